@@ -1,0 +1,106 @@
+"""From a table of target weights to executed, recorded and analysed trades at Interactive Brokers.
+
+::
+
+    import stocklean_exec as sx
+
+    targets = sx.read_targets({"SPY": 0.6, "TLT": 0.4})
+    blotter = sx.open_blotter("paper.duckdb")
+    broker = sx.connect("mock://?seed=7", quotes={"SPY": 400.0, "TLT": 90.0}, cash=100_000)
+    held, quotes = broker.positions(), broker.quotes(targets)
+    orders = sx.plan_orders(targets, held, quotes, nav=broker.nav(), run_id="run-1")
+    checked = sx.check_orders(orders, positions=held, quotes=quotes, cash=broker.cash())
+    review = sx.review_orders(checked)
+    review.approve_all(by="me")
+    states = sx.submit_orders(review.result(), broker, blotter)
+
+Names are loaded when they are first used: importing the package is cheap and changes nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from stocklean_exec._version import __version__
+
+if TYPE_CHECKING:
+    from stocklean_exec.analysis import completion, slippage, slippage_summary
+    from stocklean_exec.blotter import Blotter, BlotterReader, open_blotter, read_blotter
+    from stocklean_exec.broker import Broker
+    from stocklean_exec.checks import Limits, check_orders, check_results
+    from stocklean_exec.connecting import connect
+    from stocklean_exec.errors import (
+        ApprovalError,
+        BlotterClosedError,
+        BlotterError,
+        BlotterLockedError,
+        BrokerError,
+        HaltedError,
+        IdempotencyConflictError,
+        InputError,
+        LiveAccountError,
+        StockleanError,
+    )
+    from stocklean_exec.fees import IBKR_US_FIXED
+    from stocklean_exec.mock_broker import MockBroker
+    from stocklean_exec.order_ids import client_order_id
+    from stocklean_exec.parsing import input_warnings
+    from stocklean_exec.planning import plan_orders
+    from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets
+    from stocklean_exec.rebalancing import rebalance, rebalance_async
+    from stocklean_exec.review import OrderReview, review_orders
+    from stocklean_exec.sample import sample_closes, sample_quotes
+    from stocklean_exec.submission import submit_orders, submit_orders_async
+    from stocklean_exec.summary import plan_summary
+    from stocklean_exec.tables import TABLES
+
+_HOME = {
+    "analysis": ("completion", "slippage", "slippage_summary"),
+    "blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
+    "broker": ("Broker",),
+    "checks": ("Limits", "check_orders", "check_results"),
+    "order_ids": ("client_order_id",),
+    "connecting": ("connect",),
+    "errors": (
+        "ApprovalError",
+        "BlotterClosedError",
+        "BlotterError",
+        "BlotterLockedError",
+        "BrokerError",
+        "HaltedError",
+        "IdempotencyConflictError",
+        "InputError",
+        "LiveAccountError",
+        "StockleanError",
+    ),
+    "fees": ("IBKR_US_FIXED",),
+    "mock_broker": ("MockBroker",),
+    "parsing": ("input_warnings",),
+    "planning": ("plan_orders",),
+    "reading": ("read_limits", "read_positions", "read_quotes", "read_targets"),
+    "rebalancing": ("rebalance", "rebalance_async"),
+    "review": ("OrderReview", "review_orders"),
+    "sample": ("sample_closes", "sample_quotes"),
+    "summary": ("plan_summary",),
+    "submission": ("submit_orders", "submit_orders_async"),
+    "tables": ("TABLES",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [  # noqa: PLE0604 - strings, computed from the table above
+    "__version__",
+    *sorted(_MODULE_OF),
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

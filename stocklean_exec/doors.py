@@ -1,0 +1,349 @@
+"""The doors: one function for each table that a caller hands in.
+
+Each takes what a user has (DataFrame, Series by symbol, dict) and returns the canonical table, or raises one
+:class:`~stocklean_exec.errors.InputError` that lists every offending row and column. Past a door, code trusts
+its frames. What concerns the whole table (structure, types, keys, weights) is an error; what concerns one
+order alone is returned as a row with status ``REJECTED``, a ``reason`` and a ``detail``.
+
+The caller's object is copied, never changed. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.parsing import Door, as_utc, number_option, warning_row
+from stocklean_exec.tables import POSITIONS, QUOTES, TARGETS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FRACTIONAL_STEP", "check_target_dates", "parse_positions", "parse_quotes", "parse_targets"]
+
+FRACTIONAL_STEP = 0.0001
+"""Smallest part of a share that Interactive Brokers trades."""
+
+_ROUNDING = 1e-6  # weights that were normalised in floating point may add up to a little over one
+_NOISE = 1e-12  # a weight below is nothing, left over from an optimiser
+_LARGEST_WEIGHT = 1e3
+_LARGEST_LOT = 1e6
+_LARGEST_POSITION = 1e12  # shares; floats count them, and the ten-thousandths of them, exactly enough
+_LOT_NOISE = 1e-9
+_OLD_TARGETS = pd.Timedelta(days=7)
+_FIRST_ZONE = pd.Timedelta(hours=14)  # a calendar day begins first at UTC+14
+_DEFAULTS = {"order_type": "MKT", "tif": "DAY", "sec_type": "STK", "exchange": "SMART", "currency": "USD"}
+
+
+def parse_targets(
+    targets: object,
+    *,
+    allow_short: bool = False,
+    max_gross: float = 1.0,
+    allow_empty: bool = False,
+    allow_liquidation: bool = False,
+) -> pd.DataFrame:
+    """Targets in canonical form: columns of :data:`~stocklean_exec.tables.TARGETS`, one row per symbol.
+
+    Parameters
+    ----------
+    targets : DataFrame with symbol and weight, Series of weights by symbol, or dict symbol -> weight
+    allow_short : take negative weights
+    max_gross : most that the absolute weights may add up to; 1 is no leverage
+    allow_empty : take a table without rows
+    allow_liquidation : take a table whose weights are all zero
+
+    Raises
+    ------
+    InputError
+        With every problem of the table; nothing is repaired by guessing.
+
+    Examples
+    --------
+    >>> parse_targets({"SPY": 0.6, "TLT": 0.4})[["symbol", "weight", "order_type", "tif"]]
+      symbol  weight order_type  tif
+    0    SPY     0.6        MKT  DAY
+    1    TLT     0.4        MKT  DAY
+    >>> parse_targets({"SPY": 60.0, "TLT": 40.0})
+    Traceback (most recent call last):
+    ...
+    stocklean_exec.errors.InputError: targets: 1 problem
+      weights add up to 100: they look like percent; divide by 100 [weights_look_like_percent]
+    """
+    number_option("max_gross", max_gross, least=0.0)
+    door = Door(TARGETS, targets, "weight")
+    door.read_symbols()
+    door.refuse_duplicate_symbols()
+    weights = _read_weights(door)
+    if not len(weights) and not allow_empty:
+        door.problem("empty_targets", "there are no rows; to sell everything, say so with weights of 0")
+    if np.isfinite(weights).all():
+        weights = _without_noise(door, weights)
+        _check_sums(door, weights, allow_short=allow_short, max_gross=max_gross)
+        _check_liquidation(door, weights, allowed=allow_liquidation)
+    door.frame["weight"] = weights
+    for name, default in _DEFAULTS.items():
+        door.texts(name, default, upper=name != "currency")  # GBp is a hundredth of GBP
+    door.texts("account", None, upper=False)
+    for name in ("limit_price", "lot_size"):
+        if name in door.frame.columns:
+            door.frame[name] = door.numbers(name, f"{name}_dtype")
+    _read_whole(door, "con_id")
+    _check_lots(door)
+    return door.done()
+
+
+def _read_weights(door: Door) -> NDArray[np.float64]:
+    weights = door.numbers("weight", "weight_dtype")
+    empty = door.empty_at("weight", weights)
+    text = "the weight is empty; write 0 to hold none"
+    door.problems_at(empty, "weight_missing", lambda _: text, "weight")
+    door.problems_at(np.isinf(weights), "weight_not_finite", lambda _: "the weight is infinite", "weight")
+    return weights
+
+
+def _check_liquidation(door: Door, weights: NDArray[np.float64], *, allowed: bool) -> None:
+    if not len(weights) or weights.any():
+        return
+    if allowed:
+        door.warn("full_liquidation", "all weights are 0: everything is sold")
+    else:
+        door.problem("full_liquidation", "all weights are 0; say allow_liquidation=True to sell everything")
+
+
+def _check_lots(door: Door) -> None:
+    """Refuse lots that no order could be a multiple of: a lot is whole shares or whole ten-thousandths."""
+    if "lot_size" not in door.frame.columns:
+        return
+    lots = door.frame["lot_size"].to_numpy(dtype="float64")
+    step = np.where(lots < 1, FRACTIONAL_STEP, 1.0)
+    with np.errstate(invalid="ignore"):
+        known = (lots >= FRACTIONAL_STEP) & (lots <= _LARGEST_LOT)
+        known &= np.abs(lots / step - np.round(lots / step)) < _LOT_NOISE
+    door.problems_at(
+        ~known & ~np.isnan(lots),
+        "lot_size",
+        lambda row: f"lot_size {lots[row]:g} is neither whole shares nor a part of one in steps of 0.0001",
+        "lot_size",
+    )
+
+
+def _without_noise(door: Door, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    size = np.abs(weights)
+    damaged = (size > _LARGEST_WEIGHT) | ((size > 0) & (size < np.finfo("float64").tiny))
+    door.problems_at(
+        damaged, "weight_out_of_range", lambda row: f"weight {weights[row]:g} cannot be meant", "weight"
+    )
+    noise = (size > 0) & (size < _NOISE) & ~damaged
+    for row in np.flatnonzero(noise).tolist():
+        door.warn("tiny_weight", f"weight {weights[row]:g} is taken as 0", row, "weight")
+    return np.where(noise, 0.0, weights)
+
+
+def _check_sums(door: Door, weights: NDArray[np.float64], *, allow_short: bool, max_gross: float) -> None:
+    gross, longs = math.fsum(np.abs(weights).tolist()), math.fsum(weights[weights > 0].tolist())
+    if np.abs(weights).max(initial=0.0) > 1.5 and 95 <= gross <= 105:  # noqa: PLR2004 - around 100 percent
+        door.problem(
+            "weights_look_like_percent", f"weights add up to {gross:g}: they look like percent; divide by 100"
+        )
+        return
+    if not allow_short:
+        door.problems_at(
+            weights < 0,
+            "short_not_allowed",
+            lambda row: f"weight {weights[row]:g} is short; say allow_short=True if it is meant",
+            "weight",
+        )
+    if max_gross <= 1 and longs > 1 + _ROUNDING:
+        door.problem(
+            "weights_exceed_one",
+            f"long weights add up to {longs:.6g}, over 1; scale them, or give max_gross for leverage",
+        )
+    elif gross > max_gross + _ROUNDING:
+        door.problem("gross_limit", f"absolute weights add up to {gross:.6g}, over max_gross {max_gross:g}")
+    elif len(weights) and 0 < weights.sum() < 1 - _ROUNDING:
+        door.warn("residual_cash", f"weights add up to {weights.sum():.6g}; the rest stays in cash")
+
+
+def _read_whole(door: Door, name: str) -> None:
+    if name not in door.frame.columns:
+        return
+    values = door.numbers(name, f"{name}_dtype")
+    with np.errstate(invalid="ignore"):
+        bad = ~np.isnan(values) & ((values != np.floor(values)) | (np.abs(values) > 2**53))
+    door.problems_at(bad, f"{name}_dtype", lambda row: f"{name} {values[row]:g} is not whole", name)
+    values = np.where(bad, np.nan, values)
+    door.frame[name] = pd.array(values, dtype="Float64").astype("Int64")
+
+
+def parse_positions(positions: object) -> pd.DataFrame:
+    """Positions in canonical form; None is "nothing held". A currency that is not told stays empty.
+
+    Raises
+    ------
+    InputError
+        A quantity is missing, infinite or absurd, a symbol stands in two rows (give one account), or two rows of a
+        symbol differ in currency or type.
+
+    Examples
+    --------
+    >>> parse_positions({"SPY": 100, "TLT": -20.0})[["symbol", "quantity"]]
+      symbol  quantity
+    0    SPY     100.0
+    1    TLT     -20.0
+    """
+    door = Door(POSITIONS, {} if positions is None else positions, "quantity")
+    symbols = door.read_symbols()
+    quantity = door.numbers("quantity", "position_dtype")
+    bad = door.empty_at("quantity", quantity) | np.isinf(quantity)
+    door.problems_at(
+        bad,
+        "position_not_finite",
+        lambda row: f"quantity {quantity[row]:g} is not a number of shares",
+        "quantity",
+    )
+    door.problems_at(
+        np.isfinite(quantity) & (np.abs(quantity) > _LARGEST_POSITION),
+        "position_out_of_range",
+        lambda row: f"quantity {quantity[row]:g} cannot be meant",
+        "quantity",
+    )
+    door.frame["quantity"] = quantity
+    door.texts("currency", None, upper=False)
+    door.texts("sec_type", "STK")
+    door.texts("account", None, upper=False)
+    _refuse_ambiguous(door, symbols)
+    if "avg_cost" in door.frame.columns:
+        door.frame["avg_cost"] = door.numbers("avg_cost", "avg_cost_dtype")
+    _read_whole(door, "con_id")
+    return door.done()
+
+
+def _refuse_ambiguous(door: Door, symbols: list[str]) -> None:
+    """Note every row whose symbol stands in another row too, and how the rows differ."""
+    if len(set(symbols)) == len(symbols):
+        return
+    rows: dict[str, list[int]] = {}
+    for row, symbol in enumerate(symbols):
+        rows.setdefault(symbol, []).append(row)
+    kinds = list(zip(*(door.frame[name].fillna("").tolist() for name in ("currency", "sec_type")), strict=True))
+    for symbol, same in rows.items():
+        if not symbol or len(same) == 1:
+            continue
+        code, why = (
+            ("ambiguous_instrument", "with different currency or type")
+            if len({kinds[row] for row in same}) > 1
+            else ("ambiguous_position", "(two accounts?); keep the account that trades")
+        )
+        for row in same:
+            door.problem(code, f"{symbol} stands in {len(same)} rows {why}", row, "symbol")
+
+
+def parse_quotes(quotes: object) -> pd.DataFrame:
+    """Quotes in canonical form, one row per symbol: the latest where times tell which.
+
+    Parameters
+    ----------
+    quotes : DataFrame with symbol, quoted_at and any of bid, ask, last, close; or a mapping (or Series)
+        symbol -> price, which is taken as the last price at an unknown time. A currency that is not told
+        is that of the symbol's target.
+
+    Raises
+    ------
+    InputError
+        Prices are text, times have no zone, or a symbol stands twice without times. A price that is missing,
+        zero, negative, infinite or crossed is not an error here: the order that needs it is rejected.
+
+    Examples
+    --------
+    >>> parse_quotes({"SPY": 123.0})[["symbol", "bid", "ask", "last"]]
+      symbol  bid  ask   last
+    0    SPY  NaN  NaN  123.0
+    """
+    door = Door(QUOTES, {} if quotes is None else quotes, "last")
+    symbols = door.read_symbols()
+    for name in ("bid", "ask", "last", "close", "bid_size", "ask_size"):
+        if name in door.frame.columns:
+            door.frame[name] = door.numbers(name, "price_dtype")
+    door.texts("currency", None, upper=False)
+    if "quoted_at" in door.frame.columns:
+        door.times("quoted_at")
+    if len(set(symbols)) != len(symbols):
+        _keep_latest(door)
+    return door.done()
+
+
+def _keep_latest(door: Door) -> None:
+    """Keep the latest row of each symbol; two rows at one time contradict each other."""
+    frame = door.frame
+    times = frame["quoted_at"] if "quoted_at" in frame.columns else pd.Series(pd.NaT, index=frame.index)
+    keys = pd.DataFrame({"symbol": frame["symbol"], "time": times})
+    twice = keys["symbol"].duplicated(keep=False)
+    unclear = (twice & (times.isna() | keys.duplicated(keep=False))).to_numpy(dtype=bool)
+    door.problems_at(
+        unclear,
+        "duplicate_price",
+        lambda row: f"{frame['symbol'].iloc[row]} stands in several rows, and no time tells which holds",
+        "symbol",
+    )
+    if not unclear.any():
+        latest = keys.sort_values("time", kind="stable").drop_duplicates("symbol", keep="last").index
+        door.frame = frame.loc[latest.sort_values()]
+
+
+def check_target_dates(targets: pd.DataFrame, decided_at: pd.Timestamp | None) -> list[dict[str, object]]:
+    """Hold the targets' own dates, if they carry a column ``as_of``, against the time of the decision.
+
+    A date without a time is meant wherever it begins first, so that a user in Sydney is not told that today
+    is tomorrow.
+
+    Returns
+    -------
+    list of warnings : targets older than seven days
+
+    Raises
+    ------
+    InputError
+        Targets of a time to come (``target_date``), or an ``as_of`` that is no date.
+
+    Examples
+    --------
+    >>> targets = parse_targets(pd.DataFrame({"symbol": ["SPY"], "weight": 1.0, "as_of": "2026-11-24"}))
+    >>> check_target_dates(targets, pd.Timestamp("2026-11-23 09:00", tz="UTC"))
+    Traceback (most recent call last):
+    ...
+    stocklean_exec.errors.InputError: targets: 1 problem
+      SPY: as_of 2026-11-24 is after the decision at 2026-11-23 09:00:00+00:00 [target_date]
+    """
+    if "as_of" not in targets.columns or decided_at is None:
+        return []
+    problems: list[Problem] = []
+    warnings: list[dict[str, object]] = []
+    for symbol, value in zip(targets["symbol"].tolist(), targets["as_of"].tolist(), strict=True):
+        start = _first_moment(value)
+        if isinstance(start, Problem):
+            problems.append(start._replace(symbol=symbol))
+        elif start is not None and start > decided_at:
+            text = f"as_of {value} is after the decision at {decided_at}"
+            problems.append(Problem("target_date", text, symbol=symbol, column="as_of"))
+        elif start is not None and decided_at - start > _OLD_TARGETS:
+            text = f"as_of {value} is {(decided_at - start).days} days before the decision"
+            warnings.append(warning_row("target_date", text, table="targets", symbol=symbol, column="as_of"))
+    if problems:
+        raise InputError("targets", problems)
+    return warnings
+
+
+def _first_moment(value: object) -> pd.Timestamp | Problem | None:
+    """The earliest time that ``value``, a date or a time, can mean; None where it is empty."""
+    stamp = as_utc(value, "as_of")
+    if isinstance(stamp, Problem) and stamp.code == "naive_time":
+        day = pd.Timestamp(value)  # type: ignore[arg-type]  # it was read as a time before
+        stamp = as_utc(day.tz_localize("UTC"), "as_of")
+        if isinstance(stamp, pd.Timestamp):
+            return stamp - _FIRST_ZONE
+    return stamp

@@ -1,0 +1,386 @@
+"""The door for orders: planned ones, hand-made ones, and ones that were edited in a review.
+
+What makes the whole frame unusable (structure, ids, sides) is an error that lists every row at fault. What
+concerns one order alone turns that row into a ``REJECTED`` one with a stable ``reason`` and a ``detail``.
+Pure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.doors import FRACTIONAL_STEP
+from stocklean_exec.errors import InputError
+from stocklean_exec.order_ids import client_order_id, is_valid_client_order_id, is_valid_run_id
+from stocklean_exec.parsing import Door, add_warnings, number_option, shown, warning_row
+from stocklean_exec.prices import is_usable, round_to_tick, tick_sizes
+from stocklean_exec.tables import ORDER_STATUSES, ORDERS, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "MAX_QUANTITY",
+    "ORDER_TYPES",
+    "SEC_TYPES",
+    "SIDES",
+    "TIFS",
+    "find_order_problem",
+    "parse_open_orders",
+    "parse_orders",
+]
+
+SIDES = ("BUY", "SELL")
+ORDER_TYPES = ("MKT", "LMT")
+TIFS = ("DAY", "GTC", "IOC", "FOK", "OPG")
+SEC_TYPES = ("STK",)
+MAX_QUANTITY = 2**31 - 2
+"""Most shares of one order: one more is TWS's spelling of "not set"."""
+
+_UNEXPLAINED = "rejected"  # the reason of a row that came as REJECTED without one
+_WORKING = ("NEW", "SUBMITTED", "PARTIAL", "UNKNOWN")
+_NOISE = 1e-9  # a quantity this near a whole number of steps, relatively, is that number
+
+_OPEN_ORDERS = Table(
+    "open_orders",
+    "one order that is working",
+    tuple(
+        dataclasses.replace(column, required=column.name in ("symbol", "side", "quantity"))
+        for column in ORDERS.columns
+        if column.name in ("symbol", "side", "quantity", "filled_quantity", "status")
+    ),
+)
+
+_OPTIONAL_NUMBERS = (
+    "limit_price",
+    "decision_price",
+    "arrival_bid",
+    "arrival_ask",
+    "arrival_price",
+    "target_weight",
+    "current_quantity",
+    "target_quantity",
+    "notional",
+    "filled_quantity",
+    "avg_fill_price",
+    "commission",
+    "lot_size",
+    "tick_size",
+)
+
+
+def parse_orders(orders: object) -> pd.DataFrame:
+    """Orders in canonical form; see :data:`~stocklean_exec.tables.ORDERS`.
+
+    A missing client order id is made from run, symbol and side. A missing tif is ``DAY``: an order without
+    one would be given one by TWS's presets.
+
+    Raises
+    ------
+    InputError
+        Columns are missing, a side is not ``BUY`` or ``SELL``, an id is unsafe or stands twice, or a symbol
+        is both bought and sold.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> orders = pd.DataFrame({
+    ...     "run_id": "run-1", "symbol": ["SPY", "TLT"], "side": ["BUY", "SELL"],
+    ...     "quantity": [10, -5], "order_type": "MKT",
+    ... })
+    >>> parse_orders(orders)[["client_order_id", "quantity", "status", "reason"]]
+      client_order_id  quantity    status             reason
+    0   run-1-SPY-BUY      10.0       NEW                NaN
+    1  run-1-TLT-SELL      -5.0  REJECTED  quantity_negative
+    """
+    if isinstance(orders, pd.DataFrame) and "client_order_id" not in orders.columns:
+        named = orders.index.name == "client_order_id"
+        orders = orders.reset_index() if named else orders.assign(client_order_id=None)
+    door = Door(ORDERS, orders, "quantity")
+    symbols = door.read_symbols()
+    _read_sides(door)
+    for name, default in (("order_type", None), ("tif", "DAY"), ("sec_type", "STK"), ("exchange", "SMART")):
+        door.texts(name, default)
+    door.texts("currency", "USD", upper=False)
+    for name in ("run_id", "client_order_id"):
+        door.texts(name, None, exact=True, code=f"{name}_invalid")
+    for name in ("account", "status", "reason"):
+        door.texts(name, None, upper=False)
+    _read_keys(door, symbols)
+    _check_statuses(door)
+    quantity, found = _quantities(door.frame["quantity"])
+    door.frame["quantity"] = quantity
+    for name in _OPTIONAL_NUMBERS:
+        if name in door.frame.columns:
+            door.frame[name] = door.numbers(name, f"{name}_dtype")
+    for name in ("decided_at", "arrived_at"):
+        if name in door.frame.columns:
+            door.times(name)
+    frame = door.done()
+    _reject_rows(frame, found)
+    return _note_odd_lots(frame)
+
+
+def parse_open_orders(orders: object) -> dict[str, float]:
+    """Signed quantity still working in each symbol, out of a table of orders; rows that ended do not count.
+
+    Parameters
+    ----------
+    orders : DataFrame with symbol, side and quantity; filled_quantity and status if known. None for none
+
+    Raises
+    ------
+    InputError
+        A column is missing, a side is not ``BUY`` or ``SELL``, or a quantity is not a number above 0
+        (``open_order_invalid``): what it commits could not be told.
+
+    Examples
+    --------
+    >>> parse_open_orders(pd.DataFrame({"symbol": ["SPY"], "side": "SELL", "quantity": 10, "filled_quantity": 4}))
+    {'SPY': -6.0}
+    """
+    if orders is None:
+        return {}
+    door = Door(_OPEN_ORDERS, orders, "quantity")
+    symbols = door.read_symbols()
+    _read_sides(door)
+    door.texts("status", "SUBMITTED", upper=False)
+    _check_statuses(door)
+    quantity = door.numbers("quantity", "open_order_invalid")
+    filled = np.zeros(len(symbols))
+    if "filled_quantity" in door.frame.columns:
+        filled = door.numbers("filled_quantity", "open_order_invalid")
+        filled = np.where(np.isnan(filled), 0.0, filled)
+    bad = door.empty_at("quantity", quantity) | ~np.isfinite(filled)
+    bad |= ~np.isnan(quantity) & ~((quantity > 0) & (quantity <= MAX_QUANTITY))
+    door.problems_at(
+        bad,
+        "open_order_invalid",
+        lambda row: f"{filled[row]:g} of {quantity[row]:g} shares filled: not a working order",
+        "quantity",
+    )
+    door.finish()
+    working: dict[str, float] = {}
+    for row, (side, status) in enumerate(zip(door.frame["side"], door.frame["status"], strict=True)):
+        left = float(quantity[row] - filled[row])
+        if status in _WORKING and left > 0:
+            working[symbols[row]] = working.get(symbols[row], 0.0) + (left if side == "BUY" else -left)
+    return working
+
+
+def _read_sides(door: Door) -> None:
+    """Read the sides; another case is taken, and told of."""
+    written = door.frame["side"].tolist() if "side" in door.frame.columns else []
+    door.texts("side", None, code="side_invalid")
+    for row, side in enumerate(door.frame["side"].tolist()):
+        if side in SIDES:
+            if row < len(written) and written[row] != side:
+                door.warn("side_mapped", f"side {written[row]!r} was read as {side}", row, "side")
+        elif not door.is_refused("side", row):
+            door.refuse("side_invalid", f"side {shown(side)} is not BUY or SELL", row, "side")
+
+
+def _check_statuses(door: Door) -> None:
+    for row, status in enumerate(door.frame["status"].tolist()):
+        if isinstance(status, str) and status not in ORDER_STATUSES:
+            text = f"status {shown(status)} is not one of {', '.join(ORDER_STATUSES)}"
+            door.refuse("status_invalid", text, row, "status")
+
+
+def _note_odd_lots(frame: pd.DataFrame) -> pd.DataFrame:
+    """Warn of orders that are no multiple of their lot, unless they close a position."""
+    if "lot_size" not in frame.columns:
+        return frame
+    lot = frame["lot_size"].to_numpy(dtype="float64")
+    quantity = frame["quantity"].to_numpy(dtype="float64")
+    odd = (frame["status"] != "REJECTED").to_numpy(dtype=bool) & (lot > 1)
+    odd &= (frame["target_quantity"] != 0).to_numpy(dtype=bool)
+    odd[odd] = np.mod(quantity[odd], lot[odd]) != 0
+    rows = np.flatnonzero(odd).tolist()
+    return add_warnings(
+        frame,
+        [
+            warning_row(
+                "lot_size",
+                f"{quantity[row]:g} is not a multiple of lot_size {lot[row]:g}",
+                table="orders",
+                row=frame.index[row],
+                symbol=str(frame["symbol"].iloc[row]),
+                column="quantity",
+            )
+            for row in rows
+        ],
+    )
+
+
+def _read_keys(door: Door, symbols: list[str]) -> None:
+    frame = door.frame
+    sides = frame["side"].tolist()
+    ids: list[str] = []
+    for row, (run_id, side, given) in enumerate(
+        zip(frame["run_id"].tolist(), sides, frame["client_order_id"].tolist(), strict=True)
+    ):
+        run_known, is_given = is_valid_run_id(run_id), isinstance(given, str)
+        if not run_known and not door.is_refused("run_id", row):
+            text = f"run_id {shown(run_id)} may only have letters, digits, '.', '_', '-'"
+            door.problem("run_id_invalid", text, row, "run_id")
+        if is_given and not is_valid_client_order_id(given):
+            text = f"{shown(given)} is not 1 to 40 letters, digits, '.', '_' or '-'"
+            door.problem("client_order_id_invalid", text, row, "client_order_id")
+        made = client_order_id(run_id, symbols[row], str(side)) if run_known and not is_given else ""
+        ids.append(given if is_given else made)
+    frame["client_order_id"] = pd.array(ids, dtype="str")
+    counts = Counter(ids)
+    for row, name in enumerate(ids):
+        if name and counts[name] > 1:
+            door.problem(
+                "duplicate_client_order_id",
+                f"{name} stands in {counts[name]} rows; an id names one order",
+                row,
+                "client_order_id",
+            )
+    _refuse_crosses(door, symbols, sides)
+
+
+def _refuse_crosses(door: Door, symbols: list[str], sides: list[object]) -> None:
+    found = set(zip(symbols, sides, strict=True))
+    both = {symbol for symbol, side in found if side == "BUY" and (symbol, "SELL") in found}
+    for row, symbol in enumerate(symbols):
+        if symbol in both:
+            door.problem("self_cross", f"{symbol} is both bought and sold; trade the difference", row, "side")
+
+
+def _quantities(series: pd.Series[float]) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """Quantities as floats, and the rows where what stands there is no quantity at all."""
+    if series.dtype.kind in "iuf":
+        return np.array(series.to_numpy(dtype="float64", na_value=np.nan)), {}
+    values = np.full(len(series), np.nan)
+    found: dict[int, str] = {}
+    for row, value in enumerate(series.to_numpy(dtype=object).tolist()):
+        try:
+            values[row] = number_option("quantity", value)
+        except InputError:
+            found[row] = f"quantity {shown(value)} is not a number of shares"
+    return values, found
+
+
+def _reject_rows(frame: pd.DataFrame, found: dict[int, str]) -> None:
+    """Give every row that cannot trade the status ``REJECTED`` and its reason; the first reason stays."""
+    status = np.where(frame["status"].isna(), "NEW", frame["status"]).astype(object)
+    reason = frame["reason"].to_numpy(dtype=object, copy=True)
+    detail = (
+        frame["detail"].to_numpy(dtype=object, copy=True)
+        if "detail" in frame.columns
+        else np.full(len(frame), None, dtype=object)
+    )
+    columns = [
+        frame[name].tolist() if name in frame.columns else [math.nan] * len(frame)
+        for name in (
+            "quantity",
+            "order_type",
+            "limit_price",
+            "tif",
+            "sec_type",
+            "side",
+            "lot_size",
+            "tick_size",
+        )
+    ]
+    for row, values in enumerate(zip(*columns, strict=True)):
+        if status[row] == "REJECTED":
+            reason[row] = reason[row] if isinstance(reason[row], str) else _UNEXPLAINED
+            continue
+        problem = ("quantity_invalid", found[row]) if row in found else find_order_problem(*values)
+        if problem is not None:
+            status[row], reason[row] = "REJECTED", problem[0]
+            detail[row] = f"{problem[0]}: {problem[1]}"
+    frame["status"] = pd.array(status, dtype="str")
+    frame["reason"] = pd.array(reason, dtype="str")
+    frame["detail"] = pd.array(detail, dtype="str")
+
+
+def find_order_problem(
+    quantity: float,
+    order_type: str,
+    limit_price: float,
+    tif: str,
+    sec_type: str,
+    side: str,
+    lot_size: float = math.nan,
+    tick_size: float = math.nan,
+) -> tuple[str, str] | None:
+    """Name the first thing that keeps one order from being sent: a code and what would fix it; None if none.
+
+    Examples
+    --------
+    >>> find_order_problem(10.5, "MKT", float("nan"), "DAY", "STK", "BUY")
+    ('fractional_not_allowed', '10.5 is not a multiple of 1')
+    >>> find_order_problem(10, "LMT", 100.123, "DAY", "STK", "BUY")
+    ('off_tick', '100.123 is not a multiple of 0.01; 100.12 or 100.13 are')
+    """
+    return next(_order_problems(quantity, order_type, limit_price, tif, sec_type, side, lot_size, tick_size), None)
+
+
+def _order_problems(
+    quantity: float,
+    order_type: str,
+    limit_price: float,
+    tif: str,
+    sec_type: str,
+    side: str,
+    lot_size: float,
+    tick_size: float,
+) -> Iterator[tuple[str, str]]:
+    """Problems in the sequence of the checks. Only the first is asked for: a later check trusts the earlier."""
+    if side not in SIDES:
+        yield "side_invalid", f"{side!r} is not one of {', '.join(SIDES)}"
+    yield from _quantity_problems(quantity, 1.0 if math.isnan(lot_size) else lot_size)
+    if sec_type not in SEC_TYPES:
+        yield "sec_type_unsupported", f"{sec_type!r} is not one of {', '.join(SEC_TYPES)}"
+    if order_type not in ORDER_TYPES:
+        yield "order_type_unsupported", f"{order_type!r} is not one of {', '.join(ORDER_TYPES)}"
+    if tif not in TIFS:
+        yield "tif_invalid", f"{tif!r} is not one of {', '.join(TIFS)}"
+    yield from _limit_problems(order_type, limit_price, tick_size)
+
+
+def _quantity_problems(quantity: float, lot: float) -> Iterator[tuple[str, str]]:
+    if not math.isfinite(quantity):
+        yield "quantity_invalid", f"quantity {quantity:g} is not a number of shares"
+    if quantity == 0:
+        yield "quantity_zero", "quantity is 0"
+    if quantity < 0:
+        yield "quantity_negative", f"quantity {quantity:g} is below 0; the side says the direction"
+    if quantity > MAX_QUANTITY:
+        yield "quantity_too_large", f"{quantity:g} shares are over the {MAX_QUANTITY:,} that one order can have"
+    # A position may be closed whatever its lot; whole shares are always a way to trade.
+    step = min(lot, 1.0)
+    if not step >= FRACTIONAL_STEP * (1 - _NOISE):
+        yield "lot_size", f"lot_size {lot:g} is below {FRACTIONAL_STEP:g}"
+    else:
+        steps = round(quantity / step)
+        if steps < 1 or abs(quantity / step - steps) > _NOISE * steps:
+            yield "fractional_not_allowed", f"{quantity:.10g} is not a multiple of {step:g}"
+
+
+def _limit_problems(order_type: str, limit: float, tick_size: float) -> Iterator[tuple[str, str]]:
+    if order_type == "MKT":
+        if not math.isnan(limit):
+            yield "limit_on_market", f"a MKT order with limit {limit:g}: which is meant?"
+        return
+    if not is_usable(np.array([limit]))[0]:
+        yield "limit_missing", f"a {order_type} order needs a limit_price above 0, not {limit:g}"
+    tick = float(tick_sizes(limit)) if math.isnan(tick_size) else tick_size
+    if not 0 < tick < math.inf:
+        yield "tick_unknown", f"tick size {tick:g} is not above 0"
+    below, above = (float(round_to_tick([limit], [tick], [buy])[0]) for buy in (True, False))
+    if below != above or abs(below - limit) > _NOISE * limit:
+        yield "off_tick", f"{limit:.10g} is not a multiple of {tick:g}; {below:.10g} or {above:.10g} are"

@@ -1,0 +1,502 @@
+"""The tools of the doors: from what a caller handed in to clean columns, collecting every problem on the way.
+
+Nothing is coerced in silence. A value that cannot be what its column needs is a problem with a stable code
+and a hint; a value that was changed harmlessly (spelling of a share class, noise around zero) is a warning.
+Pure.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import reprlib
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from stocklean_exec.tables import Table
+
+__all__ = [
+    "MAX_ROWS",
+    "UNSET",
+    "Door",
+    "add_warnings",
+    "as_utc",
+    "input_warnings",
+    "is_unset",
+    "merge_warnings",
+    "number_option",
+    "shown",
+    "warning_row",
+]
+
+MAX_ROWS = 20_000
+"""Most rows of an input table; more is a mistake, such as a history instead of one day."""
+
+UNSET = (-1.0, 1.7e308, 2147483647.0, 9223372036854775807.0)
+"""TWS's spellings of "no value" in a price field; anything from the second up is one."""
+
+_SYMBOL = r"[A-Z0-9][A-Z0-9 .\-/]{0,31}"
+_ONE_SYMBOL = re.compile(_SYMBOL)
+_ALL_SYMBOLS = re.compile(rf"(?:{_SYMBOL}\n)*")
+_SHARE_CLASS = re.compile(r"([A-Z]{1,5})[.\-]([A-Z])")
+_MAX_SYMBOL = 32
+_WARNINGS = "input_warnings"
+_COLUMNS_SHOWN = 10
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200  # other times are damage, and beyond 9999 cannot even be printed
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def is_unset(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each value is one of TWS's spellings of "no value"."""
+    return np.asarray((values == UNSET[0]) | (values == UNSET[2]) | (values >= UNSET[1]) | (values == UNSET[3]))
+
+
+def input_warnings(frame: pd.DataFrame) -> pd.DataFrame:
+    """List what was odd about the input of ``frame`` but harmless: code, row, symbol, column, detail, table.
+
+    Every table that came through a door, and every plan made from one, remembers its warnings.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> sx.input_warnings(sx.read_targets({"brk.b": 0.5, "SPY": 0.5}))[["code", "symbol"]].to_dict("records")
+    [{'code': 'symbol_mapped', 'symbol': 'BRK B'}]
+    """
+    rows = frame.attrs.get(_WARNINGS, ())
+    return pd.DataFrame(rows, columns=["code", "row", "symbol", "column", "detail", "table"])
+
+
+def merge_warnings(frame: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:
+    """Give ``frame`` the warnings of ``others`` besides its own."""
+    return add_warnings(frame, [row for source in others for row in source.attrs.get(_WARNINGS, ())])
+
+
+def add_warnings(frame: pd.DataFrame, rows: Iterable[dict[str, object]]) -> pd.DataFrame:
+    """Give ``frame`` more warnings, each made by :func:`warning_row`; one that it has already counts once."""
+    found = {tuple(row.items()): row for row in (*frame.attrs.get(_WARNINGS, ()), *rows)}
+    if found:
+        frame.attrs[_WARNINGS] = list(found.values())
+    return frame
+
+
+def warning_row(
+    code: str,
+    detail: str,
+    *,
+    table: str,
+    row: object = None,
+    symbol: str | None = None,
+    column: str | None = None,
+) -> dict[str, object]:
+    """One warning, as :func:`input_warnings` lists it."""
+    return {"code": code, "row": row, "symbol": symbol, "column": column, "detail": detail, "table": table}
+
+
+def as_utc(value: object, name: str) -> pd.Timestamp | Problem | None:
+    """Read ``value`` as a time in UTC: None where it is empty, a problem where nobody can know what it means.
+
+    Examples
+    --------
+    >>> as_utc("2026-11-23T09:30:00-05:00", "decided_at")
+    Timestamp('2026-11-23 14:30:00+0000', tz='UTC')
+    >>> as_utc("2026-11-23 09:30", "decided_at").code
+    'naive_time'
+    """
+    if _is_missing(value):
+        return None
+    try:
+        if isinstance(value, (bool, int, float)):
+            raise TypeError  # noqa: TRY301 - a number could be seconds or nanoseconds; never guess
+        stamp: Any = pd.Timestamp(value)  # type: ignore[arg-type]  # anything else raises, and is reported
+        if pd.isna(stamp):
+            return None
+        if stamp.tzinfo is not None:
+            stamp = stamp.tz_convert("UTC")
+            if _FIRST_YEAR <= stamp.year <= _LAST_YEAR:
+                return pd.Timestamp(stamp)
+            raise ValueError  # noqa: TRY301 - reported below, as all that is no time of a market
+    except (ValueError, TypeError, OverflowError):
+        return Problem("time_dtype", f"{name} {shown(value)} is not a time", column=name)
+    text = f"{name} {shown(value)} has no time zone; use .tz_localize('America/New_York')"
+    return Problem("naive_time", text, column=name)
+
+
+def number_option(name: str, value: object, *, least: float = -math.inf, most: float = math.inf) -> float:
+    """Read an argument that must be a number within bounds.
+
+    Examples
+    --------
+    >>> number_option("limit_offset_bps", "5")
+    Traceback (most recent call last):
+    ...
+    stocklean_exec.errors.InputError: options: 1 problem
+      limit_offset_bps '5' is not a number [option_invalid]
+    """
+    usable = isinstance(value, (int, float, Decimal, np.integer, np.floating)) and not isinstance(value, bool)
+    try:
+        number = float(value) if usable else math.nan  # type: ignore[arg-type]  # usable says so
+    except (OverflowError, ValueError):
+        number = math.nan
+    if least <= number <= most:
+        return number
+    bounds = f" from {least:g} to {most:g}" if math.isfinite(least) else ""
+    text = f"{name} {shown(value)} is not a number{bounds}"
+    raise InputError("options", [Problem("option_invalid", text, column=name)])
+
+
+def shown(value: object) -> str:
+    """``repr`` of a value of any size, cut to what a line of a message can hold."""
+    return _SHORT.repr(value)
+
+
+def _is_missing(value: object) -> bool:
+    if value is None or value is pd.NA or value is pd.NaT:
+        return True
+    return isinstance(value, (float, np.floating)) and math.isnan(value)
+
+
+def _hint(name: str, frame: pd.DataFrame) -> str:
+    names = [str(column) for column in frame.columns]
+    near = difflib.get_close_matches(name, names, 1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    more = ", ..." if len(names) > _COLUMNS_SHOWN else ""
+    return f"; there are {', '.join(names[:_COLUMNS_SHOWN]) or 'none'}{more}"
+
+
+class Door:
+    """One table on its way in: the caller's frame, its problems and its warnings so far.
+
+    Parameters
+    ----------
+    table : the declaration that the frame should meet
+    data : DataFrame, Series by symbol or mapping by symbol; copied, never changed
+    value : name of the value column of a Series or mapping
+    """
+
+    def __init__(self, table: Table, data: object, value: str) -> None:
+        self.table = table
+        self.problems: list[Problem] = []
+        self.warnings: list[dict[str, object]] = []
+        given = self._framed(data, value)
+        if len(given) > MAX_ROWS:
+            self.fail("too_many_rows", f"{len(given):,} rows; at most {MAX_ROWS:,} are taken")
+        self._index = given.index
+        self._refused: set[tuple[str, int]] = set()  # cells that are problems already
+        self.frame = given.reset_index(drop=True)
+        self.labels: list[Any] = self._index.tolist()
+        self.symbols: list[str] = []
+        self._written: list[object] = []  # the symbols as the caller spelt them
+
+    # -- structure ---------------------------------------------------------------------------------------
+
+    def _framed(self, data: object, value: str) -> pd.DataFrame:
+        if isinstance(data, pd.DataFrame):
+            return self._checked_structure(data)
+        if isinstance(data, pd.Series):
+            self._check_index(data)
+            return self._from_pairs(data.index.tolist(), data.reset_index(drop=True), value)
+        if isinstance(data, Mapping):
+            values = pd.Series(list(data.values()), dtype="object")
+            return self._from_pairs(list(data.keys()), values, value)
+        self.fail(
+            "wrong_type",
+            f"a {type(data).__name__} cannot be read; give a DataFrame, a Series indexed by symbol, or a dict",
+        )
+        raise AssertionError  # pragma: no cover - fail() raises
+
+    @staticmethod
+    def _from_pairs(keys: list[Any], values: pd.Series[Any], value: str) -> pd.DataFrame:
+        return pd.DataFrame({"symbol": pd.Series(keys, dtype="object"), value: values})
+
+    def _check_index(self, series: pd.Series[Any]) -> None:
+        if isinstance(series.index, pd.MultiIndex):
+            self.fail("multiindex", "the index has several levels; give one row per symbol")
+        if isinstance(series.index, (pd.DatetimeIndex, pd.PeriodIndex)):
+            self.fail("looks_like_history", "the index is dates; give one day's values, indexed by symbol")
+        if isinstance(series.index, pd.RangeIndex) and len(series):
+            self.fail("symbol_location", "the index is row numbers; index the values by symbol")
+
+    def _checked_structure(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if isinstance(frame.index, pd.MultiIndex) or isinstance(frame.columns, pd.MultiIndex):
+            self.fail("multiindex", "rows or columns have several levels; give one row per symbol")
+        twice = [name for name, count in Counter(map(str, frame.columns)).items() if count > 1]
+        if twice:
+            self.fail("duplicate_column", f"column names appear twice: {', '.join(twice)}")
+        if "symbol" not in frame.columns and frame.index.name == "symbol":
+            frame = frame.reset_index()
+        if "symbol" not in frame.columns:
+            self._explain_missing_symbol(frame)
+        for name in self.table.required:
+            if name not in frame.columns:
+                self.problem("missing_column", f"column {name!r} is missing{_hint(name, frame)}", column=name)
+        self.finish()
+        self._note_near_misses(frame)
+        return frame.copy(deep=True)
+
+    def _explain_missing_symbol(self, frame: pd.DataFrame) -> None:
+        if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)):
+            self.fail("looks_like_history", "rows are dates; pass one day, such as frame.iloc[-1]")
+        if any(frame[name].dtype.kind == "M" for name in frame.columns[:1]):
+            self.fail("looks_like_history", "rows are dates; pass one day, with one row per symbol")
+        names = frame.index.tolist()
+        if self.table.required[1] in frame.columns and names and all(isinstance(name, str) for name in names):
+            self.fail("symbol_location", "the symbols seem to be the index; name it: frame.rename_axis('symbol')")
+        self.fail("missing_column", f"column 'symbol' is missing{_hint('symbol', frame)}", column="symbol")
+
+    def _note_near_misses(self, frame: pd.DataFrame) -> None:
+        known = [name for name in self.table.names if name not in frame.columns]
+        for name in frame.columns:
+            if name not in self.table.names:
+                near = difflib.get_close_matches(str(name), known, 1, 0.8)
+                if near:
+                    self.warn(
+                        "unknown_column",
+                        f"column {name!r} is carried along unread; did you mean {near[0]!r}?",
+                        column=str(name),
+                    )
+
+    # -- collecting --------------------------------------------------------------------------------------
+
+    def problem(self, code: str, detail: str, row: int | None = None, column: str | None = None) -> None:
+        """Note a problem; ``row`` is a position in the frame."""
+        self.problems.append(Problem(code, detail, self._label(row), self._symbol(row), column))
+
+    def warn(
+        self,
+        code: str,
+        detail: str,
+        row: int | None = None,
+        column: str | None = None,
+        symbol: str | None = None,
+    ) -> None:
+        """Note a warning; ``row`` is a position in the frame."""
+        self.warnings.append(
+            warning_row(
+                code,
+                detail,
+                table=self.table.name,
+                row=self._label(row),
+                symbol=symbol or self._symbol(row),
+                column=column,
+            )
+        )
+
+    def refuse(self, code: str, detail: str, row: int, column: str) -> None:
+        """Note a problem with one cell; the value read for it is empty and not a problem of its own."""
+        self.problem(code, detail, row, column)
+        self._refused.add((column, row))
+
+    def empty_at(self, name: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Where ``values`` of a column are empty because the caller left them so."""
+        empty = np.isnan(values)
+        for column, row in self._refused:
+            if column == name:
+                empty[row] = False
+        return empty
+
+    def problems_at(self, mask: NDArray[np.bool_], code: str, detail: Callable[[int], str], column: str) -> None:
+        """Note one problem for each row where ``mask`` is true."""
+        for row in np.flatnonzero(mask).tolist():
+            self.problem(code, detail(row), row, column)
+
+    def fail(self, code: str, detail: str, column: str | None = None) -> None:
+        """Note a problem that makes the rest unreadable, and raise."""
+        self.problem(code, detail, column=column)
+        self.finish()
+
+    def finish(self) -> None:
+        """Raise one error with all problems, if there are any."""
+        if self.problems:
+            raise InputError(self.table.name, self.problems)
+
+    def _label(self, row: int | None) -> object:
+        return None if row is None else self.labels[row]
+
+    def _symbol(self, row: int | None) -> str | None:
+        return self.symbols[row] if row is not None and row < len(self.symbols) else None
+
+    # -- columns -----------------------------------------------------------------------------------------
+
+    def read_symbols(self) -> list[str]:
+        """Clean the symbol column: upper case, Interactive Brokers' spelling; problems where impossible."""
+        raw: list[object] = self.frame["symbol"].tolist()
+        self._written = raw
+        usual = self._usual_symbols(raw)
+        if usual is None:
+            usual = [self._clean_symbol(row, value) for row, value in enumerate(raw)]
+        self.symbols = usual
+        self.frame["symbol"] = pd.array(usual, dtype="str")
+        return usual
+
+    @staticmethod
+    def _usual_symbols(raw: list[object]) -> list[str] | None:
+        """Take the whole column at once when every symbol is clean already, which is the usual case."""
+        symbols = [value for value in raw if isinstance(value, str)]
+        if len(symbols) != len(raw):
+            return None
+        text = "\n".join(symbols) + "\n" if symbols else ""
+        if _ALL_SYMBOLS.fullmatch(text) is None or text.count("\n") != len(symbols):
+            return None
+        return None if "." in text or "-" in text or " \n" in text else symbols
+
+    def _clean_symbol(self, row: int, value: object) -> str:
+        if _is_missing(value):
+            self.problem("symbol_missing", "the symbol is empty", row, "symbol")
+            return ""
+        if not isinstance(value, str):
+            self.problem(
+                "symbol_dtype", f"{shown(value)} is not text; write it in quotes, as 'SPY'", row, "symbol"
+            )
+            return shown(value)
+        symbol = value.strip(" ").upper() if value.isascii() else value
+        if not symbol.strip():
+            self.problem("symbol_missing", "the symbol is empty", row, "symbol")
+        elif len(symbol) > _MAX_SYMBOL:
+            self.problem(
+                "symbol_too_long", f"{symbol[:12]!a}... has {len(symbol)} characters, over 32", row, "symbol"
+            )
+        elif _ONE_SYMBOL.fullmatch(symbol) is None:
+            self.problem(
+                "symbol_illegal_char",
+                f"{symbol!a} has a character that no symbol has; letters A-Z, digits, ' ', '.', '-', '/'",
+                row,
+                "symbol",
+            )
+        else:
+            return self._broker_spelling(row, symbol)
+        return ascii(symbol)[1:-1][:_MAX_SYMBOL]
+
+    def _broker_spelling(self, row: int, symbol: str) -> str:
+        """Spell a US share class as the broker does: BRK.B and BRK-B are ``BRK B``."""
+        currency = self.frame["currency"].iloc[row] if "currency" in self.frame.columns else "USD"
+        share_class = _SHARE_CLASS.fullmatch(symbol)
+        if share_class is None or (isinstance(currency, str) and currency.upper() != "USD"):
+            return symbol
+        mapped = f"{share_class[1]} {share_class[2]}"
+        self.warn("symbol_mapped", f"{symbol} is {mapped} at Interactive Brokers", row, "symbol", mapped)
+        return mapped
+
+    def refuse_duplicate_symbols(self, code: str = "duplicate_symbol") -> None:
+        """Note every row whose symbol stands in another row too."""
+        if len(set(self.symbols)) == len(self.symbols):
+            return
+        counts = Counter(symbol for symbol in self.symbols if symbol)
+        written = Counter(map(str, self._written))
+        for row, symbol in enumerate(self.symbols):
+            if counts[symbol] > 1:
+                self.problem(
+                    code if written[str(self._written[row])] > 1 else f"{code}_normalised",
+                    f"{symbol} stands in {counts[symbol]} rows; keep one",
+                    row,
+                    "symbol",
+                )
+
+    def numbers(self, name: str, code: str) -> NDArray[np.float64]:
+        """Read a column as floats, NaN where empty; what is not a number is a problem with ``code``."""
+        series = self.frame[name]
+        if series.dtype.kind in "iuf" and series.dtype != np.float16:
+            with np.errstate(over="ignore"):  # a number too large for a float is infinite, and told of as that
+                return np.array(series.to_numpy(dtype="float64", na_value=np.nan), dtype="float64")
+        values = series.tolist()
+        if not all(type(value) is float for value in values):
+            values = [self._number(row, value, name, code) for row, value in enumerate(values)]
+        return np.array(values, dtype="float64")
+
+    def _number(self, row: int, value: object, name: str, code: str) -> float:
+        if _is_missing(value):
+            return np.nan
+        if isinstance(value, Decimal):
+            return self._decimal(row, value, name)
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+            hint = "; write 0.1 for 10 %" if isinstance(value, str) and "%" in value else ""
+            text = f"{name} {shown(value)} is {type(value).__name__}, not a number{hint}"
+            self.refuse(code, text, row, name)
+            return np.nan
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+
+    def _decimal(self, row: int, value: Decimal, name: str) -> float:
+        if value.is_nan():
+            return np.nan
+        self.warn("decimal_converted", f"{name} {value} was read as {float(value)}", row, name)
+        return float(value)
+
+    def texts(
+        self,
+        name: str,
+        default: str | None,
+        *,
+        upper: bool = True,
+        exact: bool = False,
+        code: str = "text_invalid",
+    ) -> None:
+        """Read an optional text column: stripped, upper case, ``default`` where empty or absent.
+
+        ``exact`` keeps spaces and case, for ids; what is not plain text is a problem with ``code``.
+        """
+        if name not in self.frame.columns:
+            self.frame[name] = pd.Series(default, index=self.frame.index, dtype="str")
+            return
+        values: list[str | None] = []
+        for row, value in enumerate(self.frame[name].tolist()):
+            if _is_missing(value):
+                values.append(default)
+            elif not isinstance(value, str) or not value.isascii() or not value.isprintable():
+                self.refuse(code, f"{name} {shown(value)} is not plain text", row, name)
+                values.append(default)
+            else:
+                text = value if exact else value.strip()
+                values.append((text.upper() if upper and not exact else text) or default)
+        self.frame[name] = pd.Series(values, index=self.frame.index, dtype="str")
+
+    def is_refused(self, name: str, row: int) -> bool:
+        """Whether a cell is a problem already."""
+        return (name, row) in self._refused
+
+    def times(self, name: str) -> None:
+        """Read a time column as UTC; a time without a zone is a problem, for nobody can know what it means."""
+        series = self.frame[name]
+        if isinstance(series.dtype, pd.DatetimeTZDtype):
+            self.frame[name] = series.astype("datetime64[us, UTC]")
+            return
+        values = [self._time(row, value, name) for row, value in enumerate(series.tolist())]
+        self.frame[name] = pd.Series(values, index=self.frame.index, dtype="datetime64[us, UTC]")
+
+    def _time(self, row: int, value: object, name: str) -> pd.Timestamp | None:
+        stamp = as_utc(value, name)
+        if isinstance(stamp, Problem):
+            self.refuse(stamp.code, stamp.detail, row, name)
+            return None
+        return stamp
+
+    def done(self) -> pd.DataFrame:
+        """Raise if there are problems; else return the canonical frame with its warnings.
+
+        Rows keep the caller's labels where these tell rows apart.
+        """
+        self.finish()
+        frame = self.table.conform(self.frame)
+        labels = self._index.take(frame.index.to_numpy())
+        if labels.is_unique and labels.name not in frame.columns:
+            frame.index = labels
+        else:
+            frame = frame.reset_index(drop=True)
+        frame.attrs = {_WARNINGS: self.warnings} if self.warnings else {}
+        return frame

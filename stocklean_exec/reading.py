@@ -1,0 +1,182 @@
+"""Tables from files: CSV, Parquet, and limits from TOML or JSON. The way in goes through the doors."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import tomllib
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from stocklean_exec.checks import Limits
+from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.parsing import MAX_ROWS, shown
+from stocklean_exec.tables import POSITIONS, QUOTES, TARGETS, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["read_limits", "read_positions", "read_quotes", "read_targets"]
+
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
+_COMMA_NUMBER = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?")
+_MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_SPREADSHEET_DATE = re.compile(rf"\d{{1,2}}-{_MONTH}|{_MONTH}-\d{{2}}|\d{{4}}-\d\d-\d\d", re.IGNORECASE)
+
+
+def read_targets(source: object) -> pd.DataFrame:
+    """Targets from a CSV or Parquet file, or from a DataFrame, Series by symbol or dict.
+
+    Whether shorts, leverage or a full liquidation are meant is asked when the plan is made, not here.
+
+    Raises
+    ------
+    InputError
+        With every offending row and column.
+
+    Examples
+    --------
+    >>> read_targets({"SPY": 0.6, "TLT": 0.4})[["symbol", "weight"]]
+      symbol  weight
+    0    SPY     0.6
+    1    TLT     0.4
+    """
+    return _read(source, TARGETS, _parse_any_targets)
+
+
+def _parse_any_targets(data: object) -> pd.DataFrame:
+    return parse_targets(data, allow_short=True, max_gross=float("inf"), allow_liquidation=True)
+
+
+def read_positions(source: object) -> pd.DataFrame:
+    """Positions from a CSV or Parquet file, or from a DataFrame, Series by symbol or dict."""
+    return _read(source, POSITIONS, parse_positions)
+
+
+def read_quotes(source: object) -> pd.DataFrame:
+    """Quotes from a CSV or Parquet file, or from a DataFrame or a mapping symbol -> price."""
+    return _read(source, QUOTES, parse_quotes)
+
+
+def read_limits(path: str | os.PathLike[str]) -> Limits:
+    """Limits from a TOML or JSON file with the names of :class:`~stocklean_exec.checks.Limits`."""
+    file = _existing(path, "limits")
+    try:
+        text = file.read_text("utf-8")
+        values = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise InputError("limits", [Problem("limits_format", f"{file.name}: {error}")]) from None
+    if not isinstance(values, dict):
+        raise InputError("limits", [Problem("limits_format", f"{file.name} is not a table of limits")])
+    return Limits.of(values)
+
+
+def _read(source: object, table: Table, parse: Callable[[object], pd.DataFrame]) -> pd.DataFrame:
+    if isinstance(source, (str, os.PathLike)):
+        file = _existing(source, table.name)
+        source = (
+            _read_parquet(file, table) if file.suffix.lower() in (".parquet", ".pq") else _read_csv(file, table)
+        )
+    return parse(source)
+
+
+def _existing(path: str | os.PathLike[str], table: str) -> Path:
+    file = Path(path)
+    try:
+        found = file.is_file()
+    except OSError:  # such as a name too long: somebody gave a file's contents in place of its name
+        found = False
+    if not found:
+        raise InputError(table, [Problem("file_missing", f"there is no file {shown(os.fspath(path))}")])
+    return file
+
+
+def _read_csv(file: Path, table: Table) -> pd.DataFrame:
+    """Read every cell as text, so that a symbol like NA or TRUE stays what it is; then read the numbers."""
+    frame = _read_cells(file, table)
+    problems: list[Problem] = []
+    for name, dtype in table.dtypes.items():
+        if name in frame.columns and dtype in ("float64", "Int64"):
+            frame[name] = _numbers(frame[name], name, problems)
+        elif name in frame.columns:
+            texts = [text.strip() or None for text in frame[name].tolist()]
+            frame[name] = pd.Series(texts, index=frame.index, dtype="object")
+    if "symbol" in frame.columns:
+        for row, text in enumerate(frame["symbol"].tolist()):
+            if isinstance(text, str) and _SPREADSHEET_DATE.fullmatch(text):
+                hint = f"{text!r} looks like a symbol that a spreadsheet turned into a date"
+                problems.append(Problem("csv_format", hint, row, text, "symbol"))
+    if problems:
+        raise InputError(table.name, problems)
+    return frame
+
+
+def _read_cells(file: Path, table: Table) -> pd.DataFrame:
+    """All cells as text; every row must have as many as the header, or they would be in the wrong column."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, skipinitialspace=True, strict=True)
+            numbered = [(reader.line_num, cells) for cells in islice(reader, MAX_ROWS + 2) if cells]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(table.name, [Problem("csv_format", f"{file.name}: {error}")]) from None
+    if not numbered:
+        raise InputError(table.name, [Problem("csv_format", f"{file.name} is empty")])
+    header = [name.strip() for name in numbered[0][1]]
+    separator = re.search(r"[;\t|]", header[0])
+    if len(header) == 1 and separator is not None:
+        text = f"{file.name} is separated by {separator[0]!r}; save it with ',' and with a point in numbers"
+        raise InputError(table.name, [Problem("csv_format", text)])
+    problems = [
+        Problem("duplicate_column", f"column {name!r} appears {count} times", column=name)
+        for name, count in Counter(header).items()
+        if count > 1
+    ]
+    problems += [
+        Problem("csv_format", f"line {line} has {len(cells)} cells, the header has {len(header)}", row)
+        for row, (line, cells) in enumerate(numbered[1:])
+        if len(cells) != len(header)
+    ]
+    if problems:
+        raise InputError(table.name, problems)
+    return pd.DataFrame([cells for _, cells in numbered[1:]], columns=header, dtype="object")
+
+
+def _numbers(series: pd.Series[str], name: str, problems: list[Problem]) -> pd.Series[float]:
+    values: list[object] = []
+    for row, cell in enumerate(series.tolist()):
+        text = cell.strip()
+        if _NUMBER.fullmatch(text):
+            values.append(float(text))
+        elif _COMMA_NUMBER.fullmatch(text):
+            hint = f"{name} {text!r} has a comma; write 1015.00 and 0.5"
+            problems.append(Problem("csv_format", hint, row, None, name))
+            values.append(None)
+        else:
+            values.append(text or None)  # what is no number is told by the door, with its own code
+    return pd.Series(values, index=series.index, dtype="object")
+
+
+def _read_parquet(file: Path, table: Table) -> pd.DataFrame:
+    import duckdb  # noqa: PLC0415 - heavy, and only this format needs it
+
+    try:
+        with duckdb.connect() as connection:
+            described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(file)]).fetchall()
+            zoned = [row[0] for row in described if row[1] == "TIMESTAMP WITH TIME ZONE"]
+            quoted = ['"' + name.replace('"', '""') + '"' for name in zoned]
+            replaced = ", ".join(f"epoch_us({name}) AS {name}" for name in quoted)
+            columns = f"* REPLACE ({replaced})" if replaced else "*"
+            query = f"SELECT {columns} FROM read_parquet(?)"  # noqa: S608 - the names are quoted above
+            frame = connection.execute(query, [str(file)]).df()
+    except duckdb.Error as error:
+        raise InputError(table.name, [Problem("parquet_format", f"{file.name}: {error}")]) from None
+    for name in zoned:
+        frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True)
+    return frame

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from stocklean_exec.errors import InputError
+from stocklean_exec.limits import Limits
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_order_notional", "250000"),
+        ("max_order_quantity", True),
+        ("max_gross", math.nan),
+        ("max_position_ratio", math.inf),
+        ("price_collar", -0.01),
+        ("duplicate_window", [1]),
+        ("allow_short", 1),
+        ("allow_short", None),
+        ("restricted", "GME"),  # its letters are symbols of their own
+        ("restricted", 5),
+        ("restricted", [5]),
+        ("restricted", ["SP\nY"]),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_is_an_error_that_names_it(name, value):
+    with pytest.raises(InputError, match=name) as caught:
+        Limits(**{name: value})
+    assert caught.value.codes == ("limit_invalid",)
+
+
+def test_every_bad_limit_is_listed_at_once():
+    with pytest.raises(InputError) as caught:
+        Limits(max_gross=-1, max_quote_age="soon", allow_short="no")
+    assert len(caught.value.problems) == 3
+
+
+def test_an_unknown_name_is_an_error_and_not_a_lost_limit():
+    with pytest.raises(InputError, match="max_order_notionl") as caught:
+        Limits.of({"max_order_notionl": 1_000, "max_gross": 1})
+    assert caught.value.codes == ("limit_unknown",)
+
+
+def test_limits_from_a_mapping_equal_limits_by_keyword():
+    assert Limits.of({"max_gross": 1.5, "restricted": ["gme"]}) == Limits(max_gross=1.5, restricted={"GME"})
+
+
+def test_restricted_symbols_are_spelt_as_orders_spell_them():
+    assert Limits(restricted=["brk.b", "BRK B", " spy "]).restricted == {"BRK B", "SPY"}
+    assert Limits(restricted=None).restricted == frozenset()
+
+
+def test_cash_may_be_allowed_to_go_below_zero_and_nothing_else():
+    assert Limits(min_cash_after=-5_000).min_cash_after == -5_000
+
+
+def test_numpy_numbers_are_taken_and_can_be_written_as_json():
+    limits = Limits(max_order_quantity=np.int64(5), max_gross=np.float32(0.5))
+    assert json.loads(json.dumps(limits.to_dict()))["max_order_quantity"] == 5
+    assert Limits.of(json.loads(json.dumps(limits.to_dict()))) == limits
+
+
+def test_limits_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        Limits().max_gross = 2.0

@@ -1,0 +1,229 @@
+"""The door of the orders."""
+
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stocklean_exec.checks import Limits, check_orders
+from stocklean_exec.errors import InputError
+from stocklean_exec.order_door import MAX_QUANTITY, find_order_problem, parse_open_orders, parse_orders
+from stocklean_exec.parsing import input_warnings
+from stocklean_exec.tables import ORDERS
+
+NAN = math.nan
+WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
+
+
+def orders(**columns):
+    usual = {"run_id": "r", "symbol": ["AAA", "BBB"], "side": "BUY", "quantity": [10, 20], "order_type": "MKT"}
+    return pd.DataFrame(usual | columns)
+
+
+def test_columns_and_dtypes_are_the_declared_ones():
+    frame = parse_orders(orders())
+    assert tuple(frame.columns) == (*ORDERS.names, "detail")
+    assert {name: str(frame[name].dtype) for name in ORDERS.names} == ORDERS.dtypes
+
+
+def test_what_is_left_out_is_filled_in():
+    row = parse_orders(orders()).iloc[0]
+    assert row[["client_order_id", "tif", "sec_type", "exchange", "currency", "status"]].tolist() == [
+        "r-AAA-BUY",
+        "DAY",
+        "STK",
+        "SMART",
+        "USD",
+        "NEW",
+    ]
+
+
+def test_an_id_that_is_given_stays():
+    given_ids = pd.Series(["mine", None], dtype="object")
+    assert parse_orders(orders(client_order_id=given_ids))["client_order_id"].tolist() == ["mine", "r-BBB-BUY"]
+
+
+def test_ids_may_be_the_index_or_a_column_or_both():
+    frame = orders(client_order_id=["x", "y"])
+    for given_frame in (frame, frame.set_index("client_order_id"), frame.set_index("client_order_id", drop=False)):
+        assert parse_orders(given_frame)["client_order_id"].tolist() == ["x", "y"]
+
+
+def test_parsing_twice_changes_nothing():
+    once = parse_orders(orders(quantity=[10, -5]))
+    pd.testing.assert_frame_equal(parse_orders(once), once)
+
+
+def test_a_row_that_was_rejected_keeps_its_first_reason():
+    frame = orders(
+        quantity=[10, np.nan], status=["NEW", "REJECTED"], reason=[None, "price_unavailable"], detail=[None, "why"]
+    )
+    row = parse_orders(frame).iloc[1]
+    assert row[["status", "reason", "detail"]].tolist() == ["REJECTED", "price_unavailable", "why"]
+
+
+def test_the_callers_frame_is_not_changed():
+    frame = orders(side="buy")
+    copy = frame.copy(deep=True)
+    parse_orders(frame)
+    pd.testing.assert_frame_equal(frame, copy)
+
+
+def test_an_odd_lot_is_told_of_unless_it_closes_a_position():
+    frame = parse_orders(orders(quantity=[150, 150], lot_size=100, target_quantity=[0, 50]))
+    assert frame["status"].tolist() == ["NEW", "NEW"]
+    assert input_warnings(frame)[["code", "symbol"]].to_numpy().tolist() == [["lot_size", "BBB"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ((10, "MKT", NAN, "DAY", "STK", "BUY"), None),
+        ((0.5, "MKT", NAN, "DAY", "STK", "BUY", 0.0001), None),
+        ((0.3, "MKT", NAN, "DAY", "STK", "BUY", 0.0001), None),
+        ((150, "MKT", NAN, "DAY", "STK", "SELL", 100), None),
+        ((MAX_QUANTITY, "MKT", NAN, "DAY", "STK", "BUY"), None),
+        ((MAX_QUANTITY + 1, "MKT", NAN, "DAY", "STK", "BUY"), "quantity_too_large"),
+        ((0.00005, "MKT", NAN, "DAY", "STK", "BUY", 0.0001), "fractional_not_allowed"),
+        ((10, "MKT", NAN, "DAY", "STK", "buy"), "side_invalid"),
+        ((10, "LMT", 100.01, "DAY", "STK", "BUY"), None),
+        ((10, "LMT", 100.005, "DAY", "STK", "BUY"), "off_tick"),
+        ((10, "LMT", 100.005, "DAY", "STK", "BUY", 1, 0.005), None),
+        ((10, "LMT", 600_000.001, "DAY", "STK", "BUY"), "off_tick"),
+        ((10, "LMT", 0.1234, "DAY", "STK", "BUY"), None),
+        ((10, "LMT", 100.0, "DAY", "STK", "BUY", 1, math.inf), "tick_unknown"),
+        ((10, "LMT", NAN, "DAY", "STK", "BUY"), "limit_missing"),
+        ((10, "MKT", 5.0, "DAY", "STK", "BUY"), "limit_on_market"),
+        ((10, "MKT", NAN, "", "STK", "BUY"), "tif_invalid"),
+        ((10, "MKT", NAN, "DAY", "OPT", "BUY"), "sec_type_unsupported"),
+    ],
+)
+def test_the_first_problem_of_one_order(arguments, code):
+    found = find_order_problem(*arguments)
+    assert (found and found[0]) == code
+
+
+def test_working_orders_add_up_signed():
+    frame = pd.DataFrame(
+        {
+            "symbol": ["a", "A", "B", "C", "D"],
+            "side": ["BUY", "sell", "SELL", "BUY", "BUY"],
+            "quantity": [10, 4, 5, 7, 3],
+            "filled_quantity": [3, 0, None, 7, 1],
+            "status": ["SUBMITTED", "NEW", "UNKNOWN", "PARTIAL", "CANCELLED"],
+        }
+    )
+    assert parse_open_orders(frame) == {"A": 3.0, "B": -5.0}
+    assert parse_open_orders(None) == {}
+    assert parse_open_orders(ORDERS.empty()) == {}
+
+
+@pytest.mark.parametrize(
+    "columns", [{"quantity": ["x", 0]}, {"quantity": [np.nan, -1]}, {"filled_quantity": [np.inf, "y"]}]
+)
+def test_a_working_order_without_a_quantity_is_an_error(columns):
+    with pytest.raises(InputError) as caught:
+        parse_open_orders(orders(**columns))
+    assert caught.value.codes == ("open_order_invalid",)
+    assert sorted(problem.row for problem in caught.value.problems) == [0, 1]
+
+
+# -- anything at all ---------------------------------------------------------------------------------------
+
+ugly = st.sampled_from(
+    [
+        NAN,
+        math.inf,
+        None,
+        pd.NA,
+        "",
+        "x",
+        0,
+        -1,
+        1.5,
+        10,
+        100.01,
+        1e308,
+        2**31,
+        True,
+        "\ud800",
+        [1],
+        10**400,
+        b"x",
+        pd.NaT,
+    ]
+)
+headers = st.sampled_from([*ORDERS.names, "lot_size", "tick_size", "detail", "verdict", 5])
+
+
+@st.composite
+def hand_made(draw):
+    """A few orders, most columns in order, some with anything in them."""
+    size = draw(st.integers(0, 4))
+
+    def column(kind):
+        return pd.Series(draw(st.lists(kind, min_size=size, max_size=size)), dtype="object")
+
+    columns = {
+        "run_id": column(st.just("r")),
+        "symbol": column(st.sampled_from(["A", "B", "brk.b", "D"])),
+        "side": column(st.sampled_from(["BUY", "BUY", "BUY", "sell"])),
+        "quantity": column(st.sampled_from([1, 10, 2.5, 100])),
+        "order_type": column(st.sampled_from(["MKT", "LMT"])),
+        "limit_price": column(st.sampled_from([NAN, 9.99, 10.005])),
+    }
+    for name in draw(st.lists(headers, max_size=2)):
+        columns[name] = column(ugly)
+    frame = pd.DataFrame(columns)
+    if draw(st.booleans()):
+        frame = frame.infer_objects()
+    if draw(st.booleans()):
+        frame.index = pd.Index([7] * size, name=draw(st.sampled_from([None, "symbol", "client_order_id"])))
+    return frame
+
+
+def attempt(call, *arguments, **options):
+    try:
+        return call(*arguments, **options), None
+    except InputError as error:
+        return None, error
+
+
+@given(hand_made())
+@settings(deadline=None, derandomize=True, max_examples=150)
+def test_any_orders_come_back_row_for_row_or_are_refused(frame):
+    before = repr(frame.to_numpy().tolist())
+    parsed, refusal = attempt(parse_orders, frame)
+    assert repr(frame.to_numpy().tolist()) == before
+    if refusal is not None:
+        assert refusal.problems
+        assert all(re.fullmatch(r"[a-z_]+", code) for code in refusal.codes)
+        return
+    assert len(parsed) == len(frame)
+    assert parsed["client_order_id"].is_unique
+    rejected = parsed["status"] == "REJECTED"
+    assert parsed.loc[rejected, "reason"].notna().all()
+    going = parsed[parsed["status"] == "NEW"]
+    assert going["quantity"].between(0, MAX_QUANTITY, inclusive="right").all()
+    assert going["order_type"].isin(["MKT", "LMT"]).all()
+    assert (going["limit_price"].gt(0) == (going["order_type"] == "LMT")).all()
+
+
+@given(hand_made())
+@settings(deadline=None, derandomize=True, max_examples=100)
+def test_any_orders_are_checked_row_for_row_or_refused(frame):
+    quotes = {"A": 10.0, "B": 0.0, "BRK B": 300.0}
+    checked, refusal = attempt(
+        check_orders, frame, Limits(max_order_quantity=50), quotes=quotes, cash=1e5, now=WHEN
+    )
+    if refusal is None:
+        assert len(checked) == len(frame)
+        assert set(checked["verdict"]) <= {"pass", "warn", "block"}
+        assert (checked.loc[checked["status"] == "REJECTED", "verdict"] == "block").all()
+        assert (checked.loc[checked["quantity"].fillna(0) > 50, "verdict"] == "block").all()
+    else:
+        assert refusal.problems

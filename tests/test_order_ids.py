@@ -1,0 +1,144 @@
+"""Client order ids and fingerprints."""
+
+import re
+from hashlib import sha256
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stocklean_exec.order_ids import (
+    MAX_LENGTH,
+    client_order_id,
+    client_order_ids,
+    is_valid_client_order_id,
+    is_valid_run_id,
+    payload_hashes,
+    plan_hash,
+)
+
+runs = st.from_regex(r"[A-Za-z0-9._-]{1,60}", fullmatch=True)
+symbols = st.from_regex(r"[A-Z0-9][A-Z0-9 .\-/]{0,31}", fullmatch=True)
+plain_symbols = st.from_regex(r"[A-Z0-9][A-Z0-9.]{0,11}", fullmatch=True)  # none with a "-", which also separates
+sides = st.sampled_from(["BUY", "SELL"])
+
+
+def steadily(examples):
+    return settings(deadline=None, derandomize=True, max_examples=examples)
+
+
+def test_an_id_is_run_symbol_and_side():
+    assert client_order_id("run-1", "SPY", "BUY") == "run-1-SPY-BUY"
+
+
+def test_a_later_order_of_the_same_symbol_and_side_is_numbered():
+    assert [client_order_id("r", "SPY", "SELL", n) for n in (1, 2, 3)] == [
+        "r-SPY-SELL",
+        "r-SPY-SELL-2",
+        "r-SPY-SELL-3",
+    ]
+
+
+@pytest.mark.parametrize(("symbol", "written"), [("BRK B", "BRK_B"), ("BF/B", "BF_B"), ("A.B-C", "A.B-C")])
+def test_unsafe_characters_of_a_symbol_become_underscores(symbol, written):
+    assert client_order_id("r", symbol, "BUY") == f"r-{written}-BUY"
+
+
+def test_forty_characters_stay_and_forty_one_end_in_a_hash():
+    run = "r" * (40 - len("-SPY-BUY"))
+    assert client_order_id(run, "SPY", "BUY") == f"{run}-SPY-BUY"
+    long = f"{run}r-SPY-BUY"
+    digest = sha256(long.encode()).hexdigest()[:8]
+    assert client_order_id(f"{run}r", "SPY", "BUY") == f"{long[:31]}-{digest}"
+
+
+@pytest.mark.parametrize("run", ["", "a b", "a/b", "é", "a\n", None, 5])
+def test_a_run_id_with_other_characters_is_refused(run):
+    assert not is_valid_run_id(run)
+    with pytest.raises(ValueError, match="run_id"):
+        client_order_id(run, "SPY", "BUY")
+    with pytest.raises(ValueError, match="run_id"):
+        client_order_ids(run, ["SPY"], ["BUY"])
+
+
+def test_sequences_count_from_one():
+    with pytest.raises(ValueError, match="sequence"):
+        client_order_id("r", "SPY", "BUY", 0)
+
+
+@pytest.mark.parametrize("value", ["", "x" * 41, "a b", "a'b", "a\0", "é", None, 1])
+def test_what_is_unsafe_on_the_wire_is_no_id(value):
+    assert not is_valid_client_order_id(value)
+
+
+@given(runs, symbols, sides, st.integers(1, 99))
+@steadily(200)
+def test_an_id_is_a_function_of_its_inputs_and_safe(run, symbol, side, sequence):
+    name = client_order_id(run, symbol, side, sequence)
+    assert name == client_order_id(run, symbol, side, sequence)
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,40}", name)
+    assert is_valid_client_order_id(name)
+    assert len(name) <= MAX_LENGTH
+
+
+orders = st.tuples(runs, plain_symbols, sides, st.integers(1, 12))
+
+
+@given(orders, orders)
+@steadily(300)
+def test_other_runs_symbols_sides_or_numbers_have_other_ids(one, other):
+    assert (client_order_id(*one) == client_order_id(*other)) == (one == other)
+
+
+@given(runs, plain_symbols, plain_symbols)
+@steadily(100)
+def test_within_a_run_each_symbol_and_side_has_its_own(run, one, other):
+    names = {client_order_id(run, symbol, side) for symbol in (one, other) for side in ("BUY", "SELL")}
+    assert len(names) == (2 if one == other else 4)
+
+
+@given(runs, st.lists(st.tuples(symbols, sides), max_size=6))
+@steadily(100)
+def test_many_at_once_are_the_same_as_one_by_one(run, rows):
+    assert client_order_ids(run, [s for s, _ in rows], [s for _, s in rows]) == [
+        client_order_id(run, *row) for row in rows
+    ]
+
+
+def frame(**columns):
+    return pd.DataFrame({"client_order_id": ["r-A-BUY"], "run_id": "r", "symbol": "A", "side": "BUY"} | columns)
+
+
+def test_a_payload_is_the_same_however_its_numbers_are_written():
+    assert payload_hashes(frame(quantity=[5])) == payload_hashes(frame(quantity=[5.0]))
+    missing = [frame(), frame(limit_price=[None]), frame(limit_price=[float("nan")]), frame(limit_price=[pd.NA])]
+    assert len({payload_hashes(each)[0] for each in missing}) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"quantity": [6]}, {"limit_price": [5.01]}, {"tif": ["GTC"]}, {"account": ["DU2"]}, {"side": ["SELL"]}],
+)
+def test_another_payload_has_another_hash(change):
+    base = {"quantity": [5], "limit_price": [5.0], "tif": ["DAY"], "account": ["DU1"]}
+    assert payload_hashes(frame(**base)) != payload_hashes(frame(**(base | change)))
+
+
+def test_prices_of_the_day_are_not_part_of_an_order():
+    assert payload_hashes(frame(decision_price=[5.0])) == payload_hashes(frame(decision_price=[6.0]))
+    assert payload_hashes(frame(decision_price=[5.0]), ["decision_price"]) != payload_hashes(
+        frame(), ["decision_price"]
+    )
+
+
+def test_a_time_counts_by_its_instant():
+    utc = pd.Timestamp("2026-11-23 14:30", tz="UTC")
+    one, other = (frame(approved_at=[stamp]) for stamp in (utc, utc.tz_convert("Asia/Tokyo")))
+    assert payload_hashes(one, ["approved_at"]) == payload_hashes(other, ["approved_at"])
+    later = frame(approved_at=[utc + pd.Timedelta(1, "s")])
+    assert payload_hashes(one, ["approved_at"]) != payload_hashes(later, ["approved_at"])
+
+
+def test_a_plan_is_the_same_in_any_sequence():
+    assert plan_hash(["a", "b"]) == plan_hash(["b", "a"]) != plan_hash(["a", "b", "b"])

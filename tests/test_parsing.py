@@ -1,0 +1,197 @@
+"""The tools of the doors."""
+
+import datetime as dt
+import math
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.parsing import (
+    Door,
+    add_warnings,
+    as_utc,
+    input_warnings,
+    is_unset,
+    merge_warnings,
+    number_option,
+    shown,
+    warning_row,
+)
+from stocklean_exec.tables import POSITIONS, QUOTES
+
+WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
+
+
+def door(**columns):
+    return Door(POSITIONS, pd.DataFrame({"symbol": ["A", "B"], "quantity": [1, 2]} | columns), "quantity")
+
+
+def test_tws_spellings_of_no_value_are_known():
+    values = [-1.0, 1.7976931348623157e308, 2147483647.0, 9223372036854775807.0, math.inf, 100.0, -2.0, math.nan]
+    assert is_unset(np.array(values)).tolist() == [True] * 5 + [False] * 3
+
+
+def test_warnings_are_merged_once_each():
+    one, other = pd.DataFrame(), pd.DataFrame()
+    add_warnings(one, [warning_row("a", "text", table="targets")])
+    add_warnings(
+        other, [warning_row("a", "text", table="targets"), warning_row("b", "text", table="quotes", row=1)]
+    )
+    merged = input_warnings(merge_warnings(one, other))
+    assert merged["code"].tolist() == ["a", "b"]
+    assert list(merged.columns) == ["code", "row", "symbol", "column", "detail", "table"]
+
+
+def test_a_frame_without_warnings_has_an_empty_list():
+    assert len(input_warnings(pd.DataFrame())) == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        WHEN,
+        WHEN.tz_convert("Asia/Tokyo"),
+        "2026-11-23T14:30Z",
+        "2026-11-23 09:30-05:00",
+        dt.datetime(2026, 11, 23, 9, 30, tzinfo=ZoneInfo("America/New_York")),
+    ],
+)
+def test_a_time_with_a_zone_is_its_instant_in_utc(value):
+    assert as_utc(value, "x") == WHEN
+    assert str(as_utc(value, "x").tz) == "UTC"
+
+
+def test_both_readings_of_a_repeated_hour_are_told_apart():
+    first = dt.datetime(2026, 11, 1, 1, 30, tzinfo=ZoneInfo("America/New_York"))
+    assert as_utc(first, "x") == pd.Timestamp("2026-11-01 05:30", tz="UTC")
+    assert as_utc(first.replace(fold=1), "x") == pd.Timestamp("2026-11-01 06:30", tz="UTC")
+
+
+@pytest.mark.parametrize("value", [None, pd.NaT, pd.NA, math.nan, "", np.datetime64("NaT")])
+def test_an_empty_time_is_none(value):
+    assert as_utc(value, "x") is None
+
+
+LAST_MOMENT = dt.datetime.max.replace(tzinfo=dt.timezone(-dt.timedelta(hours=5)))
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("2026-11-23", "naive_time"),
+        (dt.date(2026, 11, 23), "naive_time"),
+        ("noon", "time_dtype"),
+        (1763908200, "time_dtype"),
+        (True, "time_dtype"),
+        ([1], "time_dtype"),
+        (np.array([1, 2]), "time_dtype"),
+        (LAST_MOMENT, "time_dtype"),
+    ],
+)
+def test_what_is_no_clear_time_is_a_problem(value, code):
+    found = as_utc(value, "quoted_at")
+    assert isinstance(found, Problem)
+    assert (found.code, found.column) == (code, "quoted_at")
+
+
+@pytest.mark.parametrize("value", [5, 5.0, Decimal(5), np.int64(5), np.float32(5)])
+def test_a_number_is_taken_in_any_type(value):
+    assert number_option("x", value) == 5.0
+
+
+@pytest.mark.parametrize("value", ["5", True, None, math.nan, 10**400, Decimal("sNaN"), -0.1, 10.5, [5]])
+def test_an_option_that_is_no_number_within_its_bounds_is_an_error(value):
+    with pytest.raises(InputError) as caught:
+        number_option("x", value, least=0, most=10)
+    assert caught.value.codes == ("option_invalid",)
+
+
+def test_a_value_is_shown_in_one_short_line():
+    assert shown("abc") == "'abc'"
+    assert len(shown("x" * 1_000_000)) < 100
+    assert "\n" not in shown("a\nb")
+    assert "\u202e" not in shown("a\u202eb")
+
+
+def test_symbols_are_cleaned_and_share_classes_spelt_as_the_broker_does():
+    found = Door(
+        POSITIONS, pd.DataFrame({"symbol": [" spy ", "BRK.B", "BF-B", "BRK B"], "quantity": 1}), "quantity"
+    )
+    assert found.read_symbols() == ["SPY", "BRK B", "BF B", "BRK B"]
+    assert [row["symbol"] for row in found.warnings] == ["BRK B", "BF B"]
+
+
+def test_a_share_class_in_another_currency_keeps_its_spelling():
+    found = Door(POSITIONS, pd.DataFrame({"symbol": ["RCI.B"], "quantity": 1, "currency": "CAD"}), "quantity")
+    assert found.read_symbols() == ["RCI.B"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.array([1, None], dtype="Int64"),
+        pd.array([1, None], dtype="Float64"),
+        np.array([1, np.nan], dtype="float16"),
+        np.array([1, np.nan], dtype="float32"),
+        [Decimal(1), None],
+        [np.float32(1), pd.NA],
+    ],
+)
+def test_numbers_are_floats_whatever_held_them(values):
+    found = door(quantity=values)
+    assert np.array_equal(found.numbers("quantity", "x"), [1.0, np.nan], equal_nan=True)
+    assert found.problems == []
+
+
+def test_texts_are_stripped_and_empty_ones_get_the_default():
+    found = door(account=[" du1 ", " "])
+    found.texts("account", "NONE")
+    assert found.frame["account"].tolist() == ["DU1", "NONE"]
+    found.texts("sec_type", "STK")
+    assert found.frame["sec_type"].tolist() == ["STK", "STK"]
+
+
+def test_ids_are_taken_to_the_letter():
+    found = door(account=[" du1 ", ""])
+    found.texts("account", None, exact=True)
+    assert found.frame["account"].tolist()[0] == " du1 "
+    assert pd.isna(found.frame["account"].iloc[1])
+
+
+def test_a_cell_that_is_a_problem_is_not_empty_too():
+    found = door(quantity=["x", None])
+    values = found.numbers("quantity", "quantity_dtype")
+    assert found.empty_at("quantity", values).tolist() == [False, True]
+    assert found.is_refused("quantity", 0)
+
+
+def test_rows_keep_the_callers_labels():
+    frame = pd.DataFrame({"symbol": ["A", "B"], "quantity": [1, 2]}, index=["x", "y"])
+    found = Door(POSITIONS, frame, "quantity")
+    found.problem("code", "text", 1)
+    assert found.problems[0].row == "y"
+    assert Door(POSITIONS, frame, "quantity").done().index.tolist() == ["x", "y"]
+
+
+@pytest.mark.parametrize("index", [pd.Index([0, 0]), pd.Index(["A", "B"], name="symbol")])
+def test_labels_that_do_not_tell_rows_apart_become_numbers(index):
+    frame = pd.DataFrame({"symbol": ["A", "B"], "quantity": [1, 2]}).set_axis(index)
+    assert Door(POSITIONS, frame, "quantity").done().index.tolist() == [0, 1]
+
+
+def test_the_callers_frame_is_copied():
+    frame = pd.DataFrame({"symbol": ["a"], "quantity": [1]})
+    found = Door(POSITIONS, frame, "quantity")
+    found.read_symbols()
+    assert frame["symbol"].tolist() == ["a"]
+
+
+def test_a_hint_lists_a_few_columns_only():
+    wide = pd.DataFrame(1.0, index=[0], columns=[f"S{number}" for number in range(500)])
+    with pytest.raises(InputError) as caught:
+        Door(QUOTES, wide, "last")
+    assert str(caught.value).count("S") < 15
