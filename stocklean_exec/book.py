@@ -1,0 +1,229 @@
+"""Targets, holdings and prices side by side: one row per symbol, aligned by label.
+
+The planner, the plan's summary and the checks all start from a :class:`Book`, so that they cannot disagree
+about what is held, wanted and worth. Arrays share one order of symbols: the targets', then what is held
+besides. Quantities are shares, values are in the base currency. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.parsing import number_option, shown
+from stocklean_exec.prices import usable_prices
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Book", "Unlisted", "align", "investable_nav", "parse_nav"]
+
+Unlisted = Literal["keep", "close", "error"]
+
+_LARGEST_NAV = 1e15
+_LEAST_RATE, _MOST_RATE = 1e-9, 1e9
+_MINOR_UNITS = {"GBp", "GBX", "ZAc", "ZAX", "ILA", "ILs"}  # pence, cents, agorot: a price 100 times too high
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Book:
+    """One row per symbol; see the module's text for the order.
+
+    ``listed`` marks the targets' symbols. ``price`` is in the symbol's own currency and NaN where ``reason``
+    says why there is none; ``value`` is the price in the base currency. ``row`` is the symbol's row in the
+    targets table, -1 for a holding that is not in it.
+    """
+
+    symbols: list[str]
+    currency: list[str]
+    sec_type: list[str]
+    listed: NDArray[np.bool_]
+    row: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    held: NDArray[np.float64]
+    price: NDArray[np.float64]
+    value: NDArray[np.float64]
+    reason: NDArray[np.object_]
+    detail: NDArray[np.object_]
+
+
+def parse_nav(nav: object) -> float:
+    """Net asset value as a float above zero.
+
+    Examples
+    --------
+    >>> parse_nav(0)
+    Traceback (most recent call last):
+    ...
+    stocklean_exec.errors.InputError: nav: 1 problem
+      nav 0 is not an amount of money above 0 [nav_invalid]
+    """
+    try:
+        value = number_option("nav", nav)
+    except InputError:
+        value = math.nan
+    if not 0 < value <= _LARGEST_NAV:
+        text = f"nav {shown(nav)} is not an amount of money above 0"
+        raise InputError("nav", [Problem("nav_invalid", text)])
+    return value
+
+
+def investable_nav(nav: float, cash_buffer: float) -> float:
+    """NAV less the cash buffer, computed in decimal as a person would.
+
+    Examples
+    --------
+    >>> investable_nav(100.0, 0.71), 100.0 * (1 - 0.71)
+    (29.0, 29.000000000000004)
+    """
+    try:
+        fraction = number_option("cash_buffer", cash_buffer)
+    except InputError:
+        fraction = math.nan
+    if not 0 <= fraction < 1:
+        text = f"cash_buffer {shown(cash_buffer)} is not a fraction of NAV from 0 to below 1"
+        raise InputError("cash_buffer", [Problem("cash_buffer_invalid", text)])
+    return float(Decimal(repr(float(nav))) * (1 - Decimal(repr(fraction))))
+
+
+def align(
+    targets: pd.DataFrame,
+    positions: pd.DataFrame,
+    quotes: pd.DataFrame,
+    *,
+    unlisted: Unlisted = "error",
+    base_currency: str = "USD",
+    fx: Mapping[str, float] | None = None,
+) -> Book:
+    """Put canonical targets, positions and quotes side by side.
+
+    Parameters
+    ----------
+    targets, positions, quotes : tables that came through their doors
+    unlisted : what a holding that the targets do not name means: leave it, sell it, or refuse
+    base_currency : currency of NAV
+    fx : units of base currency for one unit of another currency
+
+    Holdings that are not in the targets are in the currency that their row tells, else their quote's, else
+    the base currency.
+
+    Raises
+    ------
+    InputError
+        A holding is not in the targets and ``unlisted`` is ``"error"``; or a symbol is held in one currency
+        or type and wanted in another.
+    """
+    held = positions[positions["quantity"] != 0]
+    wanted = targets["symbol"].tolist()
+    known = set(wanted)
+    others = [symbol for symbol in held["symbol"].tolist() if symbol not in known]
+    if others and unlisted == "error":
+        text = 'held but not in the targets; give it a weight, or unlisted="keep" or "close"'
+        raise InputError("positions", [Problem("unlisted_position", text, symbol=name) for name in others])
+    symbols = wanted + others
+    extra = len(others)
+    quantity = dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True))
+    quoted = _texts(quotes, "currency")
+    currency, sec_type = _instruments(targets, held, others, quoted, base_currency)
+    priced = usable_prices(quotes).reindex(symbols)
+    price = priced["price"].to_numpy(dtype="float64", copy=True)
+    reason, detail = (_texts_or_none(priced[name]) for name in ("reason", "detail"))
+    for index in np.flatnonzero(np.isnan(price)).tolist():
+        if reason[index] is None:
+            reason[index], detail[index] = "price_unavailable", "price_unavailable: there is no quote"
+    rate = _rates(symbols, currency, quoted, base_currency, fx, reason, detail)
+    return Book(
+        symbols=symbols,
+        currency=currency,
+        sec_type=sec_type,
+        listed=np.arange(len(symbols)) < len(wanted),
+        row=np.concatenate([np.arange(len(wanted)), np.full(extra, -1)]).astype("int64"),
+        weight=np.concatenate([targets["weight"].to_numpy(dtype="float64"), np.zeros(extra)]),
+        held=np.array([quantity.get(symbol, 0.0) for symbol in symbols], dtype="float64"),
+        price=price,
+        value=price * rate,
+        reason=reason,
+        detail=detail,
+    )
+
+
+def _texts(frame: pd.DataFrame, name: str) -> dict[str, str]:
+    """A text column by symbol, where it says something."""
+    said = frame[name].notna()
+    frame = frame if said.all() else frame[said]
+    return dict(zip(frame["symbol"].tolist(), frame[name].tolist(), strict=True))
+
+
+def _texts_or_none(series: pd.Series[Any]) -> NDArray[np.object_]:
+    texts = np.full(len(series), None, dtype=np.object_)
+    said = series.notna().to_numpy(dtype=bool)
+    texts[said] = series.to_numpy(dtype=object)[said]
+    return texts
+
+
+def _instruments(
+    targets: pd.DataFrame, held: pd.DataFrame, others: list[str], quoted: dict[str, str], base_currency: str
+) -> tuple[list[str], list[str]]:
+    """Currency and type of each symbol; refuse one that is wanted as another instrument than it is held."""
+    currency, sec_type = _texts(targets, "currency"), _texts(targets, "sec_type")
+    held_currency, held_type = _texts(held, "currency"), _texts(held, "sec_type")
+    problems = [
+        Problem(code, f"held in {text} but wanted in {wanted[symbol]}", symbol=symbol)
+        for code, wanted, has in (
+            ("currency_mismatch", currency, held_currency),
+            ("ambiguous_instrument", sec_type, held_type),
+        )
+        for symbol, text in has.items()
+        if symbol in wanted and text != wanted[symbol]
+    ]
+    if problems:
+        raise InputError("positions", problems)
+    for symbol in others:
+        currency[symbol] = held_currency.get(symbol, quoted.get(symbol, base_currency))
+        sec_type[symbol] = held_type[symbol]
+    return list(currency.values()), list(sec_type.values())
+
+
+def _rates(
+    symbols: list[str],
+    currency: list[str],
+    quoted: dict[str, str],
+    base_currency: str,
+    fx: Mapping[str, float] | None,
+    reason: NDArray[np.object_],
+    detail: NDArray[np.object_],
+) -> NDArray[np.float64]:
+    """Base currency for one unit of each symbol's; NaN, and a reason, where it is not known."""
+    rate = np.ones(len(symbols))
+    if not isinstance(fx, (Mapping, pd.Series, type(None))):
+        raise InputError("options", [Problem("option_invalid", f"fx {shown(fx)} is not a mapping", column="fx")])
+    given = {} if fx is None else dict(fx.items())
+    if not quoted and set(currency) <= {base_currency}:
+        return rate
+    known = {base_currency: 1.0} | {name: _rate(given.get(name)) for name in set(currency) - {base_currency}}
+    for index, (symbol, name) in enumerate(zip(symbols, currency, strict=True)):
+        rate[index] = known[name]
+        told = quoted.get(symbol, name)
+        if told != name:
+            rate[index], text = math.nan, f"quoted in {told} but wanted in {name}"
+        elif math.isnan(rate[index]):
+            text = f"prices in {name} need fx={{'{name}': rate}}"
+        else:
+            continue
+        code = "minor_currency" if told in _MINOR_UNITS else "currency_unsupported"
+        reason[index], detail[index] = code, f"{code}: {text}"
+    return rate
+
+
+def _rate(value: object) -> float:
+    try:
+        return number_option("fx", value, least=_LEAST_RATE, most=_MOST_RATE)
+    except InputError:
+        return math.nan

@@ -1,0 +1,421 @@
+"""The planner: from target weights to orders.
+
+A weight asks for a value, ``weight x NAV less the cash buffer``; at the symbol's price that is a quantity,
+seldom a whole one. :mod:`~stocklean_exec.sizing` chooses the whole quantities that leave the book nearest
+to the weights (least active share, with cash counted as an asset) without spending more than there is. The
+difference from what is held is the order.
+
+Pure functions over tables: nothing here connects, waits, reads a clock or draws a number, so the same inputs
+give the same orders and the same client order ids. Quantities are shares, always positive on an order;
+prices are per share in the symbol's currency; notional is in that currency.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.book import Book, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.doors import (
+    FRACTIONAL_STEP,
+    check_target_dates,
+    parse_positions,
+    parse_quotes,
+    parse_targets,
+)
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.order_door import MAX_QUANTITY, ORDER_TYPES, SEC_TYPES, TIFS, parse_open_orders
+from stocklean_exec.order_ids import client_order_ids, is_valid_run_id
+from stocklean_exec.parsing import add_warnings, as_utc, merge_warnings, number_option, shown, warning_row
+from stocklean_exec.prices import is_usable, round_to_tick, tick_sizes
+from stocklean_exec.sizing import Sizes, measure, whole_trades
+from stocklean_exec.tables import ORDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any, Literal
+
+    from numpy.typing import NDArray
+
+__all__ = ["FRACTIONAL_STEP", "plan_orders"]
+
+_DUST = 1e-9
+_BESIDE = "shares are working in a symbol that is neither wanted nor held"
+_FRACTIONAL = "say fractional=True to sell it"
+
+
+def plan_orders(
+    targets: object,
+    positions: object = None,
+    quotes: object = None,
+    *,
+    nav: float,
+    run_id: str,
+    cash_buffer: float = 0.0,
+    unlisted: Unlisted = "error",
+    allow_short: bool = False,
+    max_gross: float = 1.0,
+    allow_liquidation: bool = False,
+    fractional: bool = False,
+    order_type: Literal["MKT", "LMT"] | None = None,
+    limit_offset_bps: float | None = None,
+    tick_size: float | Mapping[str, float] | None = None,
+    tif: str | None = None,
+    account: str | None = None,
+    open_orders: pd.DataFrame | None = None,
+    on_open_orders: Literal["reject", "net"] = "reject",
+    base_currency: str = "USD",
+    fx: Mapping[str, float] | None = None,
+    decided_at: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Orders that bring ``positions`` to ``targets``, sells first.
+
+    Parameters
+    ----------
+    targets : DataFrame with symbol and weight, Series of weights by symbol, or dict
+        Columns order_type, limit_price, tif, lot_size, ... set a symbol's own terms; a column ``as_of`` is
+        held against ``decided_at``; other columns are carried into the orders, unless orders have their own.
+    positions : DataFrame with symbol and quantity, Series, dict, or None for nothing held
+    quotes : DataFrame with symbol, quoted_at and bid, ask, last or close; or a mapping symbol -> price
+    nav : net asset value in the base currency
+    run_id : letters, digits, dot, underscore, hyphen; with symbol and side it makes the client order id
+    cash_buffer : fraction of NAV that is never spent; weights are fractions of what is left
+    unlisted : what to do with holdings that the targets do not name: ``"keep"``, ``"close"`` or ``"error"``
+    allow_short, max_gross, allow_liquidation : see :func:`~stocklean_exec.doors.parse_targets`
+    fractional : trade parts of a share, in steps of 0.0001; without it, whole shares or multiples of lot_size
+    order_type : for all symbols, whatever their rows say; by default each row's own, else ``MKT``
+    limit_offset_bps : limit of ``LMT`` orders without a price of their own: so many basis points of the
+        decision price on the far side of it (a buy's limit is above for a positive offset)
+    tick_size : price step, one for all or by symbol; by default the US rule for shares
+    tif : time in force for all symbols; by default each row's own, else ``DAY``; never empty
+    account : the account that trades, where the target row does not say
+    open_orders : working orders (symbol, side, quantity, and filled_quantity and status if known)
+    on_open_orders : refuse a symbol that has working orders, or count them as if they were filled
+    base_currency, fx : currency of NAV, and the value in it of one unit of each other currency
+    decided_at : when the decision was made; by default the time of the latest quote
+
+    Returns
+    -------
+    DataFrame with the columns of :data:`~stocklean_exec.tables.ORDERS`, then ``lot_size``, ``tick_size``,
+    ``detail`` and the targets' other columns. A symbol that must trade and cannot is a row with status
+    ``REJECTED`` and a reason, such as ``price_unavailable``; its quantity is NaN if no price could give one.
+
+    Raises
+    ------
+    InputError
+        With every offending row; nothing is half planned.
+
+    Examples
+    --------
+    >>> orders = plan_orders(
+    ...     {"AAA": 0.2, "BBB": 0.1}, None, {"AAA": 50.0, "BBB": 33.0},
+    ...     nav=10_000, run_id="run-1", cash_buffer=0.1,
+    ... )
+    >>> orders[["client_order_id", "side", "quantity", "decision_price", "notional"]]
+      client_order_id side  quantity  decision_price  notional
+    0   run-1-AAA-BUY  BUY      36.0            50.0    1800.0
+    1   run-1-BBB-BUY  BUY      27.0            33.0     891.0
+    """
+    _check_options(run_id, unlisted, on_open_orders, order_type, tif, account, base_currency)
+    wanted = parse_targets(
+        targets,
+        allow_short=allow_short,
+        max_gross=max_gross,
+        allow_empty=allow_liquidation and unlisted == "close",
+        allow_liquidation=allow_liquidation,
+    )
+    held, market = parse_positions(positions), parse_quotes(quotes)
+    value = parse_nav(nav)
+    investable = investable_nav(value, cash_buffer)
+    decided_at = _decision_time(decided_at, market)
+    notes = check_target_dates(wanted, decided_at)
+    book = align(wanted, held, market, unlisted=unlisted, base_currency=base_currency, fx=fx)
+    terms = _terms(book, wanted, order_type, tif, fractional=fractional)
+    working = parse_open_orders(open_orders)
+    sizes = measure(book, working, investable, keep=unlisted == "keep", leverage=max_gross)
+    _set_limits(book, terms, sizes, wanted, limit_offset_bps, tick_size)
+    refused = working if on_open_orders == "reject" else {}
+    _reject(book, terms, sizes, refused)
+    trade = whole_trades(book, terms.lot, sizes, allow_short=allow_short)
+    _round_limits(book, terms, trade)
+    orders = _table(book, terms, trade, wanted, run_id, account, decided_at)
+    notes += _notes(book, terms, sizes, trade, working, value)
+    return add_warnings(merge_warnings(orders, wanted, held, market), notes)
+
+
+def _check_options(
+    run_id: object,
+    unlisted: object,
+    on_open_orders: object,
+    order_type: object,
+    tif: object,
+    account: object,
+    base_currency: object,
+) -> None:
+    """Refuse what is none of an option's values: a misspelt "keep" must not sell the book."""
+    problems = []
+    if not is_valid_run_id(run_id):
+        text = f"run_id {shown(run_id)} may only have letters, digits, '.', '_' and '-'"
+        problems.append(Problem("run_id_invalid", text, column="run_id"))
+    for name, value, known in (
+        ("unlisted", unlisted, ("keep", "close", "error")),
+        ("on_open_orders", on_open_orders, ("reject", "net")),
+        ("order_type", order_type, (None, *ORDER_TYPES)),
+        ("tif", tif, (None, *TIFS)),
+    ):
+        if not isinstance(value, (str, type(None))) or value not in known:
+            text = f"{name} {shown(value)} is not one of {', '.join(map(str, known))}"
+            problems.append(Problem("option_invalid", text, column=name))
+    for name, value in (("account", account), ("base_currency", base_currency)):
+        if not (isinstance(value, str) or (name == "account" and value is None)):
+            problems.append(Problem("option_invalid", f"{name} {shown(value)} is not text", column=name))
+    if problems:
+        raise InputError("options", problems)
+
+
+def _decision_time(decided_at: object, market: pd.DataFrame) -> pd.Timestamp | None:
+    stamp = as_utc(market["quoted_at"].max() if decided_at is None else decided_at, "decided_at")
+    if isinstance(stamp, Problem):
+        raise InputError("options", [stamp])
+    return stamp
+
+
+@dataclass(slots=True, eq=False)
+class _Terms:
+    """How each symbol of a book trades, in the book's order; ``limit`` is NaN where there is none."""
+
+    order_type: list[str]
+    tif: list[str]
+    lot: NDArray[np.float64]
+    tick: NDArray[np.float64]
+    limit: NDArray[np.float64]
+
+
+def _terms(
+    book: Book, targets: pd.DataFrame, order_type: str | None, tif: str | None, *, fractional: bool
+) -> _Terms:
+    count, extra = len(book.symbols), len(book.symbols) - len(targets)
+    # A door fills an empty order type with MKT; the caller's word for all symbols goes before that.
+    types = targets["order_type"].tolist() if order_type is None else [order_type] * len(targets)
+    tifs = targets["tif"].tolist() if tif is None else [tif] * len(targets)
+    lots = np.full(count, FRACTIONAL_STEP if fractional else 1.0)
+    own = targets["lot_size"].to_numpy(dtype="float64")
+    lots[: len(targets)] = np.where(np.isnan(own), lots[: len(targets)], own)
+    unknown = np.full(count, math.nan)
+    return _Terms(
+        types + [order_type or "MKT"] * extra, tifs + [tif or "DAY"] * extra, lots, unknown, unknown.copy()
+    )
+
+
+def _set_limits(
+    book: Book,
+    terms: _Terms,
+    sizes: Sizes,
+    targets: pd.DataFrame,
+    offset_bps: float | None,
+    tick_size: float | Mapping[str, float] | None,
+) -> None:
+    """Set each symbol's limit, its own or the offset one, not yet rounded, and its tick."""
+    terms.limit[: len(targets)] = targets["limit_price"].to_numpy(dtype="float64")
+    if offset_bps is not None:
+        offset = number_option("limit_offset_bps", offset_bps) / 1e4
+        is_limit = np.array([kind == "LMT" for kind in terms.order_type], dtype=bool)
+        offered = book.price * (1 + np.where(sizes.wish > 0, 1, -1) * offset)
+        terms.limit[:] = np.where(is_limit & np.isnan(terms.limit), offered, terms.limit)
+    if tick_size is None:
+        terms.tick[:] = tick_sizes(
+            np.where(np.isnan(terms.limit), np.nan_to_num(book.price, nan=1.0), terms.limit)
+        )
+    elif hasattr(tick_size, "get"):
+        given = (tick_size.get(symbol) for symbol in book.symbols)
+        terms.tick[:] = [
+            math.nan if tick is None or pd.isna(tick) else number_option("tick_size", tick) for tick in given
+        ]
+    else:
+        terms.tick[:] = number_option("tick_size", tick_size)
+
+
+def _reject(book: Book, terms: _Terms, sizes: Sizes, working: dict[str, float]) -> None:
+    """Give each symbol that cannot trade its reason; one that it has already stays."""
+    usual = (
+        set(terms.order_type) <= {"MKT"} and set(terms.tif) <= set(TIFS) and set(book.sec_type) <= set(SEC_TYPES)
+    )
+    large = np.abs(sizes.wish) + terms.lot > MAX_QUANTITY
+    # Most books are market orders all through; then few symbols, if any, need a closer look.
+    looked_at = ~np.isnan(terms.limit) | large if usual and not working else np.ones(len(large), dtype=bool)
+    for index in np.flatnonzero(looked_at).tolist():
+        found = next(_refusals(book, terms, sizes, index, working), None)
+        if found is not None and book.reason[index] is None:
+            book.reason[index], book.detail[index] = found[0], f"{found[0]}: {found[1]}"
+
+
+def _refusals(
+    book: Book, terms: _Terms, sizes: Sizes, index: int, working: dict[str, float]
+) -> Iterator[tuple[str, str]]:
+    kind, tif, limit, tick = terms.order_type[index], terms.tif[index], terms.limit[index], terms.tick[index]
+    sec_type, symbol, size = book.sec_type[index], book.symbols[index], abs(sizes.wish[index])
+    if sec_type not in SEC_TYPES:
+        yield "sec_type_unsupported", f"{sec_type!r} is not one of {', '.join(SEC_TYPES)}"
+    if kind not in ORDER_TYPES:
+        yield "order_type_unsupported", f"{kind!r} is not one of {', '.join(ORDER_TYPES)}"
+    if tif not in TIFS:
+        yield "tif_invalid", f"{tif!r} is not one of {', '.join(TIFS)}"
+    if kind == "MKT" and not math.isnan(limit):
+        yield "limit_on_market", f"a MKT order with limit {limit:g}: which is meant?"
+    if kind == "LMT":
+        yield from _limit_refusals(limit, tick, buy=sizes.wish[index] > 0)
+    if symbol in working:
+        yield "open_order_exists", f"working orders for {working[symbol]:g} shares are open"
+    if size + terms.lot[index] > MAX_QUANTITY:
+        yield "quantity_too_large", f"{size:g} shares are over the {MAX_QUANTITY:,} that one order can have"
+
+
+def _limit_refusals(limit: float, tick: float, *, buy: bool) -> Iterator[tuple[str, str]]:
+    if math.isnan(limit):
+        yield "limit_missing", "a LMT order needs a limit_price, or limit_offset_bps"
+    if not 0 < tick < math.inf:
+        yield "tick_unknown", f"tick size {tick:g} is not above 0"
+    price = round_to_tick([limit], [tick], [buy])
+    if not is_usable(price)[0]:
+        yield "limit_missing", f"limit {limit:g} on its tick of {tick:g} is {price[0]:g}, which is no price"
+
+
+def _round_limits(book: Book, terms: _Terms, trade: NDArray[np.float64]) -> None:
+    """Put each limit on its tick, on the passive side of what it is.
+
+    An order whose side the rounding turned round may find no price there; it is rejected like any other.
+    """
+    is_limit = np.array([kind == "LMT" for kind in terms.order_type], dtype=bool)
+    rounded = round_to_tick(terms.limit, np.where(terms.tick > 0, terms.tick, math.nan), trade > 0)
+    usable = is_limit & is_usable(rounded)
+    terms.limit[:] = np.where(usable, rounded, math.nan)
+    for index in np.flatnonzero(is_limit & ~usable).tolist():
+        if book.reason[index] is None:
+            book.reason[index] = "limit_missing"
+            book.detail[index] = "limit_missing: no tick on the passive side is a price"
+
+
+def _table(
+    book: Book,
+    terms: _Terms,
+    trade: NDArray[np.float64],
+    targets: pd.DataFrame,
+    run_id: str,
+    account: str | None,
+    decided_at: pd.Timestamp | None,
+) -> pd.DataFrame:
+    needed = np.isnan(trade) | (np.abs(trade) > _DUST)
+    sell = np.where(np.isnan(trade), book.weight < 0, trade < 0)
+    order = np.concatenate([np.flatnonzero(needed & sell), np.flatnonzero(needed & ~sell)])
+    quantity = np.abs(trade[order])
+    symbols = _objects(book.symbols)[order]
+    sides = _objects(["BUY", "SELL"])[sell[order].astype("int64")]
+    ids = client_order_ids(run_id, symbols.tolist(), sides.tolist())
+    _refuse_same_ids(ids, symbols.tolist())
+    rows = book.row[order]
+
+    def own(name: str, default: str | None) -> NDArray[np.object_]:
+        # The last row stands for "not in the targets".
+        told = targets[name].isna().tolist()
+        values = [default if no else text for no, text in zip(told, targets[name].tolist(), strict=True)]
+        return np.asarray(_objects([*values, default])[rows], dtype=object)
+
+    texts = {
+        "client_order_id": ids,
+        "run_id": np.full(len(order), run_id, dtype=object),
+        "symbol": symbols,
+        "side": sides,
+        "order_type": _objects(terms.order_type)[order],
+        "tif": _objects(terms.tif)[order],
+        "currency": _objects(book.currency)[order],
+        "sec_type": _objects(book.sec_type)[order],
+        "exchange": own("exchange", "SMART"),
+        "account": own("account", account),
+        "status": np.where(pd.isna(book.reason[order]), "NEW", "REJECTED"),
+        "reason": book.reason[order],
+        "detail": book.detail[order],
+    }
+    columns: dict[str, Any] = {name: pd.array(values, dtype="str") for name, values in texts.items()}
+    columns |= {
+        "quantity": quantity,
+        "limit_price": terms.limit[order],
+        "decision_price": book.price[order],
+        "decided_at": pd.array([decided_at], dtype="datetime64[us, UTC]").repeat(len(order)),
+        "target_weight": book.weight[order],
+        "current_quantity": book.held[order],
+        "target_quantity": np.round(book.held[order] + trade[order], 8),
+        "notional": np.round(quantity * book.price[order], 8),
+        "filled_quantity": np.zeros(len(order)),
+        "lot_size": terms.lot[order],
+        "tick_size": terms.tick[order],
+    }
+    columns["detail"] = columns.pop("detail")  # after lot and tick
+    frame = ORDERS.conform(pd.DataFrame(columns, index=pd.RangeIndex(len(order))))
+    carried = [name for name in targets.columns if name not in frame.columns and name not in ("weight", "con_id")]
+    if carried:
+        beside = targets[carried].reset_index(drop=True).reindex(rows)
+        frame = pd.concat([frame, beside.set_axis(frame.index)], axis=1)
+    return frame
+
+
+def _objects(values: Sequence[str | None]) -> NDArray[np.object_]:
+    """Make an array that can be indexed by many rows at once."""
+    return np.array(values, dtype=object)
+
+
+def _refuse_same_ids(ids: list[str], symbols: list[str]) -> None:
+    if len(set(ids)) == len(ids):
+        return
+    seen: dict[str, str] = {}
+    problems = []
+    for name, symbol in zip(ids, symbols, strict=True):
+        if name in seen:
+            text = f"{seen[name]} and {symbol} would both be {name}; trade them in two runs"
+            problems.append(Problem("duplicate_client_order_id", text, symbol=symbol))
+        seen[name] = symbol
+    raise InputError("targets", problems)
+
+
+def _notes(
+    book: Book,
+    terms: _Terms,
+    sizes: Sizes,
+    trade: NDArray[np.float64],
+    working: dict[str, float],
+    nav: float,
+) -> list[dict[str, object]]:
+    """What a person should know of a plan that can be traded all the same."""
+    left = sizes.held + np.nan_to_num(trade)
+    part = (book.weight == 0) & ~sizes.kept & (np.abs(left) > _DUST) & (np.abs(left) < 1) & (terms.lot >= 1)
+    blind = sizes.kept & np.isnan(book.value) & (book.held != 0)
+    notes = [
+        _note("fractional_position", book.symbols[index], f"{left[index]:g} of a share stays; {_FRACTIONAL}")
+        for index in np.flatnonzero(part).tolist()
+    ] + [
+        _note("price_unavailable", book.symbols[index], "kept without a price: what it is worth is spent too")
+        for index in np.flatnonzero(blind).tolist()
+    ]
+    known = set(book.symbols)
+    notes += [
+        warning_row(
+            "open_order_exists",
+            f"{quantity:g} {_BESIDE}",
+            table="open_orders",
+            symbol=symbol,
+        )
+        for symbol, quantity in working.items()
+        if symbol not in known
+    ]
+    worth = math.fsum(np.nan_to_num(book.held * book.value).tolist())
+    if worth > nav * (1 + _DUST):
+        text = f"holdings worth {worth:,.2f} exceed nav {nav:,.2f}: cash is negative"
+        notes.append(warning_row("negative_cash", text, table="positions"))
+    return notes
+
+
+def _note(code: str, symbol: str, detail: str) -> dict[str, object]:
+    return warning_row(code, detail, table="positions", symbol=symbol, column="quantity")

@@ -1,0 +1,192 @@
+"""How much of each symbol to trade: from a book and its weights to whole lots that can be paid for.
+
+:mod:`~stocklean_exec.rounding` settles which lots to round up; this module says what it has to spend (what
+stays, what is closed and what cannot be priced comes off first) and holds its answer to the last cent. Pure.
+Quantities are shares, signed; values are in the base currency.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.rounding import round_units
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stocklean_exec.book import Book
+
+__all__ = ["Sizes", "measure", "whole_trades"]
+
+_EXACT_UP_TO = 50  # names up to which the rounding is proved optimal; see rounding.round_units
+_DUST = 1e-9
+_ROUND_OFF = 1e-12  # relative; what adding up floats may be off by
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sizes:
+    """How much of each symbol there is and should be, in shares, and what may be spent, in base currency.
+
+    ``held`` counts working orders as filled. ``wish`` is the signed trade that the weight asks for, not yet
+    in whole lots; NaN where no price tells. ``kept`` marks holdings that are left alone.
+    """
+
+    held: NDArray[np.float64]
+    wish: NDArray[np.float64]
+    kept: NDArray[np.bool_]
+    wanted_value: NDArray[np.float64]
+    budget: float
+
+
+def measure(book: Book, working: dict[str, float], investable: float, *, keep: bool, leverage: float) -> Sizes:
+    """Measure what is held against what is wanted.
+
+    Parameters
+    ----------
+    book : symbols side by side
+    working : signed quantity by symbol that working orders may still add
+    investable : NAV less the cash buffer
+    keep : leave holdings that the targets do not name
+    leverage : above 1, weights may add up to more than one, and so much may be spent
+    """
+    held = book.held + np.array([working.get(symbol, 0.0) for symbol in book.symbols], dtype="float64")
+    net = max(1.0, math.fsum(book.weight.tolist()))
+    # Weights that add up to a little over one, by their rounding, share what there is.
+    wanted_value = book.weight * (investable if leverage > 1 else investable / net)
+    with np.errstate(over="ignore"):
+        wish = wanted_value / book.value - held
+    kept = ~book.listed if keep else np.zeros(len(held), dtype=bool)
+    return Sizes(held, wish, kept, wanted_value, investable * (net if leverage > 1 else 1.0))
+
+
+def whole_trades(book: Book, lot: NDArray[np.float64], sizes: Sizes, *, allow_short: bool) -> NDArray[np.float64]:
+    """Signed quantity to trade in each symbol; NaN where it must trade but has no price to say how much.
+
+    Symbols that have a reason not to trade in ``book`` stay as they are, and the money in them is not spent.
+
+    Raises
+    ------
+    InputError
+        What stays and what is wanted exceed what may be spent.
+    """
+    barred = np.array([reason is not None for reason in book.reason], dtype=bool) & ~sizes.kept
+    closing = (book.weight == 0) & ~sizes.kept & ~barred
+    trade = np.zeros(len(sizes.held))
+    trade[closing] = -_whole(sizes.held[closing], lot[closing])
+    others = barred | closing | sizes.kept
+    _trade_open(book, lot, sizes, trade, barred, others, allow_short=allow_short)
+    # What cannot be sent is shown as it would have been: a rejected row says what is left undone.
+    trade[barred] = np.where(book.weight[barred] == 0, -sizes.held[barred], np.nan)
+    priced = barred & ~np.isnan(sizes.wish)
+    trade[priced] = _whole(sizes.wish[priced], lot[priced])
+    return trade
+
+
+def _trade_open(
+    book: Book,
+    lot: NDArray[np.float64],
+    sizes: Sizes,
+    trade: NDArray[np.float64],
+    barred: NDArray[np.bool_],
+    others: NDArray[np.bool_],
+    *,
+    allow_short: bool,
+) -> None:
+    """Size the symbols that are not in ``others`` with the money that these leave, into ``trade``."""
+    # The rounding settles ties by place: in the order of symbols, the order of the caller's rows is nothing.
+    names = np.array(sorted(np.flatnonzero(~others).tolist(), key=book.symbols.__getitem__), dtype="int64")
+    budget = sizes.budget - _committed(book, sizes, trade, barred, others)
+    wish, lot, value, held = sizes.wish[names], lot[names], book.value[names], sizes.held[names]
+    wanted = math.fsum(sizes.wanted_value[names].tolist())
+    slack = budget - wanted
+    if slack < 0 and (wish > 0).any():
+        # Parts of a share that cannot be sold are no reason to refuse a plan: the targets give way a little.
+        if slack < -math.fsum(_unsold(book, sizes, trade, others)) - 1e-9 * sizes.budget:
+            text = (
+                f"targets worth {wanted:,.2f} and holdings that stay worth {sizes.budget - budget:,.2f} exceed "
+                f"the {sizes.budget:,.2f} there is; lower the weights or close what is kept"
+            )
+            raise InputError("targets", [Problem("insufficient_cash", text)])
+        longs = np.maximum(sizes.wanted_value[names], 0.0)
+        wish = wish + longs * slack / math.fsum(longs) / value
+    exact_up_to = _EXACT_UP_TO if (lot >= 1).all() else 0
+    units = round_units(wish / lot, value * lot, slack=max(slack, 0.0), exact_up_to=exact_up_to).units
+    # A rounding may sell more than a name's own wish to pay for another; no holding may turn into a short.
+    least = -np.floor(held / lot + _DUST)
+    units = np.where((book.weight[names] > 0) | (not allow_short), np.maximum(units, least), units)
+    trade[names] = np.round(units * lot, 8)
+    _shed(trade, names, lot, value, held, budget)
+
+
+def _unsold(
+    book: Book, sizes: Sizes, trade: NDArray[np.float64], others: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Worth of the parts of a share, below one, that are left of positions which are closed in whole shares."""
+    left = np.where(others & ~sizes.kept & (book.weight == 0), sizes.held + trade, 0.0)
+    return np.where((left > 0) & (left < 1), left * np.nan_to_num(book.value), 0.0)
+
+
+def _committed(
+    book: Book,
+    sizes: Sizes,
+    trade: NDArray[np.float64],
+    barred: NDArray[np.bool_],
+    others: NDArray[np.bool_],
+) -> float:
+    """Money in what is not sized here: holdings that stay, and what cannot be priced now but is wanted."""
+    # A refused symbol's working sells may never fill.
+    stays = np.where(barred, np.maximum(sizes.held, book.held), sizes.held + trade)
+    worth = np.where(np.isnan(book.value), 0.0, stays * np.nan_to_num(book.value))
+    reserved = np.where(barred & np.isnan(book.value), np.maximum(sizes.wanted_value, 0.0), 0.0)
+    return math.fsum((worth + reserved)[others].tolist())
+
+
+def _whole(quantity: NDArray[np.float64], lot: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cut toward zero to whole shares; to the fractional step where the lot is a part of a share."""
+    step = np.minimum(lot, 1.0)
+    steps = quantity / step
+    nearest = np.round(steps)
+    whole = np.where(np.abs(steps - nearest) <= _DUST * np.maximum(1, np.abs(nearest)), nearest, np.trunc(steps))
+    return np.round(whole * step, 8)
+
+
+def _shed(
+    trade: NDArray[np.float64],
+    names: NDArray[np.int64],
+    lot: NDArray[np.float64],
+    value: NDArray[np.float64],
+    held: NDArray[np.float64],
+    budget: float,
+) -> None:
+    """Take back lots, of the cheapest buys first, while the book is worth more than there is to spend.
+
+    The rounding works in floating point and allows for its noise; this adds up in decimal, as a person would.
+    """
+    after = held + trade[names]
+    if math.fsum((after * value).tolist()) < budget - _ROUND_OFF * abs(budget):
+        return
+    for place in np.argsort(value * lot, kind="stable").tolist():
+        excess = _decimal_sum(held + trade[names], value) - Decimal(repr(budget))
+        if excess <= Decimal(repr(_ROUND_OFF * abs(budget))):
+            return
+        bought = trade[names[place]]
+        if bought > 0:
+            most = math.floor(bought / lot[place] + _DUST)
+            lots = min(most, math.ceil(float(excess) / (value[place] * lot[place])))
+            trade[names[place]] = round(bought - lots * lot[place], 8)
+
+
+def _decimal_sum(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> Decimal:
+    return sum(
+        (
+            Decimal(repr(shares)) * Decimal(repr(each))
+            for shares, each in zip(quantity.tolist(), price.tolist(), strict=True)
+        ),
+        Decimal(0),
+    )

@@ -1,0 +1,166 @@
+"""What a plan does to the book: how near it comes to the targets, what it costs, what it leaves in cash.
+
+Computed from the orders themselves and not by the planner, so it also holds for a plan that was edited. Pure;
+values are in the base currency, distances in basis points of NAV.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.book import Book, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.fees import IBKR_US_FIXED
+from stocklean_exec.rounding import round_units
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["plan_summary"]
+
+_EXACT_UP_TO = 50  # as in the sizing
+
+
+def plan_summary(
+    orders: pd.DataFrame,
+    targets: object,
+    positions: object = None,
+    quotes: object = None,
+    *,
+    nav: float,
+    cash_buffer: float = 0.0,
+    unlisted: Unlisted = "keep",
+    base_currency: str = "USD",
+    fx: Mapping[str, float] | None = None,
+) -> pd.Series[float]:
+    """What a plan does to the book, computed from the orders themselves, so also after they were edited.
+
+    Active share is half the sum of the absolute differences between the book's weights and the targets', cash
+    among them (Cremers and Petajisto 2009). It speaks of what can be traded: a symbol whose order is
+    ``REJECTED``, or that no price values, counts as wanted as it is held; ``rejected_weight`` tells how much
+    that leaves out.
+
+    Parameters
+    ----------
+    orders : as :func:`plan_orders` returned them
+    targets, positions, quotes, nav, cash_buffer, unlisted, base_currency, fx : what the plan was made from
+
+    Returns
+    -------
+    Series of float, with
+
+    ======================  =============================================================================
+    nav                     net asset value, base currency
+    orders, rejected        orders to send, and rows that cannot be
+    buys, sells             their notional, base currency
+    turnover                (buys + sells) / NAV
+    gross_before, _after    value of all holdings, longs and shorts added up, / NAV
+    cash_before, _after     NAV less the net value of the holdings; estimated fees are not taken off
+    active_share_before_bp  distance from the targets, basis points of NAV
+    active_share_after_bp   the same once all orders are filled at their decision prices
+    lower_bound_bp          proved: no plan of whole lots comes nearer than this
+    gap_bp                  active_share_after_bp - lower_bound_bp: what the rounding left on the table
+    estimated_fees          commissions by IBKR's fixed schedule, USD
+    rejected_weight         absolute target weights of the symbols whose orders are rejected
+    unpriced                symbols held or wanted that no price values; they count as worth nothing
+    ======================  =============================================================================
+
+    Examples
+    --------
+    >>> from stocklean_exec.planning import plan_orders
+    >>> inputs = dict(targets={"AAA": 0.2, "BBB": 0.1}, quotes={"AAA": 50.0, "BBB": 33.0}, nav=10_000)
+    >>> orders = plan_orders(**inputs, run_id="run-1", cash_buffer=0.1)
+    >>> summary = plan_summary(orders, **inputs, cash_buffer=0.1)
+    >>> summary[["cash_after", "active_share_after_bp", "lower_bound_bp", "estimated_fees"]].round(4).to_dict()
+    {'cash_after': 7309.0, 'active_share_after_bp': 9.0, 'lower_bound_bp': 9.0, 'estimated_fees': 2.0}
+    """
+    wanted = parse_targets(targets, allow_short=True, max_gross=math.inf, allow_empty=True, allow_liquidation=True)
+    market, held = parse_quotes(quotes), parse_positions(positions)
+    book = align(wanted, held, market, unlisted=unlisted, base_currency=base_currency, fx=fx)
+    nav = parse_nav(nav)
+    investable = investable_nav(nav, cash_buffer)
+    _refuse_strange(orders, book)
+    sent = orders[orders["status"] != "REJECTED"]
+    signed = sent["quantity"].where(sent["side"] == "BUY", -sent["quantity"])
+    moved = signed.groupby(sent["symbol"]).sum()
+    trade = moved.reindex(book.symbols, fill_value=0.0).to_numpy(dtype="float64")
+    value = np.nan_to_num(book.value)
+    refused = set(orders.loc[orders["status"] == "REJECTED", "symbol"])
+    stays = np.array([symbol in refused for symbol in book.symbols], dtype=bool) | np.isnan(book.value)
+    stays |= ~book.listed & (unlisted == "keep")
+    wish = np.where(stays, book.held * value, book.weight * investable)
+    lots = _lots_of(orders, book, wanted)[~stays]
+    # A plan made anew proves how near any plan could come; on most books the proof is exact.
+    best = round_units(
+        ((wish - book.held * value)[~stays] / value[~stays]) / lots,
+        value[~stays] * lots,
+        slack=max(investable - math.fsum(wish.tolist()), 0.0),
+        exact_up_to=_EXACT_UP_TO if (lots >= 1).all() else 0,
+    ).lower_bound
+    before, after = book.held * value, (book.held + trade) * value
+    fees = [
+        IBKR_US_FIXED.order(quantity, price)
+        for quantity, price in zip(sent["quantity"], sent["decision_price"], strict=True)
+    ]
+    scale = 1e4 / nav
+    bound = best * scale
+    active_after = _active_share(after, wish) * scale
+    notional = np.abs(trade) * value
+    return pd.Series(
+        {
+            "nav": nav,
+            "orders": float(len(sent)),
+            "rejected": float(len(orders) - len(sent)),
+            "buys": float(notional[trade > 0].sum()),
+            "sells": float(notional[trade < 0].sum()),
+            "turnover": float(notional.sum() / nav),
+            "gross_before": float(np.abs(before).sum() / nav),
+            "gross_after": float(np.abs(after).sum() / nav),
+            "cash_before": float(nav - before.sum()),
+            "cash_after": float(nav - after.sum()),
+            "active_share_before_bp": float(_active_share(before, wish) * scale),
+            "active_share_after_bp": float(active_after),
+            "lower_bound_bp": float(bound),
+            "gap_bp": float(active_after - bound),
+            "estimated_fees": float(sum(fees)),
+            "rejected_weight": float(
+                sum(abs(w) for w, name in zip(book.weight, book.symbols, strict=True) if name in refused)
+            ),
+            "unpriced": float(np.count_nonzero(np.isnan(book.value))),
+        },
+        name=str(orders["run_id"].iloc[0]) if len(orders) else None,
+    )
+
+
+def _active_share(values: NDArray[np.float64], wish: NDArray[np.float64]) -> float:
+    gap = values - wish
+    return (math.fsum(np.abs(gap).tolist()) + abs(math.fsum(gap.tolist()))) / 2
+
+
+def _refuse_strange(orders: pd.DataFrame, book: Book) -> None:
+    known = set(book.symbols)
+    strange = [symbol for symbol in orders["symbol"].tolist() if symbol not in known]
+    if strange:
+        text = "ordered, but neither wanted nor held; give the targets and positions that the plan was made from"
+        raise InputError("orders", [Problem("unlisted_order", text, symbol=symbol) for symbol in strange])
+
+
+def _lots_of(orders: pd.DataFrame, book: Book, targets: pd.DataFrame) -> NDArray[np.float64]:
+    """Lot of each symbol: its order's, else its target's, else the one most orders have."""
+    known = dict(zip(targets["symbol"].tolist(), targets["lot_size"].tolist(), strict=True))
+    usual = 1.0
+    if "lot_size" in orders.columns and orders["lot_size"].notna().any():
+        told = orders[orders["lot_size"].notna()]
+        known |= dict(zip(told["symbol"].tolist(), told["lot_size"].tolist(), strict=True))
+        usual = float(told["lot_size"].median())
+    lots = np.array([known.get(symbol, math.nan) for symbol in book.symbols], dtype="float64")
+    lots = np.where(np.isnan(lots), usual, lots)
+    # A position is closed to the last whole share, whatever its lot.
+    return np.where(book.weight == 0, np.minimum(lots, 1.0), lots)

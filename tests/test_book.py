@@ -1,0 +1,95 @@
+"""Targets, holdings and prices side by side."""
+
+import math
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stocklean_exec.book import align, investable_nav, parse_nav
+from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
+from stocklean_exec.errors import InputError
+
+
+def book(targets, positions=None, quotes=None, **options):
+    return align(parse_targets(targets), parse_positions(positions), parse_quotes(quotes), **options)
+
+
+@pytest.mark.parametrize("nav", [10_000, 10_000.0, Decimal(10_000), np.float64(10_000), np.int64(10_000)])
+def test_nav_is_a_number_of_any_type(nav):
+    assert parse_nav(nav) == 10_000.0
+
+
+@pytest.mark.parametrize("nav", [0, -1, math.nan, math.inf, None, "1", True, 1e16, 10**400, Decimal("sNaN")])
+def test_nav_is_an_amount_of_money(nav):
+    with pytest.raises(InputError) as caught:
+        parse_nav(nav)
+    assert caught.value.codes == ("nav_invalid",)
+
+
+@pytest.mark.parametrize(
+    ("nav", "buffer", "left"), [(100, 0.71, 29.0), (10_000, 0.1, 9_000.0), (123.45, 0.0, 123.45)]
+)
+def test_the_buffer_is_taken_off_as_a_person_would(nav, buffer, left):
+    assert investable_nav(nav, buffer) == left
+    assert investable_nav(nav, Decimal(str(buffer))) == left
+
+
+@pytest.mark.parametrize("buffer", [-0.1, 1, 10, math.nan, "0.1", None, True])
+def test_a_buffer_is_a_fraction(buffer):
+    with pytest.raises(InputError) as caught:
+        investable_nav(100, buffer)
+    assert caught.value.codes == ("cash_buffer_invalid",)
+
+
+def test_rows_are_aligned_by_symbol_targets_first():
+    found = book(
+        {"B": 0.2, "A": 0.1}, {"C": 5, "A": 7, "Z": 0}, {"A": 1.0, "C": 3.0, "B": 2.0, "X": 9.0}, unlisted="keep"
+    )
+    assert found.symbols == ["B", "A", "C"]
+    assert found.listed.tolist() == [True, True, False]
+    assert found.row.tolist() == [0, 1, -1]
+    assert found.weight.tolist() == [0.2, 0.1, 0.0]
+    assert found.held.tolist() == [0.0, 7.0, 5.0]
+    assert found.price.tolist() == [2.0, 1.0, 3.0]
+    assert found.reason.tolist() == [None, None, None]
+
+
+def test_values_are_in_the_base_currency():
+    targets = pd.DataFrame({"symbol": ["A", "B"], "weight": 0.1, "currency": ["EUR", "USD"]})
+    found = book(targets, None, {"A": 10.0, "B": 10.0}, fx={"EUR": 1.5})
+    assert found.value.tolist() == [15.0, 10.0]
+    assert found.price.tolist() == [10.0, 10.0]
+    assert found.currency == ["EUR", "USD"]
+
+
+def test_rates_can_be_a_series():
+    targets = pd.DataFrame({"symbol": ["A"], "weight": 0.1, "currency": ["EUR"]})
+    assert book(targets, None, {"A": 10.0}, fx=pd.Series({"EUR": 1.5})).value.tolist() == [15.0]
+
+
+def test_an_unlisted_holding_has_its_own_currency_or_its_quotes_or_the_base():
+    held = pd.DataFrame({"symbol": ["B", "C", "D"], "quantity": 1, "currency": ["EUR", None, None]})
+    quotes = pd.DataFrame(
+        {
+            "symbol": list("BCD"),
+            "last": 1.0,
+            "currency": ["EUR", "CHF", None],
+            "quoted_at": pd.Timestamp("2026", tz="UTC"),
+        }
+    )
+    assert book({"A": 0.1}, held, quotes, unlisted="keep").currency == ["USD", "EUR", "CHF", "USD"]
+
+
+def test_a_missing_price_has_a_reason():
+    found = book({"A": 0.1, "B": 0.1}, None, {"A": 0.0})
+    assert np.isnan(found.price).all()
+    assert found.reason.tolist() == ["price_unavailable"] * 2
+    assert found.detail.tolist() == ["price_zero: last is 0", "price_unavailable: there is no quote"]
+
+
+def test_unlisted_holdings_are_an_error_by_default():
+    with pytest.raises(InputError) as caught:
+        book({"A": 0.1}, {"B": 1, "C": 2})
+    assert [problem.symbol for problem in caught.value.problems] == ["B", "C"]

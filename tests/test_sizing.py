@@ -1,0 +1,60 @@
+"""Sizing: what may be spent, and on what; by hand. The planner's tests hold the whole of it to its promises."""
+
+import math
+
+import numpy as np
+import pytest
+
+from stocklean_exec.book import align
+from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
+from stocklean_exec.errors import InputError
+from stocklean_exec.sizing import measure, whole_trades
+
+
+def _book(targets, positions, quotes, unlisted="error"):
+    wanted = parse_targets(targets, allow_short=True, allow_liquidation=True)
+    return align(wanted, parse_positions(positions), parse_quotes(quotes), unlisted=unlisted)
+
+
+def test_the_wish_is_the_signed_trade_before_rounding():
+    book = _book({"A": 0.5, "B": 0.0}, {"A": 10, "B": 4}, {"A": 30.0, "B": 10.0})
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    assert sizes.wish.tolist() == [500 / 30 - 10, -4.0]
+    assert sizes.wanted_value.tolist() == [500.0, 0.0]
+    assert sizes.budget == 1_000.0
+
+
+def test_working_orders_count_as_held():
+    book = _book({"A": 0.5}, {"A": 10}, {"A": 10.0})
+    assert measure(book, {"A": 15.0}, 1_000.0, keep=False, leverage=1.0).wish.tolist() == [25.0]
+
+
+def test_money_in_what_is_kept_is_not_spent():
+    # 1,000 to spend, 400 of it in B which stays: 0.6 asks for 600 of A and gets it, 0.61 cannot be had.
+    book = _book({"A": 0.6}, {"B": 40}, {"A": 7.0, "B": 10.0}, unlisted="keep")
+    sizes = measure(book, {}, 1_000.0, keep=True, leverage=1.0)
+    assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [85.0, 0.0]  # 595; 86 are 602
+    dear = _book({"A": 0.61}, {"B": 40}, {"A": 7.0, "B": 10.0}, unlisted="keep")
+    with pytest.raises(InputError, match="insufficient_cash"):
+        whole_trades(dear, np.ones(2), measure(dear, {}, 1_000.0, keep=True, leverage=1.0), allow_short=False)
+
+
+def test_a_wanted_symbol_without_a_price_keeps_its_share_of_the_money():
+    book = _book({"A": 0.5, "B": 0.5}, None, {"A": 30.0})
+    trade = whole_trades(book, np.ones(2), measure(book, {}, 1_000.0, keep=False, leverage=1.0), allow_short=False)
+    assert trade[0] == 16.0  # 480 of its 500; 17 would take 10 from B
+    assert math.isnan(trade[1])
+
+
+def test_a_position_is_closed_to_the_last_whole_share_whatever_its_lot():
+    book = _book({"A": 0.0}, {"A": 150.5}, {"A": 10.0})
+    sizes = measure(book, {}, 10_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.array([100.0]), sizes, allow_short=False).tolist() == [-150.0]
+    assert whole_trades(book, np.array([0.0001]), sizes, allow_short=False).tolist() == [-150.5]
+
+
+def test_a_decimal_budget_buys_what_a_person_would_buy():
+    # 0.29 x 100 is 28.999999999999996 in floating point, and 29 shares at 1.00 to anybody else.
+    book = _book({"A": 0.29}, None, {"A": 1.0})
+    sizes = measure(book, {}, 100.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(1), sizes, allow_short=False).tolist() == [29.0]

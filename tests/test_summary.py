@@ -1,0 +1,76 @@
+"""What a plan does to the book, by hand."""
+
+import pandas as pd
+import pytest
+
+from stocklean_exec.errors import InputError
+from stocklean_exec.planning import plan_orders
+from stocklean_exec.summary import plan_summary
+
+
+def _traded(orders):
+    signed = orders["quantity"].where(orders["side"] == "BUY", -orders["quantity"])
+    return dict(zip(orders["symbol"], signed.tolist(), strict=True))
+
+
+def test_the_summary_is_what_a_hand_calculation_gives():
+    # NAV 10,000, no buffer. Held: 10 A at 100 = 1,000 and 20 C at 50 = 1,000. Wanted: A 0.3, B 0.2, C 0.
+    # A 30 - 10 = 20 more; B 2,000 / 30 = 66.67: 67 is 10 over, 66 is 20 under, and 5,000 of cash are there: 67.
+    inputs = {
+        "targets": {"A": 0.3, "B": 0.2, "C": 0.0},
+        "positions": {"A": 10, "C": 20},
+        "quotes": {"A": 100.0, "B": 30.0, "C": 50.0},
+        "nav": 10_000,
+    }
+    orders = plan_orders(**inputs, run_id="run-1")
+    assert _traded(orders) == {"C": -20.0, "A": 20.0, "B": 67.0}
+    summary = plan_summary(orders, **inputs)
+    assert summary.name == "run-1"
+    assert summary.round(9).to_dict() == {
+        "nav": 10_000.0,
+        "orders": 3.0,
+        "rejected": 0.0,
+        "buys": 4_010.0,
+        "sells": 1_000.0,
+        "turnover": 0.501,
+        "gross_before": 0.2,
+        "gross_after": 0.501,
+        "cash_before": 8_000.0,
+        "cash_after": 4_990.0,
+        "active_share_before_bp": 4_000.0,  # A 2,000 under, B 2,000 under, C 1,000 over, cash 3,000 over
+        "active_share_after_bp": 10.0,
+        "lower_bound_bp": 10.0,
+        "gap_bp": 0.0,
+        "estimated_fees": 3.0,  # three orders at the minimum of 1.00
+        "rejected_weight": 0.0,
+        "unpriced": 0.0,
+    }
+
+
+def test_the_summary_leaves_out_what_is_rejected_and_says_how_much():
+    inputs = {"targets": {"A": 0.5, "B": 0.2}, "quotes": {"A": 100.0}, "nav": 10_000}
+    summary = plan_summary(plan_orders(**inputs, run_id="r"), **inputs)
+    assert summary[["orders", "rejected", "rejected_weight", "unpriced"]].tolist() == [1.0, 1.0, 0.2, 1.0]
+    assert summary["active_share_after_bp"] == 0
+
+
+def test_closing_an_odd_lot_does_not_beat_the_bound():
+    targets = pd.DataFrame({"symbol": ["A"], "weight": [0.0], "lot_size": [100]})
+    inputs = {"targets": targets, "positions": {"A": 150}, "quotes": {"A": 10.0}, "nav": 10_000}
+    summary = plan_summary(plan_orders(**inputs, run_id="r", allow_liquidation=True), **inputs)
+    assert summary[["active_share_after_bp", "lower_bound_bp", "gap_bp"]].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_the_summary_speaks_of_the_edited_orders():
+    inputs = {"targets": {"A": 0.5}, "quotes": {"A": 100.0}, "nav": 10_000}
+    orders = plan_orders(**inputs, run_id="r")
+    orders["quantity"] = 40.0
+    summary = plan_summary(orders, **inputs)
+    assert summary[["buys", "cash_after", "active_share_after_bp"]].tolist() == [4_000.0, 6_000.0, 1_000.0]
+
+
+def test_the_summary_of_orders_in_other_symbols_is_an_error():
+    orders = plan_orders({"A": 0.5}, None, {"A": 100.0}, nav=10_000, run_id="r")
+    with pytest.raises(InputError) as caught:
+        plan_summary(orders, {"B": 0.5}, None, {"B": 1.0}, nav=10_000)
+    assert caught.value.codes == ("unlisted_order",)
