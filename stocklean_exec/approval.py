@@ -1,0 +1,127 @@
+"""The seal on a reviewed plan: what was approved, by whom, and that nothing changed since. Pure.
+
+A sealed plan may be stored as CSV or Parquet and read again: :func:`restore` gives the columns their dtypes
+back before the seal is checked. Rows may stand in another sequence; nothing else may differ.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from stocklean_exec.errors import ApprovalError
+from stocklean_exec.order_ids import payload_hashes, plan_hash
+from stocklean_exec.tables import ORDERS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["check_age", "restore", "seal", "verify"]
+
+_SEALED = (
+    "decision_price",
+    "target_quantity",
+    "status",
+    "reason",
+    "verdict",
+    "approved",
+    "approved_by",
+    "approved_at",
+)
+"""What a person saw and decided, besides the orders' own terms."""
+
+_NEEDED = ("approved", "approved_by", "approved_at", "verdict", "order_hash", "approval_hash")
+_YES_OR_NO = {True: True, False: False, "True": True, "False": False}  # as pandas writes them to a CSV file
+_SHOWN = 10  # ids in one error text
+_CLOCK_SKEW = 60.0  # seconds between the clocks of two machines
+
+
+def seal(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give each row its fingerprint (``order_hash``) and every row that of the whole (``approval_hash``)."""
+    hashes = payload_hashes(frame, _SEALED)
+    return frame.assign(order_hash=hashes, approval_hash=plan_hash(hashes)).astype(
+        {"order_hash": "str", "approval_hash": "str"}
+    )
+
+
+def restore(frame: object) -> pd.DataFrame:
+    """Return a sealed plan with the dtypes that it was sealed with: files do not keep them.
+
+    Raises
+    ------
+    ApprovalError
+        There is no approval, or a cell cannot be what its column needs.
+    """
+    columns = frame.columns if isinstance(frame, pd.DataFrame) else ()
+    missing = [name for name in (*ORDERS.required, *_NEEDED) if name not in columns]
+    if missing or not isinstance(frame, pd.DataFrame):
+        raise ApprovalError(
+            f"this frame carries no approval (no {', '.join(missing)}); "
+            "submit review.result() of sx.review_orders(checked)"
+        )
+    try:
+        decided = [_YES_OR_NO[value] for value in frame["approved"].tolist()]
+    except (KeyError, TypeError):
+        text = "approved is neither True nor False in some rows; review and approve them again"
+        raise ApprovalError(text) from None
+    try:
+        plain = ORDERS.conform(frame.reset_index(drop=True))
+        plain["approved_at"] = pd.to_datetime(plain["approved_at"], utc=True).astype("datetime64[us, UTC]")
+        plain["approved_by"] = plain["approved_by"].astype("str")
+    except (ValueError, TypeError) as error:
+        raise ApprovalError(f"rows changed since they were approved: {error}") from None
+    plain["approved"] = pd.array(decided, dtype="bool")
+    return plain
+
+
+def verify(frame: pd.DataFrame) -> str:
+    """Return the plan's fingerprint, if ``frame`` (from :func:`restore`) is as it was sealed.
+
+    Raises
+    ------
+    ApprovalError
+        Rows were added, changed or taken out, or a blocked row is marked approved.
+    """
+    hashes = payload_hashes(frame, _SEALED)
+    ids = frame["client_order_id"].tolist()
+    changed = [
+        str(name) for name, was, now in zip(ids, frame["order_hash"].tolist(), hashes, strict=True) if was != now
+    ]
+    if changed:
+        raise ApprovalError(
+            f"{len(changed)} rows changed since they were approved: {', '.join(changed[:_SHOWN])}"
+            f"{', ...' if len(changed) > _SHOWN else ''}; review and approve them again"
+        )
+    seals = set(frame["approval_hash"].tolist())
+    if len(frame) and seals != {plan_hash(hashes)}:
+        raise ApprovalError(
+            "rows were added or taken out since the approval; submit review.result() as a whole: "
+            "what was not approved is recorded, and not sent"
+        )
+    barred = (frame["verdict"] == "block") | (frame["status"] == "REJECTED")
+    wrong = frame.loc[barred & frame["approved"], "client_order_id"].tolist()
+    if wrong:
+        raise ApprovalError(f"blocked orders cannot be approved: {', '.join(wrong)}")
+    return plan_hash(hashes)
+
+
+def check_age(frame: pd.DataFrame, now: datetime, max_age: float | None) -> None:
+    """Refuse an approval that is older than ``max_age`` seconds, or comes from the future.
+
+    Raises
+    ------
+    ApprovalError
+        With the age of the oldest approval, or of one that is dated in the future.
+    """
+    approved_at = frame.loc[frame["approved"], "approved_at"].dropna()
+    if max_age is None or not len(approved_at):
+        return
+    age = (now - approved_at.min().to_pydatetime()).total_seconds()
+    if age > max_age:
+        raise ApprovalError(
+            f"the approval is {age:,.0f} s old, over {max_age:,.0f} s; prices moved on: plan and review again"
+        )
+    ahead = (approved_at.max().to_pydatetime() - now).total_seconds()
+    if ahead > _CLOCK_SKEW:
+        raise ApprovalError(f"the approval is dated {ahead:,.0f} s in the future; check the clock")

@@ -1,0 +1,180 @@
+"""Pre-trade checks: each order against the limits, before a person sees it.
+
+Every check gives each order a verdict: ``pass``, ``warn`` or ``block``, with the limit and the value it was
+held against. A blocked order cannot be approved; nothing here changes an order. The rules themselves are in
+:mod:`~stocklean_exec.check_rules`, the limits in :mod:`~stocklean_exec.limits`; here is the door: it gathers
+what orders are checked against, and remembers it, so that an edited plan is held against the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec import clock
+from stocklean_exec.book import parse_nav
+from stocklean_exec.check_rules import CheckContext, find
+from stocklean_exec.doors import parse_positions, parse_quotes
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.limits import Limits
+from stocklean_exec.order_door import parse_orders
+from stocklean_exec.prices import PRICE_FIELDS
+from stocklean_exec.verdicts import VERDICTS, check_results
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.check_rules import Market, Sent
+
+__all__ = ["CHECK_CONTEXT", "Limits", "check_orders", "check_results", "recheck_orders"]
+
+CHECK_CONTEXT = "check_context"
+"""Key in a checked frame's ``attrs`` under which what it was checked against is kept, as JSON."""
+
+_DELAYED = (3, 4, "delayed")  # TWS's numbers of delayed market data, and their name
+_NAMES = np.array(VERDICTS, dtype=object)
+
+
+class _HasHalt(Protocol):
+    @property
+    def halted(self) -> str | None: ...
+
+
+def check_orders(
+    orders: object,
+    limits: Limits | None = None,
+    *,
+    positions: object = None,
+    quotes: object = None,
+    cash: float | None = None,
+    nav: float | None = None,
+    blotter: Blotter | _HasHalt | None = None,
+    now: datetime | None = None,
+) -> pd.DataFrame:
+    """Hold each order against ``limits``.
+
+    Parameters
+    ----------
+    orders : from :func:`~stocklean_exec.planning.plan_orders`, or hand-made
+    limits : by default ``Limits()``
+    positions : what is held now
+    quotes : the market now; by default each order's own decision price
+    cash : in the account; needed unless ``min_cash_after`` is None
+    nav : needed for ratios; by default cash and positions at the market
+    blotter : a halted one blocks everything; its orders of late are looked at for duplicates
+    now : the time for ages; by default the clock's
+
+    Returns
+    -------
+    DataFrame: ``orders`` with
+
+    =======  ===============================================================================
+    verdict  ``pass``, ``warn`` or ``block``: the worst of the order's checks
+    reasons  codes of the checks that warn or block, worst first, separated by ", "
+    checks   JSON: check -> [verdict, limit, value]; :func:`check_results` makes a table of it
+    =======  ===============================================================================
+
+    Raises
+    ------
+    InputError
+        A frame cannot be used, or a limit needs a number that was not given.
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame({
+    ...     "run_id": "run-1", "symbol": ["SPY", "TLT"], "side": "BUY", "quantity": [10, 1000],
+    ...     "order_type": "MKT",
+    ... })
+    >>> checked = check_orders(
+    ...     orders, Limits(max_order_notional=50_000), quotes={"SPY": 400.0, "TLT": 90.0}, cash=100_000
+    ... )
+    >>> checked[["symbol", "verdict", "reasons"]]
+      symbol verdict       reasons
+    0    SPY    pass           NaN
+    1    TLT   block  max_notional
+    """
+    limits = limits or Limits()
+    frame = parse_orders(orders)
+    held, market = parse_positions(positions), parse_quotes(quotes)
+    stamp = (now or clock.now()).timestamp()
+    context = CheckContext(
+        positions=dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True)),
+        quotes=_quotes_by_symbol(market),
+        given_quotes=quotes is not None,
+        cash=math.nan if cash is None else _cash(cash),
+        nav=math.nan if nav is None else parse_nav(nav),
+        now=stamp,
+        halted=None if blotter is None else blotter.halted,
+        recent=_recent_orders(blotter, stamp, limits.duplicate_window),
+        flags=_flags(market),
+    )
+    return _checked(frame, limits, context)
+
+
+def recheck_orders(orders: pd.DataFrame) -> pd.DataFrame:
+    """Check again against what ``orders`` was checked against before: used after an edit.
+
+    Raises
+    ------
+    InputError
+        The frame no longer remembers its check; call :func:`check_orders` again.
+    """
+    text = orders.attrs.get(CHECK_CONTEXT)
+    if not isinstance(text, str):
+        problem = Problem("not_checked", "this frame was not checked; call check_orders first")
+        raise InputError("orders", [problem])
+    stored = json.loads(text)
+    plain = orders.drop(columns=["verdict", "reasons", "checks"], errors="ignore")
+    limits, context = Limits.of(stored["limits"]), CheckContext.from_json(stored["context"])
+    return _checked(parse_orders(plain), limits, context)
+
+
+def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.DataFrame:
+    findings = find(frame, limits, context)
+    frame["verdict"] = pd.array(_NAMES[findings.worst], dtype="str")
+    frame["reasons"] = pd.array(findings.reasons(), dtype="str")
+    frame["checks"] = pd.array(findings.as_json(), dtype="str")
+    frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
+    return frame
+
+
+def _cash(cash: object) -> float:
+    """Cash as a float; below zero is a debit balance."""
+    usable = isinstance(cash, (int, float, np.integer, np.floating)) and not isinstance(cash, bool)
+    if not usable or not math.isfinite(amount := float(cast("float", cash))):
+        raise InputError("cash", [Problem("cash_missing", f"cash {cash!r} is not an amount of money")])
+    return amount
+
+
+def _quotes_by_symbol(quotes: pd.DataFrame) -> dict[str, Market]:
+    times = quotes["quoted_at"].astype("int64").where(quotes["quoted_at"].notna()) / 1e6
+    columns = [quotes[name].tolist() for name in PRICE_FIELDS]
+    return dict(zip(quotes["symbol"].tolist(), zip(*columns, times.tolist(), strict=True), strict=True))
+
+
+def _flags(quotes: pd.DataFrame) -> dict[str, list[str]]:
+    """Read what market data may say about a symbol besides prices, in columns of its own."""
+    found: dict[str, list[str]] = {}
+    if "halted" in quotes.columns:
+        for symbol in quotes.loc[quotes["halted"].fillna(value=False).astype(bool), "symbol"]:
+            found.setdefault(symbol, []).append("symbol_halted")
+    if "data_type" in quotes.columns:
+        for symbol in quotes.loc[quotes["data_type"].isin(_DELAYED), "symbol"]:
+            found.setdefault(symbol, []).append("delayed_price")
+    return found
+
+
+def _recent_orders(blotter: object, now: float, window: float | None) -> list[Sent]:
+    orders = getattr(blotter, "orders", None)
+    if window is None or orders is None:
+        return []
+    known = orders()
+    known = known[known["arrived_at"].notna()]
+    sent_at = (known["arrived_at"].astype("int64") / 1e6).tolist()
+    asked = [known[name].tolist() for name in ("client_order_id", "symbol", "side", "quantity")]
+    return [row for row in zip(*asked, sent_at, strict=True) if now - row[-1] <= window]

@@ -1,0 +1,125 @@
+"""The verdicts of checks: how bad, against which limit, with which value. Pure.
+
+A check says ``pass``, ``warn`` or ``block`` of every order. All of them are kept, not only the worst, so that a
+person can see what was looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["BLOCK", "PASS", "VERDICTS", "WARN", "Findings", "check_results"]
+
+PASS, WARN, BLOCK = 0, 1, 2
+VERDICTS = ("pass", "warn", "block")
+"""Names of the levels."""
+
+
+class Findings:
+    """The verdicts of all checks on ``count`` orders, gathered check by check."""
+
+    def __init__(self, count: int) -> None:
+        self.worst = np.zeros(count, dtype="int64")
+        self._checks: dict[str, _Check] = {}
+
+    def __len__(self) -> int:
+        return len(self.worst)
+
+    def block(self, name: str, mask: object, limit: float, value: NDArray[np.float64] | float) -> None:
+        """Note a check that blocks the orders where ``mask`` is true."""
+        self._add(name, BLOCK, mask, limit, value)
+
+    def warn(self, name: str, mask: object, limit: float, value: NDArray[np.float64] | float) -> None:
+        """Note a check that warns of the orders where ``mask`` is true."""
+        self._add(name, WARN, mask, limit, value)
+
+    def _add(self, name: str, level: int, mask: object, limit: float, value: NDArray[np.float64] | float) -> None:
+        shape = self.worst.shape
+        levels = np.where(np.broadcast_to(np.asarray(mask, dtype=bool), shape), level, PASS)
+        check = _Check(levels, float(limit), np.broadcast_to(np.asarray(value, dtype="float64"), shape))
+        known = self._checks.get(name)
+        self._checks[name] = check if known is None else known.joined(check)
+        self.worst = np.maximum(self.worst, levels)
+
+    def reasons(self) -> list[str | None]:
+        """Names of the checks that block or warn, the blocking ones first; None where all pass."""
+        found: list[list[str]] = [[] for _ in self.worst]
+        for wanted in (BLOCK, WARN):
+            for name, check in self._checks.items():
+                for row in np.flatnonzero(check.levels == wanted).tolist():
+                    found[row].append(name)
+        return [", ".join(names) or None for names in found]
+
+    def as_json(self) -> list[str]:
+        """Write verdict, limit and value of each check down, one JSON object for each order."""
+        if not self._checks:
+            return ["{}"] * len(self)
+        columns = [check.as_json(name) for name, check in self._checks.items()]
+        return ["{" + ", ".join(cells) + "}" for cells in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Check:
+    """What one check says of each order."""
+
+    levels: NDArray[np.int64]
+    limit: float
+    values: NDArray[np.float64]
+
+    def joined(self, other: _Check) -> _Check:
+        """Make one of two findings of a name, order by order the worse one; of two equal ones the later."""
+        mine = self.levels > other.levels
+        return _Check(
+            np.where(mine, self.levels, other.levels), other.limit, np.where(mine, self.values, other.values)
+        )
+
+    def as_json(self, name: str) -> list[str]:
+        starts = [f'{json.dumps(name)}: ["{verdict}", {_json_number(self.limit)}, ' for verdict in VERDICTS]
+        if self.values.strides == (0,) and len(self.values):  # one value for all, as most checks have
+            whole = [f"{start}{_json_number(float(self.values[0]))}]" for start in starts]
+            return [whole[level] for level in self.levels.tolist()]
+        return [
+            f"{starts[level]}{value!r}]" if -math.inf < value < math.inf else f"{starts[level]}null]"
+            for level, value in zip(self.levels.tolist(), self.values.tolist(), strict=True)
+        ]
+
+
+def _json_number(value: float) -> str:
+    return repr(value) if math.isfinite(value) else "null"
+
+
+def check_results(checked: pd.DataFrame) -> pd.DataFrame:
+    """Every check of every order as a table: client_order_id, check, verdict, limit, value.
+
+    ``limit`` and ``value`` are in the unit of the check; they are NaN where a check has none.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> orders = pd.DataFrame({
+    ...     "run_id": "r", "symbol": ["SPY"], "side": "BUY", "quantity": [10.0], "order_type": "MKT",
+    ... })
+    >>> limits = sx.Limits(max_order_quantity=5)
+    >>> results = check_results(sx.check_orders(orders, limits, quotes={"SPY": 4.0}, cash=1e6))
+    >>> results[results["verdict"] != "pass"].reset_index(drop=True)
+      client_order_id    check verdict  limit  value
+    0       r-SPY-BUY  max_qty   block    5.0   10.0
+    """
+    rows = [
+        (name, check, *result)
+        for name, text in zip(checked["client_order_id"].tolist(), checked["checks"].tolist(), strict=True)
+        for check, result in json.loads(text).items()
+    ]
+    frame = pd.DataFrame(rows, columns=["client_order_id", "check", "verdict", "limit", "value"])
+    return frame.astype(
+        {"client_order_id": "str", "check": "str", "verdict": "str", "limit": "float64", "value": "float64"}
+    )

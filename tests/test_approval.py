@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.approval import check_age, restore, seal, verify
+from stocklean_exec.errors import ApprovalError
+
+NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+QUOTES = {"SPY": 123.0, "TLT": 33.33, "BIG": 10.0, "LEFT": 7.0}
+
+
+@pytest.fixture
+def approved():
+    """SPY and TLT approved, LEFT left out, BIG blocked by a check, GONE refused by the plan."""
+    weights = {"SPY": 0.3, "TLT": 0.2, "BIG": 0.4, "LEFT": 0.05, "GONE": 0.05}
+    orders = sx.plan_orders(
+        weights, None, QUOTES, nav=10_000, run_id="run-1", order_type="LMT", limit_offset_bps=-10
+    )
+    checked = sx.check_orders(orders, sx.Limits(max_order_notional=3_500), quotes=QUOTES, cash=10_000)
+    review = sx.OrderReview(checked, now=lambda: NOW)
+    review.approve("run-1-SPY-BUY", "run-1-TLT-BUY", by="ann")
+    review.reject("run-1-LEFT-BUY", by="bob")
+    return review.result()
+
+
+def refused(frame):
+    with pytest.raises(ApprovalError) as caught:
+        verify(restore(frame))
+    return str(caught.value)
+
+
+def row(frame, symbol):
+    return frame.index[frame["symbol"] == symbol][0]
+
+
+def test_an_approved_plan_is_verified_and_its_fingerprint_is_a_function_of_it(approved):
+    assert verify(restore(approved)) == verify(restore(approved.copy()))
+    assert len(verify(restore(approved))) == 64
+    assert approved["approved"].sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("client_order_id", "run-1-SPY-BUY-2"),
+        ("run_id", "run-2"),
+        ("symbol", "SPX"),
+        ("side", "SELL"),
+        ("quantity", 25.0),
+        ("order_type", "MKT"),
+        ("limit_price", 122.99),
+        ("limit_price", float("nan")),
+        ("tif", "GTC"),
+        ("currency", "EUR"),
+        ("sec_type", "CFD"),
+        ("exchange", "NYSE"),
+        ("account", "DU0000002"),
+        ("decision_price", 124.0),
+        ("target_quantity", 25.0),
+        ("status", "FILLED"),
+        ("status", "REJECTED"),
+        ("reason", "because"),
+        ("verdict", "warn"),
+        ("verdict", "block"),
+        ("approved", False),
+        ("approved_by", "eve"),
+        ("approved_at", NOW + timedelta(seconds=1)),
+        ("order_hash", "0" * 64),
+    ],
+)
+def test_a_change_of_any_cell_that_matters_is_refused_and_the_row_named(approved, column, value):
+    approved.loc[row(approved, "SPY"), column] = value
+    text = refused(approved)
+    assert "1 rows changed" in text
+    assert "run-1-SPY-BUY" in text
+
+
+@pytest.mark.parametrize(("symbol", "column", "value"), [("BIG", "verdict", "pass"), ("GONE", "status", "NEW")])
+def test_a_blocked_row_cannot_be_unblocked_in_the_frame(approved, symbol, column, value):
+    place = row(approved, symbol)
+    approved.loc[place, column] = value
+    approved.loc[place, "approved"] = True
+    assert symbol in refused(approved)
+
+
+@pytest.mark.parametrize("symbol", ["BIG", "GONE", "LEFT"])
+def test_a_row_that_was_not_approved_cannot_be_approved_in_the_frame(approved, symbol):
+    approved.loc[row(approved, symbol), "approved"] = True
+    assert symbol in refused(approved)
+
+
+def test_a_blocked_row_cannot_be_approved_even_under_a_fresh_seal(approved):
+    approved.loc[row(approved, "BIG"), "approved"] = True
+    assert "blocked orders cannot be approved: run-1-BIG-BUY" in refused(seal(approved))
+
+
+def test_rows_in_another_sequence_are_the_same_plan(approved):
+    assert verify(restore(approved.iloc[::-1])) == verify(restore(approved))
+    assert verify(restore(approved.sample(frac=1, random_state=3))) == verify(restore(approved))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame.iloc[1:],
+        lambda frame: frame[frame["approved"]],
+        lambda frame: pd.concat([frame, frame.iloc[:1]]),
+        lambda frame: pd.concat([frame, frame.iloc[:1].assign(approval_hash="x")]),
+        lambda frame: frame.assign(approval_hash="0" * 64),
+    ],
+)
+def test_rows_taken_out_or_added_are_refused(approved, change):
+    assert "rows were added or taken out" in refused(change(approved))
+
+
+def test_two_approved_plans_are_not_one(approved):
+    other = seal(approved.drop(columns=["order_hash", "approval_hash"]).assign(run_id="run-2"))
+    assert "rows were added or taken out" in refused(pd.concat([approved, other]))
+
+
+def test_columns_that_do_not_matter_may_change(approved):
+    changed = approved.assign(note="seen", detail=None, checks=None)
+    assert verify(restore(changed)) == verify(restore(approved))
+
+
+@pytest.mark.parametrize("read", [{}, {"dtype": str}])
+def test_an_approved_plan_survives_a_csv_file(approved, read):
+    again = pd.read_csv(io.StringIO(approved.to_csv(index=False)), **read)
+    restored = restore(again)
+    assert verify(restored) == verify(restore(approved))
+    # Text that says "False" must not become true.
+    assert restored["approved"].tolist() == approved["approved"].tolist()
+    assert restored["approved"].dtype == bool
+
+
+# duckdb 2.0 asks pandas for something deprecated when it reads times with a zone
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
+def test_an_approved_plan_survives_a_parquet_file(approved, tmp_path):
+    file = str(tmp_path / "plan.parquet")
+    with duckdb.connect() as connection:
+        connection.register("plan", approved)
+        connection.execute("COPY (SELECT * FROM plan) TO ? (FORMAT parquet)", [file])
+        connection.execute("SET TimeZone = 'America/New_York'")  # the same instants, written otherwise
+        again = connection.execute("SELECT * FROM read_parquet(?)", [file]).df()
+    assert verify(restore(again)) == verify(restore(approved))
+
+
+def test_a_change_in_the_csv_file_is_refused(approved):
+    text = approved.to_csv(index=False).replace("LMT", "MKT", 1)
+    assert "rows changed" in refused(pd.read_csv(io.StringIO(text)))
+
+
+@pytest.mark.parametrize("value", ["yes", None, 2, float("nan"), "TRUE", []])
+def test_an_approval_that_is_neither_yes_nor_no_is_refused(approved, value):
+    approved["approved"] = [value] * len(approved)
+    assert "neither True nor False" in refused(approved)
+
+
+@pytest.mark.parametrize("value", ["many", "10 shares"])
+def test_a_cell_that_is_no_number_any_more_is_refused(approved, value):
+    changed = approved.astype({"quantity": "object"})
+    changed.loc[row(changed, "SPY"), "quantity"] = value
+    assert "rows changed" in refused(changed)
+
+
+@pytest.mark.parametrize("frame", [None, {}, [], "run-1", pd.DataFrame(), pd.DataFrame({"symbol": ["SPY"]})])
+def test_what_carries_no_approval_is_refused(frame):
+    assert "carries no approval" in refused(frame)
+
+
+def test_a_checked_plan_without_an_approval_is_refused(approved):
+    assert "no order_hash, approval_hash" in refused(approved.drop(columns=["order_hash", "approval_hash"]))
+
+
+def test_restoring_changes_nothing_that_was_handed_in(approved):
+    before = approved.copy()
+    restore(approved)
+    pd.testing.assert_frame_equal(approved, before)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "max_age", "words"),
+    [
+        (0, 3_600, None),
+        (3_600, 3_600, None),
+        (3_601, 3_600, "3,601 s old, over 3,600 s"),
+        (10**9, None, None),
+        (-60, 3_600, None),
+        (-61, 3_600, "61 s in the future"),
+    ],
+)
+def test_an_approval_counts_for_as_long_as_it_may(approved, seconds, max_age, words):
+    now = NOW + timedelta(seconds=seconds)
+    if words is None:
+        check_age(approved, now, max_age)
+    else:
+        with pytest.raises(ApprovalError, match=words):
+            check_age(approved, now, max_age)
+
+
+def test_the_oldest_approval_and_the_one_furthest_ahead_are_what_counts(approved):
+    approved.loc[row(approved, "TLT"), "approved_at"] = NOW - timedelta(hours=2)
+    with pytest.raises(ApprovalError, match="7,200 s old"):
+        check_age(approved, NOW, 3_600)
+    approved.loc[row(approved, "TLT"), "approved_at"] = NOW + timedelta(hours=2)
+    with pytest.raises(ApprovalError, match="in the future"):
+        check_age(approved, NOW, 3_600)
+
+
+def test_a_plan_without_any_approval_has_no_age(approved):
+    check_age(approved[~approved["approved"]], NOW + timedelta(days=9), 1)

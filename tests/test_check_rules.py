@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from stocklean_exec.checks import Limits, check_orders, check_results
+from stocklean_exec.errors import InputError
+
+NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+NO_CASH = {"min_cash_after": None}
+
+
+def orders_of(*rows, **columns):
+    """Rows of (symbol, side, quantity) or (symbol, side, quantity, limit)."""
+    frame = pd.DataFrame(
+        [
+            {
+                "run_id": "r",
+                "symbol": row[0],
+                "side": row[1],
+                "quantity": float(row[2]),
+                "order_type": "LMT" if len(row) > 3 else "MKT",
+                "limit_price": row[3] if len(row) > 3 else math.nan,
+            }
+            for row in rows
+        ]
+    )
+    return frame.assign(**columns)
+
+
+def verdict_of(checked, check, row=0):
+    """Verdict, limit and value of one check of one order."""
+    table = check_results(checked)
+    name = checked["client_order_id"].iloc[row]
+    found = table[(table["client_order_id"] == name) & (table["check"] == check)]
+    return tuple(found[["verdict", "limit", "value"]].iloc[0])
+
+
+# -- size ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "quantity", "check", "verdict", "limit", "value"),
+    [
+        ({"max_order_notional": 1_000}, 9, "max_notional", "pass", 1_000, 900),
+        ({"max_order_notional": 1_000}, 10, "max_notional", "pass", 1_000, 1_000),
+        ({"max_order_notional": 1_000}, 11, "max_notional", "block", 1_000, 1_100),
+        ({"max_order_quantity": 10}, 9, "max_qty", "pass", 10, 9),
+        ({"max_order_quantity": 10}, 10, "max_qty", "pass", 10, 10),
+        ({"max_order_quantity": 10}, 11, "max_qty", "block", 10, 11),
+        ({"max_total_notional": 1_000}, 9, "max_total_notional", "pass", 1_000, 900),
+        ({"max_total_notional": 1_000}, 10, "max_total_notional", "pass", 1_000, 1_000),
+        ({"max_total_notional": 1_000}, 11, "max_total_notional", "block", 1_000, 1_100),
+        ({"max_position_ratio": 0.1}, 9, "max_position_ratio", "pass", 0.1, 0.09),
+        ({"max_position_ratio": 0.1}, 10, "max_position_ratio", "pass", 0.1, 0.1),
+        ({"max_position_ratio": 0.1}, 11, "max_position_ratio", "block", 0.1, 0.11),
+        ({"max_gross": 0.1}, 9, "max_gross", "pass", 0.1, 0.09),
+        ({"max_gross": 0.1}, 10, "max_gross", "pass", 0.1, 0.1),
+        ({"max_gross": 0.1}, 11, "max_gross", "block", 0.1, 0.11),
+    ],
+)
+def test_a_size_below_the_limit_and_at_it_passes_and_one_above_is_blocked(
+    limits, quantity, check, verdict, limit, value
+):
+    checked = check_orders(
+        orders_of(("SPY", "BUY", quantity)), Limits(**NO_CASH, **limits), quotes={"SPY": 100.0}, nav=10_000
+    )
+    assert checked["verdict"].tolist() == [verdict]
+    assert verdict_of(checked, check) == (verdict, limit, pytest.approx(value, abs=1e-12))
+
+
+def test_the_total_is_that_of_all_orders_and_blocks_all_of_them():
+    frame = orders_of(("AAA", "BUY", 6), ("BBB", "SELL", 5))
+    checked = check_orders(
+        frame,
+        Limits(**NO_CASH, max_total_notional=1_000),
+        positions={"BBB": 5},
+        quotes={"AAA": 100.0, "BBB": 100.0},
+    )
+    assert checked["reasons"].tolist() == ["max_total_notional"] * 2
+    assert verdict_of(checked, "max_total_notional", 1) == ("block", 1_000, 1_100)
+
+
+def test_the_position_counts_what_is_held_already():
+    # 5 held and 6 bought at 100 are 1,100 of 10,000.
+    limits = Limits(**NO_CASH, max_position_ratio=0.1)
+    checked = check_orders(
+        orders_of(("SPY", "BUY", 6)), limits, positions={"SPY": 5}, quotes={"SPY": 100.0}, nav=10_000
+    )
+    assert verdict_of(checked, "max_position_ratio") == ("block", 0.1, pytest.approx(0.11))
+
+
+def test_an_order_out_of_a_position_that_is_too_large_is_not_blocked():
+    limits = Limits(**NO_CASH, max_position_ratio=0.1, max_gross=0.1)
+    checked = check_orders(
+        orders_of(("SPY", "SELL", 5)), limits, positions={"SPY": 50}, quotes={"SPY": 100.0}, nav=10_000
+    )
+    assert checked["verdict"].tolist() == ["pass"]
+    assert verdict_of(checked, "max_position_ratio")[2] == pytest.approx(0.45)
+
+
+def test_gross_adds_up_longs_and_shorts_and_what_no_order_touches():
+    # AAA 10 x 100 long, BBB -20 x 50 short, CCC 10 x 100 kept: 3,000 of 10,000.
+    limits = Limits(**NO_CASH, max_gross=0.25, allow_short=True)
+    checked = check_orders(
+        orders_of(("AAA", "BUY", 10), ("BBB", "SELL", 20)),
+        limits,
+        positions={"CCC": 10},
+        quotes={"AAA": 100.0, "BBB": 50.0, "CCC": 100.0},
+        nav=10_000,
+    )
+    assert verdict_of(checked, "max_gross") == ("block", 0.25, pytest.approx(0.3))
+
+
+def test_nav_is_cash_and_holdings_where_it_is_not_given():
+    # 1,000 cash and 10 x 100 held: NAV 2,000; 12 x 100 are 0.6 of it.
+    checked = check_orders(
+        orders_of(("SPY", "BUY", 2)),
+        Limits(max_position_ratio=0.5),
+        positions={"SPY": 10},
+        quotes={"SPY": 100.0},
+        cash=1_000,
+    )
+    assert verdict_of(checked, "max_position_ratio") == ("block", 0.5, pytest.approx(0.6))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ({"positions": {"OLD": 5}, "cash": 1_000.0}, "nav_missing"),  # held without a price
+        ({}, "nav_missing"),  # neither nav nor cash
+        ({"cash": 0.0}, "nav_invalid"),  # NAV of nothing
+        ({"cash": -500.0}, "nav_invalid"),  # a ratio of a negative NAV would pass every limit
+        ({"cash": 1_000.0, "nav": 0.0}, "nav_invalid"),
+        ({"cash": 1_000.0, "nav": -1.0}, "nav_invalid"),
+        ({"cash": 1_000.0, "nav": math.nan}, "nav_invalid"),
+        ({"cash": 1_000.0, "nav": "1000"}, "nav_invalid"),
+    ],
+)
+def test_a_ratio_of_an_unknown_nav_is_an_error(arguments, code):
+    with pytest.raises(InputError) as caught:
+        check_orders(
+            orders_of(("SPY", "BUY", 1)),
+            Limits(min_cash_after=None, max_position_ratio=0.5),
+            quotes={"SPY": 100.0},
+            **arguments,
+        )
+    assert caught.value.codes == (code,)
+
+
+# -- cash ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cash", "verdict"), [(1_002.0, "pass"), (1_001.0, "pass"), (1_000.99, "block")])
+def test_cash_must_pay_for_the_buys_and_their_fees(cash, verdict):
+    # 10 x 100 and the minimum commission of 1.00.
+    checked = check_orders(orders_of(("SPY", "BUY", 10)), quotes={"SPY": 100.0}, cash=cash)
+    assert verdict_of(checked, "insufficient_cash") == (verdict, 0.0, pytest.approx(cash - 1_001))
+
+
+def test_the_sells_pay_for_the_buys():
+    # 100 + 20 x 50 - 10 x 100 - 2 x 1.00 of fees = 98.
+    frame = orders_of(("OLD", "SELL", 20), ("SPY", "BUY", 10))
+    checked = check_orders(frame, positions={"OLD": 20}, quotes={"OLD": 50.0, "SPY": 100.0}, cash=100.0)
+    assert checked["verdict"].tolist() == ["pass", "pass"]
+    assert verdict_of(checked, "insufficient_cash") == ("pass", 0.0, 98.0)
+
+
+def test_the_proceeds_of_a_sell_that_is_blocked_pay_for_nothing():
+    frame = orders_of(("OLD", "SELL", 20), ("SPY", "BUY", 10))
+    checked = check_orders(
+        frame,
+        Limits(restricted={"OLD"}),
+        positions={"OLD": 20},
+        quotes={"OLD": 50.0, "SPY": 100.0},
+        cash=100.0,
+    )
+    assert checked["reasons"].tolist() == ["restricted", "insufficient_cash"]
+    assert verdict_of(checked, "insufficient_cash", 1) == ("block", 0.0, -901.0)
+
+
+def test_a_buy_that_is_blocked_takes_no_cash_from_the_others():
+    frame = orders_of(("BIG", "BUY", 1_000), ("SPY", "BUY", 1))
+    checked = check_orders(frame, Limits(max_order_quantity=100), quotes={"BIG": 100.0, "SPY": 100.0}, cash=200.0)
+    assert checked["reasons"].fillna("").tolist() == ["max_qty", ""]
+
+
+def test_a_limit_order_to_buy_may_cost_up_to_its_limit():
+    # 10 x 105 and 1.00; the market at 100 would have left 49.
+    checked = check_orders(orders_of(("SPY", "BUY", 10, 105.0)), quotes={"SPY": 100.0}, cash=1_050.0)
+    assert verdict_of(checked, "insufficient_cash") == ("block", 0.0, -1.0)
+
+
+def test_a_sell_is_never_blocked_for_cash():
+    checked = check_orders(orders_of(("SPY", "SELL", 1)), positions={"SPY": 1}, quotes={"SPY": 1.0}, cash=-5_000.0)
+    assert checked["verdict"].tolist() == ["pass"]
+
+
+def test_the_cash_that_must_stay_can_be_chosen():
+    limits = Limits(min_cash_after=500)
+    checked = check_orders(orders_of(("SPY", "BUY", 5)), limits, quotes={"SPY": 100.0}, cash=1_000.0)
+    assert verdict_of(checked, "insufficient_cash") == ("block", 500, 499.0)
+
+
+# -- prices ----------------------------------------------------------------------------------------------------
+
+
+def test_a_symbol_without_a_quote_is_blocked_as_price_unavailable():
+    checked = check_orders(orders_of(("SPY", "BUY", 1), ("GONE", "BUY", 1)), quotes={"SPY": 100.0}, cash=1_000.0)
+    assert checked["verdict"].tolist() == ["pass", "block"]
+    assert checked["reasons"].tolist()[1] == "price_unavailable"
+
+
+@pytest.mark.parametrize("price", [0.0, -5.0, math.nan, math.inf])
+def test_a_price_that_cannot_be_one_is_price_unavailable(price):
+    checked = check_orders(orders_of(("SPY", "BUY", 1)), quotes={"SPY": price}, cash=1_000.0)
+    assert checked["reasons"].tolist() == ["price_unavailable"]
+
+
+def market(**values):
+    columns = {"symbol": "SPY", "bid": math.nan, "ask": math.nan, "last": math.nan, "close": math.nan}
+    return pd.DataFrame([{**columns, "quoted_at": NOW, **values}])
+
+
+@pytest.mark.parametrize(
+    ("quote", "verdict", "reasons"),
+    [
+        ({"bid": 99.0, "ask": 101.0}, "pass", None),  # 2 of 100 are 200 bp: at the limit
+        ({"bid": 98.99, "ask": 101.01}, "warn", "wide_spread"),  # 202 bp
+        ({"bid": 100.0, "ask": 100.0}, "warn", "quote_locked"),
+        ({"bid": 99.0, "last": 100.0}, "warn", "quote_one_sided"),
+        ({"bid": 101.0, "ask": 99.0}, "block", "quote_crossed"),
+        ({"last": 100.0, "halted": True}, "block", "symbol_halted"),
+        ({"last": 100.0, "data_type": 3}, "warn", "delayed_price"),
+        ({"last": 100.0, "data_type": 1}, "pass", None),
+        ({"last": 110.0, "close": 100.0}, "pass", None),  # 10 %: at the collar
+        ({"last": 111.0, "close": 100.0}, "block", "price_collar"),
+        ({"last": 89.0, "close": 100.0}, "block", "price_collar"),
+        ({"last": 50.0, "close": 100.0}, "block", "suspected_split"),
+        ({"last": 51.4, "close": 100.0}, "block", "suspected_split"),  # 2.8 % from a split of two for one
+        ({"last": 52.0, "close": 100.0}, "block", "price_collar"),  # 4 % from it
+        ({"last": 400.0, "close": 20.0}, "block", "suspected_split"),  # a reverse split of one for twenty
+    ],
+)
+def test_an_odd_market_is_warned_of_or_blocked(quote, verdict, reasons):
+    checked = check_orders(orders_of(("SPY", "BUY", 1)), quotes=market(**quote), cash=1_000.0, now=NOW)
+    assert (checked["verdict"].iloc[0], checked["reasons"].fillna("").iloc[0]) == (verdict, reasons or "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict", "reasons"),
+    [
+        (59, "pass", ""),
+        (60, "pass", ""),
+        (61, "block", "price_stale"),
+        (-5, "pass", ""),
+        (-6, "block", "price_future"),
+    ],
+)
+def test_a_quote_may_be_as_old_as_the_limit_and_not_from_the_future(seconds, verdict, reasons):
+    quotes = market(last=100.0, quoted_at=NOW - timedelta(seconds=seconds))
+    checked = check_orders(
+        orders_of(("SPY", "BUY", 1)), Limits(max_quote_age=60), quotes=quotes, cash=1_000.0, now=NOW
+    )
+    assert (checked["verdict"].iloc[0], checked["reasons"].fillna("").iloc[0]) == (verdict, reasons)
+    if seconds > 0:
+        assert verdict_of(checked, "price_stale") == (verdict, 60, seconds)
+
+
+def test_a_quote_of_unknown_age_is_stale_where_an_age_is_asked_for():
+    frame = orders_of(("SPY", "BUY", 1))
+    assert check_orders(frame, quotes={"SPY": 9.0}, cash=1e3)["verdict"].tolist() == ["pass"]
+    checked = check_orders(frame, Limits(max_quote_age=60), quotes={"SPY": 9.0}, cash=1e3)
+    assert checked["reasons"].tolist() == ["price_stale"]
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "verdict", "value"),
+    [
+        ("BUY", 110.0, "pass", 0.1),  # at the collar
+        ("BUY", 110.01, "block", 0.1001),
+        ("BUY", 50.0, "pass", -0.5),  # far from the market on the passive side
+        ("SELL", 90.0, "pass", 0.1),
+        ("SELL", 89.99, "block", 0.1001),
+        ("SELL", 200.0, "pass", -1.0),
+    ],
+)
+def test_a_limit_may_reach_through_the_market_as_far_as_the_collar(side, limit, verdict, value):
+    checked = check_orders(
+        orders_of(("SPY", side, 1, limit)), positions={"SPY": 1}, quotes={"SPY": 100.0}, cash=1_000.0
+    )
+    assert verdict_of(checked, "limit_collar") == (verdict, 0.1, pytest.approx(value))
+
+
+@pytest.mark.parametrize(("decision", "verdict"), [(100.0, "pass"), (91.0, "pass"), (90.9, "block")])
+def test_the_market_may_have_moved_from_the_decision_as_far_as_the_collar(decision, verdict):
+    # 100 / 91 - 1 = 9.9 %, 100 / 90.9 - 1 = 10.01 %.
+    frame = orders_of(("SPY", "BUY", 1), decision_price=decision)
+    checked = check_orders(frame, quotes={"SPY": 100.0}, cash=1_000.0)
+    assert verdict_of(checked, "price_moved")[:2] == (verdict, 0.1)
+
+
+def test_without_quotes_an_order_is_reckoned_at_its_decision_price_or_its_limit():
+    frame = orders_of(("AAA", "BUY", 2, 50.0), ("BBB", "BUY", 3), decision_price=[math.nan, 10.0])
+    checked = check_orders(frame, Limits(max_order_notional=90), cash=1_000.0)
+    assert verdict_of(checked, "max_notional", 0) == ("block", 90, 100.0)
+    assert verdict_of(checked, "max_notional", 1) == ("pass", 90, 30.0)
+
+
+# -- lists -----------------------------------------------------------------------------------------------------
+
+
+def test_a_restricted_symbol_is_blocked_in_every_spelling():
+    checked = check_orders(
+        orders_of(("brk.b", "BUY", 1), ("SPY", "BUY", 1)),
+        Limits(restricted={"BRK-B"}),
+        quotes={"BRK B": 10.0, "SPY": 10.0},
+        cash=1_000.0,
+    )
+    assert checked["reasons"].fillna("").tolist() == ["restricted", ""]
+
+
+@pytest.mark.parametrize(
+    ("held", "allow", "verdict", "after"),
+    [(10, False, "pass", 0.0), (9, False, "block", -1.0), (0, False, "block", -10.0)],
+)
+def test_a_sell_of_more_than_is_held_is_blocked(held, allow, verdict, after):
+    checked = check_orders(
+        orders_of(("SPY", "SELL", 10)),
+        Limits(allow_short=allow),
+        positions={"SPY": held},
+        quotes={"SPY": 10.0},
+        cash=0.0,
+    )
+    assert verdict_of(checked, "sell_exceeds_position") == (verdict, 0.0, after)
+
+
+def test_a_short_sale_passes_where_it_is_allowed():
+    checked = check_orders(
+        orders_of(("SPY", "SELL", 10)), Limits(allow_short=True), quotes={"SPY": 10.0}, cash=0.0
+    )
+    assert checked["verdict"].tolist() == ["pass"]
+    assert "sell_exceeds_position" not in check_results(checked)["check"].tolist()
+
+
+def test_buying_back_a_part_of_a_short_position_is_not_shorting():
+    checked = check_orders(orders_of(("SPY", "BUY", 4)), positions={"SPY": -10}, quotes={"SPY": 10.0}, cash=100.0)
+    assert checked["verdict"].tolist() == ["pass"]
+
+
+def test_the_same_order_twice_in_one_frame_is_a_suspected_duplicate():
+    frame = orders_of(("SPY", "BUY", 5), ("SPY", "BUY", 5), ("SPY", "BUY", 6))
+    frame["client_order_id"] = ["a", "b", "c"]
+    checked = check_orders(frame, quotes={"SPY": 10.0}, cash=1_000.0)
+    assert checked["reasons"].fillna("").tolist() == ["", "suspected_duplicate", ""]
+    assert verdict_of(checked, "suspected_duplicate", 1) == ("block", 300.0, 0.0)
+
+
+def test_a_row_that_the_plan_refused_keeps_its_reason_and_counts_for_nothing():
+    frame = orders_of(("SPY", "BUY", 1_000_000), ("TLT", "BUY", 1))
+    frame["status"], frame["reason"] = ["REJECTED", "NEW"], ["tick_unknown", None]
+    checked = check_orders(frame, Limits(max_total_notional=100), quotes={"SPY": 10.0, "TLT": 10.0}, cash=100.0)
+    assert checked["verdict"].tolist() == ["block", "pass"]
+    assert checked["reasons"].iloc[0] == "tick_unknown"
+
+
+def test_a_row_that_the_plan_refused_is_blocked_in_the_table_of_results_too():
+    frame = orders_of(("GONE", "BUY", 1), ("SPY", "BUY", 1))
+    frame["status"], frame["reason"] = ["REJECTED", "NEW"], ["price_unavailable", None]
+    checked = check_orders(frame, quotes={"SPY": 10.0}, cash=100.0)
+    assert verdict_of(checked, "price_unavailable", 0)[0] == "block"
+    assert verdict_of(checked, "price_unavailable", 1)[0] == "pass"
+
+
+def test_a_refused_row_without_a_reason_is_blocked_too():
+    checked = check_orders(orders_of(("SPY", "BUY", 1), status="REJECTED"), quotes={"SPY": 10.0}, cash=100.0)
+    assert checked[["verdict", "reasons"]].iloc[0].tolist() == ["block", "rejected"]

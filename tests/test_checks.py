@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.checks import CHECK_CONTEXT, Limits, check_orders, check_results, recheck_orders
+from stocklean_exec.errors import InputError
+from stocklean_exec.facts import Fact
+
+NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+
+
+def orders_of(*rows, run_id="r"):
+    frame = pd.DataFrame(rows, columns=["symbol", "side", "quantity"])
+    return frame.assign(run_id=run_id, order_type="MKT")
+
+
+def sent(blotter, run_id, at):
+    """Put one order of 5 SPY, handed over at ``at``, on the record."""
+    broker = sx.connect("mock://", quotes={"SPY": 10.0}, cash=1_000)
+    checked = check_orders(orders_of(("SPY", "BUY", 5.0), run_id=run_id), quotes=broker.quotes(), cash=1_000)
+    review = sx.review_orders(checked)
+    review.approve_all(by="test")
+    broker._time = at
+    sx.submit_orders(review.result(), broker, blotter)
+
+
+def test_a_halted_blotter_blocks_everything():
+    with sx.open_blotter() as blotter:
+        blotter.halt("drill")
+        checked = check_orders(
+            orders_of(("SPY", "BUY", 5.0), ("TLT", "BUY", 5.0)),
+            quotes={"SPY": 10.0, "TLT": 10.0},
+            cash=1_000,
+            blotter=blotter,
+        )
+        assert checked["verdict"].tolist() == ["block", "block"]
+        assert checked["reasons"].tolist() == ["halted", "halted"]
+        blotter.clear_halt("over")
+        again = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=1_000, blotter=blotter)
+    assert again["verdict"].tolist() == ["pass"]
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(1, "block"), (300, "block"), (301, "pass")])
+def test_an_order_like_one_sent_within_the_window_is_a_suspected_duplicate(seconds, verdict):
+    with sx.open_blotter() as blotter:
+        sent(blotter, "first", NOW - timedelta(seconds=seconds))
+        checked = check_orders(
+            orders_of(("SPY", "BUY", 5.0), run_id="second"),
+            quotes={"SPY": 10.0},
+            cash=1_000,
+            blotter=blotter,
+            now=NOW,
+        )
+    assert checked["verdict"].tolist() == [verdict]
+    table = check_results(checked).set_index("check").loc["suspected_duplicate"]
+    assert table["limit"] == 300.0
+    if verdict == "block":
+        assert table["value"] == seconds
+
+
+def test_the_same_order_checked_again_after_it_was_sent_is_not_its_own_duplicate():
+    with sx.open_blotter() as blotter:
+        sent(blotter, "first", NOW)
+        frame = orders_of(("SPY", "BUY", 5.0), run_id="first")
+        checked = check_orders(frame, quotes={"SPY": 10.0}, cash=1_000, blotter=blotter, now=NOW)
+    assert checked["verdict"].tolist() == ["pass"]
+
+
+def test_an_earlier_order_is_not_hidden_by_the_orders_own_record():
+    with sx.open_blotter() as blotter:
+        sent(blotter, "first", NOW - timedelta(seconds=20))
+        sent(blotter, "second", NOW - timedelta(seconds=10))
+        frame = orders_of(("SPY", "BUY", 5.0), run_id="second")
+        checked = check_orders(frame, quotes={"SPY": 10.0}, cash=1_000, blotter=blotter, now=NOW)
+    assert checked["reasons"].tolist() == ["suspected_duplicate"]
+
+
+def test_another_quantity_or_side_and_a_switched_off_window_are_no_duplicates():
+    with sx.open_blotter() as blotter:
+        sent(blotter, "first", NOW)
+        for frame, limits in (
+            (orders_of(("SPY", "BUY", 6.0), run_id="b"), Limits()),
+            (orders_of(("SPY", "SELL", 5.0), run_id="b"), Limits(allow_short=True)),
+            (orders_of(("SPY", "BUY", 5.0), run_id="b"), Limits(duplicate_window=None)),
+        ):
+            checked = check_orders(frame, limits, quotes={"SPY": 10.0}, cash=1_000, blotter=blotter, now=NOW)
+            assert checked["verdict"].tolist() == ["pass"]
+
+
+def test_a_recorded_order_that_was_never_sent_is_no_duplicate():
+    with sx.open_blotter() as blotter:
+        blotter.record([Fact("run_started", "x", attempt=1)]).result()
+        checked = check_orders(
+            orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=1_000, blotter=blotter, now=NOW
+        )
+    assert checked["verdict"].tolist() == ["pass"]
+
+
+@pytest.mark.parametrize("cash", [None, "1000", True, float("nan"), float("inf")])
+def test_cash_that_is_no_amount_is_an_error(cash):
+    with pytest.raises(InputError) as caught:
+        check_orders(orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=cash)
+    assert caught.value.codes == ("cash_missing",)
+
+
+def test_cash_is_not_asked_for_where_its_check_is_off_or_nothing_trades():
+    frame = orders_of(("SPY", "BUY", 5.0))
+    limits = Limits(min_cash_after=None)
+    assert check_orders(frame, limits, quotes={"SPY": 10.0})["verdict"].tolist() == ["pass"]
+    refused = frame.assign(status="REJECTED", reason="price_unavailable")
+    assert check_orders(refused)["reasons"].tolist() == ["price_unavailable"]
+
+
+def test_what_was_handed_in_is_not_changed():
+    frame = orders_of(("spy", "BUY", 5.0))
+    before = frame.copy()
+    check_orders(frame, quotes={"SPY": 10.0}, cash=1_000)
+    pd.testing.assert_frame_equal(frame, before)
+    assert CHECK_CONTEXT not in frame.attrs
+
+
+def test_an_empty_plan_is_checked_to_an_empty_plan():
+    plan = sx.plan_orders({"SPY": 0.5}, {"SPY": 50}, {"SPY": 100.0}, nav=10_000, run_id="r")
+    checked = check_orders(
+        plan, Limits(max_gross=1, max_position_ratio=1), quotes={"SPY": 100.0}, cash=0.0, nav=1e4
+    )
+    assert len(checked) == 0
+    assert {"verdict", "reasons", "checks"} <= set(checked.columns)
+    assert len(check_results(checked)) == 0
+
+
+def test_a_frame_that_cannot_be_read_is_an_error():
+    with pytest.raises(InputError) as caught:
+        check_orders(pd.DataFrame({"symbol": ["SPY"]}))
+    assert caught.value.codes == ("missing_column",)
+
+
+def test_an_edited_frame_checked_again_equals_one_checked_with_the_same_context():
+    quotes = pd.DataFrame(
+        {
+            "symbol": ["SPY", "TLT"],
+            "bid": [99.0, np.nan],
+            "ask": [101.0, np.nan],
+            "last": [np.nan, 50.0],
+            "quoted_at": [NOW, pd.NaT],
+            "data_type": [1, 3],
+        }
+    )
+    limits = Limits(max_order_notional=2_000, max_gross=2, restricted={"GME"})
+    context = {
+        "positions": {"TLT": 100.0},
+        "quotes": quotes,
+        "cash": 3_000.0,
+        "blotter": SimpleNamespace(halted=None),
+        "now": NOW + timedelta(seconds=1),
+    }
+    frame = orders_of(("SPY", "BUY", 5.0), ("TLT", "SELL", 10.0))
+    checked = check_orders(frame, limits, **context)
+    edited = checked.copy()
+    edited.loc[0, "quantity"] = 25.0
+    again = recheck_orders(edited)
+    expected = check_orders(frame.assign(quantity=[25.0, 10.0]), limits, **context)
+    pd.testing.assert_frame_equal(again, expected)
+    assert again.attrs == expected.attrs
+    assert again["reasons"].tolist() == ["max_notional", "delayed_price"]
+
+
+def test_the_halt_of_the_first_check_holds_for_the_next():
+    halted = SimpleNamespace(halted="nan")  # a reason that looks like a number
+    checked = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=100, blotter=halted)
+    assert recheck_orders(checked)["reasons"].tolist() == ["halted"]
+
+
+def test_a_frame_that_forgot_its_check_cannot_be_checked_again():
+    checked = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=100)
+    checked.attrs.clear()
+    with pytest.raises(InputError) as caught:
+        recheck_orders(checked)
+    assert caught.value.codes == ("not_checked",)
+
+
+def test_what_was_checked_against_is_plain_json():
+    checked = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=100, now=NOW)
+    stored = json.loads(checked.attrs[CHECK_CONTEXT])
+    assert stored["context"]["cash"] == 100.0
+    assert stored["context"]["nav"] is None
+    assert stored["limits"]["price_collar"] == 0.1
+
+
+def test_five_thousand_orders_are_checked_in_half_a_second():
+    symbols = [f"S{number:05d}" for number in range(5_000)]
+    frame = pd.DataFrame({"run_id": "r", "symbol": symbols, "side": "BUY", "quantity": 7.0, "order_type": "MKT"})
+    quotes = pd.DataFrame(
+        {"symbol": symbols, "bid": 99.9, "ask": 100.1, "last": 100.0, "close": 99.0, "quoted_at": NOW}
+    )
+    held = pd.DataFrame({"symbol": symbols[::2], "quantity": 3.0})
+    limits = Limits(
+        max_order_notional=1e6, max_order_quantity=1e5, max_position_ratio=0.1, max_gross=2, max_total_notional=1e9
+    )
+    best = 9.0
+    for _ in range(5):
+        start = time.perf_counter()
+        checked = check_orders(frame, limits, positions=held, quotes=quotes, cash=1e7, nav=1e8, now=NOW)
+        best = min(best, time.perf_counter() - start)
+    assert set(checked["verdict"]) == {"pass"}
+    assert best < 0.5

@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import getpass
+import math
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.checks import check_orders
+from stocklean_exec.errors import ApprovalError, InputError
+
+START = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+QUOTES = {"SPY": 100.0, "TLT": 50.0, "BIG": 10.0}
+SPY, TLT, BIG, GONE = "r-SPY-BUY", "r-TLT-BUY", "r-BIG-BUY", "r-GONE-BUY"
+
+
+class Ticking:
+    """A clock that moves a second each time it is looked at."""
+
+    def __init__(self):
+        self.at = START
+
+    def __call__(self):
+        self.at += timedelta(seconds=1)
+        return self.at
+
+
+@pytest.fixture
+def review():
+    """10 SPY at 100, 20 TLT at 50, 300 BIG at 10 (blocked: over 2,500), GONE without a price; cash 2,100."""
+    orders = pd.DataFrame(
+        {
+            "run_id": "r",
+            "symbol": ["SPY", "TLT", "BIG", "GONE"],
+            "side": "BUY",
+            "quantity": [10.0, 20.0, 300.0, 1.0],
+            "order_type": "MKT",
+            "decision_price": [100.0, 50.0, 10.0, math.nan],
+            "current_quantity": 0.0,
+            "status": ["NEW", "NEW", "NEW", "REJECTED"],
+            "reason": [None, None, None, "price_unavailable"],
+        }
+    )
+    limits = sx.Limits(max_order_notional=2_500)
+    return sx.OrderReview(check_orders(orders, limits, quotes=QUOTES, cash=2_100.0), now=Ticking())
+
+
+def approved_in(review):
+    frame = review.orders
+    return frame.loc[frame["approved"], "client_order_id"].tolist()
+
+
+# -- deciding --------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_approved_at_the_start(review):
+    assert approved_in(review) == []
+    assert review.blocked == [BIG, GONE]
+    assert repr(review) == "<OrderReview r: 4 orders, 0 approved, 0 rejected, 2 open, 2 blocked>"
+
+
+def test_all_that_is_not_blocked_is_approved_at_once(review):
+    assert review.approve_all(by="ann") == 2
+    assert approved_in(review) == [SPY, TLT]
+    assert review.approved_orders()["client_order_id"].tolist() == [SPY, TLT]
+
+
+@pytest.mark.parametrize("name", [BIG, GONE])
+def test_a_blocked_order_cannot_be_approved_and_nothing_else_is_in_that_call(review, name):
+    with pytest.raises(ApprovalError, match=name):
+        review.approve(SPY, name, by="ann")
+    assert approved_in(review) == []
+    assert len(review.decisions) == 0
+
+
+def test_the_error_says_why_the_order_is_blocked(review):
+    with pytest.raises(ApprovalError, match=r"r-BIG-BUY \(max_notional\)"):
+        review.approve(BIG)
+
+
+def test_an_approval_can_be_taken_back_and_given_again(review):
+    review.approve(SPY, by="ann")
+    assert review.reject(SPY, by="bob") == 1
+    assert approved_in(review) == []
+    review.approve(SPY, by="ann")
+    assert approved_in(review) == [SPY]
+    assert review.decisions["action"].tolist() == ["approve", "reject", "approve"]
+
+
+def test_rejecting_all_leaves_everything_out(review):
+    review.approve_all(by="ann")
+    assert review.reject_all(by="ann") == 2
+    assert approved_in(review) == []
+
+
+def test_an_order_named_twice_is_decided_once(review):
+    assert review.approve(SPY, SPY, by="ann") == 1
+    assert len(review.decisions) == 1
+
+
+@pytest.mark.parametrize("call", ["approve", "reject"])
+def test_an_order_that_is_not_in_the_plan_is_an_error(review, call):
+    with pytest.raises(InputError) as caught:
+        getattr(review, call)(SPY, "r-NOPE-BUY", by="ann")
+    assert caught.value.codes == ("order_unknown",)
+    assert len(review.decisions) == 0
+
+
+@pytest.mark.parametrize("by", ["", "  ", 5, True])
+def test_a_decision_needs_somebody(review, by):
+    for decide in (review.approve_all, lambda by: review.edit(SPY, quantity=5, by=by)):
+        with pytest.raises(InputError) as caught:
+            decide(by=by)
+        assert caught.value.codes == ("by_missing",)
+    assert review.orders["quantity"].tolist() == [10.0, 20.0, 300.0, 1.0]
+    assert len(review.decisions) == 0
+
+
+def test_without_a_name_it_is_the_present_user_who_decides(review):
+    review.approve(SPY)
+    assert review.orders["approved_by"].iloc[0] == getpass.getuser()
+
+
+def test_the_log_tells_who_decided_what_and_when(review):
+    review.approve(SPY, by="ann")
+    review.edit(SPY, quantity=5, by="bob")
+    log = review.decisions
+    assert log["at"].tolist() == [START + timedelta(seconds=1), START + timedelta(seconds=2)]
+    assert log[["by", "client_order_id", "action"]].to_numpy().tolist() == [
+        ["ann", SPY, "approve"],
+        ["bob", SPY, "edit"],
+    ]
+    assert log[["column", "old", "new"]].iloc[1].tolist() == ["quantity", 10.0, 5]
+
+
+def test_the_result_tells_who_approved_and_when(review):
+    review.approve(SPY, by="ann")
+    result = review.result().set_index("client_order_id")
+    assert result.loc[SPY, ["approved", "approved_by", "approved_at"]].tolist() == [
+        True,
+        "ann",
+        START + timedelta(seconds=1),
+    ]
+    assert result.loc[[TLT, BIG, GONE], "approved"].tolist() == [False] * 3
+    assert result.loc[[TLT, BIG, GONE], "approved_by"].isna().all()
+    assert len(set(result["approval_hash"])) == 1
+
+
+def test_what_the_review_hands_out_does_not_change_it(review):
+    for frame in (review.orders, review.result(), review.decisions):
+        frame["quantity"], frame["verdict"] = 1e9, "pass"
+    assert review.orders["quantity"].tolist() == [10.0, 20.0, 300.0, 1.0]
+    assert review.blocked == [BIG, GONE]
+
+
+# -- editing ---------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_that_cures_a_blocked_order_lets_it_be_approved(review):
+    edited = review.edit(BIG, quantity=5, by="ann")  # 50 more: 1,000 + 1,000 + 50 and 2.50 of fees from 2,100
+    assert edited[["client_order_id", "quantity", "notional", "target_quantity", "verdict"]].iloc[0].tolist() == [
+        BIG,
+        5.0,
+        50.0,
+        5.0,
+        "pass",
+    ]
+    assert review.approve(BIG, by="ann") == 1
+
+
+def test_an_edit_equals_a_check_of_the_edited_plan(review):
+    review.edit(SPY, quantity=30, by="ann")
+    frame = review.orders
+    fresh = check_orders(
+        frame.drop(columns=["verdict", "reasons", "checks"]),
+        sx.Limits(max_order_notional=2_500),
+        quotes=QUOTES,
+        cash=2_100.0,
+    )
+    assert frame["verdict"].tolist() == fresh["verdict"].tolist()
+    assert frame["reasons"].fillna("").tolist() == fresh["reasons"].fillna("").tolist()
+
+
+def test_an_edit_takes_back_the_approval_of_its_row_alone(review):
+    review.approve_all(by="ann")
+    review.edit(SPY, quantity=9, by="ann")
+    assert approved_in(review) == [TLT]
+
+
+def test_an_edit_that_blocks_another_row_takes_back_its_approval(review):
+    review.approve_all(by="ann")
+    review.edit(SPY, quantity=12, by="bob")  # 1,200 + 1,000 + 2 of fees are over 2,100: both buys are blocked
+    assert approved_in(review) == []
+    assert review.orders["reasons"].tolist()[:2] == ["insufficient_cash"] * 2
+    last = review.decisions.iloc[-1]
+    assert last[["by", "client_order_id", "action"]].tolist() == ["bob", TLT, "withdraw"]
+    with pytest.raises(ApprovalError):
+        review.approve(TLT, by="ann")
+
+
+def test_an_edit_that_unblocks_another_row_does_not_approve_it(review):
+    review.edit(SPY, quantity=12, by="ann")
+    review.edit(SPY, quantity=10, by="ann")
+    assert review.blocked == [BIG, GONE]
+    assert approved_in(review) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"quantity": 0}, "quantity_zero"),
+        ({"quantity": -5}, "quantity_negative"),
+        ({"quantity": 1.5}, "fractional_not_allowed"),
+        ({"quantity": math.nan}, "quantity_invalid"),
+        ({"quantity": "10"}, "quantity_invalid"),
+        ({"quantity": True}, "quantity_invalid"),
+        ({"quantity": [1]}, "quantity_invalid"),
+        ({"order_type": "LMT"}, "limit_missing"),
+        ({"order_type": "STP"}, "order_type_unsupported"),
+        ({"limit_price": 99.0}, "limit_on_market"),
+        ({"order_type": "LMT", "limit_price": 99.001}, "off_tick"),
+        ({"order_type": "LMT", "limit_price": "99"}, "limit_price_invalid"),
+        ({"tif": "NEVER"}, "tif_invalid"),
+        ({"tif": 5}, "tif_invalid"),
+        ({}, "nothing_to_edit"),
+    ],
+)
+def test_an_edit_that_cannot_be_changes_nothing_and_names_the_row(review, changes, code):
+    review.approve(SPY, by="ann")
+    before = review.result()
+    with pytest.raises(InputError) as caught:
+        review.edit(SPY, by="ann", **changes)
+    assert caught.value.codes == (code,)
+    if changes:
+        assert caught.value.problems[0].row == SPY
+    pd.testing.assert_frame_equal(review.result(), before)
+    assert len(review.decisions) == 1
+
+
+def test_an_edit_of_many_rows_is_all_or_nothing(review):
+    review.edit(SPY, order_type="LMT", limit_price=99.0, by="ann")
+    before = review.orders
+    with pytest.raises(InputError) as caught:
+        review.edit(limit_price=98.0, by="ann")  # TLT and BIG are MKT
+    assert [problem.row for problem in caught.value.problems] == [TLT, BIG]
+    pd.testing.assert_frame_equal(review.orders, before)
+
+
+def test_an_edit_without_names_is_of_every_row_that_the_plan_did_not_refuse(review):
+    edited = review.edit(tif="gtc", by="ann")
+    assert edited["client_order_id"].tolist() == [SPY, TLT, BIG]
+    assert review.orders["tif"].tolist() == ["GTC", "GTC", "GTC", "DAY"]
+
+
+def test_a_row_that_the_plan_refused_cannot_be_edited(review):
+    with pytest.raises(InputError) as caught:
+        review.edit(GONE, quantity=1, by="ann")
+    assert caught.value.codes == ("order_rejected",)
+
+
+def test_a_market_order_has_no_limit_any_more(review):
+    review.edit(SPY, order_type="LMT", limit_price=99.0, by="ann")
+    review.edit(SPY, order_type="MKT", by="ann")
+    assert math.isnan(review.orders["limit_price"].iloc[0])
+    assert review.orders["order_type"].iloc[0] == "MKT"
+
+
+def test_an_edited_order_is_sent_as_edited(review):
+    review.edit(SPY, quantity=3, by="ann")
+    review.approve(SPY, by="ann")
+    broker = sx.connect("mock://", quotes=QUOTES, cash=2_100.0)
+    with sx.open_blotter() as blotter:
+        states = sx.submit_orders(review.result(), broker, blotter, max_approval_age=None)
+    assert states.set_index("client_order_id").loc[SPY, "filled_quantity"] == 3.0
+
+
+# -- blocked rows, by every way --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [BIG, GONE])
+@pytest.mark.parametrize("fake", ["frame", "inner", "decided"])
+def test_a_blocked_order_is_refused_at_submission_by_whatever_way_it_was_approved(review, name, fake):
+    if fake == "inner":
+        review._decide("approve", [name], "eve")
+        result = review.result()
+    elif fake == "decided":
+        review.approve(SPY, by="ann")
+        review._decided[name] = review._decided[SPY]
+        result = review.result()
+    else:
+        result = review.result()
+        row = result["client_order_id"] == name
+        result.loc[row, "approved"] = True
+        result.loc[row, "verdict"] = "pass"
+        result.loc[row, "status"] = "NEW"
+    broker = sx.connect("mock://", quotes=QUOTES, cash=1e9)
+    with sx.open_blotter() as blotter:
+        with pytest.raises(ApprovalError):
+            sx.submit_orders(result, broker, blotter, max_approval_age=None)
+        assert len(blotter.orders()) == 0
+    assert broker.cash() == 1e9
+
+
+# -- the frame -------------------------------------------------------------------------------------------------
+
+
+def test_only_a_checked_plan_can_be_reviewed():
+    for frame in (None, {}, pd.DataFrame(), pd.DataFrame({"verdict": []})):
+        with pytest.raises(InputError) as caught:
+            sx.review_orders(frame)
+        assert caught.value.codes == ("not_checked",)
+
+
+def test_a_plan_that_forgot_its_check_can_be_approved_but_not_edited(review):
+    checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
+    checked.attrs.clear()
+    plain = sx.review_orders(checked)
+    assert plain.approve_all(by="ann") == 2
+    with pytest.raises(InputError) as caught:
+        plain.edit(SPY, quantity=1, by="ann")
+    assert caught.value.codes == ("not_checked",)
+
+
+def test_a_part_of_a_plan_with_its_own_row_labels_can_be_reviewed(review):
+    checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
+    part = sx.review_orders(checked[checked["symbol"].isin(["TLT", "GONE"])])
+    part.edit(TLT, quantity=7, by="ann")
+    part.approve_all(by="ann")
+    assert part.approved_orders()[["client_order_id", "quantity"]].to_numpy().tolist() == [[TLT, 7.0]]
+
+
+def test_an_empty_plan_can_be_reviewed():
+    orders = sx.plan_orders({"SPY": 0.5}, {"SPY": 50}, {"SPY": 100.0}, nav=10_000, run_id="r")
+    review = sx.review_orders(check_orders(orders, quotes={"SPY": 100.0}, cash=0.0))
+    assert review.approve_all(by="ann") == 0
+    assert len(review.result()) == 0
+    assert repr(review) == "<OrderReview no run: 0 orders, 0 approved, 0 rejected, 0 open, 0 blocked>"

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.verdicts import BLOCK, PASS, WARN, Findings, check_results
+
+
+def test_the_worst_verdict_of_each_order_counts():
+    findings = Findings(3)
+    findings.warn("wide", np.array([True, True, False]), 200.0, 300.0)
+    findings.block("large", np.array([False, True, False]), 5.0, np.array([1.0, 9.0, 2.0]))
+    assert findings.worst.tolist() == [WARN, BLOCK, PASS]
+
+
+def test_reasons_name_the_blocking_checks_first_and_each_one_once():
+    findings = Findings(2)
+    findings.warn("wide", np.array([True, False]), 1.0, 2.0)
+    findings.block("large", np.array([True, False]), 1.0, 2.0)
+    findings.block("large", np.array([True, False]), 1.0, 2.0)
+    assert findings.reasons() == ["large, wide", None]
+
+
+def test_a_check_that_speaks_twice_says_the_worse_of_an_order():
+    # JSON keeps the last of two equal keys: a row that was blocked first must not seem to pass.
+    findings = Findings(3)
+    findings.block("price", np.array([True, False, False]), math.nan, math.nan)
+    findings.block("price", np.array([False, True, False]), 1.0, np.array([7.0, 8.0, 9.0]))
+    assert [json.loads(text)["price"] for text in findings.as_json()] == [
+        ["block", 1.0, None],
+        ["block", 1.0, 8.0],
+        ["pass", 1.0, 9.0],
+    ]
+    assert findings.reasons() == ["price", "price", None]
+
+
+def test_every_check_is_written_down_with_limit_and_value_also_those_that_pass():
+    findings = Findings(2)
+    findings.block("large", np.array([False, True]), 5.0, np.array([1.0, 9.0]))
+    findings.block("halted", mask=False, limit=math.nan, value=math.inf)
+    assert [json.loads(text) for text in findings.as_json()] == [
+        {"large": ["pass", 5.0, 1.0], "halted": ["pass", None, None]},
+        {"large": ["block", 5.0, 9.0], "halted": ["pass", None, None]},
+    ]
+
+
+def test_no_checks_and_no_orders_are_still_json():
+    assert Findings(2).as_json() == ["{}", "{}"]
+    nothing = Findings(0)
+    nothing.block("large", np.array([], dtype=bool), 1.0, np.array([]))
+    assert nothing.as_json() == []
+    assert nothing.reasons() == []
+
+
+def test_the_results_are_a_typed_table_also_without_rows():
+    frame = pd.DataFrame({"client_order_id": ["a"], "checks": ['{"large": ["block", 5, null]}']})
+    table = check_results(frame)
+    assert table.iloc[0].tolist()[:4] == ["a", "large", "block", 5.0]
+    assert math.isnan(table["value"].iloc[0])
+    empty = check_results(frame.iloc[:0])
+    assert len(empty) == 0
+    assert [str(empty[name].dtype) for name in ("client_order_id", "limit", "value")] == [
+        "str",
+        "float64",
+        "float64",
+    ]
