@@ -1,0 +1,307 @@
+"""The blotter: the durable record of runs, orders, events, fills and commissions, in one DuckDB file.
+
+Plans and facts are inserted and never changed; what an order or a run *is* is a view over them. Reading gives
+DataFrames. One process owns a blotter; others read snapshots of it with :func:`read_blotter`, and may halt it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import weakref
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import duckdb
+import pandas as pd
+
+from stocklean_exec import carried, clock
+from stocklean_exec._version import __version__
+from stocklean_exec.blotter_file import MEMORY, check_path, connect, migrate
+from stocklean_exec.blotter_reader import BlotterReader, read_blotter
+from stocklean_exec.blotter_writer import GroupCommitWriter
+from stocklean_exec.errors import BlotterError, InputError, Problem
+from stocklean_exec.facts import Fact
+from stocklean_exec.halts import HaltEntry, HaltJournal
+from stocklean_exec.locking import FileLock
+from stocklean_exec.order_ids import PAYLOAD_COLUMNS
+from stocklean_exec.tables import ORDERS, QUOTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+__all__ = ["Blotter", "BlotterReader", "open_blotter", "read_blotter"]
+
+_PLAN_COLUMNS = (
+    *PAYLOAD_COLUMNS,
+    "decision_price",
+    "decided_at",
+    "target_weight",
+    "current_quantity",
+    "target_quantity",
+    "notional",
+    "approved",
+    "approved_by",
+    "approved_at",
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OPEN: weakref.WeakSet[Blotter] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what a script or a kernel left open, so that nothing queued is lost at its end."""
+    for blotter in list(_OPEN):
+        try:
+            blotter.close()
+        except BlotterError:
+            logging.getLogger(__name__).exception("%r did not record all that it was given", blotter)
+
+
+class Blotter(BlotterReader):
+    """An open blotter that this process owns; made by :func:`open_blotter`."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._lock = None if path is None else FileLock(path)
+        self._closing = threading.Lock()
+        try:
+            connection = connect(path)
+            try:
+                migrate(connection)
+                if self._lock is not None:
+                    self._lock.pin()
+            except BaseException:
+                connection.close()
+                raise
+        except BaseException:
+            if self._lock is not None:
+                self._lock.release()
+            raise
+        super().__init__(path, connection)
+        self._halts = HaltJournal(path)
+        self._writer = GroupCommitWriter(connection.cursor(), self._protect_log)
+        _OPEN.add(self)
+
+    def _protect_log(self) -> None:
+        """Keep DuckDB's log as private as the file: it is made anew, by the umask, after each checkpoint."""
+        if self.path is not None:
+            log = Path(f"{self.path}.wal")
+            with suppress(FileNotFoundError):  # a checkpoint has just emptied it
+                if log.stat().st_mode & 0o077:
+                    log.chmod(0o600)
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def record(self, facts: Sequence[Fact]) -> Future[None]:
+        """Record ``facts``; the future is done once they are on disk.
+
+        Facts that are on record already are left out. The future cannot be cancelled, and need not be waited for:
+        :meth:`close` and the end of the program write all that was handed in.
+
+        Raises
+        ------
+        BlotterClosedError
+            At once: the blotter is closed.
+        BlotterError
+            From the future: nothing of these facts was recorded, and why.
+        """
+        return self._writer.put(facts)
+
+    def record_plan(self, orders: pd.DataFrame, run: dict[str, object], facts: Sequence[Fact]) -> Future[None]:
+        """Record a plan and the first ``facts`` about it in one transaction.
+
+        Parameters
+        ----------
+        orders : every row of the plan, with ``payload_hash``; unknown columns are kept as JSON
+        run : run_id, leg, mode, account, nav, parameters, plan_hash, approved_by, approved_at
+        """
+        rows = _plan_rows(orders, run)
+        header = [
+            run["run_id"],
+            run["leg"],
+            run["mode"],
+            run["account"],
+            run["nav"],
+            clock.now(),
+            run["parameters"],
+            run["plan_hash"],
+            run["approved_by"],
+            run["approved_at"],
+            __version__,
+        ]
+
+        def insert(connection: duckdb.DuckDBPyConnection) -> None:
+            marks = ", ".join("?" * len(header))
+            connection.execute(f"INSERT INTO main.planned_runs VALUES ({marks})", header)  # noqa: S608 - only question marks
+            if len(rows):
+                _insert_frame(connection, "planned_orders", rows)
+
+        return self._writer.put(facts, insert)
+
+    def record_quotes(self, run_id: str, quotes: pd.DataFrame) -> Future[None]:
+        """Record the market as it was when a run began."""
+        names = [name for name in QUOTES.names if name in quotes.columns]
+        rows = quotes[names].assign(run_id=run_id, recorded_at=pd.Timestamp(clock.now()))
+
+        def insert(connection: duckdb.DuckDBPyConnection) -> None:
+            _insert_frame(connection, "recorded_quotes", rows)
+
+        return self._writer.put((), insert)
+
+    def facts(self, run_id: str) -> list[Fact]:
+        """All facts of a run, as recorded."""
+        with self._open().cursor() as cursor:
+            columns = ", ".join(
+                f"epoch_us({name}) AS {name}" if name == "occurred_at" else name for name in Fact._fields
+            )
+            rows = cursor.execute(
+                f"SELECT {columns} FROM main.facts WHERE run_id = ? ORDER BY number",  # noqa: S608 - constants
+                [run_id],
+            ).fetchall()
+        return [_fact(row) for row in rows]
+
+    def planned(self, run_id: str) -> dict[str, str]:
+        """Fingerprint of each planned order of a run by client order id."""
+        with self._open().cursor() as cursor:
+            rows = cursor.execute(
+                "SELECT client_order_id, payload_hash FROM main.planned_orders WHERE run_id = ?", [run_id]
+            ).fetchall()
+        return dict(rows)
+
+    def resolve(self, client_order_id: str, status: str, *, reason: str) -> None:
+        """Decide what became of an order that is ``UNKNOWN``; a person's word, kept with its reason.
+
+        Parameters
+        ----------
+        client_order_id : one of :meth:`unresolved`
+        status : ``CANCELLED`` or ``REJECTED``: it is dead. A fill is never decided; it must be recorded.
+        reason : how you know
+
+        Raises
+        ------
+        InputError
+            The order is not unresolved, or status or reason cannot be used.
+        """
+        unresolved = self.unresolved().set_index("client_order_id")
+        problems = _problems_of_resolution(unresolved.index, client_order_id, status, reason)
+        if problems:
+            raise InputError("resolve", problems)
+        run_id = str(unresolved.loc[client_order_id, "run_id"])
+        fact = Fact("resolved", run_id, client_order_id, clock.now(), status=status, message=f"resolved: {reason}")
+        self.record([fact]).result()
+
+    # -- the kill switch -----------------------------------------------------------------------------------
+
+    def halt(self, reason: str) -> None:
+        """Stop everything that has not been sent yet, at once, and until :meth:`clear_halt`."""
+        entry = self._halts.halt(reason)
+        self.record([_halt_fact(entry)]).result()
+
+    def clear_halt(self, reason: str) -> None:
+        """Allow sending again. Nothing else does: not a restart, not a new run."""
+        entry = self._halts.clear(reason)
+        self.record([_halt_fact(entry)]).result()
+
+    @property
+    def halted(self) -> str | None:
+        """The reason of the halt in force, or None."""
+        entry = self._halts.halted_by()
+        return None if entry is None else entry.reason
+
+    def check_halt(self) -> None:
+        """Raise HaltedError while a halt is in force; cheap enough to ask before every order."""
+        self._halts.check()
+
+    def close(self) -> None:
+        """Write what is under way, close the file, and give up the lock. Closing twice is harmless.
+
+        Raises
+        ------
+        BlotterError
+            The disk did not take what was still to be written. The blotter is closed all the same.
+        """
+        if os.getpid() != self._pid:
+            return  # a fork: the file is its parent's, and must not be touched from here
+        with self._closing:
+            if self._connection is None:
+                return
+            try:
+                # Halts of other processes become part of the record.
+                last = self.record([_halt_fact(entry) for entry in self._halts.entries()])
+                self._writer.close()
+            finally:
+                super().close()
+                if self._lock is not None:
+                    self._lock.release()
+                _OPEN.discard(self)
+            last.result()
+
+
+def _insert_frame(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame) -> None:
+    connection.register("new_rows", rows)
+    try:
+        connection.execute(f"INSERT INTO main.{table} BY NAME SELECT * FROM new_rows")  # noqa: S608 - a table of ours
+    finally:
+        with suppress(duckdb.Error):  # a failed statement ends the transaction, and the name with it
+            connection.unregister("new_rows")
+
+
+def _problems_of_resolution(
+    unresolved: pd.Index[Any], name: object, status: object, reason: object
+) -> list[Problem]:
+    problems = []
+    if name not in unresolved.tolist():
+        problems.append(Problem("not_unresolved", f"{name!r} is not among the unresolved orders"))
+    if status not in ("CANCELLED", "REJECTED"):
+        problems.append(Problem("status_invalid", f"{status!r} is not CANCELLED or REJECTED"))
+    if not isinstance(reason, str) or not reason.strip():
+        problems.append(Problem("reason_missing", "say how you know"))
+    return problems
+
+
+def _halt_fact(entry: HaltEntry) -> Fact:
+    return Fact(entry.kind, occurred_at=entry.at, code=entry.by, message=entry.reason)
+
+
+def _fact(row: tuple[Any, ...]) -> Fact:
+    fact = Fact._make(row)
+    when: Any = fact.occurred_at  # microseconds since 1970, as the query gives them
+    return fact if when is None else fact._replace(occurred_at=_EPOCH + timedelta(microseconds=when))
+
+
+def _plan_rows(orders: pd.DataFrame, run: dict[str, object]) -> pd.DataFrame:
+    known = {*_PLAN_COLUMNS, *ORDERS.names, "payload_hash", "order_hash", "approval_hash"}
+    rows = orders[[name for name in _PLAN_COLUMNS if name in orders.columns]]
+    return rows.assign(
+        run_id=str(run["run_id"]),
+        leg=cast("int", run["leg"]),
+        row_number=range(len(rows)),
+        payload_hash=orders["payload_hash"],
+        extra=carried.pack(orders[[name for name in orders.columns if name not in known]]),
+    )
+
+
+def open_blotter(path: str | os.PathLike[str] = MEMORY) -> Blotter:
+    """Open a blotter, or make a new one; ``":memory:"`` keeps it in memory.
+
+    Raises
+    ------
+    BlotterLockedError
+        Another process has it open, or this one; the error says which.
+    InputError
+        The path cannot be that of a blotter.
+    BlotterError
+        It was written by a newer version, or is damaged.
+
+    Examples
+    --------
+    >>> with open_blotter(":memory:") as blotter:
+    ...     print(blotter, len(blotter.orders()))
+    <Blotter :memory:: 0 runs, 0 orders, 0 fills> 0
+    """
+    return Blotter(None if path == MEMORY else check_path(path))

@@ -1,0 +1,180 @@
+"""Opening a blotter's DuckDB file: checks, settings, schema.
+
+The connection is hardened before anything else happens on it: no files, no network, no extensions can be
+reached through SQL, Python variables are not tables, and none of that can be switched back. Only the
+modules whose names begin with ``blotter`` import duckdb.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from stocklean_exec import clock
+from stocklean_exec._version import __version__
+from stocklean_exec.errors import BlotterError, InputError, Problem
+from stocklean_exec.locking import is_held_here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["MEMORY", "SCHEMA_VERSION", "check_path", "connect", "migrate", "migrations"]
+
+MEMORY = ":memory:"
+_MAGIC_OFFSET, _MAGIC = 8, b"DUCK"
+_CONFIG = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "python_enable_replacements": "false",
+    # Files stay readable by DuckDB 1.5, which is supported until 2027.
+    "storage_compatibility_version": "v1.5.0",
+}
+_VERSIONS = """
+CREATE TABLE IF NOT EXISTS main.schema_migrations (
+    version       INTEGER PRIMARY KEY,
+    name          VARCHAR NOT NULL,
+    applied_at    TIMESTAMPTZ NOT NULL,
+    code_version  VARCHAR NOT NULL
+)
+"""
+
+
+def _sql(name: str) -> str:
+    return (resources.files("stocklean_exec") / "sql" / name).read_text("utf-8")
+
+
+def migrations() -> list[tuple[int, str, str]]:
+    """Every migration as (version, name, SQL), in order."""
+    found = []
+    for entry in (resources.files("stocklean_exec") / "sql" / "migrations").iterdir():
+        shape = re.fullmatch(r"(\d{3})_(\w+)\.sql", entry.name)
+        if shape is not None:
+            found.append((int(shape[1]), shape[2], entry.read_text("utf-8")))
+    return sorted(found)
+
+
+SCHEMA_VERSION = 2
+"""Version of the schema that this code reads and writes; a test compares it with the migrations."""
+
+
+def check_path(path: str | os.PathLike[str]) -> Path:
+    """Resolve the path of a blotter file, or say what is wrong with it.
+
+    Raises
+    ------
+    InputError
+        It is not a path of a local, regular DuckDB file, or of a new file in a folder that exists.
+    """
+    try:
+        file = Path(path)
+        code, detail = _check_name(file, os.fspath(path))
+    except (TypeError, ValueError, OSError) as error:  # not a path at all, or too long for one
+        code, detail = "blotter_path", f"{path!r} cannot be a path: {error}"
+    if code:
+        raise InputError("blotter", [Problem(code, detail)])
+    return file.resolve()
+
+
+def _check_name(file: Path, text: str) -> tuple[str, str]:
+    """Say what is wrong with a path, as a code and a sentence; two empty strings when nothing is."""
+    if not text.strip() or "\0" in text:
+        return "blotter_path", "the path is empty, or has a NUL character in it"
+    if "://" in text or re.match(r"[a-z]+:(?!\\)", text):
+        return "blotter_path", f"{text!r} is an address; a blotter is a local file"
+    if file.is_symlink():
+        return "blotter_symlink", f"{text!r} is a symbolic link; give the file itself"
+    if file.is_dir():
+        return "blotter_directory", f"{text!r} is a folder; name a file in it"
+    if not file.parent.is_dir():
+        return "blotter_path", f"the folder {str(file.parent)!r} does not exist; make it first"
+    # The owner's own file is not opened once more: that would drop DuckDB's lock on it.
+    return _check_file(file) if file.exists() and not is_held_here(file.resolve()) else ("", "")
+
+
+def _check_file(file: Path) -> tuple[str, str]:
+    if not file.is_file():
+        return "blotter_path", f"{str(file)!r} is not a regular file"
+    with file.open("rb") as stream:
+        head = stream.read(_MAGIC_OFFSET + len(_MAGIC))
+    if not head:
+        return "blotter_empty", f"{str(file)!r} is empty: not a blotter; delete it to start one there"
+    if head[_MAGIC_OFFSET:] != _MAGIC:
+        return "blotter_format", f"{str(file)!r} is not a DuckDB file"
+    return "", ""
+
+
+def connect(path: Path | None) -> duckdb.DuckDBPyConnection:
+    """Open the database (in memory for None), hardened and in UTC; a new file is readable by its owner alone."""
+    mask = os.umask(0o077)  # DuckDB creates files by the umask; a blotter is nobody else's business
+    try:
+        connection = duckdb.connect(MEMORY if path is None else str(path), config=dict(_CONFIG))
+    except duckdb.Error as error:
+        raise BlotterError(f"{path} cannot be opened: {error}") from error
+    finally:
+        os.umask(mask)
+    if path is not None:
+        path.chmod(0o600)
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def migrate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring the schema up to this code's version, each step in its own transaction, and make the views.
+
+    Raises
+    ------
+    BlotterError
+        The file was written by a newer version, or is a DuckDB file of something else.
+    """
+    try:
+        done = _versions_of(connection)
+        steps = [step for step in migrations() if step[0] not in done]
+        if not done:
+            _apply(connection, _sql("schema.sql"), steps)
+        else:
+            for step in steps:
+                _apply(connection, step[2], [step])
+        _apply(connection, _sql("views.sql"), [])
+        connection.execute("CHECKPOINT")  # changes of the schema are not left to be replayed from the log
+    except duckdb.Error as error:
+        raise BlotterError(f"the schema of this blotter cannot be brought up to date: {error}") from error
+
+
+def _versions_of(connection: duckdb.DuckDBPyConnection) -> set[int]:
+    """Versions of the schema that the file went through; none for a new file."""
+    tables = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    if tables and "schema_migrations" not in tables:
+        raise BlotterError("this DuckDB file is not a blotter; give another path")
+    connection.execute(_VERSIONS)
+    done = {row[0] for row in connection.execute("SELECT version FROM main.schema_migrations").fetchall()}
+    if done and max(done) > SCHEMA_VERSION:
+        raise BlotterError(
+            f"this blotter has schema version {max(done)}, this package knows {SCHEMA_VERSION}: update the package"
+        )
+    return done
+
+
+def _apply(connection: duckdb.DuckDBPyConnection, script: str, steps: list[tuple[int, str, str]]) -> None:
+    connection.begin()
+    for statement in _statements(script):
+        connection.execute(statement)
+    for version, name, _ in steps:
+        connection.execute(
+            "INSERT INTO main.schema_migrations VALUES (?, ?, ?, ?)",
+            [version, name, clock.now(), __version__],
+        )
+    connection.commit()
+
+
+def _statements(script: str) -> Iterator[str]:
+    for statement in script.split(";\n"):
+        if re.sub(r"--.*", "", statement).strip():
+            yield statement

@@ -1,0 +1,284 @@
+"""Reading a blotter as DataFrames, and reading it from another process while its owner trades.
+
+Nothing here changes a blotter. A snapshot is a private copy of the file and its log, made between two
+checkpoints of its owner; a commit that is under way is in it whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import duckdb
+import pandas as pd
+
+from stocklean_exec import carried
+from stocklean_exec.blotter_file import MEMORY, check_path, connect, migrate
+from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
+from stocklean_exec.locking import reading
+from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+__all__ = ["BlotterReader", "read_blotter"]
+
+_VIEWS: dict[str, tuple[Table, tuple[str, ...], str]] = {
+    "runs": (RUNS, ("started_at", "ended_at", "approved_at"), "started_at, run_id"),
+    "orders": (ORDERS, ("decided_at", "arrived_at", "approved_at"), "run_id, leg, row_number"),
+    "order_events": (ORDER_EVENTS, ("occurred_at", "recorded_at"), "event_number"),
+    "fills": (FILLS, ("filled_at",), "filled_at, exec_id"),
+    "quotes": (QUOTES, ("quoted_at", "recorded_at"), "run_id, symbol, recorded_at"),
+}
+_COPY_TRIES, _COPY_PAUSE = 200, 0.02
+_HEADERS = 3 * 4096  # the main header, and the two in turn that each checkpoint writes
+_CHUNK = 1 << 20
+
+
+class BlotterReader:
+    """The reading half of a blotter. ``path`` is None for one in memory."""
+
+    def __init__(self, path: Path | None, connection: duckdb.DuckDBPyConnection) -> None:
+        self.path = path
+        self._connection: duckdb.DuckDBPyConnection | None = connection
+        self._pid = os.getpid()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        if os.getpid() != self._pid:
+            raise BlotterClosedError("this process is a fork of the one that opened the blotter; open it here")
+        if self._connection is None:
+            raise BlotterClosedError("the blotter is closed")
+        return self._connection
+
+    def _frame(self, query: str, values: Sequence[object] = ()) -> pd.DataFrame:
+        """Run a query on a cursor of its own: any thread may read at any time."""
+        connection = self._open()
+        try:
+            with closing(connection.cursor()) as cursor:
+                return cursor.execute(query, list(values)).df()
+        except duckdb.Error as error:
+            self._open()  # it may have been closed meanwhile
+            raise BlotterError(f"the blotter cannot be read: {error}") from error
+
+    def _read(self, view: str, run_id: str | None) -> pd.DataFrame:
+        table, times, order = _VIEWS[view]
+        replaced = ", ".join(f"epoch_us({name}) AS {name}" for name in times)
+        where = "" if run_id is None else "WHERE run_id = ?"
+        query = f"SELECT * REPLACE ({replaced}) FROM main.{view} {where} ORDER BY {order}"  # noqa: S608 - constants
+        frame = self._frame(query, [] if run_id is None else [run_id])
+        for name in times:
+            # Microseconds since 1970: the session's time zone and DuckDB's own conversion stay out of it.
+            frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True)
+        return table.conform(frame)
+
+    def runs(self) -> pd.DataFrame:
+        """All runs, oldest first: columns of :data:`~stocklean_exec.tables.RUNS`."""
+        return self._read("runs", None)
+
+    def orders(self, run_id: str | None = None) -> pd.DataFrame:
+        """Orders as they stand now, in the plan's sequence: :data:`~stocklean_exec.tables.ORDERS` and more.
+
+        More are ``state`` (finer than ``status``), ``leg``, ``approved``, ``approved_by``, ``approved_at``,
+        ``payload_hash``, and the columns that came along with the plan.
+        """
+        frame = self._read("orders", run_id)
+        along = carried.unpack(frame.pop("extra").tolist(), frame.index)
+        del frame["row_number"]
+        return pd.concat(
+            [frame, along[[name for name in along.columns if name not in frame.columns]]], axis="columns"
+        )
+
+    def events(self, run_id: str | None = None) -> pd.DataFrame:
+        """Every recorded fact, in the sequence of recording: :data:`~stocklean_exec.tables.ORDER_EVENTS`."""
+        return self._read("order_events", run_id)
+
+    def fills(self, run_id: str | None = None) -> pd.DataFrame:
+        """Executions in their latest correction, by time: :data:`~stocklean_exec.tables.FILLS`."""
+        return self._read("fills", run_id)
+
+    def quotes(self, run_id: str | None = None) -> pd.DataFrame:
+        """Arrival quotes of the runs: :data:`~stocklean_exec.tables.QUOTES`, ``run_id``, ``recorded_at``."""
+        return self._read("quotes", run_id)
+
+    def unresolved(self) -> pd.DataFrame:
+        """Orders of which nobody can tell what became of them: status ``UNKNOWN``."""
+        orders = self.orders()
+        return orders[orders["status"] == "UNKNOWN"].reset_index(drop=True)
+
+    def export(self, folder: str | os.PathLike[str]) -> Path:
+        """Write every table as Parquet, ``<folder>/<table>/<table>.parquet``, and return the folder.
+
+        An existing export there is replaced. Any tool reads it; nothing of it is locked.
+
+        Raises
+        ------
+        BlotterError
+            A file cannot be written.
+        """
+        frames = {
+            "runs": self.runs(),
+            "orders": self.orders(),
+            "order_events": self.events(),
+            "fills": self.fills(),
+            "quotes": self.quotes(),
+        }
+        target = Path(folder)
+        try:
+            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name, frame in frames.items():
+                _write_parquet(frame, target / name / f"{name}.parquet")
+        except (OSError, duckdb.Error) as error:
+            raise BlotterError(f"the export to {str(target)!r} failed: {error}") from error
+        return target
+
+    def close(self) -> None:
+        """Close it. Closing twice is harmless."""
+        if os.getpid() == self._pid and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _title(self) -> str:
+        name = MEMORY if self.path is None else self.path.name
+        return f"{type(self).__name__} {name}"
+
+    def __repr__(self) -> str:
+        query = (
+            "SELECT (SELECT count(*) FROM main.planned_runs WHERE leg = 1) AS runs, "
+            "(SELECT count(*) FROM main.planned_orders) AS orders, (SELECT count(*) FROM main.fills) AS fills"
+        )
+        try:
+            counts = self._frame(query).iloc[0]
+        except BlotterClosedError:
+            return f"<{self._title()}: closed>"
+        return f"<{self._title()}: {counts['runs']} runs, {counts['orders']} orders, {counts['fills']} fills>"
+
+
+def _write_parquet(frame: pd.DataFrame, file: Path) -> None:
+    """Write beside the file and then put it in place: a reader of the old one never meets half of the new one."""
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    written = file.with_name(f".{file.name}.new")
+    os.close(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    with duckdb.connect(MEMORY) as writer:
+        writer.register("exported", _of_one_kind(frame))
+        writer.execute("COPY (SELECT * FROM exported) TO ? (FORMAT parquet, USE_TMP_FILE false)", [str(written)])
+    written.chmod(0o600)
+    written.replace(file)
+
+
+def _of_one_kind(frame: pd.DataFrame) -> pd.DataFrame:
+    """Turn a carried column of mixed things into text; Parquet's columns are of one type."""
+    mixed = [
+        name
+        for name in frame.columns
+        if pd.api.types.is_object_dtype(frame[name])
+        and len({type(value) for value in frame[name] if value is not None}) > 1
+    ]
+    return frame.assign(**{name: frame[name].map(str, na_action="ignore").astype("str") for name in mixed})
+
+
+def read_blotter(path: str | os.PathLike[str]) -> BlotterReader:
+    """Read a blotter as it is at this moment, also while another process trades with it.
+
+    The snapshot is a private copy: it does not change, takes no lock and delays nobody.
+
+    Raises
+    ------
+    InputError
+        There is no blotter at that path.
+    BlotterError
+        No consistent copy could be made, because the owner was writing all the time; or it was written by a
+        newer version, or is damaged.
+    """
+    file = check_path(path)
+    if not file.exists():
+        raise InputError("blotter", [Problem("blotter_missing", f"there is no file {str(file)!r}")])
+    return _Snapshot(file)
+
+
+class _Snapshot(BlotterReader):
+    def __init__(self, path: Path) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="stocklean-snapshot-")
+        try:
+            connection = _connect_to_copy(path, Path(self._folder.name) / path.name)
+            try:
+                migrate(connection)  # an older version's tables and views are brought up to date in the copy
+            except BlotterError:
+                connection.close()
+                raise
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        super().__init__(path, connection)
+
+    def close(self) -> None:
+        super().close()
+        if os.getpid() == self._pid:
+            self._folder.cleanup()
+
+    def _title(self) -> str:
+        return f"Snapshot of {self.path.name}" if self.path is not None else "Snapshot"
+
+
+def _connect_to_copy(source: Path, copy: Path) -> duckdb.DuckDBPyConnection:
+    problem: BlotterError | None = None
+    for _ in range(_COPY_TRIES):
+        with reading(source) as descriptor:
+            is_whole = _copy_once(descriptor, source, copy)
+        if is_whole:
+            try:
+                return connect(copy)
+            except BlotterError as error:
+                if problem is not None and str(problem) == str(error):
+                    raise  # the same twice: it is damaged, and not in the middle of a write
+                problem = error
+        time.sleep(_COPY_PAUSE)
+    raise BlotterError(f"{source.name} was being written all the time; try again") from problem
+
+
+def _copy_once(descriptor: int, source: Path, copy: Path) -> bool:
+    """Copy file and logs, as a crash at this moment would leave them; False when a checkpoint came between."""
+    suffixes = (".wal", ".wal.checkpoint")  # the second takes the commits that come during a checkpoint
+
+    def mark() -> list[object]:
+        status = os.fstat(descriptor)
+        logs = [
+            log.stat().st_ino if log.exists() else None for log in (Path(f"{source}{end}") for end in suffixes)
+        ]
+        return [status.st_mtime_ns, status.st_size, os.pread(descriptor, _HEADERS, 0), *logs]
+
+    try:
+        before = mark()
+        _copy_from(descriptor, copy)
+        for suffix in suffixes:
+            _copy_log(Path(f"{source}{suffix}"), Path(f"{copy}{suffix}"))
+        return mark() == before
+    except FileNotFoundError:  # a log went away between two looks at it
+        return False
+
+
+def _copy_log(log: Path, copy: Path) -> None:
+    copy.unlink(missing_ok=True)
+    if log.exists():
+        with log.open("rb", buffering=0) as stream:
+            _copy_from(stream.fileno(), copy)
+
+
+def _copy_from(descriptor: int, target: Path) -> None:
+    offset = 0
+    with target.open("wb") as stream:
+        while data := os.pread(descriptor, _CHUNK, offset):
+            stream.write(data)
+            offset += len(data)

@@ -1,0 +1,148 @@
+"""One background thread with an event loop of its own, where the asynchronous work of this package runs.
+
+A notebook's own loop is busy while a cell runs, and must not be patched or nested; a script has none. So the
+plain functions hand their coroutine to the engine's loop and wait: the same code works in a cell, in a script,
+in a test and in a widget's callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["Engine", "call"]
+
+T = TypeVar("T")
+
+_WIND_UP = 10.0
+"""Seconds that interrupted work has to come to its end before the caller goes on without it."""
+
+
+class _Call:
+    """One piece of work on the loop, and the future that its caller waits for."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+        self.outcome: Future[Any] = Future()
+        self._work = work
+        self._task: asyncio.Task[Any] | None = None
+
+    def begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._work)
+        self._task.add_done_callback(self._deliver)
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _deliver(self, task: asyncio.Task[Any]) -> None:
+        error: BaseException | None = CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            self.outcome.set_result(task.result())
+        else:
+            self.outcome.set_exception(error)
+
+
+class Engine:
+    """An event loop in a daemon thread."""
+
+    def __init__(self, name: str = "stocklean-engine") -> None:
+        self.loop = asyncio.new_event_loop()
+        self._pid = os.getpid()
+        self._is_stopping = False
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        while not self._is_stopping:
+            # SystemExit out of a piece of work is its caller's to hear; the loop goes on for all others.
+            with suppress(SystemExit, KeyboardInterrupt):
+                self.loop.run_forever()
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        if left:
+            self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self.loop.run_until_complete(asyncio.sleep(0))  # what they leave behind, such as their callers' answer
+        self.loop.close()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` on the engine's loop, wait for it, and return its result.
+
+        An interrupt (Ctrl-C, or the stop button of a notebook) cancels ``work`` and waits until it has wound up
+        in good order, at most ten seconds or until the next interrupt; what it did until then stays done.
+
+        Raises
+        ------
+        RuntimeError
+            Called on the engine's own thread, which would wait for itself, in a forked process, or after
+            :meth:`stop`.
+        """
+        if threading.current_thread() is self.thread or os.getpid() != self._pid:
+            work.close()
+            raise RuntimeError("a blocking call from the engine's own thread, or from a fork; await it instead")
+        this = _Call(work)
+        if self.loop.is_closed():
+            work.close()
+            raise RuntimeError("the engine was stopped")
+        try:
+            self.loop.call_soon_threadsafe(this.begin)
+            result: T = this.outcome.result()
+        except KeyboardInterrupt:
+            self.loop.call_soon_threadsafe(this.cancel)
+            with suppress(TimeoutError):
+                this.outcome.exception(_WIND_UP)
+            raise
+        return result
+
+    def stop(self) -> None:
+        """Cancel what still runs, and end the loop and its thread. Stopping twice is harmless."""
+        self._is_stopping = True
+        with suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(_WIND_UP)
+
+
+_shared: Engine | None = None
+_mutex = threading.Lock()
+
+
+def _forget_in_child() -> None:
+    """Let a forked child start its own engine: threads are not forked, and the mutex may have been taken."""
+    global _shared, _mutex
+    _shared, _mutex = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _stop_at_exit() -> None:
+    """Let what still runs wind up while all it needs is there; blotters are closed after this."""
+    if _shared is not None:
+        _shared.stop()
+
+
+def call(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` on the engine that all of this process shares, and wait for it.
+
+    Examples
+    --------
+    >>> async def double(number):
+    ...     return 2 * number
+    >>> call(double(21))
+    42
+    """
+    global _shared  # noqa: PLW0603 - one engine for the process, made when first needed
+    with _mutex:
+        if _shared is None:
+            _shared = Engine()
+            atexit.register(_stop_at_exit)  # what is registered last runs first
+    return _shared.call(work)

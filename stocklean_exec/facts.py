@@ -1,0 +1,205 @@
+"""The vocabulary of the record: what can be known about an order, one immutable fact at a time.
+
+Brokers make facts, the blotter stores them, :mod:`~stocklean_exec.lifecycle` derives states from them. A fact
+has a natural key: the same fact told twice has the same key and is recorded once. Nothing is ever changed or
+taken back; a correction is another fact. Pure.
+
+========================  ====================================================================================
+kind                      what it says
+========================  ====================================================================================
+``intent``                the order is approved and may be sent; committed before anything else happens to it
+``refused``               our own plan, check or guard refused it, it was never sent (``code`` tells why)
+``not_approved``          a person left it out; it was never sent
+``sending``               it is about to be handed to the broker for the ``attempt``-th time, with the market
+                          (``bid``, ``ask``, ``last``) at that moment: the arrival quote
+``not_sent``              that attempt provably did not reach the broker
+``status``                the broker reports a ``status``: SUBMITTED, CANCELLED or FILLED
+``rejected``              the broker refused it for good (``code``, ``message``)
+``execution``             the broker traded ``quantity`` at ``price`` (``exec_id``)
+``commission``            what one execution cost (``exec_id``)
+``cancel_requested``      we asked the broker to cancel
+``message``               the broker said something that changes no state
+``unknown``               nobody could tell what became of it; ``message`` has the evidence
+``resolved``              a person decided what became of it (``status``, ``message``)
+``decision``              a person approved, rejected or edited it in the review
+``run_started`` ...       about a run: ``run_started``, ``run_ended``, ``run_blocked``, ``run_cancelled``
+``halted`` ...            about the blotter: ``halted``, ``halt_cleared``
+========================  ====================================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+__all__ = ["KINDS", "Fact", "execution_family", "key_of", "plain"]
+
+_CORRECTABLE = re.compile(r"([^.]+\.[^.]+\.[^.]+)\.([0-9]{1,9})")
+_LARGEST_INTEGER = 2**63
+
+
+class Fact(NamedTuple):
+    """One fact; its fields are, in this order, the columns of the ``facts`` table from ``kind`` on."""
+
+    kind: str
+    run_id: str | None = None
+    client_order_id: str | None = None
+    occurred_at: datetime | None = None
+    status: str | None = None
+    order_id: int | None = None
+    perm_id: int | None = None
+    client_id: int | None = None
+    filled: float | None = None
+    remaining: float | None = None
+    code: str | None = None
+    message: str | None = None
+    attempt: int | None = None
+    exec_id: str | None = None
+    symbol: str | None = None
+    side: str | None = None
+    quantity: float | None = None
+    price: float | None = None
+    exchange: str | None = None
+    liquidity: str | None = None
+    account: str | None = None
+    commission: float | None = None
+    commission_currency: str | None = None
+    bid: float | None = None
+    ask: float | None = None
+    last: float | None = None
+
+
+_KEY_FIELDS: dict[str, tuple[str, ...]] = {
+    "intent": ("client_order_id",),
+    "refused": ("client_order_id",),
+    "not_approved": ("client_order_id",),
+    "sending": ("client_order_id", "attempt"),
+    "not_sent": ("client_order_id", "attempt"),
+    "status": ("client_order_id", "perm_id", "status", "filled", "remaining", "code"),
+    "rejected": ("client_order_id", "perm_id", "code"),
+    "execution": ("exec_id",),
+    "commission": ("exec_id",),
+    "cancel_requested": ("client_order_id", "occurred_at"),
+    "message": ("client_order_id", "code", "message"),
+    "unknown": ("client_order_id", "attempt"),
+    "resolved": ("client_order_id", "occurred_at"),
+    "decision": ("client_order_id", "occurred_at", "code", "message"),
+    "run_started": ("run_id", "attempt"),
+    "run_ended": ("run_id", "attempt"),
+    "run_blocked": ("run_id", "occurred_at"),
+    "run_cancelled": ("run_id",),
+    "halted": ("occurred_at", "message"),
+    "halt_cleared": ("occurred_at", "message"),
+}
+KINDS = tuple(_KEY_FIELDS)
+"""Every kind of fact."""
+
+_FREE_TEXT = "message"
+_NUMBERS = frozenset({"filled", "remaining"})
+
+
+def key_of(fact: Fact) -> str:
+    """Natural key of a fact: the same for the same fact, however often it is told, and in whatever time zone.
+
+    Raises
+    ------
+    ValueError
+        There is no such kind of fact.
+
+    Examples
+    --------
+    >>> key_of(Fact("execution", exec_id="0000e0d5.67fe667b.01.01"))
+    'execution/0000e0d5.67fe667b.01.01'
+    >>> key_of(Fact("status", client_order_id="run-1-SPY-BUY", perm_id=7, status="SUBMITTED", filled=4))
+    'status/run-1-SPY-BUY/7/SUBMITTED/4.0//'
+    """
+    if fact.kind not in _KEY_FIELDS:
+        raise ValueError(f"{fact.kind!r} is no kind of fact")
+    return "/".join([fact.kind, *(_key_part(name, getattr(fact, name)) for name in _KEY_FIELDS[fact.kind])])
+
+
+def _key_part(name: str, value: Any) -> str:  # noqa: ANN401 - a field of a fact, of whatever type
+    if value is None:
+        return ""
+    if name == _FREE_TEXT:
+        return sha256(value.encode()).hexdigest()[:12]
+    if name == "occurred_at":
+        return _in_utc(value).isoformat()
+    # A slash within a part must not look like the border of two parts.
+    return str(float(value) if name in _NUMBERS else value).replace("/", "%2F")
+
+
+def plain(fact: Fact) -> Fact:
+    """Make a fact storable: the same in plain Python values, so that nothing a broker sends stops the record.
+
+    Numbers of numpy become Python's; NaN, NaT and NA become None, as do whole numbers of more than 64 bits; times
+    are in UTC (one without a zone is taken to be); characters that UTF-8 has no code for are spelled out.
+
+    Examples
+    --------
+    >>> import math
+    >>> plain(Fact("commission", exec_id="x", commission=math.nan)) == Fact("commission", exec_id="x")
+    True
+    """
+    for value in fact:  # a plain loop: every fact passes here, and nearly every one is plain already
+        if value is not None and not _is_plain(value):
+            break
+    else:
+        return fact
+    return Fact._make(None if value is None else _plain_value(value) for value in fact)
+
+
+def _is_plain(value: Any) -> bool:  # noqa: ANN401 - a field of a fact, of whatever type
+    kind = type(value)
+    if kind is str:
+        return bool(value.isascii())
+    if kind is int:
+        return bool(-_LARGEST_INTEGER <= value < _LARGEST_INTEGER)
+    if kind is datetime:
+        return value.tzinfo is UTC
+    return kind is float and bool(value == value)  # noqa: PLR0124 - NaN is not itself
+
+
+def _plain_value(value: Any) -> Any:  # noqa: ANN401 - a field of a fact, of whatever type
+    if hasattr(value, "item"):
+        value = value.item()
+    if hasattr(value, "to_pydatetime") and _is_known(value):
+        value = value.to_pydatetime(warn=False)
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, int):
+        return value if -_LARGEST_INTEGER <= value < _LARGEST_INTEGER else None
+    if not _is_known(value):
+        return None
+    return _in_utc(value) if isinstance(value, datetime) else value
+
+
+def _is_known(value: Any) -> bool:  # noqa: ANN401 - likewise
+    """False for NaN and NaT, which are not themselves, and for pandas' NA, which does not know."""
+    try:
+        return bool(value == value)  # noqa: PLR0124 - the test for NaN
+    except TypeError:
+        return False
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def execution_family(exec_id: str) -> tuple[str, int]:
+    """Split an execution id into what all its corrections share, and the number of the correction.
+
+    TWS repeats a corrected execution with an id that differs only in the digits after its last dot. An id of
+    another shape than TWS's four dotted parts has no corrections.
+
+    Examples
+    --------
+    >>> execution_family("0000e0d5.67fe667b.01.02")
+    ('0000e0d5.67fe667b.01', 2)
+    >>> execution_family("trade.1")
+    ('trade.1', 0)
+    """
+    shape = _CORRECTABLE.fullmatch(exec_id)
+    return (exec_id, 0) if shape is None else (shape[1], int(shape[2]))

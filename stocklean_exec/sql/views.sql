@@ -1,0 +1,310 @@
+-- What the record says. Views only, made anew each time a blotter is opened by its owner.
+-- lifecycle.py says the same in Python, and a test holds the two against each other.
+
+-- name: executions
+-- Every execution ever reported that has an id and a usable quantity, with the number of its correction: TWS
+-- repeats a corrected execution with an id that differs only in the digits after the last of four dotted parts.
+-- A number is usable when it is finite and below a billion; nine digits before the point, eight after it.
+CREATE OR REPLACE VIEW executions AS
+SELECT
+    * REPLACE (TRY_CAST(quantity AS DECIMAL(17, 8)) AS quantity),
+    regexp_full_match(exec_id, '[^.]+\.[^.]+\.[^.]+\.[0-9]{1,9}') AS correctable,
+    CASE WHEN correctable THEN regexp_extract(exec_id, '^([^.]+\.[^.]+\.[^.]+)\.[0-9]{1,9}$', 1) ELSE exec_id END
+        AS family,
+    CASE WHEN correctable THEN CAST(regexp_extract(exec_id, '\.([0-9]{1,9})$', 1) AS INTEGER) ELSE 0 END AS revision
+FROM facts
+WHERE kind = 'execution' AND exec_id IS NOT NULL AND TRY_CAST(quantity AS DECIMAL(17, 8)) >= 0;
+
+-- name: fills
+-- The latest correction of each execution, with its commission once that is reported. A bust is a correction to
+-- no shares: it removes the fill.
+CREATE OR REPLACE VIEW fills AS
+WITH latest AS (
+    SELECT *
+    FROM executions
+    QUALIFY row_number() OVER (
+        PARTITION BY coalesce(client_order_id, ''), family ORDER BY revision DESC, exec_id DESC
+    ) = 1
+),
+charged AS (
+    SELECT exec_id, commission, commission_currency
+    FROM facts
+    WHERE kind = 'commission' AND TRY_CAST(commission AS DECIMAL(17, 8)) IS NOT NULL
+)
+SELECT
+    latest.exec_id,
+    latest.client_order_id,
+    latest.run_id,
+    latest.symbol,
+    latest.side,
+    latest.quantity,
+    latest.price,
+    latest.occurred_at AS filled_at,
+    charged.commission,
+    charged.commission_currency,
+    latest.exchange,
+    latest.liquidity,
+    latest.perm_id,
+    latest.account
+FROM latest
+LEFT JOIN charged USING (exec_id)
+WHERE latest.quantity > 0;
+
+-- name: order_standing
+-- One row per order with evidence: what was executed, and which kinds of facts are known.
+CREATE OR REPLACE VIEW order_standing AS
+WITH executed AS (
+    SELECT
+        client_order_id,
+        sum(quantity) AS filled_quantity,
+        -- Exact: both factors have eight decimals, so the sum does not depend on the sequence. Unknown when one
+        -- of the prices is.
+        CASE WHEN count(TRY_CAST(price AS DECIMAL(17, 8))) = count(*) THEN
+            sum(CAST(quantity AS DECIMAL(38, 8)) * CAST(TRY_CAST(price AS DECIMAL(17, 8)) AS DECIMAL(38, 8)))
+        END AS filled_value,
+        sum(TRY_CAST(commission AS DECIMAL(17, 8))) AS commission
+    FROM fills
+    GROUP BY client_order_id
+),
+-- The rank of facts of one kind: by their own time, not by when they were told; ties go by text.
+ranked AS (
+    SELECT
+        *,
+        coalesce(attempt, 0) AS try,
+        row(
+            coalesce(epoch_us(occurred_at), -4611686018427387904),
+            coalesce(code, ''),
+            coalesce(message, ''),
+            coalesce(status, '')
+        ) AS rank
+    FROM facts
+    WHERE client_order_id IS NOT NULL
+),
+-- Attempts that provably did not reach the broker.
+failed AS (
+    SELECT DISTINCT client_order_id, try, true AS not_sent FROM ranked WHERE kind = 'not_sent'
+),
+told AS (
+    SELECT
+        client_order_id,
+        bool_or(kind = 'intent') AS intended,
+        bool_or(kind = 'status') AS any_status,
+        bool_or(kind = 'status' AND coalesce(status, '') = 'CANCELLED') AS cancelled,
+        bool_or(kind = 'status' AND coalesce(status, '') = 'FILLED') AS reported_filled,
+        bool_or(kind = 'rejected') AS rejected,
+        bool_or(kind = 'refused') AS refused,
+        bool_or(kind = 'not_approved') AS not_approved,
+        bool_or(kind = 'resolved') AS resolved,
+        bool_or(kind = 'cancel_requested') AS cancel_requested,
+        bool_or(kind = 'sending' AND not_sent IS NULL) AS handed_over,
+        bool_or(kind = 'unknown' AND not_sent IS NULL) AS unknown,
+        max(nullif(code, '')) FILTER (kind = 'status' AND status = 'CANCELLED') AS cancel_code,
+        max(nullif(code, '')) FILTER (kind = 'rejected') AS rejected_code,
+        max(nullif(code, '')) FILTER (kind = 'refused') AS refused_code,
+        max(nullif(code, '')) FILTER (kind = 'not_approved') AS not_approved_code,
+        arg_max_null(message, rank) FILTER (kind = 'unknown' AND not_sent IS NULL) AS unknown_message,
+        arg_max_null(status, rank) FILTER (kind = 'resolved') AS resolved_status,
+        arg_max_null(message, rank) FILTER (kind = 'resolved') AS resolved_message
+    FROM ranked
+    LEFT JOIN failed USING (client_order_id, try)
+    GROUP BY client_order_id
+),
+arrival AS (
+    SELECT
+        client_order_id,
+        arg_max(struct_pack(bid, ask, last, arrived_at := occurred_at), try) AS quote
+    FROM ranked
+    WHERE kind = 'sending'
+    GROUP BY client_order_id
+)
+SELECT
+    told.*,
+    coalesce(executed.filled_quantity, 0) AS filled_quantity,
+    executed.filled_value,
+    executed.commission,
+    arrival.quote AS arrival
+FROM told
+LEFT JOIN executed USING (client_order_id)
+LEFT JOIN arrival USING (client_order_id);
+
+-- name: orders
+CREATE OR REPLACE VIEW orders AS
+WITH standing AS (
+    SELECT
+        planned.*,
+        coalesce(s.filled_quantity, 0) AS filled_quantity,
+        s.filled_value,
+        s.commission,
+        s.arrival,
+        s.cancelled,
+        s.cancel_code,
+        s.cancel_requested,
+        s.rejected_code,
+        s.refused_code,
+        s.not_approved_code,
+        s.unknown_message,
+        s.resolved_status,
+        s.resolved_message,
+        CASE
+            WHEN s.filled_quantity > 0 AND s.filled_quantity >= coalesce(planned.quantity, 0) THEN 'FILLED'
+            WHEN s.resolved THEN 'RESOLVED'
+            WHEN s.cancelled THEN 'CANCELLED'
+            WHEN s.rejected AND s.filled_quantity > 0 THEN 'CANCELLED'
+            WHEN s.rejected THEN 'REJECTED'
+            WHEN s.filled_quantity > 0 THEN 'PARTIAL'
+            WHEN s.reported_filled THEN 'AWAITING_EXECUTIONS'
+            WHEN s.any_status THEN 'WORKING'
+            WHEN s.refused THEN 'REFUSED'
+            WHEN s.not_approved THEN 'NOT_APPROVED'
+            WHEN s.unknown THEN 'UNKNOWN'
+            WHEN s.handed_over THEN 'SENDING'
+            WHEN s.intended THEN 'INTENT'
+            ELSE 'PLANNED'
+        END AS state
+    FROM planned_orders AS planned
+    LEFT JOIN order_standing AS s USING (client_order_id)
+)
+SELECT
+    client_order_id,
+    run_id,
+    symbol,
+    side,
+    quantity,
+    order_type,
+    limit_price,
+    tif,
+    currency,
+    sec_type,
+    exchange,
+    account,
+    decision_price,
+    decided_at,
+    arrival.bid AS arrival_bid,
+    arrival.ask AS arrival_ask,
+    -- A side that is not above zero is TWS's way to say that there is none.
+    CASE
+        WHEN arrival.bid > 0 AND arrival.bid <= arrival.ask THEN (arrival.bid + arrival.ask) / 2
+        WHEN arrival.last > 0 THEN arrival.last
+    END AS arrival_price,
+    arrival.arrived_at AS arrived_at,
+    target_weight,
+    current_quantity,
+    target_quantity,
+    notional,
+    CASE state
+        WHEN 'RESOLVED' THEN CASE WHEN resolved_status IN ('CANCELLED', 'REJECTED') THEN resolved_status ELSE 'UNKNOWN' END
+        WHEN 'PLANNED' THEN 'NEW'
+        WHEN 'INTENT' THEN 'NEW'
+        WHEN 'SENDING' THEN 'UNKNOWN'
+        WHEN 'WORKING' THEN 'SUBMITTED'
+        WHEN 'AWAITING_EXECUTIONS' THEN 'SUBMITTED'
+        WHEN 'NOT_APPROVED' THEN 'CANCELLED'
+        WHEN 'REFUSED' THEN 'REJECTED'
+        ELSE state
+    END AS status,
+    filled_quantity,
+    CASE WHEN filled_quantity > 0 THEN CAST(filled_value AS DOUBLE) / CAST(filled_quantity AS DOUBLE) END
+        AS avg_fill_price,
+    CAST(commission AS DOUBLE) AS commission,
+    CASE state
+        WHEN 'RESOLVED' THEN resolved_message
+        WHEN 'CANCELLED' THEN CASE
+            WHEN NOT cancelled THEN rejected_code
+            WHEN cancel_code IS NOT NULL THEN cancel_code
+            WHEN cancel_requested THEN 'cancel_requested'
+            ELSE 'cancelled'
+        END
+        WHEN 'REJECTED' THEN rejected_code
+        WHEN 'REFUSED' THEN refused_code
+        WHEN 'NOT_APPROVED' THEN not_approved_code
+        WHEN 'UNKNOWN' THEN unknown_message
+    END AS reason,
+    state,
+    leg,
+    row_number,
+    approved,
+    approved_by,
+    approved_at,
+    payload_hash,
+    extra
+FROM standing;
+
+-- name: order_events
+CREATE OR REPLACE VIEW order_events AS
+SELECT
+    number AS event_number,
+    client_order_id,
+    occurred_at,
+    recorded_at,
+    kind,
+    status,
+    order_id,
+    perm_id,
+    client_id,
+    filled,
+    remaining,
+    code,
+    message,
+    run_id,
+    attempt,
+    exec_id
+FROM facts;
+
+-- name: runs
+CREATE OR REPLACE VIEW runs AS
+WITH told AS (
+    SELECT
+        run_id,
+        min(occurred_at) FILTER (kind = 'run_started') AS started_at,
+        max(coalesce(attempt, 0)) FILTER (kind = 'run_started') AS starts,
+        max(occurred_at) FILTER (kind = 'run_ended') AS ended_at,
+        max(coalesce(attempt, 0)) FILTER (kind = 'run_ended') AS ends,
+        bool_or(kind = 'run_blocked') AS blocked,
+        bool_or(kind = 'run_cancelled') AS cancelled,
+        arg_max(message, number) FILTER (kind IN ('run_blocked', 'run_ended', 'run_cancelled')) AS message
+    FROM facts
+    WHERE run_id IS NOT NULL
+    GROUP BY run_id
+),
+standing AS (
+    SELECT
+        run_id,
+        bool_and(status = 'FILLED') AS all_filled,
+        bool_or(filled_quantity > 0) AS any_filled,
+        bool_and(status = 'CANCELLED') AS all_left_out,
+        bool_and(status IN ('CANCELLED', 'REJECTED')) AS none_to_send
+    FROM orders
+    GROUP BY run_id
+)
+SELECT
+    planned.run_id,
+    planned.mode,
+    CASE
+        WHEN starts IS NULL AND (cancelled OR all_left_out) THEN 'cancelled'
+        WHEN starts IS NULL AND (blocked OR none_to_send) THEN 'blocked'
+        WHEN starts IS NULL THEN 'queued'
+        WHEN ends IS NULL OR ends < starts THEN 'running'
+        WHEN coalesce(all_filled, true) THEN 'done'
+        WHEN any_filled THEN 'partial'
+        WHEN cancelled THEN 'cancelled'
+        ELSE 'failed'
+    END AS status,
+    planned.account,
+    planned.nav,
+    told.started_at,
+    CASE WHEN ends >= starts THEN told.ended_at END AS ended_at,
+    told.message,
+    planned.parameters,
+    planned.plan_hash,
+    planned.approved_by,
+    planned.approved_at,
+    planned.code_version
+FROM planned_runs AS planned
+LEFT JOIN told USING (run_id)
+LEFT JOIN standing USING (run_id)
+WHERE planned.leg = 1;
+
+-- name: quotes
+CREATE OR REPLACE VIEW quotes AS
+SELECT symbol, bid, ask, last, close, bid_size, ask_size, currency, quoted_at, run_id, recorded_at
+FROM recorded_quotes;

@@ -1,0 +1,549 @@
+"""The blotter as its owner sees it: plans, resolutions, halts, locks, forks, and the end of a program."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.blotter import Blotter, open_blotter, read_blotter
+from stocklean_exec.errors import (
+    BlotterClosedError,
+    BlotterError,
+    BlotterLockedError,
+    HaltedError,
+    InputError,
+)
+from stocklean_exec.facts import Fact
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+EVIL = "x'; DROP TABLE facts; SELECT * FROM '/etc/passwd' --"
+
+
+def plan(run_id="run-1", names=("a", "b"), **columns):
+    rows = {"client_order_id": list(names), "run_id": run_id, "symbol": "SPY", "side": "BUY", "quantity": 10.0}
+    return pd.DataFrame(
+        {**rows, "order_type": "MKT", "payload_hash": [f"hash of {name}" for name in names], **columns}
+    )
+
+
+def header(run_id="run-1", **changed):
+    made = {"run_id": run_id, "leg": 1, "mode": "mock", "account": "DU1", "nav": 1e6, "parameters": "{}"}
+    return {**made, "plan_hash": "h", "approved_by": "me", "approved_at": NOON, **changed}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "paper.duckdb"
+
+
+@pytest.fixture
+def blotter(path):
+    with open_blotter(path) as opened:
+        yield opened
+
+
+def run_script(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+# -- plans ---------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_and_its_first_facts_are_one_transaction(blotter):
+    blotter.record_plan(plan(), header(), [Fact("intent", "run-1", "a")]).result()
+    refused = blotter.record_plan(plan("run-2", ("c", "a")), header("run-2"), [Fact("intent", "run-2", "c")])
+    with pytest.raises(BlotterError, match="nothing of this was recorded"):
+        refused.result()  # the id of an order is used once
+    assert blotter.runs()["run_id"].tolist() == ["run-1"]
+    assert blotter.orders()["client_order_id"].tolist() == ["a", "b"]
+    assert blotter.events()["run_id"].tolist() == ["run-1"]
+    blotter.record_plan(plan("run-2", ("c",)), header("run-2"), [Fact("intent", "run-2", "c")]).result()
+    assert blotter.orders("run-2")["state"].tolist() == ["INTENT"]
+
+
+def test_a_plan_is_recorded_once(blotter):
+    blotter.record_plan(plan(), header(), []).result()
+    with pytest.raises(BlotterError):
+        blotter.record_plan(plan(), header(), []).result()
+    assert len(blotter.orders()) == 2
+
+
+def test_a_refused_plan_does_not_take_the_facts_of_others_with_it(blotter):
+    blotter.record_plan(plan(), header(), []).result()
+    futures = []
+    for number in range(20):
+        futures.append(blotter.record([Fact("message", "run-1", message=str(number))]))
+        refused = blotter.record_plan(plan(), header(), [])
+    for future in futures:
+        future.result()
+    with pytest.raises(BlotterError):
+        refused.result()
+    assert len(blotter.events()) == 20
+
+
+def test_orders_come_in_the_sequence_of_the_plan_whatever_its_labels(blotter):
+    frame = plan(names=("z", "a", "m")).set_index(pd.Index([7, 7, 3]))
+    blotter.record_plan(frame, header(), []).result()
+    assert blotter.orders("run-1")["client_order_id"].tolist() == ["z", "a", "m"]
+    assert blotter.planned("run-1") == {"z": "hash of z", "a": "hash of a", "m": "hash of m"}
+
+
+def test_a_row_without_a_quantity_is_kept(blotter):
+    blotter.record_plan(
+        plan(quantity=[float("nan"), 5.0]), header(), [Fact("refused", "run-1", "a", code="x")]
+    ).result()
+    orders = blotter.orders()
+    assert orders["quantity"].isna().tolist() == [True, False]
+    assert orders["status"].tolist() == ["REJECTED", "NEW"]
+
+
+def test_a_plan_without_rows_is_a_run(blotter):
+    blotter.record_plan(plan(names=()), header(), []).result()
+    assert blotter.runs()["run_id"].tolist() == ["run-1"]
+
+
+def test_what_was_given_for_a_run_is_in_its_row(blotter):
+    blotter.record_plan(plan(), header(), []).result()
+    row = blotter.runs().iloc[0]
+    assert (row["mode"], row["status"], row["account"], row["nav"]) == ("mock", "queued", "DU1", 1e6)
+    assert (row["plan_hash"], row["approved_by"], row["approved_at"]) == ("h", "me", NOON)
+    assert row["code_version"] == sx.__version__
+
+
+def test_facts_come_back_as_they_were_told(blotter):
+    told = [
+        Fact("sending", "run-1", "a", NOON, attempt=1, bid=1.0, ask=2.0, last=1.5),
+        Fact("status", "run-1", "a", NOON, "SUBMITTED", 1, 2**62, 3, 0.0, 10.0),
+        Fact("execution", "run-1", "a", NOON, exec_id="x", symbol="SPY", side="BUY", quantity=0.1, price=1e-7),
+        Fact("commission", "run-1", None, None, exec_id="x", commission=-0.1, commission_currency="USD"),
+        Fact("message", "run-1", message=EVIL),
+    ]
+    blotter.record(told).result()
+    assert blotter.facts("run-1") == told
+    assert blotter.facts("run-2") == []
+
+
+def test_sql_in_a_text_is_a_text(blotter):
+    orders = plan(EVIL, (EVIL,), symbol=EVIL, note=EVIL)
+    blotter.record_plan(orders, header(EVIL), [Fact("rejected", EVIL, EVIL, code=EVIL, message=EVIL)]).result()
+    row = blotter.orders(EVIL).iloc[0]
+    assert (row["run_id"], row["symbol"], row["reason"], row["note"]) == (EVIL, EVIL, EVIL, EVIL)
+    assert blotter.orders("' OR 1 = 1 --").empty
+    assert blotter.events(EVIL)["message"].tolist() == [EVIL]
+    assert blotter.planned(EVIL) == {EVIL: f"hash of {EVIL}"}
+
+
+def test_a_table_of_the_callers_program_does_not_stand_in_for_one_of_the_blotter(blotter):
+    facts = orders = new_rows = pd.DataFrame({"client_order_id": ["mine"]})
+    blotter.record_plan(plan(), header(), []).result()
+    assert blotter.orders()["client_order_id"].tolist() == ["a", "b"]
+    assert len(facts) == len(orders) == len(new_rows) == 1
+
+
+def test_the_quotes_of_a_run_are_recorded(blotter):
+    quotes = pd.DataFrame(
+        {"symbol": ["SPY"], "bid": [1.0], "quoted_at": pd.Series([NOON], dtype="datetime64[us, UTC]")}
+    )
+    blotter.record_quotes("run-1", quotes).result()
+    row = blotter.quotes("run-1").iloc[0]
+    assert (row["symbol"], row["bid"], row["quoted_at"]) == ("SPY", 1.0, NOON)
+
+
+# -- resolutions ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unsure(blotter):
+    sent = Fact("sending", "run-1", "a", NOON, attempt=1)
+    blotter.record_plan(plan(), header(), [Fact("intent", "run-1", "b"), sent]).result()
+    return blotter
+
+
+def test_an_order_that_was_handed_over_and_not_answered_is_unresolved(unsure):
+    assert unsure.unresolved()["client_order_id"].tolist() == ["a"]
+
+
+def test_a_person_resolves_it_with_a_reason(unsure):
+    unsure.resolve("a", "CANCELLED", reason="not in TWS")
+    assert unsure.unresolved().empty
+    row = unsure.orders().iloc[0]
+    assert (row["state"], row["status"], row["reason"]) == ("RESOLVED", "CANCELLED", "resolved: not in TWS")
+    assert unsure.events()["kind"].tolist() == ["intent", "sending", "resolved"]
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reason", "codes"),
+    [
+        ("b", "CANCELLED", "x", ("not_unresolved",)),
+        ("no such order", "CANCELLED", "x", ("not_unresolved",)),
+        ("a", "FILLED", "x", ("status_invalid",)),
+        ("a", "cancelled", "x", ("status_invalid",)),
+        ("a", "CANCELLED", " ", ("reason_missing",)),
+        ("a", "CANCELLED", None, ("reason_missing",)),
+        ([], {}, 5, ("not_unresolved", "status_invalid", "reason_missing")),
+    ],
+)
+def test_a_resolution_is_refused_with_every_problem_named(unsure, name, status, reason, codes):
+    with pytest.raises(InputError) as caught:
+        unsure.resolve(name, status, reason=reason)
+    assert caught.value.codes == codes
+    assert unsure.unresolved()["client_order_id"].tolist() == ["a"]
+
+
+def test_nothing_is_resolved_twice(unsure):
+    unsure.resolve("a", "REJECTED", reason="x")
+    with pytest.raises(InputError):
+        unsure.resolve("a", "CANCELLED", reason="y")
+
+
+# -- the kill switch -----------------------------------------------------------------------------------------
+
+HALT = "import sys; from stocklean_exec.halts import HaltJournal; HaltJournal(sys.argv[1]).halt('from outside')"
+
+
+def test_a_halt_is_in_force_and_on_record(blotter):
+    blotter.halt("fat finger")
+    assert blotter.halted == "fat finger"
+    with pytest.raises(HaltedError, match="fat finger"):
+        blotter.check_halt()
+    blotter.clear_halt("checked")
+    assert blotter.halted is None
+    blotter.check_halt()
+    assert blotter.events()[["kind", "message"]].to_numpy().tolist() == [
+        ["halted", "fat finger"],
+        ["halt_cleared", "checked"],
+    ]
+
+
+def test_a_halt_survives_a_restart(path):
+    with open_blotter(path) as blotter:
+        blotter.halt("fat finger")
+    with open_blotter(path) as blotter:
+        assert blotter.halted == "fat finger"
+
+
+def test_a_halt_of_another_process_is_seen_at_once_and_is_on_record_when_the_blotter_is_closed(path):
+    with open_blotter(path) as blotter:
+        blotter.check_halt()
+        assert run_script(HALT, path).returncode == 0
+        assert blotter.halted == "from outside"
+        assert blotter.events().empty
+    for _ in range(2):  # and once only
+        with open_blotter(path) as blotter:
+            assert blotter.events()["message"].tolist() == ["from outside"]
+
+
+def test_a_blotter_in_memory_can_be_halted_too():
+    with open_blotter() as blotter:
+        blotter.halt("x")
+        assert blotter.halted == "x"
+
+
+def test_a_closed_blotter_can_still_be_halted(path):
+    blotter = open_blotter(path)
+    blotter.close()
+    with pytest.raises(BlotterClosedError):
+        blotter.halt("late")
+    with open_blotter(path) as again:
+        assert again.halted == "late"
+
+
+# -- one owner -----------------------------------------------------------------------------------------------
+
+HOLD = """
+import sys
+import stocklean_exec as sx
+from stocklean_exec.facts import Fact
+blotter = sx.open_blotter(sys.argv[1])
+blotter.record([Fact("message", "r", message="told")]).result()
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def owner(path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "open\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_process_is_refused_and_told_who_owns_the_blotter(path, owner):
+    with pytest.raises(BlotterLockedError, match=str(owner.pid)) as caught:
+        open_blotter(path)
+    assert caught.value.owner["pid"] == owner.pid
+    with read_blotter(path) as snapshot:
+        assert snapshot.events()["message"].tolist() == ["told"]
+
+
+def test_after_kill_9_of_its_owner_a_blotter_opens_with_all_that_was_acknowledged(path, owner):
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    with open_blotter(path) as blotter:
+        assert blotter.events()["message"].tolist() == ["told"]
+
+
+def test_a_blotter_is_open_once_in_a_process(path, blotter):
+    with pytest.raises(BlotterLockedError, match="open in this process"):
+        open_blotter(path)
+    blotter.record([Fact("message", "r", message="x")]).result()
+
+
+def test_neither_a_copy_nor_a_second_try_lets_another_process_in(path, blotter, tmp_path):
+    shutil.copyfile(path, tmp_path / "copy")  # this drops DuckDB's own lock
+    with pytest.raises(BlotterLockedError):
+        open_blotter(path)
+    done = run_script("import sys, stocklean_exec as sx; sx.open_blotter(sys.argv[1])", path)
+    assert "BlotterLockedError" in done.stderr
+    assert str(os.getpid()) in done.stderr
+
+
+def test_another_file_can_be_opened_beside_it(blotter, tmp_path):
+    with open_blotter(tmp_path / "other.duckdb") as other:
+        assert other.orders().empty
+
+
+FORK = """
+import gc, os, sys
+import stocklean_exec as sx
+from stocklean_exec.errors import BlotterClosedError
+from stocklean_exec.facts import Fact
+
+path, way = sys.argv[1:]
+blotter = sx.open_blotter(path)
+blotter.record([Fact("message", "r", message=f"before {n}") for n in range(100)]).result()
+child = os.fork()
+if not child:
+    uses = [blotter.orders, blotter.runs, lambda: blotter.record([]), blotter.unresolved]
+    for use in uses:
+        try:
+            use()
+            print("not refused", flush=True)
+        except BlotterClosedError as error:
+            assert "fork" in str(error)
+    print(repr(blotter), flush=True)
+    blotter.close()
+    if way == "leave":
+        os._exit(0)
+    if way == "forget":
+        del uses, use
+        del blotter
+        gc.collect()
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+blotter.record([Fact("message", "r", message="after")]).result()
+try:
+    sx.open_blotter(path)
+except sx.BlotterLockedError:
+    print("locked", flush=True)
+blotter.close()
+with sx.open_blotter(path) as again:
+    print(len(again.events("r")), flush=True)
+"""
+
+
+@pytest.mark.parametrize("way", ["leave", "exit", "forget"])
+def test_a_forked_child_is_refused_and_does_no_harm_to_its_parent(path, way):
+    done = run_script(FORK, path, way)
+    assert done.stdout == "<Blotter paper.duckdb: closed>\nlocked\n101\n"
+    assert "Traceback" not in done.stderr  # DuckDB's binding may list what a child leaves behind
+
+
+# -- private files -------------------------------------------------------------------------------------------
+
+
+def test_every_file_of_a_blotter_is_private_whatever_the_umask(path):
+    mask = os.umask(0)
+    try:
+        with open_blotter(path) as blotter:
+            blotter.halt("x")
+            for _ in range(2):
+                blotter.record([Fact("message", "r", occurred_at=NOON, message="y")]).result()
+                names = {entry.name for entry in path.parent.iterdir()}
+                assert names >= {path.name, f"{path.name}.lock", f"{path.name}.halt", f"{path.name}.wal"}
+                assert {stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()} == {0o600}
+    finally:
+        os.umask(mask)
+
+
+def test_a_log_that_is_made_anew_after_a_checkpoint_is_private_too(path):
+    mask = os.umask(0)
+    try:
+        with open_blotter(path) as blotter:
+            blotter.record([Fact("message", "r", message="x")]).result()
+            with blotter._connection.cursor() as cursor:
+                cursor.execute("CHECKPOINT")
+            blotter.record([Fact("message", "r", message="y")]).result()
+            assert stat.S_IMODE((path.parent / f"{path.name}.wal").stat().st_mode) == 0o600
+    finally:
+        os.umask(mask)
+
+
+# -- the end -------------------------------------------------------------------------------------------------
+
+
+def test_closing_writes_what_was_not_waited_for(path):
+    blotter = open_blotter(path)
+    futures = [blotter.record([Fact("message", "r", message=str(number))]) for number in range(200)]
+    blotter.close()
+    assert all(future.done() and future.exception() is None for future in futures)
+    with open_blotter(path) as again:
+        assert again.events()["message"].tolist() == [str(number) for number in range(200)]
+
+
+def test_closing_twice_is_harmless_and_frees_the_file(path):
+    blotter = open_blotter(path)
+    blotter.close()
+    blotter.close()
+    assert repr(blotter) == "<Blotter paper.duckdb: closed>"
+    open_blotter(path).close()
+
+
+def test_a_closed_blotter_takes_and_gives_nothing(path):
+    blotter = open_blotter(path)
+    blotter.close()
+    uses = [
+        blotter.orders,
+        blotter.runs,
+        blotter.unresolved,
+        lambda: blotter.facts("r"),
+        lambda: blotter.planned("r"),
+        lambda: blotter.record([]),
+        lambda: blotter.record_plan(plan(), header(), []),
+        lambda: blotter.export(path.parent / "out"),
+        lambda: blotter.resolve("a", "CANCELLED", reason="x"),
+    ]
+    for use in uses:
+        with pytest.raises(BlotterClosedError, match="the blotter is closed"):
+            use()
+
+
+def test_it_can_be_closed_from_any_thread_and_from_many_at_once(path):
+    blotter = open_blotter(path)
+    future = blotter.record([Fact("message", "r", message="x")])
+    problems = []
+
+    def close():
+        try:
+            blotter.close()
+            assert future.done()
+        except BaseException as error:  # noqa: BLE001 - it is shown below
+            problems.append(error)
+
+    threads = [threading.Thread(target=close) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    with open_blotter(path) as again:
+        assert len(again.events()) == 1
+
+
+def test_an_error_within_the_block_closes_it_and_is_the_one_that_is_seen(path):
+    with pytest.raises(LookupError), open_blotter(path):
+        raise LookupError
+    open_blotter(path).close()
+
+
+def test_a_blotter_that_could_not_be_opened_leaves_no_lock(path):
+    path.write_bytes(bytes(8) + b"DUCK" + bytes(20_000))
+    for _ in range(2):
+        with pytest.raises(BlotterError, match="cannot be opened"):
+            open_blotter(path)
+
+
+LEFT_OPEN = """
+import sys
+import stocklean_exec as sx
+from stocklean_exec.facts import Fact
+blotter = sx.open_blotter(sys.argv[1])
+memory = sx.open_blotter()
+for number in range(500):
+    blotter.record([Fact("message", "r", message=str(number))])
+    memory.record([Fact("message", "r", message=str(number))])
+snapshot = sx.read_blotter(sys.argv[1])
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "noise"),
+    [
+        ("", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("del blotter, memory, snapshot", 0, ""),
+        ("1 / 0", 1, "ZeroDivisionError"),
+    ],
+)
+def test_a_program_that_ends_without_closing_loses_nothing_and_makes_no_noise(path, end, code, noise):
+    done = run_script(LEFT_OPEN.replace("{end}", end), path)
+    assert done.returncode == code
+    assert (noise in done.stderr) if noise else (done.stderr == "")
+    assert "stocklean" not in done.stderr
+    with open_blotter(path) as blotter:
+        assert len(blotter.events("r")) == 500
+
+
+STILL_RUNNING = """
+import asyncio, threading
+from concurrent.futures import CancelledError
+from stocklean_exec.engine import call
+
+begun = threading.Event()
+
+async def work():
+    begun.set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.wrap_future(blotter.record([Fact("message", "end", message="wound up")]))
+
+def caller():
+    try:
+        call(work())
+    except CancelledError:
+        pass
+
+threading.Thread(target=caller, daemon=True).start()
+assert begun.wait(60)
+"""
+
+
+def test_work_that_runs_when_a_program_ends_winds_up_and_is_recorded_without_noise(path):
+    done = run_script(LEFT_OPEN.replace("{end}", STILL_RUNNING), path)
+    assert (done.returncode, done.stderr) == (0, "")
+    with open_blotter(path) as blotter:
+        assert blotter.events("end")["message"].tolist() == ["wound up"]
+
+
+def test_an_idle_engine_makes_no_noise_when_a_program_ends(path):
+    end = "import asyncio; from stocklean_exec.engine import call; call(asyncio.sleep(0))"
+    done = run_script(LEFT_OPEN.replace("{end}", end), path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_open_blotter_takes_a_path_a_text_or_nothing(path, tmp_path):
+    with open_blotter(path) as one, open_blotter(str(tmp_path / "two.duckdb")) as two, open_blotter() as three:
+        assert (one.path, two.path, three.path) == (path.resolve(), (tmp_path / "two.duckdb").resolve(), None)
+        assert all(isinstance(each, Blotter) for each in (one, two, three))

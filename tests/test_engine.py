@@ -1,0 +1,193 @@
+"""One loop in a thread of its own: callable from everywhere, and well behaved when interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+
+from stocklean_exec import engine
+from stocklean_exec.engine import Engine, call
+
+
+async def whereabouts():
+    return threading.current_thread().name
+
+
+async def fail():
+    raise LookupError("not there")
+
+
+@pytest.fixture
+def one():
+    made = Engine("test-engine")
+    yield made
+    made.stop()
+
+
+def run_script(code, **options):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **options)
+
+
+def test_work_runs_on_the_engines_thread_and_gives_its_result(one):
+    assert one.call(whereabouts()) == "test-engine"
+
+
+def test_an_error_of_the_work_is_the_callers():
+    with pytest.raises(LookupError, match="not there"):
+        call(fail())
+
+
+def test_all_callers_share_one_engine():
+    names = []
+    threads = [threading.Thread(target=lambda: names.append(call(whereabouts()))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names == ["stocklean-engine"] * 8
+    assert [thread.name for thread in threading.enumerate()].count("stocklean-engine") == 1
+
+
+def test_it_can_be_called_while_another_loop_runs_in_this_thread():
+    async def cell():
+        return call(whereabouts())  # as in a notebook: a plain call within a running loop
+
+    assert asyncio.run(cell()) == "stocklean-engine"
+
+
+def test_a_call_from_the_engines_own_thread_is_refused_and_not_a_deadlock():
+    async def work():
+        return call(whereabouts())
+
+    with pytest.raises(RuntimeError, match="await it instead"):
+        call(work())
+
+
+def test_two_pieces_of_work_run_side_by_side(one):
+    met = asyncio.Event()
+
+    async def wait():
+        await met.wait()
+        return "met"
+
+    async def meet():
+        met.set()
+
+    found = []
+    waiter = threading.Thread(target=lambda: found.append(one.call(wait())))
+    waiter.start()
+    one.call(meet())
+    waiter.join()
+    assert found == ["met"]
+
+
+def test_work_that_exits_exits_its_caller_and_not_the_engine(one):
+    async def leave():
+        sys.exit(3)
+
+    with pytest.raises(SystemExit) as caught:
+        one.call(leave())
+    assert caught.value.code == 3
+    assert one.call(whereabouts()) == "test-engine"
+
+
+def test_stopping_cancels_what_runs_and_ends_the_thread():
+    made, begun, ends = Engine(), threading.Event(), []
+
+    async def work():
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("wound up")
+
+    def caller():
+        try:
+            made.call(work())
+        except CancelledError:
+            ends.append("caller told")
+
+    thread = threading.Thread(target=caller)
+    thread.start()
+    assert begun.wait(10)
+    made.stop()
+    thread.join()
+    assert ends == ["wound up", "caller told"]
+    assert not made.thread.is_alive()
+    with pytest.raises(RuntimeError, match="the engine was stopped"):
+        made.call(whereabouts())
+    made.stop()
+
+
+def test_it_works_in_a_plain_script_and_leaves_no_noise():
+    code = "import asyncio; from stocklean_exec.engine import call; print(call(asyncio.sleep(0, 'done')))"
+    done = run_script(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+INTERRUPTED = """
+import asyncio
+from stocklean_exec.engine import call
+
+async def work():
+    print("begun", flush=True)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(0.2)
+        print("wound up", flush=True)
+
+try:
+    call(work())
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_an_interrupt_cancels_the_work_and_waits_until_it_has_wound_up():
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    shown, errors = process.communicate(timeout=60)
+    assert (shown, errors, process.returncode) == ("wound up\ninterrupted\n", "", 0)
+
+
+FORKED = """
+import asyncio, os
+from stocklean_exec import engine
+
+async def pid():
+    return os.getpid()
+
+mine = engine.Engine()
+assert engine.call(pid()) == os.getpid()
+child = os.fork()
+if not child:
+    try:
+        mine.call(pid())
+    except RuntimeError as error:
+        print("refused" if "fork" in str(error) else error, engine.call(pid()) == os.getpid(), flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(engine.call(pid()) == os.getpid())
+"""
+
+
+def test_a_forked_child_starts_an_engine_of_its_own():
+    done = run_script(FORKED)
+    assert (done.stdout, done.stderr) == ("refused True\nTrue\n", "")
+
+
+def test_the_shared_engine_is_a_daemon():
+    call(whereabouts())
+    assert engine._shared.thread.daemon
+    assert engine._shared._pid == os.getpid()

@@ -1,0 +1,133 @@
+"""Natural keys: the same fact told twice has one key, two facts have two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stocklean_exec.facts import KINDS, Fact, execution_family, key_of, plain
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NEW_YORK_7_AM = datetime(2026, 11, 22, 7, tzinfo=timezone(timedelta(hours=-5)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_key_that_begins_with_it(kind):
+    assert key_of(Fact(kind)).split("/")[0] == kind
+
+
+def test_an_unknown_kind_has_no_key():
+    with pytest.raises(ValueError, match="'fill' is no kind of fact"):
+        key_of(Fact("fill"))
+
+
+def test_the_same_instant_in_another_time_zone_is_the_same_fact():
+    first = Fact("resolved", client_order_id="a", occurred_at=NOON)
+    assert key_of(first) == key_of(first._replace(occurred_at=NEW_YORK_7_AM))
+
+
+def test_a_whole_number_of_shares_is_the_same_as_int_float_and_numpy():
+    keys = {
+        key_of(Fact("status", client_order_id="a", status="SUBMITTED", filled=filled))
+        for filled in (4, 4.0, np.float64(4), np.int64(4))
+    }
+    assert keys == {"status/a//SUBMITTED/4.0//"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("intent", {"client_order_id": "b"}),
+        ("sending", {"attempt": 2}),
+        ("not_sent", {"attempt": 2}),
+        ("status", {"status": "CANCELLED"}),
+        ("status", {"filled": 5.0}),
+        ("status", {"remaining": 5.0}),
+        ("status", {"perm_id": 8}),
+        ("status", {"code": "202"}),
+        ("rejected", {"code": "201"}),
+        ("execution", {"exec_id": "x.2"}),
+        ("commission", {"exec_id": "x.2"}),
+        ("message", {"message": "another"}),
+        ("unknown", {"attempt": 2}),
+        ("resolved", {"occurred_at": NOON + timedelta(microseconds=1)}),
+        ("decision", {"message": "another"}),
+        ("run_started", {"attempt": 2}),
+        ("run_cancelled", {"run_id": "run-2"}),
+        ("halted", {"message": "another"}),
+    ],
+)
+def test_what_makes_another_fact_makes_another_key(kind, changed):
+    fact = Fact(
+        kind,
+        "run-1",
+        "a",
+        NOON,
+        status="SUBMITTED",
+        perm_id=7,
+        filled=4.0,
+        remaining=6.0,
+        code="200",
+        message="one",
+        attempt=1,
+        exec_id="x.1",
+    )
+    assert key_of(fact) != key_of(fact._replace(**changed))
+
+
+def test_a_price_or_a_time_of_telling_makes_no_other_execution():
+    fact = Fact("execution", "run-1", "a", NOON, exec_id="x.1", quantity=4.0, price=100.0)
+    assert key_of(fact) == key_of(fact._replace(price=101.0, occurred_at=None, run_id="run-2"))
+
+
+def test_a_slash_in_a_part_is_not_the_border_of_two_parts():
+    one = Fact("rejected", client_order_id="a/1", code="c")
+    two = Fact("rejected", client_order_id="a", perm_id=1, code="/c")
+    assert key_of(one) != key_of(two)
+
+
+@pytest.mark.parametrize(
+    ("exec_id", "family", "revision"),
+    [
+        ("0000e0d5.67fe667b.01.01", "0000e0d5.67fe667b.01", 1),
+        ("0000e0d5.67fe667b.01.02", "0000e0d5.67fe667b.01", 2),
+        ("0000e0d5.67fe667b.01.10", "0000e0d5.67fe667b.01", 10),
+        ("0000e0d5.67fe667b.02.01", "0000e0d5.67fe667b.02", 1),
+        ("trade.1", "trade.1", 0),
+        ("a.b.c.d", "a.b.c.d", 0),
+        ("a.b.c.d.1", "a.b.c.d.1", 0),
+        ("a.b.c.1234567890", "a.b.c.1234567890", 0),  # no number of a correction has ten digits
+        ("a.b.c.", "a.b.c.", 0),
+        ("", "", 0),
+    ],
+)
+def test_an_execution_family_is_the_id_without_the_number_of_the_correction(exec_id, family, revision):
+    assert execution_family(exec_id) == (family, revision)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ({"quantity": np.float64(4.5), "perm_id": np.int64(7)}, {"quantity": 4.5, "perm_id": 7}),
+        ({"price": float("nan"), "commission": np.nan, "bid": pd.NA}, {}),
+        ({"occurred_at": pd.NaT}, {}),
+        ({"occurred_at": pd.Timestamp("2026-11-22 12:00", tz="UTC")}, {"occurred_at": NOON}),
+        ({"occurred_at": NEW_YORK_7_AM}, {"occurred_at": NOON}),
+        ({"occurred_at": datetime(2026, 11, 22, 12)}, {"occurred_at": NOON}),  # noqa: DTZ001 - one without a zone is meant
+        ({"perm_id": 2**63, "order_id": -(2**63)}, {"order_id": -(2**63)}),
+        ({"message": "a\ud800b", "symbol": "É"}, {"message": "a\\ud800b", "symbol": "É"}),
+        ({"quantity": float("inf")}, {"quantity": float("inf")}),
+    ],
+)
+def test_a_plain_fact_holds_only_what_can_be_stored(given, stored):
+    made = plain(Fact("execution", "run-1", **given))
+    assert made == Fact("execution", "run-1", **stored)
+    assert {type(value) for value in made} <= {type(None), str, int, float, datetime}
+
+
+def test_a_plain_fact_stays_the_same_object():
+    fact = Fact("execution", "run-1", "a", NOON, quantity=4.0, attempt=1)
+    assert plain(fact) is fact
