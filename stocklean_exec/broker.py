@@ -1,0 +1,177 @@
+"""What a broker is to this package: something that takes orders and tells facts.
+
+A broker is handed one :class:`Ticket` at a time, and tells what becomes of it as
+:class:`~stocklean_exec.facts.Fact` records, to whoever follows the run. It never decides what a state is.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+
+from stocklean_exec.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from types import TracebackType
+
+    import pandas as pd
+
+    from stocklean_exec.facts import Fact
+
+__all__ = ["Broker", "Mode", "Ticket", "is_paper_account", "mask_account", "symbols_of"]
+
+Mode = Literal["mock", "paper", "live"]
+_PAPER = re.compile(r"D[UF]\d+")
+
+
+def is_paper_account(account: str) -> bool:
+    """Whether an account id is one of Interactive Brokers' paper accounts.
+
+    Examples
+    --------
+    >>> is_paper_account("DU1234567"), is_paper_account("U1234567"), is_paper_account("DUMMY")
+    (True, False, False)
+    """
+    return _PAPER.fullmatch(account) is not None
+
+
+def mask_account(account: str | None) -> str:
+    """Shorten an account id for output that may be shared.
+
+    Examples
+    --------
+    >>> mask_account("DU1234567")
+    'DU***567'
+    """
+    if not account:
+        return "no account"
+    return f"{account[:2]}***{account[-3:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One order as it is handed to a broker. ``limit_price`` is NaN for an order without a limit."""
+
+    client_order_id: str
+    run_id: str
+    symbol: str
+    side: Literal["BUY", "SELL"]
+    quantity: float
+    order_type: str
+    limit_price: float
+    tif: str
+    currency: str
+    sec_type: str
+    exchange: str
+    account: str
+
+
+class Broker(ABC):
+    """A place to trade. A broker is a context manager that closes itself."""
+
+    mode: Mode
+    account: str
+    address: str
+    send_window: int = 1
+    """How many orders may be made ready for hand-over in one commit of the record."""
+
+    # -- what a user asks ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def positions(self) -> pd.DataFrame:
+        """What is held: :data:`~stocklean_exec.tables.POSITIONS`."""
+
+    @abstractmethod
+    def quotes(self, symbols: object = None) -> pd.DataFrame:
+        """Quotes of ``symbols`` (a list, a targets table, a mapping by symbol); all that are known for None."""
+
+    @abstractmethod
+    def nav(self) -> float:
+        """Net asset value of the account in its base currency."""
+
+    @abstractmethod
+    def cash(self) -> float:
+        """Cash in the account's base currency."""
+
+    @abstractmethod
+    def open_orders(self) -> pd.DataFrame:
+        """Working orders: client_order_id, symbol, side, quantity, filled_quantity, order_type, limit_price."""
+
+    @abstractmethod
+    def cancel(self, client_order_id: str) -> None:
+        """Ask for one order's cancellation; what comes of it is told as facts."""
+
+    @abstractmethod
+    def cancel_all(self) -> None:
+        """Ask for the cancellation of every working order of ours."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave. Working orders stay where they are."""
+
+    # -- what a run asks -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The time by the broker's clock, in UTC."""
+
+    @abstractmethod
+    def follow(self, run_id: str, tell: Callable[[Fact], None]) -> None:
+        """Tell every fact about the run's orders to ``tell``, from now on, also after the run has ended."""
+
+    @abstractmethod
+    async def fetch_quotes(self, symbols: list[str]) -> pd.DataFrame:
+        """Quotes of ``symbols`` now."""
+
+    @abstractmethod
+    async def place(self, ticket: Ticket) -> None:
+        """Hand one order over. It counts as handed over from the moment this is called."""
+
+    @abstractmethod
+    def is_quiet(self) -> bool:
+        """Whether nothing more will happen by itself: every order that is still open rests for good."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.mode} {mask_account(self.account)}>"
+
+
+def symbols_of(symbols: object) -> list[str] | None:
+    """Read what :meth:`Broker.quotes` was asked for; None for everything.
+
+    Examples
+    --------
+    >>> symbols_of("SPY"), symbols_of({"SPY": 0.5, "TLT": 0.5}), symbols_of(None)
+    (['SPY'], ['SPY', 'TLT'], None)
+    """
+    if symbols is None:
+        return None
+    if isinstance(symbols, str):
+        return [symbols]
+    columns = getattr(symbols, "columns", None)
+    if columns is not None and "symbol" in columns:
+        return [str(symbol) for symbol in cast("Any", symbols)["symbol"]]
+    if _is_series(symbols) and all(isinstance(value, str) for value in cast("Any", symbols)):
+        return list(cast("Any", symbols))  # targets["symbol"], and not weights by symbol
+    if columns is not None or _is_series(symbols):
+        return [str(symbol) for symbol in cast("Any", symbols).index]
+    if not isinstance(symbols, Iterable):
+        text = f"{symbols!r} is no list of symbols, targets table or mapping by symbol"
+        raise InputError("symbols", [Problem("wrong_type", text)])
+    return [str(symbol) for symbol in symbols]
+
+
+def _is_series(symbols: object) -> bool:
+    return hasattr(symbols, "index") and hasattr(symbols, "to_frame")

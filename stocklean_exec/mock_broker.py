@@ -1,0 +1,387 @@
+"""The mock filler: a broker in this process, without a socket, whose fills are a function of its inputs.
+
+It fills by the shared :mod:`~stocklean_exec.fill_model`, charges IBKR's published commissions, and keeps
+positions and cash. A fill plan can tell it otherwise for a symbol or an order: partial fills, prices, rests,
+rejections, cancels. Time is virtual: it starts at the latest quote and moves only when something happens, so a
+run takes no time and gives the same times again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from stocklean_exec import clock
+from stocklean_exec.broker import Broker, Ticket, is_paper_account, symbols_of
+from stocklean_exec.doors import parse_positions, parse_quotes
+from stocklean_exec.errors import BrokerError, InputError, Problem
+from stocklean_exec.facts import Fact
+from stocklean_exec.fees import IBKR_US_FIXED
+from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, match, unit_interval
+from stocklean_exec.fill_plan import FILL_PLAN, FillStep, parse_fill_plan
+from stocklean_exec.prices import usable_prices
+from stocklean_exec.tables import POSITIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FILL_PLAN", "MockBroker"]
+
+_ACKNOWLEDGED_AFTER = timedelta(milliseconds=20)
+_COMMISSION_AFTER = timedelta(milliseconds=50)
+_EPOCH_ACCOUNT = "DU0000001"
+
+
+@dataclass(slots=True)
+class _Working:
+    """One order inside the mock filler."""
+
+    ticket: Ticket
+    perm_id: int
+    order_id: int
+    at: datetime
+    filled: float = 0.0
+    value: float = 0.0
+    executions: int = 0
+    ended: bool = False
+
+    @property
+    def remaining(self) -> float:
+        return round(self.ticket.quantity - self.filled, 8)
+
+
+@dataclass(slots=True)
+class _Book:
+    """What the account holds."""
+
+    cash: float
+    quantity: dict[str, float] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+
+    def trade(self, symbol: str, signed: float, price: float) -> None:
+        """Move shares against cash, and keep the average cost the way a broker does."""
+        before = self.quantity.get(symbol, 0.0)
+        after = round(before + signed, 8)
+        if before * signed >= 0 and after:
+            known = self.cost.get(symbol, price)
+            self.cost[symbol] = (abs(before) * known + abs(signed) * price) / abs(after)
+        elif before * after < 0:
+            self.cost[symbol] = price
+        self.quantity[symbol] = after
+        self.cash -= signed * price
+
+
+class MockBroker(Broker):
+    """A broker that fills at once from given quotes; made by ``sx.connect("mock://...")``.
+
+    Parameters
+    ----------
+    quotes : the market: a quotes table, or a mapping symbol -> price
+    positions : what is held at the start
+    cash : in the account at the start
+    fill_plan : rows of :data:`FILL_PLAN`; an order without a row follows the market
+    seed : delays and ids depend on it, and on nothing else
+    account : shown as the account that trades
+
+    Examples
+    --------
+    >>> broker = MockBroker(quotes={"SPY": 123.0}, cash=1_000.0)
+    >>> broker.nav(), broker.cash(), len(broker.positions())
+    (1000.0, 1000.0, 0)
+    """
+
+    mode = "mock"
+    send_window = 1_000
+
+    def __init__(
+        self,
+        quotes: object = None,
+        *,
+        positions: object = None,
+        cash: float = 1_000_000.0,
+        fill_plan: object = None,
+        seed: int = 0,
+        account: str = _EPOCH_ACCOUNT,
+        address: str = "mock://",
+    ) -> None:
+        if not is_paper_account(account):
+            text = f"account {account!r} is not a paper account such as DU0000001"
+            raise InputError("account", [Problem("account_invalid", text)])
+        if isinstance(cash, bool) or not math.isfinite(cash):
+            raise InputError("cash", [Problem("cash_missing", f"cash {cash!r} is not an amount of money")])
+        self.account, self.address, self._seed = account, address, seed
+        self._quotes = parse_quotes(quotes)
+        self._market = _market(self._quotes)
+        held = parse_positions(positions)
+        self._book = _Book(float(cash))
+        for symbol, quantity, cost in zip(
+            held["symbol"].tolist(), held["quantity"].tolist(), held["avg_cost"].tolist(), strict=True
+        ):
+            self._book.quantity[symbol] = quantity
+            self._book.cost[symbol] = cost
+        self._steps = parse_fill_plan(fill_plan)
+        self._orders: dict[str, _Working] = {}
+        self._followers: dict[str, Callable[[Fact], None]] = {}
+        times = self._quotes["quoted_at"].dropna()
+        self._time: datetime = times.max().to_pydatetime() if len(times) else clock.now()
+        self._closed = False
+
+    # -- what a user asks ------------------------------------------------------------------------------------
+
+    def positions(self) -> pd.DataFrame:
+        """What is held; symbols that were sold out are left out."""
+        rows = [
+            {"symbol": symbol, "quantity": quantity, "avg_cost": self._book.cost.get(symbol, math.nan)}
+            for symbol, quantity in sorted(self._book.quantity.items())
+            if quantity
+        ]
+        frame = pd.DataFrame(rows, columns=["symbol", "quantity", "avg_cost"])
+        return POSITIONS.conform(frame.assign(currency="USD", sec_type="STK", account=self.account))
+
+    def quotes(self, symbols: object = None) -> pd.DataFrame:
+        """Quotes of ``symbols``; a symbol that the mock filler has no quote for is not among them."""
+        wanted = symbols_of(symbols)
+        if wanted is None:
+            return self._quotes.copy()
+        return self._quotes[self._quotes["symbol"].isin(wanted)].reset_index(drop=True)
+
+    def nav(self) -> float:
+        """Cash and all holdings at their prices.
+
+        Raises
+        ------
+        BrokerError
+            Something is held that no quote values.
+        """
+        prices = usable_prices(self._quotes)["price"]
+        lost = [name for name, held in self._book.quantity.items() if held and not prices.get(name, 0.0) > 0]
+        if lost:
+            raise BrokerError(f"no usable price for {', '.join(sorted(lost))}, which is held: NAV is not known")
+        held = math.fsum(quantity * prices[name] for name, quantity in self._book.quantity.items() if quantity)
+        return round(self._book.cash + held, 6)
+
+    def cash(self) -> float:
+        """Cash after all trades and commissions so far."""
+        return round(self._book.cash, 6)
+
+    def open_orders(self) -> pd.DataFrame:
+        """Orders that rest."""
+        columns = {
+            "client_order_id": "str",
+            "symbol": "str",
+            "side": "str",
+            "quantity": "float64",
+            "filled_quantity": "float64",
+            "order_type": "str",
+            "limit_price": "float64",
+        }
+        rows = [
+            (
+                order.ticket.client_order_id,
+                order.ticket.symbol,
+                order.ticket.side,
+                order.ticket.quantity,
+                order.filled,
+                order.ticket.order_type,
+                order.ticket.limit_price,
+            )
+            for order in self._orders.values()
+            if not order.ended
+        ]
+        return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+
+    def cancel(self, client_order_id: str) -> None:
+        """Cancel a resting order; one that has ended stays as it is.
+
+        Raises
+        ------
+        InputError
+            The mock filler has no such order.
+        """
+        order = self._orders.get(client_order_id)
+        if order is None:
+            text = f"{client_order_id!r} is no order of this broker"
+            raise InputError("cancel", [Problem("order_unknown", text)])
+        if not order.ended:
+            self._cancel_now([order])
+
+    def cancel_all(self) -> None:
+        """Cancel every resting order."""
+        self._cancel_now([order for order in self._orders.values() if not order.ended])
+
+    def _cancel_now(self, orders: list[_Working]) -> None:
+        for order in orders:
+            order.ended = True  # all are dead before anybody is told: a listener that fails stops nothing
+        for order in orders:
+            self._tell(order, Fact("cancel_requested"))
+            self._cancelled(order, None, None)
+
+    def close(self) -> None:
+        """Take no more orders."""
+        self._closed = True
+
+    # -- what a run asks -------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The virtual time."""
+        return self._time
+
+    def follow(self, run_id: str, tell: Callable[[Fact], None]) -> None:
+        """Tell the facts of ``run_id`` to ``tell``."""
+        self._followers[run_id] = tell
+
+    async def fetch_quotes(self, symbols: list[str]) -> pd.DataFrame:
+        """Quotes as given at the start."""
+        return self.quotes(symbols)
+
+    def is_quiet(self) -> bool:
+        """Always: what happens to an order happens when it is placed."""
+        return True
+
+    async def place(self, ticket: Ticket) -> None:
+        """Work one order to the end that its fill plan or the market gives it."""
+        if self._closed:
+            raise BrokerError("the mock filler is closed")
+        if ticket.client_order_id in self._orders:
+            raise BrokerError(f"{ticket.client_order_id} was placed before; an id names one order")
+        number = len(self._orders) + 1
+        order = _Working(ticket, 1_000_000_000 + number, number, self._time + _ACKNOWLEDGED_AFTER)
+        self._orders[ticket.client_order_id] = order
+        steps = self._steps.get(ticket.client_order_id) or self._steps.get(ticket.symbol)
+        quote = self._market.get(ticket.symbol)
+        if steps is None and (quote is None or far_touch(ticket.side, quote) is None):
+            self._rejected(order, "price_unavailable", f"no usable price for {ticket.symbol}")
+        elif steps is None and quote is not None:
+            self._follow_market(order, quote)
+        elif steps is not None:
+            self._follow_plan(order, steps, quote)
+        self._time = max(self._time + timedelta(milliseconds=10), order.at - timedelta(seconds=30))
+
+    # -- what happens to an order ----------------------------------------------------------------------------
+
+    def _follow_market(self, order: _Working, quote: Quote) -> None:
+        self._reported(order, "SUBMITTED")
+        ticket = order.ticket
+        for execution in match(ticket.side, ticket.quantity, ticket.limit_price, quote):
+            self._executed(order, execution, math.nan)
+        self._expire(order)
+
+    def _expire(self, order: _Working) -> None:
+        """End an order that may not rest."""
+        tif = order.ticket.tif
+        if not order.ended and tif in ("IOC", "FOK"):
+            text = f"{tif}: {order.remaining:g} shares could not be filled at once"
+            self._cancelled(order, f"{tif.lower()}_unfilled", text)
+
+    def _follow_plan(self, order: _Working, steps: list[FillStep], quote: Quote | None) -> None:
+        if steps[0].action == "reject":
+            self._rejected(order, steps[0].code or "rejected", steps[0].message)
+            return
+        self._reported(order, "SUBMITTED")
+        for step in steps:
+            if step.action == "rest" or order.ended:
+                return
+            if step.action == "cancel":
+                self._cancelled(order, step.code, step.message)
+                return
+            quantity = min(order.remaining, order.remaining if math.isnan(step.quantity) else step.quantity)
+            touch = None if quote is None else far_touch(order.ticket.side, quote)
+            price = step.price if not math.isnan(step.price) else (touch[0] if touch else math.nan)
+            if not price > 0:
+                self._rejected(order, "price_unavailable", f"no usable price for {order.ticket.symbol}")
+                return
+            if not is_marketable(order.ticket.side, order.ticket.limit_price, price):
+                break  # a plan does not make anybody trade beyond his limit: the order rests
+            self._executed(order, Execution(quantity, price), step.seconds)
+        self._expire(order)
+
+    def _executed(self, order: _Working, execution: Execution, seconds: float) -> None:
+        ticket, name = order.ticket, order.ticket.client_order_id
+        order.executions += 1
+        if math.isnan(seconds):
+            seconds = round(0.1 + 1.9 * unit_interval(self._seed, name, order.executions), 3)
+        order.at += timedelta(seconds=seconds)
+        fee = IBKR_US_FIXED.next_execution((order.filled, order.value), execution.quantity, execution.price)
+        order.filled = round(order.filled + execution.quantity, 8)
+        order.value += execution.quantity * execution.price
+        signed = execution.quantity if ticket.side == "BUY" else -execution.quantity
+        self._book.trade(ticket.symbol, signed, execution.price)
+        self._book.cash -= fee
+        exec_id = _exec_id(self._seed, name, order.executions)
+        self._tell(
+            order,
+            Fact(
+                "execution",
+                exec_id=exec_id,
+                symbol=ticket.symbol,
+                side=ticket.side,
+                quantity=execution.quantity,
+                price=execution.price,
+                exchange="MOCK",
+                liquidity="removed" if execution.liquidity == 2 else "added",  # noqa: PLR2004 - TWS's numbers
+                account=self.account,
+            ),
+        )
+        if not order.remaining:
+            order.ended = True
+            self._reported(order, "FILLED")
+        order_at, order.at = order.at, order.at + _COMMISSION_AFTER
+        self._tell(order, Fact("commission", exec_id=exec_id, commission=fee, commission_currency=ticket.currency))
+        order.at = order_at
+
+    def _reported(self, order: _Working, status: str, code: str | None = None, message: str | None = None) -> None:
+        self._tell(
+            order,
+            Fact(
+                "status",
+                status=status,
+                filled=order.filled,
+                remaining=order.remaining,
+                code=code,
+                message=message,
+            ),
+        )
+
+    def _cancelled(self, order: _Working, code: str | None, message: str | None) -> None:
+        order.ended = True
+        self._reported(order, "CANCELLED", code, message)
+
+    def _rejected(self, order: _Working, code: str, message: str | None) -> None:
+        order.ended = True
+        self._tell(order, Fact("rejected", code=code, message=message))
+
+    def _tell(self, order: _Working, fact: Fact) -> None:
+        ticket = order.ticket
+        tell = self._followers.get(ticket.run_id)
+        if tell is not None:
+            tell(
+                fact._replace(
+                    run_id=ticket.run_id,
+                    client_order_id=ticket.client_order_id,
+                    occurred_at=order.at,
+                    order_id=order.order_id,
+                    perm_id=order.perm_id,
+                    client_id=0,
+                )
+            )
+
+
+def _market(quotes: pd.DataFrame) -> dict[str, Quote]:
+    usable = usable_prices(quotes)["price"].notna().tolist()
+    names = ("bid", "ask", "last", "close", "bid_size", "ask_size")
+    columns = [quotes[name].tolist() for name in names]
+    return {
+        symbol: Quote(*values)
+        for symbol, good, values in zip(quotes["symbol"].tolist(), usable, zip(*columns, strict=True), strict=True)
+        if good
+    }
+
+
+def _exec_id(seed: int, name: str, number: int) -> str:
+    digest = sha256(f"{seed}/{name}".encode()).hexdigest()
+    return f"{digest[:8]}.{digest[8:16]}.{number:02d}.01"

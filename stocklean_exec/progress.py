@@ -1,0 +1,43 @@
+"""A progress bar for work that takes a while: a widget in a notebook, a line in a terminal, else nothing.
+
+``STOCKLEAN_PROGRESS=0`` switches it off, for notebooks under test and for cron.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tqdm.auto import tqdm  # type: ignore[import-untyped]  # shipped without types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["progress_bar"]
+
+
+@contextmanager
+def progress_bar(total: int, label: str, *, show: bool | None = None) -> Iterator[Callable[[int, str], None]]:
+    """Give a function ``(done, text)`` that moves a bar of ``total`` steps.
+
+    Parameters
+    ----------
+    show : by default where somebody can see it: in a notebook or a terminal
+    """
+    if show is None:
+        show = os.environ.get("STOCKLEAN_PROGRESS", "1") != "0" and (_in_notebook() or sys.stderr.isatty())
+    # Work of a moment shows no bar at all: it would only flicker.
+    with tqdm(total=total, desc=label, unit="order", disable=not show, delay=0.5, leave=False) as bar:
+
+        def move(done: int, text: str = "") -> None:
+            bar.set_postfix_str(text, refresh=False)
+            bar.update(done - bar.n)
+
+        yield move
+
+
+def _in_notebook() -> bool:
+    kernel = sys.modules.get("ipykernel")
+    return kernel is not None and "ipykernel.kernelapp" in sys.modules

@@ -1,0 +1,300 @@
+"""One run: from an approved plan to recorded fills.
+
+This is the only place that knows the sequence of things: verify the approval, write the whole plan down, then
+for each order write down that it is about to be handed over, hand it over, and write down all that comes back.
+Nothing reaches a broker before its intent is on disk, and an order that was ever handed over is never handed
+over again here: submitting the same run once more sends nothing and returns the same rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, cast
+
+from stocklean_exec import clock, engine
+from stocklean_exec.approval import check_age, restore, verify
+from stocklean_exec.broker import Broker, Ticket, mask_account
+from stocklean_exec.errors import (
+    BlotterError,
+    IdempotencyConflictError,
+    InputError,
+    Problem,
+)
+from stocklean_exec.facts import Fact
+from stocklean_exec.order_ids import payload_hashes
+from stocklean_exec.progress import progress_bar
+from stocklean_exec.run_worker import RunWorker
+from stocklean_exec.tables import ORDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    import pandas as pd
+
+    from stocklean_exec.blotter import Blotter
+
+    OnProgress = Callable[[int, str], None]
+
+__all__ = ["submit_orders", "submit_orders_async"]
+
+_DECIDED = ("client_order_id", "run_id", "status", "reason", "detail", "verdict", "reasons", "approved")
+_TICKET = tuple(field.name for field in fields(Ticket) if field.name != "account")
+
+
+def submit_orders(
+    approved: pd.DataFrame,
+    broker: Broker,
+    blotter: Blotter,
+    *,
+    timeout: float = 60.0,
+    max_approval_age: float | None = 3600.0,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """Send an approved plan, follow it to its end, and return one row per order with its end state.
+
+    Parameters
+    ----------
+    approved : ``review.result()``: every row of the plan
+    broker : where to send it
+    blotter : where to record it
+    timeout : seconds to wait for orders that have not ended; after it they stay working at the broker
+    max_approval_age : seconds after which an approval no longer counts
+    progress : show a progress bar; by default where somebody can see it
+
+    Returns
+    -------
+    DataFrame, :data:`~stocklean_exec.tables.ORDERS` and more, in the plan's sequence. Rows that the plan or a
+    check refused are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. The same run
+    submitted again sends nothing and returns the same rows. A run of which nothing can be sent is ``blocked``
+    when plan and checks refused every row, and ``cancelled`` when a person approved none; a plan without rows
+    is not recorded.
+
+    Raises
+    ------
+    ApprovalError
+        No approval, changed since, or too old. Nothing was recorded or sent.
+    IdempotencyConflictError
+        The run, or one of its client order ids, is on record with other contents. Nothing was sent.
+    HaltedError
+        The blotter is halted. The plan is recorded, and its status is ``blocked`` if nothing was sent; the same
+        call sends what is left once the halt is cleared.
+    BrokerError
+        The broker cannot be reached. If it failed while an order was handed over, that order is ``UNKNOWN``;
+        those after it were not sent, and the same call sends them.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000)
+    >>> orders = sx.plan_orders({"SPY": 0.5}, None, broker.quotes(), nav=broker.nav(), run_id="run-1")
+    >>> review = sx.review_orders(sx.check_orders(orders, quotes=broker.quotes(), cash=broker.cash()))
+    >>> review.approve_all(by="demo")
+    1
+    >>> with sx.open_blotter() as blotter:
+    ...     states = sx.submit_orders(review.result(), broker, blotter)
+    >>> states[["client_order_id", "status", "filled_quantity", "avg_fill_price", "commission"]]
+      client_order_id  status  filled_quantity  avg_fill_price  commission
+    0   run-1-SPY-BUY  FILLED             41.0           123.0         1.0
+    """
+    with progress_bar(_count_approved(approved), "submitting", show=progress) as move:
+        return engine.call(
+            submit_orders_async(
+                approved,
+                broker,
+                blotter,
+                timeout=timeout,
+                max_approval_age=max_approval_age,
+                on_progress=move,
+            )
+        )
+
+
+def _count_approved(approved: object) -> int:
+    columns = getattr(approved, "columns", ())
+    return int((cast("Any", approved)["approved"] == True).sum()) if "approved" in columns else 0  # noqa: E712 - element by element
+
+
+async def submit_orders_async(
+    approved: pd.DataFrame,
+    broker: Broker,
+    blotter: Blotter,
+    *,
+    timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
+    max_approval_age: float | None = 3600.0,
+    on_progress: OnProgress | None = None,
+) -> pd.DataFrame:
+    """Do what :func:`submit_orders` does, to be awaited.
+
+    ``on_progress`` is called with the number of orders that have ended and a text.
+    """
+    approved = restore(approved)
+    plan_hash = verify(approved)
+    if approved.empty:
+        return ORDERS.empty()
+    run_id = _run_id_of(approved)
+    _check_account(approved, broker)
+    planned = blotter.planned(run_id)
+    if planned:
+        _refuse_conflicts(run_id, approved, planned)
+    unsent = _unsent(approved, blotter, run_id) if planned else _approved_ids(approved)
+    if not planned or unsent:
+        check_age(approved, clock.now(), max_approval_age)
+    if not planned:
+        await _record_plan(approved, broker, blotter, run_id, plan_hash, {"timeout": timeout})
+    if unsent:
+        run = RunWorker(run_id, broker, blotter, _tickets(approved, unsent, broker))
+        await run.work(timeout, on_progress)
+    return blotter.orders(run_id)
+
+
+def _run_id_of(approved: pd.DataFrame) -> str:
+    runs = approved["run_id"].unique().tolist()
+    if len(runs) != 1:
+        text = f"one run at a time; there are {', '.join(map(str, runs)) or 'no rows'}"
+        raise InputError("orders", [Problem("run_id_invalid", text)])
+    return str(runs[0])
+
+
+def _check_account(approved: pd.DataFrame, broker: Broker) -> None:
+    other = approved["account"].notna() & (approved["account"] != broker.account)
+    if other.any():
+        text = f"is for another account than the broker's {mask_account(broker.account)}"
+        raise InputError(
+            "orders",
+            [
+                Problem("account_mismatch", f"{name} {text}", symbol=symbol)
+                for name, symbol in approved.loc[other, ["client_order_id", "symbol"]].itertuples(index=False)
+            ],
+        )
+
+
+def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str]) -> None:
+    """Compare a plan with the one that is on record under its run id."""
+    problems = []
+    for name, symbol, payload in zip(
+        approved["client_order_id"].tolist(),
+        approved["symbol"].tolist(),
+        payload_hashes(approved),
+        strict=True,
+    ):
+        if name not in planned:
+            text = f"{name} is not in the plan that run {run_id} is on record with"
+        elif planned[name] != payload:
+            text = f"{name} is on record with other terms (quantity, side, type, limit, ...)"
+        else:
+            continue
+        problems.append(Problem("idempotency_conflict", f"{text}; use a new run_id", symbol=symbol))
+    if problems:
+        raise IdempotencyConflictError("orders", problems)
+
+
+def _approved_ids(approved: pd.DataFrame) -> list[str]:
+    return [str(name) for name in approved.loc[approved["approved"], "client_order_id"]]
+
+
+def _unsent(approved: pd.DataFrame, blotter: Blotter, run_id: str) -> list[str]:
+    """Approved orders of a recorded run that provably never were handed over, because a halt came before."""
+    recorded = blotter.orders(run_id).set_index("client_order_id")["state"]
+    return [name for name in _approved_ids(approved) if recorded.get(name) == "INTENT"]
+
+
+async def _record_plan(
+    approved: pd.DataFrame,
+    broker: Broker,
+    blotter: Blotter,
+    run_id: str,
+    plan_hash: str,
+    parameters: dict[str, object],
+) -> None:
+    stamp = clock.now()
+    chosen = approved[approved["approved"]]
+    header: dict[str, object] = {
+        "run_id": run_id,
+        "leg": 1,
+        "mode": broker.mode,
+        "account": broker.account,
+        "nav": broker.nav(),
+        "parameters": json.dumps({"broker": broker.address, **parameters}),
+        "plan_hash": plan_hash,
+        "approved_by": ", ".join(sorted(set(chosen["approved_by"]))) or None,
+        "approved_at": None if chosen.empty else chosen["approved_at"].max().to_pydatetime(),
+    }
+    rows = approved.assign(
+        payload_hash=payload_hashes(approved), account=approved["account"].fillna(broker.account)
+    )
+    facts = [_first_fact(row, stamp) for row in _rows(rows, _DECIDED)] + _outcome_of_nothing(
+        approved, run_id, stamp
+    )
+    if not approved["client_order_id"].str.startswith(f"{run_id}-").all():
+        _refuse_used_ids(approved, blotter)  # ids of a caller's own making may have been used anywhere
+    try:
+        await asyncio.shield(asyncio.wrap_future(blotter.record_plan(rows, header, facts)))
+    except BlotterError:
+        _refuse_used_ids(approved, blotter)
+        raise
+
+
+def _refuse_used_ids(approved: pd.DataFrame, blotter: Blotter) -> None:
+    """Say which ids belong to another run, if that is why a plan could not be recorded."""
+    known = blotter.orders()
+    owner = dict(zip(known["client_order_id"].tolist(), known["run_id"].tolist(), strict=True))
+    problems = [
+        Problem(
+            "idempotency_conflict", f"{name} is on record in run {owner[name]}; an id is used once", symbol=symbol
+        )
+        for name, symbol in approved[["client_order_id", "symbol"]].itertuples(index=False)
+        if name in owner
+    ]
+    if problems:
+        raise IdempotencyConflictError("orders", problems)
+
+
+def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) -> list[Fact]:
+    """Say how a run ends that has nothing to send.
+
+    It is ``blocked`` when plan and checks have refused every row, and ``cancelled`` when a person has left out
+    what they had passed.
+    """
+    if approved["approved"].any():
+        return []
+    if ((approved["verdict"] == "block") | (approved["status"] == "REJECTED")).all():
+        text = f"all {len(approved)} orders were refused by plan or checks"
+        return [Fact("run_blocked", run_id, occurred_at=stamp, message=text)]
+    text = "no order was approved"
+    return [
+        Fact(kind, run_id, occurred_at=stamp, attempt=attempt, message=text)
+        for kind, attempt in (("run_started", 1), ("run_ended", 1), ("run_cancelled", None))
+    ]
+
+
+def _rows(frame: pd.DataFrame, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Rows of the named columns, as far as they are there; many times faster than ``to_dict`` on a wide frame."""
+    known = [name for name in names if name in frame.columns]
+    for values in zip(*(frame[name].tolist() for name in known), strict=True):
+        yield dict(zip(known, values, strict=True))
+
+
+def _first_fact(row: dict[str, Any], stamp: datetime) -> Fact:
+    """Say what the review made of a row: sent, refused by plan or check, or left out by a person."""
+    kind, code, message = "intent", None, None
+    if row["status"] == "REJECTED":
+        kind, code = "refused", str(row["reason"])
+        message = row["detail"] if isinstance(row.get("detail"), str) else None
+    elif row["verdict"] == "block":
+        kind, code = "refused", str(row["reasons"]).split(", ", maxsplit=1)[0]
+        message = str(row["reasons"])
+    elif not row["approved"]:
+        kind, code = "not_approved", "not_approved"
+    return Fact(kind, row["run_id"], row["client_order_id"], stamp, code=code, message=message)
+
+
+def _tickets(approved: pd.DataFrame, names: list[str], broker: Broker) -> list[Ticket]:
+    wanted = set(names)
+    return [
+        Ticket(**row, account=broker.account)
+        for row in _rows(approved, _TICKET)
+        if row["client_order_id"] in wanted
+    ]

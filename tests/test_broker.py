@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.broker import Broker, is_paper_account, mask_account, symbols_of
+from stocklean_exec.errors import InputError
+
+
+@pytest.mark.parametrize("account", ["DU1234567", "DF1234567", "DU0000001"])
+def test_a_paper_account_is_known_by_its_id(account):
+    assert is_paper_account(account)
+
+
+@pytest.mark.parametrize(
+    "account", ["U1234567", "", "DUMMY", "DU", "DU12X", "DU1,U2", "du1234567", "DU1\n", " DU1"]
+)
+def test_anything_else_is_taken_for_a_live_account(account):
+    assert not is_paper_account(account)
+
+
+@pytest.mark.parametrize(
+    ("account", "shown"),
+    [("DU1234567", "DU***567"), ("U7654321", "U7***321"), (None, "no account"), ("", "no account")],
+)
+def test_an_account_is_shown_without_its_middle(account, shown):
+    assert mask_account(account) == shown
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["SPY", "TLT"],
+        ("SPY", "TLT"),
+        {"SPY": 0.5, "TLT": 0.5},
+        pd.Series({"SPY": 0.5, "TLT": 0.5}),
+        pd.Series(["SPY", "TLT"]),  # targets["symbol"]: its labels are row numbers, not symbols
+        pd.DataFrame({"symbol": ["SPY", "TLT"], "weight": 0.5})["symbol"],
+        pd.DataFrame({"symbol": ["SPY", "TLT"], "weight": 0.5}),
+        pd.DataFrame({"weight": [0.5, 0.5]}, index=pd.Index(["SPY", "TLT"], name="symbol")),
+        pd.Index(["SPY", "TLT"]),
+        np.array(["SPY", "TLT"]),
+        (name for name in ("SPY", "TLT")),
+    ],
+    ids=lambda asked: type(asked).__name__,
+)
+def test_quotes_can_be_asked_for_in_every_way_that_names_symbols(asked):
+    assert symbols_of(asked) == ["SPY", "TLT"]
+
+
+def test_one_symbol_is_a_list_of_one_and_none_is_everything():
+    assert symbols_of("SPY") == ["SPY"]
+    assert symbols_of(None) is None
+    assert symbols_of([]) == []
+
+
+def test_what_names_no_symbols_is_an_error():
+    with pytest.raises(InputError) as caught:
+        symbols_of(5)
+    assert caught.value.codes == ("wrong_type",)
+
+
+def test_a_broker_is_a_context_manager_and_shows_no_account_number():
+    with sx.connect("mock://?account=DU1234567", quotes={"SPY": 1.0}) as broker:
+        assert isinstance(broker, Broker)
+        assert repr(broker) == "<MockBroker mock DU***567>"
+    assert broker._closed

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from stocklean_exec.errors import InputError
+from stocklean_exec.fill_plan import parse_fill_plan
+
+
+def test_steps_stand_in_the_sequence_of_their_rows():
+    plan = pd.DataFrame(
+        [
+            {"symbol": "SPY", "action": "fill", "quantity": 4.0, "price": 100.0, "seconds": 2.0},
+            {"symbol": "TLT", "action": "reject", "code": "201", "message": "no"},
+            {"symbol": "SPY", "action": "cancel", "code": "late"},
+        ]
+    )
+    steps = parse_fill_plan(plan)
+    assert [step.action for step in steps["SPY"]] == ["fill", "cancel"]
+    assert (steps["SPY"][0].quantity, steps["SPY"][0].price, steps["SPY"][0].seconds) == (4.0, 100.0, 2.0)
+    assert (steps["TLT"][0].code, steps["TLT"][0].message) == ("201", "no")
+    assert math.isnan(steps["TLT"][0].quantity)
+
+
+def test_a_row_that_names_an_order_is_for_that_order():
+    plan = pd.DataFrame([{"symbol": "SPY", "action": "rest", "client_order_id": "r-SPY-BUY"}])
+    assert list(parse_fill_plan(plan)) == ["r-SPY-BUY"]
+
+
+def test_no_plan_is_no_steps():
+    assert parse_fill_plan(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        ({"action": "explode"}, "action_unknown"),
+        ({"action": None}, "action_unknown"),
+        ({"action": "fill", "quantity": 0.0}, "quantity_invalid"),
+        ({"action": "fill", "quantity": -4.0}, "quantity_invalid"),
+        ({"action": "fill", "quantity": math.inf}, "quantity_invalid"),
+        ({"action": "fill", "quantity": "4"}, "quantity_dtype"),
+        ({"action": "fill", "price": 0.0}, "price_invalid"),
+        ({"action": "fill", "price": math.inf}, "price_invalid"),
+        ({"action": "fill", "seconds": -1.0}, "seconds_invalid"),
+        ({"action": "fill", "symbol": None}, "symbol_missing"),
+        ({"action": "fill", "code": "caf\u00e9"}, "text_invalid"),
+    ],
+)
+def test_a_bad_row_is_an_error_that_names_it(row, code):
+    good = {"symbol": "TLT", "action": "rest"}
+    with pytest.raises(InputError) as caught:
+        parse_fill_plan(pd.DataFrame([good, {"symbol": "SPY", **row}]))
+    assert caught.value.codes == (code,)
+    assert caught.value.problems[0].row == 1
+
+
+def test_columns_that_must_be_there_are_asked_for():
+    with pytest.raises(InputError) as caught:
+        parse_fill_plan(pd.DataFrame({"symbol": ["SPY"]}))
+    assert caught.value.codes == ("missing_column",)
+
+
+def test_an_order_may_fill_at_once():
+    plan = pd.DataFrame([{"symbol": "SPY", "action": "fill", "seconds": 0.0}])
+    assert parse_fill_plan(plan)["SPY"][0].seconds == 0.0

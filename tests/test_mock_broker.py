@@ -1,0 +1,461 @@
+from __future__ import annotations
+
+import asyncio
+import math
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.broker import Ticket
+from stocklean_exec.errors import BrokerError, InputError
+from stocklean_exec.fees import IBKR_US_FIXED
+from stocklean_exec.lifecycle import derive_order
+from stocklean_exec.mock_broker import FILL_PLAN, MockBroker
+
+AT = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+
+
+def ticket(symbol, side, quantity, limit=math.nan, **changes):
+    fields = {
+        "client_order_id": f"r-{symbol}-{side}",
+        "run_id": "r",
+        "symbol": symbol,
+        "side": side,
+        "quantity": float(quantity),
+        "order_type": "MKT" if math.isnan(limit) else "LMT",
+        "limit_price": limit,
+        "tif": "DAY",
+        "currency": "USD",
+        "sec_type": "STK",
+        "exchange": "SMART",
+        "account": "DU0000001",
+    }
+    return Ticket(**{**fields, **changes})
+
+
+def place(broker, *tickets):
+    """Hand the tickets over, and give the facts that were told."""
+    facts = []
+    broker.follow("r", facts.append)
+    for one in tickets:
+        asyncio.run(broker.place(one))
+    return facts
+
+
+def state(facts, one):
+    return derive_order(one.quantity, [fact for fact in facts if fact.client_order_id == one.client_order_id])
+
+
+def executions(facts):
+    return [(fact.quantity, fact.price) for fact in facts if fact.kind == "execution"]
+
+
+def quotes(*rows):
+    names = ["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"]
+    return pd.DataFrame([dict(zip(names, row, strict=False)) for row in rows]).assign(quoted_at=AT)
+
+
+# -- fills -----------------------------------------------------------------------------------------------------
+
+
+def test_a_market_order_fills_at_the_price_of_the_map():
+    facts = place(MockBroker({"SPY": 123.0}), order := ticket("SPY", "BUY", 2))
+    assert executions(facts) == [(2.0, 123.0)]
+    assert state(facts, order).status == "FILLED"
+
+
+def test_a_buy_pays_the_ask_and_a_sell_gets_the_bid():
+    broker = MockBroker(quotes(("SPY", 99.0, 101.0)), positions={"SPY": 5})
+    assert executions(place(broker, ticket("SPY", "BUY", 2))) == [(2.0, 101.0)]
+    assert executions(place(broker, ticket("SPY", "SELL", 2))) == [(2.0, 99.0)]
+
+
+def test_an_order_larger_than_the_size_shown_fills_in_several_executions():
+    broker = MockBroker(quotes(("SPY", 99.0, 101.0, 100.0, 100.0, 300.0, 200.0)))
+    facts = place(broker, order := ticket("SPY", "BUY", 450))
+    assert executions(facts) == [(200.0, 101.0), (200.0, 101.0), (50.0, 101.0)]
+    assert len({fact.exec_id for fact in facts if fact.kind == "execution"}) == 3
+    assert state(facts, order).status == "FILLED"
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "status", "price"),
+    [
+        ("BUY", 101.0, "FILLED", 101.0),
+        ("BUY", 102.0, "FILLED", 101.0),  # a better price than the limit
+        ("BUY", 100.99, "SUBMITTED", None),
+        ("SELL", 99.0, "FILLED", 99.0),
+        ("SELL", 98.0, "FILLED", 99.0),
+        ("SELL", 99.01, "SUBMITTED", None),
+    ],
+)
+def test_a_limit_order_trades_at_its_limit_or_better_or_rests(side, limit, status, price):
+    facts = place(MockBroker(quotes(("SPY", 99.0, 101.0))), order := ticket("SPY", side, 2, limit))
+    assert state(facts, order).status == status
+    assert executions(facts) == ([] if price is None else [(2.0, price)])
+
+
+@pytest.mark.parametrize("tif", ["IOC", "FOK"])
+def test_an_order_that_may_not_rest_is_cancelled_where_it_cannot_fill(tif):
+    order = ticket("SPY", "BUY", 2, 90.0, tif=tif)
+    broker = MockBroker({"SPY": 100.0})
+    facts = place(broker, order)
+    assert (state(facts, order).status, state(facts, order).reason) == ("CANCELLED", f"{tif.lower()}_unfilled")
+    assert len(broker.open_orders()) == 0
+
+
+@pytest.mark.parametrize("tif", ["IOC", "FOK"])
+def test_an_order_that_may_not_rest_fills_where_it_can(tif):
+    order = ticket("SPY", "BUY", 2, 100.0, tif=tif)
+    assert state(place(MockBroker({"SPY": 100.0}), order), order).status == "FILLED"
+
+
+@pytest.mark.parametrize(
+    "market",
+    [
+        {"TLT": 50.0},
+        {"SPY": 0.0, "TLT": 50.0},
+        {"SPY": math.nan},
+        quotes(("SPY", 101.0, 99.0)),  # crossed
+        quotes(("SPY", 99.0, math.nan, 100.0)),  # nobody sells
+        None,
+    ],
+    ids=str,
+)
+def test_an_order_without_a_price_is_rejected_as_price_unavailable(market):
+    broker = MockBroker(market, cash=1_000.0)
+    facts = place(broker, order := ticket("SPY", "BUY", 2))
+    assert (state(facts, order).status, state(facts, order).reason) == ("REJECTED", "price_unavailable")
+    assert broker.cash() == 1_000.0
+
+
+# -- fill plans ------------------------------------------------------------------------------------------------
+
+
+def planned(*rows, market=None, **options):
+    return MockBroker({"SPY": 100.0} if market is None else market, fill_plan=pd.DataFrame(rows), **options)
+
+
+def step(action, **values):
+    return {"symbol": "SPY", "action": action, **values}
+
+
+def test_two_planned_fills_give_the_averages_of_the_issue():
+    # 4 at 100, then 6 at 110: partial at 100, and filled at (400 + 660) / 10 = 106.
+    broker = planned(step("fill", quantity=4.0, price=100.0), step("fill", quantity=6.0, price=110.0))
+    facts = place(broker, order := ticket("SPY", "BUY", 10))
+    second = [number for number, fact in enumerate(facts) if fact.kind == "execution"][1]
+    partial, filled = derive_order(10, facts[:second]), state(facts, order)
+    assert (partial.status, partial.filled, partial.avg_fill_price) == ("PARTIAL", 4.0, 100.0)
+    assert (filled.status, filled.filled, filled.avg_fill_price) == ("FILLED", 10.0, 106.0)
+    again = derive_order(10, [*reversed(facts), *facts])
+    assert again == filled
+
+
+def test_a_part_is_filled_and_the_rest_rests():
+    broker = planned(step("fill", quantity=4.0))
+    facts = place(broker, order := ticket("SPY", "BUY", 10))
+    assert state(facts, order).status == "PARTIAL"
+    assert broker.open_orders()[["client_order_id", "quantity", "filled_quantity"]].iloc[0].tolist() == [
+        "r-SPY-BUY",
+        10.0,
+        4.0,
+    ]
+
+
+def test_a_fill_without_quantity_and_price_is_all_the_rest_at_the_touch():
+    broker = planned(step("fill", quantity=4.0, price=90.0), step("fill"))
+    assert executions(place(broker, ticket("SPY", "BUY", 10))) == [(4.0, 90.0), (6.0, 100.0)]
+
+
+def test_no_plan_fills_more_than_was_asked_for():
+    broker = planned(step("fill", quantity=99.0), step("fill", quantity=5.0))
+    facts = place(broker, order := ticket("SPY", "BUY", 10))
+    assert executions(facts) == [(10.0, 100.0)]
+    assert state(facts, order).status == "FILLED"
+
+
+@pytest.mark.parametrize(
+    ("steps", "status", "reason", "filled"),
+    [
+        ([step("rest")], "SUBMITTED", None, 0.0),
+        ([step("reject", code="201", message="margin")], "REJECTED", "201", 0.0),
+        ([step("reject")], "REJECTED", "rejected", 0.0),
+        ([step("cancel", code="202")], "CANCELLED", "202", 0.0),
+        ([step("fill", quantity=4.0), step("cancel")], "CANCELLED", "cancelled", 4.0),
+        ([step("fill", quantity=4.0), step("rest"), step("fill")], "PARTIAL", None, 4.0),
+        ([step("fill", price=100.01)], "SUBMITTED", None, 0.0),  # beyond the limit of 100
+        ([step("fill", quantity=4.0), step("fill", price=101.0)], "PARTIAL", None, 4.0),
+    ],
+)
+def test_a_plan_decides_what_becomes_of_an_order(steps, status, reason, filled):
+    facts = place(planned(*steps), order := ticket("SPY", "BUY", 10, 100.0))
+    found = state(facts, order)
+    assert (found.status, found.reason, found.filled) == (status, reason, filled)
+
+
+def test_a_partly_filled_order_that_may_not_rest_loses_its_rest():
+    facts = place(planned(step("fill", quantity=4.0)), order := ticket("SPY", "BUY", 10, 100.0, tif="IOC"))
+    assert (state(facts, order).status, state(facts, order).reason) == ("CANCELLED", "ioc_unfilled")
+    assert state(facts, order).filled == 4.0
+
+
+def test_a_plan_gives_a_price_where_the_market_has_none():
+    broker = planned(step("fill", price=55.0), market={"TLT": 1.0})
+    assert executions(place(broker, ticket("SPY", "BUY", 1))) == [(1.0, 55.0)]
+
+
+def test_a_planned_fill_at_the_touch_without_a_market_is_rejected():
+    facts = place(planned(step("fill"), market={"TLT": 1.0}), order := ticket("SPY", "BUY", 1))
+    assert (state(facts, order).status, state(facts, order).reason) == ("REJECTED", "price_unavailable")
+
+
+def test_a_row_for_one_order_goes_before_the_rows_of_its_symbol():
+    broker = planned(step("rest"), step("fill", client_order_id="special"))
+    usual, special = ticket("SPY", "BUY", 1), ticket("SPY", "BUY", 1, client_order_id="special")
+    facts = place(broker, usual, special)
+    assert (state(facts, usual).status, state(facts, special).status) == ("SUBMITTED", "FILLED")
+
+
+def test_a_bad_plan_is_an_error_before_anything_trades():
+    with pytest.raises(InputError) as caught:
+        planned(step("fill", quantity=-1.0))
+    assert caught.value.codes == ("quantity_invalid",)
+    assert "action" in FILL_PLAN.names
+
+
+# -- money -----------------------------------------------------------------------------------------------------
+
+
+def test_a_buy_moves_cash_by_price_and_commission():
+    # 10,000 - 41 x 123 - 1.00 (the minimum) = 4,956; NAV loses the commission alone.
+    broker = MockBroker({"SPY": 123.0}, cash=10_000.0)
+    place(broker, ticket("SPY", "BUY", 41))
+    assert broker.cash() == 4_956.0
+    assert broker.nav() == 9_999.0
+    assert broker.positions()[["symbol", "quantity", "avg_cost"]].iloc[0].tolist() == ["SPY", 41.0, 123.0]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "commission"),
+    [(100, 25.0, 1.0), (1_000, 25.0, 5.0), (1_000, 0.25, 2.5), (1, 50.0, 0.5)],
+)
+def test_commissions_are_those_that_the_broker_publishes(quantity, price, commission):
+    facts = place(MockBroker({"SPY": price}, cash=1e9), ticket("SPY", "BUY", quantity))
+    assert [fact.commission for fact in facts if fact.kind == "commission"] == [commission]
+
+
+def test_the_commissions_of_partial_fills_add_up_to_that_of_the_order():
+    # 1,000 shares at 0.005 are 5.00: the first 100 cost the minimum of 1.00, 300 reach 2.00, 1,000 reach 5.00.
+    broker = planned(*[step("fill", quantity=shares) for shares in (100.0, 200.0, 700.0)], cash=1e6)
+    facts = place(broker, ticket("SPY", "BUY", 1_000))
+    assert [fact.commission for fact in facts if fact.kind == "commission"] == [1.0, 0.5, 3.5]
+    assert IBKR_US_FIXED.order(1_000, 100.0) == 5.0
+    assert broker.cash() == 1e6 - 100_000 - 5.0
+
+
+@pytest.mark.parametrize(
+    ("held", "trades", "quantity", "avg_cost"),
+    [
+        (None, [("BUY", 10, 100.0), ("BUY", 30, 120.0)], 40.0, 115.0),  # (1,000 + 3,600) / 40
+        (None, [("BUY", 10, 100.0), ("SELL", 4, 150.0)], 6.0, 100.0),  # a sale leaves the cost
+        (None, [("SELL", 10, 100.0), ("SELL", 10, 80.0)], -20.0, 90.0),  # short at (1,000 + 800) / 20
+        (None, [("SELL", 10, 100.0), ("BUY", 4, 90.0)], -6.0, 100.0),
+        (None, [("BUY", 10, 100.0), ("SELL", 15, 120.0)], -5.0, 120.0),  # flipped: a new short at 120
+        (None, [("SELL", 10, 100.0), ("BUY", 15, 90.0)], 5.0, 90.0),
+        ({"quantity": 10.0, "avg_cost": 50.0}, [("BUY", 10, 100.0)], 20.0, 75.0),
+        (None, [("BUY", 10, 100.0), ("SELL", 10, 120.0), ("BUY", 2, 90.0)], 2.0, 90.0),
+    ],
+)
+def test_quantity_and_average_cost_follow_the_trades(held, trades, quantity, avg_cost):
+    plan = [
+        {"symbol": "SPY", "action": "fill", "price": price, "client_order_id": f"o{number}"}
+        for number, (_, _, price) in enumerate(trades)
+    ]
+    positions = None if held is None else pd.DataFrame([{"symbol": "SPY", **held}])
+    broker = planned(*plan, positions=positions)
+    place(
+        broker,
+        *[
+            ticket("SPY", side, size, client_order_id=f"o{number}")
+            for number, (side, size, _) in enumerate(trades)
+        ],
+    )
+    row = broker.positions().set_index("symbol").loc["SPY"]
+    assert (row["quantity"], row["avg_cost"]) == (quantity, pytest.approx(avg_cost))
+
+
+def test_a_position_that_was_sold_out_is_gone():
+    broker = MockBroker({"SPY": 100.0}, positions={"SPY": 10})
+    place(broker, ticket("SPY", "SELL", 10))
+    assert len(broker.positions()) == 0
+    assert broker.positions().dtypes["quantity"] == "float64"
+
+
+def test_nav_is_not_known_where_a_holding_has_no_price():
+    broker = MockBroker({"SPY": 100.0}, positions={"OLD": 10})
+    with pytest.raises(BrokerError, match="OLD"):
+        broker.nav()
+
+
+def test_a_short_position_counts_against_nav():
+    broker = MockBroker({"SPY": 100.0}, positions={"SPY": -3}, cash=1_000.0)
+    assert broker.nav() == 700.0
+
+
+@pytest.mark.parametrize("cash", [math.nan, math.inf, True])
+def test_cash_must_be_an_amount(cash):
+    with pytest.raises(InputError) as caught:
+        MockBroker(cash=cash)
+    assert caught.value.codes == ("cash_missing",)
+
+
+@pytest.mark.parametrize("account", ["U1234567", "", "DUMMY"])
+def test_the_mock_filler_has_a_paper_account_and_no_other(account):
+    with pytest.raises(InputError) as caught:
+        MockBroker(account=account)
+    assert caught.value.codes == ("account_invalid",)
+
+
+# -- working orders --------------------------------------------------------------------------------------------
+
+
+def test_a_resting_order_can_be_cancelled():
+    broker = MockBroker({"SPY": 100.0})
+    facts = place(broker, order := ticket("SPY", "BUY", 2, 90.0))
+    broker.cancel("r-SPY-BUY")
+    assert (state(facts, order).status, state(facts, order).reason) == ("CANCELLED", "cancel_requested")
+    assert len(broker.open_orders()) == 0
+    told = len(facts)
+    broker.cancel("r-SPY-BUY")  # again: nothing more happens
+    assert len(facts) == told
+
+
+def test_a_filled_order_stays_filled_when_it_is_cancelled():
+    broker = MockBroker({"SPY": 100.0})
+    facts = place(broker, order := ticket("SPY", "BUY", 2))
+    broker.cancel("r-SPY-BUY")
+    assert state(facts, order).status == "FILLED"
+
+
+def test_cancelling_everything_leaves_nothing_open():
+    broker = MockBroker({"SPY": 100.0, "TLT": 50.0})
+    orders = ticket("SPY", "BUY", 2, 90.0), ticket("TLT", "BUY", 2, 40.0), ticket("TLT", "SELL", 2)
+    facts = place(broker, *orders)
+    broker.cancel_all()
+    assert [state(facts, order).status for order in orders] == ["CANCELLED", "CANCELLED", "FILLED"]
+
+
+def test_a_listener_that_fails_keeps_no_order_alive():
+    broker = MockBroker({"SPY": 100.0, "TLT": 50.0})
+    place(broker, ticket("SPY", "BUY", 2, 90.0), ticket("TLT", "BUY", 2, 40.0))
+
+    def fail(fact):
+        raise RuntimeError("the record is closed")
+
+    broker.follow("r", fail)
+    with pytest.raises(RuntimeError):
+        broker.cancel_all()
+    assert len(broker.open_orders()) == 0
+
+
+def test_an_unknown_order_cannot_be_cancelled():
+    with pytest.raises(InputError) as caught:
+        MockBroker({"SPY": 1.0}).cancel("r-SPY-BUY")
+    assert caught.value.codes == ("order_unknown",)
+
+
+def test_an_id_names_one_order():
+    broker = MockBroker({"SPY": 100.0}, cash=1_000.0)
+    place(broker, ticket("SPY", "BUY", 2))
+    with pytest.raises(BrokerError, match="placed before"):
+        place(broker, ticket("SPY", "BUY", 2))
+    assert broker.cash() == 799.0  # 1,000 - 200 - 1.00
+
+
+def test_a_closed_filler_takes_no_orders():
+    broker = MockBroker({"SPY": 100.0})
+    broker.close()
+    with pytest.raises(BrokerError, match="closed"):
+        place(broker, ticket("SPY", "BUY", 2))
+
+
+def test_open_orders_are_a_typed_table_also_when_there_are_none():
+    dtypes = MockBroker().open_orders().dtypes
+    assert (str(dtypes["symbol"]), str(dtypes["quantity"])) == ("str", "float64")
+
+
+def test_quotes_of_a_symbol_that_is_not_known_are_not_among_them():
+    broker = MockBroker({"SPY": 100.0, "TLT": 50.0})
+    assert broker.quotes(["TLT", "GONE"])["symbol"].tolist() == ["TLT"]
+    assert asyncio.run(broker.fetch_quotes(["SPY"]))["last"].tolist() == [100.0]
+    assert broker.quotes()["symbol"].tolist() == ["SPY", "TLT"]
+
+
+def test_the_market_cannot_be_changed_through_a_frame_that_was_given_out():
+    broker = MockBroker({"SPY": 100.0})
+    frame = broker.quotes()
+    frame["last"] = 1.0
+    assert broker.nav() == 1_000_000.0
+    assert broker.quotes()["last"].tolist() == [100.0]
+
+
+# -- determinism -----------------------------------------------------------------------------------------------
+
+
+def story(seed):
+    market = quotes(("SPY", 99.0, 101.0, 100.0, 100.0, 300.0, 200.0), ("TLT", 49.0, 50.0))
+    plan = pd.DataFrame([{"symbol": "TLT", "action": "fill", "quantity": 3.0}])
+    broker = MockBroker(market, fill_plan=plan, seed=seed)
+    orders = ticket("SPY", "BUY", 450), ticket("TLT", "BUY", 10), ticket("GONE", "BUY", 1)
+    facts = place(broker, *orders)
+    broker.cancel_all()
+    return facts
+
+
+def test_two_runs_with_one_seed_are_equal_to_the_last_fact():
+    assert story(7) == story(7)
+
+
+def test_another_seed_changes_times_and_execution_ids_and_nothing_else():
+    seven, eight = story(7), story(8)
+    blank = {"exec_id": None, "occurred_at": None}
+    assert [fact._replace(**blank) for fact in seven] == [fact._replace(**blank) for fact in eight]
+    assert {fact.exec_id for fact in seven}.isdisjoint({fact.exec_id for fact in eight if fact.exec_id})
+    assert [fact.occurred_at for fact in seven] != [fact.occurred_at for fact in eight]
+
+
+def test_time_starts_at_the_latest_quote_and_moves_only_forward():
+    market = quotes(("SPY", 99.0, 101.0), ("TLT", 49.0, 50.0))
+    market.loc[1, "quoted_at"] = pd.NaT
+    broker = MockBroker(market)
+    assert broker.now() == AT
+    before = broker.now()
+    place(broker, ticket("SPY", "BUY", 5))
+    assert broker.now() > before
+
+
+def test_the_facts_of_an_order_are_told_in_the_sequence_of_their_times():
+    facts = [fact for fact in story(7) if fact.client_order_id == "r-SPY-BUY" and fact.kind != "commission"]
+    times = [fact.occurred_at for fact in facts]
+    assert times == sorted(times)
+    assert times[0] > AT
+
+
+# -- after the run ---------------------------------------------------------------------------------------------
+
+
+def test_what_happens_after_the_run_has_ended_is_recorded():
+    broker = planned(step("fill", quantity=4.0), cash=10_000.0)
+    orders = pd.DataFrame({"run_id": ["r"], "symbol": "SPY", "side": "BUY", "quantity": 10.0, "order_type": "MKT"})
+    with sx.open_blotter() as blotter:
+        review = sx.review_orders(sx.check_orders(orders, quotes=broker.quotes(), cash=10_000))
+        review.approve_all(by="me")
+        assert sx.submit_orders(review.result(), broker, blotter)["status"].tolist() == ["PARTIAL"]
+        broker.cancel_all()
+        blotter.record([]).result()  # what was told before is on record once this is
+        row = blotter.orders("r").iloc[0]
+        assert (row["status"], row["filled_quantity"], row["reason"]) == ("CANCELLED", 4.0, "cancel_requested")
+        assert blotter.runs()["status"].tolist() == ["partial"]

@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.errors import BrokerError, HaltedError
+from stocklean_exec.halts import HaltJournal
+from stocklean_exec.mock_broker import MockBroker
+
+
+class Stub(MockBroker):
+    """The mock filler, with something that happens when the ``at``-th order is handed over."""
+
+    def __init__(self, *arguments, at=1, happens=None, window=1_000, quiet=True, **options):
+        super().__init__(*arguments, **options)
+        self.placed = []
+        self.at, self.happens, self.send_window, self.quiet = at, happens, window, quiet
+
+    async def place(self, ticket):
+        self.placed.append(ticket.client_order_id)
+        if len(self.placed) == self.at and self.happens is not None:
+            result = self.happens(ticket)
+            if asyncio.iscoroutine(result):
+                await result
+        await super().place(ticket)
+
+    def is_quiet(self):
+        return self.quiet
+
+
+def plan(count, broker, run_id="r", limit=None):
+    """Approve one order of one share in each of ``count`` symbols."""
+    orders = pd.DataFrame(
+        {
+            "run_id": run_id,
+            "symbol": [f"S{number:03d}" for number in range(count)],
+            "side": "BUY",
+            "quantity": 1.0,
+            "order_type": "MKT" if limit is None else "LMT",
+            "limit_price": limit,
+        }
+    )
+    review = sx.review_orders(sx.check_orders(orders, quotes=broker.quotes(), cash=1e6))
+    review.approve_all(by="test")
+    return review.result()
+
+
+def prices(count):
+    return {f"S{number:03d}": 10.0 for number in range(count)}
+
+
+def fail(error):
+    def happens(ticket):
+        raise error
+
+    return happens
+
+
+# -- a broker that fails ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [1, 2, 1_000])
+@pytest.mark.parametrize("error", [BrokerError("the line is down"), RuntimeError("a bug"), ValueError()])
+def test_a_hand_over_that_fails_leaves_one_order_in_doubt_and_none_after_it_sent(window, error):
+    broker = Stub(prices(5), at=3, happens=fail(error), window=window)
+    with sx.open_blotter() as blotter:
+        with pytest.raises(type(error)):
+            sx.submit_orders(plan(5, broker), broker, blotter)
+        rows = blotter.orders("r")
+        assert rows["status"].tolist() == ["FILLED", "FILLED", "UNKNOWN", "NEW", "NEW"]
+        assert rows["state"].tolist()[2:] == ["UNKNOWN", "INTENT", "INTENT"]
+        assert type(error).__name__ in rows["reason"].iloc[2]
+        assert str(error) in rows["reason"].iloc[2]
+        assert blotter.unresolved()["client_order_id"].tolist() == ["r-S002-BUY"]
+        run = blotter.runs().iloc[0]
+        assert run["status"] == "partial"
+        assert type(error).__name__ in run["message"]
+
+
+def test_what_was_not_sent_is_sent_by_the_same_call_and_what_is_in_doubt_is_not():
+    broker = Stub(prices(5), at=3, happens=fail(BrokerError("down")))
+    with sx.open_blotter() as blotter:
+        approved = plan(5, broker)
+        with pytest.raises(BrokerError):
+            sx.submit_orders(approved, broker, blotter)
+        again = sx.submit_orders(approved, broker, blotter)
+        assert again["status"].tolist() == ["FILLED", "FILLED", "UNKNOWN", "FILLED", "FILLED"]
+        assert broker.placed == [f"r-S{number:03d}-BUY" for number in range(5)]  # each of them once
+        assert blotter.runs()["status"].tolist() == ["partial"]
+
+
+def test_an_order_that_filled_before_the_hand_over_failed_is_filled():
+    broker = Stub(prices(2), at=99)
+
+    async def place(ticket):
+        await MockBroker.place(broker, ticket)
+        raise BrokerError("down after the order")
+
+    broker.place = place
+    with sx.open_blotter() as blotter:
+        with pytest.raises(BrokerError):
+            sx.submit_orders(plan(2, broker), broker, blotter)
+        assert blotter.orders("r")["status"].tolist() == ["FILLED", "NEW"]
+
+
+def test_a_broker_that_cannot_be_asked_for_quotes_blocks_the_run_which_can_be_sent_later():
+    broker = Stub(prices(2))
+    quotes = broker.fetch_quotes
+
+    async def fails(symbols):
+        raise BrokerError("not connected")
+
+    with sx.open_blotter() as blotter:
+        approved = plan(2, broker)
+        broker.fetch_quotes = fails
+        with pytest.raises(BrokerError):
+            sx.submit_orders(approved, broker, blotter)
+        run = blotter.runs().iloc[0]
+        assert (run["status"], run["message"]) == ("blocked", "not connected")
+        assert blotter.orders("r")["status"].tolist() == ["NEW", "NEW"]
+        broker.fetch_quotes = quotes
+        assert sx.submit_orders(approved, broker, blotter)["status"].tolist() == ["FILLED", "FILLED"]
+        assert blotter.runs()["status"].tolist() == ["done"]
+
+
+# -- halts -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [1, 1_000])
+def test_a_halt_in_the_middle_of_five_hundred_orders_stops_within_one(window):
+    with sx.open_blotter() as blotter:
+        broker = Stub(prices(500), at=123, happens=lambda _: blotter._halts.halt("drill"), window=window)
+        approved = plan(500, broker)
+        with pytest.raises(HaltedError, match="drill"):
+            sx.submit_orders(approved, broker, blotter)
+        assert len(broker.placed) == 123  # the one that was under way, and none after it
+        rows = blotter.orders("r")
+        assert rows["status"].tolist() == ["FILLED"] * 123 + ["NEW"] * 377
+        assert rows["filled_quantity"].sum() == 123.0
+        assert len(blotter.unresolved()) == 0
+        with pytest.raises(HaltedError):
+            sx.submit_orders(approved, broker, blotter)
+        assert len(broker.placed) == 123
+        blotter.clear_halt("drill over")
+        again = sx.submit_orders(approved, broker, blotter)
+        assert set(again["status"]) == {"FILLED"}
+        assert len(broker.placed) == len(set(broker.placed)) == 500
+        assert blotter.runs()["status"].tolist() == ["done"]
+
+
+def test_a_halt_from_another_process_is_seen_by_a_run_on_a_file(tmp_path):
+    with sx.open_blotter(tmp_path / "b.duckdb") as blotter:
+        other = HaltJournal(blotter.path)
+        broker = Stub(prices(20), at=5, happens=lambda _: other.halt("from outside"))
+        with pytest.raises(HaltedError, match="from outside"):
+            sx.submit_orders(plan(20, broker), broker, blotter)
+        assert len(broker.placed) == 5
+
+
+# -- interrupts ------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupt_leaves_a_record_of_what_was_sent_and_what_was_not():
+    waiting = asyncio.Event()
+
+    async def hang(ticket):
+        waiting.set()
+        await asyncio.Event().wait()
+
+    broker = Stub(prices(4), at=3, happens=hang)
+
+    async def interrupted(blotter):
+        task = asyncio.ensure_future(sx.submit_orders_async(plan(4, broker), broker, blotter))
+        await waiting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with sx.open_blotter() as blotter:
+        asyncio.run(interrupted(blotter))
+        rows = blotter.orders("r")
+        assert rows["status"].tolist() == ["FILLED", "FILLED", "UNKNOWN", "NEW"]
+        assert "CancelledError" in rows["reason"].iloc[2]
+        assert blotter.runs()["ended_at"].notna().all()
+
+
+def test_an_interrupt_while_the_record_is_written_sends_nothing_and_claims_nothing():
+    broker = Stub(prices(3))
+
+    async def interrupted(blotter):
+        approved = plan(3, broker)
+        record = blotter.record
+        task = asyncio.ensure_future(sx.submit_orders_async(approved, broker, blotter))
+
+        def cancelling(facts):
+            if any(fact.kind == "sending" for fact in facts):
+                asyncio.get_running_loop().call_soon(task.cancel)
+            return record(facts)
+
+        blotter.record = cancelling
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with sx.open_blotter() as blotter:
+        asyncio.run(interrupted(blotter))
+        assert broker.placed == []
+        assert blotter.orders("r")["status"].tolist() == ["NEW"] * 3
+        assert len(blotter.unresolved()) == 0
+
+
+# -- waiting ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_whose_orders_rest_for_good_does_not_wait():
+    broker = Stub(prices(2))
+    with sx.open_blotter() as blotter:
+        states = sx.submit_orders(plan(2, broker, limit=9.0), broker, blotter, timeout=3_600)
+        assert states["status"].tolist() == ["SUBMITTED", "SUBMITTED"]
+        run = blotter.runs().iloc[0]
+        assert (run["status"], run["message"]) == ("failed", "2 orders rest at the broker")
+
+
+def test_a_broker_that_may_still_fill_is_waited_for_until_the_timeout():
+    broker = Stub(prices(2), quiet=False)
+    with sx.open_blotter() as blotter:
+        states = sx.submit_orders(plan(2, broker, limit=9.0), broker, blotter, timeout=0.05)
+        assert states["status"].tolist() == ["SUBMITTED", "SUBMITTED"]
+        assert blotter.runs()["message"].tolist() == ["timeout: 2 orders still work at the broker"]
+        assert broker.open_orders()["client_order_id"].tolist() == ["r-S000-BUY", "r-S001-BUY"]
+
+
+def test_facts_that_come_from_another_thread_end_the_wait():
+    broker = Stub(prices(2), quiet=False)
+    with sx.open_blotter() as blotter:
+        approved = plan(2, broker, limit=9.0)
+
+        def on_progress(done, text):
+            if text == "2 open" and len(broker.placed) == 2 and not cancelling.is_alive() and not cancelled:
+                cancelled.append(True)
+                cancelling.start()
+
+        cancelled = []
+        cancelling = threading.Thread(target=broker.cancel_all)
+
+        async def run():
+            return await sx.submit_orders_async(approved, broker, blotter, timeout=60, on_progress=on_progress)
+
+        states = asyncio.run(run())
+        cancelling.join()
+        assert states["status"].tolist() == ["CANCELLED", "CANCELLED"]
+        assert blotter.runs()["message"].tolist() == ["all orders have ended"]
+
+
+def test_a_fact_that_comes_when_the_loop_of_its_run_is_closed_is_recorded():
+    broker = Stub(prices(1))
+    with sx.open_blotter() as blotter:
+        asyncio.run(sx.submit_orders_async(plan(1, broker, limit=9.0), broker, blotter))
+        thread = threading.Thread(target=broker.cancel_all)
+        thread.start()
+        thread.join()
+        blotter.record([]).result()
+        assert blotter.orders("r")["status"].tolist() == ["CANCELLED"]
+
+
+# -- arrival ---------------------------------------------------------------------------------------------------
+
+
+def test_each_order_is_stamped_with_the_market_at_its_hand_over():
+    at = pd.Timestamp("2025-11-24 15:00", tz="UTC")
+    market = pd.DataFrame(
+        {
+            "symbol": ["S000", "S001", "S002"],
+            "bid": [99.0, float("nan"), float("nan")],
+            "ask": [101.0, float("nan"), float("nan")],
+            "last": [100.5, 50.0, float("nan")],
+            "close": [98.0, 48.0, 7.0],
+            "quoted_at": at,
+        }
+    )
+    broker = Stub(market)
+    with sx.open_blotter() as blotter:
+        orders = pd.DataFrame(
+            {"run_id": "r", "symbol": market["symbol"], "side": "BUY", "quantity": 1.0, "order_type": "MKT"}
+        )
+        review = sx.review_orders(sx.check_orders(orders, sx.Limits(price_collar=None), quotes=market, cash=1e6))
+        review.approve_all(by="test")
+        states = sx.submit_orders(review.result(), broker, blotter)
+        assert states["arrival_price"].tolist() == [100.0, 50.0, 7.0]  # mid, else last, else close
+        assert states["arrival_bid"].fillna(0).tolist() == [99.0, 0.0, 0.0]
+        assert (states["arrived_at"] == at).all()
+        recorded = blotter.quotes("r")
+        assert recorded[["symbol", "close"]].to_numpy().tolist() == market[["symbol", "close"]].to_numpy().tolist()
+
+
+def test_progress_counts_the_orders_that_have_ended():
+    broker = Stub(prices(5), window=2)
+    told = []
+    with sx.open_blotter() as blotter:
+        approved = plan(5, broker)
+        asyncio.run(sx.submit_orders_async(approved, broker, blotter, on_progress=lambda *news: told.append(news)))
+    assert told[0] == (2, "3 open")
+    assert told[-1] == (5, "0 open")
+    assert [done for done, _ in told] == sorted(done for done, _ in told)

@@ -1,0 +1,465 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec import clock
+from stocklean_exec.errors import (
+    ApprovalError,
+    BlotterError,
+    HaltedError,
+    IdempotencyConflictError,
+    InputError,
+)
+from stocklean_exec.mock_broker import MockBroker
+
+MARKET = {"SPY": 123.0, "TLT": 50.0}
+
+
+class Counting(MockBroker):
+    """The mock filler, that notes what it is handed."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.placed = []
+
+    async def place(self, ticket):
+        self.placed.append(ticket.client_order_id)
+        await super().place(ticket)
+
+
+@pytest.fixture
+def blotter():
+    with sx.open_blotter() as blotter:
+        yield blotter
+
+
+@pytest.fixture
+def broker():
+    return Counting(MARKET, cash=100_000.0)
+
+
+def orders_of(*rows, run_id="run-1"):
+    frame = pd.DataFrame(rows, columns=["symbol", "side", "quantity"])
+    return frame.assign(run_id=run_id, order_type="MKT")
+
+
+def review_of(orders, quotes=MARKET, limits=None, now=None):
+    checked = sx.check_orders(orders, limits, quotes=quotes, cash=100_000)
+    return sx.review_orders(checked) if now is None else sx.OrderReview(checked, now=lambda: now)
+
+
+def approved_of(orders, quotes=MARKET, **options):
+    review = review_of(orders, quotes, **options)
+    review.approve_all(by="ann")
+    return review.result()
+
+
+TWO = orders_of(("SPY", "BUY", 2.0), ("TLT", "BUY", 3.0))
+
+
+# -- the worked cases ------------------------------------------------------------------------------------------
+
+
+def test_a_market_order_for_two_spy_fills_at_the_price_of_the_map(broker, blotter):
+    states = sx.submit_orders(approved_of(orders_of(("SPY", "BUY", 2.0))), broker, blotter)
+    row = states.iloc[0]
+    assert row["client_order_id"] == "run-1-SPY-BUY"
+    assert (row["status"], row["filled_quantity"], row["avg_fill_price"]) == ("FILLED", 2.0, 123.0)
+    assert blotter.runs()["status"].tolist() == ["done"]
+
+
+@pytest.mark.parametrize("finder", ["check", "filler"])
+def test_an_order_without_a_price_is_rejected_whoever_finds_it(blotter, finder):
+    broker = Counting({"SPY": 123.0}, cash=100_000.0)
+    quotes = {"SPY": 123.0} if finder == "check" else {"SPY": 123.0, "NOPE": 10.0}
+    frame = orders_of(("SPY", "BUY", 2.0), ("NOPE", "BUY", 5.0))
+    states = sx.submit_orders(approved_of(frame, quotes), broker, blotter)
+    assert states["status"].tolist() == ["FILLED", "REJECTED"]
+    assert states["reason"].fillna("").tolist() == ["", "price_unavailable"]
+    assert states["status"].value_counts().to_dict() == {"FILLED": 1, "REJECTED": 1}
+    assert broker.placed == ["run-1-SPY-BUY"] + ["run-1-NOPE-BUY"] * (finder == "filler")
+    assert blotter.runs()["status"].tolist() == ["partial"]
+
+
+@pytest.mark.parametrize(("steps", "status", "average"), [(1, "PARTIAL", 100.0), (2, "FILLED", 106.0)])
+def test_fills_of_four_at_100_and_six_at_110(blotter, steps, status, average):
+    fill_plan = pd.DataFrame(
+        [
+            {"symbol": "SPY", "action": "fill", "quantity": 4.0, "price": 100.0},
+            {"symbol": "SPY", "action": "fill", "quantity": 6.0, "price": 110.0},
+        ]
+    ).head(steps)
+    broker = MockBroker({"SPY": 105.0}, cash=100_000.0, fill_plan=fill_plan)
+    states = sx.submit_orders(approved_of(orders_of(("SPY", "BUY", 10.0)), {"SPY": 105.0}), broker, blotter)
+    row = states.iloc[0]
+    assert (row["status"], row["filled_quantity"], row["avg_fill_price"]) == (
+        status,
+        4.0 + 6.0 * (steps - 1),
+        average,
+    )
+    assert row["commission"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("actions", "status"),
+    [
+        (["fill", "fill"], "done"),
+        (["fill", "reject"], "partial"),
+        (["fill", "cancel"], "partial"),
+        (["fill", "rest"], "partial"),
+        (["reject", "reject"], "failed"),
+        (["cancel", "rest"], "failed"),
+    ],
+)
+def test_the_status_of_a_run_follows_from_those_of_its_orders(blotter, actions, status):
+    fill_plan = pd.DataFrame({"symbol": ["SPY", "TLT"], "action": actions})
+    broker = MockBroker(MARKET, cash=100_000.0, fill_plan=fill_plan)
+    sx.submit_orders(approved_of(TWO), broker, blotter)
+    assert blotter.runs()["status"].tolist() == [status]
+
+
+# -- the record comes first ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [1, 1_000])
+def test_nothing_is_handed_over_before_its_intent_is_on_disk(tmp_path, window):
+    file = tmp_path / "b.duckdb"
+    seen = {}
+
+    class Spy(MockBroker):
+        send_window = window
+
+        async def place(self, ticket):
+            # A snapshot of the file holds what is committed, and nothing that is only in memory.
+            with sx.read_blotter(file) as snapshot:
+                events = snapshot.events("run-1")
+                mine = events[events["client_order_id"] == ticket.client_order_id]
+                planned = snapshot.orders("run-1")["client_order_id"].tolist()
+                seen[ticket.client_order_id] = (mine["kind"].tolist(), ticket.client_order_id in planned)
+            await super().place(ticket)
+
+    broker = Spy(MARKET, cash=100_000.0)
+    with sx.open_blotter(file) as blotter:
+        sx.submit_orders(approved_of(TWO), broker, blotter)
+    assert seen == {
+        "run-1-SPY-BUY": (["intent", "sending"], True),
+        "run-1-TLT-BUY": (["intent", "sending"], True),
+    }
+
+
+def test_a_plan_that_cannot_be_recorded_is_not_sent(broker, blotter):
+    def refuse(*_):
+        raise BlotterError("the disk is full")
+
+    blotter.record_plan = refuse
+    with pytest.raises(BlotterError):
+        sx.submit_orders(approved_of(TWO), broker, blotter)
+    assert broker.placed == []
+
+
+def test_an_order_that_cannot_be_recorded_as_sending_is_not_sent(broker, blotter):
+    record = blotter.record
+
+    def refuse(facts):
+        if any(fact.kind == "sending" for fact in facts):
+            raise BlotterError("the disk is full")
+        return record(facts)
+
+    blotter.record = refuse
+    with pytest.raises(BlotterError):
+        sx.submit_orders(approved_of(TWO), broker, blotter)
+    assert broker.placed == []
+
+
+# -- once ------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_run_again_sends_nothing_and_returns_the_same_rows(broker, blotter):
+    approved = approved_of(TWO)
+    first = sx.submit_orders(approved, broker, blotter)
+    for again in (broker, Counting(MARKET)):
+        pd.testing.assert_frame_equal(sx.submit_orders(approved, again, blotter), first)
+    assert broker.placed == ["run-1-SPY-BUY", "run-1-TLT-BUY"]
+    assert again.placed == []
+    assert len(blotter.fills()) == 2
+
+
+def test_a_plan_approved_anew_is_the_same_plan(broker, blotter):
+    earlier = clock.now() - timedelta(minutes=5)
+    first = sx.submit_orders(approved_of(TWO, now=earlier), broker, blotter)
+    again = sx.submit_orders(approved_of(TWO), Counting(MARKET), blotter)
+    pd.testing.assert_frame_equal(again, first)
+    assert len(broker.placed) == 2
+
+
+def test_rows_in_another_sequence_are_the_same_plan(broker, blotter):
+    approved = approved_of(TWO)
+    first = sx.submit_orders(approved, broker, blotter)
+    pd.testing.assert_frame_equal(sx.submit_orders(approved.iloc[::-1], broker, blotter), first)
+
+
+def test_an_old_approval_still_gives_the_rows_of_a_run_that_is_over(broker, blotter):
+    first = sx.submit_orders(approved_of(TWO, now=clock.now() - timedelta(minutes=59)), broker, blotter)
+    old = approved_of(TWO, now=clock.now() - timedelta(days=1))
+    pd.testing.assert_frame_equal(sx.submit_orders(old, broker, blotter), first)
+
+
+def test_the_same_id_with_another_payload_is_an_error_that_names_the_rows(broker, blotter):
+    sx.submit_orders(approved_of(TWO), broker, blotter)
+    other = orders_of(("SPY", "BUY", 2.0), ("TLT", "BUY", 4.0))
+    with pytest.raises(IdempotencyConflictError, match="run-1-TLT-BUY") as caught:
+        sx.submit_orders(approved_of(other), broker, blotter)
+    assert caught.value.codes == ("idempotency_conflict",)
+    assert [problem.symbol for problem in caught.value.problems] == ["TLT"]
+    assert len(broker.placed) == 2
+    assert blotter.orders()["quantity"].tolist() == [2.0, 3.0]
+
+
+def test_another_plan_under_the_same_run_id_is_an_error(broker, blotter):
+    sx.submit_orders(approved_of(orders_of(("SPY", "BUY", 2.0))), broker, blotter)
+    with pytest.raises(IdempotencyConflictError, match="run-1-TLT-BUY"):
+        sx.submit_orders(approved_of(orders_of(("TLT", "BUY", 3.0))), broker, blotter)
+    assert broker.placed == ["run-1-SPY-BUY"]
+
+
+def test_an_id_of_another_run_is_an_error_and_nothing_is_sent(broker, blotter):
+    frame = TWO.assign(client_order_id=["mine", "yours"])
+    sx.submit_orders(approved_of(frame), broker, blotter)
+    other = orders_of(("SPY", "BUY", 7.0), run_id="run-2").assign(client_order_id="mine")
+    with pytest.raises(IdempotencyConflictError, match="on record in run run-1"):
+        sx.submit_orders(approved_of(other), broker, blotter)
+    assert len(broker.placed) == 2
+    assert blotter.runs()["run_id"].tolist() == ["run-1"]
+
+
+def test_two_runs_go_into_one_blotter(broker, blotter):
+    sx.submit_orders(approved_of(TWO), broker, blotter)
+    second = orders_of(("SPY", "BUY", 7.0), run_id="run-2")
+    assert sx.submit_orders(approved_of(second), broker, blotter)["client_order_id"].tolist() == ["run-2-SPY-BUY"]
+    assert blotter.runs()["run_id"].tolist() == ["run-1", "run-2"]
+
+
+# -- the whole plan is the record ------------------------------------------------------------------------------
+
+
+def test_what_was_not_approved_is_recorded_as_cancelled_and_not_sent(broker, blotter):
+    review = review_of(TWO)
+    review.approve("run-1-TLT-BUY", by="ann")
+    states = sx.submit_orders(review.result(), broker, blotter)
+    assert states[["status", "reason"]].fillna("").to_numpy().tolist() == [
+        ["CANCELLED", "not_approved"],
+        ["FILLED", ""],
+    ]
+    assert broker.placed == ["run-1-TLT-BUY"]
+    assert blotter.runs()["status"].tolist() == ["partial"]
+
+
+def test_what_was_left_out_once_is_not_sent_by_a_later_approval(broker, blotter):
+    review = review_of(TWO)
+    review.approve("run-1-TLT-BUY", by="ann")
+    sx.submit_orders(review.result(), broker, blotter)
+    states = sx.submit_orders(approved_of(TWO), broker, blotter)
+    assert states["status"].tolist() == ["CANCELLED", "FILLED"]
+    assert broker.placed == ["run-1-TLT-BUY"]
+
+
+def test_rows_that_plan_or_check_refused_are_recorded_with_their_reason(broker, blotter):
+    weights = {"SPY": 0.1, "TLT": 0.1, "NOPE": 0.1}
+    orders = sx.plan_orders(weights, None, MARKET, nav=10_000, run_id="run-1")
+    states = sx.submit_orders(approved_of(orders, limits=sx.Limits(restricted={"TLT"})), broker, blotter)
+    assert states.set_index("symbol")["status"].to_dict() == {
+        "SPY": "FILLED",
+        "TLT": "REJECTED",
+        "NOPE": "REJECTED",
+    }
+    reasons = states.set_index("symbol")["reason"]
+    assert (reasons["TLT"], reasons["NOPE"]) == ("restricted", "price_unavailable")
+    events = blotter.events("run-1")
+    refused = events[events["kind"] == "refused"]
+    assert sorted(refused["code"]) == ["price_unavailable", "restricted"]
+    assert refused["message"].notna().all()
+
+
+def test_a_run_whose_every_row_was_refused_is_blocked(broker, blotter):
+    orders = sx.plan_orders({"SPY": 0.1, "NOPE": 0.1}, None, MARKET, nav=10_000, run_id="run-1")
+    approved = approved_of(orders, limits=sx.Limits(max_order_notional=1))
+    states = sx.submit_orders(approved, broker, blotter)
+    assert states["status"].tolist() == ["REJECTED", "REJECTED"]
+    run = blotter.runs().iloc[0]
+    assert (run["status"], run["message"]) == ("blocked", "all 2 orders were refused by plan or checks")
+    assert pd.isna(run["started_at"])
+    pd.testing.assert_frame_equal(sx.submit_orders(approved, broker, blotter), states)
+    assert broker.placed == []
+
+
+def test_a_run_of_which_a_person_approved_nothing_is_cancelled(broker, blotter):
+    review = review_of(TWO)
+    review.reject("run-1-SPY-BUY", by="ann")
+    states = sx.submit_orders(review.result(), broker, blotter)
+    assert states["status"].tolist() == ["CANCELLED", "CANCELLED"]
+    run = blotter.runs().iloc[0]
+    assert (run["status"], run["message"]) == ("cancelled", "no order was approved")
+    assert run["ended_at"] is not pd.NaT
+    assert pd.isna(run["approved_by"])
+    assert broker.placed == []
+
+
+def test_an_empty_plan_is_no_run(broker, blotter):
+    states = sx.submit_orders(approved_of(TWO).iloc[:0], broker, blotter)
+    assert len(states) == 0
+    assert str(states["quantity"].dtype) == "float64"
+    assert len(blotter.runs()) == 0
+
+
+def test_two_runs_in_one_frame_are_an_error(broker, blotter):
+    frame = pd.concat([TWO, orders_of(("SPY", "BUY", 7.0), run_id="run-2")])
+    with pytest.raises(InputError) as caught:
+        sx.submit_orders(approved_of(frame), broker, blotter)
+    assert caught.value.codes == ("run_id_invalid",)
+    assert len(blotter.orders()) == 0
+
+
+def test_the_run_is_recorded_with_all_that_belongs_to_it(broker, blotter):
+    review = review_of(TWO)
+    review.approve("run-1-SPY-BUY", by="zoe")
+    review.approve("run-1-TLT-BUY", by="ann")
+    result = review.result()
+    sx.submit_orders(result, broker, blotter, timeout=7.5)
+    run = blotter.runs().iloc[0]
+    assert (run["run_id"], run["mode"], run["account"]) == ("run-1", "mock", "DU0000001")
+    assert run["nav"] == 100_000.0  # before any trade
+    assert run["approved_by"] == "ann, zoe"
+    assert run["approved_at"] == result["approved_at"].max()
+    assert json.loads(run["parameters"]) == {"broker": "mock://", "timeout": 7.5}
+    assert len(run["plan_hash"]) == 64
+    assert run["code_version"] == sx.__version__
+    assert run["started_at"] <= run["ended_at"]
+
+
+# -- approval --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frame", [None, TWO, pd.DataFrame()], ids=["None", "plain", "empty"])
+def test_a_frame_without_an_approval_is_refused(broker, blotter, frame):
+    with pytest.raises(ApprovalError):
+        sx.submit_orders(frame, broker, blotter)
+    assert len(blotter.runs()) == 0
+
+
+def test_a_frame_that_changed_since_its_approval_is_refused(broker, blotter):
+    approved = approved_of(TWO)
+    approved.loc[0, "quantity"] = 200.0
+    with pytest.raises(ApprovalError, match="run-1-SPY-BUY"):
+        sx.submit_orders(approved, broker, blotter)
+    assert len(blotter.runs()) == 0
+    assert broker.placed == []
+
+
+@pytest.mark.parametrize("at", [datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)])
+def test_an_approval_that_is_too_old_or_from_the_future_is_refused(broker, blotter, at):
+    approved = approved_of(TWO, now=at)
+    with pytest.raises(ApprovalError):
+        sx.submit_orders(approved, broker, blotter)
+    assert len(blotter.runs()) == 0
+    states = sx.submit_orders(approved, broker, blotter, max_approval_age=None)
+    assert states["status"].tolist() == ["FILLED", "FILLED"]
+
+
+def test_an_order_for_another_account_is_refused(broker, blotter):
+    frame = TWO.assign(account=["DU0000001", "DU7654321"])
+    with pytest.raises(InputError, match="run-1-TLT-BUY") as caught:
+        sx.submit_orders(approved_of(frame), broker, blotter)
+    assert caught.value.codes == ("account_mismatch",)
+    assert "7654321" not in str(caught.value)
+    assert len(blotter.runs()) == 0
+
+
+# -- halts -----------------------------------------------------------------------------------------------------
+
+
+def test_a_halt_blocks_the_run_and_the_same_call_sends_it_once_cleared(broker, blotter):
+    approved = approved_of(TWO)
+    blotter.halt("drill")
+    for _ in range(2):
+        with pytest.raises(HaltedError, match="drill"):
+            sx.submit_orders(approved, broker, blotter)
+    run = blotter.runs().iloc[0]
+    assert run["status"] == "blocked"
+    assert "drill" in run["message"]
+    assert blotter.orders()["status"].tolist() == ["NEW", "NEW"]
+    assert broker.placed == []
+    blotter.clear_halt("over")
+    assert sx.submit_orders(approved, broker, blotter)["status"].tolist() == ["FILLED", "FILLED"]
+    assert blotter.runs()["status"].tolist() == ["done"]
+
+
+def test_a_blocked_run_is_not_sent_by_an_approval_that_has_become_too_old(broker, blotter):
+    approved = approved_of(TWO, now=clock.now() - timedelta(minutes=59))
+    blotter.halt("drill")
+    with pytest.raises(HaltedError):
+        sx.submit_orders(approved, broker, blotter)
+    blotter.clear_halt("over")
+    with pytest.raises(ApprovalError, match="old"):
+        sx.submit_orders(approved, broker, blotter, max_approval_age=60)
+    assert broker.placed == []
+
+
+# -- ways to call ----------------------------------------------------------------------------------------------
+
+
+def test_the_blocking_call_works_inside_a_running_loop_as_in_a_notebook(broker, blotter):
+    async def cell():
+        return sx.submit_orders(approved_of(TWO), broker, blotter)
+
+    assert asyncio.run(cell())["status"].tolist() == ["FILLED", "FILLED"]
+
+
+def test_the_awaitable_does_the_same(broker, blotter):
+    async def cell():
+        return await sx.submit_orders_async(approved_of(TWO), broker, blotter)
+
+    assert asyncio.run(cell())["status"].tolist() == ["FILLED", "FILLED"]
+
+
+def test_two_runs_can_be_awaited_at_once(blotter):
+    async def both():
+        runs = []
+        for name in ("a", "b"):
+            approved = approved_of(orders_of(("SPY", "BUY", 2.0), run_id=name))
+            runs.append(sx.submit_orders_async(approved, Counting(MARKET), blotter))
+        return await asyncio.gather(*runs)
+
+    first, second = asyncio.run(both())
+    assert (first["client_order_id"].tolist(), second["client_order_id"].tolist()) == (
+        ["a-SPY-BUY"],
+        ["b-SPY-BUY"],
+    )
+    assert blotter.runs()["status"].tolist() == ["done", "done"]
+
+
+def test_ctrl_c_reaches_the_caller_once_the_record_is_complete(tmp_path):
+    class Interrupted(Counting):
+        async def place(self, ticket):
+            if len(self.placed) == 1:
+                self.placed.append(ticket.client_order_id)
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                await asyncio.Event().wait()
+            await super().place(ticket)
+
+    file = tmp_path / "b.duckdb"
+    broker = Interrupted({**MARKET, "GLD": 9.0}, cash=100_000.0)
+    frame = orders_of(("SPY", "BUY", 2.0), ("TLT", "BUY", 3.0), ("GLD", "BUY", 1.0))
+    with pytest.raises(KeyboardInterrupt), sx.open_blotter(file) as blotter:
+        sx.submit_orders(approved_of(frame, {**MARKET, "GLD": 9.0}), broker, blotter)
+    with sx.read_blotter(file) as after:
+        assert after.orders()["status"].tolist() == ["FILLED", "UNKNOWN", "NEW"]
+        assert after.runs()["message"].str.startswith("interrupted").tolist() == [True]
+    assert len(broker.placed) == 2
