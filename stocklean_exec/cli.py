@@ -1,0 +1,274 @@
+"""The command line: ``stocklean demo``, ``rebalance``, ``status``, ``halt``, ``clear-halt``.
+
+Exit codes: 0 done, 2 bad input, 3 blocked (nothing was sent), 4 partial or failed, 5 unresolved orders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stocklean_exec._version import __version__
+from stocklean_exec.errors import ApprovalError, BlotterError, BrokerError, HaltedError, StockleanError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from stocklean_exec.review import OrderReview
+
+__all__ = ["main"]
+
+DONE, BAD_INPUT, BLOCKED, NOT_COMPLETE, UNRESOLVED = 0, 2, 3, 4, 5
+_EXIT_OF_STATUS = {"done": DONE, "blocked": BLOCKED, "queued": BLOCKED}
+_PLAN_COLUMNS = [
+    "client_order_id",
+    "side",
+    "quantity",
+    "order_type",
+    "limit_price",
+    "notional",
+    "verdict",
+    "reasons",
+]
+_RUN_COLUMNS = ["run_id", "mode", "status", "started_at", "ended_at", "approved_by", "message"]
+_STATE_COLUMNS = [
+    "client_order_id",
+    "side",
+    "quantity",
+    "status",
+    "filled_quantity",
+    "avg_fill_price",
+    "commission",
+    "reason",
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except HaltedError as error:
+        print(f"halted: {error}", file=sys.stderr)
+        return BLOCKED
+    except (BlotterError, BrokerError, ApprovalError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BLOCKED
+    except StockleanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted; what was sent is on record: stocklean status", file=sys.stderr)
+        return NOT_COMPLETE
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stocklean", description="From target weights to executed, recorded and analysed trades."
+    )
+    parser.add_argument("--version", action="version", version=f"stocklean_exec {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="the whole main job on sample prices")
+    demo.add_argument("--out", type=Path, help="keep the blotter and its tables in this folder")
+    demo.set_defaults(run=_demo)
+
+    rebalance = commands.add_parser("rebalance", help="plan, check, ask, and send")
+    rebalance.add_argument("targets", help="CSV or Parquet file with symbol and weight")
+    rebalance.add_argument("--broker", required=True, help="address, such as mock://?seed=7")
+    rebalance.add_argument("--blotter", required=True, help="file of the record")
+    rebalance.add_argument("--run-id", required=True, help="name of the run; the same again sends nothing twice")
+    rebalance.add_argument("--nav", type=float, help="net asset value; by default the broker's")
+    rebalance.add_argument("--limits", help="TOML or JSON file of limits")
+    rebalance.add_argument("--quotes", help="CSV or Parquet file of quotes, for the mock filler")
+    rebalance.add_argument("--positions", help="CSV or Parquet file of what is held, for the mock filler")
+    rebalance.add_argument("--cash-buffer", type=float, default=0.0, help="fraction of NAV that stays in cash")
+    rebalance.add_argument(
+        "--unlisted", choices=("keep", "close", "error"), default="error", help="holdings that are no targets"
+    )
+    rebalance.add_argument("--allow-short", action="store_true", help="take negative weights")
+    rebalance.add_argument("--yes", action="store_true", help="send without asking")
+    rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
+    rebalance.set_defaults(run=_rebalance)
+
+    status = commands.add_parser("status", help="runs, or the orders of one run")
+    status.add_argument("run_id", nargs="?", help="one run; all of them without it")
+    status.add_argument("--blotter", required=True, help="file of the record")
+    status.set_defaults(run=_status)
+
+    for name, run, text in (
+        ("halt", _halt, "stop everything that has not been sent yet, from any process"),
+        ("clear-halt", _clear_halt, "allow sending again"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--blotter", required=True, help="file of the record")
+        command.add_argument("--reason", required=True, help="why; it is recorded")
+        command.set_defaults(run=run)
+    return parser
+
+
+def _show(title: str, frame: pd.DataFrame, columns: list[str] | None = None) -> None:
+    shown = frame if columns is None else frame[columns]
+    print(f"\n{title}")
+    if len(shown):
+        print(shown.to_string(index=shown.index.name is not None, na_rep="", float_format=_number))
+    else:
+        print("  (none)")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}".rstrip("0").rstrip(".") if value == value else ""  # noqa: PLR0124 - NaN
+
+
+# -- commands ----------------------------------------------------------------------------------------------
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.demo import run_demo  # noqa: PLC0415 - likewise
+
+    with tempfile.TemporaryDirectory(prefix="stocklean-demo-") as scratch:
+        folder = Path(scratch) if options.out is None else options.out
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "demo.duckdb"
+        if file.exists():
+            print(f"error: {file} exists; give another --out, or delete it", file=sys.stderr)
+            return BAD_INPUT
+        with open_blotter(file) as blotter:
+            result = run_demo(blotter, say=print)
+            if options.out is not None:
+                blotter.export(folder / "tables")
+    _show("Orders", result.states, _STATE_COLUMNS)
+    _show(
+        "Slippage against arrival (positive is a cost)",
+        result.slippage.drop(columns=["symbol", "commissions_due"]),
+    )
+    _show("Completion", result.completion.drop(columns=["symbol", "side"]))
+    summary, total = result.summary, result.slippage_total
+    print(
+        f"\nPlan: {summary['orders']:.0f} orders, turnover {summary['turnover']:.1%} of NAV; "
+        f"active share {summary['active_share_before_bp']:,.1f} -> {summary['active_share_after_bp']:,.1f} bp, "
+        f"{summary['gap_bp']:.3f} bp above the proved lower bound"
+        f"\nRun:  slippage {total['slippage_bps']:.2f} bp = {total['slippage_cost']:,.2f} USD, "
+        f"commission {total['commission']:,.2f} USD"
+    )
+    if options.out is not None:
+        print(f"\nBlotter: {file}\nTables:  {folder / 'tables'}")
+    return DONE
+
+
+def _rebalance(options: argparse.Namespace) -> int:
+    from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.checks import Limits  # noqa: PLC0415 - likewise
+    from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
+    from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets  # noqa: PLC0415
+    from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - likewise
+    from stocklean_exec.submission import submit_orders  # noqa: PLC0415 - likewise
+
+    targets = read_targets(options.targets)
+    limits = Limits() if options.limits is None else read_limits(options.limits)
+    quotes = None if options.quotes is None else read_quotes(options.quotes)
+    held = None if options.positions is None else read_positions(options.positions)
+    with (
+        connect(options.broker, quotes=quotes, positions=held) as broker,
+        open_blotter(options.blotter) as blotter,
+    ):
+        review = prepare(
+            targets,
+            broker,
+            blotter,
+            run_id=options.run_id,
+            limits=limits,
+            nav=options.nav,
+            sending=not options.dry_run,
+            cash_buffer=options.cash_buffer,
+            unlisted=options.unlisted,
+            allow_short=options.allow_short,
+        )
+        _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
+        if options.dry_run:
+            print("\ndry run: nothing was sent")
+            return DONE
+        if not len(review):
+            print("\nnothing to do: the book is where it should be")
+            return DONE
+        if not options.yes:
+            blotter.check_halt()  # nobody is asked about what cannot be sent
+            if not _confirmed(review):
+                print("\nnot confirmed: nothing was sent", file=sys.stderr)
+                return BLOCKED
+        review.approve_all(by=None)
+        states = submit_orders(review.result(), broker, blotter, max_approval_age=limits.max_approval_age)
+        status = blotter.runs().set_index("run_id").loc[options.run_id, "status"]
+    _show(f"Run {options.run_id}: {status}", states, _STATE_COLUMNS)
+    if (states["status"] == "UNKNOWN").any():
+        return UNRESOLVED
+    return _EXIT_OF_STATUS.get(str(status), NOT_COMPLETE)
+
+
+def _confirmed(review: OrderReview) -> bool:
+    """Ask a person; no answer (cron, a closed terminal) is a no. That nothing can be sent needs no answer."""
+    count = len(review) - len(review.blocked)
+    if not count:
+        return True
+    try:
+        answer = input(f"\nType SUBMIT {count} to send {count} orders: ")
+    except (EOFError, RuntimeError):  # RuntimeError: there is no standard input at all
+        return False
+    return answer.strip() == f"SUBMIT {count}"
+
+
+def _status(options: argparse.Namespace) -> int:
+    from stocklean_exec.blotter import read_blotter  # noqa: PLC0415 - heavy; other commands do without
+
+    with read_blotter(options.blotter) as blotter:
+        if options.run_id is None:
+            _show("Runs", blotter.runs(), _RUN_COLUMNS)
+            unresolved = blotter.unresolved()
+        else:
+            orders = blotter.orders(options.run_id)
+            if not len(orders):
+                print(f"error: no run {options.run_id!r} in {options.blotter}", file=sys.stderr)
+                return BAD_INPUT
+            runs = blotter.runs()
+            _show("Run", runs[runs["run_id"] == options.run_id], _RUN_COLUMNS)
+            _show(f"Orders of {options.run_id}", orders, _STATE_COLUMNS)
+            fills = ["exec_id", "client_order_id", "quantity", "price", "commission", "filled_at"]
+            _show("Fills", blotter.fills(options.run_id), fills)
+            unresolved = orders[orders["status"] == "UNKNOWN"]
+    if len(unresolved):
+        print(f"\n{len(unresolved)} orders are unresolved")
+        return UNRESOLVED
+    return DONE
+
+
+def _halt(options: argparse.Namespace) -> int:
+    return _append_halt(options, "halt")
+
+
+def _clear_halt(options: argparse.Namespace) -> int:
+    return _append_halt(options, "clear")
+
+
+def _append_halt(options: argparse.Namespace, action: str) -> int:
+    from stocklean_exec.blotter_file import check_path  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.halts import HaltJournal  # noqa: PLC0415 - likewise
+
+    file = check_path(options.blotter)
+    if not file.exists():
+        print(f"error: there is no blotter {options.blotter!r}", file=sys.stderr)
+        return BAD_INPUT
+    journal = HaltJournal(file)
+    entry = journal.halt(options.reason) if action == "halt" else journal.clear(options.reason)
+    print(f"{entry.kind.replace('_', ' ')} at {entry.at:%Y-%m-%d %H:%M:%S} UTC: {entry.reason}")
+    return DONE

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.cli import main
+from stocklean_exec.facts import Fact
+from stocklean_exec.mock_broker import MockBroker
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "targets.csv").write_text("symbol,weight\nAAPL,0.3\nJPM,0.2\n")
+    return tmp_path
+
+
+def shell(folder, *arguments, stdin=""):
+    """Run a command as a process of its own; exit code, standard output, standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "stocklean_exec", *arguments],
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "STOCKLEAN_PROGRESS": "0"},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def rebalance(*more, targets="targets.csv", run_id="r1"):
+    return [
+        "rebalance", targets, "--broker", "mock://?seed=7", "--blotter", "b.duckdb", "--run-id", run_id, *more
+    ]  # fmt: skip
+
+
+def runs(folder):
+    with sx.read_blotter(folder / "b.duckdb") as blotter:
+        return blotter.runs().set_index("run_id")["status"].to_dict()
+
+
+# -- real processes --------------------------------------------------------------------------------------------
+
+
+def test_the_demo_writes_its_blotter_and_tables_and_prints_them(folder):
+    code, out, err = shell(folder, "demo", "--out", "shown")
+    assert (code, err) == (0, "")
+    for words in ("Orders", "Slippage against arrival", "Completion", "PARTIAL", "price_unavailable", "Run:"):
+        assert words in out
+    tables = {file.name for file in (folder / "shown" / "tables").glob("*/*.parquet")}
+    assert tables == {"runs.parquet", "orders.parquet", "order_events.parquet", "fills.parquet", "quotes.parquet"}
+    with sx.read_blotter(folder / "shown" / "demo.duckdb") as blotter:
+        assert blotter.runs()["status"].tolist() == ["partial"]
+    code, _, err = shell(folder, "demo", "--out", "shown")
+    assert code == 2
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_rebalance_from_the_shell_sends_once_and_tells_how_it_ended(folder):
+    code, out, err = shell(folder, *rebalance("--yes"))
+    assert (code, err) == (0, "")
+    assert "Run r1: done" in out
+    code, out, err = shell(folder, *rebalance("--yes"))
+    assert (code, err) == (0, "")
+    with sx.read_blotter(folder / "b.duckdb") as blotter:
+        assert blotter.orders()["status"].tolist() == ["FILLED", "FILLED"]
+        assert (blotter.events()["kind"] == "sending").sum() == 2
+
+
+def test_a_halt_from_another_process_stops_a_rebalance_until_it_is_cleared(folder):
+    with sx.open_blotter("b.duckdb"):  # this process owns the file: the halt goes beside it
+        code, out, err = shell(folder, "halt", "--blotter", "b.duckdb", "--reason", "fat finger")
+        assert (code, err) == (0, "")
+        assert "fat finger" in out
+    code, _, err = shell(folder, *rebalance("--yes"))
+    assert code == 3
+    assert "fat finger" in err
+    assert "Traceback" not in err
+    assert runs(folder) == {"r1": "blocked"}
+    assert shell(folder, "clear-halt", "--blotter", "b.duckdb", "--reason", "checked")[0] == 0
+    assert shell(folder, *rebalance("--yes"))[0] == 0
+    assert runs(folder) == {"r1": "done"}
+
+
+def test_without_yes_and_without_a_terminal_nothing_is_sent(folder):
+    code, out, err = shell(folder, *rebalance())
+    assert code == 3
+    assert "Type SUBMIT 2 to send 2 orders" in out
+    assert "nothing was sent" in err
+    assert runs(folder) == {}
+
+
+def test_an_unresolved_order_is_told_by_the_exit_code(folder):
+    main(rebalance("--yes"))
+    with sx.open_blotter("b.duckdb") as blotter:
+        plan = blotter.orders("r1").iloc[:1].assign(client_order_id="r2-AAPL-BUY", payload_hash="x")
+        header = dict.fromkeys(("account", "nav", "parameters", "approved_by", "approved_at")) | {"plan_hash": "x"}
+        blotter.record_plan(
+            plan, {"run_id": "r2", "leg": 1, "mode": "mock", **header},
+            [Fact("intent", "r2", "r2-AAPL-BUY"), Fact("sending", "r2", "r2-AAPL-BUY", attempt=1)],
+        ).result()  # fmt: skip
+    code, out, _ = shell(folder, "status", "--blotter", "b.duckdb")
+    assert code == 5
+    assert "1 orders are unresolved" in out
+    assert shell(folder, "status", "r2", "--blotter", "b.duckdb")[0] == 5
+    assert shell(folder, "status", "r1", "--blotter", "b.duckdb")[0] == 0
+
+
+# -- in this process, which is the same code and faster ---------------------------------------------------------
+
+
+def test_a_dry_run_shows_the_plan_and_sends_and_records_nothing(folder, capsys):
+    assert main(rebalance("--dry-run", "--yes")) == 0
+    out = capsys.readouterr().out
+    assert "r1-AAPL-BUY" in out
+    assert "dry run: nothing was sent" in out
+    assert runs(folder) == {}
+
+
+@pytest.mark.parametrize(("answer", "code"), [("SUBMIT 2", 0), ("SUBMIT 1", 3), ("yes", 3), ("", 3)])
+def test_a_person_confirms_by_typing_how_many(folder, monkeypatch, answer, code):
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert main(rebalance()) == code
+    assert len(runs(folder)) == (code == 0)
+
+
+def test_no_standard_input_at_all_is_a_no(folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(rebalance()) == 3
+    assert runs(folder) == {}
+
+
+def test_nobody_is_asked_while_the_blotter_is_halted(folder, monkeypatch):
+    with sx.open_blotter("b.duckdb") as blotter:
+        blotter.halt("drill")
+    monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
+    assert main(rebalance()) == 3
+    assert runs(folder) == {}
+
+
+def test_limits_that_block_everything_block_the_run(folder, capsys):
+    (folder / "limits.toml").write_text("max_order_notional = 1\n")
+    assert main(rebalance("--yes", "--limits", "limits.toml")) == 3
+    assert runs(folder) == {"r1": "blocked"}
+    assert "max_notional" in capsys.readouterr().out
+
+
+def test_limits_that_block_a_part_leave_a_run_that_is_not_complete(folder):
+    (folder / "limits.json").write_text('{"restricted": ["JPM"]}')
+    assert main(rebalance("--yes", "--limits", "limits.json")) == 4
+    assert runs(folder) == {"r1": "partial"}
+
+
+def test_an_order_that_rests_leaves_a_run_that_failed(folder):
+    (folder / "resting.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.3,LMT,120.00\n")
+    assert main(rebalance("--yes", targets="resting.csv")) == 4
+    assert runs(folder) == {"r1": "failed"}
+
+
+def test_an_order_in_doubt_is_told_by_the_exit_code(folder, monkeypatch, capsys):
+    async def silent(self, ticket):
+        """Take the order, and say nothing."""
+
+    monkeypatch.setattr(MockBroker, "place", silent)
+    assert main(rebalance("--yes")) == 5
+    assert "UNKNOWN" in capsys.readouterr().out
+
+
+def test_quotes_and_positions_of_the_callers_own_are_used(folder, capsys):
+    (folder / "quotes.csv").write_text(
+        "symbol,bid,ask,quoted_at\nAAPL,99,101,2026-01-05T15:00:00Z\nJPM,50,50.02,2026-01-05T15:00:00Z\n"
+    )
+    (folder / "held.csv").write_text("symbol,quantity\nAAPL,5000\nOLD,3\n")
+    options = ("--quotes", "quotes.csv", "--positions", "held.csv")
+    assert main(rebalance("--yes", *options)) == 3  # OLD is held, is no target, and has no price: NAV is not known
+    assert "OLD" in capsys.readouterr().err
+    (folder / "held.csv").write_text("symbol,quantity\nAAPL,5000\n")
+    assert main(rebalance("--yes", *options)) == 0
+    with sx.read_blotter(folder / "b.duckdb") as blotter:
+        # NAV 1,000,000 + 5,000 x 100; 30 % of it are 4,500 AAPL at 100; 20 % are 5,998 JPM at 50.01.
+        orders = blotter.orders().set_index("client_order_id")
+        assert orders.loc["r1-AAPL-SELL", ["quantity", "avg_fill_price"]].tolist() == [500.0, 99.0]
+        assert orders.loc["r1-JPM-BUY", "avg_fill_price"] == pytest.approx(50.02)
+
+
+def test_a_book_at_its_targets_has_nothing_to_do(folder, capsys):
+    (folder / "none.csv").write_text("symbol,quantity\nAAPL,10\n")
+    (folder / "all.csv").write_text("symbol,weight\nAAPL,0.0012552\n")
+    (folder / "quotes.csv").write_text("symbol,last,quoted_at\nAAPL,125.67,\n")
+    code = main(
+        rebalance(
+            "--yes", "--positions", "none.csv", "--quotes", "quotes.csv", "--nav", "1001256", targets="all.csv"
+        )
+    )
+    assert code == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert runs(folder) == {}
+
+
+def test_the_status_shows_all_runs_or_one(folder, capsys):
+    main(rebalance("--yes"))
+    main(rebalance("--yes", run_id="r2"))
+    capsys.readouterr()
+    assert main(["status", "--blotter", "b.duckdb"]) == 0
+    out = capsys.readouterr().out
+    assert "r1" in out
+    assert "r2" in out
+    assert main(["status", "r1", "--blotter", "b.duckdb"]) == 0
+    out = capsys.readouterr().out
+    assert "done" in out
+    assert "r1-AAPL-BUY" in out
+    assert "r2" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (rebalance("--yes", targets="lost.csv"), 2, "lost.csv"),
+        (rebalance("--yes", targets="bad.csv"), 2, "weight"),
+        (rebalance("--yes", targets="percent.csv"), 2, "percent"),
+        (rebalance("--yes", run_id="a b"), 2, "run_id"),
+        (rebalance("--yes", "--limits", "lost.toml"), 2, "lost.toml"),
+        (rebalance("--yes", "--limits", "bad.toml"), 2, "max_notionl"),
+        (rebalance("--yes", "--limits", "broken.toml"), 2, "broken.toml"),
+        (rebalance("--yes", "--limits", "list.json"), 2, "not a table"),
+        (rebalance("--yes", "--nav", "-5"), 2, "nav"),
+        (rebalance("--yes", "--nav", "nan"), 2, "nav"),
+        (rebalance("--yes", "--cash-buffer", "2"), 2, "cash_buffer"),
+        (["rebalance", "targets.csv", "--broker", "nope://", "--blotter", "b.duckdb", "--run-id", "r"], 2, "nope"),
+        (
+            ["rebalance", "targets.csv", "--broker", "mock://", "--blotter", "no/b.duckdb", "--run-id", "r"],
+            2,
+            "folder",
+        ),
+        (["status", "--blotter", "lost.duckdb"], 2, "lost.duckdb"),
+        (["status", "--blotter", "targets.csv"], 2, "DuckDB"),
+        (["status", "nope", "--blotter", "good.duckdb"], 2, "nope"),
+        (["halt", "--blotter", "lost.duckdb", "--reason", "x"], 2, "lost.duckdb"),
+        (["halt", "--blotter", "good.duckdb", "--reason", " "], 2, "reason"),
+        (["clear-halt", "--blotter", "lost.duckdb", "--reason", "x"], 2, "lost.duckdb"),
+        (["demo", "--out", "targets.csv"], 2, "targets.csv"),
+    ],
+)
+def test_bad_input_is_told_in_plain_words(folder, capsys, arguments, code, words):
+    (folder / "bad.csv").write_text("symbol,wieght\nAAPL,0.3\n")
+    (folder / "percent.csv").write_text("symbol,weight\nAAPL,60\nJPM,40\n")
+    (folder / "bad.toml").write_text("max_notionl = 5\n")
+    (folder / "broken.toml").write_text("max_gross = \n")
+    (folder / "list.json").write_text("[1]")
+    sx.open_blotter("good.duckdb").close()
+    assert main(arguments) == code
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_a_blotter_in_use_by_another_process_blocks(folder):
+    with sx.open_blotter("b.duckdb"):
+        code, _, err = shell(folder, *rebalance("--yes"))
+    assert code == 3
+    assert f"process {os.getpid()}" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_the_same_run_with_other_targets_is_bad_input(folder, capsys):
+    main(rebalance("--yes"))
+    (folder / "other.csv").write_text("symbol,weight\nAAPL,0.1\n")
+    assert main(rebalance("--yes", targets="other.csv")) == 2
+    assert "r1-AAPL-BUY" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["explode"], ["rebalance"], ["halt", "--blotter", "b"], ["status"]])
+def test_a_command_that_is_not_complete_is_bad_input(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: stocklean" in capsys.readouterr().err
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert sx.__version__ in capsys.readouterr().out
+
+
+def test_an_interrupt_is_told_in_one_line(folder, monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupted)
+    assert main(rebalance()) == 4
+    assert capsys.readouterr().err.startswith("interrupted")
+    with sx.open_blotter("b.duckdb") as blotter:  # it was given back
+        assert len(blotter.orders()) == 0

@@ -1,0 +1,81 @@
+"""Tables out of files."""
+
+import json
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.errors import InputError
+from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets
+from stocklean_exec.tables import QUOTES
+
+WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
+
+
+def test_targets_from_csv(tmp_path):
+    file = tmp_path / "targets.csv"
+    file.write_text(
+        "symbol, weight, order_type, limit_price, sector\nSPY, 0.6, LMT, 400.5, index\nbrk.b, 4e-1,,,\n"
+    )
+    frame = read_targets(file)
+    assert frame["symbol"].tolist() == ["SPY", "BRK B"]
+    assert frame["weight"].tolist() == [0.6, 0.4]
+    assert frame["order_type"].tolist() == ["LMT", "MKT"]
+    assert frame["limit_price"].tolist()[0] == 400.5
+    assert frame["limit_price"].isna().tolist() == [False, True]
+    assert frame["sector"].tolist() == ["index", ""]
+
+
+def test_a_path_can_be_text(tmp_path):
+    (tmp_path / "t.csv").write_text("symbol,weight\nSPY,1\n")
+    assert read_targets(str(tmp_path / "t.csv"))["symbol"].tolist() == ["SPY"]
+
+
+def test_shorts_leverage_and_zeros_are_asked_about_when_planning_and_not_when_reading():
+    assert read_targets({"A": 1.5, "B": -0.5})["weight"].tolist() == [1.5, -0.5]
+    assert read_targets({"A": 0.0})["weight"].tolist() == [0.0]
+
+
+def test_positions_from_csv(tmp_path):
+    (tmp_path / "p.csv").write_text("symbol,quantity,avg_cost,con_id\nSPY,-12,399.5,756733\n")
+    row = read_positions(tmp_path / "p.csv").iloc[0]
+    assert row[["symbol", "quantity", "avg_cost", "con_id"]].tolist() == ["SPY", -12.0, 399.5, 756733]
+
+
+def test_quotes_from_csv(tmp_path):
+    (tmp_path / "q.csv").write_text("symbol,bid,ask,quoted_at\nSPY,399.9,400.1,2026-11-23T09:30:00-05:00\n")
+    row = read_quotes(tmp_path / "q.csv").iloc[0]
+    assert row[["bid", "ask"]].tolist() == [399.9, 400.1]
+    assert row["quoted_at"] == WHEN
+
+
+@pytest.mark.parametrize("name", ["q.parquet", "q.PQ"])
+def test_quotes_from_parquet(tmp_path, name):
+    import duckdb  # noqa: PLC0415 - only this test writes a Parquet file
+
+    quotes = QUOTES.conform(pd.DataFrame({"symbol": ["A", "B"], "last": [1.5, 2.5], "quoted_at": [WHEN, pd.NaT]}))
+    with duckdb.connect() as connection:
+        connection.register("quotes", quotes)
+        connection.execute(f"COPY quotes TO '{tmp_path / name}' (FORMAT parquet)")
+    found = read_quotes(tmp_path / name)
+    assert found["last"].tolist() == [1.5, 2.5]
+    assert found["quoted_at"].tolist()[0] == WHEN
+    assert found["quoted_at"].isna().tolist() == [False, True]
+
+
+def test_limits_from_toml_and_json(tmp_path):
+    (tmp_path / "l.toml").write_text('max_order_notional = 250000\nrestricted = ["gme"]\n')
+    (tmp_path / "l.json").write_text(json.dumps({"max_order_notional": 250_000, "restricted": ["gme"]}))
+    expected = sx.Limits(max_order_notional=250_000, restricted=frozenset({"GME"}))
+    assert read_limits(tmp_path / "l.toml") == read_limits(tmp_path / "l.json") == expected
+
+
+def test_an_error_names_the_row_of_the_file(tmp_path):
+    (tmp_path / "t.csv").write_text('symbol,weight\nSPY,0.1\nTLT,"1,000.5"\n')
+    with pytest.raises(InputError) as caught:
+        read_targets(tmp_path / "t.csv")
+    assert [(problem.row, problem.column) for problem in caught.value.problems] == [(1, "weight")]
+    (tmp_path / "t.csv").write_text("symbol,weight\nSPY,0.1\nTLT\n")
+    with pytest.raises(InputError, match="line 3 has 1 cells, the header has 2"):
+        read_targets(tmp_path / "t.csv")
