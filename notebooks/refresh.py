@@ -1,0 +1,33 @@
+"""Run the notebooks and store their outputs anew: on purpose only, for the tests compare with what is stored.
+
+``python notebooks/refresh.py [NAME ...]``; look at the difference before you commit it.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent
+
+
+def refresh(path):
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": FOLDER}}).execute()
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in notebook.cells:
+        cell.metadata = {}
+    nbformat.write(notebook, path)
+    print(f"refreshed {path.name}")
+
+
+if __name__ == "__main__":
+    os.environ["STOCKLEAN_PROGRESS"] = "0"
+    names = sys.argv[1:] or sorted(path.name for path in FOLDER.glob("*.ipynb"))
+    for name in names:
+        refresh(FOLDER / name)

@@ -1,0 +1,16 @@
+"""Every benchmark runs, small; what it measures is read by a person."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = sorted((Path(__file__).parent / "benchmarks").glob("bench_*.py"))
+
+
+@pytest.mark.parametrize("script", BENCHMARKS, ids=lambda path: path.stem)
+def test_the_benchmark_runs_small(script):
+    done = subprocess.run([sys.executable, script, "--small"], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()

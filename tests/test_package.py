@@ -1,0 +1,114 @@
+"""The shape of the package, held by the build: names, files, documents."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.mock_broker import FILL_PLAN
+from stocklean_exec.tables import TABLES
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "stocklean_exec"
+README = (ROOT / "README.md").read_text("utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_a_test_file_of_its_name(module):
+    assert (ROOT / "tests" / f"test_{module}.py").exists()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_name_that_a_module_exports_exists_and_is_documented(module):
+    loaded = import_module(f"stocklean_exec.{module}")
+    assert loaded.__doc__
+    for name in loaded.__all__:
+        value = getattr(loaded, name)
+        if callable(value) and getattr(value, "__module__", "").startswith("stocklean_exec"):
+            assert value.__doc__, f"{module}.{name} has no docstring"
+
+
+def test_every_public_name_can_be_loaded():
+    for name in sx.__all__:
+        assert getattr(sx, name) is not None
+
+
+def test_public_names_are_exported_by_the_module_they_come_from():
+    for module, names in sx._HOME.items():
+        assert set(names) <= set(import_module(f"stocklean_exec.{module}").__all__)
+
+
+def test_no_public_name_is_shadowed_by_a_module_of_the_same_name():
+    assert not set(sx.__all__) & set(MODULES)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = sx.nonsense
+
+
+def test_dir_lists_the_public_names():
+    assert {"plan_orders", "open_blotter", "connect"} <= set(dir(sx))
+
+
+def test_import_loads_nothing_heavier_than_pandas():
+    code = (
+        "import sys, stocklean_exec; print(sorted({'duckdb', 'ib_async', 'IPython', 'highspy'} & {*sys.modules}))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert shown.strip() == "[]"
+
+
+def test_planning_needs_neither_duckdb_nor_ib_async():
+    code = (
+        "import sys, stocklean_exec as sx; sx.plan_orders({'A': 0.5}, None, {'A': 9.0}, nav=1e4, run_id='r');"
+        "print(sorted(set(sys.modules) & {'duckdb', 'ib_async'}))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert shown.strip() == "[]"
+
+
+def test_the_readme_shows_every_table_as_it_is_declared():
+    for table in (*TABLES.values(), FILL_PLAN):
+        assert table.markdown() in README
+
+
+def test_the_readme_shows_every_command():
+    shown = subprocess.run(
+        [sys.executable, "-m", "stocklean_exec", "--help"], check=False, capture_output=True, text=True
+    )
+    commands = re.findall(r"^    ([a-z-]+)  ", shown.stdout, re.MULTILINE)
+    assert commands
+    for command in commands:
+        assert f"`stocklean {command}" in README
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    commands = re.findall(r"^python3 -m venv .* && pytest$", README, re.MULTILINE)
+    assert len(commands) == 1
+    assert "README.md" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def test_every_dependency_says_why_it_is_there():
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    dependencies = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["test"]]
+    for dependency in dependencies:
+        line = next(line for line in text.splitlines() if f'"{dependency}"' in line)
+        assert "#" in line, dependency
+
+
+def test_the_package_ships_its_marker_sql_and_data():
+    for name in ("py.typed", "sql/schema.sql", "sql/views.sql", "data/sample_closes.csv", "data/README.md"):
+        assert (PACKAGE / name).is_file()
+
+
+def test_notebooks_hold_no_account_numbers():
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        assert not re.search(r"\bD?[UF]\d{5,}\b", notebook.read_text("utf-8"))
