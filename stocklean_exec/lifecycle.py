@@ -54,7 +54,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _NEVER = -(2**62)  # before every time there is: a fact that does not say when it happened
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OrderState:
     """Where an order stands.
 
@@ -68,6 +68,13 @@ class OrderState:
     avg_fill_price: float
     commission: float
     reason: str | None
+
+    def __eq__(self, other: object) -> bool:
+        # A number that is not known is the same as one that is not known; NaN by itself is not.
+        return repr(self) == repr(other) if isinstance(other, OrderState) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     @property
     def has_ended(self) -> bool:

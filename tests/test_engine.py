@@ -162,7 +162,8 @@ def test_an_interrupt_cancels_the_work_and_waits_until_it_has_wound_up():
 
 
 FORKED = """
-import asyncio, os
+import asyncio, os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 and up warn of forks beside threads
 from stocklean_exec import engine
 
 async def pid():
