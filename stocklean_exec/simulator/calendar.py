@@ -1,0 +1,76 @@
+"""Opening hours of the exchange: always open, or New York's Monday to Friday.
+
+Pure. Holidays are not known. Instants are seconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+__all__ = ["CLOSES", "OPENS", "Calendar"]
+
+OPENS, CLOSES = time(9, 30), time(16, 0)
+_ZONE = ZoneInfo("America/New_York")
+_SATURDAY = 5
+
+
+class Calendar:
+    """When the exchange is open.
+
+    Parameters
+    ----------
+    hours : ``always`` or ``exchange``
+
+    Examples
+    --------
+    >>> calendar = Calendar("exchange")
+    >>> thursday_ten = 1672326000.0
+    >>> calendar.is_open(thursday_ten), calendar.is_open(thursday_ten + 7 * 3600)
+    (True, False)
+    >>> calendar.next_open_text(thursday_ten + 7 * 3600)
+    '2022-12-30 09:30:00 US/Eastern'
+    """
+
+    def __init__(self, hours: str) -> None:
+        self.always = hours == "always"
+
+    def is_open(self, instant: float) -> bool:
+        """Whether the regular session is on."""
+        if self.always:
+            return True
+        local = datetime.fromtimestamp(instant, _ZONE)
+        return local.weekday() < _SATURDAY and OPENS <= local.time() < CLOSES
+
+    def next_open(self, instant: float) -> float:
+        """The next opening after ``instant``."""
+        return _next(instant, OPENS)
+
+    def next_close(self, instant: float) -> float:
+        """The next close after ``instant``."""
+        return _next(instant, CLOSES)
+
+    def next_open_text(self, instant: float) -> str:
+        """The next opening in the words of message 399."""
+        return f"{datetime.fromtimestamp(self.next_open(instant), _ZONE):%Y-%m-%d %H:%M:%S} US/Eastern"
+
+    def trading_hours(self, instant: float, days: int = 6) -> tuple[str, str]:
+        """TradingHours and liquidHours of contract details for ``days`` days."""
+        first = datetime.fromtimestamp(instant, _ZONE).date()
+        dates = [first + timedelta(days=number) for number in range(days)]
+        return _hours(dates, "0400", "2000"), _hours(dates, "0930", "1600")
+
+
+def _next(instant: float, at: time) -> float:
+    local = datetime.fromtimestamp(instant, _ZONE)
+    candidate = datetime.combine(local.date(), at, _ZONE)
+    while candidate <= local or candidate.weekday() >= _SATURDAY:
+        candidate = datetime.combine(candidate.date() + timedelta(days=1), at, _ZONE)
+    return candidate.timestamp()
+
+
+def _hours(dates: list[date], first: str, last: str) -> str:
+    return ";".join(
+        f"{day:%Y%m%d}:CLOSED" if day.weekday() >= _SATURDAY else f"{day:%Y%m%d}:{first}-{day:%Y%m%d}:{last}"
+        for day in dates
+    )

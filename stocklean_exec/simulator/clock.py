@@ -1,0 +1,201 @@
+"""The one place where the simulator gets its time, and the list of what is due.
+
+Three modes:
+
+``virtual``  time stands still but for a small step at each request, and jumps over every wait that an order
+             or a fault asked for. A whole session runs in a moment, and every run is the same.
+``manual``   like virtual, but waits run only when :meth:`Clock.advance` passes them.
+``wall``     the computer's own clock; whoever runs the event loop calls :meth:`Clock.run_due` in time.
+
+Two kinds of appointment: *work* (an order's own wait) is jumped to in virtual mode, the *calendar* (moves of
+the market, the close, midnight) is not, and runs when time passes it.
+
+Times are seconds since 1970-01-01 UTC.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["DEFAULT_START", "Appointment", "Clock", "Mode", "local_time", "parse_instant"]
+
+Mode = Literal["virtual", "manual", "wall"]
+DEFAULT_START = datetime(2022, 12, 29, 15, 0, tzinfo=UTC).timestamp()
+"""Thursday 2022-12-29, 10:00 in New York: the trading day after the last sample close."""
+REQUEST_STEP = 0.001
+_MOST_JUMPS = 100_000
+
+
+@dataclass(order=True, slots=True)
+class Appointment:
+    """Something to be done at ``at``. ``work`` tells whether a virtual clock jumps to it."""
+
+    at: float
+    number: int
+    action: Callable[[], None] = field(compare=False)
+    work: bool = field(compare=False, default=True)
+    cancelled: bool = field(compare=False, default=False)
+
+    def cancel(self) -> None:
+        """Do not do it."""
+        self.cancelled = True
+
+
+class Clock:
+    """Time and appointments.
+
+    Parameters
+    ----------
+    mode : see the module
+    start : first instant of a virtual or manual clock
+    step : seconds that pass at each request (virtual and manual)
+
+    Examples
+    --------
+    >>> clock, seen = Clock("virtual", start=0.0), []
+    >>> _ = clock.schedule(5.0, lambda: seen.append(clock.now()))
+    >>> clock.run_due(); seen
+    [5.0]
+    """
+
+    def __init__(
+        self, mode: Mode = "virtual", *, start: float = DEFAULT_START, step: float = REQUEST_STEP
+    ) -> None:
+        self.mode = mode
+        self._now = 0.0 if mode == "wall" else start
+        self._step = step
+        self._number = 0
+        self._heap: list[Appointment] = []
+        self.started = self.now()
+
+    def now(self) -> float:
+        """The present instant, never earlier than one given before."""
+        if self.mode == "wall":
+            self._now = max(self._now, time.time())
+        return self._now
+
+    def tick(self) -> None:
+        """A request arrived: a virtual clock moves on a little, so that instants differ."""
+        if self.mode != "wall":
+            self._go_to(round(self._now + self._step, 6), work=self.mode == "virtual")
+
+    def schedule(self, delay: float, action: Callable[[], None], *, work: bool = True) -> Appointment:
+        """Do ``action`` after ``delay`` seconds."""
+        return self.schedule_at(self.now() + delay, action, work=work)
+
+    def schedule_at(self, at: float, action: Callable[[], None], *, work: bool = True) -> Appointment:
+        """Do ``action`` at the instant ``at``."""
+        self._number += 1
+        appointment = Appointment(at, self._number, action, work)
+        heapq.heappush(self._heap, appointment)
+        return appointment
+
+    def next_due(self) -> float | None:
+        """Seconds until the next appointment, for a loop that waits on the wall clock."""
+        while self._heap and self._heap[0].cancelled:
+            heapq.heappop(self._heap)
+        return max(self._heap[0].at - self.now(), 0.0) if self._heap else None
+
+    def run_due(self) -> None:
+        """Do what is due; on a virtual clock, jump to all waiting work first."""
+        if self.mode != "virtual":
+            self._go_to(self.now(), work=True)
+            return
+        for _ in range(_MOST_JUMPS):
+            waiting = [one.at for one in self._heap if one.work and not one.cancelled]
+            if not waiting:
+                return
+            self._go_to(max(min(waiting), self._now), work=True)
+
+    def advance(self, seconds: float) -> None:
+        """Let ``seconds`` pass, doing everything that falls into them in order.
+
+        Raises
+        ------
+        ValueError
+            On the wall clock, or backwards.
+        """
+        if self.mode == "wall" or not seconds >= 0:
+            raise ValueError(f"a {self.mode} clock cannot be moved by {seconds} seconds")
+        self._go_to(self._now + seconds, work=True)
+
+    def _go_to(self, instant: float, *, work: bool) -> None:
+        left: list[Appointment] = []
+        while self._heap and self._heap[0].at <= instant:
+            appointment = heapq.heappop(self._heap)
+            if appointment.cancelled:
+                continue
+            if appointment.work and not work:
+                left.append(appointment)
+                continue
+            self._now = max(self._now, appointment.at)
+            appointment.action()
+        for appointment in left:
+            heapq.heappush(self._heap, appointment)
+        self._now = max(self._now, instant)
+
+
+@lru_cache(maxsize=8)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def local_time(instant: float, zone: str) -> datetime:
+    """``instant`` on the clocks of ``zone``.
+
+    Examples
+    --------
+    >>> local_time(0.0, "US/Eastern").strftime("%Y%m%d %H:%M:%S %Z")
+    '19691231 19:00:00 EST'
+    """
+    return datetime.fromtimestamp(instant, _zone(zone))
+
+
+_FORMATS = (
+    "%Y%m%d %H:%M:%S",
+    "%Y%m%d-%H:%M:%S",
+    "%Y%m%d",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%d",
+)
+
+
+def parse_instant(text: str, zone: str) -> float:
+    """The instant that ``text`` names, in any spelling of TWS or in ISO form.
+
+    A zone name at the end wins over ``zone``; the spelling with a dash is UTC.
+
+    Raises
+    ------
+    ValueError
+        When it names none.
+
+    Examples
+    --------
+    >>> parse_instant("19700101-00:00:10", "US/Eastern"), parse_instant("19691231 19:00:10 US/Eastern", "UTC")
+    (10.0, 10.0)
+    """
+    words = " ".join(text.split())
+    head, _, last = words.rpartition(" ")
+    if head and last[:1].isalpha():
+        try:
+            words, zone = head, _zone(last).key
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{last!r} in {text!r} is no time zone") from None
+    for pattern in _FORMATS:
+        try:
+            naive = datetime.strptime(words, pattern)  # noqa: DTZ007 - the zone is put on in the next line
+        except ValueError:
+            continue
+        return naive.replace(tzinfo=UTC if "-%H" in pattern else _zone(zone)).timestamp()
+    raise ValueError(f"{text!r} is no date and time")

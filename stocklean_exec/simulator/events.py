@@ -1,0 +1,238 @@
+"""The events of a scenario: when they come, and what they do to the venue.
+
+An event waits for an instant of the clock, or for a count of accepted orders, executions or requests; a
+``delay`` puts it later still. Counted events run when the request that brought the count is done, never in
+the middle of it.
+
+Also the recurring things of a day: the steps of a seeded market, the open and the close of an exchange.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from stocklean_exec.simulator.contracts import make_contract
+from stocklean_exec.simulator.market import QUOTE_COLUMNS
+from stocklean_exec.simulator.matching import at_auction, executions_now
+from stocklean_exec.simulator.order_request import OrderRequest
+from stocklean_exec.simulator.requests import ContractSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from stocklean_exec.simulator.orders import Order
+    from stocklean_exec.simulator.venue import Venue
+
+__all__ = ["Events"]
+
+_NAN = float("nan")
+_MOMENT = 0.0005
+_LOST = "Connectivity between IB and Trader Workstation has been lost."
+_BROKEN = "Connectivity between Trader Workstation and server is broken. It will be restored automatically."
+_BACK = {
+    1101: "Connectivity between IB and Trader Workstation has been restored - data lost.",
+    1102: "Connectivity between IB and Trader Workstation has been restored - data maintained.",
+}
+
+
+class Events:
+    """Runs the events of one venue.
+
+    Parameters
+    ----------
+    venue : what they happen to
+    entries : event entries of a checked scenario
+    """
+
+    def __init__(self, venue: Venue, entries: Iterable[dict[str, Any]]) -> None:
+        self._venue = venue
+        self._counted: list[tuple[str, int, dict[str, Any]]] = []
+        self._pending: list[dict[str, Any]] = []
+        self.auction_on = False
+        self._do: dict[str, Callable[[dict[str, Any]], None]] = {
+            "link_down": self._link_down,
+            "link_up": self._link_up,
+            "broken_link": self._broken_link,
+            "disconnect": self._disconnect,
+            "restart": self._restart,
+            "reset_ids": self._reset_ids,
+            "message": self._message,
+            "pacing": self._pacing,
+            "manual_order": self._manual_order,
+            "move": self._move,
+            "fill": self._fill,
+            "cancel": self._cancel,
+            "accounts": self._accounts,
+            "midnight": self._midnight,
+            "close": self._close,
+            "advance": self._advance,
+        }
+        for entry in entries:
+            self.add(entry)
+        if venue.switches.walk > 0:
+            self._schedule_walk()
+        if not venue.calendar.always:
+            self._schedule_session()
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """One more event."""
+        for name in ("accepts", "executions", "requests"):
+            if f"after_{name}" in entry:
+                self._counted.append((name, int(entry[f"after_{name}"]), entry))
+        if "at" in entry:
+            clock = self._venue.clock
+            clock.schedule_at(clock.started + float(entry["at"]), partial(self.run, entry), work=False)
+
+    def counted(self, name: str, count: int) -> None:
+        """A count has been reached."""
+        for counted, wanted, entry in self._counted:
+            if counted == name and wanted == count:
+                self._pending.append(entry)
+
+    def run_pending(self) -> None:
+        """Run what counts have brought, at once or after its delay."""
+        while self._pending:
+            entry = self._pending.pop(0)
+            delay = float(entry.get("delay", 0.0))
+            if delay:
+                self._venue.clock.schedule(delay, partial(self.run, entry))
+            else:
+                self.run(entry)
+
+    def run(self, entry: dict[str, Any]) -> None:
+        """Carry out one event now."""
+        self._do[entry["do"]](entry)
+
+    # what events do
+
+    def _link_down(self, entry: dict[str, Any]) -> None:
+        self._venue.set_link(up=False)
+        code = int(entry.get("code", 1100))
+        self._venue.broadcast(code, entry.get("text", _LOST))
+
+    def _broken_link(self, entry: dict[str, Any]) -> None:
+        self._venue.set_link(up=False)
+        self._venue.broadcast(2110, entry.get("text", _BROKEN))
+
+    def _link_up(self, entry: dict[str, Any]) -> None:
+        code = int(entry.get("code", 1102))
+        self._venue.broadcast(code, entry.get("text", _BACK.get(code, _BACK[1102])))
+        if code == 1101:  # noqa: PLR2004 - data lost: streams have to be asked for again
+            for session in self._venue.sessions.values():
+                session.subs.tickers.clear()
+        self._venue.set_link(up=True, deliver=bool(entry.get("deliver", True)))
+
+    def _disconnect(self, entry: dict[str, Any]) -> None:
+        self._venue.disconnect(entry.get("client_id"), "an event of the scenario closes the connection")
+
+    def _restart(self, _: dict[str, Any]) -> None:
+        self._venue.disconnect(None, "TWS restarts")
+
+    def _reset_ids(self, entry: dict[str, Any]) -> None:
+        self._venue.book.reset_ids(int(entry.get("next_id", 1)))
+
+    def _message(self, entry: dict[str, Any]) -> None:
+        self._venue.broadcast(int(entry.get("code", 2104)), str(entry.get("text", "")))
+
+    def _pacing(self, _: dict[str, Any]) -> None:
+        self._venue.broadcast(100, "Max rate of messages per second has been exceeded.")
+        self._venue.disconnect(None, "too many messages in a second")
+
+    def _manual_order(self, entry: dict[str, Any]) -> None:
+        contract = make_contract(str(entry["symbol"]))
+        self._venue.catalogue.add(contract)
+        price = float(entry.get("price", _NAN))
+        kind = "LMT" if price > 0 else "MKT"
+        spec = ContractSpec(con_id=contract.con_id, symbol=contract.symbol, sec_type="STK", exchange="SMART")
+        quantity, action = float(entry.get("quantity", 1)), str(entry.get("side", "BUY"))
+        self._venue.intake.enter(
+            OrderRequest(0, spec, action, quantity, kind, price, _NAN, str(entry.get("tif", "DAY"))), contract
+        )
+
+    def _move(self, entry: dict[str, Any]) -> None:
+        changes = {name: float(entry[name]) for name in QUOTE_COLUMNS if name in entry}
+        self._venue.move(str(entry["symbol"]), **changes)
+
+    def _orders(self, entry: dict[str, Any]) -> list[Order]:
+        def fits(order: Order) -> bool:
+            facts = order.facts()
+            wanted = {name: entry[name] for name in ("symbol", "order_ref", "side", "client_id") if name in entry}
+            return all(fnmatchcase(str(facts[name]), str(value)) for name, value in wanted.items())
+
+        return [order for order in self._venue.book.active.values() if order.active and fits(order)]
+
+    def _fill(self, entry: dict[str, Any]) -> None:
+        for order in self._orders(entry):
+            quantity = min(float(entry.get("quantity", order.remaining)), order.remaining)
+            price = float(entry.get("price", self._venue.touch(order)))
+            self._venue.trading.execute(order, quantity, price, 1)
+
+    def _cancel(self, entry: dict[str, Any]) -> None:
+        for order in self._orders(entry):
+            if order.active:
+                self._venue.trading.cancel_by_system(order, str(entry.get("text", "")))
+
+    def _accounts(self, entry: dict[str, Any]) -> None:
+        self._venue.rename_accounts([str(name) for name in entry.get("accounts", [])])
+
+    def _midnight(self, _: dict[str, Any]) -> None:
+        # A moment later than now, so that what happened in this very instant is yesterday's.
+        self._venue.midnight = self._venue.clock.now() + _MOMENT
+
+    def _advance(self, entry: dict[str, Any]) -> None:
+        self._venue.clock.advance(float(entry.get("seconds", 0.0)))
+
+    # the day
+
+    def _close(self, _: dict[str, Any]) -> None:
+        """The closing auction, then the end of day orders."""
+        trading = self._venue.trading
+        for order in list(self._venue.book.active.values()):
+            if order.request.order_type in {"MOC", "LOC"}:
+                self._auction(order)
+        for order in list(self._venue.book.active.values()):
+            if order.active and order.request.tif in {"DAY", "OPG"}:
+                trading.expire(order)
+
+    def _open(self) -> None:
+        for order in list(self._venue.book.active.values()):
+            if order.request.tif == "OPG":
+                self._auction(order)
+            elif not order.why_held and not order.rested and not at_auction(order):
+                self._venue.trading.go(order)
+            else:
+                self._venue.trading.look(order)
+
+    def _auction(self, order: Order) -> None:
+        quote = self._venue.market[order.contract.symbol]
+        for one in executions_now(order, quote, auction=True):
+            if order.active:
+                self._venue.trading.execute(order, one.quantity, one.price, one.liquidity)
+
+    def _schedule_session(self) -> None:
+        clock, calendar = self._venue.clock, self._venue.calendar
+
+        def opening() -> None:
+            self._open()
+            clock.schedule_at(calendar.next_open(clock.now()), opening, work=False)
+
+        def closing() -> None:
+            self._close({})
+            clock.schedule_at(calendar.next_close(clock.now()), closing, work=False)
+
+        clock.schedule_at(calendar.next_open(clock.now()), opening, work=False)
+        clock.schedule_at(calendar.next_close(clock.now()), closing, work=False)
+
+    def _schedule_walk(self) -> None:
+        venue = self._venue
+        switches = venue.switches
+
+        def step() -> None:
+            for symbol in venue.market.symbols():
+                venue.market.walk(symbol, venue.seed, switches.walk, 0.01)
+                venue.market_moved(symbol)
+            venue.clock.schedule(switches.walk_seconds, step, work=False)
+
+        venue.clock.schedule(switches.walk_seconds, step, work=False)

@@ -1,0 +1,192 @@
+"""What a scenario's faults do to requests before the venue sees them, and to replies before they go.
+
+Each verb of :data:`~stocklean_exec.simulator.vocabulary.REQUEST_FAULTS` and of
+:data:`~stocklean_exec.simulator.vocabulary.REPLY_FAULTS` is one small function in a table here.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from stocklean_exec.simulator.framing import pack_fields
+from stocklean_exec.simulator.layouts import fields_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stocklean_exec.simulator.order_request import OrderRequest
+    from stocklean_exec.simulator.requests import Request
+    from stocklean_exec.simulator.scenario import Entry
+    from stocklean_exec.simulator.session import Session
+
+    Ask = Request | OrderRequest
+
+__all__ = ["disturb_reply", "disturb_request"]
+
+_UNKNOWN_MESSAGE = ("999", "1", "a message that no client knows")
+_LONGEST = 1 << 20
+
+
+def disturb_request(session: Session, request: Ask, faults: list[Entry]) -> bool:
+    """Let ``faults`` act on a request; True when it needs no more doing."""
+    done = False
+    for fault in faults:
+        session.notes.append(f"fault {fault.get('do')} on {request.kind}")
+        done |= _ON_REQUEST[fault.get("do")](session, request, fault)
+    return done
+
+
+def disturb_reply(session: Session, kind: str, values: dict[str, Any], faults: list[Entry]) -> None:
+    """Send a reply as ``faults`` leave it."""
+    frame: bytes | None = pack_fields(fields_of(kind, session.version, values))
+    for fault in faults:
+        session.notes.append(f"fault {fault.get('do')} on {kind}")
+        if fault.get("do") == "edit":
+            frame = pack_fields(fields_of(kind, session.version, values | dict(fault.get("set", {}))))
+        elif frame is not None:
+            frame = _ON_REPLY[fault.get("do")](session, frame, fault)
+    if frame is not None:
+        session.outbox.emit(frame)
+    for fault in faults:
+        session.outbox.stalled |= fault.get("do") == "stall"
+        session.deaf |= fault.get("do") == "deaf"
+
+
+# requests: whether the request needs no more doing
+
+
+def _drop_before_read(session: Session, _: Ask, __: Entry) -> bool:
+    session.close("fault drop_before_read")
+    return True
+
+
+def _swallow(_: Session, __: Ask, ___: Entry) -> bool:
+    return True
+
+
+def _drop_after_accept(session: Session, request: Ask, _: Entry) -> bool:
+    session.muted = True
+    session.perform(request)
+    session.close("fault drop_after_accept")
+    return True
+
+
+def _drop_after_answer(session: Session, request: Ask, _: Entry) -> bool:
+    session.perform(request)
+    session.close("fault drop_after_answer")
+    return True
+
+
+def _delay(session: Session, request: Ask, fault: Entry) -> bool:
+    session.venue.clock.schedule(float(fault.get("seconds", 1.0)), partial(session.perform, request))
+    session.venue.settle()
+    return True
+
+
+def _hold(session: Session, request: Ask, fault: Entry) -> bool:
+    session.hold(request, int(fault.get("messages", 1)))
+    return True
+
+
+def _refuse(session: Session, request: Ask, fault: Entry) -> bool:
+    session.error(request.req_id, int(fault.get("code", 322)), fault.get("text", "Error processing request."))
+    return True
+
+
+def _stop_reading(session: Session, _: Ask, __: Entry) -> bool:
+    session.deaf = True
+    return True
+
+
+def _stop_writing(session: Session, _: Ask, __: Entry) -> bool:
+    session.outbox.stalled = True
+    return False
+
+
+_ON_REQUEST: dict[str, Callable[[Session, Ask, Entry], bool]] = {
+    "drop_before_read": _drop_before_read,
+    "swallow": _swallow,
+    "drop_after_accept": _drop_after_accept,
+    "drop_after_answer": _drop_after_answer,
+    "delay": _delay,
+    "hold": _hold,
+    "error": _refuse,
+    "deaf": _stop_reading,
+    "stall": _stop_writing,
+}
+
+
+# replies: the frame that is left to send, None when there is none
+
+
+def _omit(_: Session, __: bytes, ___: Entry) -> bytes | None:
+    return None
+
+
+def _duplicate(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+    for _ in range(int(fault.get("copies", 1))):
+        session.outbox.emit(frame)
+    return frame
+
+
+def _send_later(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+    session.venue.clock.schedule(float(fault.get("seconds", 1.0)), partial(session.outbox.emit, frame))
+    return None
+
+
+def _reorder(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+    session.outbox.keep(frame, behind=int(fault.get("messages", 1)))
+    return None
+
+
+def _split(session: Session, frame: bytes, _: Entry) -> bytes | None:
+    session.outbox.write_apart(frame)
+    return None
+
+
+def _cut(session: Session, frame: bytes, _: Entry) -> bytes | None:
+    session.outbox.write(frame[: len(frame) // 2])
+    session.close("fault cut")
+    return None
+
+
+def _close_before(session: Session, _: bytes, __: Entry) -> bytes | None:
+    session.close("fault close_before")
+    return None
+
+
+def _close_after(session: Session, frame: bytes, _: Entry) -> bytes | None:
+    session.outbox.write(frame)
+    session.close("fault close_after")
+    return None
+
+
+def _garbage(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+    session.outbox.emit(pack_fields([str(text) for text in fault.get("fields", _UNKNOWN_MESSAGE)]))
+    return frame
+
+
+def _huge(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+    session.outbox.emit(pack_fields(["999", "x" * int(fault.get("bytes", _LONGEST))]))
+    return frame
+
+
+def _as_it_is(_: Session, frame: bytes, __: Entry) -> bytes | None:
+    return frame
+
+
+_ON_REPLY: dict[str, Callable[[Session, bytes, Entry], bytes | None]] = {
+    "omit": _omit,
+    "duplicate": _duplicate,
+    "delay": _send_later,
+    "reorder": _reorder,
+    "split": _split,
+    "cut": _cut,
+    "close_before": _close_before,
+    "close_after": _close_after,
+    "garbage": _garbage,
+    "huge": _huge,
+    "stall": _as_it_is,
+    "deaf": _as_it_is,
+}

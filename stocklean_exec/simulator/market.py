@@ -1,0 +1,239 @@
+"""Quotes: where they come from, and how they move.
+
+Quotes come from a CSV file, from a mapping, from rows (also of a DataFrame), or are made up around closing
+prices: the half spread and the sizes are functions of a seed and the symbol. They stand still unless a
+scenario moves them, or asks for a seeded day, in which each symbol's middle walks.
+
+Prices are in the instrument's currency, sizes in shares. The only I/O is reading the files named by a caller
+and the sample closes of the package.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from stocklean_exec.fill_model import Quote, unit_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "BUILT_IN_CLOSES",
+    "QUOTE_COLUMNS",
+    "Market",
+    "QuoteError",
+    "read_quotes",
+    "round_to_tick",
+    "sample_closes",
+    "synthetic_quote",
+]
+
+QUOTE_COLUMNS = ("bid", "ask", "last", "close", "bid_size", "ask_size")
+BUILT_IN_CLOSES = {
+    "AAPL": 125.67,
+    "AMD": 62.57,
+    "BAC": 32.3,
+    "BBY": 78.28,
+    "CVX": 173.73,
+    "GE": 63.88,
+    "HD": 311.22,
+    "JNJ": 174.09,
+    "JPM": 129.58,
+    "KO": 62.61,
+    "LLY": 363.1,
+    "MRK": 109.58,
+    "MSFT": 233.43,
+    "PEP": 179.28,
+    "PFE": 49.25,
+    "PG": 149.13,
+    "RRC": 24.5,
+    "UNH": 524.42,
+    "WMT": 140.18,
+    "XOM": 106.63,
+    "SPY": 400.0,
+}
+"""Adjusted closes of 2022-12-28 to the cent, and a round price for SPY: used when no sample file is there."""
+
+
+class QuoteError(ValueError):
+    """Quotes that cannot be used. The text names the row and says what is wrong."""
+
+
+def round_to_tick(price: float, tick: float) -> float:
+    """``price`` to the nearest whole number of ticks.
+
+    Examples
+    --------
+    >>> round_to_tick(10.0149, 0.01)
+    10.01
+    """
+    return round(round(price / tick) * tick, 10)
+
+
+def synthetic_quote(symbol: str, close: float, seed: int, tick: float = 0.01) -> Quote:
+    """A quote around ``close``: a half spread of 1 to 4 bps, at least one tick; sizes of 100 to 2,000 shares.
+
+    Examples
+    --------
+    >>> quote = synthetic_quote("SPY", 400.0, seed=7)
+    >>> quote.bid < 400.0 < quote.ask, quote == synthetic_quote("SPY", 400.0, seed=7)
+    (True, True)
+    """
+    middle = max(round_to_tick(close, tick), 2 * tick)
+    half = max(round_to_tick(middle * (1 + 3 * unit_interval(seed, symbol, "spread")) / 1e4, tick), tick)
+    bid_size, ask_size = (
+        100.0 * (1 + int(20 * unit_interval(seed, symbol, name))) for name in ("bid size", "ask size")
+    )
+    bid, ask = round_to_tick(middle - half, tick), round_to_tick(middle + half, tick)
+    return Quote(bid, ask, middle, middle, bid_size, ask_size)
+
+
+def sample_closes() -> dict[str, float]:
+    """Last closes of the package's sample file, or :data:`BUILT_IN_CLOSES` when it is not there."""
+    text = _sample_text()
+    rows = list(csv.DictReader(io.StringIO(text))) if text else []
+    closes = {name: _number(value) for name, value in rows[-1].items() if name != "Date"} if rows else {}
+    usable = {name: round(close, 2) for name, close in closes.items() if close > 0}
+    return {"SPY": BUILT_IN_CLOSES["SPY"], **usable} if usable else dict(BUILT_IN_CLOSES)
+
+
+def sample_history() -> dict[str, list[tuple[str, float]]]:
+    """Daily closes of the sample file by symbol, oldest first: (date as YYYYMMDD, close)."""
+    text = _sample_text()
+    history: dict[str, list[tuple[str, float]]] = {}
+    for row in csv.DictReader(io.StringIO(text)) if text else ():
+        day = (row.get("Date") or "").replace("-", "")[:8]
+        for name, value in row.items():
+            if name and name != "Date" and day and _number(value) > 0:
+                history.setdefault(name, []).append((day, round(_number(value), 2)))
+    return history
+
+
+def _sample_text() -> str:
+    sample = files("stocklean_exec").joinpath("data", "sample_closes.csv")
+    text = sample.read_text(encoding="utf-8") if sample.is_file() else ""
+    return text if text.startswith("Date,") else ""
+
+
+def _number(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return math.nan
+
+
+def read_quotes(source: Any) -> dict[str, Quote]:  # noqa: ANN401 - a path, a mapping, rows or a DataFrame
+    """Quotes by symbol from a CSV file, a mapping, rows, or a DataFrame.
+
+    Parameters
+    ----------
+    source : path of a CSV with a column ``symbol`` and some of :data:`QUOTE_COLUMNS`; or a mapping of
+        symbol to Quote, mapping or price (a price is the last trade); or an iterable of mappings; or a
+        DataFrame with these columns, the symbol may be its index
+
+    Raises
+    ------
+    QuoteError
+        When a row has no symbol, no usable price, a number that is none, or a bid above its ask.
+    OSError
+        When the file cannot be read.
+
+    Examples
+    --------
+    >>> read_quotes({"SPY": {"bid": 399.9, "ask": 400.1}})["SPY"].ask
+    400.1
+    """
+    if isinstance(source, str | Path):
+        with Path(source).open(encoding="utf-8-sig", newline="") as stream:
+            return _from_rows(csv.DictReader(stream))
+    if hasattr(source, "to_dict") and hasattr(source, "reset_index"):
+        frame = source if "symbol" in source.columns else source.reset_index()
+        return _from_rows(frame.to_dict("records"))
+    if hasattr(source, "items"):
+        return {str(symbol): _as_quote(str(symbol), given) for symbol, given in source.items()}
+    return _from_rows(source)
+
+
+def _from_rows(source: Iterable[Mapping[str, Any]]) -> dict[str, Quote]:
+    quotes = {}
+    for number, raw in enumerate(source, start=1):
+        row = {str(name).strip().lower(): value for name, value in raw.items() if name}
+        symbol = str(row.get("symbol") or "").strip()
+        if not symbol:
+            raise QuoteError(f"row {number} of the quotes has no symbol")
+        quotes[symbol] = _as_quote(symbol, row)
+    return quotes
+
+
+def _as_quote(symbol: str, given: object) -> Quote:
+    if isinstance(given, Quote):
+        return given
+    if not hasattr(given, "items"):
+        given = {"last": given}
+    numbers = {name: _cell(symbol, name, value) for name, value in given.items() if name in QUOTE_COLUMNS}
+    quote = Quote(**numbers)
+    if not any(price > 0 for price in (quote.bid, quote.ask, quote.last, quote.close)):
+        raise QuoteError(f"{symbol} has no usable price")
+    if quote.bid > quote.ask:
+        raise QuoteError(f"{symbol} is crossed: bid {quote.bid} above ask {quote.ask}")
+    return quote
+
+
+def _cell(symbol: str, name: str, value: object) -> float:
+    text = "" if value is None else str(value).strip()
+    if not text or text.lower() == "nan":
+        return math.nan
+    number = _number(text)
+    if not math.isfinite(number) or number < 0:
+        raise QuoteError(f"{symbol}: {name} is {text!r}, not a price or size")
+    return number
+
+
+class Market:
+    """The quotes of a venue as they stand. Whoever moves one asks the orders to look at it.
+
+    Examples
+    --------
+    >>> market = Market({"SPY": Quote(bid=399.9, ask=400.1)})
+    >>> market.move("SPY", ask=400.0).ask, market["SPY"].bid
+    (400.0, 399.9)
+    """
+
+    def __init__(self, quotes: Mapping[str, Quote]) -> None:
+        self._quotes = dict(quotes)
+        self._steps: dict[str, int] = {}
+
+    def __getitem__(self, symbol: str) -> Quote:
+        return self._quotes.get(symbol, Quote())
+
+    def symbols(self) -> list[str]:
+        """Every symbol that has a quote."""
+        return list(self._quotes)
+
+    def move(self, symbol: str, **changes: float) -> Quote:
+        """Change some parts of a quote, and give the new one."""
+        self._quotes[symbol] = replace(self[symbol], **changes)
+        return self._quotes[symbol]
+
+    def trade(self, symbol: str, price: float) -> None:
+        """Remember the price of the last trade."""
+        self._quotes[symbol] = replace(self[symbol], last=price)
+
+    def walk(self, symbol: str, seed: int, volatility: float, tick: float) -> Quote:
+        """One step of the seeded day: the middle moves by a normal draw, the spread stays."""
+        quote = self[symbol]
+        step = self._steps[symbol] = self._steps.get(symbol, 0) + 1
+        draw = NormalDist().inv_cdf(min(max(unit_interval(seed, symbol, "walk", step), 1e-9), 1 - 1e-9))
+        if not (quote.bid > 0 and quote.ask > 0):
+            return quote
+        half = (quote.ask - quote.bid) / 2
+        middle = max((quote.bid + quote.ask) / 2 * math.exp(volatility * draw), half + tick)
+        bid = round_to_tick(middle - half, tick)
+        return self.move(symbol, bid=bid, ask=round(bid + 2 * half, 10), last=round_to_tick(middle, tick))

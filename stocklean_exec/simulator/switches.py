@@ -1,0 +1,89 @@
+"""How a simulated TWS is set up: the facts that differ between installations, or are not known for sure.
+
+Pure data. Each switch is a key of a scenario's table ``[switches]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CHOICES", "Switches"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switches:
+    """How this TWS is set up. Each is a fact that differs between installations, or is not known for sure."""
+
+    client_id_in_use: str = "326"
+    """``326`` and close, or only ``close``."""
+    client_id_linger: float = 0.0
+    """Seconds that a client id stays taken after its connection is gone."""
+    next_valid_id: str = "accepted"
+    """Whether ``accepted`` or all ``received`` orders move the next valid id."""
+    cross_client_cancel: bool = False
+    """Whether a client may cancel another client's order (else 10147)."""
+    unsolicited_open_orders: bool = False
+    """Whether a client's live orders are sent right after START_API, before everything else."""
+    start_order: str = "accounts"
+    """What comes first after START_API: ``accounts`` or ``id``."""
+    farm_messages: bool = True
+    """Whether 2104, 2106 and 2158 are sent at the start."""
+    executions: str = "own"
+    """What reqExecutions tells: ``own``, ``all``, or ``none``."""
+    executions_since: str = "midnight"
+    """``midnight`` or ``ever``."""
+    completed_orders: str = "all"
+    """What reqCompletedOrders tells: ``all``, ``own``, ``none``, or ``filled``."""
+    open_orders: str = "live"
+    """What reqOpenOrders tells: ``live``, ``none``, or ``stale`` (also orders that are over)."""
+    master_client_id: int = -1
+    """The client that sees every order and execution; -1 is none."""
+    market_data: str = "live"
+    """``live``, ``delayed`` (10089 before reqMarketDataType 3), ``forced_delayed`` (10167), ``none``."""
+    pacing: str = "off"
+    """``off``, or ``reject``: error 100 above :attr:`pacing_limit`, and the end at the third."""
+    pacing_limit: int = 50
+    """Requests in a second."""
+    fractional: bool = False
+    """Whether fractions of a share may be ordered (else 10243)."""
+    order_limit: int = 20
+    """Active orders for a contract, side and account (else 201)."""
+    shorts: str = "allowed"
+    """Sales beyond the position: ``allowed``, ``locate`` (404, held), ``refused`` (201)."""
+    margin: bool = False
+    """Whether orders beyond the buying power are rejected (201)."""
+    unset_tif_message: bool = False
+    """Whether an order without a time in force brings 10349, as newer TWS with an order preset does."""
+    hours: str = "always"
+    """``always`` open, or ``exchange``: 9:30 to 16:00 New York, Monday to Friday."""
+    time_format: str = "zone"
+    """Execution times: ``zone`` (name at the end), ``utc`` (dash, no zone), ``naive`` (no zone)."""
+    time_zone: str = "US/Eastern"
+    """The time zone of the login."""
+    walk: float = 0.0
+    """Volatility of a seeded day: standard deviation of one step of each symbol; 0 stands still."""
+    walk_seconds: float = 60.0
+    """Length of such a step."""
+    request_seconds: float = 0.001
+    """How much a virtual or manual clock moves on at each request."""
+    double_orders: bool = False
+    """Whether a modification while the link is down leaves two live orders under one reference."""
+    account_updates: bool = True
+    """Whether executions bring unasked account values to subscribers."""
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "client_id_in_use": ("326", "close"),
+    "next_valid_id": ("accepted", "received"),
+    "start_order": ("accounts", "id"),
+    "executions": ("own", "all", "none"),
+    "executions_since": ("midnight", "ever"),
+    "completed_orders": ("all", "own", "none", "filled"),
+    "open_orders": ("live", "none", "stale"),
+    "market_data": ("live", "delayed", "forced_delayed", "none"),
+    "pacing": ("off", "reject"),
+    "shorts": ("allowed", "locate", "refused"),
+    "hours": ("always", "exchange"),
+    "time_format": ("zone", "utc", "naive"),
+}
+"""Switches that take one of several words."""

@@ -1,0 +1,139 @@
+"""Positions, values, summaries and profit as they are told."""
+
+import pytest
+
+MULTI = ("76", "1", "8", "DU0000001", "", "0")
+
+
+def values(messages, kind="6"):
+    key = {"6": 2, "73": 5, "63": 4}[kind]
+    return {(fields[key], fields[key + 2]): fields[key + 1] for fields in messages if fields[0] == kind}
+
+
+def test_positions_are_told_with_the_end_and_then_as_they_change(connect):
+    peer = connect(positions={"XOM": (50, 90.0)})
+    seen = peer.send("61", "1")
+    assert [(fields[4], fields[14], fields[15]) for fields in seen[:-1]] == [("XOM", "50", "90.0")]
+    assert seen[0][10] == ""  # captured: the exchange is empty
+    assert seen[-1] == ["62", "1"]
+    changed = [fields for fields in peer.place(1, quantity=100) if fields[0] == "61"]
+    assert [(fields[4], fields[14], fields[15]) for fields in changed] == [("SPY", "100", "400.11")]
+    peer.send("64", "1")
+    assert not [fields for fields in peer.place(2) if fields[0] == "61"]
+
+
+def test_account_updates_are_values_portfolio_time_and_end(connect):
+    peer = connect(positions={"XOM": (50, 90.0)}, cash=10_000.0)
+    seen = peer.send("6", "2", "1", "")
+    assert values(seen)["NetLiquidation", "USD"] == "15000.00"  # 10,000 and 50 at 100.00
+    assert values(seen)["CashBalance", "BASE"] == "10000.00"
+    line = next(fields for fields in seen if fields[0] == "7")
+    # position, price, value, cost, unrealised, realised
+    assert line[13:19] == ["50", "100.0", "5000.0", "90.0", "500.0", "0.0"]
+    assert [fields[0] for fields in seen[-2:]] == ["8", "54"]
+
+
+def test_an_execution_brings_the_changed_values_to_subscribers(connect):
+    peer = connect()
+    peer.send("6", "2", "1", "DU0000001")
+    peer.send(*MULTI)
+    seen = peer.place(1, quantity=100)
+    # 1,000,000 less 100 at 400.10 less 1.00
+    assert values(seen)["TotalCashValue", "USD"] == "959989.00"
+    assert values(seen, "73")["TotalCashValue", "USD"] == "959989.00"
+    assert ("SMA", "USD") not in values(seen)
+    peer.venue.clock.advance(181)
+    later = peer.take()
+    assert ("SMA", "USD") in values(later)
+    assert ("TotalCashValue", "USD") not in values(later)
+    assert ("SMA", "USD") in values(later, "73")
+    peer.send("6", "2", "0", "")
+    assert not values(peer.place(2))
+
+
+def test_values_are_current_after_a_partial_fill(connect):
+    peer = connect({"order": [{"steps": [{"fill": 40}]}]})
+    peer.send("6", "2", "1", "")
+    assert values(peer.place(1))["TotalCashValue", "USD"] == "983995.00"  # less 40 at 400.10 less 1.00
+
+
+def test_a_second_account_takes_the_subscription_over(connect):
+    peer = connect(accounts=("DU1", "DU2"))
+    peer.send("6", "2", "1", "DU1")
+    seen = peer.send("6", "2", "1", "DU2")
+    assert seen[0][3] == "2100"
+    assert seen[-1] == ["54", "1", "DU2"]
+
+
+@pytest.mark.parametrize(
+    "request_fields",
+    [
+        ("6", "2", "1", "DU9"),
+        ("76", "1", "8", "DU9", "", "0"),
+        ("92", "8", "DU9", ""),
+        ("94", "8", "DU9", "", "1"),
+    ],
+)
+def test_an_unknown_account_is_an_error(connect, request_fields):
+    assert [fields[3] for fields in connect().send(*request_fields)] == ["321"]
+
+
+def test_a_summary_tells_the_tags_asked_for(connect):
+    seen = connect(cash=5_000.0).send("62", "1", "8", "All", "NetLiquidation,AccountType,Cushion")
+    assert [fields[3:] for fields in seen[:-1]] == [
+        ["DU0000001", "NetLiquidation", "5000.00", "USD"],
+        ["DU0000001", "AccountType", "INDIVIDUAL", ""],
+        ["DU0000001", "Cushion", "1.000000", ""],
+    ]
+    assert seen[-1] == ["64", "1", "8"]
+
+
+def test_a_summary_of_the_ledger_tells_each_currency(connect):
+    seen = connect(cash=5_000.0).send("62", "1", "8", "All", "$LEDGER:ALL")
+    assert values(seen, "63")["CashBalance", "USD"] == "5000.00"
+    assert values(seen, "63")["CashBalance", "BASE"] == "5000.00"
+
+
+def test_updates_of_several_accounts_end_and_can_be_cancelled(connect):
+    peer = connect()
+    assert peer.send(*MULTI)[-1] == ["74", "1", "8"]
+    peer.send("77", "1", "8")
+    assert not values(peer.place(1), "73")
+
+
+def test_positions_of_several_accounts_end(connect):
+    seen = connect(positions={"XOM": 5}).send("74", "1", "8", "DU0000001", "")
+    assert [fields[0] for fields in seen] == ["71", "72"]
+
+
+def test_profit_is_told_now_and_at_each_execution(connect):
+    peer = connect()
+    assert peer.send("92", "8", "DU0000001", "") == [["94", "8", "0.0", "0.0", "0.0"]]
+    con_id = peer.venue.catalogue.matching("SPY")[0].con_id
+    peer.send("94", "9", "DU0000001", "", str(con_id))
+    seen = peer.place(1, quantity=100)
+    # Bought at 400.10 with 1.00 commission, worth 400.00: 11.00 down.
+    daily = next(fields for fields in seen if fields[0] == "94")
+    assert [float(text) for text in daily[2:]] == pytest.approx([-11.0, -11.0, 0.0])
+    single = next(fields for fields in seen if fields[0] == "95")
+    assert [float(text) for text in single[2:]] == pytest.approx([100, -11.0, -11.0, 0.0, 40_000.0])
+
+
+def test_realised_profit_is_unset_for_an_opening_trade_and_a_number_for_a_closing_one(connect):
+    peer = connect()
+    bought = next(fields for fields in peer.place(1, quantity=100) if fields[0] == "59")
+    sold = next(fields for fields in peer.place(2, action="SELL", quantity=100) if fields[0] == "59")
+    assert bought[5] == "1.7976931348623157E308"
+    # Sold at 399.90 what cost 400.11, less 1.00.
+    assert float(sold[5]) == pytest.approx(-22.0)
+
+
+def test_what_changed_in_a_broken_link_is_told_afterwards(connect):
+    peer = connect()
+    peer.send("61", "1")
+    peer.place(1, order_type="LMT", limit="390.00")
+    peer.venue.events.run({"do": "link_down"})
+    peer.venue.events.run({"do": "fill", "price": 390.0})
+    assert [fields[0] for fields in peer.take()] == ["4"]
+    peer.venue.events.run({"do": "link_up"})
+    assert "61" in [fields[0] for fields in peer.take()]

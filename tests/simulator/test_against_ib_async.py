@@ -1,0 +1,314 @@
+"""The real ib_async 2.1, unchanged, over a real socket. It judges the simulator; no part of it is faked."""
+
+import asyncio
+import logging
+
+import pytest
+
+ib_async = pytest.importorskip("ib_async")
+
+from ib_async import IB, ExecutionFilter, LimitOrder, MarketOrder, Order, Stock, TagValue  # noqa: E402 - see above
+
+from stocklean_exec.simulator import Settings, start  # noqa: E402 - see above
+
+QUOTES = {
+    "SPY": {"bid": 399.90, "ask": 400.10, "last": 400.0, "close": 398.0, "bid_size": 300, "ask_size": 200},
+    "XOM": {"bid": 99.95, "ask": 100.05, "last": 100.0, "close": 100.0},
+}
+WAIT = 10
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*")
+
+
+class Desk:
+    """A server, and clients that are closed at the end."""
+
+    def __init__(self, server):
+        self.server = server
+        self.clients = []
+
+    async def connect(self, client_id=3, **options):
+        ib = IB()
+        self.clients.append(ib)
+        await ib.connectAsync("127.0.0.1", self.server.port, clientId=client_id, timeout=WAIT, **options)
+        return ib
+
+    async def contract(self, ib, symbol="SPY"):
+        (found,) = await ib.qualifyContractsAsync(Stock(symbol, "SMART", "USD"))
+        return found
+
+
+async def until(event, condition):
+    """Wait for ``event`` until ``condition`` holds; no clock is looked at but for giving up."""
+    fired = asyncio.Event()
+    event += lambda *_: fired.set()
+    while not condition():
+        await asyncio.wait_for(fired.wait(), WAIT)
+        fired.clear()
+
+
+def play(script, **options):
+    """Run ``script(desk)`` in a fresh loop with a fresh server."""
+
+    async def main():
+        server = await start(Settings(quotes=QUOTES, seed=7, **options))
+        desk = Desk(server)
+        try:
+            return await asyncio.wait_for(script(desk), 60)
+        finally:
+            for ib in desk.clients:
+                ib.disconnect()
+            await server.close()
+            assert server.venue.failures == []
+
+    return asyncio.run(main())
+
+
+@pytest.fixture(autouse=True)
+def no_decoding_errors(caplog):
+    """Whatever the simulator sends, the client's decoder takes without a logged exception."""
+    caplog.set_level(logging.ERROR)
+    yield
+    assert [one for one in caplog.records if one.exc_info or "Error handling" in one.message] == []
+
+
+@pytest.mark.parametrize("version", [157, 164, 173, 176, 178])
+def test_it_connects_qualifies_and_trades_at_every_kind_of_version(version):
+    async def script(desk):
+        ib = await desk.connect()
+        assert ib.client.serverVersion() == version
+        contract = await desk.contract(ib)
+        trade = ib.placeOrder(contract, MarketOrder("BUY", 450, tif="DAY", orderRef="run-1-SPY-BUY"))
+        reported = ib.commissionReportEvent
+        await until(reported, lambda: len(trade.fills) == 3 and trade.fills[-1].commissionReport.execId)
+        return trade
+
+    trade = play(script, server_version=version)
+    assert trade.orderStatus.status == "Filled"
+    assert trade.orderStatus.avgFillPrice == 400.1
+    assert [fill.execution.shares for fill in trade.fills] == [200, 200, 50]
+    assert sum(fill.commissionReport.commission for fill in trade.fills) == 2.25
+    assert {fill.execution.orderRef for fill in trade.fills} == {"run-1-SPY-BUY"}
+
+
+def test_a_start_takes_no_time_out():
+    async def script(desk):
+        ib = await desk.connect(raiseSyncErrors=True)
+        return ib.managedAccounts(), ib.accountValues()
+
+    accounts, values = play(script)
+    assert accounts == ["DU0000001"]
+    assert {value.tag for value in values} >= {"NetLiquidation", "TotalCashValue", "BuyingPower"}
+
+
+def test_details_quotes_and_history():
+    async def script(desk):
+        ib = await desk.connect()
+        contract = await desk.contract(ib)
+        (details,) = await ib.reqContractDetailsAsync(contract)
+        (ticker,) = await ib.reqTickersAsync(contract)
+        bars = await ib.reqHistoricalDataAsync(contract, "", "5 D", "1 day", "TRADES", useRTH=True)
+        rule = await ib.reqMarketRuleAsync(26)
+        found = await ib.reqMatchingSymbolsAsync("SP")
+        return details, ticker, bars, rule, found
+
+    details, ticker, bars, rule, found = play(script)
+    assert (details.minTick, details.contract.primaryExchange) == (0.01, "ARCA")
+    assert (ticker.bid, ticker.ask, ticker.last, ticker.close) == (399.9, 400.1, 400.0, 398.0)
+    assert (ticker.bidSize, ticker.askSize) == (300, 200)
+    assert len(bars) == 5
+    assert rule[0].increment == 0.01
+    assert [one.contract.symbol for one in found] == ["SPY"]
+
+
+def test_an_unknown_contract_is_none():
+    async def script(desk):
+        ib = await desk.connect()
+        return await ib.qualifyContractsAsync(Stock("ZZZZNONE", "SMART", "USD"))
+
+    assert play(script) == [None]
+
+
+def test_an_order_rests_is_changed_and_cancelled():
+    async def script(desk):
+        ib = await desk.connect()
+        contract = await desk.contract(ib)
+        trade = ib.placeOrder(contract, LimitOrder("BUY", 10, 390.0, tif="GTC"))
+        await until(ib.orderStatusEvent, lambda: trade.orderStatus.status == "Submitted")
+        trade.order.lmtPrice = 391.0
+        ib.placeOrder(contract, trade.order)
+        await until(ib.orderStatusEvent, lambda: trade.log[-1].message == "Modified")
+        ib.cancelOrder(trade.order)
+        await until(ib.orderStatusEvent, trade.isDone)
+        return trade, await ib.reqAllOpenOrdersAsync()
+
+    trade, left = play(script)
+    assert trade.orderStatus.status == "Cancelled"
+    assert trade.order.lmtPrice == 391.0
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("symbol", "order", "code"),
+    [
+        ("SPY", LimitOrder("BUY", 10, 390.005, tif="DAY"), 110),
+        ("SPY", MarketOrder("BUY", 1.5, tif="DAY"), 10243),
+        ("SPY", Order(action="BUY", totalQuantity=1, orderType="FEELINGS", tif="DAY"), 321),
+        ("SPY", MarketOrder("BUY", 0, tif="DAY"), 434),
+    ],
+)
+def test_a_refusal_arrives_with_its_code(symbol, order, code):
+    async def script(desk):
+        ib = await desk.connect()
+        contract = await desk.contract(ib, symbol)
+        seen = []
+        ib.errorEvent += lambda _, number, *__: seen.append(number)
+        ib.placeOrder(contract, order)
+        await until(ib.errorEvent, lambda: code in seen)
+        return seen
+
+    assert play(script) == [code]
+
+
+def test_a_rejection_after_acceptance_ends_inactive():
+    async def script(desk):
+        ib = await desk.connect()
+        trade = ib.placeOrder(await desk.contract(ib), MarketOrder("BUY", 10, tif="DAY"))
+        await until(ib.orderStatusEvent, lambda: trade.orderStatus.status == "Inactive")
+        return [entry.errorCode for entry in trade.log if entry.errorCode]
+
+    assert play(script, scenario={"order": [{"steps": [{"reject": 201}]}]}) == [201]
+
+
+def test_what_if_tells_margin_and_commission():
+    async def script(desk):
+        ib = await desk.connect()
+        return await ib.whatIfOrderAsync(await desk.contract(ib), MarketOrder("BUY", 100, tif="DAY"))
+
+    state = play(script)
+    assert (float(state.initMarginChange), state.commission) == (10_000.0, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["MOC", "MIDPRICE", "LOC"])
+def test_other_order_types_fill(kind):
+    async def script(desk):
+        ib = await desk.connect()
+        price = 401.0 if kind == "LOC" else 0.0
+        order = Order(action="BUY", totalQuantity=100, orderType=kind, tif="DAY", lmtPrice=price)
+        trade = ib.placeOrder(await desk.contract(ib), order)
+        await until(ib.orderStatusEvent, trade.isDone)
+        return trade
+
+    trade = play(script)
+    assert trade.orderStatus.status == "Filled"
+    assert trade.orderStatus.avgFillPrice == (400.0 if kind == "MIDPRICE" else 400.1)
+
+
+def test_an_adaptive_order_fills_and_is_echoed():
+    async def script(desk):
+        ib = await desk.connect()
+        order = MarketOrder("BUY", 100, tif="DAY", algoStrategy="Adaptive")
+        order.algoParams = [TagValue("adaptivePriority", "Normal")]
+        trade = ib.placeOrder(await desk.contract(ib), order)
+        await until(ib.orderStatusEvent, trade.isDone)
+        return trade, await ib.reqCompletedOrdersAsync(apiOnly=True)
+
+    trade, (completed,) = play(script)
+    assert trade.orderStatus.status == "Filled"
+    assert completed.order.algoStrategy == "Adaptive"
+    assert completed.order.algoParams[0].value == "Normal"
+
+
+def test_positions_and_values_follow_the_executions():
+    async def script(desk):
+        ib = await desk.connect()
+        contract = await desk.contract(ib)
+        trade = ib.placeOrder(contract, MarketOrder("BUY", 100, tif="DAY"))
+        await until(ib.updatePortfolioEvent, lambda: trade.isDone() and ib.portfolio())
+        summary = {one.tag: one.value for one in await ib.accountSummaryAsync()}
+        return ib.positions(), ib.portfolio(), summary
+
+    (position,), (line,), summary = play(script)
+    assert (position.position, position.avgCost) == (100, 400.11)
+    assert (line.marketPrice, line.unrealizedPNL) == (400.0, -11.0)
+    assert summary["TotalCashValue"] == "959989.00"
+
+
+def test_after_a_reconnect_everything_is_found_again():
+    async def script(desk):
+        ib = await desk.connect()
+        contract = await desk.contract(ib)
+        done = ib.placeOrder(contract, MarketOrder("BUY", 250, tif="DAY", orderRef="done"))
+        open_ = ib.placeOrder(contract, LimitOrder("BUY", 10, 390.0, tif="GTC", orderRef="open"))
+        placed = ib.orderStatusEvent
+        await until(placed, lambda: done.isDone() and open_.orderStatus.status == "Submitted")
+        gone = asyncio.Event()
+        ib.disconnectedEvent += gone.set
+        desk.server.venue.disconnect(None, "test")
+        desk.server.flush()
+        await asyncio.wait_for(gone.wait(), WAIT)
+        again = await desk.connect()
+        first = again.openTrades()[0]
+        again.cancelOrder(first.order)
+        await until(again.orderStatusEvent, first.isDone)
+        fills = await again.reqExecutionsAsync(ExecutionFilter())
+        completed = await again.reqCompletedOrdersAsync(apiOnly=False)
+        return first, fills, completed, again.client.getReqId()
+
+    first, fills, completed, next_id = play(script)
+    assert (first.order.orderRef, first.orderStatus.status) == ("open", "Cancelled")
+    assert [(fill.execution.orderRef, fill.execution.shares) for fill in fills] == [
+        ("done", 200),
+        ("done", 50),
+    ]
+    assert {trade.order.orderRef for trade in completed} == {"done", "open"}
+    assert next_id > first.order.orderId
+
+
+def test_a_client_id_in_use_is_refused():
+    async def script(desk):
+        await desk.connect(client_id=3)
+        seen = []
+        second = IB()
+        second.errorEvent += lambda _, number, *__: seen.append(number)
+        with pytest.raises((TimeoutError, ConnectionError)):
+            await second.connectAsync("127.0.0.1", desk.server.port, clientId=3, timeout=0.5)
+        return seen
+
+    assert 326 in play(script)
+
+
+def test_two_clients_see_each_others_open_orders_but_cannot_cancel_them():
+    async def script(desk):
+        first, second = await desk.connect(1), await desk.connect(2)
+        contract = await desk.contract(first)
+        trade = first.placeOrder(contract, LimitOrder("BUY", 10, 390.0, tif="GTC", orderRef="mine"))
+        await until(first.orderStatusEvent, lambda: trade.orderStatus.status == "Submitted")
+        (seen,) = await second.reqAllOpenOrdersAsync()
+        codes = []
+        second.errorEvent += lambda _, number, *__: codes.append(number)
+        second.client.cancelOrder(trade.order.orderId)
+        await until(second.errorEvent, lambda: codes)
+        second.reqGlobalCancel()
+        await until(first.orderStatusEvent, trade.isDone)
+        return seen.order.orderRef, seen.order.clientId, codes
+
+    assert play(script) == ("mine", 1, [10147])
+
+
+@pytest.mark.parametrize("scenario", ["noise", "torn_wire", "corrections", "cancel_races", "partial_then_cancel"])
+def test_shipped_scenarios_decode_without_an_error(scenario):
+    async def script(desk):
+        ib = await desk.connect()
+        contract = await desk.contract(ib)
+        for _ in range(4):
+            ib.placeOrder(contract, MarketOrder("BUY", 100, tif="DAY"))
+        gone = asyncio.Event()
+        ib.disconnectedEvent += gone.set
+        if scenario == "torn_wire":
+            for _ in range(6):
+                ib.placeOrder(contract, MarketOrder("SELL", 400, tif="DAY"))
+            await asyncio.wait_for(gone.wait(), WAIT)
+        else:
+            await asyncio.wait_for(ib.reqCurrentTimeAsync(), WAIT)
+
+    play(script, scenario=scenario)

@@ -1,0 +1,126 @@
+"""Contract details, quotes, history, rules."""
+
+import pytest
+
+CONTRACT = ("0", "SPY", "STK", "", "0.0", "", "", "SMART", "", "USD", "", "")
+
+
+def details(peer, *contract):
+    return peer.send("9", "8", "5", *(contract or CONTRACT), "0", "", "", "")
+
+
+def ticks(messages):
+    return {int(fields[3]): fields[4] for fields in messages if fields[0] in {"1", "2"}}
+
+
+def test_contract_details_are_the_contract_and_an_end(connect):
+    seen = details(connect())
+    assert [fields[0] for fields in seen] == ["10", "52"]
+    fields = seen[0]
+    assert (fields[2], fields[3], fields[7], fields[8], fields[13]) == ("SPY", "STK", "SMART", "USD", "0.01")
+    assert int(fields[12]) > 0
+
+
+def test_a_contract_is_found_again_by_its_id(connect):
+    peer = connect()
+    con_id = details(peer)[0][12]
+    assert details(peer, con_id, *CONTRACT[1:])[0][12] == con_id
+    assert details(peer, con_id, "", "", "", "", "", "", "", "", "", "", "")[0][12] == con_id
+
+
+def test_an_unknown_contract_is_error_200(connect):
+    seen = details(connect(), "0", "ZZZZNONE", *CONTRACT[2:])
+    assert seen[0][2:5] == ["5", "200", "No security definition has been found for the request"]
+
+
+def test_a_snapshot_has_all_ticks_and_always_its_end(connect):
+    seen = connect().send("1", "11", "5", *CONTRACT, "0", "", "1", "0", "")
+    assert [fields[0] for fields in seen[:2]] == ["58", "81"]
+    assert seen[-1] == ["57", "1", "5"]
+    found = ticks(seen)
+    assert (found[1], found[2], found[4], found[9]) == ("399.9", "400.1", "400.0", "398.0")
+    assert (found[0], found[3]) == ("300", "200")
+
+
+@pytest.mark.parametrize("quotes", [{"SPY": {"bid": 400.0}}, {"SPY": {"last": 400.0}}, {"SPY": {"close": 400.0}}])
+def test_a_snapshot_of_half_a_quote_ends_too(connect, quotes):
+    seen = connect(quotes=quotes).send("1", "11", "5", *CONTRACT, "0", "", "1", "0", "")
+    assert seen[-1] == ["57", "1", "5"]
+
+
+def test_a_stream_goes_on_until_it_is_cancelled(connect):
+    peer = connect()
+    seen = peer.send("1", "11", "5", *CONTRACT, "0", "", "0", "0", "")
+    assert "57" not in [fields[0] for fields in seen]
+    peer.venue.move("SPY", bid=401.0, ask=401.2)
+    assert ticks(peer.take())[2] == "401.2"
+    peer.send("2", "2", "5")
+    peer.venue.move("SPY", bid=402.0, ask=402.2)
+    assert peer.take() == []
+    assert [fields[3] for fields in peer.send("2", "2", "5")] == ["300"]
+
+
+def test_a_ticker_id_in_use_is_error_102(connect):
+    peer = connect()
+    ask = ("1", "11", "5", *CONTRACT, "0", "", "0", "0", "")
+    peer.send(*ask)
+    assert [fields[3] for fields in peer.send(*ask)] == ["102"]
+
+
+def test_delayed_data_has_its_own_tick_types_and_needs_asking(connect):
+    peer = connect({"switches": {"market_data": "delayed"}})
+    ask = ("1", "11", "5", *CONTRACT, "0", "", "1", "0", "")
+    assert [fields[3] for fields in peer.send(*ask)] == ["10089"]
+    assert peer.send("59", "1", "3") == []
+    seen = peer.send(*ask)
+    assert seen[0] == ["58", "1", "5", "3"]
+    assert ticks(seen)[66] == "399.9"
+    assert ticks(seen)[67] == "400.1"
+    assert seen[-1][0] == "57"
+
+
+def test_data_can_be_delayed_unasked_or_refused(connect):
+    ask = ("1", "11", "5", *CONTRACT, "0", "", "1", "0", "")
+    forced = connect({"switches": {"market_data": "forced_delayed"}}).send(*ask)
+    assert (forced[0][3], forced[-1][0]) == ("10167", "57")
+    assert [fields[3] for fields in connect({"switches": {"market_data": "none"}}).send(*ask)] == ["354"]
+
+
+def test_an_unknown_market_data_type_is_an_error(connect):
+    assert [fields[3] for fields in connect().send("59", "1", "7")] == ["321"]
+
+
+def history(peer, duration="5 D", size="1 day", end=""):
+    return peer.send("20", "5", *CONTRACT, "0", end, size, duration, "1", "TRADES", "1", "0", "")
+
+
+def test_daily_bars_are_ordered_consistent_and_end_before_now(connect):
+    fields = history(connect())[0]
+    assert (fields[0], fields[1], fields[4]) == ("17", "5", "5")
+    bars = [fields[5 + 8 * number : 13 + 8 * number] for number in range(5)]
+    dates = [bar[0] for bar in bars]
+    assert dates == sorted(dates)
+    assert dates[-1] <= "20221229"
+    for _, first, high, low, close, *_ in bars:
+        assert float(low) <= min(float(first), float(close)) <= max(float(first), float(close)) <= float(high)
+
+
+def test_history_that_is_not_there_is_error_162(connect):
+    peer = connect()
+    for asked in ({"size": "1 hour"}, {"duration": "5 X"}, {"duration": "many"}, {"end": "noon"}):
+        assert [fields[3] for fields in history(peer, **asked)] == ["162"]
+
+
+def test_symbols_are_found_by_their_beginning(connect):
+    seen = connect().send("81", "5", "SP")
+    assert seen[0][:6] == ["79", "5", "1", seen[0][3], "SPY", "STK"]
+    assert connect().send("81", "5", "QQQQQ") == [["79", "5", "0"]]
+
+
+def test_market_rules_are_known_by_id(connect):
+    assert connect().send("91", "26") == [["93", "26", "1", "0", "0.01"]]
+    assert [fields[3] for fields in connect().send("91", "1")] == ["321"]
+
+
+def test_the_head_of_the_history_is_told(connect):
+    assert connect().send("87", "5", *CONTRACT, "0", "1", "TRADES", "1")[0][:2] == ["88", "5"]

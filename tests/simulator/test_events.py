@@ -1,0 +1,143 @@
+"""What happens to the venue: the link, connections, ids, the market, the day."""
+
+LIMIT = {"order_type": "LMT", "limit": "390.00"}
+ASK_EXECUTIONS = ("7", "3", "9", "0", "", "", "", "", "", "")
+
+
+def codes(messages):
+    return [int(fields[3]) for fields in messages if fields[0] == "4"]
+
+
+def test_executions_meanwhile_are_told_when_the_link_is_back(connect, kinds):
+    events = [
+        {"after_accepts": 1, "do": "link_down"},
+        {"after_accepts": 1, "delay": 5, "do": "fill"},
+        {"after_accepts": 1, "delay": 9, "do": "link_up", "code": 1102},
+    ]
+    seen = connect({"event": events}).place(1, **LIMIT)
+    names = kinds(seen)
+    assert names.index("err 1100") < names.index("err 1102") < names.index("ex")
+
+
+def test_executions_meanwhile_can_be_lost_on_the_socket_but_not_in_the_query(connect, kinds):
+    events = [
+        {"after_accepts": 1, "do": "link_down"},
+        {"after_accepts": 1, "delay": 5, "do": "fill"},
+        {"after_accepts": 1, "delay": 9, "do": "link_up", "code": 1101, "deliver": False},
+    ]
+    peer = connect({"event": events})
+    assert "ex" not in kinds(peer.place(1, **LIMIT))
+    assert "ex" in kinds(peer.send(*ASK_EXECUTIONS))
+
+
+def test_orders_sent_while_the_link_is_down_wait(connect, kinds):
+    peer = connect({"event": [{"after_requests": 1, "do": "link_down"}]})
+    assert codes(peer.send("49", "1")) == [1100]
+    assert peer.place(1) == []
+    assert peer.venue.book.orders == {}
+    peer.venue.events.run({"do": "link_up"})
+    assert kinds(peer.take())[-1] == "cm"
+
+
+def test_connections_can_be_closed_all_or_one(make_venue, join):
+    venue = make_venue()
+    first, second = join(venue, 1), join(venue, 2)
+    venue.events.run({"do": "disconnect", "client_id": 2})
+    assert (first.session.closed, second.session.closed) == (False, True)
+    venue.events.run({"do": "restart"})
+    assert first.session.closed
+
+
+def test_orders_live_through_a_restart_and_can_be_cancelled_by_their_client(make_venue, join, kinds):
+    venue = make_venue()
+    join(venue).place(1, **LIMIT)
+    venue.events.run({"do": "restart"})
+    again = join(venue)
+    assert kinds(again.send("5", "1")) == ["oo Submitted", "st Submitted", "53"]
+    assert codes(again.send("4", "1", "1")) == [202]
+
+
+def test_order_ids_can_start_again(connect, kinds):
+    peer = connect()
+    peer.place(1)
+    peer.venue.events.run({"do": "reset_ids"})
+    assert peer.send("8", "1", "1") == [["9", "1", "1"]]
+    assert kinds(peer.place(1, order_ref="second"))[-1] == "cm"
+    told = [fields for fields in peer.send(*ASK_EXECUTIONS) if fields[0] == "11"]
+    assert [(fields[2], fields[26]) for fields in told] == [("1", ""), ("1", "second")]
+    assert len({fields[21] for fields in told}) == 2
+
+
+def test_a_message_goes_to_everybody(make_venue, join):
+    venue = make_venue()
+    peers = [join(venue, number) for number in (1, 2)]
+    venue.events.run({"do": "message", "code": 2103, "text": "farm"})
+    assert [codes(peer.take()) for peer in peers] == [[2103], [2103]]
+
+
+def test_open_orders_can_be_filled_or_cancelled_from_outside(connect, kinds):
+    peer = connect()
+    peer.place(1, order_ref="a", **LIMIT)
+    peer.place(2, order_ref="b", **LIMIT)
+    peer.venue.events.run({"do": "fill", "order_ref": "a", "quantity": 40, "price": 389.5})
+    assert kinds(peer.take()) == ["ex", "oo Submitted", "st Submitted", "cm"]
+    peer.venue.events.run({"do": "cancel", "order_ref": "b", "text": "halted"})
+    assert kinds(peer.take()) == ["st Cancelled", "err 202"]
+
+
+def test_the_list_of_accounts_can_change(connect):
+    peer = connect()
+    peer.venue.events.run({"do": "accounts", "accounts": ["DU0000001", "DU0000002"]})
+    assert peer.take() == [["15", "1", "DU0000001,DU0000002"]]
+
+
+def test_after_midnight_the_day_before_is_not_told(connect):
+    peer = connect()
+    peer.place(1)
+    peer.venue.events.run({"do": "midnight"})
+    assert [fields[0] for fields in peer.send(*ASK_EXECUTIONS)] == ["55"]
+    assert [fields[0] for fields in peer.send("99", "0")] == ["102"]
+
+
+def test_the_day_rolls_by_itself(connect):
+    peer = connect(start="2022-12-29 23:59:00")
+    peer.place(1)
+    assert len(peer.send("99", "0")) == 2
+    peer.venue.clock.advance(61)
+    assert [fields[0] for fields in peer.send("99", "0")] == ["102"]
+
+
+def test_an_event_happens_at_its_time(connect):
+    peer = connect({"event": [{"at": 60, "do": "move", "symbol": "SPY", "ask": 390.0, "bid": 389.9}]})
+    peer.place(1, **LIMIT)
+    peer.venue.clock.advance(59)
+    assert peer.take() == []
+    peer.venue.clock.advance(2)
+    assert "11" in [fields[0] for fields in peer.take()]
+
+
+def test_a_seeded_day_moves_the_market_the_same_way_each_time(make_venue):
+    walk = {"switches": {"walk": 0.001, "walk_seconds": 60.0}}
+    first, second, other = make_venue(walk), make_venue(walk), make_venue(walk, seed=8)
+    for venue in (first, second, other):
+        venue.clock.advance(3600)
+    assert first.market["SPY"] == second.market["SPY"]
+    assert first.market["SPY"] != other.market["SPY"]
+    assert abs(first.market["SPY"].ask - first.market["SPY"].bid - 0.2) < 1e-6
+
+
+def test_requests_can_move_the_day_on_until_a_resting_order_fills(connect):
+    peer = connect("seeded_day")
+    seen = peer.place(1, order_type="LMT", limit="400.05")
+    for _ in range(200):
+        if "11" in [fields[0] for fields in seen]:
+            break
+        seen = peer.send("49", "1")
+    assert "11" in [fields[0] for fields in seen]
+
+
+def test_pacing_can_end_a_session(connect):
+    peer = connect()
+    peer.venue.events.run({"do": "pacing"})
+    assert codes(peer.take()) == [100]
+    assert peer.session.closed

@@ -1,0 +1,145 @@
+"""What TWS takes and what it refuses, with the code of each refusal."""
+
+import pytest
+
+
+def codes(messages):
+    return [int(fields[3]) for fields in messages if fields[0] == "4"]
+
+
+@pytest.mark.parametrize(
+    ("terms", "code"),
+    [
+        ({"order_type": "FEELINGS"}, 321),
+        ({"order_type": "TRAIL"}, 387),
+        ({"action": "HOLD"}, 321),
+        ({"quantity": 0}, 434),
+        ({"quantity": ""}, 434),
+        ({"quantity": 2147483647}, 434),
+        ({"quantity": -5}, 321),
+        ({"quantity": 1e15}, 321),
+        ({"quantity": "ten"}, 320),
+        ({"quantity": 1.5}, 10243),
+        ({"symbol": "ZZZZNONE"}, 200),
+        ({"symbol": "SPY", "sec_type": "OPT"}, 200),
+        ({"symbol": "SPY", "currency": "EUR"}, 200),
+        ({"symbol": "SPY", "exchange": "MOON"}, 200),
+        ({"account": "DU9999999"}, 321),
+        ({"order_type": "LMT"}, 321),
+        ({"order_type": "LMT", "limit": "-1"}, 321),
+        ({"order_type": "LMT", "limit": "nan"}, 320),
+        ({"order_type": "LMT", "limit": "399.995"}, 110),
+        ({"order_type": "STP", "stop": "399.995"}, 110),
+        ({"order_type": "STP"}, 403),
+        ({"tif": "SOON"}, 321),
+        ({"order_type": "MOC", "tif": "GTC"}, 113),
+        ({"order_type": "MIDPRICE", "tif": "OPG"}, 111),
+        ({"tif": "GTD"}, 334),
+        ({"tif": "GTD", "good_till": "tomorrow"}, 334),
+        ({"good_after": "noon"}, 337),
+        ({"parent_id": 99}, 135),
+    ],
+)
+def test_an_order_is_refused_with_one_error_and_nothing_else(connect, terms, code):
+    peer = connect()
+    seen = peer.place(1, **terms)
+    assert codes(seen) == [code]
+    assert len(seen) == 1
+    assert seen[0][2] == "1"
+    assert peer.venue.book.orders == {}
+    assert codes(peer.place(1)) == []  # the id was not used up
+
+
+def test_order_ids_must_grow_for_each_client(connect, join):
+    peer = connect()
+    peer.place(5)
+    assert codes(peer.place(3)) == [103]
+    other = join(peer.venue, client_id=2)
+    assert codes(other.place(3)) == []
+
+
+def test_an_id_below_one_is_no_order_id(connect):
+    assert codes(connect().place(0)) == [103]
+    assert codes(connect().place(-4)) == [103]
+
+
+def test_the_next_valid_id_is_remembered_for_each_client(connect, join):
+    peer = connect()
+    peer.place(41)
+    assert peer.send("8", "1", "1") == [["9", "1", "42"]]
+    assert join(peer.venue, client_id=2).send("8", "1", "1") == [["9", "1", "1"]]
+    peer.session.close("test")
+    again = join(peer.venue)
+    assert ["9", "1", "42"] in again.seen
+
+
+def test_received_orders_can_move_the_next_valid_id_too(connect):
+    peer = connect({"switches": {"next_valid_id": "received"}})
+    assert codes(peer.place(7, order_type="FEELINGS")) == [321]
+    assert peer.send("8", "1", "1") == [["9", "1", "8"]]
+
+
+def test_an_order_without_a_time_in_force_is_a_day_order_and_may_be_told_so(connect, kinds):
+    seen = connect().place(1, tif="")
+    assert kinds(seen)[0] == "oo PreSubmitted"  # captured at 164: nothing else comes first
+    assert seen[0][18] == "DAY"
+    told = connect({"switches": {"unset_tif_message": True}}).place(1, tif="")
+    assert codes(told) == [10349]
+    assert kinds(told)[-1] == "cm"
+
+
+def test_fractions_can_be_allowed(connect):
+    seen = connect({"switches": {"fractional": True}}).place(1, quantity=0.5)
+    assert [fields[19] for fields in seen if fields[0] == "11"] == ["0.5"]
+
+
+def test_the_twenty_first_order_of_one_side_is_rejected_and_inactive(connect, kinds):
+    peer = connect()
+    for number in range(1, 21):
+        assert kinds(peer.place(number, order_type="LMT", limit="390.00"))[-1] == "st Submitted"
+    seen = peer.place(21, order_type="LMT", limit="390.00")
+    assert kinds(seen) == ["err 201", "oo Inactive", "st Inactive"]
+    assert kinds(peer.place(22, action="SELL", order_type="LMT", limit="410.00"))[-1] == "st Submitted"
+
+
+def test_short_sales_can_be_refused(connect, kinds):
+    peer = connect({"switches": {"shorts": "refused"}}, positions={"SPY": 50})
+    assert kinds(peer.place(1, action="SELL", quantity=51)) == ["err 201", "oo Inactive", "st Inactive"]
+    assert kinds(peer.place(2, action="SELL", quantity=50))[-1] == "cm"
+
+
+def test_orders_beyond_the_buying_power_can_be_refused(connect, kinds):
+    peer = connect({"switches": {"margin": True}}, cash=10_000.0)
+    # Buying power is four times 10,000; 100 shares at 400 are 40,000 and fit, 101 do not.
+    assert kinds(peer.place(1, quantity=101)) == ["err 201", "oo Inactive", "st Inactive"]
+    assert kinds(peer.place(2, quantity=100))[-1] == "cm"
+
+
+def test_an_order_that_is_not_to_be_transmitted_is_silent_until_it_is(connect, kinds):
+    peer = connect()
+    assert peer.place(1, transmit="0") == []
+    assert peer.send("5", "1") == [["53", "1"]]
+    assert kinds(peer.place(1))[-1] == "cm"
+
+
+def test_a_what_if_order_is_one_open_order_with_margins_and_leaves_nothing(connect, kinds):
+    peer = connect()
+    seen = peer.place(7, quantity=100, what_if=1)
+    assert kinds(seen) == ["oo PreSubmitted"]
+    fields = seen[0]
+    assert fields[93] == "1"
+    # A quarter of 100 shares at 400.00 as margin; 100 shares cost the minimum commission.
+    assert fields[98] == "10000.0"
+    assert (fields[104], fields[107]) == ("1.0", "USD")
+    assert peer.send("16", "1") == [["53", "1"]]
+    assert kinds(peer.place(7))[-1] == "cm"
+
+
+def test_an_order_typed_into_tws_goes_to_client_zero(make_venue, join, kinds):
+    venue = make_venue({"event": [{"after_requests": 1, "do": "manual_order", "symbol": "SPY", "quantity": 5}]})
+    zero, other = join(venue, client_id=0), join(venue, client_id=4)
+    zero.take()
+    other.take()
+    other.send("49", "1")
+    assert "ex" in kinds(zero.take())
+    assert other.take() == []

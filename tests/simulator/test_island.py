@@ -1,0 +1,41 @@
+"""The simulator shares no code with what it judges: it imports the standard library, fill rule and fees."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stocklean_exec.simulator
+
+FOLDER = Path(stocklean_exec.simulator.__file__).parent
+ALLOWED = {"stocklean_exec.fill_model", "stocklean_exec.fees"}
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_a_module_imports_nothing_else(path):
+    for name in imported(path):
+        own = name.startswith("stocklean_exec.simulator") or name in ALLOWED
+        assert own or name.split(".")[0] in sys.stdlib_module_names, name
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_a_module_has_its_test(path):
+    if path.stem not in {"__init__", "__main__"}:
+        assert (Path(__file__).parent / f"test_{path.stem}.py").exists()
+
+
+def test_importing_it_loads_no_client_library_and_no_pandas():
+    code = "import sys, stocklean_exec.simulator; print(*sys.modules)"
+    environment = {"PYTHONPATH": str(FOLDER.parent.parent)}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert not {"ib_async", "ibapi", "pandas", "duckdb", "numpy"} & set(out.stdout.split())

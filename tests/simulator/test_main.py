@@ -1,0 +1,104 @@
+"""The command: what it prints, takes and refuses."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stocklean_exec.simulator import read_journal
+from stocklean_exec.simulator.__main__ import main
+from stocklean_exec.simulator.framing import pack, pack_fields
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def launch(*options):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "stocklean_exec.simulator", "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def served(*options, requests):
+    """The answers of a fresh process to ``requests``, which end in reqCurrentTime."""
+    with launch(*options) as process:
+        line = process.stdout.readline()
+        assert line.startswith("listening on 127.0.0.1:")
+        port = int(line.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(b"API\0" + pack(b"v157..178"))
+            connection.sendall(b"".join(pack_fields(fields) for fields in requests))
+            data = b""
+            while b"\0\0\0\x1049\x001\x00" not in data:
+                data += connection.recv(65_536)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        return data
+
+
+def test_two_processes_with_one_seed_say_the_same_bytes(recorded, tmp_path):
+    requests = recorded["ib_async", 176]
+    journals = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    first, second = (served("--seed", "7", "--journal", str(path), requests=requests) for path in journals)
+    assert first == second
+    assert journals[0].read_bytes() == journals[1].read_bytes()
+    assert [one["event"] for one in read_journal(journals[0])][:3] == ["order", "execution", "commission"]
+
+
+def test_a_killed_process_goes_on_where_it_was(join, make_venue, tmp_path):
+    order = join(make_venue(server_version=178)).order_fields(1, symbol="AAPL", order_type="LMT", limit="1.00")
+    start = ["71", "2", "1", ""]
+    options = ["--state", str(tmp_path / "state"), "--server-version", "176"]
+    with launch(*options) as process:
+        port = int(process.stdout.readline().rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(b"API\0" + pack(b"v157..178") + pack_fields(start) + pack_fields(order))
+            data = b""
+            while b"Submitted\0" not in data.replace(b"PreSubmitted", b""):
+                data += connection.recv(65_536)
+            process.kill()
+    again = served(*options, requests=[start, ["5", "1"], ["49", "1"]])
+    assert b"\0Submitted\0" in again
+    assert b"9\x001\x002\0" in again
+
+
+def test_options_reach_the_venue(recorded, tmp_path):
+    quotes = tmp_path / "quotes.csv"
+    quotes.write_text("symbol,bid,ask\nAAPL,10.00,10.10\n", encoding="utf-8")
+    options = ["--account", "DU7654321", "--quotes", str(quotes), "--server-version", "178"]
+    options += ["--state", str(tmp_path / "state"), "--scenario", "partial_fills", "--cash", "5000"]
+    requests = [["71", "2", "1", ""], ["62", "1", "8", "All", "NetLiquidation"], ["49", "1"]]
+    data = served(*options, requests=requests)
+    assert b"178\0" in data
+    assert b"DU7654321\0" in data
+    assert b"5000.00" in data
+    assert (tmp_path / "state").exists()
+
+
+def test_the_words_of_a_scenario_can_be_read(capsys):
+    assert main(["--explain"]) == 0
+    assert "link_down" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--port", "7496"], "live TWS"),
+        (["--port", "4001"], "live IB Gateway"),
+        (["--port", "0", "--host", "192.0.2.1"], "allow_remote"),
+        (["--port", "0", "--server-version", "200"], "200"),
+        (["--port", "0", "--quotes", "no/such.csv"], "no/such.csv"),
+        (["--port", "0", "--scenario", "no/such.toml"], "no/such.toml"),
+        (["--port", "0", "--account", ""], "at least one account"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_exit_code_2(capsys, options, words):
+    assert main(options) == 2
+    assert words in capsys.readouterr().err

@@ -1,0 +1,60 @@
+import math
+
+import pytest
+
+from stocklean_exec.fill_model import Quote, match
+from stocklean_exec.simulator.contracts import make_contract
+from stocklean_exec.simulator.matching import at_auction, executions_now, is_triggered
+from stocklean_exec.simulator.order_request import OrderRequest
+from stocklean_exec.simulator.orders import Order
+from stocklean_exec.simulator.requests import ContractSpec
+
+QUOTE = Quote(bid=99.9, ask=100.1, bid_size=300, ask_size=200)
+
+
+def order(kind="MKT", side="BUY", quantity=250.0, limit=math.nan, stop=math.nan, tif="DAY"):
+    request = OrderRequest(1, ContractSpec(symbol="SPY"), side, quantity, kind, limit, stop, tif)
+    return Order(1, request, make_contract("SPY"), "DU1", 7, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("MKT", math.nan), ("LMT", 100.1), ("LMT", 100.0), ("MOC", math.nan), ("LOC", 100.2)]
+)
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+def test_orders_trade_by_the_shared_fill_rule(kind, limit, side):
+    ours = executions_now(order(kind, side, limit=limit), QUOTE, auction=True)
+    assert ours == match(side, 250, limit, QUOTE)
+
+
+def test_a_market_order_with_a_limit_price_of_zero_has_no_limit():
+    assert len(executions_now(order(limit=0.0), QUOTE, auction=False)) == 2
+
+
+@pytest.mark.parametrize(("kind", "tif"), [("MOC", "DAY"), ("LOC", "DAY"), ("MKT", "OPG"), ("LMT", "OPG")])
+def test_orders_for_an_auction_wait_for_it(kind, tif):
+    waiting = order(kind, limit=101.0, tif=tif)
+    assert at_auction(waiting)
+    assert executions_now(waiting, QUOTE, auction=False) == []
+
+
+def test_a_midprice_order_trades_at_the_middle_in_parts_of_the_size_shown():
+    found = executions_now(order("MIDPRICE"), QUOTE, auction=False)
+    assert [(one.quantity, one.price) for one in found] == [(200, 100.0), (50, 100.0)]
+    assert executions_now(order("MIDPRICE", limit=99.95), QUOTE, auction=False) == []
+    assert executions_now(order("MIDPRICE", "SELL", limit=100.05), QUOTE, auction=False) == []
+    one_sided = executions_now(order("MIDPRICE"), Quote(last=100.0), auction=False)
+    assert [one.price for one in one_sided] == [100.0]
+
+
+@pytest.mark.parametrize(
+    ("side", "stop", "reached"),
+    [("BUY", 100.1, True), ("BUY", 100.11, False), ("SELL", 99.9, True), ("SELL", 99.89, False)],
+)
+def test_a_stop_is_reached_from_its_side(side, stop, reached):
+    assert is_triggered(order("STP", side, stop=stop), QUOTE) is reached
+
+
+def test_a_stop_that_was_reached_stays_reached():
+    once = order("STP", stop=200.0)
+    once.triggered = True
+    assert is_triggered(once, QUOTE)
