@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from stocklean_exec.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from types import TracebackType
 
     import pandas as pd
-
-    from stocklean_exec.facts import Fact
 
 __all__ = ["Broker", "Mode", "Ticket", "is_paper_account", "mask_account", "symbols_of"]
 
@@ -79,6 +78,8 @@ class Broker(ABC):
     address: str
     send_window: int = 1
     """How many orders may be made ready for hand-over in one commit of the record."""
+    fault: str = ""
+    """Why nothing can be sent or heard any more; empty while all is well."""
 
     # -- what a user asks ------------------------------------------------------------------------------------
 
@@ -121,8 +122,11 @@ class Broker(ABC):
         """The time by the broker's clock, in UTC."""
 
     @abstractmethod
-    def follow(self, run_id: str, tell: Callable[[Fact], None]) -> None:
-        """Tell every fact about the run's orders to ``tell``, from now on, also after the run has ended."""
+    def follow(self, run_id: str, tell: Callable[..., None]) -> None:
+        """Tell every fact about the run's orders to ``tell``, from now on, also after the run has ended.
+
+        Facts that become known together may be told together: ``tell(*facts)``.
+        """
 
     @abstractmethod
     async def fetch_quotes(self, symbols: list[str]) -> pd.DataFrame:
@@ -135,6 +139,35 @@ class Broker(ABC):
     @abstractmethod
     def is_quiet(self) -> bool:
         """Whether nothing more will happen by itself: every order that is still open rests for good."""
+
+    async def prepare(
+        self,
+        tickets: Sequence[Ticket],  # noqa: ARG002 - for brokers that have something to make ready
+        on_progress: Callable[[int, int], None] | None = None,  # noqa: ARG002 - as above
+    ) -> dict[str, tuple[str, str]]:
+        """Make ready what the orders need; nothing is sent.
+
+        Returns
+        -------
+        A reason code and a text by client order id, for each order that cannot be sent.
+        """
+        return {}
+
+    def order_id_for(self, client_order_id: str) -> tuple[int | None, int | None]:  # noqa: ARG002 - as above
+        """Order id and client id that a prepared order will go out with, for the record; None if there is none."""
+        return None, None
+
+    async def place_all(
+        self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]
+    ) -> None:
+        """Hand orders over in their sequence, each within its ``gate``.
+
+        The gate is opened right before an order leaves, when nothing else can keep it back, on whatever thread
+        that is. It raises when the order must not leave. What has entered its gate counts as handed over.
+        """
+        for ticket in tickets:
+            with gate(ticket):
+                await self.place(ticket)
 
     def __enter__(self) -> Self:
         return self

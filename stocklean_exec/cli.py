@@ -1,4 +1,4 @@
-"""The command line: ``stocklean demo``, ``rebalance``, ``status``, ``halt``, ``clear-halt``.
+"""The command line: ``stocklean demo``, ``rebalance``, ``status``, ``halt``, ``clear-halt``, ``simulator``.
 
 Exit codes: 0 done, 2 bad input, 3 blocked (nothing was sent), 4 partial or failed, 5 unresolved orders.
 """
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from stocklean_exec._version import __version__
 from stocklean_exec.errors import ApprovalError, BlotterError, BrokerError, HaltedError, StockleanError
+from stocklean_exec.simulator.__main__ import add_arguments
+from stocklean_exec.simulator.__main__ import run as run_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,6 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("run_id", nargs="?", help="one run; all of them without it")
     status.add_argument("--blotter", required=True, help="file of the record")
     status.set_defaults(run=_status)
+
+    simulator = commands.add_parser("simulator", help="the TWS wire simulator as a server")
+    add_arguments(simulator)
+    simulator.set_defaults(run=run_simulator)
 
     for name, run, text in (
         ("halt", _halt, "stop everything that has not been sent yet, from any process"),

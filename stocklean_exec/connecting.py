@@ -1,18 +1,41 @@
-"""One address, one broker: ``sx.connect("mock://?seed=7", quotes=...)``."""
+"""One address, one broker: ``sx.connect("mock://?seed=7")``, ``"sim://?seed=7"``, ``"ib://127.0.0.1:4002"``.
+
+The client library and the simulator are loaded only when they are connected to.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from stocklean_exec.doors import parse_positions, parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.mock_broker import MockBroker
+from stocklean_exec.pacing import DEFAULT_RATE
 from stocklean_exec.sample import sample_quotes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from urllib.parse import SplitResult
+
     from stocklean_exec.broker import Broker
 
 __all__ = ["connect"]
+
+_EXAMPLES = "mock://?seed=7, sim://?seed=7 and ib://127.0.0.1:4002?client_id=7"
+_CLIENT_OPTIONS = ("account", "client_id", "rate", "timeout", "timezone")
+_OPTIONS = {
+    "mock": ("seed", "cash", "account"),
+    "sim": ("seed", "cash", "scenario", "clock", "start", "server_version", *_CLIENT_OPTIONS),
+    "ib": (*_CLIENT_OPTIONS, "remote"),
+}
+_KEYWORDS = {
+    "mock": {"quotes", "positions", "cash", "fill_plan"},
+    "sim": {"quotes", "positions", "cash", "scenario", "allow_live"},
+    "ib": {"allow_live"},
+}
+_LARGEST_ID = 2**31 - 1
 
 
 def connect(
@@ -22,49 +45,202 @@ def connect(
     positions: object = None,
     cash: float | None = None,
     fill_plan: object = None,
+    scenario: object = None,
+    allow_live: str | None = None,
 ) -> Broker:
     """Open a broker by its address.
 
+    ``mock://`` is the mock filler in this process: ``seed``, ``cash``, ``account``.
+
+    ``sim://`` starts the wire simulator on a free port of this computer and connects to it as to a TWS:
+    ``seed``, ``cash``, ``scenario`` (a shipped name or a file), ``clock``, ``start``, ``server_version``, and
+    those of ``ib://``; it has no limit on messages unless ``rate`` sets one.
+
+    ``ib://127.0.0.1:4002`` is a TWS or an IB Gateway: ``client_id`` (1 by default), ``account`` (where the
+    login has several), ``timeout`` (seconds for every request, 10), ``rate`` (messages a second, 45),
+    ``timezone`` (of the login, for executions without one), ``remote=1`` (for another computer).
+
     Parameters
     ----------
-    address : ``mock://`` with any of ``seed``, ``cash`` and ``account``, such as ``mock://?seed=7&cash=50000``
-    quotes : the market; by default that of :func:`~stocklean_exec.sample.sample_quotes`
-    positions, cash, fill_plan : see :class:`~stocklean_exec.mock_broker.MockBroker`
+    address : scheme, host and port, and options, such as ``mock://?seed=7&cash=50000``
+    quotes : the market of mock and simulator; by default :func:`~stocklean_exec.sample.sample_quotes`
+    positions, cash : what mock and simulator start with
+    fill_plan : see :class:`~stocklean_exec.mock_broker.MockBroker`
+    scenario : what the simulator does with orders and messages: a name, a file, a mapping, rows, a DataFrame
+    allow_live : the live account that may be traded; STOCKLEAN_ALLOW_LIVE must name it as well
 
     Raises
     ------
     InputError
         The address cannot be read; the error says what would do.
+    BrokerError
+        There is no connection; the error says what to do.
+    LiveAccountError
+        A live account that was not allowed.
 
     Examples
     --------
     >>> connect("mock://?seed=7", quotes={"SPY": 123.0})
     <MockBroker mock DU***001>
+    >>> with connect("sim://?seed=7", quotes={"SPY": 123.0}, cash=1_000) as broker:
+    ...     broker, broker.cash(), broker.quotes("SPY")["last"].tolist()
+    (<IBBroker paper DU***001>, 1000.0, [123.0])
     """
+    parts = _split(address)
+    given = {
+        "quotes": quotes,
+        "positions": positions,
+        "cash": cash,
+        "fill_plan": fill_plan,
+        "scenario": scenario,
+        "allow_live": allow_live,
+    }
+    unused = [name for name, value in given.items() if value is not None and name not in _KEYWORDS[parts.scheme]]
+    if unused:
+        raise _refusal(f"{parts.scheme}:// takes no {name}=" for name in unused)
+    options = _options(parts)
+    try:
+        return _OPENERS[parts.scheme](address, parts, options, given)
+    except _BadOptionError as error:
+        raise _refusal([str(error)]) from None
+
+
+class _BadOptionError(Exception):
+    """An option of the address that cannot be read."""
+
+
+def _refusal(texts: Iterable[str]) -> InputError:
+    return InputError("address", [Problem("address_invalid", text) for text in texts])
+
+
+def _split(address: str) -> SplitResult:
     try:
         parts = urlsplit(address)
+        _ = parts.port  # reading it may fail
     except (ValueError, AttributeError, TypeError):
         parts = urlsplit("")
-    if parts.scheme != "mock" or not address.startswith("mock://"):
-        text = f"{address!r} is no address of a broker; mock://?seed=7 is one"
-        raise InputError("address", [Problem("address_invalid", text)])
-    if parts.netloc or parts.path not in ("", "/"):
-        text = f"{address!r}: the mock filler has no host; write mock://?seed=7"
-        raise InputError("address", [Problem("address_invalid", text)])
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = sorted(set(options) - {"seed", "cash", "account"})
-    if unknown:
-        text = "is no option of mock://; seed, cash and account are"
-        raise InputError("address", [Problem("address_invalid", f"{name!r} {text}") for name in unknown])
+    if parts.scheme not in _OPTIONS:
+        raise _refusal([f"{address!r} is no address of a broker; {_EXAMPLES} are"])
+    has_slashes = address.startswith(f"{parts.scheme}://")
+    if parts.scheme != "ib" and (not has_slashes or parts.netloc or parts.path not in ("", "/")):
+        raise _refusal([f"{address!r}: {parts.scheme}:// has no host; write {parts.scheme}://?seed=7"])
+    if parts.scheme == "ib" and (not parts.hostname or not parts.port or parts.path not in ("", "/")):
+        text = "needs a host and a port, such as ib://127.0.0.1:4002 (Gateway paper; TWS paper is 7497)"
+        raise _refusal([f"{address!r} {text}"])
+    if parts.username is not None or parts.password is not None:
+        raise _refusal([f"{parts.scheme}:// takes no user or password; TWS has its own login"])
+    return parts
+
+
+def _options(parts: SplitResult) -> dict[str, str]:
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    options, known = dict(pairs), _OPTIONS[parts.scheme]
+    problems = [
+        f"{name!r} is no option of {parts.scheme}://; {', '.join(known)} are"
+        for name in sorted(set(options) - set(known))
+    ]
+    names = [name for name, _ in pairs]
+    problems += [f"{name!r} is given twice" for name in sorted(set(names)) if names.count(name) > 1]
+    if problems:
+        raise _refusal(problems)
+    return options
+
+
+def _open_mock(address: str, _: SplitResult, options: dict[str, str], given: dict[str, Any]) -> Broker:
     return MockBroker(
-        sample_quotes() if quotes is None else quotes,
-        positions=positions,
-        cash=_number(options, "cash", 1_000_000.0) if cash is None else cash,
-        fill_plan=fill_plan,
-        seed=_seed(options),
+        sample_quotes() if given["quotes"] is None else given["quotes"],
+        positions=given["positions"],
+        cash=_number(options, "cash", 1_000_000.0) if given["cash"] is None else given["cash"],
+        fill_plan=given["fill_plan"],
+        seed=_whole(options, "seed", 0),
         account=options.get("account", "DU0000001"),
         address=address,
     )
+
+
+def _open_ib(address: str, parts: SplitResult, options: dict[str, str], given: dict[str, Any]) -> Broker:
+    from stocklean_exec.ib_broker import IBBroker  # noqa: PLC0415 - ib_async is loaded when it is needed
+
+    return IBBroker(
+        str(parts.hostname),
+        int(parts.port or 0),
+        account=options.get("account"),
+        allow_live=given["allow_live"],
+        remote=options.get("remote") == "1",
+        address=address,
+        **_client_options(options, DEFAULT_RATE),
+    )
+
+
+def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict[str, Any]) -> Broker:
+    from stocklean_exec.ib_broker import IBBroker  # noqa: PLC0415 - as above
+    from stocklean_exec.simulator import Simulator  # noqa: PLC0415 - loaded when it is needed
+
+    client = _client_options(options, 0.0)
+    cash = _number(options, "cash", 1_000_000.0) if given["cash"] is None else float(given["cash"])
+    scenario = options.get("scenario") if given["scenario"] is None else given["scenario"]
+    extra: dict[str, Any] = {name: options[name] for name in ("clock", "start") if name in options}
+    if "server_version" in options:
+        extra["server_version"] = _whole(options, "server_version", 0)
+    try:
+        simulator = Simulator(
+            seed=_whole(options, "seed", 0),
+            cash=cash,
+            account=options.get("account", "DU0000001"),
+            quotes=sample_quotes() if given["quotes"] is None else parse_quotes(given["quotes"]),
+            positions=_held(given["positions"]),
+            scenario=scenario,
+            **extra,
+        ).start()
+    except InputError:
+        raise
+    except (ValueError, OSError) as error:
+        raise InputError("address", [Problem("simulator_invalid", str(error))]) from error
+    return IBBroker(  # closes the simulator also when it cannot connect
+        "127.0.0.1",
+        simulator.port,
+        account=options["account"].split(",", maxsplit=1)[0].strip() if "account" in options else None,
+        allow_live=given["allow_live"],
+        address=address,
+        on_close=simulator.stop,
+        **client,
+    )
+
+
+_OPENERS = {"mock": _open_mock, "ib": _open_ib, "sim": _open_sim}
+
+
+def _client_options(options: dict[str, str], rate: float) -> dict[str, Any]:
+    chosen: dict[str, Any] = {
+        "client_id": _whole(options, "client_id", 1),
+        "rate": _number(options, "rate", rate),
+        "seconds": _number(options, "timeout", 10.0),
+        "zone": options.get("timezone", "America/New_York"),
+    }
+    if chosen["client_id"] > _LARGEST_ID:
+        raise _BadOptionError(f"client_id={chosen['client_id']} is over {_LARGEST_ID}")
+    if not 0 <= chosen["rate"] < math.inf:
+        raise _BadOptionError(f"rate={chosen['rate']:g} is no number of messages a second; 45 is usual")
+    if not 0 < chosen["seconds"] < math.inf:
+        raise _BadOptionError(f"timeout={chosen['seconds']:g} is no number of seconds above 0")
+    _check_zone(chosen["zone"])
+    return chosen
+
+
+def _check_zone(name: str) -> None:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - for this check alone
+
+    try:
+        ZoneInfo(name)
+    except (ValueError, KeyError, OSError):
+        raise _BadOptionError(f"timezone={name} is not known; America/New_York is one") from None
+
+
+def _held(positions: object) -> dict[str, tuple[float, float] | float]:
+    """Opening positions as the simulator takes them: shares, and average cost where it is known."""
+    frame = parse_positions(positions)
+    held = zip(frame["symbol"].tolist(), frame["quantity"].tolist(), frame["avg_cost"].tolist(), strict=True)
+    return {symbol: shares if math.isnan(cost) else (shares, cost) for symbol, shares, cost in held}
 
 
 def _number(options: dict[str, str], name: str, default: float) -> float:
@@ -74,12 +250,11 @@ def _number(options: dict[str, str], name: str, default: float) -> float:
     try:
         return float(text)
     except ValueError:
-        problem = Problem("address_invalid", f"{name}={text} is not a number")
-        raise InputError("address", [problem]) from None
+        raise _BadOptionError(f"{name}={text} is not a number") from None
 
 
-def _seed(options: dict[str, str]) -> int:
-    text = options.get("seed", "0")
+def _whole(options: dict[str, str], name: str, default: int) -> int:
+    text = options.get(name, str(default))
     if not (text.isascii() and text.isdigit()):
-        raise InputError("address", [Problem("address_invalid", f"seed={text} is not a whole number")])
+        raise _BadOptionError(f"{name}={text} is not a whole number")
     return int(text)

@@ -19,7 +19,7 @@ from stocklean_exec.facts import Fact
 from stocklean_exec.lifecycle import ENDED, derive_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pandas as pd
 
@@ -29,6 +29,36 @@ if TYPE_CHECKING:
     OnProgress = Callable[[int, str], None]
 
 __all__ = ["RunWorker"]
+
+_COMMISSION_SECONDS = 1.0
+
+
+class _Gate:
+    """Lets orders leave one by one, and knows afterwards which have; nothing leaves once it is closed."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self._mutex = threading.Lock()
+        self._is_closed = False
+        self.entered: set[str] = set()
+        self.halfway: list[Ticket] = []
+
+    @contextlib.contextmanager
+    def open(self, ticket: Ticket) -> Iterator[None]:
+        """Check that nothing has been halted, then let ``ticket`` leave."""
+        with self._mutex:
+            if self._is_closed:
+                raise BrokerError("the run has stopped")
+            self._check()
+            self.entered.add(ticket.client_order_id)
+            self.halfway = [ticket]
+            yield
+            self.halfway = []
+
+    def close(self) -> None:
+        """Wait for the order that is leaving, and let no other leave."""
+        with self._mutex:
+            self._is_closed = True
 
 
 class RunWorker:
@@ -43,6 +73,8 @@ class RunWorker:
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._news = asyncio.Event()
         self._touched: set[str] = set()
+        self._charged: set[str] = set()
+        self._uncharged: set[str] = set()
         self._told: list[Fact] = []  # heard in this turn of the loop, not yet handed to the blotter
         self._quotes: dict[str, tuple[float | None, float | None, float | None]] = {}
 
@@ -51,7 +83,8 @@ class RunWorker:
         attempt = 1 + sum(fact.kind == "run_started" for fact in self._blotter.facts(self._run_id))
         try:
             self._blotter.check_halt()
-            self._broker.follow(self._run_id, self._on_fact)
+            self._broker.follow(self._run_id, self._on_facts)
+            await self._prepare(on_progress)
             quotes = await self._broker.fetch_quotes([ticket.symbol for ticket in self._tickets])
         except (HaltedError, BrokerError) as error:
             await self._record([Fact("run_blocked", self._run_id, occurred_at=clock.now(), message=str(error))])
@@ -72,6 +105,26 @@ class RunWorker:
             await self._record([self._of_run("run_ended", attempt, message)])
         self._blotter.check_halt()
 
+    async def _prepare(self, on_progress: OnProgress | None) -> None:
+        """Let the broker make ready what it needs, and record which orders it cannot take."""
+
+        def show(done: int, count: int) -> None:
+            if on_progress is not None:
+                self._loop.call_soon_threadsafe(on_progress, 0, f"contract {done} of {count}")
+
+        refused = await self._broker.prepare(self._tickets, show)
+        if not refused:
+            return
+        stamp = self._broker.now()
+        await self._record(
+            [
+                Fact("refused", self._run_id, name, stamp, code=code, message=text)
+                for name, (code, text) in refused.items()
+            ]
+        )
+        self._tickets = [ticket for ticket in self._tickets if ticket.client_order_id not in refused]
+        self._open -= set(refused)
+
     def _of_run(self, kind: str, attempt: int, message: str | None) -> Fact:
         return Fact(kind, self._run_id, occurred_at=self._broker.now(), attempt=attempt, message=message)
 
@@ -80,30 +133,41 @@ class RunWorker:
         # Shielded: who is cancelled while he waits must not take back what is on its way to the disk.
         await asyncio.shield(asyncio.wrap_future(self._blotter.record(facts)))
 
-    def _on_fact(self, fact: Fact) -> None:
-        """Take a fact from the broker, on whatever thread it comes, and record it."""
+    def _on_facts(self, *facts: Fact) -> None:
+        """Take facts from the broker, on whatever thread they come, and record them."""
         if threading.get_ident() == self._thread and self._loop.is_running():
             # What comes in one turn of the loop goes to the record as one: a commit costs the same for many.
             if not self._told:
                 self._loop.call_soon(self._flush)
-            self._told.append(fact)
-            self._hear(fact)
+            self._told.extend(facts)
+            self._hear(facts)
             return
-        self._blotter.record([fact])
+        self._blotter.record(facts)
         with contextlib.suppress(RuntimeError):  # the loop of a run that is over may be closed
-            self._loop.call_soon_threadsafe(self._hear, fact)
+            self._loop.call_soon_threadsafe(self._hear, facts)
 
     def _flush(self) -> None:
         if self._told:
             self._blotter.record(self._told)
             self._told = []
 
-    def _hear(self, fact: Fact) -> None:
-        name = fact.client_order_id
-        if name in self._facts:
-            self._facts[name].append(fact)
-            self._touched.add(name)
-            self._news.set()
+    def _hear(self, facts: tuple[Fact, ...]) -> None:
+        for fact in facts:
+            name = fact.client_order_id
+            if name in self._facts:
+                self._facts[name].append(fact)
+                self._touched.add(name)
+                self._note_commission(fact)
+        self._news.set()
+
+    def _note_commission(self, fact: Fact) -> None:
+        if fact.exec_id is None:
+            return
+        if fact.kind == "commission":
+            self._charged.add(fact.exec_id)
+            self._uncharged.discard(fact.exec_id)
+        elif fact.exec_id not in self._charged:
+            self._uncharged.add(fact.exec_id)
 
     async def _send(self, attempt: int, on_progress: OnProgress | None) -> str:
         """Hand the tickets over in their sequence; say why it stopped, or "" when all went out."""
@@ -115,17 +179,17 @@ class RunWorker:
             except asyncio.CancelledError:
                 await self._take_back(group, attempt)
                 raise
-            for position, ticket in enumerate(group):
-                try:
-                    self._blotter.check_halt()
-                except HaltedError as error:
-                    await self._take_back(group[position:], attempt)
+            gate = _Gate(self._blotter.check_halt)
+            try:
+                await self._broker.place_all(group, gate.open)
+            except BaseException as error:
+                gate.close()
+                doubt = [self._in_doubt(ticket, attempt, error) for ticket in gate.halfway]
+                left = [ticket for ticket in group if ticket.client_order_id not in gate.entered]
+                await self._take_back(left, attempt, *doubt)
+                if isinstance(error, HaltedError):
                     return str(error)
-                try:
-                    await self._broker.place(ticket)
-                except BaseException as error:
-                    await self._take_back(group[position + 1 :], attempt, self._in_doubt(ticket, attempt, error))
-                    raise
+                raise
             self._settle(on_progress)
             await asyncio.sleep(0)
         return ""
@@ -145,11 +209,14 @@ class RunWorker:
 
     def _sending(self, ticket: Ticket, attempt: int) -> Fact:
         bid, ask, last = self._quotes.get(ticket.symbol, (None, None, None))
+        order_id, client_id = self._broker.order_id_for(ticket.client_order_id)
         return Fact(
             "sending",
             self._run_id,
             ticket.client_order_id,
             self._broker.now(),
+            order_id=order_id,
+            client_id=client_id,
             attempt=attempt,
             bid=bid,
             ask=ask,
@@ -169,7 +236,20 @@ class RunWorker:
             except TimeoutError:
                 continue
             self._settle(on_progress)
-        return f"{len(self._open)} orders rest at the broker" if self._open else "all orders have ended"
+        await self._await_commissions(deadline)
+        if not self._open:
+            return "all orders have ended"
+        return self._broker.fault or f"{len(self._open)} orders rest at the broker"
+
+    async def _await_commissions(self, deadline: float) -> None:
+        """Give the last commissions a moment: a broker reports them behind the fills."""
+        deadline = min(deadline, self._loop.time() + _COMMISSION_SECONDS)
+        while self._uncharged and not self._broker.is_quiet():
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), deadline - self._loop.time())
+            except TimeoutError:
+                return
 
     def _settle(self, on_progress: OnProgress | None) -> None:
         """Derive the states of the orders that something was heard of."""

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.errors import InputError
+from stocklean_exec.errors import BrokerError, InputError, LiveAccountError
 
 
 def test_the_mock_filler_is_opened_by_its_address():
@@ -66,3 +69,101 @@ def test_every_unknown_option_is_named():
     with pytest.raises(InputError, match="colour") as caught:
         sx.connect("mock://?colour=red&size=5")
     assert len(caught.value.problems) == 2
+
+
+# -- the wire --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ib://",
+        "ib://127.0.0.1",
+        "ib://:4002",
+        "ib://127.0.0.1:port",
+        "ib://127.0.0.1:99999",
+        "ib://127.0.0.1:4002/path",
+        "ib://me:secret@127.0.0.1:4002",
+        "ib://127.0.0.1:4002?client_id=-1",
+        "ib://127.0.0.1:4002?client_id=x",
+        "ib://127.0.0.1:4002?client_id=2147483648",
+        "ib://127.0.0.1:4002?client_id=1&client_id=2",
+        "ib://127.0.0.1:4002?rate=-1",
+        "ib://127.0.0.1:4002?rate=nan",
+        "ib://127.0.0.1:4002?timeout=0",
+        "ib://127.0.0.1:4002?timeout=inf",
+        "ib://127.0.0.1:4002?timezone=Middle/Earth",
+        "ib://127.0.0.1:4002?seed=7",
+        "ib://192.0.2.7:4002",
+        "sim://host",
+        "sim://?seed=x",
+        "sim://?remote=1",
+        "sim://?colour=red",
+        "sim:",
+    ],
+)
+def test_an_address_of_the_wire_that_cannot_be_read_is_an_error(address):
+    with pytest.raises(InputError) as caught:
+        sx.connect(address)
+    assert caught.value.codes == ("address_invalid",)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "keywords"),
+    [
+        ("mock://", {"scenario": "rejects"}),
+        ("mock://", {"allow_live": "U1234567"}),
+        ("sim://", {"fill_plan": []}),
+        ("ib://127.0.0.1:4002", {"quotes": {"SPY": 1.0}}),
+        ("ib://127.0.0.1:4002", {"cash": 5.0}),
+    ],
+)
+def test_what_a_broker_does_not_take_is_not_taken_in_silence(address, keywords):
+    with pytest.raises(InputError, match=f"takes no {next(iter(keywords))}="):
+        sx.connect(address, **keywords)
+
+
+def test_a_simulator_is_started_connected_to_and_closed():
+    positions = {"SPY": 10.0}
+    with sx.connect("sim://?seed=7&cash=5000&client_id=4", quotes={"SPY": 123.0}, positions=positions) as broker:
+        assert broker.address == "sim://?seed=7&cash=5000&client_id=4"
+        assert (broker.mode, broker.account) == ("paper", "DU0000001")
+        assert (broker.cash(), broker.nav()) == (5_000.0, 6_230.0)
+    assert not [thread for thread in threading.enumerate() if thread.name in {"tws-simulator", "stocklean-ib"}]
+
+
+def test_the_simulators_market_is_that_of_the_mock_filler_by_default():
+    names = ["symbol", "bid", "ask", "last", "bid_size", "ask_size"]
+    with sx.connect("sim://") as wire, sx.connect("mock://") as mock:
+        expected = mock.quotes()[names]
+        assert wire.quotes(expected["symbol"].tolist())[names].to_numpy().tolist() == expected.to_numpy().tolist()
+
+
+def test_a_scenario_is_named_or_given():
+    given = {"switches": {"market_data": "delayed"}}
+    with sx.connect("sim://", quotes={"SPY": 123.0}, scenario=given) as broker:
+        assert broker.quotes("SPY")["data_type"].tolist() == [3]
+    with sx.connect("sim://?scenario=partial_fills", quotes={"SPY": 123.0}) as broker:
+        assert broker.cash() == 1_000_000.0
+
+
+@pytest.mark.parametrize("scenario", ["no_such_scenario.toml", {"switches": {"colour": "red"}}])
+def test_a_scenario_that_cannot_be_used_is_an_error_and_leaves_no_thread(scenario):
+    with pytest.raises(InputError) as caught:
+        sx.connect("sim://", scenario=scenario)
+    assert caught.value.codes == ("simulator_invalid",)
+    assert not [thread for thread in threading.enumerate() if thread.name == "tws-simulator"]
+
+
+def test_a_live_account_at_the_simulator_is_refused_and_the_simulator_closed():
+    with pytest.raises(LiveAccountError):
+        sx.connect("sim://?account=U1234567")
+    assert not [thread for thread in threading.enumerate() if thread.name in {"tws-simulator", "stocklean-ib"}]
+
+
+def test_a_gateway_that_is_not_there_is_an_error_that_says_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(BrokerError, match=rf"127\.0\.0\.1:{port}: nothing listens there"):
+        sx.connect(f"ib://127.0.0.1:{port}?client_id=7")

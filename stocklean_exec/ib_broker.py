@@ -1,0 +1,462 @@
+"""Interactive Brokers as a broker: TWS, IB Gateway, or a simulator of them.
+
+One background thread with its own event loop owns the connection. Methods may be called from any other thread,
+and awaited in any loop. Facts come from the messages of TWS themselves; see :mod:`~stocklean_exec.ib_link`
+for the connection, :mod:`~stocklean_exec.ib_orders` for whose order a message is about, and
+:mod:`~stocklean_exec.ib_facts` for what it says.
+
+Whether an account may be traded is checked when the connection is made, after every reconnection, and right
+before each order leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pandas as pd
+
+from stocklean_exec import clock
+from stocklean_exec.broker import Broker, is_paper_account, mask_account, symbols_of
+from stocklean_exec.engine import Engine
+from stocklean_exec.errors import BrokerError, InputError, Problem
+from stocklean_exec.ib_access import check_account, choose_account, is_loopback
+from stocklean_exec.ib_link import Link, Place
+from stocklean_exec.ib_market import Instrument, MarketDesk
+from stocklean_exec.ib_orders import OrderDesk
+from stocklean_exec.order_ids import is_valid_client_order_id
+from stocklean_exec.pacing import DEFAULT_RATE, Pacer
+from stocklean_exec.progress import progress_bar
+from stocklean_exec.tables import POSITIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from stocklean_exec.broker import Ticket
+    from stocklean_exec.ib_orders import OwnOrder
+
+__all__ = ["IBBroker"]
+
+_YIELD_EVERY = 16
+_PACED_WINDOW, _FREE_WINDOW = 32, 250
+_OPEN_COLUMNS = {
+    "client_order_id": "str",
+    "symbol": "str",
+    "side": "str",
+    "quantity": "float64",
+    "filled_quantity": "float64",
+    "order_type": "str",
+    "limit_price": "float64",
+    "order_id": "Int64",
+    "perm_id": "Int64",
+    "client_id": "Int64",
+}
+
+T = TypeVar("T")
+
+
+class IBBroker(Broker):
+    """A TWS, an IB Gateway or a simulator; made by ``sx.connect("ib://...")`` or ``sx.connect("sim://...")``.
+
+    Parameters
+    ----------
+    host, port : where it listens
+    client_id : of this program; only the client that placed an order can cancel it
+    account : which of the login's accounts; not needed when there is one
+    allow_live : the live account that may be traded; the environment variable STOCKLEAN_ALLOW_LIVE must name
+        the same one
+    rate : most messages a second; 0 is no limit, for simulators
+    seconds : time limit of every request
+    zone : time zone of the login, for execution times that come without one
+    remote : whether ``host`` may be another computer; the connection is not encrypted
+    on_close : called when the broker is closed
+
+    Raises
+    ------
+    BrokerError
+        There is no connection; the text says why and what to do.
+    LiveAccountError
+        The account is no paper account, and was not allowed.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 4002,
+        *,
+        client_id: int = 1,
+        account: str | None = None,
+        allow_live: str | None = None,
+        rate: float = DEFAULT_RATE,
+        seconds: float = 10.0,
+        zone: str = "America/New_York",
+        remote: bool = False,
+        address: str = "",
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        if not remote and not is_loopback(host):
+            text = (
+                f"{host} is another computer, and the connection is not encrypted: use a tunnel, "
+                "or say ...&remote=1"
+            )
+            raise InputError("address", [Problem("address_invalid", text)])
+        self.address = address or f"ib://{host}:{port}?client_id={client_id}"
+        self.fault = ""
+        self.send_window = _PACED_WINDOW if rate else _FREE_WINDOW
+        self._place = Place(host, port, client_id, account, seconds, zone)
+        self._allow_live, self._on_close = allow_live, on_close
+        self._desk, self._market, self._pacer = OrderDesk(clock.now, self.on_failure), MarketDesk(), Pacer(rate)
+        self._background: set[asyncio.Task[None]] = set()
+        self._last_id = 0
+        self._link: Link | None = None
+        self._engine: Engine | None = Engine("stocklean-ib")
+        try:
+            self.account = self._call(self._connect())
+        except BaseException:
+            self.close()
+            raise
+        self.mode = "paper" if is_paper_account(self.account) else "live"
+
+    # -- what a user asks ------------------------------------------------------------------------------------
+
+    def positions(self) -> pd.DataFrame:
+        """What the account holds, asked for anew."""
+        held = [one for one in self._call(self._open_link().positions()) if one.account == self.account]
+        rows = [
+            {
+                "symbol": one.contract.symbol,
+                "quantity": one.position,
+                "avg_cost": one.avgCost,
+                "currency": one.contract.currency,
+                "sec_type": one.contract.secType,
+                "account": one.account,
+                "con_id": one.contract.conId,
+            }
+            for one in sorted(held, key=lambda one: (one.contract.symbol, one.contract.conId))
+            if one.position
+        ]
+        return POSITIONS.conform(pd.DataFrame(rows, columns=list(POSITIONS.names)))
+
+    def quotes(self, symbols: object = None) -> pd.DataFrame:
+        """Quotes of ``symbols`` by snapshot, and a column ``data_type``: 1 live, 3 delayed.
+
+        A symbol that TWS does not know, or has no data for, has no row. None asks for what is held and for
+        what was asked for before.
+
+        Raises
+        ------
+        BrokerError
+            There is no market data at all, for lack of a subscription.
+        """
+        wanted = symbols_of(symbols)
+        if wanted is None:
+            wanted = list(dict.fromkeys([*self.positions()["symbol"].tolist(), *self._market.symbols()]))
+        self._market.name(_instruments(symbols))
+        with progress_bar(len(wanted), "quotes") as move:
+            return self._call(self._quotes(wanted, strict=True, on_progress=lambda done, _: move(done, "")))
+
+    def nav(self) -> float:
+        """Net liquidation value in the account's base currency."""
+        return self._call(self._open_link().account_value(self.account, "NetLiquidation"))
+
+    def cash(self) -> float:
+        """Cash of all currencies in the account's base currency."""
+        return self._call(self._open_link().account_value(self.account, "TotalCashValue"))
+
+    def open_orders(self) -> pd.DataFrame:
+        """Working orders that carry a client order id, whichever client placed them, and ids of TWS."""
+        rows = [
+            row
+            for row in self._call(self._open_link().open_orders())
+            if row["account"] == self.account and is_valid_client_order_id(row["client_order_id"])
+        ]
+        return pd.DataFrame(rows, columns=list(_OPEN_COLUMNS)).astype(_OPEN_COLUMNS)
+
+    def cancel(self, client_order_id: str) -> None:
+        """Ask for the cancel of a working order of this client id; one that has ended stays as it is.
+
+        Raises
+        ------
+        InputError
+            No order of that name was sent under this client id.
+        """
+        self._call(self._cancel_named(client_order_id))
+
+    def cancel_all(self) -> None:
+        """Ask for the cancel of every working order of this client id. Orders of others stay."""
+        self._call(self._cancel_many())
+
+    def close(self) -> None:
+        """Disconnect. Working orders stay where they are; nothing more is heard of them."""
+        engine, self._engine = self._engine, None
+        if engine is None:
+            return
+        try:
+            engine.call(self._disconnect())
+        finally:
+            engine.stop()
+            if self._on_close is not None:
+                self._on_close()
+
+    def reconnect(self) -> None:
+        """Connect again with the same client id, and ask for everything that happened meanwhile.
+
+        Raises
+        ------
+        BrokerError, LiveAccountError
+            As at first; also when another login answers, which has not got the account.
+        """
+        self._call(self._connect())
+
+    @property
+    def orphans(self) -> pd.DataFrame:
+        """What was heard of orders that are not ours, or of runs that nobody follows; the latest 10,000."""
+        return self._desk.orphans()
+
+    # -- what a run asks -------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return clock.now()
+
+    def follow(self, run_id: str, tell: Callable[..., None]) -> None:
+        """Tell the facts of ``run_id`` to ``tell``, on the broker's own thread."""
+        self._desk.follow(run_id, tell)
+
+    def is_quiet(self) -> bool:
+        """Whether none of our orders works; also when nothing more can be heard of them."""
+        return bool(self.fault) or self._desk.is_quiet()
+
+    async def fetch_quotes(self, symbols: list[str]) -> pd.DataFrame:
+        """Quotes of ``symbols`` now; symbols without market data have no row."""
+        return await self._await(self._quotes(symbols, strict=False))
+
+    async def prepare(
+        self, tickets: Sequence[Ticket], on_progress: Callable[[int, int], None] | None = None
+    ) -> dict[str, tuple[str, str]]:
+        """Look up the contracts, and take an order id for each order that can be sent."""
+        return await self._await(self._prepare(tickets, on_progress))
+
+    def order_id_for(self, client_order_id: str) -> tuple[int | None, int | None]:
+        """Order id and client id that the order goes out with."""
+        order = self._desk.find(client_order_id)
+        return (None, None) if order is None else (order.order_id, order.client_id)
+
+    async def place(self, ticket: Ticket) -> None:
+        """Hand one order over."""
+        await self.place_all([ticket], lambda _: nullcontext())
+
+    async def place_all(
+        self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]
+    ) -> None:
+        """Hand orders over in their sequence; each leaves within its ``gate``, right after the last checks."""
+        await self._await(self._place_all(tickets, gate))
+
+    # -- on the engine's thread ------------------------------------------------------------------------------
+
+    async def _connect(self) -> str:
+        await self._disconnect()
+        self._market.forget_connection()
+        link = Link(self._place, self._desk, self._pacer, self)
+        await link.connect()
+        try:
+            account = choose_account(link.accounts, getattr(self, "account", self._place.account))
+            check_account(account, link.accounts, self._allow_live, os.environ)
+            self._link, self.fault = link, ""
+            if self._desk.working():
+                await link.sweep()
+        except BaseException:
+            self._link = None
+            await link.close()
+            raise
+        self._last_id = 0
+        return account
+
+    async def _disconnect(self) -> None:
+        link, self._link = self._link, None
+        for task in list(self._background):
+            task.cancel()
+        if link is not None:
+            await link.close()
+
+    async def _quotes(
+        self, symbols: Sequence[str], *, strict: bool, on_progress: Callable[[int, int], None] | None = None
+    ) -> pd.DataFrame:
+        wanted = [self._market.instrument(symbol) for symbol in symbols]
+        return await self._market.quotes(self._open_link(), wanted, strict=strict, on_progress=on_progress)
+
+    async def _prepare(
+        self, tickets: Sequence[Ticket], on_progress: Callable[[int, int], None] | None
+    ) -> dict[str, tuple[str, str]]:
+        link = self._open_link()
+        named = {ticket.client_order_id: _instrument(ticket) for ticket in tickets}
+        self._market.name(named.values())
+        refused = await self._market.qualify(link, list(named.values()), on_progress)
+        silent = [one.symbol for one, why in refused.items() if not why.code]
+        if silent:
+            raise BrokerError(f"TWS did not answer about {', '.join(silent[:5])}; nothing was sent")
+        good = [
+            ticket
+            for ticket in tickets
+            if named[ticket.client_order_id] not in refused and not self._was_sent(ticket.client_order_id)
+        ]
+        for ticket, order_id in zip(good, link.reserve_ids(len(good)), strict=True):
+            self._desk.reserve(ticket, order_id, self._place.client_id)
+        return {
+            name: ("unknown_instrument", f"{refused[one].text} ({refused[one].code})")
+            for name, one in named.items()
+            if one in refused
+        }
+
+    def _was_sent(self, client_order_id: str) -> bool:
+        order = self._desk.find(client_order_id)
+        return order is not None and order.sent
+
+    async def _place_all(
+        self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]
+    ) -> None:
+        unknown = [ticket for ticket in tickets if self._desk.find(ticket.client_order_id) is None]
+        refused = await self._prepare(unknown, None) if unknown else {}
+        if refused:
+            raise BrokerError("; ".join(f"{name}: {text}" for name, (_, text) in refused.items()))
+        for number, ticket in enumerate(tickets, start=1):
+            async with self._pacer.turn():
+                self._send(ticket, gate)
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # let the answers in
+
+    def _send(self, ticket: Ticket, gate: Callable[[Ticket], AbstractContextManager[object]]) -> None:
+        """Make the last checks, and let one order leave. Until the gate, nothing has left."""
+        link, order = self._open_link(), self._desk.find(ticket.client_order_id)
+        contract = self._market.contract(_instrument(ticket))
+        if order is None or contract is None or order.sent:
+            text = "was sent before; an id names one order" if order and order.sent else "was not made ready"
+            raise BrokerError(f"{ticket.client_order_id} {text}")
+        self._check_may_send(link, ticket, order)
+        made = link.make_order(ticket, order.order_id)
+        with gate(ticket):
+            self._desk.mark_sent(order)
+            self._last_id = order.order_id
+            link.send_order(contract, made)
+
+    def _check_may_send(self, link: Link, ticket: Ticket, order: OwnOrder) -> None:
+        link.require_open()
+        if self.fault:
+            raise BrokerError(f"nothing is sent any more: {self.fault}")
+        if link.is_cut:
+            raise BrokerError("TWS has lost its connection to IB (1100); it says so when it is back")
+        if ticket.account != self.account:
+            raise BrokerError(f"{ticket.client_order_id} is for account {mask_account(ticket.account)}")
+        if order.order_id <= self._last_id:
+            raise BrokerError(f"{ticket.client_order_id}: another run has sent orders meanwhile; submit again")
+        check_account(self.account, link.accounts, self._allow_live, os.environ)
+
+    async def _cancel_named(self, client_order_id: str) -> None:
+        order = self._desk.find(client_order_id)
+        if order is None or not order.sent:
+            text = (
+                f"{client_order_id!r} is no order of client id {self._place.client_id}; "
+                "an order is cancelled by the client that placed it"
+            )
+            raise InputError("cancel", [Problem("order_unknown", text)])
+        if not order.ended:
+            await self._cancel(order)
+
+    async def _cancel(self, order: OwnOrder) -> None:
+        self._open_link().require_open()
+        self._desk.request_cancel(order)
+        await self._open_link().send_cancel(order.order_id)
+
+    async def _cancel_many(self) -> None:
+        for order in self._desk.working():
+            await self._cancel(order)
+
+    # -- told by the link ------------------------------------------------------------------------------------
+
+    def on_failure(self, what: str, error: BaseException) -> None:
+        """Something that TWS said may be lost: nothing is sent until the next connection."""
+        self.fault = f"{what} ({type(error).__name__}); broker.reconnect() asks for everything again"
+        self._desk.broadcast("report_lost", self.fault)
+
+    def on_lost(self) -> None:
+        """The connection is gone: who waits for reports must not wait on."""
+        self.fault = "the connection to TWS is gone; broker.reconnect() makes a new one"
+        self._desk.broadcast("connection_lost", self.fault)
+
+    def on_restored(self) -> None:
+        """Ask for what happened while TWS had lost IB."""
+        self._in_background(self._sweep)
+
+    def on_puzzle(self) -> None:
+        """Ask whether an order that TWS shows as Inactive is over."""
+        self._in_background(self._solve)
+
+    def _in_background(self, work: Callable[[Link], Coroutine[Any, Any, None]]) -> None:
+        if self._link is not None:
+            task = asyncio.get_running_loop().create_task(work(self._link))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    async def _solve(self, link: Link) -> None:
+        await asyncio.sleep(0)  # the reason may come right behind
+        orders = self._desk.puzzling()
+        if orders:
+            await link.completed_orders()
+            self._desk.put_aside(orders)
+
+    async def _sweep(self, link: Link) -> None:
+        try:
+            await link.sweep()
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task
+            self.on_failure("what happened while TWS had lost IB could not be asked for", error)
+
+    # -- between threads -------------------------------------------------------------------------------------
+
+    def _open_link(self) -> Link:
+        if self._link is None:
+            raise BrokerError("the broker is closed" if self._engine is None else "there is no connection to TWS")
+        return self._link
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._engine is None:
+            work.close()
+            raise BrokerError("the broker is closed")
+        return self._engine.call(work)
+
+    async def _await(self, work: Coroutine[Any, Any, T]) -> T:
+        engine = self._engine
+        if engine is None:
+            work.close()
+            raise BrokerError("the broker is closed")
+        if threading.current_thread() is engine.thread:
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, engine.loop))
+
+
+def _instrument(ticket: Ticket) -> Instrument:
+    return Instrument(ticket.symbol, ticket.sec_type, ticket.exchange, ticket.currency)
+
+
+def _instruments(symbols: object) -> list[Instrument]:
+    """What a targets table says about its symbols besides their names."""
+    columns = getattr(symbols, "columns", ())
+    if not isinstance(symbols, pd.DataFrame) or "symbol" not in columns:
+        return []
+    default = Instrument("")
+    found = {
+        name: symbols[name].fillna(getattr(default, name)).astype("str")
+        if name in columns
+        else [getattr(default, name)] * len(symbols)
+        for name in ("sec_type", "exchange", "currency")
+    }
+    return [
+        Instrument(str(symbol), *rest)
+        for symbol, *rest in zip(
+            symbols["symbol"], found["sec_type"], found["exchange"], found["currency"], strict=True
+        )
+    ]

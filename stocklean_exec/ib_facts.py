@@ -1,0 +1,324 @@
+"""What TWS says about orders, read into facts: statuses, message codes, sides, liquidity, times, unset values.
+
+Every reading is a table that can be looked at. A code that is in no table changes nothing: it becomes a
+``message`` fact, because an order that lives must never be taken for dead. Pure, and knows no client library.
+
+Quantities are in shares, prices and commissions in the currency of the instrument; times come out in UTC.
+
+Sources: TWS API documentation ("Message codes", "Order submission", "Executions and commissions"), and frames
+captured from TWS and IB Gateway.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from stocklean_exec.facts import Fact
+
+__all__ = [
+    "CANCELLED_BY_CODE",
+    "DELAYED_DATA_CODES",
+    "LINK_LOST",
+    "LINK_RESTORED",
+    "LIQUIDITY",
+    "NO_DATA_CODES",
+    "REJECTED_BY_CODE",
+    "REJECTED_UNLESS_SEEN",
+    "SIDES",
+    "STATUS_OF_TWS",
+    "UNSET",
+    "TwsExecution",
+    "commission_fact",
+    "execution_fact",
+    "is_plain_text",
+    "known",
+    "message_fact",
+    "number_problem",
+    "price_or_nan",
+    "status_fact",
+    "utc_time_text",
+]
+
+UNSET = frozenset({1.7976931348623157e308, 2147483647.0, 9223372036854775807.0})
+"""What TWS sends for "no value", as a float: the greatest double, 32-bit integer and 64-bit integer."""
+
+STATUS_OF_TWS = {
+    "PreSubmitted": "SUBMITTED",
+    "Submitted": "SUBMITTED",
+    "PendingCancel": "SUBMITTED",
+    "ApiCancelled": "CANCELLED",
+    "Cancelled": "CANCELLED",
+    "Filled": "FILLED",
+}
+"""Order status by TWS's word. Any other word (PendingSubmit, ApiPending, Inactive, ...) is no state by itself:
+Inactive is what a rejected order shows, and also one that was put aside and may come back."""
+
+REJECTED_BY_CODE = {201: "order rejected"}
+"""Codes that end an order whatever was heard of it before."""
+
+CANCELLED_BY_CODE = {202: "order cancelled"}
+"""Codes that say that an order is cancelled."""
+
+REJECTED_UNLESS_SEEN = {
+    103: "duplicate order id",
+    106: "cannot transmit the order id",
+    107: "incomplete order",
+    109: "price out of the range of the order defaults",
+    110: "price between two ticks",
+    111: "time in force and order type do not go together",
+    113: "MOC and LOC orders are for the day",
+    116: "dead exchange",
+    117: "block order too small",
+    132: "no clearing account",
+    133: "submitting the order failed",
+    140: "size is no whole number",
+    141: "price is no number",
+    144: "size and share allocation differ",
+    145: "a field is wrong",
+    152: "hidden is not possible",
+    160: "size is zero",
+    163: "price beyond the percentage of the order defaults",
+    200: "no such instrument",
+    203: "instrument not allowed for this account",
+    321: "a field is wrong",
+    334: "wrong good-till date",
+    337: "wrong date",
+    382: "price beyond the ticks of the order defaults",
+    383: "size beyond the order defaults",
+    387: "order type not supported",
+    388: "order too small",
+    392: "contract expired",
+    400: "algorithm order wrong",
+    403: "wrong stop price",
+    411: "outside-hours flag not possible",
+    412: "not available for trading",
+    434: "size is zero",
+    435: "account missing",
+    436: "allocation missing",
+    460: "no trading permission",
+    461: "minimum price condition",
+    463: "account or allocation wrong",
+    10006: "parent order missing",
+    10243: "no fractions by API",
+    10244: "no cash quantity for this order",
+    10289: "cash quantity needed",
+    10318: "no fractions for this order",
+}
+"""Codes that refuse a new order. Once a status or an execution has shown that the order lives, the same codes
+speak of something else (a change, a cancel), and are messages."""
+
+LINK_LOST = frozenset({1100, 2110})
+"""TWS has lost IB: what is sent now may wait there and go live later."""
+
+LINK_RESTORED = frozenset({1101, 1102})
+"""TWS has IB back; what happened meanwhile has to be asked for."""
+
+DELAYED_DATA_CODES = frozenset({354, 10089, 10090, 10168, 10186})
+"""No subscription for this market data: delayed data may be had instead."""
+
+NO_DATA_CODES = DELAYED_DATA_CODES | {10187, 10197}
+"""No market data for reasons of subscription or session, and not because the instrument is unknown."""
+
+SIDES = {"BOT": "BUY", "SLD": "SELL", "BUY": "BUY", "SELL": "SELL"}
+"""Order side by what an execution or an order says."""
+
+LIQUIDITY = {1: "added", 2: "removed", 3: "routed"}
+"""What an execution did to the exchange's liquidity, by number; 0 is not known."""
+
+_LARGEST = 1e12
+_MOST_SHARES = 2**31 - 2
+_SMALLEST = 1e-4
+_DECIMALS = 8
+_PLAIN = re.compile(r"[\x20-\x7e]*")
+_DATED = re.compile(r"(\d{8})(-| +)(\d\d:\d\d:\d\d)(?: (\S.*))?", re.ASCII)
+
+
+class TwsExecution(NamedTuple):
+    """One execution as TWS reports it. ``side`` is ``BOT`` or ``SLD``."""
+
+    exec_id: str
+    time: datetime
+    account: str
+    exchange: str
+    side: str
+    shares: float
+    price: float
+    perm_id: int
+    client_id: int
+    order_id: int
+    order_ref: str
+    symbol: str
+    last_liquidity: int = 0
+
+
+def known(value: float | None) -> float | None:
+    """A number that TWS really gave; None for its spellings of "no value", and for what is no number.
+
+    Examples
+    --------
+    >>> known(1.7976931348623157e308), known(2147483647), known(float("nan")), known(4.5)
+    (None, None, None, 4.5)
+    """
+    if value is None or not math.isfinite(value) or float(value) in UNSET:
+        return None
+    return float(value)
+
+
+def price_or_nan(value: float | None) -> float:
+    """A price or size of a tick; NaN where TWS has none, which it spells 0, -1 or one of :data:`UNSET`.
+
+    Examples
+    --------
+    >>> price_or_nan(399.5), price_or_nan(-1), price_or_nan(0)
+    (399.5, nan, nan)
+    """
+    number = known(value)
+    return number if number is not None and number > 0 else math.nan
+
+
+def is_plain_text(text: str) -> bool:
+    r"""Whether ``text`` may go out: printable ASCII, so no NUL or line end that would shift the fields behind it.
+
+    Examples
+    --------
+    >>> is_plain_text("run-1-SPY-BUY"), is_plain_text("SPY\0BUY"), is_plain_text("São"), is_plain_text("")
+    (True, False, False, True)
+    """
+    return _PLAIN.fullmatch(text) is not None
+
+
+def number_problem(quantity: float, limit_price: float) -> str | None:
+    """What keeps a quantity and a limit price (NaN for none) from being sent; None if nothing does.
+
+    Both must be plain: finite, at least 0.0001, with at most eight decimals, and not a spelling of "no value".
+
+    Examples
+    --------
+    >>> number_problem(100.0, float("nan")), number_problem(0.5, 99.99)
+    (None, None)
+    >>> number_problem(2147483647, float("nan"))
+    'quantity 2.14748e+09 is not from 0.0001 to 2147483646'
+    """
+    prices = [] if math.isnan(limit_price) else [("limit_price", limit_price, _LARGEST)]
+    for name, value, most in [("quantity", quantity, float(_MOST_SHARES)), *prices]:
+        if not _SMALLEST <= value <= most:
+            return f"{name} {value:g} is not from {_SMALLEST:g} to {most:.0f}"
+        if round(value, _DECIMALS) != value:
+            return f"{name} {value!r} has more than {_DECIMALS} decimals"
+    return None
+
+
+def utc_time_text(text: str, zone: str) -> str | None:
+    """The time of an execution as TWS writes it, rewritten with UTC named in it; None if it cannot be read.
+
+    TWS writes the login's local time with the name of its zone, UTC with a dash, or (older versions) local
+    time and no zone: then ``zone`` says which one is meant.
+
+    Examples
+    --------
+    >>> utc_time_text("20221229 10:00:01 US/Eastern", "UTC"), utc_time_text("20221229-15:00:01", "Asia/Tokyo")
+    ('20221229 15:00:01 UTC', '20221229 15:00:01 UTC')
+    >>> utc_time_text("20221229  10:00:01", "America/New_York")
+    '20221229 15:00:01 UTC'
+    >>> utc_time_text("20221229 10:00:01 Middle/Earth", "UTC") is None
+    True
+    """
+    found = _DATED.fullmatch(text.strip())
+    if found is None:
+        return None
+    day, border, clock, named = found.groups()
+    try:
+        place = ZoneInfo(named or ("UTC" if border == "-" else zone))
+        local = datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S").replace(tzinfo=place)
+    except (ValueError, KeyError, OSError):
+        return None
+    return f"{local.astimezone(UTC):%Y%m%d %H:%M:%S} UTC"
+
+
+def status_fact(
+    word: str, filled: float | None, remaining: float | None, why_held: str = "", code: str | None = None
+) -> Fact:
+    """The fact behind one orderStatus message: a status, or a message where TWS's word is no state.
+
+    Examples
+    --------
+    >>> status_fact("PreSubmitted", 0.0, 10.0).status, status_fact("Inactive", 0.0, 10.0).kind
+    ('SUBMITTED', 'message')
+    """
+    status = STATUS_OF_TWS.get(word)
+    if status is None:
+        return Fact("message", code=word, message=f"TWS shows the order as {word}, which says nothing of its end")
+    held = f"held: {why_held}" if why_held else None
+    return Fact("status", status=status, filled=known(filled), remaining=known(remaining), code=code, message=held)
+
+
+def message_fact(code: int, text: str, *, seen: bool, cancel_requested: bool = False) -> Fact:
+    """The fact behind one message about an order.
+
+    Parameters
+    ----------
+    seen : whether a status or an execution has shown before that the broker has the order
+    cancel_requested : whether we asked for its cancel; one that we did not ask for keeps its code as the reason
+
+    Examples
+    --------
+    >>> message_fact(10349, "Order TIF was set to DAY", seen=False).kind
+    'message'
+    >>> message_fact(110, "off tick", seen=False).kind, message_fact(110, "off tick", seen=True).kind
+    ('rejected', 'message')
+    >>> message_fact(202, "Order Canceled - reason:", seen=True).status
+    'CANCELLED'
+    """
+    if code in CANCELLED_BY_CODE:
+        return Fact("status", status="CANCELLED", code=None if cancel_requested else str(code), message=text)
+    if code in REJECTED_BY_CODE or (code in REJECTED_UNLESS_SEEN and not seen):
+        return Fact("rejected", code=str(code), message=text)
+    return Fact("message", code=str(code), message=text)
+
+
+def execution_fact(execution: TwsExecution) -> Fact:
+    """The fact behind one execution report. Zero shares are the correction that withdraws an execution.
+
+    Raises
+    ------
+    ValueError
+        The report has no id, no known side, or numbers that no execution has.
+    """
+    shares, price = known(execution.shares), known(execution.price)
+    side = SIDES.get(execution.side)
+    if not execution.exec_id or side is None:
+        raise ValueError(f"an execution without id or side ({execution.side!r})")
+    if shares is None or not 0 <= shares < _LARGEST or price is None or not abs(price) < _LARGEST:
+        raise ValueError(f"an execution of {execution.shares} shares at {execution.price}")
+    return Fact(
+        "execution",
+        occurred_at=execution.time,
+        exec_id=execution.exec_id,
+        symbol=execution.symbol,
+        side=side,
+        quantity=shares,
+        price=price,
+        exchange=execution.exchange or None,
+        liquidity=LIQUIDITY.get(execution.last_liquidity),
+        account=execution.account or None,
+    )
+
+
+def commission_fact(exec_id: str, commission: float | None, currency: str) -> Fact | None:
+    """The fact behind one commission report; None while TWS does not know the commission yet.
+
+    Examples
+    --------
+    >>> commission_fact("0000e0d5.67fe667b.01.01", 1.0, "USD").commission
+    1.0
+    >>> commission_fact("0000e0d5.67fe667b.01.01", 1.7976931348623157e308, "USD") is None
+    True
+    """
+    amount = known(commission)
+    if amount is None:
+        return None
+    return Fact("commission", exec_id=exec_id, commission=amount, commission_currency=currency or None)

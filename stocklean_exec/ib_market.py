@@ -1,0 +1,226 @@
+"""Instruments and quotes at TWS: every contract qualified before it is used, every quote a snapshot with a limit.
+
+What TWS does not answer in time, or has no permission to show, gives no quote; nothing waits for ever. Where
+live data is not subscribed, delayed data is asked for, and the quotes say so (``data_type`` 3). Prices are in
+the instrument's currency, sizes in shares, times in UTC. No client library: it works through a link that has
+the few methods named in :class:`MarketLink`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import pandas as pd
+
+from stocklean_exec.errors import BrokerError
+from stocklean_exec.ib_facts import DELAYED_DATA_CODES, NO_DATA_CODES, price_or_nan
+from stocklean_exec.tables import QUOTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+__all__ = ["Answer", "Instrument", "MarketDesk", "MarketLink", "Refusal"]
+
+_AT_ONCE = 40
+_DELAYED = 3
+
+
+class Instrument(NamedTuple):
+    """What a symbol is looked up by."""
+
+    symbol: str
+    sec_type: str = "STK"
+    exchange: str = "SMART"
+    currency: str = "USD"
+
+
+class Refusal(NamedTuple):
+    """Why TWS did not give what was asked for: its message number (0 for silence) and text."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The ticks of one snapshot; ``data_type`` is 1 for live, 2 frozen, 3 delayed, 4 delayed and frozen."""
+
+    bid: float
+    ask: float
+    last: float
+    close: float
+    bid_size: float
+    ask_size: float
+    data_type: int
+    heard_at: datetime
+
+
+class MarketLink(Protocol):
+    """What the desk needs of a connection."""
+
+    async def contract_details(self, instrument: Instrument) -> list[Any] | Refusal:
+        """Contracts that fit an instrument."""
+
+    async def snapshot(self, contract: Any) -> Answer | Refusal:  # noqa: ANN401 - the client's contract
+        """One quote."""
+
+    async def use_delayed_data(self) -> None:
+        """From now on delayed data where there is no live data."""
+
+
+class MarketDesk:
+    """Looks up instruments and quotes over one link at a time."""
+
+    def __init__(self) -> None:
+        self._contracts: dict[Instrument, Any] = {}
+        self._instruments: dict[str, Instrument] = {}
+        self._is_delayed = False
+
+    def forget_connection(self) -> None:
+        """A new connection starts: it has not been told yet that delayed data will do."""
+        self._is_delayed = False
+
+    def name(self, instruments: Iterable[Instrument]) -> None:
+        """Remember what the symbols stand for."""
+        for instrument in instruments:
+            self._instruments[instrument.symbol] = instrument
+
+    def instrument(self, symbol: str) -> Instrument:
+        """What a symbol stands for: what was said of it last, else a US stock."""
+        return self._instruments.get(symbol, Instrument(symbol))
+
+    def symbols(self) -> list[str]:
+        """Symbols that have been looked up."""
+        return [instrument.symbol for instrument in self._contracts]
+
+    def contract(self, instrument: Instrument) -> Any:  # noqa: ANN401 - the client's contract
+        """The contract of a qualified instrument; None for any other."""
+        return self._contracts.get(instrument)
+
+    async def qualify(
+        self,
+        link: MarketLink,
+        instruments: Sequence[Instrument],
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> dict[Instrument, Refusal]:
+        """Look up the contracts that are not known yet; those that TWS has not, with its reason.
+
+        ``on_progress`` is told how many of how many are done.
+        """
+        wanted = [one for one in dict.fromkeys(instruments) if one not in self._contracts]
+        gate, done = asyncio.Semaphore(_AT_ONCE), 0
+
+        async def look_up(one: Instrument) -> Refusal | None:
+            nonlocal done
+            async with gate:
+                found = await link.contract_details(one)
+            done += 1
+            if on_progress is not None:
+                on_progress(done, len(wanted))
+            contract = found if isinstance(found, Refusal) else _the_one(one, found)
+            if isinstance(contract, Refusal):
+                return contract
+            self._contracts[one] = contract
+            return None
+
+        refused = await asyncio.gather(*map(look_up, wanted))
+        return {one: why for one, why in zip(wanted, refused, strict=True) if why is not None}
+
+    async def quotes(
+        self,
+        link: MarketLink,
+        instruments: Sequence[Instrument],
+        *,
+        strict: bool,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> pd.DataFrame:
+        """Quotes of ``instruments``, each by a snapshot; those without an answer have no row.
+
+        Parameters
+        ----------
+        strict : raise when there are none at all for lack of a subscription
+        on_progress : told how many of how many snapshots are done
+
+        Raises
+        ------
+        BrokerError
+            No market data, live or delayed, for any of them.
+        """
+        await self.qualify(link, instruments)
+        wanted = [one for one in dict.fromkeys(instruments) if one in self._contracts]
+        answers = await self._snapshots(link, wanted, on_progress)
+        lacking = [one for one in wanted if _is_delayed_case(answers[one])]
+        if lacking and not self._is_delayed:
+            await link.use_delayed_data()
+            self._is_delayed = True
+            answers |= await self._snapshots(link, lacking)
+        refusals = [answer for answer in answers.values() if isinstance(answer, Refusal)]
+        if strict and refusals and len(refusals) == len(wanted) and refusals[0].code in NO_DATA_CODES:
+            raise BrokerError(
+                f"TWS has no market data for {', '.join(one.symbol for one in wanted[:5])}: "
+                f"{refusals[0].text} ({refusals[0].code}). Subscribe in Client Portal > Settings > Market Data, "
+                "enable delayed data there, or hand in quotes of your own"
+            )
+        return _frame({one: answer for one, answer in answers.items() if isinstance(answer, Answer)})
+
+    async def _snapshots(
+        self,
+        link: MarketLink,
+        instruments: Sequence[Instrument],
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> dict[Instrument, Answer | Refusal]:
+        gate, done = asyncio.Semaphore(_AT_ONCE), 0
+
+        async def ask(one: Instrument) -> Answer | Refusal:
+            nonlocal done
+            async with gate:
+                answer = await link.snapshot(self._contracts[one])
+            done += 1
+            if on_progress is not None:
+                on_progress(done, len(instruments))
+            return answer
+
+        return dict(zip(instruments, await asyncio.gather(*map(ask, instruments)), strict=True))
+
+
+def _frame(answers: dict[Instrument, Answer]) -> pd.DataFrame:
+    rows = [
+        {
+            "symbol": one.symbol,
+            "bid": price_or_nan(answer.bid),
+            "ask": price_or_nan(answer.ask),
+            "last": price_or_nan(answer.last),
+            "close": price_or_nan(answer.close),
+            "bid_size": price_or_nan(answer.bid_size),
+            "ask_size": price_or_nan(answer.ask_size),
+            "currency": one.currency,
+            "quoted_at": answer.heard_at,
+            "data_type": answer.data_type,
+        }
+        for one, answer in answers.items()
+    ]
+    frame = QUOTES.conform(pd.DataFrame(rows, columns=[*QUOTES.names, "data_type"]))
+    frame["data_type"] = frame["data_type"].astype("Int64")
+    return frame
+
+
+def _is_delayed_case(answer: Answer | Refusal) -> bool:
+    return isinstance(answer, Refusal) and answer.code in DELAYED_DATA_CODES
+
+
+def _the_one(instrument: Instrument, found: list[Any]) -> Any:  # noqa: ANN401 - the client's contract
+    """The one contract that is meant, or why none or several fit."""
+    fitting = {
+        contract.conId: contract
+        for contract in found
+        if contract.secType == instrument.sec_type and contract.currency == instrument.currency
+    }
+    if len(fitting) == 1:
+        return next(iter(fitting.values()))
+    if not fitting:
+        return Refusal(200, f"TWS knows no {instrument.sec_type} {instrument.symbol} in {instrument.currency}")
+    names = ", ".join(f"{one.primaryExchange or one.exchange} {one.conId}" for one in fitting.values())
+    return Refusal(200, f"{instrument.symbol} is ambiguous at TWS: {names}")

@@ -1,0 +1,376 @@
+"""Whose order a message of TWS is about, and telling the facts of it to who follows its run.
+
+A message is matched by the order id of this session, else by ``orderRef``, which is the client order id, else
+by ``permId``. What matches nothing of ours is told to nobody and kept among the orphans. The desk outlives a
+connection: after a reconnection the same orders are matched again.
+
+It keeps just enough to know which orders still work and what may be cancelled; what state an order is in is
+not decided here. All methods but :meth:`OrderDesk.follow` run on the broker's own thread. No I/O, and no
+client library: the messages come in as plain values.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from stocklean_exec.errors import BlotterClosedError
+from stocklean_exec.facts import Fact, execution_family
+from stocklean_exec.ib_facts import (
+    STATUS_OF_TWS,
+    TwsExecution,
+    commission_fact,
+    execution_fact,
+    message_fact,
+    status_fact,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from stocklean_exec.broker import Ticket
+
+__all__ = ["OrderDesk", "OwnOrder"]
+
+_MOST_ORPHANS = 10_000
+_ORPHAN_COLUMNS = (
+    "heard_at",
+    "order_ref",
+    "kind",
+    "status",
+    "order_id",
+    "perm_id",
+    "client_id",
+    "exec_id",
+    "symbol",
+    "side",
+    "quantity",
+    "price",
+    "code",
+    "message",
+)
+_NOISE = 1e-8
+
+
+@dataclass(slots=True)
+class OwnOrder:
+    """An order of ours: sent by this broker, or met at TWS under our client id from an earlier session."""
+
+    client_order_id: str
+    run_id: str | None
+    quantity: float
+    order_id: int
+    client_id: int
+    perm_id: int | None = None
+    sent: bool = False
+    seen: bool = False
+    ended: bool = False
+    inactive: bool = False
+    puzzling: bool = False
+    rejected: bool = False
+    cancel_requested: bool = False
+    shares: dict[str, tuple[int, float]] = field(default_factory=dict)
+    uncharged: set[str] = field(default_factory=set)
+    told: set[tuple[object, ...]] = field(default_factory=set)
+
+    @property
+    def filled(self) -> float:
+        """Shares executed, in the latest correction of each execution."""
+        return sum(shares for _, shares in self.shares.values())
+
+    @property
+    def works(self) -> bool:
+        """Whether something more may be heard of it."""
+        return self.sent and not self.ended and not self.inactive
+
+
+class OrderDesk:
+    """Keeps our orders apart from everybody else's, and tells what is heard of them.
+
+    Parameters
+    ----------
+    now : when a message is received, in UTC
+    complain : told what failed, and the error, when somebody cannot take his facts
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        complain: Callable[[str, BaseException], None] = lambda _what, _error: None,
+    ) -> None:
+        self._now, self._complain = now, complain
+        self._followers: dict[str, Callable[..., None]] = {}
+        self._by_ref: dict[str, OwnOrder] = {}
+        self._by_id: dict[int, OwnOrder] = {}
+        self._by_perm: dict[int, OwnOrder] = {}
+        self._by_execution: dict[str, OwnOrder] = {}
+        self._early_fees: dict[str, Fact] = {}
+        self._busy: set[str] = set()
+        self._held_back: dict[str, list[Fact]] | None = None
+        self._orphans: deque[dict[str, object]] = deque(maxlen=_MOST_ORPHANS)
+
+    # -- our side --------------------------------------------------------------------------------------------
+
+    def follow(self, run_id: str, tell: Callable[..., None]) -> None:
+        """Tell the facts of a run to ``tell`` from now on: one or several with each call."""
+        self._followers[run_id] = tell
+
+    def reserve(self, ticket: Ticket, order_id: int, client_id: int) -> None:
+        """Plan to send ``ticket`` under an order id."""
+        order = OwnOrder(ticket.client_order_id, ticket.run_id, ticket.quantity, order_id, client_id)
+        self._by_ref[ticket.client_order_id] = order
+        self._by_id[order_id] = order
+
+    def find(self, client_order_id: str) -> OwnOrder | None:
+        """Look up the order of a client order id."""
+        return self._by_ref.get(client_order_id)
+
+    def working(self) -> list[OwnOrder]:
+        """Orders that were sent and have not ended, oldest first; also those that TWS has put aside."""
+        return [order for order in self._by_ref.values() if order.sent and not order.ended]
+
+    def is_quiet(self) -> bool:
+        """Whether no order of ours works, and no commission is missing."""
+        return not self._busy
+
+    def mark_sent(self, order: OwnOrder) -> None:
+        """Note that ``order`` leaves now."""
+        order.sent = True
+        self._busy.add(order.client_order_id)
+
+    def puzzling(self) -> list[OwnOrder]:
+        """Orders that TWS shows as Inactive, without a word why: rejected, ended, or put aside."""
+        return [order for order in self._by_ref.values() if order.puzzling and not order.ended]
+
+    def put_aside(self, orders: list[OwnOrder]) -> None:
+        """Note that TWS does not count these puzzling orders among the completed ones: they rest."""
+        for order in orders:
+            if order.puzzling and not order.ended:
+                order.inactive, order.puzzling = True, False
+                self._note_busy(order)
+                self._tell(order, Fact("message", code="Inactive", message="put aside by TWS; it may come back"))
+
+    def request_cancel(self, order: OwnOrder) -> None:
+        """Note that we ask for a cancel, and tell it."""
+        order.cancel_requested = True
+        self._tell(order, Fact("cancel_requested"))
+
+    def connected(self, next_order_id: int) -> None:
+        """A connection is up whose next order id is this one.
+
+        A next id below ids that were used means that TWS has started its ids anew: then an id no longer says
+        which order is meant, and only ``orderRef`` and ``permId`` count.
+        """
+        if any(order.seen and number >= next_order_id for number, order in self._by_id.items()):
+            self._by_id.clear()
+        else:
+            self._by_id = {number: order for number, order in self._by_id.items() if order.sent}
+
+    def broadcast(self, code: str, message: str) -> None:
+        """Tell everybody whose orders work that something has happened to the connection."""
+        for order in self.working():
+            self._tell(order, Fact("message", code=code, message=message))
+
+    # -- what TWS says ---------------------------------------------------------------------------------------
+
+    def on_open_order(
+        self,
+        order_id: int,
+        client_id: int,
+        perm_id: int,
+        order_ref: str,
+        word: str,
+        quantity: float,
+        *,
+        ours: bool,
+    ) -> None:
+        """An openOrder message: TWS has the order. ``ours``: it carries our client id."""
+        order = self._match(order_id if ours else 0, order_ref, perm_id)
+        if order is None and ours and order_ref:
+            order = OwnOrder(order_ref, None, quantity, order_id, client_id, sent=True)
+            self._by_ref[order_ref] = self._by_id[order_id] = order
+        if order is None:
+            self._keep_orphan(
+                Fact("status", status=word, order_id=order_id, client_id=client_id), perm_id, order_ref
+            )
+            return
+        self._learn(order, perm_id)
+        if STATUS_OF_TWS.get(word) == "SUBMITTED":
+            order.inactive = False
+            if not order.seen:
+                order.seen = True
+                self._tell(order, Fact("status", status="SUBMITTED"))
+
+    def on_status(
+        self, order_id: int, perm_id: int, word: str, filled: float, remaining: float, why_held: str, *, ours: bool
+    ) -> None:
+        """An orderStatus message."""
+        order = self._match(order_id if ours else 0, "", perm_id)
+        fact = status_fact(word, filled, remaining, why_held)
+        if order is None:
+            self._keep_orphan(fact._replace(order_id=order_id), perm_id)
+            return
+        self._learn(order, perm_id)
+        if order.rejected and fact.status == "CANCELLED":  # how TWS shows an order that it has rejected
+            fact = Fact("message", code=word, message="TWS shows the rejected order as cancelled")
+        if fact.kind == "status":
+            order.seen = True
+            order.inactive = order.puzzling = False
+        elif word == "Inactive" and not order.ended:
+            order.puzzling = True
+        self._note_end(order, fact)
+        mark = (fact.kind, fact.status, fact.code, fact.filled, fact.remaining)
+        if mark not in order.told:  # TWS says most things twice
+            order.told.add(mark)
+            self._tell(order, fact)
+
+    def on_execution(self, execution: TwsExecution, *, ours: bool) -> None:
+        """An execDetails message, live or asked for."""
+        fact = execution_fact(execution)
+        order = self._match(execution.order_id if ours else 0, execution.order_ref, execution.perm_id)
+        if order is None:
+            found = fact._replace(order_id=execution.order_id, client_id=execution.client_id)
+            self._keep_orphan(found, execution.perm_id, execution.order_ref)
+            return
+        self._learn(order, execution.perm_id)
+        order.seen = True
+        order.inactive = False
+        family, revision = execution_family(execution.exec_id)
+        known = order.shares.get(family)
+        if known is None or known[0] < revision:
+            order.shares[family] = (revision, execution.shares)
+        if execution.exec_id not in self._by_execution:
+            self._by_execution[execution.exec_id] = order
+            order.uncharged.add(execution.exec_id)
+        self._note_end(order, fact)
+        if ("execution", execution.exec_id) not in order.told:
+            order.told.add(("execution", execution.exec_id))
+            self._tell(order, fact)
+        early = self._early_fees.pop(execution.exec_id, None)
+        if early is not None:
+            self._charge(order, early)
+
+    def on_commission(self, exec_id: str, commission: float, currency: str) -> None:
+        """A commissionReport message; one that comes before its execution waits for it."""
+        fact = commission_fact(exec_id, commission, currency)
+        if fact is None:
+            return
+        order = self._by_execution.get(exec_id)
+        if order is None:
+            self._early_fees[exec_id] = fact
+        else:
+            self._charge(order, fact)
+
+    def on_message(self, order_id: int, code: int, text: str) -> bool:
+        """An error message with an id; False when the id is no order of ours."""
+        order = self._by_id.get(order_id)
+        if order is None or not order.sent:
+            return False
+        fact = message_fact(code, text, seen=order.seen, cancel_requested=order.cancel_requested)
+        self._note_end(order, fact)
+        self._tell(order, fact)
+        return True
+
+    def on_completed(self, perm_id: int, order_ref: str, word: str, text: str) -> None:
+        """A completedOrder message: the order is over, whatever TWS calls it."""
+        order = self._match(0, order_ref, perm_id)
+        fact = Fact("status", status="FILLED" if word == "Filled" else "CANCELLED", message=text or None)
+        if order is None:
+            self._keep_orphan(fact, perm_id, order_ref)
+            return
+        self._learn(order, perm_id)
+        if not order.ended:
+            self._note_end(order, fact)
+            self._tell(order, fact)
+
+    # -- orphans ---------------------------------------------------------------------------------------------
+
+    def orphans(self) -> pd.DataFrame:
+        """What was heard of orders that are not ours, or of a run that nobody follows; the latest 10,000."""
+        return pd.DataFrame(list(self._orphans), columns=list(_ORPHAN_COLUMNS))
+
+    # -- telling ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Tell what is heard within this block at its end, all of a run at once: one commit records it."""
+        self._held_back = {}
+        try:
+            yield
+        finally:
+            held, self._held_back = self._held_back, None
+            for run_id, facts in (held or {}).items():
+                self._deliver(run_id, facts)
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _match(self, order_id: int, order_ref: str, perm_id: int) -> OwnOrder | None:
+        order = self._by_id.get(order_id) if order_id > 0 else None
+        if order is not None and order.sent and order_ref in ("", order.client_order_id):
+            return order
+        return self._by_ref.get(order_ref) or (self._by_perm.get(perm_id) if perm_id > 0 else None)
+
+    def _learn(self, order: OwnOrder, perm_id: int) -> None:
+        if perm_id > 0 and order.perm_id is None:
+            order.perm_id = perm_id
+            self._by_perm[perm_id] = order
+
+    def _note_end(self, order: OwnOrder, fact: Fact) -> None:
+        if fact.status == "CANCELLED" or fact.kind == "rejected" or order.filled >= order.quantity - _NOISE:
+            order.ended = True
+        order.rejected |= fact.kind == "rejected"
+        self._note_busy(order)
+
+    def _note_busy(self, order: OwnOrder) -> None:
+        if order.works or order.uncharged:
+            self._busy.add(order.client_order_id)
+        else:
+            self._busy.discard(order.client_order_id)
+
+    def _charge(self, order: OwnOrder, fact: Fact) -> None:
+        order.uncharged.discard(fact.exec_id or "")
+        self._note_busy(order)
+        mark = ("commission", fact.exec_id, fact.commission)
+        if mark not in order.told:
+            order.told.add(mark)
+            self._tell(order, fact)
+
+    def _tell(self, order: OwnOrder, fact: Fact) -> None:
+        fact = fact._replace(
+            run_id=order.run_id,
+            client_order_id=order.client_order_id,
+            occurred_at=fact.occurred_at or self._now(),
+            order_id=order.order_id,
+            perm_id=order.perm_id,
+            client_id=order.client_id,
+        )
+        if order.run_id is None or order.run_id not in self._followers:
+            self._keep_orphan(fact, order.perm_id, order.client_order_id)
+        elif self._held_back is None:
+            self._deliver(order.run_id, [fact])
+        else:
+            self._held_back.setdefault(order.run_id, []).append(fact)
+
+    def _deliver(self, run_id: str, facts: list[Fact]) -> None:
+        """Tell a run its facts. Where they cannot be recorded they are orphans, and that is no small matter."""
+        tell = self._followers.get(run_id)
+        try:
+            if tell is not None:
+                tell(*facts)
+                return
+        except BlotterClosedError:  # the run is over, and so is its record
+            self._followers.pop(run_id, None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, sending must stop
+            self._followers.pop(run_id, None)
+            self._complain(f"the record of {run_id} failed", error)
+        for fact in facts:
+            self._keep_orphan(fact, fact.perm_id, fact.client_order_id or "")
+
+    def _keep_orphan(self, fact: Fact, perm_id: int | None, order_ref: str = "") -> None:
+        row = {name: getattr(fact, name) for name in _ORPHAN_COLUMNS[2:]}
+        self._orphans.append({**row, "heard_at": self._now(), "order_ref": order_ref, "perm_id": perm_id})

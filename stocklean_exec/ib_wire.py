@@ -1,0 +1,338 @@
+"""The ib_async client with our parts in it: what leaves is checked and counted, what comes is heard first by us.
+
+The only module that imports ib_async. It does the wire: handshake, requests, encoding and decoding. What a
+message says about an order goes to our own desk and not to ib_async's book of trades, which shows live orders
+as cancelled, adds corrections up, and drops what it cannot read.
+
+Every message counts towards IB's limit of 50 a second, every string is checked right before it leaves, and a
+frame of absurd length ends the connection.
+
+ib_async's loggers are set to CRITICAL at the first connection, unless they have a level already: they would
+print account numbers and whole orders. ``logging.getLogger("ib_async").setLevel("INFO")`` before connecting
+brings them back. Nothing is patched.
+"""
+# mypy: disable-error-code="no-untyped-call"
+# ib_async is typed in part
+# ruff: noqa: N802, N803 - the methods and arguments of ib_async that are overridden here have these names
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ib_async import IB, Contract, Order, StartupFetch, Ticker
+from ib_async.client import Client
+from ib_async.decoder import Decoder
+from ib_async.wrapper import RequestError, Wrapper
+
+from stocklean_exec import clock
+from stocklean_exec.errors import BrokerError
+from stocklean_exec.ib_facts import is_plain_text, utc_time_text
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
+
+    from ib_async import CommissionReport, Execution, OrderState
+
+__all__ = ["Connection", "Contract", "Ear", "Order", "RequestError", "make_contract", "routed"]
+
+_MOST_FRAME = 16 << 20
+_LENGTH_PREFIX = 4
+_ORDER_MESSAGES = frozenset({"3", "4", "5", "11", "59"})
+_EXECUTION_TIME = 15
+_COMMISSION = 3
+_UNSET_TEXT = "1.7976931348623157E308"
+
+
+class Ear(Protocol):
+    """Who hears a connection."""
+
+    zone: str
+    accounts: list[str]
+    version: int
+    is_leaving: bool
+
+    def count_message(self) -> None:
+        """One message leaves now."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is heard within the block came in one piece."""
+
+    def hear(self, what: str, version: int = 0) -> None:
+        """Something that may explain why the connection fails."""
+
+    def guard(self, handler: Callable[..., object], *arguments: Any) -> None:  # noqa: ANN401 - a message's fields
+        """Run a handler whose failure must not get lost."""
+
+    def fail(self, what: str, error: BaseException) -> None:
+        """Something that was told may be lost."""
+
+    def on_next_id(self, order_id: int) -> None:
+        """The next order id of this client."""
+
+    def on_open_order(self, contract: Contract, order: Order, state: OrderState) -> None:
+        """An order as it stands."""
+
+    def on_status(self, *fields: Any) -> None:  # noqa: ANN401 - a message's fields
+        """The fields of an orderStatus message."""
+
+    def on_execution(self, contract: Contract, execution: Execution) -> None:
+        """An execution, live or asked for."""
+
+    def on_commission(self, exec_id: str, commission: float, currency: str) -> None:
+        """What an execution cost."""
+
+    def on_completed(self, perm_id: int, order_ref: str, word: str, text: str) -> None:
+        """An order that is over."""
+
+    def on_error(self, number: int, code: int, text: str, *, is_request: bool) -> None:
+        """A message with a code, about a request, an order, or the system (-1)."""
+
+    def on_lost(self) -> None:
+        """The connection is gone, and we did not close it."""
+
+
+class _Decoder(Decoder):
+    """Reads messages, and lets nothing get lost without a word: ib_async logs a bad message and drops it."""
+
+    def __init__(self, wrapper: Wrapper, ear: Ear) -> None:
+        super().__init__(wrapper, 0)
+        self._ear = ear
+        self.handlers[3] = self._orderStatus  # ib_async's own swallows what it cannot read
+
+    def interpret(self, fields: list[str]) -> None:
+        kind = fields[0] if fields else ""
+        handler = self.handlers.get(int(kind)) if kind.isascii() and kind.isdigit() else None
+        if handler is None:
+            return  # a message that this client does not know
+        try:
+            handler(fields)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not vanish
+            if kind in _ORDER_MESSAGES:
+                self._ear.fail(f"message {kind} of TWS cannot be read", error)
+
+    def _orderStatus(self, fields: list[str]) -> None:
+        order_id, status, filled, remaining, average, perm_id, parent_id, last, client_id = fields[1:10]
+        self.wrapper.orderStatus(
+            int(order_id),
+            status,
+            float(filled or 0),
+            float(remaining or 0),
+            float(average or 0),
+            int(perm_id or 0),
+            int(parent_id or 0),
+            float(last or 0),
+            int(client_id or 0),
+            fields[10] if len(fields) > 10 else "",  # noqa: PLR2004 - why it is held is the tenth
+        )
+
+    def execDetails(self, fields: list[str]) -> None:
+        # A time zone that this computer does not know would lose the whole execution.
+        fields = list(fields)
+        fields[_EXECUTION_TIME] = utc_time_text(fields[_EXECUTION_TIME], self._ear.zone) or (
+            f"{clock.now():%Y%m%d %H:%M:%S} UTC"
+        )
+        super().execDetails(fields)
+
+    def commissionReport(self, fields: list[str]) -> None:
+        # Empty is "not known yet", and not nothing to pay.
+        fields = list(fields)
+        fields[_COMMISSION] = fields[_COMMISSION] or _UNSET_TEXT
+        super().commissionReport(fields)
+
+
+class _Client(Client):
+    """Sends and receives: checks what leaves, bounds what comes, and notices why a connection fails."""
+
+    def __init__(self, wrapper: Wrapper, ear: Ear) -> None:
+        self._ear = ear
+        super().__init__(wrapper)
+        self.decoder = _Decoder(wrapper, ear)
+        self.MaxRequests = 0  # our pacer is stricter, and loses nothing that it holds back
+
+    def send(self, *fields: Any, makeEmpty: bool = True) -> None:  # noqa: ANN401 - as there
+        for item in fields:
+            _check_field(item)
+        super().send(*fields, makeEmpty=makeEmpty)
+
+    def sendMsg(self, msg: str) -> None:
+        if msg:  # ib_async calls with nothing to go on with what it held back
+            self._ear.count_message()
+        super().sendMsg(msg)
+
+    def _onSocketHasData(self, data: bytes) -> None:
+        try:
+            with self._ear.together():
+                super()._onSocketHasData(data)
+            _check_length(self._data)
+        except Exception as error:  # noqa: BLE001 - eventkit would swallow it
+            self._ear.hear("garbage")
+            self._ear.fail("what came from TWS is not its protocol", error)
+            self.conn.disconnect()
+
+    def disconnect(self) -> None:
+        self._ear.is_leaving = True
+        super().disconnect()
+
+    def _onSocketDisconnected(self, msg: str) -> None:
+        self._ear.hear("too old" if "version must be" in (msg or "") else "closed", self._serverVersion)
+        super()._onSocketDisconnected(msg)
+
+
+class _Wrapper(Wrapper):
+    """Hands each message about orders to our ear, and keeps ib_async from making a book of its own of them.
+
+    That book is wrong in the cases that matter (see the module), nobody here reads it, and keeping it takes as
+    much time as all the rest. Requests and their ends, positions, account values and ticks stay with ib_async.
+    """
+
+    ear: Ear
+
+    def connectAck(self) -> None:
+        self.ear.version = self.ib.client.serverVersion()
+
+    def nextValidId(self, reqId: int) -> None:
+        self.ear.guard(self.ear.on_next_id, reqId)
+
+    def managedAccounts(self, accountsList: str) -> None:
+        super().managedAccounts(accountsList)
+        self.ear.accounts = list(self.accounts)
+
+    def openOrder(self, orderId: int, contract: Contract, order: Order, orderState: OrderState) -> None:
+        if not order.whatIf:
+            self.ear.guard(self.ear.on_open_order, contract, order, orderState)
+        self.ib.client.updateReqId(orderId + 1)  # an id that is taken, by whatever client, is not used again
+
+    def orderStatus(self, orderId: int, status: str, filled: float, remaining: float, *rest: Any) -> None:  # noqa: ANN401 - as there
+        self.ear.guard(self.ear.on_status, orderId, status, filled, remaining, *rest)
+
+    def execDetails(self, reqId: int, contract: Contract, execution: Execution) -> None:  # noqa: ARG002 - as there
+        self.ear.guard(self.ear.on_execution, contract, execution)
+
+    def commissionReport(self, commissionReport: CommissionReport) -> None:
+        one = commissionReport
+        self.ear.guard(self.ear.on_commission, one.execId, one.commission, one.currency)
+
+    def completedOrder(self, contract: Contract, order: Order, orderState: OrderState) -> None:  # noqa: ARG002 - as there
+        text = orderState.completedStatus
+        self.ear.guard(self.ear.on_completed, order.permId, order.orderRef, orderState.status, text)
+
+    def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
+        self._hear_error(reqId, errorCode, errorString)
+        super().error(reqId, errorCode, errorString, advancedOrderRejectJson)
+
+    def _hear_error(self, number: int, code: int, text: str) -> None:
+        is_request = number in self._futures
+        self.ear.guard(lambda: self.ear.on_error(number, code, text, is_request=is_request))
+
+    def connectionClosed(self) -> None:
+        # ib_async's own would also end blocking calls of every other connection in this process.
+        lost = ConnectionError("the connection to TWS is gone")
+        for future in self._futures.values():
+            if not future.done():
+                future.set_exception(lost)
+        self.reset()
+        self.ear.guard(self.ear.on_lost)
+
+
+class Connection(IB):
+    """An ``IB`` with our parts in it. One for each connection, never connected twice."""
+
+    RaiseRequestErrors = True
+
+    def __init__(self, ear: Ear) -> None:
+        _silence_loggers()
+        super().__init__()
+        self.wrapper = _Wrapper(self)
+        self.wrapper.ear = ear
+        self.client = _Client(self.wrapper, ear)
+        self.client.apiEnd += self.disconnectedEvent
+        self.errorEvent -= self._onError  # it sends requests of its own
+        self.TimezoneTWS = ear.zone
+
+    async def start(self, host: str, port: int, client_id: int, account: str, seconds: float) -> None:
+        """Connect, and synchronise open orders and executions; silence on any of them is an error."""
+        await self.connectAsync(
+            host,
+            port,
+            clientId=client_id,
+            timeout=seconds,
+            account=account,
+            raiseSyncErrors=True,
+            fetchFields=StartupFetch.ORDERS_OPEN | StartupFetch.EXECUTIONS,
+        )
+
+    def is_usable(self) -> bool:
+        """Whether something that is written now can arrive. ib_async says yes also to a closing socket."""
+        transport = self.client.conn.transport
+        return self.client.isReady() and transport is not None and not transport.is_closing()
+
+    def stop(self) -> None:
+        """Disconnect and forget; harmless at any stage."""
+        self.client.disconnect()
+        self.wrapper.reset()
+
+    def request_snapshot(self, contract: Contract) -> tuple[int, Ticker, Awaitable[object]]:
+        """Ask for one quote: number of the request, the ticker that it fills, and what ends it."""
+        number = self.client.getReqId()
+        ticker = Ticker(contract=contract, defaults=self.wrapper.defaults)
+        self.wrapper.reqId2Ticker[number] = ticker
+        done: Awaitable[object] = self.wrapper.startReq(number, contract)
+        self.client.reqMktData(number, contract, "", True, False, [])  # noqa: FBT003 - snapshot, not regulatory
+        return number, ticker, done
+
+    def forget_snapshot(self, number: int) -> None:
+        """Take no more ticks of a snapshot."""
+        self.wrapper.reqId2Ticker.pop(number, None)
+
+    def request_summary(self, tag: str) -> tuple[int, Awaitable[object]]:
+        """Ask for one figure of all accounts: number of the request, and what ends it."""
+        self.wrapper.acctSummary.clear()
+        number = self.client.getReqId()
+        done: Awaitable[object] = self.wrapper.startReq(number)
+        self.client.reqAccountSummary(number, "All", tag)
+        return number, done
+
+    def summary_values(self, account: str, tag: str) -> list[str]:
+        """What the last summary said."""
+        values = self.wrapper.acctSummary.values()
+        return [str(one.value) for one in values if one.account == account and one.tag == tag]
+
+
+def make_contract(symbol: str, sec_type: str, exchange: str, currency: str) -> Contract:
+    """A contract to look up."""
+    return Contract(symbol=symbol, secType=sec_type, exchange=exchange, currency=currency)
+
+
+def routed(contract: Contract, exchange: str) -> Contract:
+    """A qualified contract that trades where it was asked for, and not on the exchange that TWS lists first."""
+    return dataclasses.replace(contract, exchange=exchange)
+
+
+def _check_length(pending: bytes) -> None:
+    """Refuse to wait for a frame that no TWS sends; ib_async would do so for ever."""
+    if len(pending) >= _LENGTH_PREFIX and int.from_bytes(pending[:_LENGTH_PREFIX], "big") > _MOST_FRAME:
+        raise ValueError("a frame without end")
+
+
+def _check_field(value: object) -> None:
+    """Let nothing out that would shift the fields behind it, or that TWS reads as something else."""
+    if isinstance(value, str):
+        if not is_plain_text(value):
+            raise BrokerError(f"{value!r} has characters that TWS does not take; nothing was sent")
+    elif isinstance(value, float):
+        if math.isnan(value):
+            raise BrokerError("a number that is none (NaN) was about to be sent; nothing was sent")
+    elif isinstance(value, Contract):
+        for item in vars(value).values():
+            _check_field(item)
+
+
+def _silence_loggers() -> None:
+    for name in ("ib_async", "eventkit"):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.CRITICAL)

@@ -1,0 +1,187 @@
+"""One suite for all brokers: the same run gives the same fills, positions, cash and events, mock or wire.
+
+On a paper account, by hand: ``STOCKLEAN_PAPER=ib://127.0.0.1:4002?client_id=91 pytest -m paper``. It places one
+limit order far from the market and cancels it.
+"""
+
+import os
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.errors import InputError
+from stocklean_exec.tables import POSITIONS, QUOTES
+
+NAN = float("nan")
+NOON = pd.Timestamp("2022-12-29 17:00", tz="UTC")
+MARKET = pd.DataFrame(
+    [
+        ("SPY", 399.90, 400.10, 400.00, 398.00, 300.0, 300.0),
+        ("TLT", 99.98, 100.02, 100.00, 101.00, 500.0, 200.0),
+        ("KO", 62.60, 62.62, 62.61, 62.00, 1_000.0, 1_000.0),
+        ("GE", 63.87, 63.89, 63.88, 63.00, 400.0, 400.0),
+    ],
+    columns=["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"],
+).assign(currency="USD", quoted_at=NOON)
+HELD = pd.DataFrame({"symbol": ["KO", "GE"], "quantity": [500.0, 900.0], "avg_cost": [60.0, 65.0]})
+ORDERS = [
+    ("KO", "SELL", 500.0, "MKT", NAN, "DAY"),  # all that is held
+    ("GE", "SELL", 850.0, "MKT", NAN, "DAY"),  # 400 + 400 + 50
+    ("TLT", "BUY", 450.0, "MKT", NAN, "DAY"),  # 200 + 200 + 50
+    ("SPY", "BUY", 10.0, "LMT", 401.00, "DAY"),  # beyond the touch: filled there
+]
+FILLS = {  # by hand: the far touch, at most the size shown at a time
+    "r-GE-SELL": [(400.0, 63.87), (400.0, 63.87), (50.0, 63.87)],
+    "r-KO-SELL": [(500.0, 62.60)],
+    "r-SPY-BUY": [(10.0, 400.10)],
+    "r-TLT-BUY": [(200.0, 100.02), (200.0, 100.02), (50.0, 100.02)],
+}
+COMMISSIONS = {
+    "r-GE-SELL": 4.25,
+    "r-KO-SELL": 2.5,
+    "r-SPY-BUY": 1.0,
+    "r-TLT-BUY": 2.25,
+}  # 0.005 a share, at least 1
+CASH_AFTER = 100_000 + 500 * 62.60 + 850 * 63.87 - 450 * 100.02 - 10 * 400.10 - 10.0
+
+
+@pytest.fixture(params=["mock", "sim"])
+def broker(request):
+    with sx.connect(f"{request.param}://?seed=7", quotes=MARKET, positions=HELD, cash=100_000.0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def blotter():
+    with sx.open_blotter() as opened:
+        yield opened
+
+
+def approved_of(rows, quotes=MARKET, run_id="r"):
+    columns = ["symbol", "side", "quantity", "order_type", "limit_price", "tif"]
+    frame = pd.DataFrame(rows, columns=columns).assign(run_id=run_id)
+    limits = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True)
+    review = sx.review_orders(sx.check_orders(frame, limits, quotes=quotes))
+    review.approve_all(by="contract")
+    return review.result()
+
+
+def test_the_market_is_shown_in_the_same_table(broker):
+    quotes = broker.quotes(["TLT", "SPY", "NOPE"])
+    assert tuple(quotes.columns[: len(QUOTES.names)]) == QUOTES.names
+    shown = quotes.sort_values("symbol")[["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"]]
+    assert shown.to_numpy().tolist() == [
+        ["SPY", 399.90, 400.10, 400.00, 398.00, 300.0, 300.0],
+        ["TLT", 99.98, 100.02, 100.00, 101.00, 500.0, 200.0],
+    ]
+
+
+def test_the_account_is_shown_in_the_same_table(broker):
+    held = broker.positions()
+    assert tuple(held.columns) == POSITIONS.names
+    assert held[["symbol", "quantity", "avg_cost"]].to_numpy().tolist() == [
+        ["GE", 900.0, 65.0],
+        ["KO", 500.0, 60.0],
+    ]
+    assert broker.cash() == 100_000.0
+    assert broker.nav() == pytest.approx(100_000 + 500 * 62.61 + 900 * 63.88)
+
+
+def test_the_same_run_gives_the_same_fills(broker, blotter):
+    states = sx.submit_orders(approved_of(ORDERS), broker, blotter).set_index("client_order_id")
+    fills = blotter.fills("r").sort_values(["client_order_id", "exec_id"])
+    found = {
+        name: list(zip(part["quantity"], part["price"], strict=True))
+        for name, part in fills.groupby("client_order_id")
+    }
+    assert found == FILLS
+    assert fills.groupby("client_order_id")["commission"].sum().round(6).to_dict() == COMMISSIONS
+    assert states["commission"].round(6).to_dict() == COMMISSIONS
+    assert set(states["status"]) == {"FILLED"}
+    assert fills["side"].tolist() == ["SELL"] * 4 + ["BUY"] * 4
+    assert set(fills["liquidity"]) == {"removed"}
+    assert set(fills["account"]) == {broker.account}
+    assert fills["exec_id"].is_unique
+    assert fills["perm_id"].nunique() == 4
+    assert blotter.runs()["status"].tolist() == ["done"]
+    assert broker.cash() == pytest.approx(CASH_AFTER)
+    held = broker.positions().set_index("symbol")["quantity"].to_dict()
+    assert held == {"GE": 50.0, "SPY": 10.0, "TLT": 450.0}
+
+
+def test_the_same_run_tells_the_same_kinds_of_events(broker, blotter):
+    sx.submit_orders(approved_of(ORDERS[2:3]), broker, blotter)
+    events = blotter.events("r")
+    of_order = events[events["client_order_id"] == "r-TLT-BUY"]
+    assert of_order["kind"].tolist()[:2] == ["intent", "sending"]
+    assert of_order["kind"].value_counts()[["execution", "commission"]].tolist() == [3, 3]
+    assert [status for status in of_order["status"].dropna() if status != "SUBMITTED"] == ["FILLED"]
+    first_status = of_order.loc[of_order["kind"] == "status", "status"].tolist()[0]
+    assert first_status == "SUBMITTED"
+
+
+def test_the_same_run_again_sends_nothing(broker, blotter):
+    approved = approved_of(ORDERS)
+    first = sx.submit_orders(approved, broker, blotter)
+    cash = broker.cash()
+    second = sx.submit_orders(approved, broker, blotter)
+    pd.testing.assert_frame_equal(first, second)
+    assert broker.cash() == cash
+
+
+def test_an_order_that_rests_is_shown_and_cancelled(broker, blotter):
+    approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, "DAY")])
+    states = sx.submit_orders(approved, broker, blotter, timeout=0.2)
+    assert states["status"].tolist() == ["SUBMITTED"]
+    assert broker.open_orders().iloc[:, :7].to_numpy().tolist() == [
+        ["r-SPY-BUY", "SPY", "BUY", 5.0, 0.0, "LMT", 390.0]
+    ]
+    broker.cancel("r-SPY-BUY")
+    assert broker.open_orders().empty
+    blotter.record([]).result(5)
+    assert blotter.orders("r")[["status", "reason"]].to_numpy().tolist() == [["CANCELLED", "cancel_requested"]]
+
+
+def test_cancel_all_cancels_what_rests(broker, blotter):
+    approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, "DAY"), ("TLT", "BUY", 5.0, "LMT", 90.0, "GTC")])
+    sx.submit_orders(approved, broker, blotter, timeout=0.2)
+    broker.cancel_all()
+    assert broker.open_orders().empty
+    blotter.record([]).result(5)
+    assert blotter.orders("r")["status"].tolist() == ["CANCELLED", "CANCELLED"]
+
+
+@pytest.mark.parametrize("tif", ["IOC", "FOK"])
+def test_an_immediate_order_that_cannot_trade_is_cancelled(broker, blotter, tif):
+    approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, tif)])
+    assert sx.submit_orders(approved, broker, blotter, timeout=5)["status"].tolist() == ["CANCELLED"]
+
+
+def test_an_order_that_nobody_has_placed_cannot_be_cancelled(broker):
+    with pytest.raises(InputError) as caught:
+        broker.cancel("r-SPY-BUY")
+    assert caught.value.codes == ("order_unknown",)
+
+
+def test_a_closed_broker_may_be_closed_again(broker):
+    broker.close()
+    broker.close()
+
+
+@pytest.mark.paper
+@pytest.mark.skipif("STOCKLEAN_PAPER" not in os.environ, reason="STOCKLEAN_PAPER names no paper gateway")
+def test_on_a_paper_account_an_order_rests_and_is_cancelled(blotter):
+    run_id = f"contract-{pd.Timestamp.now('UTC'):%Y%m%d-%H%M%S}"
+    with sx.connect(os.environ["STOCKLEAN_PAPER"]) as broker:
+        assert broker.mode == "paper"
+        assert broker.nav() > 0
+        quotes = broker.quotes(["SPY"])
+        row = quotes.iloc[0]
+        price = next(row[name] for name in ("last", "bid", "close") if row[name] > 0)
+        approved = approved_of([("SPY", "BUY", 1.0, "LMT", round(price * 0.9, 2), "DAY")], quotes, run_id)
+        sx.submit_orders(approved, broker, blotter, timeout=10)
+        assert f"{run_id}-SPY-BUY" in broker.open_orders()["client_order_id"].tolist()
+        broker.cancel_all()
+        sx.submit_orders(approved, broker, blotter, timeout=10)
+        assert f"{run_id}-SPY-BUY" not in broker.open_orders()["client_order_id"].tolist()

@@ -1,0 +1,85 @@
+"""Which account may be traded: every combination. What is wrong with a connection: by what was noticed."""
+
+import itertools
+
+import pytest
+
+from stocklean_exec.errors import BrokerError, LiveAccountError
+from stocklean_exec.ib_access import check_account, choose_account, explain_failure, is_loopback
+
+LIVE = "U1234567"
+
+
+@pytest.mark.parametrize(
+    ("argument", "variable"),
+    list(itertools.product([None, "", "U7654321", LIVE], [None, "", "1", "U7654321", LIVE])),
+)
+def test_a_live_account_needs_its_own_name_in_both_places(argument, variable):
+    environment = {} if variable is None else {"STOCKLEAN_ALLOW_LIVE": variable}
+    if argument == variable == LIVE:
+        check_account(LIVE, [LIVE], argument, environment)
+    else:
+        with pytest.raises(LiveAccountError, match=r"U1\*\*\*567") as caught:
+            check_account(LIVE, [LIVE], argument, environment)
+        assert LIVE not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "managed", [["DU0000001", LIVE], [LIVE, "DU0000001"], ["DU0000001", "DUMMY"], ["DU0000001", "F1234567"]]
+)
+def test_a_paper_account_of_a_login_with_live_ones_is_refused(managed):
+    with pytest.raises(LiveAccountError):
+        check_account("DU0000001", managed, None, {})
+
+
+def test_a_permission_for_a_live_account_is_none_for_its_paper_neighbour():
+    with pytest.raises(LiveAccountError):
+        check_account("DU0000001", ["DU0000001", LIVE], LIVE, {"STOCKLEAN_ALLOW_LIVE": LIVE})
+
+
+@pytest.mark.parametrize("account", ["DU0000001", "DF7654321"])
+def test_a_paper_account_passes(account):
+    check_account(account, [account], None, {})
+
+
+@pytest.mark.parametrize("managed", [[], ["DU0000002"]])
+def test_an_account_that_the_login_has_not_is_refused(managed):
+    with pytest.raises(BrokerError, match="any more"):
+        check_account("DU0000001", managed, None, {})
+
+
+def test_an_account_is_chosen_only_where_there_is_no_doubt():
+    assert choose_account(["DU0000001"], None) == "DU0000001"
+    assert choose_account(["DU0000001", "DU0000002"], "DU0000002") == "DU0000002"
+    with pytest.raises(BrokerError, match="name one"):
+        choose_account(["DU0000001", "DU0000002"], None)
+    with pytest.raises(BrokerError, match="0 accounts"):
+        choose_account([], None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
+def test_this_computer_is_recognised(host):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "0.0.0.0", "example.org", "::", "localhost.example.org", ""])  # noqa: S104 - read, not bound
+def test_another_computer_is_recognised(host):
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("heard", "error", "version", "said"),
+    [
+        (["326", "closed"], TimeoutError(), 176, "another client_id"),
+        (["garbage", "closed"], TimeoutError(), 0, "not TWS"),
+        (["too old"], TimeoutError(), 100, "version 100"),
+        ([], ConnectionRefusedError(111, "refused"), 0, "nothing listens"),
+        ([], OSError(113, "no route"), 0, "nothing listens"),
+        (["closed"], TimeoutError(), 0, "trusted IPs"),
+        (["closed"], TimeoutError(), 176, "client id 7 is in use"),
+        ([], TimeoutError(), 0, "said nothing for 4 s"),
+        ([], ConnectionError(["open orders request timed out"]), 176, "not ready after 4 s"),
+    ],
+)
+def test_each_way_to_fail_has_its_advice(heard, error, version, said):
+    assert said in explain_failure("127.0.0.1:4002", 7, 4.0, heard=heard, error=error, version=version)

@@ -1,0 +1,849 @@
+"""The IB broker over real sockets: the real ib_async client against the wire simulator."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.broker import Ticket
+from stocklean_exec.errors import BrokerError, HaltedError, InputError, LiveAccountError
+from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.simulator import Simulator, read_journal
+
+NAN = float("nan")
+NOON = pd.Timestamp("2022-12-29 17:00", tz="UTC")
+MARKET = pd.DataFrame(
+    [
+        ("SPY", 399.90, 400.10, 400.00, 398.00, 300.0, 300.0),
+        ("TLT", 99.98, 100.02, 100.00, 101.00, 500.0, 200.0),
+        ("KO", 62.60, 62.62, 62.61, 62.00, 1_000.0, 1_000.0),
+    ],
+    columns=["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"],
+).assign(currency="USD", quoted_at=NOON)
+
+
+@pytest.fixture
+def simulator():
+    with Simulator(seed=7, quotes=MARKET, positions={"KO": (500.0, 60.0)}) as running:
+        yield running
+
+
+def connect(simulator, **options):
+    return IBBroker(port=simulator.port, **({"rate": 0.0, "seconds": 5.0} | options))
+
+
+def approved_of(rows, quotes=MARKET, run_id="r"):
+    columns = ["symbol", "side", "quantity", "order_type", "limit_price"]
+    frame = pd.DataFrame([(*row, NAN)[:5] for row in rows], columns=columns).assign(run_id=run_id)
+    if frame["symbol"].duplicated().any():
+        frame["client_order_id"] = [f"{run_id}-{number}" for number in range(len(frame))]
+    limits = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None)
+    review = sx.review_orders(sx.check_orders(frame, limits, quotes=quotes))
+    review.approve_all(by="test")
+    approved = review.result()
+    assert approved["approved"].all(), approved[["client_order_id", "reasons"]]
+    return approved
+
+
+def ticket(name="r-SPY-BUY", symbol="SPY", **changes):
+    given = {
+        "client_order_id": name,
+        "run_id": "r",
+        "symbol": symbol,
+        "side": "BUY",
+        "quantity": 1.0,
+        "order_type": "MKT",
+        "limit_price": NAN,
+        "tif": "DAY",
+        "currency": "USD",
+        "sec_type": "STK",
+        "exchange": "SMART",
+        "account": "DU0000001",
+    }
+    return Ticket(**(given | changes))
+
+
+def told_of(facts, kind):
+    return [fact for fact in facts if fact.kind == kind]
+
+
+# -- what a user asks ------------------------------------------------------------------------------------------
+
+
+def test_a_connection_to_the_simulator_is_a_paper_broker(simulator):
+    with connect(simulator) as broker:
+        assert (broker.mode, broker.account) == ("paper", "DU0000001")
+        assert repr(broker) == "<IBBroker paper DU***001>"
+
+
+def test_quotes_are_those_of_the_market(simulator):
+    with connect(simulator) as broker:
+        quotes = broker.quotes(["TLT", "SPY"])
+    assert quotes["symbol"].tolist() == ["TLT", "SPY"]
+    names = ["bid", "ask", "last", "close", "bid_size", "ask_size"]
+    assert quotes[names].to_numpy().tolist() == [
+        [99.98, 100.02, 100.00, 101.00, 500.0, 200.0],
+        [399.90, 400.10, 400.00, 398.00, 300.0, 300.0],
+    ]
+    assert quotes["data_type"].tolist() == [1, 1]
+    assert str(quotes["quoted_at"].dtype) == "datetime64[us, UTC]"
+    assert approved_of([("SPY", "BUY", 1.0, "MKT")], quotes)["arrival_price"].isna().all()
+
+
+def test_a_symbol_that_nobody_knows_has_no_quote(simulator):
+    with connect(simulator) as broker:
+        assert broker.quotes(["NOPE", "SPY", "SP\0Y", "São"])["symbol"].tolist() == ["SPY"]
+        assert broker.quotes([])["symbol"].tolist() == []
+
+
+def test_quotes_of_everything_are_of_what_is_held_and_what_was_asked_for(simulator):
+    with connect(simulator) as broker:
+        assert broker.quotes()["symbol"].tolist() == ["KO"]
+        broker.quotes(["SPY"])
+        assert broker.quotes()["symbol"].tolist() == ["KO", "SPY"]
+
+
+def test_a_second_quote_is_a_new_one_and_keeps_nothing_of_the_first(simulator):
+    with connect(simulator) as broker:
+        broker.quotes(["SPY"])
+        simulator.move("SPY", bid=390.0, ask=NAN)
+        second = broker.quotes(["SPY"])
+    assert second["bid"].tolist() == [390.0]
+    assert second["ask"].isna().all()
+
+
+def test_positions_value_and_cash_are_those_of_the_account(simulator):
+    with connect(simulator) as broker:
+        held = broker.positions()
+        assert held[["symbol", "quantity", "avg_cost"]].to_numpy().tolist() == [["KO", 500.0, 60.0]]
+        assert held["account"].tolist() == ["DU0000001"]
+        assert broker.cash() == 1_000_000.0
+        assert broker.nav() == pytest.approx(1_000_000 + 500 * 62.61)
+
+
+def test_positions_of_another_account_of_the_login_are_left_out():
+    with (
+        Simulator(account="DU0000001,DU0000002", quotes=MARKET, positions={"KO": (500.0, 60.0)}) as two,
+        connect(two, account="DU0000002") as broker,
+    ):
+        assert broker.account == "DU0000002"
+        assert broker.positions().empty
+
+
+def test_no_order_is_open_at_the_start(simulator):
+    with connect(simulator) as broker:
+        assert broker.open_orders().empty
+        assert broker.open_orders()["quantity"].dtype == "float64"
+
+
+@pytest.mark.parametrize(("kind", "data_type"), [("delayed", 3), ("forced_delayed", 3)])
+def test_without_a_subscription_delayed_quotes_come_and_say_so(kind, data_type):
+    scenario = {"switches": {"market_data": kind}}
+    with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running) as broker:
+        quotes = broker.quotes(["SPY", "TLT"])
+        assert quotes["data_type"].tolist() == [data_type, data_type]
+        assert quotes["bid"].tolist() == [399.90, 99.98]
+        assert broker.quotes(["KO"])["data_type"].tolist() == [data_type]
+
+
+def test_no_market_data_at_all_is_an_error_that_says_what_to_do():
+    scenario = {"switches": {"market_data": "none"}}
+    with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running) as broker:
+        with pytest.raises(BrokerError, match=r"SPY.*354.*Subscribe"):
+            broker.quotes(["SPY"])
+        assert asyncio.run(broker.fetch_quotes(["SPY"])).empty
+
+
+def test_a_quote_that_never_comes_has_a_limit_of_its_own():
+    scenario = {"fault": [{"on": "tick*", "do": "omit", "symbol": "TLT"}]}
+    with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, seconds=0.3) as broker:
+        assert broker.quotes(["TLT", "SPY"])["symbol"].tolist() == ["SPY"]
+
+
+def test_a_snapshot_without_its_end_keeps_what_came():
+    scenario = {"fault": [{"on": "tickSnapshotEnd", "do": "omit"}]}
+    with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, seconds=0.3) as broker:
+        assert broker.quotes(["SPY"])["bid"].tolist() == [399.90]
+
+
+def test_a_request_that_is_never_answered_is_an_error_within_its_limit():
+    scenario = {"fault": [{"on": "accountSummary*", "do": "omit"}]}
+    with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, seconds=0.3) as broker:
+        with pytest.raises(BrokerError, match=r"NetLiquidation within 0\.3 s"):
+            broker.nav()
+        assert len(broker.positions()) == 0
+
+
+def test_the_same_request_from_many_threads_at_once_is_answered_to_each(simulator):
+    with connect(simulator) as broker:
+        found = []
+        threads = [
+            threading.Thread(target=lambda ask=ask: found.append(len(ask())))
+            for ask in [broker.positions, broker.open_orders] * 10
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    assert sorted(found) == [0] * 10 + [1] * 10
+
+
+# -- runs ------------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_run_is_filled_recorded_and_charged(simulator):
+    rows = [
+        ("KO", "SELL", 500.0, "MKT"),
+        ("TLT", "BUY", 450.0, "MKT"),  # 200 shown: three executions
+        ("SPY", "BUY", 10.0, "LMT", 401.0),
+    ]
+    with connect(simulator) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of(rows), broker, blotter)
+        fills = blotter.fills("r")
+        runs = blotter.runs()
+        cash = broker.cash()
+    states = states.set_index("client_order_id")
+    assert states["status"].tolist() == ["FILLED"] * 3
+    assert states["filled_quantity"].to_dict() == {"r-KO-SELL": 500.0, "r-TLT-BUY": 450.0, "r-SPY-BUY": 10.0}
+    assert states["avg_fill_price"].to_dict() == {"r-KO-SELL": 62.60, "r-TLT-BUY": 100.02, "r-SPY-BUY": 400.10}
+    # 0.005 a share, at least 1.00 an order
+    assert states["commission"].to_dict() == {"r-KO-SELL": 2.5, "r-TLT-BUY": 2.25, "r-SPY-BUY": 1.0}
+    assert fills.groupby("client_order_id")["quantity"].agg(list)["r-TLT-BUY"] == [200.0, 200.0, 50.0]
+    assert fills["exec_id"].is_unique
+    assert set(fills["account"]) == {"DU0000001"}
+    assert (fills["filled_at"].dt.strftime("%Y-%m-%d %H:%M") == "2022-12-29 15:00").all()
+    assert fills["perm_id"].notna().all()
+    assert (runs["status"].tolist(), runs["mode"].tolist()) == (["done"], ["paper"])
+    assert runs["message"].tolist() == ["all orders have ended"]
+    spent = 500 * 62.60 - 450 * 100.02 - 10 * 400.10 - (2.5 + 2.25 + 1.0)
+    assert cash == pytest.approx(1_000_000 + spent)
+
+
+def test_the_planned_order_id_is_on_record_before_the_order_leaves(simulator):
+    with connect(simulator, client_id=5) as broker, sx.open_blotter() as blotter:
+        sx.submit_orders(approved_of([("SPY", "BUY", 1.0, "MKT"), ("KO", "BUY", 1.0, "MKT")]), broker, blotter)
+        events = blotter.events("r")
+    sending = events[events["kind"] == "sending"].set_index("client_order_id")
+    told = events[events["kind"] == "execution"].set_index("client_order_id")
+    assert sending["order_id"].to_dict() == told["order_id"].to_dict()
+    assert set(sending["client_id"]) == {5}
+    assert sending["order_id"].is_monotonic_increasing
+
+
+def test_what_leaves_carries_everything_that_a_preset_could_change(simulator, tmp_path):
+    journal = tmp_path / "journal.jsonl"
+    with (
+        Simulator(quotes=MARKET, journal=journal) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        sx.submit_orders(approved_of([("SPY", "BUY", 3.0, "LMT", 401.0)]), broker, blotter)
+    (order,) = [event for event in read_journal(journal) if event["event"] == "order"]
+    wanted = {
+        "account": "DU0000001",
+        "order_ref": "r-SPY-BUY",
+        "tif": "DAY",
+        "limit_price": 401.0,
+        "quantity": 3.0,
+    }
+    assert {name: order[name] for name in wanted} == wanted
+
+
+def test_an_unknown_symbol_is_refused_before_anything_is_sent_and_the_rest_goes(simulator):
+    quotes = pd.concat([MARKET, MARKET.iloc[:1].assign(symbol="NOPE")])
+    approved = approved_of([("NOPE", "BUY", 1.0, "MKT"), ("SPY", "BUY", 1.0, "MKT")], quotes)
+    with connect(simulator) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved, broker, blotter)
+        events = blotter.events("r")
+    assert states["status"].tolist() == ["REJECTED", "FILLED"]
+    assert states["reason"].tolist()[0] == "unknown_instrument"
+    of_nope = events[events["client_order_id"] == "r-NOPE-BUY"]
+    assert of_nope["kind"].tolist() == ["intent", "refused"]
+    assert "200" in of_nope["message"].tolist()[1]
+
+
+def test_a_limit_order_that_rests_works_on_and_is_cancelled_by_name(simulator):
+    with connect(simulator) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
+        assert states["status"].tolist() == ["SUBMITTED"]
+        assert blotter.runs()["message"].tolist() == ["timeout: 1 orders still work at the broker"]
+        shown = broker.open_orders()
+        assert shown.iloc[:, :7].to_numpy().tolist() == [["r-SPY-BUY", "SPY", "BUY", 5.0, 0.0, "LMT", 390.0]]
+        broker.cancel("r-SPY-BUY")
+        assert broker.open_orders().empty
+        broker.cancel("r-SPY-BUY")  # it has ended: nothing to do
+        blotter.record([]).result(5)  # what was told is on record
+        row = blotter.orders("r").iloc[0]
+        assert (row["status"], row["reason"]) == ("CANCELLED", "cancel_requested")
+
+
+def test_a_partly_filled_order_shows_what_is_filled_and_what_is_not():
+    scenario = {"order": [{"symbol": "SPY", "steps": [{"fill": 40}, {"rest": True}]}]}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 100.0, "MKT")]), broker, blotter, timeout=0.2)
+        assert (states["status"].tolist(), states["filled_quantity"].tolist()) == (["PARTIAL"], [40.0])
+        assert broker.open_orders()["filled_quantity"].tolist() == [40.0]
+
+
+def test_cancel_all_takes_back_what_is_ours_and_leaves_what_is_not(simulator):
+    rows = [("SPY", "BUY", 5.0, "LMT", 390.0), ("TLT", "BUY", 5.0, "LMT", 90.0)]
+    with (
+        connect(simulator, client_id=1) as broker,
+        connect(simulator, client_id=2) as other,
+        sx.open_blotter() as blotter,
+    ):
+        sx.submit_orders(approved_of(rows), broker, blotter, timeout=0.1)
+        theirs = approved_of([("KO", "BUY", 5.0, "LMT", 50.0)], run_id="theirs")
+        sx.submit_orders(theirs, other, blotter, timeout=0.1)
+        assert len(broker.open_orders()) == 3
+        broker.cancel_all()
+        assert broker.open_orders()["client_order_id"].tolist() == ["theirs-KO-BUY"]
+        blotter.record([]).result(5)
+        assert blotter.orders("r")["status"].tolist() == ["CANCELLED", "CANCELLED"]
+
+
+def test_an_order_of_another_client_is_not_cancelled_and_the_error_says_why(simulator):
+    with (
+        connect(simulator, client_id=1) as broker,
+        connect(simulator, client_id=2) as other,
+        sx.open_blotter() as blotter,
+    ):
+        sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.1)
+        with pytest.raises(InputError, match="client that placed it"):
+            other.cancel("r-SPY-BUY")
+        assert len(other.open_orders()) == 1
+
+
+def test_an_order_of_an_earlier_session_of_this_client_can_be_cancelled(simulator):
+    with sx.open_blotter() as blotter:
+        with connect(simulator, client_id=3) as broker:
+            sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.1)
+        with connect(simulator, client_id=3) as later:
+            later.cancel("r-SPY-BUY")
+            assert later.open_orders().empty
+
+
+@pytest.mark.parametrize("code", [10349, 399, 2109])
+def test_an_advisory_code_cancels_nothing(code):
+    scenario = {"order": [{"steps": [{"message": code, "text": "for your information"}, {"match": True}]}]}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter)
+        assert states["status"].tolist() == ["FILLED"]
+        events = blotter.events("r")
+        assert events.loc[events["kind"] == "message", "code"].tolist() == [str(code)]
+        assert "CANCELLED" not in set(events["status"])
+
+
+@pytest.mark.parametrize(
+    ("code", "state"), [(201, "Inactive"), (201, "Cancelled"), (203, "Inactive"), (321, "none"), (110, "none")]
+)
+def test_a_rejection_ends_the_order_with_its_code(code, state):
+    scenario = {"order": [{"steps": [{"reject": code, "text": "no", "state": state}]}]}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter, timeout=5)
+        events = blotter.events("r")
+        assert blotter.runs()["status"].tolist() == ["failed"]
+    assert events.loc[events["kind"] == "rejected", ["code", "message"]].to_numpy().tolist() == [[str(code), "no"]]
+    assert states["status"].tolist() == ["REJECTED"]
+    assert states["reason"].tolist() == [str(code)]
+    assert states["filled_quantity"].tolist() == [0.0]
+
+
+def test_a_cancel_by_the_system_has_its_code_as_the_reason():
+    scenario = {"order": [{"steps": [{"fill": 2}, {"cancel": True, "text": "too far"}]}]}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        row = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter, timeout=5).iloc[0]
+        assert (row["status"], row["filled_quantity"], row["reason"]) == ("CANCELLED", 2.0, "202")
+        assert blotter.runs()["status"].tolist() == ["partial"]
+
+
+def test_repeated_and_late_reports_change_nothing():
+    steps = [{"fill": "rest"}, {"repeat": "execution"}, {"repeat": "commission"}, {"status": "PreSubmitted"}]
+    scenario = {
+        "order": [{"steps": steps, "commission": "twice"}],
+        "fault": [{"on": "execDetails", "do": "duplicate", "copies": 2}, {"on": "orderStatus", "do": "duplicate"}],
+    }
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        row = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter).iloc[0]
+        assert (row["status"], row["filled_quantity"], row["commission"]) == ("FILLED", 5.0, 1.0)
+        assert len(blotter.fills("r")) == 1
+
+
+def test_a_commission_before_its_execution_is_kept_for_it():
+    with (
+        Simulator(quotes=MARKET, scenario={"order": [{"commission": "first"}]}) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        row = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter).iloc[0]
+        assert (row["status"], row["commission"]) == ("FILLED", 1.0)
+
+
+def test_a_correction_replaces_the_execution():
+    scenario = {"order": [{"steps": [{"fill": "rest", "price": 400.10}, {"correct": True, "price": 400.00}]}]}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        row = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter, timeout=2).iloc[0]
+        assert (row["filled_quantity"], row["avg_fill_price"]) == (5.0, 400.0)
+        assert blotter.fills("r")["price"].tolist() == [400.0]
+
+
+@pytest.mark.parametrize("time_format", ["zone", "utc", "naive"])
+def test_execution_times_are_utc_however_they_are_written(time_format):
+    with (
+        Simulator(quotes=MARKET, scenario={"switches": {"time_format": time_format}}) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter)
+        times = blotter.fills("r")["filled_at"].dt.strftime("%Y-%m-%d %H:%M").tolist()
+        assert times == ["2022-12-29 15:00"]
+
+
+def test_an_execution_in_an_unknown_time_zone_is_not_lost():
+    scenario = {"fault": [{"on": "execDetails", "do": "edit", "set": {"time": "20221229 10:00:00 Middle/Earth"}}]}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter)
+        assert states["status"].tolist() == ["FILLED"]
+
+
+def test_an_execution_report_that_cannot_be_stops_the_sending():
+    scenario = {"fault": [{"on": "execDetails", "do": "edit", "set": {"shares": "many"}, "nth": 1}]}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter, timeout=2)
+        assert states["status"].tolist() == ["SUBMITTED"]
+        assert "cannot be read" in broker.fault
+        with pytest.raises(BrokerError, match="nothing is sent any more"):
+            sx.submit_orders(approved_of([("KO", "BUY", 1.0, "MKT")], run_id="next"), broker, blotter)
+        broker.reconnect()
+        blotter.record([]).result(5)
+        assert blotter.orders("r")["status"].tolist() == ["FILLED"]
+        states = sx.submit_orders(approved_of([("KO", "BUY", 1.0, "MKT")], run_id="next"), broker, blotter)
+        assert states["status"].tolist() == ["FILLED"]
+
+
+def test_the_gate_keeps_back_the_next_order_and_all_behind_it(simulator):
+    passed = []
+
+    @contextlib.contextmanager
+    def gate(one):
+        if len(passed) == 2:
+            raise HaltedError("enough")
+        passed.append(one.client_order_id)
+        yield
+
+    tickets = [ticket(f"r-{number}", quantity=1.0 + number) for number in range(6)]
+    with connect(simulator) as broker:
+        with pytest.raises(HaltedError):
+            asyncio.run(broker.place_all(tickets, gate))
+        assert passed == ["r-0", "r-1"]
+        assert broker.cash() < 1_000_000
+        assert simulator.call(lambda venue: venue.counts["accepts"]) == 2
+
+
+def test_a_run_that_is_interrupted_knows_what_left_and_what_did_not(simulator):
+    rows = [("KO", "BUY", float(number), "MKT") for number in range(1, 31)]
+
+    async def interrupted(broker, blotter):
+        run = asyncio.create_task(sx.submit_orders_async(approved_of(rows), broker, blotter))
+        while await asyncio.to_thread(simulator.call, lambda venue: venue.counts["accepts"]) < 3:
+            pass
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    with connect(simulator, rate=40.0) as broker, sx.open_blotter() as blotter:
+        asyncio.run(interrupted(broker, blotter))
+        broker.positions()  # answered behind all reports
+        blotter.record([]).result(5)
+        states = blotter.orders("r")["status"].tolist()
+        accepted = simulator.call(lambda venue: venue.counts["accepts"])
+        assert 3 <= accepted < 30
+        assert states == ["FILLED"] * accepted + ["NEW"] * (30 - accepted)
+        again = sx.submit_orders(approved_of(rows), broker, blotter)
+        assert again["status"].tolist() == ["FILLED"] * 30
+        assert simulator.call(lambda venue: venue.counts["accepts"]) == 30
+
+
+def test_a_run_works_in_a_loop_that_runs_already(simulator):
+    async def work(broker, blotter):
+        return await sx.submit_orders_async(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter)
+
+    with connect(simulator) as broker, sx.open_blotter() as blotter:
+        assert asyncio.run(work(broker, blotter))["status"].tolist() == ["FILLED"]
+
+
+def test_plain_calls_work_inside_a_running_loop(simulator):
+    async def cell():
+        with connect(simulator) as broker:
+            return broker.cash(), broker.quotes(["SPY"])["bid"].tolist()
+
+    assert asyncio.run(cell()) == (1_000_000.0, [399.90])
+
+
+def test_a_run_works_from_a_thread(simulator):
+    found = []
+    with connect(simulator) as broker, sx.open_blotter() as blotter:
+        approved = approved_of([("SPY", "BUY", 5.0, "MKT")])
+        thread = threading.Thread(target=lambda: found.append(sx.submit_orders(approved, broker, blotter)))
+        thread.start()
+        thread.join(20)
+    assert found[0]["status"].tolist() == ["FILLED"]
+
+
+def test_a_plain_call_on_the_brokers_own_thread_is_an_error_and_no_deadlock(simulator):
+    caught = []
+    with connect(simulator) as broker:
+
+        def ask(*_):
+            try:
+                broker.positions()
+            except RuntimeError as error:
+                caught.append(str(error))
+
+        broker.follow("r", ask)
+        asyncio.run(broker.place(ticket()))
+        broker.positions()
+    assert caught
+    assert "await it instead" in caught[0]
+
+
+def test_facts_of_an_order_nobody_follows_are_kept_as_orphans(simulator):
+    with connect(simulator) as broker:
+        asyncio.run(broker.place(ticket()))
+        broker.positions()  # answered behind the reports
+        orphans = broker.orphans
+    assert set(orphans["order_ref"]) == {"r-SPY-BUY"}
+    assert {"status", "execution", "commission"} <= set(orphans["kind"])
+
+
+def test_executions_of_other_programs_are_orphans_and_touch_nobody():
+    scenario = {"switches": {"executions": "all", "master_client_id": 1}}
+    with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, client_id=1) as broker:
+        with connect(running, client_id=2) as other:
+            asyncio.run(other.place(ticket("foreign-1")))
+            other.positions()
+        broker.positions()
+        assert "foreign-1" in set(broker.orphans["order_ref"])
+        assert broker.is_quiet()
+
+
+def test_an_order_that_was_sent_is_not_sent_again(simulator):
+    with connect(simulator) as broker:
+        asyncio.run(broker.place(ticket()))
+        with pytest.raises(BrokerError, match="an id names one order"):
+            asyncio.run(broker.place(ticket()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_order_id": "r-SPY\0BUY"},
+        {"tif": "DAY\n"},
+        {"tif": ""},
+        {"quantity": 2147483647.0},
+        {"quantity": NAN},
+        {"quantity": -1.0},
+        {"order_type": "LMT", "limit_price": float("inf")},
+        {"account": "DU0000002"},
+    ],
+)
+def test_an_order_that_would_be_read_otherwise_never_leaves(simulator, changes):
+    with connect(simulator) as broker:
+        with pytest.raises(BrokerError):
+            asyncio.run(broker.place(ticket(**changes)))
+        assert simulator.call(lambda venue: venue.counts["accepts"]) == 0
+        assert broker.orphans.empty
+
+
+def test_while_tws_has_lost_ib_nothing_is_sent(simulator):
+    with connect(simulator) as broker, sx.open_blotter() as blotter:
+        simulator.event("link_down")
+        broker.cash()  # answered behind 1100
+        approved = approved_of([("SPY", "BUY", 5.0, "MKT")])
+        with pytest.raises(BrokerError, match="1100"):
+            sx.submit_orders(approved, broker, blotter)
+        assert blotter.orders("r")["status"].tolist() == ["NEW"]
+        simulator.event("link_up", code=1102)
+        broker.cash()
+        assert sx.submit_orders(approved, broker, blotter)["status"].tolist() == ["FILLED"]
+
+
+def test_what_happened_while_tws_had_lost_ib_is_asked_for(simulator):
+    with connect(simulator) as broker, sx.open_blotter() as blotter:
+        sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.1)
+        simulator.event("link_down")
+        simulator.event("fill")
+        simulator.event("link_up", code=1102, deliver=False)
+        broker.cash()
+        broker.open_orders()
+        broker.open_orders()
+        blotter.record([]).result(5)
+        assert blotter.orders("r")["status"].tolist() == ["FILLED"]
+
+
+# -- losing the connection -------------------------------------------------------------------------------------
+
+
+def test_a_lost_connection_ends_the_wait_and_says_so(simulator):
+    scenario = {"order": [{"steps": [{"rest": True}, {"disconnect": True}]}]}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        connect(running) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter, timeout=20)
+        assert states["status"].tolist() == ["SUBMITTED"]
+        assert "reconnect" in blotter.runs()["message"].tolist()[0]
+        with pytest.raises(BrokerError, match="reconnect"):
+            broker.positions()
+
+
+def test_after_a_reconnection_what_was_missed_is_told(simulator):
+    with connect(simulator) as broker, sx.open_blotter() as blotter:
+        rows = [("SPY", "BUY", 5.0, "LMT", 390.0), ("TLT", "BUY", 5.0, "LMT", 90.0)]
+        sx.submit_orders(approved_of(rows), broker, blotter, timeout=0.1)
+        simulator.event("restart")
+        simulator.event("fill", symbol="SPY")
+        simulator.event("cancel", symbol="TLT")
+        broker.reconnect()
+        blotter.record([]).result(5)
+        states = blotter.orders("r")
+        assert states["status"].tolist() == ["FILLED", "CANCELLED"]
+        assert states["commission"].tolist()[0] == 1.0
+        assert broker.fault == ""
+
+
+def test_a_reconnection_that_meets_a_live_login_is_refused(simulator):
+    with connect(simulator) as broker:
+        simulator.event("accounts", accounts="U1234567")
+        with pytest.raises(BrokerError):
+            asyncio.run(broker.place(ticket()))
+        assert simulator.call(lambda venue: venue.counts["accepts"]) == 0
+
+
+def test_a_closed_broker_says_that_it_is_closed(simulator):
+    broker = connect(simulator)
+    broker.close()
+    broker.close()
+    for ask in (broker.positions, broker.nav, broker.cancel_all, lambda: broker.quotes(["SPY"])):
+        with pytest.raises(BrokerError, match="closed"):
+            ask()
+    with pytest.raises(BrokerError, match="closed"):
+        asyncio.run(broker.place(ticket()))
+
+
+# -- paper or live ---------------------------------------------------------------------------------------------
+
+
+def test_a_live_account_is_refused_and_no_order_reaches_it(tmp_path, monkeypatch):
+    journal = tmp_path / "journal.jsonl"
+    monkeypatch.setenv("STOCKLEAN_ALLOW_LIVE", "U7654321")
+    with Simulator(account="U1234567", quotes=MARKET, journal=journal) as running:
+        for allow in (None, "U7654321", "U1234567"):
+            with pytest.raises(LiveAccountError, match=r"U1\*\*\*567"):
+                connect(running, allow_live=allow)
+        assert running.call(lambda venue: venue.counts["accepts"]) == 0
+    assert read_journal(journal) == []
+
+
+def test_a_live_account_is_traded_when_it_is_named_twice(monkeypatch):
+    monkeypatch.setenv("STOCKLEAN_ALLOW_LIVE", "U1234567")
+    with (
+        Simulator(account="U1234567", quotes=MARKET) as running,
+        connect(running, allow_live="U1234567") as broker,
+        sx.open_blotter() as blotter,
+    ):
+        assert broker.mode == "live"
+        assert sx.submit_orders(approved_of([("SPY", "BUY", 1.0, "MKT")]), broker, blotter)["status"].tolist() == [
+            "FILLED"
+        ]
+        assert blotter.runs()["mode"].tolist() == ["live"]
+        monkeypatch.delenv("STOCKLEAN_ALLOW_LIVE")
+        with pytest.raises(LiveAccountError):
+            asyncio.run(broker.place(ticket("r-2", account="U1234567")))
+        assert running.call(lambda venue: venue.counts["accepts"]) == 1
+
+
+def test_a_paper_account_beside_a_live_one_is_refused():
+    with Simulator(account="DU0000001,U1234567", quotes=MARKET) as running, pytest.raises(LiveAccountError):
+        connect(running, account="DU0000001")
+
+
+def test_of_several_accounts_one_must_be_named_and_none_is_shown_in_full():
+    with Simulator(account="DU0000001,DU0000002", quotes=MARKET) as running:
+        with pytest.raises(BrokerError, match=r"2 accounts \(DU\*\*\*001, DU\*\*\*002\)") as caught:
+            connect(running)
+        assert "DU0000001" not in str(caught.value)
+        with pytest.raises(BrokerError, match="no account DU"):
+            connect(running, account="DU0000003")
+        with connect(running, account="DU0000002") as broker:
+            assert broker.account == "DU0000002"
+
+
+# -- connections that fail -------------------------------------------------------------------------------------
+
+
+class Stranger:
+    """A server of another kind: says ``greeting`` to whoever connects, then answers nothing."""
+
+    def __init__(self, greeting=b"", *, closes=False):
+        self.greeting, self.closes = greeting, closes
+
+    def __enter__(self):
+        self.loop = asyncio.new_event_loop()
+        ready = threading.Event()
+
+        async def serve(reader, writer):
+            writer.write(self.greeting)
+            if not self.closes:
+                await reader.read()
+            writer.close()
+
+        async def start():
+            self.server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            self.port = self.server.sockets[0].getsockname()[1]
+            ready.set()
+
+        def run():
+            self.loop.run_until_complete(start())
+            self.loop.run_forever()
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+        ready.wait(5)
+        return self
+
+    def __exit__(self, *_):
+        async def stop():
+            self.server.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(0)
+
+        asyncio.run_coroutine_threadsafe(stop(), self.loop).result(5)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+        self.loop.close()
+
+
+def test_where_nothing_listens_the_error_names_the_ports_and_the_setting():
+    with Stranger() as gone:
+        port = gone.port
+    with pytest.raises(BrokerError, match=r"nothing listens there.*7497.*4002.*Enable ActiveX"):
+        IBBroker(port=port, seconds=2.0)
+
+
+def test_a_client_id_in_use_is_named(simulator):
+    with connect(simulator, client_id=7), pytest.raises(BrokerError, match=r"client id 7 is in use.*326"):
+        connect(simulator, client_id=7)
+
+
+def test_a_connection_closed_at_the_start_is_most_likely_the_client_id():
+    scenario = {"switches": {"client_id_in_use": "close"}}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        connect(running, client_id=7),
+        pytest.raises(BrokerError, match="client id 7 is in use"),
+    ):
+        connect(running, client_id=7)
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 40, b"\x00\x00\x00\x05abcde", b"\x00\x00\x00\x08abc\0def\0"],
+)
+def test_a_server_that_is_not_tws_is_recognised(greeting):
+    with Stranger(greeting) as other, pytest.raises(BrokerError, match="not TWS"):
+        IBBroker(port=other.port, seconds=1.0)
+
+
+def test_a_server_that_says_nothing_is_given_up_within_the_limit():
+    with Stranger() as other, pytest.raises(BrokerError, match=r"said nothing for 0\.3 s"):
+        IBBroker(port=other.port, seconds=0.3)
+
+
+def test_a_server_that_hangs_up_is_told_from_a_silent_one():
+    with Stranger(closes=True) as other, pytest.raises(BrokerError, match="closed the connection without a word"):
+        IBBroker(port=other.port, seconds=2.0)
+
+
+def test_a_server_that_is_too_old_is_named():
+    with (
+        Stranger(b"\x00\x00\x00\x1a" + b"100\x0020221229 10:00:00 EST\x00"[:26]) as other,
+        pytest.raises(BrokerError, match="version 100, which is too old"),
+    ):
+        IBBroker(port=other.port, seconds=2.0)
+
+
+def test_a_start_that_is_never_complete_is_an_error():
+    scenario = {"fault": [{"on": "openOrderEnd", "do": "omit"}]}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario) as running,
+        pytest.raises(BrokerError, match="not ready after"),
+    ):
+        connect(running, seconds=0.3)
+
+
+def test_another_computer_must_be_meant():
+    with pytest.raises(InputError, match="remote=1"):
+        IBBroker("192.0.2.7", 4002)
+
+
+def test_nothing_of_the_clients_log_reaches_the_screen(simulator, capfd):
+    with connect(simulator) as broker, sx.open_blotter() as blotter:
+        sx.submit_orders(approved_of([("SPY", "BUY", 1.0, "MKT")]), broker, blotter)
+        broker.quotes(["NOPE"])
+    shown = capfd.readouterr()
+    assert (shown.out, shown.err) == ("", "")
+    assert logging.getLogger("ib_async").level == logging.CRITICAL
+
+
+def test_what_we_send_stays_under_ibs_limit_by_the_simulators_own_count():
+    scenario = {"switches": {"pacing": "reject", "pacing_limit": 50}}
+    with (
+        Simulator(quotes=MARKET, scenario=scenario, clock="wall") as running,
+        connect(running, rate=45.0) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        rows = [("KO", "BUY", float(number), "MKT") for number in range(1, 61)]
+        states = sx.submit_orders(approved_of(rows), broker, blotter)
+        assert (states["status"] == "FILLED").all()
+        assert running.call(lambda venue: [session.violations for session in venue.sessions.values()]) == [0]

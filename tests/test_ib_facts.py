@@ -1,0 +1,212 @@
+"""What TWS says, as facts: codes and words against the documentation, times by hand."""
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stocklean_exec import ib_facts
+from stocklean_exec.facts import key_of
+from stocklean_exec.ib_facts import (
+    TwsExecution,
+    commission_fact,
+    execution_fact,
+    is_plain_text,
+    known,
+    message_fact,
+    number_problem,
+    price_or_nan,
+    status_fact,
+    utc_time_text,
+)
+
+NAN = math.nan
+MAX_DOUBLE = 1.7976931348623157e308
+
+
+def execution(**changes):
+    given = {
+        "exec_id": "0000e0d5.67fe667b.01.01",
+        "time": datetime(2022, 12, 29, 15, 0, 1, tzinfo=UTC),
+        "account": "DU0000001",
+        "exchange": "ARCA",
+        "side": "BOT",
+        "shares": 100.0,
+        "price": 62.62,
+        "perm_id": 7,
+        "client_id": 1,
+        "order_id": 12,
+        "order_ref": "r-KO-BUY",
+        "symbol": "KO",
+        "last_liquidity": 2,
+    }
+    return TwsExecution(**(given | changes))
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("PreSubmitted", "SUBMITTED"),
+        ("Submitted", "SUBMITTED"),
+        ("PendingCancel", "SUBMITTED"),
+        ("Cancelled", "CANCELLED"),
+        ("ApiCancelled", "CANCELLED"),
+        ("Filled", "FILLED"),
+    ],
+)
+def test_a_status_of_tws_is_one_of_three_statuses(word, status):
+    fact = status_fact(word, 4.0, 6.0)
+    assert (fact.kind, fact.status, fact.filled, fact.remaining) == ("status", status, 4.0, 6.0)
+
+
+@pytest.mark.parametrize("word", ["Inactive", "PendingSubmit", "ApiPending", "ValidationError", "", "Frozen"])
+def test_a_word_that_is_no_state_is_a_message(word):
+    fact = status_fact(word, 0.0, 10.0)
+    assert (fact.kind, fact.status) == ("message", None)
+    assert key_of(fact)
+
+
+@pytest.mark.parametrize(
+    "code", [399, 404, 2100, 2109, 2137, 2161, 2199, 10349, 10167, 10311, 10329, 10187, 10268]
+)
+def test_an_advisory_code_changes_nothing(code):
+    assert message_fact(code, "text", seen=False).kind == "message"
+    assert message_fact(code, "text", seen=True).kind == "message"
+
+
+@pytest.mark.parametrize("code", [104, 105, 135, 136, 161, 10147, 10148, 10149, 2102, 329])
+def test_a_failed_cancel_or_change_does_not_end_the_order(code):
+    assert message_fact(code, "text", seen=True).kind == "message"
+    assert message_fact(code, "text", seen=False).kind == "message"
+
+
+@pytest.mark.parametrize("code", [103, 106, 107, 109, 110, 200, 203, 321, 383, 387, 388, 434, 10243, 10318])
+def test_a_reject_code_refuses_a_new_order_and_only_that(code):
+    fact = message_fact(code, "text", seen=False)
+    assert (fact.kind, fact.code, fact.message) == ("rejected", str(code), "text")
+    assert message_fact(code, "text", seen=True).kind == "message"
+
+
+def test_201_ends_an_order_whatever_was_seen():
+    assert message_fact(201, "margin", seen=True).kind == "rejected"
+
+
+def test_202_is_a_cancel_whose_code_tells_that_we_did_not_ask_for_it():
+    assert message_fact(202, "too far", seen=True)[4] == "CANCELLED"
+    assert message_fact(202, "too far", seen=True).code == "202"
+    assert message_fact(202, "", seen=True, cancel_requested=True).code is None
+
+
+@given(st.integers(0, 20_000), st.booleans())
+def test_no_code_fills_an_order_and_an_unknown_one_never_ends_it(code, seen):
+    fact = message_fact(code, "text", seen=seen)
+    assert fact.kind in {"message", "rejected", "status"}
+    listed = {*ib_facts.REJECTED_BY_CODE, *ib_facts.CANCELLED_BY_CODE, *ib_facts.REJECTED_UNLESS_SEEN}
+    if code not in listed:
+        assert fact.kind == "message"
+
+
+def test_an_execution_is_told_with_the_words_of_the_tables():
+    fact = execution_fact(execution())
+    assert (fact.side, fact.liquidity, fact.quantity, fact.price) == ("BUY", "removed", 100.0, 62.62)
+    assert execution_fact(execution(side="SLD", last_liquidity=1)).side == "SELL"
+    assert execution_fact(execution(last_liquidity=1)).liquidity == "added"
+    assert execution_fact(execution(last_liquidity=3)).liquidity == "routed"
+    assert execution_fact(execution(last_liquidity=0)).liquidity is None
+
+
+def test_a_withdrawn_execution_has_zero_shares():
+    assert execution_fact(execution(shares=0.0)).quantity == 0.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shares": -1.0},
+        {"shares": NAN},
+        {"shares": MAX_DOUBLE},
+        {"shares": 1e13},
+        {"price": math.inf},
+        {"price": MAX_DOUBLE},
+        {"side": "?"},
+        {"exec_id": ""},
+    ],
+)
+def test_an_execution_that_cannot_be_is_an_error(changes):
+    with pytest.raises(ValueError, match="an execution"):
+        execution_fact(execution(**changes))
+
+
+@pytest.mark.parametrize("unset", [MAX_DOUBLE, NAN, math.inf, None])
+def test_a_commission_that_is_not_known_yet_is_no_fact(unset):
+    assert commission_fact("a.b.01.01", unset, "USD") is None
+
+
+def test_a_rebate_is_a_negative_commission():
+    assert commission_fact("a.b.01.01", -0.2, "USD").commission == -0.2
+
+
+@pytest.mark.parametrize("unset", [MAX_DOUBLE, 2**31 - 1, 2**63 - 1, NAN, math.inf, -math.inf, None])
+def test_spellings_of_no_value_are_none(unset):
+    assert known(unset) is None
+
+
+@pytest.mark.parametrize("unset", [-1.0, 0.0, NAN, MAX_DOUBLE])
+def test_a_tick_without_a_price_is_nan(unset):
+    assert math.isnan(price_or_nan(unset))
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "utc"),
+    [
+        ("20221229 10:00:01 US/Eastern", "Asia/Tokyo", "20221229 15:00:01 UTC"),
+        ("20220701 10:00:01 America/New_York", "UTC", "20220701 14:00:01 UTC"),  # summer time
+        ("20221229-15:00:01", "US/Eastern", "20221229 15:00:01 UTC"),
+        ("20221229  10:00:01", "US/Eastern", "20221229 15:00:01 UTC"),
+        ("20221230 00:30:00", "Asia/Tokyo", "20221229 15:30:00 UTC"),
+        ("20221229 15:00:01 UTC", "Asia/Tokyo", "20221229 15:00:01 UTC"),
+    ],
+)
+def test_every_spelling_of_a_time_is_read_as_utc(text, zone, utc):
+    assert utc_time_text(text, zone) == utc
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "20221229 10:00:01 Middle/Earth", "20221399 10:00:01", "2022-12-29"]
+)
+def test_a_time_that_cannot_be_read_is_none(text):
+    assert utc_time_text(text, "US/Eastern") is None
+
+
+@given(st.text(max_size=20))
+def test_only_printable_ascii_may_go_out(text):
+    assert is_plain_text(text) == all(0x20 <= ord(character) <= 0x7E for character in text)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "limit"),
+    [
+        (0.0, NAN),
+        (-1.0, NAN),
+        (NAN, NAN),
+        (math.inf, NAN),
+        (2**31 - 1, NAN),
+        (1e-5, NAN),
+        (0.1 + 0.2, NAN),
+        (1.0, 0.0),
+        (1.0, -5.0),
+        (1.0, math.inf),
+        (1.0, 1.0000000001),
+    ],
+)
+def test_numbers_that_are_not_plain_are_not_sent(quantity, limit):
+    assert number_problem(quantity, limit) is not None
+
+
+@given(st.integers(1, 2**31 - 2), st.integers(1, 10**9))
+def test_whole_shares_at_whole_cents_are_sent_as_they_are_written(shares, cents):
+    assert number_problem(float(shares), cents / 100) is None
+    assert "e" not in str(float(shares)).lower()
+    assert "e" not in str(cents / 100).lower()

@@ -1,0 +1,111 @@
+"""Looking up instruments and quotes over a link that answers from a table."""
+
+import asyncio
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from stocklean_exec.errors import BrokerError
+from stocklean_exec.ib_market import Answer, Instrument, MarketDesk, Refusal
+from stocklean_exec.tables import QUOTES
+
+NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
+NAN = float("nan")
+
+
+def contract(con_id, currency="USD", primary="ARCA", sec_type="STK"):
+    return SimpleNamespace(
+        conId=con_id, currency=currency, primaryExchange=primary, exchange="SMART", secType=sec_type
+    )
+
+
+class Table:
+    """A link whose answers are given; ``asked`` is what it was asked for."""
+
+    def __init__(self, contracts, answers=(), delayed=()):
+        self.contracts, self.answers, self.delayed = contracts, dict(answers), dict(delayed)
+        self.asked, self.at_once, self.most = [], 0, 0
+
+    async def contract_details(self, instrument):
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        self.asked.append(instrument.symbol)
+        return self.contracts.get(instrument.symbol, Refusal(200, "no definition"))
+
+    async def snapshot(self, found):
+        return self.answers[found.conId]
+
+    async def use_delayed_data(self):
+        self.asked.append("delayed")
+        self.answers |= self.delayed
+
+
+def live(bid, kind=1):
+    return Answer(bid, bid + 0.1, bid, NAN, 100.0, -1.0, kind, NOON)
+
+
+def quotes(link, *symbols, desk=None, strict=True):
+    return asyncio.run((desk or MarketDesk()).quotes(link, [Instrument(name) for name in symbols], strict=strict))
+
+
+def test_a_quote_has_its_own_time_and_no_unset_numbers():
+    frame = quotes(Table({"SPY": [contract(1)]}, {1: live(400.0)}), "SPY")
+    assert tuple(frame.columns) == (*QUOTES.names, "data_type")
+    row = frame.iloc[0]
+    assert (row["bid"], row["quoted_at"], row["data_type"]) == (400.0, NOON, 1)
+    assert frame[["close", "ask_size"]].isna().to_numpy().all()
+
+
+def test_delayed_data_is_asked_for_once_and_only_for_what_lacks():
+    link = Table(
+        {"SPY": [contract(1)], "TLT": [contract(2)]},
+        {1: live(400.0), 2: Refusal(10089, "subscribe")},
+        {2: live(100.0, 3)},
+    )
+    desk = MarketDesk()
+    frame = quotes(link, "SPY", "TLT", desk=desk)
+    assert frame["data_type"].tolist() == [1, 3]
+    quotes(link, "TLT", desk=desk)
+    assert link.asked.count("delayed") == 1
+
+
+def test_without_any_data_the_error_says_so_unless_a_run_asks():
+    link = Table({"SPY": [contract(1)]}, {1: Refusal(354, "not subscribed")})
+    with pytest.raises(BrokerError, match="354"):
+        quotes(link, "SPY")
+    assert quotes(link, "SPY", strict=False).empty
+
+
+def test_one_symbol_without_data_does_not_hide_the_others():
+    link = Table({"SPY": [contract(1)], "TLT": [contract(2)]}, {1: live(400.0), 2: Refusal(0, "silence")})
+    assert quotes(link, "SPY", "TLT")["symbol"].tolist() == ["SPY"]
+
+
+def test_an_instrument_is_looked_up_once():
+    link, desk = Table({"SPY": [contract(1)]}, {1: live(400.0)}), MarketDesk()
+    quotes(link, "SPY", "SPY", desk=desk)
+    quotes(link, "SPY", desk=desk)
+    assert link.asked == ["SPY"]
+
+
+def test_only_the_contract_in_the_right_currency_is_meant():
+    link, desk = Table({"SPY": [contract(1, "MXN"), contract(2), contract(2)]}), MarketDesk()
+    assert asyncio.run(desk.qualify(link, [Instrument("SPY")])) == {}
+    assert desk.contract(Instrument("SPY")).conId == 2
+
+
+@pytest.mark.parametrize("found", [[], [contract(1, "MXN")], [contract(1), contract(2, primary="NYSE")]])
+def test_no_contract_or_several_are_refused(found):
+    refused = asyncio.run(MarketDesk().qualify(Table({"SPY": found}), [Instrument("SPY")]))
+    assert refused[Instrument("SPY")].code == 200
+
+
+def test_many_look_ups_run_at_once_but_not_all():
+    names = [f"S{number}" for number in range(100)]
+    link, told = Table({name: [contract(number)] for number, name in enumerate(names)}), []
+    asyncio.run(MarketDesk().qualify(link, [Instrument(name) for name in names], lambda *news: told.append(news)))
+    assert 10 < link.most <= 40
+    assert told[-1] == (100, 100)

@@ -1,0 +1,250 @@
+"""Whose order a message is about: by id, reference, permanent id, across connections and repetitions."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stocklean_exec.broker import Ticket
+from stocklean_exec.errors import BlotterClosedError
+from stocklean_exec.ib_facts import TwsExecution
+from stocklean_exec.ib_orders import OrderDesk
+from stocklean_exec.lifecycle import derive_order
+
+NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
+TICKET = Ticket(
+    "r-SPY-BUY", "r", "SPY", "BUY", 10.0, "MKT", float("nan"), "DAY", "USD", "STK", "SMART", "DU0000001"
+)
+EXECUTION = TwsExecution(
+    "0000e0d5.67fe667b.01.01", NOON, "DU0000001", "ARCA", "BOT", 10.0, 400.1, 77, 1, 12, "r-SPY-BUY", "SPY", 2
+)
+
+
+def desk_with_order(*, sent=True):
+    desk, told = OrderDesk(lambda: NOON), []
+    desk.follow("r", lambda *facts: told.extend(facts))
+    desk.reserve(TICKET, 12, 1)
+    if sent:
+        desk.mark_sent(desk.find("r-SPY-BUY"))
+    return desk, told
+
+
+def test_a_status_is_matched_by_the_id_of_this_session():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    (fact,) = told
+    assert (fact.client_order_id, fact.run_id, fact.status) == ("r-SPY-BUY", "r", "SUBMITTED")
+    assert (fact.order_id, fact.perm_id, fact.client_id, fact.occurred_at) == (12, 77, 1, NOON)
+
+
+def test_the_same_id_of_another_client_is_not_ours():
+    desk, told = desk_with_order()
+    desk.on_status(12, 99, "Cancelled", 0.0, 10.0, "", ours=False)
+    assert told == []
+    assert desk.orphans()["status"].tolist() == ["CANCELLED"]
+
+
+def test_an_execution_is_matched_by_its_reference_where_the_id_says_nothing():
+    desk, told = desk_with_order()
+    desk.on_execution(EXECUTION._replace(order_id=0, client_id=0), ours=False)
+    assert [fact.kind for fact in told] == ["execution"]
+
+
+def test_an_execution_is_matched_by_permanent_id_once_that_is_known():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    desk.on_execution(EXECUTION._replace(order_id=0, order_ref=""), ours=False)
+    assert [fact.kind for fact in told] == ["status", "execution"]
+
+
+def test_an_id_whose_reference_is_another_orders_is_not_believed():
+    desk, told = desk_with_order()
+    desk.on_execution(EXECUTION._replace(order_ref="somebody-else"), ours=True)
+    assert told == []
+    assert desk.orphans()["order_ref"].tolist() == ["somebody-else"]
+
+
+def test_an_id_that_was_only_planned_means_nothing_yet():
+    desk, told = desk_with_order(sent=False)
+    assert not desk.on_message(12, 201, "rejected")
+    assert told == []
+
+
+def test_after_the_ids_were_started_anew_only_names_count():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    desk.connected(1)  # below 12, which was used
+    assert not desk.on_message(12, 202, "of somebody else")
+    desk.on_status(12, 5, "Cancelled", 0.0, 10.0, "", ours=True)
+    assert len(told) == 1
+    desk.on_status(0, 77, "Cancelled", 0.0, 10.0, "", ours=False)
+    assert told[-1].status == "CANCELLED"
+
+
+def test_after_an_ordinary_reconnection_the_ids_still_count():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    desk.connected(13)
+    assert desk.on_message(12, 202, "cancelled")
+    assert told[-1].status == "CANCELLED"
+
+
+def test_an_order_works_until_it_is_filled_and_charged():
+    desk, _ = desk_with_order()
+    assert not desk.is_quiet()
+    desk.on_execution(EXECUTION, ours=True)
+    assert desk.working() == []
+    assert not desk.is_quiet()  # the commission is missing
+    desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
+    assert desk.is_quiet()
+
+
+@pytest.mark.parametrize("end", [(202, "cancelled"), (201, "rejected"), (110, "off tick")])
+def test_an_order_is_over_when_a_message_says_so(end):
+    desk, _ = desk_with_order()
+    desk.on_message(12, *end)
+    assert desk.is_quiet()
+    assert desk.working() == []
+
+
+def test_an_inactive_order_rests_and_may_come_back():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Inactive", 0.0, 10.0, "", ours=True)
+    assert not desk.is_quiet()  # it may be over: that is to be asked
+    assert [order.order_id for order in desk.puzzling()] == [12]
+    desk.put_aside(desk.puzzling())
+    assert desk.is_quiet()
+    assert len(desk.working()) == 1  # it can still be cancelled
+    assert {fact.kind for fact in told} == {"message"}
+    desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    assert not desk.is_quiet()
+
+
+def test_a_correction_counts_once():
+    desk, told = desk_with_order()
+    desk.on_execution(EXECUTION, ours=True)
+    desk.on_execution(EXECUTION._replace(exec_id="0000e0d5.67fe667b.01.02", shares=4.0), ours=True)
+    assert desk.find("r-SPY-BUY").filled == 4.0
+    assert derive_order(10.0, told).filled == 4.0
+
+
+def test_a_completed_order_tells_its_end():
+    desk, told = desk_with_order()
+    desk.on_completed(77, "r-SPY-BUY", "Cancelled", "Cancelled by Trader")
+    assert (told[-1].status, told[-1].message) == ("CANCELLED", "Cancelled by Trader")
+    assert desk.is_quiet()
+
+
+def test_an_inactive_order_among_the_completed_ones_is_over():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Inactive", 0.0, 10.0, "", ours=True)
+    desk.on_completed(77, "r-SPY-BUY", "Inactive", "Cancelled by System:")
+    assert desk.puzzling() == []
+    assert desk.is_quiet()
+    assert derive_order(10.0, told).status == "CANCELLED"
+
+
+def test_an_order_of_an_earlier_session_is_met_and_can_be_found():
+    desk = OrderDesk(lambda: NOON)
+    desk.on_open_order(9, 1, 70, "old-SPY-BUY", "Submitted", 5.0, ours=True)
+    desk.on_open_order(9, 2, 71, "other-SPY-BUY", "Submitted", 5.0, ours=False)
+    assert desk.find("old-SPY-BUY").order_id == 9
+    assert desk.find("other-SPY-BUY") is None
+    assert desk.orphans()["order_ref"].tolist() == ["old-SPY-BUY", "other-SPY-BUY"]
+
+
+def test_what_comes_in_one_piece_is_told_in_one_call():
+    desk, calls = OrderDesk(lambda: NOON), []
+    desk.follow("r", lambda *facts: calls.append(len(facts)))
+    desk.reserve(TICKET, 12, 1)
+    desk.mark_sent(desk.find("r-SPY-BUY"))
+    with desk.together():
+        desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+        desk.on_execution(EXECUTION, ours=True)
+        desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
+    assert calls == [3]
+
+
+def test_facts_for_a_record_that_is_closed_are_orphans():
+    complaints = []
+    desk = OrderDesk(lambda: NOON, lambda what, _: complaints.append(what))
+
+    def closed(*_):
+        raise BlotterClosedError("the blotter is closed")
+
+    desk.follow("r", closed)
+    desk.reserve(TICKET, 12, 1)
+    desk.mark_sent(desk.find("r-SPY-BUY"))
+    desk.on_execution(EXECUTION, ours=True)
+    assert desk.orphans()["exec_id"].tolist() == [EXECUTION.exec_id]
+    assert complaints == []
+
+
+def test_a_record_that_fails_is_complained_about_and_loses_nothing():
+    complaints = []
+    desk = OrderDesk(lambda: NOON, lambda what, _: complaints.append(what))
+
+    def full(*_):
+        raise OSError("disk full")
+
+    desk.follow("r", full)
+    desk.reserve(TICKET, 12, 1)
+    desk.mark_sent(desk.find("r-SPY-BUY"))
+    with desk.together():
+        desk.on_execution(EXECUTION, ours=True)
+    assert complaints == ["the record of r failed"]
+    assert len(desk.orphans()) == 1
+
+
+MESSAGES = st.lists(
+    st.sampled_from(
+        [
+            ("open", "PreSubmitted"),
+            ("status", "PreSubmitted", 0.0),
+            ("status", "Submitted", 4.0),
+            ("status", "Filled", 10.0),
+            ("fill", "0000e0d5.67fe667b.01.01", 4.0),
+            ("fill", "0000e0d5.67fe667c.01.01", 6.0),
+            ("fee", "0000e0d5.67fe667b.01.01"),
+            ("fee", "0000e0d5.67fe667c.01.01"),
+            ("message", 10349),
+            ("message", 399),
+        ]
+    ),
+    max_size=25,
+)
+COMPLETE = [
+    ("fill", "0000e0d5.67fe667b.01.01", 4.0),
+    ("fill", "0000e0d5.67fe667c.01.01", 6.0),
+    ("fee", "0000e0d5.67fe667b.01.01"),
+    ("fee", "0000e0d5.67fe667c.01.01"),
+]
+
+
+@given(MESSAGES, st.permutations(COMPLETE))
+def test_in_whatever_order_and_however_often_it_is_told_the_end_is_the_same(noise, reports):
+    desk, told = desk_with_order()
+    for message in [*noise, *reports, *noise]:
+        match message:
+            case "open", word:
+                desk.on_open_order(12, 1, 77, "r-SPY-BUY", word, 10.0, ours=True)
+            case "status", word, filled:
+                desk.on_status(12, 77, word, filled, 10.0 - filled, "", ours=True)
+            case "fill", exec_id, shares:
+                desk.on_execution(EXECUTION._replace(exec_id=exec_id, shares=shares), ours=True)
+            case "fee", exec_id:
+                desk.on_commission(exec_id, 0.5, "USD")
+            case "message", code:
+                desk.on_message(12, code, "text")
+    state = derive_order(10.0, told)
+    assert (state.status, state.filled, state.commission) == ("FILLED", 10.0, 1.0)
+    assert desk.is_quiet()
+    assert sum(fact.kind == "execution" for fact in told) == 2
+
+
+def test_tickets_of_one_desk_keep_their_ids_apart():
+    desk, _ = desk_with_order()
+    desk.reserve(replace(TICKET, client_order_id="r-TLT-BUY"), 13, 1)
+    assert (desk.find("r-SPY-BUY").order_id, desk.find("r-TLT-BUY").order_id) == (12, 13)

@@ -1,0 +1,206 @@
+"""What the wire lets out and takes in, by hand-made bytes: nothing shifted, nothing endless, nothing lost."""
+
+import asyncio
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stocklean_exec.errors import BrokerError
+from stocklean_exec.ib_wire import Connection, Order, make_contract, routed
+
+MAX_DOUBLE = "1.7976931348623157E308"
+
+
+class Recorder:
+    """An ear that writes down what it hears."""
+
+    zone = "America/New_York"
+
+    def __init__(self):
+        self.accounts, self.version, self.is_leaving = [], 0, False
+        self.said, self.failed, self.counted = [], [], 0
+
+    def count_message(self):
+        self.counted += 1
+
+    def together(self):
+        return self
+
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *_):
+        return None
+
+    def hear(self, what, version=0):
+        self.said.append((what, version))
+
+    def guard(self, handler, *arguments):
+        handler(*arguments)
+
+    def fail(self, what, error):
+        self.failed.append((what, type(error)))
+
+    def __getattr__(self, name):
+        return lambda *arguments, **named: self.said.append((name, *arguments, *named.values()))
+
+
+def frame(*fields):
+    payload = "".join(f"{field}\0" for field in fields).encode()
+    return struct.pack(">I", len(payload)) + payload
+
+
+def heard(*data, version=176):
+    """What an ear hears of frames after the handshake."""
+
+    async def run():
+        ear = Recorder()
+        wire = Connection(ear)
+        wire.client.decoder.serverVersion = wire.client._serverVersion = version
+        wire.client._apiReady = True
+        for one in data:
+            wire.client._onSocketHasData(one)
+        return ear
+
+    return asyncio.run(run())
+
+
+def execution(time="20221229 10:00:01 US/Eastern", shares="100"):
+    return frame(
+        11, -1, 12, 756733, "SPY", "STK", "", 0, "", "", "ARCA", "USD", "SPY", "SPY", "0000e0d5.67fe667b.01.01",
+        time, "DU0000001", "ARCA", "BOT", shares, "400.1", 77, 1, 0, 100, "400.1", "r-SPY-BUY", "", "", "", 2,
+    )  # fmt: skip
+
+
+def test_an_execution_is_heard_with_its_time_in_utc():
+    ear = heard(execution())
+    ((name, contract, found),) = ear.said
+    assert (name, contract.symbol, found.shares, found.orderRef) == ("on_execution", "SPY", 100.0, "r-SPY-BUY")
+    assert found.time.isoformat() == "2022-12-29T15:00:01+00:00"
+
+
+def test_an_execution_whose_time_cannot_be_read_is_heard_all_the_same():
+    assert [said[0] for said in heard(execution(time="soon")).said] == ["on_execution"]
+
+
+def test_an_execution_that_cannot_be_read_is_a_failure_and_not_silence():
+    ear = heard(execution(shares="many"), execution())
+    assert ear.failed == [("message 11 of TWS cannot be read", ValueError)]
+    assert len(ear.said) == 1
+
+
+def test_a_status_that_cannot_be_read_is_a_failure():
+    ear = heard(frame(3, 12, "Filled", "x", 0, 0, 77, 0, 0, 1, "", 0), frame(3, 12, "Filled"))
+    assert [what for what, _ in ear.failed] == ["message 3 of TWS cannot be read"] * 2
+
+
+def test_a_status_is_heard_as_it_was_sent():
+    ear = heard(frame(3, 12, "Submitted", 40, 60, "400.1", 77, 0, "400.1", 1, "locate", 0))
+    assert ear.said == [("on_status", 12, "Submitted", 40.0, 60.0, 400.1, 77, 0, 400.1, 1, "locate")]
+
+
+def test_an_empty_commission_is_not_known_and_not_nothing():
+    ear = heard(frame(59, 1, "a.b.01.01", "", "USD", MAX_DOUBLE, MAX_DOUBLE, ""))
+    assert ear.said == [("on_commission", "a.b.01.01", 1.7976931348623157e308, "USD")]
+
+
+def test_a_late_answer_and_an_unknown_message_harm_nobody():
+    ear = heard(frame(52, 1, 9_999), frame(4_711, 1), frame("x"), frame(), frame(10, 1), frame(62, 1))
+    assert ear.failed == []
+
+
+@pytest.mark.parametrize("code", [326, 10349, 2104])
+def test_a_message_is_heard_with_its_code(code):
+    assert heard(frame(4, 2, -1, code, "text", "")).said == [("on_error", -1, code, "text", False)]
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad", b"\xff\xff\xff\xff", b"\x7f\x00\x00\x00x"])
+def test_a_frame_without_end_is_noticed_at_once(data):
+    ear = heard(data)
+    assert ("garbage", 0) in ear.said
+    assert ear.failed
+
+
+def test_a_frame_without_end_behind_a_good_one_is_noticed_too():
+    ear = heard(frame(4, 2, -1, 2104, "fine", "") + b"\xff\xff\xff\xff")
+    assert ("garbage", 0) in ear.said
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_it_raise(data):
+    heard(data)
+
+
+@given(st.lists(st.text(max_size=8), max_size=30))
+def test_no_message_makes_it_raise(fields):
+    heard(frame(*[field.encode("utf-8", "replace").decode().replace("\0", "") for field in fields]))
+
+
+def sent(call):
+    """Frames that ``call`` lets out, without a socket."""
+
+    async def run():
+        ear, out = Recorder(), []
+        wire = Connection(ear)
+        wire.client.decoder.serverVersion = wire.client._serverVersion = 178
+        wire.client._apiReady, wire.client.connState = True, 2
+        wire.client.conn.sendMsg = out.append
+        call(wire.client)
+        return out, ear.counted
+
+    return asyncio.run(run())
+
+
+def plain_order(**changes):
+    given = {"action": "BUY", "totalQuantity": 1.0, "orderType": "LMT", "lmtPrice": 1.5, "tif": "DAY"}
+    return Order(**(given | changes))
+
+
+def stock(symbol="SPY"):
+    return make_contract(symbol, "STK", "SMART", "USD")
+
+
+def test_a_limit_order_has_114_fields_at_version_178():
+    out, counted = sent(lambda client: client.placeOrder(5, stock(), plain_order()))
+    assert len(out[0].split(b"\0")) - 1 - out[0][:4].count(b"\0") == 114
+    assert counted == 1
+
+
+@given(st.text(max_size=12))
+def test_no_text_changes_the_number_of_fields(text):
+    try:
+        out, _ = sent(lambda client: client.placeOrder(5, stock(), plain_order(orderRef=text)))
+    except BrokerError:
+        assert not (text.isascii() and text.isprintable())
+        return
+    assert len(out[0].split(b"\0")) - 1 - out[0][:4].count(b"\0") == 114
+
+
+@pytest.mark.parametrize(
+    ("symbol", "changes"),
+    [
+        ("SP\0Y", {}),
+        ("SPY\n", {}),
+        ("São", {}),
+        ("SPY", {"tif": "DAY\0"}),
+        ("SPY", {"totalQuantity": float("nan")}),
+        ("SPY", {"lmtPrice": float("nan")}),
+    ],
+)
+def test_what_would_be_read_otherwise_does_not_leave(symbol, changes):
+    left = []
+
+    def call(client):
+        client.conn.sendMsg = left.append
+        client.placeOrder(5, stock(symbol), plain_order(**changes))
+
+    with pytest.raises(BrokerError, match="nothing was sent"):
+        sent(call)
+    assert left == []
+
+
+def test_a_contract_trades_where_it_was_asked_for():
+    found = make_contract("SPY", "STK", "ARCA", "USD")
+    assert (routed(found, "SMART").exchange, found.exchange) == ("SMART", "ARCA")
