@@ -137,7 +137,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=5_000)
     parser.add_argument("--memory-orders", type=int, default=100_000)
+    parser.add_argument("--small", action="store_true", help="200 orders, 1,000 for the memory")
     given = parser.parse_args()
+    if given.small:
+        given.orders, given.memory_orders = 200, 1_000
     print(f"{'ready to connect':<38}{ready() * 1000:>10.1f} ms")
     for clients in (1, 10, 50):
         placed, messages = throughput(clients, given.orders)
