@@ -40,10 +40,12 @@ if TYPE_CHECKING:
         IdempotencyConflictError,
         InputError,
         LiveAccountError,
+        NotebookError,
         StockleanError,
     )
     from stocklean_exec.fees import IBKR_US_FIXED
     from stocklean_exec.mock_broker import MockBroker
+    from stocklean_exec.notebook import enable_notebook
     from stocklean_exec.order_ids import client_order_id
     from stocklean_exec.parsing import input_warnings
     from stocklean_exec.planning import plan_orders
@@ -60,6 +62,7 @@ _HOME = {
     "blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
     "broker": ("Broker",),
     "checks": ("Limits", "check_orders", "check_results"),
+    "notebook": ("enable_notebook",),
     "order_ids": ("client_order_id",),
     "connecting": ("connect",),
     "errors": (
@@ -72,6 +75,7 @@ _HOME = {
         "IdempotencyConflictError",
         "InputError",
         "LiveAccountError",
+        "NotebookError",
         "StockleanError",
     ),
     "fees": ("IBKR_US_FIXED",),

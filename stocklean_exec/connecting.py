@@ -54,7 +54,8 @@ def connect(
 
     ``sim://`` starts the wire simulator on a free port of this computer and connects to it as to a TWS:
     ``seed``, ``cash``, ``scenario`` (a shipped name or a file), ``clock``, ``start``, ``server_version``, and
-    those of ``ib://``; it has no limit on messages unless ``rate`` sets one.
+    those of ``ib://``; it has no limit on messages unless ``rate`` sets one. Its clock is ``brisk`` (the present
+    time, and no waits); with ``virtual`` every run is the same to the byte, on a day of 2022.
 
     ``ib://127.0.0.1:4002`` is a TWS or an IB Gateway: ``client_id`` (1 by default), ``account`` (where the
     login has several), ``timeout`` (seconds for every request, 10), ``rate`` (messages a second, 45),
@@ -179,7 +180,8 @@ def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict
     client = _client_options(options, 0.0)
     cash = _number(options, "cash", 1_000_000.0) if given["cash"] is None else float(given["cash"])
     scenario = options.get("scenario") if given["scenario"] is None else given["scenario"]
-    extra: dict[str, Any] = {name: options[name] for name in ("clock", "start") if name in options}
+    extra: dict[str, Any] = {"clock": "brisk"}
+    extra |= {name: options[name] for name in ("clock", "start") if name in options}
     if "server_version" in options:
         extra["server_version"] = _whole(options, "server_version", 0)
     try:

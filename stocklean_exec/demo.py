@@ -1,7 +1,8 @@
 """The main job on the sample prices, with something of everything to look at.
 
-An inverse-volatility book is bought against one that is already held: there are buys and sells, an order that
-fills in several executions, one that fills in part, a limit order that rests, and a symbol without a price.
+An inverse-volatility book is bought against one that is already held, by the real client library over the wire
+simulator: there are buys and sells, an order that fills in several executions, one that fills in part, a limit
+order that rests, and a symbol without a price.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pandas as pd
 
 from stocklean_exec.analysis import completion, slippage, slippage_summary
 from stocklean_exec.checks import Limits
-from stocklean_exec.mock_broker import MockBroker
+from stocklean_exec.connecting import connect
 from stocklean_exec.reading import read_targets
 from stocklean_exec.rebalancing import prepare
 from stocklean_exec.sample import inverse_volatility, sample_closes, sample_quotes
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stocklean_exec.blotter import Blotter
+    from stocklean_exec.broker import Broker
 
 __all__ = ["DEMO_LIMITS", "DemoResult", "demo_broker", "demo_targets", "run_demo"]
 
@@ -32,6 +34,8 @@ _HELD = {"AAPL": 900, "AMD": 700, "GE": 1_500, "JPM": 450, "MSFT": 60, "PFE": 80
 _NAV = 1_000_000.0
 _WITHOUT_PRICE = "SPY"
 _PARTIAL, _RESTING = "KO", "WMT"
+_SCENARIO = {"order": [{"symbol": _PARTIAL, "steps": [{"fill": 400}, {"rest": True}]}]}
+_PATIENCE = 2.0  # seconds for what the market fills at once; two orders rest for good
 
 
 def demo_targets() -> pd.DataFrame:
@@ -48,15 +52,16 @@ def demo_targets() -> pd.DataFrame:
     return read_targets(pd.concat([frame, without_price], ignore_index=True))
 
 
-def demo_broker(seed: int = 7) -> MockBroker:
+def demo_broker(seed: int = 7) -> Broker:
     """Open a paper account of a million dollars with a book already in it; one order will fill in part only."""
     quotes = sample_quotes()
     mid = quotes.set_index("symbol")["last"]
     held = pd.DataFrame({"symbol": list(_HELD), "quantity": [float(shares) for shares in _HELD.values()]})
     held["avg_cost"] = (mid.reindex(held["symbol"]).to_numpy() * 0.9).round(2)
     cash = _NAV - float((held["quantity"] * mid.reindex(held["symbol"]).to_numpy()).sum())
-    fill_plan = pd.DataFrame([{"symbol": _PARTIAL, "action": "fill", "quantity": 400.0}])
-    return MockBroker(quotes, positions=held, cash=round(cash, 2), fill_plan=fill_plan, seed=seed)
+    return connect(
+        f"sim://?seed={seed}", quotes=quotes, positions=held, cash=round(cash, 2), scenario=_SCENARIO
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,13 @@ def run_demo(
     >>> sorted(set(result.states["status"]))
     ['FILLED', 'PARTIAL', 'REJECTED', 'SUBMITTED']
     """
-    targets, broker = demo_targets(), demo_broker(seed)
+    with demo_broker(seed) as broker:
+        return _run(demo_targets(), broker, blotter, run_id, say)
+
+
+def _run(
+    targets: pd.DataFrame, broker: Broker, blotter: Blotter, run_id: str, say: Callable[[str], None]
+) -> DemoResult:
     held, nav = broker.positions(), broker.nav()
     say(f"account worth {nav:,.0f} USD, {len(held)} positions; {len(targets)} targets by inverse volatility")
     review = prepare(targets, broker, blotter, run_id=run_id, limits=DEMO_LIMITS, cash_buffer=0.01)
@@ -97,7 +108,7 @@ def run_demo(
     counts = ", ".join(f"{verdicts.count(name)} {name}" for name in dict.fromkeys(verdicts))
     say(f"planned {len(review)} orders; checks: {counts}")
     say(f"approved {review.approve_all(by='demo')} of them")
-    states = submit_orders(review.result(), broker, blotter)
+    states = submit_orders(review.result(), broker, blotter, timeout=_PATIENCE)
     fills = blotter.fills(run_id)
     status = str(blotter.runs().set_index("run_id").loc[run_id, "status"])
     say(f"{len(fills)} fills recorded; run status: {status}")

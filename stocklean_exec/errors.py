@@ -9,6 +9,7 @@
     ├── HaltedError                  a person: the blotter is halted
     ├── BrokerError                  the other side of the wire
     │   └── LiveAccountError         a live account where paper was meant
+    ├── NotebookError                the kernel: it cannot be made safe any more
     └── BlotterError                 the record on disk
         ├── BlotterLockedError       another process owns it
         └── BlotterClosedError       it was closed, or this process is a fork of its owner
@@ -36,6 +37,7 @@ __all__ = [
     "IdempotencyConflictError",
     "InputError",
     "LiveAccountError",
+    "NotebookError",
     "Problem",
     "StockleanError",
 ]
@@ -129,6 +131,10 @@ class BrokerError(StockleanError):
 
 class LiveAccountError(BrokerError):
     """A live account where the caller did not name that account."""
+
+
+class NotebookError(StockleanError):
+    """The kernel is in a state that cannot be mended; the text says what to do."""
 
 
 class BlotterError(StockleanError):

@@ -28,12 +28,12 @@ def test_there_is_something_of_everything_to_look_at(demo):
 
 def test_the_run_is_partial_and_approved_by_the_demo(demo):
     run = demo[2].iloc[0]
-    assert (run["run_id"], run["status"], run["mode"], run["approved_by"]) == ("demo", "partial", "mock", "demo")
+    assert (run["run_id"], run["status"], run["mode"], run["approved_by"]) == ("demo", "partial", "paper", "demo")
     assert run["nav"] == pytest.approx(1_000_000)
 
 
 def test_a_market_order_costs_half_the_spread(demo):
-    # The mock filler trades at the touch, and arrival is the mid: cost = shares x half the spread.
+    # The simulator trades at the touch, and arrival is the mid: cost = shares x half the spread.
     quotes = sx.sample_quotes().set_index("symbol")
     table = demo[0].slippage
     filled = table[table["filled_quantity"] > 0]
@@ -73,13 +73,27 @@ def test_the_demo_is_the_same_each_time(demo):
         again = run_demo(blotter)
     for name in ("states", "fills", "slippage", "completion"):
         mine, other = getattr(demo[0], name), getattr(again, name)
-        times = [column for column in mine.columns if column in ("approved_at", "checks")]  # the age of the quotes
+        # It runs in the present: when things happened, and how long they took, differs.
+        times = [one for one in mine.columns if one.endswith(("_at", "_seconds")) or one == "checks"]
         pd.testing.assert_frame_equal(mine.drop(columns=times), other.drop(columns=times))
 
 
 def test_targets_limits_and_account_fit_each_other():
-    targets, broker = demo_targets(), demo_broker()
+    targets = demo_targets()
     assert targets["weight"].sum() == pytest.approx(0.98)
-    assert set(broker.positions()["symbol"]) <= set(targets["symbol"])
-    assert broker.nav() == pytest.approx(1_000_000)
+    with demo_broker() as broker:
+        assert set(broker.positions()["symbol"]) <= set(targets["symbol"])
+        assert broker.nav() == pytest.approx(1_000_000)
     assert DEMO_LIMITS.max_position_ratio == 0.15
+
+
+def test_it_goes_over_the_wire_to_a_paper_account(demo):
+    events = demo[3]
+    placed = events[(events["kind"] == "status") & (events["status"] == "SUBMITTED")]
+    assert placed["order_id"].notna().all()
+    assert placed["perm_id"].notna().all()
+    assert demo[0].states["account"].dropna().unique().tolist() == ["DU0000001"]
+    # Execution times of TWS are whole seconds: a fill belongs to the second of its order, or to a later one.
+    seconds = demo[0].completion["first_fill_seconds"].dropna()
+    assert len(seconds) == 18
+    assert (seconds > -1).all()

@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from stocklean_exec.simulator.clock import Mode
 from stocklean_exec.simulator.scenario import explain
 from stocklean_exec.simulator.server import start
 from stocklean_exec.simulator.settings import Settings
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", metavar="FILE", help="keeps the venue over restarts")
     parser.add_argument("--journal", metavar="FILE", help="the venue's own record, one JSON line an event")
     parser.add_argument("--server-version", type=int, default=176, help="highest version spoken, 157 to 178")
-    parser.add_argument("--clock", choices=("virtual", "manual", "wall"), default="virtual", help="see the manual")
+    parser.add_argument("--clock", choices=get_args(Mode), default="virtual", help="see the manual")
     parser.add_argument("--explain", action="store_true", help="print what a scenario can say, and end")
     parser.add_argument("--start", metavar="TIME", help="first instant of a virtual clock")
 

@@ -44,10 +44,17 @@ class Book:
     seed : starts the counters of ids
     journal : the venue's record
     state : a file that keeps the book, or None
+    born : when a venue began that lives in the present; it keeps its execution ids apart from those of others
     """
 
     def __init__(
-        self, accounts: Iterable[Account], seed: int, journal: Journal, state: StateFile | None = None
+        self,
+        accounts: Iterable[Account],
+        seed: int,
+        journal: Journal,
+        state: StateFile | None = None,
+        *,
+        born: float | None = None,
     ) -> None:
         self._opening = {one.name: one for one in accounts}
         self.accounts = deepcopy(self._opening)
@@ -55,7 +62,7 @@ class Book:
         self._state = state
         self._seed = seed
         self._perm = 1_100_000_000 + int(unit_interval(seed, "perm") * 500_000_000)
-        self._exec_host = int(unit_interval(seed, "exec host") * 0xFFFFF)
+        self._exec_host = int(unit_interval(seed, "exec host", *(() if born is None else (born,))) * 0xFFFFFFFF)
         self._exec_count = 0x60000000 + int(unit_interval(seed, "exec") * 0x0FFFFFFF)
         self._unsaved: dict[tuple[int, int], Order] = {}
         self.orders: dict[tuple[int, int], Order] = {}

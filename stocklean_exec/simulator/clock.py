@@ -1,14 +1,16 @@
 """The one place where the simulator gets its time, and the list of what is due.
 
-Three modes:
+Four modes:
 
 ``virtual``  time stands still but for a small step at each request, and jumps over every wait that an order
              or a fault asked for. A whole session runs in a moment, and every run is the same.
 ``manual``   like virtual, but waits run only when :meth:`Clock.advance` passes them.
 ``wall``     the computer's own clock; whoever runs the event loop calls :meth:`Clock.run_due` in time.
+``brisk``    the computer's own clock, which jumps over every wait like a virtual one and stays ahead by as
+             much: nobody waits, and nothing happens before the present.
 
-Two kinds of appointment: *work* (an order's own wait) is jumped to in virtual mode, the *calendar* (moves of
-the market, the close, midnight) is not, and runs when time passes it.
+Two kinds of appointment: *work* (an order's own wait) is jumped to in the virtual and brisk modes, the *calendar*
+(moves of the market, the close, midnight) is not, and runs when time passes it.
 
 Times are seconds since 1970-01-01 UTC.
 """
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_START", "Appointment", "Clock", "Mode", "local_time", "parse_instant"]
 
-Mode = Literal["virtual", "manual", "wall"]
+Mode = Literal["virtual", "manual", "wall", "brisk"]
 DEFAULT_START = datetime(2022, 12, 29, 15, 0, tzinfo=UTC).timestamp()
 """Thursday 2022-12-29, 10:00 in New York: the trading day after the last sample close."""
 REQUEST_STEP = 0.001
@@ -71,7 +73,10 @@ class Clock:
         self, mode: Mode = "virtual", *, start: float = DEFAULT_START, step: float = REQUEST_STEP
     ) -> None:
         self.mode = mode
-        self._now = 0.0 if mode == "wall" else start
+        self.flows = mode in ("wall", "brisk")
+        self._jumps = mode in ("virtual", "brisk")
+        self._ahead = 0.0  # how far jumps have brought a clock that flows ahead of the computer's
+        self._now = 0.0 if self.flows else start
         self._step = step
         self._number = 0
         self._heap: list[Appointment] = []
@@ -79,14 +84,14 @@ class Clock:
 
     def now(self) -> float:
         """The present instant, never earlier than one given before."""
-        if self.mode == "wall":
-            self._now = max(self._now, time.time())
+        if self.flows:
+            self._now = max(self._now, time.time() + self._ahead)
         return self._now
 
     def tick(self) -> None:
         """A request arrived: a virtual clock moves on a little, so that instants differ."""
-        if self.mode != "wall":
-            self._go_to(round(self._now + self._step, 6), work=self.mode == "virtual")
+        if not self.flows:
+            self._go_to(round(self._now + self._step, 6), work=self._jumps)
 
     def schedule(self, delay: float, action: Callable[[], None], *, work: bool = True) -> Appointment:
         """Do ``action`` after ``delay`` seconds."""
@@ -106,15 +111,15 @@ class Clock:
         return max(self._heap[0].at - self.now(), 0.0) if self._heap else None
 
     def run_due(self) -> None:
-        """Do what is due; on a virtual clock, jump to all waiting work first."""
-        if self.mode != "virtual":
-            self._go_to(self.now(), work=True)
-            return
-        for _ in range(_MOST_JUMPS):
+        """Do what is due; where waits are jumped over, jump to all waiting work first."""
+        for _ in range(_MOST_JUMPS if self._jumps else 0):
             waiting = [one.at for one in self._heap if one.work and not one.cancelled]
             if not waiting:
-                return
+                break
+            self._ahead += max(min(waiting) - self.now(), 0.0)
             self._go_to(max(min(waiting), self._now), work=True)
+        if self.mode != "virtual":
+            self._go_to(self.now(), work=True)
 
     def advance(self, seconds: float) -> None:
         """Let ``seconds`` pass, doing everything that falls into them in order.
@@ -126,7 +131,9 @@ class Clock:
         """
         if self.mode == "wall" or not seconds >= 0:
             raise ValueError(f"a {self.mode} clock cannot be moved by {seconds} seconds")
-        self._go_to(self._now + seconds, work=True)
+        instant = self.now() + seconds
+        self._ahead += seconds
+        self._go_to(instant, work=True)
 
     def _go_to(self, instant: float, *, work: bool) -> None:
         left: list[Appointment] = []

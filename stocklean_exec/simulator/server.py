@@ -169,7 +169,7 @@ class Server:
         self._set_alarm()
 
     def _set_alarm(self) -> None:
-        if self.venue.clock.mode != "wall":
+        if not self.venue.clock.flows:
             return
         if self._alarm is not None:
             self._alarm.cancel()

@@ -125,7 +125,9 @@ class Venue:
             self.catalogue.add(contract)
             accounts[0].positions[contract.con_id] = Position(symbol, float(shares), float(cost))
         state = StateFile(self.settings.state) if self.settings.state is not None else None
-        book = Book(accounts, self.seed, Journal(self.settings.journal), state)
+        present = Clock(self.settings.clock)
+        born = present.started if present.flows else None
+        book = Book(accounts, self.seed, Journal(self.settings.journal), state, born=born)
         if state is not None and not state.table("accounts"):
             book.keep_opening()
         for order in book.orders.values():

@@ -42,6 +42,20 @@ def test_a_manual_clock_waits_to_be_moved():
         clock.advance(-1.0)
 
 
+def test_a_brisk_clock_jumps_over_waits_from_the_present_and_never_goes_back():
+    clock, seen = Clock("brisk"), []
+    before = time.time()
+    clock.schedule(3600.0, lambda: seen.append(clock.now()))
+    clock.schedule(7200.0, lambda: seen.append("calendar"), work=False)
+    clock.run_due()
+    assert len(seen) == 1
+    assert before + 3600.0 <= seen[0] <= time.time() + 3600.0
+    assert clock.now() >= seen[0]
+    clock.advance(3600.0)
+    assert seen[1:] == ["calendar"]
+    assert before + 7200.0 <= clock.now() <= time.time() + 7200.0
+
+
 def test_a_cancelled_appointment_is_not_kept():
     clock, seen = Clock("virtual", start=0.0), []
     clock.schedule(5.0, lambda: seen.append(1)).cancel()

@@ -1,0 +1,65 @@
+"""A user's own synchronous calls of ib_async in a real kernel, before and after enable_notebook()."""
+
+import asyncio
+import sys
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+import stocklean_exec as sx
+from stocklean_exec.simulator import Simulator
+
+
+def run(*cells):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    return ["".join(out.get("text", "") for out in cell.outputs) for cell in notebook.cells]
+
+
+@pytest.fixture
+def port():
+    with Simulator(seed=7) as simulator:
+        yield simulator.port
+
+
+CONNECT = "from ib_async import IB\nib = IB()\nib.connect('127.0.0.1', {port}, clientId=5)\nprint(ib.managedAccounts())"
+
+
+def test_without_it_a_synchronous_call_in_a_cell_fails(port):
+    with pytest.raises(CellExecutionError, match="already running"):
+        run(CONNECT.format(port=port))
+
+
+def test_with_it_synchronous_calls_work_and_ours_go_on_beside_them(port):
+    *_, connected, mixed, awaited = run(
+        "import stocklean_exec as sx\nsx.enable_notebook()\nsx.enable_notebook()",
+        "from ib_async import util\nutil.startLoop()",
+        CONNECT.format(port=port),
+        "with sx.connect('sim://?seed=7') as broker, sx.open_blotter() as blotter:\n"
+        "    states = sx.rebalance({'AAPL': 0.1}, broker, blotter, run_id='r', approve='me', dry_run=False)\n"
+        "print(states['status'].tolist(), len(ib.reqPositions()))\nib.disconnect()",
+        "import asyncio\nawait asyncio.sleep(0)\nprint('awaited')",
+    )
+    assert (connected, mixed, awaited) == ("['DU0000001']\n", "['FILLED'] 0\n", "awaited\n")
+
+
+def test_a_kernel_that_was_patched_before_is_refused_with_what_to_do():
+    with pytest.raises(CellExecutionError, match="Restart the kernel, and call sx.enable_notebook"):
+        run("import nest_asyncio\nnest_asyncio.apply()", "import stocklean_exec as sx\nsx.enable_notebook()")
+
+
+def test_outside_a_loop_it_patches_nothing():
+    sx.enable_notebook()
+    assert not hasattr(asyncio, "_nest_patched")
+    assert sys.modules.get("nest_asyncio") is not sys.modules.get("nest_asyncio2") or "nest_asyncio" not in sys.modules
+
+
+def test_importing_the_package_and_trading_patches_nothing():
+    (text,) = run(
+        "import asyncio, stocklean_exec as sx\n"
+        "with sx.connect('sim://?seed=7') as broker:\n    broker.nav()\n"
+        "print(hasattr(asyncio, '_nest_patched'), hasattr(asyncio, '_nest_asyncio2'))"
+    )
+    assert text == "False False\n"
