@@ -79,8 +79,8 @@ _KEY_FIELDS: dict[str, tuple[str, ...]] = {
     "not_sent": ("client_order_id", "attempt"),
     "status": ("client_order_id", "perm_id", "status", "filled", "remaining", "code"),
     "rejected": ("client_order_id", "perm_id", "code"),
-    "execution": ("exec_id",),
-    "commission": ("exec_id",),
+    "execution": ("client_order_id", "exec_id"),
+    "commission": ("client_order_id", "exec_id"),
     "cancel_requested": ("client_order_id", "occurred_at"),
     "message": ("client_order_id", "code", "message"),
     "unknown": ("client_order_id", "attempt"),
@@ -110,8 +110,8 @@ def key_of(fact: Fact) -> str:
 
     Examples
     --------
-    >>> key_of(Fact("execution", exec_id="0000e0d5.67fe667b.01.01"))
-    'execution/0000e0d5.67fe667b.01.01'
+    >>> key_of(Fact("execution", client_order_id="run-1-SPY-BUY", exec_id="0000e0d5.67fe667b.01.01"))
+    'execution/run-1-SPY-BUY/0000e0d5.67fe667b.01.01'
     >>> key_of(Fact("status", client_order_id="run-1-SPY-BUY", perm_id=7, status="SUBMITTED", filled=4))
     'status/run-1-SPY-BUY/7/SUBMITTED/4.0//'
     """

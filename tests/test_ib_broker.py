@@ -847,3 +847,21 @@ def test_what_we_send_stays_under_ibs_limit_by_the_simulators_own_count():
         states = sx.submit_orders(approved_of(rows), broker, blotter)
         assert (states["status"] == "FILLED").all()
         assert running.call(lambda venue: [session.violations for session in venue.sessions.values()]) == [0]
+
+
+@pytest.mark.parametrize("clock", ["brisk", "virtual"])
+def test_sessions_of_one_seed_share_a_blotter_and_no_fill_is_lost(clock):
+    # The venues number their executions from the same seed: what one has used must not hide the other's.
+    with sx.open_blotter() as blotter:
+        for run_id in ("first", "second"):
+            with sx.connect(f"sim://?seed=7&clock={clock}", quotes=MARKET) as broker:
+                states = sx.submit_orders(
+                    approved_of([("SPY", "BUY", 250.0, "MKT")], run_id=run_id), broker, blotter
+                )
+            assert states[["status", "filled_quantity", "commission"]].to_numpy().tolist() == [
+                ["FILLED", 250.0, 1.25]
+            ]
+        fills = blotter.fills()
+        assert fills.groupby("run_id")["quantity"].sum().to_dict() == {"first": 250.0, "second": 250.0}
+        assert fills["commission"].sum() == 2.5
+        assert fills["exec_id"].is_unique == (clock == "brisk")

@@ -26,10 +26,20 @@ WITH latest AS (
         PARTITION BY coalesce(client_order_id, ''), family ORDER BY revision DESC, exec_id DESC
     ) = 1
 ),
+-- A commission belongs to the execution of its order, or of whichever order if it does not say: two sessions of a
+-- simulator may give out the same execution id.
 charged AS (
-    SELECT exec_id, commission, commission_currency
-    FROM facts
-    WHERE kind = 'commission' AND TRY_CAST(commission AS DECIMAL(17, 8)) IS NOT NULL
+    SELECT
+        latest.client_order_id,
+        latest.exec_id,
+        max(told.commission) AS commission,
+        arg_max(told.commission_currency, told.commission) AS commission_currency
+    FROM facts AS told
+    JOIN latest USING (exec_id)
+    WHERE told.kind = 'commission'
+        AND TRY_CAST(told.commission AS DECIMAL(17, 8)) IS NOT NULL
+        AND (told.client_order_id IS NULL OR told.client_order_id IS NOT DISTINCT FROM latest.client_order_id)
+    GROUP BY latest.client_order_id, latest.exec_id
 )
 SELECT
     latest.exec_id,
@@ -47,7 +57,8 @@ SELECT
     latest.perm_id,
     latest.account
 FROM latest
-LEFT JOIN charged USING (exec_id)
+LEFT JOIN charged
+    ON charged.exec_id = latest.exec_id AND charged.client_order_id IS NOT DISTINCT FROM latest.client_order_id
 WHERE latest.quantity > 0;
 
 -- name: order_standing
