@@ -59,9 +59,7 @@ def demo_broker(seed: int = 7) -> Broker:
     held = pd.DataFrame({"symbol": list(_HELD), "quantity": [float(shares) for shares in _HELD.values()]})
     held["avg_cost"] = (mid.reindex(held["symbol"]).to_numpy() * 0.9).round(2)
     cash = _NAV - float((held["quantity"] * mid.reindex(held["symbol"]).to_numpy()).sum())
-    return connect(
-        f"sim://?seed={seed}", quotes=quotes, positions=held, cash=round(cash, 2), scenario=_SCENARIO
-    )
+    return connect(f"sim://?seed={seed}", quotes=quotes, positions=held, cash=round(cash, 2), scenario=_SCENARIO)
 
 
 @dataclass(frozen=True, slots=True)
