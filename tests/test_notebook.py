@@ -1,7 +1,6 @@
 """A user's own synchronous calls of ib_async in a real kernel, before and after enable_notebook()."""
 
 import asyncio
-import sys
 
 import nbformat
 import pytest
@@ -24,7 +23,12 @@ def port():
         yield simulator.port
 
 
-CONNECT = "from ib_async import IB\nib = IB()\nib.connect('127.0.0.1', {port}, clientId=5)\nprint(ib.managedAccounts())"
+CONNECT = """
+from ib_async import IB
+ib = IB()
+ib.connect("127.0.0.1", {port}, clientId=5)
+print(ib.managedAccounts())
+"""
 
 
 def test_without_it_a_synchronous_call_in_a_cell_fails(port):
@@ -46,14 +50,13 @@ def test_with_it_synchronous_calls_work_and_ours_go_on_beside_them(port):
 
 
 def test_a_kernel_that_was_patched_before_is_refused_with_what_to_do():
-    with pytest.raises(CellExecutionError, match="Restart the kernel, and call sx.enable_notebook"):
+    with pytest.raises(CellExecutionError, match="Restart the kernel, and call"):
         run("import nest_asyncio\nnest_asyncio.apply()", "import stocklean_exec as sx\nsx.enable_notebook()")
 
 
 def test_outside_a_loop_it_patches_nothing():
     sx.enable_notebook()
     assert not hasattr(asyncio, "_nest_patched")
-    assert sys.modules.get("nest_asyncio") is not sys.modules.get("nest_asyncio2") or "nest_asyncio" not in sys.modules
 
 
 def test_importing_the_package_and_trading_patches_nothing():
