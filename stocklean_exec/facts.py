@@ -20,9 +20,15 @@ kind                      what it says
 ``cancel_requested``      we asked the broker to cancel
 ``message``               the broker said something that changes no state
 ``unknown``               nobody could tell what became of it; ``message`` has the evidence
+``missing``               the broker was asked, for the ``attempt``-th time, and neither has the order any more nor
+                          tells how it ended; ``message`` has the evidence
+``found``                 the order that was ``missing`` at that ``attempt`` is there again
+``duplicate``             the broker has a second order (``perm_id``) under this client order id
 ``resolved``              a person decided what became of it (``status``, ``message``)
 ``decision``              a person approved, rejected or edited it in the review
 ``run_started`` ...       about a run: ``run_started``, ``run_ended``, ``run_blocked``, ``run_cancelled``
+``session``               a connection of ``client_id``, whose next order id is ``order_id``
+``link_lost`` ...         about that connection: ``link_lost``, ``link_restored``
 ``halted`` ...            about the blotter: ``halted``, ``halt_cleared``
 ========================  ====================================================================================
 """
@@ -83,13 +89,19 @@ _KEY_FIELDS: dict[str, tuple[str, ...]] = {
     "commission": ("client_order_id", "exec_id"),
     "cancel_requested": ("client_order_id", "occurred_at"),
     "message": ("client_order_id", "code", "message"),
-    "unknown": ("client_order_id", "attempt"),
+    "unknown": ("client_order_id", "attempt", "message"),
+    "missing": ("client_order_id", "attempt"),
+    "found": ("client_order_id", "attempt"),
+    "duplicate": ("client_order_id", "perm_id"),
     "resolved": ("client_order_id", "occurred_at"),
     "decision": ("client_order_id", "occurred_at", "code", "message"),
     "run_started": ("run_id", "attempt"),
     "run_ended": ("run_id", "attempt"),
     "run_blocked": ("run_id", "occurred_at"),
     "run_cancelled": ("run_id",),
+    "session": ("run_id", "occurred_at", "client_id", "order_id"),
+    "link_lost": ("run_id", "occurred_at"),
+    "link_restored": ("run_id", "occurred_at"),
     "halted": ("occurred_at", "message"),
     "halt_cleared": ("occurred_at", "message"),
 }

@@ -33,6 +33,7 @@ STATUS_OF_STATE = {
     "INTENT": "NEW",  # durable, may be sent
     "SENDING": "UNKNOWN",  # handed over, and the broker has not answered yet
     "UNKNOWN": "UNKNOWN",  # looked for, and nothing tells
+    "MISSING": "UNKNOWN",  # the broker had it, has it no more, and does not tell how it ended
     "WORKING": "SUBMITTED",  # the broker has it
     "AWAITING_EXECUTIONS": "SUBMITTED",  # the broker says filled, its executions have not all come
     "PARTIAL": "PARTIAL",
@@ -172,11 +173,13 @@ class _Evidence:
     codes: dict[str, str]
     resolved: Fact | None
     unknown: Fact | None
+    missing: Fact | None
     is_under_way: bool
 
     @classmethod
     def of(cls, facts: list[Fact], filled: int, asked: int) -> _Evidence:
         not_sent = _attempts(facts, "not_sent")
+        last_found = max(_attempts(facts, "found"), default=-1)
         codes: dict[str, str] = {}
         for fact in facts:
             name = f"{fact.kind}/{fact.status}" if fact.kind == "status" else fact.kind
@@ -192,6 +195,7 @@ class _Evidence:
             unknown=_last(
                 fact for fact in facts if fact.kind == "unknown" and (fact.attempt or 0) not in not_sent
             ),
+            missing=_last(fact for fact in facts if fact.kind == "missing" and (fact.attempt or 0) > last_found),
             is_under_way=bool(_attempts(facts, "sending") - not_sent),
         )
 
@@ -235,6 +239,7 @@ _RULES = (  # the first that applies is the answer
     # A broker that fills a part and refuses the rest has ended the order all the same.
     _Rule("CANCELLED", lambda e: "rejected" in e.kinds and e.filled > 0, lambda e: e.codes.get("rejected")),
     _Rule("REJECTED", lambda e: "rejected" in e.kinds, lambda e: e.codes.get("rejected")),
+    _Rule("MISSING", lambda e: e.missing is not None, lambda e: e.missing.message if e.missing else None),
     _Rule("PARTIAL", lambda e: e.filled > 0),
     _Rule("AWAITING_EXECUTIONS", lambda e: "FILLED" in e.statuses),
     _Rule("WORKING", lambda e: bool(e.statuses)),

@@ -109,7 +109,47 @@ UNKNOWN = Fact("unknown", attempt=1, message="no trace of it at the broker", occ
 NOT_SENT = Fact("not_sent", attempt=1)
 DEAD = Fact("resolved", status="CANCELLED", message="resolved: seen in TWS", occurred_at=NOON)
 
+MISSING = Fact("missing", attempt=1, message="neither open nor completed", occurred_at=NOON)
+FOUND = Fact("found", attempt=1)
+SUBMITTED = Fact("status", status="SUBMITTED")
+
 HISTORIES = {
+    "missing": (10, [SENT, SUBMITTED, MISSING], ("MISSING", "UNKNOWN", 0.0, None, None, MISSING.message)),
+    "missing, and found again": (
+        10,
+        [SENT, SUBMITTED, MISSING, FOUND],
+        ("WORKING", "SUBMITTED", 0.0, None, None, None),
+    ),
+    "missing, found, and missing a second time": (
+        10,
+        [SENT, SUBMITTED, MISSING, FOUND, MISSING._replace(attempt=2, message="gone")],
+        ("MISSING", "UNKNOWN", 0.0, None, None, "gone"),
+    ),
+    "filled in part, and missing": (
+        10,
+        [SENT, FILL_4, MISSING],
+        ("MISSING", "UNKNOWN", 4.0, 100.0, None, MISSING.message),
+    ),
+    "said to be filled, executions not told, and missing": (
+        10,
+        [SENT, Fact("status", status="FILLED"), MISSING],
+        ("MISSING", "UNKNOWN", 0.0, None, None, MISSING.message),
+    ),
+    "missing, and filled all the same": (
+        10,
+        [SENT, MISSING, FILL_4, FILL_6],
+        ("FILLED", "FILLED", 10.0, 106.0, None, None),
+    ),
+    "missing, and cancelled by its broker": (
+        10,
+        [SENT, SUBMITTED, MISSING, CANCELLED],
+        ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled"),
+    ),
+    "missing, and decided by a person": (
+        10,
+        [SENT, MISSING, DEAD],
+        ("RESOLVED", "CANCELLED", 0.0, None, None, DEAD.message),
+    ),
     "planned": (10, [], ("PLANNED", "NEW", 0.0, None, None, None)),
     "intent": (10, [Fact("intent")], ("INTENT", "NEW", 0.0, None, None, None)),
     "under way": (10, [Fact("intent"), SENT], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
@@ -440,7 +480,7 @@ AMOUNTS = (
 )
 STATUSES = (None, "", "SUBMITTED", "CANCELLED", "FILLED", "REJECTED", "nonsense")
 ASKED = (NAN, 1.0, 4.0, 10.0, 0.3)
-OF_ORDERS = [kind for kind in KINDS if not kind.startswith(("run_", "halt"))]
+OF_ORDERS = [kind for kind in KINDS if not kind.startswith(("run_", "halt", "link_", "session"))]
 OF_RUNS = ["run_started", "run_ended", "run_started", "run_ended", "run_blocked", "run_cancelled"]
 
 

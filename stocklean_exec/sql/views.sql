@@ -95,6 +95,10 @@ ranked AS (
 failed AS (
     SELECT DISTINCT client_order_id, try, true AS not_sent FROM ranked WHERE kind = 'not_sent'
 ),
+-- An order that was missing and was found again is not missing.
+refound AS (
+    SELECT client_order_id, max(try) AS last_found FROM ranked WHERE kind = 'found' GROUP BY client_order_id
+),
 told AS (
     SELECT
         client_order_id,
@@ -109,15 +113,18 @@ told AS (
         bool_or(kind = 'cancel_requested') AS cancel_requested,
         bool_or(kind = 'sending' AND not_sent IS NULL) AS handed_over,
         bool_or(kind = 'unknown' AND not_sent IS NULL) AS unknown,
+        bool_or(kind = 'missing' AND try > coalesce(last_found, -1)) AS missing,
         max(nullif(code, '')) FILTER (kind = 'status' AND status = 'CANCELLED') AS cancel_code,
         max(nullif(code, '')) FILTER (kind = 'rejected') AS rejected_code,
         max(nullif(code, '')) FILTER (kind = 'refused') AS refused_code,
         max(nullif(code, '')) FILTER (kind = 'not_approved') AS not_approved_code,
         arg_max_null(message, rank) FILTER (kind = 'unknown' AND not_sent IS NULL) AS unknown_message,
+        arg_max_null(message, rank) FILTER (kind = 'missing' AND try > coalesce(last_found, -1)) AS missing_message,
         arg_max_null(status, rank) FILTER (kind = 'resolved') AS resolved_status,
         arg_max_null(message, rank) FILTER (kind = 'resolved') AS resolved_message
     FROM ranked
     LEFT JOIN failed USING (client_order_id, try)
+    LEFT JOIN refound USING (client_order_id)
     GROUP BY client_order_id
 ),
 arrival AS (
@@ -154,6 +161,7 @@ WITH standing AS (
         s.refused_code,
         s.not_approved_code,
         s.unknown_message,
+        s.missing_message,
         s.resolved_status,
         s.resolved_message,
         CASE
@@ -162,6 +170,7 @@ WITH standing AS (
             WHEN s.cancelled THEN 'CANCELLED'
             WHEN s.rejected AND s.filled_quantity > 0 THEN 'CANCELLED'
             WHEN s.rejected THEN 'REJECTED'
+            WHEN s.missing THEN 'MISSING'
             WHEN s.filled_quantity > 0 THEN 'PARTIAL'
             WHEN s.reported_filled THEN 'AWAITING_EXECUTIONS'
             WHEN s.any_status THEN 'WORKING'
@@ -207,6 +216,7 @@ SELECT
         WHEN 'PLANNED' THEN 'NEW'
         WHEN 'INTENT' THEN 'NEW'
         WHEN 'SENDING' THEN 'UNKNOWN'
+        WHEN 'MISSING' THEN 'UNKNOWN'
         WHEN 'WORKING' THEN 'SUBMITTED'
         WHEN 'AWAITING_EXECUTIONS' THEN 'SUBMITTED'
         WHEN 'NOT_APPROVED' THEN 'CANCELLED'
@@ -229,6 +239,7 @@ SELECT
         WHEN 'REFUSED' THEN refused_code
         WHEN 'NOT_APPROVED' THEN not_approved_code
         WHEN 'UNKNOWN' THEN unknown_message
+        WHEN 'MISSING' THEN missing_message
     END AS reason,
     state,
     leg,

@@ -1,0 +1,144 @@
+"""The table of conclusions: each case is argued from what the TWS documentation promises, not from the code."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from stocklean_exec.facts import Fact
+from stocklean_exec.recovery import Evidence, History, judge, trade_date
+
+NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+YESTERDAY = NOW - timedelta(days=1)
+NAME = "run-1-SPY-BUY"
+INTENT = Fact("intent")
+SENT = Fact("sending", attempt=1, order_id=7, client_id=1, occurred_at=NOW)
+NOT_SENT = Fact("not_sent", attempt=1)
+WORKS = Fact("status", status="SUBMITTED", order_id=7, perm_id=9)
+FILL_4 = Fact("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=4.0, price=100.0)
+FILL_6 = Fact("execution", exec_id="0000e0d5.67fe667c.01.01", quantity=6.0, price=100.0)
+MISSING = Fact("missing", attempt=1)
+NOTHING = Evidence(NOW, next_id=7, client_id=1)
+OPEN = Evidence(NOW, next_id=8, client_id=1, open_orders=frozenset({NAME}), refs=frozenset({NAME}))
+
+CASES = {
+    # never handed over: it cannot be anywhere
+    "approved, not handed over": ([INTENT], NOTHING, {}, "send", ""),
+    "announced, and taken back": ([INTENT, SENT, NOT_SENT], NOTHING, {}, "send", ""),
+    "not handed over from here, and the broker has it": ([INTENT], OPEN, {}, "adopt", ""),
+    # handed over, and nothing is known of it
+    "its id is the next one": ([INTENT, SENT], NOTHING, {}, "resend", "order id 7 is not used"),
+    "its id is above the next one": (
+        [INTENT, SENT],
+        Evidence(NOW, next_id=5, client_id=1),
+        {"highest_seen_id": 4, "highest_next_id": 5},
+        "resend",
+        "",
+    ),
+    "its id is used up": ([INTENT, SENT], Evidence(NOW, next_id=8, client_id=1), {}, "unknown", "used up"),
+    "a later id was accepted": ([INTENT, SENT], NOTHING, {"highest_seen_id": 9}, "unknown", ""),
+    "a later id is open": (
+        [INTENT, SENT],
+        Evidence(NOW, next_id=9, client_id=1, highest_open_id=8),
+        {},
+        "unknown",
+        "order id 8 was accepted after its id 7",
+    ),
+    "ids began anew": (
+        [INTENT, SENT],
+        Evidence(NOW, next_id=1, client_id=1),
+        {"highest_next_id": 7},
+        "unknown",
+        "anew",
+    ),
+    "ids began anew below one that was seen": (
+        [INTENT, SENT],
+        Evidence(NOW, next_id=5, client_id=1),
+        {"highest_seen_id": 5},
+        "unknown",
+        "anew",
+    ),
+    "of yesterday": ([INTENT, SENT._replace(occurred_at=YESTERDAY)], NOTHING, {}, "unknown", "earlier day"),
+    "of no known day": ([INTENT, SENT._replace(occurred_at=None)], NOTHING, {}, "unknown", "earlier day"),
+    "of another client": ([INTENT, SENT._replace(client_id=2)], NOTHING, {}, "unknown", "client id 2"),
+    "without an order id": ([INTENT, SENT._replace(order_id=None)], NOTHING, {}, "unknown", "no order id"),
+    "a list was not told": (
+        [INTENT, SENT],
+        Evidence(NOW, next_id=7, client_id=1, is_complete=False, gap="no completed orders"),
+        {},
+        "unknown",
+        "no completed orders",
+    ),
+    "a broker that forgets nothing": ([INTENT, SENT], Evidence(NOW, forgets=False), {}, "resend", ""),
+    "unknown before, and still nothing": (
+        [INTENT, SENT, Fact("unknown", attempt=1)],
+        Evidence(NOW, next_id=8, client_id=1),
+        {},
+        "unknown",
+        "used up",
+    ),
+    "sent twice: the second one counts": (
+        [INTENT, SENT, SENT._replace(attempt=2, order_id=12)],
+        Evidence(NOW, next_id=12, client_id=1),
+        {"highest_next_id": 12},
+        "resend",
+        "order id 12",
+    ),
+    # the broker has shown it
+    "open": ([INTENT, SENT, WORKS], OPEN, {}, "leave", ""),
+    "filled in part and open": ([INTENT, SENT, WORKS, FILL_4], OPEN, {}, "leave", ""),
+    "gone without an end": ([INTENT, SENT, WORKS], NOTHING, {}, "missing", "known before, and now neither"),
+    "gone, filled in part": ([INTENT, SENT, WORKS, FILL_4], NOTHING, {}, "missing", ""),
+    "gone, of yesterday": (
+        [INTENT, SENT._replace(occurred_at=YESTERDAY), WORKS],
+        NOTHING,
+        {},
+        "missing",
+        "earlier day",
+    ),
+    "said to be filled, no executions": (
+        [INTENT, SENT, Fact("status", status="FILLED")],
+        NOTHING,
+        {},
+        "missing",
+        "executions are not told",
+    ),
+    "perhaps gone, but a list was not told": (
+        [INTENT, SENT, WORKS],
+        Evidence(NOW, next_id=8, client_id=1, is_complete=False),
+        {},
+        "leave",
+        "",
+    ),
+    "missing, and there again": ([INTENT, SENT, WORKS, MISSING], OPEN, {}, "found", ""),
+    "missing, and still so": ([INTENT, SENT, WORKS, MISSING], NOTHING, {}, "leave", ""),
+    # ended, or never meant to be sent
+    "filled": ([INTENT, SENT, FILL_4, FILL_6], NOTHING, {}, "leave", ""),
+    "cancelled": ([INTENT, SENT, Fact("status", status="CANCELLED")], NOTHING, {}, "leave", ""),
+    "rejected": ([INTENT, SENT, Fact("rejected", code="201")], NOTHING, {}, "leave", ""),
+    "refused": ([Fact("refused", code="limit")], NOTHING, {}, "leave", ""),
+    "not approved": ([Fact("not_approved")], NOTHING, {}, "leave", ""),
+    "decided": ([INTENT, SENT, Fact("resolved", status="CANCELLED")], NOTHING, {}, "leave", ""),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_concluded(name):
+    facts, evidence, seen, action, why = CASES[name]
+    found = judge(History(NAME, 10.0, facts), evidence, **seen)
+    assert found.action == action, found
+    assert why in found.why
+
+
+def test_only_what_was_never_shown_to_exist_is_ever_sent():
+    """Whatever the evidence, an order of which the broker has shown anything is not handed over again."""
+    for facts, *_ in CASES.values():
+        order = History(NAME, 10.0, facts)
+        if order.is_seen:
+            for evidence in (NOTHING, OPEN, Evidence(NOW, forgets=False), Evidence(NOW, next_id=1, client_id=1)):
+                assert judge(order, evidence).action not in ("send", "resend"), facts
+
+
+def test_the_day_is_that_of_new_york():
+    assert trade_date(datetime(2026, 11, 24, 4, 59, tzinfo=UTC)).isoformat() == "2026-11-23"
+    assert trade_date(datetime(2026, 11, 24, 5, 0, tzinfo=UTC)).isoformat() == "2026-11-24"
+    assert trade_date(datetime(2026, 7, 2, 4, 0, tzinfo=UTC)).isoformat() == "2026-07-02"
