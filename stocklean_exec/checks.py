@@ -174,7 +174,8 @@ def _recent_orders(blotter: object, now: float, window: float | None) -> list[Se
     if window is None or orders is None:
         return []
     known = orders()
-    known = known[known["arrived_at"].notna()]
+    dead = known["status"].isin(["CANCELLED", "REJECTED"]) & (known["filled_quantity"] == 0)
+    known = known[known["arrived_at"].notna() & ~dead]  # what died without a fill may be ordered again
     sent_at = (known["arrived_at"].astype("int64") / 1e6).tolist()
     asked = [known[name].tolist() for name in ("client_order_id", "symbol", "side", "quantity")]
     return [row for row in zip(*asked, sent_at, strict=True) if now - row[-1] <= window]
