@@ -36,11 +36,13 @@ if TYPE_CHECKING:
         BlotterError,
         BlotterLockedError,
         BrokerError,
+        ConnectionLostError,
         HaltedError,
         IdempotencyConflictError,
         InputError,
         LiveAccountError,
         NotebookError,
+        RunElsewhereError,
         StockleanError,
     )
     from stocklean_exec.fees import IBKR_US_FIXED
@@ -51,6 +53,9 @@ if TYPE_CHECKING:
     from stocklean_exec.planning import plan_orders
     from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets
     from stocklean_exec.rebalancing import rebalance, rebalance_async
+    from stocklean_exec.reconciling import reconcile, reconcile_async
+    from stocklean_exec.residuals import residual_orders
+    from stocklean_exec.resuming import resume, resume_async
     from stocklean_exec.review import OrderReview, review_orders
     from stocklean_exec.sample import sample_closes, sample_quotes
     from stocklean_exec.submission import submit_orders, submit_orders_async
@@ -71,11 +76,13 @@ _HOME = {
         "BlotterError",
         "BlotterLockedError",
         "BrokerError",
+        "ConnectionLostError",
         "HaltedError",
         "IdempotencyConflictError",
         "InputError",
         "LiveAccountError",
         "NotebookError",
+        "RunElsewhereError",
         "StockleanError",
     ),
     "fees": ("IBKR_US_FIXED",),
@@ -84,6 +91,9 @@ _HOME = {
     "planning": ("plan_orders",),
     "reading": ("read_limits", "read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
+    "reconciling": ("reconcile", "reconcile_async"),
+    "residuals": ("residual_orders",),
+    "resuming": ("resume", "resume_async"),
     "review": ("OrderReview", "review_orders"),
     "sample": ("sample_closes", "sample_quotes"),
     "summary": ("plan_summary",),

@@ -153,6 +153,62 @@ class Blotter(BlotterReader):
 
         return self._writer.put((), insert)
 
+    def record_book(
+        self, run_id: str, account: str, taken_at: datetime, positions: pd.DataFrame, cash: float
+    ) -> Future[None]:
+        """Record what ``account`` holds, as the broker told it at ``taken_at``."""
+        held = positions.groupby("symbol")["quantity"].sum()
+        rows = pd.DataFrame({"what": "position", "symbol": held.index.astype("str"), "quantity": held.to_numpy()})
+        rows = pd.concat([rows, pd.DataFrame([{"what": "cash", "symbol": "", "quantity": cash}])])
+        rows = rows.assign(run_id=run_id, account=account, taken_at=pd.Timestamp(taken_at))
+
+        def insert(connection: duckdb.DuckDBPyConnection) -> None:
+            _insert_frame(connection, "recorded_books", rows.assign(recorded_at=pd.Timestamp(clock.now())))
+
+        return self._writer.put((), insert)
+
+    def last_book(self, account: str) -> pd.DataFrame:
+        """What ``account`` held when its last run began: ``what``, ``symbol``, ``quantity``, ``taken_at``."""
+        frame = self._frame(
+            "SELECT what, symbol, quantity, epoch_us(taken_at) AS taken_at FROM main.recorded_books "
+            "WHERE account = ? QUALIFY taken_at = max(taken_at) OVER () ORDER BY what, symbol",
+            [account],
+        )
+        return frame.assign(taken_at=pd.to_datetime(frame["taken_at"].astype("Int64"), unit="us", utc=True))
+
+    def id_marks(self, client_id: int | None) -> tuple[int, int]:
+        """Greatest order id of ``client_id`` that the broker has shown, and greatest next id that it told."""
+        with self._open().cursor() as cursor:
+            row = cursor.execute(
+                "SELECT max(order_id) FILTER (kind IN ('status', 'execution', 'rejected')), "
+                "max(order_id) FILTER (kind = 'session') FROM main.facts WHERE client_id = ?",
+                [client_id],
+            ).fetchone()
+        return (row[0] or 0, row[1] or 0) if row else (0, 0)
+
+    def own(self, names: Sequence[str]) -> set[str]:
+        """Which of these client order ids are on record, in whichever run."""
+        with self._open().cursor() as cursor:
+            rows = cursor.execute(
+                "SELECT client_order_id FROM main.planned_orders WHERE client_order_id IN "
+                "(SELECT unnest(CAST(? AS VARCHAR[])))",
+                [list(names)],
+            ).fetchall()
+        return {row[0] for row in rows}
+
+    def handed_over(self, since: datetime, account: str) -> dict[str, float]:
+        """Value at decision prices of what was handed over since an instant, by run."""
+        with self._open().cursor() as cursor:
+            rows = cursor.execute(
+                "WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'), "
+                "sent AS (SELECT DISTINCT client_order_id FROM main.facts ANTI JOIN failed "
+                "USING (client_order_id, attempt) WHERE kind = 'sending' AND occurred_at >= ?) "
+                "SELECT run_id, sum(notional) FROM main.planned_orders JOIN sent USING (client_order_id) "
+                "WHERE account = ? GROUP BY run_id",
+                [since, account],
+            ).fetchall()
+        return {run_id: float(value or 0.0) for run_id, value in rows}
+
     def facts(self, run_id: str) -> list[Fact]:
         """All facts of a run, as recorded."""
         with self._open().cursor() as cursor:
@@ -172,6 +228,12 @@ class Blotter(BlotterReader):
                 "SELECT client_order_id, payload_hash FROM main.planned_orders WHERE run_id = ?", [run_id]
             ).fetchall()
         return dict(rows)
+
+    def last_leg(self, run_id: str) -> int:
+        """Number of the run's latest plan: 1 for the first, more for what completed it; 0 without a plan."""
+        with self._open().cursor() as cursor:
+            row = cursor.execute("SELECT max(leg) FROM main.planned_runs WHERE run_id = ?", [run_id]).fetchone()
+        return (row[0] or 0) if row else 0
 
     def resolve(self, client_order_id: str, status: str, *, reason: str) -> None:
         """Decide what became of an order that is ``UNKNOWN``; a person's word, kept with its reason.

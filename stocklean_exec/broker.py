@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from stocklean_exec.errors import InputError, Problem
+import pandas as pd
+
+from stocklean_exec.errors import ConnectionLostError, InputError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,11 +22,29 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
-    import pandas as pd
+    from stocklean_exec.recovery import Evidence, History
 
-__all__ = ["Broker", "Mode", "Ticket", "is_paper_account", "mask_account", "symbols_of"]
+__all__ = ["ORPHAN_COLUMNS", "Broker", "Mode", "Ticket", "is_paper_account", "mask_account", "symbols_of"]
 
 Mode = Literal["mock", "paper", "live"]
+ORPHAN_COLUMNS = (
+    "heard_at",
+    "order_ref",
+    "kind",
+    "status",
+    "order_id",
+    "perm_id",
+    "client_id",
+    "exec_id",
+    "symbol",
+    "side",
+    "quantity",
+    "price",
+    "code",
+    "message",
+)
+"""Columns of what a broker tells of orders that are nobody's here."""
+
 _PAPER = re.compile(r"D[UF]\d+")
 
 
@@ -80,6 +100,12 @@ class Broker(ABC):
     """How many orders may be made ready for hand-over in one commit of the record."""
     fault: str = ""
     """Why nothing can be sent or heard any more; empty while all is well."""
+    session: int = 0
+    """Number of the connection: another one means that things may have happened unheard."""
+    settle_seconds: float = 0.0
+    """How long an order may be under way to the broker before its absence there means something."""
+    lease: str | None = None
+    """What names the account for all processes of this computer; None for a broker that nobody else can reach."""
 
     # -- what a user asks ------------------------------------------------------------------------------------
 
@@ -114,6 +140,11 @@ class Broker(ABC):
     @abstractmethod
     def close(self) -> None:
         """Leave. Working orders stay where they are."""
+
+    @property
+    def orphans(self) -> pd.DataFrame:
+        """What was heard of orders that are not ours, or of runs that nobody follows."""
+        return pd.DataFrame(columns=list(ORPHAN_COLUMNS))
 
     # -- what a run asks -------------------------------------------------------------------------------------
 
@@ -156,6 +187,36 @@ class Broker(ABC):
     def order_id_for(self, client_order_id: str) -> tuple[int | None, int | None]:  # noqa: ARG002 - as above
         """Order id and client id that a prepared order will go out with, for the record; None if there is none."""
         return None, None
+
+    # -- what a recovery asks --------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def sweep(self) -> Evidence:
+        """Ask for everything that can have happened unheard. Its facts are told to who follows the run.
+
+        Raises
+        ------
+        ConnectionLostError
+            The connection ended before all was told.
+        """
+
+    def adopt(self, run_id: str, orders: Sequence[History]) -> None:  # noqa: B027 - optional
+        """Learn of orders of ``run_id`` that were handed over earlier, to know them when they are told of."""
+
+    def allow_again(self, names: Sequence[str]) -> None:  # noqa: B027 - optional
+        """Let these adopted orders be handed over once more, with the ids they had."""
+
+    async def regain(self, seconds: float) -> None:
+        """Come back into a state in which orders can be sent, trying for ``seconds``.
+
+        Raises
+        ------
+        ConnectionLostError
+            It did not come about in time.
+        BrokerError
+            It never will: another account answers, say.
+        """
+        raise ConnectionLostError(f"{self.fault or 'the broker is gone'} (after {seconds:g} s)")
 
     async def place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]

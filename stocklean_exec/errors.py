@@ -8,6 +8,8 @@
     ├── ApprovalError                the caller: no approval, changed since, or too old
     ├── HaltedError                  a person: the blotter is halted
     ├── BrokerError                  the other side of the wire
+    │   ├── ConnectionLostError      it cannot be reached now; it may be later
+    │   ├── RunElsewhereError        another process or blotter works this run
     │   └── LiveAccountError         a live account where paper was meant
     ├── NotebookError                the kernel: it cannot be made safe any more
     └── BlotterError                 the record on disk
@@ -33,12 +35,14 @@ __all__ = [
     "BlotterError",
     "BlotterLockedError",
     "BrokerError",
+    "ConnectionLostError",
     "HaltedError",
     "IdempotencyConflictError",
     "InputError",
     "LiveAccountError",
     "NotebookError",
     "Problem",
+    "RunElsewhereError",
     "StockleanError",
 ]
 
@@ -127,6 +131,14 @@ class HaltedError(StockleanError):
 
 class BrokerError(StockleanError):
     """The broker, or the way to it, failed or refused."""
+
+
+class ConnectionLostError(BrokerError):
+    """The connection is gone, or does not reach the broker; what was handed over may have arrived or not."""
+
+
+class RunElsewhereError(BrokerError):
+    """Another process, or another blotter, works the same run; nothing was sent from here."""
 
 
 class LiveAccountError(BrokerError):

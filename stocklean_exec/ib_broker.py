@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -22,7 +22,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec.broker import Broker, is_paper_account, mask_account, symbols_of
 from stocklean_exec.engine import Engine
-from stocklean_exec.errors import BrokerError, InputError, Problem
+from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem
 from stocklean_exec.ib_access import check_account, choose_account, is_loopback
 from stocklean_exec.ib_link import Link, Place
 from stocklean_exec.ib_market import Instrument, MarketDesk
@@ -30,6 +30,7 @@ from stocklean_exec.ib_orders import OrderDesk
 from stocklean_exec.order_ids import is_valid_client_order_id
 from stocklean_exec.pacing import DEFAULT_RATE, Pacer
 from stocklean_exec.progress import progress_bar
+from stocklean_exec.recovery import Evidence
 from stocklean_exec.tables import POSITIONS
 
 if TYPE_CHECKING:
@@ -39,11 +40,14 @@ if TYPE_CHECKING:
 
     from stocklean_exec.broker import Ticket
     from stocklean_exec.ib_orders import OwnOrder
+    from stocklean_exec.recovery import History
 
 __all__ = ["IBBroker"]
 
 _YIELD_EVERY = 16
 _PACED_WINDOW, _FREE_WINDOW = 32, 250
+_SETTLE_SECONDS = 10.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _OPEN_COLUMNS = {
     "client_order_id": "str",
     "symbol": "str",
@@ -108,6 +112,7 @@ class IBBroker(Broker):
         self.address = address or f"ib://{host}:{port}?client_id={client_id}"
         self.fault = ""
         self.send_window = _PACED_WINDOW if rate else _FREE_WINDOW
+        self.settle_seconds = _SETTLE_SECONDS if rate else 0.0
         self._place = Place(host, port, client_id, account, seconds, zone)
         self._allow_live, self._on_close = allow_live, on_close
         self._desk, self._market, self._pacer = OrderDesk(clock.now, self.on_failure), MarketDesk(), Pacer(rate)
@@ -121,6 +126,8 @@ class IBBroker(Broker):
             self.close()
             raise
         self.mode = "paper" if is_paper_account(self.account) else "live"
+        # A simulator that was started for this broker alone is nobody else's.
+        self.lease = None if on_close is not None else f"{host}:{port}/{self.account}"
 
     # -- what a user asks ------------------------------------------------------------------------------------
 
@@ -247,6 +254,22 @@ class IBBroker(Broker):
         order = self._desk.find(client_order_id)
         return (None, None) if order is None else (order.order_id, order.client_id)
 
+    async def sweep(self) -> Evidence:
+        """Ask for open orders, completed orders, executions and the next order id."""
+        return await self._await(self._sweep_all())
+
+    def adopt(self, run_id: str, orders: Sequence[History]) -> None:
+        """Learn of orders that an earlier connection handed over, and use none of their ids for anything else."""
+        self._call(self._adopt(run_id, orders))
+
+    def allow_again(self, names: Sequence[str]) -> None:
+        """Let adopted orders be handed over once more, with the ids they had."""
+        self._call(self._allow_again(names))
+
+    async def regain(self, seconds: float) -> None:
+        """Connect again if the connection is gone, and wait until TWS has its own to IB."""
+        await self._await(self._regain(seconds))
+
     async def place(self, ticket: Ticket) -> None:
         """Hand one order over."""
         await self.place_all([ticket], lambda _: nullcontext())
@@ -269,13 +292,64 @@ class IBBroker(Broker):
             check_account(account, link.accounts, self._allow_live, os.environ)
             self._link, self.fault = link, ""
             if self._desk.working():
-                await link.sweep()
+                await self._catch_up(link)
         except BaseException:
             self._link = None
             await link.close()
             raise
         self._last_id = 0
+        self.session += 1
         return account
+
+    async def _regain(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + seconds, _FIRST_PAUSE
+        while self.fault or self._link is None:
+            try:
+                await self._connect()
+            except ConnectionLostError as error:
+                if loop.time() + pause > deadline:
+                    raise ConnectionLostError(f"{error} (tried for {seconds:g} s)") from error
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        await self._open_link().restored(max(deadline - loop.time(), 0.0))
+
+    async def _adopt(self, run_id: str, orders: Sequence[History]) -> None:
+        link = self._open_link()
+        numbers = [
+            sent.order_id
+            for order in orders
+            if (sent := order.last_sending) and sent.order_id and sent.client_id == self._place.client_id
+        ]
+        seen = [number for order in orders for number in order.seen_ids(self._place.client_id)]
+        ids_hold = max(seen, default=0) < link.next_id
+        for order in orders:
+            sent = order.last_sending
+            is_ours = sent is not None and sent.client_id == self._place.client_id
+            self._desk.adopt(run_id, order, ids_hold=ids_hold and is_ours)
+        if ids_hold:
+            link.pass_over_ids(max(numbers, default=0))
+
+    async def _allow_again(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._last_id = min(self._last_id, self._desk.allow_again(name) - 1)
+
+    async def _sweep_all(self) -> Evidence:
+        link = self._open_link()
+        link.require_open()
+        told = await link.sweep(with_next_id=True)
+        own = [row["order_id"] for row in told.open_orders if row["client_id"] == self._place.client_id]
+        return Evidence(
+            asked_at=self.now(),
+            open_orders=frozenset(row["client_order_id"] for row in told.open_orders),
+            refs=self._desk.refs(),
+            executions=self._desk.executions(),
+            next_id=told.next_id,
+            client_id=self._place.client_id,
+            highest_open_id=max(own, default=0),
+            is_complete=not told.gaps,
+            gap=told.gaps,
+        )
 
     async def _disconnect(self) -> None:
         link, self._link = self._link, None
@@ -303,7 +377,7 @@ class IBBroker(Broker):
         good = [
             ticket
             for ticket in tickets
-            if named[ticket.client_order_id] not in refused and not self._was_sent(ticket.client_order_id)
+            if named[ticket.client_order_id] not in refused and not self._has_id(ticket.client_order_id)
         ]
         for ticket, order_id in zip(good, link.reserve_ids(len(good)), strict=True):
             self._desk.reserve(ticket, order_id, self._place.client_id)
@@ -313,9 +387,10 @@ class IBBroker(Broker):
             if one in refused
         }
 
-    def _was_sent(self, client_order_id: str) -> bool:
+    def _has_id(self, client_order_id: str) -> bool:
+        """Whether an order was sent, or is to go out once more with the id it had."""
         order = self._desk.find(client_order_id)
-        return order is not None and order.sent
+        return order is not None and (order.sent or order.again)
 
     async def _place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]
@@ -347,9 +422,9 @@ class IBBroker(Broker):
     def _check_may_send(self, link: Link, ticket: Ticket, order: OwnOrder) -> None:
         link.require_open()
         if self.fault:
-            raise BrokerError(f"nothing is sent any more: {self.fault}")
+            raise ConnectionLostError(f"nothing is sent any more: {self.fault}")
         if link.is_cut:
-            raise BrokerError("TWS has lost its connection to IB (1100); it says so when it is back")
+            raise ConnectionLostError("TWS has lost its connection to IB (1100); it says so when it is back")
         if ticket.account != self.account:
             raise BrokerError(f"{ticket.client_order_id} is for account {mask_account(ticket.account)}")
         if order.order_id <= self._last_id:
@@ -364,6 +439,9 @@ class IBBroker(Broker):
                 "an order is cancelled by the client that placed it"
             )
             raise InputError("cancel", [Problem("order_unknown", text)])
+        if order.client_id != self._place.client_id:
+            text = f"{client_order_id} was placed by client id {order.client_id}; only that one can cancel it"
+            raise InputError("cancel", [Problem("order_of_other_client", text)])
         if not order.ended:
             await self._cancel(order)
 
@@ -374,7 +452,8 @@ class IBBroker(Broker):
 
     async def _cancel_many(self) -> None:
         for order in self._desk.working():
-            await self._cancel(order)
+            if order.client_id == self._place.client_id:
+                await self._cancel(order)
 
     # -- told by the link ------------------------------------------------------------------------------------
 
@@ -388,9 +467,14 @@ class IBBroker(Broker):
         self.fault = "the connection to TWS is gone; broker.reconnect() makes a new one"
         self._desk.broadcast("connection_lost", self.fault)
 
+    def on_cut(self) -> None:
+        """TWS is without IB: nothing is sent until it is back, and what happens meanwhile is asked for then."""
+        self._desk.broadcast("link_cut", "TWS has lost its connection to IB (1100)")
+
     def on_restored(self) -> None:
-        """Ask for what happened while TWS had lost IB."""
-        self._in_background(self._sweep)
+        """Ask for what happened while TWS had lost IB; until that is known, nothing is sent."""
+        self.session += 1
+        self._in_background(self._catch_up)
 
     def on_puzzle(self) -> None:
         """Ask whether an order that TWS shows as Inactive is over."""
@@ -406,20 +490,29 @@ class IBBroker(Broker):
         await asyncio.sleep(0)  # the reason may come right behind
         orders = self._desk.puzzling()
         if orders:
-            await link.completed_orders()
+            with suppress(BrokerError):
+                await link.completed_orders()
             self._desk.put_aside(orders)
 
-    async def _sweep(self, link: Link) -> None:
+    async def _catch_up(self, link: Link) -> None:
+        """Have everything told that happened unheard; what cannot be had is on record as such."""
         try:
-            await link.sweep()
-        except Exception as error:  # noqa: BLE001 - nobody awaits this task
-            self.on_failure("what happened while TWS had lost IB could not be asked for", error)
+            told = await link.sweep()
+        except BrokerError as error:
+            self._desk.broadcast("evidence_gap", str(error))
+        else:
+            if told.gaps:
+                self._desk.broadcast("evidence_gap", told.gaps)
 
     # -- between threads -------------------------------------------------------------------------------------
 
     def _open_link(self) -> Link:
         if self._link is None:
-            raise BrokerError("the broker is closed" if self._engine is None else "there is no connection to TWS")
+            raise BrokerError(
+                "the broker is closed"
+                if self._engine is None
+                else "there is no connection to TWS; reconnect() makes one"
+            )
         return self._link
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:

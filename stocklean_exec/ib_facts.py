@@ -22,6 +22,7 @@ from stocklean_exec.facts import Fact
 __all__ = [
     "CANCELLED_BY_CODE",
     "DELAYED_DATA_CODES",
+    "ID_USED_UP",
     "LINK_LOST",
     "LINK_RESTORED",
     "LIQUIDITY",
@@ -110,6 +111,9 @@ REJECTED_UNLESS_SEEN = {
 }
 """Codes that refuse a new order. Once a status or an execution has shown that the order lives, the same codes
 speak of something else (a change, a cancel), and are messages."""
+
+ID_USED_UP = 103
+"""The order id was used before: an order handed over once more with its id has arrived the first time."""
 
 LINK_LOST = frozenset({1100, 2110})
 """TWS has lost IB: what is sent now may wait there and go live later."""

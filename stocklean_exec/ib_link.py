@@ -13,11 +13,11 @@ import asyncio
 import contextlib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from stocklean_exec import clock
 from stocklean_exec.broker import mask_account
-from stocklean_exec.errors import BrokerError
+from stocklean_exec.errors import BrokerError, ConnectionLostError
 from stocklean_exec.ib_access import explain_failure
 from stocklean_exec.ib_facts import (
     LINK_LOST,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from stocklean_exec.ib_orders import OrderDesk
     from stocklean_exec.pacing import Pacer
 
-__all__ = ["Link", "LinkOwner", "Place"]
+__all__ = ["Link", "LinkOwner", "Place", "Swept"]
 
 _SNAPSHOT_SECONDS = 12.0
 _CLIENT_ID_IN_USE = 326
@@ -61,6 +61,14 @@ class Place:
     zone: str
 
 
+class Swept(NamedTuple):
+    """What was asked for: the open orders, the next order id if it was asked for, and what TWS did not tell."""
+
+    open_orders: list[dict[str, Any]]
+    next_id: int | None
+    gaps: str
+
+
 class LinkOwner(Protocol):
     """Who is told of a connection's fate."""
 
@@ -69,6 +77,9 @@ class LinkOwner(Protocol):
 
     def on_lost(self) -> None:
         """The connection is gone, and nobody has closed it."""
+
+    def on_cut(self) -> None:
+        """TWS has lost IB (1100)."""
 
     def on_restored(self) -> None:
         """TWS has IB back (1101, 1102)."""
@@ -101,6 +112,9 @@ class Link:
         self._hopeless: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._shared = asyncio.Lock()
         self._open: dict[int, dict[str, Any]] | None = None
+        self._next_id_asked: asyncio.Future[int] | None = None
+        self._restored = asyncio.Event()
+        self._restored.set()
         self._ib = Connection(self)
 
     # -- connecting ------------------------------------------------------------------------------------------
@@ -127,7 +141,7 @@ class Link:
             text = explain_failure(
                 where, place.client_id, place.seconds, heard=self.heard, error=error, version=self.version
             )
-            raise BrokerError(text) from error
+            raise ConnectionLostError(text) from error
         self.is_ready = True
 
     async def close(self) -> None:
@@ -152,7 +166,21 @@ class Link:
     def require_open(self) -> None:
         """Raise BrokerError when nothing can be sent."""
         if not self._ib.is_usable():
-            raise BrokerError("the connection to TWS is gone; broker.reconnect() makes a new one")
+            raise ConnectionLostError("the connection to TWS is gone; broker.reconnect() makes a new one")
+
+    async def restored(self, seconds: float) -> None:
+        """Wait until TWS has IB back.
+
+        Raises
+        ------
+        ConnectionLostError
+            It has not within ``seconds``.
+        """
+        try:
+            await asyncio.wait_for(self._restored.wait(), seconds)
+        except TimeoutError:
+            text = f"TWS has been without its connection to IB (1100) for {seconds:g} s"
+            raise ConnectionLostError(text) from None
 
     # -- requests --------------------------------------------------------------------------------------------
 
@@ -166,7 +194,7 @@ class Link:
         except TimeoutError:
             raise BrokerError(f"TWS did not answer the request for {what} within {limit:g} s") from None
         except ConnectionError as error:
-            raise BrokerError(f"the connection to TWS was lost during the request for {what}") from error
+            raise ConnectionLostError(f"the connection to TWS was lost during the request for {what}") from error
 
     async def contract_details(self, instrument: Instrument) -> list[Any] | Refusal:
         """Contracts that fit an instrument."""
@@ -258,17 +286,46 @@ class Link:
 
     async def completed_orders(self) -> None:
         """Ask which orders of the day are over; TWS is known not to answer this one at times."""
-        with contextlib.suppress(BrokerError):
-            async with self._shared:
-                await self._ask(
-                    lambda: self._ib.reqCompletedOrdersAsync(apiOnly=False), "completed orders", _COMPLETED_SECONDS
-                )
+        async with self._shared:
+            await self._ask(
+                lambda: self._ib.reqCompletedOrdersAsync(apiOnly=False), "completed orders", _COMPLETED_SECONDS
+            )
 
-    async def sweep(self) -> None:
+    async def fresh_next_id(self) -> int:
+        """The next order id of this client as TWS sees it now."""
+        async with self._shared:
+            self._next_id_asked = asyncio.get_running_loop().create_future()
+
+            def start() -> Awaitable[int]:
+                self._ib.client.reqIds(1)
+                return self._next_id_asked or asyncio.get_running_loop().create_future()
+
+            return await self._ask(start, "the next order id")
+
+    async def sweep(self, *, with_next_id: bool = False) -> Swept:
         """Ask for everything that can have happened unheard: open orders, completed orders, executions."""
-        await self.open_orders()
-        await self.completed_orders()
-        await self._ask(self._ib.reqExecutionsAsync, "executions")
+        gaps: list[str] = []
+
+        async def ask(work: Awaitable[T]) -> T | None:
+            try:
+                return await work
+            except ConnectionLostError:
+                raise
+            except (BrokerError, RequestError) as error:
+                gaps.append(str(error))
+                return None
+
+        self.desk.forget_refs()
+        # The executions come last: what is filled between two requests is missed by neither.
+        opened = await ask(self.open_orders()) or []
+        await ask(self.completed_orders())
+        await ask(self._ask(self._ib.reqExecutionsAsync, "executions"))
+        next_id = await ask(self.fresh_next_id()) if with_next_id else None
+        return Swept(opened, next_id, "; ".join(gaps))
+
+    def pass_over_ids(self, highest: int) -> None:
+        """Use no id up to ``highest`` for anything else."""
+        self._ib.client.updateReqId(highest + 1)
 
     # -- orders ----------------------------------------------------------------------------------------------
 
@@ -345,10 +402,12 @@ class Link:
         self._owner.on_failure(what, error)
 
     def on_next_id(self, order_id: int) -> None:
-        """The next order id of this client; only the first one of a connection counts."""
+        """The next order id of this client; what becomes of our orders' ids is decided by the first one."""
         if not self.next_id:
             self.next_id = order_id
             self.desk.connected(order_id)
+        if self._next_id_asked is not None and not self._next_id_asked.done():
+            self._next_id_asked.set_result(order_id)
 
     def on_open_order(self, contract: Contract, order: Order, state: Any) -> None:  # noqa: ANN401 - an OrderState
         """An order as it stands."""
@@ -434,8 +493,11 @@ class Link:
                 self.desk.on_message(number, code, text)
         elif code in LINK_LOST:
             self.is_cut = True
+            self._restored.clear()
+            self._owner.on_cut()
         elif code in LINK_RESTORED:
             self.is_cut = False
+            self._restored.set()
             self._owner.on_restored()
 
     def on_lost(self) -> None:

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from stocklean_exec.broker import ORPHAN_COLUMNS
 from stocklean_exec.errors import BlotterClosedError
 from stocklean_exec.facts import Fact, execution_family
 from stocklean_exec.ib_facts import (
+    ID_USED_UP,
     STATUS_OF_TWS,
     TwsExecution,
     commission_fact,
@@ -34,26 +36,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stocklean_exec.broker import Ticket
+    from stocklean_exec.recovery import History
 
 __all__ = ["OrderDesk", "OwnOrder"]
 
 _MOST_ORPHANS = 10_000
-_ORPHAN_COLUMNS = (
-    "heard_at",
-    "order_ref",
-    "kind",
-    "status",
-    "order_id",
-    "perm_id",
-    "client_id",
-    "exec_id",
-    "symbol",
-    "side",
-    "quantity",
-    "price",
-    "code",
-    "message",
-)
 _NOISE = 1e-8
 
 
@@ -68,6 +55,7 @@ class OwnOrder:
     client_id: int
     perm_id: int | None = None
     sent: bool = False
+    again: bool = False
     seen: bool = False
     ended: bool = False
     inactive: bool = False
@@ -112,6 +100,8 @@ class OrderDesk:
         self._early_fees: dict[str, Fact] = {}
         self._busy: set[str] = set()
         self._held_back: dict[str, list[Fact]] | None = None
+        self._refs: set[str] = set()
+        self._exec_ids: set[str] = set()
         self._orphans: deque[dict[str, object]] = deque(maxlen=_MOST_ORPHANS)
 
     # -- our side --------------------------------------------------------------------------------------------
@@ -125,6 +115,63 @@ class OrderDesk:
         order = OwnOrder(ticket.client_order_id, ticket.run_id, ticket.quantity, order_id, client_id)
         self._by_ref[ticket.client_order_id] = order
         self._by_id[order_id] = order
+
+    def adopt(self, run_id: str, known: History, *, ids_hold: bool) -> None:
+        """Learn of an order that an earlier connection handed over, from what is on record about it.
+
+        ``ids_hold``: TWS has not started its order ids anew, so that this order's id still names it.
+        """
+        sent = known.last_sending
+        here = self._by_ref.get(known.client_order_id)
+        if here is not None and here.run_id is not None:
+            return
+        order = OwnOrder(
+            known.client_order_id,
+            run_id,
+            known.quantity,
+            (sent.order_id or 0) if sent else 0,
+            (sent.client_id or 0) if sent else 0,
+            sent=True,
+        )
+        for fact in known.facts:
+            self._recall(order, fact)
+        self._by_ref[order.client_order_id] = order
+        if ids_hold and order.order_id:
+            self._by_id[order.order_id] = order
+        self._note_busy(order)
+
+    def _recall(self, order: OwnOrder, fact: Fact) -> None:
+        """Take one recorded fact of an adopted order as if it had just been heard, and tell nobody."""
+        if fact.perm_id and fact.kind in ("status", "execution") and order.perm_id is None:
+            self._learn(order, fact.perm_id)
+        order.seen |= fact.kind in ("status", "execution")
+        order.rejected |= fact.kind == "rejected"
+        order.cancel_requested |= fact.kind == "cancel_requested"
+        if fact.kind == "execution" and fact.exec_id is not None:
+            self._count(order, fact.exec_id, fact.quantity or 0.0)
+        elif fact.kind == "commission":
+            order.uncharged.discard(fact.exec_id or "")
+        if fact.status == "CANCELLED" or fact.kind == "rejected" or order.filled >= order.quantity - _NOISE:
+            order.ended = True
+
+    def allow_again(self, client_order_id: str) -> int:
+        """Let an adopted order be handed over once more, with the id it has; that id."""
+        order = self._by_ref[client_order_id]
+        order.sent, order.again = False, True
+        self._by_id[order.order_id] = order
+        return order.order_id
+
+    def forget_refs(self) -> None:
+        """Begin a new list of the client order ids and executions that TWS tells of."""
+        self._refs, self._exec_ids = set(), set()
+
+    def refs(self) -> frozenset[str]:
+        """Every client order id that TWS has told of since :meth:`forget_refs`, ours or not."""
+        return frozenset(self._refs - {""})
+
+    def executions(self) -> frozenset[str]:
+        """Ids of the executions that TWS has told of since then."""
+        return frozenset(self._exec_ids)
 
     def find(self, client_order_id: str) -> OwnOrder | None:
         """Look up the order of a client order id."""
@@ -190,6 +237,7 @@ class OrderDesk:
         ours: bool,
     ) -> None:
         """An openOrder message: TWS has the order. ``ours``: it carries our client id."""
+        self._refs.add(order_ref)
         order = self._match(order_id if ours else 0, order_ref, perm_id)
         if order is None and ours and order_ref:
             order = OwnOrder(order_ref, None, quantity, order_id, client_id, sent=True)
@@ -199,7 +247,8 @@ class OrderDesk:
                 Fact("status", status=word, order_id=order_id, client_id=client_id), perm_id, order_ref
             )
             return
-        self._learn(order, perm_id)
+        if self._is_second(order, perm_id):
+            return
         if STATUS_OF_TWS.get(word) == "SUBMITTED":
             order.inactive = False
             if not order.seen:
@@ -215,7 +264,8 @@ class OrderDesk:
         if order is None:
             self._keep_orphan(fact._replace(order_id=order_id), perm_id)
             return
-        self._learn(order, perm_id)
+        if self._is_second(order, perm_id):
+            return
         if order.rejected and fact.status == "CANCELLED":  # how TWS shows an order that it has rejected
             fact = Fact("message", code=word, message="TWS shows the rejected order as cancelled")
         if fact.kind == "status":
@@ -232,21 +282,17 @@ class OrderDesk:
     def on_execution(self, execution: TwsExecution, *, ours: bool) -> None:
         """An execDetails message, live or asked for."""
         fact = execution_fact(execution)
+        self._refs.add(execution.order_ref)
+        self._exec_ids.add(execution.exec_id)
         order = self._match(execution.order_id if ours else 0, execution.order_ref, execution.perm_id)
         if order is None:
             found = fact._replace(order_id=execution.order_id, client_id=execution.client_id)
             self._keep_orphan(found, execution.perm_id, execution.order_ref)
             return
-        self._learn(order, execution.perm_id)
+        self._is_second(order, execution.perm_id)  # its shares count all the same: they were traded
         order.seen = True
         order.inactive = False
-        family, revision = execution_family(execution.exec_id)
-        known = order.shares.get(family)
-        if known is None or known[0] < revision:
-            order.shares[family] = (revision, execution.shares)
-        if execution.exec_id not in self._by_execution:
-            self._by_execution[execution.exec_id] = order
-            order.uncharged.add(execution.exec_id)
+        self._count(order, execution.exec_id, execution.shares)
         self._note_end(order, fact)
         if ("execution", execution.exec_id) not in order.told:
             order.told.add(("execution", execution.exec_id))
@@ -272,18 +318,22 @@ class OrderDesk:
         if order is None or not order.sent:
             return False
         fact = message_fact(code, text, seen=order.seen, cancel_requested=order.cancel_requested)
+        if order.again and code == ID_USED_UP:  # the first hand-over has arrived after all
+            fact = Fact("message", code=str(code), message=text)
         self._note_end(order, fact)
         self._tell(order, fact)
         return True
 
     def on_completed(self, perm_id: int, order_ref: str, word: str, text: str) -> None:
         """A completedOrder message: the order is over, whatever TWS calls it."""
+        self._refs.add(order_ref)
         order = self._match(0, order_ref, perm_id)
         fact = Fact("status", status="FILLED" if word == "Filled" else "CANCELLED", message=text or None)
         if order is None:
             self._keep_orphan(fact, perm_id, order_ref)
             return
-        self._learn(order, perm_id)
+        if self._is_second(order, perm_id):
+            return
         if not order.ended:
             self._note_end(order, fact)
             self._tell(order, fact)
@@ -292,7 +342,7 @@ class OrderDesk:
 
     def orphans(self) -> pd.DataFrame:
         """What was heard of orders that are not ours, or of a run that nobody follows; the latest 10,000."""
-        return pd.DataFrame(list(self._orphans), columns=list(_ORPHAN_COLUMNS))
+        return pd.DataFrame(list(self._orphans), columns=list(ORPHAN_COLUMNS))
 
     # -- telling ---------------------------------------------------------------------------------------------
 
@@ -314,6 +364,27 @@ class OrderDesk:
         if order is not None and order.sent and order_ref in ("", order.client_order_id):
             return order
         return self._by_ref.get(order_ref) or (self._by_perm.get(perm_id) if perm_id > 0 else None)
+
+    def _count(self, order: OwnOrder, exec_id: str, shares: float) -> None:
+        family, revision = execution_family(exec_id)
+        known = order.shares.get(family)
+        if known is None or known[0] < revision:
+            order.shares[family] = (revision, shares)
+        if exec_id not in self._by_execution:
+            self._by_execution[exec_id] = order
+            order.uncharged.add(exec_id)
+
+    def _is_second(self, order: OwnOrder, perm_id: int) -> bool:
+        """Whether a message is about a second order under the same client order id; that is told, once."""
+        self._learn(order, perm_id)
+        if perm_id <= 0 or perm_id == order.perm_id:
+            return False
+        mark = ("duplicate", perm_id)
+        if mark not in order.told:
+            order.told.add(mark)
+            text = f"TWS has another order (perm id {perm_id}) under this client order id"
+            self._tell(order, Fact("duplicate", code="duplicate_order", message=text), perm_id)
+        return True
 
     def _learn(self, order: OwnOrder, perm_id: int) -> None:
         if perm_id > 0 and order.perm_id is None:
@@ -340,13 +411,13 @@ class OrderDesk:
             order.told.add(mark)
             self._tell(order, fact)
 
-    def _tell(self, order: OwnOrder, fact: Fact) -> None:
+    def _tell(self, order: OwnOrder, fact: Fact, perm_id: int | None = None) -> None:
         fact = fact._replace(
             run_id=order.run_id,
             client_order_id=order.client_order_id,
             occurred_at=fact.occurred_at or self._now(),
             order_id=order.order_id,
-            perm_id=order.perm_id,
+            perm_id=order.perm_id if perm_id is None else perm_id,
             client_id=order.client_id,
         )
         if order.run_id is None or order.run_id not in self._followers:
@@ -372,5 +443,5 @@ class OrderDesk:
             self._keep_orphan(fact, fact.perm_id, fact.client_order_id or "")
 
     def _keep_orphan(self, fact: Fact, perm_id: int | None, order_ref: str = "") -> None:
-        row = {name: getattr(fact, name) for name in _ORPHAN_COLUMNS[2:]}
+        row = {name: getattr(fact, name) for name in ORPHAN_COLUMNS[2:]}
         self._orphans.append({**row, "heard_at": self._now(), "order_ref": order_ref, "perm_id": perm_id})

@@ -32,7 +32,9 @@ class Limits:
     max_order_quantity : shares; most that one order may ask for
     max_position_ratio : fraction of NAV; most that one position may be after its order
     max_gross : fraction of NAV; most that all positions, longs and shorts added up, may be after the orders
-    max_total_notional : currency; most that all orders together may be worth
+    max_total_notional : currency; most that all orders together may be worth; counted once more as they leave
+    max_day_notional : currency; most that may leave in one day, by all runs of the blotter
+    max_orders_per_minute : most orders that may leave in any sixty seconds
     price_collar : fraction; how far a limit may reach through the market, and how far the market may be from
         the previous close and from the decision price
     max_quote_age : seconds
@@ -59,6 +61,8 @@ class Limits:
     max_position_ratio: float | None = None
     max_gross: float | None = None
     max_total_notional: float | None = None
+    max_day_notional: float | None = None
+    max_orders_per_minute: float | None = None
     price_collar: float | None = 0.10
     max_quote_age: float | None = None
     max_spread_bps: float | None = 200.0

@@ -25,6 +25,7 @@ from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, match, unit_interval
 from stocklean_exec.fill_plan import FILL_PLAN, FillStep, parse_fill_plan
 from stocklean_exec.prices import usable_prices
+from stocklean_exec.recovery import Evidence
 from stocklean_exec.tables import POSITIONS
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class MockBroker(Broker):
         self._steps = parse_fill_plan(fill_plan)
         self._orders: dict[str, _Working] = {}
         self._followers: dict[str, Callable[[Fact], None]] = {}
+        self._told: list[Fact] = []
         times = self._quotes["quoted_at"].dropna()
         self._time: datetime = times.max().to_pydatetime() if len(times) else clock.now()
         self._closed = False
@@ -243,6 +245,19 @@ class MockBroker(Broker):
         """Always: what happens to an order happens when it is placed."""
         return True
 
+    async def sweep(self) -> Evidence:
+        """Tell again all that was ever told; what is not among it never reached this broker."""
+        for fact in self._told:
+            tell = self._followers.get(fact.run_id or "")
+            if tell is not None:
+                tell(fact)
+        return Evidence(
+            asked_at=self._time,
+            open_orders=frozenset(name for name, order in self._orders.items() if not order.ended),
+            refs=frozenset(self._orders),
+            forgets=False,
+        )
+
     async def place(self, ticket: Ticket) -> None:
         """Work one order to the end that its fill plan or the market gives it."""
         if self._closed:
@@ -357,18 +372,18 @@ class MockBroker(Broker):
 
     def _tell(self, order: _Working, fact: Fact) -> None:
         ticket = order.ticket
+        fact = fact._replace(
+            run_id=ticket.run_id,
+            client_order_id=ticket.client_order_id,
+            occurred_at=order.at,
+            order_id=order.order_id,
+            perm_id=order.perm_id,
+            client_id=0,
+        )
+        self._told.append(fact)
         tell = self._followers.get(ticket.run_id)
         if tell is not None:
-            tell(
-                fact._replace(
-                    run_id=ticket.run_id,
-                    client_order_id=ticket.client_order_id,
-                    occurred_at=order.at,
-                    order_id=order.order_id,
-                    perm_id=order.perm_id,
-                    client_id=0,
-                )
-            )
+            tell(fact)
 
 
 def _market(quotes: pd.DataFrame) -> dict[str, Quote]:

@@ -1,25 +1,28 @@
 """The working part of a run: hand over, record what comes back, know when it is over.
 
 For each order it is written down that it is about to be handed over, then it is handed over, then all that
-comes back is written down. Whatever stops a run halfway (a halt, a broker that fails, an interrupt), the record
-tells afterwards what was sent, what was not, and the one order of which nobody can know.
+comes back is written down. When the connection is lost or was lost upstream, everything freezes, the broker is
+asked what it has (:mod:`~stocklean_exec.recovering`), and the run goes on from there: that is also how a run is
+picked up by another process. Whatever stops a run halfway (a halt, a broker that fails, an interrupt), the
+record tells afterwards what was sent, what was not, and of which orders nobody can know.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stocklean_exec import clock
-from stocklean_exec.errors import BrokerError, HaltedError
+from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError
 from stocklean_exec.facts import Fact
-from stocklean_exec.lifecycle import ENDED, derive_order
+from stocklean_exec.gate import Gate, OrderRefusedError, SendBudget
+from stocklean_exec.recovering import Recovery
+from stocklean_exec.run_record import RunRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import pandas as pd
 
@@ -28,186 +31,229 @@ if TYPE_CHECKING:
 
     OnProgress = Callable[[int, str], None]
 
-__all__ = ["RunWorker"]
+__all__ = ["RunTerms", "RunWorker"]
 
 _COMMISSION_SECONDS = 1.0
+_MOST_LOSSES = 20
 
 
-class _Gate:
-    """Lets orders leave one by one, and knows afterwards which have; nothing leaves once it is closed."""
+@dataclass(frozen=True, slots=True)
+class RunTerms:
+    """How a run is worked.
 
-    def __init__(self, check: Callable[[], None]) -> None:
-        self._check = check
-        self._mutex = threading.Lock()
-        self._is_closed = False
-        self.entered: set[str] = set()
-        self.halfway: list[Ticket] = []
+    ``patience`` seconds for orders that have not ended, and for a lost connection to come back; ``settle`` seconds
+    that an order may be under way before its absence at the broker means something; ``resend`` whether an order
+    whose id is provably unused may be handed over once more with that id; ``is_new`` whether the run was just
+    planned.
+    """
 
-    @contextlib.contextmanager
-    def open(self, ticket: Ticket) -> Iterator[None]:
-        """Check that nothing has been halted, then let ``ticket`` leave."""
-        with self._mutex:
-            if self._is_closed:
-                raise BrokerError("the run has stopped")
-            self._check()
-            self.entered.add(ticket.client_order_id)
-            self.halfway = [ticket]
-            yield
-            self.halfway = []
-
-    def close(self) -> None:
-        """Wait for the order that is leaving, and let no other leave."""
-        with self._mutex:
-            self._is_closed = True
+    patience: float = 60.0
+    settle: float = 0.0
+    resend: bool = False
+    is_new: bool = False
+    on_progress: OnProgress | None = field(default=None, compare=False)
 
 
 class RunWorker:
-    """Works the ``tickets`` of one run; made and used on a running event loop."""
+    """Works the orders of one run; made and used on a running event loop.
 
-    def __init__(self, run_id: str, broker: Broker, blotter: Blotter, tickets: list[Ticket]) -> None:
+    Parameters
+    ----------
+    tickets : every approved order of the run, in the plan's sequence, whatever became of it so far
+    budget : what may be handed over
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        broker: Broker,
+        blotter: Blotter,
+        tickets: list[Ticket],
+        budget: SendBudget,
+        terms: RunTerms,
+    ) -> None:
         self._run_id, self._broker, self._blotter = run_id, broker, blotter
-        self._tickets = tickets
-        self._quantity = {ticket.client_order_id: ticket.quantity for ticket in tickets}
-        self._facts: dict[str, list[Fact]] = {name: [] for name in self._quantity}
-        self._open = set(self._quantity)
-        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        self._news = asyncio.Event()
-        self._touched: set[str] = set()
-        self._charged: set[str] = set()
-        self._uncharged: set[str] = set()
-        self._told: list[Fact] = []  # heard in this turn of the loop, not yet handed to the blotter
+        self._tickets = {ticket.client_order_id: ticket for ticket in tickets}
+        self._budget, self._terms = budget, terms
+        self._loop = asyncio.get_running_loop()
+        self._record = RunRecord(run_id, blotter, {name: one.quantity for name, one in self._tickets.items()})
+        self._queue: list[Ticket] = []
+        self._attempt = self._record.last_attempt
+        self._session = broker.session
         self._quotes: dict[str, tuple[float | None, float | None, float | None]] = {}
 
-    async def work(self, patience: float, on_progress: OnProgress | None) -> None:
-        """Send all tickets, follow them until they end or ``patience`` seconds have passed, and close the run."""
-        attempt = 1 + sum(fact.kind == "run_started" for fact in self._blotter.facts(self._run_id))
+    async def work(self) -> None:
+        """Recover what needs it, send what may be sent, follow it all to its end, and close the run."""
+        record = self._record
         try:
-            self._blotter.check_halt()
-            self._broker.follow(self._run_id, self._on_facts)
-            await self._prepare(on_progress)
-            quotes = await self._broker.fetch_quotes([ticket.symbol for ticket in self._tickets])
+            record.follow(self._broker)
+            await self._make_ready()
         except (HaltedError, BrokerError) as error:
-            await self._record([Fact("run_blocked", self._run_id, occurred_at=clock.now(), message=str(error))])
+            await record.put([Fact("run_blocked", self._run_id, occurred_at=clock.now(), message=str(error))])
             raise
-        self._quotes = _quotes_by_symbol(quotes)
-        self._blotter.record_quotes(self._run_id, quotes)
-        await self._record([self._of_run("run_started", attempt, None)])
+        if not self._queue and not record.open and record.ends >= record.starts:
+            return  # it is over, and was closed
+        start = record.starts + bool(self._queue or record.ends >= record.starts)
+        if start > record.starts:
+            await record.put([self._of_run("run_started", start, None)])
+            record.starts = start
         message = "interrupted"
         try:
-            message = await self._send(attempt, on_progress)
-            if not message:
-                message = await self._follow(patience, on_progress)
+            message = await self._execute()
         except BaseException as error:
             message = f"interrupted: {_describe(error)}"
             raise
         finally:
-            self._settle(on_progress)
-            await self._record([self._of_run("run_ended", attempt, message)])
+            record.settle()
+            self._show_progress()
+            await record.put([self._of_run("run_ended", start, message)])
         self._blotter.check_halt()
 
-    async def _prepare(self, on_progress: OnProgress | None) -> None:
-        """Let the broker make ready what it needs, and record which orders it cannot take."""
+    # -- the sequence ----------------------------------------------------------------------------------------
+
+    async def _make_ready(self) -> None:
+        """Reconcile, and make ready what is to be sent, through any number of lost connections."""
+        for _ in range(_MOST_LOSSES):
+            try:
+                if self._broker.fault:
+                    await self._regain()
+                await self._recover()
+                if self._queue:
+                    self._blotter.check_halt()
+                    await self._note_book()
+                await self._arm()
+            except ConnectionLostError as error:
+                await self._regain(error)
+            else:
+                return
+        raise BrokerError(f"the connection was lost {_MOST_LOSSES} times; see to it, then resume the run")
+
+    async def _execute(self) -> str:
+        """Send and follow, through any number of lost connections; say how it ended."""
+        while True:
+            try:
+                return await self._send() or await self._follow()
+            except ConnectionLostError as error:
+                await self._note("link_lost", str(error))
+                await self._regain(error)
+                await self._make_ready()
+                await self._note("link_restored", f"reconciled; {len(self._queue)} orders to send")
+
+    async def _regain(self, lost: ConnectionLostError | None = None) -> None:
+        """Wait for the connection to come back."""
+        self._say(f"connection lost, trying for {self._terms.patience:g} s")
+        try:
+            await self._broker.regain(self._terms.patience)
+        except ConnectionLostError as error:
+            text = f"{lost or error}; {error}. sx.resume({self._run_id!r}, ...) picks the run up"
+            raise BrokerError(text) from error
+
+    async def _note_book(self) -> None:
+        """Record what the account holds before anything of this run is sent."""
+        if self._record.last_attempt:
+            return
+        taken_at = self._broker.now()
+        positions = await asyncio.to_thread(self._broker.positions)
+        cash = await asyncio.to_thread(self._broker.cash)
+        self._blotter.record_book(self._run_id, self._broker.account, taken_at, positions, cash)
+
+    async def _recover(self) -> None:
+        """Hold the record against the broker, and queue what may be sent."""
+        recovery = Recovery(
+            self._broker,
+            self._blotter,
+            self._record,
+            settle=self._terms.settle,
+            resend=self._terms.resend,
+            is_new=self._terms.is_new and not self._record.starts,
+        )
+        found = await recovery.run()
+        await self._heed_alarm()
+        for name in found.again:
+            self._budget.allow_again(name)
+        self._session = found.session
+        self._queue = [
+            self._tickets[name] for name in (*found.again, *found.unsent) if self._budget.may_send(name)
+        ]
+
+    async def _arm(self) -> None:
+        """Let the broker make ready what it needs, record what it cannot take, and note the market."""
+        if not self._queue:
+            return
+        self._attempt = self._record.last_attempt + 1
 
         def show(done: int, count: int) -> None:
-            if on_progress is not None:
-                self._loop.call_soon_threadsafe(on_progress, 0, f"contract {done} of {count}")
+            self._loop.call_soon_threadsafe(self._say, f"contract {done} of {count}")
 
-        refused = await self._broker.prepare(self._tickets, show)
-        if not refused:
-            return
-        stamp = self._broker.now()
-        await self._record(
-            [
+        refused = await self._broker.prepare(self._queue, show)
+        if refused:
+            stamp = self._broker.now()
+            await self._record.put(
                 Fact("refused", self._run_id, name, stamp, code=code, message=text)
                 for name, (code, text) in refused.items()
-            ]
-        )
-        self._tickets = [ticket for ticket in self._tickets if ticket.client_order_id not in refused]
-        self._open -= set(refused)
+            )
+            self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in refused]
+            self._record.settle()
+        quotes = await self._broker.fetch_quotes([ticket.symbol for ticket in self._queue])
+        self._quotes = _quotes_by_symbol(quotes)
+        self._blotter.record_quotes(self._run_id, quotes)
 
-    def _of_run(self, kind: str, attempt: int, message: str | None) -> Fact:
-        return Fact(kind, self._run_id, occurred_at=self._broker.now(), attempt=attempt, message=message)
+    # -- sending ---------------------------------------------------------------------------------------------
 
-    async def _record(self, facts: list[Fact]) -> None:
-        self._flush()
-        # Shielded: who is cancelled while he waits must not take back what is on its way to the disk.
-        await asyncio.shield(asyncio.wrap_future(self._blotter.record(facts)))
-
-    def _on_facts(self, *facts: Fact) -> None:
-        """Take facts from the broker, on whatever thread they come, and record them."""
-        if threading.get_ident() == self._thread and self._loop.is_running():
-            # What comes in one turn of the loop goes to the record as one: a commit costs the same for many.
-            if not self._told:
-                self._loop.call_soon(self._flush)
-            self._told.extend(facts)
-            self._hear(facts)
-            return
-        self._blotter.record(facts)
-        with contextlib.suppress(RuntimeError):  # the loop of a run that is over may be closed
-            self._loop.call_soon_threadsafe(self._hear, facts)
-
-    def _flush(self) -> None:
-        if self._told:
-            self._blotter.record(self._told)
-            self._told = []
-
-    def _hear(self, facts: tuple[Fact, ...]) -> None:
-        for fact in facts:
-            name = fact.client_order_id
-            if name in self._facts:
-                self._facts[name].append(fact)
-                self._touched.add(name)
-                self._note_commission(fact)
-        self._news.set()
-
-    def _note_commission(self, fact: Fact) -> None:
-        if fact.exec_id is None:
-            return
-        if fact.kind == "commission":
-            self._charged.add(fact.exec_id)
-            self._uncharged.discard(fact.exec_id)
-        elif fact.exec_id not in self._charged:
-            self._uncharged.add(fact.exec_id)
-
-    async def _send(self, attempt: int, on_progress: OnProgress | None) -> str:
-        """Hand the tickets over in their sequence; say why it stopped, or "" when all went out."""
-        window = self._broker.send_window
-        for start in range(0, len(self._tickets), window):
-            group = self._tickets[start : start + window]
+    async def _send(self) -> str:
+        """Hand the queue over in its sequence; say why it stopped, or "" when all went out."""
+        while self._queue:
+            group = self._queue[: self._broker.send_window]
             try:
-                await self._record([self._sending(ticket, attempt) for ticket in group])
+                await self._record.put([self._sending(ticket) for ticket in group])
             except asyncio.CancelledError:
-                await self._take_back(group, attempt)
+                await self._take_back(group)
                 raise
-            gate = _Gate(self._blotter.check_halt)
+            gate = Gate(self._broker, self._session, self._blotter.check_halt, self._budget, self._loop.time)
             try:
                 await self._broker.place_all(group, gate.open)
             except BaseException as error:
                 gate.close()
-                doubt = [self._in_doubt(ticket, attempt, error) for ticket in gate.halfway]
-                left = [ticket for ticket in group if ticket.client_order_id not in gate.entered]
-                await self._take_back(left, attempt, *doubt)
+                await self._note_failure(group, gate, error)
                 if isinstance(error, HaltedError):
                     return str(error)
-                raise
-            self._settle(on_progress)
+                if not isinstance(error, OrderRefusedError):
+                    raise
+            else:
+                self._queue = self._queue[len(group) :]
+            self._record.settle()
+            await self._heed_alarm()
+            self._show_progress()
             await asyncio.sleep(0)
         return ""
 
-    async def _take_back(self, tickets: list[Ticket], attempt: int, *facts: Fact) -> None:
+    async def _note_failure(self, group: list[Ticket], gate: Gate, error: BaseException) -> None:
+        """Record which orders of a group did not leave, which one may have, and which was refused."""
+        stamp = clock.now()
+        facts = []
+        for ticket in gate.halfway:
+            text = f"the hand-over failed: {_describe(error)}"
+            name = ticket.client_order_id
+            facts.append(Fact("unknown", self._run_id, name, stamp, message=text, attempt=self._attempt))
+        left = [ticket for ticket in group if ticket.client_order_id not in gate.entered]
+        if isinstance(error, OrderRefusedError) and left:
+            name = left[0].client_order_id
+            facts.append(Fact("refused", self._run_id, name, stamp, code=error.code, message=str(error)))
+            self._queue = [one for one in self._queue if one.client_order_id != name]
+        self._queue = [one for one in self._queue if one.client_order_id not in gate.entered]
+        await self._take_back(left, *facts)
+
+    async def _take_back(self, tickets: list[Ticket], *facts: Fact) -> None:
         """Record that ``tickets`` were not handed over, though that was announced."""
         stamp = clock.now()
         left = [
-            Fact("not_sent", self._run_id, ticket.client_order_id, stamp, attempt=attempt) for ticket in tickets
+            Fact("not_sent", self._run_id, ticket.client_order_id, stamp, attempt=self._attempt)
+            for ticket in tickets
         ]
-        await self._record([*facts, *left])
+        await self._record.put([*facts, *left])
+        self._attempt += 1
 
-    def _in_doubt(self, ticket: Ticket, attempt: int, error: BaseException) -> Fact:
-        """Say that a hand-over failed halfway: the broker may have the order, or not."""
-        text = f"the hand-over failed: {_describe(error)}"
-        return Fact("unknown", self._run_id, ticket.client_order_id, clock.now(), message=text, attempt=attempt)
-
-    def _sending(self, ticket: Ticket, attempt: int) -> Fact:
+    def _sending(self, ticket: Ticket) -> Fact:
         bid, ask, last = self._quotes.get(ticket.symbol, (None, None, None))
         order_id, client_id = self._broker.order_id_for(ticket.client_order_id)
         return Fact(
@@ -217,48 +263,87 @@ class RunWorker:
             self._broker.now(),
             order_id=order_id,
             client_id=client_id,
-            attempt=attempt,
+            attempt=self._attempt,
             bid=bid,
             ask=ask,
             last=last,
         )
 
-    async def _follow(self, patience: float, on_progress: OnProgress | None) -> str:
-        deadline = self._loop.time() + patience
-        self._settle(on_progress)
-        while self._open and not self._broker.is_quiet():
-            left = deadline - self._loop.time()
-            if left <= 0:
-                return f"timeout: {len(self._open)} orders still work at the broker"
-            self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), left)
-            except TimeoutError:
-                continue
-            self._settle(on_progress)
+    # -- following -------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> str:
+        deadline = self._loop.time() + self._terms.patience
+        self._record.settle()
+        while self._record.open:
+            self._check_link()
+            if self._broker.is_quiet():
+                break
+            if not await self._hear_until(deadline):
+                await self._conclude()
+                return f"timeout: {len(self._record.open)} orders still work at the broker"
+            self._record.settle()
+            await self._heed_alarm()
+            self._show_progress()
         await self._await_commissions(deadline)
-        if not self._open:
+        if not self._record.open:
             return "all orders have ended"
-        return self._broker.fault or f"{len(self._open)} orders rest at the broker"
+        await self._conclude()
+        return f"{len(self._record.open)} orders rest at the broker"
+
+    async def _hear_until(self, deadline: float) -> bool:
+        """Wait for news; False when the time is up."""
+        self._record.news.clear()
+        left = deadline - self._loop.time()
+        if left <= 0:
+            return False
+        try:
+            await asyncio.wait_for(self._record.news.wait(), left)
+        except TimeoutError:
+            return False
+        return True
+
+    def _check_link(self) -> None:
+        """Stop following what can no longer be heard."""
+        if self._broker.fault:
+            raise ConnectionLostError(self._broker.fault)
+        if self._broker.session != self._session:
+            raise ConnectionLostError("TWS was without its connection to IB, and has it back")
 
     async def _await_commissions(self, deadline: float) -> None:
         """Give the last commissions a moment: a broker reports them behind the fills."""
         deadline = min(deadline, self._loop.time() + _COMMISSION_SECONDS)
-        while self._uncharged and not self._broker.is_quiet():
-            self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), deadline - self._loop.time())
-            except TimeoutError:
-                return
+        while self._record.uncharged and not self._broker.is_quiet() and await self._hear_until(deadline):
+            pass
 
-    def _settle(self, on_progress: OnProgress | None) -> None:
-        """Derive the states of the orders that something was heard of."""
-        touched, self._touched = self._touched, set()
-        for name in touched & self._open:
-            if derive_order(self._quantity[name], self._facts[name]).status in ENDED:
-                self._open.discard(name)
-        if on_progress is not None:
-            on_progress(len(self._quantity) - len(self._open), f"{len(self._open)} open")
+    async def _conclude(self) -> None:
+        """At the end, ask about orders to which the broker has never answered, and record what it tells."""
+        self._record.settle()
+        silent = [name for name in self._record.open if self._record.state(name).state == "SENDING"]
+        if silent:
+            recovery = Recovery(self._broker, self._blotter, self._record, settle=self._terms.settle, resend=False)
+            await recovery.run()
+            self._record.settle()
+
+    # -- small things ----------------------------------------------------------------------------------------
+
+    async def _heed_alarm(self) -> None:
+        """Halt everything when the broker has more than was asked for: a person has to look."""
+        if self._record.alarm:
+            alarm, self._record.alarm = self._record.alarm, ""
+            await asyncio.to_thread(self._blotter.halt, alarm)
+
+    async def _note(self, kind: str, text: str) -> None:
+        await self._record.put([Fact(kind, self._run_id, occurred_at=clock.now(), message=text)])
+
+    def _of_run(self, kind: str, attempt: int, message: str | None) -> Fact:
+        return Fact(kind, self._run_id, occurred_at=self._broker.now(), attempt=attempt, message=message)
+
+    def _show_progress(self) -> None:
+        self._say(f"{len(self._record.open)} open")
+
+    def _say(self, text: str) -> None:
+        if self._terms.on_progress is not None:
+            self._terms.on_progress(len(self._record.names) - len(self._record.open), text)
 
 
 def _describe(error: BaseException) -> str:

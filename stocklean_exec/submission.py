@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from stocklean_exec import clock, engine
 from stocklean_exec.approval import check_age, restore, verify
-from stocklean_exec.broker import Broker, Ticket, mask_account
+from stocklean_exec.broker import Broker, mask_account
 from stocklean_exec.errors import (
     BlotterError,
     IdempotencyConflictError,
@@ -25,8 +24,10 @@ from stocklean_exec.errors import (
 from stocklean_exec.facts import Fact
 from stocklean_exec.order_ids import payload_hashes
 from stocklean_exec.progress import progress_bar
-from stocklean_exec.run_worker import RunWorker
+from stocklean_exec.residuals import check_leg, is_rest
+from stocklean_exec.run_worker import RunTerms
 from stocklean_exec.tables import ORDERS
+from stocklean_exec.working import work_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stocklean_exec.blotter import Blotter
+    from stocklean_exec.limits import Limits
 
     OnProgress = Callable[[int, str], None]
 
 __all__ = ["submit_orders", "submit_orders_async"]
 
 _DECIDED = ("client_order_id", "run_id", "status", "reason", "detail", "verdict", "reasons", "approved")
-_TICKET = tuple(field.name for field in fields(Ticket) if field.name != "account")
 
 
 def submit_orders(
@@ -51,6 +52,7 @@ def submit_orders(
     *,
     timeout: float = 60.0,
     max_approval_age: float | None = 3600.0,
+    limits: Limits | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """Send an approved plan, follow it to its end, and return one row per order with its end state.
@@ -60,8 +62,11 @@ def submit_orders(
     approved : ``review.result()``: every row of the plan
     broker : where to send it
     blotter : where to record it
-    timeout : seconds to wait for orders that have not ended; after it they stay working at the broker
+    timeout : seconds to wait for orders that have not ended; after it they stay working at the broker. Also how
+        long a lost connection is waited for: it is made again, reconciled, and the run goes on
     max_approval_age : seconds after which an approval no longer counts
+    limits : its caps on value and rate are kept once more as each order leaves; one that is over a cap is
+        ``REJECTED`` with reason ``run_notional_cap``, ``day_notional_cap`` or ``rate_cap``
     progress : show a progress bar; by default where somebody can see it
 
     Returns
@@ -81,9 +86,11 @@ def submit_orders(
     HaltedError
         The blotter is halted. The plan is recorded, and its status is ``blocked`` if nothing was sent; the same
         call sends what is left once the halt is cleared.
+    RunElsewhereError
+        Another process or another blotter works this run, or has worked it. Nothing was sent.
     BrokerError
-        The broker cannot be reached. If it failed while an order was handed over, that order is ``UNKNOWN``;
-        those after it were not sent, and the same call sends them.
+        The broker cannot be reached, or did not come back. If it failed while an order was handed over, that
+        order is ``UNKNOWN``; those after it were not sent. :func:`~stocklean_exec.resuming.resume` goes on.
 
     Examples
     --------
@@ -107,6 +114,7 @@ def submit_orders(
                 blotter,
                 timeout=timeout,
                 max_approval_age=max_approval_age,
+                limits=limits,
                 on_progress=move,
             )
         )
@@ -124,6 +132,7 @@ async def submit_orders_async(
     *,
     timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
     max_approval_age: float | None = 3600.0,
+    limits: Limits | None = None,
     on_progress: OnProgress | None = None,
 ) -> pd.DataFrame:
     """Do what :func:`submit_orders` does, to be awaited.
@@ -137,16 +146,27 @@ async def submit_orders_async(
     run_id = _run_id_of(approved)
     _check_account(approved, broker)
     planned = blotter.planned(run_id)
-    if planned:
+    is_leg = bool(planned) and is_rest(approved) and not set(approved["client_order_id"]) & set(planned)
+    if is_leg:
+        check_leg(approved, blotter.orders(run_id))
+    elif planned:
         _refuse_conflicts(run_id, approved, planned)
-    unsent = _unsent(approved, blotter, run_id) if planned else _approved_ids(approved)
-    if not planned or unsent:
+    is_new = is_leg or not planned
+    unsent = _approved_ids(approved) if is_new else _unsent(approved, blotter, run_id)
+    if is_new or unsent:
         check_age(approved, clock.now(), max_approval_age)
-    if not planned:
-        await _record_plan(approved, broker, blotter, run_id, plan_hash, {"timeout": timeout})
+    if is_new:
+        leg = blotter.last_leg(run_id) + 1
+        await _record_plan(approved, broker, blotter, run_id, plan_hash, {"timeout": timeout}, leg)
     if unsent:
-        run = RunWorker(run_id, broker, blotter, _tickets(approved, unsent, broker))
-        await run.work(timeout, on_progress)
+        terms = RunTerms(
+            patience=timeout,
+            settle=broker.settle_seconds,
+            resend=broker.mode != "live",
+            is_new=not planned,
+            on_progress=on_progress,
+        )
+        await work_run(run_id, broker, blotter, terms, limits, only=set(unsent))
     return blotter.orders(run_id)
 
 
@@ -208,12 +228,13 @@ async def _record_plan(
     run_id: str,
     plan_hash: str,
     parameters: dict[str, object],
+    leg: int,
 ) -> None:
     stamp = clock.now()
     chosen = approved[approved["approved"]]
     header: dict[str, object] = {
         "run_id": run_id,
-        "leg": 1,
+        "leg": leg,
         "mode": broker.mode,
         "account": broker.account,
         "nav": broker.nav(),
@@ -289,12 +310,3 @@ def _first_fact(row: dict[str, Any], stamp: datetime) -> Fact:
     elif not row["approved"]:
         kind, code = "not_approved", "not_approved"
     return Fact(kind, row["run_id"], row["client_order_id"], stamp, code=code, message=message)
-
-
-def _tickets(approved: pd.DataFrame, names: list[str], broker: Broker) -> list[Ticket]:
-    wanted = set(names)
-    return [
-        Ticket(**row, account=broker.account)
-        for row in _rows(approved, _TICKET)
-        if row["client_order_id"] in wanted
-    ]

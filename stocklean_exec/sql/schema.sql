@@ -91,3 +91,14 @@ CREATE TABLE recorded_quotes (
     recorded_at  TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (run_id, symbol, recorded_at)
 );
+
+CREATE TABLE recorded_books (
+    run_id       VARCHAR NOT NULL,
+    account      VARCHAR NOT NULL,
+    taken_at     TIMESTAMPTZ NOT NULL,
+    what         VARCHAR NOT NULL,      -- 'position' (shares of a symbol) or 'cash' (in the base currency)
+    symbol       VARCHAR NOT NULL,      -- '' for cash
+    quantity     DOUBLE,
+    recorded_at  TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (account, taken_at, what, symbol)
+);

@@ -1,0 +1,180 @@
+"""Asking a broker what became of the orders of a run, and writing down what follows.
+
+The rounds go on until nothing new is told, and for as long as an order may still be under way; then each order
+is judged by :mod:`~stocklean_exec.recovery`. What the broker has is adopted, what provably is not there may be
+sent, everything else is recorded as unknown with its evidence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from stocklean_exec.errors import RunElsewhereError
+from stocklean_exec.facts import Fact
+from stocklean_exec.recovery import judge
+
+if TYPE_CHECKING:
+    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.broker import Broker
+    from stocklean_exec.recovery import Evidence, Judgement
+    from stocklean_exec.run_record import RunRecord
+
+__all__ = ["Recovered", "Recovery"]
+
+_QUIET_ROUNDS = 2
+_MOST_ROUNDS = 100
+_PAUSE = 1.0
+_SHOWN = 5
+_IN_DOUBT = frozenset({"resend", "unknown", "missing", "adopt"})
+
+
+class Recovered(NamedTuple):
+    """What may be sent: orders that were never handed over, and orders that go out again with the id they had."""
+
+    session: int
+    unsent: list[str]
+    again: list[str]
+
+
+class Recovery:
+    """Reconciles one run with its broker.
+
+    Parameters
+    ----------
+    record : the run's orders, as they stand
+    settle : seconds that an order may be under way before its absence means something
+    resend : whether an order whose id is unused may be handed over once more
+    is_new : whether this run has just been planned: then the broker must not know it yet
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        blotter: Blotter,
+        record: RunRecord,
+        *,
+        settle: float,
+        resend: bool,
+        is_new: bool = False,
+    ) -> None:
+        self._broker, self._blotter, self._record = broker, blotter, record
+        self._settle, self._resend, self._is_new = settle, resend, is_new
+
+    async def run(self) -> Recovered:
+        """Ask, judge, record; return what may be sent.
+
+        Raises
+        ------
+        ConnectionLostError
+            The connection ended before all was told. What was told is on record.
+        RunElsewhereError
+            The broker has orders of this run that are not on record here.
+        """
+        record, broker = self._record, self._broker
+        session = broker.session
+        if not self._has_to_ask():
+            return Recovered(session, [name for name in record.names if self._state(name) == "INTENT"], [])
+        handed_over = [name for name in record.names if record.history(name).last_sending is not None]
+        broker.adopt(record.run_id, [record.history(name) for name in handed_over])
+        evidence = await self._ask()
+        self._refuse_strangers(evidence)
+        judgements = self._judge(evidence)
+        adopted = [name for name, one in judgements.items() if one.action == "adopt"]
+        if adopted:  # the broker tells of orders that the record never handed over: it is an old copy
+            broker.adopt(record.run_id, [record.history(name) for name in adopted])
+            evidence = await self._ask()
+            judgements = self._judge(evidence)
+        await record.put([*self._session_fact(evidence), *self._conclusions(judgements)])
+        record.settle()
+        again = [name for name, one in judgements.items() if one.action == "resend" and self._resend]
+        again.sort(key=self._last_id)
+        broker.allow_again(again)
+        return Recovered(session, [name for name, one in judgements.items() if one.action == "send"], again)
+
+    def _has_to_ask(self) -> bool:
+        """A run of which nothing was handed over needs no asking where nobody else can reach the broker."""
+        if self._broker.lease is not None:
+            return True
+        return any(self._record.history(name).last_sending is not None for name in self._record.names)
+
+    def _state(self, name: str) -> str:
+        return self._record.history(name).state
+
+    def _last_id(self, name: str) -> int:
+        sent = self._record.history(name).last_sending
+        return (sent.order_id or 0) if sent else 0
+
+    async def _ask(self) -> Evidence:
+        """Ask until two rounds in a row tell nothing new, and as long as an order may be under way."""
+        loop, quiet = asyncio.get_running_loop(), 0
+        until = loop.time() + self._settle
+        for number in range(1, _MOST_ROUNDS + 1):
+            before = self._record.heard
+            evidence = await self._broker.sweep()
+            quiet = quiet + 1 if self._record.heard == before else 0
+            in_doubt = any(one.action in _IN_DOUBT for one in self._judge(evidence).values())
+            if not in_doubt and evidence.is_complete:
+                break
+            if quiet >= _QUIET_ROUNDS and (loop.time() >= until or number == _MOST_ROUNDS):
+                break
+            if self._settle:
+                await asyncio.sleep(min(_PAUSE, self._settle / 4))
+        return evidence
+
+    def _judge(self, evidence: Evidence) -> dict[str, Judgement]:
+        seen, following = self._blotter.id_marks(evidence.client_id)
+        return {
+            name: judge(self._record.history(name), evidence, highest_seen_id=seen, highest_next_id=following)
+            for name in self._record.names
+        }
+
+    def _refuse_strangers(self, evidence: Evidence) -> None:
+        """Refuse a run of which the broker has orders that were handed over by somebody else."""
+        run_id = self._record.run_id
+        shape = re.compile(re.escape(run_id) + r"-[A-Z0-9._]+-(BUY|SELL)(-\d+)?")
+        planned = set(self._record.names)
+        refs = [ref for ref in evidence.refs if ref in planned or shape.fullmatch(ref)]
+        unknown = set(refs) - planned
+        strangers = sorted(unknown - self._blotter.own(sorted(unknown)))
+        if self._is_new:
+            strangers = sorted({*strangers, *(planned & set(refs))})
+        if strangers:
+            shown = ", ".join(strangers[:_SHOWN]) + (", ..." if len(strangers) > _SHOWN else "")
+            raise RunElsewhereError(
+                f"the broker already has orders of run {run_id} that this blotter did not send: {shown}. Another "
+                "notebook or another blotter works this run, or this blotter is an old copy. Nothing was sent; "
+                "sx.reconcile(broker, blotter) shows them"
+            )
+
+    def _session_fact(self, evidence: Evidence) -> list[Fact]:
+        if evidence.next_id is None:
+            return []
+        return [
+            Fact(
+                "session",
+                self._record.run_id,
+                occurred_at=evidence.asked_at,
+                order_id=evidence.next_id,
+                client_id=evidence.client_id,
+            )
+        ]
+
+    def _conclusions(self, judgements: dict[str, Judgement]) -> list[Fact]:
+        """Facts for all that nobody can tell, and for what has been found again."""
+        facts = []
+        stamp = self._broker.now()
+        for name, (action, why) in judgements.items():
+            history = self._record.history(name)
+            rounds = max((fact.attempt or 0 for fact in history.facts if fact.kind == "missing"), default=0)
+            sent = history.last_sending
+            attempt = sent.attempt if sent else None
+            if action in ("unknown", "adopt") or (action == "resend" and not self._resend):
+                text = why or "the broker has an order of this id that was not handed over from here"
+                facts.append(Fact("unknown", self._record.run_id, name, stamp, message=text, attempt=attempt))
+            elif action == "missing":
+                facts.append(Fact("missing", self._record.run_id, name, stamp, message=why, attempt=rounds + 1))
+            elif action == "found":
+                facts.append(Fact("found", self._record.run_id, name, stamp, attempt=rounds))
+        return facts

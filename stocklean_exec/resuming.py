@@ -1,0 +1,150 @@
+"""Picking a run up again: after a crash, a lost connection, a restart of TWS or of the computer, or a new day."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stocklean_exec import clock, engine
+from stocklean_exec.broker import mask_account
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.facts import Fact
+from stocklean_exec.progress import progress_bar
+from stocklean_exec.run_worker import RunTerms
+from stocklean_exec.working import work_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.broker import Broker
+    from stocklean_exec.limits import Limits
+
+__all__ = ["resume", "resume_async"]
+
+
+def resume(
+    run_id: str,
+    broker: Broker,
+    blotter: Blotter,
+    *,
+    timeout: float = 60.0,
+    settle: float | None = None,
+    resend: bool | None = None,
+    max_approval_age: float | None = 3600.0,
+    limits: Limits | None = None,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """Pick a run up: find out what became of it, send what provably never was sent, follow it to its end.
+
+    Safe to call at any time, any number of times, also for a run that is over: then late fills and commissions
+    are recorded. The broker is asked for open orders, completed orders, executions and its next order id, until
+    it tells nothing new. What it has is adopted. An order that was approved and never handed over is sent. An
+    order that was handed over and left no trace is handed over once more with the *same order id* if that id is
+    provably unused, so that a wrong guess is harmless; else it is ``UNKNOWN``, with the evidence as its reason,
+    until the broker tells or a person decides (:meth:`~stocklean_exec.blotter.Blotter.resolve`).
+
+    Parameters
+    ----------
+    run_id : of a recorded run
+    broker : the same account, and the same client id if orders are to be sent or cancelled
+    blotter : where the run is recorded
+    timeout : seconds to wait for orders that have not ended, and for a connection that is lost
+    settle : seconds that an order may be under way to the broker before its absence there means something; by
+        default ten with TWS
+    resend : whether to hand an order over a second time with its id; by default on paper, and not on a live
+        account
+    max_approval_age : seconds after which an approval no longer counts: what was not sent by then is refused as
+        ``approval_expired``, and :func:`~stocklean_exec.residuals.residual_orders` plans it anew
+    limits : as for :func:`~stocklean_exec.submission.submit_orders`
+    progress : show a progress bar; by default where somebody can see it
+
+    Returns
+    -------
+    DataFrame, one row per order with its state now: as of ``blotter.orders(run_id)``.
+
+    Raises
+    ------
+    InputError
+        There is no such run, or it is of another account.
+    RunElsewhereError
+        Another process or another blotter works this run.
+    HaltedError
+        The blotter is halted: what was found out is on record, nothing was sent.
+    BrokerError
+        The broker cannot be reached.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000)
+    >>> with sx.open_blotter() as blotter:
+    ...     done = sx.rebalance({"SPY": 0.5}, broker, blotter, run_id="r", approve="me", dry_run=False)
+    ...     again = sx.resume("r", broker, blotter)
+    >>> again.equals(done), again["status"].tolist()
+    (True, ['FILLED'])
+    """
+    count = int(blotter.orders(run_id)["approved"].fillna(value=False).sum())
+    with progress_bar(count, "resuming", show=progress) as move:
+        return engine.call(
+            resume_async(
+                run_id,
+                broker,
+                blotter,
+                timeout=timeout,
+                settle=settle,
+                resend=resend,
+                max_approval_age=max_approval_age,
+                limits=limits,
+                on_progress=move,
+            )
+        )
+
+
+async def resume_async(
+    run_id: str,
+    broker: Broker,
+    blotter: Blotter,
+    *,
+    timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
+    settle: float | None = None,
+    resend: bool | None = None,
+    max_approval_age: float | None = 3600.0,
+    limits: Limits | None = None,
+    on_progress: Callable[[int, str], None] | None = None,
+) -> pd.DataFrame:
+    """Do what :func:`resume` does, to be awaited."""
+    orders = blotter.orders(run_id)
+    _check(run_id, orders, broker)
+    expired = _expired(orders, max_approval_age)
+    if expired:
+        stamp, text = clock.now(), f"its approval is older than {max_approval_age:,.0f} s"
+        facts = [Fact("refused", run_id, name, stamp, code="approval_expired", message=text) for name in expired]
+        blotter.record(facts).result()
+    terms = RunTerms(
+        patience=timeout,
+        settle=broker.settle_seconds if settle is None else settle,
+        resend=broker.mode != "live" if resend is None else resend,
+        on_progress=on_progress,
+    )
+    await work_run(run_id, broker, blotter, terms, limits)
+    return blotter.orders(run_id)
+
+
+def _check(run_id: str, orders: pd.DataFrame, broker: Broker) -> None:
+    if orders.empty:
+        raise InputError("run_id", [Problem("run_unknown", f"there is no run {run_id!r} in this blotter")])
+    account = orders["account"].dropna().unique().tolist()
+    if account and account != [broker.account]:
+        text = f"run {run_id} is of account {mask_account(account[0])}, not of {mask_account(broker.account)}"
+        raise InputError("run_id", [Problem("account_mismatch", text)])
+
+
+def _expired(orders: pd.DataFrame, max_age: float | None) -> list[str]:
+    """Orders that were never handed over, and are approved no longer."""
+    if max_age is None:
+        return []
+    waiting = orders[(orders["state"] == "INTENT") & orders["approved"].fillna(value=False).astype("bool")]
+    age = (clock.now() - waiting["approved_at"]).dt.total_seconds()
+    return [str(name) for name in waiting.loc[~(age <= max_age), "client_order_id"]]

@@ -1,0 +1,154 @@
+"""What a run knows of its orders while it works: every fact on record, and every one that comes in.
+
+Facts come from the broker on whatever thread; they are handed to the blotter at once, in one piece for what came
+together, and kept here by order. What is on record already is not recorded again. States are derived when they
+are asked for, of the orders that something was heard of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+from stocklean_exec.facts import Fact, key_of
+from stocklean_exec.lifecycle import ENDED, OrderState, derive_order
+from stocklean_exec.recovery import History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.broker import Broker
+
+__all__ = ["RunRecord"]
+
+_NOISE = 1e-8
+
+
+class RunRecord:
+    """The orders of one run, as they stand; made and used on a running event loop.
+
+    Parameters
+    ----------
+    run_id : of the run
+    quantities : shares that each order asks for, by client order id
+    """
+
+    def __init__(self, run_id: str, blotter: Blotter, quantities: Mapping[str, float]) -> None:
+        self.run_id, self._blotter, self._quantities = run_id, blotter, dict(quantities)
+        self._facts: dict[str, list[Fact]] = {name: [] for name in quantities}
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+        self._keys: set[str] = set()
+        self._touched: set[str] = set()
+        self._charged: set[str] = set()
+        self._told: list[Fact] = []  # heard in this turn of the loop, not yet handed to the blotter
+        self.uncharged: set[str] = set()
+        self.news = asyncio.Event()
+        self.heard = 0
+        self.alarm = ""
+        self.starts = 0
+        self.ends = 0
+        self.last_attempt = 0
+        self.open = set(self._facts)
+        for fact in blotter.facts(run_id):
+            self._note_run(fact)
+            self._keep(fact)
+        self.settle()
+        self.alarm = ""  # what is on record was cleared by a person, or holds as a halt
+
+    # -- asking ----------------------------------------------------------------------------------------------
+
+    def history(self, name: str) -> History:
+        """One order, with all that is known of it."""
+        return History(name, self._quantities[name], self._facts[name])
+
+    def state(self, name: str) -> OrderState:
+        """Where one order stands."""
+        return derive_order(self._quantities[name], self._facts[name])
+
+    @property
+    def names(self) -> list[str]:
+        """Client order ids, in the plan's sequence."""
+        return list(self._quantities)
+
+    def settle(self) -> None:
+        """Derive the states of the orders that something was heard of."""
+        touched, self._touched = self._touched, set()
+        for name in touched:
+            state = self.state(name)
+            if state.filled > self._quantities[name] + _NOISE and not self.alarm:
+                self.alarm = f"{name} asks for {self._quantities[name]:g} shares, and {state.filled:g} were filled"
+            if state.status in ENDED:
+                self.open.discard(name)
+
+    # -- telling ---------------------------------------------------------------------------------------------
+
+    async def put(self, facts: Iterable[Fact]) -> None:
+        """Record ``facts`` of our own; they are on disk when this returns."""
+        self.flush()
+        told = tuple(facts)
+        self._hear(told)
+        # Shielded: who is cancelled while he waits must not take back what is on its way to the disk.
+        await asyncio.shield(asyncio.wrap_future(self._blotter.record(told)))
+
+    def follow(self, broker: Broker) -> None:
+        """Record what ``broker`` tells of this run from now on, also after the run has ended."""
+        broker.follow(self.run_id, self._on_facts)
+
+    def _on_facts(self, *facts: Fact) -> None:
+        """Take facts from the broker, on whatever thread they come, and record them."""
+        if threading.get_ident() == self._thread and self._loop.is_running():
+            # What comes in one turn of the loop goes to the record as one: a commit costs the same for many.
+            if not self._told:
+                self._loop.call_soon(self.flush)
+            self._told.extend(facts)
+            self._hear(facts)
+            return
+        self._blotter.record(facts)
+        with contextlib.suppress(RuntimeError):  # the loop of a run that is over may be closed
+            self._loop.call_soon_threadsafe(self._hear, facts)
+
+    def flush(self) -> None:
+        """Hand to the blotter what was heard in this turn of the loop."""
+        if self._told:
+            told, self._told = self._told, []
+            self._blotter.record(told)
+
+    def _hear(self, facts: tuple[Fact, ...]) -> None:
+        for fact in facts:
+            if self._keep(fact):
+                self.heard += 1
+        self.news.set()
+
+    def _keep(self, fact: Fact) -> bool:
+        """Keep a fact about an order; False when it is known."""
+        name = fact.client_order_id
+        if name not in self._facts:
+            return False
+        key = key_of(fact)
+        if key in self._keys:
+            return False
+        self._keys.add(key)
+        self._facts[name].append(fact)
+        self._touched.add(name)
+        if fact.kind == "sending":
+            self.last_attempt = max(self.last_attempt, fact.attempt or 0)
+        elif fact.kind == "duplicate":
+            self.alarm = f"{name}: {fact.message}"
+        self._note_commission(fact)
+        return True
+
+    def _note_run(self, fact: Fact) -> None:
+        self.starts += fact.kind == "run_started"
+        self.ends += fact.kind == "run_ended"
+
+    def _note_commission(self, fact: Fact) -> None:
+        if fact.exec_id is None:
+            return
+        if fact.kind == "commission":
+            self._charged.add(fact.exec_id)
+            self.uncharged.discard(fact.exec_id)
+        elif fact.exec_id not in self._charged:
+            self.uncharged.add(fact.exec_id)

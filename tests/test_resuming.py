@@ -1,0 +1,281 @@
+"""Runs that are picked up again over the real wire, with a broker and a blotter that are opened anew."""
+
+import asyncio
+import shutil
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.broker import Ticket
+from stocklean_exec.facts import Fact
+from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.simulator import Simulator, read_journal
+
+NAN = float("nan")
+MARKET = pd.DataFrame(
+    [
+        ("SPY", 399.90, 400.10, 400.00, 398.00, 300.0, 300.0),
+        ("TLT", 99.98, 100.02, 100.00, 101.00, 500.0, 200.0),
+        ("KO", 62.60, 62.62, 62.61, 62.00, 1_000.0, 1_000.0),
+    ],
+    columns=["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"],
+).assign(currency="USD", quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC"))
+FREE = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None)
+THREE = [("SPY", "BUY", 5.0, "MKT"), ("TLT", "BUY", 6.0, "MKT"), ("KO", "BUY", 7.0, "MKT")]
+
+
+def connect(simulator, **options):
+    return IBBroker(port=simulator.port, **({"rate": 0.0, "seconds": 5.0, "client_id": 7} | options))
+
+
+def approved_of(rows, run_id="r"):
+    columns = ["symbol", "side", "quantity", "order_type", "limit_price"]
+    frame = pd.DataFrame([(*row, NAN)[:5] for row in rows], columns=columns).assign(run_id=run_id)
+    review = sx.review_orders(sx.check_orders(frame, FREE, quotes=MARKET))
+    review.approve_all(by="test")
+    return review.result()
+
+
+def venue_orders(journal):
+    """What the venue itself says that it accepted, by client order id."""
+    return pd.Series([row["order_ref"] for row in read_journal(journal) if row["event"] == "order"]).value_counts()
+
+
+class Crash(BaseException):
+    """Ends the sending as a killed process would, in the middle of things."""
+
+
+@pytest.fixture
+def venue(tmp_path):
+    with Simulator(seed=7, quotes=MARKET, clock="brisk", journal=tmp_path / "journal.jsonl") as running:
+        running.journal = tmp_path / "journal.jsonl"
+        yield running
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "paper.duckdb"
+
+
+def crash_before_order(number, venue, file, rows=THREE, *, after=False):
+    """Submit, and fall over right before (or after) the bytes of one order leave; the file stays as it is."""
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        link, sent = broker._link, []
+        send = link.send_order
+
+        def send_order(contract, order):
+            if len(sent) == number and not after:
+                raise Crash
+            send(contract, order)
+            sent.append(order.orderRef)
+            if len(sent) == number and after:
+                raise Crash
+
+        link.send_order = send_order
+        # Facts of the way down (not_sent, unknown, run_ended) would not be recorded by a killed process.
+        record = blotter._writer.put
+        blotter._writer.put = lambda facts=(), work=None: record(
+            [f for f in facts if f.kind not in ("not_sent", "unknown", "run_ended")], work
+        )
+        with pytest.raises(Crash):
+            sx.submit_orders(approved_of(rows), broker, blotter, timeout=5)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_run_that_fell_over_is_finished_and_nothing_is_sent_twice(number, after, venue, file):
+    crash_before_order(number + after, venue, file, after=after)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=5)
+        assert states["status"].tolist() == ["FILLED"] * 3
+        assert states["filled_quantity"].tolist() == [5.0, 6.0, 7.0]
+        assert states["commission"].tolist() == [1.0, 1.0, 1.0]
+        assert blotter.runs()["status"].tolist() == ["done"]
+        again = sx.resume("r", broker, blotter, timeout=5)
+        pd.testing.assert_frame_equal(again, states)
+    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1, "r-TLT-BUY": 1, "r-KO-BUY": 1}
+
+
+def test_an_order_whose_fate_cannot_be_known_is_unknown_with_its_evidence_and_a_person_resolves_it(venue, file):
+    # SPY is cancelled while nobody listens, and the venue tells nobody afterwards: but its id is used up.
+    venue.fault(on="completedOrder", do="omit")
+    venue.fault(on="placeOrder", do="drop_after_accept", symbol="SPY")
+    rows = [("SPY", "BUY", 5.0, "LMT", 390.0), ("KO", "BUY", 7.0, "MKT")]
+    crash_before_order(1, venue, file, rows=rows, after=True)
+    venue.event("cancel", symbol="SPY")
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=5)
+        assert states["status"].tolist() == ["UNKNOWN", "FILLED"]
+        unresolved = blotter.unresolved()
+        assert unresolved["client_order_id"].tolist() == ["r-SPY-BUY"]
+        assert "is used up (the next one is" in unresolved["reason"].tolist()[0]
+        blotter.resolve("r-SPY-BUY", "CANCELLED", reason="seen in the trade log of TWS")
+        assert blotter.unresolved().empty
+        assert sx.resume("r", broker, blotter, timeout=5)["status"].tolist() == ["CANCELLED", "FILLED"]
+    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1, "r-KO-BUY": 1}
+
+
+def test_fills_that_happened_while_nobody_listened_are_recorded(venue, file):
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
+        assert states["status"].tolist() == ["SUBMITTED"]
+    venue.event("fill", symbol="SPY", quantity=2)
+    venue.event("fill", symbol="SPY", quantity=3)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=5)
+        assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["FILLED", 5.0]]
+        assert blotter.fills("r")["commission"].notna().all()
+
+
+def test_another_client_id_adopts_by_order_ref_and_sends_nothing_that_is_in_doubt(venue, file):
+    crash_before_order(1, venue, file, after=True)
+    with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=1)
+        # SPY was accepted under client 7; executions of another client are not told, its completion is.
+        assert states["status"].tolist()[1:] == ["UNKNOWN", "UNKNOWN"]
+        assert states["reason"].str.contains("client id 7").tolist()[1:] == [True, True]
+    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
+
+
+def test_ids_that_began_anew_prove_nothing(venue, file):
+    crash_before_order(1, venue, file, after=True)
+    venue.event("reset_ids")
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=1)
+        assert states["status"].tolist() == ["FILLED", "UNKNOWN", "UNKNOWN"]
+        assert states["reason"].str.contains("started its order ids anew").tolist()[1:] == [True, True]
+    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
+
+
+def test_the_next_day_a_day_order_without_a_trace_is_unknown_and_nothing_is_sent(venue, file):
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
+    venue.event("cancel", symbol="SPY")
+    venue.event("midnight")
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=1)
+        assert states["status"].tolist() == ["UNKNOWN"]
+        assert "known before, and now neither" in states["reason"].tolist()[0]
+    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
+
+
+def test_what_was_approved_too_long_ago_is_refused_and_planned_anew(venue, file):
+    crash_before_order(0, venue, file, rows=THREE[:1])
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        blotter.record([Fact("not_sent", "r", "r-SPY-BUY", attempt=1)]).result()
+        states = sx.resume("r", broker, blotter, timeout=1, max_approval_age=0.0)
+        assert states[["status", "reason"]].to_numpy().tolist() == [["REJECTED", "approval_expired"]]
+        rest = sx.residual_orders("r", blotter, quotes=MARKET)
+        assert rest[["client_order_id", "quantity", "replaces"]].to_numpy().tolist() == [
+            ["r-SPY-BUY-2", 5.0, "r-SPY-BUY"]
+        ]
+    assert not len(venue_orders(venue.journal))
+
+
+def test_a_blotter_restored_from_an_old_copy_adopts_what_it_does_not_know(venue, file, tmp_path):
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        blotter.halt("not yet")
+        with pytest.raises(sx.HaltedError):
+            sx.submit_orders(approved_of(THREE), broker, blotter)
+        blotter.clear_halt("now")
+    copy = tmp_path / "copy.duckdb"
+    shutil.copy(file, copy)  # it is closed
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        assert sx.resume("r", broker, blotter, timeout=5)["status"].tolist() == ["FILLED"] * 3
+    with connect(venue) as broker, sx.open_blotter(copy) as blotter:
+        blotter.clear_halt("now")
+        states = sx.resume("r", broker, blotter, timeout=5)
+        assert states["status"].tolist() == ["FILLED"] * 3
+        assert states["filled_quantity"].tolist() == [5.0, 6.0, 7.0]
+    assert venue_orders(venue.journal).sum() == 3
+
+
+def test_two_blotters_and_one_run_the_second_is_refused(venue, file, tmp_path):
+    with connect(venue) as broker, sx.open_blotter(file) as first:
+        sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, first, timeout=0.2)
+        with connect(venue, client_id=8) as other, sx.open_blotter(tmp_path / "other.duckdb") as second:
+            with pytest.raises(sx.RunElsewhereError, match="r-SPY-BUY"):
+                sx.submit_orders(approved_of([("SPY", "BUY", 6.0, "LMT", 390.0)]), other, second)
+            assert second.runs()["status"].tolist() == ["blocked"]
+    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
+
+
+def test_two_workers_of_one_run_at_one_time_the_second_is_refused(venue, file, tmp_path):
+    async def both():
+        with (
+            connect(venue) as broker,
+            connect(venue, client_id=8) as other,
+            sx.open_blotter(file) as first,
+            sx.open_blotter(tmp_path / "other.duckdb") as second,
+        ):
+            under_way = asyncio.Event()
+            one = asyncio.create_task(
+                sx.submit_orders_async(
+                    approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]),
+                    broker,
+                    first,
+                    timeout=0.5,
+                    on_progress=lambda *_: under_way.set(),
+                )
+            )
+            await under_way.wait()
+            with pytest.raises(sx.RunElsewhereError, match="works run r on this account now"):
+                await sx.submit_orders_async(approved_of(THREE), other, second)
+            return await one
+
+    assert asyncio.run(both())["status"].tolist() == ["SUBMITTED"]
+
+
+def test_a_second_order_under_one_client_order_id_halts(venue, file):
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
+        with connect(venue, client_id=9) as other:
+            asyncio.run(send_again(other))
+        with pytest.raises(sx.HaltedError, match="another order"):
+            sx.resume("r", broker, blotter, timeout=0.2)
+        assert (blotter.events("r")["kind"] == "duplicate").sum() == 1
+
+
+async def send_again(broker):
+    ticket = Ticket("r-SPY-BUY", "x", "SPY", "BUY", 5.0, "LMT", 390.0, "DAY", "USD", "STK", "SMART", "DU0000001")
+    await broker.place(ticket)
+
+
+def test_a_halt_holds_a_resume_back_but_not_what_it_finds_out(venue, file):
+    crash_before_order(1, venue, file, after=True)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        blotter.halt("looking")
+        with pytest.raises(sx.HaltedError):
+            sx.resume("r", broker, blotter, timeout=1)
+        assert blotter.orders("r")["status"].tolist()[0] == "FILLED"
+    assert venue_orders(venue.journal).sum() == 1
+
+
+def test_a_run_that_is_not_there_or_of_another_account_is_an_error(venue, file):
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        with pytest.raises(sx.InputError, match="there is no run 'x'"):
+            sx.resume("x", broker, blotter)
+        mock = sx.connect("mock://?account=DU7654321", quotes=MARKET)
+        sx.rebalance({"SPY": 0.1}, mock, blotter, run_id="m", approve="me", dry_run=False)
+        with pytest.raises(sx.InputError, match=r"account DU\*\*\*321, not of DU\*\*\*001"):
+            sx.resume("m", broker, blotter)
+
+
+def test_a_link_that_was_down_upstream_freezes_the_run_and_lets_it_go_on():
+    scenario = {
+        "event": [
+            {"after_accepts": 1, "do": "link_down"},
+            {"after_accepts": 1, "delay": 0.5, "do": "link_up", "code": 1102},
+        ]
+    }
+    with (
+        Simulator(quotes=MARKET, scenario=scenario, clock="wall") as running,
+        connect(running, rate=20.0) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=20)
+        assert states["status"].tolist() == ["FILLED"] * 3
+        kinds = blotter.events("r")["kind"].value_counts()
+        assert kinds["link_lost"] >= 1
+        assert kinds["sending"] >= 3
