@@ -1,0 +1,257 @@
+"""Where a blotter and a broker disagree, as rows: a pure comparison of two sets of frames.
+
+Every difference is a row with a ``kind`` and a ``severity``: ``halt`` for what must not be traded on (an order or
+an execution of ours that is not on record, more shares than were asked for, a position that does not add up),
+``warn`` for what a person should look at, ``info`` for what was found out and is in order now. Quantities are
+shares, cash is in the account's base currency. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from stocklean_exec.lifecycle import ENDED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stocklean_exec.recovery import Evidence
+
+__all__ = ["DIFFERENCES", "Books", "compare"]
+
+DIFFERENCES = {
+    "kind": "str",
+    "severity": "str",
+    "symbol": "str",
+    "client_order_id": "str",
+    "blotter": "float64",
+    "broker": "float64",
+    "difference": "float64",
+    "detail": "str",
+}
+"""Columns of the table of differences; ``difference`` is broker less blotter."""
+
+_SHARES, _CENT = 1e-6, 0.01
+_OUR_SHAPE = re.compile(r"[A-Za-z0-9._-]+-[A-Za-z0-9._]+-(BUY|SELL)(-\d+)?|.{31}-[0-9a-f]{8}")
+_SIGN = {"BUY": 1.0, "SELL": -1.0}
+_TEXTS = ("kind", "severity", "symbol", "client_order_id", "detail")
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Both sides of one account at one moment.
+
+    Parameters
+    ----------
+    orders, fills : of the blotter, for this account
+    duplicates : client order ids under which the broker has shown a second order
+    opening : what was held when the last run began: ``what``, ``symbol``, ``quantity``, ``taken_at``
+    open_orders, positions, cash : of the broker, now
+    strangers : executions of orders that are not on record: order_ref, symbol, side, quantity, price, exec_id
+    evidence : what the broker told
+    """
+
+    orders: pd.DataFrame
+    fills: pd.DataFrame
+    duplicates: frozenset[str]
+    opening: pd.DataFrame
+    open_orders: pd.DataFrame
+    positions: pd.DataFrame
+    cash: float
+    strangers: pd.DataFrame
+    evidence: Evidence
+
+
+def compare(books: Books) -> pd.DataFrame:
+    """Every difference between the two sides, gravest first: columns of :data:`DIFFERENCES`."""
+    rows = [
+        *_open_orders(books),
+        *_fills(books),
+        *_strangers(books),
+        *_positions(books),
+        *_cash(books),
+    ]
+    frame = pd.DataFrame(rows, columns=list(DIFFERENCES)).astype(DIFFERENCES)
+    frame["difference"] = frame["broker"] - frame["blotter"]
+    rank = frame["severity"].map({"halt": 0, "warn": 1, "info": 2})
+    return frame.iloc[rank.argsort(kind="stable")].reset_index(drop=True)
+
+
+def looks_like_ours(order_ref: str) -> bool:
+    """Whether an ``orderRef`` has the shape of a client order id of this package.
+
+    Examples
+    --------
+    >>> looks_like_ours("run-1-SPY-BUY"), looks_like_ours("my manual order"), looks_like_ours("")
+    (True, False, False)
+    """
+    return _OUR_SHAPE.fullmatch(order_ref) is not None
+
+
+def _row(
+    kind: str,
+    severity: str,
+    detail: str,
+    *,
+    symbol: str | None = None,
+    name: str | None = None,
+    blotter: float = math.nan,
+    broker: float = math.nan,
+) -> dict[str, object]:
+    return {
+        "kind": kind,
+        "severity": severity,
+        "symbol": symbol,
+        "client_order_id": name,
+        "blotter": blotter,
+        "broker": broker,
+        "detail": detail,
+    }
+
+
+def _open_orders(books: Books) -> Iterator[dict[str, object]]:
+    known = books.orders.set_index("client_order_id")
+    for name, symbol, quantity, filled in books.open_orders[
+        ["client_order_id", "symbol", "quantity", "filled_quantity"]
+    ].itertuples(index=False):
+        if name not in known.index:
+            if looks_like_ours(name):
+                text = "the broker works an order of ours that is not on record here"
+                yield _row("order_orphan", "halt", text, symbol=symbol, name=name, broker=quantity)
+            continue
+        ours = known.loc[name]
+        asked, traded = float(ours["quantity"]), float(ours["filled_quantity"])
+        if ours["status"] in ENDED:
+            text = f"is {ours['status']} on record, and works at the broker"
+            yield _row(
+                "order_alive", "halt", text, symbol=symbol, name=name, broker=quantity - filled, blotter=0.0
+            )
+        if abs(quantity - asked) > _SHARES:
+            text = "was changed at the broker: it asks for another quantity"
+            yield _row(
+                "order_changed", "warn", text, symbol=symbol, name=name, blotter=ours["quantity"], broker=quantity
+            )
+        if abs(filled - traded) > _SHARES:
+            text = "the broker counts other shares as filled than the executions that it tells"
+            yield _row(
+                "filled_differs",
+                "warn",
+                text,
+                symbol=symbol,
+                name=name,
+                blotter=ours["filled_quantity"],
+                broker=filled,
+            )
+    working = books.orders[books.orders["status"].isin(["SUBMITTED", "PARTIAL"])]
+    at_broker = set(books.open_orders["client_order_id"])
+    for name, symbol, status in working[["client_order_id", "symbol", "status"]].itertuples(index=False):
+        if name not in at_broker:
+            text = f"is {status} on record, and not among the open orders; sx.resume finds out"
+            yield _row("order_not_open", "warn", text, symbol=symbol, name=name)
+    for name, symbol in books.orders.loc[
+        books.orders["status"] == "UNKNOWN", ["client_order_id", "symbol"]
+    ].itertuples(index=False):
+        yield _row("order_unresolved", "warn", "nobody can tell what became of it", symbol=symbol, name=name)
+
+
+def _fills(books: Books) -> Iterator[dict[str, object]]:
+    orders = books.orders
+    over = orders[orders["filled_quantity"] > orders["quantity"] + _SHARES]
+    for name, symbol, asked, filled in over[
+        ["client_order_id", "symbol", "quantity", "filled_quantity"]
+    ].itertuples(index=False):
+        text = "more shares were filled than asked for"
+        yield _row("overfill", "halt", text, symbol=symbol, name=name, blotter=asked, broker=filled)
+    for name in sorted(books.duplicates):
+        yield _row("duplicate_order", "halt", "the broker has two orders under this id", name=name)
+    if not books.evidence.forgets:
+        return
+    today = books.fills[books.fills["filled_at"].dt.tz_convert("America/New_York").dt.date == _today(books)]
+    untold = today[~today["exec_id"].isin(books.evidence.executions)]
+    if len(untold) and not books.evidence.executions:
+        text = f"the broker tells no executions at all; {len(untold)} of today are on record"
+        yield _row("executions_not_told", "warn", text, blotter=float(len(untold)), broker=0.0)
+        return
+    for name, symbol, exec_id, quantity in untold[["client_order_id", "symbol", "exec_id", "quantity"]].itertuples(
+        index=False
+    ):
+        text = f"execution {exec_id} is on record, and the broker does not tell it"
+        yield _row("execution_phantom", "halt", text, symbol=symbol, name=name, blotter=quantity, broker=0.0)
+
+
+def _today(books: Books) -> object:
+    return pd.Timestamp(books.evidence.asked_at).tz_convert("America/New_York").date()
+
+
+def _strangers(books: Books) -> Iterator[dict[str, object]]:
+    for ref, symbol, side, quantity, exec_id in books.strangers[
+        ["order_ref", "symbol", "side", "quantity", "exec_id"]
+    ].itertuples(index=False):
+        ours = isinstance(ref, str) and looks_like_ours(ref)
+        text = f"execution {exec_id} ({side}) " + (
+            "is of an order of ours that is not on record here" if ours else "is nobody's here"
+        )
+        yield _row(
+            "execution_orphan" if ours else "execution_foreign",
+            "halt" if ours else "info",
+            text,
+            symbol=symbol,
+            name=ref if ours else None,
+            broker=quantity,
+        )
+
+
+def _since(books: Books) -> pd.DataFrame:
+    """Fills that came after the opening book: of orders that were sent after it, or dated after it."""
+    taken = books.opening["taken_at"].iloc[0]
+    arrived = books.orders.set_index("client_order_id")["arrived_at"]
+    later = books.fills["client_order_id"].map(arrived) >= taken
+    fills: pd.DataFrame = books.fills[later | (books.fills["filled_at"] >= taken)]
+    return fills
+
+
+def _positions(books: Books) -> Iterator[dict[str, object]]:
+    if books.opening.empty:
+        return
+    held_then = books.opening[books.opening["what"] == "position"]
+    opening = dict(zip(held_then["symbol"].tolist(), held_then["quantity"].tolist(), strict=True))
+    traded = _by_symbol(_since(books))
+    others = _by_symbol(books.strangers)
+    held = books.positions.groupby("symbol")["quantity"].sum()
+    for symbol in sorted({*opening, *traded, *held.index}):
+        expected = opening.get(symbol, 0.0) + traded.get(symbol, 0.0)
+        there = float(held.get(symbol, 0.0))
+        if abs(there - expected) <= _SHARES:
+            continue
+        if abs(there - expected - others.get(symbol, 0.0)) <= _SHARES:
+            text = "others have traded it since the last run began"
+            yield _row("position_of_others", "info", text, symbol=symbol, blotter=expected, broker=there)
+            continue
+        text = "is not what was held when the last run began and what was filled since"
+        severity = "halt" if symbol in traded else "warn"
+        yield _row("position_differs", severity, text, symbol=symbol, blotter=expected, broker=there)
+
+
+def _by_symbol(fills: pd.DataFrame) -> dict[str, float]:
+    signed = fills["quantity"].astype("float64") * fills["side"].map(_SIGN).astype("float64")
+    return {str(symbol): float(value) for symbol, value in signed.groupby(fills["symbol"]).sum().items()}
+
+
+def _cash(books: Books) -> Iterator[dict[str, object]]:
+    opening = books.opening.loc[books.opening["what"] == "cash", "quantity"]
+    if opening.empty:
+        return
+    fills = _since(books)
+    value = (fills["quantity"] * fills["price"] * fills["side"].map(_SIGN).astype("float64")).sum()
+    expected = float(opening.iloc[0] - value - fills["commission"].sum())
+    due = int(fills["commission"].isna().sum())
+    if abs(expected - books.cash) > _CENT * (1 + len(fills)):
+        text = "is not what there was when the last run began, less what was paid since" + (
+            f"; {due} commissions are not reported yet" if due else ""
+        )
+        yield _row("cash_differs", "warn", text, blotter=expected, broker=books.cash)
