@@ -33,6 +33,9 @@ _CONFIG = {
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
     "python_enable_replacements": "false",
+    # DuckDB 2.0 takes the sum over a join with nothing for zero, and answers "more than zero?" with no, unasked: a
+    # filled order would look new until its first commission comes. See tests/canaries/test_duckdb.py.
+    "disabled_optimizers": "statistics_propagation",
     # Files stay readable by DuckDB 1.5, which is supported until 2027.
     "storage_compatibility_version": "v1.5.0",
 }
