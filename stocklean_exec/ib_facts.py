@@ -110,7 +110,8 @@ REJECTED_UNLESS_SEEN = {
     10318: "no fractions for this order",
 }
 """Codes that refuse a new order. Once a status or an execution has shown that the order lives, the same codes
-speak of something else (a change, a cancel), and are messages."""
+speak of something else (a change, a cancel), and are messages. The fact of such a refusal has the status UNSEEN:
+should a status or an execution come later, it counts no more."""
 
 ID_USED_UP = 103
 """The order id was used before: an order handed over once more with its id has arrived the first time."""
@@ -279,8 +280,10 @@ def message_fact(code: int, text: str, *, seen: bool, cancel_requested: bool = F
     """
     if code in CANCELLED_BY_CODE:
         return Fact("status", status="CANCELLED", code=None if cancel_requested else str(code), message=text)
-    if code in REJECTED_BY_CODE or (code in REJECTED_UNLESS_SEEN and not seen):
+    if code in REJECTED_BY_CODE:
         return Fact("rejected", code=str(code), message=text)
+    if code in REJECTED_UNLESS_SEEN and not seen:
+        return Fact("rejected", status="UNSEEN", code=str(code), message=text)
     return Fact("message", code=str(code), message=text)
 
 

@@ -175,11 +175,14 @@ class _Evidence:
     unknown: Fact | None
     missing: Fact | None
     is_under_way: bool
+    is_rejected: bool
 
     @classmethod
     def of(cls, facts: list[Fact], filled: int, asked: int) -> _Evidence:
         not_sent = _attempts(facts, "not_sent")
         last_found = max(_attempts(facts, "found"), default=-1)
+        statuses = frozenset(fact.status for fact in facts if fact.kind == "status")
+        lives = filled > 0 or "SUBMITTED" in statuses
         codes: dict[str, str] = {}
         for fact in facts:
             name = f"{fact.kind}/{fact.status}" if fact.kind == "status" else fact.kind
@@ -189,7 +192,7 @@ class _Evidence:
             filled=filled,
             asked=asked,
             kinds=frozenset(fact.kind for fact in facts),
-            statuses=frozenset(fact.status for fact in facts if fact.kind == "status"),
+            statuses=statuses,
             codes=codes,
             resolved=_last(fact for fact in facts if fact.kind == "resolved"),
             unknown=_last(
@@ -197,6 +200,8 @@ class _Evidence:
             ),
             missing=_last(fact for fact in facts if fact.kind == "missing" and (fact.attempt or 0) > last_found),
             is_under_way=bool(_attempts(facts, "sending") - not_sent),
+            # Some refusals count only as long as nothing has shown that the broker has the order.
+            is_rejected=any(fact.kind == "rejected" and not (lives and fact.status == "UNSEEN") for fact in facts),
         )
 
     def decided_status(self) -> str:
@@ -235,10 +240,24 @@ class _Rule(NamedTuple):
 _RULES = (  # the first that applies is the answer
     _Rule("FILLED", lambda e: 0 < e.filled >= e.asked),
     _Rule("RESOLVED", lambda e: e.resolved is not None, lambda e: e.resolved.message if e.resolved else None),
-    _Rule("CANCELLED", lambda e: "CANCELLED" in e.statuses, _Evidence.reason_of_cancel),
-    # A broker that fills a part and refuses the rest has ended the order all the same.
-    _Rule("CANCELLED", lambda e: "rejected" in e.kinds and e.filled > 0, lambda e: e.codes.get("rejected")),
-    _Rule("REJECTED", lambda e: "rejected" in e.kinds, lambda e: e.codes.get("rejected")),
+    # A broker shows an order that it rejects as cancelled, before or after it says why. One that it reports as
+    # filled is not over until its executions are here, whatever else is said: they would come late.
+    _Rule(
+        "REJECTED",
+        lambda e: e.is_rejected and not e.filled and "FILLED" not in e.statuses,
+        lambda e: e.codes.get("rejected"),
+    ),
+    # One that fills a part and refuses the rest has ended the order all the same.
+    _Rule(
+        "CANCELLED",
+        lambda e: e.is_rejected and "FILLED" not in e.statuses,
+        lambda e: e.codes.get("rejected"),
+    ),
+    _Rule(
+        "CANCELLED",
+        lambda e: "CANCELLED" in e.statuses and "FILLED" not in e.statuses,
+        _Evidence.reason_of_cancel,
+    ),
     _Rule("MISSING", lambda e: e.missing is not None, lambda e: e.missing.message if e.missing else None),
     _Rule("PARTIAL", lambda e: e.filled > 0),
     _Rule("AWAITING_EXECUTIONS", lambda e: "FILLED" in e.statuses),

@@ -105,6 +105,7 @@ BUSTED = execution(FIRST[:-1] + "3", 0, 0.0)
 SENT = Fact("sending", attempt=1, occurred_at=NOON)
 CANCELLED = Fact("status", status="CANCELLED", filled=0.0)
 REJECTED = Fact("rejected", code="201", message="Order rejected")
+UNSEEN = Fact("rejected", status="UNSEEN", code="110", message="off tick")
 UNKNOWN = Fact("unknown", attempt=1, message="no trace of it at the broker", occurred_at=NOON)
 NOT_SENT = Fact("not_sent", attempt=1)
 DEAD = Fact("resolved", status="CANCELLED", message="resolved: seen in TWS", occurred_at=NOON)
@@ -238,6 +239,56 @@ HISTORIES = {
         10,
         [FILL_4, REJECTED],
         ("CANCELLED", "CANCELLED", 4.0, 100.0, None, "201"),
+    ),
+    "rejected, and shown as cancelled": (
+        10,
+        [SENT, REJECTED, CANCELLED],
+        ("REJECTED", "REJECTED", 0.0, None, None, "201"),
+    ),
+    "live, then rejected": (
+        10,
+        [Fact("status", status="SUBMITTED"), REJECTED],
+        ("REJECTED", "REJECTED", 0.0, None, None, "201"),
+    ),
+    "rejected and shown as cancelled after a part was filled": (
+        10,
+        [FILL_4, REJECTED, CANCELLED],
+        ("CANCELLED", "CANCELLED", 4.0, 100.0, None, "201"),
+    ),
+    "refused while nothing showed it live": (
+        10,
+        [SENT, UNSEEN],
+        ("REJECTED", "REJECTED", 0.0, None, None, "110"),
+    ),
+    "refused while nothing showed it live, and shown as cancelled": (
+        10,
+        [SENT, UNSEEN, CANCELLED],
+        ("REJECTED", "REJECTED", 0.0, None, None, "110"),
+    ),
+    "refused while nothing showed it live, and then it lives": (
+        10,
+        [SENT, UNSEEN, Fact("status", status="SUBMITTED")],
+        ("WORKING", "SUBMITTED", 0.0, None, None, None),
+    ),
+    "refused while nothing showed it live, and then a part is filled": (
+        10,
+        [SENT, UNSEEN, FILL_4],
+        ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
+    ),
+    "reported as filled and as cancelled, its executions still to come": (
+        10,
+        [Fact("status", status="FILLED"), CANCELLED],
+        ("AWAITING_EXECUTIONS", "SUBMITTED", 0.0, None, None, None),
+    ),
+    "reported as filled and as rejected, its executions still to come": (
+        10,
+        [Fact("status", status="FILLED"), REJECTED],
+        ("AWAITING_EXECUTIONS", "SUBMITTED", 0.0, None, None, None),
+    ),
+    "reported as filled and as cancelled, and one execution has come": (
+        10,
+        [Fact("status", status="FILLED"), CANCELLED, FILL_4],
+        ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
     ),
     "refused": (
         10,
@@ -478,7 +529,7 @@ AMOUNTS = (
     1e300,
     -1e9,
 )
-STATUSES = (None, "", "SUBMITTED", "CANCELLED", "FILLED", "REJECTED", "nonsense")
+STATUSES = (None, "", "SUBMITTED", "CANCELLED", "FILLED", "REJECTED", "UNSEEN", "nonsense")
 ASKED = (NAN, 1.0, 4.0, 10.0, 0.3)
 OF_ORDERS = [kind for kind in KINDS if not kind.startswith(("run_", "halt", "link_", "session"))]
 OF_RUNS = ["run_started", "run_ended", "run_started", "run_ended", "run_blocked", "run_cancelled"]

@@ -104,9 +104,12 @@ told AS (
         client_order_id,
         bool_or(kind = 'intent') AS intended,
         bool_or(kind = 'status') AS any_status,
+        bool_or(kind = 'status' AND coalesce(status, '') = 'SUBMITTED') AS shown_live,
         bool_or(kind = 'status' AND coalesce(status, '') = 'CANCELLED') AS cancelled,
         bool_or(kind = 'status' AND coalesce(status, '') = 'FILLED') AS reported_filled,
-        bool_or(kind = 'rejected') AS rejected,
+        -- Some refusals count only as long as nothing has shown that the broker has the order.
+        bool_or(kind = 'rejected' AND coalesce(status, '') <> 'UNSEEN') AS rejected_for_good,
+        bool_or(kind = 'rejected') AS rejected_if_unseen,
         bool_or(kind = 'refused') AS refused,
         bool_or(kind = 'not_approved') AS not_approved,
         bool_or(kind = 'resolved') AS resolved,
@@ -137,6 +140,9 @@ arrival AS (
 )
 SELECT
     told.*,
+    rejected_for_good OR (
+        rejected_if_unseen AND NOT shown_live AND coalesce(executed.filled_quantity, 0) = 0
+    ) AS rejected,
     coalesce(executed.filled_quantity, 0) AS filled_quantity,
     executed.filled_value,
     executed.commission,
@@ -154,7 +160,7 @@ WITH standing AS (
         s.filled_value,
         s.commission,
         s.arrival,
-        s.cancelled,
+        s.rejected,
         s.cancel_code,
         s.cancel_requested,
         s.rejected_code,
@@ -167,9 +173,10 @@ WITH standing AS (
         CASE
             WHEN s.filled_quantity > 0 AND s.filled_quantity >= coalesce(planned.quantity, 0) THEN 'FILLED'
             WHEN s.resolved THEN 'RESOLVED'
-            WHEN s.cancelled THEN 'CANCELLED'
-            WHEN s.rejected AND s.filled_quantity > 0 THEN 'CANCELLED'
-            WHEN s.rejected THEN 'REJECTED'
+            -- A broker shows an order that it rejects as cancelled. One that it reports as filled is not over until
+            -- its executions are here, whatever else is said.
+            WHEN s.rejected AND s.filled_quantity = 0 AND NOT s.reported_filled THEN 'REJECTED'
+            WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled THEN 'CANCELLED'
             WHEN s.missing THEN 'MISSING'
             WHEN s.filled_quantity > 0 THEN 'PARTIAL'
             WHEN s.reported_filled THEN 'AWAITING_EXECUTIONS'
@@ -230,7 +237,7 @@ SELECT
     CASE state
         WHEN 'RESOLVED' THEN resolved_message
         WHEN 'CANCELLED' THEN CASE
-            WHEN NOT cancelled THEN rejected_code
+            WHEN rejected THEN rejected_code
             WHEN cancel_code IS NOT NULL THEN cancel_code
             WHEN cancel_requested THEN 'cancel_requested'
             ELSE 'cancelled'
