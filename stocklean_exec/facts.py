@@ -14,8 +14,8 @@ kind                      what it says
                           (``bid``, ``ask``, ``last``) at that moment: the arrival quote
 ``not_sent``              that attempt provably did not reach the broker
 ``status``                the broker reports a ``status``: SUBMITTED, CANCELLED or FILLED
-``rejected``              the broker refused it (``code``, ``message``): for good, or with ``status`` UNSEEN as long
-                          as nothing shows that it has the order
+``rejected``              the broker refused it (``code``, ``message``): for good, or with ``status`` UNSEEN as
+                          long as nothing shows that it has the order
 ``execution``             the broker traded ``quantity`` at ``price`` (``exec_id``)
 ``commission``            what one execution cost (``exec_id``)
 ``cancel_requested``      we asked the broker to cancel

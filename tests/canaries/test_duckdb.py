@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -77,9 +78,7 @@ def test_a_second_process_is_kept_out_by_duckdbs_lock(path):
         )
 
 
-@pytest.mark.parametrize(
-    "look", [lambda path: path.open("rb").close(), lambda path: shutil.copy(path, f"{path}2")]
-)
+@pytest.mark.parametrize("look", [Path.read_bytes, lambda path: shutil.copy(path, f"{path}2")])
 def test_trap_the_lock_is_gone_once_the_owner_has_opened_and_closed_the_file(path, look):
     """locking: the reason for a lock file of our own, and for reading the file through one pinned descriptor."""
     with duckdb.connect(str(path)):
@@ -134,7 +133,7 @@ def test_two_threads_that_insert_one_key_are_told_apart_only_at_the_commit():
         one.begin()
         one.execute("INSERT INTO t VALUES (1)")
     first.commit()
-    with pytest.raises(duckdb.Error, match="(?i)constraint"):
+    with pytest.raises(duckdb.Error, match=r"(?i)constraint"):
         second.commit()
 
 

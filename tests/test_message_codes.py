@@ -1,0 +1,268 @@
+"""Every message code of TWS that concerns orders, after everything that can have been heard of the order before.
+
+What is expected stands in ``message_codes.tsv``, derived from TWS's documentation of the codes and not from the
+code under test: four expectations, and one table of what each of them does to an order in each state. A code of
+a refusal that this package never provokes, or whose meaning is in doubt, is expected to change nothing.
+
+The codes go the real way: the desk makes facts of them, and both the rules in Python and the views in SQL derive
+the state of the same facts.
+"""
+
+from __future__ import annotations
+
+import csv
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.broker import Ticket
+from stocklean_exec.facts import Fact
+from stocklean_exec.ib_facts import TwsExecution
+from stocklean_exec.ib_orders import OrderDesk
+from stocklean_exec.lifecycle import derive_order
+
+NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
+RUN = "r"
+QUANTITY = 10.0
+
+
+def read_expectations():
+    """Expectation by code."""
+    found = {}
+    with (Path(__file__).parent / "message_codes.tsv").open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream, delimiter="\t"):
+            for part in row["codes"].split():
+                first, _, last = part.partition("-")
+                for code in range(int(first), int(last or first) + 1):
+                    assert code not in found, f"{code} stands twice"
+                    found[code] = row["expectation"]
+    return found
+
+
+EXPECTED = read_expectations()
+
+#                        rejects       rejects for good  cancels
+#                        ------------  ----------------  ------------
+AFTER = {
+    "nothing heard":    ("REJECTED",   "REJECTED",       "CANCELLED"),
+    "ApiPending":       ("REJECTED",   "REJECTED",       "CANCELLED"),
+    "PendingSubmit":    ("REJECTED",   "REJECTED",       "CANCELLED"),
+    "working":          ("WORKING",    "REJECTED",       "CANCELLED"),
+    "open order seen":  ("WORKING",    "REJECTED",       "CANCELLED"),
+    "partly filled":    ("PARTIAL",    "CANCELLED",      "CANCELLED"),
+    "cancel pending":   ("WORKING",    "REJECTED",       "CANCELLED"),
+    "reported filled":  ("AWAITING_EXECUTIONS",) * 3,
+    "filled":           ("FILLED",     "FILLED",         "FILLED"),
+    "cancelled":        ("CANCELLED",  "REJECTED",       "CANCELLED"),
+    "part cancelled":   ("CANCELLED",  "CANCELLED",      "CANCELLED"),
+    "rejected":         ("REJECTED",   "REJECTED",       "REJECTED"),
+    "refused unseen":   ("REJECTED",   "REJECTED",       "REJECTED"),
+}  # fmt: skip
+"""State after a code, by what was heard before. An order that TWS shows as cancelled and then rejects for good was
+rejected: that is how it shows rejected orders. What is filled stays filled, in whole or in part."""
+
+BEFORE = {
+    "nothing heard": "SENDING",
+    "ApiPending": "SENDING",
+    "PendingSubmit": "SENDING",
+    "working": "WORKING",
+    "open order seen": "WORKING",
+    "partly filled": "PARTIAL",
+    "cancel pending": "WORKING",
+    "reported filled": "AWAITING_EXECUTIONS",
+    "filled": "FILLED",
+    "cancelled": "CANCELLED",
+    "part cancelled": "CANCELLED",
+    "rejected": "REJECTED",
+    "refused unseen": "REJECTED",
+}
+"""State before, and after every code that changes nothing."""
+
+
+def status(desk, order_id, word, filled=0.0):
+    desk.on_status(order_id, order_id + 500_000, word, filled, QUANTITY - filled, "", ours=True)
+
+
+def fill(desk, order_id, shares):
+    desk.on_execution(
+        TwsExecution(
+            f"0000e0d5.{order_id:08x}.01.01", NOON, "DU0000001", "ARCA", "BOT", shares, 400.1,
+            order_id + 500_000, 1, order_id, name_of(order_id), "SPY", 2,
+        ),
+        ours=True,
+    )  # fmt: skip
+
+
+def name_of(order_id):
+    return f"{RUN}-{order_id}"
+
+
+def hear_before(desk, order_id, what):  # noqa: C901 - one case for each line of the table
+    """Let the desk hear what comes before the code."""
+    match what:
+        case "ApiPending" | "PendingSubmit":
+            status(desk, order_id, what)
+        case "working":
+            status(desk, order_id, "PreSubmitted")
+            status(desk, order_id, "Submitted")
+        case "open order seen":
+            name = name_of(order_id)
+            desk.on_open_order(order_id, 1, order_id + 500_000, name, "PreSubmitted", QUANTITY, ours=True)
+        case "partly filled":
+            fill(desk, order_id, 4.0)
+            status(desk, order_id, "Submitted", 4.0)
+        case "cancel pending":
+            status(desk, order_id, "Submitted")
+            desk.request_cancel(desk.find(name_of(order_id)))
+            status(desk, order_id, "PendingCancel")
+        case "reported filled":
+            status(desk, order_id, "Filled", QUANTITY)
+        case "filled":
+            fill(desk, order_id, QUANTITY)
+            status(desk, order_id, "Filled", QUANTITY)
+        case "cancelled":
+            status(desk, order_id, "Submitted")
+            status(desk, order_id, "Cancelled")
+        case "part cancelled":
+            fill(desk, order_id, 4.0)
+            status(desk, order_id, "Cancelled", 4.0)
+        case "rejected":
+            desk.on_message(order_id, 201, "first")
+        case "refused unseen":
+            desk.on_message(order_id, 110, "first")
+        case _:
+            assert what == "nothing heard"
+
+
+def ticket(order_id):
+    return Ticket(
+        name_of(order_id),
+        RUN,
+        "SPY",
+        "BUY",
+        QUANTITY,
+        "MKT",
+        float("nan"),
+        "DAY",
+        "USD",
+        "STK",
+        "SMART",
+        "DU0000001",
+    )
+
+
+def sent_order(desk, order_id):
+    """Send one order; the facts about it before anything is heard."""
+    name = name_of(order_id)
+    desk.reserve(ticket(order_id), order_id, 1)
+    desk.mark_sent(desk.find(name))
+    return [
+        Fact("intent", RUN, name, NOON, order_id=order_id),
+        Fact("sending", RUN, name, NOON, attempt=1, order_id=order_id),
+    ]
+
+
+def told(order_id, before, *codes):
+    """Facts about one order after ``before`` and then ``codes``."""
+    desk, facts = OrderDesk(lambda: NOON), []
+    desk.follow(RUN, lambda *more: facts.extend(more))
+    facts += sent_order(desk, order_id)
+    hear_before(desk, order_id, before)
+    for code in codes:
+        assert desk.on_message(order_id, code, "text")
+    return facts, desk
+
+
+CELLS = [(code, before) for code in sorted(EXPECTED) for before in BEFORE]
+
+
+def expected_state(code, before):
+    column = ("rejects", "rejects for good", "cancels")
+    if EXPECTED[code] == "no change":
+        return BEFORE[before]
+    return AFTER[before][column.index(EXPECTED[code])]
+
+
+@cache
+def cells():
+    """Facts of every cell of the matrix by the order id that stands for it."""
+    return {number: told(number, before, code)[0] for number, (code, before) in enumerate(CELLS, start=1)}
+
+
+def differences(states):
+    """Cells whose state is not the expected one."""
+    return [
+        (code, before, found, expected_state(code, before))
+        for (code, before), found in zip(CELLS, states, strict=True)
+        if found != expected_state(code, before)
+    ]
+
+
+def test_the_table_has_four_expectations_and_is_not_small():
+    assert set(EXPECTED.values()) == {"rejects", "rejects for good", "cancels", "no change"}
+    assert len(EXPECTED) > 300
+    assert set(AFTER) == set(BEFORE)
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_before_any_code_the_order_is(before):
+    assert derive_order(QUANTITY, told(1, before)[0]).state == BEFORE[before]
+
+
+def test_every_code_after_everything_in_python():
+    assert differences(derive_order(QUANTITY, facts).state for facts in cells().values()) == []
+
+
+def test_every_code_after_everything_in_sql():
+    names = [name_of(number) for number in cells()]
+    plan = pd.DataFrame({"client_order_id": names, "run_id": RUN, "symbol": "SPY", "side": "BUY"})
+    plan = plan.assign(quantity=QUANTITY, order_type="MKT", payload_hash="h")
+    header = {"run_id": RUN, "leg": 1, "mode": "mock", "plan_hash": "h"}
+    header |= dict.fromkeys(("account", "nav", "parameters", "approved_by", "approved_at"))
+    with sx.open_blotter() as blotter:
+        facts = [fact for about in cells().values() for fact in about]
+        blotter.record_plan(plan, header, facts).result()
+        states = blotter.orders(RUN).set_index("client_order_id")["state"].reindex(names)
+    assert differences(states) == []
+
+
+@pytest.mark.parametrize("code", sorted(EXPECTED))
+def test_a_code_is_the_reason_when_it_ends_an_order_of_which_nothing_was_heard(code):
+    state = derive_order(QUANTITY, told(1, "nothing heard", code)[0])
+    assert state.reason == (None if EXPECTED[code] == "no change" else str(code))
+
+
+@pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what == "rejects"))
+def test_signs_of_life_outweigh_a_refusal_that_was_heard_before_them(code):
+    facts, desk = told(1, "nothing heard", code)
+    status(desk, 1, "Submitted")
+    assert derive_order(QUANTITY, facts).state == "WORKING"
+    fill(desk, 1, 4.0)
+    assert derive_order(QUANTITY, facts).state == "PARTIAL"
+
+
+@pytest.mark.parametrize("word", ["Cancelled", "Inactive"])
+@pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what.startswith("rejects")))
+def test_a_refused_order_stays_rejected_however_tws_shows_it_then(code, word):
+    facts, desk = told(1, "nothing heard", code)
+    status(desk, 1, word)
+    state = derive_order(QUANTITY, facts)
+    assert (state.state, state.reason) == ("REJECTED", str(code))
+
+
+@pytest.mark.parametrize("code", [code for code, what in EXPECTED.items() if what == "no change"])
+def test_after_a_code_that_changes_nothing_the_order_fills_as_ever(code):
+    facts, desk = told(1, "cancel pending", code)
+    assert [order.order_id for order in desk.working()] == [1]
+    fill(desk, 1, QUANTITY)
+    assert derive_order(QUANTITY, facts).state == "FILLED"
+
+
+@pytest.mark.parametrize("code", [*range(1, 100), *range(800, 1000), *range(5000, 5100), *range(20_000, 20_100)])
+def test_a_code_of_no_list_changes_nothing(code):
+    for before in ("nothing heard", "working"):
+        assert derive_order(QUANTITY, told(1, before, code)[0]).state == BEFORE[before]
