@@ -1,0 +1,784 @@
+"""What ib_async and its eventkit do that our broker guards against, over real sockets.
+
+Each test pins one trap in the installed library and names the module that avoids it. When an upgrade makes one
+fail, the trap may be gone: look at that module again. None of these is a wish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+import math
+import time
+import weakref
+
+import numpy as np
+import pandas as pd
+import pytest
+from eventkit import Event
+from ib_async import IB, LimitOrder, MarketOrder, Order, OrderState, OrderStatus, StartupFetch, Stock, util
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*")
+SPY = Stock("SPY", "SMART", "USD", conId=756733)
+EXEC_ID = "0000e0d5.67fe667b.01.01"
+QUANTITY, ORDER_REF = 17, 26
+"""Where these stand in a placeOrder."""
+
+
+def order(**more):
+    given = {"orderId": 1, "clientId": 1, "action": "BUY", "orderType": "MKT", "totalQuantity": 100, "tif": "DAY"}
+    return Order(**(given | more))
+
+
+async def placed(bench, **more):
+    """A connected client, and a trade whose order the peer has."""
+    ib = await bench.connect()
+    trade = ib.placeOrder(SPY, order(**more))
+    await bench.peer.until(bench.peer.orders)
+    return ib, trade
+
+
+def log_of(event):
+    """Everything that ``event`` emits from now on."""
+    seen = []
+    event += lambda *values: seen.append(values)
+    return seen
+
+
+# -- handlers (ib_wire overrides the wrapper, where nothing is swallowed; ib_link.guard hears every failure) ---
+
+
+def test_trap_a1_an_error_in_a_handler_vanishes(caplog):
+    def fail(_):
+        raise LookupError("the record failed")
+
+    event = Event("news")
+    event += fail
+    event.emit(1)
+    assert caplog.records == []
+
+
+def test_trap_a1_only_the_error_event_tells():
+    event, errors = Event("news"), []
+    event += lambda _: 1 / 0
+    event.error_event += lambda _event, error: errors.append(type(error))
+    event.emit(1)
+    assert errors == [ZeroDivisionError]
+
+
+def test_trap_a2_an_error_in_an_async_handler_is_nobodys():
+    """ib_broker: background tasks are held, and their failures are its own to tell."""
+
+    async def main():
+        told, errors = [], []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+        event, ran = Event("news"), asyncio.Event()
+
+        async def fail(_):
+            ran.set()
+            raise LookupError("the record failed")
+
+        event += fail
+        event.error_event += lambda *_: errors.append(1)
+        event.emit(1)
+        await ran.wait()
+        await asyncio.sleep(0)
+        gc.collect()
+        return told, errors
+
+    assert asyncio.run(main()) == (["Task exception was never retrieved"], [])
+
+
+def test_trap_a3_a_bound_method_stops_hearing_when_its_owner_is_gone():
+    """ib_link, ib_wire: what listens is held by what is listened to."""
+
+    class Desk:
+        def hear(self, _):
+            heard.append(1)
+
+    heard, event = [], Event("news")
+    desk = Desk()
+    event += desk.hear
+    event.emit(1)
+    del desk
+    gc.collect()
+    event.emit(2)
+    assert heard == [1]
+
+
+# -- what comes in (ib_wire has a decoder of its own) ----------------------------------------------------------
+
+
+def test_trap_a4_a_fill_with_an_unknown_time_zone_is_lost_and_the_connection_stays(play):
+    async def script(bench):
+        ib, trade = await placed(bench)
+        bench.peer.execution(1, time="20221229 10:00:01 Middle/Earth")
+        await bench.settled(ib)
+        return ib.isConnected(), ib.fills(), trade.fills
+
+    assert play(script) == (True, [], [])
+
+
+def test_trap_a5_a_length_without_end_stalls_the_connection_for_ever(play):
+    async def script(bench):
+        ib = await bench.connect()
+        heard = log_of(ib.errorEvent)
+        bench.peer.raw(b"\xff\xff\xff\xff")
+        bench.peer.error(-1, 1100)
+        answer = ib.reqCurrentTimeAsync()
+        await bench.peer.until(lambda: ["49", "1"] in bench.peer.heard)
+        connected = ib.isConnected()
+        bench.peer.hang_up()
+        with pytest.raises(ConnectionError):
+            await answer
+        return connected, heard
+
+    assert play(script) == (True, [])
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_trap_a6_a_time_without_zone_is_taken_in_this_computers(zone, play, monkeypatch):
+    """ib_wire: every time is rewritten in UTC before ib_async reads it."""
+
+    async def script(bench):
+        ib, _ = await placed(bench)
+        bench.peer.execution(1, time="20221229  10:00:01")
+        await bench.settled(ib)
+        return ib.fills()[0].execution.time.timestamp()
+
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        found = play(script)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    hours = {"Asia/Tokyo": 9, "America/New_York": -5}[zone]
+    assert found == 1672308001 - hours * 3600  # 2022-12-29 10:00:01 UTC, less the zone's offset
+
+
+def test_trap_a7_the_time_of_a_live_fill_is_when_it_was_received(play):
+    """ib_orders: facts carry the execution's own time."""
+
+    async def script(bench):
+        ib, _ = await placed(bench)
+        bench.peer.execution(1)
+        await bench.settled(ib)
+        (fill,) = ib.fills()
+        return fill.time == fill.execution.time, fill.time.year > 2022
+
+    assert play(script) == (False, True)
+
+
+# -- placeOrder (ib_link sends through the client; ib_wire checks every field) ---------------------------------
+
+
+def test_trap_b1_place_order_may_raise_after_it_has_sent(play):
+    async def script(bench):
+        ib, trade = await placed(bench)
+        bench.peer.execution(1)
+        bench.peer.status(1, "Filled", 100, 0)
+        await bench.settled(ib)
+        with pytest.raises(AssertionError):
+            ib.placeOrder(SPY, trade.order)
+        await bench.peer.until(lambda: len(bench.peer.orders()) == 2)
+
+    play(script)
+
+
+def test_trap_b2_what_waits_for_its_turn_is_dropped_by_disconnect(play):
+    """ib_wire switches that queue off; pacing holds back before anything is called sent."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        trades = [ib.placeOrder(SPY, order(orderId=number)) for number in range(1, 101)]
+        ib.disconnect()
+        await bench.peer.until(lambda: bench.peer.ended)
+        return len(bench.peer.orders()), {trade.orderStatus.status for trade in trades}
+
+    arrived, statuses = play(script)
+    assert 30 < arrived <= 45  # 45 messages a second, some of which were the start's
+    assert statuses == {"PendingSubmit"}
+
+
+def test_trap_b3_an_order_into_a_closing_socket_looks_sent(play):
+    """ib_wire.is_usable looks at the socket itself."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        ib.client.conn.transport.close()
+        trade = ib.placeOrder(SPY, order())
+        connected = ib.isConnected()
+        await bench.peer.until(lambda: bench.peer.ended)
+        return connected, trade.orderStatus.status, bench.peer.orders()
+
+    assert play(script) == (True, "PendingSubmit", [])
+
+
+def test_b4_without_a_connection_place_order_raises_and_keeps_nothing():
+    """ib_link.require_open says it better."""
+    ib = IB()
+    with pytest.raises(ConnectionError, match="Not connected"):
+        ib.placeOrder(SPY, order())
+    assert ib.trades() == []
+
+
+def test_trap_b5_an_order_object_keeps_its_old_id_on_a_new_connection(play):
+    """ib_link makes a new order for each ticket."""
+
+    async def script(bench):
+        _, trade = await placed(bench, orderId=0)
+        other = await bench.connect(clientId=2)
+        again = other.placeOrder(SPY, trade.order)
+        await bench.peer.until(lambda: len(bench.peer.orders()) == 2)
+        return again is trade, [fields[1] for fields in bench.peer.orders()]
+
+    is_same, ids = play(script)
+    assert not is_same
+    assert ids[0] == ids[1]
+
+
+def test_trap_b6_place_order_changes_the_order_it_is_given(play):
+    async def script(bench):
+        ib = await bench.connect()
+        mine = MarketOrder("BUY", 1)
+        ib.placeOrder(SPY, mine)
+        return mine.orderId, mine.clientId
+
+    order_id, client_id = play(script)
+    assert order_id > 0
+    assert client_id == 1
+
+
+def test_trap_b7_a_nul_in_a_text_shifts_all_fields_behind_it(play):
+    async def script(bench):
+        ib = await bench.connect()
+        ib.placeOrder(SPY, order())
+        ib.placeOrder(SPY, order(orderId=2, orderRef="x\0" + "0"))
+        await bench.peer.until(lambda: len(bench.peer.orders()) == 2)
+        return bench.peer.orders()
+
+    plain, shifted = play(script)
+    assert len(shifted) == len(plain) + 1
+    assert plain[ORDER_REF : ORDER_REF + 2] == ["", "1"]  # orderRef and transmit
+    assert shifted[ORDER_REF : ORDER_REF + 2] == ["x", "0"]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "sent"),
+    [
+        (math.nan, "nan"),
+        (math.inf, "Infinite"),
+        (np.True_, "True"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (-5, "-5"),
+        (2147483647, ""),
+        (1e-7, "1e-07"),
+    ],
+)
+def test_trap_b8_a_number_that_is_none_goes_out_as_some_text(quantity, sent, play):
+    """ib_facts.number_problem refuses these before they are sent."""
+
+    async def script(bench):
+        ib, _ = await placed(bench, totalQuantity=quantity)
+        return bench.peer.orders()[0][QUANTITY], ib.isConnected()
+
+    assert play(script) == (sent, True)
+
+
+def test_trap_b8_pandas_na_is_sent_and_then_raises(play):
+    async def script(bench):
+        ib = await bench.connect()
+        with pytest.raises(TypeError):
+            ib.placeOrder(SPY, LimitOrder("BUY", 1, pd.NA, orderId=1))
+        await bench.peer.until(bench.peer.orders)
+        return "<NA>" in bench.peer.orders()[0]
+
+    assert play(script)
+
+
+def test_trap_b9_a_cancel_names_only_the_id_whoevers_order_it_is(play):
+    """ib_broker cancels orders of its own client alone."""
+
+    async def script(bench):
+        ib, mine = await placed(bench)
+        theirs = Order(orderId=1, clientId=2, permId=9, totalQuantity=5)
+        ib.wrapper.openOrder(1, SPY, theirs, OrderState(status="Submitted"))
+        ib.cancelOrder(theirs)
+        await bench.peer.until(lambda: bench.peer.heard[-1][0] == "4")
+        (trade,) = [one for one in ib.trades() if one is not mine]
+        return bench.peer.heard[-1][2], trade.orderStatus.status
+
+    assert play(script) == ("1", "PendingCancel")
+
+
+# -- connections (ib_link: one for each connection, with a time limit on every request) ------------------------
+
+
+def test_trap_c1_after_a_lost_socket_everything_is_gone_before_anybody_is_told(play):
+    """ib_orders outlives the connection; ib_wire overrides connectionClosed."""
+
+    async def script(bench):
+        ib, _ = await placed(bench)
+        bench.peer.execution(1)
+        await bench.settled(ib)
+        told = asyncio.get_running_loop().create_future()
+        ib.disconnectedEvent += lambda: told.set_result((len(ib.trades()), len(ib.fills())))
+        before = len(ib.trades()), len(ib.fills())
+        bench.peer.hang_up()
+        return before, await told
+
+    assert play(script) == ((1, 1), (0, 0))
+
+
+def test_trap_c1_with_disconnect_it_is_the_other_way_round(play):
+    async def script(bench):
+        ib, _ = await placed(bench)
+        seen = []
+        ib.disconnectedEvent += lambda: seen.append(len(ib.trades()))
+        ib.disconnect()
+        return seen, len(ib.trades())
+
+    assert play(script) == ([1], 0)
+
+
+def test_trap_c2_a_trade_of_a_lost_connection_is_frozen_for_ever(play):
+    async def script(bench):
+        ib, trade = await placed(bench)
+        gone = asyncio.Event()
+        ib.disconnectedEvent += gone.set
+        bench.peer.hang_up()
+        await gone.wait()
+        await bench.connect(ib=ib)
+        bench.peer.status(1, "Filled", 100, 0)
+        await bench.settled(ib)
+        return trade.orderStatus.status, trade.filledEvent.done()
+
+    assert play(script) == ("PendingSubmit", True)
+
+
+def test_trap_c3_connecting_once_more_leaves_no_client_id(play):
+    """ib_link: one IB for one connection."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        await bench.connect(ib=ib)
+        return ib.isConnected(), ib.wrapper.clientId
+
+    assert play(script) == (True, -1)
+
+
+def test_trap_c4_one_connections_end_ends_blocking_calls_of_all():
+    """ib_wire overrides connectionClosed; nothing here is called in the blocking way."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        waiting = loop.create_future()
+        loop.call_soon(IB().wrapper.connectionClosed)  # of somebody else
+        with pytest.raises(ConnectionError, match="Socket disconnect"):
+            util.run(waiting)
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_trap_c5_a_start_that_was_not_answered_counts_as_connected(strict, play, caplog):
+    """ib_wire.start: ``raiseSyncErrors`` is on."""
+
+    async def script(bench):
+        bench.peer.silent.add("5")
+        ib = IB()
+        if strict:
+            with pytest.raises(ConnectionError, match="open orders request timed out"):
+                await bench.connect(ib=ib, fetch=StartupFetch.ORDERS_OPEN, timeout=0.2, raiseSyncErrors=True)
+        else:
+            await bench.connect(ib=ib, fetch=StartupFetch.ORDERS_OPEN, timeout=0.2)
+        return ib.isConnected()
+
+    assert play(script) is not strict
+    assert "open orders request timed out" in caplog.text
+
+
+def test_trap_c6_after_a_request_that_timed_out_open_orders_are_told_to_nobody(play):
+    """ib_wire hears openOrder itself."""
+
+    async def script(bench):
+        bench.peer.silent.add("5")
+        ib = await bench.connect()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ib.reqOpenOrdersAsync(), 0)
+        told = log_of(ib.openOrderEvent)
+        ib.wrapper.openOrder(1, SPY, order(permId=9), OrderState(status="Submitted"))
+        return told
+
+    assert play(script) == []
+
+
+@pytest.mark.parametrize("name", ["reqOpenOrdersAsync", "reqAllOpenOrdersAsync", "reqPositionsAsync"])
+def test_trap_c7_of_two_requests_at_once_the_first_is_never_answered(name, play):
+    """ib_link: requests that share an answer go one after another."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        first, second = getattr(ib, name)(), getattr(ib, name)()
+        await second
+        await bench.settled(ib)
+        return first.done()
+
+    assert play(script) is False
+
+
+def test_trap_c7_no_request_has_a_time_limit():
+    """ib_link sets one on each."""
+    assert IB.RequestTimeout == 0
+
+
+def test_trap_c8_a_client_id_in_use_is_a_timeout_and_nothing_else(play):
+    """ib_link and ib_access say what it was."""
+
+    async def script(bench):
+        bench.peer.greets = False
+        ib = IB()
+        attempt = asyncio.ensure_future(bench.connect(ib=ib, timeout=0.5))
+        await bench.peer.until(lambda: bench.peer.heard)
+        bench.peer.error(-1, 326)
+        bench.peer.hang_up()
+        with pytest.raises(TimeoutError) as caught:
+            await attempt
+        return str(caught.value)
+
+    assert "326" not in play(script)
+
+
+def test_trap_c9_a_next_id_after_the_start_is_ignored(play):
+    """ib_link reads it from the first message of a connection."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        bench.peer.say(9, 1, 900)
+        await bench.settled(ib)
+        return ib.client.getReqId()
+
+    assert play(script) < 900
+
+
+def test_c9_an_open_order_of_any_client_raises_the_next_id(play):
+    """ib_wire keeps this."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        ib.wrapper.openOrder(700, SPY, order(orderId=700, clientId=5, permId=9), OrderState(status="Submitted"))
+        return ib.client.getReqId()
+
+    assert play(script) == 701
+
+
+def test_trap_c10_requests_and_orders_share_their_numbers(play):
+    """ib_link reserves ids from the same counter; ib_link.on_error is told which it is."""
+
+    async def script(bench):
+        bench.peer.silent.add("7")
+        ib = await bench.connect()
+        pending = ib.reqExecutionsAsync()
+        number = ib.client.getReqId() - 1
+        trade = ib.placeOrder(SPY, order(orderId=number))
+        bench.peer.error(number, 201)
+        await bench.settled(ib)
+        return pending.done(), trade.orderStatus.status
+
+    assert play(script) == (True, "PendingSubmit")  # the rejection of the order is booked on the request
+
+
+@pytest.mark.parametrize("code", [1100, 1101, 1102])
+def test_trap_c11_orders_still_leave_while_tws_has_lost_ib(code, play):
+    """ib_broker refuses to send then."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        bench.peer.error(-1, code)
+        await bench.settled(ib)
+        ib.placeOrder(SPY, order())
+        await bench.peer.until(bench.peer.orders)
+        return ib.isConnected()
+
+    assert play(script)
+
+
+def test_trap_c12_a_connection_that_nobody_holds_is_closed(play):
+    """ib_broker holds its link."""
+
+    async def script(bench):
+        ib = await bench.connect(keep=False)
+        gone = weakref.ref(ib)
+        del ib
+        gc.collect()
+        await bench.peer.until(lambda: bench.peer.ended)
+        return gone() is None
+
+    assert play(script)
+
+
+# -- reports (ib_orders and lifecycle; ib_wire bypasses ib_async's book of trades) -----------------------------
+
+
+def test_trap_d1_a_correction_is_added_to_what_it_corrects(play):
+    async def script(bench):
+        ib, trade = await placed(bench)
+        bench.peer.execution(1)
+        bench.peer.execution(1, EXEC_ID[:-1] + "2")
+        bench.peer.execution(1, EXEC_ID[:-1] + "2")
+        await bench.settled(ib)
+        return trade.filled(), trade.remaining()
+
+    assert play(script) == (200, -100)
+
+
+def test_trap_d2_a_replayed_execution_is_told_to_nobody_but_its_commission_is(play):
+    async def script(bench):
+        bench.peer.silent.add("7")
+        ib, _ = await placed(bench)
+        bench.peer.status(1, "Submitted")
+        await bench.settled(ib)
+        ib.wrapper.permId2Trade[501] = ib.trades()[0]  # as an openOrder does
+        fills, fees = log_of(ib.execDetailsEvent), log_of(ib.commissionReportEvent)
+        answer = ib.reqExecutionsAsync()
+        await bench.peer.until(lambda: bench.peer.heard[-1][0] == "7")
+        number = bench.peer.heard[-1][2]
+        bench.peer.execution(1, request=number)
+        bench.peer.commission()
+        bench.peer.say(55, 1, number)
+        return len(await answer), len(fills), len(fees)
+
+    assert play(script) == (1, 0, 1)
+
+
+def test_trap_d3_a_live_fill_of_an_order_it_does_not_know_is_told_to_nobody(play):
+    async def script(bench):
+        ib = await bench.connect()
+        fills = log_of(ib.execDetailsEvent)
+        bench.peer.execution(77)
+        await bench.settled(ib)
+        return len(fills), len(ib.fills())
+
+    assert play(script) == (0, 1)
+
+
+def test_trap_d4_a_commission_before_its_execution_is_dropped(play):
+    async def script(bench):
+        ib, _ = await placed(bench)
+        bench.peer.commission()
+        bench.peer.execution(1)
+        await bench.settled(ib)
+        return ib.fills()[0].commissionReport.commission
+
+    assert play(script) == 0.0
+
+
+def test_trap_d4_before_an_open_order_a_commission_is_told_to_nobody(play):
+    async def script(bench):
+        ib, _ = await placed(bench)
+        fees = log_of(ib.commissionReportEvent)
+        bench.peer.execution(1)
+        bench.peer.commission()
+        await bench.settled(ib)
+        return len(fees), ib.fills()[0].commissionReport.commission
+
+    assert play(script) == (0, 1.0)
+
+
+def test_trap_d5_a_status_of_an_order_it_does_not_know_is_only_logged(play, caplog):
+    async def script(bench):
+        ib = await bench.connect()
+        told = log_of(ib.orderStatusEvent)
+        bench.peer.status(77, "Filled", 100, 0)
+        await bench.settled(ib)
+        return told
+
+    assert play(script) == []
+    assert "No order found for orderId 77" in caplog.text
+
+
+def test_trap_d6_a_late_status_undoes_a_fill(play):
+    async def script(bench):
+        ib, trade = await placed(bench)
+        bench.peer.status(1, "Filled", 100, 0)
+        bench.peer.status(1, "Submitted", 50, 50)
+        await bench.settled(ib)
+        return trade.orderStatus.status, trade.isDone()
+
+    assert play(script) == ("Submitted", False)
+
+
+def test_trap_d7_while_open_orders_are_asked_for_they_are_told_to_nobody(play):
+    async def script(bench):
+        bench.peer.silent.add("5")
+        ib = await bench.connect()
+        told, statuses = log_of(ib.openOrderEvent), log_of(ib.orderStatusEvent)
+        answer = ib.reqOpenOrdersAsync()
+        ib.wrapper.openOrder(1, SPY, order(permId=501), OrderState(status="Submitted"))
+        bench.peer.status(1, "Submitted", 40, 60)
+        bench.peer.say(53, 1)
+        await answer
+        return len(told), len(statuses)
+
+    assert play(script) == (0, 1)
+
+
+def test_trap_d8_a_completed_order_that_nobody_asked_for_raises(play):
+    """ib_wire overrides completedOrder."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        with pytest.raises(KeyError, match="completedOrders"):
+            ib.wrapper.completedOrder(SPY, order(permId=9), OrderState(status="Cancelled"))
+
+    play(script)
+
+
+def test_trap_d8_of_a_completed_order_the_outcome_is_thrown_away(play):
+    async def script(bench):
+        ib = await bench.connect()
+        ib.wrapper.startReq("completedOrders")
+        state = OrderState(status="Filled", completedStatus="Filled Size: 100", completedTime="20221229 10:00:01")
+        ib.wrapper.completedOrder(SPY, Order(permId=9, filledQuantity=100.0, orderRef="ref"), state)
+        (trade,) = ib.trades()
+        return trade.order.orderId, trade.order.clientId, trade.orderStatus.filled, vars(trade)
+
+    order_id, client_id, filled, kept = play(script)
+    assert (order_id, client_id, filled) == (0, 0, 0.0)
+    assert "Filled Size" not in repr(kept)
+
+
+def test_trap_d9_an_open_order_does_not_tell_what_is_filled(play):
+    """ib_link reads it from the status that follows."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        filled = order(permId=9, orderId=7, filledQuantity=40.0)
+        ib.wrapper.openOrder(7, SPY, filled, OrderState(status="Submitted"))
+        return ib.trades()[0].orderStatus.filled
+
+    assert play(script) == 0.0
+
+
+# -- codes (ib_facts has the table of what a code means) -------------------------------------------------------
+
+STATES = ("PendingSubmit", "Submitted", "Filled")
+AS_CANCELLED = (
+    *(
+        103,
+        104,
+        106,
+        109,
+        133,
+        135,
+        136,
+        161,
+        200,
+        201,
+        202,
+        203,
+        382,
+        383,
+        387,
+        388,
+        435,
+        436,
+        460,
+        461,
+        463,
+        507,
+    ),
+    *(10006, 10052, 10147, 10148, 10149, 10187, 10242, 10243, 10268, 10289, 10311, 10318, 10329, 10349, 10358),
+)
+AS_WARNING = (105, 321, 329, 399, 404, 434, 492, 10167, 2109, 2137, 2161, 2168, 2169, 2170)
+
+
+def after_codes(play, codes):
+    """(code, state before, status after, whether done, cancels told)."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        ib.client.MaxRequests = 0
+        cancels, trades = [], []
+        for number, (code, before) in enumerate(((c, b) for c in codes for b in STATES), start=1000):
+            trade = ib.placeOrder(SPY, order(orderId=number))
+            trade.cancelledEvent += lambda one: cancels.append(one.order.orderId)
+            if before != "PendingSubmit":
+                filled = 100 if before == "Filled" else 0
+                bench.peer.status(number, before, filled, 100 - filled)
+            bench.peer.error(number, code)
+            trades.append((code, before, trade))
+        await bench.settled(ib)
+        return [
+            (code, before, trade.orderStatus.status, trade.isDone(), trade.order.orderId in cancels)
+            for code, before, trade in trades
+        ]
+
+    return play(script)
+
+
+def test_trap_e1_a_warning_makes_a_filled_order_not_done(play):
+    found = after_codes(play, AS_WARNING)
+    assert {one[2:] for one in found} == {("ValidationError", False, False)}
+
+
+def test_trap_e1_a_validation_error_counts_as_active():
+    assert OrderStatus.ValidationError in OrderStatus.ActiveStates
+    assert OrderStatus.ValidationError not in OrderStatus.DoneStates
+
+
+def test_trap_e2_advice_and_failed_cancels_show_a_live_order_as_cancelled(play):
+    found = after_codes(play, AS_CANCELLED)
+    assert {one[2:] for one in found if one[1] != "Filled"} == {("Cancelled", True, True)}
+    assert {one[2:] for one in found if one[1] == "Filled"} == {("Filled", True, False)}
+
+
+def test_trap_e3_one_code_means_one_thing_before_the_first_status_and_another_after(play):
+    found = {one[1]: one[2] for one in after_codes(play, [110])}
+    assert found == {"PendingSubmit": "Cancelled", "Submitted": "ValidationError", "Filled": "ValidationError"}
+
+
+def test_trap_e4_there_is_no_status_for_a_rejection(play):
+    async def script(bench):
+        ib, trade = await placed(bench)
+        bench.peer.error(1, 201)
+        await bench.settled(ib)
+        return trade.orderStatus.status, trade.log[-1].errorCode
+
+    assert play(script) == ("Cancelled", 201)
+    assert "Rejected" not in vars(OrderStatus)
+
+
+# -- what of its insides ib_wire builds upon -------------------------------------------------------------------
+
+
+def test_the_parts_that_ib_wire_replaces_are_where_it_expects_them():
+    ib = IB()
+    assert ib.client.wrapper is ib.wrapper
+    assert ib.client.decoder.wrapper is ib.wrapper
+    assert {3, 4, 5, 11, 59, 101} <= set(ib.client.decoder.handlers)
+    assert len(ib.errorEvent) == 1
+    ib.errorEvent -= ib._onError
+    assert len(ib.errorEvent) == 0
+    assert (ib.client.MaxRequests, ib.client.RequestsInterval) == (45, 1)
+    assert ib.client.MinClientVersion == 157
+
+
+def test_the_start_takes_what_ib_wire_gives_it():
+    taken = inspect.signature(IB.connectAsync).parameters
+    assert {"clientId", "timeout", "account", "raiseSyncErrors", "fetchFields"} <= set(taken)
+
+
+def test_loggers_print_whole_orders(play, caplog):
+    """ib_wire silences them."""
+    caplog.set_level(logging.INFO)
+
+    async def script(bench):
+        await placed(bench, account="DU0000001")
+
+    play(script)
+    assert "DU0000001" in caplog.text
