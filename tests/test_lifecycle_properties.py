@@ -1,0 +1,265 @@
+"""What holds for every history of an order, however it is told: in Python, and in the blotter's SQL.
+
+Histories are made at random of everything that can be told of an order: attempts, statuses, refusals, executions
+with corrections and busts, commissions, a person's word. What is filled and what it cost is expected from an
+addition in whole hundred-millionths, made here. ``python tests/test_lifecycle_properties.py 100000`` tries more.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from random import Random
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import stocklean_exec as sx
+from stocklean_exec.facts import Fact, key_of
+from stocklean_exec.lifecycle import STATUS_OF_STATE, derive_order
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+UNIT = 10**8
+COLUMNS = ("state", "status", "filled_quantity", "avg_fill_price", "commission", "reason")
+
+
+def hundred_millionths(random, most):
+    """A number with eight decimals at most, and how many hundred-millionths it is."""
+    units = random.choice([random.randrange(1, most) * UNIT, random.randrange(1, most * UNIT)])
+    return units / UNIT, units
+
+
+class History:
+    """Facts about one order, each with its own key, and what its executions add up to."""
+
+    def __init__(self, random, name="r-0"):
+        self.name = name
+        self.asked, self.asked_units = hundred_millionths(random, 100)
+        self.facts = [fact._replace(client_order_id=name, run_id="r") for fact in self._tell(random)]
+        self.units = sum(shares for _, shares, _ in self.latest.values())
+        value = sum(shares * price for _, shares, price in self.latest.values())
+        self.average = float(Fraction(value, self.units * UNIT)) if self.units else math.nan
+        fees = [
+            self.fees[exec_id]
+            for family, (revision, shares, _) in self.latest.items()
+            if shares and (exec_id := f"{family}.{revision:02d}") in self.fees
+        ]
+        self.commission = sum(fees) / UNIT if fees else math.nan
+
+    def _tell(self, random):
+        self.latest, self.fees = {}, {}
+        facts = [*self._executions(random), *(self._other(random) for _ in range(random.randrange(8)))]
+        random.shuffle(facts)
+        return {key_of(fact._replace(client_order_id=self.name)): fact for fact in facts}.values()
+
+    def _executions(self, random):
+        for number in range(random.choice((0, 0, 1, 2, 3))):
+            family = f"{self.name}.{number}.01"
+            for revision in random.sample(range(1, 12), random.choice((1, 1, 1, 2, 3))):
+                shares, units = hundred_millionths(random, 60)
+                if random.random() < 0.2:
+                    shares, units = 0.0, 0  # a bust
+                price, price_units = hundred_millionths(random, 500)
+                exec_id = f"{family}.{revision:02d}"
+                if revision > self.latest.get(family, (0,))[0]:
+                    self.latest[family] = (revision, units, price_units)
+                yield Fact("execution", exec_id=exec_id, quantity=shares, price=price, occurred_at=NOON)
+                if random.random() < 0.6:
+                    fee, self.fees[exec_id] = hundred_millionths(random, 5)
+                    yield Fact("commission", exec_id=exec_id, commission=fee)
+
+    def _other(self, random):
+        when = NOON + timedelta(seconds=random.randrange(3))
+        attempt = random.randrange(1, 4)
+        filled = random.choice((None, 0.0, 4.0))
+        return random.choice(
+            (
+                Fact("intent"),
+                Fact("sending", attempt=attempt, occurred_at=when),
+                Fact("not_sent", attempt=attempt),
+                *(Fact("status", status=status, filled=filled) for status in ("SUBMITTED", "CANCELLED", "FILLED")),
+                Fact("status", status="SUBMITTED", filled=filled),
+                Fact("rejected", code="201"),
+                Fact("rejected", code="110", status="UNSEEN"),
+                Fact("cancel_requested", occurred_at=when),
+                Fact("message", code="10349", message="advice"),
+                Fact("unknown", attempt=attempt, message="no trace", occurred_at=when),
+                Fact(
+                    "resolved", status=random.choice(("CANCELLED", "REJECTED")), message="seen", occurred_at=when
+                ),
+                Fact("refused", code="max_orders"),
+                Fact("not_approved", code="not_approved"),
+            )
+        )
+
+
+def shuffled(random, facts):
+    """The same facts in another sequence, some of them several times."""
+    told = [*facts, *random.choices(facts, k=random.randrange(2 * len(facts)))] if facts else []
+    random.shuffle(told)
+    return told
+
+
+def histories():
+    return st.randoms(use_true_random=False).map(lambda random: (History(random), random))
+
+
+def check_history(history, random):
+    """Everything that is said of a history in Python."""
+    state = derive_order(history.asked, history.facts)
+    assert state == derive_order(history.asked, shuffled(random, history.facts)), history.facts
+    assert state.filled == history.units / UNIT, history.facts
+    assert same(state.avg_fill_price, history.average), history.facts
+    assert same(state.commission, history.commission), history.facts
+    assert (state.status == "FILLED") == (0 < history.units >= history.asked_units), history.facts
+    return state
+
+
+def same(one, other):
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+every = settings(deadline=None, derandomize=True, max_examples=300)
+
+
+@every
+@given(histories())
+def test_a_history_adds_up_exactly_however_it_is_told(drawn):
+    check_history(*drawn)
+
+
+def holds_only_unseen(history):
+    """Whether all refusals of a history are of the kind that ends with the first sign of life."""
+    return all(fact.status == "UNSEEN" for fact in history.facts if fact.kind == "rejected")
+
+
+@every
+@given(histories())
+def test_an_ended_order_is_left_only_through_executions_or_the_brokers_announcement_of_them(drawn):
+    history, random = drawn
+    before = derive_order(history.asked, history.facts)
+    fact = history._other(random)
+    after = derive_order(history.asked, [*history.facts, fact])
+    is_report = fact.kind == "status"
+    assert after.filled == before.filled
+    if before.state == "FILLED":
+        assert after == before
+    elif before.state == "RESOLVED" or fact.kind == "resolved":
+        assert after.state == "RESOLVED"
+    elif before.state == "CANCELLED" and not (is_report and fact.status == "FILLED"):
+        assert after.state in ("CANCELLED", "REJECTED"), (history.facts, fact)
+        assert after.state == "CANCELLED" or (fact.kind == "rejected" and not after.filled)
+    elif before.state == "REJECTED" and not (
+        is_report and (fact.status == "FILLED" or (fact.status == "SUBMITTED" and holds_only_unseen(history)))
+    ):
+        assert after.state == "REJECTED", (history.facts, fact)
+
+
+@every
+@given(histories())
+def test_one_more_execution_never_takes_anything_away(drawn):
+    history, _ = drawn
+    before = derive_order(history.asked, history.facts)
+    after = derive_order(
+        history.asked, [*history.facts, Fact("execution", exec_id="more", quantity=1.0, price=2.0)]
+    )
+    assert after.filled == (history.units + UNIT) / UNIT
+    if before.state in ("FILLED", "CANCELLED", "RESOLVED"):
+        assert after.state in ("FILLED", before.state)
+    elif before.state == "REJECTED" and not holds_only_unseen(history):
+        assert after.state in ("FILLED", "CANCELLED")
+    else:
+        assert after.state in ("FILLED", "PARTIAL", "CANCELLED")
+
+
+@every
+@given(histories())
+def test_a_bust_of_every_execution_leaves_what_was_there_without_them(drawn):
+    history, _ = drawn
+    busts = [Fact("execution", exec_id=f"{family}.99", quantity=0.0, price=0.0) for family in history.latest]
+    without = [fact for fact in history.facts if fact.kind not in ("execution", "commission")]
+    assert derive_order(history.asked, [*history.facts, *busts]) == derive_order(history.asked, without)
+
+
+@every
+@given(histories())
+def test_a_correction_is_the_same_as_if_it_had_been_right_from_the_start(drawn):
+    history, _ = drawn
+    superseded = [
+        fact
+        for fact in history.facts
+        if fact.exec_id is not None and int(fact.exec_id[-2:]) < history.latest[fact.exec_id[:-3]][0]
+    ]
+    kept = [fact for fact in history.facts if fact not in superseded]
+    assert derive_order(history.asked, kept) == derive_order(history.asked, history.facts)
+
+
+@every
+@given(histories())
+def test_a_commission_counts_whenever_it_comes(drawn):
+    history, _ = drawn
+    fees = [fact for fact in history.facts if fact.kind == "commission"]
+    rest = [fact for fact in history.facts if fact.kind != "commission"]
+    early, late = derive_order(history.asked, [*fees, *rest]), derive_order(history.asked, [*rest, *fees])
+    assert early == late
+    without = derive_order(history.asked, rest)
+    assert (without.state, without.filled) == (late.state, late.filled)
+
+
+# -- the same in SQL ---------------------------------------------------------------------------------------------
+
+
+def check_in_sql(seeds):
+    """Record every history of ``seeds`` in two blotters, told differently; both must say what Python says."""
+    made = [History(Random(seed), f"r-{seed}") for seed in seeds]  # noqa: S311 - not a secret
+    plan = pd.DataFrame({"client_order_id": [one.name for one in made], "run_id": "r", "symbol": "SPY"})
+    plan = plan.assign(side="BUY", quantity=[one.asked for one in made], order_type="MKT", payload_hash="h")
+    header = {"run_id": "r", "leg": 1, "mode": "mock", "plan_hash": "h"}
+    header |= dict.fromkeys(("account", "nav", "parameters", "approved_by", "approved_at"))
+    frames = []
+    for again in (False, True):
+        facts = [fact for one in made for fact in one.facts]
+        if again:
+            facts = shuffled(Random(seeds[0]), facts)  # noqa: S311 - likewise
+        with sx.open_blotter() as blotter:
+            blotter.record_plan(plan, header, facts[: len(facts) // 2]).result()
+            blotter.record(facts[len(facts) // 2 :]).result()
+            frames.append(
+                blotter.orders("r").set_index("client_order_id").loc[plan["client_order_id"], list(COLUMNS)]
+            )
+    pd.testing.assert_frame_equal(*frames)
+    for history, row in zip(made, frames[0].itertuples(index=False), strict=True):
+        state = check_history(history, Random(1))  # noqa: S311 - likewise
+        told = (row.state, row.status, None if pd.isna(row.reason) else row.reason)
+        assert told == (state.state, state.status, state.reason), history.facts
+        assert row.filled_quantity == state.filled, history.facts
+        assert math.isclose(row.avg_fill_price, state.avg_fill_price) or same(
+            row.avg_fill_price, state.avg_fill_price
+        )
+        assert same(row.commission, state.commission), history.facts
+    return frames[0]["state"].value_counts()
+
+
+@pytest.mark.parametrize("start", [0, 2_000])
+def test_sql_says_the_same_however_it_is_told(start):
+    states = check_in_sql(range(start, start + 1_000))
+    assert set(states.index) == {*STATUS_OF_STATE, "RESOLVED"}  # every state is reached
+
+
+def main(count):
+    """Try ``count`` histories, and say which states they reached."""
+    begin, total = time.perf_counter(), None
+    for start in range(0, count, 5_000):
+        states = check_in_sql(range(start, min(start + 5_000, count)))
+        total = states if total is None else total.add(states, fill_value=0)
+    print(total.astype(int).sort_values().to_string())  # noqa: T201 - its purpose
+    print(f"{count} histories, each told in two ways, in Python and SQL: {time.perf_counter() - begin:.0f} s")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
