@@ -156,7 +156,7 @@ OLD, NEW = "import nest_asyncio; nest_asyncio.apply()", "import nest_asyncio2; n
     ids=["old", "new", "new first", "old first"],
 )
 def test_trap_under_nest_asyncio_a_message_during_a_nested_call_is_lost(patch, outcome):
-    """engine, README: our calls never nest, so a user needs no patch; if one is applied, the order matters."""
+    """engine: our calls never nest, so a user needs no patch; if one is applied, the order matters."""
     assert (
         in_its_own_process("import warnings; warnings.simplefilter('ignore')\n" + CELLS.format(patch=patch))
         == outcome
@@ -164,7 +164,7 @@ def test_trap_under_nest_asyncio_a_message_during_a_nested_call_is_lost(patch, o
 
 
 def test_trap_start_loop_of_ib_async_applies_the_old_patch():
-    """README: not to be called beside this package."""
+    """engine: our calls need neither; a user who wants the patch applies the new one first."""
     code = """
 import asyncio, sys, warnings
 warnings.simplefilter("ignore")
