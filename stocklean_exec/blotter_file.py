@@ -148,6 +148,8 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> None:
         _apply(connection, _sql("views.sql"), [])
         connection.execute("CHECKPOINT")  # changes of the schema are not left to be replayed from the log
     except duckdb.Error as error:
+        if "No space left" in str(error):
+            raise BlotterError(f"the disk is full, so the blotter cannot be opened: {error}") from error
         raise BlotterError(f"the schema of this blotter cannot be brought up to date: {error}") from error
 
 

@@ -476,6 +476,10 @@ class IBBroker(Broker):
         self.session += 1
         self._in_background(self._catch_up)
 
+    def on_doubt(self) -> None:
+        """Ask what there is under an order id that was used before."""
+        self._in_background(self._catch_up)
+
     def on_puzzle(self) -> None:
         """Ask whether an order that TWS shows as Inactive is over."""
         self._in_background(self._solve)

@@ -20,6 +20,7 @@ from stocklean_exec.broker import mask_account
 from stocklean_exec.errors import BrokerError, ConnectionLostError
 from stocklean_exec.ib_access import explain_failure
 from stocklean_exec.ib_facts import (
+    ID_USED_UP,
     LINK_LOST,
     LINK_RESTORED,
     SIDES,
@@ -83,6 +84,9 @@ class LinkOwner(Protocol):
 
     def on_restored(self) -> None:
         """TWS has IB back (1101, 1102)."""
+
+    def on_doubt(self) -> None:
+        """An order id was used before: perhaps by the order itself."""
 
     def on_puzzle(self) -> None:
         """An order is shown as Inactive, which can mean several things."""
@@ -489,8 +493,8 @@ class Link:
         if code == _CLIENT_ID_IN_USE:
             self.hear(str(code))
         if number > 0:
-            if not is_request:
-                self.desk.on_message(number, code, text)
+            if not is_request and self.desk.on_message(number, code, text) and code == ID_USED_UP:
+                self._owner.on_doubt()
         elif code in LINK_LOST:
             self.is_cut = True
             self._restored.clear()

@@ -57,10 +57,12 @@ class OwnOrder:
     sent: bool = False
     again: bool = False
     seen: bool = False
-    ended: bool = False
     inactive: bool = False
     puzzling: bool = False
+    cancelled: bool = False
     rejected: bool = False
+    maybe_rejected: bool = False
+    reported_filled: bool = False
     cancel_requested: bool = False
     shares: dict[str, tuple[int, float]] = field(default_factory=dict)
     uncharged: set[str] = field(default_factory=set)
@@ -70,6 +72,13 @@ class OwnOrder:
     def filled(self) -> float:
         """Shares executed, in the latest correction of each execution."""
         return sum(shares for _, shares in self.shares.values())
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over. One that TWS calls filled is not, until its executions are here."""
+        if self.filled >= self.quantity - _NOISE:
+            return True
+        return (self.cancelled or self.rejected or self.maybe_rejected) and not self.reported_filled
 
     @property
     def works(self) -> bool:
@@ -144,15 +153,12 @@ class OrderDesk:
         """Take one recorded fact of an adopted order as if it had just been heard, and tell nobody."""
         if fact.perm_id and fact.kind in ("status", "execution") and order.perm_id is None:
             self._learn(order, fact.perm_id)
-        order.seen |= fact.kind in ("status", "execution")
-        order.rejected |= fact.kind == "rejected"
         order.cancel_requested |= fact.kind == "cancel_requested"
         if fact.kind == "execution" and fact.exec_id is not None:
             self._count(order, fact.exec_id, fact.quantity or 0.0)
         elif fact.kind == "commission":
             order.uncharged.discard(fact.exec_id or "")
-        if fact.status == "CANCELLED" or fact.kind == "rejected" or order.filled >= order.quantity - _NOISE:
-            order.ended = True
+        self._note(order, fact)
 
     def allow_again(self, client_order_id: str) -> int:
         """Let an adopted order be handed over once more, with the id it has; that id."""
@@ -252,7 +258,7 @@ class OrderDesk:
         if STATUS_OF_TWS.get(word) == "SUBMITTED":
             order.inactive = False
             if not order.seen:
-                order.seen = True
+                self._note_end(order, Fact("status", status="SUBMITTED"))
                 self._tell(order, Fact("status", status="SUBMITTED"))
 
     def on_status(
@@ -266,10 +272,11 @@ class OrderDesk:
             return
         if self._is_second(order, perm_id):
             return
-        if order.rejected and fact.status == "CANCELLED":  # how TWS shows an order that it has rejected
+        if (
+            order.rejected or order.maybe_rejected
+        ) and fact.status == "CANCELLED":  # how TWS shows an order that it has rejected
             fact = Fact("message", code=word, message="TWS shows the rejected order as cancelled")
         if fact.kind == "status":
-            order.seen = True
             order.inactive = order.puzzling = False
         elif word == "Inactive" and not order.ended:
             order.puzzling = True
@@ -290,7 +297,6 @@ class OrderDesk:
             self._keep_orphan(found, execution.perm_id, execution.order_ref)
             return
         self._is_second(order, execution.perm_id)  # its shares count all the same: they were traded
-        order.seen = True
         order.inactive = False
         self._count(order, execution.exec_id, execution.shares)
         self._note_end(order, fact)
@@ -392,10 +398,19 @@ class OrderDesk:
             self._by_perm[perm_id] = order
 
     def _note_end(self, order: OwnOrder, fact: Fact) -> None:
-        if fact.status == "CANCELLED" or fact.kind == "rejected" or order.filled >= order.quantity - _NOISE:
-            order.ended = True
-        order.rejected |= fact.kind == "rejected"
+        self._note(order, fact)
         self._note_busy(order)
+
+    @staticmethod
+    def _note(order: OwnOrder, fact: Fact) -> None:
+        """Keep what a fact says of the order's end; a sign of life outweighs a refusal that did not know of it."""
+        if fact.kind == "execution" or (fact.kind == "status" and fact.status in ("SUBMITTED", "FILLED")):
+            order.seen, order.maybe_rejected = True, False
+        order.cancelled |= fact.kind == "status" and fact.status == "CANCELLED"
+        order.reported_filled |= fact.kind == "status" and fact.status == "FILLED"
+        if fact.kind == "rejected":
+            order.maybe_rejected |= fact.status == "UNSEEN" and not order.seen
+            order.rejected |= fact.status != "UNSEEN"
 
     def _note_busy(self, order: OwnOrder) -> None:
         if order.works or order.uncharged:

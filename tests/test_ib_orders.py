@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from stocklean_exec.broker import Ticket
 from stocklean_exec.errors import BlotterClosedError
+from stocklean_exec.facts import Fact
 from stocklean_exec.ib_facts import TwsExecution
 from stocklean_exec.ib_orders import OrderDesk
 from stocklean_exec.lifecycle import derive_order
+from stocklean_exec.recovery import History
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
 TICKET = Ticket(
@@ -248,3 +250,89 @@ def test_tickets_of_one_desk_keep_their_ids_apart():
     desk, _ = desk_with_order()
     desk.reserve(replace(TICKET, client_order_id="r-TLT-BUY"), 13, 1)
     assert (desk.find("r-SPY-BUY").order_id, desk.find("r-TLT-BUY").order_id) == (12, 13)
+
+
+# -- the end of an order, and signs of life after it ---------------------------------------------------------
+
+
+def test_an_order_that_lives_after_all_is_working_again():
+    desk, told = desk_with_order()
+    desk.on_message(12, 110, "off tick")
+    assert desk.is_quiet()
+    desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    assert [order.client_order_id for order in desk.working()] == ["r-SPY-BUY"]
+    assert not desk.is_quiet()
+    assert derive_order(10.0, told).state == "WORKING"
+
+
+def test_a_rejection_for_good_is_not_taken_back_by_a_late_status():
+    desk, _ = desk_with_order()
+    desk.on_message(12, 201, "rejected")
+    desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    assert desk.working() == []
+
+
+def test_a_refusal_behind_the_cancel_that_shows_it_is_a_refusal():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Cancelled", 0.0, 10.0, "", ours=True)
+    desk.on_message(12, 203, "not allowed for this account")
+    state = derive_order(10.0, told)
+    assert (state.status, state.reason) == ("REJECTED", "203")
+
+
+def test_a_busted_fill_makes_an_order_work_again():
+    desk, _ = desk_with_order()
+    desk.on_execution(EXECUTION, ours=True)
+    assert desk.working() == []
+    desk.on_execution(EXECUTION._replace(exec_id=EXECUTION.exec_id[:-1] + "2", shares=0.0), ours=True)
+    assert len(desk.working()) == 1
+
+
+def test_an_order_called_filled_is_waited_for_until_its_executions_come_whatever_else_is_said():
+    desk, _ = desk_with_order()
+    desk.on_status(12, 77, "Filled", 10.0, 0.0, "", ours=True)
+    desk.on_status(12, 77, "Cancelled", 0.0, 10.0, "", ours=True)
+    assert not desk.is_quiet()
+    desk.on_execution(EXECUTION, ours=True)
+    desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
+    assert desk.is_quiet()
+
+
+def test_a_second_order_under_one_reference_is_told_once_and_its_shares_count():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    for _ in range(2):
+        desk.on_open_order(3, 9, 78, "r-SPY-BUY", "Submitted", 10.0, ours=False)
+        desk.on_status(3, 78, "Cancelled", 0.0, 10.0, "", ours=False)
+    desk.on_execution(EXECUTION._replace(perm_id=78, order_id=3, client_id=9), ours=False)
+    assert [(fact.kind, fact.perm_id) for fact in told] == [("status", 77), ("duplicate", 78), ("execution", 77)]
+    assert derive_order(10.0, told).state == "FILLED"
+
+
+def test_an_adopted_order_is_known_by_reference_and_goes_out_again_with_its_id():
+    desk, told = OrderDesk(lambda: NOON), []
+    desk.follow("r", lambda *facts: told.extend(facts))
+    sent = Fact("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
+    desk.adopt("r", History("r-SPY-BUY", 10.0, [sent]), ids_hold=True)
+    assert desk.allow_again("r-SPY-BUY") == 12
+    desk.mark_sent(desk.find("r-SPY-BUY"))
+    desk.on_message(12, 103, "Duplicate order id")  # the first one has arrived after all
+    assert [(fact.kind, fact.code) for fact in told] == [("message", "103")]
+    assert len(desk.working()) == 1
+
+
+def test_an_adopted_order_remembers_what_is_on_record_of_it():
+    desk, told = OrderDesk(lambda: NOON), []
+    desk.follow("r", lambda *facts: told.extend(facts))
+    known = [
+        Fact("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1),
+        Fact("status", "r", "r-SPY-BUY", NOON, status="SUBMITTED", order_id=12, perm_id=77),
+        Fact("execution", "r", "r-SPY-BUY", NOON, perm_id=77, exec_id=EXECUTION.exec_id, quantity=4.0, price=1.0),
+        Fact("commission", "r", "r-SPY-BUY", NOON, exec_id=EXECUTION.exec_id, commission=1.0),
+    ]
+    desk.adopt("r", History("r-SPY-BUY", 10.0, known), ids_hold=False)
+    order = desk.find("r-SPY-BUY")
+    assert (order.perm_id, order.filled, order.seen, order.ended, order.uncharged) == (77, 4.0, True, False, set())
+    assert not desk.on_message(12, 201, "of somebody else: ids began anew")
+    desk.on_status(99, 77, "Cancelled", 4.0, 6.0, "", ours=False)  # by its permanent id
+    assert [fact.status for fact in told] == ["CANCELLED"]

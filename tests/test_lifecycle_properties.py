@@ -89,6 +89,8 @@ class History:
                 Fact("cancel_requested", occurred_at=when),
                 Fact("message", code="10349", message="advice"),
                 Fact("unknown", attempt=attempt, message="no trace", occurred_at=when),
+                Fact("missing", attempt=attempt, message="neither open nor over", occurred_at=when),
+                Fact("found", attempt=attempt),
                 Fact(
                     "resolved", status=random.choice(("CANCELLED", "REJECTED")), message="seen", occurred_at=when
                 ),
@@ -173,6 +175,8 @@ def test_one_more_execution_never_takes_anything_away(drawn):
         assert after.state in ("FILLED", before.state)
     elif before.state == "REJECTED" and not holds_only_unseen(history):
         assert after.state in ("FILLED", "CANCELLED")
+    elif before.state == "MISSING":
+        assert after.state in ("FILLED", "MISSING")
     else:
         assert after.state in ("FILLED", "PARTIAL", "CANCELLED")
 
