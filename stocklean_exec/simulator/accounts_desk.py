@@ -57,7 +57,7 @@ class AccountsDesk:
     def positions(self, session: Session, _: Request) -> None:
         """ReqPositions: every position, the end, and from then on every change."""
         session.subs.positions = True
-        for account, contract, held in self._held(self._book.accounts):
+        for account, contract, held in self._held(self._book.visible):
             session.send("position", self._position(account, contract, held))
         session.send("positionEnd", {})
 
@@ -82,8 +82,8 @@ class AccountsDesk:
 
     def _names(self, asked: str) -> list[str]:
         if asked in {"", "All"}:
-            return list(self._book.accounts)
-        return [name for name in asked.split(",") if name in self._book.accounts]
+            return list(self._book.visible)
+        return [name for name in asked.split(",") if name in self._book.visible]
 
     def _position(self, account: str, contract: Contract, held: Position) -> dict[str, Any]:
         return _contract(contract) | {
@@ -100,8 +100,8 @@ class AccountsDesk:
         if not request["subscribe"]:
             subs.account = ""
             return
-        name = request["account"] or next(iter(self._book.accounts))
-        if name not in self._book.accounts:
+        name = request["account"] or self._book.visible[0]
+        if name not in self._book.visible:
             session.error(-1, 321, "Error validating request.-'bl' : cause - Invalid account code")
             return
         if subs.account and subs.account != name:
@@ -215,7 +215,7 @@ class AccountsDesk:
 
     def pnl(self, session: Session, request: Request) -> None:
         """ReqPnL: now, and at every change."""
-        if request["account"] not in self._book.accounts:
+        if request["account"] not in self._book.visible:
             session.error(request.req_id, 321, "Error validating request.-'cd' : cause - Invalid account code")
             return
         session.subs.pnl[request.req_id] = request["account"]
@@ -234,7 +234,7 @@ class AccountsDesk:
 
     def pnl_single(self, session: Session, request: Request) -> None:
         """ReqPnLSingle."""
-        if request["account"] not in self._book.accounts or request["conId"] not in self._venue.catalogue.by_id:
+        if request["account"] not in self._book.visible or request["conId"] not in self._venue.catalogue.by_id:
             session.error(request.req_id, 321, "Error validating request.-'ce' : cause - Invalid account or conid")
             return
         session.subs.pnl_single[request.req_id] = (request["account"], request["conId"])

@@ -70,9 +70,12 @@ class Book:
         self.fills: list[Fill] = []
         self.fills_of: dict[int, list[Fill]] = {}
         self.highest_id: dict[int, int] = defaultdict(int)
+        self._received_id: dict[int, int] = defaultdict(int)
+        self.midnight = 0.0
         self._by_perm: dict[int, Order] = {}
         if state is not None:
             self._restore(state)
+        self.visible: tuple[str, ...] = tuple(self.accounts)
 
     # ids
 
@@ -88,7 +91,11 @@ class Book:
 
     def next_valid_id(self, client_id: int) -> int:
         """The order id that a client may use next."""
-        return self.highest_id[client_id] + 1
+        return max(self.highest_id[client_id], self._received_id[client_id]) + 1
+
+    def receive_id(self, client_id: int, order_id: int) -> None:
+        """An order has come in under ``order_id``, whatever becomes of it."""
+        self._received_id[client_id] = max(self._received_id[client_id], order_id)
 
     def use_id(self, client_id: int, order_id: int) -> None:
         """Remember that ``client_id`` has used ``order_id``."""
@@ -98,6 +105,7 @@ class Book:
 
     def reset_ids(self, next_id: int) -> None:
         """Let the ids of all clients start again."""
+        self._received_id.clear()
         for client_id in list(self.highest_id):
             self.highest_id[client_id] = next_id - 1
             self._put("ids", str(client_id), next_id - 1)
@@ -114,6 +122,11 @@ class Book:
         self._opening[account.name] = deepcopy(account)
         self.accounts[account.name] = account
         self._put("accounts", account.name, _plain(account))
+
+    def roll_day(self, midnight: float) -> None:
+        """A new day has begun; what was before ``midnight`` is no longer told."""
+        self.midnight = max(self.midnight, midnight)
+        self._put("day", "midnight", self.midnight)
 
     def latest(self) -> float:
         """The last instant that the book knows of; 0 when it is empty."""
@@ -269,6 +282,7 @@ class Book:
     def _restore(self, state: StateFile) -> None:
         for name, record in state.table("accounts").items():
             self._opening[name] = _account(record)
+        self.midnight = state.table("day").get("midnight", 0.0)
         for client_id, order_id in state.table("ids").items():
             self.highest_id[int(client_id)] = order_id
         for key, record in state.table("orders").items():

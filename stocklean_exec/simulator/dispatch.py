@@ -116,7 +116,7 @@ def _current_time(venue: Venue, session: Session) -> None:
 
 
 def _family_codes(venue: Venue, session: Session) -> None:
-    session.send("familyCodes", {"families": [{"account": name} for name in venue.book.accounts]})
+    session.send("familyCodes", {"families": [{"account": name} for name in venue.book.visible]})
 
 
 def _empty(kind: str) -> Callable[[Session, Request], None]:

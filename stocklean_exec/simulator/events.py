@@ -67,6 +67,9 @@ class Events:
             "accounts": self._accounts,
             "midnight": self._midnight,
             "close": self._close,
+            "next_day": self._next_day,
+            "double": self._double,
+            "switch": self._switch,
             "advance": self._advance,
         }
         for entry in entries:
@@ -127,8 +130,8 @@ class Events:
     def _disconnect(self, entry: dict[str, Any]) -> None:
         self._venue.disconnect(entry.get("client_id"), "an event of the scenario closes the connection")
 
-    def _restart(self, _: dict[str, Any]) -> None:
-        self._venue.disconnect(None, "TWS restarts")
+    def _restart(self, entry: dict[str, Any]) -> None:
+        self._venue.restart(float(entry.get("seconds", 0.0)), lose=bool(entry.get("lose", False)))
 
     def _reset_ids(self, entry: dict[str, Any]) -> None:
         self._venue.book.reset_ids(int(entry.get("next_id", 1)))
@@ -175,11 +178,26 @@ class Events:
                 self._venue.trading.cancel_by_system(order, str(entry.get("text", "")))
 
     def _accounts(self, entry: dict[str, Any]) -> None:
-        self._venue.rename_accounts([str(name) for name in entry.get("accounts", [])])
+        given = entry.get("accounts", ())
+        names = given.split(",") if isinstance(given, str) else [str(name) for name in given]
+        self._venue.rename_accounts(names, announce=bool(entry.get("announce", True)))
 
     def _midnight(self, _: dict[str, Any]) -> None:
         # A moment later than now, so that what happened in this very instant is yesterday's.
-        self._venue.midnight = self._venue.clock.now() + _MOMENT
+        self._venue.book.roll_day(self._venue.clock.now() + _MOMENT)
+
+    def _next_day(self, entry: dict[str, Any]) -> None:
+        self._close(entry)
+        self._midnight(entry)
+
+    def _double(self, entry: dict[str, Any]) -> None:
+        for order in self._orders(entry):
+            self._venue.intake.double(order, order.request)
+
+    def _switch(self, entry: dict[str, Any]) -> None:
+        for name, value in entry.get("set", {}).items():
+            kind = type(getattr(self._venue.switches, name))
+            setattr(self._venue.switches, name, kind(value))
 
     def _advance(self, entry: dict[str, Any]) -> None:
         self._venue.clock.advance(float(entry.get("seconds", 0.0)))

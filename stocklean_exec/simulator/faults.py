@@ -25,6 +25,7 @@ class FaultPlan:
     Parameters
     ----------
     entries : fault entries of a checked scenario
+    seed : what their chances follow from
 
     Examples
     --------
@@ -35,19 +36,21 @@ class FaultPlan:
     ([], [])
     """
 
-    def __init__(self, entries: Iterable[dict[str, Any]]) -> None:
+    def __init__(self, entries: Iterable[dict[str, Any]], seed: int = 0) -> None:
+        self._seed = seed
         self._requests: list[Entry] = []
         self._replies: list[Entry] = []
         for data in entries:
-            ours = self._requests if _is_request(data) else self._replies
-            ours.append(Entry(dict(data)))
+            self.add(data)
 
     def __bool__(self) -> bool:
         return bool(self._requests or self._replies)
 
     def add(self, data: dict[str, Any]) -> None:
         """One more fault, from now on."""
-        (self._requests if _is_request(data) else self._replies).append(Entry(dict(data)))
+        number = len(self._requests) + len(self._replies)
+        ours = self._requests if _is_request(data) else self._replies
+        ours.append(Entry(dict(data), self._seed, number))
 
     def for_request(self, kind: str, facts: dict[str, Any]) -> list[Entry]:
         """Faults that act on this request."""

@@ -76,7 +76,8 @@ class Herald:
         session = self._sessions.get(client_id)
         version = session.version if session is not None else 176
         form, zone = self._switches.time_format, self._switches.time_zone
-        return execution_fields(fill, req_id, execution_time(fill.at, zone, form, version))
+        when = execution_time(fill.at, zone, form, version, self._switches.time_zone_name)
+        return execution_fields(fill, req_id, when)
 
     def commission(self, order: Order, fill: Fill) -> None:
         """CommissionReport of one execution."""

@@ -70,14 +70,14 @@ class IntakeDesk:
         if len(found) != 1:
             ambiguous = f"The contract description specified for {request.contract.symbol} is ambiguous."
             return None, Refusal(200, ambiguous if found else checks.NO_DEFINITION)
-        if self._account(request) not in self._book.accounts:
+        if self._account(request) not in self._book.visible:
             return None, checks.invalid("Invalid account code was entered")
         if request.parent_id and self._book.find(client_id, request.parent_id) is None:
             return None, Refusal(135, f"Can't find order with ID = {request.parent_id}")
         return found[0], checks.check_price(request, found[0]) or self._check_account(request, found[0])
 
     def _account(self, request: OrderRequest) -> str:
-        return request.account or next(iter(self._book.accounts))
+        return request.account or self._book.visible[0]
 
     def _check_account(self, request: OrderRequest, contract: Contract) -> Refusal | None:
         name = self._account(request)

@@ -6,6 +6,7 @@ Each verb of :data:`~stocklean_exec.simulator.vocabulary.REQUEST_FAULTS` and of
 
 from __future__ import annotations
 
+import struct
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ __all__ = ["disturb_reply", "disturb_request"]
 
 _UNKNOWN_MESSAGE = ("999", "1", "a message that no client knows")
 _LONGEST = 1 << 20
+_ENDLESS = 0xFFFFFFFF
 
 
 def disturb_request(session: Session, request: Ask, faults: list[Entry]) -> bool:
@@ -49,8 +51,10 @@ def disturb_reply(session: Session, kind: str, values: dict[str, Any], faults: l
     if frame is not None:
         session.outbox.emit(frame)
     for fault in faults:
-        session.outbox.stalled |= fault.get("do") == "stall"
-        session.deaf |= fault.get("do") == "deaf"
+        if fault.get("do") == "stall":
+            session.stop_writing(float(fault.get("seconds", 0.0)))
+        elif fault.get("do") == "deaf":
+            session.stop_reading(float(fault.get("seconds", 0.0)))
 
 
 # requests: whether the request needs no more doing
@@ -61,13 +65,18 @@ def _drop_before_read(session: Session, _: Ask, __: Entry) -> bool:
     return True
 
 
+def _drop_after_read(session: Session, request: Ask, fault: Entry) -> bool:
+    session.close("fault drop_after_read")
+    return _delay(session, request, fault)
+
+
 def _swallow(_: Session, __: Ask, ___: Entry) -> bool:
     return True
 
 
 def _drop_after_accept(session: Session, request: Ask, _: Entry) -> bool:
     session.muted = True
-    session.perform(request)
+    session.venue.admit(session, request)
     session.close("fault drop_after_accept")
     return True
 
@@ -94,19 +103,23 @@ def _refuse(session: Session, request: Ask, fault: Entry) -> bool:
     return True
 
 
-def _stop_reading(session: Session, _: Ask, __: Entry) -> bool:
-    session.deaf = True
+def _stop_reading(session: Session, request: Ask, fault: Entry) -> bool:
+    seconds = float(fault.get("seconds", 0.0))
+    session.stop_reading(seconds)
+    if seconds:
+        session.hold(request, 0)  # it lies in the buffer of the socket, and is read first when that ends
     return True
 
 
-def _stop_writing(session: Session, _: Ask, __: Entry) -> bool:
-    session.outbox.stalled = True
+def _stop_writing(session: Session, _: Ask, fault: Entry) -> bool:
+    session.stop_writing(float(fault.get("seconds", 0.0)))
     return False
 
 
 _ON_REQUEST: dict[str, Callable[[Session, Ask, Entry], bool]] = {
     "drop_before_read": _drop_before_read,
     "swallow": _swallow,
+    "drop_after_read": _drop_after_read,
     "drop_after_accept": _drop_after_accept,
     "drop_after_answer": _drop_after_answer,
     "delay": _delay,
@@ -172,6 +185,11 @@ def _huge(session: Session, frame: bytes, fault: Entry) -> bytes | None:
     return frame
 
 
+def _announce(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+    session.outbox.write(struct.pack(">I", int(fault.get("bytes", _ENDLESS))))
+    return frame
+
+
 def _as_it_is(_: Session, frame: bytes, __: Entry) -> bytes | None:
     return frame
 
@@ -187,6 +205,7 @@ _ON_REPLY: dict[str, Callable[[Session, bytes, Entry], bytes | None]] = {
     "close_after": _close_after,
     "garbage": _garbage,
     "huge": _huge,
+    "announce": _announce,
     "stall": _as_it_is,
     "deaf": _as_it_is,
 }

@@ -129,7 +129,7 @@ class Fill:
         return self.quantity if self.side == "BUY" else -self.quantity
 
 
-def execution_time(instant: float, zone: str, form: str, version: int) -> str:
+def execution_time(instant: float, zone: str, form: str, version: int, name: str = "") -> str:
     """The time of an execution as TWS writes it.
 
     Parameters
@@ -138,6 +138,7 @@ def execution_time(instant: float, zone: str, form: str, version: int) -> str:
     zone : time zone of the login
     form : ``zone`` (the zone's name behind, from server version 174), ``utc`` (a dash) or ``naive``
     version : negotiated server version
+    name : what the zone is called instead of ``zone``
 
     Examples
     --------
@@ -151,7 +152,7 @@ def execution_time(instant: float, zone: str, form: str, version: int) -> str:
     local = local_time(instant, zone)
     if form == "naive" or version < 174:  # noqa: PLR2004 - zones came with 174
         return f"{local:%Y%m%d  %H:%M:%S}"
-    return f"{local:%Y%m%d %H:%M:%S} {zone}"
+    return f"{local:%Y%m%d %H:%M:%S} {name or zone}"
 
 
 def status_fields(order: Order, status: str | None = None) -> dict[str, Any]:

@@ -78,9 +78,9 @@ class QueriesDesk:
     def completed_orders(self, session: Session, request: Request) -> None:
         """ReqCompletedOrders: finished orders of the day."""
         told = self._switches.completed_orders
-        since = self._venue.midnight
+        since, until = self._venue.book.midnight, self._known_until()
         for order in list(self._book.orders.values()):
-            if order.status not in FINAL or order.completed_at < since or told == "none":
+            if order.status not in FINAL or not since <= order.completed_at <= until or told == "none":
                 continue
             if (request["apiOnly"] and order.manual) or (told == "filled" and order.status != "Filled"):
                 continue
@@ -89,6 +89,9 @@ class QueriesDesk:
             values = completed_fields(order, self._switches.time_zone)
             session.send("completedOrder", values, order.facts())
         session.send("completedOrdersEnd", {})
+
+    def _known_until(self) -> float:
+        return self._venue.clock.now() - self._switches.evidence_lag
 
     def executions(self, session: Session, request: Request) -> None:
         """ReqExecutions with its filter."""
@@ -107,9 +110,9 @@ class QueriesDesk:
         session.send("execDetailsEnd", {"reqId": request.req_id})
 
     def _told(self, session: Session, fill: Fill, request: Request, since: float) -> bool:
-        if fill.superseded or fill.at < since or not self._may_see(session, fill):
+        if fill.superseded or not since <= fill.at <= self._known_until() or not self._may_see(session, fill):
             return False
-        if self._switches.executions_since == "midnight" and fill.at < self._venue.midnight:
+        if self._switches.executions_since == "midnight" and fill.at < self._book.midnight:
             return False
         wanted = {
             "clientId": request["clientId"] in {0, fill.client_id},

@@ -20,8 +20,8 @@ A scenario has five kinds of entry. Everything is optional.
     :data:`~stocklean_exec.simulator.vocabulary.EVENTS`.
 
 Entries select by ``symbol`` and ``order_ref`` (wildcards), ``side``, ``order_type``, ``tif``, ``client_id``,
-and by ``nth`` (1 is the first that matches) and ``times`` (how many from it on; 1 where ``nth`` is
-given, else all).
+by ``nth`` (1 is the first that matches) and ``times`` (how many from it on; 1 where ``nth`` is given, else
+all), and by ``chance``, a seeded probability.
 
 As rows, each entry is a mapping (a row of a DataFrame) whose key ``table`` says which of the five it is.
 
@@ -38,12 +38,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator import messages as _messages  # noqa: F401 - registers the replies
 from stocklean_exec.simulator import order_layouts as _order_layouts  # noqa: F401 - likewise
 from stocklean_exec.simulator.layouts import kinds
+from stocklean_exec.simulator.market import QUOTE_COLUMNS
 from stocklean_exec.simulator.requests import is_request
 from stocklean_exec.simulator.switches import CHOICES, Switches
-from stocklean_exec.simulator.vocabulary import EVENTS, REPLY_FAULTS, REQUEST_FAULTS, STEPS
+from stocklean_exec.simulator.vocabulary import EVENTS, EXAMPLES, REPLY_FAULTS, REQUEST_FAULTS, STEPS
 
 __all__ = [
     "Entry",
@@ -55,8 +57,13 @@ __all__ = [
 ]
 
 _TRIGGERS = ("at", "after_accepts", "after_executions", "after_requests")
-_SELECTORS = ("symbol", "order_ref", "side", "order_type", "tif", "client_id", "nth", "times")
+_SELECTORS = ("symbol", "order_ref", "side", "order_type", "tif", "client_id", "nth", "times", "chance")
+_UNSWITCHABLE = {"hours", "walk", "walk_seconds", "request_seconds"}
 _STEP_OPTIONS = ("price", "quantity", "text", "state", "liquidity")
+_EVENT_OPTIONS = (
+    *("do", "delay", "code", "text", "deliver", "client_id", "next_id", "symbol", "side", "quantity", "price"),
+    *("tif", "order_ref", "accounts", "announce", "seconds", "lose", "set"),
+)
 _REPORTS = ("commission", "commission_delay", "accept_delay", "on_cancel", "steps")
 _TABLES = ("quote", "order", "fault", "event")
 
@@ -87,6 +94,8 @@ class Entry:
     """
 
     data: dict[str, Any]
+    seed: int = 0
+    number: int = 0
     seen: int = 0
 
     def takes(self, facts: dict[str, Any]) -> bool:
@@ -96,7 +105,10 @@ class Entry:
         self.seen += 1
         first = int(self.data.get("nth", 1))
         times = int(self.data.get("times", 1 if "nth" in self.data else 1 << 60))
-        return first <= self.seen < first + times
+        if not first <= self.seen < first + times:
+            return False
+        chance = float(self.data.get("chance", 1.0))
+        return chance >= 1 or unit_interval(self.seed, "chance", self.number, self.seen) < chance
 
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - an entry holds any TOML value
         """The option ``name``."""
@@ -159,8 +171,10 @@ def explain() -> str:
     }
     for title, words_of in tables.items():
         lines += ["", title, *(f"  {verb:<18}{meaning}" for verb, meaning in words_of.items())]
-    selectors = ", ".join(_SELECTORS)
-    return "\n".join([*lines, "", f"selectors: {selectors}", f"shipped: {', '.join(shipped_scenarios())}"])
+    lines += ["", f"selectors: {', '.join(_SELECTORS)}", "", "examples"]
+    for title, text in EXAMPLES.items():
+        lines += ["", f"  # {title}", *(f"  {line}" for line in text.splitlines())]
+    return "\n".join([*lines, "", f"shipped: {', '.join(shipped_scenarios())}"])
 
 
 def load_scenario(source: Any = None) -> Scenario:  # noqa: ANN401 - path, name, tables, rows or DataFrame
@@ -303,9 +317,18 @@ def _check_fault(entry: dict[str, Any]) -> list[str]:
 
 
 def _check_event(entry: dict[str, Any]) -> list[str]:
-    problems = []
+    problems: list[str] = []
     if sum(name in entry for name in _TRIGGERS) != 1:
         problems.append(f"needs exactly one of {', '.join(_TRIGGERS)}")
     if entry.get("do") not in EVENTS:
         problems.append(f"do is {entry.get('do')!r}, not one of {', '.join(EVENTS)}")
+    problems += _check_names(entry, _TRIGGERS, _EVENT_OPTIONS, QUOTE_COLUMNS)
+    if entry.get("do") == "accounts" and not entry.get("accounts"):
+        problems.append('needs "accounts", a list of names')
+    if entry.get("do") == "switch":
+        given = entry.get("set")
+        if not isinstance(given, dict):
+            return [*problems, 'needs a table "set" of switches']
+        _switches(given, problems)
+        problems += [f"{name} cannot be changed on the way" for name in sorted(_UNSWITCHABLE & set(given))]
     return problems

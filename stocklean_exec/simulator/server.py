@@ -94,6 +94,8 @@ class _Connection(asyncio.Protocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
+        if not self.session.deaf:
+            transport.resume_reading()
         for chunk in self.session.take_chunks():
             if not transport.is_closing():
                 transport.write(chunk)

@@ -80,6 +80,8 @@ class Session:
         self.reason = ""
         self.notes: deque[str] = deque(maxlen=100)
         self.deaf = False
+        self.pending = 0
+        self.ready_at = 0.0
         self.requests = 0
         self.recent: deque[float] = deque(maxlen=512)
         self.violations = 0
@@ -100,9 +102,12 @@ class Session:
 
     def feed(self, data: bytes) -> None:
         """Take in bytes from the peer, and act on every whole request in them."""
-        if not self._listens():
+        if self.closed:
             return
         self._reader.feed(data)
+        self._read_on()
+
+    def _read_on(self) -> None:
         try:
             while self._listens() and self._step():
                 pass
@@ -158,6 +163,9 @@ class Session:
         return True
 
     def _negotiate(self, payload: bytes) -> None:
+        if self.venue.is_down():
+            self.close("TWS restarts")
+            return
         text = payload.decode("ascii", errors="replace").rstrip("\0")
         found = _RANGE.fullmatch(text)
         if found is None:
@@ -205,15 +213,15 @@ class Session:
         facts = {"client_id": self.client_id} | _facts(request)
         faults = self.venue.faults.for_request(request.kind, facts) if self.venue.faults else []
         if not disturb_request(self, request, faults):
-            self.perform(request)
-        self._release_held()
+            self.venue.admit(self, request)
+        if not self.deaf:
+            self._release_held()
 
     def perform(self, request: Request | OrderRequest) -> None:
-        """Let the venue carry the request out."""
-        if self.closed:
-            return
+        """Let the venue carry the request out, also when the peer is gone by now."""
         if request.kind == "startApi" and isinstance(request, Request):
-            self._start(request)
+            if not self.closed:
+                self._start(request)
         else:
             self.venue.handle(self, request)
 
@@ -235,11 +243,34 @@ class Session:
         due = [request for left, request in self._held if left < 0]
         self._held = [entry for entry in self._held if entry[0] >= 0]
         for request in due:
-            self.perform(request)
+            self.venue.admit(self, request)
 
     def hold(self, request: Request | OrderRequest, behind: int) -> None:
         """Carry ``request`` out behind as many more requests of this connection."""
         self._held.append((behind, request))
+
+    def stop_reading(self, seconds: float = 0.0) -> None:
+        """Leave what comes in the socket, for ever or for some seconds."""
+        self.deaf = True
+        if seconds:
+            self.venue.clock.schedule(seconds, self._read_again, work=False)
+
+    def _read_again(self) -> None:
+        self.deaf = False
+        self._release_held()
+        if not self.closed:
+            self._read_on()
+        self.venue.dirty.add(self)
+
+    def stop_writing(self, seconds: float = 0.0) -> None:
+        """Keep what is to be said, for ever or for some seconds."""
+        self.outbox.stalled = True
+        if seconds:
+            self.venue.clock.schedule(seconds, self._write_again, work=False)
+
+    def _write_again(self) -> None:
+        self.outbox.stalled = False
+        self.venue.dirty.add(self)
 
     # replies
 

@@ -1,6 +1,7 @@
 """How a simulated TWS is set up: the facts that differ between installations, or are not known for sure.
 
-Pure data. Each switch is a key of a scenario's table ``[switches]``.
+Pure data. Each switch is a key of a scenario's table ``[switches]``. A venue keeps a copy of its own, which the
+event ``switch`` changes while it runs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 __all__ = ["CHOICES", "Switches"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Switches:
     """How this TWS is set up. Each is a fact that differs between installations, or is not known for sure."""
 
@@ -18,8 +19,16 @@ class Switches:
     """``326`` and close, or only ``close``."""
     client_id_linger: float = 0.0
     """Seconds that a client id stays taken after its connection is gone."""
+    client_id_free: str = "eof"
+    """When a client id is free again: at the end of its connection (``eof``), or once all that TWS has received
+    on it is worked (``drained``)."""
     next_valid_id: str = "accepted"
     """Whether ``accepted`` or all ``received`` orders move the next valid id."""
+    queue_seconds: float = 0.0
+    """Seconds that each request of a connection takes before it is worked, one after another. What TWS has
+    received is worked also when its connection is gone. A virtual clock jumps over it."""
+    queue_jitter: float = 0.0
+    """Up to so many seconds more for each request, seeded."""
     cross_client_cancel: bool = False
     """Whether a client may cancel another client's order (else 10147)."""
     unsolicited_open_orders: bool = False
@@ -32,6 +41,8 @@ class Switches:
     """What reqExecutions tells: ``own``, ``all``, or ``none``."""
     executions_since: str = "midnight"
     """``midnight`` or ``ever``."""
+    evidence_lag: float = 0.0
+    """Seconds before reqExecutions and reqCompletedOrders know of what happened."""
     completed_orders: str = "all"
     """What reqCompletedOrders tells: ``all``, ``own``, ``none``, or ``filled``."""
     open_orders: str = "live"
@@ -41,7 +52,8 @@ class Switches:
     market_data: str = "live"
     """``live``, ``delayed`` (10089 before reqMarketDataType 3), ``forced_delayed`` (10167), ``none``."""
     pacing: str = "off"
-    """``off``, or ``reject``: error 100 above :attr:`pacing_limit`, and the end at the third."""
+    """``off``, or ``reject``: error 100 above :attr:`pacing_limit`, and the end at the third. Seconds are
+    those of the venue's clock."""
     pacing_limit: int = 50
     """Requests in a second."""
     fractional: bool = False
@@ -60,6 +72,8 @@ class Switches:
     """Execution times: ``zone`` (name at the end), ``utc`` (dash, no zone), ``naive`` (no zone)."""
     time_zone: str = "US/Eastern"
     """The time zone of the login."""
+    time_zone_name: str = ""
+    """What executions call that zone, where it is not its own name: one that no client knows, for instance."""
     walk: float = 0.0
     """Volatility of a seeded day: standard deviation of one step of each symbol; 0 stands still."""
     walk_seconds: float = 60.0
@@ -74,6 +88,7 @@ class Switches:
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "client_id_in_use": ("326", "close"),
+    "client_id_free": ("eof", "drained"),
     "next_valid_id": ("accepted", "received"),
     "start_order": ("accounts", "id"),
     "executions": ("own", "all", "none"),

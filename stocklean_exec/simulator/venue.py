@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.accounts import Account, Position
 from stocklean_exec.simulator.accounts_desk import AccountsDesk
 from stocklean_exec.simulator.book import Book
@@ -76,9 +79,9 @@ class Venue:
         self.server_version = self.settings.server_version
         self.seed = self.settings.seed
         scenario = load_scenario(self.settings.scenario)
-        self.switches = scenario.switches
-        self.faults = FaultPlan(scenario.faults)
-        self._order_entries = [Entry(dict(one)) for one in scenario.orders]
+        self.switches = replace(scenario.switches)
+        self.faults = FaultPlan(scenario.faults, self.seed)
+        self._order_entries = [Entry(dict(one), self.seed, -n) for n, one in enumerate(scenario.orders, 1)]
         quotes = self._opening_quotes(scenario.quotes)
         self.market = Market(quotes)
         self.catalogue = Catalogue(make_contract(symbol) for symbol in quotes)
@@ -94,7 +97,9 @@ class Venue:
         self.counts: Counter[str] = Counter()
         self._waiting: list[tuple[Session, Request | OrderRequest]] = []
         self._settling = False
-        self.midnight = 0.0
+        self._down_until = 0.0
+        self._queued = 0
+        self._life = 0
         self.herald = Herald(self.sessions, self.switches)
         self.trading = TradingDesk(self)
         self.intake = IntakeDesk(self)
@@ -158,15 +163,29 @@ class Venue:
         self.settle()
 
     def _refuse(self, session: Session) -> None:
+        self._pass_a_second()
         taken, session.client_id = session.client_id, -1
         if self.switches.client_id_in_use == "326":
             why = "Unable to connect as the client id is already in use. Retry with a unique client id."
             session.error(-1, 326, why)
         session.close(f"client id {taken} is in use")
 
+    def is_down(self) -> bool:
+        """Whether TWS restarts just now, so that nobody can connect."""
+        down = self.clock.now() < self._down_until
+        if down:
+            self._pass_a_second()
+        return down
+
+    def _pass_a_second(self) -> None:
+        # Who tries again and again must get in at last, also where time passes by requests alone.
+        if self.clock.mode == "virtual":
+            self.clock.advance(1.0)
+
     def leave(self, session: Session) -> None:
-        """A session is over. Its orders live on; nothing is kept for it."""
-        if self.sessions.get(session.client_id) is session:
+        """A session is over. Its orders live on, and what it has sent is still worked."""
+        drained = not session.pending or self.switches.client_id_free == "eof"
+        if drained and self.sessions.get(session.client_id) is session:
             linger = self.switches.client_id_linger
             if linger > 0:
                 self.clock.schedule(linger, lambda: self._free(session), work=False)
@@ -186,7 +205,7 @@ class Venue:
 
     def tell_accounts(self, session: Session) -> None:
         """ManagedAccounts."""
-        session.send("managedAccounts", {"accounts": ",".join(self.book.accounts)})
+        session.send("managedAccounts", {"accounts": ",".join(self.book.visible)})
 
     def tell_next_id(self, session: Session) -> None:
         """NextValidId."""
@@ -197,7 +216,35 @@ class Venue:
         for session in list(self.sessions.values()):
             session.error(-1, code, text)
 
+    def restart(self, seconds: float = 0.0, *, lose: bool = False) -> None:
+        """Close all connections, and take no new ones for some seconds; ``lose`` what was not worked yet."""
+        self._life += lose
+        self._down_until = self.clock.now() + seconds
+        self.disconnect(None, "TWS restarts")
+
     # requests
+
+    def admit(self, session: Session, request: Request | OrderRequest) -> None:
+        """A request has been read. It is worked at once, or behind those of its connection that wait."""
+        if isinstance(request, OrderRequest) and self.switches.next_valid_id == "received":
+            self.book.receive_id(session.client_id, request.order_id)
+        seconds, jitter = self.switches.queue_seconds, self.switches.queue_jitter
+        if request.kind == "startApi" or not (seconds or jitter or session.pending):
+            session.perform(request)
+            return
+        self._queued += 1
+        delay = seconds + jitter * unit_interval(self.seed, "queue", self._queued)
+        session.pending += 1
+        session.ready_at = max(session.ready_at, self.clock.now()) + delay
+        self.clock.schedule_at(session.ready_at, partial(self._work, session, request, self._life))
+        self.settle()
+
+    def _work(self, session: Session, request: Request | OrderRequest, life: int) -> None:
+        session.pending -= 1
+        if life == self._life:
+            session.perform(request)
+        if session.closed and not session.pending:
+            self.leave(session)
 
     def handle(self, session: Session, request: Request | OrderRequest) -> None:
         """Carry out a request of a started session. Never raises: a failure is kept, and answered by 322."""
@@ -281,8 +328,9 @@ class Venue:
         """A new day begins at the last midnight of the login's time zone."""
         now = self.clock.now()
         local = local_time(now, self.switches.time_zone)
-        self.midnight = local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-        self.clock.schedule_at(self.midnight + _DAY, self.roll_day, work=False)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+        self.book.roll_day(midnight)
+        self.clock.schedule_at(midnight + _DAY, self.roll_day, work=False)
 
     def set_link(self, *, up: bool, deliver: bool = True) -> None:
         """The connection between TWS and IB: what is sent while it is down waits."""
@@ -294,8 +342,7 @@ class Venue:
         self.accounts_desk.catch_up(deliver=deliver)
         waiting, self._waiting = self._waiting, []
         for session, request in waiting:
-            if not session.closed:
-                session.perform(request)
+            session.perform(request)
 
     def is_open(self, order: Order) -> bool:
         """Whether an order may trade at this hour."""
@@ -351,14 +398,15 @@ class Venue:
         """The net liquidation value of an account when the venue opened."""
         return self._opening_values[name]
 
-    def rename_accounts(self, names: list[str]) -> None:
+    def rename_accounts(self, names: list[str], *, announce: bool = True) -> None:
         """The login sees other accounts: new ones open with the usual cash, old ones stay in the books."""
         for name in names:
             if name not in self.book.accounts:
                 self.book.open_account(Account(name, self.settings.cash))
                 self._opening_values[name] = self.settings.cash
-        for session in list(self.sessions.values()):
-            session.send("managedAccounts", {"accounts": ",".join(names)})
+        self.book.visible = tuple(names)
+        for session in list(self.sessions.values()) if announce else ():
+            self.tell_accounts(session)
 
     def close(self) -> None:
         """Close the journal and the state."""

@@ -141,3 +141,89 @@ def test_pacing_can_end_a_session(connect):
     peer.venue.events.run({"do": "pacing"})
     assert codes(peer.take()) == [100]
     assert peer.session.closed
+
+
+def test_the_next_login_can_be_another_one(make_venue, join):
+    venue = make_venue()
+    first = join(venue, 1)
+    first.place(1)
+    venue.events.run({"do": "accounts", "accounts": ["U7654321"], "announce": False})
+    assert first.take() == []
+    second = join(venue, 2)
+    assert ["15", "1", "U7654321"] in second.seen
+    assert [fields[0] for fields in second.send("61", "1")] == ["62"]
+    assert codes(second.place(1, account="DU0000001")) == [321]
+    second.place(2)
+    assert venue.book.orders[2, 2].account == "U7654321"
+
+
+def test_while_it_restarts_nobody_can_connect(make_venue, join):
+    venue = make_venue()
+    peer = join(venue)
+    peer.place(1, **LIMIT)
+    venue.events.run({"do": "restart", "seconds": 1.5})
+    tries = [join(venue) for _ in range(3)]
+    # Each refusal lets a second of the virtual clock pass.
+    assert [one.session.closed for one in tries] == [True, True, False]
+    assert tries[0].seen == []
+    assert tries[0].session.reason == "TWS restarts"
+    assert [fields[0] for fields in tries[2].send("5", "1")] == ["5", "3", "53"]
+
+
+def test_a_restart_can_lose_what_was_not_worked(make_venue, join):
+    for lose, orders in ((False, 1), (True, 0)):
+        venue = make_venue({"switches": {"queue_seconds": 1.0}}, clock="manual")
+        join(venue).place(1)
+        venue.events.run({"do": "restart", "lose": lose})
+        venue.clock.advance(2)
+        assert len(venue.book.orders) == orders
+
+
+def test_on_the_next_day_day_orders_have_ended_and_others_live(connect, kinds):
+    peer = connect()
+    peer.place(1)
+    peer.place(2, **LIMIT)
+    peer.place(3, tif="GTC", **LIMIT)
+    peer.venue.events.run({"do": "next_day"})
+    assert kinds(peer.take()) == ["st Cancelled", "err 202"]
+    assert [fields[0] for fields in peer.send(*ASK_EXECUTIONS)] == ["55"]
+    assert [fields[0] for fields in peer.send("99", "0")] == ["102"]
+    assert [fields[1] for fields in peer.send("5", "1") if fields[0] == "5"] == ["3"]
+    assert [fields[2] for fields in peer.send("8", "1", "1")] == ["4"]
+
+
+def test_an_order_can_have_a_twin_under_its_id_and_reference(connect):
+    peer = connect()
+    peer.place(1, order_ref="r", **LIMIT)
+    peer.venue.events.run({"do": "double", "order_ref": "r"})
+    peer.take()
+    told = [fields for fields in peer.send("5", "1") if fields[0] == "5"]
+    assert [fields[1] for fields in told] == ["1", "1"]
+    assert len({fields[25] for fields in told}) == 2
+
+
+def test_switches_can_change_on_the_way(connect):
+    events = [{"after_requests": 3, "do": "switch", "set": {"executions": "own"}}]
+    peer = connect({"switches": {"executions": "none"}, "event": events})
+    peer.place(1)
+    assert [fields[0] for fields in peer.send(*ASK_EXECUTIONS)] == ["55"]
+    peer.send("49", "1")
+    assert [fields[0] for fields in peer.send(*ASK_EXECUTIONS)] == ["11", "59", "55"]
+
+
+def test_orders_of_a_client_that_is_gone_are_worked_when_the_link_is_back(connect):
+    peer = connect()
+    peer.venue.events.run({"do": "link_down"})
+    peer.place(1, order_ref="r")
+    peer.session.eof()
+    peer.venue.events.run({"do": "link_up"})
+    assert [one.order_ref for one in peer.venue.book.fills] == ["r"]
+
+
+def test_the_midnight_that_was_is_kept_over_a_restart(make_venue, join, tmp_path):
+    first = make_venue(state=tmp_path / "state")
+    join(first).place(1)
+    first.events.run({"do": "midnight"})
+    first.close()
+    again = join(make_venue(state=tmp_path / "state"))
+    assert [fields[0] for fields in again.send(*ASK_EXECUTIONS)] == ["55"]

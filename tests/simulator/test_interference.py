@@ -80,6 +80,7 @@ def test_a_stalled_server_goes_on_working_but_says_nothing(connect):
         ({"do": "close_before"}, ["oo", "st"]),
         ({"do": "close_after"}, ["oo", "st", "ex"]),
         ({"do": "cut"}, ["oo", "st"]),
+        ({"do": "announce", "bytes": 900_000}, ["oo", "st"]),
         ({"do": "split"}, ["oo", "st", "ex", "oo", "st", "oo", "st", "cm"]),
         ({"do": "huge", "bytes": 5000}, ["oo", "st", "999", "ex", "oo", "st", "oo", "st", "cm"]),
     ],
@@ -131,3 +132,57 @@ def test_what_was_done_is_noted(connect):
     peer.place(1, order_ref="other")
     peer.place(2, order_ref="r2")
     assert [note for note in peer.session.notes if "fault" in note] == ["fault omit on execDetails"]
+
+
+@pytest.mark.parametrize("do", ["drop_after_read", "delay"])
+def test_what_was_read_is_carried_out_although_the_connection_is_gone(connect, join, do):
+    peer = connect(fault(on="placeOrder", do=do, seconds=5), clock="manual")
+    assert peer.place(1, order_ref="r") == []
+    peer.session.eof()
+    assert peer.venue.book.orders == {}
+    peer.venue.clock.advance(5)
+    assert [one.order_ref for one in peer.venue.book.fills] == ["r"]
+    again = join(peer.venue)
+    told = [fields for fields in again.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
+    assert [fields[26] for fields in told] == ["r"]
+
+
+def test_the_connection_can_go_between_an_execution_and_its_commission(connect, kinds):
+    peer = connect(fault(on="commissionReport", do="close_before"))
+    assert kinds(peer.place(1))[-1] == "st Filled"
+    assert peer.session.closed
+
+
+def test_a_deaf_server_can_hear_again_and_then_reads_everything_in_order(connect, kinds):
+    peer = connect(fault(on="placeOrder", nth=1, do="deaf", seconds=5), clock="manual")
+    assert peer.place(1, order_ref="a") == []
+    assert peer.place(2, order_ref="b") == []
+    assert peer.venue.book.orders == {}
+    peer.venue.clock.advance(5)
+    assert [one.order_ref for one in peer.venue.book.fills] == ["a", "b"]
+    assert kinds(peer.take())[-1] == "cm"
+    assert kinds(peer.place(3))[-1] == "cm"
+
+
+def test_a_stalled_server_can_speak_again_and_has_lost_nothing(connect, kinds):
+    peer = connect(fault(on="execDetails", nth=1, do="stall", seconds=5), clock="manual")
+    seen = peer.place(1)
+    peer.venue.clock.advance(5)
+    assert [name.split()[0] for name in kinds(seen + peer.take())] == [
+        *["oo", "st", "ex", "oo", "st", "oo", "st", "cm"]
+    ]
+
+
+def test_an_announced_frame_swallows_what_comes_behind_it(connect):
+    peer = connect(fault(on="execDetails", do="announce", bytes=1 << 20))
+    seen = peer.place(1)
+    assert [fields[0] for fields in seen] == ["5", "3"]
+    assert not peer.session.closed
+    assert peer.reader.unread > 500
+
+
+def test_a_chance_takes_some_and_leaves_some(connect, kinds):
+    peer = connect(fault(on="orderStatus", do="duplicate", chance=0.5), client_id=1)
+    counts = {len([f for f in peer.place(number) if f[0] == "3"]) for number in range(1, 20)}
+    assert counts <= {3, 4, 5, 6}
+    assert len(counts) > 1

@@ -69,6 +69,40 @@ def test_a_killed_process_goes_on_where_it_was(join, make_venue, tmp_path):
     assert b"9\x001\x002\0" in again
 
 
+CLIENT_THAT_DIES = """
+import os, signal, socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20)
+connection.sendall(bytes.fromhex(sys.argv[2]))
+data = b""
+while b"Submitted" not in data:  # the first order is there, the others wait their turn
+    data += connection.recv(65_536)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_orders_of_a_killed_client_are_worked_all_the_same(join, make_venue, tmp_path):
+    scenario = tmp_path / "slow.toml"
+    scenario.write_text("[switches]\nqueue_seconds = 0.1\n", encoding="utf-8")
+    peer = join(make_venue(server_version=178))
+    orders = [peer.order_fields(number, symbol="AAPL", order_ref=f"r{number}") for number in range(1, 6)]
+    sent = b"API\0" + pack(b"v157..176") + b"".join(pack_fields(one) for one in [["71", "2", "1", ""], *orders])
+    files = ["--journal", str(tmp_path / "j"), "--state", str(tmp_path / "state")]
+    with launch("--clock", "wall", "--scenario", str(scenario), *files) as process:
+        port = process.stdout.readline().rsplit(":", 1)[1].strip()
+        client = subprocess.run([sys.executable, "-c", CLIENT_THAT_DIES, port, sent.hex()], check=False)
+        assert client.returncode == -signal.SIGKILL
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=20) as again:
+            start = pack_fields(["71", "2", "1", ""])
+            again.sendall(b"API\0" + pack(b"v157..176") + start)
+            data = b""
+            while data.count(b"59\0" + b"1\0") < 1 or b"r5\0" not in data:
+                data += again.recv(65_536)  # the same client, come back, hears of the rest
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    executed = [one["order_ref"] for one in read_journal(tmp_path / "j") if one["event"] == "execution"]
+    assert list(dict.fromkeys(executed)) == ["r1", "r2", "r3", "r4", "r5"]
+
+
 def test_options_reach_the_venue(recorded, tmp_path):
     quotes = tmp_path / "quotes.csv"
     quotes.write_text("symbol,bid,ask\nAAPL,10.00,10.10\n", encoding="utf-8")

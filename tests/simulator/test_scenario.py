@@ -1,9 +1,12 @@
+import tomllib
+
 import pandas as pd
 import pytest
 
 from stocklean_exec.simulator import Venue, load_scenario, shipped_scenarios
-from stocklean_exec.simulator.scenario import Entry, ScenarioError
+from stocklean_exec.simulator.scenario import Entry, ScenarioError, explain
 from stocklean_exec.simulator.settings import Settings
+from stocklean_exec.simulator.vocabulary import EXAMPLES
 
 
 @pytest.mark.parametrize("name", sorted(shipped_scenarios()))
@@ -33,8 +36,8 @@ def test_files_tables_rows_and_frames_say_the_same(tmp_path):
     frame = pd.DataFrame(rows).astype({"order_limit": "Int64"}).astype(object)
     frame = frame.where(frame.notna(), None)
     loaded = [load_scenario(source) for source in (path, str(path), rows, tables, frame)]
-    assert {(one.switches, one.orders[0]["symbol"], one.faults[0]["do"]) for one in loaded} == {
-        (loaded[0].switches, "SPY", "omit")
+    assert {(repr(one.switches), one.orders[0]["symbol"], one.faults[0]["do"]) for one in loaded} == {
+        (repr(loaded[0].switches), "SPY", "omit")
     }
     assert loaded[0].switches.order_limit == 3
 
@@ -58,6 +61,11 @@ def test_files_tables_rows_and_frames_say_the_same(tmp_path):
         ({"fault": [{"on": "placeOrder", "do": "cut"}]}, "not one of"),
         ({"event": [{"do": "restart"}]}, "exactly one of at"),
         ({"event": [{"at": 1, "do": "explode"}]}, "not one of"),
+        ({"event": [{"at": 1, "do": "switch", "set": {"speed": 3}}]}, "speed is unknown"),
+        ({"event": [{"at": 1, "do": "switch"}]}, 'needs a table "set"'),
+        ({"event": [{"at": 1, "do": "accounts", "accounts": []}]}, 'needs "accounts"'),
+        ({"event": [{"at": 1, "do": "restart", "second": 3}]}, "second is unknown"),
+        ({"event": [{"at": 1, "do": "switch", "set": {"walk": 0.1}}]}, "cannot be changed on the way"),
     ],
 )
 def test_a_scenario_that_cannot_be_used_says_where_and_why(tables, words):
@@ -86,3 +94,28 @@ def test_entries_select_by_wildcards_and_count_their_matches():
     assert [entry.takes(facts) for _ in range(4)] == [False, True, True, False]
     assert not Entry({"client_id": 3}).takes({"client_id": 4})
     assert not Entry({"symbol": "*"}).takes({})
+
+
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_every_example_loads_and_starts(title):
+    tables = tomllib.loads(EXAMPLES[title])
+    Venue(Settings(scenario=tables)).close()
+    assert title in explain()
+
+
+def test_a_chance_is_seeded_and_about_right():
+    def hits(seed):
+        entry = Entry({"chance": 0.3}, seed)
+        return [entry.takes({}) for _ in range(1_000)]
+
+    assert hits(1) == hits(1) != hits(2)
+    # Three standard deviations of a binomial count are 43.
+    assert 250 < sum(hits(1)) < 350
+    assert not Entry({"chance": 0}).takes({})
+
+
+def test_two_venues_of_one_scenario_do_not_share_their_switches():
+    scenario = load_scenario({"switches": {"executions": "none"}})
+    first, second = Venue(Settings(scenario=scenario)), Venue(Settings(scenario=scenario))
+    first.events.run({"do": "switch", "set": {"executions": "all"}})
+    assert (first.switches.executions, second.switches.executions) == ("all", "none")

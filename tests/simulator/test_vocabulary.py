@@ -15,5 +15,7 @@ def test_every_word_is_explained():
 
 
 def test_every_event_can_be_written_in_a_scenario():
-    events = [{"at": 1, "do": name} for name in vocabulary.EVENTS]
+    events = [
+        {"at": 1, "do": name, "set": {"pacing": "reject"}, "accounts": ["DU1"]} for name in vocabulary.EVENTS
+    ]
     assert len(load_scenario({"event": events}).events) == len(events)
