@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from stocklean_exec.simulator.accounts import Account, Position
+    from stocklean_exec.simulator.connection import Connection
     from stocklean_exec.simulator.contracts import Contract
+    from stocklean_exec.simulator.floor import Floor
     from stocklean_exec.simulator.orders import Order
     from stocklean_exec.simulator.requests import Request
-    from stocklean_exec.simulator.session import Session
-    from stocklean_exec.simulator.venue import Venue
 
 __all__ = ["CORE", "UPDATE_SECONDS", "AccountsDesk"]
 
@@ -46,26 +46,33 @@ _FIXED = {"AccountType": "INDIVIDUAL", "HighestSeverity": "0", "DayTradesRemaini
 class AccountsDesk:
     """Speaks for the accounts of one venue."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
-        self._book = venue.book
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+        self._book = floor.book
         self._missed: dict[tuple[str, int], Contract] = {}
-        venue.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
+        prices = self._floor.prices()
+        self._opening = {name: one.net_liquidation(prices) for name, one in self._book.accounts.items()}
+        floor.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
+
+    def open_account(self, account: Account) -> None:
+        """One more account: the day's profit counts from what is in it now."""
+        self._book.open_account(account)
+        self._opening[account.name] = account.net_liquidation(self._floor.prices())
 
     # positions
 
-    def positions(self, session: Session, _: Request) -> None:
+    def positions(self, session: Connection, _: Request) -> None:
         """ReqPositions: every position, the end, and from then on every change."""
         session.subs.positions = True
         for account, contract, held in self._held(self._book.visible):
             session.send("position", self._position(account, contract, held))
         session.send("positionEnd", {})
 
-    def cancel_positions(self, session: Session, _: Request) -> None:
+    def cancel_positions(self, session: Connection, _: Request) -> None:
         """CancelPositions."""
         session.subs.positions = False
 
-    def positions_multi(self, session: Session, request: Request) -> None:
+    def positions_multi(self, session: Connection, request: Request) -> None:
         """ReqPositionsMulti."""
         names = self._names(request["account"])
         for account, contract, held in self._held(names):
@@ -76,7 +83,7 @@ class AccountsDesk:
     def _held(self, names: Iterable[str]) -> Iterator[tuple[str, Contract, Position]]:
         for name in names:
             for con_id, held in self._book.accounts[name].positions.items():
-                contract = self._venue.catalogue.by_id.get(con_id)
+                contract = self._floor.catalogue.by_id.get(con_id)
                 if contract is not None and held.quantity:
                     yield name, contract, held
 
@@ -94,7 +101,7 @@ class AccountsDesk:
 
     # account updates
 
-    def account_updates(self, session: Session, request: Request) -> None:
+    def account_updates(self, session: Connection, request: Request) -> None:
         """ReqAccountUpdates: values, portfolio, time, end; one account at a time."""
         subs = session.subs
         if not request["subscribe"]:
@@ -114,7 +121,7 @@ class AccountsDesk:
         session.send("updateAccountTime", {"time": self._minute()})
         session.send("accountDownloadEnd", {"account": name})
 
-    def updates_multi(self, session: Session, request: Request) -> None:
+    def updates_multi(self, session: Connection, request: Request) -> None:
         """ReqAccountUpdatesMulti."""
         names = self._names(request["account"])
         if not names:
@@ -127,11 +134,11 @@ class AccountsDesk:
                 self._send_value(session, request.req_id, name, line)
         session.send("accountUpdateMultiEnd", {"reqId": request.req_id})
 
-    def cancel_updates_multi(self, session: Session, request: Request) -> None:
+    def cancel_updates_multi(self, session: Connection, request: Request) -> None:
         """CancelAccountUpdatesMulti."""
         session.subs.multi.pop(request.req_id, None)
 
-    def _send_value(self, session: Session, req_id: int, name: str, line: tuple[str, str, str]) -> None:
+    def _send_value(self, session: Connection, req_id: int, name: str, line: tuple[str, str, str]) -> None:
         """One value to reqAccountUpdates (-1) or to a request of several accounts."""
         key, value, currency = line
         session.subs.told[(req_id, key)] = value
@@ -146,20 +153,20 @@ class AccountsDesk:
         yield "AccountCode", name, ""
         yield "AccountReady", "true", ""
         yield "AccountType", "INDIVIDUAL", ""
-        for tag, value in account.values(self._venue.prices()).items():
+        for tag, value in account.values(self._floor.prices()).items():
             yield tag, value, "" if tag in _NO_CURRENCY else account.currency
         for currency in (account.currency, "BASE"):
             for tag, value in self._ledger(account, currency).items():
                 yield tag, value, currency
 
     def _ledger(self, account: Account, currency: str) -> dict[str, str]:
-        values = account.values(self._venue.prices())
+        values = account.values(self._floor.prices())
         cash, stock, net = (values[tag] for tag in ("TotalCashValue", "StockMarketValue", "NetLiquidation"))
         texts = (cash, cash, stock, net, values["UnrealizedPnL"], values["RealizedPnL"], "1.00")
         return dict(zip(_PER_CURRENCY, (*texts, currency, currency), strict=True))
 
     def _portfolio(self, name: str, contract: Contract, held: Position) -> dict[str, Any]:
-        price = self._venue.price_of(contract.symbol)
+        price = self._floor.price_of(contract.symbol)
         value = round(price * held.quantity, 8)
         return _contract(contract) | {
             "primaryExchange": contract.primary_exchange,
@@ -173,11 +180,11 @@ class AccountsDesk:
         }
 
     def _minute(self) -> str:
-        return f"{local_time(self._venue.clock.now(), self._venue.switches.time_zone):%H:%M}"
+        return f"{local_time(self._floor.clock.now(), self._floor.switches.time_zone):%H:%M}"
 
     # summaries
 
-    def summary(self, session: Session, request: Request) -> None:
+    def summary(self, session: Connection, request: Request) -> None:
         """ReqAccountSummary."""
         tags = tuple(tag.strip() for tag in request["tags"].split(",") if tag.strip())
         names = tuple(self._names(request["group"]))
@@ -188,11 +195,13 @@ class AccountsDesk:
         session.subs.summaries[request.req_id] = (names, tags)
         self._send_summary(session, request.req_id, names, tags)
 
-    def cancel_summary(self, session: Session, request: Request) -> None:
+    def cancel_summary(self, session: Connection, request: Request) -> None:
         """CancelAccountSummary."""
         session.subs.summaries.pop(request.req_id, None)
 
-    def _send_summary(self, session: Session, req_id: int, names: tuple[str, ...], tags: tuple[str, ...]) -> None:
+    def _send_summary(
+        self, session: Connection, req_id: int, names: tuple[str, ...], tags: tuple[str, ...]
+    ) -> None:
         for name in names:
             for tag, value, currency in self._summarised(self._book.accounts[name], tags):
                 values = {"reqId": req_id, "account": name, "tag": tag, "value": value, "currency": currency}
@@ -200,7 +209,7 @@ class AccountsDesk:
         session.send("accountSummaryEnd", {"reqId": req_id})
 
     def _summarised(self, account: Account, tags: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-        values = account.values(self._venue.prices()) | _FIXED
+        values = account.values(self._floor.prices()) | _FIXED
         known = SUMMARY_TAGS if "All" in tags else tags
         for tag in known:
             if tag in values:
@@ -213,7 +222,7 @@ class AccountsDesk:
 
     # profit
 
-    def pnl(self, session: Session, request: Request) -> None:
+    def pnl(self, session: Connection, request: Request) -> None:
         """ReqPnL: now, and at every change."""
         if request["account"] not in self._book.visible:
             session.error(request.req_id, 321, "Error validating request.-'cd' : cause - Invalid account code")
@@ -221,31 +230,30 @@ class AccountsDesk:
         session.subs.pnl[request.req_id] = request["account"]
         self._send_pnl(session, request.req_id, request["account"])
 
-    def cancel_pnl(self, session: Session, request: Request) -> None:
+    def cancel_pnl(self, session: Connection, request: Request) -> None:
         """CancelPnL."""
         session.subs.pnl.pop(request.req_id, None)
 
-    def _send_pnl(self, session: Session, req_id: int, name: str) -> None:
-        account, prices = self._book.accounts[name], self._venue.prices()
-        opening = self._venue.opening_value(name)
-        daily = account.net_liquidation(prices) - opening
+    def _send_pnl(self, session: Connection, req_id: int, name: str) -> None:
+        account, prices = self._book.accounts[name], self._floor.prices()
+        daily = account.net_liquidation(prices) - self._opening[name]
         values = {"reqId": req_id, "daily": daily, "unrealized": account.unrealized(prices)}
         session.send("pnl", values | {"realized": account.realized()})
 
-    def pnl_single(self, session: Session, request: Request) -> None:
+    def pnl_single(self, session: Connection, request: Request) -> None:
         """ReqPnLSingle."""
-        if request["account"] not in self._book.visible or request["conId"] not in self._venue.catalogue.by_id:
+        if request["account"] not in self._book.visible or request["conId"] not in self._floor.catalogue.by_id:
             session.error(request.req_id, 321, "Error validating request.-'ce' : cause - Invalid account or conid")
             return
         session.subs.pnl_single[request.req_id] = (request["account"], request["conId"])
         self._send_single(session, request.req_id, request["account"], request["conId"])
 
-    def cancel_pnl_single(self, session: Session, request: Request) -> None:
+    def cancel_pnl_single(self, session: Connection, request: Request) -> None:
         """CancelPnLSingle."""
         session.subs.pnl_single.pop(request.req_id, None)
 
-    def _send_single(self, session: Session, req_id: int, name: str, con_id: int) -> None:
-        contract = self._venue.catalogue.by_id[con_id]
+    def _send_single(self, session: Connection, req_id: int, name: str, con_id: int) -> None:
+        contract = self._floor.catalogue.by_id[con_id]
         held = self._book.accounts[name].positions.get(con_id)
         if held is None:
             session.send("pnlSingle", {"reqId": req_id, "daily": 0.0, "unrealized": math.nan, "value": 0.0})
@@ -266,13 +274,13 @@ class AccountsDesk:
         held = self._book.accounts[name].positions.get(contract.con_id)
         if held is None:
             return
-        if not self._venue.link:
+        if not self._floor.link:
             self._missed[(name, contract.con_id)] = contract
             return
-        for session in list(self._venue.sessions.values()):
+        for session in list(self._floor.sessions.values()):
             if session.subs.positions:
                 session.send("position", self._position(name, contract, held))
-            if not more and self._venue.switches.account_updates:
+            if not more and self._floor.switches.account_updates:
                 self._update(session, name, contract, held)
 
     def catch_up(self, *, deliver: bool) -> None:
@@ -281,7 +289,7 @@ class AccountsDesk:
         for (name, _), contract in missed.items() if deliver else ():
             self.changed(name, contract)
 
-    def _update(self, session: Session, name: str, contract: Contract, held: Position) -> None:
+    def _update(self, session: Connection, name: str, contract: Contract, held: Position) -> None:
         subs = session.subs
         if subs.account == name:
             session.send("updatePortfolio", self._portfolio(name, contract, held))
@@ -295,19 +303,19 @@ class AccountsDesk:
 
     def _update_all(self) -> None:
         """Everything that has changed in the last three minutes."""
-        for session in list(self._venue.sessions.values()):
-            for name in self._book.accounts if self._venue.link else ():
+        for session in list(self._floor.sessions.values()):
+            for name in self._book.accounts if self._floor.link else ():
                 self._send_changes(session, name)
-        self._venue.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
+        self._floor.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
 
-    def _send_changes(self, session: Session, name: str, tags: tuple[str, ...] | None = None) -> None:
+    def _send_changes(self, session: Connection, name: str, tags: tuple[str, ...] | None = None) -> None:
         subs = session.subs
         listeners = [-1] if subs.account == name else []
         listeners += [req_id for req_id, asked in subs.multi.items() if name in self._names(asked)]
         if not listeners:
             return
         account = self._book.accounts[name]
-        values = account.values(self._venue.prices())
+        values = account.values(self._floor.prices())
         for req_id in listeners:
             for tag in tags or values:
                 value = values[tag]
@@ -320,7 +328,7 @@ class AccountsDesk:
     def margins(self, order: Order, price: float) -> dict[str, str]:
         """What a what-if order would do to the margins of its account, as the texts of openOrder."""
         account = self._book.accounts[order.account]
-        values = account.values(self._venue.prices())
+        values = account.values(self._floor.prices())
         held = account.positions.get(order.contract.con_id)
         before = held.quantity if held else 0.0
         signed = order.request.quantity if order.request.side == "BUY" else -order.request.quantity

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from stocklean_exec.simulator import checks
 from stocklean_exec.simulator.checks import Refusal
 from stocklean_exec.simulator.matching import at_auction
+from stocklean_exec.simulator.orders import Order
 
 if TYPE_CHECKING:
+    from stocklean_exec.simulator.connection import Connection
+    from stocklean_exec.simulator.floor import Floor
     from stocklean_exec.simulator.order_request import OrderRequest
-    from stocklean_exec.simulator.orders import Order
     from stocklean_exec.simulator.requests import Request
-    from stocklean_exec.simulator.session import Session
-    from stocklean_exec.simulator.venue import Venue
+    from stocklean_exec.simulator.trading import TradingDesk
 
 __all__ = ["ChangesDesk"]
 
@@ -26,22 +27,22 @@ __all__ = ["ChangesDesk"]
 class ChangesDesk:
     """Modifies and cancels the orders of one venue."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
-        self._book = venue.book
-        self._herald = venue.herald
-        self._trading = venue.trading
+    def __init__(self, floor: Floor, trading: TradingDesk) -> None:
+        self._floor = floor
+        self._book = floor.book
+        self._herald = floor.herald
+        self._trading = trading
         self._last_bound = 0
 
     # new terms
 
-    def modify(self, session: Session, order: Order, request: OrderRequest) -> None:
+    def modify(self, session: Connection, order: Order, request: OrderRequest) -> None:
         """PlaceOrder with the id of an order that exists."""
         refusal = self._check(order, request)
         if refusal is not None:
             _error(session, order.order_id, refusal.code, refusal.text, order)
-        elif not self._venue.link and self._venue.switches.double_orders:
-            self._venue.intake.double(order, request)
+        elif not self._floor.link and self._floor.switches.double_orders:
+            self.double(order, request)
         else:
             self._apply(order, request)
 
@@ -54,9 +55,9 @@ class ChangesDesk:
             return Refusal(2102, "Unable to modify this order as it is still being processed.")
         asked = replace(request, account=request.account or order.account)
         old = replace(order.request, account=order.account)
-        refusal = checks.check_form(asked, self._venue.switches)
+        refusal = checks.check_form(asked, self._floor.switches)
         refusal = refusal or checks.check_modification(old, asked, order.filled)
-        found = self._venue.catalogue.find(request.contract)
+        found = self._floor.catalogue.find(request.contract)
         if refusal is None and [one.con_id for one in found] != [order.contract.con_id]:
             refusal = Refusal(105, "Order being modified does not match original order.")
         return refusal or checks.check_price(request, order.contract)
@@ -65,23 +66,30 @@ class ChangesDesk:
         order.price_changed |= request.limit_price != order.request.limit_price
         order.request = replace(request, tif=request.tif or order.request.tif, transmit=True)
         order.modified += 1
-        self._book.journal.order("modify", order, self._venue.clock.now())
+        self._book.journal.order("modify", order, self._floor.clock.now())
         if order.remaining <= 0:
             self._trading.end(order, "Filled", f"Filled Size: {order.filled:g}")
             self._herald.order(order, commission=True)
             return
-        waits = at_auction(order) and not self._venue.auction
-        held = order.why_held or waits or not self._venue.is_open(order)
+        waits = at_auction(order) and not self._floor.auction
+        held = order.why_held or waits or not self._floor.is_open(order)
         self._trading.show(order, "PreSubmitted" if held else "Submitted")
         self._trading.look(order)
 
+    def double(self, order: Order, request: OrderRequest) -> None:
+        """A modification in a broken link that leaves two live orders of one id and one reference."""
+        perm_id, now = self._book.next_perm_id(), self._floor.clock.now()
+        twin = Order(order.client_id, request, order.contract, order.account, perm_id, now)
+        self._book.add(twin)
+        self._trading.transmit(twin)
+
     # cancels
 
-    def cancel(self, session: Session, request: Request) -> None:
+    def cancel(self, session: Connection, request: Request) -> None:
         """CancelOrder."""
         order_id = request.req_id
         order = self._book.find(session.client_id, order_id)
-        if order is None and self._venue.switches.cross_client_cancel:
+        if order is None and self._floor.switches.cross_client_cancel:
             order = next((one for one in self._book.active.values() if one.order_id == order_id), None)
         if order is None:
             text = f"OrderId {order_id} that needs to be cancelled is not found."
@@ -94,7 +102,7 @@ class ChangesDesk:
         else:
             self._too_late(session, order)
 
-    def _cancel_open(self, order: Order, session: Session) -> None:
+    def _cancel_open(self, order: Order, session: Connection) -> None:
         script = self._trading.scripts.get(order.perm_id)
         by = session.client_id if session.client_id != order.client_id else None
         if script is not None and script.on_cancel:
@@ -102,7 +110,7 @@ class ChangesDesk:
         else:
             self._decide(order, session, by)
 
-    def _decide(self, order: Order, session: Session, by: int | None) -> None:
+    def _decide(self, order: Order, session: Connection, by: int | None) -> None:
         if order.status == "Filled":
             self._too_late(session, order)
         elif order.active:
@@ -116,7 +124,7 @@ class ChangesDesk:
         self._herald.status(order, client_id=by)
         self._herald.error(order, 202, "Order Canceled - reason:", client_id=by)
 
-    def _too_late(self, session: Session, order: Order) -> None:
+    def _too_late(self, session: Connection, order: Order) -> None:
         order_id = order.order_id
         if order.status == "Filled":
             text = f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: Filled."
@@ -145,6 +153,6 @@ class ChangesDesk:
                 self._herald.order(order)
 
 
-def _error(session: Session, order_id: int, code: int, text: str, order: Order | None = None) -> None:
+def _error(session: Connection, order_id: int, code: int, text: str, order: Order | None = None) -> None:
     facts = order.facts() if order is not None else {"client_id": session.client_id}
     session.send("error", {"reqId": order_id, "code": code, "text": text}, facts)

@@ -20,9 +20,9 @@ from stocklean_exec.simulator.market import sample_history
 
 if TYPE_CHECKING:
     from stocklean_exec.fill_model import Quote
+    from stocklean_exec.simulator.connection import Connection
+    from stocklean_exec.simulator.floor import Floor
     from stocklean_exec.simulator.requests import Request
-    from stocklean_exec.simulator.session import Session
-    from stocklean_exec.simulator.venue import Venue
 
 __all__ = ["DataDesk"]
 
@@ -38,15 +38,15 @@ _SATURDAY = 5
 class DataDesk:
     """Answers data requests of one venue."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
         self._history: dict[str, list[tuple[str, float]]] | None = None
 
     # instruments
 
-    def contract_details(self, session: Session, request: Request) -> None:
+    def contract_details(self, session: Connection, request: Request) -> None:
         """ReqContractDetails: every match, then the end; 200 when there is none."""
-        found = self._venue.catalogue.find(request["contract"])
+        found = self._floor.catalogue.find(request["contract"])
         if not found:
             session.error(request.req_id, 200, NO_DEFINITION)
             return
@@ -56,7 +56,7 @@ class DataDesk:
         session.send("contractDetailsEnd", {"reqId": request.req_id})
 
     def _details(self, contract: Contract, req_id: int, exchange: str) -> dict[str, Any]:
-        trading, liquid = self._venue.calendar.trading_hours(self._venue.clock.now())
+        trading, liquid = self._floor.calendar.trading_hours(self._floor.clock.now())
         return {
             "reqId": req_id,
             "symbol": contract.symbol,
@@ -81,7 +81,7 @@ class DataDesk:
             "stockType": contract.stock_type,
         }
 
-    def matching_symbols(self, session: Session, request: Request) -> None:
+    def matching_symbols(self, session: Connection, request: Request) -> None:
         """ReqMatchingSymbols."""
         found = [
             {
@@ -92,11 +92,11 @@ class DataDesk:
                 "currency": one.currency,
                 "description": one.long_name,
             }
-            for one in self._venue.catalogue.matching(request["pattern"])
+            for one in self._floor.catalogue.matching(request["pattern"])
         ]
         session.send("symbolSamples", {"reqId": request.req_id, "contracts": found})
 
-    def market_rule(self, session: Session, request: Request) -> None:
+    def market_rule(self, session: Connection, request: Request) -> None:
         """ReqMarketRule."""
         steps = MARKET_RULES.get(request["ruleId"])
         if steps is None:
@@ -107,10 +107,10 @@ class DataDesk:
 
     # quotes
 
-    def market_data(self, session: Session, request: Request) -> None:
+    def market_data(self, session: Connection, request: Request) -> None:
         """ReqMktData: a stream, or a snapshot with its end."""
         req_id = request.req_id
-        found = self._venue.catalogue.find(request["contract"])
+        found = self._floor.catalogue.find(request["contract"])
         if req_id in session.subs.tickers:
             session.error(req_id, 102, "Duplicate ticker ID.")
         elif len(found) != 1:
@@ -123,8 +123,8 @@ class DataDesk:
             if request["snapshot"]:
                 session.send("tickSnapshotEnd", {"reqId": req_id}, {"symbol": contract.symbol})
 
-    def _is_permitted(self, session: Session, req_id: int) -> bool:
-        kind = self._venue.switches.market_data
+    def _is_permitted(self, session: Connection, req_id: int) -> bool:
+        kind = self._floor.switches.market_data
         if kind == "none":
             session.error(req_id, 354, "Requested market data is not subscribed.")
         elif kind == "delayed" and session.subs.ticker_data < 3:  # noqa: PLR2004 - 3 and 4 are delayed
@@ -138,17 +138,17 @@ class DataDesk:
         return False
 
     def _is_delayed(self) -> bool:
-        return self._venue.switches.market_data in {"delayed", "forced_delayed"}
+        return self._floor.switches.market_data in {"delayed", "forced_delayed"}
 
-    def _open_ticker(self, session: Session, req_id: int, contract: Contract) -> None:
+    def _open_ticker(self, session: Connection, req_id: int, contract: Contract) -> None:
         facts = {"symbol": contract.symbol}
         kind = 3 if self._is_delayed() else 1
         session.send("marketDataType", {"reqId": req_id, "type": kind}, facts)
         parameters = {"reqId": req_id, "minTick": contract.min_tick, "bboExchange": "9c0001"}
         session.send("tickReqParams", parameters, facts)
-        self.tell_quote(session, req_id, contract, self._venue.market[contract.symbol])
+        self.tell_quote(session, req_id, contract, self._floor.market[contract.symbol])
 
-    def tell_quote(self, session: Session, req_id: int, contract: Contract, quote: Quote) -> None:
+    def tell_quote(self, session: Connection, req_id: int, contract: Contract, quote: Quote) -> None:
         """The ticks of a quote."""
         prices, sizes = (_DELAYED, _DELAYED_SIZES) if self._is_delayed() else (_LIVE, _LIVE_SIZES)
         last_size = 100.0 if quote.last > 0 else math.nan
@@ -165,18 +165,20 @@ class DataDesk:
 
     def market_moved(self, symbol: str) -> None:
         """Tell every stream of ``symbol``."""
-        quote = self._venue.market[symbol]
-        for session in list(self._venue.sessions.values()):
+        if not self._floor.link:
+            return
+        quote = self._floor.market[symbol]
+        for session in list(self._floor.sessions.values()):
             for req_id, contract in list(session.subs.tickers.items()):
                 if contract.symbol == symbol:
                     self.tell_quote(session, req_id, contract, quote)
 
-    def cancel_market_data(self, session: Session, request: Request) -> None:
+    def cancel_market_data(self, session: Connection, request: Request) -> None:
         """CancelMktData."""
         if session.subs.tickers.pop(request.req_id, None) is None:
             session.error(request.req_id, 300, f"Can't find EId with tickerId:{request.req_id}")
 
-    def market_data_type(self, session: Session, request: Request) -> None:
+    def market_data_type(self, session: Connection, request: Request) -> None:
         """ReqMarketDataType."""
         if request["type"] not in {1, 2, 3, 4}:
             session.error(-1, 321, "Error validating request.-'cc' : cause - Invalid market data type")
@@ -185,9 +187,9 @@ class DataDesk:
 
     # history
 
-    def historical_data(self, session: Session, request: Request) -> None:
+    def historical_data(self, session: Connection, request: Request) -> None:
         """ReqHistoricalData: daily bars."""
-        found = self._venue.catalogue.find(request["contract"])
+        found = self._floor.catalogue.find(request["contract"])
         if len(found) != 1:
             session.error(request.req_id, 200, NO_DEFINITION)
             return
@@ -201,14 +203,14 @@ class DataDesk:
         ends = {"start": f"{bars[0]['date']}  00:00:00", "end": f"{bars[-1]['date']}  23:59:59"}
         session.send("historicalData", {"reqId": request.req_id, "bars": bars} | ends)
 
-    def _no_history(self, session: Session, req_id: int, why: str) -> None:
+    def _no_history(self, session: Connection, req_id: int, why: str) -> None:
         session.error(req_id, 162, f"Historical Market Data Service error message:{why}")
 
     def _bars(self, contract: Contract, request: Request) -> list[dict[str, Any]]:
-        zone = self._venue.switches.time_zone
+        zone = self._floor.switches.time_zone
         try:
             asked = request["end"]
-            end = local_time(parse_instant(asked, zone) if asked else self._venue.clock.now(), zone)
+            end = local_time(parse_instant(asked, zone) if asked else self._floor.clock.now(), zone)
             count, unit = request["duration"].split()
             days = min(int(count) * _DAYS[unit.upper()], _MOST_BARS)
         except (ValueError, KeyError, OverflowError):
@@ -228,16 +230,16 @@ class DataDesk:
     def _made_up(self, symbol: str, end: date, days: int) -> list[tuple[str, float]]:
         """A seeded walk that ends at the symbol's close."""
         closes: list[tuple[str, float]] = []
-        close, day = self._venue.price_of(symbol), end
+        close, day = self._floor.price_of(symbol), end
         while len(closes) < days:
             if day.weekday() < _SATURDAY:
                 closes.append((f"{day:%Y%m%d}", max(round(close, 2), 0.01)))
-                close *= 1 + 0.02 * (unit_interval(self._venue.seed, symbol, day) - 0.5)
+                close *= 1 + 0.02 * (unit_interval(self._floor.seed, symbol, day) - 0.5)
             day -= timedelta(days=1)
         return closes[::-1]
 
     def _bar(self, symbol: str, day: str, close: float) -> dict[str, Any]:
-        up, down, at = (unit_interval(self._venue.seed, symbol, day, name) for name in ("up", "down", "open"))
+        up, down, at = (unit_interval(self._floor.seed, symbol, day, name) for name in ("up", "down", "open"))
         high, low = close * (1 + up / 100), close * (1 - down / 100)
         first = low + (high - low) * at
         volume = 1_000_000 + int(9_000_000 * up)
@@ -245,9 +247,9 @@ class DataDesk:
         rounded = {name: round(price, 2) for name, price in prices.items()}
         return rounded | {"date": day, "volume": volume, "count": volume // 100}
 
-    def head_timestamp(self, session: Session, request: Request) -> None:
+    def head_timestamp(self, session: Connection, request: Request) -> None:
         """ReqHeadTimeStamp: the first day of history."""
-        found = self._venue.catalogue.find(request["contract"])
+        found = self._floor.catalogue.find(request["contract"])
         if len(found) != 1:
             session.error(request.req_id, 200, NO_DEFINITION)
             return

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stocklean_exec.simulator.accounts_desk import AccountsDesk
+    from stocklean_exec.simulator.changes import ChangesDesk
+    from stocklean_exec.simulator.connection import Connection
+    from stocklean_exec.simulator.data_desk import DataDesk
+    from stocklean_exec.simulator.floor import Floor
+    from stocklean_exec.simulator.queries import QueriesDesk
     from stocklean_exec.simulator.requests import Request
-    from stocklean_exec.simulator.session import Session
-    from stocklean_exec.simulator.venue import Venue
 
 __all__ = ["handlers", "refusal_of"]
 
-Handler = "Callable[[Session, Request], None]"
+Handler = "Callable[[Connection, Request], None]"
 
 _SUBSCRIPTION = "Requested market data requires additional subscription for API."
 _REFUSALS: dict[str, tuple[int, str]] = {
@@ -67,10 +71,11 @@ def refusal_of(kind: str) -> tuple[int, str]:
     return _REFUSALS.get(kind, default)
 
 
-def handlers(venue: Venue) -> dict[str, Callable[[Session, Request], None]]:
+def handlers(
+    floor: Floor, desk: AccountsDesk, queries: QueriesDesk, data: DataDesk, changes: ChangesDesk
+) -> dict[str, Callable[[Connection, Request], None]]:
     """The handler of each request that is worked, by its name."""
-    desk, queries, data, changes = venue.accounts_desk, venue.queries, venue.data, venue.changes
-    worked: dict[str, Callable[[Session, Request], None]] = {
+    worked: dict[str, Callable[[Connection, Request], None]] = {
         "cancelOrder": changes.cancel,
         "reqGlobalCancel": lambda _, __: changes.cancel_all(),
         "reqOpenOrders": queries.open_orders,
@@ -98,29 +103,29 @@ def handlers(venue: Venue) -> dict[str, Callable[[Session, Request], None]]:
         "reqMarketDataType": data.market_data_type,
         "reqHistoricalData": data.historical_data,
         "reqHeadTimeStamp": data.head_timestamp,
-        "reqIds": lambda session, _: venue.tell_next_id(session),
-        "reqManagedAccts": lambda session, _: venue.tell_accounts(session),
-        "reqCurrentTime": lambda session, _: _current_time(venue, session),
-        "reqFamilyCodes": lambda session, _: _family_codes(venue, session),
+        "reqIds": lambda session, _: floor.tell_next_id(session),
+        "reqManagedAccts": lambda session, _: floor.tell_accounts(session),
+        "reqCurrentTime": lambda session, _: _current_time(floor, session),
+        "reqFamilyCodes": lambda session, _: _family_codes(floor, session),
     }
     silent = dict.fromkeys(_NO_ANSWER, _nothing)
     return worked | dict(_EMPTY) | silent
 
 
-def _nothing(_: Session, __: Request) -> None:
+def _nothing(_: Connection, __: Request) -> None:
     return None
 
 
-def _current_time(venue: Venue, session: Session) -> None:
-    session.send("currentTime", {"time": math.floor(venue.clock.now())})
+def _current_time(floor: Floor, session: Connection) -> None:
+    session.send("currentTime", {"time": math.floor(floor.clock.now())})
 
 
-def _family_codes(venue: Venue, session: Session) -> None:
-    session.send("familyCodes", {"families": [{"account": name} for name in venue.book.visible]})
+def _family_codes(floor: Floor, session: Connection) -> None:
+    session.send("familyCodes", {"families": [{"account": name} for name in floor.book.visible]})
 
 
-def _empty(kind: str) -> Callable[[Session, Request], None]:
-    def answer(session: Session, request: Request) -> None:
+def _empty(kind: str) -> Callable[[Connection, Request], None]:
+    def answer(session: Connection, request: Request) -> None:
         session.send(kind, {"reqId": request.req_id})
 
     return answer

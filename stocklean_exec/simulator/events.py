@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stocklean_exec.simulator.contracts import make_contract
 from stocklean_exec.simulator.market import QUOTE_COLUMNS
@@ -22,10 +22,13 @@ from stocklean_exec.simulator.requests import ContractSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from stocklean_exec.simulator.changes import ChangesDesk
+    from stocklean_exec.simulator.floor import Floor
+    from stocklean_exec.simulator.intake import IntakeDesk
     from stocklean_exec.simulator.orders import Order
-    from stocklean_exec.simulator.venue import Venue
+    from stocklean_exec.simulator.trading import TradingDesk
 
-__all__ = ["Events"]
+__all__ = ["Events", "House"]
 
 _NAN = float("nan")
 _MOMENT = 0.0005
@@ -37,20 +40,45 @@ _BACK = {
 }
 
 
+class House(Protocol):
+    """What events ask of the venue as a whole."""
+
+    def set_link(self, *, up: bool, deliver: bool = True) -> None:
+        """Take the connection to IB away, or give it back."""
+
+    def restart(self, seconds: float = 0.0, *, lose: bool = False) -> None:
+        """Close all connections for a while."""
+
+    def rename_accounts(self, names: list[str], *, announce: bool = True) -> None:
+        """Let the login see other accounts."""
+
+
 class Events:
     """Runs the events of one venue.
 
     Parameters
     ----------
-    venue : what they happen to
+    house : what they happen to
+    floor, trading, intake, changes : of the same venue
     entries : event entries of a checked scenario
     """
 
-    def __init__(self, venue: Venue, entries: Iterable[dict[str, Any]]) -> None:
-        self._venue = venue
+    def __init__(
+        self,
+        house: House,
+        floor: Floor,
+        trading: TradingDesk,
+        intake: IntakeDesk,
+        changes: ChangesDesk,
+        entries: Iterable[dict[str, Any]],
+    ) -> None:
+        self._house = house
+        self._floor = floor
+        self._trading = trading
+        self._intake = intake
+        self._changes = changes
         self._counted: list[tuple[str, int, dict[str, Any]]] = []
         self._pending: list[dict[str, Any]] = []
-        self.auction_on = False
         self._do: dict[str, Callable[[dict[str, Any]], None]] = {
             "link_down": self._link_down,
             "link_up": self._link_up,
@@ -74,9 +102,9 @@ class Events:
         }
         for entry in entries:
             self.add(entry)
-        if venue.switches.walk > 0:
+        if floor.switches.walk > 0:
             self._schedule_walk()
-        if not venue.calendar.always:
+        if not floor.calendar.always:
             self._schedule_session()
 
     def add(self, entry: dict[str, Any]) -> None:
@@ -85,7 +113,7 @@ class Events:
             if f"after_{name}" in entry:
                 self._counted.append((name, int(entry[f"after_{name}"]), entry))
         if "at" in entry:
-            clock = self._venue.clock
+            clock = self._floor.clock
             clock.schedule_at(clock.started + float(entry["at"]), partial(self.run, entry), work=False)
 
     def counted(self, name: str, count: int) -> None:
@@ -100,7 +128,7 @@ class Events:
             entry = self._pending.pop(0)
             delay = float(entry.get("delay", 0.0))
             if delay:
-                self._venue.clock.schedule(delay, partial(self.run, entry))
+                self._floor.clock.schedule(delay, partial(self.run, entry))
             else:
                 self.run(entry)
 
@@ -111,52 +139,52 @@ class Events:
     # what events do
 
     def _link_down(self, entry: dict[str, Any]) -> None:
-        self._venue.set_link(up=False)
+        self._house.set_link(up=False)
         code = int(entry.get("code", 1100))
-        self._venue.broadcast(code, entry.get("text", _LOST))
+        self._floor.broadcast(code, entry.get("text", _LOST))
 
     def _broken_link(self, entry: dict[str, Any]) -> None:
-        self._venue.set_link(up=False)
-        self._venue.broadcast(2110, entry.get("text", _BROKEN))
+        self._house.set_link(up=False)
+        self._floor.broadcast(2110, entry.get("text", _BROKEN))
 
     def _link_up(self, entry: dict[str, Any]) -> None:
         code = int(entry.get("code", 1102))
-        self._venue.broadcast(code, entry.get("text", _BACK.get(code, _BACK[1102])))
+        self._floor.broadcast(code, entry.get("text", _BACK.get(code, _BACK[1102])))
         if code == 1101:  # noqa: PLR2004 - data lost: streams have to be asked for again
-            for session in self._venue.sessions.values():
+            for session in self._floor.sessions.values():
                 session.subs.tickers.clear()
-        self._venue.set_link(up=True, deliver=bool(entry.get("deliver", True)))
+        self._house.set_link(up=True, deliver=bool(entry.get("deliver", True)))
 
     def _disconnect(self, entry: dict[str, Any]) -> None:
-        self._venue.disconnect(entry.get("client_id"), "an event of the scenario closes the connection")
+        self._floor.disconnect(entry.get("client_id"), "an event of the scenario closes the connection")
 
     def _restart(self, entry: dict[str, Any]) -> None:
-        self._venue.restart(float(entry.get("seconds", 0.0)), lose=bool(entry.get("lose", False)))
+        self._house.restart(float(entry.get("seconds", 0.0)), lose=bool(entry.get("lose", False)))
 
     def _reset_ids(self, entry: dict[str, Any]) -> None:
-        self._venue.book.reset_ids(int(entry.get("next_id", 1)))
+        self._floor.book.reset_ids(int(entry.get("next_id", 1)))
 
     def _message(self, entry: dict[str, Any]) -> None:
-        self._venue.broadcast(int(entry.get("code", 2104)), str(entry.get("text", "")))
+        self._floor.broadcast(int(entry.get("code", 2104)), str(entry.get("text", "")))
 
     def _pacing(self, _: dict[str, Any]) -> None:
-        self._venue.broadcast(100, "Max rate of messages per second has been exceeded.")
-        self._venue.disconnect(None, "too many messages in a second")
+        self._floor.broadcast(100, "Max rate of messages per second has been exceeded.")
+        self._floor.disconnect(None, "too many messages in a second")
 
     def _manual_order(self, entry: dict[str, Any]) -> None:
         contract = make_contract(str(entry["symbol"]))
-        self._venue.catalogue.add(contract)
+        self._floor.catalogue.add(contract)
         price = float(entry.get("price", _NAN))
         kind = "LMT" if price > 0 else "MKT"
         spec = ContractSpec(con_id=contract.con_id, symbol=contract.symbol, sec_type="STK", exchange="SMART")
         quantity, action = float(entry.get("quantity", 1)), str(entry.get("side", "BUY"))
-        self._venue.intake.enter(
+        self._intake.enter(
             OrderRequest(0, spec, action, quantity, kind, price, _NAN, str(entry.get("tif", "DAY"))), contract
         )
 
     def _move(self, entry: dict[str, Any]) -> None:
         changes = {name: float(entry[name]) for name in QUOTE_COLUMNS if name in entry}
-        self._venue.move(str(entry["symbol"]), **changes)
+        self._floor.move(str(entry["symbol"]), **changes)
 
     def _orders(self, entry: dict[str, Any]) -> list[Order]:
         def fits(order: Order) -> bool:
@@ -164,27 +192,27 @@ class Events:
             wanted = {name: entry[name] for name in ("symbol", "order_ref", "side", "client_id") if name in entry}
             return all(fnmatchcase(str(facts[name]), str(value)) for name, value in wanted.items())
 
-        return [order for order in self._venue.book.active.values() if order.active and fits(order)]
+        return [order for order in self._floor.book.active.values() if order.active and fits(order)]
 
     def _fill(self, entry: dict[str, Any]) -> None:
         for order in self._orders(entry):
             quantity = min(float(entry.get("quantity", order.remaining)), order.remaining)
-            price = float(entry.get("price", self._venue.touch(order)))
-            self._venue.trading.execute(order, quantity, price, 1)
+            price = float(entry.get("price", self._floor.touch(order)))
+            self._trading.execute(order, quantity, price, 1)
 
     def _cancel(self, entry: dict[str, Any]) -> None:
         for order in self._orders(entry):
             if order.active:
-                self._venue.trading.cancel_by_system(order, str(entry.get("text", "")))
+                self._trading.cancel_by_system(order, str(entry.get("text", "")))
 
     def _accounts(self, entry: dict[str, Any]) -> None:
         given = entry.get("accounts", ())
         names = given.split(",") if isinstance(given, str) else [str(name) for name in given]
-        self._venue.rename_accounts(names, announce=bool(entry.get("announce", True)))
+        self._house.rename_accounts(names, announce=bool(entry.get("announce", True)))
 
     def _midnight(self, _: dict[str, Any]) -> None:
         # A moment later than now, so that what happened in this very instant is yesterday's.
-        self._venue.book.roll_day(self._venue.clock.now() + _MOMENT)
+        self._floor.book.roll_day(self._floor.clock.now() + _MOMENT)
 
     def _next_day(self, entry: dict[str, Any]) -> None:
         self._close(entry)
@@ -192,45 +220,45 @@ class Events:
 
     def _double(self, entry: dict[str, Any]) -> None:
         for order in self._orders(entry):
-            self._venue.intake.double(order, order.request)
+            self._changes.double(order, order.request)
 
     def _switch(self, entry: dict[str, Any]) -> None:
         for name, value in entry.get("set", {}).items():
-            kind = type(getattr(self._venue.switches, name))
-            setattr(self._venue.switches, name, kind(value))
+            kind = type(getattr(self._floor.switches, name))
+            setattr(self._floor.switches, name, kind(value))
 
     def _advance(self, entry: dict[str, Any]) -> None:
-        self._venue.clock.advance(float(entry.get("seconds", 0.0)))
+        self._floor.clock.advance(float(entry.get("seconds", 0.0)))
 
     # the day
 
     def _close(self, _: dict[str, Any]) -> None:
         """The closing auction, then the end of day orders."""
-        trading = self._venue.trading
-        for order in list(self._venue.book.active.values()):
+        trading = self._trading
+        for order in list(self._floor.book.active.values()):
             if order.request.order_type in {"MOC", "LOC"}:
                 self._auction(order)
-        for order in list(self._venue.book.active.values()):
+        for order in list(self._floor.book.active.values()):
             if order.active and order.request.tif in {"DAY", "OPG"}:
                 trading.expire(order)
 
     def _open(self) -> None:
-        for order in list(self._venue.book.active.values()):
+        for order in list(self._floor.book.active.values()):
             if order.request.tif == "OPG":
                 self._auction(order)
             elif not order.why_held and not order.rested and not at_auction(order):
-                self._venue.trading.go(order)
+                self._trading.go(order)
             else:
-                self._venue.trading.look(order)
+                self._trading.look(order)
 
     def _auction(self, order: Order) -> None:
-        quote = self._venue.market[order.contract.symbol]
+        quote = self._floor.market[order.contract.symbol]
         for one in executions_now(order, quote, auction=True):
             if order.active:
-                self._venue.trading.execute(order, one.quantity, one.price, one.liquidity)
+                self._trading.execute(order, one.quantity, one.price, one.liquidity)
 
     def _schedule_session(self) -> None:
-        clock, calendar = self._venue.clock, self._venue.calendar
+        clock, calendar = self._floor.clock, self._floor.calendar
 
         def opening() -> None:
             self._open()
@@ -244,13 +272,13 @@ class Events:
         clock.schedule_at(calendar.next_close(clock.now()), closing, work=False)
 
     def _schedule_walk(self) -> None:
-        venue = self._venue
-        switches = venue.switches
+        floor = self._floor
+        switches = floor.switches
 
         def step() -> None:
-            for symbol in venue.market.symbols():
-                venue.market.walk(symbol, venue.seed, switches.walk, 0.01)
-                venue.market_moved(symbol)
-            venue.clock.schedule(switches.walk_seconds, step, work=False)
+            for symbol in floor.market.symbols():
+                floor.market.walk(symbol, floor.seed, switches.walk, 0.01)
+                floor.market_moved(symbol)
+            floor.clock.schedule(switches.walk_seconds, step, work=False)
 
-        venue.clock.schedule(switches.walk_seconds, step, work=False)
+        floor.clock.schedule(switches.walk_seconds, step, work=False)

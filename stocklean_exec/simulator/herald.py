@@ -21,7 +21,7 @@ from stocklean_exec.simulator.orders import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stocklean_exec.simulator.session import Session
+    from stocklean_exec.simulator.connection import Connection
     from stocklean_exec.simulator.switches import Switches
 
 __all__ = ["Herald"]
@@ -36,7 +36,7 @@ class Herald:
     switches : of the scenario
     """
 
-    def __init__(self, sessions: dict[int, Session], switches: Switches) -> None:
+    def __init__(self, sessions: dict[int, Connection], switches: Switches) -> None:
         self._sessions = sessions
         self._switches = switches
         self._parked: list[tuple[int, str, dict[str, Any], dict[str, Any]]] | None = None

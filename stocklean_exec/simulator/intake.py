@@ -15,10 +15,13 @@ from stocklean_exec.simulator.checks import Refusal
 from stocklean_exec.simulator.orders import Order, preview_fields
 
 if TYPE_CHECKING:
+    from stocklean_exec.simulator.accounts_desk import AccountsDesk
+    from stocklean_exec.simulator.changes import ChangesDesk
+    from stocklean_exec.simulator.connection import Connection
     from stocklean_exec.simulator.contracts import Contract
+    from stocklean_exec.simulator.floor import Floor
     from stocklean_exec.simulator.order_request import OrderRequest
-    from stocklean_exec.simulator.session import Session
-    from stocklean_exec.simulator.venue import Venue
+    from stocklean_exec.simulator.trading import TradingDesk
 
 __all__ = ["IntakeDesk"]
 
@@ -28,16 +31,21 @@ _NO_EQUITY = "YOUR ORDER IS NOT ACCEPTED. EQUITY WITH LOAN VALUE IS BELOW THE IN
 class IntakeDesk:
     """Examines what clients want to place."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
-        self._book = venue.book
-        self._switches = venue.switches
+    def __init__(
+        self, floor: Floor, trading: TradingDesk, changes: ChangesDesk, accounts_desk: AccountsDesk
+    ) -> None:
+        self._floor = floor
+        self._book = floor.book
+        self._switches = floor.switches
+        self._trading = trading
+        self._changes = changes
+        self._accounts_desk = accounts_desk
 
-    def place(self, session: Session, request: OrderRequest) -> None:
+    def place(self, session: Connection, request: OrderRequest) -> None:
         """PlaceOrder: a new order, a what-if order, or new terms for an open one."""
         known = self._known(session.client_id, request.order_id)
         if known is not None and not known.staged and not request.what_if:
-            self._venue.changes.modify(session, known, request)
+            self._changes.modify(session, known, request)
             return
         staged = known if known is not None and known.staged else None
         highest = self._book.highest_id[session.client_id]
@@ -66,7 +74,7 @@ class IntakeDesk:
         refusal = checks.check_form(request, self._switches)
         if refusal is not None:
             return None, refusal
-        found = self._venue.catalogue.find(request.contract)
+        found = self._floor.catalogue.find(request.contract)
         if len(found) != 1:
             ambiguous = f"The contract description specified for {request.contract.symbol} is ambiguous."
             return None, Refusal(200, ambiguous if found else checks.NO_DEFINITION)
@@ -94,13 +102,13 @@ class IntakeDesk:
         return None
 
     def _affords(self, request: OrderRequest, contract: Contract, held: float) -> bool:
-        values = self._book.accounts[self._account(request)].values(self._venue.prices())
+        values = self._book.accounts[self._account(request)].values(self._floor.prices())
         signed = request.quantity if request.side == "BUY" else -request.quantity
         added = max(abs(held + signed) - abs(held), 0.0)
-        return added * self._venue.price_of(contract.symbol) <= float(values["BuyingPower"])
+        return added * self._floor.price_of(contract.symbol) <= float(values["BuyingPower"])
 
     def _refuse(
-        self, session: Session, request: OrderRequest, contract: Contract | None, refusal: Refusal
+        self, session: Connection, request: OrderRequest, contract: Contract | None, refusal: Refusal
     ) -> None:
         facts = {
             "symbol": request.contract.symbol,
@@ -113,8 +121,8 @@ class IntakeDesk:
             order = self._new(session.client_id, request, contract)
             self._book.use_id(session.client_id, request.order_id)
             self._book.add(order)
-            self._venue.trading.end(order, "Inactive", f"Cancelled by System:{refusal.text}")
-            self._venue.herald.order(order)
+            self._trading.end(order, "Inactive", f"Cancelled by System:{refusal.text}")
+            self._floor.herald.order(order)
 
     def _new(self, client_id: int, request: OrderRequest, contract: Contract) -> Order:
         return Order(
@@ -123,10 +131,12 @@ class IntakeDesk:
             contract,
             self._account(request),
             self._book.next_perm_id(),
-            self._venue.clock.now(),
+            self._floor.clock.now(),
         )
 
-    def _accept(self, session: Session, request: OrderRequest, contract: Contract, staged: Order | None) -> None:
+    def _accept(
+        self, session: Connection, request: OrderRequest, contract: Contract, staged: Order | None
+    ) -> None:
         order = staged or self._new(session.client_id, request, contract)
         order.request = request if request.tif else replace(request, tif="DAY")
         order.staged = not request.transmit
@@ -136,9 +146,9 @@ class IntakeDesk:
         if order.staged:
             return
         if not request.tif and self._switches.unset_tif_message:
-            self._venue.herald.error(order, 10349, "Order TIF was set to DAY based on order preset.")
+            self._floor.herald.error(order, 10349, "Order TIF was set to DAY based on order preset.")
         for one in [*self._staged_family(order), order]:
-            self._venue.trading.transmit(one)
+            self._trading.transmit(one)
 
     def _staged_family(self, order: Order) -> list[Order]:
         """The parent and siblings that waited for this last leg."""
@@ -152,12 +162,12 @@ class IntakeDesk:
         ]
         return sorted(family, key=lambda one: one.order_id)
 
-    def _preview(self, session: Session, request: OrderRequest, contract: Contract) -> None:
+    def _preview(self, session: Connection, request: OrderRequest, contract: Contract) -> None:
         order = self._new(session.client_id, request, contract)
         limited = request.order_type in checks.LIMITED
-        price = request.limit_price if limited else self._venue.price_of(contract.symbol)
+        price = request.limit_price if limited else self._floor.price_of(contract.symbol)
         commission = round(IBKR_US_FIXED.order(request.quantity, price), 6)
-        margins = self._venue.accounts_desk.margins(order, price)
+        margins = self._accounts_desk.margins(order, price)
         session.send("openOrder", preview_fields(order, margins, commission), order.facts())
 
     def enter(self, request: OrderRequest, contract: Contract) -> Order:
@@ -165,17 +175,11 @@ class IntakeDesk:
         order = self._new(0, request, contract)
         order.manual = True
         self._book.add(order)
-        self._venue.trading.transmit(order)
-        listener = self._venue.sessions.get(0)
+        self._trading.transmit(order)
+        listener = self._floor.sessions.get(0)
         if order.active and listener is not None and listener.subs.auto_bind:
-            self._venue.changes.bind_manual()
+            self._changes.bind_manual()
         return order
-
-    def double(self, order: Order, request: OrderRequest) -> None:
-        """A modification in a broken link that leaves two live orders of one id and one reference."""
-        twin = self._new(order.client_id, request, order.contract)
-        self._book.add(twin)
-        self._venue.trading.transmit(twin)
 
 
 def _rejected(reason: str) -> Refusal:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from stocklean_exec.simulator.connection import Connection
 from stocklean_exec.simulator.framing import pack_fields
 from stocklean_exec.simulator.layouts import fields_of
 
@@ -17,20 +18,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stocklean_exec.simulator.order_request import OrderRequest
+    from stocklean_exec.simulator.outbox import Outbox
     from stocklean_exec.simulator.requests import Request
     from stocklean_exec.simulator.scenario import Entry
-    from stocklean_exec.simulator.session import Session
+    from stocklean_exec.simulator.venue import Venue
 
     Ask = Request | OrderRequest
 
-__all__ = ["disturb_reply", "disturb_request"]
+__all__ = ["Disturbed", "disturb_reply", "disturb_request"]
 
 _UNKNOWN_MESSAGE = ("999", "1", "a message that no client knows")
 _LONGEST = 1 << 20
 _ENDLESS = 0xFFFFFFFF
 
 
-def disturb_request(session: Session, request: Ask, faults: list[Entry]) -> bool:
+class Disturbed(Connection, Protocol):
+    """What faults do to a connection, besides what the venue does.
+
+    Attributes
+    ----------
+    venue : what it belongs to
+    outbox : its outgoing bytes
+    muted : whether nothing more is to be said on it
+    """
+
+    venue: Venue
+    outbox: Outbox
+    muted: bool
+
+    def hold(self, request: Ask, behind: int) -> None:
+        """Carry a request out behind others."""
+
+    def stop_reading(self, seconds: float = 0.0) -> None:
+        """Read nothing, for ever or for some seconds."""
+
+    def stop_writing(self, seconds: float = 0.0) -> None:
+        """Write nothing, for ever or for some seconds."""
+
+
+def disturb_request(session: Disturbed, request: Ask, faults: list[Entry]) -> bool:
     """Let ``faults`` act on a request; True when it needs no more doing."""
     done = False
     for fault in faults:
@@ -39,7 +65,7 @@ def disturb_request(session: Session, request: Ask, faults: list[Entry]) -> bool
     return done
 
 
-def disturb_reply(session: Session, kind: str, values: dict[str, Any], faults: list[Entry]) -> None:
+def disturb_reply(session: Disturbed, kind: str, values: dict[str, Any], faults: list[Entry]) -> None:
     """Send a reply as ``faults`` leave it."""
     frame: bytes | None = pack_fields(fields_of(kind, session.version, values))
     for fault in faults:
@@ -60,50 +86,50 @@ def disturb_reply(session: Session, kind: str, values: dict[str, Any], faults: l
 # requests: whether the request needs no more doing
 
 
-def _drop_before_read(session: Session, _: Ask, __: Entry) -> bool:
+def _drop_before_read(session: Disturbed, _: Ask, __: Entry) -> bool:
     session.close("fault drop_before_read")
     return True
 
 
-def _drop_after_read(session: Session, request: Ask, fault: Entry) -> bool:
+def _drop_after_read(session: Disturbed, request: Ask, fault: Entry) -> bool:
     session.close("fault drop_after_read")
     return _delay(session, request, fault)
 
 
-def _swallow(_: Session, __: Ask, ___: Entry) -> bool:
+def _swallow(_: Disturbed, __: Ask, ___: Entry) -> bool:
     return True
 
 
-def _drop_after_accept(session: Session, request: Ask, _: Entry) -> bool:
+def _drop_after_accept(session: Disturbed, request: Ask, _: Entry) -> bool:
     session.muted = True
     session.venue.admit(session, request)
     session.close("fault drop_after_accept")
     return True
 
 
-def _drop_after_answer(session: Session, request: Ask, _: Entry) -> bool:
+def _drop_after_answer(session: Disturbed, request: Ask, _: Entry) -> bool:
     session.perform(request)
     session.close("fault drop_after_answer")
     return True
 
 
-def _delay(session: Session, request: Ask, fault: Entry) -> bool:
+def _delay(session: Disturbed, request: Ask, fault: Entry) -> bool:
     session.venue.clock.schedule(float(fault.get("seconds", 1.0)), partial(session.perform, request))
     session.venue.settle()
     return True
 
 
-def _hold(session: Session, request: Ask, fault: Entry) -> bool:
+def _hold(session: Disturbed, request: Ask, fault: Entry) -> bool:
     session.hold(request, int(fault.get("messages", 1)))
     return True
 
 
-def _refuse(session: Session, request: Ask, fault: Entry) -> bool:
+def _refuse(session: Disturbed, request: Ask, fault: Entry) -> bool:
     session.error(request.req_id, int(fault.get("code", 322)), fault.get("text", "Error processing request."))
     return True
 
 
-def _stop_reading(session: Session, request: Ask, fault: Entry) -> bool:
+def _stop_reading(session: Disturbed, request: Ask, fault: Entry) -> bool:
     seconds = float(fault.get("seconds", 0.0))
     session.stop_reading(seconds)
     if seconds:
@@ -111,12 +137,12 @@ def _stop_reading(session: Session, request: Ask, fault: Entry) -> bool:
     return True
 
 
-def _stop_writing(session: Session, _: Ask, fault: Entry) -> bool:
+def _stop_writing(session: Disturbed, _: Ask, fault: Entry) -> bool:
     session.stop_writing(float(fault.get("seconds", 0.0)))
     return False
 
 
-_ON_REQUEST: dict[str, Callable[[Session, Ask, Entry], bool]] = {
+_ON_REQUEST: dict[str, Callable[[Disturbed, Ask, Entry], bool]] = {
     "drop_before_read": _drop_before_read,
     "swallow": _swallow,
     "drop_after_read": _drop_after_read,
@@ -133,68 +159,68 @@ _ON_REQUEST: dict[str, Callable[[Session, Ask, Entry], bool]] = {
 # replies: the frame that is left to send, None when there is none
 
 
-def _omit(_: Session, __: bytes, ___: Entry) -> bytes | None:
+def _omit(_: Disturbed, __: bytes, ___: Entry) -> bytes | None:
     return None
 
 
-def _duplicate(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+def _duplicate(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
     for _ in range(int(fault.get("copies", 1))):
         session.outbox.emit(frame)
     return frame
 
 
-def _send_later(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+def _send_later(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
     session.venue.clock.schedule(float(fault.get("seconds", 1.0)), partial(session.outbox.emit, frame))
     return None
 
 
-def _reorder(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+def _reorder(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
     session.outbox.keep(frame, behind=int(fault.get("messages", 1)))
     return None
 
 
-def _split(session: Session, frame: bytes, _: Entry) -> bytes | None:
+def _split(session: Disturbed, frame: bytes, _: Entry) -> bytes | None:
     session.outbox.write_apart(frame)
     return None
 
 
-def _cut(session: Session, frame: bytes, _: Entry) -> bytes | None:
+def _cut(session: Disturbed, frame: bytes, _: Entry) -> bytes | None:
     session.outbox.write(frame[: len(frame) // 2])
     session.close("fault cut")
     return None
 
 
-def _close_before(session: Session, _: bytes, __: Entry) -> bytes | None:
+def _close_before(session: Disturbed, _: bytes, __: Entry) -> bytes | None:
     session.close("fault close_before")
     return None
 
 
-def _close_after(session: Session, frame: bytes, _: Entry) -> bytes | None:
+def _close_after(session: Disturbed, frame: bytes, _: Entry) -> bytes | None:
     session.outbox.write(frame)
     session.close("fault close_after")
     return None
 
 
-def _garbage(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+def _garbage(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
     session.outbox.emit(pack_fields([str(text) for text in fault.get("fields", _UNKNOWN_MESSAGE)]))
     return frame
 
 
-def _huge(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+def _huge(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
     session.outbox.emit(pack_fields(["999", "x" * int(fault.get("bytes", _LONGEST))]))
     return frame
 
 
-def _announce(session: Session, frame: bytes, fault: Entry) -> bytes | None:
+def _announce(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
     session.outbox.write(struct.pack(">I", int(fault.get("bytes", _ENDLESS))))
     return frame
 
 
-def _as_it_is(_: Session, frame: bytes, __: Entry) -> bytes | None:
+def _as_it_is(_: Disturbed, frame: bytes, __: Entry) -> bytes | None:
     return frame
 
 
-_ON_REPLY: dict[str, Callable[[Session, bytes, Entry], bytes | None]] = {
+_ON_REPLY: dict[str, Callable[[Disturbed, bytes, Entry], bytes | None]] = {
     "omit": _omit,
     "duplicate": _duplicate,
     "delay": _send_later,

@@ -217,6 +217,15 @@ class Market:
         """Every symbol that has a quote."""
         return list(self._quotes)
 
+    def price_of(self, symbol: str) -> float:
+        """What a share is worth: the last trade, failing that the middle, the close, or one side."""
+        quote = self[symbol]
+        middle = (quote.bid + quote.ask) / 2
+        for price in (quote.last, middle, quote.close, quote.bid, quote.ask):
+            if price > 0:
+                return round(price, 10)
+        return 0.0
+
     def move(self, symbol: str, **changes: float) -> Quote:
         """Change some parts of a quote, and give the new one."""
         self._quotes[symbol] = replace(self[symbol], **changes)

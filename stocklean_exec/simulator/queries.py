@@ -17,10 +17,11 @@ from stocklean_exec.simulator.herald import commission_fields
 from stocklean_exec.simulator.orders import FINAL, completed_fields, open_fields, status_fields
 
 if TYPE_CHECKING:
+    from stocklean_exec.simulator.changes import ChangesDesk
+    from stocklean_exec.simulator.connection import Connection
+    from stocklean_exec.simulator.floor import Floor
     from stocklean_exec.simulator.orders import Fill, Order
     from stocklean_exec.simulator.requests import Request
-    from stocklean_exec.simulator.session import Session
-    from stocklean_exec.simulator.venue import Venue
 
 __all__ = ["QueriesDesk"]
 
@@ -28,22 +29,23 @@ __all__ = ["QueriesDesk"]
 class QueriesDesk:
     """Answers queries about the orders of one venue."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
-        self._book = venue.book
-        self._switches = venue.switches
+    def __init__(self, floor: Floor, changes: ChangesDesk) -> None:
+        self._floor = floor
+        self._book = floor.book
+        self._switches = floor.switches
+        self._changes = changes
 
-    def open_orders(self, session: Session, _: Request) -> None:
+    def open_orders(self, session: Connection, _: Request) -> None:
         """ReqOpenOrders."""
         if session.client_id == 0:
-            self._venue.changes.bind_manual()
+            self._changes.bind_manual()
         self._tell_open(session, [one for one in self._listed() if self._is_own(session, one)])
 
-    def all_open_orders(self, session: Session, _: Request) -> None:
+    def all_open_orders(self, session: Connection, _: Request) -> None:
         """ReqAllOpenOrders."""
         self._tell_open(session, self._listed())
 
-    def auto_open_orders(self, session: Session, request: Request) -> None:
+    def auto_open_orders(self, session: Connection, request: Request) -> None:
         """ReqAutoOpenOrders: only client 0 may; no end message."""
         if session.client_id != 0:
             text = "Only API connections with clientId set to 0 can set the auto bind TWS orders property."
@@ -51,13 +53,13 @@ class QueriesDesk:
             return
         session.subs.auto_bind = request["bind"]
         if request["bind"]:
-            self._venue.changes.bind_manual()
+            self._changes.bind_manual()
 
-    def push_open_orders(self, session: Session) -> None:
+    def push_open_orders(self, session: Connection) -> None:
         """Newer gateways send a client's live orders before anything else."""
         self._tell_open(session, [one for one in self._listed() if self._is_own(session, one)])
 
-    def _is_own(self, session: Session, order: Order) -> bool:
+    def _is_own(self, session: Connection, order: Order) -> bool:
         return order.client_id == session.client_id
 
     def _listed(self) -> list[Order]:
@@ -67,7 +69,7 @@ class QueriesDesk:
             return [one for one in self._book.orders.values() if not one.staged]
         return list(self._book.active.values())
 
-    def _tell_open(self, session: Session, orders: list[Order]) -> None:
+    def _tell_open(self, session: Connection, orders: list[Order]) -> None:
         stale = self._switches.open_orders == "stale"
         for order in orders:
             status = "Submitted" if stale and order.status in FINAL else None
@@ -75,10 +77,10 @@ class QueriesDesk:
             session.send("orderStatus", status_fields(order, status), order.facts())
         session.send("openOrderEnd", {})
 
-    def completed_orders(self, session: Session, request: Request) -> None:
+    def completed_orders(self, session: Connection, request: Request) -> None:
         """ReqCompletedOrders: finished orders of the day."""
         told = self._switches.completed_orders
-        since, until = self._venue.book.midnight, self._known_until()
+        since, until = self._book.midnight, self._known_until()
         for order in list(self._book.orders.values()):
             if order.status not in FINAL or not since <= order.completed_at <= until or told == "none":
                 continue
@@ -91,9 +93,9 @@ class QueriesDesk:
         session.send("completedOrdersEnd", {})
 
     def _known_until(self) -> float:
-        return self._venue.clock.now() - self._switches.evidence_lag
+        return self._floor.clock.now() - self._switches.evidence_lag
 
-    def executions(self, session: Session, request: Request) -> None:
+    def executions(self, session: Connection, request: Request) -> None:
         """ReqExecutions with its filter."""
         try:
             since = parse_instant(request["time"], self._switches.time_zone) if request["time"] else 0.0
@@ -103,13 +105,13 @@ class QueriesDesk:
             return
         found = [one for one in self._book.fills if self._told(session, one, request, since)]
         for fill in found:
-            values = self._venue.herald.execution_values(fill, request.req_id, session.client_id)
+            values = self._floor.herald.execution_values(fill, request.req_id, session.client_id)
             session.send("execDetails", values, _facts(fill))
         for fill in found:
             session.send("commissionReport", commission_fields(fill), _facts(fill))
         session.send("execDetailsEnd", {"reqId": request.req_id})
 
-    def _told(self, session: Session, fill: Fill, request: Request, since: float) -> bool:
+    def _told(self, session: Connection, fill: Fill, request: Request, since: float) -> bool:
         if fill.superseded or not since <= fill.at <= self._known_until() or not self._may_see(session, fill):
             return False
         if self._switches.executions_since == "midnight" and fill.at < self._book.midnight:
@@ -124,7 +126,7 @@ class QueriesDesk:
         }
         return all(wanted.values())
 
-    def _may_see(self, session: Session, fill: Fill) -> bool:
+    def _may_see(self, session: Connection, fill: Fill) -> bool:
         scope = self._switches.executions
         if scope == "none":
             return False

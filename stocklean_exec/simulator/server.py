@@ -21,6 +21,7 @@ from stocklean_exec.simulator.settings import Limits
 from stocklean_exec.simulator.venue import Venue
 
 if TYPE_CHECKING:
+    from stocklean_exec.simulator.connection import Connection
     from stocklean_exec.simulator.settings import Settings
 
 __all__ = ["FORBIDDEN_PORTS", "Server", "start"]
@@ -137,7 +138,7 @@ class Server:
         self.limits = limits
         self.port = 0
         self.loop = asyncio.get_running_loop()
-        self._connections: dict[Session, _Connection] = {}
+        self._connections: dict[Connection, _Connection] = {}
         self._listener: asyncio.Server | None = None
         self._alarm: asyncio.TimerHandle | None = None
 

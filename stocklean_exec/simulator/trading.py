@@ -28,8 +28,9 @@ from stocklean_exec.simulator.script import Script
 
 if TYPE_CHECKING:
     from stocklean_exec.fill_model import Execution, Quote
+    from stocklean_exec.simulator.accounts_desk import AccountsDesk
+    from stocklean_exec.simulator.floor import Floor
     from stocklean_exec.simulator.orders import Fill, Order
-    from stocklean_exec.simulator.venue import Venue
 
 __all__ = ["TradingDesk"]
 
@@ -39,11 +40,12 @@ _LOCATE_SECONDS = 1.0
 class TradingDesk:
     """Works the orders of one venue."""
 
-    def __init__(self, venue: Venue) -> None:
-        self.venue = venue
-        self.book = venue.book
-        self.herald = venue.herald
-        self.switches = venue.switches
+    def __init__(self, floor: Floor, accounts_desk: AccountsDesk) -> None:
+        self.floor = floor
+        self.book = floor.book
+        self.herald = floor.herald
+        self.switches = floor.switches
+        self._accounts_desk = accounts_desk
         self.scripts: dict[int, Script] = {}
 
     # starting
@@ -52,15 +54,15 @@ class TradingDesk:
         """An order is accepted: the venue's record has it, and it starts now or after its script's delay."""
         order.staged = False
         self.book.changed(order)
-        self.book.journal.order("order", order, self.venue.clock.now())
-        self.venue.count("accepts")
-        entry = self.venue.order_entry(order)
+        self.book.journal.order("order", order, self.floor.clock.now())
+        self.floor.count("accepts")
+        entry = self.floor.order_entry(order)
         if entry is None:
             self.start(order)
             return
         script = self.scripts[order.perm_id] = Script(entry)
         if script.accept_delay:
-            self.venue.clock.schedule(script.accept_delay, lambda: self.start(order))
+            self.floor.clock.schedule(script.accept_delay, lambda: self.start(order))
         else:
             self.start(order)
 
@@ -72,7 +74,7 @@ class TradingDesk:
         if held:
             order.why_held = held
             self.show(order, "PreSubmitted")
-        elif not self.venue.is_open(order):
+        elif not self.floor.is_open(order):
             self._wait_for_open(order)
         elif self._needs_locate(order):
             self._locate(order)
@@ -80,7 +82,7 @@ class TradingDesk:
             self.go(order)
         if order.request.tif == "GTD" and order.active:
             until = parse_instant(order.request.good_till, self.switches.time_zone)
-            self.venue.clock.schedule_at(until, lambda: self.expire(order), work=False)
+            self.floor.clock.schedule_at(until, lambda: self.expire(order), work=False)
 
     def go(self, order: Order) -> None:
         """Nothing holds the order any more: its script or the market has it."""
@@ -106,7 +108,7 @@ class TradingDesk:
         contract, request = order.contract, order.request
         terms = f"{request.action} {request.quantity:g} {contract.symbol}"
         place = f"{contract.primary_exchange}.{contract.trading_class}"
-        opens = self.venue.calendar.next_open_text(self.venue.clock.now())
+        opens = self.floor.calendar.next_open_text(self.floor.clock.now())
         warning = f"Warning: Your order will not be placed at the exchange until {opens}."
         self.herald.error(order, 399, f"Order Message:\n{terms} {place}\n{warning}")
         self.show(order, "PreSubmitted")
@@ -121,7 +123,7 @@ class TradingDesk:
         order.why_held = "locate"
         self.herald.error(order, 404, "Order held while securities are located.")
         self.show(order, "PreSubmitted")
-        self.venue.clock.schedule(_LOCATE_SECONDS, lambda: self.go(order))
+        self.floor.clock.schedule(_LOCATE_SECONDS, lambda: self.go(order))
 
     # working
 
@@ -134,7 +136,7 @@ class TradingDesk:
             self._trade(order, executions)
         elif tif == "FOK":
             self.end(order, "Inactive", "Cancelled by System:")
-            self.book.journal.order("cancel", order, self.venue.clock.now(), reason="FOK")
+            self.book.journal.order("cancel", order, self.floor.clock.now(), reason="FOK")
             self.herald.order(order)
         elif tif == "IOC":
             self.show(order, "PendingCancel")
@@ -144,7 +146,7 @@ class TradingDesk:
             self._rest(order)
 
     def _executions(self, order: Order) -> list[Execution]:
-        return executions_now(order, self._quote(order), auction=self.venue.auction)
+        return executions_now(order, self._quote(order), auction=self.floor.auction)
 
     def _trade(self, order: Order, executions: list[Execution]) -> None:
         for left, one in zip(range(len(executions) - 1, -1, -1), executions, strict=True):
@@ -168,10 +170,10 @@ class TradingDesk:
         if not after:
             return False
         instant = parse_instant(after, self.switches.time_zone)
-        if instant <= self.venue.clock.now():
+        if instant <= self.floor.clock.now():
             return False
         if not order.rested:
-            self.venue.clock.schedule_at(instant, lambda: self.look(order), work=False)
+            self.floor.clock.schedule_at(instant, lambda: self.look(order), work=False)
         return True
 
     def look(self, order: Order) -> None:
@@ -179,7 +181,7 @@ class TradingDesk:
         script = self.scripts.get(order.perm_id)
         if not order.active or order.staged or (script is not None and script.busy):
             return
-        if not self.venue.is_open(order):
+        if not self.floor.is_open(order):
             return
         if order.why_held in {"", "locate"}:
             if not order.why_held:
@@ -194,7 +196,7 @@ class TradingDesk:
             self.show(order, "PreSubmitted")
 
     def _quote(self, order: Order) -> Quote:
-        return self.venue.market[order.contract.symbol]
+        return self.floor.market[order.contract.symbol]
 
     def show(self, order: Order, status: str) -> None:
         """The order has a new status: openOrder and orderStatus."""
@@ -208,7 +210,7 @@ class TradingDesk:
         self, order: Order, quantity: float, price: float, liquidity: int = 2, *, more: bool = False
     ) -> Fill:
         """One execution, and everything that is told about it; ``more`` of the same follow at once."""
-        fill = self.book.execute(order, quantity, price, self.venue.clock.now(), liquidity)
+        fill = self.book.execute(order, quantity, price, self.floor.clock.now(), liquidity)
         done = order.remaining <= 0
         if done:
             self.end(order, "Filled", f"Filled Size: {order.filled:g}")
@@ -216,8 +218,8 @@ class TradingDesk:
             order.status = "Submitted"
         self.book.changed(order)
         self._report(order, fill, done=done)
-        self.venue.count("executions")
-        self.venue.accounts_desk.changed(order.account, order.contract, more=more)
+        self.floor.count("executions")
+        self._accounts_desk.changed(order.account, order.contract, more=more)
         if done:
             self._after_fill(order)
         return fill
@@ -243,24 +245,24 @@ class TradingDesk:
                 self.herald.commission(order, fill)
 
         if delay:
-            self.venue.clock.schedule(delay, tell)
+            self.floor.clock.schedule(delay, tell)
         else:
             tell()
 
     def correct(self, order: Order, last: Fill, quantity: float, price: float) -> None:
         """The exchange corrects an execution: a new one with the same id but for its last group."""
-        fixed = self.book.correct(last, quantity, price, self.venue.clock.now())
+        fixed = self.book.correct(last, quantity, price, self.floor.clock.now())
         self.book.changed(order)
         self.herald.execution(order, fixed)
         self.herald.commission(order, fixed)
-        self.venue.accounts_desk.changed(order.account, order.contract)
+        self._accounts_desk.changed(order.account, order.contract)
 
     # ending
 
     def end(self, order: Order, status: str, completed_status: str) -> None:
         """The order is over; nobody has been told yet."""
         order.status = status
-        order.completed_at = self.venue.clock.now()
+        order.completed_at = self.floor.clock.now()
         order.completed_status = completed_status
         self.book.changed(order)
 
@@ -291,7 +293,7 @@ class TradingDesk:
         """The order is cancelled, and its children with it; its own client is told by the caller."""
         self.scripts.pop(order.perm_id, None)
         self.end(order, "Cancelled", completed_status)
-        self.book.journal.order("cancel", order, self.venue.clock.now(), reason=reason)
+        self.book.journal.order("cancel", order, self.floor.clock.now(), reason=reason)
         for child in list(self.book.active.values()):
             if not order.order_id or not child.active or child.client_id != order.client_id:
                 continue
@@ -302,7 +304,7 @@ class TradingDesk:
         """An accepted order is refused after all: the error, then Inactive or Cancelled, or nothing."""
         self.scripts.pop(order.perm_id, None)
         self.end(order, "Cancelled" if status == "Cancelled" else "Inactive", f"Cancelled by System:{text}")
-        self.book.journal.order("cancel", order, self.venue.clock.now(), reason=f"{code}")
+        self.book.journal.order("cancel", order, self.floor.clock.now(), reason=f"{code}")
         self.herald.error(order, code, text)
         if status != "none":
             self.herald.order(order)

@@ -8,7 +8,6 @@ the clock run.
 from __future__ import annotations
 
 import traceback
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.accounts import Account, Position
 from stocklean_exec.simulator.accounts_desk import AccountsDesk
 from stocklean_exec.simulator.book import Book
-from stocklean_exec.simulator.calendar import Calendar
 from stocklean_exec.simulator.changes import ChangesDesk
 from stocklean_exec.simulator.clock import DEFAULT_START, Clock, local_time, parse_instant
 from stocklean_exec.simulator.contracts import Catalogue, make_contract
@@ -25,23 +23,22 @@ from stocklean_exec.simulator.data_desk import DataDesk
 from stocklean_exec.simulator.dispatch import handlers, refusal_of
 from stocklean_exec.simulator.events import Events
 from stocklean_exec.simulator.faults import FaultPlan
-from stocklean_exec.simulator.herald import Herald
+from stocklean_exec.simulator.floor import Floor
 from stocklean_exec.simulator.intake import IntakeDesk
 from stocklean_exec.simulator.journal import Journal
 from stocklean_exec.simulator.layouts import MAX_VERSION, MIN_VERSION
 from stocklean_exec.simulator.market import Market, read_quotes, sample_closes, synthetic_quote
 from stocklean_exec.simulator.order_request import OrderRequest
 from stocklean_exec.simulator.queries import QueriesDesk
-from stocklean_exec.simulator.scenario import Entry, load_scenario
+from stocklean_exec.simulator.scenario import load_scenario
 from stocklean_exec.simulator.settings import Settings
 from stocklean_exec.simulator.state import StateFile
 from stocklean_exec.simulator.trading import TradingDesk
 
 if TYPE_CHECKING:
     from stocklean_exec.fill_model import Quote
-    from stocklean_exec.simulator.orders import Order
+    from stocklean_exec.simulator.connection import Connection
     from stocklean_exec.simulator.requests import Request
-    from stocklean_exec.simulator.session import Session
 
 __all__ = ["Venue"]
 
@@ -81,36 +78,45 @@ class Venue:
         scenario = load_scenario(self.settings.scenario)
         self.switches = replace(scenario.switches)
         self.faults = FaultPlan(scenario.faults, self.seed)
-        self._order_entries = [Entry(dict(one), self.seed, -n) for n, one in enumerate(scenario.orders, 1)]
         quotes = self._opening_quotes(scenario.quotes)
         self.market = Market(quotes)
         self.catalogue = Catalogue(make_contract(symbol) for symbol in quotes)
-        self._prices: dict[str, float] = {}
         self.book = self._open_book()
         step = self.switches.request_seconds
         self.clock = Clock(self.settings.clock, start=self._first_instant(), step=step)
-        self.calendar = Calendar(self.switches.hours)
-        self.sessions: dict[int, Session] = {}
-        self.dirty: set[Session] = set()
+        self.floor = Floor(
+            market=self.market,
+            catalogue=self.catalogue,
+            book=self.book,
+            clock=self.clock,
+            switches=self.switches,
+            seed=self.seed,
+            orders=scenario.orders,
+        )
+        self.sessions = self.floor.sessions
+        self.counts = self.floor.counts
+        self.dirty: set[Connection] = set()
         self.failures: list[str] = []
-        self.link = True
-        self.counts: Counter[str] = Counter()
-        self._waiting: list[tuple[Session, Request | OrderRequest]] = []
+        self._waiting: list[tuple[Connection, Request | OrderRequest]] = []
         self._settling = False
         self._down_until = 0.0
         self._queued = 0
         self._life = 0
-        self.herald = Herald(self.sessions, self.switches)
-        self.trading = TradingDesk(self)
-        self.intake = IntakeDesk(self)
-        self.changes = ChangesDesk(self)
-        self.accounts_desk = AccountsDesk(self)
-        self.queries = QueriesDesk(self)
-        self.data = DataDesk(self)
-        self._handlers = handlers(self)
-        self._opening_values = {n: a.net_liquidation(self.prices()) for n, a in self.book.accounts.items()}
+        self._open_desks()
         self.roll_day()
-        self.events = Events(self, scenario.events)
+        self.events = Events(self, self.floor, self.trading, self.intake, self.changes, scenario.events)
+        self.floor.counters.append(self.events.counted)
+
+    def _open_desks(self) -> None:
+        floor = self.floor
+        self.accounts_desk = AccountsDesk(floor)
+        self.trading = TradingDesk(floor, self.accounts_desk)
+        self.changes = ChangesDesk(floor, self.trading)
+        self.intake = IntakeDesk(floor, self.trading, self.changes, self.accounts_desk)
+        self.queries = QueriesDesk(floor, self.changes)
+        self.data = DataDesk(floor)
+        floor.watchers += [self.data.market_moved, self.trading.market_moved]
+        self._handlers = handlers(floor, self.accounts_desk, self.queries, self.data, self.changes)
 
     # what it starts with
 
@@ -125,7 +131,7 @@ class Venue:
     def _open_book(self) -> Book:
         accounts = [Account(name, self.settings.cash) for name in self.settings.accounts]
         for symbol, given in self.settings.positions.items():
-            shares, cost = given if isinstance(given, tuple | list) else (given, self.price_of(symbol))
+            shares, cost = given if isinstance(given, tuple | list) else (given, self.market.price_of(symbol))
             contract = make_contract(symbol)
             self.catalogue.add(contract)
             accounts[0].positions[contract.con_id] = Position(symbol, float(shares), float(cost))
@@ -147,7 +153,7 @@ class Venue:
 
     # sessions
 
-    def join(self, session: Session) -> None:
+    def join(self, session: Connection) -> None:
         """A session has sent START_API."""
         if session.client_id in self.sessions:
             self._refuse(session)
@@ -155,14 +161,14 @@ class Venue:
         self.sessions[session.client_id] = session
         if self.switches.unsolicited_open_orders:
             self.queries.push_open_orders(session)
-        steps = [self.tell_accounts, self.tell_next_id]
+        steps = [self.floor.tell_accounts, self.floor.tell_next_id]
         for step in steps if self.switches.start_order == "accounts" else steps[::-1]:
             step(session)
         for code, text in _FARMS if self.switches.farm_messages else ():
             session.error(-1, code, text)
         self.settle()
 
-    def _refuse(self, session: Session) -> None:
+    def _refuse(self, session: Connection) -> None:
         self._pass_a_second()
         taken, session.client_id = session.client_id, -1
         if self.switches.client_id_in_use == "326":
@@ -182,7 +188,7 @@ class Venue:
         if self.clock.mode == "virtual":
             self.clock.advance(1.0)
 
-    def leave(self, session: Session) -> None:
+    def leave(self, session: Connection) -> None:
         """A session is over. Its orders live on, and what it has sent is still worked."""
         drained = not session.pending or self.switches.client_id_free == "eof"
         if drained and self.sessions.get(session.client_id) is session:
@@ -193,38 +199,19 @@ class Venue:
                 self._free(session)
         self.dirty.add(session)
 
-    def _free(self, session: Session) -> None:
+    def _free(self, session: Connection) -> None:
         if self.sessions.get(session.client_id) is session:
             del self.sessions[session.client_id]
-
-    def disconnect(self, client_id: int | None, reason: str) -> None:
-        """Close the connection of a client, or all of them."""
-        for session in list(self.sessions.values()):
-            if client_id is None or session.client_id == client_id:
-                session.close(reason)
-
-    def tell_accounts(self, session: Session) -> None:
-        """ManagedAccounts."""
-        session.send("managedAccounts", {"accounts": ",".join(self.book.visible)})
-
-    def tell_next_id(self, session: Session) -> None:
-        """NextValidId."""
-        session.send("nextValidId", {"orderId": self.book.next_valid_id(session.client_id)})
-
-    def broadcast(self, code: int, text: str) -> None:
-        """A system message to everybody."""
-        for session in list(self.sessions.values()):
-            session.error(-1, code, text)
 
     def restart(self, seconds: float = 0.0, *, lose: bool = False) -> None:
         """Close all connections, and take no new ones for some seconds; ``lose`` what was not worked yet."""
         self._life += lose
         self._down_until = self.clock.now() + seconds
-        self.disconnect(None, "TWS restarts")
+        self.floor.disconnect(None, "TWS restarts")
 
     # requests
 
-    def admit(self, session: Session, request: Request | OrderRequest) -> None:
+    def admit(self, session: Connection, request: Request | OrderRequest) -> None:
         """A request has been read. It is worked at once, or behind those of its connection that wait."""
         if isinstance(request, OrderRequest) and self.switches.next_valid_id == "received":
             self.book.receive_id(session.client_id, request.order_id)
@@ -239,20 +226,20 @@ class Venue:
         self.clock.schedule_at(session.ready_at, partial(self._work, session, request, self._life))
         self.settle()
 
-    def _work(self, session: Session, request: Request | OrderRequest, life: int) -> None:
+    def _work(self, session: Connection, request: Request | OrderRequest, life: int) -> None:
         session.pending -= 1
         if life == self._life:
             session.perform(request)
         if session.closed and not session.pending:
             self.leave(session)
 
-    def handle(self, session: Session, request: Request | OrderRequest) -> None:
+    def handle(self, session: Connection, request: Request | OrderRequest) -> None:
         """Carry out a request of a started session. Never raises: a failure is kept, and answered by 322."""
         self.clock.tick()
-        self.count("requests")
+        self.floor.count("requests")
         if self._is_too_fast(session):
             return
-        if not self.link and request.kind in _ORDER_REQUESTS and not self._doubles(session, request):
+        if not self.floor.link and request.kind in _ORDER_REQUESTS and not self._doubles(session, request):
             self._waiting.append((session, request))
             self.settle()
             return
@@ -264,11 +251,11 @@ class Venue:
             session.error(request.req_id, 322, "Error processing request.")
         self.settle()
 
-    def _doubles(self, session: Session, request: Request | OrderRequest) -> bool:
+    def _doubles(self, session: Connection, request: Request | OrderRequest) -> bool:
         known = self.book.find(session.client_id, request.req_id)
         return self.switches.double_orders and known is not None and request.kind == "placeOrder"
 
-    def _dispatch(self, session: Session, request: Request | OrderRequest) -> None:
+    def _dispatch(self, session: Connection, request: Request | OrderRequest) -> None:
         if isinstance(request, OrderRequest):
             self.intake.place(session, request)
             return
@@ -278,7 +265,7 @@ class Venue:
         else:
             session.error(request.req_id, *refusal_of(request.kind))
 
-    def _is_too_fast(self, session: Session) -> bool:
+    def _is_too_fast(self, session: Connection) -> bool:
         if self.switches.pacing == "off":
             return False
         now, recent = self.clock.now(), session.recent
@@ -311,17 +298,6 @@ class Venue:
         for session in list(self.sessions.values()):
             session.settle()
 
-    def count(self, name: str) -> None:
-        """Something that events may wait for has happened once more."""
-        self.counts[name] += 1
-        self.events.counted(name, self.counts[name])
-
-    def order_entry(self, order: Order) -> dict[str, Any] | None:
-        """The scenario's entry for an order, if it has one."""
-        facts = order.facts()
-        taken = [entry for entry in self._order_entries if entry.takes(facts)]
-        return taken[0].data if taken else None
-
     # time and link
 
     def roll_day(self) -> None:
@@ -334,81 +310,38 @@ class Venue:
 
     def set_link(self, *, up: bool, deliver: bool = True) -> None:
         """The connection between TWS and IB: what is sent while it is down waits."""
-        self.link = up
+        self.floor.link = up
         if not up:
-            self.herald.hold_back()
+            self.floor.herald.hold_back()
             return
-        self.herald.release(deliver=deliver)
+        self.floor.herald.release(deliver=deliver)
         self.accounts_desk.catch_up(deliver=deliver)
         waiting, self._waiting = self._waiting, []
         for session, request in waiting:
             session.perform(request)
 
-    def is_open(self, order: Order) -> bool:
-        """Whether an order may trade at this hour."""
-        if self.calendar.always or self.calendar.is_open(self.clock.now()):
-            return True
-        request = order.request
-        return request.outside_rth and request.order_type == "LMT"
+    def disconnect(self, client_id: int | None, reason: str) -> None:
+        """Close the connection of a client, or all of them."""
+        self.floor.disconnect(client_id, reason)
 
-    @property
-    def auction(self) -> bool:
-        """Whether orders for the open and the close trade at once: where the exchange never closes."""
-        return self.calendar.always or self.events.auction_on
-
-    # prices
+    def broadcast(self, code: int, text: str) -> None:
+        """A system message to everybody."""
+        self.floor.broadcast(code, text)
 
     def move(self, symbol: str, **changes: float) -> None:
         """The market of a symbol moves; open orders and streams see it."""
-        if symbol not in self.market.symbols():
-            self.catalogue.add(make_contract(symbol))
-        self.market.move(symbol, **changes)
-        self.market_moved(symbol)
-
-    def market_moved(self, symbol: str) -> None:
-        """Everybody who cares looks at the new quote of ``symbol``."""
-        self._prices.pop(symbol, None)
-        if self.link:
-            self.data.market_moved(symbol)
-        self.trading.market_moved(symbol)
-
-    def price_of(self, symbol: str) -> float:
-        """What a share is worth: the last trade, failing that the middle, the close, or one side."""
-        quote = self.market[symbol]
-        middle = (quote.bid + quote.ask) / 2
-        for price in (quote.last, middle, quote.close, quote.bid, quote.ask):
-            if price > 0:
-                return round(price, 10)
-        return 0.0
-
-    def prices(self) -> dict[str, float]:
-        """The worth of every share by symbol."""
-        for symbol in self.market.symbols():
-            if symbol not in self._prices:
-                self._prices[symbol] = self.price_of(symbol)
-        return self._prices
-
-    def touch(self, order: Order) -> float:
-        """The price that an order would trade at now."""
-        quote = self.market[order.contract.symbol]
-        side = quote.ask if order.request.side == "BUY" else quote.bid
-        return side if side > 0 else self.price_of(order.contract.symbol)
-
-    def opening_value(self, name: str) -> float:
-        """The net liquidation value of an account when the venue opened."""
-        return self._opening_values[name]
+        self.floor.move(symbol, **changes)
 
     def rename_accounts(self, names: list[str], *, announce: bool = True) -> None:
         """The login sees other accounts: new ones open with the usual cash, old ones stay in the books."""
         for name in names:
             if name not in self.book.accounts:
-                self.book.open_account(Account(name, self.settings.cash))
-                self._opening_values[name] = self.settings.cash
+                self.accounts_desk.open_account(Account(name, self.settings.cash))
         self.book.visible = tuple(names)
         for session in list(self.sessions.values()) if announce else ():
-            self.tell_accounts(session)
+            self.floor.tell_accounts(session)
 
     def close(self) -> None:
         """Close the journal and the state."""
-        self.disconnect(None, "the venue closes")
+        self.floor.disconnect(None, "the venue closes")
         self.book.close()
