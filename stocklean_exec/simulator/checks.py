@@ -117,6 +117,8 @@ def _check_quantity(request: OrderRequest, switches: Switches) -> Refusal | None
         return invalid("Order size does not conform to market rule")
     if not float(quantity).is_integer() and not switches.fractional:
         return Refusal(10243, _NO_FRACTIONS)
+    if not float(quantity).is_integer() and request.order_type not in {"MKT", "LMT"}:
+        return Refusal(10318, "This order doesn't support fractional quantity trading")
     if request.cash_quantity > 0:
         return Refusal(10244, "Cash Quantity cannot be used for this order")
     return None

@@ -158,7 +158,7 @@ class DataDesk:
             price, size = getattr(quote, name), known.get(name, math.nan)
             if price > 0:
                 values = {"reqId": req_id, "tickType": prices[name], "price": price}
-                values["size"] = max(size, 0.0)
+                values["size"] = size if size > 0 else 0.0  # also where it is not known
                 session.send("tickPrice", values, facts)
             if size >= 0:
                 session.send("tickSize", {"reqId": req_id, "tickType": sizes[name], "size": size}, facts)

@@ -6,6 +6,7 @@ stand on it and know each other only where one works for another; the venue puts
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,10 @@ class Floor:
         return self._prices
 
     def touch(self, order: Order) -> float:
-        """The price that an order would trade at now."""
-        quote = self.market[order.contract.symbol]
-        side = quote.ask if order.request.side == "BUY" else quote.bid
-        return side if side > 0 else self.price_of(order.contract.symbol)
+        """The price that an order would trade at now: the far touch, no worse than its limit."""
+        quote, buys = self.market[order.contract.symbol], order.request.side == "BUY"
+        side = quote.ask if buys else quote.bid
+        touch = side if side > 0 else self.price_of(order.contract.symbol)
+        if math.isnan(order.limit):
+            return touch
+        return min(touch, order.limit) if buys else max(touch, order.limit)

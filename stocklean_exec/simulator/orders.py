@@ -32,6 +32,7 @@ __all__ = [
 
 ACTIVE = frozenset({"PendingSubmit", "PreSubmitted", "Submitted", "PendingCancel"})
 FINAL = frozenset({"Filled", "Cancelled", "Inactive"})
+_LIMITED = frozenset({"LMT", "LOC", "STP LMT"})
 _SIDES = {"BUY": "BOT", "SELL": "SLD"}
 
 
@@ -80,6 +81,16 @@ class Order:
     def average(self) -> float:
         """Running average price of what has traded."""
         return self.value / self.filled if self.filled else 0.0
+
+    @property
+    def limit(self) -> float:
+        """The worst price that it may trade at; NaN when it has none.
+
+        A limit price of 0 on a market order, as some clients send it, is none.
+        """
+        request = self.request
+        capped = request.order_type in _LIMITED or (request.order_type == "MIDPRICE" and request.limit_price > 0)
+        return request.limit_price if capped else math.nan
 
     @property
     def active(self) -> bool:

@@ -145,19 +145,18 @@ class TradingDesk:
         else:
             self._rest(order)
 
-    def _executions(self, order: Order) -> list[Execution]:
-        return executions_now(order, self._quote(order), auction=self.floor.auction)
+    def _executions(self, order: Order, *, passive: bool = False) -> list[Execution]:
+        return executions_now(order, self._quote(order), auction=self.floor.auction, passive=passive)
 
     def _trade(self, order: Order, executions: list[Execution]) -> None:
         for left, one in zip(range(len(executions) - 1, -1, -1), executions, strict=True):
             if order.active:
-                liquidity = 1 if order.rested else one.liquidity
-                self.execute(order, one.quantity, one.price, liquidity, more=left > 0)
+                self.execute(order, one.quantity, one.price, one.liquidity, more=left > 0)
 
-    def trade_now(self, order: Order) -> None:
-        """Let an acknowledged order trade with the market as it stands."""
+    def trade_now(self, order: Order, *, passive: bool = False) -> None:
+        """Let an acknowledged order trade with the market as it stands; ``passive``: that came to it."""
         if order.active and not self._too_early(order):
-            self._trade(order, self._executions(order))
+            self._trade(order, self._executions(order, passive=passive))
 
     def _rest(self, order: Order) -> None:
         order.rested = True
@@ -176,7 +175,7 @@ class TradingDesk:
             self.floor.clock.schedule_at(instant, lambda: self.look(order), work=False)
         return True
 
-    def look(self, order: Order) -> None:
+    def look(self, order: Order, *, passive: bool = False) -> None:
         """The market moved, or what held the order is gone: see whether it trades now."""
         script = self.scripts.get(order.perm_id)
         if not order.active or order.staged or (script is not None and script.busy):
@@ -185,7 +184,7 @@ class TradingDesk:
             return
         if order.why_held in {"", "locate"}:
             if not order.why_held:
-                self.trade_now(order)
+                self.trade_now(order, passive=passive and order.rested)
             return
         held = self._reason_to_hold(order)
         if not held:
@@ -313,4 +312,4 @@ class TradingDesk:
         """Look at every open order of ``symbol``, oldest first."""
         waiting = [one for one in self.book.active.values() if one.contract.symbol == symbol]
         for order in sorted(waiting, key=lambda one: one.perm_id):
-            self.look(order)
+            self.look(order, passive=True)

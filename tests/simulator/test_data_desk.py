@@ -124,3 +124,17 @@ def test_market_rules_are_known_by_id(connect):
 
 def test_the_head_of_the_history_is_told(connect):
     assert connect().send("87", "5", *CONTRACT, "0", "1", "TRADES", "1")[0][:2] == ["88", "5"]
+
+
+def test_no_number_that_is_none_goes_out(connect, recorded):
+    """An official client of 2020 (version 157) stops reading at a size of ``nan``."""
+    peer = connect(quotes={"SPY": {"last": 400.0}, "AAPL": {"close": 12.0, "bid": 11.9, "ask": 12.1}})
+    for symbol, req_id in (("SPY", "3"), ("AAPL", "4")):
+        peer.send("1", "11", req_id, "0", symbol, "STK", "", "0", "", "", "SMART", "", "USD", "", "", *"0010", "")
+    for fields in recorded["ib_async", 176][1:]:
+        peer.send(*fields)
+    peer.place(50, "AAPL")
+    texts = {text.lower() for fields in peer.seen for text in fields}
+    assert {fields[0] for fields in peer.seen} >= {"1", "2", "6", "11", "57"}
+    assert not texts & {"nan", "inf", "-inf"}
+    assert next(fields[5] for fields in peer.seen if fields[0] == "1" and fields[3] == "9") == "0"

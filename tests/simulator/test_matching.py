@@ -58,3 +58,27 @@ def test_a_stop_that_was_reached_stays_reached():
     once = order("STP", stop=200.0)
     once.triggered = True
     assert is_triggered(once, QUOTE)
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "quote"),
+    [
+        ("BUY", 390.0, Quote(bid=389.0, ask=389.5, ask_size=200)),
+        ("BUY", 390.0, Quote(bid=389.0, ask=390.0, ask_size=200)),
+        ("SELL", 402.0, Quote(bid=405.0, ask=405.5, bid_size=200)),
+    ],
+)
+def test_an_order_in_the_book_trades_at_its_own_limit_when_the_market_comes(side, limit, quote):
+    found = executions_now(order("LMT", side, 250.0, limit), quote, auction=False, passive=True)
+    assert [(one.quantity, one.price, one.liquidity) for one in found] == [(200, limit, 1), (50, limit, 1)]
+
+
+def test_an_order_in_the_book_trades_nowhere_while_the_market_is_away():
+    quote = Quote(bid=390.0, ask=390.1)
+    assert executions_now(order("LMT", "BUY", 1.0, 390.0), quote, auction=False, passive=True) == []
+
+
+def test_in_an_auction_everybody_gets_the_price_of_the_auction():
+    quote = Quote(bid=389.0, ask=389.5)
+    found = executions_now(order("LOC", "BUY", 10.0, 390.0), quote, auction=True, passive=True)
+    assert [one.price for one in found] == [389.5]

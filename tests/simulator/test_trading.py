@@ -225,3 +225,54 @@ def test_executions_carry_the_reference_ids_and_time(connect):
     assert [len(part) for part in execution[14].split(".")] == [8, 8, 2, 2]
     assert {fields[1] for fields in seen if fields[0] == "3"} == {"1"}
     assert len({fields[6] for fields in seen if fields[0] == "3"}) == 1
+
+
+def executed(seen):
+    """Shares, price and liquidity (1 added, 2 removed) of the executions in ``seen``."""
+    return [(fields[19], fields[20], fields[31 - 1]) for fields in seen if fields[0] == "11"]
+
+
+def test_a_resting_buy_fills_at_its_limit_when_the_ask_moves_down_through_it(connect):
+    peer = connect()
+    peer.place(1, quantity=300, order_type="LMT", limit="390.00")
+    peer.venue.move("SPY", bid=389.40, ask=389.50, ask_size=200)
+    seen = peer.take()
+    assert executed(seen) == [("200", "390.0", "1"), ("100", "390.0", "1")]
+    # 300 at 390.00 is 117,000; 300 shares cost 0.005 each, 1.50.
+    assert peer.venue.book.accounts["DU0000001"].cash == 1_000_000 - 117_000 - 1.5
+
+
+def test_a_resting_sale_fills_at_its_limit_when_the_bid_jumps_above_it(connect):
+    peer = connect(positions={"SPY": (500, 380.0)})
+    peer.place(1, action="SELL", quantity=100, order_type="LMT", limit="402.00")
+    peer.venue.move("SPY", bid=405.00, ask=405.20)
+    assert executed(peer.take()) == [("100", "402.0", "1")]
+
+
+def test_new_terms_that_cross_the_market_take_the_touch(connect):
+    peer = connect()
+    peer.place(1, quantity=100, order_type="LMT", limit="390.00")
+    assert executed(peer.place(1, quantity=100, order_type="LMT", limit="401.00")) == [("100", "400.1", "2")]
+
+
+def test_at_the_open_a_resting_order_gets_the_better_price_of_the_open(connect):
+    peer = connect({"switches": {"hours": "exchange"}}, start="2022-12-29 15:00:00")
+    peer.place(1, quantity=100, order_type="LMT", limit="390.00", tif="GTC")
+    peer.venue.clock.advance(2 * 3600)
+    peer.venue.move("SPY", bid=388.00, ask=388.10)
+    assert executed(peer.take()) == []
+    peer.venue.clock.advance(20 * 3600)
+    assert executed(peer.take()) == [("100", "388.1", "2")]
+
+
+def test_a_fill_from_outside_is_no_worse_than_the_limit(connect):
+    peer = connect()
+    peer.place(1, quantity=100, order_type="LMT", limit="390.00")
+    peer.venue.events.run({"do": "fill"})
+    assert [one[:2] for one in executed(peer.take())] == [("100", "390.0")]
+
+
+def test_an_order_type_that_takes_no_fractions_says_so(connect, kinds):
+    peer = connect({"switches": {"fractional": True}})
+    assert kinds(peer.place(1, quantity="1.5"))[-1] == "cm"
+    assert kinds(peer.place(2, quantity="1.5", order_type="MOC")) == ["err 10318"]
