@@ -146,8 +146,8 @@ class _Scan:
     def keep(self, names: str) -> None:
         for name in names.split():
             text = self.reader.text(name)
-            if text == _ECHO_DEFAULTS.get(name, text):
-                continue
+            if not text or text == _ECHO_DEFAULTS.get(name, text):
+                continue  # an empty text says nothing, and some clients read no number in it
             if name in _NUMERIC:
                 _check_number(name, text, self.echo)
             else:

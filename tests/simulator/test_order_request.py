@@ -76,3 +76,15 @@ def test_combo_legs_are_passed_over(join, make_venue):
     legs = ["2", *["1", "1", "BUY", "SMART", "0", "0", "", "-1"] * 2, "0", "1", "NonGuaranteed", "1"]
     order = parse_order([*fields[:35], *legs, *fields[35:]], 176)
     assert (order.contract.sec_type, order.what_if) == ("BAG", False)
+
+
+def test_an_empty_text_is_not_echoed_where_others_read_a_number(connect):
+    """Strict clients read no number in an empty text: openOrder keeps what it says anyway."""
+    peer = connect()
+    fields = peer.order_fields(1, order_type="LMT", limit="390.00")
+    for place in (29, 30, 31, 32, 34):  # block order, sweep to fill, display size, trigger method, hidden
+        fields[place] = ""
+    order = next(one for one in peer.send(*fields) if one[0] == "5")
+    plain = next(one for one in peer.place(2, order_type="LMT", limit="390.00") if one[0] == "5")
+    differ = [at for at, (a, b) in enumerate(zip(order, plain, strict=True)) if a != b]
+    assert differ == [1, 25, 30]  # order id, permanent id, and the allocation that names it

@@ -184,3 +184,52 @@ def test_closing_the_server_closes_every_connection():
         writer.close()
 
     asyncio.run(main())
+
+
+def test_a_deaf_server_reads_on_when_its_time_is_over():
+    deaf = {"on": "reqPositions", "do": "deaf", "seconds": 0.5}
+    settings = Settings(clock="wall", scenario={"fault": [deaf]})
+
+    async def scenario(server):
+        reader, writer = await opened(server, 1)
+        writer.write(pack_fields(["61", "1"]))
+        writer.write(pack_fields(["8", "1", "1"]))
+        await writer.drain()
+        _, other = await opened(server, 2)  # takes the server long enough to have read the others
+        assert server.venue.sessions[1].deaf
+        writer.write(pack_fields(["49", "1"]))
+        said = [(await read(reader))[0] for _ in range(3)]
+        writer.close()
+        other.close()
+        return said
+
+    assert run(scenario, settings=settings) == ["62", "9", "49"]
+
+
+def test_a_stalled_server_says_later_what_it_had_to_say():
+    stall = {"on": "positionEnd", "do": "stall", "seconds": 0.5}
+    settings = Settings(clock="wall", scenario={"fault": [stall]})
+
+    async def scenario(server):
+        reader, writer = await opened(server, 1)
+        writer.write(pack_fields(["61", "1"]) + pack_fields(["49", "1"]))
+        said = [(await read(reader))[0] for _ in range(2)]
+        writer.close()
+        return said
+
+    assert run(scenario, settings=settings) == ["62", "49"]
+
+
+def test_requests_wait_their_turn_on_a_wall_clock():
+    settings = Settings(clock="wall", scenario={"switches": {"queue_seconds": 0.05}})
+
+    async def scenario(server):
+        reader, writer = await opened(server, 1)
+        begin = server.loop.time()
+        writer.write(pack_fields(["49", "1"]) * 4)
+        for _ in range(4):
+            assert (await read(reader))[0] == "49"
+        writer.close()
+        return server.loop.time() - begin
+
+    assert run(scenario, settings=settings) > 0.19
