@@ -75,6 +75,8 @@ class QueriesDesk:
             status = "Submitted" if stale and order.status in FINAL else None
             session.send("openOrder", open_fields(order, status=status), order.facts())
             session.send("orderStatus", status_fields(order, status), order.facts())
+            if self._switches.seen_ids == "used":
+                self._book.use_id(session.client_id, order.order_id)
         session.send("openOrderEnd", {})
 
     def completed_orders(self, session: Connection, request: Request) -> None:

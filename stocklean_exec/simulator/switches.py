@@ -24,6 +24,9 @@ class Switches:
     on it is worked (``drained``)."""
     next_valid_id: str = "accepted"
     """Whether ``accepted`` or all ``received`` orders move the next valid id."""
+    seen_ids: str = "free"
+    """Whether the ids of other clients' orders that a client was shown are ``free`` for it, or count as ``used``
+    (103 for them and below), as the documentation of reqAllOpenOrders has it."""
     queue_seconds: float = 0.0
     """Seconds that each request of a connection takes before it is worked, one after another. What TWS has
     received is worked also when its connection is gone. A virtual clock jumps over it."""
@@ -90,6 +93,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "client_id_in_use": ("326", "close"),
     "client_id_free": ("eof", "drained"),
     "next_valid_id": ("accepted", "received"),
+    "seen_ids": ("free", "used"),
     "start_order": ("accounts", "id"),
     "executions": ("own", "all", "none"),
     "executions_since": ("midnight", "ever"),

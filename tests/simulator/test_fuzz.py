@@ -64,6 +64,7 @@ NASTY = [
 KINDS = ["MKT", "MKT", "LMT", "LMT", "STP", "STP LMT", "MOC", "LOC", "MIDPRICE"]
 TIFS = ["DAY", "DAY", "", "GTC", "IOC", "FOK", "OPG", "GTD"]
 SCENARIOS = [None, "noise", "corrections", "cancel_races", "partial_fills", "strict_tws", "blind_queries"]
+SCENARIOS += ["slow_tws", "rough_wire", "link_down"]
 
 
 def seeds():

@@ -148,3 +148,14 @@ def test_open_orders_can_be_stale_or_missing(connect, kinds):
 def test_execution_times_follow_the_setting_of_the_login(connect, form, text):
     peer = connect({"switches": {"time_format": form}}, start="2022-12-29 10:00:00")
     assert next(fields[15] for fields in peer.place(1) if fields[0] == "11") == text
+
+
+@pytest.mark.parametrize(("seen_ids", "code"), [("free", []), ("used", ["103"])])
+def test_ids_of_others_that_a_client_was_shown_can_count_as_used(make_venue, join, seen_ids, code):
+    venue = make_venue({"switches": {"seen_ids": seen_ids}})
+    other, peer = join(venue, 1), join(venue, 2)
+    other.place(50, order_type="LMT", limit="390.00")
+    assert peer.place(3, order_type="LMT", limit="390.00")[0][0] == "5"
+    peer.send("16", "1")
+    assert [fields[3] for fields in peer.place(4) if fields[0] == "4"] == code
+    assert peer.place(51)[0][0] == "5"
