@@ -92,8 +92,10 @@ def _drop_before_read(session: Disturbed, _: Ask, __: Entry) -> bool:
 
 
 def _drop_after_read(session: Disturbed, request: Ask, fault: Entry) -> bool:
+    session.muted = True
+    _delay(session, request, fault)
     session.close("fault drop_after_read")
-    return _delay(session, request, fault)
+    return True
 
 
 def _swallow(_: Disturbed, __: Ask, ___: Entry) -> bool:
@@ -114,8 +116,8 @@ def _drop_after_answer(session: Disturbed, request: Ask, _: Entry) -> bool:
 
 
 def _delay(session: Disturbed, request: Ask, fault: Entry) -> bool:
-    session.venue.clock.schedule(float(fault.get("seconds", 1.0)), partial(session.perform, request))
-    session.venue.settle()
+    at = session.venue.clock.now() + float(fault.get("seconds", 1.0))
+    session.venue.postpone(session, request, at)
     return True
 
 

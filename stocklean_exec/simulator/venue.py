@@ -205,7 +205,9 @@ class Venue:
 
     def restart(self, seconds: float = 0.0, *, lose: bool = False) -> None:
         """Close all connections, and take no new ones for some seconds; ``lose`` what was not worked yet."""
-        self._life += lose
+        if lose:
+            self._life += 1
+            self._waiting.clear()
         self._down_until = self.clock.now() + seconds
         self.floor.disconnect(None, "TWS restarts")
 
@@ -221,9 +223,13 @@ class Venue:
             return
         self._queued += 1
         delay = seconds + jitter * unit_interval(self.seed, "queue", self._queued)
-        session.pending += 1
         session.ready_at = max(session.ready_at, self.clock.now()) + delay
-        self.clock.schedule_at(session.ready_at, partial(self._work, session, request, self._life))
+        self.postpone(session, request, session.ready_at)
+
+    def postpone(self, session: Connection, request: Request | OrderRequest, at: float) -> None:
+        """Work a request at a later instant, also when its connection is gone by then."""
+        session.pending += 1
+        self.clock.schedule_at(at, partial(self._work, session, request, self._life))
         self.settle()
 
     def _work(self, session: Connection, request: Request | OrderRequest, life: int) -> None:

@@ -179,6 +179,15 @@ def test_a_restart_can_lose_what_was_not_worked(make_venue, join):
         assert len(venue.book.orders) == orders
 
 
+def test_a_restart_can_lose_what_waits_for_the_link(make_venue, join):
+    venue = make_venue()
+    venue.events.run({"do": "link_down"})
+    join(venue).place(1)
+    venue.events.run({"do": "restart", "lose": True})
+    venue.events.run({"do": "link_up"})
+    assert venue.book.orders == {}
+
+
 def test_on_the_next_day_day_orders_have_ended_and_others_live(connect, kinds):
     peer = connect()
     peer.place(1)

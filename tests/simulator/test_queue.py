@@ -52,6 +52,22 @@ def test_a_client_id_is_free_at_once_or_when_all_is_worked(make_venue, join, fre
     assert join(venue, 1 if taken else 2).session.closed is False
 
 
+def test_a_client_id_is_not_free_while_a_request_that_was_read_waits(make_venue, join):
+    scenario = {
+        "switches": {"client_id_free": "drained"},
+        "fault": [{"on": "placeOrder", "do": "drop_after_read", "seconds": 5}],
+    }
+    venue = make_venue(scenario, clock="manual")
+    peer = join(venue)
+    peer.place(1)
+    assert peer.session.closed
+    refused = join(venue)
+    assert refused.session.reason == "client id 1 is in use"
+    venue.clock.advance(5)
+    assert join(venue).session.closed is False
+    assert len(venue.book.fills) == 1
+
+
 @pytest.mark.parametrize(("counts", "next_id"), [("accepted", "1"), ("received", "3")])
 def test_the_next_id_counts_what_is_worked_or_what_has_come_in(make_venue, join, counts, next_id):
     venue = slow(make_venue, next_valid_id=counts)
