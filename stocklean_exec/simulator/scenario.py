@@ -44,7 +44,7 @@ from stocklean_exec.simulator import order_layouts as _order_layouts  # noqa: F4
 from stocklean_exec.simulator.layouts import kinds
 from stocklean_exec.simulator.market import QUOTE_COLUMNS
 from stocklean_exec.simulator.requests import is_request
-from stocklean_exec.simulator.switches import CHOICES, Switches
+from stocklean_exec.simulator.switches import CHOICES, Switches, meanings
 from stocklean_exec.simulator.vocabulary import EVENTS, EXAMPLES, REPLY_FAULTS, REQUEST_FAULTS, STEPS
 
 __all__ = [
@@ -159,10 +159,11 @@ def explain() -> str:
     >>> explain().splitlines()[1]
     "  client_id_in_use = '326'  (326, close)"
     """
-    lines = ["[switches]"]
+    lines, told = ["[switches]"], meanings()
     for one in fields(Switches):
         words = f"  ({', '.join(CHOICES[one.name])})" if one.name in CHOICES else ""
         lines.append(f"  {one.name} = {getattr(Switches(), one.name)!r}{words}")
+        lines.append(f"      {told[one.name].replace(':attr:', '')}")
     tables = {
         "[[order]] steps and on_cancel": STEPS,
         "[[fault]] on a request": REQUEST_FAULTS,

@@ -6,9 +6,12 @@ event ``switch`` changes while it runs.
 
 from __future__ import annotations
 
+import ast
+import inspect
 from dataclasses import dataclass
+from itertools import pairwise
 
-__all__ = ["CHOICES", "Switches"]
+__all__ = ["CHOICES", "Switches", "meanings"]
 
 
 @dataclass(kw_only=True)
@@ -106,3 +109,20 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "time_format": ("zone", "utc", "naive"),
 }
 """Switches that take one of several words."""
+
+
+def meanings() -> dict[str, str]:
+    """What each switch means, by its name: the texts under the fields of :class:`Switches`.
+
+    Examples
+    --------
+    >>> meanings()["pacing_limit"]
+    'Requests in a second.'
+    """
+    (tree,) = ast.parse(inspect.getsource(Switches)).body
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    texts: dict[str, str] = {}
+    for one, behind in pairwise(body):
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and isinstance(behind, ast.Expr):
+            texts[one.target.id] = " ".join(str(ast.literal_eval(behind.value)).replace("`", "").split())
+    return texts
