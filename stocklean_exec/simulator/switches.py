@@ -32,7 +32,7 @@ class Switches:
     (103 for them and below), as the documentation of reqAllOpenOrders has it."""
     queue_seconds: float = 0.0
     """Seconds that each request of a connection takes before it is worked, one after another. What TWS has
-    received is worked also when its connection is gone. A virtual clock jumps over it."""
+    received is worked also when its connection is gone. Virtual and brisk clocks jump over it."""
     queue_jitter: float = 0.0
     """Up to so many seconds more for each request, seeded."""
     cross_client_cancel: bool = False
