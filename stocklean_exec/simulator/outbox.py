@@ -18,7 +18,7 @@ class Outbox:
 
     Parameters
     ----------
-    most : bytes that may wait
+    most : bytes that may wait; beyond them nothing is kept, and the stream is ``torn``
     on_write : called when there is something to write
     on_overflow : called with the number of bytes when too many wait
 
@@ -39,12 +39,14 @@ class Outbox:
         self._later: list[tuple[int, bytes]] = []
         self.waiting = 0
         self.stalled = False
+        self.torn = False
         self._apart = False
 
     def write(self, data: bytes) -> None:
         """Put ``data`` at the end of what waits."""
         self.waiting += len(data)
         if self.waiting > self._most:
+            self.torn = True
             if not self.stalled:
                 self._chunks.clear()
                 self._on_overflow(self.waiting)

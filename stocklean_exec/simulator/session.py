@@ -270,6 +270,8 @@ class Session:
 
     def _write_again(self) -> None:
         self.outbox.stalled = False
+        if self.outbox.torn:
+            self.close(f"slow reader: more than {self.limits.max_unsent} bytes were waiting")
         self.venue.dirty.add(self)
 
     # replies

@@ -198,3 +198,18 @@ def test_too_many_requests_in_a_second_bring_100_and_at_the_third_the_end(make_v
     for _ in range(22):
         peer.send("49", "1")
     assert peer.session.closed
+
+
+def test_a_stream_that_lost_bytes_while_it_was_stalled_does_not_go_on(make_venue):
+    stall = {"on": "reqCurrentTime", "nth": 1, "do": "stall", "seconds": 5}
+    venue = make_venue({"fault": [stall]}, clock="manual")
+    session = Session(venue, Limits(max_unsent=400))
+    session.feed(b"API\0" + pack(b"v157..178"))
+    session.take()
+    session.feed(pack_fields(["71", "2", "1", ""]))
+    session.take()
+    session.feed(pack_fields(["49", "1"]) * 40)
+    assert not session.closed
+    venue.clock.advance(5)
+    assert session.closed
+    assert session.reason.startswith("slow reader")
