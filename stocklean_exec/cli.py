@@ -1,4 +1,4 @@
-"""The command line: ``stocklean demo``, ``rebalance``, ``status``, ``halt``, ``clear-halt``, ``simulator``.
+"""The command line: ``stocklean demo``, ``rebalance``, ``resume``, ``status``, ``halt``, ``simulator``, ...
 
 Exit codes: 0 done, 2 bad input, 3 blocked (nothing was sent), 4 partial or failed, 5 unresolved orders.
 """
@@ -102,6 +102,16 @@ def _parser() -> argparse.ArgumentParser:
     rebalance.add_argument("--yes", action="store_true", help="send without asking")
     rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
     rebalance.set_defaults(run=_rebalance)
+
+    resume = commands.add_parser("resume", help="pick a run up after a crash or a lost connection")
+    resume.add_argument("run_id", help="of a run on record")
+    resume.add_argument("--broker", required=True, help="address, such as ib://127.0.0.1:4002?client_id=7")
+    resume.add_argument("--blotter", required=True, help="file of the record")
+    resume.add_argument("--limits", help="TOML or JSON file of limits, whose caps are kept")
+    resume.add_argument(
+        "--timeout", type=float, default=60.0, help="seconds to wait for orders that have not ended"
+    )
+    resume.set_defaults(run=_resume)
 
     status = commands.add_parser("status", help="runs, or the orders of one run")
     status.add_argument("run_id", nargs="?", help="one run; all of them without it")
@@ -214,12 +224,36 @@ def _rebalance(options: argparse.Namespace) -> int:
                 print("\nnot confirmed: nothing was sent", file=sys.stderr)
                 return BLOCKED
         review.approve_all(by=None)
-        states = submit_orders(review.result(), broker, blotter, max_approval_age=limits.max_approval_age)
+        age = limits.max_approval_age
+        states = submit_orders(review.result(), broker, blotter, max_approval_age=age, limits=limits)
         status = blotter.runs().set_index("run_id").loc[options.run_id, "status"]
-    _show(f"Run {options.run_id}: {status}", states, _STATE_COLUMNS)
+    return _tell_end(options.run_id, str(status), states)
+
+
+def _tell_end(run_id: str, status: str, states: pd.DataFrame) -> int:
+    """Show how a run stands, and return its exit code."""
+    _show(f"Run {run_id}: {status}", states, _STATE_COLUMNS)
     if (states["status"] == "UNKNOWN").any():
         return UNRESOLVED
-    return _EXIT_OF_STATUS.get(str(status), NOT_COMPLETE)
+    return _EXIT_OF_STATUS.get(status, NOT_COMPLETE)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.blotter_file import check_path  # noqa: PLC0415 - likewise
+    from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
+    from stocklean_exec.reading import read_limits  # noqa: PLC0415 - likewise
+    from stocklean_exec.resuming import resume  # noqa: PLC0415 - likewise
+
+    if not check_path(options.blotter).exists():
+        print(f"error: there is no blotter {options.blotter!r}", file=sys.stderr)
+        return BAD_INPUT
+    limits = None if options.limits is None else read_limits(options.limits)
+    # The record first: without it there is nothing to ask a broker about.
+    with open_blotter(options.blotter) as blotter, connect(options.broker) as broker:
+        states = resume(options.run_id, broker, blotter, timeout=options.timeout, limits=limits)
+        status = blotter.runs().set_index("run_id").loc[options.run_id, "status"]
+    return _tell_end(options.run_id, str(status), states)
 
 
 def _confirmed(review: OrderReview) -> bool:

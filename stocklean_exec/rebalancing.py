@@ -107,8 +107,15 @@ async def rebalance_async(
         review.approve_all(by=approve if isinstance(approve, str) else None)
     if dry_run:
         return review.result()
-    max_age = (limits or Limits()).max_approval_age
-    return await submit_orders_async(review.result(), broker, blotter, timeout=timeout, max_approval_age=max_age)
+    limits = limits or Limits()
+    return await submit_orders_async(
+        review.result(),
+        broker,
+        blotter,
+        timeout=timeout,
+        max_approval_age=limits.max_approval_age,
+        limits=limits,
+    )
 
 
 def prepare(

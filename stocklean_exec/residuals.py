@@ -94,7 +94,11 @@ def residual_orders(run_id: str, blotter: BlotterReader, *, quotes: object = Non
 
 
 def _rests(orders: pd.DataFrame) -> Iterator[_Rest]:
-    replaced = set(orders[REPLACES].dropna()) if REPLACES in orders.columns else set()
+    # A replacement that was refused replaces nothing, and leaves nothing of its own.
+    void = orders["state"].isin(["REFUSED", "NOT_APPROVED"])
+    old_names = orders[REPLACES] if REPLACES in orders.columns else pd.Series(None, orders.index, dtype="str")
+    replaced = set(old_names[~void].dropna())
+    orders = orders[~(void & old_names.notna())]
     columns = {str(name): orders[name].tolist() for name in orders.columns}
     for values in zip(*columns.values(), strict=True):
         row = dict(zip(columns, values, strict=True))

@@ -1,0 +1,215 @@
+"""Every kind of difference, from frames written by hand, and none where both sides agree."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+from stocklean_exec.broker import ORPHAN_COLUMNS
+from stocklean_exec.differences import DIFFERENCES, Books, compare, looks_like_ours
+from stocklean_exec.recovery import Evidence
+
+NOW = datetime(2026, 11, 23, 17, tzinfo=UTC)
+NAN = float("nan")
+BEFORE, LATER = pd.Timestamp("2026-11-23 15:00", tz="UTC"), pd.Timestamp("2026-11-23 16:00", tz="UTC")
+
+
+def orders_of(*rows):
+    frame = pd.DataFrame(
+        rows, columns=["client_order_id", "symbol", "side", "quantity", "filled_quantity", "status"]
+    )
+    return frame.assign(arrived_at=LATER)
+
+
+def fills_of(*rows):
+    frame = pd.DataFrame(
+        rows, columns=["exec_id", "client_order_id", "symbol", "side", "quantity", "price", "commission"]
+    )
+    return frame.assign(filled_at=LATER)
+
+
+def opening_of(cash, **held):
+    rows = [("cash", "", cash), *(("position", symbol, shares) for symbol, shares in held.items())]
+    return pd.DataFrame(rows, columns=["what", "symbol", "quantity"]).assign(taken_at=BEFORE)
+
+
+def positions_of(**held):
+    return pd.DataFrame({"symbol": list(held), "quantity": list(held.values())})
+
+
+def open_of(*rows):
+    return pd.DataFrame(rows, columns=["client_order_id", "symbol", "quantity", "filled_quantity"])
+
+
+def strangers_of(*rows):
+    return pd.DataFrame(rows, columns=["order_ref", "symbol", "side", "quantity", "price", "exec_id"])
+
+
+def books(**changed):
+    """Ten shares of SPY wanted, four of them filled at 100 for a dollar; the rest works."""
+    agreed = {
+        "orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 10.0, 4.0, "PARTIAL")),
+        "fills": fills_of(("x.1", "r-SPY-BUY", "SPY", "BUY", 4.0, 100.0, 1.0)),
+        "duplicates": frozenset(),
+        "opening": opening_of(1_000.0, KO=5.0),
+        "open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0)),
+        "positions": positions_of(SPY=4.0, KO=5.0),
+        "cash": 1_000.0 - 4 * 100.0 - 1.0,
+        "strangers": strangers_of(),
+        "evidence": Evidence(NOW, executions=frozenset({"x.1"})),
+    }
+    return Books(**{**agreed, **changed})
+
+
+def test_two_sides_that_agree_have_no_difference():
+    found = compare(books())
+    assert found.empty
+    assert found.dtypes.astype("str").to_dict() == DIFFERENCES
+
+
+CASES = {
+    "an order of ours that is not on record": (
+        {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0), ("q-TLT-SELL", "TLT", 3.0, 0.0))},
+        [("order_orphan", "halt", "TLT", "q-TLT-SELL", NAN, 3.0)],
+    ),
+    "an order of somebody else": (
+        {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0), ("by hand", "TLT", 3.0, 0.0))},
+        [],
+    ),
+    "a dead order that works": (
+        {"orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 10.0, 4.0, "CANCELLED"))},
+        [("order_alive", "halt", "SPY", "r-SPY-BUY", 0.0, 6.0)],
+    ),
+    "an order that was changed in TWS": (
+        {"open_orders": open_of(("r-SPY-BUY", "SPY", 12.0, 4.0))},
+        [("order_changed", "warn", "SPY", "r-SPY-BUY", 10.0, 12.0)],
+    ),
+    "shares that only the order's status counts": (
+        {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 6.0))},
+        [("filled_differs", "warn", "SPY", "r-SPY-BUY", 4.0, 6.0)],
+    ),
+    "an order that is not there": (
+        {"open_orders": open_of()},
+        [("order_not_open", "warn", "SPY", "r-SPY-BUY", NAN, NAN)],
+    ),
+    "an order that nobody can tell of": (
+        {"orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 10.0, 4.0, "UNKNOWN")), "open_orders": open_of()},
+        [("order_unresolved", "warn", "SPY", "r-SPY-BUY", NAN, NAN)],
+    ),
+    "more filled than asked for": (
+        {
+            "orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 3.0, 4.0, "FILLED")),
+            "open_orders": open_of(),
+        },
+        [("overfill", "halt", "SPY", "r-SPY-BUY", 3.0, 4.0)],
+    ),
+    "two orders under one id": (
+        {"duplicates": frozenset({"r-SPY-BUY"})},
+        [("duplicate_order", "halt", None, "r-SPY-BUY", NAN, NAN)],
+    ),
+    "an execution that the broker does not tell": (
+        {"evidence": Evidence(NOW, executions=frozenset({"another"}))},
+        [("execution_phantom", "halt", "SPY", "r-SPY-BUY", 4.0, 0.0)],
+    ),
+    "a broker that tells no executions": (
+        {"evidence": Evidence(NOW)},
+        [("executions_not_told", "warn", None, None, 1.0, 0.0)],
+    ),
+    "an execution of an order of ours that is not on record": (
+        {
+            "strangers": strangers_of(("q-KO-BUY", "KO", "BUY", 2.0, 60.0, "x.9")),
+            "positions": positions_of(SPY=4.0, KO=7.0),
+        },
+        [
+            ("execution_orphan", "halt", "KO", "q-KO-BUY", NAN, 2.0),
+            ("position_of_others", "info", "KO", None, 5.0, 7.0),
+        ],
+    ),
+    "an execution of nobody here": (
+        {"strangers": strangers_of(("", "KO", "SELL", 5.0, 60.0, "x.9")), "positions": positions_of(SPY=4.0)},
+        [
+            ("execution_foreign", "info", "KO", None, NAN, 5.0),
+            ("position_of_others", "info", "KO", None, 5.0, 0.0),
+        ],
+    ),
+    "a position that we trade and that does not add up": (
+        {"positions": positions_of(SPY=8.0, KO=5.0)},
+        [("position_differs", "halt", "SPY", None, 4.0, 8.0)],
+    ),
+    "a position that we do not trade and that moved": (
+        {"positions": positions_of(SPY=4.0, KO=6.0)},
+        [("position_differs", "warn", "KO", None, 5.0, 6.0)],
+    ),
+    "cash that does not add up": ({"cash": 500.0}, [("cash_differs", "warn", None, None, 599.0, 500.0)]),
+    "cash that is off by the rounding of a cent": ({"cash": 599.01}, []),
+    "no book of the beginning": (
+        {"opening": opening_of(0.0).iloc[:0], "positions": positions_of(SPY=99.0), "cash": 1.0},
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_difference_is_a_row(name):
+    changed, expected = CASES[name]
+    found = compare(books(**changed))
+    columns = ["kind", "severity", "symbol", "client_order_id", "blotter", "broker"]
+    rows = found[columns].astype("object").where(found[columns].notna(), None).to_numpy().tolist()
+    wanted = [[None if one != one else one for one in row] for row in expected]  # noqa: PLR0124 - NaN
+    assert rows == wanted
+    assert found["detail"].str.len().gt(10).all()
+
+
+def test_a_cash_difference_says_how_many_commissions_are_due():
+    fills = fills_of(("x.1", "r-SPY-BUY", "SPY", "BUY", 4.0, 100.0, NAN))
+    (row,) = compare(books(fills=fills, cash=599.0)).to_dict("records")
+    assert (row["blotter"], row["difference"]) == (600.0, -1.0)
+    assert "1 commissions are not reported yet" in row["detail"]
+
+
+def test_a_fill_of_an_older_order_counts_from_its_own_time():
+    # The order was sent before the book was taken: what it filled before is in the book, what came after is not.
+    orders = orders_of(("r-SPY-BUY", "SPY", "BUY", 10.0, 6.0, "PARTIAL")).assign(
+        arrived_at=BEFORE - pd.Timedelta("1h")
+    )
+    fills = fills_of(
+        ("x.1", "r-SPY-BUY", "SPY", "BUY", 4.0, 100.0, 1.0), ("x.2", "r-SPY-BUY", "SPY", "BUY", 2.0, 100.0, 0.0)
+    )
+    fills["filled_at"] = [BEFORE - pd.Timedelta("30min"), LATER]
+    found = compare(
+        books(
+            orders=orders,
+            fills=fills,
+            opening=opening_of(1_000.0, SPY=4.0),
+            open_orders=open_of(("r-SPY-BUY", "SPY", 10.0, 6.0)),
+            positions=positions_of(SPY=6.0),
+            cash=800.0,
+            evidence=Evidence(NOW, executions=frozenset({"x.1", "x.2"})),
+        )
+    )
+    assert found.empty
+
+
+def test_the_gravest_come_first():
+    found = compare(books(positions=positions_of(SPY=8.0, KO=6.0), cash=0.0))
+    assert found["severity"].tolist() == ["halt", "warn", "warn"]
+
+
+@pytest.mark.parametrize(
+    ("ref", "ours"),
+    [
+        ("run-1-SPY-BUY", True),
+        ("2026-11-22-core-BRK_B-SELL-2", True),
+        ("2026-11-22-a-rather-long-strate-db366341", True),
+        ("run-1-SPY-HOLD", False),
+        ("SPY", False),
+        ("", False),
+        ("x" * 31 + "-notahash", False),
+    ],
+)
+def test_what_looks_like_ours(ref, ours):
+    assert looks_like_ours(ref) is ours
+
+
+def test_the_columns_of_strangers_are_among_those_that_a_broker_keeps():
+    assert set(strangers_of().columns) <= set(ORPHAN_COLUMNS)

@@ -1,0 +1,105 @@
+"""The last step before an order leaves: counted against what was approved, and against caps."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError
+from stocklean_exec.gate import Caps, Gate, OrderRefusedError, SendBudget
+
+
+def ticket(name):
+    return SimpleNamespace(client_order_id=name)
+
+
+def gate_of(budget, *, session=1, broker_session=1, halt=None, now=lambda: 0.0):
+    def check_halt():
+        if halt:
+            raise HaltedError(halt)
+
+    return Gate(SimpleNamespace(session=broker_session), session, check_halt, budget, now)
+
+
+def passes(gate, *names):
+    for name in names:
+        with gate.open(ticket(name)):
+            pass
+
+
+def test_an_approved_order_passes_once():
+    gate = gate_of(SendBudget({"a": 1, "b": 1}, {}))
+    passes(gate, "a")
+    with pytest.raises(OrderRefusedError, match="a was handed over before") as caught:
+        passes(gate, "a")
+    assert caught.value.code == "not_approved_to_send"
+    passes(gate, "b")
+    assert gate.entered == {"a", "b"}
+
+
+def test_an_order_that_nobody_approved_does_not_pass():
+    with pytest.raises(OrderRefusedError, match="never approved"):
+        passes(gate_of(SendBudget({"a": 1}, {})), "z")
+
+
+def test_an_order_whose_id_makes_it_harmless_passes_once_more_and_is_counted_once():
+    budget = SendBudget({"a": 1}, {"a": 100.0}, Caps(run_notional=100.0))
+    gate = gate_of(budget)
+    passes(gate, "a")
+    budget.allow_again("a")
+    passes(gate, "a")
+    assert (budget.run_spent, budget.may_send("a")) == (100.0, False)
+
+
+@pytest.mark.parametrize(
+    ("caps", "spent", "code"),
+    [
+        (Caps(run_notional=250.0), {}, "run_notional_cap"),
+        (Caps(run_notional=1_000.0), {"run_spent": 800.0}, "run_notional_cap"),
+        (Caps(day_notional=1_000.0), {"day_spent": 800.0}, "day_notional_cap"),
+    ],
+)
+def test_the_order_that_would_go_over_a_cap_is_refused_and_a_smaller_one_passes(caps, spent, code):
+    # 100 + 100 fit in what is left (200 to 250), 100 more do not, 50 do where 250 are left.
+    budget = SendBudget(dict.fromkeys("abc", 1), {"a": 100.0, "b": 100.0, "c": 100.0}, caps, **spent)
+    gate = gate_of(budget)
+    passes(gate, "a", "b")
+    with pytest.raises(OrderRefusedError) as caught:
+        passes(gate, "c")
+    assert caught.value.code == code
+    assert gate.entered == {"a", "b"}
+
+
+def test_no_more_orders_a_minute_than_the_cap_and_more_when_the_minute_is_over():
+    time = [0.0]
+    gate = gate_of(SendBudget(dict.fromkeys("abcd", 1), {}, Caps(orders_per_minute=2)), now=lambda: time[0])
+    passes(gate, "a")
+    time[0] = 30.0
+    passes(gate, "b")
+    with pytest.raises(OrderRefusedError) as caught:
+        passes(gate, "c")
+    assert caught.value.code == "rate_cap"
+    time[0] = 60.5  # "a" left over a minute ago
+    passes(gate, "c")
+    with pytest.raises(OrderRefusedError):
+        passes(gate, "d")
+
+
+def test_nothing_passes_while_halted_or_unreconciled_or_closed():
+    budget = SendBudget({"a": 1}, {})
+    with pytest.raises(HaltedError):
+        passes(gate_of(budget, halt="stop"), "a")
+    with pytest.raises(ConnectionLostError, match="not reconciled"):
+        passes(gate_of(budget, session=1, broker_session=2), "a")
+    closed = gate_of(budget)
+    closed.close()
+    with pytest.raises(BrokerError, match="stopped"):
+        passes(closed, "a")
+    assert budget.may_send("a")  # none of them was counted
+
+
+def test_who_falls_over_halfway_is_known():
+    gate = gate_of(SendBudget({"a": 1}, {}))
+    with pytest.raises(ValueError, match="wire"), gate.open(ticket("a")):
+        raise ValueError("wire")
+    assert [one.client_order_id for one in gate.halfway] == ["a"]
+    assert gate.entered == {"a"}

@@ -1,0 +1,153 @@
+"""A whole account held against its record, over the wire."""
+
+import asyncio
+import shutil
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.broker import Ticket
+from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.simulator import Simulator
+
+NAN = float("nan")
+QUOTES = pd.DataFrame(
+    [("SPY", 399.90, 400.10, 400.00, 300.0, 300.0), ("KO", 62.60, 62.62, 62.61, 1_000.0, 1_000.0)],
+    columns=["symbol", "bid", "ask", "last", "bid_size", "ask_size"],
+).assign(currency="USD", close=NAN, quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC"))
+
+
+@pytest.fixture
+def venue():
+    with Simulator(seed=7, quotes=QUOTES, clock="brisk", positions={"KO": (500.0, 60.0)}) as running:
+        yield running
+
+
+def connect(venue, client_id=7):
+    return IBBroker(port=venue.port, client_id=client_id, rate=0.0, seconds=5.0)
+
+
+@pytest.fixture
+def broker(venue):
+    with connect(venue) as one:
+        yield one
+
+
+@pytest.fixture
+def blotter(tmp_path):
+    with sx.open_blotter(tmp_path / "paper.duckdb") as one:
+        yield one
+
+
+def run(broker, blotter, run_id="r", **targets):
+    return sx.rebalance(
+        targets or {"SPY": 0.1, "KO": 0.05},
+        broker,
+        blotter,
+        run_id=run_id,
+        approve="me",
+        dry_run=False,
+        limits=sx.Limits(duplicate_window=None, min_cash_after=None),
+    )
+
+
+def trade(broker, name, symbol="SPY", quantity=5.0):
+    ticket = Ticket(name, "x", symbol, "BUY", quantity, "MKT", NAN, "DAY", "USD", "STK", "SMART", "DU0000001")
+    asyncio.run(broker.place(ticket))
+
+
+def test_after_a_run_both_sides_agree(broker, blotter):
+    run(broker, blotter)
+    assert sx.reconcile(broker, blotter).empty
+    run(broker, blotter, "r2", SPY=0.2, KO=0.0)
+    assert sx.reconcile(broker, blotter).empty
+    assert blotter.halted is None
+
+
+def test_an_account_without_any_run_has_nothing_to_compare(broker, blotter):
+    assert sx.reconcile(broker, blotter).empty
+
+
+def test_an_order_of_ours_that_another_blotter_sent_is_shown_and_halts(venue, broker, blotter):
+    run(broker, blotter)
+    with connect(venue, client_id=9) as other:
+        trade(other, "q-SPY-BUY")
+    venue_sees_all(venue)
+    found = sx.reconcile(broker, blotter).set_index("kind")
+    assert found.loc["execution_orphan", ["severity", "client_order_id", "broker"]].tolist() == [
+        "halt",
+        "q-SPY-BUY",
+        5.0,
+    ]
+    assert "1 execution_orphan" in blotter.halted
+    with pytest.raises(sx.HaltedError):
+        run(broker, blotter, "next", SPY=0.3, KO=0.0)
+
+
+def venue_sees_all(venue):
+    venue.event("switch", set={"executions": "all"})
+
+
+def test_somebody_elses_trade_is_shown_and_nothing_is_halted(venue, broker, blotter):
+    run(broker, blotter)
+    venue_sees_all(venue)
+    venue.event("manual_order", symbol="KO", side="BUY", quantity=10)
+    found = sx.reconcile(broker, blotter)
+    assert found["kind"].tolist() == ["cash_differs", "execution_foreign", "position_of_others"]
+    assert blotter.halted is None
+
+
+def test_a_position_that_does_not_add_up_halts_unless_told_not_to(venue, broker, blotter):
+    run(broker, blotter)
+    with connect(venue, client_id=9) as other:
+        trade(other, "by-hand")  # executions of another client are not told
+    found = sx.reconcile(broker, blotter, halt=False)
+    assert found.iloc[0][["kind", "severity", "symbol", "difference"]].tolist() == [
+        "position_differs",
+        "halt",
+        "SPY",
+        5.0,
+    ]
+    assert blotter.halted is None
+    sx.reconcile(broker, blotter)
+    assert "1 position_differs" in blotter.halted
+
+
+def test_what_happened_unheard_is_recorded_and_told(venue, blotter):
+    with connect(venue) as broker:
+        orders = pd.DataFrame(
+            [("SPY", "BUY", 5.0, "LMT", 390.0)],
+            columns=["symbol", "side", "quantity", "order_type", "limit_price"],
+        ).assign(run_id="r")
+        review = sx.review_orders(sx.check_orders(orders, quotes=QUOTES, cash=1e6))
+        review.approve_all(by="me")
+        sx.submit_orders(review.result(), broker, blotter, timeout=0.2)
+    venue.event("fill", symbol="SPY")
+    with connect(venue) as broker:
+        found = sx.reconcile(broker, blotter)
+        assert found[["kind", "severity", "client_order_id", "blotter", "broker"]].to_numpy().tolist() == [
+            ["order_caught_up", "info", "r-SPY-BUY", 0.0, 5.0]
+        ]
+        assert blotter.orders("r")["status"].tolist() == ["FILLED"]
+        assert sx.reconcile(broker, blotter).empty
+
+
+def test_an_old_copy_of_the_blotter_shows_what_it_lacks(venue, tmp_path):
+    file, copy = tmp_path / "file.duckdb", tmp_path / "copy.duckdb"
+    with connect(venue) as broker:
+        with sx.open_blotter(file) as first:
+            run(broker, first)
+        shutil.copy(file, copy)
+        with sx.open_blotter(file) as first:
+            run(broker, first, "r2", SPY=0.2, KO=0.0)
+    with connect(venue) as broker, sx.open_blotter(copy) as old:
+        found = sx.reconcile(broker, old)
+        assert (found["kind"] == "execution_orphan").sum() >= 2
+        assert "execution_orphan" in old.halted
+
+
+def test_the_mock_filler_agrees_with_its_record(blotter):
+    broker = sx.connect("mock://", quotes={"SPY": 123.0, "KO": 60.0}, cash=10_000)
+    run(broker, blotter, SPY=0.5, KO=0.2)
+    assert sx.reconcile(broker, blotter).empty

@@ -1,0 +1,124 @@
+"""The rest of a run: only of orders that are dead, under new ids, once."""
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+
+QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0, "PG": 10.0}
+PLAN = pd.DataFrame(
+    [
+        ("SPY", "fill", 30.0),
+        ("SPY", "cancel", None),
+        ("TLT", "reject", None),
+        ("KO", "fill", 40.0),
+        ("KO", "rest", None),
+    ],
+    columns=["symbol", "action", "quantity"],
+)
+TARGETS = {"SPY": 0.5, "TLT": 0.2, "KO": 0.2, "PG": 0.05}
+
+
+@pytest.fixture
+def broker():
+    return sx.connect("mock://", quotes=QUOTES, cash=10_000, fill_plan=PLAN)
+
+
+@pytest.fixture
+def blotter():
+    with sx.open_blotter() as one:
+        yield one
+
+
+def run(broker, blotter):
+    return sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="me", dry_run=False)
+
+
+def test_what_died_is_ordered_again_and_what_may_live_is_not(broker, blotter):
+    states = run(broker, blotter).set_index("symbol")
+    assert states["status"].to_dict() == {"SPY": "CANCELLED", "TLT": "REJECTED", "KO": "PARTIAL", "PG": "FILLED"}
+    rest = sx.residual_orders("r", blotter).set_index("symbol")
+    assert rest["client_order_id"].to_dict() == {"SPY": "r-SPY-BUY-2", "TLT": "r-TLT-BUY-2", "KO": "r-KO-BUY-2"}
+    assert rest["replaces"].to_dict() == {"SPY": "r-SPY-BUY", "TLT": "r-TLT-BUY", "KO": "r-KO-BUY"}
+    asked = states["quantity"]
+    assert rest.loc[["SPY", "TLT"], "quantity"].to_dict() == {"SPY": asked["SPY"] - 30, "TLT": asked["TLT"]}
+    assert rest["status"].to_dict() == {"SPY": "NEW", "TLT": "NEW", "KO": "REJECTED"}
+    assert rest.loc["KO", "reason"] == "order_alive"
+    # What is held once the rest is filled is what was wanted at first.
+    assert (rest["current_quantity"] + rest["quantity"]).to_dict() == states.loc[
+        rest.index, "target_quantity"
+    ].to_dict()
+
+
+def submit_rest(broker, blotter, **changes):
+    rest = sx.residual_orders("r", blotter, quotes=QUOTES).assign(**changes)
+    review = sx.review_orders(sx.check_orders(rest, quotes=broker.quotes(), cash=broker.cash(), blotter=blotter))
+    review.approve_all(by="me")
+    return sx.submit_orders(review.result(), broker, blotter)
+
+
+def test_the_rest_becomes_the_next_leg_of_the_run_and_is_sent_once(broker, blotter):
+    run(broker, blotter)
+    broker._steps.clear()  # from now on the market fills
+    states = submit_rest(broker, blotter).set_index("client_order_id")
+    assert states["leg"].to_dict()["r-SPY-BUY-2"] == 2
+    assert states.loc[["r-SPY-BUY-2", "r-TLT-BUY-2"], "status"].tolist() == ["FILLED", "FILLED"]
+    assert states.loc["r-KO-BUY-2", ["status", "reason"]].tolist() == ["REJECTED", "order_alive"]
+    held = broker.positions().set_index("symbol")["quantity"]
+    assert held["SPY"] == states.loc["r-SPY-BUY", "quantity"]
+    left = sx.residual_orders("r", blotter)
+    assert left["replaces"].tolist() == ["r-KO-BUY"]  # SPY and TLT are done
+
+
+def test_the_same_rest_is_not_ordered_twice(broker, blotter):
+    run(broker, blotter)
+    rest = sx.residual_orders("r", blotter, quotes=QUOTES)
+    twin = rest.assign(client_order_id=rest["client_order_id"].str.replace("-2", "-9"))
+    broker._steps.clear()
+    submit_rest(broker, blotter)
+    review = sx.review_orders(
+        sx.check_orders(twin, sx.Limits(duplicate_window=None), quotes=broker.quotes(), cash=broker.cash())
+    )
+    review.approve_all(by="me")
+    with pytest.raises(sx.InputError, match="r-SPY-BUY-9 is not in the plan of this run, nor the rest") as caught:
+        sx.submit_orders(review.result(), broker, blotter)
+    assert len(caught.value.problems) == 2
+
+
+def test_more_than_the_rest_is_refused(broker, blotter):
+    run(broker, blotter)
+    with pytest.raises(sx.InputError, match="left 20; plan the rest again") as caught:
+        submit_rest(broker, blotter, quantity=21.0)
+    assert caught.value.codes == ("rest_exceeded",)
+
+
+def test_a_rest_without_a_price_is_a_rejected_row(broker, blotter):
+    run(broker, blotter)
+    rest = sx.residual_orders("r", blotter, quotes={"TLT": 50.0}).set_index("symbol")
+    assert rest.loc["SPY", ["status", "reason"]].tolist() == ["REJECTED", "price_unavailable"]
+    assert rest.loc["TLT", "status"] == "NEW"
+
+
+def test_what_plan_or_person_refused_leaves_nothing(broker, blotter):
+    review = sx.review_orders(
+        sx.check_orders(
+            sx.plan_orders(TARGETS, None, broker.quotes(), nav=10_000, run_id="r"),
+            sx.Limits(restricted={"SPY"}),
+            quotes=broker.quotes(),
+            cash=10_000,
+        )
+    )
+    review.approve_all(by="me")
+    review.reject("r-TLT-BUY", by="me")
+    sx.submit_orders(review.result(), broker, blotter)
+    assert sx.residual_orders("r", blotter)["replaces"].tolist() == ["r-KO-BUY"]
+
+
+def test_a_run_that_is_not_there_is_an_error_and_one_that_is_done_leaves_an_empty_frame(blotter):
+    with pytest.raises(sx.InputError, match="there is no run 'r'"):
+        sx.residual_orders("r", blotter)
+    broker = sx.connect("mock://", quotes=QUOTES, cash=10_000)
+    run(broker, blotter)
+    rest = sx.residual_orders("r", blotter)
+    assert rest.empty
+    assert rest.columns.tolist()[-2:] == ["detail", "replaces"]

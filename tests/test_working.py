@@ -1,0 +1,76 @@
+"""A run from its record: what it may send, and the caps that hold whatever was approved."""
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+
+QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0}
+TARGETS = {"SPY": 0.3, "TLT": 0.2, "KO": 0.1}  # 3,000, 2,000 and 1,000 of 10,000
+
+
+@pytest.fixture
+def broker():
+    return sx.connect("mock://", quotes=QUOTES, cash=10_000)
+
+
+@pytest.fixture
+def blotter():
+    with sx.open_blotter() as one:
+        yield one
+
+
+def approved(broker, run_id="r"):
+    orders = sx.plan_orders(TARGETS, None, broker.quotes(), nav=10_000, run_id=run_id)
+    free = sx.Limits(duplicate_window=None)
+    review = sx.review_orders(sx.check_orders(orders, free, quotes=broker.quotes(), cash=10_000))
+    review.approve_all(by="me")
+    return review.result()
+
+
+def test_an_order_over_the_runs_cap_is_refused_with_its_reason_and_a_smaller_one_behind_it_goes(broker, blotter):
+    limits = sx.Limits(max_total_notional=4_500)
+    states = sx.submit_orders(approved(broker), broker, blotter, limits=limits).set_index("symbol")
+    # In the plan's sequence: 1,000, then 3,000, then 2,000 would be 6,000.
+    assert states["status"].to_dict() == {"KO": "FILLED", "SPY": "FILLED", "TLT": "REJECTED"}
+    assert states.loc["TLT", "reason"] == "run_notional_cap"
+    assert blotter.runs()["status"].tolist() == ["partial"]
+
+
+def test_the_days_cap_counts_every_run_of_the_account(broker, blotter):
+    limits = sx.Limits(max_day_notional=7_000)
+    sx.submit_orders(approved(broker), broker, blotter, limits=limits)
+    states = sx.submit_orders(approved(broker, "r2"), broker, blotter, limits=limits).set_index("symbol")
+    # 6,000 before; with 1,000 of KO the day is at its cap.
+    assert states["status"].to_dict() == {"KO": "FILLED", "SPY": "REJECTED", "TLT": "REJECTED"}
+    assert states.loc[["SPY", "TLT"], "reason"].tolist() == ["day_notional_cap", "day_notional_cap"]
+
+
+def test_no_more_orders_a_minute_than_the_cap(broker, blotter):
+    limits = sx.Limits(max_orders_per_minute=2)
+    states = sx.submit_orders(approved(broker), broker, blotter, limits=limits)
+    assert states["status"].tolist() == ["FILLED", "FILLED", "REJECTED"]
+    assert states["reason"].tolist()[2] == "rate_cap"
+    rest = sx.residual_orders("r", blotter)
+    assert rest["replaces"].tolist() == [states["client_order_id"].tolist()[2]]
+
+
+def test_what_the_account_held_when_the_run_began_is_on_record(broker, blotter):
+    sx.submit_orders(approved(broker), broker, blotter)
+    book = blotter.last_book(broker.account)
+    assert book[["what", "symbol", "quantity"]].to_numpy().tolist() == [["cash", "", 10_000.0]]
+    sx.submit_orders(approved(broker, "r2"), broker, blotter)
+    held = blotter.last_book(broker.account)
+    assert dict(held.loc[held["what"] == "position", ["symbol", "quantity"]].to_numpy().tolist()) == {
+        "KO": 50.0,
+        "SPY": 30.0,
+        "TLT": 40.0,
+    }
+
+
+def test_a_run_whose_approvals_are_all_refused_sends_nothing(broker, blotter):
+    limits = sx.Limits(max_total_notional=500)
+    states = sx.submit_orders(approved(broker), broker, blotter, limits=limits)
+    assert states["status"].tolist() == ["REJECTED"] * 3
+    assert blotter.fills().empty
+    assert pd.isna(states["avg_fill_price"]).all()
