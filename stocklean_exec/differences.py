@@ -222,6 +222,7 @@ def _positions(books: Books) -> Iterator[dict[str, object]]:
     opening = dict(zip(held_then["symbol"].tolist(), held_then["quantity"].tolist(), strict=True))
     traded = _by_symbol(_since(books))
     others = _by_symbol(books.strangers)
+    ours = set(books.orders["symbol"])
     held = books.positions.groupby("symbol")["quantity"].sum()
     for symbol in sorted({*opening, *traded, *held.index}):
         expected = opening.get(symbol, 0.0) + traded.get(symbol, 0.0)
@@ -233,7 +234,7 @@ def _positions(books: Books) -> Iterator[dict[str, object]]:
             yield _row("position_of_others", "info", text, symbol=symbol, blotter=expected, broker=there)
             continue
         text = "is not what was held when the last run began and what was filled since"
-        severity = "halt" if symbol in traded else "warn"
+        severity = "halt" if symbol in ours else "warn"
         yield _row("position_differs", severity, text, symbol=symbol, blotter=expected, broker=there)
 
 

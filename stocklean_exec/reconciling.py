@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from stocklean_exec import engine
-from stocklean_exec.differences import Books, compare
+from stocklean_exec.differences import DIFFERENCES, Books, compare
 from stocklean_exec.recovery import trade_date
 from stocklean_exec.run_record import RunRecord
 
@@ -149,7 +149,4 @@ def _found_out(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
                     "detail": text,
                 }
             )
-    return pd.DataFrame(
-        rows,
-        columns=["kind", "severity", "symbol", "client_order_id", "blotter", "broker", "difference", "detail"],
-    )
+    return pd.DataFrame(rows, columns=list(DIFFERENCES)).astype(DIFFERENCES)

@@ -130,7 +130,9 @@ def test_what_happened_unheard_is_recorded_and_told(venue, blotter):
             ["order_caught_up", "info", "r-SPY-BUY", 0.0, 5.0]
         ]
         assert blotter.orders("r")["status"].tolist() == ["FILLED"]
-        assert sx.reconcile(broker, blotter).empty
+        agreed = sx.reconcile(broker, blotter)
+        assert agreed.empty
+        assert agreed.dtypes.equals(found.dtypes)
 
 
 def test_an_old_copy_of_the_blotter_shows_what_it_lacks(venue, tmp_path):
