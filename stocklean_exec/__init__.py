@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from stocklean_exec.residuals import residual_orders
     from stocklean_exec.resuming import resume, resume_async
     from stocklean_exec.review import OrderReview, review_orders
+    from stocklean_exec.run_handle import Run, start_run
     from stocklean_exec.sample import sample_closes, sample_quotes
     from stocklean_exec.submission import submit_orders, submit_orders_async
     from stocklean_exec.summary import plan_summary
@@ -95,6 +96,7 @@ _HOME = {
     "residuals": ("residual_orders",),
     "resuming": ("resume", "resume_async"),
     "review": ("OrderReview", "review_orders"),
+    "run_handle": ("Run", "start_run"),
     "sample": ("sample_closes", "sample_quotes"),
     "summary": ("plan_summary",),
     "submission": ("submit_orders", "submit_orders_async"),

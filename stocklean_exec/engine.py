@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ["Engine", "call"]
+__all__ = ["Engine", "call", "spawn"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,7 @@ class _Call:
         self._task: asyncio.Task[Any] | None = None
 
     def begin(self) -> None:
+        self.outcome.set_running_or_notify_cancel()  # who waits cannot cancel it
         self._task = asyncio.get_running_loop().create_task(self._work)
         self._task.add_done_callback(self._deliver)
 
@@ -73,6 +74,21 @@ class Engine:
             self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self.loop.run_until_complete(asyncio.sleep(0))  # what they leave behind, such as their callers' answer
         self.loop.close()
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run ``work`` on the engine's loop, and return at once; the future cannot be cancelled.
+
+        Raises
+        ------
+        RuntimeError
+            In a forked process, or after :meth:`stop`.
+        """
+        this = _Call(work)
+        if os.getpid() != self._pid or self.loop.is_closed():
+            work.close()
+            raise RuntimeError("the engine was stopped, or this process is a fork of its owner")
+        self.loop.call_soon_threadsafe(this.begin)
+        return this.outcome
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` on the engine's loop, wait for it, and return its result.
@@ -140,9 +156,26 @@ def call(work: Coroutine[Any, Any, T]) -> T:
     >>> call(double(21))
     42
     """
+    return _the_engine().call(work)
+
+
+def spawn(work: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run ``work`` on the engine that all of this process shares, and return at once.
+
+    Examples
+    --------
+    >>> async def double(number):
+    ...     return 2 * number
+    >>> spawn(double(21)).result()
+    42
+    """
+    return _the_engine().spawn(work)
+
+
+def _the_engine() -> Engine:
     global _shared  # noqa: PLW0603 - one engine for the process, made when first needed
     with _mutex:
         if _shared is None:
             _shared = Engine()
             atexit.register(_stop_at_exit)  # what is registered last runs first
-    return _shared.call(work)
+        return _shared

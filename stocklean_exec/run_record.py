@@ -17,7 +17,7 @@ from stocklean_exec.lifecycle import ENDED, OrderState, derive_order
 from stocklean_exec.recovery import History
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
@@ -34,10 +34,18 @@ class RunRecord:
     ----------
     run_id : of the run
     quantities : shares that each order asks for, by client order id
+    listener : told every new fact about these orders
     """
 
-    def __init__(self, run_id: str, blotter: Blotter, quantities: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        blotter: Blotter,
+        quantities: Mapping[str, float],
+        listener: Callable[[Fact], None] | None = None,
+    ) -> None:
         self.run_id, self._blotter, self._quantities = run_id, blotter, dict(quantities)
+        self._listener = listener
         self._facts: dict[str, list[Fact]] = {name: [] for name in quantities}
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._keys: set[str] = set()
@@ -120,6 +128,8 @@ class RunRecord:
         for fact in facts:
             if self._keep(fact):
                 self.heard += 1
+                if self._listener is not None:
+                    self._listener(fact)
         self.news.set()
 
     def _keep(self, fact: Fact) -> bool:

@@ -19,6 +19,7 @@ from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError
 from stocklean_exec.facts import Fact
 from stocklean_exec.gate import Gate, OrderRefusedError, SendBudget
 from stocklean_exec.recovering import Recovery
+from stocklean_exec.run_control import RunControl, RunStoppedError
 from stocklean_exec.run_record import RunRecord
 
 if TYPE_CHECKING:
@@ -44,13 +45,14 @@ class RunTerms:
     ``patience`` seconds for orders that have not ended, and for a lost connection to come back; ``settle`` seconds
     that an order may be under way before its absence at the broker means something; ``resend`` whether an order
     whose id is provably unused may be handed over once more with that id; ``is_new`` whether the run was just
-    planned.
+    planned; ``control`` what stops it, and hears of it.
     """
 
     patience: float = 60.0
     settle: float = 0.0
     resend: bool = False
     is_new: bool = False
+    control: RunControl = field(default_factory=RunControl, compare=False)
     on_progress: OnProgress | None = field(default=None, compare=False)
 
 
@@ -76,7 +78,8 @@ class RunWorker:
         self._tickets = {ticket.client_order_id: ticket for ticket in tickets}
         self._budget, self._terms = budget, terms
         self._loop = asyncio.get_running_loop()
-        self._record = RunRecord(run_id, blotter, {name: one.quantity for name, one in self._tickets.items()})
+        quantities = {name: one.quantity for name, one in self._tickets.items()}
+        self._record = RunRecord(run_id, blotter, quantities, terms.control.tell)
         self._queue: list[Ticket] = []
         self._attempt = self._record.last_attempt
         self._session = broker.session
@@ -200,8 +203,29 @@ class RunWorker:
 
     # -- sending ---------------------------------------------------------------------------------------------
 
+    def _check_stop(self) -> None:
+        """Raise what keeps the next order back: a halt of the blotter, or a person who has stopped this run."""
+        self._blotter.check_halt()
+        self._terms.control.check()
+
+    async def _drop_queue(self) -> None:
+        """Refuse for good what was not sent when a person stopped the run."""
+        stamp, text = clock.now(), self._terms.control.stopped
+        dropped, self._queue = self._queue, []
+        await self._record.put(
+            Fact("refused", self._run_id, one.client_order_id, stamp, code="run_cancelled", message=text)
+            for one in dropped
+        )
+
     async def _send(self) -> str:
         """Hand the queue over in its sequence; say why it stopped, or "" when all went out."""
+        self._terms.control.quiet.clear()
+        try:
+            return await self._send_queue()
+        finally:
+            self._terms.control.quiet.set()
+
+    async def _send_queue(self) -> str:
         while self._queue:
             group = self._queue[: self._broker.send_window]
             try:
@@ -209,7 +233,7 @@ class RunWorker:
             except asyncio.CancelledError:
                 await self._take_back(group)
                 raise
-            gate = Gate(self._broker, self._session, self._blotter.check_halt, self._budget, self._loop.time)
+            gate = Gate(self._broker, self._session, self._check_stop, self._budget, self._loop.time)
             try:
                 await self._broker.place_all(group, gate.open)
             except BaseException as error:
@@ -217,7 +241,9 @@ class RunWorker:
                 await self._note_failure(group, gate, error)
                 if isinstance(error, HaltedError):
                     return str(error)
-                if not isinstance(error, OrderRefusedError):
+                if isinstance(error, RunStoppedError):
+                    await self._drop_queue()
+                elif not isinstance(error, OrderRefusedError):
                     raise
             else:
                 self._queue = self._queue[len(group) :]

@@ -25,6 +25,7 @@ from stocklean_exec.facts import Fact
 from stocklean_exec.order_ids import payload_hashes
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.residuals import check_leg, is_rest
+from stocklean_exec.run_control import RunControl
 from stocklean_exec.run_worker import RunTerms
 from stocklean_exec.tables import ORDERS
 from stocklean_exec.working import work_run
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     OnProgress = Callable[[int, str], None]
 
-__all__ = ["submit_orders", "submit_orders_async"]
+__all__ = ["check_account", "run_id_of", "submit_orders", "submit_orders_async"]
 
 _DECIDED = ("client_order_id", "run_id", "status", "reason", "detail", "verdict", "reasons", "approved")
 
@@ -134,17 +135,19 @@ async def submit_orders_async(
     max_approval_age: float | None = 3600.0,
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
+    control: RunControl | None = None,
 ) -> pd.DataFrame:
     """Do what :func:`submit_orders` does, to be awaited.
 
-    ``on_progress`` is called with the number of orders that have ended and a text.
+    ``on_progress`` is called with the number of orders that have ended and a text; ``control`` stops the run, and
+    hears of it.
     """
     approved = restore(approved)
     plan_hash = verify(approved)
     if approved.empty:
         return ORDERS.empty()
-    run_id = _run_id_of(approved)
-    _check_account(approved, broker)
+    run_id = run_id_of(approved)
+    check_account(approved, broker)
     planned = blotter.planned(run_id)
     is_leg = bool(planned) and is_rest(approved) and not set(approved["client_order_id"]) & set(planned)
     if is_leg:
@@ -165,12 +168,14 @@ async def submit_orders_async(
             resend=broker.mode != "live",
             is_new=not planned,
             on_progress=on_progress,
+            control=control or RunControl(),
         )
         await work_run(run_id, broker, blotter, terms, limits, only=set(unsent))
     return blotter.orders(run_id)
 
 
-def _run_id_of(approved: pd.DataFrame) -> str:
+def run_id_of(approved: pd.DataFrame) -> str:
+    """Name the run that a plan belongs to; an error when it is not one."""
     runs = approved["run_id"].unique().tolist()
     if len(runs) != 1:
         text = f"one run at a time; there are {', '.join(map(str, runs)) or 'no rows'}"
@@ -178,7 +183,8 @@ def _run_id_of(approved: pd.DataFrame) -> str:
     return str(runs[0])
 
 
-def _check_account(approved: pd.DataFrame, broker: Broker) -> None:
+def check_account(approved: pd.DataFrame, broker: Broker) -> None:
+    """Refuse a plan for another account than the broker's, with every row."""
     other = approved["account"].notna() & (approved["account"] != broker.account)
     if other.any():
         text = f"is for another account than the broker's {mask_account(broker.account)}"

@@ -81,16 +81,33 @@ def test_a_hand_over_that_fails_leaves_one_order_in_doubt_and_none_after_it_sent
         assert type(error).__name__ in run["message"]
 
 
-def test_what_was_not_sent_is_sent_by_the_same_call_and_what_is_in_doubt_is_not():
-    broker = Stub(prices(5), at=3, happens=fail(BrokerError("down")))
+def test_what_was_not_sent_and_what_provably_did_not_arrive_is_sent_by_the_same_call():
+    broker = Stub(prices(5), at=3, happens=fail(BrokerError("down")))  # before the filler itself has it
     with sx.open_blotter() as blotter:
         approved = plan(5, broker)
         with pytest.raises(BrokerError):
             sx.submit_orders(approved, broker, blotter)
         again = sx.submit_orders(approved, broker, blotter)
-        assert again["status"].tolist() == ["FILLED", "FILLED", "UNKNOWN", "FILLED", "FILLED"]
+        assert again["status"].tolist() == ["FILLED"] * 5
+        assert broker.placed == [f"r-S{number:03d}-BUY" for number in (0, 1, 2, 2, 3, 4)]
+        assert blotter.runs()["status"].tolist() == ["done"]
+
+
+def test_what_arrived_before_the_hand_over_failed_is_not_sent_again():
+    class Late(Stub):
+        async def place(self, ticket):
+            await super().place(ticket)
+            if len(self.placed) == 3:
+                raise BrokerError("down")
+
+    broker = Late(prices(5))
+    with sx.open_blotter() as blotter:
+        approved = plan(5, broker)
+        with pytest.raises(BrokerError):
+            sx.submit_orders(approved, broker, blotter)
+        again = sx.submit_orders(approved, broker, blotter)
+        assert again["status"].tolist() == ["FILLED"] * 5
         assert broker.placed == [f"r-S{number:03d}-BUY" for number in range(5)]  # each of them once
-        assert blotter.runs()["status"].tolist() == ["partial"]
 
 
 def test_an_order_that_filled_before_the_hand_over_failed_is_filled():

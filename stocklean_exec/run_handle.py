@@ -1,0 +1,222 @@
+"""A run that works in the background, and the handle on it: look, wait, await, cancel.
+
+The run works on the engine's thread, so a notebook stays free for the next cell. Whoever waits can stop
+waiting at any time: an interrupt detaches, and neither cancels an order nor loses a fill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import threading
+import weakref
+from concurrent.futures import TimeoutError as WaitTimeoutError
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from stocklean_exec import clock, engine
+from stocklean_exec.approval import restore, verify
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.facts import Fact
+from stocklean_exec.lifecycle import ENDED
+from stocklean_exec.run_control import RunControl
+from stocklean_exec.submission import check_account, run_id_of, submit_orders_async
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from concurrent.futures import Future
+
+    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.broker import Broker
+    from stocklean_exec.limits import Limits
+
+__all__ = ["Run", "start_run"]
+
+_QUIET_SECONDS = 10.0
+_ACTIVE: weakref.WeakKeyDictionary[Blotter, dict[str, Run]] = weakref.WeakKeyDictionary()
+_MUTEX = threading.Lock()
+
+
+def start_run(
+    approved: pd.DataFrame,
+    broker: Broker,
+    blotter: Blotter,
+    *,
+    timeout: float = 60.0,
+    max_approval_age: float | None = 3600.0,
+    limits: Limits | None = None,
+) -> Run:
+    """Start sending an approved plan and return at once, with a handle on the run.
+
+    Parameters and errors are those of :func:`~stocklean_exec.submission.submit_orders`; an approval that does not
+    hold is refused here, whatever else fails is raised by who waits. A run that works already is not started
+    again: its handle is returned, so a cell may be run twice.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000)
+    >>> orders = sx.plan_orders({"SPY": 0.5}, None, broker.quotes(), nav=broker.nav(), run_id="run-1")
+    >>> review = sx.review_orders(sx.check_orders(orders, quotes=broker.quotes(), cash=broker.cash()))
+    >>> review.approve_all(by="demo")
+    1
+    >>> with sx.open_blotter() as blotter:
+    ...     run = sx.start_run(review.result(), broker, blotter)
+    ...     run.wait()["status"].tolist(), run
+    (['FILLED'], <Run run-1: done, 1 of 1 orders ended, 41 of 41 shares filled>)
+    """
+    plan = restore(approved)
+    verify(plan)
+    if plan.empty:
+        raise InputError("orders", [Problem("empty_plan", "the plan has no orders: there is nothing to run")])
+    check_account(plan, broker)
+    run_id = run_id_of(plan)
+    with _MUTEX:
+        active = _ACTIVE.setdefault(blotter, {})
+        known = active.get(run_id)
+        if known is not None and not known.is_done:
+            return known
+        control = RunControl()
+        work = submit_orders_async(
+            approved,
+            broker,
+            blotter,
+            timeout=timeout,
+            max_approval_age=max_approval_age,
+            limits=limits,
+            control=control,
+        )
+        run = active[run_id] = Run(run_id, broker, blotter, control, engine.spawn(work))
+    return run
+
+
+class Run:
+    """One run in the background; made by :func:`start_run`. Every method may be called from any thread."""
+
+    def __init__(
+        self, run_id: str, broker: Broker, blotter: Blotter, control: RunControl, future: Future[pd.DataFrame]
+    ) -> None:
+        self.run_id, self.broker, self.blotter, self.control = run_id, broker, blotter, control
+        self._future = future
+        self._last = f"<Run {run_id}: starting>"
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has stopped working; orders may still rest at the broker."""
+        return self._future.done()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the run early, if anything did."""
+        return self._future.exception() if self._future.done() else None
+
+    def orders(self) -> pd.DataFrame:
+        """The run's orders as they stand now: :data:`~stocklean_exec.tables.ORDERS` and more."""
+        return self.blotter.orders(self.run_id)
+
+    def fills(self) -> pd.DataFrame:
+        """The run's fills so far: :data:`~stocklean_exec.tables.FILLS`."""
+        return self.blotter.fills(self.run_id)
+
+    def progress(self) -> pd.Series[Any]:
+        """How far the run is.
+
+        ``status`` of the run; ``orders`` approved, of which so many have ``ended`` and were ``filled`` whole;
+        ``quantity`` asked for and ``filled_quantity``, in shares.
+        """
+        orders = self.orders()
+        meant = orders[orders["approved"].fillna(value=False).astype("bool")]
+        runs = self.blotter.runs().set_index("run_id")["status"]
+        return pd.Series(
+            {
+                "status": str(runs.get(self.run_id, "queued")),
+                "orders": len(meant),
+                "ended": int(meant["status"].isin(ENDED).sum()),
+                "filled": int((meant["status"] == "FILLED").sum()),
+                "quantity": float(meant["quantity"].sum()),
+                "filled_quantity": float(meant["filled_quantity"].sum()),
+            },
+            dtype="object",
+        )
+
+    # -- waiting ---------------------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None) -> pd.DataFrame:
+        """Wait until the run is over, and return its orders. An interrupt ends the waiting, and not the run.
+
+        Raises
+        ------
+        TimeoutError
+            It is not over after ``timeout`` seconds; it goes on.
+        StockleanError
+            What ended the run early.
+        """
+        try:
+            return self._future.result(timeout)
+        except WaitTimeoutError:
+            if self._future.done():
+                raise
+            text = f"run {self.run_id} is not over after {timeout:g} s; it goes on, and can be waited for again"
+            raise TimeoutError(text) from None
+
+    def __await__(self) -> Generator[Any, None, pd.DataFrame]:
+        # Shielded: who stops awaiting detaches, and the run goes on.
+        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
+
+    # -- stopping --------------------------------------------------------------------------------------------
+
+    def cancel_all(self, *, by: str | None = None) -> None:
+        """Send nothing more of this run, and ask the broker to cancel what works. Returns once all was asked.
+
+        What was not sent is ``REJECTED`` with reason ``run_cancelled`` and stays so. Orders of other runs are left
+        alone.
+        """
+        who = by or getpass.getuser()
+        text = f"cancelled by {who}"
+        self.control.stop(text)
+        fact = Fact("run_cancelled", self.run_id, occurred_at=clock.now(), code=who, message=text)
+        recorded = self.blotter.record([fact])
+        asked: set[str] = set()
+        self._cancel_sent(asked)
+        self.control.quiet.wait(_QUIET_SECONDS)  # one order may have been leaving just then
+        self._cancel_sent(asked)
+        recorded.result()
+
+    def cancel(self, client_order_id: str) -> None:
+        """Ask the broker to cancel one order of this run."""
+        if client_order_id not in set(self.orders()["client_order_id"]):
+            text = f"{client_order_id!r} is no order of run {self.run_id}"
+            raise InputError("cancel", [Problem("order_unknown", text)])
+        self.broker.cancel(client_order_id)
+
+    def halt(self, reason: str) -> None:
+        """Stop all sending on this blotter, of this run and of all others, until a person clears it."""
+        self.blotter.halt(reason)
+
+    def _cancel_sent(self, asked: set[str]) -> None:
+        """Ask for the cancel of every order that may be alive, once."""
+        orders = self.orders()
+        alive = orders["arrived_at"].notna() & ~orders["status"].isin(ENDED) & (orders["state"] != "INTENT")
+        for name in orders.loc[alive, "client_order_id"].tolist():
+            if name not in asked:
+                with suppress(InputError):  # it was announced, and has not left
+                    self.broker.cancel(name)
+                    asked.add(name)
+
+    # -- showing ---------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        try:
+            at = self.progress()
+        except Exception:  # noqa: BLE001 - the blotter may be closed: then the last word stands
+            return self._last
+        failed = f", {type(self.error).__name__}" if self.error is not None else ""
+        self._last = (
+            f"<Run {self.run_id}: {at['status']}{failed}, {at['ended']} of {at['orders']} orders ended, "
+            f"{at['filled_quantity']:g} of {at['quantity']:g} shares filled>"
+        )
+        return self._last

@@ -1,0 +1,32 @@
+"""Stopping a run and hearing of it, from any thread."""
+
+import pytest
+
+from stocklean_exec.facts import Fact
+from stocklean_exec.run_control import RunControl, RunStoppedError
+
+
+def test_a_run_goes_on_until_it_is_stopped_and_the_first_reason_stays():
+    control = RunControl()
+    control.check()
+    assert control.stopped == ""
+    control.stop("enough")
+    control.stop("really")
+    with pytest.raises(RunStoppedError, match="enough"):
+        control.check()
+
+
+def test_every_listener_hears_every_fact_and_one_that_fails_hears_no_more(caplog):
+    control, first, second = RunControl(), [], []
+
+    def fails(fact):
+        second.append(fact)
+        raise ValueError("a view that broke")
+
+    control.listen(first.append)
+    control.listen(fails)
+    for number in range(3):
+        control.tell(Fact("message", message=str(number)))
+    assert [fact.message for fact in first] == ["0", "1", "2"]
+    assert [fact.message for fact in second] == ["0"]
+    assert "hears nothing more" in caplog.text

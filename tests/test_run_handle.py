@@ -1,0 +1,252 @@
+"""A run in the background: looked at, waited for, awaited, interrupted and cancelled, over the wire."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.facts import key_of
+from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.simulator import Simulator, read_journal
+
+SYMBOLS = [f"S{number:02d}" for number in range(40)]
+QUOTES = pd.DataFrame(
+    {
+        "symbol": SYMBOLS,
+        "bid": 9.99,
+        "ask": 10.01,
+        "last": 10.0,
+        "close": 10.0,
+        "bid_size": 500.0,
+        "ask_size": 500.0,
+    }
+).assign(currency="USD", quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC"))
+
+
+@pytest.fixture
+def venue(tmp_path):
+    with Simulator(quotes=QUOTES, clock="brisk", journal=tmp_path / "journal.jsonl") as running:
+        running.journal = tmp_path / "journal.jsonl"
+        yield running
+
+
+@pytest.fixture
+def broker(venue):
+    with IBBroker(port=venue.port, rate=0.0, seconds=5.0) as one:
+        yield one
+
+
+@pytest.fixture
+def blotter():
+    with sx.open_blotter() as one:
+        yield one
+
+
+def approved(count=3, limit=None, run_id="r"):
+    orders = pd.DataFrame(
+        {
+            "run_id": run_id,
+            "symbol": SYMBOLS[:count],
+            "side": "BUY",
+            "quantity": 10.0,
+            "order_type": "MKT" if limit is None else "LMT",
+            "limit_price": limit,
+        }
+    )
+    review = sx.review_orders(sx.check_orders(orders, sx.Limits(price_collar=None), quotes=QUOTES, cash=1e6))
+    review.approve_all(by="me")
+    return review.result()
+
+
+def wait_for(check, seconds=20.0):
+    """Look until it is so; the test's own time limit is behind it."""
+    until = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < until, "it did not come about"
+        threading.Event().wait(0.01)
+
+
+def test_it_returns_at_once_and_the_run_goes_on_in_the_background(broker, blotter):
+    run = sx.start_run(approved(), broker, blotter)
+    states = run.wait()
+    assert states["status"].tolist() == ["FILLED"] * 3
+    assert (run.is_done, run.error) == (True, None)
+    assert run.progress().to_dict() == {
+        "status": "done",
+        "orders": 3,
+        "ended": 3,
+        "filled": 3,
+        "quantity": 30.0,
+        "filled_quantity": 30.0,
+    }
+    assert len(run.fills()) == 3
+    assert repr(run) == "<Run r: done, 3 of 3 orders ended, 30 of 30 shares filled>"
+    pd.testing.assert_frame_equal(run.orders(), states)
+
+
+def test_it_can_be_awaited_in_any_loop_and_by_several(broker, blotter):
+    run = sx.start_run(approved(), broker, blotter)
+
+    async def both():
+        return await asyncio.gather(run_it(), run_it())
+
+    async def run_it():
+        return await run
+
+    one, other = asyncio.run(both())
+    assert one["status"].tolist() == other["status"].tolist() == ["FILLED"] * 3
+
+
+def test_who_stops_awaiting_detaches(broker, blotter):
+    run = sx.start_run(approved(limit=9.0), broker, blotter, timeout=30)
+
+    async def impatient():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(run_it(), 0.3)
+
+    async def run_it():
+        return await run
+
+    asyncio.run(impatient())
+    assert not run.is_done
+    with pytest.raises(TimeoutError, match="goes on"):
+        run.wait(0.05)
+    wait_for(lambda: len(broker.open_orders()) == 3)
+    run.cancel_all()
+    assert run.wait()["status"].tolist() == ["CANCELLED"] * 3
+
+
+def test_a_cell_that_is_run_twice_gets_the_same_run(broker, blotter):
+    plan = approved(limit=9.0)
+    run = sx.start_run(plan, broker, blotter, timeout=30)
+    assert sx.start_run(plan, broker, blotter) is run
+    wait_for(lambda: len(broker.open_orders()) == 3)
+    run.cancel_all()
+    run.wait()
+    again = sx.start_run(plan, broker, blotter)
+    assert again is not run
+    assert again.wait()["status"].tolist() == ["CANCELLED"] * 3
+
+
+def test_cancelling_a_run_cancels_what_works_and_sends_nothing_more(venue, blotter):
+    with IBBroker(port=venue.port, rate=40.0, seconds=5.0) as broker:
+        run = sx.start_run(approved(40, limit=9.0), broker, blotter, timeout=60)
+        wait_for(lambda: len(broker.open_orders()) > 3)
+        run.cancel_all(by="ana")
+        states = run.wait()
+        assert set(states["status"]) == {"CANCELLED", "REJECTED"}
+        refused = states[states["status"] == "REJECTED"]
+        assert set(refused["reason"]) == {"run_cancelled"}
+        assert broker.open_orders().empty
+        row = blotter.runs().iloc[0]
+        assert row["status"] == "cancelled"
+        # What was refused stays so.
+        assert sx.resume("r", broker, blotter)["status"].tolist() == states["status"].tolist()
+    accepted = [one for one in read_journal(venue.journal) if one["event"] == "order"]
+    assert len(accepted) == (states["status"] == "CANCELLED").sum() < 40
+
+
+def test_orders_of_another_run_are_left_alone(broker, blotter):
+    first = sx.start_run(approved(2, limit=9.0), broker, blotter, timeout=0.3)
+    first.wait()
+    second = sx.start_run(approved(3, limit=8.0, run_id="q"), broker, blotter, timeout=30)
+    wait_for(lambda: len(broker.open_orders()) == 5)
+    second.cancel_all()
+    second.wait()
+    assert sorted(broker.open_orders()["client_order_id"]) == ["r-S00-BUY", "r-S01-BUY"]
+
+
+def test_one_order_is_cancelled_by_name_and_a_halt_is_everybodys(broker, blotter):
+    run = sx.start_run(approved(2, limit=9.0), broker, blotter, timeout=1)
+    wait_for(lambda: len(broker.open_orders()) == 2)
+    run.cancel("r-S00-BUY")
+    with pytest.raises(sx.InputError, match="'x' is no order of run r"):
+        run.cancel("x")
+    run.halt("a person")
+    with pytest.raises(sx.HaltedError):
+        run.wait()
+    assert run.orders()["status"].tolist() == ["CANCELLED", "SUBMITTED"]
+    assert "HaltedError" in repr(run)
+
+
+def test_an_approval_that_does_not_hold_is_refused_at_once(broker, blotter):
+    tampered = approved()
+    tampered.loc[0, "quantity"] = 99.0
+    with pytest.raises(sx.ApprovalError):
+        sx.start_run(tampered, broker, blotter)
+    with pytest.raises(sx.InputError, match="no orders"):
+        sx.start_run(approved().iloc[:0], broker, blotter)
+    assert blotter.runs().empty
+
+
+def test_what_fails_later_is_raised_by_who_waits(broker, blotter):
+    blotter.halt("not now")
+    run = sx.start_run(approved(), broker, blotter)
+    with pytest.raises(sx.HaltedError):
+        run.wait()
+    assert isinstance(run.error, sx.HaltedError)
+
+
+def test_a_listener_hears_every_fact_once(broker, blotter):
+    heard = []
+    plan = approved(limit=9.0)
+    run = sx.start_run(plan, broker, blotter, timeout=30)
+    run.control.listen(heard.append)
+    wait_for(lambda: len(broker.open_orders()) == 3)
+    run.cancel_all()
+    run.wait()
+    cancelled = {fact.client_order_id for fact in heard if fact.status == "CANCELLED"}
+    assert cancelled == set(plan["client_order_id"])
+    assert len({key_of(fact) for fact in heard}) == len(heard)
+
+
+INTERRUPTED = """
+import os, signal, sys, threading
+import pandas as pd
+import stocklean_exec as sx
+from stocklean_exec.simulator import Simulator
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with Simulator(clock="brisk") as venue:
+    broker, blotter = sx.connect(f"ib://127.0.0.1:{venue.port}"), sx.open_blotter()
+    targets = pd.DataFrame({"symbol": ["KO"], "weight": [0.1], "order_type": ["LMT"], "limit_price": [50.0]})
+    limits = sx.Limits(price_collar=None)
+    review = sx.review_orders(sx.check_orders(
+        sx.plan_orders(targets, None, broker.quotes(targets), nav=1e6, run_id="r"), limits,
+        quotes=broker.quotes(targets), cash=1e6,
+    ))
+    review.approve_all(by="me")
+    run = sx.start_run(review.result(), broker, blotter)
+
+    def interrupt_once_it_rests(fact):
+        if fact.status == "SUBMITTED":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run.control.listen(interrupt_once_it_rests)
+    try:
+        run.wait()
+    except KeyboardInterrupt:
+        print("detached", run.is_done)
+    run.control._listeners = []
+    venue.event("fill", symbol="KO")
+    print(run.wait()["status"].tolist(), len(run.fills()))
+    broker.close()
+"""
+
+
+def test_an_interrupt_detaches_and_loses_no_fill():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "STOCKLEAN_PROGRESS": "0"},
+    )
+    assert done.stdout.splitlines() == ["detached False", "['FILLED'] 1"], done.stderr
