@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stocklean_exec.broker import Broker
     from stocklean_exec.checks import Limits, check_orders, check_results
     from stocklean_exec.connecting import connect
+    from stocklean_exec.diagnosis import diagnose, doctor
     from stocklean_exec.errors import (
         ApprovalError,
         BlotterClosedError,
@@ -71,6 +72,7 @@ _HOME = {
     "notebook": ("enable_notebook",),
     "order_ids": ("client_order_id",),
     "connecting": ("connect",),
+    "diagnosis": ("diagnose", "doctor"),
     "errors": (
         "ApprovalError",
         "BlotterClosedError",

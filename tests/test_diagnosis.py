@@ -1,0 +1,89 @@
+"""Each problem that the doctor knows, made for real where that goes, and what it says to do."""
+
+import asyncio
+import logging
+import socket
+from importlib import metadata
+
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec import diagnosis as module
+
+
+@pytest.fixture(autouse=True)
+def nothing_listens(monkeypatch):
+    """Ports of this computer are not the test's business, but for those that it opens."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(module, "_PORTS", {unused.getsockname()[1]: "TWS, paper"})
+        yield unused
+
+
+def found(what):
+    frame = sx.diagnose()
+    return frame[frame["what"] == what].iloc[0]
+
+
+def test_a_healthy_place_has_no_problems(capsys):
+    assert not (sx.diagnose()["state"] == "problem").any()
+    sx.doctor()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"stocklean_exec {metadata.version('stocklean_exec')}"
+    assert lines[-1] == "no problems"
+
+
+def test_a_tws_that_is_not_there_comes_with_how_to_set_it_up():
+    row = found("TWS")
+    assert row["state"] == "note"
+    for text in ("Enable ActiveX", "Read-Only API", "ib://127.0.0.1:7497", "4002", "sim://"):
+        assert text in row["advice"]
+
+
+def test_a_tws_that_listens_is_found(nothing_listens):
+    nothing_listens.listen()
+    assert found("TWS")["state"] == "ok"
+
+
+def test_a_live_port_is_a_warning(nothing_listens, monkeypatch):
+    nothing_listens.listen()
+    monkeypatch.setattr(module, "_PORTS", {nothing_listens.getsockname()[1]: "TWS, LIVE"})
+    row = found("TWS")
+    assert (row["state"], "paper" in row["advice"]) == ("note", True)
+
+
+def test_a_package_that_is_missing_or_old_is_a_problem(monkeypatch, capsys):
+    monkeypatch.setattr(module, "_PACKAGES", {"pandas": "99.0", "no_such_package": "1.0"})
+    assert found("pandas")["advice"] == "pip install --upgrade 'pandas>=99.0'"
+    assert found("no_such_package")["advice"] == "pip install 'no_such_package>=1.0'"
+    sx.doctor()
+    assert capsys.readouterr().out.splitlines()[-1] == "2 problems"
+
+
+def test_a_kernel_patched_the_old_way_is_a_problem(monkeypatch):
+    monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
+    row = found("nested loops")
+    assert row["state"] == "problem"
+    assert "sx.enable_notebook()" in row["advice"]
+    monkeypatch.setattr(asyncio, "_nest_asyncio2", object(), raising=False)
+    assert found("nested loops")["state"] == "ok"
+
+
+def test_a_running_loop_is_told():
+    async def look():
+        return found("event loop")
+
+    assert "is running" in asyncio.run(look())["found"]
+    assert "none is running" in found("event loop")["found"]
+
+
+def test_a_live_account_that_is_allowed_is_told_and_masked(monkeypatch):
+    monkeypatch.setenv("STOCKLEAN_ALLOW_LIVE", "U7654321")
+    row = found("live account")
+    assert row["state"] == "note"
+    assert row["found"] == "STOCKLEAN_ALLOW_LIVE names U7***321"
+
+
+def test_logs_that_print_account_numbers_are_told(monkeypatch):
+    monkeypatch.setattr(logging.getLogger("ib_async"), "level", logging.DEBUG)
+    assert "account numbers" in found("logs")["found"]
