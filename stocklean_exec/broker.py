@@ -218,6 +218,9 @@ class Broker(ABC):
         """
         raise ConnectionLostError(f"{self.fault or 'the broker is gone'} (after {seconds:g} s)")
 
+    async def ping(self) -> None:  # noqa: B027 - optional
+        """Make sure that the broker still answers; where it does not, ``fault`` says so afterwards."""
+
     async def place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]
     ) -> None:

@@ -270,6 +270,10 @@ class IBBroker(Broker):
         """Connect again if the connection is gone, and wait until TWS has its own to IB."""
         await self._await(self._regain(seconds))
 
+    async def ping(self) -> None:
+        """Ask TWS for the time: a connection that only seems to be there (a laptop that slept) gives no answer."""
+        await self._await(self._ping())
+
     async def place(self, ticket: Ticket) -> None:
         """Hand one order over."""
         await self.place_all([ticket], lambda _: nullcontext())
@@ -313,6 +317,12 @@ class IBBroker(Broker):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         await self._open_link().restored(max(deadline - loop.time(), 0.0))
+
+    async def _ping(self) -> None:
+        try:
+            await self._open_link().current_time()
+        except BrokerError as error:
+            self.on_failure("TWS does not answer any more", error)
 
     async def _adopt(self, run_id: str, orders: Sequence[History]) -> None:
         link = self._open_link()

@@ -250,6 +250,11 @@ class Link:
             self.require_open()
             self._ib.client.reqMarketDataType(3)
 
+    async def current_time(self) -> None:
+        """Ask for the time, for a sign of life."""
+        async with self._shared:
+            await self._ask(self._ib.reqCurrentTimeAsync, "the time")
+
     async def positions(self) -> list[Any]:
         """All positions of the login, asked for anew."""
         async with self._shared:

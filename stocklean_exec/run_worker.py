@@ -36,6 +36,7 @@ __all__ = ["RunTerms", "RunWorker"]
 
 _COMMISSION_SECONDS = 1.0
 _MOST_LOSSES = 20
+_SILENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,16 +318,18 @@ class RunWorker:
         return f"{len(self._record.open)} orders rest at the broker"
 
     async def _hear_until(self, deadline: float) -> bool:
-        """Wait for news; False when the time is up."""
+        """Wait for news; False when the time is up. After a long silence, make sure that there is a broker."""
         self._record.news.clear()
-        left = deadline - self._loop.time()
-        if left <= 0:
-            return False
-        try:
-            await asyncio.wait_for(self._record.news.wait(), left)
-        except TimeoutError:
-            return False
-        return True
+        while (left := deadline - self._loop.time()) > 0:
+            try:
+                await asyncio.wait_for(self._record.news.wait(), min(left, _SILENCE_SECONDS))
+            except TimeoutError:
+                if left > _SILENCE_SECONDS:
+                    await self._broker.ping()
+                    self._check_link()
+            else:
+                return True
+        return False
 
     def _check_link(self) -> None:
         """Stop following what can no longer be heard."""

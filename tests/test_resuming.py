@@ -279,3 +279,13 @@ def test_a_link_that_was_down_upstream_freezes_the_run_and_lets_it_go_on():
         kinds = blotter.events("r")["kind"].value_counts()
         assert kinds["link_lost"] >= 1
         assert kinds["sending"] >= 3
+
+
+def test_a_connection_that_only_seems_to_be_there_is_noticed_and_made_again(venue, monkeypatch):
+    monkeypatch.setattr("stocklean_exec.run_worker._SILENCE_SECONDS", 0.2)
+    venue.fault(on="openOrder", do="stall")  # from the first answer to the order on, TWS is silent
+    with connect(venue, seconds=0.5) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter, timeout=20)
+        assert states["status"].tolist() == ["FILLED"]
+        assert "does not answer" in blotter.events("r").set_index("kind").loc["link_lost", "message"]
+    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}

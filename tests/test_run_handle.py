@@ -250,3 +250,27 @@ def test_an_interrupt_detaches_and_loses_no_fill():
         env={**os.environ, "STOCKLEAN_PROGRESS": "0"},
     )
     assert done.stdout.splitlines() == ["detached False", "['FILLED'] 1"], done.stderr
+
+
+def test_a_halt_from_another_process_stops_a_run_within_one_order(venue, tmp_path):
+    many = [f"M{number:03d}" for number in range(500)]
+    market = pd.DataFrame({"symbol": many, "last": 10.0, "quoted_at": pd.Timestamp.now("UTC")})
+    file = tmp_path / "paper.duckdb"
+    orders = pd.DataFrame({"run_id": "r", "symbol": many, "side": "BUY", "quantity": 1.0, "order_type": "MKT"})
+    with IBBroker(port=venue.port, rate=100.0, seconds=5.0) as broker, sx.open_blotter(file) as blotter:
+        venue.call(lambda one: [one.move(name, bid=9.99, ask=10.01) for name in many])
+        review = sx.review_orders(sx.check_orders(orders, quotes=market, cash=1e6))
+        review.approve_all(by="me")
+        run = sx.start_run(review.result(), broker, blotter, timeout=20)
+        wait_for(lambda: (blotter.fills()["quantity"].sum()) > 3, 60)
+        command = [sys.executable, "-m", "stocklean_exec", "halt", "--blotter", str(file), "--reason", "stop it"]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        stopped_at = blotter._halts.halted_by().at
+        with pytest.raises(sx.HaltedError, match="stop it"):
+            run.wait(60)
+        left = blotter.events("r")
+    accepted = [one for one in read_journal(venue.journal) if one["event"] == "order"]
+    late = [one for one in accepted if pd.Timestamp(one["time"]) > stopped_at]
+    assert 3 < len(accepted) < 500
+    assert len(late) <= 1
+    assert (left["kind"] == "not_sent").any()
