@@ -34,7 +34,7 @@ class RunRecord:
     ----------
     run_id : of the run
     quantities : shares that each order asks for, by client order id
-    listener : told every new fact about these orders
+    listener : told every new fact about these orders, and those about the run
     """
 
     def __init__(
@@ -126,10 +126,10 @@ class RunRecord:
 
     def _hear(self, facts: tuple[Fact, ...]) -> None:
         for fact in facts:
-            if self._keep(fact):
-                self.heard += 1
-                if self._listener is not None:
-                    self._listener(fact)
+            is_new = self._keep(fact)
+            self.heard += is_new
+            if self._listener is not None and (is_new or fact.client_order_id is None):
+                self._listener(fact)
         self.news.set()
 
     def _keep(self, fact: Fact) -> bool:

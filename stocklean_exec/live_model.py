@@ -1,0 +1,239 @@
+"""What a live view shows of a run: built up from facts as they come, told in pieces that changed. Pure.
+
+Facts may be heard at any rate and on any thread; a view asks for :meth:`LiveModel.update` at its own pace and gets
+what changed since it last asked, or everything. States are derived from the facts like everywhere else, of those
+orders only that something was heard of. Prices and costs are in the currency of the instruments; slippage is
+against the arrival price, positive is a cost.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from stocklean_exec.facts import Fact, execution_family
+from stocklean_exec.lifecycle import ENDED, OrderState, derive_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LiveModel"]
+
+_MOST_FILLS = 200
+_MOST_MESSAGES = 100
+_MOST_POINTS = 600
+_SIGN = {"BUY": 1.0, "SELL": -1.0}
+_MATTERS = {
+    "rejected": "rejected",
+    "refused": "refused",
+    "unknown": "unknown",
+    "missing": "missing",
+    "duplicate": "second order",
+    "link_lost": "connection lost",
+    "link_restored": "connection restored",
+    "run_cancelled": "run cancelled",
+    "cancel_requested": "cancel asked",
+    "message": "message",
+}
+_NOISE = frozenset({"399", "2104", "2106", "2107", "2108", "2158", "link_cut"})
+
+
+class _Order(NamedTuple):
+    """The terms of one order, which do not change."""
+
+    name: str
+    symbol: str
+    side: str
+    quantity: float
+
+
+class LiveModel:
+    """One run as a view sees it.
+
+    Parameters
+    ----------
+    run_id : of the run
+    orders : the run's approved orders: ``client_order_id``, ``symbol``, ``side``, ``quantity``
+    facts : what is on record already
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row = {"client_order_id": "r-SPY-BUY", "symbol": "SPY", "side": "BUY", "quantity": 10.0}
+    >>> model = LiveModel("r", pd.DataFrame([row]))
+    >>> model.hear(Fact("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
+    >>> model.hear(Fact("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", side="BUY", quantity=4.0, price=100.5))
+    >>> told = model.update()
+    >>> told["counts"], told["filled_quantity"], round(told["slippage_cost"], 2), round(told["slippage_bps"], 1)
+    ({'PARTIAL': 1}, 4.0, 2.0, 50.0)
+    """
+
+    def __init__(self, run_id: str, orders: pd.DataFrame, facts: list[Fact] | None = None) -> None:
+        self.run_id = run_id
+        columns = (orders[name].tolist() for name in ("client_order_id", "symbol", "side", "quantity"))
+        self._orders = {row[0]: _Order(*row) for row in zip(*columns, strict=True)}
+        self._mutex = threading.Lock()
+        self._facts: dict[str, list[Fact]] = {name: [] for name in self._orders}
+        self._states: dict[str, OrderState] = {}
+        self._arrival: dict[str, tuple[int, float]] = {}
+        self._executed: dict[str, dict[str, tuple[int, float, float]]] = {name: {} for name in self._orders}
+        self._touched: set[str] = set(self._orders)
+        self._versions: dict[str, int] = {}
+        self._version = 0
+        self._fills: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST_FILLS)
+        self._messages: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST_MESSAGES)
+        self._points: list[tuple[float, float, float]] = []
+        self._heard = 0
+        self._began: datetime | None = None
+        self._latest: datetime | None = None
+        for fact in facts or ():
+            self.hear(fact)
+
+    # -- hearing ---------------------------------------------------------------------------------------------
+
+    def hear(self, fact: Fact) -> None:
+        """Take one new fact of the run; quick, and from any thread."""
+        with self._mutex:
+            self._heard += 1
+            name = fact.client_order_id
+            if name in self._facts:
+                self._facts[name].append(fact)
+                self._touched.add(name)
+                if fact.kind == "sending":
+                    self._note_arrival(name, fact)
+                elif fact.kind == "execution":
+                    self._note_execution(name, fact)
+            if fact.kind in _MATTERS and fact.code not in _NOISE:
+                self._messages.append((self._version + 1, _message(fact)))
+
+    def _note_arrival(self, name: str, fact: Fact) -> None:
+        bid, ask, last = fact.bid or 0.0, fact.ask or 0.0, fact.last or 0.0
+        price = (bid + ask) / 2 if 0 < bid <= ask else last
+        attempt = fact.attempt or 0
+        if price > 0 and attempt >= self._arrival.get(name, (-1, 0.0))[0]:
+            self._arrival[name] = (attempt, price)
+        if fact.occurred_at is not None and (self._began is None or fact.occurred_at < self._began):
+            self._began = fact.occurred_at
+
+    def _note_execution(self, name: str, fact: Fact) -> None:
+        if fact.exec_id is None or fact.quantity is None or fact.price is None:
+            return
+        if fact.occurred_at is not None:
+            self._latest = max(self._latest or fact.occurred_at, fact.occurred_at)
+        family, revision = execution_family(fact.exec_id)
+        known = self._executed[name].get(family)
+        if known is None or known[0] < revision:
+            self._executed[name][family] = (revision, fact.quantity, fact.price)
+        order = self._orders[name]
+        row = {
+            "at": _iso(fact.occurred_at),
+            "client_order_id": name,
+            "symbol": order.symbol,
+            "side": order.side,
+            "quantity": fact.quantity,
+            "price": fact.price,
+            "corrects": known is not None,
+        }
+        self._fills.append((self._version + 1, row))
+
+    # -- telling ---------------------------------------------------------------------------------------------
+
+    def update(self, since: int = 0) -> dict[str, Any]:
+        """What changed after ``since``, the ``version`` of the update before; 0 is everything.
+
+        Returns
+        -------
+        Plain values, ready for JSON: ``version``, ``counts`` of orders by status, ``orders`` and ``ended`` (how
+        many), ``quantity`` and ``filled_quantity`` (shares), ``notional`` filled, ``commission`` (None until one
+        is reported), ``slippage_cost`` and ``slippage_bps`` (None without a fill), ``rows`` of orders, ``fills``
+        and ``messages`` that are new, ``curve`` (seconds since the first hand-over, fraction of all shares,
+        slippage in bps), ``events`` heard so far.
+        """
+        with self._mutex:
+            self._settle()
+            total = self._totals()
+            return {
+                "run_id": self.run_id,
+                "version": self._version,
+                **total,
+                "rows": [self._row(name) for name, version in self._versions.items() if version > since],
+                "fills": [row for version, row in self._fills if version > since],
+                "messages": [row for version, row in self._messages if version > since],
+                "curve": list(self._points),
+                "events": self._heard,
+            }
+
+    def _settle(self) -> None:
+        if not self._touched:
+            return
+        self._version += 1
+        for name in self._touched:
+            self._states[name] = derive_order(self._orders[name].quantity, self._facts[name])
+            self._versions[name] = self._version
+        self._touched = set()
+        self._note_point()
+
+    def _note_point(self) -> None:
+        """Add a point to the curve; when there are too many, every other one goes."""
+        total = self._totals()
+        if self._began is None or not total["quantity"] or total["slippage_bps"] is None:
+            return
+        seconds = max((self._latest - self._began).total_seconds(), 0.0) if self._latest else 0.0
+        part = total["filled_quantity"] / total["quantity"]
+        self._points.append((round(seconds, 3), part, total["slippage_bps"]))
+        if len(self._points) > _MOST_POINTS:
+            self._points = self._points[::2]
+
+    def _totals(self) -> dict[str, Any]:
+        states = self._states.values()
+        fees = [state.commission for state in states if not math.isnan(state.commission)]
+        cost = value = notional = 0.0
+        for name, executed in self._executed.items():
+            sign, arrival = _SIGN.get(self._orders[name].side, 0.0), self._arrival.get(name)
+            for _, shares, price in executed.values():
+                notional += shares * price
+                if arrival is not None:
+                    cost += sign * (price - arrival[1]) * shares
+                    value += arrival[1] * shares
+        return {
+            "counts": dict(sorted(Counter(state.status for state in states).items())),
+            "orders": len(self._orders),
+            "ended": sum(state.status in ENDED for state in states),
+            "quantity": math.fsum(order.quantity for order in self._orders.values()),
+            "filled_quantity": math.fsum(state.filled for state in states),
+            "notional": round(notional, 2),
+            "commission": round(math.fsum(fees), 4) if fees else None,
+            "slippage_cost": round(cost, 4) if value else None,
+            "slippage_bps": round(cost / value * 1e4, 4) if value else None,
+        }
+
+    def _row(self, name: str) -> dict[str, Any]:
+        order, state = self._orders[name], self._states[name]
+        return {
+            "client_order_id": name,
+            "symbol": order.symbol,
+            "side": order.side,
+            "quantity": order.quantity,
+            "filled_quantity": state.filled,
+            "avg_fill_price": None if math.isnan(state.avg_fill_price) else state.avg_fill_price,
+            "status": state.status,
+            "reason": state.reason,
+            "is_ended": state.status in ENDED,
+        }
+
+
+def _message(fact: Fact) -> dict[str, Any]:
+    return {
+        "at": _iso(fact.occurred_at),
+        "client_order_id": fact.client_order_id,
+        "what": _MATTERS[fact.kind],
+        "code": fact.code,
+        "text": fact.message,
+    }
+
+
+def _iso(when: datetime | None) -> str | None:
+    return None if when is None else when.astimezone(UTC).isoformat(timespec="milliseconds")

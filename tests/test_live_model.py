@@ -1,0 +1,124 @@
+"""What a live view is told, by hand: totals, what changed, corrections, noise, and any order of facts."""
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from stocklean_exec.facts import Fact
+from stocklean_exec.live_model import LiveModel
+
+NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
+A, B = "r-SPY-BUY", "r-KO-SELL"
+ORDERS = pd.DataFrame(
+    [(A, "SPY", "BUY", 10.0), (B, "KO", "SELL", 20.0)], columns=["client_order_id", "symbol", "side", "quantity"]
+)
+SENT_A = Fact("sending", "r", A, NOON, attempt=1, bid=99.0, ask=101.0)
+SENT_B = Fact("sending", "r", B, NOON, attempt=1, last=50.0)
+FIRST = "0000e0d5.67fe667b.01.01"
+
+
+def fill(name, exec_id, quantity, price, seconds=1):
+    return Fact(
+        "execution", "r", name, NOON + timedelta(seconds=seconds), exec_id=exec_id, quantity=quantity, price=price
+    )
+
+
+@pytest.fixture
+def model():
+    return LiveModel("r", ORDERS, [SENT_A, SENT_B])
+
+
+def test_totals_are_those_of_a_hand_calculation(model):
+    model.hear(fill(A, FIRST, 4.0, 100.5))  # 0.50 worse than the mid of 100, on 4: 2 dollars
+    model.hear(fill(B, "0000e0d5.67fe667c.01.01", 20.0, 49.9))  # 0.10 worse than 50, on 20: 2 dollars
+    model.hear(Fact("commission", "r", A, exec_id=FIRST, commission=1.0))
+    told = model.update()
+    assert told["counts"] == {"FILLED": 1, "PARTIAL": 1}
+    assert (told["orders"], told["ended"], told["quantity"], told["filled_quantity"]) == (2, 1, 30.0, 24.0)
+    assert told["notional"] == 4 * 100.5 + 20 * 49.9
+    assert told["commission"] == 1.0
+    assert told["slippage_cost"] == pytest.approx(4.0)
+    assert told["slippage_bps"] == pytest.approx(4.0 / (400 + 1000) * 1e4, abs=1e-4)
+
+
+def test_before_any_fill_what_is_not_known_is_not_told(model):
+    told = model.update()
+    assert (told["commission"], told["slippage_cost"], told["slippage_bps"], told["curve"]) == (
+        None,
+        None,
+        None,
+        [],
+    )
+    assert told["counts"] == {"UNKNOWN": 2}  # handed over, and not answered yet
+
+
+def test_only_what_changed_is_told_again(model):
+    first = model.update()
+    assert {row["client_order_id"] for row in first["rows"]} == {A, B}
+    again = model.update(first["version"])
+    assert (again["rows"], again["fills"], again["version"]) == ([], [], first["version"])
+    model.hear(fill(A, FIRST, 4.0, 100.5))
+    then = model.update(first["version"])
+    assert [row["client_order_id"] for row in then["rows"]] == [A]
+    assert [row["quantity"] for row in then["fills"]] == [4.0]
+    assert len(model.update()["rows"]) == 2  # a view that begins, or a page that was loaded anew
+
+
+def test_a_corrected_and_a_busted_execution_replace_the_old_one(model):
+    model.hear(fill(A, FIRST, 4.0, 100.5))
+    model.hear(fill(A, FIRST[:-1] + "2", 4.0, 100.0))
+    told = model.update()
+    assert (told["filled_quantity"], told["slippage_cost"], told["notional"]) == (4.0, 0.0, 400.0)
+    model.hear(fill(A, FIRST[:-1] + "3", 0.0, 0.0))
+    assert model.update()["filled_quantity"] == 0.0
+
+
+def test_messages_that_matter_are_told_and_noise_is_not(model):
+    model.hear(Fact("message", "r", A, NOON, code="399", message="will be placed at the open"))
+    model.hear(Fact("rejected", "r", B, NOON, code="201", message="no permission"))
+    model.hear(Fact("link_lost", "r", None, NOON, message="the connection is gone"))
+    told = model.update()["messages"]
+    assert [(row["what"], row["code"], row["client_order_id"]) for row in told] == [
+        ("rejected", "201", B),
+        ("connection lost", None, None),
+    ]
+
+
+def test_the_curve_goes_from_hand_over_to_the_last_fill(model):
+    model.hear(fill(A, FIRST, 5.0, 100.0, seconds=2))
+    model.update()
+    model.hear(fill(B, "0000e0d5.67fe667c.01.01", 10.0, 50.0, seconds=6))
+    assert model.update()["curve"] == [(2.0, 5 / 30, 0.0), (6.0, 15 / 30, 0.0)]
+
+
+def test_a_long_curve_stays_short(model):
+    for number in range(2_000):
+        model.hear(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
+        model.update()
+    assert len(model.update()["curve"]) <= 600
+
+
+def test_an_order_sent_again_has_the_arrival_of_the_last_hand_over(model):
+    model.hear(SENT_A._replace(attempt=2, bid=109.0, ask=111.0))
+    model.hear(SENT_A)  # told once more, late
+    model.hear(fill(A, FIRST, 1.0, 110.0))
+    assert model.update()["slippage_cost"] == 0.0
+
+
+def test_it_is_ready_for_json_and_for_many_threads(model):
+    def hear(own):
+        for number in range(500):
+            model.hear(fill(A, f"{own}.{number}.01.01", 0.001, 100.0))
+
+    threads = [threading.Thread(target=hear, args=(own,)) for own in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        json.dumps(model.update(), allow_nan=False)
+    for thread in threads:
+        thread.join()
+    assert model.update()["filled_quantity"] == pytest.approx(2.0)
+    assert model.update()["events"] == 2_002
