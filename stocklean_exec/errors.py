@@ -9,6 +9,7 @@
     ├── HaltedError                  a person: the blotter is halted
     ├── BrokerError                  the other side of the wire
     │   ├── ConnectionLostError      it cannot be reached now; it may be later
+    │   ├── StaleOrderIdError        its order id was passed by another run's; it gets a new one
     │   ├── RunElsewhereError        another process or blotter works this run
     │   └── LiveAccountError         a live account where paper was meant
     ├── NotebookError                the kernel: it cannot be made safe any more
@@ -43,6 +44,7 @@ __all__ = [
     "NotebookError",
     "Problem",
     "RunElsewhereError",
+    "StaleOrderIdError",
     "StockleanError",
 ]
 
@@ -135,6 +137,10 @@ class BrokerError(StockleanError):
 
 class ConnectionLostError(BrokerError):
     """The connection is gone, or does not reach the broker; what was handed over may have arrived or not."""
+
+
+class StaleOrderIdError(BrokerError):
+    """A later order id has left meanwhile, from another run; this order has not left, and needs a new id."""
 
 
 class RunElsewhereError(BrokerError):

@@ -22,7 +22,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec.broker import Broker, is_paper_account, mask_account, symbols_of
 from stocklean_exec.engine import Engine
-from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem
+from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
 from stocklean_exec.ib_access import check_account, choose_account, is_loopback
 from stocklean_exec.ib_link import Link, Place
 from stocklean_exec.ib_market import Instrument, MarketDesk
@@ -398,9 +398,9 @@ class IBBroker(Broker):
         }
 
     def _has_id(self, client_order_id: str) -> bool:
-        """Whether an order was sent, or is to go out once more with the id it had."""
+        """Whether an order was sent, is to go out once more with the id it had, or has one that can be used."""
         order = self._desk.find(client_order_id)
-        return order is not None and (order.sent or order.again)
+        return order is not None and (order.sent or order.again or order.order_id > self._last_id)
 
     async def _place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]
@@ -438,7 +438,7 @@ class IBBroker(Broker):
         if ticket.account != self.account:
             raise BrokerError(f"{ticket.client_order_id} is for account {mask_account(ticket.account)}")
         if order.order_id <= self._last_id:
-            raise BrokerError(f"{ticket.client_order_id}: another run has sent orders meanwhile; submit again")
+            raise StaleOrderIdError(f"{ticket.client_order_id}: another run has sent orders meanwhile")
         check_account(self.account, link.accounts, self._allow_live, os.environ)
 
     async def _cancel_named(self, client_order_id: str) -> None:

@@ -115,6 +115,7 @@ class Link:
         self._owner = owner
         self._hopeless: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._shared = asyncio.Lock()
+        self._sweeping = asyncio.Lock()
         self._open: dict[int, dict[str, Any]] | None = None
         self._next_id_asked: asyncio.Future[int] | None = None
         self._restored = asyncio.Event()
@@ -324,12 +325,13 @@ class Link:
                 gaps.append(str(error))
                 return None
 
-        self.desk.forget_refs()
-        # The executions come last: what is filled between two requests is missed by neither.
-        opened = await ask(self.open_orders()) or []
-        await ask(self.completed_orders())
-        await ask(self._ask(self._ib.reqExecutionsAsync, "executions"))
-        next_id = await ask(self.fresh_next_id()) if with_next_id else None
+        async with self._sweeping:
+            self.desk.forget_refs()
+            # The executions come last: what is filled between two requests is missed by neither.
+            opened = await ask(self.open_orders()) or []
+            await ask(self.completed_orders())
+            await ask(self._ask(self._ib.reqExecutionsAsync, "executions"))
+            next_id = await ask(self.fresh_next_id()) if with_next_id else None
         return Swept(opened, next_id, "; ".join(gaps))
 
     def pass_over_ids(self, highest: int) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stocklean_exec import clock
-from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError
+from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError, StaleOrderIdError
 from stocklean_exec.facts import Fact
 from stocklean_exec.gate import Gate, OrderRefusedError, SendBudget
 from stocklean_exec.recovering import Recovery
@@ -244,6 +244,8 @@ class RunWorker:
                     return str(error)
                 if isinstance(error, RunStoppedError):
                     await self._drop_queue()
+                elif isinstance(error, StaleOrderIdError):
+                    await self._broker.prepare(self._queue)
                 elif not isinstance(error, OrderRefusedError):
                     raise
             else:

@@ -274,3 +274,15 @@ def test_a_halt_from_another_process_stops_a_run_within_one_order(venue, tmp_pat
     assert 3 < len(accepted) < 500
     assert len(late) <= 1
     assert (left["kind"] == "not_sent").any()
+
+
+def test_two_runs_on_one_broker_at_one_time_are_both_sent_whole_and_once(venue):
+    with IBBroker(port=venue.port, rate=200.0, seconds=5.0) as broker, sx.open_blotter() as blotter:
+        runs = [
+            sx.start_run(approved(40, limit=limit, run_id=f"r{number}"), broker, blotter, timeout=2)
+            for number, limit in enumerate((11.0, 12.0, 13.0))
+        ]
+        for run in runs:
+            assert run.wait()["status"].tolist() == ["FILLED"] * 40
+    accepted = [one["order_ref"] for one in read_journal(venue.journal) if one["event"] == "order"]
+    assert len(accepted) == len(set(accepted)) == 120
