@@ -262,10 +262,11 @@ _RULES = (  # the first that applies is the answer
     _Rule("PARTIAL", lambda e: e.filled > 0),
     _Rule("AWAITING_EXECUTIONS", lambda e: "FILLED" in e.statuses),
     _Rule("WORKING", lambda e: bool(e.statuses)),
-    _Rule("REFUSED", lambda e: "refused" in e.kinds, lambda e: e.codes.get("refused")),
-    _Rule("NOT_APPROVED", lambda e: "not_approved" in e.kinds, lambda e: e.codes.get("not_approved")),
+    # What was handed over may be alive, whatever we refused afterwards.
     _Rule("UNKNOWN", lambda e: e.unknown is not None, lambda e: e.unknown.message if e.unknown else None),
     _Rule("SENDING", lambda e: e.is_under_way),
+    _Rule("REFUSED", lambda e: "refused" in e.kinds, lambda e: e.codes.get("refused")),
+    _Rule("NOT_APPROVED", lambda e: "not_approved" in e.kinds, lambda e: e.codes.get("not_approved")),
     _Rule("INTENT", lambda e: "intent" in e.kinds),
     _Rule("PLANNED", lambda _: True),
 )

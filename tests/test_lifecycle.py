@@ -116,6 +116,16 @@ SUBMITTED = Fact("status", status="SUBMITTED")
 
 HISTORIES = {
     "missing": (10, [SENT, SUBMITTED, MISSING], ("MISSING", "UNKNOWN", 0.0, None, None, MISSING.message)),
+    "handed over, and refused when it was to go out once more": (
+        10,
+        [Fact("intent"), SENT, Fact("refused", code="rate_cap")],
+        ("SENDING", "UNKNOWN", 0.0, None, None, None),
+    ),
+    "announced, taken back, and refused": (
+        10,
+        [Fact("intent"), SENT, NOT_SENT, Fact("refused", code="rate_cap")],
+        ("REFUSED", "REJECTED", 0.0, None, None, "rate_cap"),
+    ),
     "missing, and found again": (
         10,
         [SENT, SUBMITTED, MISSING, FOUND],

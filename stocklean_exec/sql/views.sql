@@ -181,10 +181,11 @@ WITH standing AS (
             WHEN s.filled_quantity > 0 THEN 'PARTIAL'
             WHEN s.reported_filled THEN 'AWAITING_EXECUTIONS'
             WHEN s.any_status THEN 'WORKING'
-            WHEN s.refused THEN 'REFUSED'
-            WHEN s.not_approved THEN 'NOT_APPROVED'
+            -- What was handed over may be alive, whatever we refused afterwards.
             WHEN s.unknown THEN 'UNKNOWN'
             WHEN s.handed_over THEN 'SENDING'
+            WHEN s.refused THEN 'REFUSED'
+            WHEN s.not_approved THEN 'NOT_APPROVED'
             WHEN s.intended THEN 'INTENT'
             ELSE 'PLANNED'
         END AS state
