@@ -6,7 +6,6 @@ A broker is handed one :class:`Ticket` at a time, and tells what becomes of it a
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import pandas as pd
 
+from stocklean_exec.account_ids import is_paper_account, mask_account
 from stocklean_exec.errors import ConnectionLostError, InputError, Problem
 
 if TYPE_CHECKING:
@@ -44,32 +44,6 @@ ORPHAN_COLUMNS = (
     "message",
 )
 """Columns of what a broker tells of orders that are nobody's here."""
-
-_PAPER = re.compile(r"D[UF]\d+")
-
-
-def is_paper_account(account: str) -> bool:
-    """Whether an account id is one of Interactive Brokers' paper accounts.
-
-    Examples
-    --------
-    >>> is_paper_account("DU1234567"), is_paper_account("U1234567"), is_paper_account("DUMMY")
-    (True, False, False)
-    """
-    return _PAPER.fullmatch(account) is not None
-
-
-def mask_account(account: str | None) -> str:
-    """Shorten an account id for output that may be shared.
-
-    Examples
-    --------
-    >>> mask_account("DU1234567")
-    'DU***567'
-    """
-    if not account:
-        return "no account"
-    return f"{account[:2]}***{account[-3:]}"
 
 
 @dataclass(frozen=True, slots=True)

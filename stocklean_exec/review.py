@@ -1,44 +1,51 @@
 """The review: a person's decisions on a checked plan, as an object that needs no display.
 
 The model holds the plan and the decisions and enforces the rules: a blocked order cannot be approved by any
-way, an edit is validated and checked again before it counts and takes back the row's approval, and every
-decision is kept with who, when, old and new. A widget may show it; code can use it as it is.
+way, an edit is validated and checked again before it counts and takes back the row's approval, every decision is
+kept with who, when, old and new, and nothing is sent without words typed for exactly this plan. The widget that a
+notebook shows is a view of it and has no rules of its own; code can use the model as it is.
+
+Callbacks of widgets come on whatever thread the kernel likes, so that every method takes the review's lock.
 """
 
 from __future__ import annotations
 
-import getpass
-import math
-import os
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+import secrets
+import threading
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.approval import seal
-from stocklean_exec.checks import CHECK_CONTEXT, recheck_orders
-from stocklean_exec.errors import ApprovalError, InputError, Problem
-from stocklean_exec.order_door import find_order_problem
+from stocklean_exec.account_ids import is_paper_account, mask_account
+from stocklean_exec.approval import check_age, seal
+from stocklean_exec.checks import CHECK_CONTEXT, remembered_check
+from stocklean_exec.confirmation import Confirmation, phrase_for, shown_hash
+from stocklean_exec.decisions import Decision, DecisionLog, name_of
+from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
+from stocklean_exec.review_edits import EDITABLE, apply_edit
+from stocklean_exec.review_snapshot import review_card
+from stocklean_exec.review_totals import MEASURES, Reckoning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from numpy.typing import NDArray
+
+    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.broker import Broker
+    from stocklean_exec.check_rules import CheckContext
+    from stocklean_exec.limits import Limits
+    from stocklean_exec.review_widget import ReviewWidget
+
+    Send = Callable[..., Any]
+
 __all__ = ["Decision", "OrderReview", "review_orders"]
 
-_EDITABLE = ("quantity", "limit_price", "order_type", "tif")
-
-
-class Decision(NamedTuple):
-    """One thing a person did: ``action`` is approve, reject, edit or withdraw (by an edit, not by a person)."""
-
-    at: datetime
-    by: str
-    client_order_id: str
-    action: str
-    column: str | None = None
-    old: object = None
-    new: object = None
+_BADGES = {"mock": "MOCK", "paper": "PAPER", "live": "LIVE"}
+_CONFIRM_WITHIN = 120.0  # seconds; a confirmation that a busy kernel hears later was typed for another market
 
 
 class OrderReview:
@@ -55,46 +62,155 @@ class OrderReview:
     <OrderReview run-1: 2 orders, 1 approved, 0 rejected, 0 open, 1 blocked>
     """
 
-    def __init__(self, checked: pd.DataFrame, now: Callable[[], datetime] = clock.now) -> None:
+    def __init__(
+        self,
+        checked: pd.DataFrame,
+        now: Callable[[], datetime] = clock.now,
+        *,
+        broker: Broker | None = None,
+        blotter: Blotter | None = None,
+        send: Send | None = None,
+        by: str | None = None,
+        show_account: bool = False,
+    ) -> None:
         columns = getattr(checked, "columns", ())
         if "verdict" not in columns or "client_order_id" not in columns:
             text = "only a checked plan can be reviewed; call sx.check_orders first"
             raise InputError("orders", [Problem("not_checked", text)])
-        self._now = now
-        self._context = checked.attrs.get(CHECK_CONTEXT)
+        self.lock = threading.RLock()
+        self.broker, self.blotter = broker, blotter
+        self.state = "open"
+        self.note = ""
+        self.outcome: Any = None
+        self.show_account = show_account
+        self.revision = 0
+        self._now, self._by, self._send = now, by, send
+        self._check: tuple[Limits, CheckContext] | None = None
         self._orders = checked.copy()
+        self._row_of = {name: row for row, name in enumerate(checked["client_order_id"].tolist())}
+        self._row_revisions = np.zeros(len(checked), dtype="int64")
         self._decided: dict[str, Decision] = {}
-        self._log: list[Decision] = []
+        self._log = DecisionLog(self.run_id, blotter)
+        self._asked: Confirmation | None = None
+        self._listeners: list[Callable[[list[int]], None]] = []
+        self._reckoning: Reckoning | None = None
+        self._widget: ReviewWidget | None = None
 
     # -- looking -------------------------------------------------------------------------------------------
 
     @property
     def orders(self) -> pd.DataFrame:
         """The plan as it stands after edits, with ``approved``, ``approved_by`` and ``approved_at``."""
-        frame = self._orders.copy()
-        decided = [self._decided.get(name) for name in frame["client_order_id"].tolist()]
-        approved = [decision is not None and decision.action == "approve" for decision in decided]
-        who = [
-            decision.by if decision is not None and decision.action == "approve" else None for decision in decided
+        with self.lock:
+            frame = self._orders.copy()
+            decided = [self._decided.get(name) for name in self._row_of]
+        chosen = [
+            decision if decision is not None and decision.action == "approve" else None for decision in decided
         ]
-        when = [
-            decision.at if decision is not None and decision.action == "approve" else None for decision in decided
-        ]
-        frame["approved"] = pd.array(approved, dtype="bool")
-        frame["approved_by"] = pd.array(who, dtype="str")
+        frame["approved"] = pd.array([decision is not None for decision in chosen], dtype="bool")
+        frame["approved_by"] = pd.array([decision and decision.by for decision in chosen], dtype="str")
+        when = [decision and decision.at for decision in chosen]
         frame["approved_at"] = pd.Series(when, index=frame.index, dtype="datetime64[us, UTC]")
         return frame
 
     @property
     def decisions(self) -> pd.DataFrame:
         """Everything that was decided, in sequence: at, by, client_order_id, action, column, old, new."""
-        return pd.DataFrame(self._log, columns=list(Decision._fields))
+        with self.lock:
+            return self._log.to_frame()
 
     @property
     def blocked(self) -> list[str]:
         """Client order ids that cannot be approved."""
-        barred = (self._orders["verdict"] == "block") | (self._orders["status"] == "REJECTED")
-        return self._orders.loc[barred, "client_order_id"].tolist()
+        with self.lock:
+            barred = (self._orders["verdict"] == "block") | (self._orders["status"] == "REJECTED")
+            return self._orders.loc[barred, "client_order_id"].tolist()
+
+    @property
+    def standing(self) -> list[str]:
+        """What became of each row so far: ``approved``, ``rejected``, ``blocked`` or ``open``."""
+        with self.lock:
+            barred = set(self.blocked)
+            names = {"approve": "approved", "reject": "rejected"}
+            return [
+                "blocked"
+                if name in barred
+                else names[made.action]
+                if (made := self._decided.get(name))
+                else "open"
+                for name in self._row_of
+            ]
+
+    @property
+    def account(self) -> str:
+        """The account that trades, as it is; empty if it is not known. Displays show it masked."""
+        if self.broker is not None:
+            return self.broker.account
+        known = self._orders["account"].dropna().unique().tolist() if "account" in self._orders.columns else []
+        return str(known[0]) if len(known) == 1 else ""
+
+    @property
+    def shown_account(self) -> str:
+        """The account as it may be displayed: masked, unless ``show_account`` was said."""
+        return self.account if self.show_account and self.account else mask_account(self.account)
+
+    @property
+    def badge(self) -> str:
+        """``PAPER``, ``LIVE``, ``MOCK``, or ``NO BROKER`` where no broker and no account tells."""
+        if self.broker is not None:
+            return _BADGES[self.broker.mode]
+        return "NO BROKER" if not self.account else "PAPER" if is_paper_account(self.account) else "LIVE"
+
+    @property
+    def run_id(self) -> str:
+        """The run that the plan is for."""
+        return str(self._orders["run_id"].iloc[0]) if len(self._orders) else "no run"
+
+    @property
+    def row_revisions(self) -> list[int]:
+        """At which :attr:`revision` each row was last changed."""
+        with self.lock:
+            return self._row_revisions.tolist()
+
+    def row_of(self, client_order_id: str) -> int:
+        """Position of an order in the plan."""
+        self._require([client_order_id])
+        return self._row_of[client_order_id]
+
+    def totals(self) -> pd.DataFrame:
+        """Totals now, once the approved orders are filled, and once all that are not blocked are.
+
+        Returns
+        -------
+        DataFrame with columns ``now``, ``approved`` and ``passing``, index of
+        :data:`~stocklean_exec.review_totals.MEASURES`; NaN where it cannot be known.
+        """
+        with self.lock:
+            reckoning, standing = self.reckoning(), np.array(self.standing, dtype=object)
+            chosen = (np.zeros(len(standing), dtype=bool), standing == "approved", standing != "blocked")
+            parts = [reckoning.totals(mask) for mask in chosen]
+        return pd.DataFrame(dict(zip(("now", "approved", "passing"), parts, strict=True)), index=list(MEASURES))
+
+    def weights(self) -> pd.DataFrame:
+        """Weights of each row's symbol: client_order_id, symbol, before, target, after (if all orders fill)."""
+        with self.lock:
+            before, after = self.reckoning().weights()
+            frame = self._orders[["client_order_id", "symbol"]].reset_index(drop=True)
+            return frame.assign(before=before, target=self._orders["target_weight"].array, after=after)
+
+    def largest_positions(self, count: int = 5) -> pd.DataFrame:
+        """Return the positions that are largest once all that is not blocked is filled: symbol, before, after."""
+        with self.lock:
+            passing = np.array([state != "blocked" for state in self.standing], dtype=bool)
+            rows = self.reckoning().largest(passing, count)
+        return pd.DataFrame(rows, columns=["symbol", "before", "after"])
+
+    def reckoning(self) -> Reckoning:
+        """Return the plan beside the book and market of its check, as :mod:`review_totals` reckons it."""
+        with self.lock:
+            if self._reckoning is None:
+                self._reckoning = Reckoning.of(self._orders, self._remembered()[1])
+            return self._reckoning
 
     def result(self) -> pd.DataFrame:
         """Every planned row with its approval, sealed: what ``submit_orders`` takes."""
@@ -109,14 +225,30 @@ class OrderReview:
         return len(self._orders)
 
     def __repr__(self) -> str:
-        actions = [decision.action for decision in self._decided.values()]
-        blocked = len(self.blocked)
-        approved, rejected = actions.count("approve"), actions.count("reject")
-        run = self._orders["run_id"].iloc[0] if len(self._orders) else "no run"
-        return (
-            f"<OrderReview {run}: {len(self)} orders, {approved} approved, {rejected} rejected, "
-            f"{len(self) - approved - rejected - blocked} open, {blocked} blocked>"
+        standing = self.standing
+        counts = ", ".join(
+            f"{standing.count(name)} {name}" for name in ("approved", "rejected", "open", "blocked")
         )
+        return f"<OrderReview {self.run_id}: {len(self)} orders, {counts}>"
+
+    def _repr_html_(self) -> str:
+        return review_card(self)
+
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
+        from stocklean_exec.review_widget import ReviewWidget  # noqa: PLC0415 - only a display needs the front end
+
+        with self.lock:
+            if self._widget is None:
+                self._widget = ReviewWidget(self)
+        return {
+            "text/plain": repr(self),
+            "text/html": self._repr_html_(),
+            "application/vnd.jupyter.widget-view+json": {
+                "version_major": 2,
+                "version_minor": 0,
+                "model_id": self._widget.model_id,
+            },
+        }
 
     # -- deciding ------------------------------------------------------------------------------------------
 
@@ -126,35 +258,47 @@ class OrderReview:
         Raises
         ------
         ApprovalError
-            One of them is blocked; then none is approved.
+            One of them is blocked, or the review was submitted; then none is approved.
         InputError
             One of them is not in the plan.
         """
-        self._require(client_order_ids)
-        blocked = sorted(set(self.blocked).intersection(client_order_ids))
-        if blocked:
-            why = self._orders.set_index("client_order_id").loc[blocked, "reasons"].tolist()
-            text = "; ".join(f"{name} ({reason})" for name, reason in zip(blocked, why, strict=True))
-            raise ApprovalError(f"blocked orders cannot be approved: {text}. Edit them, or leave them out")
-        return self._decide("approve", dict.fromkeys(client_order_ids), by)
+        with self.lock:
+            self._require(client_order_ids)
+            blocked = sorted(set(self.blocked).intersection(client_order_ids))
+            if blocked:
+                why = self._orders.set_index("client_order_id").loc[blocked, "reasons"].tolist()
+                text = "; ".join(f"{name} ({reason})" for name, reason in zip(blocked, why, strict=True))
+                raise ApprovalError(f"blocked orders cannot be approved: {text}. Edit them, or leave them out")
+            return self._decide("approve", dict.fromkeys(client_order_ids), by)
 
     def reject(self, *client_order_ids: str, by: str | None = None) -> int:
         """Leave the named orders out, and say how many."""
-        self._require(client_order_ids)
-        blocked = set(self.blocked)
-        return self._decide(
-            "reject", [name for name in dict.fromkeys(client_order_ids) if name not in blocked], by
-        )
+        with self.lock:
+            self._require(client_order_ids)
+            blocked = set(self.blocked)
+            names = [name for name in dict.fromkeys(client_order_ids) if name not in blocked]
+            return self._decide("reject", names, by)
 
     def approve_all(self, by: str | None = None) -> int:
-        """Approve every order that is not blocked, and say how many."""
-        blocked = set(self.blocked)
-        names = self._orders["client_order_id"].tolist()
-        return self._decide("approve", [name for name in names if name not in blocked], by)
+        """Approve every order that is not blocked, also those with a warning, and say how many."""
+        with self.lock:
+            return self._decide("approve", self._with_verdict("pass", "warn"), by)
+
+    def approve_passing(self, by: str | None = None) -> int:
+        """Approve every order that passes all checks, and say how many; one with a warning is left as it is."""
+        with self.lock:
+            return self._decide("approve", self._with_verdict("pass"), by)
 
     def reject_all(self, by: str | None = None) -> int:
         """Leave every order out, and say how many."""
-        return self.reject(*self._orders["client_order_id"].tolist(), by=by)
+        return self.reject(*self._row_of, by=by)
+
+    def clear(self, *client_order_ids: str, by: str | None = None) -> int:
+        """Take the decisions on the named orders back, or on all if none is named, and say how many."""
+        with self.lock:
+            self._require(client_order_ids)
+            names = dict.fromkeys(client_order_ids or self._row_of)
+            return self._decide("clear", [name for name in names if name in self._decided], by)
 
     def edit(
         self,
@@ -178,129 +322,273 @@ class OrderReview:
         ------
         InputError
             A value cannot be used, or an order is not in the plan; then nothing is changed.
+        ApprovalError
+            The review was submitted.
         """
         given: tuple[object, ...] = (quantity, limit_price, order_type, tif)
         changes = {
             name: value.upper() if isinstance(value, str) else value
-            for name, value in zip(_EDITABLE, given, strict=True)
+            for name, value in zip(EDITABLE, given, strict=True)
             if value is not None
         }
         if not changes:
-            raise InputError("edit", [Problem("nothing_to_edit", f"give one of {', '.join(_EDITABLE)}")])
-        self._require(client_order_ids)
-        _who(by)
-        rows = self._orders["status"] != "REJECTED"
-        if client_order_ids:
-            rows &= self._orders["client_order_id"].isin(client_order_ids)
-        refused = sorted(set(client_order_ids) - set(self._orders.loc[rows, "client_order_id"]))
-        if refused:
-            raise InputError(
-                "edit", [Problem("order_rejected", f"{name} is rejected in the plan") for name in refused]
-            )
-        edited = self._edited(rows, changes)
-        before = self._orders
-        self._orders = edited
-        self._log_edits(before, rows, changes, by)
-        self._withdraw_blocked(by)
-        return edited[rows.to_numpy()].reset_index(drop=True)
+            raise InputError("edit", [Problem("nothing_to_edit", f"give one of {', '.join(EDITABLE)}")])
+        with self.lock:
+            self._refuse_if_submitted()
+            self._require(client_order_ids)
+            who, before = self._who(by), self._orders
+            rows = before["status"] != "REJECTED"
+            if client_order_ids:
+                rows &= before["client_order_id"].isin(client_order_ids)
+            refused = sorted(set(client_order_ids) - set(before.loc[rows, "client_order_id"]))
+            if refused:
+                text = "is rejected in the plan"
+                raise InputError("edit", [Problem("order_rejected", f"{name} {text}") for name in refused])
+            edited = apply_edit(before, rows, changes, *self._remembered())
+            self._take_edit(edited, rows, changes, who)
+            return edited[rows.to_numpy()].reset_index(drop=True)
+
+    # -- sending -------------------------------------------------------------------------------------------
+
+    def confirmation(self) -> Confirmation:
+        """Return what must be typed to send exactly what the review shows now; an earlier one counts no more.
+
+        Raises
+        ------
+        ApprovalError
+            Nothing is approved, or the review was submitted.
+        InputError
+            The review has no broker or no blotter.
+        HaltedError, BrokerError
+            The blotter is halted, or the broker cannot send.
+        """
+        with self.lock:
+            self._refuse_if_submitted()
+            self._require_sender()
+            self._asked = self._confirmation()
+            return self._asked
+
+    def submit(self, confirm: str, *, by: str | None = None) -> Any:  # noqa: ANN401 - what ``send`` returns
+        """Send the approved plan, if ``confirm`` is what :meth:`confirmation` asks to be typed for it.
+
+        Blocks as long as ``send`` does, and returns what it returns: with ``submit_orders``, the default, the end
+        states. A review is sent once; after a failure it may be confirmed again, and what was sent is not sent
+        twice.
+
+        Raises
+        ------
+        ApprovalError
+            Other words than the phrase, nothing approved, approvals too old, or submitted before. Nothing sent.
+        InputError
+            The review has no broker or no blotter.
+        StockleanError
+            Whatever ``send`` raises.
+        """
+        return self.send_sealed(self.begin_submit(confirm, by=by))
+
+    def begin_submit(self, confirm: object, *, token: object = None, by: str | None = None) -> pd.DataFrame:
+        """Do the first half of :meth:`submit`: check the words, and return the sealed plan to be sent.
+
+        ``token`` is that of the confirmation that a view asked for. It is used up by this, whatever comes of it.
+        """
+        with self.lock:
+            asked, self._asked = self._asked, None
+            self._refuse_if_submitted()
+            self._require_sender()
+            due = self._confirmation()
+            if token is not None:
+                self._check_asked(asked, due, token)
+            if not isinstance(confirm, str) or confirm.strip() != due.phrase:
+                raise ApprovalError(f"{confirm!r} is not the phrase for this plan; type {due.phrase!r}")
+            sealed = self.result()
+            check_age(sealed, self._now(), self._max_approval_age())
+            self._log.add([Decision(self._now(), self._who(by), None, "submit", new=due.phrase)])
+            self._log.settle(wait=True)  # what is not on record must not be sent
+            self._move("sending", "")
+            return sealed
+
+    def send_sealed(self, sealed: pd.DataFrame) -> Any:  # noqa: ANN401 - what ``send`` returns
+        """Do the second half of :meth:`submit`: hand the plan of :meth:`begin_submit` to ``send``; any thread may.
+
+        This is the one place that sends: ``send(sealed, broker, blotter, max_approval_age=...)``. What it
+        returns (end states, or a handle on a run that goes on) becomes :attr:`outcome`.
+        """
+        try:
+            outcome = self._sender()(sealed, self.broker, self.blotter, max_approval_age=self._max_approval_age())
+        except BaseException as error:
+            self._move("failed", f"{type(error).__name__}: {error}")
+            raise
+        self.outcome = outcome
+        self._move("sent", _told(outcome))
+        return outcome
+
+    def listen(self, listener: Callable[[list[int]], None]) -> None:
+        """Call ``listener`` after each change with the positions of the rows it touched, under the lock."""
+        with self.lock:
+            self._listeners.append(listener)
 
     # -- the rules -----------------------------------------------------------------------------------------
 
-    def _edited(self, rows: pd.Series[bool], changes: dict[str, object]) -> pd.DataFrame:
-        """Return the plan with ``changes``, checked again, or raise and change nothing."""
-        frame = self._orders.copy()
-        for name, value in changes.items():
-            mixed = [value if hit else old for hit, old in zip(rows.tolist(), frame[name].tolist(), strict=True)]
-            frame[name] = pd.Series(mixed, index=frame.index, dtype=object)  # what it is worth is asked below
-        if changes.get("order_type") == "MKT":
-            frame.loc[rows, "limit_price"] = math.nan
-        problems = []
-        for row in cast("list[dict[str, Any]]", frame[rows].to_dict("records")):
-            found = _edit_problem(row)
-            if found is not None:
-                problems.append(Problem(found[0], found[1], row["client_order_id"], row["symbol"]))
-        if problems:
-            raise InputError("edit", problems)
-        for name in ("quantity", "limit_price"):
-            frame[name] = frame[name].astype("float64")
-        frame["notional"] = (frame["quantity"] * frame["decision_price"]).round(8)
-        signed = frame["quantity"].where(frame["side"] == "BUY", -frame["quantity"])
-        frame.loc[rows, "target_quantity"] = (frame["current_quantity"] + signed)[rows]
-        if self._context is not None:
-            frame.attrs[CHECK_CONTEXT] = self._context
-        checked = recheck_orders(frame)
-        checked.index = self._orders.index
-        return checked[self._orders.columns]
+    def _remembered(self) -> tuple[Limits, CheckContext]:
+        if self._check is None:
+            self._check = remembered_check(self._orders)
+        return self._check
 
-    def _log_edits(
-        self, before: pd.DataFrame, rows: pd.Series[bool], changes: dict[str, object], by: str | None
-    ) -> None:
-        stamp, who = self._now(), _who(by)
-        for old in before[rows].to_dict("records"):
-            name = str(old["client_order_id"])
+    def _max_approval_age(self) -> float | None:
+        return self._remembered()[0].max_approval_age if CHECK_CONTEXT in self._orders.attrs else 3600.0
+
+    def _sender(self) -> Send:
+        if self._send is not None:
+            return self._send
+        from stocklean_exec.submission import submit_orders  # noqa: PLC0415 - deciding needs neither broker nor blotter
+
+        return submit_orders
+
+    def _with_verdict(self, *verdicts: str) -> list[str]:
+        rows = self._orders["verdict"].isin(verdicts) & (self._orders["status"] != "REJECTED")
+        return self._orders.loc[rows, "client_order_id"].tolist()
+
+    def _take_edit(self, edited: pd.DataFrame, rows: pd.Series[bool], changes: dict[str, Any], who: str) -> None:
+        before, stamp = self._orders, self._now()
+        barred = (edited["verdict"] == "block") | (edited["status"] == "REJECTED")
+        made = [
+            Decision(stamp, who, str(old["client_order_id"]), "edit", column, old[column], value)
+            for old in before[rows].to_dict("records")
+            for column, value in changes.items()
+        ]
+        names = set(before.loc[rows, "client_order_id"])
+        lost = [
+            name for name in edited.loc[barred, "client_order_id"] if name in self._decided and name not in names
+        ]
+        made += [Decision(self._now(), who, name, "withdraw") for name in lost]
+        self._log.add(made)
+        for name in (*names, *lost):
             self._decided.pop(name, None)
-            self._log += [
-                Decision(stamp, who, name, "edit", column, old[column], value) for column, value in changes.items()
-            ]
-
-    def _withdraw_blocked(self, by: str | None) -> None:
-        for name in self.blocked:
-            if self._decided.pop(name, None) is not None:
-                self._log.append(Decision(self._now(), _who(by), name, "withdraw"))
+        self._orders, self._reckoning = edited, None
+        touched = rows.to_numpy() | before["symbol"].isin(set(before.loc[rows, "symbol"])).to_numpy()
+        for column in ("verdict", "reasons"):
+            touched |= (before[column].fillna("") != edited[column].fillna("")).to_numpy()
+        self._changed(touched)
 
     def _decide(self, action: str, names: Iterable[str], by: str | None) -> int:
-        stamp, who = self._now(), _who(by)
+        self._refuse_if_submitted()
+        stamp, who = self._now(), self._who(by)
         made = [Decision(stamp, who, name, action) for name in names]
+        self._log.add(made)
+        touched = np.zeros(len(self), dtype=bool)
         for decision in made:
-            self._decided[decision.client_order_id] = decision
-        self._log += made
+            name = str(decision.client_order_id)
+            touched[self._row_of[name]] = True
+            if action == "clear":
+                del self._decided[name]
+            else:
+                self._decided[name] = decision
+        self._changed(touched)
         return len(made)
 
     def _require(self, client_order_ids: Iterable[str]) -> None:
-        known = set(self._orders["client_order_id"])
-        lost = [name for name in client_order_ids if name not in known]
+        lost = [name for name in client_order_ids if name not in self._row_of]
         if lost:
             text = "is not in this plan"
             raise InputError("review", [Problem("order_unknown", f"{name!r} {text}") for name in lost])
 
+    def _refuse_if_submitted(self) -> None:
+        if self.state in ("sending", "sent"):
+            what = "is being sent" if self.state == "sending" else "was submitted"
+            raise ApprovalError(f"this plan {what}: decisions on it are closed; make a new plan for what is left")
 
-def _edit_problem(row: dict[str, Any]) -> tuple[str, str] | None:
-    for name in ("quantity", "limit_price"):
-        if isinstance(row[name], bool) or not isinstance(row[name], (int, float)):
-            return f"{name}_invalid", f"{name} {row[name]!r} is not a number"
-    return find_order_problem(
-        float(row["quantity"]),
-        str(row["order_type"]),
-        float(row["limit_price"]),
-        str(row["tif"]),
-        str(row["sec_type"]),
-        str(row["side"]),
-        float(row.get("lot_size", math.nan)),
-        float(row.get("tick_size", math.nan)),
-    )
+    def _require_sender(self) -> None:
+        missing = [name for name in ("broker", "blotter") if getattr(self, name) is None]
+        if missing:
+            text = f"give {' and '.join(missing)}: sx.review_orders(checked, broker=broker, blotter=blotter)"
+            raise InputError("review", [Problem("nowhere_to_send", text)])
+        if (halt := self.blotter.halted) is not None:  # type: ignore[union-attr]  # missing says so
+            raise HaltedError(f"halted: {halt}; clear it with a reason first")
+        if fault := self.broker.fault:  # type: ignore[union-attr]  # likewise
+            raise BrokerError(f"the broker cannot send: {fault}")
+
+    def _confirmation(self) -> Confirmation:
+        orders = self.orders
+        count = int(orders["approved"].sum())
+        if not count:
+            raise ApprovalError("no order is approved, so there is nothing to submit")
+        fingerprint = shown_hash(orders, self.account, self.badge)
+        phrase = phrase_for(count, self.badge, self.account, fingerprint)
+        return Confirmation(phrase, count, self.badge, fingerprint, secrets.token_hex(8), self._now())
+
+    def _check_asked(self, asked: Confirmation | None, due: Confirmation, token: object) -> None:
+        if asked is None or token != asked.token:
+            raise ApprovalError("this confirmation was used, or another one took its place; confirm anew")
+        if asked.shown_hash != due.shown_hash:
+            raise ApprovalError("the plan changed after the confirmation was asked for; confirm anew")
+        if (age := (due.at - asked.at).total_seconds()) > _CONFIRM_WITHIN:
+            raise ApprovalError(f"the confirmation came {age:,.0f} s after it was asked for; confirm anew")
+
+    def _who(self, by: object) -> str:
+        return name_of(self._by if by is None else by)
+
+    # -- telling -------------------------------------------------------------------------------------------
+
+    def _changed(self, touched: NDArray[np.bool_]) -> None:
+        self._asked = None
+        self.revision += 1
+        self._row_revisions[touched] = self.revision
+        rows = np.flatnonzero(touched).tolist()
+        for listener in self._listeners:
+            listener(rows)
+
+    def _move(self, state: str, note: str) -> None:
+        with self.lock:
+            self.state, self.note = state, note
+            self._changed(np.zeros(len(self), dtype=bool))
 
 
-def _who(by: object) -> str:
-    if by is not None:
-        if not isinstance(by, str) or not by.strip():
-            raise InputError("by", [Problem("by_missing", "say who decides")])
-        return by.strip()
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without a user database
-        return str(os.getuid())
+def _told(outcome: object) -> str:
+    """Say in one line what came of a submission."""
+    if isinstance(outcome, pd.DataFrame) and "status" in outcome.columns:
+        counts = outcome["status"].value_counts()
+        return ", ".join(f"{counts[name]} {name}" for name in sorted(counts.index))
+    return repr(outcome)
 
 
-def review_orders(checked: pd.DataFrame) -> OrderReview:
-    """Start the review of a checked plan.
+def review_orders(
+    checked: pd.DataFrame,
+    broker: Broker | None = None,
+    blotter: Blotter | None = None,
+    *,
+    send: Send | None = None,
+    by: str | None = None,
+    show_account: bool = False,
+) -> OrderReview:
+    """Start the review of a checked plan. As the last line of a notebook's cell it shows itself.
 
     Parameters
     ----------
     checked : as :func:`~stocklean_exec.checks.check_orders` returned it
+    broker : where :meth:`OrderReview.submit` sends; its account and kind are shown
+    blotter : where decisions are recorded as they are made, and the run once it is submitted
+    send : called by the submission as ``send(sealed, broker, blotter, max_approval_age=...)``; by default
+        :func:`~stocklean_exec.submission.submit_orders`
+    by : who decides where a call does not say; by default the present user
+    show_account : show the account's whole number and not only its ends
 
     Raises
     ------
     InputError
         The frame was not checked.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000)
+    >>> orders = sx.plan_orders({"SPY": 0.5}, None, broker.quotes(), nav=broker.nav(), run_id="run-1")
+    >>> checked = sx.check_orders(orders, quotes=broker.quotes(), cash=broker.cash())
+    >>> with sx.open_blotter() as blotter:
+    ...     review = sx.review_orders(checked, broker, blotter, by="me")
+    ...     review.approve_all()
+    ...     states = review.submit(confirm=review.confirmation().phrase)
+    1
+    >>> states["status"].tolist()
+    ['FILLED']
     """
-    return OrderReview(checked)
+    return OrderReview(checked, broker=broker, blotter=blotter, send=send, by=by, show_account=show_account)

@@ -104,8 +104,28 @@ def test_every_dependency_says_why_it_is_there():
         assert "#" in line, dependency
 
 
+_FRONT_END = ("static/review.js", "static/review.css")
+
+
+@pytest.mark.parametrize("name", _FRONT_END)
+def test_the_front_end_asks_no_other_host(name):
+    assert not re.search(r"https?:|//cdn|@import|url\(", (PACKAGE / name).read_text("utf-8"))
+
+
+def test_the_front_end_never_makes_markup_of_data():
+    script = (PACKAGE / "static" / "review.js").read_text("utf-8")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", script)
+
+
 def test_the_package_ships_its_marker_sql_and_data():
-    for name in ("py.typed", "sql/schema.sql", "sql/views.sql", "data/sample_closes.csv", "data/README.md"):
+    for name in (
+        "py.typed",
+        "sql/schema.sql",
+        "sql/views.sql",
+        "data/sample_closes.csv",
+        "data/README.md",
+        *_FRONT_END,
+    ):
         assert (PACKAGE / name).is_file()
 
 

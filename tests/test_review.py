@@ -337,3 +337,294 @@ def test_an_empty_plan_can_be_reviewed():
     assert review.approve_all(by="ann") == 0
     assert len(review.result()) == 0
     assert repr(review) == "<OrderReview no run: 0 orders, 0 approved, 0 rejected, 0 open, 0 blocked>"
+
+
+# -- taking back, and approving what passes --------------------------------------------------------------------
+
+
+def test_what_passes_can_be_approved_without_what_is_warned_of():
+    quotes = pd.DataFrame(
+        {"symbol": ["SPY", "WIDE"], "bid": [99.99, 19.0], "ask": [100.01, 21.0], "quoted_at": pd.Timestamp(START)}
+    )
+    orders = pd.DataFrame(
+        {"run_id": "r", "symbol": ["SPY", "WIDE"], "side": "BUY", "quantity": 1.0, "order_type": "MKT"}
+    )
+    review = sx.review_orders(check_orders(orders, quotes=quotes, cash=1_000.0, now=START))
+    assert review.orders["verdict"].tolist() == ["pass", "warn"]
+    assert review.approve_passing(by="ann") == 1
+    assert approved_in(review) == [SPY]
+    assert review.approve_all(by="ann") == 2
+
+
+def test_decisions_are_taken_back_one_or_all(review):
+    review.approve_all(by="ann")
+    assert review.clear(SPY, by="bob") == 1
+    assert review.clear(SPY, by="bob") == 0  # there is nothing to take back any more
+    assert approved_in(review) == [TLT]
+    assert review.clear(by="bob") == 1
+    assert review.standing == ["open", "open", "blocked", "blocked"]
+    assert review.decisions["action"].tolist() == ["approve", "approve", "clear", "clear"]
+
+
+# -- totals ----------------------------------------------------------------------------------------------------
+
+
+def test_the_totals_tell_now_approved_and_passing(review):
+    review.approve(SPY, by="ann")
+    totals = review.totals()
+    assert totals.loc["orders"].tolist() == [0, 1, 2]
+    assert totals.loc["buys"].tolist() == [0, 1_000, 2_000]
+    assert totals.loc["cash"].tolist() == [2_100.0, 2_100 - 1_000 - 1.0, 2_100 - 2_000 - 2.0]
+
+
+def test_the_weights_are_before_target_and_after(review):
+    weights = review.weights()
+    assert weights.columns.tolist() == ["client_order_id", "symbol", "before", "target", "after"]
+    assert weights["after"].tolist()[:3] == pytest.approx([1_000 / 2_100, 1_000 / 2_100, 3_000 / 2_100])
+    assert weights["target"].isna().all()  # nobody said what is wanted
+
+
+def test_the_largest_positions_are_of_what_is_not_blocked(review):
+    assert review.largest_positions(1).to_numpy().tolist() == [["SPY", 0.0, 1_000 / 2_100]]
+
+
+# -- sending ---------------------------------------------------------------------------------------------------
+
+
+class Sent:
+    """Stands for ``submit_orders``: keeps what it was given, and fails as often as it is told."""
+
+    def __init__(self, *failures):
+        self.plans, self.failures = [], list(failures)
+
+    def __call__(self, plan, broker, blotter, *, max_approval_age):  # noqa: ARG002 - the seam's signature
+        self.plans.append(plan)
+        if self.failures:
+            raise self.failures.pop(0)
+        return plan.assign(status="FILLED")
+
+
+@pytest.fixture
+def venue():
+    with sx.open_blotter() as blotter:
+        yield sx.connect("mock://", quotes=QUOTES, cash=2_100.0), blotter
+
+
+@pytest.fixture
+def clock():
+    return Ticking()
+
+
+@pytest.fixture
+def sender():
+    return Sent()
+
+
+@pytest.fixture
+def live(review, venue, clock, sender):
+    """The review above, with a broker and a blotter."""
+    checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
+    broker, blotter = venue
+    return sx.OrderReview(checked, clock, broker=broker, blotter=blotter, send=sender, by="ann")
+
+
+def test_the_right_words_send_the_plan_as_it_was_shown(live, sender):
+    live.approve_all()
+    phrase = live.confirmation().phrase
+    assert phrase.startswith("SUBMIT 2 MOCK ")
+    states = live.submit(confirm=phrase)
+    assert states["status"].tolist() == ["FILLED"] * 4
+    pd.testing.assert_frame_equal(sender.plans[0], live.result())
+    assert (live.state, live.note) == ("sent", "4 FILLED")
+    assert live.outcome is states
+    assert live.decisions.iloc[-1][["by", "action", "new"]].tolist() == ["ann", "submit", phrase]
+
+
+def test_the_default_is_to_submit_the_orders(review, venue):
+    checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
+    live = sx.review_orders(checked, *venue, by="ann")
+    live.approve_all()
+    states = live.submit(confirm=live.confirmation().phrase)
+    assert states["status"].tolist() == ["FILLED", "FILLED", "REJECTED", "REJECTED"]
+    kinds = [fact.code for fact in venue[1].facts("r") if fact.kind == "decision"]
+    assert kinds == ["approve", "approve", "submit"]
+
+
+@pytest.mark.parametrize("words", ["", "yes", "SUBMIT 2 MOCK", "SUBMIT 2 MOCK 0000", "submit", None, 5])
+def test_other_words_send_nothing(live, sender, words):
+    live.approve_all()
+    with pytest.raises(ApprovalError, match="is not the phrase"):
+        live.submit(confirm=words)
+    assert sender.plans == []
+    assert live.state == "open"
+
+
+def test_words_for_another_plan_send_nothing(live, sender):
+    live.approve_all()
+    phrase = live.confirmation().phrase
+    live.edit(SPY, quantity=9)
+    live.approve(SPY)
+    with pytest.raises(ApprovalError, match="is not the phrase"):
+        live.submit(confirm=phrase)
+    assert sender.plans == []
+
+
+def test_a_plan_is_sent_once_and_then_closed(live, sender):
+    live.approve_all()
+    phrase = live.confirmation().phrase
+    live.submit(confirm=phrase)
+    for again in (
+        lambda: live.submit(confirm=phrase),
+        live.confirmation,
+        live.approve_all,
+        live.reject_all,
+        live.clear,
+        lambda: live.edit(SPY, quantity=1),
+    ):
+        with pytest.raises(ApprovalError, match="was submitted"):
+            again()
+    assert len(sender.plans) == 1
+
+
+def test_nothing_approved_is_nothing_to_send(live):
+    with pytest.raises(ApprovalError, match="no order is approved"):
+        live.confirmation()
+
+
+def test_a_review_without_broker_or_blotter_cannot_send_and_says_how(review):
+    review.approve_all(by="ann")
+    for ask in (review.confirmation, lambda: review.submit(confirm="x")):
+        with pytest.raises(InputError, match="give broker and blotter"):
+            ask()
+
+
+def test_a_halt_stops_the_confirmation(live, venue, sender):
+    live.approve_all()
+    phrase = live.confirmation().phrase
+    venue[1].halt("lunch")
+    with pytest.raises(sx.HaltedError, match="lunch"):
+        live.submit(confirm=phrase)
+    assert sender.plans == []
+    venue[1].clear_halt("back")
+    live.submit(confirm=phrase)
+
+
+def test_a_broker_that_cannot_send_stops_it_too(live, venue, sender):
+    live.approve_all()
+    venue[0].fault = "the connection was lost"
+    with pytest.raises(sx.BrokerError, match="the connection was lost"):
+        live.confirmation()
+    assert sender.plans == []
+
+
+def test_an_approval_that_is_too_old_sends_nothing(live, clock, sender):
+    live.approve_all()
+    clock.at += timedelta(hours=2)
+    with pytest.raises(ApprovalError, match="plan and review again"):
+        live.submit(confirm=live.confirmation().phrase)
+    assert sender.plans == []
+    assert live.state == "open"
+
+
+def test_after_a_failure_it_can_be_confirmed_again(live, sender):
+    sender.failures.append(sx.BrokerError("no answer"))
+    live.approve_all()
+    phrase = live.confirmation().phrase
+    with pytest.raises(sx.BrokerError, match="no answer"):
+        live.submit(confirm=phrase)
+    assert (live.state, live.note) == ("failed", "BrokerError: no answer")
+    live.submit(confirm=phrase)
+    assert len(sender.plans) == 2
+
+
+def test_a_confirmation_that_was_asked_for_counts_once(live, sender):
+    live.approve_all()
+    asked = live.confirmation()
+    with pytest.raises(ApprovalError, match="is not the phrase"):
+        live.begin_submit("wrong", token=asked.token)
+    with pytest.raises(ApprovalError, match="was used"):
+        live.begin_submit(asked.phrase, token=asked.token)
+    assert sender.plans == []
+
+
+def test_of_two_confirmations_the_later_one_counts(live):
+    live.approve_all()
+    first, second = live.confirmation(), live.confirmation()
+    assert first.token != second.token
+    with pytest.raises(ApprovalError, match="another one took its place"):
+        live.begin_submit(first.phrase, token=first.token)
+
+
+def test_any_change_takes_a_confirmation_back(live):
+    live.approve_all()
+    asked = live.confirmation()
+    live.reject(TLT)
+    live.approve(TLT)  # the same plan again, but it was touched
+    with pytest.raises(ApprovalError, match="was used"):
+        live.begin_submit(asked.phrase, token=asked.token)
+
+
+def test_a_confirmation_that_a_busy_kernel_hears_late_sends_nothing(live, clock):
+    live.approve_all()
+    asked = live.confirmation()
+    clock.at += timedelta(seconds=121)
+    with pytest.raises(ApprovalError, match="after it was asked for"):
+        live.begin_submit(asked.phrase, token=asked.token)
+
+
+def test_every_decision_is_in_the_blotter_with_who_when_old_and_new(live, venue):
+    live.approve(SPY)
+    live.edit(SPY, quantity=5, by="bob")
+    live.reject(TLT)
+    live._log.settle(wait=True)
+    facts = [fact for fact in venue[1].facts("r") if fact.kind == "decision"]
+    assert [(fact.client_order_id, fact.code) for fact in facts] == [
+        (SPY, "approve"),
+        (SPY, "edit"),
+        (TLT, "reject"),
+    ]
+    assert facts[1].message == '{"by": "bob", "column": "quantity", "old": 10.0, "new": 5}'
+    assert facts[1].occurred_at == live.decisions["at"].iloc[1]
+
+
+def test_a_decision_that_cannot_be_recorded_does_not_count(live, venue):
+    live.approve(SPY)
+    venue[1].close()
+    for decide in (
+        lambda: live.approve(TLT),
+        lambda: live.reject(SPY),
+        live.clear,
+        lambda: live.edit(TLT, quantity=1),
+    ):
+        with pytest.raises(sx.BlotterError, match="closed"):
+            decide()
+    assert live.standing == ["approved", "open", "blocked", "blocked"]
+    assert live.orders["quantity"].tolist()[1] == 20.0
+
+
+# -- badge and account -----------------------------------------------------------------------------------------
+
+
+def test_the_account_is_masked_unless_asked_for(live):
+    assert live.badge == "MOCK"
+    assert "***" in live.shown_account
+    assert live.account not in live._repr_html_()
+    live.show_account = True
+    assert live.account in live._repr_html_()
+
+
+@pytest.mark.parametrize(("account", "badge"), [("DU0000001", "PAPER"), ("U1234567", "LIVE"), (None, "NO BROKER")])
+def test_without_a_broker_the_orders_account_tells(review, account, badge):
+    checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
+    assert sx.review_orders(checked.assign(account=account)).badge == badge
+
+
+def test_listeners_hear_which_rows_changed(review):
+    heard = []
+    review.listen(heard.append)
+    review.approve(TLT, by="ann")
+    review.edit(SPY, quantity=12, by="ann")  # over the cash: a reason more for every row that buys
+    review.clear(by="ann")
+    assert heard == [[1], [0, 1, 2, 3], []]
+    assert review.row_revisions == [2, 2, 2, 2]
+    assert review.revision == 3

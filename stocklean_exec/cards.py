@@ -1,0 +1,171 @@
+"""Compact HTML cards of the objects that a user meets. Pure text: every value goes through :func:`html.escape`.
+
+A card asks nobody: it shows what its object knows without a question to a broker, and reads the same for the same
+state, so that it can stand in a notebook that is compared with its stored output. Account numbers are masked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from html import escape
+from typing import TYPE_CHECKING
+
+from stocklean_exec.account_ids import mask_account
+from stocklean_exec.errors import BlotterClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from stocklean_exec.blotter_reader import BlotterReader
+    from stocklean_exec.broker import Broker
+    from stocklean_exec.limits import Limits
+
+__all__ = ["blotter_card", "broker_card", "card", "limits_card", "summary_card"]
+
+_BOX = (
+    "display:inline-block;min-width:18em;max-width:60em;border:1px solid #8886;border-radius:6px;padding:8px 12px;"
+    "margin:2px 0;font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
+)
+_CHIP = (
+    "display:inline-block;border-radius:4px;padding:0 6px;margin-left:6px;font-weight:600;color:#fff;background:"
+)
+_CHIP_COLOURS = {"LIVE": "#b3261e", "PAPER": "#1f6f43", "MOCK": "#4a5a6a", "HALTED": "#b3261e"}
+_CELL = "text-align:left;padding:1px 12px 1px 0;vertical-align:top;border:0;background:none"
+_NUMBER = "text-align:right;padding:1px 12px 1px 0;border:0;background:none;font-variant-numeric:tabular-nums"
+_TABLE = '<table style="border-collapse:collapse;margin:4px 0 0">'
+_ROW = '<tr style="background:none">'
+_RUNS = 5  # a card shows the latest runs, and counts the rest
+
+
+def card(
+    title: object,
+    chips: Iterable[str] = (),
+    facts: Iterable[tuple[object, object]] = (),
+    table: tuple[Sequence[str], Iterable[Sequence[object]]] | None = None,
+    note: str = "",
+) -> str:
+    """Make a card of plain values: a title with chips, facts by name, a small table, and a note below.
+
+    Examples
+    --------
+    >>> "&lt;b&gt;" in card("<b>", facts=[("a", "<script>")]), "<script>" in card("<b>", facts=[("a", "<script>")])
+    (True, False)
+    """
+    badges = "".join(
+        f'<span style="{_CHIP}{_CHIP_COLOURS.get(chip, "#4a5a6a")}">{escape(chip)}</span>'
+        for chip in chips
+        if chip
+    )
+    parts = [f'<div style="{_BOX}"><div><b>{escape(str(title))}</b>{badges}</div>']
+    rows = "".join(
+        f'{_ROW}<td style="{_CELL};opacity:.75">{escape(str(name))}</td>'
+        f'<td style="{_CELL}">{escape(str(value))}</td></tr>'
+        for name, value in facts
+    )
+    if rows:
+        parts.append(f"{_TABLE}<tbody>{rows}</tbody></table>")
+    if table is not None:
+        parts.append(_table(*table))
+    if note:
+        parts.append(f'<div style="opacity:.75;margin-top:4px">{escape(note)}</div>')
+    return "".join([*parts, "</div>"])
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    head = "".join(
+        f'<th scope="col" style="{_NUMBER if place else _CELL};font-weight:600">{escape(name)}</th>'
+        for place, name in enumerate(heads)
+    )
+    body = "".join(
+        '<tr style="background:none">'
+        + "".join(
+            f'<td style="{_NUMBER if place else _CELL}">{escape(str(value))}</td>'
+            for place, value in enumerate(row)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f"{_TABLE}<thead>{_ROW}{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def broker_card(broker: Broker, *, show_account: bool = False) -> str:
+    """Return the card of a broker: kind, account, address, and why it cannot send, if it cannot.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> "MOCK" in broker_card(sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000))
+    True
+    """
+    account = broker.account if show_account else mask_account(broker.account)
+    facts = [("account", account), ("address", broker.address.split("?", maxsplit=1)[0])]
+    if broker.fault:
+        facts.append(("cannot send", broker.fault))
+    return card(type(broker).__name__, [broker.mode.upper()], facts)
+
+
+def blotter_card(blotter: BlotterReader) -> str:
+    """Return the card of a blotter: what is in it, its latest runs, and the halt in force.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> with sx.open_blotter() as blotter:
+    ...     blotter.halt("lunch")
+    ...     "HALTED" in blotter_card(blotter)
+    True
+    """
+    title = repr(blotter)[1:].rsplit(": ", maxsplit=1)[0]  # "<Blotter paper.duckdb: 2 runs, ...>"
+    try:
+        runs = blotter.runs()
+        counts = [("orders", len(blotter.orders())), ("fills", len(blotter.fills()))]
+    except BlotterClosedError:
+        return card(title, ["closed"])
+    halted = getattr(blotter, "halted", None)  # a snapshot does not know
+    facts: list[tuple[object, object]] = [("runs", len(runs)), *counts]
+    if halted is not None:
+        facts.append(("halted", halted))
+    latest = runs.tail(_RUNS).iloc[::-1]
+    rows = [
+        [run, mode, status, mask_account(account if isinstance(account, str) else None)]
+        for run, mode, status, account in latest[["run_id", "mode", "status", "account"]].itertuples(index=False)
+    ]
+    note = f"and {len(runs) - _RUNS} earlier runs" if len(runs) > _RUNS else ""
+    table = (["run", "mode", "status", "account"], rows) if rows else None
+    return card(title, ["HALTED"] if halted is not None else [], facts, table, note)
+
+
+def limits_card(limits: Limits) -> str:
+    """Return the card of limits: those in force, and which are switched off.
+
+    Examples
+    --------
+    >>> from stocklean_exec.limits import Limits
+    >>> "250,000" in limits_card(Limits(max_order_notional=250_000))
+    True
+    """
+    values = {field.name: getattr(limits, field.name) for field in fields(limits)}
+    restricted = values.pop("restricted")
+    off = [name for name, value in values.items() if value is None]
+    facts: list[tuple[object, object]] = [
+        (name, value if isinstance(value, bool) else f"{value:,.10g}")
+        for name, value in values.items()
+        if value is not None
+    ]
+    facts.append(("restricted", ", ".join(sorted(restricted)) or "none"))
+    return card("Limits", facts=facts, note=f"off: {', '.join(off)}" if off else "")
+
+
+def summary_card(summary: pd.Series[float]) -> str:
+    """Return the card of a :func:`~stocklean_exec.summary.plan_summary`; show it with ``IPython.display.HTML``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> "12,345.60" in summary_card(pd.Series({"nav": 12345.6}, name="run-1"))
+    True
+    """
+    facts = [(name, f"{value:,.2f}") for name, value in summary.items()]
+    return card("Plan" if summary.name is None else f"Plan {summary.name}", facts=facts)

@@ -1,0 +1,128 @@
+"""Edits of a checked plan: what a person typed, validated row by row and checked again as a whole. Pure.
+
+An edit counts as a whole or not at all. The edited rows go through the door again, then every row is held against
+the same limits and market as before, because one row's edit can block or free another.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+import pandas as pd
+
+from stocklean_exec.checks import check_again
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.order_door import ORDER_TYPES, TIFS, find_order_problem, parse_orders
+from stocklean_exec.parsing import merge_warnings, shown
+
+if TYPE_CHECKING:
+    from stocklean_exec.check_rules import CheckContext
+    from stocklean_exec.limits import Limits
+
+__all__ = ["CHOICES", "EDITABLE", "apply_edit", "read_typed"]
+
+EDITABLE = ("quantity", "limit_price", "order_type", "tif")
+"""The columns that a person may change; everything else of an order is the plan's."""
+
+CHOICES = {"order_type": ORDER_TYPES, "tif": TIFS}
+"""What the columns with a fixed vocabulary can hold."""
+
+_CHECKED = ["verdict", "reasons", "checks"]
+_NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]*)?|[+-]?\.[0-9]+")
+
+
+def read_typed(changes: object) -> dict[str, Any]:
+    """Read what was typed into cells: text by column; numbers may have commas between thousands.
+
+    Raises
+    ------
+    InputError
+        A column that cannot be edited, or text that is no number.
+
+    Examples
+    --------
+    >>> read_typed({"quantity": " 1,200 ", "tif": "gtc"})
+    {'quantity': 1200.0, 'tif': 'gtc'}
+    >>> read_typed({"quantity": "a dozen"})
+    Traceback (most recent call last):
+    ...
+    stocklean_exec.errors.InputError: edit: 1 problem
+      quantity 'a dozen' is not a number [quantity_invalid]
+    """
+    if not isinstance(changes, dict) or not all(isinstance(text, str) for text in changes.values()):
+        raise InputError("edit", [Problem("edit_invalid", f"{shown(changes)} is no text by column")])
+    read: dict[str, Any] = {}
+    problems = []
+    for name, typed in changes.items():
+        text = typed.strip()
+        if name not in EDITABLE:
+            problems.append(Problem("not_editable", f"{shown(name)} is the plan's; edit {', '.join(EDITABLE)}"))
+        elif name in CHOICES:
+            read[name] = text
+        elif _NUMBER.fullmatch(text):
+            read[name] = float(text.replace(",", ""))
+        else:
+            problems.append(Problem(f"{name}_invalid", f"{name} {shown(text)} is not a number", column=name))
+    if problems:
+        raise InputError("edit", problems)
+    return read
+
+
+def apply_edit(
+    orders: pd.DataFrame, rows: pd.Series[bool], changes: dict[str, Any], limits: Limits, context: CheckContext
+) -> pd.DataFrame:
+    """Return ``orders`` with ``changes`` made in ``rows``, checked again; ``orders`` stays as it is.
+
+    A change to ``MKT`` takes the limit price away.
+
+    Raises
+    ------
+    InputError
+        With every row in which a value cannot be used.
+    """
+    part = orders[rows].drop(columns=_CHECKED)
+    for name, value in changes.items():
+        part[name] = pd.Series([value] * len(part), index=part.index, dtype=object)  # what it is worth: see below
+    if changes.get("order_type") == "MKT":
+        part["limit_price"] = math.nan
+    _refuse(part)
+    edited = parse_orders(part)
+    edited.index = part.index
+    edited["notional"] = (edited["quantity"] * edited["decision_price"]).round(8)
+    signed = edited["quantity"].where(edited["side"] == "BUY", -edited["quantity"])
+    edited["target_quantity"] = edited["current_quantity"] + signed
+    frame = orders.drop(columns=_CHECKED)
+    for name in (*EDITABLE, "notional", "target_quantity"):
+        values = frame[name].array.copy()
+        values[rows.to_numpy()] = edited[name].array
+        frame[name] = values
+    merge_warnings(frame, edited)
+    return check_again(frame, limits, context)[orders.columns]
+
+
+def _refuse(part: pd.DataFrame) -> None:
+    problems = []
+    for row in cast("list[dict[str, Any]]", part.to_dict("records")):
+        found = _edit_problem(row)
+        if found is not None:
+            problems.append(Problem(found[0], found[1], row["client_order_id"], row["symbol"]))
+    if problems:
+        raise InputError("edit", problems)
+
+
+def _edit_problem(row: dict[str, Any]) -> tuple[str, str] | None:
+    for name in ("quantity", "limit_price"):
+        if isinstance(row[name], bool) or not isinstance(row[name], (int, float)):
+            return f"{name}_invalid", f"{name} {shown(row[name])} is not a number"
+    return find_order_problem(
+        float(row["quantity"]),
+        str(row["order_type"]),
+        float(row["limit_price"]),
+        str(row["tif"]),
+        str(row["sec_type"]),
+        str(row["side"]),
+        float(row.get("lot_size", math.nan)),
+        float(row.get("tick_size", math.nan)),
+    )

@@ -1,0 +1,820 @@
+// The review's view in a notebook. It holds no rules and no order data of its own: it shows what the kernel told it,
+// forwards each gesture with what it had seen, and waits for the answer. All text goes into the page as text nodes.
+
+const ROW_HEIGHT = 28;
+const OVERSCAN = 6;
+const PATIENCE = 4000; // milliseconds without an answer after which the view says so
+
+const TOTALS = [
+  ["orders", "Orders", "count"],
+  ["buys", "Buys", "money"],
+  ["sells", "Sells", "money"],
+  ["net", "Net", "money"],
+  ["turnover", "Turnover", "weight"],
+  ["cash", "Cash", "money"],
+  ["gross", "Gross", "weight"],
+  ["net_exposure", "Net exposure", "weight"],
+  ["estimated_fees", "Est. fees", "money"],
+  ["estimated_spread_cost", "Est. spread cost", "money"],
+];
+const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimated_fees", "estimated_spread_cost"]);
+
+// -- small helpers ----------------------------------------------------------------------------------------------
+
+const numberFormats = new Map();
+
+function format(value, least, most) {
+  const key = `${least}/${most}`;
+  if (!numberFormats.has(key)) {
+    const options = { minimumFractionDigits: least, maximumFractionDigits: most };
+    numberFormats.set(key, new Intl.NumberFormat("en-US", options));
+  }
+  return numberFormats.get(key).format(value);
+}
+
+function show(value, kind) {
+  if (value === null || value === undefined) return "";
+  if (typeof value !== "number") return String(value);
+  if (kind === "weight") return `${format(value * 100, 2, 2)} %`;
+  if (kind === "money") return format(value, 2, 2);
+  if (kind === "price") return format(value, 2, 6);
+  return format(value, 0, 6);
+}
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "class") made.className = value;
+    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null) made.setAttribute(name, value);
+  }
+  made.append(...children); // strings become text nodes
+  return made;
+}
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
+  let value = index;
+  for (let bit = 0; bit < 8; bit += 1) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
+  return value >>> 0;
+});
+
+function crc32(bytes, crc) {
+  for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
+  return crc;
+}
+
+function isDark(el) {
+  const theme = document.body.dataset.jpThemeLight;
+  if (theme !== undefined) return theme === "false";
+  const colour = getComputedStyle(el).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
+  const bare = colour.length < 3 || colour[3] === 0;
+  if (bare) return window.matchMedia("(prefers-color-scheme: dark)").matches;
+  return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 128;
+}
+
+let viewCount = 0;
+
+// -- one view ---------------------------------------------------------------------------------------------------
+
+class View {
+  constructor(model, el) {
+    this.model = model;
+    this.id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+    this.prefix = `slx${(viewCount += 1)}`; // ids in the page
+    this.number = 0;
+    this.waiting = new Map(); // number -> what to do with the answer
+    this.store = null;
+    this.order = []; // rows shown, by their place in the plan
+    this.sort = null;
+    this.active = { row: 0, column: 0 };
+    this.hidden = new Set();
+    this.pending = new Map(); // "row/column" -> text that was typed and is not answered yet
+    this.refused = null; // "row/column" of the edit that was refused last
+    this.editor = null;
+    this.asked = null;
+    this.build(el);
+    this.hear = (message) => this.receive(message);
+    model.on("msg:custom", this.hear);
+    this.say("Asking the kernel …");
+    this.ask("hello", {});
+  }
+
+  close() {
+    this.model.off("msg:custom", this.hear);
+    for (const { timer } of this.waiting.values()) clearTimeout(timer);
+    this.observers.forEach((observer) => observer.disconnect());
+  }
+
+  // -- the page -------------------------------------------------------------------------------------------------
+
+  build(el) {
+    const button = (text, action, extra = {}) =>
+      element("button", { type: "button", class: "slx-button", onclick: action, ...extra }, text);
+    this.badge = element("span", { class: "slx-badge" });
+    this.account = element("span", { class: "slx-account" });
+    this.title = element("span", { class: "slx-title" });
+    this.counts = element("span", { class: "slx-counts" });
+    this.state = element("span", { class: "slx-state" });
+    this.totals = element("div", { class: "slx-totals" });
+    this.filters = {
+      symbol: element("input", {
+        type: "search", class: "slx-filter", placeholder: "Filter symbol", "aria-label": "filter by symbol",
+        oninput: () => this.arrange(),
+      }),
+      verdict: this.choice("filter by check", ["any check", "pass", "warn", "block"]),
+      side: this.choice("filter by side", ["any side", "BUY", "SELL"]),
+      standing: this.choice("filter by decision", ["any decision", "open", "approved", "rejected", "blocked"]),
+    };
+    this.passing = button("Approve all passing", () => this.approvePassing());
+    this.shown = button("Approve shown", () => this.approveShown());
+    this.clear = button("Clear decisions", () => this.decide("clear_all", { revision: this.store?.head.revision }));
+    this.chooser = element("details", { class: "slx-chooser" }, element("summary", {}, "Columns"));
+    this.chooserList = element("div", { class: "slx-chooser-list", role: "group", "aria-label": "columns to show" });
+    this.chooser.append(this.chooserList);
+    const toolbar = element(
+      "div", { class: "slx-toolbar", role: "toolbar", "aria-label": "review" },
+      ...Object.values(this.filters), this.passing, this.shown, this.clear, this.chooser,
+    );
+    this.alert = element("div", { class: "slx-alert", role: "alert" });
+    this.status = element("div", { class: "slx-status", role: "status", "aria-live": "polite" });
+    this.headRow = element("div", { class: "slx-row slx-head", role: "row", "aria-rowindex": "1" });
+    this.body = element("div", { class: "slx-body", role: "rowgroup" });
+    this.grid = element(
+      "div",
+      {
+        class: "slx-grid", role: "grid", tabindex: "0", "aria-label": "orders to review",
+        "aria-multiselectable": "false", "aria-describedby": `${this.prefix}-keys`,
+      },
+      element("div", { role: "rowgroup" }, this.headRow), this.body,
+    );
+    this.grid.addEventListener("scroll", () => this.schedule());
+    this.grid.addEventListener("keydown", (event) => this.key(event));
+    // Pressing and not clicking: the row under the pointer may be drawn anew before the button is let go.
+    this.grid.addEventListener("mousedown", (event) => {
+      if (event.button === 0 && this.press(event)) event.preventDefault();
+    });
+    this.grid.addEventListener("click", (event) => {
+      if (event.detail === 0) this.press(event); // from a screen reader
+    });
+    this.grid.addEventListener("focus", () => this.schedule());
+    this.grid.addEventListener("blur", () => this.schedule());
+    this.submit = button("Submit …", () => this.askConfirmation(), { class: "slx-button slx-submit" });
+    this.footBadge = element("span", { class: "slx-badge" });
+    this.footAccount = element("span", { class: "slx-account" });
+    this.panel = element("form", { class: "slx-panel", "aria-label": "confirm the submission", hidden: true });
+    this.keys = element(
+      "div", { class: "slx-keys", id: `${this.prefix}-keys` },
+      "Keys: arrows move, Enter edits or sorts, Space approves or takes back, X leaves out, / filters, Esc cancels.",
+    );
+    this.details = element("details", { class: "slx-details", open: true }, element("summary", {}, "Totals"), this.totals);
+    this.root = element(
+      "div", { class: "slx", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": "order review" },
+      element("div", { class: "slx-bar" }, this.badge, this.account, this.title, this.counts, this.state),
+      this.details, toolbar, this.alert, this.grid,
+      element("div", { class: "slx-foot" }, this.footBadge, this.footAccount, this.submit, this.status),
+      this.panel, this.keys,
+    );
+    // Keys belong to the review while it has the focus, and not to the notebook around it.
+    this.root.addEventListener("keydown", (event) => event.stopPropagation());
+    el.append(this.root);
+    const theme = new MutationObserver(() => this.dress());
+    theme.observe(document.body, { attributes: true });
+    const size = new ResizeObserver(() => this.fit());
+    size.observe(this.root);
+    this.observers = [theme, size];
+    this.dress();
+  }
+
+  choice(label, options) {
+    return element(
+      "select", { class: "slx-filter", "aria-label": label, onchange: () => this.arrange() },
+      ...options.map((text, place) => element("option", { value: place ? text : "" }, text)),
+    );
+  }
+
+  dress() {
+    this.root.dataset.theme = isDark(this.root.parentElement ?? this.root) ? "dark" : "light";
+  }
+
+  fit() {
+    const narrow = this.root.clientWidth < 700;
+    if (narrow !== this.narrow) {
+      this.narrow = narrow;
+      this.details.open = !narrow;
+      this.root.classList.toggle("slx-narrow", narrow);
+    }
+    this.schedule();
+  }
+
+  // -- talking to the kernel ------------------------------------------------------------------------------------
+
+  ask(kind, body, then = {}) {
+    const overdue = [...this.waiting.values()].some((wait) => wait.overdue);
+    if (overdue && kind !== "hello") {
+      this.warn("Still waiting for the kernel; this was not sent. If it was restarted, run the cell again.");
+      then.refused?.();
+      return;
+    }
+    const number = (this.number += 1);
+    const timer = setTimeout(() => this.late(number, kind), PATIENCE);
+    this.waiting.set(number, { timer, overdue: false, ...then });
+    this.root.classList.add("slx-busy");
+    this.model.send({ kind, view: this.id, number, ...body });
+  }
+
+  late(number, kind) {
+    const wait = this.waiting.get(number);
+    if (!wait) return;
+    wait.overdue = true;
+    this.root.classList.add("slx-lost");
+    this.warn(
+      kind === "hello"
+        ? "No kernel answers. This view is a leftover of an earlier session, or the kernel is busy: nothing can be " +
+            "done here. Run the cell again to review."
+        : "The kernel does not answer: it is busy, was restarted, or is gone. Nothing is known to have changed. " +
+            "If it was restarted, run the cell again.",
+    );
+  }
+
+  receive(message) {
+    if (message.kind === "patch") {
+      this.patch(message);
+      return;
+    }
+    if (message.view !== this.id) return; // another view's answer
+    const wait = this.waiting.get(message.number);
+    if (wait) {
+      clearTimeout(wait.timer);
+      this.waiting.delete(message.number);
+    }
+    this.root.classList.toggle("slx-busy", this.waiting.size > 0);
+    if (this.root.classList.contains("slx-lost") && ![...this.waiting.values()].some((each) => each.overdue)) {
+      this.root.classList.remove("slx-lost");
+      this.warn("");
+    }
+    if (message.kind === "snapshot") this.take(message);
+    else if (message.kind === "refused") {
+      wait?.refused?.();
+      this.warn(`Refused: ${message.reason}`);
+      this.say("Nothing was changed.");
+    } else {
+      if (message.text) {
+        this.warn("");
+        this.say(message.text);
+      }
+      wait?.done?.(message);
+    }
+    this.schedule();
+  }
+
+  take({ columns, ids, cells, head }) {
+    this.store = { columns, ids, cells, head };
+    const known = new Set(columns.map((column) => column.name));
+    if (!this.chosen) {
+      this.chosen = true;
+      columns.filter((column) => !column.default).forEach((column) => this.hidden.add(column.name));
+    }
+    this.pending.clear();
+    this.refused = null;
+    this.buildChooser();
+    this.layout();
+    if (this.sort && !known.has(this.sort.name)) this.sort = null;
+    this.arrange();
+    this.showHead();
+    this.say(`${ids.length} orders shown.`);
+  }
+
+  patch({ from, places, cells, head }) {
+    if (!this.store) return;
+    if (from !== this.store.head.revision) {
+      this.ask("hello", {}); // something was missed: start from the truth
+      return;
+    }
+    for (const [name, values] of Object.entries(cells)) {
+      const column = this.store.cells[name];
+      if (column) places.forEach((place, index) => (column[place] = values[index]));
+    }
+    for (const key of [...this.pending.keys()]) {
+      if (places.includes(Number(key.split("/")[0]))) this.pending.delete(key);
+    }
+    this.store.head = head;
+    if (this.asked) this.closePanel(head.state === "open" || head.state === "failed" ? "The plan changed: confirm anew." : "");
+    this.showHead();
+    this.schedule();
+  }
+
+  say(text) {
+    this.status.textContent = text;
+  }
+
+  warn(text) {
+    this.alert.textContent = text;
+  }
+
+  // -- head and totals ------------------------------------------------------------------------------------------
+
+  showHead() {
+    const { head, ids } = this.store;
+    for (const badge of [this.badge, this.footBadge]) {
+      badge.textContent = head.badge;
+      badge.dataset.badge = head.badge;
+    }
+    this.account.textContent = head.account;
+    this.footAccount.textContent = head.account;
+    this.root.dataset.badge = head.badge;
+    this.title.textContent = `${head.run} · ${ids.length} orders`;
+    const { standing, verdicts } = head;
+    this.counts.replaceChildren(
+      ...["pass", "warn", "block"].map((name) =>
+        element("span", { class: `slx-chip slx-${name}` }, `${verdicts[name]} ${name}`)),
+      element("span", { class: "slx-chip slx-approved" }, `${standing.approved} approved`),
+      element("span", { class: "slx-chip" }, `${standing.rejected} left out`),
+    );
+    const words = { open: "", sending: "being sent …", sent: "submitted", failed: "not submitted" };
+    this.state.textContent = [words[head.state], head.note].filter(Boolean).join(": ");
+    this.root.dataset.state = head.state;
+    const closed = head.state === "sending" || head.state === "sent";
+    for (const button of [this.passing, this.shown, this.clear]) button.disabled = closed;
+    this.submit.disabled = closed || !head.can_send || !standing.approved;
+    this.submit.textContent = head.state === "failed" ? "Submit again …" : `Submit ${standing.approved} approved …`;
+    this.submit.title = head.can_send ? "" : "This review has no broker and blotter to send with.";
+    this.showTotals();
+    this.countShown();
+  }
+
+  showTotals() {
+    const { totals, largest, unpriced, currency, standing } = this.store.head;
+    const passing = this.store.ids.length - standing.blocked;
+    const header = element(
+      "tr", {}, element("th", { scope: "col" }, currency ? `in ${currency}` : ""),
+      element("th", { scope: "col" }, "Now"),
+      element("th", { scope: "col" }, `If the ${standing.approved} approved fill`),
+      element("th", { scope: "col" }, `If all ${passing} not blocked fill`),
+    );
+    const lines = TOTALS.filter(([name]) => totals[name]).map(([name, label, kind]) =>
+      element(
+        "tr", { "data-measure": name }, element("th", { scope: "row" }, label),
+        ...totals[name].map((value, place) => {
+          const moot = place === 0 && NOT_NOW.has(name);
+          const unknown = value === null;
+          const text = moot ? "" : unknown ? "not known" : show(value, kind);
+          return element("td", { class: unknown ? "slx-unknown" : value < 0 ? "slx-negative" : "" }, text);
+        }),
+      ));
+    const table = element("table", { class: "slx-table" }, element("thead", {}, header), element("tbody", {}, ...lines));
+    const tops = element(
+      "table", { class: "slx-table" },
+      element("thead", {}, element("tr", {}, ...["Largest positions", "Now", "After"].map((text) =>
+        element("th", { scope: "col" }, text)))),
+      element("tbody", {}, ...largest.map(([symbol, before, after]) =>
+        element("tr", {}, element("th", { scope: "row" }, symbol),
+          element("td", {}, show(before, "weight") || "not known"), element("td", {}, show(after, "weight") || "not known")))),
+    );
+    const notes = unpriced.length ? [element("p", { class: "slx-note" },
+      `Held without a price, and not counted: ${unpriced.slice(0, 10).join(", ")}${unpriced.length > 10 ? ", …" : ""}`)] : [];
+    this.totals.replaceChildren(table, tops, ...notes);
+  }
+
+  // -- columns and rows -----------------------------------------------------------------------------------------
+
+  buildChooser() {
+    this.chooserList.replaceChildren(...this.store.columns.map((column) => {
+      const box = element("input", { type: "checkbox", onchange: () => this.toggleColumn(column.name, box.checked) });
+      box.checked = !this.hidden.has(column.name);
+      box.disabled = column.name === "symbol";
+      return element("label", {}, box, ` ${column.label}`);
+    }));
+  }
+
+  toggleColumn(name, visible) {
+    if (visible) this.hidden.delete(name);
+    else this.hidden.add(name);
+    this.layout();
+    this.schedule();
+  }
+
+  layout() {
+    const widths = { text: 110, side: 54, shares: 88, choice: 66, price: 88, money: 116, weight: 94, verdict: 62, number: 88 };
+    const special = { symbol: 92, why: 300, client_order_id: 210, detail: 260 };
+    this.columns = this.store.columns.filter((column) => !this.hidden.has(column.name));
+    this.active.column = Math.min(this.active.column, this.columns.length);
+    const template = [40, ...this.columns.map((column) => special[column.name] ?? widths[column.kind] ?? 110)];
+    const last = this.columns.at(-1)?.name === "why";
+    this.widths = template;
+    this.lefts = template.map((_, place) => template.slice(0, place).reduce((sum, width) => sum + width, 0));
+    this.grid.style.setProperty("--slx-columns", template.map((width, place) =>
+      last && place === template.length - 1 ? `minmax(${width}px, 1fr)` : `${width}px`).join(" "));
+    this.grid.style.setProperty("--slx-width", `${template.reduce((sum, width) => sum + width, 0)}px`);
+    this.grid.setAttribute("aria-colcount", String(this.columns.length + 1));
+    this.drawHead();
+  }
+
+  drawHead() {
+    const heads = [element("div", { class: "slx-cell slx-tick", role: "columnheader", "aria-colindex": "1" }, "OK")];
+    this.columns.forEach((column, place) => {
+      const sorted = this.sort?.name === column.name ? this.sort.direction : 0;
+      heads.push(element(
+        "div",
+        {
+          class: `slx-cell slx-${column.kind}`, role: "columnheader", "aria-colindex": String(place + 2),
+          id: `${this.prefix}-h-${place + 1}`, "data-column": String(place + 1),
+          "aria-sort": sorted > 0 ? "ascending" : sorted < 0 ? "descending" : "none",
+        },
+        `${column.label}${sorted > 0 ? " ▲" : sorted < 0 ? " ▼" : ""}`,
+      ));
+    });
+    this.headRow.replaceChildren(...heads);
+    heads[0].id = `${this.prefix}-h-0`;
+  }
+
+  arrange() {
+    if (!this.store) return;
+    const { cells, ids } = this.store;
+    const symbol = this.filters.symbol.value.trim().toUpperCase();
+    const wanted = ["verdict", "side", "standing"].map((name) => [cells[name], this.filters[name].value]);
+    this.order = [];
+    for (let row = 0; row < ids.length; row += 1) {
+      if (symbol && !String(cells.symbol[row] ?? "").toUpperCase().includes(symbol)) continue;
+      if (wanted.every(([values, value]) => !value || values[row] === value)) this.order.push(row);
+    }
+    if (this.sort) {
+      const values = cells[this.sort.name] ?? [];
+      const { direction } = this.sort;
+      this.order.sort((one, other) => {
+        const [a, b] = [values[one] ?? null, values[other] ?? null];
+        if (a === null || b === null) return a === b ? one - other : a === null ? 1 : -1;
+        const compared = typeof a === "number" ? a - b : String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
+        return compared * direction || one - other;
+      });
+    }
+    this.active.row = Math.max(-1, Math.min(this.active.row, this.order.length - 1));
+    this.grid.setAttribute("aria-rowcount", String(this.order.length + 1));
+    this.body.style.height = `${Math.max(this.order.length, 1) * ROW_HEIGHT}px`;
+    // As high as the whole plan, so that filters do not move what is below; room for a scroll bar.
+    this.grid.style.setProperty("--slx-height", `${(this.store.ids.length + 1) * ROW_HEIGHT + 18}px`);
+    this.countShown();
+    this.schedule();
+  }
+
+  countShown() {
+    if (!this.store) return;
+    this.shown.textContent = `Approve shown (${this.approvable().length})`;
+  }
+
+  approvable() {
+    const { standing } = this.store.cells;
+    return this.order.filter((row) => standing[row] === "open" || standing[row] === "rejected");
+  }
+
+  schedule() {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    requestAnimationFrame(() => {
+      this.scheduled = false;
+      this.draw();
+    });
+  }
+
+  draw() {
+    if (!this.store || !this.columns) return;
+    const first = Math.max(0, Math.floor(this.grid.scrollTop / ROW_HEIGHT) - OVERSCAN);
+    const count = Math.ceil(this.grid.clientHeight / ROW_HEIGHT) + 2 * OVERSCAN;
+    const made = [];
+    for (let place = first; place < Math.min(first + count, this.order.length); place += 1) made.push(this.drawRow(place));
+    if (!this.order.length) {
+      const text = this.store.ids.length ? "No order fits the filters." : "The plan has no orders: nothing to do.";
+      made.push(element("div", { class: "slx-empty" }, text));
+    }
+    if (this.editor) made.push(this.editor.box);
+    // The editor keeps the focus because it is never taken out of the page.
+    for (const child of [...this.body.children]) if (child !== this.editor?.box) child.remove();
+    this.body.prepend(...made.filter((child) => child !== this.editor?.box));
+    if (this.editor && !this.editor.box.isConnected) this.body.append(this.editor.box);
+    const { row, column } = this.active;
+    const focused = document.activeElement === this.grid;
+    this.headRow.querySelectorAll(".slx-active").forEach((cell) => cell.classList.remove("slx-active"));
+    if (row < 0 && focused) this.headRow.children[column]?.classList.add("slx-active");
+    this.grid.setAttribute("aria-activedescendant", row < 0 ? `${this.prefix}-h-${column}` : this.cellId(row, column));
+  }
+
+  cellId(place, column) {
+    return `${this.prefix}-${this.order[place]}-${column}`;
+  }
+
+  drawRow(place) {
+    const row = this.order[place];
+    const { cells, ids } = this.store;
+    const [standing, verdict] = [cells.standing[row], cells.verdict[row]];
+    const focused = document.activeElement === this.grid && place === this.active.row;
+    const line = element("div", {
+      class: `slx-row slx-is-${standing} slx-v-${verdict}`, role: "row", "aria-rowindex": String(place + 2),
+      style: `top:${place * ROW_HEIGHT}px`, "data-id": ids[row], "data-place": String(place),
+    });
+    const mark = { approved: "✓", rejected: "✕", blocked: "–", open: "" }[standing];
+    line.append(element(
+      "div",
+      {
+        class: `slx-cell slx-tick${focused && this.active.column === 0 ? " slx-active" : ""}`, role: "gridcell",
+        "aria-colindex": "1", id: this.cellId(place, 0), "data-column": "0",
+      },
+      element("span", {
+        class: "slx-box", role: "checkbox", "aria-checked": String(standing === "approved"),
+        "aria-disabled": String(standing === "blocked"), "aria-label": `approve ${ids[row]}`,
+        title: { blocked: "blocked by a check", rejected: "left out" }[standing] ?? "",
+      }, mark),
+    ));
+    this.columns.forEach((column, index) => {
+      const key = `${row}/${column.name}`;
+      const typed = this.pending.get(key);
+      const value = cells[column.name]?.[row];
+      const editable = column.editable && this.isEditable(row);
+      const classes = ["slx-cell", `slx-${column.kind}`];
+      if (editable) classes.push("slx-editable");
+      if (typed !== undefined) classes.push("slx-pending");
+      if (this.refused === key) classes.push("slx-refused");
+      if (focused && this.active.column === index + 1) classes.push("slx-active");
+      if (column.kind === "verdict") classes.push(`slx-verdict-${value}`);
+      if (column.kind === "side") classes.push(`slx-side-${value}`);
+      const text = typed ?? show(value, column.kind);
+      const cell = element("div", {
+        class: classes.join(" "), role: "gridcell", "aria-colindex": String(index + 2), id: this.cellId(place, index + 1),
+        "data-column": String(index + 1), "data-name": column.name, "aria-readonly": String(!editable),
+        title: column.kind === "text" && text.length > 12 ? text : null,
+      }, text);
+      line.append(cell);
+    });
+    return line;
+  }
+
+  isEditable(row) {
+    const { state } = this.store.head;
+    return state !== "sending" && state !== "sent" && this.store.cells.quantity[row] !== null;
+  }
+
+  // -- gestures -------------------------------------------------------------------------------------------------
+
+  seen(rows) {
+    return { rows: rows.map((row) => [this.store.ids[row], this.store.cells.row_revision[row]]) };
+  }
+
+  decide(kind, body) {
+    if (!this.store) return;
+    this.refused = null;
+    this.ask(kind, body);
+  }
+
+  toggle(place) {
+    const row = this.order[place];
+    if (row === undefined) return;
+    const approved = this.store.cells.standing[row] === "approved";
+    this.decide(approved ? "clear" : "approve", this.seen([row]));
+  }
+
+  approvePassing() {
+    this.decide("approve_passing", { revision: this.store?.head.revision });
+  }
+
+  approveShown() {
+    const rows = this.approvable();
+    if (rows.length) this.decide("approve", this.seen(rows));
+    else this.say("No order that is shown is left to approve.");
+  }
+
+  press(event) {
+    const cell = event.target.closest(".slx-cell");
+    if (!cell || !this.store) return false;
+    const column = Number(cell.dataset.column ?? 0);
+    const line = cell.closest(".slx-row");
+    if (line === this.headRow) {
+      this.active = { row: -1, column };
+      this.sortBy(column);
+      return true;
+    }
+    const place = Number(line.dataset.place);
+    this.active = { row: place, column };
+    this.finish(true);
+    if (!this.editor) {
+      this.grid.focus({ preventScroll: true });
+      if (column === 0) this.toggle(place);
+      else this.edit(place, column);
+    }
+    this.schedule();
+    return true;
+  }
+
+  sortBy(column) {
+    if (!column) return;
+    const { name } = this.columns[column - 1];
+    const direction = this.sort?.name !== name ? 1 : this.sort.direction > 0 ? -1 : 0;
+    this.sort = direction ? { name, direction } : null;
+    this.drawHead();
+    this.arrange();
+  }
+
+  key(event) {
+    if (!this.store || event.target !== this.grid) return;
+    const page = Math.max(1, Math.floor(this.grid.clientHeight / ROW_HEIGHT) - 2);
+    const last = this.order.length - 1;
+    const { row, column } = this.active;
+    const far = event.ctrlKey || event.metaKey;
+    const moves = {
+      ArrowUp: [row - 1, column], ArrowDown: [row + 1, column],
+      ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1],
+      Home: [far ? 0 : row, 0], End: [far ? last : row, this.columns.length],
+      PageUp: [Math.max(0, row - page), column], PageDown: [row + page, column],
+    };
+    if (moves[event.key]) {
+      this.move(...moves[event.key]);
+    } else if (event.key === "Enter" || event.key === "F2") {
+      if (row < 0) this.sortBy(column);
+      else if (column === 0) this.toggle(row);
+      else this.edit(row, column);
+    } else if (event.key === " ") {
+      if (row < 0) this.sortBy(column);
+      else this.toggle(row);
+    } else if ((event.key === "x" || event.key === "X" || event.key === "Delete") && row >= 0 && !far) {
+      const place = this.order[row];
+      if (place !== undefined) this.decide("reject", this.seen([place]));
+    } else if (event.key === "/") {
+      this.filters.symbol.focus();
+    } else if (/^[-+.\d]$/.test(event.key) && !far && row >= 0 && column > 0) {
+      this.edit(row, column, event.key);
+    } else return;
+    event.preventDefault();
+  }
+
+  move(row, column) {
+    this.active = {
+      row: Math.max(-1, Math.min(row, this.order.length - 1)),
+      column: Math.max(0, Math.min(column, this.columns.length)),
+    };
+    const head = this.headRow.offsetHeight;
+    const top = this.active.row * ROW_HEIGHT;
+    const height = this.grid.clientHeight - head;
+    if (this.active.row >= 0 && top < this.grid.scrollTop) this.grid.scrollTop = top;
+    if (top + ROW_HEIGHT > this.grid.scrollTop + height) this.grid.scrollTop = top + ROW_HEIGHT - height;
+    const [left, width] = [this.lefts[this.active.column], this.widths[this.active.column]];
+    const frozen = this.widths[0] + this.widths[1];
+    if (left - frozen < this.grid.scrollLeft) this.grid.scrollLeft = left - frozen;
+    if (left + width > this.grid.scrollLeft + this.grid.clientWidth) this.grid.scrollLeft = left + width - this.grid.clientWidth;
+    this.schedule();
+  }
+
+  // -- editing --------------------------------------------------------------------------------------------------
+
+  edit(place, column, typed = null, along = {}) {
+    const spec = this.columns[column - 1];
+    const row = this.order[place];
+    if (!spec?.editable || row === undefined) return;
+    if (!this.isEditable(row)) {
+      this.warn("This order cannot be edited: the plan refused it, or the review is closed.");
+      return;
+    }
+    this.finish(true);
+    if (this.editor) return; // what was typed before needs one thing more
+    const value = this.store.cells[spec.name][row];
+    const label = `${spec.label} of ${this.store.ids[row]}`;
+    let box;
+    if (spec.choices?.length) {
+      box = element("select", { class: "slx-editor", "aria-label": label },
+        ...spec.choices.map((text) => element("option", { value: text }, text)));
+      box.value = value ?? "";
+    } else {
+      box = element("input", { class: "slx-editor", type: "text", inputmode: "decimal", "aria-label": label, autocomplete: "off" });
+      box.value = typed ?? (value === null ? "" : String(value));
+    }
+    box.style.cssText = `top:${place * ROW_HEIGHT}px;left:${this.lefts[column]}px;width:${this.widths[column]}px`;
+    // The revision that was seen when the edit began: a change meanwhile must not be overwritten unseen.
+    this.editor = { box, row, place, column, spec, along, was: box.value, seen: this.seen([row]), fresh: typed !== null };
+    box.addEventListener("keydown", (event) => this.editorKey(event));
+    box.addEventListener("blur", () => this.finish(true));
+    if (spec.choices?.length) box.addEventListener("change", () => this.finish(true));
+    this.body.append(box);
+    box.focus({ preventScroll: true });
+    if (typed === null) box.select?.();
+  }
+
+  editorKey(event) {
+    if (event.key === "Escape") {
+      this.finish(false);
+      this.grid.focus({ preventScroll: true });
+    } else if (event.key === "Enter" || event.key === "Tab") {
+      const { place, column } = this.editor;
+      this.finish(true);
+      if (!this.editor) {
+        this.grid.focus({ preventScroll: true });
+        this.move(event.key === "Enter" ? place + 1 : place, event.key === "Tab" ? column + (event.shiftKey ? -1 : 1) : column);
+      }
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  finish(keep) {
+    const { editor } = this;
+    if (!editor) return;
+    this.editor = null;
+    editor.box.remove();
+    const typed = editor.box.value;
+    if (!keep || (typed === editor.was && !editor.fresh)) {
+      this.schedule();
+      return;
+    }
+    const { row, place, spec } = editor;
+    const type = this.store.cells.order_type[row];
+    const limits = this.columns.findIndex((column) => column.name === "limit_price") + 1;
+    if (spec.name === "order_type" && typed === "LMT" && type === "MKT" && limits) {
+      this.say("A limit order needs a limit price: type it.");
+      this.active.column = limits;
+      this.edit(place, limits, null, { order_type: "LMT" });
+      return;
+    }
+    const changes = { ...editor.along, [spec.name]: typed };
+    if (spec.name === "limit_price" && type === "MKT" && typed.trim()) changes.order_type = "LMT";
+    const key = `${row}/${spec.name}`;
+    this.pending.set(key, typed);
+    this.refused = null;
+    this.ask("edit", { ...editor.seen, changes }, {
+      refused: () => {
+        this.pending.delete(key); // snapped back to what the kernel holds
+        this.refused = key;
+        this.schedule();
+      },
+      done: () => this.pending.delete(key),
+    });
+    this.schedule();
+  }
+
+  // -- submitting -----------------------------------------------------------------------------------------------
+
+  askConfirmation(typed = "") {
+    this.ask("ask", { revision: this.store.head.revision }, { done: (message) => this.openPanel(message, typed) });
+  }
+
+  openPanel(asked, typed) {
+    this.asked = asked;
+    const { head } = this.store;
+    const input = element("input", { type: "text", class: "slx-phrase", "aria-label": "type the phrase to confirm", autocomplete: "off", spellcheck: "false" });
+    input.value = typed;
+    const send = element("button", { type: "submit", class: "slx-button slx-submit" }, `Send ${asked.orders} order${asked.orders === 1 ? "" : "s"}`);
+    const cancel = element("button", { type: "button", class: "slx-button", onclick: () => this.closePanel("") }, "Cancel");
+    this.panel.onsubmit = (event) => {
+      event.preventDefault();
+      send.disabled = true; // one click, one message
+      const { token } = asked;
+      this.asked = null;
+      const text = input.value;
+      this.ask(
+        "submit",
+        { token, typed: text, revision: this.store.head.revision, digest: this.digest() },
+        { done: () => this.closePanel(""), refused: () => this.closePanel("") },
+      );
+    };
+    this.panel.onkeydown = (event) => {
+      if (event.key === "Escape") this.closePanel("");
+    };
+    this.panel.replaceChildren(
+      element("p", {},
+        element("span", { class: "slx-badge", "data-badge": head.badge }, head.badge), " ",
+        `${asked.orders} order${asked.orders === 1 ? "" : "s"} of ${head.run} to account ${head.account}. Type `,
+        element("code", { class: "slx-due" }, asked.phrase), " to send exactly what is shown."),
+      input, send, cancel,
+    );
+    this.panel.hidden = false;
+    input.focus();
+  }
+
+  closePanel(text) {
+    this.asked = null;
+    if (this.panel.hidden) return;
+    this.panel.hidden = true;
+    this.panel.replaceChildren();
+    if (text) this.warn(text);
+    this.submit.focus({ preventScroll: true });
+  }
+
+  // Checksum of what this view holds, row by row; the kernel compares it with what it would tell.
+  digest() {
+    const { ids, cells, head } = this.store;
+    const encoder = new TextEncoder();
+    const numbers = new DataView(new ArrayBuffer(16));
+    let crc = 0xffffffff;
+    for (let row = 0; row < ids.length; row += 1) {
+      const words = [ids[row], cells.side[row], cells.order_type[row], cells.tif[row], cells.verdict[row], cells.standing[row]];
+      crc = crc32(encoder.encode(words.map((word) => word ?? "").join("\x1f")), crc);
+      numbers.setFloat64(0, cells.quantity[row] ?? -1, true);
+      numbers.setFloat64(8, cells.limit_price[row] ?? -1, true);
+      crc = crc32(new Uint8Array(numbers.buffer), crc);
+    }
+    crc = crc32(encoder.encode(`${head.badge}\x1f${head.account}`), crc);
+    return (crc ^ 0xffffffff) >>> 0;
+  }
+}
+
+function render({ model, el }) {
+  const view = new View(model, el);
+  return () => view.close();
+}
+
+export default { render };

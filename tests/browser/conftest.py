@@ -1,0 +1,215 @@
+"""The review's own front end in a real Chromium, joined to the real Python widget without a Jupyter server.
+
+What the widget sends goes as JSON into the page, what the page sends goes as JSON into the widget: only the
+transport is ours. Chromium is Debian's; without it these tests are skipped and say what to install, and where CI
+is set they fail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import comm
+import pandas as pd
+import pytest
+from comm.base_comm import BaseComm
+
+import stocklean_exec as sx
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+STATIC = resources.files("stocklean_exec") / "static"
+ATTACH = """async ([script, id]) => {
+  const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+  const { default: widget } = await import(url);
+  const heard = new Set();
+  window.deliver = (messages) => messages.forEach((message) => heard.forEach((hear) => hear(message)));
+  const model = {
+    send: async (content) => {
+      // The answer comes later, as over a wire, and never within the call.
+      const answers = JSON.parse(await window.toPython(JSON.stringify([id, content])));
+      window.deliver(answers);
+    },
+    on: (name, hear) => name === "msg:custom" && heard.add(hear),
+    off: (name, hear) => heard.delete(hear),
+  };
+  window.detach = widget.render({ model, el: document.getElementById("review") });
+}"""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One Chromium for all tests, driven by playwright."""
+    if not Path(CHROMIUM).exists():
+        text = "chromium is missing; install Debian's package: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(text)
+        pytest.skip(text)
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - needed with a browser only
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Wire(BaseComm):
+    """A widget's connection that hands what it is given to whoever listens."""
+
+    def __init__(self, *arguments, **options):
+        self.heard = []
+        super().__init__(*arguments, **options)
+
+    def publish_msg(self, msg_type, data=None, *_, **__):
+        if msg_type == "comm_msg" and data["method"] == "custom":
+            for hear in self.heard:
+                hear(json.loads(json.dumps(data["content"], allow_nan=False)))
+
+
+class Bridge:
+    """A review, its widget, and the pages that show it."""
+
+    def __init__(self, review, browser):
+        self.review = review
+        self.bundle = review._repr_mimebundle_()
+        self.widget = review._widget
+        self.wire = self.widget.comm
+        self.browser = browser
+        self.outboxes = {}
+        self.pages = {}
+        self.received = []
+        self.errors = []
+        self.is_held = False  # answers stay under way until flush()
+        self.is_dead = False  # the kernel was restarted: nothing arrives any more
+        self.wire.heard.append(self._collect)
+
+    def _collect(self, message):
+        for outbox in self.outboxes.values():
+            outbox.append(message)
+
+    def _from_page(self, text):
+        name, content = json.loads(text)
+        self.received.append(content)
+        if self.is_dead:
+            return "[]"
+        self.tell(content)
+        return "[]" if self.is_held else self._emptied(name)
+
+    def tell(self, content):
+        """Hand a message to the widget as its comm does, from whatever front end."""
+        self.wire.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+
+    def _emptied(self, name):
+        messages, self.outboxes[name] = self.outboxes[name], []
+        return json.dumps(messages)
+
+    def flush(self):
+        """Deliver all that is under way to the pages."""
+        for name, page in self.pages.items():
+            page.evaluate("(messages) => window.deliver(messages)", json.loads(self._emptied(name)))
+
+    def open(self, width=1200, height=900, scheme="light"):
+        """Show the review in a new page, and wait until it is drawn unless nothing can answer."""
+        name = str(len(self.pages))
+        page = self.browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.outboxes[name], self.pages[name] = [], page
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        page.expose_function("toPython", self._from_page)
+        page.set_content('<!doctype html><html lang="en"><body><div id="review"></div></body></html>')
+        page.add_style_tag(content=(STATIC / "review.css").read_text("utf-8"))
+        page.evaluate(ATTACH, [(STATIC / "review.js").read_text("utf-8"), name])
+        if not self.is_dead and not self.is_held:
+            page.locator(".slx-status", has_text="orders shown").wait_for()
+        return page
+
+    def close(self):
+        for page in self.pages.values():
+            page.close()
+
+
+@pytest.fixture
+def wired(monkeypatch):
+    """Every widget made in the test has a connection that can be listened to."""
+    monkeypatch.setattr(comm, "create_comm", Wire)
+
+
+@pytest.fixture
+def join(chromium, wired):
+    """Join a review to pages of Chromium; at the end no page may have met an error."""
+    made = []
+
+    def bridge(review):
+        made.append(Bridge(review, chromium))
+        return made[-1]
+
+    yield bridge
+    errors = [error for each in made for error in each.errors]
+    for each in made:
+        each.widget.wait()
+        each.close()
+    assert errors == []
+
+
+QUOTES = pd.DataFrame(
+    {
+        "symbol": ["SPY", "TLT", "BIG", "WIDE", "OLD"],
+        "bid": [99.99, 49.99, 9.99, 19.0, 29.99],
+        "ask": [100.01, 50.01, 10.01, 21.0, 30.01],
+        "quoted_at": pd.Timestamp("2026-11-23 15:00", tz="UTC"),
+    }
+)
+SPY, TLT, BIG, WIDE, OLD, GONE = "r-SPY-BUY", "r-TLT-BUY", "r-BIG-BUY", "r-WIDE-BUY", "r-OLD-SELL", "r-GONE-BUY"
+
+
+@pytest.fixture
+def orders():
+    """10 SPY at 100, 20 TLT at 50, 300 BIG at 10 (blocked), 5 WIDE (a warning), 10 OLD sold, GONE has no price."""
+    return pd.DataFrame(
+        {
+            "run_id": "r",
+            "symbol": ["SPY", "TLT", "BIG", "WIDE", "OLD", "GONE"],
+            "side": ["BUY", "BUY", "BUY", "BUY", "SELL", "BUY"],
+            "quantity": [10.0, 20.0, 300.0, 5.0, 10.0, float("nan")],
+            "order_type": "MKT",
+            "decision_price": [100.0, 50.0, 10.0, 20.0, 30.0, float("nan")],
+            "current_quantity": [0.0, 0.0, 0.0, 0.0, 40.0, 0.0],
+            "target_weight": [0.1, 0.1, 0.3, 0.01, 0.09, 0.05],
+            "status": ["NEW", "NEW", "NEW", "NEW", "NEW", "REJECTED"],
+            "reason": [None, None, None, None, None, "price_unavailable"],
+        }
+    )
+
+
+@pytest.fixture
+def venue():
+    """A mock broker and a blotter in memory."""
+    with sx.open_blotter() as blotter:
+        yield sx.connect("mock://", quotes=QUOTES, cash=8_800.0, positions={"OLD": 40}), blotter
+
+
+@pytest.fixture
+def review(orders, venue):
+    """NAV is 10,000: 40 OLD at 30 are 1,200, and 8,800 are cash."""
+    limits = sx.Limits(max_order_notional=2_500)
+    checked = sx.check_orders(orders, limits, quotes=QUOTES, positions={"OLD": 40}, cash=8_800.0, nav=10_000.0)
+    return sx.review_orders(checked, *venue, by="ann")

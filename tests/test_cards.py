@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.cards import blotter_card, broker_card, card, limits_card, summary_card
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
+TAGS = {"div", "b", "span", "table", "thead", "tbody", "tr", "th", "td"}
+
+
+def tags_in(html):
+    return set(re.findall(r"<\s*/?\s*([a-zA-Z!?]+)", html))
+
+
+def test_whatever_is_put_into_a_card_stays_text():
+    made = card(HOSTILE, [HOSTILE], [(HOSTILE, HOSTILE)], ([HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]]), HOSTILE)
+    assert tags_in(made) <= TAGS
+    assert "&lt;script&gt;" in made
+
+
+def test_a_card_has_no_script_and_asks_no_other_host():
+    made = card("a", ["PAPER"], [("b", "c")], (["d", "e"], [["f", 1]]), "g")
+    assert not re.search(r"https?:|url\(|javascript:| on\w+=", made)
+
+
+def test_a_brokers_card_masks_its_account_and_leaves_out_its_options():
+    broker = sx.connect("mock://?seed=7", quotes={"SPY": 123.0}, cash=10_000)
+    made = broker_card(broker)
+    assert broker.account not in made
+    assert "DU***" in made
+    assert "seed" not in made
+    assert broker.account in broker_card(broker, show_account=True)
+
+
+def test_a_brokers_card_says_why_it_cannot_send():
+    broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000)
+    broker.fault = HOSTILE
+    assert "cannot send" in broker_card(broker)
+    assert tags_in(broker_card(broker)) <= TAGS
+
+
+def run_once(broker, blotter, run_id):
+    quotes = {"SPY": 123.0}
+    orders = sx.plan_orders({"SPY": 0.01}, None, quotes, nav=100_000, run_id=run_id)
+    review = sx.review_orders(sx.check_orders(orders, sx.Limits(duplicate_window=None), quotes=quotes, cash=1e5))
+    review.approve_all(by="ann")
+    sx.submit_orders(review.result(), broker, blotter)
+
+
+def test_a_blotters_card_counts_and_shows_the_latest_runs():
+    broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=100_000)
+    with sx.open_blotter() as blotter:
+        assert "run-1" not in blotter_card(blotter)
+        for number in range(1, 8):
+            run_once(broker, blotter, f"run-{number}")
+        made = blotter_card(blotter)
+        assert made == blotter_card(blotter)
+        assert re.findall(r"run-\d", made) == [f"run-{number}" for number in (7, 6, 5, 4, 3)]
+        assert "and 2 earlier runs" in made
+        assert broker.account not in made
+        blotter.halt(HOSTILE)
+        assert "HALTED" in blotter_card(blotter)
+        assert tags_in(blotter_card(blotter)) <= TAGS
+    assert "closed" in blotter_card(blotter)
+
+
+def test_a_snapshots_card_is_read_from_the_snapshot(tmp_path):
+    with sx.open_blotter(tmp_path / "paper.duckdb"), sx.read_blotter(tmp_path / "paper.duckdb") as snapshot:
+        assert "Snapshot of paper.duckdb" in blotter_card(snapshot)
+
+
+def test_the_limits_card_tells_those_in_force_and_those_that_are_off():
+    made = limits_card(sx.Limits(max_order_notional=250_000, restricted={"GME", "AMC"}))
+    assert ">250,000<" in made
+    assert ">AMC, GME<" in made
+    assert "max_gross" in made.split("off: ")[1]
+
+
+@pytest.mark.parametrize("name", [None, "run-1", HOSTILE])
+def test_a_summary_becomes_a_card(name):
+    made = summary_card(pd.Series({"nav": 1234.5}, name=name))
+    assert ">1,234.50<" in made
+    assert tags_in(made) <= TAGS

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import stocklean_exec as sx
+from stocklean_exec.checks import recheck_orders, remembered_check
+from stocklean_exec.errors import InputError
+from stocklean_exec.parsing import input_warnings
+from stocklean_exec.review_edits import apply_edit, read_typed
+
+SYMBOLS = ["AAA", "BBB", "CCC", "DDD"]
+QUOTES = {"AAA": 100.0, "BBB": 50.0, "CCC": 10.0, "DDD": 0.5}
+
+
+def checked(**columns):
+    orders = pd.DataFrame(
+        {
+            "run_id": "r",
+            "symbol": SYMBOLS,
+            "side": ["BUY", "BUY", "SELL", "BUY"],
+            "quantity": [10.0, 20.0, 30.0, 40.0],
+            "order_type": "MKT",
+            "decision_price": [100.0, 50.0, 10.0, 0.5],
+            "current_quantity": [0.0, 5.0, 100.0, 0.0],
+        }
+        | columns
+    )
+    limits = sx.Limits(max_order_notional=2_000, max_position_ratio=0.5, max_gross=0.9)
+    return sx.check_orders(orders, limits, quotes=QUOTES, positions={"BBB": 5, "CCC": 100}, cash=3_000.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.booleans(), min_size=4, max_size=4).filter(any),
+    quantity=st.integers(1, 80),
+    tif=st.sampled_from(["DAY", "GTC"]),
+    limit=st.none() | st.integers(100, 12_000).map(lambda cents: cents / 100),
+)
+def test_an_edited_plan_is_what_a_whole_new_check_of_it_is(rows, quantity, tif, limit):
+    plan = checked()
+    changes = {"quantity": float(quantity), "tif": tif}
+    if limit is not None:
+        changes |= {"order_type": "LMT", "limit_price": limit}
+    mask = pd.Series(rows, index=plan.index)
+    edited = apply_edit(plan, mask, changes, *remembered_check(plan))
+    pd.testing.assert_frame_equal(edited, recheck_orders(edited)[edited.columns])
+    same = ["client_order_id", "symbol", "side", "decision_price", "current_quantity"]
+    pd.testing.assert_frame_equal(edited[same], plan[same])
+    assert edited["quantity"].tolist() == np.where(rows, float(quantity), plan["quantity"]).tolist()
+
+
+def test_the_plan_that_was_edited_stays_as_it_was():
+    plan = checked()
+    before = plan.copy()
+    apply_edit(plan, plan["symbol"] == "AAA", {"quantity": 3.0}, *remembered_check(plan))
+    pd.testing.assert_frame_equal(plan, before)
+
+
+def test_what_follows_from_a_quantity_follows_the_edit():
+    plan = checked()
+    edited = apply_edit(plan, plan["symbol"] == "CCC", {"quantity": 40.0}, *remembered_check(plan))
+    # a sell of 40 at 10 out of 100
+    assert edited.loc[2, ["notional", "target_quantity"]].tolist() == [400.0, 60.0]
+    assert edited["target_quantity"].isna().tolist() == [True, True, False, True]  # as the caller gave them
+
+
+def test_an_odd_lot_is_told_of():
+    plan = checked(lot_size=10.0)
+    edited = apply_edit(plan, plan["symbol"] == "AAA", {"quantity": 15.0}, *remembered_check(plan))
+    assert input_warnings(edited)["code"].tolist() == ["lot_size"]
+
+
+def test_text_in_cells_is_read():
+    assert read_typed({"quantity": "1,200"}) == {"quantity": 1200.0}
+    assert read_typed({"quantity": " 12 ", "limit_price": ".5", "tif": "gtc"}) == {
+        "quantity": 12.0,
+        "limit_price": 0.5,
+        "tif": "gtc",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "abc",
+        "1.2.3",
+        "1,20",
+        "12,000,00",
+        "1e9",
+        "nan",
+        "inf",
+        "0x10",
+        "\u0661\u0662",
+        "\uff11\uff12",
+        "5 shares",
+        "--5",
+        "1_000",
+        "$5",
+    ],
+)
+def test_text_that_is_no_number_is_refused_and_named(text):
+    with pytest.raises(InputError) as caught:
+        read_typed({"quantity": text})
+    assert caught.value.codes == ("quantity_invalid",)
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["symbol", "side", "verdict", "client_order_id", "account", "__class__"])
+def test_only_four_columns_can_be_edited(name):
+    with pytest.raises(InputError) as caught:
+        read_typed({name: "X"})
+    assert caught.value.codes == ("not_editable",)
+
+
+@pytest.mark.parametrize(
+    "changes", [None, [], "quantity", {"quantity": 5}, {"quantity": None}, {"quantity": ["1"]}]
+)
+def test_what_is_no_text_by_column_is_refused(changes):
+    with pytest.raises(InputError) as caught:
+        read_typed(changes)
+    assert caught.value.codes == ("edit_invalid",)
+
+
+def test_a_huge_number_is_refused_by_the_door():
+    plan = checked()
+    with pytest.raises(InputError) as caught:
+        apply_edit(plan, plan["symbol"] == "AAA", {"quantity": 1e300}, *remembered_check(plan))
+    assert caught.value.codes == ("quantity_too_large",)
+    with pytest.raises(InputError) as caught:
+        apply_edit(plan, plan["symbol"] == "AAA", {"quantity": math.inf}, *remembered_check(plan))
+    assert caught.value.codes == ("quantity_invalid",)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import struct
+from zlib import crc32
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.review_snapshot import column_specs, head, review_card, rows, screen_digest
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def review():
+    orders = pd.DataFrame(
+        {
+            "run_id": "r",
+            "symbol": ["SPY", "BIG", "GONE"],
+            "side": "BUY",
+            "quantity": [10.0, 300.0, float("nan")],
+            "order_type": ["LMT", "MKT", "MKT"],
+            "limit_price": [99.5, None, None],
+            "decision_price": [100.0, 10.0, None],
+            "current_quantity": 0.0,
+            "status": ["NEW", "NEW", "REJECTED"],
+            "reason": [None, None, "price_unavailable"],
+            "account": "DU1234567",
+            "note": [HOSTILE, "x" * 500, None],
+            "score": [1.5, 2.5, None],
+        }
+    )
+    limits = sx.Limits(max_order_notional=2_500)
+    checked = sx.check_orders(orders, limits, quotes={"SPY": 100.0, "BIG": 10.0}, cash=5_000.0)
+    return sx.review_orders(checked, by="ann")
+
+
+def test_a_snapshot_is_json_without_nan(review):
+    names = [spec["name"] for spec in column_specs(review)]
+    text = json.dumps([rows(review, names), head(review), column_specs(review)], allow_nan=False)
+    assert "NaN" not in text
+
+
+def test_four_columns_can_be_edited_and_two_have_choices(review):
+    specs = {spec["name"]: spec for spec in column_specs(review)}
+    editable = {name: spec["choices"] for name, spec in specs.items() if spec.get("editable")}
+    assert editable == {
+        "quantity": [],
+        "order_type": ["MKT", "LMT"],
+        "limit_price": [],
+        "tif": ["DAY", "GTC", "IOC", "FOK", "OPG"],
+    }
+
+
+def test_a_plans_own_columns_can_be_chosen_and_come_last(review):
+    specs = column_specs(review)
+    assert [(spec["name"], spec["kind"], spec["default"]) for spec in specs[-2:]] == [
+        ("note", "text", False),
+        ("score", "number", False),
+    ]
+
+
+def test_cells_are_plain_and_long_text_is_cut(review):
+    cells = rows(review, ["note", "score", "limit_price", "notional", "why", "account"])
+    assert cells["note"][0] == HOSTILE  # as it is: what shows it makes a text node of it
+    assert len(cells["note"][1]) == 200
+    assert cells["note"][2] is None
+    assert cells["score"] == [1.5, 2.5, None]
+    assert cells["limit_price"] == [99.5, None, None]
+    assert cells["notional"] == [1_000.0, 3_000.0, None]
+    assert cells["why"] == [None, "max_notional 3,000 (limit 2,500)", "price_unavailable"]
+    assert cells["account"] == ["DU***567"] * 3
+
+
+def test_a_patch_has_the_rows_that_were_asked_for_and_the_same_cells(review):
+    review.approve("r-SPY-BUY")
+    whole, part = rows(review), rows(review, places=[2, 0])
+    assert set(whole) == set(part)
+    for name, values in whole.items():
+        assert part[name] == [values[2], values[0]]
+    assert part["standing"] == ["blocked", "approved"]
+    assert part["row_revision"] == [0, 1]
+
+
+def test_the_head_tells_where_it_goes_and_how_it_stands(review):
+    review.approve("r-SPY-BUY")
+    told = head(review)
+    assert (told["badge"], told["account"], told["state"], told["revision"]) == ("PAPER", "DU***567", "open", 1)
+    assert told["standing"] == {"approved": 1, "rejected": 0, "open": 0, "blocked": 2}
+    assert told["verdicts"] == {"pass": 1, "warn": 0, "block": 2}
+    assert told["can_send"] is False
+    assert told["totals"]["buys"] == [0.0, 1_000.0, 1_000.0]
+
+
+def test_the_digest_is_what_its_description_says(review):
+    # Written out by hand for one order: words by \x1f, then quantity and limit as little-endian doubles.
+    orders = review.orders.iloc[:1].drop(columns=["approved", "approved_by", "approved_at"])
+    one = sx.review_orders(orders)
+    words = b"r-SPY-BUY\x1fBUY\x1fLMT\x1fDAY\x1fpass\x1fopen"
+    numbers = struct.pack("<d", 10.0) + struct.pack("<d", 99.5)
+    assert screen_digest(one) == crc32(words + numbers + b"PAPER\x1fDU***567")
+
+
+def test_the_digest_tells_any_decision_and_edit(review):
+    digests = [screen_digest(review)]
+    for do in (
+        lambda: review.approve("r-SPY-BUY"),
+        lambda: review.reject("r-SPY-BUY"),
+        lambda: review.edit("r-SPY-BUY", quantity=11),
+        lambda: review.edit("r-SPY-BUY", limit_price=99.25),
+        lambda: review.edit("r-SPY-BUY", tif="GTC"),
+        lambda: review.edit("r-SPY-BUY", order_type="MKT"),
+    ):
+        do()
+        digests.append(screen_digest(review))
+    assert len(set(digests)) == len(digests)
+
+
+def test_the_card_is_text_and_reads_the_same_each_time(review):
+    made = review_card(review)
+    assert made == review_card(review)
+    assert "<script" not in made
+    assert "PAPER" in made
+    assert "DU1234567" not in made
+    assert "not known" in made  # the spread, which no two-sided market tells
+    assert "nothing can be clicked" in made
+
+
+def test_a_plan_that_forgot_its_check_can_still_be_shown(review):
+    checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
+    checked.attrs.clear()
+    plain = sx.review_orders(checked)
+    assert head(plain)["totals"] == {}
+    assert rows(plain, ["weight_after"])["weight_after"] == [None] * 3
+    assert "Review of r: 3 orders" in review_card(plain)
