@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import pandas as pd
 
+from stocklean_exec import cards
 from stocklean_exec.account_ids import is_paper_account, mask_account
 from stocklean_exec.errors import ConnectionLostError, InputError, Problem
 
@@ -217,6 +218,9 @@ class Broker(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.mode} {mask_account(self.account)}>"
+
+    def _repr_html_(self) -> str:
+        return cards.broker_card(self)
 
 
 def symbols_of(symbols: object) -> list[str] | None:

@@ -159,15 +159,20 @@ def check_again(orders: pd.DataFrame, limits: Limits, context: CheckContext) -> 
     Five times as fast, for an edit that a person waits for. Only for frames of :func:`check_orders` whose changed
     rows went through the door again.
     """
-    return _checked(orders.copy(), limits, context)
+    return _judged(orders.copy(), limits, context)
 
 
 def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.DataFrame:
+    frame = _judged(frame, limits, context)
+    frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
+    return frame
+
+
+def _judged(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.DataFrame:
     findings = find(frame, limits, context)
     frame["verdict"] = pd.array(_NAMES[findings.worst], dtype="str")
     frame["reasons"] = pd.array(findings.reasons(), dtype="str")
     frame["checks"] = pd.array(findings.as_json(), dtype="str")
-    frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
     return frame
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from stocklean_exec import cards
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.parsing import Door
 from stocklean_exec.tables import POSITIONS
@@ -119,6 +120,9 @@ class Limits:
         if unknown:
             raise InputError("limits", unknown)
         return cls(**cast("dict[str, Any]", dict(values)))
+
+    def _repr_html_(self) -> str:
+        return cards.limits_card(self)
 
     def to_dict(self) -> dict[str, object]:
         """All limits by name, ready for JSON."""

@@ -26,7 +26,7 @@ from stocklean_exec.decisions import Decision, DecisionLog, name_of
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
 from stocklean_exec.review_edits import EDITABLE, apply_edit
 from stocklean_exec.review_snapshot import review_card
-from stocklean_exec.review_totals import MEASURES, Reckoning
+from stocklean_exec.review_totals import MEASURES, Reckoning, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -94,6 +94,7 @@ class OrderReview:
         self._asked: Confirmation | None = None
         self._listeners: list[Callable[[list[int]], None]] = []
         self._reckoning: Reckoning | None = None
+        self._marks: dict[str, float] | None = None
         self._widget: ReviewWidget | None = None
 
     # -- looking -------------------------------------------------------------------------------------------
@@ -209,7 +210,10 @@ class OrderReview:
         """Return the plan beside the book and market of its check, as :mod:`review_totals` reckons it."""
         with self.lock:
             if self._reckoning is None:
-                self._reckoning = Reckoning.of(self._orders, self._remembered()[1])
+                _, context = self._remembered()
+                if self._marks is None:
+                    self._marks = marks_of(context)
+                self._reckoning = Reckoning.of(self._orders, context, self._marks)
             return self._reckoning
 
     def result(self) -> pd.DataFrame:
@@ -389,15 +393,19 @@ class OrderReview:
     def begin_submit(self, confirm: object, *, token: object = None, by: str | None = None) -> pd.DataFrame:
         """Do the first half of :meth:`submit`: check the words, and return the sealed plan to be sent.
 
-        ``token`` is that of the confirmation that a view asked for. It is used up by this, whatever comes of it.
+        ``token`` is that of the confirmation that a view asked for. It is used up by this, whatever comes of it;
+        one that another has taken the place of leaves the other as it is.
         """
         with self.lock:
-            asked, self._asked = self._asked, None
             self._refuse_if_submitted()
             self._require_sender()
             due = self._confirmation()
-            if token is not None:
-                self._check_asked(asked, due, token)
+            asked = self._asked
+            if token is not None and (asked is None or token != asked.token):
+                raise ApprovalError("this confirmation was used, or another one took its place; confirm anew")
+            self._asked = None
+            if token is not None and asked is not None:
+                _check_asked(asked, due)
             if not isinstance(confirm, str) or confirm.strip() != due.phrase:
                 raise ApprovalError(f"{confirm!r} is not the phrase for this plan; type {due.phrase!r}")
             sealed = self.result()
@@ -516,14 +524,6 @@ class OrderReview:
         phrase = phrase_for(count, self.badge, self.account, fingerprint)
         return Confirmation(phrase, count, self.badge, fingerprint, secrets.token_hex(8), self._now())
 
-    def _check_asked(self, asked: Confirmation | None, due: Confirmation, token: object) -> None:
-        if asked is None or token != asked.token:
-            raise ApprovalError("this confirmation was used, or another one took its place; confirm anew")
-        if asked.shown_hash != due.shown_hash:
-            raise ApprovalError("the plan changed after the confirmation was asked for; confirm anew")
-        if (age := (due.at - asked.at).total_seconds()) > _CONFIRM_WITHIN:
-            raise ApprovalError(f"the confirmation came {age:,.0f} s after it was asked for; confirm anew")
-
     def _who(self, by: object) -> str:
         return name_of(self._by if by is None else by)
 
@@ -541,6 +541,13 @@ class OrderReview:
         with self.lock:
             self.state, self.note = state, note
             self._changed(np.zeros(len(self), dtype=bool))
+
+
+def _check_asked(asked: Confirmation, due: Confirmation) -> None:
+    if asked.shown_hash != due.shown_hash:
+        raise ApprovalError("the plan changed after the confirmation was asked for; confirm anew")
+    if (age := (due.at - asked.at).total_seconds()) > _CONFIRM_WITHIN:
+        raise ApprovalError(f"the confirmation came {age:,.0f} s after it was asked for; confirm anew")
 
 
 def _told(outcome: object) -> str:

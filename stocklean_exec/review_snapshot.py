@@ -30,6 +30,7 @@ __all__ = ["column_specs", "head", "review_card", "rows", "screen_digest"]
 _KNOWN: dict[str, tuple[str, str, bool]] = {
     # name: (label, kind, shown unless chosen otherwise)
     "symbol": ("Symbol", "text", True),
+    "verdict": ("Check", "verdict", True),
     "side": ("Side", "side", True),
     "quantity": ("Quantity", "shares", True),
     "order_type": ("Type", "choice", True),
@@ -37,10 +38,9 @@ _KNOWN: dict[str, tuple[str, str, bool]] = {
     "tif": ("TIF", "choice", True),
     "decision_price": ("Price", "price", True),
     "notional": ("Notional", "money", True),
-    "weight_before": ("Weight now", "weight", True),
+    "weight_before": ("Weight", "weight", True),
     "target_weight": ("Target", "weight", True),
     "weight_after": ("After", "weight", True),
-    "verdict": ("Check", "verdict", True),
     "why": ("Reasons", "text", True),
     "standing": ("Decision", "text", False),
     "approved_by": ("Approved by", "text", False),

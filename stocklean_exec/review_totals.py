@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.check_rules import CheckContext
 
-__all__ = ["MEASURES", "Reckoning"]
+__all__ = ["MEASURES", "Reckoning", "marks_of"]
 
 MEASURES = {
     "orders": "orders",
@@ -45,28 +45,29 @@ _FIELDS = (*PRICE_FIELDS, "quoted_at")
 class Reckoning:
     """A plan's orders beside the book and the market they were checked against, as arrays, row by row."""
 
-    symbols: list[str]
+    names: list[str]  # every symbol that is held or ordered
+    codes: NDArray[np.int64]  # where each row's symbol stands in them
+    held: NDArray[np.float64]  # shares of each name
+    marks: NDArray[np.float64]  # price of each name; NaN without a usable one
     change: NDArray[np.float64]  # signed shares; 0 for a row that the plan refused
     price: NDArray[np.float64]  # NaN without a usable one
     cash_price: NDArray[np.float64]
     fees: NDArray[np.float64]
     spread_cost: NDArray[np.float64]  # NaN where no two-sided market tells
     one_currency: bool
-    held: dict[str, float]
-    marks: dict[str, float]
     cash: float
     nav: float
 
     @classmethod
-    def of(cls, orders: pd.DataFrame, context: CheckContext) -> Reckoning:
-        """Reckon a checked frame against the context of its check."""
+    def of(cls, orders: pd.DataFrame, context: CheckContext, marks: dict[str, float] | None = None) -> Reckoning:
+        """Reckon a checked frame against its check's context; ``marks`` are its :func:`marks_of`, if known."""
         symbols = orders["symbol"].tolist()
         quantity = np.nan_to_num(orders["quantity"].to_numpy(dtype="float64"))
         quantity = np.where((orders["status"] == "REJECTED").to_numpy(dtype=bool), 0.0, quantity)
         limit = orders["limit_price"].to_numpy(dtype="float64")
         decision = orders["decision_price"].to_numpy(dtype="float64")
         buy = (orders["side"] == "BUY").to_numpy(dtype=bool)
-        marks = _marks(context)
+        marks = marks_of(context) if marks is None else marks
         if context.given_quotes:
             price = np.array([marks.get(symbol, math.nan) for symbol in symbols], dtype="float64")
         else:
@@ -79,16 +80,19 @@ class Reckoning:
             0.0 if math.isnan(at) else IBKR_US_FIXED.order(shares, at)
             for shares, at in zip(quantity.tolist(), cash_price.tolist(), strict=True)
         ]
+        names = list(dict.fromkeys([*context.positions, *symbols]))
+        place = {name: number for number, name in enumerate(names)}
         return cls(
-            symbols=symbols,
+            names=names,
+            codes=np.array([place[symbol] for symbol in symbols], dtype="int64"),
+            held=np.array([context.positions.get(name, 0.0) for name in names], dtype="float64"),
+            marks=np.array([marks.get(name, math.nan) for name in names], dtype="float64"),
             change=np.where(buy, quantity, -quantity),
             price=price,
             cash_price=cash_price,
             fees=np.array(fees, dtype="float64"),
             spread_cost=_spread_cost(symbols, quantity, limit, buy, context),
             one_currency=len(set(orders["currency"])) <= 1,
-            held=dict(context.positions),
-            marks=marks,
             cash=context.cash,
             nav=_nav(context, marks),
         )
@@ -96,7 +100,7 @@ class Reckoning:
     @property
     def unpriced(self) -> list[str]:
         """Symbols that are held and that no price values; they count as worth nothing."""
-        return sorted(name for name, shares in self.held.items() if shares and name not in self.marks)
+        return sorted(self.names[place] for place in np.flatnonzero((self.held != 0) & np.isnan(self.marks)))
 
     def totals(self, chosen: NDArray[np.bool_]) -> dict[str, float]:
         """Measures of :data:`MEASURES` once the ``chosen`` rows are filled at the prices of their check."""
@@ -113,8 +117,8 @@ class Reckoning:
             "net": buys - sells,
             "turnover": (buys + sells) / self.nav,
             "cash": round(self.cash - flow - fees, 6),
-            "gross": math.fsum(map(abs, worth.values())) / self.nav,
-            "net_exposure": math.fsum(worth.values()) / self.nav,
+            "gross": math.fsum(np.abs(worth)) / self.nav,
+            "net_exposure": math.fsum(worth) / self.nav,
             "estimated_fees": fees,
             "estimated_spread_cost": math.fsum(self.spread_cost[chosen]),
         }
@@ -124,29 +128,25 @@ class Reckoning:
 
     def weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weight of each row's symbol now, and once all orders of that symbol are filled; fractions of NAV."""
-        moved: dict[str, float] = {}
-        for symbol, shares in zip(self.symbols, self.change.tolist(), strict=True):
-            moved[symbol] = moved.get(symbol, 0.0) + shares
-        before = np.array([self.held.get(symbol, 0.0) for symbol in self.symbols], dtype="float64")
-        after = before + np.array([moved[symbol] for symbol in self.symbols], dtype="float64")
         unit = self.price / (self.nav if self.one_currency else math.nan)
-        return before * unit, after * unit
+        return self.held[self.codes] * unit, self._shares(self.change)[self.codes] * unit
 
     def largest(self, chosen: NDArray[np.bool_], count: int = 5) -> list[tuple[str, float, float]]:
         """Symbol, weight before and weight after of the ``count`` positions that are largest after."""
         scale = self.nav if self.one_currency else math.nan
-        before, after = self._worth(np.zeros(len(self.change))), self._worth(np.where(chosen, self.change, 0.0))
-        names = sorted(after, key=lambda name: (-abs(after[name]), name))[:count]
-        return [(name, before.get(name, 0.0) / scale, after[name] / scale) for name in names if after[name]]
+        before = (self._worth(np.zeros(len(self.change))) / scale).tolist()
+        after = self._worth(np.where(chosen, self.change, 0.0))
+        places = sorted(np.flatnonzero(after).tolist(), key=lambda place: (-abs(after[place]), self.names[place]))
+        return [(self.names[place], before[place], float(after[place] / scale)) for place in places[:count]]
 
-    def _worth(self, moved: NDArray[np.float64]) -> dict[str, float]:
-        shares = dict(self.held)
-        for symbol, change in zip(self.symbols, moved.tolist(), strict=True):
-            shares[symbol] = shares.get(symbol, 0.0) + change
-        return {symbol: count * self.marks.get(symbol, 0.0) for symbol, count in shares.items()}
+    def _shares(self, moved: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.held + np.bincount(self.codes, weights=moved, minlength=len(self.names))
+
+    def _worth(self, moved: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._shares(moved) * np.nan_to_num(self.marks)
 
 
-def _marks(context: CheckContext) -> dict[str, float]:
+def marks_of(context: CheckContext) -> dict[str, float]:
     """Price of each quoted symbol that has a usable one."""
     if not context.quotes:
         return {}

@@ -34,6 +34,7 @@ def test_a_brokers_card_masks_its_account_and_leaves_out_its_options():
     assert "DU***" in made
     assert "seed" not in made
     assert broker.account in broker_card(broker, show_account=True)
+    assert broker._repr_html_() == made
 
 
 def test_a_brokers_card_says_why_it_cannot_send():
@@ -78,6 +79,7 @@ def test_the_limits_card_tells_those_in_force_and_those_that_are_off():
     assert ">250,000<" in made
     assert ">AMC, GME<" in made
     assert "max_gross" in made.split("off: ")[1]
+    assert sx.Limits(max_order_notional=250_000, restricted=["GME", "AMC"])._repr_html_() == made
 
 
 @pytest.mark.parametrize("name", [None, "run-1", HOSTILE])

@@ -128,7 +128,7 @@ class View {
     };
     this.passing = button("Approve all passing", () => this.approvePassing());
     this.shown = button("Approve shown", () => this.approveShown());
-    this.clear = button("Clear decisions", () => this.decide("clear_all", { revision: this.store?.head.revision }));
+    this.clear = button("Clear decisions", () => this.clearAll());
     this.chooser = element("details", { class: "slx-chooser" }, element("summary", {}, "Columns"));
     this.chooserList = element("div", { class: "slx-chooser-list", role: "group", "aria-label": "columns to show" });
     this.chooser.append(this.chooserList);
@@ -298,7 +298,9 @@ class View {
     for (const key of [...this.pending.keys()]) {
       if (places.includes(Number(key.split("/")[0]))) this.pending.delete(key);
     }
+    const moved = head.state !== this.store.head.state;
     this.store.head = head;
+    if (moved) this.say({ sending: "Being sent …", sent: "Submitted.", failed: "Not submitted." }[head.state] ?? "");
     if (this.asked) this.closePanel(head.state === "open" || head.state === "failed" ? "The plan changed: confirm anew." : "");
     this.showHead();
     this.schedule();
@@ -395,7 +397,7 @@ class View {
   }
 
   layout() {
-    const widths = { text: 110, side: 54, shares: 88, choice: 66, price: 88, money: 116, weight: 94, verdict: 62, number: 88 };
+    const widths = { text: 110, side: 52, shares: 82, choice: 58, price: 80, money: 104, weight: 76, verdict: 66, number: 88 };
     const special = { symbol: 92, why: 300, client_order_id: 210, detail: 260 };
     this.columns = this.store.columns.filter((column) => !this.hidden.has(column.name));
     this.active.column = Math.min(this.active.column, this.columns.length);
@@ -575,7 +577,12 @@ class View {
     this.decide("approve_passing", { revision: this.store?.head.revision });
   }
 
+  clearAll() {
+    this.decide("clear_all", { revision: this.store?.head.revision });
+  }
+
   approveShown() {
+    if (!this.store) return;
     const rows = this.approvable();
     if (rows.length) this.decide("approve", this.seen(rows));
     else this.say("No order that is shown is left to approve.");

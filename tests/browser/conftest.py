@@ -10,6 +10,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -31,6 +37,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 10_000  # milliseconds until a test gives a page up
 STATIC = resources.files("stocklean_exec") / "static"
 ATTACH = """async ([script, id]) => {
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
@@ -131,6 +138,7 @@ class Bridge:
         """Show the review in a new page, and wait until it is drawn unless nothing can answer."""
         name = str(len(self.pages))
         page = self.browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page.set_default_timeout(PATIENCE)
         self.outboxes[name], self.pages[name] = [], page
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
@@ -213,3 +221,114 @@ def review(orders, venue):
     limits = sx.Limits(max_order_notional=2_500)
     checked = sx.check_orders(orders, limits, quotes=QUOTES, positions={"OLD": 40}, cash=8_800.0, nav=10_000.0)
     return sx.review_orders(checked, *venue, by="ann")
+
+
+# -- JupyterLab --------------------------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(ready, seconds):
+    """Poll until ``ready()``, as a server that starts tells nobody."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if ready():
+            return
+        time.sleep(0.2)
+    pytest.fail(f"not ready within {seconds} s")
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own server
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def running_lab(folder, sources):
+    """JupyterLab on a notebook with these cells; gives its address."""
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"c{place}",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": text,
+        }
+        for place, text in enumerate(sources)
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}
+    work, home, port = folder / "work", folder / "home", free_port()
+    work.mkdir()
+    home.mkdir()
+    (work / "review.ipynb").write_text(json.dumps(notebook), "utf-8")
+    places = {name: str(home / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    options = {
+        "--port": port,
+        "--ip": "127.0.0.1",
+        "--IdentityProvider.token": "",
+        "--ServerApp.password": "",
+        "--ServerApp.root_dir": work,
+        "--LabApp.news_url": "None",
+        "--LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    # A file and not a pipe: a pipe that nobody reads fills up, and the server waits for ever.
+    with (folder / "lab.log").open("w") as log:
+        server = subprocess.Popen(
+            [*command, *(f"{name}={value}" for name, value in options.items())],
+            env=os.environ | places | {"JUPYTERLAB_SETTINGS_DIR": str(home), "STOCKLEAN_PROGRESS": "0"},
+            stdout=log,
+            stderr=log,
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            wait_for(lambda: answers(f"{address}/api"), 60)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def open_notebook(page, address):
+    """Open the notebook, and wait until its kernel is idle."""
+    page.goto(f"{address}/lab/tree/review.ipynb")
+    page.locator(".jp-CodeCell").first.wait_for()
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for()
+
+
+def run_cell(page, place):
+    """Run one cell. The first key after opening is lost now and then, so it is pressed until the prompt moves."""
+    cell = page.locator(".jp-CodeCell").nth(place)
+    prompt = cell.locator(".jp-InputPrompt").first
+
+    def pressed():
+        if prompt.inner_text().strip() not in ("[ ]:", ""):
+            return True
+        cell.locator(".cm-content").first.click()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(1_000)
+        return prompt.inner_text().strip() not in ("[ ]:", "")
+
+    wait_for(pressed, 60)
+    return cell
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """Start JupyterLab on cells: ``with lab(cells) as address``."""
+    return lambda sources: running_lab(tmp_path, sources)
+
+
+@pytest.fixture
+def run():
+    """``run(page, place)`` runs one cell of an open notebook and gives it."""
+    return run_cell

@@ -1,0 +1,127 @@
+"""The review as a user meets it: JupyterLab in a browser, a notebook, a click on run, a decision, a reload.
+
+A screenshot of each step goes to the test's temporary folder, or to ``STOCKLEAN_SCREENSHOTS`` if that is set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+NOTEBOOK = [
+    """import stocklean_exec as sx
+blotter = sx.open_blotter(":memory:")
+broker = sx.connect("mock://", quotes={"SPY": 400.0, "TLT": 90.0, "GLD": 180.0}, cash=100_000)
+held, quotes = broker.positions(), broker.quotes()
+orders = sx.plan_orders({"SPY": 0.5, "TLT": 0.3, "GLD": 0.1}, held, quotes, nav=broker.nav(), run_id="lab")
+limits = sx.Limits(max_order_notional=40_000)
+review = sx.review_orders(sx.check_orders(orders, limits, positions=held, quotes=quotes, cash=broker.cash()),
+                          broker, blotter, by="ann")
+review""",
+    "print('the next cell ran')",
+    "print(sorted(blotter.orders('lab')['status']))",
+]
+
+
+@pytest.fixture
+def address(lab):
+    with lab(NOTEBOOK) as address:
+        yield address
+
+
+@pytest.fixture
+def look(tmp_path, request):
+    folder = Path(os.environ.get("STOCKLEAN_SCREENSHOTS") or tmp_path / "screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda page, name: page.screenshot(path=folder / f"lab-{name}.png")
+
+
+# A third of the browser tests' time: in CI once, on the oldest Python that is supported.
+@pytest.mark.skipif(
+    bool(os.environ.get("CI")) and sys.version_info[:2] != (3, 11), reason="in CI on Python 3.11 alone"
+)
+@pytest.mark.timeout(240)
+def test_a_review_in_jupyterlab_from_display_to_submission(chromium, address, run, look):  # noqa: PLR0915 - one long story
+    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(60_000)
+    page.goto(f"{address}/lab/tree/review.ipynb")
+    page.locator(".jp-CodeCell").first.wait_for()
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for()
+    cell = run(page, 0)
+    grid = cell.get_by_role("grid", name="orders to review")
+    grid.wait_for()
+    expect(cell.locator('[data-id="lab-SPY-BUY"] [data-name="verdict"]')).to_have_text("block")  # 50,000 of 40,000
+    look(page, "1-shown")
+
+    cell.locator('[data-id="lab-SPY-BUY"] [data-name="quantity"]').click()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("-3")
+    page.keyboard.press("Enter")
+    expect(cell.locator(".slx-alert")).to_contain_text("quantity -3 is below 0")
+    look(page, "2-refused")
+    cell.locator('[data-id="lab-SPY-BUY"] [data-name="quantity"]').click()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("99")
+    page.keyboard.press("Enter")
+    expect(cell.locator('[data-id="lab-SPY-BUY"] [data-name="verdict"]')).to_have_text("pass")
+    cell.get_by_role("button", name="Approve all passing").click()
+    expect(cell.get_by_role("checkbox", name="approve lab-SPY-BUY")).to_be_checked()
+    page.keyboard.press("d")  # two of them would delete the cell, were they the notebook's
+    page.keyboard.press("d")
+    expect(page.locator(".jp-CodeCell")).to_have_count(len(NOTEBOOK))
+
+    page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="save"] >> jp-button').click()
+    page.locator(".jp-mod-dirty").first.wait_for(state="detached")
+    page.reload()
+    cell = page.locator(".jp-CodeCell").first
+    expect(cell.locator('[data-id="lab-SPY-BUY"] [data-name="quantity"]')).to_have_text("99")  # the kernel's truth
+    expect(cell.get_by_role("checkbox", name="approve lab-SPY-BUY")).to_be_checked()
+    look(page, "3-reloaded")
+
+    cell.get_by_role("button", name="Submit 3 approved").click()
+    phrase = cell.locator(".slx-due").inner_text()
+    cell.get_by_label("type the phrase to confirm").fill(phrase)
+    look(page, "4-confirm")
+    cell.get_by_role("button", name="Send 3 orders").click()
+    expect(cell.locator(".slx-state")).to_have_text("submitted: 3 FILLED")
+    look(page, "5-sent")
+
+    expect(run(page, 1).locator(".jp-OutputArea-output").last).to_contain_text("the next cell ran")
+    expect(run(page, 2).locator(".jp-OutputArea-output").last).to_contain_text("['FILLED', 'FILLED', 'FILLED']")
+
+    page.locator(".lm-MenuBar-item", has_text="Settings").click()
+    page.locator(".lm-Menu-item[data-type=submenu]", has_text="Theme").first.click()
+    page.locator(".lm-Menu-item", has_text="JupyterLab Dark").first.click()
+    expect(cell.locator(".slx")).to_have_attribute("data-theme", "dark")
+    expect(cell.locator(".slx")).to_have_css("background-color", "rgb(33, 33, 33)")  # the theme's own
+    look(page, "6-dark")
+
+    page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="restart"] >> jp-button').click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    page.locator(".jp-Dialog").wait_for(state="detached")
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for()
+    cell.get_by_role("checkbox", name="approve lab-SPY-BUY").click()
+    expect(cell.locator(".slx-alert")).to_contain_text("The kernel does not answer", timeout=10_000)
+    look(page, "7-restarted")
+    page.reload()  # the old output, and a kernel that knows nothing of it
+    expect(page.locator(".jp-CodeCell .jp-OutputArea-output").first).to_contain_text(
+        "model not found", timeout=30_000
+    )
+    expect(page.locator(".slx")).to_have_count(0)
+    look(page, "8-stale")
+    page.close()
+
+    saved = json.loads(read(f"{address}/api/contents/review.ipynb"))["content"]
+    assert "widgets" not in saved["metadata"]
+    assert "DU0000001" not in json.dumps(saved)
+
+
+def read(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+        return answer.read().decode()
