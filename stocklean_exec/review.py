@@ -25,8 +25,8 @@ from stocklean_exec.confirmation import Confirmation, phrase_for, shown_hash
 from stocklean_exec.decisions import Decision, DecisionLog, name_of
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
 from stocklean_exec.review_edits import EDITABLE, apply_edit
-from stocklean_exec.review_snapshot import review_card
-from stocklean_exec.review_totals import MEASURES, Reckoning, marks_of
+from stocklean_exec.review_snapshot import review_card, totals_of
+from stocklean_exec.review_totals import Reckoning, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -187,10 +187,7 @@ class OrderReview:
         :data:`~stocklean_exec.review_totals.MEASURES`; NaN where it cannot be known.
         """
         with self.lock:
-            reckoning, standing = self.reckoning(), np.array(self.standing, dtype=object)
-            chosen = (np.zeros(len(standing), dtype=bool), standing == "approved", standing != "blocked")
-            parts = [reckoning.totals(mask) for mask in chosen]
-        return pd.DataFrame(dict(zip(("now", "approved", "passing"), parts, strict=True)), index=list(MEASURES))
+            return pd.DataFrame.from_dict(totals_of(self), "index", columns=["now", "approved", "passing"])
 
     def weights(self) -> pd.DataFrame:
         """Weights of each row's symbol: client_order_id, symbol, before, target, after (if all orders fill)."""

@@ -25,7 +25,7 @@ from stocklean_exec.review_totals import MEASURES
 if TYPE_CHECKING:
     from stocklean_exec.review import OrderReview
 
-__all__ = ["column_specs", "head", "review_card", "rows", "screen_digest"]
+__all__ = ["column_specs", "head", "review_card", "rows", "screen_digest", "totals_of"]
 
 _KNOWN: dict[str, tuple[str, str, bool]] = {
     # name: (label, kind, shown unless chosen otherwise)
@@ -178,18 +178,17 @@ def _why(reasons: object, detail: object, checks: object) -> str | None:
 
 def head(review: OrderReview) -> dict[str, Any]:
     """Everything above the grid: account, badge, state, counts, totals, and why nothing can be sent, if so."""
-    standing = review.standing
-    verdicts = review.orders["verdict"].tolist()
+    standing, orders = review.standing, review.orders
+    verdicts = orders["verdict"].tolist()
     try:
-        measures = {name: _known(values) for name, values in _totals(review).items()}
-        largest = [
-            [symbol, *_known([before, after])]
-            for symbol, before, after in review.largest_positions().itertuples(index=False)
-        ]
-        unpriced = review.reckoning().unpriced
+        reckoning = review.reckoning()
+        measures = {name: _known(values) for name, values in totals_of(review).items()}
+        passing = np.array([state != "blocked" for state in standing], dtype=bool)
+        largest = [[symbol, *_known([before, after])] for symbol, before, after in reckoning.largest(passing)]
+        unpriced = reckoning.unpriced
     except InputError:  # a frame that forgot its check
         measures, largest, unpriced = {}, [], []
-    currency = review.orders["currency"].dropna().unique().tolist() if "currency" in review.orders.columns else []
+    currency = sorted(set(orders["currency"].dropna())) if "currency" in orders.columns else []
     return {
         "run": review.run_id,
         "badge": review.badge,
@@ -207,9 +206,12 @@ def head(review: OrderReview) -> dict[str, Any]:
     }
 
 
-def _totals(review: OrderReview) -> dict[str, list[float]]:
-    frame = review.totals()
-    return dict(zip(frame.index.tolist(), frame.to_numpy(dtype="float64").tolist(), strict=True))
+def totals_of(review: OrderReview) -> dict[str, list[float]]:
+    """Measures now, once the approved orders are filled, and once all that are not blocked are."""
+    reckoning, standing = review.reckoning(), np.array(review.standing, dtype=object)
+    masks = (np.zeros(len(standing), dtype=bool), standing == "approved", standing != "blocked")
+    parts = [reckoning.totals(mask) for mask in masks]
+    return {name: [part[name] for part in parts] for name in MEASURES}
 
 
 def screen_digest(review: OrderReview) -> int:
@@ -239,7 +241,7 @@ def review_card(review: OrderReview) -> str:
     facts: list[tuple[object, object]] = [("account", review.shown_account)]
     facts += [(name, standing.count(name)) for name in ("approved", "rejected", "open", "blocked")]
     try:
-        totals = _totals(review)
+        totals = totals_of(review)
     except InputError:  # a frame that forgot its check
         table = None
     else:

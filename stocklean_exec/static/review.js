@@ -139,7 +139,10 @@ class View {
     this.alert = element("div", { class: "slx-alert", role: "alert" });
     this.status = element("div", { class: "slx-status", role: "status", "aria-live": "polite" });
     this.headRow = element("div", { class: "slx-row slx-head", role: "row", "aria-rowindex": "1" });
-    this.body = element("div", { class: "slx-body", role: "rowgroup" });
+    this.empty = element("div", { class: "slx-empty", hidden: true });
+    this.body = element("div", { class: "slx-body", role: "rowgroup" }, this.empty);
+    this.drawn = new Map(); // place -> its row in the page, and how it looks
+    this.generation = 0; // of columns and store: what was drawn for an earlier one is drawn anew
     this.grid = element(
       "div",
       {
@@ -348,11 +351,16 @@ class View {
   showTotals() {
     const { totals, largest, unpriced, currency, standing } = this.store.head;
     const passing = this.store.ids.length - standing.blocked;
+    const cells = []; // all that can change, in sequence: text and class
+    const cell = (tag, attributes, text, style = "") => {
+      cells.push([text, style]);
+      return element(tag, { ...attributes, class: style, "data-cell": String(cells.length - 1) }, text);
+    };
     const header = element(
       "tr", {}, element("th", { scope: "col" }, currency ? `in ${currency}` : ""),
       element("th", { scope: "col" }, "Now"),
-      element("th", { scope: "col" }, `If the ${standing.approved} approved fill`),
-      element("th", { scope: "col" }, `If all ${passing} not blocked fill`),
+      cell("th", { scope: "col" }, `If the ${standing.approved} approved fill`),
+      cell("th", { scope: "col" }, `If all ${passing} not blocked fill`),
     );
     const lines = TOTALS.filter(([name]) => totals[name]).map(([name, label, kind]) =>
       element(
@@ -361,7 +369,7 @@ class View {
           const moot = place === 0 && NOT_NOW.has(name);
           const unknown = value === null;
           const text = moot ? "" : unknown ? "not known" : show(value, kind);
-          return element("td", { class: unknown ? "slx-unknown" : value < 0 ? "slx-negative" : "" }, text);
+          return cell("td", {}, text, unknown ? "slx-unknown" : value < 0 ? "slx-negative" : "");
         }),
       ));
     const table = element("table", { class: "slx-table" }, element("thead", {}, header), element("tbody", {}, ...lines));
@@ -370,12 +378,24 @@ class View {
       element("thead", {}, element("tr", {}, ...["Largest positions", "Now", "After"].map((text) =>
         element("th", { scope: "col" }, text)))),
       element("tbody", {}, ...largest.map(([symbol, before, after]) =>
-        element("tr", {}, element("th", { scope: "row" }, symbol),
-          element("td", {}, show(before, "weight") || "not known"), element("td", {}, show(after, "weight") || "not known")))),
+        element("tr", {}, cell("th", { scope: "row" }, symbol),
+          cell("td", {}, show(before, "weight") || "not known"), cell("td", {}, show(after, "weight") || "not known")))),
     );
     const notes = unpriced.length ? [element("p", { class: "slx-note" },
       `Held without a price, and not counted: ${unpriced.slice(0, 10).join(", ")}${unpriced.length > 10 ? ", …" : ""}`)] : [];
-    this.totals.replaceChildren(table, tops, ...notes);
+    const shape = [cells.length, currency, ...unpriced].join("\x1f");
+    if (shape !== this.totalsShape) {
+      this.totalsShape = shape;
+      this.totals.replaceChildren(table, tops, ...notes);
+      this.totalCells = [...this.totals.querySelectorAll("[data-cell]")];
+      return;
+    }
+    // The same table with other figures: only these are changed, so that the notebook is not laid out anew.
+    cells.forEach(([text, style], place) => {
+      const known = this.totalCells[place];
+      if (known.textContent !== text) known.textContent = text;
+      if (known.className !== style) known.className = style;
+    });
   }
 
   // -- columns and rows -----------------------------------------------------------------------------------------
@@ -397,6 +417,7 @@ class View {
   }
 
   layout() {
+    this.generation += 1;
     const widths = { text: 110, side: 52, shares: 82, choice: 58, price: 80, money: 104, weight: 76, verdict: 66, number: 88 };
     const special = { symbol: 92, why: 300, client_order_id: 210, detail: 260 };
     this.columns = this.store.columns.filter((column) => !this.hidden.has(column.name));
@@ -482,33 +503,51 @@ class View {
     if (!this.store || !this.columns) return;
     const first = Math.max(0, Math.floor(this.grid.scrollTop / ROW_HEIGHT) - OVERSCAN);
     const count = Math.ceil(this.grid.clientHeight / ROW_HEIGHT) + 2 * OVERSCAN;
-    const made = [];
-    for (let place = first; place < Math.min(first + count, this.order.length); place += 1) made.push(this.drawRow(place));
-    if (!this.order.length) {
-      const text = this.store.ids.length ? "No order fits the filters." : "The plan has no orders: nothing to do.";
-      made.push(element("div", { class: "slx-empty" }, text));
-    }
-    if (this.editor) made.push(this.editor.box);
-    // The editor keeps the focus because it is never taken out of the page.
-    for (const child of [...this.body.children]) if (child !== this.editor?.box) child.remove();
-    this.body.prepend(...made.filter((child) => child !== this.editor?.box));
-    if (this.editor && !this.editor.box.isConnected) this.body.append(this.editor.box);
-    const { row, column } = this.active;
     const focused = document.activeElement === this.grid;
+    // A row that would look as it does is left in the page: most of the time of a change is drawing.
+    const drawn = new Map();
+    for (let place = first; place < Math.min(first + count, this.order.length); place += 1) {
+      const look = this.lookOf(place, focused);
+      const known = this.drawn.get(place);
+      if (known?.look === look) {
+        drawn.set(place, known);
+      } else {
+        const line = this.drawRow(place, focused);
+        if (known) known.line.replaceWith(line);
+        else this.body.append(line);
+        drawn.set(place, { look, line });
+      }
+      this.drawn.delete(place);
+    }
+    for (const { line } of this.drawn.values()) line.remove();
+    this.drawn = drawn;
+    this.empty.hidden = this.order.length > 0;
+    this.empty.textContent = this.store.ids.length ? "No order fits the filters." : "The plan has no orders: nothing to do.";
+    const { row, column } = this.active;
     this.headRow.querySelectorAll(".slx-active").forEach((cell) => cell.classList.remove("slx-active"));
     if (row < 0 && focused) this.headRow.children[column]?.classList.add("slx-active");
     this.grid.setAttribute("aria-activedescendant", row < 0 ? `${this.prefix}-h-${column}` : this.cellId(row, column));
+  }
+
+  // Everything that a row's look depends on, as one text.
+  lookOf(place, focused) {
+    const row = this.order[place];
+    const { cells, head } = this.store;
+    const typed = this.pending.size ? this.columns.map(({ name }) => this.pending.get(`${row}/${name}`) ?? "").join("\x1f") : "";
+    const refused = this.refused?.startsWith(`${row}/`) ? this.refused : "";
+    const active = focused && place === this.active.row ? this.active.column : "";
+    return [row, cells.row_revision[row], this.generation, head.state, active, refused, typed].join("\x1e");
   }
 
   cellId(place, column) {
     return `${this.prefix}-${this.order[place]}-${column}`;
   }
 
-  drawRow(place) {
+  drawRow(place, gridFocused) {
     const row = this.order[place];
     const { cells, ids } = this.store;
     const [standing, verdict] = [cells.standing[row], cells.verdict[row]];
-    const focused = document.activeElement === this.grid && place === this.active.row;
+    const focused = gridFocused && place === this.active.row;
     const line = element("div", {
       class: `slx-row slx-is-${standing} slx-v-${verdict}`, role: "row", "aria-rowindex": String(place + 2),
       style: `top:${place * ROW_HEIGHT}px`, "data-id": ids[row], "data-place": String(place),

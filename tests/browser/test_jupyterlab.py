@@ -100,6 +100,7 @@ def test_a_review_in_jupyterlab_from_display_to_submission(chromium, address, ru
     page.locator(".lm-Menu-item", has_text="JupyterLab Dark").first.click()
     expect(cell.locator(".slx")).to_have_attribute("data-theme", "dark")
     expect(cell.locator(".slx")).to_have_css("background-color", "rgb(33, 33, 33)")  # the theme's own
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
     look(page, "6-dark")
 
     page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="restart"] >> jp-button').click()
