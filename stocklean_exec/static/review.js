@@ -233,7 +233,7 @@ class View {
     this.root.classList.add("slx-lost");
     this.warn(
       kind === "hello"
-        ? "No kernel answers. This view is a leftover of an earlier session, or the kernel is busy: nothing can be " +
+        ? "No kernel answers. This view is a leftover of an earlier kernel, or the kernel is busy: nothing can be " +
             "done here. Run the cell again to review."
         : "The kernel does not answer: it is busy, was restarted, or is gone. Nothing is known to have changed. " +
             "If it was restarted, run the cell again.",

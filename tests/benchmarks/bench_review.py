@@ -31,7 +31,7 @@ def plan(count, price=100.0):
                            "quoted_at": pd.Timestamp("2026-01-02 17:00", tz="UTC")})
     orders = sx.plan_orders(dict.fromkeys(symbols, 1 / count), None, quotes, nav=count * 1e4, run_id="bench")
     limits = sx.Limits(max_order_notional=1e6, max_position_ratio=.5, max_gross=1.0)
-    return sx.check_orders(orders, limits, quotes=quotes, cash=count * 1e4, nav=count * 1e4)
+    return sx.check_orders(orders, limits, quotes=quotes, cash=count * 1.1e4, nav=count * 1e4)
 """
 CANDIDATES = {
     # name: (what makes it, what it needs, what is on the page once it shows rows)

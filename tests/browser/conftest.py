@@ -63,9 +63,10 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+# For one module at a time: while playwright drives, no other test could run an event loop of its own.
+@pytest.fixture(scope="module")
 def chromium():
-    """One Chromium for all tests, driven by playwright."""
+    """One Chromium for all tests of a module, driven by playwright."""
     if not Path(CHROMIUM).exists():
         text = "chromium is missing; install Debian's package: apt-get install chromium"
         if os.environ.get("CI"):
