@@ -23,7 +23,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.limits import Limits
 from stocklean_exec.order_door import parse_orders
 from stocklean_exec.prices import PRICE_FIELDS
-from stocklean_exec.verdicts import VERDICTS, check_results
+from stocklean_exec.verdicts import VERDICTS, Findings, check_results
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -153,27 +153,28 @@ def remembered_check(orders: pd.DataFrame) -> tuple[Limits, CheckContext]:
     return Limits.of(stored["limits"]), CheckContext.from_json(stored["context"])
 
 
-def check_again(orders: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.DataFrame:
+def check_again(orders: pd.DataFrame, limits: Limits, context: CheckContext) -> tuple[pd.DataFrame, Findings]:
     """Do what :func:`recheck_orders` does, on rows that were parsed before and a check that was read before.
 
-    Five times as fast, for an edit that a person waits for. Only for frames of :func:`check_orders` whose changed
-    rows went through the door again.
+    Much faster, for an edit that a person waits for: the column ``checks`` is left to be written from the findings
+    when somebody asks for it. Only for frames of :func:`check_orders` whose changed rows went through the door
+    again.
     """
     return _judged(orders.copy(), limits, context)
 
 
 def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.DataFrame:
-    frame = _judged(frame, limits, context)
+    frame, findings = _judged(frame, limits, context)
+    frame["checks"] = pd.array(findings.as_json(), dtype="str")
     frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
     return frame
 
 
-def _judged(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.DataFrame:
+def _judged(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> tuple[pd.DataFrame, Findings]:
     findings = find(frame, limits, context)
     frame["verdict"] = pd.array(_NAMES[findings.worst], dtype="str")
     frame["reasons"] = pd.array(findings.reasons(), dtype="str")
-    frame["checks"] = pd.array(findings.as_json(), dtype="str")
-    return frame
+    return frame, findings
 
 
 def _cash(cash: object) -> float:

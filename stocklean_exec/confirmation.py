@@ -9,6 +9,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
+from stocklean_exec.errors import ApprovalError
 from stocklean_exec.order_ids import payload_hashes, plan_hash
 
 if TYPE_CHECKING:
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Confirmation", "phrase_for", "shown_hash"]
+__all__ = ["Confirmation", "check_asked", "phrase_for", "shown_hash"]
 
 _SHOWN = ("decision_price", "target_quantity", "status", "reason", "verdict", "reasons", "approved")
 """What a person sees of an order and decides, besides its own terms. Who approved it and when is no part of it."""
 
+_WITHIN = 120.0  # seconds; a confirmation that a busy kernel hears later was typed for another market
 _LETTERS = 4  # of the fingerprint: enough to tell plans apart, few enough to type
 
 
@@ -33,6 +35,20 @@ class Confirmation(NamedTuple):
     shown_hash: str
     token: str
     at: datetime
+
+
+def check_asked(asked: Confirmation, due: Confirmation) -> None:
+    """Refuse a confirmation that was asked for on another plan than the one that is ``due``, or too long ago.
+
+    Raises
+    ------
+    ApprovalError
+        With what changed, or the age.
+    """
+    if asked.shown_hash != due.shown_hash:
+        raise ApprovalError("the plan changed after the confirmation was asked for; confirm anew")
+    if (age := (due.at - asked.at).total_seconds()) > _WITHIN:
+        raise ApprovalError(f"the confirmation came {age:,.0f} s after it was asked for; confirm anew")
 
 
 def shown_hash(orders: pd.DataFrame, account: str, badge: str) -> str:

@@ -21,11 +21,11 @@ from stocklean_exec import clock
 from stocklean_exec.account_ids import is_paper_account, mask_account
 from stocklean_exec.approval import check_age, seal
 from stocklean_exec.checks import CHECK_CONTEXT, remembered_check
-from stocklean_exec.confirmation import Confirmation, phrase_for, shown_hash
+from stocklean_exec.confirmation import Confirmation, check_asked, phrase_for, shown_hash
 from stocklean_exec.decisions import Decision, DecisionLog, name_of
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
 from stocklean_exec.review_edits import EDITABLE, apply_edit
-from stocklean_exec.review_snapshot import review_card, totals_of
+from stocklean_exec.review_snapshot import review_card, tell_outcome, totals_of
 from stocklean_exec.review_totals import Reckoning, marks_of
 
 if TYPE_CHECKING:
@@ -39,13 +39,14 @@ if TYPE_CHECKING:
     from stocklean_exec.check_rules import CheckContext
     from stocklean_exec.limits import Limits
     from stocklean_exec.review_widget import ReviewWidget
+    from stocklean_exec.verdicts import Findings
 
     Send = Callable[..., Any]
+    Edited = tuple[pd.DataFrame, Findings]
 
 __all__ = ["Decision", "OrderReview", "review_orders"]
 
 _BADGES = {"mock": "MOCK", "paper": "PAPER", "live": "LIVE"}
-_CONFIRM_WITHIN = 120.0  # seconds; a confirmation that a busy kernel hears later was typed for another market
 
 
 class OrderReview:
@@ -93,6 +94,7 @@ class OrderReview:
         self._log = DecisionLog(self.run_id, blotter)
         self._asked: Confirmation | None = None
         self._listeners: list[Callable[[list[int]], None]] = []
+        self._findings: Findings | None = None
         self._reckoning: Reckoning | None = None
         self._marks: dict[str, float] | None = None
         self._widget: ReviewWidget | None = None
@@ -102,6 +104,14 @@ class OrderReview:
     @property
     def orders(self) -> pd.DataFrame:
         """The plan as it stands after edits, with ``approved``, ``approved_by`` and ``approved_at``."""
+        with self.lock:
+            if self._findings is not None:  # of an edit; written down when somebody looks
+                self._orders["checks"] = pd.array(self._findings.as_json(), dtype="str")
+                self._findings = None
+            return self.glance()
+
+    def glance(self) -> pd.DataFrame:
+        """Return :attr:`orders` as fast as it goes: the column ``checks`` may be of before the latest edit."""
         with self.lock:
             frame = self._orders.copy()
             decided = [self._decided.get(name) for name in self._row_of]
@@ -199,9 +209,15 @@ class OrderReview:
     def largest_positions(self, count: int = 5) -> pd.DataFrame:
         """Return the positions that are largest once all that is not blocked is filled: symbol, before, after."""
         with self.lock:
-            passing = np.array([state != "blocked" for state in self.standing], dtype=bool)
-            rows = self.reckoning().largest(passing, count)
+            rows = self.reckoning().largest(np.array(self.standing, dtype=object) != "blocked", count)
         return pd.DataFrame(rows, columns=["symbol", "before", "after"])
+
+    def checks_at(self, places: list[int]) -> list[str]:
+        """Return what every check says of the orders at ``places``, as JSON."""
+        with self.lock:
+            if self._findings is not None:
+                return self._findings.as_json(places)
+            return self._orders["checks"].iloc[places].tolist()
 
     def reckoning(self) -> Reckoning:
         """Return the plan beside the book and market of its check, as :mod:`review_totals` reckons it."""
@@ -345,9 +361,9 @@ class OrderReview:
             if refused:
                 text = "is rejected in the plan"
                 raise InputError("edit", [Problem("order_rejected", f"{name} {text}") for name in refused])
-            edited = apply_edit(before, rows, changes, *self._remembered())
-            self._take_edit(edited, rows, changes, who)
-            return edited[rows.to_numpy()].reset_index(drop=True)
+            self._take_edit(apply_edit(before, rows, changes, *self._remembered()), rows, changes, who)
+            part = self._orders[rows.to_numpy()].reset_index(drop=True)
+            return part.assign(checks=pd.array(self.checks_at(np.flatnonzero(rows).tolist()), dtype="str"))
 
     # -- sending -------------------------------------------------------------------------------------------
 
@@ -402,7 +418,7 @@ class OrderReview:
                 raise ApprovalError("this confirmation was used, or another one took its place; confirm anew")
             self._asked = None
             if token is not None and asked is not None:
-                _check_asked(asked, due)
+                check_asked(asked, due)
             if not isinstance(confirm, str) or confirm.strip() != due.phrase:
                 raise ApprovalError(f"{confirm!r} is not the phrase for this plan; type {due.phrase!r}")
             sealed = self.result()
@@ -424,7 +440,7 @@ class OrderReview:
             self._move("failed", f"{type(error).__name__}: {error}")
             raise
         self.outcome = outcome
-        self._move("sent", _told(outcome))
+        self._move("sent", tell_outcome(outcome))
         return outcome
 
     def listen(self, listener: Callable[[list[int]], None]) -> None:
@@ -453,8 +469,8 @@ class OrderReview:
         rows = self._orders["verdict"].isin(verdicts) & (self._orders["status"] != "REJECTED")
         return self._orders.loc[rows, "client_order_id"].tolist()
 
-    def _take_edit(self, edited: pd.DataFrame, rows: pd.Series[bool], changes: dict[str, Any], who: str) -> None:
-        before, stamp = self._orders, self._now()
+    def _take_edit(self, outcome: Edited, rows: pd.Series[bool], changes: dict[str, Any], who: str) -> None:
+        (edited, findings), before, stamp = outcome, self._orders, self._now()
         barred = (edited["verdict"] == "block") | (edited["status"] == "REJECTED")
         made = [
             Decision(stamp, who, str(old["client_order_id"]), "edit", column, old[column], value)
@@ -469,7 +485,7 @@ class OrderReview:
         self._log.add(made)
         for name in (*names, *lost):
             self._decided.pop(name, None)
-        self._orders, self._reckoning = edited, None
+        self._orders, self._findings, self._reckoning = edited, findings, None
         touched = rows.to_numpy() | before["symbol"].isin(set(before.loc[rows, "symbol"])).to_numpy()
         for column in ("verdict", "reasons"):
             touched |= (before[column].fillna("") != edited[column].fillna("")).to_numpy()
@@ -538,21 +554,6 @@ class OrderReview:
         with self.lock:
             self.state, self.note = state, note
             self._changed(np.zeros(len(self), dtype=bool))
-
-
-def _check_asked(asked: Confirmation, due: Confirmation) -> None:
-    if asked.shown_hash != due.shown_hash:
-        raise ApprovalError("the plan changed after the confirmation was asked for; confirm anew")
-    if (age := (due.at - asked.at).total_seconds()) > _CONFIRM_WITHIN:
-        raise ApprovalError(f"the confirmation came {age:,.0f} s after it was asked for; confirm anew")
-
-
-def _told(outcome: object) -> str:
-    """Say in one line what came of a submission."""
-    if isinstance(outcome, pd.DataFrame) and "status" in outcome.columns:
-        counts = outcome["status"].value_counts()
-        return ", ".join(f"{counts[name]} {name}" for name in sorted(counts.index))
-    return repr(outcome)
 
 
 def review_orders(

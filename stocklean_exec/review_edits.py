@@ -20,6 +20,7 @@ from stocklean_exec.parsing import merge_warnings, shown
 if TYPE_CHECKING:
     from stocklean_exec.check_rules import CheckContext
     from stocklean_exec.limits import Limits
+    from stocklean_exec.verdicts import Findings
 
 __all__ = ["CHOICES", "EDITABLE", "apply_edit", "read_typed"]
 
@@ -72,10 +73,11 @@ def read_typed(changes: object) -> dict[str, Any]:
 
 def apply_edit(
     orders: pd.DataFrame, rows: pd.Series[bool], changes: dict[str, Any], limits: Limits, context: CheckContext
-) -> pd.DataFrame:
-    """Return ``orders`` with ``changes`` made in ``rows``, checked again; ``orders`` stays as it is.
+) -> tuple[pd.DataFrame, Findings]:
+    """Return ``orders`` with ``changes`` made in ``rows``, checked again, and what the checks found.
 
-    A change to ``MKT`` takes the limit price away.
+    ``orders`` stays as it is. The column ``checks`` of the edited frame is still the old one. A change to ``MKT``
+    takes the limit price away.
 
     Raises
     ------
@@ -93,13 +95,14 @@ def apply_edit(
     edited["notional"] = (edited["quantity"] * edited["decision_price"]).round(8)
     signed = edited["quantity"].where(edited["side"] == "BUY", -edited["quantity"])
     edited["target_quantity"] = edited["current_quantity"] + signed
-    frame = orders.drop(columns=_CHECKED)
+    frame = orders.drop(columns=_CHECKED[:2])
     for name in (*EDITABLE, "notional", "target_quantity"):
         values = frame[name].array.copy()
         values[rows.to_numpy()] = edited[name].array
         frame[name] = values
     merge_warnings(frame, edited)
-    return check_again(frame, limits, context)[orders.columns]
+    checked, findings = check_again(frame, limits, context)
+    return checked[orders.columns], findings
 
 
 def _refuse(part: pd.DataFrame) -> None:

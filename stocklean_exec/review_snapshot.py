@@ -23,9 +23,11 @@ from stocklean_exec.review_edits import CHOICES, EDITABLE
 from stocklean_exec.review_totals import MEASURES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from stocklean_exec.review import OrderReview
 
-__all__ = ["column_specs", "head", "review_card", "rows", "screen_digest", "totals_of"]
+__all__ = ["column_specs", "head", "review_card", "rows", "screen_digest", "tell_outcome", "totals_of"]
 
 _KNOWN: dict[str, tuple[str, str, bool]] = {
     # name: (label, kind, shown unless chosen otherwise)
@@ -100,7 +102,7 @@ def column_specs(review: OrderReview) -> list[dict[str, Any]]:
 def rows(review: OrderReview, names: list[str] | None = None, places: list[int] | None = None) -> dict[str, Any]:
     """Cells by column as JSON values: of all rows or those at ``places``, and by default what can change."""
     wanted = _MOVING if names is None else names
-    orders, standing, revisions = review.orders, review.standing, review.row_revisions
+    orders, standing, revisions = review.glance(), review.standing, review.row_revisions
     notional = _known((orders["quantity"] * orders["decision_price"]).tolist())
     made: dict[str, list[Any]] = {"standing": standing, "row_revision": revisions, "notional": notional}
     if {"weight_before", "weight_after", "estimated_fee"} & set(wanted):
@@ -113,7 +115,7 @@ def rows(review: OrderReview, names: list[str] | None = None, places: list[int] 
     cells: dict[str, Any] = {"row_revision": pick(revisions), "standing": pick(standing)}
     for name in wanted:
         if name == "why":
-            cells[name] = [_why(*row) for row in _reasons(part)]
+            cells[name] = _whys(review, part, range(len(orders)) if places is None else places)
         elif name in made:
             cells[name] = pick(made[name])
         elif name == "account":
@@ -153,17 +155,22 @@ def _text(value: object) -> str | bool:
     return text if isinstance(text, bool) or len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"
 
 
-def _reasons(part: pd.DataFrame) -> list[tuple[Any, Any, Any]]:
+def _whys(review: OrderReview, part: pd.DataFrame, places: Iterable[int]) -> list[str | None]:
+    """Say what keeps each order back or warns of it, if anything does."""
+    reasons = part["reasons"].tolist()
     detail = part["detail"].tolist() if "detail" in part.columns else [None] * len(part)
-    checks = part["checks"].tolist() if "checks" in part.columns else [None] * len(part)
-    return list(zip(part["reasons"].tolist(), detail, checks, strict=True))
+    told = [row for row, text in enumerate(reasons) if isinstance(text, str)]
+    placed = list(places)
+    checks = review.checks_at([placed[row] for row in told])
+    whys: list[str | None] = [None] * len(reasons)
+    for row, text in zip(told, checks, strict=True):
+        whys[row] = _why(reasons[row], detail[row], text)
+    return whys
 
 
-def _why(reasons: object, detail: object, checks: object) -> str | None:
+def _why(reasons: str, detail: object, checks: str) -> str:
     """Say what keeps an order back or warns of it, with the value and the limit it was held against."""
-    if not isinstance(reasons, str):
-        return None
-    found = json.loads(checks) if isinstance(checks, str) else {}
+    found = json.loads(checks)
     told = []
     for name in reasons.split(", "):
         _, limit, value = found.get(name, (None, None, None))
@@ -178,7 +185,7 @@ def _why(reasons: object, detail: object, checks: object) -> str | None:
 
 def head(review: OrderReview) -> dict[str, Any]:
     """Everything above the grid: account, badge, state, counts, totals, and why nothing can be sent, if so."""
-    standing, orders = review.standing, review.orders
+    standing, orders = review.standing, review.glance()
     verdicts = orders["verdict"].tolist()
     try:
         reckoning = review.reckoning()
@@ -216,7 +223,7 @@ def totals_of(review: OrderReview) -> dict[str, list[float]]:
 
 def screen_digest(review: OrderReview) -> int:
     """Checksum (CRC-32) of what a view must show: terms, verdict and decision of every row, and the badge."""
-    orders = review.orders
+    orders = review.glance()
     texts = zip(
         *(orders[name].tolist() for name in ("client_order_id", "side", "order_type", "tif", "verdict")),
         review.standing,
@@ -259,3 +266,11 @@ def _amount(measure: str, value: float) -> str:
     if measure == "orders":
         return f"{value:,.0f}"
     return f"{value:.2%}" if MEASURES[measure].endswith("NAV") else f"{value:,.2f}"
+
+
+def tell_outcome(outcome: object) -> str:
+    """Say in one line what came of a submission."""
+    if isinstance(outcome, pd.DataFrame) and "status" in outcome.columns:
+        counts = outcome["status"].value_counts()
+        return ", ".join(f"{counts[name]} {name}" for name in sorted(counts.index))
+    return repr(outcome)

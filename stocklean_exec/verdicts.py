@@ -59,11 +59,13 @@ class Findings:
                     found[row].append(name)
         return [", ".join(names) or None for names in found]
 
-    def as_json(self) -> list[str]:
-        """Write verdict, limit and value of each check down, one JSON object for each order."""
+    def as_json(self, rows: list[int] | None = None) -> list[str]:
+        """Write verdict, limit and value of each check down, one JSON object for each order (at ``rows``)."""
         if not self._checks:
-            return ["{}"] * len(self)
-        columns = [check.as_json(name) for name, check in self._checks.items()]
+            return ["{}"] * (len(self) if rows is None else len(rows))
+        columns = [
+            (check if rows is None else check.at(rows)).as_json(name) for name, check in self._checks.items()
+        ]
         return ["{" + ", ".join(cells) + "}" for cells in zip(*columns, strict=True)]
 
 
@@ -81,6 +83,10 @@ class _Check:
         return _Check(
             np.where(mine, self.levels, other.levels), other.limit, np.where(mine, self.values, other.values)
         )
+
+    def at(self, rows: list[int]) -> _Check:
+        """Tell what it says of some orders."""
+        return _Check(self.levels[rows], self.limit, self.values[rows])
 
     def as_json(self, name: str) -> list[str]:
         starts = [f'{json.dumps(name)}: ["{verdict}", {_json_number(self.limit)}, ' for verdict in VERDICTS]

@@ -183,6 +183,18 @@ def test_an_edit_equals_a_check_of_the_edited_plan(review):
     assert frame["reasons"].fillna("").tolist() == fresh["reasons"].fillna("").tolist()
 
 
+def test_all_that_the_checks_say_is_of_the_edited_plan(review):
+    edited = review.edit(BIG, quantity=200, by="ann")
+    result = sx.check_results(edited)
+    assert result.set_index("check").loc["max_notional", ["verdict", "value"]].tolist() == ["pass", 2_000.0]
+    assert review.checks_at([2]) == edited["checks"].tolist()  # before and
+    again = sx.check_results(review.orders)
+    pd.testing.assert_frame_equal(
+        again[again["client_order_id"] == BIG].reset_index(drop=True), result.reset_index(drop=True)
+    )
+    assert review.checks_at([2]) == edited["checks"].tolist()  # after it was written into the plan
+
+
 def test_an_edit_takes_back_the_approval_of_its_row_alone(review):
     review.approve_all(by="ann")
     review.edit(SPY, quantity=9, by="ann")

@@ -35,6 +35,14 @@ def checked(**columns):
     return sx.check_orders(orders, limits, quotes=QUOTES, positions={"BBB": 5, "CCC": 100}, cash=3_000.0)
 
 
+def edit(plan, rows, changes):
+    edited, findings = apply_edit(plan, rows, changes, *remembered_check(plan))
+    places = [3, 0]
+    whole = findings.as_json()
+    assert findings.as_json(places) == [whole[place] for place in places]
+    return edited.assign(checks=pd.array(whole, dtype="str"))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(st.booleans(), min_size=4, max_size=4).filter(any),
@@ -48,7 +56,7 @@ def test_an_edited_plan_is_what_a_whole_new_check_of_it_is(rows, quantity, tif, 
     if limit is not None:
         changes |= {"order_type": "LMT", "limit_price": limit}
     mask = pd.Series(rows, index=plan.index)
-    edited = apply_edit(plan, mask, changes, *remembered_check(plan))
+    edited = edit(plan, mask, changes)
     pd.testing.assert_frame_equal(edited, recheck_orders(edited)[edited.columns])
     same = ["client_order_id", "symbol", "side", "decision_price", "current_quantity"]
     pd.testing.assert_frame_equal(edited[same], plan[same])
@@ -58,13 +66,13 @@ def test_an_edited_plan_is_what_a_whole_new_check_of_it_is(rows, quantity, tif, 
 def test_the_plan_that_was_edited_stays_as_it_was():
     plan = checked()
     before = plan.copy()
-    apply_edit(plan, plan["symbol"] == "AAA", {"quantity": 3.0}, *remembered_check(plan))
+    edit(plan, plan["symbol"] == "AAA", {"quantity": 3.0})
     pd.testing.assert_frame_equal(plan, before)
 
 
 def test_what_follows_from_a_quantity_follows_the_edit():
     plan = checked()
-    edited = apply_edit(plan, plan["symbol"] == "CCC", {"quantity": 40.0}, *remembered_check(plan))
+    edited = edit(plan, plan["symbol"] == "CCC", {"quantity": 40.0})
     # a sell of 40 at 10 out of 100
     assert edited.loc[2, ["notional", "target_quantity"]].tolist() == [400.0, 60.0]
     assert edited["target_quantity"].isna().tolist() == [True, True, False, True]  # as the caller gave them
@@ -72,7 +80,7 @@ def test_what_follows_from_a_quantity_follows_the_edit():
 
 def test_an_odd_lot_is_told_of():
     plan = checked(lot_size=10.0)
-    edited = apply_edit(plan, plan["symbol"] == "AAA", {"quantity": 15.0}, *remembered_check(plan))
+    edited = edit(plan, plan["symbol"] == "AAA", {"quantity": 15.0})
     assert input_warnings(edited)["code"].tolist() == ["lot_size"]
 
 
@@ -131,8 +139,8 @@ def test_what_is_no_text_by_column_is_refused(changes):
 def test_a_huge_number_is_refused_by_the_door():
     plan = checked()
     with pytest.raises(InputError) as caught:
-        apply_edit(plan, plan["symbol"] == "AAA", {"quantity": 1e300}, *remembered_check(plan))
+        edit(plan, plan["symbol"] == "AAA", {"quantity": 1e300})
     assert caught.value.codes == ("quantity_too_large",)
     with pytest.raises(InputError) as caught:
-        apply_edit(plan, plan["symbol"] == "AAA", {"quantity": math.inf}, *remembered_check(plan))
+        edit(plan, plan["symbol"] == "AAA", {"quantity": math.inf})
     assert caught.value.codes == ("quantity_invalid",)
