@@ -24,6 +24,9 @@ def refresh(path):
     }
     for cell in notebook.cells:
         cell.metadata = {}
+        for output in cell.get("outputs", ()):
+            # A widget has no kernel to talk to when the notebook is opened again; its still picture stays.
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     nbformat.write(notebook, path)
     print(f"refreshed {path.name}")
 

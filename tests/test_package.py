@@ -129,6 +129,11 @@ def test_the_package_ships_its_marker_sql_and_data():
         assert (PACKAGE / name).is_file()
 
 
+def test_notebooks_hold_no_widgets_that_no_kernel_knows_any_more():
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        assert "application/vnd.jupyter.widget" not in notebook.read_text("utf-8")
+
+
 def test_notebooks_hold_no_account_numbers():
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
         assert not re.search(r"\bD?[UF]\d{5,}\b", notebook.read_text("utf-8"))
