@@ -304,11 +304,12 @@ class Link:
     async def fresh_next_id(self) -> int:
         """The next order id of this client as TWS sees it now."""
         async with self._shared:
-            self._next_id_asked = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            self._next_id_asked = answer
 
             def start() -> Awaitable[int]:
                 self._ib.client.reqIds(1)
-                return self._next_id_asked or asyncio.get_running_loop().create_future()
+                return answer
 
             return await self._ask(start, "the next order id")
 
@@ -514,6 +515,8 @@ class Link:
     def on_lost(self) -> None:
         """The connection is gone, and we did not close it."""
         self.is_ready = False
+        if self._next_id_asked is not None and not self._next_id_asked.done():
+            self._next_id_asked.set_exception(ConnectionError("the connection to TWS is gone"))
         self._owner.on_lost()
 
 

@@ -289,3 +289,13 @@ def test_a_connection_that_only_seems_to_be_there_is_noticed_and_made_again(venu
         assert states["status"].tolist() == ["FILLED"]
         assert "does not answer" in blotter.events("r").set_index("kind").loc["link_lost", "message"]
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
+
+
+@pytest.mark.parametrize("reply", ["openOrderEnd", "completedOrdersEnd", "execDetailsEnd", "nextValidId"])
+def test_a_connection_that_drops_while_it_is_asked_is_made_again_and_asked_again(reply, venue, file):
+    crash_before_order(1, venue, file, after=True)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        venue.fault(on=reply, do="close_before", times=1)
+        states = sx.resume("r", broker, blotter, timeout=10)
+        assert states["status"].tolist() == ["FILLED"] * 3
+    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1, "r-TLT-BUY": 1, "r-KO-BUY": 1}
