@@ -10,6 +10,7 @@ import stocklean_exec as sx
 from stocklean_exec.cli import main
 from stocklean_exec.facts import Fact
 from stocklean_exec.mock_broker import MockBroker
+from stocklean_exec.simulator import Simulator
 
 
 @pytest.fixture
@@ -301,3 +302,70 @@ def test_an_interrupt_is_told_in_one_line(folder, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("interrupted")
     with sx.open_blotter("b.duckdb") as blotter:  # it was given back
         assert len(blotter.orders()) == 0
+
+
+# -- picking a run up ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gateway():
+    with Simulator(seed=7, clock="brisk") as running:
+        yield f"ib://127.0.0.1:{running.port}?client_id=7"
+
+
+def test_a_run_that_was_held_back_is_resumed_from_the_command_line(folder, gateway, capsys):
+    start = ["rebalance", "targets.csv", "--broker", gateway, "--blotter", "b.duckdb", "--run-id", "r1", "--yes"]
+    sx.open_blotter("b.duckdb").close()
+    assert main(["halt", "--blotter", "b.duckdb", "--reason", "wait"]) == 0
+    assert main(start) == 3
+    assert runs(folder) == {"r1": "blocked"}
+    assert main(["resume", "r1", "--broker", gateway, "--blotter", "b.duckdb"]) == 3
+    assert main(["clear-halt", "--blotter", "b.duckdb", "--reason", "go on"]) == 0
+    capsys.readouterr()
+    assert main(["resume", "r1", "--broker", gateway, "--blotter", "b.duckdb"]) == 0
+    assert "Run r1: done" in capsys.readouterr().out
+    assert main(["resume", "r1", "--broker", gateway, "--blotter", "b.duckdb"]) == 0  # any number of times
+    with sx.read_blotter("b.duckdb") as blotter:
+        assert blotter.orders("r1")["status"].tolist() == ["FILLED", "FILLED"]
+        assert (blotter.events("r1")["kind"] == "sending").sum() == 2
+
+
+def test_a_process_that_was_killed_is_resumed_by_another_one(folder, gateway):
+    script = """
+import os, signal, sys
+import stocklean_exec as sx
+broker, blotter = sx.connect(sys.argv[1]), sx.open_blotter("b.duckdb")
+check, calls = blotter.check_halt, []
+def die():
+    calls.append(1)
+    if len(calls) == 3:  # once at the start, then before each order
+        os.kill(os.getpid(), signal.SIGKILL)
+    check()
+blotter.check_halt = die
+sx.rebalance("targets.csv", broker, blotter, run_id="r1", approve="me", dry_run=False)
+"""
+    died = subprocess.run([sys.executable, "-c", script, gateway], cwd=folder, check=False, capture_output=True)
+    assert died.returncode == -9
+    code, out, err = shell(folder, "status", "r1", "--blotter", "b.duckdb")
+    assert (code, "unresolved" in out) == (5, True), err
+    code, out, err = shell(folder, "resume", "r1", "--broker", gateway, "--blotter", "b.duckdb")
+    assert (code, "Run r1: done" in out) == (0, True), err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["resume", "r9", "--blotter", "b.duckdb"], 2, "there is no run 'r9'"),
+        (["resume", "r1", "--blotter", "none.duckdb"], 2, "there is no blotter"),
+    ],
+)
+def test_a_run_that_cannot_be_resumed_is_told_in_plain_words(folder, gateway, capsys, arguments, code, words):
+    sx.open_blotter("b.duckdb").close()
+    assert main([*arguments, "--broker", gateway]) == code
+    assert words in capsys.readouterr().err
+
+
+def test_a_gateway_that_is_not_there_blocks_a_resume(folder, capsys):
+    sx.open_blotter("b.duckdb").close()
+    assert main(["resume", "r1", "--broker", "ib://127.0.0.1:9", "--blotter", "b.duckdb"]) == 3
+    assert "nothing listens there" in capsys.readouterr().err
