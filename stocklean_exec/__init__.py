@@ -25,7 +25,23 @@ from typing import TYPE_CHECKING
 from stocklean_exec._version import __version__
 
 if TYPE_CHECKING:
-    from stocklean_exec.analysis import completion, slippage, slippage_summary
+    from stocklean_exec.analysis import (
+        completion,
+        completion_summary,
+        fill_curve,
+        fill_progress,
+        fill_times,
+        implementation_shortfall,
+        incomplete_reasons,
+        markouts,
+        participation,
+        reversion,
+        shortfall_summary,
+        shortfall_terms,
+        slippage,
+        slippage_summary,
+        spread_metrics,
+    )
     from stocklean_exec.blotter import Blotter, BlotterReader, open_blotter, read_blotter
     from stocklean_exec.broker import Broker
     from stocklean_exec.checks import Limits, check_orders, check_results
@@ -43,12 +59,15 @@ if TYPE_CHECKING:
         StockleanError,
     )
     from stocklean_exec.fees import IBKR_US_FIXED
+    from stocklean_exec.market_files import quote_files, trade_files
     from stocklean_exec.mock_broker import MockBroker
     from stocklean_exec.order_ids import client_order_id
     from stocklean_exec.parsing import input_warnings
     from stocklean_exec.planning import plan_orders
+    from stocklean_exec.pretrade import calibrate, pretrade_cost
     from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets
     from stocklean_exec.rebalancing import rebalance, rebalance_async
+    from stocklean_exec.records import TradeRecord, trade_record
     from stocklean_exec.review import OrderReview, review_orders
     from stocklean_exec.sample import sample_closes, sample_quotes
     from stocklean_exec.submission import submit_orders, submit_orders_async
@@ -56,7 +75,23 @@ if TYPE_CHECKING:
     from stocklean_exec.tables import TABLES
 
 _HOME = {
-    "analysis": ("completion", "slippage", "slippage_summary"),
+    "analysis": (
+        "completion",
+        "completion_summary",
+        "fill_curve",
+        "fill_progress",
+        "fill_times",
+        "implementation_shortfall",
+        "incomplete_reasons",
+        "markouts",
+        "participation",
+        "reversion",
+        "shortfall_summary",
+        "shortfall_terms",
+        "slippage",
+        "slippage_summary",
+        "spread_metrics",
+    ),
     "blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
     "broker": ("Broker",),
     "checks": ("Limits", "check_orders", "check_results"),
@@ -75,11 +110,14 @@ _HOME = {
         "StockleanError",
     ),
     "fees": ("IBKR_US_FIXED",),
+    "market_files": ("quote_files", "trade_files"),
     "mock_broker": ("MockBroker",),
     "parsing": ("input_warnings",),
     "planning": ("plan_orders",),
+    "pretrade": ("calibrate", "pretrade_cost"),
     "reading": ("read_limits", "read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
+    "records": ("TradeRecord", "trade_record"),
     "review": ("OrderReview", "review_orders"),
     "sample": ("sample_closes", "sample_quotes"),
     "summary": ("plan_summary",),
