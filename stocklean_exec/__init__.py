@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stocklean_exec.analysis import (
         completion,
         completion_summary,
+        cost_summary,
         fill_curve,
         fill_progress,
         fill_times,
@@ -44,6 +45,14 @@ if TYPE_CHECKING:
     )
     from stocklean_exec.blotter import Blotter, BlotterReader, open_blotter, read_blotter
     from stocklean_exec.broker import Broker
+    from stocklean_exec.charts import (
+        chart_fill_progress,
+        chart_markouts,
+        chart_participation,
+        chart_shortfall,
+        chart_slippage,
+        chart_symbols,
+    )
     from stocklean_exec.checks import Limits, check_orders, check_results
     from stocklean_exec.connecting import connect
     from stocklean_exec.errors import (
@@ -59,6 +68,7 @@ if TYPE_CHECKING:
         StockleanError,
     )
     from stocklean_exec.fees import IBKR_US_FIXED
+    from stocklean_exec.html_report import CostReport, report, write_report
     from stocklean_exec.market_files import quote_files, trade_files
     from stocklean_exec.mock_broker import MockBroker
     from stocklean_exec.order_ids import client_order_id
@@ -78,6 +88,7 @@ _HOME = {
     "analysis": (
         "completion",
         "completion_summary",
+        "cost_summary",
         "fill_curve",
         "fill_progress",
         "fill_times",
@@ -110,6 +121,15 @@ _HOME = {
         "StockleanError",
     ),
     "fees": ("IBKR_US_FIXED",),
+    "charts": (
+        "chart_fill_progress",
+        "chart_markouts",
+        "chart_participation",
+        "chart_shortfall",
+        "chart_slippage",
+        "chart_symbols",
+    ),
+    "html_report": ("CostReport", "report", "write_report"),
     "market_files": ("quote_files", "trade_files"),
     "mock_broker": ("MockBroker",),
     "parsing": ("input_warnings",),

@@ -12,12 +12,13 @@ than memory where quotes and trades are concerned.
 
 from __future__ import annotations
 
-from stocklean_exec import fill_rates, post_trade, shortfall, trade_costs
+from stocklean_exec import cost_tables, fill_rates, post_trade, shortfall, trade_costs
 from stocklean_exec.records import from_anywhere
 
 __all__ = [
     "completion",
     "completion_summary",
+    "cost_summary",
     "fill_curve",
     "fill_progress",
     "fill_times",
@@ -41,6 +42,7 @@ slippage_summary = from_anywhere(trade_costs.slippage_summary)
 spread_metrics = from_anywhere(trade_costs.spread_metrics)
 markouts = from_anywhere(post_trade.markouts)
 reversion = from_anywhere(post_trade.reversion)
+cost_summary = from_anywhere(cost_tables.cost_summary)
 completion = from_anywhere(fill_rates.completion)
 completion_summary = from_anywhere(fill_rates.completion_summary)
 incomplete_reasons = from_anywhere(fill_rates.incomplete_reasons)

@@ -1,4 +1,4 @@
-"""The command line: ``stocklean demo``, ``rebalance``, ``status``, ``halt``, ``clear-halt``, ``simulator``.
+"""The command line: ``stocklean demo``, ``rebalance``, ``status``, ``report``, the kill switch, the simulator.
 
 Exit codes: 0 done, 2 bad input, 3 blocked (nothing was sent), 4 partial or failed, 5 unresolved orders.
 """
@@ -107,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("run_id", nargs="?", help="one run; all of them without it")
     status.add_argument("--blotter", required=True, help="file of the record")
     status.set_defaults(run=_status)
+
+    report = commands.add_parser("report", help="what a run cost and what was left, as one HTML file")
+    report.add_argument("run_id", help="the run")
+    report.add_argument("--blotter", required=True, help="file of the record")
+    report.add_argument("--out", required=True, type=Path, help="the HTML file to write")
+    report.set_defaults(run=_report)
 
     simulator = commands.add_parser("simulator", help="the TWS wire simulator as a server")
     add_arguments(simulator)
@@ -255,6 +261,18 @@ def _status(options: argparse.Namespace) -> int:
     if len(unresolved):
         print(f"\n{len(unresolved)} orders are unresolved")
         return UNRESOLVED
+    return DONE
+
+
+def _report(options: argparse.Namespace) -> int:
+    from stocklean_exec.html_report import report  # noqa: PLC0415 - heavy; other commands do without
+
+    page = report(options.run_id, options.blotter, options.out)
+    row = page.summary.headline.iloc[0]
+    print(
+        f"{options.out}: {row['orders']:.0f} orders, {row['filled_orders']:.0f} with fills; "
+        f"slippage {row['slippage_bps']:.2f} bp, {row['flagged']:.0f} flagged"
+    )
     return DONE
 
 

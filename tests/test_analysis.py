@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec import analysis, fill_rates, post_trade, shortfall, trade_costs
+from stocklean_exec import analysis, cost_tables, fill_rates, post_trade, shortfall, trade_costs
 from stocklean_exec.errors import InputError
 from stocklean_exec.records import trade_record
 
@@ -76,7 +76,7 @@ def test_the_measures_keep_their_names_signatures_and_documentation():
         assert measure.__doc__
         pure = next(
             getattr(module, name)
-            for module in (fill_rates, post_trade, shortfall, trade_costs)
+            for module in (cost_tables, fill_rates, post_trade, shortfall, trade_costs)
             if hasattr(module, name)
         )
         assert inspect.signature(measure) == inspect.signature(pure)
