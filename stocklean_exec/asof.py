@@ -228,16 +228,18 @@ def look_up(
         return found
     span = int(max_age * MICROS)
     window = int(known.min()) - _LOOK_BACK * span, int(known.max()) + span
-    fill = [HOLE if name == "state" else np.nan for name in fields]
     for rows, stamps, values in by_market_symbol(market, Probes.of(symbols, at), fields, *window):
-        times, columns = with_holes(stamps, values, max_age, fill)
         moments = at[rows]
-        for name, column in zip(fields, columns, strict=True):
-            found[name][rows] = standing(times, column, moments, before=NONE_YET if name == "state" else np.nan)
-        age = (moments - standing(stamps, stamps.astype("float64"), moments)) / MICROS
-        found["age"][rows] = np.where((moments == NO_TIME) | (age > _LOOK_BACK * max_age), np.nan, age)
-    if "state" in found:
-        found["state"] = np.where(np.isnan(found["age"]), NONE_YET, found["state"])
+        following = np.searchsorted(stamps, moments, side="right")
+        row = np.maximum(following - 1, 0)
+        age = (moments - stamps[row]) / MICROS
+        gap = (stamps[np.minimum(following, len(stamps) - 1)] - stamps[row]) / MICROS
+        stands = (age <= min(GRACE, max_age)) | ((following < len(stamps)) & (gap <= max_age))
+        seen = (following > 0) & (moments != NO_TIME) & (age <= _LOOK_BACK * max_age)
+        for name, column in zip(fields, values, strict=True):
+            blank, none = (HOLE, NONE_YET) if name == "state" else (np.nan, np.nan)
+            found[name][rows] = np.where(seen, np.where(stands, column[row], blank), none)
+        found["age"][rows] = np.where(seen, age, np.nan)
     return found
 
 

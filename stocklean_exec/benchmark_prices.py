@@ -199,10 +199,16 @@ def _completed(
     """Fill what the orders do not carry from the quotes that stood at ``time``."""
     at = utc_micros(frame[time], time, "orders")
     empty = np.isnan(own.price)
-    fields = ("mid", "state") if isinstance(wanted, str) else ("bid", "ask", "state")
-    found = look_up(as_market(data.quotes), frame["symbol"], np.where(empty, at, NO_TIME), fields, data.max_age)
+    fields = ("mid",) if isinstance(wanted, str) else ("bid", "ask")
+    market, asked = as_market(data.quotes), np.where(empty, at, NO_TIME)
+    found = look_up(market, frame["symbol"], asked, fields, data.max_age)
     price = found[wanted] if isinstance(wanted, str) else np.where(wanted == "ask", found["ask"], found["bid"])
-    flags = {name: empty & np.isnan(price) & (found["state"] == state) for name, state in _STATES.items()}
+    lacking = empty & np.isnan(price)
+    state = np.full(len(frame), np.nan)
+    if lacking.any():  # why, is asked for these only
+        asked = np.where(lacking, at, NO_TIME)
+        state = look_up(market, frame["symbol"], asked, ("state",), data.max_age)["state"]
+    flags = {name: lacking & (state == code) for name, code in _STATES.items()}
     flags["no_time"] = empty & (at == NO_TIME)
     flags["no_quote"] &= ~flags["no_time"]
     return BenchmarkPrices(np.where(empty, price, own.price), np.where(empty, found["age"], np.nan), flags)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,8 +246,16 @@ def _distinct(connection: duckdb.DuckDBPyConnection, files: str, name: str) -> l
     return values if len(values) <= _FEW else None
 
 
-def read_executed(path: str | os.PathLike[str]) -> Executed:
+def read_executed(
+    path: str | os.PathLike[str], orders: tuple[str | os.PathLike[str], pd.Index[Any]] | None = None
+) -> Executed:
     """Fills of Parquet files, added up by order where they lie: ten million come back as one row per order.
+
+    Parameters
+    ----------
+    path : files of fills
+    orders : files of the orders and their ids as they were read; then the rows come in the sequence of the orders,
+        found by DuckDB and not by comparing a million texts here
 
     Raises
     ------
@@ -255,33 +264,65 @@ def read_executed(path: str | os.PathLike[str]) -> Executed:
     """
     files = _source(path, "fills")
     with duckdb.connect() as connection:
-        types = _described(connection, files, "fills")
-        require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
-        at = "NULL::BIGINT"
-        if "filled_at" in types:
-            if types["filled_at"] != _ZONED:
-                raise InputError(
-                    "fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")]
-                )
-            at = "epoch_us(filled_at)"
-        paid = "commission::DOUBLE" if "commission" in types else "NULL::DOUBLE"
-        query = (
-            "SELECT client_order_id, sum(quantity::DOUBLE) AS filled_quantity, "  # noqa: S608 - quoted
-            "sum(CASE WHEN price IS NULL THEN 'nan'::DOUBLE ELSE quantity::DOUBLE * price::DOUBLE END) AS value, "
-            "sum(paid) FILTER (NOT isnan(paid)) AS commission, "
-            "count(*) FILTER (paid IS NULL OR isnan(paid)) AS commissions_due, count(*) AS fills, "
-            "min(moment) AS first_at, max(moment) AS last_at, "
-            "count(*) FILTER (NOT (quantity > 0) OR quantity IS NULL OR isinf(quantity::DOUBLE)) AS wrong "
-            f"FROM (SELECT *, {paid} AS paid, {at} AS moment FROM {files}) GROUP BY client_order_id"
-        )
-        table = connection.execute(query).df()
+        query = _adding_up(files, _described(connection, files, "fills"))
+        if orders is None:
+            return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
+        place, ids = orders
+        numbered = f"SELECT client_order_id, row_number() OVER () - 1 AS row FROM {_source(place, 'orders')}"  # noqa: S608 - quoted
+        columns = "row, filled_quantity, value, commission, commissions_due, fills, first_at, last_at, wrong"
+        lost = "CASE WHEN row IS NULL THEN client_order_id END AS client_order_id"
+        joined = f"SELECT {columns}, {lost} FROM ({query}) LEFT JOIN ({numbered}) USING (client_order_id)"  # noqa: S608 - quoted
+        table = connection.execute(joined).df()
+    if table["row"].isna().any() or table["row"].duplicated().any() or len(ids) <= table["row"].max():
+        return read_executed(path)  # orphans, or orders twice: told of where ids are compared
+    if (table["wrong"] > 0).any():
+        return read_executed(path)  # likewise, by name
+    rows = table["row"].to_numpy(dtype="int64")
+    aligned = {}
+    for name, blank in _BLANK.items():
+        values = table[name].to_numpy(dtype=type(blank), na_value=blank)
+        aligned[name] = np.full(len(ids), blank, dtype=values.dtype)
+        aligned[name][rows] = values
+    return Executed(pd.DataFrame(aligned, index=ids))
+
+
+_BLANK: dict[str, float | int] = {
+    "filled_quantity": 0.0,
+    "value": 0.0,
+    "commission": math.nan,
+    "commissions_due": 0,
+    "fills": 0,
+    "first_at": NO_TIME,
+    "last_at": NO_TIME,
+}
+"""What an order without fills has."""
+
+
+def _adding_up(files: str, types: dict[str, str]) -> str:
+    require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
+    at = "NULL::BIGINT"
+    if "filled_at" in types:
+        if types["filled_at"] != _ZONED:
+            raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
+        at = "epoch_us(filled_at)"
+    paid = "commission::DOUBLE" if "commission" in types else "NULL::DOUBLE"
+    return (
+        "SELECT client_order_id, sum(quantity::DOUBLE) AS filled_quantity, "  # noqa: S608 - quoted
+        "sum(CASE WHEN price IS NULL THEN 'nan'::DOUBLE ELSE quantity::DOUBLE * price::DOUBLE END) AS value, "
+        "sum(paid) FILTER (NOT isnan(paid)) AS commission, "
+        "count(*) FILTER (paid IS NULL OR isnan(paid)) AS commissions_due, count(*) AS fills, "
+        f"coalesce(min(moment), {NO_TIME}) AS first_at, coalesce(max(moment), {NO_TIME}) AS last_at, "
+        "count(*) FILTER (NOT (quantity > 0) OR quantity IS NULL OR isinf(quantity::DOUBLE)) AS wrong "
+        f"FROM (SELECT *, {paid} AS paid, {at} AS moment FROM {files}) GROUP BY client_order_id"
+    )
+
+
+def _checked(table: pd.DataFrame) -> pd.DataFrame:
     wrong = table.loc[table.pop("wrong") > 0, "client_order_id"].tolist()
     if wrong:
         text = "has fills whose quantity is not above zero"
         raise InputError("fills", [Problem("fill_quantity", f"{name} {text}") for name in wrong[:50]])
-    for name in ("first_at", "last_at"):
-        table[name] = table[name].fillna(NO_TIME).astype("int64")
-    return Executed(table.set_index("client_order_id"))
+    return table
 
 
 def _literal(text: str) -> str:
@@ -316,11 +357,15 @@ def from_anywhere(measure: Callable[..., R]) -> Callable[..., R]:
                 given["orders"] = record.orders
             if given.get("fills") is None or not isinstance(given["fills"], pd.DataFrame):
                 given["fills"] = record.fills
-        if isinstance(given.get("orders"), (str, os.PathLike)):
-            given["orders"] = _plain(read_frame(given["orders"], "orders"))
-        fills = given.get("fills")
+        place, fills = given.get("orders"), given.get("fills")
+        known = None
+        if isinstance(place, (str, os.PathLike)):
+            given["orders"] = _plain(read_frame(place, "orders"))
+            if "client_order_id" in given["orders"].columns:
+                given["orders"] = given["orders"].set_index("client_order_id")
+                known = place, given["orders"].index
         if isinstance(fills, (str, os.PathLike)):
-            given["fills"] = read_executed(fills) if adds_up else read_frame(fills, "fills")
+            given["fills"] = read_executed(fills, known) if adds_up else read_frame(fills, "fills")
         for kind in ("quotes", "trades"):
             if isinstance(given.get(kind), (str, os.PathLike)):
                 given[kind] = MarketFiles(given[kind], kind)

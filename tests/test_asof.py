@@ -36,6 +36,17 @@ def test_what_stood_is_what_the_rule_in_words_says(times, moments):
     np.testing.assert_array_equal(found, wanted)
 
 
+@given(st.lists(seconds, min_size=1, max_size=30), st.lists(seconds, min_size=1, max_size=60))
+@settings(deadline=None, derandomize=True)
+def test_a_look_up_follows_the_same_rule(times, moments):
+    times = sorted(times)
+    at = pd.to_datetime(np.array(times) * MICROS, unit="us", utc=True)
+    price = np.arange(len(times)) + 1.0
+    market = FrameMarket(pd.DataFrame({"symbol": "A", "quoted_at": at, "bid": price, "ask": price}))
+    found = look_up(market, pd.Series(["A"] * len(moments)), np.array(moments) * MICROS)["mid"]
+    np.testing.assert_array_equal(found, [brute_force(times, price, moment) for moment in moments])
+
+
 @settings(deadline=None, derandomize=True)
 @given(
     st.lists(st.integers(0, 10**12), min_size=5, max_size=200),

@@ -152,3 +152,30 @@ def test_fills_that_cannot_be_added_up_are_refused(frame, code, tmp_path):
     with pytest.raises(InputError) as caught:
         read_executed(parquet(frame, tmp_path / "f.parquet"))
     assert caught.value.codes == (code,)
+
+
+def test_fills_found_by_their_orders_rows_are_the_same(tmp_path):
+    orders = pd.DataFrame({"client_order_id": ["c", "b", "a"], "symbol": "X", "side": "BUY", "quantity": 10.0})
+    files = parquet(orders, tmp_path / "o.parquet"), parquet(FILLS, tmp_path / "f.parquet")
+    pd.testing.assert_frame_equal(
+        sx.completion(*files).drop(columns=["first_fill_seconds"]),
+        sx.completion(orders, FILLS).drop(columns=["first_fill_seconds"]),
+    )
+    table = read_executed(files[1], (files[0], pd.Index(["c", "b", "a"]))).table
+    assert table["fills"].tolist() == [0, 1, 2]
+    assert table["filled_quantity"].tolist() == [0, 5, 10]
+
+
+@pytest.mark.parametrize(
+    ("ids", "fills", "code"),
+    [
+        (["a"], FILLS, "orphan_exec"),
+        (["a", "b", "b"], FILLS, "duplicate_client_order_id"),
+        (["a", "b"], FILLS.assign(quantity=[1.0, 0.0, 1.0]), "fill_quantity"),
+    ],
+)
+def test_what_does_not_fit_together_is_told_of_files_too(ids, fills, code, tmp_path):
+    orders = pd.DataFrame({"client_order_id": ids, "symbol": "X", "side": "BUY", "quantity": 10.0})
+    with pytest.raises(InputError) as caught:
+        sx.completion(parquet(orders, tmp_path / "o.parquet"), parquet(fills, tmp_path / "f.parquet"))
+    assert caught.value.codes == (code,)
