@@ -12,8 +12,14 @@ than memory where quotes and trades are concerned.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from stocklean_exec import cost_tables, fill_rates, post_trade, shortfall, trade_costs
+from stocklean_exec.benchmark_prices import INTERVAL_BENCHMARKS
 from stocklean_exec.records import from_anywhere
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "completion",
@@ -34,13 +40,29 @@ __all__ = [
     "spread_metrics",
 ]
 
-implementation_shortfall = from_anywhere(shortfall.implementation_shortfall)
-shortfall_summary = from_anywhere(shortfall.shortfall_summary)
-shortfall_terms = from_anywhere(shortfall.shortfall_terms)
-slippage = from_anywhere(trade_costs.slippage)
-slippage_summary = from_anywhere(trade_costs.slippage_summary)
+
+def _no_times(_: Mapping[str, Any]) -> bool:
+    return False
+
+
+def _over_an_interval(given: Mapping[str, Any]) -> bool:
+    """Whether a benchmark ends with the last fill."""
+    benchmark = given.get("benchmark", "arrival")
+    return not isinstance(benchmark, str) or benchmark in INTERVAL_BENCHMARKS
+
+
+def _of_markouts(given: Mapping[str, Any]) -> list[str]:
+    by = given.get("by") or ()
+    return ["symbol", "side", "quantity", "price", "filled_at", *([by] if isinstance(by, str) else by)]
+
+
+implementation_shortfall = from_anywhere(shortfall.implementation_shortfall, needs_times=_no_times)
+shortfall_summary = from_anywhere(shortfall.shortfall_summary, needs_times=_no_times)
+shortfall_terms = from_anywhere(shortfall.shortfall_terms, needs_times=_no_times)
+slippage = from_anywhere(trade_costs.slippage, needs_times=_over_an_interval)
+slippage_summary = from_anywhere(trade_costs.slippage_summary, needs_times=_over_an_interval)
 spread_metrics = from_anywhere(trade_costs.spread_metrics)
-markouts = from_anywhere(post_trade.markouts)
+markouts = from_anywhere(post_trade.markouts, fill_columns=_of_markouts)
 reversion = from_anywhere(post_trade.reversion)
 cost_summary = from_anywhere(cost_tables.cost_summary)
 completion = from_anywhere(fill_rates.completion)

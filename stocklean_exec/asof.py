@@ -83,7 +83,10 @@ class Probes(NamedTuple):
             codes, uniques = pd.factorize(symbols)
             names = [str(name) for name in uniques]
         order = _sorted(codes, at)
-        starts = np.searchsorted(codes[order], np.arange(len(names) + 1))
+        known = codes[codes >= 0] if len(codes) and codes.min() < 0 else codes  # a missing symbol comes first
+        starts = (
+            np.concatenate([[0], np.cumsum(np.bincount(known, minlength=len(names)))]) + len(codes) - len(known)
+        )
         return cls(names, order, starts)
 
     def rows(self, code: int) -> NDArray[np.int64]:

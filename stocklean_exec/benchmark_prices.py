@@ -45,6 +45,7 @@ from stocklean_exec.asof import (
 )
 from stocklean_exec.cost_inputs import (
     NO_TIME,
+    arrival_prices,
     by_symbol,
     column_numbers,
     require_columns,
@@ -63,10 +64,20 @@ if TYPE_CHECKING:
 
     from stocklean_exec.asof import Market
 
-__all__ = ["BENCHMARKS", "BenchmarkData", "BenchmarkPrices", "benchmark_prices", "interval_volume"]
+__all__ = [
+    "BENCHMARKS",
+    "INTERVAL_BENCHMARKS",
+    "BenchmarkData",
+    "BenchmarkPrices",
+    "benchmark_prices",
+    "interval_volume",
+]
 
 BENCHMARKS = {"arrival": "arrival_price", "decision": "decision_price", "limit": "limit_price"}
 """Benchmarks that the orders table itself carries, and their columns."""
+
+INTERVAL_BENCHMARKS = ("twap", "vwap", "vwap_ex_own", "pwp")
+"""Benchmarks of the time from arrival to the last fill."""
 
 _TIMES = {"arrival": "arrived_at", "decision": "decided_at"}
 _NEEDS = {
@@ -173,6 +184,10 @@ def _of_orders(frame: pd.DataFrame, benchmark: str, data: BenchmarkData) -> Benc
         text = f"{benchmark!r} is not a benchmark of these orders; {', '.join([*known, 'quote'])} are"
         raise InputError("benchmark", [Problem("benchmark_unknown", text)])
     own = _told(column_numbers(frame, column, "orders"))
+    if benchmark == "arrival":
+        own.price, untrue = arrival_prices(frame)
+        known = np.any(list(untrue.values()), axis=0)
+        own.flags = {**untrue, "no_benchmark": np.isnan(own.price) & ~known}
     if not from_quotes or time is None or not np.isnan(own.price).any():
         return own
     return _completed(own, frame, time, "mid", data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -28,9 +28,11 @@ __all__ = [
     "SHARE_DECIMALS",
     "Executed",
     "Sign",
+    "arrival_prices",
     "by_symbol",
     "column_numbers",
     "executed_by_order",
+    "in_order_currency",
     "joined_flags",
     "keyed_orders",
     "require_columns",
@@ -115,7 +117,7 @@ def column_numbers(frame: pd.DataFrame, name: str, table: str) -> NDArray[np.flo
     if name not in frame.columns:
         return np.full(len(frame), np.nan)
     try:
-        return np.array(frame[name].to_numpy(dtype="float64", na_value=np.nan), dtype="float64")
+        return np.asarray(frame[name].to_numpy(dtype="float64", na_value=np.nan), dtype="float64")
     except (TypeError, ValueError):
         text = f"column {name} holds something that is not a number"
         raise InputError(table, [Problem("number_dtype", text, column=name)]) from None
@@ -166,6 +168,8 @@ class Executed:
 
     table: pd.DataFrame
 
+
+Fills = TypeVar("Fills", pd.DataFrame, Executed, "pd.DataFrame | Executed")
 
 _EXECUTED = ("filled_quantity", "value", "commission", "commissions_due", "fills", "first_at", "last_at")
 
@@ -302,7 +306,7 @@ def by_symbol(values: object, frame: pd.DataFrame, name: str) -> NDArray[np.floa
         raise InputError(name, [Problem("number_dtype", "a value is not a number")]) from None
 
 
-def to_base(frame: pd.DataFrame, fx: object, fills: pd.DataFrame | Executed) -> NDArray[np.float64] | float:
+def to_base(frame: pd.DataFrame, fx: object) -> NDArray[np.float64] | float:
     """Rate that turns the money of each order into one currency; 1 where there is one currency only.
 
     Parameters
@@ -313,10 +317,8 @@ def to_base(frame: pd.DataFrame, fx: object, fills: pd.DataFrame | Executed) -> 
     Raises
     ------
     InputError
-        Several currencies without rates, a rate that is missing or not above zero, or commissions that are in
-        another currency than their order.
+        Several currencies without rates, or a rate that is missing or not above zero.
     """
-    _refuse_foreign_commissions(frame, fills)
     if isinstance(fx, str) and fx == LOCAL:
         return 1.0
     if "currency" not in frame.columns:
@@ -360,23 +362,57 @@ def _rates(fx: object) -> dict[str, float]:
         raise InputError("fx", [Problem("number_dtype", "a rate is not a number")]) from None
 
 
-def _refuse_foreign_commissions(frame: pd.DataFrame, fills: pd.DataFrame | Executed) -> None:
-    table = fills.table if isinstance(fills, Executed) else fills
-    if "currency" not in frame.columns or "commission_currency" not in table.columns:
-        return
-    ids = table.index if isinstance(fills, Executed) else pd.Index(table["client_order_id"])
+def in_order_currency(frame: pd.DataFrame, fills: Fills, fx: object) -> Fills:
+    """Fills with each commission in the currency of its order, as :func:`to_base` takes it to be.
+
+    Raises
+    ------
+    InputError
+        A commission is in another currency than its order, and there are no rates.
+    """
+    if isinstance(fills, Executed) or not {"client_order_id", "commission_currency"} <= {*fills.columns}:
+        return fills
+    if "currency" not in frame.columns:
+        return fills
+    ids = pd.Index(fills["client_order_id"])
     wanted = frame["currency"].reindex(ids).to_numpy(dtype=object)
-    paid = table["commission_currency"].to_numpy(dtype=object)
+    paid = fills["commission_currency"].to_numpy(dtype=object)
     differ = ~(pd.isna(wanted) | pd.isna(paid)) & (wanted != paid)
-    if differ.any():
-        pairs = dict.fromkeys(zip(ids[differ].tolist(), paid[differ], wanted[differ], strict=True))
-        raise InputError(
-            "fills",
-            [
-                Problem("commission_currency", f"{name}: commission in {there}, order in {here}; convert it first")
-                for name, there, here in list(pairs)[:_LISTED]
-            ],
+    if not differ.any():
+        return fills
+    rates = {} if fx is None or isinstance(fx, str) else _rates(fx)
+    pairs = dict.fromkeys(zip(ids[differ].tolist(), paid[differ], wanted[differ], strict=True))
+    problems = [
+        Problem(
+            "commission_currency", f"{name}: commission in {there}, order in {here}; give rates for both in fx="
         )
+        for name, there, here in pairs
+        if not (rates.get(there, 0.0) > 0 and rates.get(here, 0.0) > 0)
+    ]
+    if problems:
+        raise InputError("fills", problems[:_LISTED])
+    turned = column_numbers(fills, "commission", "fills").copy()
+    turned[differ] *= [
+        rates[there] / rates[here] for there, here in zip(paid[differ], wanted[differ], strict=True)
+    ]
+    return fills.assign(commission=turned, commission_currency=wanted)
+
+
+def arrival_prices(frame: pd.DataFrame) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
+    """``arrival_price``, NaN where the market at arrival was no honest one, and the flags that say so.
+
+    It was not where ``arrival_bid`` was above ``arrival_ask``, or where ``arrival_delayed`` says that the quote
+    came late; both columns are optional.
+    """
+    price = usable(column_numbers(frame, "arrival_price", "orders"))
+    bid, ask = (usable(column_numbers(frame, name, "orders")) for name in ("arrival_bid", "arrival_ask"))
+    with np.errstate(invalid="ignore"):
+        flags = {"crossed_quote": bid > ask}
+    if "arrival_delayed" in frame.columns:
+        flags["delayed_quote"] = frame["arrival_delayed"].to_numpy(dtype=bool, na_value=False)
+    for up in flags.values():
+        price = np.where(up, np.nan, price)
+    return price, flags
 
 
 def joined_flags(count: int, flags: Mapping[str, NDArray[np.bool_]]) -> list[str | None]:

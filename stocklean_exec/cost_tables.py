@@ -17,6 +17,7 @@ from stocklean_exec.cost_inputs import (
     NO_TIME,
     Sign,
     column_numbers,
+    in_order_currency,
     keyed_orders,
     side_signs,
     sign_factor,
@@ -150,13 +151,14 @@ def cost_summary(
     """
     facts = _facts(orders, fills, benchmark, quotes, trades, final_prices, delay_basis, sign, fx, time_zone)
     factor = sign_factor(sign)
+    same = in_order_currency(keyed_orders(orders), fills, fx)
     tables = {}
     for name in ("side", "symbol", "order_type", "size", "hour", *by):
         if name in facts.columns:
             tables[name] = _grouped(facts, name)
     for name in ("exchange", "liquidity"):
         if name in fills.columns:
-            tables[name] = _by_fill(facts, fills, name, factor)
+            tables[name] = _by_fill(facts, same, name, factor)
     measured = facts[facts["slippage_cost"].notna() & (facts["filled_quantity"] > 0)]
     scores = modified_z_scores(measured["slippage_bps"].to_numpy())
     outliers = measured.assign(z_score=scores)[np.abs(scores) > _OUTLIER]
@@ -212,7 +214,7 @@ def _facts(
     )
     terms = shortfall_terms(frame, fills, final_prices=final_prices, fx=fx)
     done = completion(frame, fills)
-    rate, factor = to_base(frame, fx, fills), sign_factor(sign)
+    rate, factor = to_base(frame, fx), sign_factor(sign)
     half = (
         usable(column_numbers(frame, "arrival_ask", "orders"))
         - usable(column_numbers(frame, "arrival_bid", "orders"))
@@ -431,7 +433,7 @@ def _ibkr(
         columns["Interval VWAP"] = slippage(
             frame, fills, benchmark="vwap", trades=trades, sign="performance", fx=fx
         )
-    rate = to_base(frame, fx, fills)
+    rate = to_base(frame, fx)
     value = facts["filled_quantity"] * facts["avg_fill_price"] * rate
     kinds = _marketability(frame)
     table = pd.DataFrame(

@@ -12,7 +12,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import duckdb
 import numpy as np
@@ -31,6 +31,9 @@ __all__ = ["MarketFiles", "parquet_pattern", "quote_files", "trade_files"]
 
 _BATCH_BYTES = 256 << 20
 """What one batch of symbols may bring into memory."""
+
+_MOST_SYMBOLS = 150
+"""In one batch: with more, sixteen bits of their hashes that tell them all apart are hard to find."""
 
 _SHORT_RUN = 50
 """Rows; files whose runs of one symbol are shorter are sorted."""
@@ -129,49 +132,53 @@ class MarketFiles:
         wanted = sorted(names)
         if not wanted or start > end:
             return
-        bytes_needed = self._rows(start, end) * 8 * (2 + len(fields))
-        batches = min(max(1, -(-bytes_needed // self._batch_bytes)), len(wanted))
+        rows, whole = self._rows(start, end)
+        batches = max(-(-rows * 8 * (2 + len(fields)) // self._batch_bytes), -(-len(wanted) // _MOST_SYMBOLS))
+        batches = min(max(1, batches), len(wanted))
         chunks = [list(map(str, chunk)) for chunk in np.array_split(np.array(wanted, dtype=object), batches)]
         done = 0
         with (
             ThreadPoolExecutor(1, "stocklean-market") as reader,
             progress_bar(len(wanted), f"reading {self.kind}") as move,
         ):
-            coming = reader.submit(self._read, chunks[0], fields, start, end)
+            coming = reader.submit(self._read, chunks[0], fields, start, end, whole=whole)
             for number, chunk in enumerate(chunks):
                 data = coming.result()
                 if number + 1 < len(chunks):
-                    coming = reader.submit(self._read, chunks[number + 1], fields, start, end)
+                    coming = reader.submit(self._read, chunks[number + 1], fields, start, end, whole=whole)
                 yield from _split(data, fields)
                 done += len(chunk)
                 move(done, "")
 
-    def _rows(self, start: int, end: int) -> int:
-        """Rows of the row groups that the window touches, from the files' own statistics."""
+    def _rows(self, start: int, end: int) -> tuple[int, bool]:
+        """Rows of the row groups that the window touches, and whether it holds all of them."""
         query = (
-            "SELECT coalesce(sum(row_group_num_rows), 0)::BIGINT "  # noqa: S608 - the pattern is a quoted literal
-            f"FROM parquet_metadata({_literal(self._pattern)}) "
-            "WHERE path_in_schema = ? AND coalesce(TRY_CAST(stats_max_value AS TIMESTAMP) >= CAST(? AS "
-            "TIMESTAMP), true) "
-            "AND coalesce(TRY_CAST(stats_min_value AS TIMESTAMP) <= CAST(? AS TIMESTAMP), true)"
+            "WITH groups AS (SELECT row_group_num_rows AS n, TRY_CAST(stats_min_value AS TIMESTAMP) AS first, "  # noqa: S608 - quoted
+            f"TRY_CAST(stats_max_value AS TIMESTAMP) AS last FROM parquet_metadata({_literal(self._pattern)}) "
+            "WHERE path_in_schema = $1) SELECT coalesce(sum(n) FILTER (coalesce(last >= CAST($2 AS TIMESTAMP), "
+            "true) "
+            "AND coalesce(first <= CAST($3 AS TIMESTAMP), true)), 0)::BIGINT, "
+            "coalesce(bool_and(coalesce(first >= CAST($2 AS TIMESTAMP) AND last <= CAST($3 AS TIMESTAMP), "
+            "false)), "
+            "false) FROM groups"
         )
         bounds = [_moment(moment).replace("+00:00", "") for moment in (start, end)]
-        found = self._connection.execute(query, [self._time_name, *bounds]).fetchone()
-        return int(found[0]) if found else 0
+        found = self._connection.execute(query, [self._time_name, *bounds]).fetchone() or (0, False)
+        return int(found[0]), bool(found[1]) and self._time_zone is None
 
     def _read(
-        self, names: list[str], fields: Sequence[str], start: int, end: int
+        self, names: list[str], fields: Sequence[str], start: int, end: int, *, whole: bool
     ) -> tuple[dict[int, str], dict[str, NDArray[Any]]]:
-        """Rows of some symbols, as the files have them; symbols as hashes, which are cheap to carry."""
+        """Rows of some symbols, as the files have them; symbols as parts of their hashes, cheap to carry."""
         with self._connection.cursor() as cursor:
             rows = cursor.execute("SELECT hash(name), name FROM (SELECT unnest(?) AS name)", [names]).fetchall()
-            known = {int(code): str(name) for code, name in rows}
-            if len(known) < len(names):  # pragma: no cover - two of some thousand names with one hash of 64 bits
-                raise RuntimeError("two symbols have one hash; give fewer symbols at a time")
-            data = cursor.execute(self._query(names, fields, start, end)).fetchnumpy()
-            return known, cast("dict[str, NDArray[Any]]", data)
+            part = _telling_part([int(code) for code, _ in rows])
+            data = cursor.execute(self._query(names, fields, start, end, part, whole=whole)).fetchnumpy()
+        return {part.of(int(code)): str(name) for code, name in rows}, cast("dict[str, NDArray[Any]]", data)
 
-    def _query(self, names: list[str], fields: Sequence[str], start: int, end: int) -> str:
+    def _query(
+        self, names: list[str], fields: Sequence[str], start: int, end: int, part: _Part, *, whole: bool = False
+    ) -> str:
         listed = ", ".join(_literal(name) for name in names)
         time = (
             self._raw_time
@@ -180,10 +187,11 @@ class MarketFiles:
         )
         given = self._quote_fields() if self.kind == "quotes" else self._trade_fields()
         chosen = ", ".join(f"{given[name]} AS {name}" for name in fields)
+        moments = f"{_literal(_moment(start))} AND TIMESTAMPTZ {_literal(_moment(end))}"
+        inside = "" if whole else f"AND {time} BETWEEN TIMESTAMPTZ {moments}"
         return (
-            f"SELECT hash({self._symbol}::VARCHAR) AS code, epoch_us({time}) AS at, {chosen} "  # noqa: S608 - quoted
-            f"FROM {self._files()} WHERE {self._symbol} IN ({listed}) "
-            f"AND {time} BETWEEN TIMESTAMPTZ {_literal(_moment(start))} AND TIMESTAMPTZ {_literal(_moment(end))}"
+            f"SELECT {part.sql(f'hash({self._symbol}::VARCHAR)')} AS code, "  # noqa: S608 - quoted
+            f"epoch_us({time}) AS at, {chosen} FROM {self._files()} WHERE {self._symbol} IN ({listed}) {inside}"
         )
 
     def _quote_fields(self) -> dict[str, str]:
@@ -233,6 +241,30 @@ def _split(
             order = np.argsort(stamps, kind="stable")
             stamps, values = stamps[order], [value[order] for value in values]
         yield names[code], stamps, values
+
+
+class _Part(NamedTuple):
+    """Some bits of a hash of 64: fewer are cheaper to carry out of DuckDB."""
+
+    shift: int
+    bits: int
+
+    def of(self, code: int) -> int:
+        return (code >> self.shift) & ((1 << self.bits) - 1)
+
+    def sql(self, code: str) -> str:
+        dtype = {16: "USMALLINT", 32: "UINTEGER", 64: "UBIGINT"}[self.bits]
+        return f"(({code} >> {self.shift}) & {(1 << self.bits) - 1})::{dtype}"
+
+
+def _telling_part(codes: list[int]) -> _Part:
+    """The first bits that tell all of some hashes apart."""
+    for bits in (16, 32, 64):
+        for shift in range(65 - bits):
+            part = _Part(shift, bits)
+            if len({part.of(code) for code in codes}) == len(codes):
+                return part
+    raise RuntimeError("two symbols have one hash of 64 bits; ask for one at a time")
 
 
 def _run_starts(codes: NDArray[Any], times: NDArray[np.int64]) -> NDArray[np.int64]:

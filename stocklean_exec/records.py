@@ -26,7 +26,7 @@ from stocklean_exec.parsing import as_utc, shown
 from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = ["TradeRecord", "from_anywhere", "read_executed", "read_frame", "trade_record"]
 
@@ -247,7 +247,10 @@ def _distinct(connection: duckdb.DuckDBPyConnection, files: str, name: str) -> l
 
 
 def read_executed(
-    path: str | os.PathLike[str], orders: tuple[str | os.PathLike[str], pd.Index[Any]] | None = None
+    path: str | os.PathLike[str],
+    orders: tuple[str | os.PathLike[str], pd.Index[Any]] | None = None,
+    *,
+    times: bool = True,
 ) -> Executed:
     """Fills of Parquet files, added up by order where they lie: ten million come back as one row per order.
 
@@ -256,6 +259,7 @@ def read_executed(
     path : files of fills
     orders : files of the orders and their ids as they were read; then the rows come in the sequence of the orders,
         found by DuckDB and not by comparing a million texts here
+    times : read when the fills were; without it they count as unknown, and a column less is read
 
     Raises
     ------
@@ -264,7 +268,7 @@ def read_executed(
     """
     files = _source(path, "fills")
     with duckdb.connect() as connection:
-        query = _adding_up(files, _described(connection, files, "fills"))
+        query = _adding_up(files, _described(connection, files, "fills"), times=times)
         if orders is None:
             return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
         place, ids = orders
@@ -298,13 +302,13 @@ _BLANK: dict[str, float | int] = {
 """What an order without fills has."""
 
 
-def _adding_up(files: str, types: dict[str, str]) -> str:
+def _adding_up(files: str, types: dict[str, str], *, times: bool) -> str:
     require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
     at = "NULL::BIGINT"
     if "filled_at" in types:
         if types["filled_at"] != _ZONED:
             raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
-        at = "epoch_us(filled_at)"
+        at = "epoch_us(filled_at)" if times else at
     paid = "commission::DOUBLE" if "commission" in types else "NULL::DOUBLE"
     return (
         "SELECT client_order_id, sum(quantity::DOUBLE) AS filled_quantity, "  # noqa: S608 - quoted
@@ -336,12 +340,27 @@ def _quoted(name: str) -> str:
 # -- measures from anywhere --------------------------------------------------------------------------------------
 
 
-def from_anywhere(measure: Callable[..., R]) -> Callable[..., R]:
+def _always(_: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _all_columns(_: Mapping[str, Any]) -> None:
+    return None
+
+
+def from_anywhere(
+    measure: Callable[..., R],
+    *,
+    needs_times: Callable[[Mapping[str, Any]], bool] = _always,
+    fill_columns: Callable[[Mapping[str, Any]], Iterable[str] | None] = _all_columns,
+) -> Callable[..., R]:
     """Let a measure of frames take a blotter, a :class:`TradeRecord` or Parquet files in their place.
 
     ``orders`` may be a blotter or a record, and then ``fills`` need not be given; ``orders``, ``fills``,
     ``quotes`` and ``trades`` may be Parquet files, folders or patterns. What the measure is, its documentation
     says.
+    ``needs_times`` says of its arguments whether it looks at when fills were, and ``fill_columns`` at which
+    columns of them: of files, nothing else is read.
     """
     signature = inspect.signature(measure)
     adds_up = (
@@ -365,7 +384,11 @@ def from_anywhere(measure: Callable[..., R]) -> Callable[..., R]:
                 given["orders"] = given["orders"].set_index("client_order_id")
                 known = place, given["orders"].index
         if isinstance(fills, (str, os.PathLike)):
-            given["fills"] = read_executed(fills, known) if adds_up else read_frame(fills, "fills")
+            given["fills"] = (
+                read_executed(fills, known, times=needs_times(given))
+                if adds_up
+                else read_frame(fills, "fills", fill_columns(given))
+            )
         for kind in ("quotes", "trades"):
             if isinstance(given.get(kind), (str, os.PathLike)):
                 given[kind] = MarketFiles(given[kind], kind)

@@ -32,9 +32,11 @@ from stocklean_exec.cost_inputs import (
     SHARE_DECIMALS,
     Executed,
     Sign,
+    arrival_prices,
     by_symbol,
     column_numbers,
     executed_by_order,
+    in_order_currency,
     joined_flags,
     keyed_orders,
     require_columns,
@@ -84,16 +86,17 @@ def shortfall_terms(
     total               Perold's shortfall; known also where no arrival price splits it
     commissions_due     fills whose commission has not been reported
     flags               why a number is missing: ``overfilled``, ``no_quantity``, ``no_decision_price``,
-                        ``no_fill_price``, ``no_final_price``, ``fees_due``, ``no_arrival_price``
+                        ``no_fill_price``, ``no_final_price``, ``fees_due``, ``no_arrival_price``; and
+                        ``crossed_quote``, ``delayed_quote`` where an arrival price is not to be trusted
     ==================  ====================================================================================
     """
     frame = keyed_orders(orders)
-    executed = executed_by_order(frame, fills)
+    executed = executed_by_order(frame, in_order_currency(frame, fills, fx))
     require_columns(frame, ("decision_price", "arrival_price"), "orders")
-    rate = to_base(frame, fx, fills)
+    rate = to_base(frame, fx)
     side, ordered = side_signs(frame), column_numbers(frame, "quantity", "orders")
     decision = usable(column_numbers(frame, "decision_price", "orders"))
-    arrival = usable(column_numbers(frame, "arrival_price", "orders"))
+    arrival, untrue = arrival_prices(frame)
     final = _final_prices(frame, final_prices)
     filled, value = executed["filled_quantity"].to_numpy(), executed["value"].to_numpy()
     due = executed["commissions_due"].to_numpy()
@@ -115,7 +118,8 @@ def shortfall_terms(
         "no_fill_price": (filled > 0) & np.isnan(value),
         "no_final_price": (left > 0) & np.isnan(final),
         "fees_due": due > 0,
-        "no_arrival_price": np.isnan(arrival),
+        **untrue,
+        "no_arrival_price": np.isnan(arrival) & ~np.any(list(untrue.values()), axis=0),
     }
     terms = {
         "paper_notional": ordered * decision,
@@ -196,6 +200,7 @@ def implementation_shortfall(
                            ``total_bps``: basis points of paper_notional
     fill_ratio             filled / ordered
     symbol, side, ...      what the order was, ``commissions_due``, and ``flags`` that say why a number is NaN
+    delay_cost_bps ...     the basis points again, under the full names of their costs
     =====================  =================================================================================
 
     Raises
@@ -237,10 +242,13 @@ def implementation_shortfall(
     notional = terms["paper_notional"]
     data: dict[str, object] = {"paper_notional": notional}
     data |= {name: factor * cost + 0.0 for name, cost in costs.items()}  # + 0.0: no negative zeros
-    data |= {_bps_name(name): factor * 1e4 * cost / notional + 0.0 for name, cost in costs.items()}
+    bps = {name: factor * 1e4 * cost / notional + 0.0 for name, cost in costs.items()}
+    data |= {_bps_name(name): value for name, value in bps.items()}
     told = ["fill_ratio", "symbol", "side", *(["currency"] if "currency" in terms.columns else [])]
     told += ["quantity", "filled_quantity", "commissions_due", "flags"]
-    return pd.DataFrame(data | {name: terms[name] for name in told}, index=terms.index)
+    data |= {name: terms[name] for name in told}
+    data |= {f"{name}_bps": value for name, value in bps.items() if f"{name}_bps" not in data}
+    return pd.DataFrame(data, index=terms.index)
 
 
 def _market_costs(terms: pd.DataFrame, market_returns: object, betas: object) -> dict[str, pd.Series[float]]:

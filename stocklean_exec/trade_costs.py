@@ -20,6 +20,7 @@ from stocklean_exec.cost_inputs import (
     Sign,
     column_numbers,
     executed_by_order,
+    in_order_currency,
     joined_flags,
     keyed_orders,
     require_columns,
@@ -121,8 +122,8 @@ def slippage(
     factor = sign_factor(sign)
     number_option("max_age", max_age, least=1e-6, most=_LONGEST)
     frame = keyed_orders(orders)
-    executed = executed_by_order(frame, fills)
-    rate = to_base(frame, fx, fills)
+    executed = executed_by_order(frame, in_order_currency(frame, fills, fx))
+    rate = to_base(frame, fx)
     found = benchmark_prices(
         frame, executed, benchmark, BenchmarkData(quotes, trades, daily, participation, max_age, time_zone)
     )
@@ -184,7 +185,7 @@ def slippage_summary(
     {'slippage_cost': 10.0, 'slippage_bps': 25.0, 'total_bps': 30.0}
     """
     table = slippage(orders, fills, benchmark=benchmark, quotes=quotes, **options)
-    rate = to_base(keyed_orders(orders), options.get("fx"), fills)
+    rate = to_base(keyed_orders(orders), options.get("fx"))
     chosen = (table["slippage_cost"].notna() & (table["filled_quantity"] > 0)).to_numpy()
     measured = table[chosen]
     weights = rate[chosen] if isinstance(rate, np.ndarray) else rate

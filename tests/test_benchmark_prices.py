@@ -273,3 +273,12 @@ def test_realized_spread_and_impact_add_up_to_the_effective_spread():
     assert row["realized_spread_bps"] == pytest.approx(2e4 * (10 - 12) / 11)
     assert row["price_impact_bps"] == pytest.approx(2e4 * (12 - 11) / 11)
     assert len(spread_metrics(ORDERS.empty(), FILLS.empty(), QUOTES)) == 0
+
+
+def test_an_arrival_price_of_a_crossed_market_is_flagged_and_not_used():
+    orders = ORDERS_.assign(arrival_price=[10.0, 20.0], arrival_bid=[11.0, 19.0], arrival_ask=[9.0, 21.0])
+    table = slippage(orders, FILLS_)
+    np.testing.assert_array_equal(table["benchmark_price"], [NAN, 20.0])
+    assert table["flags"].fillna("").tolist() == ["crossed_quote", ""]
+    late = slippage(orders.assign(arrival_delayed=[False, True]), FILLS_)
+    assert late["flags"].tolist() == ["crossed_quote", "delayed_quote"]

@@ -6,9 +6,11 @@ import pytest
 
 from stocklean_exec.cost_inputs import (
     NO_TIME,
+    arrival_prices,
     by_symbol,
     column_numbers,
     executed_by_order,
+    in_order_currency,
     keyed_orders,
     side_signs,
     sign_factor,
@@ -100,9 +102,9 @@ def test_numbers_prices_and_signs():
 @pytest.mark.parametrize("fx", [{"USD": 1.0, "EUR": 1.1}, pd.Series({"USD": 1.0, "EUR": 1.1})])
 def test_rates_turn_currencies_into_one(fx):
     frame = keyed_orders(ORDERS.assign(currency=["USD", "EUR", None]))
-    np.testing.assert_array_equal(to_base(frame, fx, FILLS), [1.0, 1.1, np.nan])
-    assert to_base(frame, "local", FILLS) == 1
-    assert to_base(keyed_orders(ORDERS), None, FILLS) == 1
+    np.testing.assert_array_equal(to_base(frame, fx), [1.0, 1.1, np.nan])
+    assert to_base(frame, "local") == 1
+    assert to_base(keyed_orders(ORDERS), None) == 1
 
 
 @pytest.mark.parametrize(
@@ -119,5 +121,29 @@ def test_rates_turn_currencies_into_one(fx):
 def test_rates_that_are_not_there_are_an_error(fx, code):
     frame = keyed_orders(ORDERS.assign(currency=["USD", "EUR", "USD"]))
     with pytest.raises(InputError) as caught:
-        to_base(frame, fx, FILLS)
+        to_base(frame, fx)
     assert caught.value.codes == (code,)
+
+
+def test_a_commission_in_another_currency_is_turned_into_that_of_its_order():
+    frame = keyed_orders(ORDERS.assign(currency=["GBP", "USD", "USD"]))
+    fills = FILLS.assign(commission_currency=["USD", "USD", None])
+    with pytest.raises(InputError) as caught:
+        in_order_currency(frame, fills, None)
+    assert caught.value.codes == ("commission_currency",)
+    turned = in_order_currency(frame, fills, {"GBP": 1.25, "USD": 1.0})
+    np.testing.assert_array_equal(turned["commission"], [np.nan, 0.8, 2.0])  # a dollar is 80 pence
+    assert in_order_currency(keyed_orders(ORDERS), fills, None) is fills
+    assert in_order_currency(frame, FILLS, None) is FILLS
+
+
+def test_an_arrival_price_of_a_crossed_or_delayed_quote_is_none():
+    frame = ORDERS.assign(
+        arrival_price=[10.0, 10.0, 10.0], arrival_bid=[9.0, 11.0, np.nan], arrival_ask=[11.0, 9.0, 11.0]
+    )
+    price, flags = arrival_prices(frame)
+    np.testing.assert_array_equal(price, [10.0, np.nan, 10.0])
+    assert flags["crossed_quote"].tolist() == [False, True, False]
+    price, flags = arrival_prices(frame.assign(arrival_delayed=[True, None, False]))
+    np.testing.assert_array_equal(price, [np.nan, np.nan, 10.0])
+    assert flags["delayed_quote"].tolist() == [True, False, False]

@@ -8,7 +8,7 @@ import pytest
 from stocklean_exec.asof import MICROS, look_up
 from stocklean_exec.errors import InputError
 from stocklean_exec.market import FrameMarket
-from stocklean_exec.market_files import MarketFiles, quote_files, trade_files
+from stocklean_exec.market_files import MarketFiles, _Part, _telling_part, quote_files, trade_files
 
 NAMES = ["A", "B", "O'NEIL", "BRK B"]
 
@@ -105,7 +105,7 @@ def test_only_the_asked_window_and_symbols_are_read(tmp_path):
 def test_the_query_names_the_window_and_the_symbols(tmp_path):
     # What makes fifty orders against fifty million quotes cheap: nothing else is asked for.
     files = quote_files(write([random_quotes()], tmp_path))
-    query = files._query(["A", "O'NEIL"], ["mid"], 0, 60_000 * MICROS)
+    query = files._query(["A", "O'NEIL"], ["mid"], 0, 60_000 * MICROS, _Part(0, 16))
     assert "IN ('A', 'O''NEIL')" in query
     assert "BETWEEN TIMESTAMPTZ '1970-01-01 00:00:00+00:00' AND TIMESTAMPTZ '1970-01-01 16:40:00+00:00'" in query
     plan = files._connection.execute(f"EXPLAIN {query}").fetchall()[0][1]
@@ -151,3 +151,30 @@ def test_a_time_that_is_a_number_is_refused(tmp_path):
     with pytest.raises(InputError) as caught:
         quote_files(tmp_path / "q.parquet")
     assert caught.value.codes == ("time_dtype",)
+
+
+def test_the_window_is_not_asked_for_where_the_files_lie_inside(tmp_path):
+    files = quote_files(write([random_quotes()], tmp_path))
+    assert files._rows(0, 2 * 86_400 * MICROS) == (4_000, True)
+    assert files._rows(3_600 * MICROS, 2 * 86_400 * MICROS) == (4_000, False)
+    assert files._rows(2 * 86_400 * MICROS, 3 * 86_400 * MICROS) == (0, False)
+    assert "BETWEEN" not in files._query(["A"], ["mid"], 0, 1, _Part(0, 16), whole=True)
+
+
+def test_symbols_are_told_apart_by_as_few_bits_as_it_takes():
+    assert _telling_part([1, 2, 3]) == _Part(0, 16)
+    assert _telling_part([1, 1 + (1 << 16)]) == _Part(1, 16)
+    assert _telling_part([k << 40 | k for k in range(70_000)]).bits == 32
+    with pytest.raises(RuntimeError, match="one hash"):
+        _telling_part([5, 5])
+
+
+def test_more_symbols_than_one_batch_takes(tmp_path):
+    names = [f"S{number:03d}" for number in range(400)]
+    frame = random_quotes().head(400).assign(symbol=names)
+    files = MarketFiles(write([frame.sort_values("quoted_at")], tmp_path))
+    found = {name: bid for name, _, (bid,) in files.series(names, ["bid"], 0, 2**62)}
+    wanted = {name: bid for name, _, (bid,) in FrameMarket(frame).series(names, ["bid"], 0, 2**62)}
+    assert set(found) == set(wanted) == set(names)
+    for name in names:
+        np.testing.assert_array_equal(found[name], wanted[name])

@@ -487,3 +487,26 @@ def test_the_raw_terms_hold_both_bases():
     terms = shortfall_terms(ORDERS_, FILLS_).loc["b"]
     # of the delay of 20 x 1, ten shares were filled; missed from the decision: 10 x (50 - 48)
     assert terms[["delay_filled", "delay_unfilled", "opportunity", "missed"]].tolist() == [10, 10, 10, 20]
+
+
+def test_a_crossed_market_at_arrival_is_no_arrival_price():
+    orders = ORDERS_.iloc[[0]].assign(arrival_bid=102.0, arrival_ask=100.0)
+    row = implementation_shortfall(orders, FILLS_[FILLS_["client_order_id"] == "a"]).iloc[0]
+    assert row["flags"] == "crossed_quote"
+    assert math.isnan(row["delay_cost"])
+    assert row["total_cost"] == pytest.approx(16)  # which needs no arrival price
+
+
+def test_commissions_in_another_currency_need_rates():
+    orders, fills = ORDERS_.assign(currency="GBP"), FILLS_.assign(commission_currency="USD")
+    table = implementation_shortfall(orders, fills, fx={"GBP": 1.25, "USD": 1.0})
+    # a: 14 pounds of costs are 17.50 dollars; its commissions of 2 dollars stay 2
+    assert table.loc["a", "total_cost"] == pytest.approx(17.5 + 2)
+
+
+def test_basis_points_also_stand_under_the_full_names():
+    table = implementation_shortfall(ORDERS_, FILLS_)
+    for name in SHORTFALL_COSTS:
+        pd.testing.assert_series_equal(
+            table[f"{name}_bps"], table[f"{name.removesuffix('_cost')}_bps"], check_names=False
+        )

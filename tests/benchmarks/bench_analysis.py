@@ -1,14 +1,15 @@
 """The cost analysis at size, side by side with DuckDB ASOF JOIN, polars join_asof and pandas merge_asof.
 
-CPU seconds (user and system, after imports) and peak memory of a process for each task and engine, from Parquet files to
-one row per order, or one per horizon; every engine must come to the same checksum. ``--small`` is for CI and asserts the
-checksums only. Without it: a million orders, ten million fills, 58.5 million one-second quotes of 500 symbols in five
-days, which take half a minute to make and 600 MB in ``--folder``.
+CPU seconds (user and system, after imports) and peak memory of a process for each task and engine, from Parquet
+files to one row per order, or one per horizon; every engine must come to the same checksum. ``--small`` is for CI
+and asserts the checksums only. Without it: a million orders, ten million fills, 58.5 million one-second quotes of
+500 symbols in five days, which take half a minute to make and 600 MB in ``--folder``.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import os
@@ -30,7 +31,8 @@ RUN = 500  # orders of one run
 SIDE = "CASE WHEN side = 'BUY' THEN 1 ELSE -1 END"
 
 
-# -- data ----------------------------------------------------------------------------------------------------------
+# -- data
+# ----------------------------------------------------------------------------------------------------------
 
 
 def make(folder, size, seed=1):
@@ -74,7 +76,8 @@ def make(folder, size, seed=1):
         "price": price[code],
     })  # fmt: skip
     db.execute(
-        f"COPY (SELECT {ids}, {names}, {sides}, shares AS quantity, price AS decision_price, price AS final_price, "
+        f"COPY (SELECT {ids}, {names}, {sides}, shares AS quantity, price AS decision_price, price AS "
+        f"final_price, "
         f"make_timestamptz(arrived) AS arrived_at FROM orders) TO '{folder}/orders.parquet' (FORMAT parquet)"
     )
     db.execute(
@@ -104,7 +107,8 @@ def make(folder, size, seed=1):
     )
 
 
-# -- ours ----------------------------------------------------------------------------------------------------------
+# -- ours
+# ----------------------------------------------------------------------------------------------------------
 
 
 def ours(task, folder):
@@ -124,7 +128,8 @@ def ours(task, folder):
     return float(run["slippage_cost"].sum())
 
 
-# -- the peers -----------------------------------------------------------------------------------------------------
+# -- the peers
+# -----------------------------------------------------------------------------------------------------
 
 
 def duckdb(task, folder):
@@ -146,8 +151,10 @@ def duckdb(task, folder):
             sum(volume) OVER w AS cv, sum(volume * last) OVER w AS cm
             FROM quotes WINDOW w AS (PARTITION BY symbol ORDER BY quoted_at)""")
         return _sum(db, f"""
-            WITH o AS (SELECT * FROM orders JOIN {done.format("max(filled_at) AS t", "fills")} USING (client_order_id)),
-            ends AS (SELECT *, arrived_at AS moment, -1 AS way FROM o UNION ALL SELECT *, t AS moment, 1 AS way FROM o),
+            WITH o AS (SELECT * FROM orders
+                       JOIN {done.format("max(filled_at) AS t", "fills")} USING (client_order_id)),
+            ends AS (SELECT *, arrived_at AS moment, -1 AS way FROM o
+                     UNION ALL SELECT *, t AS moment, 1 AS way FROM o),
             found AS (SELECT e.client_order_id, e.side, e.f, e.v, e.way * coalesce(r.cv, 0) AS cv,
                       e.way * coalesce(r.cm, 0) AS cm
                       FROM ends e ASOF LEFT JOIN running r ON e.symbol = r.symbol AND e.moment >= r.quoted_at)
@@ -168,8 +175,10 @@ def duckdb(task, folder):
                    {SIDE} * quantity * (arrival_price - decision_price) AS delay,
                    {SIDE} * (v - f * arrival_price) AS trading,
                    {SIDE} * (quantity - f) * (final_price - arrival_price) AS opportunity, c AS fees,
-                   {SIDE} * (v - f * decision_price) + {SIDE} * (quantity - f) * (final_price - decision_price) + c AS cost
-            FROM arrived JOIN {done.format("sum(commission) AS c", "fills")} USING (client_order_id)""")  # fmt: skip
+                   {SIDE} * (v - f * decision_price)
+                   + {SIDE} * (quantity - f) * (final_price - decision_price) + c AS cost
+            FROM arrived
+            JOIN {done.format("sum(commission) AS c", "fills")} USING (client_order_id)""")  # fmt: skip
     return _sum(db, f"""
         SELECT client_order_id, {SIDE} * (v - f * CASE WHEN side = 'BUY' THEN ask ELSE bid END) AS cost
         FROM (SELECT o.*, q.bid, q.ask FROM run o
@@ -216,7 +225,12 @@ def polars(task, folder):
             t=pl.col("filled_at").max(),
         )
     )
-    frame = pl.read_parquet(folder / orders).with_columns(_cat(pl)).join(done, on="client_order_id").with_columns(s=side)
+    frame = (
+        pl.read_parquet(folder / orders)
+        .with_columns(_cat(pl))
+        .join(done, on="client_order_id")
+        .with_columns(s=side)
+    )
     if task == "shortfall":
         left = pl.col("quantity") - pl.col("f")
         table = frame.select(
@@ -262,7 +276,9 @@ def pandas(task, folder):
     import numpy as np
     import pandas as pd
 
-    from stocklean_exec.records import read_frame  # pandas alone reads no Parquet; this gives it categories at once
+    from stocklean_exec.records import (
+        read_frame,  # pandas alone reads no Parquet; this gives it categories at once
+    )
 
     names = {"shortfall": ("arrived", "fills"), "one run": ("run", "run_fills")}.get(task, ("orders", "fills"))
     frame, fills = (read_frame(folder / f"{name}.parquet", "orders") for name in names)
@@ -328,7 +344,11 @@ def pandas(task, folder):
         return float((frame["s"] * (frame["v"] - frame["f"] * price)).sum())
     market = quotes("bid", "ask")
     found = pd.merge_asof(
-        alike(frame, market).sort_values("arrived_at"), market, left_on="arrived_at", right_on="quoted_at", by="symbol"
+        alike(frame, market).sort_values("arrived_at"),
+        market,
+        left_on="arrived_at",
+        right_on="quoted_at",
+        by="symbol",
     )
     mark = (found["bid"] + found["ask"]) / 2
     if task == "one run":
@@ -336,19 +356,19 @@ def pandas(task, folder):
     return float((found["s"] * (found["v"] - found["f"] * mark)).sum())
 
 
-# -- measuring -----------------------------------------------------------------------------------------------------
+# -- measuring
+# -----------------------------------------------------------------------------------------------------
 
 
 def measure(engine, task, folder):
     """Run one task in this process: print CPU seconds after imports, peak MiB and the checksum as JSON."""
-    import duckdb as _  # noqa: F401 - imports are not what is measured
-    import numpy as _  # noqa: F401, F811
-    import pandas as _  # noqa: F401, F811
-
-    if engine == "polars":
-        import polars as _  # noqa: F401, F811
-    if engine in ("ours", "pandas"):
-        from stocklean_exec import analysis as _  # noqa: F401, F811
+    for name in [
+        "numpy",
+        "pandas",
+        "duckdb",
+        *(["polars"] if engine == "polars" else ["stocklean_exec.analysis"]),
+    ]:
+        importlib.import_module(name)  # imports are not what is measured
     before = _cpu()
     value = globals()[engine](task, folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -361,7 +381,11 @@ def _cpu():
 
 
 def compare(folder, tasks, engines):
-    print(f"{'task':12}" + "".join(f"{engine + ', CPU s / MiB':>24}" for engine in engines) + f"{'best peer / ours':>20}")
+    print(
+        f"{'task':12}"
+        + "".join(f"{engine + ', CPU s / MiB':>24}" for engine in engines)
+        + f"{'best peer / ours':>20}"
+    )
     for task in tasks:
         found = {}
         for engine in engines:
