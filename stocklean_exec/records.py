@@ -183,6 +183,13 @@ def _with_ends(
 # -- Parquet -----------------------------------------------------------------------------------------------------
 
 
+def _connected() -> duckdb.DuckDBPyConnection:
+    """Connect to DuckDB with half of the processors: with all of them it works more and is not done much sooner."""
+    connection = duckdb.connect()
+    connection.execute(f"SET threads = {max(1, (os.cpu_count() or 1) // 2)}")
+    return connection
+
+
 def _described(connection: duckdb.DuckDBPyConnection, files: str, table: str) -> dict[str, str]:
     try:
         rows = connection.execute(f"DESCRIBE SELECT * FROM {files}").fetchall()  # noqa: S608 - quoted
@@ -201,7 +208,7 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
     Times without a zone stay so, and the measures refuse them.
     """
     files = _source(path, table)
-    with duckdb.connect() as connection:
+    with _connected() as connection:
         types = _described(connection, files, table)
         names = [name for name in types if columns is None or name in set(columns)]
         categories = {name: _distinct(connection, files, name) for name in names if name in _TEXTS}
@@ -267,7 +274,7 @@ def read_executed(
         Columns are missing, a quantity is not above zero, or times have no zone.
     """
     files = _source(path, "fills")
-    with duckdb.connect() as connection:
+    with _connected() as connection:
         query = _adding_up(files, _described(connection, files, "fills"), times=times)
         if orders is None:
             return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
@@ -287,7 +294,7 @@ def read_executed(
         values = table[name].to_numpy(dtype=type(blank), na_value=blank)
         aligned[name] = np.full(len(ids), blank, dtype=values.dtype)
         aligned[name][rows] = values
-    return Executed(pd.DataFrame(aligned, index=ids))
+    return Executed(pd.DataFrame(aligned, index=ids, copy=False))
 
 
 _BLANK: dict[str, float | int] = {

@@ -140,7 +140,7 @@ def shortfall_terms(
         "commissions_due": due,
         "flags": pd.array(joined_flags(len(frame), flags), dtype="str"),
     }
-    return pd.DataFrame({**told, **amounts, **money, **ends}, index=frame.index)
+    return pd.DataFrame({**told, **amounts, **money, **ends}, index=frame.index, copy=False)
 
 
 def _times(shares: NDArray[np.float64], amount: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -248,7 +248,7 @@ def implementation_shortfall(
     told += ["quantity", "filled_quantity", "commissions_due", "flags"]
     data |= {name: terms[name] for name in told}
     data |= {f"{name}_bps": value for name, value in bps.items() if f"{name}_bps" not in data}
-    return pd.DataFrame(data, index=terms.index)
+    return pd.DataFrame(data, index=terms.index, copy=False)
 
 
 def _market_costs(terms: pd.DataFrame, market_returns: object, betas: object) -> dict[str, pd.Series[float]]:
