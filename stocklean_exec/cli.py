@@ -112,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run_id", help="the run")
     report.add_argument("--blotter", required=True, help="file of the record")
     report.add_argument("--out", required=True, type=Path, help="the HTML file to write")
+    report.add_argument("--final-prices", help="CSV or Parquet file of quotes: what is left is worth these")
+    report.add_argument("--fx", nargs="+", metavar="CUR=RATE", help="units of the base currency for one of each")
     report.set_defaults(run=_report)
 
     simulator = commands.add_parser("simulator", help="the TWS wire simulator as a server")
@@ -266,8 +268,12 @@ def _status(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from stocklean_exec.html_report import report  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.prices import usable_prices  # noqa: PLC0415 - likewise
+    from stocklean_exec.reading import read_quotes  # noqa: PLC0415 - likewise
 
-    page = report(options.run_id, options.blotter, options.out)
+    final = None if options.final_prices is None else usable_prices(read_quotes(options.final_prices))["price"]
+    fx = None if options.fx is None else dict(pair.partition("=")[::2] for pair in options.fx)
+    page = report(options.run_id, options.blotter, options.out, final_prices=final, fx=fx)
     row = page.summary.headline.iloc[0]
     print(
         f"{options.out}: {row['orders']:.0f} orders, {row['filled_orders']:.0f} with fills; "

@@ -130,6 +130,8 @@ def cost_summary(
     slippage_cost, _bps, _se    against the benchmark, of ``filled_notional``; the standard error over orders, in
     bps half_spread_bps             half of the spread at arrival, where the orders tell it
     impact_bps                  the rest of the slippage
+    expected_bps                what a model said before (:func:`~stocklean_exec.pretrade.pretrade_cost`), where
+                                the orders carry its ``expected_cost_bps``
     commission_bps              of those reported; ``commissions_due`` are not
     friction_bps                half spread, impact and commission together: what a backtest should charge
     delay_cost ... total_cost   implementation shortfall of ``measured`` orders, and each as ``*_bps`` of their
@@ -228,6 +230,8 @@ def _facts(
     for name in ("filled_quantity", "avg_fill_price", "benchmark_price", "slippage_bps", "slippage_cost"):
         facts[name] = slip[name]
     facts["filled_notional"] = slip["filled_quantity"] * slip["benchmark_price"] * rate
+    if "expected_cost_bps" in frame.columns:
+        facts["expected_bps"] = factor * column_numbers(frame, "expected_cost_bps", "orders")
     facts["half_spread_cost"] = half_cost
     facts["impact_cost"] = slip["slippage_cost"] - half_cost
     facts["commission"] = factor * slip["commission"]
@@ -365,6 +369,10 @@ def _headline(facts: pd.DataFrame) -> pd.DataFrame:
     for name in ("half_spread", "impact"):
         known = measured & facts[f"{name}_cost"].notna()
         row[f"{name}_bps"] = _ratio(facts.loc[known, f"{name}_cost"], facts.loc[known, "filled_notional"])
+    if "expected_bps" in facts.columns:
+        known = measured & facts["expected_bps"].notna()
+        expected = facts.loc[known, "expected_bps"] / 1e4 * facts.loc[known, "filled_notional"]
+        row["expected_bps"] = _ratio(expected, facts.loc[known, "filled_notional"])
     row["friction_bps"] = row["slippage_bps"] + row["commission_bps"]
     total = facts[facts["total_cost"].notna()]
     row["measured"] = len(total)

@@ -184,7 +184,7 @@ def _with_ends(
 
 
 def _connected() -> duckdb.DuckDBPyConnection:
-    """Connect to DuckDB with half of the processors: with all of them it works more and is not done much sooner."""
+    """Connect to DuckDB with half of the processors: all of them do more work, and are not done much sooner."""
     connection = duckdb.connect()
     connection.execute(f"SET threads = {max(1, (os.cpu_count() or 1) // 2)}")
     return connection
@@ -363,7 +363,8 @@ def from_anywhere(
 ) -> Callable[..., R]:
     """Let a measure of frames take a blotter, a :class:`TradeRecord` or Parquet files in their place.
 
-    ``orders`` may be a blotter or a record, and then ``fills`` need not be given; ``orders``, ``fills``,
+    ``orders`` may be a blotter, its file, or a record, and then ``fills`` need not be given; ``orders``,
+    ``fills``,
     ``quotes`` and ``trades`` may be Parquet files, folders or patterns. What the measure is, its documentation
     says.
     ``needs_times`` says of its arguments whether it looks at when fills were, and ``fill_columns`` at which
@@ -407,7 +408,18 @@ def from_anywhere(
 def _record_of(source: object) -> TradeRecord | None:
     if isinstance(source, TradeRecord):
         return source
+    if isinstance(source, (str, os.PathLike)) and _is_blotter(Path(source)):
+        return _whole(source)
     return _whole(source) if isinstance(source, BlotterReader) else None
+
+
+def _is_blotter(file: Path) -> bool:
+    """Whether a file is one of DuckDB's, by the four letters that such files have behind their checksum."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(12)[8:] == b"DUCK"
+    except OSError:
+        return False
 
 
 def _plain(orders: pd.DataFrame) -> pd.DataFrame:

@@ -63,6 +63,13 @@ def test_markouts_and_spreads_take_files_too(lying):
     assert len(sx.reversion(blotter, quotes=quotes, horizons=[1])) == 2
 
 
+def test_the_file_of_a_blotter_is_a_blotter(lying):
+    blotter, folder = lying
+    wanted = sx.slippage(blotter)
+    pd.testing.assert_frame_equal(sx.slippage(folder.parent / "b.duckdb"), wanted)
+    pd.testing.assert_frame_equal(sx.slippage(str(folder.parent / "b.duckdb")), wanted)
+
+
 def test_orders_of_files_and_fills_of_a_frame(lying):
     blotter, folder = lying
     table = sx.slippage(folder / "orders", blotter.fills())

@@ -134,6 +134,20 @@ def test_the_report_of_a_run_is_one_file_also_while_another_process_trades(folde
     assert (folder / "pages" / "r1.html").read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_the_report_takes_final_prices_and_rates(folder, capsys):
+    assert main(rebalance("--yes")) == 0
+    (folder / "final.csv").write_text(
+        "symbol,last,quoted_at\nAAPL,130,2022-12-28T21:00:00Z\nJPM,140,2022-12-28T21:00:00Z\n"
+    )
+    report = ["report", "r1", "--blotter", "b.duckdb", "--out", "r1.html"]
+    assert main([*report, "--final-prices", "final.csv", "--fx", "USD=0.9"]) == 0
+    assert "base currency" in (folder / "r1.html").read_text("utf-8")
+    assert main([*report, "--fx", "USD=dear"]) == 2
+    assert main([*report, "--fx", "USD"]) == 2
+    assert main([*report, "--final-prices", "none.csv"]) == 2
+    capsys.readouterr()
+
+
 def test_the_report_of_a_run_that_is_not_on_record_is_bad_input(folder, capsys):
     assert main(rebalance("--yes")) == 0
     assert main(["report", "other", "--blotter", "b.duckdb", "--out", "r.html"]) == 2

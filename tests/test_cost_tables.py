@@ -185,3 +185,11 @@ def test_straight_from_a_blotter():
         sx.rebalance({"AAA": 0.5}, broker, blotter, run_id="r", approve="me", dry_run=False)
         summary = sx.cost_summary(blotter)
     assert summary.headline["filled_orders"].iloc[0] == 1
+
+
+def test_what_a_model_expected_stands_beside_what_it_cost():
+    orders = ORDERS_.assign(expected_cost_bps=[50.0, 100.0, 10.0, NAN])
+    summary = cost_summary(orders, FILLS_)
+    # of a and b, which have an estimate and fills: 50 x 10,000 and 100 x 5,000
+    assert summary.headline.loc["all", "expected_bps"] == pytest.approx(1_000_000 / 15_000)
+    assert summary.orders["expected_bps"].tolist()[:3] == [50, 100, 10]
