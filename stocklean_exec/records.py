@@ -286,7 +286,7 @@ def read_executed(
         table = connection.execute(joined).df()
     if table["row"].isna().any() or table["row"].duplicated().any() or len(ids) <= table["row"].max():
         return read_executed(path)  # orphans, or orders twice: told of where ids are compared
-    if (table["wrong"] > 0).any():
+    if table["wrong"].any():
         return read_executed(path)  # likewise, by name
     rows = table["row"].to_numpy(dtype="int64")
     aligned = {}
@@ -318,18 +318,18 @@ def _adding_up(files: str, types: dict[str, str], *, times: bool) -> str:
         at = "epoch_us(filled_at)" if times else at
     paid = "commission::DOUBLE" if "commission" in types else "NULL::DOUBLE"
     return (
-        "SELECT client_order_id, sum(quantity::DOUBLE) AS filled_quantity, "  # noqa: S608 - quoted
-        "sum(CASE WHEN price IS NULL THEN 'nan'::DOUBLE ELSE quantity::DOUBLE * price::DOUBLE END) AS value, "
+        "SELECT client_order_id, sum(q) AS filled_quantity, sum(q * p) AS value, "  # noqa: S608 - quoted
         "sum(paid) FILTER (NOT isnan(paid)) AS commission, "
-        "count(*) FILTER (paid IS NULL OR isnan(paid)) AS commissions_due, count(*) AS fills, "
+        "count(*) - count(paid) FILTER (NOT isnan(paid)) AS commissions_due, count(*) AS fills, "
         f"coalesce(min(moment), {NO_TIME}) AS first_at, coalesce(max(moment), {NO_TIME}) AS last_at, "
-        "count(*) FILTER (NOT (quantity > 0) OR quantity IS NULL OR isinf(quantity::DOUBLE)) AS wrong "
-        f"FROM (SELECT *, {paid} AS paid, {at} AS moment FROM {files}) GROUP BY client_order_id"
+        "NOT coalesce(min(q) > 0 AND isfinite(max(q)) AND count(q) = count(*), false) AS wrong "
+        "FROM (SELECT client_order_id, quantity::DOUBLE AS q, coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p, "
+        f"{paid} AS paid, {at} AS moment FROM {files}) GROUP BY client_order_id"
     )
 
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
-    wrong = table.loc[table.pop("wrong") > 0, "client_order_id"].tolist()
+    wrong = table.loc[table.pop("wrong"), "client_order_id"].tolist()
     if wrong:
         text = "has fills whose quantity is not above zero"
         raise InputError("fills", [Problem("fill_quantity", f"{name} {text}") for name in wrong[:50]])
@@ -402,7 +402,17 @@ def from_anywhere(
                 given[kind] = MarketFiles(given[kind], kind)
         return measure(**given)
 
+    measured.__doc__ = f"{(measure.__doc__ or '').rstrip()}\n{_TAKES_MORE}"
     return measured
+
+
+_TAKES_MORE = """
+    Notes
+    -----
+    In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, or
+    what :func:`~stocklean_exec.records.trade_record` gave, and then needs no ``fills``. Orders, fills, quotes and
+    trades may also be Parquet files, folders or patterns; quotes and trades may be larger than memory.
+    """
 
 
 def _record_of(source: object) -> TradeRecord | None:
