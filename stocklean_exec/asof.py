@@ -77,7 +77,7 @@ class Probes(NamedTuple):
     def of(cls, symbols: pd.Series[str], at: NDArray[np.int64] | None = None) -> Probes:
         """Group by symbol, and by time within a symbol if times are given: near questions have near answers."""
         if isinstance(symbols.dtype, pd.CategoricalDtype):
-            codes = symbols.cat.codes.to_numpy().astype("int64")
+            codes = symbols.cat.codes.to_numpy()
             names = [str(name) for name in symbols.cat.categories]
         else:
             codes, uniques = pd.factorize(symbols)
@@ -94,16 +94,18 @@ class Probes(NamedTuple):
         return self.order[self.starts[code] : self.starts[code + 1]]
 
 
-def _sorted(codes: NDArray[np.int64], at: NDArray[np.int64] | None) -> NDArray[np.int64]:
+def _sorted(codes: NDArray[np.integer], at: NDArray[np.int64] | None) -> NDArray[np.int64]:
     if at is None or (at[1:] >= at[:-1]).all():  # in time already, as records are
         if len(codes) and codes.max() < _SMALL:
-            codes = codes.astype("int16")  # NumPy sorts small integers by radix, many times faster
+            codes = codes.astype("int16", copy=False)  # NumPy sorts small integers by radix, many times faster
         return np.asarray(np.argsort(codes, kind="stable"), dtype="int64")
     known = at[at != NO_TIME]
     first, span = int(known.min()), int(known.max()) - int(known.min()) + 2
     if len(codes) and (int(codes.max()) + 1) * span >= 2**62:
         return np.asarray(np.lexsort((at, codes)), dtype="int64")
-    key = codes * span  # one number for symbol and time: sorting it is much faster than sorting by two
+    key = (
+        codes.astype("int64") * span
+    )  # one number for symbol and time: sorting it is much faster than sorting by two
     key += np.maximum(at, first - 1) - first + 1
     return np.asarray(np.argsort(key), dtype="int64")
 
@@ -195,7 +197,7 @@ class Line:
 
 
 _WORTH = 4  # questions for each four rows, from which on cells pay
-_CELLS, _STEPS = 4, 3  # cells for each row; rows in one cell at most
+_CELLS, _STEPS = 2, 4  # cells for each row; rows in one cell at most
 
 
 def standing(

@@ -114,7 +114,7 @@ def markouts(
     market = as_market(quotes)
     side, price = side_signs(fills, "fills"), usable(column_numbers(fills, "price", "fills"))
     at = utc_micros(fills["filled_at"], "filled_at", "fills")
-    weights = _weights(fills, price, weight)
+    shares = side * _weights(fills, price, weight)  # one array less to pick from, ten million times
     group, groups = _groups(fills, by)
     sums = _Sums(len(groups), len(steps))
     closes = _closes(at, session_close, time_zone) if CLOSE in steps else at
@@ -130,8 +130,8 @@ def markouts(
         ):
             times, (stood,) = with_holes(stamps, [mid], max_age)
             line = Line(times, stood, questions=len(rows) * len(steps))
-            moments, paid, heavy = at[rows], price[rows], weights[rows]
-            scale = 1e4 * side[rows] / paid
+            moments, paid, signed = at[rows], price[rows], shares[rows]
+            heavy, scale = np.abs(signed), np.copysign(1e4, signed) / paid
             mine = None if group is None else group[rows]
             for number, step in enumerate(steps):
                 then = moments + int(step * MICROS) if isinstance(step, float) else closes[rows]

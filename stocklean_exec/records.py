@@ -235,7 +235,7 @@ def _column(values: Any, dtype: str, categories: list[str] | None) -> Any:  # no
     """One column as DuckDB hands it over, in the dtype that it has in a frame."""
     if categories:
         codes = np.asarray(values, dtype="int32")
-        return pd.Categorical.from_codes(codes, categories=pd.Index(categories, dtype="str"))
+        return pd.Categorical.from_codes(codes, categories=pd.Index(categories, dtype="str"), validate=False)
     if dtype == _ZONED:
         return pd.Series(values.view("datetime64[us]"), copy=False).dt.tz_localize("UTC")
     missing = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(len(values), dtype=bool)
