@@ -63,8 +63,11 @@ def sign_factor(sign: object) -> float:
     return 1.0 if sign == "cost" else -1.0
 
 
-def require_columns(frame: pd.DataFrame, names: Sequence[str], table: str) -> None:
-    """Refuse a frame without the columns that a measure needs."""
+def require_columns(frame: object, names: Sequence[str], table: str) -> None:
+    """Refuse what is no frame, or one without the columns that a measure needs."""
+    if not isinstance(frame, pd.DataFrame):
+        text = f"a {type(frame).__name__} cannot be measured; give a DataFrame"
+        raise InputError(table, [Problem("wrong_type", text)])
     missing = [name for name in names if name not in frame.columns]
     if missing:
         text = f"columns {', '.join(missing)} are missing"
@@ -73,6 +76,7 @@ def require_columns(frame: pd.DataFrame, names: Sequence[str], table: str) -> No
 
 def keyed_orders(orders: pd.DataFrame) -> pd.DataFrame:
     """Orders with client_order_id as the index; refuse what cannot be measured."""
+    require_columns(orders, (), "orders")
     frame = orders if orders.index.name == "client_order_id" else None
     if frame is None and "client_order_id" in orders.columns:
         frame = orders.set_index("client_order_id")
@@ -370,7 +374,10 @@ def in_order_currency(frame: pd.DataFrame, fills: Fills, fx: object) -> Fills:
     InputError
         A commission is in another currency than its order, and there are no rates.
     """
-    if isinstance(fills, Executed) or not {"client_order_id", "commission_currency"} <= {*fills.columns}:
+    if isinstance(fills, Executed):
+        return fills
+    require_columns(fills, ("client_order_id",), "fills")
+    if "commission_currency" not in fills.columns:
         return fills
     if "currency" not in frame.columns:
         return fills

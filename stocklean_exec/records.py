@@ -363,21 +363,17 @@ def from_anywhere(
 ) -> Callable[..., R]:
     """Let a measure of frames take a blotter, a :class:`TradeRecord` or Parquet files in their place.
 
-    ``orders`` may be a blotter, its file, or a record, and then ``fills`` need not be given; ``orders``,
-    ``fills``,
-    ``quotes`` and ``trades`` may be Parquet files, folders or patterns. What the measure is, its documentation
-    says.
-    ``needs_times`` says of its arguments whether it looks at when fills were, and ``fill_columns`` at which
-    columns of them: of files, nothing else is read.
+    ``orders`` may be a blotter, its file, or a record, and then ``fills`` need not be given; orders, fills, quotes
+    and trades may be Parquet files, folders or patterns. ``needs_times`` says of the arguments whether the measure
+    looks at when fills were, and ``fill_columns`` at which columns of them: of files, nothing else is read.
     """
     signature = inspect.signature(measure)
-    adds_up = (
-        "Executed" in str(signature.parameters["fills"].annotation) if "fills" in signature.parameters else False
-    )
+    adds_up = "Executed" in str(signature.parameters["fills"].annotation)  # fills added up by order will do
 
     @functools.wraps(measure)
     def measured(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401 - whatever the measure takes
-        given = dict(zip(signature.parameters, args, strict=False)) | kwargs
+        given = dict(signature.bind_partial(*args, **kwargs).arguments)
+        given |= given.pop("options", {})
         record = _record_of(given.get("orders", given.get("fills")))
         if record is not None:
             if "orders" in signature.parameters:

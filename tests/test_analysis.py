@@ -93,3 +93,17 @@ def test_what_is_nowhere_is_an_error(tmp_path):
     with pytest.raises(InputError) as caught:
         sx.slippage(tmp_path / "nothing", tmp_path / "none")
     assert caught.value.codes == ("file_missing",)
+
+
+def test_a_call_that_does_not_fit_is_refused(lying):
+    blotter, _ = lying
+    with pytest.raises(TypeError):
+        sx.slippage(blotter.orders(), blotter.fills(), "arrival")  # options go by name
+    with pytest.raises(TypeError):
+        sx.slippage(blotter, benchmrak="arrival")
+    for given in ((blotter.orders(),), (blotter.orders(), [1]), ({"a": 1}, blotter.fills())):
+        with pytest.raises(InputError if len(given) > 1 else TypeError):
+            sx.slippage(*given)
+    with pytest.raises(InputError) as caught:
+        sx.completion(blotter.orders(), None)
+    assert caught.value.codes == ("wrong_type",)
