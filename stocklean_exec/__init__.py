@@ -25,9 +25,34 @@ from typing import TYPE_CHECKING
 from stocklean_exec._version import __version__
 
 if TYPE_CHECKING:
-    from stocklean_exec.analysis import completion, slippage, slippage_summary
+    from stocklean_exec.analysis import (
+        completion,
+        completion_summary,
+        cost_summary,
+        fill_curve,
+        fill_progress,
+        fill_times,
+        implementation_shortfall,
+        incomplete_reasons,
+        markouts,
+        participation,
+        reversion,
+        shortfall_summary,
+        shortfall_terms,
+        slippage,
+        slippage_summary,
+        spread_metrics,
+    )
     from stocklean_exec.blotter import Blotter, BlotterReader, open_blotter, read_blotter
     from stocklean_exec.broker import Broker
+    from stocklean_exec.charts import (
+        chart_fill_progress,
+        chart_markouts,
+        chart_participation,
+        chart_shortfall,
+        chart_slippage,
+        chart_symbols,
+    )
     from stocklean_exec.checks import Limits, check_orders, check_results
     from stocklean_exec.connecting import connect
     from stocklean_exec.diagnosis import diagnose, doctor
@@ -47,14 +72,18 @@ if TYPE_CHECKING:
         StockleanError,
     )
     from stocklean_exec.fees import IBKR_US_FIXED
+    from stocklean_exec.html_report import CostReport, report, write_report
+    from stocklean_exec.market_files import quote_files, trade_files
     from stocklean_exec.mock_broker import MockBroker
     from stocklean_exec.notebook import enable_notebook
     from stocklean_exec.order_ids import client_order_id
     from stocklean_exec.parsing import input_warnings
     from stocklean_exec.planning import plan_orders
+    from stocklean_exec.pretrade import calibrate, pretrade_cost
     from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets
     from stocklean_exec.rebalancing import rebalance, rebalance_async
     from stocklean_exec.reconciling import reconcile, reconcile_async
+    from stocklean_exec.records import TradeRecord, trade_record
     from stocklean_exec.residuals import residual_orders
     from stocklean_exec.resuming import resume, resume_async
     from stocklean_exec.review import OrderReview, review_orders
@@ -65,7 +94,24 @@ if TYPE_CHECKING:
     from stocklean_exec.tables import TABLES
 
 _HOME = {
-    "analysis": ("completion", "slippage", "slippage_summary"),
+    "analysis": (
+        "completion",
+        "completion_summary",
+        "cost_summary",
+        "fill_curve",
+        "fill_progress",
+        "fill_times",
+        "implementation_shortfall",
+        "incomplete_reasons",
+        "markouts",
+        "participation",
+        "reversion",
+        "shortfall_summary",
+        "shortfall_terms",
+        "slippage",
+        "slippage_summary",
+        "spread_metrics",
+    ),
     "blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
     "broker": ("Broker",),
     "checks": ("Limits", "check_orders", "check_results"),
@@ -89,11 +135,23 @@ _HOME = {
         "StockleanError",
     ),
     "fees": ("IBKR_US_FIXED",),
+    "charts": (
+        "chart_fill_progress",
+        "chart_markouts",
+        "chart_participation",
+        "chart_shortfall",
+        "chart_slippage",
+        "chart_symbols",
+    ),
+    "html_report": ("CostReport", "report", "write_report"),
+    "market_files": ("quote_files", "trade_files"),
     "mock_broker": ("MockBroker",),
     "parsing": ("input_warnings",),
     "planning": ("plan_orders",),
+    "pretrade": ("calibrate", "pretrade_cost"),
     "reading": ("read_limits", "read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
+    "records": ("TradeRecord", "trade_record"),
     "reconciling": ("reconcile", "reconcile_async"),
     "residuals": ("residual_orders",),
     "resuming": ("resume", "resume_async"),

@@ -1,4 +1,4 @@
-"""The command line: ``stocklean demo``, ``rebalance``, ``resume``, ``status``, ``halt``, ``simulator``, ...
+"""The command line: ``stocklean demo``, ``rebalance``, ``resume``, ``status``, ``report``, ``halt`` and more.
 
 Exit codes: 0 done, 2 bad input, 3 blocked (nothing was sent), 4 partial or failed, 5 unresolved orders.
 """
@@ -118,6 +118,14 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--blotter", required=True, help="file of the record")
     status.set_defaults(run=_status)
 
+    report = commands.add_parser("report", help="what a run cost and what was left, as one HTML file")
+    report.add_argument("run_id", help="the run")
+    report.add_argument("--blotter", required=True, help="file of the record")
+    report.add_argument("--out", required=True, type=Path, help="the HTML file to write")
+    report.add_argument("--final-prices", help="CSV or Parquet file of quotes: what is left is worth these")
+    report.add_argument("--fx", nargs="+", metavar="CUR=RATE", help="units of the base currency for one of each")
+    report.set_defaults(run=_report)
+
     simulator = commands.add_parser("simulator", help="the TWS wire simulator as a server")
     add_arguments(simulator)
     simulator.set_defaults(run=run_simulator)
@@ -152,16 +160,19 @@ def _number(value: float) -> str:
 def _demo(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.demo import run_demo  # noqa: PLC0415 - likewise
+    from stocklean_exec.html_report import write_report  # noqa: PLC0415 - likewise
 
     with tempfile.TemporaryDirectory(prefix="stocklean-demo-") as scratch:
         folder = Path(scratch) if options.out is None else options.out
         folder.mkdir(parents=True, exist_ok=True)
+        shown = folder if options.out is not None else Path(tempfile.mkdtemp(prefix="stocklean-report-"))
         file = folder / "demo.duckdb"
         if file.exists():
             print(f"error: {file} exists; give another --out, or delete it", file=sys.stderr)
             return BAD_INPUT
         with open_blotter(file) as blotter:
             result = run_demo(blotter, say=print)
+            report = write_report("demo", blotter, shown / "report.html")
             if options.out is not None:
                 blotter.export(folder / "tables")
     _show("Orders", result.states, _STATE_COLUMNS)
@@ -178,8 +189,9 @@ def _demo(options: argparse.Namespace) -> int:
         f"\nRun:  slippage {total['slippage_bps']:.2f} bp = {total['slippage_cost']:,.2f} USD, "
         f"commission {total['commission']:,.2f} USD"
     )
+    print(f"\nReport:  {report}")
     if options.out is not None:
-        print(f"\nBlotter: {file}\nTables:  {folder / 'tables'}")
+        print(f"Blotter: {file}\nTables:  {folder / 'tables'}")
     return DONE
 
 
@@ -289,6 +301,22 @@ def _status(options: argparse.Namespace) -> int:
     if len(unresolved):
         print(f"\n{len(unresolved)} orders are unresolved")
         return UNRESOLVED
+    return DONE
+
+
+def _report(options: argparse.Namespace) -> int:
+    from stocklean_exec.html_report import report  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.prices import usable_prices  # noqa: PLC0415 - likewise
+    from stocklean_exec.reading import read_quotes  # noqa: PLC0415 - likewise
+
+    final = None if options.final_prices is None else usable_prices(read_quotes(options.final_prices))["price"]
+    fx = None if options.fx is None else dict(pair.partition("=")[::2] for pair in options.fx)
+    page = report(options.run_id, options.blotter, options.out, final_prices=final, fx=fx)
+    row = page.summary.headline.iloc[0]
+    print(
+        f"{options.out}: {row['orders']:.0f} orders, {row['filled_orders']:.0f} with fills; "
+        f"slippage {row['slippage_bps']:.2f} bp, {row['flagged']:.0f} flagged"
+    )
     return DONE
 
 

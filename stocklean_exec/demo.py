@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.analysis import completion, slippage, slippage_summary
 from stocklean_exec.checks import Limits
 from stocklean_exec.connecting import connect
+from stocklean_exec.fill_rates import completion
 from stocklean_exec.reading import read_targets
 from stocklean_exec.rebalancing import prepare
 from stocklean_exec.sample import inverse_volatility, sample_closes, sample_quotes
 from stocklean_exec.submission import submit_orders
 from stocklean_exec.summary import plan_summary
+from stocklean_exec.trade_costs import slippage, slippage_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

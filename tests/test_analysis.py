@@ -1,261 +1,109 @@
+"""The measures take frames, a blotter, its record, or Parquet files, and say the same."""
+
 from __future__ import annotations
 
-import math
+import inspect
 
-import numpy as np
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.analysis import completion, slippage, slippage_summary
+from stocklean_exec import analysis, cost_tables, fill_rates, post_trade, shortfall, trade_costs
 from stocklean_exec.errors import InputError
-from stocklean_exec.tables import FILLS, ORDERS
-
-AT = pd.Timestamp("2026-11-23 15:00", tz="UTC")
-NAN = math.nan
+from stocklean_exec.records import trade_record
 
 
-def seconds(*values):
-    return [AT + pd.Timedelta(seconds=value) for value in values]
+@pytest.fixture(scope="module")
+def lying(tmp_path_factory):
+    """One run in a blotter, as frames and as files."""
+    folder = tmp_path_factory.mktemp("lying")
+    broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0, "BBB": 50.0}, cash=100_000)
+    with sx.open_blotter(folder / "b.duckdb") as blotter:
+        sx.rebalance({"AAA": 0.5, "BBB": 0.2}, broker, blotter, run_id="r", approve="me", dry_run=False)
+        blotter.export(folder / "tables")
+        yield blotter, folder / "tables"
 
 
-# BUY 10 at arrival 100: 4 at 100 and 6 at 110, an average of 106.
-# SELL 20 at arrival 50: 10 at 49, half done. BUY 5: nothing. SELL 8 at arrival 25: 8 at 25.50, better.
-ORDERS_ = pd.DataFrame(
-    {
-        "client_order_id": ["a", "b", "c", "d"],
-        "symbol": ["AAA", "BBB", "CCC", "DDD"],
-        "side": ["BUY", "SELL", "BUY", "SELL"],
-        "quantity": [10.0, 20.0, 5.0, 8.0],
-        "limit_price": [108.0, NAN, NAN, 25.0],
-        "decision_price": [99.0, 52.0, 10.0, 25.0],
-        "arrival_price": [100.0, 50.0, 10.0, 25.0],
-        "arrived_at": AT,
-        "status": ["FILLED", "PARTIAL", "REJECTED", "FILLED"],
-        "reason": [None, None, "price_unavailable", None],
-    }
-)
-FILLS_ = pd.DataFrame(
-    {
-        "client_order_id": ["b", "a", "d", "a"],
-        "quantity": [10.0, 6.0, 8.0, 4.0],
-        "price": [49.0, 110.0, 25.5, 100.0],
-        "commission": [NAN, 0.5, 1.0, 1.0],
-        "filled_at": seconds(3.5, 2.0, 1.0, 0.5),
-    }
-)
+MEASURES = {
+    "slippage": {},
+    "slippage_summary": {"benchmark": "decision"},
+    "completion": {},
+    "completion_summary": {},
+    "incomplete_reasons": {},
+    "implementation_shortfall": {"final_prices": {"AAA": 101.0}},
+    "shortfall_summary": {"by": "side"},
+    "shortfall_terms": {},
+    "fill_times": {},
+    "fill_progress": {},
+    "fill_curve": {},
+}
 
 
-# -- slippage --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_measure_is_the_same_from_frames_from_a_blotter_and_from_files(name, lying):
+    blotter, folder = lying
+    measure, options = getattr(sx, name), MEASURES[name]
+    wanted = measure(blotter.orders(), blotter.fills(), **options)
+    compare = pd.testing.assert_series_equal if isinstance(wanted, pd.Series) else pd.testing.assert_frame_equal
+    for given in ((blotter,), (trade_record(blotter, run_id="r"),), (folder / "orders", folder / "fills")):
+        compare(measure(*given, **options), wanted, check_dtype=False, check_categorical=False)
+    compare(measure(orders=blotter, fills=None, **options), wanted)
 
 
-def test_slippage_against_arrival_is_a_cost_for_buys_and_for_sells():
-    table = slippage(ORDERS_, FILLS_)
-    assert table.index.tolist() == ["a", "b", "c", "d"]
-    assert table["filled_quantity"].tolist() == [10.0, 10.0, 0.0, 8.0]
-    assert table["avg_fill_price"].fillna(0).tolist() == [106.0, 49.0, 0.0, 25.5]
-    # a: 6 of 100 are 600 bp and 60; b: sold 1 of 50 below, 200 bp and 10; d: sold 0.50 of 25 above, -200 bp, -4.
-    np.testing.assert_allclose(table["slippage_bps"], [600, 200, NAN, -200])
-    np.testing.assert_allclose(table["slippage_cost"], [60, 10, NAN, -4])
+def test_markouts_and_spreads_take_files_too(lying):
+    blotter, folder = lying
+    fills, orders = blotter.fills(), blotter.orders()
+    at = fills["filled_at"].min()
+    quotes = pd.DataFrame({"symbol": ["AAA", "BBB"], "quoted_at": at, "bid": [99.0, 49.0], "ask": [101.0, 51.0]})
+    wanted = sx.markouts(fills, quotes, horizons=[0])
+    assert wanted["fills"].iloc[0] > 0
+    for given in (folder / "fills", blotter, trade_record(blotter)):
+        pd.testing.assert_frame_equal(sx.markouts(given, quotes, horizons=[0]), wanted)
+    assert len(sx.spread_metrics(orders, fills, quotes)) == len(orders)
+    assert len(sx.reversion(blotter, quotes=quotes, horizons=[1])) == 2
 
 
-def test_commissions_stand_apart_and_what_is_missing_is_counted():
-    table = slippage(ORDERS_, FILLS_)
-    np.testing.assert_allclose(table["commission"], [1.5, NAN, NAN, 1.0])
-    assert table["commissions_due"].tolist() == [0, 1, 0, 0]
+def test_the_file_of_a_blotter_is_a_blotter(lying):
+    blotter, folder = lying
+    wanted = sx.slippage(blotter)
+    pd.testing.assert_frame_equal(sx.slippage(folder.parent / "b.duckdb"), wanted)
+    pd.testing.assert_frame_equal(sx.slippage(str(folder.parent / "b.duckdb")), wanted)
 
 
-@pytest.mark.parametrize(
-    ("benchmark", "bps", "cost"),
-    [
-        # a: 106 against 99; b: 49 against 52; d: 25.50 against 25
-        ("decision", [7 / 99 * 1e4, 3 / 52 * 1e4, NAN, -200], [70, 30, NAN, -4]),
-        ("limit", [-2 / 108 * 1e4, NAN, NAN, -200], [-20, NAN, NAN, -4]),
-        ({"AAA": 106.0, "BBB": 50.0}, [0, 200, NAN, NAN], [0, 10, NAN, NAN]),
-        ({"a": 105.0, "AAA": 1.0, "DDD": 25.5}, [1 / 105 * 1e4, NAN, NAN, 0], [10, NAN, NAN, 0]),
-        (pd.Series({"BBB": 49.0}), [NAN, 0, NAN, NAN], [NAN, 0, NAN, NAN]),
-        ({"AAA": 0.0, "BBB": -5.0, "DDD": math.inf}, [NAN] * 4, [NAN] * 4),  # no prices
-    ],
-)
-def test_slippage_against_other_benchmarks(benchmark, bps, cost):
-    table = slippage(ORDERS_, FILLS_, benchmark=benchmark)
-    np.testing.assert_allclose(table["slippage_bps"], bps, atol=1e-9)
-    np.testing.assert_allclose(table["slippage_cost"], cost, atol=1e-9)
+def test_orders_of_files_and_fills_of_a_frame(lying):
+    blotter, folder = lying
+    table = sx.slippage(folder / "orders", blotter.fills())
+    assert table["slippage_bps"].tolist() == sx.slippage(blotter)["slippage_bps"].tolist()
 
 
-def test_slippage_against_quotes_is_against_their_mid():
-    quotes = pd.DataFrame({"symbol": ["AAA", "BBB"], "bid": [99.0, NAN], "ask": [101.0, NAN], "last": [1.0, 50.0]})
-    table = slippage(ORDERS_, FILLS_, benchmark="quote", quotes=quotes.assign(quoted_at=AT))
-    np.testing.assert_allclose(table["benchmark_price"], [100, 50, NAN, NAN])
-    np.testing.assert_allclose(table["slippage_bps"], [600, 200, NAN, NAN])
+def test_the_measures_keep_their_names_signatures_and_documentation():
+    for name in analysis.__all__:
+        measure = getattr(analysis, name)
+        assert measure.__name__ == name
+        assert measure.__doc__
+        pure = next(
+            getattr(module, name)
+            for module in (cost_tables, fill_rates, post_trade, shortfall, trade_costs)
+            if hasattr(module, name)
+        )
+        assert inspect.signature(measure) == inspect.signature(pure)
 
 
-def test_slippage_of_a_run_is_a_ratio_of_sums_and_not_a_mean_of_ratios():
-    # Notional 10 x 100 + 10 x 50 + 8 x 25 = 1,700; cost 60 + 10 - 4 = 66; commission 2.50.
-    total = slippage_summary(ORDERS_, FILLS_)
-    assert total.to_dict() == pytest.approx(
-        {
-            "orders": 4,
-            "measured": 3,
-            "notional": 1_700,
-            "slippage_cost": 66,
-            "slippage_bps": 66 / 1_700 * 1e4,
-            "commission": 2.5,
-            "commissions_due": 1,
-            "total_cost": 68.5,
-            "total_bps": 68.5 / 1_700 * 1e4,
-        }
-    )
-
-
-def test_an_order_without_a_benchmark_is_not_in_the_sums():
-    total = slippage_summary(ORDERS_, FILLS_, benchmark={"BBB": 50.0})
-    assert (total["orders"], total["measured"], total["notional"], total["slippage_cost"]) == (4, 1, 500, 10)
-    assert math.isnan(total["commission"])  # its commission is not known yet
-    assert math.isnan(total["total_bps"])
-
-
-def test_a_run_without_fills_costs_nothing_that_is_known():
-    total = slippage_summary(ORDERS_, FILLS_.iloc[:0])
-    assert (total["orders"], total["measured"], total["notional"]) == (4, 0, 0)
-    assert np.isnan(total[["slippage_cost", "slippage_bps", "commission", "total_bps"]]).all()
-
-
-def test_fills_without_a_commission_column_are_all_due():
-    table = slippage(ORDERS_, FILLS_.drop(columns="commission"))
-    assert table["commissions_due"].tolist() == [2, 1, 0, 1]
-    assert table["commission"].isna().all()
-
-
-# -- completion ------------------------------------------------------------------------------------------------
-
-
-def test_completion_tells_what_was_asked_done_and_left_and_when():
-    table = completion(ORDERS_, FILLS_)
-    assert table["quantity"].tolist() == [10.0, 20.0, 5.0, 8.0]
-    assert table["filled_quantity"].tolist() == [10.0, 10.0, 0.0, 8.0]
-    assert table["remaining_quantity"].tolist() == [0.0, 10.0, 5.0, 0.0]
-    assert table["fill_ratio"].tolist() == [1.0, 0.5, 0.0, 1.0]
-    np.testing.assert_allclose(table["first_fill_seconds"], [0.5, 3.5, NAN, 1.0])
-    np.testing.assert_allclose(table["last_fill_seconds"], [2.0, 3.5, NAN, 1.0])
-    assert table["status"].tolist() == ["FILLED", "PARTIAL", "REJECTED", "FILLED"]
-    assert table["reason"].fillna("").tolist() == ["", "working", "price_unavailable", ""]
-
-
-@pytest.mark.parametrize(
-    ("status", "reason", "told"),
-    [
-        ("NEW", None, "not_sent"),
-        ("SUBMITTED", None, "working"),
-        ("UNKNOWN", None, "unknown"),
-        ("UNKNOWN", "the hand-over failed", "the hand-over failed"),
-        ("CANCELLED", "not_approved", "not_approved"),
-        ("CANCELLED", None, "cancelled"),
-        (None, None, ""),
-    ],
-)
-def test_what_is_left_has_a_reason(status, reason, told):
-    orders = ORDERS_.iloc[[2]].assign(status=status, reason=reason)
-    assert completion(orders, FILLS_.iloc[:0])["reason"].fillna("").tolist() == [told]
-
-
-def test_more_than_was_asked_is_said_to_be_so():
-    orders = ORDERS_.iloc[[3]].assign(quantity=5.0)
-    row = completion(orders, FILLS_[FILLS_["client_order_id"] == "d"]).iloc[0]
-    assert (row["remaining_quantity"], row["fill_ratio"], row["reason"]) == (0.0, 1.6, "overfilled")
-
-
-def test_parts_of_a_share_add_up_exactly():
-    # 0.1 + 0.2 is 0.30000000000000004 in floating point; nothing is overfilled and nothing is left.
-    orders = ORDERS_.iloc[[0]].assign(quantity=0.3)
-    fills = pd.DataFrame({"client_order_id": ["a", "a"], "quantity": [0.1, 0.2], "price": [100.0, 100.0]})
-    row = completion(orders, fills).iloc[0]
-    assert (row["filled_quantity"], row["remaining_quantity"], row["fill_ratio"]) == (0.3, 0.0, 1.0)
-    assert pd.isna(row["reason"])
-
-
-@pytest.mark.parametrize("quantity", [0.0, NAN])
-def test_an_order_without_a_quantity_has_no_ratio(quantity):
-    row = completion(ORDERS_.iloc[[2]].assign(quantity=quantity), FILLS_.iloc[:0]).iloc[0]
-    assert math.isnan(row["fill_ratio"])
-    assert row["reason"] == "price_unavailable"
-
-
-def test_without_times_there_are_no_seconds():
-    table = completion(ORDERS_.drop(columns="arrived_at"), FILLS_.drop(columns="filled_at"))
-    assert table[["first_fill_seconds", "last_fill_seconds"]].isna().all(axis=None)
-
-
-# -- shapes ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("measure", [slippage, completion])
-def test_empty_frames_give_empty_frames_with_the_dtypes_of_full_ones(measure):
-    empty, full = measure(ORDERS.empty(), FILLS.empty()), measure(ORDERS_, FILLS_)
-    assert len(empty) == 0
-    assert empty.dtypes.to_dict() == full.dtypes.to_dict()
-    assert empty.index.name == "client_order_id"
-
-
-@pytest.mark.parametrize("measure", [slippage, completion, slippage_summary])
-def test_orders_may_carry_their_ids_as_the_index(measure):
-    got = measure(ORDERS_.set_index("client_order_id"), FILLS_)
-    wanted = measure(ORDERS_, FILLS_)
-    (pd.testing.assert_series_equal if measure is slippage_summary else pd.testing.assert_frame_equal)(got, wanted)
-
-
-@pytest.mark.parametrize("measure", [slippage, completion, slippage_summary])
-@pytest.mark.parametrize(
-    ("orders", "fills", "code"),
-    [
-        (ORDERS_, FILLS_.assign(client_order_id="other"), "orphan_exec"),
-        (ORDERS_.iloc[:1], FILLS_, "orphan_exec"),
-        (pd.concat([ORDERS_, ORDERS_.iloc[:1]]), FILLS_, "duplicate_client_order_id"),
-        (ORDERS_.drop(columns="side"), FILLS_, "missing_column"),
-        (ORDERS_.drop(columns="client_order_id"), FILLS_, "missing_column"),
-        (ORDERS_, FILLS_.drop(columns="price"), "missing_column"),
-    ],
-)
-def test_what_cannot_be_measured_is_an_error(measure, orders, fills, code):
+def test_what_is_nowhere_is_an_error(tmp_path):
     with pytest.raises(InputError) as caught:
-        measure(orders, fills)
-    assert caught.value.codes == (code,)
+        sx.slippage(tmp_path / "nothing", tmp_path / "none")
+    assert caught.value.codes == ("file_missing",)
 
 
-@pytest.mark.parametrize(
-    ("options", "code"),
-    [
-        ({"benchmark": "vwap"}, "benchmark_unknown"),
-        ({"benchmark": 5}, "benchmark_unknown"),
-        ({"benchmark": None}, "benchmark_unknown"),
-        ({"benchmark": "quote"}, "quotes_missing"),
-    ],
-)
-def test_a_benchmark_that_is_not_known_is_an_error(options, code):
+def test_a_call_that_does_not_fit_is_refused(lying):
+    blotter, _ = lying
+    with pytest.raises(TypeError):
+        sx.slippage(blotter.orders(), blotter.fills(), "arrival")  # options go by name
+    with pytest.raises(TypeError):
+        sx.slippage(blotter, benchmrak="arrival")
+    for given in ((blotter.orders(),), (blotter.orders(), [1]), ({"a": 1}, blotter.fills())):
+        with pytest.raises(InputError if len(given) > 1 else TypeError):
+            sx.slippage(*given)
     with pytest.raises(InputError) as caught:
-        slippage(ORDERS_, FILLS_, **options)
-    assert caught.value.codes == (code,)
-
-
-def test_a_benchmark_whose_column_is_not_there_is_an_error():
-    with pytest.raises(InputError, match="decision, limit, quote"):
-        slippage(ORDERS_.drop(columns="arrival_price"), FILLS_)
-
-
-@pytest.mark.parametrize("measure", [slippage, completion, slippage_summary])
-def test_what_is_handed_in_is_not_changed(measure):
-    orders, fills = ORDERS_.copy(), FILLS_.copy()
-    measure(orders, fills)
-    pd.testing.assert_frame_equal(orders, ORDERS_)
-    pd.testing.assert_frame_equal(fills, FILLS_)
-
-
-def test_the_blotters_own_tables_can_be_measured():
-    broker = sx.connect("mock://", quotes={"AAA": 100.0, "BBB": 50.0}, cash=10_000)
-    with sx.open_blotter() as blotter:
-        states = sx.rebalance({"AAA": 0.5, "BBB": 0.2}, broker, blotter, run_id="r", approve="me", dry_run=False)
-        orders, fills = blotter.orders("r"), blotter.fills("r")
-    assert slippage(orders, fills)["slippage_bps"].tolist() == [0.0, 0.0]
-    done = completion(states, fills)
-    assert done["fill_ratio"].tolist() == [1.0, 1.0]
-    assert (done["first_fill_seconds"] > 0).all()
+        sx.completion(blotter.orders(), None)
+    assert caught.value.codes == ("wrong_type",)

@@ -125,6 +125,41 @@ def test_a_dry_run_shows_the_plan_and_sends_and_records_nothing(folder, capsys):
     assert runs(folder) == {}
 
 
+def test_the_report_of_a_run_is_one_file_also_while_another_process_trades(folder, capsys):
+    assert main(rebalance("--yes")) == 0
+    capsys.readouterr()
+    with sx.open_blotter(folder / "b.duckdb"):  # its owner has it open
+        code, out, err = shell(folder, "report", "r1", "--blotter", "b.duckdb", "--out", "pages/r1.html")
+    assert (code, err) == (0, "")
+    assert "2 orders, 2 with fills" in out
+    assert (folder / "pages" / "r1.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_the_report_takes_final_prices_and_rates(folder, capsys):
+    assert main(rebalance("--yes")) == 0
+    (folder / "final.csv").write_text(
+        "symbol,last,quoted_at\nAAPL,130,2022-12-28T21:00:00Z\nJPM,140,2022-12-28T21:00:00Z\n"
+    )
+    report = ["report", "r1", "--blotter", "b.duckdb", "--out", "r1.html"]
+    assert main([*report, "--final-prices", "final.csv", "--fx", "USD=0.9"]) == 0
+    assert "base currency" in (folder / "r1.html").read_text("utf-8")
+    assert main([*report, "--fx", "USD=dear"]) == 2
+    assert main([*report, "--fx", "USD"]) == 2
+    assert main([*report, "--final-prices", "none.csv"]) == 2
+    capsys.readouterr()
+
+
+def test_the_report_of_a_run_that_is_not_on_record_is_bad_input(folder, capsys):
+    assert main(rebalance("--yes")) == 0
+    assert main(["report", "other", "--blotter", "b.duckdb", "--out", "r.html"]) == 2
+    assert main(["report", "r1", "--blotter", "none.duckdb", "--out", "r.html"]) == 2
+    assert main(["report", "r1", "--blotter", "b.duckdb", "--out", "targets.csv/r.html"]) == 2
+    assert not (folder / "r.html").exists()
+    err = capsys.readouterr().err
+    for words in ("not on record", "there is no file", "cannot be written"):
+        assert words in err
+
+
 @pytest.mark.parametrize(("answer", "code"), [("SUBMIT 2", 0), ("SUBMIT 1", 3), ("yes", 3), ("", 3)])
 def test_a_person_confirms_by_typing_how_many(folder, monkeypatch, answer, code):
     monkeypatch.setattr("builtins.input", lambda _: answer)

@@ -50,7 +50,7 @@ def rounding(weight, price, nav):
 
 
 def pypfopt(weight, price, nav, method, **options):
-    from pypfopt import DiscreteAllocation  # noqa: PLC0415 - the peer is optional
+    from pypfopt import DiscreteAllocation
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

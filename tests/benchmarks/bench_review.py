@@ -100,7 +100,7 @@ def edit_in_page(page, name, quantity):
 
 def on_the_bridge(tools, count, repeats):
     """Seconds until rows are drawn, and of each edit, in Chromium without a server."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only with a browser
+    from playwright.sync_api import sync_playwright
 
     create, comm.create_comm = comm.create_comm, tools.Wire
     try:
@@ -123,7 +123,7 @@ def on_the_bridge(tools, count, repeats):
 
 def in_jupyterlab(tools, counts, repeats):
     """Rows of the table: candidate, orders, seconds until rows are there, seconds of each edit."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only with a browser
+    from playwright.sync_api import sync_playwright
 
     known = {name: parts for name, parts in CANDIDATES.items() if find_spec(parts[1]) is not None}
     cells = [(name, count) for count in counts for name in known]

@@ -1,0 +1,285 @@
+"""What stood at a time: binary search in sorted arrays, one symbol at a time.
+
+A quote stands until the next one. Where no next one comes within ``max_age`` seconds, the record has a hole there
+(the close, a halt, a lost line, its end), and the quote stands for five seconds only: past that nothing was
+observed, and nothing is what a measure must say. A quote that cannot be used (crossed, one-sided, delayed) is not
+skipped, for then the one before it would seem to stand: it hides it.
+
+Holes are written into the arrays as quotes without a price, so that one search and one gather answer any number of
+questions. Sorting both sides for each join is what makes general as-of joins slow. Pure.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.cost_inputs import NO_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "GRACE",
+    "HOLE",
+    "MAX_AGE",
+    "MICROS",
+    "NONE_YET",
+    "Line",
+    "Market",
+    "Probes",
+    "by_market_symbol",
+    "look_up",
+    "standing",
+    "time_weighted",
+    "with_holes",
+]
+
+MICROS = 1_000_000
+_SMALL = np.iinfo("int16").max
+MAX_AGE = 300.0
+"""Seconds that a quote stands at most without another one."""
+
+GRACE = 5.0
+"""Seconds that a quote stands at most at the edge of a hole."""
+
+HOLE, NONE_YET = 3.0, 4.0
+"""``state`` of the market in a hole of the record, and before its first quote."""
+
+
+class Market(Protocol):
+    """Where quotes, or trades, come from: a frame, a blotter, files."""
+
+    def series(
+        self, names: Sequence[str], fields: Sequence[str], start: int, end: int
+    ) -> Iterator[tuple[str, NDArray[np.int64], list[NDArray[np.float64]]]]:
+        """For each named symbol that has rows from ``start`` to ``end``: its name, its times, sorted, and fields.
+
+        Times are microseconds since 1970. Fields of quotes: ``mid``, ``bid``, ``ask`` (NaN where the quote cannot
+        be used) and ``state`` (0 usable, 1 not, 2 delayed); of trades: ``price``, ``volume``.
+        """
+        ...
+
+
+class Probes(NamedTuple):
+    """Questions to a market: the symbol of each, as a code into ``names``, in groups of one symbol."""
+
+    names: list[str]
+    order: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, symbols: pd.Series[str], at: NDArray[np.int64] | None = None) -> Probes:
+        """Group by symbol, and by time within a symbol if times are given: near questions have near answers."""
+        if isinstance(symbols.dtype, pd.CategoricalDtype):
+            codes = symbols.cat.codes.to_numpy()
+            names = [str(name) for name in symbols.cat.categories]
+        else:
+            codes, uniques = pd.factorize(symbols)
+            names = [str(name) for name in uniques]
+        order = _sorted(codes, at)
+        known = codes[codes >= 0] if len(codes) and codes.min() < 0 else codes  # a missing symbol comes first
+        starts = (
+            np.concatenate([[0], np.cumsum(np.bincount(known, minlength=len(names)))]) + len(codes) - len(known)
+        )
+        return cls(names, order, starts)
+
+    def rows(self, code: int) -> NDArray[np.int64]:
+        """Positions of the questions about one symbol."""
+        return self.order[self.starts[code] : self.starts[code + 1]]
+
+
+def _sorted(codes: NDArray[np.integer], at: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    if at is None or (at[1:] >= at[:-1]).all():  # in time already, as records are
+        if len(codes) and codes.max() < _SMALL:
+            codes = codes.astype("int16", copy=False)  # NumPy sorts small integers by radix, many times faster
+        return np.asarray(np.argsort(codes, kind="stable"), dtype="int64")
+    known = at[at != NO_TIME]
+    first, span = int(known.min()), int(known.max()) - int(known.min()) + 2
+    if len(codes) and (int(codes.max()) + 1) * span >= 2**62:
+        return np.asarray(np.lexsort((at, codes)), dtype="int64")
+    key = (
+        codes.astype("int64") * span
+    )  # one number for symbol and time: sorting it is much faster than sorting by two
+    key += np.maximum(at, first - 1) - first + 1
+    return np.asarray(np.argsort(key), dtype="int64")
+
+
+def by_market_symbol(
+    market: Market, probes: Probes, fields: Sequence[str], start: int, end: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], list[NDArray[np.float64]]]]:
+    """For each symbol with questions and with rows in the window: positions of the questions, times, fields."""
+    codes = {name: code for code, name in enumerate(probes.names) if probes.starts[code + 1] > probes.starts[code]}
+    if not codes or start > end:
+        return
+    for name, times, values in market.series(list(codes), fields, start, end):
+        yield probes.rows(codes[name]), times, values
+
+
+def with_holes(
+    times: NDArray[np.int64],
+    values: Sequence[NDArray[np.float64]],
+    max_age: float = MAX_AGE,
+    fill: Sequence[float] | None = None,
+) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+    """Sorted quotes with a quote of ``fill`` (NaN) at the edge of each hole, the end being one.
+
+    Examples
+    --------
+    >>> times, (mid,) = with_holes(np.array([0, 10, 900]) * MICROS, [np.array([1.0, 2.0, 3.0])])
+    >>> (times / MICROS).tolist(), mid.tolist()
+    ([0.0, 10.0, 15.000001, 900.0, 905.000001], [1.0, 2.0, nan, 3.0, nan])
+    """
+    grace = int(min(GRACE, max_age) * MICROS) + 1
+    gaps = np.flatnonzero(np.diff(times) > int(max_age * MICROS))
+    edges = [0, *(gaps + 1).tolist(), len(times)]
+    fills = [np.nan] * len(values) if fill is None else fill
+    pieces: list[NDArray[np.int64]] = []
+    columns: list[list[NDArray[np.float64]]] = [[] for _ in values]
+    for start, end in pairwise(edges):
+        if end > start:
+            pieces += [times[start:end], times[end - 1 : end] + grace]
+            for column, value, blank in zip(columns, values, fills, strict=True):
+                column += [value[start:end], np.array([blank])]
+    if not pieces:
+        return times, list(values)
+    return np.concatenate(pieces), [np.concatenate(column) for column in columns]
+
+
+class Line:
+    """The quotes of one symbol, made ready to be asked often: what stood at each of many times.
+
+    Times are cut into cells of equal length, and each cell knows the last row before it; a question starts there
+    and steps forward. Where cells would hold many rows (ticks come in bursts), a binary search answers.
+
+    Examples
+    --------
+    >>> line = Line(np.array([10, 20, 20]), np.array([1.0, 2.0, 3.0]))
+    >>> line.standing(np.array([9, 10, 19, 20, 99])).tolist()
+    [nan, 1.0, 1.0, 3.0, 3.0]
+    """
+
+    def __init__(
+        self, times: NDArray[np.int64], values: NDArray[np.float64], *, before: float = np.nan, questions: int = 0
+    ) -> None:
+        self.times = times
+        self.values = np.concatenate([[before], values])
+        self._cells: NDArray[np.int32] | None = None
+        if questions * _WORTH > len(times) > _WORTH:
+            self._make_cells()
+
+    def _make_cells(self) -> None:
+        self._first = int(self.times[0])
+        span = int(self.times[-1]) - self._first
+        self._width = max(1, span // (_CELLS * len(self.times)))
+        counts = np.bincount((self.times - self._first) // self._width)
+        if counts.max() <= _STEPS:
+            self._cells = np.concatenate([[0], np.cumsum(counts, dtype="int32")])
+            self._steps = int(counts.max())
+            self._ends = np.append(self.times, np.iinfo("int64").max)
+
+    def standing(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Value of the last row at or before each time; that of before where there is none."""
+        if self._cells is None:
+            return self.values[np.searchsorted(self.times, at, side="right")]
+        cell = np.clip(at, self._first, int(self.times[-1]))
+        cell -= self._first
+        cell //= self._width
+        row = self._cells[cell]
+        for _ in range(self._steps):
+            row += self._ends[row] <= at
+        return self.values[row]
+
+
+_WORTH = 4  # questions for each four rows, from which on cells pay
+_CELLS, _STEPS = 2, 4  # cells for each row; rows in one cell at most
+
+
+def standing(
+    times: NDArray[np.int64], values: NDArray[np.float64], at: NDArray[np.int64], *, before: float = np.nan
+) -> NDArray[np.float64]:
+    """Value that stood at each time: of the last row at or before it; ``before`` where there is none.
+
+    Examples
+    --------
+    >>> standing(np.array([10, 20, 20]), np.array([1.0, 2.0, 3.0]), np.array([9, 10, 19, 20, 99])).tolist()
+    [nan, 1.0, 1.0, 3.0, 3.0]
+    """
+    return Line(times, values, before=before).standing(at)
+
+
+def look_up(
+    market: Market,
+    symbols: pd.Series[str],
+    at: NDArray[np.int64],
+    fields: Sequence[str] = ("mid",),
+    max_age: float = MAX_AGE,
+) -> dict[str, NDArray[np.float64]]:
+    """Fields of the quote that stood in each symbol at each time, and its ``age`` in seconds.
+
+    NaN where none did; ``state`` then says why: a quote that is older than four times ``max_age`` is none at all.
+    """
+    found = {
+        name: np.full(len(at), NONE_YET if name == "state" else np.nan, dtype="float64")
+        for name in (*fields, "age")
+    }
+    known = at[at != NO_TIME]
+    if not len(known):
+        return found
+    span = int(max_age * MICROS)
+    window = int(known.min()) - _LOOK_BACK * span, int(known.max()) + span
+    for rows, stamps, values in by_market_symbol(market, Probes.of(symbols, at), fields, *window):
+        moments = at[rows]
+        following = np.searchsorted(stamps, moments, side="right")
+        row = np.maximum(following - 1, 0)
+        age = (moments - stamps[row]) / MICROS
+        gap = (stamps[np.minimum(following, len(stamps) - 1)] - stamps[row]) / MICROS
+        stands = (age <= min(GRACE, max_age)) | ((following < len(stamps)) & (gap <= max_age))
+        seen = (following > 0) & (moments != NO_TIME) & (age <= _LOOK_BACK * max_age)
+        for name, column in zip(fields, values, strict=True):
+            blank, none = (HOLE, NONE_YET) if name == "state" else (np.nan, np.nan)
+            found[name][rows] = np.where(seen, np.where(stands, column[row], blank), none)
+        found["age"][rows] = np.where(seen, age, np.nan)
+    return found
+
+
+_LOOK_BACK = 4  # times max_age: how old a quote may be to be called stale
+_COVERED = 0.9  # share of an interval that quotes must cover for its average to be one of the interval
+
+
+def time_weighted(
+    times: NDArray[np.int64], values: NDArray[np.float64], start: NDArray[np.int64], end: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Time-weighted average of what stood from ``start`` to ``end``, by how long each quote stood.
+
+    NaN where nothing stood for more than a tenth of the interval. An interval without length has what stood then.
+
+    Examples
+    --------
+    >>> times, (mid,) = with_holes(np.array([0, 30, 40]) * MICROS, [np.array([10.0, 20.0, 0.0])])
+    >>> time_weighted(times, mid, np.array([0, 30]) * MICROS, np.array([40, 30]) * MICROS).tolist()
+    [12.5, 20.0]
+    """
+    known = ~np.isnan(values)
+    price = np.where(known, values, 0.0)
+    seconds = np.diff(times, append=times[-1:]) / MICROS
+    amount = np.concatenate([[0.0], np.cumsum(price * seconds)])
+    covered = np.concatenate([[0.0], np.cumsum(known * seconds)])
+
+    def until(moment: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        row = np.searchsorted(times, moment, side="right") - 1
+        inside = np.maximum(row, 0)
+        part = np.where(row >= 0, (moment - times[inside]) / MICROS, 0.0)
+        return amount[inside] + price[inside] * part, covered[inside] + known[inside] * part
+
+    (first, since), (last, then) = until(start), until(end)
+    length, stood = (end - start) / MICROS, then - since
+    with np.errstate(invalid="ignore", divide="ignore"):
+        average = np.where(stood >= _COVERED * length, (last - first) / stood, np.nan)
+    average = np.where(length == 0, standing(times, values, end), average)
+    return np.where((start == NO_TIME) | (end == NO_TIME) | (length < 0), np.nan, average)

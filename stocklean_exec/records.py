@@ -1,0 +1,434 @@
+"""The record of trading, cut to what is asked: from a blotter, an export of one, or Parquet files.
+
+The measures take frames. This module finds them: ``trade_record`` for a run, some runs, an account or a range of
+dates, and :func:`from_anywhere`, which lets every measure take a blotter or files in place of frames.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.blotter_reader import BlotterReader, read_blotter
+from stocklean_exec.cost_inputs import NO_TIME, Executed, require_columns
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.market_files import MarketFiles, parquet_pattern
+from stocklean_exec.parsing import as_utc, shown
+from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+__all__ = ["TradeRecord", "from_anywhere", "read_executed", "read_frame", "trade_record"]
+
+R = TypeVar("R")
+_ENDED = ("CANCELLED", "REJECTED")
+_ZONED = "TIMESTAMP WITH TIME ZONE"
+_FEW = 60_000  # distinct texts; with more, codes are no cheaper than the texts
+_TEXTS = ("symbol", "side", "exchange", "liquidity", "account", "run_id")
+
+
+@dataclass(frozen=True, slots=True)
+class TradeRecord:
+    """What was ordered and done: frames with the columns of the blotter's tables of the same names.
+
+    ``orders`` has a column more, ``ended_at``: when an order that is done was cancelled or rejected, by its
+    events.
+    """
+
+    orders: pd.DataFrame
+    fills: pd.DataFrame
+    quotes: pd.DataFrame
+    events: pd.DataFrame
+    runs: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"<TradeRecord: {len(self.runs)} runs, {len(self.orders)} orders, {len(self.fills)} fills>"
+
+
+def trade_record(
+    source: object,
+    *,
+    run_id: str | Sequence[str] | None = None,
+    account: str | None = None,
+    since: object = None,
+    until: object = None,
+    approved_only: bool = False,
+) -> TradeRecord:
+    """Read the record of trading, whole or in part.
+
+    Parameters
+    ----------
+    source : a blotter, a blotter's file, or a folder that ``blotter.export`` wrote
+    run_id : one run, or several
+    account : orders of this account
+    since, until : orders decided (or else approved, or handed over) from the one to before the other: times with a
+        zone, or dates (UTC)
+    approved_only : leave out orders that nobody approved: they were not meant to trade
+
+    Raises
+    ------
+    InputError
+        There is nothing to read, a run is not on record, or a time has no zone.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> broker = sx.connect("mock://", quotes={"AAA": 100.0}, cash=10_000)
+    >>> with sx.open_blotter() as blotter:
+    ...     _ = sx.rebalance({"AAA": 0.5}, broker, blotter, run_id="r", approve="me", dry_run=False)
+    ...     sx.trade_record(blotter, run_id="r")
+    <TradeRecord: 1 runs, 1 orders, 1 fills>
+    """
+    record = _whole(source)
+    orders, runs = record.orders, record.runs
+    wanted = None if run_id is None else [run_id] if isinstance(run_id, str) else list(run_id)
+    if wanted is not None:
+        lost = [name for name in wanted if not (runs["run_id"] == name).any()]
+        if lost:
+            known = ", ".join(runs["run_id"].tolist()[-5:]) or "none"
+            text = f"is not on record; the latest are {known}"
+            raise InputError("run_id", [Problem("run_unknown", f"{shown(name)} {text}") for name in lost])
+        orders = orders[orders["run_id"].isin(wanted)]
+    if account is not None:
+        orders = orders[(orders["account"] == account).to_numpy(dtype=bool, na_value=False)]
+    for bound, is_lower in ((since, True), (until, False)):
+        if bound is not None:
+            stamp, decided = _stamp(bound), _decided(orders)
+            orders = orders[((decided >= stamp) if is_lower else (decided < stamp)).to_numpy(dtype=bool)]
+    if approved_only and "approved" in orders.columns:
+        orders = orders[orders["approved"].to_numpy(dtype=bool, na_value=False)]
+    ids, kept = orders["client_order_id"], orders["run_id"]
+    return TradeRecord(
+        orders.reset_index(drop=True),
+        record.fills[record.fills["client_order_id"].isin(ids)].reset_index(drop=True),
+        _of_runs(record.quotes, kept),
+        record.events[record.events["client_order_id"].isin(ids)].reset_index(drop=True),
+        runs[runs["run_id"].isin(kept if wanted is None else wanted)].reset_index(drop=True),
+    )
+
+
+def _decided(orders: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    """When each order was decided, or approved, or handed over: the first of them that is known."""
+    when = orders["decided_at"]
+    for name in ("approved_at", "arrived_at"):
+        if name in orders.columns:
+            when = when.fillna(orders[name])
+    return when
+
+
+def _of_runs(quotes: pd.DataFrame, kept: pd.Series[str]) -> pd.DataFrame:
+    if "run_id" in quotes.columns:
+        quotes = quotes[quotes["run_id"].isin(kept)]
+    return quotes.reset_index(drop=True)
+
+
+def _stamp(value: object) -> pd.Timestamp:
+    found = as_utc(value, "time")
+    if isinstance(found, Problem) and found.code == "naive_time":
+        day = pd.Timestamp(value)  # type: ignore[arg-type]  # it was read as a time before
+        if day == day.normalize():
+            return day.tz_localize("UTC")
+    if isinstance(found, Problem):
+        raise InputError("options", [found])
+    if found is None:
+        raise InputError("options", [Problem("time_dtype", "the time is empty")])
+    return found
+
+
+def _whole(source: object) -> TradeRecord:
+    if isinstance(source, TradeRecord):
+        return source
+    if isinstance(source, BlotterReader):
+        return _with_ends(source.orders(), source.fills(), source.quotes(), source.events(), source.runs())
+    if isinstance(source, (str, os.PathLike)):
+        place = Path(source)
+        if place.is_dir():
+            return _exported(place)
+        with read_blotter(place) as blotter:
+            return _whole(blotter)
+    text = f"{shown(source)} is neither a blotter, nor its file, nor the folder of an export"
+    raise InputError("source", [Problem("wrong_type", text)])
+
+
+def _exported(folder: Path) -> TradeRecord:
+    tables = {"orders": ORDERS, "fills": FILLS, "quotes": QUOTES, "order_events": ORDER_EVENTS, "runs": RUNS}
+    frames = {}
+    for name, table in tables.items():
+        place = folder / name
+        frames[name] = table.conform(read_frame(place, name)) if place.is_dir() else table.empty()
+    return _with_ends(*(frames[name] for name in tables))
+
+
+def _with_ends(
+    orders: pd.DataFrame, fills: pd.DataFrame, quotes: pd.DataFrame, events: pd.DataFrame, runs: pd.DataFrame
+) -> TradeRecord:
+    """Give orders that ended without being filled the time of it, by their events."""
+    last = events[events["status"].isin(_ENDED)].groupby("client_order_id")["occurred_at"].max()
+    ended = last.reindex(orders["client_order_id"]).array
+    done = orders["status"].isin(_ENDED).to_numpy()
+    orders = orders.assign(ended_at=pd.Series(ended, index=orders.index, dtype="datetime64[us, UTC]").where(done))
+    return TradeRecord(orders, fills, quotes, events, runs)
+
+
+# -- Parquet -----------------------------------------------------------------------------------------------------
+
+
+def _connected() -> duckdb.DuckDBPyConnection:
+    """Connect to DuckDB with half of the processors: all of them do more work, and are not done much sooner."""
+    connection = duckdb.connect()
+    connection.execute(f"SET threads = {max(1, (os.cpu_count() or 1) // 2)}")
+    return connection
+
+
+def _described(connection: duckdb.DuckDBPyConnection, files: str, table: str) -> dict[str, str]:
+    try:
+        rows = connection.execute(f"DESCRIBE SELECT * FROM {files}").fetchall()  # noqa: S608 - quoted
+    except duckdb.Error as error:
+        raise InputError(table, [Problem("parquet_format", str(error).splitlines()[0])]) from None
+    return {str(row[0]): str(row[1]) for row in rows}
+
+
+def _source(path: str | os.PathLike[str], table: str) -> str:
+    return f"read_parquet({_literal(parquet_pattern(path, table))})"
+
+
+def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read columns (all by default) of Parquet files as a frame: texts of few values as categories, times in UTC.
+
+    Times without a zone stay so, and the measures refuse them.
+    """
+    files = _source(path, table)
+    with _connected() as connection:
+        types = _described(connection, files, table)
+        names = [name for name in types if columns is None or name in set(columns)]
+        categories = {name: _distinct(connection, files, name) for name in names if name in _TEXTS}
+        chosen = []
+        for name in names:
+            column, values = _quoted(name), categories.get(name)
+            if values:
+                listed = ", ".join(map(_literal, values))
+                column = f"coalesce(enum_code({column}::VARCHAR::ENUM({listed}))::INTEGER, -1) AS {column}"
+            elif types[name] == _ZONED:
+                column = f"coalesce(epoch_us({column}), {NO_TIME}) AS {column}"
+            elif types[name].startswith("DECIMAL"):
+                column = f"{column}::DOUBLE AS {column}"
+            chosen.append(column)
+        if not chosen:
+            return pd.DataFrame()
+        data = connection.execute(f"SELECT {', '.join(chosen)} FROM {files}").fetchnumpy()  # noqa: S608 - quoted
+    return pd.DataFrame(
+        {name: _column(data[name], types[name], categories.get(name)) for name in names}, copy=False
+    )
+
+
+def _column(values: Any, dtype: str, categories: list[str] | None) -> Any:  # noqa: ANN401 - NumPy or pandas arrays
+    """One column as DuckDB hands it over, in the dtype that it has in a frame."""
+    if categories:
+        codes = np.asarray(values, dtype="int32")
+        return pd.Categorical.from_codes(codes, categories=pd.Index(categories, dtype="str"), validate=False)
+    if dtype == _ZONED:
+        return pd.Series(values.view("datetime64[us]"), copy=False).dt.tz_localize("UTC")
+    missing = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(len(values), dtype=bool)
+    values = np.ma.getdata(values)
+    if missing.any() and values.dtype.kind in "iub":
+        values = pd.array(values, dtype="boolean" if dtype == "BOOLEAN" else "Int64")
+    if missing.any():
+        values[missing] = {"M": np.datetime64("NaT"), "f": np.nan, "O": None}.get(values.dtype.kind, pd.NA)
+    return pd.array(values, dtype="str") if dtype == "VARCHAR" else values
+
+
+def _distinct(connection: duckdb.DuckDBPyConnection, files: str, name: str) -> list[str] | None:
+    query = f"SELECT DISTINCT {_quoted(name)}::VARCHAR FROM {files} LIMIT {_FEW + 1}"  # noqa: S608 - quoted
+    values = sorted(str(row[0]) for row in connection.execute(query).fetchall() if row[0] is not None)
+    return values if len(values) <= _FEW else None
+
+
+def read_executed(
+    path: str | os.PathLike[str],
+    orders: tuple[str | os.PathLike[str], pd.Index[Any]] | None = None,
+    *,
+    times: bool = True,
+) -> Executed:
+    """Fills of Parquet files, added up by order where they lie: ten million come back as one row per order.
+
+    Parameters
+    ----------
+    path : files of fills
+    orders : files of the orders and their ids as they were read; then the rows come in the sequence of the orders,
+        found by DuckDB and not by comparing a million texts here
+    times : read when the fills were; without it they count as unknown, and a column less is read
+
+    Raises
+    ------
+    InputError
+        Columns are missing, a quantity is not above zero, or times have no zone.
+    """
+    files = _source(path, "fills")
+    with _connected() as connection:
+        query = _adding_up(files, _described(connection, files, "fills"), times=times)
+        if orders is None:
+            return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
+        place, ids = orders
+        numbered = f"SELECT client_order_id, row_number() OVER () - 1 AS row FROM {_source(place, 'orders')}"  # noqa: S608 - quoted
+        columns = "row, filled_quantity, value, commission, commissions_due, fills, first_at, last_at, wrong"
+        lost = "CASE WHEN row IS NULL THEN client_order_id END AS client_order_id"
+        joined = f"SELECT {columns}, {lost} FROM ({query}) LEFT JOIN ({numbered}) USING (client_order_id)"  # noqa: S608 - quoted
+        table = connection.execute(joined).df()
+    if table["row"].isna().any() or table["row"].duplicated().any() or len(ids) <= table["row"].max():
+        return read_executed(path)  # orphans, or orders twice: told of where ids are compared
+    if table["wrong"].any():
+        return read_executed(path)  # likewise, by name
+    rows = table["row"].to_numpy(dtype="int64")
+    aligned = {}
+    for name, blank in _BLANK.items():
+        values = table[name].to_numpy(dtype=type(blank), na_value=blank)
+        aligned[name] = np.full(len(ids), blank, dtype=values.dtype)
+        aligned[name][rows] = values
+    return Executed(pd.DataFrame(aligned, index=ids, copy=False))
+
+
+_BLANK: dict[str, float | int] = {
+    "filled_quantity": 0.0,
+    "value": 0.0,
+    "commission": math.nan,
+    "commissions_due": 0,
+    "fills": 0,
+    "first_at": NO_TIME,
+    "last_at": NO_TIME,
+}
+"""What an order without fills has."""
+
+
+def _adding_up(files: str, types: dict[str, str], *, times: bool) -> str:
+    require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
+    at = "NULL::BIGINT"
+    if "filled_at" in types:
+        if types["filled_at"] != _ZONED:
+            raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
+        at = "epoch_us(filled_at)" if times else at
+    paid = "commission::DOUBLE" if "commission" in types else "NULL::DOUBLE"
+    return (
+        "SELECT client_order_id, sum(q) AS filled_quantity, sum(q * p) AS value, "  # noqa: S608 - quoted
+        "sum(paid) FILTER (NOT isnan(paid)) AS commission, "
+        "count(*) - count(paid) FILTER (NOT isnan(paid)) AS commissions_due, count(*) AS fills, "
+        f"coalesce(min(moment), {NO_TIME}) AS first_at, coalesce(max(moment), {NO_TIME}) AS last_at, "
+        "NOT coalesce(min(q) > 0 AND isfinite(max(q)) AND count(q) = count(*), false) AS wrong "
+        "FROM (SELECT client_order_id, quantity::DOUBLE AS q, coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p, "
+        f"{paid} AS paid, {at} AS moment FROM {files}) GROUP BY client_order_id"
+    )
+
+
+def _checked(table: pd.DataFrame) -> pd.DataFrame:
+    wrong = table.loc[table.pop("wrong"), "client_order_id"].tolist()
+    if wrong:
+        text = "has fills whose quantity is not above zero"
+        raise InputError("fills", [Problem("fill_quantity", f"{name} {text}") for name in wrong[:50]])
+    return table
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+# -- measures from anywhere --------------------------------------------------------------------------------------
+
+
+def _always(_: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _all_columns(_: Mapping[str, Any]) -> None:
+    return None
+
+
+def from_anywhere(
+    measure: Callable[..., R],
+    *,
+    needs_times: Callable[[Mapping[str, Any]], bool] = _always,
+    fill_columns: Callable[[Mapping[str, Any]], Iterable[str] | None] = _all_columns,
+) -> Callable[..., R]:
+    """Let a measure of frames take a blotter, a :class:`TradeRecord` or Parquet files in their place.
+
+    ``orders`` may be a blotter, its file, or a record, and then ``fills`` need not be given; orders, fills, quotes
+    and trades may be Parquet files, folders or patterns. ``needs_times`` says of the arguments whether the measure
+    looks at when fills were, and ``fill_columns`` at which columns of them: of files, nothing else is read.
+    """
+    signature = inspect.signature(measure)
+    adds_up = "Executed" in str(signature.parameters["fills"].annotation)  # fills added up by order will do
+
+    @functools.wraps(measure)
+    def measured(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401 - whatever the measure takes
+        given = dict(signature.bind_partial(*args, **kwargs).arguments)
+        given |= given.pop("options", {})
+        record = _record_of(given.get("orders", given.get("fills")))
+        if record is not None:
+            if "orders" in signature.parameters:
+                given["orders"] = record.orders
+            if given.get("fills") is None or not isinstance(given["fills"], pd.DataFrame):
+                given["fills"] = record.fills
+        place, fills = given.get("orders"), given.get("fills")
+        known = None
+        if isinstance(place, (str, os.PathLike)):
+            given["orders"] = _plain(read_frame(place, "orders"))
+            if "client_order_id" in given["orders"].columns:
+                given["orders"] = given["orders"].set_index("client_order_id")
+                known = place, given["orders"].index
+        if isinstance(fills, (str, os.PathLike)):
+            given["fills"] = (
+                read_executed(fills, known, times=needs_times(given))
+                if adds_up
+                else read_frame(fills, "fills", fill_columns(given))
+            )
+        for kind in ("quotes", "trades"):
+            if isinstance(given.get(kind), (str, os.PathLike)):
+                given[kind] = MarketFiles(given[kind], kind)
+        return measure(**given)
+
+    measured.__doc__ = f"{(measure.__doc__ or '').rstrip()}\n{_TAKES_MORE}"
+    return measured
+
+
+_TAKES_MORE = """
+    Notes
+    -----
+    In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, or
+    what :func:`~stocklean_exec.records.trade_record` gave, and then needs no ``fills``. Orders, fills, quotes and
+    trades may also be Parquet files, folders or patterns; quotes and trades may be larger than memory.
+    """
+
+
+def _record_of(source: object) -> TradeRecord | None:
+    if isinstance(source, TradeRecord):
+        return source
+    if isinstance(source, (str, os.PathLike)) and _is_blotter(Path(source)):
+        return _whole(source)
+    return _whole(source) if isinstance(source, BlotterReader) else None
+
+
+def _is_blotter(file: Path) -> bool:
+    """Whether a file is one of DuckDB's, by the four letters that such files have behind their checksum."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(12)[8:] == b"DUCK"
+    except OSError:
+        return False
+
+
+def _plain(orders: pd.DataFrame) -> pd.DataFrame:
+    """Orders as a blotter gives them: texts, not categories."""
+    texts = [name for name in orders.columns if isinstance(orders[name].dtype, pd.CategoricalDtype)]
+    return orders.astype(dict.fromkeys([*texts, *({"client_order_id"} & {*orders.columns})], "str"))

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from stocklean_exec.asof import MICROS, look_up
+from stocklean_exec.errors import InputError
+from stocklean_exec.market import FrameMarket
+from stocklean_exec.market_files import MarketFiles, _Part, _telling_part, quote_files, trade_files
+
+NAMES = ["A", "B", "O'NEIL", "BRK B"]
+
+
+def random_quotes(seed=1, rows=4_000):
+    rng = np.random.default_rng(seed)
+    mid = rng.integers(500, 1_000, rows) / 10
+    half = rng.integers(-1, 4, rows) / 10  # some are crossed
+    frame = pd.DataFrame(
+        {
+            "symbol": rng.choice(NAMES, rows),
+            "quoted_at": pd.to_datetime(rng.integers(0, 86_400 * MICROS, rows), unit="us", utc=True),
+            "bid": np.where(rng.random(rows) < 0.02, np.nan, mid - half),
+            "ask": np.where(rng.random(rows) < 0.02, 0.0, mid + half),
+            "delayed": rng.random(rows) < 0.02,
+            "price": np.where(rng.random(rows) < 0.05, np.nan, mid),
+            "volume": rng.integers(0, 100, rows).astype("float64"),
+        }
+    )
+    return frame.drop_duplicates(["symbol", "quoted_at"])
+
+
+LAYOUTS = {
+    "by symbol": lambda frame: [frame.sort_values(["symbol", "quoted_at"])],
+    "by time": lambda frame: [frame.sort_values("quoted_at")],
+    "in no order": lambda frame: [frame],
+    "one file a day, by symbol": lambda frame: [
+        part.sort_values(["symbol", "quoted_at"]) for _, part in frame.groupby(frame["quoted_at"].dt.hour // 6)
+    ],
+    "files that overlap": lambda frame: [
+        frame.iloc[::2].sort_values(["symbol", "quoted_at"]),
+        frame.iloc[1::2].sort_values(["symbol", "quoted_at"]),
+    ],
+}
+
+
+def write(frames, folder, time="TIMESTAMPTZ"):
+    folder.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for number, frame in enumerate(frames):
+            at = frame["quoted_at"].dt.tz_localize(None)
+            connection.register("given", frame.assign(quoted_at=at))
+            column = "timezone('UTC', quoted_at)" if time == "TIMESTAMPTZ" else "quoted_at"
+            query = f"SELECT * REPLACE ({column} AS quoted_at) FROM given"  # noqa: S608 - a test's own
+            connection.execute(f"COPY ({query}) TO '{folder}/part{number}.parquet' (FORMAT parquet)")
+            connection.unregister("given")
+    return folder
+
+
+def questions(seed=2, rows=500):
+    rng = np.random.default_rng(seed)
+    return pd.Series(rng.choice([*NAMES, "NONE"], rows)), rng.integers(-100, 90_000, rows) * MICROS
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("batch_bytes", [1, 1 << 30])
+def test_files_answer_as_a_frame_does_however_they_lie(layout, batch_bytes, tmp_path):
+    quotes = random_quotes()
+    files = MarketFiles(write(LAYOUTS[layout](quotes), tmp_path / "quotes"), batch_bytes=batch_bytes)
+    fields = ("mid", "bid", "ask", "state")
+    from_frame, from_files = (look_up(market, *questions(), fields) for market in (FrameMarket(quotes), files))
+    for name in (*fields, "age"):
+        np.testing.assert_array_equal(from_files[name], from_frame[name])
+    assert np.isfinite(from_files["mid"]).sum() > 100
+
+
+def test_trades_under_other_names(tmp_path):
+    frame = random_quotes()
+    folder = write([frame.sort_values(["symbol", "quoted_at"])], tmp_path)
+    files = trade_files(folder, columns={"traded_at": "quoted_at"})
+    frames = FrameMarket(frame.rename(columns={"quoted_at": "traded_at"}), "trades")
+    one, two = (
+        {name: (times, values) for name, times, values in market.series(NAMES, ["price", "volume"], 0, 2**62)}
+        for market in (files, frames)
+    )
+    assert set(one) == set(two) == set(NAMES)
+    for name in NAMES:
+        np.testing.assert_array_equal(one[name][0], two[name][0])
+        np.testing.assert_array_equal(one[name][1], two[name][1])
+
+
+def test_only_the_asked_window_and_symbols_are_read(tmp_path):
+    files = quote_files(write([random_quotes()], tmp_path))
+    found = list(files.series(["B"], ["mid"], 3_600 * MICROS, 7_200 * MICROS))
+    assert [name for name, _, _ in found] == ["B"]
+    times = found[0][1]
+    assert times.min() >= 3_600 * MICROS
+    assert times.max() <= 7_200 * MICROS
+    assert list(files.series([], ["mid"], 0, 1)) == []
+    assert list(files.series(["B"], ["mid"], 1, 0)) == []
+
+
+def test_the_query_names_the_window_and_the_symbols(tmp_path):
+    # What makes fifty orders against fifty million quotes cheap: nothing else is asked for.
+    files = quote_files(write([random_quotes()], tmp_path))
+    query = files._query(["A", "O'NEIL"], ["mid"], 0, 60_000 * MICROS, _Part(0, 16))
+    assert "IN ('A', 'O''NEIL')" in query
+    assert "BETWEEN TIMESTAMPTZ '1970-01-01 00:00:00+00:00' AND TIMESTAMPTZ '1970-01-01 16:40:00+00:00'" in query
+    plan = files._connection.execute(f"EXPLAIN {query}").fetchall()[0][1]
+    assert "Filters" in plan
+    assert "JOIN" not in plan
+
+
+def test_times_without_a_zone_need_one_to_be_told(tmp_path):
+    quotes = random_quotes().drop(columns="delayed")
+    folder = write([quotes], tmp_path, time="TIMESTAMP")
+    with pytest.raises(InputError) as caught:
+        quote_files(folder)
+    assert caught.value.codes == ("naive_time",)
+    shifted = quotes.assign(quoted_at=quotes["quoted_at"] + pd.Timedelta(hours=5))  # New York in winter
+    symbols, at = questions()
+    told = look_up(quote_files(folder, time_zone="America/New_York"), symbols, at)
+    np.testing.assert_array_equal(told["mid"], look_up(FrameMarket(shifted), symbols, at)["mid"])
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda folder: folder / "nothing", "file_missing"),
+        (lambda folder: folder / "*.csv", "parquet_format"),
+        (lambda folder: write([random_quotes().rename(columns={"bid": "b"})], folder / "names"), "missing_column"),
+        (
+            lambda folder: write([random_quotes().rename(columns={"bid": "quoted_at_"})], folder / "x"),
+            "missing_column",
+        ),
+    ],
+)
+def test_what_is_not_there_is_an_error(change, code, tmp_path):
+    with pytest.raises(InputError) as caught:
+        quote_files(change(tmp_path))
+    assert caught.value.codes == (code,)
+
+
+def test_a_time_that_is_a_number_is_refused(tmp_path):
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT 'A' AS symbol, 5 AS quoted_at, 1.0 AS bid, 2.0 AS ask) TO '{tmp_path}/q.parquet'"
+        )
+    with pytest.raises(InputError) as caught:
+        quote_files(tmp_path / "q.parquet")
+    assert caught.value.codes == ("time_dtype",)
+
+
+def test_the_window_is_not_asked_for_where_the_files_lie_inside(tmp_path):
+    files = quote_files(write([random_quotes()], tmp_path))
+    assert files._rows(0, 2 * 86_400 * MICROS) == (4_000, True)
+    assert files._rows(3_600 * MICROS, 2 * 86_400 * MICROS) == (4_000, False)
+    assert files._rows(2 * 86_400 * MICROS, 3 * 86_400 * MICROS) == (0, False)
+    assert "BETWEEN" not in files._query(["A"], ["mid"], 0, 1, _Part(0, 16), whole=True)
+
+
+def test_symbols_are_told_apart_by_as_few_bits_as_it_takes():
+    assert _telling_part([1, 2, 3]) == _Part(0, 16)
+    assert _telling_part([1, 1 + (1 << 16)]) == _Part(1, 16)
+    assert _telling_part([k << 40 | k for k in range(70_000)]).bits == 32
+    with pytest.raises(RuntimeError, match="one hash"):
+        _telling_part([5, 5])
+
+
+def test_more_symbols_than_one_batch_takes(tmp_path):
+    names = [f"S{number:03d}" for number in range(400)]
+    frame = random_quotes().head(400).assign(symbol=names)
+    files = MarketFiles(write([frame.sort_values("quoted_at")], tmp_path))
+    found = {name: bid for name, _, (bid,) in files.series(names, ["bid"], 0, 2**62)}
+    wanted = {name: bid for name, _, (bid,) in FrameMarket(frame).series(names, ["bid"], 0, 2**62)}
+    assert set(found) == set(wanted) == set(names)
+    for name in names:
+        np.testing.assert_array_equal(found[name], wanted[name])
