@@ -134,7 +134,7 @@ def _arrivals(frame: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _seconds(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Seconds from hand-over to fill; TWS tells times of executions in whole seconds, so up to one before is none."""
+    """Seconds from hand-over to fill; TWS tells times of fills in whole seconds, so up to one before is none."""
     unknown = (start == NO_TIME) | (end == NO_TIME)
     seconds = np.where(unknown, 0, end - start) / MICROS
     return np.where(unknown, np.nan, np.where((seconds < 0) & (seconds > -1), 0.0, seconds))
