@@ -347,13 +347,18 @@ class RunWorker:
             pass
 
     async def _conclude(self) -> None:
-        """At the end, ask about orders to which the broker has never answered, and record what it tells."""
+        """At the end, ask about orders of which the broker owes news, and record what it tells."""
         self._record.settle()
-        silent = [name for name in self._record.open if self._record.state(name).state == "SENDING"]
-        if silent:
+        if any(self._is_owed(name) for name in self._record.open):
             recovery = Recovery(self._broker, self._blotter, self._record, settle=self._terms.settle, resend=False)
             await recovery.run()
             self._record.settle()
+
+    def _is_owed(self, name: str) -> bool:
+        """Whether the broker has never answered, or has called the order filled and not told its executions."""
+        if self._record.state(name).state == "SENDING":
+            return True
+        return any(fact.kind == "status" and fact.status == "FILLED" for fact in self._record.history(name).facts)
 
     # -- small things ----------------------------------------------------------------------------------------
 

@@ -299,3 +299,11 @@ def test_a_connection_that_drops_while_it_is_asked_is_made_again_and_asked_again
         states = sx.resume("r", broker, blotter, timeout=10)
         assert states["status"].tolist() == ["FILLED"] * 3
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1, "r-TLT-BUY": 1, "r-KO-BUY": 1}
+
+
+def test_executions_that_were_not_told_though_the_order_was_called_filled_are_asked_for_at_the_end(venue, file):
+    venue.fault(on="execDetails", do="omit", symbol="SPY", nth=1)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=0.5)
+        assert states["status"].tolist() == ["FILLED"] * 3
+        assert blotter.fills("r")["quantity"].tolist() == [5.0, 6.0, 7.0]
