@@ -1,0 +1,181 @@
+"""What the forked processes do: the venue, a worker, the judge. Each begins from the same clean process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+import stocklean_exec as sx
+from stocklean_exec.errors import BrokerError, StockleanError
+from stocklean_exec.lifecycle import ENDED, derive_order
+from stocklean_exec.simulator import session as venue_session
+from stocklean_exec.simulator import settings as venue_settings
+from stocklean_exec.simulator.events import Events
+from stocklean_exec.simulator.order_request import OrderRequest
+from stocklean_exec.simulator.server import start
+from stocklean_exec.simulator.venue import Venue
+from tests.campaign.plans import QUOTES
+from tests.campaign.points import Points, install
+from tests.campaign.safeguards import switch_off
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stocklean_exec.facts import Fact
+    from tests.campaign.plans import Plan
+
+__all__ = ["LIMITS", "MARKET", "run_venue", "run_worker"]
+
+MARKET = pd.DataFrame(
+    [
+        (name, bid, ask, ask, bid, float(shown), float(offered))
+        for name, (bid, ask, shown, offered) in QUOTES.items()
+    ],
+    columns=["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"],
+).assign(currency="USD", quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC"))
+LIMITS = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None)
+_CONNECT_SECONDS = 6.0
+_CLIENT, _FIRST_ID = 7, 50
+_PATIENCE = 1.2
+_SETTLE = 0.25
+
+
+# -- the venue -----------------------------------------------------------------------------------------------
+
+
+def run_venue(plan: Plan, folder: Path, port: int, tell: int, *, plain: bool) -> None:
+    """Be the simulator until killed; writes its port to ``tell``. A ``plain`` one has no faults."""
+    log = os.open(folder / "venue.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    _log_faults(lambda text: os.write(log, f"{text}\n".encode()))
+    if plan.slow and not plain:
+        _take_time(plan.slow)
+    parent = os.getppid()
+    scenario = {"order": plan.scenario["order"]} if plain else plan.scenario
+    settings = venue_settings.Settings(
+        quotes=MARKET,
+        seed=plan.seed,
+        scenario=scenario,
+        state=folder / "venue.state",
+        journal=folder / "journal.jsonl",
+        clock="wall",
+    )
+
+    async def serve() -> None:
+        server = await start(settings, port=port)
+        loop = asyncio.get_running_loop()
+        if not server.venue.book.orders:
+            server.venue.book.use_id(_CLIENT, _FIRST_ID - 1)  # a client id that has been in use before
+        loop.add_signal_handler(signal.SIGUSR1, lambda: server.venue.events.run({"do": "reset_ids"}))
+        os.write(tell, f"{server.port}\n".encode())
+        os.close(tell)
+        while os.getppid() == parent:  # noqa: ASYNC110 - nobody tells of its end
+            await asyncio.sleep(1.0)
+
+    asyncio.run(serve())
+
+
+def _log_faults(log: Any) -> None:
+    """Say of each fault that it has happened."""
+    for name in ("disturb_request", "disturb_reply"):
+        original = getattr(venue_session, name)
+
+        def wrapped(session: Any, what: Any, *rest: Any, original: Any = original) -> Any:
+            for fault in rest[-1]:
+                log(f"{fault.get('do')} {what if isinstance(what, str) else what.kind}")
+            return original(session, what, *rest)
+
+        setattr(venue_session, name, wrapped)
+    run = Events.run
+
+    def run_event(self: Any, entry: dict[str, Any]) -> None:
+        log(f"event {entry['do']} {entry.get('code', '')}".strip())
+        run(self, entry)
+
+    Events.run = run_event
+
+
+def _take_time(seconds: float) -> None:
+    """Let orders wait in a queue before they are looked at, whether or not their connection still lives."""
+    handle = Venue.handle
+    due = 0.0
+
+    def queued(self: Any, session: Any, request: Any) -> None:
+        nonlocal due
+        if not isinstance(request, OrderRequest):
+            handle(self, session, request)
+            return
+        due = max(due, self.clock.now() + seconds)
+        self.clock.schedule_at(due, partial(handle, self, session, request))
+
+    Venue.handle = queued
+
+
+# -- the worker ----------------------------------------------------------------------------------------------
+
+
+def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: int, off: str) -> None:
+    """Submit or resume the run, as a person would who starts a notebook again; dies where ``kill`` says."""
+    notes = os.open(folder / "notes", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    acks = os.open(folder / "acks", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    points = Points(kill, notes, acks)
+    switch_off(off, folder)
+    install(points)
+    try:
+        with sx.open_blotter(folder / "run.duckdb") as blotter, _connect(port) as broker:
+            broker.settle_seconds = _SETTLE
+            os.write(tell, b"ready\n")
+            if blotter.planned(plan.run_id):
+                points.note(f"found {_states(plan, blotter.facts(plan.run_id))}")
+                states = sx.resume(plan.run_id, broker, blotter, timeout=_PATIENCE, settle=_SETTLE, progress=False)
+            else:
+                states = sx.submit_orders(_approved(plan), broker, blotter, timeout=_PATIENCE, progress=False)
+            if not states["status"].isin(ENDED).all():
+                points.note("open")  # or in doubt: the next one may hear more
+    except StockleanError as error:
+        points.note(f"refused {type(error).__name__}: {str(error)[:300]}")
+        sys.stdout.flush()
+        os._exit(3)
+    except BaseException:  # noqa: BLE001 - a bug of ours, to be counted
+        points.note("failed " + traceback.format_exc().replace("\n", " | "))
+        os._exit(4)
+    points.note("finished")
+    os._exit(0)
+
+
+def _states(plan: Plan, facts: list[Fact]) -> str:
+    """How many orders the last worker left in which state."""
+    of: dict[str, list[Fact]] = {fact.client_order_id: [] for fact in facts if fact.client_order_id}
+    for fact in facts:
+        if fact.client_order_id:
+            of[fact.client_order_id].append(fact)
+    asked = {f"{plan.run_id}-{one['symbol']}-{one['side']}": one["quantity"] for one in plan.orders}
+    states = Counter(derive_order(asked[name], told).state for name, told in of.items())
+    return " ".join(f"{state}:{count}" for state, count in states.items())
+
+
+def _connect(port: int) -> Any:
+    """Connect as often as it takes: a client id may be taken for a while, a venue may be about to start."""
+    deadline = time.monotonic() + _CONNECT_SECONDS
+    while True:
+        try:
+            return sx.connect(f"ib://127.0.0.1:{port}?client_id={_CLIENT}&rate=0&timeout=2")
+        except BrokerError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _approved(plan: Plan) -> pd.DataFrame:
+    orders = pd.DataFrame(plan.orders).assign(run_id=plan.run_id)
+    review = sx.review_orders(sx.check_orders(orders, LIMITS, quotes=MARKET))
+    review.approve_all(by="campaign")
+    return review.result()

@@ -1,0 +1,236 @@
+"""The verdict on one run: what the venue's own journal says, held against the blotter. Pure but for reading.
+
+The journal is the truth; nothing that a client was told counts here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+import stocklean_exec as sx
+from stocklean_exec.facts import execution_family
+from stocklean_exec.simulator import read_journal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from tests.campaign.plans import Plan
+
+__all__ = ["EXPLAINED_BY", "FAILURES", "compare", "judge_run", "truth_of"]
+
+FAILURES = (
+    "duplicate_orders",
+    "lost_fills",
+    "phantom_fills",
+    "fills_twice",
+    "wrong_fills",
+    "wrong_positions",
+    "wrong_commissions",
+    "never_sent",
+    "wrong_ends",
+    "unexplained_unknowns",
+    "lost_facts",
+    "torn_files",
+    "halted",
+    "broken_workers",
+)
+"""What must be zero."""
+
+_ROUNDING = 1e-6
+_LOSES_ORDERS = {
+    "drop_after_read",
+    "queued_requests",
+    "drop_before_read",
+    "swallowed_order",
+    "late_order",
+    "held_order",
+    "half_open",
+    "stalled",
+    "link_1102",
+    "link_1101",
+    "link_lost_news",
+    "slow_intake",
+    "pacing",
+}
+_HIDES = {
+    "late_evidence",
+    "no_executions",
+    "no_completed",
+    "no_open_orders",
+    "omitted",
+    "ids_reset",
+    "link_lost_news",
+    "venue_killed",
+}
+_CUTS_ANSWERS = {
+    "omitted",
+    "refused_request",
+    "half_open",
+    "stalled",
+    "cut",
+    "garbage",
+    "delayed",
+    "link_1102",
+    "link_1101",
+    "link_lost_news",
+}
+EXPLAINED_BY: tuple[tuple[str, set[str]], ...] = (
+    (r"did not tell all it has", _CUTS_ANSWERS),
+    (r"started its order ids anew", {"ids_reset"}),
+    (r"was accepted after its id", _LOSES_ORDERS),
+    (r"is used up", _LOSES_ORDERS | _HIDES | {"ids_of_received"}),
+    (r"known before, and now|reported as filled", _HIDES | {"script busted"}),
+    (r"the hand-over failed", {"half_open", "stalled"}),
+)
+"""Why an order may be UNKNOWN at the end: words of its reason, and the faults of the run that allow for them."""
+
+
+def truth_of(journal: list[dict[str, Any]]) -> dict[str, Any]:
+    """Orders, latest fills, commissions and positions by the venue's own record."""
+    accepted: Counter[str] = Counter()
+    cancelled: set[str] = set()
+    fills: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+    fees: dict[str, float] = {}
+    for row in journal:
+        if row["event"] == "order":
+            accepted[row["order_ref"]] += 1
+        elif row["event"] == "cancel":
+            cancelled.add(row["order_ref"])
+        elif row["event"] == "execution":
+            family, revision = execution_family(row["exec_id"])
+            known = fills.get((row["order_ref"], family))
+            if known is None or known[0] <= revision:
+                fills[row["order_ref"], family] = (revision, row)
+        elif row["event"] == "commission":
+            fees[row["exec_id"]] = row["commission"]
+    latest = {row["exec_id"]: row for _, row in fills.values() if row["quantity"] > 0}
+    return {"accepted": accepted, "cancelled": cancelled, "fills": latest, "fees": fees}
+
+
+def compare(truth: dict[str, Any], orders: pd.DataFrame, fills: pd.DataFrame, faults: set[str]) -> dict[str, Any]:
+    """Count what differs between the truth and a blotter's orders and fills, with a word on each difference."""
+    found: Counter[str] = Counter()
+    words: list[str] = []
+
+    def fail(kind: str, text: str, count: int = 1) -> None:
+        found[kind] += count
+        words.append(f"{kind}: {text}")
+
+    for ref, count in truth["accepted"].items():
+        if count > 1:
+            fail("duplicate_orders", f"{ref} was accepted {count} times", count - 1)
+    _compare_fills(truth, fills, fail)
+    filled: defaultdict[str, float] = defaultdict(float)
+    for row in truth["fills"].values():
+        filled[row["order_ref"]] += row["quantity"]
+    for row in orders.to_dict("records"):
+        _compare_order(row, truth, filled[row["client_order_id"]], faults, fail)
+    return {"found": dict(found), "words": words}
+
+
+def _compare_fills(truth: dict[str, Any], fills: pd.DataFrame, fail: Any) -> None:
+    recorded = fills.to_dict("records")
+    ids = Counter(row["exec_id"] for row in recorded)
+    for exec_id, count in ids.items():
+        if count > 1:
+            fail("fills_twice", exec_id, count - 1)
+    for exec_id in set(truth["fills"]) - set(ids):
+        fail("lost_fills", f"{exec_id} of {truth['fills'][exec_id]['order_ref']}")
+    for exec_id in set(ids) - set(truth["fills"]):
+        fail("phantom_fills", exec_id)
+    position: defaultdict[str, float] = defaultdict(float)
+    for row in recorded:
+        position[row["symbol"]] += row["quantity"] if row["side"] == "BUY" else -row["quantity"]
+        if row["exec_id"] in truth["fills"]:
+            _compare_fill(row, truth, fail)
+    for row in truth["fills"].values():
+        position[row["symbol"]] -= row["quantity"] if row["side"] == "BUY" else -row["quantity"]
+    for symbol, difference in position.items():
+        if abs(difference) > _ROUNDING:
+            fail("wrong_positions", f"{symbol} is off by {difference:g}")
+
+
+def _compare_fill(row: dict[str, Any], truth: dict[str, Any], fail: Any) -> None:
+    real, fee = truth["fills"][row["exec_id"]], truth["fees"].get(row["exec_id"])
+    same = (row["client_order_id"], row["symbol"], row["side"], row["quantity"], row["price"]) == (
+        real["order_ref"],
+        real["symbol"],
+        real["side"],
+        real["quantity"],
+        real["price"],
+    )
+    if not same:
+        fail("wrong_fills", row["exec_id"])
+    if not math.isnan(row["commission"]) and (fee is None or abs(fee - row["commission"]) > _ROUNDING):
+        fail("wrong_commissions", f"{row['exec_id']}: {row['commission']} for {fee}")
+
+
+def _compare_order(row: dict[str, Any], truth: dict[str, Any], filled: float, faults: set[str], fail: Any) -> None:
+    name, status = row["client_order_id"], row["status"]
+    is_accepted = truth["accepted"][name] > 0
+    if status == "UNKNOWN":
+        reason = str(row["reason"])
+        allowed = [cause for words, cause in EXPLAINED_BY if re.search(words, reason)]
+        if not any(cause & faults for cause in allowed):
+            fail("unexplained_unknowns", f"{name}: {reason}")
+    elif row["state"] in ("INTENT", "SENDING", "PLANNED"):
+        if not is_accepted:
+            fail("never_sent", f"{name} is {row['state']}")
+        else:
+            fail("wrong_ends", f"{name} is {row['state']}, and was accepted")
+    elif status in ("SUBMITTED", "PARTIAL", "FILLED") and not is_accepted:
+        fail("wrong_ends", f"{name} is {status}, and was never accepted")
+    elif status == "FILLED" and filled < row["quantity"]:
+        fail("wrong_ends", f"{name} is FILLED, and {filled:g} of {row['quantity']:g} were")
+    elif status == "REJECTED" and filled:
+        fail("wrong_ends", f"{name} is REJECTED, and {filled:g} were filled")
+    elif status == "CANCELLED" and is_accepted and name not in truth["cancelled"]:
+        fail("wrong_ends", f"{name} is CANCELLED, and the venue has not ended it")
+    elif status == "REJECTED" and is_accepted and name not in truth["cancelled"]:
+        fail("wrong_ends", f"{name} is REJECTED, and the venue works it")
+
+
+def judge_run(plan: Plan, folder: Path) -> dict[str, Any]:
+    """Read the journal and the blotter of a run that is over, and judge."""
+    journal = read_journal(folder / "journal.jsonl")
+    truth = truth_of(journal)
+    result: dict[str, Any] = {
+        "accepted": sum(truth["accepted"].values()),
+        "fills": len(truth["fills"]),
+        "absorbed": sum(row["event"] == "modify" for row in journal),
+    }
+    try:
+        with sx.open_blotter(folder / "run.duckdb") as blotter:
+            orders, fills = blotter.orders(plan.run_id), blotter.fills(plan.run_id)
+            with blotter._open().cursor() as cursor:
+                keys = {row[0] for row in cursor.execute("SELECT key FROM main.facts").fetchall()}
+                codes = cursor.execute("SELECT count(*) FROM main.facts WHERE code = '103'").fetchall()
+            halted = blotter.halted
+    except Exception as error:  # noqa: BLE001 - whatever keeps the file from being read is the finding
+        return result | {"found": {"torn_files": 1}, "words": [f"torn_files: {error}"]}
+    faults = {*plan.faults, *(f"script {name}" for name in plan.scripts)}
+    verdict = compare(truth, orders, fills, faults)
+    found, words = Counter(verdict["found"]), verdict["words"]
+    lost = set((folder / "acks").read_text().split("\n")[:-1]) - keys
+    if lost:
+        found["lost_facts"] += len(lost)
+        words.append(f"lost_facts: {sorted(lost)[:3]}")
+    if orders.empty:
+        found["never_sent"] += len(plan.orders)
+        words.append("never_sent: the run is not on record")
+    if halted is not None:
+        found["halted"] += 1
+        words.append(f"halted: {halted}")
+    unknown = orders.loc[orders["status"] == "UNKNOWN", "reason"]
+    return result | {
+        "found": dict(found),
+        "words": words,
+        "absorbed": result["absorbed"] + int(codes[0][0]),
+        "states": orders["state"].value_counts().to_dict(),
+        "unknown": [str(reason)[:160] for reason in unknown],
+    }

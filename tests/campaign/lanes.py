@@ -1,0 +1,311 @@
+"""Runs the campaign: one clean process that has imported everything is forked for every venue, worker and judge.
+
+The parent starts no thread and opens no blotter, so a fork of it is as good as a fresh interpreter and costs
+milliseconds. Lanes are forks that work through seeds side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.campaign.children import run_venue, run_worker
+from tests.campaign.judge import judge_run
+from tests.campaign.plans import make_plan
+from tests.campaign.safeguards import switch_off
+from tests.campaign.schedules import run_schedules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    Lane = Callable[[Sequence[int]], Iterator[dict[str, Any]]]
+
+__all__ = ["run_campaign", "run_in_virtual_time", "run_seed"]
+
+_HANG_SECONDS = 60.0
+_CLEAN_PASSES = 3
+_VENUE_QUIET = 0.22
+
+
+class _Child:
+    """A forked process, and a pipe that it writes to."""
+
+    def __init__(self, work: Callable[[int], None], errors: Path) -> None:
+        reading, writing = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _be_child(work, writing, errors)
+        os.close(writing)
+        self.pipe = reading
+        self.heard = b""
+        self.code: int | None = None
+
+    def hear(self, seconds: float) -> bool:
+        """Wait for something on the pipe; False at its end or when the time is up."""
+        if not select.select([self.pipe], [], [], max(seconds, 0.0))[0]:
+            return False
+        data = os.read(self.pipe, 1 << 16)
+        self.heard += data
+        return bool(data)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end of the process; False if it goes on."""
+        deadline = time.monotonic() + seconds
+        while self.code is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            if select.select([self.pipe], [], [], left)[0] and not os.read(self.pipe, 1 << 16):
+                self.reap()
+        return True
+
+    def reap(self) -> None:
+        """Take note of the end."""
+        if self.code is None:
+            _, status = os.waitpid(self.pid, 0)
+            self.code = os.waitstatus_to_exitcode(status)
+            os.close(self.pipe)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.reap()
+
+
+def _be_child(work: Callable[[int], None], writing: int, errors: Path) -> None:
+    code = 1
+    try:
+        descriptor = os.open(errors, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.dup2(descriptor, 2)
+        work(writing)
+        code = 0
+    except BaseException:  # noqa: BLE001 - a child ends here, whatever happens
+        with contextlib.suppress(OSError):
+            os.write(2, traceback.format_exc().encode())
+    finally:
+        os._exit(code)
+
+
+def run_seed(seed: int, *, off: str = "", also: Sequence[str] = (), keep: Path | None = None) -> dict[str, Any]:
+    """Carry one run out and judge it; ``keep`` is a folder for what it leaves."""
+    plan = make_plan(seed, also=also)
+    folder = Path(tempfile.mkdtemp(prefix=f"campaign-{seed}-")) if keep is None else keep
+    folder.mkdir(exist_ok=True, parents=True)
+    started = time.monotonic()
+    try:
+        return _Run(plan, folder, off).carry_out() | {"seconds": round(time.monotonic() - started, 2)}
+    finally:
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Run:
+    def __init__(self, plan: Any, folder: Path, off: str) -> None:
+        self.plan, self.folder, self.off = plan, folder, off
+        self.port = 0
+        self.venue: _Child | None = None
+        self.kills: list[str] = []
+        self.broken: list[str] = []
+
+    def carry_out(self) -> dict[str, Any]:
+        os.environ["TMPDIR"] = str(self.folder)
+        tempfile.tempdir = None
+        try:
+            self.open_venue(plain=False)
+            for number, kill in enumerate(self.plan.workers):
+                self.work(kill, first=number == 0)
+                if number == 0:
+                    self.between()
+            self.settle()
+            self.finish()
+        finally:
+            if self.venue is not None:
+                self.venue.kill()
+        return self.verdict()
+
+    # -- the venue -------------------------------------------------------------------------------------------
+
+    def open_venue(self, *, plain: bool) -> None:
+        plan, folder, port = self.plan, self.folder, self.port
+        venue = _Child(lambda tell: run_venue(plan, folder, port, tell, plain=plain), folder / "errors")
+        while not venue.heard.endswith(b"\n"):
+            if not venue.hear(_HANG_SECONDS):
+                venue.kill()
+                raise RuntimeError(f"the venue did not start: {(folder / 'errors').read_text()}")
+        self.port = int(venue.heard)
+        self.venue = venue
+
+    def reopen_venue(self, *, plain: bool) -> None:
+        """The venue is killed and comes back with its state."""
+        if self.venue is not None:
+            self.venue.kill()
+        self.open_venue(plain=plain)
+
+    def between(self) -> None:
+        if "reset_ids" in self.plan.between and self.venue is not None:
+            time.sleep(self.plan.slow + 0.02)
+            os.kill(self.venue.pid, signal.SIGUSR1)
+
+    # -- workers ---------------------------------------------------------------------------------------------
+
+    def work(self, kill: dict[str, Any], *, first: bool = False) -> int | None:
+        plan, folder, port, off = self.plan, self.folder, self.port, self.off
+        worker = _Child(lambda tell: run_worker(plan, folder, port, kill, tell, off), folder / "errors")
+        try:
+            if first and plan.venue_dies_after is not None:
+                worker.hear(_HANG_SECONDS)
+                worker.wait(plan.venue_dies_after)
+                self.reopen_venue(plain=True)
+            if "after" in kill and worker.code is None:
+                worker.hear(_HANG_SECONDS)
+                if not worker.wait(kill["after"]):
+                    worker.kill()
+                    self.kills.append("random time")
+            if worker.code is None and not worker.wait(_HANG_SECONDS):
+                self.broken.append("hung")
+        finally:
+            worker.kill()
+        return worker.code
+
+    def settle(self) -> None:
+        """Faults are over, and the venue has come to rest."""
+        if self.plan.lasts and self.plan.venue_dies_after is None:
+            self._rest()
+            self.reopen_venue(plain=True)
+        self._rest()
+
+    def _rest(self) -> None:
+        """Until the venue's journal has not grown for a while: longer than an order waits in its queue."""
+        journal, quiet = self.folder / "journal.jsonl", max(_VENUE_QUIET, self.plan.slow + 0.1)
+        size, since = -1, time.monotonic()
+        while time.monotonic() - since < quiet:
+            now = journal.stat().st_size
+            if now != size:
+                size, since = now, time.monotonic()
+            time.sleep(0.02)
+
+    def finish(self) -> None:
+        """Resume until a worker comes to its end and leaves no order open or in doubt, a few times at most."""
+        for _ in range(_CLEAN_PASSES):
+            code = self.work({})
+            is_open = _lines(self.folder / "notes")[-2:-1] == ["open"]
+            if code == 0 and not is_open and not self.plan.slow:
+                return
+            self._rest()  # what went out just now may still wait in the venue's queue
+
+    # -- the verdict -----------------------------------------------------------------------------------------
+
+    def verdict(self) -> dict[str, Any]:
+        plan, folder = self.plan, self.folder
+        judge = _Child(
+            lambda tell: os.write(tell, json.dumps(judge_run(plan, folder)).encode() + b"\n") and None,
+            folder / "errors",
+        )
+        while not judge.heard.endswith(b"\n") and judge.hear(_HANG_SECONDS):
+            pass
+        judge.kill()
+        notes = _lines(folder / "notes")
+        result: dict[str, Any] = {"seed": plan.seed, "faults": plan.faults, "scripts": plan.scripts}
+        if judge.heard:
+            result |= json.loads(judge.heard)
+        else:
+            result |= {"found": {"torn_files": 1}, "words": [f"no verdict: {_lines(folder / 'errors')[-3:]}"]}
+        self.kills += [line.removeprefix("killed ") for line in notes if line.startswith("killed ")]
+        self.broken += [line for line in notes if line.startswith("failed ")]
+        if not notes or notes[-1] != "finished":
+            self.broken.append(f"the last worker did not finish: {notes[-1:]}")
+        if self.broken:
+            result["found"]["broken_workers"] = len(self.broken)
+            result["words"] += [f"broken_workers: {text[-600:]}" for text in self.broken]
+        found: dict[str, int] = {}
+        for line in notes:
+            if line.startswith("found "):
+                for pair in line.split()[1:]:
+                    state, count = pair.rsplit(":", 1)
+                    found[state] = found.get(state, 0) + int(count)
+        happened: dict[str, int] = {}
+        for line in _lines(folder / "venue.log"):
+            happened[line] = happened.get(line, 0) + 1
+        return result | {"kills": self.kills, "found_states": found, "happened": happened}
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
+
+
+def run_campaign(
+    seeds: Sequence[int], *, wide: int, off: str = "", also: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """The results of many runs, as they come, from ``wide`` lanes."""
+
+    def lane(mine: Sequence[int]) -> Iterator[dict[str, Any]]:
+        for seed in mine:
+            try:
+                yield run_seed(seed, off=off, also=also)
+            except Exception as error:  # noqa: BLE001 - the harness itself failed; that is no pass
+                yield {"seed": seed, **_failed(error)}
+
+    return _side_by_side(lane, seeds, wide)
+
+
+def run_in_virtual_time(
+    seeds: Sequence[int], *, wide: int, off: str = "", also: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """The results of many schedules of :mod:`tests.campaign.schedules`, from ``wide`` lanes."""
+
+    def lane(mine: Sequence[int]) -> Iterator[dict[str, Any]]:
+        switch_off(off, Path(os.devnull))
+        return run_schedules(mine, also=also)
+
+    return _side_by_side(lane, seeds, wide)
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    return {"found": {"broken_workers": 1}, "words": [f"{type(error).__name__}: {error}"], "kills": []}
+
+
+def _side_by_side(lane: Lane, seeds: Sequence[int], wide: int) -> Iterator[dict[str, Any]]:
+    """Share the seeds among ``wide`` forks, and give their results as they come."""
+    children = []
+    for number in range(wide):
+        mine = seeds[number::wide]
+        children.append(_Child(partial(_tell_results, lane, mine), Path(os.devnull)))
+    pipes = {child.pipe: child for child in children}
+    waiting = {child.pipe: b"" for child in children}
+    missing = set(seeds)
+    try:
+        while pipes:
+            for pipe in select.select(list(pipes), [], [])[0]:
+                data = os.read(pipe, 1 << 16)
+                if not data:
+                    pipes.pop(pipe).reap()
+                    continue
+                *lines, waiting[pipe] = (waiting[pipe] + data).split(b"\n")
+                for line in lines:
+                    result = json.loads(line)
+                    missing.discard(result["seed"])
+                    yield result
+        for seed in sorted(missing):
+            yield {"seed": seed, "found": {"broken_workers": 1}, "words": ["its lane has died"], "kills": []}
+    finally:
+        for child in pipes.values():
+            child.kill()
+
+
+def _tell_results(lane: Lane, seeds: Sequence[int], tell: int) -> None:
+    for result in lane(seeds):
+        data = json.dumps(result).encode() + b"\n"
+        while data:
+            data = data[os.write(tell, data) :]

@@ -1,0 +1,324 @@
+"""What one run of the campaign is to be, as a function of its seed: orders, venue, faults, kills. Pure."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["FAULTS", "POINTS", "Plan", "make_plan"]
+
+QUOTES = {
+    # symbol: bid, ask, shares shown at bid and ask
+    "SPY": (399.90, 400.10, 60, 60),
+    "TLT": (99.98, 100.02, 90, 80),
+    "KO": (62.60, 62.62, 150, 120),
+    "XOM": (109.50, 109.54, 70, 70),
+    "PG": (151.90, 152.00, 100, 40),
+    "JPM": (134.00, 134.08, 50, 110),
+    "MCD": (264.10, 264.30, 30, 30),
+    "WMT": (141.20, 141.26, 200, 90),
+}
+
+_COMMITS = ("plan", "snapshot", "sending", "run_started", "status", "execution", "commission", "conclusion")
+POINTS = (
+    *(
+        f"{what}.{when}"
+        for what in (*_COMMITS, "run_ended")
+        for when in ("before_commit", "in_commit", "recorded")
+    ),
+    "order.before_bytes",
+    "order.half_of_the_bytes",
+    "order.after_bytes",
+    "orders.made_ready",
+    "heard.status",
+    "heard.execution",
+    "heard.commission",
+    "connection.before",
+    "connection.made",
+    "sweep.before",
+    "sweep.half_told",
+    "sweep.told",
+    "recovery.adopted",
+    "recovery.judged",
+    "recovery.allowed_again",
+    "reconnect.before",
+    "close.before_broker",
+    "close.before_writer_ends",
+    "close.before_checkpoint",
+    "close.in_checkpoint",
+    "close.after_checkpoint",
+)
+"""Where a worker can be killed: around each kind of commit, each order's bytes, each step of recovery and closing.
+"""
+
+_OFTEN = {
+    "order.before_bytes": 5,
+    "order.half_of_the_bytes": 2,
+    "order.after_bytes": 6,
+    "sending.recorded": 4,
+    "sending.in_commit": 2,
+    "execution.before_commit": 3,
+    "heard.execution": 2,
+}
+_IN_RECOVERY = (
+    "sweep.before",
+    "sweep.half_told",
+    "sweep.told",
+    "recovery.adopted",
+    "recovery.judged",
+    "recovery.allowed_again",
+    "conclusion.before_commit",
+    "conclusion.in_commit",
+    "conclusion.recorded",
+    "order.before_bytes",
+    "order.after_bytes",
+    "sending.recorded",
+    "execution.before_commit",
+    "connection.made",
+)
+
+_MESSAGES = ("execDetails", "orderStatus", "openOrder", "commissionReport")
+FAULTS: dict[str, int] = {
+    "drop_before_read": 6,
+    "drop_after_read": 5,
+    "drop_after_accept": 8,
+    "drop_after_answer": 6,
+    "swallowed_order": 4,
+    "late_order": 4,
+    "held_order": 3,
+    "refused_request": 3,
+    "half_open": 1,
+    "stalled": 1,
+    "omitted": 5,
+    "duplicated": 6,
+    "delayed": 5,
+    "reordered": 5,
+    "cut": 5,
+    "split": 2,
+    "closed_before": 4,
+    "closed_after": 4,
+    "garbage": 2,
+    "link_1102": 5,
+    "link_1101": 3,
+    "link_lost_news": 3,
+    "disconnect": 4,
+    "pacing": 2,
+    "client_id_lingers": 5,
+    "client_id_closed": 2,
+    "ids_reset": 4,
+    "no_executions": 3,
+    "no_completed": 4,
+    "no_open_orders": 3,
+    "stale_open_orders": 3,
+    "ids_of_received": 3,
+    "unsolicited_orders": 2,
+    "slow_intake": 8,
+    "queued_requests": 3,
+    "late_evidence": 3,
+    "venue_restarts": 6,
+    "venue_killed": 4,
+}
+"""Every fault of the wire and the venue, and how often it is drawn."""
+_SLOWER = 1.5
+"""Seconds that an order waits in a queue which outlasts a restart and its settling."""
+_LASTING = {"no_executions", "no_completed", "no_open_orders", "stale_open_orders", "half_open", "stalled"}
+
+
+@dataclass
+class Plan:
+    """One run: everything that is drawn from its seed."""
+
+    seed: int
+    orders: list[dict[str, Any]] = field(default_factory=list)
+    scripts: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    scenario: dict[str, Any] = field(default_factory=dict)
+    slow: float = 0.0
+    workers: list[dict[str, Any]] = field(default_factory=list)
+    between: list[str] = field(default_factory=list)
+    venue_dies_after: float | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run in its blotter."""
+        return f"c{self.seed}"
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the venue hides evidence, or does not listen, until it is started again."""
+        return bool(_LASTING & set(self.faults))
+
+
+def make_plan(seed: int, *, also: Sequence[str] = ()) -> Plan:
+    """The run of a seed, with the faults ``also`` besides those that it draws.
+
+    Examples
+    --------
+    >>> str(make_plan(7)) == str(make_plan(7)), str(make_plan(7)) == str(make_plan(8))
+    (True, False)
+    """
+    rng = random.Random(f"campaign {seed}")  # noqa: S311 - a schedule, and no secret
+    plan = Plan(seed)
+    _draw_orders(plan, rng)
+    count = rng.choices((0, 1, 2, 3), (20, 40, 28, 12))[0]
+    names, weights = list(FAULTS), list(FAULTS.values())
+    while len(plan.faults) < count:
+        (name,) = rng.choices(names, weights)
+        if name not in plan.faults:
+            plan.faults.append(name)
+    for name in plan.faults:
+        _arrange(plan, name, rng)
+    for _ in range(rng.choices((1, 2, 3), (40, 45, 15))[0]):
+        plan.workers.append(_draw_kill(rng, first=not plan.workers))
+    for name in also:  # drawn apart, so that all else of the seed stays as it is
+        if name not in plan.faults:
+            plan.faults.append(name)
+            _arrange(plan, name, random.Random(f"campaign {seed} {name}"))  # noqa: S311 - as above
+    if "slow_intake" in also:
+        plan.slow = _SLOWER
+    return plan
+
+
+# -- orders --------------------------------------------------------------------------------------------------
+
+
+def _draw_orders(plan: Plan, rng: random.Random) -> None:
+    entries = plan.scenario.setdefault("order", [])
+    for symbol in rng.sample(sorted(QUOTES), rng.randint(4, 8)):
+        bid, ask, _, shown = QUOTES[symbol]
+        side = rng.choice(("BUY", "BUY", "SELL"))
+        quantity = float(rng.choice((rng.randint(1, shown), rng.randint(shown, 4 * shown))))
+        kind, limit = "MKT", float("nan")
+        if rng.random() < 0.35:
+            kind, limit = "LMT", round(ask * 1.01, 2) if side == "BUY" else round(bid * 0.99, 2)
+        plan.orders.append(
+            {"symbol": symbol, "side": side, "quantity": quantity, "order_type": kind, "limit_price": limit}
+        )
+        name, entry = _draw_script(rng)
+        plan.scripts.append(name)
+        if entry:
+            entries.append({"symbol": symbol, **entry})
+
+
+def _draw_script(rng: random.Random) -> tuple[str, dict[str, Any]]:
+    wait = {"wait": round(rng.uniform(0.02, 0.2), 3)}
+    choices: dict[str, tuple[int, dict[str, Any]]] = {
+        "market": (45, {}),
+        "late_start": (6, {"accept_delay": round(rng.uniform(0.02, 0.3), 3)}),
+        "in_parts": (12, {"steps": [{"fill": "half"}, wait, {"fill": "half"}, wait, {"fill": "rest"}]}),
+        "rests_first": (6, {"steps": [{"rest": True}, wait, {"fill": "rest"}]}),
+        "cancelled_in_part": (6, {"steps": [{"rest": True}, wait, {"fill": "half"}, wait, {"cancel": True}]}),
+        "rejected": (3, {"steps": [wait, {"reject": 201}]}),
+        "advised": (
+            3,
+            {"steps": [{"message": 399}, {"fill": "half"}, {"message": 10349}, wait, {"fill": "rest"}]},
+        ),
+        "corrected": (6, {"steps": [{"fill": "half"}, wait, {"correct": True, "price": 50.25}, {"fill": "rest"}]}),
+        "busted": (3, {"steps": [{"fill": "half"}, wait, {"bust": True}, wait, {"fill": "rest"}]}),
+        "repeated": (4, {"steps": [{"fill": "half"}, {"repeat": "execution"}, wait, {"fill": "rest"}]}),
+        "status_runs_back": (3, {"steps": [{"fill": "rest"}, {"status": "Submitted"}]}),
+        "late_commission": (5, {"commission_delay": round(rng.uniform(0.05, 0.4), 3)}),
+        "commission_first": (3, {"commission": "first"}),
+        "commission_twice": (2, {"commission": "twice"}),
+        "no_commission": (3, {"commission": "never"}),
+    }
+    (name,) = rng.choices(list(choices), [weight for weight, _ in choices.values()])
+    return name, choices[name][1]
+
+
+# -- faults --------------------------------------------------------------------------------------------------
+
+
+def _arrange(plan: Plan, name: str, rng: random.Random) -> None:  # noqa: C901, PLR0912, PLR0915 - a table would hide the draws
+    switches = plan.scenario.setdefault("switches", {})
+    faults = plan.scenario.setdefault("fault", [])
+    events = plan.scenario.setdefault("event", [])
+    order = {"on": "placeOrder", "nth": rng.randint(1, len(plan.orders))}
+    reply = {"on": rng.choice(_MESSAGES), "nth": rng.randint(1, 6)}
+    some = reply | {"times": rng.randint(1, 8)}
+    count = rng.choice(
+        ({"after_accepts": rng.randint(1, len(plan.orders))}, {"after_executions": rng.randint(1, 5)})
+    )
+    soon = round(rng.uniform(0.05, 0.4), 3)
+    if name in ("drop_before_read", "drop_after_accept", "drop_after_answer"):
+        faults.append(order | {"do": name})
+    elif name == "drop_after_read":
+        faults.append(order | {"do": name, "seconds": soon})
+    elif name == "swallowed_order":
+        faults.append(order | {"do": "swallow"})
+    elif name == "late_order":
+        faults.append(order | {"do": "delay", "seconds": soon})
+    elif name == "held_order":
+        faults.append(order | {"do": "hold", "messages": rng.randint(1, 3)})
+    elif name == "refused_request":
+        on = rng.choice(("reqExecutions", "reqAccountSummary", "reqContractDetails", "reqMktData"))
+        faults.append({"on": on, "nth": rng.randint(1, 3), "do": "error", "code": 322, "text": "not now"})
+    elif name in ("half_open", "stalled"):
+        faults.append(order | {"do": "deaf" if name == "half_open" else "stall"})
+    elif name == "omitted":
+        on = rng.choice((*_MESSAGES, "completedOrder"))
+        faults.append(some | {"on": on, "do": "omit"})
+    elif name == "duplicated":
+        faults.append(some | {"do": "duplicate", "times": 50})
+    elif name == "delayed":
+        faults.append(some | {"do": "delay", "seconds": soon})
+    elif name == "reordered":
+        faults.append(some | {"do": "reorder", "messages": rng.randint(1, 4), "times": 50})
+    elif name in ("cut", "split", "garbage"):
+        on = rng.choice((reply["on"], "openOrderEnd", "execDetailsEnd", "completedOrdersEnd", "nextValidId"))
+        faults.append(reply | {"on": on, "do": name})
+    elif name in ("closed_before", "closed_after"):
+        faults.append(reply | {"do": name.replace("closed", "close")})
+    elif name in ("link_1102", "link_1101", "link_lost_news"):
+        up = {"do": "link_up", "code": 1101 if name == "link_1101" else 1102}
+        events += [count | {"do": "link_down"}, count | up | {"delay": soon, "deliver": name != "link_lost_news"}]
+    elif name in ("disconnect", "pacing"):
+        events.append(count | {"do": name})
+    elif name == "venue_restarts":
+        events.append(count | {"do": "restart"})
+    elif name == "client_id_lingers":
+        switches["client_id_linger"] = round(rng.uniform(0.1, 0.6), 3)
+    elif name == "client_id_closed":
+        switches |= {"client_id_in_use": "close", "client_id_linger": round(rng.uniform(0.1, 0.4), 3)}
+    elif name == "ids_reset":
+        plan.between.append("reset_ids")
+    elif name == "no_executions":
+        switches["executions"] = "none"
+    elif name == "no_completed":
+        switches["completed_orders"] = rng.choice(("none", "filled"))
+    elif name in ("no_open_orders", "stale_open_orders"):
+        switches["open_orders"] = "none" if name == "no_open_orders" else "stale"
+    elif name == "ids_of_received":
+        switches["next_valid_id"] = "received"
+    elif name == "unsolicited_orders":
+        switches |= {"unsolicited_open_orders": True, "start_order": "id"}
+    elif name == "queued_requests":
+        switches |= {"queue_seconds": 0.01, "queue_jitter": round(rng.uniform(0.0, 0.08), 3)}
+        switches["client_id_free"] = rng.choice(("eof", "drained"))
+    elif name == "late_evidence":
+        switches["evidence_lag"] = round(rng.uniform(0.1, 0.4), 3)
+    elif name == "slow_intake":
+        plan.slow = round(rng.uniform(0.05, 0.8), 3)
+    elif name == "venue_killed":
+        plan.venue_dies_after = round(rng.uniform(0.0, 0.4), 3)
+
+
+# -- kills ---------------------------------------------------------------------------------------------------
+
+
+def _draw_kill(rng: random.Random, *, first: bool) -> dict[str, Any]:
+    if rng.random() < (0.05 if first else 0.2):
+        return {}
+    if rng.random() < 0.4:
+        return {"after": round(rng.choice((rng.uniform(0.0, 0.12), rng.uniform(0.0, 0.6))), 4)}
+    points = POINTS if first or rng.random() < 0.3 else _IN_RECOVERY
+    (point,) = rng.choices(points, [_OFTEN.get(name, 1) for name in points])
+    nth = rng.choice((1, 1, 1, 2, 2, 3, 4, 5, 6)) if point.split(".")[0] in _REPEATED else 1
+    return {"at": point, "nth": nth, "delay": round(rng.uniform(0.0, 0.02), 4)}
+
+
+_REPEATED = frozenset({"order", "status", "execution", "commission", "heard", "sweep"})

@@ -1,0 +1,112 @@
+"""README's section "Reliability", made from the campaign's record and nothing else."""
+
+# ruff: noqa: E501 - the text is as wide as README
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.campaign.safeguards import SAFEGUARDS
+
+__all__ = ["put_section", "section"]
+
+README = Path(__file__).parents[2] / "README.md"
+_BEGIN = "<!-- reliability: generated from tests/campaign/record.json by python -m tests.campaign --readme -->"
+_END = "<!-- end of reliability -->"
+
+_TEXT = """\
+A run of the campaign is a worker process that plans, approves and submits four to eight orders through the real ib_async
+client, over real sockets, to the simulator in a process of its own, and records into a real DuckDB file. It is killed with
+SIGKILL, at a named point (around each kind of commit, before, within and behind the bytes of each order, in each step of
+recovery and of closing) or at a random time, while the wire plays up; up to two others resume the run and may be killed as
+well; the last one is left alone. The judge then holds the blotter against the simulator's own journal.
+
+| {runs:,} runs, seeds {first} to {last} | |
+|---|--:|
+| processes killed | {kills:,} |
+| orders accepted by the venue | {orders:,} |
+| executions | {fills:,} |
+| **orders accepted twice** | **{duplicate_orders}** |
+| **fills lost** | **{lost_fills}** |
+| **fills that never were** | **{phantom_fills}** |
+| positions that differ | {wrong_positions} |
+| approved orders neither sent nor `UNKNOWN` nor refused | {never_sent} |
+| files that do not open; acknowledged facts that are gone | {torn} |
+| any other difference | {others} |
+| orders handed over a second time under their old id, and taken once | {absorbed:,} |
+| orders `UNKNOWN` at the end, each explained by a fault of its run | {unknown} |
+
+{points} crash points, {faults} kinds of fault and {scripts} kinds of orders were drawn by seed, and each was reached. {bound}
+Python {python}, ib_async {ib_async}, DuckDB {duckdb}; {minutes} minutes.
+
+The same orders, faults and crashes in one process and in virtual time, with the sockets and the waiting left out:
+{schedules:,} schedules, {crashes:,} crashes, {differences} differences.
+
+The same campaign with one safeguard switched off at a time, which must fail; on the first seeds whose first worker dies
+around the bytes of an order:
+
+| switched off | runs | kills | runs that failed | orders accepted twice | fills lost | fills that never were |
+|---|--:|--:|--:|--:|--:|--:|
+{ablation}
+
+**What cannot be known through the API**, and is therefore `UNKNOWN` until a person decides: an order of an earlier day that
+left no trace (IB Gateway tells executions and completed orders since midnight only); an order whose id is used up or was
+passed by a later one, and of which the broker tells nothing; any doubt after TWS has started its order ids anew; and
+whatever TWS tells from an outdated cache. All of this was tried against the simulator, which follows IB's documentation and
+captured messages. It is not proved against a real TWS or IB Gateway.
+
+`python -m tests.campaign` runs it, `--seed S` replays one run, `--ablation` switches the safeguards off."""
+
+
+def section(record: dict[str, Any]) -> str:
+    """The section as Markdown."""
+    total, versions = record["campaign"], record["versions"]
+    found, virtual = total["found"], record["schedules"]
+    named = ("duplicate_orders", "lost_fills", "phantom_fills", "wrong_positions", "never_sent")
+    torn = found["torn_files"] + found["lost_facts"]
+    rows = [
+        f"| {SAFEGUARDS[name][0]} | {row['runs']} | {row['kills']} | {row['bad_runs']} | "
+        f"{row['found']['duplicate_orders']} | {row['found']['lost_fills']} | {row['found']['phantom_fills']} |"
+        for name, row in record["ablation"].items()
+    ]
+    bound = (
+        f"None in {total['runs']:,} bounds the share of bad runs to less than {300 / total['runs']:.2f} % (95 %, rule of "
+        "three)."
+        if not total["bad_runs"]
+        else f"{total['bad_runs']} runs failed."
+    )
+    return _TEXT.format(
+        runs=total["runs"],
+        first=total["seeds"][0],
+        last=total["seeds"][1],
+        kills=total["kills"],
+        orders=total["orders"],
+        fills=total["fills"],
+        absorbed=total["absorbed"],
+        torn=torn,
+        others=sum(found.values()) - sum(found[name] for name in named) - torn,
+        unknown=total["states_at_the_end"].get("UNKNOWN", 0) + total["states_at_the_end"].get("MISSING", 0),
+        points=len(total["points"]),
+        faults=len(total["faults"]),
+        scripts=len(total["orders_by_script"]),
+        bound=bound,
+        schedules=virtual["schedules"],
+        crashes=virtual["crashes"],
+        differences=sum(virtual["found"].values()) or "no",
+        minutes=round(total["seconds"] / 60),
+        ablation="\n".join(rows),
+        **{name: found[name] for name in named},
+        **versions,
+    )
+
+
+def put_section(record: dict[str, Any], *, write: bool) -> int:
+    """Bring README's section up to the record; without ``write`` only say whether it is: 0 if so."""
+    text = README.read_text("utf-8")
+    head, _, rest = text.partition(_BEGIN)
+    _, _, tail = rest.partition(_END)
+    wanted = f"{head}{_BEGIN}\n\n{section(record)}\n\n{_END}{tail}"
+    if write:
+        README.write_text(wanted, "utf-8")
+    return 0 if write else int(wanted != text)

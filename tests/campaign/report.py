@@ -1,0 +1,299 @@
+"""The campaign's command line: runs it, adds it up, prints a table, keeps the record, writes README's section."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import json
+import platform
+import re
+import time
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.campaign.judge import EXPLAINED_BY, FAILURES
+from tests.campaign.lanes import run_campaign, run_in_virtual_time, run_seed
+from tests.campaign.plans import FAULTS, POINTS, make_plan
+from tests.campaign.readme import put_section
+from tests.campaign.safeguards import SAFEGUARDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["RECORD", "add_up", "main", "never_reached"]
+
+RECORD = Path(__file__).with_name("record.json")
+LEFT_STATES = ("INTENT", "SENDING", "WORKING", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "UNKNOWN")
+END_STATES = ("FILLED", "CANCELLED", "REJECTED", "UNKNOWN")
+_SHOWN = {
+    "drop_before_read": r"drop_before_read ",
+    "drop_after_read": r"drop_after_read ",
+    "drop_after_accept": r"drop_after_accept ",
+    "drop_after_answer": r"drop_after_answer ",
+    "swallowed_order": r"swallow ",
+    "late_order": r"delay placeOrder",
+    "held_order": r"hold ",
+    "refused_request": r"error ",
+    "half_open": r"deaf ",
+    "stalled": r"stall ",
+    "omitted": r"omit ",
+    "duplicated": r"duplicate ",
+    "delayed": r"delay (?!placeOrder)",
+    "reordered": r"reorder ",
+    "cut": r"cut ",
+    "split": r"split ",
+    "closed_before": r"close_before ",
+    "closed_after": r"close_after ",
+    "garbage": r"garbage ",
+    "link_1102": r"event link_up 1102",
+    "link_1101": r"event link_up 1101",
+    "link_lost_news": r"event link_up 1102",
+    "disconnect": r"event disconnect",
+    "pacing": r"event pacing",
+    "ids_reset": r"event reset_ids",
+    "venue_restarts": r"event restart",
+}
+"""What the venue notes when a fault happens; a fault without a line here is a way it is set up."""
+
+
+def add_up(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The sum of many runs, and every failure with the line that replays it."""
+    counts: dict[str, Counter[str]] = {
+        name: Counter() for name in ("found", "points", "faults", "scripts", "states", "left", "unknown", "sums")
+    }
+    failures, seeds = [], []
+    for one in results:
+        seeds.append(one["seed"])
+        counts["found"].update(one["found"])
+        counts["points"].update(one.get("kills", ()))
+        counts["scripts"].update(one.get("scripts", ()))
+        counts["states"].update(one.get("states", {}))
+        counts["left"].update(one.get("found_states", {}))
+        counts["unknown"].update(map(_class_of, one.get("unknown", ())))
+        counts["sums"].update(
+            runs=1,
+            kills=len(one.get("kills", ())),
+            runs_with_a_kill=bool(one.get("kills")),
+            orders=one.get("accepted", 0),
+            fills=one.get("fills", 0),
+            absorbed=one.get("absorbed", 0),
+        )
+        counts["faults"].update(_faults_of(one))
+        if one["found"]:
+            failures.append({"seed": one["seed"], "found": one["found"], "words": one["words"][:5]})
+    return {
+        "seeds": [min(seeds), max(seeds)] if seeds else [],
+        **counts["sums"],
+        "bad_runs": len(failures),
+        "found": {name: counts["found"][name] for name in FAILURES},
+        "points": {name: counts["points"][name] for name in (*POINTS, "random time")},
+        "faults": {name: counts["faults"][name] for name in FAULTS},
+        "orders_by_script": dict(sorted(counts["scripts"].items())),
+        "states_that_a_kill_left": dict(sorted(counts["left"].items())),
+        "states_at_the_end": dict(sorted(counts["states"].items())),
+        "reasons_of_unknown": dict(sorted(counts["unknown"].items())),
+        "failures": sorted(failures, key=lambda one: one["seed"]),
+    }
+
+
+def _class_of(reason: str) -> str:
+    for words, _ in EXPLAINED_BY:
+        found = re.search(words, reason)
+        if found:
+            return found.group()
+    return reason
+
+
+def _faults_of(one: dict[str, Any]) -> list[str]:
+    """Faults that a run had and that happened, as far as the venue can tell."""
+    happened = list(one.get("happened", {}))
+    return [
+        name
+        for name in one.get("faults", ())
+        if name not in _SHOWN or any(re.match(_SHOWN[name], line) for line in happened)
+    ]
+
+
+def never_reached(total: dict[str, Any]) -> list[str]:
+    """Crash points, faults and states that a campaign has not reached: then it does not count.
+
+    Examples
+    --------
+    >>> len(never_reached(add_up([]))) > 80
+    True
+    """
+    return [
+        *(f"point {name}" for name, count in total["points"].items() if not count),
+        *(f"fault {name}" for name, count in total["faults"].items() if not count),
+        *(f"left in {name}" for name in LEFT_STATES if not total["states_that_a_kill_left"].get(name)),
+        *(f"ended as {name}" for name in END_STATES if not total["states_at_the_end"].get(name)),
+    ]
+
+
+# -- the command line ----------------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what was asked for; 1 if anything failed that must not."""
+    options = _parser().parse_args(argv)
+    gc.collect()
+    gc.freeze()  # what is here now is shared with every fork
+    if options.readme:
+        return put_section(json.loads(RECORD.read_text("utf-8")), write=True)
+    if options.seed is not None:
+        return _replay(options)
+    if options.schedules:
+        return _schedule(options)
+    if options.ablation:
+        return _ablate(options)
+    total = _measure(options, off=options.off, also=options.also)
+    print(table(total))
+    if options.record and not options.off:
+        _keep("campaign", total)
+    return int(bool(total["failures"]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
+    parser.add_argument("--runs", type=int, default=40, help="how many seeds")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--wide", type=int, default=4, help="runs side by side; most of a run is waiting")
+    parser.add_argument("--seed", type=int, help="replay one run, and tell all about it")
+    parser.add_argument("--keep", type=Path, help="with --seed: a folder for what the run leaves")
+    parser.add_argument("--also", nargs="*", default=(), choices=FAULTS, help="faults that every run has besides")
+    parser.add_argument("--off", default="", choices=["", *SAFEGUARDS], help="a safeguard to switch off")
+    parser.add_argument("--ablation", action="store_true", help="--runs seeds with each safeguard off in turn")
+    parser.add_argument("--schedules", type=int, default=0, help="this many schedules in virtual time instead")
+    parser.add_argument("--results", type=Path, help="a file to keep results in; what it has is not run again")
+    parser.add_argument("--record", action="store_true", help="keep the result in record.json")
+    parser.add_argument("--readme", action="store_true", help="write README's section from record.json")
+    return parser
+
+
+def _replay(options: argparse.Namespace) -> int:
+    print(json.dumps(vars(make_plan(options.seed, also=options.also)), indent=1))
+    result = run_seed(options.seed, off=options.off, also=options.also, keep=options.keep)
+    print(json.dumps(result, indent=1))
+    return int(bool(result["found"]))
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    found: Counter[str] = Counter()
+    sums: Counter[str] = Counter()
+    seeds = range(options.first, options.first + options.schedules)
+    for one in run_in_virtual_time(seeds, wide=options.wide, off=options.off, also=options.also):
+        found.update(one["found"])
+        sums.update(
+            schedules=1,
+            crashes=len(one.get("crashes", ())),
+            fills=one.get("fills", 0),
+            virtual_seconds=round(one.get("virtual_seconds", 0)),
+        )
+        if one["found"]:
+            print(f"{one['found']}: {' / '.join(one['words'][:3])}")
+            print(f"  python -m tests.campaign{_with(options.also)} --schedules 1 --first {one['seed']}")
+    total = {
+        **sums,
+        "seconds": round(time.monotonic() - started),
+        "found": {name: found[name] for name in FAILURES},
+    }
+    print(json.dumps(total))
+    if options.record and not options.off:
+        _keep("schedules", total | {"seeds": [seeds[0], seeds[-1]]})
+    return int(bool(found))
+
+
+def _near_the_wire(first: int, count: int) -> list[int]:
+    """Seeds whose first worker dies around the bytes of an order, where safeguards matter."""
+    near = (
+        seed for seed in itertools.count(first) if make_plan(seed).workers[0].get("at", "").startswith("order.")
+    )
+    return list(itertools.islice(near, count))
+
+
+def _measure(
+    options: argparse.Namespace, *, off: str, also: Sequence[str], seeds: Sequence[int] = ()
+) -> dict[str, Any]:
+    started, results = time.monotonic(), [] if off else _earlier(options.results)
+    done = {one["seed"] for one in results}
+    wanted = seeds or range(options.first, options.first + options.runs)
+    for one in run_campaign([seed for seed in wanted if seed not in done], wide=options.wide, off=off, also=also):
+        one["elapsed"] = round(time.monotonic() - started, 1)
+        results.append(one)
+        if options.results and not off:
+            with options.results.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(one) + "\n")
+        if one["found"] and not off:
+            print(f"{one['found']}: {' / '.join(one['words'][:3])}")
+            print(f"  python -m tests.campaign{_with(also)} --seed {one['seed']}", flush=True)
+    return {"seconds": round(_time_of(results)), "wide": options.wide, **add_up(results)}
+
+
+def _time_of(results: list[dict[str, Any]]) -> float:
+    """Seconds that all took, in however many pieces: each piece begins at zero."""
+    elapsed = [one["elapsed"] for one in results]
+    return sum(here for here, after in zip(elapsed, [*elapsed[1:], 0.0], strict=True) if after < here or not after)
+
+
+def _earlier(path: Path | None) -> list[dict[str, Any]]:
+    """Results of a campaign that was interrupted."""
+    if path is None or not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def _with(also: Sequence[str]) -> str:
+    return f" --also {' '.join(also)}" if also else ""
+
+
+def _ablate(options: argparse.Namespace) -> int:
+    rows = {}
+    for name, (_, also, _) in SAFEGUARDS.items():
+        if options.off not in ("", name):
+            continue
+        total = _measure(options, off=name, also=also, seeds=_near_the_wire(options.first, options.runs))
+        rows[name] = {key: total[key] for key in ("seeds", "runs", "kills", "bad_runs", "found", "seconds")}
+        found = {kind: count for kind, count in total["found"].items() if count}
+        print(
+            f"{name}: {total['runs']} runs, {total['kills']} kills, {total['bad_runs']} bad: {found}", flush=True
+        )
+    if options.record:
+        earlier = json.loads(RECORD.read_text("utf-8")).get("ablation", {}) if RECORD.exists() else {}
+        _keep("ablation", {name: (earlier | rows)[name] for name in SAFEGUARDS if name in earlier | rows})
+    harmless = [name for name, row in rows.items() if not row["bad_runs"]]
+    if harmless:
+        print(f"switched off without harm: {', '.join(harmless)}; the campaign cannot see these safeguards")
+    return int(bool(harmless))
+
+
+def table(total: dict[str, Any]) -> str:
+    """The campaign in one table."""
+    pace = 60 * total["runs"] / max(total["seconds"], 1)
+    counts = (f"{total[name]} {name}" for name in ("runs", "kills", "orders", "fills", "seconds"))
+    lines = [f"{', '.join(counts)}, {pace:.0f} runs/min"]
+    lines += [f"  {name.replace('_', ' '):32}{count:8}" for name, count in total["found"].items()]
+    lines.append(f"  {'second hand-overs absorbed':32}{total['absorbed']:8}")
+    for title, counts in (
+        ("killed at", total["points"]),
+        ("runs with fault", total["faults"]),
+        ("orders left by a kill in state", total["states_that_a_kill_left"]),
+        ("orders at the end", total["states_at_the_end"]),
+        ("UNKNOWN at the end because", total["reasons_of_unknown"]),
+    ):
+        lines += [f"{title}:", *(f"  {name:48}{count:8}" for name, count in counts.items())]
+    missing = never_reached(total)
+    if missing:
+        lines.append(f"This does not count as a campaign; it never reached: {', '.join(missing)}")
+    return "\n".join(lines)
+
+
+def _keep(name: str, content: dict[str, Any]) -> None:
+    record = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
+    packages = ("stocklean_exec", "ib_async", "duckdb", "pandas")
+    record["versions"] = {"python": platform.python_version(), **{one: version(one) for one in packages}}
+    record[name] = content
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")

@@ -1,0 +1,157 @@
+"""The safeguards, each switched off in a worker's own process: with any of them off the campaign must fail.
+
+Each function here undoes one thing that the package does, as a simpler program would do without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from stocklean_exec import ib_broker, ib_orders, recovering, run_record
+from stocklean_exec.recovering import Recovered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["SAFEGUARDS", "switch_off"]
+
+
+def _no_record(folder: Path) -> None:
+    """No write-ahead record: every worker begins with an empty blotter and submits the plan again."""
+    for name in ("run.duckdb", "run.duckdb.wal"):
+        with suppress(FileNotFoundError):
+            (folder / name).unlink()
+    _ask_nobody()
+
+
+def _blind_resend(_: Path) -> None:
+    """What has no fill on record is sent again, under a new order id, without asking."""
+    _ask_nobody("SENDING", "WORKING", "UNKNOWN", "MISSING")
+
+
+def _record_after_send(_: Path) -> None:
+    """The hand-over is recorded behind it and not before."""
+    put, place_all = run_record.RunRecord.put, ib_broker.IBBroker.place_all
+    late: list[tuple[Any, tuple[Any, ...]]] = []
+
+    async def put_late(self: Any, facts: Any) -> None:
+        told = tuple(facts)
+        if told and all(fact.kind == "sending" for fact in told):
+            self._hear(told)
+            late.append((self, told))
+        else:
+            await put(self, told)
+
+    async def place_first(self: Any, tickets: Any, gate: Any) -> None:
+        await place_all(self, tickets, gate)
+        while late:
+            record, told = late.pop()
+            await asyncio.shield(asyncio.wrap_future(record._blotter.record(told)))
+
+    run_record.RunRecord.put = put_late
+    ib_broker.IBBroker.place_all = place_first
+
+
+def _new_id(_: Path) -> None:
+    """After one look what is not there is sent again, under a new order id."""
+    _resend_under_new_ids()
+    _look_once()
+
+
+def _new_id_after_settling(_: Path) -> None:
+    """After looking for as long as an order may be under way, what is not there gets a new order id."""
+    _resend_under_new_ids()
+
+
+def _used_ids(_: Path) -> None:
+    """An order that is not told of is sent again with its id, also where the ids have begun anew."""
+    judge = recovering.judge
+
+    def trusting(order: Any, evidence: Any, **_marks: int) -> Any:
+        found = judge(order, evidence)
+        absent = found.action == "unknown" and order.client_order_id not in evidence.refs
+        return found._replace(action="resend") if absent else found
+
+    recovering.judge = trusting
+
+
+def _no_identity(_: Path) -> None:
+    """A report of an execution is an execution, whatever its id."""
+    number = itertools.count(1)
+    hear = ib_orders.OrderDesk.on_execution
+
+    def hear_anew(self: Any, execution: Any, *, ours: bool) -> None:
+        hear(self, execution._replace(exec_id=f"{execution.exec_id}/{next(number)}"), ours=ours)
+
+    ib_orders.OrderDesk.on_execution = hear_anew
+
+
+def _no_sweep(_: Path) -> None:
+    """Nothing is asked after a crash or a lost connection: what happened meanwhile is not looked for."""
+    _ask_nobody()
+
+
+def _deaf_to_the_past(_: Path) -> None:
+    """What was sent before is not adopted: reports about it are nobody's."""
+    ib_broker.IBBroker.adopt = lambda *_: None
+
+
+_SLOW = ("slow_intake",)
+_HIDDEN = ("no_executions", "no_completed", "no_open_orders")
+_NO_TRACE = ("ids_reset", *_HIDDEN)
+SAFEGUARDS: dict[str, tuple[str, tuple[str, ...], Callable[[Path], None]]] = {
+    "no_record": ("no record: run the cell again", (), _no_record),
+    "blind_resend": ("what has no fill is sent again, unasked", (), _blind_resend),
+    "record_after_send": ("hand-over recorded after it", _HIDDEN, _record_after_send),
+    "new_id": ("one look, then a new order id", _SLOW, _new_id),
+    "new_id_after_settling": ("settled, then a new order id", _SLOW, _new_id_after_settling),
+    "used_ids": ("ids that began anew are trusted", _NO_TRACE, _used_ids),
+    "no_identity": ("executions without identity", (), _no_identity),
+    "no_sweep": ("nothing asked after a crash", (), _no_sweep),
+    "deaf_to_the_past": ("earlier orders not adopted", (), _deaf_to_the_past),
+}
+"""By name: what the table calls it, the faults that it is there for, and what switches it off."""
+
+
+def switch_off(name: str, folder: Path) -> None:
+    """Undo one safeguard in this process; an empty name leaves all of them on."""
+    if name:
+        SAFEGUARDS[name][2](folder)
+
+
+def _ask_nobody(*again: str) -> None:
+    """Recovery without a question: what is in one of these states goes out again, with what never went out."""
+
+    async def run(self: Any) -> Recovered:
+        states = {name: self._record.history(name).state for name in self._record.names}
+        fresh = [name for name, state in states.items() if state == "INTENT"]
+        return Recovered(self._broker.session, fresh, [name for name, state in states.items() if state in again])
+
+    recovering.Recovery.run = run
+
+
+def _resend_under_new_ids() -> None:
+    judge = recovering.judge
+
+    def trusting(order: Any, evidence: Any, **marks: int) -> Any:
+        found = judge(order, evidence, **marks)
+        absent = found.action == "unknown" and order.client_order_id not in evidence.refs
+        return found._replace(action="resend") if absent else found
+
+    def forget(self: Any, names: Any) -> None:
+        for name in names:
+            self._desk._by_ref.pop(name, None)
+
+    recovering.judge = trusting
+    ib_broker.IBBroker.allow_again = forget
+
+
+def _look_once() -> None:
+    async def ask(self: Any) -> Any:
+        return await self._broker.sweep()
+
+    recovering.Recovery._ask = ask

@@ -1,0 +1,110 @@
+"""The crash campaign, small; its judge, on truths made by hand."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.campaign.judge import FAILURES, compare, truth_of
+from tests.campaign.plans import FAULTS, POINTS, make_plan
+from tests.campaign.report import add_up, never_reached
+
+ROOT = Path(__file__).parents[1]
+ASKED = {"order_ref": "r-SPY-BUY", "symbol": "SPY", "side": "BUY"}
+JOURNAL = [
+    {"event": "order", **ASKED},
+    {"event": "execution", **ASKED, "exec_id": "a.b.1.01", "quantity": 4.0, "price": 400.0},
+    {"event": "commission", **ASKED, "exec_id": "a.b.1.01", "commission": 1.0},
+    {"event": "execution", **ASKED, "exec_id": "a.b.2.01", "quantity": 6.0, "price": 400.0},
+    {"event": "execution", **ASKED, "exec_id": "a.b.2.02", "quantity": 6.0, "price": 401.0},
+    {"event": "commission", **ASKED, "exec_id": "a.b.2.02", "commission": 1.0},
+]
+FILL = {"client_order_id": "r-SPY-BUY", "symbol": "SPY", "side": "BUY", "commission": 1.0}
+FILLS = [
+    {**FILL, "exec_id": "a.b.1.01", "quantity": 4.0, "price": 400.0},
+    {**FILL, "exec_id": "a.b.2.02", "quantity": 6.0, "price": 401.0},
+]
+ORDER = {"client_order_id": "r-SPY-BUY", "quantity": 10.0, "status": "FILLED", "state": "FILLED", "reason": None}
+SENDING = {**ORDER, "state": "SENDING", "status": "SUBMITTED"}
+
+
+def campaign(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "tests.campaign", *map(str, arguments)],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def differences(journal=JOURNAL, fills=FILLS, order=ORDER, faults=()):
+    columns = [*FILL, "exec_id", "quantity", "price"]
+    return compare(truth_of(journal), pd.DataFrame([order]), pd.DataFrame(fills, columns=columns), set(faults))
+
+
+def test_a_few_dozen_killed_runs_lose_nothing_and_send_nothing_twice():
+    done = campaign("--runs", 24, "--first", 10_001, "--wide", 4)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "24 runs" in done.stdout
+    assert "it never reached" in done.stdout  # so few runs are no campaign, and it says so
+
+
+@pytest.mark.parametrize(("off", "also"), [("no_record", ()), ("new_id_after_settling", ["slow_intake"])])
+def test_without_a_safeguard_the_campaign_fails(off, also):
+    done = campaign("--runs", 8, "--first", 1, "--wide", 4, "--off", off, "--also", *also)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "duplicate orders" in done.stdout
+
+
+def test_the_judge_finds_nothing_where_nothing_is():
+    assert differences() == {"found": {}, "words": []}
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("duplicate_orders", {"journal": [JOURNAL[0], *JOURNAL]}),
+        ("lost_fills", {"fills": FILLS[:1]}),
+        ("phantom_fills", {"fills": [*FILLS, {**FILLS[0], "exec_id": "a.b.3.01"}]}),
+        ("phantom_fills", {"fills": [FILLS[0], {**FILLS[1], "exec_id": "a.b.2.01"}]}),  # before its correction
+        ("fills_twice", {"fills": [*FILLS, FILLS[0]]}),
+        ("wrong_fills", {"fills": [FILLS[0], {**FILLS[1], "price": 400.0}]}),
+        ("wrong_positions", {"fills": [FILLS[0], {**FILLS[1], "side": "SELL"}]}),
+        ("wrong_commissions", {"fills": [FILLS[0], {**FILLS[1], "commission": 2.0}]}),
+        (
+            "never_sent",
+            {"journal": [], "fills": [], "order": {**ORDER, "state": "SENDING", "status": "SUBMITTED"}},
+        ),
+        ("wrong_ends", {"order": SENDING}),
+        ("wrong_ends", {"order": {**ORDER, "state": "CANCELLED", "status": "CANCELLED"}}),
+        ("wrong_ends", {"order": {**ORDER, "state": "REJECTED", "status": "REJECTED"}}),
+        ("wrong_ends", {"journal": JOURNAL[:3], "fills": FILLS[:1]}),
+        ("wrong_ends", {"journal": [], "fills": []}),
+        ("unexplained_unknowns", {"order": {**ORDER, "state": "UNKNOWN", "status": "UNKNOWN", "reason": "so"}}),
+    ],
+)
+def test_the_judge_finds(kind, change):
+    assert kind in FAILURES
+    assert kind in differences(**change)["found"]
+
+
+def test_an_unknown_order_is_excused_by_the_fault_that_its_reason_speaks_of_and_by_no_other():
+    reason = "TWS has started its order ids anew (the next one is 1), so an id proves nothing"
+    order = {**ORDER, "state": "UNKNOWN", "status": "UNKNOWN", "reason": reason}
+    assert differences(order=order, faults={"ids_reset"})["found"] == {}
+    assert differences(order=order, faults={"swallowed_order"})["found"] == {"unexplained_unknowns": 1}
+
+
+def test_every_point_and_every_fault_is_drawn_by_some_seed():
+    plans = [make_plan(seed) for seed in range(3_000)]
+    assert {kill["at"] for plan in plans for kill in plan.workers if "at" in kill} == set(POINTS)
+    assert {name for plan in plans for name in plan.faults} == set(FAULTS)
+
+
+def test_a_campaign_that_has_reached_nothing_does_not_count():
+    missing = never_reached(add_up([]))
+    assert f"point {POINTS[0]}" in missing
+    assert {f"fault {name}" for name in FAULTS} <= set(missing)
