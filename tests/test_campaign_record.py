@@ -1,0 +1,26 @@
+"""What the record of the crash campaign says, and that README says the same."""
+
+import json
+
+from tests.campaign.judge import FAILURES
+from tests.campaign.readme import put_section
+from tests.campaign.report import RECORD, never_reached
+from tests.campaign.safeguards import SAFEGUARDS
+
+
+def test_the_record_is_of_a_whole_campaign_without_a_difference():
+    total = json.loads(RECORD.read_text("utf-8"))["campaign"]
+    assert total["runs"] >= 500
+    assert never_reached(total) == []
+    assert total["found"] == dict.fromkeys(FAILURES, 0)
+    assert total["failures"] == []
+
+
+def test_the_record_says_that_no_safeguard_can_be_spared():
+    rows = json.loads(RECORD.read_text("utf-8"))["ablation"]
+    assert set(rows) == set(SAFEGUARDS)
+    assert all(row["bad_runs"] for row in rows.values())
+
+
+def test_the_readme_says_what_the_record_says():
+    assert put_section(json.loads(RECORD.read_text("utf-8")), write=False) == 0
