@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 import duckdb
 import pandas as pd
 
-from stocklean_exec import carried
+from stocklean_exec import cards, carried
 from stocklean_exec.blotter_file import MEMORY, check_path, connect, migrate
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.locking import reading
@@ -164,6 +164,9 @@ class BlotterReader:
         except BlotterClosedError:
             return f"<{self._title()}: closed>"
         return f"<{self._title()}: {counts['runs']} runs, {counts['orders']} orders, {counts['fills']} fills>"
+
+    def _repr_html_(self) -> str:
+        return cards.blotter_card(self)
 
 
 def _write_parquet(frame: pd.DataFrame, file: Path) -> None:

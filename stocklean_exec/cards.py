@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import fields
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.account_ids import mask_account
 from stocklean_exec.errors import BlotterClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stocklean_exec.broker import Broker
     from stocklean_exec.limits import Limits
 
-__all__ = ["blotter_card", "broker_card", "card", "limits_card", "summary_card"]
+__all__ = ["blotter_card", "broker_card", "card", "limits_card", "run_card", "summary_card"]
 
 _BOX = (
     "display:inline-block;min-width:18em;max-width:60em;border:1px solid #8886;border-radius:6px;padding:8px 12px;"
@@ -37,6 +37,7 @@ _NUMBER = "text-align:right;padding:1px 12px 1px 0;border:0;background:none;font
 _TABLE = '<table style="border-collapse:collapse;margin:4px 0 0">'
 _ROW = '<tr style="background:none">'
 _RUNS = 5  # a card shows the latest runs, and counts the rest
+_MESSAGES = 5  # likewise messages
 
 
 def card(
@@ -135,6 +136,48 @@ def blotter_card(blotter: BlotterReader) -> str:
     note = f"and {len(runs) - _RUNS} earlier runs" if len(runs) > _RUNS else ""
     table = (["run", "mode", "status", "account"], rows) if rows else None
     return card(title, ["HALTED"] if halted is not None else [], facts, table, note)
+
+
+def run_card(head: Mapping[str, Any], told: Mapping[str, Any], note: str = "") -> str:
+    """Return the card of a run: state, counts by status, what is filled and what it costs so far.
+
+    Parameters
+    ----------
+    head : of :meth:`~stocklean_exec.run_handle.Run.head`
+    told : everything of :meth:`~stocklean_exec.live_model.LiveModel.update`
+    note : a line below
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from stocklean_exec.live_model import LiveModel
+    >>> row = {"client_order_id": "r-SPY-BUY", "symbol": "SPY", "side": "BUY", "quantity": 10.0}
+    >>> head = {"run": "r", "badge": "PAPER", "account": "DU***567", "state": "working"}
+    >>> "0 of 10" in run_card(head, LiveModel("r", pd.DataFrame([row])).update())
+    True
+    """
+    facts: list[tuple[object, object]] = [
+        ("account", head["account"]),
+        ("orders", f"{told['ended']} of {told['orders']} ended"),
+        ("shares", f"{told['filled_quantity']:,.10g} of {told['quantity']:,.10g} filled"),
+        ("notional filled", f"{told['notional']:,.2f}"),
+    ]
+    if told["commission"] is not None:
+        facts.append(("commission", f"{told['commission']:,.2f}"))
+    if told["slippage_bps"] is not None:
+        cost = f"{told['slippage_cost']:,.2f} ({told['slippage_bps']:,.2f} bps)"
+        facts.append(("slippage against arrival", cost))
+    facts += [(name, head[name]) for name in ("note", "halted", "fault") if head.get(name)]
+    words = [
+        " ".join(str(row[name]) for name in ("what", "client_order_id", "code", "text") if row[name])
+        for row in told["messages"][-_MESSAGES:]
+    ]
+    facts += [("" if place else "messages", text) for place, text in enumerate(words)]
+    if len(told["messages"]) > _MESSAGES:
+        facts.append(("", f"and {len(told['messages']) - _MESSAGES} before these"))
+    chips = [head["badge"], head["state"], "HALTED" if head.get("halted") else ""]
+    table = (["status", "orders"], list(told["counts"].items())) if told["counts"] else None
+    return card(f"Run {head['run']}", chips, facts, table, note)
 
 
 def limits_card(limits: Limits) -> str:

@@ -12,9 +12,11 @@ import math
 import threading
 from collections import Counter, deque
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stocklean_exec.facts import Fact, execution_family
+from stocklean_exec.account_ids import mask_accounts_in
+from stocklean_exec.facts import Fact, execution_family, key_of
 from stocklean_exec.lifecycle import ENDED, OrderState, derive_order
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class LiveModel:
     run_id : of the run
     orders : the run's approved orders: ``client_order_id``, ``symbol``, ``side``, ``quantity``
     facts : what is on record already
+    account : masked in every text, as any account id is
 
     Examples
     --------
@@ -71,8 +74,10 @@ class LiveModel:
     ({'PARTIAL': 1}, 4.0, 2.0, 50.0)
     """
 
-    def __init__(self, run_id: str, orders: pd.DataFrame, facts: list[Fact] | None = None) -> None:
-        self.run_id = run_id
+    def __init__(
+        self, run_id: str, orders: pd.DataFrame, facts: list[Fact] | None = None, account: str | None = None
+    ) -> None:
+        self.run_id, self._account = run_id, account
         columns = (orders[name].tolist() for name in ("client_order_id", "symbol", "side", "quantity"))
         self._orders = {row[0]: _Order(*row) for row in zip(*columns, strict=True)}
         self._mutex = threading.Lock()
@@ -81,12 +86,15 @@ class LiveModel:
         self._arrival: dict[str, tuple[int, float]] = {}
         self._executed: dict[str, dict[str, tuple[int, float, float]]] = {name: {} for name in self._orders}
         self._touched: set[str] = set(self._orders)
+        self._has_news = False  # beyond what is touched
         self._versions: dict[str, int] = {}
         self._version = 0
         self._fills: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST_FILLS)
         self._messages: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST_MESSAGES)
         self._points: list[tuple[float, float, float]] = []
         self._heard = 0
+        self._keys: set[str] = set()
+        self._numbers = count(1)
         self._began: datetime | None = None
         self._latest: datetime | None = None
         for fact in facts or ():
@@ -95,8 +103,12 @@ class LiveModel:
     # -- hearing ---------------------------------------------------------------------------------------------
 
     def hear(self, fact: Fact) -> None:
-        """Take one new fact of the run; quick, and from any thread."""
+        """Take one fact of the run; quick, and from any thread. One that is told twice counts once."""
         with self._mutex:
+            key = key_of(fact)
+            if key in self._keys:
+                return
+            self._keys.add(key)
             self._heard += 1
             name = fact.client_order_id
             if name in self._facts:
@@ -107,7 +119,8 @@ class LiveModel:
                 elif fact.kind == "execution":
                     self._note_execution(name, fact)
             if fact.kind in _MATTERS and fact.code not in _NOISE:
-                self._messages.append((self._version + 1, _message(fact)))
+                self._messages.append((self._version + 1, self._message(fact)))
+                self._has_news = True
 
     def _note_arrival(self, name: str, fact: Fact) -> None:
         bid, ask, last = fact.bid or 0.0, fact.ask or 0.0, fact.last or 0.0
@@ -129,6 +142,7 @@ class LiveModel:
             self._executed[name][family] = (revision, fact.quantity, fact.price)
         order = self._orders[name]
         row = {
+            "number": next(self._numbers),
             "at": _iso(fact.occurred_at),
             "client_order_id": name,
             "symbol": order.symbol,
@@ -149,8 +163,8 @@ class LiveModel:
         Plain values, ready for JSON: ``version``, ``counts`` of orders by status, ``orders`` and ``ended`` (how
         many), ``quantity`` and ``filled_quantity`` (shares), ``notional`` filled, ``commission`` (None until one
         is reported), ``slippage_cost`` and ``slippage_bps`` (None without a fill), ``rows`` of orders, ``fills``
-        and ``messages`` that are new, ``curve`` (seconds since the first hand-over, fraction of all shares,
-        slippage in bps), ``events`` heard so far.
+        and ``messages`` that are new (each with a ``number`` of its own), ``curve`` (seconds since the first
+        hand-over, fraction of all shares, slippage in bps), ``events`` heard so far.
         """
         with self._mutex:
             self._settle()
@@ -159,7 +173,7 @@ class LiveModel:
                 "run_id": self.run_id,
                 "version": self._version,
                 **total,
-                "rows": [self._row(name) for name, version in self._versions.items() if version > since],
+                "rows": [self._row(name) for name in self._orders if self._versions[name] > since],
                 "fills": [row for version, row in self._fills if version > since],
                 "messages": [row for version, row in self._messages if version > since],
                 "curve": list(self._points),
@@ -167,9 +181,10 @@ class LiveModel:
             }
 
     def _settle(self) -> None:
-        if not self._touched:
+        if not self._touched and not self._has_news:
             return
         self._version += 1
+        self._has_news = False
         for name in self._touched:
             self._states[name] = derive_order(self._orders[name].quantity, self._facts[name])
             self._versions[name] = self._version
@@ -183,7 +198,9 @@ class LiveModel:
             return
         seconds = max((self._latest - self._began).total_seconds(), 0.0) if self._latest else 0.0
         part = total["filled_quantity"] / total["quantity"]
-        self._points.append((round(seconds, 3), part, total["slippage_bps"]))
+        point = (round(seconds, 3), part, total["slippage_bps"])
+        if self._points[-1:] != [point]:
+            self._points.append(point)
         if len(self._points) > _MOST_POINTS:
             self._points = self._points[::2]
 
@@ -220,19 +237,22 @@ class LiveModel:
             "filled_quantity": state.filled,
             "avg_fill_price": None if math.isnan(state.avg_fill_price) else state.avg_fill_price,
             "status": state.status,
-            "reason": state.reason,
+            "reason": self._masked(state.reason),
             "is_ended": state.status in ENDED,
         }
 
+    def _message(self, fact: Fact) -> dict[str, Any]:
+        return {
+            "number": next(self._numbers),
+            "at": _iso(fact.occurred_at),
+            "client_order_id": fact.client_order_id,
+            "what": _MATTERS[fact.kind],
+            "code": fact.code,
+            "text": self._masked(fact.message),
+        }
 
-def _message(fact: Fact) -> dict[str, Any]:
-    return {
-        "at": _iso(fact.occurred_at),
-        "client_order_id": fact.client_order_id,
-        "what": _MATTERS[fact.kind],
-        "code": fact.code,
-        "text": fact.message,
-    }
+    def _masked(self, text: str | None) -> str | None:
+        return None if text is None else mask_accounts_in(text, self._account)
 
 
 def _iso(when: datetime | None) -> str | None:

@@ -17,12 +17,13 @@ from __future__ import annotations
 import logging
 import threading
 from importlib import resources
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 
 from stocklean_exec import review_snapshot
 from stocklean_exec.errors import ApprovalError, InputError, Problem, StockleanError
+from stocklean_exec.gestures import SHOWN, Gesture, code_of, read_gesture, reason_of, refuse_unknown
 from stocklean_exec.parsing import shown
 from stocklean_exec.review_edits import read_typed
 
@@ -35,22 +36,12 @@ __all__ = ["ReviewWidget"]
 
 _STATIC = resources.files("stocklean_exec") / "static"
 _STALE = "changed since this view showed it; it is shown anew: look again"
-_SHOWN = 5  # rows named in one refusal
-
-
-class _Gesture(NamedTuple):
-    """One message of a view, as far as it could be read."""
-
-    kind: str
-    view: str
-    number: int
-    body: dict[str, Any]
 
 
 class ReviewWidget(anywidget.AnyWidget):
     """A view of an :class:`~stocklean_exec.review.OrderReview`; made by displaying it."""
 
-    _esm = (_STATIC / "review.js").read_text("utf-8")
+    _esm = "".join((_STATIC / name).read_text("utf-8") for name in ("common.js", "review.js"))
     _css = (_STATIC / "review.css").read_text("utf-8")
 
     def __init__(self, review: OrderReview) -> None:
@@ -74,11 +65,11 @@ class ReviewWidget(anywidget.AnyWidget):
     def _hear(self, _widget: object, content: object, _buffers: object) -> None:
         """Do what a view asks, on any thread; whatever goes wrong is told to the view and changes nothing."""
         try:
-            gesture = _read(content)
+            gesture = read_gesture(content, "review")
         except InputError:
             logging.getLogger(__name__).warning("a message that no view sends was left: %s", shown(content))
             return
-        deeds: dict[str, Callable[[_Gesture], dict[str, Any] | None]] = {
+        deeds: dict[str, Callable[[Gesture], dict[str, Any] | None]] = {
             "hello": self._hello,
             "approve": self._decide,
             "reject": self._decide,
@@ -91,16 +82,16 @@ class ReviewWidget(anywidget.AnyWidget):
         }
         with self._review.lock:
             try:
-                answer = deeds.get(gesture.kind, _refuse_unknown)(gesture)
+                answer = deeds.get(gesture.kind, refuse_unknown)(gesture)
             except (StockleanError, OSError) as error:
-                answer = {"kind": "refused", "reason": _reason(error), "code": _code(error)}
+                answer = {"kind": "refused", "reason": reason_of(error), "code": code_of(error)}
             except Exception as error:
                 logging.getLogger(__name__).exception("the review could not do what was asked")
                 answer = {"kind": "refused", "reason": f"{type(error).__name__}: {error}", "code": "failed"}
             if answer is not None:
                 self.send({**answer, "view": gesture.view, "number": gesture.number})
 
-    def _hello(self, _gesture: _Gesture) -> dict[str, Any]:
+    def _hello(self, _gesture: Gesture) -> dict[str, Any]:
         names = [spec["name"] for spec in self._columns]
         ids = self._review.orders["client_order_id"].tolist()
         return {
@@ -111,17 +102,17 @@ class ReviewWidget(anywidget.AnyWidget):
             "head": review_snapshot.head(self._review),
         }
 
-    def _decide(self, gesture: _Gesture) -> dict[str, Any]:
+    def _decide(self, gesture: Gesture) -> dict[str, Any]:
         names = self._seen_rows(gesture)
         count = getattr(self._review, gesture.kind)(*names) if names else 0
         return {"kind": "done", "text": f"{count} {_PAST[gesture.kind]}"}
 
-    def _decide_all(self, gesture: _Gesture) -> dict[str, Any]:
+    def _decide_all(self, gesture: Gesture) -> dict[str, Any]:
         self._require_current(gesture)
         count = self._review.clear() if gesture.kind == "clear_all" else self._review.approve_passing()
         return {"kind": "done", "text": f"{count} {_PAST[gesture.kind]}"}
 
-    def _edit(self, gesture: _Gesture) -> dict[str, Any]:
+    def _edit(self, gesture: Gesture) -> dict[str, Any]:
         names = self._seen_rows(gesture)
         changes = read_typed(gesture.body.get("changes"))
         if len(names) != 1 or not changes:
@@ -130,7 +121,7 @@ class ReviewWidget(anywidget.AnyWidget):
         told = f"{edited['symbol']}: {', '.join(changes)} changed, checked again: {edited['verdict']}"
         return {"kind": "done", "text": told}
 
-    def _ask(self, gesture: _Gesture) -> dict[str, Any]:
+    def _ask(self, gesture: Gesture) -> dict[str, Any]:
         self._require_current(gesture)
         asked = self._review.confirmation()
         return {
@@ -141,7 +132,7 @@ class ReviewWidget(anywidget.AnyWidget):
             "shown_hash": asked.shown_hash,
         }
 
-    def _submit(self, gesture: _Gesture) -> dict[str, Any]:
+    def _submit(self, gesture: Gesture) -> dict[str, Any]:
         self._require_current(gesture)
         if gesture.body.get("digest") != review_snapshot.screen_digest(self._review):
             raise ApprovalError("this view does not show what the kernel holds; it is shown anew: look again")
@@ -161,7 +152,7 @@ class ReviewWidget(anywidget.AnyWidget):
 
     # -- what a view had seen ------------------------------------------------------------------------------
 
-    def _seen_rows(self, gesture: _Gesture) -> list[str]:
+    def _seen_rows(self, gesture: Gesture) -> list[str]:
         """Client order ids of a gesture, if the view showed each row as it is now."""
         seen = gesture.body.get("rows")
         if not isinstance(seen, list) or not all(
@@ -172,11 +163,11 @@ class ReviewWidget(anywidget.AnyWidget):
         revisions = self._review.row_revisions
         stale = [name for name, revision in seen if revisions[self._review.row_of(name)] != revision]
         if stale:
-            more = "" if len(stale) <= _SHOWN else f" and {len(stale) - _SHOWN} more"
-            raise ApprovalError(f"{', '.join(stale[:_SHOWN])}{more} {_STALE}")
+            more = "" if len(stale) <= SHOWN else f" and {len(stale) - SHOWN} more"
+            raise ApprovalError(f"{', '.join(stale[:SHOWN])}{more} {_STALE}")
         return [name for name, _ in seen]
 
-    def _require_current(self, gesture: _Gesture) -> None:
+    def _require_current(self, gesture: Gesture) -> None:
         if gesture.body.get("revision") != self._review.revision:
             raise ApprovalError(f"the plan {_STALE}")
 
@@ -202,27 +193,3 @@ _PAST = {
     "clear_all": "decisions taken back",
     "approve_passing": "approved",
 }
-
-
-def _read(content: object) -> _Gesture:
-    """Read a message; one without a view to answer cannot be answered."""
-    body = content if isinstance(content, dict) else {}
-    kind, view, number = body.get("kind"), body.get("view"), body.get("number")
-    if not isinstance(kind, str) or not isinstance(view, str) or not isinstance(number, int):
-        raise InputError("review", [Problem("gesture_invalid", "no kind, view or number")])
-    return _Gesture(kind, view, number, body)
-
-
-def _refuse_unknown(gesture: _Gesture) -> dict[str, Any]:
-    raise InputError("review", [Problem("gesture_unknown", f"{shown(gesture.kind)} is nothing that can be done")])
-
-
-def _reason(error: Exception) -> str:
-    """Say in one line what a person needs to know of an error."""
-    if isinstance(error, InputError):
-        return "; ".join(problem.detail for problem in error.problems[:_SHOWN])
-    return str(error)
-
-
-def _code(error: Exception) -> str:
-    return error.codes[0] if isinstance(error, InputError) and error.codes else type(error).__name__

@@ -16,21 +16,24 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from stocklean_exec import clock, engine
+from stocklean_exec import cards, clock, engine
+from stocklean_exec.account_ids import mask_account, mask_accounts_in
 from stocklean_exec.approval import restore, verify
-from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.facts import Fact
 from stocklean_exec.lifecycle import ENDED
+from stocklean_exec.live_model import LiveModel
 from stocklean_exec.run_control import RunControl
 from stocklean_exec.submission import check_account, run_id_of, submit_orders_async
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from concurrent.futures import Future
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
     from stocklean_exec.limits import Limits
+    from stocklean_exec.live_view import LiveView
 
 __all__ = ["Run", "start_run"]
 
@@ -79,6 +82,8 @@ def start_run(
         if known is not None and not known.is_done:
             return known
         control = RunControl()
+        live = LiveModel(run_id, plan[plan["approved"].fillna(value=False).astype("bool")], account=broker.account)
+        control.listen(live.hear)  # from the first fact on, whenever somebody looks
         work = submit_orders_async(
             approved,
             broker,
@@ -88,7 +93,7 @@ def start_run(
             limits=limits,
             control=control,
         )
-        run = active[run_id] = Run(run_id, broker, blotter, control, engine.spawn(work))
+        run = active[run_id] = Run(run_id, broker, blotter, control, live, engine.spawn(work))
     return run
 
 
@@ -96,10 +101,20 @@ class Run:
     """One run in the background; made by :func:`start_run`. Every method may be called from any thread."""
 
     def __init__(
-        self, run_id: str, broker: Broker, blotter: Blotter, control: RunControl, future: Future[pd.DataFrame]
+        self,
+        run_id: str,
+        broker: Broker,
+        blotter: Blotter,
+        control: RunControl,
+        live: LiveModel,
+        future: Future[pd.DataFrame],
     ) -> None:
         self.run_id, self.broker, self.blotter, self.control = run_id, broker, blotter, control
+        self.live = live
+        """What was heard of the run so far, as a view shows it."""
         self._future = future
+        self._view: LiveView | None = None
+        self._mutex = threading.Lock()
         self._last = f"<Run {run_id}: starting>"
 
     # -- looking ---------------------------------------------------------------------------------------------
@@ -179,6 +194,7 @@ class Run:
         text = f"cancelled by {who}"
         self.control.stop(text)
         fact = Fact("run_cancelled", self.run_id, occurred_at=clock.now(), code=who, message=text)
+        self.live.hear(fact)
         recorded = self.blotter.record([fact])
         asked: set[str] = set()
         self._cancel_sent(asked)
@@ -208,6 +224,59 @@ class Run:
                     asked.add(name)
 
     # -- showing ---------------------------------------------------------------------------------------------
+
+    def view(self) -> LiveView:
+        """Return the live view of the run; as the last line of a cell it shows itself.
+
+        Progress, counts by status, fills as they come, the cumulative fill against arrival, what it costs so far,
+        messages that matter; buttons to cancel one order, to cancel all, and to halt. There is one for a run,
+        however often it is asked for and shown. It needs a notebook; :meth:`orders`, :meth:`fills`,
+        :meth:`progress` and :meth:`cancel_all` do not.
+        """
+        from stocklean_exec.live_view import LiveView  # noqa: PLC0415 - only a display needs the front end
+
+        with self._mutex:
+            if self._view is None:
+                with suppress(BlotterClosedError):  # then what was heard since the start is all there is
+                    for fact in self.blotter.facts(self.run_id):
+                        self.live.hear(fact)
+                self._view = LiveView(self)
+            return self._view
+
+    def head(self) -> dict[str, Any]:
+        """Return what stands above a view: plain values, the account and texts masked.
+
+        ``run``, ``badge``, ``account``; ``state`` is ``working``, ``stopping`` (cancelled, and not over yet),
+        ``over``, ``cancelled`` or ``failed``, with ``note``; ``halted`` and ``fault`` tell why nothing is sent.
+        """
+        error, stopped = self.error, self.control.stopped
+        if not self.is_done:
+            state = "stopping" if stopped else "working"
+        else:
+            state = "failed" if error is not None else "cancelled" if stopped else "over"
+        halted = None
+        with suppress(BlotterError):  # closed, or not to be read: then nobody knows
+            halted = self.blotter.halted
+        note = f"{type(error).__name__}: {error}" if error is not None else stopped
+        return {
+            "run": self.run_id,
+            "badge": self.broker.mode.upper(),
+            "account": mask_account(self.broker.account),
+            "state": state,
+            "note": self._masked(note),
+            "halted": self._masked(halted or ""),
+            "fault": self._masked(self.broker.fault),
+        }
+
+    def on_done(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` once the run is over, on whatever thread; at once if it is."""
+        self._future.add_done_callback(lambda _: listener())
+
+    def _masked(self, text: str) -> str:
+        return mask_accounts_in(text, self.broker.account)
+
+    def _repr_html_(self) -> str:
+        return cards.run_card(self.head(), self.live.update())
 
     def __repr__(self) -> str:
         try:

@@ -10,3 +10,10 @@ def test_the_broker_module_hands_out_the_same_rules():
 
 def test_no_more_than_five_characters_of_an_account_are_shown():
     assert account_ids.mask_account("DU1234567").replace("*", "") == "DU567"
+
+
+def test_accounts_within_a_text_are_masked_and_words_like_them_are_not():
+    text = "U1234567 and DF7654321, not U123 nor FU12345678X; and I-am-one"
+    assert account_ids.mask_accounts_in(text, "I-am-one") == (
+        "U1***567 and DF***321, not U123 nor FU12345678X; and I-***one"
+    )

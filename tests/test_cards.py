@@ -6,7 +6,10 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.cards import blotter_card, broker_card, card, limits_card, summary_card
+from stocklean_exec.account_ids import mask_account
+from stocklean_exec.cards import blotter_card, broker_card, card, limits_card, run_card, summary_card
+from stocklean_exec.facts import Fact
+from stocklean_exec.live_model import LiveModel
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 TAGS = {"div", "b", "span", "table", "thead", "tbody", "tr", "th", "td"}
@@ -87,3 +90,50 @@ def test_a_summary_becomes_a_card(name):
     made = summary_card(pd.Series({"nav": 1234.5}, name=name))
     assert ">1,234.50<" in made
     assert tags_in(made) <= TAGS
+
+
+def test_a_runs_card_tells_counts_costs_and_the_latest_messages():
+    orders = pd.DataFrame(
+        [("r-SPY-BUY", "SPY", "BUY", 10.0)], columns=["client_order_id", "symbol", "side", "quantity"]
+    )
+    live = LiveModel("r", orders)
+    live.hear(Fact("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
+    live.hear(Fact("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", quantity=4.0, price=100.5))
+    for number in range(7):
+        live.hear(Fact("message", "r", "r-SPY-BUY", code=str(number), message=HOSTILE))
+    head = {
+        "run": HOSTILE,
+        "badge": "PAPER",
+        "account": "DU***567",
+        "state": "working",
+        "note": HOSTILE,
+        "halted": "x",
+    }
+    made = run_card(head, live.update(), "below")
+    assert tags_in(made) <= TAGS
+    # 4 of 10 at 100.50, half a dollar above the mid of 100: 2 dollars on 400, which are 50 basis points
+    for text in ("4 of 10 filled", "0 of 1 ended", "402.00", "2.00 (50.00 bps)", "PARTIAL", "HALTED", "below"):
+        assert text in made
+    assert "and 2 before these" in made
+    assert "commission" not in made  # none was reported
+
+
+def test_a_blotter_shows_its_card_and_a_closed_one_says_so():
+    with sx.open_blotter() as blotter:
+        assert blotter._repr_html_() == blotter_card(blotter)
+    assert "closed" in blotter._repr_html_()
+
+
+def test_a_run_shows_its_card():
+    broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000)
+    orders = sx.plan_orders({"SPY": 0.5}, None, broker.quotes(), nav=broker.nav(), run_id="run-1")
+    review = sx.review_orders(sx.check_orders(orders, quotes=broker.quotes(), cash=broker.cash()))
+    review.approve_all(by="me")
+    with sx.open_blotter() as blotter:
+        run = sx.start_run(review.result(), broker, blotter)
+        run.wait()
+        made = run._repr_html_()
+    for text in ("Run run-1", "MOCK", "over", "1 of 1 ended", "41 of 41 filled", mask_account(broker.account)):
+        assert text in made
+    assert broker.account not in made
+    assert run._repr_html_() == made  # also once the blotter is closed

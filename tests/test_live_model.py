@@ -87,6 +87,30 @@ def test_messages_that_matter_are_told_and_noise_is_not(model):
     ]
 
 
+def test_what_is_told_twice_counts_and_is_shown_once(model):
+    model.hear(fill(A, FIRST, 4.0, 100.5))
+    model.hear(fill(A, FIRST, 4.0, 100.5))
+    told = model.update()
+    assert (len(told["fills"]), told["filled_quantity"], told["events"]) == (1, 4.0, 3)
+
+
+def test_a_message_about_no_order_is_told_once(model):
+    first = model.update()
+    model.hear(Fact("link_lost", "r", None, NOON, message="the connection is gone"))
+    then = model.update(first["version"])
+    assert [row["what"] for row in then["messages"]] == ["connection lost"]
+    assert model.update(then["version"])["messages"] == []
+
+
+def test_fills_and_messages_have_numbers_in_the_sequence_of_hearing(model):
+    model.hear(fill(A, FIRST, 4.0, 100.5))
+    model.hear(Fact("link_lost", "r", None, NOON, message="gone"))
+    model.hear(fill(A, "0000e0d5.67fe667b.02.01", 1.0, 100.5))
+    told = model.update()
+    assert [row["number"] for row in told["fills"]] == [1, 3]
+    assert [row["number"] for row in told["messages"]] == [2]
+
+
 def test_the_curve_goes_from_hand_over_to_the_last_fill(model):
     model.hear(fill(A, FIRST, 5.0, 100.0, seconds=2))
     model.update()

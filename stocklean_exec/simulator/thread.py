@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import fields, replace
+from html import escape
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from stocklean_exec.simulator.scenario import load_scenario
@@ -120,6 +121,14 @@ class Simulator:
         loop.call_soon_threadsafe(self._stopping.set)
         thread.join(_START_SECONDS)
         self._thread = self._loop = self._server = None
+
+    def __repr__(self) -> str:
+        state = f"{self.host}:{self.port}" if self._server is not None else "not running"
+        many = "" if len(self.accounts) == 1 else "s"
+        return f"<Simulator {state}, {len(self.accounts)} account{many}>"
+
+    def _repr_html_(self) -> str:
+        return f"<code>{escape(repr(self))}</code>"
 
     def __enter__(self) -> Self:
         return self.start()

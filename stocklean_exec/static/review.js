@@ -3,7 +3,6 @@
 
 const ROW_HEIGHT = 28;
 const OVERSCAN = 6;
-const PATIENCE = 4000; // milliseconds without an answer after which the view says so
 
 const TOTALS = [
   ["orders", "Orders", "count"],
@@ -21,38 +20,6 @@ const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimate
 
 // -- small helpers ----------------------------------------------------------------------------------------------
 
-const numberFormats = new Map();
-
-function format(value, least, most) {
-  const key = `${least}/${most}`;
-  if (!numberFormats.has(key)) {
-    const options = { minimumFractionDigits: least, maximumFractionDigits: most };
-    numberFormats.set(key, new Intl.NumberFormat("en-US", options));
-  }
-  return numberFormats.get(key).format(value);
-}
-
-function show(value, kind) {
-  if (value === null || value === undefined) return "";
-  if (typeof value !== "number") return String(value);
-  if (kind === "weight") return `${format(value * 100, 2, 2)} %`;
-  if (kind === "money") return format(value, 2, 2);
-  if (kind === "price") return format(value, 2, 6);
-  return format(value, 0, 6);
-}
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "class") made.className = value;
-    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null) made.setAttribute(name, value);
-  }
-  made.append(...children); // strings become text nodes
-  return made;
-}
-
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
   let value = index;
   for (let bit = 0; bit < 8; bit += 1) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
@@ -64,26 +31,11 @@ function crc32(bytes, crc) {
   return crc;
 }
 
-function isDark(el) {
-  const theme = document.body.dataset.jpThemeLight;
-  if (theme !== undefined) return theme === "false";
-  const colour = getComputedStyle(el).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
-  const bare = colour.length < 3 || colour[3] === 0;
-  if (bare) return window.matchMedia("(prefers-color-scheme: dark)").matches;
-  return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 128;
-}
-
-let viewCount = 0;
-
 // -- one view ---------------------------------------------------------------------------------------------------
 
-class View {
+class View extends KernelView {
   constructor(model, el) {
-    this.model = model;
-    this.id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
-    this.prefix = `slx${(viewCount += 1)}`; // ids in the page
-    this.number = 0;
-    this.waiting = new Map(); // number -> what to do with the answer
+    super(model, "to review");
     this.store = null;
     this.order = []; // rows shown, by their place in the plan
     this.sort = null;
@@ -94,16 +46,7 @@ class View {
     this.editor = null;
     this.asked = null;
     this.build(el);
-    this.hear = (message) => this.receive(message);
-    model.on("msg:custom", this.hear);
-    this.say("Asking the kernel …");
-    this.ask("hello", {});
-  }
-
-  close() {
-    this.model.off("msg:custom", this.hear);
-    for (const { timer } of this.waiting.values()) clearTimeout(timer);
-    this.observers.forEach((observer) => observer.disconnect());
+    this.begin();
   }
 
   // -- the page -------------------------------------------------------------------------------------------------
@@ -178,15 +121,10 @@ class View {
       element("div", { class: "slx-foot" }, this.footBadge, this.footAccount, this.submit, this.status),
       this.panel, this.keys,
     );
-    // Keys belong to the review while it has the focus, and not to the notebook around it.
-    this.root.addEventListener("keydown", (event) => event.stopPropagation());
-    el.append(this.root);
-    const theme = new MutationObserver(() => this.dress());
-    theme.observe(document.body, { attributes: true });
+    this.settleIn(el);
     const size = new ResizeObserver(() => this.fit());
     size.observe(this.root);
-    this.observers = [theme, size];
-    this.dress();
+    this.observers.push(size);
   }
 
   choice(label, options) {
@@ -194,10 +132,6 @@ class View {
       "select", { class: "slx-filter", "aria-label": label, onchange: () => this.arrange() },
       ...options.map((text, place) => element("option", { value: place ? text : "" }, text)),
     );
-  }
-
-  dress() {
-    this.root.dataset.theme = isDark(this.root.parentElement ?? this.root) ? "dark" : "light";
   }
 
   fit() {
@@ -212,50 +146,13 @@ class View {
 
   // -- talking to the kernel ------------------------------------------------------------------------------------
 
-  ask(kind, body, then = {}) {
-    const overdue = [...this.waiting.values()].some((wait) => wait.overdue);
-    if (overdue && kind !== "hello") {
-      this.warn("Still waiting for the kernel; this was not sent. If it was restarted, run the cell again.");
-      then.refused?.();
-      return;
-    }
-    const number = (this.number += 1);
-    const timer = setTimeout(() => this.late(number, kind), PATIENCE);
-    this.waiting.set(number, { timer, overdue: false, ...then });
-    this.root.classList.add("slx-busy");
-    this.model.send({ kind, view: this.id, number, ...body });
-  }
-
-  late(number, kind) {
-    const wait = this.waiting.get(number);
-    if (!wait) return;
-    wait.overdue = true;
-    this.root.classList.add("slx-lost");
-    this.warn(
-      kind === "hello"
-        ? "No kernel answers. This view is a leftover of an earlier kernel, or the kernel is busy: nothing can be " +
-            "done here. Run the cell again to review."
-        : "The kernel does not answer: it is busy, was restarted, or is gone. Nothing is known to have changed. " +
-            "If it was restarted, run the cell again.",
-    );
-  }
-
   receive(message) {
     if (message.kind === "patch") {
       this.patch(message);
       return;
     }
     if (message.view !== this.id) return; // another view's answer
-    const wait = this.waiting.get(message.number);
-    if (wait) {
-      clearTimeout(wait.timer);
-      this.waiting.delete(message.number);
-    }
-    this.root.classList.toggle("slx-busy", this.waiting.size > 0);
-    if (this.root.classList.contains("slx-lost") && ![...this.waiting.values()].some((each) => each.overdue)) {
-      this.root.classList.remove("slx-lost");
-      this.warn("");
-    }
+    const wait = this.answered(message.number);
     if (message.kind === "snapshot") this.take(message);
     else if (message.kind === "refused") {
       wait?.refused?.();
@@ -307,14 +204,6 @@ class View {
     if (this.asked) this.closePanel(head.state === "open" || head.state === "failed" ? "The plan changed: confirm anew." : "");
     this.showHead();
     this.schedule();
-  }
-
-  say(text) {
-    this.status.textContent = text;
-  }
-
-  warn(text) {
-    this.alert.textContent = text;
   }
 
   // -- head and totals ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The review's own front end in a real Chromium, joined to the real Python widget without a Jupyter server.
+"""The package's own front end in a real Chromium, joined to the real Python widget without a Jupyter server.
 
 What the widget sends goes as JSON into the page, what the page sends goes as JSON into the widget: only the
 transport is ours. Chromium is Debian's; without it these tests are skipped and say what to install, and where CI
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,6 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 
 import comm
@@ -38,7 +38,6 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE = 10_000  # milliseconds until a test gives a page up
-STATIC = resources.files("stocklean_exec") / "static"
 ATTACH = """async ([script, id]) => {
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   const { default: widget } = await import(url);
@@ -94,12 +93,11 @@ class Wire(BaseComm):
 
 
 class Bridge:
-    """A review, its widget, and the pages that show it."""
+    """A review or a live view, its widget, and the pages that show it."""
 
-    def __init__(self, review, browser):
-        self.review = review
-        self.bundle = review._repr_mimebundle_()
-        self.widget = review._widget
+    def __init__(self, shown, browser):
+        self.bundle = shown._repr_mimebundle_()
+        self.review, self.widget = shown, getattr(shown, "_widget", shown)
         self.wire = self.widget.comm
         self.browser = browser
         self.outboxes = {}
@@ -145,10 +143,10 @@ class Bridge:
         page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
         page.expose_function("toPython", self._from_page)
         page.set_content('<!doctype html><html lang="en"><body><div id="review"></div></body></html>')
-        page.add_style_tag(content=(STATIC / "review.css").read_text("utf-8"))
-        page.evaluate(ATTACH, [(STATIC / "review.js").read_text("utf-8"), name])
+        page.add_style_tag(content=self.widget._css)
+        page.evaluate(ATTACH, [self.widget._esm, name])
         if not self.is_dead and not self.is_held:
-            page.locator(".slx-status", has_text="orders shown").wait_for()
+            page.locator(".slx-status", has_text=re.compile("orders shown|As of")).wait_for()
         return page
 
     def close(self):
@@ -222,6 +220,32 @@ def review(orders, venue):
     limits = sx.Limits(max_order_notional=2_500)
     checked = sx.check_orders(orders, limits, quotes=QUOTES, positions={"OLD": 40}, cash=8_800.0, nav=10_000.0)
     return sx.review_orders(checked, *venue, by="ann")
+
+
+def contrast_of(page, selector):
+    """Contrast ratio of an element's text and the nearest opaque ground behind it (WCAG 2.2)."""
+    text, ground = page.locator(selector).first.evaluate(
+        """(element) => {
+          let behind = element;
+          const see = (node) => getComputedStyle(node).backgroundColor;
+          while (behind.parentElement && /rgba\\(.*, 0\\)/.test(see(behind))) behind = behind.parentElement;
+          const parts = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
+          return [parts(getComputedStyle(element).color), parts(see(behind))];
+        }"""
+    )
+
+    def luminance(rgb):
+        parts = [c / 255 / 12.92 if c <= 10.3 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    light, dark = sorted((luminance(text), luminance(ground)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.fixture
+def contrast():
+    """``contrast(page, selector)`` is the contrast ratio of a text."""
+    return contrast_of
 
 
 # -- JupyterLab --------------------------------------------------------------------------------------------------

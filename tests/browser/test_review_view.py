@@ -718,7 +718,7 @@ def test_hostile_text_typed_into_a_cell_stays_text_in_the_refusal(join, review):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [420, 1200])
-def test_it_fits_wide_and_narrow_in_light_and_dark(join, review, tmp_path, scheme, width):
+def test_it_fits_wide_and_narrow_in_light_and_dark(join, review, tmp_path, contrast, scheme, width):
     review.approve(SPY)
     page = join(review).open(width=width, scheme=scheme)
     expect(page.locator(".slx")).to_have_attribute("data-theme", scheme)
@@ -734,23 +734,3 @@ def test_it_fits_wide_and_narrow_in_light_and_dark(join, review, tmp_path, schem
     ):
         assert contrast(page, selector) >= 4.5, selector
     page.screenshot(path=tmp_path / f"review-{scheme}-{width}.png")
-
-
-def contrast(page, selector):
-    """Contrast ratio of an element's text and the nearest opaque ground behind it (WCAG 2.2)."""
-    text, ground = page.locator(selector).first.evaluate(
-        """(element) => {
-          let behind = element;
-          const see = (node) => getComputedStyle(node).backgroundColor;
-          while (behind.parentElement && /rgba\\(.*, 0\\)/.test(see(behind))) behind = behind.parentElement;
-          const parts = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
-          return [parts(getComputedStyle(element).color), parts(see(behind))];
-        }"""
-    )
-
-    def luminance(rgb):
-        parts = [c / 255 / 12.92 if c <= 10.3 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
-        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
-
-    light, dark = sorted((luminance(text), luminance(ground)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)

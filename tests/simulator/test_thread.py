@@ -103,3 +103,12 @@ def test_it_is_not_there_before_it_is_started():
     with pytest.raises(RuntimeError, match="not running"):
         simulator.call(lambda venue: venue)
     simulator.stop()
+
+
+def test_it_says_where_it_listens_and_what_it_has():
+    simulator = Simulator(account="DU1, DU2")
+    assert repr(simulator) == "<Simulator not running, 2 accounts>"
+    with simulator:
+        assert repr(simulator) == f"<Simulator 127.0.0.1:{simulator.port}, 2 accounts>"
+        assert simulator._repr_html_() == f"<code>&lt;Simulator 127.0.0.1:{simulator.port}, 2 accounts&gt;</code>"
+    assert "1 account>" in repr(Simulator())

@@ -1,0 +1,342 @@
+"""The messages between the live view and its run; the view itself is tested in a browser."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import comm
+import pandas as pd
+import pytest
+from comm.base_comm import BaseComm
+
+import stocklean_exec as sx
+from stocklean_exec import live_view
+from stocklean_exec.facts import Fact
+from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.live_model import LiveModel
+from stocklean_exec.run_control import RunControl
+from stocklean_exec.run_handle import Run
+from stocklean_exec.simulator import Simulator, read_journal
+
+A, B = "r-SPY-BUY", "r-KO-SELL"
+PLAN = pd.DataFrame(
+    [(A, "SPY", "BUY", 10.0), (B, "KO", "SELL", 20.0)], columns=["client_order_id", "symbol", "side", "quantity"]
+)
+ACCOUNT = "DU7654321"
+
+
+class Wire(BaseComm):
+    """A connection that keeps what the widget says."""
+
+    def __init__(self, *arguments, **options):
+        self.said, self.states = [], []
+        super().__init__(*arguments, **options)
+
+    def publish_msg(self, msg_type, data=None, *_, **__):
+        if msg_type == "comm_msg" and data["method"] == "custom":
+            self.said.append(json.loads(json.dumps(data["content"], allow_nan=False)))
+        elif msg_type == "comm_open":
+            self.states.append(data["state"])
+
+
+@pytest.fixture(autouse=True)
+def wired(monkeypatch):
+    monkeypatch.setattr(comm, "create_comm", Wire)
+
+
+@pytest.fixture
+def blotter():
+    with sx.open_blotter() as one:
+        yield one
+
+
+@pytest.fixture
+def run(blotter):
+    """A run that does what the test tells it: facts by its control, the end by its future."""
+    control, live = RunControl(), LiveModel("r", PLAN, account=ACCOUNT)
+    control.listen(live.hear)
+    broker = SimpleNamespace(mode="paper", account=ACCOUNT, fault="")
+    return Run("r", broker, blotter, control, live, Future())
+
+
+def say(widget, kind, number=1, **body):
+    """Send a gesture; return its answer, or None."""
+    before = len(widget.comm.said)
+    content = {"kind": kind, "view": "v", "number": number, **body}
+    widget.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+    answers = [said for said in widget.comm.said[before:] if said.get("view") == "v"]
+    return answers[-1] if answers else None
+
+
+def fill(name, number, quantity, price=100.0):
+    return Fact(
+        "execution", "r", name, pd.Timestamp("2026-11-23 17:00", tz="UTC").to_pydatetime(),
+        exec_id=f"a.b.{number}.01", quantity=quantity, price=price,
+    )  # fmt: skip
+
+
+def updates(view):
+    return [said for said in view.comm.said if said["kind"] == "update"]
+
+
+# -- telling -----------------------------------------------------------------------------------------------------
+
+
+def test_hello_is_told_everything_and_no_order_is_in_the_synchronised_state(run):
+    run.control.tell(fill(A, 1, 4.0))
+    view = run.view()
+    told = say(view, "hello")
+    assert (told["kind"], told["number"], told["counts"]) == ("snapshot", 1, {"NEW": 1, "PARTIAL": 1})
+    assert [row["client_order_id"] for row in told["rows"]] == [A, B]
+    assert told["head"]["badge"] == "PAPER"
+    assert told["head"]["account"] == "DU***321"
+    assert "SPY" not in json.dumps(view.comm.states)
+    assert ACCOUNT not in json.dumps(view.comm.said)
+    assert run.view() is view
+
+
+def test_a_thousand_facts_are_told_in_a_few_messages_that_miss_nothing(run):
+    view = run.view()
+    view.wait()
+    before = len(updates(view))
+    threads = [
+        threading.Thread(
+            target=lambda part=part: [run.control.tell(fill(B, f"{part}-{n}", 0.02)) for n in range(250)]
+        )
+        for part in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    view.wait()
+    told = updates(view)[before:]
+    assert 1 <= len(told) <= 40  # ten a second, and the machine may be slow
+    assert told[-1]["events"] == 1_000
+    assert [one["from"] for one in told[1:]] == [one["version"] for one in told[:-1]]
+    assert told[-1]["filled_quantity"] == pytest.approx(20.0)
+
+
+def test_two_updates_are_a_tenth_of_a_second_apart(run, monkeypatch):
+    paused = []
+    monkeypatch.setattr(live_view.time, "sleep", paused.append)
+    view = run.view()
+    run.control.tell(fill(A, 1, 4.0))
+    view.wait()
+    assert paused
+    assert all(0 < pause <= 0.1 for pause in paused)
+    assert live_view.PAUSE == 0.1
+
+
+def test_a_listener_that_cannot_send_harms_nothing(run, monkeypatch, caplog):
+    view = run.view()
+    view.wait()
+    monkeypatch.setattr(view, "send", lambda _: 1 / 0)
+    run.control.tell(fill(A, 1, 4.0))
+    view.wait()
+    assert "could not tell what changed" in caplog.text
+    monkeypatch.undo()
+    run.control.tell(fill(A, 2, 4.0))
+    view.wait()
+    assert updates(view)[-1]["filled_quantity"] == 8.0
+
+
+def test_the_end_is_told(run):
+    view = run.view()
+    run._future.set_result(None)
+    view.wait()
+    head = updates(view)[-1]["head"]
+    assert (head["state"], head["is_over"], head["alive"]) == ("over", True, 2)
+
+
+def test_a_failed_run_says_why_and_shows_no_account(run):
+    run._future.set_exception(sx.BrokerError(f"account {ACCOUNT} is gone"))
+    told = say(run.view(), "hello")
+    assert told["head"]["state"] == "failed"
+    assert told["head"]["note"] == "BrokerError: account DU***321 is gone"
+
+
+def test_messages_of_the_broker_show_no_account(run):
+    text = f"No trading permissions for {ACCOUNT} and U1234567"
+    run.control.tell(Fact("rejected", "r", A, code="201", message=text))
+    told = say(run.view(), "hello")
+    assert told["messages"][0]["text"] == "No trading permissions for DU***321 and U1***567"
+    assert ACCOUNT not in run.view()._repr_html_()
+
+
+# -- gestures that are refused -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gesture", "code"),
+    [
+        ({"kind": "cancel", "client_order_id": "x", "status": "NEW"}, "order_unknown"),
+        ({"kind": "cancel", "client_order_id": ["x"]}, "order_unknown"),
+        ({"kind": "cancel"}, "order_unknown"),
+        ({"kind": "cancel_all"}, "not_confirmed"),
+        ({"kind": "cancel_all", "confirmed": "yes"}, "not_confirmed"),
+        ({"kind": "halt", "reason": "lunch"}, "not_confirmed"),
+        ({"kind": "halt", "confirmed": True}, "no_reason"),
+        ({"kind": "halt", "confirmed": True, "reason": "  "}, "no_reason"),
+        ({"kind": "halt", "confirmed": True, "reason": 7}, "no_reason"),
+        ({"kind": "halt", "confirmed": True, "reason": "x" * 201}, "reason_too_long"),
+        ({"kind": "explode"}, "gesture_unknown"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_and_changes_nothing(run, blotter, gesture, code):
+    view = run.view()
+    answer = say(view, **gesture)
+    view.wait()
+    assert (answer["kind"], answer["code"]) == ("refused", code)
+    assert answer["reason"]
+    assert blotter.halted is None
+    assert not run.control.stopped
+
+
+def test_what_no_view_sends_is_left(run, caplog):
+    view = run.view()
+    view.comm.handle_msg({"content": {"data": {"method": "custom", "content": {"kind": "halt"}}}, "buffers": []})
+    assert "no view sends" in caplog.text
+
+
+def test_an_order_that_has_ended_cannot_be_cancelled_and_the_view_is_told_what_became_of_it(run):
+    run.control.tell(fill(A, 1, 10.0))
+    answer = say(run.view(), "cancel", client_order_id=A, status="SUBMITTED")
+    assert answer["code"] == "order_ended"
+    assert "has ended since this view showed it as 'SUBMITTED': FILLED" in answer["reason"]
+
+
+def test_a_run_that_is_over_and_has_nothing_alive_cannot_be_cancelled(run):
+    run.control.tell(fill(A, 1, 10.0))
+    run.control.tell(fill(B, 2, 20.0))
+    run._future.set_result(None)
+    answer = say(run.view(), "cancel_all", confirmed=True)
+    assert (answer["kind"], answer["code"]) == ("refused", "run_over")
+
+
+def test_what_fails_at_the_broker_is_told_in_every_view(run, monkeypatch):
+    def fail(_):
+        raise sx.BrokerError(f"the line of {ACCOUNT} is dead")
+
+    view = run.view()
+    monkeypatch.setattr(run, "cancel", fail)
+    assert say(view, "cancel", client_order_id=A, status="NEW")["kind"] == "done"
+    view.wait()
+    notice = updates(view)[-1]["head"]["notice"]
+    assert "cancel of r-SPY-BUY failed: BrokerError: the line of DU***321 is dead" in notice
+
+
+def test_a_callback_is_not_held_up_and_a_second_click_starts_nothing(run, monkeypatch):
+    going, calls = threading.Event(), []
+
+    def slow(**_):
+        calls.append(threading.current_thread())
+        going.wait(20)
+
+    view = run.view()
+    monkeypatch.setattr(run, "cancel_all", slow)
+    assert say(view, "cancel_all", confirmed=True)["text"] == "cancel of all orders: asked"
+    assert say(view, "cancel_all", confirmed=True)["text"] == "cancel of all orders is under way already"
+    assert say(view, "hello")["head"]["busy"] == ["all"]
+    going.set()
+    view.wait()
+    assert len(calls) == 1
+    assert calls[0] is not threading.current_thread()
+    assert updates(view)[-1]["head"]["busy"] == []
+
+
+def test_a_halt_is_everybodys_and_keeps_its_reason(run, blotter):
+    view = run.view()
+    assert say(view, "halt", confirmed=True, reason=" fat finger ")["kind"] == "done"
+    view.wait()
+    assert "fat finger" in blotter.halted
+    assert "fat finger" in updates(view)[-1]["head"]["halted"]
+
+
+# -- over the wire -----------------------------------------------------------------------------------------------
+
+
+def approved(symbols, limit=9.0):
+    quotes = dict.fromkeys(symbols, 10.0)
+    orders = pd.DataFrame(
+        {
+            "run_id": "w",
+            "symbol": symbols,
+            "side": "BUY",
+            "quantity": 10.0,
+            "order_type": "LMT",
+            "limit_price": limit,
+        }
+    )
+    review = sx.review_orders(sx.check_orders(orders, sx.Limits(price_collar=None), quotes=quotes, cash=1e6))
+    review.approve_all(by="me")
+    return review.result()
+
+
+def test_one_order_and_then_all_are_cancelled_over_the_wire(blotter, tmp_path):
+    journal = tmp_path / "journal.jsonl"
+    quotes = pd.DataFrame({"symbol": ["AA", "BB", "CC"], "bid": 9.99, "ask": 10.01}).assign(
+        currency="USD", quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC")
+    )
+    with (
+        Simulator(quotes=quotes, clock="brisk", journal=journal) as venue,
+        IBBroker(port=venue.port, rate=0.0, seconds=5.0) as broker,
+    ):
+        run = sx.start_run(approved(["AA", "BB", "CC"]), broker, blotter, timeout=30)
+        view, resting = run.view(), threading.Event()
+        run.control.listen(lambda _: run.live.update()["counts"] == {"SUBMITTED": 3} and resting.set())
+        if run.live.update()["counts"] != {"SUBMITTED": 3}:
+            assert resting.wait(20)
+        assert say(view, "cancel", client_order_id="w-BB-BUY", status="SUBMITTED")["kind"] == "done"
+        view.wait()
+        assert say(view, "cancel_all", confirmed=True)["kind"] == "done"
+        states = run.wait(20)
+        view.wait()
+        assert states["status"].tolist() == ["CANCELLED"] * 3
+        told = say(view, "hello")
+        assert told["counts"] == {"CANCELLED": 3}
+        assert told["head"]["state"] == "cancelled"
+        assert [row["what"] for row in told["messages"]].count("run cancelled") == 1
+    cancels = [row["order_ref"] for row in read_journal(journal) if row["event"] == "cancel"]
+    assert cancels[0] == "w-BB-BUY"
+    assert sorted(cancels) == ["w-AA-BUY", "w-BB-BUY", "w-CC-BUY"]
+
+
+# -- what stays --------------------------------------------------------------------------------------------------
+
+
+def test_its_texts_are_the_same_each_time_and_nothing_of_it_is_markup(run):
+    hostile = "<script>alert(1)</script>"
+    run.control.tell(Fact("rejected", "r", A, code="201", message=hostile))
+    view = run.view()
+    bundle, _ = view._repr_mimebundle_()
+    assert bundle["text/plain"].startswith("<LiveView of <Run r:")
+    assert hostile not in bundle["text/html"]
+    assert "&lt;script&gt;" in bundle["text/html"]
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == view.model_id
+
+
+def test_the_stored_picture_is_brought_up_to_date_at_the_end(run, monkeypatch):
+    stored = {}
+
+    def display(bundle, *, raw, display_id):
+        assert raw
+        name = f"d{len(stored)}" if display_id is True else display_id
+        stored[name] = bundle["text/html"]
+        return SimpleNamespace(display_id=name)
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr("IPython.display.update_display", display)
+    view = run.view()
+    view._ipython_display_()
+    view.wait()
+    assert "working" in stored["d0"]
+    run.control.tell(fill(A, 1, 10.0))
+    run._future.set_result(None)
+    view.wait()
+    assert list(stored) == ["d0"]
+    assert "10 of 30 filled" in stored["d0"]
+    assert "over" in stored["d0"]
