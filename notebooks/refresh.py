@@ -15,9 +15,12 @@ FOLDER = Path(__file__).parent
 
 def refresh(path):
     notebook = nbformat.read(path, as_version=4)
+    # What goes on in the background has a second to bring its still picture up to date.
+    notebook.cells.append(nbformat.v4.new_code_cell("import time; time.sleep(1)"))
     NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": FOLDER}}
     ).execute()
+    notebook.cells.pop()
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

@@ -59,7 +59,7 @@ class LiveView(anywidget.AnyWidget):
         self._notice = ""
         self._busy: dict[str, threading.Thread] = {}  # what is being done, by what it is done to
         self._displays: list[str] = []
-        self._closing: dict[str, Any] | None = None  # the head with which the stored picture was closed
+        self._pictured: object = None  # of what the stored picture is
         self._pacer = _Pacer(self._tell_news, PAUSE)
         self.on_msg(self._hear)
         run.control.listen(self._on_fact)
@@ -97,12 +97,13 @@ class LiveView(anywidget.AnyWidget):
                 self._displays.append(shown_as.display_id)
             self._pacer.poke()
 
-    def _close_pictures(self, head: dict[str, Any]) -> None:
+    def _close_pictures(self, head: dict[str, Any], version: int) -> None:
         """Put the end state into the notebook's own outputs; they outlive kernel and widget."""
         with self._lock:
-            if not head["is_over"] or self._closing == head or not self._displays:
+            displays = list(self._displays)
+            if not head["is_over"] or not displays or self._pictured == (head, version, displays):
                 return
-            self._closing, displays = head, list(self._displays)
+            self._pictured = (head, version, displays)
         from IPython.display import update_display  # noqa: PLC0415 - as above
 
         for display_id in displays:
@@ -200,7 +201,7 @@ class LiveView(anywidget.AnyWidget):
             news = self._update(self._told)
             self._told = news["version"]
             self.send({"kind": "update", **news})
-        self._close_pictures(news["head"])
+        self._close_pictures(news["head"], news["version"])
 
     def _update(self, since: int) -> dict[str, Any]:
         news = self._run.live.update(since)

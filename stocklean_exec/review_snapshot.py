@@ -273,4 +273,6 @@ def tell_outcome(outcome: object) -> str:
     if isinstance(outcome, pd.DataFrame) and "status" in outcome.columns:
         counts = outcome["status"].value_counts()
         return ", ".join(f"{counts[name]} {name}" for name in sorted(counts.index))
+    if hasattr(outcome, "view") and hasattr(outcome, "run_id"):  # a run that goes on, of a layer above this one
+        return f"run {outcome.run_id} is under way; review.outcome.view() in a cell shows it and can stop it"
     return repr(outcome)

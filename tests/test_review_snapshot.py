@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import struct
+from types import SimpleNamespace
 from zlib import crc32
 
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.review_snapshot import column_specs, head, review_card, rows, screen_digest
+from stocklean_exec.review_snapshot import column_specs, head, review_card, rows, screen_digest, tell_outcome
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -135,3 +136,9 @@ def test_a_plan_that_forgot_its_check_can_still_be_shown(review):
     assert head(plain)["totals"] == {}
     assert rows(plain, ["weight_after"])["weight_after"] == [None] * 3
     assert "Review of r: 3 orders" in review_card(plain)
+
+
+def test_a_run_that_was_started_is_told_with_how_to_see_it():
+    told = tell_outcome(SimpleNamespace(run_id="r", view=lambda: None))
+    assert told == "run r is under way; review.outcome.view() in a cell shows it and can stop it"
+    assert tell_outcome("all is well") == "'all is well'"

@@ -312,3 +312,19 @@ def test_gestures_on_many_threads_are_done_one_after_the_other(review, shown):
     patches = [said for said in shown.comm.said if said["kind"] == "patch"]
     assert [patch["from"] for patch in patches] == list(range(review.revision))
     assert len(review.decisions) == sum(len(patch["places"]) for patch in patches)
+
+
+def test_a_review_that_starts_a_run_says_how_to_see_it_and_hands_it_out(review, shown, venue):
+    review._send = sx.start_run
+    review.approve(SPY)
+    confirm(review, shown)
+    shown.wait()
+    head = shown.comm.said[-1]["head"]
+    assert (head["state"], head["note"]) == (
+        "sent",
+        "run r is under way; review.outcome.view() in a cell shows it and can stop it",
+    )
+    assert review.outcome.wait(20)["status"].tolist() == ["FILLED", "CANCELLED", "REJECTED"]
+    told = review.outcome.view()
+    assert told is review.outcome.view()
+    assert [row["client_order_id"] for row in told._update(0)["rows"]] == [SPY]  # what was approved

@@ -72,7 +72,8 @@ class LiveView extends KernelView {
     const table = (label, heads, body) => element(
       "div", { class: "slx-scroll", tabindex: "0", role: "region", "aria-label": label },
       element("table", { class: "slx-list" },
-        element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)))), body),
+        element("thead", {}, element("tr", {}, ...heads.map((text) =>
+          element("th", { scope: "col", class: text.startsWith("#") ? "slx-number" : "" }, text.replace("#", ""))))), body),
     );
     this.root = element(
       "div", { class: "slx slx-live", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": "live run" },
@@ -84,11 +85,11 @@ class LiveView extends KernelView {
         element("section", { class: "slx-half slx-wide" },
           element("div", { class: "slx-over" }, element("b", {}, "Orders"), this.filter,
             element("label", {}, this.alive, " alive only")),
-          table("orders of the run", ["Symbol", "Side", "Quantity", "Filled", "Avg. price", "Status", "Why", ""], this.orders),
+          table("orders of the run", ["", "Symbol", "Side", "Status", "#Filled", "#Quantity", "#Avg. price", "Why"], this.orders),
           this.more),
         element("section", { class: "slx-half" },
           element("div", { class: "slx-over" }, element("b", {}, "Fills, latest first")),
-          table("fills of the run", ["UTC", "Symbol", "Side", "Shares", "Price"], this.fills)),
+          table("fills of the run", ["UTC", "Symbol", "Side", "#Shares", "#Price"], this.fills)),
       ),
       element("div", { class: "slx-over" }, element("b", {}, "Messages")), this.messages, this.quiet,
       element("div", { class: "slx-foot" }, this.status),
@@ -298,19 +299,19 @@ class LiveView extends KernelView {
   }
 
   makeLine(row) {
-    const cells = ["", "", "slx-shares", "slx-shares", "slx-price", "slx-status-cell", "slx-why"].map((style) =>
+    const cells = ["", "", "slx-status-cell", "slx-shares", "slx-shares", "slx-price", "slx-why"].map((style) =>
       element("td", { class: style }));
     const cancel = element("button", {
       type: "button", class: "slx-button slx-one", "aria-label": `cancel ${row.client_order_id}`,
       onclick: () => this.cancelOne(row.client_order_id),
     }, "Cancel");
-    const line = element("tr", { "data-id": row.client_order_id }, ...cells, element("td", {}, cancel));
+    const line = element("tr", { "data-id": row.client_order_id }, element("td", {}, cancel), ...cells);
     return { line, cells, cancel };
   }
 
   fillLine({ line, cells, cancel }, row) {
     const texts = [
-      row.symbol, row.side, show(row.quantity), show(row.filled_quantity), show(row.avg_fill_price, "price"), row.status, row.reason ?? "",
+      row.symbol, row.side, row.status, show(row.filled_quantity), show(row.quantity), show(row.avg_fill_price, "price"), row.reason ?? "",
     ];
     texts.forEach((text, place) => setText(cells[place], text));
     cells[6].title = texts[6];

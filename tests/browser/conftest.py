@@ -277,24 +277,29 @@ def answers(url):
 
 @contextmanager
 def running_lab(folder, sources):
-    """JupyterLab on a notebook with these cells; gives its address."""
-    cells = [
-        {
-            "cell_type": "code",
-            "id": f"c{place}",
-            "metadata": {},
-            "outputs": [],
-            "execution_count": None,
-            "source": text,
-        }
-        for place, text in enumerate(sources)
-    ]
+    """JupyterLab on a notebook with these cells, or on one that is there; gives its address."""
+    cells = (
+        []
+        if isinstance(sources, Path)
+        else [
+            {
+                "cell_type": "code",
+                "id": f"c{place}",
+                "metadata": {},
+                "outputs": [],
+                "execution_count": None,
+                "source": text,
+            }
+            for place, text in enumerate(sources)
+        ]
+    )
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}
     work, home, port = folder / "work", folder / "home", free_port()
     work.mkdir()
     home.mkdir()
-    (work / "review.ipynb").write_text(json.dumps(notebook), "utf-8")
+    text = sources.read_text("utf-8") if isinstance(sources, Path) else json.dumps(notebook)
+    (work / "review.ipynb").write_text(text, "utf-8")
     places = {name: str(home / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
     options = {
         "--port": port,

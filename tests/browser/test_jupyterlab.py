@@ -1,4 +1,4 @@
-"""The review as a user meets it: JupyterLab in a browser, a notebook, a click on run, a decision, a reload.
+"""Review and live view as a user meets them: JupyterLab in a browser, a notebook, clicks, a reload.
 
 A screenshot of each step goes to the test's temporary folder, or to ``STOCKLEAN_SCREENSHOTS`` if that is set.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import urllib.request
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+LIVE_NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_review_and_live.ipynb"
 NOTEBOOK = [
     """import stocklean_exec as sx
 blotter = sx.open_blotter(":memory:")
@@ -43,9 +45,12 @@ def look(tmp_path, request):
 
 
 # A third of the browser tests' time: in CI once, on the oldest Python that is supported.
-@pytest.mark.skipif(
+once = pytest.mark.skipif(
     bool(os.environ.get("CI")) and sys.version_info[:2] != (3, 11), reason="in CI on Python 3.11 alone"
 )
+
+
+@once
 @pytest.mark.timeout(240)
 def test_a_review_in_jupyterlab_from_display_to_submission(chromium, address, run, look):  # noqa: PLR0915 - one long story
     page = chromium.new_page(viewport={"width": 1400, "height": 1000})
@@ -121,6 +126,89 @@ def test_a_review_in_jupyterlab_from_display_to_submission(chromium, address, ru
     saved = json.loads(read(f"{address}/api/contents/review.ipynb"))["content"]
     assert "widgets" not in saved["metadata"]
     assert "DU0000001" not in json.dumps(saved)
+
+
+def cell_of(page, text):
+    """Return the code cell whose source has ``text``."""
+    return page.locator(".jp-CodeCell").filter(has=page.locator(".cm-content", has_text=text)).first
+
+
+@once
+@pytest.mark.timeout(240)
+def test_the_shipped_notebook_from_run_all_to_a_run_that_a_click_cancels(chromium, lab, run, look):  # noqa: PLR0915 - one long story
+    with lab(LIVE_NOTEBOOK) as address:
+        page = chromium.new_page(viewport={"width": 1300, "height": 1100})
+        page.set_default_timeout(60_000)
+        page.goto(f"{address}/lab/tree/review.ipynb")
+        page.locator(".jp-CodeCell").first.wait_for()
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for()
+        count = page.locator(".jp-CodeCell").count()
+        page.locator(".lm-MenuBar-item", has_text="Run").click()
+        page.locator(".lm-Menu-item", has_text="Run All Cells").first.click()
+        last = page.locator(".jp-CodeCell").nth(count - 1)
+        expect(last.locator(".jp-OutputArea-output").first).to_contain_text("live-2-XOM-BUY     1", timeout=60_000)
+        prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+        assert all(re.fullmatch(r"\[\d+\]:", text.strip()) for text in prompts), prompts  # every cell has finished
+        first = cell_of(page, "run.view()")
+        expect(first.locator(".slx-live .slx-state")).to_have_text("Over.")
+        expect(first.locator(".slx-figure", has_text="Orders ended").locator(".slx-value")).to_have_text("4 of 4")
+        first.scroll_into_view_if_needed()
+        look(page, "live-1-over")
+
+        mine = cell_of(page, "yours = sx.review_orders")
+        mine.scroll_into_view_if_needed()
+        mine.locator('[data-id="yours-XOM-BUY"] [data-name="quantity"]').click()
+        page.keyboard.press("Control+a")
+        page.keyboard.type("300")
+        page.keyboard.press("Enter")
+        expect(mine.locator('[data-id="yours-XOM-BUY"] [data-name="quantity"]')).to_have_text("300")
+        mine.get_by_role("button", name="Approve all passing").click()
+        mine.get_by_role("button", name="Submit 3 approved").click()
+        mine.get_by_label("type the phrase to confirm").fill(mine.locator(".slx-due").inner_text())
+        mine.get_by_role("button", name="Send 3 orders").click()
+        expect(mine.locator(".slx-state")).to_contain_text("submitted: run yours is under way")
+        look(page, "live-2-submitted")
+
+        page.locator(".jp-CodeCell").nth(count - 2).locator(".cm-content").first.click()
+        page.keyboard.press("Control+Enter")
+        live = page.locator(".jp-CodeCell").nth(count - 2).locator(".slx-live")
+        expect(live.locator('[data-id="yours-XOM-BUY"]')).to_contain_text("FILLED", timeout=30_000)
+        expect(live.locator('[data-id="yours-KO-BUY"]')).to_contain_text("SUBMITTED")
+        expect(live.locator(".slx-state")).to_have_text("Working …")
+        live.scroll_into_view_if_needed()
+        look(page, "live-3-working")
+
+        page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="save"] >> jp-button').click()
+        page.locator(".jp-mod-dirty").first.wait_for(state="detached")
+        page.reload()
+        page.locator(".jp-CodeCell").first.wait_for()
+        page.locator(".jp-CodeCell").nth(count - 2).scroll_into_view_if_needed()
+        expect(live.locator('[data-id="yours-KO-BUY"]')).to_contain_text("SUBMITTED")
+        look(page, "live-4-reloaded")
+
+        live.get_by_role("button", name="Cancel all …").click()
+        live.get_by_role("button", name="Cancel all now").click()
+        expect(live.locator('[data-id="yours-KO-BUY"]')).to_contain_text("CANCELLED")
+        expect(live.locator(".slx-state")).to_contain_text("Cancelled. · cancelled by")
+        live.scroll_into_view_if_needed()
+        look(page, "live-5-cancelled")
+
+        page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="save"] >> jp-button').click()
+        page.locator(".jp-mod-dirty").first.wait_for(state="detached")
+        saved = json.loads(read(f"{address}/api/contents/review.ipynb"))["content"]
+        stored = json.dumps(saved)
+        assert "widgets" not in saved["metadata"]
+        assert not re.search(r"\bD?[UF]\d{5,}\b", stored)
+        pictures = [
+            "".join(output["data"]["text/html"])
+            for cell in saved["cells"]
+            for output in cell.get("outputs", ())
+            if "Run yours" in "".join(output.get("data", {}).get("text/html", ""))
+        ]
+        assert len(pictures) == 1
+        assert "cancelled by" in pictures[0]  # the end, and not how it stood when it was displayed
+        assert "3 of 3 ended" in pictures[0]
+        page.close()
 
 
 def read(url):
