@@ -80,9 +80,11 @@ class LiveModel:
         self.run_id, self._account = run_id, account
         columns = (orders[name].tolist() for name in ("client_order_id", "symbol", "side", "quantity"))
         self._orders = {row[0]: _Order(*row) for row in zip(*columns, strict=True)}
-        self._mutex = threading.Lock()
+        self._mutex = threading.Lock()  # of what is heard; never held while states are derived
+        self._telling = threading.Lock()  # one update after the other
         self._facts: dict[str, list[Fact]] = {name: [] for name in self._orders}
         self._states: dict[str, OrderState] = {}
+        self._sums: dict[str, tuple[float, float, float]] = {}
         self._arrival: dict[str, tuple[int, float]] = {}
         self._executed: dict[str, dict[str, tuple[int, float, float]]] = {name: {} for name in self._orders}
         self._touched: set[str] = set(self._orders)
@@ -92,6 +94,7 @@ class LiveModel:
         self._fills: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST_FILLS)
         self._messages: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST_MESSAGES)
         self._points: list[tuple[float, float, float]] = []
+        self._total = self._totals()
         self._heard = 0
         self._keys: set[str] = set()
         self._numbers = count(1)
@@ -166,34 +169,44 @@ class LiveModel:
         and ``messages`` that are new (each with a ``number`` of its own), ``curve`` (seconds since the first
         hand-over, fraction of all shares, slippage in bps), ``events`` heard so far.
         """
-        with self._mutex:
-            self._settle()
-            total = self._totals()
-            return {
-                "run_id": self.run_id,
-                "version": self._version,
-                **total,
-                "rows": [self._row(name) for name in self._orders if self._versions[name] > since],
-                "fills": [row for version, row in self._fills if version > since],
-                "messages": [row for version, row in self._messages if version > since],
-                "curve": list(self._points),
-                "events": self._heard,
-            }
+        with self._telling:
+            heard = self._settle()
+            total = self._total
+            with self._mutex:
+                version = self._version
+                return {
+                    "run_id": self.run_id,
+                    "version": version,
+                    **total,
+                    "rows": [self._row(name) for name in self._orders if self._versions[name] > since],
+                    "fills": [row for told, row in self._fills if since < told <= version],
+                    "messages": [row for told, row in self._messages if since < told <= version],
+                    "curve": list(self._points),
+                    "events": heard,
+                }
 
-    def _settle(self) -> None:
-        if not self._touched and not self._has_news:
-            return
-        self._version += 1
-        self._has_news = False
-        for name in self._touched:
-            self._states[name] = derive_order(self._orders[name].quantity, self._facts[name])
-            self._versions[name] = self._version
-        self._touched = set()
+    def _settle(self) -> int:
+        """Derive what something was heard of; return how many facts are in it. Who tells is not held up by it."""
+        with self._mutex:
+            if not self._touched and not self._has_news:
+                return self._heard
+            self._version += 1
+            touched, self._touched, self._has_news = self._touched, set(), False
+            facts = {name: tuple(self._facts[name]) for name in touched}
+            executed = {name: tuple(self._executed[name].values()) for name in touched}
+            arrivals = {name: self._arrival[name][1] for name in touched if name in self._arrival}
+            heard, version = self._heard, self._version
+        for name in touched:
+            self._states[name] = derive_order(self._orders[name].quantity, facts[name])
+            self._sums[name] = _sums(self._orders[name].side, executed[name], arrivals.get(name))
+            self._versions[name] = version
+        self._total = self._totals()
         self._note_point()
+        return heard
 
     def _note_point(self) -> None:
         """Add a point to the curve; when there are too many, every other one goes."""
-        total = self._totals()
+        total = self._total
         if self._began is None or not total["quantity"] or total["slippage_bps"] is None:
             return
         seconds = max((self._latest - self._began).total_seconds(), 0.0) if self._latest else 0.0
@@ -207,14 +220,7 @@ class LiveModel:
     def _totals(self) -> dict[str, Any]:
         states = self._states.values()
         fees = [state.commission for state in states if not math.isnan(state.commission)]
-        cost = value = notional = 0.0
-        for name, executed in self._executed.items():
-            sign, arrival = _SIGN.get(self._orders[name].side, 0.0), self._arrival.get(name)
-            for _, shares, price in executed.values():
-                notional += shares * price
-                if arrival is not None:
-                    cost += sign * (price - arrival[1]) * shares
-                    value += arrival[1] * shares
+        notional, cost, value = (math.fsum(part[place] for part in self._sums.values()) for place in range(3))
         return {
             "counts": dict(sorted(Counter(state.status for state in states).items())),
             "orders": len(self._orders),
@@ -253,6 +259,18 @@ class LiveModel:
 
     def _masked(self, text: str | None) -> str | None:
         return None if text is None else mask_accounts_in(text, self._account)
+
+
+def _sums(
+    side: str, executed: tuple[tuple[int, float, float], ...], arrival: float | None
+) -> tuple[float, float, float]:
+    """Notional filled, its cost against arrival, and its value at arrival, of one order."""
+    sign = _SIGN.get(side, 0.0)
+    notional = math.fsum(shares * price for _, shares, price in executed)
+    if arrival is None:
+        return notional, 0.0, 0.0
+    cost = math.fsum(sign * (price - arrival) * shares for _, shares, price in executed)
+    return notional, cost, math.fsum(arrival * shares for _, shares, _ in executed)
 
 
 def _iso(when: datetime | None) -> str | None:

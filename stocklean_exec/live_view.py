@@ -77,7 +77,8 @@ class LiveView(anywidget.AnyWidget):
     # -- displaying ----------------------------------------------------------------------------------------
 
     def _repr_html_(self) -> str:
-        return cards.run_card(self._head(), self._run.live.update(), _STILL)
+        note = f"As of {clock.now():%Y-%m-%d %H:%M:%S} UTC. {_STILL}"
+        return cards.run_card(self._head(), self._run.live.update(), note)
 
     def _repr_mimebundle_(self, **_options: object) -> tuple[dict[Any, Any], dict[Any, Any]]:
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
@@ -272,4 +273,5 @@ class _Pacer:
                 self._work()
             except Exception:
                 logging.getLogger(__name__).exception("the live view could not tell what changed")
-            time.sleep(max(self._pause - (time.monotonic() - begun), self._pause / 10))
+            taken = time.monotonic() - begun
+            time.sleep(max(self._pause - taken, taken))  # the run goes first: at most half of the time is ours

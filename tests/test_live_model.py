@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
+from stocklean_exec import live_model
 from stocklean_exec.facts import Fact
+from stocklean_exec.lifecycle import derive_order
 from stocklean_exec.live_model import LiveModel
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
@@ -92,6 +94,32 @@ def test_what_is_told_twice_counts_and_is_shown_once(model):
     model.hear(fill(A, FIRST, 4.0, 100.5))
     told = model.update()
     assert (len(told["fills"]), told["filled_quantity"], told["events"]) == (1, 4.0, 3)
+
+
+def test_who_tells_a_fact_is_not_held_up_by_an_update_that_takes_long(model, monkeypatch):
+    deriving, told = threading.Event(), threading.Event()
+
+    def slow(*_):
+        deriving.set()
+        assert told.wait(20)
+        return derive_order(*_)
+
+    monkeypatch.setattr(live_model, "derive_order", slow)
+    updates = []
+    teller = threading.Thread(target=lambda: updates.append(model.update()))
+    teller.start()
+    assert deriving.wait(20)
+    model.hear(fill(A, FIRST, 4.0, 100.5))  # would never return if it waited for the update
+    told.set()
+    teller.join()
+    assert (updates[0]["filled_quantity"], updates[0]["fills"], updates[0]["events"]) == (0.0, [], 2)
+    then = model.update(updates[0]["version"])
+    assert (then["filled_quantity"], len(then["fills"]), then["events"]) == (4.0, 1, 3)
+
+
+def test_a_run_of_which_nothing_was_approved_has_totals_too():
+    told = LiveModel("r", ORDERS.iloc[:0]).update()
+    assert (told["orders"], told["counts"], told["filled_quantity"], told["slippage_bps"]) == (0, {}, 0.0, None)
 
 
 def test_a_message_about_no_order_is_told_once(model):

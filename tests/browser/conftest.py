@@ -300,6 +300,10 @@ def running_lab(folder, sources):
     home.mkdir()
     text = sources.read_text("utf-8") if isinstance(sources, Path) else json.dumps(notebook)
     (work / "review.ipynb").write_text(text, "utf-8")
+    # All cells are in the page, also those out of sight: a test looks for them.
+    settings = home / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"windowingMode": "none"}', "utf-8")
     places = {name: str(home / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
     options = {
         "--port": port,
