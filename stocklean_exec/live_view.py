@@ -6,7 +6,8 @@ however fast facts come. What a button starts is done on a thread of its own too
 up and a callback may come on any thread; what came of it stands in the head of every view.
 
 Messages of a view: ``hello``; ``cancel`` (``client_order_id`` and the ``status`` that was seen); ``cancel_all``;
-and ``halt`` (``reason``). The last two take ``confirmed``: they need a second, deliberate gesture. Each has
+and ``halt`` (``reason``). The last two take ``confirmed``: they need a second, deliberate gesture, and are never
+refused because something has changed meanwhile, for stopping is the safe direction. Each has
 ``view`` and ``number``, and the answer carries both: ``snapshot``, ``done`` or ``refused``. An ``update`` goes to
 all views.
 """

@@ -256,6 +256,33 @@ def test_a_callback_is_not_held_up_and_a_second_click_starts_nothing(run, monkey
     assert updates(view)[-1]["head"]["busy"] == []
 
 
+def test_of_clicks_on_many_threads_one_is_done(run, monkeypatch):
+    """As on kernels that hear widgets on threads of their own."""
+    view, start, going, calls = run.view(), threading.Barrier(8), threading.Event(), []
+
+    def slow(**_):
+        calls.append(1)
+        going.wait(20)
+
+    monkeypatch.setattr(run, "cancel_all", slow)
+
+    def click(number):
+        start.wait(20)
+        content = {"kind": "cancel_all", "confirmed": True, "view": f"v{number}", "number": 1}
+        view.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+
+    threads = [threading.Thread(target=click, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    going.set()
+    view.wait()
+    answers = [said for said in view.comm.said if said["kind"] == "done"]
+    assert sorted(said["view"] for said in answers) == [f"v{number}" for number in range(8)]
+    assert sum(said["text"] == "cancel of all orders: asked" for said in answers) == len(calls) == 1
+
+
 def test_a_halt_is_everybodys_and_keeps_its_reason(run, blotter):
     view = run.view()
     assert say(view, "halt", confirmed=True, reason=" fat finger ")["kind"] == "done"

@@ -121,6 +121,7 @@ class LiveView extends KernelView {
     if (message.view !== this.id) return; // another view's answer
     const wait = this.answered(message.number);
     if (message.kind === "snapshot") {
+      this.catching = false;
       this.rows.clear();
       this.told = null;
       this.take(message);
@@ -138,7 +139,8 @@ class LiveView extends KernelView {
   update(message) {
     if (!this.told) return; // the snapshot is on its way
     if (message.from > this.told.version) {
-      this.ask("hello", {}); // something was missed: start from the truth
+      if (!this.catching) this.ask("hello", {}, { late: () => { this.catching = false; } });
+      this.catching = true; // something was missed: start from the truth, asked for once
       return;
     }
     if (message.version < this.told.version) return;
@@ -251,7 +253,7 @@ class LiveView extends KernelView {
     const low = Math.min(...cost.map(([, bps]) => bps), 0);
     const room = high - low || 1;
     this.plots.replaceChildren(
-      this.plot("Filled since the first order left", width, filled, end, [0, 1], [[0, "0 %"], [0.5, "50 %"], [1, "100 %"]]),
+      this.plot("Filled since the first order left, by the broker's clock", width, filled, end, [0, 1], [[0, "0 %"], [0.5, "50 %"], [1, "100 %"]]),
       this.plot("Slippage so far against arrival, bps (above: cost)", width, cost, end, [low - room * 0.15, high + room * 0.15],
         [[0, "arrival"], ...(Math.abs(last[2]) > room * 0.2 ? [[last[2], show(last[2], "money")]] : [])]),
     );
@@ -341,7 +343,7 @@ class LiveView extends KernelView {
       event.preventDefault();
       if (go.disabled) return;
       go.disabled = true; // one click, one message
-      this.ask(kind, { confirmed: true, version: this.told.version, ...(isHalt ? { reason: reason.value } : {}) });
+      this.ask(kind, { confirmed: true, ...(isHalt ? { reason: reason.value } : {}) });
       this.closePanel();
     };
     const words = isHalt

@@ -391,10 +391,13 @@ def test_news_that_got_lost_is_noticed_and_made_good(show, run):
     run.control.tell(fill(A, 1, 4.0, 100.5))
     bridge.widget.wait()
     bridge.outboxes["0"].clear()
-    run.control.tell(fill(B, 2, 1.0, 100.5))
+    for number in (2, 3):
+        run.control.tell(fill(B, number, 0.5, 100.5))
+        bridge.widget.wait()
     bring(bridge)
-    expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(2)
+    expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(3)
     expect(figure(page, "Shares filled")).to_contain_text("5 of 30")
+    assert [one["kind"] for one in bridge.received] == ["hello", "hello"]  # it was asked for once
 
 
 def test_a_click_after_the_kernel_restarted_says_so(show, run):
