@@ -136,7 +136,8 @@ class LiveView(anywidget.AnyWidget):
                 answer = {"kind": "refused", "reason": self._masked(reason_of(error)), "code": code_of(error)}
             except Exception as error:
                 logging.getLogger(__name__).exception("the live view could not do what was asked")
-                answer = {"kind": "refused", "reason": f"{type(error).__name__}: {error}", "code": "failed"}
+                text = self._masked(f"{type(error).__name__}: {error}")
+                answer = {"kind": "refused", "reason": text, "code": "failed"}
             self.send({**answer, "view": gesture.view, "number": gesture.number})
 
     def _hello(self, _gesture: Gesture) -> dict[str, Any]:

@@ -235,11 +235,9 @@ class Run:
         """
         from stocklean_exec.live_view import LiveView  # noqa: PLC0415 - only a display needs the front end
 
+        self._catch_up()
         with self._mutex:
             if self._view is None:
-                with suppress(BlotterClosedError):  # then what was heard since the start is all there is
-                    for fact in self.blotter.facts(self.run_id):
-                        self.live.hear(fact)
                 self._view = LiveView(self)
             return self._view
 
@@ -272,10 +270,17 @@ class Run:
         """Call ``listener`` once the run is over, on whatever thread; at once if it is."""
         self._future.add_done_callback(lambda _: listener())
 
+    def _catch_up(self) -> None:
+        """Hear what is on record of earlier, or was told to an earlier handle; what is known counts once."""
+        with suppress(BlotterClosedError):  # then what was heard since the start is all there is
+            for fact in self.blotter.facts(self.run_id):
+                self.live.hear(fact)
+
     def _masked(self, text: str) -> str:
         return mask_accounts_in(text, self.broker.account)
 
     def _repr_html_(self) -> str:
+        self._catch_up()
         return cards.run_card(self.head(), self.live.update())
 
     def __repr__(self) -> str:

@@ -134,6 +134,37 @@ def test_a_cell_that_is_run_twice_gets_the_same_run(broker, blotter):
     assert again.wait()["status"].tolist() == ["CANCELLED"] * 3
 
 
+def test_a_handle_on_a_run_that_was_over_shows_what_is_on_record(broker, blotter):
+    plan = approved()
+    sx.start_run(plan, broker, blotter).wait()
+    again = sx.start_run(plan, broker, blotter)
+    again.wait()
+    assert "3 of 3 ended" in again._repr_html_()
+    assert "30 of 30 filled" in again._repr_html_()
+    assert again.live.update()["counts"] == {"FILLED": 3}
+    assert len(again.live.update()["fills"]) == 3
+
+
+def test_the_head_of_a_run_says_how_it_stands(broker, blotter):
+    run = sx.start_run(approved(limit=9.0), broker, blotter, timeout=30)
+    over = threading.Event()
+    run.on_done(over.set)
+    wait_for(lambda: len(broker.open_orders()) == 3)
+    head = run.head()
+    assert (head["run"], head["badge"], head["state"], head["note"]) == ("r", "PAPER", "working", "")
+    assert head["account"].startswith("DU***")
+    run.cancel_all(by="ana")
+    assert over.wait(20)
+    assert (run.head()["state"], run.head()["note"]) == ("cancelled", "cancelled by ana")
+    blotter.halt("not now")
+    failed = sx.start_run(approved(run_id="q"), broker, blotter)
+    with pytest.raises(sx.HaltedError):
+        failed.wait()
+    assert failed.head()["state"] == "failed"
+    assert failed.head()["note"].startswith("HaltedError: ")
+    assert "not now" in failed.head()["halted"]
+
+
 def test_cancelling_a_run_cancels_what_works_and_sends_nothing_more(venue, blotter):
     with IBBroker(port=venue.port, rate=40.0, seconds=5.0) as broker:
         run = sx.start_run(approved(40, limit=9.0), broker, blotter, timeout=60)

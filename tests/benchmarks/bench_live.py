@@ -181,7 +181,7 @@ def main():
     try:
         found = [at_work(orders) for _ in range(repeat)]
         if Path(tools.CHROMIUM).exists():
-            from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only with a browser
+            from playwright.sync_api import sync_playwright
 
             with sync_playwright() as driver:
                 browser = driver.chromium.launch(executable_path=tools.CHROMIUM, args=tools.FLAGS)
