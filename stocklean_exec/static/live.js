@@ -2,7 +2,7 @@
 // seen, and waits for the answer. Stopping is the safe direction, so that such a gesture is sent whatever is overdue.
 
 const DELIBERATE = 250; // milliseconds before a second click counts, so that it is one
-const MOST_ROWS = 500;
+const MOST_ROWS = 200;
 const MOST_FILLS = 200;
 const MOST_MESSAGES = 100;
 const STOPS = new Set(["cancel", "cancel_all", "halt"]);
@@ -69,9 +69,10 @@ class LiveView extends KernelView {
     this.fills = element("tbody", {});
     this.messages = element("ul", { class: "slx-messages", "aria-label": "messages" });
     this.quiet = element("div", { class: "slx-more" }, "No messages.");
-    const table = (label, heads, body) => element(
+    const table = (label, heads, widths, body) => element(
       "div", { class: "slx-scroll", tabindex: "0", role: "region", "aria-label": label },
-      element("table", { class: "slx-list" },
+      element("table", { class: "slx-list", style: `min-width:${widths.reduce((sum, width) => sum + width, 0)}px` },
+        element("colgroup", {}, ...widths.map((width) => element("col", { style: `width:${width}px` }))),
         element("thead", {}, element("tr", {}, ...heads.map((text) =>
           element("th", { scope: "col", class: text.startsWith("#") ? "slx-number" : "" }, text.replace("#", ""))))), body),
     );
@@ -85,11 +86,12 @@ class LiveView extends KernelView {
         element("section", { class: "slx-half slx-wide" },
           element("div", { class: "slx-over" }, element("b", {}, "Orders"), this.filter,
             element("label", {}, this.alive, " alive only")),
-          table("orders of the run", ["", "Symbol", "Side", "Status", "#Filled", "#Quantity", "#Avg. price", "Why"], this.orders),
+          table("orders of the run", ["", "Symbol", "Side", "Status", "#Filled", "#Quantity", "#Avg. price", "Why"],
+            [72, 80, 52, 96, 66, 74, 82, 96], this.orders),
           this.more),
         element("section", { class: "slx-half" },
           element("div", { class: "slx-over" }, element("b", {}, "Fills, latest first")),
-          table("fills of the run", ["UTC", "Symbol", "Side", "#Shares", "#Price"], this.fills)),
+          table("fills of the run", ["UTC", "Symbol", "Side", "#Shares", "#Price"], [66, 70, 48, 60, 76], this.fills)),
       ),
       element("div", { class: "slx-over" }, element("b", {}, "Messages")), this.messages, this.quiet,
       element("div", { class: "slx-foot" }, this.status),
@@ -316,9 +318,11 @@ class LiveView extends KernelView {
       row.symbol, row.side, row.status, show(row.filled_quantity), show(row.quantity), show(row.avg_fill_price, "price"), row.reason ?? "",
     ];
     texts.forEach((text, place) => setText(cells[place], text));
-    cells[6].title = texts[6];
-    line.dataset.status = row.status;
-    cancel.hidden = row.is_ended;
+    if (cells[6].title !== texts[6]) cells[6].title = texts[6];
+    if (line.dataset.status !== row.status) {
+      line.dataset.status = row.status;
+      cancel.hidden = row.is_ended;
+    }
   }
 
   // -- gestures -------------------------------------------------------------------------------------------------
