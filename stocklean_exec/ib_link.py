@@ -153,12 +153,16 @@ class Link:
         """Close the connection, and wait until the socket is gone."""
         self.is_ready = False
         connection = self._ib.client.conn
+        transport = connection.transport
         gone = asyncio.Event()
         connection.disconnected += lambda _: gone.set()
         self._ib.stop()
         if connection.transport is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(gone.wait(), _CLOSING_SECONDS)
+        if transport is not None:
+            transport.abort()  # a peer that does not read would keep it open; harmless where it is closed
+            await asyncio.sleep(0)
 
     def hear(self, what: str, version: int = 0) -> None:
         """Note why the connection may be about to fail."""
