@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from stocklean_exec.order_ids import client_order_id
     from stocklean_exec.parsing import input_warnings
     from stocklean_exec.planning import plan_orders
-    from stocklean_exec.pretrade import calibrate, pretrade_cost
+    from stocklean_exec.pretrade import calibrate, expect_costs, pretrade_cost
     from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets
     from stocklean_exec.rebalancing import rebalance, rebalance_async
     from stocklean_exec.reconciling import reconcile, reconcile_async
@@ -148,7 +148,7 @@ _HOME = {
     "mock_broker": ("MockBroker",),
     "parsing": ("input_warnings",),
     "planning": ("plan_orders",),
-    "pretrade": ("calibrate", "pretrade_cost"),
+    "pretrade": ("calibrate", "expect_costs", "pretrade_cost"),
     "reading": ("read_limits", "read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
     "records": ("TradeRecord", "trade_record"),

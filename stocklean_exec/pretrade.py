@@ -7,7 +7,7 @@ fitted to other people's orders: :func:`calibrate` fits the square root to yours
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from stocklean_exec.parsing import number_option, shown
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["calibrate", "pretrade_cost"]
+__all__ = ["calibrate", "expect_costs", "pretrade_cost"]
 
 Model = Literal["square_root", "almgren"]
 _MARKET = ("volatility", "adv", "spread_bps", "shares_outstanding")
@@ -146,6 +146,33 @@ def _positive(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 _FEWEST = 3  # orders; two parameters, and one to tell how well they fit
+
+
+def expect_costs(orders: pd.DataFrame, market: pd.DataFrame, **options: Any) -> pd.DataFrame:  # noqa: ANN401 - handed on
+    """Put what each order is expected to cost beside it, for the review and for the comparison after the run.
+
+    Parameters
+    ----------
+    orders : a plan, or any table that :func:`pretrade_cost` takes
+    market, options : as for :func:`pretrade_cost`
+
+    Returns
+    -------
+    ``orders`` with a column ``expected_cost_bps``: basis points of the notional, NaN where the market is not known.
+    The review shows it, the blotter keeps it, and :func:`~stocklean_exec.cost_tables.cost_summary` holds it
+    against what the run cost. An edit of an order's quantity takes it away.
+
+    Examples
+    --------
+    >>> plan = pd.DataFrame(
+    ...     {"client_order_id": ["r-SPY-BUY"], "symbol": "SPY", "side": "BUY", "quantity": [100.0]}
+    ... )
+    >>> market = pd.DataFrame({"symbol": ["SPY"], "volatility": [0.01], "adv": [1e6], "spread_bps": [2.0]})
+    >>> expect_costs(plan, market)["expected_cost_bps"].tolist()  # half of 2, and 100 x sqrt(100 / 1e6)
+    [2.0]
+    """
+    expected = pretrade_cost(orders, market, **options)["expected_cost_bps"]
+    return orders.assign(expected_cost_bps=expected.to_numpy())
 
 
 def calibrate(

@@ -100,6 +100,8 @@ def apply_edit(
         values = frame[name].array.copy()
         values[rows.to_numpy()] = edited[name].array
         frame[name] = values
+    if "expected_cost_bps" in frame.columns and "quantity" in changes:
+        frame.loc[rows, "expected_cost_bps"] = math.nan  # it was expected of another quantity
     merge_warnings(frame, edited)
     checked, findings = check_again(frame, limits, context)
     return checked[orders.columns], findings

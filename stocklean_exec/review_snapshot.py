@@ -50,6 +50,7 @@ _KNOWN: dict[str, tuple[str, str, bool]] = {
     "current_quantity": ("Held", "shares", False),
     "target_quantity": ("Held after", "shares", False),
     "estimated_fee": ("Est. fee", "money", False),
+    "expected_cost_bps": ("Exp. cost, bp", "number", True),
     "currency": ("Currency", "text", False),
     "exchange": ("Exchange", "text", False),
     "sec_type": ("Security", "text", False),
@@ -75,6 +76,7 @@ _MOVING = (
     "approved_by",
     "target_quantity",
     "estimated_fee",
+    "expected_cost_bps",
 )
 """Columns that a decision or an edit can change; a patch has no others."""
 

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import stocklean_exec as sx
 from stocklean_exec.errors import InputError
 from stocklean_exec.pretrade import calibrate, pretrade_cost
+from stocklean_exec.review_snapshot import column_specs, rows
 from stocklean_exec.tables import ORDERS
 
 NAN = math.nan
@@ -135,3 +137,31 @@ def test_two_orders_are_too_few():
     found = calibrate(costs, orders, MARKET)
     assert found["orders"] == 2
     assert math.isnan(found["coefficient"])
+
+
+def test_what_is_expected_is_shown_in_the_review_kept_in_the_record_and_held_against_the_cost():
+    # 1e4 x 0.02 x sqrt(100 / 1e6) = 2 basis points, and half of a spread of 4: 4 altogether.
+    broker = sx.connect("mock://", quotes={"AAA": 50.0}, cash=10_000)
+    market = pd.DataFrame({"symbol": ["AAA"], "volatility": [0.02], "adv": [1e6], "spread_bps": [4.0]})
+    plan = sx.plan_orders({"AAA": 0.5}, None, broker.quotes(), nav=10_000, run_id="r")
+    plan = sx.expect_costs(plan, market)
+    assert plan["expected_cost_bps"].tolist() == pytest.approx([4.0])
+    review = sx.review_orders(sx.check_orders(plan, quotes=broker.quotes(), cash=10_000))
+    shown = {spec["name"]: spec["default"] for spec in column_specs(review)}
+    assert shown["expected_cost_bps"] is True
+    assert rows(review)["expected_cost_bps"] == pytest.approx([4.0])
+    review.approve_all(by="me")
+    with sx.open_blotter() as blotter:
+        sx.submit_orders(review.result(), broker, blotter)
+        summary = sx.cost_summary(blotter.orders("r"), blotter.fills("r"))
+    assert summary.headline["expected_bps"].tolist() == pytest.approx([4.0])
+
+
+def test_an_edit_of_the_quantity_takes_the_expectation_away():
+    broker = sx.connect("mock://", quotes={"AAA": 50.0, "BBB": 50.0}, cash=10_000)
+    market = pd.DataFrame({"symbol": ["AAA", "BBB"], "volatility": 0.02, "adv": 1e6})
+    plan = sx.plan_orders({"AAA": 0.3, "BBB": 0.3}, None, broker.quotes(), nav=10_000, run_id="r")
+    review = sx.review_orders(sx.check_orders(sx.expect_costs(plan, market), quotes=broker.quotes(), cash=10_000))
+    review.edit("r-AAA-BUY", quantity=10.0, by="me")
+    left = review.orders.set_index("symbol")["expected_cost_bps"]
+    assert left.isna().to_dict() == {"AAA": True, "BBB": False}
