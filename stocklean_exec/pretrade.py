@@ -158,7 +158,7 @@ def expect_costs(orders: pd.DataFrame, market: pd.DataFrame, **options: Any) -> 
 
     Returns
     -------
-    ``orders`` with a column ``expected_cost_bps``: basis points of the notional, NaN where the market is not known.
+    ``orders`` with a column ``expected_cost_bps``: basis points of notional, NaN where the market is not known.
     The review shows it, the blotter keeps it, and :func:`~stocklean_exec.cost_tables.cost_summary` holds it
     against what the run cost. An edit of an order's quantity takes it away.
 

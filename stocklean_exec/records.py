@@ -243,7 +243,7 @@ def _column(values: Any, dtype: str, categories: list[str] | None) -> Any:  # no
     if missing.any() and values.dtype.kind in "iub":
         values = pd.array(values, dtype="boolean" if dtype == "BOOLEAN" else "Int64")
     if missing.any():
-        values[missing] = {"M": np.datetime64("NaT"), "f": np.nan, "O": None}.get(values.dtype.kind, pd.NA)
+        values[missing] = {"M": np.datetime64("NaT", "us"), "f": np.nan, "O": None}.get(values.dtype.kind, pd.NA)
     return pd.array(values, dtype="str") if dtype == "VARCHAR" else values
 
 

@@ -82,7 +82,7 @@ _CUTS_ANSWERS = {
 EXPLAINED_BY: tuple[tuple[str, set[str]], ...] = (
     (r"did not tell all it has", _CUTS_ANSWERS),
     (r"started its order ids anew", {"ids_reset"}),
-    (r"was accepted after its id", _LOSES_ORDERS),
+    (r"was accepted after its id", _LOSES_ORDERS | {"venue_killed"}),
     (r"is used up", _LOSES_ORDERS | _HIDES | {"ids_of_received"}),
     (r"known before, and now|reported as filled", _HIDES | {"script busted"}),
     (r"the hand-over failed", {"half_open", "stalled"}),

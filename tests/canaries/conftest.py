@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 
 import pytest
@@ -13,6 +14,17 @@ SECONDS = 10
 NOTHING = StartupFetch(0)
 ENDS = {"5": ("53", 1), "16": ("53", 1), "61": ("62", 1), "99": ("102",)}
 """What ends the answer to a request without a number."""
+
+
+@pytest.fixture(autouse=True)
+def its_own_loggers():
+    """The client's loggers as it brings them along: this package silences them in its own process."""
+    before = {name: logging.getLogger(name).level for name in ("ib_async", "eventkit")}
+    for name in before:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    yield
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def frame(*fields):
