@@ -186,7 +186,7 @@ def _of_orders(frame: pd.DataFrame, benchmark: str, data: BenchmarkData) -> Benc
     own = _told(column_numbers(frame, column, "orders"))
     if benchmark == "arrival":
         own.price, untrue = arrival_prices(frame)
-        known = np.any(list(untrue.values()), axis=0)
+        known = np.logical_or.reduce(list(untrue.values()))
         own.flags = {**untrue, "no_benchmark": np.isnan(own.price) & ~known}
     if not from_quotes or time is None or not np.isnan(own.price).any():
         return own

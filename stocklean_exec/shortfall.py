@@ -119,7 +119,7 @@ def shortfall_terms(
         "no_final_price": (left > 0) & np.isnan(final),
         "fees_due": due > 0,
         **untrue,
-        "no_arrival_price": np.isnan(arrival) & ~np.any(list(untrue.values()), axis=0),
+        "no_arrival_price": np.isnan(arrival) & ~np.logical_or.reduce(list(untrue.values())),
     }
     terms = {
         "paper_notional": ordered * decision,
