@@ -374,11 +374,14 @@ class OrderDesk:
     def _count(self, order: OwnOrder, exec_id: str, shares: float) -> None:
         family, revision = execution_family(exec_id)
         known = order.shares.get(family)
-        if known is None or known[0] < revision:
+        is_latest = known is None or known[0] < revision
+        if is_latest:  # nothing is charged any more for what was corrected, nor for what was withdrawn
             order.shares[family] = (revision, shares)
+            order.uncharged = {one for one in order.uncharged if execution_family(one)[0] != family}
         if exec_id not in self._by_execution:
             self._by_execution[exec_id] = order
-            order.uncharged.add(exec_id)
+            if is_latest and shares:
+                order.uncharged.add(exec_id)
 
     def _is_second(self, order: OwnOrder, perm_id: int) -> bool:
         """Whether a message is about a second order under the same client order id; that is told, once."""

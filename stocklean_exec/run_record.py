@@ -12,7 +12,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from stocklean_exec.facts import Fact, key_of
+from stocklean_exec.facts import Fact, execution_family, key_of
 from stocklean_exec.lifecycle import ENDED, OrderState, derive_order
 from stocklean_exec.recovery import History
 
@@ -51,6 +51,7 @@ class RunRecord:
         self._keys: set[str] = set()
         self._touched: set[str] = set()
         self._charged: set[str] = set()
+        self._revisions: dict[str, int] = {}  # of each execution, whatever its corrections: the latest
         self._told: list[Fact] = []  # heard in this turn of the loop, not yet handed to the blotter
         self.uncharged: set[str] = set()
         self.news = asyncio.Event()
@@ -160,5 +161,13 @@ class RunRecord:
         if fact.kind == "commission":
             self._charged.add(fact.exec_id)
             self.uncharged.discard(fact.exec_id)
-        elif fact.exec_id not in self._charged:
+            return
+        family, revision = execution_family(fact.exec_id)
+        known = self._revisions.setdefault(family, revision)
+        if revision < known:
+            return
+        if revision > known:  # nothing is charged any more for what was corrected
+            self._revisions[family] = revision
+            self.uncharged = {one for one in self.uncharged if execution_family(one)[0] != family}
+        if fact.exec_id not in self._charged and fact.quantity:  # nor for what was withdrawn
             self.uncharged.add(fact.exec_id)

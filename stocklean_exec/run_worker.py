@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -341,10 +342,16 @@ class RunWorker:
             raise ConnectionLostError("TWS was without its connection to IB, and has it back")
 
     async def _await_commissions(self, deadline: float) -> None:
-        """Give the last commissions a moment: a broker reports them behind the fills."""
+        """Give the last commissions a moment, for they come behind the fills; ask once for what is missing."""
         deadline = min(deadline, self._loop.time() + _COMMISSION_SECONDS)
-        while self._record.uncharged and not self._broker.is_quiet() and await self._hear_until(deadline):
+        while self._lacks_commissions() and await self._hear_until(deadline):
             pass
+        if self._lacks_commissions():
+            with suppress(ConnectionLostError):  # the orders have ended: who resumes the run asks again
+                await self._broker.sweep()
+
+    def _lacks_commissions(self) -> bool:
+        return bool(self._record.uncharged) and not self._broker.is_quiet()
 
     async def _conclude(self) -> None:
         """At the end, ask about orders of which the broker owes news, and record what it tells."""

@@ -132,6 +132,25 @@ def test_a_correction_counts_once():
     assert derive_order(10.0, told).filled == 4.0
 
 
+def test_for_a_corrected_or_withdrawn_execution_no_commission_is_awaited():
+    corrected = EXECUTION._replace(exec_id="0000e0d5.67fe667b.01.02", price=400.2)
+    desk, _ = desk_with_order()
+    desk.on_execution(EXECUTION, ours=True)
+    desk.on_execution(corrected, ours=True)
+    desk.on_commission(corrected.exec_id, 1.0, "USD")
+    assert desk.is_quiet()
+    desk, _ = desk_with_order()
+    desk.on_execution(corrected, ours=True)
+    desk.on_commission(corrected.exec_id, 1.0, "USD")
+    desk.on_execution(EXECUTION, ours=True)  # told late
+    assert desk.is_quiet()
+    desk, _ = desk_with_order()
+    desk.on_execution(EXECUTION, ours=True)
+    desk.on_execution(corrected._replace(shares=0.0), ours=True)
+    desk.on_status(12, 77, "Cancelled", 0.0, 10.0, "", ours=True)
+    assert desk.is_quiet()
+
+
 def test_a_completed_order_tells_its_end():
     desk, told = desk_with_order()
     desk.on_completed(77, "r-SPY-BUY", "Cancelled", "Cancelled by Trader")

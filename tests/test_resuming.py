@@ -128,6 +128,21 @@ def test_fills_that_happened_while_nobody_listened_are_recorded(venue, file):
         assert blotter.fills("r")["commission"].notna().all()
 
 
+def test_an_execution_that_is_corrected_after_the_run_is_over_is_replaced_by_the_next_resume(file):
+    steps = [{"fill": "rest", "price": 400.10}, {"wait": 60}, {"correct": True, "price": 390.25}]
+    scenario = {"order": [{"symbol": "SPY", "steps": steps}]}
+    columns = ["status", "filled_quantity", "avg_fill_price"]
+    with Simulator(seed=7, quotes=MARKET, clock="manual", scenario=scenario) as venue:
+        with connect(venue) as broker, sx.open_blotter(file) as blotter:
+            states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter, timeout=5)
+            assert states[columns].to_numpy().tolist() == [["FILLED", 5.0, 400.10]]
+        venue.advance(60)
+        with connect(venue) as broker, sx.open_blotter(file) as blotter:
+            states = sx.resume("r", broker, blotter, timeout=5)
+            assert states[columns].to_numpy().tolist() == [["FILLED", 5.0, 390.25]]
+            assert blotter.fills("r")["exec_id"].str.endswith(".02").tolist() == [True]
+
+
 def test_another_client_id_adopts_by_order_ref_and_sends_nothing_that_is_in_doubt(venue, file):
     crash_before_order(1, venue, file, after=True)
     with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
@@ -307,3 +322,11 @@ def test_executions_that_were_not_told_though_the_order_was_called_filled_are_as
         states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=0.5)
         assert states["status"].tolist() == ["FILLED"] * 3
         assert blotter.fills("r")["quantity"].tolist() == [5.0, 6.0, 7.0]
+
+
+def test_a_commission_that_was_not_told_is_asked_for_at_the_end(venue, file):
+    venue.fault(on="commissionReport", do="omit", nth=2)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)
+        assert states["commission"].tolist() == [1.0, 1.0, 1.0]
+        assert blotter.fills("r")["commission"].tolist() == [1.0, 1.0, 1.0]

@@ -13,6 +13,7 @@ from stocklean_exec.run_record import RunRecord
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
 NAME = "r-SPY-BUY"
 FILL = Fact("execution", "r", NAME, NOON, exec_id="a.b.01.01", quantity=4.0, price=100.0, perm_id=7)
+CORRECTED = FILL._replace(exec_id="a.b.01.02", price=101.0)
 FEE = Fact("commission", "r", NAME, NOON, exec_id="a.b.01.01", commission=1.0)
 
 
@@ -104,6 +105,25 @@ def test_more_than_was_asked_for_is_an_alarm_when_it_is_heard_and_not_when_it_is
     first, again = asyncio.run(alarm())
     assert text in first
     assert again == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "owed"),
+    [
+        ([FILL, CORRECTED], {"a.b.01.02"}),
+        ([CORRECTED, FILL], {"a.b.01.02"}),
+        ([FILL, CORRECTED._replace(quantity=0.0)], set()),
+        ([FILL, FEE, CORRECTED], {"a.b.01.02"}),
+        ([FILL, CORRECTED, FEE._replace(exec_id="a.b.01.02")], set()),
+    ],
+)
+def test_a_commission_is_owed_for_an_execution_as_it_was_last_corrected(told, owed, blotter):
+    async def hear():
+        record = RunRecord("r", blotter, {NAME: 10.0})
+        await record.put(told)
+        return record.uncharged, RunRecord("r", blotter, {NAME: 10.0}).uncharged
+
+    assert asyncio.run(hear()) == (owed, owed)
 
 
 def test_an_order_that_has_ended_is_not_open(blotter):
