@@ -57,6 +57,28 @@ def test_a_few_dozen_killed_runs_lose_nothing_and_send_nothing_twice():
     assert "it never reached" in done.stdout  # so few runs are no campaign, and it says so
 
 
+LATE_CORRECTION = """
+import json
+from pathlib import Path
+from tests.campaign.lanes import _Run
+from tests.campaign.plans import make_plan
+
+plan = make_plan(1499)
+steps = [{"fill": "half"}, {"wait": 0.4}, {"correct": True, "price": 50.25}]
+plan.scenario = {"order": [{"symbol": "PG", "steps": steps}]}
+plan.workers = [{"at": "sending.recorded", "nth": 1}]
+print(json.dumps(_Run(plan, Path(FOLDER), "").carry_out()["found"]))
+"""
+
+
+def test_what_the_venue_does_behind_the_last_worker_gets_another_one(tmp_path):
+    # One share of PG: half of it fills it, and its price is corrected when the run has long come to its end.
+    program = LATE_CORRECTION.replace("FOLDER", repr(str(tmp_path)))
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["{}"], done.stdout + done.stderr
+    assert ".02" in (tmp_path / "journal.jsonl").read_text("utf-8")
+
+
 def test_without_a_safeguard_the_campaign_fails():
     # The other safeguards are missed in one run of many only: the record has them all.
     done = campaign("--runs", 8, "--first", 1, "--wide", 4, "--off", "no_record")
@@ -79,6 +101,7 @@ def test_the_judge_finds_nothing_where_nothing_is():
         ("wrong_fills", {"fills": [FILLS[0], {**FILLS[1], "price": 400.0}]}),
         ("wrong_positions", {"fills": [FILLS[0], {**FILLS[1], "side": "SELL"}]}),
         ("wrong_commissions", {"fills": [FILLS[0], {**FILLS[1], "commission": 2.0}]}),
+        ("lost_commissions", {"fills": [FILLS[0], {**FILLS[1], "commission": float("nan")}]}),
         (
             "never_sent",
             {"journal": [], "fills": [], "order": {**ORDER, "state": "SENDING", "status": "SUBMITTED"}},
@@ -94,6 +117,12 @@ def test_the_judge_finds_nothing_where_nothing_is():
 def test_the_judge_finds(kind, change):
     assert kind in FAILURES
     assert kind in differences(**change)["found"]
+
+
+def test_a_commission_that_the_venue_tells_nobody_is_not_lost():
+    fills = pd.DataFrame([FILLS[0], {**FILLS[1], "commission": float("nan")}])
+    result = compare(truth_of(JOURNAL), pd.DataFrame([ORDER]), fills, set(), frozenset({"r-SPY-BUY"}))
+    assert result["found"] == {}
 
 
 def test_an_unknown_order_is_excused_by_the_fault_that_its_reason_speaks_of_and_by_no_other():

@@ -45,7 +45,7 @@ MARKET = pd.DataFrame(
 LIMITS = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None)
 _CONNECT_SECONDS = 6.0
 _CLIENT, _FIRST_ID = 7, 50
-_PATIENCE = 1.2
+_PATIENCE, _PATIENCE_ALONE = 1.2, 10.0
 _SETTLE = 0.25
 
 
@@ -127,6 +127,7 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: 
     notes = os.open(folder / "notes", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     acks = os.open(folder / "acks", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     points = Points(kill, notes, acks)
+    patience = _PATIENCE_ALONE if plan.is_alone else _PATIENCE
     switch_off(off, folder)
     install(points)
     try:
@@ -135,11 +136,13 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: 
             os.write(tell, b"ready\n")
             if blotter.planned(plan.run_id):
                 points.note(f"found {_states(plan, blotter.facts(plan.run_id))}")
-                states = sx.resume(plan.run_id, broker, blotter, timeout=_PATIENCE, settle=_SETTLE, progress=False)
+                states = sx.resume(plan.run_id, broker, blotter, timeout=patience, settle=_SETTLE, progress=False)
             else:
-                states = sx.submit_orders(_approved(plan), broker, blotter, timeout=_PATIENCE, progress=False)
-            if not states["status"].isin(ENDED).all():
-                points.note("open")  # or in doubt: the next one may hear more
+                states = sx.submit_orders(_approved(plan), broker, blotter, timeout=patience, progress=False)
+            fills = blotter.fills(plan.run_id)
+            uncharged = fills.loc[fills["commission"].isna(), "client_order_id"]
+            if not states["status"].isin(ENDED).all() or set(uncharged) - plan.untold:
+                points.note("open")  # or in doubt, or not charged: the next one may hear more
     except StockleanError as error:
         points.note(f"refused {type(error).__name__}: {str(error)[:300]}")
         sys.stdout.flush()

@@ -31,6 +31,7 @@ FAILURES = (
     "wrong_fills",
     "wrong_positions",
     "wrong_commissions",
+    "lost_commissions",
     "never_sent",
     "wrong_ends",
     "unexplained_unknowns",
@@ -112,8 +113,17 @@ def truth_of(journal: list[dict[str, Any]]) -> dict[str, Any]:
     return {"accepted": accepted, "cancelled": cancelled, "fills": latest, "fees": fees}
 
 
-def compare(truth: dict[str, Any], orders: pd.DataFrame, fills: pd.DataFrame, faults: set[str]) -> dict[str, Any]:
-    """Count what differs between the truth and a blotter's orders and fills, with a word on each difference."""
+def compare(
+    truth: dict[str, Any],
+    orders: pd.DataFrame,
+    fills: pd.DataFrame,
+    faults: set[str],
+    untold: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
+    """Count what differs between the truth and a blotter's orders and fills, with a word on each difference.
+
+    ``untold`` are the orders of whose commissions the venue tells nobody.
+    """
     found: Counter[str] = Counter()
     words: list[str] = []
 
@@ -124,7 +134,7 @@ def compare(truth: dict[str, Any], orders: pd.DataFrame, fills: pd.DataFrame, fa
     for ref, count in truth["accepted"].items():
         if count > 1:
             fail("duplicate_orders", f"{ref} was accepted {count} times", count - 1)
-    _compare_fills(truth, fills, fail)
+    _compare_fills(truth, fills, untold, fail)
     filled: defaultdict[str, float] = defaultdict(float)
     for row in truth["fills"].values():
         filled[row["order_ref"]] += row["quantity"]
@@ -133,7 +143,7 @@ def compare(truth: dict[str, Any], orders: pd.DataFrame, fills: pd.DataFrame, fa
     return {"found": dict(found), "words": words}
 
 
-def _compare_fills(truth: dict[str, Any], fills: pd.DataFrame, fail: Any) -> None:
+def _compare_fills(truth: dict[str, Any], fills: pd.DataFrame, untold: frozenset[str], fail: Any) -> None:
     recorded = fills.to_dict("records")
     ids = Counter(row["exec_id"] for row in recorded)
     for exec_id, count in ids.items():
@@ -147,7 +157,7 @@ def _compare_fills(truth: dict[str, Any], fills: pd.DataFrame, fail: Any) -> Non
     for row in recorded:
         position[row["symbol"]] += row["quantity"] if row["side"] == "BUY" else -row["quantity"]
         if row["exec_id"] in truth["fills"]:
-            _compare_fill(row, truth, fail)
+            _compare_fill(row, truth, untold, fail)
     for row in truth["fills"].values():
         position[row["symbol"]] -= row["quantity"] if row["side"] == "BUY" else -row["quantity"]
     for symbol, difference in position.items():
@@ -155,7 +165,7 @@ def _compare_fills(truth: dict[str, Any], fills: pd.DataFrame, fail: Any) -> Non
             fail("wrong_positions", f"{symbol} is off by {difference:g}")
 
 
-def _compare_fill(row: dict[str, Any], truth: dict[str, Any], fail: Any) -> None:
+def _compare_fill(row: dict[str, Any], truth: dict[str, Any], untold: frozenset[str], fail: Any) -> None:
     real, fee = truth["fills"][row["exec_id"]], truth["fees"].get(row["exec_id"])
     same = (row["client_order_id"], row["symbol"], row["side"], row["quantity"], row["price"]) == (
         real["order_ref"],
@@ -166,7 +176,10 @@ def _compare_fill(row: dict[str, Any], truth: dict[str, Any], fail: Any) -> None
     )
     if not same:
         fail("wrong_fills", row["exec_id"])
-    if not math.isnan(row["commission"]) and (fee is None or abs(fee - row["commission"]) > _ROUNDING):
+    if math.isnan(row["commission"]):
+        if fee is not None and row["client_order_id"] not in untold:
+            fail("lost_commissions", f"{row['exec_id']}: {fee}")
+    elif fee is None or abs(fee - row["commission"]) > _ROUNDING:
         fail("wrong_commissions", f"{row['exec_id']}: {row['commission']} for {fee}")
 
 
@@ -214,7 +227,7 @@ def judge_run(plan: Plan, folder: Path) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - whatever keeps the file from being read is the finding
         return result | {"found": {"torn_files": 1}, "words": [f"torn_files: {error}"]}
     faults = {*plan.faults, *(f"script {name}" for name in plan.scripts)}
-    verdict = compare(truth, orders, fills, faults)
+    verdict = compare(truth, orders, fills, faults, plan.untold)
     found, words = Counter(verdict["found"]), verdict["words"]
     lost = set((folder / "acks").read_text().split("\n")[:-1]) - keys
     if lost:

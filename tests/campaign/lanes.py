@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["run_campaign", "run_in_virtual_time", "run_seed"]
 
 _HANG_SECONDS = 60.0
-_CLEAN_PASSES = 3
-_VENUE_QUIET = 0.22
+_CLEAN_PASSES = 5
+_VENUE_QUIET = 0.45  # longer than any wait in an order's script
 
 
 class _Child:
@@ -98,9 +98,11 @@ def _be_child(work: Callable[[int], None], writing: int, errors: Path) -> None:
         os._exit(code)
 
 
-def run_seed(seed: int, *, off: str = "", also: Sequence[str] = (), keep: Path | None = None) -> dict[str, Any]:
+def run_seed(
+    seed: int, *, off: str = "", also: Sequence[str] = (), alone: bool = False, keep: Path | None = None
+) -> dict[str, Any]:
     """Carry one run out and judge it; ``keep`` is a folder for what it leaves."""
-    plan = make_plan(seed, also=also)
+    plan = make_plan(seed, also=also, alone=alone)
     folder = Path(tempfile.mkdtemp(prefix=f"campaign-{seed}-")) if keep is None else keep
     folder.mkdir(exist_ok=True, parents=True)
     started = time.monotonic()
@@ -197,13 +199,15 @@ class _Run:
             time.sleep(0.02)
 
     def finish(self) -> None:
-        """Resume until a worker comes to its end and leaves no order open or in doubt, a few times at most."""
-        for _ in range(_CLEAN_PASSES):
+        """Resume until no order is left open or in doubt and the venue is silent, a few times at most."""
+        for _ in range(0 if self.plan.is_alone else _CLEAN_PASSES):
             code = self.work({})
+            size = (self.folder / "journal.jsonl").stat().st_size
             is_open = _lines(self.folder / "notes")[-2:-1] == ["open"]
-            if code == 0 and not is_open and not self.plan.slow:
+            self._rest()  # what went out just now may still wait in the venue's queue, a fill be corrected
+            has_news = (self.folder / "journal.jsonl").stat().st_size > size
+            if code == 0 and not is_open and not has_news:
                 return
-            self._rest()  # what went out just now may still wait in the venue's queue
 
     # -- the verdict -----------------------------------------------------------------------------------------
 
@@ -246,14 +250,14 @@ def _lines(path: Path) -> list[str]:
 
 
 def run_campaign(
-    seeds: Sequence[int], *, wide: int, off: str = "", also: Sequence[str] = ()
+    seeds: Sequence[int], *, wide: int, off: str = "", also: Sequence[str] = (), alone: bool = False
 ) -> Iterator[dict[str, Any]]:
     """The results of many runs, as they come, from ``wide`` lanes."""
 
     def lane(mine: Sequence[int]) -> Iterator[dict[str, Any]]:
         for seed in mine:
             try:
-                yield run_seed(seed, off=off, also=also)
+                yield run_seed(seed, off=off, also=also, alone=alone)
             except Exception as error:  # noqa: BLE001 - the harness itself failed; that is no pass
                 yield {"seed": seed, **_failed(error)}
 

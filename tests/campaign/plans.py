@@ -123,7 +123,7 @@ FAULTS: dict[str, int] = {
     "venue_killed": 4,
 }
 """Every fault of the wire and the venue, and how often it is drawn."""
-_SLOWER = 1.5
+_SLOWER = 5.0
 """Seconds that an order waits in a queue which outlasts a restart and its settling."""
 _LASTING = {"no_executions", "no_completed", "no_open_orders", "stale_open_orders", "half_open", "stalled"}
 
@@ -141,6 +141,7 @@ class Plan:
     workers: list[dict[str, Any]] = field(default_factory=list)
     between: list[str] = field(default_factory=list)
     venue_dies_after: float | None = None
+    is_alone: bool = False
 
     @property
     def run_id(self) -> str:
@@ -152,9 +153,18 @@ class Plan:
         """Whether the venue hides evidence, or does not listen, until it is started again."""
         return bool(_LASTING & set(self.faults))
 
+    @property
+    def untold(self) -> frozenset[str]:
+        """Client order ids of the orders whose commissions the venue tells nobody."""
+        pairs = zip(self.orders, self.scripts, strict=True)
+        orders = [order for order, script in pairs if script == "no_commission"]
+        return frozenset(f"{self.run_id}-{order['symbol']}-{order['side']}" for order in orders)
 
-def make_plan(seed: int, *, also: Sequence[str] = ()) -> Plan:
+
+def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False) -> Plan:
     """The run of a seed, with the faults ``also`` besides those that it draws.
+
+    ``alone``: the seed's orders with these faults only, and one worker that nobody kills and nobody resumes.
 
     Examples
     --------
@@ -174,10 +184,16 @@ def make_plan(seed: int, *, also: Sequence[str] = ()) -> Plan:
         _arrange(plan, name, rng)
     for _ in range(rng.choices((1, 2, 3), (40, 45, 15))[0]):
         plan.workers.append(_draw_kill(rng, first=not plan.workers))
+    if alone:
+        drawn, plan = plan, Plan(seed, is_alone=True)
+        plan.orders, plan.scripts = drawn.orders, drawn.scripts
+        plan.scenario = {"order": drawn.scenario["order"]}
     for name in also:  # drawn apart, so that all else of the seed stays as it is
         if name not in plan.faults:
             plan.faults.append(name)
             _arrange(plan, name, random.Random(f"campaign {seed} {name}"))  # noqa: S311 - as above
+    if also or alone:  # what they hide is there again once the venue has come to rest: a worker comes at once
+        plan.workers.insert(1, {})
     if "slow_intake" in also:
         plan.slow = _SLOWER
     return plan

@@ -66,7 +66,7 @@ def section(record: dict[str, Any]) -> str:
     named = ("duplicate_orders", "lost_fills", "phantom_fills", "wrong_positions", "never_sent")
     torn = found["torn_files"] + found["lost_facts"]
     rows = [
-        f"| {SAFEGUARDS[name][0]} | {row['runs']} | {row['kills']} | {row['bad_runs']} | "
+        f"| {SAFEGUARDS[name].title} | {row['runs']} | {row['kills']} | {row['bad_runs']} | "
         f"{row['found']['duplicate_orders']} | {row['found']['lost_fills']} | {row['found']['phantom_fills']} |"
         for name, row in record["ablation"].items()
     ]

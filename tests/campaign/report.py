@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _schedule(options)
     if options.ablation:
         return _ablate(options)
-    total = _measure(options, off=options.off, also=options.also)
+    total = _measure(options, off=options.off, also=options.also, alone=options.alone)
     print(table(total))
     if options.record and not options.off:
         _keep("campaign", total)
@@ -164,6 +164,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="replay one run, and tell all about it")
     parser.add_argument("--keep", type=Path, help="with --seed: a folder for what the run leaves")
     parser.add_argument("--also", nargs="*", default=(), choices=FAULTS, help="faults that every run has besides")
+    parser.add_argument(
+        "--alone", action="store_true", help="one worker, no kills, and no faults but those of --also"
+    )
     parser.add_argument("--off", default="", choices=["", *SAFEGUARDS], help="a safeguard to switch off")
     parser.add_argument("--ablation", action="store_true", help="--runs seeds with each safeguard off in turn")
     parser.add_argument("--schedules", type=int, default=0, help="this many schedules in virtual time instead")
@@ -174,8 +177,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    print(json.dumps(vars(make_plan(options.seed, also=options.also)), indent=1))
-    result = run_seed(options.seed, off=options.off, also=options.also, keep=options.keep)
+    print(json.dumps(vars(make_plan(options.seed, also=options.also, alone=options.alone)), indent=1))
+    result = run_seed(options.seed, off=options.off, also=options.also, alone=options.alone, keep=options.keep)
     print(json.dumps(result, indent=1))
     return int(bool(result["found"]))
 
@@ -207,6 +210,10 @@ def _schedule(options: argparse.Namespace) -> int:
     return int(bool(found))
 
 
+def _seeds(options: argparse.Namespace) -> range:
+    return range(options.first, options.first + options.runs)
+
+
 def _near_the_wire(first: int, count: int) -> list[int]:
     """Seeds whose first worker dies around the bytes of an order, where safeguards matter."""
     near = (
@@ -216,16 +223,18 @@ def _near_the_wire(first: int, count: int) -> list[int]:
 
 
 def _measure(
-    options: argparse.Namespace, *, off: str, also: Sequence[str], seeds: Sequence[int] = ()
+    options: argparse.Namespace, *, off: str, also: Sequence[str], alone: bool = False, seeds: Sequence[int] = ()
 ) -> dict[str, Any]:
-    started, results = time.monotonic(), [] if off else _earlier(options.results)
+    results_file = None if off or alone else options.results
+    started, results = time.monotonic(), _earlier(results_file)
     done = {one["seed"] for one in results}
-    wanted = seeds or range(options.first, options.first + options.runs)
-    for one in run_campaign([seed for seed in wanted if seed not in done], wide=options.wide, off=off, also=also):
+    wanted = seeds or _seeds(options)
+    left = [seed for seed in wanted if seed not in done]
+    for one in run_campaign(left, wide=options.wide, off=off, also=also, alone=alone):
         one["elapsed"] = round(time.monotonic() - started, 1)
         results.append(one)
-        if options.results and not off:
-            with options.results.open("a", encoding="utf-8") as stream:
+        if results_file:
+            with results_file.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(one) + "\n")
         if one["found"] and not off:
             print(f"{one['found']}: {' / '.join(one['words'][:3])}")
@@ -252,10 +261,15 @@ def _with(also: Sequence[str]) -> str:
 
 def _ablate(options: argparse.Namespace) -> int:
     rows = {}
-    for name, (_, also, _) in SAFEGUARDS.items():
+    for name, safeguard in SAFEGUARDS.items():
         if options.off not in ("", name):
             continue
-        total = _measure(options, off=name, also=also, seeds=_near_the_wire(options.first, options.runs))
+        also, alone = safeguard.also, safeguard.is_alone
+        seeds = _seeds(options) if alone else _near_the_wire(options.first, options.runs)
+        if alone and _measure(options, off="", also=also, alone=True, seeds=seeds)["bad_runs"]:
+            print(f"{name}: these runs fail with the safeguard on too")
+            continue
+        total = _measure(options, off=name, also=also, alone=alone, seeds=seeds)
         rows[name] = {key: total[key] for key in ("seeds", "runs", "kills", "bad_runs", "found", "seconds")}
         found = {kind: count for kind, count in total["found"].items() if count}
         print(

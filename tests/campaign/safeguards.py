@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stocklean_exec import ib_broker, ib_orders, recovering, run_record
 from stocklean_exec.recovering import Recovered
@@ -95,32 +95,71 @@ def _no_sweep(_: Path) -> None:
     _ask_nobody()
 
 
+def _go_on_regardless(_: Path) -> None:
+    """After a lost connection the run goes on with its next order; what happened meanwhile is not asked for."""
+    run = recovering.Recovery.run
+    asked: set[int] = set()
+
+    async def ask_once(self: Any) -> Recovered:
+        if id(self._record) not in asked:
+            asked.add(id(self._record))
+            return await run(self)
+        fresh = [name for name in self._record.names if self._record.history(name).state == "INTENT"]
+        return Recovered(self._broker.session, fresh, [])
+
+    async def ask_nothing(self: Any, link: Any) -> None:
+        pass
+
+    recovering.Recovery.run = ask_once
+    ib_broker.IBBroker._catch_up = ask_nothing
+
+
 def _deaf_to_the_past(_: Path) -> None:
     """What was sent before is not adopted: reports about it are nobody's."""
     ib_broker.IBBroker.adopt = lambda *_: None
 
 
+class Safeguard(NamedTuple):
+    """One row of the table of what cannot be spared.
+
+    ``title`` what the table calls it; ``also`` the faults that it is there for; ``undo`` what switches it off;
+    ``is_alone`` whether its runs have these faults only, no kill, and nobody who resumes them: a later worker
+    would find what the first one has missed.
+    """
+
+    title: str
+    also: tuple[str, ...]
+    undo: Callable[[Path], None]
+    is_alone: bool = False
+
+
 _SLOW = ("slow_intake",)
 _HIDDEN = ("no_executions", "no_completed", "no_open_orders")
 _NO_TRACE = ("ids_reset", *_HIDDEN)
-SAFEGUARDS: dict[str, tuple[str, tuple[str, ...], Callable[[Path], None]]] = {
-    "no_record": ("no record: run the cell again", (), _no_record),
-    "blind_resend": ("what has no fill is sent again, unasked", (), _blind_resend),
-    "record_after_send": ("hand-over recorded after it", _HIDDEN, _record_after_send),
-    "new_id": ("one look, then a new order id", _SLOW, _new_id),
-    "new_id_after_settling": ("settled, then a new order id", _SLOW, _new_id_after_settling),
-    "used_ids": ("ids that began anew are trusted", _NO_TRACE, _used_ids),
-    "no_identity": ("executions without identity", (), _no_identity),
-    "no_sweep": ("nothing asked after a crash", (), _no_sweep),
-    "deaf_to_the_past": ("earlier orders not adopted", (), _deaf_to_the_past),
+SAFEGUARDS: dict[str, Safeguard] = {
+    "no_record": Safeguard("no record: run the cell again", (), _no_record),
+    "blind_resend": Safeguard("what has no fill is sent again, unasked", (), _blind_resend),
+    "record_after_send": Safeguard("hand-over recorded after it", _HIDDEN, _record_after_send),
+    "new_id": Safeguard("one look, then a new order id", _SLOW, _new_id),
+    "new_id_after_settling": Safeguard("settled, then a new order id", _SLOW, _new_id_after_settling),
+    "used_ids": Safeguard("ids that began anew are trusted", _NO_TRACE, _used_ids),
+    "no_identity": Safeguard("executions without identity", (), _no_identity),
+    "no_sweep": Safeguard("nothing asked after a crash", (), _no_sweep),
+    "go_on_regardless": Safeguard(
+        "nothing asked after a lost connection",
+        ("drop_after_accept",),
+        _go_on_regardless,
+        is_alone=True,
+    ),
+    "deaf_to_the_past": Safeguard("earlier orders not adopted", (), _deaf_to_the_past),
 }
-"""By name: what the table calls it, the faults that it is there for, and what switches it off."""
+"""By name, in the order of the table."""
 
 
 def switch_off(name: str, folder: Path) -> None:
     """Undo one safeguard in this process; an empty name leaves all of them on."""
     if name:
-        SAFEGUARDS[name][2](folder)
+        SAFEGUARDS[name].undo(folder)
 
 
 def _ask_nobody(*again: str) -> None:

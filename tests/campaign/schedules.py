@@ -273,7 +273,7 @@ class _World:
         orders, fills = self.blotter.orders(self.plan.run_id), self.blotter.fills(self.plan.run_id)
         truth = truth_of(read_journal(self.folder / f"{self.plan.seed}.jsonl"))
         faults = {*self.plan.faults, *(f"script {name}" for name in self.plan.scripts)}
-        result = compare(truth, orders, fills, faults)
+        result = compare(truth, orders, fills, faults, self.plan.untold)
         if self.unfinished:
             result["found"]["broken_workers"] = 1
             result["words"].append(f"broken_workers: {self.unfinished}")
