@@ -1,31 +1,58 @@
 """An event loop whose time is virtual, with connections in memory: client and venue in one thread, nobody waits.
 
-``time()`` jumps to the next thing that is due as soon as nothing is ready. Servers and connections of asyncio are
-joined without a socket; ib_async and the simulator do not notice.
+``time()`` jumps to the next thing that is due, but only when nothing is ready and no other thread owes an answer.
+What is under way in the loop itself (bytes of a connection, callbacks) counts as ready; what threads owe is
+counted one by one, and waited for in real time. Servers and connections of asyncio are joined without a socket;
+ib_async and the simulator do not notice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
+from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
-__all__ = ["InlineEngine", "VirtualLoop"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["InlineEngine", "VirtualLoop", "counted_threads"]
+
+_REAL_SECONDS = 60.0
 
 
 class _Selector:
-    """Jumps over every wait."""
+    """Jumps over every wait but those for other threads."""
 
     def __init__(self, real: Any, loop: VirtualLoop) -> None:
         self._real, self._loop = real, loop
 
     def select(self, timeout: float | None = None) -> Any:
+        loop = self._loop
         events = self._real.select(0)
-        if not events and timeout is None:
+        if loop.stranger:
+            raise RuntimeError(f"{loop.stranger}, which owes nothing: time may have run away from it")
+        if events or (timeout is not None and timeout <= 0):
+            return events
+        if loop.owed:
+            return self._wait()
+        if timeout is None:
             raise RuntimeError("nothing will ever happen again")
-        if not events and timeout > 0:
-            self._loop.jump(timeout)
+        loop.jump(timeout)
+        return events
+
+    def _wait(self) -> Any:
+        """Wait in real time for the thread that owes an answer; its callback wakes the selector."""
+        self._loop.holds.set()
+        try:
+            events = self._real.select(self._loop.real_seconds)
+        finally:
+            self._loop.holds.clear()
+        if not events:
+            raise RuntimeError(f"a thread has owed an answer for {self._loop.real_seconds:g} s of real time")
         return events
 
     def __getattr__(self, name: str) -> Any:
@@ -33,10 +60,25 @@ class _Selector:
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Begins at zero; the only thread that may use it is the one that runs it."""
+    """Begins at zero, and belongs to the thread that makes it.
 
-    def __init__(self) -> None:
+    Another thread may call it while it owes an answer, and then only; ``real_seconds`` is the longest that an
+    answer may take.
+
+    Attributes
+    ----------
+    owed : answers that threads owe just now
+    answers : those that have come
+    holds : set while time stands still for a thread
+    """
+
+    def __init__(self, real_seconds: float = _REAL_SECONDS) -> None:
         self._virtual = 0.0
+        self.real_seconds = real_seconds
+        self.owed = self.answers = 0
+        self.holds = threading.Event()
+        self.stranger = ""
+        self._home = threading.get_ident()
         super().__init__()
         self._selector = _Selector(self._selector, self)
         self._listening: dict[int, Any] = {}
@@ -49,6 +91,48 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def jump(self, seconds: float) -> None:
         """Let time pass."""
         self._virtual += seconds
+
+    # -- threads ---------------------------------------------------------------------------------------------
+
+    def owe(self, answer: Future[Any]) -> None:
+        """Let no time pass until a thread has answered."""
+        if not answer.done():
+            self.owed += 1
+            answer.add_done_callback(self._tell)
+
+    def wrap(self, answer: Future[Any]) -> asyncio.Future[Any]:
+        """As ``asyncio.wrap_future``; no time passes until a thread has answered, and who waits was told."""
+        is_owed = not answer.done()
+        self.owed += is_owed  # before the thread can be heard
+        wrapped = asyncio.futures.wrap_future(answer, loop=self)
+        if is_owed:
+            answer.add_done_callback(self._tell)  # behind the one that tells who waits
+        return wrapped
+
+    def _tell(self, _: Future[Any]) -> None:
+        if not self.is_closed():
+            self.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        self.owed -= 1
+        self.answers += 1
+
+    def call_soon_threadsafe(self, callback: Any, *arguments: Any, context: Any = None) -> Any:
+        """Do as asyncio does, and note who calls without having been waited for."""
+        if threading.get_ident() != self._home and not self.owed:
+            self.stranger = f"thread {threading.current_thread().name} calls {callback}"
+        return super().call_soon_threadsafe(callback, *arguments, context=context)
+
+    def run_in_executor(self, _executor: Any, function: Any, *arguments: Any) -> Any:
+        """Do it at once, in this thread: no virtual time passes meanwhile, and every run is the same."""
+        future = self.create_future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:  # noqa: BLE001 - handed to who waits
+            future.set_exception(error)
+        return future
+
+    # -- connections -----------------------------------------------------------------------------------------
 
     async def create_server(self, factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
         """Listen in memory."""
@@ -73,15 +157,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         theirs.protocol.connection_made(theirs)
         ours.protocol.connection_made(ours)
         return ours, ours.protocol
-
-    def run_in_executor(self, _executor: Any, function: Any, *arguments: Any) -> Any:
-        """Do it at once: a thread would not be in virtual time."""
-        future = self.create_future()
-        try:
-            future.set_result(function(*arguments))
-        except Exception as error:  # noqa: BLE001 - handed to who waits
-            future.set_exception(error)
-        return future
 
 
 class _Transport(asyncio.Transport):
@@ -162,3 +237,17 @@ class InlineEngine:
 
     def stop(self) -> None:
         """Nothing was started."""
+
+
+@contextmanager
+def counted_threads() -> Iterator[None]:
+    """Within it a virtual loop knows of every answer of a thread that a coroutine waits for."""
+
+    def counted(future: Any, *, loop: Any = None) -> Any:
+        here = loop or asyncio.get_event_loop()
+        if isinstance(here, VirtualLoop) and isinstance(future, Future):
+            return here.wrap(future)
+        return asyncio.futures.wrap_future(future, loop=loop)
+
+    with mock.patch.object(asyncio, "wrap_future", counted):
+        yield
