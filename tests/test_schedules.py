@@ -1,6 +1,6 @@
 """Protocol faults and crashes by seed, in virtual time: the broker's own code, the real client, the real venue.
 
-STOCKLEAN_SCHEDULES=2000 tries so many; ``python -m tests.campaign --schedules N`` does it on all processors.
+STOCKLEAN_SCHEDULES=2000 tries so many; ``python -m tests.campaign --schedules N --wide 2`` does it on two cores.
 """
 
 import asyncio
@@ -8,18 +8,24 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import Future
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from stocklean_exec import leases
 from tests.campaign.schedules import run_schedules
+from tests.campaign.stand_ins import Crash, Life, Mortal, Shelf
 from tests.campaign.virtual import VirtualLoop, counted_threads
 
 ROOT = Path(__file__).parents[1]
 COUNT = int(os.environ.get("STOCKLEAN_SCHEDULES", "60"))
 FIRST = 50_000
+DONE = Future()
+DONE.set_result(None)
 
 
 @pytest.fixture
@@ -30,28 +36,53 @@ def loop():
 
 
 def test_no_schedule_sends_twice_or_loses_a_fill():
-    # In a process of its own: what other tests leave running here can fall behind the virtual time.
-    command = [
-        sys.executable,
-        "-m",
-        "tests.campaign",
-        "--schedules",
-        str(COUNT),
-        "--first",
-        str(FIRST),
-        "--wide",
-        "2",
-    ]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["crashes"] > COUNT / 4
-    assert told["fills"] > COUNT
+    crashes, fills = 0, 0
+    for one in run_schedules(range(FIRST, FIRST + COUNT)):
+        replay = f"python -m tests.campaign --schedules 1 --first {one['seed']}"
+        assert one["found"] == {}, f"{one['words']}\n{replay}"
+        crashes += len(one["kills"])
+        fills += one["fills"]
+    assert crashes > COUNT / 4
+    assert fills > COUNT
 
 
-def test_the_same_seed_is_the_same_schedule():
-    first, second = ([*run_schedules([FIRST + 7])] for _ in range(2))
-    assert first == second
+def test_a_seed_is_the_same_schedule_to_the_byte_here_and_in_another_process():
+    seeds = range(FIRST + 7, FIRST + 10)
+    here = [*run_schedules(seeds)]
+    program = (
+        "import json; from tests.campaign.schedules import run_schedules; "
+        f"print(json.dumps([*run_schedules({list(seeds)[::-1]})]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)[::-1] == json.loads(json.dumps(here))
+
+
+def test_a_writer_in_a_thread_of_its_own_makes_the_same_schedules():
+    seeds = range(FIRST + 20, FIRST + 26)
+    inline, threaded = [*run_schedules(seeds)], [*run_schedules(seeds, threads=True)]
+    answers = [one.pop("answers") for one in threaded]
+    assert min(answers) > 0  # the clock has stood still for the thread
+    assert [one.pop("answers") for one in inline] == [0] * len(seeds)
+    assert threaded == inline
+
+
+def test_a_correction_that_comes_when_the_last_worker_has_gone_is_asked_for():
+    (one,) = run_schedules([200_002])
+    assert one["found"] == {}
+
+
+def test_schedules_share_no_lock_with_another_process_that_has_the_same_seeds():
+    common, taken, lock = Path(tempfile.gettempdir()), [], leases.FileLock
+
+    def take(path):
+        taken.append(path)
+        return lock(path)
+
+    with mock.patch.object(leases, "FileLock", take):
+        (one,) = run_schedules([FIRST + 57])
+    assert one["found"] == {}
+    assert taken
+    assert {path.parent.parent for path in taken}.isdisjoint({common})
 
 
 def test_without_a_safeguard_some_schedule_fails():
@@ -60,6 +91,30 @@ def test_without_a_safeguard_some_schedule_fails():
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout + done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["found"]["duplicate_orders"] > 0
+
+
+# -- what is dead stays dead ---------------------------------------------------------------------------------
+
+
+def test_a_worker_that_has_died_writes_nothing_though_another_lives(loop):
+    blotter = mock.Mock(record=mock.Mock(return_value=DONE))
+    first, second = Life(loop, {"step": "commit.after", "nth": 1}), Life(loop, {})
+    with pytest.raises(Crash):
+        Mortal(blotter, loop, first, Shelf()).record("of the first")
+    with pytest.raises(Crash):
+        Mortal(blotter, loop, first, Shelf()).record("of a dead one")
+    second.step("commit.before")
+    assert (first.crash, second.crash) == ("commit.after", "")
+    blotter.record.assert_called_once_with("of the first")
+
+
+def test_what_was_read_is_read_anew_once_something_was_written(loop):
+    facts = [["one"], ["one", "two"]]
+    blotter = mock.Mock(facts=mock.Mock(side_effect=facts), record=lambda _: DONE)
+    mortal = Mortal(blotter, loop, Life(loop, {}), Shelf())
+    assert (mortal.facts("r"), mortal.facts("r")) == (["one"], ["one"])
+    mortal.record([])
+    assert mortal.facts("r") == ["one", "two"]
 
 
 # -- the clock -----------------------------------------------------------------------------------------------

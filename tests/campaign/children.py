@@ -28,12 +28,13 @@ from tests.campaign.points import Points, install
 from tests.campaign.safeguards import switch_off
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from stocklean_exec.facts import Fact
     from tests.campaign.plans import Plan
 
-__all__ = ["LIMITS", "MARKET", "run_venue", "run_worker"]
+__all__ = ["LIMITS", "MARKET", "fault_watchers", "run_venue", "run_worker"]
 
 MARKET = pd.DataFrame(
     [
@@ -55,7 +56,8 @@ _SETTLE = 0.25
 def run_venue(plan: Plan, folder: Path, port: int, tell: int, *, plain: bool) -> None:
     """Be the simulator until killed; writes its port to ``tell``. A ``plain`` one has no faults."""
     log = os.open(folder / "venue.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    _log_faults(lambda text: os.write(log, f"{text}\n".encode()))
+    for owner, name, watcher in fault_watchers(lambda text: os.write(log, f"{text}\n".encode())):
+        setattr(owner, name, watcher)
     if plan.slow and not plain:
         _take_time(plan.slow)
     parent = os.getppid()
@@ -83,8 +85,8 @@ def run_venue(plan: Plan, folder: Path, port: int, tell: int, *, plain: bool) ->
     asyncio.run(serve())
 
 
-def _log_faults(log: Any) -> None:
-    """Say of each fault that it has happened."""
+def fault_watchers(log: Any) -> Iterator[tuple[Any, str, Any]]:
+    """What stands in the venue's modules so that ``log`` hears of a fault that happens: owner, name, stand-in."""
     for name in ("disturb_request", "disturb_reply"):
         original = getattr(venue_session, name)
 
@@ -93,14 +95,14 @@ def _log_faults(log: Any) -> None:
                 log(f"{fault.get('do')} {what if isinstance(what, str) else what.kind}")
             return original(session, what, *rest)
 
-        setattr(venue_session, name, wrapped)
+        yield venue_session, name, wrapped
     run = Events.run
 
     def run_event(self: Any, entry: dict[str, Any]) -> None:
         log(f"event {entry['do']} {entry.get('code', '')}".strip())
         run(self, entry)
 
-    Events.run = run_event
+    yield Events, "run", run_event
 
 
 def _take_time(seconds: float) -> None:

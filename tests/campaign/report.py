@@ -6,6 +6,7 @@ import argparse
 import gc
 import itertools
 import json
+import os
 import platform
 import re
 import time
@@ -19,11 +20,12 @@ from tests.campaign.lanes import run_campaign, run_in_virtual_time, run_seed
 from tests.campaign.plans import FAULTS, POINTS, make_plan
 from tests.campaign.readme import put_section
 from tests.campaign.safeguards import SAFEGUARDS
+from tests.campaign.schedules import FAULTS_HERE, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["RECORD", "add_up", "main", "never_reached"]
+__all__ = ["RECORD", "add_up", "add_up_schedules", "main", "never_reached"]
 
 RECORD = Path(__file__).with_name("record.json")
 LEFT_STATES = ("INTENT", "SENDING", "WORKING", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "UNKNOWN")
@@ -184,30 +186,36 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _schedule(options: argparse.Namespace) -> int:
-    started = time.monotonic()
-    found: Counter[str] = Counter()
-    sums: Counter[str] = Counter()
+    started, results = time.monotonic(), []
     seeds = range(options.first, options.first + options.schedules)
     for one in run_in_virtual_time(seeds, wide=options.wide, off=options.off, also=options.also):
-        found.update(one["found"])
-        sums.update(
-            schedules=1,
-            crashes=len(one.get("crashes", ())),
-            fills=one.get("fills", 0),
-            virtual_seconds=round(one.get("virtual_seconds", 0)),
-        )
+        results.append(one)
         if one["found"]:
             print(f"{one['found']}: {' / '.join(one['words'][:3])}")
             print(f"  python -m tests.campaign{_with(options.also)} --schedules 1 --first {one['seed']}")
     total = {
-        **sums,
         "seconds": round(time.monotonic() - started),
-        "found": {name: found[name] for name in FAILURES},
+        "wide": options.wide,
+        "load": round(os.getloadavg()[1], 1),
+        **add_up_schedules(results),
     }
     print(json.dumps(total))
     if options.record and not options.off:
-        _keep("schedules", total | {"seeds": [seeds[0], seeds[-1]]})
-    return int(bool(found))
+        _keep("schedules", total)
+    return int(bool(total["failures"]))
+
+
+def add_up_schedules(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The sum of many schedules, as of a campaign's runs, with the steps and faults that one process has."""
+    total = add_up(results)
+    steps = Counter(step for one in results for step in one.get("kills", ()))
+    return {
+        "schedules": len(results),
+        "virtual_seconds": round(sum(one.get("virtual_seconds", 0.0) for one in results)),
+        **total,
+        "points": {name: steps[name] for name in STEPS},
+        "faults": {name: total["faults"][name] for name in FAULTS_HERE},
+    }
 
 
 def _seeds(options: argparse.Namespace) -> range:

@@ -1,16 +1,19 @@
 """Seeded schedules of protocol faults and crashes in one process and in virtual time.
 
 The broker's own code, the real client, the real venue; only sockets, threads and waiting are left out. A crash
-takes effect between two steps: nothing more of the worker reaches the record or the wire.
+takes effect between two steps: nothing more of the worker reaches the record or the wire. All clocks are virtual,
+and nothing of the computer is shared with other processes: a seed is the same schedule at any time and anywhere.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import tempfile
-import time
-from concurrent.futures import Future
-from contextlib import contextmanager
+import threading
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,113 +24,40 @@ import pandas as pd
 
 import stocklean_exec as sx
 from stocklean_exec import blotter as blotter_module
-from stocklean_exec import blotter_writer, ib_broker, ib_link
+from stocklean_exec import blotter_file, clock, engine, ib_broker, ib_link
 from stocklean_exec.errors import BrokerError, StockleanError
-from stocklean_exec.lifecycle import ENDED, derive_order
+from stocklean_exec.lifecycle import ENDED
 from stocklean_exec.simulator import clock as venue_clock
 from stocklean_exec.simulator import read_journal
 from stocklean_exec.simulator.order_request import OrderRequest
 from stocklean_exec.simulator.server import start
 from stocklean_exec.simulator.settings import Settings
 from stocklean_exec.simulator.venue import Venue
-from tests.campaign.children import LIMITS, MARKET
+from tests.campaign.children import LIMITS, MARKET, fault_watchers
 from tests.campaign.judge import compare, truth_of
-from tests.campaign.plans import make_plan
-from tests.campaign.virtual import InlineEngine, VirtualLoop
+from tests.campaign.plans import FAULTS, make_plan
+from tests.campaign.stand_ins import Crash, InlineWriter, Life, Mortal, MortalBroker, Shelf
+from tests.campaign.virtual import InlineEngine, VirtualLoop, counted_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tests.campaign.plans import Plan
 
-__all__ = ["run_schedule", "run_schedules", "virtual_time"]
+__all__ = ["FAULTS_HERE", "STEPS", "run_schedules"]
 
-_PATIENCE, _SETTLE, _CONNECT_SECONDS = 3.0, 1.0, 8.0
-_QUIET, _CLEAN_PASSES = 2.0, 3
-_A_BLOTTER = 25
+STEPS = ("commit.before", "commit.after", "order.before", "order.after", "random time")
+"""Where a worker can die."""
 _NOT_HERE = {"venue_killed"}
+FAULTS_HERE = tuple(name for name in FAULTS if name not in _NOT_HERE)
+"""Faults that a single process can imitate."""
 
-
-class Crash(BaseException):
-    """The worker is dead."""
-
-
-class _InlineWriter(blotter_writer.GroupCommitWriter):
-    """Commits in the caller's thread, at once."""
-
-    def __init__(self, connection: Any, after_commit: Any) -> None:
-        self._connection, self._after_commit = connection, after_commit
-        self._known, self._number, self._failure, self._closed = {}, 0, None, False
-        self._appender = None
-
-    def put(self, facts: Any = (), work: Any = None) -> Any:
-        if self._appender is None:
-            (last,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM main.facts").fetchone()
-            self._number = int(last)
-            self._appender = self._connection.appender("facts", columns=list(blotter_writer._FACT_COLUMNS))
-        future: Future[None] = Future()
-        item = blotter_writer._Put(tuple(map(blotter_writer.plain, facts)), work, future)
-        self._write(self._appender, [item])
-        return future
-
-    def close(self) -> None:
-        self._appender = None
-        self._connection.close()
-
-
-class _Mortal:
-    """A blotter that a worker can no longer write to once it is dead."""
-
-    def __init__(self, real: Any, world: _World) -> None:
-        self._real, self._world = real, world
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def orders(self, run_id: str) -> Any:
-        """As the view has them; what a run's plan fixes is read once, and states are derived from the facts."""
-        if self._world.planned is None:
-            self._world.planned = self._real.orders(run_id)
-        told: dict[str, list[Any]] = {name: [] for name in self._world.planned["client_order_id"]}
-        for fact in self._real.facts(run_id):
-            if fact.client_order_id in told:
-                told[fact.client_order_id].append(fact)
-        asked = self._world.planned["quantity"].tolist()
-        states = [derive_order(one, facts) for one, facts in zip(asked, told.values(), strict=True)]
-        return self._world.planned.assign(
-            state=[one.state for one in states], status=[one.status for one in states]
-        )
-
-    def _writing(self, name: str, *arguments: Any) -> Any:
-        self._world.step("commit.before")
-        result = getattr(self._real, name)(*arguments)
-        self._world.step("commit.after")
-        return result
-
-    def record(self, *arguments: Any) -> Any:
-        return self._writing("record", *arguments)
-
-    def record_plan(self, *arguments: Any) -> Any:
-        return self._writing("record_plan", *arguments)
-
-    def record_quotes(self, *arguments: Any) -> Any:
-        return self._writing("record_quotes", *arguments)
-
-    def record_book(self, *arguments: Any) -> Any:
-        return self._writing("record_book", *arguments)
-
-
-class _Broker(ib_broker.IBBroker):
-    """Needs no thread for what a run asks of the account."""
-
-    def nav(self) -> float:
-        return 1_000_000.0
-
-    def positions(self) -> pd.DataFrame:
-        return sx.read_positions({})
-
-    def cash(self) -> float:
-        return 0.0
+_NOON = datetime(2022, 12, 29, 17, 0, tzinfo=UTC)  # in New York: no schedule sees a midnight
+_PATIENCE, _SETTLE, _CONNECT_SECONDS = 3.0, 1.0, 8.0
+_QUIET, _CLEAN_PASSES = 2.0, 5
+_A_BLOTTER = 25
+_MOST_CANCELS = 100
+_RAM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
 
 
 class _World:
@@ -137,36 +67,29 @@ class _World:
 
     def __init__(self, plan: Plan, blotter: Any, folder: Path) -> None:
         self.plan, self.blotter, self.folder = plan, blotter, folder
+        self.thread = threading.get_ident()
         self.loop = VirtualLoop()
-        self.loop.set_exception_handler(lambda *_: None)
-        self.is_dead = False
-        self.crashes: list[str] = []
-        self.unfinished = ""
-        self._kill: dict[str, Any] = {}
-        self._steps: dict[str, int] = {}
+        self.loop.set_exception_handler(self._hear_failure)
         self.slow = plan.slow
         self.due = 0.0
         self.server: Any = None
-        self.planned: Any = None
         self.client_id = 1 + plan.seed % 1_000_000
+        self.crashes: list[str] = []
+        self.broken: list[str] = []
+        self.found_states: Counter[str] = Counter()
+        self.happened: Counter[str] = Counter()
+        self.halted = ""
+        self._unfinished = ""
+        self._shelf = Shelf()
 
-    # -- crashing --------------------------------------------------------------------------------------------
+    def now(self) -> datetime:
+        return _NOON + timedelta(seconds=self.loop.time())
 
-    def step(self, name: str) -> None:
-        """Pass a point at which a worker may die; raise if it is dead already."""
-        if self.is_dead:
-            raise Crash
-        self._steps[name] = self._steps.get(name, 0) + 1
-        if self._kill.get("step") == name and self._kill["nth"] == self._steps[name]:
-            self.die(name)
-            raise Crash
-
-    def die(self, what: str) -> None:
-        """Nothing more of this worker reaches anything; what it wrote to its connection arrives."""
-        self.is_dead = True
-        self.crashes.append(what)
-        for transport in self.loop.transports:
-            transport.abort()
+    def _hear_failure(self, _loop: Any, context: dict[str, Any]) -> None:
+        """A callback that failed: the death of its worker, or a fault of ours."""
+        error = context.get("exception")
+        if "handle" in context and not isinstance(error, Crash):
+            self.broken.append(f"{context['message']}: {error!r}")
 
     # -- running ---------------------------------------------------------------------------------------------
 
@@ -174,51 +97,58 @@ class _World:
         port = 0
         if self.server is not None:
             port = self.server.port
-            self.loop.run_until_complete(self.server.close())
+            self._close_venue()
         if plain:
             self.slow = 0.0
         settings = Settings(
             quotes=MARKET,
             seed=self.plan.seed,
             scenario={"order": self.plan.scenario["order"]} if plain else self.plan.scenario,
-            state=self.folder / f"{self.plan.seed}.state",
-            journal=self.folder / f"{self.plan.seed}.jsonl",
+            state=self.folder / "state",
+            journal=self.folder / "journal.jsonl",
             clock="wall",
         )
         self.server = self.loop.run_until_complete(start(settings, port=port))
         if port == 0:
             self.server.venue.book.use_id(self.client_id, 49)
 
+    def _close_venue(self) -> None:
+        self.broken += [f"the venue failed: {text[-400:]}" for text in self.server.venue.failures]
+        self.loop.run_until_complete(self.server.close())
+
     def work(self, kill: dict[str, Any]) -> None:
-        self.is_dead, self._kill, self._steps = False, kill, {}
-        self.loop.transports.clear()
+        """Let one worker submit or resume the run, until its end or its death."""
+        life = Life(self.loop, kill)
         broker = None
         try:
-            broker = self._connect()
-            run = self.loop.create_task(self._submit_or_resume(broker))
+            broker = self._connect(life)
+            run = self.loop.create_task(self._submit_or_resume(broker, life))
             if "after" in kill:
-                self.loop.call_later(kill["after"], self._kill_task, run)
+                self.loop.call_later(kill["after"], self._kill_task, life, run)
             self.loop.run_until_complete(run)
-            self.unfinished = ""
+            self._unfinished = ""
         except StockleanError as error:
-            self.unfinished = f"{type(error).__name__}: {error}"
+            self._unfinished = f"{type(error).__name__}: {error}"
         except (Crash, asyncio.CancelledError):
             pass
         finally:
-            if broker is not None and not self.is_dead:
+            if broker is not None and not life.is_over:
                 broker.close()
+            life.end()
             self._forget_tasks()
+            if life.crash:
+                self.crashes.append(life.crash)
 
-    def _kill_task(self, task: Any) -> None:
+    def _kill_task(self, life: Life, task: Any) -> None:
         if not task.done():
-            self.die("random time")
+            life.die("random time")
             task.cancel()
 
-    def _connect(self) -> Any:
+    def _connect(self, life: Life) -> Any:
         until = self.loop.time() + _CONNECT_SECONDS
         while True:
             try:
-                broker = _Broker(port=self.server.port, client_id=self.client_id, rate=0.0, seconds=2.0)
+                broker = MortalBroker(life, port=self.server.port, client_id=self.client_id, rate=0.0, seconds=2.0)
             except BrokerError:
                 if self.loop.time() > until:
                     raise
@@ -227,26 +157,43 @@ class _World:
                 broker.settle_seconds = _SETTLE
                 return broker
 
-    async def _submit_or_resume(self, broker: Any) -> None:
-        mortal, run_id = _Mortal(self.blotter, self), self.plan.run_id
-        if self.blotter.planned(run_id):
-            await sx.resume_async(run_id, broker, mortal, timeout=_PATIENCE, settle=_SETTLE)
+    async def _submit_or_resume(self, broker: Any, life: Life) -> None:
+        blotter, run_id = Mortal(self.blotter, self.loop, life, self._shelf), self.plan.run_id
+        if blotter.planned(run_id):
+            self.found_states.update(blotter.orders(run_id)["state"].tolist())
+            await sx.resume_async(run_id, broker, blotter, timeout=_PATIENCE, settle=_SETTLE)
         else:
             orders = pd.DataFrame(self.plan.orders).assign(run_id=run_id)
             review = sx.review_orders(sx.check_orders(orders, LIMITS, quotes=MARKET))
             review.approve_all(by="schedule")
-            await sx.submit_orders_async(review.result(), broker, mortal, timeout=_PATIENCE)
+            await sx.submit_orders_async(review.result(), broker, blotter, timeout=_PATIENCE)
 
     def _forget_tasks(self) -> None:
-        for task in asyncio.all_tasks(self.loop):
-            task.cancel()
-        self.wait(0.0)
+        """What a worker leaves ends at once: it has no time left to wind up in."""
+        for _ in range(_MOST_CANCELS):
+            left = asyncio.all_tasks(self.loop)
+            if not left:
+                return
+            for task in left:
+                task.cancel()
+            self.wait(0.0)
+        self.broken.append(f"does not end: {left}")
 
     def wait(self, seconds: float) -> None:
         """Let virtual time pass."""
         self.loop.run_until_complete(asyncio.sleep(seconds))
 
-    def carry_out(self) -> dict[str, Any]:
+    def carry_out(self) -> None:
+        try:
+            self._carry_out()
+            if self._unfinished:
+                self.broken.append(self._unfinished)
+        except Exception as error:  # noqa: BLE001 - the harness itself failed; that is no pass
+            self.broken.append(f"{type(error).__name__}: {error}")
+        finally:
+            self.loop.close()
+
+    def _carry_out(self) -> None:
         self.open_venue(plain=False)
         for number, kill in enumerate(self.plan.workers):
             self.work(_as_step(kill))
@@ -258,36 +205,19 @@ class _World:
             self.open_venue(plain=True)
         for _ in range(_CLEAN_PASSES):
             self.work({})
+            heard = self._journal_size()
             self.wait(_QUIET + 10 * self.slow)
-            if not self.unfinished and not self.slow and not self._is_open():
+            is_over = not self._unfinished and not self._is_open()
+            if is_over and self._journal_size() == heard:  # or a correction has come when nobody was there to hear
                 break
-        failures = self.server.venue.failures
-        self.loop.run_until_complete(self.server.close())
-        self.loop.close()
-        return self.verdict(failures)
+        self._close_venue()
+
+    def _journal_size(self) -> int:
+        return (self.folder / "journal.jsonl").stat().st_size
 
     def _is_open(self) -> bool:
-        return not bool((_Mortal(self.blotter, self).orders(self.plan.run_id)["status"].isin(ENDED)).all())
-
-    def verdict(self, failures: list[str]) -> dict[str, Any]:
-        orders, fills = self.blotter.orders(self.plan.run_id), self.blotter.fills(self.plan.run_id)
-        truth = truth_of(read_journal(self.folder / f"{self.plan.seed}.jsonl"))
-        faults = {*self.plan.faults, *(f"script {name}" for name in self.plan.scripts)}
-        result = compare(truth, orders, fills, faults, self.plan.untold)
-        if self.unfinished:
-            result["found"]["broken_workers"] = 1
-            result["words"].append(f"broken_workers: {self.unfinished}")
-        if failures:
-            result["words"].append(f"the venue failed: {failures[0][-400:]}")
-            result["found"]["broken_workers"] = result["found"].get("broken_workers", 0) + 1
-        return result | {
-            "seed": self.plan.seed,
-            "faults": self.plan.faults,
-            "crashes": self.crashes,
-            "states": orders["state"].value_counts().to_dict(),
-            "fills": len(truth["fills"]),
-            "virtual_seconds": self.loop.time(),
-        }
+        blotter = Mortal(self.blotter, self.loop, Life(self.loop, {}), self._shelf)
+        return not bool(blotter.orders(self.plan.run_id)["status"].isin(ENDED).all())
 
 
 def _as_step(kill: dict[str, Any]) -> dict[str, Any]:
@@ -301,55 +231,165 @@ def _as_step(kill: dict[str, Any]) -> dict[str, Any]:
     return {"step": "commit.before" if "before" in when else "commit.after", "nth": number}
 
 
-def _engine(_name: str) -> InlineEngine:
-    return InlineEngine(_World.current.loop)
+# -- the verdict ---------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def virtual_time() -> Iterator[None]:
-    """Within it every broker, venue and blotter of this process belongs to the current schedule."""
-    send, handle = ib_link.Link.send_order, Venue.handle
-    epoch = time.time()
+def _judge(world: _World, journal: bytes, rows: list[Any], orders: pd.DataFrame, fills: pd.DataFrame) -> Any:
+    """Hold the record of one schedule against its venue's journal."""
+    plan = world.plan
+    truth = truth_of(rows)
+    faults = {*plan.faults, *(f"script {name}" for name in plan.scripts)}
+    result = compare(truth, orders, fills, faults)
+    found, words = Counter(result["found"]), result["words"]
+    if orders.empty:
+        found["never_sent"] += len(plan.orders)
+        words.append("never_sent: the run is not on record")
+    if world.halted:
+        found["halted"] += 1
+        words.append(f"halted: {world.halted}")
+    if world.broken:
+        found["broken_workers"] += len(world.broken)
+        words += [f"broken_workers: {text}" for text in world.broken]
+    return {
+        "seed": plan.seed,
+        "found": dict(found),
+        "words": words,
+        "faults": plan.faults,
+        "scripts": plan.scripts,
+        "happened": dict(world.happened),
+        "kills": world.crashes,
+        "found_states": dict(world.found_states),
+        "states": orders["state"].value_counts().to_dict(),
+        "unknown": [str(reason)[:160] for reason in orders.loc[orders["status"] == "UNKNOWN", "reason"]],
+        "accepted": sum(truth["accepted"].values()),
+        "fills": len(truth["fills"]),
+        "absorbed": sum(row["event"] == "modify" for row in rows),
+        "virtual_seconds": world.loop.time(),
+        "answers": world.loop.answers,
+        "digest": hashlib.sha256(journal).hexdigest(),
+    }
+
+
+def _judge_all(blotter: Any, worlds: list[_World]) -> Iterator[dict[str, Any]]:
+    """Read what the schedules of one blotter have left, once for all of them."""
+    orders, fills = blotter.orders(), blotter.fills()
+    by_run = [dict(iter(frame.groupby("run_id"))) for frame in (orders, fills)]
+    for world in worlds:
+        path, run_id = world.folder / "journal.jsonl", world.plan.run_id
+        journal = path.read_bytes() if path.exists() else b""
+        rows = read_journal(path) if journal else []
+        facts = repr(blotter.facts(run_id)).encode()
+        own = (found.get(run_id, frame[:0]) for found, frame in zip(by_run, (orders, fills), strict=True))
+        result = _judge(world, journal + facts, rows, *own)
+        result["absorbed"] += facts.count(b"code='103'")
+        yield result
+
+
+# -- many ----------------------------------------------------------------------------------------------------
+
+
+def _here() -> _World | None:
+    """The schedule of this thread: what other threads do is none of ours."""
+    world = _World.current
+    return world if world is not None and world.thread == threading.get_ident() else None
+
+
+def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
+    """What stands in our modules so that workers live in the current schedule: owner, name, stand-in."""
+    send, now = ib_link.Link.send_order, clock.now
 
     def send_order(self: Any, contract: Any, order: Any) -> None:
-        _World.current.step("order.before")
+        life = getattr(self._owner, "life", None)
+        if life is not None:
+            life.step("order.before")
         send(self, contract, order)
-        _World.current.step("order.after")
+        if life is not None:
+            life.step("order.after")
+
+    def virtual_now() -> datetime:
+        world = _here()
+        return now() if world is None else world.now()
+
+    def make_engine(name: str) -> Any:
+        world = _here()
+        return engine.Engine(name) if world is None else InlineEngine(world.loop)
+
+    yield ib_link.Link, "send_order", send_order
+    yield clock, "now", virtual_now
+    yield ib_broker, "Engine", make_engine
+    # DuckDB's own threads cost more than they save where tables are small.
+    yield blotter_file, "_CONFIG", {**blotter_file._CONFIG, "threads": "1"}
+    if not threads:
+        yield blotter_module, "GroupCommitWriter", InlineWriter
+
+
+def _of_venues() -> Iterator[tuple[Any, str, Any]]:
+    """What stands in the simulator's modules: its time, the queue of its intake, an ear for its faults."""
+    handle, time = Venue.handle, venue_clock.time
 
     def queued(self: Any, session: Any, request: Any) -> None:
-        world = _World.current
-        if not world.slow or not isinstance(request, OrderRequest):
+        world = _here()
+        if world is None or not world.slow or not isinstance(request, OrderRequest):
             handle(self, session, request)
             return
         world.due = max(world.due, self.clock.now() + world.slow)
         self.clock.schedule_at(world.due, partial(handle, self, session, request))
 
-    now = SimpleNamespace(time=lambda: epoch + (_World.current.loop.time() if _World.current else 0.0))
-    with (
-        mock.patch.object(ib_link.Link, "send_order", send_order),
-        mock.patch.object(Venue, "handle", queued),
-        mock.patch.object(venue_clock, "time", now),
-        mock.patch.object(ib_broker, "Engine", _engine),
-        mock.patch.object(blotter_module, "GroupCommitWriter", _InlineWriter),
-    ):
+    def venue_time() -> float:
+        world = _here()
+        return time.time() if world is None else world.now().timestamp()
+
+    def note(text: str) -> None:
+        world = _here()
+        if world is not None:
+            world.happened[text] += 1
+
+    yield Venue, "handle", queued
+    yield venue_clock, "time", SimpleNamespace(time=venue_time)
+    yield from fault_watchers(note)
+
+
+@contextmanager
+def _virtual_time(*, threads: bool) -> Iterator[None]:
+    """Within it every broker, venue and blotter of this thread belongs to the current schedule."""
+    with ExitStack() as stack:
+        stack.enter_context(counted_threads())
+        for owner, name, stand_in in (*_of_workers(threads=threads), *_of_venues()):
+            stack.enter_context(mock.patch.object(owner, name, stand_in))
         yield
 
 
-def run_schedule(seed: int, blotter: Any, folder: Path, *, also: Sequence[str] = ()) -> dict[str, Any]:
-    """Carry out the schedule of a seed within :func:`virtual_time`, and judge it; the blotter may be shared."""
+def _carry_out(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> _World:
     plan = make_plan(seed, also=also)
     plan.faults = [name for name in plan.faults if name not in _NOT_HERE]
-    _World.current = _World(plan, blotter, folder)
+    own = folder / str(seed)
+    own.mkdir()
+    _World.current = world = _World(plan, blotter, own)
     try:
-        return _World.current.carry_out()
+        world.carry_out()
+        if blotter.halted is not None:
+            world.halted = str(blotter.halted)
+            blotter.clear_halt("the next schedule shall not suffer for it")
     finally:
         _World.current = None
+    return world
 
 
-def run_schedules(seeds: Sequence[int], *, also: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-    """Carry out many, one after another; some of them share a blotter in memory."""
-    with virtual_time(), tempfile.TemporaryDirectory() as folder:
-        for first in range(0, len(seeds), _A_BLOTTER):
-            with sx.open_blotter() as blotter:
-                for seed in seeds[first : first + _A_BLOTTER]:
-                    yield run_schedule(seed, blotter, Path(folder), also=also)
+def run_schedules(
+    seeds: Sequence[int], *, also: Sequence[str] = (), threads: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Carry out many, one after another; some of them share a blotter in memory.
+
+    ``threads`` leaves the blotter's own writer in its thread: slower, and virtual time has to wait for it.
+    """
+    for first in range(0, len(seeds), _A_BLOTTER):
+        some = seeds[first : first + _A_BLOTTER]
+        # Locks by which processes keep each other from a run are in the folder of temporary files: another process
+        # with the same seeds must have its own.
+        with (
+            tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as folder,
+            mock.patch.object(tempfile, "tempdir", folder),
+            _virtual_time(threads=threads),
+            sx.open_blotter() as blotter,
+        ):
+            yield from _judge_all(blotter, [_carry_out(seed, blotter, Path(folder), also) for seed in some])
