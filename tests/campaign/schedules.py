@@ -41,6 +41,7 @@ from tests.campaign.virtual import InlineEngine, VirtualLoop, counted_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import tzinfo
 
     from tests.campaign.plans import Plan
 
@@ -296,7 +297,7 @@ def _here() -> _World | None:
 
 def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
     """What stands in our modules so that workers live in the current schedule: owner, name, stand-in."""
-    send, now = ib_link.Link.send_order, clock.now
+    send = ib_link.Link.send_order
 
     def send_order(self: Any, contract: Any, order: Any) -> None:
         life = getattr(self._owner, "life", None)
@@ -306,16 +307,16 @@ def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
         if life is not None:
             life.step("order.after")
 
-    def virtual_now() -> datetime:
+    def virtual_now(zone: tzinfo) -> datetime:
         world = _here()
-        return now() if world is None else world.now()
+        return datetime.now(zone) if world is None else world.now()
 
     def make_engine(name: str) -> Any:
         world = _here()
         return engine.Engine(name) if world is None else InlineEngine(world.loop)
 
     yield ib_link.Link, "send_order", send_order
-    yield clock, "now", virtual_now
+    yield clock, "datetime", SimpleNamespace(now=virtual_now)  # some have kept the function clock.now itself
     yield ib_broker, "Engine", make_engine
     # DuckDB's own threads cost more than they save where tables are small.
     yield blotter_file, "_CONFIG", {**blotter_file._CONFIG, "threads": "1"}
