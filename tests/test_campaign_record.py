@@ -16,6 +16,14 @@ def test_the_record_is_of_a_whole_campaign_without_a_difference():
     assert total["failures"] == []
 
 
+def test_the_record_is_of_thousands_of_schedules_without_a_difference():
+    total = json.loads(RECORD.read_text("utf-8"))["schedules"]
+    assert total["schedules"] >= 2_000
+    assert never_reached(total) == []
+    assert total["found"] == dict.fromkeys(FAILURES, 0)
+    assert total["failures"] == []
+
+
 def test_the_record_says_that_no_safeguard_can_be_spared():
     rows = json.loads(RECORD.read_text("utf-8"))["ablation"]
     assert set(rows) == set(SAFEGUARDS)

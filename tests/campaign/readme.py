@@ -40,8 +40,9 @@ well; the last one is left alone. The judge then holds the blotter against the s
 {points} crash points, {faults} kinds of fault and {scripts} kinds of orders were drawn by seed, and each was reached. {bound}
 Python {python}, ib_async {ib_async}, DuckDB {duckdb}; {minutes} minutes.
 
-The same orders, faults and crashes in one process and in virtual time, with the sockets and the waiting left out:
-{schedules:,} schedules, {crashes:,} crashes, {differences} differences.
+The same orders, faults and crashes in one process and in virtual time, with the sockets and the waiting left out, so that
+a seed is the same schedule to the byte: {schedules:,} schedules, {crashes:,} crashes, {sent:,} orders accepted, {executed:,} executions,
+{differences} differences.
 
 The same campaign with one safeguard switched off at a time, which must fail; on the first seeds whose first worker dies
 around the bytes of an order:
@@ -56,7 +57,8 @@ passed by a later one, and of which the broker tells nothing; any doubt after TW
 whatever TWS tells from an outdated cache. All of this was tried against the simulator, which follows IB's documentation and
 captured messages. It is not proved against a real TWS or IB Gateway.
 
-`python -m tests.campaign` runs it, `--seed S` replays one run, `--ablation` switches the safeguards off."""
+`python -m tests.campaign` runs it, `--seed S` replays one run, `--ablation` switches the safeguards off, `--schedules N` runs
+schedules in virtual time."""
 
 
 def section(record: dict[str, Any]) -> str:
@@ -92,7 +94,9 @@ def section(record: dict[str, Any]) -> str:
         scripts=len(total["orders_by_script"]),
         bound=bound,
         schedules=virtual["schedules"],
-        crashes=virtual["crashes"],
+        crashes=virtual["kills"],
+        sent=virtual["orders"],
+        executed=virtual["fills"],
         differences=sum(virtual["found"].values()) or "no",
         minutes=round(total["seconds"] / 60),
         ablation="\n".join(rows),

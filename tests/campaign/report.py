@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import resource
 import time
 from collections import Counter
 from importlib.metadata import version
@@ -193,10 +194,12 @@ def _schedule(options: argparse.Namespace) -> int:
         if one["found"]:
             print(f"{one['found']}: {' / '.join(one['words'][:3])}")
             print(f"  python -m tests.campaign{_with(options.also)} --schedules 1 --first {one['seed']}")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of the lanes, however busy the computer is
     total = {
         "seconds": round(time.monotonic() - started),
-        "wide": options.wide,
+        "cpu_seconds": round(used.ru_utime + used.ru_stime),
         "load": round(os.getloadavg()[1], 1),
+        "wide": options.wide,
         **add_up_schedules(results),
     }
     print(json.dumps(total))
