@@ -81,7 +81,7 @@ class _World:
         self.happened: Counter[str] = Counter()
         self.halted = ""
         self._unfinished = ""
-        self._shelf = Shelf()
+        self.shelf = Shelf()
 
     def now(self) -> datetime:
         return _NOON + timedelta(seconds=self.loop.time())
@@ -159,7 +159,7 @@ class _World:
                 return broker
 
     async def _submit_or_resume(self, broker: Any, life: Life) -> None:
-        blotter, run_id = Mortal(self.blotter, self.loop, life, self._shelf), self.plan.run_id
+        blotter, run_id = Mortal(self.blotter, self.loop, life, self.shelf), self.plan.run_id
         if blotter.planned(run_id):
             self.found_states.update(blotter.orders(run_id)["state"].tolist())
             await sx.resume_async(run_id, broker, blotter, timeout=_PATIENCE, settle=_SETTLE)
@@ -217,7 +217,7 @@ class _World:
         return (self.folder / "journal.jsonl").stat().st_size
 
     def _is_open(self) -> bool:
-        blotter = Mortal(self.blotter, self.loop, Life(self.loop, {}), self._shelf)
+        blotter = Mortal(self.blotter, self.loop, Life(self.loop, {}), self.shelf)
         return not bool(blotter.orders(self.plan.run_id)["status"].isin(ENDED).all())
 
 
@@ -248,6 +248,9 @@ def _judge(world: _World, journal: bytes, rows: list[Any], orders: pd.DataFrame,
     if world.halted:
         found["halted"] += 1
         words.append(f"halted: {world.halted}")
+    planned = world.shelf.planned
+    if planned is not None and not planned.equals(orders[planned.columns].reset_index(drop=True)):
+        world.broken.append("the workers have read another plan than the view has")
     if world.broken:
         found["broken_workers"] += len(world.broken)
         words += [f"broken_workers: {text}" for text in world.broken]
