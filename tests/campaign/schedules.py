@@ -123,10 +123,10 @@ class _World:
         broker = None
         try:
             broker = self._connect(life)
-            run = self.loop.create_task(self._submit_or_resume(broker, life))
+            life.task = self.loop.create_task(self._submit_or_resume(broker, life))
             if "after" in kill:
-                self.loop.call_later(kill["after"], self._kill_task, life, run)
-            self.loop.run_until_complete(run)
+                self.loop.call_later(kill["after"], self._kill, life)
+            self.loop.run_until_complete(life.task)
             self._unfinished = ""
         except StockleanError as error:
             self._unfinished = f"{type(error).__name__}: {error}"
@@ -140,10 +140,9 @@ class _World:
             if life.crash:
                 self.crashes.append(life.crash)
 
-    def _kill_task(self, life: Life, task: Any) -> None:
-        if not task.done():
+    def _kill(self, life: Life) -> None:
+        if life.task is not None and not life.task.done():
             life.die("random time")
-            task.cancel()
 
     def _connect(self, life: Life) -> Any:
         until = self.loop.time() + _CONNECT_SECONDS
@@ -218,7 +217,10 @@ class _World:
 
     def _is_open(self) -> bool:
         blotter = Mortal(self.blotter, self.loop, Life(self.loop, {}), self.shelf)
-        return not bool(blotter.orders(self.plan.run_id)["status"].isin(ENDED).all())
+        fills = self.blotter.fills(self.plan.run_id)
+        uncharged = fills.loc[fills["commission"].isna(), "client_order_id"]
+        is_owed = bool(set(uncharged) - self.plan.untold)
+        return is_owed or not bool(blotter.orders(self.plan.run_id)["status"].isin(ENDED).all())
 
 
 def _as_step(kill: dict[str, Any]) -> dict[str, Any]:
@@ -240,7 +242,7 @@ def _judge(world: _World, journal: bytes, rows: list[Any], orders: pd.DataFrame,
     plan = world.plan
     truth = truth_of(rows)
     faults = {*plan.faults, *(f"script {name}" for name in plan.scripts)}
-    result = compare(truth, orders, fills, faults)
+    result = compare(truth, orders, fills, faults, plan.untold)
     found, words = Counter(result["found"]), result["words"]
     if orders.empty:
         found["never_sent"] += len(plan.orders)

@@ -6,6 +6,7 @@ called: each worker has a life of its own, and what belonged to an earlier one s
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ class Life:
     def __init__(self, loop: VirtualLoop, kill: dict[str, Any]) -> None:
         self.is_over = False
         self.crash = ""
+        self.task: asyncio.Task[None] | None = None
         self._loop, self._kill = loop, kill
         self._passed: dict[str, int] = {}
         self._first = len(loop.transports)
@@ -71,6 +73,8 @@ class Life:
     def end(self) -> None:
         """The process is over, and its connections with it."""
         self.is_over = True
+        if self.task is not None and self.task is not asyncio.current_task(self._loop):
+            self.task.cancel()  # it died in a callback or at a random time
         for transport in self._loop.transports[self._first :]:
             transport.abort()
 
