@@ -8,12 +8,18 @@ fractions of NAV, times are seconds since 1970.
 The list follows what regulators ask of automated trading (SEC Rule 15c3-5 (c)(1): limits on an order's price
 and size, on exposure in aggregate, and against duplicates; Reg. (EU) 2017/589, Art. 15: price collars, maximum
 value, volume and number of messages).
+
+:class:`Asked` is what the rules see of the orders. Most of it no edit can change (symbols, sides, market,
+holdings), so that it is made once, and an edited plan is held against all rules again in a few operations on whole
+arrays.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.limits import Limits
 
-__all__ = ["CheckContext", "find"]
+__all__ = ["Asked", "CheckContext", "fees_of", "find", "judge"]
 
 _CLOCK_SKEW = 5.0  # seconds that a quote may seem to come from the future
 _SPLIT_RATIOS = (2, 3, 4, 5, 10, 20, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10, 1 / 20)
@@ -44,7 +50,7 @@ Sent = tuple[str, str, str, float, float]
 """Client order id, symbol, side, quantity and time of an order that was handed to a broker."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CheckContext:
     """What orders are checked against besides the limits; positions and quotes by symbol."""
 
@@ -60,7 +66,7 @@ class CheckContext:
 
     def to_json(self) -> dict[str, object]:
         """All of it, ready for JSON: "not known" is None."""
-        stored: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
+        stored: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self)}
         stored |= {name: _known(value) for name, value in (("cash", self.cash), ("nav", self.nav))}
         stored["quotes"] = {symbol: [_known(value) for value in row] for symbol, row in self.quotes.items()}
         return stored
@@ -81,6 +87,40 @@ class CheckContext:
             )
         )
 
+    @cached_property
+    def marks(self) -> dict[str, float]:
+        """Price of each quoted symbol that has a usable one."""
+        if not self.quotes:
+            return {}
+        quotes = pd.DataFrame.from_dict(self.quotes, orient="index", columns=list(_FIELDS))
+        priced = usable_prices(quotes.rename_axis("symbol").reset_index())["price"]
+        return cast("dict[str, float]", priced.dropna().to_dict())
+
+    @cached_property
+    def worth(self) -> float:
+        """NAV as given, or cash and all holdings at the market.
+
+        Raises
+        ------
+        InputError
+            It is not known, or not above 0.
+        """
+        if not math.isnan(self.nav):
+            return self.nav
+        if math.isnan(self.cash):
+            text = "max_position_ratio and max_gross need nav=, or cash= and quotes of what is held"
+            raise InputError("nav", [Problem("nav_missing", text)])
+        lost = [symbol for symbol, quantity in self.positions.items() if quantity and not self.marks.get(symbol)]
+        if lost:
+            text = "held without a usable price, so that NAV is not known; give nav="
+            raise InputError("nav", [Problem("nav_missing", text, symbol=symbol) for symbol in lost])
+        held = (quantity * self.marks.get(name, 0.0) for name, quantity in self.positions.items())
+        nav = self.cash + math.fsum(held)
+        if nav <= 0:
+            text = f"cash and holdings add up to {nav:,.2f}; ratios of NAV need one above 0"
+            raise InputError("nav", [Problem("nav_invalid", text)])
+        return nav
+
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
@@ -91,7 +131,7 @@ def _number(value: float | None) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
+class Asked:
     """The orders and their market as arrays, row by row. ``quantity`` is 0 where a row was refused before."""
 
     ids: list[str]
@@ -99,26 +139,105 @@ class _Asked:
     sides: list[str]
     buy: NDArray[np.bool_]
     refused: NDArray[np.bool_]
+    refusals: dict[str, NDArray[np.bool_]]  # reason -> rows that the plan or the door has refused for it
+    flagged: dict[str, NDArray[np.bool_]]  # what market data says of a row's symbol -> rows
+    twins: list[int]  # rows in whose symbol there is another order, in the plan or of late
     quantity: NDArray[np.float64]
     limit: NDArray[np.float64]
     decision: NDArray[np.float64]
     market: dict[str, NDArray[np.float64]]
-    price: NDArray[np.float64]  # what a share is reckoned at; NaN without a usable price
+    quoted: NDArray[np.float64] | None  # price by the quotes, NaN without a usable one; None if none were given
     crossed: NDArray[np.bool_]
+    names: list[str]  # every symbol that is held or ordered
+    codes: NDArray[np.int64]  # where each row's symbol stands in them
+    held: NDArray[np.float64]  # shares of each name
+    marks: NDArray[np.float64]  # price of each name by the quotes; 0 without a usable one
+
+    @property
+    def price(self) -> NDArray[np.float64]:
+        """What a share is reckoned at; NaN without a usable price."""
+        return (
+            np.where(is_usable(self.decision), self.decision, self.limit) if self.quoted is None else self.quoted
+        )
 
     @property
     def notional(self) -> NDArray[np.float64]:
+        """Value of each order; 0 without a usable price."""
         return self.quantity * np.nan_to_num(self.price)
+
+    @property
+    def before(self) -> NDArray[np.float64]:
+        """Position in each order's symbol now."""
+        return self.held[self.codes]
+
+    def after(self, quantity: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Position in each held or ordered symbol after all orders, with these quantities of them."""
+        moved = np.where(self.buy, quantity, -quantity)
+        return self.held + np.bincount(self.codes, weights=moved, minlength=len(self.held))
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, context: CheckContext) -> Asked:
+        """See canonical orders as the rules do."""
+        symbols = frame["symbol"].tolist()
+        refused = (frame["status"] == "REJECTED").to_numpy(dtype=bool)
+        quantity = np.nan_to_num(frame["quantity"].to_numpy(dtype="float64"))
+        unknown = (math.nan,) * len(_FIELDS)
+        rows = [context.quotes.get(symbol, unknown) for symbol in symbols]
+        columns = np.array(rows, dtype="float64").reshape(len(rows), len(_FIELDS)).T
+        market = dict(zip(_FIELDS, columns, strict=True))
+        quoted, crossed = None, np.zeros(len(rows), dtype=bool)
+        if context.given_quotes:
+            priced = usable_prices(pd.DataFrame({"symbol": symbols, **market}))
+            quoted = priced["price"].to_numpy(dtype="float64")
+            crossed = (priced["reason"] == "quote_crossed").to_numpy(dtype=bool)
+        reasons = frame["reason"].fillna("rejected")
+        place = {name: number for number, name in enumerate(dict.fromkeys([*context.positions, *symbols]))}
+        of_late, times = {row[1] for row in context.recent}, Counter(symbols)
+        return cls(
+            ids=frame["client_order_id"].tolist(),
+            symbols=symbols,
+            sides=frame["side"].tolist(),
+            buy=(frame["side"] == "BUY").to_numpy(dtype=bool),
+            refused=refused,
+            refusals={
+                code: refused & (reasons == code).to_numpy(dtype=bool)
+                for code in dict.fromkeys(reasons[refused].tolist())
+            },
+            flagged={
+                code: np.array([code in context.flags.get(symbol, ()) for symbol in symbols], dtype=bool)
+                for code in ("symbol_halted", "delayed_price")
+            },
+            twins=[row for row, name in enumerate(symbols) if times[name] > 1 or name in of_late],
+            quantity=np.where(refused, 0.0, quantity),
+            limit=frame["limit_price"].to_numpy(dtype="float64"),
+            decision=frame["decision_price"].to_numpy(dtype="float64"),
+            market=market,
+            quoted=quoted,
+            crossed=crossed,
+            names=list(place),
+            codes=np.array([place[symbol] for symbol in symbols], dtype="int64"),
+            held=np.array([context.positions.get(name, 0.0) for name in place], dtype="float64"),
+            marks=np.array([context.marks.get(name, 0.0) for name in place], dtype="float64"),
+        )
+
+    def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> Asked:
+        """See the same orders with other quantities and limits, of all rows: all that an edit can change here."""
+        return replace(self, quantity=np.where(self.refused, 0.0, np.nan_to_num(quantity)), limit=limit)
 
 
 def find(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> Findings:
-    """Hold canonical orders against ``limits``; the sequence of the rules is the sequence of the reasons."""
-    findings = Findings(len(frame))
-    asked = _asked(frame, context)
-    _check_refused(findings, frame, asked)
+    """Hold canonical orders against ``limits``."""
+    return judge(Asked.of(frame, context), limits, context)
+
+
+def judge(asked: Asked, limits: Limits, context: CheckContext) -> Findings:
+    """Hold orders against ``limits``; the sequence of the rules is the sequence of the reasons."""
+    findings = Findings(len(asked.ids))
+    for code, rows in asked.refusals.items():  # of rows that the plan or the door has refused already
+        findings.block(code, rows, math.nan, math.nan)
     _check_price(findings, asked, limits, context)
     _check_size(findings, asked, limits)
-    _check_short(findings, asked, limits, context)
+    _check_short(findings, asked, limits)
     _check_ratio(findings, asked, limits, context)
     _check_lists(findings, asked, limits, context)
     counted = np.where(findings.worst == BLOCK, 0.0, asked.quantity)
@@ -129,52 +248,13 @@ def find(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> Findings
     return findings
 
 
-def _asked(frame: pd.DataFrame, context: CheckContext) -> _Asked:
-    symbols = frame["symbol"].tolist()
-    sides = frame["side"].tolist()
-    refused = (frame["status"] == "REJECTED").to_numpy(dtype=bool)
-    quantity = np.nan_to_num(frame["quantity"].to_numpy(dtype="float64"))
-    limit = frame["limit_price"].to_numpy(dtype="float64")
-    decision = frame["decision_price"].to_numpy(dtype="float64")
-    unknown = (math.nan,) * len(_FIELDS)
-    rows = [context.quotes.get(symbol, unknown) for symbol in symbols]
-    market = dict(zip(_FIELDS, np.array(rows, dtype="float64").reshape(len(rows), len(_FIELDS)).T, strict=True))
-    if context.given_quotes:
-        priced = usable_prices(pd.DataFrame({"symbol": symbols, **market}))
-        price = priced["price"].to_numpy(dtype="float64")
-        crossed = (priced["reason"] == "quote_crossed").to_numpy(dtype=bool)
-    else:
-        price = np.where(is_usable(decision), decision, limit)
-        crossed = np.zeros(len(rows), dtype=bool)
-    return _Asked(
-        ids=frame["client_order_id"].tolist(),
-        symbols=symbols,
-        sides=sides,
-        buy=(frame["side"] == "BUY").to_numpy(dtype=bool),
-        refused=refused,
-        quantity=np.where(refused, 0.0, quantity),
-        limit=limit,
-        decision=decision,
-        market=market,
-        price=price,
-        crossed=crossed,
-    )
-
-
 # -- one order ---------------------------------------------------------------------------------------------
 
 
-def _check_refused(findings: Findings, frame: pd.DataFrame, asked: _Asked) -> None:
-    """Keep the reasons of rows that the plan or the door has refused already."""
-    reasons = frame["reason"].fillna("rejected")
-    for code in dict.fromkeys(reasons[asked.refused].tolist()):
-        findings.block(code, asked.refused & (reasons == code).to_numpy(dtype=bool), math.nan, math.nan)
-
-
-def _check_price(findings: Findings, asked: _Asked, limits: Limits, context: CheckContext) -> None:
-    bid, ask = asked.market["bid"], asked.market["ask"]
-    unpriced = np.isnan(asked.price) & ~asked.refused
-    findings.block("price_unavailable", unpriced & ~asked.crossed, math.nan, asked.price)
+def _check_price(findings: Findings, asked: Asked, limits: Limits, context: CheckContext) -> None:
+    bid, ask, price = asked.market["bid"], asked.market["ask"], asked.price
+    unpriced = np.isnan(price) & ~asked.refused
+    findings.block("price_unavailable", unpriced & ~asked.crossed, math.nan, price)
     findings.block("quote_crossed", unpriced & asked.crossed, 0.0, bid - ask)
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = (ask - bid) / ((ask + bid) / 2) * 1e4
@@ -192,11 +272,10 @@ def _check_price(findings: Findings, asked: _Asked, limits: Limits, context: Che
         if limits.price_collar is not None:
             _check_collar(findings, asked, limits.price_collar)
     for code, add in (("symbol_halted", findings.block), ("delayed_price", findings.warn)):
-        flagged = [code in context.flags.get(symbol, ()) for symbol in asked.symbols]
-        add(code, flagged, math.nan, math.nan)
+        add(code, asked.flagged[code], math.nan, math.nan)
 
 
-def _check_collar(findings: Findings, asked: _Asked, collar: float) -> None:
+def _check_collar(findings: Findings, asked: Asked, collar: float) -> None:
     price = asked.price
     through = np.where(asked.buy, asked.limit / price - 1, 1 - asked.limit / price)
     findings.block("limit_collar", through > collar + _DUST, collar, through)
@@ -210,7 +289,7 @@ def _check_collar(findings: Findings, asked: _Asked, collar: float) -> None:
     findings.block("price_moved", moved > collar + _DUST, collar, moved)
 
 
-def _check_size(findings: Findings, asked: _Asked, limits: Limits) -> None:
+def _check_size(findings: Findings, asked: Asked, limits: Limits) -> None:
     if limits.max_order_notional is not None:
         over = asked.notional > limits.max_order_notional
         findings.block("max_notional", over, limits.max_order_notional, asked.notional)
@@ -219,43 +298,28 @@ def _check_size(findings: Findings, asked: _Asked, limits: Limits) -> None:
         findings.block("max_qty", over, limits.max_order_quantity, asked.quantity)
 
 
-def _positions(
-    asked: _Asked, quantity: NDArray[np.float64], context: CheckContext
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Position in each order's symbol before and after all orders in it."""
-    before = np.array([context.positions.get(symbol, 0.0) for symbol in asked.symbols], dtype="float64")
-    change = _changes(asked, quantity)
-    return before, before + np.array([change[symbol] for symbol in asked.symbols], dtype="float64")
-
-
-def _changes(asked: _Asked, quantity: NDArray[np.float64]) -> dict[str, float]:
-    change = dict.fromkeys(asked.symbols, 0.0)
-    signed = np.where(asked.buy, quantity, -quantity).tolist()
-    for symbol, shares in zip(asked.symbols, signed, strict=True):
-        change[symbol] += shares
-    return change
-
-
-def _check_short(findings: Findings, asked: _Asked, limits: Limits, context: CheckContext) -> None:
+def _check_short(findings: Findings, asked: Asked, limits: Limits) -> None:
     if limits.allow_short:
         return
-    _, after = _positions(asked, asked.quantity, context)
+    after = asked.after(asked.quantity)[asked.codes]
     short = ~asked.buy & (asked.quantity > 0) & (after < -_DUST)
     findings.block("sell_exceeds_position", short, 0.0, after)
 
 
-def _check_ratio(findings: Findings, asked: _Asked, limits: Limits, context: CheckContext) -> None:
+def _check_ratio(findings: Findings, asked: Asked, limits: Limits, context: CheckContext) -> None:
     """Only an order that makes its position larger is blocked: a way out of one too large stays open."""
     limit = limits.max_position_ratio
     if limit is None:
         return
-    before, after = _positions(asked, asked.quantity, context)
-    ratio = np.abs(after) * np.nan_to_num(asked.price) / _nav(context)
+    before, after = asked.before, asked.after(asked.quantity)[asked.codes]
+    ratio = np.abs(after) * np.nan_to_num(asked.price) / context.worth
     findings.block("max_position_ratio", (np.abs(after) > np.abs(before)) & (ratio > limit + _DUST), limit, ratio)
 
 
-def _check_lists(findings: Findings, asked: _Asked, limits: Limits, context: CheckContext) -> None:
-    barred = [symbol in limits.restricted for symbol in asked.symbols]
+def _check_lists(findings: Findings, asked: Asked, limits: Limits, context: CheckContext) -> None:
+    barred: object = False
+    if limits.restricted:
+        barred = [symbol in limits.restricted for symbol in asked.symbols]
     findings.block("restricted", barred, math.nan, math.nan)
     if limits.duplicate_window is None:
         return
@@ -263,10 +327,10 @@ def _check_lists(findings: Findings, asked: _Asked, limits: Limits, context: Che
     for name, symbol, side, quantity, at in context.recent:
         sent.setdefault((symbol, side, quantity), []).append((name, context.now - at))
     age = np.full(len(asked.ids), math.nan)
-    rows = zip(asked.ids, asked.symbols, asked.sides, asked.quantity.tolist(), strict=True)
-    for row, (name, symbol, side, quantity) in enumerate(rows):
+    for row in asked.twins:
+        name, quantity = asked.ids[row], float(asked.quantity[row])
         if quantity > 0:
-            same = sent.setdefault((symbol, side, quantity), [])
+            same = sent.setdefault((asked.symbols[row], asked.sides[row], quantity), [])
             age[row] = min((seconds for other, seconds in same if other != name), default=math.nan)
             same.append((name, 0.0))
     findings.block("suspected_duplicate", ~np.isnan(age), limits.duplicate_window, age)
@@ -275,35 +339,31 @@ def _check_lists(findings: Findings, asked: _Asked, limits: Limits, context: Che
 # -- all orders together -----------------------------------------------------------------------------------
 
 
-def _check_total(findings: Findings, asked: _Asked, counted: NDArray[np.float64], limits: Limits) -> None:
+def _check_total(findings: Findings, asked: Asked, counted: NDArray[np.float64], limits: Limits) -> None:
     if limits.max_total_notional is not None:
-        total = math.fsum(counted * np.nan_to_num(asked.price))
+        total = math.fsum((counted * np.nan_to_num(asked.price)).tolist())
         findings.block("max_total_notional", total > limits.max_total_notional, limits.max_total_notional, total)
 
 
 def _check_gross(
     findings: Findings,
-    asked: _Asked,
+    asked: Asked,
     counted: NDArray[np.float64],
     limits: Limits,
     context: CheckContext,
 ) -> None:
     if limits.max_gross is None:
         return
-    before, after = _positions(asked, counted, context)
-    marks = _marks(context) | dict(zip(asked.symbols, np.nan_to_num(asked.price).tolist(), strict=True))
-    held = dict(context.positions)
-    for symbol, change in _changes(asked, counted).items():
-        held[symbol] = held.get(symbol, 0.0) + change
-    gross = math.fsum(abs(quantity) * marks.get(symbol, 0.0) for symbol, quantity in held.items())
-    gross /= _nav(context)
-    grows = np.abs(after) > np.abs(before)
+    positions, marks = asked.after(counted), asked.marks.copy()
+    marks[asked.codes] = np.nan_to_num(asked.price)  # of several orders in a symbol the last one's
+    gross = math.fsum((np.abs(positions) * marks).tolist()) / context.worth
+    grows = np.abs(positions[asked.codes]) > np.abs(asked.before)
     findings.block("max_gross", grows & (gross > limits.max_gross + _DUST), limits.max_gross, gross)
 
 
 def _check_cash(
     findings: Findings,
-    asked: _Asked,
+    asked: Asked,
     counted: NDArray[np.float64],
     limits: Limits,
     context: CheckContext,
@@ -317,36 +377,21 @@ def _check_cash(
     price = np.nan_to_num(asked.price)
     with np.errstate(invalid="ignore"):
         price = np.where(asked.buy & (asked.limit > price), asked.limit, price)
-    fees = math.fsum(
-        IBKR_US_FIXED.order(shares, at) for shares, at in zip(counted.tolist(), price.tolist(), strict=True)
-    )
-    flow = math.fsum(np.where(asked.buy, -counted, counted) * price)
+    fees = math.fsum(fees_of(counted, price).tolist())
+    flow = math.fsum((np.where(asked.buy, -counted, counted) * price).tolist())
     after = round(context.cash + flow - fees, 6)
     findings.block("insufficient_cash", asked.buy & (after < limits.min_cash_after), limits.min_cash_after, after)
 
 
-def _marks(context: CheckContext) -> dict[str, float]:
-    if not context.quotes:
-        return {}
-    quotes = pd.DataFrame.from_dict(context.quotes, orient="index", columns=list(_FIELDS))
-    priced = usable_prices(quotes.rename_axis("symbol").reset_index())["price"].fillna(0.0)
-    return cast("dict[str, float]", priced.to_dict())
+def fees_of(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Commission of each order by :data:`~stocklean_exec.fees.IBKR_US_FIXED`, all at once.
 
-
-def _nav(context: CheckContext) -> float:
-    """NAV as given, or cash and all holdings at the market."""
-    if not math.isnan(context.nav):
-        return context.nav
-    if math.isnan(context.cash):
-        text = "max_position_ratio and max_gross need nav=, or cash= and quotes of what is held"
-        raise InputError("nav", [Problem("nav_missing", text)])
-    marks = _marks(context)
-    lost = [symbol for symbol, quantity in context.positions.items() if quantity and not marks.get(symbol)]
-    if lost:
-        text = "held without a usable price, so that NAV is not known; give nav="
-        raise InputError("nav", [Problem("nav_missing", text, symbol=symbol) for symbol in lost])
-    nav = context.cash + math.fsum(quantity * marks.get(name, 0.0) for name, quantity in context.positions.items())
-    if nav <= 0:
-        text = f"cash and holdings add up to {nav:,.2f}; ratios of NAV need one above 0"
-        raise InputError("nav", [Problem("nav_invalid", text)])
-    return nav
+    Examples
+    --------
+    >>> fees_of(np.array([100.0, 1_000.0, 0.0]), np.array([25.0, 25.0, 25.0])).tolist()
+    [1.0, 5.0, 0.0]
+    """
+    rates = IBKR_US_FIXED
+    least = np.where(quantity >= 1, rates.minimum, rates.fractional_minimum)
+    most = rates.maximum_rate * (quantity * price)
+    return np.where(quantity > 0, np.minimum(np.maximum(rates.per_share * quantity, least), most), 0.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.book import parse_nav
-from stocklean_exec.check_rules import CheckContext, find
+from stocklean_exec.check_rules import Asked, CheckContext, judge
 from stocklean_exec.doors import parse_positions, parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.limits import Limits
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CHECK_CONTEXT",
     "Limits",
-    "check_again",
+    "PlanCheck",
     "check_orders",
     "check_results",
     "recheck_orders",
@@ -153,28 +154,56 @@ def remembered_check(orders: pd.DataFrame) -> tuple[Limits, CheckContext]:
     return Limits.of(stored["limits"]), CheckContext.from_json(stored["context"])
 
 
-def check_again(orders: pd.DataFrame, limits: Limits, context: CheckContext) -> tuple[pd.DataFrame, Findings]:
-    """Do what :func:`recheck_orders` does, on rows that were parsed before and a check that was read before.
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanCheck:
+    """A plan's check as it stands: what it was held against, its orders as the rules see them, what they found.
 
-    Much faster, for an edit that a person waits for: the column ``checks`` is left to be written from the findings
-    when somebody asks for it. Only for frames of :func:`check_orders` whose changed rows went through the door
-    again.
+    It is for an edit that a person waits for: what an edit cannot change was read once, and :meth:`edited` finds
+    what :func:`recheck_orders` would, much sooner. Only for frames of :func:`check_orders` whose changed rows went
+    through the door again.
     """
-    return _judged(orders.copy(), limits, context)
+
+    limits: Limits
+    context: CheckContext
+    asked: Asked
+    findings: Findings
+
+    @classmethod
+    def of(cls, orders: pd.DataFrame) -> PlanCheck:
+        """Hold checked ``orders`` against what they were checked against before.
+
+        Raises
+        ------
+        InputError
+            The frame no longer remembers its check; call :func:`check_orders` again.
+        """
+        limits, context = remembered_check(orders)
+        return cls.against(orders, limits, context)
+
+    @classmethod
+    def against(cls, orders: pd.DataFrame, limits: Limits, context: CheckContext) -> PlanCheck:
+        """Hold canonical ``orders`` against ``limits``."""
+        asked = Asked.of(orders, context)
+        return cls(limits, context, asked, judge(asked, limits, context))
+
+    def edited(self, orders: pd.DataFrame) -> PlanCheck:
+        """Hold the same orders, of which quantities and limits were edited, against the same as before."""
+        quantity, limit = (orders[name].to_numpy(dtype="float64") for name in ("quantity", "limit_price"))
+        asked = self.asked.edited(quantity, limit)
+        return replace(self, asked=asked, findings=judge(asked, self.limits, self.context))
+
+    def mark(self, orders: pd.DataFrame) -> None:
+        """Write ``verdict`` and ``reasons`` into ``orders``; ``checks`` is written when somebody asks for it."""
+        orders["verdict"] = pd.array(_NAMES[self.findings.worst], dtype="str")
+        orders["reasons"] = pd.array(self.findings.reasons(), dtype="str")
 
 
 def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.DataFrame:
-    frame, findings = _judged(frame, limits, context)
-    frame["checks"] = pd.array(findings.as_json(), dtype="str")
+    check = PlanCheck.against(frame, limits, context)
+    check.mark(frame)
+    frame["checks"] = pd.array(check.findings.as_json(), dtype="str")
     frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
     return frame
-
-
-def _judged(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> tuple[pd.DataFrame, Findings]:
-    findings = find(frame, limits, context)
-    frame["verdict"] = pd.array(_NAMES[findings.worst], dtype="str")
-    frame["reasons"] = pd.array(findings.reasons(), dtype="str")
-    return frame, findings
 
 
 def _cash(cash: object) -> float:

@@ -20,13 +20,14 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec.account_ids import is_paper_account, mask_account
 from stocklean_exec.approval import check_age, seal
-from stocklean_exec.checks import CHECK_CONTEXT, remembered_check
+from stocklean_exec.checks import CHECK_CONTEXT
 from stocklean_exec.confirmation import Confirmation, check_asked, phrase_for, shown_hash
 from stocklean_exec.decisions import Decision, DecisionLog, name_of
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
-from stocklean_exec.review_edits import EDITABLE, apply_edit
+from stocklean_exec.review_edits import EDITABLE
 from stocklean_exec.review_snapshot import review_card, tell_outcome, totals_of
-from stocklean_exec.review_totals import Reckoning, marks_of
+from stocklean_exec.reviewed_plan import ReviewedPlan
+from stocklean_exec.verdicts import VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,16 +37,14 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
-    from stocklean_exec.check_rules import CheckContext
-    from stocklean_exec.limits import Limits
     from stocklean_exec.review_widget import ReviewWidget
-    from stocklean_exec.verdicts import Findings
 
     Send = Callable[..., Any]
-    Edited = tuple[pd.DataFrame, Findings]
 
 __all__ = ["Decision", "OrderReview", "review_orders"]
 
+_STANDING = np.array(["open", "approved", "rejected", "blocked"], dtype=object)
+_CODES = {"approve": 1, "reject": 2}  # of what was decided, in it
 _BADGES = {"mock": "MOCK", "paper": "PAPER", "live": "LIVE"}
 
 
@@ -86,17 +85,14 @@ class OrderReview:
         self.show_account = show_account
         self.revision = 0
         self._now, self._by, self._send = now, by, send
-        self._check: tuple[Limits, CheckContext] | None = None
-        self._orders = checked.copy()
+        self.plan = ReviewedPlan(checked.copy())
+        """The plan as it stands after edits."""
         self._row_of = {name: row for row, name in enumerate(checked["client_order_id"].tolist())}
         self._row_revisions = np.zeros(len(checked), dtype="int64")
         self._decided: dict[str, Decision] = {}
         self._log = DecisionLog(self.run_id, blotter)
         self._asked: Confirmation | None = None
         self._listeners: list[Callable[[list[int]], None]] = []
-        self._findings: Findings | None = None
-        self._reckoning: Reckoning | None = None
-        self._marks: dict[str, float] | None = None
         self._widget: ReviewWidget | None = None
 
     # -- looking -------------------------------------------------------------------------------------------
@@ -105,24 +101,16 @@ class OrderReview:
     def orders(self) -> pd.DataFrame:
         """The plan as it stands after edits, with ``approved``, ``approved_by`` and ``approved_at``."""
         with self.lock:
-            if self._findings is not None:  # of an edit; written down when somebody looks
-                self._orders["checks"] = pd.array(self._findings.as_json(), dtype="str")
-                self._findings = None
-            return self.glance()
+            return self._with_approvals(self.plan.orders)
 
-    def glance(self) -> pd.DataFrame:
-        """Return :attr:`orders` as fast as it goes: the column ``checks`` may be of before the latest edit."""
+    def glance(self, places: list[int] | None = None) -> pd.DataFrame:
+        """Return :attr:`orders`, or the rows at ``places``, as fast as it goes.
+
+        The column ``checks`` may be of before the latest edit.
+        """
         with self.lock:
-            frame = self._orders.copy()
-            decided = [self._decided.get(name) for name in self._row_of]
-        chosen = [
-            decision if decision is not None and decision.action == "approve" else None for decision in decided
-        ]
-        frame["approved"] = pd.array([decision is not None for decision in chosen], dtype="bool")
-        frame["approved_by"] = pd.array([decision and decision.by for decision in chosen], dtype="str")
-        when = [decision and decision.at for decision in chosen]
-        frame["approved_at"] = pd.Series(when, index=frame.index, dtype="datetime64[us, UTC]")
-        return frame
+            frame = self.plan.frame
+            return self._with_approvals(frame if places is None else frame.iloc[places])
 
     @property
     def decisions(self) -> pd.DataFrame:
@@ -134,31 +122,25 @@ class OrderReview:
     def blocked(self) -> list[str]:
         """Client order ids that cannot be approved."""
         with self.lock:
-            barred = (self._orders["verdict"] == "block") | (self._orders["status"] == "REJECTED")
-            return self._orders.loc[barred, "client_order_id"].tolist()
+            return self._names_at(self.plan.barred)
 
     @property
     def standing(self) -> list[str]:
         """What became of each row so far: ``approved``, ``rejected``, ``blocked`` or ``open``."""
         with self.lock:
-            barred = set(self.blocked)
-            names = {"approve": "approved", "reject": "rejected"}
-            return [
-                "blocked"
-                if name in barred
-                else names[made.action]
-                if (made := self._decided.get(name))
-                else "open"
-                for name in self._row_of
-            ]
+            return list(self._standing())
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How many orders ``pass``, ``warn`` or ``block``."""
+        with self.lock:
+            found = self.plan.frame["verdict"].tolist()
+        return {name: found.count(name) for name in VERDICTS}
 
     @property
     def account(self) -> str:
         """The account that trades, as it is; empty if it is not known. Displays show it masked."""
-        if self.broker is not None:
-            return self.broker.account
-        known = self._orders["account"].dropna().unique().tolist() if "account" in self._orders.columns else []
-        return str(known[0]) if len(known) == 1 else ""
+        return self.plan.account if self.broker is None else self.broker.account
 
     @property
     def shown_account(self) -> str:
@@ -175,7 +157,7 @@ class OrderReview:
     @property
     def run_id(self) -> str:
         """The run that the plan is for."""
-        return str(self._orders["run_id"].iloc[0]) if len(self._orders) else "no run"
+        return str(self.plan.frame["run_id"].iloc[0]) if len(self) else "no run"
 
     @property
     def row_revisions(self) -> list[int]:
@@ -202,32 +184,15 @@ class OrderReview:
     def weights(self) -> pd.DataFrame:
         """Weights of each row's symbol: client_order_id, symbol, before, target, after (if all orders fill)."""
         with self.lock:
-            before, after = self.reckoning().weights()
-            frame = self._orders[["client_order_id", "symbol"]].reset_index(drop=True)
-            return frame.assign(before=before, target=self._orders["target_weight"].array, after=after)
+            before, after = self.plan.reckoning.weights()
+            frame = self.plan.frame[["client_order_id", "symbol"]].reset_index(drop=True)
+            return frame.assign(before=before, target=self.plan.frame["target_weight"].array, after=after)
 
     def largest_positions(self, count: int = 5) -> pd.DataFrame:
         """Return the positions that are largest once all that is not blocked is filled: symbol, before, after."""
         with self.lock:
-            rows = self.reckoning().largest(np.array(self.standing, dtype=object) != "blocked", count)
+            rows = self.plan.reckoning.largest(~self.plan.barred, count)
         return pd.DataFrame(rows, columns=["symbol", "before", "after"])
-
-    def checks_at(self, places: list[int]) -> list[str]:
-        """Return what every check says of the orders at ``places``, as JSON."""
-        with self.lock:
-            if self._findings is not None:
-                return self._findings.as_json(places)
-            return self._orders["checks"].iloc[places].tolist()
-
-    def reckoning(self) -> Reckoning:
-        """Return the plan beside the book and market of its check, as :mod:`review_totals` reckons it."""
-        with self.lock:
-            if self._reckoning is None:
-                _, context = self._remembered()
-                if self._marks is None:
-                    self._marks = marks_of(context)
-                self._reckoning = Reckoning.of(self._orders, context, self._marks)
-            return self._reckoning
 
     def result(self) -> pd.DataFrame:
         """Every planned row with its approval, sealed: what ``submit_orders`` takes."""
@@ -239,7 +204,7 @@ class OrderReview:
         return result[result["approved"]].reset_index(drop=True)
 
     def __len__(self) -> int:
-        return len(self._orders)
+        return len(self.plan.frame)
 
     def __repr__(self) -> str:
         standing = self.standing
@@ -283,7 +248,7 @@ class OrderReview:
             self._require(client_order_ids)
             blocked = sorted(set(self.blocked).intersection(client_order_ids))
             if blocked:
-                why = self._orders.set_index("client_order_id").loc[blocked, "reasons"].tolist()
+                why = self.plan.frame.set_index("client_order_id").loc[blocked, "reasons"].tolist()
                 text = "; ".join(f"{name} ({reason})" for name, reason in zip(blocked, why, strict=True))
                 raise ApprovalError(f"blocked orders cannot be approved: {text}. Edit them, or leave them out")
             return self._decide("approve", dict.fromkeys(client_order_ids), by)
@@ -353,17 +318,16 @@ class OrderReview:
         with self.lock:
             self._refuse_if_submitted()
             self._require(client_order_ids)
-            who, before = self._who(by), self._orders
-            rows = before["status"] != "REJECTED"
-            if client_order_ids:
-                rows &= before["client_order_id"].isin(client_order_ids)
-            refused = sorted(set(client_order_ids) - set(before.loc[rows, "client_order_id"]))
+            named = sorted(self._row_of[name] for name in set(client_order_ids))
+            places = np.array(named, dtype="int64") if named else np.flatnonzero(~self.plan.refused)
+            refused = self._names_at(places[self.plan.refused[places]])
             if refused:
                 text = "is rejected in the plan"
-                raise InputError("edit", [Problem("order_rejected", f"{name} {text}") for name in refused])
-            self._take_edit(apply_edit(before, rows, changes, *self._remembered()), rows, changes, who)
-            part = self._orders[rows.to_numpy()].reset_index(drop=True)
-            return part.assign(checks=pd.array(self.checks_at(np.flatnonzero(rows).tolist()), dtype="str"))
+                problems = [Problem("order_rejected", f"{name} {text}") for name in sorted(refused)]
+                raise InputError("edit", problems)
+            self._take_edit(self.plan.edited(places, changes), places, changes, self._who(by))
+            part = self.plan.frame.iloc[places].reset_index(drop=True)
+            return part.assign(checks=pd.array(self.plan.checks_at(places.tolist()), dtype="str"))
 
     # -- sending -------------------------------------------------------------------------------------------
 
@@ -450,13 +414,30 @@ class OrderReview:
 
     # -- the rules -----------------------------------------------------------------------------------------
 
-    def _remembered(self) -> tuple[Limits, CheckContext]:
-        if self._check is None:
-            self._check = remembered_check(self._orders)
-        return self._check
+    def _names_at(self, rows: NDArray[Any]) -> list[str]:
+        return list(self.plan.frame["client_order_id"].array[rows])
+
+    def _with_approvals(self, orders: pd.DataFrame) -> pd.DataFrame:
+        """Copy rows of the plan, with ``approved``, ``approved_by`` and ``approved_at``."""
+        frame = orders.copy()
+        decided = [self._decided.get(name) for name in frame["client_order_id"].tolist()]
+        chosen = [one if one is not None and one.action == "approve" else None for one in decided]
+        frame["approved"] = pd.array([one is not None for one in chosen], dtype="bool")
+        frame["approved_by"] = pd.array([one and one.by for one in chosen], dtype="str")
+        when = [one and one.at for one in chosen]
+        frame["approved_at"] = pd.Series(when, index=frame.index, dtype="datetime64[us, UTC]")
+        return frame
+
+    def _standing(self) -> NDArray[np.object_]:
+        codes = np.zeros(len(self), dtype="int64")
+        for name, made in self._decided.items():
+            codes[self._row_of[name]] = _CODES[made.action]
+        codes[self.plan.barred] = len(_CODES) + 1
+        return _STANDING[codes]
 
     def _max_approval_age(self) -> float | None:
-        return self._remembered()[0].max_approval_age if CHECK_CONTEXT in self._orders.attrs else 3600.0
+        known = CHECK_CONTEXT in self.plan.frame.attrs
+        return self.plan.check.limits.max_approval_age if known else 3600.0
 
     def _sender(self) -> Send:
         if self._send is not None:
@@ -466,29 +447,28 @@ class OrderReview:
         return submit_orders
 
     def _with_verdict(self, *verdicts: str) -> list[str]:
-        rows = self._orders["verdict"].isin(verdicts) & (self._orders["status"] != "REJECTED")
-        return self._orders.loc[rows, "client_order_id"].tolist()
+        rows = self.plan.frame["verdict"].isin(verdicts).to_numpy(dtype=bool)
+        return self._names_at(rows & ~self.plan.refused)
 
-    def _take_edit(self, outcome: Edited, rows: pd.Series[bool], changes: dict[str, Any], who: str) -> None:
-        (edited, findings), before, stamp = outcome, self._orders, self._now()
-        barred = (edited["verdict"] == "block") | (edited["status"] == "REJECTED")
+    def _take_edit(
+        self, edited: ReviewedPlan, places: NDArray[np.int64], changes: dict[str, Any], who: str
+    ) -> None:
+        before, stamp, names = self.plan, self._now(), self._names_at(places)
+        olds = {column: before.frame[column].iloc[places].tolist() for column in changes}
         made = [
-            Decision(stamp, who, str(old["client_order_id"]), "edit", column, old[column], value)
-            for old in before[rows].to_dict("records")
+            Decision(stamp, who, name, "edit", column, olds[column][number], value)
+            for number, name in enumerate(names)
             for column, value in changes.items()
         ]
-        names = set(before.loc[rows, "client_order_id"])
-        lost = [
-            name for name in edited.loc[barred, "client_order_id"] if name in self._decided and name not in names
-        ]
+        others = self._decided.keys() - set(names)
+        lost = sorted((name for name in others if edited.barred[self._row_of[name]]), key=self._row_of.__getitem__)
         made += [Decision(self._now(), who, name, "withdraw") for name in lost]
+        touched = before.differ(edited)
+        touched[places] = True
         self._log.add(made)
         for name in (*names, *lost):
             self._decided.pop(name, None)
-        self._orders, self._findings, self._reckoning = edited, findings, None
-        touched = rows.to_numpy() | before["symbol"].isin(set(before.loc[rows, "symbol"])).to_numpy()
-        for column in ("verdict", "reasons"):
-            touched |= (before[column].fillna("") != edited[column].fillna("")).to_numpy()
+        self.plan = edited
         self._changed(touched)
 
     def _decide(self, action: str, names: Iterable[str], by: str | None) -> int:

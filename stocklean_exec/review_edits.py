@@ -1,7 +1,8 @@
 """Edits of a checked plan: what a person typed, validated row by row and checked again as a whole. Pure.
 
 An edit counts as a whole or not at all. The edited rows go through the door again, then every row is held against
-the same limits and market as before, because one row's edit can block or free another.
+the same limits and market as before, because one row's edit can block or free another: what it did not change is
+not read again, and what comes out is what a check of the whole plan from scratch finds.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pandas as pd
 
-from stocklean_exec.checks import check_again
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.order_door import ORDER_TYPES, TIFS, find_order_problem, parse_orders
 from stocklean_exec.parsing import merge_warnings, shown
 
 if TYPE_CHECKING:
-    from stocklean_exec.check_rules import CheckContext
-    from stocklean_exec.limits import Limits
-    from stocklean_exec.verdicts import Findings
+    from numpy.typing import NDArray
+
+    from stocklean_exec.checks import PlanCheck
 
 __all__ = ["CHOICES", "EDITABLE", "apply_edit", "read_typed"]
 
@@ -72,19 +73,19 @@ def read_typed(changes: object) -> dict[str, Any]:
 
 
 def apply_edit(
-    orders: pd.DataFrame, rows: pd.Series[bool], changes: dict[str, Any], limits: Limits, context: CheckContext
-) -> tuple[pd.DataFrame, Findings]:
-    """Return ``orders`` with ``changes`` made in ``rows``, checked again, and what the checks found.
+    orders: pd.DataFrame, places: NDArray[np.int64], changes: dict[str, Any], check: PlanCheck
+) -> tuple[pd.DataFrame, PlanCheck]:
+    """Return ``orders`` with ``changes`` made in the rows at ``places``, checked again, and the check of that.
 
-    ``orders`` stays as it is. The column ``checks`` of the edited frame is still the old one. A change to ``MKT``
-    takes the limit price away.
+    ``orders`` stays as it is; ``check`` is of it. The column ``checks`` of the edited frame is still the old one.
+    A change to ``MKT`` takes the limit price away.
 
     Raises
     ------
     InputError
         With every row in which a value cannot be used.
     """
-    part = orders[rows].drop(columns=_CHECKED)
+    part = orders.iloc[places].drop(columns=_CHECKED)
     for name, value in changes.items():
         part[name] = pd.Series([value] * len(part), index=part.index, dtype=object)  # what it is worth: see below
     if changes.get("order_type") == "MKT":
@@ -95,16 +96,19 @@ def apply_edit(
     edited["notional"] = (edited["quantity"] * edited["decision_price"]).round(8)
     signed = edited["quantity"].where(edited["side"] == "BUY", -edited["quantity"])
     edited["target_quantity"] = edited["current_quantity"] + signed
-    frame = orders.drop(columns=_CHECKED[:2])
+    frame = orders.copy(deep=False)  # its columns are replaced, and never written into
     for name in (*EDITABLE, "notional", "target_quantity"):
         values = frame[name].array.copy()
-        values[rows.to_numpy()] = edited[name].array
+        values[places] = edited[name].array
         frame[name] = values
     if "expected_cost_bps" in frame.columns and "quantity" in changes:
-        frame.loc[rows, "expected_cost_bps"] = math.nan  # it was expected of another quantity
+        known = np.ones(len(frame), dtype=bool)
+        known[places] = False  # it was expected of another quantity
+        frame["expected_cost_bps"] = frame["expected_cost_bps"].where(known)
     merge_warnings(frame, edited)
-    checked, findings = check_again(frame, limits, context)
-    return checked[orders.columns], findings
+    after = check.edited(frame)
+    after.mark(frame)
+    return frame, after
 
 
 def _refuse(part: pd.DataFrame) -> None:

@@ -23,7 +23,9 @@ from stocklean_exec.review_edits import CHOICES, EDITABLE
 from stocklean_exec.review_totals import MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from stocklean_exec.review import OrderReview
 
@@ -69,6 +71,7 @@ _MOVING = (
     "limit_price",
     "tif",
     "notional",
+    "weight_before",
     "weight_after",
     "verdict",
     "why",
@@ -104,22 +107,22 @@ def column_specs(review: OrderReview) -> list[dict[str, Any]]:
 def rows(review: OrderReview, names: list[str] | None = None, places: list[int] | None = None) -> dict[str, Any]:
     """Cells by column as JSON values: of all rows or those at ``places``, and by default what can change."""
     wanted = _MOVING if names is None else names
-    orders, standing, revisions = review.glance(), review.standing, review.row_revisions
-    notional = _known((orders["quantity"] * orders["decision_price"]).tolist())
-    made: dict[str, list[Any]] = {"standing": standing, "row_revision": revisions, "notional": notional}
+    part = review.glance(places)
+    chosen = np.arange(len(review)) if places is None else np.array(places, dtype="int64")
+    standing = np.array(review.standing, dtype=object)[chosen].tolist()
+    made: dict[str, list[Any]] = {
+        "standing": standing,
+        "notional": _known((part["quantity"] * part["decision_price"]).tolist()),
+    }
     if {"weight_before", "weight_after", "estimated_fee"} & set(wanted):
-        made |= _reckoned(review, len(orders))
-    part = orders if places is None else orders.iloc[places]
-
-    def pick(values: list[Any]) -> list[Any]:
-        return values if places is None else [values[place] for place in places]
-
-    cells: dict[str, Any] = {"row_revision": pick(revisions), "standing": pick(standing)}
+        made |= _reckoned(review, chosen)
+    revisions = np.array(review.row_revisions, dtype="int64")[chosen].tolist()
+    cells: dict[str, Any] = {"row_revision": revisions, "standing": standing}
     for name in wanted:
         if name == "why":
-            cells[name] = _whys(review, part, range(len(orders)) if places is None else places)
+            cells[name] = _whys(review, part, chosen.tolist())
         elif name in made:
-            cells[name] = pick(made[name])
+            cells[name] = made[name]
         elif name == "account":
             texts = [None if pd.isna(value) else str(value) for value in part[name].tolist()]
             cells[name] = texts if review.show_account else [text and mask_account(text) for text in texts]
@@ -128,16 +131,16 @@ def rows(review: OrderReview, names: list[str] | None = None, places: list[int] 
     return cells
 
 
-def _reckoned(review: OrderReview, count: int) -> dict[str, list[Any]]:
+def _reckoned(review: OrderReview, places: NDArray[np.int64]) -> dict[str, list[Any]]:
     try:
-        reckoning = review.reckoning()
+        reckoning = review.plan.reckoning
     except InputError:  # a frame that forgot its check
-        return {name: [None] * count for name in ("weight_before", "weight_after", "estimated_fee")}
+        return {name: [None] * len(places) for name in ("weight_before", "weight_after", "estimated_fee")}
     before, after = reckoning.weights()
     return {
-        "weight_before": _known(before.tolist()),
-        "weight_after": _known(after.tolist()),
-        "estimated_fee": _known(reckoning.fees.tolist()),
+        "weight_before": _known(before[places].tolist()),
+        "weight_after": _known(after[places].tolist()),
+        "estimated_fee": _known(reckoning.fees[places].tolist()),
     }
 
 
@@ -157,47 +160,48 @@ def _text(value: object) -> str | bool:
     return text if isinstance(text, bool) or len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"
 
 
-def _whys(review: OrderReview, part: pd.DataFrame, places: Iterable[int]) -> list[str | None]:
+def _whys(review: OrderReview, part: pd.DataFrame, places: list[int]) -> list[str | None]:
     """Say what keeps each order back or warns of it, if anything does."""
     reasons = part["reasons"].tolist()
     detail = part["detail"].tolist() if "detail" in part.columns else [None] * len(part)
     told = [row for row, text in enumerate(reasons) if isinstance(text, str)]
-    placed = list(places)
-    checks = review.checks_at([placed[row] for row in told])
     whys: list[str | None] = [None] * len(reasons)
-    for row, text in zip(told, checks, strict=True):
-        whys[row] = _why(reasons[row], detail[row], text)
+    if told:
+        found = _finder(review, [places[row] for row in told])
+    for number, row in enumerate(told):
+        words = [_reason(name, *found(number, name)) for name in reasons[row].split(", ")]
+        words += [text for text in [detail[row]] if isinstance(text, str)]
+        whys[row] = str(_text("; ".join(words)))
     return whys
 
 
-def _why(reasons: str, detail: object, checks: str) -> str:
-    """Say what keeps an order back or warns of it, with the value and the limit it was held against."""
-    found = json.loads(checks)
-    told = []
-    for name in reasons.split(", "):
-        _, limit, value = found.get(name, (None, None, None))
-        if value is None:
-            told.append(name)
-        else:
-            told.append(f"{name} {value:,.6g}" + ("" if limit is None else f" (limit {limit:,.6g})"))
-    if isinstance(detail, str):
-        told.append(detail)
-    return str(_text("; ".join(told)))
+def _finder(review: OrderReview, places: list[int]) -> Callable[[int, str], tuple[float | None, float | None]]:
+    """Make what tells the limit and the value of a check (by name) of one of the orders at ``places``."""
+    values = review.plan.held_against(places)
+    if values is not None:
+        return lambda number, name: (values[name][0], values[name][1][number])
+    found = [json.loads(text) for text in review.plan.checks_at(places)]  # as the plan came
+    return lambda number, name: found[number].get(name, (None, None, None))[1:]
+
+
+def _reason(name: str, limit: float | None, value: float | None) -> str:
+    """Name a check with the value that it found and the limit it was held against, where there are any."""
+    if value is None or not math.isfinite(value):
+        return name
+    return f"{name} {value:,.6g}" + ("" if limit is None or not math.isfinite(limit) else f" (limit {limit:,.6g})")
 
 
 def head(review: OrderReview) -> dict[str, Any]:
     """Everything above the grid: account, badge, state, counts, totals, and why nothing can be sent, if so."""
-    standing, orders = review.standing, review.glance()
-    verdicts = orders["verdict"].tolist()
+    standing = review.standing
     try:
-        reckoning = review.reckoning()
+        reckoning = review.plan.reckoning
         measures = {name: _known(values) for name, values in totals_of(review).items()}
-        passing = np.array([state != "blocked" for state in standing], dtype=bool)
+        passing = np.array(standing, dtype=object) != "blocked"
         largest = [[symbol, *_known([before, after])] for symbol, before, after in reckoning.largest(passing)]
         unpriced = reckoning.unpriced
     except InputError:  # a frame that forgot its check
         measures, largest, unpriced = {}, [], []
-    currency = sorted(set(orders["currency"].dropna())) if "currency" in orders.columns else []
     return {
         "run": review.run_id,
         "badge": review.badge,
@@ -207,17 +211,17 @@ def head(review: OrderReview) -> dict[str, Any]:
         "revision": review.revision,
         "can_send": review.broker is not None and review.blotter is not None,
         "standing": {name: standing.count(name) for name in ("approved", "rejected", "open", "blocked")},
-        "verdicts": {name: verdicts.count(name) for name in ("pass", "warn", "block")},
+        "verdicts": review.verdicts,
         "totals": measures,
         "largest": largest,
         "unpriced": unpriced,
-        "currency": ", ".join(map(str, currency)),
+        "currency": review.plan.currency,
     }
 
 
 def totals_of(review: OrderReview) -> dict[str, list[float]]:
     """Measures now, once the approved orders are filled, and once all that are not blocked are."""
-    reckoning, standing = review.reckoning(), np.array(review.standing, dtype=object)
+    reckoning, standing = review.plan.reckoning, np.array(review.standing, dtype=object)
     masks = (np.zeros(len(standing), dtype=bool), standing == "approved", standing != "blocked")
     parts = [reckoning.totals(mask) for mask in masks]
     return {name: [part[name] for part in parts] for name in MEASURES}

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from stocklean_exec.fees import IBKR_US_FIXED
-from stocklean_exec.prices import PRICE_FIELDS, is_usable, usable_prices
+from stocklean_exec.check_rules import fees_of
+from stocklean_exec.prices import is_usable
+from stocklean_exec.verdicts import differs
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
-    from stocklean_exec.check_rules import CheckContext
+    from stocklean_exec.check_rules import Asked, CheckContext
+    from stocklean_exec.checks import PlanCheck
 
-__all__ = ["MEASURES", "Reckoning", "marks_of"]
+__all__ = ["MEASURES", "Reckoning"]
 
 MEASURES = {
     "orders": "orders",
@@ -37,8 +39,6 @@ MEASURES = {
     "estimated_spread_cost": "half of the quoted spread on every order that takes it, currency",
 }
 """The rows of :meth:`Reckoning.totals`: name and unit."""
-
-_FIELDS = (*PRICE_FIELDS, "quoted_at")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,42 +59,29 @@ class Reckoning:
     nav: float
 
     @classmethod
-    def of(cls, orders: pd.DataFrame, context: CheckContext, marks: dict[str, float] | None = None) -> Reckoning:
-        """Reckon a checked frame against its check's context; ``marks`` are its :func:`marks_of`, if known."""
-        symbols = orders["symbol"].tolist()
-        quantity = np.nan_to_num(orders["quantity"].to_numpy(dtype="float64"))
-        quantity = np.where((orders["status"] == "REJECTED").to_numpy(dtype=bool), 0.0, quantity)
-        limit = orders["limit_price"].to_numpy(dtype="float64")
-        decision = orders["decision_price"].to_numpy(dtype="float64")
-        buy = (orders["side"] == "BUY").to_numpy(dtype=bool)
-        marks = marks_of(context) if marks is None else marks
-        if context.given_quotes:
-            price = np.array([marks.get(symbol, math.nan) for symbol in symbols], dtype="float64")
-        else:
-            price = np.where(is_usable(decision), decision, limit)
-        known = dict(zip(symbols, price.tolist(), strict=True))
-        marks = marks | {symbol: value for symbol, value in known.items() if not math.isnan(value)}
+    def of(cls, orders: pd.DataFrame, check: PlanCheck) -> Reckoning:
+        """Reckon a checked frame by its check."""
+        asked, context = check.asked, check.context
+        quantity, limit, buy, price = asked.quantity, asked.limit, asked.buy, asked.price
         with np.errstate(invalid="ignore"):
             cash_price = np.where(buy & (limit > price), limit, price)
-        fees = [
-            0.0 if math.isnan(at) else IBKR_US_FIXED.order(shares, at)
-            for shares, at in zip(quantity.tolist(), cash_price.tolist(), strict=True)
-        ]
-        names = list(dict.fromkeys([*context.positions, *symbols]))
-        place = {name: number for number, name in enumerate(names)}
+        fees = np.where(np.isnan(cash_price), 0.0, fees_of(quantity, np.nan_to_num(cash_price)))
+        told = np.full(len(asked.names), math.nan)
+        told[asked.codes] = price  # of several orders in a symbol the last one's, as the checks take it
+        marks = np.where(np.isnan(told), np.where(asked.marks > 0, asked.marks, math.nan), told)
         return cls(
-            names=names,
-            codes=np.array([place[symbol] for symbol in symbols], dtype="int64"),
-            held=np.array([context.positions.get(name, 0.0) for name in names], dtype="float64"),
-            marks=np.array([marks.get(name, math.nan) for name in names], dtype="float64"),
+            names=asked.names,
+            codes=asked.codes,
+            held=asked.held,
+            marks=marks,
             change=np.where(buy, quantity, -quantity),
             price=price,
             cash_price=cash_price,
-            fees=np.array(fees, dtype="float64"),
-            spread_cost=_spread_cost(symbols, quantity, limit, buy, context),
+            fees=fees,
+            spread_cost=_spread_cost(asked),
             one_currency=len(set(orders["currency"])) <= 1,
             cash=context.cash,
-            nav=_nav(context, marks),
+            nav=_nav(context, asked.held, marks),
         )
 
     @property
@@ -106,9 +93,9 @@ class Reckoning:
         """Measures of :data:`MEASURES` once the ``chosen`` rows are filled at the prices of their check."""
         moved = np.where(chosen, self.change, 0.0)
         value = np.nan_to_num(moved * self.price)
-        buys, sells = math.fsum(value[value > 0]), math.fsum(-value[value < 0])
-        fees = math.fsum(self.fees[chosen])
-        flow = math.fsum(np.nan_to_num(moved * self.cash_price))
+        buys, sells = _sum(value[value > 0]), _sum(-value[value < 0])
+        fees = _sum(self.fees[chosen])
+        flow = _sum(np.nan_to_num(moved * self.cash_price))
         worth = self._worth(moved)
         found = {
             "orders": float(np.count_nonzero(chosen)),
@@ -117,10 +104,10 @@ class Reckoning:
             "net": buys - sells,
             "turnover": (buys + sells) / self.nav,
             "cash": round(self.cash - flow - fees, 6),
-            "gross": math.fsum(np.abs(worth)) / self.nav,
-            "net_exposure": math.fsum(worth) / self.nav,
+            "gross": _sum(np.abs(worth)) / self.nav,
+            "net_exposure": _sum(worth) / self.nav,
             "estimated_fees": fees,
-            "estimated_spread_cost": math.fsum(self.spread_cost[chosen]),
+            "estimated_spread_cost": _sum(self.spread_cost[chosen]),
         }
         if self.one_currency:
             return found
@@ -131,13 +118,27 @@ class Reckoning:
         unit = self.price / (self.nav if self.one_currency else math.nan)
         return self.held[self.codes] * unit, self._shares(self.change)[self.codes] * unit
 
+    def differ(self, other: Reckoning) -> NDArray[np.bool_]:
+        """Tell for which orders anything is reckoned otherwise than in ``other``, of the same plan."""
+        pairs = zip((*self.weights(), self.fees), (*other.weights(), other.fees), strict=True)
+        found = np.zeros(len(self.change), dtype=bool)
+        for mine, theirs in pairs:
+            found |= differs(mine, theirs)
+        return found
+
     def largest(self, chosen: NDArray[np.bool_], count: int = 5) -> list[tuple[str, float, float]]:
         """Symbol, weight before and weight after of the ``count`` positions that are largest after."""
         scale = self.nav if self.one_currency else math.nan
-        before = (self._worth(np.zeros(len(self.change))) / scale).tolist()
+        before = self._worth(np.zeros(len(self.change)))
         after = self._worth(np.where(chosen, self.change, 0.0))
-        places = sorted(np.flatnonzero(after).tolist(), key=lambda place: (-abs(after[place]), self.names[place]))
-        return [(self.names[place], before[place], float(after[place] / scale)) for place in places[:count]]
+        size = np.abs(after)
+        if len(size) > count:  # only those that are as large as the last one told are put in sequence
+            size = np.where(size >= np.partition(size, -count)[-count], size, 0.0)
+        places = sorted(np.flatnonzero(size).tolist(), key=lambda place: (-size[place], self.names[place]))
+        return [
+            (self.names[place], float(before[place] / scale), float(after[place] / scale))
+            for place in places[:count]
+        ]
 
     def _shares(self, moved: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.held + np.bincount(self.codes, weights=moved, minlength=len(self.names))
@@ -146,43 +147,29 @@ class Reckoning:
         return self._shares(moved) * np.nan_to_num(self.marks)
 
 
-def marks_of(context: CheckContext) -> dict[str, float]:
-    """Price of each quoted symbol that has a usable one."""
-    if not context.quotes:
-        return {}
-    quotes = pd.DataFrame.from_dict(context.quotes, orient="index", columns=list(_FIELDS))
-    priced = usable_prices(quotes.rename_axis("symbol").reset_index())["price"]
-    return cast("dict[str, float]", priced.dropna().to_dict())
+def _sum(values: NDArray[np.float64]) -> float:
+    """Sum that does not depend on the sequence of the orders."""
+    return math.fsum(values.tolist())
 
 
-def _nav(context: CheckContext, marks: dict[str, float]) -> float:
+def _nav(context: CheckContext, held: NDArray[np.float64], marks: NDArray[np.float64]) -> float:
     """NAV as given, or cash and all holdings at the market; NaN where that is not known or not above 0."""
     nav = context.nav
     if math.isnan(nav):
-        nav = context.cash + math.fsum(
-            shares * marks.get(name, math.nan) for name, shares in context.positions.items() if shares
-        )
+        nav = context.cash + _sum((held * marks)[held != 0])
     return nav if nav > 0 else math.nan
 
 
-def _spread_cost(
-    symbols: list[str],
-    quantity: NDArray[np.float64],
-    limit: NDArray[np.float64],
-    buy: NDArray[np.bool_],
-    context: CheckContext,
-) -> NDArray[np.float64]:
+def _spread_cost(asked: Asked) -> NDArray[np.float64]:
     """Half of the quoted spread x shares, for market orders and limits that reach the other side; else 0.
 
     The quoted half-spread is what an order that takes liquidity pays against the mid: Harris, "Trading and
     Exchanges" (2003), chapter 14.
     """
-    unknown = (math.nan,) * len(_FIELDS)
-    rows = np.array([context.quotes.get(symbol, unknown)[:2] for symbol in symbols], dtype="float64")
-    bid, ask = rows.reshape(len(symbols), 2).T
+    bid, ask, limit = asked.market["bid"], asked.market["ask"], asked.limit
     two_sided = is_usable(bid) & is_usable(ask)
     with np.errstate(invalid="ignore"):
-        rests = ~np.isnan(limit) & np.where(buy, limit < ask, limit > bid)
-        cost = quantity * (ask - bid) / 2
+        rests = ~np.isnan(limit) & np.where(asked.buy, limit < ask, limit > bid)
+        cost = asked.quantity * (ask - bid) / 2
     cost = np.where(two_sided, cost, math.nan)
-    return np.where((quantity == 0) | (two_sided & rests), 0.0, cost)
+    return np.where((asked.quantity == 0) | (two_sided & rests), 0.0, cost)

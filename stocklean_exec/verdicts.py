@@ -17,11 +17,16 @@ import pandas as pd
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "PASS", "VERDICTS", "WARN", "Findings", "check_results"]
+__all__ = ["BLOCK", "PASS", "VERDICTS", "WARN", "Findings", "check_results", "differs"]
 
 PASS, WARN, BLOCK = 0, 1, 2
 VERDICTS = ("pass", "warn", "block")
 """Names of the levels."""
+
+
+def differs(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell where two arrays differ; "not known" is the same as itself."""
+    return np.asarray((one != other) & ~(np.isnan(one) & np.isnan(other)))
 
 
 class Findings:
@@ -52,12 +57,26 @@ class Findings:
 
     def reasons(self) -> list[str | None]:
         """Names of the checks that block or warn, the blocking ones first; None where all pass."""
-        found: list[list[str]] = [[] for _ in self.worst]
+        found: list[str | None] = [None] * len(self)
+        told = [(name, check.levels) for name, check in self._checks.items() if check.levels.any()]
         for wanted in (BLOCK, WARN):
-            for name, check in self._checks.items():
-                for row in np.flatnonzero(check.levels == wanted).tolist():
-                    found[row].append(name)
-        return [", ".join(names) or None for names in found]
+            for name, levels in told:
+                for row in np.flatnonzero(levels == wanted).tolist():
+                    known = found[row]
+                    found[row] = name if known is None else f"{known}, {name}"
+        return found
+
+    def differ(self, other: Findings) -> NDArray[np.bool_]:
+        """Tell which orders get another reason than ``other`` gave them, or another value beside the same one."""
+        found = np.zeros(self.worst.shape, dtype=bool)
+        for name in self._checks.keys() | other._checks.keys():
+            mine, theirs = self._checks.get(name, _NO_CHECK), other._checks.get(name, _NO_CHECK)
+            found |= mine.differ(theirs)
+        return found
+
+    def held_against(self, rows: list[int]) -> dict[str, tuple[float, list[float]]]:
+        """Limit of each check, and the values of the orders at ``rows``; NaN for what a check has not."""
+        return {name: check.held_against(rows) for name, check in self._checks.items()}
 
     def as_json(self, rows: list[int] | None = None) -> list[str]:
         """Write verdict, limit and value of each check down, one JSON object for each order (at ``rows``)."""
@@ -84,6 +103,16 @@ class _Check:
             np.where(mine, self.levels, other.levels), other.limit, np.where(mine, self.values, other.values)
         )
 
+    def differ(self, other: _Check) -> NDArray[np.bool_]:
+        """Tell which orders are told of another finding; one that passes is told of none."""
+        moved = differs(self.values, other.values)
+        told = np.maximum(self.levels, other.levels) > PASS
+        return np.asarray(told & (moved | (self.levels != other.levels)))
+
+    def held_against(self, rows: list[int]) -> tuple[float, list[float]]:
+        """Its limit, and the values of some orders."""
+        return self.limit, self.values[rows].tolist()
+
     def at(self, rows: list[int]) -> _Check:
         """Tell what it says of some orders."""
         return _Check(self.levels[rows], self.limit, self.values[rows])
@@ -97,6 +126,9 @@ class _Check:
             f"{starts[level]}{value!r}]" if -math.inf < value < math.inf else f"{starts[level]}null]"
             for level, value in zip(self.levels.tolist(), self.values.tolist(), strict=True)
         ]
+
+
+_NO_CHECK = _Check(np.zeros(1, dtype="int64"), math.nan, np.full(1, math.nan))
 
 
 def _json_number(value: float) -> str:

@@ -3,11 +3,16 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from stocklean_exec.check_rules import fees_of
 from stocklean_exec.checks import Limits, check_orders, check_results
 from stocklean_exec.errors import InputError
+from stocklean_exec.fees import IBKR_US_FIXED
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 NO_CASH = {"min_cash_after": None}
@@ -378,3 +383,20 @@ def test_a_row_that_the_plan_refused_is_blocked_in_the_table_of_results_too():
 def test_a_refused_row_without_a_reason_is_blocked_too():
     checked = check_orders(orders_of(("SPY", "BUY", 1), status="REJECTED"), quotes={"SPY": 10.0}, cash=100.0)
     assert checked[["verdict", "reasons"]].iloc[0].tolist() == ["block", "rejected"]
+
+
+# -- fees ------------------------------------------------------------------------------------------------------
+
+
+@given(
+    orders=st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.25, 0.999, 1.0, 200.0, 201.0, 1e6]) | st.floats(0, 1e9),
+            st.sampled_from([0.0, 0.01, 0.5, 25.0, 1e4]) | st.floats(0, 1e6),
+        ),
+        min_size=1,
+    )
+)
+def test_the_fees_of_all_orders_at_once_are_those_of_each(orders):
+    quantity, price = (np.array(values) for values in zip(*orders, strict=True))
+    assert fees_of(quantity, price).tolist() == [IBKR_US_FIXED.order(*order) for order in orders]

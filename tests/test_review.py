@@ -187,12 +187,12 @@ def test_all_that_the_checks_say_is_of_the_edited_plan(review):
     edited = review.edit(BIG, quantity=200, by="ann")
     result = sx.check_results(edited)
     assert result.set_index("check").loc["max_notional", ["verdict", "value"]].tolist() == ["pass", 2_000.0]
-    assert review.checks_at([2]) == edited["checks"].tolist()  # before and
+    assert review.plan.checks_at([2]) == edited["checks"].tolist()  # before and
     again = sx.check_results(review.orders)
     pd.testing.assert_frame_equal(
         again[again["client_order_id"] == BIG].reset_index(drop=True), result.reset_index(drop=True)
     )
-    assert review.checks_at([2]) == edited["checks"].tolist()  # after it was written into the plan
+    assert review.plan.checks_at([2]) == edited["checks"].tolist()  # after it was written into the plan
 
 
 def test_an_edit_takes_back_the_approval_of_its_row_alone(review):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stocklean_exec as sx
-from stocklean_exec.checks import recheck_orders, remembered_check
+from stocklean_exec.checks import PlanCheck, recheck_orders
 from stocklean_exec.errors import InputError
 from stocklean_exec.parsing import input_warnings
 from stocklean_exec.review_edits import apply_edit, read_typed
@@ -36,10 +36,10 @@ def checked(**columns):
 
 
 def edit(plan, rows, changes):
-    edited, findings = apply_edit(plan, rows, changes, *remembered_check(plan))
+    edited, check = apply_edit(plan, np.flatnonzero(rows), changes, PlanCheck.of(plan))
     places = [3, 0]
-    whole = findings.as_json()
-    assert findings.as_json(places) == [whole[place] for place in places]
+    whole = check.findings.as_json()
+    assert check.findings.as_json(places) == [whole[place] for place in places]
     return edited.assign(checks=pd.array(whole, dtype="str"))
 
 

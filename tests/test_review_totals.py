@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.checks import remembered_check
+from stocklean_exec.checks import PlanCheck
 from stocklean_exec.review_totals import MEASURES, Reckoning
 
 QUOTES = pd.DataFrame(
@@ -39,7 +39,7 @@ def reckon(quotes=QUOTES, positions=None, cash=8_800.0, nav=10_000.0, limits=Non
     held = {"OLD": 40} if positions is None else positions
     loose = limits or sx.Limits(min_cash_after=None)
     checked = sx.check_orders(orders, loose, quotes=quotes, positions=held, cash=cash, nav=nav)
-    return checked, Reckoning.of(checked, remembered_check(checked)[1])
+    return checked, Reckoning.of(checked, PlanCheck.of(checked))
 
 
 def test_totals_of_all_orders():

@@ -67,3 +67,13 @@ def test_the_results_are_a_typed_table_also_without_rows():
         "float64",
         "float64",
     ]
+
+
+def test_orders_whose_reason_or_its_value_is_another_one_differ():
+    one, other = Findings(5), Findings(5)
+    one.block("size", [True, True, False, False, True], 10.0, np.array([11.0, 12.0, 5.0, math.nan, math.nan]))
+    other.block("size", [True, True, False, True, True], 10.0, np.array([11.0, 13.0, 6.0, 20.0, math.nan]))
+    assert one.differ(other).tolist() == [False, True, False, True, False]
+    other.warn("wide", [False, False, True, False, False], 1.0, 2.0)
+    assert one.differ(other).tolist() == [False, True, True, True, False]
+    assert other.differ(one).tolist() == [False, True, True, True, False]

@@ -1,0 +1,98 @@
+"""The plan under review as it stands after edits: its orders, their check, and what they do to the account.
+
+A :class:`ReviewedPlan` does not change: an edit makes another one, and :meth:`ReviewedPlan.differ` tells which
+rows are to be shown anew. What a person waits for at each edit is kept as arrays and read once; the long text of
+all checks is written only when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from stocklean_exec.checks import PlanCheck
+from stocklean_exec.review_edits import apply_edit
+from stocklean_exec.review_totals import Reckoning
+from stocklean_exec.verdicts import BLOCK
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["ReviewedPlan"]
+
+
+class ReviewedPlan:
+    """Checked orders; made by :class:`~stocklean_exec.review.OrderReview`, and by :meth:`edited`.
+
+    ``frame`` is never written into. Its column ``checks`` is of before the latest edit if ``check`` is given.
+    """
+
+    def __init__(self, frame: pd.DataFrame, check: PlanCheck | None = None) -> None:
+        self.frame = frame
+        self._edited = check
+        self.refused = (frame["status"] == "REJECTED").to_numpy(dtype=bool)
+        """Rows that the plan or the door has refused; they cannot be edited."""
+        blocked = (
+            (frame["verdict"] == "block").to_numpy(dtype=bool) if check is None else check.findings.worst == BLOCK
+        )
+        self.barred: NDArray[np.bool_] = self.refused | blocked
+        """Rows that cannot be approved."""
+
+    @cached_property
+    def orders(self) -> pd.DataFrame:
+        """The orders with all columns up to date."""
+        if self._edited is None:
+            return self.frame
+        return self.frame.assign(checks=pd.array(self._edited.findings.as_json(), dtype="str"))
+
+    @cached_property
+    def check(self) -> PlanCheck:
+        """The check as it stands, made when it is first needed.
+
+        Raises
+        ------
+        InputError
+            The frame no longer remembers what it was checked against.
+        """
+        return PlanCheck.of(self.frame) if self._edited is None else self._edited
+
+    @cached_property
+    def reckoning(self) -> Reckoning:
+        """The orders beside the book and market of their check; raises as :attr:`check` does."""
+        return Reckoning.of(self.frame, self.check)
+
+    @cached_property
+    def account(self) -> str:
+        """The one account that the orders are for; empty if there is none, or are several."""
+        known = self.frame["account"].dropna().unique().tolist() if "account" in self.frame.columns else []
+        return str(known[0]) if len(known) == 1 else ""
+
+    @cached_property
+    def currency(self) -> str:
+        """Currencies of the orders, separated by ", "."""
+        known = self.frame["currency"].dropna().tolist() if "currency" in self.frame.columns else []
+        return ", ".join(sorted(set(map(str, known))))
+
+    def checks_at(self, places: list[int]) -> list[str]:
+        """Return what every check says of the orders at ``places``, as JSON."""
+        if self._edited is None:
+            return self.frame["checks"].iloc[places].tolist()
+        return self._edited.findings.as_json(places)
+
+    def held_against(self, places: list[int]) -> dict[str, tuple[float, list[float]]] | None:
+        """Limit of each check, and the values of the orders at ``places``; None before the first edit."""
+        return None if self._edited is None else self._edited.findings.held_against(places)
+
+    def edited(self, places: NDArray[np.int64], changes: dict[str, Any]) -> ReviewedPlan:
+        """Make the plan in which the rows at ``places`` are changed; raises as :func:`apply_edit` does."""
+        return ReviewedPlan(*apply_edit(self.frame, places, changes, self.check))
+
+    def differ(self, other: ReviewedPlan) -> NDArray[np.bool_]:
+        """Tell which rows look otherwise in ``other``, of the same plan, besides those that were edited."""
+        found = self.check.findings.differ(other.check.findings) | self.reckoning.differ(other.reckoning)
+        for name in ("verdict", "reasons"):  # of a plan that was not as it was checked, they may be others
+            found |= (self.frame[name].fillna("") != other.frame[name].fillna("")).to_numpy(dtype=bool)
+        return found
