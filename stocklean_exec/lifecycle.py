@@ -26,7 +26,7 @@ from stocklean_exec.facts import Fact, execution_family, plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-__all__ = ["ENDED", "STATUS_OF_STATE", "OrderState", "derive_order", "derive_run_status"]
+__all__ = ["ENDED", "STATUS_OF_STATE", "OrderFacts", "OrderState", "derive_order", "derive_run_status"]
 
 STATUS_OF_STATE = {
     "PLANNED": "NEW",  # a row of a plan
@@ -99,12 +99,10 @@ def derive_order(quantity: float, facts: Iterable[Fact]) -> OrderState:
     >>> derive_order(10, fills).status, derive_order(10, fills).avg_fill_price
     ('FILLED', 106.0)
     """
-    known = [plain(fact) for fact in facts]
-    shares, average, commission = _executed(known)
-    evidence = _Evidence.of(known, shares, _scaled(quantity) if math.isfinite(quantity) else 0)
-    rule = next(rule for rule in _RULES if rule.applies(evidence))
-    status = STATUS_OF_STATE.get(rule.state) or evidence.decided_status()
-    return OrderState(rule.state, status, shares / _SCALE, average, commission, rule.reason(evidence))
+    known = OrderFacts()
+    for fact in facts:
+        known.add(fact)
+    return known.state(quantity)
 
 
 def _scaled(value: float) -> int:
@@ -133,33 +131,130 @@ class _Execution(NamedTuple):
     is_priced: bool
 
 
-def _latest(facts: list[Fact]) -> dict[str, _Execution]:
-    """Executions by id in their latest correction, without the busted ones."""
-    latest: dict[str, _Execution] = {}
-    for fact in facts:
+class OrderFacts:
+    """What is known of one order, fact by fact: its state at any time costs the same, however many there were.
+
+    Examples
+    --------
+    >>> known = OrderFacts()
+    >>> known.add(Fact("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=4, price=100.0))
+    >>> known.state(10).status, known.traded
+    ('PARTIAL', (4.0, 400.0))
+    """
+
+    def __init__(self) -> None:
+        self._executions: dict[str, _Execution] = {}  # by family, in the latest correction
+        self._shares = self._priced = self._value = self._unpriced = 0  # of those that are not busted
+        self._fees: dict[str, int] = {}  # by execution id, whether or not it counts
+        self._charged = self._charges = 0  # sum and number of those that count
+        self._kinds: set[str] = set()
+        self._statuses: set[str | None] = set()
+        self._codes: dict[str, str] = {}
+        self._attempts: dict[str, set[int]] = {"sending": set(), "not_sent": set(), "found": set()}
+        self._latest: dict[tuple[str, int], Fact] = {}  # by kind and attempt; of those kinds alone
+        self._is_rejected = self._is_rejected_unseen = False
+
+    def add(self, fact: Fact) -> None:
+        """Take one fact; the sequence does not matter, nor that one is told twice."""
+        fact = plain(fact)
+        kind, attempt = fact.kind, fact.attempt or 0
+        self._kinds.add(kind)
+        if kind == "status":
+            self._statuses.add(fact.status)
+        if fact.code:
+            name = f"{kind}/{fact.status}" if kind == "status" else kind
+            self._codes[name] = max(fact.code, self._codes.get(name, ""))
+        if kind == "execution":
+            self._add_execution(fact)
+        elif kind == "commission":
+            self._add_fee(fact)
+        elif kind == "rejected":
+            self._is_rejected |= fact.status != "UNSEEN"
+            self._is_rejected_unseen |= fact.status == "UNSEEN"
+        elif kind in self._attempts:
+            self._attempts[kind].add(attempt)
+        elif kind in ("resolved", "unknown", "missing"):
+            key = kind, attempt
+            self._latest[key] = max(self._latest.get(key, fact), fact, key=_rank)
+
+    @property
+    def traded(self) -> tuple[float, float]:
+        """Shares that have a price, and their value."""
+        return self._priced / _SCALE, self._value / _SCALE**2
+
+    def cost_against(self, price: float) -> float:
+        """Value traded less what the same shares are worth at ``price``; exact to eight places of the price."""
+        return (self._value - _scaled(price) * self._priced) / _SCALE**2
+
+    def state(self, quantity: float) -> OrderState:
+        """Where the order stands, if it is of ``quantity`` shares."""
+        evidence = self._evidence(_scaled(quantity) if math.isfinite(quantity) else 0)
+        rule = next(rule for rule in _RULES if rule.applies(evidence))
+        status = STATUS_OF_STATE.get(rule.state) or evidence.decided_status()
+        is_priced = bool(self._shares) and not self._unpriced
+        average = float(Fraction(self._value, self._shares * _SCALE)) if is_priced else math.nan
+        commission = self._charged / _SCALE if self._charges else math.nan
+        return OrderState(rule.state, status, self._shares / _SCALE, average, commission, rule.reason(evidence))
+
+    def _evidence(self, asked: int) -> _Evidence:
+        not_sent = self._attempts["not_sent"]
+        last_found = max(self._attempts["found"], default=-1)
+        lives = self._shares > 0 or "SUBMITTED" in self._statuses
+        return _Evidence(
+            filled=self._shares,
+            asked=asked,
+            kinds=frozenset(self._kinds),
+            statuses=frozenset(self._statuses),
+            codes=self._codes,
+            resolved=self._last("resolved", lambda _: True),
+            unknown=self._last("unknown", lambda attempt: attempt not in not_sent),
+            missing=self._last("missing", lambda attempt: attempt > last_found),
+            is_under_way=bool(self._attempts["sending"] - not_sent),
+            # Some refusals count only as long as nothing has shown that the broker has the order.
+            is_rejected=self._is_rejected or (self._is_rejected_unseen and not lives),
+        )
+
+    def _last(self, kind: str, holds: Callable[[int], bool]) -> Fact | None:
+        """Latest fact by its own time, not by when it was told; ties go by text."""
+        found = (fact for (name, attempt), fact in self._latest.items() if name == kind and holds(attempt))
+        return max(found, key=_rank, default=None)
+
+    def _add_execution(self, fact: Fact) -> None:
         shares = _exact(fact.quantity)
-        if fact.kind != "execution" or fact.exec_id is None or shares is None or shares < 0:
-            continue
+        if fact.exec_id is None or shares is None or shares < 0:
+            return
         family, revision = execution_family(fact.exec_id)
         price = _exact(fact.price)
         found = _Execution(revision, fact.exec_id, shares, price or 0, price is not None)
-        latest[family] = max(latest.get(family, found), found)
-    return {execution.exec_id: execution for execution in latest.values() if execution.shares}
+        known = self._executions.get(family)
+        if known is None or found > known:
+            if known is not None:
+                self._count(known, -1)
+            self._executions[family] = found
+            self._count(found, 1)
 
+    def _count(self, execution: _Execution, sign: int) -> None:
+        """Count an execution in, or out again; a busted one counts for nothing."""
+        if not execution.shares:
+            return
+        self._shares += sign * execution.shares
+        self._priced += sign * execution.shares * execution.is_priced
+        self._value += sign * execution.shares * execution.price
+        self._unpriced += sign * (not execution.is_priced)
+        if execution.exec_id in self._fees:
+            self._charged += sign * self._fees[execution.exec_id]
+            self._charges += sign
 
-def _executed(facts: list[Fact]) -> tuple[int, float, float]:
-    """Shares (scaled), average price and commission of the latest correction of each execution."""
-    fills = _latest(facts)
-    shares = sum(fill.shares for fill in fills.values())
-    value = sum(fill.shares * fill.price for fill in fills.values())
-    is_priced = bool(fills) and all(fill.is_priced for fill in fills.values())
-    charged: dict[str, int] = {}
-    for fact in facts:
-        fee = _exact(fact.commission)
-        if fact.kind == "commission" and fact.exec_id in fills and fee is not None:
-            charged[fact.exec_id] = max(fee, charged.get(fact.exec_id, fee))
-    average = float(Fraction(value, shares * _SCALE)) if is_priced else math.nan
-    return shares, average, sum(charged.values()) / _SCALE if charged else math.nan
+    def _add_fee(self, fact: Fact) -> None:
+        fee, name = _exact(fact.commission), fact.exec_id
+        if fee is None or name is None:
+            return
+        before = self._fees.get(name)
+        self._fees[name] = fee if before is None else max(fee, before)
+        known = self._executions.get(execution_family(name)[0])
+        if known is not None and known.exec_id == name and known.shares:
+            self._charged += self._fees[name] - (before or 0)
+            self._charges += before is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,33 +272,6 @@ class _Evidence:
     is_under_way: bool
     is_rejected: bool
 
-    @classmethod
-    def of(cls, facts: list[Fact], filled: int, asked: int) -> _Evidence:
-        not_sent = _attempts(facts, "not_sent")
-        last_found = max(_attempts(facts, "found"), default=-1)
-        statuses = frozenset(fact.status for fact in facts if fact.kind == "status")
-        lives = filled > 0 or "SUBMITTED" in statuses
-        codes: dict[str, str] = {}
-        for fact in facts:
-            name = f"{fact.kind}/{fact.status}" if fact.kind == "status" else fact.kind
-            if fact.code:
-                codes[name] = max(fact.code, codes.get(name, ""))
-        return cls(
-            filled=filled,
-            asked=asked,
-            kinds=frozenset(fact.kind for fact in facts),
-            statuses=statuses,
-            codes=codes,
-            resolved=_last(fact for fact in facts if fact.kind == "resolved"),
-            unknown=_last(
-                fact for fact in facts if fact.kind == "unknown" and (fact.attempt or 0) not in not_sent
-            ),
-            missing=_last(fact for fact in facts if fact.kind == "missing" and (fact.attempt or 0) > last_found),
-            is_under_way=bool(_attempts(facts, "sending") - not_sent),
-            # Some refusals count only as long as nothing has shown that the broker has the order.
-            is_rejected=any(fact.kind == "rejected" and not (lives and fact.status == "UNSEEN") for fact in facts),
-        )
-
     def decided_status(self) -> str:
         """Status by a person's word: dead, in one of two ways; any other word tells nothing."""
         status = self.resolved.status if self.resolved else None
@@ -213,15 +281,6 @@ class _Evidence:
         """Tell a cancel that we asked for from one that the broker made, by its own code where it gave one."""
         asked = "cancel_requested" if "cancel_requested" in self.kinds else "cancelled"
         return self.codes.get("status/CANCELLED", asked)
-
-
-def _attempts(facts: list[Fact], kind: str) -> set[int]:
-    return {fact.attempt or 0 for fact in facts if fact.kind == kind}
-
-
-def _last(facts: Iterable[Fact]) -> Fact | None:
-    """Latest fact by its own time, not by when it was told; ties go by text."""
-    return max(facts, key=_rank, default=None)
 
 
 def _rank(fact: Fact) -> tuple[int, str, str, str]:

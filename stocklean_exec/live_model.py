@@ -2,14 +2,15 @@
 
 Facts may be heard at any rate and on any thread; a view asks for :meth:`LiveModel.update` at its own pace and gets
 what changed since it last asked, or everything. States are derived from the facts like everywhere else, of those
-orders only that something was heard of. Prices and costs are in the currency of the instruments; slippage is
-against the arrival price, positive is a cost.
+orders only that something was heard of; what that costs does not grow with how much was heard before. Prices and
+costs are in the currency of the instruments; slippage is against the arrival price, positive is a cost.
 """
 
 from __future__ import annotations
 
 import math
 import threading
+from bisect import bisect_right
 from collections import Counter, deque
 from datetime import UTC, datetime
 from itertools import count
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stocklean_exec.account_ids import mask_accounts_in
 from stocklean_exec.facts import Fact, execution_family, key_of
-from stocklean_exec.lifecycle import ENDED, OrderState, derive_order
+from stocklean_exec.lifecycle import ENDED, OrderFacts, OrderState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,18 +83,19 @@ class LiveModel:
         self._orders = {row[0]: _Order(*row) for row in zip(*columns, strict=True)}
         self._mutex = threading.Lock()  # of what is heard; never held while states are derived
         self._telling = threading.Lock()  # one update after the other
-        self._facts: dict[str, list[Fact]] = {name: [] for name in self._orders}
+        self._known = {name: OrderFacts() for name in self._orders}
         self._states: dict[str, OrderState] = {}
         self._sums: dict[str, tuple[float, float, float]] = {}
         self._arrival: dict[str, tuple[int, float]] = {}
-        self._executed: dict[str, dict[str, tuple[int, float, float]]] = {name: {} for name in self._orders}
-        self._touched: set[str] = set(self._orders)
-        self._has_news = False  # beyond what is touched
+        self._executed: dict[str, set[str]] = {name: set() for name in self._orders}
+        self._unread: dict[str, list[Fact]] = {name: [] for name in self._orders}  # of orders with news
+        self._has_news = False  # beyond those
         self._versions: dict[str, int] = {}
         self._version = 0
         self._fills: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST_FILLS)
         self._messages: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST_MESSAGES)
         self._points: list[tuple[float, float, float]] = []
+        self._point_versions: list[int] = []
         self._total = self._totals()
         self._heard = 0
         self._keys: set[str] = set()
@@ -114,9 +116,8 @@ class LiveModel:
             self._keys.add(key)
             self._heard += 1
             name = fact.client_order_id
-            if name in self._facts:
-                self._facts[name].append(fact)
-                self._touched.add(name)
+            if name is not None and name in self._known:
+                self._unread.setdefault(name, []).append(fact)
                 if fact.kind == "sending":
                     self._note_arrival(name, fact)
                 elif fact.kind == "execution":
@@ -139,10 +140,9 @@ class LiveModel:
             return
         if fact.occurred_at is not None:
             self._latest = max(self._latest or fact.occurred_at, fact.occurred_at)
-        family, revision = execution_family(fact.exec_id)
-        known = self._executed[name].get(family)
-        if known is None or known[0] < revision:
-            self._executed[name][family] = (revision, fact.quantity, fact.price)
+        family, _ = execution_family(fact.exec_id)
+        corrects = family in self._executed[name]
+        self._executed[name].add(family)
         order = self._orders[name]
         row = {
             "number": next(self._numbers),
@@ -152,7 +152,7 @@ class LiveModel:
             "side": order.side,
             "quantity": fact.quantity,
             "price": fact.price,
-            "corrects": known is not None,
+            "corrects": corrects,
         }
         self._fills.append((self._version + 1, row))
 
@@ -167,13 +167,15 @@ class LiveModel:
         many), ``quantity`` and ``filled_quantity`` (shares), ``notional`` filled, ``commission`` (None until one
         is reported), ``slippage_cost`` and ``slippage_bps`` (None without a fill), ``rows`` of orders, ``fills``
         and ``messages`` that are new (each with a ``number`` of its own), ``curve`` (seconds since the first
-        hand-over, fraction of all shares, slippage in bps), ``events`` heard so far.
+        hand-over, fraction of all shares, slippage in bps) from its point number ``curve_from`` on, ``events``
+        heard so far.
         """
         with self._telling:
             heard = self._settle()
             total = self._total
             with self._mutex:
                 version = self._version
+                start = bisect_right(self._point_versions, since)
                 return {
                     "run_id": self.run_id,
                     "version": version,
@@ -181,24 +183,26 @@ class LiveModel:
                     "rows": [self._row(name) for name in self._orders if self._versions[name] > since],
                     "fills": [row for told, row in self._fills if since < told <= version],
                     "messages": [row for told, row in self._messages if since < told <= version],
-                    "curve": list(self._points),
+                    "curve": self._points[start:],
+                    "curve_from": start,
                     "events": heard,
                 }
 
     def _settle(self) -> int:
         """Derive what something was heard of; return how many facts are in it. Who tells is not held up by it."""
         with self._mutex:
-            if not self._touched and not self._has_news:
+            if not self._unread and not self._has_news:
                 return self._heard
             self._version += 1
-            touched, self._touched, self._has_news = self._touched, set(), False
-            facts = {name: tuple(self._facts[name]) for name in touched}
-            executed = {name: tuple(self._executed[name].values()) for name in touched}
-            arrivals = {name: self._arrival[name][1] for name in touched if name in self._arrival}
+            unread, self._unread, self._has_news = self._unread, {}, False
+            arrivals = {name: self._arrival[name][1] for name in unread if name in self._arrival}
             heard, version = self._heard, self._version
-        for name in touched:
-            self._states[name] = derive_order(self._orders[name].quantity, facts[name])
-            self._sums[name] = _sums(self._orders[name].side, executed[name], arrivals.get(name))
+        for name, facts in unread.items():
+            known, order = self._known[name], self._orders[name]
+            for fact in facts:
+                known.add(fact)
+            self._states[name] = known.state(order.quantity)
+            self._sums[name] = _sums(order.side, known, arrivals.get(name))
             self._versions[name] = version
         self._total = self._totals()
         self._note_point()
@@ -214,8 +218,10 @@ class LiveModel:
         point = (round(seconds, 3), part, total["slippage_bps"])
         if self._points[-1:] != [point]:
             self._points.append(point)
+            self._point_versions.append(self._version)
         if len(self._points) > _MOST_POINTS:
             self._points = self._points[::2]
+            self._point_versions = [self._version] * len(self._points)  # all are told anew
 
     def _totals(self) -> dict[str, Any]:
         states = self._states.values()
@@ -261,16 +267,12 @@ class LiveModel:
         return None if text is None else mask_accounts_in(text, self._account)
 
 
-def _sums(
-    side: str, executed: tuple[tuple[int, float, float], ...], arrival: float | None
-) -> tuple[float, float, float]:
+def _sums(side: str, known: OrderFacts, arrival: float | None) -> tuple[float, float, float]:
     """Notional filled, its cost against arrival, and its value at arrival, of one order."""
-    sign = _SIGN.get(side, 0.0)
-    notional = math.fsum(shares * price for _, shares, price in executed)
+    shares, notional = known.traded
     if arrival is None:
         return notional, 0.0, 0.0
-    cost = math.fsum(sign * (price - arrival) * shares for _, shares, price in executed)
-    return notional, cost, math.fsum(arrival * shares for _, shares, _ in executed)
+    return notional, _SIGN.get(side, 0.0) * known.cost_against(arrival), arrival * shares
 
 
 def _iso(when: datetime | None) -> str | None:

@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from stocklean_exec.facts import Fact, execution_family, key_of
-from stocklean_exec.lifecycle import ENDED, OrderState, derive_order
+from stocklean_exec.lifecycle import ENDED, OrderFacts, OrderState
 from stocklean_exec.recovery import History
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class RunRecord:
         self.run_id, self._blotter, self._quantities = run_id, blotter, dict(quantities)
         self._listener = listener
         self._facts: dict[str, list[Fact]] = {name: [] for name in quantities}
+        self._known = {name: OrderFacts() for name in quantities}
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._keys: set[str] = set()
         self._touched: set[str] = set()
@@ -75,7 +76,7 @@ class RunRecord:
 
     def state(self, name: str) -> OrderState:
         """Where one order stands."""
-        return derive_order(self._quantities[name], self._facts[name])
+        return self._known[name].state(self._quantities[name])
 
     @property
     def names(self) -> list[str]:
@@ -143,6 +144,7 @@ class RunRecord:
             return False
         self._keys.add(key)
         self._facts[name].append(fact)
+        self._known[name].add(fact)
         self._touched.add(name)
         if fact.kind == "sending":
             self.last_attempt = max(self.last_attempt, fact.attempt or 0)

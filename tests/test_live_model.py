@@ -9,7 +9,6 @@ import pytest
 
 from stocklean_exec import live_model
 from stocklean_exec.facts import Fact
-from stocklean_exec.lifecycle import derive_order
 from stocklean_exec.live_model import LiveModel
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
@@ -98,13 +97,14 @@ def test_what_is_told_twice_counts_and_is_shown_once(model):
 
 def test_who_tells_a_fact_is_not_held_up_by_an_update_that_takes_long(model, monkeypatch):
     deriving, told = threading.Event(), threading.Event()
+    state = live_model.OrderFacts.state
 
-    def slow(*_):
+    def slow(*arguments):
         deriving.set()
         assert told.wait(20)
-        return derive_order(*_)
+        return state(*arguments)
 
-    monkeypatch.setattr(live_model, "derive_order", slow)
+    monkeypatch.setattr(live_model.OrderFacts, "state", slow)
     updates = []
     teller = threading.Thread(target=lambda: updates.append(model.update()))
     teller.start()
@@ -151,6 +151,18 @@ def test_a_long_curve_stays_short(model):
         model.hear(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
         model.update()
     assert len(model.update()["curve"]) <= 600
+
+
+def test_a_curve_told_in_pieces_is_the_whole_one(model):
+    pieces, since = [], 0
+    for number in range(1_500):
+        model.hear(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
+        told = model.update(since) if number % 7 == 0 else model.update()  # another view asks, too
+        if number % 7 == 0:
+            pieces[told["curve_from"] :] = told["curve"]
+            since = told["version"]
+            assert pieces == model.update()["curve"]
+    assert len(model.update(since)["curve"]) < 7  # what is known is not told again
 
 
 def test_an_order_sent_again_has_the_arrival_of_the_last_hand_over(model):

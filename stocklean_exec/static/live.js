@@ -31,6 +31,7 @@ class LiveView extends KernelView {
     this.told = null; // the latest figures
     this.rows = new Map(); // client order id -> its row, in the plan's sequence
     this.lines = new Map(); // client order id -> its line in the page
+    this.curve = []; // [seconds, part, bps], as told from some point on
     this.seenFill = 0;
     this.seenMessage = 0;
     this.changed = new Set();
@@ -152,6 +153,7 @@ class LiveView extends KernelView {
 
   take(told) {
     this.told = told;
+    this.curve.splice(told.curve_from, Infinity, ...told.curve);
     for (const row of told.rows) {
       this.rows.set(row.client_order_id, row);
       this.changed.add(row.client_order_id);
@@ -187,7 +189,7 @@ class LiveView extends KernelView {
   }
 
   draw() {
-    const { head, counts, orders, ended, quantity, filled_quantity: filled, curve, events } = this.told;
+    const { head, counts, orders, ended, quantity, filled_quantity: filled, events } = this.told;
     this.badge.textContent = head.badge;
     this.badge.dataset.badge = head.badge;
     this.root.dataset.badge = head.badge;
@@ -214,7 +216,7 @@ class LiveView extends KernelView {
     setText(this.notice, head.busy.length ? "Asking the broker …" : head.notice);
     this.cancelAll.disabled = (head.is_over && !head.alive) || head.busy.includes("all");
     this.halt.disabled = head.busy.includes("halt");
-    this.drawPlots(curve);
+    this.drawPlots(this.curve);
     this.drawOrders();
     this.root.dataset.events = String(events); // painted
     this.root.dataset.ended = String(ended);
