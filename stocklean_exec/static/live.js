@@ -4,6 +4,9 @@
 const DELIBERATE = 250; // milliseconds before a second click counts, so that it is one
 const MOST_ROWS = 200;
 const MOST_FILLS = 200;
+const FIRST_FILLS = 20; // when more than these come at once, only these are drawn until it is calm, or somebody scrolls
+const CALM = 400; // milliseconds
+const PLOT_PAUSE = 250; // milliseconds between two pictures of the curves, at least: they cost most to paint
 const MOST_MESSAGES = 100;
 const STOPS = new Set(["cancel", "cancel_all", "halt"]);
 const SVG = "http://www.w3.org/2000/svg";
@@ -32,6 +35,9 @@ class LiveView extends KernelView {
     this.rows = new Map(); // client order id -> its row, in the plan's sequence
     this.lines = new Map(); // client order id -> its line in the page
     this.curve = []; // [seconds, part, bps], as told from some point on
+    this.latest = []; // fills, the latest first
+    this.fillLines = []; // their lines in the page
+    this.rushedAt = -Infinity;
     this.seenFill = 0;
     this.seenMessage = 0;
     this.changed = new Set();
@@ -158,15 +164,12 @@ class LiveView extends KernelView {
       this.rows.set(row.client_order_id, row);
       this.changed.add(row.client_order_id);
     }
-    for (const fill of told.fills) {
-      if (fill.number <= this.seenFill) continue;
-      this.seenFill = fill.number;
-      this.fills.prepend(element("tr", { class: fill.corrects ? "slx-corrects" : "" },
-        element("td", {}, clockTime(fill.at)), element("td", {}, fill.symbol), element("td", {}, fill.side),
-        element("td", { class: "slx-shares" }, show(fill.quantity)),
-        element("td", { class: "slx-price" }, show(fill.price, "price"), fill.corrects ? " (corrected)" : "")));
+    const fills = told.fills.filter((fill) => fill.number > this.seenFill);
+    if (fills.length) {
+      this.seenFill = fills.at(-1).number;
+      this.latest = [...fills.reverse(), ...this.latest].slice(0, MOST_FILLS);
+      if (fills.length > FIRST_FILLS) this.rushedAt = performance.now();
     }
-    while (this.fills.children.length > MOST_FILLS) this.fills.lastChild.remove();
     for (const said of told.messages) {
       if (said.number <= this.seenMessage) continue;
       this.seenMessage = said.number;
@@ -186,6 +189,14 @@ class LiveView extends KernelView {
       this.frame = null;
       if (this.told) this.draw();
     });
+  }
+
+  // Draw once more after a while, for what was put off.
+  later(pause) {
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      this.schedule();
+    }, pause);
   }
 
   draw() {
@@ -218,6 +229,7 @@ class LiveView extends KernelView {
     this.halt.disabled = head.busy.includes("halt");
     this.drawPlots(this.curve);
     this.drawOrders();
+    this.drawFills();
     this.root.dataset.events = String(events); // painted
     this.root.dataset.ended = String(ended);
   }
@@ -246,7 +258,13 @@ class LiveView extends KernelView {
     const last = curve.at(-1);
     const mark = `${curve.length}/${last}`;
     if (this.plotted === mark) return;
+    const due = (this.plottedAt ?? -PLOT_PAUSE) + PLOT_PAUSE - performance.now();
+    if (this.plotted && due > 0) {
+      this.later(due);
+      return;
+    }
     this.plotted = mark;
+    this.plottedAt = performance.now();
     this.plots.hidden = curve.length === 0;
     if (!last) return;
     const width = Math.max(240, (this.root.clientWidth - 40) / (this.root.classList.contains("slx-narrow") ? 1 : 2) - 12);
@@ -302,6 +320,35 @@ class LiveView extends KernelView {
     }
     this.more.hidden = fits.length === shown.length;
     setText(this.more, `and ${fits.length - shown.length} more orders: filter by symbol`);
+  }
+
+  // Lines of new fills go before those that are there. In a rush only the first few are drawn, so that the work of
+  // a frame does not grow with the fills that came.
+  drawFills() {
+    const rush = performance.now() - this.rushedAt < CALM && !this.fills.closest(".slx-scroll").scrollTop;
+    if (rush) this.later(CALM);
+    const count = Math.min(this.latest.length, rush ? FIRST_FILLS : MOST_FILLS);
+    const known = this.latest.findIndex((fill) => fill.number === this.fillLines[0]?.number);
+    const fresh = known < 0 ? count : Math.min(known, count);
+    const spare = this.fillLines.splice(count - fresh);
+    spare.forEach(({ line }) => line.remove());
+    const drawn = (fill) => this.fillFill(spare.pop(), fill);
+    const head = this.latest.slice(0, fresh).map(drawn);
+    this.fillLines.unshift(...head);
+    this.fills.prepend(...head.map(({ line }) => line));
+    const tail = this.latest.slice(this.fillLines.length, count).map(drawn);
+    this.fillLines.push(...tail);
+    this.fills.append(...tail.map(({ line }) => line));
+  }
+
+  fillFill(spare, fill) {
+    const cells = spare?.cells ?? ["", "", "", "slx-shares", "slx-price"].map((style) => element("td", { class: style }));
+    const line = spare?.line ?? element("tr", {}, ...cells);
+    const price = show(fill.price, "price");
+    const texts = [clockTime(fill.at), fill.symbol, fill.side, show(fill.quantity), fill.corrects ? `${price} (corrected)` : price];
+    texts.forEach((text, place) => setText(cells[place], text));
+    line.className = fill.corrects ? "slx-corrects" : "";
+    return { line, cells, number: fill.number };
   }
 
   makeLine(row) {
