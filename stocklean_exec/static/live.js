@@ -116,6 +116,11 @@ class LiveView extends KernelView {
     this.observers.push(size);
   }
 
+  close() {
+    clearTimeout(this.timer);
+    super.close();
+  }
+
   // -- talking with the kernel ----------------------------------------------------------------------------------
 
   mayAsk(kind) {

@@ -243,6 +243,23 @@ def test_at_any_rate_a_view_is_told_ten_times_a_second_at_most_and_misses_nothin
     assert 1 <= len(heard) <= seconds * 10 + 2
 
 
+def test_fills_stand_in_their_sequence_however_they_come(show, run):
+    bridge, page = show(run)
+    run.control.tell(sent(A))
+    lines = page.get_by_label("fills of the run").locator("tbody tr")
+    told = 0
+    # One; a rush of more than are drawn at once; a few while the rest is put off; more than are kept; one more.
+    for count in (1, 60, 3, 250, 1):
+        for number in range(told, told + count):
+            run.control.tell(fill(A, number, 1.0 + number, 10.0))
+        told += count
+        bring(bridge)
+        expect(lines.first.locator("td").nth(3)).to_have_text(f"{told:,}")
+    expect(lines).to_have_count(200)
+    shares = lines.locator("td:nth-child(4)").all_inner_texts()
+    assert shares == [f"{told - place:,}" for place in range(200)]
+
+
 # -- gestures ----------------------------------------------------------------------------------------------------
 
 
