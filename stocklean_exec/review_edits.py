@@ -32,6 +32,7 @@ CHOICES = {"order_type": ORDER_TYPES, "tif": TIFS}
 """What the columns with a fixed vocabulary can hold."""
 
 _CHECKED = ["verdict", "reasons", "checks"]
+_TERMS = ("client_order_id", "symbol", "side", "sec_type", "lot_size", "tick_size", *EDITABLE)
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]*)?|[+-]?\.[0-9]+")
 
 
@@ -86,6 +87,7 @@ def apply_edit(
         With every row in which a value cannot be used.
     """
     part = orders.iloc[places].drop(columns=_CHECKED)
+    part.attrs = {}  # every step would copy it
     for name, value in changes.items():
         part[name] = pd.Series([value] * len(part), index=part.index, dtype=object)  # what it is worth: see below
     if changes.get("order_type") == "MKT":
@@ -113,7 +115,8 @@ def apply_edit(
 
 def _refuse(part: pd.DataFrame) -> None:
     problems = []
-    for row in cast("list[dict[str, Any]]", part.to_dict("records")):
+    terms = [name for name in _TERMS if name in part.columns]
+    for row in cast("list[dict[str, Any]]", part[terms].to_dict("records")):
         found = _edit_problem(row)
         if found is not None:
             problems.append(Problem(found[0], found[1], row["client_order_id"], row["symbol"]))

@@ -7,6 +7,7 @@ are fractions. What cannot be known (no NAV given, orders in several currencies)
 
 from __future__ import annotations
 
+import heapq
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ class Reckoning:
             cash_price=cash_price,
             fees=fees,
             spread_cost=_spread_cost(asked),
-            one_currency=len(set(orders["currency"])) <= 1,
+            one_currency=len(orders["currency"].unique()) <= 1,
             cash=context.cash,
             nav=_nav(context, asked.held, marks),
         )
@@ -132,13 +133,9 @@ class Reckoning:
         before = self._worth(np.zeros(len(self.change)))
         after = self._worth(np.where(chosen, self.change, 0.0))
         size = np.abs(after)
-        if len(size) > count:  # only those that are as large as the last one told are put in sequence
-            size = np.where(size >= np.partition(size, -count)[-count], size, 0.0)
-        places = sorted(np.flatnonzero(size).tolist(), key=lambda place: (-size[place], self.names[place]))
-        return [
-            (self.names[place], float(before[place] / scale), float(after[place] / scale))
-            for place in places[:count]
-        ]
+        places = np.flatnonzero(size).tolist()
+        places = heapq.nsmallest(count, places, key=lambda place: (-size[place], self.names[place]))
+        return [(self.names[place], float(before[place] / scale), float(after[place] / scale)) for place in places]
 
     def _shares(self, moved: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.held + np.bincount(self.codes, weights=moved, minlength=len(self.names))
