@@ -28,6 +28,7 @@ __all__ = ["LiveModel"]
 _MOST_FILLS = 200
 _MOST_MESSAGES = 100
 _MOST_POINTS = 600
+_MOST_PRICE = 1e9  # no share costs a billion; such a number is damage
 _SIGN = {"BUY": 1.0, "SELL": -1.0}
 _MATTERS = {
     "rejected": "rejected",
@@ -130,7 +131,7 @@ class LiveModel:
         bid, ask, last = fact.bid or 0.0, fact.ask or 0.0, fact.last or 0.0
         price = (bid + ask) / 2 if 0 < bid <= ask else last
         attempt = fact.attempt or 0
-        if price > 0 and attempt >= self._arrival.get(name, (-1, 0.0))[0]:
+        if 0 < price < _MOST_PRICE and attempt >= self._arrival.get(name, (-1, 0.0))[0]:
             self._arrival[name] = (attempt, price)
         if fact.occurred_at is not None and (self._began is None or fact.occurred_at < self._began):
             self._began = fact.occurred_at

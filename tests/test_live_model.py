@@ -1,6 +1,7 @@
 """What a live view is told, by hand: totals, what changed, corrections, noise, and any order of facts."""
 
 import json
+import math
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -163,6 +164,15 @@ def test_a_curve_told_in_pieces_is_the_whole_one(model):
             since = told["version"]
             assert pieces == model.update()["curve"]
     assert len(model.update(since)["curve"]) < 7  # what is known is not told again
+
+
+@pytest.mark.parametrize("ask", [math.inf, 1e300, math.nan])
+def test_a_damaged_market_at_hand_over_leaves_the_slippage_unknown(ask):
+    model = LiveModel("r", ORDERS)
+    model.hear(SENT_A._replace(bid=99.0, ask=ask, last=None))
+    model.hear(fill(A, FIRST, 4.0, 100.5))
+    told = model.update()
+    assert (told["filled_quantity"], told["slippage_bps"]) == (4.0, None)
 
 
 def test_an_order_sent_again_has_the_arrival_of_the_last_hand_over(model):
