@@ -636,7 +636,7 @@ def test_a_view_that_shows_something_else_cannot_submit(join, review, venue):
     page = bridge.open()
     tick(page, SPY).click()
     open_panel(page).fill(page.locator(".slx-due").inner_text())
-    review._orders.loc[0, "quantity"] = 11.0  # as a fault of ours would
+    review.plan.frame.loc[0, "quantity"] = 11.0  # as a fault of ours would
     button(page, "Send 1 order").click()
     expect(alert(page)).to_contain_text("does not show what the kernel holds")
     assert len(venue[1].orders("r")) == 0
