@@ -131,7 +131,7 @@ class Bridge:
     def flush(self):
         """Deliver all that is under way to the pages."""
         for name, page in self.pages.items():
-            page.evaluate("(messages) => window.deliver(messages)", json.loads(self._emptied(name)))
+            page.evaluate("(text) => window.deliver(JSON.parse(text))", self._emptied(name))
 
     def open(self, width=1200, height=900, scheme="light"):
         """Show the review in a new page, and wait until it is drawn unless nothing can answer."""
