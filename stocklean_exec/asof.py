@@ -34,6 +34,7 @@ __all__ = [
     "Market",
     "Probes",
     "by_market_symbol",
+    "known_times",
     "look_up",
     "standing",
     "time_weighted",
@@ -64,6 +65,12 @@ class Market(Protocol):
         be used) and ``state`` (0 usable, 1 not, 2 delayed); of trades: ``price``, ``volume``.
         """
         ...
+
+
+def known_times(at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Times without the missing ones; the same array where none is."""
+    missing = at == NO_TIME
+    return at[~missing] if missing.any() else at
 
 
 class Probes(NamedTuple):
@@ -99,7 +106,7 @@ def _sorted(codes: NDArray[np.integer], at: NDArray[np.int64] | None) -> NDArray
         if len(codes) and codes.max() < _SMALL:
             codes = codes.astype("int16", copy=False)  # NumPy sorts small integers by radix, many times faster
         return np.asarray(np.argsort(codes, kind="stable"), dtype="int64")
-    known = at[at != NO_TIME]
+    known = known_times(at)
     first, span = int(known.min()), int(known.max()) - int(known.min()) + 2
     if len(codes) and (int(codes.max()) + 1) * span >= 2**62:
         return np.asarray(np.lexsort((at, codes)), dtype="int64")
@@ -135,9 +142,7 @@ def with_holes(
     >>> (times / MICROS).tolist(), mid.tolist()
     ([0.0, 10.0, 15.000001, 900.0, 905.000001], [1.0, 2.0, nan, 3.0, nan])
     """
-    grace = int(min(GRACE, max_age) * MICROS) + 1
-    gaps = np.flatnonzero(np.diff(times) > int(max_age * MICROS))
-    edges = [0, *(gaps + 1).tolist(), len(times)]
+    edges, grace = _edges(times, max_age)
     fills = [np.nan] * len(values) if fill is None else fill
     pieces: list[NDArray[np.int64]] = []
     columns: list[list[NDArray[np.float64]]] = [[] for _ in values]
@@ -151,11 +156,18 @@ def with_holes(
     return np.concatenate(pieces), [np.concatenate(column) for column in columns]
 
 
+def _edges(times: NDArray[np.int64], max_age: float) -> tuple[list[int], int]:
+    """Where a stretch of the record begins, and its end; and microseconds after each that its hole begins."""
+    gaps = np.flatnonzero(np.diff(times) > int(max_age * MICROS))
+    return [0, *(gaps + 1).tolist(), len(times)], int(min(GRACE, max_age) * MICROS) + 1
+
+
 class Line:
     """The quotes of one symbol, made ready to be asked often: what stood at each of many times.
 
     Times are cut into cells of equal length, and each cell knows the last row before it; a question starts there
-    and steps forward. Where cells would hold many rows (ticks come in bursts), a binary search answers.
+    and steps forward. Where cells would hold many rows (ticks come in bursts), a binary search answers. With
+    ``max_age`` the holes of the record are written in, as by :func:`with_holes`.
 
     Examples
     --------
@@ -165,35 +177,54 @@ class Line:
     """
 
     def __init__(
-        self, times: NDArray[np.int64], values: NDArray[np.float64], *, before: float = np.nan, questions: int = 0
+        self,
+        times: NDArray[np.int64],
+        values: NDArray[np.float64],
+        *,
+        before: float = np.nan,
+        questions: int = 0,
+        max_age: float | None = None,
     ) -> None:
-        self.times = times
-        self.values = np.concatenate([[before], values])
+        edges, grace = ([0, len(times)], 0) if max_age is None else _edges(times, max_age)
+        blank = int(max_age is not None)  # rows at the edge of each hole
+        count = len(times) + blank * (len(edges) - 1) if len(times) else 0
+        self._times = np.empty(count + 1, dtype="int64")
+        self._values = np.empty(count + 1, dtype="float64")
+        self._times[-1], self._values[0] = np.iinfo("int64").max, before
+        at = 0
+        for start, end in pairwise(edges if len(times) else []):
+            stop = at + end - start
+            self._times[at:stop], self._values[at + 1 : stop + 1] = times[start:end], values[start:end]
+            if blank:
+                self._times[stop], self._values[stop + 1] = times[end - 1] + grace, np.nan
+            at = stop + blank
         self._cells: NDArray[np.int32] | None = None
-        if questions * _WORTH > len(times) > _WORTH:
+        if questions * _WORTH > count > _WORTH:
             self._make_cells()
 
     def _make_cells(self) -> None:
-        self._first = int(self.times[0])
-        span = int(self.times[-1]) - self._first
-        self._width = max(1, span // (_CELLS * len(self.times)))
-        counts = np.bincount((self.times - self._first) // self._width)
-        if counts.max() <= _STEPS:
-            self._cells = np.concatenate([[0], np.cumsum(counts, dtype="int32")])
-            self._steps = int(counts.max())
-            self._ends = np.append(self.times, np.iinfo("int64").max)
+        times = self._times[:-1]
+        self._first, self._last = int(times[0]), int(times[-1])
+        self._width = max(1, (self._last - self._first) // (_CELLS * len(times)))
+        cells = times - self._first
+        cells //= self._width
+        counts = np.bincount(cells)
+        self._steps = int(counts.max())
+        if self._steps <= _STEPS:
+            self._cells = np.zeros(len(counts) + 1, dtype="int32")
+            np.cumsum(counts, out=self._cells[1:])
 
     def standing(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Value of the last row at or before each time; that of before where there is none."""
         if self._cells is None:
-            return self.values[np.searchsorted(self.times, at, side="right")]
-        cell = np.clip(at, self._first, int(self.times[-1]))
+            return self._values[np.searchsorted(self._times[:-1], at, side="right")]
+        cell = np.clip(at, self._first, self._last)
         cell -= self._first
         cell //= self._width
         row = self._cells[cell]
         for _ in range(self._steps):
-            row += self._ends[row] <= at
-        return self.values[row]
+            row += self._times[row] <= at
+        return self._values[row]
 
 
 _WORTH = 4  # questions for each four rows, from which on cells pay
@@ -228,7 +259,7 @@ def look_up(
         name: np.full(len(at), NONE_YET if name == "state" else np.nan, dtype="float64")
         for name in (*fields, "age")
     }
-    known = at[at != NO_TIME]
+    known = known_times(at)
     if not len(known):
         return found
     span = int(max_age * MICROS)

@@ -98,8 +98,9 @@ def side_signs(frame: pd.DataFrame, table: str = "orders") -> NDArray[np.float64
     """+1 for a buy and -1 for a sell; anything else is refused."""
     series = frame["side"]
     if isinstance(series.dtype, pd.CategoricalDtype):
-        known = np.array([{"BUY": 1.0, "SELL": -1.0}.get(name, 0.0) for name in series.cat.categories] + [0.0])
-        signs = known[series.cat.codes.to_numpy()]
+        codes, names = series.cat.codes.to_numpy(), series.cat.categories.tolist()
+        buys, sells = (codes == names.index(name) if name in names else False for name in ("BUY", "SELL"))
+        signs = np.subtract(buys, np.broadcast_to(sells, codes.shape), dtype="float64")
     else:
         side = series.to_numpy(dtype=object)
         signs = np.where(side == "BUY", 1.0, np.where(side == "SELL", -1.0, 0.0))
@@ -438,5 +439,6 @@ def joined_flags(count: int, flags: Mapping[str, NDArray[np.bool_]]) -> list[str
 
 
 def usable(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Prices, NaN where a number cannot be one."""
-    return np.where(is_usable(values), values, np.nan)
+    """Prices, NaN where a number cannot be one; the same array where all can."""
+    fine = is_usable(values)
+    return values if fine.all() else np.where(fine, values, np.nan)

@@ -8,28 +8,38 @@ all quotes would sort them all.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.market import QUOTE_COLUMNS, TRADE_COLUMNS
-from stocklean_exec.parsing import shown
+from stocklean_exec.parquet import (
+    ZONED,
+    HashPart,
+    chunks,
+    connected,
+    described,
+    literal,
+    parquet_pattern,
+    quoted,
+    text_hashes,
+)
 from stocklean_exec.progress import progress_bar
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["MarketFiles", "parquet_pattern", "quote_files", "trade_files"]
+__all__ = ["MarketFiles", "quote_files", "trade_files"]
 
-_BATCH_BYTES = 256 << 20
+_BATCH_BYTES = 128 << 20
 """What one batch of symbols may bring into memory."""
 
 _MOST_SYMBOLS = 150
@@ -41,19 +51,6 @@ _SHORT_RUN = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 4_102_444_800_000_000  # the year 2100, in microseconds
 _LOWEST, _HIGHEST = "1e-9", "1e9"  # as prices.is_usable has it; TWS's spellings of "no value" lie outside
-
-
-def parquet_pattern(path: str | os.PathLike[str], table: str) -> str:
-    """Turn a file, a folder of files (at any depth) or a pattern into a pattern; refuse what is not there."""
-    text = os.fspath(path)
-    if any(sign in text for sign in "*?["):
-        return text
-    place = Path(text)
-    if place.is_dir():
-        return str(place / "**" / "*.parquet")
-    if place.is_file():
-        return text
-    raise InputError(table, [Problem("file_missing", f"there is no file or folder {shown(text)}")])
 
 
 class MarketFiles:
@@ -85,34 +82,25 @@ class MarketFiles:
         self.kind = kind
         self._batch_bytes = batch_bytes
         self._pattern = parquet_pattern(path, kind)
-        self._connection = duckdb.connect()
+        self._connection = connected()  # the other half of the processors works on the batch before, meanwhile
         self._connection.execute("SET parquet_metadata_cache = true")
-        # The other half of the processors works on the batch before, meanwhile.
-        self._connection.execute(f"SET threads = {max(1, (os.cpu_count() or 1) // 2)}")
         names = QUOTE_COLUMNS if kind == "quotes" else TRADE_COLUMNS
         theirs = {name: (columns or {}).get(name, name) for name in names}
-        types = self._types()
+        types = described(self._connection, self._files(), kind)
         missing = [name for name in theirs.values() if name not in types]
         if missing:
             text = f"columns {', '.join(missing)} are missing; there are {', '.join(types)}"
             raise InputError(kind, [Problem("missing_column", text)])
-        self._symbol, self._raw_time, self._one, self._two = (_quoted(name) for name in theirs.values())
+        self._symbol, self._raw_time, self._one, self._two = (quoted(name) for name in theirs.values())
         self._time_name = theirs[names[1]]
         self._time_zone = self._checked_zone(types[self._time_name], time_zone)
         self._delayed = kind == "quotes" and types.get("delayed") == "BOOLEAN"
 
-    def _types(self) -> dict[str, str]:
-        try:
-            rows = self._connection.execute(f"DESCRIBE SELECT * FROM {self._files()}").fetchall()  # noqa: S608 - quoted
-        except duckdb.Error as error:
-            raise InputError(self.kind, [Problem("parquet_format", str(error).splitlines()[0])]) from None
-        return {str(row[0]): str(row[1]) for row in rows}
-
     def _files(self) -> str:
-        return f"read_parquet({_literal(self._pattern)}, union_by_name = false)"
+        return f"read_parquet({literal(self._pattern)}, union_by_name = false)"
 
     def _checked_zone(self, dtype: str, time_zone: str | None) -> str | None:
-        if dtype == "TIMESTAMP WITH TIME ZONE":
+        if dtype == ZONED:
             return None
         if not dtype.startswith("TIMESTAMP"):
             text = f"{self._time_name} is {dtype}, not a time"
@@ -135,63 +123,73 @@ class MarketFiles:
         rows, whole = self._rows(start, end)
         batches = max(-(-rows * 8 * (2 + len(fields)) // self._batch_bytes), -(-len(wanted) // _MOST_SYMBOLS))
         batches = min(max(1, batches), len(wanted))
-        chunks = [list(map(str, chunk)) for chunk in np.array_split(np.array(wanted, dtype=object), batches)]
+        parts = [list(map(str, part)) for part in np.array_split(np.array(wanted, dtype=object), batches)]
         done = 0
         with (
             ThreadPoolExecutor(1, "stocklean-market") as reader,
             progress_bar(len(wanted), f"reading {self.kind}") as move,
         ):
-            coming = reader.submit(self._read, chunks[0], fields, start, end, whole=whole)
-            for number, chunk in enumerate(chunks):
-                data = coming.result()
-                if number + 1 < len(chunks):
-                    coming = reader.submit(self._read, chunks[number + 1], fields, start, end, whole=whole)
-                yield from _split(data, fields)
-                done += len(chunk)
+            coming = reader.submit(self._read, parts[0], fields, start, end, whole=whole)
+            for number, part in enumerate(parts):
+                found = coming.result()
+                if number + 1 < len(parts):
+                    coming = reader.submit(self._read, parts[number + 1], fields, start, end, whole=whole)
+                for name, runs in found.items():
+                    yield (name, *_joined(runs))
+                done += len(part)
                 move(done, "")
 
     def _rows(self, start: int, end: int) -> tuple[int, bool]:
         """Rows of the row groups that the window touches, and whether it holds all of them."""
         query = (
             "WITH groups AS (SELECT row_group_num_rows AS n, TRY_CAST(stats_min_value AS TIMESTAMP) AS first, "  # noqa: S608 - quoted
-            f"TRY_CAST(stats_max_value AS TIMESTAMP) AS last FROM parquet_metadata({_literal(self._pattern)}) "
-            "WHERE path_in_schema = $1) SELECT coalesce(sum(n) FILTER (coalesce(last >= CAST($2 AS TIMESTAMP), "
-            "true) "
+            "TRY_CAST(stats_max_value AS TIMESTAMP) AS last, stats_null_count AS blank "
+            f"FROM parquet_metadata({literal(self._pattern)}) WHERE path_in_schema = $1) "
+            "SELECT coalesce(sum(n) FILTER (coalesce(last >= CAST($2 AS TIMESTAMP), true) "
             "AND coalesce(first <= CAST($3 AS TIMESTAMP), true)), 0)::BIGINT, "
-            "coalesce(bool_and(coalesce(first >= CAST($2 AS TIMESTAMP) AND last <= CAST($3 AS TIMESTAMP), "
-            "false)), "
-            "false) FROM groups"
+            "coalesce(bool_and(coalesce(first >= CAST($2 AS TIMESTAMP) AND last <= CAST($3 AS TIMESTAMP) "
+            "AND blank = 0, false)), false), coalesce(sum(blank), 0)::BIGINT FROM groups"
         )
         bounds = [_moment(moment).replace("+00:00", "") for moment in (start, end)]
-        found = self._connection.execute(query, [self._time_name, *bounds]).fetchone() or (0, False)
+        found = self._connection.execute(query, [self._time_name, *bounds]).fetchone() or (0, False, 0)
+        if found[2]:
+            text = f"{self._time_name} is empty in {found[2]} rows"
+            raise InputError(self.kind, [Problem("time_missing", text, column=self._time_name)])
         return int(found[0]), bool(found[1]) and self._time_zone is None
 
     def _read(
         self, names: list[str], fields: Sequence[str], start: int, end: int, *, whole: bool
-    ) -> tuple[dict[int, str], dict[str, NDArray[Any]]]:
-        """Rows of some symbols, as the files have them; symbols as parts of their hashes, cheap to carry."""
+    ) -> dict[str, list[_Run]]:
+        """Rows of some symbols, in runs as the files have them; a part of its hash stands for a symbol."""
         with self._connection.cursor() as cursor:
-            rows = cursor.execute("SELECT hash(name), name FROM (SELECT unnest(?) AS name)", [names]).fetchall()
-            part = _telling_part([int(code) for code, _ in rows])
-            data = cursor.execute(self._query(names, fields, start, end, part, whole=whole)).fetchnumpy()
-        return {part.of(int(code)): str(name) for code, name in rows}, cast("dict[str, NDArray[Any]]", data)
+            hashes = text_hashes(cursor, names)
+            part = HashPart.telling(hashes)
+            if part is None:
+                raise RuntimeError("two symbols have one hash of 64 bits; ask for one at a time")
+            known = {part.of(code): name for code, name in zip(hashes, names, strict=True)}
+            found: dict[str, list[_Run]] = {}
+            for chunk in chunks(cursor, self._query(names, fields, start, end, part, whole=whole)):
+                for code, run in _runs(chunk, fields):
+                    found.setdefault(known[code], []).append(run)
+        return found
 
     def _query(
-        self, names: list[str], fields: Sequence[str], start: int, end: int, part: _Part, *, whole: bool = False
+        self, names: list[str], fields: Sequence[str], start: int, end: int, part: HashPart, *, whole: bool = False
     ) -> str:
-        listed = ", ".join(_literal(name) for name in names)
+        listed = ", ".join(literal(name) for name in names)
         time = (
             self._raw_time
             if self._time_zone is None
-            else f"timezone({_literal(self._time_zone)}, {self._raw_time})"
+            else f"timezone({literal(self._time_zone)}, {self._raw_time})"
         )
         given = self._quote_fields() if self.kind == "quotes" else self._trade_fields()
         chosen = ", ".join(f"{given[name]} AS {name}" for name in fields)
-        moments = f"{_literal(_moment(start))} AND TIMESTAMPTZ {_literal(_moment(end))}"
+        moments = f"{literal(_moment(start))} AND TIMESTAMPTZ {literal(_moment(end))}"
         inside = "" if whole else f"AND {time} BETWEEN TIMESTAMPTZ {moments}"
         return (
-            f"SELECT {part.sql(f'hash({self._symbol}::VARCHAR)')} AS code, "  # noqa: S608 - quoted
-            f"epoch_us({time}) AS at, {chosen} FROM {self._files()} WHERE {self._symbol} IN ({listed}) {inside}"
+            f"SELECT {part.sql(f'{self._symbol}::VARCHAR')} AS code, "  # noqa: S608 - quoted
+            f"epoch_us({time}) AS moment, {chosen} FROM {self._files()} "
+            f"WHERE {self._symbol} IN ({listed}) {inside}"
         )
 
     def _quote_fields(self) -> dict[str, str]:
@@ -215,56 +213,25 @@ class MarketFiles:
         }
 
 
-def _split(
-    read: tuple[dict[int, str], dict[str, NDArray[Any]]], fields: Sequence[str]
-) -> Iterator[tuple[str, NDArray[np.int64], list[NDArray[np.float64]]]]:
-    """Cut rows into symbols, each sorted by time; runs of one symbol in time, as files have, are joined whole."""
-    names, data = read
-    if not len(data["at"]):
-        return
-    codes, times = np.asarray(data["code"]), np.asarray(data["at"], dtype="int64")
-    columns = [np.asarray(data[name], dtype="float64") for name in fields]
-    runs = _run_starts(codes, times)
-    if len(runs) * _SHORT_RUN > len(codes):  # symbols take turns row by row: sort them all
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Rows of one symbol, sorted by time, that lie one after the other."""
+
+    times: NDArray[np.int64]
+    values: list[NDArray[np.float64]]
+
+
+def _runs(data: dict[str, NDArray[Any]], fields: Sequence[str]) -> Iterator[tuple[int, _Run]]:
+    """Cut a chunk of rows into runs; sort it where symbols take turns row by row."""
+    codes, times, columns = data["code"], data["moment"], [data[name] for name in fields]
+    starts = _run_starts(codes, times)
+    if len(starts) * _SHORT_RUN > len(codes):
         order = np.lexsort((times, codes))
         codes, times, columns = codes[order], times[order], [column[order] for column in columns]
-        runs = _run_starts(codes, times)
-    ends = np.append(runs[1:], len(codes))
-    by_symbol: dict[int, list[tuple[int, int]]] = {}
-    for first, last in zip(runs.tolist(), ends.tolist(), strict=True):
-        by_symbol.setdefault(int(codes[first]), []).append((first, last))
-    for code, slices in by_symbol.items():
-        slices.sort(key=lambda run: (times[run[0]], times[run[1] - 1]))
-        stamps = np.concatenate([times[first:last] for first, last in slices])
-        values = [np.concatenate([column[first:last] for first, last in slices]) for column in columns]
-        if (np.diff(stamps) < 0).any():  # runs overlap in time
-            order = np.argsort(stamps, kind="stable")
-            stamps, values = stamps[order], [value[order] for value in values]
-        yield names[code], stamps, values
-
-
-class _Part(NamedTuple):
-    """Some bits of a hash of 64: fewer are cheaper to carry out of DuckDB."""
-
-    shift: int
-    bits: int
-
-    def of(self, code: int) -> int:
-        return (code >> self.shift) & ((1 << self.bits) - 1)
-
-    def sql(self, code: str) -> str:
-        dtype = {16: "USMALLINT", 32: "UINTEGER", 64: "UBIGINT"}[self.bits]
-        return f"(({code} >> {self.shift}) & {(1 << self.bits) - 1})::{dtype}"
-
-
-def _telling_part(codes: list[int]) -> _Part:
-    """The first bits that tell all of some hashes apart."""
-    for bits in (16, 32, 64):
-        for shift in range(65 - bits):
-            part = _Part(shift, bits)
-            if len({part.of(code) for code in codes}) == len(codes):
-                return part
-    raise RuntimeError("two symbols have one hash of 64 bits; ask for one at a time")
+        starts = _run_starts(codes, times)
+    ends = [*starts[1:].tolist(), len(codes)]
+    for first, last in zip(starts.tolist(), ends, strict=True):
+        yield int(codes[first]), _Run(times[first:last], [column[first:last] for column in columns])
 
 
 def _run_starts(codes: NDArray[Any], times: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -274,16 +241,23 @@ def _run_starts(codes: NDArray[Any], times: NDArray[np.int64]) -> NDArray[np.int
     return np.append(0, np.flatnonzero(begins) + 1)
 
 
+def _joined(runs: list[_Run]) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+    """Make one series in time of the runs of a symbol; rows of one time keep their sequence."""
+    order = sorted(range(len(runs)), key=lambda number: int(runs[number].times[0]))
+    gaps = [(runs[two].times[0] - runs[one].times[-1], one < two) for one, two in pairwise(order)]
+    if all(gap > 0 or (gap == 0 and in_sequence) for gap, in_sequence in gaps):
+        runs = [runs[number] for number in order]
+        gaps = []
+    times = np.concatenate([run.times for run in runs])
+    values = [np.concatenate(columns) for columns in zip(*(run.values for run in runs), strict=True)]
+    if gaps:  # runs overlap in time
+        rows = np.argsort(times, kind="stable")
+        times, values = times[rows], [value[rows] for value in values]
+    return times, values
+
+
 def _moment(micros: int) -> str:
     return str(_EPOCH + timedelta(microseconds=micros))
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def quote_files(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.asof import MAX_AGE, MICROS, Line, Market, Probes, by_market_symbol, look_up, with_holes
+from stocklean_exec.asof import MAX_AGE, MICROS, Line, Market, Probes, by_market_symbol, known_times, look_up
 from stocklean_exec.cost_inputs import (
     NO_TIME,
     Executed,
@@ -118,7 +118,7 @@ def markouts(
     group, groups = _groups(fills, by)
     sums = _Sums(len(groups), len(steps))
     closes = _closes(at, session_close, time_zone) if CLOSE in steps else at
-    known = at[at != NO_TIME]
+    known = known_times(at)
     if len(known):
         span = int(max_age * MICROS)
         ahead = [int(step * MICROS) for step in steps if isinstance(step, float)]
@@ -128,8 +128,7 @@ def markouts(
         for rows, stamps, (mid,) in by_market_symbol(
             market, Probes.of(fills["symbol"], at), ("mid",), first, last
         ):
-            times, (stood,) = with_holes(stamps, [mid], max_age)
-            line = Line(times, stood, questions=len(rows) * len(steps))
+            line = Line(stamps, mid, questions=len(rows) * len(steps), max_age=max_age)
             moments, paid, signed = at[rows], price[rows], shares[rows]
             heavy, scale = np.abs(signed), np.copysign(1e4, signed) / paid
             mine = None if group is None else group[rows]

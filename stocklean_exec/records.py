@@ -14,26 +14,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import duckdb
 import numpy as np
 import pandas as pd
 
 from stocklean_exec.blotter_reader import BlotterReader, read_blotter
 from stocklean_exec.cost_inputs import NO_TIME, Executed, require_columns
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.market_files import MarketFiles, parquet_pattern
+from stocklean_exec.market_files import MarketFiles
+from stocklean_exec.parquet import (
+    ZONED,
+    HashPart,
+    connected,
+    described,
+    literal,
+    parquet_pattern,
+    quoted,
+    text_hashes,
+)
 from stocklean_exec.parsing import as_utc, shown
 from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    import duckdb
+    from numpy.typing import NDArray
+
 __all__ = ["TradeRecord", "from_anywhere", "read_executed", "read_frame", "trade_record"]
 
 R = TypeVar("R")
 _ENDED = ("CANCELLED", "REJECTED")
-_ZONED = "TIMESTAMP WITH TIME ZONE"
-_FEW = 60_000  # distinct texts; with more, codes are no cheaper than the texts
+_FEW = 30_000  # distinct texts; with more, codes are no cheaper than the texts
 _TEXTS = ("symbol", "side", "exchange", "liquidity", "account", "run_id")
 
 
@@ -183,23 +194,8 @@ def _with_ends(
 # -- Parquet -----------------------------------------------------------------------------------------------------
 
 
-def _connected() -> duckdb.DuckDBPyConnection:
-    """Connect to DuckDB with half of the processors: all of them do more work, and are not done much sooner."""
-    connection = duckdb.connect()
-    connection.execute(f"SET threads = {max(1, (os.cpu_count() or 1) // 2)}")
-    return connection
-
-
-def _described(connection: duckdb.DuckDBPyConnection, files: str, table: str) -> dict[str, str]:
-    try:
-        rows = connection.execute(f"DESCRIBE SELECT * FROM {files}").fetchall()  # noqa: S608 - quoted
-    except duckdb.Error as error:
-        raise InputError(table, [Problem("parquet_format", str(error).splitlines()[0])]) from None
-    return {str(row[0]): str(row[1]) for row in rows}
-
-
 def _source(path: str | os.PathLike[str], table: str) -> str:
-    return f"read_parquet({_literal(parquet_pattern(path, table))})"
+    return f"read_parquet({literal(parquet_pattern(path, table))})"
 
 
 def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
@@ -208,35 +204,31 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
     Times without a zone stay so, and the measures refuse them.
     """
     files = _source(path, table)
-    with _connected() as connection:
-        types = _described(connection, files, table)
+    with connected() as connection:
+        types = described(connection, files, table)
         names = [name for name in types if columns is None or name in set(columns)]
-        categories = {name: _distinct(connection, files, name) for name in names if name in _TEXTS}
+        if not names:
+            return pd.DataFrame()
+        texts = {name: _Texts.of(connection, files, name) for name in names if name in _TEXTS}
         chosen = []
         for name in names:
-            column, values = _quoted(name), categories.get(name)
-            if values:
-                listed = ", ".join(map(_literal, values))
-                column = f"coalesce(enum_code({column}::VARCHAR::ENUM({listed}))::INTEGER, -1) AS {column}"
-            elif types[name] == _ZONED:
+            column, known = quoted(name), texts.get(name)
+            if known is not None:
+                column = f"{known.sql(column)} AS {column}"
+            elif types[name] == ZONED:
                 column = f"coalesce(epoch_us({column}), {NO_TIME}) AS {column}"
             elif types[name].startswith("DECIMAL"):
                 column = f"{column}::DOUBLE AS {column}"
             chosen.append(column)
-        if not chosen:
-            return pd.DataFrame()
         data = connection.execute(f"SELECT {', '.join(chosen)} FROM {files}").fetchnumpy()  # noqa: S608 - quoted
-    return pd.DataFrame(
-        {name: _column(data[name], types[name], categories.get(name)) for name in names}, copy=False
-    )
+    return pd.DataFrame({name: _column(data[name], types[name], texts.get(name)) for name in names}, copy=False)
 
 
-def _column(values: Any, dtype: str, categories: list[str] | None) -> Any:  # noqa: ANN401 - NumPy or pandas arrays
+def _column(values: Any, dtype: str, texts: _Texts | None) -> Any:  # noqa: ANN401 - NumPy or pandas arrays
     """One column as DuckDB hands it over, in the dtype that it has in a frame."""
-    if categories:
-        codes = np.asarray(values, dtype="int32")
-        return pd.Categorical.from_codes(codes, categories=pd.Index(categories, dtype="str"), validate=False)
-    if dtype == _ZONED:
+    if texts is not None:
+        return texts.categorical(values)
+    if dtype == ZONED:
         return pd.Series(values.view("datetime64[us]"), copy=False).dt.tz_localize("UTC")
     missing = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(len(values), dtype=bool)
     values = np.ma.getdata(values)
@@ -247,10 +239,49 @@ def _column(values: Any, dtype: str, categories: list[str] | None) -> Any:  # no
     return pd.array(values, dtype="str") if dtype == "VARCHAR" else values
 
 
-def _distinct(connection: duckdb.DuckDBPyConnection, files: str, name: str) -> list[str] | None:
-    query = f"SELECT DISTINCT {_quoted(name)}::VARCHAR FROM {files} LIMIT {_FEW + 1}"  # noqa: S608 - quoted
-    values = sorted(str(row[0]) for row in connection.execute(query).fetchall() if row[0] is not None)
-    return values if len(values) <= _FEW else None
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The distinct texts of a column, and how a number stands for each.
+
+    A part of its hash does where one tells them apart: a tenth of the work of looking each row up among the texts.
+    """
+
+    values: list[str]
+    codes: dict[int, int]  # part of a hash -> position among the values, -1 for no text
+    part: HashPart | None
+
+    @classmethod
+    def of(cls, connection: duckdb.DuckDBPyConnection, files: str, name: str) -> _Texts | None:
+        """The texts of a column; None where they are too many, or there are none."""
+        query = f"SELECT DISTINCT {quoted(name)}::VARCHAR FROM {files} LIMIT {_FEW + 1}"  # noqa: S608 - quoted
+        values = sorted(str(row[0]) for row in connection.execute(query).fetchall() if row[0] is not None)
+        if not 0 < len(values) <= _FEW:
+            return None
+        hashes = text_hashes(connection, [*values, None])
+        part = HashPart.telling(hashes, _TABLE_BITS)
+        numbers = [*range(len(values)), -1]
+        codes = {} if part is None else {part.of(one): code for one, code in zip(hashes, numbers, strict=True)}
+        return cls(values, codes, part)
+
+    def sql(self, column: str) -> str:
+        """What to ask for in place of the column."""
+        if self.part is not None:
+            return self.part.sql(f"{column}::VARCHAR")
+        listed = ", ".join(map(literal, self.values))
+        return f"coalesce(enum_code({column}::VARCHAR::ENUM({listed}))::INTEGER, -1)"
+
+    def categorical(self, numbers: NDArray[Any]) -> pd.Categorical[Any]:
+        """Make what :meth:`sql` gave texts again."""
+        few = len(self.values) <= np.iinfo("int8").max
+        codes = np.asarray(numbers)
+        if self.part is not None:
+            table = np.zeros(1 << self.part.bits, dtype="int8" if few else "int16")
+            table[list(self.codes)] = list(self.codes.values())
+            codes = table[codes]
+        return pd.Categorical.from_codes(codes, categories=pd.Index(self.values, dtype="str"), validate=False)
+
+
+_TABLE_BITS = (16, 20, 24)  # of hashes that a table of all of them can be made for
 
 
 def read_executed(
@@ -274,26 +305,24 @@ def read_executed(
         Columns are missing, a quantity is not above zero, or times have no zone.
     """
     files = _source(path, "fills")
-    with _connected() as connection:
-        query = _adding_up(files, _described(connection, files, "fills"), times=times)
+    with connected() as connection:
+        query = _adding_up(files, described(connection, files, "fills"), times=times)
         if orders is None:
             return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
         place, ids = orders
         numbered = f"SELECT client_order_id, row_number() OVER () - 1 AS row FROM {_source(place, 'orders')}"  # noqa: S608 - quoted
-        columns = "row, filled_quantity, value, commission, commissions_due, fills, first_at, last_at, wrong"
-        lost = "CASE WHEN row IS NULL THEN client_order_id END AS client_order_id"
-        joined = f"SELECT {columns}, {lost} FROM ({query}) LEFT JOIN ({numbered}) USING (client_order_id)"  # noqa: S608 - quoted
-        table = connection.execute(joined).df()
-    if table["row"].isna().any() or table["row"].duplicated().any() or len(ids) <= table["row"].max():
-        return read_executed(path)  # orphans, or orders twice: told of where ids are compared
-    if table["wrong"].any():
-        return read_executed(path)  # likewise, by name
-    rows = table["row"].to_numpy(dtype="int64")
+        joined = (
+            f"SELECT coalesce(row, -1) AS row, wrong, {', '.join(_BLANK)} "  # noqa: S608 - quoted
+            f"FROM ({query}) LEFT JOIN ({numbered}) USING (client_order_id)"
+        )
+        table = connection.execute(joined).fetchnumpy()
+    rows = np.asarray(table["row"], dtype="int64")
+    if np.any(table["wrong"]) or (len(rows) and (rows.min() < 0 or len(ids) <= rows.max())):
+        return read_executed(path)  # wrong, or of no order: told of by name, where ids are compared
     aligned = {}
     for name, blank in _BLANK.items():
-        values = table[name].to_numpy(dtype=type(blank), na_value=blank)
-        aligned[name] = np.full(len(ids), blank, dtype=values.dtype)
-        aligned[name][rows] = values
+        aligned[name] = np.full(len(ids), blank, dtype=type(blank))
+        aligned[name][rows] = table[name]
     return Executed(pd.DataFrame(aligned, index=ids, copy=False))
 
 
@@ -313,18 +342,20 @@ def _adding_up(files: str, types: dict[str, str], *, times: bool) -> str:
     require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
     at = "NULL::BIGINT"
     if "filled_at" in types:
-        if types["filled_at"] != _ZONED:
+        if types["filled_at"] != ZONED:
             raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
         at = "epoch_us(filled_at)" if times else at
-    paid = "commission::DOUBLE" if "commission" in types else "NULL::DOUBLE"
+    paid = "CASE WHEN NOT isnan(commission::DOUBLE) THEN commission::DOUBLE END"
+    paid = paid if "commission" in types else "NULL::DOUBLE"
     return (
-        "SELECT client_order_id, sum(q) AS filled_quantity, sum(q * p) AS value, "  # noqa: S608 - quoted
-        "sum(paid) FILTER (NOT isnan(paid)) AS commission, "
-        "count(*) - count(paid) FILTER (NOT isnan(paid)) AS commissions_due, count(*) AS fills, "
-        f"coalesce(min(moment), {NO_TIME}) AS first_at, coalesce(max(moment), {NO_TIME}) AS last_at, "
-        "NOT coalesce(min(q) > 0 AND isfinite(max(q)) AND count(q) = count(*), false) AS wrong "
-        "FROM (SELECT client_order_id, quantity::DOUBLE AS q, coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p, "
-        f"{paid} AS paid, {at} AS moment FROM {files}) GROUP BY client_order_id"
+        "SELECT * EXCLUDE (least), NOT (least > 0 AND isfinite(filled_quantity)) AS wrong FROM ("  # noqa: S608 - quoted
+        "SELECT client_order_id, sum(q) AS filled_quantity, sum(q * p) AS value, "
+        "coalesce(sum(paid), 'nan'::DOUBLE) AS commission, count(*) - count(paid) AS commissions_due, "
+        f"count(*) AS fills, coalesce(min(moment), {NO_TIME}) AS first_at, "
+        f"coalesce(max(moment), {NO_TIME}) AS last_at, min(q) AS least FROM ("
+        "SELECT client_order_id, coalesce(quantity::DOUBLE, 'nan'::DOUBLE) AS q, "
+        f"coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p, {paid} AS paid, {at} AS moment FROM {files}) "
+        "GROUP BY client_order_id)"
     )
 
 
@@ -334,14 +365,6 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
         text = "has fills whose quantity is not above zero"
         raise InputError("fills", [Problem("fill_quantity", f"{name} {text}") for name in wrong[:50]])
     return table
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 # -- measures from anywhere --------------------------------------------------------------------------------------

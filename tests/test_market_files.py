@@ -8,7 +8,8 @@ import pytest
 from stocklean_exec.asof import MICROS, look_up
 from stocklean_exec.errors import InputError
 from stocklean_exec.market import FrameMarket
-from stocklean_exec.market_files import MarketFiles, _Part, _telling_part, quote_files, trade_files
+from stocklean_exec.market_files import MarketFiles, quote_files, trade_files
+from stocklean_exec.parquet import HashPart
 
 NAMES = ["A", "B", "O'NEIL", "BRK B"]
 
@@ -91,6 +92,36 @@ def test_trades_under_other_names(tmp_path):
         np.testing.assert_array_equal(one[name][1], two[name][1])
 
 
+def test_an_empty_time_is_refused_as_it_is_in_a_frame(tmp_path):
+    quotes = random_quotes()
+    quotes.loc[quotes.index[3], "quoted_at"] = pd.NaT
+    files = quote_files(write([quotes], tmp_path))
+    for market in (lambda: FrameMarket(quotes), lambda: list(files.series(["A"], ["mid"], 0, 2**62))):
+        with pytest.raises(InputError, match="quoted_at is empty in 1 rows") as caught:
+            market()
+        assert caught.value.codes == ("time_missing",)
+
+
+def test_rows_of_one_time_keep_their_sequence_across_runs_and_files(tmp_path):
+    # Two files of one symbol that overlap: at 14:00:05 the first file's quote comes first, so the second's stands.
+    at = pd.Timestamp("2026-11-23 14:00", tz="UTC")
+    first, second = (
+        pd.DataFrame(
+            {
+                "symbol": "A",
+                "quoted_at": [at + pd.Timedelta(seconds=second) for second in seconds],
+                "bid": bids,
+                "ask": bids,
+            }
+        )
+        for seconds, bids in (([5, 10], [1.0, 2.0]), ([4, 5, 6], [3.0, 4.0, 5.0]))
+    )
+    files = quote_files(write([first, second], tmp_path))
+    ((_, times, (bid,)),) = files.series(["A"], ["bid"], 0, 2**62)
+    assert ((times - times[0]) // MICROS).tolist() == [0, 1, 1, 2, 6]
+    assert bid.tolist() == [3.0, 1.0, 4.0, 5.0, 2.0]
+
+
 def test_only_the_asked_window_and_symbols_are_read(tmp_path):
     files = quote_files(write([random_quotes()], tmp_path))
     found = list(files.series(["B"], ["mid"], 3_600 * MICROS, 7_200 * MICROS))
@@ -105,7 +136,7 @@ def test_only_the_asked_window_and_symbols_are_read(tmp_path):
 def test_the_query_names_the_window_and_the_symbols(tmp_path):
     # What makes fifty orders against fifty million quotes cheap: nothing else is asked for.
     files = quote_files(write([random_quotes()], tmp_path))
-    query = files._query(["A", "O'NEIL"], ["mid"], 0, 60_000 * MICROS, _Part(0, 16))
+    query = files._query(["A", "O'NEIL"], ["mid"], 0, 60_000 * MICROS, HashPart(0, 16))
     assert "IN ('A', 'O''NEIL')" in query
     assert "BETWEEN TIMESTAMPTZ '1970-01-01 00:00:00+00:00' AND TIMESTAMPTZ '1970-01-01 16:40:00+00:00'" in query
     plan = files._connection.execute(f"EXPLAIN {query}").fetchall()[0][1]
@@ -158,15 +189,7 @@ def test_the_window_is_not_asked_for_where_the_files_lie_inside(tmp_path):
     assert files._rows(0, 2 * 86_400 * MICROS) == (4_000, True)
     assert files._rows(3_600 * MICROS, 2 * 86_400 * MICROS) == (4_000, False)
     assert files._rows(2 * 86_400 * MICROS, 3 * 86_400 * MICROS) == (0, False)
-    assert "BETWEEN" not in files._query(["A"], ["mid"], 0, 1, _Part(0, 16), whole=True)
-
-
-def test_symbols_are_told_apart_by_as_few_bits_as_it_takes():
-    assert _telling_part([1, 2, 3]) == _Part(0, 16)
-    assert _telling_part([1, 1 + (1 << 16)]) == _Part(1, 16)
-    assert _telling_part([k << 40 | k for k in range(70_000)]).bits == 32
-    with pytest.raises(RuntimeError, match="one hash"):
-        _telling_part([5, 5])
+    assert "BETWEEN" not in files._query(["A"], ["mid"], 0, 1, HashPart(0, 16), whole=True)
 
 
 def test_more_symbols_than_one_batch_takes(tmp_path):

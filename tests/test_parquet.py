@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pytest
+
+from stocklean_exec.errors import InputError
+from stocklean_exec.parquet import (
+    HashPart,
+    chunks,
+    connected,
+    described,
+    literal,
+    parquet_pattern,
+    quoted,
+    text_hashes,
+)
+
+
+def test_rows_come_in_chunks_and_in_their_sequence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with connected() as connection:
+        connection.execute("COPY (SELECT n, n / 2 AS half FROM range(1_000_000) r(n)) TO 'n.parquet'")
+        parts = list(chunks(connection, "SELECT n, half FROM 'n.parquet' WHERE n % 3 = 0"))
+        assert list(chunks(connection, "SELECT n FROM 'n.parquet' WHERE n < 0")) == []
+    assert len(parts) > 1
+    np.testing.assert_array_equal(np.concatenate([part["n"] for part in parts]), np.arange(0, 1_000_000, 3))
+    np.testing.assert_array_equal(np.concatenate([part["half"] for part in parts]), np.arange(0, 1_000_000, 3) / 2)
+
+
+def test_texts_are_told_apart_by_as_few_bits_as_it_takes():
+    assert HashPart.telling([1, 2, 3]) == HashPart(0, 16)
+    assert HashPart.telling([1, 1 + (1 << 16)]) == HashPart(1, 16)
+    assert HashPart.telling([k << 40 | k for k in range(70_000)]).bits == 32
+    assert HashPart.telling([k << 40 | k for k in range(70_000)], (16, 24)).bits == 24
+    assert HashPart.telling([5, 5]) is None
+
+
+@pytest.mark.parametrize("part", [HashPart(3, 16), HashPart(40, 20), HashPart(0, 32), HashPart(0, 64)])
+def test_duckdb_takes_the_part_of_a_hash_that_we_take(part):
+    texts = ["A", "O'NEIL", "", None]
+    with duckdb.connect() as connection:
+        hashes = text_hashes(connection, texts)
+        query = f"SELECT {part.sql('t')} FROM (SELECT unnest(?::VARCHAR[]) AS t)"  # noqa: S608 - a test's own
+        rows = connection.execute(query, [texts])
+        assert [row[0] for row in rows.fetchall()] == [part.of(one) for one in hashes]
+
+
+def test_names_and_texts_are_spelled_for_sql():
+    with duckdb.connect() as connection:
+        row = connection.execute(f"SELECT {literal(chr(39) + 'x')} AS {quoted('a' + chr(34) + 'b')}")
+        assert [one[0] for one in row.description] == ['a"b']
+        assert row.fetchall() == [("'x",)]
+
+
+def test_what_is_not_there_or_no_parquet_is_refused(tmp_path):
+    with pytest.raises(InputError) as caught:
+        parquet_pattern(tmp_path / "nothing", "quotes")
+    assert caught.value.codes == ("file_missing",)
+    assert parquet_pattern("some/*.parquet", "quotes") == "some/*.parquet"
+    assert parquet_pattern(tmp_path, "quotes") == f"{tmp_path}/**/*.parquet"
+    (tmp_path / "x.parquet").write_text("no parquet")
+    with connected() as connection, pytest.raises(InputError) as caught:
+        described(connection, f"read_parquet('{tmp_path}/x.parquet')", "quotes")
+    assert caught.value.codes == ("parquet_format",)
