@@ -205,7 +205,7 @@ _NO_FILL = {"commission": np.nan, "first_at": NO_TIME, "last_at": NO_TIME}
 def _aligned(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Rows that were added up elsewhere, in the sequence of the orders; orders without a row have no fills."""
     if table.index is frame.index or table.index.equals(frame.index):
-        return table.copy()
+        return table.copy(deep=False)
     rows = frame.index.get_indexer(table.index)
     _refuse_orphans(table.index[rows < 0])
     data = {}
@@ -214,7 +214,7 @@ def _aligned(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
         column = np.full(len(frame), _NO_FILL.get(name, 0), dtype=values.dtype)
         column[rows] = values
         data[name] = column
-    return pd.DataFrame(data, index=frame.index)
+    return pd.DataFrame(data, index=frame.index, copy=False)
 
 
 def _added_up(frame: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
@@ -423,19 +423,25 @@ def arrival_prices(frame: pd.DataFrame) -> tuple[NDArray[np.float64], dict[str, 
     return price, flags
 
 
-def joined_flags(count: int, flags: Mapping[str, NDArray[np.bool_]]) -> list[str | None]:
-    """One text for each row with the names of all flags that are up, None where none is.
+def joined_flags(count: int, flags: Mapping[str, NDArray[np.bool_]]) -> pd.api.extensions.ExtensionArray:
+    """One text for each row with the names of all flags that are up, NaN where none is.
+
+    Each text is made once, however many rows have it.
 
     Examples
     --------
-    >>> joined_flags(2, {"overfilled": np.array([True, False]), "fees_due": np.array([True, False])})
-    ['overfilled, fees_due', None]
+    >>> joined_flags(2, {"overfilled": np.array([True, False]), "fees_due": np.array([True, False])}).tolist()
+    ['overfilled, fees_due', nan]
     """
-    texts: list[str | None] = [None] * count
-    for name, up in flags.items():
-        for row in np.flatnonzero(up).tolist():
-            texts[row] = name if texts[row] is None else f"{texts[row]}, {name}"
-    return texts
+    sets = np.zeros(count, dtype="int64")
+    for bit, up in enumerate(flags.values()):
+        sets |= up.astype("int64") << bit
+    rows = np.flatnonzero(sets)
+    found, which = np.unique(sets[rows], return_inverse=True)
+    texts = [", ".join(name for bit, name in enumerate(flags) if one >> bit & 1) for one in found.tolist()]
+    positions = np.full(count, -1)
+    positions[rows] = which
+    return pd.array([*texts, None], dtype="str").take(positions, allow_fill=True)
 
 
 def usable(values: NDArray[np.float64]) -> NDArray[np.float64]:

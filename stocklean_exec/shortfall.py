@@ -135,17 +135,21 @@ def shortfall_terms(
     if "currency" in frame.columns:
         told["currency"] = frame["currency"].array
     amounts = {"quantity": ordered, "filled_quantity": filled, "fill_ratio": done / ordered}
-    money = {name: number * rate for name, number in terms.items()}
+    money = terms if isinstance(rate, float) else {name: number * rate for name, number in terms.items()}
     ends = {
         "commissions_due": due,
-        "flags": pd.array(joined_flags(len(frame), flags), dtype="str"),
+        "flags": joined_flags(len(frame), flags),
     }
     return pd.DataFrame({**told, **amounts, **money, **ends}, index=frame.index, copy=False)
 
 
 def _times(shares: NDArray[np.float64], amount: NDArray[np.float64]) -> NDArray[np.float64]:
     """The amount; 0 where it concerns no shares, for nothing needs no price; NaN for unknown shares."""
-    return np.where(shares == 0, 0.0, np.where(np.isnan(shares), np.nan, amount))
+    amount = np.where(shares == 0, 0.0, amount)
+    unknown = np.isnan(shares)
+    if unknown.any():
+        amount[unknown] = np.nan
+    return amount
 
 
 def _final_prices(frame: pd.DataFrame, given: object) -> NDArray[np.float64]:

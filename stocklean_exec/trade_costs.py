@@ -147,9 +147,10 @@ def slippage(
             "commission": executed["commission"].to_numpy(dtype="float64") * rate,
             "commissions_due": executed["commissions_due"].to_numpy(dtype="int64"),
             "benchmark_age_seconds": found.age,
-            "flags": pd.array(joined_flags(len(frame), flags), dtype="str"),
+            "flags": joined_flags(len(frame), flags),
         },
         index=frame.index,
+        copy=False,
     ).astype({"symbol": "str", "side": "str"})
 
 
