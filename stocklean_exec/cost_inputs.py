@@ -38,6 +38,7 @@ __all__ = [
     "require_columns",
     "side_signs",
     "sign_factor",
+    "small_signs",
     "to_base",
     "usable",
     "utc_micros",
@@ -96,15 +97,20 @@ def keyed_orders(orders: pd.DataFrame) -> pd.DataFrame:
 
 def side_signs(frame: pd.DataFrame, table: str = "orders") -> NDArray[np.float64]:
     """+1 for a buy and -1 for a sell; anything else is refused."""
+    return np.asarray(small_signs(frame, table), dtype="float64")
+
+
+def small_signs(frame: pd.DataFrame, table: str = "orders") -> NDArray[np.int8]:
+    """As :func:`side_signs`, in an eighth of the memory."""
     series = frame["side"]
     if isinstance(series.dtype, pd.CategoricalDtype):
         codes, names = series.cat.codes.to_numpy(), series.cat.categories.tolist()
         buys, sells = (codes == names.index(name) if name in names else False for name in ("BUY", "SELL"))
-        signs = np.subtract(buys, np.broadcast_to(sells, codes.shape), dtype="float64")
+        signs = np.subtract(buys, np.broadcast_to(sells, codes.shape), dtype="int8")
     else:
         side = series.to_numpy(dtype=object)
-        signs = np.where(side == "BUY", 1.0, np.where(side == "SELL", -1.0, 0.0))
-    wrong = np.flatnonzero(signs == 0.0)
+        signs = np.subtract(side == "BUY", side == "SELL", dtype="int8")
+    wrong = np.flatnonzero(signs == 0)
     if len(wrong):
         labels, sides = frame.index.take(wrong[:_LISTED]), series.iloc[wrong[:_LISTED]]
         raise InputError(
@@ -114,7 +120,7 @@ def side_signs(frame: pd.DataFrame, table: str = "orders") -> NDArray[np.float64
                 for label, side in zip(labels.tolist(), sides.tolist(), strict=True)
             ],
         )
-    return np.asarray(signs, dtype="float64")
+    return np.asarray(signs)
 
 
 def column_numbers(frame: pd.DataFrame, name: str, table: str) -> NDArray[np.float64]:

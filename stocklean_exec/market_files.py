@@ -124,16 +124,21 @@ class MarketFiles:
         batches = max(-(-rows * 8 * (2 + len(fields)) // self._batch_bytes), -(-len(wanted) // _MOST_SYMBOLS))
         batches = min(max(1, batches), len(wanted))
         parts = [list(map(str, part)) for part in np.array_split(np.array(wanted, dtype=object), batches)]
+        shelves = [_Shelf(rows // batches) for _ in range(2)]  # of what is read, and of what is worked on
+
+        def read(number: int) -> dict[str, list[_Run]]:
+            return self._read(parts[number], fields, start, end, shelves[number % 2], whole=whole)
+
         done = 0
         with (
             ThreadPoolExecutor(1, "stocklean-market") as reader,
             progress_bar(len(wanted), f"reading {self.kind}") as move,
         ):
-            coming = reader.submit(self._read, parts[0], fields, start, end, whole=whole)
+            coming = reader.submit(read, 0)
             for number, part in enumerate(parts):
                 found = coming.result()
                 if number + 1 < len(parts):
-                    coming = reader.submit(self._read, parts[number + 1], fields, start, end, whole=whole)
+                    coming = reader.submit(read, number + 1)
                 for name, runs in found.items():
                     yield (name, *_joined(runs))
                 done += len(part)
@@ -158,7 +163,7 @@ class MarketFiles:
         return int(found[0]), bool(found[1]) and self._time_zone is None
 
     def _read(
-        self, names: list[str], fields: Sequence[str], start: int, end: int, *, whole: bool
+        self, names: list[str], fields: Sequence[str], start: int, end: int, shelf: _Shelf, *, whole: bool
     ) -> dict[str, list[_Run]]:
         """Rows of some symbols, in runs as the files have them; a part of its hash stands for a symbol."""
         with self._connection.cursor() as cursor:
@@ -168,8 +173,9 @@ class MarketFiles:
                 raise RuntimeError("two symbols have one hash of 64 bits; ask for one at a time")
             known = {part.of(code): name for code, name in zip(hashes, names, strict=True)}
             found: dict[str, list[_Run]] = {}
+            shelf.clear()
             for chunk in chunks(cursor, self._query(names, fields, start, end, part, whole=whole)):
-                for code, run in _runs(chunk, fields):
+                for code, run in _runs(shelf.put(chunk), fields):
                     found.setdefault(known[code], []).append(run)
         return found
 
@@ -194,7 +200,7 @@ class MarketFiles:
 
     def _quote_fields(self) -> dict[str, str]:
         bid, ask = f"{self._one}::DOUBLE", f"{self._two}::DOUBLE"
-        fine = f"{bid} >= {_LOWEST} AND {bid} <= {ask} AND {ask} < {_HIGHEST}"
+        fine = f"{bid} BETWEEN {_LOWEST} AND {ask} AND {ask} < {_HIGHEST}"
         late = "coalesce(delayed, false)" if self._delayed else "false"
         fine = f"({fine} AND NOT {late})" if self._delayed else f"({fine})"
         return {
@@ -211,6 +217,30 @@ class MarketFiles:
             "price": f"CASE WHEN {fine} THEN {price} ELSE 'nan'::DOUBLE END",
             "volume": f"CASE WHEN {volume} > 0 AND isfinite({volume}) THEN {volume} ELSE 0.0::DOUBLE END",
         }
+
+
+class _Shelf:
+    """Room for the rows of one batch, used again for a later one: fresh memory costs more than what fills it."""
+
+    def __init__(self, rows: int) -> None:
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._rows, self._used = rows, 0
+
+    def clear(self) -> None:
+        """What was put here is needed no more."""
+        self._used = 0
+
+    def put(self, chunk: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Keep a chunk; what was put here before stays as it is."""
+        count = len(chunk["code"])
+        if not self._arrays or self._used + count > self._rows:
+            self._rows, self._used = max(self._rows, 2 * (self._used + count)), 0
+            self._arrays = {name: np.empty(self._rows, values.dtype) for name, values in chunk.items()}
+        rows = slice(self._used, self._used + count)
+        self._used += count
+        for name, values in chunk.items():
+            self._arrays[name][rows] = values
+        return {name: array[rows] for name, array in self._arrays.items()}
 
 
 @dataclass(frozen=True, slots=True)

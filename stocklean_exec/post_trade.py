@@ -22,6 +22,7 @@ from stocklean_exec.cost_inputs import (
     keyed_orders,
     require_columns,
     side_signs,
+    small_signs,
     usable,
     utc_micros,
 )
@@ -112,9 +113,9 @@ def markouts(
     steps = _horizons(horizons)
     require_columns(fills, ("symbol", "side", "quantity", "price", "filled_at"), "fills")
     market = as_market(quotes)
-    side, price = side_signs(fills, "fills"), usable(column_numbers(fills, "price", "fills"))
+    side, price = small_signs(fills, "fills"), usable(column_numbers(fills, "price", "fills"))
     at = utc_micros(fills["filled_at"], "filled_at", "fills")
-    shares = side * _weights(fills, price, weight)  # one array less to pick from, ten million times
+    shares = _weights(fills, price, weight)
     group, groups = _groups(fills, by)
     sums = _Sums(len(groups), len(steps))
     closes = _closes(at, session_close, time_zone) if CLOSE in steps else at
@@ -129,7 +130,7 @@ def markouts(
             market, Probes.of(fills["symbol"], at), ("mid",), first, last
         ):
             line = Line(stamps, mid, questions=len(rows) * len(steps), max_age=max_age)
-            moments, paid, signed = at[rows], price[rows], shares[rows]
+            moments, paid, signed = at[rows], price[rows], side[rows] * shares[rows]
             heavy, scale = np.abs(signed), np.copysign(1e4, signed) / paid
             mine = None if group is None else group[rows]
             for number, step in enumerate(steps):

@@ -129,3 +129,11 @@ def test_an_average_over_mostly_unobserved_time_is_none():
 
 def test_what_it_exports_is_there():
     assert all(hasattr(asof, name) for name in asof.__all__)
+
+
+@pytest.mark.parametrize("kinds", [3, 40_000])
+def test_positions_are_grouped_as_by_a_stable_sort(kinds, monkeypatch):
+    monkeypatch.setattr(asof, "_AT_ONCE", 64)
+    codes = np.random.default_rng(7).integers(-1, kinds, 1_000)
+    np.testing.assert_array_equal(asof._grouped(codes), np.argsort(codes, kind="stable"))
+    assert asof._grouped(codes[:0]).tolist() == []
