@@ -45,6 +45,8 @@ from stocklean_exec.asof import (
 )
 from stocklean_exec.cost_inputs import (
     NO_TIME,
+    arrival_ages,
+    arrival_flags,
     arrival_prices,
     by_symbol,
     column_numbers,
@@ -188,6 +190,7 @@ def _of_orders(frame: pd.DataFrame, benchmark: str, data: BenchmarkData) -> Benc
         own.price, untrue = arrival_prices(frame)
         known = np.logical_or.reduce(list(untrue.values()))
         own.flags = {**untrue, "no_benchmark": np.isnan(own.price) & ~known}
+        own.age = np.where(np.isnan(own.price), np.nan, arrival_ages(frame))
     if not from_quotes or time is None or not np.isnan(own.price).any():
         return own
     return _completed(own, frame, time, "mid", data)
@@ -198,11 +201,12 @@ def _touch(frame: pd.DataFrame, benchmark: str, data: BenchmarkData) -> Benchmar
     has_own = "arrival_bid" in frame.columns and "arrival_ask" in frame.columns
     if not has_own and (data.quotes is None or "arrived_at" not in frame.columns):
         raise _lacking(benchmark)
-    with np.errstate(invalid="ignore"):
-        crossed = usable(bids) > usable(asks)
+    untrue = arrival_flags(frame)
+    blank = np.logical_or.reduce(list(untrue.values()))
     pays_ask = (side_signs(frame) > 0) == (benchmark == "far_touch")
-    own = _told(np.where(crossed, np.nan, np.where(pays_ask, asks, bids)))
-    own.flags = {"crossed_quote": crossed, "no_benchmark": np.isnan(own.price) & ~crossed}
+    own = _told(np.where(blank, np.nan, np.where(pays_ask, asks, bids)))
+    own.flags = {**untrue, "no_benchmark": np.isnan(own.price) & ~blank}
+    own.age = np.where(np.isnan(own.price), np.nan, arrival_ages(frame))
     if data.quotes is None or "arrived_at" not in frame.columns:
         return own
     return _completed(own, frame, "arrived_at", np.where(pays_ask, "ask", "bid"), data)
@@ -226,7 +230,7 @@ def _completed(
     flags = {name: lacking & (state == code) for name, code in _STATES.items()}
     flags["no_time"] = empty & (at == NO_TIME)
     flags["no_quote"] &= ~flags["no_time"]
-    return BenchmarkPrices(np.where(empty, price, own.price), np.where(empty, found["age"], np.nan), flags)
+    return BenchmarkPrices(np.where(empty, price, own.price), np.where(empty, found["age"], own.age), flags)
 
 
 def _daily(frame: pd.DataFrame, benchmark: str, daily: pd.DataFrame, time_zone: str) -> NDArray[np.float64]:

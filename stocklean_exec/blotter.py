@@ -50,6 +50,7 @@ _PLAN_COLUMNS = (
     "approved_at",
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FACT_TIMES = ("occurred_at", "quoted_at")
 _OPEN: weakref.WeakSet[Blotter] = weakref.WeakSet()
 
 
@@ -145,7 +146,7 @@ class Blotter(BlotterReader):
 
     def record_quotes(self, run_id: str, quotes: pd.DataFrame) -> Future[None]:
         """Record the market as it was when a run began."""
-        names = [name for name in QUOTES.names if name in quotes.columns]
+        names = [name for name in (*QUOTES.names, "data_type") if name in quotes.columns]
         rows = quotes[names].assign(run_id=run_id, recorded_at=pd.Timestamp(clock.now()))
 
         def insert(connection: duckdb.DuckDBPyConnection) -> None:
@@ -213,7 +214,7 @@ class Blotter(BlotterReader):
         """All facts of a run, as recorded."""
         with self._open().cursor() as cursor:
             columns = ", ".join(
-                f"epoch_us({name}) AS {name}" if name == "occurred_at" else name for name in Fact._fields
+                f"epoch_us({name}) AS {name}" if name in _FACT_TIMES else name for name in Fact._fields
             )
             rows = cursor.execute(
                 f"SELECT {columns} FROM main.facts WHERE run_id = ? ORDER BY number",  # noqa: S608 - constants
@@ -332,8 +333,11 @@ def _halt_fact(entry: HaltEntry) -> Fact:
 
 def _fact(row: tuple[Any, ...]) -> Fact:
     fact = Fact._make(row)
-    when: Any = fact.occurred_at  # microseconds since 1970, as the query gives them
-    return fact if when is None else fact._replace(occurred_at=_EPOCH + timedelta(microseconds=when))
+    return fact._replace(occurred_at=_moment(fact.occurred_at), quoted_at=_moment(fact.quoted_at))
+
+
+def _moment(micros: Any) -> datetime | None:  # noqa: ANN401 - a time as the query gives it, since 1970
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
 
 
 def _plan_rows(orders: pd.DataFrame, run: dict[str, object]) -> pd.DataFrame:

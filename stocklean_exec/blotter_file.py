@@ -63,7 +63,7 @@ def migrations() -> list[tuple[int, str, str]]:
     return sorted(found)
 
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the schema that this code reads and writes; a test compares it with the migrations."""
 
 

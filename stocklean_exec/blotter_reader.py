@@ -30,11 +30,16 @@ __all__ = ["BlotterReader", "read_blotter"]
 
 _VIEWS: dict[str, tuple[Table, tuple[str, ...], str]] = {
     "runs": (RUNS, ("started_at", "ended_at", "approved_at"), "started_at, run_id"),
-    "orders": (ORDERS, ("decided_at", "arrived_at", "approved_at"), "run_id, leg, row_number"),
+    "orders": (
+        ORDERS,
+        ("decided_at", "arrived_at", "approved_at", "arrival_quoted_at"),
+        "run_id, leg, row_number",
+    ),
     "order_events": (ORDER_EVENTS, ("occurred_at", "recorded_at"), "event_number"),
     "fills": (FILLS, ("filled_at",), "filled_at, exec_id"),
     "quotes": (QUOTES, ("quoted_at", "recorded_at"), "run_id, symbol, recorded_at"),
 }
+_MAYBE = ("arrival_delayed", "delayed")  # true, false, or nobody told
 _COPY_TRIES, _COPY_PAUSE = 200, 0.02
 _HEADERS = 3 * 4096  # the main header, and the two in turn that each checkpoint writes
 _CHUNK = 1 << 20
@@ -74,6 +79,8 @@ class BlotterReader:
         for name in times:
             # Microseconds since 1970: the session's time zone and DuckDB's own conversion stay out of it.
             frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True)
+        for name in frame.columns.intersection(list(_MAYBE)):
+            frame[name] = frame[name].astype("boolean")
         return table.conform(frame)
 
     def runs(self) -> pd.DataFrame:
@@ -84,7 +91,9 @@ class BlotterReader:
         """Orders as they stand now, in the plan's sequence: :data:`~stocklean_exec.tables.ORDERS` and more.
 
         More are ``state`` (finer than ``status``), ``leg``, ``approved``, ``approved_by``, ``approved_at``,
-        ``payload_hash``, and the columns that came along with the plan.
+        ``payload_hash``, ``arrival_quoted_at`` (when the quote was taken that was the market at arrival),
+        ``arrival_delayed`` (whether its data were delayed; NA if nobody told), and the columns that came along
+        with the plan.
         """
         frame = self._read("orders", run_id)
         along = carried.unpack(frame.pop("extra").tolist(), frame.index)
@@ -102,7 +111,10 @@ class BlotterReader:
         return self._read("fills", run_id)
 
     def quotes(self, run_id: str | None = None) -> pd.DataFrame:
-        """Arrival quotes of the runs: :data:`~stocklean_exec.tables.QUOTES`, ``run_id``, ``recorded_at``."""
+        """Arrival quotes of the runs: :data:`~stocklean_exec.tables.QUOTES`, and more.
+
+        More are ``run_id``, ``recorded_at``, and ``delayed`` (NA if nobody told).
+        """
         return self._read("quotes", run_id)
 
     def unresolved(self) -> pd.DataFrame:

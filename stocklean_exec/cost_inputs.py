@@ -28,6 +28,8 @@ __all__ = [
     "SHARE_DECIMALS",
     "Executed",
     "Sign",
+    "arrival_ages",
+    "arrival_flags",
     "arrival_prices",
     "by_symbol",
     "column_numbers",
@@ -413,20 +415,34 @@ def in_order_currency(frame: pd.DataFrame, fills: Fills, fx: object) -> Fills:
 
 
 def arrival_prices(frame: pd.DataFrame) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
-    """``arrival_price``, NaN where the market at arrival was no honest one, and the flags that say so.
+    """``arrival_price``, NaN where the market at arrival was no honest one, and the flags that say so."""
+    price, flags = usable(column_numbers(frame, "arrival_price", "orders")), arrival_flags(frame)
+    for up in flags.values():
+        price = np.where(up, np.nan, price)
+    return price, flags
+
+
+def arrival_flags(frame: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+    """Where the market at arrival, as the orders carry it, was no honest one.
 
     It was not where ``arrival_bid`` was above ``arrival_ask``, or where ``arrival_delayed`` says that the quote
-    came late; both columns are optional.
+    came late; these columns are optional.
     """
-    price = usable(column_numbers(frame, "arrival_price", "orders"))
     bid, ask = (usable(column_numbers(frame, name, "orders")) for name in ("arrival_bid", "arrival_ask"))
     with np.errstate(invalid="ignore"):
         flags = {"crossed_quote": bid > ask}
     if "arrival_delayed" in frame.columns:
         flags["delayed_quote"] = frame["arrival_delayed"].to_numpy(dtype=bool, na_value=False)
-    for up in flags.values():
-        price = np.where(up, np.nan, price)
-    return price, flags
+    return flags
+
+
+def arrival_ages(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Seconds from ``arrival_quoted_at`` to ``arrived_at``; NaN where either is unknown."""
+    if not {"arrival_quoted_at", "arrived_at"} <= set(frame.columns):
+        return np.full(len(frame), np.nan)
+    taken, arrived = (utc_micros(frame[name], name, "orders") for name in ("arrival_quoted_at", "arrived_at"))
+    known = (taken != NO_TIME) & (arrived != NO_TIME)
+    return np.where(known, (arrived - np.where(known, taken, arrived)) / 1e6, np.nan)
 
 
 def joined_flags(count: int, flags: Mapping[str, NDArray[np.bool_]]) -> pd.api.extensions.ExtensionArray:

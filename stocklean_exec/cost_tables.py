@@ -16,6 +16,7 @@ import pandas as pd
 from stocklean_exec.cost_inputs import (
     NO_TIME,
     Sign,
+    arrival_flags,
     column_numbers,
     in_order_currency,
     keyed_orders,
@@ -221,6 +222,7 @@ def _facts(
         usable(column_numbers(frame, "arrival_ask", "orders"))
         - usable(column_numbers(frame, "arrival_bid", "orders"))
     ) / 2
+    half = np.where(arrival_flags(frame).get("delayed_quote", False), np.nan, half)
     half_cost = factor * np.where(half >= 0, half, np.nan) * slip["filled_quantity"].to_numpy() * rate
     told = [
         name for name in ("run_id", "symbol", "side", "order_type", "currency", "account") if name in frame.columns
@@ -431,7 +433,8 @@ def _ibkr(
     """The columns that Interactive Brokers' guides name, by marketability: bps of value, positive is better.
 
     ``Price Improvement`` is against the far touch when the order was handed over, of marketable orders; NaN where
-    the orders do not tell it, or no trades were given for ``Interval VWAP``.
+    the orders do not tell it, or no trades were given for ``Interval VWAP``. ``Value`` is our word for what the
+    guides call notional value: they do not show the heading of that column.
     """
     frame = keyed_orders(orders)
     columns: dict[str, Any] = {"Arrival Price": slippage(frame, fills, sign="performance", fx=fx)}
@@ -466,7 +469,10 @@ def _ibkr(
 def _marketability(frame: pd.DataFrame) -> pd.Series[str]:
     """Marketable: a market order, or a limit at or through the far touch when the order was handed over."""
     limit = column_numbers(frame, "limit_price", "orders")
-    bid, ask = (column_numbers(frame, name, "orders") for name in ("arrival_bid", "arrival_ask"))
+    late = arrival_flags(frame).get("delayed_quote", False)
+    bid, ask = (
+        np.where(late, np.nan, column_numbers(frame, name, "orders")) for name in ("arrival_bid", "arrival_ask")
+    )
     buys = side_signs(frame) > 0
     with np.errstate(invalid="ignore"):
         through = np.where(buys, limit >= ask, limit <= bid)

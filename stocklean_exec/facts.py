@@ -11,7 +11,8 @@ kind                      what it says
 ``refused``               our own plan, check or guard refused it, it was never sent (``code`` tells why)
 ``not_approved``          a person left it out; it was never sent
 ``sending``               it is about to be handed to the broker for the ``attempt``-th time, with the market
-                          (``bid``, ``ask``, ``last``) at that moment: the arrival quote
+                          (``bid``, ``ask``, ``last``) at that moment: the arrival quote, taken at ``quoted_at``
+                          from data of ``data_type`` (1 live, 2 frozen, 3 delayed, 4 delayed and frozen)
 ``not_sent``              that attempt provably did not reach the broker
 ``status``                the broker reports a ``status``: SUBMITTED, CANCELLED or FILLED
 ``rejected``              the broker refused it (``code``, ``message``): for good, or with ``status`` UNSEEN as
@@ -76,6 +77,8 @@ class Fact(NamedTuple):
     bid: float | None = None
     ask: float | None = None
     last: float | None = None
+    quoted_at: datetime | None = None
+    data_type: int | None = None
 
 
 _KEY_FIELDS: dict[str, tuple[str, ...]] = {

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveModel"]
 
+_DELAYED = (3, 4)  # kinds of market data, as TWS numbers them
 _MOST_FILLS = 200
 _MOST_MESSAGES = 100
 _MOST_POINTS = 600
@@ -130,6 +131,7 @@ class LiveModel:
     def _note_arrival(self, name: str, fact: Fact) -> None:
         bid, ask, last = fact.bid or 0.0, fact.ask or 0.0, fact.last or 0.0
         price = (bid + ask) / 2 if 0 < bid <= ask else last
+        price = 0.0 if fact.data_type in _DELAYED else price  # the market of a quarter of an hour ago
         attempt = fact.attempt or 0
         if 0 < price < _MOST_PRICE and attempt >= self._arrival.get(name, (-1, 0.0))[0]:
             self._arrival[name] = (attempt, price)

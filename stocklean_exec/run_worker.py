@@ -10,10 +10,9 @@ record tells afterwards what was sent, what was not, and of which orders nobody 
 from __future__ import annotations
 
 import asyncio
-import math
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stocklean_exec import clock
 from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError, StaleOrderIdError
@@ -25,6 +24,7 @@ from stocklean_exec.run_record import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     import pandas as pd
 
@@ -85,7 +85,7 @@ class RunWorker:
         self._queue: list[Ticket] = []
         self._attempt = self._record.last_attempt
         self._session = broker.session
-        self._quotes: dict[str, tuple[float | None, float | None, float | None]] = {}
+        self._quotes: dict[str, _Quote] = {}
 
     async def work(self) -> None:
         """Recover what needs it, send what may be sent, follow it all to its end, and close the run."""
@@ -284,7 +284,7 @@ class RunWorker:
         self._attempt += 1
 
     def _sending(self, ticket: Ticket) -> Fact:
-        bid, ask, last = self._quotes.get(ticket.symbol, (None, None, None))
+        quote = self._quotes.get(ticket.symbol, _Quote())
         order_id, client_id = self._broker.order_id_for(ticket.client_order_id)
         return Fact(
             "sending",
@@ -294,9 +294,7 @@ class RunWorker:
             order_id=order_id,
             client_id=client_id,
             attempt=self._attempt,
-            bid=bid,
-            ask=ask,
-            last=last,
+            **quote._asdict(),
         )
 
     # -- following -------------------------------------------------------------------------------------------
@@ -393,12 +391,29 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _quotes_by_symbol(quotes: pd.DataFrame) -> dict[str, tuple[float | None, float | None, float | None]]:
+class _Quote(NamedTuple):
+    """The market in one symbol as a run begins: what a fact of kind ``sending`` has of it."""
+
+    bid: float | None = None
+    ask: float | None = None
+    last: float | None = None
+    quoted_at: datetime | None = None
+    data_type: int | None = None
+
+
+def _quotes_by_symbol(quotes: pd.DataFrame) -> dict[str, _Quote]:
     columns = [
-        [None if math.isnan(value) else value for value in quotes[name].tolist()]
-        for name in ("bid", "ask", "last", "close")
+        _plain(quotes[name]) if name in quotes.columns else [None] * len(quotes)
+        for name in ("bid", "ask", "last", "close", "quoted_at", "data_type")
     ]
     return {
-        symbol: (bid, ask, close if last is None else last)
-        for symbol, bid, ask, last, close in zip(quotes["symbol"].tolist(), *columns, strict=True)
+        symbol: _Quote(bid, ask, close if last is None else last, quoted_at, data_type)
+        for symbol, bid, ask, last, close, quoted_at, data_type in zip(
+            quotes["symbol"].tolist(), *columns, strict=True
+        )
     }
+
+
+def _plain(column: pd.Series[Any]) -> list[Any]:
+    """Values of a column, None where it is empty."""
+    return [None if empty else value for value, empty in zip(column.tolist(), column.isna().tolist(), strict=True)]

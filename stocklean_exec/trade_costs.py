@@ -94,7 +94,7 @@ def slippage(
     slippage_cost          currency; positive is worse
     commission             currency, sum of those reported; NaN until one is
     commissions_due        fills whose commission has not been reported yet
-    benchmark_age_seconds  age of the quote behind the benchmark; NaN where no quote was looked up
+    benchmark_age_seconds  age of the quote behind the benchmark; NaN where there is none or nobody told
     flags                  why a number is missing or odd: ``no_fill``, ``no_fill_price``, ``no_benchmark``,
                            ``no_quote``, ``stale_quote``, ``crossed_quote``, ``delayed_quote``, ``no_time``,
                            ``no_volume``, ``not_observed``, ``no_daily_price``, ``overfilled``

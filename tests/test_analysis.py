@@ -107,3 +107,52 @@ def test_a_call_that_does_not_fit_is_refused(lying):
     with pytest.raises(InputError) as caught:
         sx.completion(blotter.orders(), None)
     assert caught.value.codes == ("wrong_type",)
+
+
+@pytest.mark.parametrize(("kind", "delayed"), [("live", False), ("delayed", True), ("forced_delayed", True)])
+def test_a_run_records_whether_the_market_at_arrival_was_delayed_and_how_old(kind, delayed, tmp_path):
+    quotes = pd.DataFrame(
+        {"symbol": ["SPY"], "bid": 122.95, "ask": 123.05, "bid_size": 1000.0, "ask_size": 1000.0}
+    )
+    quotes["quoted_at"] = pd.Timestamp.now("UTC")
+    scenario = {"switches": {"market_data": kind}}
+    with (
+        sx.connect("sim://?seed=7&cash=100000", quotes=quotes, scenario=scenario) as broker,
+        sx.open_blotter(tmp_path / "b.duckdb") as blotter,
+    ):
+        sx.rebalance({"SPY": 0.4}, broker, blotter, run_id="r", approve="me", dry_run=False)
+        sent = [fact for fact in blotter.facts("r") if fact.kind == "sending"]
+        blotter.export(tmp_path / "tables")
+    assert [fact.data_type for fact in sent] == [3 if delayed else 1]
+    for source in (tmp_path / "b.duckdb", tmp_path / "tables"):  # read back from disk, and from an export
+        record = trade_record(source, run_id="r")
+        (order,) = record.orders.to_dict("records")
+        assert order["status"] == "FILLED"
+        assert order["arrival_price"] == pytest.approx(123.0)  # as told, honest or not
+        assert order["arrival_delayed"] is delayed
+        age = (order["arrived_at"] - order["arrival_quoted_at"]).total_seconds()
+        assert 0.0 <= age < 60.0
+        assert record.quotes["delayed"].tolist() == [delayed]
+        (row,) = sx.slippage(record).to_dict("records")
+        (touch,) = sx.slippage(record, benchmark="far_touch").to_dict("records")
+        (split,) = sx.implementation_shortfall(record).to_dict("records")
+        summary = sx.cost_summary(record, sign="performance")
+        if delayed:  # bought at 123.05: nobody knows what that was worse than
+            assert (row["flags"], touch["flags"], split["flags"]) == ("delayed_quote",) * 3
+            assert pd.isna([row["slippage_bps"], touch["slippage_bps"], split["delay_cost"]]).all()
+            assert summary.orders["flags"].tolist() == ["delayed_quote"]
+            assert summary.orders["half_spread_cost"].isna().all()
+            assert summary.headline["flagged"].tolist() == [1]
+            assert "1 flagged" in repr(summary)
+        else:
+            assert row["benchmark_age_seconds"] == touch["benchmark_age_seconds"] == pytest.approx(age)
+            assert row["slippage_bps"] == pytest.approx(1e4 * 0.05 / 123)
+            assert touch["slippage_bps"] == 0.0
+            assert summary.headline["flagged"].tolist() == [0]
+
+
+def test_where_nobody_tells_of_what_kind_the_quote_was_it_is_unknown(lying):
+    orders = lying[0].orders("r")
+    assert orders["arrival_delayed"].isna().all()
+    assert orders["arrival_price"].notna().all()
+    assert sx.slippage(orders, lying[0].fills("r"))["slippage_bps"].notna().all()

@@ -282,3 +282,6 @@ def test_an_arrival_price_of_a_crossed_market_is_flagged_and_not_used():
     assert table["flags"].fillna("").tolist() == ["crossed_quote", ""]
     late = slippage(orders.assign(arrival_delayed=[False, True]), FILLS_)
     assert late["flags"].tolist() == ["crossed_quote", "delayed_quote"]
+    touch = slippage(orders.assign(arrival_delayed=[False, True]), FILLS_, benchmark="near_touch")
+    assert touch["flags"].tolist() == ["crossed_quote", "delayed_quote"]
+    assert touch["benchmark_price"].isna().all()

@@ -128,7 +128,7 @@ def test_what_was_given_for_a_run_is_in_its_row(blotter):
 
 def test_facts_come_back_as_they_were_told(blotter):
     told = [
-        Fact("sending", "run-1", "a", NOON, attempt=1, bid=1.0, ask=2.0, last=1.5),
+        Fact("sending", "run-1", "a", NOON, attempt=1, bid=1.0, ask=2.0, last=1.5, quoted_at=NOON, data_type=3),
         Fact("status", "run-1", "a", NOON, "SUBMITTED", 1, 2**62, 3, 0.0, 10.0),
         Fact("execution", "run-1", "a", NOON, exec_id="x", symbol="SPY", side="BUY", quantity=0.1, price=1e-7),
         Fact("commission", "run-1", None, None, exec_id="x", commission=-0.1, commission_currency="USD"),

@@ -220,6 +220,23 @@ def at_version(connection, version):
             blotter_file._apply(connection, step[2], [step])
 
 
+def test_what_was_recorded_before_the_kind_of_data_was_has_none():
+    connection = connect(None)
+    at_version(connection, 3)
+    connection.execute(
+        """INSERT INTO planned_orders
+        (client_order_id, run_id, leg, row_number, symbol, side, quantity, order_type, payload_hash)
+        VALUES ('a', 'r', 1, 0, 'SPY', 'BUY', 10, 'MKT', 'h')"""
+    )
+    connection.execute(
+        """INSERT INTO facts (number, key, recorded_at, kind, run_id, client_order_id, bid, ask, attempt)
+        VALUES (1, 'sending/a/1', TIMESTAMPTZ '2026-11-23 15:00:00+00', 'sending', 'r', 'a', 99.0, 101.0, 1)"""
+    )
+    migrate(connection)
+    found = connection.execute("SELECT arrival_price, arrival_quoted_at, arrival_delayed FROM orders").fetchall()
+    assert found == [(100.0, None, None)]
+
+
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
 def test_a_new_schema_is_the_same_as_a_migrated_one(version):
     fresh, migrated = connect(None), connect(None)

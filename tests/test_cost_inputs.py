@@ -6,6 +6,7 @@ import pytest
 
 from stocklean_exec.cost_inputs import (
     NO_TIME,
+    arrival_ages,
     arrival_prices,
     by_symbol,
     column_numbers,
@@ -147,3 +148,11 @@ def test_an_arrival_price_of_a_crossed_or_delayed_quote_is_none():
     price, flags = arrival_prices(frame.assign(arrival_delayed=[True, None, False]))
     np.testing.assert_array_equal(price, [np.nan, np.nan, 10.0])
     assert flags["delayed_quote"].tolist() == [True, False, False]
+
+
+def test_the_age_of_the_quote_at_arrival_is_known_where_both_times_are():
+    at = pd.to_datetime(["2026-11-23 15:00:10", "2026-11-23 15:00:10", None], utc=True)
+    taken = pd.to_datetime(["2026-11-23 15:00:07.5", None, "2026-11-23 15:00:00"], utc=True, format="ISO8601")
+    frame = ORDERS.assign(arrived_at=at, arrival_quoted_at=taken)
+    np.testing.assert_array_equal(arrival_ages(frame), [2.5, np.nan, np.nan])
+    np.testing.assert_array_equal(arrival_ages(ORDERS), [np.nan] * 3)

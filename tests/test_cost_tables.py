@@ -193,3 +193,15 @@ def test_what_a_model_expected_stands_beside_what_it_cost():
     # of a and b, which have an estimate and fills: 50 x 10,000 and 100 x 5,000
     assert summary.headline.loc["all", "expected_bps"] == pytest.approx(1_000_000 / 15_000)
     assert summary.orders["expected_bps"].tolist()[:3] == [50, 100, 10]
+
+
+def test_a_limit_against_a_delayed_touch_is_of_unknown_marketability():
+    orders = pd.DataFrame(
+        {
+            "client_order_id": ["a", "b"], "symbol": "A", "side": "BUY", "quantity": 10.0, "order_type": "LMT",
+            "limit_price": 101.0, "decision_price": 100.0, "arrival_price": 100.0, "arrival_bid": 99.0,
+            "arrival_ask": 101.0, "arrival_delayed": pd.array([True, pd.NA], dtype="boolean"),
+        }
+    )  # fmt: skip
+    fills = pd.DataFrame({"client_order_id": ["a", "b"], "quantity": 10.0, "price": 100.5, "commission": 1.0})
+    assert cost_summary(orders, fills, sign="performance").ibkr.index.tolist() == ["Marketable", "Unknown"]

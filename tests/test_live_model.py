@@ -196,3 +196,12 @@ def test_it_is_ready_for_json_and_for_many_threads(model):
         thread.join()
     assert model.update()["filled_quantity"] == pytest.approx(2.0)
     assert model.update()["events"] == 2_002
+
+
+@pytest.mark.parametrize("kind", [3, 4])
+def test_delayed_data_are_no_arrival_price(kind):
+    model = LiveModel("r", ORDERS, [SENT_A._replace(data_type=kind), SENT_B._replace(data_type=1)])
+    model.hear(fill(A, FIRST, 4.0, 100.5))
+    assert model.update()["slippage_cost"] is None
+    model.hear(fill(B, "0000e0d5.67fe667c.01.01", 20.0, 49.9))
+    assert model.update()["slippage_cost"] == pytest.approx(2.0)

@@ -74,7 +74,9 @@ CREATE TABLE facts (
     commission_currency  VARCHAR,
     bid                  DOUBLE,
     ask                  DOUBLE,
-    last                 DOUBLE
+    last                 DOUBLE,
+    quoted_at            TIMESTAMPTZ,       -- of the arrival quote
+    data_type            INTEGER            -- of it: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen
 );
 
 CREATE TABLE recorded_quotes (
@@ -89,6 +91,7 @@ CREATE TABLE recorded_quotes (
     ask_size     DOUBLE,
     currency     VARCHAR,
     recorded_at  TIMESTAMPTZ NOT NULL,
+    data_type    INTEGER,
     PRIMARY KEY (run_id, symbol, recorded_at)
 );
 

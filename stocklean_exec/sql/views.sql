@@ -133,7 +133,7 @@ told AS (
 arrival AS (
     SELECT
         client_order_id,
-        arg_max(struct_pack(bid, ask, last, arrived_at := occurred_at), try) AS quote
+        arg_max(struct_pack(bid, ask, last, quoted_at, data_type, arrived_at := occurred_at), try) AS quote
     FROM ranked
     WHERE kind = 'sending'
     GROUP BY client_order_id
@@ -256,6 +256,10 @@ SELECT
     approved_by,
     approved_at,
     payload_hash,
+    arrival.quoted_at AS arrival_quoted_at,
+    -- TWS's numbers: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen. Nobody told: nobody knows.
+    CASE WHEN arrival.data_type IN (3, 4) THEN true WHEN arrival.data_type IN (1, 2) THEN false END
+        AS arrival_delayed,
     extra
 FROM standing;
 
@@ -336,5 +340,17 @@ WHERE planned.leg = 1;
 
 -- name: quotes
 CREATE OR REPLACE VIEW quotes AS
-SELECT symbol, bid, ask, last, close, bid_size, ask_size, currency, quoted_at, run_id, recorded_at
+SELECT
+    symbol,
+    bid,
+    ask,
+    last,
+    close,
+    bid_size,
+    ask_size,
+    currency,
+    quoted_at,
+    run_id,
+    recorded_at,
+    CASE WHEN data_type IN (3, 4) THEN true WHEN data_type IN (1, 2) THEN false END AS delayed
 FROM recorded_quotes;
