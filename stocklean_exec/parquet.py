@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
+import numpy as np
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.parsing import shown
@@ -30,6 +31,7 @@ __all__ = [
     "parquet_pattern",
     "quoted",
     "text_hashes",
+    "whole",
 ]
 
 ZONED = "TIMESTAMP WITH TIME ZONE"
@@ -69,13 +71,29 @@ def described(connection: duckdb.DuckDBPyConnection, source: str, table: str) ->
 
 
 def chunks(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[dict[str, NDArray[Any]]]:
-    """Rows of a query, some at a time and in their sequence, as arrays by name; no column may hold a NULL.
+    """Rows of a query, some at a time and in their sequence, as arrays by name.
 
-    The whole at once would be written twice into memory that is fresh, which costs more than reading the files.
+    The whole at once would be written twice into memory that is fresh, which costs more than reading the files. A
+    NULL among floats is NaN; no other column may hold one.
     """
     result = connection.execute(query)
     while len(frame := result.fetch_df_chunk(_VECTORS)):
         yield {str(name): frame[name].to_numpy() for name in frame.columns}
+
+
+def whole(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, NDArray[Any]]:
+    """All rows of a query that may be had in :func:`chunks`, as arrays by name, written once."""
+    count = connection.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0]  # noqa: S608 - a query of ours
+    if not count:
+        return {name: np.asarray(values) for name, values in connection.execute(query).fetchnumpy().items()}
+    found: dict[str, NDArray[Any]] = {}
+    at = 0
+    for chunk in chunks(connection, query):
+        found = found or {name: np.empty(count, values.dtype) for name, values in chunk.items()}
+        rows = slice(at, at := at + len(next(iter(chunk.values()))))
+        for name, values in chunk.items():
+            found[name][rows] = values
+    return found
 
 
 def literal(text: str) -> str:

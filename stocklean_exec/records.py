@@ -30,6 +30,7 @@ from stocklean_exec.parquet import (
     parquet_pattern,
     quoted,
     text_hashes,
+    whole,
 )
 from stocklean_exec.parsing import as_utc, shown
 from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
@@ -45,6 +46,7 @@ __all__ = ["TradeRecord", "from_anywhere", "read_executed", "read_frame", "trade
 R = TypeVar("R")
 _ENDED = ("CANCELLED", "REJECTED")
 _FEW = 30_000  # distinct texts; with more, codes are no cheaper than the texts
+_PLAIN = (ZONED, "DOUBLE")  # types whose missing values are numbers by the time they are read
 _TEXTS = ("symbol", "side", "exchange", "liquidity", "account", "run_id")
 
 
@@ -220,7 +222,9 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
             elif types[name].startswith("DECIMAL"):
                 column = f"{column}::DOUBLE AS {column}"
             chosen.append(column)
-        data = connection.execute(f"SELECT {', '.join(chosen)} FROM {files}").fetchnumpy()  # noqa: S608 - quoted
+        query = f"SELECT {', '.join(chosen)} FROM {files}"  # noqa: S608 - quoted
+        plain = all(texts.get(name) or types[name] in _PLAIN for name in names)
+        data = whole(connection, query) if plain else connection.execute(query).fetchnumpy()
     return pd.DataFrame({name: _column(data[name], types[name], texts.get(name)) for name in names}, copy=False)
 
 

@@ -14,6 +14,7 @@ from stocklean_exec.parquet import (
     parquet_pattern,
     quoted,
     text_hashes,
+    whole,
 )
 
 
@@ -26,6 +27,19 @@ def test_rows_come_in_chunks_and_in_their_sequence(tmp_path, monkeypatch):
     assert len(parts) > 1
     np.testing.assert_array_equal(np.concatenate([part["n"] for part in parts]), np.arange(0, 1_000_000, 3))
     np.testing.assert_array_equal(np.concatenate([part["half"] for part in parts]), np.arange(0, 1_000_000, 3) / 2)
+
+
+def test_the_whole_is_the_chunks_written_one_after_the_other():
+    query = "SELECT n, CASE WHEN n % 2 = 0 THEN n / 2 END AS half FROM range(1_000_000) r(n)"
+    with connected() as connection:
+        found = whole(connection, query)
+        none = whole(connection, f"{query} WHERE n < 0")
+    np.testing.assert_array_equal(found["n"], np.arange(1_000_000))
+    np.testing.assert_array_equal(found["half"][:4], [0.0, np.nan, 1.0, np.nan])
+    assert {name: (values.dtype.kind, len(values)) for name, values in none.items()} == {
+        "n": ("i", 0),
+        "half": ("f", 0),
+    }
 
 
 def test_texts_are_told_apart_by_as_few_bits_as_it_takes():
