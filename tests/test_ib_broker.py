@@ -595,7 +595,7 @@ def test_while_tws_has_lost_ib_nothing_is_sent(simulator):
         broker.cash()  # answered behind 1100
         approved = approved_of([("SPY", "BUY", 5.0, "MKT")])
         with pytest.raises(BrokerError, match="1100"):
-            sx.submit_orders(approved, broker, blotter)
+            sx.submit_orders(approved, broker, blotter, timeout=1)
         assert blotter.orders("r")["status"].tolist() == ["NEW"]
         simulator.event("link_up", code=1102)
         broker.cash()
@@ -751,11 +751,18 @@ class Stranger:
 
         async def serve(reader, writer):
             writer.write(self.greeting)
+            heard = self.loop.create_task(reader.read())
+            over = self.loop.create_task(self.over.wait())
             if not self.closes:
-                await reader.read()
+                await asyncio.wait([heard, over], return_when=asyncio.FIRST_COMPLETED)
+            for task in (heard, over):
+                task.cancel()
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
         async def start():
+            self.over = asyncio.Event()
             self.server = await asyncio.start_server(serve, "127.0.0.1", 0)
             self.port = self.server.sockets[0].getsockname()[1]
             ready.set()
@@ -771,12 +778,11 @@ class Stranger:
 
     def __exit__(self, *_):
         async def stop():
+            # Nothing is cancelled: of a connection that is just being accepted nobody else would close the socket.
             self.server.close()
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
-            await asyncio.sleep(0)
+            self.over.set()
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(others)
 
         asyncio.run_coroutine_threadsafe(stop(), self.loop).result(5)
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -809,6 +815,7 @@ def test_a_connection_closed_at_the_start_is_most_likely_the_client_id():
 @pytest.mark.parametrize(
     "greeting",
     [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 40, b"\x00\x00\x00\x05abcde", b"\x00\x00\x00\x08abc\0def\0"],
+    ids=["a web server", "no text", "one field", "two fields"],
 )
 def test_a_server_that_is_not_tws_is_recognised(greeting):
     with Stranger(greeting) as other, pytest.raises(BrokerError, match="not TWS"):

@@ -65,6 +65,8 @@ def test_a_writer_in_a_thread_of_its_own_makes_the_same_schedules():
     answers = [one.pop("answers") for one in threaded]
     assert min(answers) > 0  # the clock has stood still for the thread
     assert [one.pop("answers") for one in inline] == [0] * len(seeds)
+    for one in (*inline, *threaded):
+        del one["found_states"]  # what a worker hands over as it dies, the next one may find recorded or not yet
     assert threaded == inline
 
 

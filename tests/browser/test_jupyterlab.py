@@ -81,8 +81,7 @@ def test_a_review_in_jupyterlab_from_display_to_submission(chromium, address, ru
     page.keyboard.press("d")
     expect(page.locator(".jp-CodeCell")).to_have_count(len(NOTEBOOK))
 
-    page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="save"] >> jp-button').click()
-    page.locator(".jp-mod-dirty").first.wait_for(state="detached")
+    save(page)
     page.reload()
     cell = page.locator(".jp-CodeCell").first
     expect(cell.locator('[data-id="lab-SPY-BUY"] [data-name="quantity"]')).to_have_text("99")  # the kernel's truth
@@ -181,8 +180,7 @@ def test_the_shipped_notebook_from_run_all_to_a_run_that_a_click_cancels(chromiu
         live.scroll_into_view_if_needed()
         look(page, "live-3-working")
 
-        page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="save"] >> jp-button').click()
-        page.locator(".jp-mod-dirty").first.wait_for(state="detached")
+        save(page)
         page.reload()
         page.locator(".jp-CodeCell").first.wait_for()
         page.locator(".jp-CodeCell").nth(count - 2).scroll_into_view_if_needed()
@@ -196,8 +194,7 @@ def test_the_shipped_notebook_from_run_all_to_a_run_that_a_click_cancels(chromiu
         live.scroll_into_view_if_needed()
         look(page, "live-5-cancelled")
 
-        page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="save"] >> jp-button').click()
-        page.locator(".jp-mod-dirty").first.wait_for(state="detached")
+        save(page)
         saved = json.loads(read(f"{address}/api/contents/review.ipynb"))["content"]
         stored = json.dumps(saved)
         assert "widgets" not in saved["metadata"]
@@ -213,6 +210,13 @@ def test_the_shipped_notebook_from_run_all_to_a_run_that_a_click_cancels(chromiu
         assert ["4 of 4 ended" in picture for picture in pictures] == [True, True, False]
         assert all("As of 20" in picture for picture in pictures)
         page.close()
+
+
+def save(page):
+    """Save the notebook, and wait until the server has written it: it writes in place."""
+    with page.expect_response(lambda answer: answer.request.method == "PUT" and "/api/contents/" in answer.url):
+        page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="save"] >> jp-button').click()
+    page.locator(".jp-mod-dirty").first.wait_for(state="detached")
 
 
 def read(url):
