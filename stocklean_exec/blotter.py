@@ -21,7 +21,7 @@ import pandas as pd
 
 from stocklean_exec import carried, clock
 from stocklean_exec._version import __version__
-from stocklean_exec.blotter_file import MEMORY, check_path, connect, migrate
+from stocklean_exec.blotter_file import MEMORY, check_path, connect, create, migrate
 from stocklean_exec.blotter_reader import BlotterReader, read_blotter
 from stocklean_exec.blotter_writer import GroupCommitWriter
 from stocklean_exec.errors import BlotterError, InputError, Problem
@@ -71,6 +71,8 @@ class Blotter(BlotterReader):
         self._lock = None if path is None else FileLock(path)
         self._closing = threading.Lock()
         try:
+            if path is not None and not path.exists():
+                create(path)
             connection = connect(path)
             try:
                 migrate(connection)

@@ -23,7 +23,7 @@ from stocklean_exec.locking import is_held_here
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MEMORY", "SCHEMA_VERSION", "check_path", "connect", "migrate", "migrations"]
+__all__ = ["MEMORY", "SCHEMA_VERSION", "check_path", "connect", "create", "migrate", "migrations"]
 
 MEMORY = ":memory:"
 _MAGIC_OFFSET, _MAGIC = 8, b"DUCK"
@@ -127,6 +127,37 @@ def connect(path: Path | None) -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def create(path: Path) -> None:
+    """Make a new blotter beside its place, whole, and then put it there.
+
+    DuckDB writes a new file in several steps, and cannot open one that was left between two of them. A process
+    that is killed here leaves no file, or one that opens; what it leaves beside is removed by the next one. Only
+    for who holds the blotter's lock.
+    """
+    new = path.with_name(f".{path.name}.new")
+    try:
+        _discard(new)
+        connection = connect(new)
+        try:
+            migrate(connection)
+        finally:
+            connection.close()
+        new.replace(path)
+    except BaseException:
+        _discard(new)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _discard(new: Path) -> None:
+    for file in (new, Path(f"{new}.wal")):
+        file.unlink(missing_ok=True)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:

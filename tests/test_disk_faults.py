@@ -195,17 +195,27 @@ def test_a_process_that_is_killed_while_it_makes_a_blotter_leaves_one_that_opens
         path = tmp_path / f"{number}.duckdb"
         process = start(KILLED_WHILE_OPENING, path)
         assert process.stdout.readline() == "begun\n"
-        wanted = chance.choice((".lock", "", ".wal"))
-        while not Path(f"{path}{wanted}").exists() and process.poll() is None:
+        new = tmp_path / f".{path.name}.new"
+        wanted = chance.choice((Path(f"{path}.lock"), new, Path(f"{new}.wal"), path))
+        while not wanted.exists() and not path.exists() and process.poll() is None:
             pass
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        if path.exists() and path.stat().st_size == 0:
-            path.unlink()  # an empty file is refused with the advice to delete it
         with open_blotter(path) as blotter:
             blotter.record([Fact("message", "r", code="1")]).result()
+        assert not list(tmp_path.glob(".*.new*"))  # what it left beside is gone
         opened += 1
     assert opened == 12
+
+
+def test_a_blotter_that_cannot_be_made_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(_):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("stocklean_exec.blotter_file.migrate", fail)
+    with pytest.raises(OSError, match="the disk is gone"):
+        open_blotter(tmp_path / "x.duckdb")
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 
 # -- forks -------------------------------------------------------------------------------------------------------
