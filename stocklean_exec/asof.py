@@ -233,9 +233,10 @@ class Line:
     def _make_cells(self) -> None:
         times = self._times[:-1]
         self._first, self._last = int(times[0]), int(times[-1])
-        self._width = max(1, (self._last - self._first) // (_CELLS * len(times)))
+        width = (self._last - self._first) // (_CELLS * len(times))
+        self._bits = max(width - 1, 0).bit_length()  # the next power of two: to shift is cheaper than to divide
         cells = times - self._first
-        cells //= self._width
+        cells >>= self._bits
         counts = np.bincount(cells)
         self._steps = int(counts.max())
         if self._steps <= _STEPS:
@@ -248,7 +249,7 @@ class Line:
             return self._values[np.searchsorted(self._times[:-1], at, side="right")]
         cell = np.clip(at, self._first, self._last)
         cell -= self._first
-        cell //= self._width
+        cell >>= self._bits
         row = self._cells[cell]
         for _ in range(self._steps):
             row += self._times[row] <= at

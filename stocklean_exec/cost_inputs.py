@@ -150,7 +150,8 @@ def utc_micros(series: pd.Series[Any], name: str, table: str) -> NDArray[np.int6
       row 0: filled_at '2026-11-23 15:00' has no time zone; use .tz_localize('America/New_York') [naive_time]
     """
     if isinstance(series.dtype, pd.DatetimeTZDtype):
-        return np.asarray(series.array.as_unit("us").asi8, dtype="int64")
+        known = pd.DatetimeIndex(series.array, copy=False)
+        return np.asarray((known if known.unit == "us" else known.as_unit("us")).asi8, dtype="int64")
     if series.dtype.kind == "M" and series.notna().any():
         text = f"{name} has no time zone; use .dt.tz_localize('America/New_York')"
         raise InputError(table, [Problem("naive_time", text, column=name)])

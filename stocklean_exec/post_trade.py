@@ -8,6 +8,7 @@ long a quote stands. Pure.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -115,7 +116,7 @@ def markouts(
     market = as_market(quotes)
     side, price = small_signs(fills, "fills"), usable(column_numbers(fills, "price", "fills"))
     at = utc_micros(fills["filled_at"], "filled_at", "fills")
-    shares = _weights(fills, price, weight)
+    traded = side * _weights(fills, price, weight)
     group, groups = _groups(fills, by)
     sums = _Sums(len(groups), len(steps))
     closes = _closes(at, session_close, time_zone) if CLOSE in steps else at
@@ -130,7 +131,7 @@ def markouts(
             market, Probes.of(fills["symbol"], at), ("mid",), first, last
         ):
             line = Line(stamps, mid, questions=len(rows) * len(steps), max_age=max_age)
-            moments, paid, signed = at[rows], price[rows], side[rows] * shares[rows]
+            moments, paid, signed = at[rows], price[rows], traded[rows]
             heavy, scale = np.abs(signed), np.copysign(1e4, signed) / paid
             mine = None if group is None else group[rows]
             for number, step in enumerate(steps):
@@ -209,8 +210,8 @@ class _Sums:
     def add(
         self, step: int, move: NDArray[np.float64], weight: NDArray[np.float64], group: NDArray[np.int64] | None
     ) -> None:
-        seen = ~(np.isnan(move) | np.isnan(weight))
-        if not seen.all():
+        if math.isnan(move.sum() + weight.sum()):  # rarely: then look which
+            seen = ~(np.isnan(move) | np.isnan(weight))
             move, weight = move[seen], weight[seen]
             group = None if group is None else group[seen]
         if not len(move):

@@ -233,7 +233,7 @@ def _column(values: Any, dtype: str, texts: _Texts | None) -> Any:  # noqa: ANN4
     if texts is not None:
         return texts.categorical(values)
     if dtype == ZONED:
-        return pd.Series(values.view("datetime64[us]"), copy=False).dt.tz_localize("UTC")
+        return pd.Series(values, copy=False).astype("datetime64[us, UTC]")  # the same memory, seen as times
     missing = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(len(values), dtype=bool)
     values = np.ma.getdata(values)
     if missing.any() and values.dtype.kind in "iub":
