@@ -12,6 +12,13 @@ os.environ["STOCKLEAN_PROGRESS"] = "0"
 _outcome = pytest.ExitCode.OK
 
 
+def pytest_collection_modifyitems(items):
+    if os.environ.get("STOCKLEAN_ONCE") == "0":  # as .ci/run says for every Python but the last
+        for item in items:
+            if item.get_closest_marker("once"):
+                item.add_marker(pytest.mark.skip(reason="takes long: once in CI, on the oldest Python"))
+
+
 def pytest_sessionfinish(exitstatus):
     global _outcome  # noqa: PLW0603 - hooks have no other way to tell each other
     _outcome = exitstatus

@@ -9,6 +9,7 @@ import pytest
 BENCHMARKS = sorted((Path(__file__).parent / "benchmarks").glob("bench_*.py"))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("script", BENCHMARKS, ids=lambda path: path.stem)
 def test_the_benchmark_runs_small(script):
     done = subprocess.run([sys.executable, script, "--small"], check=False, capture_output=True, text=True)

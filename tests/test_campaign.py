@@ -45,6 +45,7 @@ def differences(journal=JOURNAL, fills=FILLS, order=ORDER, faults=()):
     return compare(truth_of(journal), pd.DataFrame([order]), pd.DataFrame(fills, columns=columns), set(faults))
 
 
+@pytest.mark.once
 def test_a_few_dozen_killed_runs_lose_nothing_and_send_nothing_twice():
     done = campaign("--runs", 24, "--first", 10_001, "--wide", 4)
     # An order of which nobody can tell is no failure here: which faults explain it depends on what was under way.
@@ -79,6 +80,7 @@ def test_what_the_venue_does_behind_the_last_worker_gets_another_one(tmp_path):
     assert ".02" in (tmp_path / "journal.jsonl").read_text("utf-8")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["no_record", "record_after_send", "go_on_regardless"])
 def test_without_a_safeguard_the_campaign_fails(name):
     # Most of the others are missed in a part of the runs only: the record has them all.

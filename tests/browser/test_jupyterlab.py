@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -44,13 +43,7 @@ def look(tmp_path, request):
     return lambda page, name: page.screenshot(path=folder / f"lab-{name}.png")
 
 
-# A third of the browser tests' time: in CI once, on the oldest Python that is supported.
-once = pytest.mark.skipif(
-    bool(os.environ.get("CI")) and sys.version_info[:2] != (3, 11), reason="in CI on Python 3.11 alone"
-)
-
-
-@once
+@pytest.mark.once
 @pytest.mark.timeout(240)
 def test_a_review_in_jupyterlab_from_display_to_submission(chromium, address, run, look):  # noqa: PLR0915 - one long story
     page = chromium.new_page(viewport={"width": 1400, "height": 1000})
@@ -132,7 +125,7 @@ def cell_of(page, text):
     return page.locator(".jp-CodeCell").filter(has=page.locator(".cm-content", has_text=text)).first
 
 
-@once
+@pytest.mark.once
 @pytest.mark.timeout(240)
 def test_the_shipped_notebook_from_run_all_to_a_run_that_a_click_cancels(chromium, lab, run, look):  # noqa: PLR0915 - one long story
     with lab(LIVE_NOTEBOOK) as address:
