@@ -135,6 +135,7 @@ def shortfall_terms(
     if "currency" in frame.columns:
         told["currency"] = frame["currency"].array
     amounts = {"quantity": ordered, "filled_quantity": filled, "fill_ratio": done / ordered}
+    # A rate that is one number is 1: all is in one currency, or stays in its own.
     money = terms if isinstance(rate, float) else {name: number * rate for name, number in terms.items()}
     ends = {
         "commissions_due": due,

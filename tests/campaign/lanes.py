@@ -157,7 +157,7 @@ class _Run:
 
     def between(self) -> None:
         if "reset_ids" in self.plan.between and self.venue is not None:
-            time.sleep(self.plan.slow + 0.02)
+            time.sleep(self.plan.slow + 0.02)  # what the killed worker sent is still in the venue's queue
             os.kill(self.venue.pid, signal.SIGUSR1)
 
     # -- workers ---------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import pandas as pd
 import stocklean_exec as sx
 from stocklean_exec import blotter_writer, ib_broker
 from stocklean_exec.lifecycle import derive_order
+from stocklean_exec.order_ids import PAYLOAD_COLUMNS
 from stocklean_exec.tables import ORDERS
 
 if TYPE_CHECKING:
@@ -23,22 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Crash", "InlineWriter", "Life", "Mortal", "MortalBroker", "Shelf"]
 
-
-_PLANNED = (
-    "client_order_id",
-    "run_id",
-    "symbol",
-    "side",
-    "quantity",
-    "order_type",
-    "limit_price",
-    "tif",
-    "currency",
-    "sec_type",
-    "exchange",
-    "account",
-    "notional",
-)
+_PLANNED = (*PAYLOAD_COLUMNS, "notional")
 
 
 class Crash(BaseException):
