@@ -47,14 +47,14 @@ def differences(journal=JOURNAL, fills=FILLS, order=ORDER, faults=()):
 
 @pytest.mark.once
 def test_a_few_dozen_killed_runs_lose_nothing_and_send_nothing_twice():
-    done = campaign("--runs", 24, "--first", 10_001, "--wide", 4)
+    done = campaign("--runs", 36, "--first", 10_001, "--wide", 4)
     # An order of which nobody can tell is no failure here: which faults explain it depends on what was under way.
     counts = {
         line.rsplit(maxsplit=1)[0].strip(): line.split()[-1] for line in done.stdout.splitlines() if line.strip()
     }
     for grave in ("duplicate orders", "lost fills", "phantom fills", "fills twice", "never sent", "torn files"):
         assert counts[grave] == "0", done.stdout + done.stderr
-    assert "24 runs" in done.stdout
+    assert "36 runs" in done.stdout
     assert "it never reached" in done.stdout  # so few runs are no campaign, and it says so
 
 
