@@ -250,10 +250,10 @@ class Line:
         cell = np.clip(at, self._first, self._last)
         cell -= self._first
         cell >>= self._bits
-        row = self._cells[cell]
+        row = self._cells.take(cell).astype("int64")  # what an index must be: it would be made anew at each step
         for _ in range(self._steps):
-            row += self._times[row] <= at
-        return self._values[row]
+            row += self._times.take(row) <= at
+        return self._values.take(row)
 
 
 _WORTH = 4  # questions for each four rows, from which on cells pay

@@ -8,11 +8,12 @@ all quotes would sort them all.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +25,11 @@ from stocklean_exec.parquet import (
     chunks,
     connected,
     described,
+    is_pattern,
     literal,
     parquet_pattern,
     quoted,
+    readable,
     text_hashes,
 )
 from stocklean_exec.progress import progress_bar
@@ -47,6 +50,9 @@ _MOST_SYMBOLS = 150
 
 _SHORT_RUN = 50
 """Rows; files whose runs of one symbol are shorter are sorted."""
+
+_NEARLY_ALL = 0.75
+"""Share of the rows, and of the symbols."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 4_102_444_800_000_000  # the year 2100, in microseconds
@@ -86,7 +92,7 @@ class MarketFiles:
         self._connection.execute("SET parquet_metadata_cache = true")
         names = QUOTE_COLUMNS if kind == "quotes" else TRADE_COLUMNS
         theirs = {name: (columns or {}).get(name, name) for name in names}
-        types = described(self._connection, self._files(), kind)
+        types = described(self._connection, _source([self._pattern]), kind)
         missing = [name for name in theirs.values() if name not in types]
         if missing:
             text = f"columns {', '.join(missing)} are missing; there are {', '.join(types)}"
@@ -94,10 +100,8 @@ class MarketFiles:
         self._symbol, self._raw_time, self._one, self._two = (quoted(name) for name in theirs.values())
         self._time_name = theirs[names[1]]
         self._time_zone = self._checked_zone(types[self._time_name], time_zone)
+        self._plain = types[theirs[names[0]]] == "VARCHAR" and self._time_zone is None
         self._delayed = kind == "quotes" and types.get("delayed") == "BOOLEAN"
-
-    def _files(self) -> str:
-        return f"read_parquet({literal(self._pattern)}, union_by_name = false)"
 
     def _checked_zone(self, dtype: str, time_zone: str | None) -> str | None:
         if dtype == ZONED:
@@ -120,69 +124,90 @@ class MarketFiles:
         wanted = sorted(names)
         if not wanted or start > end:
             return
-        rows, whole = self._rows(start, end)
-        batches = max(-(-rows * 8 * (2 + len(fields)) // self._batch_bytes), -(-len(wanted) // _MOST_SYMBOLS))
-        batches = min(max(1, batches), len(wanted))
+        reach = self._reach(wanted, start, end)
+        if not reach.files:
+            return
+        size = -(-reach.rows * 8 * (2 + len(fields)) // self._batch_bytes)
+        batches = min(max(1, size, -(-len(wanted) // _MOST_SYMBOLS)), len(wanted))
         parts = [list(map(str, part)) for part in np.array_split(np.array(wanted, dtype=object), batches)]
-        shelves = [_Shelf(rows // batches) for _ in range(2)]  # of what is read, and of what is worked on
-
-        def read(number: int) -> dict[str, list[_Run]]:
-            return self._read(parts[number], fields, start, end, shelves[number % 2], whole=whole)
-
         done = 0
         with (
             ThreadPoolExecutor(1, "stocklean-market") as reader,
             progress_bar(len(wanted), f"reading {self.kind}") as move,
         ):
-            coming = reader.submit(read, 0)
+            coming = reader.submit(self._read, parts[0], fields, start, end, reach)
             for number, part in enumerate(parts):
                 found = coming.result()
                 if number + 1 < len(parts):
-                    coming = reader.submit(read, number + 1)
+                    coming = reader.submit(self._read, parts[number + 1], fields, start, end, reach)
                 for name, runs in found.items():
-                    yield (name, *_joined(runs))
+                    times, values = _joined(runs)
+                    inside = slice(*np.searchsorted(times, (start, end + 1)))
+                    if len(times := times[inside]):
+                        yield name, times, [value[inside] for value in values]
                 done += len(part)
                 move(done, "")
 
-    def _rows(self, start: int, end: int) -> tuple[int, bool]:
-        """Rows of the row groups that the window touches, and whether it holds all of them."""
+    def _reach(self, wanted: Sequence[str], start: int, end: int) -> Reach:
+        """Look into the metadata: which files the window touches, and whether nearly all of them is asked for."""
         query = (
-            "WITH groups AS (SELECT row_group_num_rows AS n, TRY_CAST(stats_min_value AS TIMESTAMP) AS first, "  # noqa: S608 - quoted
-            "TRY_CAST(stats_max_value AS TIMESTAMP) AS last, stats_null_count AS blank "
-            f"FROM parquet_metadata({literal(self._pattern)}) WHERE path_in_schema = $1) "
-            "SELECT coalesce(sum(n) FILTER (coalesce(last >= CAST($2 AS TIMESTAMP), true) "
-            "AND coalesce(first <= CAST($3 AS TIMESTAMP), true)), 0)::BIGINT, "
-            "coalesce(bool_and(coalesce(first >= CAST($2 AS TIMESTAMP) AND last <= CAST($3 AS TIMESTAMP) "
-            "AND blank = 0, false)), false), coalesce(sum(blank), 0)::BIGINT FROM groups"
+            "WITH groups AS (SELECT row_number() OVER () AS place, file_name AS file, row_group_num_rows AS n, "  # noqa: S608 - quoted
+            "TRY_CAST(stats_min_value AS TIMESTAMP) AS first, TRY_CAST(stats_max_value AS TIMESTAMP) AS last, "
+            "stats_null_count AS blank "
+            f"FROM parquet_metadata({literal(self._pattern)}) WHERE path_in_schema = $1), "
+            "seen AS (SELECT *, coalesce(last >= CAST($2 AS TIMESTAMP), true) "
+            "AND coalesce(first <= CAST($3 AS TIMESTAMP), true) AS touched, coalesce("
+            "first >= CAST($2 AS TIMESTAMP) AND last <= CAST($3 AS TIMESTAMP) AND blank = 0, false) AS inside "
+            "FROM groups) SELECT file, sum(n)::BIGINT, coalesce(sum(n) FILTER (touched), 0)::BIGINT, "
+            "coalesce(sum(n) FILTER (inside), 0)::BIGINT, coalesce(sum(blank), 0)::BIGINT "
+            "FROM seen GROUP BY file ORDER BY min(place)"
         )
         bounds = [_moment(moment).replace("+00:00", "") for moment in (start, end)]
-        found = self._connection.execute(query, [self._time_name, *bounds]).fetchone() or (0, False, 0)
-        if found[2]:
-            text = f"{self._time_name} is empty in {found[2]} rows"
+        with readable(self.kind):
+            found = self._connection.execute(query, [self._time_name, *bounds]).fetchall()
+        if blank := sum(row[4] for row in found):
+            text = f"{self._time_name} is empty in {blank} rows"
             raise InputError(self.kind, [Problem("time_missing", text, column=self._time_name)])
-        return int(found[0]), bool(found[1]) and self._time_zone is None
+        if any(is_pattern(row[0]) for row in found):
+            files = [self._pattern]  # a file whose name would be taken for a pattern cannot be named
+        else:
+            found = [row for row in found if row[2]]
+            files = [row[0] for row in found]
+        every, rows, inside = (sum(row[place] for row in found) for place in (1, 2, 3))
+        if not rows:
+            return Reach([], 0)
+        if not self._plain or inside < _NEARLY_ALL * every:
+            return Reach(files, rows)
+        query = f"SELECT DISTINCT {self._symbol} FROM {_source(files)} WHERE {self._symbol} IS NOT NULL"  # noqa: S608 - quoted
+        with readable(self.kind):
+            present = sorted(row[0] for row in self._connection.execute(query).fetchall())
+        if len(wanted) < _NEARLY_ALL * len(present):
+            return Reach(files, rows)
+        return Reach(files, every, present)
 
     def _read(
-        self, names: list[str], fields: Sequence[str], start: int, end: int, shelf: _Shelf, *, whole: bool
+        self, names: list[str], fields: Sequence[str], start: int, end: int, reach: Reach
     ) -> dict[str, list[_Run]]:
         """Rows of some symbols, in runs as the files have them; a part of its hash stands for a symbol."""
+        there = reach.present
+        asked = names if there is None else there[bisect_left(there, names[0]) : bisect_right(there, names[-1])]
         with self._connection.cursor() as cursor:
-            hashes = text_hashes(cursor, names)
+            hashes = text_hashes(cursor, asked)
             part = HashPart.telling(hashes)
             if part is None:
                 raise RuntimeError("two symbols have one hash of 64 bits; ask for one at a time")
-            known = {part.of(code): name for code, name in zip(hashes, names, strict=True)}
-            found: dict[str, list[_Run]] = {}
-            shelf.clear()
-            for chunk in chunks(cursor, self._query(names, fields, start, end, part, whole=whole)):
-                for code, run in _runs(shelf.put(chunk), fields):
-                    found.setdefault(known[code], []).append(run)
-        return found
+            known = {part.of(code): name for code, name in zip(hashes, asked, strict=True)}
+            found: dict[str, list[_Run]] = {name: [] for name in names}
+            with readable(self.kind):
+                for chunk in chunks(cursor, self._query(names, fields, start, end, reach, part)):
+                    for code, run in _runs(chunk, fields):
+                        if (name := known[code]) in found:
+                            found[name].append(run)
+        return {name: runs for name, runs in found.items() if runs}
 
     def _query(
-        self, names: list[str], fields: Sequence[str], start: int, end: int, part: HashPart, *, whole: bool = False
+        self, names: list[str], fields: Sequence[str], start: int, end: int, reach: Reach, part: HashPart
     ) -> str:
-        listed = ", ".join(literal(name) for name in names)
         time = (
             self._raw_time
             if self._time_zone is None
@@ -190,12 +215,15 @@ class MarketFiles:
         )
         given = self._quote_fields() if self.kind == "quotes" else self._trade_fields()
         chosen = ", ".join(f"{given[name]} AS {name}" for name in fields)
-        moments = f"{literal(_moment(start))} AND TIMESTAMPTZ {literal(_moment(end))}"
-        inside = "" if whole else f"AND {time} BETWEEN TIMESTAMPTZ {moments}"
+        if reach.present is None:
+            moments = f"TIMESTAMPTZ {literal(_moment(start))} AND TIMESTAMPTZ {literal(_moment(end))}"
+            listed = ", ".join(literal(name) for name in names)
+            where = f"{self._symbol} IN ({listed}) AND {time} BETWEEN {moments}"
+        else:
+            where = f"{self._symbol} BETWEEN {literal(names[0])} AND {literal(names[-1])}"
         return (
             f"SELECT {part.sql(f'{self._symbol}::VARCHAR')} AS code, "  # noqa: S608 - quoted
-            f"epoch_us({time}) AS moment, {chosen} FROM {self._files()} "
-            f"WHERE {self._symbol} IN ({listed}) {inside}"
+            f"epoch_us({time}) AS moment, {chosen} FROM {_source(reach.files)} WHERE {where}"
         )
 
     def _quote_fields(self) -> dict[str, str]:
@@ -219,28 +247,16 @@ class MarketFiles:
         }
 
 
-class _Shelf:
-    """Room for the rows of one batch, used again for a later one: fresh memory costs more than what fills it."""
+class Reach(NamedTuple):
+    """What to read for a window and some symbols.
 
-    def __init__(self, rows: int) -> None:
-        self._arrays: dict[str, NDArray[Any]] = {}
-        self._rows, self._used = rows, 0
+    ``present`` are all symbols of the files, sorted, if nearly all rows are asked for. Then all are read, and what
+    is not asked for is left out here: to ask each row costs more.
+    """
 
-    def clear(self) -> None:
-        """What was put here is needed no more."""
-        self._used = 0
-
-    def put(self, chunk: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Keep a chunk; what was put here before stays as it is."""
-        count = len(chunk["code"])
-        if not self._arrays or self._used + count > self._rows:
-            self._rows, self._used = max(self._rows, 2 * (self._used + count)), 0
-            self._arrays = {name: np.empty(self._rows, values.dtype) for name, values in chunk.items()}
-        rows = slice(self._used, self._used + count)
-        self._used += count
-        for name, values in chunk.items():
-            self._arrays[name][rows] = values
-        return {name: array[rows] for name, array in self._arrays.items()}
+    files: list[str]
+    rows: int
+    present: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +300,10 @@ def _joined(runs: list[_Run]) -> tuple[NDArray[np.int64], list[NDArray[np.float6
         rows = np.argsort(times, kind="stable")
         times, values = times[rows], [value[rows] for value in values]
     return times, values
+
+
+def _source(files: Sequence[str]) -> str:
+    return f"read_parquet([{', '.join(map(literal, files))}], union_by_name = false)"
 
 
 def _moment(micros: int) -> str:

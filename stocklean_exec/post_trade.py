@@ -131,7 +131,7 @@ def markouts(
             market, Probes.of(fills["symbol"], at), ("mid",), first, last
         ):
             line = Line(stamps, mid, questions=len(rows) * len(steps), max_age=max_age)
-            moments, paid, signed = at[rows], price[rows], traded[rows]
+            moments, paid, signed = at.take(rows), price.take(rows), traded.take(rows)
             heavy, scale = np.abs(signed), np.copysign(1e4, signed) / paid
             mine = None if group is None else group[rows]
             for number, step in enumerate(steps):

@@ -29,6 +29,7 @@ from stocklean_exec.parquet import (
     literal,
     parquet_pattern,
     quoted,
+    readable,
     text_hashes,
     whole,
 )
@@ -219,12 +220,15 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
                 column = f"{known.sql(column)} AS {column}"
             elif types[name] == ZONED:
                 column = f"coalesce(epoch_us({column}), {NO_TIME}) AS {column}"
+            elif types[name] == "DOUBLE":
+                column = f"coalesce({column}, 'nan'::DOUBLE) AS {column}"
             elif types[name].startswith("DECIMAL"):
                 column = f"{column}::DOUBLE AS {column}"
             chosen.append(column)
         query = f"SELECT {', '.join(chosen)} FROM {files}"  # noqa: S608 - quoted
         plain = all(texts.get(name) or types[name] in _PLAIN for name in names)
-        data = whole(connection, query) if plain else connection.execute(query).fetchnumpy()
+        with readable(table):
+            data = whole(connection, query) if plain else connection.execute(query).fetchnumpy()
     return pd.DataFrame({name: _column(data[name], types[name], texts.get(name)) for name in names}, copy=False)
 
 
@@ -309,7 +313,7 @@ def read_executed(
         Columns are missing, a quantity is not above zero, or times have no zone.
     """
     files = _source(path, "fills")
-    with connected() as connection:
+    with connected() as connection, readable("fills"):
         query = _adding_up(files, described(connection, files, "fills"), times=times)
         if orders is None:
             return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))

@@ -8,7 +8,7 @@ import pytest
 from stocklean_exec.asof import MICROS, look_up
 from stocklean_exec.errors import InputError
 from stocklean_exec.market import FrameMarket
-from stocklean_exec.market_files import MarketFiles, quote_files, trade_files
+from stocklean_exec.market_files import MarketFiles, Reach, quote_files, trade_files
 from stocklean_exec.parquet import HashPart
 
 NAMES = ["A", "B", "O'NEIL", "BRK B"]
@@ -77,6 +77,23 @@ def test_files_answer_as_a_frame_does_however_they_lie(layout, batch_bytes, tmp_
     assert np.isfinite(from_files["mid"]).sum() > 100
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("names", [["A"], ["B", "NONE"], ["A", "BRK B", "O'NEIL"], NAMES])
+@pytest.mark.parametrize("hours", [(0, 24), (6, 24), (7, 11), (5, 6), (23, 48), (30, 40)])
+def test_files_give_the_rows_that_a_frame_gives_whatever_part_is_asked_for(layout, names, hours, tmp_path):
+    # All symbols or few, files from end to end or in part: what is not asked for is left out by DuckDB or by us.
+    quotes = random_quotes(rows=400)
+    files = MarketFiles(write(LAYOUTS[layout](quotes), tmp_path / "quotes"))
+    start, end = (hour * 3_600 * MICROS for hour in hours)
+    found, wanted = (
+        {name: (times, *values) for name, times, values in market.series(names, ["bid", "ask"], start, end)}
+        for market in (files, FrameMarket(quotes))
+    )
+    assert found.keys() == wanted.keys()
+    for name, series in wanted.items():
+        np.testing.assert_array_equal(found[name], series)
+
+
 def test_trades_under_other_names(tmp_path):
     frame = random_quotes()
     folder = write([frame.sort_values(["symbol", "quoted_at"])], tmp_path)
@@ -136,7 +153,10 @@ def test_only_the_asked_window_and_symbols_are_read(tmp_path):
 def test_the_query_names_the_window_and_the_symbols(tmp_path):
     # What makes fifty orders against fifty million quotes cheap: nothing else is asked for.
     files = quote_files(write([random_quotes()], tmp_path))
-    query = files._query(["A", "O'NEIL"], ["mid"], 0, 60_000 * MICROS, HashPart(0, 16))
+    end = 60_000 * MICROS
+    reach = files._reach(["A", "O'NEIL"], 0, end)
+    assert reach == Reach([f"{tmp_path}/part0.parquet"], 4_000)
+    query = files._query(["A", "O'NEIL"], ["mid"], 0, end, reach, HashPart(0, 16))
     assert "IN ('A', 'O''NEIL')" in query
     assert "BETWEEN TIMESTAMPTZ '1970-01-01 00:00:00+00:00' AND TIMESTAMPTZ '1970-01-01 16:40:00+00:00'" in query
     plan = files._connection.execute(f"EXPLAIN {query}").fetchall()[0][1]
@@ -184,12 +204,46 @@ def test_a_time_that_is_a_number_is_refused(tmp_path):
     assert caught.value.codes == ("time_dtype",)
 
 
-def test_the_window_is_not_asked_for_where_the_files_lie_inside(tmp_path):
-    files = quote_files(write([random_quotes()], tmp_path))
-    assert files._rows(0, 2 * 86_400 * MICROS) == (4_000, True)
-    assert files._rows(3_600 * MICROS, 2 * 86_400 * MICROS) == (4_000, False)
-    assert files._rows(2 * 86_400 * MICROS, 3 * 86_400 * MICROS) == (0, False)
-    assert "BETWEEN TIMESTAMPTZ" not in files._query(["A"], ["mid"], 0, 1, HashPart(0, 16), whole=True)
+def test_only_files_that_the_window_touches_are_read(tmp_path):
+    parts = LAYOUTS["one file a day, by symbol"](random_quotes())
+    folder = write(parts, tmp_path)
+    files, hour = quote_files(folder), 3_600 * MICROS
+    assert files._reach(["A"], 13 * hour, 14 * hour) == Reach([f"{folder}/part2.parquet"], len(parts[2]))
+    assert files._reach(["A"], 6 * hour, 24 * hour).files == [f"{folder}/part{part}.parquet" for part in (1, 2, 3)]
+    assert files._reach(["A"], 48 * hour, 72 * hour) == Reach([], 0)
+
+
+def test_neither_window_nor_symbols_are_asked_for_where_nearly_all_is_wanted(tmp_path):
+    files, day = quote_files(write([random_quotes()], tmp_path)), 86_400 * MICROS
+    place = [f"{tmp_path}/part0.parquet"]
+    assert files._reach(["A", "B", "BRK B"], 0, day) == Reach(place, 4_000, ["A", "B", "BRK B", "O'NEIL"])
+    assert files._reach(["A", "B"], 0, day) == Reach(place, 4_000)
+    assert files._reach(NAMES, 3_600 * MICROS, day) == Reach(place, 4_000)
+    query = files._query(["A", "B"], ["mid"], 0, day, files._reach(NAMES, 0, day), HashPart(0, 16))
+    assert query.endswith("WHERE \"symbol\" BETWEEN 'A' AND 'B'")
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_read(tmp_path):
+    quotes = random_quotes()
+    write([quotes], tmp_path)
+    (tmp_path / "part0.parquet").rename(tmp_path / "part[0].parquet")
+    files = quote_files(tmp_path)
+    for start, end in ((0, 86_400 * MICROS), (3_600 * MICROS, 7_200 * MICROS)):
+        found, wanted = (
+            list(market.series(["A"], ["bid"], start, end)) for market in (files, FrameMarket(quotes))
+        )
+        np.testing.assert_array_equal(found[0][1], wanted[0][1])
+
+
+def test_damaged_files_are_told_of(tmp_path):
+    folder = write([random_quotes(rows=100_000).sort_values(["symbol", "quoted_at"])], tmp_path)
+    file = folder / "part0.parquet"
+    damaged = bytearray(file.read_bytes())
+    damaged[1_000:-20_000] = bytes(len(damaged) - 21_000)
+    file.write_bytes(damaged)
+    with pytest.raises(InputError) as caught:
+        list(quote_files(folder).series(NAMES, ["mid"], 0, 86_400 * MICROS))
+    assert caught.value.codes == ("parquet_format",)
 
 
 def test_more_symbols_than_one_batch_takes(tmp_path):

@@ -13,6 +13,7 @@ from stocklean_exec.parquet import (
     literal,
     parquet_pattern,
     quoted,
+    readable,
     text_hashes,
     whole,
 )
@@ -30,16 +31,36 @@ def test_rows_come_in_chunks_and_in_their_sequence(tmp_path, monkeypatch):
 
 
 def test_the_whole_is_the_chunks_written_one_after_the_other():
-    query = "SELECT n, CASE WHEN n % 2 = 0 THEN n / 2 END AS half FROM range(1_000_000) r(n)"
+    query = "SELECT n, n / 2 AS half FROM range(1_000_000) r(n)"
     with connected() as connection:
         found = whole(connection, query)
         none = whole(connection, f"{query} WHERE n < 0")
     np.testing.assert_array_equal(found["n"], np.arange(1_000_000))
-    np.testing.assert_array_equal(found["half"][:4], [0.0, np.nan, 1.0, np.nan])
+    np.testing.assert_array_equal(found["half"], np.arange(1_000_000) / 2)
     assert {name: (values.dtype.kind, len(values)) for name, values in none.items()} == {
         "n": ("i", 0),
         "half": ("f", 0),
     }
+
+
+def test_what_duckdb_cannot_read_on_the_way_is_an_error_of_the_table(tmp_path):
+    file = tmp_path / "n.parquet"
+    with connected() as connection:
+        connection.execute(f"COPY (SELECT random() AS n FROM range(500_000)) TO '{file}'")  # noqa: S608 - a test's own
+        damaged = bytearray(file.read_bytes())
+        damaged[2_000_000:2_100_000] = bytes(100_000)  # whole data pages; the metadata at the end stays
+        file.write_bytes(damaged)
+        assert described(connection, f"'{file}'", "fills") == {"n": "DOUBLE"}
+        with pytest.raises(InputError) as caught, readable("fills"):
+            list(chunks(connection, f"SELECT n FROM '{file}'"))  # noqa: S608 - a test's own
+        with pytest.raises(InputError, match="no number"), readable("fills"):
+            list(
+                chunks(
+                    connection,
+                    "SELECT CASE WHEN n = 300_000 THEN error('no number') ELSE n END FROM range(400_000) r(n)",
+                )
+            )
+    assert caught.value.codes == ("parquet_format",)
 
 
 def test_texts_are_told_apart_by_as_few_bits_as_it_takes():
