@@ -456,9 +456,9 @@ def joined_flags(count: int, flags: Mapping[str, NDArray[np.bool_]]) -> pd.api.e
     >>> joined_flags(2, {"overfilled": np.array([True, False]), "fees_due": np.array([True, False])}).tolist()
     ['overfilled, fees_due', nan]
     """
-    sets = np.zeros(count, dtype="int64")
+    sets = np.zeros(count, dtype="int32")
     for bit, up in enumerate(flags.values()):
-        sets |= up.astype("int64") << bit
+        sets |= np.multiply(up, 1 << bit, dtype="int32")
     rows = np.flatnonzero(sets)
     found, which = np.unique(sets[rows], return_inverse=True)
     texts = [", ".join(name for bit, name in enumerate(flags) if one >> bit & 1) for one in found.tolist()]

@@ -24,6 +24,7 @@ from stocklean_exec.market_files import MarketFiles
 from stocklean_exec.parquet import (
     ZONED,
     HashPart,
+    chunks,
     connected,
     described,
     literal,
@@ -323,14 +324,13 @@ def read_executed(
             f"SELECT coalesce(row, -1) AS row, wrong, {', '.join(_BLANK)} "  # noqa: S608 - quoted
             f"FROM ({query}) LEFT JOIN ({numbered}) USING (client_order_id)"
         )
-        table = connection.execute(joined).fetchnumpy()
-    rows = np.asarray(table["row"], dtype="int64")
-    if np.any(table["wrong"]) or (len(rows) and (rows.min() < 0 or len(ids) <= rows.max())):
-        return read_executed(path)  # wrong, or of no order: told of by name, where ids are compared
-    aligned = {}
-    for name, blank in _BLANK.items():
-        aligned[name] = np.full(len(ids), blank, dtype=type(blank))
-        aligned[name][rows] = table[name]
+        aligned = {name: np.full(len(ids), blank, dtype=type(blank)) for name, blank in _BLANK.items()}
+        for chunk in chunks(connection, joined):
+            rows = chunk["row"]
+            if chunk["wrong"].any() or rows.min() < 0 or len(ids) <= rows.max():
+                return read_executed(path)  # wrong, or of no order: told of by name, where ids are compared
+            for name, column in aligned.items():
+                column[rows] = chunk[name]
     return Executed(pd.DataFrame(aligned, index=ids, copy=False))
 
 
