@@ -47,6 +47,7 @@ __all__ = ["TradeRecord", "from_anywhere", "read_executed", "read_frame", "trade
 
 R = TypeVar("R")
 _ENDED = ("CANCELLED", "REJECTED")
+_LISTED = 50  # ids that one error names
 _FEW = 30_000  # distinct texts; with more, codes are no cheaper than the texts
 _PLAIN = (ZONED, "DOUBLE")  # types whose missing values are numbers by the time they are read
 _TEXTS = ("symbol", "side", "exchange", "liquidity", "account", "run_id")
@@ -316,6 +317,7 @@ def read_executed(
     files = _source(path, "fills")
     with connected() as connection, readable("fills"):
         query = _adding_up(files, described(connection, files, "fills"), times=times)
+        _refuse_quantities(connection, files)
         if orders is None:
             return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
         place, ids = orders
@@ -356,22 +358,34 @@ def _adding_up(files: str, types: dict[str, str], *, times: bool) -> str:
     paid = "CASE WHEN NOT isnan(commission::DOUBLE) THEN commission::DOUBLE END"
     paid = paid if "commission" in types else "NULL::DOUBLE"
     return (
-        "SELECT * EXCLUDE (least), NOT (least > 0 AND isfinite(filled_quantity)) AS wrong FROM ("  # noqa: S608 - quoted
+        "SELECT *, NOT isfinite(filled_quantity) AS wrong FROM ("  # noqa: S608 - quoted
         "SELECT client_order_id, sum(q) AS filled_quantity, sum(q * p) AS value, "
         "coalesce(sum(paid), 'nan'::DOUBLE) AS commission, count(*) - count(paid) AS commissions_due, "
         f"count(*) AS fills, coalesce(min(moment), {NO_TIME}) AS first_at, "
-        f"coalesce(max(moment), {NO_TIME}) AS last_at, min(q) AS least FROM ("
+        f"coalesce(max(moment), {NO_TIME}) AS last_at FROM ("
         "SELECT client_order_id, coalesce(quantity::DOUBLE, 'nan'::DOUBLE) AS q, "
         f"coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p, {paid} AS paid, {at} AS moment FROM {files}) "
         "GROUP BY client_order_id)"
     )
 
 
+def _refuse_quantities(connection: duckdb.DuckDBPyConnection, files: str) -> None:
+    """Refuse what the statistics in the files' metadata show; sums show what is no number, which they may not."""
+    query = f"SELECT DISTINCT client_order_id FROM {files} WHERE quantity IS NULL OR quantity <= 0 LIMIT {_LISTED}"  # noqa: S608 - quoted
+    wrong = [row[0] for row in connection.execute(query).fetchall()]
+    if wrong:
+        raise _quantity_error(wrong)
+
+
+def _quantity_error(ids: Iterable[object]) -> InputError:
+    text = "has fills whose quantity is not above zero"
+    return InputError("fills", [Problem("fill_quantity", f"{name} {text}") for name in ids])
+
+
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
     wrong = table.loc[table.pop("wrong"), "client_order_id"].tolist()
     if wrong:
-        text = "has fills whose quantity is not above zero"
-        raise InputError("fills", [Problem("fill_quantity", f"{name} {text}") for name in wrong[:50]])
+        raise _quantity_error(wrong[:_LISTED])
     return table
 
 

@@ -154,6 +154,23 @@ def test_fills_that_cannot_be_added_up_are_refused(frame, code, tmp_path):
     assert caught.value.codes == (code,)
 
 
+@pytest.mark.parametrize("quantity", ["'nan'", "'inf'", "'-inf'", "0", "-0.5", "NULL"])
+@pytest.mark.parametrize("with_orders", [False, True])
+def test_a_quantity_that_is_none_is_refused_by_name(quantity, with_orders, tmp_path):
+    # Statistics of Parquet files know nothing of what is no number: such a fill must be found in the sums.
+    orders, fills = tmp_path / "o.parquet", tmp_path / "f.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY (SELECT unnest(['a', 'b']) AS client_order_id) TO '{orders}'")
+        connection.execute(
+            "COPY (SELECT CASE WHEN i < 5000 THEN 'a' ELSE 'b' END AS client_order_id, 1.0::DOUBLE AS price, "  # noqa: S608 - a test's own
+            f"CASE WHEN i = 7000 THEN {quantity}::DOUBLE ELSE 1.0::DOUBLE END AS quantity "
+            f"FROM range(10_000) r(i)) TO '{fills}'"
+        )
+    with pytest.raises(InputError, match="b has fills whose quantity is not above zero") as caught:
+        read_executed(fills, (orders, pd.Index(["a", "b"])) if with_orders else None)
+    assert len(caught.value.problems) == 1
+
+
 def test_fills_found_by_their_orders_rows_are_the_same(tmp_path):
     orders = pd.DataFrame({"client_order_id": ["c", "b", "a"], "symbol": "X", "side": "BUY", "quantity": 10.0})
     files = parquet(orders, tmp_path / "o.parquet"), parquet(FILLS, tmp_path / "f.parquet")
