@@ -316,14 +316,16 @@ def read_executed(
     """
     files = _source(path, "fills")
     with connected() as connection, readable("fills"):
-        query = _adding_up(files, described(connection, files, "fills"), times=times)
+        sums = _sums(described(connection, files, "fills"), times=times)
+        query = _adding_up(files, sums)
         _refuse_quantities(connection, files)
         if orders is None:
             return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
         place, ids = orders
         numbered = f"SELECT client_order_id, row_number() OVER () - 1 AS row FROM {_source(place, 'orders')}"  # noqa: S608 - quoted
+        known = [name for name, value in sums.items() if value != _UNKNOWN]
         joined = (
-            f"SELECT coalesce(row, -1) AS row, wrong, {', '.join(_BLANK)} "  # noqa: S608 - quoted
+            f"SELECT coalesce(row, -1) AS row, wrong, {', '.join(known)} "  # noqa: S608 - quoted
             f"FROM ({query}) LEFT JOIN ({numbered}) USING (client_order_id)"
         )
         aligned = {name: np.full(len(ids), blank, dtype=type(blank)) for name, blank in _BLANK.items()}
@@ -331,8 +333,8 @@ def read_executed(
             rows = chunk["row"]
             if chunk["wrong"].any() or rows.min() < 0 or len(ids) <= rows.max():
                 return read_executed(path)  # wrong, or of no order: told of by name, where ids are compared
-            for name, column in aligned.items():
-                column[rows] = chunk[name]
+            for name in known:
+                aligned[name][rows] = chunk[name]
     return Executed(pd.DataFrame(aligned, index=ids, copy=False))
 
 
@@ -348,24 +350,34 @@ _BLANK: dict[str, float | int] = {
 """What an order without fills has."""
 
 
-def _adding_up(files: str, types: dict[str, str], *, times: bool) -> str:
+_UNKNOWN = f"({NO_TIME})::BIGINT"
+
+
+def _sums(types: dict[str, str], *, times: bool) -> dict[str, str]:
+    """What is added up for each order, as SQL; of fills whose quantity, price and commission are q, p and paid."""
     require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
-    at = "NULL::BIGINT"
-    if "filled_at" in types:
-        if types["filled_at"] != ZONED:
-            raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
-        at = "epoch_us(filled_at)" if times else at
+    if types.get("filled_at", ZONED) != ZONED:
+        raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
+    has_fees, has_times = "commission" in types, times and "filled_at" in types
+    return {
+        "filled_quantity": "sum(q)",
+        "value": "sum(q * p)",
+        "commission": "coalesce(sum(paid), 'nan'::DOUBLE)" if has_fees else "'nan'::DOUBLE",
+        "commissions_due": "count(*) - count(paid)" if has_fees else "count(*)",
+        "fills": "count(*)",
+        "first_at": f"coalesce(epoch_us(min(filled_at)), {_UNKNOWN})" if has_times else _UNKNOWN,
+        "last_at": f"coalesce(epoch_us(max(filled_at)), {_UNKNOWN})" if has_times else _UNKNOWN,
+    }
+
+
+def _adding_up(files: str, sums: Mapping[str, str]) -> str:
     paid = "CASE WHEN NOT isnan(commission::DOUBLE) THEN commission::DOUBLE END"
-    paid = paid if "commission" in types else "NULL::DOUBLE"
+    named = ", ".join(f"{value} AS {name}" for name, value in sums.items())
     return (
         "SELECT *, NOT isfinite(filled_quantity) AS wrong FROM ("  # noqa: S608 - quoted
-        "SELECT client_order_id, sum(q) AS filled_quantity, sum(q * p) AS value, "
-        "coalesce(sum(paid), 'nan'::DOUBLE) AS commission, count(*) - count(paid) AS commissions_due, "
-        f"count(*) AS fills, coalesce(min(moment), {NO_TIME}) AS first_at, "
-        f"coalesce(max(moment), {NO_TIME}) AS last_at FROM ("
-        "SELECT client_order_id, coalesce(quantity::DOUBLE, 'nan'::DOUBLE) AS q, "
-        f"coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p, {paid} AS paid, {at} AS moment FROM {files}) "
-        "GROUP BY client_order_id)"
+        f"SELECT client_order_id, {named} FROM (SELECT *, coalesce(quantity::DOUBLE, 'nan'::DOUBLE) AS q, "
+        f"coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p{f', {paid} AS paid' if 'paid' in named else ''} "
+        f"FROM {files}) GROUP BY client_order_id)"
     )
 
 
