@@ -104,7 +104,7 @@ class MarketFiles:
         self._delayed = kind == "quotes" and types.get("delayed") == "BOOLEAN"
 
     def _checked_zone(self, dtype: str, time_zone: str | None) -> str | None:
-        if dtype == ZONED:
+        if dtype in ZONED:
             return None
         if not dtype.startswith("TIMESTAMP"):
             text = f"{self._time_name} is {dtype}, not a time"
@@ -211,7 +211,7 @@ class MarketFiles:
         time = (
             self._raw_time
             if self._time_zone is None
-            else f"timezone({literal(self._time_zone)}, {self._raw_time})"
+            else f"timezone({literal(self._time_zone)}, {self._raw_time}::TIMESTAMP)"
         )
         given = self._quote_fields() if self.kind == "quotes" else self._trade_fields()
         chosen = ", ".join(f"{given[name]} AS {name}" for name in fields)
@@ -223,7 +223,7 @@ class MarketFiles:
             where = f"{self._symbol} BETWEEN {literal(names[0])} AND {literal(names[-1])}"
         return (
             f"SELECT {part.sql(f'{self._symbol}::VARCHAR')} AS code, "  # noqa: S608 - quoted
-            f"epoch_us({time}) AS moment, {chosen} FROM {_source(reach.files)} WHERE {where}"
+            f"epoch_us({time}::TIMESTAMPTZ) AS moment, {chosen} FROM {_source(reach.files)} WHERE {where}"
         )
 
     def _quote_fields(self) -> dict[str, str]:

@@ -38,8 +38,8 @@ __all__ = [
     "whole",
 ]
 
-ZONED = "TIMESTAMP WITH TIME ZONE"
-"""DuckDB's type of a time that is known."""
+ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
+"""DuckDB's types of times that are known, in microseconds and in nanoseconds."""
 
 
 def parquet_pattern(path: str | os.PathLike[str], table: str) -> str:

@@ -169,9 +169,9 @@ def _read_parquet(file: Path, table: Table) -> pd.DataFrame:
     try:
         with duckdb.connect() as connection:
             described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(file)]).fetchall()
-            zoned = [row[0] for row in described if row[1] == "TIMESTAMP WITH TIME ZONE"]
+            zoned = [row[0] for row in described if row[1] in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")]
             quoted = ['"' + name.replace('"', '""') + '"' for name in zoned]
-            replaced = ", ".join(f"epoch_us({name}) AS {name}" for name in quoted)
+            replaced = ", ".join(f"epoch_us({name}::TIMESTAMPTZ) AS {name}" for name in quoted)
             columns = f"* REPLACE ({replaced})" if replaced else "*"
             query = f"SELECT {columns} FROM read_parquet(?)"  # noqa: S608 - the names are quoted above
             frame = connection.execute(query, [str(file)]).df()

@@ -49,7 +49,7 @@ R = TypeVar("R")
 _ENDED = ("CANCELLED", "REJECTED")
 _LISTED = 50  # ids that one error names
 _FEW = 30_000  # distinct texts; with more, codes are no cheaper than the texts
-_PLAIN = (ZONED, "DOUBLE")  # types whose missing values are numbers by the time they are read
+_PLAIN = (*ZONED, "DOUBLE")  # types whose missing values are numbers by the time they are read
 _TEXTS = ("symbol", "side", "exchange", "liquidity", "account", "run_id")
 
 
@@ -220,8 +220,8 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
             column, known = quoted(name), texts.get(name)
             if known is not None:
                 column = f"{known.sql(column)} AS {column}"
-            elif types[name] == ZONED:
-                column = f"coalesce(epoch_us({column}), {NO_TIME}) AS {column}"
+            elif types[name] in ZONED:
+                column = f"coalesce(epoch_us({column}::TIMESTAMPTZ), {NO_TIME}) AS {column}"
             elif types[name] == "DOUBLE":
                 column = f"coalesce({column}, 'nan'::DOUBLE) AS {column}"
             elif types[name].startswith("DECIMAL"):
@@ -238,7 +238,7 @@ def _column(values: Any, dtype: str, texts: _Texts | None) -> Any:  # noqa: ANN4
     """One column as DuckDB hands it over, in the dtype that it has in a frame."""
     if texts is not None:
         return texts.categorical(values)
-    if dtype == ZONED:
+    if dtype in ZONED:
         return pd.Series(values, copy=False).astype("datetime64[us, UTC]")  # the same memory, seen as times
     missing = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(len(values), dtype=bool)
     values = np.ma.getdata(values)
@@ -356,7 +356,7 @@ _UNKNOWN = f"({NO_TIME})::BIGINT"
 def _sums(types: dict[str, str], *, times: bool) -> dict[str, str]:
     """What is added up for each order, as SQL; of fills whose quantity, price and commission are q, p and paid."""
     require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
-    if types.get("filled_at", ZONED) != ZONED:
+    if "filled_at" in types and types["filled_at"] not in ZONED:
         raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
     has_fees, has_times = "commission" in types, times and "filled_at" in types
     return {
@@ -365,8 +365,8 @@ def _sums(types: dict[str, str], *, times: bool) -> dict[str, str]:
         "commission": "coalesce(sum(paid), 'nan'::DOUBLE)" if has_fees else "'nan'::DOUBLE",
         "commissions_due": "count(*) - count(paid)" if has_fees else "count(*)",
         "fills": "count(*)",
-        "first_at": f"coalesce(epoch_us(min(filled_at)), {_UNKNOWN})" if has_times else _UNKNOWN,
-        "last_at": f"coalesce(epoch_us(max(filled_at)), {_UNKNOWN})" if has_times else _UNKNOWN,
+        "first_at": f"coalesce(epoch_us(min(filled_at)::TIMESTAMPTZ), {_UNKNOWN})" if has_times else _UNKNOWN,
+        "last_at": f"coalesce(epoch_us(max(filled_at)::TIMESTAMPTZ), {_UNKNOWN})" if has_times else _UNKNOWN,
     }
 
 

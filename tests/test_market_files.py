@@ -53,8 +53,8 @@ def write(frames, folder, time="TIMESTAMPTZ"):
         for number, frame in enumerate(frames):
             at = frame["quoted_at"].dt.tz_localize(None)
             connection.register("given", frame.assign(quoted_at=at))
-            column = "timezone('UTC', quoted_at)" if time == "TIMESTAMPTZ" else "quoted_at"
-            query = f"SELECT * REPLACE ({column} AS quoted_at) FROM given"  # noqa: S608 - a test's own
+            column = "timezone('UTC', quoted_at)" if "TZ" in time else "quoted_at"
+            query = f"SELECT * REPLACE ({column}::{time} AS quoted_at) FROM given"  # noqa: S608 - a test's own
             connection.execute(f"COPY ({query}) TO '{folder}/part{number}.parquet' (FORMAT parquet)")
             connection.unregister("given")
     return folder
@@ -174,6 +174,23 @@ def test_times_without_a_zone_need_one_to_be_told(tmp_path):
     symbols, at = questions()
     told = look_up(quote_files(folder, time_zone="America/New_York"), symbols, at)
     np.testing.assert_array_equal(told["mid"], look_up(FrameMarket(shifted), symbols, at)["mid"])
+
+
+@pytest.mark.parametrize(("time", "zone"), [("TIMESTAMPTZ_NS", None), ("TIMESTAMP_NS", "UTC")])
+def test_times_in_nanoseconds(time, zone, tmp_path):
+    # Nanoseconds are what pandas before 3.0 wrote, and what pyarrow writes of such frames still.
+    quotes = random_quotes()
+    folder = write([quotes], tmp_path, time=time)
+    assert duckdb.sql(f"DESCRIBE FROM '{folder}/*.parquet'").fetchall()[1][1].startswith(time)
+    for hours in ((0, 24), (7, 11)):
+        start, end = (hour * 3_600 * MICROS for hour in hours)
+        found, wanted = (
+            {name: (times, *values) for name, times, values in market.series(NAMES, ["bid"], start, end)}
+            for market in (quote_files(folder, time_zone=zone), FrameMarket(quotes))
+        )
+        assert found.keys() == wanted.keys()
+        for name, series in wanted.items():
+            np.testing.assert_array_equal(found[name], series)
 
 
 @pytest.mark.parametrize(

@@ -50,14 +50,18 @@ def test_quotes_from_csv(tmp_path):
     assert row["quoted_at"] == WHEN
 
 
-@pytest.mark.parametrize("name", ["q.parquet", "q.PQ"])
-def test_quotes_from_parquet(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "time"), [("q.parquet", "TIMESTAMPTZ"), ("q.PQ", "TIMESTAMPTZ"), ("q.parquet", "TIMESTAMPTZ_NS")]
+)
+def test_quotes_from_parquet(tmp_path, name, time):
     import duckdb  # noqa: PLC0415 - only this test writes a Parquet file
 
     quotes = QUOTES.conform(pd.DataFrame({"symbol": ["A", "B"], "last": [1.5, 2.5], "quoted_at": [WHEN, pd.NaT]}))
     with duckdb.connect() as connection:
         connection.register("quotes", quotes)
-        connection.execute(f"COPY quotes TO '{tmp_path / name}' (FORMAT parquet)")
+        columns = f"* REPLACE (quoted_at::{time} AS quoted_at)"
+        query = f"COPY (SELECT {columns} FROM quotes) TO '{tmp_path / name}' (FORMAT parquet)"  # noqa: S608 - a test's own
+        connection.execute(query)
     found = read_quotes(tmp_path / name)
     assert found["last"].tolist() == [1.5, 2.5]
     assert found["quoted_at"].tolist()[0] == WHEN

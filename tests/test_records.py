@@ -106,18 +106,19 @@ FILLS = pd.DataFrame(
 )
 
 
-def parquet(frame, file):
+def parquet(frame, file, time="TIMESTAMPTZ"):
     plain = frame.assign(filled_at=frame["filled_at"].dt.tz_localize(None)) if "filled_at" in frame else frame
     with duckdb.connect() as connection:
         connection.register("given", plain.astype({"symbol": "str"}))
-        replaced = "REPLACE (timezone('UTC', filled_at) AS filled_at)" if "filled_at" in frame else ""
+        replaced = f"REPLACE (timezone('UTC', filled_at)::{time} AS filled_at)" if "filled_at" in frame else ""
         query = f"COPY (SELECT * {replaced} FROM given) TO '{file}' (FORMAT parquet)"  # noqa: S608 - a test's own
         connection.execute(query)
     return file
 
 
-def test_a_frame_of_parquet_is_the_frame(tmp_path):
-    read = read_frame(parquet(FILLS, tmp_path / "f.parquet"), "fills")
+@pytest.mark.parametrize("time", ["TIMESTAMPTZ", "TIMESTAMPTZ_NS"])
+def test_a_frame_of_parquet_is_the_frame(time, tmp_path):
+    read = read_frame(parquet(FILLS, tmp_path / "f.parquet", time), "fills")
     assert isinstance(read["symbol"].dtype, pd.CategoricalDtype)
     wanted = FILLS.astype({"filled_at": "datetime64[us, UTC]", "client_order_id": "str"})
     pd.testing.assert_frame_equal(
@@ -128,11 +129,12 @@ def test_a_frame_of_parquet_is_the_frame(tmp_path):
     assert read_frame(tmp_path / "f.parquet", "fills", []).shape == (0, 0)
 
 
-def test_fills_added_up_in_the_file_are_those_added_up_in_a_frame(tmp_path):
+@pytest.mark.parametrize("time", ["TIMESTAMPTZ", "TIMESTAMPTZ_NS"])
+def test_fills_added_up_in_the_file_are_those_added_up_in_a_frame(time, tmp_path):
     orders = keyed_orders(
         pd.DataFrame({"client_order_id": ["a", "b", "c"], "symbol": "X", "side": "BUY", "quantity": 10.0})
     )
-    in_file = executed_by_order(orders, read_executed(parquet(FILLS, tmp_path / "f.parquet")))
+    in_file = executed_by_order(orders, read_executed(parquet(FILLS, tmp_path / "f.parquet", time)))
     pd.testing.assert_frame_equal(in_file, executed_by_order(orders, FILLS))
     bare = read_executed(
         parquet(FILLS[["client_order_id", "quantity", "price", "symbol"]], tmp_path / "g.parquet")
