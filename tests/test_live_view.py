@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import threading
-import time
 from concurrent.futures import Future
 from types import SimpleNamespace
 
@@ -122,21 +120,39 @@ def test_a_thousand_facts_are_told_in_a_few_messages_that_miss_nothing(run):
     assert told[-1]["filled_quantity"] == pytest.approx(20.0)
 
 
-def test_two_updates_are_a_tenth_of_a_second_apart(run):
-    view, begun, enough = run.view(), [], threading.Event()
-    view.wait()
+class _Clock:
+    """Time that goes on while one sleeps or works, and not else."""
 
-    def work():
-        begun.append(time.monotonic())
-        enough.set() if len(begun) == 4 else view._pacer.poke()  # there are news again at once
+    def __init__(self):
+        self.now = self.used = 0.0
 
-    view._pacer._work = work
-    view._pacer.poke()
-    assert enough.wait(20)
-    view.wait()
-    gaps = [later - earlier for earlier, later in itertools.pairwise(begun)]
-    assert len(gaps) == 3
-    assert min(gaps) >= live_view.PAUSE == 0.1
+    def monotonic(self):
+        return self.now
+
+    def thread_time(self):
+        return self.used
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def test_two_updates_are_a_tenth_of_a_second_apart_and_take_half_of_the_time_at_most(monkeypatch):
+    clock, begun = _Clock(), []
+    monkeypatch.setattr(live_view, "time", clock)
+    work = iter([(0.0, 0.0), (0.03, 0.03), (0.25, 0.08), (0.15, 0.15)])  # seconds that pass, and of the processor
+
+    def update():
+        begun.append(clock.now)
+        passed, used = next(work, (0.0, 0.0))
+        clock.now, clock.used = clock.now + passed, clock.used + used
+        if len(begun) < 5:
+            pacer.poke()  # there are news again at once
+
+    pacer = live_view._Pacer(update, live_view.PAUSE)
+    pacer.poke()
+    pacer.wait()
+    # A tenth apart; then 0.25 s of waiting and 0.08 s of rest; then 0.15 s of work and as much rest.
+    assert begun == pytest.approx([0.0, 0.1, 0.2, 0.53, 0.83])
 
 
 def test_a_listener_that_cannot_send_harms_nothing(run, monkeypatch, caplog):
