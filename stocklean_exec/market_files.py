@@ -2,8 +2,8 @@
 
 DuckDB reads what is asked for, for some symbols at a time: the window of time and the symbols are in the query,
 so that files and row groups outside are skipped, and what comes back is bounded. Files that are sorted by symbol
-are read once; others once for each batch of symbols, which is slower and gives the same. A bare as-of join over
-all quotes would sort them all.
+are read once; others, as those that were recorded in time, once for each batch of symbols, of which there are then
+fewer. A bare as-of join over all quotes would sort them all.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ __all__ = ["MarketFiles", "quote_files", "trade_files"]
 
 _BATCH_BYTES = 128 << 20
 """What one batch of symbols may bring into memory."""
+
+_ROOM_IF_MIXED = 4
+"""Times as much, where more batches would read the same rows more often."""
 
 _MOST_SYMBOLS = 150
 """In one batch: with more, sixteen bits of their hashes that tell them all apart are hard to find."""
@@ -98,7 +101,7 @@ class MarketFiles:
             text = f"columns {', '.join(missing)} are missing; there are {', '.join(types)}"
             raise InputError(kind, [Problem("missing_column", text)])
         self._symbol, self._raw_time, self._one, self._two = (quoted(name) for name in theirs.values())
-        self._time_name = theirs[names[1]]
+        self._symbol_name, self._time_name = theirs[names[0]], theirs[names[1]]
         self._time_zone = self._checked_zone(types[self._time_name], time_zone)
         self._plain = types[theirs[names[0]]] == "VARCHAR" and self._time_zone is None
         self._delayed = kind == "quotes" and types.get("delayed") == "BOOLEAN"
@@ -127,7 +130,8 @@ class MarketFiles:
         reach = self._reach(wanted, start, end)
         if not reach.files:
             return
-        size = -(-reach.rows * 8 * (2 + len(fields)) // self._batch_bytes)
+        room = self._batch_bytes * (_ROOM_IF_MIXED if reach.mixed else 1)
+        size = -(-reach.rows * 8 * (2 + len(fields)) // room)
         batches = min(max(1, size, -(-len(wanted) // _MOST_SYMBOLS)), len(wanted))
         parts = [list(map(str, part)) for part in np.array_split(np.array(wanted, dtype=object), batches)]
         done = 0
@@ -151,39 +155,42 @@ class MarketFiles:
     def _reach(self, wanted: Sequence[str], start: int, end: int) -> Reach:
         """Look into the metadata: which files the window touches, and whether nearly all of them is asked for."""
         query = (
-            "WITH groups AS (SELECT row_number() OVER () AS place, file_name AS file, row_group_num_rows AS n, "  # noqa: S608 - quoted
-            "TRY_CAST(stats_min_value AS TIMESTAMP) AS first, TRY_CAST(stats_max_value AS TIMESTAMP) AS last, "
-            "stats_null_count AS blank "
-            f"FROM parquet_metadata({literal(self._pattern)}) WHERE path_in_schema = $1), "
-            "seen AS (SELECT *, coalesce(last >= CAST($2 AS TIMESTAMP), true) "
-            "AND coalesce(first <= CAST($3 AS TIMESTAMP), true) AS touched, coalesce("
-            "first >= CAST($2 AS TIMESTAMP) AND last <= CAST($3 AS TIMESTAMP) AND blank = 0, false) AS inside "
-            "FROM groups) SELECT file, sum(n)::BIGINT, coalesce(sum(n) FILTER (touched), 0)::BIGINT, "
-            "coalesce(sum(n) FILTER (inside), 0)::BIGINT, coalesce(sum(blank), 0)::BIGINT "
+            "WITH columns AS (SELECT row_number() OVER () AS place, file_name AS file, row_group_num_rows AS n, "  # noqa: S608 - quoted
+            "path_in_schema = $1 AS is_time, stats_min_value AS low, stats_max_value AS high, "
+            f"stats_null_count AS blank FROM parquet_metadata({literal(self._pattern)}) "
+            "WHERE path_in_schema IN ($1, $2)), seen AS (SELECT *, TRY_CAST(low AS TIMESTAMP) AS first, "
+            "TRY_CAST(high AS TIMESTAMP) AS last, $3::TIMESTAMP AS start, $4::TIMESTAMP AS stop FROM columns) "
+            "SELECT file, sum(n) FILTER (is_time), "
+            "sum(n) FILTER (is_time AND coalesce(last >= start AND first <= stop, true)), "
+            "sum(n) FILTER (is_time AND first >= start AND last <= stop AND blank = 0), "
+            "sum(blank) FILTER (is_time), sum(n) FILTER (NOT is_time AND low <= $5 AND $5 <= high) "
             "FROM seen GROUP BY file ORDER BY min(place)"
         )
         bounds = [_moment(moment).replace("+00:00", "") for moment in (start, end)]
+        asked = [self._time_name, self._symbol_name, *bounds, wanted[len(wanted) // 2]]
         with readable(self.kind):
-            found = self._connection.execute(query, [self._time_name, *bounds]).fetchall()
-        if blank := sum(row[4] for row in found):
+            rows = self._connection.execute(query, asked).fetchall()
+        found = [_File(row[0], *(int(number or 0) for number in row[1:])) for row in rows]
+        if blank := sum(file.blank for file in found):
             text = f"{self._time_name} is empty in {blank} rows"
             raise InputError(self.kind, [Problem("time_missing", text, column=self._time_name)])
-        if any(is_pattern(row[0]) for row in found):
+        if any(is_pattern(file.name) for file in found):
             files = [self._pattern]  # a file whose name would be taken for a pattern cannot be named
         else:
-            found = [row for row in found if row[2]]
-            files = [row[0] for row in found]
-        every, rows, inside = (sum(row[place] for row in found) for place in (1, 2, 3))
-        if not rows:
+            found = [file for file in found if file.touched]
+            files = [file.name for file in found]
+        every, touched = sum(file.rows for file in found), sum(file.touched for file in found)
+        if not touched:
             return Reach([], 0)
-        if not self._plain or inside < _NEARLY_ALL * every:
-            return Reach(files, rows)
+        mixed = sum(file.of_one for file in found) > every / 2
+        if not self._plain or sum(file.inside for file in found) < _NEARLY_ALL * every:
+            return Reach(files, touched, mixed=mixed)
         query = f"SELECT DISTINCT {self._symbol} FROM {_source(files)} WHERE {self._symbol} IS NOT NULL"  # noqa: S608 - quoted
         with readable(self.kind):
             present = sorted(row[0] for row in self._connection.execute(query).fetchall())
         if len(wanted) < _NEARLY_ALL * len(present):
-            return Reach(files, rows)
-        return Reach(files, every, present)
+            return Reach(files, touched, mixed=mixed)
+        return Reach(files, every, present, mixed)
 
     def _read(
         self, names: list[str], fields: Sequence[str], start: int, end: int, reach: Reach
@@ -251,12 +258,25 @@ class Reach(NamedTuple):
     """What to read for a window and some symbols.
 
     ``present`` are all symbols of the files, sorted, if nearly all rows are asked for. Then all are read, and what
-    is not asked for is left out here: to ask each row costs more.
+    is not asked for is left out here: to ask each row costs more. In ``mixed`` files most row groups have rows of
+    any one symbol, so that each batch of symbols reads most of them.
     """
 
     files: list[str]
     rows: int
     present: list[str] | None = None
+    mixed: bool = False
+
+
+class _File(NamedTuple):
+    """Rows of a file: all; of row groups that the window touches, of those inside, of those with one symbol."""
+
+    name: str
+    rows: int
+    touched: int
+    inside: int
+    blank: int  # without a time
+    of_one: int
 
 
 @dataclass(frozen=True, slots=True)

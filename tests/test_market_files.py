@@ -155,7 +155,7 @@ def test_the_query_names_the_window_and_the_symbols(tmp_path):
     files = quote_files(write([random_quotes()], tmp_path))
     end = 60_000 * MICROS
     reach = files._reach(["A", "O'NEIL"], 0, end)
-    assert reach == Reach([f"{tmp_path}/part0.parquet"], 4_000)
+    assert reach == Reach([f"{tmp_path}/part0.parquet"], 4_000, mixed=True)
     query = files._query(["A", "O'NEIL"], ["mid"], 0, end, reach, HashPart(0, 16))
     assert "IN ('A', 'O''NEIL')" in query
     assert "BETWEEN TIMESTAMPTZ '1970-01-01 00:00:00+00:00' AND TIMESTAMPTZ '1970-01-01 16:40:00+00:00'" in query
@@ -225,7 +225,9 @@ def test_only_files_that_the_window_touches_are_read(tmp_path):
     parts = LAYOUTS["one file a day, by symbol"](random_quotes())
     folder = write(parts, tmp_path)
     files, hour = quote_files(folder), 3_600 * MICROS
-    assert files._reach(["A"], 13 * hour, 14 * hour) == Reach([f"{folder}/part2.parquet"], len(parts[2]))
+    assert files._reach(["A"], 13 * hour, 14 * hour) == Reach(
+        [f"{folder}/part2.parquet"], len(parts[2]), mixed=True
+    )
     assert files._reach(["A"], 6 * hour, 24 * hour).files == [f"{folder}/part{part}.parquet" for part in (1, 2, 3)]
     assert files._reach(["A"], 48 * hour, 72 * hour) == Reach([], 0)
 
@@ -233,11 +235,32 @@ def test_only_files_that_the_window_touches_are_read(tmp_path):
 def test_neither_window_nor_symbols_are_asked_for_where_nearly_all_is_wanted(tmp_path):
     files, day = quote_files(write([random_quotes()], tmp_path)), 86_400 * MICROS
     place = [f"{tmp_path}/part0.parquet"]
-    assert files._reach(["A", "B", "BRK B"], 0, day) == Reach(place, 4_000, ["A", "B", "BRK B", "O'NEIL"])
-    assert files._reach(["A", "B"], 0, day) == Reach(place, 4_000)
-    assert files._reach(NAMES, 3_600 * MICROS, day) == Reach(place, 4_000)
+    assert files._reach(["A", "B", "BRK B"], 0, day) == Reach(
+        place, 4_000, ["A", "B", "BRK B", "O'NEIL"], mixed=True
+    )
+    assert files._reach(["A", "B"], 0, day) == Reach(place, 4_000, mixed=True)
+    assert files._reach(NAMES, 3_600 * MICROS, day) == Reach(place, 4_000, mixed=True)
     query = files._query(["A", "B"], ["mid"], 0, day, files._reach(NAMES, 0, day), HashPart(0, 16))
     assert query.endswith("WHERE \"symbol\" BETWEEN 'A' AND 'B'")
+
+
+@pytest.mark.parametrize(("order", "mixed"), [("symbol, quoted_at", False), ("quoted_at", True)])
+def test_files_in_which_symbols_take_turns_are_read_in_fewer_batches(order, mixed, tmp_path):
+    names = [f"S{number}" for number in range(8)]
+    rows = (
+        "SELECT 'S' || (n % 8) AS symbol, make_timestamptz(n * 1_000_000) AS quoted_at, "  # noqa: S608 - a test's own
+        f"n::DOUBLE + 1 AS bid, bid AS ask FROM range(40_000) r(n) ORDER BY {order}"
+    )
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({rows}) TO '{tmp_path}/q.parquet' (ROW_GROUP_SIZE 2048)")
+    files = MarketFiles(tmp_path, batch_bytes=40_000 * 8 * 3 // 8)  # room for one symbol
+    assert files._reach(names, 0, 2**52).mixed is mixed
+    asked = []
+    files._read = lambda part, *rest: asked.append(part) or MarketFiles._read(files, part, *rest)
+    found = {name: bid for name, _, (bid,) in files.series(names, ["bid"], 0, 2**52)}
+    assert [len(part) for part in asked] == ([4, 4] if mixed else [1] * 8)
+    for number, name in enumerate(names):
+        np.testing.assert_array_equal(found[name], np.arange(number, 40_000, 8) + 1)
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_read(tmp_path):

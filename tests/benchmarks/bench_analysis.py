@@ -3,7 +3,8 @@
 CPU seconds (user and system, after imports) and peak memory of a process for each task and engine, from Parquet
 files to one row per order, or one per horizon; every engine must come to the same checksum. ``--small`` is for CI
 and asserts the checksums only. Without it: a million orders, ten million fills, 58.5 million one-second quotes of
-500 symbols in five days, which take half a minute to make and 600 MB in ``--folder``.
+500 symbols in five days, which take half a minute to make and 600 MB in ``--folder``. The quotes of a day are
+sorted by symbol and time; with ``--by-time`` by time alone, as they are recorded.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ SIDE = "CASE WHEN side = 'BUY' THEN 1 ELSE -1 END"
 # ----------------------------------------------------------------------------------------------------------
 
 
-def make(folder, size, seed=1):
-    """Random walks in cents with a spread of two to six, sorted by symbol and time, one file a day."""
+def make(folder, size, seed=1, *, by_time=False):
+    """Random walks in cents with a spread of two to six, sorted by symbol and time, or by time, one file a day."""
     import duckdb
     import numpy as np
 
@@ -62,6 +63,7 @@ def make(folder, size, seed=1):
         }
         db.register("made", rows)
         query = f"SELECT {names}, make_timestamptz(moment) AS quoted_at, bid, ask, last, volume FROM made"
+        query += " ORDER BY quoted_at, symbol" if by_time else ""
         db.execute(f"COPY ({query}) TO '{folder}/quotes/day{day}.parquet' (FORMAT parquet)")
         db.unregister("made")
     count, each = size["orders"], size["fills"]
@@ -406,6 +408,7 @@ def compare(folder, tasks, engines):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="little data, for CI")
+    parser.add_argument("--by-time", action="store_true", help="quotes that are made are sorted by time alone")
     parser.add_argument("--folder", type=Path, help="keep the data here, and use what is there")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
@@ -417,7 +420,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="stocklean-bench-") as scratch:
         folder = options.folder or Path(scratch)
         if not (folder / "run_fills.parquet").exists():
-            make(folder, SMALL if options.small else FULL)
+            make(folder, SMALL if options.small else FULL, by_time=options.by_time)
         compare(folder, options.tasks, options.engines)
 
 
