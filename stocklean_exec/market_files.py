@@ -57,6 +57,7 @@ _SHORT_RUN = 50
 _NEARLY_ALL = 0.75
 """Share of the rows, and of the symbols."""
 
+_DAY = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 4_102_444_800_000_000  # the year 2100, in microseconds
 _LOWEST, _HIGHEST = "1e-9", "1e9"  # as prices.is_usable has it; TWS's spellings of "no value" lie outside
@@ -166,7 +167,8 @@ class MarketFiles:
             "sum(blank) FILTER (is_time), sum(n) FILTER (NOT is_time AND low <= $5 AND $5 <= high) "
             "FROM seen GROUP BY file ORDER BY min(place)"
         )
-        bounds = [_moment(moment).replace("+00:00", "") for moment in (start, end)]
+        margin = 0 if self._time_zone is None else _DAY  # statistics are of the clock on the wall
+        bounds = [_moment(moment).replace("+00:00", "") for moment in (max(start - margin, 0), end + margin)]
         asked = [self._time_name, self._symbol_name, *bounds, wanted[len(wanted) // 2]]
         with readable(self.kind):
             rows = self._connection.execute(query, asked).fetchall()
@@ -208,6 +210,11 @@ class MarketFiles:
             with readable(self.kind):
                 for chunk in chunks(cursor, self._query(names, fields, start, end, reach, part)):
                     for code, run in _runs(chunk, fields):
+                        if code not in known:
+                            raise InputError(
+                                self.kind,
+                                [Problem("parquet_changed", "the files changed meanwhile; read them again")],
+                            )
                         if (name := known[code]) in found:
                             found[name].append(run)
         return {name: runs for name, runs in found.items() if runs}

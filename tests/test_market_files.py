@@ -176,6 +176,26 @@ def test_times_without_a_zone_need_one_to_be_told(tmp_path):
     np.testing.assert_array_equal(told["mid"], look_up(FrameMarket(shifted), symbols, at)["mid"])
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
+@pytest.mark.parametrize("layout", ["by symbol", "one file a day, by symbol"])
+@pytest.mark.parametrize("hours", [(0, 24), (20, 21), (1, 4), (24, 29)])
+def test_a_window_is_of_the_hours_that_a_zone_makes_of_the_clock_on_the_wall(zone, layout, hours, tmp_path):
+    # The files' statistics are of the wall's clock: at three in the afternoon in New York it is eight in London.
+    quotes = random_quotes(rows=400)
+    quotes["quoted_at"] += pd.Timedelta(days=300)
+    folder = write(LAYOUTS[layout](quotes), tmp_path, time="TIMESTAMP")
+    wall = quotes["quoted_at"].dt.tz_localize(None).dt.tz_localize(zone).dt.tz_convert("UTC")
+    day = wall.min().normalize().value // 1_000
+    start, end = (day + hour * 3_600 * MICROS for hour in hours)
+    found, wanted = (
+        {name: (times, *values) for name, times, values in market.series(NAMES, ["bid"], start, end)}
+        for market in (quote_files(folder, time_zone=zone), FrameMarket(quotes.assign(quoted_at=wall)))
+    )
+    assert found.keys() == wanted.keys()
+    for name, series in wanted.items():
+        np.testing.assert_array_equal(found[name], series)
+
+
 @pytest.mark.parametrize(("time", "zone"), [("TIMESTAMPTZ_NS", None), ("TIMESTAMP_NS", "UTC")])
 def test_times_in_nanoseconds(time, zone, tmp_path):
     # Nanoseconds are what pandas before 3.0 wrote, and what pyarrow writes of such frames still.
@@ -273,6 +293,17 @@ def test_a_file_whose_name_looks_like_a_pattern_is_read(tmp_path):
             list(market.series(["A"], ["bid"], start, end)) for market in (files, FrameMarket(quotes))
         )
         np.testing.assert_array_equal(found[0][1], wanted[0][1])
+
+
+def test_files_that_change_while_they_are_read_are_told_of(tmp_path):
+    quotes = random_quotes()
+    files = quote_files(write([quotes[quotes["symbol"] != "B"]], tmp_path))
+    reach = files._reach(NAMES, 0, 86_400 * MICROS)
+    assert reach.present == ["A", "BRK B", "O'NEIL"]
+    files = quote_files(write([quotes], tmp_path))
+    with pytest.raises(InputError, match="the files changed meanwhile") as caught:
+        files._read(NAMES, ["mid"], 0, 86_400 * MICROS, reach)
+    assert caught.value.codes == ("parquet_changed",)
 
 
 def test_damaged_files_are_told_of(tmp_path):
