@@ -84,7 +84,8 @@ class FrameMarket:
     def _fields(self, rows: NDArray[np.int64], fields: Sequence[str]) -> list[NDArray[np.float64]]:
         one, two = self._first[rows], self._second[rows]
         if self.kind == "trades":
-            given = {"price": np.where(is_usable(one), one, np.nan), "volume": np.where(two > 0, two, 0.0)}
+            counted = (two > 0) & np.isfinite(two)
+            given = {"price": np.where(is_usable(one), one, np.nan), "volume": np.where(counted, two, 0.0)}
             return [given[name] for name in fields]
         with np.errstate(invalid="ignore"):
             fine = is_usable(one) & is_usable(two) & (one <= two)

@@ -96,6 +96,7 @@ def test_files_give_the_rows_that_a_frame_gives_whatever_part_is_asked_for(layou
 
 def test_trades_under_other_names(tmp_path):
     frame = random_quotes()
+    frame.loc[frame.index[:4], "volume"] = [np.inf, -np.inf, np.nan, -1.0]  # which count as none
     folder = write([frame.sort_values(["symbol", "quoted_at"])], tmp_path)
     files = trade_files(folder, columns={"traded_at": "quoted_at"})
     frames = FrameMarket(frame.rename(columns={"quoted_at": "traded_at"}), "trades")
@@ -107,6 +108,7 @@ def test_trades_under_other_names(tmp_path):
     for name in NAMES:
         np.testing.assert_array_equal(one[name][0], two[name][0])
         np.testing.assert_array_equal(one[name][1], two[name][1])
+        assert np.isfinite(one[name][1][1]).all()
 
 
 def test_an_empty_time_is_refused_as_it_is_in_a_frame(tmp_path):
