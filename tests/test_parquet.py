@@ -19,10 +19,13 @@ from stocklean_exec.parquet import (
 )
 
 
-def test_rows_come_in_chunks_and_in_their_sequence(tmp_path, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 4])
+def test_rows_come_in_chunks_and_in_their_sequence(threads, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with connected() as connection:
-        connection.execute("COPY (SELECT n, n / 2 AS half FROM range(1_000_000) r(n)) TO 'n.parquet'")
+        connection.execute(f"SET threads = {threads}")
+        rows = "SELECT n, n / 2 AS half FROM range(1_000_000) r(n)"
+        connection.execute(f"COPY ({rows}) TO 'n.parquet' (ROW_GROUP_SIZE 20_000)")
         parts = list(chunks(connection, "SELECT n, half FROM 'n.parquet' WHERE n % 3 = 0"))
         assert list(chunks(connection, "SELECT n FROM 'n.parquet' WHERE n < 0")) == []
     assert len(parts) > 1
