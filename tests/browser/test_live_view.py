@@ -21,6 +21,8 @@ from stocklean_exec.run_control import RunControl
 from stocklean_exec.run_handle import Run
 from stocklean_exec.simulator import Simulator, read_journal
 
+pytestmark = pytest.mark.once  # the page is the same whichever Python feeds it
+
 A, B = "r-SPY-BUY", "r-KO-SELL"
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
 ACCOUNT = "DU7654321"

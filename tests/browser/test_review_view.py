@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 
 import stocklean_exec as sx
 
+pytestmark = pytest.mark.once  # the page is the same whichever Python feeds it
+
 SPY, TLT, BIG, WIDE, OLD, GONE = "r-SPY-BUY", "r-TLT-BUY", "r-BIG-BUY", "r-WIDE-BUY", "r-OLD-SELL", "r-GONE-BUY"
 ALL = [SPY, TLT, BIG, WIDE, OLD, GONE]
 HOSTILE = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>\'"&amp;${window.hit=1}'
