@@ -55,7 +55,7 @@ _SHORT_RUN = 50
 """Rows; files whose runs of one symbol are shorter are sorted."""
 
 _NEARLY_ALL = 0.75
-"""Share of the rows, and of the symbols."""
+"""Share of the rows, and of the symbols: where as much is asked for, the rest is read too, and left out here."""
 
 _DAY = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

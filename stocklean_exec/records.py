@@ -316,8 +316,9 @@ def read_executed(
     """
     files = _source(path, "fills")
     with connected() as connection, readable("fills"):
-        sums = _sums(described(connection, files, "fills"), times=times)
-        query = _adding_up(files, sums)
+        types = described(connection, files, "fills")
+        sums = _sums(types, times=times)
+        query = _adding_up(files, types, sums)
         _refuse_quantities(connection, files)
         if orders is None:
             return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
@@ -370,14 +371,20 @@ def _sums(types: dict[str, str], *, times: bool) -> dict[str, str]:
     }
 
 
-def _adding_up(files: str, sums: Mapping[str, str]) -> str:
-    paid = "CASE WHEN NOT isnan(commission::DOUBLE) THEN commission::DOUBLE END"
+def _adding_up(files: str, types: dict[str, str], sums: Mapping[str, str]) -> str:
+    chosen = [
+        "client_order_id",
+        "coalesce(quantity::DOUBLE, 'nan'::DOUBLE) AS q",
+        "coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p",
+    ]
+    if "commission" in types:
+        chosen.append("CASE WHEN NOT isnan(commission::DOUBLE) THEN commission::DOUBLE END AS paid")
+    if "filled_at" in types:
+        chosen.append("filled_at")
     named = ", ".join(f"{value} AS {name}" for name, value in sums.items())
     return (
         "SELECT *, NOT isfinite(filled_quantity) AS wrong FROM ("  # noqa: S608 - quoted
-        f"SELECT client_order_id, {named} FROM (SELECT *, coalesce(quantity::DOUBLE, 'nan'::DOUBLE) AS q, "
-        f"coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p{f', {paid} AS paid' if 'paid' in named else ''} "
-        f"FROM {files}) GROUP BY client_order_id)"
+        f"SELECT client_order_id, {named} FROM (SELECT {', '.join(chosen)} FROM {files}) GROUP BY client_order_id)"
     )
 
 

@@ -134,7 +134,8 @@ def test_fills_added_up_in_the_file_are_those_added_up_in_a_frame(time, tmp_path
     orders = keyed_orders(
         pd.DataFrame({"client_order_id": ["a", "b", "c"], "symbol": "X", "side": "BUY", "quantity": 10.0})
     )
-    in_file = executed_by_order(orders, read_executed(parquet(FILLS, tmp_path / "f.parquet", time)))
+    fills = FILLS.assign(q=7.0, p=7.0, paid=7.0)  # columns of one's own, whatever they are called
+    in_file = executed_by_order(orders, read_executed(parquet(fills, tmp_path / "f.parquet", time)))
     pd.testing.assert_frame_equal(in_file, executed_by_order(orders, FILLS))
     bare = read_executed(
         parquet(FILLS[["client_order_id", "quantity", "price", "symbol"]], tmp_path / "g.parquet")
