@@ -10,6 +10,7 @@ kind                      what it says
 ``intent``                the order is approved and may be sent; committed before anything else happens to it
 ``refused``               our own plan, check or guard refused it, it was never sent (``code`` tells why)
 ``not_approved``          a person left it out; it was never sent
+``withdrawn``             it was approved, was never sent, and will not be (``code``: ``not_funded``)
 ``sending``               it is about to be handed to the broker for the ``attempt``-th time, with the market
                           (``bid``, ``ask``, ``last``) at that moment: the arrival quote, taken at ``quoted_at``
                           from data of ``data_type`` (1 live, 2 frozen, 3 delayed, 4 delayed and frozen)
@@ -85,6 +86,7 @@ _KEY_FIELDS: dict[str, tuple[str, ...]] = {
     "intent": ("client_order_id",),
     "refused": ("client_order_id",),
     "not_approved": ("client_order_id",),
+    "withdrawn": ("client_order_id",),
     "sending": ("client_order_id", "attempt"),
     "not_sent": ("client_order_id", "attempt"),
     "status": ("client_order_id", "perm_id", "status", "filled", "remaining", "code"),

@@ -40,6 +40,7 @@ STATUS_OF_STATE = {
     "FILLED": "FILLED",
     "CANCELLED": "CANCELLED",
     "NOT_APPROVED": "CANCELLED",
+    "WITHDRAWN": "CANCELLED",  # approved, and not sent: the money for it did not come
     "REFUSED": "REJECTED",  # by us, before it was sent
     "REJECTED": "REJECTED",  # by the broker
 }
@@ -326,6 +327,7 @@ _RULES = (  # the first that applies is the answer
     _Rule("SENDING", lambda e: e.is_under_way),
     _Rule("REFUSED", lambda e: "refused" in e.kinds, lambda e: e.codes.get("refused")),
     _Rule("NOT_APPROVED", lambda e: "not_approved" in e.kinds, lambda e: e.codes.get("not_approved")),
+    _Rule("WITHDRAWN", lambda e: "withdrawn" in e.kinds, lambda e: e.codes.get("withdrawn")),
     _Rule("INTENT", lambda e: "intent" in e.kinds),
     _Rule("PLANNED", lambda _: True),
 )

@@ -310,6 +310,16 @@ HISTORIES = {
         [Fact("not_approved", code="not_approved")],
         ("NOT_APPROVED", "CANCELLED", 0.0, None, None, "not_approved"),
     ),
+    "approved, and withdrawn before it was sent": (
+        10,
+        [Fact("intent"), Fact("withdrawn", code="not_funded")],
+        ("WITHDRAWN", "CANCELLED", 0.0, None, None, "not_funded"),
+    ),
+    "withdrawn, though it may have been sent": (
+        10,
+        [Fact("intent"), Fact("sending", attempt=1), Fact("withdrawn", code="not_funded")],
+        ("SENDING", "UNKNOWN", 0.0, None, None, None),
+    ),
     "corrected": (10, [FILL_4, CORRECTED], ("PARTIAL", "PARTIAL", 5.0, 101.0, None, None)),
     "corrected, told the other way round": (
         10,

@@ -96,6 +96,7 @@ class History:
                 ),
                 Fact("refused", code="max_orders"),
                 Fact("not_approved", code="not_approved"),
+                Fact("withdrawn", code="not_funded"),
             )
         )
 

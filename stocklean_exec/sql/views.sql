@@ -112,6 +112,7 @@ told AS (
         bool_or(kind = 'rejected') AS rejected_if_unseen,
         bool_or(kind = 'refused') AS refused,
         bool_or(kind = 'not_approved') AS not_approved,
+        bool_or(kind = 'withdrawn') AS withdrawn,
         bool_or(kind = 'resolved') AS resolved,
         bool_or(kind = 'cancel_requested') AS cancel_requested,
         bool_or(kind = 'sending' AND not_sent IS NULL) AS handed_over,
@@ -121,6 +122,7 @@ told AS (
         max(nullif(code, '')) FILTER (kind = 'rejected') AS rejected_code,
         max(nullif(code, '')) FILTER (kind = 'refused') AS refused_code,
         max(nullif(code, '')) FILTER (kind = 'not_approved') AS not_approved_code,
+        max(nullif(code, '')) FILTER (kind = 'withdrawn') AS withdrawn_code,
         arg_max_null(message, rank) FILTER (kind = 'unknown' AND not_sent IS NULL) AS unknown_message,
         arg_max_null(message, rank) FILTER (kind = 'missing' AND try > coalesce(last_found, -1)) AS missing_message,
         arg_max_null(status, rank) FILTER (kind = 'resolved') AS resolved_status,
@@ -166,6 +168,7 @@ WITH standing AS (
         s.rejected_code,
         s.refused_code,
         s.not_approved_code,
+        s.withdrawn_code,
         s.unknown_message,
         s.missing_message,
         s.resolved_status,
@@ -186,6 +189,7 @@ WITH standing AS (
             WHEN s.handed_over THEN 'SENDING'
             WHEN s.refused THEN 'REFUSED'
             WHEN s.not_approved THEN 'NOT_APPROVED'
+            WHEN s.withdrawn THEN 'WITHDRAWN'
             WHEN s.intended THEN 'INTENT'
             ELSE 'PLANNED'
         END AS state
@@ -228,6 +232,7 @@ SELECT
         WHEN 'WORKING' THEN 'SUBMITTED'
         WHEN 'AWAITING_EXECUTIONS' THEN 'SUBMITTED'
         WHEN 'NOT_APPROVED' THEN 'CANCELLED'
+        WHEN 'WITHDRAWN' THEN 'CANCELLED'
         WHEN 'REFUSED' THEN 'REJECTED'
         ELSE state
     END AS status,
@@ -246,6 +251,7 @@ SELECT
         WHEN 'REJECTED' THEN rejected_code
         WHEN 'REFUSED' THEN refused_code
         WHEN 'NOT_APPROVED' THEN not_approved_code
+        WHEN 'WITHDRAWN' THEN withdrawn_code
         WHEN 'UNKNOWN' THEN unknown_message
         WHEN 'MISSING' THEN missing_message
     END AS reason,
