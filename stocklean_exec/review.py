@@ -261,15 +261,21 @@ class OrderReview:
             names = [name for name in dict.fromkeys(client_order_ids) if name not in blocked]
             return self._decide("reject", names, by)
 
-    def approve_all(self, by: str | None = None) -> int:
-        """Approve every order that is not blocked, also those with a warning, and say how many."""
+    def approve_all(self, by: str | None = None, *, one_sided: bool = False) -> int:
+        """Approve every order that is not blocked, also those with a warning, and say how many.
+
+        Where the check for cash refuses buys, the sells of the plan carry the finding ``one_sided_plan`` and are
+        not approved: alone they would leave the book in cash, or short. ``one_sided=True`` approves them as well.
+        """
         with self.lock:
-            return self._decide("approve", self._with_verdict("pass", "warn"), by)
+            rows = ~self.plan.barred if one_sided else ~self.plan.barred & ~self.plan.one_sided
+            return self._decide("approve", self._names_at(rows), by)
 
     def approve_passing(self, by: str | None = None) -> int:
         """Approve every order that passes all checks, and say how many; one with a warning is left as it is."""
         with self.lock:
-            return self._decide("approve", self._with_verdict("pass"), by)
+            rows = (self.plan.frame["verdict"] == "pass").to_numpy(dtype=bool) & ~self.plan.refused
+            return self._decide("approve", self._names_at(rows), by)
 
     def reject_all(self, by: str | None = None) -> int:
         """Leave every order out, and say how many."""
@@ -294,7 +300,7 @@ class OrderReview:
         """Change the named orders, or all that are not rejected if none is named; check all again.
 
         A change to ``MKT`` takes the limit price away. The edited rows must be approved anew; so must any row
-        that the edit of another one has blocked.
+        that the edit of another one has blocked, or has left without the buys that it was to pay for.
 
         Returns
         -------
@@ -446,10 +452,6 @@ class OrderReview:
 
         return submit_orders
 
-    def _with_verdict(self, *verdicts: str) -> list[str]:
-        rows = self.plan.frame["verdict"].isin(verdicts).to_numpy(dtype=bool)
-        return self._names_at(rows & ~self.plan.refused)
-
     def _take_edit(
         self, edited: ReviewedPlan, places: NDArray[np.int64], changes: dict[str, Any], who: str
     ) -> None:
@@ -461,7 +463,8 @@ class OrderReview:
             for column, value in changes.items()
         ]
         others = self._decided.keys() - set(names)
-        lost = sorted((name for name in others if edited.barred[self._row_of[name]]), key=self._row_of.__getitem__)
+        void = edited.barred | (edited.one_sided & ~before.one_sided)
+        lost = sorted((name for name in others if void[self._row_of[name]]), key=self._row_of.__getitem__)
         made += [Decision(self._now(), who, name, "withdraw") for name in lost]
         touched = before.differ(edited)
         touched[places] = True

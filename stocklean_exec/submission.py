@@ -12,9 +12,12 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+import pandas as pd
+
 from stocklean_exec import clock, engine
 from stocklean_exec.approval import check_age, restore, verify
 from stocklean_exec.broker import Broker, mask_account
+from stocklean_exec.check_rules import ONE_SIDED
 from stocklean_exec.errors import (
     BlotterError,
     IdempotencyConflictError,
@@ -33,8 +36,6 @@ from stocklean_exec.working import work_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
-
-    import pandas as pd
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.limits import Limits
@@ -282,19 +283,35 @@ def _refuse_used_ids(approved: pd.DataFrame, blotter: Blotter) -> None:
 def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) -> list[Fact]:
     """Say how a run ends that has nothing to send.
 
-    It is ``blocked`` when plan and checks have refused every row, and ``cancelled`` when a person has left out
-    what they had passed.
+    It is ``blocked`` when plan and checks have refused every row but sells that were to pay for refused buys, and
+    ``cancelled`` when a person has approved nothing of what they had passed.
     """
     if approved["approved"].any():
         return []
-    if ((approved["verdict"] == "block") | (approved["status"] == "REJECTED")).all():
+    refused = (approved["verdict"] == "block") | (approved["status"] == "REJECTED")
+    unpaired = _one_sided(approved) & ~refused
+    if (refused | unpaired).all():
         text = f"all {len(approved)} orders were refused by plan or checks"
+        if unpaired.any():
+            text = (
+                f"{int(refused.sum())} orders were refused, among them buys for lack of cash, so the "
+                f"{int(unpaired.sum())} sells that were to pay for them were not sent; one_sided=True sends these"
+            )
         return [Fact("run_blocked", run_id, occurred_at=stamp, message=text)]
     text = "no order was approved"
     return [
         Fact(kind, run_id, occurred_at=stamp, attempt=attempt, message=text)
         for kind, attempt in (("run_started", 1), ("run_ended", 1), ("run_cancelled", None))
     ]
+
+
+def _one_sided(approved: pd.DataFrame) -> pd.Series[bool]:
+    """Sells whose plan has its buys refused for lack of cash, and which nobody has approved all the same."""
+    found = approved["reasons"] if "reasons" in approved.columns else pd.Series("", approved.index)
+    return (
+        found.fillna("").str.split(", ").map(lambda codes: ONE_SIDED in codes).astype("bool")
+        & ~approved["approved"]
+    )
 
 
 def _rows(frame: pd.DataFrame, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -314,5 +331,7 @@ def _first_fact(row: dict[str, Any], stamp: datetime) -> Fact:
         kind, code = "refused", str(row["reasons"]).split(", ", maxsplit=1)[0]
         message = str(row["reasons"])
     elif not row["approved"]:
-        kind, code = "not_approved", "not_approved"
+        reasons = row.get("reasons")
+        is_unpaired = isinstance(reasons, str) and ONE_SIDED in reasons.split(", ")
+        kind, code = "not_approved", ONE_SIDED if is_unpaired else "not_approved"
     return Fact(kind, row["run_id"], row["client_order_id"], stamp, code=code, message=message)

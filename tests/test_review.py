@@ -640,3 +640,56 @@ def test_listeners_hear_which_rows_changed(review):
     assert heard == [[1], [0, 1, 2, 3], []]
     assert review.row_revisions == [2, 2, 2, 2]
     assert review.revision == 3
+
+
+# -- a plan whose buys cannot be paid for ----------------------------------------------------------------------
+
+OLD, NEW = "r-OLD-SELL", "r-NEW-BUY"
+
+
+def rotation(buy=20.0, cash=0.0):
+    """Sell 10 OLD at 100, which brings 999 after commission, and buy NEW at 50; nothing else is in the account."""
+    orders = pd.DataFrame(
+        {
+            "run_id": "r",
+            "symbol": ["OLD", "NEW"],
+            "side": ["SELL", "BUY"],
+            "quantity": [10.0, buy],
+            "order_type": "MKT",
+            "decision_price": [100.0, 50.0],
+            "current_quantity": [10.0, 0.0],
+        }
+    )
+    quotes = {"OLD": 100.0, "NEW": 50.0}
+    checked = check_orders(orders, quotes=quotes, positions={"OLD": 10}, cash=cash, nav=1_000.0)
+    return sx.OrderReview(checked, now=Ticking())
+
+
+def test_sells_are_not_approved_with_all_when_the_buys_are_refused_for_lack_of_cash():
+    review = rotation()
+    assert review.orders["reasons"].tolist() == ["one_sided_plan", "insufficient_cash"]
+    assert review.approve_all(by="ann") == review.approve_passing(by="ann") == 0
+    assert review.approve_all(by="ann", one_sided=True) == 1
+    assert approved_in(review) == [OLD]
+
+
+def test_a_sell_that_is_named_is_approved_without_its_buys():
+    review = rotation()
+    assert review.approve(OLD, by="ann") == 1
+    assert approved_in(review) == [OLD]
+
+
+def test_a_plan_that_can_be_paid_for_is_approved_whole():
+    review = rotation(buy=19.0)
+    assert review.orders["reasons"].isna().all()
+    assert review.approve_all(by="ann") == 2
+
+
+def test_an_edit_that_leaves_a_sell_without_its_buys_withdraws_its_approval():
+    review = rotation(buy=19.0)
+    review.approve_all(by="ann")
+    review.edit(NEW, quantity=20, by="ann")
+    assert approved_in(review) == []
+    review.approve(OLD, by="ann")
+    review.edit(NEW, quantity=21, by="ann")  # it was one-sided before, and approved all the same
+    assert approved_in(review) == [OLD]
