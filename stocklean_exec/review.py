@@ -19,11 +19,11 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.account_ids import is_paper_account, mask_account
-from stocklean_exec.approval import check_age, seal
-from stocklean_exec.checks import CHECK_CONTEXT
+from stocklean_exec.approval import check_age, limits_of, seal
 from stocklean_exec.confirmation import Confirmation, check_asked, phrase_for, shown_hash
 from stocklean_exec.decisions import Decision, DecisionLog, name_of
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
+from stocklean_exec.limits import Limits
 from stocklean_exec.review_edits import EDITABLE
 from stocklean_exec.review_snapshot import review_card, tell_outcome, totals_of
 from stocklean_exec.reviewed_plan import ReviewedPlan
@@ -77,6 +77,8 @@ class OrderReview:
         if "verdict" not in columns or "client_order_id" not in columns:
             text = "only a checked plan can be reviewed; call sx.check_orders first"
             raise InputError("orders", [Problem("not_checked", text)])
+        self.limits = limits_of(checked) if len(checked) else Limits()
+        """The limits that the plan was checked against; they are kept as its orders leave."""
         self.lock = threading.RLock()
         self.broker, self.blotter = broker, blotter
         self.state = "open"
@@ -442,8 +444,7 @@ class OrderReview:
         return _STANDING[codes]
 
     def _max_approval_age(self) -> float | None:
-        known = CHECK_CONTEXT in self.plan.frame.attrs
-        return self.plan.check.limits.max_approval_age if known else 3600.0
+        return self.limits.max_approval_age
 
     def _sender(self) -> Send:
         if self._send is not None:
@@ -563,7 +564,7 @@ def review_orders(
     Raises
     ------
     InputError
-        The frame was not checked.
+        The frame was not checked, or has lost its limits since.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from stocklean_exec import clock, engine
-from stocklean_exec.approval import check_age, restore, verify
+from stocklean_exec.approval import check_age, limits_of, restore, shorter, verify
 from stocklean_exec.broker import Broker, mask_account
 from stocklean_exec.check_rules import ONE_SIDED
 from stocklean_exec.errors import (
@@ -67,8 +67,9 @@ def submit_orders(
     timeout : seconds to wait for orders that have not ended; after it they stay working at the broker. Also how
         long a lost connection is waited for: it is made again, reconciled, and the run goes on
     max_approval_age : seconds after which an approval no longer counts
-    limits : its caps on value and rate are kept once more as each order leaves; one that is over a cap is
-        ``REJECTED`` with reason ``run_notional_cap``, ``day_notional_cap`` or ``rate_cap``
+    limits : besides those that the plan was checked against, which always hold; of both the tighter. Their caps on
+        value and rate are kept once more as each order leaves; one that is over a cap is ``REJECTED`` with reason
+        ``run_notional_cap``, ``day_notional_cap`` or ``rate_cap``
     progress : show a progress bar; by default where somebody can see it
 
     Returns
@@ -147,6 +148,8 @@ async def submit_orders_async(
     plan_hash = verify(approved)
     if approved.empty:
         return ORDERS.empty()
+    limits = limits_of(approved).tightened(limits)
+    max_approval_age = shorter(limits.max_approval_age, max_approval_age)
     run_id = run_id_of(approved)
     check_account(approved, broker)
     planned = blotter.planned(run_id)
@@ -161,7 +164,8 @@ async def submit_orders_async(
         check_age(approved, clock.now(), max_approval_age)
     if is_new:
         leg = blotter.last_leg(run_id) + 1
-        await _record_plan(approved, broker, blotter, run_id, plan_hash, {"timeout": timeout}, leg)
+        parameters = {"timeout": timeout, "limits": limits.to_dict()}
+        await _record_plan(approved, broker, blotter, run_id, plan_hash, parameters, leg)
     if unsent:
         terms = RunTerms(
             patience=timeout,

@@ -27,8 +27,7 @@ class Ticking:
         return self.at
 
 
-@pytest.fixture
-def review():
+def made_review(now, **limits):
     """10 SPY at 100, 20 TLT at 50, 300 BIG at 10 (blocked: over 2,500), GONE without a price; cash 2,100."""
     orders = pd.DataFrame(
         {
@@ -43,8 +42,13 @@ def review():
             "reason": [None, None, None, "price_unavailable"],
         }
     )
-    limits = sx.Limits(max_order_notional=2_500)
-    return sx.OrderReview(check_orders(orders, limits, quotes=QUOTES, cash=2_100.0), now=Ticking())
+    checked = check_orders(orders, sx.Limits(max_order_notional=2_500, **limits), quotes=QUOTES, cash=2_100.0)
+    return sx.OrderReview(checked, now=now)
+
+
+@pytest.fixture
+def review():
+    return made_review(Ticking())
 
 
 def approved_in(review):
@@ -279,13 +283,15 @@ def test_a_market_order_has_no_limit_any_more(review):
     assert review.orders["order_type"].iloc[0] == "MKT"
 
 
-def test_an_edited_order_is_sent_as_edited(review):
+def test_an_edited_order_is_sent_as_edited():
+    review = made_review(lambda: datetime.now(UTC))
     review.edit(SPY, quantity=3, by="ann")
     review.approve(SPY, by="ann")
     broker = sx.connect("mock://", quotes=QUOTES, cash=2_100.0)
     with sx.open_blotter() as blotter:
-        states = sx.submit_orders(review.result(), broker, blotter, max_approval_age=None)
+        states = sx.submit_orders(review.result(), broker, blotter)
     assert states.set_index("client_order_id").loc[SPY, "filled_quantity"] == 3.0
+    assert states.set_index("client_order_id").loc[SPY, "notional"] == 300.0
 
 
 # -- blocked rows, by every way --------------------------------------------------------------------------------
