@@ -180,6 +180,16 @@ class Blotter(BlotterReader):
         )
         return frame.assign(taken_at=pd.to_datetime(frame["taken_at"].astype("Int64"), unit="us", utc=True))
 
+    def cash_at_start(self, run_id: str) -> float | None:
+        """Cash of the account before anything of a run was sent; None if that is not on record."""
+        with self._open().cursor() as cursor:
+            row = cursor.execute(
+                "SELECT quantity FROM main.recorded_books WHERE run_id = ? AND what = 'cash' "
+                "ORDER BY taken_at LIMIT 1",
+                [run_id],
+            ).fetchone()
+        return None if row is None or row[0] is None else float(row[0])
+
     def id_marks(self, client_id: int | None) -> tuple[int, int]:
         """Greatest order id of ``client_id`` that the broker has shown, and greatest next id that it told."""
         with self._open().cursor() as cursor:

@@ -64,8 +64,9 @@ def submit_orders(
     approved : ``review.result()``: every row of the plan
     broker : where to send it
     blotter : where to record it
-    timeout : seconds to wait for orders that have not ended; after it they stay working at the broker. Also how
-        long a lost connection is waited for: it is made again, reconciled, and the run goes on
+    timeout : seconds to wait for orders that have not ended, counted from the last one sent; after it they stay
+        working at the broker. Also how long buys wait for the money of sells, and how long a lost connection is
+        waited for: it is made again, reconciled, and the run goes on
     max_approval_age : seconds after which an approval no longer counts
     limits : besides those that the plan was checked against, which always hold; of both the tighter. Their caps on
         value and rate are kept once more as each order leaves; one that is over a cap is ``REJECTED`` with reason
@@ -75,8 +76,10 @@ def submit_orders(
     Returns
     -------
     DataFrame, :data:`~stocklean_exec.tables.ORDERS` and more, in the plan's sequence. Rows that the plan or a
-    check refused are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. The same run
-    submitted again sends nothing and returns the same rows. A run of which nothing can be sent is ``blocked``
+    check refused are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. So is a buy for which
+    no money came: buys beyond the cash that is there are sent, in the plan's sequence, as the executions of sells
+    bring it, and what cannot be paid for ends ``CANCELLED`` with reason ``not_funded``. The cash that must stay is
+    the ``min_cash_after`` of the limits; None there lets nothing wait. The same run submitted again sends nothing and returns the same rows. A run of which nothing can be sent is ``blocked``
     when plan and checks refused every row, and ``cancelled`` when a person approved none; a plan without rows
     is not recorded.
 

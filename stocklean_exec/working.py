@@ -6,7 +6,7 @@ Both ways to a run come through here: a plan that was just approved, and a run t
 from __future__ import annotations
 
 import asyncio
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +59,14 @@ async def work_run(
         rows = rows[rows["approved"].fillna(value=False).astype("bool")]
         tickets = _tickets(rows)
         names = [ticket.client_order_id for ticket in tickets]
+        limits = _limits_of(run_id, blotter, limits)
         budget = SendBudget(
             allowed={name: 1 for name in names if only is None or name in only},
             notional=dict(zip(names, rows["notional"].tolist(), strict=True)),
-            caps=_caps(_limits_of(run_id, blotter, limits)),
+            caps=_caps(limits),
             **_spent(blotter, broker, run_id),
         )
+        terms = replace(terms, min_cash=limits.min_cash_after)
         await RunWorker(run_id, broker, blotter, tickets, budget, terms).work()
 
 
