@@ -76,12 +76,14 @@ def submit_orders(
     Returns
     -------
     DataFrame, :data:`~stocklean_exec.tables.ORDERS` and more, in the plan's sequence. Rows that the plan or a
-    check refused are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. So is a buy for which
-    no money came: buys beyond the cash that is there are sent, in the plan's sequence, as the executions of sells
-    bring it, and what cannot be paid for ends ``CANCELLED`` with reason ``not_funded``. The cash that must stay is
-    the ``min_cash_after`` of the limits; None there lets nothing wait. The same run submitted again sends nothing and returns the same rows. A run of which nothing can be sent is ``blocked``
+    check refused are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. The same run
+    submitted again sends nothing and returns the same rows. A run of which nothing can be sent is ``blocked``
     when plan and checks refused every row, and ``cancelled`` when a person approved none; a plan without rows
     is not recorded.
+
+    Buys beyond the cash that is there are sent, in the plan's sequence, as the executions of sells bring it; what
+    cannot be paid for ends ``CANCELLED`` with reason ``not_funded``. The cash that must stay is the
+    ``min_cash_after`` of the limits; with None nothing waits.
 
     Raises
     ------
