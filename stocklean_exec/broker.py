@@ -102,7 +102,11 @@ class Broker(ABC):
 
     @abstractmethod
     def open_orders(self) -> pd.DataFrame:
-        """Working orders: client_order_id, symbol, side, quantity, filled_quantity, order_type, limit_price."""
+        """Working orders of the account, whoever placed them.
+
+        client_order_id (empty where an order has none), symbol, side, quantity, filled_quantity, order_type,
+        limit_price, and with TWS order_id, perm_id and client_id.
+        """
 
     @abstractmethod
     def cancel(self, client_order_id: str) -> None:

@@ -35,10 +35,13 @@ if TYPE_CHECKING:
 
     from stocklean_exec.limits import Limits
 
-__all__ = ["ONE_SIDED", "Asked", "CheckContext", "find", "judge"]
+__all__ = ["ONE_SIDED", "UNFINISHED", "Asked", "CheckContext", "find", "judge"]
 
 ONE_SIDED = "one_sided_plan"
 """Finding on a sell that was to pay for buys which are refused for lack of cash; approved only on request."""
+
+UNFINISHED = "unfinished_run"
+"""Finding on an order in whose symbol an earlier run has an approved order that is not sent yet."""
 
 _CLOCK_SKEW = 5.0  # seconds that a quote may seem to come from the future
 _SPLIT_RATIOS = (2, 3, 4, 5, 10, 20, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10, 1 / 20)
@@ -65,7 +68,7 @@ class CheckContext:
     now: float
     halted: str | None
     recent: list[Sent]
-    flags: dict[str, list[str]]  # symbol -> "symbol_halted", "delayed_price"
+    flags: dict[str, list[str]]  # symbol -> "symbol_halted", "delayed_price", "unfinished_run"
 
     def to_json(self) -> dict[str, object]:
         """All of it, ready for JSON: "not known" is None."""
@@ -143,7 +146,7 @@ class Asked:
     buy: NDArray[np.bool_]
     refused: NDArray[np.bool_]
     refusals: dict[str, NDArray[np.bool_]]  # reason -> rows that the plan or the door has refused for it
-    flagged: dict[str, NDArray[np.bool_]]  # what market data says of a row's symbol -> rows
+    flagged: dict[str, NDArray[np.bool_]]  # what market data or the record says of a row's symbol -> rows
     twins: list[int]  # rows in whose symbol there is another order, in the plan or of late
     quantity: NDArray[np.float64]
     limit: NDArray[np.float64]
@@ -213,7 +216,7 @@ class Asked:
             },
             flagged={
                 code: np.array([code in context.flags.get(symbol, ()) for symbol in symbols], dtype=bool)
-                for code in ("symbol_halted", "delayed_price")
+                for code in ("symbol_halted", "delayed_price", UNFINISHED)
             },
             twins=[row for row, name in enumerate(symbols) if times[name] > 1 or name in of_late],
             quantity=np.where(refused, 0.0, quantity),
@@ -329,6 +332,7 @@ def _check_lists(findings: Findings, asked: Asked, limits: Limits, context: Chec
     if limits.restricted:
         barred = [symbol in limits.restricted for symbol in asked.symbols]
     findings.block("restricted", barred, math.nan, math.nan)
+    findings.warn(UNFINISHED, asked.flagged[UNFINISHED], math.nan, math.nan)
     if limits.duplicate_window is None:
         return
     sent: dict[tuple[str, str, float], list[tuple[str, float]]] = {}

@@ -27,7 +27,6 @@ from stocklean_exec.ib_access import check_account, choose_account, is_loopback
 from stocklean_exec.ib_link import Link, Place
 from stocklean_exec.ib_market import Instrument, MarketDesk
 from stocklean_exec.ib_orders import OrderDesk
-from stocklean_exec.order_ids import is_valid_client_order_id
 from stocklean_exec.pacing import DEFAULT_RATE, Pacer
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.recovery import Evidence
@@ -176,11 +175,14 @@ class IBBroker(Broker):
         return self._call(self._open_link().account_value(self.account, "TotalCashValue"))
 
     def open_orders(self) -> pd.DataFrame:
-        """Working orders that carry a client order id, whichever client placed them, and ids of TWS."""
+        """Working orders of the account, whoever placed them, and ids of TWS.
+
+        Those of other programs, or placed by hand, have no client order id, or one of their own making.
+        """
         rows = [
-            row
+            row | {"client_order_id": row["client_order_id"] or None}
             for row in self._call(self._open_link().open_orders())
-            if row["account"] == self.account and is_valid_client_order_id(row["client_order_id"])
+            if row["account"] == self.account
         ]
         return pd.DataFrame(rows, columns=list(_OPEN_COLUMNS)).astype(_OPEN_COLUMNS)
 
