@@ -63,6 +63,8 @@ class Ticket:
     sec_type: str
     exchange: str
     account: str
+    con_id: int | None = None
+    """Number of the one contract that may be traded for this order; None where the plan names none."""
 
 
 class Broker(ABC):
@@ -99,6 +101,11 @@ class Broker(ABC):
     @abstractmethod
     def cash(self) -> float:
         """Cash in the account's base currency."""
+
+    @property
+    def base_currency(self) -> str:
+        """The currency that NAV and cash are in; empty where the broker does not name it."""
+        return "USD"
 
     @abstractmethod
     def open_orders(self) -> pd.DataFrame:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.book import parse_nav
-from stocklean_exec.check_rules import UNFINISHED, Asked, CheckContext, judge
+from stocklean_exec.check_rules import FOREIGN, UNFINISHED, Asked, CheckContext, judge
 from stocklean_exec.doors import parse_positions, parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.limits import Limits
@@ -65,6 +65,7 @@ def check_orders(
     nav: float | None = None,
     blotter: Blotter | _HasHalt | None = None,
     now: datetime | None = None,
+    base_currency: str = "USD",
 ) -> pd.DataFrame:
     """Hold each order against ``limits``.
 
@@ -79,6 +80,8 @@ def check_orders(
     blotter : a halted one blocks everything; its recent orders are looked at for duplicates, and its unfinished
         runs for orders in the same symbols that were not sent yet (``unfinished_run``, a warning)
     now : the time for ages; by default the clock's
+    base_currency : what cash, NAV and limits are in. An order or a quote in another currency is blocked
+        (``currency_unsupported``), and a holding in one is an error: rates are not taken into account yet
 
     Returns
     -------
@@ -114,6 +117,7 @@ def check_orders(
     frame = parse_orders(orders)
     held, market = parse_positions(positions), parse_quotes(quotes)
     stamp = (now or clock.now()).timestamp()
+    _refuse_foreign(held, base_currency)
     recorded = _recorded(blotter)
     context = CheckContext(
         positions=dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True)),
@@ -124,7 +128,8 @@ def check_orders(
         now=stamp,
         halted=None if blotter is None else blotter.halted,
         recent=_recent_orders(recorded, stamp, limits.duplicate_window),
-        flags=_flags(market, unsent_orders(recorded, set(frame["run_id"]))),
+        flags=_flags(market, unsent_orders(recorded, set(frame["run_id"])), base_currency),
+        base_currency=base_currency,
     )
     return _checked(frame, limits, context)
 
@@ -242,11 +247,27 @@ def unsent_orders(recorded: pd.DataFrame, run_ids: set[str]) -> pd.DataFrame:
     return recorded[waiting & ~recorded["run_id"].isin(run_ids)]
 
 
-def _flags(quotes: pd.DataFrame, unsent: pd.DataFrame) -> dict[str, list[str]]:
+def _refuse_foreign(held: pd.DataFrame, base_currency: str) -> None:
+    """Refuse holdings in another currency than cash, NAV and limits are in: what they are worth is not known."""
+    foreign = held[(held["quantity"] != 0) & held["currency"].notna() & (held["currency"] != base_currency)]
+    if len(foreign):
+        text = f"and cash, NAV and limits are in {base_currency}; check_orders takes no rates yet"
+        raise InputError(
+            "positions",
+            [
+                Problem("currency_unsupported", f"{symbol} is held in {currency}, {text}", symbol=symbol)
+                for symbol, currency in foreign[["symbol", "currency"]].itertuples(index=False)
+            ],
+        )
+
+
+def _flags(quotes: pd.DataFrame, unsent: pd.DataFrame, base_currency: str) -> dict[str, list[str]]:
     """What market data may say about a symbol besides prices, in columns of its own, and what the record says."""
     found: dict[str, list[str]] = {}
     for symbol in dict.fromkeys(unsent["symbol"].tolist() if len(unsent) else ()):
         found.setdefault(symbol, []).append(UNFINISHED)
+    for symbol in quotes.loc[quotes["currency"].notna() & (quotes["currency"] != base_currency), "symbol"]:
+        found.setdefault(symbol, []).append(FOREIGN)
     if "halted" in quotes.columns:
         for symbol in quotes.loc[quotes["halted"].fillna(value=False).astype(bool), "symbol"]:
             found.setdefault(symbol, []).append("symbol_halted")

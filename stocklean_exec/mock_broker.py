@@ -29,7 +29,7 @@ from stocklean_exec.recovery import Evidence
 from stocklean_exec.tables import POSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["FILL_PLAN", "MockBroker"]
 
@@ -257,6 +257,21 @@ class MockBroker(Broker):
             refs=frozenset(self._orders),
             forgets=False,
         )
+
+    async def prepare(
+        self,
+        tickets: Sequence[Ticket],
+        on_progress: Callable[[int, int], None] | None = None,  # noqa: ARG002 - there is nothing to wait for
+    ) -> dict[str, tuple[str, str]]:
+        """Refuse orders that name a contract: the mock filler knows symbols and nothing else."""
+        return {
+            ticket.client_order_id: (
+                "contract_mismatch",
+                f"the mock filler has no contracts, and the order names {ticket.con_id} (con_id)",
+            )
+            for ticket in tickets
+            if ticket.con_id is not None
+        }
 
     async def place(self, ticket: Ticket) -> None:
         """Work one order to the end that its fill plan or the market gives it."""

@@ -118,7 +118,8 @@ def plan_orders(
     Returns
     -------
     DataFrame with the columns of :data:`~stocklean_exec.tables.ORDERS`, then ``lot_size``, ``tick_size``,
-    ``detail`` and the targets' other columns. A symbol that must trade and cannot is a row with status
+    ``detail``, ``con_id`` (the contract that trades and no other, where targets or positions name one) and the
+    targets' other columns. A symbol that must trade and cannot is a row with status
     ``REJECTED`` and a reason, such as ``price_unavailable``; its quantity is NaN if no price could give one.
 
     Raises
@@ -410,6 +411,9 @@ def _table(
     }
     columns["detail"] = columns.pop("detail")  # after lot and tick
     frame = ORDERS.conform(pd.DataFrame(columns, index=pd.RangeIndex(len(order))))
+    contracts = [book.con_id[index] for index in order.tolist()]
+    if any(number is not None for number in contracts):
+        frame["con_id"] = pd.array(contracts, dtype="Int64")
     carried = [name for name in targets.columns if name not in frame.columns and name not in ("weight", "con_id")]
     if carried:
         beside = targets[carried].reset_index(drop=True).reindex(rows)

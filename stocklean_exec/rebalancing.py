@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from stocklean_exec import engine
+from stocklean_exec.account_ids import mask_account
 from stocklean_exec.broker import symbols_of
 from stocklean_exec.check_rules import UNFINISHED
 from stocklean_exec.checks import Limits, check_orders, unsent_orders
+from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.parsing import add_warnings, warning_row
 from stocklean_exec.planning import plan_orders
 from stocklean_exec.reading import read_targets
@@ -151,13 +153,34 @@ def prepare(
     symbols = dict.fromkeys([*(symbols_of(wanted) or []), *held["symbol"].tolist()])
     quotes = broker.quotes(list(symbols))
     value = broker.nav() if nav is None else nav
+    base_currency = plan_options.get("base_currency", "USD")
+    _check_base_currency(broker, base_currency)
     plan_options.setdefault("open_orders", _open_orders(broker, blotter, run_id))
     orders = plan_orders(wanted, held, quotes, nav=value, run_id=run_id, **plan_options)
     record = _Unhalted(blotter) if sending else blotter
     checked = check_orders(
-        orders, limits, positions=held, quotes=quotes, cash=broker.cash(), nav=value, blotter=record
+        orders,
+        limits,
+        positions=held,
+        quotes=quotes,
+        cash=broker.cash(),
+        nav=value,
+        blotter=record,
+        base_currency=base_currency,
     )
     return review_orders(add_warnings(checked, _unfinished_runs(checked, blotter)))
+
+
+def _check_base_currency(broker: Broker, base_currency: object) -> None:
+    """Refuse to plan in another currency than the account's NAV and cash are in."""
+    if broker.base_currency == base_currency:
+        return
+    kept_in = broker.base_currency or "a currency that TWS does not name"
+    text = (
+        f"account {mask_account(broker.account)} is kept in {kept_in}, and the plan is in {base_currency}; "
+        f"say base_currency={broker.base_currency!r}, with fx= for other currencies"
+    )
+    raise InputError("nav", [Problem("currency_mismatch", text)])
 
 
 def _open_orders(broker: Broker, blotter: Blotter, run_id: str) -> pd.DataFrame:

@@ -157,6 +157,7 @@ async def submit_orders_async(
     max_approval_age = shorter(limits.max_approval_age, max_approval_age)
     run_id = run_id_of(approved)
     check_account(approved, broker)
+    _check_currency(approved, broker)
     planned = blotter.planned(run_id)
     is_leg = bool(planned) and is_rest(approved) and not set(approved["client_order_id"]) & set(planned)
     if is_leg:
@@ -205,6 +206,23 @@ def check_account(approved: pd.DataFrame, broker: Broker) -> None:
                 for name, symbol in approved.loc[other, ["client_order_id", "symbol"]].itertuples(index=False)
             ],
         )
+
+
+def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
+    """Refuse orders in another currency than the account's, whose cash was taken to be in theirs."""
+    chosen = approved[approved["approved"]]
+    currencies = set(chosen["currency"].fillna("USD"))
+    if not currencies or currencies == {broker.base_currency}:
+        return
+    other = chosen[chosen["currency"].fillna("USD") != broker.base_currency]
+    text = f"and account {mask_account(broker.account)} is kept in {broker.base_currency}; that cannot be sent yet"
+    raise InputError(
+        "orders",
+        [
+            Problem("currency_mismatch", f"{name} is in {currency}, {text}", symbol=symbol)
+            for name, symbol, currency in other[["client_order_id", "symbol", "currency"]].itertuples(index=False)
+        ],
+    )
 
 
 def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str]) -> None:

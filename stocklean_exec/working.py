@@ -10,6 +10,8 @@ from dataclasses import fields, replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from stocklean_exec import clock
 from stocklean_exec.broker import Ticket
 from stocklean_exec.gate import Caps, SendBudget
@@ -19,8 +21,6 @@ from stocklean_exec.recovery import EXCHANGE_ZONE, trade_date
 from stocklean_exec.run_worker import RunTerms, RunWorker
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
 
@@ -28,7 +28,7 @@ __all__ = ["work_run"]
 
 _NO_CAPS = Limits()  # of a plan recorded by a version that did not record limits: it has no caps
 _MINUTE = timedelta(minutes=1)
-_TICKET = tuple(field.name for field in fields(Ticket))
+_TICKET = tuple(field.name for field in fields(Ticket) if field.name != "con_id")
 
 
 async def work_run(
@@ -71,8 +71,10 @@ async def work_run(
 
 
 def _tickets(rows: pd.DataFrame) -> list[Ticket]:
+    contracts = rows["con_id"].tolist() if "con_id" in rows.columns else [None] * len(rows)
     columns = [rows[name].tolist() for name in _TICKET]
-    return [Ticket(*values) for values in zip(*columns, strict=True)]
+    numbers = [None if pd.isna(number) else int(number) for number in contracts]
+    return [Ticket(*values) for values in zip(*columns, numbers, strict=True)]
 
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:

@@ -212,3 +212,30 @@ def test_five_thousand_orders_are_checked_in_half_a_second():
         best = min(best, time.perf_counter() - start)
     assert set(checked["verdict"]) == {"pass"}
     assert best < 0.5
+
+
+# -- currencies ------------------------------------------------------------------------------------------------
+
+
+def test_an_order_in_another_currency_is_blocked_and_the_others_are_not():
+    frame = orders_of(("SPY", "BUY", 5.0), ("VOD", "BUY", 10.0)).assign(currency=["USD", "GBP"])
+    checked = check_orders(frame, quotes={"SPY": 100.0, "VOD": 1.0}, cash=10_000)
+    assert checked["verdict"].tolist() == ["pass", "block"]
+    assert checked["reasons"].tolist()[1] == "currency_unsupported"
+    in_pounds = check_orders(frame.iloc[[1]], quotes={"VOD": 1.0}, cash=10_000, base_currency="GBP")
+    assert in_pounds["verdict"].tolist() == ["pass"]
+
+
+def test_an_order_whose_quote_is_in_another_currency_is_blocked():
+    quotes = pd.DataFrame({"symbol": ["SPY"], "last": [100.0], "currency": ["EUR"], "quoted_at": [NOW]})
+    checked = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes=quotes, cash=10_000, now=NOW)
+    assert checked["reasons"].tolist() == ["currency_unsupported"]
+
+
+def test_holdings_in_another_currency_are_an_error_that_lists_them():
+    held = pd.DataFrame(
+        {"symbol": ["SAP", "SPY", "OLD"], "quantity": [5, 5, 0], "currency": ["EUR", "USD", "CHF"]}
+    )
+    with pytest.raises(InputError, match="SAP is held in EUR, and cash, NAV and limits are in USD") as caught:
+        check_orders(orders_of(("SPY", "BUY", 5.0)), positions=held, quotes={"SPY": 100.0}, cash=10_000)
+    assert [problem.symbol for problem in caught.value.problems] == ["SAP"]

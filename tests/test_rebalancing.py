@@ -8,6 +8,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.errors import HaltedError, IdempotencyConflictError, InputError
 from stocklean_exec.facts import Fact
+from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.rebalancing import prepare
 
 MARKET = {"SPY": 100.0, "TLT": 50.0}
@@ -326,3 +327,74 @@ def test_a_plan_names_the_unfinished_run_that_has_the_same_symbols(blotter):
     assert "stocklean resume one" in text
     again = sx.rebalance(TARGETS, broker, blotter, run_id="one", approve="ann")
     assert again["verdict"].tolist() == ["pass", "pass"]
+
+
+# -- another currency, another contract ------------------------------------------------------------------------
+
+
+def account_in(currency, value):
+    told = {"on": "accountSummary", "do": "edit", "set": {"currency": currency, "value": value}}
+    return sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, scenario={"fault": [told]})
+
+
+class InEuros(MockBroker):
+    base_currency = "EUR"
+
+
+@pytest.mark.parametrize("open_broker", [lambda: account_in("CAD", "14000"), lambda: InEuros(MARKET, cash=14_000)])
+def test_an_account_in_another_currency_than_the_plan_is_refused(blotter, open_broker):
+    with open_broker() as broker:
+        with pytest.raises(
+            InputError, match=f"is kept in {broker.base_currency}, and the plan is in USD"
+        ) as caught:
+            sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
+        assert caught.value.codes == ("currency_mismatch",)
+        assert "DU0000001" not in str(caught.value)
+        orders = sx.plan_orders(TARGETS, None, MARKET, nav=10_000, run_id="r")
+        review = sx.review_orders(sx.check_orders(orders, quotes=MARKET, cash=10_000))
+        review.approve_all(by="ann")
+        with pytest.raises(InputError, match=r"r-SPY-BUY is in USD, and account DU\*\*\*001 is kept in"):
+            sx.submit_orders(review.result(), broker, blotter)
+        assert not len(broker.positions())
+    assert not len(blotter.orders())
+
+
+def test_an_account_whose_currency_is_not_told_is_refused(blotter):
+    with account_in("", "14000") as broker, pytest.raises(InputError, match="a currency that TWS does not name"):
+        sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
+
+
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_an_order_that_names_another_contract_is_rejected_and_the_others_are_not(blotter, scheme):
+    targets = pd.DataFrame({"symbol": ["SPY", "TLT"], "weight": [0.5, 0.2], "con_id": [424242, None]})
+    with sx.connect(f"{scheme}://?seed=7", quotes=MARKET, cash=10_000) as broker:
+        states = sx.rebalance(targets, broker, blotter, run_id="r", approve="ann", dry_run=False, timeout=10)
+        assert broker.positions()["symbol"].tolist() == ["TLT"]
+    assert states["status"].tolist() == ["REJECTED", "FILLED"]
+    assert states["reason"].tolist()[0] == "contract_mismatch"
+    (why,) = blotter.events("r").query("kind == 'refused'")["message"]
+    assert "424242" in why
+
+
+def test_the_contract_that_is_held_may_be_named_and_is_traded(blotter):
+    with sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, positions={"SPY": 10}) as broker:
+        con_id = int(broker.positions()["con_id"].iloc[0])
+        targets = pd.DataFrame({"symbol": ["SPY"], "weight": [0.5], "con_id": [con_id]})
+        states = sx.rebalance(targets, broker, blotter, run_id="r", approve="ann", dry_run=False, timeout=10)
+        assert states[["status", "con_id"]].to_numpy().tolist() == [["FILLED", con_id]]
+
+
+def test_a_contract_that_was_changed_after_the_approval_is_refused(blotter):
+    with sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, positions={"SPY": 10}) as broker:
+        plan = sx.rebalance({"SPY": 0.5}, broker, blotter, run_id="r", approve="ann")
+        plan["con_id"] = 424242
+        with pytest.raises(sx.ApprovalError, match="1 rows changed since they were approved"):
+            sx.submit_orders(plan, broker, blotter)
+
+
+def test_a_symbol_that_is_held_as_another_contract_than_wanted_is_refused():
+    targets = pd.DataFrame({"symbol": ["SPY"], "weight": [0.5], "con_id": [2]})
+    held = pd.DataFrame({"symbol": ["SPY"], "quantity": [10], "con_id": [1]})
+    with pytest.raises(InputError, match="contract 1 is held and 2 wanted") as caught:
+        sx.plan_orders(targets, held, MARKET, nav=10_000, run_id="r")
+    assert caught.value.codes == ("ambiguous_instrument",)
