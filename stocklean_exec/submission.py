@@ -25,6 +25,7 @@ from stocklean_exec.errors import (
     Problem,
 )
 from stocklean_exec.facts import Fact
+from stocklean_exec.lifecycle import UNFINISHED_STATES
 from stocklean_exec.order_ids import payload_hashes
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.residuals import check_leg, is_rest
@@ -163,7 +164,7 @@ async def submit_orders_async(
     if is_leg:
         check_leg(approved, blotter.orders(run_id))
     elif planned:
-        _refuse_conflicts(run_id, approved, planned)
+        _refuse_conflicts(run_id, approved, planned, blotter)
     is_new = is_leg or not planned
     unsent = _approved_ids(approved) if is_new else _unsent(approved, blotter, run_id)
     if is_new or unsent:
@@ -225,8 +226,14 @@ def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
     )
 
 
-def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str]) -> None:
+def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str], blotter: Blotter) -> None:
     """Compare a plan with the one that is on record under its run id."""
+    go_on = "use a new run_id"
+    if blotter.orders(run_id)["state"].isin(UNFINISHED_STATES).any():
+        go_on = (
+            f"run {run_id} is unfinished: sx.resume({run_id!r}, broker, blotter), or stocklean resume {run_id}, "
+            "picks it up as it was approved; another plan needs a new run_id"
+        )
     problems = []
     for name, symbol, payload in zip(
         approved["client_order_id"].tolist(),
@@ -240,7 +247,7 @@ def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, st
             text = f"{name} is on record with other terms (quantity, side, type, limit, ...)"
         else:
             continue
-        problems.append(Problem("idempotency_conflict", f"{text}; use a new run_id", symbol=symbol))
+        problems.append(Problem("idempotency_conflict", f"{text}; {go_on}", symbol=symbol))
     if problems:
         raise IdempotencyConflictError("orders", problems)
 
