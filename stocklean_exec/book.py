@@ -137,14 +137,14 @@ def align(
     quantity = dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True))
     quoted = _texts(quotes, "currency")
     currency, sec_type = _instruments(targets, held, others, quoted, base_currency)
-    priced = usable_prices(quotes).reindex(symbols)
+    touches = {name: quotes[name].to_numpy() for name in ("bid", "ask")}
+    priced = usable_prices(quotes).assign(**touches).reindex(symbols)
     price = priced["price"].to_numpy(dtype="float64", copy=True)
     reason, detail = (_texts_or_none(priced[name]) for name in ("reason", "detail"))
     for index in np.flatnonzero(np.isnan(price)).tolist():
         if reason[index] is None:
             reason[index], detail[index] = "price_unavailable", "price_unavailable: there is no quote"
     rate = _rates(symbols, currency, quoted, base_currency, fx, reason, detail)
-    touches = quotes.set_index("symbol")[["bid", "ask"]].reindex(symbols).to_numpy(dtype="float64").T
     return Book(
         symbols=symbols,
         currency=currency,
@@ -156,8 +156,8 @@ def align(
         held=np.array([quantity.get(symbol, 0.0) for symbol in symbols], dtype="float64"),
         price=price,
         value=price * rate,
-        bid=touches[0],
-        ask=touches[1],
+        bid=priced["bid"].to_numpy(dtype="float64"),
+        ask=priced["ask"].to_numpy(dtype="float64"),
         reason=reason,
         detail=detail,
     )
@@ -203,13 +203,11 @@ def _instruments(
 def _contracts(targets: pd.DataFrame, held: pd.DataFrame, symbols: list[str]) -> list[int | None]:
     """Number of each symbol's contract; refuse one that is wanted as another contract than it is held."""
     wanted, has = (
-        {
-            symbol: int(number)
-            for symbol, number in zip(frame["symbol"].tolist(), frame["con_id"].tolist(), strict=True)
-            if not pd.isna(number)
-        }
-        for frame in (targets, held)
+        {str(symbol): int(number) for symbol, number in named.itertuples(index=False)}
+        for named in (frame.loc[frame["con_id"].notna(), ["symbol", "con_id"]] for frame in (targets, held))
     )
+    if not wanted and not has:
+        return [None] * len(symbols)
     problems = [
         Problem(
             "ambiguous_instrument",
