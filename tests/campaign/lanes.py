@@ -122,8 +122,7 @@ class _Run:
         self.broken: list[str] = []
 
     def carry_out(self) -> dict[str, Any]:
-        os.environ["TMPDIR"] = str(self.folder)
-        tempfile.tempdir = None
+        os.environ["XDG_STATE_HOME"] = str(self.folder / "state home")  # run locks of this run alone
         try:
             self.open_venue(plain=False)
             for number, kill in enumerate(self.plan.workers):
