@@ -6,11 +6,14 @@ after account and run alone, and refuses the second one at once. The broker's ow
 once they are there.
 
 The lock is a ``flock`` on a file in the user's state folder (``~/.local/state/stocklean_exec/locks``, or below
-XDG_STATE_HOME), which no other user can enter. The file stays: removing it would open a race.
+XDG_STATE_HOME), which no other user can enter. The file stays: removing it would open a race. If it is removed
+all the same while a run is being sent, a second process can lock a new one of its name; therefore the first one
+looks before each order whether its file is still there (:meth:`Lease.check`), and sends nothing more if not.
 
-Another computer, another user, and a process with another state folder (a container, another HOME or
-XDG_STATE_HOME) have locks of their own: only the broker's orders, and the client id where both use the same, keep
-those apart.
+What remains: an order that leaves within the instant between that look and the removal. The second process finds
+it among the broker's orders, unless TWS has not taken it in by then. Another computer, another user, and a process
+with another state folder (a container, another HOME or XDG_STATE_HOME) have locks of their own: only the broker's
+orders, and the client id where both use the same, keep those apart.
 """
 
 from __future__ import annotations
@@ -30,13 +33,41 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["run_lease"]
+__all__ = ["Lease", "run_lease"]
 
 _ELSEWHERE = "make it writable, or let XDG_STATE_HOME name a folder of yours, the same one for all your programs"
 
 
+class Lease:
+    """The right to send one run from this computer.
+
+    Parameters
+    ----------
+    run_id : the run
+    lock : what keeps other processes out; None where no other process can reach the account
+    """
+
+    def __init__(self, run_id: str, lock: FileLock | None = None) -> None:
+        self._run_id, self._lock = run_id, lock
+
+    def check(self) -> None:
+        """Make sure, right before an order is sent, that no other process can have a lease of the same run.
+
+        Raises
+        ------
+        RunElsewhereError
+            The lock file was removed or replaced; the order was not sent.
+        """
+        if self._lock is not None and not self._lock.is_in_place():
+            raise RunElsewhereError(
+                f"the lock file of run {self._run_id}, {str(self._lock.path)!r}, was removed or replaced while it "
+                "was sent. Another process may work the run now, so nothing more was sent from here: make sure "
+                "that none does, and resume the run"
+            )
+
+
 @contextmanager
-def run_lease(account: str | None, run_id: str) -> Iterator[None]:
+def run_lease(account: str | None, run_id: str) -> Iterator[Lease]:
     """Hold the lease of a run on an account; None for an account that no other process can reach.
 
     Raises
@@ -48,14 +79,14 @@ def run_lease(account: str | None, run_id: str) -> Iterator[None]:
 
     Examples
     --------
-    >>> with run_lease(None, "run-1"):  # of the mock filler: there is nobody to keep out
-    ...     pass
+    >>> with run_lease(None, "run-1") as lease:  # of the mock filler: there is nobody to keep out
+    ...     lease.check()
     """
     if account is None:
-        yield
+        yield Lease(run_id)
         return
-    with _take_lock(account, run_id):
-        yield
+    with _take_lock(account, run_id) as lock:
+        yield Lease(run_id, lock)
 
 
 def _take_lock(account: str, run_id: str) -> FileLock:

@@ -53,11 +53,6 @@ def take(account="DU1", run_id="r"):
         pass
 
 
-def rebalance(broker, blotter):
-    targets = {"KO": 0.1, "SPY": 0.2, "TLT": 0.3}
-    return sx.rebalance(targets, broker, blotter, run_id="r", approve="test", dry_run=False)
-
-
 def lock_file(locks):
     (file,) = locks.iterdir()
     return file
@@ -77,8 +72,9 @@ def test_a_run_has_one_worker_at_a_time():
 
 
 def test_a_broker_that_nobody_else_can_reach_needs_no_lease(state):
-    with run_lease(None, "r"), run_lease(None, "r"):
-        pass
+    with run_lease(None, "r") as first, run_lease(None, "r") as second:
+        first.check()
+        second.check()
     assert not state.exists()
 
 
@@ -103,6 +99,54 @@ def test_a_holder_that_left_no_name_is_another_process(holder, locks):
     lock_file(locks).write_text("", "utf-8")
     with pytest.raises(RunElsewhereError, match=r"^another process works run r"):
         take()
+
+
+# -- a lock file that is removed -------------------------------------------------------------------------------
+
+
+def test_a_lease_is_lost_when_its_file_is_removed_or_replaced(locks):
+    with run_lease("DU1", "r") as lease:
+        lease.check()
+        lock_file(locks).unlink()
+        with pytest.raises(RunElsewhereError, match=r"run r, '.*', was removed or replaced .*resume the run"):
+            lease.check()
+        with run_lease("DU1", "r") as second:  # nobody can tell this process of the first one any more
+            second.check()
+            with pytest.raises(RunElsewhereError):
+                lease.check()
+
+
+def test_a_lease_is_lost_when_the_folder_of_locks_is_moved_away(state, tmp_path):
+    with run_lease("DU1", "r") as lease:
+        state.rename(tmp_path / "moved")
+        with pytest.raises(RunElsewhereError):
+            lease.check()
+
+
+def test_a_run_whose_lock_file_is_removed_sends_nothing_more(locks):
+    broker = sx.connect("mock://", quotes={"KO": 20.0, "SPY": 100.0, "TLT": 50.0}, cash=10_000)
+    broker.lease, place, placed = broker.account, broker.place, []
+
+    async def place_and_clean_up(ticket):
+        placed.append(ticket.symbol)
+        await place(ticket)
+        if len(placed) == 2:
+            lock_file(locks).unlink()
+
+    broker.place = place_and_clean_up
+    with sx.open_blotter() as blotter:
+        with pytest.raises(RunElsewhereError, match="was removed or replaced"):
+            rebalance(broker, blotter)
+        states = blotter.orders("r")
+        assert states["status"].tolist() == ["FILLED", "FILLED", "NEW"]
+        assert states["state"].tolist()[2] == "INTENT"  # provably not sent
+        assert sx.resume("r", broker, blotter)["status"].tolist() == ["FILLED"] * 3
+    assert placed == states["symbol"].tolist()  # each of them once
+
+
+def rebalance(broker, blotter):
+    targets = {"KO": 0.1, "SPY": 0.2, "TLT": 0.3}
+    return sx.rebalance(targets, broker, blotter, run_id="r", approve="test", dry_run=False)
 
 
 # -- a place that is nobody else's -----------------------------------------------------------------------------
