@@ -82,7 +82,7 @@ class Broker(ABC):
     settle_seconds: float = 0.0
     """How long an order may be under way to the broker before its absence there means something."""
     lease: str | None = None
-    """What names the account for all processes of this computer; None for a broker that nobody else can reach."""
+    """The account, where other processes of this computer can trade it too; None where none of them can."""
 
     # -- what a user asks ------------------------------------------------------------------------------------
 

@@ -126,8 +126,9 @@ class IBBroker(Broker):
             self.close()
             raise
         self.mode = "paper" if is_paper_account(self.account) else "live"
-        # A simulator that was started for this broker alone is nobody else's.
-        self.lease = None if on_close is not None else f"{host}:{port}/{self.account}"
+        # An account has one sender for a run, whatever its address and however that is spelt. A simulator that was
+        # started for this broker alone is nobody else's.
+        self.lease = None if on_close is not None else self.account
 
     # -- what a user asks ------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker, Ticket
+    from stocklean_exec.leases import Lease
     from stocklean_exec.lifecycle import OrderState
 
     OnProgress = Callable[[int, str], None]
@@ -80,6 +81,7 @@ class RunWorker:
     ----------
     tickets : every approved order of the run, in the plan's sequence, whatever became of it so far
     budget : what may be handed over
+    lease : the right to send the run, checked before each order
     """
 
     def __init__(
@@ -90,10 +92,11 @@ class RunWorker:
         tickets: list[Ticket],
         budget: SendBudget,
         terms: RunTerms,
+        lease: Lease,
     ) -> None:
         self._run_id, self._broker, self._blotter = run_id, broker, blotter
         self._tickets = {ticket.client_order_id: ticket for ticket in tickets}
-        self._budget, self._terms = budget, terms
+        self._budget, self._terms, self._lease = budget, terms, lease
         self._loop = asyncio.get_running_loop()
         quantities = {name: one.quantity for name, one in self._tickets.items()}
         self._record = RunRecord(run_id, blotter, quantities, terms.control.tell)
@@ -357,8 +360,9 @@ class RunWorker:
     # -- sending ---------------------------------------------------------------------------------------------
 
     def _check_stop(self) -> None:
-        """Raise what keeps the next order back: a halt of the blotter, or a person who has stopped this run."""
+        """Raise what keeps the next order back: a halt, a lost lease, or a person who has stopped this run."""
         self._blotter.check_halt()
+        self._lease.check()
         self._terms.control.check()
 
     async def _drop_queue(self) -> None:

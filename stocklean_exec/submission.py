@@ -96,7 +96,8 @@ def submit_orders(
         The blotter is halted. The plan is recorded, and its status is ``blocked`` if nothing was sent; the same
         call sends what is left once the halt is cleared.
     RunElsewhereError
-        Another process or another blotter works this run, or has worked it. Nothing was sent.
+        Another process or another blotter works this run, or has worked it. Nothing was sent. Or the file that
+        keeps others from the run was removed meanwhile: nothing more was sent.
     BrokerError
         The broker cannot be reached, or did not come back. If it failed while an order was handed over, that
         order is ``UNKNOWN``; those after it were not sent. :func:`~stocklean_exec.resuming.resume` goes on.

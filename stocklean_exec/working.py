@@ -50,11 +50,14 @@ async def work_run(
     Raises
     ------
     RunElsewhereError
-        Somebody else works this run.
+        Another process works this run; nothing was sent. Or the lock that keeps others from it was removed
+        meanwhile; what had not been sent by then was not.
+    BlotterError
+        That lock cannot be had; see :mod:`~stocklean_exec.leases`. Nothing was sent.
     HaltedError, BrokerError
         As :func:`~stocklean_exec.submission.submit_orders` says.
     """
-    with run_lease(broker.lease, run_id):
+    with run_lease(broker.lease, run_id) as lease:
         rows = blotter.orders(run_id)
         rows = rows[rows["approved"].fillna(value=False).astype("bool")]
         tickets = _tickets(rows)
@@ -67,7 +70,7 @@ async def work_run(
             **_spent(blotter, broker, run_id),
         )
         terms = replace(terms, min_cash=limits.min_cash_after)
-        await RunWorker(run_id, broker, blotter, tickets, budget, terms).work()
+        await RunWorker(run_id, broker, blotter, tickets, budget, terms, lease).work()
 
 
 def _tickets(rows: pd.DataFrame) -> list[Ticket]:
