@@ -2,6 +2,7 @@
 
 import json
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -54,8 +55,6 @@ def test_quotes_from_csv(tmp_path):
     ("name", "time"), [("q.parquet", "TIMESTAMPTZ"), ("q.PQ", "TIMESTAMPTZ"), ("q.parquet", "TIMESTAMPTZ_NS")]
 )
 def test_quotes_from_parquet(tmp_path, name, time):
-    import duckdb  # noqa: PLC0415 - only this test writes a Parquet file
-
     quotes = QUOTES.conform(pd.DataFrame({"symbol": ["A", "B"], "last": [1.5, 2.5], "quoted_at": [WHEN, pd.NaT]}))
     with duckdb.connect() as connection:
         connection.register("quotes", quotes)
@@ -66,6 +65,46 @@ def test_quotes_from_parquet(tmp_path, name, time):
     assert found["last"].tolist() == [1.5, 2.5]
     assert found["quoted_at"].tolist()[0] == WHEN
     assert found["quoted_at"].isna().tolist() == [False, True]
+
+
+READERS = [
+    (read_targets, "weight", 0.25, 0.75),
+    (read_positions, "quantity", 3.0, 7.0),
+    (read_quotes, "last", 30.0, 70.0),
+]
+
+
+def parquet_of(file, column, value, symbol="A"):
+    rows = f"SELECT '{symbol}' AS symbol, {value}::DOUBLE AS {column}, NULL::TIMESTAMPTZ AS quoted_at"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({rows}) TO '{file}' (FORMAT parquet)")
+    return file
+
+
+@pytest.mark.parametrize(("read", "column", "mine", "other"), READERS)
+@pytest.mark.parametrize("name", ["t[1].parquet", "t*.parquet", "t?.parquet", "[t].parquet", "t[!x]].parquet"])
+def test_a_parquet_file_is_read_by_its_exact_name(tmp_path, monkeypatch, name, read, column, mine, other):
+    for neighbour in ("t1", "t", "ta", "t]"):
+        parquet_of(tmp_path / f"{neighbour}.parquet", column, other)
+    parquet_of(tmp_path / name, column, mine)
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / name, str(tmp_path / name), name):
+        assert read(path)[column].tolist() == [mine]
+
+
+@pytest.mark.parametrize(("read", "column", "mine", "other"), READERS)
+@pytest.mark.parametrize("name", ["t[1].parquet", "t*.parquet", "t?.parquet", "**/*.parquet"])
+def test_a_pattern_is_no_file(tmp_path, name, read, column, mine, other):
+    parquet_of(tmp_path / "t1.parquet", column, other)
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / name)
+    assert caught.value.codes == ("file_missing",)
+
+
+def test_folders_above_a_parquet_file_add_no_columns_and_change_none(tmp_path):
+    (tmp_path / "symbol=B" / "weight=1").mkdir(parents=True)
+    frame = read_targets(parquet_of(tmp_path / "symbol=B" / "weight=1" / "t.parquet", "weight", 0.5))
+    assert frame[["symbol", "weight"]].to_numpy().tolist() == [["A", 0.5]]
 
 
 def test_limits_from_toml_and_json(tmp_path):
