@@ -161,9 +161,10 @@ def _demo(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.demo import run_demo  # noqa: PLC0415 - likewise
     from stocklean_exec.html_report import write_report  # noqa: PLC0415 - likewise
+    from stocklean_exec.paths import local_path  # noqa: PLC0415 - likewise
 
     with tempfile.TemporaryDirectory(prefix="stocklean-demo-") as scratch:
-        folder = Path(scratch) if options.out is None else options.out
+        folder = Path(scratch) if options.out is None else local_path(options.out, "out")
         folder.mkdir(parents=True, exist_ok=True)
         shown = folder if options.out is not None else Path(tempfile.mkdtemp(prefix="stocklean-report-"))
         file = folder / "demo.duckdb"

@@ -13,6 +13,7 @@ from stocklean_exec.doors import parse_positions, parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.pacing import DEFAULT_RATE
+from stocklean_exec.paths import refuse_addresses
 from stocklean_exec.sample import sample_quotes
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict
     client = _client_options(options, 0.0)
     cash = _number(options, "cash", 1_000_000.0) if given["cash"] is None else float(given["cash"])
     scenario = options.get("scenario") if given["scenario"] is None else given["scenario"]
+    refuse_addresses({"scenario": scenario})
     extra: dict[str, Any] = {"clock": "brisk"}
     extra |= {name: options[name] for name in ("clock", "start") if name in options}
     if "server_version" in options:
