@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import duckdb
+
 __all__ = ["read_limits", "read_positions", "read_quotes", "read_targets"]
 
+_MAX_COLUMNS = 1_000  # a table has a dozen, and a caller's own columns beside them; more is something else
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?")
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -174,12 +177,26 @@ def _read_parquet(file: Path, table: Table) -> pd.DataFrame:
     source = f"read_parquet({database.literal(pattern)}, hive_partitioning = false)"
     with database.readable(table.name, file.name), database.connect(files=[str(file.absolute())]) as connection:
         described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()  # noqa: S608 - quoted
+        _refuse_size(connection, pattern, len(described), table)
         zoned = [row[0] for row in described if row[1] in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")]
         quoted = [database.quoted(column) for column in zoned]
         replaced = ", ".join(f"epoch_us({column}::TIMESTAMPTZ) AS {column}" for column in quoted)
         columns = f"* REPLACE ({replaced})" if replaced else "*"
-        query = f"SELECT {columns} FROM {source}"  # noqa: S608 - quoted
+        query = f"SELECT {columns} FROM {source} LIMIT {MAX_ROWS + 1}"  # noqa: S608 - quoted
         frame = connection.execute(query).df()
     for column in zoned:
         frame[column] = pd.to_datetime(frame[column].astype("Int64"), unit="us", utc=True)
     return frame
+
+
+def _refuse_size(connection: duckdb.DuckDBPyConnection, pattern: str, columns: int, table: Table) -> None:
+    """Refuse a file by what its metadata say, before a row of it is read: a kilobyte can hold a billion rows."""
+    query = "SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata(?)"
+    rows = connection.execute(query, [pattern]).fetchall()[0][0]
+    problems = []
+    if rows > MAX_ROWS:
+        problems.append(Problem("too_many_rows", f"{rows:,} rows; at most {MAX_ROWS:,} are taken"))
+    if columns > _MAX_COLUMNS:
+        problems.append(Problem("too_many_columns", f"{columns:,} columns; at most {_MAX_COLUMNS:,} are taken"))
+    if problems:
+        raise InputError(table.name, problems)

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -817,6 +818,35 @@ def test_a_path_without_a_file_is_an_error(path):
     assert caught.value.codes == ("file_missing",)
 
 
+PARQUET = [
+    ("one row too many", "SELECT 'A' || i AS symbol, 0.0 AS weight FROM range(20_001) r(i)", "too_many_rows"),
+    ("as many rows as are taken", "SELECT 'A' || i AS symbol, 1e-5 AS weight FROM range(20_000) r(i)", None),
+    (
+        "too many columns",
+        "SELECT 'A' AS symbol, 0.5 AS weight, " + ", ".join(f"{number} AS c{number}" for number in range(999)),
+        "too_many_columns",
+    ),
+    (
+        "as many columns as are taken",
+        "SELECT 'A' AS symbol, 0.5 AS weight, " + ", ".join(f"{number} AS c{number}" for number in range(998)),
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("query", "code"), [pytest.param(*rest, id=name) for name, *rest in PARQUET])
+def test_a_parquet_file_has_bounds(tmp_path, query, code):
+    file = tmp_path / "targets.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({query}) TO '{file}' (FORMAT parquet)")
+    if code is None:
+        assert len(sx.read_targets(file)) in (1, 20_000)
+        return
+    with pytest.raises(sx.InputError) as caught:
+        sx.read_targets(file)
+    assert caught.value.codes == (code,)
+
+
 def test_a_parquet_file_that_is_none_is_an_error(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"symbol,weight\nSPY,1\n")
     with pytest.raises(sx.InputError) as caught:
@@ -870,7 +900,7 @@ def codes_in_source(module):
 
 def codes_of_cases():
     cases = [case for _, case in CASES]
-    by_file = {code for *_, code in FILES} | {"file_missing", "parquet_format", "limits_format"}
+    by_file = {code for *_, code in (*FILES, *PARQUET)} | {"file_missing", "parquet_format", "limits_format"}
     return {case.code for case in cases} | {case.detail.split(":")[0] for case in cases} | by_file
 
 

@@ -1,6 +1,9 @@
 """Tables out of files."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -105,6 +108,39 @@ def test_folders_above_a_parquet_file_add_no_columns_and_change_none(tmp_path):
     (tmp_path / "symbol=B" / "weight=1").mkdir(parents=True)
     frame = read_targets(parquet_of(tmp_path / "symbol=B" / "weight=1" / "t.parquet", "weight", 0.5))
     assert frame[["symbol", "weight"]].to_numpy().tolist() == [["A", 0.5]]
+
+
+MEASURED = """
+import sys
+import stocklean_exec as sx
+
+def peak():
+    with open("/proc/self/status", encoding="ascii") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+sx.read_targets(sys.argv[1])
+before = peak()
+try:
+    sx.read_targets(sys.argv[2])
+except sx.InputError as error:
+    print(error.codes[0], str(error).splitlines()[1].strip(), peak() - before, sep="|")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory as Linux counts it")
+def test_a_parquet_file_of_too_many_rows_is_refused_without_reading_them(tmp_path):
+    small, large = parquet_of(tmp_path / "small.parquet", "weight", 0.5), tmp_path / "large.parquet"
+    with duckdb.connect() as connection:
+        rows = "SELECT 'A' AS symbol, 0.1 AS weight FROM range(20_000_000)"
+        connection.execute(f"COPY ({rows}) TO '{large}' (FORMAT parquet, ROW_GROUP_SIZE 1_000_000)")
+    assert large.stat().st_size < 50_000  # and 300 MB as arrays, before any text
+    told = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(small), str(large)], capture_output=True, text=True, check=True
+    )
+    code, detail, grown = told.stdout.strip().split("|")
+    assert code == "too_many_rows"
+    assert detail == "20,000,000 rows; at most 20,000 are taken [too_many_rows]"
+    assert float(grown) < 60  # MiB
 
 
 def test_limits_from_toml_and_json(tmp_path):
