@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from stocklean_exec.doors import parse_positions, parse_quotes
+from stocklean_exec.doors import opening_positions, parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.pacing import DEFAULT_RATE
@@ -242,7 +242,7 @@ def _check_zone(name: str) -> None:
 
 def _held(positions: object) -> dict[str, tuple[float, float] | float]:
     """Opening positions as the simulator takes them: shares, and average cost where it is known."""
-    frame = parse_positions(positions)
+    frame = opening_positions(positions)
     held = zip(frame["symbol"].tolist(), frame["quantity"].tolist(), frame["avg_cost"].tolist(), strict=True)
     return {symbol: shares if math.isnan(cost) else (shares, cost) for symbol, shares, cost in held}
 

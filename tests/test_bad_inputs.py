@@ -145,6 +145,18 @@ TARGETS = {
     ],
     7: [Case("short", targets(weights(0.5, -0.2, -0.1)), "ERROR", "short_not_allowed", [11, 12])],
     8: [Case("cash left", targets(weights(0.5, 0.47)), "WARNING", "residual_cash")],
+    8.1: [
+        Case("cash", targets(frame(symbol=["AAA", "USD"], weight=[0.9, 0.1])), "WARNING", "cash_row", [1]),
+        Case(
+            "cash in a file", targets({"AAA": 0.5, "CASH_USD": 0.2, "$CASH": 0.3}), "WARNING", "cash_row", [1, 2]
+        ),
+        Case("cash and too much", targets({"AAA": 0.9, "USD": 0.2}), "ERROR", "weights_exceed_one"),
+        Case("a stock named so", targets(frame(symbol=["USD"], weight=1.0, sec_type="STK")), "FINE"),
+        Case("Nokia", targets({"AAA": 0.5, "NOK": 0.5}), "WARNING", "currency_or_stock", ["NOK"]),
+        Case(
+            "planned", plan({"AAA": 0.9, "USD": 0.1}, None, PRICES | {"USD": 40.0}), "WARNING", "cash_row", ["USD"]
+        ),
+    ],
     9: [Case("percent", targets(weights(60, 40)), "ERROR", "weights_look_like_percent")],
     10: [
         Case("text", targets(weights("0.1", 0.2)), "ERROR", "weight_dtype", [10]),
@@ -354,6 +366,13 @@ POSITIONS = {
             "ambiguous_instrument",
             ["AAA"],
         ),
+    ],
+    38.1: [
+        Case("cash", lambda: parse_positions({"A": 5, "USD": 5_000}), "WARNING", "cash_row", [1]),
+        Case("sold", plan(None, {"AAA": 1, "USD": 5}, unlisted="close"), "WARNING", "cash_row", ["USD"]),
+        Case("unlisted", plan(None, {"AAA": 1, "CASH": 5}), "WARNING", "cash_row", ["CASH"]),
+        Case("opening", lambda: sx.connect("mock://", positions={"USD": 5}), "ERROR", "cash_row", ["USD"]),
+        Case("in a simulator", lambda: sx.connect("sim://", positions={"USD": 5}), "ERROR", "cash_row", ["USD"]),
     ],
     39: [Case("unlisted", plan(None, {"BBB": 5, "CCC": 1}), "ERROR", "unlisted_position", ["BBB", "CCC"])],
     40: [
