@@ -150,6 +150,15 @@ def _show(title: str, frame: pd.DataFrame, columns: list[str] | None = None) -> 
         print("  (none)")
 
 
+def _tell_warnings(frame: pd.DataFrame) -> None:
+    """Say what was odd about the input of a plan, so that nobody confirms it without having read that."""
+    from stocklean_exec.parsing import input_warnings  # noqa: PLC0415 - heavy; other commands do without
+
+    for warning in input_warnings(frame).to_dict("records"):
+        symbol = "" if warning["symbol"] is None else f"{warning['symbol']}: "
+        print(f"warning: {symbol}{warning['detail']} [{warning['code']}]")
+
+
 def _number(value: float) -> str:
     return f"{value:,.2f}".rstrip("0").rstrip(".") if value == value else ""  # noqa: PLR0124 - NaN
 
@@ -225,6 +234,7 @@ def _rebalance(options: argparse.Namespace) -> int:
             allow_short=options.allow_short,
         )
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
+        _tell_warnings(review.orders)
         if options.dry_run:
             print("\ndry run: nothing was sent")
             return DONE

@@ -404,3 +404,12 @@ def test_a_gateway_that_is_not_there_blocks_a_resume(folder, capsys):
     sx.open_blotter("b.duckdb").close()
     assert main(["resume", "r1", "--broker", "ib://127.0.0.1:9", "--blotter", "b.duckdb"]) == 3
     assert "nothing listens there" in capsys.readouterr().err
+
+
+def test_a_plan_is_shown_with_its_warnings(folder):
+    (folder / "t.csv").write_text("symbol,weight\nAAPL,0.3\nUSD,0.7\n", "utf-8")
+    code, out, err = shell(folder, *rebalance("--dry-run", targets="t.csv"))
+    assert (code, err) == (0, "")
+    assert "warning: USD: USD is read as cash: 0.7 of NAV stays in cash; if the stock" in out
+    assert out.index("Plan of r1") < out.index("warning:") < out.index("dry run")
+    assert "r1-USD" not in out
