@@ -23,7 +23,6 @@ from stocklean_exec.doors import parse_positions, parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.limits import Limits
 from stocklean_exec.order_door import parse_orders
-from stocklean_exec.parsing import merge_warnings
 from stocklean_exec.prices import PRICE_FIELDS, is_usable
 from stocklean_exec.verdicts import VERDICTS, Findings, check_results
 
@@ -132,8 +131,7 @@ def check_orders(
         flags=_flags(market, unsent_orders(recorded, set(frame["run_id"])), base_currency),
         base_currency=base_currency,
     )
-    tables = [table for table in (orders, held, market) if isinstance(table, pd.DataFrame)]
-    return merge_warnings(_checked(frame, limits, context), *tables)
+    return _checked(frame, limits, context)
 
 
 def recheck_orders(orders: pd.DataFrame) -> pd.DataFrame:

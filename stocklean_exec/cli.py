@@ -190,6 +190,15 @@ def _show(title: str, frame: pd.DataFrame, columns: list[str] | None = None) -> 
         print("  (none)")
 
 
+def _tell_warnings(frame: pd.DataFrame) -> None:
+    """Say what was odd about the input of a plan, so that nobody confirms it without having read that."""
+    from stocklean_exec.parsing import input_warnings  # noqa: PLC0415 - heavy; other commands do without
+
+    for warning in input_warnings(frame).to_dict("records"):
+        symbol = "" if warning["symbol"] is None else f"{warning['symbol']}: "
+        print(f"warning: {symbol}{warning['detail']} [{warning['code']}]")
+
+
 def _number(value: float) -> str:
     return f"{value:,.2f}".rstrip("0").rstrip(".") if value == value else ""  # noqa: PLR0124 - NaN
 
@@ -201,9 +210,10 @@ def _demo(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.demo import run_demo  # noqa: PLC0415 - likewise
     from stocklean_exec.html_report import write_report  # noqa: PLC0415 - likewise
+    from stocklean_exec.paths import local_path  # noqa: PLC0415 - likewise
 
     with tempfile.TemporaryDirectory(prefix="stocklean-demo-") as scratch:
-        folder = Path(scratch) if options.out is None else options.out
+        folder = Path(scratch) if options.out is None else local_path(options.out, "out")
         folder.mkdir(parents=True, exist_ok=True)
         shown = folder if options.out is not None else Path(tempfile.mkdtemp(prefix="stocklean-report-"))
         file = folder / "demo.duckdb"
@@ -239,7 +249,6 @@ def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.checks import Limits  # noqa: PLC0415 - likewise
     from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
-    from stocklean_exec.parsing import input_warnings  # noqa: PLC0415 - likewise
     from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets  # noqa: PLC0415
     from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - likewise
     from stocklean_exec.submission import submit_orders  # noqa: PLC0415 - likewise
@@ -266,8 +275,7 @@ def _rebalance(options: argparse.Namespace) -> int:
             on_open_orders=options.on_open_orders,
         )
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
-        for text in input_warnings(review.orders)["detail"]:
-            print(f"warning: {text}")
+        _tell_warnings(review.orders)
         if options.dry_run:
             print("\ndry run: nothing was sent")
             return DONE

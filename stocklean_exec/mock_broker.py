@@ -18,7 +18,7 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.broker import Broker, Ticket, is_paper_account, symbols_of
-from stocklean_exec.doors import parse_positions, parse_quotes
+from stocklean_exec.doors import opening_positions, parse_quotes
 from stocklean_exec.errors import BrokerError, InputError, Problem
 from stocklean_exec.facts import Fact
 from stocklean_exec.fees import IBKR_US_FIXED
@@ -118,7 +118,7 @@ class MockBroker(Broker):
         self.account, self.address, self._seed = account, address, seed
         self._quotes = parse_quotes(quotes)
         self._market = _market(self._quotes)
-        held = parse_positions(positions)
+        held = opening_positions(positions)
         self._book = _Book(float(cash))
         for symbol, quantity, cost in zip(
             held["symbol"].tolist(), held["quantity"].tolist(), held["avg_cost"].tolist(), strict=True

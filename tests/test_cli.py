@@ -476,7 +476,7 @@ def test_a_plan_under_another_run_id_is_told_of_the_unfinished_one(folder, capsy
     main(["clear-halt", "--blotter", "b.duckdb", "--reason", "go on"])
     capsys.readouterr()
     assert main(rebalance("--dry-run", run_id="r2")) == 0
-    assert "warning: run r1 is unfinished: its BUY of" in capsys.readouterr().out
+    assert "run r1 is unfinished: its BUY of" in capsys.readouterr().out
 
 
 def test_sells_are_sent_alone_only_when_that_is_asked_for(folder, capsys):
@@ -509,3 +509,12 @@ def test_working_orders_are_refused_or_netted_from_the_command_line(folder, gate
     (folder / "targets.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.1,LMT,100.00\n")
     assert main([*start, "r3", "--on-open-orders", "net"]) == 0
     assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_plan_is_shown_with_its_warnings(folder):
+    (folder / "t.csv").write_text("symbol,weight\nAAPL,0.3\nUSD,0.7\n", "utf-8")
+    code, out, err = shell(folder, *rebalance("--dry-run", targets="t.csv"))
+    assert (code, err) == (0, "")
+    assert "warning: USD: USD is read as cash: 0.7 of NAV stays in cash; if the stock" in out
+    assert out.index("Plan of r1") < out.index("warning:") < out.index("dry run")
+    assert "r1-USD" not in out

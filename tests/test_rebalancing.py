@@ -398,3 +398,21 @@ def test_a_symbol_that_is_held_as_another_contract_than_wanted_is_refused():
     with pytest.raises(InputError, match="contract 1 is held and 2 wanted") as caught:
         sx.plan_orders(targets, held, MARKET, nav=10_000, run_id="r")
     assert caught.value.codes == ("ambiguous_instrument",)
+
+
+def test_what_was_odd_about_the_targets_is_known_to_the_end(blotter):
+    wanted = {"SPY": 0.5, "CASH_USD": 0.25}
+    review = prepare(wanted, broker_of(), blotter, run_id="r")
+    result = sx.rebalance(wanted, broker_of(), blotter, run_id="r", approve="ann")
+    for frame in (review.orders, result):
+        assert sx.input_warnings(frame)["code"].tolist() == ["cash_row", "residual_cash"]
+        assert sx.input_warnings(frame)["symbol"].tolist()[0] == "CASH_USD"
+        assert frame["symbol"].tolist() == ["SPY"]
+
+
+def test_cash_alone_sells_the_book(blotter):
+    broker = broker_of(positions={"SPY": 10})
+    options = {"run_id": "r", "approve": "ann", "dry_run": False, "allow_liquidation": True, "unlisted": "close"}
+    states = sx.rebalance({"USD": 1.0}, broker, blotter, **options)
+    assert states[["symbol", "side", "status"]].to_numpy().tolist() == [["SPY", "SELL", "FILLED"]]
+    assert broker.positions().empty
