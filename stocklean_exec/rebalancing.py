@@ -12,7 +12,7 @@ from stocklean_exec.broker import symbols_of
 from stocklean_exec.check_rules import UNFINISHED
 from stocklean_exec.checks import Limits, check_orders, unsent_orders
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import add_warnings, warning_row
+from stocklean_exec.parsing import add_warnings, merge_warnings, warning_row
 from stocklean_exec.planning import plan_orders
 from stocklean_exec.reading import read_targets
 from stocklean_exec.review import OrderReview, review_orders
@@ -121,7 +121,7 @@ async def rebalance_async(
     if dry_run:
         return review.result()
     limits = limits or Limits()
-    return await submit_orders_async(
+    states = await submit_orders_async(
         review.result(),
         broker,
         blotter,
@@ -129,6 +129,7 @@ async def rebalance_async(
         max_approval_age=limits.max_approval_age,
         limits=limits,
     )
+    return merge_warnings(states, review.orders)
 
 
 def prepare(
