@@ -311,8 +311,10 @@ class RunWorker:
             if len(group) == window:
                 break
             if ticket.side == "BUY":
+                if is_waiting:
+                    continue
                 cost = self._cost_of(ticket)
-                if is_waiting or not cost <= left + _CASH_NOISE:
+                if not cost <= left + _CASH_NOISE:
                     is_waiting = in_sequence
                     continue
                 left -= cost
@@ -341,20 +343,18 @@ class RunWorker:
 
     async def _withdraw_queue(self) -> None:
         """Give up the buys that no money came for."""
-        stamp, funding = clock.now(), self._funding
-        there = max(funding.available, 0.0) if funding is not None else 0.0
+        stamp, available = clock.now(), 0.0 if self._funding is None else self._funding.available
+        there = f"{max(available, 0.0):,.2f} of cash was there"
+        if available == -math.inf:
+            there = "no price tells what the working buys of others may cost"
         withdrawn, self._queue = self._queue, []
-        await self._record.put(
-            Fact(
-                "withdrawn",
-                self._run_id,
-                ticket.client_order_id,
-                stamp,
-                code="not_funded",
-                message=f"it may cost {self._cost_of(ticket):,.2f}, and {there:,.2f} of cash was there",
-            )
-            for ticket in withdrawn
-        )
+        facts = []
+        for ticket in withdrawn:
+            cost = self._cost_of(ticket)
+            needed = f"it may cost {cost:,.2f}" if math.isfinite(cost) else "no price tells what it may cost"
+            text, name = f"{needed}, and {there}", ticket.client_order_id
+            facts.append(Fact("withdrawn", self._run_id, name, stamp, code="not_funded", message=text))
+        await self._record.put(facts)
         self._record.settle()
 
     # -- sending ---------------------------------------------------------------------------------------------
