@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["work_run"]
 
-_NO_CAPS = Limits()  # of a plan recorded by a version that did not record limits: it has no caps
 _MINUTE = timedelta(minutes=1)
 _TICKET = tuple(field.name for field in fields(Ticket) if field.name != "con_id")
 
@@ -82,10 +81,10 @@ def _tickets(rows: pd.DataFrame) -> list[Ticket]:
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:
     """Tightest of the limits that the run's plans were approved with and of those given now."""
-    found = _NO_CAPS if given is None else given
+    found = given
     for recorded in blotter.limits(run_id):
         found = Limits.of(recorded).tightened(found)
-    return found
+    return Limits() if found is None else found  # of a plan recorded by a version that did not record limits
 
 
 def _caps(limits: Limits) -> Caps:

@@ -99,6 +99,16 @@ def test_a_check_that_was_told_to_ignore_cash_makes_nothing_wait(blotter):
     assert states.loc["NEW", "status"] == "FILLED"
 
 
+def test_a_run_that_ignores_cash_ignores_it_when_it_is_resumed(blotter):
+    with opened("mock", [{"rest": True}]) as broker:
+        blotter.halt("look first")
+        with pytest.raises(HaltedError):
+            rotate(broker, blotter, limits=sx.Limits(min_cash_after=None))
+        blotter.clear_halt("looked")
+        states = sx.resume("r", broker, blotter).set_index("symbol")
+    assert states.loc["NEW", "status"] == "FILLED"
+
+
 def test_cash_that_must_stay_is_not_spent(blotter):
     with opened("mock", [{"rest": True}]) as broker:
         states = rotate(

@@ -194,6 +194,10 @@ class MortalBroker(ib_broker.IBBroker):
     def nav(self) -> float:
         return 1_000_000.0
 
+    @property
+    def base_currency(self) -> str:
+        return "USD"
+
     def positions(self) -> pd.DataFrame:
         return sx.read_positions({})
 
