@@ -27,7 +27,7 @@ _QUIET_ROUNDS = 2
 _MOST_ROUNDS = 100
 _PAUSE = 1.0
 _SHOWN = 5
-_IN_DOUBT = frozenset({"resend", "unknown", "missing", "adopt"})
+_IN_DOUBT = frozenset({"resend", "unknown", "missing", "adopt", "await"})
 
 
 class Recovered(NamedTuple):

@@ -31,11 +31,12 @@ __all__ = ["EXCHANGE_ZONE", "Evidence", "History", "Judgement", "judge", "trade_
 
 _DOUBTFUL = frozenset({"SENDING", "UNKNOWN"})
 _AT_BROKER = frozenset({"WORKING", "PARTIAL", "AWAITING_EXECUTIONS", "MISSING"})
+_UNCONFIRMED = "UNCONFIRMED"
 _SEEN = frozenset({"status", "execution", "rejected", "duplicate"})
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
 """Where the trading day is counted."""
 
-Action = Literal["leave", "send", "resend", "adopt", "unknown", "missing", "found"]
+Action = Literal["leave", "send", "resend", "adopt", "unknown", "missing", "found", "await"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,8 @@ def judge(order: History, evidence: Evidence, *, highest_seen_id: int = 0, highe
     What to do: ``send`` what was never handed over; ``adopt`` what was not by the record, though the broker has it
     (the record is an old copy, or somebody else sent it); ``resend`` what may be handed over once more with the
     same order id; record ``unknown`` and ``missing`` with ``why``, for nobody can tell; record what was missing as
-    ``found``; ``leave`` all others.
+    ``found``; ``await`` the executions of an order that has ended with more filled than they say: ask again, for
+    they may be under way; ``leave`` all others.
 
     Examples
     --------
@@ -150,7 +152,7 @@ def judge(order: History, evidence: Evidence, *, highest_seen_id: int = 0, highe
         return _judge_doubt(order, evidence, max(highest_seen_id, evidence.highest_open_id), highest_next_id)
     if state in _AT_BROKER:
         return _judge_absence(order, evidence, state)
-    return Judgement("leave")
+    return Judgement("await" if state == _UNCONFIRMED else "leave")
 
 
 def _judge_absence(order: History, evidence: Evidence, state: str) -> Judgement:
@@ -163,10 +165,14 @@ def _judge_absence(order: History, evidence: Evidence, state: str) -> Judgement:
     sent = order.last_sending
     day = trade_date(evidence.asked_at)
     earlier = sent is not None and sent.occurred_at is not None and trade_date(sent.occurred_at) != day
-    text = f"{said} before, and now {_nowhere(evidence)}"
-    return Judgement(
-        "missing", f"{text}; it is of an earlier day, of which TWS tells nothing" if earlier else text
-    )
+    listed = order.client_order_id in evidence.refs
+    where = "no longer open; what TWS lists of it does not tell how it ended" if listed else _nowhere(evidence)
+    text = f"{said} before, and now {where}"
+    if earlier:
+        text += "; it is of an earlier day, of which TWS tells nothing"
+    if sent is not None and sent.client_id is not None and sent.client_id != evidence.client_id:
+        text += f"; resume with client id {sent.client_id}, which placed it"
+    return Judgement("missing", text)
 
 
 def _judge_doubt(order: History, evidence: Evidence, highest_seen_id: int, highest_next_id: int) -> Judgement:

@@ -92,6 +92,8 @@ class RunRecord:
                 self.alarm = f"{name} asks for {self._quantities[name]:g} shares, and {state.filled:g} were filled"
             if state.status in ENDED:
                 self.open.discard(name)
+            else:
+                self.open.add(name)  # it may have ended before, and fills of it were reported since
 
     # -- telling ---------------------------------------------------------------------------------------------
 

@@ -308,7 +308,7 @@ class RunWorker:
                 break
             if not await self._hear_until(deadline):
                 await self._conclude()
-                return f"timeout: {len(self._record.open)} orders still work at the broker"
+                return self._count_open("timeout: {} orders still work at the broker")
             self._record.settle()
             await self._heed_alarm()
             self._show_progress()
@@ -316,7 +316,7 @@ class RunWorker:
         if not self._record.open:
             return "all orders have ended"
         await self._conclude()
-        return f"{len(self._record.open)} orders rest at the broker"
+        return self._count_open("{} orders rest at the broker")
 
     async def _hear_until(self, deadline: float) -> bool:
         """Wait for news; False when the time is up. After a long silence, make sure that there is a broker."""
@@ -359,9 +359,17 @@ class RunWorker:
             await recovery.run()
             self._record.settle()
 
+    def _count_open(self, text: str) -> str:
+        """Say how many orders are left and how: at the broker (by ``text``), or nobody knows."""
+        unresolved = sum(self._record.state(name).status == "UNKNOWN" for name in self._record.open)
+        working = len(self._record.open) - unresolved
+        parts = [text.format(working)] if working else []
+        parts += [f"{unresolved} orders are unresolved"] if unresolved else []
+        return ", ".join(parts) or "all orders have ended"
+
     def _is_owed(self, name: str) -> bool:
-        """Whether the broker has never answered, or has called the order filled and not told its executions."""
-        if self._record.state(name).state == "SENDING":
+        """Whether the broker has never answered, or has reported fills whose executions it has not told."""
+        if self._record.state(name).state in ("SENDING", "UNCONFIRMED"):
             return True
         return any(fact.kind == "status" and fact.status == "FILLED" for fact in self._record.history(name).facts)
 

@@ -111,6 +111,21 @@ CASES = {
     ),
     "missing, and there again": ([INTENT, SENT, WORKS, MISSING], OPEN, {}, "found", ""),
     "missing, and still so": ([INTENT, SENT, WORKS, MISSING], NOTHING, {}, "leave", ""),
+    # ended, and not all that was filled is on record
+    "cancelled with more filled than is on record": (
+        [INTENT, SENT, Fact("status", status="CANCELLED", filled=4.0)],
+        NOTHING,
+        {},
+        "await",
+        "",
+    ),
+    "gone, and completed without a word how": (
+        [INTENT, SENT._replace(client_id=2), WORKS],
+        Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
+        {},
+        "missing",
+        "what TWS lists of it does not tell how it ended; resume with client id 2, which placed it",
+    ),
     # ended, or never meant to be sent
     "filled": ([INTENT, SENT, FILL_4, FILL_6], NOTHING, {}, "leave", ""),
     "cancelled": ([INTENT, SENT, Fact("status", status="CANCELLED")], NOTHING, {}, "leave", ""),

@@ -330,3 +330,81 @@ def test_a_commission_that_was_not_told_is_asked_for_at_the_end(venue, file):
         states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)
         assert states["commission"].tolist() == [1.0, 1.0, 1.0]
         assert blotter.fills("r")["commission"].tolist() == [1.0, 1.0, 1.0]
+
+
+# -- an order that has ended with fills that are not on record -------------------------------------------------
+
+THREE_QUARTERS = [("SPY", "BUY", 750.0, "LMT", 390.0)]
+
+
+def bought(journal):
+    """Shares of SPY that the venue itself says it sold to us."""
+    return sum(row["quantity"] for row in read_journal(journal) if row["event"] == "execution")
+
+
+def rest_of(blotter):
+    rest = sx.residual_orders("r", blotter, quotes=MARKET)
+    return rest[["quantity", "status", "reason"]].fillna("").to_numpy().tolist()
+
+
+def cancelled_by_the_venue(venue, file):
+    """Client 7 sends an order and leaves; 300 shares of it are filled, and the venue cancels the rest."""
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
+    venue.event("fill", symbol="SPY", quantity=300, price=389.0)
+    venue.event("cancel", symbol="SPY")
+
+
+def test_another_client_takes_no_order_for_over_whose_fills_it_cannot_see_and_the_first_finds_them(venue, file):
+    cancelled_by_the_venue(venue, file)
+    with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=0.2)
+        assert states[["status", "state"]].to_numpy().tolist() == [["UNKNOWN", "UNCONFIRMED"]]
+        assert states["reason"].str.contains("resume with client id 7, which placed it").tolist() == [True]
+        assert rest_of(blotter) == [[450.0, "REJECTED", "order_unresolved"]]
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=5)
+        assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["CANCELLED", 300.0]]
+        assert rest_of(blotter) == [[450.0, "NEW", ""]]
+    assert bought(venue.journal) == 300.0
+
+
+def test_another_client_takes_no_order_for_over_whose_fills_the_venue_does_not_count(venue, file):
+    cancelled_by_the_venue(venue, file)
+    unset = {"filledQuantity": "1.7976931348623157E308"}
+    venue.fault(on="completedOrder", do="edit", set=unset, times=50)
+    with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=0.2)
+        assert states["status"].tolist() == ["UNKNOWN"]
+        assert states["reason"].str.contains("resume with client id 7, which placed it").tolist() == [True]
+        assert rest_of(blotter) == [[750.0, "REJECTED", "order_unresolved"]]
+
+
+def venue_that_omits(number, folder):
+    """A venue that fills 300 shares of SPY, cancels the rest, and omits the first reports of its execution."""
+    scenario = {
+        "order": [{"symbol": "SPY", "steps": [{"fill": 300, "price": 389.0}, {"cancel": True}]}],
+        "fault": [{"on": "execDetails", "do": "omit", "nth": 1, "times": number}],
+    }
+    return Simulator(seed=7, quotes=MARKET, clock="brisk", scenario=scenario, journal=folder / "journal.jsonl")
+
+
+def test_executions_that_are_told_after_the_end_of_their_order_are_waited_for(tmp_path):
+    # The report is lost, and so is the first answer to the question for it.
+    with venue_that_omits(2, tmp_path) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
+        assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["CANCELLED", 300.0]]
+        assert rest_of(blotter) == [[450.0, "NEW", ""]]
+
+
+def test_an_order_whose_executions_are_not_told_is_not_ordered_again_until_they_are(tmp_path):
+    with venue_that_omits(50, tmp_path) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
+        assert states[["status", "state"]].to_numpy().tolist() == [["UNKNOWN", "UNCONFIRMED"]]
+        assert rest_of(blotter) == [[450.0, "REJECTED", "order_unresolved"]]
+        assert blotter.runs()["message"].tolist() == ["1 orders are unresolved"]
+        venue.call(lambda inside: inside.faults._replies.clear())
+        states = sx.resume("r", broker, blotter, timeout=5)
+        assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["CANCELLED", 300.0]]
+        assert rest_of(blotter) == [[450.0, "NEW", ""]]
+    assert bought(tmp_path / "journal.jsonl") == 300.0
