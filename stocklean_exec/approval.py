@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.errors import ApprovalError
+from stocklean_exec.errors import ApprovalError, InputError, Problem
+from stocklean_exec.limits import Limits
 from stocklean_exec.order_ids import payload_hashes, plan_hash
 from stocklean_exec.tables import ORDERS
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["check_age", "restore", "seal", "verify"]
+__all__ = ["check_age", "limits_of", "restore", "seal", "shorter", "verify"]
 
 _SEALED = (
     "decision_price",
@@ -25,13 +26,14 @@ _SEALED = (
     "status",
     "reason",
     "verdict",
+    "limits",
     "approved",
     "approved_by",
     "approved_at",
 )
 """What a person saw and decided, besides the orders' own terms."""
 
-_NEEDED = ("approved", "approved_by", "approved_at", "verdict", "order_hash", "approval_hash")
+_NEEDED = ("approved", "approved_by", "approved_at", "verdict", "limits", "order_hash", "approval_hash")
 _YES_OR_NO = {True: True, False: False, "True": True, "False": False}  # as pandas writes them to a CSV file
 _SHOWN = 10  # ids in one error text
 _CLOCK_SKEW = 60.0  # seconds between the clocks of two machines
@@ -104,6 +106,37 @@ def verify(frame: pd.DataFrame) -> str:
     if wrong:
         raise ApprovalError(f"blocked orders cannot be approved: {', '.join(wrong)}")
     return plan_hash(hashes)
+
+
+def shorter(one: float | None, other: float | None) -> float | None:
+    """Return the shorter of two times, of which None is no limit.
+
+    Examples
+    --------
+    >>> shorter(60.0, None), shorter(None, None), shorter(60.0, 30.0)
+    (60.0, None, 30.0)
+    """
+    return min((seconds for seconds in (one, other) if seconds is not None), default=None)
+
+
+def limits_of(frame: pd.DataFrame) -> Limits:
+    """Limits that a checked plan was held against.
+
+    Raises
+    ------
+    InputError
+        The frame was not checked, has lost its limits, or is put together of plans with different ones.
+    """
+    texts = frame["limits"].tolist() if "limits" in getattr(frame, "columns", ()) else [None]
+    known = {text for text in texts if isinstance(text, str)}
+    if len(known) == 1 and all(isinstance(text, str) for text in texts):
+        return Limits.parse(known.pop())
+    why = (
+        "is put together of plans that were checked against different limits"
+        if len(known) > 1
+        else "was not checked, or has lost the limits it was checked against"
+    )
+    raise InputError("orders", [Problem("not_checked", f"this frame {why}; call sx.check_orders(orders, limits)")])
 
 
 def check_age(frame: pd.DataFrame, now: datetime, max_age: float | None) -> None:

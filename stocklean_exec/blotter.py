@@ -7,6 +7,7 @@ DataFrames. One process owns a blotter; others read snapshots of it with :func:`
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import os
 import threading
@@ -179,6 +180,16 @@ class Blotter(BlotterReader):
         )
         return frame.assign(taken_at=pd.to_datetime(frame["taken_at"].astype("Int64"), unit="us", utc=True))
 
+    def cash_at_start(self, run_id: str) -> float | None:
+        """Cash of the account before anything of a run was sent; None if that is not on record."""
+        with self._open().cursor() as cursor:
+            row = cursor.execute(
+                "SELECT quantity FROM main.recorded_books WHERE run_id = ? AND what = 'cash' "
+                "ORDER BY taken_at LIMIT 1",
+                [run_id],
+            ).fetchone()
+        return None if row is None or row[0] is None else float(row[0])
+
     def id_marks(self, client_id: int | None) -> tuple[int, int]:
         """Greatest order id of ``client_id`` that the broker has shown, and greatest next id that it told."""
         with self._open().cursor() as cursor:
@@ -212,6 +223,18 @@ class Blotter(BlotterReader):
             ).fetchall()
         return {run_id: float(value or 0.0) for run_id, value in rows}
 
+    def run_spent(self, run_id: str) -> float:
+        """Value at decision prices of what a run has handed over, on whatever day."""
+        with self._open().cursor() as cursor:
+            row = cursor.execute(
+                "WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'), "
+                "sent AS (SELECT DISTINCT client_order_id FROM main.facts ANTI JOIN failed "
+                "USING (client_order_id, attempt) WHERE kind = 'sending' AND run_id = ?) "
+                "SELECT sum(notional) FROM main.planned_orders JOIN sent USING (client_order_id)",
+                [run_id],
+            ).fetchone()
+        return float(row[0] or 0.0) if row else 0.0
+
     def facts(self, run_id: str) -> list[Fact]:
         """All facts of a run, as recorded."""
         with self._open().cursor() as cursor:
@@ -231,6 +254,27 @@ class Blotter(BlotterReader):
                 "SELECT client_order_id, payload_hash FROM main.planned_orders WHERE run_id = ?", [run_id]
             ).fetchall()
         return dict(rows)
+
+    def limits(self, run_id: str) -> list[dict[str, Any]]:
+        """Limits that each plan of a run was approved with, as recorded; none for plans of earlier versions."""
+        with self._open().cursor() as cursor:
+            rows = cursor.execute(
+                "SELECT parameters FROM main.planned_runs WHERE run_id = ? ORDER BY leg", [run_id]
+            ).fetchall()
+        found = (json.loads(row[0] or "{}").get("limits") for row in rows)
+        return [limits for limits in found if limits is not None]
+
+    def sendings(self, since: datetime, account: str) -> list[datetime]:
+        """When orders of ``account`` were sent, by the computer's clock, from an instant on; oldest first."""
+        with self._open().cursor() as cursor:
+            rows = cursor.execute(
+                "WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent') "
+                "SELECT epoch_us(recorded_at) FROM main.facts ANTI JOIN failed USING (client_order_id, attempt) "
+                "JOIN main.planned_orders AS planned USING (client_order_id) "
+                "WHERE kind = 'sending' AND recorded_at >= ? AND planned.account = ? ORDER BY recorded_at",
+                [since, account],
+            ).fetchall()
+        return [cast("datetime", _moment(row[0])) for row in rows]
 
     def last_leg(self, run_id: str) -> int:
         """Number of the run's latest plan: 1 for the first, more for what completed it; 0 without a plan."""
@@ -343,7 +387,7 @@ def _moment(micros: Any) -> datetime | None:  # noqa: ANN401 - a time as the que
 
 
 def _plan_rows(orders: pd.DataFrame, run: dict[str, object]) -> pd.DataFrame:
-    known = {*_PLAN_COLUMNS, *ORDERS.names, "payload_hash", "order_hash", "approval_hash"}
+    known = {*_PLAN_COLUMNS, *ORDERS.names, "payload_hash", "order_hash", "approval_hash", "limits"}
     rows = orders[[name for name in _PLAN_COLUMNS if name in orders.columns]]
     return rows.assign(
         run_id=str(run["run_id"]),

@@ -37,8 +37,9 @@ class Book:
     """One row per symbol; see the module's text for the order.
 
     ``listed`` marks the targets' symbols. ``price`` is in the symbol's own currency and NaN where ``reason``
-    says why there is none; ``value`` is the price in the base currency. ``row`` is the symbol's row in the
-    targets table, -1 for a holding that is not in it.
+    says why there is none; ``value`` is the price in the base currency; ``bid`` and ``ask`` are in the symbol's
+    own currency, NaN where they are not quoted. ``row`` is the symbol's row in the targets table, -1 for a holding
+    that is not in it.
     """
 
     symbols: list[str]
@@ -50,6 +51,8 @@ class Book:
     held: NDArray[np.float64]
     price: NDArray[np.float64]
     value: NDArray[np.float64]
+    bid: NDArray[np.float64]
+    ask: NDArray[np.float64]
     reason: NDArray[np.object_]
     detail: NDArray[np.object_]
 
@@ -139,6 +142,7 @@ def align(
         if reason[index] is None:
             reason[index], detail[index] = "price_unavailable", "price_unavailable: there is no quote"
     rate = _rates(symbols, currency, quoted, base_currency, fx, reason, detail)
+    touches = quotes.set_index("symbol")[["bid", "ask"]].reindex(symbols).to_numpy(dtype="float64").T
     return Book(
         symbols=symbols,
         currency=currency,
@@ -149,6 +153,8 @@ def align(
         held=np.array([quantity.get(symbol, 0.0) for symbol in symbols], dtype="float64"),
         price=price,
         value=price * rate,
+        bid=touches[0],
+        ask=touches[1],
         reason=reason,
         detail=detail,
     )

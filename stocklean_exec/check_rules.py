@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.fees import IBKR_US_FIXED
+from stocklean_exec.order_costs import cash_prices, commissions
 from stocklean_exec.prices import PRICE_FIELDS, is_usable, usable_prices
 from stocklean_exec.verdicts import BLOCK, Findings
 
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
     from stocklean_exec.limits import Limits
 
-__all__ = ["Asked", "CheckContext", "fees_of", "find", "judge"]
+__all__ = ["ONE_SIDED", "Asked", "CheckContext", "find", "judge"]
+
+ONE_SIDED = "one_sided_plan"
+"""Finding on a sell that was to pay for buys which are refused for lack of cash; approved only on request."""
 
 _CLOCK_SKEW = 5.0  # seconds that a quote may seem to come from the future
 _SPLIT_RATIOS = (2, 3, 4, 5, 10, 20, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10, 1 / 20)
@@ -159,6 +162,11 @@ class Asked:
         return (
             np.where(is_usable(self.decision), self.decision, self.limit) if self.quoted is None else self.quoted
         )
+
+    @property
+    def cash_price(self) -> NDArray[np.float64]:
+        """What a share costs or brings in cash: the far touch, or the limit; NaN without a usable price."""
+        return cash_prices(self.buy, self.price, self.market["bid"], self.market["ask"], self.limit)
 
     @property
     def notional(self) -> NDArray[np.float64]:
@@ -368,30 +376,18 @@ def _check_cash(
     limits: Limits,
     context: CheckContext,
 ) -> None:
-    """Cash once the sells have paid for the buys and all fees; a limit order to buy may cost up to its limit."""
+    """Cash once the sells have paid for the buys and all fees, each order at its far touch or its limit."""
     if limits.min_cash_after is None or not asked.quantity.any():
         return
     if math.isnan(context.cash):
         text = "min_cash_after needs cash=; give it, or Limits(min_cash_after=None)"
         raise InputError("cash", [Problem("cash_missing", text)])
-    price = np.nan_to_num(asked.price)
-    with np.errstate(invalid="ignore"):
-        price = np.where(asked.buy & (asked.limit > price), asked.limit, price)
-    fees = math.fsum(fees_of(counted, price).tolist())
+    price = np.nan_to_num(asked.cash_price)
+    fees = math.fsum(commissions(counted, price).tolist())
     flow = math.fsum((np.where(asked.buy, -counted, counted) * price).tolist())
     after = round(context.cash + flow - fees, 6)
-    findings.block("insufficient_cash", asked.buy & (after < limits.min_cash_after), limits.min_cash_after, after)
-
-
-def fees_of(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Commission of each order by :data:`~stocklean_exec.fees.IBKR_US_FIXED`, all at once.
-
-    Examples
-    --------
-    >>> fees_of(np.array([100.0, 1_000.0, 0.0]), np.array([25.0, 25.0, 25.0])).tolist()
-    [1.0, 5.0, 0.0]
-    """
-    rates = IBKR_US_FIXED
-    least = np.where(quantity >= 1, rates.minimum, rates.fractional_minimum)
-    most = rates.maximum_rate * (quantity * price)
-    return np.where(quantity > 0, np.minimum(np.maximum(rates.per_share * quantity, least), most), 0.0)
+    short = asked.buy & (after < limits.min_cash_after)
+    findings.block("insufficient_cash", short, limits.min_cash_after, after)
+    # Without the buys, the sells that were to pay for them would leave the book in cash, or short.
+    unpaired = ~asked.buy & (counted > 0) & bool((short & (counted > 0)).any())
+    findings.warn(ONE_SIDED, unpaired, limits.min_cash_after, after)

@@ -86,6 +86,7 @@ def check_orders(
     verdict  ``pass``, ``warn`` or ``block``: the worst of the order's checks
     reasons  codes of the checks that warn or block, worst first, separated by ", "
     checks   JSON: check -> [verdict, limit, value]; :func:`check_results` makes a table of it
+    limits   JSON: the limits; they belong to the approved plan, and are kept as its orders leave
     =======  ===============================================================================
 
     Raises
@@ -134,7 +135,7 @@ def recheck_orders(orders: pd.DataFrame) -> pd.DataFrame:
         The frame no longer remembers its check; call :func:`check_orders` again.
     """
     limits, context = remembered_check(orders)
-    plain = orders.drop(columns=["verdict", "reasons", "checks"], errors="ignore")
+    plain = orders.drop(columns=["verdict", "reasons", "checks", "limits"], errors="ignore")
     return _checked(parse_orders(plain), limits, context)
 
 
@@ -193,7 +194,13 @@ class PlanCheck:
         return replace(self, asked=asked, findings=judge(asked, self.limits, self.context))
 
     def mark(self, orders: pd.DataFrame) -> None:
-        """Write ``verdict`` and ``reasons`` into ``orders``; ``checks`` is written when somebody asks for it."""
+        """Write ``verdict`` and ``reasons`` into ``orders``; ``checks`` is written when somebody asks for it.
+
+        An order that came without its ``notional`` gets the one that it was checked with: caps on value count it.
+        """
+        unknown = orders["notional"].isna() & (self.asked.notional > 0)
+        if unknown.any():
+            orders["notional"] = orders["notional"].where(~unknown, self.asked.notional)
         orders["verdict"] = pd.array(_NAMES[self.findings.worst], dtype="str")
         orders["reasons"] = pd.array(self.findings.reasons(), dtype="str")
 
@@ -202,6 +209,7 @@ def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.D
     check = PlanCheck.against(frame, limits, context)
     check.mark(frame)
     frame["checks"] = pd.array(check.findings.as_json(), dtype="str")
+    frame["limits"] = pd.array([limits.to_json()] * len(frame), dtype="str")
     frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
     return frame
 

@@ -8,6 +8,7 @@ left. What it decides does not depend on who called: more orders than were appro
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -50,9 +51,11 @@ class SendBudget:
     Parameters
     ----------
     allowed : how often each approved order may be handed over from here: once
-    notional : value of each order at its decision price
+    notional : value of each order at its decision price; NaN where that is not known, which no cap on value lets
+        pass
     caps : see :class:`Caps`
     run_spent, day_spent : value handed over before, by this run and by all runs of the day
+    sent_at : when orders were sent before, of all runs, by the clock that :meth:`spend` is given
     """
 
     allowed: dict[str, int]
@@ -60,13 +63,13 @@ class SendBudget:
     caps: Caps = field(default_factory=Caps)
     run_spent: float = 0.0
     day_spent: float = 0.0
-    _times: list[float] = field(default_factory=list)
+    sent_at: list[float] = field(default_factory=list)
 
     def allow_again(self, name: str) -> None:
         """Let one order be handed over once more, its id making that harmless; its value was counted before."""
         self.allowed[name] = 1
-        self.run_spent -= self.notional.get(name, 0.0)
-        self.day_spent -= self.notional.get(name, 0.0)
+        self.run_spent -= self._counted(name)
+        self.day_spent -= self._counted(name)
 
     def may_send(self, name: str) -> bool:
         """Whether an order was approved and has not been handed over."""
@@ -84,22 +87,28 @@ class SendBudget:
             raise OrderRefusedError(
                 "not_approved_to_send", f"{name} was handed over before, or was never approved"
             )
-        value, caps = self.notional.get(name, 0.0), self.caps
+        value, caps = self.notional.get(name, math.nan), self.caps
         for code, cap, spent, of in (
             ("run_notional_cap", caps.run_notional, self.run_spent, "the run"),
             ("day_notional_cap", caps.day_notional, self.day_spent, "the day"),
         ):
             if cap is not None and not spent + value <= cap:
-                text = f"{name} would bring {of} to {spent + value:,.2f}, over the cap of {cap:,.2f}"
-                raise OrderRefusedError(code, text)
-        self._times = [one for one in self._times if one > now - 60.0]
-        if caps.orders_per_minute is not None and len(self._times) + 1 > caps.orders_per_minute:
-            text = f"{name} would be order {len(self._times) + 1} within a minute, over {caps.orders_per_minute:g}"
+                total = f"{spent + value:,.2f}" if math.isfinite(spent + value) else "an unknown value"
+                raise OrderRefusedError(code, f"{name} would bring {of} to {total}, over the cap of {cap:,.2f}")
+        self.sent_at = [one for one in self.sent_at if one > now - 60.0]
+        number = len(self.sent_at) + 1
+        if caps.orders_per_minute is not None and number > caps.orders_per_minute:
+            text = f"{name} would be order {number} within a minute, over {caps.orders_per_minute:g}"
             raise OrderRefusedError("rate_cap", text)
-        self._times.append(now)
+        self.sent_at.append(now)
         self.allowed[name] -= 1
-        self.run_spent += value
-        self.day_spent += value
+        self.run_spent += self._counted(name)
+        self.day_spent += self._counted(name)
+
+    def _counted(self, name: str) -> float:
+        """Value of an order; of one whose value is not known nothing, as it passes only where no cap counts."""
+        value = self.notional.get(name, 0.0)
+        return 0.0 if math.isnan(value) else value
 
 
 class Gate:

@@ -5,6 +5,7 @@ Values are in the currency of the account, ratios are fractions of NAV. Pure.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Limits"]
+
+_GREATER_IS_TIGHTER = frozenset({"min_cash_after", "duplicate_window"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,42 @@ class Limits:
         if unknown:
             raise InputError("limits", unknown)
         return cls(**cast("dict[str, Any]", dict(values)))
+
+    @classmethod
+    def parse(cls, text: str) -> Limits:
+        """Read what :meth:`to_json` wrote.
+
+        Examples
+        --------
+        >>> Limits.parse(Limits(max_day_notional=1e6).to_json()).max_day_notional
+        1000000.0
+        """
+        return cls.of(json.loads(text))
+
+    def to_json(self) -> str:
+        """All limits by name as one JSON object."""
+        return json.dumps(self.to_dict())
+
+    def tightened(self, other: Limits | None) -> Limits:
+        """Return the tighter of both, limit by limit; one that only one of them sets holds.
+
+        Examples
+        --------
+        >>> both = Limits(max_day_notional=1e6).tightened(Limits(max_day_notional=2e6, max_gross=1.0))
+        >>> both.max_day_notional, both.max_gross
+        (1000000.0, 1.0)
+        """
+        if other is None:
+            return self
+        chosen: dict[str, Any] = {
+            "allow_short": self.allow_short and other.allow_short,
+            "restricted": self.restricted | other.restricted,
+        }
+        for name in (field.name for field in fields(self) if field.name not in chosen):
+            given = [value for value in (getattr(self, name), getattr(other, name)) if value is not None]
+            tightest = max if name in _GREATER_IS_TIGHTER else min
+            chosen[name] = tightest(given, default=None)
+        return Limits(**chosen)
 
     def _repr_html_(self) -> str:
         return cards.limits_card(self)

@@ -28,6 +28,7 @@ from stocklean_exec.doors import (
     parse_targets,
 )
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.order_door import MAX_QUANTITY, ORDER_TYPES, SEC_TYPES, TIFS, parse_open_orders
 from stocklean_exec.order_ids import client_order_ids, is_valid_run_id
 from stocklean_exec.parsing import add_warnings, as_utc, merge_warnings, number_option, shown, warning_row
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from numpy.typing import NDArray
+
+    from stocklean_exec.sizing import Cost
 
 __all__ = ["FRACTIONAL_STEP", "plan_orders"]
 
@@ -56,6 +59,7 @@ def plan_orders(
     nav: float,
     run_id: str,
     cash_buffer: float = 0.0,
+    reserve: Literal["auto"] | float = "auto",
     unlisted: Unlisted = "error",
     allow_short: bool = False,
     max_gross: float = 1.0,
@@ -84,6 +88,10 @@ def plan_orders(
     nav : net asset value in the base currency
     run_id : letters, digits, dot, underscore, hyphen; with symbol and side it makes the client order id
     cash_buffer : fraction of NAV that is never spent; weights are fractions of what is left
+    reserve : base currency kept back, where the weights leave less than this in cash, for what the orders cost
+        beyond the value of their shares. ``"auto"`` is computed from the plan itself: commissions by IBKR's US
+        fixed schedule, half the quoted spread of market orders, and for limit orders to buy the distance to their
+        limit. 0 keeps nothing back
     unlisted : what to do with holdings that the targets do not name: ``"keep"``, ``"close"`` or ``"error"``
     allow_short, max_gross, allow_liquidation : see :func:`~stocklean_exec.doors.parse_targets`
     fractional : trade parts of a share, in steps of 0.0001; without it, whole shares or multiples of lot_size
@@ -131,6 +139,7 @@ def plan_orders(
     held, market = parse_positions(positions), parse_quotes(quotes)
     value = parse_nav(nav)
     investable = investable_nav(value, cash_buffer)
+    fixed_reserve = _parse_reserve(reserve, investable)
     decided_at = _decision_time(decided_at, market)
     notes = check_target_dates(wanted, decided_at)
     book = align(wanted, held, market, unlisted=unlisted, base_currency=base_currency, fx=fx)
@@ -140,7 +149,8 @@ def plan_orders(
     _set_limits(book, terms, sizes, wanted, limit_offset_bps, tick_size)
     refused = working if on_open_orders == "reject" else {}
     _reject(book, terms, sizes, refused)
-    trade = whole_trades(book, terms.lot, sizes, allow_short=allow_short)
+    cost = _cost_of(book, terms) if fixed_reserve is None else lambda _: fixed_reserve
+    trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short)
     _round_limits(book, terms, trade)
     orders = _table(book, terms, trade, wanted, run_id, account, decided_at)
     notes += _notes(book, terms, sizes, trade, working, value)
@@ -175,6 +185,31 @@ def _check_options(
             problems.append(Problem("option_invalid", f"{name} {shown(value)} is not text", column=name))
     if problems:
         raise InputError("options", problems)
+
+
+def _parse_reserve(reserve: object, investable: float) -> float | None:
+    """Read the reserve: an amount of money, or None for the one that is computed."""
+    if isinstance(reserve, str) and reserve == "auto":
+        return None
+    try:
+        return number_option("reserve", reserve, least=0.0, most=investable)
+    except InputError:
+        text = f"reserve {shown(reserve)} is neither 'auto' nor an amount from 0 to the {investable:,.2f} there is"
+        raise InputError("options", [Problem("option_invalid", text, column="reserve")]) from None
+
+
+def _cost_of(book: Book, terms: _Terms) -> Cost:
+    """Costs of signed trades in base currency, as the checks count them: commissions, spread and limits."""
+
+    def cost(trade: NDArray[np.float64]) -> float:
+        quantity, rate = np.abs(trade), np.nan_to_num(book.value / book.price)
+        cash_price = cash_prices(trade > 0, book.price, book.bid, book.ask, terms.limit)
+        spread = costs_beyond_value(quantity, book.price, cash_price) * rate
+        # The schedule is in US dollars: for another base currency it is a first estimate.
+        fees = commissions(quantity, np.nan_to_num(cash_price * rate))
+        return math.fsum((spread + fees).tolist())
+
+    return cost
 
 
 def _decision_time(decided_at: object, market: pd.DataFrame) -> pd.Timestamp | None:

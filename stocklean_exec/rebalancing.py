@@ -34,6 +34,7 @@ def rebalance(
     dry_run: bool = True,
     nav: float | None = None,
     timeout: float = 60.0,
+    one_sided: bool = False,
     **plan_options: Any,  # noqa: ANN401 - handed on to plan_orders, which declares them
 ) -> pd.DataFrame:
     """Plan, check, approve and submit in one call. A dry run, the default, sends and records nothing.
@@ -49,6 +50,8 @@ def rebalance(
     dry_run : say False to send
     nav : by default the broker's
     timeout : see :func:`~stocklean_exec.submission.submit_orders`
+    one_sided : send the sells also where the check for cash has refused the buys that they were to pay for; see
+        :meth:`~stocklean_exec.review.OrderReview.approve_all`
     plan_options : options of :func:`~stocklean_exec.planning.plan_orders`
 
     Returns
@@ -77,6 +80,7 @@ def rebalance(
             dry_run=dry_run,
             nav=nav,
             timeout=timeout,
+            one_sided=one_sided,
             **plan_options,
         )
     )
@@ -93,6 +97,7 @@ async def rebalance_async(
     dry_run: bool = True,
     nav: float | None = None,
     timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
+    one_sided: bool = False,
     **plan_options: Any,  # noqa: ANN401 - handed on to plan_orders, which declares them
 ) -> pd.DataFrame:
     """Do what :func:`rebalance` does, to be awaited."""
@@ -104,7 +109,7 @@ async def rebalance_async(
     if callable(approve):
         approve(review)
     elif approve:
-        review.approve_all(by=approve if isinstance(approve, str) else None)
+        review.approve_all(by=approve if isinstance(approve, str) else None, one_sided=one_sided)
     if dry_run:
         return review.result()
     limits = limits or Limits()

@@ -95,7 +95,7 @@ def residual_orders(run_id: str, blotter: BlotterReader, *, quotes: object = Non
 
 def _rests(orders: pd.DataFrame) -> Iterator[_Rest]:
     # A replacement that was refused replaces nothing, and leaves nothing of its own.
-    void = orders["state"].isin(["REFUSED", "NOT_APPROVED"])
+    void = orders["state"].isin(["REFUSED", "NOT_APPROVED", "WITHDRAWN"])
     old_names = orders[REPLACES] if REPLACES in orders.columns else pd.Series(None, orders.index, dtype="str")
     replaced = set(old_names[~void].dropna())
     orders = orders[~(void & old_names.notna())]

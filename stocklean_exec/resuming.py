@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stocklean_exec import clock, engine
+from stocklean_exec.approval import shorter
 from stocklean_exec.broker import mask_account
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.facts import Fact
+from stocklean_exec.limits import Limits
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.run_worker import RunTerms
 from stocklean_exec.working import work_run
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
-    from stocklean_exec.limits import Limits
 
 __all__ = ["resume", "resume_async"]
 
@@ -57,7 +58,7 @@ def resume(
         account
     max_approval_age : seconds after which an approval no longer counts: what was not sent by then is refused as
         ``approval_expired``, and :func:`~stocklean_exec.residuals.residual_orders` plans it anew
-    limits : as for :func:`~stocklean_exec.submission.submit_orders`
+    limits : besides those that the plan was approved with, which always hold; of both the tighter
     progress : show a progress bar; by default where somebody can see it
 
     Returns
@@ -117,6 +118,8 @@ async def resume_async(
     """Do what :func:`resume` does, to be awaited."""
     orders = blotter.orders(run_id)
     _check(run_id, orders, broker)
+    for recorded in blotter.limits(run_id):
+        max_approval_age = shorter(max_approval_age, Limits.of(recorded).max_approval_age)
     expired = _expired(orders, max_approval_age)
     if expired:
         stamp, text = clock.now(), f"its approval is older than {max_approval_age:,.0f} s"

@@ -19,11 +19,11 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.account_ids import is_paper_account, mask_account
-from stocklean_exec.approval import check_age, seal
-from stocklean_exec.checks import CHECK_CONTEXT
+from stocklean_exec.approval import check_age, limits_of, seal
 from stocklean_exec.confirmation import Confirmation, check_asked, phrase_for, shown_hash
 from stocklean_exec.decisions import Decision, DecisionLog, name_of
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
+from stocklean_exec.limits import Limits
 from stocklean_exec.review_edits import EDITABLE
 from stocklean_exec.review_snapshot import review_card, tell_outcome, totals_of
 from stocklean_exec.reviewed_plan import ReviewedPlan
@@ -77,6 +77,8 @@ class OrderReview:
         if "verdict" not in columns or "client_order_id" not in columns:
             text = "only a checked plan can be reviewed; call sx.check_orders first"
             raise InputError("orders", [Problem("not_checked", text)])
+        self.limits = limits_of(checked) if len(checked) else Limits()
+        """The limits that the plan was checked against; they are kept as its orders leave."""
         self.lock = threading.RLock()
         self.broker, self.blotter = broker, blotter
         self.state = "open"
@@ -261,15 +263,21 @@ class OrderReview:
             names = [name for name in dict.fromkeys(client_order_ids) if name not in blocked]
             return self._decide("reject", names, by)
 
-    def approve_all(self, by: str | None = None) -> int:
-        """Approve every order that is not blocked, also those with a warning, and say how many."""
+    def approve_all(self, by: str | None = None, *, one_sided: bool = False) -> int:
+        """Approve every order that is not blocked, also those with a warning, and say how many.
+
+        Where the check for cash refuses buys, the sells of the plan carry the finding ``one_sided_plan`` and are
+        not approved: alone they would leave the book in cash, or short. ``one_sided=True`` approves them as well.
+        """
         with self.lock:
-            return self._decide("approve", self._with_verdict("pass", "warn"), by)
+            rows = ~self.plan.barred if one_sided else ~self.plan.barred & ~self.plan.one_sided
+            return self._decide("approve", self._names_at(rows), by)
 
     def approve_passing(self, by: str | None = None) -> int:
         """Approve every order that passes all checks, and say how many; one with a warning is left as it is."""
         with self.lock:
-            return self._decide("approve", self._with_verdict("pass"), by)
+            rows = (self.plan.frame["verdict"] == "pass").to_numpy(dtype=bool) & ~self.plan.refused
+            return self._decide("approve", self._names_at(rows), by)
 
     def reject_all(self, by: str | None = None) -> int:
         """Leave every order out, and say how many."""
@@ -294,7 +302,7 @@ class OrderReview:
         """Change the named orders, or all that are not rejected if none is named; check all again.
 
         A change to ``MKT`` takes the limit price away. The edited rows must be approved anew; so must any row
-        that the edit of another one has blocked.
+        that the edit of another one has blocked, or has left without the buys that it was to pay for.
 
         Returns
         -------
@@ -436,8 +444,7 @@ class OrderReview:
         return _STANDING[codes]
 
     def _max_approval_age(self) -> float | None:
-        known = CHECK_CONTEXT in self.plan.frame.attrs
-        return self.plan.check.limits.max_approval_age if known else 3600.0
+        return self.limits.max_approval_age
 
     def _sender(self) -> Send:
         if self._send is not None:
@@ -445,10 +452,6 @@ class OrderReview:
         from stocklean_exec.submission import submit_orders  # noqa: PLC0415 - deciding needs neither broker nor blotter
 
         return submit_orders
-
-    def _with_verdict(self, *verdicts: str) -> list[str]:
-        rows = self.plan.frame["verdict"].isin(verdicts).to_numpy(dtype=bool)
-        return self._names_at(rows & ~self.plan.refused)
 
     def _take_edit(
         self, edited: ReviewedPlan, places: NDArray[np.int64], changes: dict[str, Any], who: str
@@ -461,7 +464,8 @@ class OrderReview:
             for column, value in changes.items()
         ]
         others = self._decided.keys() - set(names)
-        lost = sorted((name for name in others if edited.barred[self._row_of[name]]), key=self._row_of.__getitem__)
+        void = edited.barred | (edited.one_sided & ~before.one_sided)
+        lost = sorted((name for name in others if void[self._row_of[name]]), key=self._row_of.__getitem__)
         made += [Decision(self._now(), who, name, "withdraw") for name in lost]
         touched = before.differ(edited)
         touched[places] = True
@@ -560,7 +564,7 @@ def review_orders(
     Raises
     ------
     InputError
-        The frame was not checked.
+        The frame was not checked, or has lost its limits since.
 
     Examples
     --------

@@ -63,7 +63,18 @@ _KNOWN: dict[str, tuple[str, str, bool]] = {
 }
 _MADE = ("notional", "weight_before", "weight_after", "why", "standing", "approved_by", "estimated_fee")
 _LEFT_OUT = frozenset(
-    {"run_id", "reasons", "reason", "checks", "status", "order_hash", "approval_hash", "approved", "approved_at"}
+    {
+        "run_id",
+        "reasons",
+        "reason",
+        "checks",
+        "limits",
+        "status",
+        "order_hash",
+        "approval_hash",
+        "approved",
+        "approved_at",
+    }
 )
 _MOVING = (
     "quantity",

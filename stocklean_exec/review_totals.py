@@ -1,7 +1,7 @@
 """What a reviewed plan does to the account: totals, weights and largest positions, before and after. Pure.
 
 Everything is reckoned as the checks reckon it: at the price of the quotes that the plan was checked against, and
-in cash a limit order to buy at its limit if that is above. Money is in the currency of the account, shares of NAV
+in cash at the far touch, or the limit of a limit order. Money is in the currency of the account, shares of NAV
 are fractions. What cannot be known (no NAV given, orders in several currencies) is NaN and never zero.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stocklean_exec.check_rules import fees_of
+from stocklean_exec.order_costs import commissions
 from stocklean_exec.prices import is_usable
 from stocklean_exec.verdicts import differs
 
@@ -63,10 +63,8 @@ class Reckoning:
     def of(cls, orders: pd.DataFrame, check: PlanCheck) -> Reckoning:
         """Reckon a checked frame by its check."""
         asked, context = check.asked, check.context
-        quantity, limit, buy, price = asked.quantity, asked.limit, asked.buy, asked.price
-        with np.errstate(invalid="ignore"):
-            cash_price = np.where(buy & (limit > price), limit, price)
-        fees = np.where(np.isnan(cash_price), 0.0, fees_of(quantity, np.nan_to_num(cash_price)))
+        quantity, buy, price, cash_price = asked.quantity, asked.buy, asked.price, asked.cash_price
+        fees = np.where(np.isnan(cash_price), 0.0, commissions(quantity, np.nan_to_num(cash_price)))
         told = np.full(len(asked.names), math.nan)
         told[asked.codes] = price  # of several orders in a symbol the last one's, as the checks take it
         marks = np.where(np.isnan(told), np.where(asked.marks > 0, asked.marks, math.nan), told)

@@ -10,15 +10,16 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
+from stocklean_exec.check_rules import ONE_SIDED
 from stocklean_exec.checks import PlanCheck
 from stocklean_exec.review_edits import apply_edit
 from stocklean_exec.review_totals import Reckoning
 from stocklean_exec.verdicts import BLOCK
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["ReviewedPlan"]
@@ -40,6 +41,12 @@ class ReviewedPlan:
         )
         self.barred: NDArray[np.bool_] = self.refused | blocked
         """Rows that cannot be approved."""
+
+    @cached_property
+    def one_sided(self) -> NDArray[np.bool_]:
+        """Sells that would be sent without the buys that they were to pay for."""
+        reasons = self.frame["reasons"].fillna("").tolist()
+        return np.array([ONE_SIDED in text.split(", ") for text in reasons], dtype=bool)
 
     @cached_property
     def orders(self) -> pd.DataFrame:

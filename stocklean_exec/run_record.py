@@ -18,6 +18,7 @@ from stocklean_exec.recovery import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
@@ -58,9 +59,12 @@ class RunRecord:
         self.news = asyncio.Event()
         self.heard = 0
         self.alarm = ""
+        self.watch: Callable[[str, OrderState], None] | None = None
+        """Called with each order that something was heard of, and its state, when :meth:`settle` derives it."""
         self.starts = 0
         self.ends = 0
         self.last_attempt = 0
+        self.last_execution_at: datetime | None = None
         self.open = set(self._facts)
         for fact in blotter.facts(run_id):
             self._note_run(fact)
@@ -73,6 +77,10 @@ class RunRecord:
     def history(self, name: str) -> History:
         """One order, with all that is known of it."""
         return History(name, self._quantities[name], self._facts[name])
+
+    def traded(self, name: str) -> tuple[float, float]:
+        """Shares that one order has traded at a known price, and their value."""
+        return self._known[name].traded
 
     def state(self, name: str) -> OrderState:
         """Where one order stands."""
@@ -94,6 +102,8 @@ class RunRecord:
                 self.open.discard(name)
             else:
                 self.open.add(name)  # it may have ended before, and fills of it were reported since
+            if self.watch is not None:
+                self.watch(name, state)
 
     # -- telling ---------------------------------------------------------------------------------------------
 
@@ -148,6 +158,8 @@ class RunRecord:
         self._facts[name].append(fact)
         self._known[name].add(fact)
         self._touched.add(name)
+        if fact.kind == "execution" and fact.occurred_at is not None:
+            self.last_execution_at = max(fact.occurred_at, self.last_execution_at or fact.occurred_at)
         if fact.kind == "sending":
             self.last_attempt = max(self.last_attempt, fact.attempt or 0)
         elif fact.kind == "duplicate":

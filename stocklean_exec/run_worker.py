@@ -1,5 +1,8 @@
 """The working part of a run: hand over, record what comes back, know when it is over.
 
+Sells leave at once, in the plan's sequence; a buy leaves once the cash for it is there (see
+:mod:`~stocklean_exec.funding`), and is withdrawn as ``not_funded`` when no more is to come.
+
 For each order it is written down that it is about to be handed over, then it is handed over, then all that
 comes back is written down. When the connection is lost or was lost upstream, everything freezes, the broker is
 asked what it has (:mod:`~stocklean_exec.recovering`), and the run goes on from there: that is also how a run is
@@ -10,13 +13,16 @@ record tells afterwards what was sent, what was not, and of which orders nobody 
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stocklean_exec import clock
 from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError, StaleOrderIdError
 from stocklean_exec.facts import Fact
+from stocklean_exec.funding import Funding, buy_cost, cash_effect, ledger_of
 from stocklean_exec.gate import Gate, OrderRefusedError, SendBudget
 from stocklean_exec.recovering import Recovery
 from stocklean_exec.run_control import RunControl, RunStoppedError
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker, Ticket
+    from stocklean_exec.lifecycle import OrderState
 
     OnProgress = Callable[[int, str], None]
 
@@ -38,6 +45,12 @@ __all__ = ["RunTerms", "RunWorker"]
 _COMMISSION_SECONDS = 1.0
 _MOST_LOSSES = 20
 _SILENCE_SECONDS = 30.0
+_LOOK_SECONDS = 0.25  # a stated choice: how soon a halt or a cancel is seen while buys wait for money
+_ACCOUNT_VALUES_AGE = timedelta(
+    minutes=3
+)  # how old account values can be: TWS API documentation, "Account updates"
+_NOISE = 1e-8  # of a share
+_CASH_NOISE = 1e-6  # of a currency unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +60,15 @@ class RunTerms:
     ``patience`` seconds for orders that have not ended, and for a lost connection to come back; ``settle`` seconds
     that an order may be under way before its absence at the broker means something; ``resend`` whether an order
     whose id is provably unused may be handed over once more with that id; ``is_new`` whether the run was just
-    planned; ``control`` what stops it, and hears of it.
+    planned; ``min_cash`` what stays in cash when buys are sent, None where that is not looked at; ``control`` what
+    stops it, and hears of it.
     """
 
     patience: float = 60.0
     settle: float = 0.0
     resend: bool = False
     is_new: bool = False
+    min_cash: float | None = None
     control: RunControl = field(default_factory=RunControl, compare=False)
     on_progress: OnProgress | None = field(default=None, compare=False)
 
@@ -86,6 +101,12 @@ class RunWorker:
         self._attempt = self._record.last_attempt
         self._session = broker.session
         self._quotes: dict[str, _Quote] = {}
+        self._ledger = ledger_of(broker)
+        self._funding: Funding | None = None
+        self._sent_at = self._loop.time()
+        self._record.watch = self._note_cash
+        for name in self._record.names:
+            self._note_cash(name, self._record.state(name))
 
     async def work(self) -> None:
         """Recover what needs it, send what may be sent, follow it all to its end, and close the run."""
@@ -136,6 +157,7 @@ class RunWorker:
     async def _execute(self) -> str:
         """Send and follow, through any number of lost connections; say how it ended."""
         while True:
+            self._sent_at = self._loop.time()
             try:
                 return await self._send() or await self._follow()
             except ConnectionLostError as error:
@@ -202,6 +224,135 @@ class RunWorker:
         quotes = await self._broker.fetch_quotes([ticket.symbol for ticket in self._queue])
         self._quotes = _quotes_by_symbol(quotes)
         self._blotter.record_quotes(self._run_id, quotes)
+        await self._open_funding()
+
+    # -- cash ------------------------------------------------------------------------------------------------
+
+    async def _open_funding(self) -> None:
+        """Find out what may be spent, if anything is to be bought."""
+        self._funding = None
+        if self._terms.min_cash is None or not any(ticket.side == "BUY" for ticket in self._queue):
+            return
+        for name, ticket in self._tickets.items():  # sent earlier, and perhaps still working
+            is_sent = self._record.history(name).last_sending is not None
+            if (
+                ticket.side == "BUY"
+                and is_sent
+                and name in self._record.open
+                and name not in self._ledger.reserved
+            ):
+                self._ledger.reserve(name, self._cost_of(ticket))
+        before = self._ledger.flows
+        cash = await asyncio.to_thread(self._broker.cash)
+        # A fill that came meanwhile may be in this cash or not: it counts against what may be spent, never for it.
+        counted = max(before, self._ledger.flows)
+        cash = min(cash, self._cash_by_record())
+        elsewhere = await self._committed_elsewhere()
+        self._funding = Funding(
+            self._ledger, cash=cash, counted=counted, floor=self._terms.min_cash, elsewhere=elsewhere
+        )
+
+    def _cash_by_record(self) -> float:
+        """Cash when the run began, with all it has traded since; infinite where the broker's figure is better.
+
+        That figure may be older than the latest fills of this run, for as long as account values can be.
+        """
+        traded_at = self._record.last_execution_at
+        start = self._blotter.cash_at_start(self._run_id)
+        if start is None or traded_at is None or self._broker.now() - traded_at > _ACCOUNT_VALUES_AGE:
+            return math.inf
+        return start + math.fsum(self._effect(name, self._record.state(name)) for name in self._record.names)
+
+    async def _committed_elsewhere(self) -> float:
+        """What working buys that are not of this ledger may still cost; infinite where no price tells."""
+        orders = await asyncio.to_thread(self._broker.open_orders)
+        others = orders[(orders["side"] == "BUY") & ~orders["client_order_id"].isin(list(self._ledger.reserved))]
+        left = (others["quantity"] - others["filled_quantity"]).clip(lower=0.0)
+        unpriced = sorted(set(others.loc[others["limit_price"].isna() & (left > 0), "symbol"]))
+        quotes = _quotes_by_symbol(await self._broker.fetch_quotes(unpriced)) if unpriced else {}
+        costs = [
+            _working_cost(quantity, limit, quotes.get(symbol, _Quote()))
+            for symbol, limit, quantity in zip(others["symbol"], others["limit_price"], left, strict=True)
+        ]
+        return math.fsum(costs)
+
+    def _cost_of(self, ticket: Ticket) -> float:
+        quote = self._quotes.get(ticket.symbol, _Quote())
+        notional = self._budget.notional.get(ticket.client_order_id, math.nan)
+        return buy_cost(ticket, quote.ask, quote.last, notional / ticket.quantity)
+
+    def _effect(self, name: str, state: OrderState) -> float:
+        """Change of cash by what an order has traded so far."""
+        ticket = self._tickets[name]
+        shares, value = self._record.traded(name)
+        effect = cash_effect(ticket.side, shares, value, state.commission)
+        if ticket.side == "BUY" and state.filled > shares + _NOISE:  # some shares at a price that is not known
+            effect = min(effect, -self._cost_of(ticket))
+        return effect
+
+    def _note_cash(self, name: str, state: OrderState) -> None:
+        self._ledger.note(name, self._effect(name, state), has_ended=state.has_ended)
+
+    def _next_group(self, *, in_sequence: bool = True) -> list[Ticket]:
+        """Orders to send next: every sell, and buys in their sequence as long as the cash for them is there.
+
+        The first buy without cash keeps those behind it back, so that they do not take its money; not
+        ``in_sequence``, when no more money is to come, those behind it may have what is there.
+        """
+        window = self._broker.send_window
+        if self._funding is None:
+            return self._queue[:window]
+        group: list[Ticket] = []
+        left, is_waiting = self._funding.available, False
+        for ticket in self._queue:
+            if len(group) == window:
+                break
+            if ticket.side == "BUY":
+                cost = self._cost_of(ticket)
+                if is_waiting or not cost <= left + _CASH_NOISE:
+                    is_waiting = in_sequence
+                    continue
+                left -= cost
+            group.append(ticket)
+        return group
+
+    async def _await_funds(self) -> bool:
+        """Wait until a buy can be paid for; False once no sell can bring more, or the time is up."""
+        deadline = self._sent_at + self._terms.patience
+        self._terms.control.quiet.set()
+        try:
+            while True:
+                self._record.settle()
+                await self._heed_alarm()
+                self._check_stop()
+                self._check_link()
+                if self._next_group():
+                    return True
+                sells = any(self._tickets[name].side == "SELL" for name in self._record.open)
+                if not sells or self._broker.is_quiet() or self._loop.time() >= deadline:
+                    return False
+                self._say(f"{len(self._queue)} buys wait for the money of sells")
+                await self._hear_until(min(deadline, self._loop.time() + _LOOK_SECONDS))
+        finally:
+            self._terms.control.quiet.clear()
+
+    async def _withdraw_queue(self) -> None:
+        """Give up the buys that no money came for."""
+        stamp, funding = clock.now(), self._funding
+        there = max(funding.available, 0.0) if funding is not None else 0.0
+        withdrawn, self._queue = self._queue, []
+        await self._record.put(
+            Fact(
+                "withdrawn",
+                self._run_id,
+                ticket.client_order_id,
+                stamp,
+                code="not_funded",
+                message=f"it may cost {self._cost_of(ticket):,.2f}, and {there:,.2f} of cash was there",
+            )
+            for ticket in withdrawn
+        )
+        self._record.settle()
 
     # -- sending ---------------------------------------------------------------------------------------------
 
@@ -229,33 +380,66 @@ class RunWorker:
 
     async def _send_queue(self) -> str:
         while self._queue:
-            group = self._queue[: self._broker.send_window]
             try:
-                await self._record.put([self._sending(ticket) for ticket in group])
-            except asyncio.CancelledError:
-                await self._take_back(group)
-                raise
-            gate = Gate(self._broker, self._session, self._check_stop, self._budget, self._loop.time)
-            try:
-                await self._broker.place_all(group, gate.open)
-            except BaseException as error:
-                gate.close()
-                await self._note_failure(group, gate, error)
-                if isinstance(error, HaltedError):
-                    return str(error)
-                if isinstance(error, RunStoppedError):
-                    await self._drop_queue()
-                elif isinstance(error, StaleOrderIdError):
-                    await self._broker.prepare(self._queue)
-                elif not isinstance(error, OrderRefusedError):
-                    raise
-            else:
-                self._queue = self._queue[len(group) :]
-            self._record.settle()
-            await self._heed_alarm()
-            self._show_progress()
-            await asyncio.sleep(0)
+                group = await self._fundable_group()
+            except HaltedError as error:
+                return str(error)
+            except RunStoppedError:
+                await self._drop_queue()
+                break
+            stopped = await self._send_group(group) if group else ""
+            if stopped:
+                return stopped
         return ""
+
+    async def _fundable_group(self) -> list[Ticket]:
+        """Orders to send next, once there is money for them; what none is to come for is withdrawn."""
+        group = self._next_group()
+        if not group and await self._await_funds():
+            group = self._next_group()
+        group = group or self._next_group(in_sequence=False)
+        if not group:
+            await self._withdraw_queue()
+        return group
+
+    async def _send_group(self, group: list[Ticket]) -> str:
+        """Hand some orders over; say why sending stopped, or "" if it goes on."""
+        self._reserve(group)
+        try:
+            await self._record.put([self._sending(ticket) for ticket in group])
+        except asyncio.CancelledError:
+            self._ledger.release(ticket.client_order_id for ticket in group)
+            await self._take_back(group)
+            raise
+        gate = Gate(self._broker, self._session, self._check_stop, self._budget, self._loop.time)
+        try:
+            await self._broker.place_all(group, gate.open)
+        except BaseException as error:
+            gate.close()
+            await self._note_failure(group, gate, error)
+            if isinstance(error, HaltedError):
+                return str(error)
+            if isinstance(error, RunStoppedError):
+                await self._drop_queue()
+            elif isinstance(error, StaleOrderIdError):
+                await self._broker.prepare(self._queue)
+            elif not isinstance(error, OrderRefusedError):
+                raise
+        else:
+            sent = {ticket.client_order_id for ticket in group}
+            self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in sent]
+            self._sent_at = self._loop.time()
+        self._record.settle()
+        await self._heed_alarm()
+        self._show_progress()
+        await asyncio.sleep(0)
+        return ""
+
+    def _reserve(self, group: list[Ticket]) -> None:
+        """Set the cash of the group's buys aside, before anything else can spend it."""
+        for ticket in group:
+            if ticket.side == "BUY" and self._funding is not None:
+                self._ledger.reserve(ticket.client_order_id, self._cost_of(ticket))
 
     async def _note_failure(self, group: list[Ticket], gate: Gate, error: BaseException) -> None:
         """Record which orders of a group did not leave, which one may have, and which was refused."""
@@ -266,6 +450,7 @@ class RunWorker:
             name = ticket.client_order_id
             facts.append(Fact("unknown", self._run_id, name, stamp, message=text, attempt=self._attempt))
         left = [ticket for ticket in group if ticket.client_order_id not in gate.entered]
+        self._ledger.release(ticket.client_order_id for ticket in left)
         if isinstance(error, OrderRefusedError) and left:
             name = left[0].client_order_id
             facts.append(Fact("refused", self._run_id, name, stamp, code=error.code, message=str(error)))
@@ -300,7 +485,7 @@ class RunWorker:
     # -- following -------------------------------------------------------------------------------------------
 
     async def _follow(self) -> str:
-        deadline = self._loop.time() + self._terms.patience
+        deadline = self._sent_at + self._terms.patience
         self._record.settle()
         while self._record.open:
             self._check_link()
@@ -407,6 +592,14 @@ class _Quote(NamedTuple):
     last: float | None = None
     quoted_at: datetime | None = None
     data_type: int | None = None
+
+
+def _working_cost(quantity: float, limit: float, quote: _Quote) -> float:
+    """What ``quantity`` shares of somebody's working buy may still cost; infinite where no price tells."""
+    if quantity <= 0:
+        return 0.0
+    price = next((one for one in (limit, quote.ask, quote.last) if one is not None and one > 0), None)
+    return math.inf if price is None else quantity * price
 
 
 def _quotes_by_symbol(quotes: pd.DataFrame) -> dict[str, _Quote]:

@@ -8,6 +8,7 @@ Quantities are shares, signed; values are in the base currency.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ __all__ = ["Sizes", "measure", "whole_trades"]
 _EXACT_UP_TO = 50  # names up to which the rounding is proved optimal; see rounding.round_units
 _DUST = 1e-9
 _ROUND_OFF = 1e-12  # relative; what adding up floats may be off by
+_RESERVE_GROWTH = 1.01  # a stated choice: a reserve that does not do grows by a hundredth, so that one is found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +44,10 @@ class Sizes:
     kept: NDArray[np.bool_]
     wanted_value: NDArray[np.float64]
     budget: float
+
+
+Cost = Callable[["NDArray[np.float64]"], float]
+"""What signed trades cost beyond the value of their shares, in base currency: commissions and spread."""
 
 
 def measure(book: Book, working: dict[str, float], investable: float, *, keep: bool, leverage: float) -> Sizes:
@@ -65,10 +71,13 @@ def measure(book: Book, working: dict[str, float], investable: float, *, keep: b
     return Sizes(held, wish, kept, wanted_value, investable * (net if leverage > 1 else 1.0))
 
 
-def whole_trades(book: Book, lot: NDArray[np.float64], sizes: Sizes, *, allow_short: bool) -> NDArray[np.float64]:
+def whole_trades(
+    book: Book, lot: NDArray[np.float64], sizes: Sizes, cost: Cost, *, allow_short: bool
+) -> NDArray[np.float64]:
     """Signed quantity to trade in each symbol; NaN where it must trade but has no price to say how much.
 
-    Symbols that have a reason not to trade in ``book`` stay as they are, and the money in them is not spent.
+    Symbols that have a reason not to trade in ``book`` stay as they are, and the money in them is not spent. What
+    the trades ``cost`` is kept back where the cash that the weights leave does not cover it.
 
     Raises
     ------
@@ -76,16 +85,46 @@ def whole_trades(book: Book, lot: NDArray[np.float64], sizes: Sizes, *, allow_sh
         What stays and what is wanted exceed what may be spent.
     """
     barred = np.array([reason is not None for reason in book.reason], dtype=bool) & ~sizes.kept
-    closing = (book.weight == 0) & ~sizes.kept & ~barred
-    trade = np.zeros(len(sizes.held))
-    trade[closing] = -_whole(sizes.held[closing], lot[closing])
-    others = barred | closing | sizes.kept
-    _trade_open(book, lot, sizes, trade, barred, others, allow_short=allow_short)
+    reserve = 0.0
+    trade = _trades(book, lot, sizes, barred, reserve, allow_short=allow_short)
+    while (needed := _shortfall(book, sizes, trade, barred, cost)) > reserve:
+        # A smaller budget makes other trades, whose costs are nearly the same: two rounds do for most books.
+        reserve = max(needed, reserve * _RESERVE_GROWTH)
+        trade = _trades(book, lot, sizes, barred, reserve, allow_short=allow_short)
     # What cannot be sent is shown as it would have been: a rejected row says what is left undone.
     trade[barred] = np.where(book.weight[barred] == 0, -sizes.held[barred], np.nan)
     priced = barred & ~np.isnan(sizes.wish)
     trade[priced] = _whole(sizes.wish[priced], lot[priced])
     return trade
+
+
+def _trades(
+    book: Book,
+    lot: NDArray[np.float64],
+    sizes: Sizes,
+    barred: NDArray[np.bool_],
+    reserve: float,
+    *,
+    allow_short: bool,
+) -> NDArray[np.float64]:
+    """Signed trades of what is not ``barred``, with ``reserve`` kept back from the budget."""
+    closing = (book.weight == 0) & ~sizes.kept & ~barred
+    trade = np.zeros(len(sizes.held))
+    trade[closing] = -_whole(sizes.held[closing], lot[closing])
+    others = barred | closing | sizes.kept
+    _trade_open(book, lot, sizes, trade, barred, others, reserve, allow_short=allow_short)
+    return trade
+
+
+def _shortfall(
+    book: Book, sizes: Sizes, trade: NDArray[np.float64], barred: NDArray[np.bool_], cost: Cost
+) -> float:
+    """Costs of the trades if the money that they leave does not cover them; else, and without a buy, 0."""
+    if not (trade > 0).any():
+        return 0.0
+    costs = cost(trade)
+    left = sizes.budget - _committed(book, sizes, trade, barred, np.ones(len(trade), dtype=bool))
+    return costs if costs > left + _ROUND_OFF * abs(sizes.budget) else 0.0
 
 
 def _trade_open(
@@ -95,21 +134,23 @@ def _trade_open(
     trade: NDArray[np.float64],
     barred: NDArray[np.bool_],
     others: NDArray[np.bool_],
+    reserve: float,
     *,
     allow_short: bool,
 ) -> None:
     """Size the symbols that are not in ``others`` with the money that these leave, into ``trade``."""
     # The rounding settles ties by place: in the order of symbols, the order of the caller's rows is nothing.
     names = np.array(sorted(np.flatnonzero(~others).tolist(), key=book.symbols.__getitem__), dtype="int64")
-    budget = sizes.budget - _committed(book, sizes, trade, barred, others)
+    budget = sizes.budget - reserve - _committed(book, sizes, trade, barred, others)
     wish, lot, value, held = sizes.wish[names], lot[names], book.value[names], sizes.held[names]
     wanted = math.fsum(sizes.wanted_value[names].tolist())
     slack = budget - wanted
     if slack < 0 and (wish > 0).any():
-        # Parts of a share that cannot be sold are no reason to refuse a plan: the targets give way a little.
-        if slack < -math.fsum(_unsold(book, sizes, trade, others)) - 1e-9 * sizes.budget:
+        # Costs, and parts of a share that cannot be sold, are no reason to refuse a plan: the targets give way.
+        if slack < -reserve - math.fsum(_unsold(book, sizes, trade, others)) - 1e-9 * sizes.budget:
+            stays = sizes.budget - reserve - budget
             text = (
-                f"targets worth {wanted:,.2f} and holdings that stay worth {sizes.budget - budget:,.2f} exceed "
+                f"targets worth {wanted:,.2f} and holdings that stay worth {stays:,.2f} exceed "
                 f"the {sizes.budget:,.2f} there is; lower the weights or close what is kept"
             )
             raise InputError("targets", [Problem("insufficient_cash", text)])

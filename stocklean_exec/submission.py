@@ -12,9 +12,12 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+import pandas as pd
+
 from stocklean_exec import clock, engine
-from stocklean_exec.approval import check_age, restore, verify
+from stocklean_exec.approval import check_age, limits_of, restore, shorter, verify
 from stocklean_exec.broker import Broker, mask_account
+from stocklean_exec.check_rules import ONE_SIDED
 from stocklean_exec.errors import (
     BlotterError,
     IdempotencyConflictError,
@@ -33,8 +36,6 @@ from stocklean_exec.working import work_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
-
-    import pandas as pd
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.limits import Limits
@@ -63,11 +64,13 @@ def submit_orders(
     approved : ``review.result()``: every row of the plan
     broker : where to send it
     blotter : where to record it
-    timeout : seconds to wait for orders that have not ended; after it they stay working at the broker. Also how
-        long a lost connection is waited for: it is made again, reconciled, and the run goes on
+    timeout : seconds to wait for orders that have not ended, counted from the last one sent; after it they stay
+        working at the broker. Also how long buys wait for the money of sells, and how long a lost connection is
+        waited for: it is made again, reconciled, and the run goes on
     max_approval_age : seconds after which an approval no longer counts
-    limits : its caps on value and rate are kept once more as each order leaves; one that is over a cap is
-        ``REJECTED`` with reason ``run_notional_cap``, ``day_notional_cap`` or ``rate_cap``
+    limits : besides those that the plan was checked against, which always hold; of both the tighter. Their caps on
+        value and rate are kept once more as each order leaves; one that is over a cap is ``REJECTED`` with reason
+        ``run_notional_cap``, ``day_notional_cap`` or ``rate_cap``
     progress : show a progress bar; by default where somebody can see it
 
     Returns
@@ -77,6 +80,10 @@ def submit_orders(
     submitted again sends nothing and returns the same rows. A run of which nothing can be sent is ``blocked``
     when plan and checks refused every row, and ``cancelled`` when a person approved none; a plan without rows
     is not recorded.
+
+    Buys beyond the cash that is there are sent, in the plan's sequence, as the executions of sells bring it; what
+    cannot be paid for ends ``CANCELLED`` with reason ``not_funded``. The cash that must stay is the
+    ``min_cash_after`` of the limits; with None nothing waits.
 
     Raises
     ------
@@ -146,6 +153,8 @@ async def submit_orders_async(
     plan_hash = verify(approved)
     if approved.empty:
         return ORDERS.empty()
+    limits = limits_of(approved).tightened(limits)
+    max_approval_age = shorter(limits.max_approval_age, max_approval_age)
     run_id = run_id_of(approved)
     check_account(approved, broker)
     planned = blotter.planned(run_id)
@@ -160,7 +169,8 @@ async def submit_orders_async(
         check_age(approved, clock.now(), max_approval_age)
     if is_new:
         leg = blotter.last_leg(run_id) + 1
-        await _record_plan(approved, broker, blotter, run_id, plan_hash, {"timeout": timeout}, leg)
+        parameters = {"timeout": timeout, "limits": limits.to_dict()}
+        await _record_plan(approved, broker, blotter, run_id, plan_hash, parameters, leg)
     if unsent:
         terms = RunTerms(
             patience=timeout,
@@ -282,19 +292,35 @@ def _refuse_used_ids(approved: pd.DataFrame, blotter: Blotter) -> None:
 def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) -> list[Fact]:
     """Say how a run ends that has nothing to send.
 
-    It is ``blocked`` when plan and checks have refused every row, and ``cancelled`` when a person has left out
-    what they had passed.
+    It is ``blocked`` when plan and checks have refused every row but sells that were to pay for refused buys, and
+    ``cancelled`` when a person has approved nothing of what they had passed.
     """
     if approved["approved"].any():
         return []
-    if ((approved["verdict"] == "block") | (approved["status"] == "REJECTED")).all():
+    refused = (approved["verdict"] == "block") | (approved["status"] == "REJECTED")
+    unpaired = _one_sided(approved) & ~refused
+    if (refused | unpaired).all():
         text = f"all {len(approved)} orders were refused by plan or checks"
+        if unpaired.any():
+            text = (
+                f"{int(refused.sum())} orders were refused, among them buys for lack of cash, so the "
+                f"{int(unpaired.sum())} sells that were to pay for them were not sent; one_sided=True sends these"
+            )
         return [Fact("run_blocked", run_id, occurred_at=stamp, message=text)]
     text = "no order was approved"
     return [
         Fact(kind, run_id, occurred_at=stamp, attempt=attempt, message=text)
         for kind, attempt in (("run_started", 1), ("run_ended", 1), ("run_cancelled", None))
     ]
+
+
+def _one_sided(approved: pd.DataFrame) -> pd.Series[bool]:
+    """Sells whose plan has its buys refused for lack of cash, and which nobody has approved all the same."""
+    found = approved["reasons"] if "reasons" in approved.columns else pd.Series("", approved.index)
+    return (
+        found.fillna("").str.split(", ").map(lambda codes: ONE_SIDED in codes).astype("bool")
+        & ~approved["approved"]
+    )
 
 
 def _rows(frame: pd.DataFrame, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -314,5 +340,7 @@ def _first_fact(row: dict[str, Any], stamp: datetime) -> Fact:
         kind, code = "refused", str(row["reasons"]).split(", ", maxsplit=1)[0]
         message = str(row["reasons"])
     elif not row["approved"]:
-        kind, code = "not_approved", "not_approved"
+        reasons = row.get("reasons")
+        is_unpaired = isinstance(reasons, str) and ONE_SIDED in reasons.split(", ")
+        kind, code = "not_approved", ONE_SIDED if is_unpaired else "not_approved"
     return Fact(kind, row["run_id"], row["client_order_id"], stamp, code=code, message=message)

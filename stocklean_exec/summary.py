@@ -15,7 +15,7 @@ import pandas as pd
 from stocklean_exec.book import Book, Unlisted, align, investable_nav, parse_nav
 from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.fees import IBKR_US_FIXED
+from stocklean_exec.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.rounding import round_units
 
 if TYPE_CHECKING:
@@ -66,8 +66,10 @@ def plan_summary(
     active_share_before_bp  distance from the targets, basis points of NAV
     active_share_after_bp   the same once all orders are filled at their decision prices
     lower_bound_bp          proved: no plan of whole lots comes nearer than this
-    gap_bp                  active_share_after_bp - lower_bound_bp: what the rounding left on the table
+    gap_bp                  active_share_after_bp - lower_bound_bp: what rounding and reserve left on the table
     estimated_fees          commissions by IBKR's fixed schedule, USD
+    reserved_fees           what the planner keeps back for commissions, where the weights leave less in cash
+    reserved_slippage       what it keeps back for half-spreads, and for limits above the price
     rejected_weight         absolute target weights of the symbols whose orders are rejected
     unpriced                symbols held or wanted that no price values; they count as worth nothing
     ======================  =============================================================================
@@ -105,10 +107,7 @@ def plan_summary(
         exact_up_to=_EXACT_UP_TO if (lots >= 1).all() else 0,
     ).lower_bound
     before, after = book.held * value, (book.held + trade) * value
-    fees = [
-        IBKR_US_FIXED.order(quantity, price)
-        for quantity, price in zip(sent["quantity"], sent["decision_price"], strict=True)
-    ]
+    fees, spread = _costs(sent, book)
     scale = 1e4 / nav
     bound = best * scale
     active_after = _active_share(after, wish) * scale
@@ -129,7 +128,9 @@ def plan_summary(
             "active_share_after_bp": float(active_after),
             "lower_bound_bp": float(bound),
             "gap_bp": float(active_after - bound),
-            "estimated_fees": float(sum(fees)),
+            "estimated_fees": fees,
+            "reserved_fees": fees,
+            "reserved_slippage": spread,
             "rejected_weight": float(
                 sum(abs(w) for w, name in zip(book.weight, book.symbols, strict=True) if name in refused)
             ),
@@ -137,6 +138,21 @@ def plan_summary(
         },
         name=str(orders["run_id"].iloc[0]) if len(orders) else None,
     )
+
+
+def _costs(sent: pd.DataFrame, book: Book) -> tuple[float, float]:
+    """Commissions of the orders, and what they are counted to cost beyond commissions and value; base currency."""
+    place = {symbol: index for index, symbol in enumerate(book.symbols)}
+    rows = np.array([place[symbol] for symbol in sent["symbol"].tolist()], dtype="int64")
+    quantity, price, limit = (
+        sent[name].to_numpy(dtype="float64") for name in ("quantity", "decision_price", "limit_price")
+    )
+    rate = np.nan_to_num(book.value[rows] / book.price[rows])
+    buy = (sent["side"] == "BUY").to_numpy(dtype=bool)
+    cash_price = cash_prices(buy, price, book.bid[rows], book.ask[rows], limit)
+    fees = commissions(quantity, np.nan_to_num(cash_price * rate))
+    spread = costs_beyond_value(quantity, price, cash_price) * rate
+    return math.fsum(fees.tolist()), math.fsum(spread.tolist())
 
 
 def _active_share(values: NDArray[np.float64], wish: NDArray[np.float64]) -> float:

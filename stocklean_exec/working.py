@@ -5,13 +5,16 @@ Both ways to a run come through here: a plan that was just approved, and a run t
 
 from __future__ import annotations
 
-from dataclasses import fields
-from datetime import datetime, time
+import asyncio
+from dataclasses import fields, replace
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from stocklean_exec import clock
 from stocklean_exec.broker import Ticket
 from stocklean_exec.gate import Caps, SendBudget
 from stocklean_exec.leases import run_lease
+from stocklean_exec.limits import Limits
 from stocklean_exec.recovery import EXCHANGE_ZONE, trade_date
 from stocklean_exec.run_worker import RunTerms, RunWorker
 
@@ -20,10 +23,11 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
-    from stocklean_exec.limits import Limits
 
 __all__ = ["work_run"]
 
+_NO_CAPS = Limits()  # of a plan recorded by a version that did not record limits: it has no caps
+_MINUTE = timedelta(minutes=1)
 _TICKET = tuple(field.name for field in fields(Ticket))
 
 
@@ -55,12 +59,14 @@ async def work_run(
         rows = rows[rows["approved"].fillna(value=False).astype("bool")]
         tickets = _tickets(rows)
         names = [ticket.client_order_id for ticket in tickets]
+        limits = _limits_of(run_id, blotter, limits)
         budget = SendBudget(
             allowed={name: 1 for name in names if only is None or name in only},
-            notional=dict(zip(names, rows["notional"].fillna(0.0).tolist(), strict=True)),
+            notional=dict(zip(names, rows["notional"].tolist(), strict=True)),
             caps=_caps(limits),
             **_spent(blotter, broker, run_id),
         )
+        terms = replace(terms, min_cash=limits.min_cash_after)
         await RunWorker(run_id, broker, blotter, tickets, budget, terms).work()
 
 
@@ -69,14 +75,26 @@ def _tickets(rows: pd.DataFrame) -> list[Ticket]:
     return [Ticket(*values) for values in zip(*columns, strict=True)]
 
 
-def _caps(limits: Limits | None) -> Caps:
-    if limits is None:
-        return Caps()
+def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:
+    """Tightest of the limits that the run's plans were approved with and of those given now."""
+    found = _NO_CAPS if given is None else given
+    for recorded in blotter.limits(run_id):
+        found = Limits.of(recorded).tightened(found)
+    return found
+
+
+def _caps(limits: Limits) -> Caps:
     return Caps(limits.max_total_notional, limits.max_day_notional, limits.max_orders_per_minute)
 
 
 def _spent(blotter: Blotter, broker: Broker, run_id: str) -> dict[str, Any]:
-    """What was handed over before: by this run, and by all runs of the day in New York."""
+    """What was sent before: by this run, by all runs of the day in New York, and within the last minute."""
     midnight = datetime.combine(trade_date(broker.now()), time(), EXCHANGE_ZONE)
     today = blotter.handed_over(midnight, broker.account)
-    return {"run_spent": today.get(run_id, 0.0), "day_spent": sum(today.values())}
+    now, loop_now = clock.now(), asyncio.get_running_loop().time()
+    recent = blotter.sendings(now - _MINUTE, broker.account)
+    return {
+        "run_spent": blotter.run_spent(run_id),
+        "day_spent": sum(today.values()),
+        "sent_at": [loop_now - (now - at).total_seconds() for at in recent],
+    }

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stocklean_exec.check_rules import fees_of
 from stocklean_exec.checks import Limits, check_orders, check_results
 from stocklean_exec.errors import InputError
 from stocklean_exec.fees import IBKR_US_FIXED
+from stocklean_exec.order_costs import commissions
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 NO_CASH = {"min_cash_after": None}
@@ -399,4 +399,4 @@ def test_a_refused_row_without_a_reason_is_blocked_too():
 )
 def test_the_fees_of_all_orders_at_once_are_those_of_each(orders):
     quantity, price = (np.array(values) for values in zip(*orders, strict=True))
-    assert fees_of(quantity, price).tolist() == [IBKR_US_FIXED.order(*order) for order in orders]
+    assert commissions(quantity, price).tolist() == [IBKR_US_FIXED.order(*order) for order in orders]

@@ -1,5 +1,6 @@
 """The last step before an order leaves: counted against what was approved, and against caps."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -34,6 +35,14 @@ def test_an_approved_order_passes_once():
     assert caught.value.code == "not_approved_to_send"
     passes(gate, "b")
     assert gate.entered == {"a", "b"}
+
+
+def test_an_order_of_unknown_value_is_over_every_cap_on_value():
+    for caps, code in ((Caps(run_notional=1e9), "run_notional_cap"), (Caps(day_notional=1e9), "day_notional_cap")):
+        with pytest.raises(OrderRefusedError, match="an unknown value") as caught:
+            passes(gate_of(SendBudget({"a": 1}, {"a": math.nan}, caps)), "a")
+        assert caught.value.code == code
+    passes(gate_of(SendBudget({"a": 1}, {"a": math.nan}, Caps(orders_per_minute=5))), "a")
 
 
 def test_an_order_that_nobody_approved_does_not_pass():

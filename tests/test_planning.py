@@ -20,7 +20,8 @@ WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
 
 
 def plan(targets, positions=None, quotes=None, **options):
-    return plan_orders(targets, positions, quotes, **{"nav": 10_000, "run_id": "run-1"} | options)
+    """Plan without a reserve, so that shares can be counted in the head; the reserve has tests of its own."""
+    return plan_orders(targets, positions, quotes, **{"nav": 10_000, "run_id": "run-1", "reserve": 0} | options)
 
 
 def traded(orders):
@@ -135,6 +136,68 @@ def test_holdings_that_are_kept_take_their_money_from_the_targets():
     assert caught.value.codes == ("insufficient_cash",)
     # 1,000 of 10,000 are kept in B, so that 0.9 can be had of A.
     assert traded(plan({"A": 0.9}, {"B": 10}, {"A": 10.0, "B": 100.0}, unlisted="keep")) == {"A": 900.0}
+
+
+# -- what orders cost ----------------------------------------------------------------------------------------
+
+
+def market(**touches):
+    """Quotes with both sides, from (bid, ask) by symbol."""
+    return pd.DataFrame(
+        {
+            "symbol": list(touches),
+            "bid": [bid for bid, _ in touches.values()],
+            "ask": [ask for _, ask in touches.values()],
+            "quoted_at": WHEN,
+        }
+    )
+
+
+def test_a_fully_invested_plan_keeps_commissions_and_half_spreads_back():
+    # At the mid of 10, 1,000 shares are all there is. 999 leave 10.00: the ask takes 9.99 of it, and 4.995 are due
+    # for commission. 998 leave 20.00, of which 9.98 + 4.99 are spent.
+    orders = plan({"A": 1.0}, None, market(A=(9.99, 10.01)), reserve="auto")
+    assert traded(orders) == {"A": 998.0}
+
+
+def test_a_rotation_keeps_the_costs_of_both_sides_back():
+    # Sold: 1,000 OLD at 10.00, half a spread of 0.01 each and 5.00 of commission: 15.00. Bought at a mid of 20.00:
+    # 500 would be all; 499 leave 20.00, and need 15.00 + 499 x 0.01 + 2.495 = 22.485; 498 leave 40.00.
+    orders = plan(
+        {"NEW": 1.0, "OLD": 0.0}, {"OLD": 1_000}, market(NEW=(19.99, 20.01), OLD=(9.99, 10.01)), reserve="auto"
+    )
+    assert traded(orders) == {"OLD": -1_000.0, "NEW": 498.0}
+
+
+def test_cash_that_the_weights_leave_pays_the_costs():
+    assert traded(plan({"A": 0.9}, None, market(A=(9.99, 10.01)), reserve="auto")) == {"A": 900.0}
+
+
+def test_a_limit_above_the_price_is_kept_back():
+    # 1 % above 10.00 is 10.10: 990 cost 9,999.00 and 4.95 of commission; 989 cost 9,988.90 and 4.945.
+    orders = plan(
+        {"A": 1.0}, None, {"A": 10.0}, order_type="LMT", limit_offset_bps=100, tick_size=0.01, reserve="auto"
+    )
+    assert orders[["quantity", "limit_price"]].to_numpy().tolist() == [[989.0, 10.10]]
+
+
+def test_holdings_that_are_kept_do_not_pay_the_costs():
+    # 9,000 of 10,000 stay in B. A gets 1,000 less its commission of 1.00: 99 shares.
+    orders = plan({"A": 0.1}, {"B": 90}, {"A": 10.0, "B": 100.0}, unlisted="keep", reserve="auto")
+    assert traded(orders) == {"A": 99.0}
+
+
+def test_a_reserve_can_be_named():
+    assert traded(plan({"A": 1.0}, None, {"A": 10.0}, reserve=500.0)) == {"A": 950.0}
+    assert traded(plan({"A": 0.95}, None, {"A": 10.0}, reserve=500.0)) == {"A": 950.0}
+
+
+@pytest.mark.parametrize("reserve", ["all", -1, math.nan, math.inf, True, None, 10_000.01])
+def test_a_reserve_that_is_no_amount_there_is_is_refused(reserve):
+    with pytest.raises(
+        InputError, match=r"reserve .* is neither 'auto' nor an amount from 0 to the 10,000.00 there is"
+    ):
+        plan({"A": 1.0}, None, {"A": 10.0}, reserve=reserve)
 
 
 def test_a_plan_that_only_sells_is_never_short_of_cash():
@@ -611,7 +674,7 @@ def assert_every_symbol_that_must_trade_has_a_row(orders, targets, held, prices,
 
 
 def assert_affordable(sent, held, prices, options):
-    """Holdings after the plan are worth NAV less the buffer at most, unless the plan buys nothing."""
+    """Holdings and costs after the plan take NAV less the buffer at most, unless the plan buys nothing."""
     buys = sent[(sent["side"] == "BUY") & ~sent["symbol"].isin([name for name, q in held.items() if q < 0])]
     if not len(buys):
         return
@@ -622,7 +685,20 @@ def assert_affordable(sent, held, prices, options):
     priced = {name: Decimal(repr(price)) for name, price in prices.items() if 0 < price < 1e9}
     worth = sum(quantity * priced.get(name, Decimal(0)) for name, quantity in after.items())
     most = Decimal(repr(float(options["nav"]))) * (1 - Decimal(repr(options["cash_buffer"])))
-    assert worth <= most * (1 + Decimal("1e-11"))
+    assert worth + costs_of(sent) <= most * (1 + Decimal("1e-11"))
+
+
+def costs_of(sent):
+    """Commissions by the published schedule, and what limits to buy may cost above the price; order by order."""
+    total = Decimal(0)
+    names = ("side", "quantity", "decision_price", "limit_price")
+    for side, quantity, price, limit in sent[list(names)].itertuples(index=False):
+        paid = max(price, limit) if side == "BUY" and limit == limit else price  # noqa: PLR0124 - NaN is no limit
+        shares, paid_exactly = Decimal(repr(quantity)), Decimal(repr(paid))
+        least = Decimal("1.00") if quantity >= 1 else Decimal("0.01")
+        total += min(max(Decimal("0.005") * shares, least), Decimal("0.01") * shares * paid_exactly)
+        total += shares * (paid_exactly - Decimal(repr(price)))
+    return total
 
 
 @given(clean_books(), st.randoms(use_true_random=False))

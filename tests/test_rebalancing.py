@@ -163,3 +163,62 @@ def test_it_can_be_awaited_and_called_inside_a_running_loop(blotter):
 def test_what_is_prepared_is_a_review_of_the_checked_plan(blotter):
     review = prepare(TARGETS, broker_of(), blotter, run_id="r")
     assert repr(review) == "<OrderReview r: 2 orders, 0 approved, 0 rejected, 2 open, 0 blocked>"
+
+
+# -- a plan that is refused on one side ------------------------------------------------------------------------
+
+ROTATION = {f"E{number:02d}": 15 + 13.37 * number for number in range(22)}
+
+
+def rotation_broker(scheme):
+    return sx.connect(f"{scheme}://?seed=7", quotes=ROTATION, positions={"E00": 3_000, "E01": 1_500}, cash=100.0)
+
+
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_a_fully_invested_rotation_trades_both_sides_at_default_settings(blotter, scheme):
+    targets = dict.fromkeys(list(ROTATION)[2:], 1 / 20)
+    with rotation_broker(scheme) as broker:
+        done = sx.rebalance(
+            targets, broker, blotter, run_id="r", approve="ann", dry_run=False, unlisted="close", timeout=10
+        )
+        assert done.groupby(["side", "status"]).size().to_dict() == {("BUY", "FILLED"): 20, ("SELL", "FILLED"): 2}
+        assert 0 <= broker.cash() < 0.01 * broker.nav()
+
+
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_sells_do_not_leave_when_the_buys_they_were_to_pay_for_are_refused(blotter, scheme):
+    targets = dict.fromkeys(list(ROTATION)[2:], 1 / 20)
+    options = {"approve": "ann", "dry_run": False, "unlisted": "close", "timeout": 10, "reserve": 0}
+    with rotation_broker(scheme) as broker:
+        before = broker.positions()
+        states = sx.rebalance(targets, broker, blotter, run_id="r", **options)
+        pd.testing.assert_frame_equal(broker.positions(), before)
+        reasons = states.groupby(["side", "status", "reason"]).size().to_dict()
+        assert reasons == {
+            ("BUY", "REJECTED", "insufficient_cash"): 20,
+            ("SELL", "CANCELLED", "one_sided_plan"): 2,
+        }
+        run = blotter.runs().iloc[0]
+        assert run["status"] == "blocked"
+        assert "the 2 sells that were to pay for them were not sent; one_sided=True sends these" in run["message"]
+        alone = sx.rebalance(targets, broker, blotter, run_id="s", one_sided=True, **options)
+        assert alone.groupby(["side", "status"]).size().to_dict() == {
+            ("BUY", "REJECTED"): 20,
+            ("SELL", "FILLED"): 2,
+        }
+
+
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_shorts_do_not_leave_without_the_longs(blotter, scheme):
+    # 130/30 on 10,000: the longs want 13,000, and the shorts bring 3,000; 2 of commission are not there.
+    limits = sx.Limits(allow_short=True)
+    options = {"approve": "ann", "dry_run": False, "limits": limits, "allow_short": True, "max_gross": 1.6}
+    quotes = {"LONG": 50.0, "SHRT": 25.0}
+    with sx.connect(f"{scheme}://?seed=7", quotes=quotes, cash=10_000) as broker:
+        targets = {"LONG": 1.3, "SHRT": -0.3}
+        refused = sx.rebalance(targets, broker, blotter, run_id="r", reserve=0, **options)
+        assert sorted(refused["reason"]) == ["insufficient_cash", "one_sided_plan"]
+        assert not len(broker.positions())
+        done = sx.rebalance(targets, broker, blotter, run_id="s", timeout=10, **options)
+        assert done["status"].tolist() == ["FILLED", "FILLED"]
+        assert broker.cash() >= 0

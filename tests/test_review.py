@@ -27,8 +27,7 @@ class Ticking:
         return self.at
 
 
-@pytest.fixture
-def review():
+def made_review(now, **limits):
     """10 SPY at 100, 20 TLT at 50, 300 BIG at 10 (blocked: over 2,500), GONE without a price; cash 2,100."""
     orders = pd.DataFrame(
         {
@@ -43,8 +42,13 @@ def review():
             "reason": [None, None, None, "price_unavailable"],
         }
     )
-    limits = sx.Limits(max_order_notional=2_500)
-    return sx.OrderReview(check_orders(orders, limits, quotes=QUOTES, cash=2_100.0), now=Ticking())
+    checked = check_orders(orders, sx.Limits(max_order_notional=2_500, **limits), quotes=QUOTES, cash=2_100.0)
+    return sx.OrderReview(checked, now=now)
+
+
+@pytest.fixture
+def review():
+    return made_review(Ticking())
 
 
 def approved_in(review):
@@ -279,13 +283,15 @@ def test_a_market_order_has_no_limit_any_more(review):
     assert review.orders["order_type"].iloc[0] == "MKT"
 
 
-def test_an_edited_order_is_sent_as_edited(review):
+def test_an_edited_order_is_sent_as_edited():
+    review = made_review(lambda: datetime.now(UTC))
     review.edit(SPY, quantity=3, by="ann")
     review.approve(SPY, by="ann")
     broker = sx.connect("mock://", quotes=QUOTES, cash=2_100.0)
     with sx.open_blotter() as blotter:
-        states = sx.submit_orders(review.result(), broker, blotter, max_approval_age=None)
+        states = sx.submit_orders(review.result(), broker, blotter)
     assert states.set_index("client_order_id").loc[SPY, "filled_quantity"] == 3.0
+    assert states.set_index("client_order_id").loc[SPY, "notional"] == 300.0
 
 
 # -- blocked rows, by every way --------------------------------------------------------------------------------
@@ -640,3 +646,56 @@ def test_listeners_hear_which_rows_changed(review):
     assert heard == [[1], [0, 1, 2, 3], []]
     assert review.row_revisions == [2, 2, 2, 2]
     assert review.revision == 3
+
+
+# -- a plan whose buys cannot be paid for ----------------------------------------------------------------------
+
+OLD, NEW = "r-OLD-SELL", "r-NEW-BUY"
+
+
+def rotation(buy=20.0, cash=0.0):
+    """Sell 10 OLD at 100, which brings 999 after commission, and buy NEW at 50; nothing else is in the account."""
+    orders = pd.DataFrame(
+        {
+            "run_id": "r",
+            "symbol": ["OLD", "NEW"],
+            "side": ["SELL", "BUY"],
+            "quantity": [10.0, buy],
+            "order_type": "MKT",
+            "decision_price": [100.0, 50.0],
+            "current_quantity": [10.0, 0.0],
+        }
+    )
+    quotes = {"OLD": 100.0, "NEW": 50.0}
+    checked = check_orders(orders, quotes=quotes, positions={"OLD": 10}, cash=cash, nav=1_000.0)
+    return sx.OrderReview(checked, now=Ticking())
+
+
+def test_sells_are_not_approved_with_all_when_the_buys_are_refused_for_lack_of_cash():
+    review = rotation()
+    assert review.orders["reasons"].tolist() == ["one_sided_plan", "insufficient_cash"]
+    assert review.approve_all(by="ann") == review.approve_passing(by="ann") == 0
+    assert review.approve_all(by="ann", one_sided=True) == 1
+    assert approved_in(review) == [OLD]
+
+
+def test_a_sell_that_is_named_is_approved_without_its_buys():
+    review = rotation()
+    assert review.approve(OLD, by="ann") == 1
+    assert approved_in(review) == [OLD]
+
+
+def test_a_plan_that_can_be_paid_for_is_approved_whole():
+    review = rotation(buy=19.0)
+    assert review.orders["reasons"].isna().all()
+    assert review.approve_all(by="ann") == 2
+
+
+def test_an_edit_that_leaves_a_sell_without_its_buys_withdraws_its_approval():
+    review = rotation(buy=19.0)
+    review.approve_all(by="ann")
+    review.edit(NEW, quantity=20, by="ann")
+    assert approved_in(review) == []
+    review.approve(OLD, by="ann")
+    review.edit(NEW, quantity=21, by="ann")  # it was one-sided before, and approved all the same
+    assert approved_in(review) == [OLD]

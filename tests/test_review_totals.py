@@ -53,7 +53,8 @@ def test_totals_of_all_orders():
             "sells": 300.0,
             "net": 1_700.0,
             "turnover": 0.23,  # 2,300 of 10,000
-            "cash": 8_800.0 - 1_000.0 - 20 * 50.5 + 300.0 - 3.0,  # the limit buy at its limit; 1 of fees for each
+            # the ask, the limit, the bid; 1 of fees for each
+            "cash": 8_800.0 - 10 * 100.01 - 20 * 50.5 + 10 * 29.99 - 3.0,
             "gross": 0.29,  # 1,000 + 1,000 + 30 x 30 of 10,000
             "net_exposure": 0.29,
             "estimated_fees": 3.0,
@@ -74,11 +75,11 @@ def test_totals_of_none_are_the_book_as_it_is():
 
 
 def test_cash_is_what_the_check_holds_against_its_limit():
-    # All three are sent: 8,800 - 1,000 - 1,010 + 300 - 3 = 7,087. A cent more is asked for: both buys are blocked.
-    checked, reckoning = reckon(limits=sx.Limits(min_cash_after=7_087.0))
+    # All three are sent: 8,800 - 1,000.10 - 1,010 + 299.90 - 3 = 7,086.80. A cent more: both buys are blocked.
+    checked, reckoning = reckon(limits=sx.Limits(min_cash_after=7_086.8))
     assert (checked["verdict"] == "pass").all()
-    assert reckoning.totals(np.array([True] * 3))["cash"] == 7_087.0
-    checked, _ = reckon(limits=sx.Limits(min_cash_after=7_087.01))
+    assert reckoning.totals(np.array([True] * 3))["cash"] == 7_086.8
+    checked, _ = reckon(limits=sx.Limits(min_cash_after=7_086.81))
     assert checked["verdict"].tolist() == ["block", "block", "pass"]
 
 

@@ -5,15 +5,20 @@ import math
 import numpy as np
 import pytest
 
+from stocklean_exec import sizing
 from stocklean_exec.book import align
 from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.errors import InputError
-from stocklean_exec.sizing import measure, whole_trades
+from stocklean_exec.sizing import measure
 
 
 def _book(targets, positions, quotes, unlisted="error"):
     wanted = parse_targets(targets, allow_short=True, allow_liquidation=True)
     return align(wanted, parse_positions(positions), parse_quotes(quotes), unlisted=unlisted)
+
+
+def whole_trades(book, lot, sizes, *, allow_short, cost=lambda _: 0.0):
+    return sizing.whole_trades(book, lot, sizes, cost, allow_short=allow_short)
 
 
 def test_the_wish_is_the_signed_trade_before_rounding():
@@ -58,3 +63,17 @@ def test_a_decimal_budget_buys_what_a_person_would_buy():
     book = _book({"A": 0.29}, None, {"A": 1.0})
     sizes = measure(book, {}, 100.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(1), sizes, allow_short=False).tolist() == [29.0]
+
+
+def test_costs_are_kept_back_until_the_trades_leave_enough_for_them():
+    # 1 for each share: 1,000 / 10 = 100 shares leave nothing; 91 leave 90, and need 91; 90 leave 100.
+    book = _book({"A": 1.0}, None, {"A": 10.0})
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    trade = whole_trades(book, np.ones(1), sizes, allow_short=False, cost=lambda trade: float(np.abs(trade).sum()))
+    assert trade.tolist() == [90.0]
+
+
+def test_a_cost_that_cannot_be_paid_buys_nothing():
+    book = _book({"A": 1.0}, None, {"A": 10.0})
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(1), sizes, allow_short=False, cost=lambda _: 1_000.0).tolist() == [0.0]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import signal
 import threading
@@ -338,7 +339,9 @@ def test_the_run_is_recorded_with_all_that_belongs_to_it(broker, blotter):
     assert run["nav"] == 100_000.0  # before any trade
     assert run["approved_by"] == "ann, zoe"
     assert run["approved_at"] == result["approved_at"].max()
-    assert json.loads(run["parameters"]) == {"broker": "mock://", "timeout": 7.5}
+    parameters = json.loads(run["parameters"])
+    assert (parameters["broker"], parameters["timeout"]) == ("mock://", 7.5)
+    assert sx.Limits.of(parameters["limits"]) == sx.Limits()
     assert len(run["plan_hash"]) == 64
     assert run["code_version"] == sx.__version__
     assert run["started_at"] <= run["ended_at"]
@@ -368,8 +371,11 @@ def test_an_approval_that_is_too_old_or_from_the_future_is_refused(broker, blott
     approved = approved_of(TWO, now=at)
     with pytest.raises(ApprovalError):
         sx.submit_orders(approved, broker, blotter)
+    with pytest.raises(ApprovalError):  # its own limits say an hour, whatever is said now
+        sx.submit_orders(approved, broker, blotter, max_approval_age=None)
     assert len(blotter.runs()) == 0
-    states = sx.submit_orders(approved, broker, blotter, max_approval_age=None)
+    ageless = approved_of(TWO, now=at, limits=sx.Limits(max_approval_age=None))
+    states = sx.submit_orders(ageless, broker, blotter, max_approval_age=None)
     assert states["status"].tolist() == ["FILLED", "FILLED"]
 
 
@@ -463,3 +469,138 @@ def test_ctrl_c_reaches_the_caller_once_the_record_is_complete(tmp_path):
         assert after.orders()["status"].tolist() == ["FILLED", "UNKNOWN", "NEW"]
         assert after.runs()["message"].str.startswith("interrupted").tolist() == [True]
     assert len(broker.placed) == 2
+
+
+# -- limits that the plan was checked against --------------------------------------------------------------------
+
+CAPS = {
+    "day_notional_cap": sx.Limits(max_day_notional=300.0),  # 246 of SPY, and 150 of TLT would be over
+    "rate_cap": sx.Limits(max_orders_per_minute=1),
+}
+
+
+def send_by_submit(review, broker, blotter):
+    return sx.submit_orders(review.result(), broker, blotter, timeout=10)
+
+
+def send_by_review(review, broker, blotter):
+    review.broker, review.blotter = broker, blotter
+    return review.submit(review.confirmation().phrase)
+
+
+def send_by_start_run(review, broker, blotter):
+    return sx.start_run(review.result(), broker, blotter, timeout=10).wait(30)
+
+
+def send_after_a_file(review, broker, blotter):
+    text = review.result().to_csv(index=False)
+    return sx.submit_orders(pd.read_csv(io.StringIO(text)), broker, blotter, timeout=10)
+
+
+def send_on_resume(review, broker, blotter):
+    blotter.halt("look first")
+    with pytest.raises(HaltedError):
+        sx.submit_orders(review.result(), broker, blotter)
+    blotter.clear_halt("looked")
+    return sx.resume("run-1", broker, blotter, timeout=10)
+
+
+@pytest.mark.parametrize("code", CAPS)
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+@pytest.mark.parametrize(
+    "send", [send_by_submit, send_by_review, send_by_start_run, send_after_a_file, send_on_resume]
+)
+def test_caps_given_to_the_checks_hold_as_orders_leave_by_every_way(blotter, scheme, send, code):
+    review = review_of(TWO, limits=CAPS[code])
+    review.approve_all(by="ann")
+    with sx.connect(f"{scheme}://?seed=7", quotes=MARKET, cash=100_000) as broker:
+        states = send(review, broker, blotter)
+        assert broker.positions()["symbol"].tolist() == ["SPY"]
+    assert states["status"].tolist() == ["FILLED", "REJECTED"]
+    assert states["reason"].iloc[1] == code
+
+
+def test_of_two_caps_the_tighter_holds_whichever_was_given_when(broker, blotter):
+    loose, tight = sx.Limits(max_day_notional=1e9), CAPS["day_notional_cap"]
+    one = sx.submit_orders(approved_of(TWO, limits=tight), broker, blotter, limits=loose)
+    assert one["status"].tolist() == ["FILLED", "REJECTED"]
+    with sx.open_blotter() as other:
+        two = sx.submit_orders(approved_of(TWO, limits=loose), MockBroker(MARKET), other, limits=tight)
+    assert two["status"].tolist() == ["FILLED", "REJECTED"]
+
+
+def test_a_cap_given_at_sending_holds_when_the_run_is_resumed(broker, blotter):
+    blotter.halt("look first")
+    with pytest.raises(HaltedError):
+        sx.submit_orders(approved_of(TWO), broker, blotter, limits=CAPS["day_notional_cap"])
+    blotter.clear_halt("looked")
+    states = sx.resume("run-1", broker, blotter, limits=sx.Limits(max_day_notional=1e9))
+    assert states["reason"].tolist()[1] == "day_notional_cap"
+
+
+def test_orders_of_the_last_minute_count_whatever_run_sent_them(broker, blotter):
+    limits = sx.Limits(max_orders_per_minute=3)
+    sx.submit_orders(approved_of(TWO, limits=limits), broker, blotter)
+    later = orders_of(("SPY", "BUY", 1.0), ("TLT", "BUY", 1.0), run_id="run-2")
+    states = sx.submit_orders(approved_of(later, limits=limits), broker, blotter)
+    assert states["reason"].fillna("").tolist() == ["", "rate_cap"]
+
+
+def test_a_frame_that_was_merged_keeps_its_limits(broker, blotter):
+    checked = sx.check_orders(TWO, CAPS["rate_cap"], quotes=MARKET, cash=100_000)
+    names = pd.DataFrame({"symbol": ["SPY", "TLT"], "name": ["S&P 500", "Treasuries"]})
+    review = sx.review_orders(checked.merge(names, on="symbol"))
+    review.approve_all(by="ann")
+    states = sx.submit_orders(review.result(), broker, blotter)
+    assert states["reason"].fillna("").tolist() == ["", "rate_cap"]
+    assert states["name"].tolist() == ["S&P 500", "Treasuries"]
+
+
+def test_a_plan_that_lost_its_limits_is_not_reviewed_and_not_sent(broker, blotter):
+    checked = sx.check_orders(TWO, quotes=MARKET, cash=100_000)
+    with pytest.raises(InputError, match=r"lost the limits .* call sx.check_orders") as caught:
+        sx.review_orders(checked.drop(columns="limits"))
+    assert caught.value.codes == ("not_checked",)
+    with pytest.raises(ApprovalError, match="no limits"):
+        sx.submit_orders(approved_of(TWO).drop(columns="limits"), broker, blotter)
+
+
+def test_plans_that_were_checked_against_different_limits_are_not_one_plan():
+    parts = [
+        sx.check_orders(TWO.iloc[[row]], limits, quotes=MARKET, cash=100_000)
+        for row, limits in enumerate(CAPS.values())
+    ]
+    with pytest.raises(InputError, match="different limits"):
+        sx.review_orders(pd.concat(parts, ignore_index=True))
+
+
+def test_a_limit_that_was_loosened_after_the_approval_is_a_change(broker, blotter):
+    approved = approved_of(TWO, limits=CAPS["rate_cap"])
+    approved["limits"] = sx.Limits().to_json()
+    with pytest.raises(ApprovalError, match="2 rows changed since they were approved"):
+        sx.submit_orders(approved, broker, blotter)
+
+
+def test_what_a_run_sent_on_an_earlier_day_counts_towards_its_total(blotter):
+    # The mock filler's time is that of its quotes: 246 of SPY are sent on Monday, and on Tuesday 150 of TLT would
+    # bring the run to 396, over 300.
+    monday, tuesday = (pd.Timestamp(f"2026-11-{day} 15:00", tz="UTC") for day in (23, 24))
+    market = pd.DataFrame({"symbol": list(MARKET), "last": list(MARKET.values())})
+
+    class Stopping(MockBroker):
+        async def place(self, ticket):
+            await super().place(ticket)
+            blotter.halt("enough for Monday")
+
+    one = Stopping(market.assign(quoted_at=monday), cash=100_000.0)
+    one.send_window = 1
+    limits = sx.Limits(max_total_notional=300.0)
+    orders = TWO.assign(decision_price=[123.0, 50.0])
+    checked = sx.check_orders(orders, sx.Limits(), quotes=MARKET, cash=100_000)
+    review = sx.review_orders(checked)
+    review.approve_all(by="ann")
+    with pytest.raises(HaltedError):
+        sx.submit_orders(review.result(), one, blotter, limits=limits)
+    blotter.clear_halt("Tuesday")
+    states = sx.resume("run-1", MockBroker(market.assign(quoted_at=tuesday), cash=100_000.0), blotter)
+    assert states["reason"].fillna("").tolist() == ["", "run_notional_cap"]

@@ -42,6 +42,8 @@ def test_the_summary_is_what_a_hand_calculation_gives():
         "lower_bound_bp": 10.0,
         "gap_bp": 0.0,
         "estimated_fees": 3.0,  # three orders at the minimum of 1.00
+        "reserved_fees": 3.0,
+        "reserved_slippage": 0.0,  # nobody quotes a spread
         "rejected_weight": 0.0,
         "unpriced": 0.0,
     }

@@ -1,0 +1,142 @@
+"""Whether the money for a buy is there: cash at the start, less what working buys may cost, plus what has traded.
+
+A buy is sent when the cash of the account covers what it may cost, and not on the promise of a sell that has not
+traded. Cash is the broker's figure when the run begins; from then on the ledger here counts each execution and its
+commission, because account values of TWS are up to three minutes old ("Account updates", TWS API documentation).
+All runs over one broker object share its ledger, so that two of them do not spend the same money.
+
+Amounts are in the base currency of the account.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stocklean_exec.order_costs import commissions
+from stocklean_exec.prices import is_usable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stocklean_exec.broker import Broker, Ticket
+
+__all__ = ["CashLedger", "Funding", "buy_cost", "cash_effect", "ledger_of"]
+
+_LEDGERS: weakref.WeakKeyDictionary[Broker, CashLedger] = weakref.WeakKeyDictionary()
+
+
+def ledger_of(broker: Broker) -> CashLedger:
+    """Return the ledger that all runs over ``broker`` share."""
+    return _LEDGERS.setdefault(broker, CashLedger())
+
+
+def cash_effect(side: str, traded: float, value: float, commission: float) -> float:
+    """Change of cash by what an order has traded so far.
+
+    A commission that is not reported yet (NaN), or only in part, counts by the schedule.
+
+    Parameters
+    ----------
+    side : ``BUY`` or ``SELL``
+    traded, value : shares, and what they were worth
+    commission : reported so far; NaN for none
+
+    Examples
+    --------
+    >>> cash_effect("SELL", 100, 2_500.0, math.nan), cash_effect("BUY", 100, 2_500.0, 1.25)
+    (2499.0, -2501.25)
+    """
+    if traded <= 0:
+        return 0.0
+    fee = max(_commission(traded, value / traded), commission if commission == commission else 0.0)  # noqa: PLR0124 - NaN
+    return (value if side == "SELL" else -value) - fee
+
+
+def buy_cost(ticket: Ticket, ask: float | None, last: float | None, decision_price: float) -> float:
+    """What a buy may cost, with its commission; infinite where no price tells.
+
+    A limit order costs its limit at most. A market order is counted at the ask, else at the last trade, else at
+    the price it was decided at.
+
+    Examples
+    --------
+    >>> from stocklean_exec.broker import Ticket
+    >>> terms = ("r", "SPY", "BUY", 100.0, "MKT", math.nan, "DAY", "USD", "STK", "SMART", "DU1")
+    >>> buy_cost(Ticket("r-SPY-BUY", *terms), 25.0, None, 24.0)
+    2501.0
+    """
+    if not math.isnan(ticket.limit_price):
+        price: float | None = ticket.limit_price
+    else:
+        price = next((one for one in (ask, last, decision_price) if _is_price(one)), None)
+    if price is None:
+        return math.inf
+    return ticket.quantity * price + _commission(ticket.quantity, price)
+
+
+def _is_price(value: float | None) -> bool:
+    return value is not None and bool(is_usable(np.array([value], dtype="float64"))[0])
+
+
+def _commission(quantity: float, price: float) -> float:
+    return float(commissions(np.array([quantity]), np.array([price]))[0])
+
+
+@dataclass(slots=True)
+class CashLedger:
+    """What the runs over one broker have traded, and what their working buys may still cost.
+
+    ``flows`` is the sum of all cash effects so far, ``reserved`` the cost of each buy that was sent and has not
+    ended, less what it has traded.
+    """
+
+    flows: float = 0.0
+    reserved: dict[str, float] = field(default_factory=dict)
+    _effects: dict[str, float] = field(default_factory=dict)
+    _costs: dict[str, float] = field(default_factory=dict)
+
+    def reserve(self, name: str, cost: float) -> None:
+        """Set aside what a buy that is about to be sent may cost."""
+        self._costs[name] = cost
+        self.reserved[name] = max(cost + self._effects.get(name, 0.0), 0.0)
+
+    def release(self, names: Iterable[str]) -> None:
+        """Set nothing aside any more for orders that were not sent, or have ended."""
+        for name in names:
+            self.reserved.pop(name, None)
+
+    def note(self, name: str, effect: float, *, has_ended: bool) -> None:
+        """Count what an order has traded so far; the latest figure replaces the one before."""
+        self.flows += effect - self._effects.get(name, 0.0)
+        self._effects[name] = effect
+        if has_ended:
+            self.reserved.pop(name, None)
+        elif name in self.reserved:
+            self.reserved[name] = max(self._costs[name] + effect, 0.0)
+
+
+class Funding:
+    """The cash that one run may spend.
+
+    Parameters
+    ----------
+    ledger : of the broker
+    cash : in the account, as the broker reports it
+    counted : what of the ledger's flows is in ``cash`` already
+    floor : cash that stays
+    elsewhere : what working buys of others may cost; infinite where no price tells, and then nothing is funded
+    """
+
+    def __init__(self, ledger: CashLedger, *, cash: float, counted: float, floor: float, elsewhere: float) -> None:
+        self.ledger = ledger
+        self._base = cash - counted - floor - elsewhere
+
+    @property
+    def available(self) -> float:
+        """Cash that a further buy may cost."""
+        return self._base + self.ledger.flows - math.fsum(self.ledger.reserved.values())

@@ -1,0 +1,86 @@
+"""What an order costs besides the value of its shares: commission, and the spread that it crosses. Pure.
+
+The planner, the checks, the review and the funding of a run all count an order's cash in the same way, so that a
+plan which fits into the cash of one of them fits into that of the others.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stocklean_exec.fees import IBKR_US_FIXED
+from stocklean_exec.prices import is_usable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["cash_prices", "commissions", "costs_beyond_value"]
+
+
+def commissions(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Commission of each order by :data:`~stocklean_exec.fees.IBKR_US_FIXED`, all at once; US dollars.
+
+    Examples
+    --------
+    >>> commissions(np.array([100.0, 1_000.0, 0.0]), np.array([25.0, 25.0, 25.0])).tolist()
+    [1.0, 5.0, 0.0]
+    """
+    rates = IBKR_US_FIXED
+    least = np.where(quantity >= 1, rates.minimum, rates.fractional_minimum)
+    most = rates.maximum_rate * (quantity * price)
+    return np.where(quantity > 0, np.minimum(np.maximum(rates.per_share * quantity, least), most), 0.0)
+
+
+def cash_prices(
+    buy: NDArray[np.bool_],
+    price: NDArray[np.float64],
+    bid: NDArray[np.float64],
+    ask: NDArray[np.float64],
+    limit: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Price per share at which each order is counted in cash; NaN without a usable ``price``.
+
+    A market order trades at the far touch: a buy at the ask, a sell at the bid, where these are quoted. A limit
+    order to buy may cost up to its limit; one to sell brings no more than ``price``, and no less than its limit.
+
+    Parameters
+    ----------
+    buy : True for buys
+    price : mid, or last trade, per share
+    bid, ask : NaN or any unusable price where there is none
+    limit : NaN for market orders
+
+    Examples
+    --------
+    >>> side, mid = np.array([True, False, True, False]), np.full(4, 100.0)
+    >>> bid, ask, limit = np.full(4, 99.9), np.full(4, 100.1), np.array([np.nan, np.nan, 101.0, 101.0])
+    >>> cash_prices(side, mid, bid, ask, limit).tolist()
+    [100.1, 99.9, 101.0, 100.0]
+    """
+    with np.errstate(invalid="ignore"):
+        at_ask = np.where(is_usable(ask) & (ask > price), ask, price)
+        at_bid = np.where(is_usable(bid) & (bid < price), bid, price)
+        bought = np.where(np.isnan(limit), at_ask, np.fmax(price, limit))
+        sold = np.fmin(price, np.fmax(at_bid, limit))
+    return np.where(np.isnan(price), math.nan, np.where(buy, bought, sold))
+
+
+def costs_beyond_value(
+    quantity: NDArray[np.float64],
+    price: NDArray[np.float64],
+    cash_price: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Spread that each order is counted to cross: shares times the distance of ``cash_price`` from ``price``.
+
+    ``quantity`` in shares, not negative; the result is in the currency of the prices, never negative, and 0 where
+    no price tells.
+
+    Examples
+    --------
+    >>> costs_beyond_value(np.array([10.0, 10.0]), np.full(2, 100.0), np.array([100.5, 99.5])).tolist()
+    [5.0, 5.0]
+    """
+    return np.nan_to_num(quantity * np.abs(cash_price - price))

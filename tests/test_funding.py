@@ -1,0 +1,308 @@
+"""Buys wait for the cash that pays for them; amounts are calculated by hand.
+
+OLD is held, 1,000 shares worth 50 each, and 1,000 are in cash. NEW costs 20: 0.95 of 51,000 asks for 2,422 shares,
+of which 49 can be paid for before OLD is sold.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.broker import Ticket
+from stocklean_exec.errors import HaltedError
+from stocklean_exec.funding import CashLedger, Funding, buy_cost, cash_effect, ledger_of
+from stocklean_exec.mock_broker import MockBroker
+
+QUOTES = {"OLD": 50.0, "NEW": 20.0, "TOO": 10.0}
+NAN = math.nan
+
+
+@pytest.fixture
+def blotter():
+    with sx.open_blotter() as blotter:
+        yield blotter
+
+
+def opened(scheme, steps, **options):
+    """A broker at which the order of OLD goes as ``steps`` say, in the words of the simulator's scenarios."""
+    given = {"quotes": QUOTES, "positions": {"OLD": 1_000}, "cash": 1_000.0} | options
+    if scheme == "sim":
+        return sx.connect("sim://?seed=7", scenario={"order": [{"symbol": "OLD", "steps": steps}]}, **given)
+    actions = {"fill": "fill", "rest": "rest", "reject": "reject", "cancel": "cancel"}
+    rows = [
+        {"symbol": "OLD", "action": actions[name], "quantity": value if name == "fill" else NAN}
+        for step in steps
+        for name, value in step.items()
+    ]
+    return sx.connect("mock://?seed=7", fill_plan=pd.DataFrame(rows), **given)
+
+
+def rotate(broker, blotter, targets=None, **options):
+    given = {"run_id": "r", "approve": "ann", "dry_run": False, "unlisted": "close", "timeout": 2} | options
+    return sx.rebalance(targets or {"NEW": 0.95}, broker, blotter, **given).set_index("symbol")
+
+
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+@pytest.mark.parametrize(
+    ("steps", "status"),
+    [([{"rest": True}], "SUBMITTED"), ([{"reject": 201}], "REJECTED"), ([{"cancel": True}], "CANCELLED")],
+)
+def test_a_buy_does_not_leave_when_the_sell_that_was_to_pay_for_it_does_not_trade(blotter, scheme, steps, status):
+    with opened(scheme, steps) as broker:
+        states = rotate(broker, blotter)
+        assert broker.cash() == 1_000.0
+        assert "NEW" not in set(broker.positions()["symbol"]) | set(broker.open_orders()["symbol"])
+    assert states["status"].to_dict() == {"OLD": status, "NEW": "CANCELLED"}
+    assert states.loc["NEW", "reason"] == "not_funded"
+    (withdrawn,) = blotter.events("r").query("kind == 'withdrawn'")["message"]
+    # 2,422 x 20.00 and 12.11 of commission
+    assert withdrawn == "it may cost 48,452.11, and 1,000.00 of cash was there"
+
+
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_what_a_part_of_the_sell_brings_buys_what_it_can_in_the_plans_sequence(blotter, scheme):
+    # 400 OLD bring 20,000 less 2.00, so 20,998.00 are there. TOO wants 1,530 x 10 + 7.65 = 15,307.65, and NEW more
+    # than what is left.
+    with opened(scheme, [{"fill": 400}, {"rest": True}]) as broker:
+        states = rotate(broker, blotter, {"TOO": 0.3, "NEW": 0.65})
+        assert states["status"].to_dict() == {"OLD": "PARTIAL", "TOO": "FILLED", "NEW": "CANCELLED"}
+        assert states["reason"].to_dict()["NEW"] == "not_funded"
+        assert broker.cash() == pytest.approx(1_000 + 20_000 - 2.0 - 15_300 - 7.65)
+
+
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_a_buy_behind_one_that_cannot_be_paid_for_has_what_is_there(blotter, scheme):
+    # NEW comes first and needs all of OLD's money; TOO wants 510.00 + 1.00 of the 1,000.00 that are there.
+    with opened(scheme, [{"rest": True}]) as broker:
+        states = rotate(broker, blotter, {"NEW": 0.9, "TOO": 0.01})
+    assert states["status"].to_dict() == {"OLD": "SUBMITTED", "NEW": "CANCELLED", "TOO": "FILLED"}
+
+
+def test_a_buy_leaves_once_the_money_has_come(blotter):
+    with opened("sim", [{"rest": True}, {"wait": 0.5}, {"fill": "rest"}]) as broker:
+        states = rotate(broker, blotter, timeout=20)
+        assert states["status"].tolist() == ["FILLED", "FILLED"]
+        assert broker.cash() >= 0
+    fills = blotter.events("r")
+    last_sell = fills.query("kind == 'execution' and client_order_id == 'r-OLD-SELL'")["event_number"].max()
+    assert fills.query("kind == 'sending' and client_order_id == 'r-NEW-BUY'")["event_number"].min() > last_sell
+
+
+def test_a_check_that_was_told_to_ignore_cash_makes_nothing_wait(blotter):
+    with opened("mock", [{"rest": True}]) as broker:
+        states = rotate(broker, blotter, limits=sx.Limits(min_cash_after=None))
+    assert states.loc["NEW", "status"] == "FILLED"
+
+
+def test_cash_that_must_stay_is_not_spent(blotter):
+    with opened("mock", [{"rest": True}]) as broker:
+        states = rotate(
+            broker, blotter, {"TOO": 0.01, "NEW": 0.9}, limits=sx.Limits(min_cash_after=600.0), reserve=600.0
+        )
+    assert states.loc["TOO", "reason"] == "not_funded"  # 511.00 would leave 489.00
+
+
+def test_what_was_not_funded_is_a_rest_that_can_be_ordered_again(blotter):
+    with opened("mock", [{"rest": True}]) as broker:
+        rotate(broker, blotter)
+        broker.cancel("r-OLD-SELL")
+        until(lambda: set(blotter.orders("r")["status"]) == {"CANCELLED"})
+        rest = sx.residual_orders("r", blotter, quotes=broker.quotes()).set_index("symbol")
+    assert rest["quantity"].to_dict() == {"OLD": 1_000.0, "NEW": 2_422.0}
+    assert rest["status"].tolist() == ["NEW", "NEW"]
+
+
+def test_money_of_two_runs_is_spent_once(blotter):
+    # 10,000 are there; each run wants 9,001.00 of it.
+    broker = MockBroker(
+        QUOTES | {"REST": 20.0}, cash=10_000.0, fill_plan=pd.DataFrame([{"symbol": "NEW", "action": "rest"}])
+    )
+    states = {}
+    for run_id, symbol in (("one", "NEW"), ("two", "REST")):
+        states[run_id] = rotate(broker, blotter, {symbol: 0.9}, run_id=run_id, nav=10_000.0, unlisted="keep")
+    assert states["one"]["status"].tolist() == ["SUBMITTED"]
+    assert states["two"]["reason"].tolist() == ["not_funded"]
+
+
+def test_working_buys_of_other_clients_are_not_spent_again(blotter):
+    with sx.connect("sim://?seed=7", quotes=QUOTES, cash=10_000.0) as broker:
+        with sx.connect(f"ib://127.0.0.1:{broker._place.port}?client_id=5") as other, sx.open_blotter() as record:
+            frame = pd.DataFrame({"run_id": ["x"], "symbol": "TOO", "side": "BUY", "quantity": 900.0})
+            frame = frame.assign(
+                order_type="LMT", limit_price=9.0
+            )  # below the market: it rests, and may cost 8,100
+            review = sx.review_orders(sx.check_orders(frame, quotes=QUOTES, cash=10_000))
+            review.approve_all(by="bob")
+            assert sx.submit_orders(review.result(), other, record, timeout=1)["status"].tolist() == ["SUBMITTED"]
+        states = rotate(broker, blotter, {"NEW": 0.2}, unlisted="keep")  # 100 x 20 = 2,000
+    assert states["reason"].tolist() == ["not_funded"]
+
+
+def test_a_run_that_waits_for_money_can_be_halted(blotter):
+    with opened("sim", [{"rest": True}]) as broker:
+        run = sx.start_run(waiting(broker, blotter).result(), broker, blotter, timeout=60)
+        until(lambda: len(broker.open_orders()))
+        blotter.halt("look first")
+        with pytest.raises(HaltedError, match="look first"):
+            run.wait(30)
+    assert blotter.orders("r").set_index("symbol")["status"].to_dict() == {"OLD": "SUBMITTED", "NEW": "NEW"}
+
+
+def test_a_run_that_waits_for_money_can_be_cancelled(blotter):
+    with opened("sim", [{"rest": True}]) as broker:
+        run = sx.start_run(waiting(broker, blotter).result(), broker, blotter, timeout=60)
+        until(lambda: len(broker.open_orders()))
+        run.cancel_all(by="ann")
+        states = run.wait(30).set_index("symbol")
+    assert states["status"].to_dict() == {"OLD": "CANCELLED", "NEW": "REJECTED"}
+    assert states.loc["NEW", "reason"] == "run_cancelled"
+
+
+def test_a_run_that_was_stopped_between_sells_and_buys_is_funded_by_what_its_sells_brought(blotter):
+    class Stopping(MockBroker):
+        async def place(self, ticket):
+            await super().place(ticket)
+            blotter.halt("between")
+
+    broker = Stopping(QUOTES, positions={"OLD": 1_000}, cash=1_000.0)
+    with pytest.raises(HaltedError):
+        rotate(broker, blotter)
+    blotter.clear_halt("go on")
+    broker.__class__ = MockBroker
+    states = sx.resume("r", broker, blotter).set_index("symbol")
+    assert states["status"].to_dict() == {"OLD": "FILLED", "NEW": "FILLED"}
+    assert broker.cash() == pytest.approx(1_000 + 50_000 - 5.0 - 48_440 - 12.11)
+
+
+def test_cash_that_is_older_than_the_runs_own_buys_is_not_believed(blotter):
+    """Account values of TWS are minutes old: a run that is picked up must not spend what its buys have spent."""
+
+    class Stale(MockBroker):
+        def cash(self):
+            return 10_000.0
+
+    class Stopping(Stale):
+        send_window = 1
+
+        async def place(self, ticket):
+            await super().place(ticket)
+            blotter.halt("between")
+
+    # NEW takes 6,000 and 1.50 of the 10,000; TOO wants 5,000 and 2.50, and 3,998.50 are left.
+    orders = pd.DataFrame(
+        {"run_id": "r", "symbol": ["NEW", "TOO"], "side": "BUY", "quantity": [300.0, 500.0], "order_type": "MKT"}
+    )
+    review = sx.review_orders(sx.check_orders(orders, quotes=QUOTES, cash=20_000))
+    review.approve_all(by="ann")
+    first = Stopping(QUOTES)
+    with pytest.raises(HaltedError):
+        sx.submit_orders(review.result(), first, blotter)
+    blotter.clear_halt("go on")
+    second = Stale(QUOTES)  # as a new process has it: no ledger yet, and the same account
+    second._orders, second._told, second._time = first._orders, first._told, first._time
+    states = sx.resume("r", second, blotter).set_index("symbol")
+    assert states["status"].to_dict() == {"NEW": "FILLED", "TOO": "CANCELLED"}
+
+
+def waiting(broker, blotter):
+    """The approved plan of a rotation whose sell rests."""
+    orders = sx.plan_orders(
+        {"NEW": 0.95},
+        broker.positions(),
+        broker.quotes(["OLD", "NEW"]),
+        nav=broker.nav(),
+        run_id="r",
+        unlisted="close",
+    )
+    held = broker.positions()
+    review = sx.review_orders(
+        sx.check_orders(orders, positions=held, quotes=QUOTES, cash=broker.cash()), broker, blotter
+    )
+    review.approve_all(by="ann")
+    return review
+
+
+def until(holds):
+    pause = threading.Event()
+    for _ in range(600):
+        if holds():
+            return
+        pause.wait(0.05)
+    raise AssertionError("it did not come about")
+
+
+# -- the ledger ------------------------------------------------------------------------------------------------
+
+
+def ticket(quantity=100.0, limit=NAN, side="BUY"):
+    kind = "MKT" if math.isnan(limit) else "LMT"
+    return Ticket("r-A", "r", "A", side, quantity, kind, limit, "DAY", "USD", "STK", "SMART", "DU1")
+
+
+@pytest.mark.parametrize(
+    ("limit", "ask", "last", "decided", "cost"),
+    [
+        pytest.param(NAN, 25.0, 24.0, 23.0, 2_501.0, id="the ask"),
+        pytest.param(NAN, -1.0, 24.0, 23.0, 2_401.0, id="no ask: the last trade"),
+        pytest.param(NAN, None, None, 23.0, 2_301.0, id="no market: the price it was decided at"),
+        pytest.param(26.0, 25.0, 24.0, 23.0, 2_601.0, id="a limit above the ask"),
+        pytest.param(20.0, 25.0, 24.0, 23.0, 2_001.0, id="a limit below the market"),
+        pytest.param(NAN, None, 0.0, NAN, math.inf, id="nothing tells"),
+    ],
+)
+def test_a_buy_costs_what_it_may_trade_at_and_its_commission(limit, ask, last, decided, cost):
+    assert buy_cost(ticket(limit=limit), ask, last, decided) == cost
+
+
+@pytest.mark.parametrize(
+    ("side", "traded", "value", "commission", "effect"),
+    [
+        ("BUY", 0.0, 0.0, NAN, 0.0),
+        ("BUY", 100.0, 2_500.0, NAN, -2_501.0),
+        ("BUY", 100.0, 2_500.0, 3.0, -2_503.0),
+        ("BUY", 1_000.0, 25_000.0, 1.0, -25_005.0),  # reported in part so far: the schedule says 5.00
+        ("SELL", 100.0, 2_500.0, 1.25, 2_498.75),
+    ],
+)
+def test_what_has_traded_changes_cash_by_its_value_and_its_commission(side, traded, value, commission, effect):
+    assert cash_effect(side, traded, value, commission) == effect
+
+
+def test_a_buy_is_set_aside_until_it_has_traded_or_ended():
+    ledger = CashLedger()
+    funding = Funding(ledger, cash=1_000.0, counted=0.0, floor=100.0, elsewhere=50.0)
+    assert funding.available == 850.0
+    ledger.reserve("a", 300.0)
+    assert funding.available == 550.0
+    ledger.note("a", -100.0, has_ended=False)  # a third has traded: 200 may still go
+    assert funding.available == 550.0
+    ledger.note("a", -250.0, has_ended=True)  # cheaper than it was counted
+    assert funding.available == 600.0
+    ledger.note("a", -250.0, has_ended=True)  # told twice
+    assert funding.available == 600.0
+    ledger.note("s", 400.0, has_ended=False)
+    assert funding.available == 1_000.0
+
+
+def test_what_was_not_sent_is_not_set_aside():
+    ledger = CashLedger()
+    ledger.reserve("a", 300.0)
+    ledger.release(["a", "never"])
+    assert ledger.reserved == {}
+
+
+def test_what_was_counted_before_the_cash_was_read_is_not_counted_again():
+    ledger = CashLedger()
+    ledger.note("earlier", -500.0, has_ended=True)
+    assert Funding(ledger, cash=1_000.0, counted=ledger.flows, floor=0.0, elsewhere=0.0).available == 1_000.0
+
+
+def test_all_runs_over_a_broker_share_one_ledger():
+    one, two = MockBroker(QUOTES), MockBroker(QUOTES)
+    assert ledger_of(one) is ledger_of(one)
+    assert ledger_of(one) is not ledger_of(two)
