@@ -111,6 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument(
         "--timeout", type=float, default=60.0, help="seconds to wait for orders that have not ended"
     )
+    resume.add_argument(
+        "--send-overtaken",
+        action="store_true",
+        help="send what was not sent though a later run has orders in the same symbols",
+    )
     resume.set_defaults(run=_resume)
 
     status = commands.add_parser("status", help="runs, or the orders of one run")
@@ -263,9 +268,19 @@ def _resume(options: argparse.Namespace) -> int:
     limits = None if options.limits is None else read_limits(options.limits)
     # The record first: without it there is nothing to ask a broker about.
     with open_blotter(options.blotter) as blotter, connect(options.broker) as broker:
-        states = resume(options.run_id, broker, blotter, timeout=options.timeout, limits=limits)
-        status = blotter.runs().set_index("run_id").loc[options.run_id, "status"]
-    return _tell_end(options.run_id, str(status), states)
+        states = resume(
+            options.run_id,
+            broker,
+            blotter,
+            timeout=options.timeout,
+            limits=limits,
+            send_overtaken=options.send_overtaken,
+        )
+        run = blotter.runs().set_index("run_id").loc[options.run_id]
+    code = _tell_end(options.run_id, str(run["status"]), states)
+    if (states["status"] == "NEW").any():
+        print(f"\n{run['message']}")
+    return code
 
 
 def _confirmed(review: OrderReview) -> bool:

@@ -34,7 +34,7 @@ __all__ = ["ENDED", "STATUS_OF_STATE", "OrderFacts", "OrderState", "derive_order
 
 STATUS_OF_STATE = {
     "PLANNED": "NEW",  # a row of a plan
-    "INTENT": "NEW",  # durable, may be sent
+    "INTENT": "NEW",  # durable, may be sent; with a reason if it was held back
     "SENDING": "UNKNOWN",  # handed over, and the broker has not answered yet
     "UNKNOWN": "UNKNOWN",  # looked for, and nothing tells
     "MISSING": "UNKNOWN",  # the broker had it, has it no more, and does not tell how it ended
@@ -66,8 +66,9 @@ class OrderState:
     """Where an order stands.
 
     ``filled`` in shares, ``avg_fill_price`` per share (NaN without a fill), ``commission`` the sum of those
-    reported (NaN until one is), ``reason`` why it was rejected or cancelled, ``reported`` the shares filled if the
-    broker's statuses are right: ``filled``, and what they count beyond the executions on record.
+    reported (NaN until one is), ``reason`` why it was rejected, cancelled or held back, or cannot be known;
+    ``reported`` the shares filled if the broker's statuses are right: ``filled``, and what they count beyond the
+    executions on record.
     """
 
     state: str
@@ -189,7 +190,7 @@ class OrderFacts:
             self._is_rejected_unseen |= fact.status == "UNSEEN"
         elif kind in self._attempts:
             self._attempts[kind].add(attempt)
-        elif kind in ("resolved", "unknown", "missing"):
+        elif kind in ("resolved", "unknown", "missing", "held_back"):
             key = kind, attempt
             self._latest[key] = max(self._latest.get(key, fact), fact, key=_rank)
 
@@ -230,6 +231,7 @@ class OrderFacts:
             resolved=self._last("resolved", lambda _: True),
             unknown=self._last("unknown", lambda attempt: attempt not in not_sent),
             missing=self._last("missing", lambda attempt: attempt > last_found),
+            held_back=self._last("held_back", lambda _: True),
             is_under_way=bool(self._attempts["sending"] - not_sent),
             # Some refusals count only as long as nothing has shown that the broker has the order.
             is_rejected=self._is_rejected or (self._is_rejected_unseen and not lives),
@@ -305,6 +307,7 @@ class _Evidence:
     resolved: Fact | None
     unknown: Fact | None
     missing: Fact | None
+    held_back: Fact | None
     is_under_way: bool
     is_rejected: bool
 
@@ -369,7 +372,7 @@ _RULES = (  # the first that applies is the answer
     _Rule("REFUSED", lambda e: "refused" in e.kinds, lambda e: e.codes.get("refused")),
     _Rule("NOT_APPROVED", lambda e: "not_approved" in e.kinds, lambda e: e.codes.get("not_approved")),
     _Rule("WITHDRAWN", lambda e: "withdrawn" in e.kinds, lambda e: e.codes.get("withdrawn")),
-    _Rule("INTENT", lambda e: "intent" in e.kinds),
+    _Rule("INTENT", lambda e: "intent" in e.kinds, lambda e: e.held_back.message if e.held_back else None),
     _Rule("PLANNED", lambda _: True),
 )
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +24,7 @@ from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError,
 from stocklean_exec.facts import Fact
 from stocklean_exec.funding import Funding, buy_cost, cash_effect, ledger_of
 from stocklean_exec.gate import Gate, OrderRefusedError, SendBudget
-from stocklean_exec.recovering import Recovery
+from stocklean_exec.recovering import Recovery, Restrictions
 from stocklean_exec.run_control import RunControl, RunStoppedError
 from stocklean_exec.run_record import RunRecord
 
@@ -60,14 +60,15 @@ class RunTerms:
     ``patience`` seconds for orders that have not ended, and for a lost connection to come back; ``settle`` seconds
     that an order may be under way before its absence at the broker means something; ``resend`` whether an order
     whose id is provably unused may be handed over once more with that id; ``is_new`` whether the run was just
-    planned; ``min_cash`` what stays in cash when buys are sent, None where that is not looked at; ``control`` what
-    stops it, and hears of it.
+    planned; ``restrictions`` what keeps orders from being sent for the first time; ``min_cash`` what stays in cash
+    when buys are sent, None where that is not looked at; ``control`` what stops it, and hears of it.
     """
 
     patience: float = 60.0
     settle: float = 0.0
     resend: bool = False
     is_new: bool = False
+    restrictions: Restrictions = field(default_factory=Restrictions)
     min_cash: float | None = None
     control: RunControl = field(default_factory=RunControl, compare=False)
     on_progress: OnProgress | None = field(default=None, compare=False)
@@ -101,6 +102,7 @@ class RunWorker:
         self._attempt = self._record.last_attempt
         self._session = broker.session
         self._quotes: dict[str, _Quote] = {}
+        self._restrictions = terms.restrictions
         self._ledger = ledger_of(broker)
         self._funding: Funding | None = None
         self._sent_at = self._loop.time()
@@ -117,8 +119,8 @@ class RunWorker:
         except (HaltedError, BrokerError) as error:
             await record.put([Fact("run_blocked", self._run_id, occurred_at=clock.now(), message=str(error))])
             raise
-        if not self._queue and not record.open and record.ends >= record.starts:
-            return  # it is over, and was closed
+        if await self._is_over():
+            return
         start = record.starts + bool(self._queue or record.ends >= record.starts)
         if start > record.starts:
             await record.put([self._of_run("run_started", start, None)])
@@ -126,6 +128,8 @@ class RunWorker:
         message = "interrupted"
         try:
             message = await self._execute()
+            if record.held:
+                message = f"{self._count_held()}; the others: {message}"
         except BaseException as error:
             message = f"interrupted: {_describe(error)}"
             raise
@@ -134,6 +138,18 @@ class RunWorker:
             self._show_progress()
             await record.put([self._of_run("run_ended", start, message)])
         self._blotter.check_halt()
+
+    async def _is_over(self) -> bool:
+        """Whether there is nothing to work, as the record says then."""
+        record = self._record
+        if self._queue or record.open or record.ends < record.starts:
+            return False
+        if not record.is_untouched:
+            return bool(record.starts) and not record.held  # or it is to be said how it ended
+        if record.held:
+            text = self._count_held()
+            await record.put([Fact("run_blocked", self._run_id, occurred_at=clock.now(), message=text)])
+        return True
 
     # -- the sequence ----------------------------------------------------------------------------------------
 
@@ -193,8 +209,11 @@ class RunWorker:
             settle=self._terms.settle,
             resend=self._terms.resend,
             is_new=self._terms.is_new and not self._record.starts,
+            restrictions=self._restrictions,
         )
         found = await recovery.run()
+        cleared = self._restrictions.cleared.union(found.unsent)  # from now on only this worker can send them
+        self._restrictions = replace(self._restrictions, cleared=cleared)
         await self._heed_alarm()
         for name in found.again:
             self._budget.allow_again(name)
@@ -540,7 +559,14 @@ class RunWorker:
         """At the end, ask about orders of which the broker owes news, and record what it tells."""
         self._record.settle()
         if any(self._is_owed(name) for name in self._record.open):
-            recovery = Recovery(self._broker, self._blotter, self._record, settle=self._terms.settle, resend=False)
+            recovery = Recovery(
+                self._broker,
+                self._blotter,
+                self._record,
+                settle=self._terms.settle,
+                resend=False,
+                restrictions=self._restrictions,
+            )
             await recovery.run()
             self._record.settle()
 
@@ -551,6 +577,12 @@ class RunWorker:
         parts = [text.format(working)] if working else []
         parts += [f"{unresolved} orders are unresolved"] if unresolved else []
         return ", ".join(parts) or "all orders have ended"
+
+    def _count_held(self) -> str:
+        """Say how many orders were held back, and why."""
+        reasons = list(dict.fromkeys(self._record.held.values()))
+        more = f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else ""
+        return f"{len(self._record.held)} orders were held back: {reasons[0]}{more}"
 
     def _is_owed(self, name: str) -> bool:
         """Whether the broker has never answered, or has reported fills whose executions it has not told."""

@@ -114,6 +114,7 @@ MISSING = Fact("missing", attempt=1, message="neither open nor completed", occur
 FOUND = Fact("found", attempt=1)
 SUBMITTED = Fact("status", status="SUBMITTED")
 
+HELD = Fact("held_back", message="resume with client id 7, which planned it", occurred_at=NOON)
 BY_SEVEN = SENT._replace(client_id=7)
 CANCELLED_AT_4 = Fact("status", status="CANCELLED", filled=4.0, remaining=6.0)
 LACKS = "ended at the broker with more filled than there are executions on record; resume with "
@@ -235,6 +236,18 @@ HISTORIES = {
         10,
         [SENT, MISSING, DEAD],
         ("RESOLVED", "CANCELLED", 0.0, None, None, DEAD.message),
+    ),
+    "held back": (10, [Fact("intent"), HELD], ("INTENT", "NEW", 0.0, None, None, HELD.message)),
+    "held back twice": (
+        10,
+        [HELD._replace(message="later", occurred_at=NOON + timedelta(seconds=1)), Fact("intent"), HELD],
+        ("INTENT", "NEW", 0.0, None, None, "later"),
+    ),
+    "held back, and sent": (10, [Fact("intent"), HELD, SENT], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
+    "held back, and refused": (
+        10,
+        [Fact("intent"), HELD, Fact("refused", code="approval_expired")],
+        ("REFUSED", "REJECTED", 0.0, None, None, "approval_expired"),
     ),
     "planned": (10, [], ("PLANNED", "NEW", 0.0, None, None, None)),
     "intent": (10, [Fact("intent")], ("INTENT", "NEW", 0.0, None, None, None)),

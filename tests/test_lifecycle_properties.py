@@ -101,6 +101,7 @@ class History:
                 Fact("refused", code="max_orders"),
                 Fact("not_approved", code="not_approved"),
                 Fact("withdrawn", code="not_funded"),
+                Fact("held_back", message=f"held back {attempt}", occurred_at=when),
             )
         )
 

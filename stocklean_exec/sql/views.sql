@@ -133,6 +133,7 @@ told AS (
         max(nullif(code, '')) FILTER (kind = 'withdrawn') AS withdrawn_code,
         arg_max_null(message, rank) FILTER (kind = 'unknown' AND not_sent IS NULL) AS unknown_message,
         arg_max_null(message, rank) FILTER (kind = 'missing' AND try > coalesce(last_found, -1)) AS missing_message,
+        arg_max_null(message, rank) FILTER (kind = 'held_back') AS held_back_message,
         arg_max_null(status, rank) FILTER (kind = 'resolved') AS resolved_status,
         arg_max_null(message, rank) FILTER (kind = 'resolved') AS resolved_message
     FROM ranked
@@ -184,6 +185,7 @@ WITH standing AS (
         s.withdrawn_code,
         s.unknown_message,
         s.missing_message,
+        s.held_back_message,
         s.resolved_status,
         s.resolved_message,
         CASE
@@ -272,6 +274,7 @@ SELECT
         WHEN 'WITHDRAWN' THEN withdrawn_code
         WHEN 'UNKNOWN' THEN unknown_message
         WHEN 'MISSING' THEN missing_message
+        WHEN 'INTENT' THEN held_back_message
     END AS reason,
     state,
     leg,
