@@ -23,6 +23,7 @@ __all__ = ["check_age", "limits_of", "restore", "seal", "shorter", "verify"]
 _SEALED = (
     "decision_price",
     "target_quantity",
+    "con_id",
     "status",
     "reason",
     "verdict",

@@ -1,8 +1,8 @@
 """Opening a blotter's DuckDB file: checks, settings, schema.
 
-The connection is hardened before anything else happens on it: no files, no network, no extensions can be
-reached through SQL, Python variables are not tables, and none of that can be switched back. Only the
-modules whose names begin with ``blotter`` import duckdb.
+The connection is hardened before anything else happens on it, as :mod:`~stocklean_exec.database` does: no files,
+no network, no extensions can be reached through SQL, Python variables are not tables, and none of that can be
+switched back.
 """
 
 from __future__ import annotations
@@ -15,24 +15,20 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from stocklean_exec import clock
+from stocklean_exec import clock, database
 from stocklean_exec._version import __version__
+from stocklean_exec.database import MEMORY
 from stocklean_exec.errors import BlotterError, InputError, Problem
 from stocklean_exec.locking import is_held_here
+from stocklean_exec.paths import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["MEMORY", "SCHEMA_VERSION", "check_path", "connect", "create", "migrate", "migrations"]
 
-MEMORY = ":memory:"
 _MAGIC_OFFSET, _MAGIC = 8, b"DUCK"
 _CONFIG = {
-    "enable_external_access": "false",
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "allow_community_extensions": "false",
-    "python_enable_replacements": "false",
     # DuckDB 2.0 takes the sum over a join with nothing for zero, and answers "more than zero?" with no, unasked: a
     # filled order would look new until its first commission comes. See tests/canaries/test_duckdb.py.
     "disabled_optimizers": "statistics_propagation",
@@ -89,7 +85,7 @@ def _check_name(file: Path, text: str) -> tuple[str, str]:
     """Say what is wrong with a path, as a code and a sentence; two empty strings when nothing is."""
     if not text.strip() or "\0" in text:
         return "blotter_path", "the path is empty, or has a NUL character in it"
-    if "://" in text or re.match(r"[a-z]+:(?!\\)", text):
+    if is_address(text) or re.match(r"[a-z]+:(?!\\)", text):
         return "blotter_path", f"{text!r} is an address; a blotter is a local file"
     if file.is_symlink():
         return "blotter_symlink", f"{text!r} is a symbolic link; give the file itself"
@@ -117,15 +113,15 @@ def connect(path: Path | None) -> duckdb.DuckDBPyConnection:
     """Open the database (in memory for None), hardened and in UTC; a new file is readable by its owner alone."""
     mask = os.umask(0o077)  # DuckDB creates files by the umask; a blotter is nobody else's business
     try:
-        connection = duckdb.connect(MEMORY if path is None else str(path), config=dict(_CONFIG))
+        connection = database.connect(
+            MEMORY if path is None else str(path), config=_CONFIG, settings={"TimeZone": "UTC"}
+        )
     except duckdb.Error as error:
         raise BlotterError(f"{path} cannot be opened: {error}") from error
     finally:
         os.umask(mask)
     if path is not None:
         path.chmod(0o600)
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET lock_configuration = true")
     return connection
 
 

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Self
 import duckdb
 import pandas as pd
 
-from stocklean_exec import cards, carried
-from stocklean_exec.blotter_file import MEMORY, check_path, connect, migrate
+from stocklean_exec import cards, carried, database
+from stocklean_exec.blotter_file import check_path, connect, migrate
+from stocklean_exec.database import MEMORY
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.locking import reading
+from stocklean_exec.paths import local_path
 from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS, Table
 
 if TYPE_CHECKING:
@@ -130,9 +132,12 @@ class BlotterReader:
 
         Raises
         ------
+        InputError
+            The folder is an address.
         BlotterError
             A file cannot be written.
         """
+        target = local_path(folder, "export")
         frames = {
             "runs": self.runs(),
             "orders": self.orders(),
@@ -140,7 +145,6 @@ class BlotterReader:
             "fills": self.fills(),
             "quotes": self.quotes(),
         }
-        target = Path(folder)
         try:
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name, frame in frames.items():
@@ -187,9 +191,10 @@ def _write_parquet(frame: pd.DataFrame, file: Path) -> None:
     file.parent.mkdir(mode=0o700, exist_ok=True)
     written = file.with_name(f".{file.name}.new")
     os.close(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    with duckdb.connect(MEMORY) as writer:
+    place = str(written.absolute())
+    with database.connect(files=[place]) as writer:
         writer.register("exported", _of_one_kind(frame))
-        writer.execute("COPY (SELECT * FROM exported) TO ? (FORMAT parquet, USE_TMP_FILE false)", [str(written)])
+        writer.execute("COPY (SELECT * FROM exported) TO ? (FORMAT parquet, USE_TMP_FILE false)", [place])
     written.chmod(0o600)
     written.replace(file)
 

@@ -38,13 +38,15 @@ class Book:
 
     ``listed`` marks the targets' symbols. ``price`` is in the symbol's own currency and NaN where ``reason``
     says why there is none; ``value`` is the price in the base currency; ``bid`` and ``ask`` are in the symbol's
-    own currency, NaN where they are not quoted. ``row`` is the symbol's row in the targets table, -1 for a holding
+    own currency, NaN where they are not quoted. ``con_id`` is the number of the contract that the targets name, or
+    that is held; None where nothing tells. ``row`` is the symbol's row in the targets table, -1 for a holding
     that is not in it.
     """
 
     symbols: list[str]
     currency: list[str]
     sec_type: list[str]
+    con_id: list[int | None]
     listed: NDArray[np.bool_]
     row: NDArray[np.int64]
     weight: NDArray[np.float64]
@@ -135,26 +137,27 @@ def align(
     quantity = dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True))
     quoted = _texts(quotes, "currency")
     currency, sec_type = _instruments(targets, held, others, quoted, base_currency)
-    priced = usable_prices(quotes).reindex(symbols)
+    touches = {name: quotes[name].to_numpy() for name in ("bid", "ask")}
+    priced = usable_prices(quotes).assign(**touches).reindex(symbols)
     price = priced["price"].to_numpy(dtype="float64", copy=True)
     reason, detail = (_texts_or_none(priced[name]) for name in ("reason", "detail"))
     for index in np.flatnonzero(np.isnan(price)).tolist():
         if reason[index] is None:
             reason[index], detail[index] = "price_unavailable", "price_unavailable: there is no quote"
     rate = _rates(symbols, currency, quoted, base_currency, fx, reason, detail)
-    touches = quotes.set_index("symbol")[["bid", "ask"]].reindex(symbols).to_numpy(dtype="float64").T
     return Book(
         symbols=symbols,
         currency=currency,
         sec_type=sec_type,
+        con_id=_contracts(targets, held, symbols),
         listed=np.arange(len(symbols)) < len(wanted),
         row=np.concatenate([np.arange(len(wanted)), np.full(extra, -1)]).astype("int64"),
         weight=np.concatenate([targets["weight"].to_numpy(dtype="float64"), np.zeros(extra)]),
         held=np.array([quantity.get(symbol, 0.0) for symbol in symbols], dtype="float64"),
         price=price,
         value=price * rate,
-        bid=touches[0],
-        ask=touches[1],
+        bid=priced["bid"].to_numpy(dtype="float64"),
+        ask=priced["ask"].to_numpy(dtype="float64"),
         reason=reason,
         detail=detail,
     )
@@ -195,6 +198,28 @@ def _instruments(
         currency[symbol] = held_currency.get(symbol, quoted.get(symbol, base_currency))
         sec_type[symbol] = held_type[symbol]
     return list(currency.values()), list(sec_type.values())
+
+
+def _contracts(targets: pd.DataFrame, held: pd.DataFrame, symbols: list[str]) -> list[int | None]:
+    """Number of each symbol's contract; refuse one that is wanted as another contract than it is held."""
+    wanted, has = (
+        {str(symbol): int(number) for symbol, number in named.itertuples(index=False)}
+        for named in (frame.loc[frame["con_id"].notna(), ["symbol", "con_id"]] for frame in (targets, held))
+    )
+    if not wanted and not has:
+        return [None] * len(symbols)
+    problems = [
+        Problem(
+            "ambiguous_instrument",
+            f"contract {has[symbol]} is held and {number} wanted; they are two instruments",
+            symbol=symbol,
+        )
+        for symbol, number in wanted.items()
+        if has.get(symbol, number) != number
+    ]
+    if problems:
+        raise InputError("positions", problems)
+    return [wanted.get(symbol, has.get(symbol)) for symbol in symbols]
 
 
 def _rates(

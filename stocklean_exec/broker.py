@@ -63,6 +63,8 @@ class Ticket:
     sec_type: str
     exchange: str
     account: str
+    con_id: int | None = None
+    """Number of the one contract that may be traded for this order; None where the plan names none."""
 
 
 class Broker(ABC):
@@ -80,7 +82,7 @@ class Broker(ABC):
     settle_seconds: float = 0.0
     """How long an order may be under way to the broker before its absence there means something."""
     lease: str | None = None
-    """What names the account for all processes of this computer; None for a broker that nobody else can reach."""
+    """The account, where other processes of this computer can trade it too; None where none of them can."""
 
     # -- what a user asks ------------------------------------------------------------------------------------
 
@@ -100,9 +102,18 @@ class Broker(ABC):
     def cash(self) -> float:
         """Cash in the account's base currency."""
 
+    @property
+    def base_currency(self) -> str:
+        """The currency that NAV and cash are in; empty where the broker does not name it."""
+        return "USD"
+
     @abstractmethod
     def open_orders(self) -> pd.DataFrame:
-        """Working orders: client_order_id, symbol, side, quantity, filled_quantity, order_type, limit_price."""
+        """Working orders of the account, whoever placed them.
+
+        client_order_id (empty where an order has none), symbol, side, quantity, filled_quantity, order_type,
+        limit_price, and with TWS order_id, perm_id and client_id.
+        """
 
     @abstractmethod
     def cancel(self, client_order_id: str) -> None:

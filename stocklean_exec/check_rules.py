@@ -35,10 +35,16 @@ if TYPE_CHECKING:
 
     from stocklean_exec.limits import Limits
 
-__all__ = ["ONE_SIDED", "Asked", "CheckContext", "find", "judge"]
+__all__ = ["FOREIGN", "ONE_SIDED", "UNFINISHED", "Asked", "CheckContext", "find", "judge"]
 
 ONE_SIDED = "one_sided_plan"
 """Finding on a sell that was to pay for buys which are refused for lack of cash; approved only on request."""
+
+FOREIGN = "currency_unsupported"
+"""Finding on an order or a quote in another currency than cash, NAV and limits are in."""
+
+UNFINISHED = "unfinished_run"
+"""Finding on an order in whose symbol an earlier run has an approved order that is not sent yet."""
 
 _CLOCK_SKEW = 5.0  # seconds that a quote may seem to come from the future
 _SPLIT_RATIOS = (2, 3, 4, 5, 10, 20, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10, 1 / 20)
@@ -65,7 +71,8 @@ class CheckContext:
     now: float
     halted: str | None
     recent: list[Sent]
-    flags: dict[str, list[str]]  # symbol -> "symbol_halted", "delayed_price"
+    flags: dict[str, list[str]]  # symbol -> "symbol_halted", "delayed_price", "unfinished_run", ...
+    base_currency: str
 
     def to_json(self) -> dict[str, object]:
         """All of it, ready for JSON: "not known" is None."""
@@ -143,7 +150,7 @@ class Asked:
     buy: NDArray[np.bool_]
     refused: NDArray[np.bool_]
     refusals: dict[str, NDArray[np.bool_]]  # reason -> rows that the plan or the door has refused for it
-    flagged: dict[str, NDArray[np.bool_]]  # what market data says of a row's symbol -> rows
+    flagged: dict[str, NDArray[np.bool_]]  # what market data or the record says of a row's symbol -> rows
     twins: list[int]  # rows in whose symbol there is another order, in the plan or of late
     quantity: NDArray[np.float64]
     limit: NDArray[np.float64]
@@ -213,8 +220,9 @@ class Asked:
             },
             flagged={
                 code: np.array([code in context.flags.get(symbol, ()) for symbol in symbols], dtype=bool)
-                for code in ("symbol_halted", "delayed_price")
-            },
+                for code in ("symbol_halted", "delayed_price", UNFINISHED)
+            }
+            | {FOREIGN: _foreign(frame, context)},
             twins=[row for row, name in enumerate(symbols) if times[name] > 1 or name in of_late],
             quantity=np.where(refused, 0.0, quantity),
             limit=frame["limit_price"].to_numpy(dtype="float64"),
@@ -231,6 +239,13 @@ class Asked:
     def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> Asked:
         """See the same orders with other quantities and limits, of all rows: all that an edit can change here."""
         return replace(self, quantity=np.where(self.refused, 0.0, np.nan_to_num(quantity)), limit=limit)
+
+
+def _foreign(frame: pd.DataFrame, context: CheckContext) -> NDArray[np.bool_]:
+    """Orders that are in another currency than the account, or are quoted in one."""
+    own = (frame["currency"].fillna(context.base_currency) != context.base_currency).tolist()
+    quoted = [FOREIGN in context.flags.get(symbol, ()) for symbol in frame["symbol"].tolist()]
+    return np.array([one or other for one, other in zip(own, quoted, strict=True)], dtype=bool)
 
 
 def find(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> Findings:
@@ -329,6 +344,8 @@ def _check_lists(findings: Findings, asked: Asked, limits: Limits, context: Chec
     if limits.restricted:
         barred = [symbol in limits.restricted for symbol in asked.symbols]
     findings.block("restricted", barred, math.nan, math.nan)
+    findings.block(FOREIGN, asked.flagged[FOREIGN] & ~asked.refused, math.nan, math.nan)
+    findings.warn(UNFINISHED, asked.flagged[UNFINISHED], math.nan, math.nan)
     if limits.duplicate_window is None:
         return
     sent: dict[tuple[str, str, float], list[tuple[str, float]]] = {}

@@ -18,12 +18,12 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.book import parse_nav
-from stocklean_exec.check_rules import Asked, CheckContext, judge
+from stocklean_exec.check_rules import FOREIGN, UNFINISHED, Asked, CheckContext, judge
 from stocklean_exec.doors import parse_positions, parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.limits import Limits
 from stocklean_exec.order_door import parse_orders
-from stocklean_exec.prices import PRICE_FIELDS
+from stocklean_exec.prices import PRICE_FIELDS, is_usable
 from stocklean_exec.verdicts import VERDICTS, Findings, check_results
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = [
     "check_results",
     "recheck_orders",
     "remembered_check",
+    "unsent_orders",
 ]
 
 CHECK_CONTEXT = "check_context"
@@ -64,6 +65,7 @@ def check_orders(
     nav: float | None = None,
     blotter: Blotter | _HasHalt | None = None,
     now: datetime | None = None,
+    base_currency: str = "USD",
 ) -> pd.DataFrame:
     """Hold each order against ``limits``.
 
@@ -75,8 +77,11 @@ def check_orders(
     quotes : the market now; by default each order's own decision price
     cash : in the account; needed unless ``min_cash_after`` is None
     nav : needed for ratios; by default cash and positions at the market
-    blotter : a halted one blocks everything; its orders of late are looked at for duplicates
+    blotter : a halted one blocks everything; its recent orders are looked at for duplicates, and its unfinished
+        runs for orders in the same symbols that were not sent yet (``unfinished_run``, a warning)
     now : the time for ages; by default the clock's
+    base_currency : what cash, NAV and limits are in. An order or a quote in another currency is blocked
+        (``currency_unsupported``), and a holding in one is an error: rates are not taken into account yet
 
     Returns
     -------
@@ -112,6 +117,8 @@ def check_orders(
     frame = parse_orders(orders)
     held, market = parse_positions(positions), parse_quotes(quotes)
     stamp = (now or clock.now()).timestamp()
+    _refuse_foreign(held, base_currency)
+    recorded = _recorded(blotter)
     context = CheckContext(
         positions=dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True)),
         quotes=_quotes_by_symbol(market),
@@ -120,8 +127,9 @@ def check_orders(
         nav=math.nan if nav is None else parse_nav(nav),
         now=stamp,
         halted=None if blotter is None else blotter.halted,
-        recent=_recent_orders(blotter, stamp, limits.duplicate_window),
-        flags=_flags(market),
+        recent=_recent_orders(recorded, stamp, limits.duplicate_window),
+        flags=_flags(market, unsent_orders(recorded, set(frame["run_id"])), base_currency),
+        base_currency=base_currency,
     )
     return _checked(frame, limits, context)
 
@@ -196,11 +204,14 @@ class PlanCheck:
     def mark(self, orders: pd.DataFrame) -> None:
         """Write ``verdict`` and ``reasons`` into ``orders``; ``checks`` is written when somebody asks for it.
 
-        An order that came without its ``notional`` gets the one that it was checked with: caps on value count it.
+        ``notional`` becomes that of the quantity, at the decision price or else the price of the check: caps on
+        value count it as orders leave.
         """
-        unknown = orders["notional"].isna() & (self.asked.notional > 0)
-        if unknown.any():
-            orders["notional"] = orders["notional"].where(~unknown, self.asked.notional)
+        asked = self.asked
+        price = np.where(is_usable(asked.decision), asked.decision, asked.price)
+        known = ~asked.refused & ~np.isnan(price)
+        value = np.round(asked.quantity * np.nan_to_num(price), 8)
+        orders["notional"] = np.where(known, value, orders["notional"].to_numpy(dtype="float64"))
         orders["verdict"] = pd.array(_NAMES[self.findings.worst], dtype="str")
         orders["reasons"] = pd.array(self.findings.reasons(), dtype="str")
 
@@ -228,9 +239,35 @@ def _quotes_by_symbol(quotes: pd.DataFrame) -> dict[str, Market]:
     return dict(zip(quotes["symbol"].tolist(), zip(*columns, times.tolist(), strict=True), strict=True))
 
 
-def _flags(quotes: pd.DataFrame) -> dict[str, list[str]]:
-    """Read what market data may say about a symbol besides prices, in columns of its own."""
+def unsent_orders(recorded: pd.DataFrame, run_ids: set[str]) -> pd.DataFrame:
+    """Approved orders of other runs than ``run_ids`` that are on record and were not sent yet."""
+    if recorded.empty:
+        return recorded
+    waiting = (recorded["state"] == "INTENT") & recorded["approved"].fillna(value=False).astype("bool")
+    return recorded[waiting & ~recorded["run_id"].isin(run_ids)]
+
+
+def _refuse_foreign(held: pd.DataFrame, base_currency: str) -> None:
+    """Refuse holdings in another currency than cash, NAV and limits are in: what they are worth is not known."""
+    foreign = held[(held["quantity"] != 0) & held["currency"].notna() & (held["currency"] != base_currency)]
+    if len(foreign):
+        text = f"and cash, NAV and limits are in {base_currency}; check_orders takes no rates yet"
+        raise InputError(
+            "positions",
+            [
+                Problem("currency_unsupported", f"{symbol} is held in {currency}, {text}", symbol=symbol)
+                for symbol, currency in foreign[["symbol", "currency"]].itertuples(index=False)
+            ],
+        )
+
+
+def _flags(quotes: pd.DataFrame, unsent: pd.DataFrame, base_currency: str) -> dict[str, list[str]]:
+    """What market data may say about a symbol besides prices, in columns of its own, and what the record says."""
     found: dict[str, list[str]] = {}
+    for symbol in dict.fromkeys(unsent["symbol"].tolist() if len(unsent) else ()):
+        found.setdefault(symbol, []).append(UNFINISHED)
+    for symbol in quotes.loc[quotes["currency"].notna() & (quotes["currency"] != base_currency), "symbol"]:
+        found.setdefault(symbol, []).append(FOREIGN)
     if "halted" in quotes.columns:
         for symbol in quotes.loc[quotes["halted"].fillna(value=False).astype(bool), "symbol"]:
             found.setdefault(symbol, []).append("symbol_halted")
@@ -240,11 +277,15 @@ def _flags(quotes: pd.DataFrame) -> dict[str, list[str]]:
     return found
 
 
-def _recent_orders(blotter: object, now: float, window: float | None) -> list[Sent]:
+def _recorded(blotter: object) -> pd.DataFrame:
+    """Orders on record; none without a blotter."""
     orders = getattr(blotter, "orders", None)
-    if window is None or orders is None:
+    return pd.DataFrame() if orders is None else orders()
+
+
+def _recent_orders(known: pd.DataFrame, now: float, window: float | None) -> list[Sent]:
+    if window is None or known.empty:
         return []
-    known = orders()
     dead = known["status"].isin(["CANCELLED", "REJECTED"]) & (known["filled_quantity"] == 0)
     known = known[known["arrived_at"].notna() & ~dead]  # what died without a fill may be ordered again
     sent_at = (known["arrived_at"].astype("int64") / 1e6).tolist()

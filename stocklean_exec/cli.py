@@ -1,18 +1,21 @@
 """The command line: ``stocklean demo``, ``rebalance``, ``resume``, ``status``, ``report``, ``halt`` and more.
 
-Exit codes: 0 done, 2 bad input, 3 blocked (nothing was sent), 4 partial or failed, 5 unresolved orders.
+Exit codes: 0 done, 2 bad input, 3 blocked (nothing was sent), 4 partial or failed, 5 unresolved orders. What went
+wrong does not decide between 3, 4 and 5: the record does.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stocklean_exec._version import __version__
 from stocklean_exec.errors import ApprovalError, BlotterError, BrokerError, HaltedError, StockleanError
+from stocklean_exec.lifecycle import UNFINISHED_STATES, UNSENT_STATES
 from stocklean_exec.simulator.__main__ import add_arguments
 from stocklean_exec.simulator.__main__ import run as run_simulator
 
@@ -21,12 +24,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from stocklean_exec.review import OrderReview
-
 __all__ = ["main"]
 
 DONE, BAD_INPUT, BLOCKED, NOT_COMPLETE, UNRESOLVED = 0, 2, 3, 4, 5
-_EXIT_OF_STATUS = {"done": DONE, "blocked": BLOCKED, "queued": BLOCKED}
 _PLAN_COLUMNS = [
     "client_order_id",
     "side",
@@ -56,12 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)
-    except HaltedError as error:
-        print(f"halted: {error}", file=sys.stderr)
-        return BLOCKED
-    except (BlotterError, BrokerError, ApprovalError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BLOCKED
+    except (HaltedError, BlotterError, BrokerError, ApprovalError) as error:
+        print(f"{'halted' if isinstance(error, HaltedError) else 'error'}: {error}", file=sys.stderr)
+        return _code_on_record(options)
     except StockleanError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -70,8 +67,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted; what was sent is on record: stocklean status", file=sys.stderr)
-        return NOT_COMPLETE
+        return max(_code_on_record(options), NOT_COMPLETE)
     return code
+
+
+def _code_on_record(options: argparse.Namespace) -> int:
+    """Exit code of a command that was stopped, by what the record says of its run; how to go on is printed."""
+    from stocklean_exec.blotter import read_blotter  # noqa: PLC0415 - heavy; other commands do without
+
+    run_id, path = getattr(options, "run_id", None), getattr(options, "blotter", None)
+    if run_id is None or path is None or not Path(path).exists():
+        return BLOCKED
+    try:
+        with read_blotter(path) as blotter:
+            states = blotter.orders(run_id)
+    except StockleanError as error:
+        print(f"the record cannot be read, so nobody knows what was sent: {error}", file=sys.stderr)
+        return UNRESOLVED
+    if states["state"].isin(UNFINISHED_STATES).any():
+        print(f"{_how_to_resume(run_id, path, getattr(options, 'broker', None))} picks it up", file=sys.stderr)
+    return _code_of(states)
+
+
+def _code_of(states: pd.DataFrame) -> int:
+    """Exit code of a run by its orders."""
+    if (states["status"] == "UNKNOWN").any():
+        return UNRESOLVED
+    if states["state"].isin(UNSENT_STATES).all():
+        return BLOCKED
+    return DONE if (states["status"] == "FILLED").all() else NOT_COMPLETE
+
+
+def _how_to_resume(run_id: str, path: str, broker: str | None = None) -> str:
+    address = "ADDRESS" if broker is None else shlex.quote(broker)
+    return f"stocklean resume {run_id} --broker {address} --blotter {shlex.quote(str(path))}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,6 +128,17 @@ def _parser() -> argparse.ArgumentParser:
         "--unlisted", choices=("keep", "close", "error"), default="error", help="holdings that are no targets"
     )
     rebalance.add_argument("--allow-short", action="store_true", help="take negative weights")
+    rebalance.add_argument(
+        "--on-open-orders",
+        choices=("reject", "net"),
+        default="reject",
+        help="symbols with working orders, whoever placed them: refuse, or count the orders as filled",
+    )
+    rebalance.add_argument(
+        "--one-sided",
+        action="store_true",
+        help="send the sells also where the buys that they were to pay for are refused for lack of cash",
+    )
     rebalance.add_argument("--yes", action="store_true", help="send without asking")
     rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
     rebalance.set_defaults(run=_rebalance)
@@ -155,6 +195,15 @@ def _show(title: str, frame: pd.DataFrame, columns: list[str] | None = None) -> 
         print("  (none)")
 
 
+def _tell_warnings(frame: pd.DataFrame) -> None:
+    """Say what was odd about the input of a plan, so that nobody confirms it without having read that."""
+    from stocklean_exec.parsing import input_warnings  # noqa: PLC0415 - heavy; other commands do without
+
+    for warning in input_warnings(frame).to_dict("records"):
+        symbol = "" if warning["symbol"] is None else f"{warning['symbol']}: "
+        print(f"warning: {symbol}{warning['detail']} [{warning['code']}]")
+
+
 def _number(value: float) -> str:
     return f"{value:,.2f}".rstrip("0").rstrip(".") if value == value else ""  # noqa: PLR0124 - NaN
 
@@ -166,9 +215,10 @@ def _demo(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.demo import run_demo  # noqa: PLC0415 - likewise
     from stocklean_exec.html_report import write_report  # noqa: PLC0415 - likewise
+    from stocklean_exec.paths import local_path  # noqa: PLC0415 - likewise
 
     with tempfile.TemporaryDirectory(prefix="stocklean-demo-") as scratch:
-        folder = Path(scratch) if options.out is None else options.out
+        folder = Path(scratch) if options.out is None else local_path(options.out, "out")
         folder.mkdir(parents=True, exist_ok=True)
         shown = folder if options.out is not None else Path(tempfile.mkdtemp(prefix="stocklean-report-"))
         file = folder / "demo.duckdb"
@@ -227,32 +277,35 @@ def _rebalance(options: argparse.Namespace) -> int:
             cash_buffer=options.cash_buffer,
             unlisted=options.unlisted,
             allow_short=options.allow_short,
+            on_open_orders=options.on_open_orders,
         )
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
+        _tell_warnings(review.orders)
         if options.dry_run:
             print("\ndry run: nothing was sent")
             return DONE
         if not len(review):
             print("\nnothing to do: the book is where it should be")
             return DONE
+        count = review.approve_all(by=None, one_sided=options.one_sided)
         if not options.yes:
             blotter.check_halt()  # nobody is asked about what cannot be sent
-            if not _confirmed(review):
+            if not _confirmed(count):
                 print("\nnot confirmed: nothing was sent", file=sys.stderr)
                 return BLOCKED
-        review.approve_all(by=None)
         age = limits.max_approval_age
         states = submit_orders(review.result(), broker, blotter, max_approval_age=age, limits=limits)
-        status = blotter.runs().set_index("run_id").loc[options.run_id, "status"]
-    return _tell_end(options.run_id, str(status), states)
+        run = blotter.runs().set_index("run_id").loc[options.run_id]
+    return _tell_end(run, states)
 
 
-def _tell_end(run_id: str, status: str, states: pd.DataFrame) -> int:
+def _tell_end(run: pd.Series[Any], states: pd.DataFrame) -> int:
     """Show how a run stands, and return its exit code."""
-    _show(f"Run {run_id}: {status}", states, _STATE_COLUMNS)
-    if (states["status"] == "UNKNOWN").any():
-        return UNRESOLVED
-    return _EXIT_OF_STATUS.get(status, NOT_COMPLETE)
+    _show(f"Run {run.name}: {run['status']}", states, _STATE_COLUMNS)
+    code = _code_of(states)
+    if code != DONE and isinstance(run["message"], str):
+        print(f"\n{run['message']}")
+    return code
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -277,15 +330,11 @@ def _resume(options: argparse.Namespace) -> int:
             send_overtaken=options.send_overtaken,
         )
         run = blotter.runs().set_index("run_id").loc[options.run_id]
-    code = _tell_end(options.run_id, str(run["status"]), states)
-    if (states["status"] == "NEW").any():
-        print(f"\n{run['message']}")
-    return code
+    return _tell_end(run, states)
 
 
-def _confirmed(review: OrderReview) -> bool:
+def _confirmed(count: int) -> bool:
     """Ask a person; no answer (cron, a closed terminal) is a no. That nothing can be sent needs no answer."""
-    count = len(review) - len(review.blocked)
     if not count:
         return True
     try:
@@ -301,7 +350,7 @@ def _status(options: argparse.Namespace) -> int:
     with read_blotter(options.blotter) as blotter:
         if options.run_id is None:
             _show("Runs", blotter.runs(), _RUN_COLUMNS)
-            unresolved = blotter.unresolved()
+            orders = blotter.orders()
         else:
             orders = blotter.orders(options.run_id)
             if not len(orders):
@@ -312,9 +361,14 @@ def _status(options: argparse.Namespace) -> int:
             _show(f"Orders of {options.run_id}", orders, _STATE_COLUMNS)
             fills = ["exec_id", "client_order_id", "quantity", "price", "commission", "filled_at"]
             _show("Fills", blotter.fills(options.run_id), fills)
-            unresolved = orders[orders["status"] == "UNKNOWN"]
+    unresolved = orders[orders["status"] == "UNKNOWN"]
+    waiting = list(dict.fromkeys(orders.loc[orders["state"].isin(UNFINISHED_STATES), "run_id"]))
+    if waiting:
+        print("\nunfinished:")
+    for run_id in waiting:
+        print(f"  {_how_to_resume(run_id, options.blotter)}")
     if len(unresolved):
-        print(f"\n{len(unresolved)} orders are unresolved")
+        print(f"\n{len(unresolved)} orders are unresolved: what became of them is asked by stocklean resume")
         return UNRESOLVED
     return DONE
 

@@ -9,10 +9,11 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from stocklean_exec.doors import parse_positions, parse_quotes
+from stocklean_exec.doors import opening_positions, parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.pacing import DEFAULT_RATE
+from stocklean_exec.paths import refuse_addresses
 from stocklean_exec.sample import sample_quotes
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict
     client = _client_options(options, 0.0)
     cash = _number(options, "cash", 1_000_000.0) if given["cash"] is None else float(given["cash"])
     scenario = options.get("scenario") if given["scenario"] is None else given["scenario"]
+    refuse_addresses({"scenario": scenario})
     extra: dict[str, Any] = {"clock": "brisk"}
     extra |= {name: options[name] for name in ("clock", "start") if name in options}
     if "server_version" in options:
@@ -240,7 +242,7 @@ def _check_zone(name: str) -> None:
 
 def _held(positions: object) -> dict[str, tuple[float, float] | float]:
     """Opening positions as the simulator takes them: shares, and average cost where it is known."""
-    frame = parse_positions(positions)
+    frame = opening_positions(positions)
     held = zip(frame["symbol"].tolist(), frame["quantity"].tolist(), frame["avg_cost"].tolist(), strict=True)
     return {symbol: shares if math.isnan(cost) else (shares, cost) for symbol, shares, cost in held}
 

@@ -42,7 +42,7 @@ _PATIENCE = 2.0  # seconds for what the market fills at once; two orders rest fo
 def demo_targets() -> pd.DataFrame:
     """Weights from the sample closes; one symbol has no price, one has a limit that the market will not meet."""
     closes = sample_closes()
-    weights = 0.96 * inverse_volatility(closes)
+    weights = 0.98 * inverse_volatility(closes)
     frame = weights.rename_axis("symbol").reset_index()
     frame["order_type"] = "MKT"
     resting = frame["symbol"] == _RESTING
@@ -99,10 +99,8 @@ def _run(
 ) -> DemoResult:
     held, nav = broker.positions(), broker.nav()
     say(f"account worth {nav:,.0f} USD, {len(held)} positions; {len(targets)} targets by inverse volatility")
-    review = prepare(targets, broker, blotter, run_id=run_id, limits=DEMO_LIMITS, cash_buffer=0.01)
-    summary = plan_summary(
-        review.orders, targets, held, broker.quotes(targets), nav=nav, cash_buffer=0.01, unlisted="error"
-    )
+    review = prepare(targets, broker, blotter, run_id=run_id, limits=DEMO_LIMITS)
+    summary = plan_summary(review.orders, targets, held, broker.quotes(targets), nav=nav, unlisted="error")
     verdicts = review.orders["verdict"].tolist()
     counts = ", ".join(f"{verdicts.count(name)} {name}" for name in dict.fromkeys(verdicts))
     say(f"planned {len(review)} orders; checks: {counts}")

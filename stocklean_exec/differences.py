@@ -116,7 +116,8 @@ def _row(
 
 def _open_orders(books: Books) -> Iterator[dict[str, object]]:
     known = books.orders.set_index("client_order_id")
-    for name, symbol, quantity, filled in books.open_orders[
+    named = books.open_orders[books.open_orders["client_order_id"].notna()]
+    for name, symbol, quantity, filled in named[
         ["client_order_id", "symbol", "quantity", "filled_quantity"]
     ].itertuples(index=False):
         if name not in known.index:

@@ -16,14 +16,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from stocklean_exec.cash_rows import find_cash_rows
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import Door, as_utc, number_option, warning_row
+from stocklean_exec.parsing import Door, as_utc, input_warnings, number_option, warning_row
 from stocklean_exec.tables import POSITIONS, QUOTES, TARGETS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FRACTIONAL_STEP", "check_target_dates", "parse_positions", "parse_quotes", "parse_targets"]
+__all__ = [
+    "FRACTIONAL_STEP",
+    "check_target_dates",
+    "opening_positions",
+    "parse_positions",
+    "parse_quotes",
+    "parse_targets",
+]
 
 FRACTIONAL_STEP = 0.0001
 """Smallest part of a share that Interactive Brokers trades."""
@@ -36,6 +44,7 @@ _LARGEST_POSITION = 1e12  # shares; floats count them, and the ten-thousandths o
 _LOT_NOISE = 1e-9
 _OLD_TARGETS = pd.Timedelta(days=7)
 _FIRST_ZONE = pd.Timedelta(hours=14)  # a calendar day begins first at UTC+14
+_STOCK = "if the stock of that ticker is meant, give it sec_type STK in its row"
 _DEFAULTS = {"order_type": "MKT", "tif": "DAY", "sec_type": "STK", "exchange": "SMART", "currency": "USD"}
 
 
@@ -48,6 +57,9 @@ def parse_targets(
     allow_liquidation: bool = False,
 ) -> pd.DataFrame:
     """Targets in canonical form: columns of :data:`~stocklean_exec.tables.TARGETS`, one row per symbol.
+
+    Rows that are cash (``USD``, ``CASH``, ``CASH_USD``, ...) are left out with a warning ``cash_row``, and count
+    as what stays in cash; a row whose ``sec_type`` is ``STK`` is the stock of that ticker.
 
     Parameters
     ----------
@@ -76,15 +88,18 @@ def parse_targets(
     """
     number_option("max_gross", max_gross, least=0.0)
     door = Door(TARGETS, targets, "weight")
+    cash = _take_cash(door)
     door.read_symbols()
     door.refuse_duplicate_symbols()
     weights = _read_weights(door)
-    if not len(weights) and not allow_empty:
+    wants_cash = len(cash) > 0 or door.has_warned("cash_row")
+    if not len(weights) and not allow_empty and not wants_cash:
         door.problem("empty_targets", "there are no rows; to sell everything, say so with weights of 0")
-    if np.isfinite(weights).all():
+    if np.isfinite(weights).all() and np.isfinite(cash).all():
         weights = _without_noise(door, weights)
-        _check_sums(door, weights, allow_short=allow_short, max_gross=max_gross)
-        _check_liquidation(door, weights, allowed=allow_liquidation)
+        _check_sums(door, weights, cash, allow_short=allow_short, max_gross=max_gross)
+        if len(weights) or wants_cash:
+            _check_liquidation(door, weights, allowed=allow_liquidation)
     door.frame["weight"] = weights
     for name, default in _DEFAULTS.items():
         door.texts(name, default, upper=name != "currency")  # GBp is a hundredth of GBP
@@ -106,13 +121,45 @@ def _read_weights(door: Door) -> NDArray[np.float64]:
     return weights
 
 
+def _take_cash(door: Door) -> NDArray[np.float64]:
+    """Take the rows out that are cash, with a warning for each, and return their weights."""
+    given = door.frame["sec_type"].tolist() if "sec_type" in door.frame.columns else None
+    symbols = door.frame["symbol"].tolist()
+    found = find_cash_rows(symbols, given, cash_types=("", "CASH"))
+    weights = np.array([door.number(row, "weight", "weight_dtype") for row in found.cash], dtype="float64")
+    for row, weight in zip(found.cash, weights.tolist(), strict=True):
+        name = symbols[row].strip()
+        if door.is_refused("weight", row):
+            continue
+        if math.isnan(weight):
+            door.problem("weight_missing", f"the weight of {name} is empty; write 0 to hold none", row, "weight")
+        elif math.isinf(weight):
+            door.problem("weight_not_finite", f"the weight of {name} is infinite", row, "weight")
+        elif abs(weight) > _LARGEST_WEIGHT:
+            door.problem("weight_out_of_range", f"weight {weight:g} of {name} cannot be meant", row, "weight")
+        else:
+            what = f"{weight:.6g} of NAV stays in cash" if weight >= 0 else f"{-weight:.6g} of NAV is borrowed"
+            door.warn("cash_row", f"{name} is read as cash: {what}; {_STOCK}", row, "symbol", name)
+    _note_unclear(door, found.unclear)
+    door.drop_rows(found.cash)
+    return weights
+
+
+def _note_unclear(door: Door, rows: list[int]) -> None:
+    for row in rows:
+        name = door.frame["symbol"].tolist()[row].strip().upper()
+        text = f"{name} is read as the stock of that ticker, and is a currency's code too; leave cash out"
+        door.warn("currency_or_stock", f"{text}, and give the stock sec_type STK", row, "symbol", name)
+
+
 def _check_liquidation(door: Door, weights: NDArray[np.float64], *, allowed: bool) -> None:
-    if not len(weights) or weights.any():
+    if weights.any():
         return
+    what = "all weights are 0" if len(weights) else "there is nothing but cash"
     if allowed:
-        door.warn("full_liquidation", "all weights are 0: everything is sold")
+        door.warn("full_liquidation", f"{what}: everything is sold")
     else:
-        door.problem("full_liquidation", "all weights are 0; say allow_liquidation=True to sell everything")
+        door.problem("full_liquidation", f"{what}; say allow_liquidation=True to sell everything")
 
 
 def _check_lots(door: Door) -> None:
@@ -144,11 +191,20 @@ def _without_noise(door: Door, weights: NDArray[np.float64]) -> NDArray[np.float
     return np.where(noise, 0.0, weights)
 
 
-def _check_sums(door: Door, weights: NDArray[np.float64], *, allow_short: bool, max_gross: float) -> None:
+def _check_sums(
+    door: Door,
+    weights: NDArray[np.float64],
+    cash: NDArray[np.float64],
+    *,
+    allow_short: bool,
+    max_gross: float,
+) -> None:
     gross, longs = math.fsum(np.abs(weights).tolist()), math.fsum(weights[weights > 0].tolist())
-    if np.abs(weights).max(initial=0.0) > 1.5 and 95 <= gross <= 105:  # noqa: PLR2004 - around 100 percent
+    every = np.abs([*weights.tolist(), *cash.tolist()])
+    size, total = math.fsum(every.tolist()), math.fsum([*weights.tolist(), *cash.tolist()])
+    if every.max(initial=0.0) > 1.5 and 95 <= size <= 105:  # noqa: PLR2004 - around 100 percent
         door.problem(
-            "weights_look_like_percent", f"weights add up to {gross:g}: they look like percent; divide by 100"
+            "weights_look_like_percent", f"weights add up to {size:g}: they look like percent; divide by 100"
         )
         return
     if not allow_short:
@@ -165,8 +221,15 @@ def _check_sums(door: Door, weights: NDArray[np.float64], *, allow_short: bool, 
         )
     elif gross > max_gross + _ROUNDING:
         door.problem("gross_limit", f"absolute weights add up to {gross:.6g}, over max_gross {max_gross:g}")
-    elif len(weights) and 0 < weights.sum() < 1 - _ROUNDING:
-        door.warn("residual_cash", f"weights add up to {weights.sum():.6g}; the rest stays in cash")
+    elif len(cash) and total > 1 + _ROUNDING:
+        door.problem(
+            "weights_exceed_one",
+            f"weights and cash rows add up to {total:.6g}, over 1; scale them, or leave the cash rows out",
+        )
+    elif len(cash) and len(weights) and total < 1 - _ROUNDING:
+        door.warn("residual_cash", f"weights and cash rows add up to {total:.6g}; the rest stays in cash")
+    elif not door.has_warned("cash_row") and len(weights) and 0 < total < 1 - _ROUNDING:
+        door.warn("residual_cash", f"weights add up to {total:.6g}; the rest stays in cash")
 
 
 def _read_whole(door: Door, name: str) -> None:
@@ -183,6 +246,9 @@ def _read_whole(door: Door, name: str) -> None:
 def parse_positions(positions: object) -> pd.DataFrame:
     """Positions in canonical form; None is "nothing held". A currency that is not told stays empty.
 
+    Rows that are cash (``USD``, ``CASH``, ``CASH_USD``, ...) and have no ``sec_type`` are left out with a warning
+    ``cash_row``; a row whose ``sec_type`` is ``STK`` is the stock of that ticker.
+
     Raises
     ------
     InputError
@@ -197,6 +263,7 @@ def parse_positions(positions: object) -> pd.DataFrame:
     1    TLT     -20.0
     """
     door = Door(POSITIONS, {} if positions is None else positions, "quantity")
+    _drop_cash(door)
     symbols = door.read_symbols()
     quantity = door.numbers("quantity", "position_dtype")
     bad = door.empty_at("quantity", quantity) | np.isinf(quantity)
@@ -221,6 +288,44 @@ def parse_positions(positions: object) -> pd.DataFrame:
         door.frame["avg_cost"] = door.numbers("avg_cost", "avg_cost_dtype")
     _read_whole(door, "con_id")
     return door.done()
+
+
+def opening_positions(positions: object) -> pd.DataFrame:
+    """Positions that a simulated account starts with: as :func:`parse_positions`, and cash among them is refused.
+
+    To leave the row out would give the account other cash than its caller wrote down.
+
+    Examples
+    --------
+    >>> opening_positions({"SPY": 100, "USD": 5_000})
+    Traceback (most recent call last):
+    ...
+    stocklean_exec.errors.InputError: positions: 1 problem
+      row 1 (USD): is cash; give what the account has in cash as cash=, ... [cash_row]
+    """
+    held = parse_positions(positions)
+    found = input_warnings(held)
+    hint = "or give the row sec_type STK if the stock of that ticker is meant"
+    problems = [
+        Problem("cash_row", f"is cash; give what the account has in cash as cash=, {hint}", row, symbol, "symbol")
+        for row, symbol, code, table in found[["row", "symbol", "code", "table"]].itertuples(index=False)
+        if (code, table) == ("cash_row", POSITIONS.name)
+    ]
+    if problems:
+        raise InputError(POSITIONS.name, problems)
+    return held
+
+
+def _drop_cash(door: Door) -> None:
+    """Take the rows out that are cash: nobody sells 5,000 shares of USD."""
+    given = door.frame["sec_type"].tolist() if "sec_type" in door.frame.columns else None
+    symbols = door.frame["symbol"].tolist()
+    found = find_cash_rows(symbols, given)  # a broker's own rows of sec_type CASH stay what they are
+    for row in found.cash:
+        name = symbols[row].strip()
+        door.warn("cash_row", f"{name} is read as cash, and not as a position; {_STOCK}", row, "symbol", name)
+    _note_unclear(door, found.unclear)
+    door.drop_rows(found.cash)
 
 
 def _refuse_ambiguous(door: Door, symbols: list[str]) -> None:

@@ -144,7 +144,7 @@ class StaleOrderIdError(BrokerError):
 
 
 class RunElsewhereError(BrokerError):
-    """Another process, or another blotter, works the same run; nothing was sent from here."""
+    """Another process, or another blotter, works the same run, or may do so; nothing more was sent from here."""
 
 
 class LiveAccountError(BrokerError):

@@ -15,10 +15,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from stocklean_exec.order_costs import commissions
-from stocklean_exec.prices import is_usable
+from stocklean_exec.fees import IBKR_US_FIXED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +23,8 @@ if TYPE_CHECKING:
     from stocklean_exec.broker import Broker, Ticket
 
 __all__ = ["CashLedger", "Funding", "buy_cost", "cash_effect", "ledger_of"]
+
+_HIGHEST = 1e9  # no share costs a billion: such a number is TWS's spelling of "not set", or damage
 
 _LEDGERS: weakref.WeakKeyDictionary[Broker, CashLedger] = weakref.WeakKeyDictionary()
 
@@ -53,7 +52,7 @@ def cash_effect(side: str, traded: float, value: float, commission: float) -> fl
     """
     if traded <= 0:
         return 0.0
-    fee = max(_commission(traded, value / traded), commission if commission == commission else 0.0)  # noqa: PLR0124 - NaN
+    fee = max(IBKR_US_FIXED.on_total(traded, value), commission if commission == commission else 0.0)  # noqa: PLR0124 - NaN
     return (value if side == "SELL" else -value) - fee
 
 
@@ -76,15 +75,11 @@ def buy_cost(ticket: Ticket, ask: float | None, last: float | None, decision_pri
         price = next((one for one in (ask, last, decision_price) if _is_price(one)), None)
     if price is None:
         return math.inf
-    return ticket.quantity * price + _commission(ticket.quantity, price)
+    return ticket.quantity * price + IBKR_US_FIXED.order(ticket.quantity, price)
 
 
 def _is_price(value: float | None) -> bool:
-    return value is not None and bool(is_usable(np.array([value], dtype="float64"))[0])
-
-
-def _commission(quantity: float, price: float) -> float:
-    return float(commissions(np.array([quantity]), np.array([price]))[0])
+    return value is not None and 0 < value < _HIGHEST
 
 
 @dataclass(slots=True)

@@ -118,7 +118,7 @@ class Gate:
     ----------
     broker : for the connection that the orders leave by
     session : number of the connection that was reconciled with the record
-    check_halt : raises HaltedError while a halt is in force
+    check_halt : raises what keeps every order back: HaltedError while a halt is in force, a lost lease
     budget : what may still be handed over
     monotonic : the clock that the budget counts by
     """
@@ -144,7 +144,7 @@ class Gate:
 
         Raises
         ------
-        HaltedError, ConnectionLostError, OrderRefusedError
+        HaltedError, RunElsewhereError, ConnectionLostError, OrderRefusedError
             It must not leave, and has not.
         """
         with self._mutex:

@@ -28,6 +28,7 @@ from stocklean_exec.analysis import (
     participation,
 )
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.paths import local_path, refuse_addresses
 from stocklean_exec.records import TradeRecord, trade_record
 
 if TYPE_CHECKING:
@@ -71,8 +72,14 @@ class CostReport:
     summary: CostSummary
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page; an existing file is replaced whole."""
-        file = Path(path)
+        """Write the page; an existing file is replaced whole.
+
+        Raises
+        ------
+        InputError
+            The path is an address, or the file cannot be written.
+        """
+        file = local_path(path, "path")
         written = file.with_name(f".{file.name}.new")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +133,7 @@ def report(
     Raises
     ------
     InputError
-        The run is not on record, or currencies are mixed without ``fx``.
+        The run is not on record, currencies are mixed without ``fx``, or a path is an address.
 
     Examples
     --------
@@ -138,6 +145,7 @@ def report(
     >>> page
     <CostReport r: <CostSummary: 1 orders, 1 with fills, slippage 0.00 bp, 0 flagged>>
     """
+    refuse_addresses({"path": path, "quotes": quotes, "trades": trades})
     everything = trade_record(blotter, run_id=run_id)
     record = trade_record(everything, approved_only=True)
     orders = record.orders

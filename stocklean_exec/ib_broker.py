@@ -27,7 +27,6 @@ from stocklean_exec.ib_access import check_account, choose_account, is_loopback
 from stocklean_exec.ib_link import Link, Place
 from stocklean_exec.ib_market import Instrument, MarketDesk
 from stocklean_exec.ib_orders import OrderDesk
-from stocklean_exec.order_ids import is_valid_client_order_id
 from stocklean_exec.pacing import DEFAULT_RATE, Pacer
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.recovery import Evidence
@@ -118,6 +117,7 @@ class IBBroker(Broker):
         self._desk, self._market, self._pacer = OrderDesk(clock.now, self.on_failure), MarketDesk(), Pacer(rate)
         self._background: set[asyncio.Task[None]] = set()
         self._last_id = 0
+        self._base_currency = ""
         self._link: Link | None = None
         self._engine: Engine | None = Engine("stocklean-ib")
         try:
@@ -126,8 +126,9 @@ class IBBroker(Broker):
             self.close()
             raise
         self.mode = "paper" if is_paper_account(self.account) else "live"
-        # A simulator that was started for this broker alone is nobody else's.
-        self.lease = None if on_close is not None else f"{host}:{port}/{self.account}"
+        # An account has one sender for a run, whatever its address and however that is spelt. A simulator that was
+        # started for this broker alone is nobody else's.
+        self.lease = None if on_close is not None else self.account
 
     # -- what a user asks ------------------------------------------------------------------------------------
 
@@ -169,18 +170,32 @@ class IBBroker(Broker):
 
     def nav(self) -> float:
         """Net liquidation value in the account's base currency."""
-        return self._call(self._open_link().account_value(self.account, "NetLiquidation"))
+        return self._account_value("NetLiquidation")[0]
 
     def cash(self) -> float:
         """Cash of all currencies in the account's base currency."""
-        return self._call(self._open_link().account_value(self.account, "TotalCashValue"))
+        return self._account_value("TotalCashValue")[0]
+
+    @property
+    def base_currency(self) -> str:
+        """The currency that TWS reports the account's net liquidation value in."""
+        if not self._base_currency:
+            self._account_value("NetLiquidation")
+        return self._base_currency
+
+    def _account_value(self, tag: str) -> tuple[float, str]:
+        figure, self._base_currency = self._call(self._open_link().account_value(self.account, tag))
+        return figure, self._base_currency
 
     def open_orders(self) -> pd.DataFrame:
-        """Working orders that carry a client order id, whichever client placed them, and ids of TWS."""
+        """Working orders of the account, whoever placed them, and ids of TWS.
+
+        Those of other programs, or placed by hand, have no client order id, or one of their own making.
+        """
         rows = [
-            row
+            row | {"client_order_id": row["client_order_id"] or None}
             for row in self._call(self._open_link().open_orders())
-            if row["account"] == self.account and is_valid_client_order_id(row["client_order_id"])
+            if row["account"] == self.account
         ]
         return pd.DataFrame(rows, columns=list(_OPEN_COLUMNS)).astype(_OPEN_COLUMNS)
 
@@ -393,18 +408,32 @@ class IBBroker(Broker):
         silent = [one.symbol for one, why in refused.items() if not why.code]
         if silent:
             raise BrokerError(f"TWS did not answer about {', '.join(silent[:5])}; nothing was sent")
-        good = [
-            ticket
-            for ticket in tickets
-            if named[ticket.client_order_id] not in refused and not self._has_id(ticket.client_order_id)
-        ]
-        for ticket, order_id in zip(good, link.reserve_ids(len(good)), strict=True):
-            self._desk.reserve(ticket, order_id, self._place.client_id)
-        return {
+        reasons = {
             name: ("unknown_instrument", f"{refused[one].text} ({refused[one].code})")
             for name, one in named.items()
             if one in refused
-        }
+        } | self._other_contracts(tickets)
+        good = [
+            ticket
+            for ticket in tickets
+            if ticket.client_order_id not in reasons and not self._has_id(ticket.client_order_id)
+        ]
+        for ticket, order_id in zip(good, link.reserve_ids(len(good)), strict=True):
+            self._desk.reserve(ticket, order_id, self._place.client_id)
+        return reasons
+
+    def _other_contracts(self, tickets: Sequence[Ticket]) -> dict[str, tuple[str, str]]:
+        """Orders that name another contract than TWS has for their symbol; a code and a text of each."""
+        found = {}
+        for ticket in tickets:
+            contract = self._market.contract(_instrument(ticket))
+            if contract is not None and ticket.con_id not in (None, contract.conId):
+                text = (
+                    f"{ticket.symbol} is contract {contract.conId} at TWS, and the order names {ticket.con_id} "
+                    "(con_id); orders cannot be sent by their con_id yet"
+                )
+                found[ticket.client_order_id] = ("contract_mismatch", text)
+        return found
 
     def _has_id(self, client_order_id: str) -> bool:
         """Whether an order was sent, is to go out once more with the id it had, or has one that can be used."""

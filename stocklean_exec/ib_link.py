@@ -265,8 +265,8 @@ class Link:
         async with self._shared:
             return list(await self._ask(self._ib.reqPositionsAsync, "positions"))
 
-    async def account_value(self, account: str, tag: str) -> float:
-        """One figure of the account summary, in the base currency."""
+    async def account_value(self, account: str, tag: str) -> tuple[float, str]:
+        """One figure of the account summary, and its currency: the account's base currency."""
         request: list[int] = []
 
         def start() -> Awaitable[object]:
@@ -283,10 +283,10 @@ class Link:
                 self.require_open()
                 self._ib.client.cancelAccountSummary(request[0])
             values = self._ib.summary_values(account, tag)
-        figure = known(float(values[0])) if values else None
+        figure = known(float(values[0][0])) if values else None
         if figure is None:
             raise BrokerError(f"TWS does not tell {tag} of account {mask_account(account)}")
-        return figure
+        return figure, values[0][1]
 
     async def open_orders(self) -> list[dict[str, Any]]:
         """Every open order of the login, whoever placed it."""

@@ -296,10 +296,10 @@ class Connection(IB):
         self.client.reqAccountSummary(number, "All", tag)
         return number, done
 
-    def summary_values(self, account: str, tag: str) -> list[str]:
-        """What the last summary said."""
+    def summary_values(self, account: str, tag: str) -> list[tuple[str, str]]:
+        """Values and their currencies, as the last summary had them."""
         values = self.wrapper.acctSummary.values()
-        return [str(one.value) for one in values if one.account == account and one.tag == tag]
+        return [(str(one.value), str(one.currency)) for one in values if one.account == account and one.tag == tag]
 
 
 def make_contract(symbol: str, sec_type: str, exchange: str, currency: str) -> Contract:

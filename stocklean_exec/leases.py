@@ -1,54 +1,144 @@
-"""One worker for one run on this computer, whatever blotters there are.
+"""One sender for one run on this computer, however the address of TWS is spelt.
 
-A lock on the blotter keeps two processes from one file. Two processes with a file each could still work the same
-run on the same account: this lock, named after account and run, refuses the second one at once. The broker's own
-orders refuse it too, but only once they are there.
+A lock on the blotter keeps two processes from one file. Two processes with a blotter each could still send the
+same run to the same account, also by two spellings of one address or two ports of one TWS. This lock is named
+after account and run alone, and refuses the second one at once. The broker's own orders refuse it too, but only
+once they are there.
+
+The lock is a ``flock`` on a file in the user's state folder (``~/.local/state/stocklean_exec/locks``, or below
+XDG_STATE_HOME), which no other user can enter. The file stays: removing it would open a race. If it is removed
+all the same while a run is being sent, a second process can lock a new one of its name; therefore the first one
+looks before each order whether its file is still there (:meth:`Lease.check`), and sends nothing more if not.
+
+What remains: an order that leaves within the instant between that look and the removal. The second process finds
+it among the broker's orders, unless TWS has not taken it in by then. Another computer, another user, and a process
+with another state folder (a container, another HOME or XDG_STATE_HOME) have locks of their own: only the broker's
+orders, and the client id where both use the same, keep those apart.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import contextmanager
+import socket
+from contextlib import contextmanager, suppress
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stocklean_exec.errors import BlotterLockedError, RunElsewhereError
-from stocklean_exec.locking import FileLock
+from platformdirs import user_state_path
+
+from stocklean_exec.errors import BlotterError, BlotterLockedError, RunElsewhereError
+from stocklean_exec.locking import FileLock, find_exposure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-__all__ = ["run_lease"]
+__all__ = ["Lease", "run_lease"]
+
+_ELSEWHERE = "make it writable, or let XDG_STATE_HOME name a folder of yours, the same one for all your programs"
+
+
+class Lease:
+    """The right to send one run from this computer.
+
+    Parameters
+    ----------
+    run_id : the run
+    lock : what keeps other processes out; None where no other process can reach the account
+    """
+
+    def __init__(self, run_id: str, lock: FileLock | None = None) -> None:
+        self._run_id, self._lock = run_id, lock
+
+    def check(self) -> None:
+        """Make sure, right before an order is sent, that no other process can have a lease of the same run.
+
+        Raises
+        ------
+        RunElsewhereError
+            The lock file was removed or replaced; the order was not sent.
+        """
+        if self._lock is not None and not self._lock.is_in_place():
+            raise RunElsewhereError(
+                f"the lock file of run {self._run_id}, {str(self._lock.path)!r}, was removed or replaced while it "
+                "was sent. Another process may work the run now, so nothing more was sent from here: make sure "
+                "that none does, and resume the run"
+            )
 
 
 @contextmanager
-def run_lease(account: str | None, run_id: str) -> Iterator[None]:
-    """Hold the lease of a run; ``account`` names the account for this computer, None needs no lease.
+def run_lease(account: str | None, run_id: str) -> Iterator[Lease]:
+    """Hold the lease of a run on an account; None for an account that no other process can reach.
 
     Raises
     ------
     RunElsewhereError
-        Somebody works this run; the error names the process.
+        Another process, or another part of this one, works this run; the error names the process.
+    BlotterError
+        The lock cannot be had, or its place is not private to this user; the error says what fixes it.
+
+    Examples
+    --------
+    >>> with run_lease(None, "run-1") as lease:  # of the mock filler: there is nobody to keep out
+    ...     lease.check()
     """
     if account is None:
-        yield
+        yield Lease(run_id)
         return
-    folder = Path(tempfile.gettempdir()) / f"stocklean-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with _take_lock(account, run_id) as lock:
+        yield Lease(run_id, lock)
+
+
+def _take_lock(account: str, run_id: str) -> FileLock:
     name = sha256(f"{account}/{run_id}".encode()).hexdigest()[:20]
+    base = user_state_path("stocklean_exec", appauthor=False)
+    folder = base / "locks"
+    with _private_folder(base) as outer, _private_folder(folder, outer) as inner:
+        try:
+            return FileLock(folder / f"run-{name}", inner)
+        except BlotterLockedError as error:
+            raise RunElsewhereError(
+                f"{_describe(error.owner)} works run {run_id} on this account now; nothing was sent from here. "
+                "Wait for it, or end it and resume the run"
+            ) from None
+
+
+def _describe(owner: dict[str, object]) -> str:
+    if not owner:
+        return "another process"
+    host = owner.get("host")
+    where = "" if host == socket.gethostname() else f" on {host}"  # a home folder that several computers share
+    return f"process {owner.get('pid')} ({owner.get('program')}){where}"
+
+
+@contextmanager
+def _private_folder(path: Path, parent: int | None = None) -> Iterator[int]:
+    """Open a folder that nobody but this user can look into, made if need be; no link is followed.
+
+    ``parent`` is a descriptor of the folder that it is in.
+    """
+    name = path if parent is None else path.name
     try:
-        lock = FileLock(folder / f"run-{name}")
-    except BlotterLockedError as error:
-        who = (
-            f"process {error.owner.get('pid')} ({error.owner.get('program')})"
-            if error.owner
-            else "another process"
-        )
-        raise RunElsewhereError(
-            f"{who} works run {run_id} on this account now; nothing was sent from here. Wait for it, or end it "
-            "and resume the run"
-        ) from None
-    with lock:
-        yield
+        if parent is None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=parent)
+        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=parent)
+    except OSError as error:
+        why = _find_obstacle(name, parent) or f"cannot be made or opened ({error.strerror}): {_ELSEWHERE}"
+        raise BlotterError(f"the folder of run locks {str(path)!r} {why}. Nothing was sent") from error
+    try:
+        exposure = find_exposure(os.fstat(descriptor), is_folder=True)
+        if exposure:
+            raise BlotterError(f"the folder of run locks {str(path)!r} {exposure}. Nothing was sent")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _find_obstacle(name: Path | str, parent: int | None) -> str:
+    """What is wrong with that which stands where a folder should be; "" if nothing is, or nothing stands there."""
+    try:
+        return find_exposure(os.stat(name, dir_fd=parent, follow_symlinks=False), is_folder=True)
+    except OSError:
+        return ""

@@ -30,7 +30,16 @@ from stocklean_exec.facts import Fact, execution_family, plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-__all__ = ["ENDED", "STATUS_OF_STATE", "OrderFacts", "OrderState", "derive_order", "derive_run_status"]
+__all__ = [
+    "ENDED",
+    "STATUS_OF_STATE",
+    "UNFINISHED_STATES",
+    "UNSENT_STATES",
+    "OrderFacts",
+    "OrderState",
+    "derive_order",
+    "derive_run_status",
+]
 
 STATUS_OF_STATE = {
     "PLANNED": "NEW",  # a row of a plan
@@ -53,6 +62,14 @@ STATUS_OF_STATE = {
 
 ENDED = frozenset({"FILLED", "CANCELLED", "REJECTED"})
 """Order statuses after which nothing more is waited for."""
+
+UNSENT_STATES = frozenset({"PLANNED", "INTENT", "REFUSED", "NOT_APPROVED", "WITHDRAWN"})
+"""States of orders that were not sent, by the record."""
+
+UNFINISHED_STATES = frozenset(
+    state for state, status in STATUS_OF_STATE.items() if status not in ENDED and state != "PLANNED"
+)
+"""States of approved orders that may still be sent, work, or be found."""
 
 _SCALE = 10**8
 _LIMIT = 10**9  # no price, fee or quantity of shares is a billion; such a number is damage

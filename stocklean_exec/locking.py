@@ -5,14 +5,19 @@ opens and closes the file once more (a copy, a hash); a second process can then 
 silently overwrites it. A ``flock`` on a file that nobody else has a reason to open does not have that hole,
 and can say who holds it. DuckDB's lock is kept too: the owner opens its file for reading once, at the start,
 and reads it through that descriptor alone (:func:`reading`).
+
+A lock is on a file, not on its name: once the file is removed, another process can make a new one of that name and
+lock it. Whoever must not go on then asks :meth:`FileLock.is_in_place`.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import sys
 import threading
 import weakref
@@ -27,40 +32,64 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-__all__ = ["FileLock", "is_held_here", "reading"]
+__all__ = ["FileLock", "find_exposure", "is_held_here", "reading"]
+
+_LINK = "is a symbolic link, which is not followed: remove it"
+_TRIES = 5  # each is lost only if the file is removed between its opening and its locking
 
 
 class FileLock:
     """An exclusive lock on ``<path>.lock``, held until :meth:`release` or the end of the process.
+
+    Parameters
+    ----------
+    path : what is locked
+    folder : descriptor of the folder that ``path`` is in, where that folder is private to this user: the lock file
+        is opened relative to it, and must be private as well (:func:`find_exposure`)
 
     Raises
     ------
     BlotterLockedError
         Another process holds it; the error names that process.
     BlotterError
-        The lock file cannot be made.
+        The lock file cannot be made, is a link, or is not private in a private folder.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, folder: int | None = None) -> None:
         self.path = Path(f"{path}.lock")
         self.of = path
         self._pinned = -1
         self._reading = threading.Lock()
-        try:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise BlotterError(f"the lock file {str(self.path)!r} cannot be made: {error.strerror}") from error
+        for _ in range(_TRIES):
+            self._descriptor = _open(self.path, folder)
+            self._lock()
+            if self.is_in_place():
+                break
+            os.close(self._descriptor)
+        else:
+            raise BlotterError(
+                f"the lock file {str(self.path)!r} does not stay where it is made: stop what moves or removes it"
+            )
+        self._write_owner()
+        _HELD.add(self)
+
+    def _lock(self) -> None:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = self._read_owner()
             os.close(self._descriptor)
-            raise BlotterLockedError(_explain(path, owner), owner) from None
+            raise BlotterLockedError(_explain(self.of, owner), owner) from None
         except OSError as error:
             os.close(self._descriptor)
             raise BlotterError(f"{str(self.path)!r} cannot be locked: {error.strerror}") from error
-        self._write_owner()
-        _HELD.add(self)
+
+    def is_in_place(self) -> bool:
+        """Whether the locked file still has its name; if not, another process may hold a lock of that name."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
+        except OSError:
+            return False
 
     def _read_owner(self) -> dict[str, object]:
         try:
@@ -110,6 +139,47 @@ class FileLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _open(path: Path, folder: int | None) -> int:
+    """Open or make a lock file; in a private ``folder`` it must be private too."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path if folder is None else path.name, flags, 0o600, dir_fd=folder)
+    except OSError as error:
+        why = f"it {_LINK}" if error.errno == errno.ELOOP else error.strerror
+        raise BlotterError(f"the lock file {str(path)!r} cannot be made: {why}") from error
+    exposure = "" if folder is None else find_exposure(os.fstat(descriptor), is_folder=False)
+    if exposure:
+        os.close(descriptor)
+        raise BlotterError(f"the lock file {str(path)!r} {exposure}")
+    return descriptor
+
+
+def find_exposure(status: os.stat_result, *, is_folder: bool) -> str:
+    """What keeps a file or folder from being private to this user, and what fixes it; "" for a private one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     os.chmod(name, 0o755)
+    ...     find_exposure(os.stat(name), is_folder=True)
+    'is open to other users (mode 755): chmod 700 makes it private'
+    """
+    if stat.S_ISLNK(status.st_mode):
+        return _LINK
+    if is_folder and not stat.S_ISDIR(status.st_mode):
+        return "is not a folder: move it away"
+    if not is_folder and not stat.S_ISREG(status.st_mode):
+        return "is not a regular file: move it away"
+    if status.st_uid != os.geteuid():
+        return f"belongs to user {status.st_uid}, not to user {os.geteuid()} of this program: have it removed"
+    if status.st_mode & 0o077:
+        private = 700 if is_folder else 600
+        mode = f"{stat.S_IMODE(status.st_mode):03o}"
+        return f"is open to other users (mode {mode}): chmod {private} makes it private"
+    return ""
 
 
 _HELD: weakref.WeakSet[FileLock] = weakref.WeakSet()

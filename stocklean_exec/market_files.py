@@ -17,21 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from stocklean_exec.database import escaped, literal, parquet_source, quoted, readable
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.market import QUOTE_COLUMNS, TRADE_COLUMNS
-from stocklean_exec.parquet import (
-    ZONED,
-    HashPart,
-    chunks,
-    connected,
-    described,
-    is_pattern,
-    literal,
-    parquet_pattern,
-    quoted,
-    readable,
-    text_hashes,
-)
+from stocklean_exec.parquet import ZONED, HashPart, chunks, described, open_parquet, text_hashes
 from stocklean_exec.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -68,7 +57,8 @@ class MarketFiles:
 
     Parameters
     ----------
-    path : a file, a folder (all ``*.parquet`` below it) or a pattern
+    path : a file, a folder (all ``*.parquet`` below it) or a pattern, unless a file has exactly that name; files
+        that come later are not among them
     kind : ``"quotes"`` or ``"trades"``
     columns : our names and theirs, where they differ, such as ``{"quoted_at": "ts"}``
     time_zone : of times that carry none; without it such files are refused
@@ -91,12 +81,11 @@ class MarketFiles:
     ) -> None:
         self.kind = kind
         self._batch_bytes = batch_bytes
-        self._pattern = parquet_pattern(path, kind)
-        self._connection = connected()  # the other half of the processors works on the batch before, meanwhile
-        self._connection.execute("SET parquet_metadata_cache = true")
+        # The other half of the processors works on the batch before, meanwhile.
+        self._connection, (self._files,) = open_parquet((path, kind), cached=True)
         names = QUOTE_COLUMNS if kind == "quotes" else TRADE_COLUMNS
         theirs = {name: (columns or {}).get(name, name) for name in names}
-        types = described(self._connection, _source([self._pattern]), kind)
+        types = described(self._connection, self._files, kind)
         missing = [name for name in theirs.values() if name not in types]
         if missing:
             text = f"columns {', '.join(missing)} are missing; there are {', '.join(types)}"
@@ -155,10 +144,11 @@ class MarketFiles:
 
     def _reach(self, wanted: Sequence[str], start: int, end: int) -> Reach:
         """Look into the metadata: which files the window touches, and whether nearly all of them is asked for."""
+        listed = ", ".join(literal(escaped(name)) for name in self._files)
         query = (
             "WITH columns AS (SELECT row_number() OVER () AS place, file_name AS file, row_group_num_rows AS n, "  # noqa: S608 - quoted
             "path_in_schema = $1 AS is_time, stats_min_value AS low, stats_max_value AS high, "
-            f"stats_null_count AS blank FROM parquet_metadata({literal(self._pattern)}) "
+            f"stats_null_count AS blank FROM parquet_metadata([{listed}]) "
             "WHERE path_in_schema IN ($1, $2)), seen AS (SELECT *, TRY_CAST(low AS TIMESTAMP) AS first, "
             "TRY_CAST(high AS TIMESTAMP) AS last, $3::TIMESTAMP AS start, $4::TIMESTAMP AS stop FROM columns) "
             "SELECT file, sum(n) FILTER (is_time), "
@@ -176,18 +166,15 @@ class MarketFiles:
         if blank := sum(file.blank for file in found):
             text = f"{self._time_name} is empty in {blank} rows"
             raise InputError(self.kind, [Problem("time_missing", text, column=self._time_name)])
-        if any(is_pattern(file.name) for file in found):
-            files = [self._pattern]  # a file whose name would be taken for a pattern cannot be named
-        else:
-            found = [file for file in found if file.touched]
-            files = [file.name for file in found]
+        found = [file for file in found if file.touched]
+        files = [file.name for file in found]
         every, touched = sum(file.rows for file in found), sum(file.touched for file in found)
         if not touched:
             return Reach([], 0)
         mixed = sum(file.of_one for file in found) > every / 2
         if not self._plain or sum(file.inside for file in found) < _NEARLY_ALL * every:
             return Reach(files, touched, mixed=mixed)
-        query = f"SELECT DISTINCT {self._symbol} FROM {_source(files)} WHERE {self._symbol} IS NOT NULL"  # noqa: S608 - quoted
+        query = f"SELECT DISTINCT {self._symbol} FROM {parquet_source(files)} WHERE {self._symbol} IS NOT NULL"  # noqa: S608 - quoted
         with readable(self.kind):
             present = sorted(row[0] for row in self._connection.execute(query).fetchall())
         if len(wanted) < _NEARLY_ALL * len(present):
@@ -237,7 +224,7 @@ class MarketFiles:
             where = f"{self._symbol} BETWEEN {literal(names[0])} AND {literal(names[-1])}"
         return (
             f"SELECT {part.sql(f'{self._symbol}::VARCHAR')} AS code, "  # noqa: S608 - quoted
-            f"epoch_us({time}::TIMESTAMPTZ) AS moment, {chosen} FROM {_source(reach.files)} WHERE {where}"
+            f"epoch_us({time}::TIMESTAMPTZ) AS moment, {chosen} FROM {parquet_source(reach.files)} WHERE {where}"
         )
 
     def _quote_fields(self) -> dict[str, str]:
@@ -327,10 +314,6 @@ def _joined(runs: list[_Run]) -> tuple[NDArray[np.int64], list[NDArray[np.float6
         rows = np.argsort(times, kind="stable")
         times, values = times[rows], [value[rows] for value in values]
     return times, values
-
-
-def _source(files: Sequence[str]) -> str:
-    return f"read_parquet([{', '.join(map(literal, files))}], union_by_name = false)"
 
 
 def _moment(micros: int) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.broker import Broker, Ticket, is_paper_account, symbols_of
-from stocklean_exec.doors import parse_positions, parse_quotes
+from stocklean_exec.doors import opening_positions, parse_quotes
 from stocklean_exec.errors import BrokerError, InputError, Problem
 from stocklean_exec.facts import Fact
 from stocklean_exec.fees import IBKR_US_FIXED
@@ -29,7 +29,7 @@ from stocklean_exec.recovery import Evidence
 from stocklean_exec.tables import POSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["FILL_PLAN", "MockBroker"]
 
@@ -118,7 +118,7 @@ class MockBroker(Broker):
         self.account, self.address, self._seed = account, address, seed
         self._quotes = parse_quotes(quotes)
         self._market = _market(self._quotes)
-        held = parse_positions(positions)
+        held = opening_positions(positions)
         self._book = _Book(float(cash))
         for symbol, quantity, cost in zip(
             held["symbol"].tolist(), held["quantity"].tolist(), held["avg_cost"].tolist(), strict=True
@@ -257,6 +257,21 @@ class MockBroker(Broker):
             refs=frozenset(self._orders),
             forgets=False,
         )
+
+    async def prepare(
+        self,
+        tickets: Sequence[Ticket],
+        on_progress: Callable[[int, int], None] | None = None,  # noqa: ARG002 - there is nothing to wait for
+    ) -> dict[str, tuple[str, str]]:
+        """Refuse orders that name a contract: the mock filler knows symbols and nothing else."""
+        return {
+            ticket.client_order_id: (
+                "contract_mismatch",
+                f"the mock filler has no contracts, and the order names {ticket.con_id} (con_id)",
+            )
+            for ticket in tickets
+            if ticket.con_id is not None
+        }
 
     async def place(self, ticket: Ticket) -> None:
         """Work one order to the end that its fill plan or the market gives it."""

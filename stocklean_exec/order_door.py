@@ -33,6 +33,7 @@ __all__ = [
     "SEC_TYPES",
     "SIDES",
     "TIFS",
+    "describe_open_orders",
     "find_order_problem",
     "parse_open_orders",
     "parse_orders",
@@ -174,6 +175,38 @@ def parse_open_orders(orders: object) -> dict[str, float]:
         if status in _WORKING and left > 0:
             working[symbols[row]] = working.get(symbols[row], 0.0) + (left if side == "BUY" else -left)
     return working
+
+
+def describe_open_orders(orders: object) -> dict[str, str]:
+    """Say of each symbol with working orders which these are, and who placed them; for a table that was parsed.
+
+    Examples
+    --------
+    >>> working = pd.DataFrame({
+    ...     "symbol": "SPY", "side": ["BUY", "SELL"], "quantity": [10.0, 5.0], "filled_quantity": [4.0, 0.0],
+    ...     "client_order_id": ["run-1-SPY-BUY", None], "client_id": [7, 0],
+    ... })
+    >>> describe_open_orders(working)
+    {'SPY': 'BUY 6, run-1-SPY-BUY, placed by client id 7; SELL 5, placed by client id 0 or by hand in TWS'}
+    """
+    if not isinstance(orders, pd.DataFrame):
+        return {}
+    names = ("symbol", "side", "quantity", "filled_quantity", "client_order_id", "client_id", "run_id", "status")
+    columns = [orders[name].tolist() if name in orders.columns else [None] * len(orders) for name in names]
+    found: dict[str, list[str]] = {}
+    for symbol, side, quantity, filled, name, client_id, run_id, status in zip(*columns, strict=True):
+        left = quantity - (0.0 if filled is None or pd.isna(filled) else filled)
+        if left <= 0:
+            continue
+        parts = [f"{side} {left:,.10g}", *([name] if isinstance(name, str) else [])]
+        if status == "UNKNOWN":
+            parts.append(f"of which nobody knows whether it works; resume or resolve run {run_id}")
+        elif client_id == 0:
+            parts.append("placed by client id 0 or by hand in TWS")
+        elif client_id is not None and not pd.isna(client_id):
+            parts.append(f"placed by client id {int(client_id)}")
+        found.setdefault(str(symbol), []).append(", ".join(parts))
+    return {symbol: "; ".join(texts) for symbol, texts in found.items()}
 
 
 def _read_sides(door: Door) -> None:

@@ -7,16 +7,16 @@ hashes stand in for them: DuckDB has the hash of a text for less than the text, 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 import numpy as np
 from arro3.core import RecordBatch, RecordBatchReader
 
+from stocklean_exec.database import connect_to_files, escaped, parquet_source, readable
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.parsing import shown
+from stocklean_exec.paths import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,13 +27,9 @@ __all__ = [
     "ZONED",
     "HashPart",
     "chunks",
-    "connected",
     "described",
-    "is_pattern",
-    "literal",
+    "open_parquet",
     "parquet_pattern",
-    "quoted",
-    "readable",
     "text_hashes",
     "whole",
 ]
@@ -41,45 +37,63 @@ __all__ = [
 ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 """DuckDB's types of times that are known, in microseconds and in nanoseconds."""
 
+_FOLDERS = "**/*.parquet"
+
 
 def parquet_pattern(path: str | os.PathLike[str], table: str) -> str:
-    """Turn a file, a folder of files (at any depth) or a pattern into a pattern; refuse what is not there."""
-    text = os.fspath(path)
-    if is_pattern(text):
-        return text
-    place = Path(text)
+    """Turn a file, a folder of files (at any depth) or a pattern into a pattern; refuse what is not there.
+
+    A file of exactly that name is meant before anything that the name matches as a pattern.
+    """
+    place = local_path(path, table)
     if place.is_dir():
-        return str(place / "**" / "*.parquet")
+        return f"{escaped(place)}/{_FOLDERS}"
     if place.is_file():
-        return text
-    raise InputError(table, [Problem("file_missing", f"there is no file or folder {shown(text)}")])
+        return escaped(place)
+    if escaped(place) != str(place.absolute()):
+        return str(place.absolute())
+    raise InputError(table, [Problem("file_missing", f"there is no file or folder {shown(os.fspath(path))}")])
 
 
-def is_pattern(text: str) -> bool:
-    """Whether DuckDB takes the name of a file for a pattern of names."""
-    return any(sign in text for sign in "*?[")
+def open_parquet(
+    *places: tuple[str | os.PathLike[str], str], cached: bool = False
+) -> tuple[duckdb.DuckDBPyConnection, list[list[str]]]:
+    """Connect to DuckDB for some Parquet files: it can open these as they are listed now, and nothing else.
+
+    It has half of the processors: all of them do more work, and are not done much sooner.
+
+    Parameters
+    ----------
+    places : files, folders or patterns, each with the name of the table that is in it
+    cached : keep the files' metadata, for many queries on one connection
+
+    Returns
+    -------
+    the connection, and the names of the files of each place
+
+    Raises
+    ------
+    InputError
+        A path is an address, or there is no such file.
+    """
+    patterns = [parquet_pattern(path, table) for path, table in places]
+    settings = {"threads": str(max(1, (os.cpu_count() or 1) // 2))}
+    if cached:
+        settings["parquet_metadata_cache"] = "true"
+    with readable(places[0][1]):
+        connection, found = connect_to_files(patterns, settings)
+    for files, (path, table) in zip(found, places, strict=True):
+        if not files:
+            connection.close()
+            text = f"there are no Parquet files in {shown(os.fspath(path))}"
+            raise InputError(table, [Problem("parquet_format", text)])
+    return connection, found
 
 
-def connected() -> duckdb.DuckDBPyConnection:
-    """Connect to DuckDB with half of the processors: all of them do more work, and are not done much sooner."""
-    connection = duckdb.connect()
-    connection.execute(f"SET threads = {max(1, (os.cpu_count() or 1) // 2)}")
-    return connection
-
-
-@contextmanager
-def readable(table: str) -> Iterator[None]:
-    """Within it, what DuckDB cannot read is an :class:`InputError` of a table."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise InputError(table, [Problem("parquet_format", str(error).splitlines()[0])]) from None
-
-
-def described(connection: duckdb.DuckDBPyConnection, source: str, table: str) -> dict[str, str]:
-    """Columns of a source and their types; refuse what DuckDB cannot read."""
+def described(connection: duckdb.DuckDBPyConnection, files: Sequence[str], table: str) -> dict[str, str]:
+    """Columns of Parquet files and their types; refuse what DuckDB cannot read."""
     with readable(table):
-        rows = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()  # noqa: S608 - quoted
+        rows = connection.execute(f"DESCRIBE SELECT * FROM {parquet_source(files)}").fetchall()  # noqa: S608 - quoted
     return {str(row[0]): str(row[1]) for row in rows}
 
 
@@ -114,16 +128,6 @@ def whole(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, NDArra
         for name, values in chunk.items():
             found[name][rows] = values
     return found
-
-
-def literal(text: str) -> str:
-    """A text as SQL spells it."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def quoted(name: str) -> str:
-    """A column's name as SQL spells it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def text_hashes(connection: duckdb.DuckDBPyConnection, texts: Sequence[str | None]) -> list[int]:

@@ -22,7 +22,7 @@ import pandas as pd
 from stocklean_exec.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,6 +35,7 @@ __all__ = [
     "add_warnings",
     "as_utc",
     "input_warnings",
+    "is_missing",
     "is_unset",
     "merge_warnings",
     "number_option",
@@ -54,6 +55,8 @@ _ALL_SYMBOLS = re.compile(rf"(?:{_SYMBOL}\n)*")
 _SHARE_CLASS = re.compile(r"([A-Z]{1,5})[.\-]([A-Z])")
 _MAX_SYMBOL = 32
 _WARNINGS = "input_warnings"
+_CHANGES = ("cash_row", "currency_or_stock", "decimal_converted", "side_mapped", "symbol_mapped", "tiny_weight")
+"""Codes of what was changed on the way in, so that the table as it then stands shows nothing of it."""
 _COLUMNS_SHOWN = 10
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200  # other times are damage, and beyond 9999 cannot even be printed
 _SHORT = reprlib.Repr()
@@ -116,7 +119,7 @@ def as_utc(value: object, name: str) -> pd.Timestamp | Problem | None:
     >>> as_utc("2026-11-23 09:30", "decided_at").code
     'naive_time'
     """
-    if _is_missing(value):
+    if is_missing(value):
         return None
     try:
         if isinstance(value, (bool, int, float)):
@@ -163,7 +166,8 @@ def shown(value: object) -> str:
     return _SHORT.repr(value)
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
+    """Whether a cell is empty: None, NA, NaT or NaN."""
     if value is None or value is pd.NA or value is pd.NaT:
         return True
     return isinstance(value, (float, np.floating)) and math.isnan(value)
@@ -176,6 +180,15 @@ def _hint(name: str, frame: pd.DataFrame) -> str:
         return f"; did you mean {near[0]!r}?"
     more = ", ..." if len(names) > _COLUMNS_SHOWN else ""
     return f"; there are {', '.join(names[:_COLUMNS_SHOWN]) or 'none'}{more}"
+
+
+def _remembered(data: object, table: str) -> list[dict[str, object]]:
+    """Warnings of a frame that was read before, but those that reading it again finds again if they still hold."""
+    rows: list[dict[str, object]] = list(data.attrs.get(_WARNINGS, ())) if isinstance(data, pd.DataFrame) else []
+    kept = {*_CHANGES}
+    if any(row["code"] == "cash_row" for row in rows):
+        kept.add("residual_cash")  # what the weights leave over cannot be told without the cash rows
+    return [row for row in rows if row["table"] != table or row["code"] in kept]
 
 
 class Door:
@@ -191,7 +204,7 @@ class Door:
     def __init__(self, table: Table, data: object, value: str) -> None:
         self.table = table
         self.problems: list[Problem] = []
-        self.warnings: list[dict[str, object]] = []
+        self.warnings = _remembered(data, table.name)
         given = self._framed(data, value)
         if len(given) > MAX_ROWS:
             self.fail("too_many_rows", f"{len(given):,} rows; at most {MAX_ROWS:,} are taken")
@@ -330,6 +343,21 @@ class Door:
     def _symbol(self, row: int | None) -> str | None:
         return self.symbols[row] if row is not None and row < len(self.symbols) else None
 
+    def has_warned(self, code: str) -> bool:
+        """Whether there is a warning with ``code``, from now or from an earlier reading of the table."""
+        return any(row["code"] == code and row["table"] == self.table.name for row in self.warnings)
+
+    def drop_rows(self, rows: Sequence[int]) -> None:
+        """Leave rows out of all that follows; what was noted of them stays. Before the symbols are read."""
+        if not rows:
+            return
+        kept = np.ones(len(self.frame), dtype=bool)
+        kept[list(rows)] = False
+        self.frame = self.frame[kept].reset_index(drop=True)
+        self._index = self._index[kept]
+        self.labels = self._index.tolist()
+        self._refused.clear()  # cells of these rows; no other was read yet
+
     # -- columns -----------------------------------------------------------------------------------------
 
     def read_symbols(self) -> list[str]:
@@ -355,7 +383,7 @@ class Door:
         return None if "." in text or "-" in text or " \n" in text else symbols
 
     def _clean_symbol(self, row: int, value: object) -> str:
-        if _is_missing(value):
+        if is_missing(value):
             self.problem("symbol_missing", "the symbol is empty", row, "symbol")
             return ""
         if not isinstance(value, str):
@@ -418,7 +446,7 @@ class Door:
         return np.array(values, dtype="float64")
 
     def _number(self, row: int, value: object, name: str, code: str) -> float:
-        if _is_missing(value):
+        if is_missing(value):
             return np.nan
         if isinstance(value, Decimal):
             return self._decimal(row, value, name)
@@ -438,6 +466,10 @@ class Door:
         self.warn("decimal_converted", f"{name} {value} was read as {float(value)}", row, name)
         return float(value)
 
+    def number(self, row: int, name: str, code: str) -> float:
+        """Read one cell as a float, NaN where it is empty; what is not a number is a problem with ``code``."""
+        return self._number(row, self.frame[name].tolist()[row], name, code)
+
     def texts(
         self,
         name: str,
@@ -456,7 +488,7 @@ class Door:
             return
         values: list[str | None] = []
         for row, value in enumerate(self.frame[name].tolist()):
-            if _is_missing(value):
+            if is_missing(value):
                 values.append(default)
             elif not isinstance(value, str) or not value.isascii() or not value.isprintable():
                 self.refuse(code, f"{name} {shown(value)} is not plain text", row, name)
@@ -498,5 +530,5 @@ class Door:
             frame.index = labels
         else:
             frame = frame.reset_index(drop=True)
-        frame.attrs = {_WARNINGS: self.warnings} if self.warnings else {}
-        return frame
+        frame.attrs = {}
+        return add_warnings(frame, self.warnings)

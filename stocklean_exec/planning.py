@@ -29,7 +29,14 @@ from stocklean_exec.doors import (
 )
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.order_costs import cash_prices, commissions, costs_beyond_value
-from stocklean_exec.order_door import MAX_QUANTITY, ORDER_TYPES, SEC_TYPES, TIFS, parse_open_orders
+from stocklean_exec.order_door import (
+    MAX_QUANTITY,
+    ORDER_TYPES,
+    SEC_TYPES,
+    TIFS,
+    describe_open_orders,
+    parse_open_orders,
+)
 from stocklean_exec.order_ids import client_order_ids, is_valid_run_id
 from stocklean_exec.parsing import add_warnings, as_utc, merge_warnings, number_option, shown, warning_row
 from stocklean_exec.prices import is_usable, round_to_tick, tick_sizes
@@ -101,15 +108,18 @@ def plan_orders(
     tick_size : price step, one for all or by symbol; by default the US rule for shares
     tif : time in force for all symbols; by default each row's own, else ``DAY``; never empty
     account : the account that trades, where the target row does not say
-    open_orders : working orders (symbol, side, quantity, and filled_quantity and status if known)
-    on_open_orders : refuse a symbol that has working orders, or count them as if they were filled
+    open_orders : working orders, as ``broker.open_orders()`` gives them: symbol, side, quantity, and if known
+        filled_quantity, status, client_order_id and client_id
+    on_open_orders : ``"reject"`` refuses a symbol that has working orders, whoever placed them, as
+        ``open_order_exists``; ``"net"`` counts them as if they were filled
     base_currency, fx : currency of NAV, and the value in it of one unit of each other currency
     decided_at : when the decision was made; by default the time of the latest quote
 
     Returns
     -------
     DataFrame with the columns of :data:`~stocklean_exec.tables.ORDERS`, then ``lot_size``, ``tick_size``,
-    ``detail`` and the targets' other columns. A symbol that must trade and cannot is a row with status
+    ``detail``, ``con_id`` (the contract that trades and no other, where targets or positions name one) and the
+    targets' other columns. A symbol that must trade and cannot is a row with status
     ``REJECTED`` and a reason, such as ``price_unavailable``; its quantity is NaN if no price could give one.
 
     Raises
@@ -147,13 +157,13 @@ def plan_orders(
     working = parse_open_orders(open_orders)
     sizes = measure(book, working, investable, keep=unlisted == "keep", leverage=max_gross)
     _set_limits(book, terms, sizes, wanted, limit_offset_bps, tick_size)
-    refused = working if on_open_orders == "reject" else {}
+    refused = _refused_symbols(working, open_orders) if on_open_orders == "reject" else {}
     _reject(book, terms, sizes, refused)
     cost = _cost_of(book, terms) if fixed_reserve is None else lambda _: fixed_reserve
     trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short)
     _round_limits(book, terms, trade)
     orders = _table(book, terms, trade, wanted, run_id, account, decided_at)
-    notes += _notes(book, terms, sizes, trade, working, value)
+    notes += _notes(book, terms, sizes, trade, working, refused, value)
     return add_warnings(merge_warnings(orders, wanted, held, market), notes)
 
 
@@ -274,7 +284,18 @@ def _set_limits(
         terms.tick[:] = number_option("tick_size", tick_size)
 
 
-def _reject(book: Book, terms: _Terms, sizes: Sizes, working: dict[str, float]) -> None:
+def _refused_symbols(working: dict[str, float], open_orders: object) -> dict[str, str]:
+    """Say of each symbol that has working orders why nothing else is ordered in it, and how to go on."""
+    known = describe_open_orders(open_orders)
+    return {
+        symbol: f"working orders for {quantity:+,.10g} shares are open"
+        + (f" ({known[symbol]})" if symbol in known else "")
+        + "; wait until they end, cancel them, or count them as filled with on_open_orders='net'"
+        for symbol, quantity in working.items()
+    }
+
+
+def _reject(book: Book, terms: _Terms, sizes: Sizes, working: dict[str, str]) -> None:
     """Give each symbol that cannot trade its reason; one that it has already stays."""
     usual = (
         set(terms.order_type) <= {"MKT"} and set(terms.tif) <= set(TIFS) and set(book.sec_type) <= set(SEC_TYPES)
@@ -289,7 +310,7 @@ def _reject(book: Book, terms: _Terms, sizes: Sizes, working: dict[str, float]) 
 
 
 def _refusals(
-    book: Book, terms: _Terms, sizes: Sizes, index: int, working: dict[str, float]
+    book: Book, terms: _Terms, sizes: Sizes, index: int, working: dict[str, str]
 ) -> Iterator[tuple[str, str]]:
     kind, tif, limit, tick = terms.order_type[index], terms.tif[index], terms.limit[index], terms.tick[index]
     sec_type, symbol, size = book.sec_type[index], book.symbols[index], abs(sizes.wish[index])
@@ -304,7 +325,7 @@ def _refusals(
     if kind == "LMT":
         yield from _limit_refusals(limit, tick, buy=sizes.wish[index] > 0)
     if symbol in working:
-        yield "open_order_exists", f"working orders for {working[symbol]:g} shares are open"
+        yield "open_order_exists", working[symbol]
     if size + terms.lot[index] > MAX_QUANTITY:
         yield "quantity_too_large", f"{size:g} shares are over the {MAX_QUANTITY:,} that one order can have"
 
@@ -390,6 +411,9 @@ def _table(
     }
     columns["detail"] = columns.pop("detail")  # after lot and tick
     frame = ORDERS.conform(pd.DataFrame(columns, index=pd.RangeIndex(len(order))))
+    contracts = [book.con_id[index] for index in order.tolist()]
+    if any(number is not None for number in contracts):
+        frame["con_id"] = pd.array(contracts, dtype="Int64")
     carried = [name for name in targets.columns if name not in frame.columns and name not in ("weight", "con_id")]
     if carried:
         beside = targets[carried].reset_index(drop=True).reindex(rows)
@@ -421,6 +445,7 @@ def _notes(
     sizes: Sizes,
     trade: NDArray[np.float64],
     working: dict[str, float],
+    refused: dict[str, str],
     nav: float,
 ) -> list[dict[str, object]]:
     """What a person should know of a plan that can be traded all the same."""
@@ -444,6 +469,11 @@ def _notes(
         )
         for symbol, quantity in working.items()
         if symbol not in known
+    ]
+    notes += [
+        warning_row("open_order_exists", refused[symbol], table="open_orders", symbol=symbol)
+        for symbol, quantity in zip(book.symbols, trade.tolist(), strict=True)
+        if symbol in refused and quantity == 0  # where something is to be traded, the rejected row says it
     ]
     worth = math.fsum(np.nan_to_num(book.held * book.value).tolist())
     if worth > nav * (1 + _DUST):

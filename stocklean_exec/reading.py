@@ -1,4 +1,7 @@
-"""Tables from files: CSV, Parquet, and limits from TOML or JSON. The way in goes through the doors."""
+"""Tables from files: CSV, Parquet, and limits from TOML or JSON. The way in goes through the doors.
+
+A path is the name of one file of this computer: never an address, and never a pattern, whatever signs are in it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import re
 import tomllib
 from collections import Counter
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -18,13 +20,18 @@ from stocklean_exec.checks import Limits
 from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.parsing import MAX_ROWS, shown
+from stocklean_exec.paths import local_path
 from stocklean_exec.tables import POSITIONS, QUOTES, TARGETS, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    import duckdb
 
 __all__ = ["read_limits", "read_positions", "read_quotes", "read_targets"]
 
+_MAX_COLUMNS = 1_000  # a table has a dozen, and a caller's own columns beside them; more is something else
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?")
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -88,7 +95,7 @@ def _read(source: object, table: Table, parse: Callable[[object], pd.DataFrame])
 
 
 def _existing(path: str | os.PathLike[str], table: str) -> Path:
-    file = Path(path)
+    file = local_path(path, table)
     try:
         found = file.is_file()
     except OSError:  # such as a name too long: somebody gave a file's contents in place of its name
@@ -164,19 +171,32 @@ def _numbers(series: pd.Series[str], name: str, problems: list[Problem]) -> pd.S
 
 
 def _read_parquet(file: Path, table: Table) -> pd.DataFrame:
-    import duckdb  # noqa: PLC0415 - heavy, and only this format needs it
+    from stocklean_exec import database  # noqa: PLC0415 - DuckDB is heavy, and only this format needs it
 
-    try:
-        with duckdb.connect() as connection:
-            described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(file)]).fetchall()
-            zoned = [row[0] for row in described if row[1] in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")]
-            quoted = ['"' + name.replace('"', '""') + '"' for name in zoned]
-            replaced = ", ".join(f"epoch_us({name}::TIMESTAMPTZ) AS {name}" for name in quoted)
-            columns = f"* REPLACE ({replaced})" if replaced else "*"
-            query = f"SELECT {columns} FROM read_parquet(?)"  # noqa: S608 - the names are quoted above
-            frame = connection.execute(query, [str(file)]).df()
-    except duckdb.Error as error:
-        raise InputError(table.name, [Problem("parquet_format", f"{file.name}: {error}")]) from None
-    for name in zoned:
-        frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True)
+    pattern = database.escaped(file)
+    source = f"read_parquet({database.literal(pattern)}, hive_partitioning = false)"
+    with database.readable(table.name, file.name), database.connect(files=[str(file.absolute())]) as connection:
+        described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()  # noqa: S608 - quoted
+        _refuse_size(connection, pattern, len(described), table)
+        zoned = [row[0] for row in described if row[1] in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")]
+        quoted = [database.quoted(column) for column in zoned]
+        replaced = ", ".join(f"epoch_us({column}::TIMESTAMPTZ) AS {column}" for column in quoted)
+        columns = f"* REPLACE ({replaced})" if replaced else "*"
+        query = f"SELECT {columns} FROM {source} LIMIT {MAX_ROWS + 1}"  # noqa: S608 - quoted
+        frame = connection.execute(query).df()
+    for column in zoned:
+        frame[column] = pd.to_datetime(frame[column].astype("Int64"), unit="us", utc=True)
     return frame
+
+
+def _refuse_size(connection: duckdb.DuckDBPyConnection, pattern: str, columns: int, table: Table) -> None:
+    """Refuse a file by what its metadata say, before a row of it is read: a kilobyte can hold a billion rows."""
+    query = "SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata(?)"
+    rows = connection.execute(query, [pattern]).fetchall()[0][0]
+    problems = []
+    if rows > MAX_ROWS:
+        problems.append(Problem("too_many_rows", f"{rows:,} rows; at most {MAX_ROWS:,} are taken"))
+    if columns > _MAX_COLUMNS:
+        problems.append(Problem("too_many_columns", f"{columns:,} columns; at most {_MAX_COLUMNS:,} are taken"))
+    if problems:
+        raise InputError(table.name, problems)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from stocklean_exec import engine
+from stocklean_exec.account_ids import mask_account
 from stocklean_exec.broker import symbols_of
-from stocklean_exec.checks import Limits, check_orders
+from stocklean_exec.check_rules import UNFINISHED
+from stocklean_exec.checks import Limits, check_orders, unsent_orders
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.parsing import add_warnings, merge_warnings, warning_row
 from stocklean_exec.planning import plan_orders
 from stocklean_exec.reading import read_targets
 from stocklean_exec.review import OrderReview, review_orders
@@ -15,12 +21,12 @@ from stocklean_exec.submission import submit_orders_async
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pandas as pd
-
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
 
 __all__ = ["prepare", "rebalance", "rebalance_async"]
+
+_DOUBTFUL = ("client_order_id", "run_id", "symbol", "side", "quantity", "filled_quantity", "status")
 
 
 def rebalance(
@@ -52,7 +58,9 @@ def rebalance(
     timeout : see :func:`~stocklean_exec.submission.submit_orders`
     one_sided : send the sells also where the check for cash has refused the buys that they were to pay for; see
         :meth:`~stocklean_exec.review.OrderReview.approve_all`
-    plan_options : options of :func:`~stocklean_exec.planning.plan_orders`
+    plan_options : options of :func:`~stocklean_exec.planning.plan_orders`; ``open_orders`` are by default those
+        that work at the broker, whoever placed them, and those of this blotter of which nobody knows whether they
+        do. Their symbols are refused (``open_order_exists``); ``on_open_orders="net"`` counts them as filled
 
     Returns
     -------
@@ -113,7 +121,7 @@ async def rebalance_async(
     if dry_run:
         return review.result()
     limits = limits or Limits()
-    return await submit_orders_async(
+    states = await submit_orders_async(
         review.result(),
         broker,
         blotter,
@@ -121,6 +129,7 @@ async def rebalance_async(
         max_approval_age=limits.max_approval_age,
         limits=limits,
     )
+    return merge_warnings(states, review.orders)
 
 
 def prepare(
@@ -145,12 +154,67 @@ def prepare(
     symbols = dict.fromkeys([*(symbols_of(wanted) or []), *held["symbol"].tolist()])
     quotes = broker.quotes(list(symbols))
     value = broker.nav() if nav is None else nav
+    base_currency = plan_options.get("base_currency", "USD")
+    _check_base_currency(broker, base_currency)
+    plan_options.setdefault("open_orders", _open_orders(broker, blotter, run_id))
     orders = plan_orders(wanted, held, quotes, nav=value, run_id=run_id, **plan_options)
     record = _Unhalted(blotter) if sending else blotter
     checked = check_orders(
-        orders, limits, positions=held, quotes=quotes, cash=broker.cash(), nav=value, blotter=record
+        orders,
+        limits,
+        positions=held,
+        quotes=quotes,
+        cash=broker.cash(),
+        nav=value,
+        blotter=record,
+        base_currency=base_currency,
     )
-    return review_orders(checked)
+    return review_orders(add_warnings(checked, _unfinished_runs(checked, blotter)))
+
+
+def _check_base_currency(broker: Broker, base_currency: object) -> None:
+    """Refuse to plan in another currency than the account's NAV and cash are in."""
+    if broker.base_currency == base_currency:
+        return
+    kept_in = broker.base_currency or "a currency that TWS does not name"
+    text = (
+        f"account {mask_account(broker.account)} is kept in {kept_in}, and the plan is in {base_currency}; "
+        f"say base_currency={broker.base_currency!r}, with fx= for other currencies"
+    )
+    raise InputError("nav", [Problem("currency_mismatch", text)])
+
+
+def _open_orders(broker: Broker, blotter: Blotter, run_id: str) -> pd.DataFrame:
+    """Orders that work at the broker, whoever placed them, and those on record that may work; not of this run."""
+    working = broker.open_orders()
+    doubtful = blotter.unresolved()
+    doubtful = doubtful[(doubtful["account"] == broker.account) & (doubtful["run_id"] != run_id)]
+    unseen = doubtful[~doubtful["client_order_id"].isin(working["client_order_id"])]
+    working = working[~working["client_order_id"].isin(list(blotter.planned(run_id)))]
+    return pd.concat([working, unseen[[*_DOUBTFUL]]], ignore_index=True)
+
+
+def _unfinished_runs(checked: pd.DataFrame, blotter: Blotter) -> list[dict[str, object]]:
+    """Name the unfinished runs that have orders, not sent yet, in the same symbols."""
+    marked = checked["reasons"].fillna("").str.split(", ").map(lambda codes: UNFINISHED in codes).astype("bool")
+    symbols = set(checked.loc[marked, "symbol"])
+    if not symbols:
+        return []
+    waiting = unsent_orders(blotter.orders(), set(checked["run_id"]))
+    waiting = waiting[waiting["symbol"].isin(symbols)]
+    return [
+        warning_row(
+            UNFINISHED,
+            f"run {run_id} is unfinished: its {side} of {quantity:,.10g} {symbol} was approved and is not sent. "
+            f"sx.resume({run_id!r}, broker, blotter), or stocklean resume {run_id}, picks it up; once this plan "
+            "is submitted, that sends nothing unless told",
+            table="orders",
+            symbol=symbol,
+        )
+        for run_id, symbol, side, quantity in waiting[["run_id", "symbol", "side", "quantity"]].itertuples(
+            index=False
+        )
+    ]
 
 
 class _Unhalted:

@@ -19,22 +19,12 @@ import pandas as pd
 
 from stocklean_exec.blotter_reader import BlotterReader, read_blotter
 from stocklean_exec.cost_inputs import NO_TIME, Executed, require_columns
+from stocklean_exec.database import literal, parquet_source, quoted, readable
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.market_files import MarketFiles
-from stocklean_exec.parquet import (
-    ZONED,
-    HashPart,
-    chunks,
-    connected,
-    described,
-    literal,
-    parquet_pattern,
-    quoted,
-    readable,
-    text_hashes,
-    whole,
-)
+from stocklean_exec.parquet import ZONED, HashPart, chunks, described, open_parquet, text_hashes, whole
 from stocklean_exec.parsing import as_utc, shown
+from stocklean_exec.paths import local_path, refuse_addresses
 from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 
 if TYPE_CHECKING:
@@ -167,7 +157,7 @@ def _whole(source: object) -> TradeRecord:
     if isinstance(source, BlotterReader):
         return _with_ends(source.orders(), source.fills(), source.quotes(), source.events(), source.runs())
     if isinstance(source, (str, os.PathLike)):
-        place = Path(source)
+        place = local_path(source, "source")
         if place.is_dir():
             return _exported(place)
         with read_blotter(place) as blotter:
@@ -199,18 +189,15 @@ def _with_ends(
 # -- Parquet -----------------------------------------------------------------------------------------------------
 
 
-def _source(path: str | os.PathLike[str], table: str) -> str:
-    return f"read_parquet({literal(parquet_pattern(path, table))})"
-
-
 def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
     """Read columns (all by default) of Parquet files as a frame: texts of few values as categories, times in UTC.
 
     Times without a zone stay so, and the measures refuse them.
     """
-    files = _source(path, table)
-    with connected() as connection:
-        types = described(connection, files, table)
+    connection, (names_of_files,) = open_parquet((path, table))
+    with connection:
+        types = described(connection, names_of_files, table)
+        files = parquet_source(names_of_files)
         names = [name for name in types if columns is None or name in set(columns)]
         if not names:
             return pd.DataFrame()
@@ -314,16 +301,18 @@ def read_executed(
     InputError
         Columns are missing, a quantity is not above zero, or times have no zone.
     """
-    files = _source(path, "fills")
-    with connected() as connection, readable("fills"):
-        types = described(connection, files, "fills")
+    places = [(path, "fills"), *([] if orders is None else [(orders[0], "orders")])]
+    connection, found = open_parquet(*places)
+    with connection, readable("fills"):
+        types = described(connection, found[0], "fills")
+        files = parquet_source(found[0])
         sums = _sums(types, times=times)
         query = _adding_up(files, types, sums)
         _refuse_quantities(connection, files)
         if orders is None:
             return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
-        place, ids = orders
-        numbered = f"SELECT client_order_id, row_number() OVER () - 1 AS row FROM {_source(place, 'orders')}"  # noqa: S608 - quoted
+        ids = orders[1]
+        numbered = f"SELECT client_order_id, row_number() OVER () - 1 AS row FROM {parquet_source(found[1])}"  # noqa: S608 - quoted
         known = [name for name, value in sums.items() if value != _UNKNOWN]
         joined = (
             f"SELECT coalesce(row, -1) AS row, wrong, {', '.join(known)} "  # noqa: S608 - quoted
@@ -438,6 +427,7 @@ def from_anywhere(
     def measured(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401 - whatever the measure takes
         given = dict(signature.bind_partial(*args, **kwargs).arguments)
         given |= given.pop("options", {})
+        refuse_addresses({name: given.get(name) for name in ("orders", "fills", "quotes", "trades")})
         record = _record_of(given.get("orders", given.get("fills")))
         if record is not None:
             if "orders" in signature.parameters:
@@ -488,7 +478,7 @@ def _is_blotter(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             return stream.read(12)[8:] == b"DUCK"
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no path at all, such as one with a NUL in it
         return False
 
 

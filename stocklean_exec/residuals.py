@@ -89,8 +89,9 @@ def residual_orders(run_id: str, blotter: BlotterReader, *, quotes: object = Non
         prices = dict(zip(known.index.tolist(), known.tolist(), strict=True))
     names = _next_names(run_id, orders)
     rows = [_order(rest, next(names[rest.row["symbol"], rest.row["side"]]), prices) for rest in _rests(orders)]
-    frame = pd.DataFrame(rows, columns=[*ORDERS.names, "detail", REPLACES])
-    return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"})
+    more = ["con_id"] if "con_id" in orders.columns else []
+    frame = pd.DataFrame(rows, columns=[*ORDERS.names, "detail", REPLACES, *more])
+    return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"} | dict.fromkeys(more, "Int64"))
 
 
 def _rests(orders: pd.DataFrame) -> Iterator[_Rest]:
@@ -151,6 +152,7 @@ def _order(rest: _Rest, name: str, prices: dict[str, float]) -> dict[str, Any]:
         reason, detail = "price_unavailable", f"no usable price for {old['symbol']}"
     return {
         **{column: old[column] for column in (*kept, "target_weight", "target_quantity")},
+        "con_id": old.get("con_id"),
         "client_order_id": name,
         "quantity": rest.quantity,
         "decision_price": price,

@@ -127,6 +127,12 @@ class OrderReview:
             return self._names_at(self.plan.barred)
 
     @property
+    def one_sided(self) -> set[str]:
+        """Client order ids of sells that were to pay for buys which are refused for lack of cash."""
+        with self.lock:
+            return set(self._names_at(self.plan.one_sided & ~self.plan.barred))
+
+    @property
     def standing(self) -> list[str]:
         """What became of each row so far: ``approved``, ``rejected``, ``blocked`` or ``open``."""
         with self.lock:

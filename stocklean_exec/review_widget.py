@@ -103,9 +103,14 @@ class ReviewWidget(anywidget.AnyWidget):
         }
 
     def _decide(self, gesture: Gesture) -> dict[str, Any]:
-        names = self._seen_rows(gesture)
+        names, told = self._seen_rows(gesture), ""
+        if gesture.kind == "approve" and len(names) > 1:
+            unpaired = self._review.one_sided
+            kept_back = [name for name in names if name in unpaired]
+            names = [name for name in names if name not in unpaired]
+            told = f"; {len(kept_back)} sells were not: {_ONE_SIDED}" if kept_back else ""
         count = getattr(self._review, gesture.kind)(*names) if names else 0
-        return {"kind": "done", "text": f"{count} {_PAST[gesture.kind]}"}
+        return {"kind": "done", "text": f"{count} {_PAST[gesture.kind]}{told}"}
 
     def _decide_all(self, gesture: Gesture) -> dict[str, Any]:
         self._require_current(gesture)
@@ -186,6 +191,9 @@ class ReviewWidget(anywidget.AnyWidget):
         )
 
 
+_ONE_SIDED = (
+    "the buys that they were to pay for are refused for lack of cash; approve them one by one to send them alone"
+)
 _PAST = {
     "approve": "approved",
     "reject": "left out",

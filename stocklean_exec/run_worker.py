@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker, Ticket
+    from stocklean_exec.leases import Lease
     from stocklean_exec.lifecycle import OrderState
 
     OnProgress = Callable[[int, str], None]
@@ -81,6 +82,7 @@ class RunWorker:
     ----------
     tickets : every approved order of the run, in the plan's sequence, whatever became of it so far
     budget : what may be handed over
+    lease : the right to send the run, checked before each order
     """
 
     def __init__(
@@ -91,10 +93,11 @@ class RunWorker:
         tickets: list[Ticket],
         budget: SendBudget,
         terms: RunTerms,
+        lease: Lease,
     ) -> None:
         self._run_id, self._broker, self._blotter = run_id, broker, blotter
         self._tickets = {ticket.client_order_id: ticket for ticket in tickets}
-        self._budget, self._terms = budget, terms
+        self._budget, self._terms, self._lease = budget, terms, lease
         self._loop = asyncio.get_running_loop()
         quantities = {name: one.quantity for name, one in self._tickets.items()}
         self._record = RunRecord(run_id, blotter, quantities, terms.control.tell)
@@ -327,8 +330,10 @@ class RunWorker:
             if len(group) == window:
                 break
             if ticket.side == "BUY":
+                if is_waiting:
+                    continue
                 cost = self._cost_of(ticket)
-                if is_waiting or not cost <= left + _CASH_NOISE:
+                if not cost <= left + _CASH_NOISE:
                     is_waiting = in_sequence
                     continue
                 left -= cost
@@ -357,27 +362,26 @@ class RunWorker:
 
     async def _withdraw_queue(self) -> None:
         """Give up the buys that no money came for."""
-        stamp, funding = clock.now(), self._funding
-        there = max(funding.available, 0.0) if funding is not None else 0.0
+        stamp, available = clock.now(), 0.0 if self._funding is None else self._funding.available
+        there = f"{max(available, 0.0):,.2f} of cash was there"
+        if available == -math.inf:
+            there = "no price tells what the working buys of others may cost"
         withdrawn, self._queue = self._queue, []
-        await self._record.put(
-            Fact(
-                "withdrawn",
-                self._run_id,
-                ticket.client_order_id,
-                stamp,
-                code="not_funded",
-                message=f"it may cost {self._cost_of(ticket):,.2f}, and {there:,.2f} of cash was there",
-            )
-            for ticket in withdrawn
-        )
+        facts = []
+        for ticket in withdrawn:
+            cost = self._cost_of(ticket)
+            needed = f"it may cost {cost:,.2f}" if math.isfinite(cost) else "no price tells what it may cost"
+            text, name = f"{needed}, and {there}", ticket.client_order_id
+            facts.append(Fact("withdrawn", self._run_id, name, stamp, code="not_funded", message=text))
+        await self._record.put(facts)
         self._record.settle()
 
     # -- sending ---------------------------------------------------------------------------------------------
 
     def _check_stop(self) -> None:
-        """Raise what keeps the next order back: a halt of the blotter, or a person who has stopped this run."""
+        """Raise what keeps the next order back: a halt, a lost lease, or a person who has stopped this run."""
         self._blotter.check_halt()
+        self._lease.check()
         self._terms.control.check()
 
     async def _drop_queue(self) -> None:

@@ -27,6 +27,7 @@ __all__ = ["Sizes", "measure", "whole_trades"]
 
 _EXACT_UP_TO = 50  # names up to which the rounding is proved optimal; see rounding.round_units
 _DUST = 1e-9
+_SHOWN = 3  # holdings named in one error
 _ROUND_OFF = 1e-12  # relative; what adding up floats may be off by
 _RESERVE_GROWTH = 1.01  # a stated choice: a reserve that does not do grows by a hundredth, so that one is found
 
@@ -151,7 +152,7 @@ def _trade_open(
             stays = sizes.budget - reserve - budget
             text = (
                 f"targets worth {wanted:,.2f} and holdings that stay worth {stays:,.2f} exceed "
-                f"the {sizes.budget:,.2f} there is; lower the weights or close what is kept"
+                f"the {sizes.budget:,.2f} there is; lower the weights or close what is kept{_stuck(book, barred)}"
             )
             raise InputError("targets", [Problem("insufficient_cash", text)])
         longs = np.maximum(sizes.wanted_value[names], 0.0)
@@ -163,6 +164,16 @@ def _trade_open(
     units = np.where((book.weight[names] > 0) | (not allow_short), np.maximum(units, least), units)
     trade[names] = np.round(units * lot, 8)
     _shed(trade, names, lot, value, held, budget)
+
+
+def _stuck(book: Book, barred: NDArray[np.bool_]) -> str:
+    """Name the holdings that stay because they cannot be traded, with the reason."""
+    names = [
+        f"{book.symbols[index]} ({book.detail[index]})"
+        for index in np.flatnonzero(barred & (book.held != 0)).tolist()
+    ]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f". These cannot be traded: {'; '.join(names[:_SHOWN])}{more}" if names else ""
 
 
 def _unsold(

@@ -25,6 +25,7 @@ from stocklean_exec.errors import (
     Problem,
 )
 from stocklean_exec.facts import Fact
+from stocklean_exec.lifecycle import UNFINISHED_STATES
 from stocklean_exec.order_ids import payload_hashes
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.recovering import Restrictions
@@ -97,7 +98,8 @@ def submit_orders(
         The blotter is halted. The plan is recorded, and its status is ``blocked`` if nothing was sent; the same
         call sends what is left once the halt is cleared.
     RunElsewhereError
-        Another process or another blotter works this run, or has worked it. Nothing was sent.
+        Another process or another blotter works this run, or has worked it. Nothing was sent. Or the file that
+        keeps others from the run was removed meanwhile: nothing more was sent.
     BrokerError
         The broker cannot be reached, or did not come back. If it failed while an order was handed over, that
         order is ``UNKNOWN``; those after it were not sent. :func:`~stocklean_exec.resuming.resume` goes on.
@@ -159,12 +161,13 @@ async def submit_orders_async(
     max_approval_age = shorter(limits.max_approval_age, max_approval_age)
     run_id = run_id_of(approved)
     check_account(approved, broker)
+    _check_currency(approved, broker)
     planned = blotter.planned(run_id)
     is_leg = bool(planned) and is_rest(approved) and not set(approved["client_order_id"]) & set(planned)
     if is_leg:
         check_leg(approved, blotter.orders(run_id))
     elif planned:
-        _refuse_conflicts(run_id, approved, planned)
+        _refuse_conflicts(run_id, approved, planned, blotter)
     is_new = is_leg or not planned
     unsent = _approved_ids(approved) if is_new else _unsent(approved, blotter, run_id)
     if is_new or unsent:
@@ -210,8 +213,31 @@ def check_account(approved: pd.DataFrame, broker: Broker) -> None:
         )
 
 
-def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str]) -> None:
+def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
+    """Refuse orders in another currency than the account's, whose cash was taken to be in theirs."""
+    chosen = approved[approved["approved"]]
+    currencies = set(chosen["currency"].fillna("USD"))
+    if not currencies or currencies == {broker.base_currency}:
+        return
+    other = chosen[chosen["currency"].fillna("USD") != broker.base_currency]
+    text = f"and account {mask_account(broker.account)} is kept in {broker.base_currency}; that cannot be sent yet"
+    raise InputError(
+        "orders",
+        [
+            Problem("currency_mismatch", f"{name} is in {currency}, {text}", symbol=symbol)
+            for name, symbol, currency in other[["client_order_id", "symbol", "currency"]].itertuples(index=False)
+        ],
+    )
+
+
+def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str], blotter: Blotter) -> None:
     """Compare a plan with the one that is on record under its run id."""
+    go_on = "use a new run_id"
+    if blotter.orders(run_id)["state"].isin(UNFINISHED_STATES).any():
+        go_on = (
+            f"run {run_id} is unfinished: sx.resume({run_id!r}, broker, blotter), or stocklean resume {run_id}, "
+            "picks it up as it was approved; another plan needs a new run_id"
+        )
     problems = []
     for name, symbol, payload in zip(
         approved["client_order_id"].tolist(),
@@ -225,7 +251,7 @@ def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, st
             text = f"{name} is on record with other terms (quantity, side, type, limit, ...)"
         else:
             continue
-        problems.append(Problem("idempotency_conflict", f"{text}; use a new run_id", symbol=symbol))
+        problems.append(Problem("idempotency_conflict", f"{text}; {go_on}", symbol=symbol))
     if problems:
         raise IdempotencyConflictError("orders", problems)
 

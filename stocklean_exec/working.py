@@ -10,6 +10,8 @@ from dataclasses import fields, replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from stocklean_exec import clock
 from stocklean_exec.broker import Ticket
 from stocklean_exec.gate import Caps, SendBudget
@@ -19,8 +21,6 @@ from stocklean_exec.recovery import EXCHANGE_ZONE, trade_date
 from stocklean_exec.run_worker import RunTerms, RunWorker
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
 
@@ -28,7 +28,7 @@ __all__ = ["work_run"]
 
 _NO_CAPS = Limits()  # of a plan recorded by a version that did not record limits: it has no caps
 _MINUTE = timedelta(minutes=1)
-_TICKET = tuple(field.name for field in fields(Ticket))
+_TICKET = tuple(field.name for field in fields(Ticket) if field.name != "con_id")
 
 
 async def work_run(
@@ -50,11 +50,14 @@ async def work_run(
     Raises
     ------
     RunElsewhereError
-        Somebody else works this run.
+        Another process works this run; nothing was sent. Or the lock that keeps others from it was removed
+        meanwhile; what had not been sent by then was not.
+    BlotterError
+        That lock cannot be had; see :mod:`~stocklean_exec.leases`. Nothing was sent.
     HaltedError, BrokerError
         As :func:`~stocklean_exec.submission.submit_orders` says.
     """
-    with run_lease(broker.lease, run_id):
+    with run_lease(broker.lease, run_id) as lease:
         rows = blotter.orders(run_id)
         rows = rows[rows["approved"].fillna(value=False).astype("bool")]
         tickets = _tickets(rows)
@@ -67,12 +70,14 @@ async def work_run(
             **_spent(blotter, broker, run_id),
         )
         terms = replace(terms, min_cash=limits.min_cash_after)
-        await RunWorker(run_id, broker, blotter, tickets, budget, terms).work()
+        await RunWorker(run_id, broker, blotter, tickets, budget, terms, lease).work()
 
 
 def _tickets(rows: pd.DataFrame) -> list[Ticket]:
+    contracts = rows["con_id"].tolist() if "con_id" in rows.columns else [None] * len(rows)
     columns = [rows[name].tolist() for name in _TICKET]
-    return [Ticket(*values) for values in zip(*columns, strict=True)]
+    numbers = [None if pd.isna(number) else int(number) for number in contracts]
+    return [Ticket(*values) for values in zip(*columns, numbers, strict=True)]
 
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -144,6 +145,18 @@ TARGETS = {
     ],
     7: [Case("short", targets(weights(0.5, -0.2, -0.1)), "ERROR", "short_not_allowed", [11, 12])],
     8: [Case("cash left", targets(weights(0.5, 0.47)), "WARNING", "residual_cash")],
+    8.1: [
+        Case("cash", targets(frame(symbol=["AAA", "USD"], weight=[0.9, 0.1])), "WARNING", "cash_row", [1]),
+        Case(
+            "cash in a file", targets({"AAA": 0.5, "CASH_USD": 0.2, "$CASH": 0.3}), "WARNING", "cash_row", [1, 2]
+        ),
+        Case("cash and too much", targets({"AAA": 0.9, "USD": 0.2}), "ERROR", "weights_exceed_one"),
+        Case("a stock named so", targets(frame(symbol=["USD"], weight=1.0, sec_type="STK")), "FINE"),
+        Case("Nokia", targets({"AAA": 0.5, "NOK": 0.5}), "WARNING", "currency_or_stock", ["NOK"]),
+        Case(
+            "planned", plan({"AAA": 0.9, "USD": 0.1}, None, PRICES | {"USD": 40.0}), "WARNING", "cash_row", ["USD"]
+        ),
+    ],
     9: [Case("percent", targets(weights(60, 40)), "ERROR", "weights_look_like_percent")],
     10: [
         Case("text", targets(weights("0.1", 0.2)), "ERROR", "weight_dtype", [10]),
@@ -353,6 +366,13 @@ POSITIONS = {
             "ambiguous_instrument",
             ["AAA"],
         ),
+    ],
+    38.1: [
+        Case("cash", lambda: parse_positions({"A": 5, "USD": 5_000}), "WARNING", "cash_row", [1]),
+        Case("sold", plan(None, {"AAA": 1, "USD": 5}, unlisted="close"), "WARNING", "cash_row", ["USD"]),
+        Case("unlisted", plan(None, {"AAA": 1, "CASH": 5}), "WARNING", "cash_row", ["CASH"]),
+        Case("opening", lambda: sx.connect("mock://", positions={"USD": 5}), "ERROR", "cash_row", ["USD"]),
+        Case("in a simulator", lambda: sx.connect("sim://", positions={"USD": 5}), "ERROR", "cash_row", ["USD"]),
     ],
     39: [Case("unlisted", plan(None, {"BBB": 5, "CCC": 1}), "ERROR", "unlisted_position", ["BBB", "CCC"])],
     40: [
@@ -817,6 +837,35 @@ def test_a_path_without_a_file_is_an_error(path):
     assert caught.value.codes == ("file_missing",)
 
 
+PARQUET = [
+    ("one row too many", "SELECT 'A' || i AS symbol, 0.0 AS weight FROM range(20_001) r(i)", "too_many_rows"),
+    ("as many rows as are taken", "SELECT 'A' || i AS symbol, 1e-5 AS weight FROM range(20_000) r(i)", None),
+    (
+        "too many columns",
+        "SELECT 'A' AS symbol, 0.5 AS weight, " + ", ".join(f"{number} AS c{number}" for number in range(999)),
+        "too_many_columns",
+    ),
+    (
+        "as many columns as are taken",
+        "SELECT 'A' AS symbol, 0.5 AS weight, " + ", ".join(f"{number} AS c{number}" for number in range(998)),
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("query", "code"), [pytest.param(*rest, id=name) for name, *rest in PARQUET])
+def test_a_parquet_file_has_bounds(tmp_path, query, code):
+    file = tmp_path / "targets.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({query}) TO '{file}' (FORMAT parquet)")
+    if code is None:
+        assert len(sx.read_targets(file)) in (1, 20_000)
+        return
+    with pytest.raises(sx.InputError) as caught:
+        sx.read_targets(file)
+    assert caught.value.codes == (code,)
+
+
 def test_a_parquet_file_that_is_none_is_an_error(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"symbol,weight\nSPY,1\n")
     with pytest.raises(sx.InputError) as caught:
@@ -870,7 +919,7 @@ def codes_in_source(module):
 
 def codes_of_cases():
     cases = [case for _, case in CASES]
-    by_file = {code for *_, code in FILES} | {"file_missing", "parquet_format", "limits_format"}
+    by_file = {code for *_, code in (*FILES, *PARQUET)} | {"file_missing", "parquet_format", "limits_format"}
     return {case.code for case in cases} | {case.detail.split(":")[0] for case in cases} | by_file
 
 

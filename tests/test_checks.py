@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from random import Random
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ import stocklean_exec as sx
 from stocklean_exec.checks import CHECK_CONTEXT, Limits, check_orders, check_results, recheck_orders
 from stocklean_exec.errors import InputError
 from stocklean_exec.facts import Fact
+from stocklean_exec.planning import plan_orders
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 
@@ -212,3 +214,59 @@ def test_five_thousand_orders_are_checked_in_half_a_second():
         best = min(best, time.perf_counter() - start)
     assert set(checked["verdict"]) == {"pass"}
     assert best < 0.5
+
+
+# -- currencies ------------------------------------------------------------------------------------------------
+
+
+def test_an_order_in_another_currency_is_blocked_and_the_others_are_not():
+    frame = orders_of(("SPY", "BUY", 5.0), ("VOD", "BUY", 10.0)).assign(currency=["USD", "GBP"])
+    checked = check_orders(frame, quotes={"SPY": 100.0, "VOD": 1.0}, cash=10_000)
+    assert checked["verdict"].tolist() == ["pass", "block"]
+    assert checked["reasons"].tolist()[1] == "currency_unsupported"
+    in_pounds = check_orders(frame.iloc[[1]], quotes={"VOD": 1.0}, cash=10_000, base_currency="GBP")
+    assert in_pounds["verdict"].tolist() == ["pass"]
+
+
+def test_an_order_whose_quote_is_in_another_currency_is_blocked():
+    quotes = pd.DataFrame({"symbol": ["SPY"], "last": [100.0], "currency": ["EUR"], "quoted_at": [NOW]})
+    checked = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes=quotes, cash=10_000, now=NOW)
+    assert checked["reasons"].tolist() == ["currency_unsupported"]
+
+
+def test_holdings_in_another_currency_are_an_error_that_lists_them():
+    held = pd.DataFrame(
+        {"symbol": ["SAP", "SPY", "OLD"], "quantity": [5, 5, 0], "currency": ["EUR", "USD", "CHF"]}
+    )
+    with pytest.raises(InputError, match="SAP is held in EUR, and cash, NAV and limits are in USD") as caught:
+        check_orders(orders_of(("SPY", "BUY", 5.0)), positions=held, quotes={"SPY": 100.0}, cash=10_000)
+    assert [problem.symbol for problem in caught.value.problems] == ["SAP"]
+
+
+# -- what the planner makes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_fully_invested_plan_passes_its_own_check_at_default_settings(seed):
+    random = Random(seed)  # noqa: S311 - test data
+    count, nav = random.choice([5, 20, 50]), random.choice([20_000.0, 100_000.0, 1_000_000.0])
+    symbols = [f"S{number}" for number in range(count)]
+    mid = [round(random.uniform(10, 400), 2) for _ in symbols]
+    half = [round(price * random.choice([0, 1e-4, 5e-4]), 2) for price in mid]
+    quotes = pd.DataFrame(
+        {
+            "symbol": symbols,
+            "bid": [price - part for price, part in zip(mid, half, strict=True)],
+            "ask": [price + part for price, part in zip(mid, half, strict=True)],
+            "quoted_at": NOW,
+        }
+    )
+    # The first half of the names is held, worth up to the whole account; the weights of all add up to one.
+    held = {name: float(int(nav / count / price)) for name, price in zip(symbols[: count // 2], mid, strict=False)}
+    worth = sum(shares * price for shares, price in zip(held.values(), mid, strict=False))
+    weights = [random.random() for _ in symbols]
+    targets = {name: weight / sum(weights) for name, weight in zip(symbols, weights, strict=True)}
+    orders = plan_orders(targets, held, quotes, nav=nav, run_id="r")
+    checked = check_orders(orders, positions=held, quotes=quotes, cash=nav - worth, now=NOW)
+    assert len(checked)
+    assert not (checked["verdict"] == "block").any(), checked["reasons"].dropna().unique()

@@ -430,3 +430,117 @@ def test_a_gateway_that_is_not_there_blocks_a_resume(folder, capsys):
     sx.open_blotter("b.duckdb").close()
     assert main(["resume", "r1", "--broker", "ib://127.0.0.1:9", "--blotter", "b.duckdb"]) == 3
     assert "nothing listens there" in capsys.readouterr().err
+
+
+# -- what the exit code and the advice go by -------------------------------------------------------------------
+
+
+class Halting(MockBroker):
+    """Fills one order, and somebody halts the blotter."""
+
+    send_window = 1
+
+    async def place(self, ticket):
+        await super().place(ticket)
+        main(["halt", "--blotter", "b.duckdb", "--reason", "stop here"])
+
+
+def test_a_run_that_was_stopped_after_a_fill_is_not_told_as_if_nothing_was_sent(folder, monkeypatch, capsys):
+    monkeypatch.setattr("stocklean_exec.connecting.MockBroker", Halting)
+    assert main(rebalance("--yes")) == 4
+    err = capsys.readouterr().err
+    assert "halted: " in err
+    assert "stocklean resume r1 --broker 'mock://?seed=7' --blotter b.duckdb picks it up" in err
+    with sx.read_blotter("b.duckdb") as blotter:
+        assert blotter.orders()["status"].tolist() == ["FILLED", "NEW"]
+
+
+def test_a_broker_that_fails_after_a_fill_leaves_what_the_record_says(folder, monkeypatch, capsys):
+    class Failing(MockBroker):
+        send_window = 1
+
+        async def place(self, ticket):
+            if self._orders:
+                raise sx.BrokerError("gone")
+            await super().place(ticket)
+
+    monkeypatch.setattr("stocklean_exec.connecting.MockBroker", Failing)
+    assert main(rebalance("--yes")) == 5  # the second one may have arrived
+    assert "stocklean resume r1" in capsys.readouterr().err
+    assert main(["status", "--blotter", "b.duckdb"]) == 5
+    assert "stocklean resume r1 --broker ADDRESS --blotter b.duckdb" in capsys.readouterr().out
+
+
+def test_a_record_that_cannot_be_read_is_no_proof_that_nothing_was_sent(folder, monkeypatch, capsys):
+    monkeypatch.setattr("stocklean_exec.connecting.MockBroker", Halting)
+
+    def unreadable(path):
+        raise sx.BlotterError("damaged")
+
+    monkeypatch.setattr("stocklean_exec.blotter.read_blotter", unreadable)
+    assert main(rebalance("--yes")) == 5
+    assert "nobody knows what was sent" in capsys.readouterr().err
+
+
+def test_the_advice_on_an_unfinished_run_is_to_resume_it(folder, capsys):
+    sx.open_blotter("b.duckdb").close()
+    main(["halt", "--blotter", "b.duckdb", "--reason", "wait"])
+    assert main(rebalance("--yes")) == 3
+    main(["clear-halt", "--blotter", "b.duckdb", "--reason", "go on"])
+    (folder / "targets.csv").write_text("symbol,weight\nAAPL,0.4\nJPM,0.1\n")
+    capsys.readouterr()
+    assert main(rebalance("--yes")) == 2
+    err = capsys.readouterr().err
+    assert "run r1 is unfinished" in err
+    assert "stocklean resume r1" in err
+
+
+def test_a_plan_under_another_run_id_is_told_of_the_unfinished_one(folder, capsys):
+    sx.open_blotter("b.duckdb").close()
+    main(["halt", "--blotter", "b.duckdb", "--reason", "wait"])
+    main(rebalance("--yes"))
+    main(["clear-halt", "--blotter", "b.duckdb", "--reason", "go on"])
+    capsys.readouterr()
+    assert main(rebalance("--dry-run", run_id="r2")) == 0
+    assert "run r1 is unfinished: its BUY of" in capsys.readouterr().out
+
+
+def test_sells_are_sent_alone_only_when_that_is_asked_for(folder, capsys):
+    (folder / "quotes.csv").write_text(
+        "symbol,bid,ask,quoted_at\nOLD,9.99,10.01,2026-01-05T15:00:00Z\nNEW,20,20.02,2026-01-05T15:00:00Z\n"
+    )
+    (folder / "held.csv").write_text("symbol,quantity\nOLD,1000\n")
+    (folder / "targets.csv").write_text("symbol,weight\nNEW,0.9\n")
+    (folder / "limits.toml").write_text("min_cash_after = 1000000\n")
+    more = ["--quotes", "quotes.csv", "--positions", "held.csv", "--unlisted", "close", "--limits", "limits.toml"]
+    assert main(rebalance("--yes", *more)) == 3
+    out = capsys.readouterr().out
+    assert "one_sided_plan" in out
+    assert "the 1 sells that were to pay for them were not sent" in out
+    assert main(rebalance("--yes", "--one-sided", *more, run_id="r2")) == 4
+    with sx.read_blotter("b.duckdb") as blotter:
+        assert blotter.orders("r2").set_index("symbol")["status"].to_dict() == {"OLD": "FILLED", "NEW": "REJECTED"}
+
+
+def test_working_orders_are_refused_or_netted_from_the_command_line(folder, gateway, capsys):
+    (folder / "targets.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.1,LMT,100.00\n")
+    start = ["rebalance", "targets.csv", "--broker", gateway, "--blotter", "b.duckdb", "--yes", "--run-id"]
+    with sx.connect(gateway) as broker, sx.open_blotter("b.duckdb") as blotter:
+        sx.rebalance("targets.csv", broker, blotter, run_id="r1", approve="ann", dry_run=False, timeout=0.5)
+    assert main([*start, "r2"]) == 0  # with the working order, the book is where it should be
+    assert "r1-AAPL-BUY, placed by client id 7); wait until they end" in capsys.readouterr().out
+    (folder / "targets.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.2,LMT,100.00\n")
+    assert main([*start, "r2"]) == 3
+    assert "open_order_exists" in capsys.readouterr().out
+    (folder / "targets.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.1,LMT,100.00\n")
+    assert main([*start, "r3", "--on-open-orders", "net"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_plan_is_shown_with_its_warnings(folder):
+    (folder / "t.csv").write_text("symbol,weight\nAAPL,0.3\nUSD,0.7\n", "utf-8")
+    code, out, err = shell(folder, *rebalance("--dry-run", targets="t.csv"))
+    assert (code, err) == (0, "")
+    assert "warning: USD: USD is read as cash: 0.7 of NAV stays in cash; if the stock" in out
+    assert out.index("Plan of r1") < out.index("warning:") < out.index("dry run")
+    assert "r1-USD" not in out

@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import threading
 
+import pandas as pd
 import pytest
 
 import stocklean_exec as sx
@@ -167,3 +168,11 @@ def test_a_gateway_that_is_not_there_is_an_error_that_says_what_to_do():
         port = taken.getsockname()[1]
     with pytest.raises(BrokerError, match=rf"127\.0\.0\.1:{port}: nothing listens there"):
         sx.connect(f"ib://127.0.0.1:{port}?client_id=7")
+
+
+def test_quotes_without_sizes_are_shown_by_the_simulator_as_they_were_given():
+    quotes = pd.DataFrame({"symbol": ["SPY"], "bid": [99.9], "ask": [100.1], "quoted_at": pd.Timestamp.now("UTC")})
+    with sx.connect("sim://?seed=7", quotes=quotes, positions={"SPY": 5}, cash=1_000) as broker:
+        shown = broker.quotes("SPY").iloc[0]
+        assert (shown["bid"], shown["ask"]) == (99.9, 100.1)
+        assert broker.nav() == 1_500.0

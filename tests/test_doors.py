@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklean_exec.doors import check_target_dates, parse_positions, parse_quotes, parse_targets
+from stocklean_exec.doors import (
+    check_target_dates,
+    opening_positions,
+    parse_positions,
+    parse_quotes,
+    parse_targets,
+)
 from stocklean_exec.errors import InputError
 from stocklean_exec.parsing import input_warnings
 from stocklean_exec.tables import POSITIONS, QUOTES, TARGETS
@@ -176,3 +182,178 @@ def test_a_door_remembers_its_warnings():
     warnings = input_warnings(parse_targets({"BRK.B": 0.5, "A": 1e-15}))
     assert warnings["code"].tolist() == ["symbol_mapped", "tiny_weight", "residual_cash"]
     assert warnings["symbol"].tolist()[:2] == ["BRK B", "A"]
+
+
+# -- cash --------------------------------------------------------------------------------------------------------
+
+
+def told(frame):
+    return input_warnings(frame)[["code", "row", "symbol"]].to_numpy().tolist()
+
+
+def test_a_cash_row_is_left_out_of_the_targets_and_told_of():
+    frame = parse_targets({"AAPL": 0.9, "USD": 0.1})
+    assert frame[["symbol", "weight"]].to_numpy().tolist() == [["AAPL", 0.9]]
+    assert told(frame) == [["cash_row", 1, "USD"]]  # and nothing of a rest that stays in cash: it was written down
+    detail = input_warnings(frame)["detail"].tolist()[0]
+    assert detail == (
+        "USD is read as cash: 0.1 of NAV stays in cash; "
+        "if the stock of that ticker is meant, give it sec_type STK in its row"
+    )
+
+
+def test_rows_keep_their_labels_where_cash_rows_are_left_out():
+    data = pd.DataFrame(
+        {"symbol": ["CASH_USD", "brk.b", "usd", "TLT", "$CASH"], "weight": [0.1, 0.2, 0.1, 0.3, 0.3]},
+        index=[10, 11, 12, 13, 14],
+    )
+    frame = parse_targets(data)
+    assert frame["symbol"].to_dict() == {11: "BRK B", 13: "TLT"}
+    assert frame["weight"].to_dict() == {11: 0.2, 13: 0.3}
+    assert told(frame) == [
+        ["cash_row", 10, "CASH_USD"],
+        ["cash_row", 12, "usd"],
+        ["cash_row", 14, "$CASH"],
+        ["symbol_mapped", 11, "BRK B"],
+    ]
+    assert data["symbol"].tolist() == ["CASH_USD", "brk.b", "usd", "TLT", "$CASH"]
+
+
+def test_a_row_that_says_that_it_is_a_stock_is_the_stock_of_that_ticker():
+    data = pd.DataFrame({"symbol": ["USD", "CASH"], "weight": 0.5, "sec_type": ["STK", " stk"]})
+    for frame in (parse_targets(data), parse_targets(parse_targets(data))):
+        assert frame["symbol"].tolist() == ["USD", "CASH"]
+        assert told(frame) == []
+    held = parse_positions(pd.DataFrame({"symbol": ["USD", "CASH"], "quantity": 5, "sec_type": "STK"}))
+    assert held["symbol"].tolist() == ["USD", "CASH"]
+
+
+def test_a_cash_row_with_the_type_of_cash_is_cash_in_targets_and_stays_in_positions():
+    # Interactive Brokers reports currencies as positions of that type.
+    targets = pd.DataFrame({"symbol": ["A", "USD"], "weight": 0.5, "sec_type": ["STK", "CASH"]})
+    assert parse_targets(targets)["symbol"].tolist() == ["A"]
+    held = pd.DataFrame({"symbol": ["A", "EUR"], "quantity": 5, "sec_type": ["STK", "CASH"]})
+    assert parse_positions(held)[["symbol", "sec_type"]].to_numpy().tolist() == [["A", "STK"], ["EUR", "CASH"]]
+    assert told(parse_positions(held)) == []
+
+
+def test_a_currency_that_is_a_large_stock_stays_with_a_warning_that_it_could_be_cash():
+    frame = parse_targets({"AAPL": 0.9, "NOK": 0.1})
+    assert frame["symbol"].tolist() == ["AAPL", "NOK"]
+    assert told(frame) == [["currency_or_stock", 1, "NOK"]]
+    assert told(parse_targets(frame)) == told(frame)
+    assert told(parse_positions({"NOK": 5}))[0] == ["currency_or_stock", 0, "NOK"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "options", "code"),
+    [
+        ({"A": 0.9, "USD": 0.100002}, {}, "weights_exceed_one"),
+        ({"A": 0.9, "USD": 0.3, "EUR": -0.1}, {}, "weights_exceed_one"),
+        ({"A": 1.2, "USD": -0.2}, {}, "weights_exceed_one"),
+        ({"A": 1.3, "USD": 0.1}, {"max_gross": 2}, "weights_exceed_one"),
+        ({"A": 1.3, "USD": -0.3}, {"max_gross": 1.2}, "gross_limit"),
+        ({"A": 90.0, "USD": 10.0}, {}, "weights_look_like_percent"),
+        ({"A": 0.0, "B": 2.0, "USD": 98.0}, {}, "weights_look_like_percent"),
+        ({"USD": None}, {}, "weight_missing"),
+        ({"A": 0.5, "USD": None}, {}, "weight_missing"),
+        ({"A": 0.5, "USD": np.inf}, {}, "weight_not_finite"),
+        ({"A": 0.5, "USD": -1e5}, {}, "weight_out_of_range"),
+        ({"A": 0.5, "USD": "0.1"}, {}, "weight_dtype"),
+        ({"A": -0.5, "USD": 1.5}, {}, "short_not_allowed"),
+        ({"USD": 1.0}, {}, "full_liquidation"),
+        ({"A": 0.0, "USD": 1.0}, {}, "full_liquidation"),
+        ({"USD": 0.0}, {}, "full_liquidation"),
+    ],
+)
+def test_weights_with_cash_rows_are_held_to_the_rules_of_weights(weights, options, code):
+    with pytest.raises(InputError) as caught:
+        parse_targets(weights, **options)
+    assert caught.value.codes == (code,)
+
+
+@pytest.mark.parametrize(
+    ("weights", "options"),
+    [
+        ({"A": 0.9, "USD": 0.1000005}, {}),
+        ({"A": 0.5, "B": 0.3, "USD": 0.1, "EUR": 0.1}, {}),
+        ({"A": 1.3, "USD": -0.3}, {"max_gross": 1.3}),
+        ({"A": 1.0, "B": -0.5, "USD": 0.5}, {"max_gross": 1.5, "allow_short": True}),
+        ({"A": 1.0, "USD": 0.0}, {}),
+    ],
+)
+def test_weights_that_add_up_to_one_with_cash_leave_nothing_to_tell_but_the_cash(weights, options):
+    frame = parse_targets(weights, **options)
+    assert set(input_warnings(frame)["code"]) == {"cash_row"}
+    assert "USD" not in frame["symbol"].tolist()
+
+
+def test_borrowed_cash_is_told_as_that():
+    detail = input_warnings(parse_targets({"A": 1.3, "USD": -0.3}, max_gross=1.3))["detail"].tolist()[0]
+    assert detail.startswith("USD is read as cash: 0.3 of NAV is borrowed;")
+
+
+def test_what_neither_a_weight_nor_a_cash_row_takes_up_is_told_of():
+    warnings = input_warnings(parse_targets({"A": 0.5, "USD": 0.3}))
+    assert warnings["code"].tolist() == ["cash_row", "residual_cash"]
+    assert warnings["detail"].tolist()[1] == "weights and cash rows add up to 0.8; the rest stays in cash"
+
+
+def test_cash_alone_is_a_wish_to_sell_everything():
+    with pytest.raises(InputError, match="there is nothing but cash; say allow_liquidation=True"):
+        parse_targets({"USD": 1.0})
+    frame = parse_targets({"USD": 1.0}, allow_liquidation=True)
+    assert len(frame) == 0
+    assert input_warnings(frame)["code"].tolist() == ["cash_row", "full_liquidation"]
+    with pytest.raises(InputError) as caught:
+        parse_targets(frame)  # it is still what it was
+    assert caught.value.codes == ("full_liquidation",)
+
+
+def test_targets_that_are_read_again_remember_their_cash():
+    once = parse_targets({"A": 0.9, "USD": 0.1, "B.C": 1e-15})
+    again = parse_targets(once)
+    assert told(again) == told(once)
+    assert input_warnings(again)["code"].tolist() == ["cash_row", "symbol_mapped", "tiny_weight"]
+
+
+def test_warnings_that_no_longer_hold_are_forgotten_when_a_table_is_read_again():
+    frame = parse_targets({"A": 0.5, "B": 0.25})
+    assert input_warnings(frame)["code"].tolist() == ["residual_cash"]
+    frame["weight"] = [0.75, 0.25]
+    assert told(parse_targets(frame)) == []
+
+
+def test_problems_name_the_rows_of_the_caller_beside_cash_rows():
+    data = pd.DataFrame(
+        {"symbol": ["USD", "A", "CASH", "B", "A"], "weight": ["x", 0.1, 0.2, np.nan, 0.1]}, index=[5, 6, 7, 8, 9]
+    )
+    with pytest.raises(InputError) as caught:
+        parse_targets(data)
+    assert [(problem.code, problem.row) for problem in caught.value.problems] == [
+        ("weight_dtype", 5),
+        ("duplicate_symbol", 6),
+        ("duplicate_symbol", 9),
+        ("weight_missing", 8),
+    ]
+
+
+def test_a_cash_row_is_left_out_of_the_positions_and_told_of():
+    held = parse_positions({"SPY": 10, "USD": 5_000, "CASH_EUR": -20.5})
+    assert held[["symbol", "quantity"]].to_numpy().tolist() == [["SPY", 10.0]]
+    assert told(held) == [["cash_row", 1, "USD"], ["cash_row", 2, "CASH_EUR"]]
+    assert told(parse_positions(held)) == told(held)
+
+
+def test_cash_among_the_positions_that_an_account_opens_with_is_refused():
+    with pytest.raises(
+        InputError, match="row 1 \\(USD\\): is cash; give what the account has in cash as cash="
+    ) as caught:
+        opening_positions({"SPY": 10, "USD": 5_000, "EUR": 5})
+    assert [(problem.code, problem.symbol) for problem in caught.value.problems] == [
+        ("cash_row", "USD"),
+        ("cash_row", "EUR"),
+    ]
+    stock = pd.DataFrame({"symbol": ["SPY", "USD"], "quantity": 10, "sec_type": ["STK", "STK"]})
+    assert opening_positions(stock)["symbol"].tolist() == ["SPY", "USD"]
+    assert opening_positions(None).empty

@@ -306,3 +306,24 @@ def test_all_runs_over_a_broker_share_one_ledger():
     one, two = MockBroker(QUOTES), MockBroker(QUOTES)
     assert ledger_of(one) is ledger_of(one)
     assert ledger_of(one) is not ledger_of(two)
+
+
+def test_working_buys_whose_cost_nobody_can_tell_leave_nothing_to_spend(blotter):
+    class Crowded(MockBroker):
+        """Somebody has a market order working in a symbol that has no quote."""
+
+        def open_orders(self):
+            row = {
+                "client_order_id": None,
+                "symbol": "GONE",
+                "side": "BUY",
+                "quantity": 5.0,
+                "filled_quantity": 0.0,
+            }
+            return pd.DataFrame([{**row, "order_type": "MKT", "limit_price": NAN}])
+
+    with Crowded(QUOTES, cash=10_000.0) as broker:
+        states = rotate(broker, blotter, {"NEW": 0.2})
+    assert states["reason"].tolist() == ["not_funded"]
+    (why,) = blotter.events("r").query("kind == 'withdrawn'")["message"]
+    assert why == "it may cost 2,001.00, and no price tells what the working buys of others may cost"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import threading
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.broker import Ticket
-from stocklean_exec.errors import BrokerError, HaltedError, InputError, LiveAccountError
+from stocklean_exec.errors import BrokerError, HaltedError, InputError, LiveAccountError, RunElsewhereError
 from stocklean_exec.ib_broker import IBBroker
 from stocklean_exec.simulator import Simulator, read_journal
 
@@ -78,6 +79,39 @@ def test_a_connection_to_the_simulator_is_a_paper_broker(simulator):
     with connect(simulator) as broker:
         assert (broker.mode, broker.account) == ("paper", "DU0000001")
         assert repr(broker) == "<IBBroker paper DU***001>"
+
+
+def test_a_run_is_leased_by_account_whatever_the_address(simulator):
+    with connect(simulator, host="localhost", client_id=1) as one, connect(simulator, client_id=2) as other:
+        assert (one.lease, other.lease) == ("DU0000001", "DU0000001")
+
+
+def test_a_simulator_that_was_started_for_one_broker_needs_no_lease(simulator):
+    with connect(simulator, on_close=lambda: None) as broker:
+        assert broker.lease is None
+
+
+def test_two_ports_of_one_account_do_not_send_one_run_twice(simulator):
+    # A second simulator stands for the second port: nobody but the lease could know that the account is the same.
+    with (
+        Simulator(seed=8, quotes=MARKET) as other,
+        connect(simulator) as first,
+        connect(other, host="localhost", client_id=2) as second,
+        sx.open_blotter() as blotter,
+        sx.open_blotter() as another,
+    ):
+        place_all = first.place_all
+
+        async def place_and_let_the_second_one_try(tickets, gate):
+            with pytest.raises(RunElsewhereError, match=rf"process {os.getpid()} .* works run r on this account"):
+                await sx.submit_orders_async(approved_of([("SPY", "BUY", 10.0, "MKT")]), second, another)
+            await place_all(tickets, gate)
+
+        first.place_all = place_and_let_the_second_one_try
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 10.0, "MKT")]), first, blotter)
+        assert states["status"].tolist() == ["FILLED"]
+        assert another.orders("r")["state"].tolist() == ["INTENT"]
+        assert second.positions().empty
 
 
 def test_quotes_are_those_of_the_market(simulator):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stocklean_exec import locking
 from stocklean_exec.errors import BlotterError, BlotterLockedError
 from stocklean_exec.locking import FileLock, is_held_here, reading
 
@@ -58,6 +59,10 @@ def holder(path):
 def tried_from_another_process(path):
     done = subprocess.run([sys.executable, "-c", TRY, str(path)], check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def open_descriptors():
+    return len([*Path("/dev/fd").iterdir()])
 
 
 def test_a_second_process_is_refused_and_told_who_holds_it(path, holder):
@@ -148,9 +153,79 @@ def test_a_lock_file_that_is_a_link_is_not_followed(path, tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("mine", "utf-8")
     Path(f"{path}.lock").symlink_to(victim)
-    with pytest.raises(BlotterError, match="cannot be made"):
+    with pytest.raises(BlotterError, match="cannot be made: it is a symbolic link, which is not followed"):
         FileLock(path)
     assert victim.read_text("utf-8") == "mine"
+
+
+def test_a_file_that_was_removed_before_it_was_locked_is_made_anew(path, monkeypatch):
+    lock, opened = locking.fcntl.flock, []
+
+    def remove_first(descriptor, how):
+        opened.append(descriptor)
+        if len(opened) == 1:
+            Path(f"{path}.lock").unlink()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(locking.fcntl, "flock", remove_first)
+    with FileLock(path) as held:
+        assert len(opened) == 2
+        assert held.is_in_place()
+        assert tried_from_another_process(path) == str(os.getpid())
+
+
+def test_a_file_that_is_removed_as_often_as_it_is_made_is_no_lock(path, monkeypatch):
+    def remove(descriptor, how):
+        Path(f"{path}.lock").unlink()
+
+    monkeypatch.setattr(locking.fcntl, "flock", remove)
+    before = open_descriptors()
+    with pytest.raises(BlotterError, match="does not stay where it is made"):
+        FileLock(path)
+    assert open_descriptors() == before
+    assert not is_held_here(path)
+
+
+def test_a_lock_knows_whether_its_file_is_in_place(path):
+    with FileLock(path) as lock:
+        assert lock.is_in_place()
+        lock.path.rename(f"{lock.path}.old")
+        assert not lock.is_in_place()
+        lock.path.write_text("another", "utf-8")
+        assert not lock.is_in_place()
+    assert not lock.is_in_place()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("pipe", "is not a regular file: move it away"), ("open to all", r"mode 666\): chmod 600 makes it private")],
+)
+def test_a_lock_file_in_a_private_folder_must_be_private_as_well(path, kind, told):
+    file = Path(f"{path}.lock")
+    if kind == "pipe":
+        os.mkfifo(file, 0o600)
+    else:
+        file.touch()
+        file.chmod(0o666)
+    folder = os.open(path.parent, os.O_RDONLY)
+    before = open_descriptors()
+    with pytest.raises(BlotterError, match=told):
+        FileLock(path, folder)
+    assert open_descriptors() == before
+    os.close(folder)
+
+
+def test_a_lock_file_in_a_private_folder_is_opened_in_that_folder_and_in_no_other(path, tmp_path):
+    # The folder is swapped after it was opened: what its name shows now is not trusted.
+    private = tmp_path / "private"
+    private.mkdir()
+    folder = os.open(private, os.O_RDONLY)
+    private.rename(tmp_path / "moved")
+    private.mkdir()
+    with pytest.raises(BlotterError, match="does not stay where it is made"):
+        FileLock(private / "run", folder)
+    os.close(folder)
+    assert [*private.iterdir()] == []
 
 
 def test_a_lock_that_cannot_be_made_is_a_blotter_error(path):

@@ -297,6 +297,36 @@ def test_a_file_whose_name_looks_like_a_pattern_is_read(tmp_path):
         np.testing.assert_array_equal(found[0][1], wanted[0][1])
 
 
+@pytest.mark.parametrize("kind", ["quotes", "trades"])
+def test_a_file_is_found_by_its_exact_name_beside_one_that_the_name_matches(kind, tmp_path):
+    mine, other = random_quotes(seed=1), random_quotes(seed=2)
+    write([mine], tmp_path)
+    (tmp_path / "part0.parquet").rename(tmp_path / "q[1].parquet")
+    write([other], tmp_path)
+    (tmp_path / "part0.parquet").rename(tmp_path / "q1.parquet")
+    make = quote_files if kind == "quotes" else trade_files
+    columns = {} if kind == "quotes" else {"traded_at": "quoted_at"}
+    field = "bid" if kind == "quotes" else "volume"
+    for name, frame in (("q[1].parquet", mine), ("q1.parquet", other), ("q[1]*", mine)):
+        if name == "q[1]*":
+            (tmp_path / "q1.parquet").rename(tmp_path / "q2.parquet")
+            (tmp_path / "q[1].parquet").rename(tmp_path / "q1.parquet")  # now a pattern, for nothing has that name
+        market = FrameMarket(
+            frame.rename(columns={"quoted_at": f"{kind[:-1]}d_at"} if kind == "trades" else {}), kind
+        )
+        ((_, times, (values,)),) = make(tmp_path / name, columns=columns).series(["A"], [field], 0, 2**62)
+        ((_, wanted_times, (wanted,)),) = market.series(["A"], [field], 0, 2**62)
+        np.testing.assert_array_equal(times, wanted_times)
+        np.testing.assert_array_equal(values, wanted)
+
+
+def test_the_files_are_those_that_there_were_when_they_were_opened(tmp_path):
+    quotes = random_quotes()
+    files = quote_files(write([quotes], tmp_path))
+    (tmp_path / "later.parquet").write_bytes((tmp_path / "part0.parquet").read_bytes())
+    assert files._reach(["A"], 0, 86_400 * MICROS).files == [f"{tmp_path}/part0.parquet"]
+
+
 def test_files_that_change_while_they_are_read_are_told_of(tmp_path):
     quotes = random_quotes()
     files = quote_files(write([quotes[quotes["symbol"] != "B"]], tmp_path))

@@ -13,6 +13,7 @@ from stocklean_exec.checks import Limits, check_orders
 from stocklean_exec.errors import InputError
 from stocklean_exec.order_door import MAX_QUANTITY, find_order_problem, parse_open_orders, parse_orders
 from stocklean_exec.parsing import input_warnings
+from stocklean_exec.planning import plan_orders
 from stocklean_exec.tables import ORDERS
 
 NAN = math.nan
@@ -227,3 +228,10 @@ def test_any_orders_are_checked_row_for_row_or_refused(frame):
         assert (checked.loc[checked["quantity"].fillna(0) > 50, "verdict"] == "block").all()
     else:
         assert refusal.problems
+
+
+def test_orders_keep_the_warnings_of_what_they_were_planned_from():
+    orders = plan_orders({"SPY": 0.5}, {"SPY": 150}, {"SPY": 100.0}, nav=10_000, run_id="r")
+    assert input_warnings(orders)["code"].tolist() == ["residual_cash", "negative_cash"]
+    for again in (parse_orders(orders), parse_orders(parse_orders(orders))):
+        assert input_warnings(again)["code"].tolist() == ["residual_cash", "negative_cash"]

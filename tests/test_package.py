@@ -140,3 +140,14 @@ def test_notebooks_hold_no_widgets_that_no_kernel_knows_any_more():
 def test_notebooks_hold_no_account_numbers():
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
         assert not re.search(r"\bD?[UF]\d{5,}\b", notebook.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("address", ["mock://?seed=7", "sim://?seed=7"])
+def test_the_readmes_main_job_runs_at_default_settings_and_does_not_overdraw(address, tmp_path, monkeypatch):
+    (job,) = re.findall(r"## The main job\n\n```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(job.replace("mock://?seed=7", address), names)  # noqa: S102 - our own README
+    with names["broker"] as broker, names["blotter"]:
+        assert names["states"]["status"].tolist() == ["FILLED", "FILLED", "FILLED"]
+        assert 0 <= broker.cash() < 0.001 * broker.nav()

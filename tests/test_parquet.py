@@ -4,30 +4,28 @@ import duckdb
 import numpy as np
 import pytest
 
+from stocklean_exec.database import connect, parquet_source, readable
 from stocklean_exec.errors import InputError
 from stocklean_exec.parquet import (
     HashPart,
     chunks,
-    connected,
     described,
-    literal,
+    open_parquet,
     parquet_pattern,
-    quoted,
-    readable,
     text_hashes,
     whole,
 )
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_rows_come_in_chunks_and_in_their_sequence(threads, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with connected() as connection:
-        connection.execute(f"SET threads = {threads}")
-        rows = "SELECT n, n / 2 AS half FROM range(1_000_000) r(n)"
-        connection.execute(f"COPY ({rows}) TO 'n.parquet' (ROW_GROUP_SIZE 20_000)")
-        parts = list(chunks(connection, "SELECT n, half FROM 'n.parquet' WHERE n % 3 = 0"))
-        assert list(chunks(connection, "SELECT n FROM 'n.parquet' WHERE n < 0")) == []
+def test_rows_come_in_chunks_and_in_their_sequence(threads, tmp_path):
+    file = str(tmp_path / "n.parquet")
+    rows = "SELECT n, n / 2 AS half FROM range(1_000_000) r(n)"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({rows}) TO '{file}' (ROW_GROUP_SIZE 20_000)")
+    with connect(files=[file], settings={"threads": str(threads)}) as connection:
+        parts = list(chunks(connection, f"SELECT n, half FROM '{file}' WHERE n % 3 = 0"))  # noqa: S608 - a test's own
+        assert list(chunks(connection, f"SELECT n FROM '{file}' WHERE n < 0")) == []  # noqa: S608 - a test's own
     assert len(parts) > 1
     np.testing.assert_array_equal(np.concatenate([part["n"] for part in parts]), np.arange(0, 1_000_000, 3))
     np.testing.assert_array_equal(np.concatenate([part["half"] for part in parts]), np.arange(0, 1_000_000, 3) / 2)
@@ -35,7 +33,7 @@ def test_rows_come_in_chunks_and_in_their_sequence(threads, tmp_path, monkeypatc
 
 def test_the_whole_is_the_chunks_written_one_after_the_other():
     query = "SELECT n, n / 2 AS half FROM range(1_000_000) r(n)"
-    with connected() as connection:
+    with connect() as connection:
         found = whole(connection, query)
         none = whole(connection, f"{query} WHERE n < 0")
     np.testing.assert_array_equal(found["n"], np.arange(1_000_000))
@@ -48,12 +46,13 @@ def test_the_whole_is_the_chunks_written_one_after_the_other():
 
 def test_what_duckdb_cannot_read_on_the_way_is_an_error_of_the_table(tmp_path):
     file = tmp_path / "n.parquet"
-    with connected() as connection:
+    with duckdb.connect() as connection:
         connection.execute(f"COPY (SELECT random() AS n FROM range(500_000)) TO '{file}'")  # noqa: S608 - a test's own
-        damaged = bytearray(file.read_bytes())
-        damaged[2_000_000:2_100_000] = bytes(100_000)  # whole data pages; the metadata at the end stays
-        file.write_bytes(damaged)
-        assert described(connection, f"'{file}'", "fills") == {"n": "DOUBLE"}
+    damaged = bytearray(file.read_bytes())
+    damaged[2_000_000:2_100_000] = bytes(100_000)  # whole data pages; the metadata at the end stays
+    file.write_bytes(damaged)
+    with connect(files=[str(file)]) as connection:
+        assert described(connection, [str(file)], "fills") == {"n": "DOUBLE"}
         with pytest.raises(InputError) as caught, readable("fills"):
             list(chunks(connection, f"SELECT n FROM '{file}'"))  # noqa: S608 - a test's own
         with pytest.raises(InputError, match="no number"), readable("fills"):
@@ -84,20 +83,67 @@ def test_duckdb_takes_the_part_of_a_hash_that_we_take(part):
         assert [row[0] for row in rows.fetchall()] == [part.of(one) for one in hashes]
 
 
-def test_names_and_texts_are_spelled_for_sql():
-    with duckdb.connect() as connection:
-        row = connection.execute(f"SELECT {literal(chr(39) + 'x')} AS {quoted('a' + chr(34) + 'b')}")
-        assert [one[0] for one in row.description] == ['a"b']
-        assert row.fetchall() == [("'x",)]
-
-
 def test_what_is_not_there_or_no_parquet_is_refused(tmp_path):
     with pytest.raises(InputError) as caught:
         parquet_pattern(tmp_path / "nothing", "quotes")
     assert caught.value.codes == ("file_missing",)
-    assert parquet_pattern("some/*.parquet", "quotes") == "some/*.parquet"
-    assert parquet_pattern(tmp_path, "quotes") == f"{tmp_path}/**/*.parquet"
     (tmp_path / "x.parquet").write_text("no parquet")
-    with connected() as connection, pytest.raises(InputError) as caught:
-        described(connection, f"read_parquet('{tmp_path}/x.parquet')", "quotes")
+    connection, (files,) = open_parquet((tmp_path / "x.parquet", "quotes"))
+    with connection, pytest.raises(InputError) as caught:
+        described(connection, files, "quotes")
     assert caught.value.codes == ("parquet_format",)
+
+
+@pytest.mark.parametrize("place", ["*.parquet", "none"])
+def test_a_pattern_or_a_folder_without_files_is_refused(place, tmp_path):
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="there are no Parquet files in") as caught:
+        open_parquet((tmp_path / place, "quotes"))
+    assert (caught.value.table, caught.value.codes) == ("quotes", ("parquet_format",))
+
+
+def named(folder, *names):
+    """A Parquet file of each name, which holds its own name."""
+    with duckdb.connect() as connection:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            connection.execute(f"COPY (SELECT '{name}' AS name) TO '{folder}/{name}.parquet' (FORMAT parquet)")
+
+
+def found(*places):
+    """The names in the files of each place, as they come."""
+    connection, files = open_parquet(*((place, "quotes") for place in places))
+    with connection:
+        return [
+            [row[0] for row in connection.execute(f"SELECT name FROM {parquet_source(names)}").fetchall()]  # noqa: S608 - quoted
+            for names in files
+        ]
+
+
+def test_a_name_with_a_patterns_signs_is_the_file_of_that_name_if_there_is_one(tmp_path):
+    named(tmp_path, "t1", "t2", "t[1]", "t*", "t?")
+    assert found(tmp_path / "t[1].parquet") == [["t[1]"]]
+    assert found(tmp_path / "t*.parquet") == [["t*"]]
+    assert found(tmp_path / "t?.parquet") == [["t?"]]
+    assert found(tmp_path / "t[12].parquet") == [["t1", "t2"]]
+    for name in ("t[1]", "t*", "t?"):
+        (tmp_path / f"{name}.parquet").unlink()
+    assert found(tmp_path / "t[1].parquet") == [["t1"]]
+    assert found(tmp_path / "t*.parquet") == found(tmp_path / "t?.parquet") == [["t1", "t2"]]
+
+
+def test_a_folder_with_a_patterns_signs_in_its_name_is_that_folder(tmp_path):
+    named(tmp_path, "day[1]/a", "day[1]/deep/b", "day1/c", "day[1]x/d")
+    assert found(tmp_path / "day[1]") == [["day[1]/a", "day[1]/deep/b"]]
+
+
+def test_several_places_are_open_to_one_connection(tmp_path):
+    named(tmp_path, "a", "b[1]", "b1")
+    assert found(tmp_path / "a.parquet", str(tmp_path / "b[1].parquet")) == [["a"], ["b[1]"]]
+
+
+def test_a_relative_pattern_is_of_the_working_folder(tmp_path, monkeypatch):
+    named(tmp_path, "some/a", "some/b")
+    monkeypatch.chdir(tmp_path)
+    assert parquet_pattern("some/*.parquet", "quotes") == f"{tmp_path}/some/*.parquet"
+    assert found("some/*.parquet") == found("some") == [["some/a", "some/b"]]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stocklean_exec.doors import parse_targets
 from stocklean_exec.errors import InputError
 from stocklean_exec.order_door import parse_orders
 from stocklean_exec.parsing import input_warnings
@@ -833,3 +834,39 @@ def test_any_input_is_planned_or_refused_and_never_anything_else(more, **inputs)
     for frame, copy in zip(frames, before, strict=True):
         assert list(frame.columns) == list(copy.columns)
         assert repr(frame.to_numpy().tolist()) == repr(copy.to_numpy().tolist())
+
+
+# -- cash rows ---------------------------------------------------------------------------------------------
+
+
+def test_a_cash_row_is_no_order_and_takes_its_part_of_nav():
+    orders = plan({"AAA": 0.5, "USD": 0.5}, None, {"AAA": 50.0, "USD": 40.0})
+    assert traded(orders) == {"AAA": 100.0}  # 5,000 / 50
+    assert codes(orders) == ["cash_row"]
+
+
+def test_the_stock_with_a_currencys_ticker_is_bought_if_the_row_says_so():
+    wanted = pd.DataFrame({"symbol": ["AAA", "USD"], "weight": 0.5, "sec_type": ["STK", "STK"]})
+    orders = plan(wanted, None, {"AAA": 50.0, "USD": 40.0})
+    assert traded(orders) == {"AAA": 100.0, "USD": 125.0}
+    assert codes(orders) == []
+
+
+@pytest.mark.parametrize("unlisted", ["keep", "close", "error"])
+def test_cash_among_the_positions_is_never_sold(unlisted):
+    orders = plan({"AAA": 0.5}, {"AAA": 10, "USD": 5_000}, {"AAA": 50.0, "USD": 40.0}, unlisted=unlisted)
+    assert traded(orders) == {"AAA": 90.0}
+    assert codes(orders) == ["residual_cash", "cash_row"]
+
+
+def test_targets_of_cash_alone_sell_everything_if_that_is_allowed():
+    held, prices = {"AAA": 10, "BBB": 5}, {"AAA": 50.0, "BBB": 20.0}
+    with pytest.raises(InputError, match="nothing but cash; say allow_liquidation=True"):
+        plan({"USD": 1.0}, held, prices, unlisted="close")
+    for wanted in ({"USD": 1.0}, parse_targets({"USD": 1.0}, allow_liquidation=True)):
+        orders = plan(wanted, held, prices, unlisted="close", allow_liquidation=True)
+        assert traded(orders) == {"AAA": -10.0, "BBB": -5.0}
+        assert codes(orders) == ["cash_row", "full_liquidation"]
+    with pytest.raises(InputError) as caught:
+        plan({"USD": 1.0}, held, prices, allow_liquidation=True)
+    assert caught.value.codes == ("unlisted_position",)

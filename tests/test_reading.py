@@ -1,7 +1,11 @@
 """Tables out of files."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -54,8 +58,6 @@ def test_quotes_from_csv(tmp_path):
     ("name", "time"), [("q.parquet", "TIMESTAMPTZ"), ("q.PQ", "TIMESTAMPTZ"), ("q.parquet", "TIMESTAMPTZ_NS")]
 )
 def test_quotes_from_parquet(tmp_path, name, time):
-    import duckdb  # noqa: PLC0415 - only this test writes a Parquet file
-
     quotes = QUOTES.conform(pd.DataFrame({"symbol": ["A", "B"], "last": [1.5, 2.5], "quoted_at": [WHEN, pd.NaT]}))
     with duckdb.connect() as connection:
         connection.register("quotes", quotes)
@@ -66,6 +68,79 @@ def test_quotes_from_parquet(tmp_path, name, time):
     assert found["last"].tolist() == [1.5, 2.5]
     assert found["quoted_at"].tolist()[0] == WHEN
     assert found["quoted_at"].isna().tolist() == [False, True]
+
+
+READERS = [
+    (read_targets, "weight", 0.25, 0.75),
+    (read_positions, "quantity", 3.0, 7.0),
+    (read_quotes, "last", 30.0, 70.0),
+]
+
+
+def parquet_of(file, column, value, symbol="A"):
+    rows = f"SELECT '{symbol}' AS symbol, {value}::DOUBLE AS {column}, NULL::TIMESTAMPTZ AS quoted_at"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({rows}) TO '{file}' (FORMAT parquet)")
+    return file
+
+
+@pytest.mark.parametrize(("read", "column", "mine", "other"), READERS)
+@pytest.mark.parametrize("name", ["t[1].parquet", "t*.parquet", "t?.parquet", "[t].parquet", "t[!x]].parquet"])
+def test_a_parquet_file_is_read_by_its_exact_name(tmp_path, monkeypatch, name, read, column, mine, other):
+    for neighbour in ("t1", "t", "ta", "t]"):
+        parquet_of(tmp_path / f"{neighbour}.parquet", column, other)
+    parquet_of(tmp_path / name, column, mine)
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / name, str(tmp_path / name), name):
+        assert read(path)[column].tolist() == [mine]
+
+
+@pytest.mark.parametrize(("read", "column", "mine", "other"), READERS)
+@pytest.mark.parametrize("name", ["t[1].parquet", "t*.parquet", "t?.parquet", "**/*.parquet"])
+def test_a_pattern_is_no_file(tmp_path, name, read, column, mine, other):
+    parquet_of(tmp_path / "t1.parquet", column, other)
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / name)
+    assert caught.value.codes == ("file_missing",)
+
+
+def test_folders_above_a_parquet_file_add_no_columns_and_change_none(tmp_path):
+    (tmp_path / "symbol=B" / "weight=1").mkdir(parents=True)
+    frame = read_targets(parquet_of(tmp_path / "symbol=B" / "weight=1" / "t.parquet", "weight", 0.5))
+    assert frame[["symbol", "weight"]].to_numpy().tolist() == [["A", 0.5]]
+
+
+MEASURED = """
+import sys
+import stocklean_exec as sx
+
+def peak():
+    with open("/proc/self/status", encoding="ascii") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+sx.read_targets(sys.argv[1])
+before = peak()
+try:
+    sx.read_targets(sys.argv[2])
+except sx.InputError as error:
+    print(error.codes[0], str(error).splitlines()[1].strip(), peak() - before, sep="|")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory as Linux counts it")
+def test_a_parquet_file_of_too_many_rows_is_refused_without_reading_them(tmp_path):
+    small, large = parquet_of(tmp_path / "small.parquet", "weight", 0.5), tmp_path / "large.parquet"
+    with duckdb.connect() as connection:
+        rows = "SELECT 'A' AS symbol, 0.1 AS weight FROM range(20_000_000)"
+        connection.execute(f"COPY ({rows}) TO '{large}' (FORMAT parquet, ROW_GROUP_SIZE 1_000_000)")
+    assert large.stat().st_size < 50_000  # and 300 MB as arrays, before any text
+    told = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(small), str(large)], capture_output=True, text=True, check=True
+    )
+    code, detail, grown = told.stdout.strip().split("|")
+    assert code == "too_many_rows"
+    assert detail == "20,000,000 rows; at most 20,000 are taken [too_many_rows]"
+    assert float(grown) < 60  # MiB
 
 
 def test_limits_from_toml_and_json(tmp_path):

@@ -7,6 +7,8 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import HaltedError, IdempotencyConflictError, InputError
+from stocklean_exec.facts import Fact
+from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.rebalancing import prepare
 
 MARKET = {"SPY": 100.0, "TLT": 50.0}
@@ -222,3 +224,195 @@ def test_shorts_do_not_leave_without_the_longs(blotter, scheme):
         done = sx.rebalance(targets, broker, blotter, run_id="s", timeout=10, **options)
         assert done["status"].tolist() == ["FILLED", "FILLED"]
         assert broker.cash() >= 0
+
+
+# -- working orders --------------------------------------------------------------------------------------------
+
+ABC = {"ABC": 25.0, "XYZ": 10.0}
+
+
+def resting_broker(scheme):
+    if scheme == "mock":
+        rests = pd.DataFrame([{"symbol": "ABC", "action": "rest"}])
+        return sx.connect("mock://", quotes=ABC, cash=50_000.0, fill_plan=rests)
+    scenario = {"order": [{"symbol": "ABC", "steps": [{"rest": True}]}]}
+    return sx.connect("sim://?seed=7", quotes=ABC, cash=50_000.0, scenario=scenario)
+
+
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blotter, scheme):
+    options = {"approve": "ann", "dry_run": False, "timeout": 1}
+    with resting_broker(scheme) as broker:
+        sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", **options)
+        states = sx.rebalance({"ABC": 0.51, "XYZ": 0.2}, broker, blotter, run_id="two", **options).set_index(
+            "symbol"
+        )
+        assert broker.open_orders()[["client_order_id", "quantity"]].to_numpy().tolist() == [
+            ["one-ABC-BUY", 1_000.0]
+        ]
+        assert states["status"].to_dict() == {"ABC": "REJECTED", "XYZ": "FILLED"}
+        assert states.loc["ABC", "reason"] == "open_order_exists"
+        (why,) = blotter.events("two").query("kind == 'refused'")["message"]
+        by = "" if scheme == "mock" else ", placed by client id 1"
+        assert why == (
+            f"open_order_exists: working orders for +1,000 shares are open (BUY 1,000, one-ABC-BUY{by}); "
+            "wait until they end, cancel them, or count them as filled with on_open_orders='net'"
+        )
+
+
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_working_orders_count_as_filled_when_the_caller_says_so(blotter, scheme):
+    # 51 % of 50,000 are 1,020 shares of 25; 1,000 are working.
+    options = {"approve": "ann", "dry_run": False, "timeout": 1, "on_open_orders": "net"}
+    with resting_broker(scheme) as broker:
+        sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", **options)
+        states = sx.rebalance({"ABC": 0.51}, broker, blotter, run_id="two", **options)
+        assert states["quantity"].tolist() == [20.0]
+        assert broker.open_orders()["quantity"].sum() == 1_020.0
+
+
+def test_orders_of_another_client_and_without_a_reference_are_seen(blotter):
+    with resting_broker("sim") as broker:
+        with sx.connect(f"ib://127.0.0.1:{broker._place.port}?client_id=0") as other, sx.open_blotter() as record:
+            sx.rebalance({"ABC": 0.5}, other, record, run_id="x", approve="bob", dry_run=False, timeout=1)
+        review = prepare({"ABC": 0.51}, broker, blotter, run_id="two")
+        row = review.orders.iloc[0]
+        assert row["reason"] == "open_order_exists"
+        assert "placed by client id 0 or by hand in TWS" in row["detail"]
+
+
+def test_the_same_run_again_does_not_take_its_own_working_orders_for_others(blotter):
+    options = {"approve": "ann", "dry_run": False, "timeout": 1}
+    with resting_broker("mock") as broker:
+        first = sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", **options)
+        again = sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", **options)
+    pd.testing.assert_frame_equal(first, again)
+
+
+def test_a_symbol_with_an_order_that_nobody_can_tell_of_is_refused(blotter):
+    broker = sx.connect("mock://", quotes=ABC, cash=50_000.0)
+    sx.rebalance({"XYZ": 0.1}, broker, blotter, run_id="one", approve="ann", dry_run=False)
+    lost = Fact("unknown", "one", "one-ABC-BUY", message="it left no trace")
+    header = {"run_id": "one", "leg": 2, "mode": "mock", "account": broker.account, "nav": 1.0, "parameters": None}
+    header |= {"plan_hash": "x", "approved_by": "ann", "approved_at": None}
+    plan = pd.DataFrame(
+        {
+            "client_order_id": ["one-ABC-BUY"],
+            "symbol": "ABC",
+            "side": "BUY",
+            "quantity": 10.0,
+            "order_type": "MKT",
+            "account": broker.account,
+            "payload_hash": "x",
+        }
+    )
+    sent = Fact("sending", "one", "one-ABC-BUY", attempt=1)
+    blotter.record_plan(plan, header, [Fact("intent", "one", "one-ABC-BUY"), sent, lost]).result()
+    review = prepare({"ABC": 0.5, "XYZ": 0.1}, broker, blotter, run_id="two")
+    row = review.orders.set_index("symbol").loc["ABC"]
+    assert row["reason"] == "open_order_exists"
+    assert "one-ABC-BUY, of which nobody knows whether it works; resume or resolve run one" in row["detail"]
+
+
+def test_a_plan_names_the_unfinished_run_that_has_the_same_symbols(blotter):
+    broker = broker_of()
+    blotter.halt("look first")
+    with pytest.raises(HaltedError):
+        sx.rebalance(TARGETS, broker, blotter, run_id="one", approve="ann", dry_run=False)
+    blotter.clear_halt("looked")
+    plan = sx.rebalance({"SPY": 0.4}, broker, blotter, run_id="two", approve="ann")
+    assert (plan["verdict"].tolist(), plan["reasons"].tolist()) == (["warn"], ["unfinished_run"])
+    (text,) = sx.input_warnings(plan).query("code == 'unfinished_run'")["detail"]
+    assert "run one is unfinished: its BUY of 50 SPY was approved and is not sent" in text
+    assert "stocklean resume one" in text
+    again = sx.rebalance(TARGETS, broker, blotter, run_id="one", approve="ann")
+    assert again["verdict"].tolist() == ["pass", "pass"]
+
+
+# -- another currency, another contract ------------------------------------------------------------------------
+
+
+def account_in(currency, value):
+    told = {"on": "accountSummary", "do": "edit", "set": {"currency": currency, "value": value}}
+    return sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, scenario={"fault": [told]})
+
+
+class InEuros(MockBroker):
+    base_currency = "EUR"
+
+
+@pytest.mark.parametrize("open_broker", [lambda: account_in("CAD", "14000"), lambda: InEuros(MARKET, cash=14_000)])
+def test_an_account_in_another_currency_than_the_plan_is_refused(blotter, open_broker):
+    with open_broker() as broker:
+        with pytest.raises(
+            InputError, match=f"is kept in {broker.base_currency}, and the plan is in USD"
+        ) as caught:
+            sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
+        assert caught.value.codes == ("currency_mismatch",)
+        assert "DU0000001" not in str(caught.value)
+        orders = sx.plan_orders(TARGETS, None, MARKET, nav=10_000, run_id="r")
+        review = sx.review_orders(sx.check_orders(orders, quotes=MARKET, cash=10_000))
+        review.approve_all(by="ann")
+        with pytest.raises(InputError, match=r"r-SPY-BUY is in USD, and account DU\*\*\*001 is kept in"):
+            sx.submit_orders(review.result(), broker, blotter)
+        assert not len(broker.positions())
+    assert not len(blotter.orders())
+
+
+def test_an_account_whose_currency_is_not_told_is_refused(blotter):
+    with account_in("", "14000") as broker, pytest.raises(InputError, match="a currency that TWS does not name"):
+        sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
+
+
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_an_order_that_names_another_contract_is_rejected_and_the_others_are_not(blotter, scheme):
+    targets = pd.DataFrame({"symbol": ["SPY", "TLT"], "weight": [0.5, 0.2], "con_id": [424242, None]})
+    with sx.connect(f"{scheme}://?seed=7", quotes=MARKET, cash=10_000) as broker:
+        states = sx.rebalance(targets, broker, blotter, run_id="r", approve="ann", dry_run=False, timeout=10)
+        assert broker.positions()["symbol"].tolist() == ["TLT"]
+    assert states["status"].tolist() == ["REJECTED", "FILLED"]
+    assert states["reason"].tolist()[0] == "contract_mismatch"
+    (why,) = blotter.events("r").query("kind == 'refused'")["message"]
+    assert "424242" in why
+
+
+def test_the_contract_that_is_held_may_be_named_and_is_traded(blotter):
+    with sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, positions={"SPY": 10}) as broker:
+        con_id = int(broker.positions()["con_id"].iloc[0])
+        targets = pd.DataFrame({"symbol": ["SPY"], "weight": [0.5], "con_id": [con_id]})
+        states = sx.rebalance(targets, broker, blotter, run_id="r", approve="ann", dry_run=False, timeout=10)
+        assert states[["status", "con_id"]].to_numpy().tolist() == [["FILLED", con_id]]
+
+
+def test_a_contract_that_was_changed_after_the_approval_is_refused(blotter):
+    with sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, positions={"SPY": 10}) as broker:
+        plan = sx.rebalance({"SPY": 0.5}, broker, blotter, run_id="r", approve="ann")
+        plan["con_id"] = 424242
+        with pytest.raises(sx.ApprovalError, match="1 rows changed since they were approved"):
+            sx.submit_orders(plan, broker, blotter)
+
+
+def test_a_symbol_that_is_held_as_another_contract_than_wanted_is_refused():
+    targets = pd.DataFrame({"symbol": ["SPY"], "weight": [0.5], "con_id": [2]})
+    held = pd.DataFrame({"symbol": ["SPY"], "quantity": [10], "con_id": [1]})
+    with pytest.raises(InputError, match="contract 1 is held and 2 wanted") as caught:
+        sx.plan_orders(targets, held, MARKET, nav=10_000, run_id="r")
+    assert caught.value.codes == ("ambiguous_instrument",)
+
+
+def test_what_was_odd_about_the_targets_is_known_to_the_end(blotter):
+    wanted = {"SPY": 0.5, "CASH_USD": 0.25}
+    review = prepare(wanted, broker_of(), blotter, run_id="r")
+    result = sx.rebalance(wanted, broker_of(), blotter, run_id="r", approve="ann")
+    for frame in (review.orders, result):
+        assert sx.input_warnings(frame)["code"].tolist() == ["cash_row", "residual_cash"]
+        assert sx.input_warnings(frame)["symbol"].tolist()[0] == "CASH_USD"
+        assert frame["symbol"].tolist() == ["SPY"]
+
+
+def test_cash_alone_sells_the_book(blotter):
+    broker = broker_of(positions={"SPY": 10})
+    options = {"run_id": "r", "approve": "ann", "dry_run": False, "allow_liquidation": True, "unlisted": "close"}
+    states = sx.rebalance({"USD": 1.0}, broker, blotter, **options)
+    assert states[["symbol", "side", "status"]].to_numpy().tolist() == [["SPY", "SELL", "FILLED"]]
+    assert broker.positions().empty

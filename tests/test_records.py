@@ -199,3 +199,31 @@ def test_what_does_not_fit_together_is_told_of_files_too(ids, fills, code, tmp_p
     with pytest.raises(InputError) as caught:
         sx.completion(parquet(orders, tmp_path / "o.parquet"), parquet(fills, tmp_path / "f.parquet"))
     assert caught.value.codes == (code,)
+
+
+@pytest.mark.parametrize("signs", ["[1]", "*", "?"])
+def test_measures_read_the_files_of_exactly_the_given_names(signs, tmp_path):
+    orders = pd.DataFrame({"client_order_id": ["a", "b"], "symbol": "X", "side": "BUY", "quantity": 10.0})
+    mine = parquet(orders, tmp_path / f"o{signs}.parquet"), parquet(FILLS, tmp_path / f"f{signs}.parquet")
+    parquet(orders.assign(quantity=1_000.0), tmp_path / "o1.parquet")
+    parquet(FILLS.assign(quantity=1.0), tmp_path / "f1.parquet")
+    done = sx.completion(*mine)
+    assert done["quantity"].tolist() == [10.0, 10.0]
+    assert done["filled_quantity"].tolist() == [10.0, 5.0]  # 4 + 6 and 5, and not one for each fill
+    assert read_frame(mine[1], "fills")["quantity"].tolist() == [5.0, 4.0, 6.0]
+    assert read_frame(mine[0], "orders")["quantity"].tolist() == [10.0, 10.0]
+
+
+def test_an_export_is_read_from_the_folder_of_exactly_the_given_name(tmp_path):
+    for folder, run in (("week[1]", "mine"), ("week1", "other")):
+        broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=100_000)
+        with sx.open_blotter() as opened:
+            sx.rebalance({"AAA": 0.5}, broker, opened, run_id=run, approve="me", dry_run=False)
+            assert opened.export(tmp_path / folder) == tmp_path / folder
+    assert trade_record(tmp_path / "week[1]").runs["run_id"].tolist() == ["mine"]
+
+
+def test_a_path_that_no_file_can_have_is_an_input_error():
+    with pytest.raises(InputError) as caught:
+        sx.completion("a\0b.parquet", FILLS)
+    assert caught.value.codes == ("file_missing",)

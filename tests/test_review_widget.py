@@ -328,3 +328,26 @@ def test_a_review_that_starts_a_run_says_how_to_see_it_and_hands_it_out(review, 
     told = review.outcome.view()
     assert told is review.outcome.view()
     assert [row["client_order_id"] for row in told._update(0)["rows"]] == [SPY]  # what was approved
+
+
+def test_many_rows_approved_at_once_leave_out_sells_whose_buys_are_refused(venue, monkeypatch):
+    orders = pd.DataFrame(
+        {
+            "run_id": "r",
+            "symbol": ["SPY", "TLT", "BIG"],
+            "side": ["SELL", "SELL", "BUY"],
+            "quantity": [10.0, 20.0, 300.0],
+            "order_type": "MKT",
+            "decision_price": [100.0, 50.0, 10.0],
+        }
+    )
+    held = {"SPY": 10, "TLT": 20}  # 2,000 less 2.00 of commission, for 3,000
+    review = sx.review_orders(sx.check_orders(orders, quotes=QUOTES, positions=held, cash=0.0), *venue, by="ann")
+    monkeypatch.setattr(comm, "create_comm", Wire)
+    review._repr_mimebundle_()
+    answer = say(review._widget, "approve", rows=[["r-SPY-SELL", 0], ["r-TLT-SELL", 0]])
+    assert answer["text"].startswith(
+        "0 approved; 2 sells were not: the buys that they were to pay for are refused"
+    )
+    assert say(review._widget, "approve", rows=[["r-SPY-SELL", 0]])["text"] == "1 approved"
+    assert review.standing == ["approved", "open", "blocked"]

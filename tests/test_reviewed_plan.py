@@ -35,6 +35,9 @@ SENT = pd.DataFrame(
         "quantity": [7.0, 30.0],
         "filled_quantity": 0.0,
         "status": "SUBMITTED",
+        "state": "WORKING",
+        "approved": True,
+        "run_id": "q",
         "arrived_at": NOW - pd.Timedelta(seconds=60),
     }
 )

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -76,17 +75,17 @@ def test_a_correction_that_comes_when_the_last_worker_has_gone_is_asked_for():
 
 
 def test_schedules_share_no_lock_with_another_process_that_has_the_same_seeds():
-    common, taken, lock = Path(tempfile.gettempdir()), [], leases.FileLock
+    common, taken, lock = Path(os.environ["XDG_STATE_HOME"]), [], leases.FileLock
 
-    def take(path):
+    def take(path, folder):
         taken.append(path)
-        return lock(path)
+        return lock(path, folder)
 
     with mock.patch.object(leases, "FileLock", take):
         (one,) = run_schedules([FIRST + 57])
     assert one["found"] == {}
     assert taken
-    assert {path.parent.parent for path in taken}.isdisjoint({common})
+    assert not any(path.is_relative_to(common) for path in taken)
 
 
 def test_without_a_safeguard_some_schedule_fails():

@@ -77,3 +77,10 @@ def test_a_cost_that_cannot_be_paid_buys_nothing():
     book = _book({"A": 1.0}, None, {"A": 10.0})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(1), sizes, allow_short=False, cost=lambda _: 1_000.0).tolist() == [0.0]
+
+
+def test_holdings_that_cannot_be_sold_are_named_where_they_leave_too_little():
+    book = _book({"A": 1.0, "B": 0.0}, {"B": 50}, {"A": 10.0, "B": 10.0})
+    book.reason[1], book.detail[1] = "open_order_exists", "open_order_exists: a sell works"
+    with pytest.raises(InputError, match=r"B \(open_order_exists: a sell works\) \[insufficient_cash\]"):
+        whole_trades(book, np.ones(2), measure(book, {}, 1_000.0, keep=False, leverage=1.0), allow_short=False)

@@ -30,6 +30,10 @@ _LIVE = {"bid": 1, "ask": 2, "last": 4, "high": 6, "low": 7, "close": 9, "open":
 _LIVE_SIZES = {"bid": 0, "ask": 3, "last": 5, "volume": 8}
 _DELAYED = {"bid": 66, "ask": 67, "last": 68, "high": 72, "low": 73, "close": 75, "open": 76}
 _DELAYED_SIZES = {"bid": 69, "ask": 70, "last": 71, "volume": 74}
+_SIDES = frozenset({"bid", "ask"})
+_UNSTATED_SIZE = (
+    1e6  # shown at a side whose quote names none: fills have no limit there, and 0 would be an empty side
+)
 _MOST_BARS = 3_000
 _DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}
 _SATURDAY = 5
@@ -158,7 +162,9 @@ class DataDesk:
             price, size = getattr(quote, name), known.get(name, math.nan)
             if price > 0:
                 values = {"reqId": req_id, "tickType": prices[name], "price": price}
-                values["size"] = size if size > 0 else 0.0  # also where it is not known
+                if name in _SIDES and math.isnan(size):
+                    size = _UNSTATED_SIZE
+                values["size"] = size if size > 0 else 0.0
                 session.send("tickPrice", values, facts)
             if size >= 0:
                 session.send("tickSize", {"reqId": req_id, "tickType": sizes[name], "size": size}, facts)

@@ -14,10 +14,13 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from stocklean_exec.simulator.files import local_file
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stocklean_exec.simulator.orders import Fill, Order
 
 __all__ = ["Journal", "read_journal"]
@@ -35,7 +38,7 @@ class Journal:
         self._stream: IO[str] | None = None
         self.counts: dict[str, int] = {}
         if path is not None:
-            self._stream = Path(path).open("a", encoding="utf-8")  # noqa: SIM115 - open as long as the venue
+            self._stream = local_file(path).open("a", encoding="utf-8")  # open as long as the venue
 
     def order(self, event: str, order: Order, at: float, **more: object) -> None:
         """An ``order``, ``modify`` or ``cancel``, with its terms as they now stand."""
@@ -117,7 +120,7 @@ def _number(value: float) -> float | None:
 def read_journal(path: str | Path) -> list[dict[str, Any]]:
     """All events of a journal file, in order; a torn last line is left out."""
     events = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
+    for line in local_file(path).read_text(encoding="utf-8").splitlines():
         try:
             events.append(json.loads(line))
         except json.JSONDecodeError:

@@ -20,6 +20,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.fill_model import Quote, unit_interval
+from stocklean_exec.simulator.files import local_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -151,7 +152,7 @@ def read_quotes(source: Any) -> dict[str, Quote]:  # noqa: ANN401 - a path, a ma
     400.1
     """
     if isinstance(source, str | Path):
-        with Path(source).open(encoding="utf-8-sig", newline="") as stream:
+        with local_file(source).open(encoding="utf-8-sig", newline="") as stream:
             return _from_rows(csv.DictReader(stream))
     if hasattr(source, "to_dict") and hasattr(source, "reset_index"):
         frame = source if "symbol" in source.columns else source.reset_index()

@@ -41,6 +41,7 @@ from typing import Any
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator import messages as _messages  # noqa: F401 - registers the replies
 from stocklean_exec.simulator import order_layouts as _order_layouts  # noqa: F401 - likewise
+from stocklean_exec.simulator.files import local_file
 from stocklean_exec.simulator.layouts import kinds
 from stocklean_exec.simulator.market import QUOTE_COLUMNS
 from stocklean_exec.simulator.requests import is_request
@@ -185,6 +186,8 @@ def load_scenario(source: Any = None) -> Scenario:  # noqa: ANN401 - path, name,
     ------
     ScenarioError
         With every problem found.
+    AddressError
+        When the path is an address.
     OSError
         When the file cannot be read.
 
@@ -213,7 +216,7 @@ def load_scenario(source: Any = None) -> Scenario:  # noqa: ANN401 - path, name,
 
 def _read(source: str | Path) -> dict[str, Any]:
     shipped = shipped_scenarios().get(str(source))
-    text = shipped if shipped is not None else Path(source).read_text(encoding="utf-8")
+    text = shipped if shipped is not None else local_file(source).read_text(encoding="utf-8")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:

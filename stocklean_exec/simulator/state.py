@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+from stocklean_exec.simulator.files import local_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["StateError", "StateFile"]
 
@@ -45,7 +49,7 @@ class StateFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+        self._path = local_file(path)
         self._records: dict[str, dict[str, Any]] = {}
         if self._path.exists():
             self._load()

@@ -30,15 +30,21 @@ if TYPE_CHECKING:
 
     Lane = Callable[[Sequence[int]], Iterator[dict[str, Any]]]
 
-__all__ = ["run_campaign", "run_in_virtual_time", "run_seed"]
+__all__ = ["Child", "run_campaign", "run_in_virtual_time", "run_seed", "side_by_side"]
 
 _HANG_SECONDS = 60.0
 _CLEAN_PASSES = 5
 _VENUE_QUIET = 0.45  # longer than any wait in an order's script
 
 
-class _Child:
-    """A forked process, and a pipe that it writes to."""
+class Child:
+    """A forked process, and a pipe that it writes to.
+
+    Parameters
+    ----------
+    work : what it does, with the descriptor that it writes to
+    errors : file for its standard error
+    """
 
     def __init__(self, work: Callable[[int], None], errors: Path) -> None:
         reading, writing = os.pipe()
@@ -117,13 +123,12 @@ class _Run:
     def __init__(self, plan: Any, folder: Path, off: str) -> None:
         self.plan, self.folder, self.off = plan, folder, off
         self.port = 0
-        self.venue: _Child | None = None
+        self.venue: Child | None = None
         self.kills: list[str] = []
         self.broken: list[str] = []
 
     def carry_out(self) -> dict[str, Any]:
-        os.environ["TMPDIR"] = str(self.folder)
-        tempfile.tempdir = None
+        os.environ["XDG_STATE_HOME"] = str(self.folder / "state home")  # run locks of this run alone
         try:
             self.open_venue(plain=False)
             for number, kill in enumerate(self.plan.workers):
@@ -141,7 +146,7 @@ class _Run:
 
     def open_venue(self, *, plain: bool) -> None:
         plan, folder, port = self.plan, self.folder, self.port
-        venue = _Child(lambda tell: run_venue(plan, folder, port, tell, plain=plain), folder / "errors")
+        venue = Child(lambda tell: run_venue(plan, folder, port, tell, plain=plain), folder / "errors")
         while not venue.heard.endswith(b"\n"):
             if not venue.hear(_HANG_SECONDS):
                 venue.kill()
@@ -164,7 +169,7 @@ class _Run:
 
     def work(self, kill: dict[str, Any], *, first: bool = False) -> int | None:
         plan, folder, port, off = self.plan, self.folder, self.port, self.off
-        worker = _Child(lambda tell: run_worker(plan, folder, port, kill, tell, off), folder / "errors")
+        worker = Child(lambda tell: run_worker(plan, folder, port, kill, tell, off), folder / "errors")
         try:
             if first and plan.venue_dies_after is not None:
                 worker.hear(_HANG_SECONDS)
@@ -213,7 +218,7 @@ class _Run:
 
     def verdict(self) -> dict[str, Any]:
         plan, folder = self.plan, self.folder
-        judge = _Child(
+        judge = Child(
             lambda tell: os.write(tell, json.dumps(judge_run(plan, folder)).encode() + b"\n") and None,
             folder / "errors",
         )
@@ -261,7 +266,7 @@ def run_campaign(
             except Exception as error:  # noqa: BLE001 - the harness itself failed; that is no pass
                 yield {"seed": seed, **_failed(error)}
 
-    return _side_by_side(lane, seeds, wide)
+    return side_by_side(lane, seeds, wide)
 
 
 def run_in_virtual_time(
@@ -273,19 +278,19 @@ def run_in_virtual_time(
         switch_off(off, Path(os.devnull))
         return run_schedules(mine, also=also)
 
-    return _side_by_side(lane, seeds, wide)
+    return side_by_side(lane, seeds, wide)
 
 
 def _failed(error: Exception) -> dict[str, Any]:
     return {"found": {"broken_workers": 1}, "words": [f"{type(error).__name__}: {error}"], "kills": []}
 
 
-def _side_by_side(lane: Lane, seeds: Sequence[int], wide: int) -> Iterator[dict[str, Any]]:
+def side_by_side(lane: Lane, seeds: Sequence[int], wide: int) -> Iterator[dict[str, Any]]:
     """Share the seeds among ``wide`` forks, and give their results as they come."""
     children = []
     for number in range(wide):
         mine = seeds[number::wide]
-        children.append(_Child(partial(_tell_results, lane, mine), Path(os.devnull)))
+        children.append(Child(partial(_tell_results, lane, mine), Path(os.devnull)))
     pipes = {child.pipe: child for child in children}
     waiting = {child.pipe: b"" for child in children}
     missing = set(seeds)

@@ -58,7 +58,7 @@ whatever TWS tells from an outdated cache. All of this was tried against the sim
 captured messages. It is not proved against a real TWS or IB Gateway.
 
 `python -m tests.campaign` runs it, `--seed S` replays one run, `--ablation` switches the safeguards off, `--schedules N` runs
-schedules in virtual time."""
+schedules in virtual time; `python -m tests.campaign.starts` lets two processes begin the same run by two addresses of one TWS."""
 
 
 def section(record: dict[str, Any]) -> str:

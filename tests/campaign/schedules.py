@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import tempfile
 import threading
 from collections import Counter
@@ -390,11 +391,10 @@ def run_schedules(
     """
     for first in range(0, len(seeds), _A_BLOTTER):
         some = seeds[first : first + _A_BLOTTER]
-        # Locks by which processes keep each other from a run are in the folder of temporary files: another process
-        # with the same seeds must have its own.
+        # Run locks are in the state folder: another process with the same seeds must have its own.
         with (
             tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as folder,
-            mock.patch.object(tempfile, "tempdir", folder),
+            mock.patch.dict(os.environ, XDG_STATE_HOME=folder),
             _virtual_time(threads=threads),
             sx.open_blotter() as blotter,
         ):

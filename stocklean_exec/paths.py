@@ -1,0 +1,85 @@
+"""Paths that a caller gives: files and folders of this computer, and nothing else.
+
+Nothing but a broker's address opens a connection. A path that is an address is refused before anything is opened,
+also in the spellings that a library below could understand (``file:``, ``s3:``), and also where a ``pathlib.Path``
+has made one slash of two.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.parsing import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["is_address", "local_path", "refuse_addresses"]
+
+_SCHEMES = (
+    "abfs|abfss|adl|az|azure|duckdb|ducklake|file|ftp|ftps|gcs|gs|hdfs|hf|http|https|jdbc|md|motherduck|mysql|oci|"
+    "odbc|oss|postgres|postgresql|r2|s3|s3a|s3n|scp|sftp|smb|sqlite|ssh|wasb|wasbs|webdav|webhdfs"
+)
+"""Schemes of DuckDB's and fsspec's file systems and databases: refused also without slashes behind them."""
+
+_ADDRESS = re.compile(rf"(?:{_SCHEMES}):|[a-z][a-z0-9+.\-]+:/", re.IGNORECASE)
+
+
+_HINT = "nothing is fetched or written over a network; give a file or folder on this computer"
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` is an address, such as ``https://...``, ``s3:...`` or ``file:...``, and no path.
+
+    Examples
+    --------
+    >>> is_address("s3://bucket/t.parquet"), is_address("file:t.csv"), is_address("fills 2026-11-23T10:00.csv")
+    (True, True, False)
+    """
+    return "://" in text or _ADDRESS.match(text) is not None
+
+
+def local_path(path: str | os.PathLike[str], table: str) -> Path:
+    """Take a path of a file or folder of this computer, which need not exist; refuse an address.
+
+    Parameters
+    ----------
+    path : as the caller gave it
+    table : what an error is about, such as ``"targets"``
+
+    Raises
+    ------
+    InputError
+        It is an address (``path_is_address``). Nothing was opened.
+
+    Examples
+    --------
+    >>> local_path("https://example.com/targets.csv", "targets")
+    Traceback (most recent call last):
+    ...
+    stocklean_exec.errors.InputError: targets: 1 problem
+      targets 'https://example.com/targets.csv' is an address, not a path; ... [path_is_address]
+    """
+    refuse_addresses({table: path})
+    return Path(os.fsdecode(path))
+
+
+def refuse_addresses(given: Mapping[str, object]) -> None:
+    """Refuse every address among the arguments of a call, by name; what is no path is not looked at.
+
+    Examples
+    --------
+    >>> refuse_addresses({"orders": None, "quotes": "quotes/*.parquet"})
+    """
+    texts = {name: os.fsdecode(one) for name, one in given.items() if isinstance(one, (str, os.PathLike))}
+    addresses = {name: text for name, text in texts.items() if is_address(text)}
+    if addresses:
+        problems = [
+            Problem("path_is_address", f"{name} {shown(text)} is an address, not a path; {_HINT}")
+            for name, text in addresses.items()
+        ]
+        raise InputError(next(iter(addresses)) if len(addresses) == 1 else "paths", problems)

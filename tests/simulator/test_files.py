@@ -1,0 +1,32 @@
+"""A venue's files are files: an address is refused wherever a path is taken."""
+
+from pathlib import Path
+
+import pytest
+
+from stocklean_exec.simulator import Simulator, read_journal
+from stocklean_exec.simulator.files import AddressError, local_file
+from stocklean_exec.simulator.journal import Journal
+from stocklean_exec.simulator.market import read_quotes
+from stocklean_exec.simulator.scenario import load_scenario
+from stocklean_exec.simulator.state import StateFile
+
+ADDRESSES = ["https://x/y", "s3:bucket/y", "file:y", "other://x/y", Path("https://x/y"), Path("other://x/y")]
+
+
+@pytest.mark.parametrize("take", [local_file, load_scenario, read_quotes, StateFile, Journal, read_journal])
+@pytest.mark.parametrize("address", ADDRESSES, ids=str)
+def test_an_address_is_refused(take, address):
+    with pytest.raises(AddressError, match="is an address, not a file's path"):
+        take(address)
+
+
+@pytest.mark.parametrize("option", ["quotes", "scenario", "state", "journal"])
+def test_a_simulator_does_not_start_with_one(option):
+    with pytest.raises(AddressError):
+        Simulator(**{option: "https://x/y"}).start()
+
+
+@pytest.mark.parametrize("text", ["day.toml", "/data/day 10:00.toml", "venue-2026-11-23T10:00.state", "c:/x"])
+def test_a_name_with_a_colon_in_it_is_a_path(text):
+    assert local_file(text) == Path(text)

@@ -1,0 +1,61 @@
+"""Which rows of a holdings file are cash, and which are stocks whose tickers look like it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stocklean_exec.cash_rows import CURRENCIES, TICKERS_TOO, find_cash_rows
+
+CASH = [
+    *("USD", "EUR", "JPY", "HKD", "usd", " Usd ", "USD.", "$USD", "USD CURNCY"),
+    *("CASH", "cash", "$CASH", "CASH$", "Cash&Other", "CASH & OTHER", "US DOLLAR", "US Dollars"),
+    *("CASH_USD", "USD_CASH", "CASH USD", "USD CASH", "CASH-USD", "USD-CASH", "CASH.EUR", "EUR.CASH", "CASH/GBP"),
+    *("CASHUSD", "USDCASH", "CASH:USD", "CASH(USD)", "Cash (usd)", "CASH_NOK", "NOK CASH", "$CNH"),
+]
+STOCKS = [
+    *("SPY", "AAPL", "ALL", "COP", "PEN", "BRK B", "CASY", "CASHX", "XCASH", "USDU", "USD A", "EURN", "SEKE"),
+    *("EUR.USD", "CASH_ALL", "ALL CASH", "USDT", "U", "$", "", "  ", "DOLLAR", "US", "MONEY"),
+]
+
+
+@pytest.mark.parametrize("symbol", CASH)
+def test_a_row_is_cash_whose_symbol_is(symbol):
+    assert find_cash_rows(["SPY", symbol, "TLT"]) == ([1], [])
+
+
+@pytest.mark.parametrize("symbol", STOCKS)
+def test_a_row_is_no_cash_whose_symbol_is(symbol):
+    assert find_cash_rows(["SPY", symbol, "TLT"]) == ([], [])
+
+
+@pytest.mark.parametrize("symbol", ["NOK", "cnh", " INR ", "SAR"])
+def test_a_currency_that_is_the_ticker_of_a_stock_that_people_hold_is_unclear(symbol):
+    assert find_cash_rows(["SPY", symbol]) == ([], [1])
+    assert find_cash_rows(["SPY", symbol], [None, "STK"]) == ([], [])
+
+
+@pytest.mark.parametrize("empty", [None, np.nan, pd.NA, pd.NaT, "", "  "])
+def test_a_row_without_a_type_may_be_cash(empty):
+    assert find_cash_rows(["USD"], [empty]).cash == [0]
+
+
+@pytest.mark.parametrize("sec_type", ["STK", "stk ", "OPT", "CASH", 5, ["STK"]])
+def test_a_row_with_a_type_is_what_it_says(sec_type):
+    assert find_cash_rows(["USD"], [sec_type]).cash == []
+
+
+def test_types_that_cash_may_have_are_the_callers():
+    types = ["cash", "STK", None]
+    assert find_cash_rows(["USD", "USD", "USD"], types, cash_types=("", "CASH")).cash == [0, 2]
+    assert find_cash_rows(["AAPL"], ["CASH"], cash_types=("", "CASH")).cash == []
+
+
+@pytest.mark.parametrize("odd", [None, 5, np.nan, ["USD"], b"USD"])
+def test_what_is_no_text_is_no_cash_and_hides_none(odd):
+    assert find_cash_rows([odd, "USD"]).cash == [1]
+
+
+def test_large_us_stocks_are_not_among_the_currencies():
+    assert not CURRENCIES & {"ALL", "COP", "PEN", "PGK", "MOP", "LAK", "RON", "MAD", "TOP", "CUP", "ANG", "BAM"}
+    assert TICKERS_TOO < CURRENCIES
+    assert len(CURRENCIES) == 30
