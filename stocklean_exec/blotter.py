@@ -30,6 +30,7 @@ from stocklean_exec.facts import Fact
 from stocklean_exec.halts import HaltEntry, HaltJournal
 from stocklean_exec.locking import FileLock
 from stocklean_exec.order_ids import PAYLOAD_COLUMNS
+from stocklean_exec.recovery import IdTrail
 from stocklean_exec.tables import ORDERS, QUOTES
 
 if TYPE_CHECKING:
@@ -50,6 +51,38 @@ _PLAN_COLUMNS = (
     "approved_by",
     "approved_at",
 )
+_NEVER_SENT = ("PLANNED", "REFUSED", "NOT_APPROVED", "WITHDRAWN")
+_ID_TRAILS = """
+WITH plans AS (
+    SELECT epoch_us(occurred_at) AS planned, min(number) AS start
+    FROM main.facts WHERE run_id = ? AND kind = 'intent' GROUP BY occurred_at
+),
+own AS (SELECT DISTINCT run_id FROM main.planned_runs WHERE account = ?),
+failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'),
+steps AS (
+    SELECT
+        number,
+        kind = 'session' AS is_told,
+        CASE kind WHEN 'session' THEN order_id ELSE order_id + 1 END AS next_id
+    FROM main.facts ANTI JOIN failed USING (client_order_id, attempt)
+    WHERE client_id = ? AND kind IN ('session', 'sending') AND order_id IS NOT NULL
+        AND run_id IN (SELECT run_id FROM own)
+),
+trails AS (
+    SELECT *, max(next_id) OVER (
+        PARTITION BY planned ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS expected
+    FROM plans JOIN steps ON number >= start
+)
+SELECT
+    planned,
+    max(next_id) FILTER (is_told),
+    max(next_id),
+    arg_min(next_id, number) FILTER (is_told AND next_id > expected),
+    arg_min(expected, number) FILTER (is_told AND next_id > expected)
+FROM trails
+GROUP BY planned
+"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FACT_TIMES = ("occurred_at", "quoted_at")
 _OPEN: weakref.WeakSet[Blotter] = weakref.WeakSet()
@@ -199,6 +232,45 @@ class Blotter(BlotterReader):
                 [client_id],
             ).fetchone()
         return (row[0] or 0, row[1] or 0) if row else (0, 0)
+
+    def id_trails(self, run_id: str, client_id: int | None, account: str) -> dict[datetime, IdTrail]:
+        """Order ids of ``client_id`` since each plan of a run, by when that was recorded.
+
+        By the runs of ``account`` alone: another one may be of another TWS, which has order ids of its own.
+        """
+        with self._open().cursor() as cursor:
+            rows = cursor.execute(_ID_TRAILS, [run_id, account, client_id]).fetchall()
+        return {
+            cast("datetime", _moment(planned)): IdTrail(*(number or 0 for number in numbers))
+            for planned, *numbers in rows
+            if planned is not None
+        }
+
+    def overtaken_by(self, run_id: str) -> dict[str, list[str]]:
+        """Later runs that have approved orders where this run has some that were not sent: symbols by run.
+
+        Of the same account, planned after the orders of this run, and sent or still to be sent themselves.
+        """
+        candidates = self._frame(
+            "SELECT DISTINCT later.client_order_id AS later, early.client_order_id AS early, later.symbol, "
+            "later.run_id, later_run.planned_at FROM main.planned_orders AS early "
+            "JOIN main.planned_runs AS early_run USING (run_id, leg) "
+            "JOIN main.planned_orders AS later ON later.symbol = early.symbol AND later.account = early.account "
+            "AND later.run_id <> early.run_id "
+            "JOIN main.planned_runs AS later_run ON later_run.run_id = later.run_id AND later_run.leg = later.leg "
+            "WHERE early.run_id = ? AND early.approved AND later.approved "
+            "AND later_run.planned_at > early_run.planned_at ORDER BY later_run.planned_at, later.symbol",
+            [run_id],
+        )
+        if candidates.empty:
+            return {}
+        states = dict(
+            self._frame("SELECT client_order_id, state FROM main.orders").itertuples(index=False, name=None)
+        )
+        is_unsent = candidates["early"].map(states) == "INTENT"
+        counts = ~candidates["later"].map(states).isin(_NEVER_SENT)
+        found = candidates[is_unsent & counts].drop_duplicates(["run_id", "symbol"])
+        return {str(name): rows["symbol"].tolist() for name, rows in found.groupby("run_id", sort=False)}
 
     def own(self, names: Sequence[str]) -> set[str]:
         """Which of these client order ids are on record, in whichever run."""

@@ -94,8 +94,9 @@ class BlotterReader:
 
         More are ``state`` (finer than ``status``), ``leg``, ``approved``, ``approved_by``, ``approved_at``,
         ``payload_hash``, ``arrival_quoted_at`` (when the quote was taken that was the market at arrival),
-        ``arrival_delayed`` (whether its data were delayed; NA if nobody told), and the columns that came along
-        with the plan.
+        ``arrival_delayed`` (whether its data were delayed; NA if nobody told), ``reported_quantity`` (shares
+        filled by the broker's word, which may be more than the executions on record), and the columns that came
+        along with the plan.
         """
         frame = self._read("orders", run_id)
         along = carried.unpack(frame.pop("extra").tolist(), frame.index)

@@ -174,6 +174,10 @@ class Broker(ABC):
         """Order id and client id that a prepared order will go out with, for the record; None if there is none."""
         return None, None
 
+    async def session_mark(self) -> tuple[int | None, int | None]:
+        """Client id of this connection and its next order id now, for the record of a plan; None for neither."""
+        return None, None
+
     # -- what a recovery asks --------------------------------------------------------------------------------
 
     @abstractmethod

@@ -151,6 +151,11 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument(
         "--timeout", type=float, default=60.0, help="seconds to wait for orders that have not ended"
     )
+    resume.add_argument(
+        "--send-overtaken",
+        action="store_true",
+        help="send what was not sent though a later run has orders in the same symbols",
+    )
     resume.set_defaults(run=_resume)
 
     status = commands.add_parser("status", help="runs, or the orders of one run")
@@ -316,7 +321,14 @@ def _resume(options: argparse.Namespace) -> int:
     limits = None if options.limits is None else read_limits(options.limits)
     # The record first: without it there is nothing to ask a broker about.
     with open_blotter(options.blotter) as blotter, connect(options.broker) as broker:
-        states = resume(options.run_id, broker, blotter, timeout=options.timeout, limits=limits)
+        states = resume(
+            options.run_id,
+            broker,
+            blotter,
+            timeout=options.timeout,
+            limits=limits,
+            send_overtaken=options.send_overtaken,
+        )
         run = blotter.runs().set_index("run_id").loc[options.run_id]
     return _tell_end(run, states)
 

@@ -7,10 +7,13 @@ taken back; a correction is another fact. Pure.
 ========================  ====================================================================================
 kind                      what it says
 ========================  ====================================================================================
-``intent``                the order is approved and may be sent; committed before anything else happens to it
+``intent``                the order is approved and may be sent; committed before anything else happens to it;
+                          ``client_id`` is that of the connection which planned it
 ``refused``               our own plan, check or guard refused it, it was never sent (``code`` tells why)
 ``not_approved``          a person left it out; it was never sent
 ``withdrawn``             it was approved, was never sent, and will not be (``code``: ``not_funded``)
+``held_back``             it was approved and was not sent, for the evidence that nobody else has sent it was not
+                          enough (``message``); it may be sent later
 ``sending``               it is about to be handed to the broker for the ``attempt``-th time, with the market
                           (``bid``, ``ask``, ``last``) at that moment: the arrival quote, taken at ``quoted_at``
                           from data of ``data_type`` (1 live, 2 frozen, 3 delayed, 4 delayed and frozen)
@@ -30,7 +33,8 @@ kind                      what it says
 ``resolved``              a person decided what became of it (``status``, ``message``)
 ``decision``              a person approved, rejected or edited it in the review
 ``run_started`` ...       about a run: ``run_started``, ``run_ended``, ``run_blocked``, ``run_cancelled``
-``session``               a connection of ``client_id``, whose next order id is ``order_id``
+``session``               a connection of ``client_id``, whose next order id is ``order_id``; with ``code`` planned
+                          the one that planned the run's leg ``attempt``
 ``link_lost`` ...         about that connection: ``link_lost``, ``link_restored``
 ``halted`` ...            about the blotter: ``halted``, ``halt_cleared``
 ========================  ====================================================================================
@@ -87,6 +91,7 @@ _KEY_FIELDS: dict[str, tuple[str, ...]] = {
     "refused": ("client_order_id",),
     "not_approved": ("client_order_id",),
     "withdrawn": ("client_order_id",),
+    "held_back": ("client_order_id", "message"),
     "sending": ("client_order_id", "attempt"),
     "not_sent": ("client_order_id", "attempt"),
     "status": ("client_order_id", "perm_id", "status", "filled", "remaining", "code"),

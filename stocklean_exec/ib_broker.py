@@ -269,6 +269,10 @@ class IBBroker(Broker):
         order = self._desk.find(client_order_id)
         return (None, None) if order is None else (order.order_id, order.client_id)
 
+    async def session_mark(self) -> tuple[int | None, int | None]:
+        """Client id, and the next order id as TWS has it now; None for the latter where it does not answer."""
+        return self._place.client_id, await self._await(self._next_id())
+
     async def sweep(self) -> Evidence:
         """Ask for open orders, completed orders, executions and the next order id."""
         return await self._await(self._sweep_all())
@@ -375,6 +379,11 @@ class IBBroker(Broker):
             is_complete=not told.gaps,
             gap=told.gaps,
         )
+
+    async def _next_id(self) -> int | None:
+        with suppress(BrokerError):  # the plan is recorded all the same: sending it will find out
+            return await self._open_link().fresh_next_id()
+        return None
 
     async def _disconnect(self) -> None:
         link, self._link = self._link, None

@@ -40,6 +40,7 @@ __all__ = [
     "message_fact",
     "number_problem",
     "price_or_nan",
+    "rejected_as_cancelled",
     "status_fact",
     "utc_time_text",
 ]
@@ -269,11 +270,23 @@ def status_fact(
     >>> status_fact("PreSubmitted", 0.0, 10.0).status, status_fact("Inactive", 0.0, 10.0).kind
     ('SUBMITTED', 'message')
     """
-    status = STATUS_OF_TWS.get(word)
+    status, count, left = STATUS_OF_TWS.get(word), known(filled), known(remaining)
     if status is None:
-        return Fact("message", code=word, message=f"TWS shows the order as {word}, which says nothing of its end")
+        text = f"TWS shows the order as {word}, which says nothing of its end{_so_far(count)}"
+        return Fact("message", code=word, message=text, filled=count, remaining=left)
     held = f"held: {why_held}" if why_held else None
-    return Fact("status", status=status, filled=known(filled), remaining=known(remaining), code=code, message=held)
+    return Fact("status", status=status, filled=count, remaining=left, code=code, message=held)
+
+
+def _so_far(filled: float | None) -> str:
+    # Messages are told apart by their text: a greater number must make another one.
+    return f"; {filled:g} shares are filled" if filled else ""
+
+
+def rejected_as_cancelled(word: str, told: Fact) -> Fact:
+    """The fact behind an orderStatus that shows a rejected order as cancelled: how TWS shows rejected orders."""
+    text = f"TWS shows the rejected order as cancelled{_so_far(told.filled)}"
+    return Fact("message", code=word, message=text, filled=told.filled, remaining=told.remaining)
 
 
 def message_fact(code: int, text: str, *, seen: bool, cancel_requested: bool = False) -> Fact:

@@ -496,9 +496,9 @@ class Link:
         """What an execution cost."""
         self.desk.on_commission(exec_id, commission, currency)
 
-    def on_completed(self, perm_id: int, order_ref: str, word: str, text: str) -> None:
-        """An order that is over."""
-        self.desk.on_completed(perm_id, order_ref, word, text)
+    def on_completed(self, perm_id: int, order_ref: str, word: str, filled: float, text: str) -> None:
+        """An order that is over, and how many of its shares were filled."""
+        self.desk.on_completed(perm_id, order_ref, word, known(filled), text, client_id=self.place.client_id)
 
     def on_error(self, number: int, code: int, text: str, *, is_request: bool) -> None:
         """A message with a code, about a request, an order, or the system (-1)."""

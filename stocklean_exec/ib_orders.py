@@ -28,6 +28,7 @@ from stocklean_exec.ib_facts import (
     commission_fact,
     execution_fact,
     message_fact,
+    rejected_as_cancelled,
     status_fact,
 )
 
@@ -42,6 +43,7 @@ __all__ = ["OrderDesk", "OwnOrder"]
 
 _MOST_ORPHANS = 10_000
 _NOISE = 1e-8
+_ABSURD = 1e9  # no order is filled with a billion shares: such a number is damage, as lifecycle.py has it
 
 
 @dataclass(slots=True)
@@ -64,7 +66,9 @@ class OwnOrder:
     maybe_rejected: bool = False
     reported_filled: bool = False
     cancel_requested: bool = False
+    reported: float = 0.0
     shares: dict[str, tuple[int, float]] = field(default_factory=dict)
+    seen_shares: dict[str, float] = field(default_factory=dict)
     uncharged: set[str] = field(default_factory=set)
     told: set[tuple[object, ...]] = field(default_factory=set)
 
@@ -74,11 +78,23 @@ class OwnOrder:
         return sum(shares for _, shares in self.shares.values())
 
     @property
+    def seen_quantity(self) -> float:
+        """Shares executed, in the greatest correction of each execution."""
+        return sum(self.seen_shares.values())
+
+    @property
+    def lacks_executions(self) -> bool:
+        """Whether TWS has counted more shares as filled than its executions ever had."""
+        return self.reported > self.seen_quantity + _NOISE
+
+    @property
     def ended(self) -> bool:
-        """Whether it is over. One that TWS calls filled is not, until its executions are here."""
+        """Whether it is over. One whose reported fills are not all here as executions is not."""
         if self.filled >= self.quantity - _NOISE:
             return True
-        return (self.cancelled or self.rejected or self.maybe_rejected) and not self.reported_filled
+        if self.reported_filled or self.lacks_executions:
+            return False
+        return self.cancelled or self.rejected or self.maybe_rejected
 
     @property
     def works(self) -> bool:
@@ -275,7 +291,7 @@ class OrderDesk:
         if (
             order.rejected or order.maybe_rejected
         ) and fact.status == "CANCELLED":  # how TWS shows an order that it has rejected
-            fact = Fact("message", code=word, message="TWS shows the rejected order as cancelled")
+            fact = rejected_as_cancelled(word, fact)
         if fact.kind == "status":
             order.inactive = order.puzzling = False
         elif word == "Inactive" and not order.ended:
@@ -330,17 +346,29 @@ class OrderDesk:
         self._tell(order, fact)
         return True
 
-    def on_completed(self, perm_id: int, order_ref: str, word: str, text: str) -> None:
-        """A completedOrder message: the order is over, whatever TWS calls it."""
+    def on_completed(
+        self, perm_id: int, order_ref: str, word: str, filled: float | None, text: str, *, client_id: int
+    ) -> None:
+        """A completedOrder message: the order is over, whatever TWS calls it.
+
+        ``filled`` shares of it, None where TWS does not say; ``client_id`` is ours. TWS tells the executions of an
+        order only to the client that placed it: of another client's order that ended with an unknown number of
+        shares filled, nothing may be concluded.
+        """
         self._refs.add(order_ref)
         order = self._match(0, order_ref, perm_id)
-        fact = Fact("status", status="FILLED" if word == "Filled" else "CANCELLED", message=text or None)
+        fact = Fact(
+            "status", status="FILLED" if word == "Filled" else "CANCELLED", filled=filled, message=text or None
+        )
         if order is None:
             self._keep_orphan(fact, perm_id, order_ref)
             return
         if self._is_second(order, perm_id):
             return
-        if not order.ended:
+        if filled is None and fact.status == "CANCELLED" and order.client_id != client_id:
+            said = f"TWS lists it as completed ({word}), and does not say how many shares were filled"
+            fact = Fact("message", code="completed", message=said)
+        if not order.ended or (filled or 0.0) > max(order.reported, order.seen_quantity) + _NOISE:
             self._note_end(order, fact)
             self._tell(order, fact)
 
@@ -373,6 +401,7 @@ class OrderDesk:
 
     def _count(self, order: OwnOrder, exec_id: str, shares: float) -> None:
         family, revision = execution_family(exec_id)
+        order.seen_shares[family] = max(shares, order.seen_shares.get(family, 0.0))
         known = order.shares.get(family)
         is_latest = known is None or known[0] < revision
         if is_latest:  # nothing is charged any more for what was corrected, nor for what was withdrawn
@@ -409,6 +438,8 @@ class OrderDesk:
         """Keep what a fact says of the order's end; a sign of life outweighs a refusal that did not know of it."""
         if fact.kind == "execution" or (fact.kind == "status" and fact.status in ("SUBMITTED", "FILLED")):
             order.seen, order.maybe_rejected = True, False
+        if fact.filled is not None and fact.filled < _ABSURD:
+            order.reported = max(order.reported, fact.filled)
         order.cancelled |= fact.kind == "status" and fact.status == "CANCELLED"
         order.reported_filled |= fact.kind == "status" and fact.status == "FILLED"
         if fact.kind == "rejected":

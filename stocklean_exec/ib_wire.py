@@ -85,8 +85,8 @@ class Ear(Protocol):
     def on_commission(self, exec_id: str, commission: float, currency: str) -> None:
         """What an execution cost."""
 
-    def on_completed(self, perm_id: int, order_ref: str, word: str, text: str) -> None:
-        """An order that is over."""
+    def on_completed(self, perm_id: int, order_ref: str, word: str, filled: float, text: str) -> None:
+        """An order that is over, and how many of its shares were filled."""
 
     def on_error(self, number: int, code: int, text: str, *, is_request: bool) -> None:
         """A message with a code, about a request, an order, or the system (-1)."""
@@ -217,8 +217,8 @@ class _Wrapper(Wrapper):
         self.ear.guard(self.ear.on_commission, one.execId, one.commission, one.currency)
 
     def completedOrder(self, contract: Contract, order: Order, orderState: OrderState) -> None:  # noqa: ARG002 - as there
-        text = orderState.completedStatus
-        self.ear.guard(self.ear.on_completed, order.permId, order.orderRef, orderState.status, text)
+        word, text = orderState.status, orderState.completedStatus
+        self.ear.guard(self.ear.on_completed, order.permId, order.orderRef, word, order.filledQuantity, text)
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
         self._hear_error(reqId, errorCode, errorString)

@@ -9,6 +9,10 @@ executions and never carried along. A number is usable when it is finite and bel
 without a usable quantity stays on record and counts for nothing; one without a usable price counts with its
 shares, and leaves the average unknown. One of no shares is a bust: it takes away the execution it corrects.
 
+A broker's statuses count the filled shares too. They never fill an order, but an order that the broker has ended
+with more of them than there are executions on record is not over: which shares were traded is not known yet. An
+execution that was on record in any of its corrections counts as known, so that a bust raises no such doubt.
+
 The blotter's ``orders`` and ``runs`` views say the same in SQL; a test holds the two against each other on
 random histories.
 """
@@ -39,12 +43,13 @@ __all__ = [
 
 STATUS_OF_STATE = {
     "PLANNED": "NEW",  # a row of a plan
-    "INTENT": "NEW",  # durable, may be sent
+    "INTENT": "NEW",  # durable, may be sent; with a reason if it was held back
     "SENDING": "UNKNOWN",  # handed over, and the broker has not answered yet
     "UNKNOWN": "UNKNOWN",  # looked for, and nothing tells
     "MISSING": "UNKNOWN",  # the broker had it, has it no more, and does not tell how it ended
     "WORKING": "SUBMITTED",  # the broker has it
     "AWAITING_EXECUTIONS": "SUBMITTED",  # the broker says filled, its executions have not all come
+    "UNCONFIRMED": "UNKNOWN",  # the broker has ended it, and reported more filled than its executions say
     "PARTIAL": "PARTIAL",
     "FILLED": "FILLED",
     "CANCELLED": "CANCELLED",
@@ -78,7 +83,9 @@ class OrderState:
     """Where an order stands.
 
     ``filled`` in shares, ``avg_fill_price`` per share (NaN without a fill), ``commission`` the sum of those
-    reported (NaN until one is), ``reason`` why it was rejected or cancelled.
+    reported (NaN until one is), ``reason`` why it was rejected, cancelled or held back, or cannot be known;
+    ``reported`` the shares filled if the broker's statuses are right: ``filled``, and what they count beyond the
+    executions on record.
     """
 
     state: str
@@ -87,6 +94,7 @@ class OrderState:
     avg_fill_price: float
     commission: float
     reason: str | None
+    reported: float = 0.0
 
     def __eq__(self, other: object) -> bool:
         # A number that is not known is the same as one that is not known; NaN by itself is not.
@@ -163,6 +171,10 @@ class OrderFacts:
     def __init__(self) -> None:
         self._executions: dict[str, _Execution] = {}  # by family, in the latest correction
         self._shares = self._priced = self._value = self._unpriced = 0  # of those that are not busted
+        self._greatest: dict[str, int] = {}  # shares by family: the most that any of its corrections had
+        self._seen = 0  # their sum
+        self._reported = 0  # the most that any report has counted as filled
+        self._senders: dict[int, int] = {}  # client id by attempt
         self._fees: dict[str, int] = {}  # by execution id, whether or not it counts
         self._charged = self._charges = 0  # sum and number of those that count
         self._kinds: set[str] = set()
@@ -177,8 +189,12 @@ class OrderFacts:
         fact = plain(fact)
         kind, attempt = fact.kind, fact.attempt or 0
         self._kinds.add(kind)
+        if kind in ("status", "message"):
+            self._reported = max(self._reported, _exact(fact.filled) or 0)
         if kind == "status":
             self._statuses.add(fact.status)
+        elif kind == "sending" and fact.client_id is not None:
+            self._senders[attempt] = fact.client_id
         if fact.code:
             name = f"{kind}/{fact.status}" if kind == "status" else kind
             self._codes[name] = max(fact.code, self._codes.get(name, ""))
@@ -191,7 +207,7 @@ class OrderFacts:
             self._is_rejected_unseen |= fact.status == "UNSEEN"
         elif kind in self._attempts:
             self._attempts[kind].add(attempt)
-        elif kind in ("resolved", "unknown", "missing"):
+        elif kind in ("resolved", "unknown", "missing", "held_back"):
             key = kind, attempt
             self._latest[key] = max(self._latest.get(key, fact), fact, key=_rank)
 
@@ -212,7 +228,9 @@ class OrderFacts:
         is_priced = bool(self._shares) and not self._unpriced
         average = float(Fraction(self._value, self._shares * _SCALE)) if is_priced else math.nan
         commission = self._charged / _SCALE if self._charges else math.nan
-        return OrderState(rule.state, status, self._shares / _SCALE, average, commission, rule.reason(evidence))
+        reported = (self._shares + max(self._reported - self._seen, 0)) / _SCALE
+        filled, reason = self._shares / _SCALE, rule.reason(evidence)
+        return OrderState(rule.state, status, filled, average, commission, reason, reported)
 
     def _evidence(self, asked: int) -> _Evidence:
         not_sent = self._attempts["not_sent"]
@@ -221,16 +239,25 @@ class OrderFacts:
         return _Evidence(
             filled=self._shares,
             asked=asked,
+            seen=self._seen,
+            reported=self._reported,
+            sender=self._sender(),
             kinds=frozenset(self._kinds),
             statuses=frozenset(self._statuses),
             codes=self._codes,
             resolved=self._last("resolved", lambda _: True),
             unknown=self._last("unknown", lambda attempt: attempt not in not_sent),
             missing=self._last("missing", lambda attempt: attempt > last_found),
+            held_back=self._last("held_back", lambda _: True),
             is_under_way=bool(self._attempts["sending"] - not_sent),
             # Some refusals count only as long as nothing has shown that the broker has the order.
             is_rejected=self._is_rejected or (self._is_rejected_unseen and not lives),
         )
+
+    def _sender(self) -> int | None:
+        """Client id of the latest hand-over that is not known to have failed."""
+        sent = self._attempts["sending"] - self._attempts["not_sent"]
+        return self._senders.get(max(sent)) if sent else None
 
     def _last(self, kind: str, holds: Callable[[int], bool]) -> Fact | None:
         """Latest fact by its own time, not by when it was told; ties go by text."""
@@ -242,6 +269,9 @@ class OrderFacts:
         if fact.exec_id is None or shares is None or shares < 0:
             return
         family, revision = execution_family(fact.exec_id)
+        before = self._greatest.get(family, 0)
+        self._greatest[family] = max(shares, before)
+        self._seen += max(shares - before, 0)
         price = _exact(fact.price)
         found = _Execution(revision, fact.exec_id, shares, price or 0, price is not None)
         known = self._executions.get(family)
@@ -277,18 +307,37 @@ class OrderFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What the rules ask about: shares filled and asked for, which facts there are, and what they say."""
+    """What the rules ask about: shares filled and asked for, which facts there are, and what they say.
+
+    ``seen`` are the shares of all executions that were ever on record, ``reported`` those that the statuses count;
+    ``sender`` is the client id that sent the order.
+    """
 
     filled: int
     asked: int
+    seen: int
+    reported: int
+    sender: int | None
     kinds: frozenset[str]
     statuses: frozenset[str | None]
     codes: dict[str, str]
     resolved: Fact | None
     unknown: Fact | None
     missing: Fact | None
+    held_back: Fact | None
     is_under_way: bool
     is_rejected: bool
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the broker has ended the order, and has not called it filled."""
+        return (self.is_rejected or "CANCELLED" in self.statuses) and "FILLED" not in self.statuses
+
+    def how_to_confirm(self) -> str:
+        """Say what is missing, and who can get it."""
+        who = "the client id that" if self.sender is None else f"client id {self.sender}, which"
+        lacking = "ended at the broker with more filled than there are executions on record"
+        return f"{lacking}; resume with {who} placed it"
 
     def decided_status(self) -> str:
         """Status by a person's word: dead, in one of two ways; any other word tells nothing."""
@@ -317,24 +366,19 @@ class _Rule(NamedTuple):
 _RULES = (  # the first that applies is the answer
     _Rule("FILLED", lambda e: 0 < e.filled >= e.asked),
     _Rule("RESOLVED", lambda e: e.resolved is not None, lambda e: e.resolved.message if e.resolved else None),
+    # An order whose reported fills are not all on record is not over: they would come late, and what is ordered in
+    # its place meanwhile would be bought twice.
+    _Rule("UNCONFIRMED", lambda e: e.is_ended and e.reported > e.seen, _Evidence.how_to_confirm),
     # A broker shows an order that it rejects as cancelled, before or after it says why. One that it reports as
     # filled is not over until its executions are here, whatever else is said: they would come late.
     _Rule(
         "REJECTED",
-        lambda e: e.is_rejected and not e.filled and "FILLED" not in e.statuses,
+        lambda e: e.is_ended and e.is_rejected and not e.filled,
         lambda e: e.codes.get("rejected"),
     ),
     # One that fills a part and refuses the rest has ended the order all the same.
-    _Rule(
-        "CANCELLED",
-        lambda e: e.is_rejected and "FILLED" not in e.statuses,
-        lambda e: e.codes.get("rejected"),
-    ),
-    _Rule(
-        "CANCELLED",
-        lambda e: "CANCELLED" in e.statuses and "FILLED" not in e.statuses,
-        _Evidence.reason_of_cancel,
-    ),
+    _Rule("CANCELLED", lambda e: e.is_ended and e.is_rejected, lambda e: e.codes.get("rejected")),
+    _Rule("CANCELLED", lambda e: e.is_ended, _Evidence.reason_of_cancel),
     _Rule("MISSING", lambda e: e.missing is not None, lambda e: e.missing.message if e.missing else None),
     _Rule("PARTIAL", lambda e: e.filled > 0),
     _Rule("AWAITING_EXECUTIONS", lambda e: "FILLED" in e.statuses),
@@ -345,7 +389,7 @@ _RULES = (  # the first that applies is the answer
     _Rule("REFUSED", lambda e: "refused" in e.kinds, lambda e: e.codes.get("refused")),
     _Rule("NOT_APPROVED", lambda e: "not_approved" in e.kinds, lambda e: e.codes.get("not_approved")),
     _Rule("WITHDRAWN", lambda e: "withdrawn" in e.kinds, lambda e: e.codes.get("withdrawn")),
-    _Rule("INTENT", lambda e: "intent" in e.kinds),
+    _Rule("INTENT", lambda e: "intent" in e.kinds, lambda e: e.held_back.message if e.held_back else None),
     _Rule("PLANNED", lambda _: True),
 )
 

@@ -2,40 +2,63 @@
 
 The rounds go on until nothing new is told, and for as long as an order may still be under way; then each order
 is judged by :mod:`~stocklean_exec.recovery`. What the broker has is adopted, what provably is not there may be
-sent, everything else is recorded as unknown with its evidence.
+sent, everything else is recorded as unknown with its evidence. What was never sent by this record, but may have
+been by somebody else, is held back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from stocklean_exec.errors import RunElsewhereError
 from stocklean_exec.facts import Fact
-from stocklean_exec.recovery import judge
+from stocklean_exec.recovery import Judgement, judge
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
-    from stocklean_exec.recovery import Evidence, Judgement
+    from stocklean_exec.recovery import Evidence, History, IdTrail
     from stocklean_exec.run_record import RunRecord
 
-__all__ = ["Recovered", "Recovery"]
+__all__ = ["Recovered", "Recovery", "Restrictions"]
 
 _QUIET_ROUNDS = 2
 _MOST_ROUNDS = 100
 _PAUSE = 1.0
 _SHOWN = 5
-_IN_DOUBT = frozenset({"resend", "unknown", "missing", "adopt"})
+_UNSENT = frozenset({"send", "hold"})
+_IN_DOUBT = frozenset({"resend", "unknown", "missing", "adopt", "await"})
 
 
 class Recovered(NamedTuple):
-    """What may be sent: orders that were never handed over, and orders that go out again with the id they had."""
+    """What may be sent: orders that were never sent, and orders that go out again with the id they had.
+
+    ``held`` are orders that were never sent by this record and must not be sent now, with the reason of each.
+    """
 
     session: int
     unsent: list[str]
     again: list[str]
+    held: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """What keeps orders from being sent for the first time, besides the evidence.
+
+    ``cleared`` orders that nobody but this worker can have sent since they were planned; ``expired`` what is wrong
+    with the approval of an order, by client order id; ``overtaken`` why the whole plan is out of date, if it is.
+    """
+
+    cleared: frozenset[str] = frozenset()
+    expired: Mapping[str, str] = field(default_factory=dict)
+    overtaken: str = ""
 
 
 class Recovery:
@@ -47,6 +70,7 @@ class Recovery:
     settle : seconds that an order may be under way before its absence means something
     resend : whether an order whose id is unused may be handed over once more
     is_new : whether this run has just been planned: then the broker must not know it yet
+    restrictions : what else keeps orders from being sent
     """
 
     def __init__(
@@ -58,9 +82,11 @@ class Recovery:
         settle: float,
         resend: bool,
         is_new: bool = False,
+        restrictions: Restrictions | None = None,
     ) -> None:
         self._broker, self._blotter, self._record = broker, blotter, record
         self._settle, self._resend, self._is_new = settle, resend, is_new
+        self._restrictions = restrictions or Restrictions()
 
     async def run(self) -> Recovered:
         """Ask, judge, record; return what may be sent.
@@ -75,7 +101,7 @@ class Recovery:
         record, broker = self._record, self._broker
         session = broker.session
         if not self._has_to_ask():
-            return Recovered(session, [name for name in record.names if self._state(name) == "INTENT"], [])
+            return Recovered(session, [name for name in record.names if self._state(name) == "INTENT"], [], {})
         handed_over = [name for name in record.names if record.history(name).last_sending is not None]
         broker.adopt(record.run_id, [record.history(name) for name in handed_over])
         evidence = await self._ask()
@@ -87,17 +113,16 @@ class Recovery:
             evidence = await self._ask()
             judgements = self._judge(evidence)
         await record.put([*self._session_fact(evidence), *self._conclusions(judgements)])
-        record.settle()
+        held = {name: one.why for name, one in judgements.items() if one.action == "hold"}
+        record.hold(held)
         again = [name for name, one in judgements.items() if one.action == "resend" and self._resend]
         again.sort(key=self._last_id)
         broker.allow_again(again)
-        return Recovered(session, [name for name, one in judgements.items() if one.action == "send"], again)
+        return Recovered(session, [name for name, one in judgements.items() if one.action == "send"], again, held)
 
     def _has_to_ask(self) -> bool:
-        """A run of which nothing was handed over needs no asking where nobody else can reach the broker."""
-        if self._broker.lease is not None:
-            return True
-        return any(self._record.history(name).last_sending is not None for name in self._record.names)
+        """A run that has just been planned needs no asking where nobody else can reach the broker."""
+        return self._broker.lease is not None or not self._is_new
 
     def _state(self, name: str) -> str:
         return self._record.history(name).state
@@ -114,7 +139,11 @@ class Recovery:
             before = self._record.heard
             evidence = await self._broker.sweep()
             quiet = quiet + 1 if self._record.heard == before else 0
-            in_doubt = any(one.action in _IN_DOUBT for one in self._judge(evidence).values())
+            judgements = self._judge(evidence)
+            in_doubt = any(one.action in _IN_DOUBT for one in judgements.values())
+            if loop.time() < until and evidence.forgets:  # what a lost record sent may still be under way
+                unsent = [name for name, one in judgements.items() if one.action == "send"]
+                in_doubt = in_doubt or not all(map(self._is_cleared, unsent))
             if not in_doubt and evidence.is_complete:
                 break
             if quiet >= _QUIET_ROUNDS and (loop.time() >= until or number == _MOST_ROUNDS):
@@ -125,10 +154,49 @@ class Recovery:
 
     def _judge(self, evidence: Evidence) -> dict[str, Judgement]:
         seen, following = self._blotter.id_marks(evidence.client_id)
-        return {
-            name: judge(self._record.history(name), evidence, highest_seen_id=seen, highest_next_id=following)
-            for name in self._record.names
+        histories = {name: self._record.history(name) for name in self._record.names}
+        trails: dict[datetime, IdTrail] = {}
+        if any(one.last_sending is None for one in histories.values()):
+            trails = self._blotter.id_trails(self._record.run_id, evidence.client_id, self._broker.account)
+        found = {
+            name: judge(
+                history,
+                evidence,
+                highest_seen_id=seen,
+                highest_next_id=following,
+                trail=_trail_of(history, trails),
+                is_cleared=self._is_cleared(name),
+            )
+            for name, history in histories.items()
         }
+        if not any(one.action in _UNSENT for one in found.values()):
+            return found
+        strange = [name for name, one in found.items() if one.action == "adopt" or histories[name].is_adopted]
+        return {name: self._restrict(name, one, strange) for name, one in found.items()}
+
+    def _is_cleared(self, name: str) -> bool:
+        """Whether nobody but this worker can have sent an order since it was planned."""
+        return self._is_new or name in self._restrictions.cleared
+
+    def _restrict(self, name: str, found: Judgement, strange: list[str]) -> Judgement:
+        """Hold back or refuse what the evidence lets be sent, if something else keeps it.
+
+        ``strange`` are orders of this run that the broker has and this record has not sent.
+        """
+        known = self._restrictions
+        if found.action not in _UNSENT or self._is_cleared(name):
+            return found
+        if strange:
+            text = (
+                f"the broker has {strange[0]}, which this record has not sent: the record is older than the "
+                "account, or another one works this run; plan again under a new run id"
+            )
+            return Judgement("hold", text)
+        if found.action == "send" and name in known.expired:
+            return Judgement("expire", known.expired[name])
+        if found.action == "send" and known.overtaken:
+            return Judgement("hold", known.overtaken)
+        return found
 
     def _refuse_strangers(self, evidence: Evidence) -> None:
         """Refuse a run of which the broker has orders that were handed over by somebody else."""
@@ -173,8 +241,18 @@ class Recovery:
             if action in ("unknown", "adopt") or (action == "resend" and not self._resend):
                 text = why or "the broker has an order of this id that was not handed over from here"
                 facts.append(Fact("unknown", self._record.run_id, name, stamp, message=text, attempt=attempt))
+            elif action == "hold":
+                facts.append(Fact("held_back", self._record.run_id, name, stamp, message=why))
+            elif action == "expire":
+                code = "approval_expired"
+                facts.append(Fact("refused", self._record.run_id, name, stamp, code=code, message=why))
             elif action == "missing":
                 facts.append(Fact("missing", self._record.run_id, name, stamp, message=why, attempt=rounds + 1))
             elif action == "found":
                 facts.append(Fact("found", self._record.run_id, name, stamp, attempt=rounds))
         return facts
+
+
+def _trail_of(order: History, trails: dict[datetime, IdTrail]) -> IdTrail | None:
+    planned_at = order.intent.occurred_at if order.intent is not None else None
+    return None if planned_at is None else trails.get(planned_at)

@@ -4,7 +4,10 @@ After a crash, a lost connection or a restart the record says what was handed ov
 has: open orders, completed orders, executions, and its next order id. :func:`judge` holds the two against each
 other. Evidence of an order always counts; its absence counts only where it proves something:
 
-- An order that was never handed over (state ``INTENT``) may be sent.
+- An order that was never sent by the record (state ``INTENT``) may be sent if nobody else can have sent it. A
+  record may be older than the account: restored from a copy, or not the only one. So the run must be new, or the
+  broker must have told all it has to the client that planned the order, and this client's order ids must not have
+  moved on without the record. What is in doubt is held back.
 - An order that was handed over and of which the broker knows nothing may be handed over once more *with the
   same order id*, while the broker's next id has not passed it: then a wrong guess is harmless, because the
   broker takes an id only once.
@@ -27,15 +30,17 @@ if TYPE_CHECKING:
 
     from stocklean_exec.facts import Fact
 
-__all__ = ["EXCHANGE_ZONE", "Evidence", "History", "Judgement", "judge", "trade_date"]
+__all__ = ["EXCHANGE_ZONE", "Evidence", "History", "IdTrail", "Judgement", "judge", "trade_date"]
 
 _DOUBTFUL = frozenset({"SENDING", "UNKNOWN"})
 _AT_BROKER = frozenset({"WORKING", "PARTIAL", "AWAITING_EXECUTIONS", "MISSING"})
+_UNCONFIRMED = "UNCONFIRMED"
+_ANEW = "plan again under a new run id"
 _SEEN = frozenset({"status", "execution", "rejected", "duplicate"})
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
 """Where the trading day is counted."""
 
-Action = Literal["leave", "send", "resend", "adopt", "unknown", "missing", "found"]
+Action = Literal["leave", "send", "hold", "expire", "resend", "adopt", "unknown", "missing", "found", "await"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +93,35 @@ class History:
         ]
 
     @property
+    def intent(self) -> Fact | None:
+        """The approval to send it."""
+        return next((fact for fact in self.facts if fact.kind == "intent"), None)
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether the broker has it though it was never sent by this record, which is therefore an older one."""
+        return self.last_sending is None and (self.is_seen or self.state == "UNKNOWN")
+
+    @property
     def last_sending(self) -> Fact | None:
         """The latest hand-over that is not known to have failed."""
         failed = {fact.attempt for fact in self.facts if fact.kind == "not_sent"}
         sent = [fact for fact in self.facts if fact.kind == "sending" and fact.attempt not in failed]
         return max(sent, key=lambda fact: fact.attempt or 0, default=None)
+
+
+class IdTrail(NamedTuple):
+    """What a record knows of one client's order ids since an order was planned; 0 where it knows nothing.
+
+    ``told_id`` greatest next order id that the client was told since then; ``expected_id`` the next order id if
+    only this record's runs have sent orders. ``passed_id`` is a next order id that was told when
+    ``passed_expected`` was the one to expect: somebody else has sent orders as this client.
+    """
+
+    told_id: int = 0
+    expected_id: int = 0
+    passed_id: int = 0
+    passed_expected: int = 0
 
 
 class Judgement(NamedTuple):
@@ -114,7 +143,15 @@ def trade_date(moment: datetime) -> date:
     return moment.astimezone(EXCHANGE_ZONE).date()
 
 
-def judge(order: History, evidence: Evidence, *, highest_seen_id: int = 0, highest_next_id: int = 0) -> Judgement:
+def judge(
+    order: History,
+    evidence: Evidence,
+    *,
+    highest_seen_id: int = 0,
+    highest_next_id: int = 0,
+    trail: IdTrail | None = None,
+    is_cleared: bool = False,
+) -> Judgement:
     """Decide about one order from its record and the broker's evidence.
 
     Parameters
@@ -123,13 +160,17 @@ def judge(order: History, evidence: Evidence, *, highest_seen_id: int = 0, highe
     evidence : the last of several rounds that told nothing new
     highest_seen_id : greatest order id of this client that the broker has ever shown to have, in any run
     highest_next_id : greatest next order id that this client was ever told
+    trail : the order ids of this client since the order was planned
+    is_cleared : nobody but this worker can have sent the order since it was planned
 
     Returns
     -------
-    What to do: ``send`` what was never handed over; ``adopt`` what was not by the record, though the broker has it
-    (the record is an old copy, or somebody else sent it); ``resend`` what may be handed over once more with the
-    same order id; record ``unknown`` and ``missing`` with ``why``, for nobody can tell; record what was missing as
-    ``found``; ``leave`` all others.
+    What to do: ``send`` what was never sent; ``hold`` back, with ``why``, what somebody else may have sent;
+    ``adopt`` what this record has not sent, though the broker has it (the record is an old copy, or somebody else
+    sent it); ``resend`` what may be handed over once more with the same order id; record ``unknown`` and
+    ``missing`` with ``why``, for nobody can tell; record what was missing as ``found``; ``await`` the executions
+    of an order that has ended with more filled than they say: ask again, for they may be under way; ``leave`` all
+    others.
 
     Examples
     --------
@@ -145,12 +186,60 @@ def judge(order: History, evidence: Evidence, *, highest_seen_id: int = 0, highe
     """
     state = order.state
     if state == "INTENT":
-        return Judgement("adopt" if order.client_order_id in evidence.refs else "send")
+        if order.client_order_id in evidence.refs:
+            return Judgement("adopt")
+        why = "" if is_cleared else _why_held(order, evidence, trail or IdTrail())
+        return Judgement("hold", why) if why else Judgement("send")
     if state in _DOUBTFUL:
         return _judge_doubt(order, evidence, max(highest_seen_id, evidence.highest_open_id), highest_next_id)
     if state in _AT_BROKER:
         return _judge_absence(order, evidence, state)
-    return Judgement("leave")
+    return Judgement("await" if state == _UNCONFIRMED else "leave")
+
+
+def _why_held(order: History, evidence: Evidence, trail: IdTrail) -> str:
+    """Why an order may have been sent though the record does not say so; empty if it cannot have been."""
+    if not evidence.forgets:
+        return ""
+    if not evidence.is_complete:
+        return f"TWS did not tell all it has ({evidence.gap}), so it may have been sent already; resume again"
+    intent, client = order.intent, evidence.client_id
+    planner = None if intent is None else intent.client_id
+    if planner is not None and planner != client:
+        return (
+            f"resume with client id {planner}, which planned it: client id {client} is not told all of its orders"
+        )
+    is_today = intent is not None and intent.occurred_at is not None and _is_same_day(intent.occurred_at, evidence)
+    return _why_ids_forbid(evidence, trail) or ("" if is_today else _why_day_forbids(planner, evidence, trail))
+
+
+def _why_ids_forbid(evidence: Evidence, trail: IdTrail) -> str:
+    """Whether order ids of this client were used that are not on record."""
+    following, expected = evidence.next_id or 0, trail.expected_id
+    if not (trail.passed_id or following > expected > 0):
+        return ""
+    if trail.passed_id:
+        following, expected = trail.passed_id, trail.passed_expected
+    return (
+        f"TWS has passed order ids that are not on record (the next one was {following}, and {expected} by this "
+        f"record): the record is older than the account, or another blotter, program or account uses client id "
+        f"{evidence.client_id}; {_ANEW}"
+    )
+
+
+def _why_day_forbids(planner: int | None, evidence: Evidence, trail: IdTrail) -> str:
+    """Of an earlier day TWS tells neither executions nor completed orders: the order ids alone bear witness."""
+    earlier, following = "it was planned on an earlier day, of which TWS tells nothing", evidence.next_id
+    if planner is None or following is None or not trail.told_id:
+        return f"{earlier}, and no order ids are on record that would show whether it was sent; {_ANEW}"
+    if following < trail.told_id:
+        anew = f"the next one is {following}, and was {trail.told_id}"
+        return f"{earlier}, and TWS has started its order ids anew ({anew}); {_ANEW}"
+    return ""
+
+
+def _is_same_day(moment: datetime, evidence: Evidence) -> bool:
+    return trade_date(moment) == trade_date(evidence.asked_at)
 
 
 def _judge_absence(order: History, evidence: Evidence, state: str) -> Judgement:
@@ -163,10 +252,14 @@ def _judge_absence(order: History, evidence: Evidence, state: str) -> Judgement:
     sent = order.last_sending
     day = trade_date(evidence.asked_at)
     earlier = sent is not None and sent.occurred_at is not None and trade_date(sent.occurred_at) != day
-    text = f"{said} before, and now {_nowhere(evidence)}"
-    return Judgement(
-        "missing", f"{text}; it is of an earlier day, of which TWS tells nothing" if earlier else text
-    )
+    listed = order.client_order_id in evidence.refs
+    where = "no longer open; what TWS lists of it does not tell how it ended" if listed else _nowhere(evidence)
+    text = f"{said} before, and now {where}"
+    if earlier:
+        text += "; it is of an earlier day, of which TWS tells nothing"
+    if sent is not None and sent.client_id is not None and sent.client_id != evidence.client_id:
+        text += f"; resume with client id {sent.client_id}, which placed it"
+    return Judgement("missing", text)
 
 
 def _judge_doubt(order: History, evidence: Evidence, highest_seen_id: int, highest_next_id: int) -> Judgement:

@@ -60,8 +60,8 @@ def residual_orders(run_id: str, blotter: BlotterReader, *, quotes: object = Non
     DataFrame, :data:`~stocklean_exec.tables.ORDERS`, ``detail`` and ``replaces`` (the order whose rest it is), to
     be checked, approved and submitted like a plan; it becomes the next leg of the run. An order that may still be
     alive is a ``REJECTED`` row with reason ``order_alive``, ``order_unresolved`` or ``order_not_sent``: nothing is
-    ordered in its place. An order that plan, check or a person refused leaves nothing to be done. Empty when all
-    is filled.
+    ordered in its place. What the broker has reported as filled counts as filled, even if no execution of it is on
+    record. An order that plan, check or a person refused leaves nothing to be done. Empty when all is filled.
 
     Raises
     ------
@@ -103,7 +103,10 @@ def _rests(orders: pd.DataFrame) -> Iterator[_Rest]:
     columns = {str(name): orders[name].tolist() for name in orders.columns}
     for values in zip(*columns.values(), strict=True):
         row = dict(zip(columns, values, strict=True))
-        left = round(row["quantity"] - row["filled_quantity"], 8) if row["quantity"] == row["quantity"] else 0.0
+        # What the broker has reported as filled is bought, also where a person has called an order dead whose
+        # executions never came.
+        bought = max(row["filled_quantity"], row["reported_quantity"])
+        left = round(row["quantity"] - bought, 8) if row["quantity"] == row["quantity"] else 0.0
         if left <= _NOISE or row["client_order_id"] in replaced or row["state"] == "NOT_APPROVED":
             continue
         if row["state"] == "REFUSED" and row["reason"] not in _REFUSED_FOR_NOW:

@@ -8,9 +8,9 @@ from stocklean_exec import clock, engine
 from stocklean_exec.approval import shorter
 from stocklean_exec.broker import mask_account
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.facts import Fact
 from stocklean_exec.limits import Limits
 from stocklean_exec.progress import progress_bar
+from stocklean_exec.recovering import Restrictions
 from stocklean_exec.run_worker import RunTerms
 from stocklean_exec.working import work_run
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["resume", "resume_async"]
 
+_SHOWN = 5
+
 
 def resume(
     run_id: str,
@@ -35,21 +37,29 @@ def resume(
     resend: bool | None = None,
     max_approval_age: float | None = 3600.0,
     limits: Limits | None = None,
+    send_overtaken: bool = False,
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """Pick a run up: find out what became of it, send what provably never was sent, follow it to its end.
 
     Safe to call at any time, any number of times, also for a run that is over: then late fills and commissions
     are recorded. The broker is asked for open orders, completed orders, executions and its next order id, until
-    it tells nothing new. What it has is adopted. An order that was approved and never handed over is sent. An
-    order that was handed over and left no trace is handed over once more with the *same order id* if that id is
-    provably unused, so that a wrong guess is harmless; else it is ``UNKNOWN``, with the evidence as its reason,
-    until the broker tells or a person decides (:meth:`~stocklean_exec.blotter.Blotter.resolve`).
+    it tells nothing new. What it has is adopted. An order that was handed over and left no trace is handed over
+    once more with the *same order id* if that id is provably unused, so that a wrong guess is harmless; else it is
+    ``UNKNOWN``, with the evidence as its reason, until the broker tells or a person decides
+    (:meth:`~stocklean_exec.blotter.Blotter.resolve`).
+
+    An order that was approved and never sent is sent now if the evidence is enough that nobody else has sent it:
+    the broker told all it has, to the client id that planned the run, and has passed no order ids that are not on
+    record. Otherwise it is held back: its status stays ``NEW``, with the reason and the way to go on, and a run of
+    which nothing was sent is ``blocked``. So an older copy of the blotter that was put back in its place does not
+    send a run again. Held back is also what a run that was planned later has orders for, in the same symbols.
 
     Parameters
     ----------
     run_id : of a recorded run
-    broker : the same account, and the same client id if orders are to be sent or cancelled
+    broker : the same account, and the same client id if orders are to be sent or cancelled: TWS tells executions
+        only to the client that placed the order
     blotter : where the run is recorded
     timeout : seconds to wait for orders that have not ended, and for a connection that is lost
     settle : seconds that an order may be under way to the broker before its absence there means something; by
@@ -59,6 +69,7 @@ def resume(
     max_approval_age : seconds after which an approval no longer counts: what was not sent by then is refused as
         ``approval_expired``, and :func:`~stocklean_exec.residuals.residual_orders` plans it anew
     limits : besides those that the plan was approved with, which always hold; of both the tighter
+    send_overtaken : send what was not sent though a run that was planned later has orders in the same symbols
     progress : show a progress bar; by default where somebody can see it
 
     Returns
@@ -98,6 +109,7 @@ def resume(
                 resend=resend,
                 max_approval_age=max_approval_age,
                 limits=limits,
+                send_overtaken=send_overtaken,
                 on_progress=move,
             )
         )
@@ -113,6 +125,7 @@ async def resume_async(
     resend: bool | None = None,
     max_approval_age: float | None = 3600.0,
     limits: Limits | None = None,
+    send_overtaken: bool = False,
     on_progress: Callable[[int, str], None] | None = None,
 ) -> pd.DataFrame:
     """Do what :func:`resume` does, to be awaited."""
@@ -120,15 +133,16 @@ async def resume_async(
     _check(run_id, orders, broker)
     for recorded in blotter.limits(run_id):
         max_approval_age = shorter(max_approval_age, Limits.of(recorded).max_approval_age)
-    expired = _expired(orders, max_approval_age)
-    if expired:
-        stamp, text = clock.now(), f"its approval is older than {max_approval_age:,.0f} s"
-        facts = [Fact("refused", run_id, name, stamp, code="approval_expired", message=text) for name in expired]
-        blotter.record(facts).result()
+    text = "" if max_approval_age is None else f"its approval is older than {max_approval_age:,.0f} s"
+    restrictions = Restrictions(
+        expired=dict.fromkeys(_expired(orders, max_approval_age), text),
+        overtaken="" if send_overtaken else _overtaken(run_id, blotter),
+    )
     terms = RunTerms(
         patience=timeout,
         settle=broker.settle_seconds if settle is None else settle,
         resend=broker.mode != "live" if resend is None else resend,
+        restrictions=restrictions,
         on_progress=on_progress,
     )
     await work_run(run_id, broker, blotter, terms, limits)
@@ -142,6 +156,19 @@ def _check(run_id: str, orders: pd.DataFrame, broker: Broker) -> None:
     if account and account != [broker.account]:
         text = f"run {run_id} is of account {mask_account(account[0])}, not of {mask_account(broker.account)}"
         raise InputError("run_id", [Problem("account_mismatch", text)])
+
+
+def _overtaken(run_id: str, blotter: Blotter) -> str:
+    """Why the run's plan is out of date; empty if it is not."""
+    later = blotter.overtaken_by(run_id)
+    if not later:
+        return ""
+    runs = ", ".join(f"{name} ({', '.join(symbols[:_SHOWN])})" for name, symbols in list(later.items())[:_SHOWN])
+    return (
+        f"runs were planned later, with orders in the same symbols: {runs}. What this run has not sent is out of "
+        f"date; leave it, or send it all the same with sx.resume({run_id!r}, ..., send_overtaken=True) or "
+        f"stocklean resume {run_id} --send-overtaken"
+    )
 
 
 def _expired(orders: pd.DataFrame, max_age: float | None) -> list[str]:

@@ -66,6 +66,7 @@ class RunRecord:
         self.last_attempt = 0
         self.last_execution_at: datetime | None = None
         self.open = set(self._facts)
+        self.held: dict[str, str] = {}  # why, by client order id
         for fact in blotter.facts(run_id):
             self._note_run(fact)
             self._keep(fact)
@@ -98,10 +99,24 @@ class RunRecord:
             state = self.state(name)
             if state.filled > self._quantities[name] + _NOISE and not self.alarm:
                 self.alarm = f"{name} asks for {self._quantities[name]:g} shares, and {state.filled:g} were filled"
-            if state.status in ENDED:
+            if state.status in ENDED or (state.state == "INTENT" and name in self.held):
                 self.open.discard(name)
+            else:
+                self.open.add(name)  # it may have ended before, and fills of it were reported since
             if self.watch is not None:
                 self.watch(name, state)
+
+    def hold(self, reasons: Mapping[str, str]) -> None:
+        """Wait no longer for orders that are not to be sent now, by why."""
+        self._touched |= {*self.held, *reasons}
+        self.held = dict(reasons)
+        self.settle()
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing of the run was ever sent, nor is at the broker."""
+        histories = map(self.history, self.names)
+        return not any(one.last_sending is not None or one.is_adopted for one in histories)
 
     # -- telling ---------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +24,7 @@ from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError,
 from stocklean_exec.facts import Fact
 from stocklean_exec.funding import Funding, buy_cost, cash_effect, ledger_of
 from stocklean_exec.gate import Gate, OrderRefusedError, SendBudget
-from stocklean_exec.recovering import Recovery
+from stocklean_exec.recovering import Recovery, Restrictions
 from stocklean_exec.run_control import RunControl, RunStoppedError
 from stocklean_exec.run_record import RunRecord
 
@@ -61,14 +61,15 @@ class RunTerms:
     ``patience`` seconds for orders that have not ended, and for a lost connection to come back; ``settle`` seconds
     that an order may be under way before its absence at the broker means something; ``resend`` whether an order
     whose id is provably unused may be handed over once more with that id; ``is_new`` whether the run was just
-    planned; ``min_cash`` what stays in cash when buys are sent, None where that is not looked at; ``control`` what
-    stops it, and hears of it.
+    planned; ``restrictions`` what keeps orders from being sent for the first time; ``min_cash`` what stays in cash
+    when buys are sent, None where that is not looked at; ``control`` what stops it, and hears of it.
     """
 
     patience: float = 60.0
     settle: float = 0.0
     resend: bool = False
     is_new: bool = False
+    restrictions: Restrictions = field(default_factory=Restrictions)
     min_cash: float | None = None
     control: RunControl = field(default_factory=RunControl, compare=False)
     on_progress: OnProgress | None = field(default=None, compare=False)
@@ -104,6 +105,7 @@ class RunWorker:
         self._attempt = self._record.last_attempt
         self._session = broker.session
         self._quotes: dict[str, _Quote] = {}
+        self._restrictions = terms.restrictions
         self._ledger = ledger_of(broker)
         self._funding: Funding | None = None
         self._sent_at = self._loop.time()
@@ -120,8 +122,8 @@ class RunWorker:
         except (HaltedError, BrokerError) as error:
             await record.put([Fact("run_blocked", self._run_id, occurred_at=clock.now(), message=str(error))])
             raise
-        if not self._queue and not record.open and record.ends >= record.starts:
-            return  # it is over, and was closed
+        if await self._is_over():
+            return
         start = record.starts + bool(self._queue or record.ends >= record.starts)
         if start > record.starts:
             await record.put([self._of_run("run_started", start, None)])
@@ -129,6 +131,8 @@ class RunWorker:
         message = "interrupted"
         try:
             message = await self._execute()
+            if record.held:
+                message = f"{self._count_held()}; the others: {message}"
         except BaseException as error:
             message = f"interrupted: {_describe(error)}"
             raise
@@ -137,6 +141,18 @@ class RunWorker:
             self._show_progress()
             await record.put([self._of_run("run_ended", start, message)])
         self._blotter.check_halt()
+
+    async def _is_over(self) -> bool:
+        """Whether there is nothing to work, as the record says then."""
+        record = self._record
+        if self._queue or record.open or record.ends < record.starts:
+            return False
+        if not record.is_untouched:
+            return bool(record.starts) and not record.held  # or it is to be said how it ended
+        if record.held:
+            text = self._count_held()
+            await record.put([Fact("run_blocked", self._run_id, occurred_at=clock.now(), message=text)])
+        return True
 
     # -- the sequence ----------------------------------------------------------------------------------------
 
@@ -196,8 +212,11 @@ class RunWorker:
             settle=self._terms.settle,
             resend=self._terms.resend,
             is_new=self._terms.is_new and not self._record.starts,
+            restrictions=self._restrictions,
         )
         found = await recovery.run()
+        cleared = self._restrictions.cleared.union(found.unsent)  # from now on only this worker can send them
+        self._restrictions = replace(self._restrictions, cleared=cleared)
         await self._heed_alarm()
         for name in found.again:
             self._budget.allow_again(name)
@@ -497,7 +516,7 @@ class RunWorker:
                 break
             if not await self._hear_until(deadline):
                 await self._conclude()
-                return f"timeout: {len(self._record.open)} orders still work at the broker"
+                return self._count_open("timeout: {} orders still work at the broker")
             self._record.settle()
             await self._heed_alarm()
             self._show_progress()
@@ -505,7 +524,7 @@ class RunWorker:
         if not self._record.open:
             return "all orders have ended"
         await self._conclude()
-        return f"{len(self._record.open)} orders rest at the broker"
+        return self._count_open("{} orders rest at the broker")
 
     async def _hear_until(self, deadline: float) -> bool:
         """Wait for news; False when the time is up. After a long silence, make sure that there is a broker."""
@@ -544,13 +563,34 @@ class RunWorker:
         """At the end, ask about orders of which the broker owes news, and record what it tells."""
         self._record.settle()
         if any(self._is_owed(name) for name in self._record.open):
-            recovery = Recovery(self._broker, self._blotter, self._record, settle=self._terms.settle, resend=False)
+            recovery = Recovery(
+                self._broker,
+                self._blotter,
+                self._record,
+                settle=self._terms.settle,
+                resend=False,
+                restrictions=self._restrictions,
+            )
             await recovery.run()
             self._record.settle()
 
+    def _count_open(self, text: str) -> str:
+        """Say how many orders are left and how: at the broker (by ``text``), or nobody knows."""
+        unresolved = sum(self._record.state(name).status == "UNKNOWN" for name in self._record.open)
+        working = len(self._record.open) - unresolved
+        parts = [text.format(working)] if working else []
+        parts += [f"{unresolved} orders are unresolved"] if unresolved else []
+        return ", ".join(parts) or "all orders have ended"
+
+    def _count_held(self) -> str:
+        """Say how many orders were held back, and why."""
+        reasons = list(dict.fromkeys(self._record.held.values()))
+        more = f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else ""
+        return f"{len(self._record.held)} orders were held back: {reasons[0]}{more}"
+
     def _is_owed(self, name: str) -> bool:
-        """Whether the broker has never answered, or has called the order filled and not told its executions."""
-        if self._record.state(name).state == "SENDING":
+        """Whether the broker has never answered, or has reported fills whose executions it has not told."""
+        if self._record.state(name).state in ("SENDING", "UNCONFIRMED"):
             return True
         return any(fact.kind == "status" and fact.status == "FILLED" for fact in self._record.history(name).facts)
 

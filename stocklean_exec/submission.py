@@ -28,6 +28,7 @@ from stocklean_exec.facts import Fact
 from stocklean_exec.lifecycle import UNFINISHED_STATES
 from stocklean_exec.order_ids import payload_hashes
 from stocklean_exec.progress import progress_bar
+from stocklean_exec.recovering import Restrictions
 from stocklean_exec.residuals import check_leg, is_rest
 from stocklean_exec.run_control import RunControl
 from stocklean_exec.run_worker import RunTerms
@@ -80,7 +81,8 @@ def submit_orders(
     check refused are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. The same run
     submitted again sends nothing and returns the same rows. A run of which nothing can be sent is ``blocked``
     when plan and checks refused every row, and ``cancelled`` when a person approved none; a plan without rows
-    is not recorded.
+    is not recorded. What an earlier call of this run has not sent is sent, or held back, by the rules of
+    :func:`~stocklean_exec.resuming.resume`.
 
     Buys beyond the cash that is there are sent, in the plan's sequence, as the executions of sells bring it; what
     cannot be paid for ends ``CANCELLED`` with reason ``not_funded``. The cash that must stay is the
@@ -180,6 +182,7 @@ async def submit_orders_async(
             settle=broker.settle_seconds,
             resend=broker.mode != "live",
             is_new=not planned,
+            restrictions=Restrictions(cleared=frozenset(unsent) if is_new else frozenset()),
             on_progress=on_progress,
             control=control or RunControl(),
         )
@@ -288,9 +291,12 @@ async def _record_plan(
     rows = approved.assign(
         payload_hash=payload_hashes(approved), account=approved["account"].fillna(broker.account)
     )
-    facts = [_first_fact(row, stamp) for row in _rows(rows, _DECIDED)] + _outcome_of_nothing(
-        approved, run_id, stamp
-    )
+    client_id, next_id = await broker.session_mark()
+    facts = [_first_fact(row, stamp, client_id) for row in _rows(rows, _DECIDED)]
+    facts += _outcome_of_nothing(approved, run_id, stamp)
+    if client_id is not None:  # a copy of the record that is taken now knows where the order ids stood
+        mark = Fact("session", run_id, occurred_at=stamp, order_id=next_id, client_id=client_id)
+        facts.append(mark._replace(code="planned", attempt=leg))
     if not approved["client_order_id"].str.startswith(f"{run_id}-").all():
         _refuse_used_ids(approved, blotter)  # ids of a caller's own making may have been used anywhere
     try:
@@ -356,7 +362,7 @@ def _rows(frame: pd.DataFrame, names: tuple[str, ...]) -> Iterator[dict[str, Any
         yield dict(zip(known, values, strict=True))
 
 
-def _first_fact(row: dict[str, Any], stamp: datetime) -> Fact:
+def _first_fact(row: dict[str, Any], stamp: datetime, client_id: int | None) -> Fact:
     """Say what the review made of a row: sent, refused by plan or check, or left out by a person."""
     kind, code, message = "intent", None, None
     if row["status"] == "REJECTED":
@@ -369,4 +375,5 @@ def _first_fact(row: dict[str, Any], stamp: datetime) -> Fact:
         reasons = row.get("reasons")
         is_unpaired = isinstance(reasons, str) and ONE_SIDED in reasons.split(", ")
         kind, code = "not_approved", ONE_SIDED if is_unpaired else "not_approved"
-    return Fact(kind, row["run_id"], row["client_order_id"], stamp, code=code, message=message)
+    planner = client_id if kind == "intent" else None
+    return Fact(kind, row["run_id"], row["client_order_id"], stamp, code=code, message=message, client_id=planner)

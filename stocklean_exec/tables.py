@@ -223,7 +223,10 @@ ORDERS = Table(
         _number("filled_quantity", "shares", "filled so far"),
         _number("avg_fill_price", "currency per share", "recomputed from the executions"),
         _number("commission", "currency", "sum of those reported; NaN until one is"),
-        _text("reason", "why it was rejected or cancelled, a stable code"),
+        _text(
+            "reason",
+            "why it was rejected or cancelled, a stable code; why it is `UNKNOWN` or was held back, in words",
+        ),
     ),
 )
 

@@ -139,6 +139,49 @@ def test_facts_come_back_as_they_were_told(blotter):
     assert blotter.facts("run-2") == []
 
 
+def overtaking(blotter, facts=(), **later):
+    """Runs that overtake run-1, which has a (symbol SPY) and b (TLT), both of them approved and not sent."""
+    for run_id, columns in (("run-1", {}), ("run-2", later)):
+        rows = plan(run_id, [f"{run_id}-a", f"{run_id}-b"], account="DU1", symbol=["SPY", "TLT"], approved=True)
+        rows = rows.assign(**columns)
+        given = [Fact("intent", run_id, f"{run_id}-{one}") for one in "ab"]
+        blotter.record_plan(rows, header(run_id), given).result()
+    blotter.record(facts).result()
+    return blotter.overtaken_by("run-1")
+
+
+def test_a_later_plan_with_orders_in_the_same_symbols_overtakes_an_earlier_one_and_not_the_other_way(blotter):
+    assert overtaking(blotter) == {"run-2": ["SPY", "TLT"]}
+    assert blotter.overtaken_by("run-2") == {}
+
+
+@pytest.mark.parametrize(
+    ("facts", "later", "found"),
+    [
+        ([], {"symbol": ["KO", "TLT"]}, {"run-2": ["TLT"]}),
+        ([], {"account": "DU2"}, {}),
+        ([], {"approved": [False, True]}, {"run-2": ["TLT"]}),
+        # of what cannot be sent any more nothing is overtaken, and it overtakes nothing
+        ([Fact("sending", "run-1", "run-1-a", attempt=1)], {}, {"run-2": ["TLT"]}),
+        ([Fact("refused", "run-1", "run-1-a", code="run_cancelled")], {}, {"run-2": ["TLT"]}),
+        ([Fact("refused", "run-2", "run-2-a", code="approval_expired")], {}, {"run-2": ["TLT"]}),
+        ([Fact("withdrawn", "run-2", "run-2-b", code="not_funded")], {}, {"run-2": ["SPY"]}),
+        # what was sent counts, whatever became of it
+        ([Fact("sending", "run-2", "run-2-a", attempt=1)], {}, {"run-2": ["SPY", "TLT"]}),
+        ([Fact("status", "run-2", "run-2-a", status="CANCELLED")], {}, {"run-2": ["SPY", "TLT"]}),
+    ],
+)
+def test_only_what_was_or_may_be_sent_overtakes_what_was_not(blotter, facts, later, found):
+    assert overtaking(blotter, facts, **later) == found
+
+
+def test_another_leg_of_a_run_does_not_overtake_it(blotter):
+    assert overtaking(blotter, symbol=["KO", "XOM"]) == {}
+    leg = plan("run-1", ["run-1-c"], account="DU1", symbol="SPY", approved=True)
+    blotter.record_plan(leg, header("run-1", leg=2), [Fact("intent", "run-1", "run-1-c")]).result()
+    assert blotter.overtaken_by("run-1") == {}
+
+
 def test_sql_in_a_text_is_a_text(blotter):
     orders = plan(EVIL, (EVIL,), symbol=EVIL, note=EVIL)
     blotter.record_plan(orders, header(EVIL), [Fact("rejected", EVIL, EVIL, code=EVIL, message=EVIL)]).result()

@@ -365,6 +365,32 @@ def test_a_run_that_was_held_back_is_resumed_from_the_command_line(folder, gatew
         assert (blotter.events("r1")["kind"] == "sending").sum() == 2
 
 
+def test_a_plan_that_a_later_run_has_overtaken_is_resumed_only_when_told(folder, gateway, capsys):
+    def start(run_id, targets="targets.csv"):
+        arguments = ["--broker", gateway, "--blotter", "b.duckdb", "--run-id", run_id, "--yes"]
+        return main(["rebalance", targets, *arguments])
+
+    (folder / "fewer.csv").write_text("symbol,weight\nAAPL,0.03\nJPM,0.02\n")
+
+    resume = ["resume", "r1", "--broker", gateway, "--blotter", "b.duckdb"]
+    sx.open_blotter("b.duckdb").close()
+    assert main(["halt", "--blotter", "b.duckdb", "--reason", "wait"]) == 0
+    assert start("r1") == 3
+    assert main(["clear-halt", "--blotter", "b.duckdb", "--reason", "go on"]) == 0
+    assert start("r2", "fewer.csv") == 0
+    capsys.readouterr()
+    assert main(resume) == 3
+    out = capsys.readouterr().out
+    assert "Run r1: blocked" in out
+    assert (
+        "2 orders were held back: runs were planned later, with orders in the same symbols: r2 (AAPL, JPM)" in out
+    )
+    assert "stocklean resume r1 --send-overtaken" in out
+    assert main([*resume, "--send-overtaken"]) == 0
+    with sx.read_blotter("b.duckdb") as blotter:
+        assert blotter.orders("r1")["status"].tolist() == ["FILLED", "FILLED"]
+
+
 def test_a_process_that_was_killed_is_resumed_by_another_one(folder, gateway):
     script = """
 import os, signal, sys

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stocklean_exec.broker import Ticket
 from stocklean_exec.errors import BlotterClosedError
-from stocklean_exec.facts import Fact
+from stocklean_exec.facts import Fact, key_of
 from stocklean_exec.ib_facts import TwsExecution
 from stocklean_exec.ib_orders import OrderDesk
 from stocklean_exec.lifecycle import derive_order
@@ -153,7 +153,7 @@ def test_for_a_corrected_or_withdrawn_execution_no_commission_is_awaited():
 
 def test_a_completed_order_tells_its_end():
     desk, told = desk_with_order()
-    desk.on_completed(77, "r-SPY-BUY", "Cancelled", "Cancelled by Trader")
+    desk.on_completed(77, "r-SPY-BUY", "Cancelled", 0.0, "Cancelled by Trader", client_id=1)
     assert (told[-1].status, told[-1].message) == ("CANCELLED", "Cancelled by Trader")
     assert desk.is_quiet()
 
@@ -161,7 +161,7 @@ def test_a_completed_order_tells_its_end():
 def test_an_inactive_order_among_the_completed_ones_is_over():
     desk, told = desk_with_order()
     desk.on_status(12, 77, "Inactive", 0.0, 10.0, "", ours=True)
-    desk.on_completed(77, "r-SPY-BUY", "Inactive", "Cancelled by System:")
+    desk.on_completed(77, "r-SPY-BUY", "Inactive", 0.0, "Cancelled by System:", client_id=1)
     assert desk.puzzling() == []
     assert desk.is_quiet()
     assert derive_order(10.0, told).status == "CANCELLED"
@@ -355,3 +355,91 @@ def test_an_adopted_order_remembers_what_is_on_record_of_it():
     assert not desk.on_message(12, 201, "of somebody else: ids began anew")
     desk.on_status(99, 77, "Cancelled", 4.0, 6.0, "", ours=False)  # by its permanent id
     assert [fact.status for fact in told] == ["CANCELLED"]
+
+
+# -- an order that ended with more filled than its executions say -----------------------------------------------
+
+
+def test_an_order_that_ended_with_untold_fills_is_waited_for_until_their_executions_come():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Cancelled", 4.0, 6.0, "", ours=True)
+    assert not desk.is_quiet()
+    assert derive_order(10.0, told).state == "UNCONFIRMED"
+    desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
+    desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
+    assert desk.is_quiet()
+    assert derive_order(10.0, told).state == "CANCELLED"
+
+
+def test_fills_that_were_withdrawn_are_not_waited_for():
+    desk, _ = desk_with_order()
+    desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
+    desk.on_execution(EXECUTION._replace(exec_id=EXECUTION.exec_id[:-1] + "2", shares=0.0), ours=True)
+    desk.on_status(12, 77, "Cancelled", 4.0, 6.0, "", ours=True)
+    assert desk.is_quiet()
+
+
+def test_a_rejected_order_that_is_shown_as_cancelled_keeps_what_it_had_filled():
+    desk, told = desk_with_order()
+    desk.on_message(12, 201, "rejected")
+    desk.on_status(12, 77, "Cancelled", 4.0, 6.0, "", ours=True)
+    assert not desk.is_quiet()
+    assert derive_order(10.0, told).state == "UNCONFIRMED"
+
+
+def test_an_inactive_order_keeps_what_it_had_filled():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Inactive", 4.0, 6.0, "", ours=True)
+    desk.on_status(12, 77, "Inactive", 5.0, 5.0, "", ours=True)
+    desk.on_completed(77, "r-SPY-BUY", "Inactive", None, "Cancelled by System:", client_id=1)
+    assert (derive_order(10.0, told).state, derive_order(10.0, told).reported) == ("UNCONFIRMED", 5.0)
+    assert len({key_of(fact) for fact in told}) == len(told)  # each of them is recorded
+
+
+def test_a_completed_order_tells_of_fills_though_its_end_was_known():
+    desk, told = desk_with_order()
+    desk.on_message(12, 202, "Order Canceled - reason:")
+    assert desk.is_quiet()
+    for _ in range(2):
+        desk.on_completed(77, "r-SPY-BUY", "Cancelled", 4.0, "Cancelled by Trader", client_id=1)
+    assert not desk.is_quiet()
+    assert derive_order(10.0, told).state == "UNCONFIRMED"
+
+
+def test_a_completed_order_that_tells_nothing_new_is_not_told_again():
+    desk, told = desk_with_order()
+    desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
+    desk.on_status(12, 77, "Cancelled", 4.0, 6.0, "", ours=True)
+    count = len(told)
+    desk.on_completed(77, "r-SPY-BUY", "Cancelled", 4.0, "Cancelled by Trader", client_id=1)
+    assert len(told) == count
+
+
+def adopted_from_client_1():
+    desk, told = OrderDesk(lambda: NOON), []
+    desk.follow("r", lambda *facts: told.extend(facts))
+    sent = Fact("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
+    desk.adopt("r", History("r-SPY-BUY", 10.0, [sent]), ids_hold=False)
+    return desk, told, sent
+
+
+@pytest.mark.parametrize(
+    ("filled", "state"), [(0.0, "CANCELLED"), (4.0, "UNCONFIRMED"), (None, "SENDING"), (10.0, "UNCONFIRMED")]
+)
+def test_another_clients_order_is_over_only_if_it_is_known_that_nothing_of_it_was_filled(filled, state):
+    desk, told, sent = adopted_from_client_1()
+    desk.on_completed(77, "r-SPY-BUY", "Cancelled", filled, "Cancelled by Trader", client_id=8)
+    assert derive_order(10.0, [sent, *told]).state == state
+
+
+def test_our_own_completed_order_is_over_also_where_tws_does_not_count_its_fills():
+    desk, told, sent = adopted_from_client_1()
+    desk.on_completed(77, "r-SPY-BUY", "Cancelled", None, "Cancelled by Trader", client_id=1)
+    assert derive_order(10.0, [sent, *told]).state == "CANCELLED"
+
+
+def test_a_number_of_filled_shares_that_cannot_be_keeps_nobody_waiting():
+    desk, told = desk_with_order()
+    desk.on_status(12, 77, "Cancelled", 1e12, 0.0, "", ours=True)
+    assert desk.is_quiet()
+    assert derive_order(10.0, told).state == "CANCELLED"

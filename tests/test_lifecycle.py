@@ -114,7 +114,83 @@ MISSING = Fact("missing", attempt=1, message="neither open nor completed", occur
 FOUND = Fact("found", attempt=1)
 SUBMITTED = Fact("status", status="SUBMITTED")
 
+HELD = Fact("held_back", message="resume with client id 7, which planned it", occurred_at=NOON)
+BY_SEVEN = SENT._replace(client_id=7)
+CANCELLED_AT_4 = Fact("status", status="CANCELLED", filled=4.0, remaining=6.0)
+LACKS = "ended at the broker with more filled than there are executions on record; resume with "
+RESUME_7 = LACKS + "client id 7, which placed it"
+
 HISTORIES = {
+    "cancelled with four filled, none of it on record": (
+        10,
+        [BY_SEVEN, SUBMITTED, CANCELLED_AT_4],
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
+    ),
+    "cancelled with four filled, three of them on record": (
+        10,
+        [BY_SEVEN, CANCELLED_AT_4, execution(FIRST, 3, 100.0)],
+        ("UNCONFIRMED", "UNKNOWN", 3.0, 100.0, None, RESUME_7),
+    ),
+    "cancelled with four filled, and all on record": (
+        10,
+        [BY_SEVEN, CANCELLED_AT_4, FILL_4],
+        ("CANCELLED", "CANCELLED", 4.0, 100.0, None, "cancelled"),
+    ),
+    "cancelled, and the four were counted by an earlier status": (
+        10,
+        [BY_SEVEN, Fact("status", status="SUBMITTED", filled=4.0), CANCELLED],
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
+    ),
+    "cancelled with four filled, by a client that is not on record": (
+        10,
+        [CANCELLED_AT_4],
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, LACKS + "the client id that placed it"),
+    ),
+    "cancelled with four filled, sent by two clients of which the second did not get through": (
+        10,
+        [BY_SEVEN, SENT._replace(client_id=8, attempt=2), NOT_SENT._replace(attempt=2), CANCELLED_AT_4],
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
+    ),
+    "rejected with four filled, none of it on record": (
+        10,
+        [BY_SEVEN, REJECTED, Fact("message", code="Cancelled", message="shown as cancelled", filled=4.0)],
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
+    ),
+    "cancelled, and the four that were filled are withdrawn": (
+        10,
+        [BY_SEVEN, CANCELLED_AT_4, FILL_4, execution(FIRST[:-1] + "2", 0, 0.0)],
+        ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled"),
+    ),
+    "cancelled with four filled, which were corrected to five": (
+        10,
+        [BY_SEVEN, CANCELLED_AT_4, execution(FIRST[:-1] + "2", 5, 101.0)],
+        ("CANCELLED", "CANCELLED", 5.0, 101.0, None, "cancelled"),
+    ),
+    "cancelled with four filled, none of it on record, and decided by a person": (
+        10,
+        [BY_SEVEN, CANCELLED_AT_4, DEAD],
+        ("RESOLVED", "CANCELLED", 0.0, None, None, DEAD.message),
+    ),
+    "cancelled with four filled, and filled after all": (
+        10,
+        [BY_SEVEN, CANCELLED_AT_4, FILL_4, FILL_6],
+        ("FILLED", "FILLED", 10.0, 106.0, None, None),
+    ),
+    "cancelled with four filled, and missing before that": (
+        10,
+        [BY_SEVEN, SUBMITTED, MISSING, CANCELLED_AT_4],
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
+    ),
+    "cancelled with a number of filled shares that cannot be": (
+        10,
+        [BY_SEVEN, CANCELLED_AT_4._replace(filled=1e300)],
+        ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled"),
+    ),
+    "works with four filled, none of it on record": (
+        10,
+        [BY_SEVEN, Fact("status", status="SUBMITTED", filled=4.0)],
+        ("WORKING", "SUBMITTED", 0.0, None, None, None),
+    ),
     "missing": (10, [SENT, SUBMITTED, MISSING], ("MISSING", "UNKNOWN", 0.0, None, None, MISSING.message)),
     "handed over, and refused when it was to go out once more": (
         10,
@@ -160,6 +236,18 @@ HISTORIES = {
         10,
         [SENT, MISSING, DEAD],
         ("RESOLVED", "CANCELLED", 0.0, None, None, DEAD.message),
+    ),
+    "held back": (10, [Fact("intent"), HELD], ("INTENT", "NEW", 0.0, None, None, HELD.message)),
+    "held back twice": (
+        10,
+        [HELD._replace(message="later", occurred_at=NOON + timedelta(seconds=1)), Fact("intent"), HELD],
+        ("INTENT", "NEW", 0.0, None, None, "later"),
+    ),
+    "held back, and sent": (10, [Fact("intent"), HELD, SENT], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
+    "held back, and refused": (
+        10,
+        [Fact("intent"), HELD, Fact("refused", code="approval_expired")],
+        ("REFUSED", "REJECTED", 0.0, None, None, "approval_expired"),
     ),
     "planned": (10, [], ("PLANNED", "NEW", 0.0, None, None, None)),
     "intent": (10, [Fact("intent")], ("INTENT", "NEW", 0.0, None, None, None)),
@@ -567,7 +655,8 @@ def fact_of_an_order(random):
         occurred_at=random.choice(TIMES),
         status=random.choice(STATUSES),
         perm_id=random.choice((None, 1)),
-        filled=random.choice((None, 0.0, 4.0)),
+        client_id=random.choice((None, 0, 7)),
+        filled=random.choice((None, 0.0, 4.0, amount(random))),
         code=random.choice(TEXTS),
         message=random.choice(TEXTS),
         attempt=random.choice(ATTEMPTS),
@@ -601,7 +690,7 @@ def test_neither_sequence_nor_repetition_changes_a_state(random):
     told = [*facts, *random.choices(facts, k=len(facts))] if facts else []
     random.shuffle(told)
     one, other = derive_order(quantity, facts), derive_order(quantity, told)
-    for name in ("state", "status", "filled", "avg_fill_price", "commission", "reason"):
+    for name in ("state", "status", "filled", "avg_fill_price", "commission", "reason", "reported"):
         assert the_same(getattr(one, name), getattr(other, name)), facts
 
 
@@ -668,6 +757,7 @@ def test_the_orders_view_says_what_derive_order_says(recorded):
                 known(row["reason"]),
             ), about
             assert state.filled == row["filled_quantity"], about
+            assert state.reported == row["reported_quantity"], about
             for mine, theirs in (
                 (state.avg_fill_price, row["avg_fill_price"]),
                 (state.commission, row["commission"]),

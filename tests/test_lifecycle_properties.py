@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from random import Random
@@ -25,7 +26,8 @@ from stocklean_exec.lifecycle import STATUS_OF_STATE, derive_order
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 UNIT = 10**8
-COLUMNS = ("state", "status", "filled_quantity", "avg_fill_price", "commission", "reason")
+COLUMNS = ("state", "status", "filled_quantity", "avg_fill_price", "commission", "reason", "reported_quantity")
+USABLE = 10**9  # a number of shares is below it
 
 
 def hundred_millionths(random, most):
@@ -52,7 +54,7 @@ class History:
         self.commission = sum(fees) / UNIT if fees else math.nan
 
     def _tell(self, random):
-        self.latest, self.fees = {}, {}
+        self.latest, self.fees, self.most = {}, {}, {}
         facts = [*self._executions(random), *(self._other(random) for _ in range(random.randrange(8)))]
         random.shuffle(facts)
         return {key_of(fact._replace(client_order_id=self.name)): fact for fact in facts}.values()
@@ -66,6 +68,7 @@ class History:
                     shares, units = 0.0, 0  # a bust
                 price, price_units = hundred_millionths(random, 500)
                 exec_id = f"{family}.{revision:02d}"
+                self.most[family] = max(units, self.most.get(family, 0))
                 if revision > self.latest.get(family, (0,))[0]:
                     self.latest[family] = (revision, units, price_units)
                 yield Fact("execution", exec_id=exec_id, quantity=shares, price=price, occurred_at=NOON)
@@ -76,11 +79,11 @@ class History:
     def _other(self, random):
         when = NOON + timedelta(seconds=random.randrange(3))
         attempt = random.randrange(1, 4)
-        filled = random.choice((None, 0.0, 4.0))
+        filled = random.choice((None, 0.0, 4.0, 33.25, 80.0, -7.0, 1e300, math.nan))
         return random.choice(
             (
                 Fact("intent"),
-                Fact("sending", attempt=attempt, occurred_at=when),
+                Fact("sending", attempt=attempt, client_id=random.choice((None, 0, 7, 8)), occurred_at=when),
                 Fact("not_sent", attempt=attempt),
                 *(Fact("status", status=status, filled=filled) for status in ("SUBMITTED", "CANCELLED", "FILLED")),
                 Fact("status", status="SUBMITTED", filled=filled),
@@ -88,6 +91,7 @@ class History:
                 Fact("rejected", code="110", status="UNSEEN"),
                 Fact("cancel_requested", occurred_at=when),
                 Fact("message", code="10349", message="advice"),
+                Fact("message", code="Cancelled", message=f"{filled} filled", filled=filled),
                 Fact("unknown", attempt=attempt, message="no trace", occurred_at=when),
                 Fact("missing", attempt=attempt, message="neither open nor over", occurred_at=when),
                 Fact("found", attempt=attempt),
@@ -97,6 +101,7 @@ class History:
                 Fact("refused", code="max_orders"),
                 Fact("not_approved", code="not_approved"),
                 Fact("withdrawn", code="not_funded"),
+                Fact("held_back", message=f"held back {attempt}", occurred_at=when),
             )
         )
 
@@ -117,6 +122,11 @@ def check_history(history, random):
     state = derive_order(history.asked, history.facts)
     assert state == derive_order(history.asked, shuffled(random, history.facts)), history.facts
     assert state.filled == history.units / UNIT, history.facts
+    counted = max((fact.filled for fact in history.facts if abs(fact.filled or math.inf) < USABLE), default=0.0)
+    unseen = max(round(counted * UNIT) - sum(history.most.values()), 0)
+    assert state.reported == (history.units + unseen) / UNIT, history.facts
+    assert (state.state == "UNCONFIRMED") <= (unseen > 0), history.facts
+    assert state.status not in ("CANCELLED", "REJECTED") or not unseen or state.state in UNSENT_OR_DECIDED
     assert same(state.avg_fill_price, history.average), history.facts
     assert same(state.commission, history.commission), history.facts
     assert (state.status == "FILLED") == (0 < history.units >= history.asked_units), history.facts
@@ -126,6 +136,8 @@ def check_history(history, random):
 def same(one, other):
     return one == other or (math.isnan(one) and math.isnan(other))
 
+
+UNSENT_OR_DECIDED = ("RESOLVED", "REFUSED", "NOT_APPROVED", "WITHDRAWN")
 
 every = settings(deadline=None, derandomize=True, max_examples=300)
 
@@ -151,9 +163,11 @@ def test_an_ended_order_is_left_only_through_executions_or_the_brokers_announcem
     is_report = fact.kind == "status"
     assert after.filled == before.filled
     if before.state == "FILLED":
-        assert after == before
+        assert replace(after, reported=before.reported) == before
     elif before.state == "RESOLVED" or fact.kind == "resolved":
         assert after.state == "RESOLVED"
+    elif before.state in ("CANCELLED", "REJECTED") and after.state == "UNCONFIRMED":
+        assert after.reported > before.reported, (history.facts, fact)
     elif before.state == "CANCELLED" and not (is_report and fact.status == "FILLED"):
         assert after.state in ("CANCELLED", "REJECTED"), (history.facts, fact)
         assert after.state == "CANCELLED" or (fact.kind == "rejected" and not after.filled)
@@ -161,6 +175,8 @@ def test_an_ended_order_is_left_only_through_executions_or_the_brokers_announcem
         is_report and (fact.status == "FILLED" or (fact.status == "SUBMITTED" and holds_only_unseen(history)))
     ):
         assert after.state == "REJECTED", (history.facts, fact)
+    elif before.state == "UNCONFIRMED" and not is_report:
+        assert after.state == "UNCONFIRMED", (history.facts, fact)
 
 
 @every
@@ -174,6 +190,8 @@ def test_one_more_execution_never_takes_anything_away(drawn):
     assert after.filled == (history.units + UNIT) / UNIT
     if before.state in ("FILLED", "CANCELLED", "RESOLVED"):
         assert after.state in ("FILLED", before.state)
+    elif before.state == "UNCONFIRMED":
+        assert after.state in ("FILLED", "UNCONFIRMED", "CANCELLED", "PARTIAL", "MISSING")
     elif before.state == "REJECTED" and not holds_only_unseen(history):
         assert after.state in ("FILLED", "CANCELLED")
     elif before.state == "MISSING":
@@ -187,8 +205,24 @@ def test_one_more_execution_never_takes_anything_away(drawn):
 def test_a_bust_of_every_execution_leaves_what_was_there_without_them(drawn):
     history, _ = drawn
     busts = [Fact("execution", exec_id=f"{family}.99", quantity=0.0, price=0.0) for family in history.latest]
-    without = [fact for fact in history.facts if fact.kind not in ("execution", "commission")]
-    assert derive_order(history.asked, [*history.facts, *busts]) == derive_order(history.asked, without)
+    facts = uncounted(history.facts)
+    without = [fact for fact in facts if fact.kind not in ("execution", "commission")]
+    assert derive_order(history.asked, [*facts, *busts]) == derive_order(history.asked, without)
+
+
+@every
+@given(histories())
+def test_a_bust_raises_no_doubt(drawn):
+    history, _ = drawn
+    before = derive_order(history.asked, history.facts)
+    busts = [Fact("execution", exec_id=f"{family}.99", quantity=0.0, price=0.0) for family in history.latest]
+    after = derive_order(history.asked, [*history.facts, *busts])
+    assert (after.state == "UNCONFIRMED") <= (before.reported > before.filled), history.facts
+
+
+def uncounted(facts):
+    """The same without what the statuses count as filled."""
+    return [fact._replace(filled=None) for fact in facts]
 
 
 @every
@@ -201,7 +235,7 @@ def test_a_correction_is_the_same_as_if_it_had_been_right_from_the_start(drawn):
         if fact.exec_id is not None and int(fact.exec_id[-2:]) < history.latest[fact.exec_id[:-3]][0]
     ]
     kept = [fact for fact in history.facts if fact not in superseded]
-    assert derive_order(history.asked, kept) == derive_order(history.asked, history.facts)
+    assert derive_order(history.asked, uncounted(kept)) == derive_order(history.asked, uncounted(history.facts))
 
 
 @every
@@ -243,6 +277,7 @@ def check_in_sql(seeds):
         told = (row.state, row.status, None if pd.isna(row.reason) else row.reason)
         assert told == (state.state, state.status, state.reason), history.facts
         assert row.filled_quantity == state.filled, history.facts
+        assert row.reported_quantity == state.reported, history.facts
         assert math.isclose(row.avg_fill_price, state.avg_fill_price) or same(
             row.avg_fill_price, state.avg_fill_price
         )

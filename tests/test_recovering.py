@@ -3,16 +3,18 @@
 import asyncio
 from datetime import UTC, datetime
 
+import pandas as pd
 import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import RunElsewhereError
 from stocklean_exec.facts import Fact
-from stocklean_exec.recovering import Recovery
+from stocklean_exec.recovering import Recovery, Restrictions
 from stocklean_exec.recovery import Evidence
 from stocklean_exec.run_record import RunRecord
 
 NOW = datetime(2026, 11, 23, 17, tzinfo=UTC)
+LATER = datetime(2026, 11, 23, 18, tzinfo=UTC)
 A, B, C = "r-SPY-BUY", "r-TLT-BUY", "r-KO-BUY"
 LIVES = Fact("status", "r", A, NOW, status="SUBMITTED", order_id=1, client_id=7, perm_id=9)
 
@@ -24,7 +26,7 @@ def sent(name, order_id):
 class Scripted:
     """Answers each sweep with the next (facts, evidence) of a list, and the last one from then on."""
 
-    lease, session, mode = "here", 3, "paper"
+    lease, session, mode, account = "here", 3, "paper", "DU0000001"
 
     def __init__(self, *rounds):
         self.rounds, self.asked, self.adopted, self.again = list(rounds), 0, [], []
@@ -53,34 +55,57 @@ def evidence(**known):
     return Evidence(NOW, client_id=7, **{"next_id": 3, **known})
 
 
+PLAN = pd.DataFrame(
+    {
+        "client_order_id": [A, B, C],
+        "run_id": "r",
+        "symbol": ["SPY", "TLT", "KO"],
+        "side": "BUY",
+        "quantity": [20.0, 40.0, 100.0],
+        "order_type": "MKT",
+        "account": "DU0000001",
+        "payload_hash": "h",
+        "approved": True,
+    }
+)
+PLANNED = Fact("session", "r", occurred_at=NOW, code="planned", attempt=1, client_id=7, order_id=1)
+
+
+def plan(blotter, run_id="r", *, at=NOW, client_id=7, ids=PLANNED, rows=PLAN, account="DU0000001"):
+    """Record a plan as it is when nothing of it was sent."""
+    names = [name.replace("r-", f"{run_id}-", 1) for name in rows["client_order_id"]]
+    header = {"run_id": run_id, "leg": 1, "mode": "paper", "account": account, "plan_hash": "h"}
+    header |= dict.fromkeys(("nav", "parameters", "approved_by", "approved_at"))
+    facts = [Fact("intent", run_id, name, at, client_id=client_id) for name in names]
+    facts += [ids._replace(run_id=run_id, occurred_at=at)] if ids is not None else []
+    blotter.record_plan(rows.assign(client_order_id=names, run_id=run_id), header, facts).result()
+
+
 @pytest.fixture
 def blotter():
-    """A run of three approved orders, none of which was sent."""
+    """A run of three approved orders, none of which was sent: client 7 planned it, and id 1 was its next one."""
     with sx.open_blotter() as one:
-        broker = sx.connect("mock://", quotes={"SPY": 100.0, "TLT": 50.0, "KO": 20.0}, cash=10_000)
-        orders = sx.plan_orders({"SPY": 0.2, "TLT": 0.2, "KO": 0.2}, None, broker.quotes(), nav=10_000, run_id="r")
-        review = sx.review_orders(sx.check_orders(orders, quotes=broker.quotes(), cash=10_000))
-        review.approve_all(by="me")
-        one.halt("nothing is sent here")
-        with pytest.raises(sx.HaltedError):
-            sx.submit_orders(review.result(), broker, one)
+        plan(one)
         yield one
 
 
-def recover(broker, blotter, facts=(), *, settle=0.0, resend=True, is_new=False):
+def recover(broker, blotter, facts=(), *, run_id="r", settle=0.0, resend=True, is_new=False, **restrictions):
     blotter.record(facts).result()
 
     async def run():
-        record = RunRecord("r", blotter, {A: 20.0, B: 40.0, C: 100.0})
+        quantities = {A: 20.0, B: 40.0, C: 100.0}
+        names = {name.replace("r-", f"{run_id}-", 1): shares for name, shares in quantities.items()}
+        record = RunRecord(run_id, blotter, names)
         record.follow(broker)
-        recovery = Recovery(broker, blotter, record, settle=settle, resend=resend, is_new=is_new)
+        terms = {"settle": settle, "resend": resend, "is_new": is_new}
+        recovery = Recovery(broker, blotter, record, **terms, restrictions=Restrictions(**restrictions))
         return await recovery.run()
 
     return asyncio.run(run())
 
 
 def test_what_is_there_is_adopted_what_never_left_may_be_sent_and_one_round_is_enough(blotter):
-    broker = Scripted(([LIVES], evidence(open_orders=frozenset({A}), refs=frozenset({A}))))
+    broker = Scripted(([LIVES], evidence(next_id=2, open_orders=frozenset({A}), refs=frozenset({A}))))
     found = recover(broker, blotter, [sent(A, 1)])
     assert (found.session, found.unsent, found.again) == (3, [B, C], [])
     assert (broker.asked, broker.adopted) == (1, [A])
@@ -154,3 +179,140 @@ def test_a_broker_that_nobody_else_can_reach_is_not_asked_about_a_new_run(blotte
     broker.lease = None
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
     assert broker.asked == 0
+
+
+# -- what somebody else may have sent -----------------------------------------------------------------------------
+
+
+def held_by(found):
+    """Why all three orders were held back; nothing else may come of them."""
+    assert (found.unsent, found.again, set(found.held)) == ([], [], {A, B, C})
+    (reason,) = set(found.held.values())
+    return reason
+
+
+def rows_of(blotter):
+    return blotter.orders("r").set_index("client_order_id")
+
+
+def test_what_is_held_back_is_new_on_record_with_the_latest_reason_and_told_once(blotter):
+    gap = Scripted(([], evidence(next_id=1, is_complete=False, gap="no completed orders within 3 s")))
+    for _ in range(2):
+        assert "no completed orders within 3 s" in held_by(recover(gap, blotter))
+    rows = rows_of(blotter)
+    assert (set(rows["status"]), set(rows["state"])) == ({"NEW"}, {"INTENT"})
+    assert rows["reason"].str.contains("no completed orders within 3 s").all()
+    assert (blotter.events("r")["kind"] == "held_back").sum() == 3
+    later = Scripted(([], evidence(next_id=5)))
+    assert "has passed order ids" in held_by(recover(later, blotter))
+    assert rows_of(blotter)["reason"].str.contains("has passed order ids").all()
+
+
+def test_ids_that_were_passed_once_hold_an_order_back_though_the_record_knows_them_now(blotter):
+    broker = Scripted(([], evidence(next_id=5)))
+    for _ in range(2):
+        assert "(the next one was 5, and 1 by this record)" in held_by(recover(broker, blotter))
+    plan(blotter, "later", ids=PLANNED._replace(order_id=9), at=LATER)
+    assert "(the next one was 5, and 1 by this record)" in held_by(recover(broker, blotter))
+
+
+def test_ids_that_were_passed_before_an_order_was_planned_say_nothing_of_it(blotter):
+    plan(blotter, "later", ids=PLANNED._replace(order_id=9), at=LATER)
+    broker = Scripted(([], evidence(next_id=9)))
+    found = recover(broker, blotter, run_id="later")
+    assert found.unsent == [name.replace("r-", "later-", 1) for name in (A, B, C)]
+
+
+def test_ids_that_other_runs_of_the_record_have_used_are_no_surprise(blotter):
+    plan(blotter, "later", ids=PLANNED, at=LATER)
+    names = [name.replace("r-", "later-", 1) for name in (A, B, C)]
+    sends = [sent(name, number)._replace(run_id="later") for number, name in enumerate(names, start=4)]
+    broker = Scripted(([], evidence(next_id=7)))
+    found = recover(broker, blotter, sends)
+    assert found.unsent == [A, B, C]
+
+
+def test_ids_that_were_taken_and_not_used_do_not_hide_others(blotter):
+    plan(blotter, "later", ids=PLANNED, at=LATER)
+    name = A.replace("r-", "later-", 1)
+    taken = sent(name, 4)._replace(run_id="later")
+    back = Fact("not_sent", "later", name, NOW, attempt=1)
+    broker = Scripted(([], evidence(next_id=3)))
+    assert "(the next one was 3, and 1 by this record)" in held_by(recover(broker, blotter, [taken, back]))
+
+
+def test_ids_of_another_account_and_of_another_client_say_nothing(blotter):
+    plan(blotter, "other", ids=PLANNED._replace(order_id=50), rows=PLAN.assign(account="DU7"), account="DU7")
+    plan(blotter, "eight", client_id=8, ids=PLANNED._replace(client_id=8, order_id=60))
+    assert recover(Scripted(([], evidence(next_id=1))), blotter).unsent == [A, B, C]
+    assert "and 1 by this record" in held_by(recover(Scripted(([], evidence(next_id=40))), blotter))
+
+
+def test_another_client_sends_nothing_that_it_has_not_planned(blotter):
+    other = Evidence(NOW, client_id=8, next_id=1)
+    assert "resume with client id 7, which planned it" in held_by(recover(Scripted(([], other)), blotter))
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_of_a_record_that_lacks_an_order_of_the_run_nothing_more_is_sent_then_and_later(place, blotter):
+    there = [A, B, C][place]
+    lives = LIVES._replace(client_order_id=there, order_id=None)
+    first = ([], evidence(next_id=1, refs=frozenset({there}), open_orders=frozenset({there})))
+    for rounds in ([first, ([lives], first[1])], [first]):
+        found = recover(Scripted(*rounds), blotter)
+        assert found.unsent == []
+        assert set(found.held) == {A, B, C} - {there}
+        assert all(f"the broker has {there}" in reason for reason in found.held.values())
+
+
+def test_what_was_just_planned_is_sent_whatever_else_the_evidence_says(blotter):
+    broker = Scripted(([], evidence(next_id=50, is_complete=False, gap="nothing is told")))
+    assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
+    found = recover(broker, blotter, cleared=frozenset({B}))
+    assert (found.unsent, set(found.held)) == ([B], {A, C})
+
+
+def test_a_copy_of_the_record_is_not_trusted_while_what_it_lacks_may_be_under_way(blotter):
+    nothing = ([], evidence(next_id=1))
+    there = ([], evidence(next_id=2, refs=frozenset({A}), open_orders=frozenset({A})))
+    broker = Scripted(nothing, nothing, nothing, there)
+    found = recover(broker, blotter, settle=0.4)
+    assert found.unsent == []
+    assert set(found.held) == {B, C}
+
+
+def test_for_what_was_just_planned_nobody_waits(blotter):
+    broker = Scripted(([], evidence(next_id=1)))
+    assert recover(broker, blotter, cleared=frozenset({A, B, C}), settle=60.0).unsent == [A, B, C]
+    assert broker.asked == 1
+
+
+def test_what_expired_and_may_have_been_sent_is_held_back(blotter):
+    broker = Scripted(([], evidence(next_id=5)))
+    assert "has passed order ids" in held_by(recover(broker, blotter, expired={A: "too old"}))
+
+
+def test_what_expired_and_was_not_sent_is_refused(blotter):
+    broker = Scripted(([], evidence(next_id=1)))
+    found = recover(broker, blotter, expired={A: "its approval is older than 60 s"})
+    assert (found.unsent, found.held) == ([B, C], {})
+    assert rows_of(blotter).loc[A, ["status", "reason"]].tolist() == ["REJECTED", "approval_expired"]
+
+
+def test_what_expired_and_is_at_the_broker_is_adopted(blotter):
+    there = evidence(next_id=2, refs=frozenset({A}), open_orders=frozenset({A}))
+    found = recover(Scripted(([], there), ([LIVES], there)), blotter, expired={A: "too old"})
+    assert set(found.held) == {B, C}
+    assert rows_of(blotter).loc[A, "status"] == "SUBMITTED"
+
+
+def test_a_plan_that_was_overtaken_is_held_back(blotter):
+    broker = Scripted(([], evidence(next_id=1)))
+    assert held_by(recover(broker, blotter, overtaken="run r2 was planned later")) == "run r2 was planned later"
+
+
+def test_a_broker_that_forgets_nothing_shows_what_was_not_sent(blotter):
+    broker = Scripted(([], Evidence(NOW, forgets=False)))
+    broker.lease = None
+    assert recover(broker, blotter, overtaken="").unsent == [A, B, C]
+    assert broker.asked > 0

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from stocklean_exec.facts import Fact
-from stocklean_exec.recovery import Evidence, History, judge, trade_date
+from stocklean_exec.recovery import Evidence, History, IdTrail, judge, trade_date
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 YESTERDAY = NOW - timedelta(days=1)
 NAME = "run-1-SPY-BUY"
-INTENT = Fact("intent")
+INTENT = Fact("intent", client_id=1, occurred_at=NOW)
 SENT = Fact("sending", attempt=1, order_id=7, client_id=1, occurred_at=NOW)
 NOT_SENT = Fact("not_sent", attempt=1)
 WORKS = Fact("status", status="SUBMITTED", order_id=7, perm_id=9)
@@ -20,11 +20,121 @@ MISSING = Fact("missing", attempt=1)
 NOTHING = Evidence(NOW, next_id=7, client_id=1)
 OPEN = Evidence(NOW, next_id=8, client_id=1, open_orders=frozenset({NAME}), refs=frozenset({NAME}))
 
+TRAIL = IdTrail(7, 7)
+
 CASES = {
     # never handed over: it cannot be anywhere
     "approved, not handed over": ([INTENT], NOTHING, {}, "send", ""),
     "announced, and taken back": ([INTENT, SENT, NOT_SENT], NOTHING, {}, "send", ""),
     "not handed over from here, and the broker has it": ([INTENT], OPEN, {}, "adopt", ""),
+    # not sent by this record, and perhaps by another one
+    "approved, and a list was not told": (
+        [INTENT],
+        Evidence(NOW, next_id=7, client_id=1, is_complete=False, gap="no completed orders"),
+        {"trail": TRAIL},
+        "hold",
+        "did not tell all it has (no completed orders)",
+    ),
+    "approved, planned by another client": (
+        [INTENT._replace(client_id=2)],
+        NOTHING,
+        {"trail": TRAIL},
+        "hold",
+        "resume with client id 2, which planned it: client id 1 is not told",
+    ),
+    "approved, and ids were passed": (
+        [INTENT],
+        Evidence(NOW, next_id=8, client_id=1),
+        {"trail": TRAIL},
+        "hold",
+        "(the next one was 8, and 7 by this record)",
+    ),
+    "approved, and ids were passed earlier": (
+        [INTENT],
+        NOTHING,
+        {"trail": IdTrail(12, 12, passed_id=12, passed_expected=9)},
+        "hold",
+        "(the next one was 12, and 9 by this record)",
+    ),
+    "approved today, and ids began anew": (
+        [INTENT],
+        Evidence(NOW, next_id=1, client_id=1),
+        {"trail": TRAIL},
+        "send",
+        "",
+    ),
+    "approved yesterday, and the ids stand where they stood": (
+        [INTENT._replace(occurred_at=YESTERDAY)],
+        NOTHING,
+        {"trail": TRAIL},
+        "send",
+        "",
+    ),
+    "approved yesterday, and ids that were announced were not used": (
+        [INTENT._replace(occurred_at=YESTERDAY)],
+        NOTHING,
+        {"trail": IdTrail(7, 9)},
+        "send",
+        "",
+    ),
+    "approved yesterday, and ids began anew": (
+        [INTENT._replace(occurred_at=YESTERDAY)],
+        Evidence(NOW, next_id=6, client_id=1),
+        {"trail": TRAIL},
+        "hold",
+        "started its order ids anew (the next one is 6, and was 7)",
+    ),
+    "approved yesterday, and no ids are on record": (
+        [INTENT._replace(occurred_at=YESTERDAY)],
+        NOTHING,
+        {},
+        "hold",
+        "no order ids are on record",
+    ),
+    "approved yesterday, and TWS does not say its next id": (
+        [INTENT._replace(occurred_at=YESTERDAY)],
+        Evidence(NOW, client_id=1),
+        {"trail": TRAIL},
+        "hold",
+        "no order ids are on record",
+    ),
+    "approved today, by a version that recorded no client": (
+        [INTENT._replace(client_id=None)],
+        NOTHING,
+        {},
+        "send",
+        "",
+    ),
+    "approved today by such a version, and ids were passed": (
+        [INTENT._replace(client_id=None)],
+        Evidence(NOW, next_id=9, client_id=1),
+        {"trail": IdTrail(7, 8)},
+        "hold",
+        "has passed order ids",
+    ),
+    "approved yesterday by such a version": (
+        [INTENT._replace(client_id=None, occurred_at=YESTERDAY)],
+        NOTHING,
+        {"trail": TRAIL},
+        "hold",
+        "earlier day",
+    ),
+    "approved, of no known day": ([INTENT._replace(occurred_at=None)], NOTHING, {}, "hold", "earlier day"),
+    "approved, of a broker that forgets nothing": (
+        [INTENT._replace(client_id=2, occurred_at=YESTERDAY)],
+        Evidence(NOW, forgets=False),
+        {},
+        "send",
+        "",
+    ),
+    "approved, and nobody but this worker can have sent it": (
+        [INTENT._replace(client_id=2, occurred_at=YESTERDAY)],
+        Evidence(NOW, next_id=50, client_id=1, is_complete=False),
+        {"trail": TRAIL, "is_cleared": True},
+        "send",
+        "",
+    ),
+    "planned by this worker, and the broker has it": ([INTENT], OPEN, {"is_cleared": True}, "adopt", ""),
     # handed over, and nothing is known of it
     "its id is the next one": ([INTENT, SENT], NOTHING, {}, "resend", "order id 7 is not used"),
     "its id is above the next one": (
@@ -111,6 +221,21 @@ CASES = {
     ),
     "missing, and there again": ([INTENT, SENT, WORKS, MISSING], OPEN, {}, "found", ""),
     "missing, and still so": ([INTENT, SENT, WORKS, MISSING], NOTHING, {}, "leave", ""),
+    # ended, and not all that was filled is on record
+    "cancelled with more filled than is on record": (
+        [INTENT, SENT, Fact("status", status="CANCELLED", filled=4.0)],
+        NOTHING,
+        {},
+        "await",
+        "",
+    ),
+    "gone, and completed without a word how": (
+        [INTENT, SENT._replace(client_id=2), WORKS],
+        Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
+        {},
+        "missing",
+        "what TWS lists of it does not tell how it ended; resume with client id 2, which placed it",
+    ),
     # ended, or never meant to be sent
     "filled": ([INTENT, SENT, FILL_4, FILL_6], NOTHING, {}, "leave", ""),
     "cancelled": ([INTENT, SENT, Fact("status", status="CANCELLED")], NOTHING, {}, "leave", ""),

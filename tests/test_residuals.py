@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.mock_broker import MockBroker
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0, "PG": 10.0}
 PLAN = pd.DataFrame(
@@ -68,6 +69,73 @@ def test_the_rest_becomes_the_next_leg_of_the_run_and_is_sent_once(broker, blott
     assert held["SPY"] == states.loc["r-SPY-BUY", "quantity"]
     left = sx.residual_orders("r", blotter)
     assert left["replaces"].tolist() == ["r-KO-BUY"]  # SPY and TLT are done
+
+
+class Secretive(MockBroker):
+    """The mock filler, which tells no execution of SPY until ``speaks``."""
+
+    speaks = False
+
+    def _tell(self, order, fact):
+        if self.speaks or fact.kind not in ("execution", "commission") or order.ticket.symbol != "SPY":
+            super()._tell(order, fact)
+        else:
+            self.kept.append((order, fact))
+
+    def __init__(self, *arguments, **options):
+        self.kept = []
+        super().__init__(*arguments, **options)
+
+    def speak(self):
+        self.speaks = True
+        for order, fact in self.kept:
+            self._tell(order, fact)
+
+
+@pytest.fixture
+def secretive():
+    return Secretive(QUOTES, cash=10_000, fill_plan=PLAN)
+
+
+def test_shares_that_were_reported_as_filled_are_not_ordered_again_while_their_executions_are_missing(
+    secretive, blotter
+):
+    states = run(secretive, blotter).set_index("symbol")
+    assert states.loc["SPY", ["state", "status", "filled_quantity"]].tolist() == ["UNCONFIRMED", "UNKNOWN", 0.0]
+    assert states.loc["SPY", "reported_quantity"] == 30.0
+    rest = sx.residual_orders("r", blotter).set_index("symbol")
+    assert rest.loc["SPY", ["status", "reason"]].tolist() == ["REJECTED", "order_unresolved"]
+    assert blotter.unresolved()["client_order_id"].tolist() == ["r-SPY-BUY"]
+    assert "1 orders are unresolved" in blotter.runs()["message"].tolist()[0]
+    secretive.speak()
+    states = sx.resume("r", secretive, blotter).set_index("symbol")
+    assert states.loc["SPY", ["state", "filled_quantity", "reported_quantity"]].tolist() == [
+        "CANCELLED",
+        30.0,
+        30.0,
+    ]
+    rest = sx.residual_orders("r", blotter).set_index("symbol")
+    assert rest.loc["SPY", "quantity"] == states.loc["SPY", "quantity"] - 30
+
+
+def test_what_was_reported_as_filled_is_not_ordered_again_though_a_person_has_called_the_order_dead(
+    secretive, blotter
+):
+    asked = run(secretive, blotter).set_index("symbol").loc["SPY", "quantity"]
+    blotter.resolve("r-SPY-BUY", "CANCELLED", reason="seen in TWS")
+    rest = sx.residual_orders("r", blotter).set_index("symbol")
+    assert rest.loc["SPY", ["status", "quantity"]].tolist() == ["NEW", asked - 30]
+
+
+def test_a_fill_that_was_withdrawn_is_ordered_again(secretive, blotter):
+    asked = run(secretive, blotter).set_index("symbol").loc["SPY", "quantity"]
+    secretive.speak()
+    sx.resume("r", secretive, blotter)
+    order, fill = next((order, fact) for order, fact in secretive.kept if fact.kind == "execution")
+    secretive._tell(order, fill._replace(exec_id=fill.exec_id[:-1] + "2", quantity=0.0))
+    blotter.record([]).result()
+    rest = sx.residual_orders("r", blotter).set_index("symbol")
+    assert rest.loc["SPY", ["status", "quantity"]].tolist() == ["NEW", asked]
 
 
 def test_the_same_rest_is_not_ordered_twice(broker, blotter):

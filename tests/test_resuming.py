@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -18,10 +20,13 @@ MARKET = pd.DataFrame(
         ("SPY", 399.90, 400.10, 400.00, 398.00, 300.0, 300.0),
         ("TLT", 99.98, 100.02, 100.00, 101.00, 500.0, 200.0),
         ("KO", 62.60, 62.62, 62.61, 62.00, 1_000.0, 1_000.0),
+        ("MCD", 264.10, 264.30, 264.20, 264.00, 100.0, 100.0),
     ],
     columns=["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"],
 ).assign(currency="USD", quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC"))
-FREE = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None)
+FREE = sx.Limits(
+    price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None, max_approval_age=None
+)
 THREE = [("SPY", "BUY", 5.0, "MKT"), ("TLT", "BUY", 6.0, "MKT"), ("KO", "BUY", 7.0, "MKT")]
 
 
@@ -29,11 +34,12 @@ def connect(simulator, **options):
     return IBBroker(port=simulator.port, **({"rate": 0.0, "seconds": 5.0, "client_id": 7} | options))
 
 
-def approved_of(rows, run_id="r"):
+def approved_of(rows, run_id="r", *, approve=True):
     columns = ["symbol", "side", "quantity", "order_type", "limit_price"]
     frame = pd.DataFrame([(*row, NAN)[:5] for row in rows], columns=columns).assign(run_id=run_id)
     review = sx.review_orders(sx.check_orders(frame, FREE, quotes=MARKET))
-    review.approve_all(by="test")
+    if approve:
+        review.approve_all(by="test")
     return review.result()
 
 
@@ -330,3 +336,384 @@ def test_a_commission_that_was_not_told_is_asked_for_at_the_end(venue, file):
         states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)
         assert states["commission"].tolist() == [1.0, 1.0, 1.0]
         assert blotter.fills("r")["commission"].tolist() == [1.0, 1.0, 1.0]
+
+
+# -- an order that has ended with fills that are not on record -------------------------------------------------
+
+THREE_QUARTERS = [("SPY", "BUY", 750.0, "LMT", 390.0)]
+
+
+def bought(journal):
+    """Shares of SPY that the venue itself says it sold to us."""
+    return sum(row["quantity"] for row in read_journal(journal) if row["event"] == "execution")
+
+
+def rest_of(blotter):
+    rest = sx.residual_orders("r", blotter, quotes=MARKET)
+    return rest[["quantity", "status", "reason"]].fillna("").to_numpy().tolist()
+
+
+def cancelled_by_the_venue(venue, file):
+    """Client 7 sends an order and leaves; 300 shares of it are filled, and the venue cancels the rest."""
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
+    venue.event("fill", symbol="SPY", quantity=300, price=389.0)
+    venue.event("cancel", symbol="SPY")
+
+
+def test_another_client_takes_no_order_for_over_whose_fills_it_cannot_see_and_the_first_finds_them(venue, file):
+    cancelled_by_the_venue(venue, file)
+    with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=0.2)
+        assert states[["status", "state"]].to_numpy().tolist() == [["UNKNOWN", "UNCONFIRMED"]]
+        assert states["reason"].str.contains("resume with client id 7, which placed it").tolist() == [True]
+        assert rest_of(blotter) == [[450.0, "REJECTED", "order_unresolved"]]
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=5)
+        assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["CANCELLED", 300.0]]
+        assert rest_of(blotter) == [[450.0, "NEW", ""]]
+    assert bought(venue.journal) == 300.0
+
+
+def test_another_client_takes_no_order_for_over_whose_fills_the_venue_does_not_count(venue, file):
+    cancelled_by_the_venue(venue, file)
+    unset = {"filledQuantity": "1.7976931348623157E308"}
+    venue.fault(on="completedOrder", do="edit", set=unset, times=50)
+    with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=0.2)
+        assert states["status"].tolist() == ["UNKNOWN"]
+        assert states["reason"].str.contains("resume with client id 7, which placed it").tolist() == [True]
+        assert rest_of(blotter) == [[750.0, "REJECTED", "order_unresolved"]]
+
+
+def venue_that_omits(number, folder):
+    """A venue that fills 300 shares of SPY, cancels the rest, and omits the first reports of its execution."""
+    scenario = {
+        "order": [{"symbol": "SPY", "steps": [{"fill": 300, "price": 389.0}, {"cancel": True}]}],
+        "fault": [{"on": "execDetails", "do": "omit", "nth": 1, "times": number}],
+    }
+    return Simulator(seed=7, quotes=MARKET, clock="brisk", scenario=scenario, journal=folder / "journal.jsonl")
+
+
+def test_executions_that_are_told_after_the_end_of_their_order_are_waited_for(tmp_path):
+    # The report is lost, and so is the first answer to the question for it.
+    with venue_that_omits(2, tmp_path) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
+        assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["CANCELLED", 300.0]]
+        assert rest_of(blotter) == [[450.0, "NEW", ""]]
+
+
+def test_an_order_whose_executions_are_not_told_is_not_ordered_again_until_they_are(tmp_path):
+    with venue_that_omits(50, tmp_path) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
+        assert states[["status", "state"]].to_numpy().tolist() == [["UNKNOWN", "UNCONFIRMED"]]
+        assert rest_of(blotter) == [[450.0, "REJECTED", "order_unresolved"]]
+        assert blotter.runs()["message"].tolist() == ["1 orders are unresolved"]
+        venue.call(lambda inside: inside.faults._replies.clear())
+        states = sx.resume("r", broker, blotter, timeout=5)
+        assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["CANCELLED", 300.0]]
+        assert rest_of(blotter) == [[450.0, "NEW", ""]]
+    assert bought(tmp_path / "journal.jsonl") == 300.0
+
+
+# -- a record that is older than the account ---------------------------------------------------------------------
+
+EVENING = datetime(2022, 12, 30, 4, 50, tzinfo=UTC)  # ten to midnight in New York, of the 29th
+ONCE = {"r-SPY-BUY": 1, "r-TLT-BUY": 1, "r-KO-BUY": 1}
+
+
+def set_clock(monkeypatch, moment):
+    """Let the wall clock go on from ``moment``."""
+    offset = moment - datetime.now(UTC)
+    monkeypatch.setattr(
+        "stocklean_exec.clock.datetime", SimpleNamespace(now=lambda zone: datetime.now(zone) + offset)
+    )
+
+
+def plan_only(venue, file, rows=THREE, run_id="r", **options):
+    """Record a plan, of which nothing is sent."""
+    with connect(venue, **options) as broker, sx.open_blotter(file) as blotter:
+        blotter.halt("not yet")
+        with pytest.raises(sx.HaltedError):
+            sx.submit_orders(approved_of(rows, run_id), broker, blotter, max_approval_age=None)
+        blotter.clear_halt("now")
+
+
+def run_and_restore(venue, file, **options):
+    """Run to the end what was planned, and put a copy of the record in its place that knows nothing of it."""
+    plan_only(venue, file, **options)
+    copy = file.with_suffix(".copy")
+    shutil.copy(file, copy)  # it is closed
+    with connect(venue, **options) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=5, max_approval_age=None)
+        assert states["status"].tolist() == ["FILLED"] * 3
+    shutil.copy(copy, file)
+
+
+def resume_twice(venue, file, **options):
+    """Resume by two connections, one after the other: what is held back must not be sent by the second either."""
+    for _ in range(2):
+        with connect(venue, **options) as broker, sx.open_blotter(file) as blotter:
+            states = sx.resume("r", broker, blotter, timeout=1, max_approval_age=None)
+            run = blotter.runs().set_index("run_id").loc["r"]
+    return states, run
+
+
+def held_reasons(states):
+    assert states["status"].tolist() == ["NEW"] * 3
+    assert states["state"].tolist() == ["INTENT"] * 3
+    (reason,) = set(states["reason"])
+    return reason
+
+
+def test_a_restored_record_adopts_what_the_broker_has_though_completed_orders_are_not_told(venue, file):
+    run_and_restore(venue, file)
+    venue.event("switch", set={"completed_orders": "none"})
+    states, run = resume_twice(venue, file)
+    assert states["status"].tolist() == ["FILLED"] * 3
+    assert run["status"] == "done"
+    assert venue_orders(venue.journal).to_dict() == ONCE
+
+
+@pytest.mark.parametrize("told", ["nothing", "no answer"])
+def test_another_client_sends_nothing_of_a_restored_record_when_completed_orders_are_not_told(told, venue, file):
+    run_and_restore(venue, file)
+    if told == "nothing":
+        venue.event("switch", set={"completed_orders": "none"})
+    else:
+        venue.fault(on="reqCompletedOrders", do="swallow", times=50)
+    states, run = resume_twice(venue, file, client_id=8)
+    words = "resume with client id 7, which planned it" if told == "nothing" else "did not tell all it has"
+    assert words in held_reasons(states)
+    assert run["status"] == "blocked"
+    assert run["message"].startswith("3 orders were held back: ")
+    assert words in run["message"]
+    assert venue_orders(venue.journal).to_dict() == ONCE
+
+
+def test_a_restored_record_sends_nothing_after_midnight(venue, file, monkeypatch):
+    set_clock(monkeypatch, EVENING)
+    run_and_restore(venue, file)
+    venue.event("midnight")
+    set_clock(monkeypatch, EVENING + timedelta(minutes=20))
+    states, run = resume_twice(venue, file)
+    assert "TWS has passed order ids that are not on record" in held_reasons(states)
+    assert run["status"] == "blocked"
+    assert venue_orders(venue.journal).to_dict() == ONCE
+
+
+def test_a_restored_record_sends_nothing_on_the_next_day_however_long_its_approval_holds(venue, file, monkeypatch):
+    run_and_restore(venue, file)
+    venue.event("next_day")
+    set_clock(monkeypatch, datetime.now(UTC) + timedelta(days=1))
+    states, _ = resume_twice(venue, file)
+    assert "plan again under a new run id" in held_reasons(states)
+    assert venue_orders(venue.journal).to_dict() == ONCE
+
+
+def test_a_restored_record_that_has_run_something_else_since_still_sends_nothing(venue, file, monkeypatch):
+    set_clock(monkeypatch, EVENING)
+    run_and_restore(venue, file)
+    venue.event("midnight")
+    set_clock(monkeypatch, EVENING + timedelta(minutes=20))
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        other = [("MCD", "BUY", 1.0, "MKT")]
+        sx.submit_orders(approved_of(other, "other"), broker, blotter, timeout=5)
+    states, _ = resume_twice(venue, file)
+    assert "(the next one was " in held_reasons(states)
+    assert venue_orders(venue.journal).to_dict() == {**ONCE, "other-MCD-BUY": 1}
+
+
+def test_what_a_restored_record_holds_back_is_not_planned_as_the_rest_of_its_run(venue, file, monkeypatch):
+    run_and_restore(venue, file)
+    venue.event("next_day")
+    set_clock(monkeypatch, datetime.now(UTC) + timedelta(days=1))
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=1, max_approval_age=60.0)  # it is expired, too
+        held_reasons(states)
+        assert sx.residual_orders("r", blotter)["reason"].tolist() == ["order_not_sent"] * 3
+
+
+def test_ids_that_began_anew_show_nothing_of_an_earlier_day(venue, file, monkeypatch):
+    with (
+        connect(venue) as broker,
+        sx.open_blotter(file) as blotter,
+    ):  # so that the ids of the run are not the first
+        sx.submit_orders(approved_of([("MCD", "BUY", 1.0, "MKT")], "other"), broker, blotter, timeout=5)
+    run_and_restore(venue, file)
+    venue.event("next_day")
+    venue.event("reset_ids")
+    set_clock(monkeypatch, datetime.now(UTC) + timedelta(days=1))
+    states, _ = resume_twice(venue, file)
+    assert "TWS has started its order ids anew" in held_reasons(states)
+    assert venue_orders(venue.journal).to_dict() == {"other-MCD-BUY": 1, **ONCE}
+
+
+def test_of_a_record_that_lacks_some_orders_nothing_more_is_sent(venue, file):
+    plan_only(venue, file)
+    copy = file.with_suffix(".copy")
+    shutil.copy(file, copy)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        link, send = broker._link, broker._link.send_order
+
+        def halt_behind_the_first(contract, order):
+            send(contract, order)
+            blotter._halts.halt("enough")
+
+        link.send_order = halt_behind_the_first
+        with pytest.raises(sx.HaltedError):
+            sx.resume("r", broker, blotter, timeout=5)
+        blotter.clear_halt("go on")
+    shutil.copy(copy, file)
+    states, run = resume_twice(venue, file)
+    assert states["status"].tolist() == ["FILLED", "NEW", "NEW"]
+    assert (
+        states["reason"].str.contains("has r-SPY-BUY, which this record has not sent").tolist()[1:] == [True] * 2
+    )
+    assert run["status"] == "partial"
+    assert "2 orders were held back" in run["message"]
+    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
+
+
+# -- what may be sent as before ----------------------------------------------------------------------------------
+
+
+def test_a_run_of_which_nothing_was_sent_is_sent_after_other_runs_of_its_client(venue, file):
+    plan_only(venue, file)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        broker.quotes(["SPY", "TLT"])  # requests have numbers of their own
+        other = [("MCD", "BUY", 1.0, "MKT")]
+        sx.submit_orders(approved_of(other, "other"), broker, blotter, timeout=5)
+        broker.reconnect()
+        broker.quotes(["KO"])
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        assert sx.resume("r", broker, blotter, timeout=5)["status"].tolist() == ["FILLED"] * 3
+        assert blotter.runs()["status"].tolist() == ["done", "done"]
+
+
+def test_a_run_of_yesterday_of_which_nothing_was_sent_is_sent_by_the_client_that_planned_it(
+    venue, file, monkeypatch
+):
+    plan_only(venue, file)
+    venue.event("next_day")
+    set_clock(monkeypatch, datetime.now(UTC) + timedelta(days=1))
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=5, max_approval_age=None)
+        assert states["status"].tolist() == ["FILLED"] * 3
+
+
+def test_what_was_held_back_is_sent_once_the_evidence_is_there(venue, file):
+    plan_only(venue, file)
+    with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
+        assert "resume with client id 7" in held_reasons(sx.resume("r", broker, blotter, timeout=1))
+        assert blotter.runs()["status"].tolist() == ["blocked"]
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        assert sx.resume("r", broker, blotter, timeout=5)["status"].tolist() == ["FILLED"] * 3
+        assert blotter.runs()["status"].tolist() == ["done"]
+    assert venue_orders(venue.journal).to_dict() == ONCE
+
+
+def test_the_same_plan_submitted_again_by_another_client_is_held_back_as_well(venue, file):
+    plan = approved_of(THREE)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        blotter.halt("not yet")
+        with pytest.raises(sx.HaltedError):
+            sx.submit_orders(plan, broker, blotter)
+        blotter.clear_halt("now")
+        with connect(venue, client_id=8) as other:
+            assert "resume with client id 7" in held_reasons(sx.submit_orders(plan, other, blotter, timeout=1))
+        assert sx.submit_orders(plan, broker, blotter, timeout=5)["status"].tolist() == ["FILLED"] * 3
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_run_that_loses_its_connection_goes_on_though_completed_orders_are_not_told(resumed, venue, file):
+    if resumed:
+        plan_only(venue, file)
+    with connect(venue, seconds=1.0) as broker, sx.open_blotter(file) as blotter:
+        broker.send_window = 1
+        link, send = broker._link, broker._link.send_order
+
+        def send_the_first(contract, order):
+            venue.fault(on="reqCompletedOrders", do="swallow", times=50)
+            send(contract, order)
+
+        link.send_order = send_the_first
+        venue.fault(on="placeOrder", do="drop_after_answer", nth=1)
+        if resumed:
+            states = sx.resume("r", broker, blotter, timeout=20)
+        else:
+            states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=20)
+        assert states["status"].tolist() == ["FILLED"] * 3
+    assert venue_orders(venue.journal).to_dict() == ONCE
+
+
+def test_the_rest_of_a_run_is_sent_though_completed_orders_are_not_told(venue, file):
+    with connect(venue, seconds=1.0) as broker, sx.open_blotter(file) as blotter:
+        venue.fault(on="placeOrder", do="error", code=201, text="not today", symbol="SPY", times=1)
+        sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)
+        venue.fault(on="reqCompletedOrders", do="swallow", times=50)
+        review = sx.review_orders(
+            sx.check_orders(sx.residual_orders("r", blotter, quotes=MARKET), FREE, quotes=MARKET)
+        )
+        review.approve_all(by="test")
+        states = sx.submit_orders(review.result(), broker, blotter, timeout=5)
+        assert states["status"].tolist() == ["REJECTED", "FILLED", "FILLED", "FILLED"]
+
+
+# -- a plan that a later one has overtaken -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("later", ["sent", "planned"])
+def test_a_plan_that_a_later_one_has_overtaken_is_not_sent_unless_told(later, venue, file):
+    plan_only(venue, file)
+    rows = [("MCD", "BUY", 1.0, "MKT"), ("KO", "BUY", 3.0, "MKT")]
+    if later == "planned":
+        plan_only(venue, file, rows, "later")
+    else:
+        with connect(venue) as broker, sx.open_blotter(file) as blotter:
+            sx.submit_orders(approved_of(rows, "later"), broker, blotter, timeout=5)
+    states, run = resume_twice(venue, file)
+    reason = held_reasons(states)
+    assert "later (KO)" in reason
+    assert "send_overtaken=True" in reason
+    assert run["status"] == "blocked"
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        states = sx.resume("r", broker, blotter, timeout=5, send_overtaken=True)
+        assert states["status"].tolist() == ["FILLED"] * 3
+    assert venue_orders(venue.journal)["r-KO-BUY"] == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "approve"), [([("MCD", "BUY", 1.0, "MKT")], True), ([("KO", "BUY", 3.0, "MKT")], False)]
+)
+def test_a_later_plan_of_other_symbols_or_of_orders_that_nobody_approved_overtakes_nothing(
+    rows, approve, venue, file
+):
+    plan_only(venue, file)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        later = approved_of(rows, "later", approve=approve)
+        sx.submit_orders(later, broker, blotter, timeout=5)
+        assert sx.resume("r", broker, blotter, timeout=5)["status"].tolist() == ["FILLED"] * 3
+
+
+def test_a_plan_is_not_overtaken_by_an_earlier_one_nor_by_the_rest_of_its_own_run(venue, file):
+    plan_only(venue, file, [("KO", "BUY", 3.0, "MKT")], "earlier")
+    venue.fault(on="placeOrder", do="error", code=201, text="not today", symbol="SPY", times=1)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        link, send = broker._link, broker._link.send_order
+
+        def halt_behind_the_first(contract, order):
+            send(contract, order)
+            blotter._halts.halt("enough")
+
+        link.send_order = halt_behind_the_first
+        with pytest.raises(sx.HaltedError):
+            sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)
+        link.send_order = send
+        blotter.clear_halt("go on")
+        rest = sx.residual_orders("r", blotter, quotes=MARKET)
+        review = sx.review_orders(sx.check_orders(rest, FREE, quotes=MARKET))
+        review.approve_all(by="test")
+        sx.submit_orders(review.result(), broker, blotter, timeout=5)
+        states = sx.resume("r", broker, blotter, timeout=5).set_index("client_order_id")["status"]
+        assert states[["r-TLT-BUY", "r-KO-BUY", "r-SPY-BUY-2"]].tolist() == ["FILLED"] * 3

@@ -58,6 +58,22 @@ def test_a_fact_is_news_once_and_on_record_once(blotter):
     assert (blotter.events("r")["kind"] == "execution").sum() == 1
 
 
+def test_an_order_that_ended_is_open_again_once_fills_of_it_are_reported_that_nobody_has_seen(blotter):
+    ended = Fact("status", "r", NAME, NOON, status="CANCELLED", code="202")
+
+    async def hear():
+        record, teller = RunRecord("r", blotter, {NAME: 10.0}), Teller()
+        record.follow(teller)
+        found = []
+        for fact in (ended, ended._replace(code=None, filled=4.0), FILL):
+            teller.tell(fact)
+            record.settle()
+            found.append(set(record.open))
+        return found
+
+    assert asyncio.run(hear()) == [set(), {NAME}, set()]
+
+
 def test_what_another_thread_tells_is_heard_and_on_record(blotter):
     async def hear():
         record, teller = RunRecord("r", blotter, {NAME: 10.0}), Teller()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
 import signal
 import threading
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec import clock
+from stocklean_exec.broker import Ticket
 from stocklean_exec.errors import (
     ApprovalError,
     BlotterError,
@@ -20,7 +22,9 @@ from stocklean_exec.errors import (
     InputError,
 )
 from stocklean_exec.mock_broker import MockBroker
+from stocklean_exec.simulator import Simulator
 
+NAN = float("nan")
 MARKET = {"SPY": 123.0, "TLT": 50.0}
 
 
@@ -604,3 +608,76 @@ def test_what_a_run_sent_on_an_earlier_day_counts_towards_its_total(blotter):
     blotter.clear_halt("Tuesday")
     states = sx.resume("run-1", MockBroker(market.assign(quoted_at=tuesday), cash=100_000.0), blotter)
     assert states["reason"].fillna("").tolist() == ["", "run_notional_cap"]
+
+
+# -- a run that is not new ---------------------------------------------------------------------------------------
+
+
+def halted_plan(broker, path):
+    """Record a plan of two orders, of which nothing is sent."""
+    approved = approved_of(orders_of(("SPY", "BUY", 5.0), ("TLT", "BUY", 7.0)))
+    with sx.open_blotter(path) as blotter:
+        blotter.halt("not yet")
+        with pytest.raises(HaltedError):
+            sx.submit_orders(approved, broker, blotter)
+        blotter.clear_halt("now")
+
+
+def test_a_restored_record_asks_the_mock_filler_and_sends_nothing_again(broker, tmp_path):
+    path, copy = tmp_path / "b.duckdb", tmp_path / "copy.duckdb"
+    halted_plan(broker, path)
+    shutil.copy(path, copy)
+    with sx.open_blotter(path) as blotter:
+        assert sx.resume("run-1", broker, blotter)["status"].tolist() == ["FILLED"] * 2
+    with sx.open_blotter(copy) as blotter:
+        for _ in range(2):
+            states = sx.resume("run-1", broker, blotter)
+            assert states["status"].tolist() == ["FILLED"] * 2
+            assert states["filled_quantity"].tolist() == [5.0, 7.0]
+            assert blotter.runs()["status"].tolist() == ["done"]
+    assert broker.placed == ["run-1-SPY-BUY", "run-1-TLT-BUY"]
+
+
+def test_of_a_restored_record_that_lacks_one_order_the_mock_filler_gets_nothing_more(broker, tmp_path):
+    path = tmp_path / "b.duckdb"
+    lost = Ticket(
+        "run-1-TLT-BUY", "run-1", "TLT", "BUY", 7.0, "MKT", NAN, "DAY", "USD", "STK", "SMART", "DU0000001"
+    )
+    asyncio.run(broker.place(lost))
+    halted_plan(broker, path)
+    with sx.open_blotter(path) as blotter:
+        for _ in range(2):
+            states = sx.resume("run-1", broker, blotter)
+            assert states["status"].tolist() == ["NEW", "FILLED"]
+            assert "the broker has run-1-TLT-BUY, which this record has not sent" in states["reason"].iloc[0]
+            (run,) = blotter.runs().to_dict("records")
+            assert (run["status"], run["message"][:25]) == ("partial", "1 orders were held back: ")
+    assert broker.placed == ["run-1-TLT-BUY"]
+
+
+def test_a_plan_is_recorded_with_the_connection_that_planned_it_and_its_next_order_id(blotter):
+    with (
+        Simulator(seed=7, clock="brisk") as venue,
+        sx.connect(f"ib://127.0.0.1:{venue.port}?client_id=7") as broker,
+    ):
+        venue.call(lambda inside: inside.book.use_id(7, 41))
+        blotter.halt("look at the record")
+        with pytest.raises(HaltedError):
+            sx.submit_orders(approved_of(orders_of(("SPY", "BUY", 5.0))), broker, blotter)
+    events = blotter.events("run-1")
+    first = events[events["kind"] == "session"].iloc[0]
+    assert first[["client_id", "order_id", "code"]].tolist() == [7, 42, "planned"]
+    assert events.loc[events["kind"] == "intent", "client_id"].tolist() == [7]
+
+
+def test_a_plan_is_recorded_also_when_the_next_order_id_is_not_told(blotter):
+    with (
+        Simulator(seed=7, clock="brisk") as venue,
+        sx.connect(f"ib://127.0.0.1:{venue.port}?client_id=7&timeout=1") as broker,
+    ):
+        venue.fault(on="reqIds", do="swallow", times=1)
+        states = sx.submit_orders(approved_of(orders_of(("SPY", "BUY", 5.0))), broker, blotter, timeout=5)
+    assert states["status"].tolist() == ["FILLED"]
+    events = blotter.events("run-1")
+    first = events[events["kind"] == "session"].iloc[0]
+    assert (first["client_id"], pd.isna(first["order_id"])) == (7, True)

@@ -77,6 +77,12 @@ WITH executed AS (
     FROM fills
     GROUP BY client_order_id
 ),
+-- Shares that were on record in any correction of their execution: what a bust took away was known all the same.
+seen AS (
+    SELECT client_order_id, sum(shares) AS seen_quantity
+    FROM (SELECT client_order_id, family, max(quantity) AS shares FROM executions GROUP BY client_order_id, family)
+    GROUP BY client_order_id
+),
 -- The rank of facts of one kind: by their own time, not by when they were told; ties go by text.
 ranked AS (
     SELECT
@@ -116,6 +122,8 @@ told AS (
         bool_or(kind = 'resolved') AS resolved,
         bool_or(kind = 'cancel_requested') AS cancel_requested,
         bool_or(kind = 'sending' AND not_sent IS NULL) AS handed_over,
+        arg_max_null(client_id, try) FILTER (kind = 'sending' AND not_sent IS NULL) AS sender,
+        max(TRY_CAST(filled AS DECIMAL(17, 8))) FILTER (kind IN ('status', 'message')) AS reported,
         bool_or(kind = 'unknown' AND not_sent IS NULL) AS unknown,
         bool_or(kind = 'missing' AND try > coalesce(last_found, -1)) AS missing,
         max(nullif(code, '')) FILTER (kind = 'status' AND status = 'CANCELLED') AS cancel_code,
@@ -125,6 +133,7 @@ told AS (
         max(nullif(code, '')) FILTER (kind = 'withdrawn') AS withdrawn_code,
         arg_max_null(message, rank) FILTER (kind = 'unknown' AND not_sent IS NULL) AS unknown_message,
         arg_max_null(message, rank) FILTER (kind = 'missing' AND try > coalesce(last_found, -1)) AS missing_message,
+        arg_max_null(message, rank) FILTER (kind = 'held_back') AS held_back_message,
         arg_max_null(status, rank) FILTER (kind = 'resolved') AS resolved_status,
         arg_max_null(message, rank) FILTER (kind = 'resolved') AS resolved_message
     FROM ranked
@@ -146,11 +155,14 @@ SELECT
         rejected_if_unseen AND NOT shown_live AND coalesce(executed.filled_quantity, 0) = 0
     ) AS rejected,
     coalesce(executed.filled_quantity, 0) AS filled_quantity,
+    -- Shares that the broker's statuses count as filled, and of which no execution was ever on record.
+    greatest(coalesce(reported, 0) - coalesce(seen.seen_quantity, 0), 0) AS unseen_quantity,
     executed.filled_value,
     executed.commission,
     arrival.quote AS arrival
 FROM told
 LEFT JOIN executed USING (client_order_id)
+LEFT JOIN seen USING (client_order_id)
 LEFT JOIN arrival USING (client_order_id);
 
 -- name: orders
@@ -159,6 +171,8 @@ WITH standing AS (
     SELECT
         planned.*,
         coalesce(s.filled_quantity, 0) AS filled_quantity,
+        coalesce(s.unseen_quantity, 0) AS unseen_quantity,
+        s.sender,
         s.filled_value,
         s.commission,
         s.arrival,
@@ -171,11 +185,14 @@ WITH standing AS (
         s.withdrawn_code,
         s.unknown_message,
         s.missing_message,
+        s.held_back_message,
         s.resolved_status,
         s.resolved_message,
         CASE
             WHEN s.filled_quantity > 0 AND s.filled_quantity >= coalesce(planned.quantity, 0) THEN 'FILLED'
             WHEN s.resolved THEN 'RESOLVED'
+            -- What was filled without our knowing would be bought twice if the order were taken for over.
+            WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled AND s.unseen_quantity > 0 THEN 'UNCONFIRMED'
             -- A broker shows an order that it rejects as cancelled. One that it reports as filled is not over until
             -- its executions are here, whatever else is said.
             WHEN s.rejected AND s.filled_quantity = 0 AND NOT s.reported_filled THEN 'REJECTED'
@@ -229,6 +246,7 @@ SELECT
         WHEN 'INTENT' THEN 'NEW'
         WHEN 'SENDING' THEN 'UNKNOWN'
         WHEN 'MISSING' THEN 'UNKNOWN'
+        WHEN 'UNCONFIRMED' THEN 'UNKNOWN'
         WHEN 'WORKING' THEN 'SUBMITTED'
         WHEN 'AWAITING_EXECUTIONS' THEN 'SUBMITTED'
         WHEN 'NOT_APPROVED' THEN 'CANCELLED'
@@ -248,12 +266,15 @@ SELECT
             WHEN cancel_requested THEN 'cancel_requested'
             ELSE 'cancelled'
         END
+        WHEN 'UNCONFIRMED' THEN 'ended at the broker with more filled than there are executions on record; resume with '
+            || CASE WHEN sender IS NULL THEN 'the client id that placed it' ELSE 'client id ' || sender || ', which placed it' END
         WHEN 'REJECTED' THEN rejected_code
         WHEN 'REFUSED' THEN refused_code
         WHEN 'NOT_APPROVED' THEN not_approved_code
         WHEN 'WITHDRAWN' THEN withdrawn_code
         WHEN 'UNKNOWN' THEN unknown_message
         WHEN 'MISSING' THEN missing_message
+        WHEN 'INTENT' THEN held_back_message
     END AS reason,
     state,
     leg,
@@ -266,6 +287,7 @@ SELECT
     -- TWS's numbers: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen. Nobody told: nobody knows.
     CASE WHEN arrival.data_type IN (3, 4) THEN true WHEN arrival.data_type IN (1, 2) THEN false END
         AS arrival_delayed,
+    CAST(filled_quantity + unseen_quantity AS DOUBLE) AS reported_quantity,
     extra
 FROM standing;
 
