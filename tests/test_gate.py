@@ -51,12 +51,13 @@ def test_an_order_that_nobody_approved_does_not_pass():
 
 
 def test_an_order_whose_id_makes_it_harmless_passes_once_more_and_is_counted_once():
-    budget = SendBudget({"a": 1}, {"a": 100.0}, Caps(run_notional=100.0))
-    gate = gate_of(budget)
-    passes(gate, "a")
-    budget.allow_again("a")
-    passes(gate, "a")
-    assert (budget.run_spent, budget.may_send("a")) == (100.0, False)
+    for caps in (Caps(run_notional=100.0), Caps(day_notional=100.0)):
+        budget = SendBudget({"a": 1}, {"a": 100.0}, caps)
+        gate = gate_of(budget)
+        passes(gate, "a")
+        budget.allow_again("a")
+        passes(gate, "a")
+        assert (budget.run_spent, budget.day_spent, budget.may_send("a")) == (100.0, 100.0, False)
 
 
 @pytest.mark.parametrize(

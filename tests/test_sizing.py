@@ -77,3 +77,18 @@ def test_a_cost_that_cannot_be_paid_buys_nothing():
     book = _book({"A": 1.0}, None, {"A": 10.0})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(1), sizes, allow_short=False, cost=lambda _: 1_000.0).tolist() == [0.0]
+
+
+def test_part_of_a_share_is_not_rounded_into_a_short_position():
+    # 0.5 shares held, 0.1 wanted: the trade of -0.4 rounds down to -1, and half a share cannot pay for that.
+    book = _book({"A": 1.0}, {"A": 0.5}, {"A": 100.0})
+    sizes = measure(book, {}, 10.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(1), sizes, allow_short=False).tolist() == [0.0]
+
+
+def test_proceeds_of_working_sells_in_a_rejected_symbol_are_not_spent():
+    # B's 10 shares, worth 100, may remain: 900 of the 1,000 are left, and 13 shares of A at 70 would be 910.
+    book = _book({"A": 0.9}, {"B": 10}, {"A": 70.0, "B": 10.0}, unlisted="close")
+    book.reason[1] = "open_order_exists"
+    sizes = measure(book, {"B": -10.0}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(2), sizes, allow_short=False)[0] == 12.0
