@@ -264,6 +264,7 @@ def test_a_buy_costs_what_it_may_trade_at_and_its_commission(limit, ask, last, d
     [
         ("BUY", 0.0, 0.0, NAN, 0.0),
         ("BUY", 100.0, 2_500.0, NAN, -2_501.0),
+        ("BUY", 0.5, 12.5, NAN, -12.51),  # half a share costs a cent
         ("BUY", 100.0, 2_500.0, 3.0, -2_503.0),
         ("BUY", 1_000.0, 25_000.0, 1.0, -25_005.0),  # reported in part so far: the schedule says 5.00
         ("SELL", 100.0, 2_500.0, 1.25, 2_498.75),
