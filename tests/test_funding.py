@@ -290,6 +290,16 @@ def test_a_buy_is_set_aside_until_it_has_traded_or_ended():
     assert funding.available == 1_000.0
 
 
+def test_what_a_buy_has_traded_before_it_is_set_aside_is_not_set_aside_again():
+    ledger = CashLedger()
+    for name, traded in (("a", -100.0), ("b", -310.0)):
+        ledger.note(name, traded, has_ended=False)
+        ledger.reserve(name, 300.0)
+    assert ledger.reserved == {"a": 200.0, "b": 0.0}
+    ledger.note("a", -301.0, has_ended=False)  # more than it was to cost
+    assert ledger.reserved == {"a": 0.0, "b": 0.0}
+
+
 def test_what_was_not_sent_is_not_set_aside():
     ledger = CashLedger()
     ledger.reserve("a", 300.0)

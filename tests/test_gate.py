@@ -42,7 +42,10 @@ def test_an_order_of_unknown_value_is_over_every_cap_on_value():
         with pytest.raises(OrderRefusedError, match="an unknown value") as caught:
             passes(gate_of(SendBudget({"a": 1}, {"a": math.nan}, caps)), "a")
         assert caught.value.code == code
-    passes(gate_of(SendBudget({"a": 1}, {"a": math.nan}, Caps(orders_per_minute=5))), "a")
+    for notional in ({"a": math.nan}, {}):
+        budget = SendBudget({"a": 2}, notional, Caps(orders_per_minute=5))
+        passes(gate_of(budget), "a", "a")
+        assert (budget.run_spent, budget.day_spent) == (0.0, 0.0)  # and where no cap counts it, it adds nothing
 
 
 def test_only_an_approved_order_that_was_not_sent_may_be_sent():
