@@ -18,6 +18,7 @@ import duckdb
 from stocklean_exec import clock, database
 from stocklean_exec._version import __version__
 from stocklean_exec.database import MEMORY
+from stocklean_exec.durable import sync_folder
 from stocklean_exec.errors import BlotterError, InputError, Problem
 from stocklean_exec.locking import is_held_here
 from stocklean_exec.paths import is_address
@@ -144,11 +145,7 @@ def create(path: Path) -> None:
     except BaseException:
         _discard(new)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def _discard(new: Path) -> None:

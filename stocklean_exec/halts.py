@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stocklean_exec import clock
+from stocklean_exec.durable import sync_folder
 from stocklean_exec.errors import BlotterError, HaltedError, InputError, Problem
 
 __all__ = ["HaltEntry", "HaltJournal"]
@@ -119,6 +120,7 @@ def _append_line(path: Path, line: bytes) -> None:
         if os.write(descriptor, data) != len(data):
             raise OSError(0, "only a part of the line could be written")
         os.fsync(descriptor)
+        sync_folder(path.parent)  # the first halt makes the file, whose name must outlast a power cut too
     finally:
         os.close(descriptor)
 

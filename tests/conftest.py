@@ -1,8 +1,9 @@
-"""Shared by all tests: no progress bars, and the test runner has the last word."""
+"""Shared by all tests: no progress bars, a simulated power cut, and the test runner has the last word."""
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 import pytest
@@ -17,6 +18,48 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.get_closest_marker("once"):
                 item.add_marker(pytest.mark.skip(reason="takes long: once in CI, on the oldest Python"))
+
+
+class PowerCut:
+    """What a disk holds after a power cut: the contents and names that were synced by ``os.fsync``, no more.
+
+    It is as strict as POSIX: syncing a file keeps its contents, syncing its folder keeps its name. DuckDB's files
+    keep their contents, because DuckDB syncs them itself where Python cannot see it; their names need the folder.
+    """
+
+    def __init__(self, folder, monkeypatch):
+        self.folder, self._fsync = folder, os.fsync
+        self._contents, self._names = {}, self._listing()
+        monkeypatch.setattr(os, "fsync", self._sync)
+
+    def _listing(self):
+        return {path.name: path.stat().st_ino for path in self.folder.iterdir()}
+
+    def _sync(self, descriptor):
+        self._fsync(descriptor)
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            if status.st_ino == self.folder.stat().st_ino:
+                self._names = self._listing()
+            return
+        for path in self.folder.iterdir():
+            if path.stat().st_ino == status.st_ino:
+                self._contents[status.st_ino] = path.read_bytes()
+
+    def cut(self):
+        """Cut the power: remove names, and restore contents, as of their last sync."""
+        for name, number in self._listing().items():
+            path = self.folder / name
+            if self._names.get(name) != number:
+                path.unlink()
+            elif path.suffix != ".duckdb":
+                path.write_bytes(self._contents.get(number, b""))
+
+
+@pytest.fixture
+def power(tmp_path, monkeypatch):
+    """A power cut that can be made in ``tmp_path``."""
+    return PowerCut(tmp_path, monkeypatch)
 
 
 def pytest_sessionfinish(exitstatus):

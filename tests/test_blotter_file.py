@@ -164,6 +164,14 @@ def test_a_new_file_is_private_whatever_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "x.duckdb").stat().st_mode) == 0o600
 
 
+def test_a_new_blotter_is_there_after_a_power_cut_with_all_that_was_recorded(tmp_path, power):
+    with open_blotter(tmp_path / "x.duckdb") as blotter:
+        blotter.record([Fact("message", "r", code="recorded")]).result()
+    power.cut()
+    with open_blotter(tmp_path / "x.duckdb") as blotter:
+        assert blotter.events("r")["code"].tolist() == ["recorded"]
+
+
 def test_the_umask_is_as_before(tmp_path):
     mask = os.umask(0o027)
     try:

@@ -107,6 +107,30 @@ def test_an_order_out_of_a_position_that_is_too_large_is_not_blocked():
     assert verdict_of(checked, "max_position_ratio")[2] == pytest.approx(0.45)
 
 
+def test_a_blocked_sell_does_not_make_room_under_the_gross_limit():
+    # Held 50 at 100, 10 more bought: 6,000 of 10,000. With the restricted sell of 20 it would be 4,000.
+    checked = check_orders(
+        orders_of(("AAA", "SELL", 20), ("BBB", "BUY", 10)),
+        Limits(**NO_CASH, max_gross=0.5, restricted={"AAA"}),
+        positions={"AAA": 50},
+        quotes={"AAA": 100.0, "BBB": 100.0},
+        nav=10_000,
+    )
+    assert checked["reasons"].tolist() == ["restricted", "max_gross"]
+    assert verdict_of(checked, "max_gross", 1) == ("block", 0.5, pytest.approx(0.6))
+
+
+def test_a_sell_limit_above_the_market_does_not_pay_for_buys():
+    # 10 sold at the market's 100 bring 1,000 and not 2,000; 15 bought cost 1,500; commissions are 1 each.
+    checked = check_orders(
+        orders_of(("AAA", "SELL", 10, 200.0), ("BBB", "BUY", 15)),
+        positions={"AAA": 10},
+        quotes={"AAA": 100.0, "BBB": 100.0},
+        cash=0.0,
+    )
+    assert verdict_of(checked, "insufficient_cash", 1) == ("block", 0.0, -502.0)
+
+
 def test_gross_adds_up_longs_and_shorts_and_what_no_order_touches():
     # AAA 10 x 100 long, BBB -20 x 50 short, CCC 10 x 100 kept: 3,000 of 10,000.
     limits = Limits(**NO_CASH, max_gross=0.25, allow_short=True)

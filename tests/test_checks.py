@@ -14,6 +14,7 @@ import stocklean_exec as sx
 from stocklean_exec.checks import CHECK_CONTEXT, Limits, check_orders, check_results, recheck_orders
 from stocklean_exec.errors import InputError
 from stocklean_exec.facts import Fact
+from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.planning import plan_orders
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -24,9 +25,9 @@ def orders_of(*rows, run_id="r"):
     return frame.assign(run_id=run_id, order_type="MKT")
 
 
-def sent(blotter, run_id, at):
+def sent(blotter, run_id, at, fill_plan=None):
     """Put one order of 5 SPY, handed over at ``at``, on the record."""
-    broker = sx.connect("mock://", quotes={"SPY": 10.0}, cash=1_000)
+    broker = MockBroker({"SPY": 10.0}, cash=1_000, fill_plan=fill_plan)
     checked = check_orders(orders_of(("SPY", "BUY", 5.0), run_id=run_id), quotes=broker.quotes(), cash=1_000)
     review = sx.review_orders(checked)
     review.approve_all(by="test")
@@ -66,6 +67,23 @@ def test_an_order_like_one_sent_within_the_window_is_a_suspected_duplicate(secon
     assert table["limit"] == 300.0
     if verdict == "block":
         assert table["value"] == seconds
+
+
+@pytest.mark.parametrize(
+    ("steps", "verdict"),
+    [
+        ([{"action": "cancel"}], "pass"),
+        ([{"action": "reject"}], "pass"),
+        ([{"action": "fill", "quantity": 2.0}, {"action": "cancel"}], "block"),
+    ],
+)
+def test_a_cancelled_order_may_be_repeated_unless_a_part_of_it_was_filled(steps, verdict):
+    with sx.open_blotter() as blotter:
+        sent(blotter, "first", NOW - timedelta(seconds=9), pd.DataFrame(steps).assign(symbol="SPY"))
+        assert blotter.orders("first")["status"].tolist() != ["FILLED"]
+        frame = orders_of(("SPY", "BUY", 5.0), run_id="second")
+        checked = check_orders(frame, quotes={"SPY": 10.0}, cash=1_000, blotter=blotter, now=NOW)
+    assert checked["verdict"].tolist() == [verdict]
 
 
 def test_the_same_order_checked_again_after_it_was_sent_is_not_its_own_duplicate():

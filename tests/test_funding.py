@@ -274,6 +274,7 @@ def test_a_buy_costs_what_it_may_trade_at_and_its_commission(limit, ask, last, d
     [
         ("BUY", 0.0, 0.0, NAN, 0.0),
         ("BUY", 100.0, 2_500.0, NAN, -2_501.0),
+        ("BUY", 0.5, 12.5, NAN, -12.51),  # half a share costs a cent
         ("BUY", 100.0, 2_500.0, 3.0, -2_503.0),
         ("BUY", 1_000.0, 25_000.0, 1.0, -25_005.0),  # reported in part so far: the schedule says 5.00
         ("SELL", 100.0, 2_500.0, 1.25, 2_498.75),
@@ -297,6 +298,16 @@ def test_a_buy_is_set_aside_until_it_has_traded_or_ended():
     assert funding.available == 600.0
     ledger.note("s", 400.0, has_ended=False)
     assert funding.available == 1_000.0
+
+
+def test_what_a_buy_has_traded_before_it_is_set_aside_is_not_set_aside_again():
+    ledger = CashLedger()
+    for name, traded in (("a", -100.0), ("b", -310.0)):
+        ledger.note(name, traded, has_ended=False)
+        ledger.reserve(name, 300.0)
+    assert ledger.reserved == {"a": 200.0, "b": 0.0}
+    ledger.note("a", -301.0, has_ended=False)  # more than it was to cost
+    assert ledger.reserved == {"a": 0.0, "b": 0.0}
 
 
 def test_what_was_not_sent_is_not_set_aside():

@@ -42,7 +42,15 @@ def test_an_order_of_unknown_value_is_over_every_cap_on_value():
         with pytest.raises(OrderRefusedError, match="an unknown value") as caught:
             passes(gate_of(SendBudget({"a": 1}, {"a": math.nan}, caps)), "a")
         assert caught.value.code == code
-    passes(gate_of(SendBudget({"a": 1}, {"a": math.nan}, Caps(orders_per_minute=5))), "a")
+    for notional in ({"a": math.nan}, {}):
+        budget = SendBudget({"a": 2}, notional, Caps(orders_per_minute=5))
+        passes(gate_of(budget), "a", "a")
+        assert (budget.run_spent, budget.day_spent) == (0.0, 0.0)  # and where no cap counts it, it adds nothing
+
+
+def test_only_an_approved_order_that_was_not_sent_may_be_sent():
+    budget = SendBudget({"a": 1, "b": 0}, {})
+    assert [budget.may_send(name) for name in "abz"] == [True, False, False]
 
 
 def test_an_order_that_nobody_approved_does_not_pass():
@@ -51,28 +59,29 @@ def test_an_order_that_nobody_approved_does_not_pass():
 
 
 def test_an_order_whose_id_makes_it_harmless_passes_once_more_and_is_counted_once():
-    budget = SendBudget({"a": 1}, {"a": 100.0}, Caps(run_notional=100.0))
-    gate = gate_of(budget)
-    passes(gate, "a")
-    budget.allow_again("a")
-    passes(gate, "a")
-    assert (budget.run_spent, budget.may_send("a")) == (100.0, False)
+    for caps in (Caps(run_notional=100.0), Caps(day_notional=100.0)):
+        budget = SendBudget({"a": 1}, {"a": 100.0}, caps)
+        gate = gate_of(budget)
+        passes(gate, "a")
+        budget.allow_again("a")
+        passes(gate, "a")
+        assert (budget.run_spent, budget.day_spent, budget.may_send("a")) == (100.0, 100.0, False)
 
 
 @pytest.mark.parametrize(
-    ("caps", "spent", "code"),
+    ("caps", "spent", "code", "total"),
     [
-        (Caps(run_notional=250.0), {}, "run_notional_cap"),
-        (Caps(run_notional=1_000.0), {"run_spent": 800.0}, "run_notional_cap"),
-        (Caps(day_notional=1_000.0), {"day_spent": 800.0}, "day_notional_cap"),
+        (Caps(run_notional=250.0), {}, "run_notional_cap", "the run to 300.00, over the cap of 250.00"),
+        (Caps(run_notional=1_000.0), {"run_spent": 800.0}, "run_notional_cap", "the run to 1,100.00"),
+        (Caps(day_notional=1_000.0), {"day_spent": 800.0}, "day_notional_cap", "the day to 1,100.00"),
     ],
 )
-def test_the_order_that_would_go_over_a_cap_is_refused_and_a_smaller_one_passes(caps, spent, code):
+def test_the_order_that_would_go_over_a_cap_is_refused_and_a_smaller_one_passes(caps, spent, code, total):
     # 100 + 100 fit in what is left (200 to 250), 100 more do not, 50 do where 250 are left.
     budget = SendBudget(dict.fromkeys("abc", 1), {"a": 100.0, "b": 100.0, "c": 100.0}, caps, **spent)
     gate = gate_of(budget)
     passes(gate, "a", "b")
-    with pytest.raises(OrderRefusedError) as caught:
+    with pytest.raises(OrderRefusedError, match=f"c would bring {total}") as caught:
         passes(gate, "c")
     assert caught.value.code == code
     assert gate.entered == {"a", "b"}
@@ -87,7 +96,7 @@ def test_no_more_orders_a_minute_than_the_cap_and_more_when_the_minute_is_over()
     with pytest.raises(OrderRefusedError) as caught:
         passes(gate, "c")
     assert caught.value.code == "rate_cap"
-    time[0] = 60.5  # "a" left over a minute ago
+    time[0] = 60.0  # "a" left a minute ago
     passes(gate, "c")
     with pytest.raises(OrderRefusedError):
         passes(gate, "d")

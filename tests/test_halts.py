@@ -68,6 +68,21 @@ def test_the_state_survives_a_restart(path):
     assert HaltJournal(path).halted_by().reason == "one"
 
 
+def test_a_halt_is_in_force_after_a_power_cut(path, power):
+    HaltJournal(path).halt("fat finger")
+    power.cut()
+    assert HaltJournal(path).halted_by().reason == "fat finger"
+
+
+def test_of_several_entries_a_power_cut_takes_none(path, power):
+    journal = HaltJournal(path)
+    journal.halt("one")
+    journal.clear("checked")
+    journal.halt("two")
+    power.cut()
+    assert [entry.reason for entry in HaltJournal(path).entries()] == ["one", "checked", "two"]
+
+
 def test_a_halt_of_another_process_is_seen_at_once(path):
     journal = HaltJournal(path)
     journal.check()

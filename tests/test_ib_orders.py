@@ -74,10 +74,11 @@ def test_an_id_that_was_only_planned_means_nothing_yet():
     assert told == []
 
 
-def test_after_the_ids_were_started_anew_only_names_count():
+@pytest.mark.parametrize("next_id", [1, 12])  # below the id that was used, and that id itself
+def test_after_the_ids_were_started_anew_only_names_count(next_id):
     desk, told = desk_with_order()
     desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
-    desk.connected(1)  # below 12, which was used
+    desk.connected(next_id)
     assert not desk.on_message(12, 202, "of somebody else")
     desk.on_status(12, 5, "Cancelled", 0.0, 10.0, "", ours=True)
     assert len(told) == 1

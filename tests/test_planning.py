@@ -870,3 +870,21 @@ def test_targets_of_cash_alone_sell_everything_if_that_is_allowed():
     with pytest.raises(InputError) as caught:
         plan({"USD": 1.0}, held, prices, allow_liquidation=True)
     assert caught.value.codes == ("unlisted_position",)
+
+
+@pytest.mark.parametrize("order_type", ["MKT", "LMT"])
+@pytest.mark.parametrize(
+    ("lot", "wish", "reasons"),
+    [
+        (1.0, 2**31 - 3, []),  # rounded up it is 2**31 - 2, the largest quantity that TWS takes
+        (1.0, 2**31 - 2.5, ["quantity_too_large"]),
+        (100.0, 2**31 - 102, []),
+        (100.0, 2**31 - 101, ["quantity_too_large"]),
+    ],
+)
+def test_a_quantity_that_rounds_up_over_the_largest_order_is_rejected(order_type, lot, wish, reasons):
+    targets = pd.DataFrame({"symbol": ["A"], "weight": [1.0], "order_type": order_type, "lot_size": lot})
+    if order_type == "LMT":
+        targets = targets.assign(limit_price=1.0)
+    orders = plan(targets, None, {"A": 1.0}, nav=float(wish))
+    assert orders["reason"].dropna().tolist() == reasons

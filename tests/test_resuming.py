@@ -10,8 +10,10 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.broker import Ticket
+from stocklean_exec.errors import BrokerError
 from stocklean_exec.facts import Fact
 from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.simulator import Simulator, read_journal
 
 NAN = float("nan")
@@ -717,3 +719,64 @@ def test_a_plan_is_not_overtaken_by_an_earlier_one_nor_by_the_rest_of_its_own_ru
         sx.submit_orders(review.result(), broker, blotter, timeout=5)
         states = sx.resume("r", broker, blotter, timeout=5).set_index("client_order_id")["status"]
         assert states[["r-TLT-BUY", "r-KO-BUY", "r-SPY-BUY-2"]].tolist() == ["FILLED"] * 3
+
+
+# -- a lost order and a live account ---------------------------------------------------------------------------
+
+
+class Losing(MockBroker):
+    """A broker whose connection fails as the first order is sent, so that the order never arrives."""
+
+    def __init__(self, mode, settle_seconds=0.0, arrives_at=None):
+        super().__init__({"SPY": 400.0}, cash=10_000.0)
+        self.mode, self.settle_seconds, self.arrives_at = mode, settle_seconds, arrives_at
+        self.sent, self.asked = [], 0
+
+    async def place(self, ticket):
+        self.sent.append(ticket)
+        if len(self.sent) == 1:
+            raise BrokerError("the line is down")
+        await super().place(ticket)
+
+    async def sweep(self):
+        self.asked += 1
+        if self.asked == self.arrives_at:
+            await super().place(self.sent[0])
+        return await super().sweep()
+
+
+def lose_an_order(broker, blotter):
+    with pytest.raises(BrokerError, match="the line is down"):
+        sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter)
+
+
+def test_a_live_account_gets_a_lost_order_again_only_when_asked_to():
+    broker = Losing("live")
+    with sx.open_blotter() as blotter:
+        lose_an_order(broker, blotter)
+        assert sx.resume("r", broker, blotter)["status"].tolist() == ["UNKNOWN"]
+        assert len(broker.sent) == 1
+        assert sx.resume("r", broker, blotter, resend=True)["status"].tolist() == ["FILLED"]
+        assert len(broker.sent) == 2
+
+
+def test_a_paper_account_gets_a_lost_order_again_unless_asked_not_to():
+    broker = Losing("paper")
+    with sx.open_blotter() as blotter:
+        lose_an_order(broker, blotter)
+        assert sx.resume("r", broker, blotter, resend=False)["status"].tolist() == ["UNKNOWN"]
+        assert len(broker.sent) == 1
+        assert sx.resume("r", broker, blotter)["status"].tolist() == ["FILLED"]
+        assert len(broker.sent) == 2
+
+
+@pytest.mark.parametrize(("of_broker", "given", "sent"), [(30.0, None, 1), (0.0, 30.0, 1), (30.0, 0.0, 2)])
+def test_a_resumed_run_waits_for_an_order_under_way_as_long_as_its_broker_needs_or_as_it_is_told(
+    of_broker, given, sent, monkeypatch
+):
+    monkeypatch.setattr("stocklean_exec.recovering._PAUSE", 0.01)
+    broker = Losing("paper", of_broker, arrives_at=3)  # two silent answers are enough where nothing is to settle
+    with sx.open_blotter() as blotter:
+        lose_an_order(broker, blotter)
+        assert sx.resume("r", broker, blotter, settle=given)["status"].tolist() == ["FILLED"]
+    assert len(broker.sent) == sent

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import getpass
 import math
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from threading import Timer
 
 import pandas as pd
 import pytest
@@ -618,6 +620,24 @@ def test_a_decision_that_cannot_be_recorded_does_not_count(live, venue):
             decide()
     assert live.standing == ["approved", "open", "blocked", "blocked"]
     assert live.orders["quantity"].tolist()[1] == 20.0
+
+
+def test_a_confirmation_that_cannot_be_recorded_sends_nothing(live, venue, sender):
+    """The disk takes the decisions, is slow with the confirmation, and then fails."""
+    blotter = venue[1]
+    record, failing = blotter.record, Future()
+
+    def record_slowly(facts):
+        if [fact.code for fact in facts] != ["submit"]:
+            return record(facts)
+        Timer(0.05, failing.set_exception, [sx.BlotterError("the disk is full")]).start()
+        return failing
+
+    live.approve_all()
+    blotter.record = record_slowly
+    with pytest.raises(sx.BlotterError, match="the disk is full"):
+        live.submit(live.confirmation().phrase)
+    assert sender.plans == []
 
 
 # -- badge and account -----------------------------------------------------------------------------------------

@@ -124,6 +124,24 @@ def test_an_order_that_filled_before_the_hand_over_failed_is_filled():
         assert blotter.orders("r")["status"].tolist() == ["FILLED", "NEW"]
 
 
+def test_an_order_that_waited_for_a_rejected_one_is_recorded_anew_before_it_is_sent():
+    # All three are announced in one group. The first spends 10 of 25, the second of 20 is over the cap, and the
+    # third is withdrawn with it and sent after it, when the record must say once more that it is being sent.
+    seen = {}
+
+    def look(ticket):
+        seen[ticket.client_order_id] = blotter.orders("r").set_index("client_order_id")["state"].to_dict()
+
+    broker = Stub({"S000": 10.0, "S001": 20.0, "S002": 10.0}, at=2, happens=look)
+    with sx.open_blotter() as blotter:
+        states = sx.submit_orders(plan(3, broker), broker, blotter, limits=sx.Limits(max_total_notional=25.0))
+        sendings = [(fact.client_order_id, fact.attempt) for fact in blotter.facts("r") if fact.kind == "sending"]
+    assert states["reason"].fillna("").tolist()[1].startswith("run_notional_cap")
+    assert states["status"].tolist() == ["FILLED", "REJECTED", "FILLED"]
+    assert seen["r-S002-BUY"]["r-S002-BUY"] == "SENDING"
+    assert sendings == [("r-S000-BUY", 1), ("r-S001-BUY", 1), ("r-S002-BUY", 1), ("r-S002-BUY", 2)]
+
+
 def test_a_broker_that_cannot_be_asked_for_quotes_blocks_the_run_which_can_be_sent_later():
     broker = Stub(prices(2))
     quotes = broker.fetch_quotes

@@ -467,6 +467,15 @@ def test_the_run_is_a_ratio_of_sums_and_shows_what_no_arrival_price_splits():
     assert row["fill_ratio"] == pytest.approx((1000 + 500) / 2050)
 
 
+def test_fees_are_not_a_part_of_what_no_arrival_price_splits():
+    # 10 bought 1.00 over the decision, for 3.00 of commission: 13 in all, and the fees are counted once.
+    orders = pd.DataFrame({"client_order_id": ["a"], "symbol": ["A"], "side": ["BUY"], "quantity": [10.0]})
+    orders = orders.assign(decision_price=100.0, arrival_price=NAN)
+    fills = pd.DataFrame({"client_order_id": ["a"], "quantity": [10.0], "price": [101.0], "commission": [3.0]})
+    row = shortfall_summary(orders, fills).loc["all"]
+    assert row[["unsplit_cost", "fees", "total_cost"]].tolist() == [10.0, 3.0, 13.0]
+
+
 def test_groups_by_columns_of_the_orders():
     table = shortfall_summary(ORDERS_, FILLS_, by="order_type")
     np.testing.assert_allclose(table["total_cost"], [35.5, 16])

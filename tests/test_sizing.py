@@ -1,6 +1,7 @@
 """Sizing: what may be spent, and on what; by hand. The planner's tests hold the whole of it to its promises."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,15 @@ def test_the_wish_is_the_signed_trade_before_rounding():
     assert sizes.budget == 1_000.0
 
 
+def test_weights_over_one_share_what_there_is_unless_leverage_is_asked_for():
+    book = replace(_book({"A": 0.5, "B": 0.5}, None, {"A": 1.0, "B": 1.0}), weight=np.array([0.6, 0.9]))
+    plain, levered = (measure(book, {}, 1_500.0, keep=False, leverage=most) for most in (1.0, 2.0))
+    assert plain.wanted_value.tolist() == pytest.approx([600.0, 900.0])
+    assert plain.budget == 1_500.0
+    assert levered.wanted_value.tolist() == pytest.approx([900.0, 1_350.0])
+    assert levered.budget == 2_250.0
+
+
 def test_working_orders_count_as_held():
     book = _book({"A": 0.5}, {"A": 10}, {"A": 10.0})
     assert measure(book, {"A": 15.0}, 1_000.0, keep=False, leverage=1.0).wish.tolist() == [25.0]
@@ -51,6 +61,29 @@ def test_a_wanted_symbol_without_a_price_keeps_its_share_of_the_money():
     assert math.isnan(trade[1])
 
 
+def test_of_a_rejected_symbol_with_a_price_its_holding_counts_and_not_its_target():
+    # B stays at 100 and does not grow to 500: A has 900 for its 500, enough to round 16.67 shares up.
+    book = _book({"A": 0.5, "B": 0.5}, {"B": 10}, {"A": 30.0, "B": 10.0})
+    book.reason[1] = "open_order_exists"
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [17.0, 40.0]
+
+
+def test_a_fractional_position_is_closed_to_its_last_step():
+    # 0.0003 / 0.0001 is 2.9999999999999996 in floating point.
+    book = _book({"A": 0.0}, {"A": 0.0003}, {"A": 10.0})
+    sizes = measure(book, {}, 10_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.array([0.0001]), sizes, allow_short=False).tolist() == [-0.0003]
+
+
+@pytest.mark.parametrize(("budget", "left"), [(65.0, [5.0, 5.0]), (60.0, [5.0, 3.0]), (45.0, [4.0, 0.0])])
+def test_a_book_over_its_budget_gives_up_the_cheapest_buys_first(budget, left):
+    # Five at 10 and five at 3 are 65: 60 takes two lots at 3, and 45 all of them and one at 10.
+    trade = np.array([5.0, 5.0])
+    sizing._shed(trade, np.array([0, 1]), np.ones(2), np.array([10.0, 3.0]), np.zeros(2), budget)
+    assert trade.tolist() == left
+
+
 def test_a_position_is_closed_to_the_last_whole_share_whatever_its_lot():
     book = _book({"A": 0.0}, {"A": 150.5}, {"A": 10.0})
     sizes = measure(book, {}, 10_000.0, keep=False, leverage=1.0)
@@ -63,6 +96,26 @@ def test_a_decimal_budget_buys_what_a_person_would_buy():
     book = _book({"A": 0.29}, None, {"A": 1.0})
     sizes = measure(book, {}, 100.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(1), sizes, allow_short=False).tolist() == [29.0]
+
+
+def test_a_part_of_a_share_that_cannot_be_sold_makes_targets_give_way_and_is_no_error():
+    # Of 10.5 B at 10, ten are sold; the half that stays leaves 995 of 1,000 for A.
+    book = _book({"A": 1.0}, {"B": 10.5}, {"A": 10.0, "B": 10.0}, unlisted="close")
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [99.0, -10.0]
+
+
+def test_without_costs_nothing_is_kept_back():
+    book = _book({"A": 1.0}, None, {"A": 10.0})
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(1), sizes, allow_short=False).tolist() == [100.0]
+
+
+def test_a_rejected_row_shows_the_whole_position_where_it_was_to_be_closed():
+    book = _book({"A": 0.5, "B": 0.0}, {"B": 10}, {"A": 50.0})
+    book.reason[1] = "price_unavailable"
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [10.0, -10.0]
 
 
 def test_costs_are_kept_back_until_the_trades_leave_enough_for_them():
@@ -84,3 +137,18 @@ def test_holdings_that_cannot_be_sold_are_named_where_they_leave_too_little():
     book.reason[1], book.detail[1] = "open_order_exists", "open_order_exists: a sell works"
     with pytest.raises(InputError, match=r"B \(open_order_exists: a sell works\) \[insufficient_cash\]"):
         whole_trades(book, np.ones(2), measure(book, {}, 1_000.0, keep=False, leverage=1.0), allow_short=False)
+
+
+def test_part_of_a_share_is_not_rounded_into_a_short_position():
+    # 0.5 shares held, 0.1 wanted: the trade of -0.4 rounds down to -1, and half a share cannot pay for that.
+    book = _book({"A": 1.0}, {"A": 0.5}, {"A": 100.0})
+    sizes = measure(book, {}, 10.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(1), sizes, allow_short=False).tolist() == [0.0]
+
+
+def test_proceeds_of_working_sells_in_a_rejected_symbol_are_not_spent():
+    # B's 10 shares, worth 100, may remain: 900 of the 1,000 are left, and 13 shares of A at 70 would be 910.
+    book = _book({"A": 0.9}, {"B": 10}, {"A": 70.0, "B": 10.0}, unlisted="close")
+    book.reason[1] = "open_order_exists"
+    sizes = measure(book, {"B": -10.0}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(2), sizes, allow_short=False)[0] == 12.0

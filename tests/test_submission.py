@@ -17,6 +17,7 @@ from stocklean_exec.broker import Ticket
 from stocklean_exec.errors import (
     ApprovalError,
     BlotterError,
+    BrokerError,
     HaltedError,
     IdempotencyConflictError,
     InputError,
@@ -68,6 +69,40 @@ def approved_of(orders, quotes=MARKET, **options):
 
 
 TWO = orders_of(("SPY", "BUY", 2.0), ("TLT", "BUY", 3.0))
+
+
+class Losing(Counting):
+    """The mock filler, on whose way the first order is lost: it is told of by no answer and left no trace."""
+
+    def __init__(self, mode):
+        super().__init__(MARKET, cash=100_000.0)
+        self.mode = mode
+
+    async def place(self, ticket):
+        if not self.placed:
+            self.placed.append(ticket.client_order_id)
+            raise BrokerError("the line is down")
+        await super().place(ticket)
+
+
+class Slow(Losing):
+    """The same, but the order arrives after all: the broker shows it when asked for the third time."""
+
+    settle_seconds = 30.0
+
+    def __init__(self):
+        super().__init__("paper")
+        self.first, self.asked = None, 0
+
+    async def place(self, ticket):
+        self.first = self.first or ticket
+        await super().place(ticket)
+
+    async def sweep(self):
+        self.asked += 1
+        if self.asked == 3:
+            await MockBroker.place(self, self.first)
+        return await super().sweep()
 
 
 # -- the worked cases ------------------------------------------------------------------------------------------
@@ -681,3 +716,32 @@ def test_a_plan_is_recorded_also_when_the_next_order_id_is_not_told(blotter):
     events = blotter.events("run-1")
     first = events[events["kind"] == "session"].iloc[0]
     assert (first["client_id"], pd.isna(first["order_id"])) == (7, True)
+
+
+# -- an order that may have been lost --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "states", "placed"),
+    [
+        ("live", ["UNKNOWN", "FILLED"], ["run-1-SPY-BUY", "run-1-TLT-BUY"]),
+        ("paper", ["FILLED", "FILLED"], ["run-1-SPY-BUY", "run-1-SPY-BUY", "run-1-TLT-BUY"]),
+    ],
+)
+def test_a_live_account_does_not_get_a_lost_order_a_second_time(blotter, mode, states, placed):
+    broker, approved = Losing(mode), approved_of(TWO)
+    with pytest.raises(BrokerError, match="the line is down"):
+        sx.submit_orders(approved, broker, blotter)
+    again = sx.submit_orders(approved, broker, blotter)
+    assert again["status"].tolist() == states
+    assert broker.placed == placed
+
+
+def test_an_order_that_may_be_under_way_is_not_believed_lost_before_its_broker_has_settled(blotter, monkeypatch):
+    monkeypatch.setattr("stocklean_exec.recovering._PAUSE", 0.01)
+    broker, approved = Slow(), approved_of(TWO)
+    with pytest.raises(BrokerError, match="the line is down"):
+        sx.submit_orders(approved, broker, blotter)
+    again = sx.submit_orders(approved, broker, blotter)
+    assert again["status"].tolist() == ["FILLED", "FILLED"]
+    assert broker.placed == ["run-1-SPY-BUY", "run-1-TLT-BUY"]  # each of them once

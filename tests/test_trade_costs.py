@@ -10,7 +10,7 @@ import stocklean_exec as sx
 from stocklean_exec.errors import InputError
 from stocklean_exec.fill_rates import completion
 from stocklean_exec.tables import FILLS, ORDERS
-from stocklean_exec.trade_costs import slippage, slippage_summary
+from stocklean_exec.trade_costs import slippage, slippage_summary, spread_metrics
 
 AT = pd.Timestamp("2026-11-23 15:00", tz="UTC")
 NAN = math.nan
@@ -107,6 +107,23 @@ def test_slippage_of_a_run_is_a_ratio_of_sums_and_not_a_mean_of_ratios():
             "total_bps": 68.5 / 1_700 * 1e4,
         }
     )
+
+
+def test_as_performance_commissions_still_make_a_run_worse():
+    # Slippage of 60 + 10 - 4 = 66 paid, commissions of 1.50 + 1.00: a performance of -66 and of -68.50 in all.
+    row = slippage_summary(ORDERS_, FILLS_, sign="performance")
+    assert row["slippage_cost"] == pytest.approx(-66)
+    assert row["total_cost"] == pytest.approx(-68.5)
+
+
+def test_price_improvement_is_positive_inside_the_touch_for_buys_and_for_sells():
+    # Market 99 to 101. Bought at 100.50: 0.50 of 101 better. Sold at 99.20: 0.20 of 99 better.
+    orders = pd.DataFrame({"client_order_id": ["a", "b"], "symbol": "AAA", "side": ["BUY", "SELL"]})
+    orders = orders.assign(quantity=5.0, arrival_bid=99.0, arrival_ask=101.0)
+    fills = pd.DataFrame({"client_order_id": ["a", "b"], "quantity": 5.0, "price": [100.5, 99.2], "filled_at": AT})
+    quotes = pd.DataFrame({"symbol": ["AAA"], "quoted_at": [AT], "bid": [99.0], "ask": [101.0]})
+    table = spread_metrics(orders, fills, quotes)
+    np.testing.assert_allclose(table["price_improvement_bps"], [1e4 * 0.5 / 101, 1e4 * 0.2 / 99])
 
 
 def test_an_order_without_a_benchmark_is_not_in_the_sums():

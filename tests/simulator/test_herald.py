@@ -31,6 +31,13 @@ def test_an_order_is_told_to_its_client_and_the_master(make_venue, join):
     assert other.heard == []
 
 
+def test_a_master_client_hears_of_its_own_orders_once(make_venue, join):
+    order = order_of(make_venue, join, client_id=5)
+    master = Listener()
+    Herald({5: master}, Switches(master_client_id=5)).status(order)
+    assert master.heard == [("orderStatus", 5, "SPY")]
+
+
 def test_nobody_is_told_where_nobody_listens(make_venue, join):
     Herald({}, Switches()).status(order_of(make_venue, join))
 

@@ -183,6 +183,29 @@ def test_a_one_cancels_all_group_leaves_one(connect):
     assert ends == {"1": "Cancelled", "2": "Filled"}
 
 
+def test_groups_and_brackets_are_each_clients_own(make_venue, join):
+    # Order ids and names of groups are a client's own: client 2's orders of the same names are not touched.
+    venue = make_venue()
+    one, two = join(venue, 1), join(venue, 2)
+    one.place(1, symbol="XOM", order_type="LMT", limit="50.00", oca_group="g")
+    two.place(1, order_type="LMT", limit="50.00")
+    two.place(2, order_type="LMT", limit="50.00", oca_group="g")
+    two.place(3, order_type="LMT", limit="50.00", parent_id=1)
+    venue.move("XOM", bid=49.9, ask=50.0)
+    assert [fields[2] for fields in one.take() if fields[0] == "3"][-1] == "Filled"
+    assert two.take() == []
+
+
+def test_a_cancel_takes_no_child_of_another_client_along(make_venue, join):
+    venue = make_venue()
+    one, two = join(venue, 1), join(venue, 2)
+    one.place(1, order_type="LMT", limit="50.00")
+    two.place(1, order_type="LMT", limit="50.00")
+    two.place(2, order_type="LMT", limit="50.00", parent_id=1)
+    one.send("4", 1, 1, "")
+    assert two.take() == []
+
+
 def test_a_one_sided_market_fills_only_the_other_side(connect, kinds):
     peer = connect(quotes={"SPY": {"bid": 400.0}})
     assert kinds(peer.place(1, action="BUY"))[-1] == "st Submitted"
