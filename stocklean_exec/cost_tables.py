@@ -15,11 +15,14 @@ import pandas as pd
 
 from stocklean_exec.cost_inputs import (
     NO_TIME,
+    FillInput,
+    OrderInput,
     Sign,
     arrival_flags,
     column_numbers,
     in_order_currency,
     keyed_orders,
+    require_columns,
     side_signs,
     sign_factor,
     to_base,
@@ -93,8 +96,8 @@ def _html(table: pd.DataFrame) -> str:
 
 
 def cost_summary(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame,
+    orders: OrderInput,
+    fills: FillInput = None,
     *,
     benchmark: object = "arrival",
     quotes: object = None,
@@ -152,9 +155,10 @@ def cost_summary(
     >>> cost_summary(orders, fills)
     <CostSummary: 2 orders, 2 with fills, slippage 24.94 bp, 0 flagged>
     """
+    orders, fills = require_columns(orders, (), "orders"), require_columns(fills, (), "fills")
     facts = _facts(orders, fills, benchmark, quotes, trades, final_prices, delay_basis, sign, fx, time_zone)
     factor = sign_factor(sign)
-    same = in_order_currency(keyed_orders(orders), fills, fx)
+    same = require_columns(in_order_currency(keyed_orders(orders), fills, fx), (), "fills")
     tables = {}
     for name in ("side", "symbol", "order_type", "size", "hour", *by):
         if name in facts.columns:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.asof import MICROS, Market
+from stocklean_exec.asof import MICROS
 from stocklean_exec.benchmark_prices import interval_volume
 from stocklean_exec.cost_inputs import (
     NO_TIME,
     SHARE_DECIMALS,
     Executed,
+    FillInput,
+    MarketInput,
+    OrderInput,
     column_numbers,
     executed_by_order,
     keyed_orders,
@@ -45,7 +48,7 @@ __all__ = [
 ]
 
 
-def completion(orders: pd.DataFrame, fills: pd.DataFrame | Executed) -> pd.DataFrame:
+def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.DataFrame:
     """How much of each order was done, how fast, and why the rest was not.
 
     Parameters
@@ -149,7 +152,7 @@ def _prices(frame: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def completion_summary(
-    orders: pd.DataFrame, fills: pd.DataFrame | Executed, *, by: str | Sequence[str] | None = None
+    orders: OrderInput, fills: FillInput | Executed = None, *, by: str | Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Completion of a run, or of the groups of any columns of ``orders``.
 
@@ -224,7 +227,7 @@ def completion_summary(
     )
 
 
-def incomplete_reasons(orders: pd.DataFrame, fills: pd.DataFrame | Executed) -> pd.DataFrame:
+def incomplete_reasons(orders: OrderInput, fills: FillInput | Executed = None) -> pd.DataFrame:
     """What was left, by status and reason.
 
     Returns
@@ -300,7 +303,7 @@ def kaplan_meier(seconds: NDArray[np.float64], observed: NDArray[np.bool_]) -> p
 
 
 def fill_curve(
-    orders: pd.DataFrame, fills: pd.DataFrame, *, share: float = 1.0, until: pd.Timestamp | None = None
+    orders: OrderInput, fills: FillInput = None, *, share: float = 1.0, until: pd.Timestamp | None = None
 ) -> pd.DataFrame:
     """Kaplan-Meier curve of the time from arrival until ``share`` of an order was filled.
 
@@ -318,8 +321,8 @@ def fill_curve(
 
 
 def fill_times(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame,
+    orders: OrderInput,
+    fills: FillInput = None,
     *,
     shares: Sequence[float] = (0.0, 0.5, 0.9, 1.0),
     percentiles: Sequence[float] = (0.5, 0.9),
@@ -368,7 +371,7 @@ def fill_times(
 
 
 def _times_to(
-    orders: pd.DataFrame, fills: pd.DataFrame, share: float, until: pd.Timestamp | None
+    orders: OrderInput, fills: FillInput, share: float, until: pd.Timestamp | None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Seconds to the share of each order, or to the end of watching; NaN where it was not watched."""
     number_option("share", share, least=0.0, most=1.0)
@@ -387,14 +390,15 @@ def _times_to(
     return np.where(observed, seconds, np.where(watched >= 0, watched, np.nan)), observed
 
 
-def _last_moment(fills: pd.DataFrame, until: pd.Timestamp | None) -> int:
+def _last_moment(fills: FillInput, until: pd.Timestamp | None) -> int:
     if until is not None:
         return int(utc_micros(pd.Series([until]), "until", "options")[0])
+    fills = require_columns(fills, (), "fills")
     at = utc_micros(fills["filled_at"], "filled_at", "fills") if len(fills) else np.empty(0, dtype="int64")
     return int(at.max()) if len(at) else NO_TIME
 
 
-def fill_progress(orders: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
+def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
     """How each order filled up: one row per fill, in time.
 
     Returns
@@ -409,7 +413,7 @@ def fill_progress(orders: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
     """
     frame = keyed_orders(orders)
     executed_by_order(frame, fills)  # refuses what is no fill of these orders
-    require_columns(fills, ("filled_at",), "fills")
+    fills = require_columns(fills, ("filled_at",), "fills")
     require_columns(frame, ("arrived_at",), "orders")
     rows = frame.index.get_indexer(pd.Index(fills["client_order_id"]))
     at = utc_micros(fills["filled_at"], "filled_at", "fills")
@@ -432,7 +436,7 @@ def fill_progress(orders: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
 
 
 def participation(
-    orders: pd.DataFrame, fills: pd.DataFrame | Executed, trades: pd.DataFrame | Market
+    orders: OrderInput, fills: FillInput | Executed = None, trades: MarketInput | None = None
 ) -> pd.DataFrame:
     """Our share of what the market traded from arrival (not included) to the last fill: F / V, own shares in V.
 

@@ -31,6 +31,8 @@ import pandas as pd
 from stocklean_exec.cost_inputs import (
     SHARE_DECIMALS,
     Executed,
+    FillInput,
+    OrderInput,
     Sign,
     arrival_prices,
     by_symbol,
@@ -62,7 +64,7 @@ DelayBasis = Literal["order", "executed"]
 
 
 def shortfall_terms(
-    orders: pd.DataFrame, fills: pd.DataFrame | Executed, *, final_prices: object = None, fx: object = None
+    orders: OrderInput, fills: FillInput | Executed = None, *, final_prices: object = None, fx: object = None
 ) -> pd.DataFrame:
     """The raw terms from which every form of the shortfall is put together, one row per order.
 
@@ -162,8 +164,8 @@ def _final_prices(frame: pd.DataFrame, given: object) -> NDArray[np.float64]:
 
 
 def implementation_shortfall(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame | Executed,
+    orders: OrderInput,
+    fills: FillInput | Executed = None,
     *,
     final_prices: object = None,
     delay_basis: DelayBasis = "order",
@@ -268,8 +270,8 @@ def _bps_name(cost: str) -> str:
 
 
 def shortfall_summary(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame | Executed,
+    orders: OrderInput,
+    fills: FillInput | Executed = None,
     *,
     by: str | Sequence[str] | None = None,
     final_prices: object = None,

@@ -7,7 +7,7 @@ stand apart. What is not known is NaN, never zero: no fill, no benchmark, no rep
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from stocklean_exec.benchmark_prices import BenchmarkData, benchmark_prices
 from stocklean_exec.cost_inputs import (
     NO_TIME,
     Executed,
+    FillInput,
+    MarketInput,
+    OrderInput,
     Sign,
     column_numbers,
     executed_by_order,
@@ -44,8 +47,8 @@ _LONGEST = 10 * 365 * 86_400.0
 
 
 def slippage(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame | Executed,
+    orders: OrderInput,
+    fills: FillInput | Executed = None,
     *,
     benchmark: object = "arrival",
     quotes: object = None,
@@ -155,12 +158,18 @@ def slippage(
 
 
 def slippage_summary(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame | Executed,
+    orders: OrderInput,
+    fills: FillInput | Executed = None,
     *,
     benchmark: object = "arrival",
     quotes: object = None,
-    **options: Any,  # noqa: ANN401 - the other options of slippage
+    trades: object = None,
+    daily: pd.DataFrame | None = None,
+    participation: float = 0.1,
+    max_age: float = MAX_AGE,
+    time_zone: str = "America/New_York",
+    sign: Sign = "cost",
+    fx: object = None,
 ) -> pd.Series[float]:
     """Slippage of a run as a whole: total cost over total benchmark notional, not a mean of the orders' bps.
 
@@ -185,15 +194,27 @@ def slippage_summary(
     >>> slippage_summary(orders, fills)[["slippage_cost", "slippage_bps", "total_bps"]].to_dict()
     {'slippage_cost': 10.0, 'slippage_bps': 25.0, 'total_bps': 30.0}
     """
-    table = slippage(orders, fills, benchmark=benchmark, quotes=quotes, **options)
-    rate = to_base(keyed_orders(orders), options.get("fx"))
+    table = slippage(
+        orders,
+        fills,
+        benchmark=benchmark,
+        quotes=quotes,
+        trades=trades,
+        daily=daily,
+        participation=participation,
+        max_age=max_age,
+        time_zone=time_zone,
+        sign=sign,
+        fx=fx,
+    )
+    rate = to_base(keyed_orders(orders), fx)
     chosen = (table["slippage_cost"].notna() & (table["filled_quantity"] > 0)).to_numpy()
     measured = table[chosen]
     weights = rate[chosen] if isinstance(rate, np.ndarray) else rate
     notional = float((measured["filled_quantity"] * measured["benchmark_price"] * weights).sum())
     cost = float(measured["slippage_cost"].sum())
     commission = float(measured["commission"].sum(min_count=1)) if len(measured) else np.nan
-    total = cost + sign_factor(options.get("sign", "cost")) * commission
+    total = cost + sign_factor(sign) * commission
     scale = 1e4 / notional if notional else np.nan
     return pd.Series(
         {
@@ -211,9 +232,9 @@ def slippage_summary(
 
 
 def spread_metrics(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame,
-    quotes: pd.DataFrame | Market,
+    orders: OrderInput,
+    fills: FillInput = None,
+    quotes: MarketInput | None = None,
     *,
     horizon: float = 300.0,
     max_age: float = MAX_AGE,
@@ -264,7 +285,7 @@ def spread_metrics(
     number_option("horizon", horizon, least=0.0, most=_LONGEST)
     frame, market = keyed_orders(orders), as_market(quotes)
     executed_by_order(frame, fills)  # refuses what is no fill of these orders
-    require_columns(fills, ("filled_at",), "fills")
+    fills = require_columns(fills, ("filled_at",), "fills")
     rows = frame.index.get_indexer(pd.Index(fills["client_order_id"]))
     side, symbols = side_signs(frame)[rows], frame["symbol"].iloc[rows]
     price, shares = usable(column_numbers(fills, "price", "fills")), column_numbers(fills, "quantity", "fills")
