@@ -62,26 +62,34 @@ TOTALS = (
 )
 
 
+@pytest.fixture
+def read_as_frames(monkeypatch):
+    """The tables that a measure reads row by row from files."""
+    read, tables = records.read_frame, []
+
+    def noted(path, table, columns=None):
+        tables.append(table)
+        return read(path, table, columns)
+
+    monkeypatch.setattr(records, "read_frame", noted)
+    return tables
+
+
 @pytest.mark.parametrize("name", TOTALS)
-def test_fills_in_files_are_added_up_there_where_totals_suffice(name, lying, monkeypatch):
+def test_fills_in_files_are_added_up_there_where_totals_suffice(name, lying, read_as_frames):
     _, folder = lying
-    read = records.read_frame
-    frames = []
-    monkeypatch.setattr(records, "read_frame", lambda path, table, *more: frames.append(table) or read(path, table))
     getattr(sx, name)(folder / "orders", folder / "fills", **MEASURES[name])
-    assert frames == ["orders"]
+    assert read_as_frames == ["orders"]
 
 
-def test_reversion_and_participation_need_no_more_than_totals(lying, monkeypatch):
+def test_reversion_and_participation_need_no_more_than_totals(lying, read_as_frames):
     blotter, folder = lying
-    read, frames = records.read_frame, []
-    monkeypatch.setattr(records, "read_frame", lambda path, table, *more: frames.append(table) or read(path, table))
     at = blotter.fills()["filled_at"].min()
     quotes = pd.DataFrame({"symbol": ["AAA"], "quoted_at": at, "bid": 99.0, "ask": 101.0})
     trades = pd.DataFrame({"symbol": ["AAA"], "traded_at": at, "price": 100.0, "volume": 1e6})
     sx.reversion(folder / "orders", folder / "fills", quotes, [1])
     sx.participation(folder / "orders", folder / "fills", trades)
-    assert frames == ["orders", "orders"]
+    assert read_as_frames == ["orders", "orders"]
 
 
 def test_a_frame_of_orders_needs_fills_and_the_error_names_them(lying):
