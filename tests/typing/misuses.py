@@ -9,6 +9,7 @@ import stocklean_exec as sx
 
 def wrong_names(orders: pd.DataFrame, fills: pd.DataFrame, quotes: pd.DataFrame) -> None:
     sx.slipage(orders, fills)  # error
+    print(sx.TABLE)  # error
     sx.slippage(orders, fills, bogus=4)  # error
     sx.slippage_summary(orders, fills, bogus=4)  # error
     sx.spread_metrics(orders, fills, quotes, horizons=60.0)  # error
