@@ -131,15 +131,16 @@ def cost_summary(
     paper_notional              of all orders with a decision price, currency
     filled_notional             at the benchmark
     fill_ratio                  filled over asked, of paper notional
-    slippage_cost, _bps, _se    against the benchmark, of ``filled_notional``; the standard error over orders, in
-    bps half_spread_bps             half of the spread at arrival, where the orders tell it
+    slippage_cost, _bps         against the benchmark, of ``filled_notional``
+    slippage_se_bps             standard error of ``slippage_bps`` over the orders
+    half_spread_bps             half of the spread at arrival, where the orders tell it
     impact_bps                  the rest of the slippage
     expected_bps                what a model said before (:func:`~stocklean_exec.pretrade.pretrade_cost`), where
                                 the orders carry its ``expected_cost_bps``
     commission_bps              of those reported; ``commissions_due`` are not
     friction_bps                half spread, impact and commission together: what a backtest should charge
     delay_cost ... total_cost   implementation shortfall of ``measured`` orders, and each as ``*_bps`` of their
-    notional
+                                paper notional
     ==========================  ==================================================================================
 
     Examples
@@ -427,8 +428,7 @@ def _incomplete(facts: pd.DataFrame) -> pd.DataFrame:
     return left[[*names, "opportunity_cost"]]
 
 
-# -- Interactive Brokers' view
-# ---------------------------------------------------------------------------------------
+# -- Interactive Brokers' view -----------------------------------------------------------------------------------
 
 
 def _ibkr(

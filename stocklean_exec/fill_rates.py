@@ -158,6 +158,11 @@ def completion_summary(
 
     Notional is at the final price if the orders have one, else at that of arrival, else of the decision.
 
+    Parameters
+    ----------
+    orders, fills : as in :func:`completion`; decision_price, arrival_price or final_price for notional
+    by : one or more columns of the orders; None is one row for all
+
     Returns
     -------
     DataFrame, indexed by the group (``all`` without one)
@@ -230,6 +235,10 @@ def completion_summary(
 def incomplete_reasons(orders: OrderInput, fills: FillInput | Executed = None) -> pd.DataFrame:
     """What was left, by status and reason.
 
+    Parameters
+    ----------
+    orders, fills : as in :func:`completion_summary`
+
     Returns
     -------
     DataFrame: ``status``, ``reason``, ``orders``, ``share`` of all orders, ``remaining_quantity``,
@@ -273,8 +282,7 @@ def kaplan_meier(seconds: NDArray[np.float64], observed: NDArray[np.bool_]) -> p
     Returns
     -------
     DataFrame, one row per time with a fill: ``seconds``, ``at_risk``, ``filled``, ``unfilled_share``,
-    ``filled_share``,
-    ``standard_error``
+    ``filled_share``, ``standard_error``
 
     Examples
     --------
@@ -329,6 +337,12 @@ def fill_times(
     until: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """Percentiles of the time until shares of an order were filled; unfilled orders count as still waiting.
+
+    Parameters
+    ----------
+    orders, fills, until : as in :func:`fill_curve`
+    shares : of the order's quantity, from 0 (the first fill) to 1
+    percentiles : of the orders, as fractions: 0.5 is the median
 
     Returns
     -------
@@ -400,6 +414,11 @@ def _last_moment(fills: FillInput, until: pd.Timestamp | None) -> int:
 
 def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
     """How each order filled up: one row per fill, in time.
+
+    Parameters
+    ----------
+    orders : client_order_id, symbol, side, quantity, arrived_at
+    fills : client_order_id, quantity, price, filled_at
 
     Returns
     -------

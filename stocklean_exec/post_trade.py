@@ -285,6 +285,14 @@ def reversion(
     ``1e4 x side x (mid(T) - mid(T + h)) / mid(T)``, with T the time of its last fill. Positive: it came back, so
     part of the impact was passing. (OneTick publishes the same as ``Rev_bps``.)
 
+    Parameters
+    ----------
+    orders : client_order_id, symbol, side, quantity
+    fills : client_order_id, quantity, price, filled_at
+    quotes : symbol, quoted_at, bid, ask; or Parquet files of them (:func:`stocklean_exec.quote_files`)
+    horizons : seconds after the last fill
+    max_age : seconds that a quote stands at most without another one
+
     Returns
     -------
     DataFrame, one row per filled order and horizon: ``client_order_id``, ``symbol``, ``horizon`` (seconds),

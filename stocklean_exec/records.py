@@ -460,7 +460,8 @@ def from_anywhere(
                 given[kind] = MarketFiles(given[kind], kind)
         return called(**given)
 
-    measured.__doc__ = f"{(measure.__doc__ or '').rstrip()}\n{_TAKES_MORE}"
+    # cleaned, for Python 3.13 takes the indentation away where it compiles, and older ones do not
+    measured.__doc__ = f"{inspect.cleandoc(measure.__doc__ or '')}\n\n{inspect.cleandoc(_TAKES_MORE)}\n"
     return measured
 
 

@@ -68,6 +68,10 @@ def shortfall_terms(
 ) -> pd.DataFrame:
     """The raw terms from which every form of the shortfall is put together, one row per order.
 
+    Parameters
+    ----------
+    orders, fills, final_prices, fx : as in :func:`implementation_shortfall`
+
     Returns
     -------
     DataFrame, index client_order_id; money in the order's currency, or in the base currency of ``fx``
@@ -198,11 +202,11 @@ def implementation_shortfall(
 
     =====================  =================================================================================
     paper_notional         quantity x decision_price, currency
-    delay_cost             currency, like the next four
-    trading_cost
-    opportunity_cost
-    fees
-    total_cost
+    delay_cost             currency
+    trading_cost           likewise
+    opportunity_cost       likewise
+    fees                   likewise
+    total_cost             the sum of the four
     delay_bps ...          the same five as ``delay_bps``, ``trading_bps``, ``opportunity_bps``, ``fees_bps``,
                            ``total_bps``: basis points of paper_notional
     fill_ratio             filled / ordered
@@ -286,6 +290,7 @@ def shortfall_summary(
 
     Parameters
     ----------
+    orders, fills : as in :func:`implementation_shortfall`
     by : one or more columns of the orders, or of :func:`shortfall_terms`; None is one row for all
     final_prices, delay_basis, sign, fx : as in :func:`implementation_shortfall`
 

@@ -72,9 +72,9 @@ def slippage(
     fills : client_order_id, quantity, price, commission; only of these orders
     benchmark : ``"arrival"`` (mid when the order was handed over), ``"decision"`` (price of the plan),
         ``"limit"``, ``"far_touch"``, ``"near_touch"``, ``"vwap"``, ``"vwap_ex_own"``, ``"twap"``, ``"pwp"``,
-        ``"open"``,
-        ``"close"``, ``"previous_close"``, ``"quote"`` (the mid or last of ``quotes``), or prices of your own: a
-        mapping or Series by symbol or by client order id. See :mod:`stocklean_exec.benchmark_prices`
+        ``"open"``, ``"close"``, ``"previous_close"``, ``"quote"`` (the mid or last of ``quotes``), or prices of
+        your own: a mapping or Series by symbol or by client order id. See
+        :mod:`stocklean_exec.benchmark_prices`
     quotes : symbol, quoted_at, bid, ask (and delayed); fills in what the orders do not carry
     trades : symbol, traded_at, price, volume: prints, or bars stamped at their end
     daily : symbol, date, open, close
@@ -173,8 +173,12 @@ def slippage_summary(
 ) -> pd.Series[float]:
     """Slippage of a run as a whole: total cost over total benchmark notional, not a mean of the orders' bps.
 
-    Orders without a fill or without a benchmark are counted, and left out of the sums. Options are those of
-    :func:`slippage`.
+    Orders without a fill or without a benchmark are counted, and left out of the sums.
+
+    Parameters
+    ----------
+    orders, fills, benchmark, quotes, trades, daily : as in :func:`slippage`
+    participation, max_age, time_zone, sign, fx : likewise
 
     Returns
     -------
@@ -245,12 +249,10 @@ def spread_metrics(
 
     - quoted spread ``a - b``; effective spread ``2 s (p - m)``; effective over quoted, a ratio
     - realized spread ``2 s (p - m(t + horizon))`` and price impact ``2 s (m(t + horizon) - m)``; the two add up
-    to the
-      effective spread
+      to the effective spread
     - spread capture ``s (m - p) / ((a - b) / 2)``: +1 filled at our own touch, -1 paid the far touch
     - price improvement, positive is good: ``a - p`` for a buy, ``p - b`` for a sell, against the touch when the
-    order
-      arrived, in basis points of that touch
+      order arrived, in basis points of that touch
 
     Parameters
     ----------
@@ -258,6 +260,7 @@ def spread_metrics(
     fills : client_order_id, quantity, price, filled_at
     quotes : symbol, quoted_at, bid, ask; or Parquet files of them
     horizon : seconds after the fill
+    max_age : seconds that a quote stands at most without another one
 
     Returns
     -------
