@@ -93,6 +93,93 @@ if TYPE_CHECKING:
     from stocklean_exec.summary import plan_summary
     from stocklean_exec.tables import TABLES
 
+__all__ = [
+    "IBKR_US_FIXED",
+    "TABLES",
+    "ApprovalError",
+    "Blotter",
+    "BlotterClosedError",
+    "BlotterError",
+    "BlotterLockedError",
+    "BlotterReader",
+    "Broker",
+    "BrokerError",
+    "ConnectionLostError",
+    "CostReport",
+    "HaltedError",
+    "IdempotencyConflictError",
+    "InputError",
+    "Limits",
+    "LiveAccountError",
+    "MockBroker",
+    "NotebookError",
+    "OrderReview",
+    "Run",
+    "RunElsewhereError",
+    "StockleanError",
+    "TradeRecord",
+    "__version__",
+    "calibrate",
+    "chart_fill_progress",
+    "chart_markouts",
+    "chart_participation",
+    "chart_shortfall",
+    "chart_slippage",
+    "chart_symbols",
+    "check_orders",
+    "check_results",
+    "client_order_id",
+    "completion",
+    "completion_summary",
+    "connect",
+    "cost_summary",
+    "diagnose",
+    "doctor",
+    "enable_notebook",
+    "expect_costs",
+    "fill_curve",
+    "fill_progress",
+    "fill_times",
+    "implementation_shortfall",
+    "incomplete_reasons",
+    "input_warnings",
+    "markouts",
+    "open_blotter",
+    "participation",
+    "plan_orders",
+    "plan_summary",
+    "pretrade_cost",
+    "quote_files",
+    "read_blotter",
+    "read_limits",
+    "read_positions",
+    "read_quotes",
+    "read_targets",
+    "rebalance",
+    "rebalance_async",
+    "reconcile",
+    "reconcile_async",
+    "report",
+    "residual_orders",
+    "resume",
+    "resume_async",
+    "reversion",
+    "review_orders",
+    "sample_closes",
+    "sample_quotes",
+    "shortfall_summary",
+    "shortfall_terms",
+    "slippage",
+    "slippage_summary",
+    "spread_metrics",
+    "start_run",
+    "submit_orders",
+    "submit_orders_async",
+    "trade_files",
+    "trade_record",
+    "write_report",
+]
+
 _HOME = {
     "analysis": (
         "completion",
@@ -164,18 +251,15 @@ _HOME = {
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = [  # noqa: PLE0604 - strings, computed from the table above
-    "__version__",
-    *sorted(_MODULE_OF),
-]
 
+if not TYPE_CHECKING:  # to a type checker this function would give every misspelt name a type
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -56,19 +56,21 @@ def _of_markouts(given: Mapping[str, Any]) -> list[str]:
     return ["symbol", "side", "quantity", "price", "filled_at", *([by] if isinstance(by, str) else by)]
 
 
-implementation_shortfall = from_anywhere(shortfall.implementation_shortfall, needs_times=_no_times)
-shortfall_summary = from_anywhere(shortfall.shortfall_summary, needs_times=_no_times)
-shortfall_terms = from_anywhere(shortfall.shortfall_terms, needs_times=_no_times)
-slippage = from_anywhere(trade_costs.slippage, needs_times=_over_an_interval)
-slippage_summary = from_anywhere(trade_costs.slippage_summary, needs_times=_over_an_interval)
+implementation_shortfall = from_anywhere(
+    shortfall.implementation_shortfall, totals_suffice=True, needs_times=_no_times
+)
+shortfall_summary = from_anywhere(shortfall.shortfall_summary, totals_suffice=True, needs_times=_no_times)
+shortfall_terms = from_anywhere(shortfall.shortfall_terms, totals_suffice=True, needs_times=_no_times)
+slippage = from_anywhere(trade_costs.slippage, totals_suffice=True, needs_times=_over_an_interval)
+slippage_summary = from_anywhere(trade_costs.slippage_summary, totals_suffice=True, needs_times=_over_an_interval)
 spread_metrics = from_anywhere(trade_costs.spread_metrics)
 markouts = from_anywhere(post_trade.markouts, fill_columns=_of_markouts)
-reversion = from_anywhere(post_trade.reversion)
+reversion = from_anywhere(post_trade.reversion, totals_suffice=True)
 cost_summary = from_anywhere(cost_tables.cost_summary)
-completion = from_anywhere(fill_rates.completion)
-completion_summary = from_anywhere(fill_rates.completion_summary)
-incomplete_reasons = from_anywhere(fill_rates.incomplete_reasons)
+completion = from_anywhere(fill_rates.completion, totals_suffice=True)
+completion_summary = from_anywhere(fill_rates.completion_summary, totals_suffice=True)
+incomplete_reasons = from_anywhere(fill_rates.incomplete_reasons, totals_suffice=True)
 fill_curve = from_anywhere(fill_rates.fill_curve)
 fill_progress = from_anywhere(fill_rates.fill_progress)
 fill_times = from_anywhere(fill_rates.fill_times)
-participation = from_anywhere(fill_rates.participation)
+participation = from_anywhere(fill_rates.participation, totals_suffice=True)

@@ -156,6 +156,7 @@ class Blotter(BlotterReader):
         ----------
         orders : every row of the plan, with ``payload_hash``; unknown columns are kept as JSON
         run : run_id, leg, mode, account, nav, parameters, plan_hash, approved_by, approved_at
+        facts : the first order events of the plan, recorded in the same transaction
         """
         rows = _plan_rows(orders, run)
         header = [

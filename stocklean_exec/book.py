@@ -109,15 +109,15 @@ def align(
 ) -> Book:
     """Put canonical targets, positions and quotes side by side.
 
+    Holdings that are not in the targets are in the currency that their row tells, else their quote's, else
+    the base currency.
+
     Parameters
     ----------
     targets, positions, quotes : tables that came through their doors
     unlisted : what a holding that the targets do not name means: leave it, sell it, or refuse
     base_currency : currency of NAV
     fx : units of base currency for one unit of another currency
-
-    Holdings that are not in the targets are in the currency that their row tells, else their quote's, else
-    the base currency.
 
     Raises
     ------

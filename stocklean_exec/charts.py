@@ -1,10 +1,9 @@
 """The cost analysis as pictures: each function takes a frame of the analysis and returns an Altair chart.
 
 Altair is the ``plots`` extra (``pip install 'stocklean_exec[plots]'``). A chart's theme is ``"light"``,
-``"dark"``, or
-``"page"``, whose ink is the text colour of the page that it stands in. Colours are of Okabe and Ito's palette,
-which the colour-blind can tell apart; costs and gains differ in position too, never in colour alone. Data is
-added up before it goes into a chart, so that a chart of a million orders is as small as one of ten.
+``"dark"`` or ``"page"``, whose ink is the text colour of the page that it stands in. Colours are of Okabe and
+Ito's palette, which the colour-blind can tell apart; costs and gains differ in position too, never in colour
+alone. Data is added up before it goes into a chart, so that a chart of a million orders is as small as one of ten.
 """
 
 from __future__ import annotations
@@ -165,6 +164,7 @@ def chart_shortfall(summary: pd.DataFrame, *, theme: Theme = "light") -> Any:  #
     Parameters
     ----------
     summary : one row, as :func:`stocklean_exec.shortfall_summary` or the headline of a cost summary
+    theme : ``"light"``, ``"dark"`` or ``"page"``
     """
     names = {
         "delay_bps": "delay",
@@ -228,6 +228,7 @@ def chart_participation(
         benchmark_price
     coefficient, volatility : of the curve ``1e4 x coefficient x volatility x sqrt(participation)``, and none
         without
+    theme : ``"light"``, ``"dark"`` or ``"page"``
     """
     require_columns(costs, ("slippage_bps", "participation"), "costs")
     if "filled_notional" in costs.columns:
@@ -300,6 +301,7 @@ def chart_fill_progress(progress: pd.DataFrame, *, theme: Theme = "light") -> An
     Parameters
     ----------
     progress : as :func:`stocklean_exec.fill_progress` gave it
+    theme : ``"light"``, ``"dark"`` or ``"page"``
     """
     require_columns(progress, ("client_order_id", "seconds", "filled_share"), "progress")
     known = progress[np.isfinite(progress["seconds"]) & np.isfinite(progress["filled_share"])]
@@ -368,6 +370,7 @@ def chart_markouts(markouts: pd.DataFrame, *, theme: Theme = "light") -> Any:  #
     Parameters
     ----------
     markouts : one group, as :func:`stocklean_exec.markouts` gave it
+    theme : ``"light"``, ``"dark"`` or ``"page"``
     """
     require_columns(markouts, ("horizon", "markout_bps", "standard_error", "fills"), "markouts")
     known = markouts[np.isfinite(markouts["markout_bps"])]
@@ -417,6 +420,7 @@ def chart_symbols(table: pd.DataFrame, *, currency: str = "", theme: Theme = "li
     ----------
     table : index symbol, ``slippage_cost``, ``slippage_bps``, as ``cost_summary(...).tables["symbol"]``
     currency : named on the axis
+    theme : ``"light"``, ``"dark"`` or ``"page"``
     """
     require_columns(table, ("slippage_cost", "slippage_bps"), "table")
     known = table[np.isfinite(table["slippage_cost"].to_numpy(dtype="float64"))]

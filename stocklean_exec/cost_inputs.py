@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -20,13 +20,21 @@ from stocklean_exec.prices import is_usable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
 
     from numpy.typing import NDArray
+
+    from stocklean_exec.asof import Market
+    from stocklean_exec.blotter_reader import BlotterReader
+    from stocklean_exec.records import TradeRecord
 
 __all__ = [
     "NO_TIME",
     "SHARE_DECIMALS",
     "Executed",
+    "FillInput",
+    "MarketInput",
+    "OrderInput",
     "Sign",
     "arrival_ages",
     "arrival_flags",
@@ -57,6 +65,17 @@ _LISTED = 50  # ids that one error names; there may be millions
 
 Sign = Literal["cost", "performance"]
 
+# What the functions of stocklean_exec.analysis accept. The measures behind them compute with frames: anything else
+# is read before it gets there, and refused where it was not.
+OrderInput: TypeAlias = "pd.DataFrame | TradeRecord | BlotterReader | str | PathLike[str]"
+"""Orders, or a trading record that has them: a frame, a record, a blotter or its file, Parquet files."""
+
+FillInput: TypeAlias = "pd.DataFrame | str | PathLike[str] | None"
+"""Fills: a frame or Parquet files; None where the orders come with theirs."""
+
+MarketInput: TypeAlias = "pd.DataFrame | Market | str | PathLike[str]"
+"""Quotes or trades: a frame, ``quote_files(...)`` or ``trade_files(...)``, or Parquet files."""
+
 
 def sign_factor(sign: object) -> float:
     """1 for ``"cost"`` (positive is worse), -1 for ``"performance"`` (positive is better)."""
@@ -66,20 +85,22 @@ def sign_factor(sign: object) -> float:
     return 1.0 if sign == "cost" else -1.0
 
 
-def require_columns(frame: object, names: Sequence[str], table: str) -> None:
-    """Refuse what is no frame, or one without the columns that a measure needs."""
+def require_columns(frame: object, names: Sequence[str], table: str) -> pd.DataFrame:
+    """The frame; refuse what is none, or has not the columns that a measure needs."""
     if not isinstance(frame, pd.DataFrame):
-        text = f"a {type(frame).__name__} cannot be measured; give a DataFrame"
+        what = "nothing was given" if frame is None else f"a {type(frame).__name__} cannot be measured"
+        text = f"{what}; give a DataFrame"
         raise InputError(table, [Problem("wrong_type", text)])
     missing = [name for name in names if name not in frame.columns]
     if missing:
         text = f"columns {', '.join(missing)} are missing"
         raise InputError(table, [Problem("missing_column", text)])
+    return frame
 
 
-def keyed_orders(orders: pd.DataFrame) -> pd.DataFrame:
+def keyed_orders(orders: object) -> pd.DataFrame:
     """Orders with client_order_id as the index; refuse what cannot be measured."""
-    require_columns(orders, (), "orders")
+    orders = require_columns(orders, (), "orders")
     frame = orders if orders.index.name == "client_order_id" else None
     if frame is None and "client_order_id" in orders.columns:
         frame = orders.set_index("client_order_id")
@@ -183,12 +204,10 @@ class Executed:
     table: pd.DataFrame
 
 
-Fills = TypeVar("Fills", pd.DataFrame, Executed, "pd.DataFrame | Executed")
-
 _EXECUTED = ("filled_quantity", "value", "commission", "commissions_due", "fills", "first_at", "last_at")
 
 
-def executed_by_order(frame: pd.DataFrame, fills: pd.DataFrame | Executed) -> pd.DataFrame:
+def executed_by_order(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
     """Fills added up for each order, in the sequence of ``frame``, which :func:`keyed_orders` made.
 
     Returns
@@ -226,8 +245,8 @@ def _aligned(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(data, index=frame.index, copy=False)
 
 
-def _added_up(frame: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
-    require_columns(fills, ("client_order_id", "quantity", "price"), "fills")
+def _added_up(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
+    fills = require_columns(fills, ("client_order_id", "quantity", "price"), "fills")
     rows = _order_rows(frame.index, fills["client_order_id"])
     quantity, price = column_numbers(fills, "quantity", "fills"), column_numbers(fills, "price", "fills")
     _refuse_quantities(fills, quantity)
@@ -376,7 +395,7 @@ def _rates(fx: object) -> dict[str, float]:
         raise InputError("fx", [Problem("number_dtype", "a rate is not a number")]) from None
 
 
-def in_order_currency(frame: pd.DataFrame, fills: Fills, fx: object) -> Fills:
+def in_order_currency(frame: pd.DataFrame, fills: object, fx: object) -> pd.DataFrame | Executed:
     """Fills with each commission in the currency of its order, as :func:`to_base` takes it to be.
 
     Raises
@@ -386,7 +405,7 @@ def in_order_currency(frame: pd.DataFrame, fills: Fills, fx: object) -> Fills:
     """
     if isinstance(fills, Executed):
         return fills
-    require_columns(fills, ("client_order_id",), "fills")
+    fills = require_columns(fills, ("client_order_id",), "fills")
     if "commission_currency" not in fills.columns:
         return fills
     if "currency" not in frame.columns:

@@ -15,11 +15,14 @@ import pandas as pd
 
 from stocklean_exec.cost_inputs import (
     NO_TIME,
+    FillInput,
+    OrderInput,
     Sign,
     arrival_flags,
     column_numbers,
     in_order_currency,
     keyed_orders,
+    require_columns,
     side_signs,
     sign_factor,
     to_base,
@@ -93,8 +96,8 @@ def _html(table: pd.DataFrame) -> str:
 
 
 def cost_summary(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame,
+    orders: OrderInput,
+    fills: FillInput = None,
     *,
     benchmark: object = "arrival",
     quotes: object = None,
@@ -128,15 +131,16 @@ def cost_summary(
     paper_notional              of all orders with a decision price, currency
     filled_notional             at the benchmark
     fill_ratio                  filled over asked, of paper notional
-    slippage_cost, _bps, _se    against the benchmark, of ``filled_notional``; the standard error over orders, in
-    bps half_spread_bps             half of the spread at arrival, where the orders tell it
+    slippage_cost, _bps         against the benchmark, of ``filled_notional``
+    slippage_se_bps             standard error of ``slippage_bps`` over the orders
+    half_spread_bps             half of the spread at arrival, where the orders tell it
     impact_bps                  the rest of the slippage
     expected_bps                what a model said before (:func:`~stocklean_exec.pretrade.pretrade_cost`), where
                                 the orders carry its ``expected_cost_bps``
     commission_bps              of those reported; ``commissions_due`` are not
     friction_bps                half spread, impact and commission together: what a backtest should charge
     delay_cost ... total_cost   implementation shortfall of ``measured`` orders, and each as ``*_bps`` of their
-    notional
+                                paper notional
     ==========================  ==================================================================================
 
     Examples
@@ -152,9 +156,10 @@ def cost_summary(
     >>> cost_summary(orders, fills)
     <CostSummary: 2 orders, 2 with fills, slippage 24.94 bp, 0 flagged>
     """
+    orders, fills = require_columns(orders, (), "orders"), require_columns(fills, (), "fills")
     facts = _facts(orders, fills, benchmark, quotes, trades, final_prices, delay_basis, sign, fx, time_zone)
     factor = sign_factor(sign)
-    same = in_order_currency(keyed_orders(orders), fills, fx)
+    same = require_columns(in_order_currency(keyed_orders(orders), fills, fx), (), "fills")
     tables = {}
     for name in ("side", "symbol", "order_type", "size", "hour", *by):
         if name in facts.columns:
@@ -423,8 +428,7 @@ def _incomplete(facts: pd.DataFrame) -> pd.DataFrame:
     return left[[*names, "opportunity_cost"]]
 
 
-# -- Interactive Brokers' view
-# ---------------------------------------------------------------------------------------
+# -- Interactive Brokers' view -----------------------------------------------------------------------------------
 
 
 def _ibkr(

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.asof import MICROS, Market
+from stocklean_exec.asof import MICROS
 from stocklean_exec.benchmark_prices import interval_volume
 from stocklean_exec.cost_inputs import (
     NO_TIME,
     SHARE_DECIMALS,
     Executed,
+    FillInput,
+    MarketInput,
+    OrderInput,
     column_numbers,
     executed_by_order,
     keyed_orders,
@@ -45,7 +48,7 @@ __all__ = [
 ]
 
 
-def completion(orders: pd.DataFrame, fills: pd.DataFrame | Executed) -> pd.DataFrame:
+def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.DataFrame:
     """How much of each order was done, how fast, and why the rest was not.
 
     Parameters
@@ -149,11 +152,16 @@ def _prices(frame: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def completion_summary(
-    orders: pd.DataFrame, fills: pd.DataFrame | Executed, *, by: str | Sequence[str] | None = None
+    orders: OrderInput, fills: FillInput | Executed = None, *, by: str | Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Completion of a run, or of the groups of any columns of ``orders``.
 
     Notional is at the final price if the orders have one, else at that of arrival, else of the decision.
+
+    Parameters
+    ----------
+    orders, fills : as in :func:`completion`; decision_price, arrival_price or final_price for notional
+    by : one or more columns of the orders; None is one row for all
 
     Returns
     -------
@@ -224,8 +232,12 @@ def completion_summary(
     )
 
 
-def incomplete_reasons(orders: pd.DataFrame, fills: pd.DataFrame | Executed) -> pd.DataFrame:
+def incomplete_reasons(orders: OrderInput, fills: FillInput | Executed = None) -> pd.DataFrame:
     """What was left, by status and reason.
+
+    Parameters
+    ----------
+    orders, fills : as in :func:`completion_summary`
 
     Returns
     -------
@@ -270,8 +282,7 @@ def kaplan_meier(seconds: NDArray[np.float64], observed: NDArray[np.bool_]) -> p
     Returns
     -------
     DataFrame, one row per time with a fill: ``seconds``, ``at_risk``, ``filled``, ``unfilled_share``,
-    ``filled_share``,
-    ``standard_error``
+    ``filled_share``, ``standard_error``
 
     Examples
     --------
@@ -300,7 +311,7 @@ def kaplan_meier(seconds: NDArray[np.float64], observed: NDArray[np.bool_]) -> p
 
 
 def fill_curve(
-    orders: pd.DataFrame, fills: pd.DataFrame, *, share: float = 1.0, until: pd.Timestamp | None = None
+    orders: OrderInput, fills: FillInput = None, *, share: float = 1.0, until: pd.Timestamp | None = None
 ) -> pd.DataFrame:
     """Kaplan-Meier curve of the time from arrival until ``share`` of an order was filled.
 
@@ -318,14 +329,20 @@ def fill_curve(
 
 
 def fill_times(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame,
+    orders: OrderInput,
+    fills: FillInput = None,
     *,
     shares: Sequence[float] = (0.0, 0.5, 0.9, 1.0),
     percentiles: Sequence[float] = (0.5, 0.9),
     until: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """Percentiles of the time until shares of an order were filled; unfilled orders count as still waiting.
+
+    Parameters
+    ----------
+    orders, fills, until : as in :func:`fill_curve`
+    shares : of the order's quantity, from 0 (the first fill) to 1
+    percentiles : of the orders, as fractions: 0.5 is the median
 
     Returns
     -------
@@ -368,7 +385,7 @@ def fill_times(
 
 
 def _times_to(
-    orders: pd.DataFrame, fills: pd.DataFrame, share: float, until: pd.Timestamp | None
+    orders: OrderInput, fills: FillInput, share: float, until: pd.Timestamp | None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Seconds to the share of each order, or to the end of watching; NaN where it was not watched."""
     number_option("share", share, least=0.0, most=1.0)
@@ -387,15 +404,21 @@ def _times_to(
     return np.where(observed, seconds, np.where(watched >= 0, watched, np.nan)), observed
 
 
-def _last_moment(fills: pd.DataFrame, until: pd.Timestamp | None) -> int:
+def _last_moment(fills: FillInput, until: pd.Timestamp | None) -> int:
     if until is not None:
         return int(utc_micros(pd.Series([until]), "until", "options")[0])
+    fills = require_columns(fills, (), "fills")
     at = utc_micros(fills["filled_at"], "filled_at", "fills") if len(fills) else np.empty(0, dtype="int64")
     return int(at.max()) if len(at) else NO_TIME
 
 
-def fill_progress(orders: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
+def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
     """How each order filled up: one row per fill, in time.
+
+    Parameters
+    ----------
+    orders : client_order_id, symbol, side, quantity, arrived_at
+    fills : client_order_id, quantity, price, filled_at
 
     Returns
     -------
@@ -409,7 +432,7 @@ def fill_progress(orders: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
     """
     frame = keyed_orders(orders)
     executed_by_order(frame, fills)  # refuses what is no fill of these orders
-    require_columns(fills, ("filled_at",), "fills")
+    fills = require_columns(fills, ("filled_at",), "fills")
     require_columns(frame, ("arrived_at",), "orders")
     rows = frame.index.get_indexer(pd.Index(fills["client_order_id"]))
     at = utc_micros(fills["filled_at"], "filled_at", "fills")
@@ -432,7 +455,7 @@ def fill_progress(orders: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
 
 
 def participation(
-    orders: pd.DataFrame, fills: pd.DataFrame | Executed, trades: pd.DataFrame | Market
+    orders: OrderInput, fills: FillInput | Executed = None, trades: MarketInput | None = None
 ) -> pd.DataFrame:
     """Our share of what the market traded from arrival (not included) to the last fill: F / V, own shares in V.
 

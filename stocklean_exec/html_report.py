@@ -195,8 +195,7 @@ def mask_accounts(text: str, record: TradeRecord) -> str:
     return _ACCOUNT.sub(r"\1***\3", text)
 
 
-# -- the parts of the page
-# -----------------------------------------------------------------------------------------
+# -- the parts of the page ---------------------------------------------------------------------------------------
 
 
 def _head(name: str, record: TradeRecord, summary: CostSummary, currency: str) -> str:
@@ -356,8 +355,9 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing may be fetched and nothing may run, whatever the page should hold."""
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #24292f; --soft: #57606a; --line: #d0d7de; --back: #ffffff; --tile:
-#f6f8fa; } @media (prefers-color-scheme: dark) {
+:root { color-scheme: light dark; --ink: #24292f; --soft: #57606a; --line: #d0d7de; --back: #ffffff;
+  --tile: #f6f8fa; }
+@media (prefers-color-scheme: dark) {
   :root { --ink: #e6edf3; --soft: #9da7b1; --line: #3d444d; --back: #0d1117; --tile: #161b22; }
 }
 body { margin: 0 auto; max-width: 1240px; padding: 24px; color: var(--ink); background: var(--back);

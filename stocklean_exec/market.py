@@ -104,5 +104,7 @@ def as_market(source: object, kind: str = "quotes") -> Market:
         return FrameMarket(source, kind)
     if not hasattr(source, "series"):
         text = f"{shown(source)} is neither a DataFrame nor Parquet files of {kind}"
+        if source is None:
+            text = f"nothing was given; give {kind} as a DataFrame or Parquet files"
         raise InputError(kind, [Problem("wrong_type", text)])
     return cast("Market", source)

@@ -88,6 +88,7 @@ class MockBroker(Broker):
     fill_plan : rows of :data:`FILL_PLAN`; an order without a row follows the market
     seed : delays and ids depend on it, and on nothing else
     account : shown as the account that trades
+    address : what it was connected by, for its card
 
     Examples
     --------

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.asof import MAX_AGE, MICROS, Line, Market, Probes, by_market_symbol, known_times, look_up
+from stocklean_exec.asof import MAX_AGE, MICROS, Line, Probes, by_market_symbol, known_times, look_up
 from stocklean_exec.cost_inputs import (
     NO_TIME,
     Executed,
+    FillInput,
+    MarketInput,
+    OrderInput,
     column_numbers,
     executed_by_order,
     keyed_orders,
@@ -48,8 +51,8 @@ Weight = Literal["quantity", "notional", "equal"]
 
 
 def markouts(
-    fills: pd.DataFrame,
-    quotes: pd.DataFrame | Market,
+    fills: OrderInput,
+    quotes: MarketInput,
     horizons: Sequence[float | str] = DEFAULT_HORIZONS,
     *,
     by: str | Sequence[str] | None = None,
@@ -112,7 +115,7 @@ def markouts(
     """
     number_option("max_age", max_age, least=1e-6, most=_LONGEST)
     steps = _horizons(horizons)
-    require_columns(fills, ("symbol", "side", "quantity", "price", "filled_at"), "fills")
+    fills = require_columns(fills, ("symbol", "side", "quantity", "price", "filled_at"), "fills")
     market = as_market(quotes)
     side, price = small_signs(fills, "fills"), usable(column_numbers(fills, "price", "fills"))
     at = utc_micros(fills["filled_at"], "filled_at", "fills")
@@ -270,9 +273,9 @@ def _curve(
 
 
 def reversion(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame | Executed,
-    quotes: pd.DataFrame | Market,
+    orders: OrderInput,
+    fills: FillInput | Executed = None,
+    quotes: MarketInput | None = None,
     horizons: Sequence[float] = (60, 300, 1800),
     *,
     max_age: float = MAX_AGE,
@@ -281,6 +284,14 @@ def reversion(
 
     ``1e4 x side x (mid(T) - mid(T + h)) / mid(T)``, with T the time of its last fill. Positive: it came back, so
     part of the impact was passing. (OneTick publishes the same as ``Rev_bps``.)
+
+    Parameters
+    ----------
+    orders : client_order_id, symbol, side, quantity
+    fills : client_order_id, quantity, price, filled_at
+    quotes : symbol, quoted_at, bid, ask; or Parquet files of them (:func:`stocklean_exec.quote_files`)
+    horizons : seconds after the last fill
+    max_age : seconds that a quote stands at most without another one
 
     Returns
     -------

@@ -41,9 +41,8 @@ def pretrade_cost(
     With daily volatility sigma, volume V (shares a day), order X shares, both models add half the spread:
 
     - ``"square_root"``: ``1e4 x coefficient x sigma x sqrt(X / V)``, the impact at the end of the order; what an
-    order
-      pays that is worked evenly is two thirds of it (``days`` given), else all of it is taken. A coefficient of
-      about one is the usual finding (Toth et al., *Anomalous Price Impact*, Physical Review X 1, 2011)
+      order pays that is worked evenly is two thirds of it (``days`` given), else all of it is taken. A coefficient
+      of about one is the usual finding (Toth et al., *Anomalous Price Impact*, Physical Review X 1, 2011)
     - ``"almgren"``: ``J = I / 2 + K`` with ``I = gamma sigma (X / V) (shares outstanding / V)^(1/4)`` and
       ``K = eta sigma (X / (V T))^(3/5)`` over T days (Almgren, Thum, Hauptmann and Li, *Direct Estimation of
       Equity Market Impact*, 2005; gamma 0.314 and eta 0.142 are theirs, of US equity orders of one broker)
@@ -54,6 +53,9 @@ def pretrade_cost(
         money
     market : one row per symbol: ``symbol``, ``volatility`` (of a day, as a fraction), ``adv`` (shares a day),
         ``spread_bps`` (quoted; 0 if absent), and for ``"almgren"`` ``shares_outstanding``
+    model : ``"square_root"`` or ``"almgren"``
+    coefficient : of the square-root model
+    gamma, eta : of the model of Almgren et al., for permanent and temporary impact
     days : T, how long the order is worked in days of volume: one number, or by symbol; needed by ``"almgren"``
     commission_bps : added to the expected total
 
@@ -194,8 +196,7 @@ def calibrate(
     -------
     Series: ``half_spread_bps``, ``coefficient``, ``commission_bps``, their standard errors ``half_spread_se`` and
     ``coefficient_se``, ``orders`` (fitted), ``residual_bps`` (weighted standard deviation of what is not
-    explained), and
-    ``mean_impact_bps`` (weighted by notional). Parameters are NaN with fewer than three orders.
+    explained), and ``mean_impact_bps`` (weighted by notional). Parameters are NaN with fewer than three orders.
 
     Raises
     ------

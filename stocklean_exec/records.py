@@ -12,7 +12,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TradeRecord", "from_anywhere", "read_executed", "read_frame", "trade_record"]
 
+P = ParamSpec("P")
 R = TypeVar("R")
 _ENDED = ("CANCELLED", "REJECTED")
 _LISTED = 50  # ids that one error names
@@ -409,24 +410,31 @@ def _all_columns(_: Mapping[str, Any]) -> None:
 
 
 def from_anywhere(
-    measure: Callable[..., R],
+    measure: Callable[P, R],
     *,
+    totals_suffice: bool = False,
     needs_times: Callable[[Mapping[str, Any]], bool] = _always,
     fill_columns: Callable[[Mapping[str, Any]], Iterable[str] | None] = _all_columns,
-) -> Callable[..., R]:
+) -> Callable[P, R]:
     """Let a measure of frames take a blotter, a :class:`TradeRecord` or Parquet files in their place.
 
     ``orders`` may be a blotter, its file, or a record, and then ``fills`` need not be given; orders, fills, quotes
-    and trades may be Parquet files, folders or patterns. ``needs_times`` says of the arguments whether the measure
-    looks at when fills were, and ``fill_columns`` at which columns of them: of files, nothing else is read.
+    and trades may be Parquet files, folders or patterns.
+
+    Parameters
+    ----------
+    measure : a function of frames, declared with what it accepts here: to a type checker its signature is the same
+    totals_suffice : it takes fills added up by order too (:class:`~stocklean_exec.cost_inputs.Executed`), and gets
+        them so where they are files
+    needs_times : of the arguments, whether the measure looks at when fills were
+    fill_columns : of the arguments, the columns of fills that it looks at, None for all; no others are read
     """
     signature = inspect.signature(measure)
-    adds_up = "Executed" in str(signature.parameters["fills"].annotation)  # fills added up by order will do
+    called = cast("Callable[..., R]", measure)
 
     @functools.wraps(measure)
-    def measured(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401 - whatever the measure takes
-        given = dict(signature.bind_partial(*args, **kwargs).arguments)
-        given |= given.pop("options", {})
+    def measured(*args: P.args, **kwargs: P.kwargs) -> R:
+        given: dict[str, Any] = dict(signature.bind_partial(*args, **kwargs).arguments)
         refuse_addresses({name: given.get(name) for name in ("orders", "fills", "quotes", "trades")})
         record = _record_of(given.get("orders", given.get("fills")))
         if record is not None:
@@ -444,15 +452,16 @@ def from_anywhere(
         if isinstance(fills, (str, os.PathLike)):
             given["fills"] = (
                 read_executed(fills, known, times=needs_times(given))
-                if adds_up
+                if totals_suffice
                 else read_frame(fills, "fills", fill_columns(given))
             )
         for kind in ("quotes", "trades"):
             if isinstance(given.get(kind), (str, os.PathLike)):
                 given[kind] = MarketFiles(given[kind], kind)
-        return measure(**given)
+        return called(**given)
 
-    measured.__doc__ = f"{(measure.__doc__ or '').rstrip()}\n{_TAKES_MORE}"
+    # cleaned, for Python 3.13 takes the indentation away where it compiles, and older ones do not
+    measured.__doc__ = f"{inspect.cleandoc(measure.__doc__ or '')}\n\n{inspect.cleandoc(_TAKES_MORE)}\n"
     return measured
 
 

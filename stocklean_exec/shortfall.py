@@ -31,6 +31,8 @@ import pandas as pd
 from stocklean_exec.cost_inputs import (
     SHARE_DECIMALS,
     Executed,
+    FillInput,
+    OrderInput,
     Sign,
     arrival_prices,
     by_symbol,
@@ -62,9 +64,13 @@ DelayBasis = Literal["order", "executed"]
 
 
 def shortfall_terms(
-    orders: pd.DataFrame, fills: pd.DataFrame | Executed, *, final_prices: object = None, fx: object = None
+    orders: OrderInput, fills: FillInput | Executed = None, *, final_prices: object = None, fx: object = None
 ) -> pd.DataFrame:
     """The raw terms from which every form of the shortfall is put together, one row per order.
+
+    Parameters
+    ----------
+    orders, fills, final_prices, fx : as in :func:`implementation_shortfall`
 
     Returns
     -------
@@ -162,8 +168,8 @@ def _final_prices(frame: pd.DataFrame, given: object) -> NDArray[np.float64]:
 
 
 def implementation_shortfall(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame | Executed,
+    orders: OrderInput,
+    fills: FillInput | Executed = None,
     *,
     final_prices: object = None,
     delay_basis: DelayBasis = "order",
@@ -196,11 +202,11 @@ def implementation_shortfall(
 
     =====================  =================================================================================
     paper_notional         quantity x decision_price, currency
-    delay_cost             currency, like the next four
-    trading_cost
-    opportunity_cost
-    fees
-    total_cost
+    delay_cost             currency
+    trading_cost           likewise
+    opportunity_cost       likewise
+    fees                   likewise
+    total_cost             the sum of the four
     delay_bps ...          the same five as ``delay_bps``, ``trading_bps``, ``opportunity_bps``, ``fees_bps``,
                            ``total_bps``: basis points of paper_notional
     fill_ratio             filled / ordered
@@ -268,8 +274,8 @@ def _bps_name(cost: str) -> str:
 
 
 def shortfall_summary(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame | Executed,
+    orders: OrderInput,
+    fills: FillInput | Executed = None,
     *,
     by: str | Sequence[str] | None = None,
     final_prices: object = None,
@@ -284,6 +290,7 @@ def shortfall_summary(
 
     Parameters
     ----------
+    orders, fills : as in :func:`implementation_shortfall`
     by : one or more columns of the orders, or of :func:`shortfall_terms`; None is one row for all
     final_prices, delay_basis, sign, fx : as in :func:`implementation_shortfall`
 

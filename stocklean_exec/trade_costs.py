@@ -7,7 +7,7 @@ stand apart. What is not known is NaN, never zero: no fill, no benchmark, no rep
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from stocklean_exec.benchmark_prices import BenchmarkData, benchmark_prices
 from stocklean_exec.cost_inputs import (
     NO_TIME,
     Executed,
+    FillInput,
+    MarketInput,
+    OrderInput,
     Sign,
     column_numbers,
     executed_by_order,
@@ -44,8 +47,8 @@ _LONGEST = 10 * 365 * 86_400.0
 
 
 def slippage(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame | Executed,
+    orders: OrderInput,
+    fills: FillInput | Executed = None,
     *,
     benchmark: object = "arrival",
     quotes: object = None,
@@ -69,9 +72,9 @@ def slippage(
     fills : client_order_id, quantity, price, commission; only of these orders
     benchmark : ``"arrival"`` (mid when the order was handed over), ``"decision"`` (price of the plan),
         ``"limit"``, ``"far_touch"``, ``"near_touch"``, ``"vwap"``, ``"vwap_ex_own"``, ``"twap"``, ``"pwp"``,
-        ``"open"``,
-        ``"close"``, ``"previous_close"``, ``"quote"`` (the mid or last of ``quotes``), or prices of your own: a
-        mapping or Series by symbol or by client order id. See :mod:`stocklean_exec.benchmark_prices`
+        ``"open"``, ``"close"``, ``"previous_close"``, ``"quote"`` (the mid or last of ``quotes``), or prices of
+        your own: a mapping or Series by symbol or by client order id. See
+        :mod:`stocklean_exec.benchmark_prices`
     quotes : symbol, quoted_at, bid, ask (and delayed); fills in what the orders do not carry
     trades : symbol, traded_at, price, volume: prints, or bars stamped at their end
     daily : symbol, date, open, close
@@ -155,17 +158,27 @@ def slippage(
 
 
 def slippage_summary(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame | Executed,
+    orders: OrderInput,
+    fills: FillInput | Executed = None,
     *,
     benchmark: object = "arrival",
     quotes: object = None,
-    **options: Any,  # noqa: ANN401 - the other options of slippage
+    trades: object = None,
+    daily: pd.DataFrame | None = None,
+    participation: float = 0.1,
+    max_age: float = MAX_AGE,
+    time_zone: str = "America/New_York",
+    sign: Sign = "cost",
+    fx: object = None,
 ) -> pd.Series[float]:
     """Slippage of a run as a whole: total cost over total benchmark notional, not a mean of the orders' bps.
 
-    Orders without a fill or without a benchmark are counted, and left out of the sums. Options are those of
-    :func:`slippage`.
+    Orders without a fill or without a benchmark are counted, and left out of the sums.
+
+    Parameters
+    ----------
+    orders, fills, benchmark, quotes, trades, daily : as in :func:`slippage`
+    participation, max_age, time_zone, sign, fx : likewise
 
     Returns
     -------
@@ -185,15 +198,27 @@ def slippage_summary(
     >>> slippage_summary(orders, fills)[["slippage_cost", "slippage_bps", "total_bps"]].to_dict()
     {'slippage_cost': 10.0, 'slippage_bps': 25.0, 'total_bps': 30.0}
     """
-    table = slippage(orders, fills, benchmark=benchmark, quotes=quotes, **options)
-    rate = to_base(keyed_orders(orders), options.get("fx"))
+    table = slippage(
+        orders,
+        fills,
+        benchmark=benchmark,
+        quotes=quotes,
+        trades=trades,
+        daily=daily,
+        participation=participation,
+        max_age=max_age,
+        time_zone=time_zone,
+        sign=sign,
+        fx=fx,
+    )
+    rate = to_base(keyed_orders(orders), fx)
     chosen = (table["slippage_cost"].notna() & (table["filled_quantity"] > 0)).to_numpy()
     measured = table[chosen]
     weights = rate[chosen] if isinstance(rate, np.ndarray) else rate
     notional = float((measured["filled_quantity"] * measured["benchmark_price"] * weights).sum())
     cost = float(measured["slippage_cost"].sum())
     commission = float(measured["commission"].sum(min_count=1)) if len(measured) else np.nan
-    total = cost + sign_factor(options.get("sign", "cost")) * commission
+    total = cost + sign_factor(sign) * commission
     scale = 1e4 / notional if notional else np.nan
     return pd.Series(
         {
@@ -211,9 +236,9 @@ def slippage_summary(
 
 
 def spread_metrics(
-    orders: pd.DataFrame,
-    fills: pd.DataFrame,
-    quotes: pd.DataFrame | Market,
+    orders: OrderInput,
+    fills: FillInput = None,
+    quotes: MarketInput | None = None,
     *,
     horizon: float = 300.0,
     max_age: float = MAX_AGE,
@@ -224,12 +249,10 @@ def spread_metrics(
 
     - quoted spread ``a - b``; effective spread ``2 s (p - m)``; effective over quoted, a ratio
     - realized spread ``2 s (p - m(t + horizon))`` and price impact ``2 s (m(t + horizon) - m)``; the two add up
-    to the
-      effective spread
+      to the effective spread
     - spread capture ``s (m - p) / ((a - b) / 2)``: +1 filled at our own touch, -1 paid the far touch
     - price improvement, positive is good: ``a - p`` for a buy, ``p - b`` for a sell, against the touch when the
-    order
-      arrived, in basis points of that touch
+      order arrived, in basis points of that touch
 
     Parameters
     ----------
@@ -237,6 +260,7 @@ def spread_metrics(
     fills : client_order_id, quantity, price, filled_at
     quotes : symbol, quoted_at, bid, ask; or Parquet files of them
     horizon : seconds after the fill
+    max_age : seconds that a quote stands at most without another one
 
     Returns
     -------
@@ -264,7 +288,7 @@ def spread_metrics(
     number_option("horizon", horizon, least=0.0, most=_LONGEST)
     frame, market = keyed_orders(orders), as_market(quotes)
     executed_by_order(frame, fills)  # refuses what is no fill of these orders
-    require_columns(fills, ("filled_at",), "fills")
+    fills = require_columns(fills, ("filled_at",), "fills")
     rows = frame.index.get_indexer(pd.Index(fills["client_order_id"]))
     side, symbols = side_signs(frame)[rows], frame["symbol"].iloc[rows]
     price, shares = usable(column_numbers(fills, "price", "fills")), column_numbers(fills, "quantity", "fills")

@@ -10,7 +10,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.demo import run_demo
 from stocklean_exec.errors import InputError
-from stocklean_exec.html_report import mask_accounts, report, write_report
+from stocklean_exec.html_report import _STYLE, mask_accounts, report, write_report
 from stocklean_exec.records import TradeRecord, trade_record
 
 
@@ -191,3 +191,9 @@ def test_the_brokers_view_and_a_market_of_trades(blotter):
 def test_numbers_are_told_as_numbers(page):
     assert re.search(r'<td class="number">[\d,]+\.\d\d</td>', page.html)
     assert "nan" not in " ".join(read(page.html).text).lower().split()
+
+
+def test_the_style_sheet_has_no_rule_that_starts_behind_another():
+    lines = _STYLE.strip().split("\n")
+    assert [line for line in lines if re.search(r"}\s+[^\s}]", line) and not line.startswith("@media print")] == []
+    assert [line for line in lines if line.rstrip().endswith(":")] == []  # a property parted from its value

@@ -1,5 +1,6 @@
 """The shape of the package, held by the build: names, files, documents."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -38,6 +39,35 @@ def test_every_name_that_a_module_exports_exists_and_is_documented(module):
 def test_every_public_name_can_be_loaded():
     for name in sx.__all__:
         assert getattr(sx, name) is not None
+
+
+def _exports():
+    """The exported names, and where each comes from for a type checker and at run time, as written in the file."""
+    listed, home, typed = [], {}, {}
+    for node in ast.parse((PACKAGE / "__init__.py").read_text("utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name("__all__")], value=value):
+                listed = ast.literal_eval(value)
+            case ast.Assign(targets=[ast.Name("_HOME")], value=value):
+                home = {name: module for module, names in ast.literal_eval(value).items() for name in names}
+            case ast.If(test=ast.Name("TYPE_CHECKING"), body=body):
+                for line in body:
+                    assert isinstance(line, ast.ImportFrom)
+                    module = line.module.removeprefix("stocklean_exec.")
+                    typed |= {alias.asname or alias.name: module for alias in line.names}
+    return listed, home, typed
+
+
+def test_the_three_lists_of_public_names_agree():
+    listed, home, typed = _exports()
+    assert {"plan_orders", "open_blotter", "IBKR_US_FIXED"} <= set(listed)
+    assert typed == home
+    assert set(listed) == {"__version__", *home}
+
+
+def test_no_public_name_is_listed_twice():
+    listed, _, _ = _exports()
+    assert len(listed) == len(set(listed))
 
 
 def test_public_names_are_exported_by_the_module_they_come_from():

@@ -4,9 +4,9 @@ Pure. A market order fills at the far touch and a marketable limit order likewis
 (:mod:`stocklean_exec.fill_model`). A limit order that stands in the book when the market comes to it is the
 passive side: it trades at its own limit, however far the touch moves through it, because whoever comes pays
 the price that stands there. Only at an opening, and after new terms that cross the market, does it take the
-touch. Orders for an auction fill only when the auction is on. MIDPRICE trades at
-the middle, no worse than its cap, and at the touch where there is no two-sided quote. A stop becomes what it
-stands for once it is triggered.
+touch. Orders for an auction fill only when the auction is on. MIDPRICE trades at the middle, no worse than
+its cap, and at the touch where there is no two-sided quote. A stop becomes what it stands for once it is
+triggered.
 """
 
 from __future__ import annotations
