@@ -82,10 +82,10 @@ def _tickets(rows: pd.DataFrame) -> list[Ticket]:
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:
     """Tightest of the limits that the run's plans were approved with and of those given now."""
-    found = _NO_CAPS if given is None else given
+    found = given
     for recorded in blotter.limits(run_id):
         found = Limits.of(recorded).tightened(found)
-    return found
+    return _NO_CAPS if found is None else found
 
 
 def _caps(limits: Limits) -> Caps:
