@@ -193,7 +193,7 @@ def _compare_order(row: dict[str, Any], truth: dict[str, Any], filled: float, fa
             fail("unexplained_unknowns", f"{name}: {reason}")
     elif row["state"] in ("INTENT", "SENDING", "PLANNED"):
         if not is_accepted:
-            fail("never_sent", f"{name} is {row['state']}")
+            fail("never_sent", f"{name} is {row['state']}: {row['reason']}")
         else:
             fail("wrong_ends", f"{name} is {row['state']}, and was accepted")
     elif status in ("SUBMITTED", "PARTIAL", "FILLED") and not is_accepted:

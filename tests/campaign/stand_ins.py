@@ -191,6 +191,8 @@ class MortalBroker(ib_broker.IBBroker):
         self.life = life
         super().__init__(**options)
 
+    base_currency = "USD"
+
     def nav(self) -> float:
         return 1_000_000.0
 
