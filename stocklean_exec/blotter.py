@@ -51,6 +51,18 @@ _PLAN_COLUMNS = (
     "approved_by",
     "approved_at",
 )
+# By the sequence of the record: clocks may be set back.
+_LATER_ORDERS = """
+WITH approved AS (
+    SELECT client_order_id, planned.run_id, planned.symbol, planned.account, number
+    FROM main.planned_orders AS planned JOIN main.facts USING (client_order_id)
+    WHERE kind = 'intent'
+)
+SELECT early.client_order_id AS early, later.client_order_id AS later, later.run_id, later.symbol
+FROM approved AS early JOIN approved AS later USING (symbol, account)
+WHERE early.run_id = ? AND later.run_id <> early.run_id AND later.number > early.number
+ORDER BY later.number
+"""
 _NEVER_SENT = ("PLANNED", "REFUSED", "NOT_APPROVED", "WITHDRAWN")
 _ID_TRAILS = """
 WITH plans AS (
@@ -250,19 +262,9 @@ class Blotter(BlotterReader):
     def overtaken_by(self, run_id: str) -> dict[str, list[str]]:
         """Later runs that have approved orders where this run has some that were not sent: symbols by run.
 
-        Of the same account, planned after the orders of this run, and sent or still to be sent themselves.
+        Of the same account, approved after the orders of this run, and sent or still to be sent themselves.
         """
-        candidates = self._frame(
-            "SELECT DISTINCT later.client_order_id AS later, early.client_order_id AS early, later.symbol, "
-            "later.run_id, later_run.planned_at FROM main.planned_orders AS early "
-            "JOIN main.planned_runs AS early_run USING (run_id, leg) "
-            "JOIN main.planned_orders AS later ON later.symbol = early.symbol AND later.account = early.account "
-            "AND later.run_id <> early.run_id "
-            "JOIN main.planned_runs AS later_run ON later_run.run_id = later.run_id AND later_run.leg = later.leg "
-            "WHERE early.run_id = ? AND early.approved AND later.approved "
-            "AND later_run.planned_at > early_run.planned_at ORDER BY later_run.planned_at, later.symbol",
-            [run_id],
-        )
+        candidates = self._frame(_LATER_ORDERS, [run_id])
         if candidates.empty:
             return {}
         states = dict(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -18,7 +18,7 @@ import pandas as pd
 from stocklean_exec.lifecycle import ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from stocklean_exec.recovery import Evidence
 
@@ -54,6 +54,7 @@ class Books:
     open_orders, positions, cash : of the broker, now
     strangers : executions of orders that are not on record: order_ref, symbol, side, quantity, price, exec_id
     evidence : what the broker told
+    clients : client id that sent an order, by client order id
     """
 
     orders: pd.DataFrame
@@ -65,6 +66,7 @@ class Books:
     cash: float
     strangers: pd.DataFrame
     evidence: Evidence
+    clients: Mapping[str, int] = field(default_factory=dict)
 
 
 def compare(books: Books) -> pd.DataFrame:
@@ -173,7 +175,16 @@ def _fills(books: Books) -> Iterator[dict[str, object]]:
     if not books.evidence.forgets:
         return
     today = books.fills[books.fills["filled_at"].dt.tz_convert("America/New_York").dt.date == _today(books)]
-    untold = today[~today["exec_id"].isin(books.evidence.executions)]
+    is_told = today["exec_id"].isin(books.evidence.executions)
+    is_hidden = _are_hidden(books, today, is_told)
+    for client, rows in today[is_hidden].groupby(today["client_order_id"].map(books.clients)):
+        other = f"client id {int(client)}"
+        text = (
+            f"{other} placed the orders of {len(rows)} executions of today, which TWS does not tell to client id "
+            f"{books.evidence.client_id}: reconcile with {other} to compare them"
+        )
+        yield _row("executions_not_visible", "info", text, blotter=float(len(rows)), broker=0.0)
+    untold = today[~is_told & ~is_hidden]
     if len(untold) and not books.evidence.executions:
         text = f"the broker tells no executions at all; {len(untold)} of today are on record"
         yield _row("executions_not_told", "warn", text, blotter=float(len(untold)), broker=0.0)
@@ -183,6 +194,17 @@ def _fills(books: Books) -> Iterator[dict[str, object]]:
     ):
         text = f"execution {exec_id} is on record, and the broker does not tell it"
         yield _row("execution_phantom", "halt", text, symbol=symbol, name=name, blotter=quantity, broker=0.0)
+
+
+def _are_hidden(books: Books, fills: pd.DataFrame, is_told: pd.Series[bool]) -> pd.Series[bool]:
+    """Which fills are of another client, whose executions TWS does not tell to this one.
+
+    A client that is told one execution of another is told all of them, as client 0 is: then one that is missing
+    is missing.
+    """
+    clients = fills["client_order_id"].map(books.clients)
+    visible = {books.evidence.client_id, *clients[is_told].dropna()}
+    return clients.notna() & ~clients.isin(visible) & ~is_told
 
 
 def _today(books: Books) -> object:

@@ -160,10 +160,25 @@ class OrderDesk:
         )
         for fact in known.facts:
             self._recall(order, fact)
+        if here is not None:
+            self._replace(here, order)
         self._by_ref[order.client_order_id] = order
         if ids_hold and order.order_id:
             self._by_id[order.order_id] = order
         self._note_busy(order)
+
+    def _replace(self, met: OwnOrder, order: OwnOrder) -> None:
+        """Let reports reach an adopted order that was met before, when nobody knew which run it was of.
+
+        What was heard of it until then was recorded by nobody. TWS is asked for it once more, and then its
+        executions count, and their commissions are missing until they are told again.
+        """
+        self._by_execution = {name: one for name, one in self._by_execution.items() if one is not met}
+        self._by_id = {number: order if one is met else one for number, one in self._by_id.items()}
+        if met.perm_id is not None and order.perm_id is None:
+            self._learn(order, met.perm_id)
+        if not order.order_id:  # it was never sent by this record
+            order.order_id, order.client_id = met.order_id, met.client_id
 
     def _recall(self, order: OwnOrder, fact: Fact) -> None:
         """Take one recorded fact of an adopted order as if it had just been heard, and tell nobody."""

@@ -68,7 +68,9 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
         await record.put([])  # what was told is on disk now
     orders = _orders_of(broker, blotter)
     fills = blotter.fills()
-    duplicates = blotter.events().loc[lambda events: events["kind"] == "duplicate", "client_order_id"]
+    events = blotter.events()
+    duplicates = events.loc[events["kind"] == "duplicate", "client_order_id"]
+    sendings = events[(events["kind"] == "sending") & events["client_id"].notna()]
     books = Books(
         orders=orders,
         fills=fills[fills["client_order_id"].isin(orders["client_order_id"])],
@@ -79,6 +81,7 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
         cash=await asyncio.to_thread(broker.cash),
         strangers=_strangers(broker, blotter),
         evidence=evidence,
+        clients=dict(zip(sendings["client_order_id"].tolist(), sendings["client_id"].tolist(), strict=True)),
     )
     found = pd.concat([compare(books), _found_out(before, orders)], ignore_index=True)
     grave = found[found["severity"] == "halt"]

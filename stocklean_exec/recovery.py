@@ -248,18 +248,27 @@ def _judge_absence(order: History, evidence: Evidence, state: str) -> Judgement:
         return Judgement("found" if state == "MISSING" else "leave")
     if not evidence.is_complete or not evidence.forgets or state == "MISSING":
         return Judgement("leave")
-    said = "reported as filled, but its executions are not told" if state == "AWAITING_EXECUTIONS" else "known"
     sent = order.last_sending
-    day = trade_date(evidence.asked_at)
-    earlier = sent is not None and sent.occurred_at is not None and trade_date(sent.occurred_at) != day
-    listed = order.client_order_id in evidence.refs
-    where = "no longer open; what TWS lists of it does not tell how it ended" if listed else _nowhere(evidence)
-    text = f"{said} before, and now {where}"
-    if earlier:
+    is_filled = any(fact.kind == "status" and fact.status == "FILLED" for fact in order.facts)
+    if is_filled:
+        text = "the broker calls it filled, but the executions on record are fewer shares than it asks for"
+    elif order.client_order_id in evidence.refs:
+        text = "known before, and now no longer open; what TWS lists of it does not tell how it ended"
+    else:
+        text = f"known before, and now {_nowhere(evidence)}"
+    if sent is not None and sent.occurred_at is not None and not _is_same_day(sent.occurred_at, evidence):
         text += "; it is of an earlier day, of which TWS tells nothing"
-    if sent is not None and sent.client_id is not None and sent.client_id != evidence.client_id:
-        text += f"; resume with client id {sent.client_id}, which placed it"
-    return Judgement("missing", text)
+    return Judgement("missing", text + _whom_to_ask(order, evidence, is_filled=is_filled))
+
+
+def _whom_to_ask(order: History, evidence: Evidence, *, is_filled: bool) -> str:
+    """TWS tells executions only to the client that placed the order."""
+    known = order.last_sending or order.intent
+    client = None if known is None else known.client_id
+    if client is None or not (is_filled or client != evidence.client_id):
+        return ""
+    did = "placed" if order.last_sending is not None else "planned"
+    return f"; resume with client id {client}, which {did} it"
 
 
 def _judge_doubt(order: History, evidence: Evidence, highest_seen_id: int, highest_next_id: int) -> Judgement:

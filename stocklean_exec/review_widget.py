@@ -104,7 +104,7 @@ class ReviewWidget(anywidget.AnyWidget):
 
     def _decide(self, gesture: Gesture) -> dict[str, Any]:
         names, told = self._seen_rows(gesture), ""
-        if gesture.kind == "approve" and len(names) > 1:
+        if gesture.kind == "approve" and gesture.body.get("bulk") is True:
             unpaired = self._review.one_sided
             kept_back = [name for name in names if name in unpaired]
             names = [name for name in names if name not in unpaired]

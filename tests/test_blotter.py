@@ -139,13 +139,13 @@ def test_facts_come_back_as_they_were_told(blotter):
     assert blotter.facts("run-2") == []
 
 
-def overtaking(blotter, facts=(), **later):
+def overtaking(blotter, facts=(), approved="ab", **later):
     """Runs that overtake run-1, which has a (symbol SPY) and b (TLT), both of them approved and not sent."""
     for run_id, columns in (("run-1", {}), ("run-2", later)):
-        rows = plan(run_id, [f"{run_id}-a", f"{run_id}-b"], account="DU1", symbol=["SPY", "TLT"], approved=True)
-        rows = rows.assign(**columns)
-        given = [Fact("intent", run_id, f"{run_id}-{one}") for one in "ab"]
-        blotter.record_plan(rows, header(run_id), given).result()
+        rows = plan(run_id, [f"{run_id}-a", f"{run_id}-b"], account="DU1", symbol=["SPY", "TLT"])
+        kinds = ["intent" if one in approved or run_id == "run-1" else "not_approved" for one in "ab"]
+        given = [Fact(kind, run_id, f"{run_id}-{one}") for kind, one in zip(kinds, "ab", strict=True)]
+        blotter.record_plan(rows.assign(**columns), header(run_id), given).result()
     blotter.record(facts).result()
     return blotter.overtaken_by("run-1")
 
@@ -160,7 +160,7 @@ def test_a_later_plan_with_orders_in_the_same_symbols_overtakes_an_earlier_one_a
     [
         ([], {"symbol": ["KO", "TLT"]}, {"run-2": ["TLT"]}),
         ([], {"account": "DU2"}, {}),
-        ([], {"approved": [False, True]}, {"run-2": ["TLT"]}),
+        ([], {"approved": "b"}, {"run-2": ["TLT"]}),
         # of what cannot be sent any more nothing is overtaken, and it overtakes nothing
         ([Fact("sending", "run-1", "run-1-a", attempt=1)], {}, {"run-2": ["TLT"]}),
         ([Fact("refused", "run-1", "run-1-a", code="run_cancelled")], {}, {"run-2": ["TLT"]}),
@@ -177,7 +177,7 @@ def test_only_what_was_or_may_be_sent_overtakes_what_was_not(blotter, facts, lat
 
 def test_another_leg_of_a_run_does_not_overtake_it(blotter):
     assert overtaking(blotter, symbol=["KO", "XOM"]) == {}
-    leg = plan("run-1", ["run-1-c"], account="DU1", symbol="SPY", approved=True)
+    leg = plan("run-1", ["run-1-c"], account="DU1", symbol="SPY")
     blotter.record_plan(leg, header("run-1", leg=2), [Fact("intent", "run-1", "run-1-c")]).result()
     assert blotter.overtaken_by("run-1") == {}
 

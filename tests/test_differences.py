@@ -1,5 +1,6 @@
 """Every kind of difference, from frames written by hand, and none where both sides agree."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -213,3 +214,49 @@ def test_what_looks_like_ours(ref, ours):
 
 def test_the_columns_of_strangers_are_among_those_that_a_broker_keeps():
     assert set(strangers_of().columns) <= set(ORPHAN_COLUMNS)
+
+
+def of_two_clients(told, client_id=8):
+    """Ten shares of SPY by client 7 and five of KO by client 8, all of them filled today; asked by one client."""
+    return books(
+        orders=orders_of(
+            ("r-SPY-BUY", "SPY", "BUY", 10.0, 10.0, "FILLED"), ("q-KO-BUY", "KO", "BUY", 5.0, 5.0, "FILLED")
+        ),
+        fills=fills_of(
+            ("x.1", "r-SPY-BUY", "SPY", "BUY", 4.0, 100.0, 1.0),
+            ("x.2", "r-SPY-BUY", "SPY", "BUY", 6.0, 100.0, 1.0),
+            ("y.1", "q-KO-BUY", "KO", "BUY", 5.0, 60.0, 1.0),
+        ),
+        open_orders=open_of(),
+        positions=positions_of(SPY=10.0, KO=10.0),
+        cash=1_000.0 - 10 * 100.0 - 5 * 60.0 - 3.0,
+        evidence=Evidence(NOW, client_id=client_id, executions=frozenset(told)),
+        clients={"r-SPY-BUY": 7, "q-KO-BUY": 8},
+    )
+
+
+def test_executions_of_another_client_are_not_missed():
+    found = compare(of_two_clients({"y.1"}))
+    assert found[["kind", "severity", "blotter"]].to_numpy().tolist() == [["executions_not_visible", "info", 2.0]]
+    assert "client id 7 placed the orders of 2 executions of today" in found["detail"].iloc[0]
+    assert "reconcile with client id 7" in found["detail"].iloc[0]
+
+
+def test_executions_of_the_client_that_asks_are_missed_though_another_one_has_traded():
+    found = compare(of_two_clients(set()))
+    assert found["kind"].tolist() == ["executions_not_told", "executions_not_visible"]
+    found = compare(of_two_clients({"x.1", "x.2"}, client_id=7))
+    assert found["kind"].tolist() == ["executions_not_visible"]
+    found = compare(of_two_clients({"x.1"}, client_id=7))
+    assert found["kind"].tolist() == ["execution_phantom", "executions_not_visible"]
+
+
+def test_a_client_that_is_told_of_another_one_misses_what_it_is_not_told():
+    found = compare(of_two_clients({"x.1", "y.1"}, client_id=0))
+    assert found[["kind", "client_order_id"]].to_numpy().tolist() == [["execution_phantom", "r-SPY-BUY"]]
+    assert compare(of_two_clients({"x.1", "x.2", "y.1"}, client_id=0)).empty
+
+
+def test_an_execution_of_an_order_whose_client_is_not_on_record_is_missed():
+    found = compare(replace(of_two_clients({"y.1"}), clients={"q-KO-BUY": 8}))
+    assert found["kind"].tolist() == ["execution_phantom"] * 2

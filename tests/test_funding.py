@@ -189,6 +189,16 @@ def test_a_run_that_was_stopped_between_sells_and_buys_is_funded_by_what_its_sel
     assert broker.cash() == pytest.approx(1_000 + 50_000 - 5.0 - 48_440 - 12.11)
 
 
+def test_a_plan_that_lets_nothing_wait_is_resumed_without_waiting(blotter):
+    broker = opened("mock", [{"rest": True}])
+    blotter.halt("look first")
+    with pytest.raises(HaltedError):
+        sx.submit_orders(waiting(broker, blotter, sx.Limits(min_cash_after=None)).result(), broker, blotter)
+    blotter.clear_halt("looked")
+    states = sx.resume("r", broker, blotter).set_index("symbol")
+    assert states["status"].to_dict() == {"OLD": "SUBMITTED", "NEW": "FILLED"}
+
+
 def test_cash_that_is_older_than_the_runs_own_buys_is_not_believed(blotter):
     """Account values of TWS are minutes old: a run that is picked up must not spend what its buys have spent."""
 
@@ -219,7 +229,7 @@ def test_cash_that_is_older_than_the_runs_own_buys_is_not_believed(blotter):
     assert states["status"].to_dict() == {"NEW": "FILLED", "TOO": "CANCELLED"}
 
 
-def waiting(broker, blotter):
+def waiting(broker, blotter, limits=None):
     """The approved plan of a rotation whose sell rests."""
     orders = sx.plan_orders(
         {"NEW": 0.95},
@@ -231,7 +241,7 @@ def waiting(broker, blotter):
     )
     held = broker.positions()
     review = sx.review_orders(
-        sx.check_orders(orders, positions=held, quotes=QUOTES, cash=broker.cash()), broker, blotter
+        sx.check_orders(orders, limits, positions=held, quotes=QUOTES, cash=broker.cash()), broker, blotter
     )
     review.approve_all(by="ann")
     return review

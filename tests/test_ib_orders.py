@@ -444,3 +444,58 @@ def test_a_number_of_filled_shares_that_cannot_be_keeps_nobody_waiting():
     desk.on_status(12, 77, "Cancelled", 1e12, 0.0, "", ours=True)
     assert desk.is_quiet()
     assert derive_order(10.0, told).state == "CANCELLED"
+
+
+# -- an order that was met before its run was known ------------------------------------------------------------
+
+SENT_12 = Fact("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
+
+
+def met_and_adopted(*facts, ids_hold=True):
+    """An order that TWS shows as the connection is made, filled in part, and whose run is then resumed."""
+    desk, told = OrderDesk(lambda: NOON), []
+    desk.follow("r", lambda *heard: told.extend(heard))
+    desk.on_open_order(12, 1, 77, "r-SPY-BUY", "Submitted", 10.0, ours=True)
+    desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
+    desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
+    assert told == []
+    desk.adopt("r", History("r-SPY-BUY", 10.0, facts), ids_hold=ids_hold)
+    return desk, told
+
+
+def test_commissions_are_recorded_of_executions_that_were_told_before_their_run_was_resumed():
+    desk, told = met_and_adopted(SENT_12)
+    assert not desk.is_quiet()
+    for _ in range(2):
+        desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
+    assert desk.find("r-SPY-BUY").uncharged == {EXECUTION.exec_id}
+    desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
+    assert [fact.kind for fact in told] == ["execution", "commission"]
+    assert desk.find("r-SPY-BUY").uncharged == set()
+    state = derive_order(10.0, told)
+    assert (state.filled, state.commission) == (4.0, 1.0)
+
+
+def test_a_commission_that_comes_between_the_resume_and_the_answer_of_tws_is_not_lost():
+    desk, told = met_and_adopted(SENT_12)
+    desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
+    desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
+    assert [fact.kind for fact in told] == ["execution", "commission"]
+
+
+def test_an_order_that_was_met_is_known_by_its_permanent_id_when_its_run_is_resumed():
+    desk, told = met_and_adopted(SENT_12, ids_hold=False)
+    desk.on_status(0, 77, "Cancelled", 4.0, 6.0, "", ours=False)
+    assert [fact.status for fact in told] == ["CANCELLED"]
+
+
+def test_an_order_that_was_met_is_known_by_the_id_that_tws_shows_it_with_though_ids_began_anew():
+    desk, told = met_and_adopted(SENT_12._replace(order_id=80), ids_hold=False)
+    assert desk.on_message(12, 202, "Order Canceled - reason:")
+    assert [fact.status for fact in told] == ["CANCELLED"]
+
+
+def test_an_order_that_its_record_never_sent_has_the_ids_that_tws_shows_it_with():
+    desk, told = met_and_adopted(Fact("intent", "r", "r-SPY-BUY", NOON), ids_hold=False)
+    desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
+    assert [(fact.order_id, fact.client_id) for fact in told] == [(12, 1)]

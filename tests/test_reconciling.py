@@ -153,3 +153,13 @@ def test_the_mock_filler_agrees_with_its_record(blotter):
     broker = sx.connect("mock://", quotes={"SPY": 123.0, "KO": 60.0}, cash=10_000)
     run(broker, blotter, SPY=0.5, KO=0.2)
     assert sx.reconcile(broker, blotter).empty
+
+
+def test_two_clients_that_trade_one_account_by_turns_reconcile_without_a_halt(venue, broker, blotter):
+    run(broker, blotter)
+    with connect(venue, client_id=8) as other:
+        run(other, blotter, "r2", SPY=0.2, KO=0.05)
+        found = sx.reconcile(other, blotter)
+    assert found[["kind", "severity"]].to_numpy().tolist() == [["executions_not_visible", "info"]]
+    assert "reconcile with client id 7" in found["detail"].iloc[0]
+    assert blotter.halted is None

@@ -210,8 +210,35 @@ CASES = {
         NOTHING,
         {},
         "missing",
-        "executions are not told",
+        "the executions on record are fewer shares than it asks for; resume with client id 1, which placed it",
     ),
+    "said to be filled, and a part is on record": (
+        [INTENT, SENT._replace(client_id=2), FILL_4, Fact("status", status="FILLED")],
+        Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
+        {},
+        "missing",
+        "fewer shares than it asks for; resume with client id 2, which placed it",
+    ),
+    "said to be filled, and the fill was withdrawn": (
+        [
+            INTENT,
+            SENT,
+            FILL_4._replace(exec_id="0000e0d5.67fe667b.01.02", quantity=0.0),
+            Fact("status", status="FILLED"),
+        ],
+        Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
+        {},
+        "missing",
+        "fewer shares than it asks for; resume with client id 1, which placed it",
+    ),
+    "said to be filled, and never sent by this record": (
+        [INTENT, Fact("status", status="FILLED")],
+        Evidence(NOW, next_id=7, client_id=2, refs=frozenset({NAME})),
+        {},
+        "missing",
+        "resume with client id 1, which planned it",
+    ),
+    "gone, sent by this client": ([INTENT, SENT, WORKS], NOTHING, {}, "missing", "the executions of 2026-11-23"),
     "perhaps gone, but a list was not told": (
         [INTENT, SENT, WORKS],
         Evidence(NOW, next_id=8, client_id=1, is_complete=False),
@@ -267,3 +294,15 @@ def test_the_day_is_that_of_new_york():
     assert trade_date(datetime(2026, 11, 24, 4, 59, tzinfo=UTC)).isoformat() == "2026-11-23"
     assert trade_date(datetime(2026, 11, 24, 5, 0, tzinfo=UTC)).isoformat() == "2026-11-24"
     assert trade_date(datetime(2026, 7, 2, 4, 0, tzinfo=UTC)).isoformat() == "2026-07-02"
+
+
+def test_what_is_missing_is_told_in_one_sentence():
+    why = judge(History(NAME, 10.0, [INTENT, SENT, WORKS]), NOTHING).why
+    assert why == (
+        "known before, and now neither among the open and completed orders nor among the executions of 2026-11-23"
+    )
+    filled = [INTENT, SENT._replace(occurred_at=YESTERDAY), Fact("status", status="FILLED")]
+    assert judge(History(NAME, 10.0, filled), NOTHING).why == (
+        "the broker calls it filled, but the executions on record are fewer shares than it asks for; it is of an "
+        "earlier day, of which TWS tells nothing; resume with client id 1, which placed it"
+    )

@@ -780,3 +780,24 @@ def test_a_resumed_run_waits_for_an_order_under_way_as_long_as_its_broker_needs_
         lose_an_order(broker, blotter)
         assert sx.resume("r", broker, blotter, settle=given)["status"].tolist() == ["FILLED"]
     assert len(broker.sent) == sent
+
+
+# -- commissions of what was filled while nobody listened --------------------------------------------------------
+
+
+def test_commissions_are_recorded_of_a_part_that_was_filled_while_nobody_listened(venue, file):
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
+    venue.event("fill", symbol="SPY", quantity=300, price=389.0)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        (state,) = sx.resume("r", broker, blotter, timeout=0.5).to_dict("records")
+        assert (state["status"], state["filled_quantity"], state["commission"]) == ("PARTIAL", 300.0, 1.5)
+
+
+def test_commissions_are_recorded_of_what_was_filled_between_the_connection_and_the_resume(venue, file):
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
+    with connect(venue) as broker, sx.open_blotter(file) as blotter:
+        venue.event("fill", symbol="SPY", quantity=750, price=389.0)
+        (state,) = sx.resume("r", broker, blotter, timeout=5).to_dict("records")
+        assert (state["status"], state["filled_quantity"], state["commission"]) == ("FILLED", 750.0, 3.75)

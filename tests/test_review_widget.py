@@ -345,7 +345,7 @@ def test_many_rows_approved_at_once_leave_out_sells_whose_buys_are_refused(venue
     review = sx.review_orders(sx.check_orders(orders, quotes=QUOTES, positions=held, cash=0.0), *venue, by="ann")
     monkeypatch.setattr(comm, "create_comm", Wire)
     review._repr_mimebundle_()
-    answer = say(review._widget, "approve", rows=[["r-SPY-SELL", 0], ["r-TLT-SELL", 0]])
+    answer = say(review._widget, "approve", rows=[["r-SPY-SELL", 0], ["r-TLT-SELL", 0]], bulk=True)
     assert answer["text"].startswith(
         "0 approved; 2 sells were not: the buys that they were to pay for are refused"
     )

@@ -512,7 +512,7 @@ class View extends KernelView {
   approveShown() {
     if (!this.store) return;
     const rows = this.approvable();
-    if (rows.length) this.decide("approve", this.seen(rows));
+    if (rows.length) this.decide("approve", { ...this.seen(rows), bulk: true });
     else this.say("No order that is shown is left to approve.");
   }
 

@@ -736,3 +736,20 @@ def test_it_fits_wide_and_narrow_in_light_and_dark(join, review, tmp_path, contr
     ):
         assert contrast(page, selector) >= 4.5, selector
     page.screenshot(path=tmp_path / f"review-{scheme}-{width}.png")
+
+
+def test_approving_all_that_is_shown_leaves_out_a_sell_whose_buys_are_refused(join):
+    quotes = {"OLD": 50.0, "NEW": 20.0}
+    orders = sx.plan_orders(
+        {"NEW": 1.0}, {"OLD": 1_000}, quotes, nav=51_000, run_id="r", unlisted="close", reserve=0
+    )
+    review = sx.review_orders(
+        sx.check_orders(orders, positions={"OLD": 1_000}, quotes=quotes, cash=1_000.0), by="ann"
+    )
+    page = join(review).open()
+    expect(cell(page, OLD, "why")).to_contain_text("one_sided_plan")
+    button(page, "Approve shown (1)").click()
+    expect(page.get_by_text("0 approved; 1 sells were not: the buys that they were to pay for")).to_be_visible()
+    tick(page, OLD).click()
+    expect(page.get_by_text("1 approved", exact=True).first).to_be_visible()
+    assert review.standing == ["approved", "blocked"]

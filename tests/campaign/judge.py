@@ -85,7 +85,7 @@ EXPLAINED_BY: tuple[tuple[str, set[str]], ...] = (
     (r"started its order ids anew", {"ids_reset"}),
     (r"was accepted after its id", _LOSES_ORDERS | {"venue_killed"}),
     (r"is used up", _LOSES_ORDERS | _HIDES | {"ids_of_received"}),
-    (r"known before, and now|reported as filled", _HIDES | {"script busted"}),
+    (r"known before, and now|calls it filled|more filled than there are", _HIDES | {"script busted"}),
     (r"the hand-over failed", {"half_open", "stalled"}),
 )
 """Why an order may be UNKNOWN at the end: words of its reason, and the faults of the run that allow for them."""
@@ -193,7 +193,7 @@ def _compare_order(row: dict[str, Any], truth: dict[str, Any], filled: float, fa
             fail("unexplained_unknowns", f"{name}: {reason}")
     elif row["state"] in ("INTENT", "SENDING", "PLANNED"):
         if not is_accepted:
-            fail("never_sent", f"{name} is {row['state']}")
+            fail("never_sent", f"{name} is {row['state']}: {row['reason']}")
         else:
             fail("wrong_ends", f"{name} is {row['state']}, and was accepted")
     elif status in ("SUBMITTED", "PARTIAL", "FILLED") and not is_accepted:

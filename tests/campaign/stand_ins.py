@@ -191,12 +191,10 @@ class MortalBroker(ib_broker.IBBroker):
         self.life = life
         super().__init__(**options)
 
+    base_currency = "USD"
+
     def nav(self) -> float:
         return 1_000_000.0
-
-    @property
-    def base_currency(self) -> str:
-        return "USD"
 
     def positions(self) -> pd.DataFrame:
         return sx.read_positions({})
