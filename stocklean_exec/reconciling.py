@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["reconcile", "reconcile_async"]
 
 _MOST_ROUNDS = 5
+_NEVER_SENT = ("PLANNED", "INTENT", "REFUSED", "NOT_APPROVED", "WITHDRAWN")
 _STRANGER = ["order_ref", "symbol", "side", "quantity", "price", "exec_id"]
 
 
@@ -99,7 +100,8 @@ def _orders_of(broker: Broker, blotter: Blotter) -> pd.DataFrame:
 def _records(orders: pd.DataFrame, broker: Broker, blotter: Blotter) -> list[RunRecord]:
     """Let every run of today, or with an order that has not ended, be told of."""
     today = trade_date(broker.now())
-    sent = orders[orders["arrived_at"].notna()]
+    # An order that was adopted is at the broker, though this record has not sent it.
+    sent = orders[orders["arrived_at"].notna() | ~orders["state"].isin(_NEVER_SENT)]
     late = sent["arrived_at"].dt.tz_convert("America/New_York").dt.date == today
     alive = sent["status"].isin(["SUBMITTED", "PARTIAL", "UNKNOWN"])
     records = []

@@ -102,8 +102,8 @@ class Recovery:
         session = broker.session
         if not self._has_to_ask():
             return Recovered(session, [name for name in record.names if self._state(name) == "INTENT"], [], {})
-        handed_over = [name for name in record.names if record.history(name).last_sending is not None]
-        broker.adopt(record.run_id, [record.history(name) for name in handed_over])
+        histories = [record.history(name) for name in record.names]
+        broker.adopt(record.run_id, [one for one in histories if one.last_sending is not None or one.is_adopted])
         evidence = await self._ask()
         self._refuse_strangers(evidence)
         judgements = self._judge(evidence)

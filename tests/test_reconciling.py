@@ -8,6 +8,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.broker import Ticket
+from stocklean_exec.facts import Fact
 from stocklean_exec.ib_broker import IBBroker
 from stocklean_exec.simulator import Simulator
 
@@ -163,3 +164,20 @@ def test_two_clients_that_trade_one_account_by_turns_reconcile_without_a_halt(ve
     assert found[["kind", "severity"]].to_numpy().tolist() == [["executions_not_visible", "info"]]
     assert "reconcile with client id 7" in found["detail"].iloc[0]
     assert blotter.halted is None
+
+
+def test_fills_of_an_order_that_was_adopted_are_recorded(venue, broker, blotter):
+    with sx.open_blotter() as copy:
+        run(broker, blotter)
+        orders = blotter.orders("r").assign(payload_hash="h", approved=True)
+        header = {"run_id": "r", "leg": 1, "mode": "paper", "account": broker.account, "plan_hash": "h"}
+        header |= dict.fromkeys(("nav", "parameters", "approved_by", "approved_at"))
+        facts = []
+        for name in orders["client_order_id"]:  # what a copy of before the run knows once the broker has shown it
+            facts += [Fact("intent", "r", name), Fact("unknown", "r", name, message="not sent from here")]
+        copy.record_plan(orders, header, facts).result()
+        broker.close()
+        with connect(venue) as again:
+            sx.reconcile(again, copy, halt=False)
+        assert copy.orders("r")["status"].tolist() == ["FILLED", "FILLED"]
+        assert copy.fills("r")["exec_id"].tolist() == blotter.fills("r")["exec_id"].tolist()

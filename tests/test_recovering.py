@@ -265,6 +265,13 @@ def test_of_a_record_that_lacks_an_order_of_the_run_nothing_more_is_sent_then_an
         assert all(f"the broker has {there}" in reason for reason in found.held.values())
 
 
+def test_what_was_adopted_once_is_adopted_by_the_next_connection_too(blotter):
+    for facts in ([Fact("unknown", "r", A, NOW, message="not sent from here")], [LIVES]):
+        broker = Scripted(([], evidence(next_id=1, open_orders=frozenset({A}))))
+        recover(broker, blotter, facts)
+        assert broker.adopted == [A]
+
+
 def test_what_was_just_planned_is_sent_whatever_else_the_evidence_says(blotter):
     broker = Scripted(([], evidence(next_id=50, is_complete=False, gap="nothing is told")))
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]

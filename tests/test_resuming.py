@@ -493,6 +493,20 @@ def test_another_client_sends_nothing_of_a_restored_record_when_completed_orders
     assert venue_orders(venue.journal).to_dict() == ONCE
 
 
+def test_what_another_client_has_adopted_from_a_restored_record_is_completed_by_the_one_that_placed_it(
+    venue, file
+):
+    run_and_restore(venue, file)
+    states, run = resume_twice(venue, file, client_id=8)
+    assert states["status"].tolist() == ["UNKNOWN"] * 3
+    assert states["reason"].str.contains("resume with client id 7").all()
+    states, run = resume_twice(venue, file)
+    assert states["filled_quantity"].tolist() == [5.0, 6.0, 7.0]
+    assert states["commission"].tolist() == [1.0, 1.0, 1.0]
+    assert run["status"] == "done"
+    assert venue_orders(venue.journal).to_dict() == ONCE
+
+
 def test_a_restored_record_sends_nothing_after_midnight(venue, file, monkeypatch):
     set_clock(monkeypatch, EVENING)
     run_and_restore(venue, file)
