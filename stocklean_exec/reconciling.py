@@ -9,6 +9,7 @@ import pandas as pd
 
 from stocklean_exec import engine
 from stocklean_exec.differences import DIFFERENCES, Books, compare
+from stocklean_exec.lifecycle import UNSENT_STATES
 from stocklean_exec.recovery import trade_date
 from stocklean_exec.run_record import RunRecord
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["reconcile", "reconcile_async"]
 
 _MOST_ROUNDS = 5
-_NEVER_SENT = ("PLANNED", "INTENT", "REFUSED", "NOT_APPROVED", "WITHDRAWN")
 _STRANGER = ["order_ref", "symbol", "side", "quantity", "price", "exec_id"]
 
 
@@ -101,7 +101,7 @@ def _records(orders: pd.DataFrame, broker: Broker, blotter: Blotter) -> list[Run
     """Let every run of today, or with an order that has not ended, be told of."""
     today = trade_date(broker.now())
     # An order that was adopted is at the broker, though this record has not sent it.
-    sent = orders[orders["arrived_at"].notna() | ~orders["state"].isin(_NEVER_SENT)]
+    sent = orders[orders["arrived_at"].notna() | ~orders["state"].isin(UNSENT_STATES)]
     late = sent["arrived_at"].dt.tz_convert("America/New_York").dt.date == today
     alive = sent["status"].isin(["SUBMITTED", "PARTIAL", "UNKNOWN"])
     records = []
