@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from stocklean_exec.errors import RunElsewhereError
@@ -19,7 +20,6 @@ from stocklean_exec.recovery import Judgement, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
@@ -32,6 +32,7 @@ _QUIET_ROUNDS = 2
 _MOST_ROUNDS = 100
 _PAUSE = 1.0
 _SHOWN = 5
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSENT = frozenset({"send", "hold"})
 _IN_DOUBT = frozenset({"resend", "unknown", "missing", "adopt", "await"})
 
@@ -250,7 +251,13 @@ class Recovery:
                 facts.append(Fact("missing", self._record.run_id, name, stamp, message=why, attempt=rounds + 1))
             elif action == "found":
                 facts.append(Fact("found", self._record.run_id, name, stamp, attempt=rounds))
-        return facts
+        return [fact for fact in facts if not self._was_last_word(fact)]
+
+    def _was_last_word(self, fact: Fact) -> bool:
+        """Whether the latest fact of this kind about this order says the same."""
+        told = [one for one in self._record.history(fact.client_order_id or "").facts if one.kind == fact.kind]
+        latest = max(told, key=lambda one: one.occurred_at or _LONG_AGO, default=None)
+        return latest is not None and (latest.message, latest.attempt) == (fact.message, fact.attempt)
 
 
 def _trail_of(order: History, trails: dict[datetime, IdTrail]) -> IdTrail | None:

@@ -1,7 +1,7 @@
 """Asking in rounds, and what is written down: with a broker whose every answer is given here."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -206,6 +206,31 @@ def test_what_is_held_back_is_new_on_record_with_the_latest_reason_and_told_once
     later = Scripted(([], evidence(next_id=5)))
     assert "has passed order ids" in held_by(recover(later, blotter))
     assert rows_of(blotter)["reason"].str.contains("has passed order ids").all()
+
+
+@pytest.mark.parametrize(
+    ("facts", "mine", "others"),
+    [
+        ([sent(A, 1)], "order id 1 is not used", "sent by client id 7"),
+        ([], "is not told", "client id 9 is not told"),
+    ],
+)
+def test_the_reason_is_the_last_word_also_where_it_was_said_before(facts, mine, others, blotter):
+    def ask(client_id):
+        moment = NOW + timedelta(seconds=len(blotter.events("r")))
+        broker = Scripted(([], Evidence(moment, client_id=client_id, next_id=1)))
+        broker.now = lambda: moment
+        recover(broker, blotter, facts, resend=False)
+        return rows_of(blotter).loc[A, "reason"]
+
+    asking = 7 if facts else 8
+    first = ask(asking)
+    assert mine in first
+    assert others in ask(9)
+    assert ask(asking) == first
+    count = len(blotter.events("r"))
+    assert ask(asking) == first
+    assert len(blotter.events("r")) == count + 1  # its session
 
 
 def test_ids_that_were_passed_once_hold_an_order_back_though_the_record_knows_them_now(blotter):
