@@ -194,7 +194,7 @@ def test_one_more_execution_never_takes_anything_away(drawn):
         assert after.state in ("FILLED", "UNCONFIRMED", "CANCELLED", "PARTIAL", "MISSING")
     elif before.state == "REJECTED" and not holds_only_unseen(history):
         assert after.state in ("FILLED", "CANCELLED")
-    elif before.state == "REJECTED":  # it is not, as the broker had it; that it was looked for in vain counts again
+    elif before.state == "REJECTED":  # the broker had it: that it was missing counts again
         assert after.state in ("FILLED", "PARTIAL", "CANCELLED", "MISSING")
     elif before.state == "MISSING":
         assert after.state in ("FILLED", "MISSING")
