@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.campaign.judge import FAILURES, compare, truth_of
-from tests.campaign.plans import FAULTS, POINTS, make_plan
+from tests.campaign.plans import FAULTS, POINTS, USES, make_plan
 from tests.campaign.report import add_up, never_reached
 
 ROOT = Path(__file__).parents[1]
@@ -135,13 +135,50 @@ def test_an_unknown_order_is_excused_by_the_fault_that_its_reason_speaks_of_and_
     assert differences(order=order, faults={"swallowed_order"})["found"] == {"unexplained_unknowns": 1}
 
 
+OLDER = "the broker has r-KO-BUY, which this record has not sent: the record is older than the account"
+HELD = {**ORDER, "state": "INTENT", "status": "NEW", "reason": OLDER}
+
+
+def test_an_order_that_is_held_back_is_excused_by_a_restored_copy_and_its_fills_are_missing_with_it():
+    assert differences(fills=[], order=HELD, faults={"restored_copy"})["found"] == {}
+    assert differences(journal=[], fills=[], order=HELD, faults={"restored_copy"})["found"] == {}
+
+
+def test_an_order_that_is_held_back_without_need_was_never_sent():
+    assert differences(journal=[], fills=[], order=HELD)["found"] == {"never_sent": 1}
+    assert differences(journal=[], fills=[], order=HELD, faults={"ids_reset"})["found"] == {"never_sent": 1}
+    late = {**HELD, "reason": "runs were planned later, with orders in the same symbols: r2 (SPY)"}
+    assert differences(journal=[], fills=[], order=late, faults={"restored_copy"})["found"] == {"never_sent": 1}
+
+
+def test_fills_are_lost_with_a_restored_copy_too_where_the_record_does_not_say_that_it_cannot_know():
+    found = differences(
+        fills=FILLS[:1], order={**ORDER, "state": "CANCELLED", "status": "CANCELLED"}, faults={"restored_copy"}
+    )
+    assert {"lost_fills", "wrong_positions"} <= set(found["found"])
+    reason = "ended at the broker with more filled than there are executions on record; resume with client id 7"
+    unknown = {**ORDER, "state": "UNCONFIRMED", "status": "UNKNOWN", "reason": reason}
+    assert "lost_fills" in differences(fills=FILLS[:1], order=unknown, faults={"no_executions"})["found"]
+    assert differences(fills=FILLS[:1], order=unknown, faults={"other_client", "no_executions"})["found"] == {}
+
+
+def test_of_an_order_in_doubt_what_was_recorded_must_be_right():
+    unknown = {**ORDER, "state": "UNCONFIRMED", "status": "UNKNOWN", "reason": "more filled than there are"}
+    wrong = [{**FILLS[0], "price": 1.0}]
+    found = differences(fills=wrong, order=unknown, faults={"other_client", "no_executions"})["found"]
+    assert found == {"wrong_fills": 1}
+
+
 def test_every_point_and_every_fault_is_drawn_by_some_seed():
     plans = [make_plan(seed) for seed in range(3_000)]
     assert {kill["at"] for plan in plans for kill in plan.workers if "at" in kill} == set(POINTS)
-    assert {name for plan in plans for name in plan.faults} == set(FAULTS)
+    assert {name for plan in plans for name in plan.faults} == {*FAULTS, *USES}
+    for plan in plans:
+        assert plan.restored_before == 0 or plan.copied[0] < plan.restored_before <= len(plan.workers)
+        assert "client" not in plan.workers[0]  # the first client id is the one that plans
 
 
 def test_a_campaign_that_has_reached_nothing_does_not_count():
     missing = never_reached(add_up([]))
     assert f"point {POINTS[0]}" in missing
-    assert {f"fault {name}" for name in FAULTS} <= set(missing)
+    assert {f"fault {name}" for name in (*FAULTS, *USES)} <= set(missing)

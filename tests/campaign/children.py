@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 import stocklean_exec as sx
+from stocklean_exec.blotter_reader import _connect_to_copy
 from stocklean_exec.errors import BrokerError, StockleanError
 from stocklean_exec.lifecycle import ENDED, derive_order
 from stocklean_exec.simulator import session as venue_session
@@ -34,7 +35,17 @@ if TYPE_CHECKING:
     from stocklean_exec.facts import Fact
     from tests.campaign.plans import Plan
 
-__all__ = ["LIMITS", "MARKET", "fault_watchers", "run_venue", "run_worker"]
+__all__ = [
+    "COPY",
+    "LIMITS",
+    "MARKET",
+    "fault_watchers",
+    "is_planned",
+    "planner_of",
+    "run_copier",
+    "run_venue",
+    "run_worker",
+]
 
 MARKET = pd.DataFrame(
     [
@@ -48,6 +59,9 @@ _CONNECT_SECONDS = 6.0
 _CLIENT, _FIRST_ID = 7, 50
 _PATIENCE, _PATIENCE_ALONE = 1.2, 10.0
 _SETTLE = 0.25
+_COPY_SECONDS, _LOOK_SECONDS = 30.0, 0.001
+COPY = "copy.duckdb"
+"""An older copy of a run's blotter; beside it the number of bytes of facts that were acknowledged before."""
 
 
 # -- the venue -----------------------------------------------------------------------------------------------
@@ -133,7 +147,10 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: 
     switch_off(off, folder)
     install(points)
     try:
-        with sx.open_blotter(folder / "run.duckdb") as blotter, _connect(port) as broker:
+        with (
+            sx.open_blotter(folder / "run.duckdb") as blotter,
+            _connect(port, kill, planner_of(blotter.facts(plan.run_id), _CLIENT)) as broker,
+        ):
             broker.settle_seconds = _SETTLE
             os.write(tell, b"ready\n")
             if blotter.planned(plan.run_id):
@@ -143,7 +160,8 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: 
                 states = sx.submit_orders(_approved(plan), broker, blotter, timeout=patience, progress=False)
             fills = blotter.fills(plan.run_id)
             uncharged = fills.loc[fills["commission"].isna(), "client_order_id"]
-            if not states["status"].isin(ENDED).all() or set(uncharged) - plan.untold:
+            left = states[~states["status"].isin(ENDED) & ~_is_held_for_good(states)]
+            if len(left) or set(uncharged) - plan.untold:
                 points.note("open")  # or in doubt, or not charged: the next one may hear more
     except StockleanError as error:
         points.note(f"refused {type(error).__name__}: {str(error)[:300]}")
@@ -154,6 +172,11 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: 
         os._exit(4)
     points.note("finished")
     os._exit(0)
+
+
+def _is_held_for_good(states: pd.DataFrame) -> pd.Series[bool]:
+    """Which orders are held back for reasons that no later resume can take away."""
+    return (states["status"] == "NEW") & states["reason"].fillna("").str.contains("plan again under a new run id")
 
 
 def _states(plan: Plan, facts: list[Fact]) -> str:
@@ -167,12 +190,18 @@ def _states(plan: Plan, facts: list[Fact]) -> str:
     return " ".join(f"{state}:{count}" for state, count in states.items())
 
 
-def _connect(port: int) -> Any:
+def planner_of(facts: list[Fact], otherwise: int) -> int:
+    """Client id that planned a run by its record."""
+    return next((fact.client_id for fact in facts if fact.kind == "intent" and fact.client_id), otherwise)
+
+
+def _connect(port: int, who: dict[str, Any], planner: int) -> Any:
     """Connect as often as it takes: a client id may be taken for a while, a venue may be about to start."""
     deadline = time.monotonic() + _CONNECT_SECONDS
+    host, client = who.get("host", "127.0.0.1"), who.get("client", planner)
     while True:
         try:
-            return sx.connect(f"ib://127.0.0.1:{port}?client_id={_CLIENT}&rate=0&timeout=2")
+            return sx.connect(f"ib://{host}:{port}?client_id={client}&rate=0&timeout=2")
         except BrokerError:
             if time.monotonic() > deadline:
                 raise
@@ -184,3 +213,26 @@ def _approved(plan: Plan) -> pd.DataFrame:
     review = sx.review_orders(sx.check_orders(orders, LIMITS, quotes=MARKET))
     review.approve_all(by="campaign")
     return review.result()
+
+
+# -- the copy of the blotter ---------------------------------------------------------------------------------
+
+
+def is_planned(folder: Path) -> bool:
+    """Whether a plan has been acknowledged as recorded."""
+    acks = folder / "acks"
+    return acks.exists() and "intent/" in acks.read_text("utf-8")
+
+
+def run_copier(folder: Path, seconds: float) -> None:
+    """Copy the blotter, whole, so many seconds after the run was planned."""
+    deadline = time.monotonic() + _COPY_SECONDS
+    while not is_planned(folder):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_LOOK_SECONDS)
+    time.sleep(seconds)
+    copy = folder / COPY
+    told = (folder / "acks").stat().st_size  # what was acknowledged by now is in the copy
+    _connect_to_copy(folder / "run.duckdb", copy).close()
+    copy.with_suffix(".acks").write_text(str(told))

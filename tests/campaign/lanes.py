@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.campaign.children import run_venue, run_worker
+from tests.campaign.children import COPY, is_planned, run_copier, run_venue, run_worker
 from tests.campaign.judge import judge_run
 from tests.campaign.plans import make_plan
 from tests.campaign.safeguards import switch_off
@@ -132,10 +132,12 @@ class _Run:
         try:
             self.open_venue(plain=False)
             for number, kill in enumerate(self.plan.workers):
-                self.work(kill, first=number == 0)
+                self.restore(number)
+                self.work(kill, number)
                 if number == 0:
                     self.between()
             self.settle()
+            self.restore(len(self.plan.workers))
             self.finish()
         finally:
             if self.venue is not None:
@@ -167,11 +169,12 @@ class _Run:
 
     # -- workers ---------------------------------------------------------------------------------------------
 
-    def work(self, kill: dict[str, Any], *, first: bool = False) -> int | None:
+    def work(self, kill: dict[str, Any], number: int = -1) -> int | None:
         plan, folder, port, off = self.plan, self.folder, self.port, self.off
         worker = Child(lambda tell: run_worker(plan, folder, port, kill, tell, off), folder / "errors")
+        copier = self.copy(number)
         try:
-            if first and plan.venue_dies_after is not None:
+            if number == 0 and plan.venue_dies_after is not None:
                 worker.hear(_HANG_SECONDS)
                 worker.wait(plan.venue_dies_after)
                 self.reopen_venue(plain=True)
@@ -184,7 +187,34 @@ class _Run:
                 self.broken.append("hung")
         finally:
             worker.kill()
+            if copier is not None:
+                copier.wait(_HANG_SECONDS if is_planned(self.folder) else 0.0)
+                copier.kill()
         return worker.code
+
+    def copy(self, number: int) -> Child | None:
+        """Copy the blotter in the life of a worker, if its turn has come."""
+        if self.plan.copied is None or self.plan.copied[0] != number:
+            return None
+        folder, seconds = self.folder, self.plan.copied[1]
+        return Child(lambda _: run_copier(folder, seconds), folder / "errors")
+
+    def restore(self, number: int) -> None:
+        """Put the copy in the blotter's place before a worker, if there is one and its turn has come.
+
+        Nobody does so within the seconds that an order may be under way: the venue has come to rest.
+        """
+        copy, blotter = self.folder / COPY, self.folder / "run.duckdb"
+        known = copy.with_suffix(".acks")
+        if self.plan.copied is None or self.plan.restored_before != number or not known.exists():
+            return
+        self._rest()
+        for suffix in (".wal", ".wal.checkpoint"):
+            Path(f"{blotter}{suffix}").unlink(missing_ok=True)
+        copy.replace(blotter)
+        os.truncate(self.folder / "acks", int(known.read_text()))  # the rest is gone, as it must be
+        with (self.folder / "venue.log").open("a") as log:
+            log.write("restored\n")
 
     def settle(self) -> None:
         """Faults are over, and the venue has come to rest."""

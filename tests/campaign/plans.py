@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FAULTS", "POINTS", "Plan", "make_plan"]
+__all__ = ["FAULTS", "OTHER_CLIENT", "POINTS", "USES", "Plan", "make_plan"]
+
+OTHER_CLIENT = 8
+"""Client id of who resumes a run that another client id has planned."""
 
 QUOTES = {
     # symbol: bid, ask, shares shown at bid and ask
@@ -123,6 +126,9 @@ FAULTS: dict[str, int] = {
     "venue_killed": 4,
 }
 """Every fault of the wire and the venue, and how often it is drawn."""
+USES = ("other_client", "restored_copy", "two_addresses")
+"""What people do besides: a run is resumed by another client id, or from an older copy of the blotter that was put
+in its place; its workers spell the address of TWS in two ways."""
 _SLOWER = 5.0
 """Seconds that an order waits in a queue which outlasts a restart and its settling."""
 _LASTING = {"no_executions", "no_completed", "no_open_orders", "stale_open_orders", "half_open", "stalled"}
@@ -130,7 +136,11 @@ _LASTING = {"no_executions", "no_completed", "no_open_orders", "stale_open_order
 
 @dataclass
 class Plan:
-    """One run: everything that is drawn from its seed."""
+    """One run: everything that is drawn from its seed.
+
+    The blotter is copied in the life of a worker, by its number, so many seconds after the run is on record; the
+    copy is put in the blotter's place before a later worker, which may be the last one, that nobody kills.
+    """
 
     seed: int
     orders: list[dict[str, Any]] = field(default_factory=list)
@@ -142,6 +152,8 @@ class Plan:
     between: list[str] = field(default_factory=list)
     venue_dies_after: float | None = None
     is_alone: bool = False
+    copied: tuple[int, float] | None = None
+    restored_before: int = 0
 
     @property
     def run_id(self) -> str:
@@ -184,6 +196,9 @@ def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False) -> Pl
         _arrange(plan, name, rng)
     for _ in range(rng.choices((1, 2, 3), (40, 45, 15))[0]):
         plan.workers.append(_draw_kill(rng, first=not plan.workers))
+    if not (also or alone):
+        _draw_uses(plan, random.Random(f"campaign {seed} uses"))  # noqa: S311 - as above; all else stays as it is
+        return plan
     if alone:
         drawn, plan = plan, Plan(seed, is_alone=True)
         plan.orders, plan.scripts = drawn.orders, drawn.scripts
@@ -192,8 +207,7 @@ def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False) -> Pl
         if name not in plan.faults:
             plan.faults.append(name)
             _arrange(plan, name, random.Random(f"campaign {seed} {name}"))  # noqa: S311 - as above
-    if also or alone:  # what they hide is there again once the venue has come to rest: a worker comes at once
-        plan.workers.insert(1, {})
+    plan.workers.insert(1, {})  # what they hide is there again once the venue has come to rest: one comes at once
     if "slow_intake" in also:
         plan.slow = _SLOWER
     return plan
@@ -338,3 +352,24 @@ def _draw_kill(rng: random.Random, *, first: bool) -> dict[str, Any]:
 
 
 _REPEATED = frozenset({"order", "status", "execution", "commission", "heard", "sweep"})
+
+
+# -- uses ----------------------------------------------------------------------------------------------------
+
+
+def _draw_uses(plan: Plan, rng: random.Random) -> None:
+    """By which client id and address the run is resumed, and from which record."""
+    if rng.random() < 0.2:
+        if len(plan.workers) == 1 or rng.random() < 0.3:
+            plan.workers.append({})
+        rng.choice(plan.workers[1:])["client"] = OTHER_CLIENT
+        plan.faults.append("other_client")
+    if rng.random() < 0.25:
+        plan.restored_before = rng.randint(1, len(plan.workers))
+        seconds = rng.choice((0.0, rng.uniform(0.0, 0.05), rng.uniform(0.0, 0.5)))
+        plan.copied = (rng.randrange(plan.restored_before), round(seconds, 4))
+        plan.faults.append("restored_copy")
+    for worker in plan.workers:
+        worker["host"] = rng.choice(("127.0.0.1", "localhost"))
+    if len({worker["host"] for worker in plan.workers}) > 1:
+        plan.faults.append("two_addresses")

@@ -28,6 +28,7 @@ _LABELS = {
     "session": "conclusion",
     "unknown": "conclusion",
     "missing": "conclusion",
+    "held_back": "conclusion",
     "run_ended": "run_ended",
 }
 

@@ -20,7 +20,7 @@ A run of the campaign is a worker process that plans, approves and submits four 
 client, over real sockets, to the simulator in a process of its own, and records into a real DuckDB file. It is killed with
 SIGKILL, at a named point (around each kind of commit, before, within and behind the bytes of each order, in each step of
 recovery and of closing) or at a random time, while the wire plays up; up to two others resume the run and may be killed as
-well; the last one is left alone. The judge then holds the blotter against the simulator's own journal.
+well; the last one is left alone.{uses} The judge then holds the blotter against the simulator's own journal.
 
 | {runs:,} runs, seeds {first} to {last} | |
 |---|--:|
@@ -89,7 +89,8 @@ def section(record: dict[str, Any]) -> str:
         absorbed=total["absorbed"],
         torn=torn,
         others=sum(found.values()) - sum(found[name] for name in named) - torn,
-        unknown=total["states_at_the_end"].get("UNKNOWN", 0) + total["states_at_the_end"].get("MISSING", 0),
+        unknown=sum(total["states_at_the_end"].get(one, 0) for one in ("UNKNOWN", "MISSING", "UNCONFIRMED")),
+        uses=_uses(total),
         points=len(total["points"]),
         faults=len(total["faults"]),
         scripts=len(total["orders_by_script"]),
@@ -103,6 +104,18 @@ def section(record: dict[str, Any]) -> str:
         ablation="\n".join(rows),
         **{name: found[name] for name in named},
         **versions,
+    )
+
+
+def _uses(total: dict[str, Any]) -> str:
+    """What the workers of a campaign did besides; nothing for a record of before they did."""
+    if not total["faults"].get("restored_copy"):
+        return ""
+    faults, held = total["faults"], sum(total.get("reasons_of_held_back", {}).values())
+    return (
+        f" In {faults['other_client']} runs one of them had another client id, in {faults['restored_copy']} the blotter was "
+        f"replaced by an older copy of it, and in {faults['two_addresses']} the address was spelt in two ways; {held} orders that such a "
+        "copy did not know of were held back, each with its reason."
     )
 
 

@@ -16,9 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.campaign.judge import EXPLAINED_BY, FAILURES
+from tests.campaign.judge import EXPLAINED_BY, FAILURES, HELD_BY
 from tests.campaign.lanes import run_campaign, run_in_virtual_time, run_seed
-from tests.campaign.plans import FAULTS, POINTS, make_plan
+from tests.campaign.plans import FAULTS, POINTS, USES, make_plan
 from tests.campaign.readme import put_section
 from tests.campaign.safeguards import SAFEGUARDS
 from tests.campaign.schedules import FAULTS_HERE, STEPS
@@ -58,6 +58,7 @@ _SHOWN = {
     "pacing": r"event pacing",
     "ids_reset": r"event reset_ids",
     "venue_restarts": r"event restart",
+    "restored_copy": r"restored",
 }
 """What the venue notes when a fault happens; a fault without a line here is a way it is set up."""
 
@@ -65,7 +66,8 @@ _SHOWN = {
 def add_up(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The sum of many runs, and every failure with the line that replays it."""
     counts: dict[str, Counter[str]] = {
-        name: Counter() for name in ("found", "points", "faults", "scripts", "states", "left", "unknown", "sums")
+        name: Counter()
+        for name in ("found", "points", "faults", "scripts", "states", "left", "unknown", "held", "sums")
     }
     failures, seeds = [], []
     for one in results:
@@ -76,6 +78,7 @@ def add_up(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
         counts["states"].update(one.get("states", {}))
         counts["left"].update(one.get("found_states", {}))
         counts["unknown"].update(map(_class_of, one.get("unknown", ())))
+        counts["held"].update(map(_class_of, one.get("held", ())))
         counts["sums"].update(
             runs=1,
             kills=len(one.get("kills", ())),
@@ -93,17 +96,18 @@ def add_up(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "bad_runs": len(failures),
         "found": {name: counts["found"][name] for name in FAILURES},
         "points": {name: counts["points"][name] for name in (*POINTS, "random time")},
-        "faults": {name: counts["faults"][name] for name in FAULTS},
+        "faults": {name: counts["faults"][name] for name in (*FAULTS, *USES)},
         "orders_by_script": dict(sorted(counts["scripts"].items())),
         "states_that_a_kill_left": dict(sorted(counts["left"].items())),
         "states_at_the_end": dict(sorted(counts["states"].items())),
         "reasons_of_unknown": dict(sorted(counts["unknown"].items())),
+        "reasons_of_held_back": dict(sorted(counts["held"].items())),
         "failures": sorted(failures, key=lambda one: one["seed"]),
     }
 
 
 def _class_of(reason: str) -> str:
-    for words, _ in EXPLAINED_BY:
+    for words, _ in (*EXPLAINED_BY, *HELD_BY):
         found = re.search(words, reason)
         if found:
             return found.group()
@@ -308,6 +312,7 @@ def table(total: dict[str, Any]) -> str:
         ("orders left by a kill in state", total["states_that_a_kill_left"]),
         ("orders at the end", total["states_at_the_end"]),
         ("UNKNOWN at the end because", total["reasons_of_unknown"]),
+        ("held back at the end because", total["reasons_of_held_back"]),
     ):
         lines += [f"{title}:", *(f"  {name:48}{count:8}" for name, count in counts.items())]
     missing = never_reached(total)

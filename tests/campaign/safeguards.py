@@ -71,7 +71,7 @@ def _used_ids(_: Path) -> None:
     """An order that is not told of is sent again with its id, also where the ids have begun anew."""
     judge = recovering.judge
 
-    def trusting(order: Any, evidence: Any, **_marks: int) -> Any:
+    def trusting(order: Any, evidence: Any, **_marks: Any) -> Any:
         found = judge(order, evidence)
         absent = found.action == "unknown" and order.client_order_id not in evidence.refs
         return found._replace(action="resend") if absent else found
@@ -105,7 +105,7 @@ def _go_on_regardless(_: Path) -> None:
             asked.add(id(self._record))
             return await run(self)
         fresh = [name for name in self._record.names if self._record.history(name).state == "INTENT"]
-        return Recovered(self._broker.session, fresh, [])
+        return Recovered(self._broker.session, fresh, [], {})
 
     async def ask_nothing(self: Any, link: Any) -> None:
         pass
@@ -168,7 +168,8 @@ def _ask_nobody(*again: str) -> None:
     async def run(self: Any) -> Recovered:
         states = {name: self._record.history(name).state for name in self._record.names}
         fresh = [name for name, state in states.items() if state == "INTENT"]
-        return Recovered(self._broker.session, fresh, [name for name, state in states.items() if state in again])
+        doubtful = [name for name, state in states.items() if state in again]
+        return Recovered(self._broker.session, fresh, doubtful, {})
 
     recovering.Recovery.run = run
 
@@ -176,7 +177,7 @@ def _ask_nobody(*again: str) -> None:
 def _resend_under_new_ids() -> None:
     judge = recovering.judge
 
-    def trusting(order: Any, evidence: Any, **marks: int) -> Any:
+    def trusting(order: Any, evidence: Any, **marks: Any) -> Any:
         found = judge(order, evidence, **marks)
         absent = found.action == "unknown" and order.client_order_id not in evidence.refs
         return found._replace(action="resend") if absent else found

@@ -34,9 +34,9 @@ from stocklean_exec.simulator.order_request import OrderRequest
 from stocklean_exec.simulator.server import start
 from stocklean_exec.simulator.settings import Settings
 from stocklean_exec.simulator.venue import Venue
-from tests.campaign.children import LIMITS, MARKET, fault_watchers
+from tests.campaign.children import LIMITS, MARKET, fault_watchers, planner_of
 from tests.campaign.judge import compare, truth_of
-from tests.campaign.plans import FAULTS, make_plan
+from tests.campaign.plans import FAULTS, USES, make_plan
 from tests.campaign.stand_ins import Crash, InlineWriter, Life, Mortal, MortalBroker, Shelf
 from tests.campaign.virtual import InlineEngine, VirtualLoop, counted_threads
 
@@ -50,14 +50,15 @@ __all__ = ["FAULTS_HERE", "STEPS", "run_schedules"]
 
 STEPS = ("commit.before", "commit.after", "order.before", "order.after", "random time")
 """Where a worker can die."""
-_NOT_HERE = {"venue_killed"}
-FAULTS_HERE = tuple(name for name in FAULTS if name not in _NOT_HERE)
+_NOT_HERE = {"venue_killed", "restored_copy", "two_addresses"}
+FAULTS_HERE = tuple(name for name in (*FAULTS, *USES) if name not in _NOT_HERE)
 """Faults that a single process can imitate."""
 
 _NOON = datetime(2022, 12, 29, 17, 0, tzinfo=UTC)  # in New York: no schedule sees a midnight
 _PATIENCE, _SETTLE, _CONNECT_SECONDS = 3.0, 1.0, 8.0
 _QUIET, _CLEAN_PASSES = 2.0, 5
 _A_BLOTTER = 25
+_OTHERS = 1_000_000  # above every client id that plans a run
 _MOST_CANCELS = 100
 _RAM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
 
@@ -123,7 +124,8 @@ class _World:
         life = Life(self.loop, kill)
         broker = None
         try:
-            broker = self._connect(life)
+            planner = planner_of(self.blotter.facts(self.plan.run_id), self.client_id)
+            broker = self._connect(life, self.client_id + _OTHERS if "client" in kill else planner)
             life.task = self.loop.create_task(self._submit_or_resume(broker, life))
             if "after" in kill:
                 self.loop.call_later(kill["after"], self._kill, life)
@@ -145,11 +147,11 @@ class _World:
         if life.task is not None and not life.task.done():
             life.die("random time")
 
-    def _connect(self, life: Life) -> Any:
+    def _connect(self, life: Life, client_id: int) -> Any:
         until = self.loop.time() + _CONNECT_SECONDS
         while True:
             try:
-                broker = MortalBroker(life, port=self.server.port, client_id=self.client_id, rate=0.0, seconds=2.0)
+                broker = MortalBroker(life, port=self.server.port, client_id=client_id, rate=0.0, seconds=2.0)
             except BrokerError:
                 if self.loop.time() > until:
                     raise
@@ -226,13 +228,14 @@ class _World:
 
 def _as_step(kill: dict[str, Any]) -> dict[str, Any]:
     """A kill of the campaign as one that a single process can imitate."""
+    who = {"client": kill["client"]} if "client" in kill else {}
     if "at" not in kill:
         return kill
     what, when = kill["at"].split(".", 1)
     if what == "order":
-        return {"step": "order.after" if "after" in when else "order.before", "nth": kill["nth"]}
+        return who | {"step": "order.after" if "after" in when else "order.before", "nth": kill["nth"]}
     number = 1 + sum(map(ord, kill["at"])) % 12 + kill["nth"]
-    return {"step": "commit.before" if "before" in when else "commit.after", "nth": number}
+    return who | {"step": "commit.before" if "before" in when else "commit.after", "nth": number}
 
 
 # -- the verdict ---------------------------------------------------------------------------------------------
@@ -268,6 +271,7 @@ def _judge(world: _World, journal: bytes, rows: list[Any], orders: pd.DataFrame,
         "found_states": dict(world.found_states),
         "states": orders["state"].value_counts().to_dict(),
         "unknown": [str(reason)[:160] for reason in orders.loc[orders["status"] == "UNKNOWN", "reason"]],
+        "held": [str(one)[:160] for one in orders.loc[orders["state"] == "INTENT", "reason"].dropna()],
         "accepted": sum(truth["accepted"].values()),
         "fills": len(truth["fills"]),
         "absorbed": sum(row["event"] == "modify" for row in rows),
