@@ -28,6 +28,7 @@ from stocklean_exec.blotter_writer import GroupCommitWriter
 from stocklean_exec.errors import BlotterError, InputError, Problem
 from stocklean_exec.facts import Fact
 from stocklean_exec.halts import HaltEntry, HaltJournal
+from stocklean_exec.lifecycle import UNSENT_STATES
 from stocklean_exec.locking import FileLock
 from stocklean_exec.order_ids import PAYLOAD_COLUMNS
 from stocklean_exec.recovery import IdTrail
@@ -63,7 +64,7 @@ FROM approved AS early JOIN approved AS later USING (symbol, account)
 WHERE early.run_id = ? AND later.run_id <> early.run_id AND later.number > early.number
 ORDER BY later.number
 """
-_NEVER_SENT = ("PLANNED", "REFUSED", "NOT_APPROVED", "WITHDRAWN")
+_NOT_TO_BE_SENT = UNSENT_STATES - {"INTENT"}
 _ID_TRAILS = """
 WITH plans AS (
     SELECT epoch_us(occurred_at) AS planned, min(number) AS start
@@ -271,7 +272,7 @@ class Blotter(BlotterReader):
             self._frame("SELECT client_order_id, state FROM main.orders").itertuples(index=False, name=None)
         )
         is_unsent = candidates["early"].map(states) == "INTENT"
-        counts = ~candidates["later"].map(states).isin(_NEVER_SENT)
+        counts = ~candidates["later"].map(states).isin(_NOT_TO_BE_SENT)
         found = candidates[is_unsent & counts].drop_duplicates(["run_id", "symbol"])
         return {str(name): rows["symbol"].tolist() for name, rows in found.groupby("run_id", sort=False)}
 

@@ -19,7 +19,7 @@ ADDRESSES = [
     "s3://bucket/t.parquet",
     "hf://datasets/x/t.parquet",
     "md://paper",
-    "file:///tmp/t.parquet",
+    "file:///data/t.parquet",
     "file:t.parquet",
     "s3:bucket/t.parquet",
     "sqlite:t.db",
