@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     )
     from stocklean_exec.fees import IBKR_US_FIXED
     from stocklean_exec.html_report import CostReport, report, write_report
+    from stocklean_exec.limits_file import read_limits
     from stocklean_exec.market_files import quote_files, trade_files
     from stocklean_exec.mock_broker import MockBroker
     from stocklean_exec.notebook import enable_notebook
@@ -80,7 +81,7 @@ if TYPE_CHECKING:
     from stocklean_exec.parsing import input_warnings
     from stocklean_exec.planning import plan_orders
     from stocklean_exec.pretrade import calibrate, expect_costs, pretrade_cost
-    from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets
+    from stocklean_exec.reading import read_positions, read_quotes, read_targets
     from stocklean_exec.rebalancing import rebalance, rebalance_async
     from stocklean_exec.reconciling import reconcile, reconcile_async
     from stocklean_exec.records import TradeRecord, trade_record
@@ -236,7 +237,8 @@ _HOME = {
     "parsing": ("input_warnings",),
     "planning": ("plan_orders",),
     "pretrade": ("calibrate", "expect_costs", "pretrade_cost"),
-    "reading": ("read_limits", "read_positions", "read_quotes", "read_targets"),
+    "limits_file": ("read_limits",),
+    "reading": ("read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
     "records": ("TradeRecord", "trade_record"),
     "reconciling": ("reconcile", "reconcile_async"),

@@ -30,8 +30,8 @@ from stocklean_exec.facts import Fact
 from stocklean_exec.halts import HaltEntry, HaltJournal
 from stocklean_exec.lifecycle import UNSENT_STATES
 from stocklean_exec.locking import FileLock
+from stocklean_exec.order_history import IdTrail
 from stocklean_exec.order_ids import PAYLOAD_COLUMNS
-from stocklean_exec.recovery import IdTrail
 from stocklean_exec.tables import ORDERS, QUOTES
 
 if TYPE_CHECKING:

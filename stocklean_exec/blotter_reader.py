@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Self
 import duckdb
 import pandas as pd
 
-from stocklean_exec import cards, carried, database
+from stocklean_exec import carried, database
+from stocklean_exec.account_ids import mask_account
 from stocklean_exec.blotter_file import check_path, connect, migrate
+from stocklean_exec.cards import card
 from stocklean_exec.database import MEMORY
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.locking import reading
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-__all__ = ["BlotterReader", "read_blotter"]
+__all__ = ["BlotterReader", "blotter_card", "read_blotter"]
 
 _VIEWS: dict[str, tuple[Table, tuple[str, ...], str]] = {
     "runs": (RUNS, ("started_at", "ended_at", "approved_at"), "started_at, run_id"),
@@ -45,6 +47,7 @@ _MAYBE = ("arrival_delayed", "delayed")  # true, false, or nobody told
 _COPY_TRIES, _COPY_PAUSE = 200, 0.02
 _HEADERS = 3 * 4096  # the main header, and the two in turn that each checkpoint writes
 _CHUNK = 1 << 20
+_CARD_RUNS = 5  # the card shows the latest runs, and counts the rest
 
 
 class BlotterReader:
@@ -183,7 +186,38 @@ class BlotterReader:
         return f"<{self._title()}: {counts['runs']} runs, {counts['orders']} orders, {counts['fills']} fills>"
 
     def _repr_html_(self) -> str:
-        return cards.blotter_card(self)
+        return blotter_card(self)
+
+
+def blotter_card(blotter: BlotterReader) -> str:
+    """Return the card of a blotter: what is in it, its latest runs, and the halt in force.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> with sx.open_blotter() as blotter:
+    ...     blotter.halt("lunch")
+    ...     "HALTED" in blotter_card(blotter)
+    True
+    """
+    title = repr(blotter)[1:].rsplit(": ", maxsplit=1)[0]  # "<Blotter paper.duckdb: 2 runs, ...>"
+    try:
+        runs = blotter.runs()
+        counts = [("orders", len(blotter.orders())), ("fills", len(blotter.fills()))]
+    except BlotterClosedError:
+        return card(title, ["closed"])
+    halted = getattr(blotter, "halted", None)  # a snapshot does not know
+    facts: list[tuple[object, object]] = [("runs", len(runs)), *counts]
+    if halted is not None:
+        facts.append(("halted", halted))
+    latest = runs.tail(_CARD_RUNS).iloc[::-1]
+    rows = [
+        [run, mode, status, mask_account(account if isinstance(account, str) else None)]
+        for run, mode, status, account in latest[["run_id", "mode", "status", "account"]].itertuples(index=False)
+    ]
+    note = f"and {len(runs) - _CARD_RUNS} earlier runs" if len(runs) > _CARD_RUNS else ""
+    table = (["run", "mode", "status", "account"], rows) if rows else None
+    return card(title, ["HALTED"] if halted is not None else [], facts, table, note)
 
 
 def _write_parquet(frame: pd.DataFrame, file: Path) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import pandas as pd
 
-from stocklean_exec import cards
 from stocklean_exec.account_ids import is_paper_account, mask_account
+from stocklean_exec.cards import card
 from stocklean_exec.errors import ConnectionLostError, InputError, Problem
 
 if TYPE_CHECKING:
@@ -23,9 +23,19 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
-    from stocklean_exec.recovery import Evidence, History
+    from stocklean_exec.evidence import Evidence
+    from stocklean_exec.order_history import History
 
-__all__ = ["ORPHAN_COLUMNS", "Broker", "Mode", "Ticket", "is_paper_account", "mask_account", "symbols_of"]
+__all__ = [
+    "ORPHAN_COLUMNS",
+    "Broker",
+    "Mode",
+    "Ticket",
+    "broker_card",
+    "is_paper_account",
+    "mask_account",
+    "symbols_of",
+]
 
 Mode = Literal["mock", "paper", "live"]
 ORPHAN_COLUMNS = (
@@ -235,7 +245,23 @@ class Broker(ABC):
         return f"<{type(self).__name__} {self.mode} {mask_account(self.account)}>"
 
     def _repr_html_(self) -> str:
-        return cards.broker_card(self)
+        return broker_card(self)
+
+
+def broker_card(broker: Broker, *, show_account: bool = False) -> str:
+    """Return the card of a broker: kind, account, address, and why it cannot send, if it cannot.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> "MOCK" in broker_card(sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000))
+    True
+    """
+    account = broker.account if show_account else mask_account(broker.account)
+    facts = [("account", account), ("address", broker.address.split("?", maxsplit=1)[0])]
+    if broker.fault:
+        facts.append(("cannot send", broker.fault))
+    return card(type(broker).__name__, [broker.mode.upper()], facts)
 
 
 def symbols_of(symbols: object) -> list[str] | None:

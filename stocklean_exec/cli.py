@@ -254,7 +254,8 @@ def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.checks import Limits  # noqa: PLC0415 - likewise
     from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
-    from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets  # noqa: PLC0415
+    from stocklean_exec.limits_file import read_limits  # noqa: PLC0415
+    from stocklean_exec.reading import read_positions, read_quotes, read_targets  # noqa: PLC0415
     from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - likewise
     from stocklean_exec.submission import submit_orders  # noqa: PLC0415 - likewise
 
@@ -312,7 +313,7 @@ def _resume(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.blotter_file import check_path  # noqa: PLC0415 - likewise
     from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
-    from stocklean_exec.reading import read_limits  # noqa: PLC0415 - likewise
+    from stocklean_exec.limits_file import read_limits  # noqa: PLC0415 - likewise
     from stocklean_exec.resuming import resume  # noqa: PLC0415 - likewise
 
     if not check_path(options.blotter).exists():

@@ -20,7 +20,7 @@ from stocklean_exec.lifecycle import ENDED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from stocklean_exec.recovery import Evidence
+    from stocklean_exec.evidence import Evidence
 
 __all__ = ["DIFFERENCES", "Books", "compare"]
 

@@ -23,13 +23,13 @@ from stocklean_exec import clock
 from stocklean_exec.broker import Broker, is_paper_account, mask_account, symbols_of
 from stocklean_exec.engine import Engine
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
+from stocklean_exec.evidence import Evidence
 from stocklean_exec.ib_access import check_account, choose_account, is_loopback
 from stocklean_exec.ib_link import Link, Place
 from stocklean_exec.ib_market import Instrument, MarketDesk
 from stocklean_exec.ib_orders import OrderDesk
 from stocklean_exec.pacing import DEFAULT_RATE, Pacer
 from stocklean_exec.progress import progress_bar
-from stocklean_exec.recovery import Evidence
 from stocklean_exec.tables import POSITIONS
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.broker import Ticket
     from stocklean_exec.ib_orders import OwnOrder
-    from stocklean_exec.recovery import History
+    from stocklean_exec.order_history import History
 
 __all__ = ["IBBroker"]
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stocklean_exec.broker import Ticket
-    from stocklean_exec.recovery import History
+    from stocklean_exec.order_history import History
 
 __all__ = ["OrderDesk", "OwnOrder"]
 

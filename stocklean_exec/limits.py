@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from stocklean_exec import cards
+from stocklean_exec.cards import card
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.parsing import Door
 from stocklean_exec.tables import POSITIONS
@@ -21,7 +21,7 @@ from stocklean_exec.tables import POSITIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "limits_card"]
 
 _GREATER_IS_TIGHTER = frozenset({"min_cash_after", "duplicate_window"})
 
@@ -161,8 +161,29 @@ class Limits:
         return Limits(**chosen)
 
     def _repr_html_(self) -> str:
-        return cards.limits_card(self)
+        return limits_card(self)
 
     def to_dict(self) -> dict[str, object]:
         """All limits by name, ready for JSON."""
         return {**asdict(self), "restricted": sorted(self.restricted)}
+
+
+def limits_card(limits: Limits) -> str:
+    """Return the card of limits: those in force, and which are switched off.
+
+    Examples
+    --------
+    >>> from stocklean_exec.limits import Limits
+    >>> "250,000" in limits_card(Limits(max_order_notional=250_000))
+    True
+    """
+    values = {field.name: getattr(limits, field.name) for field in fields(limits)}
+    restricted = values.pop("restricted")
+    off = [name for name, value in values.items() if value is None]
+    facts: list[tuple[object, object]] = [
+        (name, value if isinstance(value, bool) else f"{value:,.10g}")
+        for name, value in values.items()
+        if value is not None
+    ]
+    facts.append(("restricted", ", ".join(sorted(restricted)) or "none"))
+    return card("Limits", facts=facts, note=f"off: {', '.join(off)}" if off else "")

@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anywidget
 
-from stocklean_exec import cards, clock
+from stocklean_exec import clock
 from stocklean_exec.account_ids import mask_accounts_in
 from stocklean_exec.errors import InputError, Problem, StockleanError
 from stocklean_exec.gestures import Gesture, code_of, read_gesture, reason_of, refuse_unknown
 from stocklean_exec.parsing import shown
+from stocklean_exec.run_card import run_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ class LiveView(anywidget.AnyWidget):
 
     def _repr_html_(self) -> str:
         note = f"As of {clock.now():%Y-%m-%d %H:%M:%S} UTC. {_STILL}"
-        return cards.run_card(self._head(), self._run.live.update(), note)
+        return run_card(self._head(), self._run.live.update(), note)
 
     def _repr_mimebundle_(self, **_options: object) -> tuple[dict[Any, Any], dict[Any, Any]]:
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}

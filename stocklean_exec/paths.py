@@ -18,7 +18,7 @@ from stocklean_exec.parsing import shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["is_address", "local_path", "refuse_addresses"]
+__all__ = ["existing_file", "is_address", "local_path", "refuse_addresses"]
 
 _SCHEMES = (
     "abfs|abfss|adl|az|azure|duckdb|ducklake|file|ftp|ftps|gcs|gs|hdfs|hf|http|https|jdbc|md|motherduck|mysql|oci|"
@@ -66,6 +66,24 @@ def local_path(path: str | os.PathLike[str], table: str) -> Path:
     """
     refuse_addresses({table: path})
     return Path(os.fsdecode(path))
+
+
+def existing_file(path: str | os.PathLike[str], table: str) -> Path:
+    """Take a path of an existing file of this computer; ``table`` is what an error is about.
+
+    Raises
+    ------
+    InputError
+        It is an address (``path_is_address``), or there is no such file (``file_missing``).
+    """
+    file = local_path(path, table)
+    try:
+        found = file.is_file()
+    except OSError:  # such as a name too long: somebody gave a file's contents in place of its name
+        found = False
+    if not found:
+        raise InputError(table, [Problem("file_missing", f"there is no file {shown(os.fspath(path))}")])
+    return file
 
 
 def refuse_addresses(given: Mapping[str, object]) -> None:

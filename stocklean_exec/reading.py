@@ -1,4 +1,4 @@
-"""Tables from files: CSV, Parquet, and limits from TOML or JSON. The way in goes through the doors.
+"""Tables from CSV and Parquet files, validated as every other input.
 
 A path is the name of one file of this computer: never an address, and never a pattern, whatever signs are in it.
 """
@@ -6,21 +6,18 @@ A path is the name of one file of this computer: never an address, and never a p
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
-import tomllib
 from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.checks import Limits
 from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import MAX_ROWS, shown
-from stocklean_exec.paths import local_path
+from stocklean_exec.parsing import MAX_ROWS
+from stocklean_exec.paths import existing_file
 from stocklean_exec.tables import POSITIONS, QUOTES, TARGETS, Table
 
 if TYPE_CHECKING:
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["read_limits", "read_positions", "read_quotes", "read_targets"]
+__all__ = ["read_positions", "read_quotes", "read_targets"]
 
 _MAX_COLUMNS = 1_000  # a table has a dozen, and a caller's own columns beside them; more is something else
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
@@ -72,37 +69,13 @@ def read_quotes(source: object) -> pd.DataFrame:
     return _read(source, QUOTES, parse_quotes)
 
 
-def read_limits(path: str | os.PathLike[str]) -> Limits:
-    """Limits from a TOML or JSON file with the names of :class:`~stocklean_exec.checks.Limits`."""
-    file = _existing(path, "limits")
-    try:
-        text = file.read_text("utf-8")
-        values = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise InputError("limits", [Problem("limits_format", f"{file.name}: {error}")]) from None
-    if not isinstance(values, dict):
-        raise InputError("limits", [Problem("limits_format", f"{file.name} is not a table of limits")])
-    return Limits.of(values)
-
-
 def _read(source: object, table: Table, parse: Callable[[object], pd.DataFrame]) -> pd.DataFrame:
     if isinstance(source, (str, os.PathLike)):
-        file = _existing(source, table.name)
+        file = existing_file(source, table.name)
         source = (
             _read_parquet(file, table) if file.suffix.lower() in (".parquet", ".pq") else _read_csv(file, table)
         )
     return parse(source)
-
-
-def _existing(path: str | os.PathLike[str], table: str) -> Path:
-    file = local_path(path, table)
-    try:
-        found = file.is_file()
-    except OSError:  # such as a name too long: somebody gave a file's contents in place of its name
-        found = False
-    if not found:
-        raise InputError(table, [Problem("file_missing", f"there is no file {shown(os.fspath(path))}")])
-    return file
 
 
 def _read_csv(file: Path, table: Table) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from stocklean_exec.run_record import RunRecord
 if TYPE_CHECKING:
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
-    from stocklean_exec.recovery import Evidence
+    from stocklean_exec.evidence import Evidence
 
 __all__ = ["reconcile", "reconcile_async"]
 

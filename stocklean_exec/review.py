@@ -24,8 +24,8 @@ from stocklean_exec.confirmation import Confirmation, check_asked, phrase_for, s
 from stocklean_exec.decisions import Decision, DecisionLog, name_of
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
 from stocklean_exec.limits import Limits
+from stocklean_exec.review_card import outcome_text, review_card
 from stocklean_exec.review_edits import EDITABLE
-from stocklean_exec.review_snapshot import review_card, tell_outcome, totals_of
 from stocklean_exec.reviewed_plan import ReviewedPlan
 from stocklean_exec.verdicts import VERDICTS
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
-    from stocklean_exec.review_widget import ReviewWidget
 
     Send = Callable[..., Any]
 
@@ -95,7 +94,7 @@ class OrderReview:
         self._log = DecisionLog(self.run_id, blotter)
         self._asked: Confirmation | None = None
         self._listeners: list[Callable[[list[int]], None]] = []
-        self._widget: ReviewWidget | None = None
+        self._widget: Any = None  # a ReviewWidget, whose module imports this one
 
     # -- looking -------------------------------------------------------------------------------------------
 
@@ -187,7 +186,8 @@ class OrderReview:
         :data:`~stocklean_exec.review_totals.MEASURES`; NaN where it cannot be known.
         """
         with self.lock:
-            return pd.DataFrame.from_dict(totals_of(self), "index", columns=["now", "approved", "passing"])
+            totals = self.plan.reckoning.totals_by_standing(self.standing)
+            return pd.DataFrame.from_dict(totals, "index", columns=["now", "approved", "passing"])
 
     def weights(self) -> pd.DataFrame:
         """Weights of each row's symbol: client_order_id, symbol, before, target, after (if all orders fill)."""
@@ -225,7 +225,7 @@ class OrderReview:
         return review_card(self)
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
-        from stocklean_exec.review_widget import ReviewWidget  # noqa: PLC0415 - only a display needs the front end
+        from stocklean_exec.review_widget import ReviewWidget  # noqa: PLC0415 - the view is above
 
         with self.lock:
             if self._widget is None:
@@ -418,7 +418,7 @@ class OrderReview:
             self._move("failed", f"{type(error).__name__}: {error}")
             raise
         self.outcome = outcome
-        self._move("sent", tell_outcome(outcome))
+        self._move("sent", outcome_text(outcome))
         return outcome
 
     def listen(self, listener: Callable[[list[int]], None]) -> None:

@@ -1,4 +1,4 @@
-"""A review as plain values for a front end: columns, rows, head, and the still card. Pure.
+"""A review as plain values for a front end: columns, rows and head. Pure.
 
 A view asks for a snapshot and then follows patches. Both are made here from the same cells, so that a patched
 view and a fresh one cannot differ; :func:`screen_digest` lets the kernel prove that what a view holds is what it
@@ -17,10 +17,8 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.account_ids import mask_account
-from stocklean_exec.cards import card
 from stocklean_exec.errors import InputError
 from stocklean_exec.review_edits import CHOICES, EDITABLE
-from stocklean_exec.review_totals import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.review import OrderReview
 
-__all__ = ["column_specs", "head", "review_card", "rows", "screen_digest", "tell_outcome", "totals_of"]
+__all__ = ["column_specs", "head", "rows", "screen_digest"]
 
 _KNOWN: dict[str, tuple[str, str, bool]] = {
     # name: (label, kind, shown unless chosen otherwise)
@@ -207,7 +205,7 @@ def head(review: OrderReview) -> dict[str, Any]:
     standing = review.standing
     try:
         reckoning = review.plan.reckoning
-        measures = {name: _known(values) for name, values in totals_of(review).items()}
+        measures = {name: _known(values) for name, values in reckoning.totals_by_standing(standing).items()}
         passing = np.array(standing, dtype=object) != "blocked"
         largest = [[symbol, *_known([before, after])] for symbol, before, after in reckoning.largest(passing)]
         unpriced = reckoning.unpriced
@@ -230,14 +228,6 @@ def head(review: OrderReview) -> dict[str, Any]:
     }
 
 
-def totals_of(review: OrderReview) -> dict[str, list[float]]:
-    """Measures now, once the approved orders are filled, and once all that are not blocked are."""
-    reckoning, standing = review.plan.reckoning, np.array(review.standing, dtype=object)
-    masks = (np.zeros(len(standing), dtype=bool), standing == "approved", standing != "blocked")
-    parts = [reckoning.totals(mask) for mask in masks]
-    return {name: [part[name] for part in parts] for name in MEASURES}
-
-
 def screen_digest(review: OrderReview) -> int:
     """Checksum (CRC-32) of what a view must show: terms, verdict and decision of every row, and the badge."""
     orders = review.glance()
@@ -257,39 +247,3 @@ def screen_digest(review: OrderReview) -> int:
 
 def _or_minus(value: float) -> float:
     return value if math.isfinite(value) else -1.0
-
-
-def review_card(review: OrderReview) -> str:
-    """Return the still card of a review: counts, totals, and what to do next. It cannot be clicked."""
-    standing = review.standing
-    facts: list[tuple[object, object]] = [("account", review.shown_account)]
-    facts += [(name, standing.count(name)) for name in ("approved", "rejected", "open", "blocked")]
-    try:
-        totals = totals_of(review)
-    except InputError:  # a frame that forgot its check
-        table = None
-    else:
-        lines = [[name.replace("_", " "), *(_amount(name, value) for value in totals[name])] for name in MEASURES]
-        table = (["", "now", "approved", "passing"], lines)
-    still = "A still picture, on which nothing can be clicked; run the cell again to review."
-    state = "" if review.state == "open" else review.state
-    title = f"Review of {review.run_id}: {len(review)} orders"
-    return card(title, [review.badge, state], facts, table, review.note or still)
-
-
-def _amount(measure: str, value: float) -> str:
-    if math.isnan(value):
-        return "not known"
-    if measure == "orders":
-        return f"{value:,.0f}"
-    return f"{value:.2%}" if MEASURES[measure].endswith("NAV") else f"{value:,.2f}"
-
-
-def tell_outcome(outcome: object) -> str:
-    """Say in one line what came of a submission."""
-    if isinstance(outcome, pd.DataFrame) and "status" in outcome.columns:
-        counts = outcome["status"].value_counts()
-        return ", ".join(f"{counts[name]} {name}" for name in sorted(counts.index))
-    if hasattr(outcome, "view") and hasattr(outcome, "run_id"):  # a run that goes on, of a layer above this one
-        return f"run {outcome.run_id} is under way; review.outcome.view() in a cell shows it and can stop it"
-    return repr(outcome)

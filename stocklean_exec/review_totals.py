@@ -19,6 +19,8 @@ from stocklean_exec.prices import is_usable
 from stocklean_exec.verdicts import differs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -111,6 +113,16 @@ class Reckoning:
         if self.one_currency:
             return found
         return {name: value if name == "orders" else math.nan for name, value in found.items()}
+
+    def totals_by_standing(self, standing: Sequence[str]) -> dict[str, list[float]]:
+        """Measures now, once the approved rows are filled, and once all that are not blocked are, by name.
+
+        ``standing`` is ``approved``, ``rejected``, ``blocked`` or ``open`` for each row.
+        """
+        decided = np.array(standing, dtype=object)
+        masks = (np.zeros(len(decided), dtype=bool), decided == "approved", decided != "blocked")
+        parts = [self.totals(mask) for mask in masks]
+        return {name: [part[name] for part in parts] for name in MEASURES}
 
     def weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weight of each row's symbol now, and once all orders of that symbol are filled; fractions of NAV."""

@@ -12,17 +12,18 @@ import threading
 import weakref
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from stocklean_exec import cards, clock, engine
+from stocklean_exec import clock, engine
 from stocklean_exec.account_ids import mask_account, mask_accounts_in
 from stocklean_exec.approval import restore, verify
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.facts import Fact
 from stocklean_exec.lifecycle import ENDED
 from stocklean_exec.live_model import LiveModel
+from stocklean_exec.run_card import run_card
 from stocklean_exec.run_control import RunControl
 from stocklean_exec.submission import check_account, run_id_of, submit_orders_async
 
@@ -33,13 +34,23 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
     from stocklean_exec.limits import Limits
-    from stocklean_exec.live_view import LiveView
 
-__all__ = ["Run", "start_run"]
+__all__ = ["Run", "RunView", "start_run"]
 
 _QUIET_SECONDS = 10.0
 _ACTIVE: weakref.WeakKeyDictionary[Blotter, dict[str, Run]] = weakref.WeakKeyDictionary()
 _MUTEX = threading.Lock()
+
+
+class RunView(Protocol):
+    """A widget that shows a run: a :class:`~stocklean_exec.live_view.LiveView`, whose module imports this one."""
+
+    @property
+    def model_id(self) -> str:
+        """The id by which the front end finds the widget."""
+
+    def wait(self) -> None:
+        """Wait until all that buttons started is done, and shown; for scripts and tests."""
 
 
 def start_run(
@@ -113,7 +124,7 @@ class Run:
         self.live = live
         """What was heard of the run so far, as a view shows it."""
         self._future = future
-        self._view: LiveView | None = None
+        self._view: RunView | None = None
         self._mutex = threading.Lock()
         self._last = f"<Run {run_id}: starting>"
 
@@ -225,7 +236,7 @@ class Run:
 
     # -- showing ---------------------------------------------------------------------------------------------
 
-    def view(self) -> LiveView:
+    def view(self) -> RunView:
         """Return the live view of the run; as the last line of a cell it shows itself.
 
         Progress, counts by status, fills as they come, the cumulative fill against arrival, what it costs so far,
@@ -233,7 +244,7 @@ class Run:
         however often it is asked for and shown. It needs a notebook; :meth:`orders`, :meth:`fills`,
         :meth:`progress` and :meth:`cancel_all` do not.
         """
-        from stocklean_exec.live_view import LiveView  # noqa: PLC0415 - only a display needs the front end
+        from stocklean_exec.live_view import LiveView  # noqa: PLC0415 - the view is above
 
         self._catch_up()
         with self._mutex:
@@ -281,7 +292,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         self._catch_up()
-        return cards.run_card(self.head(), self.live.update())
+        return run_card(self.head(), self.live.update())
 
     def __repr__(self) -> str:
         try:

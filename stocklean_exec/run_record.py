@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from stocklean_exec.facts import Fact, execution_family, key_of
 from stocklean_exec.lifecycle import ENDED, OrderFacts, OrderState
-from stocklean_exec.recovery import History
+from stocklean_exec.order_history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.book import Book, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.cards import card
 from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.order_costs import cash_prices, commissions, costs_beyond_value
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["plan_summary"]
+__all__ = ["plan_summary", "summary_card"]
 
 _EXACT_UP_TO = 50  # as in the sizing
 
@@ -180,3 +181,16 @@ def _lots_of(orders: pd.DataFrame, book: Book, targets: pd.DataFrame) -> NDArray
     lots = np.where(np.isnan(lots), usual, lots)
     # A position is closed to the last whole share, whatever its lot.
     return np.where(book.weight == 0, np.minimum(lots, 1.0), lots)
+
+
+def summary_card(summary: pd.Series[float]) -> str:
+    """Return the card of a :func:`~stocklean_exec.summary.plan_summary`; show it with ``IPython.display.HTML``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> "12,345.60" in summary_card(pd.Series({"nav": 12345.6}, name="run-1"))
+    True
+    """
+    facts = [(name, f"{value:,.2f}") for name, value in summary.items()]
+    return card("Plan" if summary.name is None else f"Plan {summary.name}", facts=facts)

@@ -7,9 +7,11 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.account_ids import mask_account
-from stocklean_exec.cards import blotter_card, broker_card, card, limits_card, run_card, summary_card
-from stocklean_exec.facts import Fact
-from stocklean_exec.live_model import LiveModel
+from stocklean_exec.blotter_reader import blotter_card
+from stocklean_exec.broker import broker_card
+from stocklean_exec.cards import card
+from stocklean_exec.limits import limits_card
+from stocklean_exec.summary import summary_card
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 TAGS = {"div", "b", "span", "table", "thead", "tbody", "tr", "th", "td"}
@@ -90,32 +92,6 @@ def test_a_summary_becomes_a_card(name):
     made = summary_card(pd.Series({"nav": 1234.5}, name=name))
     assert ">1,234.50<" in made
     assert tags_in(made) <= TAGS
-
-
-def test_a_runs_card_tells_counts_costs_and_the_latest_messages():
-    orders = pd.DataFrame(
-        [("r-SPY-BUY", "SPY", "BUY", 10.0)], columns=["client_order_id", "symbol", "side", "quantity"]
-    )
-    live = LiveModel("r", orders)
-    live.hear(Fact("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
-    live.hear(Fact("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", quantity=4.0, price=100.5))
-    for number in range(7):
-        live.hear(Fact("message", "r", "r-SPY-BUY", code=str(number), message=HOSTILE))
-    head = {
-        "run": HOSTILE,
-        "badge": "PAPER",
-        "account": "DU***567",
-        "state": "working",
-        "note": HOSTILE,
-        "halted": "x",
-    }
-    made = run_card(head, live.update(), "below")
-    assert tags_in(made) <= TAGS
-    # 4 of 10 at 100.50, half a dollar above the mid of 100: 2 dollars on 400, which are 50 basis points
-    for text in ("4 of 10 filled", "0 of 1 ended", "402.00", "2.00 (50.00 bps)", "PARTIAL", "HALTED", "below"):
-        assert text in made
-    assert "and 2 before these" in made
-    assert "commission" not in made  # none was reported
 
 
 def test_a_blotter_shows_its_card_and_a_closed_one_says_so():

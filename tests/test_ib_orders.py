@@ -13,7 +13,7 @@ from stocklean_exec.facts import Fact, key_of
 from stocklean_exec.ib_facts import TwsExecution
 from stocklean_exec.ib_orders import OrderDesk
 from stocklean_exec.lifecycle import derive_order
-from stocklean_exec.recovery import History
+from stocklean_exec.order_history import History
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
 TICKET = Ticket(

@@ -1,6 +1,5 @@
 """Tables out of files."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +8,8 @@ import duckdb
 import pandas as pd
 import pytest
 
-import stocklean_exec as sx
 from stocklean_exec.errors import InputError
-from stocklean_exec.reading import read_limits, read_positions, read_quotes, read_targets
+from stocklean_exec.reading import read_positions, read_quotes, read_targets
 from stocklean_exec.tables import QUOTES
 
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
@@ -141,13 +139,6 @@ def test_a_parquet_file_of_too_many_rows_is_refused_without_reading_them(tmp_pat
     assert code == "too_many_rows"
     assert detail == "20,000,000 rows; at most 20,000 are taken [too_many_rows]"
     assert float(grown) < 60  # MiB
-
-
-def test_limits_from_toml_and_json(tmp_path):
-    (tmp_path / "l.toml").write_text('max_order_notional = 250000\nrestricted = ["gme"]\n')
-    (tmp_path / "l.json").write_text(json.dumps({"max_order_notional": 250_000, "restricted": ["gme"]}))
-    expected = sx.Limits(max_order_notional=250_000, restricted=frozenset({"GME"}))
-    assert read_limits(tmp_path / "l.toml") == read_limits(tmp_path / "l.json") == expected
 
 
 def test_an_error_names_the_row_of_the_file(tmp_path):

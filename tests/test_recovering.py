@@ -8,9 +8,9 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import RunElsewhereError
+from stocklean_exec.evidence import Evidence
 from stocklean_exec.facts import Fact
 from stocklean_exec.recovering import Recovery, Restrictions
-from stocklean_exec.recovery import Evidence
 from stocklean_exec.run_record import RunRecord
 
 NOW = datetime(2026, 11, 23, 17, tzinfo=UTC)

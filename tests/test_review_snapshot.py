@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import json
 import struct
-from types import SimpleNamespace
 from zlib import crc32
 
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.review_snapshot import column_specs, head, review_card, rows, screen_digest, tell_outcome
+from stocklean_exec.review_snapshot import column_specs, head, rows, screen_digest
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -119,26 +118,10 @@ def test_the_digest_tells_any_decision_and_edit(review):
     assert len(set(digests)) == len(digests)
 
 
-def test_the_card_is_text_and_reads_the_same_each_time(review):
-    made = review_card(review)
-    assert made == review_card(review)
-    assert "<script" not in made
-    assert "PAPER" in made
-    assert "DU1234567" not in made
-    assert "not known" in made  # the spread, which no two-sided market tells
-    assert "nothing can be clicked" in made
-
-
 def test_a_plan_that_forgot_its_check_can_still_be_shown(review):
     checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
     checked.attrs.clear()
     plain = sx.review_orders(checked)
     assert head(plain)["totals"] == {}
     assert rows(plain, ["weight_after"])["weight_after"] == [None] * 3
-    assert "Review of r: 3 orders" in review_card(plain)
-
-
-def test_a_run_that_was_started_is_told_with_how_to_see_it():
-    told = tell_outcome(SimpleNamespace(run_id="r", view=lambda: None))
-    assert told == "run r is under way; review.outcome.view() in a cell shows it and can stop it"
-    assert tell_outcome("all is well") == "'all is well'"
+    assert "Review of r: 3 orders" in plain._repr_html_()

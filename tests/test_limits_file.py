@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.limits_file import read_limits
+
+
+def test_limits_from_toml_and_json(tmp_path):
+    (tmp_path / "l.toml").write_text('max_order_notional = 250000\nrestricted = ["gme"]\n')
+    (tmp_path / "l.json").write_text(json.dumps({"max_order_notional": 250_000, "restricted": ["gme"]}))
+    expected = sx.Limits(max_order_notional=250_000, restricted=frozenset({"GME"}))
+    assert read_limits(tmp_path / "l.toml") == read_limits(tmp_path / "l.json") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("l.toml", "max_order_notional =", "l.toml: "),
+        ("l.json", "[1, 2]", "l.json is not a table of limits"),
+        ("l.json", "{", "l.json: "),
+    ],
+)
+def test_a_file_that_holds_no_limits_is_refused_by_name(tmp_path, name, text, why):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(sx.InputError, match=why):
+        read_limits(tmp_path / name)
+
+
+def test_a_limit_that_does_not_exist_is_refused(tmp_path):
+    (tmp_path / "l.toml").write_text("max_order_notionl = 250000\n")
+    with pytest.raises(sx.InputError, match="'max_order_notionl' is no limit"):
+        read_limits(tmp_path / "l.toml")
