@@ -296,14 +296,15 @@ def test_a_halt_from_another_process_stops_a_run_within_one_order(venue, tmp_pat
         wait_for(lambda: (blotter.fills()["quantity"].sum()) > 3, 60)
         command = [sys.executable, "-m", "stocklean_exec", "halt", "--blotter", str(file), "--reason", "stop it"]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
-        stopped_at = blotter._halts.halted_by().at
+        in_force = pd.Timestamp(file.with_name("paper.duckdb.halt").stat().st_mtime_ns, tz="UTC")
         with pytest.raises(sx.HaltedError, match="stop it"):
             run.wait(60)
         left = blotter.events("r")
     accepted = [one for one in read_journal(venue.journal) if one["event"] == "order"]
-    late = [one for one in accepted if pd.Timestamp(one["time"]) > stopped_at]
-    assert 3 < len(accepted) < 500
-    assert len(late) <= 1
+    # Held against the moment at which the halt could be read, however slow the machine that wrote it.
+    sent = left[left["kind"] == "sending"]
+    assert 3 < len(accepted) <= len(sent) < 500
+    assert (sent["occurred_at"] > in_force).sum() <= 1
     assert (left["kind"] == "not_sent").any()
 
 
