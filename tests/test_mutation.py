@@ -26,7 +26,7 @@ def is_large(amount: int = 3, *, most: int = 10) -> bool:
 def loud(amount, printer):
     while amount > 0 and not printer.busy:
         amount -= 1
-    printer.write(amount, end="")
+    printer.write(*zip(amount, amount, strict=True), end="")
 '''
 SMALL = "def is_large(amount):\n    return amount >= 10\n\n\nSPARE = 1\n"
 GOOD = """
@@ -60,7 +60,7 @@ def test_each_operator_number_and_keyword_argument_is_changed_once():
         (10, "while amount > 0 and printer.busy:"),
         (11, "amount += 1"),
         (11, "amount -= 2"),
-        (12, "printer.write(amount)"),
+        (12, "printer.write(*zip(amount, amount, strict=True))"),
     ]
 
 
@@ -148,6 +148,11 @@ def test_tests_that_do_not_end_are_ended(shop):
 def test_a_process_that_is_killed_by_the_tests_is_a_failure(shop):
     text = "import os\n\ndef test_ends():\n    os.abort()\n"
     assert _endings(shop, text) == "killed"
+
+
+def test_tests_of_speed_are_left_out(shop):
+    text = "import time\n\ndef test_fast():\n    assert time.perf_counter() < 0\n\ndef test_right():\n    pass\n"
+    assert _endings(shop, text) == "survived"
 
 
 def test_single_tests_can_be_run_or_left_out(shop):

