@@ -152,8 +152,8 @@ def align(
         con_id=_contracts(targets, held, symbols),
         listed=np.arange(len(symbols)) < len(wanted),
         row=np.concatenate([np.arange(len(wanted)), np.full(extra, -1)]).astype("int64"),
-        weight=np.concatenate([targets["weight"].to_numpy(dtype="float64"), np.zeros(extra)]),
-        held=np.array([quantity.get(symbol, 0.0) for symbol in symbols], dtype="float64"),
+        weight=np.concatenate([targets["weight"].to_numpy(), np.zeros(extra)]),
+        held=np.array([quantity.get(symbol, 0.0) for symbol in symbols]),
         price=price,
         value=price * rate,
         bid=priced["bid"].to_numpy(dtype="float64"),
@@ -172,7 +172,7 @@ def _texts(frame: pd.DataFrame, name: str) -> dict[str, str]:
 
 def _texts_or_none(series: pd.Series[Any]) -> NDArray[np.object_]:
     texts = np.full(len(series), None, dtype=np.object_)
-    said = series.notna().to_numpy(dtype=bool)
+    said = series.notna().to_numpy()
     texts[said] = series.to_numpy(dtype=object)[said]
     return texts
 
@@ -206,8 +206,6 @@ def _contracts(targets: pd.DataFrame, held: pd.DataFrame, symbols: list[str]) ->
         {str(symbol): int(number) for symbol, number in named.itertuples(index=False)}
         for named in (frame.loc[frame["con_id"].notna(), ["symbol", "con_id"]] for frame in (targets, held))
     )
-    if not wanted and not has:
-        return [None] * len(symbols)
     problems = [
         Problem(
             "ambiguous_instrument",

@@ -194,7 +194,7 @@ class Asked:
     def of(cls, frame: pd.DataFrame, context: CheckContext) -> Asked:
         """See canonical orders as the rules do."""
         symbols = frame["symbol"].tolist()
-        refused = (frame["status"] == "REJECTED").to_numpy(dtype=bool)
+        refused = (frame["status"] == "REJECTED").to_numpy()
         quantity = np.nan_to_num(frame["quantity"].to_numpy(dtype="float64"))
         unknown = (math.nan,) * len(_FIELDS)
         rows = [context.quotes.get(symbol, unknown) for symbol in symbols]
@@ -203,8 +203,8 @@ class Asked:
         quoted, crossed = None, np.zeros(len(rows), dtype=bool)
         if context.given_quotes:
             priced = usable_prices(pd.DataFrame({"symbol": symbols, **market}))
-            quoted = priced["price"].to_numpy(dtype="float64")
-            crossed = (priced["reason"] == "quote_crossed").to_numpy(dtype=bool)
+            quoted = priced["price"].to_numpy()
+            crossed = (priced["reason"] == "quote_crossed").to_numpy()
         reasons = frame["reason"].fillna("rejected")
         place = {name: number for number, name in enumerate(dict.fromkeys([*context.positions, *symbols]))}
         of_late, times = {row[1] for row in context.recent}, Counter(symbols)
@@ -212,11 +212,10 @@ class Asked:
             ids=frame["client_order_id"].tolist(),
             symbols=symbols,
             sides=frame["side"].tolist(),
-            buy=(frame["side"] == "BUY").to_numpy(dtype=bool),
+            buy=(frame["side"] == "BUY").to_numpy(),
             refused=refused,
             refusals={
-                code: refused & (reasons == code).to_numpy(dtype=bool)
-                for code in dict.fromkeys(reasons[refused].tolist())
+                code: refused & (reasons == code).to_numpy() for code in dict.fromkeys(reasons[refused].tolist())
             },
             flagged={
                 code: np.array([code in context.flags.get(symbol, ()) for symbol in symbols], dtype=bool)

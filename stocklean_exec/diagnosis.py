@@ -28,7 +28,7 @@ _PACKAGES = {
     "pandas": "3.0",
     "duckdb": "2.0",
     "ib_async": "2.1",
-    "ipywidgets": "8.1",
+    "ipywidgets": "8.1.4",
     "nest_asyncio2": "1.7",
 }
 _PORTS = {7497: "TWS, paper", 4002: "IB Gateway, paper", 7496: "TWS, LIVE", 4001: "IB Gateway, LIVE"}
@@ -95,7 +95,7 @@ def _packages() -> Iterator[_Finding]:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
 def _kernel() -> Iterator[_Finding]:

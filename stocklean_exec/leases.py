@@ -91,7 +91,7 @@ def run_lease(account: str | None, run_id: str) -> Iterator[Lease]:
 
 def _take_lock(account: str, run_id: str) -> FileLock:
     name = sha256(f"{account}/{run_id}".encode()).hexdigest()[:20]
-    base = user_state_path("stocklean_exec", appauthor=False)
+    base = user_state_path("stocklean_exec")
     folder = base / "locks"
     with _private_folder(base) as outer, _private_folder(folder, outer) as inner:
         try:

@@ -149,7 +149,7 @@ def _costs(sent: pd.DataFrame, book: Book) -> tuple[float, float]:
         sent[name].to_numpy(dtype="float64") for name in ("quantity", "decision_price", "limit_price")
     )
     rate = np.nan_to_num(book.value[rows] / book.price[rows])
-    buy = (sent["side"] == "BUY").to_numpy(dtype=bool)
+    buy = (sent["side"] == "BUY").to_numpy()
     cash_price = cash_prices(buy, price, book.bid[rows], book.ask[rows], limit)
     fees = commissions(quantity, np.nan_to_num(cash_price * rate))
     spread = costs_beyond_value(quantity, price, cash_price) * rate

@@ -49,8 +49,8 @@ class Findings:
 
     def _add(self, name: str, level: int, mask: object, limit: float, value: NDArray[np.float64] | float) -> None:
         shape = self.worst.shape
-        levels = np.where(np.broadcast_to(np.asarray(mask, dtype=bool), shape), level, PASS)
-        check = _Check(levels, float(limit), np.broadcast_to(np.asarray(value, dtype="float64"), shape))
+        levels = np.where(np.broadcast_to(np.asarray(mask), shape), level, PASS)
+        check = _Check(levels, float(limit), np.broadcast_to(np.asarray(value), shape))
         known = self._checks.get(name)
         self._checks[name] = check if known is None else known.joined(check)
         self.worst = np.maximum(self.worst, levels)

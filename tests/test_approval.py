@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.approval import check_age, restore, seal, verify
-from stocklean_exec.errors import ApprovalError
+from stocklean_exec.approval import check_age, limits_of, restore, seal, shorter, verify
+from stocklean_exec.errors import ApprovalError, InputError
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 QUOTES = {"SPY": 123.0, "TLT": 33.33, "BIG": 10.0, "LEFT": 7.0}
@@ -37,6 +37,44 @@ def refused(frame):
 
 def row(frame, symbol):
     return frame.index[frame["symbol"] == symbol][0]
+
+
+def test_a_plan_is_restored_with_its_own_columns_whatever_the_index_of_its_rows(approved):
+    assert list(restore(approved.iloc[::-1]).columns) == list(approved.columns)
+
+
+@pytest.mark.parametrize(("count", "named"), [(10, "S-BUY; review"), (11, "S-BUY, ...; review")])
+def test_of_the_rows_that_changed_the_first_ten_are_named(count, named):
+    weights = {"ABCDEFGHIJS"[-number:][0] + "S" * (number > 1): 0.05 for number in range(1, count + 1)}
+    orders = sx.plan_orders(weights, None, dict.fromkeys(weights, 10.0), nav=10_000, run_id="r")
+    review = sx.OrderReview(
+        sx.check_orders(orders, quotes=dict.fromkeys(weights, 10.0), cash=10_000), now=lambda: NOW
+    )
+    review.approve_all(by="ann")
+    plan = review.result()
+    why = refused(plan.assign(quantity=plan["quantity"] + 1))
+    assert why.startswith(f"{count} rows changed since they were approved: r-")
+    assert named in why
+    assert why.count("-BUY") == 10
+
+
+def test_the_shorter_of_two_times_holds_and_of_one_that_one():
+    assert shorter(60.0, 30.0) == 30.0
+    assert shorter(60.0, None) == 60.0
+    assert shorter(None, 30.0) == 30.0
+    assert shorter(None, None) is None
+
+
+def test_the_limits_of_a_plan_are_those_of_all_its_rows(approved):
+    assert limits_of(approved) == sx.Limits(max_order_notional=3_500)
+    lost = approved.copy()
+    lost.loc[row(lost, "SPY"), "limits"] = None
+    with pytest.raises(InputError, match="was not checked, or has lost the limits"):
+        limits_of(lost)
+    mixed = approved.copy()
+    mixed.loc[row(mixed, "SPY"), "limits"] = sx.Limits().to_json()
+    with pytest.raises(InputError, match="checked against different limits"):
+        limits_of(mixed)
 
 
 def test_an_approved_plan_is_verified_and_its_fingerprint_is_a_function_of_it(approved):

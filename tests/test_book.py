@@ -21,6 +21,11 @@ def test_nav_is_a_number_of_any_type(nav):
     assert parse_nav(nav) == 10_000.0
 
 
+@pytest.mark.parametrize("nav", [0.01, 1e15])
+def test_nav_is_from_a_cent_to_a_thousand_trillion(nav):
+    assert parse_nav(nav) == nav
+
+
 @pytest.mark.parametrize("nav", [0, -1, math.nan, math.inf, None, "1", True, 1e16, 10**400, Decimal("sNaN")])
 def test_nav_is_an_amount_of_money(nav):
     with pytest.raises(InputError) as caught:
@@ -67,6 +72,27 @@ def test_values_are_in_the_base_currency():
 def test_rates_can_be_a_series():
     targets = pd.DataFrame({"symbol": ["A"], "weight": 0.1, "currency": ["EUR"]})
     assert book(targets, None, {"A": 10.0}, fx=pd.Series({"EUR": 1.5})).value.tolist() == [15.0]
+
+
+@pytest.mark.parametrize("rate", [1e-9, 1e9])
+def test_a_rate_is_from_a_billionth_to_a_billion(rate):
+    targets = pd.DataFrame({"symbol": ["A"], "weight": 0.1, "currency": ["EUR"]})
+    assert book(targets, None, {"A": 10.0}, fx={"EUR": rate}).value.tolist() == [10.0 * rate]
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.99e-9, 1_000_000_000.5, math.nan, None, "1.1"])
+def test_a_rate_that_cannot_be_meant_values_nothing_and_the_row_says_so(rate):
+    targets = pd.DataFrame({"symbol": ["A"], "weight": 0.1, "currency": ["EUR"]})
+    found = book(targets, None, {"A": 10.0}, fx={"EUR": rate})
+    assert np.isnan(found.value).all()
+    assert found.reason.tolist() == ["currency_unsupported"]
+
+
+def test_a_symbol_is_the_contract_that_the_targets_name_or_that_is_held():
+    targets = pd.DataFrame({"symbol": ["A", "B", "C"], "weight": 0.1, "con_id": [11, 22, None]})
+    held = pd.DataFrame({"symbol": ["B", "C", "D"], "quantity": 1, "con_id": [22, 33, 44]})
+    assert book(targets, held, None, unlisted="keep").con_id == [11, 22, 33, 44]
+    assert book(targets, None, None).con_id == [11, 22, None]
 
 
 def test_an_unlisted_holding_has_its_own_currency_or_its_quotes_or_the_base():

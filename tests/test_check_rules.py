@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stocklean_exec.check_rules import CheckContext, find
 from stocklean_exec.checks import Limits, check_orders, check_results
 from stocklean_exec.errors import InputError
 from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.order_costs import commissions
+from stocklean_exec.order_door import parse_orders
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 NO_CASH = {"min_cash_after": None}
@@ -279,6 +281,23 @@ def test_an_odd_market_is_warned_of_or_blocked(quote, verdict, reasons):
     assert (checked["verdict"].iloc[0], checked["reasons"].fillna("").iloc[0]) == (verdict, reasons or "")
 
 
+def test_a_split_of_one_symbol_says_nothing_of_another():
+    two = pd.DataFrame(
+        {"symbol": ["SPY", "TLT"], "last": [50.0, 80.0], "close": 100.0, "quoted_at": pd.Timestamp(NOW)}
+    )
+    checked = check_orders(orders_of(("SPY", "BUY", 1), ("TLT", "BUY", 1)), quotes=two, cash=1_000.0, now=NOW)
+    assert checked["reasons"].tolist() == ["suspected_split", "price_collar"]
+
+
+@pytest.mark.parametrize("shares", [2, 3, 4, 5, 10, 20])
+def test_a_split_of_so_many_for_one_is_suspected_and_a_reverse_one_too(shares):
+    for close, last in ((1_000.0, 1_000.0 / shares), (10.0, 10.0 * shares)):
+        checked = check_orders(
+            orders_of(("SPY", "BUY", 1)), quotes=market(last=last, close=close), cash=1_000.0, now=NOW
+        )
+        assert checked["reasons"].iloc[0] == "suspected_split"
+
+
 @pytest.mark.parametrize(
     ("seconds", "verdict", "reasons"),
     [
@@ -386,6 +405,26 @@ def test_the_same_order_twice_in_one_frame_is_a_suspected_duplicate():
     checked = check_orders(frame, quotes={"SPY": 10.0}, cash=1_000.0)
     assert checked["reasons"].fillna("").tolist() == ["", "suspected_duplicate", ""]
     assert verdict_of(checked, "suspected_duplicate", 1) == ("block", 300.0, 0.0)
+
+
+def test_an_order_like_one_that_was_just_sent_is_a_suspected_duplicate_and_no_other_one():
+    now = NOW.timestamp()
+    context = CheckContext(
+        positions={},
+        quotes=dict.fromkeys(("SPY", "TLT"), (math.nan, math.nan, 10.0, math.nan, now)),
+        given_quotes=True,
+        cash=1_000.0,
+        nav=math.nan,
+        now=now,
+        halted=None,
+        recent=[("old-SPY-BUY", "SPY", "BUY", 5.0, now - 10.0)],
+        flags={},
+        base_currency="USD",
+    )
+    frame = parse_orders(orders_of(("SPY", "BUY", 5), ("TLT", "BUY", 5)))
+    assert find(frame, Limits(), context).reasons() == ["suspected_duplicate", None]
+    assert find(frame.assign(quantity=6.0), Limits(), context).reasons() == [None, None]
+    assert find(frame.iloc[:0], Limits(), context).reasons() == []
 
 
 def test_a_row_that_the_plan_refused_keeps_its_reason_and_counts_for_nothing():

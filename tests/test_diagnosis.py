@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import re
 import socket
+import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +85,22 @@ def test_a_live_account_that_is_allowed_is_told_and_masked(monkeypatch):
     row = found("live account")
     assert row["state"] == "note"
     assert row["found"] == "STOCKLEAN_ALLOW_LIVE names U7***321"
+
+
+def test_the_lowest_versions_are_those_of_the_package():
+    project = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text("utf-8"))
+    declared = dict(re.match(r"([\w-]+)>=([\d.]+)", one).groups() for one in project["project"]["dependencies"])
+    assert {name: declared[name] for name in module._PACKAGES} == module._PACKAGES
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [("8.1.3", "problem"), ("8.1.4", "ok"), ("8.1.10", "ok"), ("8.2", "ok"), ("8.1", "problem")],
+)
+def test_a_version_counts_to_its_third_number(version, state, monkeypatch):
+    monkeypatch.setattr(module, "_PACKAGES", {"ipywidgets": "8.1.4"})
+    monkeypatch.setattr(module.metadata, "version", lambda _: version)
+    assert [one.state for one in module._packages()] == [state]
 
 
 def test_logs_that_print_account_numbers_are_told(monkeypatch):

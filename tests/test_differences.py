@@ -237,7 +237,8 @@ def of_two_clients(told, client_id=8):
 
 def test_executions_of_another_client_are_not_missed():
     found = compare(of_two_clients({"y.1"}))
-    assert found[["kind", "severity", "blotter"]].to_numpy().tolist() == [["executions_not_visible", "info", 2.0]]
+    told = found[["kind", "severity", "blotter", "broker"]].to_numpy().tolist()
+    assert told == [["executions_not_visible", "info", 2.0, 0.0]]
     assert "client id 7 placed the orders of 2 executions of today" in found["detail"].iloc[0]
     assert "reconcile with client id 7" in found["detail"].iloc[0]
 

@@ -101,6 +101,18 @@ def test_a_holder_that_left_no_name_is_another_process(holder, locks):
         take()
 
 
+def test_every_version_of_the_package_locks_the_same_file(locks):
+    with run_lease("DU1", "r"):
+        # printf 'DU1/r' | sha256sum, its first twenty digits
+        assert lock_file(locks).name == "run-d0564e074dd7098ae506.lock"
+
+
+def test_the_folders_above_are_made_if_need_be(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "new" / "home" / "state"))
+    take()
+    assert len(list((tmp_path / "new/home/state/stocklean_exec/locks").iterdir())) == 1
+
+
 # -- a lock file that is removed -------------------------------------------------------------------------------
 
 

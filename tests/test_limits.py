@@ -64,6 +64,48 @@ def test_numpy_numbers_are_taken_and_can_be_written_as_json():
     assert Limits.of(json.loads(json.dumps(limits.to_dict()))) == limits
 
 
+def test_the_defaults_are_on_the_safe_side():
+    limits = Limits()
+    assert not limits.allow_short
+    assert limits.min_cash_after == 0.0
+    assert limits.price_collar == 0.1  # ten per cent
+    assert limits.max_spread_bps == 200.0  # two per cent of the mid
+    assert limits.duplicate_window == 5 * 60
+    assert limits.max_approval_age == 60 * 60
+
+
+def test_a_limit_of_zero_is_a_limit():
+    assert Limits(max_order_notional=0).max_order_notional == 0
+
+
+def test_of_two_limits_the_tighter_one_holds_and_of_one_that_one():
+    mine = Limits(
+        max_day_notional=1e6, min_cash_after=100, duplicate_window=60, allow_short=True, restricted={"GME"}
+    )
+    other = Limits(
+        max_day_notional=2e6,
+        max_gross=1.0,
+        min_cash_after=50,
+        duplicate_window=600,
+        allow_short=True,
+        restricted={"AMC"},
+        price_collar=None,
+    )
+    for both in (mine.tightened(other), other.tightened(mine)):
+        assert both == Limits(
+            max_day_notional=1e6,
+            max_gross=1.0,
+            min_cash_after=100,
+            duplicate_window=600,
+            allow_short=True,
+            restricted={"GME", "AMC"},
+            price_collar=0.1,
+        )
+    assert not mine.tightened(Limits()).allow_short
+    assert not Limits().tightened(mine).allow_short
+    assert mine.tightened(None) == mine
+
+
 def test_limits_cannot_be_changed():
     with pytest.raises(AttributeError):
         Limits().max_gross = 2.0

@@ -66,6 +66,7 @@ def test_only_what_changed_is_told_again(model):
     then = model.update(first["version"])
     assert [row["client_order_id"] for row in then["rows"]] == [A]
     assert [row["quantity"] for row in then["fills"]] == [4.0]
+    assert model.update(then["version"])["fills"] == []
     assert len(model.update()["rows"]) == 2  # a view that begins, or a page that was loaded anew
 
 
@@ -147,6 +148,33 @@ def test_the_curve_goes_from_hand_over_to_the_last_fill(model):
     assert model.update()["curve"] == [(2.0, 5 / 30, 0.0), (6.0, 15 / 30, 0.0)]
 
 
+def test_a_fill_within_a_second_of_the_hand_over_has_its_own_place_on_the_curve_and_is_drawn_once(model):
+    model.hear(fill(A, FIRST, 5.0, 100.0, seconds=0.5))
+    model.update()
+    model.hear(Fact("commission", "r", A, exec_id=FIRST, commission=1.0))
+    assert model.update()["curve"] == [(0.5, 5 / 30, 0.0)]
+
+
+def test_without_a_time_of_the_hand_over_there_is_no_curve():
+    model = LiveModel("r", ORDERS, [SENT_A._replace(occurred_at=None)])
+    model.hear(fill(A, FIRST, 4.0, 100.5))
+    told = model.update()
+    assert (told["slippage_cost"], told["curve"]) == (pytest.approx(2.0), [])
+
+
+def test_the_arrival_of_a_locked_market_is_its_one_price():
+    model = LiveModel("r", ORDERS, [SENT_A._replace(bid=100.0, ask=100.0)])
+    model.hear(fill(A, FIRST, 4.0, 100.5))
+    assert model.update()["slippage_cost"] == pytest.approx(2.0)
+
+
+def test_the_latest_two_hundred_fills_are_told(model):
+    for number in range(1, 202):
+        model.hear(fill(B, f"x.{number}.01.01", 0.001, 50.0))
+    fills = model.update()["fills"]
+    assert [fills[0]["number"], fills[-1]["number"], len(fills)] == [2, 201, 200]
+
+
 def test_a_long_curve_stays_short(model):
     for number in range(2_000):
         model.hear(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
@@ -166,7 +194,7 @@ def test_a_curve_told_in_pieces_is_the_whole_one(model):
     assert len(model.update(since)["curve"]) < 7  # what is known is not told again
 
 
-@pytest.mark.parametrize("ask", [math.inf, 1e300, math.nan])
+@pytest.mark.parametrize("ask", [math.inf, 1e300, 2e9 - 99.0, math.nan])  # a mid of a billion is none
 def test_a_damaged_market_at_hand_over_leaves_the_slippage_unknown(ask):
     model = LiveModel("r", ORDERS)
     model.hear(SENT_A._replace(bid=99.0, ask=ask, last=None))

@@ -2,7 +2,18 @@
 
 import pytest
 
-from tests.mutation.__main__ import mutants, passes, try_module
+from tests.mutation.__main__ import (
+    Runner,
+    add_result,
+    drawn,
+    main,
+    mutants,
+    read_results,
+    report,
+    statement,
+    table,
+    try_module,
+)
 
 SHOP = '''"""Prices."""
 
@@ -15,7 +26,7 @@ def is_large(amount: int = 3, *, most: int = 10) -> bool:
 def loud(amount, printer):
     while amount > 0 and not printer.busy:
         amount -= 1
-    printer.write(amount, end="")
+    printer.write(*zip(amount, amount, strict=True), end="")
 '''
 SMALL = "def is_large(amount):\n    return amount >= 10\n\n\nSPARE = 1\n"
 GOOD = """
@@ -49,7 +60,7 @@ def test_each_operator_number_and_keyword_argument_is_changed_once():
         (10, "while amount > 0 and printer.busy:"),
         (11, "amount += 1"),
         (11, "amount -= 2"),
-        (12, "printer.write(amount)"),
+        (12, "printer.write(*zip(amount, amount, strict=True))"),
     ]
 
 
@@ -64,11 +75,30 @@ def test_a_mutant_differs_in_its_line_alone_also_behind_letters_of_two_bytes():
     ]
 
 
+def test_a_mutant_is_found_again_by_its_texts_and_its_place_among_equal_ones():
+    made = mutants("def ok(a, b):\n    if a < 1:\n        return b\n    if a < 1:\n        return a\n")
+    assert [(one.line, one.original, one.shown, one.place) for one in made] == [
+        (2, "if a < 1:", "if a <= 1:", 1),
+        (2, "if a < 1:", "if a < 2:", 1),
+        (4, "if a < 1:", "if a <= 1:", 2),
+        (4, "if a < 1:", "if a < 2:", 2),
+    ]
+
+
+def test_the_statement_around_a_line_is_its_lines_and_of_a_block_its_head():
+    source = (
+        "def pay(\n    amount,\n):\n    if (\n        amount\n    ):\n        print(\n            1\n        )\n"
+    )
+    assert [list(statement(source, line)) for line in (1, 5, 8)] == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+
+
 def test_what_a_test_protects_is_killed_and_the_rest_survives_and_the_project_is_left_alone(shop):
     (shop / "shop/price.py").write_text(SMALL)
     before = {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()}
-    told = []
-    killed, survived = try_module("price", package="shop", root=shop, say=told.append)
+    told, noted = [], []
+    killed, survived = try_module(
+        "price", package="shop", root=shop, say=told.append, note=lambda *both: noted.append(both)
+    )
     assert (killed, [one.shown for one in survived]) == (2, ["SPARE = 2"])
     assert told == [
         "killed   shop/price.py:2: return amount > 10",
@@ -76,22 +106,157 @@ def test_what_a_test_protects_is_killed_and_the_rest_survives_and_the_project_is
         "SURVIVED shop/price.py:5: SPARE = 2",
         "price: 2 of 3 mutants killed",
     ]
+    assert [(one.shown, outcome) for one, outcome in noted] == [
+        ("return amount > 10", "killed"),
+        ("return amount >= 11", "killed"),
+        ("SPARE = 2", "survived"),
+    ]
     assert {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()} == before
 
 
-def test_a_seed_draws_the_same_mutants_each_time(shop, monkeypatch):
-    monkeypatch.setattr("tests.mutation.__main__.passes", lambda *_: True)
-    drawn = [try_module("price", package="shop", root=shop, seed=3, most=2, say=str)[1] for _ in range(2)]
-    assert len(drawn[0]) == 2
-    assert drawn[0] == drawn[1]
+def test_a_mutant_is_killed_by_a_test_that_was_not_seen_to_reach_its_line(shop):
+    # The line runs when the module is imported, which the first test does: the second sees its value alone.
+    (shop / "shop/price.py").write_text("LEAST = 3\n")
+    (shop / "tests/test_price.py").write_text(
+        "def test_imports():\n    import shop.price\n\ndef test_least():\n"
+        "    from shop.price import LEAST\n    assert LEAST == 3\n"
+    )
+    assert try_module("price", package="shop", root=shop, say=str) == (1, [])
 
 
-def test_tests_that_do_not_end_do_not_pass(shop):
-    (shop / "tests/test_price.py").write_text("def test_endless():\n    while True:\n        pass\n")
-    assert not passes(shop, "tests/test_price.py", seconds=2.0)
+def test_a_seed_draws_the_same_mutants_each_time_and_leaves_those_of_other_lines_alone():
+    some = drawn(mutants(SHOP), seed=3, most=4)
+    assert len(some) == 4
+    assert drawn(mutants(SHOP), seed=3, most=4) == some
+    assert drawn(mutants(SHOP), seed=4, most=4) != some
+    assert [one.line for one in some] == sorted(one.line for one in some)
+    moved = drawn(mutants(f"# a new first line\n{SHOP}"), seed=3, most=4)
+    assert [one.shown for one in moved] == [one.shown for one in some]
+    assert drawn(mutants(SHOP), seed=3, most=None) == mutants(SHOP)
+
+
+def _endings(shop, text, seconds=60.0, **options):
+    (shop / "tests/test_price.py").write_text(text)
+    with Runner(shop, "tests/test_price.py") as tests:
+        return tests.run(seconds, **options)[0]
+
+
+def test_tests_that_do_not_end_are_ended(shop):
+    assert _endings(shop, "def test_endless():\n    while True:\n        pass\n", seconds=3.0) == "timeout"
+
+
+def test_a_process_that_is_killed_by_the_tests_is_a_failure(shop):
+    text = "import os\n\ndef test_ends():\n    os.abort()\n"
+    assert _endings(shop, text) == "killed"
+
+
+def test_tests_of_speed_are_left_out(shop):
+    text = "import time\n\ndef test_fast():\n    assert time.perf_counter() < 0\n\ndef test_right():\n    pass\n"
+    assert _endings(shop, text) == "survived"
+
+
+def test_single_tests_can_be_run_or_left_out(shop):
+    text = "def test_right():\n    pass\n\ndef test_wrong():\n    assert False\n"
+    right = "tests/test_price.py::test_right"
+    assert _endings(shop, text) == "killed"
+    assert _endings(shop, text, only=[right]) == "survived"
+    assert _endings(shop, text, without=[right]) == "killed"
+    assert _endings(shop, text, only=["tests/test_price.py::test_none"]) is None
+
+
+def test_the_lines_that_each_test_reaches_are_told(shop):
+    (shop / "shop/price.py").write_text("def one():\n    return 1\n\n\ndef two():\n    return 2\n")
+    (shop / "tests/test_price.py").write_text(
+        "from shop.price import one, two\n\ndef test_one():\n    one()\n\ndef test_two():\n    two()\n"
+    )
+    with Runner(shop, "tests/test_price.py") as tests:
+        _, answer = tests.run(60.0, watch=shop / "shop/price.py")
+    assert answer["reached"] == {"tests/test_price.py::test_one": [1, 2], "tests/test_price.py::test_two": [5, 6]}
+    assert set(answer["seconds"]) == set(answer["reached"])
 
 
 def test_tests_that_fail_without_a_mutation_judge_nothing(shop):
     (shop / "tests/test_price.py").write_text("def test_wrong():\n    assert False\n")
     with pytest.raises(RuntimeError, match=r"tests/test_price\.py does not pass without a mutation"):
         try_module("price", package="shop", root=shop, say=str)
+
+
+ROW = {
+    "package": "risk",
+    "module": "limits",
+    "line": "a",
+    "change": "b",
+    "place": "1",
+    "outcome": "survived",
+    "reason": "",
+}
+
+
+def test_the_last_outcome_of_a_mutant_counts_and_the_reason_of_a_survivor_stays(tmp_path):
+    path = tmp_path / "results.tsv"
+    why = "equivalent: nobody asks"
+    for change, outcome, reason in (
+        ("b", "survived", why),
+        ("c", "survived", why),
+        ("b", "survived", ""),
+        ("c", "killed", ""),
+    ):
+        add_result(path, ROW | {"change": change, "outcome": outcome, "reason": reason})
+    found = [(row["change"], row["outcome"], row["reason"]) for row in read_results(path).values()]
+    assert found == [("b", "survived", why), ("c", "killed", "")]
+
+
+def test_the_summary_counts_by_package():
+    rows = [ROW, ROW | {"outcome": "killed"}, ROW | {"outcome": "timeout", "module": "checks"}]
+    rows.append(ROW | {"package": "portfolio", "outcome": "killed", "module": "book"})
+    assert table(rows).split("\n")[2:] == [
+        "| portfolio | 1 | 1 | 1 | 0 | 0 | 0.0 |",
+        "| risk | 2 | 3 | 2 | 1 | 1 | 33.3 |",
+        "| all | 3 | 4 | 3 | 1 | 1 | 25.0 |",
+    ]
+
+
+def test_a_report_drops_lines_that_are_no_more_and_names_survivors_without_a_reason(tmp_path):
+    (tmp_path / "shop/risk").mkdir(parents=True)
+    (tmp_path / "shop/risk/limits.py").write_text("MOST = 1\nLEAST = 2\nUSUAL = 3\n")
+    results, summary = tmp_path / "results.tsv", tmp_path / "README.md"
+    summary.write_text("Above\n<!-- summary -->\nold\n<!-- end of summary -->\nbelow\n")
+    for line, change, outcome in (
+        ("GONE = 1", "GONE = 2", "survived"),
+        ("LEAST = 2", "LEAST = 3", "killed"),
+        ("MOST = 1", "MOST = 2", "survived"),
+    ):
+        add_result(results, ROW | {"line": line, "change": change, "outcome": outcome})
+    missing = report(results, summary, root=tmp_path, package="shop")
+    assert [row["line"] for row in missing] == ["MOST = 1"]
+    assert [row["line"] for row in read_results(results).values()] == ["MOST = 1", "LEAST = 2"]
+    assert summary.read_text().startswith("Above\n<!-- summary -->\n| package |")
+    assert summary.read_text().endswith("| all | 1 | 2 | 1 | 0 | 1 | 50.0 |\n<!-- end of summary -->\nbelow\n")
+
+
+def test_a_run_is_continued_where_it_stopped_and_survivors_are_tried_again_when_asked(shop, monkeypatch):
+    (shop / "shop").rename(shop / "stocklean_exec")
+    (shop / "stocklean_exec/price.py").write_text(SMALL)
+    (shop / "tests/test_price.py").write_text(GOOD.replace("shop.price", "stocklean_exec.price"))
+    monkeypatch.setattr("tests.mutation.__main__.ROOT", shop)
+    tried = []
+
+    def try_some(module, *, chosen, say, note):
+        for one in chosen:
+            tried.append((module, one.shown))
+            note(one, "survived" if "SPARE" in one.shown else "killed")
+
+    monkeypatch.setattr("tests.mutation.__main__.try_module", try_some)
+    command = ["--modules", "price", "--results", str(shop / "results.tsv")]
+    main([*command, "--most", "1"])
+    main(command)
+    assert sorted(tried) == [
+        ("price", "SPARE = 2"),
+        ("price", "return amount > 10"),
+        ("price", "return amount >= 11"),
+    ]
+    tried.clear()
+    main(command)
+    assert tried == []
+    main([*command, "--again"])
+    assert tried == [("price", "SPARE = 2")]

@@ -17,6 +17,10 @@ def test_commissions_are_those_that_the_broker_publishes(quantity, price, fee):
     assert commissions(np.array([float(quantity)]), np.array([price])).tolist() == [fee]
 
 
+def test_an_order_of_no_shares_has_no_commission_whatever_its_price():
+    assert commissions(np.zeros(2), np.array([25.0, math.nan])).tolist() == [0.0, 0.0]
+
+
 def test_all_at_once_are_the_commissions_of_each():
     quantity, price = np.array([1.0, 0.3, 250.0, 40_000.0]), np.array([5.0, 900.0, 0.2, 12.0])
     each = [IBKR_US_FIXED.order(*order) for order in zip(quantity.tolist(), price.tolist(), strict=True)]

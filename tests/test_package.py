@@ -128,7 +128,8 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 def test_every_dependency_says_why_it_is_there():
     text = (ROOT / "pyproject.toml").read_text("utf-8")
-    dependencies = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["test"]]
+    extras = PROJECT["project"]["optional-dependencies"]
+    dependencies = [*PROJECT["project"]["dependencies"], *(one for extra in extras.values() for one in extra)]
     for dependency in dependencies:
         line = next(line for line in text.splitlines() if f'"{dependency}"' in line)
         assert "#" in line, dependency

@@ -308,3 +308,18 @@ def test_what_is_missing_is_told_in_one_sentence():
         "the broker calls it filled, but the executions on record are fewer shares than it asks for; it is of an "
         "earlier day, of which TWS tells nothing; resume with client id 1, which placed it"
     )
+
+
+def test_order_ids_count_that_the_broker_has_shown_to_this_client():
+    shown = [WORKS._replace(client_id=1), FILL_4._replace(order_id=8, client_id=1)]
+    others = [WORKS._replace(client_id=2, order_id=30), WORKS._replace(client_id=1, order_id=None)]
+    sent_on = SENT._replace(attempt=2, order_id=12)  # announced here; the broker has not shown it
+    assert History(NAME, 10.0, [INTENT, SENT, *shown, *others, sent_on]).seen_ids(1) == [7, 8]
+
+
+def test_an_order_is_adopted_that_the_broker_has_or_may_have_and_this_record_has_not_sent():
+    assert History(NAME, 10.0, [INTENT, WORKS]).is_adopted
+    assert History(NAME, 10.0, [INTENT, Fact("unknown", attempt=1)]).is_adopted
+    assert History(NAME, 10.0, [INTENT, SENT, NOT_SENT, WORKS]).is_adopted
+    assert not History(NAME, 10.0, [INTENT]).is_adopted
+    assert not History(NAME, 10.0, [INTENT, SENT, WORKS]).is_adopted

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stocklean_exec import rounding
 from stocklean_exec.rounding import active_share_value, lower_bound, round_units
+from tests.extras import need
 
 
 def steadily(examples):
@@ -42,7 +43,7 @@ def brute_force(desired, value, slack=0.0, *, dearest_to_cheapest=3):
 
 def by_scipy(desired, value, slack=0.0):
     """Least active share by another solver and another formulation: min t, t >= over, t >= under."""
-    optimize = pytest.importorskip("scipy.optimize")
+    optimize = need("scipy.optimize", "test")
     n = len(desired)
     cost = np.r_[np.zeros(3 * n), 1.0]
     eye = np.eye(n)

@@ -50,7 +50,8 @@ def test_money_in_what_is_kept_is_not_spent():
     sizes = measure(book, {}, 1_000.0, keep=True, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [85.0, 0.0]  # 595; 86 are 602
     dear = _book({"A": 0.61}, {"B": 40}, {"A": 7.0, "B": 10.0}, unlisted="keep")
-    with pytest.raises(InputError, match="insufficient_cash"):
+    why = "holdings that stay worth 400.00 exceed the 1,000.00 there is.*insufficient_cash"
+    with pytest.raises(InputError, match=why):
         whole_trades(dear, np.ones(2), measure(dear, {}, 1_000.0, keep=True, leverage=1.0), allow_short=False)
 
 
@@ -82,6 +83,19 @@ def test_a_book_over_its_budget_gives_up_the_cheapest_buys_first(budget, left):
     trade = np.array([5.0, 5.0])
     sizing._shed(trade, np.array([0, 1]), np.ones(2), np.array([10.0, 3.0]), np.zeros(2), budget)
     assert trade.tolist() == left
+
+
+def test_the_cheapest_buy_is_the_one_whose_lot_costs_least():
+    # Five at 10 and fifty at 3 are 200. One share at 10 is given up, and not a lot of ten at 3.
+    trade = np.array([5.0, 50.0])
+    sizing._shed(trade, np.array([0, 1]), np.array([1.0, 10.0]), np.array([10.0, 3.0]), np.zeros(2), 190.0)
+    assert trade.tolist() == [4.0, 50.0]
+
+
+def test_a_position_is_sold_down_to_its_weight():
+    book = _book({"A": 0.05}, {"A": 10}, {"A": 10.0})
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(1), sizes, allow_short=False).tolist() == [-5.0]
 
 
 def test_a_position_is_closed_to_the_last_whole_share_whatever_its_lot():
@@ -124,6 +138,25 @@ def test_costs_are_kept_back_until_the_trades_leave_enough_for_them():
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     trade = whole_trades(book, np.ones(1), sizes, allow_short=False, cost=lambda trade: float(np.abs(trade).sum()))
     assert trade.tolist() == [90.0]
+
+
+def test_costs_that_creep_up_as_the_plan_shrinks_are_covered_in_few_rounds():
+    # Each look costs 0.002 more than the one before. 1.000 kept back is not enough, and instead of 1.002 a
+    # hundredth more is tried: 1.01, which covers the 1.004 of the third look and leaves 998.99 for shares at 10.
+    book = _book({"A": 1.0}, None, {"A": 10.0})
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    costs = iter([1.000, 1.002, 1.004])
+    trade = whole_trades(book, np.array([0.0001]), sizes, allow_short=False, cost=lambda _: next(costs))
+    assert trade.tolist() == [99.899]
+
+
+def test_the_commission_of_a_sell_makes_no_further_sell():
+    # 101 B are worth 1,010 of 1,000. One is sold, 999 being wanted; for its commission of 1 no second one is. The
+    # 1.00 wanted of C is a hundredth of a share.
+    book = _book({"B": 0.999, "C": 0.001}, {"B": 101}, {"B": 10.0, "C": 100.0})
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    trade = whole_trades(book, np.ones(2), sizes, allow_short=False, cost=lambda _: 1.0)
+    assert trade.tolist() == [-1.0, 0.0]
 
 
 def test_a_cost_that_cannot_be_paid_buys_nothing():

@@ -76,3 +76,34 @@ def test_the_summary_of_orders_in_other_symbols_is_an_error():
     with pytest.raises(InputError) as caught:
         plan_summary(orders, {"B": 0.5}, None, {"B": 1.0}, nav=10_000)
     assert caught.value.codes == ("unlisted_order",)
+    assert [problem.symbol for problem in caught.value.problems] == ["A"]
+
+
+def test_the_summary_of_a_short_in_the_currency_of_the_account():
+    # NAV 20,000 EUR. A: 10,000 / 300 = 33.33: 33 leave 100 EUR undone, 50 bp. B: 80 are sold short at 50.
+    targets = pd.DataFrame({"symbol": ["A", "B"], "weight": [0.5, -0.2], "currency": "EUR"})
+    inputs = {"targets": targets, "quotes": {"A": 300.0, "B": 50.0}, "nav": 20_000, "base_currency": "EUR"}
+    orders = plan_orders(**inputs, run_id="r", allow_short=True)
+    assert _traded(orders) == {"B": -80.0, "A": 33.0}
+    summary = plan_summary(orders, **inputs)
+    assert summary[["buys", "sells", "gross_after", "cash_after"]].tolist() == [9_900.0, 4_000.0, 0.695, 14_100.0]
+    assert summary[["active_share_after_bp", "lower_bound_bp", "gap_bp"]].tolist() == pytest.approx(
+        [50.0, 50.0, 0.0]
+    )
+
+
+def test_an_order_for_one_share_is_a_buy_like_others():
+    inputs = {"targets": {"A": 0.01}, "quotes": {"A": 100.0}, "nav": 10_000}
+    orders = plan_orders(**inputs, run_id="r")
+    assert plan_summary(orders, **inputs)["buys"] == 100.0
+    assert plan_summary(orders.drop(columns="lot_size"), **inputs)["buys"] == 100.0  # as of an earlier version
+
+
+def test_the_bound_of_a_plan_in_parts_of_a_share_counts_parts_of_a_share():
+    # 5,000 / 300 = 16.66667: 16.6667 cost a cent more than that, which is 0.01 bp; of whole shares it is 100 bp.
+    inputs = {"targets": {"A": 0.5}, "quotes": {"A": 300.0}, "nav": 10_000}
+    orders = plan_orders(**inputs, run_id="r", fractional=True)
+    assert _traded(orders) == {"A": 16.6667}
+    summary = plan_summary(orders, **inputs)
+    assert summary["active_share_after_bp"] == pytest.approx(0.01)
+    assert 0.0 <= summary["lower_bound_bp"] <= 0.01 + 1e-9

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import stocklean_exec as sx
+from tests.extras import need
 
 ROOT = Path(__file__).resolve().parents[1]
 USES, MISUSES = (ROOT / "tests" / "typing" / name for name in ("uses.py", "misuses.py"))
@@ -35,6 +36,7 @@ def _run(*command, cwd=ROOT):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
+    need("hatchling", "dev")
     folder = tmp_path_factory.mktemp("wheel")
     code, output = _run("pip", "wheel", str(ROOT), "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
     assert code == 0, output
@@ -82,6 +84,7 @@ def _pandas_import(file):
 
 @pytest.mark.once
 def test_mypy_accepts_right_calls_and_refuses_wrong_ones(project):
+    need("mypy", "dev")
     folder, python, stubs = project
     command = ("mypy", "--strict", "--config-file=", "--cache-dir=.mypy_cache", f"--python-executable={python}")
     _, output = _run(*command, "uses.py", "misuses.py", cwd=folder)
@@ -98,6 +101,7 @@ def test_mypy_accepts_right_calls_and_refuses_wrong_ones(project):
 
 @pytest.mark.once
 def test_pyright_accepts_right_calls_and_refuses_wrong_ones(project):
+    need("basedpyright", "dev")
     folder, python, _ = project
     # the rules of pyright; those of basedpyright are more
     (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}')

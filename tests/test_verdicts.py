@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.verdicts import BLOCK, PASS, WARN, Findings, check_results
+from stocklean_exec.verdicts import BLOCK, PASS, VERDICTS, WARN, Findings, check_results
 
 
 def test_the_worst_verdict_of_each_order_counts():
@@ -14,6 +14,7 @@ def test_the_worst_verdict_of_each_order_counts():
     findings.warn("wide", np.array([True, True, False]), 200.0, 300.0)
     findings.block("large", np.array([False, True, False]), 5.0, np.array([1.0, 9.0, 2.0]))
     assert findings.worst.tolist() == [WARN, BLOCK, PASS]
+    assert np.array(VERDICTS)[findings.worst].tolist() == ["warn", "block", "pass"]
 
 
 def test_reasons_name_the_blocking_checks_first_and_each_one_once():

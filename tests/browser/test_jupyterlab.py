@@ -12,8 +12,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
 
+from tests.extras import need
+
+expect = need("playwright.sync_api", "browser").expect
+need("jupyterlab", "browser")
 LIVE_NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_review_and_live.ipynb"
 NOTEBOOK = [
     """import stocklean_exec as sx

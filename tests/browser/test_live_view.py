@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from playwright.sync_api import expect
 
 import stocklean_exec as sx
 from stocklean_exec.facts import Fact
@@ -20,7 +19,9 @@ from stocklean_exec.live_model import LiveModel
 from stocklean_exec.run_control import RunControl
 from stocklean_exec.run_handle import Run
 from stocklean_exec.simulator import Simulator, read_journal
+from tests.extras import need
 
+expect = need("playwright.sync_api", "browser").expect
 pytestmark = pytest.mark.once  # the page is the same whichever Python feeds it
 
 A, B = "r-SPY-BUY", "r-KO-SELL"

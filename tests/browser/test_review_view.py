@@ -6,10 +6,11 @@ import re
 
 import pandas as pd
 import pytest
-from playwright.sync_api import expect
 
 import stocklean_exec as sx
+from tests.extras import need
 
+expect = need("playwright.sync_api", "browser").expect
 pytestmark = pytest.mark.once  # the page is the same whichever Python feeds it
 
 SPY, TLT, BIG, WIDE, OLD, GONE = "r-SPY-BUY", "r-TLT-BUY", "r-BIG-BUY", "r-WIDE-BUY", "r-OLD-SELL", "r-GONE-BUY"

@@ -1,8 +1,11 @@
 """Break modules one line at a time, and see whether the module's own test file fails.
 
-``python -m tests.mutation --modules gate,funding --seed 1 --most 25`` draws up to 25 mutants of each module by the
-seed, runs ``tests/test_gate.py`` and ``tests/test_funding.py`` against them, and prints which survived. A survivor
-is a line that no test protects, or a change that makes no difference; a person has to tell which.
+``python -m tests.mutation --packages risk --seed 1 --most 14`` draws up to 14 mutants of each module of a package
+by the seed, runs the module's test file against each, and adds the outcomes to ``tests/mutation/results.tsv``; a
+mutant that stands there is not tried again, so that a run can be stopped and continued. ``--again`` tries those
+that survived once more. ``--report`` sorts the file, and writes its summary into ``tests/mutation/README.md``.
+A survivor is a line that no test protects, or a change that makes no difference; a person has to tell which, and
+writes the reason into the last column.
 
 Mutants are made and run in a temporary copy of the project; the project itself is only read.
 """
@@ -11,18 +14,63 @@ from __future__ import annotations
 
 import argparse
 import ast
+import csv
+import hashlib
+import io
+import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
+from collections import Counter
 from pathlib import Path
-from random import Random
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).parent / "results.tsv"
+SUMMARY = Path(__file__).parent / "README.md"
+PACKAGES = {
+    "portfolio": ("book", "sizing", "rounding", "planning", "summary", "order_costs"),
+    "risk": ("limits", "check_rules", "verdicts", "checks"),
+    "execution": (
+        *(
+            "submission",
+            "resuming",
+            "working",
+            "run_worker",
+            "run_record",
+            "run_handle",
+            "run_control",
+            "live_model",
+        ),
+        *(
+            "gate",
+            "leases",
+            "approval",
+            "recovering",
+            "recovery",
+            "reconciling",
+            "differences",
+            "residuals",
+            "funding",
+        ),
+    ),
+    "brokers": (
+        *(
+            "broker",
+            "mock_broker",
+            "fill_plan",
+            "connecting",
+            "engine",
+            "pacing",
+            "sample",
+            "ib_broker",
+            "ib_link",
+        ),
+        *("ib_wire", "ib_orders", "ib_market", "ib_facts", "ib_access", "diagnosis", "notebook"),
+    ),
+}
 _COPIED = ("tests", "conftest.py", "pyproject.toml", "README.md", "CHANGELOG.md")
 _OPERATORS = {
     ast.Lt: ("<", "<="),
@@ -41,23 +89,38 @@ _OPERATORS = {
     ast.BitOr: ("|", "&"),
     ast.Add: ("+", "-"),
     ast.Sub: ("-", "+"),
+    ast.Mult: ("*", "/"),
+    ast.Div: ("/", "*"),
 }
 _UNARY = {ast.Not: "not ", ast.Invert: "~", ast.USub: "-"}
-_TESTS_FAILED, _TESTS_BROKEN = 1, 2  # exit codes of pytest: failures, and errors before the first test
+_TESTS_FAILED, _TESTS_BROKEN, _NO_TESTS = (
+    1,
+    2,
+    5,
+)  # exit codes of pytest: failures, errors before the first test, none
+KILLED, SURVIVED, ENDLESS = "killed", "survived", "timeout"
+_COLUMNS = ("package", "module", "line", "change", "place", "outcome", "reason")
+_BEGIN, _END = "<!-- summary -->", "<!-- end of summary -->"
 
 
 class Mutant(NamedTuple):
-    """A module with one change: where it is, the changed line, and the whole text."""
+    """A module with one change: the line's number, its text, the changed text, and the whole module's.
+
+    ``place`` tells apart mutants of equal texts: the first is 1.
+    """
 
     line: int
     shown: str
     source: str
+    original: str = ""
+    place: int = 1
 
 
 class _Finder(ast.NodeVisitor):
     """Collects the changes that can be made, as (first byte, byte after the last, replacement).
 
-    Nothing is changed in decorators and annotations, which no test of a line can see.
+    Nothing is changed in decorators and annotations, which no test of a line can see, nor is zip's ``strict=True``
+    taken out, which asserts what no input can break.
     """
 
     def __init__(self, source):
@@ -110,9 +173,13 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Call(self, node):
         for keyword in node.keywords:
-            if keyword.arg is not None:
+            if keyword.arg not in {None, "strict"}:
                 self.found.append((*self._with_comma(self._begin(keyword), self._end(keyword)), ""))
         self.generic_visit(node)
+
+    def visit_keyword(self, node):
+        if node.arg != "strict":
+            self.generic_visit(node)
 
     def _with_comma(self, begin, end):
         """The place of an argument with the comma behind it, or else the one before it."""
@@ -139,8 +206,9 @@ class _Finder(ast.NodeVisitor):
 
 def mutants(source):
     """Every one-line mutant of a module's text, in the sequence of its lines; each can be parsed."""
-    finder, made = _Finder(source), []
+    finder, made, seen = _Finder(source), [], Counter()
     finder.visit(ast.parse(source))
+    before = source.split("\n")
     for begin, end, new in sorted(finder.found):
         changed = (finder.data[:begin] + new.encode() + finder.data[end:]).decode()
         line = finder.data[:begin].count(b"\n") + 1
@@ -148,46 +216,133 @@ def mutants(source):
             ast.parse(changed)
         except SyntaxError:
             continue
-        made.append(Mutant(line, changed.split("\n")[line - 1].strip(), changed))
+        texts = before[line - 1].strip(), changed.split("\n")[line - 1].strip()
+        seen[texts] += 1
+        made.append(Mutant(line, texts[1], changed, texts[0], seen[texts]))
     return made
 
 
-def passes(folder, tests, seconds):
-    """Whether the tests pass in a copy of the project; False also when they take longer than ``seconds``."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", tests]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return False
-    if process.returncode not in (0, _TESTS_FAILED, _TESTS_BROKEN):
-        raise RuntimeError(f"{tests} could not be run: {output.decode()[-2_000:]}")
-    return process.returncode == 0
+def drawn(chosen, seed, most):
+    """Up to ``most`` of the mutants, in the sequence of their lines: those whose hash with the seed is smallest.
+
+    A mutant is drawn or not by its own text, so that editing a module changes the draw of the edited lines alone.
+    """
+
+    def rank(one):
+        return hashlib.sha256(f"{seed} {one.place} {one.original} {one.shown}".encode()).digest()
+
+    return sorted(sorted(chosen, key=rank)[:most], key=chosen.index)
 
 
-def try_module(module, *, package="stocklean_exec", root=ROOT, seed=0, most=None, say=print):
-    """Try up to ``most`` mutants of a module; return how many were killed, and those that survived.
+def statement(source, line):
+    """The lines, as a range, of the innermost statement around a line; of a block, its head alone."""
+    best = range(line, line + 1)
+    for node in ast.walk(ast.parse(source)):  # outer statements come before the ones they contain
+        if isinstance(node, ast.stmt) and node.lineno <= line <= node.end_lineno:
+            body = getattr(node, "body", None)
+            best = range(node.lineno, body[0].lineno if body and body[0].lineno > line else node.end_lineno + 1)
+    return best
+
+
+class Runner:
+    """The tests of one file in a copy of the project, run as often as wanted in forks of one process.
+
+    Parameters
+    ----------
+    folder : Path
+        The copy of the project.
+    tests : str
+        The test file in it.
+    """
+
+    def __init__(self, folder, tests):
+        self.tests, temporary = tests, folder / "temporary"
+        temporary.mkdir(exist_ok=True)
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "STOCKLEAN_ONCE": "0",  # the slowest tests are left out
+            "TMPDIR": str(temporary),  # removed with the copy, whatever the tests leave
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("server.py"))],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.communicate()
+
+    def run(self, most_seconds, *, only=None, without=(), watch=None, bytecode=False):
+        """Run all tests, or ``only`` some in their sequence, or all ``without`` some, until the first failure.
+
+        Returns
+        -------
+        tuple[str | None, dict]
+            ``killed``, ``survived`` or ``timeout``, or None if there was no test; and the whole answer.
+
+        Raises
+        ------
+        RuntimeError
+            The tests cannot be run.
+        """
+        request = {"tests": self.tests, "most_seconds": most_seconds, "only": only, "without": list(without)}
+        request |= {"watch": watch and str(watch), "bytecode": bytecode}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline() or '{"code": 3, "output": "the server has ended"}')
+        code = answer["code"]
+        if code is None:
+            return ENDLESS, answer
+        if code not in {0, _TESTS_FAILED, _TESTS_BROKEN, _NO_TESTS} and code > 0:  # below 0: ended by a signal
+            raise RuntimeError(f"{self.tests} could not be run: {answer['output']}")
+        return {0: SURVIVED, _NO_TESTS: None}.get(code, KILLED), answer
+
+
+def _try_one(tests, mutant, source, answer):
+    """Run first the tests that were seen to reach the mutant's line, the quickest first, and then the rest."""
+    lines, seconds = set(statement(source, mutant.line)), answer["seconds"]
+    near = sorted((name for name, reached in answer["reached"].items() if lines & set(reached)), key=seconds.get)
+    for only, without in ((near, ()), (None, near)):
+        if only == []:
+            continue
+        chosen = only or [name for name in seconds if name not in without]
+        # a mutant may loop for ever; a busy machine is slow
+        outcome, _ = tests.run(10.0 + 10 * sum(map(seconds.get, chosen)), only=only, without=without)
+        if outcome not in {SURVIVED, None}:
+            return outcome
+    return SURVIVED
+
+
+def find(module, package, root):
+    """The file of a module, in the package or one of its folders; the simulator's modules have no such tests."""
+    (path,) = (one for one in (root / package).rglob(f"{module}.py") if one.parent.name != "simulator")
+    return path
+
+
+def try_module(module, *, package="stocklean_exec", root=ROOT, chosen=None, say=print, note=None):
+    """Try mutants of a module, by default all; return how many were killed, and those that survived.
+
+    Parameters
+    ----------
+    note : Callable[[Mutant, str], object], optional
+        Called with each mutant and its outcome.
 
     Raises
     ------
     RuntimeError
         The module's tests do not pass as it is, or cannot be run.
     """
-    source = (root / package / f"{module}.py").read_text("utf-8")
-    chosen = mutants(source)
-    if most is not None and len(chosen) > most:
-        chosen = sorted(Random(seed).sample(chosen, most))  # noqa: S311 - not a secret
-    tests, survived = f"tests/test_{module}.py", []
+    place = find(module, package, root).relative_to(root)
+    source = (root / place).read_text("utf-8")
+    chosen = mutants(source) if chosen is None else chosen
+    file, survived = f"tests/test_{module}.py", []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part in (package, *_COPIED):
@@ -195,28 +350,129 @@ def try_module(module, *, package="stocklean_exec", root=ROOT, seed=0, most=None
                 shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
             elif (root / part).exists():
                 shutil.copy(root / part, folder / part)
-        begin = time.perf_counter()
-        if not passes(folder, tests, 600.0):
-            raise RuntimeError(f"{tests} does not pass without a mutation")
-        seconds = 10.0 + 5 * (time.perf_counter() - begin)  # a mutant may loop for ever; a busy machine is slow
-        for mutant in chosen:
-            (folder / package / f"{module}.py").write_text(mutant.source, "utf-8")
-            lives = passes(folder, tests, seconds)
-            survived += [mutant] * lives
-            say(f"{'SURVIVED' if lives else 'killed  '} {package}/{module}.py:{mutant.line}: {mutant.shown}")
+        with Runner(folder, file) as tests:
+            outcome, answer = tests.run(1_200.0, watch=folder / place, bytecode=True)
+            if outcome != SURVIVED:
+                raise RuntimeError(f"{file} does not pass without a mutation: {answer['output']}")
+            for stale in (folder / place).parent.glob(f"__pycache__/{module}.*"):
+                stale.unlink()
+            for mutant in chosen:
+                (folder / place).write_text(mutant.source, "utf-8")
+                outcome = _try_one(tests, mutant, source, answer)
+                survived += [mutant] * (outcome == SURVIVED)
+                shown = "SURVIVED" if outcome == SURVIVED else f"{outcome:8}"
+                say(f"{shown} {place}:{mutant.line}: {mutant.shown}")
+                if note is not None:
+                    note(mutant, outcome)
     say(f"{module}: {len(chosen) - len(survived)} of {len(chosen)} mutants killed")
     return len(chosen) - len(survived), survived
+
+
+def _key(row):
+    return row["module"], row["line"], row["change"], row["place"]
+
+
+def read_results(path):
+    """The rows of a results file by mutant; the last row of one counts, and a survivor keeps its reason."""
+    rows = {}
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+                earlier = rows.get(_key(row), {"reason": ""})
+                if row["outcome"] == SURVIVED and not row["reason"]:
+                    row["reason"] = earlier["reason"]
+                rows[_key(row)] = row
+    return rows
+
+
+def _lines(rows, *, head):
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, _COLUMNS, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n"
+    )
+    if head:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def add_result(path, row):
+    """Add a row at the end, so that two runs can write into one file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(_lines([row], head=path.stat().st_size == 0))
+
+
+def table(rows):
+    """The summary of the rows as a Markdown table: per package the mutants made, killed and surviving."""
+    lines = [
+        "| package | modules | made | killed | of these by timeout | survived | survived, % |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for package in (*PACKAGES, "all"):
+        mine = [row for row in rows if package in {row["package"], "all"}]
+        if mine:
+            count = Counter(row["outcome"] for row in mine)
+            modules, killed = len({row["module"] for row in mine}), count[KILLED] + count[ENDLESS]
+            lines.append(
+                f"| {package} | {modules} | {len(mine)} | {killed} | {count[ENDLESS]} | {count[SURVIVED]}"
+                f" | {100 * count[SURVIVED] / len(mine):.1f} |"
+            )
+    return "\n".join(lines)
+
+
+def report(results, summary, root=ROOT, package="stocklean_exec"):
+    """Sort the results, drop those of lines that are no more, and write the summary.
+
+    Returns
+    -------
+    The survivors that lack a reason.
+    """
+    order, kept = [name for names in PACKAGES.values() for name in names], []
+    rows = read_results(results)
+    for module in order:
+        if any(key[0] == module for key in rows):
+            for one in mutants(find(module, package, root).read_text("utf-8")):
+                row = rows.get((module, one.original, one.shown, str(one.place)))
+                kept += [row] if row else []
+    results.write_text(_lines(kept, head=True), "utf-8")
+    text = summary.read_text("utf-8")
+    before, after = text.split(_BEGIN)[0], text.split(_END)[1]
+    summary.write_text(f"{before}{_BEGIN}\n{table(kept)}\n{_END}{after}", "utf-8")
+    return [row for row in kept if row["outcome"] == SURVIVED and not row["reason"]]
 
 
 def main(arguments=None):
     """Try the modules that are named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.split("\n")[0])
-    parser.add_argument("--modules", required=True, help="names of modules, separated by commas")
+    parser.add_argument("--modules", default="", help="names of modules, separated by commas")
+    parser.add_argument("--packages", default="", help=f"names of packages ({', '.join(PACKAGES)}) instead")
     parser.add_argument("--seed", type=int, default=0, help="which mutants are drawn (0)")
     parser.add_argument("--most", type=int, help="mutants of each module; by default all")
+    parser.add_argument("--again", action="store_true", help="try again those that survived, and no others")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the file of the outcomes")
+    parser.add_argument("--report", action="store_true", help="sort the outcomes and write the summary")
     options = parser.parse_args(arguments)
-    for module in options.modules.split(","):
-        try_module(module, seed=options.seed, most=options.most, say=lambda text: print(text, flush=True))
+    modules = list(filter(None, options.modules.split(",")))
+    modules += [name for package in filter(None, options.packages.split(",")) for name in PACKAGES[package]]
+    package_of = {name: package for package, names in PACKAGES.items() for name in names}
+    for module in modules:
+        known = read_results(options.results)
+        source = find(module, "stocklean_exec", ROOT).read_text("utf-8")
+        todo = []
+        for one in mutants(source) if options.again else drawn(mutants(source), options.seed, options.most):
+            row = known.get((module, one.original, one.shown, str(one.place)))
+            if (row is not None and row["outcome"] == SURVIVED) if options.again else row is None:
+                todo.append(one)
+
+        def note(mutant, outcome, module=module):
+            row = (package_of.get(module, ""), module, mutant.original, mutant.shown, mutant.place, outcome, "")
+            add_result(options.results, dict(zip(_COLUMNS, row, strict=True)))
+
+        if todo:
+            try_module(module, chosen=todo, say=lambda text: print(text, flush=True), note=note)
+    if options.report:
+        for row in report(options.results, SUMMARY):
+            print(f"no reason: {row['module']}: {row['line']}  ->  {row['change']}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The official Python client over a real socket: a second judge, written by other people for another API.
 
-Its package is a test extra and is not part of this project; without it these tests are skipped.
+Its package is in the test extra and is not part of this project.
 """
 
 # ruff: noqa: N802, ARG002 - callbacks have the names and the arguments of the official wrapper
@@ -10,7 +10,9 @@ from decimal import Decimal
 
 import pytest
 
-ibapi = pytest.importorskip("ibapi")
+from tests.extras import need
+
+need("ibapi", "test")
 
 from ibapi.client import EClient  # noqa: E402 - see above
 from ibapi.contract import Contract  # noqa: E402 - see above
