@@ -6,7 +6,9 @@ can stand in a notebook that is compared with its stored output. Account numbers
 
 from __future__ import annotations
 
+import re
 from html import escape
+from importlib import resources
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,18 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["card"]
 
-_BOX = (
-    "display:inline-block;min-width:18em;max-width:60em;border:1px solid #8886;border-radius:6px;padding:8px 12px;"
-    "margin:2px 0;font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
-)
-_CHIP = (
-    "display:inline-block;border-radius:4px;padding:0 6px;margin-left:6px;font-weight:600;color:#fff;background:"
-)
-_CHIP_COLOURS = {"LIVE": "#b3261e", "PAPER": "#1f6f43", "MOCK": "#4a5a6a", "HALTED": "#b3261e"}
-_CELL = "text-align:left;padding:1px 12px 1px 0;vertical-align:top;border:0;background:none"
-_NUMBER = "text-align:right;padding:1px 12px 1px 0;border:0;background:none;font-variant-numeric:tabular-nums"
-_TABLE = '<table style="border-collapse:collapse;margin:4px 0 0">'
-_ROW = '<tr style="background:none">'
+_CSS = (resources.files("stocklean_exec") / "static" / "card.css").read_text("utf-8")
+_RULES = {
+    name: re.sub(r"\s*([:;,])\s*", r"\1", declarations).strip().rstrip(";")
+    for name, declarations in re.findall(r"^\.([\w-]+) {([^}]*)}", _CSS, re.MULTILINE)
+}
+"""Declarations of ``static/card.css`` by class, as short as an attribute wants them."""
 
 
 def card(
@@ -42,38 +38,46 @@ def card(
     >>> "&lt;b&gt;" in card("<b>", facts=[("a", "<script>")]), "<script>" in card("<b>", facts=[("a", "<script>")])
     (True, False)
     """
-    badges = "".join(
-        f'<span style="{_CHIP}{_CHIP_COLOURS.get(chip, "#4a5a6a")}">{escape(chip)}</span>'
-        for chip in chips
-        if chip
-    )
-    parts = [f'<div style="{_BOX}"><div><b>{escape(str(title))}</b>{badges}</div>']
+    badges = "".join(f"<span {_style('chip', _colour(chip))}>{escape(chip)}</span>" for chip in chips if chip)
+    parts = [f"<div {_style('box')}><div><b>{escape(str(title))}</b>{badges}</div>"]
     rows = "".join(
-        f'{_ROW}<td style="{_CELL};opacity:.75">{escape(str(name))}</td>'
-        f'<td style="{_CELL}">{escape(str(value))}</td></tr>'
+        f"<tr {_style('row')}><td {_style('cell', 'dim')}>{escape(str(name))}</td>"
+        f"<td {_style('cell')}>{escape(str(value))}</td></tr>"
         for name, value in facts
     )
     if rows:
-        parts.append(f"{_TABLE}<tbody>{rows}</tbody></table>")
+        parts.append(f"<table {_style('table')}><tbody>{rows}</tbody></table>")
     if table is not None:
         parts.append(_table(*table))
     if note:
-        parts.append(f'<div style="opacity:.75;margin-top:4px">{escape(note)}</div>')
+        parts.append(f"<div {_style('note')}>{escape(note)}</div>")
     return "".join([*parts, "</div>"])
+
+
+def _style(*names: str) -> str:
+    """Return the style attribute that gives an element these classes of ``static/card.css``.
+
+    JupyterLab shows a notebook that somebody else has run without its ``<style>`` elements, but with attributes.
+    """
+    return f'style="{escape(";".join(_RULES[name] for name in names))}"'
+
+
+def _colour(chip: str) -> str:
+    return f"chip-{chip}" if f"chip-{chip}" in _RULES else "chip-other"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     head = "".join(
-        f'<th scope="col" style="{_NUMBER if place else _CELL};font-weight:600">{escape(name)}</th>'
+        f'<th scope="col" {_style("number" if place else "cell", "head")}>{escape(name)}</th>'
         for place, name in enumerate(heads)
     )
     body = "".join(
-        '<tr style="background:none">'
+        f"<tr {_style('row')}>"
         + "".join(
-            f'<td style="{_NUMBER if place else _CELL}">{escape(str(value))}</td>'
+            f"<td {_style('number' if place else 'cell')}>{escape(str(value))}</td>"
             for place, value in enumerate(row)
         )
         + "</tr>"
         for row in rows
     )
-    return f"{_TABLE}<thead>{_ROW}{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table {_style('table')}><thead><tr {_style('row')}>{head}</tr></thead><tbody>{body}</tbody></table>"

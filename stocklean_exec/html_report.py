@@ -11,6 +11,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -354,33 +355,7 @@ def _plain(value: object) -> str:
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing may be fetched and nothing may run, whatever the page should hold."""
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #24292f; --soft: #57606a; --line: #d0d7de; --back: #ffffff;
-  --tile: #f6f8fa; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6edf3; --soft: #9da7b1; --line: #3d444d; --back: #0d1117; --tile: #161b22; }
-}
-body { margin: 0 auto; max-width: 1240px; padding: 24px; color: var(--ink); background: var(--back);
-  font: 14px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
-h1 { font-size: 24px; margin: 0; }
-header p, .notes, .missing { color: var(--soft); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 10px; margin: 18px 0; }
-.tile { background: var(--tile); border: 1px solid var(--line); border-radius: 6px; padding: 10px 12px; }
-.tile b { display: block; font-size: 19px; font-variant-numeric: tabular-nums; }
-.tile span { color: var(--soft); font-size: 12px; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 16px; }
-figure { margin: 0; border: 1px solid var(--line); border-radius: 6px; padding: 12px; color: var(--ink); }
-figure svg { max-width: 100%; height: auto; }
-details { margin: 18px 0; }
-summary { font-weight: 600; font-size: 16px; cursor: pointer; margin-bottom: 6px; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; }
-th, td { padding: 4px 10px; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
-thead th { color: var(--soft); font-weight: 600; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.pairs td { white-space: normal; overflow-wrap: anywhere; }
-@media print { details { break-inside: avoid; } }
-"""
+_STYLE = (resources.files("stocklean_exec") / "static" / "report.css").read_text("utf-8")
 
 
 def _page(title: str, body: str) -> str:

@@ -891,7 +891,17 @@ def test_limits_that_cannot_be_read_are_an_error(tmp_path, name, text, code):
 # -- the list is whole ---------------------------------------------------------------------------------------
 
 PACKAGE = Path(sx.__file__).parent
-MODULES = ("parsing", "doors", "order_door", "prices", "book", "planning", "sizing", "reading")
+MODULES = (
+    "parsing",
+    "doors",
+    "order_door",
+    "prices",
+    "book",
+    "planning",
+    "sizing",
+    "reading",
+    "limits_file",
+)
 SNAKE = re.compile(r"[a-z]+(?:_[a-z]+)+")
 
 NO_CODES = {
@@ -905,7 +915,7 @@ NO_CODES = {
 
 def codes_in_source(module):
     """Every text with an underscore in the code of a module that is not the name of something else."""
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))
+    tree = ast.parse(PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
     exported = set(import_module(f"stocklean_exec.{module}").__all__)
     texts = {
         match[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+import stocklean_exec as sx
 from stocklean_exec import blotter_file
 from stocklean_exec.blotter import open_blotter
 from stocklean_exec.blotter_file import SCHEMA_VERSION, check_path, connect, migrate, migrations
@@ -18,7 +19,7 @@ from stocklean_exec.errors import BlotterError, InputError
 from stocklean_exec.facts import Fact
 from stocklean_exec.locking import FileLock
 
-PACKAGE = Path(blotter_file.__file__).parent
+PACKAGE = Path(sx.__file__).parent
 SQL = resources.files("stocklean_exec") / "sql"
 
 
@@ -291,7 +292,9 @@ def statements_of(path):
 
 
 @pytest.mark.parametrize(
-    "path", sorted([*PACKAGE.rglob("*.sql"), *PACKAGE.glob("*.py")]), ids=lambda path: path.name
+    "path",
+    sorted([*PACKAGE.rglob("*.sql"), *PACKAGE.rglob("*.py")]),
+    ids=lambda path: str(path.relative_to(PACKAGE)),
 )
 def test_nothing_in_the_package_updates_or_deletes(path):
     forbidden = r"\bUPDATE\s+(main\.)?\w+\s+SET\b|\bDELETE\s+FROM\b|\bDROP\s+(TABLE|VIEW)\b|\bTRUNCATE\s+\w|ON\s+CONFLICT.*UPDATE|INSERT\s+OR\s+REPLACE|CREATE\s+(UNIQUE\s+)?INDEX|\bFOREIGN\s+KEY\s*\("  # noqa: E501 - one pattern

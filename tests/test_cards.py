@@ -32,6 +32,16 @@ def test_a_card_has_no_script_and_asks_no_other_host():
     assert not re.search(r"https?:|url\(|javascript:| on\w+=", made)
 
 
+def test_a_card_carries_its_look_in_attributes_which_an_untrusted_notebook_keeps():
+    made = card("a", ["PAPER", "working"], [("b", "c")], (["d", "e"], [["f", 1]]), "g")
+    chip = "display:inline-block;border-radius:4px;padding:0 6px;margin-left:6px;font-weight:600;color:#fff"
+    assert f'<span style="{chip};background:#1f6f43">PAPER</span>' in made
+    assert f'<span style="{chip};background:#4a5a6a">working</span>' in made
+    number = "text-align:right;padding:1px 12px 1px 0;border:0;background:none;font-variant-numeric:tabular-nums"
+    assert f'<td style="{number}">1</td>' in made
+    assert "class=" not in made
+
+
 def test_a_brokers_card_masks_its_account_and_leaves_out_its_options():
     broker = sx.connect("mock://?seed=7", quotes={"SPY": 123.0}, cash=10_000)
     made = broker_card(broker)

@@ -18,12 +18,29 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "stocklean_exec"
 README = (ROOT / "README.md").read_text("utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_"))
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if not path.stem.startswith("_")
+)
+PACKAGES = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
+MOST_AT_THE_TOP = 12  # modules beside the packages; a newcomer reads them in one look
+
+
+def _test_file(module):
+    """Tests mirror the tree: ``risk.limits`` is tested by ``tests/risk/test_limits.py``."""
+    *folders, name = module.split(".")
+    return ROOT.joinpath("tests", *folders, f"test_{name}.py")
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_has_a_test_file_of_its_name(module):
-    assert (ROOT / "tests" / f"test_{module}.py").exists()
+    assert _test_file(module).exists()
+
+
+def test_every_package_says_what_lives_there():
+    for folder in PACKAGES:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))), folder
 
 
 @pytest.mark.parametrize("module", MODULES)
