@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.cost_inputs import NO_TIME
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -30,6 +28,7 @@ __all__ = [
     "MAX_AGE",
     "MICROS",
     "NONE_YET",
+    "NO_TIME",
     "Line",
     "Market",
     "Probes",
@@ -40,6 +39,9 @@ __all__ = [
     "time_weighted",
     "with_holes",
 ]
+
+NO_TIME = np.iinfo("int64").min
+"""Stands for a missing time among times in microseconds since 1970; the same as NumPy's NaT."""
 
 MICROS = 1_000_000
 _SMALL = np.iinfo("int16").max

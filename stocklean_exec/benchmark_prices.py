@@ -36,6 +36,7 @@ from stocklean_exec.asof import (
     HOLE,
     MAX_AGE,
     MICROS,
+    NO_TIME,
     NONE_YET,
     Probes,
     by_market_symbol,
@@ -44,7 +45,6 @@ from stocklean_exec.asof import (
     with_holes,
 )
 from stocklean_exec.cost_inputs import (
-    NO_TIME,
     arrival_ages,
     arrival_flags,
     arrival_prices,

@@ -109,7 +109,7 @@ class BlotterReader:
         )
 
     def events(self, run_id: str | None = None) -> pd.DataFrame:
-        """Every recorded fact, in the sequence of recording: :data:`~stocklean_exec.tables.ORDER_EVENTS`."""
+        """All order events as they were recorded: :data:`~stocklean_exec.tables.ORDER_EVENTS`."""
         return self._read("order_events", run_id)
 
     def fills(self, run_id: str | None = None) -> pd.DataFrame:

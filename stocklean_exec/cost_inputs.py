@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import numpy as np
 import pandas as pd
 
+from stocklean_exec.asof import NO_TIME, Market
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.parsing import as_utc, shown
 from stocklean_exec.prices import is_usable
@@ -24,12 +25,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stocklean_exec.asof import Market
     from stocklean_exec.blotter_reader import BlotterReader
-    from stocklean_exec.records import TradeRecord
+    from stocklean_exec.recorded_trades import TradeRecord
 
 __all__ = [
-    "NO_TIME",
     "SHARE_DECIMALS",
     "Executed",
     "FillInput",
@@ -58,8 +57,6 @@ SHARE_DECIMALS = 8
 """Shares add up exactly in hundred-millionths, as in the blotter: 0.1 + 0.2 of a share are 0.3."""
 
 LOCAL = "local"
-NO_TIME = np.iinfo("int64").min
-"""Stands for a missing time among times in microseconds since 1970; the same as NumPy's NaT."""
 
 _LISTED = 50  # ids that one error names; there may be millions
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from stocklean_exec.asof import NO_TIME
 from stocklean_exec.cost_inputs import (
-    NO_TIME,
     FillInput,
     OrderInput,
     Sign,

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.asof import MICROS
+from stocklean_exec.asof import MICROS, NO_TIME
 from stocklean_exec.benchmark_prices import interval_volume
 from stocklean_exec.cost_inputs import (
-    NO_TIME,
     SHARE_DECIMALS,
     Executed,
     FillInput,

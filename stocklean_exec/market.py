@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.cost_inputs import NO_TIME, column_numbers, require_columns, utc_micros
+from stocklean_exec.asof import NO_TIME
+from stocklean_exec.cost_inputs import column_numbers, require_columns, utc_micros
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.parsing import shown
 from stocklean_exec.prices import is_usable

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.asof import MAX_AGE, MICROS, Line, Probes, by_market_symbol, known_times, look_up
+from stocklean_exec.asof import MAX_AGE, MICROS, NO_TIME, Line, Probes, by_market_symbol, known_times, look_up
 from stocklean_exec.cost_inputs import (
-    NO_TIME,
     Executed,
     FillInput,
     MarketInput,

@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 import numpy as np
 import pandas as pd
 
+from stocklean_exec.asof import NO_TIME
 from stocklean_exec.blotter_reader import BlotterReader, read_blotter
-from stocklean_exec.cost_inputs import NO_TIME, Executed, require_columns
+from stocklean_exec.cost_inputs import Executed, require_columns
 from stocklean_exec.database import literal, parquet_source, quoted, readable
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.market_files import MarketFiles
 from stocklean_exec.parquet import ZONED, HashPart, chunks, described, open_parquet, text_hashes, whole
 from stocklean_exec.parsing import as_utc, shown
 from stocklean_exec.paths import local_path, refuse_addresses
+from stocklean_exec.recorded_trades import TradeRecord
 from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 
 if TYPE_CHECKING:
@@ -42,24 +44,6 @@ _LISTED = 50  # ids that one error names
 _FEW = 30_000  # distinct texts; with more, codes are no cheaper than the texts
 _PLAIN = (*ZONED, "DOUBLE")  # types whose missing values are numbers by the time they are read
 _TEXTS = ("symbol", "side", "exchange", "liquidity", "account", "run_id")
-
-
-@dataclass(frozen=True, slots=True)
-class TradeRecord:
-    """What was ordered and done: frames with the columns of the blotter's tables of the same names.
-
-    ``orders`` has a column more, ``ended_at``: when an order that is done was cancelled or rejected, by its
-    events.
-    """
-
-    orders: pd.DataFrame
-    fills: pd.DataFrame
-    quotes: pd.DataFrame
-    events: pd.DataFrame
-    runs: pd.DataFrame
-
-    def __repr__(self) -> str:
-        return f"<TradeRecord: {len(self.runs)} runs, {len(self.orders)} orders, {len(self.fills)} fills>"
 
 
 def trade_record(

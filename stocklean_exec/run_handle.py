@@ -43,7 +43,7 @@ _MUTEX = threading.Lock()
 
 
 class RunView(Protocol):
-    """A widget that shows a run: a :class:`~stocklean_exec.live_view.LiveView`, whose module imports this one."""
+    """A widget that shows a run; the one in use is :class:`~stocklean_exec.live_view.LiveView`."""
 
     @property
     def model_id(self) -> str:

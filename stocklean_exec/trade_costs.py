@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.asof import MAX_AGE, MICROS, look_up
+from stocklean_exec.asof import MAX_AGE, MICROS, NO_TIME, look_up
 from stocklean_exec.benchmark_prices import BenchmarkData, benchmark_prices
 from stocklean_exec.cost_inputs import (
-    NO_TIME,
     Executed,
     FillInput,
     MarketInput,

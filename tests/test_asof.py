@@ -7,8 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stocklean_exec import asof
-from stocklean_exec.asof import HOLE, MICROS, NONE_YET, Line, Probes, look_up, standing, time_weighted, with_holes
-from stocklean_exec.cost_inputs import NO_TIME
+from stocklean_exec.asof import (
+    HOLE,
+    MICROS,
+    NO_TIME,
+    NONE_YET,
+    Line,
+    Probes,
+    look_up,
+    standing,
+    time_weighted,
+    with_holes,
+)
 from stocklean_exec.market import FrameMarket
 
 seconds = st.integers(0, 5_000)

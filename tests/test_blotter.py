@@ -257,7 +257,11 @@ def test_nothing_is_resolved_twice(unsure):
 
 # -- the kill switch -----------------------------------------------------------------------------------------
 
-HALT = "import sys; from stocklean_exec.halts import HaltJournal; HaltJournal(sys.argv[1]).halt('from outside')"
+HALT = """
+import sys
+from stocklean_exec.halts import HaltJournal
+HaltJournal(sys.argv[1]).halt("from outside")
+"""
 
 
 def test_a_halt_is_in_force_and_on_record(blotter):

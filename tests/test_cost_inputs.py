@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stocklean_exec.asof import NO_TIME
 from stocklean_exec.cost_inputs import (
-    NO_TIME,
     arrival_ages,
     arrival_prices,
     by_symbol,

@@ -86,9 +86,11 @@ def test_of_several_entries_a_power_cut_takes_none(path, power):
 def test_a_halt_of_another_process_is_seen_at_once(path):
     journal = HaltJournal(path)
     journal.check()
-    code = (
-        "import sys; from stocklean_exec.halts import HaltJournal as J; getattr(J(sys.argv[1]), sys.argv[2])('x')"
-    )
+    code = """
+import sys
+from stocklean_exec.halts import HaltJournal
+getattr(HaltJournal(sys.argv[1]), sys.argv[2])("x")
+"""
     subprocess.run([sys.executable, "-c", code, str(path), "halt"], check=True)
     with pytest.raises(HaltedError):
         journal.check()
