@@ -77,11 +77,8 @@ if TYPE_CHECKING:
     from stocklean_exec.market_files import quote_files, trade_files
     from stocklean_exec.mock_broker import MockBroker
     from stocklean_exec.notebook import enable_notebook
-    from stocklean_exec.order_ids import client_order_id
-    from stocklean_exec.parsing import input_warnings
     from stocklean_exec.planning import plan_orders
     from stocklean_exec.pretrade import calibrate, expect_costs, pretrade_cost
-    from stocklean_exec.reading import read_positions, read_quotes, read_targets
     from stocklean_exec.rebalancing import rebalance, rebalance_async
     from stocklean_exec.reconciling import reconcile, reconcile_async
     from stocklean_exec.records import TradeRecord, trade_record
@@ -90,9 +87,12 @@ if TYPE_CHECKING:
     from stocklean_exec.review import OrderReview, review_orders
     from stocklean_exec.run_handle import Run, start_run
     from stocklean_exec.sample import sample_closes, sample_quotes
+    from stocklean_exec.schema.files import read_positions, read_quotes, read_targets
+    from stocklean_exec.schema.frame_validator import input_warnings
+    from stocklean_exec.schema.order_ids import client_order_id
+    from stocklean_exec.schema.tables import TABLES
     from stocklean_exec.submission import submit_orders, submit_orders_async
     from stocklean_exec.summary import plan_summary
-    from stocklean_exec.tables import TABLES
 
 __all__ = [
     "IBKR_US_FIXED",
@@ -204,7 +204,7 @@ _HOME = {
     "broker": ("Broker",),
     "checks": ("Limits", "check_orders", "check_results"),
     "notebook": ("enable_notebook",),
-    "order_ids": ("client_order_id",),
+    "schema.order_ids": ("client_order_id",),
     "connecting": ("connect",),
     "diagnosis": ("diagnose", "doctor"),
     "errors": (
@@ -234,11 +234,11 @@ _HOME = {
     "html_report": ("CostReport", "report", "write_report"),
     "market_files": ("quote_files", "trade_files"),
     "mock_broker": ("MockBroker",),
-    "parsing": ("input_warnings",),
+    "schema.frame_validator": ("input_warnings",),
     "planning": ("plan_orders",),
     "pretrade": ("calibrate", "expect_costs", "pretrade_cost"),
     "limits_file": ("read_limits",),
-    "reading": ("read_positions", "read_quotes", "read_targets"),
+    "schema.files": ("read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
     "records": ("TradeRecord", "trade_record"),
     "reconciling": ("reconcile", "reconcile_async"),
@@ -249,7 +249,7 @@ _HOME = {
     "sample": ("sample_closes", "sample_quotes"),
     "summary": ("plan_summary",),
     "submission": ("submit_orders", "submit_orders_async"),
-    "tables": ("TABLES",),
+    "schema.tables": ("TABLES",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

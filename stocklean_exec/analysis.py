@@ -1,11 +1,11 @@
 """The cost analysis as a user calls it: every measure, from frames, from a blotter, or from Parquet files.
 
 The measures themselves are pure functions over frames, each documented where it lives; here they learn to fetch
-what they are given. ``orders`` may be a blotter or a :class:`~stocklean_exec.records.TradeRecord`, and then
-``fills`` need not be given; orders, fills, quotes and trades may be Parquet files, folders or patterns, larger
-than memory where quotes and trades are concerned.
+what they are given. ``orders`` may be a blotter or a :class:`~stocklean_exec.TradeRecord`, and then ``fills`` need
+not be given; orders, fills, quotes and trades may be Parquet files, folders or patterns, larger than memory where
+quotes and trades are concerned.
 
-    >>> from stocklean_exec.tables import FILLS, ORDERS
+    >>> from stocklean_exec.schema.tables import FILLS, ORDERS
     >>> slippage(ORDERS.empty(), FILLS.empty()).shape
     (0, 11)
 """

@@ -12,8 +12,8 @@ import pandas as pd
 
 from stocklean_exec.errors import ApprovalError, InputError, Problem
 from stocklean_exec.limits import Limits
-from stocklean_exec.order_ids import payload_hashes, plan_hash
-from stocklean_exec.tables import ORDERS
+from stocklean_exec.schema.order_ids import payload_hashes, plan_hash
+from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -55,11 +55,11 @@ from stocklean_exec.cost_inputs import (
     usable,
     utc_micros,
 )
-from stocklean_exec.doors import parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.market import DELAYED, UNUSABLE, as_market
-from stocklean_exec.parsing import shown
-from stocklean_exec.prices import usable_prices
+from stocklean_exec.schema.frame_validator import shown
+from stocklean_exec.schema.inputs import parse_quotes
+from stocklean_exec.schema.prices import usable_prices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

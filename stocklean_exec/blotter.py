@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import duckdb
 import pandas as pd
 
-from stocklean_exec import carried, clock
+from stocklean_exec import clock
 from stocklean_exec._version import __version__
 from stocklean_exec.blotter_file import MEMORY, check_path, connect, create, migrate
 from stocklean_exec.blotter_reader import BlotterReader, read_blotter
@@ -31,8 +31,9 @@ from stocklean_exec.halts import HaltEntry, HaltJournal
 from stocklean_exec.lifecycle import UNSENT_STATES
 from stocklean_exec.locking import FileLock
 from stocklean_exec.order_history import IdTrail
-from stocklean_exec.order_ids import PAYLOAD_COLUMNS
-from stocklean_exec.tables import ORDERS, QUOTES
+from stocklean_exec.schema import extra_columns
+from stocklean_exec.schema.order_ids import PAYLOAD_COLUMNS
+from stocklean_exec.schema.tables import ORDERS, QUOTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -470,7 +471,7 @@ def _plan_rows(orders: pd.DataFrame, run: dict[str, object]) -> pd.DataFrame:
         leg=cast("int", run["leg"]),
         row_number=range(len(rows)),
         payload_hash=orders["payload_hash"],
-        extra=carried.pack(orders[[name for name in orders.columns if name not in known]]),
+        extra=extra_columns.pack(orders[[name for name in orders.columns if name not in known]]),
     )
 
 

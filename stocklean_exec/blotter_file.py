@@ -21,7 +21,7 @@ from stocklean_exec.database import MEMORY
 from stocklean_exec.durable import sync_folder
 from stocklean_exec.errors import BlotterError, InputError, Problem
 from stocklean_exec.locking import is_held_here
-from stocklean_exec.paths import is_address
+from stocklean_exec.schema.paths import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Self
 import duckdb
 import pandas as pd
 
-from stocklean_exec import carried, database
-from stocklean_exec.account_ids import mask_account
+from stocklean_exec import database
 from stocklean_exec.blotter_file import check_path, connect, migrate
-from stocklean_exec.cards import card
 from stocklean_exec.database import MEMORY
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.locking import reading
-from stocklean_exec.paths import local_path
-from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS, Table
+from stocklean_exec.schema import extra_columns
+from stocklean_exec.schema.account_ids import mask_account
+from stocklean_exec.schema.html_card import card
+from stocklean_exec.schema.paths import local_path
+from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,11 +90,11 @@ class BlotterReader:
         return table.conform(frame)
 
     def runs(self) -> pd.DataFrame:
-        """All runs, oldest first: columns of :data:`~stocklean_exec.tables.RUNS`."""
+        """All runs, oldest first: columns of :data:`~stocklean_exec.schema.tables.RUNS`."""
         return self._read("runs", None)
 
     def orders(self, run_id: str | None = None) -> pd.DataFrame:
-        """Orders as they stand now, in the plan's sequence: :data:`~stocklean_exec.tables.ORDERS` and more.
+        """Orders as they stand now, in the plan's sequence: :data:`~stocklean_exec.schema.tables.ORDERS` and more.
 
         More are ``state`` (finer than ``status``), ``leg``, ``approved``, ``approved_by``, ``approved_at``,
         ``payload_hash``, ``arrival_quoted_at`` (when the quote was taken that was the market at arrival),
@@ -102,22 +103,22 @@ class BlotterReader:
         along with the plan.
         """
         frame = self._read("orders", run_id)
-        along = carried.unpack(frame.pop("extra").tolist(), frame.index)
+        along = extra_columns.unpack(frame.pop("extra").tolist(), frame.index)
         del frame["row_number"]
         return pd.concat(
             [frame, along[[name for name in along.columns if name not in frame.columns]]], axis="columns"
         )
 
     def events(self, run_id: str | None = None) -> pd.DataFrame:
-        """All order events as they were recorded: :data:`~stocklean_exec.tables.ORDER_EVENTS`."""
+        """All order events as they were recorded: :data:`~stocklean_exec.schema.tables.ORDER_EVENTS`."""
         return self._read("order_events", run_id)
 
     def fills(self, run_id: str | None = None) -> pd.DataFrame:
-        """Executions in their latest correction, by time: :data:`~stocklean_exec.tables.FILLS`."""
+        """Executions in their latest correction, by time: :data:`~stocklean_exec.schema.tables.FILLS`."""
         return self._read("fills", run_id)
 
     def quotes(self, run_id: str | None = None) -> pd.DataFrame:
-        """Arrival quotes of the runs: :data:`~stocklean_exec.tables.QUOTES`, and more.
+        """Arrival quotes of the runs: :data:`~stocklean_exec.schema.tables.QUOTES`, and more.
 
         More are ``run_id``, ``recorded_at``, and ``delayed`` (NA if nobody told).
         """

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import number_option, shown
-from stocklean_exec.prices import usable_prices
+from stocklean_exec.schema.frame_validator import number_option, shown
+from stocklean_exec.schema.prices import usable_prices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import pandas as pd
 
-from stocklean_exec.account_ids import is_paper_account, mask_account
-from stocklean_exec.cards import card
 from stocklean_exec.errors import ConnectionLostError, InputError, Problem
+from stocklean_exec.schema.account_ids import is_paper_account, mask_account
+from stocklean_exec.schema.html_card import card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,7 +98,7 @@ class Broker(ABC):
 
     @abstractmethod
     def positions(self) -> pd.DataFrame:
-        """What is held: :data:`~stocklean_exec.tables.POSITIONS`."""
+        """What is held: :data:`~stocklean_exec.schema.tables.POSITIONS`."""
 
     @abstractmethod
     def quotes(self, symbols: object = None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from stocklean_exec.cost_inputs import require_columns
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import shown
+from stocklean_exec.schema.frame_validator import shown
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -27,7 +27,7 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.order_costs import cash_prices, commissions
-from stocklean_exec.prices import PRICE_FIELDS, is_usable, usable_prices
+from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, usable_prices
 from stocklean_exec.verdicts import BLOCK, Findings
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec.book import parse_nav
 from stocklean_exec.check_rules import FOREIGN, UNFINISHED, Asked, CheckContext, judge
-from stocklean_exec.doors import parse_positions, parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.limits import Limits
-from stocklean_exec.order_door import parse_orders
-from stocklean_exec.prices import PRICE_FIELDS, is_usable
+from stocklean_exec.schema.inputs import parse_positions, parse_quotes
+from stocklean_exec.schema.order_input import parse_orders
+from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
 from stocklean_exec.verdicts import VERDICTS, Findings, check_results
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def check_orders(
 
     Parameters
     ----------
-    orders : from :func:`~stocklean_exec.planning.plan_orders`, or hand-made
+    orders : from :func:`~stocklean_exec.plan_orders`, or hand-made
     limits : by default ``Limits()``
     positions : what is held now
     quotes : the market now; by default each order's own decision price

@@ -197,7 +197,7 @@ def _show(title: str, frame: pd.DataFrame, columns: list[str] | None = None) -> 
 
 def _tell_warnings(frame: pd.DataFrame) -> None:
     """Say what was odd about the input of a plan, so that nobody confirms it without having read that."""
-    from stocklean_exec.parsing import input_warnings  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.schema.frame_validator import input_warnings  # noqa: PLC0415 - heavy; other commands do without
 
     for warning in input_warnings(frame).to_dict("records"):
         symbol = "" if warning["symbol"] is None else f"{warning['symbol']}: "
@@ -215,7 +215,7 @@ def _demo(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.demo import run_demo  # noqa: PLC0415 - likewise
     from stocklean_exec.html_report import write_report  # noqa: PLC0415 - likewise
-    from stocklean_exec.paths import local_path  # noqa: PLC0415 - likewise
+    from stocklean_exec.schema.paths import local_path  # noqa: PLC0415 - likewise
 
     with tempfile.TemporaryDirectory(prefix="stocklean-demo-") as scratch:
         folder = Path(scratch) if options.out is None else local_path(options.out, "out")
@@ -255,8 +255,8 @@ def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.checks import Limits  # noqa: PLC0415 - likewise
     from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
     from stocklean_exec.limits_file import read_limits  # noqa: PLC0415
-    from stocklean_exec.reading import read_positions, read_quotes, read_targets  # noqa: PLC0415
     from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - likewise
+    from stocklean_exec.schema.files import read_positions, read_quotes, read_targets  # noqa: PLC0415
     from stocklean_exec.submission import submit_orders  # noqa: PLC0415 - likewise
 
     targets = read_targets(options.targets)
@@ -376,8 +376,8 @@ def _status(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from stocklean_exec.html_report import report  # noqa: PLC0415 - heavy; other commands do without
-    from stocklean_exec.prices import usable_prices  # noqa: PLC0415 - likewise
-    from stocklean_exec.reading import read_quotes  # noqa: PLC0415 - likewise
+    from stocklean_exec.schema.files import read_quotes  # noqa: PLC0415 - likewise
+    from stocklean_exec.schema.prices import usable_prices  # noqa: PLC0415 - likewise
 
     final = None if options.final_prices is None else usable_prices(read_quotes(options.final_prices))["price"]
     fx = None if options.fx is None else dict(pair.partition("=")[::2] for pair in options.fx)

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from stocklean_exec.errors import ApprovalError
-from stocklean_exec.order_ids import payload_hashes, plan_hash
+from stocklean_exec.schema.order_ids import payload_hashes, plan_hash
 
 if TYPE_CHECKING:
     from datetime import datetime

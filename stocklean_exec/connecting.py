@@ -9,12 +9,12 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from stocklean_exec.doors import opening_positions, parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.pacing import DEFAULT_RATE
-from stocklean_exec.paths import refuse_addresses
 from stocklean_exec.sample import sample_quotes
+from stocklean_exec.schema.inputs import opening_positions, parse_quotes
+from stocklean_exec.schema.paths import refuse_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,9 +65,9 @@ def connect(
     Parameters
     ----------
     address : scheme, host and port, and options, such as ``mock://?seed=7&cash=50000``
-    quotes : the market of mock and simulator; by default :func:`~stocklean_exec.sample.sample_quotes`
+    quotes : the market of mock and simulator; by default :func:`~stocklean_exec.sample_quotes`
     positions, cash : what mock and simulator start with
-    fill_plan : see :class:`~stocklean_exec.mock_broker.MockBroker`
+    fill_plan : see :class:`~stocklean_exec.MockBroker`
     scenario : what the simulator does with orders and messages: a name, a file, a mapping, rows, a DataFrame
     allow_live : the live account that may be traded; STOCKLEAN_ALLOW_LIVE must name it as well
 

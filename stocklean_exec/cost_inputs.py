@@ -16,8 +16,8 @@ import pandas as pd
 
 from stocklean_exec.asof import NO_TIME, Market
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import as_utc, shown
-from stocklean_exec.prices import is_usable
+from stocklean_exec.schema.frame_validator import as_utc, shown
+from stocklean_exec.schema.prices import is_usable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -113,11 +113,11 @@ def cost_summary(
 
     Parameters
     ----------
-    orders : as in :func:`~stocklean_exec.shortfall.implementation_shortfall`; order_type, arrived_at, arrival_bid,
+    orders : as in :func:`~stocklean_exec.implementation_shortfall`; order_type, arrived_at, arrival_bid,
         arrival_ask, status and reason are used where they are there
     fills : client_order_id, quantity, price, commission; exchange and liquidity where they are there
-    benchmark, quotes, trades, time_zone : as in :func:`~stocklean_exec.trade_costs.slippage`
-    final_prices, delay_basis, fx : as in :func:`~stocklean_exec.shortfall.implementation_shortfall`
+    benchmark, quotes, trades, time_zone : as in :func:`~stocklean_exec.slippage`
+    final_prices, delay_basis, fx : as in :func:`~stocklean_exec.implementation_shortfall`
     by : more columns of the orders to make tables of
     sign : ``"cost"``: positive is worse; ``"performance"``: positive is better, with a table ``ibkr`` that has
         the names of Interactive Brokers' transaction cost analysis
@@ -135,7 +135,7 @@ def cost_summary(
     slippage_se_bps             standard error of ``slippage_bps`` over the orders
     half_spread_bps             half of the spread at arrival, where the orders tell it
     impact_bps                  the rest of the slippage
-    expected_bps                what a model said before (:func:`~stocklean_exec.pretrade.pretrade_cost`), where
+    expected_bps                what a model said before (:func:`~stocklean_exec.pretrade_cost`), where
                                 the orders carry its ``expected_cost_bps``
     commission_bps              of those reported; ``commissions_due`` are not
     friction_bps                half spread, impact and commission together: what a backtest should charge

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from stocklean_exec.parsing import Door
-from stocklean_exec.tables import Column, Table
+from stocklean_exec.schema.frame_validator import Door
+from stocklean_exec.schema.tables import Column, Table
 
 __all__ = ["FILL_PLAN", "FillStep", "parse_fill_plan"]
 

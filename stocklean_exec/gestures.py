@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, NoReturn
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import shown
+from stocklean_exec.schema.frame_validator import shown
 
 __all__ = ["SHOWN", "Gesture", "code_of", "read_gesture", "reason_of", "refuse_unknown"]
 

@@ -29,8 +29,8 @@ from stocklean_exec.analysis import (
     participation,
 )
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.paths import local_path, refuse_addresses
 from stocklean_exec.records import TradeRecord, trade_record
+from stocklean_exec.schema.paths import local_path, refuse_addresses
 
 if TYPE_CHECKING:
     import os
@@ -119,7 +119,7 @@ def report(
     Parameters
     ----------
     run_id : one run, several, or None for all
-    blotter : a blotter, its file, the folder of an export, or a :class:`~stocklean_exec.records.TradeRecord`
+    blotter : a blotter, its file, the folder of an export, or a :class:`~stocklean_exec.TradeRecord`
     path : where to write the page; it is also returned
     quotes : of the market (frame or Parquet files), for markouts; by default those that the blotter holds
     trades : of the market, likewise, for the chart of cost against participation

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from stocklean_exec import clock
+from stocklean_exec.background import Engine
 from stocklean_exec.broker import Broker, is_paper_account, mask_account, symbols_of
-from stocklean_exec.engine import Engine
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
 from stocklean_exec.evidence import Evidence
 from stocklean_exec.ib_access import check_account, choose_account, is_loopback
@@ -30,7 +30,7 @@ from stocklean_exec.ib_market import Instrument, MarketDesk
 from stocklean_exec.ib_orders import OrderDesk
 from stocklean_exec.pacing import DEFAULT_RATE, Pacer
 from stocklean_exec.progress import progress_bar
-from stocklean_exec.tables import POSITIONS
+from stocklean_exec.schema.tables import POSITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

@@ -16,7 +16,7 @@ import pandas as pd
 
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.ib_facts import DELAYED_DATA_CODES, NO_DATA_CODES, price_or_nan
-from stocklean_exec.tables import QUOTES
+from stocklean_exec.schema.tables import QUOTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

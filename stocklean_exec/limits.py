@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from stocklean_exec.cards import card
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import Door
-from stocklean_exec.tables import POSITIONS
+from stocklean_exec.schema.frame_validator import Door
+from stocklean_exec.schema.html_card import card
+from stocklean_exec.schema.tables import POSITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.limits import Limits
-from stocklean_exec.paths import existing_file
+from stocklean_exec.schema.paths import existing_file
 
 if TYPE_CHECKING:
     import os
@@ -17,7 +17,7 @@ __all__ = ["read_limits"]
 
 
 def read_limits(path: str | os.PathLike[str]) -> Limits:
-    """Limits from a TOML or JSON file with the names of :class:`~stocklean_exec.limits.Limits`."""
+    """Limits from a TOML or JSON file with the names of :class:`~stocklean_exec.Limits`."""
     file = existing_file(path, "limits")
     try:
         text = file.read_text("utf-8")

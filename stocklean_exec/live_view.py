@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any, cast
 import anywidget
 
 from stocklean_exec import clock
-from stocklean_exec.account_ids import mask_accounts_in
 from stocklean_exec.errors import InputError, Problem, StockleanError
 from stocklean_exec.gestures import Gesture, code_of, read_gesture, reason_of, refuse_unknown
-from stocklean_exec.parsing import shown
 from stocklean_exec.run_card import run_card
+from stocklean_exec.schema.account_ids import mask_accounts_in
+from stocklean_exec.schema.frame_validator import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ _STILL = "A still picture of a run; run the cell again while its kernel lives to
 
 
 class LiveView(anywidget.AnyWidget):
-    """A view of a :class:`~stocklean_exec.run_handle.Run`; made by :meth:`~stocklean_exec.run_handle.Run.view`."""
+    """A view of a :class:`~stocklean_exec.Run`; made by :meth:`~stocklean_exec.Run.view`."""
 
     _esm = "".join((_STATIC / name).read_text("utf-8") for name in ("common.js", "live.js"))
     _css = "".join((_STATIC / name).read_text("utf-8") for name in ("review.css", "live.css"))

@@ -14,8 +14,8 @@ import pandas as pd
 from stocklean_exec.asof import NO_TIME
 from stocklean_exec.cost_inputs import column_numbers, require_columns, utc_micros
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import shown
-from stocklean_exec.prices import is_usable
+from stocklean_exec.schema.frame_validator import shown
+from stocklean_exec.schema.prices import is_usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stocklean_exec.fees import IBKR_US_FIXED
-from stocklean_exec.prices import is_usable
+from stocklean_exec.schema.prices import is_usable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,7 @@ __all__ = ["cash_prices", "commissions", "costs_beyond_value"]
 
 
 def commissions(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Commission of each order by :data:`~stocklean_exec.fees.IBKR_US_FIXED`, all at once; US dollars.
+    """Commission of each order by :data:`~stocklean_exec.IBKR_US_FIXED`, all at once; US dollars.
 
     Examples
     --------

@@ -15,8 +15,8 @@ from arro3.core import RecordBatch, RecordBatchReader
 
 from stocklean_exec.database import connect_to_files, escaped, parquet_source, readable
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import shown
-from stocklean_exec.paths import local_path
+from stocklean_exec.schema.frame_validator import shown
+from stocklean_exec.schema.paths import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

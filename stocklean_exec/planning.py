@@ -20,16 +20,25 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.book import Book, Unlisted, align, investable_nav, parse_nav
-from stocklean_exec.doors import (
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.order_costs import cash_prices, commissions, costs_beyond_value
+from stocklean_exec.schema.frame_validator import (
+    add_warnings,
+    as_utc,
+    merge_warnings,
+    number_option,
+    shown,
+    warning_row,
+)
+from stocklean_exec.schema.inputs import (
     FRACTIONAL_STEP,
     check_target_dates,
     parse_positions,
     parse_quotes,
     parse_targets,
 )
-from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.order_costs import cash_prices, commissions, costs_beyond_value
-from stocklean_exec.order_door import (
+from stocklean_exec.schema.order_ids import client_order_ids, is_valid_run_id
+from stocklean_exec.schema.order_input import (
     MAX_QUANTITY,
     ORDER_TYPES,
     SEC_TYPES,
@@ -37,11 +46,9 @@ from stocklean_exec.order_door import (
     describe_open_orders,
     parse_open_orders,
 )
-from stocklean_exec.order_ids import client_order_ids, is_valid_run_id
-from stocklean_exec.parsing import add_warnings, as_utc, merge_warnings, number_option, shown, warning_row
-from stocklean_exec.prices import is_usable, round_to_tick, tick_sizes
+from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
+from stocklean_exec.schema.tables import ORDERS
 from stocklean_exec.sizing import Sizes, measure, whole_trades
-from stocklean_exec.tables import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -100,7 +107,7 @@ def plan_orders(
         fixed schedule, half the quoted spread of market orders, and for limit orders to buy the distance to their
         limit. 0 keeps nothing back
     unlisted : what to do with holdings that the targets do not name: ``"keep"``, ``"close"`` or ``"error"``
-    allow_short, max_gross, allow_liquidation : see :func:`~stocklean_exec.doors.parse_targets`
+    allow_short, max_gross, allow_liquidation : see :func:`~stocklean_exec.schema.inputs.parse_targets`
     fractional : trade parts of a share, in steps of 0.0001; without it, whole shares or multiples of lot_size
     order_type : for all symbols, whatever their rows say; by default each row's own, else ``MKT``
     limit_offset_bps : limit of ``LMT`` orders without a price of their own: so many basis points of the
@@ -117,10 +124,10 @@ def plan_orders(
 
     Returns
     -------
-    DataFrame with the columns of :data:`~stocklean_exec.tables.ORDERS`, then ``lot_size``, ``tick_size``,
+    DataFrame with the columns of :data:`~stocklean_exec.schema.tables.ORDERS`, then ``lot_size``, ``tick_size``,
     ``detail``, ``con_id`` (the contract that trades and no other, where targets or positions name one) and the
-    targets' other columns. A symbol that must trade and cannot is a row with status
-    ``REJECTED`` and a reason, such as ``price_unavailable``; its quantity is NaN if no price could give one.
+    targets' other columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a reason,
+    such as ``price_unavailable``; its quantity is NaN if no price could give one.
 
     Raises
     ------

@@ -31,7 +31,7 @@ from stocklean_exec.cost_inputs import (
 )
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.market import as_market
-from stocklean_exec.parsing import number_option, shown
+from stocklean_exec.schema.frame_validator import number_option, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ import pandas as pd
 
 from stocklean_exec.cost_inputs import by_symbol, column_numbers, keyed_orders, require_columns, usable
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import number_option, shown
+from stocklean_exec.schema.frame_validator import number_option, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -161,8 +161,8 @@ def expect_costs(orders: pd.DataFrame, market: pd.DataFrame, **options: Any) -> 
     Returns
     -------
     ``orders`` with a column ``expected_cost_bps``: basis points of notional, NaN where the market is not known.
-    The review shows it, the blotter keeps it, and :func:`~stocklean_exec.cost_tables.cost_summary` holds it
-    against what the run cost. An edit of an order's quantity takes it away.
+    The review shows it, the blotter keeps it, and :func:`~stocklean_exec.cost_summary` holds it against what the
+    run cost. An edit of an order's quantity takes it away.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def calibrate(
 
     Parameters
     ----------
-    costs : what :func:`~stocklean_exec.trade_costs.slippage` gave, against arrival
+    costs : what :func:`~stocklean_exec.slippage` gave, against arrival
     orders : the same orders
     market : as in :func:`pretrade_cost`
     fit_spread : fit the constant; else it is half the market's ``spread_bps``, and only the impact is fitted

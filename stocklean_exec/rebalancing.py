@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from stocklean_exec import engine
-from stocklean_exec.account_ids import mask_account
+from stocklean_exec import background
 from stocklean_exec.broker import symbols_of
 from stocklean_exec.check_rules import UNFINISHED
 from stocklean_exec.checks import Limits, check_orders, unsent_orders
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import add_warnings, merge_warnings, warning_row
 from stocklean_exec.planning import plan_orders
-from stocklean_exec.reading import read_targets
 from stocklean_exec.review import OrderReview, review_orders
+from stocklean_exec.schema.account_ids import mask_account
+from stocklean_exec.schema.files import read_targets
+from stocklean_exec.schema.frame_validator import add_warnings, merge_warnings, warning_row
 from stocklean_exec.submission import submit_orders_async
 
 if TYPE_CHECKING:
@@ -51,16 +51,16 @@ def rebalance(
     broker, blotter : where to send and where to record
     run_id : names the run; the same again sends nothing twice
     limits : for the checks
-    approve : who approves every order that passes (a name), True for the present user, or a function that
-        decides on the :class:`~stocklean_exec.review.OrderReview`; None approves nothing
+    approve : who approves every order that passes (a name), True for the present user, or a function that decides
+        on the :class:`~stocklean_exec.OrderReview`; None approves nothing
     dry_run : say False to send
     nav : by default the broker's
-    timeout : see :func:`~stocklean_exec.submission.submit_orders`
+    timeout : see :func:`~stocklean_exec.submit_orders`
     one_sided : send the sells also where the check for cash has refused the buys that they were to pay for; see
-        :meth:`~stocklean_exec.review.OrderReview.approve_all`
-    plan_options : options of :func:`~stocklean_exec.planning.plan_orders`; ``open_orders`` are by default those
-        that work at the broker, whoever placed them, and those of this blotter of which nobody knows whether they
-        do. Their symbols are refused (``open_order_exists``); ``on_open_orders="net"`` counts them as filled
+        :meth:`~stocklean_exec.OrderReview.approve_all`
+    plan_options : options of :func:`~stocklean_exec.plan_orders`; ``open_orders`` are by default those that work
+        at the broker, whoever placed them, and those of this blotter of which nobody knows whether they do. Their
+        symbols are refused (``open_order_exists``); ``on_open_orders="net"`` counts them as filled
 
     Returns
     -------
@@ -77,7 +77,7 @@ def rebalance(
     >>> plan["status"].tolist(), done["status"].tolist()
     (['NEW'], ['FILLED'])
     """
-    return engine.call(
+    return background.call(
         rebalance_async(
             targets,
             broker,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from stocklean_exec import engine
+from stocklean_exec import background
 from stocklean_exec.differences import DIFFERENCES, Books, compare
 from stocklean_exec.lifecycle import UNSENT_STATES
 from stocklean_exec.recovery import trade_date
@@ -57,7 +57,7 @@ def reconcile(broker: Broker, blotter: Blotter, *, halt: bool = True) -> pd.Data
     ...     len(sx.reconcile(broker, blotter))
     0
     """
-    return engine.call(reconcile_async(broker, blotter, halt=halt))
+    return background.call(reconcile_async(broker, blotter, halt=halt))
 
 
 async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True) -> pd.DataFrame:

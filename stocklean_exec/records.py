@@ -24,10 +24,10 @@ from stocklean_exec.database import literal, parquet_source, quoted, readable
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.market_files import MarketFiles
 from stocklean_exec.parquet import ZONED, HashPart, chunks, described, open_parquet, text_hashes, whole
-from stocklean_exec.parsing import as_utc, shown
-from stocklean_exec.paths import local_path, refuse_addresses
 from stocklean_exec.recorded_trades import TradeRecord
-from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
+from stocklean_exec.schema.frame_validator import as_utc, shown
+from stocklean_exec.schema.paths import local_path, refuse_addresses
+from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -453,7 +453,7 @@ _TAKES_MORE = """
     Notes
     -----
     In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, or
-    what :func:`~stocklean_exec.records.trade_record` gave, and then needs no ``fills``. Orders, fills, quotes and
+    what :func:`~stocklean_exec.trade_record` gave, and then needs no ``fills``. Orders, fills, quotes and
     trades may also be Parquet files, folders or patterns; quotes and trades may be larger than memory.
     """
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.doors import parse_quotes
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.lifecycle import ENDED
-from stocklean_exec.order_ids import client_order_id
-from stocklean_exec.prices import usable_prices
-from stocklean_exec.tables import ORDERS
+from stocklean_exec.schema.inputs import parse_quotes
+from stocklean_exec.schema.order_ids import client_order_id
+from stocklean_exec.schema.prices import usable_prices
+from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,11 +57,12 @@ def residual_orders(run_id: str, blotter: BlotterReader, *, quotes: object = Non
 
     Returns
     -------
-    DataFrame, :data:`~stocklean_exec.tables.ORDERS`, ``detail`` and ``replaces`` (the order whose rest it is), to
-    be checked, approved and submitted like a plan; it becomes the next leg of the run. An order that may still be
-    alive is a ``REJECTED`` row with reason ``order_alive``, ``order_unresolved`` or ``order_not_sent``: nothing is
-    ordered in its place. What the broker has reported as filled counts as filled, even if no execution of it is on
-    record. An order that plan, check or a person refused leaves nothing to be done. Empty when all is filled.
+    DataFrame, :data:`~stocklean_exec.schema.tables.ORDERS`, ``detail`` and ``replaces`` (the order whose rest it
+    is), to be checked, approved and submitted like a plan; it becomes the next leg of the run. An order that may
+    still be alive is a ``REJECTED`` row with reason ``order_alive``, ``order_unresolved`` or ``order_not_sent``:
+    nothing is ordered in its place. What the broker has reported as filled counts as filled, even if no execution
+    of it is on record. An order that plan, check or a person refused leaves nothing to be done. Empty when all is
+    filled.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stocklean_exec import clock, engine
+from stocklean_exec import background, clock
 from stocklean_exec.approval import shorter
 from stocklean_exec.broker import mask_account
 from stocklean_exec.errors import InputError, Problem
@@ -42,12 +42,12 @@ def resume(
 ) -> pd.DataFrame:
     """Pick a run up: find out what became of it, send what provably never was sent, follow it to its end.
 
-    Safe to call at any time, any number of times, also for a run that is over: then late fills and commissions
-    are recorded. The broker is asked for open orders, completed orders, executions and its next order id, until
-    it tells nothing new. What it has is adopted. An order that was handed over and left no trace is handed over
-    once more with the *same order id* if that id is provably unused, so that a wrong guess is harmless; else it is
+    Safe to call at any time, any number of times, also for a run that is over: then late fills and commissions are
+    recorded. The broker is asked for open orders, completed orders, executions and its next order id, until it
+    tells nothing new. What it has is adopted. An order that was handed over and left no trace is handed over once
+    more with the *same order id* if that id is provably unused, so that a wrong guess is harmless; else it is
     ``UNKNOWN``, with the evidence as its reason, until the broker tells or a person decides
-    (:meth:`~stocklean_exec.blotter.Blotter.resolve`).
+    (:meth:`~stocklean_exec.Blotter.resolve`).
 
     An order that was approved and never sent is sent now if the evidence is enough that nobody else has sent it:
     the broker told all it has, to the client id that planned the run, and has passed no order ids that are not on
@@ -67,7 +67,7 @@ def resume(
     resend : whether to hand an order over a second time with its id; by default on paper, and not on a live
         account
     max_approval_age : seconds after which an approval no longer counts: what was not sent by then is refused as
-        ``approval_expired``, and :func:`~stocklean_exec.residuals.residual_orders` plans it anew
+        ``approval_expired``, and :func:`~stocklean_exec.residual_orders` plans it anew
     limits : besides those that the plan was approved with, which always hold; of both the tighter
     send_overtaken : send what was not sent though a run that was planned later has orders in the same symbols
     progress : show a progress bar; by default where somebody can see it
@@ -99,7 +99,7 @@ def resume(
     """
     count = int(blotter.orders(run_id)["approved"].fillna(value=False).sum())
     with progress_bar(count, "resuming", show=progress) as move:
-        return engine.call(
+        return background.call(
             resume_async(
                 run_id,
                 broker,

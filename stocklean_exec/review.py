@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.account_ids import is_paper_account, mask_account
 from stocklean_exec.approval import check_age, limits_of, seal
 from stocklean_exec.confirmation import Confirmation, check_asked, phrase_for, shown_hash
 from stocklean_exec.decisions import Decision, DecisionLog, name_of
@@ -27,6 +26,7 @@ from stocklean_exec.limits import Limits
 from stocklean_exec.review_card import outcome_text, review_card
 from stocklean_exec.review_edits import EDITABLE
 from stocklean_exec.reviewed_plan import ReviewedPlan
+from stocklean_exec.schema.account_ids import is_paper_account, mask_account
 from stocklean_exec.verdicts import VERDICTS
 
 if TYPE_CHECKING:
@@ -559,11 +559,11 @@ def review_orders(
 
     Parameters
     ----------
-    checked : as :func:`~stocklean_exec.checks.check_orders` returned it
+    checked : as :func:`~stocklean_exec.check_orders` returned it
     broker : where :meth:`OrderReview.submit` sends; its account and kind are shown
     blotter : where decisions are recorded as they are made, and the run once it is submitted
     send : called by the submission as ``send(sealed, broker, blotter, max_approval_age=...)``; by default
-        :func:`~stocklean_exec.submission.submit_orders`
+        :func:`~stocklean_exec.submit_orders`
     by : who decides where a call does not say; by default the present user
     show_account : show the account's whole number and not only its ends
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
-from stocklean_exec.cards import card
 from stocklean_exec.errors import InputError
 from stocklean_exec.review_totals import MEASURES
+from stocklean_exec.schema.html_card import card
 
 if TYPE_CHECKING:
     from stocklean_exec.reviewed_plan import ReviewedPlan

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.order_door import ORDER_TYPES, TIFS, find_order_problem, parse_orders
-from stocklean_exec.parsing import merge_warnings, shown
+from stocklean_exec.schema.frame_validator import merge_warnings, shown
+from stocklean_exec.schema.order_input import ORDER_TYPES, TIFS, find_order_problem, parse_orders
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

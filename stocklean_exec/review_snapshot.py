@@ -16,9 +16,9 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.account_ids import mask_account
 from stocklean_exec.errors import InputError
 from stocklean_exec.review_edits import CHOICES, EDITABLE
+from stocklean_exec.schema.account_ids import mask_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable

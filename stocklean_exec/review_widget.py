@@ -24,8 +24,8 @@ import anywidget
 from stocklean_exec import review_snapshot
 from stocklean_exec.errors import ApprovalError, InputError, Problem, StockleanError
 from stocklean_exec.gestures import SHOWN, Gesture, code_of, read_gesture, reason_of, refuse_unknown
-from stocklean_exec.parsing import shown
 from stocklean_exec.review_edits import read_typed
+from stocklean_exec.schema.frame_validator import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ _STALE = "changed since this view showed it; it is shown anew: look again"
 
 
 class ReviewWidget(anywidget.AnyWidget):
-    """A view of an :class:`~stocklean_exec.review.OrderReview`; made by displaying it."""
+    """A view of an :class:`~stocklean_exec.OrderReview`; made by displaying it."""
 
     _esm = "".join((_STATIC / name).read_text("utf-8") for name in ("common.js", "review.js"))
     _css = (_STATIC / "review.css").read_text("utf-8")

@@ -26,7 +26,7 @@ __all__ = ["ReviewedPlan"]
 
 
 class ReviewedPlan:
-    """Checked orders; made by :class:`~stocklean_exec.review.OrderReview`, and by :meth:`edited`.
+    """Checked orders; made by :class:`~stocklean_exec.OrderReview`, and by :meth:`edited`.
 
     ``frame`` is never written into. Its column ``checks`` is of before the latest edit if ``check`` is given.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stocklean_exec.cards import card
+from stocklean_exec.schema.html_card import card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ def run_card(head: Mapping[str, Any], told: Mapping[str, Any], note: str = "") -
 
     Parameters
     ----------
-    head : of :meth:`~stocklean_exec.run_handle.Run.head`
+    head : of :meth:`~stocklean_exec.Run.head`
     told : everything of :meth:`~stocklean_exec.live_model.LiveModel.update`
     note : a line below
 

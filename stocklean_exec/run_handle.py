@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from stocklean_exec import clock, engine
-from stocklean_exec.account_ids import mask_account, mask_accounts_in
+from stocklean_exec import background, clock
 from stocklean_exec.approval import restore, verify
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.facts import Fact
@@ -25,6 +24,7 @@ from stocklean_exec.lifecycle import ENDED
 from stocklean_exec.live_model import LiveModel
 from stocklean_exec.run_card import run_card
 from stocklean_exec.run_control import RunControl
+from stocklean_exec.schema.account_ids import mask_account, mask_accounts_in
 from stocklean_exec.submission import check_account, run_id_of, submit_orders_async
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def start_run(
 ) -> Run:
     """Start sending an approved plan and return at once, with a handle on the run.
 
-    Parameters and errors are those of :func:`~stocklean_exec.submission.submit_orders`; an approval that does not
-    hold is refused here, whatever else fails is raised by who waits. A run that works already is not started
-    again: its handle is returned, so a cell may be run twice.
+    Parameters and errors are those of :func:`~stocklean_exec.submit_orders`; an approval that does not hold is
+    refused here, whatever else fails is raised by who waits. A run that works already is not started again: its
+    handle is returned, so a cell may be run twice.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def start_run(
             limits=limits,
             control=control,
         )
-        run = active[run_id] = Run(run_id, broker, blotter, control, live, engine.spawn(work))
+        run = active[run_id] = Run(run_id, broker, blotter, control, live, background.spawn(work))
     return run
 
 
@@ -141,11 +141,11 @@ class Run:
         return self._future.exception() if self._future.done() else None
 
     def orders(self) -> pd.DataFrame:
-        """The run's orders as they stand now: :data:`~stocklean_exec.tables.ORDERS` and more."""
+        """The run's orders as they stand now: :data:`~stocklean_exec.schema.tables.ORDERS` and more."""
         return self.blotter.orders(self.run_id)
 
     def fills(self) -> pd.DataFrame:
-        """The run's fills so far: :data:`~stocklean_exec.tables.FILLS`."""
+        """The run's fills so far: :data:`~stocklean_exec.schema.tables.FILLS`."""
         return self.blotter.fills(self.run_id)
 
     def progress(self) -> pd.Series[Any]:

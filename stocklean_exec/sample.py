@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.fill_model import unit_interval
-from stocklean_exec.tables import QUOTES
+from stocklean_exec.schema.tables import QUOTES
 
 __all__ = ["inverse_volatility", "sample_closes", "sample_quotes"]
 
@@ -34,7 +34,7 @@ def sample_closes() -> pd.DataFrame:
 
 
 def sample_quotes(closes: pd.DataFrame | None = None, *, seed: int = 7) -> pd.DataFrame:
-    """Quotes around the last close of each symbol: :data:`~stocklean_exec.tables.QUOTES`.
+    """Quotes around the last close of each symbol: :data:`~stocklean_exec.schema.tables.QUOTES`.
 
     The mid is the close to the cent, the spread one to three cents on either side, the sizes a few hundred
     shares: a function of ``seed`` and symbol. The time is the close of that day in New York.

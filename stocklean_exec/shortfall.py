@@ -48,7 +48,7 @@ from stocklean_exec.cost_inputs import (
     usable,
 )
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import shown
+from stocklean_exec.schema.frame_validator import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from stocklean_exec import clock, engine
+from stocklean_exec import background, clock
 from stocklean_exec.approval import check_age, limits_of, restore, shorter, verify
 from stocklean_exec.broker import Broker, mask_account
 from stocklean_exec.check_rules import ONE_SIDED
@@ -26,13 +26,13 @@ from stocklean_exec.errors import (
 )
 from stocklean_exec.facts import Fact
 from stocklean_exec.lifecycle import UNFINISHED_STATES
-from stocklean_exec.order_ids import payload_hashes
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.recovering import Restrictions
 from stocklean_exec.residuals import check_leg, is_rest
 from stocklean_exec.run_control import RunControl
 from stocklean_exec.run_worker import RunTerms
-from stocklean_exec.tables import ORDERS
+from stocklean_exec.schema.order_ids import payload_hashes
+from stocklean_exec.schema.tables import ORDERS
 from stocklean_exec.working import work_run
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def submit_orders(
 
     Returns
     -------
-    DataFrame, :data:`~stocklean_exec.tables.ORDERS` and more, in the plan's sequence. Rows that the plan or a
-    check refused are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. The same run
-    submitted again sends nothing and returns the same rows. A run of which nothing can be sent is ``blocked``
-    when plan and checks refused every row, and ``cancelled`` when a person approved none; a plan without rows
-    is not recorded. What an earlier call of this run has not sent is sent, or held back, by the rules of
-    :func:`~stocklean_exec.resuming.resume`.
+    DataFrame, :data:`~stocklean_exec.schema.tables.ORDERS` and more, in the plan's sequence. Rows that the plan or
+    a check refused are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. The same run
+    submitted again sends nothing and returns the same rows. A run of which nothing can be sent is ``blocked`` when
+    plan and checks refused every row, and ``cancelled`` when a person approved none; a plan without rows is not
+    recorded. What an earlier call of this run has not sent is sent, or held back, by the rules of
+    :func:`~stocklean_exec.resume`.
 
     Buys beyond the cash that is there are sent, in the plan's sequence, as the executions of sells bring it; what
     cannot be paid for ends ``CANCELLED`` with reason ``not_funded``. The cash that must stay is the
@@ -101,8 +101,8 @@ def submit_orders(
         Another process or another blotter works this run, or has worked it. Nothing was sent. Or the file that
         keeps others from the run was removed meanwhile: nothing more was sent.
     BrokerError
-        The broker cannot be reached, or did not come back. If it failed while an order was handed over, that
-        order is ``UNKNOWN``; those after it were not sent. :func:`~stocklean_exec.resuming.resume` goes on.
+        The broker cannot be reached, or did not come back. If it failed while an order was handed over, that order
+        is ``UNKNOWN``; those after it were not sent. :func:`~stocklean_exec.resume` goes on.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def submit_orders(
     0   run-1-SPY-BUY  FILLED             41.0           123.0         1.0
     """
     with progress_bar(_count_approved(approved), "submitting", show=progress) as move:
-        return engine.call(
+        return background.call(
             submit_orders_async(
                 approved,
                 broker,

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.book import Book, Unlisted, align, investable_nav, parse_nav
-from stocklean_exec.cards import card
-from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.rounding import round_units
+from stocklean_exec.schema.html_card import card
+from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,7 +184,7 @@ def _lots_of(orders: pd.DataFrame, book: Book, targets: pd.DataFrame) -> NDArray
 
 
 def summary_card(summary: pd.Series[float]) -> str:
-    """Return the card of a :func:`~stocklean_exec.summary.plan_summary`; show it with ``IPython.display.HTML``.
+    """Return the card of a :func:`~stocklean_exec.plan_summary`; show it with ``IPython.display.HTML``.
 
     Examples
     --------

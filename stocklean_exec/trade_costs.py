@@ -33,7 +33,7 @@ from stocklean_exec.cost_inputs import (
     utc_micros,
 )
 from stocklean_exec.market import as_market
-from stocklean_exec.parsing import number_option
+from stocklean_exec.schema.frame_validator import number_option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

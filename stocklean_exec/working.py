@@ -54,7 +54,7 @@ async def work_run(
     BlotterError
         That lock cannot be had; see :mod:`~stocklean_exec.leases`. Nothing was sent.
     HaltedError, BrokerError
-        As :func:`~stocklean_exec.submission.submit_orders` says.
+        As :func:`~stocklean_exec.submit_orders` says.
     """
     with run_lease(broker.lease, run_id) as lease:
         rows = blotter.orders(run_id)

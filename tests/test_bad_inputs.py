@@ -21,8 +21,8 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
-from stocklean_exec.order_door import parse_open_orders, parse_orders
+from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
+from stocklean_exec.schema.order_input import parse_open_orders, parse_orders
 
 NAN, INF = math.nan, math.inf
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
@@ -892,14 +892,14 @@ def test_limits_that_cannot_be_read_are_an_error(tmp_path, name, text, code):
 
 PACKAGE = Path(sx.__file__).parent
 MODULES = (
-    "parsing",
-    "doors",
-    "order_door",
-    "prices",
+    "schema.frame_validator",
+    "schema.inputs",
+    "schema.order_input",
+    "schema.prices",
     "book",
     "planning",
     "sizing",
-    "reading",
+    "schema.files",
     "limits_file",
 )
 SNAKE = re.compile(r"[a-z]+(?:_[a-z]+)+")

@@ -8,7 +8,7 @@ import pytest
 
 from stocklean_exec.benchmark_prices import BENCHMARKS
 from stocklean_exec.errors import InputError
-from stocklean_exec.tables import FILLS, ORDERS
+from stocklean_exec.schema.tables import FILLS, ORDERS
 from stocklean_exec.trade_costs import slippage, slippage_summary, spread_metrics
 
 NAN = math.nan

@@ -555,7 +555,7 @@ def test_a_program_that_ends_without_closing_loses_nothing_and_makes_no_noise(pa
 STILL_RUNNING = """
 import asyncio, threading
 from concurrent.futures import CancelledError
-from stocklean_exec.engine import call
+from stocklean_exec.background import call
 
 begun = threading.Event()
 
@@ -585,7 +585,7 @@ def test_work_that_runs_when_a_program_ends_winds_up_and_is_recorded_without_noi
 
 
 def test_an_idle_engine_makes_no_noise_when_a_program_ends(path):
-    end = "import asyncio; from stocklean_exec.engine import call; call(asyncio.sleep(0))"
+    end = "import asyncio; from stocklean_exec.background import call; call(asyncio.sleep(0))"
     done = run_script(LEFT_OPEN.replace("{end}", end), path)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -20,7 +20,7 @@ from stocklean_exec import blotter_file
 from stocklean_exec.blotter_reader import read_blotter
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError
 from stocklean_exec.facts import Fact
-from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
+from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 VIEWS = {"runs": RUNS, "orders": ORDERS, "order_events": ORDER_EVENTS, "fills": FILLS, "quotes": QUOTES}

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from stocklean_exec.book import align, investable_nav, parse_nav
-from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.errors import InputError
+from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 
 
 def book(targets, positions=None, quotes=None, **options):

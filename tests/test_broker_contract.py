@@ -11,7 +11,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
-from stocklean_exec.tables import POSITIONS, QUOTES
+from stocklean_exec.schema.tables import POSITIONS, QUOTES
 
 NAN = float("nan")
 NOON = pd.Timestamp("2022-12-29 17:00", tz="UTC")

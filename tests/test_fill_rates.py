@@ -16,7 +16,7 @@ from stocklean_exec.fill_rates import (
     kaplan_meier,
     participation,
 )
-from stocklean_exec.tables import FILLS, ORDERS
+from stocklean_exec.schema.tables import FILLS, ORDERS
 
 AT = pd.Timestamp("2026-11-23 15:00", tz="UTC")
 NAN = math.nan

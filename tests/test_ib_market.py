@@ -8,7 +8,7 @@ import pytest
 
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.ib_market import Answer, Instrument, MarketDesk, Refusal
-from stocklean_exec.tables import QUOTES
+from stocklean_exec.schema.tables import QUOTES
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
 NAN = float("nan")

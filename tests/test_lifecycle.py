@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import stocklean_exec as sx
 from stocklean_exec.facts import KINDS, Fact, key_of
 from stocklean_exec.lifecycle import ENDED, STATUS_OF_STATE, derive_order, derive_run_status
-from stocklean_exec.tables import ORDER_STATUSES, RUN_STATUSES
+from stocklean_exec.schema.tables import ORDER_STATUSES, RUN_STATUSES
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FIRST, SECOND = "0000e0d5.67fe667b.01.01", "0000e0d5.67fe667c.01.01"

@@ -12,7 +12,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.mock_broker import FILL_PLAN
-from stocklean_exec.tables import TABLES
+from stocklean_exec.schema.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "stocklean_exec"

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stocklean_exec.doors import parse_targets
 from stocklean_exec.errors import InputError
-from stocklean_exec.order_door import parse_orders
-from stocklean_exec.parsing import input_warnings
 from stocklean_exec.planning import plan_orders
-from stocklean_exec.tables import ORDERS
+from stocklean_exec.schema.frame_validator import input_warnings
+from stocklean_exec.schema.inputs import parse_targets
+from stocklean_exec.schema.order_input import parse_orders
+from stocklean_exec.schema.tables import ORDERS
 
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stocklean_exec.errors import InputError
 from stocklean_exec.post_trade import markouts, reversion
-from stocklean_exec.tables import FILLS, ORDERS
+from stocklean_exec.schema.tables import FILLS, ORDERS
 
 NAN = math.nan
 AT = pd.Timestamp("2026-11-23 15:00", tz="UTC")  # 10:00 in New York

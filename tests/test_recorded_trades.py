@@ -6,7 +6,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.recorded_trades import TradeRecord
-from stocklean_exec.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
+from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 
 
 def test_it_counts_what_it_holds_and_cannot_be_changed():

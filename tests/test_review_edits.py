@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import stocklean_exec as sx
 from stocklean_exec.checks import PlanCheck, recheck_orders
 from stocklean_exec.errors import InputError
-from stocklean_exec.parsing import input_warnings
 from stocklean_exec.review_edits import apply_edit, read_typed
+from stocklean_exec.schema.frame_validator import input_warnings
 
 SYMBOLS = ["AAA", "BBB", "CCC", "DDD"]
 QUOTES = {"AAA": 100.0, "BBB": 50.0, "CCC": 10.0, "DDD": 0.5}

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklean_exec.doors import parse_quotes, parse_targets
 from stocklean_exec.sample import inverse_volatility, sample_closes, sample_quotes
-from stocklean_exec.tables import QUOTES
+from stocklean_exec.schema.inputs import parse_quotes, parse_targets
+from stocklean_exec.schema.tables import QUOTES
 
 
 def test_the_closes_are_253_days_of_20_names_without_a_gap():

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from stocklean_exec.cost_inputs import Executed
 from stocklean_exec.errors import InputError
+from stocklean_exec.schema.tables import FILLS, ORDERS
 from stocklean_exec.shortfall import SHORTFALL_COSTS, implementation_shortfall, shortfall_summary, shortfall_terms
-from stocklean_exec.tables import FILLS, ORDERS
 
 NAN = math.nan
 BPS = [name.removesuffix("_cost") + "_bps" for name in SHORTFALL_COSTS]

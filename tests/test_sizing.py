@@ -8,8 +8,8 @@ import pytest
 
 from stocklean_exec import sizing
 from stocklean_exec.book import align
-from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.errors import InputError
+from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.sizing import measure
 
 

@@ -9,7 +9,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
 from stocklean_exec.fill_rates import completion
-from stocklean_exec.tables import FILLS, ORDERS
+from stocklean_exec.schema.tables import FILLS, ORDERS
 from stocklean_exec.trade_costs import slippage, slippage_summary, spread_metrics
 
 AT = pd.Timestamp("2026-11-23 15:00", tz="UTC")

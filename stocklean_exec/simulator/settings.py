@@ -45,7 +45,7 @@ class Settings:
     positions: Mapping[str, Any] = field(default_factory=dict)
     """Opening positions of the first account: symbol to shares, or to (shares, average cost)."""
     quotes: Any = None
-    """See :func:`~stocklean_exec.simulator.market.read_quotes`; None is the sample symbols."""
+    """See :func:`~stocklean_exec.read_quotes`; None is the sample symbols."""
     seed: int = 0
     scenario: Any = None
     """See :func:`~stocklean_exec.simulator.scenario.load_scenario`."""

@@ -24,8 +24,8 @@ from unittest import mock
 import pandas as pd
 
 import stocklean_exec as sx
+from stocklean_exec import background, blotter_file, clock, ib_broker, ib_link
 from stocklean_exec import blotter as blotter_module
-from stocklean_exec import blotter_file, clock, engine, ib_broker, ib_link
 from stocklean_exec.errors import BrokerError, StockleanError
 from stocklean_exec.lifecycle import ENDED
 from stocklean_exec.simulator import clock as venue_clock
@@ -323,7 +323,7 @@ def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
 
     def make_engine(name: str) -> Any:
         world = _here()
-        return engine.Engine(name) if world is None else InlineEngine(world.loop)
+        return background.Engine(name) if world is None else InlineEngine(world.loop)
 
     yield ib_link.Link, "send_order", send_order
     yield clock, "datetime", SimpleNamespace(now=virtual_now)  # some have kept the function clock.now itself

@@ -16,8 +16,8 @@ import pandas as pd
 import stocklean_exec as sx
 from stocklean_exec import blotter_writer, ib_broker
 from stocklean_exec.lifecycle import derive_order
-from stocklean_exec.order_ids import PAYLOAD_COLUMNS
-from stocklean_exec.tables import ORDERS
+from stocklean_exec.schema.order_ids import PAYLOAD_COLUMNS
+from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
     from tests.campaign.virtual import VirtualLoop

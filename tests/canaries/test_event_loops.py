@@ -179,7 +179,7 @@ def test_the_engine_works_whatever_was_patched(patch):
 import warnings; warnings.simplefilter("ignore")
 {patch}
 import asyncio
-from stocklean_exec.engine import call
+from stocklean_exec.background import call
 
 async def work():
     await asyncio.sleep(0)
@@ -198,7 +198,7 @@ print(call(work()), asyncio.run(cell()))
 ENGINE_CELL = """
 import warnings
 warnings.simplefilter("ignore")
-from stocklean_exec.engine import call
+from stocklean_exec.background import call
 async def where():
     return threading.current_thread().name
 print(call(where()))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.parsing import is_unset
+from stocklean_exec.schema.frame_validator import is_unset
 
 if TYPE_CHECKING:
     from collections.abc import Callable

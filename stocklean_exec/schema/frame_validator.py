@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stocklean_exec.tables import Table
+    from stocklean_exec.schema.tables import Table
 
 __all__ = [
     "MAX_ROWS",

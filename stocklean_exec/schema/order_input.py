@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.doors import FRACTIONAL_STEP
 from stocklean_exec.errors import InputError
-from stocklean_exec.order_ids import client_order_id, is_valid_client_order_id, is_valid_run_id
-from stocklean_exec.parsing import Door, add_warnings, number_option, shown, warning_row
-from stocklean_exec.prices import is_usable, round_to_tick, tick_sizes
-from stocklean_exec.tables import ORDER_STATUSES, ORDERS, Table
+from stocklean_exec.schema.frame_validator import Door, add_warnings, number_option, shown, warning_row
+from stocklean_exec.schema.inputs import FRACTIONAL_STEP
+from stocklean_exec.schema.order_ids import client_order_id, is_valid_client_order_id, is_valid_run_id
+from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
+from stocklean_exec.schema.tables import ORDER_STATUSES, ORDERS, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ _OPTIONAL_NUMBERS = (
 
 
 def parse_orders(orders: object) -> pd.DataFrame:
-    """Orders in canonical form; see :data:`~stocklean_exec.tables.ORDERS`.
+    """Orders in canonical form; see :data:`~stocklean_exec.schema.tables.ORDERS`.
 
     A missing client order id is made from run, symbol and side. A missing tif is ``DAY``: an order without
     one would be given one by TWS's presets.

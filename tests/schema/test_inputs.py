@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklean_exec.doors import (
+from stocklean_exec.errors import InputError
+from stocklean_exec.schema.frame_validator import input_warnings
+from stocklean_exec.schema.inputs import (
     check_target_dates,
     opening_positions,
     parse_positions,
     parse_quotes,
     parse_targets,
 )
-from stocklean_exec.errors import InputError
-from stocklean_exec.parsing import input_warnings
-from stocklean_exec.tables import POSITIONS, QUOTES, TARGETS
+from stocklean_exec.schema.tables import POSITIONS, QUOTES, TARGETS
 
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import (
+from stocklean_exec.schema.frame_validator import (
     Door,
     add_warnings,
     as_utc,
@@ -21,7 +21,7 @@ from stocklean_exec.parsing import (
     shown,
     warning_row,
 )
-from stocklean_exec.tables import POSITIONS, QUOTES
+from stocklean_exec.schema.tables import POSITIONS, QUOTES
 
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.doors import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import MAX_ROWS
-from stocklean_exec.paths import existing_file
-from stocklean_exec.tables import POSITIONS, QUOTES, TARGETS, Table
+from stocklean_exec.schema.frame_validator import MAX_ROWS
+from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
+from stocklean_exec.schema.paths import existing_file
+from stocklean_exec.schema.tables import POSITIONS, QUOTES, TARGETS, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from stocklean_exec.checks import Limits, check_orders
 from stocklean_exec.errors import InputError
-from stocklean_exec.order_door import MAX_QUANTITY, find_order_problem, parse_open_orders, parse_orders
-from stocklean_exec.parsing import input_warnings
 from stocklean_exec.planning import plan_orders
-from stocklean_exec.tables import ORDERS
+from stocklean_exec.schema.frame_validator import input_warnings
+from stocklean_exec.schema.order_input import MAX_QUANTITY, find_order_problem, parse_open_orders, parse_orders
+from stocklean_exec.schema.tables import ORDERS
 
 NAN = math.nan
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")

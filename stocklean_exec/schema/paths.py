@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import shown
+from stocklean_exec.schema.frame_validator import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from stocklean_exec.tables import FILLS, ORDERS, POSITIONS, QUOTES, RUNS, TABLES, TARGETS
+from stocklean_exec.schema.tables import FILLS, ORDERS, POSITIONS, QUOTES, RUNS, TABLES, TARGETS
 
 
 def test_every_table_is_found_by_its_name():

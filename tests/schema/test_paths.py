@@ -11,7 +11,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
-from stocklean_exec.paths import is_address, local_path, refuse_addresses
+from stocklean_exec.schema.paths import is_address, local_path, refuse_addresses
 
 ADDRESSES = [
     "https://example.com/t.parquet",

@@ -1,9 +1,9 @@
 """The doors: one function for each table that a caller hands in.
 
 Each takes what a user has (DataFrame, Series by symbol, dict) and returns the canonical table, or raises one
-:class:`~stocklean_exec.errors.InputError` that lists every offending row and column. Past a door, code trusts
-its frames. What concerns the whole table (structure, types, keys, weights) is an error; what concerns one
-order alone is returned as a row with status ``REJECTED``, a ``reason`` and a ``detail``.
+:class:`~stocklean_exec.InputError` that lists every offending row and column. Past a door, code trusts its frames.
+What concerns the whole table (structure, types, keys, weights) is an error; what concerns one order alone is
+returned as a row with status ``REJECTED``, a ``reason`` and a ``detail``.
 
 The caller's object is copied, never changed. Pure.
 """
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.cash_rows import find_cash_rows
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.parsing import Door, as_utc, input_warnings, number_option, warning_row
-from stocklean_exec.tables import POSITIONS, QUOTES, TARGETS
+from stocklean_exec.schema.cash_rows import find_cash_rows
+from stocklean_exec.schema.frame_validator import Door, as_utc, input_warnings, number_option, warning_row
+from stocklean_exec.schema.tables import POSITIONS, QUOTES, TARGETS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,7 @@ def parse_targets(
     allow_empty: bool = False,
     allow_liquidation: bool = False,
 ) -> pd.DataFrame:
-    """Targets in canonical form: columns of :data:`~stocklean_exec.tables.TARGETS`, one row per symbol.
+    """Targets in canonical form: columns of :data:`~stocklean_exec.schema.tables.TARGETS`, one row per symbol.
 
     Rows that are cash (``USD``, ``CASH``, ``CASH_USD``, ...) are left out with a warning ``cash_row``, and count
     as what stays in cash; a row whose ``sec_type`` is ``STK`` is the stock of that ticker.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklean_exec.carried import pack, unpack
+from stocklean_exec.schema.extra_columns import pack, unpack
 
 
 def round_trip(values, dtype=None):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stocklean_exec.order_ids import (
+from stocklean_exec.schema.order_ids import (
     MAX_LENGTH,
     client_order_id,
     client_order_ids,

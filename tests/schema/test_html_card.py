@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.account_ids import mask_account
 from stocklean_exec.blotter_reader import blotter_card
 from stocklean_exec.broker import broker_card
-from stocklean_exec.cards import card
 from stocklean_exec.limits import limits_card
+from stocklean_exec.schema.account_ids import mask_account
+from stocklean_exec.schema.html_card import card
 from stocklean_exec.summary import summary_card
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from stocklean_exec import account_ids, broker
+from stocklean_exec import broker
+from stocklean_exec.schema import account_ids
 
 
 def test_the_broker_module_hands_out_the_same_rules():

@@ -12,8 +12,8 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from stocklean_exec import engine
-from stocklean_exec.engine import Engine, call
+from stocklean_exec import background
+from stocklean_exec.background import Engine, call
 
 
 async def whereabouts():
@@ -127,14 +127,14 @@ def test_stopping_cancels_what_runs_and_ends_the_thread():
 
 
 def test_it_works_in_a_plain_script_and_leaves_no_noise():
-    code = "import asyncio; from stocklean_exec.engine import call; print(call(asyncio.sleep(0, 'done')))"
+    code = "import asyncio; from stocklean_exec.background import call; print(call(asyncio.sleep(0, 'done')))"
     done = run_script(code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
 INTERRUPTED = """
 import asyncio
-from stocklean_exec.engine import call
+from stocklean_exec.background import call
 
 async def work():
     print("begun", flush=True)
@@ -190,5 +190,5 @@ def test_a_forked_child_starts_an_engine_of_its_own():
 
 def test_the_shared_engine_is_a_daemon():
     call(whereabouts())
-    assert engine._shared.thread.daemon
-    assert engine._shared._pid == os.getpid()
+    assert background._shared.thread.daemon
+    assert background._shared._pid == os.getpid()

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from stocklean_exec.errors import InputError
-from stocklean_exec.reading import read_positions, read_quotes, read_targets
-from stocklean_exec.tables import QUOTES
+from stocklean_exec.schema.files import read_positions, read_quotes, read_targets
+from stocklean_exec.schema.tables import QUOTES
 
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
 

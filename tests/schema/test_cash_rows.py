@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklean_exec.cash_rows import CURRENCIES, TICKERS_TOO, find_cash_rows
+from stocklean_exec.schema.cash_rows import CURRENCIES, TICKERS_TOO, find_cash_rows
 
 CASH = [
     *("USD", "EUR", "JPY", "HKD", "usd", " Usd ", "USD.", "$USD", "USD CURNCY"),

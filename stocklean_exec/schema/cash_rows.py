@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from stocklean_exec.parsing import is_missing, shown
+from stocklean_exec.schema.frame_validator import is_missing, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -89,7 +89,7 @@ class Table:
     def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Give a trusted ``frame`` all declared columns, in order and dtype; others follow as they are.
 
-        For frames made by this package. What a caller hands in goes through :mod:`stocklean_exec.doors`.
+        For frames made by this package. What a caller hands in goes through :mod:`stocklean_exec.schema.inputs`.
         """
         data: dict[str, object] = {}
         for column in self.columns:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklean_exec.doors import parse_quotes
-from stocklean_exec.prices import is_usable, mid_or_last, round_to_tick, tick_sizes, usable_prices
+from stocklean_exec.schema.inputs import parse_quotes
+from stocklean_exec.schema.prices import is_usable, mid_or_last, round_to_tick, tick_sizes, usable_prices
 
 NAN = math.nan
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
