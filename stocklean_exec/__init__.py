@@ -77,7 +77,8 @@ if TYPE_CHECKING:
     from stocklean_exec.market_files import quote_files, trade_files
     from stocklean_exec.mock_broker import MockBroker
     from stocklean_exec.notebook import enable_notebook
-    from stocklean_exec.planning import plan_orders
+    from stocklean_exec.portfolio.plan_summary import plan_summary
+    from stocklean_exec.portfolio.planner import plan_orders
     from stocklean_exec.pretrade import calibrate, expect_costs, pretrade_cost
     from stocklean_exec.rebalancing import rebalance, rebalance_async
     from stocklean_exec.reconciling import reconcile, reconcile_async
@@ -92,7 +93,6 @@ if TYPE_CHECKING:
     from stocklean_exec.schema.order_ids import client_order_id
     from stocklean_exec.schema.tables import TABLES
     from stocklean_exec.submission import submit_orders, submit_orders_async
-    from stocklean_exec.summary import plan_summary
 
 __all__ = [
     "IBKR_US_FIXED",
@@ -235,7 +235,7 @@ _HOME = {
     "market_files": ("quote_files", "trade_files"),
     "mock_broker": ("MockBroker",),
     "schema.frame_validator": ("input_warnings",),
-    "planning": ("plan_orders",),
+    "portfolio.planner": ("plan_orders",),
     "pretrade": ("calibrate", "expect_costs", "pretrade_cost"),
     "limits_file": ("read_limits",),
     "schema.files": ("read_positions", "read_quotes", "read_targets"),
@@ -247,7 +247,7 @@ _HOME = {
     "review": ("OrderReview", "review_orders"),
     "run_handle": ("Run", "start_run"),
     "sample": ("sample_closes", "sample_quotes"),
-    "summary": ("plan_summary",),
+    "portfolio.plan_summary": ("plan_summary",),
     "submission": ("submit_orders", "submit_orders_async"),
     "schema.tables": ("TABLES",),
 }

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.order_costs import cash_prices, commissions
+from stocklean_exec.portfolio.order_costs import cash_prices, commissions
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, usable_prices
 from stocklean_exec.verdicts import BLOCK, Findings
 

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.book import parse_nav
 from stocklean_exec.check_rules import FOREIGN, UNFINISHED, Asked, CheckContext, judge
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.limits import Limits
+from stocklean_exec.portfolio.alignment import parse_nav
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes
 from stocklean_exec.schema.order_input import parse_orders
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable

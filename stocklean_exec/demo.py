@@ -15,11 +15,11 @@ import pandas as pd
 from stocklean_exec.checks import Limits
 from stocklean_exec.connecting import connect
 from stocklean_exec.fill_rates import completion
+from stocklean_exec.portfolio.plan_summary import plan_summary
 from stocklean_exec.rebalancing import prepare
 from stocklean_exec.sample import inverse_volatility, sample_closes, sample_quotes
 from stocklean_exec.schema.files import read_targets
 from stocklean_exec.submission import submit_orders
-from stocklean_exec.summary import plan_summary
 from stocklean_exec.trade_costs import slippage, slippage_summary
 
 if TYPE_CHECKING:

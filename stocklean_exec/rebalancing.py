@@ -11,7 +11,7 @@ from stocklean_exec.broker import symbols_of
 from stocklean_exec.check_rules import UNFINISHED
 from stocklean_exec.checks import Limits, check_orders, unsent_orders
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.planning import plan_orders
+from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.review import OrderReview, review_orders
 from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.files import read_targets

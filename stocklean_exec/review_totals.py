@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stocklean_exec.order_costs import commissions
+from stocklean_exec.portfolio.order_costs import commissions
 from stocklean_exec.schema.prices import is_usable
 from stocklean_exec.verdicts import differs
 

@@ -896,9 +896,9 @@ MODULES = (
     "schema.inputs",
     "schema.order_input",
     "schema.prices",
-    "book",
-    "planning",
-    "sizing",
+    "portfolio.alignment",
+    "portfolio.planner",
+    "portfolio.sizing",
     "schema.files",
     "limits_file",
 )

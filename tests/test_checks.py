@@ -15,7 +15,7 @@ from stocklean_exec.checks import CHECK_CONTEXT, Limits, check_orders, check_res
 from stocklean_exec.errors import InputError
 from stocklean_exec.facts import Fact
 from stocklean_exec.mock_broker import MockBroker
-from stocklean_exec.planning import plan_orders
+from stocklean_exec.portfolio.planner import plan_orders
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 

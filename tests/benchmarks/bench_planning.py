@@ -17,8 +17,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from stocklean_exec.planning import plan_orders
-from stocklean_exec.rounding import active_share_value, lower_bound, round_units
+from stocklean_exec.portfolio.lot_rounding import active_share_value, lower_bound, round_units
+from stocklean_exec.portfolio.planner import plan_orders
 
 CASES = [(50, 100_000.0), (500, 1_000_000.0), (5_000, 10_000_000.0)]
 NOT_RUN = "not run: --small"

@@ -9,9 +9,9 @@ import stocklean_exec as sx
 from stocklean_exec.blotter_reader import blotter_card
 from stocklean_exec.broker import broker_card
 from stocklean_exec.limits import limits_card
+from stocklean_exec.portfolio.plan_summary import summary_card
 from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.html_card import card
-from stocklean_exec.summary import summary_card
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 TAGS = {"div", "b", "span", "table", "thead", "tbody", "tr", "th", "td"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stocklean_exec.fees import IBKR_US_FIXED
-from stocklean_exec.order_costs import cash_prices, commissions, costs_beyond_value
+from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
 
 
 @pytest.mark.parametrize(

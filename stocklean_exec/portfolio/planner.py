@@ -1,9 +1,9 @@
 """The planner: from target weights to orders.
 
-A weight asks for a value, ``weight x NAV less the cash buffer``; at the symbol's price that is a quantity,
-seldom a whole one. :mod:`~stocklean_exec.sizing` chooses the whole quantities that leave the book nearest
-to the weights (least active share, with cash counted as an asset) without spending more than there is. The
-difference from what is held is the order.
+A weight asks for a value, ``weight x NAV less the cash buffer``; at the symbol's price that is a quantity, seldom
+a whole one. :mod:`~stocklean_exec.portfolio.sizing` chooses the whole quantities that leave the book nearest to
+the weights (least active share, with cash counted as an asset) without spending more than there is. The difference
+from what is held is the order.
 
 Pure functions over tables: nothing here connects, waits, reads a clock or draws a number, so the same inputs
 give the same orders and the same client order ids. Quantities are shares, always positive on an order;
@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.book import Book, Unlisted, align, investable_nav, parse_nav
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.order_costs import cash_prices, commissions, costs_beyond_value
+from stocklean_exec.portfolio.alignment import Book, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
+from stocklean_exec.portfolio.sizing import Sizes, measure, whole_trades
 from stocklean_exec.schema.frame_validator import (
     add_warnings,
     as_utc,
@@ -48,7 +49,6 @@ from stocklean_exec.schema.order_input import (
 )
 from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
 from stocklean_exec.schema.tables import ORDERS
-from stocklean_exec.sizing import Sizes, measure, whole_trades
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stocklean_exec.sizing import Cost
+    from stocklean_exec.portfolio.sizing import Cost
 
 __all__ = ["FRACTIONAL_STEP", "plan_orders"]
 

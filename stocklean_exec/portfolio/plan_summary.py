@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.book import Book, Unlisted, align, investable_nav, parse_nav
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.order_costs import cash_prices, commissions, costs_beyond_value
-from stocklean_exec.rounding import round_units
+from stocklean_exec.portfolio.alignment import Book, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.portfolio.lot_rounding import round_units
+from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 
@@ -77,7 +77,7 @@ def plan_summary(
 
     Examples
     --------
-    >>> from stocklean_exec.planning import plan_orders
+    >>> from stocklean_exec.portfolio.planner import plan_orders
     >>> inputs = dict(targets={"AAA": 0.2, "BBB": 0.1}, quotes={"AAA": 50.0, "BBB": 33.0}, nav=10_000)
     >>> orders = plan_orders(**inputs, run_id="run-1", cash_buffer=0.1)
     >>> summary = plan_summary(orders, **inputs, cash_buffer=0.1)

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stocklean_exec import sizing
-from stocklean_exec.book import align
 from stocklean_exec.errors import InputError
+from stocklean_exec.portfolio import sizing
+from stocklean_exec.portfolio.alignment import align
+from stocklean_exec.portfolio.sizing import measure
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
-from stocklean_exec.sizing import measure
 
 
 def _book(targets, positions, quotes, unlisted="error"):

@@ -1,7 +1,7 @@
 """How much of each symbol to trade: from a book and its weights to whole lots that can be paid for.
 
-:mod:`~stocklean_exec.rounding` settles which lots to round up; this module says what it has to spend (what
-stays, what is closed and what cannot be priced comes off first) and holds its answer to the last cent. Pure.
+:mod:`~stocklean_exec.portfolio.lot_rounding` settles which lots to round up; this module says what it has to spend
+(what stays, what is closed and what cannot be priced comes off first) and holds its answer to the last cent. Pure.
 Quantities are shares, signed; values are in the base currency.
 """
 
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.rounding import round_units
+from stocklean_exec.portfolio.lot_rounding import round_units
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stocklean_exec.book import Book
+    from stocklean_exec.portfolio.alignment import Book
 
 __all__ = ["Sizes", "measure", "whole_trades"]
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stocklean_exec.errors import InputError
-from stocklean_exec.planning import plan_orders
+from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.schema.frame_validator import input_warnings
 from stocklean_exec.schema.inputs import parse_targets
 from stocklean_exec.schema.order_input import parse_orders

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklean_exec.book import align, investable_nav, parse_nav
 from stocklean_exec.errors import InputError
+from stocklean_exec.portfolio.alignment import align, investable_nav, parse_nav
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 
 

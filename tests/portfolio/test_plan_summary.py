@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from stocklean_exec.errors import InputError
-from stocklean_exec.planning import plan_orders
-from stocklean_exec.summary import plan_summary
+from stocklean_exec.portfolio.plan_summary import plan_summary
+from stocklean_exec.portfolio.planner import plan_orders
 
 
 def _traded(orders):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stocklean_exec import rounding
-from stocklean_exec.rounding import active_share_value, lower_bound, round_units
+from stocklean_exec.portfolio import lot_rounding
+from stocklean_exec.portfolio.lot_rounding import active_share_value, lower_bound, round_units
 from tests.extras import need
 
 
@@ -260,11 +260,11 @@ def test_the_search_and_the_solver_agree():
     for seed in range(12):
         desired, value = random_book(seed, 12, 20_000.0)
         for slack in (0.0, 4.0):
-            book = rounding._book(desired, value, slack)
-            start = rounding._largest_remainder(book)
-            searched, proved = rounding._improve(book, start, small=True)
+            book = lot_rounding._book(desired, value, slack)
+            start = lot_rounding._largest_remainder(book)
+            searched, proved = lot_rounding._improve(book, start, small=True)
             assert proved
-            solved, proved = rounding._solve(book, start, 30.0)
+            solved, proved = lot_rounding._solve(book, start, 30.0)
             assert proved
             assert solved.objective == pytest.approx(searched.objective, abs=1e-6)
 
@@ -296,7 +296,7 @@ def test_the_solver_runs_beside_other_users_of_it(tmp_path):
         "other.setOptionValue('threads', 2)\n"
         "other.addVar(0.0, 1.0)\n"
         "other.run()\n"
-        "from stocklean_exec.rounding import round_units\n"
+        "from stocklean_exec.portfolio.lot_rounding import round_units\n"
         "rng = np.random.default_rng(11)\n"
         "plan = round_units(rng.normal(0, 300, 10), np.exp(rng.uniform(-5, 9, 10)), time_limit=60.0)\n"
         "print(plan.method, plan.proved_optimal)\n"
