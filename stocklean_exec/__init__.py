@@ -53,7 +53,6 @@ if TYPE_CHECKING:
         chart_slippage,
         chart_symbols,
     )
-    from stocklean_exec.checks import Limits, check_orders, check_results
     from stocklean_exec.connecting import connect
     from stocklean_exec.diagnosis import diagnose, doctor
     from stocklean_exec.errors import (
@@ -73,7 +72,6 @@ if TYPE_CHECKING:
     )
     from stocklean_exec.fees import IBKR_US_FIXED
     from stocklean_exec.html_report import CostReport, report, write_report
-    from stocklean_exec.limits_file import read_limits
     from stocklean_exec.market_files import quote_files, trade_files
     from stocklean_exec.mock_broker import MockBroker
     from stocklean_exec.notebook import enable_notebook
@@ -86,6 +84,8 @@ if TYPE_CHECKING:
     from stocklean_exec.residuals import residual_orders
     from stocklean_exec.resuming import resume, resume_async
     from stocklean_exec.review import OrderReview, review_orders
+    from stocklean_exec.risk.limits_file import read_limits
+    from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
     from stocklean_exec.run_handle import Run, start_run
     from stocklean_exec.sample import sample_closes, sample_quotes
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets
@@ -202,7 +202,7 @@ _HOME = {
     ),
     "blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
     "broker": ("Broker",),
-    "checks": ("Limits", "check_orders", "check_results"),
+    "risk.pre_trade_checks": ("Limits", "check_orders", "check_results"),
     "notebook": ("enable_notebook",),
     "schema.order_ids": ("client_order_id",),
     "connecting": ("connect",),
@@ -237,7 +237,7 @@ _HOME = {
     "schema.frame_validator": ("input_warnings",),
     "portfolio.planner": ("plan_orders",),
     "pretrade": ("calibrate", "expect_costs", "pretrade_cost"),
-    "limits_file": ("read_limits",),
+    "risk.limits_file": ("read_limits",),
     "schema.files": ("read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
     "records": ("TradeRecord", "trade_record"),

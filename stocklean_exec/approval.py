@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stocklean_exec.errors import ApprovalError, InputError, Problem
-from stocklean_exec.limits import Limits
+from stocklean_exec.risk.limits import Limits
 from stocklean_exec.schema.order_ids import payload_hashes, plan_hash
 from stocklean_exec.schema.tables import ORDERS
 

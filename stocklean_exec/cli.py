@@ -252,10 +252,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
-    from stocklean_exec.checks import Limits  # noqa: PLC0415 - likewise
     from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
-    from stocklean_exec.limits_file import read_limits  # noqa: PLC0415
     from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - likewise
+    from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415
+    from stocklean_exec.risk.pre_trade_checks import Limits  # noqa: PLC0415 - likewise
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets  # noqa: PLC0415
     from stocklean_exec.submission import submit_orders  # noqa: PLC0415 - likewise
 
@@ -313,8 +313,8 @@ def _resume(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.blotter_file import check_path  # noqa: PLC0415 - likewise
     from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
-    from stocklean_exec.limits_file import read_limits  # noqa: PLC0415 - likewise
     from stocklean_exec.resuming import resume  # noqa: PLC0415 - likewise
+    from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415 - likewise
 
     if not check_path(options.blotter).exists():
         print(f"error: there is no blotter {options.blotter!r}", file=sys.stderr)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.checks import Limits
 from stocklean_exec.connecting import connect
 from stocklean_exec.fill_rates import completion
 from stocklean_exec.portfolio.plan_summary import plan_summary
 from stocklean_exec.rebalancing import prepare
+from stocklean_exec.risk.pre_trade_checks import Limits
 from stocklean_exec.sample import inverse_volatility, sample_closes, sample_quotes
 from stocklean_exec.schema.files import read_targets
 from stocklean_exec.submission import submit_orders

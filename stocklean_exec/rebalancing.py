@@ -8,11 +8,11 @@ import pandas as pd
 
 from stocklean_exec import background
 from stocklean_exec.broker import symbols_of
-from stocklean_exec.check_rules import UNFINISHED
-from stocklean_exec.checks import Limits, check_orders, unsent_orders
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.review import OrderReview, review_orders
+from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, unsent_orders
+from stocklean_exec.risk.rules import UNFINISHED
 from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.files import read_targets
 from stocklean_exec.schema.frame_validator import add_warnings, merge_warnings, warning_row

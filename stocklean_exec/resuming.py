@@ -8,9 +8,9 @@ from stocklean_exec import background, clock
 from stocklean_exec.approval import shorter
 from stocklean_exec.broker import mask_account
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.limits import Limits
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.recovering import Restrictions
+from stocklean_exec.risk.limits import Limits
 from stocklean_exec.run_worker import RunTerms
 from stocklean_exec.working import work_run
 

@@ -22,12 +22,12 @@ from stocklean_exec.approval import check_age, limits_of, seal
 from stocklean_exec.confirmation import Confirmation, check_asked, phrase_for, shown_hash
 from stocklean_exec.decisions import Decision, DecisionLog, name_of
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
-from stocklean_exec.limits import Limits
 from stocklean_exec.review_card import outcome_text, review_card
 from stocklean_exec.review_edits import EDITABLE
 from stocklean_exec.reviewed_plan import ReviewedPlan
+from stocklean_exec.risk.findings import VERDICTS
+from stocklean_exec.risk.limits import Limits
 from stocklean_exec.schema.account_ids import is_paper_account, mask_account
-from stocklean_exec.verdicts import VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

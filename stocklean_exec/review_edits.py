@@ -21,7 +21,7 @@ from stocklean_exec.schema.order_input import ORDER_TYPES, TIFS, find_order_prob
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stocklean_exec.checks import PlanCheck
+    from stocklean_exec.risk.pre_trade_checks import PlanCheck
 
 __all__ = ["CHOICES", "EDITABLE", "apply_edit", "read_typed"]
 

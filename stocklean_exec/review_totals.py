@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stocklean_exec.portfolio.order_costs import commissions
+from stocklean_exec.risk.findings import differs
 from stocklean_exec.schema.prices import is_usable
-from stocklean_exec.verdicts import differs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from stocklean_exec.check_rules import Asked, CheckContext
-    from stocklean_exec.checks import PlanCheck
+    from stocklean_exec.risk.pre_trade_checks import PlanCheck
+    from stocklean_exec.risk.rules import Asked, CheckContext
 
 __all__ = ["MEASURES", "Reckoning"]
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.check_rules import ONE_SIDED
-from stocklean_exec.checks import PlanCheck
 from stocklean_exec.review_edits import apply_edit
 from stocklean_exec.review_totals import Reckoning
-from stocklean_exec.verdicts import BLOCK
+from stocklean_exec.risk.findings import BLOCK
+from stocklean_exec.risk.pre_trade_checks import PlanCheck
+from stocklean_exec.risk.rules import ONE_SIDED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

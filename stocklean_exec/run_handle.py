@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter import Blotter
     from stocklean_exec.broker import Broker
-    from stocklean_exec.limits import Limits
+    from stocklean_exec.risk.limits import Limits
 
 __all__ = ["Run", "RunView", "start_run"]
 

@@ -17,7 +17,6 @@ import pandas as pd
 from stocklean_exec import background, clock
 from stocklean_exec.approval import check_age, limits_of, restore, shorter, verify
 from stocklean_exec.broker import Broker, mask_account
-from stocklean_exec.check_rules import ONE_SIDED
 from stocklean_exec.errors import (
     BlotterError,
     IdempotencyConflictError,
@@ -29,6 +28,7 @@ from stocklean_exec.lifecycle import UNFINISHED_STATES
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.recovering import Restrictions
 from stocklean_exec.residuals import check_leg, is_rest
+from stocklean_exec.risk.rules import ONE_SIDED
 from stocklean_exec.run_control import RunControl
 from stocklean_exec.run_worker import RunTerms
 from stocklean_exec.schema.order_ids import payload_hashes
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stocklean_exec.blotter import Blotter
-    from stocklean_exec.limits import Limits
+    from stocklean_exec.risk.limits import Limits
 
     OnProgress = Callable[[int, str], None]
 

@@ -16,8 +16,8 @@ from stocklean_exec import clock
 from stocklean_exec.broker import Ticket
 from stocklean_exec.gate import Caps, SendBudget
 from stocklean_exec.leases import run_lease
-from stocklean_exec.limits import Limits
 from stocklean_exec.recovery import EXCHANGE_ZONE, trade_date
+from stocklean_exec.risk.limits import Limits
 from stocklean_exec.run_worker import RunTerms, RunWorker
 
 if TYPE_CHECKING:

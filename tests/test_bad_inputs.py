@@ -900,7 +900,7 @@ MODULES = (
     "portfolio.planner",
     "portfolio.sizing",
     "schema.files",
-    "limits_file",
+    "risk.limits_file",
 )
 SNAKE = re.compile(r"[a-z]+(?:_[a-z]+)+")
 

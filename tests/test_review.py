@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.checks import check_orders
 from stocklean_exec.errors import ApprovalError, InputError
+from stocklean_exec.risk.pre_trade_checks import check_orders
 
 START = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "BIG": 10.0}

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.checks import PlanCheck
 from stocklean_exec.review_totals import MEASURES, Reckoning
+from stocklean_exec.risk.pre_trade_checks import PlanCheck
 
 QUOTES = pd.DataFrame(
     {

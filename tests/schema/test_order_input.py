@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stocklean_exec.checks import Limits, check_orders
 from stocklean_exec.errors import InputError
 from stocklean_exec.portfolio.planner import plan_orders
+from stocklean_exec.risk.pre_trade_checks import Limits, check_orders
 from stocklean_exec.schema.frame_validator import input_warnings
 from stocklean_exec.schema.order_input import MAX_QUANTITY, find_order_problem, parse_open_orders, parse_orders
 from stocklean_exec.schema.tables import ORDERS

@@ -1,8 +1,8 @@
 """Pre-trade checks: each order against the limits, before a person sees it.
 
-Every check gives each order a verdict: ``pass``, ``warn`` or ``block``, with the limit and the value it was
-held against. A blocked order cannot be approved; nothing here changes an order. The rules themselves are in
-:mod:`~stocklean_exec.check_rules`, the limits in :mod:`~stocklean_exec.limits`; here is the door: it gathers
+Every check gives each order a verdict: ``pass``, ``warn`` or ``block``, with the limit and the value it was held
+against. A blocked order cannot be approved; nothing here changes an order. The rules themselves are in
+:mod:`~stocklean_exec.risk.rules`, the limits in :mod:`~stocklean_exec.risk.limits`; here is the door: it gathers
 what orders are checked against, and remembers it, so that an edited plan is held against the same.
 """
 
@@ -17,20 +17,20 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.check_rules import FOREIGN, UNFINISHED, Asked, CheckContext, judge
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.limits import Limits
 from stocklean_exec.portfolio.alignment import parse_nav
+from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
+from stocklean_exec.risk.limits import Limits
+from stocklean_exec.risk.rules import FOREIGN, UNFINISHED, Asked, CheckContext, judge
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes
 from stocklean_exec.schema.order_input import parse_orders
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
-from stocklean_exec.verdicts import VERDICTS, Findings, check_results
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from stocklean_exec.blotter import Blotter
-    from stocklean_exec.check_rules import Market, Sent
+    from stocklean_exec.risk.rules import Market, Sent
 
 __all__ = [
     "CHECK_CONTEXT",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.limits_file import read_limits
+from stocklean_exec.risk.limits_file import read_limits
 
 
 def test_limits_from_toml_and_json(tmp_path):

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stocklean_exec.check_rules import CheckContext, find
-from stocklean_exec.checks import Limits, check_orders, check_results
 from stocklean_exec.errors import InputError
 from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.portfolio.order_costs import commissions
+from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
+from stocklean_exec.risk.rules import CheckContext, find
 from stocklean_exec.schema.order_input import parse_orders
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)

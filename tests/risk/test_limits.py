@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stocklean_exec.errors import InputError
-from stocklean_exec.limits import Limits
+from stocklean_exec.risk.limits import Limits
 
 
 @pytest.mark.parametrize(

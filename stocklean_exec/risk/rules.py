@@ -27,13 +27,13 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions
+from stocklean_exec.risk.findings import BLOCK, Findings
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, usable_prices
-from stocklean_exec.verdicts import BLOCK, Findings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stocklean_exec.limits import Limits
+    from stocklean_exec.risk.limits import Limits
 
 __all__ = ["FOREIGN", "ONE_SIDED", "UNFINISHED", "Asked", "CheckContext", "find", "judge"]
 

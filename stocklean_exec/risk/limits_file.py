@@ -7,7 +7,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.limits import Limits
+from stocklean_exec.risk.limits import Limits
 from stocklean_exec.schema.paths import existing_file
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.verdicts import BLOCK, PASS, VERDICTS, WARN, Findings, check_results
+from stocklean_exec.risk.findings import BLOCK, PASS, VERDICTS, WARN, Findings, check_results
 
 
 def test_the_worst_verdict_of_each_order_counts():

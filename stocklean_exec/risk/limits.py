@@ -173,7 +173,7 @@ def limits_card(limits: Limits) -> str:
 
     Examples
     --------
-    >>> from stocklean_exec.limits import Limits
+    >>> from stocklean_exec.risk.limits import Limits
     >>> "250,000" in limits_card(Limits(max_order_notional=250_000))
     True
     """
