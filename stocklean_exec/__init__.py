@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         slippage_summary,
         spread_metrics,
     )
-    from stocklean_exec.blotter import Blotter, BlotterReader, open_blotter, read_blotter
+    from stocklean_exec.blotter.blotter import Blotter, BlotterReader, open_blotter, read_blotter
     from stocklean_exec.broker import Broker
     from stocklean_exec.charts import (
         chart_fill_progress,
@@ -200,7 +200,7 @@ _HOME = {
         "slippage_summary",
         "spread_metrics",
     ),
-    "blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
+    "blotter.blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
     "broker": ("Broker",),
     "risk.pre_trade_checks": ("Limits", "check_orders", "check_results"),
     "notebook": ("enable_notebook",),

@@ -1,7 +1,7 @@
 """What a broker is to this package: something that takes orders and tells facts.
 
 A broker is handed one :class:`Ticket` at a time, and tells what becomes of it as
-:class:`~stocklean_exec.facts.Fact` records, to whoever follows the run. It never decides what a state is.
+:class:`~stocklean_exec.blotter.events.Fact` records, to whoever follows the run. It never decides what a state is.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from stocklean_exec.blotter.order_history import History
     from stocklean_exec.evidence import Evidence
-    from stocklean_exec.order_history import History
 
 __all__ = [
     "ORPHAN_COLUMNS",

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stocklean_exec._version import __version__
+from stocklean_exec.blotter.order_state import UNFINISHED_STATES, UNSENT_STATES
 from stocklean_exec.errors import ApprovalError, BlotterError, BrokerError, HaltedError, StockleanError
-from stocklean_exec.lifecycle import UNFINISHED_STATES, UNSENT_STATES
 from stocklean_exec.simulator.__main__ import add_arguments
 from stocklean_exec.simulator.__main__ import run as run_simulator
 
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _code_on_record(options: argparse.Namespace) -> int:
     """Exit code of a command that was stopped, by what the record says of its run; how to go on is printed."""
-    from stocklean_exec.blotter import read_blotter  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.blotter.blotter import read_blotter  # noqa: PLC0415 - heavy; other commands do without
 
     run_id, path = getattr(options, "run_id", None), getattr(options, "blotter", None)
     if run_id is None or path is None or not Path(path).exists():
@@ -212,7 +212,7 @@ def _number(value: float) -> str:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.demo import run_demo  # noqa: PLC0415 - likewise
     from stocklean_exec.html_report import write_report  # noqa: PLC0415 - likewise
     from stocklean_exec.schema.paths import local_path  # noqa: PLC0415 - likewise
@@ -251,7 +251,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _rebalance(options: argparse.Namespace) -> int:
-    from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
     from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - likewise
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415
@@ -310,8 +310,8 @@ def _tell_end(run: pd.Series[Any], states: pd.DataFrame) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    from stocklean_exec.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
-    from stocklean_exec.blotter_file import check_path  # noqa: PLC0415 - likewise
+    from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.blotter.database_file import check_path  # noqa: PLC0415 - likewise
     from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
     from stocklean_exec.resuming import resume  # noqa: PLC0415 - likewise
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415 - likewise
@@ -346,7 +346,7 @@ def _confirmed(count: int) -> bool:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from stocklean_exec.blotter import read_blotter  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.blotter.blotter import read_blotter  # noqa: PLC0415 - heavy; other commands do without
 
     with read_blotter(options.blotter) as blotter:
         if options.run_id is None:
@@ -399,8 +399,8 @@ def _clear_halt(options: argparse.Namespace) -> int:
 
 
 def _append_halt(options: argparse.Namespace, action: str) -> int:
-    from stocklean_exec.blotter_file import check_path  # noqa: PLC0415 - heavy; other commands do without
-    from stocklean_exec.halts import HaltJournal  # noqa: PLC0415 - likewise
+    from stocklean_exec.blotter.database_file import check_path  # noqa: PLC0415 - heavy; other commands do without
+    from stocklean_exec.blotter.kill_switch import HaltJournal  # noqa: PLC0415 - likewise
 
     file = check_path(options.blotter)
     if not file.exists():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stocklean_exec.blotter_reader import BlotterReader
+    from stocklean_exec.blotter.reader import BlotterReader
     from stocklean_exec.recorded_trades import TradeRecord
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.errors import BlotterError, InputError, Problem
-from stocklean_exec.facts import Fact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ from stocklean_exec.trade_costs import slippage, slippage_summary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.broker import Broker
 
 __all__ = ["DEMO_LIMITS", "DemoResult", "demo_broker", "demo_targets", "run_demo"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.lifecycle import ENDED
+from stocklean_exec.blotter.order_state import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

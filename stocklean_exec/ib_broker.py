@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from stocklean_exec.blotter.order_history import History
     from stocklean_exec.broker import Ticket
     from stocklean_exec.ib_orders import OwnOrder
-    from stocklean_exec.order_history import History
 
 __all__ = ["IBBroker"]
 

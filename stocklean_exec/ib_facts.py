@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 
 __all__ = [
     "CANCELLED_BY_CODE",

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from stocklean_exec.blotter.events import Fact, execution_family
 from stocklean_exec.broker import ORPHAN_COLUMNS
 from stocklean_exec.errors import BlotterClosedError
-from stocklean_exec.facts import Fact, execution_family
 from stocklean_exec.ib_facts import (
     ID_USED_UP,
     STATUS_OF_TWS,
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from stocklean_exec.blotter.order_history import History
     from stocklean_exec.broker import Ticket
-    from stocklean_exec.order_history import History
 
 __all__ = ["OrderDesk", "OwnOrder"]
 

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_state_path
 
+from stocklean_exec.blotter.file_lock import FileLock, find_exposure
 from stocklean_exec.errors import BlotterError, BlotterLockedError, RunElsewhereError
-from stocklean_exec.locking import FileLock, find_exposure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

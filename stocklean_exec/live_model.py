@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stocklean_exec.facts import Fact, execution_family, key_of
-from stocklean_exec.lifecycle import ENDED, OrderFacts, OrderState
+from stocklean_exec.blotter.events import Fact, execution_family, key_of
+from stocklean_exec.blotter.order_state import ENDED, OrderFacts, OrderState
 from stocklean_exec.schema.account_ids import mask_accounts_in
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from stocklean_exec.schema.frame_validator import shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stocklean_exec.facts import Fact
+    from stocklean_exec.blotter.events import Fact
     from stocklean_exec.run_handle import Run
 
 __all__ = ["LiveView"]

@@ -21,7 +21,7 @@ from stocklean_exec.submission import submit_orders_async
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.broker import Broker
 
 __all__ = ["prepare", "rebalance", "rebalance_async"]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from stocklean_exec import background
+from stocklean_exec.blotter.order_state import UNSENT_STATES
 from stocklean_exec.differences import DIFFERENCES, Books, compare
-from stocklean_exec.lifecycle import UNSENT_STATES
 from stocklean_exec.recovery import trade_date
 from stocklean_exec.run_record import RunRecord
 
 if TYPE_CHECKING:
-    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.broker import Broker
     from stocklean_exec.evidence import Evidence
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.asof import NO_TIME
-from stocklean_exec.blotter_reader import BlotterReader, read_blotter
+from stocklean_exec.blotter.reader import BlotterReader, read_blotter
 from stocklean_exec.cost_inputs import Executed, require_columns
 from stocklean_exec.database import literal, parquet_source, quoted, readable
 from stocklean_exec.errors import InputError, Problem

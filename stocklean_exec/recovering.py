@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.errors import RunElsewhereError
-from stocklean_exec.facts import Fact
 from stocklean_exec.recovery import Judgement, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.blotter.blotter import Blotter
+    from stocklean_exec.blotter.order_history import History, IdTrail
     from stocklean_exec.broker import Broker
     from stocklean_exec.evidence import Evidence
-    from stocklean_exec.order_history import History, IdTrail
     from stocklean_exec.run_record import RunRecord
 
 __all__ = ["Recovered", "Recovery", "Restrictions"]

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from stocklean_exec.order_history import History, IdTrail
+from stocklean_exec.blotter.order_history import History, IdTrail
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -91,7 +91,7 @@ def judge(
     Examples
     --------
     >>> from datetime import UTC, datetime
-    >>> from stocklean_exec.facts import Fact
+    >>> from stocklean_exec.blotter.events import Fact
     >>> now = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
     >>> facts = [Fact("intent"), Fact("sending", attempt=1, order_id=7, client_id=1, occurred_at=now)]
     >>> order = History("run-1-SPY-BUY", 10, facts)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from stocklean_exec import clock
+from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.lifecycle import ENDED
 from stocklean_exec.schema.inputs import parse_quotes
 from stocklean_exec.schema.order_ids import client_order_id
 from stocklean_exec.schema.prices import usable_prices
@@ -24,7 +24,7 @@ from stocklean_exec.schema.tables import ORDERS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stocklean_exec.blotter_reader import BlotterReader
+    from stocklean_exec.blotter.reader import BlotterReader
 
 __all__ = ["REPLACES", "check_leg", "is_rest", "residual_orders"]
 

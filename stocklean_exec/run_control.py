@@ -15,7 +15,7 @@ from stocklean_exec.errors import BrokerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stocklean_exec.facts import Fact
+    from stocklean_exec.blotter.events import Fact
 
 __all__ = ["RunControl", "RunStoppedError"]
 

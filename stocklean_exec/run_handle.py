@@ -18,9 +18,9 @@ import pandas as pd
 
 from stocklean_exec import background, clock
 from stocklean_exec.approval import restore, verify
+from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
-from stocklean_exec.facts import Fact
-from stocklean_exec.lifecycle import ENDED
 from stocklean_exec.live_model import LiveModel
 from stocklean_exec.run_card import run_card
 from stocklean_exec.run_control import RunControl
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from concurrent.futures import Future
 
-    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.broker import Broker
     from stocklean_exec.risk.limits import Limits
 

@@ -12,15 +12,15 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from stocklean_exec.facts import Fact, execution_family, key_of
-from stocklean_exec.lifecycle import ENDED, OrderFacts, OrderState
-from stocklean_exec.order_history import History
+from stocklean_exec.blotter.events import Fact, execution_family, key_of
+from stocklean_exec.blotter.order_history import History
+from stocklean_exec.blotter.order_state import ENDED, OrderFacts, OrderState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.broker import Broker
 
 __all__ = ["RunRecord"]

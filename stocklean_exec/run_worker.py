@@ -20,8 +20,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stocklean_exec import clock
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError, StaleOrderIdError
-from stocklean_exec.facts import Fact
 from stocklean_exec.funding import Funding, buy_cost, cash_effect, ledger_of
 from stocklean_exec.gate import Gate, OrderRefusedError, SendBudget
 from stocklean_exec.recovering import Recovery, Restrictions
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.blotter.blotter import Blotter
+    from stocklean_exec.blotter.order_state import OrderState
     from stocklean_exec.broker import Broker, Ticket
     from stocklean_exec.leases import Lease
-    from stocklean_exec.lifecycle import OrderState
 
     OnProgress = Callable[[int, str], None]
 

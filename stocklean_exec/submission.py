@@ -16,6 +16,8 @@ import pandas as pd
 
 from stocklean_exec import background, clock
 from stocklean_exec.approval import check_age, limits_of, restore, shorter, verify
+from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.order_state import UNFINISHED_STATES
 from stocklean_exec.broker import Broker, mask_account
 from stocklean_exec.errors import (
     BlotterError,
@@ -23,8 +25,6 @@ from stocklean_exec.errors import (
     InputError,
     Problem,
 )
-from stocklean_exec.facts import Fact
-from stocklean_exec.lifecycle import UNFINISHED_STATES
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.recovering import Restrictions
 from stocklean_exec.residuals import check_leg, is_rest
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.risk.limits import Limits
 
     OnProgress = Callable[[int, str], None]

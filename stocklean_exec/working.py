@@ -21,7 +21,7 @@ from stocklean_exec.risk.limits import Limits
 from stocklean_exec.run_worker import RunTerms, RunWorker
 
 if TYPE_CHECKING:
-    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.broker import Broker
 
 __all__ = ["work_run"]

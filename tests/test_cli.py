@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.cli import main
-from stocklean_exec.facts import Fact
 from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.simulator import Simulator
 
@@ -477,7 +477,7 @@ def test_a_record_that_cannot_be_read_is_no_proof_that_nothing_was_sent(folder, 
     def unreadable(path):
         raise sx.BlotterError("damaged")
 
-    monkeypatch.setattr("stocklean_exec.blotter.read_blotter", unreadable)
+    monkeypatch.setattr("stocklean_exec.blotter.blotter.read_blotter", unreadable)
     assert main(rebalance("--yes")) == 5
     assert "nobody knows what was sent" in capsys.readouterr().err
 

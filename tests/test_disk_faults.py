@@ -17,9 +17,9 @@ from random import Random
 
 import pytest
 
-from stocklean_exec.blotter import open_blotter, read_blotter
+from stocklean_exec.blotter.blotter import open_blotter, read_blotter
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.errors import BlotterError, BlotterLockedError
-from stocklean_exec.facts import Fact
 
 
 def start(code, *arguments):
@@ -58,7 +58,7 @@ WRITE_UNTIL_FULL = """
 import os, resource, sys
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterError
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 
 path, limit, size, group = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 blotter = sx.open_blotter(path)
@@ -112,7 +112,7 @@ def test_a_full_disk_fails_the_commit_loudly_and_loses_nothing(limit, size, grou
 COMMIT_FOR_EVER = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 blotter = sx.open_blotter(sys.argv[1])
 number = int(sys.argv[2])
 print("open", flush=True)
@@ -212,7 +212,7 @@ def test_a_blotter_that_cannot_be_made_leaves_nothing_behind(tmp_path, monkeypat
     def fail(_):
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("stocklean_exec.blotter_file.migrate", fail)
+    monkeypatch.setattr("stocklean_exec.blotter.database_file.migrate", fail)
     with pytest.raises(OSError, match="the disk is gone"):
         open_blotter(tmp_path / "x.duckdb")
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
@@ -225,7 +225,7 @@ import os, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterError
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 blotter = sx.open_blotter(sys.argv[1])
 blotter.record([Fact("message", "r", code="before")]).result()
 child = os.fork()
@@ -264,7 +264,7 @@ def owner(tmp_path):
     code = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 blotter = sx.open_blotter(sys.argv[1])
 blotter.record([Fact("message", "r", code="first")]).result()
 print("ready", flush=True)
@@ -315,7 +315,7 @@ def test_a_copy_put_over_a_blotter_that_is_open_does_not_let_a_second_owner_in(o
 IN_PROCESS = """
 import shutil, subprocess, sys
 import stocklean_exec as sx
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 blotter = sx.open_blotter(sys.argv[1])
 blotter.record([Fact("message", "r", code="first")]).result()
 shutil.copyfile(sys.argv[1], sys.argv[1] + ".backup")  # drops DuckDB's own lock

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stocklean_exec import ib_facts
-from stocklean_exec.facts import key_of
+from stocklean_exec.blotter.events import key_of
 from stocklean_exec.ib_facts import (
     TwsExecution,
     commission_fact,

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stocklean_exec.blotter.events import Fact, key_of
+from stocklean_exec.blotter.order_history import History
+from stocklean_exec.blotter.order_state import derive_order
 from stocklean_exec.broker import Ticket
 from stocklean_exec.errors import BlotterClosedError
-from stocklean_exec.facts import Fact, key_of
 from stocklean_exec.ib_facts import TwsExecution
 from stocklean_exec.ib_orders import OrderDesk
-from stocklean_exec.lifecycle import derive_order
-from stocklean_exec.order_history import History
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
 TICKET = Ticket(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.errors import BlotterError, RunElsewhereError
 from stocklean_exec.leases import run_lease
-from stocklean_exec.locking import FileLock
 
 HOLD = """
 import sys

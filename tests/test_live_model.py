@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from stocklean_exec import live_model
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.live_model import LiveModel
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)

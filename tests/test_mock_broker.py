@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.blotter.order_state import derive_order
 from stocklean_exec.broker import Ticket
 from stocklean_exec.errors import BrokerError, InputError
 from stocklean_exec.fees import IBKR_US_FIXED
-from stocklean_exec.lifecycle import derive_order
 from stocklean_exec.mock_broker import FILL_PLAN, MockBroker
 
 AT = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)

@@ -171,8 +171,8 @@ def test_the_package_ships_its_marker_sql_and_data():
     assert {"static/common.js", "static/live.js", "static/review.js"} < set(_FRONT_END)
     for name in (
         "py.typed",
-        "sql/schema.sql",
-        "sql/views.sql",
+        "blotter/sql/schema.sql",
+        "blotter/sql/views.sql",
         "data/sample_closes.csv",
         "data/README.md",
         *_FRONT_END,

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.errors import HaltedError, IdempotencyConflictError, InputError
-from stocklean_exec.facts import Fact
 from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.rebalancing import prepare
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.broker import Ticket
-from stocklean_exec.facts import Fact
 from stocklean_exec.ib_broker import IBBroker
 from stocklean_exec.simulator import Simulator
 

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.live_model import LiveModel
 from stocklean_exec.run_card import run_card
 

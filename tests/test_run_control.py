@@ -2,7 +2,7 @@
 
 import pytest
 
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.run_control import RunControl, RunStoppedError
 
 

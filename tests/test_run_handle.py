@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.facts import key_of
+from stocklean_exec.blotter.events import key_of
 from stocklean_exec.ib_broker import IBBroker
 from stocklean_exec.simulator import Simulator, read_journal
 

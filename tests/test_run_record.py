@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.run_record import RunRecord
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)

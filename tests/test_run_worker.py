@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.blotter.kill_switch import HaltJournal
 from stocklean_exec.errors import BrokerError, HaltedError
-from stocklean_exec.halts import HaltJournal
 from stocklean_exec.mock_broker import MockBroker
 
 

@@ -29,7 +29,7 @@ from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from stocklean_exec.blotter import Blotter
+    from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.risk.rules import Market, Sent
 
 __all__ = [

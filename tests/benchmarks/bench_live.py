@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 import stocklean_exec as sx
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.ib_broker import IBBroker
 from stocklean_exec.live_model import LiveModel
 from stocklean_exec.run_control import RunControl

@@ -27,8 +27,8 @@ import pandas as pd
 
 import stocklean_exec as sx
 from stocklean_exec import ib_link, recovering
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.broker import Ticket
-from stocklean_exec.facts import Fact
 
 ROOT = Path(__file__).parents[2]
 SYMBOLS = tuple(sx.sample_closes().columns)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 import stocklean_exec as sx
-from stocklean_exec.blotter_reader import _connect_to_copy
+from stocklean_exec.blotter.order_state import ENDED, derive_order
+from stocklean_exec.blotter.reader import _connect_to_copy
 from stocklean_exec.errors import BrokerError, StockleanError
-from stocklean_exec.lifecycle import ENDED, derive_order
 from stocklean_exec.simulator import session as venue_session
 from stocklean_exec.simulator import settings as venue_settings
 from stocklean_exec.simulator.events import Events
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from stocklean_exec.facts import Fact
+    from stocklean_exec.blotter.events import Fact
     from tests.campaign.plans import Plan
 
 __all__ = [

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import stocklean_exec as sx
-from stocklean_exec.facts import execution_family
+from stocklean_exec.blotter.events import execution_family
 from stocklean_exec.simulator import read_journal
 
 if TYPE_CHECKING:

@@ -13,8 +13,11 @@ import time
 from collections import Counter
 from typing import Any
 
-from stocklean_exec import blotter, blotter_reader, blotter_writer, ib_broker, ib_link, ib_orders, recovering
-from stocklean_exec.facts import key_of
+from stocklean_exec import ib_broker, ib_link, ib_orders, recovering
+from stocklean_exec.blotter import blotter
+from stocklean_exec.blotter import reader as blotter_reader
+from stocklean_exec.blotter import writer as blotter_writer
+from stocklean_exec.blotter.events import key_of
 
 __all__ = ["Points", "install"]
 

@@ -24,10 +24,11 @@ from unittest import mock
 import pandas as pd
 
 import stocklean_exec as sx
-from stocklean_exec import background, blotter_file, clock, ib_broker, ib_link
-from stocklean_exec import blotter as blotter_module
+from stocklean_exec import background, clock, ib_broker, ib_link
+from stocklean_exec.blotter import blotter as blotter_module
+from stocklean_exec.blotter import database_file
+from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.errors import BrokerError, StockleanError
-from stocklean_exec.lifecycle import ENDED
 from stocklean_exec.simulator import clock as venue_clock
 from stocklean_exec.simulator import read_journal
 from stocklean_exec.simulator.order_request import OrderRequest
@@ -329,7 +330,7 @@ def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
     yield clock, "datetime", SimpleNamespace(now=virtual_now)  # some have kept the function clock.now itself
     yield ib_broker, "Engine", make_engine
     # DuckDB's own threads cost more than they save where tables are small.
-    yield blotter_file, "_CONFIG", {**blotter_file._CONFIG, "threads": "1"}
+    yield database_file, "_CONFIG", {**database_file._CONFIG, "threads": "1"}
     if not threads:
         yield blotter_module, "GroupCommitWriter", InlineWriter
 

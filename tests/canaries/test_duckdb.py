@@ -16,7 +16,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from stocklean_exec.blotter_file import connect
+from stocklean_exec.blotter.database_file import connect
 
 SOLD_NOTHING = """
 SELECT coalesce(total, 0) > 0, total

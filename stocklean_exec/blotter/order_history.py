@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from stocklean_exec.lifecycle import derive_order
+from stocklean_exec.blotter.order_state import derive_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stocklean_exec.facts import Fact
+    from stocklean_exec.blotter.events import Fact
 
 __all__ = ["History", "IdTrail"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklean_exec.facts import KINDS, Fact, execution_family, key_of, plain
+from stocklean_exec.blotter.events import KINDS, Fact, execution_family, key_of, plain
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NEW_YORK_7_AM = datetime(2026, 11, 22, 7, tzinfo=timezone(timedelta(hours=-5)))

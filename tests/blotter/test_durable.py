@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from stocklean_exec.durable import sync_folder
+from stocklean_exec.blotter.durable import sync_folder
 
 
 def test_a_power_cut_leaves_the_names_that_were_synced_and_no_later_ones(tmp_path, power):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stocklean_exec import clock
-from stocklean_exec.durable import sync_folder
+from stocklean_exec.blotter.durable import sync_folder
 from stocklean_exec.errors import BlotterError, HaltedError, InputError, Problem
 
 __all__ = ["HaltEntry", "HaltJournal"]

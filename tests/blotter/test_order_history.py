@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stocklean_exec.facts import Fact
-from stocklean_exec.order_history import History, IdTrail
+from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.order_history import History, IdTrail
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 NAME = "run-1-SPY-BUY"

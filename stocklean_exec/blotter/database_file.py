@@ -17,10 +17,10 @@ import duckdb
 
 from stocklean_exec import clock, database
 from stocklean_exec._version import __version__
+from stocklean_exec.blotter.durable import sync_folder
+from stocklean_exec.blotter.file_lock import is_held_here
 from stocklean_exec.database import MEMORY
-from stocklean_exec.durable import sync_folder
 from stocklean_exec.errors import BlotterError, InputError, Problem
-from stocklean_exec.locking import is_held_here
 from stocklean_exec.schema.paths import is_address
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ CREATE TABLE IF NOT EXISTS main.schema_migrations (
 
 
 def _sql(name: str) -> str:
-    return (resources.files("stocklean_exec") / "sql" / name).read_text("utf-8")
+    return (resources.files("stocklean_exec.blotter") / "sql" / name).read_text("utf-8")
 
 
 def migrations() -> list[tuple[int, str, str]]:
     """Every migration as (version, name, SQL), in order."""
     found = []
-    for entry in (resources.files("stocklean_exec") / "sql" / "migrations").iterdir():
+    for entry in (resources.files("stocklean_exec.blotter") / "sql" / "migrations").iterdir():
         shape = re.fullmatch(r"(\d{3})_(\w+)\.sql", entry.name)
         if shape is not None:
             found.append((int(shape[1]), shape[2], entry.read_text("utf-8")))

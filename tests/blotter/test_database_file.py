@@ -12,15 +12,15 @@ import duckdb
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec import blotter_file
-from stocklean_exec.blotter import open_blotter
-from stocklean_exec.blotter_file import SCHEMA_VERSION, check_path, connect, migrate, migrations
+from stocklean_exec.blotter import database_file
+from stocklean_exec.blotter.blotter import open_blotter
+from stocklean_exec.blotter.database_file import SCHEMA_VERSION, check_path, connect, migrate, migrations
+from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.errors import BlotterError, InputError
-from stocklean_exec.facts import Fact
-from stocklean_exec.locking import FileLock
 
 PACKAGE = Path(sx.__file__).parent
-SQL = resources.files("stocklean_exec") / "sql"
+SQL = resources.files("stocklean_exec.blotter") / "sql"
 
 
 # -- paths ---------------------------------------------------------------------------------------------------
@@ -223,10 +223,10 @@ def catalogue(connection):
 
 def at_version(connection, version):
     """Bring a new database to an older version of the schema."""
-    connection.execute(blotter_file._VERSIONS)
+    connection.execute(database_file._VERSIONS)
     for step in migrations():
         if step[0] <= version:
-            blotter_file._apply(connection, step[2], [step])
+            database_file._apply(connection, step[2], [step])
 
 
 def test_what_was_recorded_before_the_kind_of_data_was_has_none():
@@ -368,7 +368,9 @@ def test_a_failing_step_leaves_nothing_of_itself(tmp_path):
     migrate(connection)
     step = (SCHEMA_VERSION + 1, "broken", "")
     with pytest.raises(duckdb.Error):
-        blotter_file._apply(connection, "CREATE TABLE half (x INTEGER);\nCREATE TABLE half (x INTEGER);\n", [step])
+        database_file._apply(
+            connection, "CREATE TABLE half (x INTEGER);\nCREATE TABLE half (x INTEGER);\n", [step]
+        )
     connection.rollback()
     tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     assert "half" not in tables

@@ -1,7 +1,7 @@
 """The vocabulary of the record: what can be known about an order, one immutable fact at a time.
 
-Brokers make facts, the blotter stores them, :mod:`~stocklean_exec.lifecycle` derives states from them. A fact
-has a natural key: the same fact told twice has the same key and is recorded once. Nothing is ever changed or
+Brokers make facts, the blotter stores them, :mod:`~stocklean_exec.blotter.order_state` derives states from them. A
+fact has a natural key: the same fact told twice has the same key and is recorded once. Nothing is ever changed or
 taken back; a correction is another fact. Pure.
 
 ========================  ====================================================================================

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from stocklean_exec.blotter.kill_switch import HaltJournal
 from stocklean_exec.errors import BlotterError, HaltedError, InputError
-from stocklean_exec.halts import HaltJournal
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_halt_of_another_process_is_seen_at_once(path):
     journal.check()
     code = """
 import sys
-from stocklean_exec.halts import HaltJournal
+from stocklean_exec.blotter.kill_switch import HaltJournal
 getattr(HaltJournal(sys.argv[1]), sys.argv[2])("x")
 """
     subprocess.run([sys.executable, "-c", code, str(path), "halt"], check=True)

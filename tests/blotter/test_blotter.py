@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter import Blotter, open_blotter, read_blotter
+from stocklean_exec.blotter.blotter import Blotter, open_blotter, read_blotter
+from stocklean_exec.blotter.events import Fact
 from stocklean_exec.errors import (
     BlotterClosedError,
     BlotterError,
@@ -23,7 +24,6 @@ from stocklean_exec.errors import (
     HaltedError,
     InputError,
 )
-from stocklean_exec.facts import Fact
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 EVIL = "x'; DROP TABLE facts; SELECT * FROM '/etc/passwd' --"
@@ -259,7 +259,7 @@ def test_nothing_is_resolved_twice(unsure):
 
 HALT = """
 import sys
-from stocklean_exec.halts import HaltJournal
+from stocklean_exec.blotter.kill_switch import HaltJournal
 HaltJournal(sys.argv[1]).halt("from outside")
 """
 
@@ -316,7 +316,7 @@ def test_a_closed_blotter_can_still_be_halted(path):
 HOLD = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 blotter = sx.open_blotter(sys.argv[1])
 blotter.record([Fact("message", "r", message="told")]).result()
 print("open", flush=True)
@@ -374,7 +374,7 @@ FORK = """
 import gc, os, sys
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterClosedError
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 
 path, way = sys.argv[1:]
 blotter = sx.open_blotter(path)
@@ -523,7 +523,7 @@ def test_a_blotter_that_could_not_be_opened_leaves_no_lock(path):
 LEFT_OPEN = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 blotter = sx.open_blotter(sys.argv[1])
 memory = sx.open_blotter()
 for number in range(500):

@@ -25,7 +25,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from stocklean_exec.facts import Fact, execution_family, plain
+from stocklean_exec.blotter.events import Fact, execution_family, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 
 from stocklean_exec import clock
+from stocklean_exec.blotter.events import Fact, key_of, plain
 from stocklean_exec.errors import BlotterClosedError, BlotterError
-from stocklean_exec.facts import Fact, key_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -22,15 +22,15 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec._version import __version__
-from stocklean_exec.blotter_file import MEMORY, check_path, connect, create, migrate
-from stocklean_exec.blotter_reader import BlotterReader, read_blotter
-from stocklean_exec.blotter_writer import GroupCommitWriter
+from stocklean_exec.blotter.database_file import MEMORY, check_path, connect, create, migrate
+from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.file_lock import FileLock
+from stocklean_exec.blotter.kill_switch import HaltEntry, HaltJournal
+from stocklean_exec.blotter.order_history import IdTrail
+from stocklean_exec.blotter.order_state import UNSENT_STATES
+from stocklean_exec.blotter.reader import BlotterReader, read_blotter
+from stocklean_exec.blotter.writer import GroupCommitWriter
 from stocklean_exec.errors import BlotterError, InputError, Problem
-from stocklean_exec.facts import Fact
-from stocklean_exec.halts import HaltEntry, HaltJournal
-from stocklean_exec.lifecycle import UNSENT_STATES
-from stocklean_exec.locking import FileLock
-from stocklean_exec.order_history import IdTrail
 from stocklean_exec.schema import extra_columns
 from stocklean_exec.schema.order_ids import PAYLOAD_COLUMNS
 from stocklean_exec.schema.tables import ORDERS, QUOTES

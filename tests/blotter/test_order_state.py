@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stocklean_exec as sx
-from stocklean_exec.facts import KINDS, Fact, key_of
-from stocklean_exec.lifecycle import ENDED, STATUS_OF_STATE, derive_order, derive_run_status
+from stocklean_exec.blotter.events import KINDS, Fact, key_of
+from stocklean_exec.blotter.order_state import ENDED, STATUS_OF_STATE, derive_order, derive_run_status
 from stocklean_exec.schema.tables import ORDER_STATUSES, RUN_STATUSES
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from stocklean_exec import locking
+from stocklean_exec.blotter import file_lock
+from stocklean_exec.blotter.file_lock import FileLock, is_held_here, reading
 from stocklean_exec.errors import BlotterError, BlotterLockedError
-from stocklean_exec.locking import FileLock, is_held_here, reading
 
 HOLD = """
 import sys
 from pathlib import Path
-from stocklean_exec.locking import FileLock
+from stocklean_exec.blotter.file_lock import FileLock
 lock = FileLock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
@@ -29,7 +29,7 @@ TRY = """
 import sys
 from pathlib import Path
 from stocklean_exec.errors import BlotterLockedError
-from stocklean_exec.locking import FileLock
+from stocklean_exec.blotter.file_lock import FileLock
 try:
     FileLock(Path(sys.argv[1]))
     print("free")
@@ -159,7 +159,7 @@ def test_a_lock_file_that_is_a_link_is_not_followed(path, tmp_path):
 
 
 def test_a_file_that_was_removed_before_it_was_locked_is_made_anew(path, monkeypatch):
-    lock, opened = locking.fcntl.flock, []
+    lock, opened = file_lock.fcntl.flock, []
 
     def remove_first(descriptor, how):
         opened.append(descriptor)
@@ -167,7 +167,7 @@ def test_a_file_that_was_removed_before_it_was_locked_is_made_anew(path, monkeyp
             Path(f"{path}.lock").unlink()
         lock(descriptor, how)
 
-    monkeypatch.setattr(locking.fcntl, "flock", remove_first)
+    monkeypatch.setattr(file_lock.fcntl, "flock", remove_first)
     with FileLock(path) as held:
         assert len(opened) == 2
         assert held.is_in_place()
@@ -178,7 +178,7 @@ def test_a_file_that_is_removed_as_often_as_it_is_made_is_no_lock(path, monkeypa
     def remove(descriptor, how):
         Path(f"{path}.lock").unlink()
 
-    monkeypatch.setattr(locking.fcntl, "flock", remove)
+    monkeypatch.setattr(file_lock.fcntl, "flock", remove)
     before = open_descriptors()
     with pytest.raises(BlotterError, match="does not stay where it is made"):
         FileLock(path)
@@ -237,7 +237,7 @@ def test_a_lock_that_cannot_be_made_is_a_blotter_error(path):
 FORK = """
 import os, sys
 from pathlib import Path
-from stocklean_exec.locking import FileLock
+from stocklean_exec.blotter.file_lock import FileLock
 lock = FileLock(Path(sys.argv[1]))
 if os.fork():
     os._exit(0)

@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec import blotter_file
-from stocklean_exec.blotter_reader import read_blotter
+from stocklean_exec.blotter import database_file
+from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.reader import read_blotter
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError
-from stocklean_exec.facts import Fact
 from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -356,10 +356,10 @@ def test_reading_takes_no_lock_and_leaves_the_file_as_it_is(path):
 
 
 def test_a_file_of_an_older_version_is_read_as_if_it_were_new_and_left_as_it_is(path):
-    connection = blotter_file.connect(path)
-    connection.execute(blotter_file._VERSIONS)
-    step = blotter_file.migrations()[0]
-    blotter_file._apply(connection, step[2], [step])
+    connection = database_file.connect(path)
+    connection.execute(database_file._VERSIONS)
+    step = database_file.migrations()[0]
+    database_file._apply(connection, step[2], [step])
     connection.close()
     before = path.read_bytes()
     with read_blotter(path) as snapshot:
@@ -370,7 +370,7 @@ def test_a_file_of_an_older_version_is_read_as_if_it_were_new_and_left_as_it_is(
 WRITE = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 blotter = sx.open_blotter(sys.argv[1])
 number = 0
 while number < 100_000:

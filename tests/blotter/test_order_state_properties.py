@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stocklean_exec as sx
-from stocklean_exec.facts import Fact, key_of
-from stocklean_exec.lifecycle import STATUS_OF_STATE, derive_order
+from stocklean_exec.blotter.events import Fact, key_of
+from stocklean_exec.blotter.order_state import STATUS_OF_STATE, derive_order
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 UNIT = 10**8

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from stocklean_exec.blotter import open_blotter
-from stocklean_exec.blotter_file import connect, migrate
-from stocklean_exec.blotter_writer import GroupCommitWriter
+from stocklean_exec.blotter.blotter import open_blotter
+from stocklean_exec.blotter.database_file import connect, migrate
+from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.writer import GroupCommitWriter
 from stocklean_exec.errors import BlotterClosedError, BlotterError
-from stocklean_exec.facts import Fact
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -310,7 +310,7 @@ def test_a_writer_that_cannot_start_fails_what_it_is_given_and_does_not_hang():
 TELL = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 blotter = sx.open_blotter(sys.argv[1])
 start = len(blotter.events("r"))
 pending = []
@@ -348,7 +348,7 @@ FILL_THE_DISK = """
 import resource, sys
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterError
-from stocklean_exec.facts import Fact
+from stocklean_exec.blotter.events import Fact
 blotter = sx.open_blotter(sys.argv[1])
 limit = 400_000
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

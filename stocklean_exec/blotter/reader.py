@@ -17,10 +17,10 @@ import duckdb
 import pandas as pd
 
 from stocklean_exec import database
-from stocklean_exec.blotter_file import check_path, connect, migrate
+from stocklean_exec.blotter.database_file import check_path, connect, migrate
+from stocklean_exec.blotter.file_lock import reading
 from stocklean_exec.database import MEMORY
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
-from stocklean_exec.locking import reading
 from stocklean_exec.schema import extra_columns
 from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.html_card import card
