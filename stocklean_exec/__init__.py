@@ -44,7 +44,12 @@ if TYPE_CHECKING:
         spread_metrics,
     )
     from stocklean_exec.blotter.blotter import Blotter, BlotterReader, open_blotter, read_blotter
-    from stocklean_exec.broker import Broker
+    from stocklean_exec.brokers.base import Broker
+    from stocklean_exec.brokers.factory import connect
+    from stocklean_exec.brokers.ib.diagnostics import diagnose, doctor
+    from stocklean_exec.brokers.ib.notebook_loop import enable_notebook
+    from stocklean_exec.brokers.mock import MockBroker
+    from stocklean_exec.brokers.sample_market import sample_closes, sample_quotes
     from stocklean_exec.charts import (
         chart_fill_progress,
         chart_markouts,
@@ -53,8 +58,6 @@ if TYPE_CHECKING:
         chart_slippage,
         chart_symbols,
     )
-    from stocklean_exec.connecting import connect
-    from stocklean_exec.diagnosis import diagnose, doctor
     from stocklean_exec.errors import (
         ApprovalError,
         BlotterClosedError,
@@ -73,8 +76,6 @@ if TYPE_CHECKING:
     from stocklean_exec.fees import IBKR_US_FIXED
     from stocklean_exec.html_report import CostReport, report, write_report
     from stocklean_exec.market_files import quote_files, trade_files
-    from stocklean_exec.mock_broker import MockBroker
-    from stocklean_exec.notebook import enable_notebook
     from stocklean_exec.portfolio.plan_summary import plan_summary
     from stocklean_exec.portfolio.planner import plan_orders
     from stocklean_exec.pretrade import calibrate, expect_costs, pretrade_cost
@@ -87,7 +88,6 @@ if TYPE_CHECKING:
     from stocklean_exec.risk.limits_file import read_limits
     from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
     from stocklean_exec.run_handle import Run, start_run
-    from stocklean_exec.sample import sample_closes, sample_quotes
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets
     from stocklean_exec.schema.frame_validator import input_warnings
     from stocklean_exec.schema.order_ids import client_order_id
@@ -201,12 +201,12 @@ _HOME = {
         "spread_metrics",
     ),
     "blotter.blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
-    "broker": ("Broker",),
+    "brokers.base": ("Broker",),
     "risk.pre_trade_checks": ("Limits", "check_orders", "check_results"),
-    "notebook": ("enable_notebook",),
+    "brokers.ib.notebook_loop": ("enable_notebook",),
     "schema.order_ids": ("client_order_id",),
-    "connecting": ("connect",),
-    "diagnosis": ("diagnose", "doctor"),
+    "brokers.factory": ("connect",),
+    "brokers.ib.diagnostics": ("diagnose", "doctor"),
     "errors": (
         "ApprovalError",
         "BlotterClosedError",
@@ -233,7 +233,7 @@ _HOME = {
     ),
     "html_report": ("CostReport", "report", "write_report"),
     "market_files": ("quote_files", "trade_files"),
-    "mock_broker": ("MockBroker",),
+    "brokers.mock": ("MockBroker",),
     "schema.frame_validator": ("input_warnings",),
     "portfolio.planner": ("plan_orders",),
     "pretrade": ("calibrate", "expect_costs", "pretrade_cost"),
@@ -246,7 +246,7 @@ _HOME = {
     "resuming": ("resume", "resume_async"),
     "review": ("OrderReview", "review_orders"),
     "run_handle": ("Run", "start_run"),
-    "sample": ("sample_closes", "sample_quotes"),
+    "brokers.sample_market": ("sample_closes", "sample_quotes"),
     "portfolio.plan_summary": ("plan_summary",),
     "submission": ("submit_orders", "submit_orders_async"),
     "schema.tables": ("TABLES",),

@@ -252,7 +252,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
-    from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
+    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - likewise
     from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - likewise
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415
     from stocklean_exec.risk.pre_trade_checks import Limits  # noqa: PLC0415 - likewise
@@ -312,7 +312,7 @@ def _tell_end(run: pd.Series[Any], states: pd.DataFrame) -> int:
 def _resume(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.blotter.database_file import check_path  # noqa: PLC0415 - likewise
-    from stocklean_exec.connecting import connect  # noqa: PLC0415 - likewise
+    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - likewise
     from stocklean_exec.resuming import resume  # noqa: PLC0415 - likewise
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415 - likewise
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.connecting import connect
+from stocklean_exec.brokers.factory import connect
+from stocklean_exec.brokers.sample_market import inverse_volatility, sample_closes, sample_quotes
 from stocklean_exec.fill_rates import completion
 from stocklean_exec.portfolio.plan_summary import plan_summary
 from stocklean_exec.rebalancing import prepare
 from stocklean_exec.risk.pre_trade_checks import Limits
-from stocklean_exec.sample import inverse_volatility, sample_closes, sample_quotes
 from stocklean_exec.schema.files import read_targets
 from stocklean_exec.submission import submit_orders
 from stocklean_exec.trade_costs import slippage, slippage_summary
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stocklean_exec.blotter.blotter import Blotter
-    from stocklean_exec.broker import Broker
+    from stocklean_exec.brokers.base import Broker
 
 __all__ = ["DEMO_LIMITS", "DemoResult", "demo_broker", "demo_targets", "run_demo"]
 

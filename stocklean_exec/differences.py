@@ -20,7 +20,7 @@ from stocklean_exec.blotter.order_state import ENDED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from stocklean_exec.evidence import Evidence
+    from stocklean_exec.brokers.evidence import Evidence
 
 __all__ = ["DIFFERENCES", "Books", "compare"]
 

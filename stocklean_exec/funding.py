@@ -20,7 +20,7 @@ from stocklean_exec.fees import IBKR_US_FIXED
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stocklean_exec.broker import Broker, Ticket
+    from stocklean_exec.brokers.base import Broker, Ticket
 
 __all__ = ["CashLedger", "Funding", "buy_cost", "cash_effect", "ledger_of"]
 
@@ -64,7 +64,7 @@ def buy_cost(ticket: Ticket, ask: float | None, last: float | None, decision_pri
 
     Examples
     --------
-    >>> from stocklean_exec.broker import Ticket
+    >>> from stocklean_exec.brokers.base import Ticket
     >>> terms = ("r", "SPY", "BUY", 100.0, "MKT", math.nan, "DAY", "USD", "STK", "SMART", "DU1")
     >>> buy_cost(Ticket("r-SPY-BUY", *terms), 25.0, None, 24.0)
     2501.0

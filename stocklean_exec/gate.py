@@ -18,7 +18,7 @@ from stocklean_exec.errors import BrokerError, ConnectionLostError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from stocklean_exec.broker import Broker, Ticket
+    from stocklean_exec.brokers.base import Broker, Ticket
 
 __all__ = ["Caps", "Gate", "OrderRefusedError", "SendBudget"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from stocklean_exec import background
-from stocklean_exec.broker import symbols_of
+from stocklean_exec.brokers.base import symbols_of
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.review import OrderReview, review_orders
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stocklean_exec.blotter.blotter import Blotter
-    from stocklean_exec.broker import Broker
+    from stocklean_exec.brokers.base import Broker
 
 __all__ = ["prepare", "rebalance", "rebalance_async"]
 

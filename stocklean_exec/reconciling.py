@@ -15,8 +15,8 @@ from stocklean_exec.run_record import RunRecord
 
 if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
-    from stocklean_exec.broker import Broker
-    from stocklean_exec.evidence import Evidence
+    from stocklean_exec.brokers.base import Broker
+    from stocklean_exec.brokers.evidence import Evidence
 
 __all__ = ["reconcile", "reconcile_async"]
 

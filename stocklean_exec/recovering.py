@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.blotter.order_history import History, IdTrail
-    from stocklean_exec.broker import Broker
-    from stocklean_exec.evidence import Evidence
+    from stocklean_exec.brokers.base import Broker
+    from stocklean_exec.brokers.evidence import Evidence
     from stocklean_exec.run_record import RunRecord
 
 __all__ = ["Recovered", "Recovery", "Restrictions"]

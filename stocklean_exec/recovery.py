@@ -26,7 +26,7 @@ from stocklean_exec.blotter.order_history import History, IdTrail
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from stocklean_exec.evidence import Evidence
+    from stocklean_exec.brokers.evidence import Evidence
 
 __all__ = ["EXCHANGE_ZONE", "Judgement", "judge", "trade_date"]
 

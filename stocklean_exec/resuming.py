@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stocklean_exec import background, clock
 from stocklean_exec.approval import shorter
-from stocklean_exec.broker import mask_account
+from stocklean_exec.brokers.base import mask_account
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.recovering import Restrictions
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stocklean_exec.blotter.blotter import Blotter
-    from stocklean_exec.broker import Broker
+    from stocklean_exec.brokers.base import Broker
 
 __all__ = ["resume", "resume_async"]
 

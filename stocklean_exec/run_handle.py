@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from stocklean_exec.blotter.blotter import Blotter
-    from stocklean_exec.broker import Broker
+    from stocklean_exec.brokers.base import Broker
     from stocklean_exec.risk.limits import Limits
 
 __all__ = ["Run", "RunView", "start_run"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stocklean_exec.blotter.blotter import Blotter
-    from stocklean_exec.broker import Broker
+    from stocklean_exec.brokers.base import Broker
 
 __all__ = ["RunRecord"]
 

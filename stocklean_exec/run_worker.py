@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.blotter.order_state import OrderState
-    from stocklean_exec.broker import Broker, Ticket
+    from stocklean_exec.brokers.base import Broker, Ticket
     from stocklean_exec.leases import Lease
 
     OnProgress = Callable[[int, str], None]

@@ -18,7 +18,7 @@ from stocklean_exec import background, clock
 from stocklean_exec.approval import check_age, limits_of, restore, shorter, verify
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.blotter.order_state import UNFINISHED_STATES
-from stocklean_exec.broker import Broker, mask_account
+from stocklean_exec.brokers.base import Broker, mask_account
 from stocklean_exec.errors import (
     BlotterError,
     IdempotencyConflictError,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.broker import Ticket
+from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.gate import Caps, SendBudget
 from stocklean_exec.leases import run_lease
 from stocklean_exec.recovery import EXCHANGE_ZONE, trade_date
@@ -22,7 +22,7 @@ from stocklean_exec.run_worker import RunTerms, RunWorker
 
 if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
-    from stocklean_exec.broker import Broker
+    from stocklean_exec.brokers.base import Broker
 
 __all__ = ["work_run"]
 

@@ -8,8 +8,8 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
+from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.cli import main
-from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.simulator import Simulator
 
 
@@ -446,7 +446,7 @@ class Halting(MockBroker):
 
 
 def test_a_run_that_was_stopped_after_a_fill_is_not_told_as_if_nothing_was_sent(folder, monkeypatch, capsys):
-    monkeypatch.setattr("stocklean_exec.connecting.MockBroker", Halting)
+    monkeypatch.setattr("stocklean_exec.brokers.factory.MockBroker", Halting)
     assert main(rebalance("--yes")) == 4
     err = capsys.readouterr().err
     assert "halted: " in err
@@ -464,7 +464,7 @@ def test_a_broker_that_fails_after_a_fill_leaves_what_the_record_says(folder, mo
                 raise sx.BrokerError("gone")
             await super().place(ticket)
 
-    monkeypatch.setattr("stocklean_exec.connecting.MockBroker", Failing)
+    monkeypatch.setattr("stocklean_exec.brokers.factory.MockBroker", Failing)
     assert main(rebalance("--yes")) == 5  # the second one may have arrived
     assert "stocklean resume r1" in capsys.readouterr().err
     assert main(["status", "--blotter", "b.duckdb"]) == 5
@@ -472,7 +472,7 @@ def test_a_broker_that_fails_after_a_fill_leaves_what_the_record_says(folder, mo
 
 
 def test_a_record_that_cannot_be_read_is_no_proof_that_nothing_was_sent(folder, monkeypatch, capsys):
-    monkeypatch.setattr("stocklean_exec.connecting.MockBroker", Halting)
+    monkeypatch.setattr("stocklean_exec.brokers.factory.MockBroker", Halting)
 
     def unreadable(path):
         raise sx.BlotterError("damaged")

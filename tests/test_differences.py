@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from stocklean_exec.broker import ORPHAN_COLUMNS
+from stocklean_exec.brokers.base import ORPHAN_COLUMNS
+from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.differences import DIFFERENCES, Books, compare, looks_like_ours
-from stocklean_exec.evidence import Evidence
 
 NOW = datetime(2026, 11, 23, 17, tzinfo=UTC)
 NAN = float("nan")

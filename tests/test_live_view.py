@@ -15,7 +15,7 @@ from comm.base_comm import BaseComm
 import stocklean_exec as sx
 from stocklean_exec import live_view
 from stocklean_exec.blotter.events import Fact
-from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.live_model import LiveModel
 from stocklean_exec.run_control import RunControl
 from stocklean_exec.run_handle import Run

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.mock_broker import FILL_PLAN
+from stocklean_exec.brokers.mock import FILL_PLAN
 from stocklean_exec.schema.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,8 +7,8 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
+from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import HaltedError, IdempotencyConflictError, InputError
-from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.rebalancing import prepare
 
 MARKET = {"SPY": 100.0, "TLT": 50.0}

@@ -8,8 +8,8 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
-from stocklean_exec.broker import Ticket
-from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.simulator import Simulator
 
 NAN = float("nan")

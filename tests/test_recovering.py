@@ -8,8 +8,8 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
+from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.errors import RunElsewhereError
-from stocklean_exec.evidence import Evidence
 from stocklean_exec.recovering import Recovery, Restrictions
 from stocklean_exec.run_record import RunRecord
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.mock_broker import MockBroker
+from stocklean_exec.brokers.mock import MockBroker
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0, "PG": 10.0}
 PLAN = pd.DataFrame(

@@ -10,10 +10,10 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
-from stocklean_exec.broker import Ticket
+from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.brokers.ib.broker import IBBroker
+from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError
-from stocklean_exec.ib_broker import IBBroker
-from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.simulator import Simulator, read_journal
 
 NAN = float("nan")

@@ -12,7 +12,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import key_of
-from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.simulator import Simulator, read_journal
 
 SYMBOLS = [f"S{number:02d}" for number in range(40)]

@@ -8,8 +8,8 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.kill_switch import HaltJournal
+from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError, HaltedError
-from stocklean_exec.mock_broker import MockBroker
 
 
 class Stub(MockBroker):

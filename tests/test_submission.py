@@ -13,7 +13,8 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec import clock
-from stocklean_exec.broker import Ticket
+from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import (
     ApprovalError,
     BlotterError,
@@ -22,7 +23,6 @@ from stocklean_exec.errors import (
     IdempotencyConflictError,
     InputError,
 )
-from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.simulator import Simulator
 
 NAN = float("nan")

@@ -14,7 +14,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
-from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.live_model import LiveModel
 from stocklean_exec.run_control import RunControl
 from stocklean_exec.run_handle import Run

@@ -13,11 +13,14 @@ import time
 from collections import Counter
 from typing import Any
 
-from stocklean_exec import ib_broker, ib_link, ib_orders, recovering
-from stocklean_exec.blotter import blotter
-from stocklean_exec.blotter import reader as blotter_reader
-from stocklean_exec.blotter import writer as blotter_writer
+from stocklean_exec import recovering
+from stocklean_exec.blotter.blotter import blotter
+from stocklean_exec.blotter.blotter import reader as blotter_reader
+from stocklean_exec.blotter.blotter import writer as blotter_writer
 from stocklean_exec.blotter.events import key_of
+from stocklean_exec.brokers.ib import broker as ib_broker
+from stocklean_exec.brokers.ib import connection as ib_connection
+from stocklean_exec.brokers.ib import order_tracker
 
 __all__ = ["Points", "install"]
 
@@ -130,7 +133,7 @@ def _pass_all(points: Points, labels: list[str], when: str) -> None:
 
 
 def _wrap_orders(points: Points) -> None:
-    send, prepare = ib_link.Link.send_order, ib_broker.IBBroker._prepare
+    send, prepare = ib_connection.Link.send_order, ib_broker.IBBroker._prepare
 
     def send_order(self: Any, contract: Any, order: Any) -> None:
         points.pass_by("order.before_bytes")
@@ -151,22 +154,22 @@ def _wrap_orders(points: Points) -> None:
         points.pass_by("orders.made_ready")
         return result
 
-    ib_link.Link.send_order, ib_broker.IBBroker._prepare = send_order, prepared
+    ib_connection.Link.send_order, ib_broker.IBBroker._prepare = send_order, prepared
     for name, point in (("on_status", "status"), ("on_execution", "execution"), ("on_commission", "commission")):
-        _before(ib_orders.OrderDesk, name, lambda point=point: points.pass_by(f"heard.{point}"))
+        _before(order_tracker.OrderDesk, name, lambda point=point: points.pass_by(f"heard.{point}"))
 
 
 def _wrap_recovery(points: Points) -> None:
     _around_async(
-        ib_link.Link,
+        ib_connection.Link,
         "connect",
         lambda: points.pass_by("connection.before"),
         lambda: points.pass_by("connection.made"),
     )
     _around_async(
-        ib_link.Link, "sweep", lambda: points.pass_by("sweep.before"), lambda: points.pass_by("sweep.told")
+        ib_connection.Link, "sweep", lambda: points.pass_by("sweep.before"), lambda: points.pass_by("sweep.told")
     )
-    _around_async(ib_link.Link, "completed_orders", lambda: None, lambda: points.pass_by("sweep.half_told"))
+    _around_async(ib_connection.Link, "completed_orders", lambda: None, lambda: points.pass_by("sweep.half_told"))
     _around_async(ib_broker.IBBroker, "_adopt", lambda: None, lambda: points.pass_by("recovery.adopted"))
     _around_async(ib_broker.IBBroker, "_regain", lambda: points.pass_by("reconnect.before"), lambda: None)
     _around_async(

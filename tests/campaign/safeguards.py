@@ -10,7 +10,9 @@ import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stocklean_exec import ib_broker, ib_orders, recovering, run_record
+from stocklean_exec import recovering, run_record
+from stocklean_exec.brokers.ib import broker as ib_broker
+from stocklean_exec.brokers.ib import order_tracker
 from stocklean_exec.recovering import Recovered
 
 if TYPE_CHECKING:
@@ -82,12 +84,12 @@ def _used_ids(_: Path) -> None:
 def _no_identity(_: Path) -> None:
     """A report of an execution is an execution, whatever its id."""
     number = itertools.count(1)
-    hear = ib_orders.OrderDesk.on_execution
+    hear = order_tracker.OrderDesk.on_execution
 
     def hear_anew(self: Any, execution: Any, *, ours: bool) -> None:
         hear(self, execution._replace(exec_id=f"{execution.exec_id}/{next(number)}"), ours=ours)
 
-    ib_orders.OrderDesk.on_execution = hear_anew
+    order_tracker.OrderDesk.on_execution = hear_anew
 
 
 def _no_sweep(_: Path) -> None:

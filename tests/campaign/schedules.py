@@ -24,10 +24,12 @@ from unittest import mock
 import pandas as pd
 
 import stocklean_exec as sx
-from stocklean_exec import background, clock, ib_broker, ib_link
-from stocklean_exec.blotter import blotter as blotter_module
-from stocklean_exec.blotter import database_file
+from stocklean_exec import background, clock
+from stocklean_exec.blotter.blotter import blotter as blotter_module
+from stocklean_exec.blotter.blotter import database_file
 from stocklean_exec.blotter.order_state import ENDED
+from stocklean_exec.brokers.ib import broker as ib_broker
+from stocklean_exec.brokers.ib import connection as ib_connection
 from stocklean_exec.errors import BrokerError, StockleanError
 from stocklean_exec.simulator import clock as venue_clock
 from stocklean_exec.simulator import read_journal
@@ -308,7 +310,7 @@ def _here() -> _World | None:
 
 def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
     """What stands in our modules so that workers live in the current schedule: owner, name, stand-in."""
-    send = ib_link.Link.send_order
+    send = ib_connection.Link.send_order
 
     def send_order(self: Any, contract: Any, order: Any) -> None:
         life = getattr(self._owner, "life", None)
@@ -326,7 +328,7 @@ def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
         world = _here()
         return background.Engine(name) if world is None else InlineEngine(world.loop)
 
-    yield ib_link.Link, "send_order", send_order
+    yield ib_connection.Link, "send_order", send_order
     yield clock, "datetime", SimpleNamespace(now=virtual_now)  # some have kept the function clock.now itself
     yield ib_broker, "Engine", make_engine
     # DuckDB's own threads cost more than they save where tables are small.

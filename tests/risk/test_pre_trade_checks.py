@@ -12,8 +12,8 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
+from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import InputError
-from stocklean_exec.mock_broker import MockBroker
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.risk.pre_trade_checks import CHECK_CONTEXT, Limits, check_orders, check_results, recheck_orders
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from stocklean_exec import broker
+from stocklean_exec.brokers import base
 from stocklean_exec.schema import account_ids
 
 
 def test_the_broker_module_hands_out_the_same_rules():
-    assert broker.is_paper_account is account_ids.is_paper_account
-    assert broker.mask_account is account_ids.mask_account
+    assert base.is_paper_account is account_ids.is_paper_account
+    assert base.mask_account is account_ids.mask_account
 
 
 def test_no_more_than_five_characters_of_an_account_are_shown():

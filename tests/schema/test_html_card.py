@@ -7,7 +7,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.reader import blotter_card
-from stocklean_exec.broker import broker_card
+from stocklean_exec.brokers.base import broker_card
 from stocklean_exec.portfolio.plan_summary import summary_card
 from stocklean_exec.risk.limits import limits_card
 from stocklean_exec.schema.account_ids import mask_account

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec import diagnosis as module
+from stocklean_exec.brokers.ib import diagnostics as module
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stocklean_exec.blotter.events import Fact, execution_family
-from stocklean_exec.broker import ORPHAN_COLUMNS
-from stocklean_exec.errors import BlotterClosedError
-from stocklean_exec.ib_facts import (
+from stocklean_exec.brokers.base import ORPHAN_COLUMNS
+from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
     STATUS_OF_TWS,
     TwsExecution,
@@ -31,13 +30,14 @@ from stocklean_exec.ib_facts import (
     rejected_as_cancelled,
     status_fact,
 )
+from stocklean_exec.errors import BlotterClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from stocklean_exec.blotter.order_history import History
-    from stocklean_exec.broker import Ticket
+    from stocklean_exec.brokers.base import Ticket
 
 __all__ = ["OrderDesk", "OwnOrder"]
 

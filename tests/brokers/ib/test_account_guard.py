@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
+from stocklean_exec.brokers.ib.account_guard import check_account, choose_account, explain_failure, is_loopback
 from stocklean_exec.errors import BrokerError, LiveAccountError
-from stocklean_exec.ib_access import check_account, choose_account, explain_failure, is_loopback
 
 LIVE = "U1234567"
 

@@ -21,9 +21,9 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.blotter.order_state import derive_order
-from stocklean_exec.broker import Ticket
-from stocklean_exec.ib_facts import TwsExecution
-from stocklean_exec.ib_orders import OrderDesk
+from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.brokers.ib.order_tracker import OrderDesk
+from stocklean_exec.brokers.ib.translate import TwsExecution
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
 RUN = "r"

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stocklean_exec.broker import Ticket
+from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.brokers.ib.connection import Link, Place
+from stocklean_exec.brokers.ib.market_data import Instrument, Refusal
+from stocklean_exec.brokers.ib.order_tracker import OrderDesk
+from stocklean_exec.brokers.rate_limit import Pacer
 from stocklean_exec.errors import BrokerError
-from stocklean_exec.ib_link import Link, Place
-from stocklean_exec.ib_market import Instrument, Refusal
-from stocklean_exec.ib_orders import OrderDesk
-from stocklean_exec.pacing import Pacer
 from stocklean_exec.simulator import Simulator
 
 TICKET = Ticket("r-SPY-BUY", "r", "SPY", "BUY", 10.0, "LMT", 400.5, "DAY", "USD", "STK", "SMART", "DU0000001")

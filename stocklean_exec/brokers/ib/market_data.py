@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pandas as pd
 
+from stocklean_exec.brokers.ib.translate import DELAYED_DATA_CODES, NO_DATA_CODES, price_or_nan
 from stocklean_exec.errors import BrokerError
-from stocklean_exec.ib_facts import DELAYED_DATA_CODES, NO_DATA_CODES, price_or_nan
 from stocklean_exec.schema.tables import QUOTES
 
 if TYPE_CHECKING:

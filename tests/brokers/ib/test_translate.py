@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stocklean_exec import ib_facts
 from stocklean_exec.blotter.events import key_of
-from stocklean_exec.ib_facts import (
+from stocklean_exec.brokers.ib import translate
+from stocklean_exec.brokers.ib.translate import (
     TwsExecution,
     commission_fact,
     execution_fact,
@@ -103,7 +103,7 @@ def test_202_is_a_cancel_whose_code_tells_that_we_did_not_ask_for_it():
 def test_no_code_fills_an_order_and_an_unknown_one_never_ends_it(code, seen):
     fact = message_fact(code, "text", seen=seen)
     assert fact.kind in {"message", "rejected", "status"}
-    listed = {*ib_facts.REJECTED_BY_CODE, *ib_facts.CANCELLED_BY_CODE, *ib_facts.REJECTED_UNLESS_SEEN}
+    listed = {*translate.REJECTED_BY_CODE, *translate.CANCELLED_BY_CODE, *translate.REJECTED_UNLESS_SEEN}
     if code not in listed:
         assert fact.kind == "message"
 

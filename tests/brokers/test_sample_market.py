@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklean_exec.sample import inverse_volatility, sample_closes, sample_quotes
+from stocklean_exec.brokers.sample_market import inverse_volatility, sample_closes, sample_quotes
 from stocklean_exec.schema.inputs import parse_quotes, parse_targets
 from stocklean_exec.schema.tables import QUOTES
 

@@ -2,7 +2,7 @@
 
 Every request has a time limit and waits for its turn. Requests that share an answer go one after another. A
 connection is made once; after its end there is a new one. The wire itself is in
-:mod:`~stocklean_exec.ib_wire`.
+:mod:`~stocklean_exec.brokers.ib.client`.
 """
 # mypy: disable-error-code="no-untyped-call"
 # ib_async is typed in part
@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from stocklean_exec import clock
-from stocklean_exec.broker import mask_account
-from stocklean_exec.errors import BrokerError, ConnectionLostError
-from stocklean_exec.ib_access import explain_failure
-from stocklean_exec.ib_facts import (
+from stocklean_exec.brokers.base import mask_account
+from stocklean_exec.brokers.ib.account_guard import explain_failure
+from stocklean_exec.brokers.ib.client import Connection, Contract, Order, RequestError, make_contract, routed
+from stocklean_exec.brokers.ib.market_data import Answer, Instrument, Refusal
+from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
     LINK_LOST,
     LINK_RESTORED,
@@ -29,16 +30,15 @@ from stocklean_exec.ib_facts import (
     known,
     number_problem,
 )
-from stocklean_exec.ib_market import Answer, Instrument, Refusal
-from stocklean_exec.ib_wire import Connection, Contract, Order, RequestError, make_contract, routed
+from stocklean_exec.errors import BrokerError, ConnectionLostError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractContextManager
 
-    from stocklean_exec.broker import Ticket
-    from stocklean_exec.ib_orders import OrderDesk
-    from stocklean_exec.pacing import Pacer
+    from stocklean_exec.brokers.base import Ticket
+    from stocklean_exec.brokers.ib.order_tracker import OrderDesk
+    from stocklean_exec.brokers.rate_limit import Pacer
 
 __all__ = ["Link", "LinkOwner", "Place", "Swept"]
 

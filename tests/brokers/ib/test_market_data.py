@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from stocklean_exec.brokers.ib.market_data import Answer, Instrument, MarketDesk, Refusal
 from stocklean_exec.errors import BrokerError
-from stocklean_exec.ib_market import Answer, Instrument, MarketDesk, Refusal
 from stocklean_exec.schema.tables import QUOTES
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)

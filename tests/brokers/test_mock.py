@@ -9,10 +9,10 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.order_state import derive_order
-from stocklean_exec.broker import Ticket
+from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.brokers.mock import FILL_PLAN, MockBroker
 from stocklean_exec.errors import BrokerError, InputError
 from stocklean_exec.fees import IBKR_US_FIXED
-from stocklean_exec.mock_broker import FILL_PLAN, MockBroker
 
 AT = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.broker import Ticket
+from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.errors import BrokerError, HaltedError, InputError, LiveAccountError, RunElsewhereError
-from stocklean_exec.ib_broker import IBBroker
 from stocklean_exec.simulator import Simulator, read_journal
 
 NAN = float("nan")

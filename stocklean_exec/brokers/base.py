@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from stocklean_exec.blotter.order_history import History
-    from stocklean_exec.evidence import Evidence
+    from stocklean_exec.brokers.evidence import Evidence
 
 __all__ = [
     "ORPHAN_COLUMNS",

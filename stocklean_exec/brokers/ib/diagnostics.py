@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pandas as pd
 
-from stocklean_exec.broker import mask_account
-from stocklean_exec.ib_access import LIVE_VARIABLE
+from stocklean_exec.brokers.base import mask_account
+from stocklean_exec.brokers.ib.account_guard import LIVE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

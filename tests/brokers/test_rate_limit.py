@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stocklean_exec.pacing import DEFAULT_BURST, DEFAULT_RATE, Pacer
+from stocklean_exec.brokers.rate_limit import DEFAULT_BURST, DEFAULT_RATE, Pacer
 
 
 class VirtualTime:

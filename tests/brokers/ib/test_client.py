@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stocklean_exec.brokers.ib.client import Connection, Order, make_contract, routed
 from stocklean_exec.errors import BrokerError
-from stocklean_exec.ib_wire import Connection, Order, make_contract, routed
 
 MAX_DOUBLE = "1.7976931348623157E308"
 

@@ -9,10 +9,10 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from stocklean_exec.brokers.mock import MockBroker
+from stocklean_exec.brokers.rate_limit import DEFAULT_RATE
+from stocklean_exec.brokers.sample_market import sample_quotes
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.mock_broker import MockBroker
-from stocklean_exec.pacing import DEFAULT_RATE
-from stocklean_exec.sample import sample_quotes
 from stocklean_exec.schema.inputs import opening_positions, parse_quotes
 from stocklean_exec.schema.paths import refuse_addresses
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from urllib.parse import SplitResult
 
-    from stocklean_exec.broker import Broker
+    from stocklean_exec.brokers.base import Broker
 
 __all__ = ["connect"]
 
@@ -161,7 +161,7 @@ def _open_mock(address: str, _: SplitResult, options: dict[str, str], given: dic
 
 
 def _open_ib(address: str, parts: SplitResult, options: dict[str, str], given: dict[str, Any]) -> Broker:
-    from stocklean_exec.ib_broker import IBBroker  # noqa: PLC0415 - ib_async is loaded when it is needed
+    from stocklean_exec.brokers.ib.broker import IBBroker  # noqa: PLC0415 - ib_async is loaded when it is needed
 
     return IBBroker(
         str(parts.hostname),
@@ -175,7 +175,7 @@ def _open_ib(address: str, parts: SplitResult, options: dict[str, str], given: d
 
 
 def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict[str, Any]) -> Broker:
-    from stocklean_exec.ib_broker import IBBroker  # noqa: PLC0415 - as above
+    from stocklean_exec.brokers.ib.broker import IBBroker  # noqa: PLC0415 - as above
     from stocklean_exec.simulator import Simulator  # noqa: PLC0415 - loaded when it is needed
 
     client = _client_options(options, 0.0)

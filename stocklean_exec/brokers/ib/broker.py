@@ -1,9 +1,9 @@
 """Interactive Brokers as a broker: TWS, IB Gateway, or a simulator of them.
 
-One background thread with its own event loop owns the connection. Methods may be called from any other thread,
-and awaited in any loop. Facts come from the messages of TWS themselves; see :mod:`~stocklean_exec.ib_link`
-for the connection, :mod:`~stocklean_exec.ib_orders` for whose order a message is about, and
-:mod:`~stocklean_exec.ib_facts` for what it says.
+One background thread with its own event loop owns the connection. Methods may be called from any other thread, and
+awaited in any loop. Facts come from the messages of TWS themselves; see
+:mod:`~stocklean_exec.brokers.ib.connection` for the connection, :mod:`~stocklean_exec.brokers.ib.order_tracker`
+for whose order a message is about, and :mod:`~stocklean_exec.brokers.ib.translate` for what it says.
 
 Whether an account may be traded is checked when the connection is made, after every reconnection, and right
 before each order leaves.
@@ -21,14 +21,14 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.background import Engine
-from stocklean_exec.broker import Broker, is_paper_account, mask_account, symbols_of
+from stocklean_exec.brokers.base import Broker, is_paper_account, mask_account, symbols_of
+from stocklean_exec.brokers.evidence import Evidence
+from stocklean_exec.brokers.ib.account_guard import check_account, choose_account, is_loopback
+from stocklean_exec.brokers.ib.connection import Link, Place
+from stocklean_exec.brokers.ib.market_data import Instrument, MarketDesk
+from stocklean_exec.brokers.ib.order_tracker import OrderDesk
+from stocklean_exec.brokers.rate_limit import DEFAULT_RATE, Pacer
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
-from stocklean_exec.evidence import Evidence
-from stocklean_exec.ib_access import check_account, choose_account, is_loopback
-from stocklean_exec.ib_link import Link, Place
-from stocklean_exec.ib_market import Instrument, MarketDesk
-from stocklean_exec.ib_orders import OrderDesk
-from stocklean_exec.pacing import DEFAULT_RATE, Pacer
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.schema.tables import POSITIONS
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stocklean_exec.blotter.order_history import History
-    from stocklean_exec.broker import Ticket
-    from stocklean_exec.ib_orders import OwnOrder
+    from stocklean_exec.brokers.base import Ticket
+    from stocklean_exec.brokers.ib.order_tracker import OwnOrder
 
 __all__ = ["IBBroker"]
 

@@ -28,8 +28,8 @@ from ib_async.decoder import Decoder
 from ib_async.wrapper import RequestError, Wrapper
 
 from stocklean_exec import clock
+from stocklean_exec.brokers.ib.translate import is_plain_text, utc_time_text
 from stocklean_exec.errors import BrokerError
-from stocklean_exec.ib_facts import is_plain_text, utc_time_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

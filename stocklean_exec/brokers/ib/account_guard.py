@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from stocklean_exec.broker import is_paper_account, mask_account
+from stocklean_exec.brokers.base import is_paper_account, mask_account
 from stocklean_exec.errors import BrokerError, LiveAccountError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stocklean_exec.evidence import Evidence
+from stocklean_exec.brokers.evidence import Evidence
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 

@@ -18,12 +18,12 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.blotter.events import Fact
-from stocklean_exec.broker import Broker, Ticket, is_paper_account, symbols_of
+from stocklean_exec.brokers.base import Broker, Ticket, is_paper_account, symbols_of
+from stocklean_exec.brokers.evidence import Evidence
+from stocklean_exec.brokers.scripted_fills import FILL_PLAN, FillStep, parse_fill_plan
 from stocklean_exec.errors import BrokerError, InputError, Problem
-from stocklean_exec.evidence import Evidence
 from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, match, unit_interval
-from stocklean_exec.fill_plan import FILL_PLAN, FillStep, parse_fill_plan
 from stocklean_exec.schema.inputs import opening_positions, parse_quotes
 from stocklean_exec.schema.prices import usable_prices
 from stocklean_exec.schema.tables import POSITIONS

@@ -5,8 +5,8 @@ import math
 import pandas as pd
 import pytest
 
+from stocklean_exec.brokers.scripted_fills import parse_fill_plan
 from stocklean_exec.errors import InputError
-from stocklean_exec.fill_plan import parse_fill_plan
 
 
 def test_steps_stand_in_the_sequence_of_their_rows():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.broker import Broker, is_paper_account, mask_account, symbols_of
+from stocklean_exec.brokers.base import Broker, is_paper_account, mask_account, symbols_of
 from stocklean_exec.errors import InputError
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from stocklean_exec.blotter.events import Fact, key_of
 from stocklean_exec.blotter.order_history import History
 from stocklean_exec.blotter.order_state import derive_order
-from stocklean_exec.broker import Ticket
+from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.brokers.ib.order_tracker import OrderDesk
+from stocklean_exec.brokers.ib.translate import TwsExecution
 from stocklean_exec.errors import BlotterClosedError
-from stocklean_exec.ib_facts import TwsExecution
-from stocklean_exec.ib_orders import OrderDesk
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
 TICKET = Ticket(
