@@ -73,6 +73,11 @@ if TYPE_CHECKING:
         RunElsewhereError,
         StockleanError,
     )
+    from stocklean_exec.execution.reconciliation import reconcile, reconcile_async
+    from stocklean_exec.execution.residuals import residual_orders
+    from stocklean_exec.execution.resumption import resume, resume_async
+    from stocklean_exec.execution.run_handle import Run, start_run
+    from stocklean_exec.execution.submission import submit_orders, submit_orders_async
     from stocklean_exec.fees import IBKR_US_FIXED
     from stocklean_exec.html_report import CostReport, report, write_report
     from stocklean_exec.market_files import quote_files, trade_files
@@ -80,19 +85,14 @@ if TYPE_CHECKING:
     from stocklean_exec.portfolio.planner import plan_orders
     from stocklean_exec.pretrade import calibrate, expect_costs, pretrade_cost
     from stocklean_exec.rebalancing import rebalance, rebalance_async
-    from stocklean_exec.reconciling import reconcile, reconcile_async
     from stocklean_exec.records import TradeRecord, trade_record
-    from stocklean_exec.residuals import residual_orders
-    from stocklean_exec.resuming import resume, resume_async
     from stocklean_exec.review import OrderReview, review_orders
     from stocklean_exec.risk.limits_file import read_limits
     from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
-    from stocklean_exec.run_handle import Run, start_run
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets
     from stocklean_exec.schema.frame_validator import input_warnings
     from stocklean_exec.schema.order_ids import client_order_id
     from stocklean_exec.schema.tables import TABLES
-    from stocklean_exec.submission import submit_orders, submit_orders_async
 
 __all__ = [
     "IBKR_US_FIXED",
@@ -241,14 +241,14 @@ _HOME = {
     "schema.files": ("read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
     "records": ("TradeRecord", "trade_record"),
-    "reconciling": ("reconcile", "reconcile_async"),
-    "residuals": ("residual_orders",),
-    "resuming": ("resume", "resume_async"),
+    "execution.reconciliation": ("reconcile", "reconcile_async"),
+    "execution.residuals": ("residual_orders",),
+    "execution.resumption": ("resume", "resume_async"),
     "review": ("OrderReview", "review_orders"),
-    "run_handle": ("Run", "start_run"),
+    "execution.run_handle": ("Run", "start_run"),
     "brokers.sample_market": ("sample_closes", "sample_quotes"),
     "portfolio.plan_summary": ("plan_summary",),
-    "submission": ("submit_orders", "submit_orders_async"),
+    "execution.submission": ("submit_orders", "submit_orders_async"),
     "schema.tables": ("TABLES",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

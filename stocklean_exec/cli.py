@@ -253,11 +253,11 @@ def _demo(options: argparse.Namespace) -> int:
 def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - likewise
+    from stocklean_exec.execution.submission import submit_orders  # noqa: PLC0415 - likewise
     from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - likewise
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415
     from stocklean_exec.risk.pre_trade_checks import Limits  # noqa: PLC0415 - likewise
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets  # noqa: PLC0415
-    from stocklean_exec.submission import submit_orders  # noqa: PLC0415 - likewise
 
     targets = read_targets(options.targets)
     limits = Limits() if options.limits is None else read_limits(options.limits)
@@ -313,7 +313,7 @@ def _resume(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.blotter.database_file import check_path  # noqa: PLC0415 - likewise
     from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - likewise
-    from stocklean_exec.resuming import resume  # noqa: PLC0415 - likewise
+    from stocklean_exec.execution.resumption import resume  # noqa: PLC0415 - likewise
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415 - likewise
 
     if not check_path(options.blotter).exists():

@@ -26,8 +26,8 @@ import anywidget
 
 from stocklean_exec import clock
 from stocklean_exec.errors import InputError, Problem, StockleanError
+from stocklean_exec.execution.run_card import run_card
 from stocklean_exec.gestures import Gesture, code_of, read_gesture, reason_of, refuse_unknown
-from stocklean_exec.run_card import run_card
 from stocklean_exec.schema.account_ids import mask_accounts_in
 from stocklean_exec.schema.frame_validator import shown
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stocklean_exec.blotter.events import Fact
-    from stocklean_exec.run_handle import Run
+    from stocklean_exec.execution.run_handle import Run
 
 __all__ = ["LiveView"]
 

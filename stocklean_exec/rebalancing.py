@@ -9,6 +9,7 @@ import pandas as pd
 from stocklean_exec import background
 from stocklean_exec.brokers.base import symbols_of
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.execution.submission import submit_orders_async
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.review import OrderReview, review_orders
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, unsent_orders
@@ -16,7 +17,6 @@ from stocklean_exec.risk.rules import UNFINISHED
 from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.files import read_targets
 from stocklean_exec.schema.frame_validator import add_warnings, merge_warnings, warning_row
-from stocklean_exec.submission import submit_orders_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.approval import check_age, limits_of, seal
 from stocklean_exec.confirmation import Confirmation, check_asked, phrase_for, shown_hash
 from stocklean_exec.decisions import Decision, DecisionLog, name_of
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
+from stocklean_exec.execution.approval import check_age, limits_of, seal
 from stocklean_exec.review_card import outcome_text, review_card
 from stocklean_exec.review_edits import EDITABLE
 from stocklean_exec.reviewed_plan import ReviewedPlan
@@ -455,7 +455,7 @@ class OrderReview:
     def _sender(self) -> Send:
         if self._send is not None:
             return self._send
-        from stocklean_exec.submission import submit_orders  # noqa: PLC0415 - deciding needs neither broker nor blotter
+        from stocklean_exec.execution.submission import submit_orders  # noqa: PLC0415 - deciding needs neither broker nor blotter
 
         return submit_orders
 

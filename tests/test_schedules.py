@@ -16,7 +16,7 @@ from unittest import mock
 
 import pytest
 
-from stocklean_exec import leases
+from stocklean_exec.execution import run_lock
 from tests.campaign.schedules import run_schedules
 from tests.campaign.stand_ins import Crash, Life, Mortal, Shelf
 from tests.campaign.virtual import VirtualLoop, counted_threads
@@ -75,13 +75,13 @@ def test_a_correction_that_comes_when_the_last_worker_has_gone_is_asked_for():
 
 
 def test_schedules_share_no_lock_with_another_process_that_has_the_same_seeds():
-    common, taken, lock = Path(os.environ["XDG_STATE_HOME"]), [], leases.FileLock
+    common, taken, lock = Path(os.environ["XDG_STATE_HOME"]), [], run_lock.FileLock
 
     def take(path, folder):
         taken.append(path)
         return lock(path, folder)
 
-    with mock.patch.object(leases, "FileLock", take):
+    with mock.patch.object(run_lock, "FileLock", take):
         (one,) = run_schedules([FIRST + 57])
     assert one["found"] == {}
     assert taken

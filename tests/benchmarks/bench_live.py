@@ -30,9 +30,9 @@ import pandas as pd
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.brokers.ib.broker import IBBroker
-from stocklean_exec.live_model import LiveModel
-from stocklean_exec.run_control import RunControl
-from stocklean_exec.run_handle import Run
+from stocklean_exec.execution.run_control import RunControl
+from stocklean_exec.execution.run_handle import Run
+from stocklean_exec.execution.run_monitor import LiveModel
 from stocklean_exec.simulator import Simulator, read_journal
 
 WATCH = """() => {

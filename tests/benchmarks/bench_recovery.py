@@ -26,10 +26,10 @@ from pathlib import Path
 import pandas as pd
 
 import stocklean_exec as sx
-from stocklean_exec import recovering
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib import connection as ib_connection
+from stocklean_exec.execution import recovery
 
 ROOT = Path(__file__).parents[2]
 SYMBOLS = tuple(sx.sample_closes().columns)
@@ -83,7 +83,7 @@ def submit_and_die(port, file, count):
 def time_restart(count):
     """Seconds of a restart until the blotter is reconciled, and until the run is over."""
     reconciled = []
-    run = recovering.Recovery.run
+    run = recovery.Recovery.run
 
     async def timed(self):
         found = await run(self)
@@ -98,14 +98,14 @@ def time_restart(count):
             check=False,
         )
         assert died.returncode == -signal.SIGKILL, died
-        recovering.Recovery.run = timed
+        recovery.Recovery.run = timed
         started = time.perf_counter()
         try:
             with sx.open_blotter(file) as blotter, connect(port) as broker:
                 states = sx.resume("bench", broker, blotter, progress=False, settle=0.0)
                 ended = time.perf_counter()
         finally:
-            recovering.Recovery.run = run
+            recovery.Recovery.run = run
         assert (states["status"] == "FILLED").all(), states["status"].value_counts()
     return reconciled[0] - started, ended - started
 

@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from typing import Any
 
-from stocklean_exec import recovering
 from stocklean_exec.blotter.blotter import blotter
 from stocklean_exec.blotter.blotter import reader as blotter_reader
 from stocklean_exec.blotter.blotter import writer as blotter_writer
@@ -21,6 +20,7 @@ from stocklean_exec.blotter.events import key_of
 from stocklean_exec.brokers.ib import broker as ib_broker
 from stocklean_exec.brokers.ib import connection as ib_connection
 from stocklean_exec.brokers.ib import order_tracker
+from stocklean_exec.execution import recovery
 
 __all__ = ["Points", "install"]
 
@@ -179,7 +179,7 @@ def _wrap_recovery(points: Points) -> None:
         lambda: None,
         with_arguments=lambda names: points.pass_by("recovery.allowed_again") if names else None,
     )
-    _before(recovering.Recovery, "_conclusions", lambda: points.pass_by("recovery.judged"))
+    _before(recovery.Recovery, "_conclusions", lambda: points.pass_by("recovery.judged"))
 
 
 def _wrap_closing(points: Points) -> None:

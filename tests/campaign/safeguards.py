@@ -10,10 +10,10 @@ import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stocklean_exec import recovering, run_record
 from stocklean_exec.brokers.ib import broker as ib_broker
 from stocklean_exec.brokers.ib import order_tracker
-from stocklean_exec.recovering import Recovered
+from stocklean_exec.execution import recovery, run_state
+from stocklean_exec.execution.recovery import Recovered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def _blind_resend(_: Path) -> None:
 
 def _record_after_send(_: Path) -> None:
     """The hand-over is recorded behind it and not before."""
-    put, place_all = run_record.RunRecord.put, ib_broker.IBBroker.place_all
+    put, place_all = run_state.RunRecord.put, ib_broker.IBBroker.place_all
     late: list[tuple[Any, tuple[Any, ...]]] = []
 
     async def put_late(self: Any, facts: Any) -> None:
@@ -54,7 +54,7 @@ def _record_after_send(_: Path) -> None:
             record, told = late.pop()
             await asyncio.shield(asyncio.wrap_future(record._blotter.record(told)))
 
-    run_record.RunRecord.put = put_late
+    run_state.RunRecord.put = put_late
     ib_broker.IBBroker.place_all = place_first
 
 
@@ -71,14 +71,14 @@ def _new_id_after_settling(_: Path) -> None:
 
 def _used_ids(_: Path) -> None:
     """An order that is not told of is sent again with its id, also where the ids have begun anew."""
-    judge = recovering.judge
+    judge = recovery.judge
 
     def trusting(order: Any, evidence: Any, **_marks: Any) -> Any:
         found = judge(order, evidence)
         absent = found.action == "unknown" and order.client_order_id not in evidence.refs
         return found._replace(action="resend") if absent else found
 
-    recovering.judge = trusting
+    recovery.judge = trusting
 
 
 def _no_identity(_: Path) -> None:
@@ -99,7 +99,7 @@ def _no_sweep(_: Path) -> None:
 
 def _go_on_regardless(_: Path) -> None:
     """After a lost connection the run goes on with its next order; what happened meanwhile is not asked for."""
-    run = recovering.Recovery.run
+    run = recovery.Recovery.run
     asked: set[int] = set()
 
     async def ask_once(self: Any) -> Recovered:
@@ -112,7 +112,7 @@ def _go_on_regardless(_: Path) -> None:
     async def ask_nothing(self: Any, link: Any) -> None:
         pass
 
-    recovering.Recovery.run = ask_once
+    recovery.Recovery.run = ask_once
     ib_broker.IBBroker._catch_up = ask_nothing
 
 
@@ -173,11 +173,11 @@ def _ask_nobody(*again: str) -> None:
         doubtful = [name for name, state in states.items() if state in again]
         return Recovered(self._broker.session, fresh, doubtful, {})
 
-    recovering.Recovery.run = run
+    recovery.Recovery.run = run
 
 
 def _resend_under_new_ids() -> None:
-    judge = recovering.judge
+    judge = recovery.judge
 
     def trusting(order: Any, evidence: Any, **marks: Any) -> Any:
         found = judge(order, evidence, **marks)
@@ -188,7 +188,7 @@ def _resend_under_new_ids() -> None:
         for name in names:
             self._desk._by_ref.pop(name, None)
 
-    recovering.judge = trusting
+    recovery.judge = trusting
     ib_broker.IBBroker.allow_again = forget
 
 
@@ -196,4 +196,4 @@ def _look_once() -> None:
     async def ask(self: Any) -> Any:
         return await self._broker.sweep()
 
-    recovering.Recovery._ask = ask
+    recovery.Recovery._ask = ask

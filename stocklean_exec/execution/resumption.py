@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stocklean_exec import background, clock
-from stocklean_exec.approval import shorter
 from stocklean_exec.brokers.base import mask_account
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.execution.approval import shorter
+from stocklean_exec.execution.recovery import Restrictions
+from stocklean_exec.execution.run_setup import work_run
+from stocklean_exec.execution.runner import RunTerms
 from stocklean_exec.progress import progress_bar
-from stocklean_exec.recovering import Restrictions
 from stocklean_exec.risk.limits import Limits
-from stocklean_exec.run_worker import RunTerms
-from stocklean_exec.working import work_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,11 +14,11 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.brokers.base import Ticket
-from stocklean_exec.gate import Caps, SendBudget
-from stocklean_exec.leases import run_lease
-from stocklean_exec.recovery import EXCHANGE_ZONE, trade_date
+from stocklean_exec.execution.recovery_rules import EXCHANGE_ZONE, trade_date
+from stocklean_exec.execution.run_lock import run_lease
+from stocklean_exec.execution.runner import RunTerms, RunWorker
+from stocklean_exec.execution.send_gate import Caps, SendBudget
 from stocklean_exec.risk.limits import Limits
-from stocklean_exec.run_worker import RunTerms, RunWorker
 
 if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
@@ -52,7 +52,7 @@ async def work_run(
         Another process works this run; nothing was sent. Or the lock that keeps others from it was removed
         meanwhile; what had not been sent by then was not.
     BlotterError
-        That lock cannot be had; see :mod:`~stocklean_exec.leases`. Nothing was sent.
+        That lock cannot be had; see :mod:`~stocklean_exec.execution.run_lock`. Nothing was sent.
     HaltedError, BrokerError
         As :func:`~stocklean_exec.submit_orders` says.
     """

@@ -8,7 +8,7 @@ import pytest
 
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
 from stocklean_exec.brokers.evidence import Evidence
-from stocklean_exec.differences import DIFFERENCES, Books, compare, looks_like_ours
+from stocklean_exec.execution.breaks import DIFFERENCES, Books, compare, looks_like_ours
 
 NOW = datetime(2026, 11, 23, 17, tzinfo=UTC)
 NAN = float("nan")

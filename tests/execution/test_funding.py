@@ -16,7 +16,7 @@ import stocklean_exec as sx
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import HaltedError
-from stocklean_exec.funding import CashLedger, Funding, buy_cost, cash_effect, ledger_of
+from stocklean_exec.execution.funding import CashLedger, Funding, buy_cost, cash_effect, ledger_of
 
 QUOTES = {"OLD": 50.0, "NEW": 20.0, "TOO": 10.0}
 NAN = math.nan

@@ -8,7 +8,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
-from stocklean_exec.run_record import RunRecord
+from stocklean_exec.execution.run_state import RunRecord
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
 NAME = "r-SPY-BUY"

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.approval import check_age, limits_of, restore, seal, shorter, verify
 from stocklean_exec.errors import ApprovalError, InputError
+from stocklean_exec.execution.approval import check_age, limits_of, restore, seal, shorter, verify
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 QUOTES = {"SPY": 123.0, "TLT": 33.33, "BIG": 10.0, "LEFT": 7.0}

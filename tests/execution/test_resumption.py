@@ -305,7 +305,7 @@ def test_a_link_that_was_down_upstream_freezes_the_run_and_lets_it_go_on():
 
 
 def test_a_connection_that_only_seems_to_be_there_is_noticed_and_made_again(venue, monkeypatch):
-    monkeypatch.setattr("stocklean_exec.run_worker._SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr("stocklean_exec.execution.runner._SILENCE_SECONDS", 0.2)
     venue.fault(on="openOrder", do="stall")  # from the first answer to the order on, TWS is silent
     with connect(venue, seconds=0.5) as broker, sx.open_blotter() as blotter:
         states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter, timeout=20)
@@ -788,7 +788,7 @@ def test_a_paper_account_gets_a_lost_order_again_unless_asked_not_to():
 def test_a_resumed_run_waits_for_an_order_under_way_as_long_as_its_broker_needs_or_as_it_is_told(
     of_broker, given, sent, monkeypatch
 ):
-    monkeypatch.setattr("stocklean_exec.recovering._PAUSE", 0.01)
+    monkeypatch.setattr("stocklean_exec.execution.recovery._PAUSE", 0.01)
     broker = Losing("paper", of_broker, arrives_at=3)  # two silent answers are enough where nothing is to settle
     with sx.open_blotter() as blotter:
         lose_an_order(broker, blotter)

@@ -1,13 +1,13 @@
 """The working part of a run: hand over, record what comes back, know when it is over.
 
 Sells leave at once, in the plan's sequence; a buy leaves once the cash for it is there (see
-:mod:`~stocklean_exec.funding`), and is withdrawn as ``not_funded`` when no more is to come.
+:mod:`~stocklean_exec.execution.funding`), and is withdrawn as ``not_funded`` when no more is to come.
 
-For each order it is written down that it is about to be handed over, then it is handed over, then all that
-comes back is written down. When the connection is lost or was lost upstream, everything freezes, the broker is
-asked what it has (:mod:`~stocklean_exec.recovering`), and the run goes on from there: that is also how a run is
-picked up by another process. Whatever stops a run halfway (a halt, a broker that fails, an interrupt), the
-record tells afterwards what was sent, what was not, and of which orders nobody can know.
+For each order it is written down that it is about to be handed over, then it is handed over, then all that comes
+back is written down. When the connection is lost or was lost upstream, everything freezes, the broker is asked
+what it has (:mod:`~stocklean_exec.execution.recovery`), and the run goes on from there: that is also how a run is
+picked up by another process. Whatever stops a run halfway (a halt, a broker that fails, an interrupt), the record
+tells afterwards what was sent, what was not, and of which orders nobody can know.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stocklean_exec import clock
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError, StaleOrderIdError
-from stocklean_exec.funding import Funding, buy_cost, cash_effect, ledger_of
-from stocklean_exec.gate import Gate, OrderRefusedError, SendBudget
-from stocklean_exec.recovering import Recovery, Restrictions
-from stocklean_exec.run_control import RunControl, RunStoppedError
-from stocklean_exec.run_record import RunRecord
+from stocklean_exec.execution.funding import Funding, buy_cost, cash_effect, ledger_of
+from stocklean_exec.execution.recovery import Recovery, Restrictions
+from stocklean_exec.execution.run_control import RunControl, RunStoppedError
+from stocklean_exec.execution.run_state import RunRecord
+from stocklean_exec.execution.send_gate import Gate, OrderRefusedError, SendBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.blotter.order_state import OrderState
     from stocklean_exec.brokers.base import Broker, Ticket
-    from stocklean_exec.leases import Lease
+    from stocklean_exec.execution.run_lock import Lease
 
     OnProgress = Callable[[int, str], None]
 

@@ -10,11 +10,11 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.errors import BlotterError, RunElsewhereError
-from stocklean_exec.leases import run_lease
+from stocklean_exec.execution.run_lock import run_lease
 
 HOLD = """
 import sys
-from stocklean_exec.leases import run_lease
+from stocklean_exec.execution.run_lock import run_lease
 with run_lease("DU1", "r"):
     print("held", flush=True)
     sys.stdin.read()

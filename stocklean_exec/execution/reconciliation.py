@@ -9,9 +9,9 @@ import pandas as pd
 
 from stocklean_exec import background
 from stocklean_exec.blotter.order_state import UNSENT_STATES
-from stocklean_exec.differences import DIFFERENCES, Books, compare
-from stocklean_exec.recovery import trade_date
-from stocklean_exec.run_record import RunRecord
+from stocklean_exec.execution.breaks import DIFFERENCES, Books, compare
+from stocklean_exec.execution.recovery_rules import trade_date
+from stocklean_exec.execution.run_state import RunRecord
 
 if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter

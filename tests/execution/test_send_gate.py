@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError
-from stocklean_exec.gate import Caps, Gate, OrderRefusedError, SendBudget
+from stocklean_exec.execution.send_gate import Caps, Gate, OrderRefusedError, SendBudget
 
 
 def ticket(name):

@@ -20,13 +20,13 @@ def run_card(head: Mapping[str, Any], told: Mapping[str, Any], note: str = "") -
     Parameters
     ----------
     head : of :meth:`~stocklean_exec.Run.head`
-    told : everything of :meth:`~stocklean_exec.live_model.LiveModel.update`
+    told : everything of :meth:`~stocklean_exec.execution.run_monitor.LiveModel.update`
     note : a line below
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from stocklean_exec.live_model import LiveModel
+    >>> from stocklean_exec.execution.run_monitor import LiveModel
     >>> row = {"client_order_id": "r-SPY-BUY", "symbol": "SPY", "side": "BUY", "quantity": 10.0}
     >>> head = {"run": "r", "badge": "PAPER", "account": "DU***567", "state": "working"}
     >>> "0 of 10" in run_card(head, LiveModel("r", pd.DataFrame([row])).update())

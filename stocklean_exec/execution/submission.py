@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from stocklean_exec import background, clock
-from stocklean_exec.approval import check_age, limits_of, restore, shorter, verify
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.blotter.order_state import UNFINISHED_STATES
 from stocklean_exec.brokers.base import Broker, mask_account
@@ -25,15 +24,16 @@ from stocklean_exec.errors import (
     InputError,
     Problem,
 )
+from stocklean_exec.execution.approval import check_age, limits_of, restore, shorter, verify
+from stocklean_exec.execution.recovery import Restrictions
+from stocklean_exec.execution.residuals import check_leg, is_rest
+from stocklean_exec.execution.run_control import RunControl
+from stocklean_exec.execution.run_setup import work_run
+from stocklean_exec.execution.runner import RunTerms
 from stocklean_exec.progress import progress_bar
-from stocklean_exec.recovering import Restrictions
-from stocklean_exec.residuals import check_leg, is_rest
 from stocklean_exec.risk.rules import ONE_SIDED
-from stocklean_exec.run_control import RunControl
-from stocklean_exec.run_worker import RunTerms
 from stocklean_exec.schema.order_ids import payload_hashes
 from stocklean_exec.schema.tables import ORDERS
-from stocklean_exec.working import work_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from stocklean_exec import background, clock
-from stocklean_exec.approval import restore, verify
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
-from stocklean_exec.live_model import LiveModel
-from stocklean_exec.run_card import run_card
-from stocklean_exec.run_control import RunControl
+from stocklean_exec.execution.approval import restore, verify
+from stocklean_exec.execution.run_card import run_card
+from stocklean_exec.execution.run_control import RunControl
+from stocklean_exec.execution.run_monitor import LiveModel
+from stocklean_exec.execution.submission import check_account, run_id_of, submit_orders_async
 from stocklean_exec.schema.account_ids import mask_account, mask_accounts_in
-from stocklean_exec.submission import check_account, run_id_of, submit_orders_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -738,7 +738,7 @@ def test_a_live_account_does_not_get_a_lost_order_a_second_time(blotter, mode, s
 
 
 def test_an_order_that_may_be_under_way_is_not_believed_lost_before_its_broker_has_settled(blotter, monkeypatch):
-    monkeypatch.setattr("stocklean_exec.recovering._PAUSE", 0.01)
+    monkeypatch.setattr("stocklean_exec.execution.recovery._PAUSE", 0.01)
     broker, approved = Slow(), approved_of(TWO)
     with pytest.raises(BrokerError, match="the line is down"):
         sx.submit_orders(approved, broker, blotter)

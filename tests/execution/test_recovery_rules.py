@@ -7,7 +7,7 @@ import pytest
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.blotter.order_history import History, IdTrail
 from stocklean_exec.brokers.evidence import Evidence
-from stocklean_exec.recovery import judge, trade_date
+from stocklean_exec.execution.recovery_rules import judge, trade_date
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 YESTERDAY = NOW - timedelta(days=1)

@@ -10,8 +10,8 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.errors import RunElsewhereError
-from stocklean_exec.recovering import Recovery, Restrictions
-from stocklean_exec.run_record import RunRecord
+from stocklean_exec.execution.recovery import Recovery, Restrictions
+from stocklean_exec.execution.run_state import RunRecord
 
 NOW = datetime(2026, 11, 23, 17, tzinfo=UTC)
 LATER = datetime(2026, 11, 23, 18, tzinfo=UTC)

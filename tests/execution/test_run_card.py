@@ -5,8 +5,8 @@ import re
 import pandas as pd
 
 from stocklean_exec.blotter.events import Fact
-from stocklean_exec.live_model import LiveModel
-from stocklean_exec.run_card import run_card
+from stocklean_exec.execution.run_card import run_card
+from stocklean_exec.execution.run_monitor import LiveModel
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 TAGS = {"div", "b", "span", "table", "thead", "tbody", "tr", "th", "td"}

@@ -1,9 +1,9 @@
 """Asking a broker what became of the orders of a run, and writing down what follows.
 
-The rounds go on until nothing new is told, and for as long as an order may still be under way; then each order
-is judged by :mod:`~stocklean_exec.recovery`. What the broker has is adopted, what provably is not there may be
-sent, everything else is recorded as unknown with its evidence. What was never sent by this record, but may have
-been by somebody else, is held back.
+The rounds go on until nothing new is told, and for as long as an order may still be under way; then each order is
+judged by :mod:`~stocklean_exec.execution.recovery_rules`. What the broker has is adopted, what provably is not
+there may be sent, everything else is recorded as unknown with its evidence. What was never sent by this record,
+but may have been by somebody else, is held back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.errors import RunElsewhereError
-from stocklean_exec.recovery import Judgement, judge
+from stocklean_exec.execution.recovery_rules import Judgement, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter.order_history import History, IdTrail
     from stocklean_exec.brokers.base import Broker
     from stocklean_exec.brokers.evidence import Evidence
-    from stocklean_exec.run_record import RunRecord
+    from stocklean_exec.execution.run_state import RunRecord
 
 __all__ = ["Recovered", "Recovery", "Restrictions"]
 

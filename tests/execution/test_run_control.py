@@ -3,7 +3,7 @@
 import pytest
 
 from stocklean_exec.blotter.events import Fact
-from stocklean_exec.run_control import RunControl, RunStoppedError
+from stocklean_exec.execution.run_control import RunControl, RunStoppedError
 
 
 def test_a_run_goes_on_until_it_is_stopped_and_the_first_reason_stays():

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from stocklean_exec import live_model
 from stocklean_exec.blotter.events import Fact
-from stocklean_exec.live_model import LiveModel
+from stocklean_exec.execution import run_monitor
+from stocklean_exec.execution.run_monitor import LiveModel
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
 A, B = "r-SPY-BUY", "r-KO-SELL"
@@ -99,14 +99,14 @@ def test_what_is_told_twice_counts_and_is_shown_once(model):
 
 def test_who_tells_a_fact_is_not_held_up_by_an_update_that_takes_long(model, monkeypatch):
     deriving, told = threading.Event(), threading.Event()
-    state = live_model.OrderFacts.state
+    state = run_monitor.OrderFacts.state
 
     def slow(*arguments):
         deriving.set()
         assert told.wait(20)
         return state(*arguments)
 
-    monkeypatch.setattr(live_model.OrderFacts, "state", slow)
+    monkeypatch.setattr(run_monitor.OrderFacts, "state", slow)
     updates = []
     teller = threading.Thread(target=lambda: updates.append(model.update()))
     teller.start()
