@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from stocklean_exec.pretrade import calibrate, expect_costs, pretrade_cost
     from stocklean_exec.rebalancing import rebalance, rebalance_async
     from stocklean_exec.records import TradeRecord, trade_record
-    from stocklean_exec.review import OrderReview, review_orders
+    from stocklean_exec.review.model import OrderReview, review_orders
     from stocklean_exec.risk.limits_file import read_limits
     from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets
@@ -244,7 +244,7 @@ _HOME = {
     "execution.reconciliation": ("reconcile", "reconcile_async"),
     "execution.residuals": ("residual_orders",),
     "execution.resumption": ("resume", "resume_async"),
-    "review": ("OrderReview", "review_orders"),
+    "review.model": ("OrderReview", "review_orders"),
     "execution.run_handle": ("Run", "start_run"),
     "brokers.sample_market": ("sample_closes", "sample_quotes"),
     "portfolio.plan_summary": ("plan_summary",),

@@ -11,7 +11,7 @@ from stocklean_exec.brokers.base import symbols_of
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.execution.submission import submit_orders_async
 from stocklean_exec.portfolio.planner import plan_orders
-from stocklean_exec.review import OrderReview, review_orders
+from stocklean_exec.review.model import OrderReview, review_orders
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, unsent_orders
 from stocklean_exec.risk.rules import UNFINISHED
 from stocklean_exec.schema.account_ids import mask_account

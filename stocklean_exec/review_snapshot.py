@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError
-from stocklean_exec.review_edits import CHOICES, EDITABLE
+from stocklean_exec.review.edits import CHOICES, EDITABLE
 from stocklean_exec.schema.account_ids import mask_account
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stocklean_exec.review import OrderReview
+    from stocklean_exec.review.model import OrderReview
 
 __all__ = ["column_specs", "head", "rows", "screen_digest"]
 

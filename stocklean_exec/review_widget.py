@@ -24,13 +24,13 @@ import anywidget
 from stocklean_exec import review_snapshot
 from stocklean_exec.errors import ApprovalError, InputError, Problem, StockleanError
 from stocklean_exec.gestures import SHOWN, Gesture, code_of, read_gesture, reason_of, refuse_unknown
-from stocklean_exec.review_edits import read_typed
+from stocklean_exec.review.edits import read_typed
 from stocklean_exec.schema.frame_validator import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stocklean_exec.review import OrderReview
+    from stocklean_exec.review.model import OrderReview
 
 __all__ = ["ReviewWidget"]
 

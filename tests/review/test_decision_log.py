@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.decisions import Decision, DecisionLog
 from stocklean_exec.errors import BlotterError
+from stocklean_exec.review.decision_log import Decision, DecisionLog
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 EDIT = Decision(NOON, "ann", "r-SPY-BUY", "edit", "quantity", 10.0, 5.0)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.review_totals import MEASURES, Reckoning
+from stocklean_exec.review.impact import MEASURES, Reckoning
 from stocklean_exec.risk.pre_trade_checks import PlanCheck
 
 QUOTES = pd.DataFrame(

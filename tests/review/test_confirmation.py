@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from stocklean_exec.confirmation import phrase_for, shown_hash
+from stocklean_exec.review.confirmation import phrase_for, shown_hash
 
 
 @pytest.fixture

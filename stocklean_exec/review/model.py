@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.confirmation import Confirmation, check_asked, phrase_for, shown_hash
-from stocklean_exec.decisions import Decision, DecisionLog, name_of
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
 from stocklean_exec.execution.approval import check_age, limits_of, seal
-from stocklean_exec.review_card import outcome_text, review_card
-from stocklean_exec.review_edits import EDITABLE
-from stocklean_exec.reviewed_plan import ReviewedPlan
+from stocklean_exec.review.confirmation import Confirmation, check_asked, phrase_for, shown_hash
+from stocklean_exec.review.decision_log import Decision, DecisionLog, name_of
+from stocklean_exec.review.edits import EDITABLE
+from stocklean_exec.review.plan import ReviewedPlan
+from stocklean_exec.review.summary_card import outcome_text, review_card
 from stocklean_exec.risk.findings import VERDICTS
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.schema.account_ids import is_paper_account, mask_account
@@ -183,7 +183,7 @@ class OrderReview:
         Returns
         -------
         DataFrame with columns ``now``, ``approved`` and ``passing``, index of
-        :data:`~stocklean_exec.review_totals.MEASURES`; NaN where it cannot be known.
+        :data:`~stocklean_exec.review.impact.MEASURES`; NaN where it cannot be known.
         """
         with self.lock:
             totals = self.plan.reckoning.totals_by_standing(self.standing)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
-from stocklean_exec.review_edits import apply_edit, read_typed
+from stocklean_exec.review.edits import apply_edit, read_typed
 from stocklean_exec.risk.pre_trade_checks import PlanCheck, recheck_orders
 from stocklean_exec.schema.frame_validator import input_warnings
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 import pandas as pd
 
 from stocklean_exec.errors import InputError
-from stocklean_exec.review_totals import MEASURES
+from stocklean_exec.review.impact import MEASURES
 from stocklean_exec.schema.html_card import card
 
 if TYPE_CHECKING:
-    from stocklean_exec.reviewed_plan import ReviewedPlan
+    from stocklean_exec.review.plan import ReviewedPlan
 
 __all__ = ["Reviewed", "outcome_text", "review_card"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.review_edits import apply_edit
-from stocklean_exec.review_totals import Reckoning
+from stocklean_exec.review.edits import apply_edit
+from stocklean_exec.review.impact import Reckoning
 from stocklean_exec.risk.findings import BLOCK
 from stocklean_exec.risk.pre_trade_checks import PlanCheck
 from stocklean_exec.risk.rules import ONE_SIDED

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.review_card import outcome_text, review_card
+from stocklean_exec.review.summary_card import outcome_text, review_card
 
 HOSTILE = "<script>alert(1)</script>"
 
