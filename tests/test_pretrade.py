@@ -9,8 +9,8 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
 from stocklean_exec.pretrade import calibrate, pretrade_cost
-from stocklean_exec.review_snapshot import column_specs, rows
 from stocklean_exec.schema.tables import ORDERS
+from stocklean_exec.widgets.review_payload import column_specs, rows
 
 NAN = math.nan
 

@@ -43,7 +43,7 @@ _MUTEX = threading.Lock()
 
 
 class RunView(Protocol):
-    """A widget that shows a run; the one in use is :class:`~stocklean_exec.live_view.LiveView`."""
+    """A widget that shows a run; the one in use is :class:`~stocklean_exec.widgets.live_view.LiveView`."""
 
     @property
     def model_id(self) -> str:
@@ -244,7 +244,7 @@ class Run:
         however often it is asked for and shown. It needs a notebook; :meth:`orders`, :meth:`fills`,
         :meth:`progress` and :meth:`cancel_all` do not.
         """
-        from stocklean_exec.live_view import LiveView  # noqa: PLC0415 - the view is above
+        from stocklean_exec.widgets.live_view import LiveView  # noqa: PLC0415 - the view is above
 
         self._catch_up()
         with self._mutex:

@@ -225,7 +225,7 @@ class OrderReview:
         return review_card(self)
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
-        from stocklean_exec.review_widget import ReviewWidget  # noqa: PLC0415 - the view is above
+        from stocklean_exec.widgets.review_widget import ReviewWidget  # noqa: PLC0415 - the view is above
 
         with self.lock:
             if self._widget is None:

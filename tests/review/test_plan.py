@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import stocklean_exec as sx
 from stocklean_exec.errors import ApprovalError, InputError
 from stocklean_exec.review.confirmation import shown_hash
-from stocklean_exec.review_snapshot import column_specs, head, rows, screen_digest
 from stocklean_exec.risk.pre_trade_checks import recheck_orders
+from stocklean_exec.widgets.review_payload import column_specs, head, rows, screen_digest
 
 NOW = pd.Timestamp("2026-11-23 15:00", tz="UTC")
 MARKET = pd.DataFrame(

@@ -11,7 +11,7 @@ import pytest
 from comm.base_comm import BaseComm
 
 import stocklean_exec as sx
-from stocklean_exec.review_snapshot import screen_digest
+from stocklean_exec.widgets.review_payload import screen_digest
 
 SPY, TLT, BIG = "r-SPY-BUY", "r-TLT-BUY", "r-BIG-BUY"
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "BIG": 10.0}

@@ -13,13 +13,13 @@ import pytest
 from comm.base_comm import BaseComm
 
 import stocklean_exec as sx
-from stocklean_exec import live_view
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_handle import Run
 from stocklean_exec.execution.run_monitor import LiveModel
 from stocklean_exec.simulator import Simulator, read_journal
+from stocklean_exec.widgets import live_view
 
 A, B = "r-SPY-BUY", "r-KO-SELL"
 PLAN = pd.DataFrame(

@@ -27,9 +27,9 @@ import anywidget
 from stocklean_exec import clock
 from stocklean_exec.errors import InputError, Problem, StockleanError
 from stocklean_exec.execution.run_card import run_card
-from stocklean_exec.gestures import Gesture, code_of, read_gesture, reason_of, refuse_unknown
 from stocklean_exec.schema.account_ids import mask_accounts_in
 from stocklean_exec.schema.frame_validator import shown
+from stocklean_exec.widgets.view_messages import Gesture, code_of, read_gesture, reason_of, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.review_snapshot import column_specs, head, rows, screen_digest
+from stocklean_exec.widgets.review_payload import column_specs, head, rows, screen_digest
 
 HOSTILE = "<script>alert(1)</script>"
 

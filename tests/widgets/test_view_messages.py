@@ -4,7 +4,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import Problem
-from stocklean_exec.gestures import code_of, read_gesture, reason_of, refuse_unknown
+from stocklean_exec.widgets.view_messages import code_of, read_gesture, reason_of, refuse_unknown
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 
-from stocklean_exec import review_snapshot
 from stocklean_exec.errors import ApprovalError, InputError, Problem, StockleanError
-from stocklean_exec.gestures import SHOWN, Gesture, code_of, read_gesture, reason_of, refuse_unknown
 from stocklean_exec.review.edits import read_typed
 from stocklean_exec.schema.frame_validator import shown
+from stocklean_exec.widgets import review_payload
+from stocklean_exec.widgets.view_messages import SHOWN, Gesture, code_of, read_gesture, reason_of, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class ReviewWidget(anywidget.AnyWidget):
     def __init__(self, review: OrderReview) -> None:
         super().__init__()
         self._review = review
-        self._columns = review_snapshot.column_specs(review)
+        self._columns = review_payload.column_specs(review)
         self._workers: list[threading.Thread] = []
         review.listen(self._tell_change)
         self.on_msg(self._hear)
@@ -98,8 +98,8 @@ class ReviewWidget(anywidget.AnyWidget):
             "kind": "snapshot",
             "columns": self._columns,
             "ids": ids,
-            "cells": review_snapshot.rows(self._review, names),
-            "head": review_snapshot.head(self._review),
+            "cells": review_payload.rows(self._review, names),
+            "head": review_payload.head(self._review),
         }
 
     def _decide(self, gesture: Gesture) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class ReviewWidget(anywidget.AnyWidget):
 
     def _submit(self, gesture: Gesture) -> dict[str, Any]:
         self._require_current(gesture)
-        if gesture.body.get("digest") != review_snapshot.screen_digest(self._review):
+        if gesture.body.get("digest") != review_payload.screen_digest(self._review):
             raise ApprovalError("this view does not show what the kernel holds; it is shown anew: look again")
         token = gesture.body.get("token")
         sealed = self._review.begin_submit(gesture.body.get("typed"), token=token if token is not None else "")
@@ -185,8 +185,8 @@ class ReviewWidget(anywidget.AnyWidget):
                 "kind": "patch",
                 "from": self._review.revision - 1,
                 "places": places,
-                "cells": review_snapshot.rows(self._review, places=places) if places else {},
-                "head": review_snapshot.head(self._review),
+                "cells": review_payload.rows(self._review, places=places) if places else {},
+                "head": review_payload.head(self._review),
             }
         )
 
