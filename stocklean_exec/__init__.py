@@ -25,24 +25,6 @@ from typing import TYPE_CHECKING
 from stocklean_exec._version import __version__
 
 if TYPE_CHECKING:
-    from stocklean_exec.analysis import (
-        completion,
-        completion_summary,
-        cost_summary,
-        fill_curve,
-        fill_progress,
-        fill_times,
-        implementation_shortfall,
-        incomplete_reasons,
-        markouts,
-        participation,
-        reversion,
-        shortfall_summary,
-        shortfall_terms,
-        slippage,
-        slippage_summary,
-        spread_metrics,
-    )
     from stocklean_exec.blotter.blotter import Blotter, BlotterReader, open_blotter, read_blotter
     from stocklean_exec.brokers.base import Broker
     from stocklean_exec.brokers.factory import connect
@@ -50,14 +32,6 @@ if TYPE_CHECKING:
     from stocklean_exec.brokers.ib.notebook_loop import enable_notebook
     from stocklean_exec.brokers.mock import MockBroker
     from stocklean_exec.brokers.sample_market import sample_closes, sample_quotes
-    from stocklean_exec.charts import (
-        chart_fill_progress,
-        chart_markouts,
-        chart_participation,
-        chart_shortfall,
-        chart_slippage,
-        chart_symbols,
-    )
     from stocklean_exec.errors import (
         ApprovalError,
         BlotterClosedError,
@@ -79,13 +53,9 @@ if TYPE_CHECKING:
     from stocklean_exec.execution.run_handle import Run, start_run
     from stocklean_exec.execution.submission import submit_orders, submit_orders_async
     from stocklean_exec.fees import IBKR_US_FIXED
-    from stocklean_exec.html_report import CostReport, report, write_report
-    from stocklean_exec.market_files import quote_files, trade_files
     from stocklean_exec.portfolio.plan_summary import plan_summary
     from stocklean_exec.portfolio.planner import plan_orders
-    from stocklean_exec.pretrade import calibrate, expect_costs, pretrade_cost
     from stocklean_exec.rebalancing import rebalance, rebalance_async
-    from stocklean_exec.records import TradeRecord, trade_record
     from stocklean_exec.review.model import OrderReview, review_orders
     from stocklean_exec.risk.limits_file import read_limits
     from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
@@ -93,6 +63,36 @@ if TYPE_CHECKING:
     from stocklean_exec.schema.frame_validator import input_warnings
     from stocklean_exec.schema.order_ids import client_order_id
     from stocklean_exec.schema.tables import TABLES
+    from stocklean_exec.tca.api import (
+        completion,
+        completion_summary,
+        cost_summary,
+        fill_curve,
+        fill_progress,
+        fill_times,
+        implementation_shortfall,
+        incomplete_reasons,
+        markouts,
+        participation,
+        reversion,
+        shortfall_summary,
+        shortfall_terms,
+        slippage,
+        slippage_summary,
+        spread_metrics,
+    )
+    from stocklean_exec.tca.charts import (
+        chart_fill_progress,
+        chart_markouts,
+        chart_participation,
+        chart_shortfall,
+        chart_slippage,
+        chart_symbols,
+    )
+    from stocklean_exec.tca.market_files import quote_files, trade_files
+    from stocklean_exec.tca.pretrade import calibrate, expect_costs, pretrade_cost
+    from stocklean_exec.tca.report import CostReport, report, write_report
+    from stocklean_exec.tca.sources import TradeRecord, trade_record
 
 __all__ = [
     "IBKR_US_FIXED",
@@ -182,7 +182,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "analysis": (
+    "tca.api": (
         "completion",
         "completion_summary",
         "cost_summary",
@@ -223,7 +223,7 @@ _HOME = {
         "StockleanError",
     ),
     "fees": ("IBKR_US_FIXED",),
-    "charts": (
+    "tca.charts": (
         "chart_fill_progress",
         "chart_markouts",
         "chart_participation",
@@ -231,16 +231,16 @@ _HOME = {
         "chart_slippage",
         "chart_symbols",
     ),
-    "html_report": ("CostReport", "report", "write_report"),
-    "market_files": ("quote_files", "trade_files"),
+    "tca.report": ("CostReport", "report", "write_report"),
+    "tca.market_files": ("quote_files", "trade_files"),
     "brokers.mock": ("MockBroker",),
     "schema.frame_validator": ("input_warnings",),
     "portfolio.planner": ("plan_orders",),
-    "pretrade": ("calibrate", "expect_costs", "pretrade_cost"),
+    "tca.pretrade": ("calibrate", "expect_costs", "pretrade_cost"),
     "risk.limits_file": ("read_limits",),
     "schema.files": ("read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
-    "records": ("TradeRecord", "trade_record"),
+    "tca.sources": ("TradeRecord", "trade_record"),
     "execution.reconciliation": ("reconcile", "reconcile_async"),
     "execution.residuals": ("residual_orders",),
     "execution.resumption": ("resume", "resume_async"),

@@ -214,8 +214,8 @@ def _number(value: float) -> str:
 def _demo(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.demo import run_demo  # noqa: PLC0415 - likewise
-    from stocklean_exec.html_report import write_report  # noqa: PLC0415 - likewise
     from stocklean_exec.schema.paths import local_path  # noqa: PLC0415 - likewise
+    from stocklean_exec.tca.report import write_report  # noqa: PLC0415 - likewise
 
     with tempfile.TemporaryDirectory(prefix="stocklean-demo-") as scratch:
         folder = Path(scratch) if options.out is None else local_path(options.out, "out")
@@ -375,9 +375,9 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from stocklean_exec.html_report import report  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.schema.files import read_quotes  # noqa: PLC0415 - likewise
     from stocklean_exec.schema.prices import usable_prices  # noqa: PLC0415 - likewise
+    from stocklean_exec.tca.report import report  # noqa: PLC0415 - heavy; other commands do without
 
     final = None if options.final_prices is None else usable_prices(read_quotes(options.final_prices))["price"]
     fx = None if options.fx is None else dict(pair.partition("=")[::2] for pair in options.fx)

@@ -15,12 +15,12 @@ import pandas as pd
 from stocklean_exec.brokers.factory import connect
 from stocklean_exec.brokers.sample_market import inverse_volatility, sample_closes, sample_quotes
 from stocklean_exec.execution.submission import submit_orders
-from stocklean_exec.fill_rates import completion
 from stocklean_exec.portfolio.plan_summary import plan_summary
 from stocklean_exec.rebalancing import prepare
 from stocklean_exec.risk.pre_trade_checks import Limits
 from stocklean_exec.schema.files import read_targets
-from stocklean_exec.trade_costs import slippage, slippage_summary
+from stocklean_exec.tca.completion import completion
+from stocklean_exec.tca.slippage import slippage, slippage_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

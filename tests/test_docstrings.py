@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec import analysis
+from stocklean_exec.tca import api
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "stocklean_exec"
@@ -216,7 +216,7 @@ def test_a_public_function_that_describes_parameters_describes_them_all(name, fu
         assert described == {*inspect.signature(function).parameters} - {"self"}, name
 
 
-@pytest.mark.parametrize("name", analysis.__all__)
+@pytest.mark.parametrize("name", api.__all__)
 def test_every_function_of_the_cost_analysis_describes_its_parameters_and_what_else_it_takes(name):
     text = getattr(sx, name).__doc__
     assert {"Parameters", "Notes"} <= {*_sections(text.split("\n"))}  # as it is: Python 3.13 has indented none

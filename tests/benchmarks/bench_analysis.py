@@ -279,7 +279,7 @@ def pandas(task, folder):
     import numpy as np
     import pandas as pd
 
-    from stocklean_exec.records import (
+    from stocklean_exec.tca.sources import (
         read_frame,  # pandas alone reads no Parquet; this gives it categories at once
     )
 
@@ -369,7 +369,7 @@ def measure(engine, task, folder):
         "numpy",
         "pandas",
         "duckdb",
-        *(["polars"] if engine == "polars" else ["stocklean_exec.analysis"]),
+        *(["polars"] if engine == "polars" else ["stocklean_exec.tca.api"]),
     ]:
         importlib.import_module(name)  # imports are not what is measured
     before = _cpu()

@@ -1,0 +1,481 @@
+"""The record of trading, cut to what is asked: from a blotter, an export of one, or Parquet files.
+
+The measures take frames. This module finds them: ``trade_record`` for a run, some runs, an account or a range of
+dates, and :func:`from_anywhere`, which lets every measure take a blotter or files in place of frames.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.blotter.reader import BlotterReader, read_blotter
+from stocklean_exec.database import literal, parquet_source, quoted, readable
+from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.schema.frame_validator import as_utc, shown
+from stocklean_exec.schema.paths import local_path, refuse_addresses
+from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
+from stocklean_exec.tca.asof import NO_TIME
+from stocklean_exec.tca.inputs import Executed, require_columns
+from stocklean_exec.tca.market_files import MarketFiles
+from stocklean_exec.tca.parquet import ZONED, HashPart, chunks, described, open_parquet, text_hashes, whole
+from stocklean_exec.tca.trade_record import TradeRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import duckdb
+    from numpy.typing import NDArray
+
+__all__ = ["TradeRecord", "from_anywhere", "read_executed", "read_frame", "trade_record"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_ENDED = ("CANCELLED", "REJECTED")
+_LISTED = 50  # ids that one error names
+_FEW = 30_000  # distinct texts; with more, codes are no cheaper than the texts
+_PLAIN = (*ZONED, "DOUBLE")  # types whose missing values are numbers by the time they are read
+_TEXTS = ("symbol", "side", "exchange", "liquidity", "account", "run_id")
+
+
+def trade_record(
+    source: object,
+    *,
+    run_id: str | Sequence[str] | None = None,
+    account: str | None = None,
+    since: object = None,
+    until: object = None,
+    approved_only: bool = False,
+) -> TradeRecord:
+    """Read the record of trading, whole or in part.
+
+    Parameters
+    ----------
+    source : a blotter, a blotter's file, or a folder that ``blotter.export`` wrote
+    run_id : one run, or several
+    account : orders of this account
+    since, until : orders decided (or else approved, or handed over) from the one to before the other: times with a
+        zone, or dates (UTC)
+    approved_only : leave out orders that nobody approved: they were not meant to trade
+
+    Raises
+    ------
+    InputError
+        There is nothing to read, a run is not on record, or a time has no zone.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> broker = sx.connect("mock://", quotes={"AAA": 100.0}, cash=10_000)
+    >>> with sx.open_blotter() as blotter:
+    ...     _ = sx.rebalance({"AAA": 0.5}, broker, blotter, run_id="r", approve="me", dry_run=False)
+    ...     sx.trade_record(blotter, run_id="r")
+    <TradeRecord: 1 runs, 1 orders, 1 fills>
+    """
+    record = _whole(source)
+    orders, runs = record.orders, record.runs
+    wanted = None if run_id is None else [run_id] if isinstance(run_id, str) else list(run_id)
+    if wanted is not None:
+        lost = [name for name in wanted if not (runs["run_id"] == name).any()]
+        if lost:
+            known = ", ".join(runs["run_id"].tolist()[-5:]) or "none"
+            text = f"is not on record; the latest are {known}"
+            raise InputError("run_id", [Problem("run_unknown", f"{shown(name)} {text}") for name in lost])
+        orders = orders[orders["run_id"].isin(wanted)]
+    if account is not None:
+        orders = orders[(orders["account"] == account).to_numpy(dtype=bool, na_value=False)]
+    for bound, is_lower in ((since, True), (until, False)):
+        if bound is not None:
+            stamp, decided = _stamp(bound), _decided(orders)
+            orders = orders[((decided >= stamp) if is_lower else (decided < stamp)).to_numpy(dtype=bool)]
+    if approved_only and "approved" in orders.columns:
+        orders = orders[orders["approved"].to_numpy(dtype=bool, na_value=False)]
+    ids, kept = orders["client_order_id"], orders["run_id"]
+    return TradeRecord(
+        orders.reset_index(drop=True),
+        record.fills[record.fills["client_order_id"].isin(ids)].reset_index(drop=True),
+        _of_runs(record.quotes, kept),
+        record.events[record.events["client_order_id"].isin(ids)].reset_index(drop=True),
+        runs[runs["run_id"].isin(kept if wanted is None else wanted)].reset_index(drop=True),
+    )
+
+
+def _decided(orders: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    """When each order was decided, or approved, or handed over: the first of them that is known."""
+    when = orders["decided_at"]
+    for name in ("approved_at", "arrived_at"):
+        if name in orders.columns:
+            when = when.fillna(orders[name])
+    return when
+
+
+def _of_runs(quotes: pd.DataFrame, kept: pd.Series[str]) -> pd.DataFrame:
+    if "run_id" in quotes.columns:
+        quotes = quotes[quotes["run_id"].isin(kept)]
+    return quotes.reset_index(drop=True)
+
+
+def _stamp(value: object) -> pd.Timestamp:
+    found = as_utc(value, "time")
+    if isinstance(found, Problem) and found.code == "naive_time":
+        day = pd.Timestamp(value)  # type: ignore[arg-type]  # it was read as a time before
+        if day == day.normalize():
+            return day.tz_localize("UTC")
+    if isinstance(found, Problem):
+        raise InputError("options", [found])
+    if found is None:
+        raise InputError("options", [Problem("time_dtype", "the time is empty")])
+    return found
+
+
+def _whole(source: object) -> TradeRecord:
+    if isinstance(source, TradeRecord):
+        return source
+    if isinstance(source, BlotterReader):
+        return _with_ends(source.orders(), source.fills(), source.quotes(), source.events(), source.runs())
+    if isinstance(source, (str, os.PathLike)):
+        place = local_path(source, "source")
+        if place.is_dir():
+            return _exported(place)
+        with read_blotter(place) as blotter:
+            return _whole(blotter)
+    text = f"{shown(source)} is neither a blotter, nor its file, nor the folder of an export"
+    raise InputError("source", [Problem("wrong_type", text)])
+
+
+def _exported(folder: Path) -> TradeRecord:
+    tables = {"orders": ORDERS, "fills": FILLS, "quotes": QUOTES, "order_events": ORDER_EVENTS, "runs": RUNS}
+    frames = {}
+    for name, table in tables.items():
+        place = folder / name
+        frames[name] = table.conform(read_frame(place, name)) if place.is_dir() else table.empty()
+    return _with_ends(*(frames[name] for name in tables))
+
+
+def _with_ends(
+    orders: pd.DataFrame, fills: pd.DataFrame, quotes: pd.DataFrame, events: pd.DataFrame, runs: pd.DataFrame
+) -> TradeRecord:
+    """Give orders that ended without being filled the time of it, by their events."""
+    last = events[events["status"].isin(_ENDED)].groupby("client_order_id")["occurred_at"].max()
+    ended = last.reindex(orders["client_order_id"]).array
+    done = orders["status"].isin(_ENDED).to_numpy()
+    orders = orders.assign(ended_at=pd.Series(ended, index=orders.index, dtype="datetime64[us, UTC]").where(done))
+    return TradeRecord(orders, fills, quotes, events, runs)
+
+
+# -- Parquet -----------------------------------------------------------------------------------------------------
+
+
+def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read columns (all by default) of Parquet files as a frame: texts of few values as categories, times in UTC.
+
+    Times without a zone stay so, and the measures refuse them.
+    """
+    connection, (names_of_files,) = open_parquet((path, table))
+    with connection:
+        types = described(connection, names_of_files, table)
+        files = parquet_source(names_of_files)
+        names = [name for name in types if columns is None or name in set(columns)]
+        if not names:
+            return pd.DataFrame()
+        texts = {name: _Texts.of(connection, files, name) for name in names if name in _TEXTS}
+        chosen = []
+        for name in names:
+            column, known = quoted(name), texts.get(name)
+            if known is not None:
+                column = f"{known.sql(column)} AS {column}"
+            elif types[name] in ZONED:
+                column = f"coalesce(epoch_us({column}::TIMESTAMPTZ), {NO_TIME}) AS {column}"
+            elif types[name] == "DOUBLE":
+                column = f"coalesce({column}, 'nan'::DOUBLE) AS {column}"
+            elif types[name].startswith("DECIMAL"):
+                column = f"{column}::DOUBLE AS {column}"
+            chosen.append(column)
+        query = f"SELECT {', '.join(chosen)} FROM {files}"  # noqa: S608 - quoted
+        plain = all(texts.get(name) or types[name] in _PLAIN for name in names)
+        with readable(table):
+            data = whole(connection, query) if plain else connection.execute(query).fetchnumpy()
+    return pd.DataFrame({name: _column(data[name], types[name], texts.get(name)) for name in names}, copy=False)
+
+
+def _column(values: Any, dtype: str, texts: _Texts | None) -> Any:  # noqa: ANN401 - NumPy or pandas arrays
+    """One column as DuckDB hands it over, in the dtype that it has in a frame."""
+    if texts is not None:
+        return texts.categorical(values)
+    if dtype in ZONED:
+        return pd.Series(values, copy=False).astype("datetime64[us, UTC]")  # the same memory, seen as times
+    missing = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(len(values), dtype=bool)
+    values = np.ma.getdata(values)
+    if missing.any() and values.dtype.kind in "iub":
+        values = pd.array(values, dtype="boolean" if dtype == "BOOLEAN" else "Int64")
+    if missing.any():
+        values[missing] = {"M": np.datetime64("NaT", "us"), "f": np.nan, "O": None}.get(values.dtype.kind, pd.NA)
+    return pd.array(values, dtype="str") if dtype == "VARCHAR" else values
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The distinct texts of a column, and how a number stands for each.
+
+    A part of its hash does where one tells them apart: a tenth of the work of looking each row up among the texts.
+    """
+
+    values: list[str]
+    codes: dict[int, int]  # part of a hash -> position among the values, -1 for no text
+    part: HashPart | None
+
+    @classmethod
+    def of(cls, connection: duckdb.DuckDBPyConnection, files: str, name: str) -> _Texts | None:
+        """The texts of a column; None where they are too many, or there are none."""
+        query = f"SELECT DISTINCT {quoted(name)}::VARCHAR FROM {files} LIMIT {_FEW + 1}"  # noqa: S608 - quoted
+        values = sorted(str(row[0]) for row in connection.execute(query).fetchall() if row[0] is not None)
+        if not 0 < len(values) <= _FEW:
+            return None
+        hashes = text_hashes(connection, [*values, None])
+        part = HashPart.telling(hashes, _TABLE_BITS)
+        numbers = [*range(len(values)), -1]
+        codes = {} if part is None else {part.of(one): code for one, code in zip(hashes, numbers, strict=True)}
+        return cls(values, codes, part)
+
+    def sql(self, column: str) -> str:
+        """What to ask for in place of the column."""
+        if self.part is not None:
+            return self.part.sql(f"{column}::VARCHAR")
+        listed = ", ".join(map(literal, self.values))
+        return f"coalesce(enum_code({column}::VARCHAR::ENUM({listed}))::INTEGER, -1)"
+
+    def categorical(self, numbers: NDArray[Any]) -> pd.Categorical[Any]:
+        """Make what :meth:`sql` gave texts again."""
+        few = len(self.values) <= np.iinfo("int8").max
+        codes = np.asarray(numbers)
+        if self.part is not None:
+            table = np.zeros(1 << self.part.bits, dtype="int8" if few else "int16")
+            table[list(self.codes)] = list(self.codes.values())
+            codes = table[codes]
+        return pd.Categorical.from_codes(codes, categories=pd.Index(self.values, dtype="str"), validate=False)
+
+
+_TABLE_BITS = (16, 20, 24)  # of hashes that a table of all of them can be made for
+
+
+def read_executed(
+    path: str | os.PathLike[str],
+    orders: tuple[str | os.PathLike[str], pd.Index[Any]] | None = None,
+    *,
+    times: bool = True,
+) -> Executed:
+    """Fills of Parquet files, added up by order where they lie: ten million come back as one row per order.
+
+    Parameters
+    ----------
+    path : files of fills
+    orders : files of the orders and their ids as they were read; then the rows come in the sequence of the orders,
+        found by DuckDB and not by comparing a million texts here
+    times : read when the fills were; without it they count as unknown, and a column less is read
+
+    Raises
+    ------
+    InputError
+        Columns are missing, a quantity is not above zero, or times have no zone.
+    """
+    places = [(path, "fills"), *([] if orders is None else [(orders[0], "orders")])]
+    connection, found = open_parquet(*places)
+    with connection, readable("fills"):
+        types = described(connection, found[0], "fills")
+        files = parquet_source(found[0])
+        sums = _sums(types, times=times)
+        query = _adding_up(files, types, sums)
+        _refuse_quantities(connection, files)
+        if orders is None:
+            return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
+        ids = orders[1]
+        numbered = f"SELECT client_order_id, row_number() OVER () - 1 AS row FROM {parquet_source(found[1])}"  # noqa: S608 - quoted
+        known = [name for name, value in sums.items() if value != _UNKNOWN]
+        joined = (
+            f"SELECT coalesce(row, -1) AS row, wrong, {', '.join(known)} "  # noqa: S608 - quoted
+            f"FROM ({query}) LEFT JOIN ({numbered}) USING (client_order_id)"
+        )
+        aligned = {name: np.full(len(ids), blank, dtype=type(blank)) for name, blank in _BLANK.items()}
+        for chunk in chunks(connection, joined):
+            rows = chunk["row"]
+            if chunk["wrong"].any() or rows.min() < 0 or len(ids) <= rows.max():
+                return read_executed(path)  # wrong, or of no order: told of by name, where ids are compared
+            for name in known:
+                aligned[name][rows] = chunk[name]
+    return Executed(pd.DataFrame(aligned, index=ids, copy=False))
+
+
+_BLANK: dict[str, float | int] = {
+    "filled_quantity": 0.0,
+    "value": 0.0,
+    "commission": math.nan,
+    "commissions_due": 0,
+    "fills": 0,
+    "first_at": NO_TIME,
+    "last_at": NO_TIME,
+}
+"""What an order without fills has."""
+
+
+_UNKNOWN = f"({NO_TIME})::BIGINT"
+
+
+def _sums(types: dict[str, str], *, times: bool) -> dict[str, str]:
+    """What is added up for each order, as SQL; of fills whose quantity, price and commission are q, p and paid."""
+    require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
+    if "filled_at" in types and types["filled_at"] not in ZONED:
+        raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
+    has_fees, has_times = "commission" in types, times and "filled_at" in types
+    return {
+        "filled_quantity": "sum(q)",
+        "value": "sum(q * p)",
+        "commission": "coalesce(sum(paid), 'nan'::DOUBLE)" if has_fees else "'nan'::DOUBLE",
+        "commissions_due": "count(*) - count(paid)" if has_fees else "count(*)",
+        "fills": "count(*)",
+        "first_at": f"coalesce(epoch_us(min(filled_at)::TIMESTAMPTZ), {_UNKNOWN})" if has_times else _UNKNOWN,
+        "last_at": f"coalesce(epoch_us(max(filled_at)::TIMESTAMPTZ), {_UNKNOWN})" if has_times else _UNKNOWN,
+    }
+
+
+def _adding_up(files: str, types: dict[str, str], sums: Mapping[str, str]) -> str:
+    chosen = [
+        "client_order_id",
+        "coalesce(quantity::DOUBLE, 'nan'::DOUBLE) AS q",
+        "coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p",
+    ]
+    if "commission" in types:
+        chosen.append("CASE WHEN NOT isnan(commission::DOUBLE) THEN commission::DOUBLE END AS paid")
+    if "filled_at" in types:
+        chosen.append("filled_at")
+    named = ", ".join(f"{value} AS {name}" for name, value in sums.items())
+    return (
+        "SELECT *, NOT isfinite(filled_quantity) AS wrong FROM ("  # noqa: S608 - quoted
+        f"SELECT client_order_id, {named} FROM (SELECT {', '.join(chosen)} FROM {files}) GROUP BY client_order_id)"
+    )
+
+
+def _refuse_quantities(connection: duckdb.DuckDBPyConnection, files: str) -> None:
+    """Refuse what the statistics in the files' metadata show; sums show what is no number, which they may not."""
+    query = f"SELECT DISTINCT client_order_id FROM {files} WHERE quantity IS NULL OR quantity <= 0 LIMIT {_LISTED}"  # noqa: S608 - quoted
+    wrong = [row[0] for row in connection.execute(query).fetchall()]
+    if wrong:
+        raise _quantity_error(wrong)
+
+
+def _quantity_error(ids: Iterable[object]) -> InputError:
+    text = "has fills whose quantity is not above zero"
+    return InputError("fills", [Problem("fill_quantity", f"{name} {text}") for name in ids])
+
+
+def _checked(table: pd.DataFrame) -> pd.DataFrame:
+    wrong = table.loc[table.pop("wrong"), "client_order_id"].tolist()
+    if wrong:
+        raise _quantity_error(wrong[:_LISTED])
+    return table
+
+
+# -- measures from anywhere --------------------------------------------------------------------------------------
+
+
+def _always(_: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _all_columns(_: Mapping[str, Any]) -> None:
+    return None
+
+
+def from_anywhere(
+    measure: Callable[P, R],
+    *,
+    totals_suffice: bool = False,
+    needs_times: Callable[[Mapping[str, Any]], bool] = _always,
+    fill_columns: Callable[[Mapping[str, Any]], Iterable[str] | None] = _all_columns,
+) -> Callable[P, R]:
+    """Let a measure of frames take a blotter, a :class:`TradeRecord` or Parquet files in their place.
+
+    ``orders`` may be a blotter, its file, or a record, and then ``fills`` need not be given; orders, fills, quotes
+    and trades may be Parquet files, folders or patterns.
+
+    Parameters
+    ----------
+    measure : a function of frames, declared with what it accepts here: to a type checker its signature is the same
+    totals_suffice : it takes fills added up by order too (:class:`~stocklean_exec.tca.inputs.Executed`), and gets
+        them so where they are files
+    needs_times : of the arguments, whether the measure looks at when fills were
+    fill_columns : of the arguments, the columns of fills that it looks at, None for all; no others are read
+    """
+    signature = inspect.signature(measure)
+    called = cast("Callable[..., R]", measure)
+
+    @functools.wraps(measure)
+    def measured(*args: P.args, **kwargs: P.kwargs) -> R:
+        given: dict[str, Any] = dict(signature.bind_partial(*args, **kwargs).arguments)
+        refuse_addresses({name: given.get(name) for name in ("orders", "fills", "quotes", "trades")})
+        record = _record_of(given.get("orders", given.get("fills")))
+        if record is not None:
+            if "orders" in signature.parameters:
+                given["orders"] = record.orders
+            if given.get("fills") is None or not isinstance(given["fills"], pd.DataFrame):
+                given["fills"] = record.fills
+        place, fills = given.get("orders"), given.get("fills")
+        known = None
+        if isinstance(place, (str, os.PathLike)):
+            given["orders"] = _plain(read_frame(place, "orders"))
+            if "client_order_id" in given["orders"].columns:
+                given["orders"] = given["orders"].set_index("client_order_id")
+                known = place, given["orders"].index
+        if isinstance(fills, (str, os.PathLike)):
+            given["fills"] = (
+                read_executed(fills, known, times=needs_times(given))
+                if totals_suffice
+                else read_frame(fills, "fills", fill_columns(given))
+            )
+        for kind in ("quotes", "trades"):
+            if isinstance(given.get(kind), (str, os.PathLike)):
+                given[kind] = MarketFiles(given[kind], kind)
+        return called(**given)
+
+    # cleaned, for Python 3.13 takes the indentation away where it compiles, and older ones do not
+    measured.__doc__ = f"{inspect.cleandoc(measure.__doc__ or '')}\n\n{inspect.cleandoc(_TAKES_MORE)}\n"
+    return measured
+
+
+_TAKES_MORE = """
+    Notes
+    -----
+    In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, or
+    what :func:`~stocklean_exec.trade_record` gave, and then needs no ``fills``. Orders, fills, quotes and
+    trades may also be Parquet files, folders or patterns; quotes and trades may be larger than memory.
+    """
+
+
+def _record_of(source: object) -> TradeRecord | None:
+    if isinstance(source, TradeRecord):
+        return source
+    if isinstance(source, (str, os.PathLike)) and _is_blotter(Path(source)):
+        return _whole(source)
+    return _whole(source) if isinstance(source, BlotterReader) else None
+
+
+def _is_blotter(file: Path) -> bool:
+    """Whether a file is one of DuckDB's, by the four letters that such files have behind their checksum."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(12)[8:] == b"DUCK"
+    except (OSError, ValueError):  # ValueError: no path at all, such as one with a NUL in it
+        return False
+
+
+def _plain(orders: pd.DataFrame) -> pd.DataFrame:
+    """Orders as a blotter gives them: texts, not categories."""
+    texts = [name for name in orders.columns if isinstance(orders[name].dtype, pd.CategoricalDtype)]
+    return orders.astype(dict.fromkeys([*texts, *({"client_order_id"} & {*orders.columns})], "str"))

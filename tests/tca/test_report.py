@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import re
+import sys
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.demo import run_demo
+from stocklean_exec.errors import InputError
+from stocklean_exec.tca.report import _STYLE, mask_accounts, report, write_report
+from stocklean_exec.tca.sources import TradeRecord, trade_record
+
+
+@pytest.fixture(scope="module")
+def blotter():
+    with sx.open_blotter() as opened:
+        run_demo(opened)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def page(blotter):
+    return report("demo", blotter)
+
+
+class Reader(HTMLParser):
+    """Collects tags, what they point to, and whether they are nested right."""
+
+    VOID = frozenset({"meta", "br"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.links, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(html):
+    reader = Reader()
+    reader.feed(html)
+    assert reader.open == []
+    return reader
+
+
+def test_the_page_is_whole_and_needs_nothing_from_anywhere(page):
+    reader = read(page.html)
+    assert not {"script", "link", "img", "iframe", "object"} & set(reader.tags)
+    assert reader.links == []
+    assert "@import" not in page.html
+    assert "url(" not in page.html
+    assert "http" not in page.html.replace("http://www.w3.org", "").replace("http-equiv", "")
+    assert reader.tags.count("svg") == 5
+
+
+def test_it_tells_the_headline_what_was_left_and_where_it_comes_from(page):
+    text = " ".join(read(page.html).text)
+    row = page.summary.headline.iloc[0]
+    assert f"{row['slippage_bps']:+.2f}" in text
+    for told in (
+        "Incomplete orders",
+        "price_unavailable",
+        "Worst orders",
+        "Markouts",
+        "Run and provenance",
+        "By hour",
+    ):
+        assert told in text
+    assert "demo: partial" in text
+    assert sx.__version__ in text
+    assert "not approved" in text
+
+
+def test_the_ink_of_the_charts_is_that_of_the_page(page):
+    assert "#010203" not in page.html
+    assert "currentColor" in page.html
+    assert "prefers-color-scheme: dark" in page.html
+
+
+def test_account_numbers_are_masked(page, blotter):
+    account = blotter.runs()["account"].iloc[0]
+    assert account not in page.html
+    record = trade_record(blotter)
+    assert mask_accounts(f"of {account}.", record) == f"of {account[:2]}***{account[-3:]}."
+    frame = pd.DataFrame({"account": ["Fund&Co", "ab"]})
+    odd = TradeRecord(frame, frame, frame, frame, frame)
+    assert mask_accounts("Fund&amp;Co", odd) == "Fund***&Co"
+    assert mask_accounts("DU123456 runs DUMMY10, S&P 500", record) == "DU***456 runs DUMMY10, S&P 500"
+
+
+def test_what_is_not_ours_is_escaped():
+    evil = "<script>alert('x')</script>"
+    broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=10_000)
+    with sx.open_blotter() as opened:
+        sx.rebalance({"AAA": 0.5}, broker, opened, run_id="r", approve=evil, dry_run=False)
+        record = trade_record(opened)
+    orders = record.orders.assign(symbol=evil, reason=f'"{evil}', quantity=1e6, order_type=evil)
+    runs = record.runs.assign(parameters=f'{{"note": "{evil}"}}', message=evil)
+    fills = record.fills.assign(symbol=evil, exchange=evil)
+    made = report(None, TradeRecord(orders, fills, record.quotes, record.events, runs))
+    assert "<script" not in made.html
+    assert "&lt;script&gt;" in made.html
+    assert "script" not in read(made.html).tags
+
+
+def test_it_is_written_whole_or_not_at_all(blotter, tmp_path):
+    file = tmp_path / "new" / "r.html"
+    assert write_report("demo", blotter, file) == file
+    assert file.read_text("utf-8").endswith("</html>\n")
+    assert [path.name for path in file.parent.iterdir()] == ["r.html"]
+    assert report("demo", blotter, file).html == file.read_text("utf-8")
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_report("demo", blotter, tmp_path / "taken" / "r.html")
+
+
+def test_a_notebook_shows_it_in_a_frame_of_its_own(page):
+    shown = page._repr_html_()
+    assert shown.startswith("<iframe")
+    assert shown.count("<") == 2  # the frame alone; the page inside is escaped
+    assert repr(page).startswith("<CostReport demo: <CostSummary: 20 orders")
+
+
+def test_without_the_extra_it_says_so_and_shows_the_tables(blotter, monkeypatch):
+    for name in ("altair", "vl_convert"):
+        monkeypatch.setitem(sys.modules, name, None)
+        made = report("demo", blotter)
+        assert "stocklean_exec[plots]" in made.html
+        assert "<svg" not in made.html
+        assert "Worst orders" in made.html
+        monkeypatch.undo()
+
+
+def test_a_run_without_fills_has_a_report():
+    broker = sx.MockBroker(
+        sx.read_quotes({"AAA": 100.0}),
+        cash=10_000,
+        fill_plan=pd.DataFrame([{"symbol": "AAA", "action": "reject", "code": "201"}]),
+    )
+    with sx.open_blotter() as opened:
+        sx.rebalance({"AAA": 0.5}, broker, opened, run_id="r", approve="me", dry_run=False)
+        made = report("r", opened)
+    assert "failed" in made.html
+    assert "no order has been measured" in made.html
+    read(made.html)
+
+
+def test_a_record_without_anything_has_a_report(tmp_path):
+    with sx.open_blotter(tmp_path / "b.duckdb") as opened:
+        made = report(None, opened)
+    read(made.html)
+    assert "no run" in made.html
+
+
+def test_a_run_that_is_not_on_record_is_an_error(blotter):
+    with pytest.raises(InputError) as caught:
+        report("other", blotter)
+    assert caught.value.codes == ("run_unknown",)
+
+
+def test_the_brokers_view_and_a_market_of_trades(blotter):
+    quotes = blotter.quotes("demo").dropna(subset="quoted_at")
+    trades = pd.DataFrame(
+        {
+            "symbol": quotes["symbol"],
+            "traded_at": blotter.orders("demo")["arrived_at"].max() + pd.Timedelta(milliseconds=1),
+            "price": quotes["last"],
+            "volume": 1e6,
+        }
+    )
+    made = report("demo", blotter, sign="performance", trades=trades, delay_basis="executed")
+    text = " ".join(read(made.html).text)
+    assert "As Interactive Brokers reports it" in text
+    assert "positive is in our favour" in text
+    assert "Cost against participation" in text
+    assert made.summary.headline["slippage_cost"].iloc[0] < 0
+
+
+def test_numbers_are_told_as_numbers(page):
+    assert re.search(r'<td class="number">[\d,]+\.\d\d</td>', page.html)
+    assert "nan" not in " ".join(read(page.html).text).lower().split()
+
+
+def test_the_style_sheet_has_no_rule_that_starts_behind_another():
+    lines = _STYLE.strip().split("\n")
+    assert [line for line in lines if re.search(r"}\s+[^\s}]", line) and not line.startswith("@media print")] == []
+    assert [line for line in lines if line.rstrip().endswith(":")] == []  # a property parted from its value

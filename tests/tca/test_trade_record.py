@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
+from stocklean_exec.tca.trade_record import TradeRecord
+
+
+def test_it_counts_what_it_holds_and_cannot_be_changed():
+    record = TradeRecord(ORDERS.empty(), FILLS.empty(), QUOTES.empty(), ORDER_EVENTS.empty(), RUNS.empty())
+    assert repr(record) == "<TradeRecord: 0 runs, 0 orders, 0 fills>"
+    with pytest.raises(FrozenInstanceError):
+        record.fills = record.orders
+
+
+def test_it_is_the_class_that_users_know():
+    assert sx.TradeRecord is TradeRecord
