@@ -13,15 +13,15 @@ client library, so that it shares no mistake with what is tested against it.
 
 from __future__ import annotations
 
-from stocklean_exec.simulator.journal import read_journal
-from stocklean_exec.simulator.layouts import describe
-from stocklean_exec.simulator.scenario import Scenario, ScenarioError, load_scenario, shipped_scenarios
-from stocklean_exec.simulator.server import FORBIDDEN_PORTS, Server, start
-from stocklean_exec.simulator.session import Session
+from stocklean_exec.simulator.exchange.journal import read_journal
+from stocklean_exec.simulator.exchange.venue import Venue
+from stocklean_exec.simulator.protocol.field_layouts import describe
+from stocklean_exec.simulator.scenarios.options import Switches
+from stocklean_exec.simulator.scenarios.scenario import Scenario, ScenarioError, load_scenario, shipped_scenarios
+from stocklean_exec.simulator.server.server import FORBIDDEN_PORTS, Server, start
+from stocklean_exec.simulator.server.session import Session
+from stocklean_exec.simulator.server.thread import Simulator
 from stocklean_exec.simulator.settings import Limits, Settings
-from stocklean_exec.simulator.switches import Switches
-from stocklean_exec.simulator.thread import Simulator
-from stocklean_exec.simulator.venue import Venue
 
 __all__ = [
     "FORBIDDEN_PORTS",

@@ -13,8 +13,8 @@ import sys
 from typing import TYPE_CHECKING, get_args
 
 from stocklean_exec.simulator.clock import Mode
-from stocklean_exec.simulator.scenario import explain
-from stocklean_exec.simulator.server import start
+from stocklean_exec.simulator.scenarios.scenario import explain
+from stocklean_exec.simulator.server.server import start
 from stocklean_exec.simulator.settings import Settings
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ class Settings:
     """See :func:`~stocklean_exec.read_quotes`; None is the sample symbols."""
     seed: int = 0
     scenario: Any = None
-    """See :func:`~stocklean_exec.simulator.scenario.load_scenario`."""
+    """See :func:`~stocklean_exec.simulator.scenarios.scenario.load_scenario`."""
     state: str | Path | None = None
     """A file that keeps the venue over restarts."""
     journal: str | Path | None = None

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from stocklean_exec.simulator import Session, Simulator, Venue
-from stocklean_exec.simulator.framing import FrameReader, pack, pack_fields
+from stocklean_exec.simulator.protocol.framing import FrameReader, pack, pack_fields
 
 WIRE = Path(__file__).parent.parent / "wire" / "client_requests.tsv"
 WINDOW = 20  # orders that a client has on their way at one time

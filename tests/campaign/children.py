@@ -18,12 +18,12 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.order_state import ENDED, derive_order
 from stocklean_exec.blotter.reader import _connect_to_copy
 from stocklean_exec.errors import BrokerError, StockleanError
-from stocklean_exec.simulator import session as venue_session
 from stocklean_exec.simulator import settings as venue_settings
-from stocklean_exec.simulator.events import Events
-from stocklean_exec.simulator.order_request import OrderRequest
-from stocklean_exec.simulator.server import start
-from stocklean_exec.simulator.venue import Venue
+from stocklean_exec.simulator.exchange.scheduled_events import Events
+from stocklean_exec.simulator.exchange.venue import Venue
+from stocklean_exec.simulator.protocol.order_request import OrderRequest
+from stocklean_exec.simulator.server import session as venue_session
+from stocklean_exec.simulator.server.server import start
 from tests.campaign.plans import QUOTES
 from tests.campaign.points import Points, install
 from tests.campaign.safeguards import switch_off

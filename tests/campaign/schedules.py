@@ -33,10 +33,10 @@ from stocklean_exec.brokers.ib import connection as ib_connection
 from stocklean_exec.errors import BrokerError, StockleanError
 from stocklean_exec.simulator import clock as venue_clock
 from stocklean_exec.simulator import read_journal
-from stocklean_exec.simulator.order_request import OrderRequest
-from stocklean_exec.simulator.server import start
+from stocklean_exec.simulator.exchange.venue import Venue
+from stocklean_exec.simulator.protocol.order_request import OrderRequest
+from stocklean_exec.simulator.server.server import start
 from stocklean_exec.simulator.settings import Settings
-from stocklean_exec.simulator.venue import Venue
 from tests.campaign.children import LIMITS, MARKET, fault_watchers, planner_of
 from tests.campaign.judge import compare, truth_of
 from tests.campaign.plans import FAULTS, USES, make_plan

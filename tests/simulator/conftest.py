@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stocklean_exec.simulator import Session, Settings, Venue
-from stocklean_exec.simulator.framing import FrameReader, pack, pack_fields, split_fields
+from stocklean_exec.simulator.protocol.framing import FrameReader, pack, pack_fields, split_fields
 
 WIRE = Path(__file__).parent.parent / "wire"
 QUOTES = {

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from stocklean_exec.simulator import Simulator, read_journal
+from stocklean_exec.simulator.exchange.journal import Journal
+from stocklean_exec.simulator.exchange.persistence import StateFile
 from stocklean_exec.simulator.files import AddressError, local_file
-from stocklean_exec.simulator.journal import Journal
-from stocklean_exec.simulator.market import read_quotes
-from stocklean_exec.simulator.scenario import load_scenario
-from stocklean_exec.simulator.state import StateFile
+from stocklean_exec.simulator.scenarios.quotes import read_quotes
+from stocklean_exec.simulator.scenarios.scenario import load_scenario
 
 ADDRESSES = ["https://x/y", "s3:bucket/y", "file:y", "other://x/y", Path("https://x/y"), Path("other://x/y")]
 

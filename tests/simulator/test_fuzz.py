@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from stocklean_exec.simulator import Limits, Session, Settings, Venue
-from stocklean_exec.simulator.framing import pack, pack_fields
+from stocklean_exec.simulator.protocol.framing import pack, pack_fields
 
 WIRE = Path(__file__).parent.parent / "wire" / "client_requests.tsv"
 NASTY = [

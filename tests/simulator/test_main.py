@@ -11,7 +11,7 @@ import pytest
 
 from stocklean_exec.simulator import read_journal
 from stocklean_exec.simulator.__main__ import main
-from stocklean_exec.simulator.framing import pack, pack_fields
+from stocklean_exec.simulator.protocol.framing import pack, pack_fields
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -1,0 +1,358 @@
+"""Answers about accounts: positions, values, summaries, profit; and the updates that executions bring.
+
+Values are priced at the last trade, failing that at the middle or the close. After an execution, subscribers
+get the position, its portfolio line and those of :data:`CORE` that have changed; everything else that has
+changed follows every three minutes of the venue's clock, as TWS does it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from stocklean_exec.simulator.clock import local_time
+from stocklean_exec.simulator.exchange.accounts import INITIAL_MARGIN, SUMMARY_TAGS
+from stocklean_exec.simulator.protocol.field_layouts import UNSET_DOUBLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from stocklean_exec.simulator.exchange.accounts import Account, Position
+    from stocklean_exec.simulator.exchange.connection import Connection
+    from stocklean_exec.simulator.exchange.contracts import Contract
+    from stocklean_exec.simulator.exchange.orders import Order
+    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.protocol.requests import Request
+
+__all__ = ["CORE", "UPDATE_SECONDS", "AccountsDesk"]
+
+CORE = (
+    "NetLiquidation",
+    "TotalCashValue",
+    "AvailableFunds",
+    "BuyingPower",
+    "GrossPositionValue",
+    "UnrealizedPnL",
+    "RealizedPnL",
+)
+"""Account values that are told after each execution."""
+UPDATE_SECONDS = 180.0
+_LEDGER = ("CashBalance", "TotalCashBalance", "StockMarketValue", "NetLiquidationByCurrency")
+_PER_CURRENCY = (*_LEDGER, "UnrealizedPnL", "RealizedPnL", "ExchangeRate", "Currency", "RealCurrency")
+_NO_CURRENCY = frozenset({"AccountType", "Cushion", "Leverage", "HighestSeverity", "DayTradesRemaining"})
+_FIXED = {"AccountType": "INDIVIDUAL", "HighestSeverity": "0", "DayTradesRemaining": "-1"}
+
+
+class AccountsDesk:
+    """Speaks for the accounts of one venue."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+        self._book = floor.book
+        self._missed: dict[tuple[str, int], Contract] = {}
+        prices = self._floor.prices()
+        self._opening = {name: one.net_liquidation(prices) for name, one in self._book.accounts.items()}
+        floor.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
+
+    def open_account(self, account: Account) -> None:
+        """One more account: the day's profit counts from what is in it now."""
+        self._book.open_account(account)
+        self._opening[account.name] = account.net_liquidation(self._floor.prices())
+
+    # positions
+
+    def positions(self, session: Connection, _: Request) -> None:
+        """ReqPositions: every position, the end, and from then on every change."""
+        session.subs.positions = True
+        for account, contract, held in self._held(self._book.visible):
+            session.send("position", self._position(account, contract, held))
+        session.send("positionEnd", {})
+
+    def cancel_positions(self, session: Connection, _: Request) -> None:
+        """CancelPositions."""
+        session.subs.positions = False
+
+    def positions_multi(self, session: Connection, request: Request) -> None:
+        """ReqPositionsMulti."""
+        names = self._names(request["account"])
+        for account, contract, held in self._held(names):
+            values = self._position(account, contract, held) | {"reqId": request.req_id}
+            session.send("positionMulti", values)
+        session.send("positionMultiEnd", {"reqId": request.req_id})
+
+    def _held(self, names: Iterable[str]) -> Iterator[tuple[str, Contract, Position]]:
+        for name in names:
+            for con_id, held in self._book.accounts[name].positions.items():
+                contract = self._floor.catalogue.by_id.get(con_id)
+                if contract is not None and held.quantity:
+                    yield name, contract, held
+
+    def _names(self, asked: str) -> list[str]:
+        if asked in {"", "All"}:
+            return list(self._book.visible)
+        return [name for name in asked.split(",") if name in self._book.visible]
+
+    def _position(self, account: str, contract: Contract, held: Position) -> dict[str, Any]:
+        return _contract(contract) | {
+            "account": account,
+            "position": held.quantity,
+            "avgCost": held.average_cost,
+        }
+
+    # account updates
+
+    def account_updates(self, session: Connection, request: Request) -> None:
+        """ReqAccountUpdates: values, portfolio, time, end; one account at a time."""
+        subs = session.subs
+        if not request["subscribe"]:
+            subs.account = ""
+            return
+        name = request["account"] or self._book.visible[0]
+        if name not in self._book.visible:
+            session.error(-1, 321, "Error validating request.-'bl' : cause - Invalid account code")
+            return
+        if subs.account and subs.account != name:
+            session.error(-1, 2100, f"New account data requested from TWS. API client {session.client_id}")
+        subs.account = name
+        for line in self._all_values(name):
+            self._send_value(session, -1, name, line)
+        for _, contract, held in self._held([name]):
+            session.send("updatePortfolio", self._portfolio(name, contract, held))
+        session.send("updateAccountTime", {"time": self._minute()})
+        session.send("accountDownloadEnd", {"account": name})
+
+    def updates_multi(self, session: Connection, request: Request) -> None:
+        """ReqAccountUpdatesMulti."""
+        names = self._names(request["account"])
+        if not names:
+            text = "Error validating request.-'bl' : cause - Invalid account code"
+            session.error(request.req_id, 321, text)
+            return
+        session.subs.multi[request.req_id] = request["account"]
+        for name in names:
+            for line in self._all_values(name):
+                self._send_value(session, request.req_id, name, line)
+        session.send("accountUpdateMultiEnd", {"reqId": request.req_id})
+
+    def cancel_updates_multi(self, session: Connection, request: Request) -> None:
+        """CancelAccountUpdatesMulti."""
+        session.subs.multi.pop(request.req_id, None)
+
+    def _send_value(self, session: Connection, req_id: int, name: str, line: tuple[str, str, str]) -> None:
+        """One value to reqAccountUpdates (-1) or to a request of several accounts."""
+        key, value, currency = line
+        session.subs.told[(req_id, key)] = value
+        values = {"key": key, "value": value, "currency": currency, "account": name}
+        if req_id < 0:
+            session.send("updateAccountValue", values)
+        else:
+            session.send("accountUpdateMulti", values | {"reqId": req_id})
+
+    def _all_values(self, name: str) -> Iterator[tuple[str, str, str]]:
+        account = self._book.accounts[name]
+        yield "AccountCode", name, ""
+        yield "AccountReady", "true", ""
+        yield "AccountType", "INDIVIDUAL", ""
+        for tag, value in account.values(self._floor.prices()).items():
+            yield tag, value, "" if tag in _NO_CURRENCY else account.currency
+        for currency in (account.currency, "BASE"):
+            for tag, value in self._ledger(account, currency).items():
+                yield tag, value, currency
+
+    def _ledger(self, account: Account, currency: str) -> dict[str, str]:
+        values = account.values(self._floor.prices())
+        cash, stock, net = (values[tag] for tag in ("TotalCashValue", "StockMarketValue", "NetLiquidation"))
+        texts = (cash, cash, stock, net, values["UnrealizedPnL"], values["RealizedPnL"], "1.00")
+        return dict(zip(_PER_CURRENCY, (*texts, currency, currency), strict=True))
+
+    def _portfolio(self, name: str, contract: Contract, held: Position) -> dict[str, Any]:
+        price = self._floor.price_of(contract.symbol)
+        value = round(price * held.quantity, 8)
+        return _contract(contract) | {
+            "primaryExchange": contract.primary_exchange,
+            "position": held.quantity,
+            "marketPrice": price,
+            "marketValue": value,
+            "averageCost": held.average_cost,
+            "unrealizedPNL": round(value - held.quantity * held.average_cost, 6),
+            "realizedPNL": held.realized,
+            "account": name,
+        }
+
+    def _minute(self) -> str:
+        return f"{local_time(self._floor.clock.now(), self._floor.switches.time_zone):%H:%M}"
+
+    # summaries
+
+    def summary(self, session: Connection, request: Request) -> None:
+        """ReqAccountSummary."""
+        tags = tuple(tag.strip() for tag in request["tags"].split(",") if tag.strip())
+        names = tuple(self._names(request["group"]))
+        if not names or not tags:
+            text = "Error validating request.-'ae' : cause - Invalid group or tags"
+            session.error(request.req_id, 321, text)
+            return
+        session.subs.summaries[request.req_id] = (names, tags)
+        self._send_summary(session, request.req_id, names, tags)
+
+    def cancel_summary(self, session: Connection, request: Request) -> None:
+        """CancelAccountSummary."""
+        session.subs.summaries.pop(request.req_id, None)
+
+    def _send_summary(
+        self, session: Connection, req_id: int, names: tuple[str, ...], tags: tuple[str, ...]
+    ) -> None:
+        for name in names:
+            for tag, value, currency in self._summarised(self._book.accounts[name], tags):
+                values = {"reqId": req_id, "account": name, "tag": tag, "value": value, "currency": currency}
+                session.send("accountSummary", values)
+        session.send("accountSummaryEnd", {"reqId": req_id})
+
+    def _summarised(self, account: Account, tags: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+        values = account.values(self._floor.prices()) | _FIXED
+        known = SUMMARY_TAGS if "All" in tags else tags
+        for tag in known:
+            if tag in values:
+                yield tag, values[tag], "" if tag in _NO_CURRENCY else account.currency
+        for asked in tags:
+            if asked.startswith("$LEDGER"):
+                for currency in (account.currency, "BASE"):
+                    for tag, value in self._ledger(account, currency).items():
+                        yield tag, value, currency
+
+    # profit
+
+    def pnl(self, session: Connection, request: Request) -> None:
+        """ReqPnL: now, and at every change."""
+        if request["account"] not in self._book.visible:
+            session.error(request.req_id, 321, "Error validating request.-'cd' : cause - Invalid account code")
+            return
+        session.subs.pnl[request.req_id] = request["account"]
+        self._send_pnl(session, request.req_id, request["account"])
+
+    def cancel_pnl(self, session: Connection, request: Request) -> None:
+        """CancelPnL."""
+        session.subs.pnl.pop(request.req_id, None)
+
+    def _send_pnl(self, session: Connection, req_id: int, name: str) -> None:
+        account, prices = self._book.accounts[name], self._floor.prices()
+        daily = account.net_liquidation(prices) - self._opening[name]
+        values = {"reqId": req_id, "daily": daily, "unrealized": account.unrealized(prices)}
+        session.send("pnl", values | {"realized": account.realized()})
+
+    def pnl_single(self, session: Connection, request: Request) -> None:
+        """ReqPnLSingle."""
+        if request["account"] not in self._book.visible or request["conId"] not in self._floor.catalogue.by_id:
+            session.error(request.req_id, 321, "Error validating request.-'ce' : cause - Invalid account or conid")
+            return
+        session.subs.pnl_single[request.req_id] = (request["account"], request["conId"])
+        self._send_single(session, request.req_id, request["account"], request["conId"])
+
+    def cancel_pnl_single(self, session: Connection, request: Request) -> None:
+        """CancelPnLSingle."""
+        session.subs.pnl_single.pop(request.req_id, None)
+
+    def _send_single(self, session: Connection, req_id: int, name: str, con_id: int) -> None:
+        contract = self._floor.catalogue.by_id[con_id]
+        held = self._book.accounts[name].positions.get(con_id)
+        if held is None:
+            session.send("pnlSingle", {"reqId": req_id, "daily": 0.0, "unrealized": math.nan, "value": 0.0})
+            return
+        line = self._portfolio(name, contract, held)
+        profit = {
+            "unrealized": line["unrealizedPNL"],
+            "realized": held.realized,
+            "value": line["marketValue"],
+        }
+        daily = line["unrealizedPNL"] + held.realized
+        session.send("pnlSingle", {"reqId": req_id, "position": held.quantity, "daily": daily} | profit)
+
+    # what executions bring
+
+    def changed(self, name: str, contract: Contract, *, more: bool = False) -> None:
+        """A position changed. ``more`` says that more of it follows at once, so that values can wait."""
+        held = self._book.accounts[name].positions.get(contract.con_id)
+        if held is None:
+            return
+        if not self._floor.link:
+            self._missed[(name, contract.con_id)] = contract
+            return
+        for session in list(self._floor.sessions.values()):
+            if session.subs.positions:
+                session.send("position", self._position(name, contract, held))
+            if not more and self._floor.switches.account_updates:
+                self._update(session, name, contract, held)
+
+    def catch_up(self, *, deliver: bool) -> None:
+        """The link is back: what changed meanwhile is told, or lost."""
+        missed, self._missed = self._missed, {}
+        for (name, _), contract in missed.items() if deliver else ():
+            self.changed(name, contract)
+
+    def _update(self, session: Connection, name: str, contract: Contract, held: Position) -> None:
+        subs = session.subs
+        if subs.account == name:
+            session.send("updatePortfolio", self._portfolio(name, contract, held))
+        self._send_changes(session, name, CORE)
+        for req_id, account in subs.pnl.items():
+            if account == name:
+                self._send_pnl(session, req_id, name)
+        for req_id, key in subs.pnl_single.items():
+            if key == (name, contract.con_id):
+                self._send_single(session, req_id, *key)
+
+    def _update_all(self) -> None:
+        """Everything that has changed in the last three minutes."""
+        for session in list(self._floor.sessions.values()):
+            for name in self._book.accounts if self._floor.link else ():
+                self._send_changes(session, name)
+        self._floor.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
+
+    def _send_changes(self, session: Connection, name: str, tags: tuple[str, ...] | None = None) -> None:
+        subs = session.subs
+        listeners = [-1] if subs.account == name else []
+        listeners += [req_id for req_id, asked in subs.multi.items() if name in self._names(asked)]
+        if not listeners:
+            return
+        account = self._book.accounts[name]
+        values = account.values(self._floor.prices())
+        for req_id in listeners:
+            for tag in tags or values:
+                value = values[tag]
+                currency = "" if tag in _NO_CURRENCY else account.currency
+                if subs.told.get((req_id, tag)) != value:
+                    self._send_value(session, req_id, name, (tag, value, currency))
+        if subs.account == name:
+            session.send("updateAccountTime", {"time": self._minute()})
+
+    def margins(self, order: Order, price: float) -> dict[str, str]:
+        """What a what-if order would do to the margins of its account, as the texts of openOrder."""
+        account = self._book.accounts[order.account]
+        values = account.values(self._floor.prices())
+        held = account.positions.get(order.contract.con_id)
+        before = held.quantity if held else 0.0
+        signed = order.request.quantity if order.request.side == "BUY" else -order.request.quantity
+        change = (abs(before + signed) - abs(before)) * price * INITIAL_MARGIN
+        now = {"init": float(values["InitMarginReq"]), "maint": float(values["MaintMarginReq"])}
+        equity = float(values["EquityWithLoanValue"])
+        texts: dict[str, str] = {}
+        for name, amount in now.items():
+            texts |= {f"{name}MarginBefore": _cents(amount), f"{name}MarginChange": _cents(change)}
+            texts[f"{name}MarginAfter"] = _cents(amount + change)
+        texts |= {"equityWithLoanBefore": _cents(equity), "equityWithLoanChange": "0.0"}
+        return texts | {"equityWithLoanAfter": _cents(equity)}
+
+
+def _cents(amount: float) -> str:
+    return repr(round(amount, 2)) if math.isfinite(amount) else UNSET_DOUBLE
+
+
+def _contract(contract: Contract) -> dict[str, Any]:
+    return {
+        "conId": contract.con_id,
+        "symbol": contract.symbol,
+        "secType": contract.sec_type,
+        "currency": contract.currency,
+        "localSymbol": contract.symbol,
+        "tradingClass": contract.trading_class,
+    }

@@ -1,0 +1,142 @@
+"""Who answers which request. A request that nobody works is refused by a proper error, never by silence.
+
+Codes of refusals are those of IB's list for the service in question: 162 history, 354 and 10089 market data,
+200 and 321 where nothing fits better.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stocklean_exec.simulator.exchange.account_service import AccountsDesk
+    from stocklean_exec.simulator.exchange.connection import Connection
+    from stocklean_exec.simulator.exchange.market_data_service import DataDesk
+    from stocklean_exec.simulator.exchange.order_amendments import ChangesDesk
+    from stocklean_exec.simulator.exchange.order_queries import QueriesDesk
+    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.protocol.requests import Request
+
+__all__ = ["handlers", "refusal_of"]
+
+Handler = "Callable[[Connection, Request], None]"
+
+_SUBSCRIPTION = "Requested market data requires additional subscription for API."
+_REFUSALS: dict[str, tuple[int, str]] = {
+    "reqMktDepth": (354, "Requested market data is not subscribed."),
+    "reqRealTimeBars": (10089, _SUBSCRIPTION),
+    "reqTickByTickData": (10189, "Failed to request tick-by-tick data. No market data permissions"),
+    "reqFundamentalData": (430, "The fundamentals data for the security specified is not available."),
+    "reqHistoricalTicks": (162, "Historical Market Data Service error message:no ticks are known here"),
+    "reqHistogramData": (162, "Historical Market Data Service error message:no histogram is known here"),
+    "reqScannerSubscription": (162, "Historical Market Data Service error message:no scanner is known here"),
+    "reqScannerParameters": (162, "Historical Market Data Service error message:no scanner is known here"),
+    "requestFA": (
+        321,
+        "Error validating request.-'bn' : cause - FA data operations ignored for non FA customers.",
+    ),
+    "replaceFA": (
+        321,
+        "Error validating request.-'bo' : cause - FA data operations ignored for non FA customers.",
+    ),
+    "reqNewsArticle": (10276, "News feed is not allowed."),
+    "reqHistoricalNews": (10276, "News feed is not allowed."),
+}
+_NO_ANSWER = frozenset(
+    {"reqNewsBulletins", "cancelNewsBulletins", "setServerLogLevel", "cancelHistoricalData", "cancelMktDepth"}
+    | {"cancelRealTimeBars", "cancelTickByTickData", "cancelScannerSubscription", "cancelHistogramData"}
+    | {"cancelHeadTimeStamp", "cancelFundamentalData", "cancelPositionsMulti", "unsubscribeFromGroupEvents"}
+    | {
+        "cancelCalculateImpliedVolatility",
+        "cancelCalculateOptionPrice",
+        "cancelWshMetaData",
+        "cancelWshEventData",
+    }
+)
+"""Requests that TWS itself answers by nothing: settings, and cancels of what never began."""
+
+
+def refusal_of(kind: str) -> tuple[int, str]:
+    """Code and text for a request that nobody works.
+
+    Examples
+    --------
+    >>> refusal_of("reqScannerParameters")[0], refusal_of("exerciseOptions")[0]
+    (162, 321)
+    """
+    default = (321, f"Error validating request.-'cx' : cause - {kind} is not supported by this simulator")
+    return _REFUSALS.get(kind, default)
+
+
+def handlers(
+    floor: Floor, desk: AccountsDesk, queries: QueriesDesk, data: DataDesk, changes: ChangesDesk
+) -> dict[str, Callable[[Connection, Request], None]]:
+    """The handler of each request that is worked, by its name."""
+    worked: dict[str, Callable[[Connection, Request], None]] = {
+        "cancelOrder": changes.cancel,
+        "reqGlobalCancel": lambda _, __: changes.cancel_all(),
+        "reqOpenOrders": queries.open_orders,
+        "reqAllOpenOrders": queries.all_open_orders,
+        "reqAutoOpenOrders": queries.auto_open_orders,
+        "reqCompletedOrders": queries.completed_orders,
+        "reqExecutions": queries.executions,
+        "reqPositions": desk.positions,
+        "cancelPositions": desk.cancel_positions,
+        "reqPositionsMulti": desk.positions_multi,
+        "reqAccountUpdates": desk.account_updates,
+        "reqAccountUpdatesMulti": desk.updates_multi,
+        "cancelAccountUpdatesMulti": desk.cancel_updates_multi,
+        "reqAccountSummary": desk.summary,
+        "cancelAccountSummary": desk.cancel_summary,
+        "reqPnL": desk.pnl,
+        "cancelPnL": desk.cancel_pnl,
+        "reqPnLSingle": desk.pnl_single,
+        "cancelPnLSingle": desk.cancel_pnl_single,
+        "reqContractDetails": data.contract_details,
+        "reqMatchingSymbols": data.matching_symbols,
+        "reqMarketRule": data.market_rule,
+        "reqMktData": data.market_data,
+        "cancelMktData": data.cancel_market_data,
+        "reqMarketDataType": data.market_data_type,
+        "reqHistoricalData": data.historical_data,
+        "reqHeadTimeStamp": data.head_timestamp,
+        "reqIds": lambda session, _: floor.tell_next_id(session),
+        "reqManagedAccts": lambda session, _: floor.tell_accounts(session),
+        "reqCurrentTime": lambda session, _: _current_time(floor, session),
+        "reqFamilyCodes": lambda session, _: _family_codes(floor, session),
+    }
+    silent = dict.fromkeys(_NO_ANSWER, _nothing)
+    return worked | dict(_EMPTY) | silent
+
+
+def _nothing(_: Connection, __: Request) -> None:
+    return None
+
+
+def _current_time(floor: Floor, session: Connection) -> None:
+    session.send("currentTime", {"time": math.floor(floor.clock.now())})
+
+
+def _family_codes(floor: Floor, session: Connection) -> None:
+    session.send("familyCodes", {"families": [{"account": name} for name in floor.book.visible]})
+
+
+def _empty(kind: str) -> Callable[[Connection, Request], None]:
+    def answer(session: Connection, request: Request) -> None:
+        session.send(kind, {"reqId": request.req_id})
+
+    return answer
+
+
+_EMPTY = {
+    "reqUserInfo": _empty("userInfo"),
+    "reqSecDefOptParams": _empty("optionParametersEnd"),
+    "reqSoftDollarTiers": _empty("softDollarTiers"),
+    "reqMktDepthExchanges": _empty("depthExchanges"),
+    "reqSmartComponents": _empty("smartComponents"),
+    "reqNewsProviders": _empty("newsProviders"),
+}
+"""Requests whose honest answer is that there is none of it."""

@@ -1,0 +1,128 @@
+"""The venue's own record: a JSON line for each accepted order, change, cancel, execution and commission.
+
+It says what the venue did, whatever a client was told or not told, so a run can be audited without trusting
+the client. Lines are appended and flushed one by one; a reader never sees half an event but the last line of
+a machine that lost power.
+
+Every line has ``event``, ``time`` (ISO, UTC), ``account``, ``client_id``, ``order_id``, ``perm_id``,
+``order_ref``, ``symbol``, ``side``; quantities are shares, amounts in the contract's currency. A
+correction is an execution with ``corrects``, the id that it replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Any
+
+from stocklean_exec.simulator.files import local_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stocklean_exec.simulator.exchange.orders import Fill, Order
+
+__all__ = ["Journal", "read_journal"]
+
+
+class Journal:
+    """Writes the record to a file, or nowhere, and keeps counts.
+
+    Parameters
+    ----------
+    path : a file to append to; None writes nothing
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self._stream: IO[str] | None = None
+        self.counts: dict[str, int] = {}
+        if path is not None:
+            self._stream = local_file(path).open("a", encoding="utf-8")  # open as long as the venue
+
+    def order(self, event: str, order: Order, at: float, **more: object) -> None:
+        """An ``order``, ``modify`` or ``cancel``, with its terms as they now stand."""
+        request = order.request
+        self._write(
+            event,
+            at,
+            _who(order.account, order.client_id, order.order_id, order.perm_id, request.order_ref),
+            symbol=order.contract.symbol,
+            con_id=order.contract.con_id,
+            side=request.side,
+            quantity=request.quantity,
+            order_type=request.order_type,
+            limit_price=_number(request.limit_price),
+            tif=request.tif,
+            filled=order.filled,
+            **more,
+        )
+
+    def execution(self, fill: Fill) -> None:
+        """An ``execution``, or the correction of one."""
+        self._write(
+            "execution",
+            fill.at,
+            _of_fill(fill),
+            exec_id=fill.exec_id,
+            quantity=fill.quantity,
+            price=fill.price,
+            exchange=fill.exchange,
+            **({"corrects": fill.replaces} if fill.replaces else {}),
+        )
+
+    def commission(self, fill: Fill) -> None:
+        """The ``commission`` of an execution, and the profit that it realised."""
+        self._write(
+            "commission",
+            fill.at,
+            _of_fill(fill),
+            exec_id=fill.exec_id,
+            commission=fill.commission,
+            currency=fill.contract.currency,
+            realized_pnl=_number(fill.realized),
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _write(self, event: str, at: float, who: dict[str, Any], **what: object) -> None:
+        self.counts[event] = self.counts.get(event, 0) + 1
+        if self._stream is None:
+            return
+        instant = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
+        self._stream.write(json.dumps({"event": event, "time": instant, **who, **what}) + "\n")
+        self._stream.flush()
+
+
+def _who(account: str, client_id: int, order_id: int, perm_id: int, order_ref: str) -> dict[str, Any]:
+    return {
+        "account": account,
+        "client_id": client_id,
+        "order_id": order_id,
+        "perm_id": perm_id,
+        "order_ref": order_ref,
+    }
+
+
+def _of_fill(fill: Fill) -> dict[str, Any]:
+    who = _who(fill.account, fill.client_id, fill.order_id, fill.perm_id, fill.order_ref)
+    return {**who, "symbol": fill.contract.symbol, "side": fill.side}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def read_journal(path: str | Path) -> list[dict[str, Any]]:
+    """All events of a journal file, in order; a torn last line is left out."""
+    events = []
+    for line in local_file(path).read_text(encoding="utf-8").splitlines():
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return events

@@ -1,0 +1,158 @@
+"""Changes to open orders: new terms, cancels, and orders typed into TWS that client 0 takes over.
+
+A cancel that comes too late is told why: 10147 for an order that is not this client's, 10148 for a filled
+one, 161 for one that is over already. A modification that is refused leaves the order as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from stocklean_exec.simulator.exchange import order_validation
+from stocklean_exec.simulator.exchange.matching import at_auction
+from stocklean_exec.simulator.exchange.order_validation import Refusal
+from stocklean_exec.simulator.exchange.orders import Order
+
+if TYPE_CHECKING:
+    from stocklean_exec.simulator.exchange.connection import Connection
+    from stocklean_exec.simulator.exchange.trading import TradingDesk
+    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.protocol.order_request import OrderRequest
+    from stocklean_exec.simulator.protocol.requests import Request
+
+__all__ = ["ChangesDesk"]
+
+
+class ChangesDesk:
+    """Modifies and cancels the orders of one venue."""
+
+    def __init__(self, floor: Floor, trading: TradingDesk) -> None:
+        self._floor = floor
+        self._book = floor.book
+        self._herald = floor.herald
+        self._trading = trading
+        self._last_bound = 0
+
+    # new terms
+
+    def modify(self, session: Connection, order: Order, request: OrderRequest) -> None:
+        """PlaceOrder with the id of an order that exists."""
+        refusal = self._check(order, request)
+        if refusal is not None:
+            _error(session, order.order_id, refusal.code, refusal.text, order)
+        elif not self._floor.link and self._floor.switches.double_orders:
+            self.double(order, request)
+        else:
+            self._apply(order, request)
+
+    def _check(self, order: Order, request: OrderRequest) -> Refusal | None:
+        if order.status == "Filled":
+            return Refusal(104, "Can't modify a filled order.")
+        if not order.active:
+            return Refusal(103, "Duplicate order id")
+        if order.status == "PendingCancel":
+            return Refusal(2102, "Unable to modify this order as it is still being processed.")
+        asked = replace(request, account=request.account or order.account)
+        old = replace(order.request, account=order.account)
+        refusal = order_validation.check_form(asked, self._floor.switches)
+        refusal = refusal or order_validation.check_modification(old, asked, order.filled)
+        found = self._floor.catalogue.find(request.contract)
+        if refusal is None and [one.con_id for one in found] != [order.contract.con_id]:
+            refusal = Refusal(105, "Order being modified does not match original order.")
+        return refusal or order_validation.check_price(request, order.contract)
+
+    def _apply(self, order: Order, request: OrderRequest) -> None:
+        order.price_changed |= request.limit_price != order.request.limit_price
+        order.request = replace(request, tif=request.tif or order.request.tif, transmit=True)
+        order.modified += 1
+        self._book.journal.order("modify", order, self._floor.clock.now())
+        if order.remaining <= 0:
+            self._trading.end(order, "Filled", f"Filled Size: {order.filled:g}")
+            self._herald.order(order, commission=True)
+            return
+        waits = at_auction(order) and not self._floor.auction
+        held = order.why_held or waits or not self._floor.is_open(order)
+        self._trading.show(order, "PreSubmitted" if held else "Submitted")
+        self._trading.look(order)
+
+    def double(self, order: Order, request: OrderRequest) -> None:
+        """A modification in a broken link that leaves two live orders of one id and one reference."""
+        perm_id, now = self._book.next_perm_id(), self._floor.clock.now()
+        twin = Order(order.client_id, request, order.contract, order.account, perm_id, now)
+        self._book.add(twin)
+        self._trading.transmit(twin)
+
+    # cancels
+
+    def cancel(self, session: Connection, request: Request) -> None:
+        """CancelOrder."""
+        order_id = request.req_id
+        order = self._book.find(session.client_id, order_id)
+        if order is None and self._floor.switches.cross_client_cancel:
+            order = next((one for one in self._book.active.values() if one.order_id == order_id), None)
+        if order is None:
+            text = f"OrderId {order_id} that needs to be cancelled is not found."
+            _error(session, order_id, 10147, text)
+        elif order.staged:
+            order.staged = False
+            self._finish(order, "client")
+        elif order.active:
+            self._cancel_open(order, session)
+        else:
+            self._too_late(session, order)
+
+    def _cancel_open(self, order: Order, session: Connection) -> None:
+        script = self._trading.scripts.get(order.perm_id)
+        by = session.client_id if session.client_id != order.client_id else None
+        if script is not None and script.on_cancel:
+            script.interrupt(self._trading, order, lambda: self._decide(order, session, by))
+        else:
+            self._decide(order, session, by)
+
+    def _decide(self, order: Order, session: Connection, by: int | None) -> None:
+        if order.status == "Filled":
+            self._too_late(session, order)
+        elif order.active:
+            if order.status == "Submitted" and by is None:
+                order.status = "PendingCancel"
+                self._herald.status(order)
+            self._finish(order, "client", by)
+
+    def _finish(self, order: Order, reason: str, by: int | None = None) -> None:
+        self._trading.cancelled(order, "Cancelled by Trader", reason)
+        self._herald.status(order, client_id=by)
+        self._herald.error(order, 202, "Order Canceled - reason:", client_id=by)
+
+    def _too_late(self, session: Connection, order: Order) -> None:
+        order_id = order.order_id
+        if order.status == "Filled":
+            text = f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: Filled."
+            _error(session, order_id, 10148, text, order)
+        else:
+            text = "Cancel attempted when order is not in a cancellable state.  Order permId ="
+            _error(session, order_id, 161, f"{text}{order.perm_id}", order)
+
+    def cancel_all(self) -> None:
+        """ReqGlobalCancel: every client's orders and those typed into TWS."""
+        for order in list(self._book.active.values()):
+            if order.active:
+                self._finish(order, "global cancel")
+
+    # orders typed into TWS
+
+    def bind_manual(self) -> None:
+        """Client 0 takes over the orders typed into TWS: they get (negative) ids of the API."""
+        for order in list(self._book.active.values()):
+            if order.manual and order.order_id == 0:
+                self._book.forget(order)
+                self._last_bound -= 1
+                order.request = replace(order.request, order_id=self._last_bound)
+                self._book.add(order)
+                self._herald.bound(order)
+                self._herald.order(order)
+
+
+def _error(session: Connection, order_id: int, code: int, text: str, order: Order | None = None) -> None:
+    facts = order.facts() if order is not None else {"client_id": session.client_id}
+    session.send("error", {"reqId": order_id, "code": code, "text": text}, facts)

@@ -1,0 +1,145 @@
+"""Answers about orders and executions: open, of all clients, completed, executed.
+
+Who sees what: reqOpenOrders tells the client's own orders (client 0: also those typed into TWS);
+reqAllOpenOrders everybody's; reqCompletedOrders everybody's of the day, without order and client ids;
+reqExecutions the client's own of the day, everybody's for client 0 and the master client. Switches change
+each of these, because installations differ.
+
+reqExecutions sends all executions, then all their commissions, then the end, as captured.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stocklean_exec.simulator.clock import parse_instant
+from stocklean_exec.simulator.exchange.order_reports import commission_fields
+from stocklean_exec.simulator.exchange.orders import FINAL, completed_fields, open_fields, status_fields
+
+if TYPE_CHECKING:
+    from stocklean_exec.simulator.exchange.connection import Connection
+    from stocklean_exec.simulator.exchange.order_amendments import ChangesDesk
+    from stocklean_exec.simulator.exchange.orders import Fill, Order
+    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.protocol.requests import Request
+
+__all__ = ["QueriesDesk"]
+
+
+class QueriesDesk:
+    """Answers queries about the orders of one venue."""
+
+    def __init__(self, floor: Floor, changes: ChangesDesk) -> None:
+        self._floor = floor
+        self._book = floor.book
+        self._switches = floor.switches
+        self._changes = changes
+
+    def open_orders(self, session: Connection, _: Request) -> None:
+        """ReqOpenOrders."""
+        if session.client_id == 0:
+            self._changes.bind_manual()
+        self._tell_open(session, [one for one in self._listed() if self._is_own(session, one)])
+
+    def all_open_orders(self, session: Connection, _: Request) -> None:
+        """ReqAllOpenOrders."""
+        self._tell_open(session, self._listed())
+
+    def auto_open_orders(self, session: Connection, request: Request) -> None:
+        """ReqAutoOpenOrders: only client 0 may; no end message."""
+        if session.client_id != 0:
+            text = "Only API connections with clientId set to 0 can set the auto bind TWS orders property."
+            session.error(-1, 327, text)
+            return
+        session.subs.auto_bind = request["bind"]
+        if request["bind"]:
+            self._changes.bind_manual()
+
+    def push_open_orders(self, session: Connection) -> None:
+        """Newer gateways send a client's live orders before anything else."""
+        self._tell_open(session, [one for one in self._listed() if self._is_own(session, one)])
+
+    def _is_own(self, session: Connection, order: Order) -> bool:
+        return order.client_id == session.client_id
+
+    def _listed(self) -> list[Order]:
+        if self._switches.open_orders == "none":
+            return []
+        if self._switches.open_orders == "stale":
+            return [one for one in self._book.orders.values() if not one.staged]
+        return list(self._book.active.values())
+
+    def _tell_open(self, session: Connection, orders: list[Order]) -> None:
+        stale = self._switches.open_orders == "stale"
+        for order in orders:
+            status = "Submitted" if stale and order.status in FINAL else None
+            session.send("openOrder", open_fields(order, status=status), order.facts())
+            session.send("orderStatus", status_fields(order, status), order.facts())
+            if self._switches.seen_ids == "used":
+                self._book.use_id(session.client_id, order.order_id)
+        session.send("openOrderEnd", {})
+
+    def completed_orders(self, session: Connection, request: Request) -> None:
+        """ReqCompletedOrders: finished orders of the day."""
+        told = self._switches.completed_orders
+        since, until = self._book.midnight, self._known_until()
+        for order in list(self._book.orders.values()):
+            if order.status not in FINAL or not since <= order.completed_at <= until or told == "none":
+                continue
+            if (request["apiOnly"] and order.manual) or (told == "filled" and order.status != "Filled"):
+                continue
+            if told == "own" and order.client_id != session.client_id:
+                continue
+            values = completed_fields(order, self._switches.time_zone)
+            session.send("completedOrder", values, order.facts())
+        session.send("completedOrdersEnd", {})
+
+    def _known_until(self) -> float:
+        return self._floor.clock.now() - self._switches.evidence_lag
+
+    def executions(self, session: Connection, request: Request) -> None:
+        """ReqExecutions with its filter."""
+        try:
+            since = parse_instant(request["time"], self._switches.time_zone) if request["time"] else 0.0
+        except ValueError:
+            text = "Error validating request.-'co' : cause - Invalid time format"
+            session.error(request.req_id, 321, text)
+            return
+        found = [one for one in self._book.fills if self._told(session, one, request, since)]
+        for fill in found:
+            values = self._floor.herald.execution_values(fill, request.req_id, session.client_id)
+            session.send("execDetails", values, _facts(fill))
+        for fill in found:
+            session.send("commissionReport", commission_fields(fill), _facts(fill))
+        session.send("execDetailsEnd", {"reqId": request.req_id})
+
+    def _told(self, session: Connection, fill: Fill, request: Request, since: float) -> bool:
+        if fill.superseded or not since <= fill.at <= self._known_until() or not self._may_see(session, fill):
+            return False
+        if self._switches.executions_since == "midnight" and fill.at < self._book.midnight:
+            return False
+        wanted = {
+            "clientId": request["clientId"] in {0, fill.client_id},
+            "account": request["account"] in {"", fill.account},
+            "symbol": request["symbol"].upper() in {"", fill.contract.symbol.upper()},
+            "secType": request["secType"].upper() in {"", fill.contract.sec_type},
+            "exchange": request["exchange"].upper() in {"", fill.exchange},
+            "side": request["side"].upper() in {"", fill.side, "BOT" if fill.side == "BUY" else "SLD"},
+        }
+        return all(wanted.values())
+
+    def _may_see(self, session: Connection, fill: Fill) -> bool:
+        scope = self._switches.executions
+        if scope == "none":
+            return False
+        sees_all = scope == "all" or session.client_id in {0, self._switches.master_client_id}
+        return sees_all or fill.client_id == session.client_id
+
+
+def _facts(fill: Fill) -> dict[str, object]:
+    return {
+        "symbol": fill.contract.symbol,
+        "order_ref": fill.order_ref,
+        "side": fill.side,
+        "client_id": fill.client_id,
+    }

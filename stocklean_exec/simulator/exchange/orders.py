@@ -1,0 +1,295 @@
+"""One order and one execution as the venue keeps them, and how each is told on the wire.
+
+Pure: values in, field mappings out; the layouts turn them into frames. Quantities are shares, prices in the
+contract's currency, times seconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from stocklean_exec.simulator.clock import local_time
+from stocklean_exec.simulator.protocol.order_layouts import NOT_AN_INSIDER
+
+if TYPE_CHECKING:
+    from stocklean_exec.simulator.exchange.contracts import Contract
+    from stocklean_exec.simulator.protocol.order_request import OrderRequest
+
+__all__ = [
+    "ACTIVE",
+    "FINAL",
+    "Fill",
+    "Order",
+    "completed_fields",
+    "execution_fields",
+    "execution_time",
+    "open_fields",
+    "preview_fields",
+    "status_fields",
+]
+
+ACTIVE = frozenset({"PendingSubmit", "PreSubmitted", "Submitted", "PendingCancel"})
+FINAL = frozenset({"Filled", "Cancelled", "Inactive"})
+_LIMITED = frozenset({"LMT", "LOC", "STP LMT"})
+_SIDES = {"BUY": "BOT", "SELL": "SLD"}
+
+
+@dataclass(slots=True)
+class Order:
+    """An order that the venue has taken. The key is (``client_id``, ``request.order_id``)."""
+
+    client_id: int
+    request: OrderRequest
+    contract: Contract
+    account: str
+    perm_id: int
+    accepted_at: float
+    status: str = "PendingSubmit"
+    filled: float = 0.0
+    value: float = 0.0
+    last_price: float = 0.0
+    commission: float = 0.0
+    why_held: str = ""
+    modified: int = 0
+    staged: bool = False
+    manual: bool = False
+    rested: bool = False
+    triggered: bool = False
+    price_changed: bool = False
+    completed_at: float = 0.0
+    completed_status: str = ""
+    reported_commission: float = 0.0
+
+    @property
+    def order_id(self) -> int:
+        """The id that its client gave it; 0 for an order typed into TWS."""
+        return self.request.order_id
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What identifies it among the orders of the API; orders typed into TWS go by their permanent id."""
+        return (self.client_id, self.order_id) if self.order_id else (-1, self.perm_id)
+
+    @property
+    def remaining(self) -> float:
+        """Shares still open."""
+        return round(self.request.quantity - self.filled, 8)
+
+    @property
+    def average(self) -> float:
+        """Running average price of what has traded."""
+        return self.value / self.filled if self.filled else 0.0
+
+    @property
+    def limit(self) -> float:
+        """The worst price that it may trade at; NaN when it has none.
+
+        A limit price of 0 on a market order, as some clients send it, is none.
+        """
+        request = self.request
+        capped = request.order_type in _LIMITED or (request.order_type == "MIDPRICE" and request.limit_price > 0)
+        return request.limit_price if capped else math.nan
+
+    @property
+    def active(self) -> bool:
+        """Whether it can still trade."""
+        return self.status in ACTIVE
+
+    def facts(self) -> dict[str, Any]:
+        """What a scenario's entries select by."""
+        request = self.request
+        return {
+            "symbol": self.contract.symbol,
+            "order_ref": request.order_ref,
+            "side": request.side,
+            "order_type": request.order_type,
+            "tif": request.tif,
+            "client_id": self.client_id,
+        }
+
+
+@dataclass(slots=True)
+class Fill:
+    """One execution. ``cumulative`` and ``average`` are of its order so far. NaN profit is not realised."""
+
+    exec_id: str
+    client_id: int
+    order_id: int
+    perm_id: int
+    account: str
+    contract: Contract
+    side: Literal["BUY", "SELL"]
+    quantity: float
+    price: float
+    at: float
+    exchange: str
+    cumulative: float
+    average: float
+    order_ref: str
+    liquidity: int
+    commission: float
+    realized: float = math.nan
+    replaces: str = ""
+    superseded: bool = field(default=False)
+
+    @property
+    def signed(self) -> float:
+        """Shares, negative for a sale."""
+        return self.quantity if self.side == "BUY" else -self.quantity
+
+
+def execution_time(instant: float, zone: str, form: str, version: int, name: str = "") -> str:
+    """The time of an execution as TWS writes it.
+
+    Parameters
+    ----------
+    instant : seconds since 1970 UTC
+    zone : time zone of the login
+    form : ``zone`` (the zone's name behind, from server version 174), ``utc`` (a dash) or ``naive``
+    version : negotiated server version
+    name : what the zone is called instead of ``zone``
+
+    Examples
+    --------
+    >>> [execution_time(1681414024, "US/Eastern", form, 176) for form in ("zone", "utc", "naive")]
+    ['20230413 15:27:04 US/Eastern', '20230413-19:27:04', '20230413  15:27:04']
+    >>> execution_time(1681414024, "US/Eastern", "zone", 173)
+    '20230413  15:27:04'
+    """
+    if form == "utc":
+        return f"{local_time(instant, 'UTC'):%Y%m%d-%H:%M:%S}"
+    local = local_time(instant, zone)
+    if form == "naive" or version < 174:  # noqa: PLR2004 - zones came with 174
+        return f"{local:%Y%m%d  %H:%M:%S}"
+    return f"{local:%Y%m%d %H:%M:%S} {name or zone}"
+
+
+def status_fields(order: Order, status: str | None = None) -> dict[str, Any]:
+    """orderStatus: how much of the order is done, and in what state it is."""
+    return {
+        "orderId": order.order_id,
+        "status": status or order.status,
+        "filled": order.filled,
+        "remaining": order.remaining,
+        "avgFillPrice": order.average,
+        "permId": order.perm_id,
+        "parentId": order.request.parent_id,
+        "lastFillPrice": order.last_price,
+        "clientId": order.client_id,
+        "whyHeld": order.why_held or None,
+    }
+
+
+def _contract_fields(contract: Contract, exchange: str) -> dict[str, Any]:
+    return {
+        "conId": contract.con_id,
+        "symbol": contract.symbol,
+        "secType": contract.sec_type,
+        "exchange": exchange,
+        "currency": contract.currency,
+        "localSymbol": contract.symbol,
+        "tradingClass": contract.trading_class,
+    }
+
+
+def _set(price: float) -> float | None:
+    return None if math.isnan(price) else price
+
+
+def _terms(order: Order) -> dict[str, Any]:
+    request = order.request
+    return {
+        **_contract_fields(order.contract, request.contract.exchange or "SMART"),
+        **dict(request.echo),
+        "action": request.action,
+        "totalQuantity": request.quantity,
+        "orderType": request.order_type,
+        "lmtPrice": _set(request.limit_price),
+        "auxPrice": _set(request.aux_price),
+        "tif": request.tif,
+        "ocaGroup": request.oca_group,
+        "account": order.account,
+        "orderRef": request.order_ref,
+        "permId": order.perm_id,
+        "outsideRth": request.outside_rth,
+        "goodAfterTime": request.good_after,
+        "goodTillDate": request.good_till,
+        "algo": _algo(request),
+        "stopLimitTrail": _trail(order),
+    }
+
+
+def _algo(request: OrderRequest) -> tuple[str, ...] | None:
+    if not request.algo:
+        return None
+    pairs = [text for pair in request.algo_params for text in pair]
+    return (request.algo, str(len(request.algo_params)), *pairs)
+
+
+def _trail(order: Order) -> float | None:
+    # Captured: one above the limit of an unmodified limit buy, else unset. One below for a sale is assumed.
+    request = order.request
+    if request.order_type != "LMT" or order.price_changed or math.isnan(request.limit_price):
+        return None
+    return round(request.limit_price + (1.0 if request.side == "BUY" else -1.0), 10)
+
+
+def open_fields(order: Order, *, commission: bool = False, status: str | None = None) -> dict[str, Any]:
+    """OpenOrder: all terms of the order, and with ``commission`` what it has cost so far."""
+    fields = _terms(order)
+    fields.update(
+        orderId=order.order_id,
+        clientId=order.client_id,
+        parentId=order.request.parent_id,
+        sharesAllocation=f"{order.perm_id}.{order.modified}/{order.account}/100",
+        status=status or order.status,
+    )
+    if commission:
+        fields["commission"] = f"{round(order.reported_commission, 6)!r}"
+        fields["commissionCurrency"] = order.contract.currency
+    return fields
+
+
+def preview_fields(order: Order, margins: dict[str, str], commission: float) -> dict[str, Any]:
+    """OpenOrder as the answer to a what-if order: nothing is open, the margins say what it would do."""
+    fields = open_fields(order, status="PreSubmitted")
+    texts = {"whatIf": "1", "commissionCurrency": order.contract.currency}
+    texts |= dict.fromkeys(("commission", "minCommission", "maxCommission"), f"{commission!r}")
+    return fields | margins | texts
+
+
+def completed_fields(order: Order, zone: str) -> dict[str, Any]:
+    """completedOrder: no ids but the permanent one; a filled order's total is 0 and its size is elsewhere."""
+    when = local_time(order.completed_at, zone)
+    return _terms(order) | {
+        "totalQuantity": 0 if order.status == "Filled" else order.request.quantity,
+        "status": order.status,
+        "filledQuantity": order.filled,
+        "shareholder": NOT_AN_INSIDER,
+        "completedTime": f"{when:%Y%m%d %H:%M:%S} {zone}",
+        "completedStatus": order.completed_status,
+    }
+
+
+def execution_fields(fill: Fill, req_id: int, time_text: str) -> dict[str, Any]:
+    """execDetails: one execution; ``req_id`` is -1 when nobody asked."""
+    return {
+        **_contract_fields(fill.contract, fill.exchange),
+        "reqId": req_id,
+        "orderId": fill.order_id,
+        "execId": fill.exec_id,
+        "time": time_text,
+        "account": fill.account,
+        "executionExchange": fill.exchange,
+        "side": _SIDES[fill.side],
+        "shares": fill.quantity,
+        "price": fill.price,
+        "permId": fill.perm_id,
+        "clientId": fill.client_id,
+        "cumQty": fill.cumulative,
+        "avgPrice": round(fill.average, 10),
+        "orderRef": fill.order_ref,
+        "lastLiquidity": fill.liquidity,
+    }

@@ -1,0 +1,95 @@
+"""Keeps a venue over restarts: a file of JSON lines, each one record as it last stood.
+
+A record is written when it changes; reading folds the lines, the last one of each key wins. The file is
+rewritten in short form when it is opened, by way of a second file and a rename, so a kill at any moment
+leaves a readable state. A torn last line is left out.
+
+Only records go in and out: what they mean is known to :mod:`~stocklean_exec.simulator.exchange.ledger`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import IO, TYPE_CHECKING, Any
+
+from stocklean_exec.simulator.files import local_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["StateError", "StateFile"]
+
+_FORMAT = "tws-simulator-state-1"
+
+
+class StateError(ValueError):
+    """A state file that this version cannot use."""
+
+
+class StateFile:
+    """Records by (table, key), on disk.
+
+    Parameters
+    ----------
+    path : the file; made when it is not there
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name) / "venue.state"
+    >>> first = StateFile(path)
+    >>> first.put("ids", "next", 7); first.put("ids", "next", 8); first.close()
+    >>> again = StateFile(path)
+    >>> again.table("ids")
+    {'next': 8}
+    >>> again.close()
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = local_file(path)
+        self._records: dict[str, dict[str, Any]] = {}
+        if self._path.exists():
+            self._load()
+        self._stream: IO[str] | None = self._rewrite()
+
+    def table(self, name: str) -> dict[str, Any]:
+        """All records of a table as they were when the file was opened, in the order first written."""
+        return self._records.get(name, {})
+
+    def put(self, table: str, key: str, record: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Write a record."""
+        if self._stream is not None:
+            self._stream.write(json.dumps([table, key, record]) + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _load(self) -> None:
+        lines = self._path.read_text(encoding="utf-8").splitlines()
+        if lines and json.loads(lines[0] if lines[0].startswith("[") else "[]")[:1] != [_FORMAT]:
+            raise StateError(f"{self._path} is no state of the simulator")
+        for line in lines[1:]:
+            try:
+                table, key, record = json.loads(line)
+            except ValueError:
+                break
+            self._records.setdefault(table, {})[key] = record
+
+    def _rewrite(self) -> IO[str]:
+        short = self._path.with_name(self._path.name + ".new")
+        stream = short.open("w", encoding="utf-8")
+        stream.write(json.dumps([_FORMAT]) + "\n")
+        for table, records in self._records.items():
+            for key, record in records.items():
+                stream.write(json.dumps([table, key, record]) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+        short.replace(self._path)
+        return stream

@@ -1,0 +1,353 @@
+"""The venue: everything that all sessions share, and the table of who answers which request.
+
+It puts the parts together (book, market, clock, desks), lets sessions join and leave, and carries out the
+events of a scenario. It has no socket and no thread: it runs when a session feeds it or when somebody lets
+the clock run.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from stocklean_exec.fill_model import unit_interval
+from stocklean_exec.simulator.clock import DEFAULT_START, Clock, local_time, parse_instant
+from stocklean_exec.simulator.exchange.account_service import AccountsDesk
+from stocklean_exec.simulator.exchange.accounts import Account, Position
+from stocklean_exec.simulator.exchange.contracts import Catalogue, make_contract
+from stocklean_exec.simulator.exchange.dispatch import handlers, refusal_of
+from stocklean_exec.simulator.exchange.journal import Journal
+from stocklean_exec.simulator.exchange.ledger import Book
+from stocklean_exec.simulator.exchange.market_data_service import DataDesk
+from stocklean_exec.simulator.exchange.order_amendments import ChangesDesk
+from stocklean_exec.simulator.exchange.order_entry import IntakeDesk
+from stocklean_exec.simulator.exchange.order_queries import QueriesDesk
+from stocklean_exec.simulator.exchange.persistence import StateFile
+from stocklean_exec.simulator.exchange.scheduled_events import Events
+from stocklean_exec.simulator.exchange.trading import TradingDesk
+from stocklean_exec.simulator.exchange.venue_context import Floor
+from stocklean_exec.simulator.protocol.field_layouts import MAX_VERSION, MIN_VERSION
+from stocklean_exec.simulator.protocol.order_request import OrderRequest
+from stocklean_exec.simulator.scenarios.faults import FaultPlan
+from stocklean_exec.simulator.scenarios.quotes import Market, read_quotes, sample_closes, synthetic_quote
+from stocklean_exec.simulator.scenarios.scenario import load_scenario
+from stocklean_exec.simulator.settings import Settings
+
+if TYPE_CHECKING:
+    from stocklean_exec.fill_model import Quote
+    from stocklean_exec.simulator.exchange.connection import Connection
+    from stocklean_exec.simulator.protocol.requests import Request
+
+__all__ = ["Venue"]
+
+_DAY = 86_400.0
+_ORDER_REQUESTS = frozenset({"placeOrder", "cancelOrder", "reqGlobalCancel"})
+_FARMS = (
+    (2104, "Market data farm connection is OK:usfarm"),
+    (2106, "HMDS data farm connection is OK:ushmds"),
+    (2158, "Sec-def data farm connection is OK:secdefnj"),
+)
+_ENDS_SESSION = 3
+
+
+class Venue:
+    """One simulated TWS with everything behind it.
+
+    Parameters
+    ----------
+    settings : what it starts with
+
+    Raises
+    ------
+    ValueError
+        When the settings cannot be used: quotes, scenario, state or versions (the text says what is wrong).
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        if not MIN_VERSION <= self.settings.server_version <= MAX_VERSION:
+            raise ValueError(
+                f"server version {self.settings.server_version} is not {MIN_VERSION} to {MAX_VERSION}"
+            )
+        if not self.settings.accounts:
+            raise ValueError("a venue needs at least one account")
+        self.server_version = self.settings.server_version
+        self.seed = self.settings.seed
+        scenario = load_scenario(self.settings.scenario)
+        self.switches = replace(scenario.switches)
+        self.faults = FaultPlan(scenario.faults, self.seed)
+        quotes = self._opening_quotes(scenario.quotes)
+        self.market = Market(quotes)
+        self.catalogue = Catalogue(make_contract(symbol) for symbol in quotes)
+        self.book = self._open_book()
+        step = self.switches.request_seconds
+        self.clock = Clock(self.settings.clock, start=self._first_instant(), step=step)
+        self.floor = Floor(
+            market=self.market,
+            catalogue=self.catalogue,
+            book=self.book,
+            clock=self.clock,
+            switches=self.switches,
+            seed=self.seed,
+            orders=scenario.orders,
+        )
+        self.sessions = self.floor.sessions
+        self.counts = self.floor.counts
+        self.dirty: set[Connection] = set()
+        self.failures: list[str] = []
+        self._waiting: list[tuple[Connection, Request | OrderRequest]] = []
+        self._settling = False
+        self._down_until = 0.0
+        self._queued = 0
+        self._life = 0
+        self._open_desks()
+        self.roll_day()
+        self.events = Events(self, self.floor, self.trading, self.intake, self.changes, scenario.events)
+        self.floor.counters.append(self.events.counted)
+
+    def _open_desks(self) -> None:
+        floor = self.floor
+        self.accounts_desk = AccountsDesk(floor)
+        self.trading = TradingDesk(floor, self.accounts_desk)
+        self.changes = ChangesDesk(floor, self.trading)
+        self.intake = IntakeDesk(floor, self.trading, self.changes, self.accounts_desk)
+        self.queries = QueriesDesk(floor, self.changes)
+        self.data = DataDesk(floor)
+        floor.watchers += [self.data.market_moved, self.trading.market_moved]
+        self._handlers = handlers(floor, self.accounts_desk, self.queries, self.data, self.changes)
+
+    # what it starts with
+
+    def _opening_quotes(self, rows: tuple[dict[str, Any], ...]) -> dict[str, Quote]:
+        if self.settings.quotes is not None:
+            quotes = read_quotes(self.settings.quotes)
+        else:
+            closes = sample_closes()
+            quotes = {symbol: synthetic_quote(symbol, close, self.seed) for symbol, close in closes.items()}
+        return quotes | (read_quotes(rows) if rows else {})
+
+    def _open_book(self) -> Book:
+        accounts = [Account(name, self.settings.cash) for name in self.settings.accounts]
+        for symbol, given in self.settings.positions.items():
+            shares, cost = given if isinstance(given, tuple | list) else (given, self.market.price_of(symbol))
+            contract = make_contract(symbol)
+            self.catalogue.add(contract)
+            accounts[0].positions[contract.con_id] = Position(symbol, float(shares), float(cost))
+        state = StateFile(self.settings.state) if self.settings.state is not None else None
+        present = Clock(self.settings.clock)
+        born = present.started if present.flows else None
+        book = Book(accounts, self.seed, Journal(self.settings.journal), state, born=born)
+        if state is not None and not state.table("accounts"):
+            book.keep_opening()
+        for order in book.orders.values():
+            self.catalogue.add(order.contract)
+        return book
+
+    def _first_instant(self) -> float:
+        start = self.settings.start
+        if isinstance(start, str):
+            start = parse_instant(start, self.switches.time_zone)
+        return max(DEFAULT_START if start is None else start, self.book.latest() + 1.0)
+
+    # sessions
+
+    def join(self, session: Connection) -> None:
+        """A session has sent START_API."""
+        if session.client_id in self.sessions:
+            self._refuse(session)
+            return
+        self.sessions[session.client_id] = session
+        if self.switches.unsolicited_open_orders:
+            self.queries.push_open_orders(session)
+        steps = [self.floor.tell_accounts, self.floor.tell_next_id]
+        for step in steps if self.switches.start_order == "accounts" else steps[::-1]:
+            step(session)
+        for code, text in _FARMS if self.switches.farm_messages else ():
+            session.error(-1, code, text)
+        self.settle()
+
+    def _refuse(self, session: Connection) -> None:
+        self._pass_a_second()
+        taken, session.client_id = session.client_id, -1
+        if self.switches.client_id_in_use == "326":
+            why = "Unable to connect as the client id is already in use. Retry with a unique client id."
+            session.error(-1, 326, why)
+        session.close(f"client id {taken} is in use")
+
+    def is_down(self) -> bool:
+        """Whether TWS restarts just now, so that nobody can connect."""
+        down = self.clock.now() < self._down_until
+        if down:
+            self._pass_a_second()
+        return down
+
+    def _pass_a_second(self) -> None:
+        # Who tries again and again must get in at last, also where time passes by requests alone.
+        if self.clock.mode == "virtual":
+            self.clock.advance(1.0)
+
+    def leave(self, session: Connection) -> None:
+        """A session is over. Its orders live on, and what it has sent is still worked."""
+        drained = not session.pending or self.switches.client_id_free == "eof"
+        if drained and self.sessions.get(session.client_id) is session:
+            linger = self.switches.client_id_linger
+            if linger > 0:
+                self.clock.schedule(linger, lambda: self._free(session), work=False)
+            else:
+                self._free(session)
+        self.dirty.add(session)
+
+    def _free(self, session: Connection) -> None:
+        if self.sessions.get(session.client_id) is session:
+            del self.sessions[session.client_id]
+
+    def restart(self, seconds: float = 0.0, *, lose: bool = False) -> None:
+        """Close all connections, and take no new ones for some seconds; ``lose`` what was not worked yet."""
+        if lose:
+            self._life += 1
+            self._waiting.clear()
+        self._down_until = self.clock.now() + seconds
+        self.floor.disconnect(None, "TWS restarts")
+
+    # requests
+
+    def admit(self, session: Connection, request: Request | OrderRequest) -> None:
+        """A request has been read. It is worked at once, or behind those of its connection that wait."""
+        if isinstance(request, OrderRequest) and self.switches.next_valid_id == "received":
+            self.book.receive_id(session.client_id, request.order_id)
+        seconds, jitter = self.switches.queue_seconds, self.switches.queue_jitter
+        if request.kind == "startApi" or not (seconds or jitter or session.pending):
+            session.perform(request)
+            return
+        self._queued += 1
+        delay = seconds + jitter * unit_interval(self.seed, "queue", self._queued)
+        session.ready_at = max(session.ready_at, self.clock.now()) + delay
+        self.postpone(session, request, session.ready_at)
+
+    def postpone(self, session: Connection, request: Request | OrderRequest, at: float) -> None:
+        """Work a request at a later instant, also when its connection is gone by then."""
+        session.pending += 1
+        self.clock.schedule_at(at, partial(self._work, session, request, self._life))
+        self.settle()
+
+    def _work(self, session: Connection, request: Request | OrderRequest, life: int) -> None:
+        session.pending -= 1
+        if life == self._life:
+            session.perform(request)
+        if session.closed and not session.pending:
+            self.leave(session)
+
+    def handle(self, session: Connection, request: Request | OrderRequest) -> None:
+        """Carry out a request of a started session. Never raises: a failure is kept, and answered by 322."""
+        self.clock.tick()
+        self.floor.count("requests")
+        if self._is_too_fast(session):
+            return
+        if not self.floor.link and request.kind in _ORDER_REQUESTS and not self._doubles(session, request):
+            self._waiting.append((session, request))
+            self.settle()
+            return
+        try:
+            self._dispatch(session, request)
+        except Exception:  # noqa: BLE001 - one client's request must not take the venue down
+            self.failures.append(traceback.format_exc())
+            session.notes.append(f"{request.kind} failed: {traceback.format_exc(limit=-1)}")
+            session.error(request.req_id, 322, "Error processing request.")
+        self.settle()
+
+    def _doubles(self, session: Connection, request: Request | OrderRequest) -> bool:
+        known = self.book.find(session.client_id, request.req_id)
+        return self.switches.double_orders and known is not None and request.kind == "placeOrder"
+
+    def _dispatch(self, session: Connection, request: Request | OrderRequest) -> None:
+        if isinstance(request, OrderRequest):
+            self.intake.place(session, request)
+            return
+        handler = self._handlers.get(request.kind)
+        if handler is not None:
+            handler(session, request)
+        else:
+            session.error(request.req_id, *refusal_of(request.kind))
+
+    def _is_too_fast(self, session: Connection) -> bool:
+        if self.switches.pacing == "off":
+            return False
+        now, recent = self.clock.now(), session.recent
+        recent.append(now)
+        while recent and recent[0] <= now - 1.0:
+            recent.popleft()
+        if len(recent) <= self.switches.pacing_limit:
+            return False
+        recent.clear()
+        session.violations += 1
+        session.error(-1, 100, "Max rate of messages per second has been exceeded.")
+        if session.violations >= _ENDS_SESSION:
+            session.close("too many messages in a second, three times")
+        return True
+
+    def settle(self) -> None:
+        """Let everything happen that is due, until nothing is."""
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            self.events.run_pending()
+            self.clock.run_due()
+            self.events.run_pending()
+        except Exception:  # noqa: BLE001 - a failing appointment must not take the venue down
+            self.failures.append(traceback.format_exc())
+        finally:
+            self._settling = False
+        self.book.save()
+        for session in list(self.sessions.values()):
+            session.settle()
+
+    # time and link
+
+    def roll_day(self) -> None:
+        """A new day begins at the last midnight of the login's time zone."""
+        now = self.clock.now()
+        local = local_time(now, self.switches.time_zone)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+        self.book.roll_day(midnight)
+        self.clock.schedule_at(midnight + _DAY, self.roll_day, work=False)
+
+    def set_link(self, *, up: bool, deliver: bool = True) -> None:
+        """The connection between TWS and IB: what is sent while it is down waits."""
+        self.floor.link = up
+        if not up:
+            self.floor.herald.hold_back()
+            return
+        self.floor.herald.release(deliver=deliver)
+        self.accounts_desk.catch_up(deliver=deliver)
+        waiting, self._waiting = self._waiting, []
+        for session, request in waiting:
+            session.perform(request)
+
+    def disconnect(self, client_id: int | None, reason: str) -> None:
+        """Close the connection of a client, or all of them."""
+        self.floor.disconnect(client_id, reason)
+
+    def broadcast(self, code: int, text: str) -> None:
+        """A system message to everybody."""
+        self.floor.broadcast(code, text)
+
+    def move(self, symbol: str, **changes: float) -> None:
+        """The market of a symbol moves; open orders and streams see it."""
+        self.floor.move(symbol, **changes)
+
+    def rename_accounts(self, names: list[str], *, announce: bool = True) -> None:
+        """The login sees other accounts: new ones open with the usual cash, old ones stay in the books."""
+        for name in names:
+            if name not in self.book.accounts:
+                self.accounts_desk.open_account(Account(name, self.settings.cash))
+        self.book.visible = tuple(names)
+        for session in list(self.sessions.values()) if announce else ():
+            self.floor.tell_accounts(session)
+
+    def close(self) -> None:
+        """Close the journal and the state."""
+        self.floor.disconnect(None, "the venue closes")
+        self.book.close()

@@ -1,0 +1,163 @@
+"""The trading floor: what all desks share, and the few things that are asked of everybody.
+
+Prices, hours, who is connected, who wants to know when the market moves or a count is reached. The desks
+stand on it and know each other only where one works for another; the venue puts them there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from stocklean_exec.simulator.exchange.calendar import Calendar
+from stocklean_exec.simulator.exchange.contracts import make_contract
+from stocklean_exec.simulator.exchange.order_reports import Herald
+from stocklean_exec.simulator.scenarios.scenario import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from stocklean_exec.simulator.clock import Clock
+    from stocklean_exec.simulator.exchange.connection import Connection
+    from stocklean_exec.simulator.exchange.contracts import Catalogue
+    from stocklean_exec.simulator.exchange.ledger import Book
+    from stocklean_exec.simulator.exchange.orders import Order
+    from stocklean_exec.simulator.scenarios.options import Switches
+    from stocklean_exec.simulator.scenarios.quotes import Market
+
+__all__ = ["Floor"]
+
+
+class Floor:
+    """What the desks of one venue share.
+
+    Parameters
+    ----------
+    market, catalogue, book, clock : of the venue
+    switches : of the scenario, the venue's own copy
+    seed : what chances and made-up numbers follow from
+    orders : order entries of a checked scenario
+
+    Attributes
+    ----------
+    sessions : dict[int, Connection]
+        Started connections by client id.
+    link : bool
+        Whether TWS is connected to IB.
+    counts : Counter[str]
+        Accepted orders, executions and requests so far.
+    watchers, counters : list
+        Called with a symbol when its market moves, and with a name and a count.
+    """
+
+    def __init__(
+        self,
+        *,
+        market: Market,
+        catalogue: Catalogue,
+        book: Book,
+        clock: Clock,
+        switches: Switches,
+        seed: int,
+        orders: Iterable[dict[str, Any]] = (),
+    ) -> None:
+        self.market = market
+        self.catalogue = catalogue
+        self.book = book
+        self.clock = clock
+        self.switches = switches
+        self.seed = seed
+        self.calendar = Calendar(switches.hours)
+        self.sessions: dict[int, Connection] = {}
+        self.herald = Herald(self.sessions, switches)
+        self.link = True
+        self.counts: Counter[str] = Counter()
+        self.watchers: list[Callable[[str], None]] = []
+        self.counters: list[Callable[[str, int], None]] = []
+        self._order_entries = [Entry(dict(one), seed, -n) for n, one in enumerate(orders, 1)]
+        self._prices: dict[str, float] = {}
+
+    # connections
+
+    def disconnect(self, client_id: int | None, reason: str) -> None:
+        """Close the connection of a client, or all of them."""
+        for session in list(self.sessions.values()):
+            if client_id is None or session.client_id == client_id:
+                session.close(reason)
+
+    def tell_accounts(self, session: Connection) -> None:
+        """ManagedAccounts."""
+        session.send("managedAccounts", {"accounts": ",".join(self.book.visible)})
+
+    def tell_next_id(self, session: Connection) -> None:
+        """NextValidId."""
+        session.send("nextValidId", {"orderId": self.book.next_valid_id(session.client_id)})
+
+    def broadcast(self, code: int, text: str) -> None:
+        """A system message to everybody."""
+        for session in list(self.sessions.values()):
+            session.error(-1, code, text)
+
+    # what scenarios count and select
+
+    def count(self, name: str) -> None:
+        """Something that events may wait for has happened once more."""
+        self.counts[name] += 1
+        for reached in self.counters:
+            reached(name, self.counts[name])
+
+    def order_entry(self, order: Order) -> dict[str, Any] | None:
+        """The scenario's entry for an order, if it has one."""
+        facts = order.facts()
+        taken = [entry for entry in self._order_entries if entry.takes(facts)]
+        return taken[0].data if taken else None
+
+    # hours
+
+    def is_open(self, order: Order) -> bool:
+        """Whether an order may trade at this hour."""
+        if self.calendar.always or self.calendar.is_open(self.clock.now()):
+            return True
+        request = order.request
+        return request.outside_rth and request.order_type == "LMT"
+
+    @property
+    def auction(self) -> bool:
+        """Whether orders for the open and the close trade at once: where the exchange never closes."""
+        return self.calendar.always
+
+    # prices
+
+    def move(self, symbol: str, **changes: float) -> None:
+        """The market of a symbol moves; open orders and streams see it."""
+        if symbol not in self.market.symbols():
+            self.catalogue.add(make_contract(symbol))
+        self.market.move(symbol, **changes)
+        self.market_moved(symbol)
+
+    def market_moved(self, symbol: str) -> None:
+        """Everybody who cares looks at the new quote of ``symbol``."""
+        self._prices.pop(symbol, None)
+        for watch in self.watchers:
+            watch(symbol)
+
+    def price_of(self, symbol: str) -> float:
+        """What a share is worth; see :meth:`~stocklean_exec.simulator.scenarios.quotes.Market.price_of`."""
+        return self.market.price_of(symbol)
+
+    def prices(self) -> dict[str, float]:
+        """The worth of every share by symbol."""
+        for symbol in self.market.symbols():
+            if symbol not in self._prices:
+                self._prices[symbol] = self.price_of(symbol)
+        return self._prices
+
+    def touch(self, order: Order) -> float:
+        """The price that an order would trade at now: the far touch, no worse than its limit."""
+        quote, buys = self.market[order.contract.symbol], order.request.side == "BUY"
+        side = quote.ask if buys else quote.bid
+        touch = side if side > 0 else self.price_of(order.contract.symbol)
+        if math.isnan(order.limit):
+            return touch
+        return min(touch, order.limit) if buys else max(touch, order.limit)

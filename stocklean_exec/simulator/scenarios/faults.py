@@ -1,0 +1,69 @@
+"""Picks the faults of a scenario for requests and replies. What a fault does is up to the session.
+
+Pure: entries in, entries out. The counts of how often an entry has matched live here, for the whole venue, so
+that "the third execution" is the third of all connections.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from stocklean_exec.simulator.protocol.requests import is_request
+from stocklean_exec.simulator.scenarios.scenario import Entry
+from stocklean_exec.simulator.scenarios.steps import REQUEST_FAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["FaultPlan"]
+
+
+class FaultPlan:
+    """The faults of one venue.
+
+    Parameters
+    ----------
+    entries : fault entries of a checked scenario
+    seed : what their chances follow from
+
+    Examples
+    --------
+    >>> plan = FaultPlan([{"on": "execDetails", "do": "duplicate", "symbol": "SPY"}])
+    >>> [fault.get("do") for fault in plan.for_reply("execDetails", {"symbol": "SPY"})]
+    ['duplicate']
+    >>> plan.for_reply("execDetails", {"symbol": "XOM"}), plan.for_request("placeOrder", {})
+    ([], [])
+    """
+
+    def __init__(self, entries: Iterable[dict[str, Any]], seed: int = 0) -> None:
+        self._seed = seed
+        self._requests: list[Entry] = []
+        self._replies: list[Entry] = []
+        for data in entries:
+            self.add(data)
+
+    def __bool__(self) -> bool:
+        return bool(self._requests or self._replies)
+
+    def add(self, data: dict[str, Any]) -> None:
+        """One more fault, from now on."""
+        number = len(self._requests) + len(self._replies)
+        ours = self._requests if _is_request(data) else self._replies
+        ours.append(Entry(dict(data), self._seed, number))
+
+    def for_request(self, kind: str, facts: dict[str, Any]) -> list[Entry]:
+        """Faults that act on this request."""
+        return _taken(self._requests, kind, facts)
+
+    def for_reply(self, kind: str, facts: dict[str, Any]) -> list[Entry]:
+        """Faults that act on this reply."""
+        return _taken(self._replies, kind, facts)
+
+
+def _is_request(data: dict[str, Any]) -> bool:
+    return data["do"] in REQUEST_FAULTS and is_request(data["on"])
+
+
+def _taken(entries: list[Entry], kind: str, facts: dict[str, Any]) -> list[Entry]:
+    return [entry for entry in entries if fnmatchcase(kind, entry.data["on"]) and entry.takes(facts)]

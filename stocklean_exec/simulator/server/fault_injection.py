@@ -1,0 +1,239 @@
+"""What a scenario's faults do to requests before the venue sees them, and to replies before they go.
+
+Each verb of :data:`~stocklean_exec.simulator.scenarios.steps.REQUEST_FAULTS` and of
+:data:`~stocklean_exec.simulator.scenarios.steps.REPLY_FAULTS` is one small function in a table here.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from stocklean_exec.simulator.exchange.connection import Connection
+from stocklean_exec.simulator.protocol.field_layouts import fields_of
+from stocklean_exec.simulator.protocol.framing import pack_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stocklean_exec.simulator.exchange.venue import Venue
+    from stocklean_exec.simulator.protocol.order_request import OrderRequest
+    from stocklean_exec.simulator.protocol.requests import Request
+    from stocklean_exec.simulator.scenarios.scenario import Entry
+    from stocklean_exec.simulator.server.outbox import Outbox
+
+    Ask = Request | OrderRequest
+
+__all__ = ["Disturbed", "disturb_reply", "disturb_request"]
+
+_UNKNOWN_MESSAGE = ("999", "1", "a message that no client knows")
+_LONGEST = 1 << 20
+_ENDLESS = 0xFFFFFFFF
+
+
+class Disturbed(Connection, Protocol):
+    """What faults do to a connection, besides what the venue does.
+
+    Attributes
+    ----------
+    venue : what it belongs to
+    outbox : its outgoing bytes
+    muted : whether nothing more is to be said on it
+    """
+
+    venue: Venue
+    outbox: Outbox
+    muted: bool
+
+    def hold(self, request: Ask, behind: int) -> None:
+        """Carry a request out behind others."""
+
+    def stop_reading(self, seconds: float = 0.0) -> None:
+        """Read nothing, for ever or for some seconds."""
+
+    def stop_writing(self, seconds: float = 0.0) -> None:
+        """Write nothing, for ever or for some seconds."""
+
+
+def disturb_request(session: Disturbed, request: Ask, faults: list[Entry]) -> bool:
+    """Let ``faults`` act on a request; True when it needs no more doing."""
+    done = False
+    for fault in faults:
+        session.notes.append(f"fault {fault.get('do')} on {request.kind}")
+        done |= _ON_REQUEST[fault.get("do")](session, request, fault)
+    return done
+
+
+def disturb_reply(session: Disturbed, kind: str, values: dict[str, Any], faults: list[Entry]) -> None:
+    """Send a reply as ``faults`` leave it."""
+    frame: bytes | None = pack_fields(fields_of(kind, session.version, values))
+    for fault in faults:
+        session.notes.append(f"fault {fault.get('do')} on {kind}")
+        if fault.get("do") == "edit":
+            frame = pack_fields(fields_of(kind, session.version, values | dict(fault.get("set", {}))))
+        elif frame is not None:
+            frame = _ON_REPLY[fault.get("do")](session, frame, fault)
+    if frame is not None:
+        session.outbox.emit(frame)
+    for fault in faults:
+        if fault.get("do") == "stall":
+            session.stop_writing(float(fault.get("seconds", 0.0)))
+        elif fault.get("do") == "deaf":
+            session.stop_reading(float(fault.get("seconds", 0.0)))
+
+
+# requests: whether the request needs no more doing
+
+
+def _drop_before_read(session: Disturbed, _: Ask, __: Entry) -> bool:
+    session.close("fault drop_before_read")
+    return True
+
+
+def _drop_after_read(session: Disturbed, request: Ask, fault: Entry) -> bool:
+    session.muted = True
+    _delay(session, request, fault)
+    session.close("fault drop_after_read")
+    return True
+
+
+def _swallow(_: Disturbed, __: Ask, ___: Entry) -> bool:
+    return True
+
+
+def _drop_after_accept(session: Disturbed, request: Ask, _: Entry) -> bool:
+    session.muted = True
+    session.venue.admit(session, request)
+    session.close("fault drop_after_accept")
+    return True
+
+
+def _drop_after_answer(session: Disturbed, request: Ask, _: Entry) -> bool:
+    session.perform(request)
+    session.close("fault drop_after_answer")
+    return True
+
+
+def _delay(session: Disturbed, request: Ask, fault: Entry) -> bool:
+    at = session.venue.clock.now() + float(fault.get("seconds", 1.0))
+    session.venue.postpone(session, request, at)
+    return True
+
+
+def _hold(session: Disturbed, request: Ask, fault: Entry) -> bool:
+    session.hold(request, int(fault.get("messages", 1)))
+    return True
+
+
+def _refuse(session: Disturbed, request: Ask, fault: Entry) -> bool:
+    session.error(request.req_id, int(fault.get("code", 322)), fault.get("text", "Error processing request."))
+    return True
+
+
+def _stop_reading(session: Disturbed, request: Ask, fault: Entry) -> bool:
+    seconds = float(fault.get("seconds", 0.0))
+    session.stop_reading(seconds)
+    if seconds:
+        session.hold(request, 0)  # it lies in the buffer of the socket, and is read first when that ends
+    return True
+
+
+def _stop_writing(session: Disturbed, _: Ask, fault: Entry) -> bool:
+    session.stop_writing(float(fault.get("seconds", 0.0)))
+    return False
+
+
+_ON_REQUEST: dict[str, Callable[[Disturbed, Ask, Entry], bool]] = {
+    "drop_before_read": _drop_before_read,
+    "swallow": _swallow,
+    "drop_after_read": _drop_after_read,
+    "drop_after_accept": _drop_after_accept,
+    "drop_after_answer": _drop_after_answer,
+    "delay": _delay,
+    "hold": _hold,
+    "error": _refuse,
+    "deaf": _stop_reading,
+    "stall": _stop_writing,
+}
+
+
+# replies: the frame that is left to send, None when there is none
+
+
+def _omit(_: Disturbed, __: bytes, ___: Entry) -> bytes | None:
+    return None
+
+
+def _duplicate(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+    for _ in range(int(fault.get("copies", 1))):
+        session.outbox.emit(frame)
+    return frame
+
+
+def _send_later(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+    session.venue.clock.schedule(float(fault.get("seconds", 1.0)), partial(session.outbox.emit, frame))
+    return None
+
+
+def _reorder(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+    session.outbox.keep(frame, behind=int(fault.get("messages", 1)))
+    return None
+
+
+def _split(session: Disturbed, frame: bytes, _: Entry) -> bytes | None:
+    session.outbox.write_apart(frame)
+    return None
+
+
+def _cut(session: Disturbed, frame: bytes, _: Entry) -> bytes | None:
+    session.outbox.write(frame[: len(frame) // 2])
+    session.close("fault cut")
+    return None
+
+
+def _close_before(session: Disturbed, _: bytes, __: Entry) -> bytes | None:
+    session.close("fault close_before")
+    return None
+
+
+def _close_after(session: Disturbed, frame: bytes, _: Entry) -> bytes | None:
+    session.outbox.write(frame)
+    session.close("fault close_after")
+    return None
+
+
+def _garbage(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+    session.outbox.emit(pack_fields([str(text) for text in fault.get("fields", _UNKNOWN_MESSAGE)]))
+    return frame
+
+
+def _huge(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+    session.outbox.emit(pack_fields(["999", "x" * int(fault.get("bytes", _LONGEST))]))
+    return frame
+
+
+def _announce(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+    session.outbox.write(struct.pack(">I", int(fault.get("bytes", _ENDLESS))))
+    return frame
+
+
+def _as_it_is(_: Disturbed, frame: bytes, __: Entry) -> bytes | None:
+    return frame
+
+
+_ON_REPLY: dict[str, Callable[[Disturbed, bytes, Entry], bytes | None]] = {
+    "omit": _omit,
+    "duplicate": _duplicate,
+    "delay": _send_later,
+    "reorder": _reorder,
+    "split": _split,
+    "cut": _cut,
+    "close_before": _close_before,
+    "close_after": _close_after,
+    "garbage": _garbage,
+    "huge": _huge,
+    "announce": _announce,
+    "stall": _as_it_is,
+    "deaf": _as_it_is,
+}

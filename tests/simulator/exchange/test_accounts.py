@@ -1,0 +1,79 @@
+"""Cash, positions and profit, by hand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stocklean_exec.simulator.exchange.accounts import Account
+
+
+def test_buying_costs_price_and_commission():
+    account = Account("DU1", cash=10_000.0)
+    assert account.trade(1, "A", 100, 50.0, 1.0) is None
+    assert account.cash == 4_999.0
+    assert account.positions[1].quantity == 100
+    assert account.positions[1].average_cost == 50.01
+
+
+def test_a_second_purchase_averages_the_cost():
+    account = Account("DU1")
+    account.trade(1, "A", 100, 50.0, 1.0)
+    account.trade(1, "A", 300, 54.0, 1.5)
+    # Both amounts and both commissions over 400 shares.
+    assert account.positions[1].average_cost == pytest.approx(53.00625)
+
+
+def test_a_sale_realises_profit_net_of_both_commissions():
+    account = Account("DU1")
+    account.trade(1, "A", 100, 50.0, 1.0)
+    # Sold 4.99 above cost, less one commission.
+    assert account.trade(1, "A", -40, 55.0, 1.0) == pytest.approx(198.6)
+    assert account.positions[1].average_cost == 50.01
+    assert account.realized() == pytest.approx(198.6)
+
+
+def test_a_short_sale_brings_its_price_less_the_commission():
+    account = Account("DU1", cash=0.0)
+    account.trade(1, "A", -100, 50.0, 1.0)
+    assert account.cash == 4_999.0
+    assert account.positions[1].average_cost == 49.99
+    # bought back at 45: (49.99 - 45) * 100 - 1
+    assert account.trade(1, "A", 100, 45.0, 1.0) == pytest.approx(498.0)
+    assert account.positions[1].quantity == 0
+    assert account.positions[1].average_cost == 0
+
+
+def test_a_trade_through_zero_closes_first_and_opens_with_the_rest():
+    account = Account("DU1")
+    account.trade(1, "A", 100, 50.0, 1.0)
+    # 150 sold at 60 for 1.50: 100 close for (60 - 50.01) * 100 - 1.00, 50 open short at 60 - 0.01
+    assert account.trade(1, "A", -150, 60.0, 1.5) == pytest.approx(998.0)
+    assert account.positions[1].quantity == -50
+    assert account.positions[1].average_cost == pytest.approx(59.99)
+
+
+def test_values_follow_from_cash_and_prices():
+    account = Account("DU1", cash=10_000.0)
+    account.trade(1, "A", 100, 50.0, 1.0)
+    values = account.values({"A": 52.0})
+    assert values["NetLiquidation"] == "10199.00"
+    assert values["TotalCashValue"] == "4999.00"
+    assert values["GrossPositionValue"] == "5200.00"
+    assert values["UnrealizedPnL"] == "199.00"
+    assert values["BuyingPower"] == "35596.00"  # 4 * (10,199 - a quarter of 5,200)
+
+
+trades = st.lists(
+    st.tuples(st.integers(-500, 500).filter(bool), st.integers(100, 20_000), st.integers(0, 500)), max_size=30
+)
+
+
+@given(trades)
+def test_profit_and_cash_always_agree(history):
+    """Cash plus market value equals opening cash plus realised and unrealised profit, at any price."""
+    account = Account("DU1", cash=1_000_000.0)
+    for shares, cents, commission in history:
+        account.trade(1, "A", shares, cents / 100, commission / 100)
+    prices = {"A": 77.77}
+    profit = account.realized() + account.unrealized(prices)
+    assert account.net_liquidation(prices) == pytest.approx(1_000_000.0 + profit, abs=1e-4)

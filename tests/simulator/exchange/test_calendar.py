@@ -1,0 +1,51 @@
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from stocklean_exec.simulator.exchange.calendar import Calendar
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def at(text):
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("when", "is_open"),
+    [
+        ("2022-12-29T09:29:59", False),
+        ("2022-12-29T09:30:00", True),
+        ("2022-12-29T15:59:59", True),
+        ("2022-12-29T16:00:00", False),
+        ("2022-12-31T12:00:00", False),  # a Saturday
+        ("2023-07-03T12:00:00", True),  # in summer time
+    ],
+)
+def test_the_regular_session(when, is_open):
+    assert Calendar("exchange").is_open(at(when)) is is_open
+    assert Calendar("always").is_open(at(when))
+
+
+@pytest.mark.parametrize(
+    ("when", "opens"),
+    [
+        ("2022-12-29T08:00:00", "2022-12-29T09:30:00"),
+        ("2022-12-29T09:30:00", "2022-12-30T09:30:00"),
+        ("2022-12-30T17:00:00", "2023-01-02T09:30:00"),  # over a weekend
+        ("2023-03-10T17:00:00", "2023-03-13T09:30:00"),  # over the change to summer time
+    ],
+)
+def test_the_next_opening(when, opens):
+    assert Calendar("exchange").next_open(at(when)) == at(opens)
+
+
+def test_the_next_close():
+    assert Calendar("exchange").next_close(at("2022-12-29T15:00:00")) == at("2022-12-29T16:00:00")
+
+
+def test_hours_are_written_as_contract_details_have_them(captured):
+    trading, liquid = Calendar("always").trading_hours(at("2026-04-05T12:00:00"))
+    ((_, _, real),) = captured["contract_details"]
+    assert (trading, liquid) == (real[27], real[28])

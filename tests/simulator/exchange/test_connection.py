@@ -1,0 +1,39 @@
+from stocklean_exec.simulator import Session, Venue
+from stocklean_exec.simulator.exchange.connection import Connection
+from stocklean_exec.simulator.server.fault_injection import Disturbed
+
+
+def members(protocol):
+    names = {name for one in protocol.__mro__ for name in (*vars(one), *getattr(one, "__annotations__", {}))}
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_a_session_is_all_that_the_venue_and_the_faults_ask_for(make_venue):
+    session = Session(make_venue())
+    assert members(Connection) >= {"send", "close", "client_id", "subs"}
+    assert [name for name in members(Connection) | members(Disturbed) if not hasattr(session, name)] == []
+
+
+def test_the_venue_works_for_a_connection_that_is_no_session(make_venue):
+    class Bare:
+        """Remembers what it is told."""
+
+        client_id, version, closed, pending = 3, 176, False, 0
+
+        def __init__(self):
+            self.told = []
+
+        def send(self, kind, _, __=None):
+            self.told.append(kind)
+
+        def error(self, _, code, __):
+            self.told.append(code)
+
+        def settle(self):
+            self.told.append("settled")
+
+    bare, venue = Bare(), make_venue()
+    assert isinstance(venue, Venue)
+    venue.join(bare)
+    assert bare.told == ["managedAccounts", "nextValidId", 2104, 2106, 2158, "settled"]
+    del venue.sessions[3]

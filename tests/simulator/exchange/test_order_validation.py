@@ -1,0 +1,56 @@
+"""Refusals one by one are in test_intake; here are the rules that a whole table of orders must satisfy."""
+
+import math
+
+import pytest
+
+from stocklean_exec.simulator.exchange import order_validation
+from stocklean_exec.simulator.exchange.contracts import make_contract
+from stocklean_exec.simulator.protocol.order_request import OrderRequest
+from stocklean_exec.simulator.protocol.requests import ContractSpec
+from stocklean_exec.simulator.scenarios.options import Switches
+
+NAN = math.nan
+
+
+def order(kind="MKT", tif="DAY", limit=NAN, stop=NAN, **more):
+    return OrderRequest(1, ContractSpec(symbol="SPY"), "BUY", 10, kind, limit, stop, tif, **more)
+
+
+@pytest.mark.parametrize("kind", sorted(order_validation.ORDER_TYPES))
+def test_every_order_type_has_a_form_that_is_taken(kind):
+    limit = 400.0 if kind in order_validation.LIMITED else NAN
+    assert order_validation.check_form(order(kind, limit=limit, stop=399.0), Switches()) is None
+
+
+@pytest.mark.parametrize("kind", sorted(order_validation.OTHER_TYPES))
+def test_order_types_of_tws_that_are_not_worked_are_told_from_nonsense(kind):
+    assert order_validation.check_form(order(kind), Switches()).code == 387
+
+
+@pytest.mark.parametrize("tif", sorted(order_validation.TIFS))
+def test_every_time_in_force_has_a_form_that_is_taken(tif):
+    assert order_validation.check_form(order(tif=tif, good_till="20991231 10:00:00 UTC"), Switches()) is None
+
+
+def test_only_prices_that_count_must_be_on_the_tick():
+    contract = make_contract("SPY")
+    assert order_validation.check_price(order("MKT", limit=10.005), contract) is None
+    assert order_validation.check_price(order("LMT", limit=10.005, stop=0.001), contract).code == 110
+    assert order_validation.check_price(order("LMT", limit=10.01, stop=0.001), contract) is None
+    assert order_validation.check_price(order("MIDPRICE", limit=0.0), contract) is None
+
+
+def test_algorithms_need_a_known_name_and_a_plain_order():
+    assert order_validation.check_form(order(algo="Adaptive"), Switches()) is None
+    assert order_validation.check_form(order(algo="Guess"), Switches()).code == 400
+    assert order_validation.check_form(order("MOC", algo="Adaptive"), Switches()).code == 400
+
+
+def test_a_modification_may_change_price_and_size_but_not_below_what_is_filled():
+    old = order("LMT", limit=400.0)
+    assert order_validation.check_modification(old, order("LMT", limit=401.0), filled=5) is None
+    assert order_validation.check_modification(old, order("MKT"), filled=5) is None
+    assert order_validation.check_modification(old, order("LMT", limit=400.0, order_ref="x"), filled=0).code == 105
+    assert order_validation.check_modification(old, order("MOC"), filled=0).code == 329
+    assert order_validation.check_modification(old, order("LMT", limit=400.0), filled=11).code == 105

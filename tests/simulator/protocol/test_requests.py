@@ -1,0 +1,105 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stocklean_exec.simulator.protocol.order_request import OrderRequest, parse_order
+from stocklean_exec.simulator.protocol.requests import (
+    REQUESTS,
+    BadFieldError,
+    BadRequest,
+    ContractSpec,
+    FieldReader,
+    Request,
+    parse_request,
+    to_flag,
+    to_integer,
+    to_number,
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1.7976931348623157E308", "1.7976931348623157e+308", "1.7976931348623157E+308", "2147483647"]
+)
+def test_every_spelling_of_unset_reads_as_not_a_number(text):
+    assert math.isnan(to_number("lmtPrice", text))
+    assert to_integer("parentId", text) == 0
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "abc", "1_000", "1e400", "0x10", "-inf", "9" * 100, "--1", " "])
+def test_what_is_no_number_is_refused_by_name(text):
+    with pytest.raises(BadFieldError) as caught:
+        to_number("lmtPrice", text)
+    assert caught.value.name == "lmtPrice"
+
+
+def test_infinity_is_what_clients_write_for_an_offset_that_may_be_anything():
+    assert to_number("offset", "Infinite") == math.inf
+
+
+def test_integers_and_truths():
+    assert to_integer("orderId", "12") == 12
+    assert to_integer("orderId", "-1") == -1
+    with pytest.raises(BadFieldError):
+        to_integer("orderId", "1.5")
+    assert [to_flag("x", text) for text in ("1", "0", "", "true", "False")] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    with pytest.raises(BadFieldError):
+        to_flag("x", "2")
+
+
+def test_a_count_of_rows_is_bounded():
+    with pytest.raises(BadFieldError):
+        FieldReader(["100000000"]).count("legs")
+    with pytest.raises(BadFieldError):
+        FieldReader(["-1"]).count("legs")
+
+
+@pytest.mark.parametrize("client", ["ib_async", "official"])
+@pytest.mark.parametrize("version", [176, 178])
+def test_everything_that_real_clients_send_is_understood(recorded, client, version):
+    for fields in recorded[client, version]:
+        parse = parse_order if fields[0] == "3" else parse_request
+        assert not isinstance(parse(fields, version), BadRequest), fields
+
+
+@pytest.mark.parametrize("client", ["ib_async", "official"])
+def test_a_contract_request_names_its_contract(recorded, client):
+    fields = next(fields for fields in recorded[client, 176] if fields[0] == "9")
+    request = parse_request(fields, 176)
+    assert isinstance(request, Request)
+    assert request["contract"] == ContractSpec(symbol="AAPL", sec_type="STK", exchange="SMART", currency="USD")
+
+
+def test_a_snapshot_request_is_told_from_a_stream(recorded):
+    fields = next(fields for fields in recorded["ib_async", 176] if fields[0] == "1")
+    assert parse_request(fields, 176)["snapshot"] is True
+
+
+def test_a_message_that_ends_too_early_says_what_is_missing():
+    bad = parse_request(["7", "3", "12", "0"], 176)
+    assert bad == BadRequest("reqExecutions", 12, "field account is missing")
+
+
+@pytest.mark.parametrize("message_id", ["9999", "", "-1", "abc", "1" * 50, "²"])
+def test_an_unknown_message_is_named(message_id):
+    bad = parse_request([message_id, "1"], 176)
+    assert isinstance(bad, BadRequest)
+    assert "is not known" in bad.reason
+
+
+def test_every_documented_message_id_up_to_178_is_known():
+    # Ids of the official client's message list that server versions up to 178 have; 3 is placeOrder.
+    assert set(REQUESTS) == set(range(1, 26)) - {3} | set(range(49, 60)) | set(range(61, 105))
+
+
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=40))
+def test_no_fields_make_it_raise(fields):
+    assert isinstance(parse_request(fields, 176), Request | BadRequest)
+    assert isinstance(parse_order(["3", *fields], 178), OrderRequest | BadRequest)

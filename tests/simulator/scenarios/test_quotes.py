@@ -1,0 +1,102 @@
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stocklean_exec.fill_model import Quote
+from stocklean_exec.simulator.scenarios.quotes import (
+    BUILT_IN_CLOSES,
+    Market,
+    QuoteError,
+    read_quotes,
+    round_to_tick,
+    sample_closes,
+    synthetic_quote,
+)
+
+EXPECTED = Quote(bid=99.9, ask=100.1, bid_size=300.0)
+
+
+def same(found, wanted):
+    return all(
+        a == b or (math.isnan(a) and math.isnan(b))
+        for a, b in zip(
+            (found.bid, found.ask, found.last, found.close, found.bid_size, found.ask_size),
+            (wanted.bid, wanted.ask, wanted.last, wanted.close, wanted.bid_size, wanted.ask_size),
+            strict=True,
+        )
+    )
+
+
+def test_quotes_come_from_a_file_rows_a_mapping_or_a_frame(tmp_path):
+    path = tmp_path / "quotes.csv"
+    path.write_text("symbol,bid,ask,bid_size,last\nSPY,99.9,100.1,300,\n", encoding="utf-8")
+    row = {"symbol": "SPY", "bid": 99.9, "ask": 100.1, "bid_size": 300}
+    frame = pd.DataFrame([row])
+    sources = [path, str(path), [row], {"SPY": row}, {"SPY": EXPECTED}, frame, frame.set_index("symbol")]
+    for source in sources:
+        assert same(read_quotes(source)["SPY"], EXPECTED)
+
+
+def test_a_bare_price_is_the_last_trade():
+    assert read_quotes({"SPY": 400})["SPY"].last == 400
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"symbol": "", "bid": 1}, "row 1"),
+        ({"symbol": "SPY"}, "no usable price"),
+        ({"symbol": "SPY", "bid": 2, "ask": 1}, "crossed"),
+        ({"symbol": "SPY", "bid": "cheap"}, "bid is 'cheap'"),
+        ({"symbol": "SPY", "bid": -1}, "bid is '-1'"),
+        ({"symbol": "SPY", "bid": "inf"}, "bid is 'inf'"),
+    ],
+)
+def test_quotes_that_cannot_be_used_say_why(row, words):
+    with pytest.raises(QuoteError, match=words):
+        read_quotes([row])
+
+
+def test_the_sample_symbols_have_prices():
+    closes = sample_closes()
+    assert closes["SPY"] > 0
+    assert set(closes) >= {"AAPL", "MSFT", "XOM"}
+    assert all(round(close, 2) == close for close in BUILT_IN_CLOSES.values())
+
+
+@given(st.sampled_from(["A", "SPY", "BRK.B"]), st.floats(0.5, 5_000), st.integers(0, 1_000))
+def test_a_synthetic_quote_is_two_sided_on_the_tick_and_follows_from_its_seed(symbol, close, seed):
+    quote = synthetic_quote(symbol, close, seed)
+    assert 0 < quote.bid < quote.last < quote.ask
+    # Twice 4 bps, each half rounded to the tick, and at least a tick on either side of the middle.
+    assert quote.ask - quote.bid <= max(0.0008 * max(close, quote.last) + 0.0101, 0.0201)
+    assert all(abs(price * 100 - round(price * 100)) < 1e-6 for price in (quote.bid, quote.ask))
+    assert quote.bid_size >= 100
+    assert quote == synthetic_quote(symbol, close, seed)
+
+
+def test_other_seeds_give_other_quotes():
+    assert len({synthetic_quote("SPY", 400.0, seed) for seed in range(20)}) > 10
+
+
+def test_a_move_changes_what_it_names():
+    market = Market({"SPY": EXPECTED})
+    assert market.move("SPY", ask=100.0).bid == 99.9
+    assert market["SPY"].ask == 100.0
+    assert math.isnan(market["NONE"].bid)
+
+
+def test_prices_are_rounded_to_whole_ticks():
+    assert round_to_tick(10.016, 0.01) == 10.02
+    assert round_to_tick(0.12345, 0.0001) == 0.1235 or round_to_tick(0.12345, 0.0001) == 0.1234
+
+
+def test_a_walk_keeps_the_spread_and_stays_above_zero():
+    market = Market({"SPY": Quote(bid=0.10, ask=0.12)})
+    for _ in range(300):
+        quote = market.walk("SPY", seed=1, volatility=0.2, tick=0.01)
+        assert quote.bid >= 0
+        assert round(quote.ask - quote.bid, 6) == 0.02

@@ -1,0 +1,21 @@
+from stocklean_exec.simulator.exchange import order_script
+from stocklean_exec.simulator.scenarios import steps
+from stocklean_exec.simulator.scenarios.scenario import load_scenario
+from stocklean_exec.simulator.server import fault_injection
+
+
+def test_every_word_does_something_and_nothing_else_is_done(make_venue):
+    assert set(steps.STEPS) == set(order_script._VERBS)
+    assert set(steps.REQUEST_FAULTS) == set(fault_injection._ON_REQUEST)
+    assert set(steps.REPLY_FAULTS) == set(fault_injection._ON_REPLY) | {"edit"}
+    assert set(steps.EVENTS) == set(make_venue().events._do)
+
+
+def test_every_word_is_explained():
+    for table in (steps.STEPS, steps.REQUEST_FAULTS, steps.REPLY_FAULTS, steps.EVENTS):
+        assert all(meaning for meaning in table.values())
+
+
+def test_every_event_can_be_written_in_a_scenario():
+    events = [{"at": 1, "do": name, "set": {"pacing": "reject"}, "accounts": ["DU1"]} for name in steps.EVENTS]
+    assert len(load_scenario({"event": events}).events) == len(events)

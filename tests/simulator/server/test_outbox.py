@@ -1,0 +1,56 @@
+from stocklean_exec.simulator.server.outbox import Outbox
+
+
+def box(most=1000):
+    overflows, writes = [], []
+    return Outbox(most, on_write=lambda: writes.append(1), on_overflow=overflows.append), overflows, writes
+
+
+def test_what_is_written_comes_out_once_and_in_order():
+    out, _, writes = box()
+    out.write(b"a")
+    out.emit(b"b")
+    assert out.take() == [b"ab"]
+    assert out.take() == []
+    assert len(writes) == 2
+
+
+def test_a_frame_can_wait_behind_others():
+    out, _, _ = box()
+    out.keep(b"late", behind=2)
+    for frame in (b"1", b"2", b"3"):
+        out.emit(frame)
+    assert out.take() == [b"12late3"]
+
+
+def test_what_waits_in_vain_goes_when_all_is_said():
+    out, _, _ = box()
+    out.keep(b"late", behind=9)
+    out.settle()
+    assert out.take() == [b"late"]
+
+
+def test_a_stalled_connection_keeps_what_it_has_to_say():
+    out, _, _ = box()
+    out.stalled = True
+    out.write(b"a")
+    assert out.take() == []
+    out.stalled = False
+    assert out.take() == [b"a"]
+
+
+def test_too_much_waiting_is_reported_with_its_size():
+    out, overflows, _ = box(most=10)
+    out.write(b"x" * 10)
+    out.write(b"y")
+    assert overflows == [11]
+    assert out.take() == []
+
+
+def test_bytes_can_be_written_one_by_one():
+    out, _, _ = box()
+    out.write_apart(b"abc")
+    assert out.take() == [b"a", b"b", b"c"]
+    out.write(b"d")
+    out.write(b"e")
+    assert out.take() == [b"de"]
