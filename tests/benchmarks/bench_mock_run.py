@@ -18,7 +18,7 @@ import duckdb
 import pandas as pd
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.blotter import writer as blotter_writer
+from stocklean_exec.blotter import writer as blotter_writer
 
 NOON = pd.Timestamp("2026-01-02 17:00", tz="UTC")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stocklean_exec.blotter.blotter import file_lock
+from stocklean_exec.blotter import file_lock
 from stocklean_exec.blotter.file_lock import FileLock, is_held_here, reading
 from stocklean_exec.errors import BlotterError, BlotterLockedError
 

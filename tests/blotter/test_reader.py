@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.blotter import database_file
+from stocklean_exec.blotter import database_file
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.blotter.reader import read_blotter
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError

@@ -13,9 +13,9 @@ import time
 from collections import Counter
 from typing import Any
 
-from stocklean_exec.blotter.blotter import blotter
-from stocklean_exec.blotter.blotter import reader as blotter_reader
-from stocklean_exec.blotter.blotter import writer as blotter_writer
+from stocklean_exec.blotter import blotter
+from stocklean_exec.blotter import reader as blotter_reader
+from stocklean_exec.blotter import writer as blotter_writer
 from stocklean_exec.blotter.events import key_of
 from stocklean_exec.brokers.ib import broker as ib_broker
 from stocklean_exec.brokers.ib import connection as ib_connection

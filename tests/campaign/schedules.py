@@ -25,8 +25,8 @@ import pandas as pd
 
 import stocklean_exec as sx
 from stocklean_exec import background, clock
-from stocklean_exec.blotter.blotter import blotter as blotter_module
-from stocklean_exec.blotter.blotter import database_file
+from stocklean_exec.blotter import blotter as blotter_module
+from stocklean_exec.blotter import database_file
 from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.brokers.ib import broker as ib_broker
 from stocklean_exec.brokers.ib import connection as ib_connection

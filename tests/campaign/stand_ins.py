@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.blotter import writer as blotter_writer
+from stocklean_exec.blotter import writer as blotter_writer
 from stocklean_exec.blotter.order_state import derive_order
 from stocklean_exec.brokers.ib import broker as ib_broker
 from stocklean_exec.schema.order_ids import PAYLOAD_COLUMNS

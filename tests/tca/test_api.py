@@ -29,6 +29,7 @@ def lying(tmp_path_factory):
         yield blotter, folder / "tables"
 
 
+MODULES = (completion_measures, markout_measures, shortfall_measures, slippage_measures, summary_tables)
 MEASURES = {
     "slippage": {},
     "slippage_summary": {"benchmark": "decision"},
@@ -148,17 +149,7 @@ def test_the_measures_keep_their_names_signatures_and_documentation():
         measure = getattr(api, name)
         assert measure.__name__ == name
         assert measure.__doc__
-        pure = next(
-            getattr(module, name)
-            for module in (
-                summary_tables,
-                completion_measures,
-                markout_measures,
-                shortfall_measures,
-                slippage_measures,
-            )
-            if hasattr(module, name)
-        )
+        pure = next(getattr(module, name) for module in MODULES if hasattr(module, name))
         assert inspect.signature(measure) == inspect.signature(pure)
 
 

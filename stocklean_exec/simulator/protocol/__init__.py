@@ -1,1 +1,1 @@
-"""The TWS API's text protocol: bytes, frames, fields, requests and messages, by server version. No socket, no state."""
+"""The TWS API's text protocol: frames, fields, requests and messages by server version. No socket, no state."""

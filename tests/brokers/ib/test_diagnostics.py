@@ -88,7 +88,7 @@ def test_a_live_account_that_is_allowed_is_told_and_masked(monkeypatch):
 
 
 def test_the_lowest_versions_are_those_of_the_package():
-    project = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text("utf-8"))
+    project = tomllib.loads((Path(__file__).resolve().parents[3] / "pyproject.toml").read_text("utf-8"))
     declared = dict(re.match(r"([\w-]+)>=([\d.]+)", one).groups() for one in project["project"]["dependencies"])
     assert {name: declared[name] for name in module._PACKAGES} == module._PACKAGES
 
