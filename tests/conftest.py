@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +62,20 @@ class PowerCut:
 def power(tmp_path, monkeypatch):
     """A power cut that can be made in ``tmp_path``."""
     return PowerCut(tmp_path, monkeypatch)
+
+
+def _properties(file, name):
+    text = (Path(__file__).parents[1] / "stocklean_exec" / "static" / file).read_text("utf-8")
+    (block,) = [
+        block for block in re.findall(r"/\*\*.*?\*/", text, re.DOTALL) if f"@typedef {{object}} {name}\n" in block
+    ]
+    return set(re.findall(r"@property {.*} \[?(\w+)", block))
+
+
+@pytest.fixture
+def typedef():
+    """``typedef(file, name)``: names of the properties of an object type that the front end declares."""
+    return _properties
 
 
 def pytest_sessionfinish(exitstatus):

@@ -152,7 +152,9 @@ def test_every_dependency_says_why_it_is_there():
         assert "#" in line, dependency
 
 
-_FRONT_END = tuple(f"static/{path.name}" for path in sorted((PACKAGE / "static").iterdir()))
+_FRONT_END = tuple(
+    f"{folder}/{path.name}" for folder in ("static", "templates") for path in sorted((PACKAGE / folder).iterdir())
+)
 
 
 @pytest.mark.parametrize("name", _FRONT_END)
@@ -167,8 +169,14 @@ def test_the_front_end_never_makes_markup_of_data(name):
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", script)
 
 
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_style_is_written_in_python(path):
+    declaration = r"\b(margin|padding|color|background|border|display|width|font-[a-z]+): ?[#\w%. ]+[;\"]"
+    assert not re.search(declaration, path.read_text("utf-8"))
+
+
 def test_the_package_ships_its_marker_sql_and_data():
-    assert {"static/common.js", "static/live.js", "static/review.js"} < set(_FRONT_END)
+    assert {"static/common.js", "static/live.js", "static/review.js", "templates/report.html"} < set(_FRONT_END)
     for name in (
         "py.typed",
         "blotter/sql/schema.sql",

@@ -1,9 +1,11 @@
+// @ts-check
 // The review's view in a notebook. It holds no rules and no order data of its own: it shows what the kernel told it,
 // forwards each gesture with what it had seen, and waits for the answer. All text goes into the page as text nodes.
 
 const ROW_HEIGHT = 28;
 const OVERSCAN = 6;
 
+/** @type {[name: string, label: string, kind: Kind][]} */
 const TOTALS = [
   ["orders", "Orders", "count"],
   ["buys", "Buys", "money"],
@@ -16,7 +18,120 @@ const TOTALS = [
   ["estimated_fees", "Est. fees", "money"],
   ["estimated_spread_cost", "Est. spread cost", "money"],
 ];
+/** @type {Record<number, { word: string, mark: string }>} by direction */
+const SORTED = { 1: { word: "ascending", mark: " ▲" }, [-1]: { word: "descending", mark: " ▼" } };
+const DIGIT = /^[-+.\d]$/u; // with which a number begins
 const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimated_fees", "estimated_spread_cost"]);
+
+// -- messages: review_widget.py has the other end, review_snapshot.py what is in them -----------------------------
+
+/** @typedef {"approved" | "rejected" | "open" | "blocked"} Standing decision on an order */
+/** @typedef {"pass" | "warn" | "block"} Verdict of the checks of an order */
+
+/**
+ * @typedef {object} Column
+ * @property {string} name
+ * @property {string} label
+ * @property {Kind} kind
+ * @property {boolean} default whether it is shown unless chosen otherwise
+ * @property {true} [editable]
+ * @property {string[]} [choices] all that a cell of it can hold; none is any text
+ */
+
+/**
+ * Values by column, in the sequence of the rows; those named here are always there.
+ * @typedef {object} Terms
+ * @property {number[]} row_revision
+ * @property {Standing[]} standing
+ * @property {Verdict[]} verdict
+ * @property {string[]} symbol
+ * @property {string[]} side
+ * @property {(number | null)[]} quantity in shares; null where the plan refused the order
+ * @property {(string | null)[]} order_type
+ * @property {(number | null)[]} limit_price
+ * @property {(string | null)[]} tif
+ */
+/** @typedef {Terms & { [name: string]: Cell[] }} Cells */
+
+/**
+ * What stands above the grid.
+ * @typedef {object} ReviewHead
+ * @property {string} run
+ * @property {Badge} badge
+ * @property {string} account masked, unless it is to be shown
+ * @property {"open" | "sending" | "sent" | "failed"} state
+ * @property {string} note
+ * @property {number} revision of the whole review
+ * @property {boolean} can_send whether there are a broker and a blotter
+ * @property {Record<Standing, number>} standing
+ * @property {Record<Verdict, number>} verdicts
+ * @property {Record<string, [now: number | null, approved: number | null, passing: number | null]>} totals
+ * @property {[symbol: string, before: number | null, after: number | null][]} largest weights of positions
+ * @property {string[]} unpriced symbols that are held without a price
+ * @property {string} currency
+ */
+
+/**
+ * All that a view holds.
+ * @typedef {object} Store
+ * @property {Column[]} columns
+ * @property {string[]} ids client order ids
+ * @property {Cells} cells
+ * @property {ReviewHead} head
+ */
+/** @typedef {Answer & Store & { kind: "snapshot" }} ReviewSnapshot */
+/** @typedef {Answer & { kind: "done", text: string }} ReviewDone */
+/**
+ * What a person is to confirm.
+ * @typedef {object} Confirmation
+ * @property {string} phrase to be typed
+ * @property {string} token good for one submission
+ * @property {number} orders
+ * @property {string} shown_hash of what is shown
+ */
+/** @typedef {Answer & Confirmation & { kind: "asked" }} Asked */
+
+/**
+ * What one change did to the rows at `places`, for all views: it leads from revision `from` to that of its head.
+ * @typedef {object} Patch
+ * @property {"patch"} kind
+ * @property {number} from
+ * @property {number[]} places
+ * @property {Record<string, Cell[]>} cells
+ * @property {ReviewHead} head
+ */
+
+/** @typedef {Patch | ReviewSnapshot | ReviewDone | Asked | Refused} ReviewMessage */
+
+/** @typedef {{ rows: [id: string, revision: number][] }} Seen orders, each with the revision that was shown */
+
+/**
+ * What this view sends: the body of a message by its kind.
+ * @typedef {object} ReviewRequests
+ * @property {{}} hello
+ * @property {Seen & { bulk?: true }} approve
+ * @property {Seen} reject
+ * @property {Seen} clear
+ * @property {{ revision: number }} approve_passing
+ * @property {{ revision: number }} clear_all
+ * @property {Seen & { changes: Record<string, string> }} edit of one row: what was typed, by column
+ * @property {{ revision: number }} ask for a confirmation
+ * @property {{ token: string, typed: string, revision: number, digest: number }} submit
+ */
+
+/**
+ * A cell that is being edited.
+ * @typedef {object} Editor
+ * @property {HTMLElement & { value: string }} box
+ * @property {number} row
+ * @property {number} place
+ * @property {number} column
+ * @property {Column} spec
+ * @property {Record<string, string>} along changes that belong to this one
+ * @property {string} was what the box held first
+ * @property {Seen} seen
+ * @property {boolean} fresh whether its first letter was typed into the grid
+ */
 
 // -- small helpers ----------------------------------------------------------------------------------------------
 
@@ -26,32 +141,66 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
   return value >>> 0;
 });
 
+/** @param {Uint8Array} bytes @param {number} crc of what came before, and 0xffffffff at first */
 function crc32(bytes, crc) {
-  for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
-  return crc;
+  let next = crc;
+  for (const byte of bytes) next = (CRC_TABLE[(next ^ byte) & 0xff] ?? 0) ^ (next >>> 8);
+  return next;
+}
+
+/**
+ * Which of two cells comes first: numbers by size, texts by their letters, what is not known last in either direction.
+ * @param {Cell} one
+ * @param {Cell} other
+ * @param {number} direction 1 is ascending, -1 is descending
+ */
+function compareCells(one, other, direction) {
+  if (one === null || other === null) return Number(one === null) - Number(other === null);
+  if (typeof one === "number" && typeof other === "number") return (one - other) * direction;
+  const [a, b] = [String(one), String(other)];
+  return (Number(a > b) - Number(a < b)) * direction;
 }
 
 // -- one view ---------------------------------------------------------------------------------------------------
 
+/** @extends {KernelView<ReviewRequests, ReviewMessage>} */
 class View extends KernelView {
+  /** @param {Model} model @param {HTMLElement} el */
   constructor(model, el) {
-    super(model, "to review");
+    super(model, "to review", "order review");
+    /** @type {Store | null} */
     this.store = null;
-    this.order = []; // rows shown, by their place in the plan
+    /** @type {Column[]} those that are shown */
+    this.columns = [];
+    /** @type {number[]} of the columns, in pixels; the box to tick is the first */
+    this.widths = [];
+    /** @type {number[]} where the columns begin, in pixels */
+    this.lefts = [];
+    /** @type {number[]} rows shown, by their place in the plan */
+    this.order = [];
+    /** @type {{ name: string, direction: number } | null} */
     this.sort = null;
     this.active = { row: 0, column: 0 };
+    /** @type {Set<string>} names of columns */
     this.hidden = new Set();
-    this.pending = new Map(); // "row/column" -> text that was typed and is not answered yet
-    this.refused = null; // "row/column" of the edit that was refused last
+    this.chosen = false; // whether columns were hidden for the first time
+    /** @type {Map<string, string>} "row/column" -> text that was typed and is not answered yet */
+    this.pending = new Map();
+    /** @type {string | null} "row/column" of the edit that was refused last */
+    this.refused = null;
+    /** @type {Editor | null} */
     this.editor = null;
+    /** @type {Asked | null} */
     this.asked = null;
-    this.build(el);
-    this.begin();
-  }
+    this.narrow = false;
+    this.scheduled = false;
+    this.totalsShape = ""; // what the totals were drawn of
+    /** @type {HTMLElement[]} */
+    this.totalCells = [];
 
-  // -- the page -------------------------------------------------------------------------------------------------
+    // -- the page -----------------------------------------------------------------------------------------------
 
-  build(el) {
+    /** @param {string} text @param {() => void} action @param {Attributes} extra */
     const button = (text, action, extra = {}) =>
       element("button", { type: "button", class: "slx-button", onclick: action, ...extra }, text);
     this.badge = element("span", { class: "slx-badge" });
@@ -79,12 +228,11 @@ class View extends KernelView {
       "div", { class: "slx-toolbar", role: "toolbar", "aria-label": "review" },
       ...Object.values(this.filters), this.passing, this.shown, this.clear, this.chooser,
     );
-    this.alert = element("div", { class: "slx-alert", role: "alert" });
-    this.status = element("div", { class: "slx-status", role: "status", "aria-live": "polite" });
     this.headRow = element("div", { class: "slx-row slx-head", role: "row", "aria-rowindex": "1" });
     this.empty = element("div", { class: "slx-empty", hidden: true });
     this.body = element("div", { class: "slx-body", role: "rowgroup" }, this.empty);
-    this.drawn = new Map(); // place -> its row in the page, and how it looks
+    /** @type {Map<number, { look: string, line: HTMLElement }>} place -> its row in the page, and how it looks */
+    this.drawn = new Map();
     this.generation = 0; // of columns and store: what was drawn for an earlier one is drawn anew
     this.grid = element(
       "div",
@@ -114,8 +262,7 @@ class View extends KernelView {
       "Keys: arrows move, Enter edits or sorts, Space approves or takes back, X leaves out, / filters, Esc cancels.",
     );
     this.details = element("details", { class: "slx-details", open: true }, element("summary", {}, "Totals"), this.totals);
-    this.root = element(
-      "div", { class: "slx", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": "order review" },
+    this.root.append(
       element("div", { class: "slx-bar" }, this.badge, this.account, this.title, this.counts, this.state),
       this.details, toolbar, this.alert, this.grid,
       element("div", { class: "slx-foot" }, this.footBadge, this.footAccount, this.submit, this.status),
@@ -125,8 +272,16 @@ class View extends KernelView {
     const size = new ResizeObserver(() => this.fit());
     size.observe(this.root);
     this.observers.push(size);
+    this.begin();
   }
 
+  // What the kernel sent, for what is done only once there is something to see.
+  get loaded() {
+    if (!this.store) throw new Error("the kernel has sent no snapshot yet");
+    return this.store;
+  }
+
+  /** @param {string} label @param {string[]} options the first is for any */
   choice(label, options) {
     return element(
       "select", { class: "slx-filter", "aria-label": label, onchange: () => this.arrange() },
@@ -146,6 +301,7 @@ class View extends KernelView {
 
   // -- talking to the kernel ------------------------------------------------------------------------------------
 
+  /** @override @param {ReviewMessage} message */
   receive(message) {
     if (message.kind === "patch") {
       this.patch(message);
@@ -159,7 +315,7 @@ class View extends KernelView {
       this.warn(`Refused: ${message.reason}`);
       this.say("Nothing was changed.");
     } else {
-      if (message.text) {
+      if (message.kind === "done" && message.text) {
         this.warn("");
         this.say(message.text);
       }
@@ -168,12 +324,13 @@ class View extends KernelView {
     this.schedule();
   }
 
+  /** @param {Store} message */
   take({ columns, ids, cells, head }) {
     this.store = { columns, ids, cells, head };
     const known = new Set(columns.map((column) => column.name));
     if (!this.chosen) {
       this.chosen = true;
-      columns.filter((column) => !column.default).forEach((column) => this.hidden.add(column.name));
+      for (const column of columns) if (!column.default) this.hidden.add(column.name);
     }
     this.pending.clear();
     this.refused = null;
@@ -185,6 +342,7 @@ class View extends KernelView {
     this.say(`${ids.length} orders shown.`);
   }
 
+  /** @param {Patch} message */
   patch({ from, places, cells, head }) {
     if (!this.store) return;
     if (from !== this.store.head.revision) {
@@ -193,14 +351,17 @@ class View extends KernelView {
     }
     for (const [name, values] of Object.entries(cells)) {
       const column = this.store.cells[name];
-      if (column) places.forEach((place, index) => (column[place] = values[index]));
+      if (!column) continue;
+      places.forEach((place, index) => {
+        column[place] = values[index] ?? null;
+      });
     }
     for (const key of [...this.pending.keys()]) {
       if (places.includes(Number(key.split("/")[0]))) this.pending.delete(key);
     }
     const moved = head.state !== this.store.head.state;
     this.store.head = head;
-    if (moved) this.say({ sending: "Being sent …", sent: "Submitted.", failed: "Not submitted." }[head.state] ?? "");
+    if (moved) this.say({ open: "", sending: "Being sent …", sent: "Submitted.", failed: "Not submitted." }[head.state]);
     if (this.asked) this.closePanel(head.state === "open" || head.state === "failed" ? "The plan changed: confirm anew." : "");
     this.showHead();
     this.schedule();
@@ -209,7 +370,7 @@ class View extends KernelView {
   // -- head and totals ------------------------------------------------------------------------------------------
 
   showHead() {
-    const { head, ids } = this.store;
+    const { head, ids } = this.loaded;
     for (const badge of [this.badge, this.footBadge]) {
       badge.textContent = head.badge;
       badge.dataset.badge = head.badge;
@@ -220,7 +381,7 @@ class View extends KernelView {
     this.title.textContent = `${head.run} · ${ids.length} orders`;
     const { standing, verdicts } = head;
     this.counts.replaceChildren(
-      ...["pass", "warn", "block"].map((name) =>
+      .../** @type {const} */ (["pass", "warn", "block"]).map((name) =>
         element("span", { class: `slx-chip slx-${name}` }, `${verdicts[name]} ${name}`)),
       element("span", { class: "slx-chip slx-approved" }, `${standing.approved} approved`),
       element("span", { class: "slx-chip" }, `${standing.rejected} left out`),
@@ -238,9 +399,11 @@ class View extends KernelView {
   }
 
   showTotals() {
-    const { totals, largest, unpriced, currency, standing } = this.store.head;
-    const passing = this.store.ids.length - standing.blocked;
-    const cells = []; // all that can change, in sequence: text and class
+    const { totals, largest, unpriced, currency, standing } = this.loaded.head;
+    const passing = this.loaded.ids.length - standing.blocked;
+    /** @type {[text: string, style: string][]} all that can change, in sequence */
+    const cells = [];
+    /** @param {"td" | "th"} tag @param {Attributes} attributes @param {string} text */
     const cell = (tag, attributes, text, style = "") => {
       cells.push([text, style]);
       return element(tag, { ...attributes, class: style, "data-cell": String(cells.length - 1) }, text);
@@ -254,11 +417,10 @@ class View extends KernelView {
     const lines = TOTALS.filter(([name]) => totals[name]).map(([name, label, kind]) =>
       element(
         "tr", { "data-measure": name }, element("th", { scope: "row" }, label),
-        ...totals[name].map((value, place) => {
+        ...(totals[name] ?? []).map((value, place) => {
           const moot = place === 0 && NOT_NOW.has(name);
-          const unknown = value === null;
-          const text = moot ? "" : unknown ? "not known" : show(value, kind);
-          return cell("td", {}, text, unknown ? "slx-unknown" : value < 0 ? "slx-negative" : "");
+          if (value === null) return cell("td", {}, moot ? "" : "not known", "slx-unknown");
+          return cell("td", {}, moot ? "" : show(value, kind), value < 0 ? "slx-negative" : "");
         }),
       ));
     const table = element("table", { class: "slx-table" }, element("thead", {}, header), element("tbody", {}, ...lines));
@@ -276,12 +438,12 @@ class View extends KernelView {
     if (shape !== this.totalsShape) {
       this.totalsShape = shape;
       this.totals.replaceChildren(table, tops, ...notes);
-      this.totalCells = [...this.totals.querySelectorAll("[data-cell]")];
+      this.totalCells = [.../** @type {NodeListOf<HTMLElement>} */ (this.totals.querySelectorAll("[data-cell]"))];
       return;
     }
     // The same table with other figures: only these are changed, so that the notebook is not laid out anew.
-    cells.forEach(([text, style], place) => {
-      const known = this.totalCells[place];
+    this.totalCells.forEach((known, place) => {
+      const [text, style] = cells[place] ?? ["", ""];
       if (known.textContent !== text) known.textContent = text;
       if (known.className !== style) known.className = style;
     });
@@ -290,7 +452,7 @@ class View extends KernelView {
   // -- columns and rows -----------------------------------------------------------------------------------------
 
   buildChooser() {
-    this.chooserList.replaceChildren(...this.store.columns.map((column) => {
+    this.chooserList.replaceChildren(...this.loaded.columns.map((column) => {
       const box = element("input", { type: "checkbox", onchange: () => this.toggleColumn(column.name, box.checked) });
       box.checked = !this.hidden.has(column.name);
       box.disabled = column.name === "symbol";
@@ -298,6 +460,7 @@ class View extends KernelView {
     }));
   }
 
+  /** @param {string} name @param {boolean} visible */
   toggleColumn(name, visible) {
     if (visible) this.hidden.delete(name);
     else this.hidden.add(name);
@@ -307,9 +470,11 @@ class View extends KernelView {
 
   layout() {
     this.generation += 1;
+    /** @type {Partial<Record<Kind, number>>} */
     const widths = { text: 110, side: 52, shares: 82, choice: 58, price: 80, money: 104, weight: 76, verdict: 66, number: 88 };
+    /** @type {Record<string, number>} */
     const special = { symbol: 92, why: 300, client_order_id: 210, detail: 260 };
-    this.columns = this.store.columns.filter((column) => !this.hidden.has(column.name));
+    this.columns = this.loaded.columns.filter((column) => !this.hidden.has(column.name));
     this.active.column = Math.min(this.active.column, this.columns.length);
     const template = [40, ...this.columns.map((column) => special[column.name] ?? widths[column.kind] ?? 110)];
     const last = this.columns.at(-1)?.name === "why";
@@ -323,7 +488,9 @@ class View extends KernelView {
   }
 
   drawHead() {
-    const heads = [element("div", { class: "slx-cell slx-tick", role: "columnheader", "aria-colindex": "1" }, "OK")];
+    const heads = [element("div", {
+      class: "slx-cell slx-tick", role: "columnheader", "aria-colindex": "1", id: `${this.prefix}-h-0`,
+    }, "OK")];
     this.columns.forEach((column, place) => {
       const sorted = this.sort?.name === column.name ? this.sort.direction : 0;
       heads.push(element(
@@ -331,20 +498,21 @@ class View extends KernelView {
         {
           class: `slx-cell slx-${column.kind}`, role: "columnheader", "aria-colindex": String(place + 2),
           id: `${this.prefix}-h-${place + 1}`, "data-column": String(place + 1),
-          "aria-sort": sorted > 0 ? "ascending" : sorted < 0 ? "descending" : "none",
+          "aria-sort": SORTED[sorted]?.word ?? "none",
         },
-        `${column.label}${sorted > 0 ? " ▲" : sorted < 0 ? " ▼" : ""}`,
+        `${column.label}${SORTED[sorted]?.mark ?? ""}`,
       ));
     });
     this.headRow.replaceChildren(...heads);
-    heads[0].id = `${this.prefix}-h-0`;
   }
 
   arrange() {
     if (!this.store) return;
     const { cells, ids } = this.store;
     const symbol = this.filters.symbol.value.trim().toUpperCase();
-    const wanted = ["verdict", "side", "standing"].map((name) => [cells[name], this.filters[name].value]);
+    const { verdict, side, standing } = this.filters;
+    /** @type {[values: Cell[], wanted: string][]} */
+    const wanted = [[cells.verdict, verdict.value], [cells.side, side.value], [cells.standing, standing.value]];
     this.order = [];
     for (let row = 0; row < ids.length; row += 1) {
       if (symbol && !String(cells.symbol[row] ?? "").toUpperCase().includes(symbol)) continue;
@@ -353,18 +521,14 @@ class View extends KernelView {
     if (this.sort) {
       const values = cells[this.sort.name] ?? [];
       const { direction } = this.sort;
-      this.order.sort((one, other) => {
-        const [a, b] = [values[one] ?? null, values[other] ?? null];
-        if (a === null || b === null) return a === b ? one - other : a === null ? 1 : -1;
-        const compared = typeof a === "number" ? a - b : String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
-        return compared * direction || one - other;
-      });
+      this.order.sort((one, other) =>
+        compareCells(values[one] ?? null, values[other] ?? null, direction) || one - other);
     }
     this.active.row = Math.max(-1, Math.min(this.active.row, this.order.length - 1));
     this.grid.setAttribute("aria-rowcount", String(this.order.length + 1));
     this.body.style.height = `${Math.max(this.order.length, 1) * ROW_HEIGHT}px`;
     // As high as the whole plan, so that filters do not move what is below; room for a scroll bar.
-    this.grid.style.setProperty("--slx-height", `${(this.store.ids.length + 1) * ROW_HEIGHT + 18}px`);
+    this.grid.style.setProperty("--slx-height", `${(ids.length + 1) * ROW_HEIGHT + 18}px`);
     this.countShown();
     this.schedule();
   }
@@ -375,7 +539,7 @@ class View extends KernelView {
   }
 
   approvable() {
-    const { standing } = this.store.cells;
+    const { standing } = this.loaded.cells;
     return this.order.filter((row) => standing[row] === "open" || standing[row] === "rejected");
   }
 
@@ -389,19 +553,24 @@ class View extends KernelView {
   }
 
   draw() {
-    if (!this.store || !this.columns) return;
+    if (!this.store) return;
     const first = Math.max(0, Math.floor(this.grid.scrollTop / ROW_HEIGHT) - OVERSCAN);
     const count = Math.ceil(this.grid.clientHeight / ROW_HEIGHT) + 2 * OVERSCAN;
     const focused = document.activeElement === this.grid;
-    // A row that would look as it does is left in the page: most of the time of a change is drawing.
+    /**
+     * A row that would look as it does is left in the page: most of the time of a change is drawing.
+     * @type {typeof this.drawn}
+     */
     const drawn = new Map();
     for (let place = first; place < Math.min(first + count, this.order.length); place += 1) {
-      const look = this.lookOf(place, focused);
+      const row = this.order[place];
+      if (row === undefined) break;
+      const look = this.lookOf(row, place, focused);
       const known = this.drawn.get(place);
       if (known?.look === look) {
         drawn.set(place, known);
       } else {
-        const line = this.drawRow(place, focused);
+        const line = this.drawRow(row, place, focused);
         if (known) known.line.replaceWith(line);
         else this.body.append(line);
         drawn.set(place, { look, line });
@@ -412,34 +581,41 @@ class View extends KernelView {
     this.drawn = drawn;
     this.empty.hidden = this.order.length > 0;
     this.empty.textContent = this.store.ids.length ? "No order fits the filters." : "The plan has no orders: nothing to do.";
-    const { row, column } = this.active;
-    this.headRow.querySelectorAll(".slx-active").forEach((cell) => cell.classList.remove("slx-active"));
-    if (row < 0 && focused) this.headRow.children[column]?.classList.add("slx-active");
-    this.grid.setAttribute("aria-activedescendant", row < 0 ? `${this.prefix}-h-${column}` : this.cellId(row, column));
+    const { active } = this;
+    for (const cell of this.headRow.querySelectorAll(".slx-active")) cell.classList.remove("slx-active");
+    if (active.row < 0 && focused) this.headRow.children[active.column]?.classList.add("slx-active");
+    const spoken = active.row < 0 ? `${this.prefix}-h-${active.column}` : this.cellId(active.row, active.column);
+    this.grid.setAttribute("aria-activedescendant", spoken);
   }
 
-  // Everything that a row's look depends on, as one text.
-  lookOf(place, focused) {
-    const row = this.order[place];
-    const { cells, head } = this.store;
+  /**
+   * Everything that a row's look depends on, as one text.
+   * @param {number} row
+   * @param {number} place where it is shown
+   * @param {boolean} focused whether the grid has the focus
+   */
+  lookOf(row, place, focused) {
+    const { cells, head } = this.loaded;
     const typed = this.pending.size ? this.columns.map(({ name }) => this.pending.get(`${row}/${name}`) ?? "").join("\x1f") : "";
     const refused = this.refused?.startsWith(`${row}/`) ? this.refused : "";
     const active = focused && place === this.active.row ? this.active.column : "";
     return [row, cells.row_revision[row], this.generation, head.state, active, refused, typed].join("\x1e");
   }
 
+  /** @param {number} place @param {number} column */
   cellId(place, column) {
     return `${this.prefix}-${this.order[place]}-${column}`;
   }
 
-  drawRow(place, gridFocused) {
-    const row = this.order[place];
-    const { cells, ids } = this.store;
-    const [standing, verdict] = [cells.standing[row], cells.verdict[row]];
+  /** @param {number} row @param {number} place where it is shown @param {boolean} gridFocused */
+  drawRow(row, place, gridFocused) {
+    const { cells, ids } = this.loaded;
+    const id = ids[row] ?? "";
+    const standing = cells.standing[row] ?? "open";
     const focused = gridFocused && place === this.active.row;
     const line = element("div", {
-      class: `slx-row slx-is-${standing} slx-v-${verdict}`, role: "row", "aria-rowindex": String(place + 2),
-      style: `top:${place * ROW_HEIGHT}px`, "data-id": ids[row], "data-place": String(place),
+      class: `slx-row slx-is-${standing} slx-v-${cells.verdict[row]}`, role: "row", "aria-rowindex": String(place + 2),
+      style: `top:${place * ROW_HEIGHT}px`, "data-id": id, "data-place": String(place),
     });
     const mark = { approved: "✓", rejected: "✕", blocked: "–", open: "" }[standing];
     line.append(element(
@@ -450,8 +626,8 @@ class View extends KernelView {
       },
       element("span", {
         class: "slx-box", role: "checkbox", "aria-checked": String(standing === "approved"),
-        "aria-disabled": String(standing === "blocked"), "aria-label": `approve ${ids[row]}`,
-        title: { blocked: "blocked by a check", rejected: "left out" }[standing] ?? "",
+        "aria-disabled": String(standing === "blocked"), "aria-label": `approve ${id}`,
+        title: { blocked: "blocked by a check", rejected: "left out", approved: "", open: "" }[standing],
       }, mark),
     ));
     this.columns.forEach((column, index) => {
@@ -477,36 +653,44 @@ class View extends KernelView {
     return line;
   }
 
+  /** @param {number} row */
   isEditable(row) {
-    const { state } = this.store.head;
-    return state !== "sending" && state !== "sent" && this.store.cells.quantity[row] !== null;
+    const { cells, head } = this.loaded;
+    return head.state !== "sending" && head.state !== "sent" && cells.quantity[row] !== null;
   }
 
   // -- gestures -------------------------------------------------------------------------------------------------
 
+  /** @param {number[]} rows @returns {Seen} */
   seen(rows) {
-    return { rows: rows.map((row) => [this.store.ids[row], this.store.cells.row_revision[row]]) };
+    const { cells, ids } = this.loaded;
+    return { rows: rows.map((row) => [ids[row] ?? "", cells.row_revision[row] ?? -1]) };
   }
 
+  /**
+   * @template {"approve" | "reject" | "clear" | "approve_passing" | "clear_all"} Name
+   * @param {Name} kind
+   * @param {ReviewRequests[Name]} body
+   */
   decide(kind, body) {
-    if (!this.store) return;
     this.refused = null;
     this.ask(kind, body);
   }
 
+  /** @param {number} place */
   toggle(place) {
     const row = this.order[place];
     if (row === undefined) return;
-    const approved = this.store.cells.standing[row] === "approved";
+    const approved = this.loaded.cells.standing[row] === "approved";
     this.decide(approved ? "clear" : "approve", this.seen([row]));
   }
 
   approvePassing() {
-    this.decide("approve_passing", { revision: this.store?.head.revision });
+    if (this.store) this.decide("approve_passing", { revision: this.store.head.revision });
   }
 
   clearAll() {
-    this.decide("clear_all", { revision: this.store?.head.revision });
+    if (this.store) this.decide("clear_all", { revision: this.store.head.revision });
   }
 
   approveShown() {
@@ -516,11 +700,14 @@ class View extends KernelView {
     else this.say("No order that is shown is left to approve.");
   }
 
+  /** @param {MouseEvent} event */
   press(event) {
-    const cell = event.target.closest(".slx-cell");
-    if (!cell || !this.store) return false;
+    /** @type {HTMLElement | null} */
+    const cell = event.target instanceof Element ? event.target.closest(".slx-cell") : null;
+    /** @type {HTMLElement | null | undefined} */
+    const line = cell?.closest(".slx-row");
+    if (!cell || !line || !this.store) return false;
     const column = Number(cell.dataset.column ?? 0);
-    const line = cell.closest(".slx-row");
     if (line === this.headRow) {
       this.active = { row: -1, column };
       this.sortBy(column);
@@ -538,47 +725,56 @@ class View extends KernelView {
     return true;
   }
 
+  /** @param {number} column */
   sortBy(column) {
-    if (!column) return;
-    const { name } = this.columns[column - 1];
-    const direction = this.sort?.name !== name ? 1 : this.sort.direction > 0 ? -1 : 0;
-    this.sort = direction ? { name, direction } : null;
+    const name = this.columns[column - 1]?.name;
+    if (name === undefined) return;
+    if (this.sort?.name === name) this.sort = this.sort.direction > 0 ? { name, direction: -1 } : null;
+    else this.sort = { name, direction: 1 };
     this.drawHead();
     this.arrange();
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
     if (!this.store || event.target !== this.grid) return;
     const page = Math.max(1, Math.floor(this.grid.clientHeight / ROW_HEIGHT) - 2);
     const last = this.order.length - 1;
     const { row, column } = this.active;
     const far = event.ctrlKey || event.metaKey;
+    /** @type {Record<string, [row: number, column: number]>} */
     const moves = {
       ArrowUp: [row - 1, column], ArrowDown: [row + 1, column],
       ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1],
       Home: [far ? 0 : row, 0], End: [far ? last : row, this.columns.length],
       PageUp: [Math.max(0, row - page), column], PageDown: [row + page, column],
     };
-    if (moves[event.key]) {
-      this.move(...moves[event.key]);
+    const move = moves[event.key];
+    if (move) {
+      this.move(...move);
     } else if (event.key === "Enter" || event.key === "F2") {
-      if (row < 0) this.sortBy(column);
-      else if (column === 0) this.toggle(row);
-      else this.edit(row, column);
+      this.enter(row, column);
     } else if (event.key === " ") {
-      if (row < 0) this.sortBy(column);
-      else this.toggle(row);
+      this.enter(row, row < 0 ? column : 0);
     } else if ((event.key === "x" || event.key === "X" || event.key === "Delete") && row >= 0 && !far) {
       const place = this.order[row];
       if (place !== undefined) this.decide("reject", this.seen([place]));
     } else if (event.key === "/") {
       this.filters.symbol.focus();
-    } else if (/^[-+.\d]$/.test(event.key) && !far && row >= 0 && column > 0) {
+    } else if (DIGIT.test(event.key) && !far && row >= 0 && column > 0) {
       this.edit(row, column, event.key);
     } else return;
     event.preventDefault();
   }
 
+  /** @param {number} row @param {number} column */
+  enter(row, column) {
+    if (row < 0) this.sortBy(column);
+    else if (column === 0) this.toggle(row);
+    else this.edit(row, column);
+  }
+
+  /** @param {number} row @param {number} column */
   move(row, column) {
     this.active = {
       row: Math.max(-1, Math.min(row, this.order.length - 1)),
@@ -589,8 +785,8 @@ class View extends KernelView {
     const height = this.grid.clientHeight - head;
     if (this.active.row >= 0 && top < this.grid.scrollTop) this.grid.scrollTop = top;
     if (top + ROW_HEIGHT > this.grid.scrollTop + height) this.grid.scrollTop = top + ROW_HEIGHT - height;
-    const [left, width] = [this.lefts[this.active.column], this.widths[this.active.column]];
-    const frozen = this.widths[0] + this.widths[1];
+    const [left, width] = [this.lefts[this.active.column] ?? 0, this.widths[this.active.column] ?? 0];
+    const frozen = (this.widths[0] ?? 0) + (this.widths[1] ?? 0); // the box to tick and the symbol
     if (left - frozen < this.grid.scrollLeft) this.grid.scrollLeft = left - frozen;
     if (left + width > this.grid.scrollLeft + this.grid.clientWidth) this.grid.scrollLeft = left + width - this.grid.clientWidth;
     this.schedule();
@@ -598,6 +794,12 @@ class View extends KernelView {
 
   // -- editing --------------------------------------------------------------------------------------------------
 
+  /**
+   * @param {number} place
+   * @param {number} column
+   * @param {string | null} typed the first letter, if it was typed into the grid
+   * @param {Record<string, string>} along changes that belong to this one
+   */
   edit(place, column, typed = null, along = {}) {
     const spec = this.columns[column - 1];
     const row = this.order[place];
@@ -608,33 +810,35 @@ class View extends KernelView {
     }
     this.finish(true);
     if (this.editor) return; // what was typed before needs one thing more
-    const value = this.store.cells[spec.name][row];
-    const label = `${spec.label} of ${this.store.ids[row]}`;
+    const value = this.loaded.cells[spec.name]?.[row] ?? null;
+    const label = `${spec.label} of ${this.loaded.ids[row]}`;
+    /** @type {HTMLElement & { value: string }} */
     let box;
     if (spec.choices?.length) {
       box = element("select", { class: "slx-editor", "aria-label": label },
         ...spec.choices.map((text) => element("option", { value: text }, text)));
-      box.value = value ?? "";
+      box.value = String(value ?? "");
+      box.addEventListener("change", () => this.finish(true));
     } else {
       box = element("input", { class: "slx-editor", type: "text", inputmode: "decimal", "aria-label": label, autocomplete: "off" });
-      box.value = typed ?? (value === null ? "" : String(value));
+      box.value = typed ?? String(value ?? "");
     }
     box.style.cssText = `top:${place * ROW_HEIGHT}px;left:${this.lefts[column]}px;width:${this.widths[column]}px`;
     // The revision that was seen when the edit began: a change meanwhile must not be overwritten unseen.
     this.editor = { box, row, place, column, spec, along, was: box.value, seen: this.seen([row]), fresh: typed !== null };
     box.addEventListener("keydown", (event) => this.editorKey(event));
     box.addEventListener("blur", () => this.finish(true));
-    if (spec.choices?.length) box.addEventListener("change", () => this.finish(true));
     this.body.append(box);
     box.focus({ preventScroll: true });
-    if (typed === null) box.select?.();
+    if (typed === null && box instanceof HTMLInputElement) box.select();
   }
 
+  /** @param {KeyboardEvent} event */
   editorKey(event) {
     if (event.key === "Escape") {
       this.finish(false);
       this.grid.focus({ preventScroll: true });
-    } else if (event.key === "Enter" || event.key === "Tab") {
+    } else if (this.editor && (event.key === "Enter" || event.key === "Tab")) {
       const { place, column } = this.editor;
       this.finish(true);
       if (!this.editor) {
@@ -646,6 +850,7 @@ class View extends KernelView {
     event.stopPropagation();
   }
 
+  /** @param {boolean} keep what was typed */
   finish(keep) {
     const { editor } = this;
     if (!editor) return;
@@ -657,7 +862,7 @@ class View extends KernelView {
       return;
     }
     const { row, place, spec } = editor;
-    const type = this.store.cells.order_type[row];
+    const type = this.loaded.cells.order_type[row];
     const limits = this.columns.findIndex((column) => column.name === "limit_price") + 1;
     if (spec.name === "order_type" && typed === "LMT" && type === "MKT" && limits) {
       this.say("A limit order needs a limit price: type it.");
@@ -665,6 +870,7 @@ class View extends KernelView {
       this.edit(place, limits, null, { order_type: "LMT" });
       return;
     }
+    /** @type {Record<string, string>} */
     const changes = { ...editor.along, [spec.name]: typed };
     if (spec.name === "limit_price" && type === "MKT" && typed.trim()) changes.order_type = "LMT";
     const key = `${row}/${spec.name}`;
@@ -683,15 +889,20 @@ class View extends KernelView {
 
   // -- submitting -----------------------------------------------------------------------------------------------
 
-  askConfirmation(typed = "") {
-    this.ask("ask", { revision: this.store.head.revision }, { done: (message) => this.openPanel(message, typed) });
+  askConfirmation() {
+    if (!this.store) return;
+    this.ask("ask", { revision: this.store.head.revision }, {
+      done: (answer) => {
+        if (answer.kind === "asked") this.openPanel(answer);
+      },
+    });
   }
 
-  openPanel(asked, typed) {
+  /** @param {Asked} asked */
+  openPanel(asked) {
     this.asked = asked;
-    const { head } = this.store;
+    const { head } = this.loaded;
     const input = element("input", { type: "text", class: "slx-phrase", "aria-label": "type the phrase to confirm", autocomplete: "off", spellcheck: "false" });
-    input.value = typed;
     const send = element("button", { type: "submit", class: "slx-button slx-submit" }, `Send ${asked.orders} order${asked.orders === 1 ? "" : "s"}`);
     const cancel = element("button", { type: "button", class: "slx-button", onclick: () => this.closePanel("") }, "Cancel");
     this.panel.onsubmit = (event) => {
@@ -702,7 +913,7 @@ class View extends KernelView {
       const text = input.value;
       this.ask(
         "submit",
-        { token, typed: text, revision: this.store.head.revision, digest: this.digest() },
+        { token, typed: text, revision: this.loaded.head.revision, digest: this.digest() },
         { done: () => this.closePanel(""), refused: () => this.closePanel("") },
       );
     };
@@ -720,6 +931,7 @@ class View extends KernelView {
     input.focus();
   }
 
+  /** @param {string} text a warning, if there is one */
   closePanel(text) {
     this.asked = null;
     if (this.panel.hidden) return;
@@ -731,7 +943,7 @@ class View extends KernelView {
 
   // Checksum of what this view holds, row by row; the kernel compares it with what it would tell.
   digest() {
-    const { ids, cells, head } = this.store;
+    const { ids, cells, head } = this.loaded;
     const encoder = new TextEncoder();
     const numbers = new DataView(new ArrayBuffer(16));
     let crc = 0xffffffff;
@@ -747,6 +959,7 @@ class View extends KernelView {
   }
 }
 
+/** @param {{ model: Model, el: HTMLElement }} place */
 function render({ model, el }) {
   const view = new View(model, el);
   return () => view.close();

@@ -2,7 +2,8 @@
 
 No script, no font and no picture comes from anywhere else, so that it opens on a machine without a network and
 says the same in ten years. Charts are drawings inside the page; without the ``plots`` extra the page says so, and
-has the tables. What is not ours (symbols, reasons, parameters) is escaped, and account numbers are masked.
+has the tables. What is not ours (symbols, reasons, parameters) is escaped by the template, and account numbers
+are masked. The page is ``templates/report.html``, its look ``static/report.css``.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jinja2
 import numpy as np
 import pandas as pd
+from markupsafe import escape
 
 from stocklean_exec._version import __version__
 from stocklean_exec.errors import InputError, Problem
@@ -98,8 +100,7 @@ class CostReport:
 
     def _repr_html_(self) -> str:
         # A frame of its own: the page's style stays out of the notebook, and the notebook's out of the page.
-        style = "width: 100%; height: 720px; border: 1px solid #80868b"
-        return f'<iframe title="{escape(self.run_id)}" style="{style}" srcdoc="{escape(self.html)}"></iframe>'
+        return _TEMPLATES.get_template("frame.html").render(title=self.run_id, page=self.html)
 
 
 def report(
@@ -156,13 +157,20 @@ def report(
     name = ", ".join(everything.runs["run_id"].tolist()) or "no run"
     currencies = sorted(set(orders["currency"].dropna())) if fx is None else ["base currency"]
     currency = currencies[0] if len(currencies) == 1 else "currency"
-    sections = [
-        _head(name, everything, summary, currency),
-        _pictures(summary, record, market, trades, currency),
-        *_tables(summary, record, everything, market),
-        _provenance(everything, delay_basis, sign),
-    ]
-    page = CostReport(name, mask_accounts(_page(f"Cost of {name}", "".join(sections)), everything), summary)
+    runs = everything.runs[["run_id", "status"]]
+    html = _TEMPLATES.get_template("report.html").render(
+        name=name,
+        style=_STYLE,
+        direction="positive is a cost" if sign == "cost" else "positive is in our favour",
+        states=", ".join(f"{run}: {state}" for run, state in runs.itertuples(index=False)),
+        tiles=_tiles(summary, currency),
+        notes=_notes(summary, left_out=len(everything.orders) - len(summary.orders)),
+        pictures=_pictures(summary, record, market, trades, currency),
+        sections=_sections(summary, record, everything, market),
+        provenance=_provenance(everything),
+        how=_how(everything, delay_basis, sign),
+    )
+    page = CostReport(name, mask_accounts(html, everything), summary)
     if path is not None:
         page.save(path)
     return page
@@ -192,23 +200,37 @@ def mask_accounts(text: str, record: TradeRecord) -> str:
     for account in sorted(known, key=len, reverse=True):
         kind = re.match(r"[A-Za-z]*", account)
         shown = f"{kind[0] if kind else ''}***{account[-3:] if len(account) > 5 else ''}"  # noqa: PLR2004 - of five, hide all
-        text = text.replace(escape(account), shown)
+        text = text.replace(str(escape(account)), shown)
     return _ACCOUNT.sub(r"\1***\3", text)
 
 
 # -- the parts of the page ---------------------------------------------------------------------------------------
 
 
-def _head(name: str, record: TradeRecord, summary: CostSummary, currency: str) -> str:
+class _Section(NamedTuple):
+    """A table under its title, or ``empty`` if it has no rows; each cell is a text, and whether it is a number."""
+
+    title: str
+    empty: str
+    heads: list[str]
+    rows: list[tuple[tuple[str, bool], ...]]
+
+
+class _Picture(NamedTuple):
+    """A drawing, or why there is none."""
+
+    svg: str
+    missing: str
+
+
+def _tiles(summary: CostSummary, currency: str) -> list[tuple[str, str]]:
+    """Values of the headline, each with its label."""
     row = summary.headline.iloc[0]
-    tiles = []
-    for column, label, form in _HEADLINE:
-        told = escape(label.format(currency=currency))
-        tiles.append(f'<div class="tile"><b>{_told(row[column], form)}</b><span>{told}</span></div>')
-    states = ", ".join(
-        f"{run}: {state}" for run, state in record.runs[["run_id", "status"]].itertuples(index=False)
-    )
-    left_out = len(record.orders) - len(summary.orders)
+    return [(_told(row[column], form), label.format(currency=currency)) for column, label, form in _HEADLINE]
+
+
+def _notes(summary: CostSummary, left_out: int) -> list[str]:
+    row = summary.headline.iloc[0]
     notes = [f"Planned, but not approved, and so not measured: {left_out}."] if left_out else []
     flagged, due = int(row["flagged"]), int(row["commissions_due"])
     if flagged:
@@ -220,22 +242,22 @@ def _head(name: str, record: TradeRecord, summary: CostSummary, currency: str) -
             f"The shortfall is that of {int(row['measured'])} of {int(row['orders'])} orders; of the others the "
             "final price or another number is not known."
         )
-    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    direction = "positive is a cost" if summary.sign == "cost" else "positive is in our favour"
-    return (
-        f"<header><h1>{escape(name)}</h1>"
-        f"<p>{escape(states)} · {direction} · basis points of notional</p></header>"
-        f'<section class="tiles">{"".join(tiles)}</section>'
-        + (f'<ul class="notes">{listed}</ul>' if listed else "")
-    )
+    return notes
 
 
 def _told(value: object, form: str) -> str:
     number = float(value)  # type: ignore[arg-type]  # a cell of a frame of numbers
-    return escape(form.format(number)) if np.isfinite(number) else "-"
+    return form.format(number) if np.isfinite(number) else "-"
 
 
-def _pictures(summary: CostSummary, record: TradeRecord, market: Any, trades: Any, currency: str) -> str:  # noqa: ANN401 - any source
+def _pictures(
+    summary: CostSummary,
+    record: TradeRecord,
+    market: Any,  # noqa: ANN401 - any source
+    trades: Any,  # noqa: ANN401 - likewise
+    currency: str,
+) -> list[_Picture] | None:
+    """Draw the charts; None where what draws them is not installed."""
     makers: list[Callable[[], Any]] = [
         lambda: charts.chart_shortfall(summary.headline, theme="page"),
         lambda: charts.chart_slippage(summary.orders, theme="page"),
@@ -248,16 +270,14 @@ def _pictures(summary: CostSummary, record: TradeRecord, market: Any, trades: An
     drawn = []
     for make in makers:
         try:
-            drawn.append(_svg(make()))
-        except (ImportError, InputError) as error:
-            if isinstance(error, InputError) and "extra_missing" not in error.codes:
-                drawn.append(f'<p class="missing">{escape(str(error))}</p>')
-                continue
-            text = (
-                "Charts need the plots extra: pip install 'stocklean_exec[plots]'. The tables hold their numbers."
-            )
-            return f'<p class="missing">{escape(text)}</p>'
-    return '<section class="charts">' + "".join(f"<figure>{picture}</figure>" for picture in drawn) + "</section>"
+            drawn.append(_Picture(_svg(make()), ""))
+        except ImportError:
+            return None
+        except InputError as error:
+            if "extra_missing" in error.codes:
+                return None
+            drawn.append(_Picture("", str(error)))
+    return drawn
 
 
 def _svg(chart: Any) -> str:  # noqa: ANN401 - Altair's many chart classes
@@ -280,7 +300,12 @@ def _markouts(record: TradeRecord, market: Any) -> pd.DataFrame:  # noqa: ANN401
     return markouts(record.fills, market, weight="notional")
 
 
-def _tables(summary: CostSummary, record: TradeRecord, everything: TradeRecord, market: Any) -> list[str]:  # noqa: ANN401
+def _sections(
+    summary: CostSummary,
+    record: TradeRecord,
+    everything: TradeRecord,
+    market: Any,  # noqa: ANN401 - any source
+) -> list[_Section]:
     parts = [_section("Incomplete orders", summary.incomplete, "Everything was filled.")]
     parts.append(_section("Why", incomplete_reasons(everything.orders, everything.fills), "Nothing was left."))
     parts.append(_section("Worst orders, with the quote at arrival", summary.worst, "No order has been measured."))
@@ -295,24 +320,18 @@ def _tables(summary: CostSummary, record: TradeRecord, everything: TradeRecord, 
     return parts
 
 
-def _section(title: str, table: pd.DataFrame, empty: str) -> str:
-    inside = _table(table) if len(table) else f'<p class="missing">{escape(empty)}</p>'
-    return f"<details open><summary>{escape(title)}</summary>{inside}</details>"
-
-
-def _table(table: pd.DataFrame) -> str:
+def _section(title: str, table: pd.DataFrame, empty: str) -> _Section:
     names = [name for name in (*table.index.names,) if name is not None]
     frame = table.reset_index() if names else table
     frame = frame[[name for name in frame.columns if name != "account"]]
-    head = "".join(f"<th>{escape(str(name)).replace('_', ' ')}</th>" for name in frame.columns)
+    heads = [str(name).replace("_", " ") for name in frame.columns]
     columns = [[_cell(str(name), value) for value in frame[name].tolist()] for name in frame.columns]
-    rows = "".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return _Section(title, empty, heads, list(zip(*columns, strict=True)))
 
 
-def _cell(name: str, value: object) -> str:
+def _cell(name: str, value: object) -> tuple[str, bool]:
     if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and not np.isfinite(value)):
-        return "<td></td>"
+        return "", False
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if name in _PERCENT:
             text = f"{value:.1%}"
@@ -320,29 +339,26 @@ def _cell(name: str, value: object) -> str:
             text = f"{value:,.4f}".rstrip("0").rstrip(".")
         else:
             text = f"{value:,.2f}"
-        return f'<td class="number">{text}</td>'
-    return f"<td>{escape(str(value))}</td>"
+        return text, True
+    return str(value), False
 
 
-def _provenance(record: TradeRecord, delay_basis: str, sign: str) -> str:
+def _provenance(record: TradeRecord) -> list[tuple[str, str]]:
+    """What is on record of the runs, name by name."""
     names = ["run_id", "mode", "status", "nav", "started_at", "ended_at", "approved_by", "approved_at"]
     names += ["code_version", "plan_hash", "message", "parameters"]
     runs = record.runs[[name for name in names if name in record.runs.columns]]
-    pairs = "".join(
-        f"<tr><th>{escape(str(name))}</th><td>{escape(_plain(value))}</td></tr>"
-        for row in runs.to_dict("records")
-        for name, value in row.items()
-    )
+    return [(str(name), _plain(value)) for row in runs.to_dict("records") for name, value in row.items()]
+
+
+def _how(record: TradeRecord, delay_basis: str, sign: str) -> str:
+    """Say from what and how the page was made."""
     split = "Wagner and Kissell" if delay_basis == "order" else "CFA"
-    how = (
+    return (
         f"Written by stocklean_exec {__version__} from {len(record.orders)} orders, {len(record.fills)} fills and "
         f"{len(record.events)} events on record. Slippage is against arrival; shortfall by the {delay_basis} "
         f"basis (Perold's total, split as {split} do); ratios are sums over sums; sign: {sign}. Commissions that "
         "come later change the numbers."
-    )
-    return (
-        "<details open><summary>Run and provenance</summary>"
-        f'<div class="wide"><table class="pairs">{pairs}</table></div><p>{escape(how)}</p></details>'
     )
 
 
@@ -352,16 +368,12 @@ def _plain(value: object) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, pd.Timestamp) else str(value)
 
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""Nothing may be fetched and nothing may run, whatever the page should hold."""
-
 _STYLE = (resources.files("stocklean_exec") / "static" / "report.css").read_text("utf-8")
-
-
-def _page(title: str, body: str) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
-    )
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("stocklean_exec"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)

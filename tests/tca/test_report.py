@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -113,6 +114,18 @@ def test_what_is_not_ours_is_escaped():
     assert "<script" not in made.html
     assert "&lt;script&gt;" in made.html
     assert "script" not in read(made.html).tags
+
+
+def test_an_account_that_html_writes_in_another_way_is_masked_too():
+    broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=10_000)
+    with sx.open_blotter() as opened:
+        sx.rebalance({"AAA": 0.5}, broker, opened, run_id="r", approve="me", dry_run=False)
+        record = trade_record(opened)
+    account = 'O\'Neil & "Sons"'
+    runs = record.runs.assign(account=account, message=f"of {account}")
+    text = " ".join(read(report(None, replace(record, runs=runs)).html).text)
+    assert "O'Neil" not in text
+    assert 'of O***ns"' in text
 
 
 def test_it_is_written_whole_or_not_at_all(blotter, tmp_path):

@@ -98,6 +98,21 @@ def test_hello_is_told_everything_and_no_order_is_in_the_synchronised_state(run)
     assert run.view() is view
 
 
+def test_the_messages_have_the_properties_that_the_front_end_declares(run, typedef):
+    run.control.tell(fill(A, 1, 4.0))
+    run.control.tell(Fact("message", "r", A, code="1", message="text"))
+    view = run.view()
+    told = say(view, "hello")
+    run.control.tell(fill(A, 2, 4.0))
+    view.wait()
+    news = typedef("live.js", "News")
+    assert set(told) == news | {"kind", "view", "number"}
+    assert set(updates(view)[-1]) == news | {"kind"}
+    for part, name in (("rows", "OrderRow"), ("fills", "Fill"), ("messages", "Note")):
+        assert set(told[part][0]) == typedef("live.js", name)
+    assert set(told["head"]) == typedef("live.js", "LiveHead")
+
+
 def test_a_thousand_facts_are_told_in_a_few_messages_that_miss_nothing(run):
     view = run.view()
     view.wait()

@@ -103,6 +103,18 @@ def test_a_view_that_says_hello_is_told_everything(review, shown):
     assert told["head"]["revision"] == 0
 
 
+def test_the_messages_have_the_properties_that_the_front_end_declares(review, shown, typedef):
+    told = say(shown, "hello")
+    assert set(told) == typedef("review.js", "Store") | {"kind", "view", "number"}
+    assert set(told["head"]) == typedef("review.js", "ReviewHead")
+    assert typedef("review.js", "Terms") < set(told["cells"])
+    assert set().union(*told["columns"]) == typedef("review.js", "Column")
+    review.approve(SPY)
+    assert set(shown.comm.said[-1]) == typedef("review.js", "Patch")
+    asked = say(shown, "ask", revision=review.revision)
+    assert set(asked) == typedef("review.js", "Confirmation") | {"kind", "view", "number"}
+
+
 @pytest.mark.parametrize(("kind", "standing"), [("approve", "approved"), ("reject", "rejected")])
 def test_a_decision_by_a_view(review, shown, kind, standing):
     assert say(shown, kind, rows=[[SPY, 0]])["kind"] == "done"
