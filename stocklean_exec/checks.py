@@ -47,7 +47,7 @@ CHECK_CONTEXT = "check_context"
 """Key in a checked frame's ``attrs`` under which what it was checked against is kept, as JSON."""
 
 _DELAYED = (3, 4, "delayed")  # TWS's numbers of delayed market data, and their name
-_NAMES = np.array(VERDICTS, dtype=object)
+_NAMES = np.array(VERDICTS)
 
 
 class _HasHalt(Protocol):

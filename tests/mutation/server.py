@@ -34,7 +34,7 @@ class Selection:
         self.reached, self.seconds, self._now = {}, {}, None
 
     def pytest_collection_modifyitems(self, items):
-        """Leave the tests that are asked for, in the given sequence, and none of speed: a busy machine fails it."""
+        """Leave the tests that are asked for, in sequence, and none of speed: a busy machine fails it."""
         items[:] = [item for item in items if "perf_counter" not in inspect.getsource(item.function)]
         if self.only is not None:
             place = {name: number for number, name in enumerate(self.only)}
