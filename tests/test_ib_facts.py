@@ -1,7 +1,9 @@
 """What TWS says, as facts: codes and words against the documentation, times by hand."""
 
+import csv
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -87,6 +89,26 @@ def test_a_reject_code_refuses_a_new_order_and_only_that(code):
     fact = message_fact(code, "text", seen=False)
     assert (fact.kind, fact.code, fact.message) == ("rejected", str(code), "text")
     assert message_fact(code, "text", seen=True).kind == "message"
+
+
+def test_the_codes_that_refuse_an_order_are_those_that_the_documentation_says_and_no_others():
+    # message_codes.tsv is written from TWS's documentation; a range such as 106-107 stands for each of its codes.
+    refusing = set()
+    with (Path(__file__).parent / "message_codes.tsv").open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream, delimiter="\t"):
+            for part in row["codes"].split():
+                first, _, last = part.partition("-")
+                if row["expectation"] == "rejects":
+                    refusing |= set(range(int(first), int(last or first) + 1))
+    found = {code for code in range(20_000) if message_fact(code, "", seen=False).status == "UNSEEN"}
+    assert found == refusing
+
+
+def test_the_codes_of_market_data_and_of_the_connection_are_those_of_the_documentation():
+    assert sorted(ib_facts.DELAYED_DATA_CODES) == [354, 10089, 10090, 10168, 10186]
+    assert sorted(ib_facts.NO_DATA_CODES - ib_facts.DELAYED_DATA_CODES) == [10187, 10197]
+    assert sorted(ib_facts.LINK_LOST | ib_facts.LINK_RESTORED) == [1100, 1101, 1102, 2110]
+    assert ib_facts.ID_USED_UP == 103
 
 
 def test_201_ends_an_order_whatever_was_seen():
