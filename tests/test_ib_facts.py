@@ -112,7 +112,8 @@ def test_the_codes_of_market_data_and_of_the_connection_are_those_of_the_documen
 
 
 def test_201_ends_an_order_whatever_was_seen():
-    assert message_fact(201, "margin", seen=True).kind == "rejected"
+    fact = message_fact(201, "margin", seen=True)
+    assert (fact.kind, fact.code, fact.message, fact.status) == ("rejected", "201", "margin", None)
 
 
 def test_202_is_a_cancel_whose_code_tells_that_we_did_not_ask_for_it():
@@ -132,6 +133,13 @@ def test_no_code_fills_an_order_and_an_unknown_one_never_ends_it(code, seen):
 
 def test_an_execution_is_told_with_the_words_of_the_tables():
     fact = execution_fact(execution())
+    assert (fact.exec_id, fact.symbol, fact.exchange, fact.account, fact.occurred_at) == (
+        "0000e0d5.67fe667b.01.01",
+        "KO",
+        "ARCA",
+        "DU0000001",
+        datetime(2022, 12, 29, 15, 0, 1, tzinfo=UTC),
+    )
     assert (fact.side, fact.liquidity, fact.quantity, fact.price) == ("BUY", "removed", 100.0, 62.62)
     assert execution_fact(execution(side="SLD", last_liquidity=1)).side == "SELL"
     assert execution_fact(execution(last_liquidity=1)).liquidity == "added"
@@ -164,6 +172,11 @@ def test_an_execution_that_cannot_be_is_an_error(changes):
 @pytest.mark.parametrize("unset", [MAX_DOUBLE, NAN, math.inf, None])
 def test_a_commission_that_is_not_known_yet_is_no_fact(unset):
     assert commission_fact("a.b.01.01", unset, "USD") is None
+
+
+def test_a_commission_has_its_execution_and_its_currency():
+    fact = commission_fact("a.b.01.01", 1.0, "EUR")
+    assert (fact.kind, fact.exec_id, fact.commission_currency) == ("commission", "a.b.01.01", "EUR")
 
 
 def test_a_rebate_is_a_negative_commission():
@@ -225,6 +238,12 @@ def test_only_printable_ascii_may_go_out(text):
 )
 def test_numbers_that_are_not_plain_are_not_sent(quantity, limit):
     assert number_problem(quantity, limit) is not None
+
+
+def test_the_smallest_quantity_and_price_are_a_ten_thousandth():
+    assert number_problem(0.0001, 0.0001) is None
+    assert number_problem(0.00009, 1.0) == "quantity 9e-05 is not from 0.0001 to 2147483646"
+    assert number_problem(1.0, 0.00009) == "limit_price 9e-05 is not from 0.0001 to 1000000000000"
 
 
 @given(st.integers(1, 2**31 - 2), st.integers(1, 10**9))
