@@ -100,6 +100,8 @@ def test_a_part_of_a_share_stays_when_whole_shares_are_traded():
 def test_a_part_of_a_share_that_is_not_listed_is_told_of_too():
     orders = plan({"B": 1.0}, {"A": 10.5}, {"A": 10.0, "B": 10.0}, unlisted="close")
     assert codes(orders) == ["fractional_position"]
+    (told,) = input_warnings(orders)[["table", "symbol", "column"]].to_numpy().tolist()
+    assert told == ["positions", "A", "quantity"]
     assert traded(orders) == {"A": -10.0, "B": 999.0}  # the $5 that cannot be sold cannot be spent
 
 
