@@ -11,7 +11,6 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec import diagnosis as module
 
-
 PORTS = dict(module._PORTS)  # as the package has them, before a test puts its own
 
 
