@@ -132,6 +132,38 @@ def test_it_works_in_a_plain_script_and_leaves_no_noise():
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
+def test_work_is_begun_and_not_waited_for_and_a_stopped_engine_takes_none():
+    made = Engine()
+    assert made.spawn(whereabouts()).result() == "stocklean-engine"
+    made.stop()
+    with pytest.raises(RuntimeError, match="the engine was stopped"):
+        made.spawn(whereabouts())
+
+
+LEFT = """
+import asyncio, threading
+from stocklean_exec.background import spawn
+
+begun = threading.Event()
+
+async def work():
+    begun.set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(0)
+        print("wound up", flush=True)
+
+spawn(work())
+begun.wait()
+"""
+
+
+def test_work_that_still_runs_when_the_program_ends_winds_up():
+    done = run_script(LEFT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "wound up\n", "")
+
+
 INTERRUPTED = """
 import asyncio
 from stocklean_exec.background import call
@@ -177,6 +209,10 @@ if not child:
         mine.call(pid())
     except RuntimeError as error:
         print("refused" if "fork" in str(error) else error, engine.call(pid()) == os.getpid(), flush=True)
+    try:
+        mine.spawn(pid())
+    except RuntimeError as error:
+        print("refused" if "fork" in str(error) else error, flush=True)
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 print(engine.call(pid()) == os.getpid())
@@ -185,7 +221,7 @@ print(engine.call(pid()) == os.getpid())
 
 def test_a_forked_child_starts_an_engine_of_its_own():
     done = run_script(FORKED)
-    assert (done.stdout, done.stderr) == ("refused True\nTrue\n", "")
+    assert (done.stdout, done.stderr) == ("refused True\nrefused\nTrue\n", "")
 
 
 def test_the_shared_engine_is_a_daemon():

@@ -48,7 +48,7 @@ def sample_quotes(closes: pd.DataFrame | None = None, *, seed: int = 7) -> pd.Da
     """
     closes = sample_closes() if closes is None else closes
     symbols = [str(symbol) for symbol in closes.columns]
-    close = closes.iloc[-1].to_numpy(dtype="float64")
+    close = closes.iloc[-1].to_numpy()
     half = np.array([0.01 + 0.01 * int(3 * unit_interval(seed, name, "spread")) for name in symbols])
     sizes = [
         [100.0 * (1 + int(9 * unit_interval(seed, name, side))) for name in symbols] for side in ("bid", "ask")
@@ -56,7 +56,7 @@ def sample_quotes(closes: pd.DataFrame | None = None, *, seed: int = 7) -> pd.Da
     mid = np.round(close, 2)
     frame = pd.DataFrame(
         {
-            "symbol": pd.array(symbols, dtype="str"),
+            "symbol": symbols,
             "bid": np.round(mid - half, 2),
             "ask": np.round(mid + half, 2),
             "last": mid,

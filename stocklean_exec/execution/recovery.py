@@ -83,7 +83,7 @@ class Recovery:
         *,
         settle: float,
         resend: bool,
-        is_new: bool = False,
+        is_new: bool,
         restrictions: Restrictions | None = None,
     ) -> None:
         self._broker, self._blotter, self._record = broker, blotter, record

@@ -569,6 +569,7 @@ class RunWorker:
                 self._record,
                 settle=self._terms.settle,
                 resend=False,
+                is_new=False,
                 restrictions=self._restrictions,
             )
             await recovery.run()

@@ -47,7 +47,7 @@ CHECK_CONTEXT = "check_context"
 """Key in a checked frame's ``attrs`` under which what it was checked against is kept, as JSON."""
 
 _DELAYED = (3, 4, "delayed")  # TWS's numbers of delayed market data, and their name
-_NAMES = np.array(VERDICTS, dtype=object)
+_NAMES = np.array(VERDICTS)
 
 
 class _HasHalt(Protocol):
@@ -197,7 +197,7 @@ class PlanCheck:
 
     def edited(self, orders: pd.DataFrame) -> PlanCheck:
         """Hold the same orders, of which quantities and limits were edited, against the same as before."""
-        quantity, limit = (orders[name].to_numpy(dtype="float64") for name in ("quantity", "limit_price"))
+        quantity, limit = (orders[name].to_numpy() for name in ("quantity", "limit_price"))
         asked = self.asked.edited(quantity, limit)
         return replace(self, asked=asked, findings=judge(asked, self.limits, self.context))
 

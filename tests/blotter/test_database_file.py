@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter import database_file, open_blotter
+from stocklean_exec.blotter.blotter import database_file, open_blotter
 from stocklean_exec.blotter.database_file import SCHEMA_VERSION, check_path, connect, migrate, migrations
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.blotter.file_lock import FileLock

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.brokers.base import Broker, is_paper_account, mask_account, symbols_of
-from stocklean_exec.errors import InputError
+from stocklean_exec.brokers.base import (
+    ORPHAN_COLUMNS,
+    Broker,
+    is_paper_account,
+    mask_account,
+    symbols_of,
+)
+from stocklean_exec.errors import ConnectionLostError, InputError
 
 
 @pytest.mark.parametrize("account", ["DU1234567", "DF1234567", "DU0000001"])
@@ -67,3 +75,29 @@ def test_a_broker_is_a_context_manager_and_shows_no_account_number():
         assert isinstance(broker, Broker)
         assert repr(broker) == "<MockBroker mock DU***567>"
     assert broker._closed
+
+
+class Plain(Broker):
+    """A broker that does what every broker must, and takes the rest as it comes."""
+
+    mode, account, address = "paper", "DU1234567", "plain://"
+    positions = quotes = nav = cash = open_orders = cancel = cancel_all = close = None
+    now = follow = fetch_quotes = place = is_quiet = sweep = None
+
+
+def test_a_broker_that_says_no_more_sends_one_order_a_commit_and_knows_no_ids_and_no_orphans():
+    broker = Plain()
+    assert (broker.send_window, broker.session, broker.settle_seconds, broker.lease) == (1, 0, 0.0, None)
+    assert (broker.base_currency, broker.order_id_for("r-SPY-BUY")) == ("USD", (None, None))
+    assert asyncio.run(broker.session_mark()) == (None, None)
+    assert asyncio.run(broker.prepare([])) == {}
+    assert list(broker.orphans.columns) == list(ORPHAN_COLUMNS)
+    assert broker.orphans.empty
+
+
+@pytest.mark.parametrize(("fault", "why"), [("", "the broker is gone"), ("TWS was closed", "TWS was closed")])
+def test_a_broker_that_cannot_come_back_says_why_and_how_long_it_was_waited_for(fault, why):
+    broker = Plain()
+    broker.fault = fault
+    with pytest.raises(ConnectionLostError, match=rf"^{why} \(after 2\.5 s\)$"):
+        asyncio.run(broker.regain(2.5))

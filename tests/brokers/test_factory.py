@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.brokers import factory
 from stocklean_exec.errors import BrokerError, InputError, LiveAccountError
+from stocklean_exec.simulator import Simulator
 
 
 def test_the_mock_filler_is_opened_by_its_address():
@@ -176,3 +178,22 @@ def test_quotes_without_sizes_are_shown_by_the_simulator_as_they_were_given():
         shown = broker.quotes("SPY").iloc[0]
         assert (shown["bid"], shown["ask"]) == (99.9, 100.1)
         assert broker.nav() == 1_500.0
+
+
+def test_the_mock_filler_follows_the_plan_that_it_is_given():
+    plan = pd.DataFrame([{"symbol": "SPY", "action": "explode"}])
+    with pytest.raises(InputError) as caught:
+        sx.connect("mock://", quotes={"SPY": 123.0}, fill_plan=plan)
+    assert caught.value.codes == ("action_unknown",)
+
+
+def test_of_a_login_with_several_accounts_the_one_that_the_address_names_is_traded():
+    with Simulator(account="DU0000001,DU0000002") as simulator:
+        address = f"ib://127.0.0.1:{simulator.port}?account=DU0000002&client_id=3&timeout=30&rate=0"
+        with sx.connect(address) as broker:
+            assert (broker.account, broker.mode, broker.address) == ("DU0000002", "paper", address)
+
+
+def test_options_that_an_address_leaves_out_are_as_documented():
+    found = factory._client_options({}, factory.DEFAULT_RATE)
+    assert found == {"client_id": 1, "rate": 45.0, "seconds": 10.0, "zone": "America/New_York"}

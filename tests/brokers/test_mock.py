@@ -444,6 +444,33 @@ def test_the_facts_of_an_order_are_told_in_the_sequence_of_their_times():
     assert times[0] > AT
 
 
+def test_a_commission_is_reported_after_its_execution():
+    facts = place(MockBroker({"SPY": 100.0}), ticket("SPY", "BUY", 5))
+    times = {fact.kind: fact.occurred_at for fact in facts}
+    assert times["commission"] > times["execution"]
+
+
+def test_an_execution_says_where_it_was_made_and_that_it_took_liquidity():
+    (fact,) = (
+        one for one in place(MockBroker({"SPY": 100.0}), ticket("SPY", "BUY", 5)) if one.kind == "execution"
+    )
+    assert (fact.exchange, fact.liquidity, fact.account) == ("MOCK", "removed", "DU0000001")
+    assert (fact.symbol, fact.side, fact.quantity, fact.price) == ("SPY", "BUY", 5.0, 100.0)
+
+
+def test_all_that_is_told_of_an_order_has_its_run_its_ids_and_its_time():
+    facts = place(MockBroker({"SPY": 100.0, "TLT": 50.0}), ticket("SPY", "BUY", 5), ticket("TLT", "BUY", 5))
+    ids = {(fact.run_id, fact.client_order_id, fact.order_id, fact.perm_id, fact.client_id) for fact in facts}
+    assert ids == {("r", "r-SPY-BUY", 1, 1_000_000_001, 0), ("r", "r-TLT-BUY", 2, 1_000_000_002, 0)}
+    assert all(fact.occurred_at is not None for fact in facts)
+
+
+def test_an_order_that_rests_takes_ten_milliseconds():
+    broker = MockBroker(quotes(("SPY", 99.0, 101.0)))
+    place(broker, ticket("SPY", "BUY", 5, limit=90.0), ticket("SPY", "SELL", 5, limit=110.0))
+    assert (broker.now() - AT).total_seconds() == 0.02
+
+
 # -- after the run ---------------------------------------------------------------------------------------------
 
 

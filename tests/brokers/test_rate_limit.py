@@ -40,6 +40,13 @@ def most_within(times, seconds):
     return max(sum(start <= other < start + seconds for other in times) for start in times)
 
 
+def test_the_defaults_add_up_to_ibs_fifty_messages_a_second():
+    assert (DEFAULT_RATE, DEFAULT_BURST) == (45.0, 5)
+    assert DEFAULT_RATE + DEFAULT_BURST == 50
+    pacer = Pacer()
+    assert (pacer.rate, pacer.burst) == (45.0, 5)
+
+
 def test_a_thousand_messages_never_exceed_ibs_fifty_a_second():
     time = VirtualTime()
     times = send(1_000, time, Pacer(clock=time.clock, sleep=time.sleep))

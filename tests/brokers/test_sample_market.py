@@ -16,11 +16,15 @@ def test_the_closes_are_253_days_of_20_names_without_a_gap():
     assert closes.index.is_unique
     assert (closes > 0).all(axis=None)
     assert closes.columns.is_unique
+    assert (closes.index.name, closes.columns.name) == ("date", "symbol")
 
 
 def test_quotes_stand_around_the_close_on_the_cent():
     quotes, close = sample_quotes(), sample_closes().iloc[-1]
     assert {name: str(dtype) for name, dtype in quotes.dtypes.items()} == QUOTES.dtypes
+    sizes = quotes[["bid_size", "ask_size"]]
+    assert sizes.isin(range(100, 1_000, 100)).all(axis=None)  # a few hundred shares
+    assert sizes.nunique().min() > 3
     half = (quotes["ask"] - quotes["bid"]) / 2
     assert half.round(6).isin([0.01, 0.02, 0.03]).all()
     assert np.allclose((quotes["ask"] + quotes["bid"]) / 2, close.round(2).to_numpy())

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from stocklean_exec.brokers.scripted_fills import parse_fill_plan
+from stocklean_exec.brokers.scripted_fills import FILL_PLAN, parse_fill_plan
 from stocklean_exec.errors import InputError
 
 
@@ -61,6 +61,13 @@ def test_columns_that_must_be_there_are_asked_for():
     with pytest.raises(InputError) as caught:
         parse_fill_plan(pd.DataFrame({"symbol": ["SPY"]}))
     assert caught.value.codes == ("missing_column",)
+    assert list(FILL_PLAN.required) == ["symbol", "action"]
+
+
+def test_half_a_share_at_half_a_dollar_after_half_a_second_is_a_fill():
+    plan = pd.DataFrame([{"symbol": "SPY", "action": "fill", "quantity": 0.5, "price": 0.5, "seconds": 0.5}])
+    (step,) = parse_fill_plan(plan)["SPY"]
+    assert (step.quantity, step.price, step.seconds) == (0.5, 0.5, 0.5)
 
 
 def test_an_order_may_fill_at_once():

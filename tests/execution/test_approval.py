@@ -72,7 +72,7 @@ def test_the_limits_of_a_plan_are_those_of_all_its_rows(approved):
     with pytest.raises(InputError, match="was not checked, or has lost the limits"):
         limits_of(lost)
     mixed = approved.copy()
-    mixed.loc[row(mixed, "SPY"), "limits"] = sx.Limits().to_json()
+    mixed.loc[row(mixed, "SPY"), "limits"] = sx.Limits().to_json()  # one of two different limits
     with pytest.raises(InputError, match="checked against different limits"):
         limits_of(mixed)
 

@@ -233,6 +233,15 @@ def test_the_reason_is_the_last_word_also_where_it_was_said_before(facts, mine, 
     assert len(blotter.events("r")) == count + 1  # its session
 
 
+def test_a_conclusion_of_no_known_time_is_older_than_any_other(blotter):
+    broker = Scripted(([], evidence(next_id=1)))
+    undated = Fact("unknown", "r", A, None, message="of an earlier version", attempt=1)
+    for facts in ([sent(A, 1), undated], []):
+        recover(broker, blotter, facts, resend=False)
+        assert "order id 1 is not used" in rows_of(blotter).loc[A, "reason"]
+    assert (blotter.events("r")["kind"] == "unknown").sum() == 2  # the undated one, and one of two equal ones
+
+
 def test_ids_that_were_passed_once_hold_an_order_back_though_the_record_knows_them_now(blotter):
     broker = Scripted(([], evidence(next_id=5)))
     for _ in range(2):

@@ -1,9 +1,14 @@
 """A run from its record: what it may send, and the caps that hold whatever was approved."""
 
+import asyncio
+
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.execution import run_setup
+from stocklean_exec.execution.runner import RunTerms
+from stocklean_exec.execution.send_gate import SendBudget
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0}
 TARGETS = {"SPY": 0.3, "TLT": 0.2, "KO": 0.1}  # 3,000, 2,000 and 1,000 of 10,000
@@ -53,6 +58,34 @@ def test_no_more_orders_a_minute_than_the_cap(broker, blotter):
     assert states["reason"].tolist()[2] == "rate_cap"
     rest = sx.residual_orders("r", blotter)
     assert rest["replaces"].tolist() == [states["client_order_id"].tolist()[2]]
+
+
+def test_the_cap_of_a_minute_counts_the_orders_of_other_runs(blotter):
+    broker = sx.connect("mock://", quotes=QUOTES, cash=20_000)
+    limits = sx.Limits(max_orders_per_minute=4)
+    sx.submit_orders(approved(broker), broker, blotter, limits=limits)
+    states = sx.submit_orders(approved(broker, "r2"), broker, blotter, limits=limits)
+    assert states["status"].tolist() == ["FILLED", "REJECTED", "REJECTED"]  # the fourth order, and two too many
+    assert states["reason"].tolist()[1:] == ["rate_cap", "rate_cap"]
+
+
+@pytest.mark.parametrize(("only", "may_leave"), [(None, ["KO", "SPY", "TLT"]), ({"r-SPY-BUY"}, ["SPY"])])
+def test_each_approved_order_may_leave_once_or_those_of_them_that_are_chosen(
+    broker, blotter, monkeypatch, only, may_leave
+):
+    sx.submit_orders(approved(broker), broker, blotter, limits=sx.Limits(max_total_notional=1))  # sends none
+    seen = []
+
+    class Looker:
+        def __init__(self, *arguments):
+            seen.extend(one for one in arguments if isinstance(one, SendBudget))
+
+        async def work(self):
+            pass
+
+    monkeypatch.setattr(run_setup, "RunWorker", Looker)
+    asyncio.run(run_setup.work_run("r", broker, blotter, RunTerms(), None, only))
+    assert seen[0].allowed == {f"r-{symbol}-BUY": 1 for symbol in may_leave}
 
 
 def test_what_the_account_held_when_the_run_began_is_on_record(broker, blotter):

@@ -150,3 +150,72 @@ def test_an_order_that_has_ended_is_not_open(blotter):
         return record.open
 
     assert asyncio.run(end()) == set()
+
+
+def test_an_order_that_was_not_sent_is_open_until_it_is_held_back(blotter):
+    async def hold():
+        record = RunRecord("r", blotter, {NAME: 10.0})
+        found = [set(record.open)]
+        for held in ({NAME: "the plan is out of date"}, {}, {NAME: "again"}):
+            record.hold(held)
+            found.append(set(record.open))
+        await record.put([FILL])  # it was at the broker after all
+        record.settle()
+        return [*found, set(record.open)]
+
+    assert asyncio.run(hold()) == [{NAME}, set(), {NAME}, set(), {NAME}]
+
+
+def test_starts_ends_and_the_greatest_attempt_are_read_from_the_record(blotter):
+    def sending(attempt):
+        return Fact("sending", "q", "q-SPY-BUY", NOON, attempt=attempt, order_id=attempt, client_id=1)
+
+    started = [Fact("run_started", "q", occurred_at=NOON, attempt=number) for number in (1, 2)]
+    ended = Fact("run_ended", "q", occurred_at=NOON, attempt=1)
+    blotter.record([started[0], sending(3), sending(1), ended, started[1]]).result()
+
+    async def look():
+        record, other = RunRecord("q", blotter, {"q-SPY-BUY": 10.0}), RunRecord("r", blotter, {NAME: 10.0})
+        return record.starts, record.ends, record.last_attempt, other.last_attempt
+
+    assert asyncio.run(look()) == (2, 1, 3, 0)
+
+
+def test_what_is_told_in_one_turn_of_the_loop_is_on_record_after_it(blotter):
+    async def hear():
+        record, teller = RunRecord("r", blotter, {NAME: 10.0}), Teller()
+        record.follow(teller)
+        teller.tell(FILL)
+        teller.tell(FEE)
+        await asyncio.sleep(0)  # one turn
+
+    asyncio.run(hear())
+    blotter.record([]).result()
+    assert blotter.fills("r")["commission"].tolist() == [1.0]
+
+
+def test_a_listener_is_told_news_of_the_runs_orders_once_and_all_that_is_of_no_order(blotter):
+    lost = Fact("link_lost", "r", None, NOON, message="gone")
+    heard = []
+
+    async def hear():
+        record, teller = RunRecord("r", blotter, {NAME: 10.0}, heard.append), Teller()
+        record.follow(teller)
+        teller.tell(FILL, FILL, FILL._replace(client_order_id="r-TLT-BUY"), lost, lost)
+        await record.put([])
+
+    asyncio.run(hear())
+    assert heard == [FILL, lost, lost]
+
+
+def test_the_time_of_the_last_execution_is_that_of_executions_alone(blotter):
+    later = NOON.replace(hour=19)
+
+    async def hear():
+        record = RunRecord("r", blotter, {NAME: 10.0})
+        await record.put([FILL, Fact("status", "r", NAME, later, status="SUBMITTED")])
+        first = record.last_execution_at
+        await record.put([CORRECTED._replace(occurred_at=later), FILL._replace(exec_id="c.d.01.01")])
+        return first, record.last_execution_at
+
+    assert asyncio.run(hear()) == (NOON, later)

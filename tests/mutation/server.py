@@ -74,6 +74,7 @@ class Selection:
 def _run(request):
     """Run the tests of one request; called in a fork, in a group of its own."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has a background job ignore interrupts
     output = os.open(_OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(output, stream)

@@ -192,6 +192,7 @@ def test_one_name_alone_rounds_down(desired, units):
         ([1.0], [math.inf], 0.0),
         ([1.0], [1.0], -0.01),
         ([1.0], [1.0], math.nan),
+        ([1.0], [1.0], math.inf),
     ],
 )
 def test_what_cannot_be_rounded_is_refused(desired, value, slack):

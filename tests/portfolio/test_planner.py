@@ -100,6 +100,8 @@ def test_a_part_of_a_share_stays_when_whole_shares_are_traded():
 def test_a_part_of_a_share_that_is_not_listed_is_told_of_too():
     orders = plan({"B": 1.0}, {"A": 10.5}, {"A": 10.0, "B": 10.0}, unlisted="close")
     assert codes(orders) == ["fractional_position"]
+    (told,) = input_warnings(orders)[["table", "symbol", "column"]].to_numpy().tolist()
+    assert told == ["positions", "A", "quantity"]
     assert traded(orders) == {"A": -10.0, "B": 999.0}  # the $5 that cannot be sold cannot be spent
 
 
@@ -197,8 +199,9 @@ def test_a_reserve_can_be_named():
 def test_a_reserve_that_is_no_amount_there_is_is_refused(reserve):
     with pytest.raises(
         InputError, match=r"reserve .* is neither 'auto' nor an amount from 0 to the 10,000.00 there is"
-    ):
+    ) as caught:
         plan({"A": 1.0}, None, {"A": 10.0}, reserve=reserve)
+    assert caught.value.problems[0].column == "reserve"
 
 
 def test_a_plan_that_only_sells_is_never_short_of_cash():
@@ -407,6 +410,13 @@ def test_an_option_with_another_value_than_it_can_have_is_an_error(option, value
         plan({"A": 0.5}, {"B": 10}, {"A": 50.0, "B": 5.0}, **{"unlisted": "keep", option: value})
     assert caught.value.codes == ("option_invalid",)
     assert caught.value.problems[0].column == option
+
+
+@pytest.mark.parametrize("run_id", ["", "run 1", "run/1", "caf\u00e9", None, 1])
+def test_a_run_id_that_no_order_could_carry_is_an_error(run_id):
+    with pytest.raises(InputError, match="may only have letters") as caught:
+        plan_orders({"A": 0.5}, None, {"A": 50.0}, nav=10_000, run_id=run_id)
+    assert [(one.code, one.column) for one in caught.value.problems] == [("run_id_invalid", "run_id")]
 
 
 # -- working orders ----------------------------------------------------------------------------------------

@@ -288,3 +288,17 @@ def test_a_fully_invested_plan_passes_its_own_check_at_default_settings(seed):
     checked = check_orders(orders, positions=held, quotes=quotes, cash=nav - worth, now=NOW)
     assert len(checked)
     assert not (checked["verdict"] == "block").any(), checked["reasons"].dropna().unique()
+
+
+def test_an_order_has_the_value_of_its_quantity_and_one_that_is_refused_or_unpriced_keeps_what_it_had():
+    frame = orders_of(("SPY", "BUY", 5.0), ("TLT", "BUY", 6.0), ("KO", "BUY", 7.0)).assign(
+        notional=[1.0, 2.0, 3.0], status=["NEW", "REJECTED", "NEW"], reason=[None, "tick_unknown", None]
+    )
+    checked = check_orders(frame, quotes={"SPY": 10.0, "TLT": 20.0}, cash=1_000)
+    assert checked["notional"].tolist() == [50.0, 2.0, 3.0]
+
+
+def test_no_orders_are_checked_too_and_the_columns_have_their_types():
+    checked = check_orders(orders_of(("SPY", "BUY", 5.0)).iloc[:0], quotes={"SPY": 10.0}, cash=1_000)
+    assert len(checked) == 0
+    assert {str(checked[name].dtype) for name in ("verdict", "reasons", "checks", "limits")} == {"str"}

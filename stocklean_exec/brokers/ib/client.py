@@ -249,7 +249,6 @@ class Connection(IB):
         self.wrapper = _Wrapper(self)
         self.wrapper.ear = ear
         self.client = _Client(self.wrapper, ear)
-        self.client.apiEnd += self.disconnectedEvent
         self.errorEvent -= self._onError  # it sends requests of its own
         self.TimezoneTWS = ear.zone
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Instrument", "MarketDesk", "MarketLink", "Refusal"]
 
 _AT_ONCE = 40
-_DELAYED = 3
 
 
 class Instrument(NamedTuple):

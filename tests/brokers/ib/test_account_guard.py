@@ -37,6 +37,12 @@ def test_a_permission_for_a_live_account_is_none_for_its_paper_neighbour():
         check_account("DU0000001", ["DU0000001", LIVE], LIVE, {"STOCKLEAN_ALLOW_LIVE": LIVE})
 
 
+@pytest.mark.parametrize("managed", [["DU0000001", LIVE], [LIVE, "DU0000001"]])
+def test_of_a_login_with_a_live_account_that_one_is_named(managed):
+    with pytest.raises(LiveAccountError, match=r"^U1\*\*\*567 is no paper account"):
+        check_account("DU0000001", managed, None, {})
+
+
 @pytest.mark.parametrize("account", ["DU0000001", "DF7654321"])
 def test_a_paper_account_passes(account):
     check_account(account, [account], None, {})

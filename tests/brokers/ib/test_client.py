@@ -101,6 +101,38 @@ def test_a_status_is_heard_as_it_was_sent():
     assert ear.said == [("on_status", 12, "Submitted", 40.0, 60.0, 400.1, 77, 0, 400.1, 1, "locate")]
 
 
+def test_a_status_of_an_older_tws_ends_with_the_reason_that_it_is_held_or_before_it():
+    held = frame(3, 12, "PreSubmitted", "", "", "", "", "", "", "", "locate")
+    assert heard(held).said == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "locate")]
+    bare = frame(3, 12, "PreSubmitted", "", "", "", "", "", "", "")
+    assert heard(bare).said == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "")]
+
+
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [("TWS/gateway version must be >= 972", "too old"), ("Peer closed connection.", "closed"), (None, "closed")],
+)
+def test_a_connection_that_ends_says_whether_tws_is_too_old(message, what):
+    async def run():
+        ear = Recorder()
+        wire = Connection(ear)
+        wire.client._serverVersion = 100
+        wire.client._onSocketDisconnected(message)
+        return ear.said
+
+    assert (what, 100) in asyncio.run(run())
+
+
+def test_the_id_of_an_order_that_is_open_is_not_used_again():
+    async def run():
+        wire = Connection(Recorder())
+        wire.client._apiReady = True
+        wire.wrapper.openOrder(40, stock(), plain_order(), None)
+        return wire.client.getReqId()
+
+    assert asyncio.run(run()) == 41
+
+
 def test_an_empty_commission_is_not_known_and_not_nothing():
     ear = heard(frame(59, 1, "a.b.01.01", "", "USD", MAX_DOUBLE, MAX_DOUBLE, ""))
     assert ear.said == [("on_commission", "a.b.01.01", 1.7976931348623157e308, "USD")]

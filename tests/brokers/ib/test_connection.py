@@ -3,10 +3,12 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
 from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.brokers.ib import connection as ib_connection
 from stocklean_exec.brokers.ib.connection import Link, Place
 from stocklean_exec.brokers.ib.market_data import Instrument, Refusal
 from stocklean_exec.brokers.ib.order_tracker import OrderDesk
@@ -14,12 +16,13 @@ from stocklean_exec.brokers.rate_limit import Pacer
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.simulator import Simulator
 
+MAX_DOUBLE = 1.7976931348623157e308  # how TWS says "no value"
 TICKET = Ticket("r-SPY-BUY", "r", "SPY", "BUY", 10.0, "LMT", 400.5, "DAY", "USD", "STK", "SMART", "DU0000001")
 
 
 class Owner:
     def __init__(self):
-        self.failures, self.lost, self.restored = [], 0, 0
+        self.failures, self.lost, self.restored, self.doubts = [], 0, 0, 0
 
     def on_failure(self, what, error):
         self.failures.append((what, error))
@@ -29,6 +32,9 @@ class Owner:
 
     def on_restored(self):
         self.restored += 1
+
+    def on_doubt(self):
+        self.doubts += 1
 
     def on_puzzle(self):
         pass
@@ -134,3 +140,111 @@ def test_1100_and_1102_are_heard():
         return cut, link.is_cut, owner.restored
 
     assert with_link(work) == (True, False, 1)
+
+
+def test_a_client_id_that_is_in_use_is_named_as_the_reason():
+    async def work(_link, _owner, simulator):
+        place = Place("127.0.0.1", simulator.port, 1, None, 10.0, "America/New_York")
+        second = Link(place, OrderDesk(lambda: datetime.now(UTC)), Pacer(0.0), Owner())
+        with pytest.raises(BrokerError, match=r"another client_id"):
+            await second.connect()
+
+    with_link(work)
+
+
+def test_closing_waits_for_the_socket_and_no_longer(monkeypatch):
+    monkeypatch.setattr(ib_connection, "_CLOSING_SECONDS", 3_600.0)
+
+    async def work(link, _owner, _simulator):
+        await link.close()
+        return link.is_ready
+
+    assert with_link(work) is False
+
+
+def test_the_next_order_id_is_asked_for_on_request_alone():
+    async def work(link, _owner, _simulator):
+        return (await link.sweep()).next_id, (await link.sweep(with_next_id=True)).next_id
+
+    assert with_link(work) == (None, 1)
+
+
+def test_ids_that_were_passed_over_are_not_used():
+    async def work(link, _owner, _simulator):
+        link.pass_over_ids(50)
+        return link.reserve_ids(2)
+
+    assert with_link(work) == [51, 52]
+
+
+class Ear:
+    """A desk that notes what it is told; its order 5 is ours."""
+
+    def __init__(self):
+        self.heard = []
+
+    def on_open_order(self, *_known, ours):
+        self.heard.append(ours)
+
+    def on_status(self, *_known, ours):
+        self.heard.append(ours)
+
+    def on_message(self, number, code, _text):
+        self.heard.append((number, code))
+        return number == 5
+
+
+def told(work):
+    """Run ``work(link, owner)`` on a link that was never connected, and give what its desk was told."""
+
+    async def run():
+        ear, owner = Ear(), Owner()
+        link = Link(Place("127.0.0.1", 1, 7, None, 2.0, "UTC"), ear, Pacer(0.0), owner)
+        link.accounts = ["DU0000001"]
+        work(link, owner)
+        return ear.heard
+
+    return asyncio.run(run())
+
+
+def open_order(client_id=7, account="DU0000001", **changes):
+    known = {"orderId": 3, "permId": 9, "orderRef": "r-SPY-BUY", "action": "BUY", "totalQuantity": 10.0}
+    known |= {"orderType": "LMT", "lmtPrice": 400.5, "clientId": client_id, "account": account}
+    return SimpleNamespace(**(known | changes))
+
+
+def test_an_open_order_is_ours_if_its_client_and_its_account_are():
+    def work(link, _owner):
+        for order in (open_order(), open_order(client_id=8), open_order(account="DU0000002")):
+            link.on_open_order(SimpleNamespace(symbol="SPY"), order, SimpleNamespace(status="Submitted"))
+
+    assert told(work) == [True, False, False]
+
+
+def test_an_open_order_has_its_limit_and_one_at_the_market_has_none():
+    def work(link, _owner):
+        link._open = {}
+        orders = open_order(), open_order(permId=10, orderType="MKT"), open_order(permId=11, lmtPrice=MAX_DOUBLE)
+        for order in orders:
+            link.on_open_order(SimpleNamespace(symbol="SPY"), order, SimpleNamespace(status="Submitted"))
+        link.on_status(3, "Submitted", 4.0, 6.0, 400.0, 9, 0, 400.0, 7)
+        rows.extend(link._open.values())
+
+    rows = []
+    told(work)
+    assert [str(row["limit_price"]) for row in rows] == ["400.5", "nan", "nan"]
+    assert [row["filled_quantity"] for row in rows] == [4.0, 0.0, 0.0]
+    assert rows[0]["symbol"] == "SPY"
+
+
+def test_an_id_that_was_used_before_is_a_doubt_about_an_order_of_ours_and_nothing_else_is():
+    def work(link, owner):
+        for number, code, is_request in ((5, 399, False), (6, 103, False), (5, 103, True)):
+            link.on_error(number, code, "text", is_request=is_request)
+        doubts.append(owner.doubts)
+        link.on_error(5, 103, "text", is_request=False)
+        doubts.append(owner.doubts)
+
+    doubts = []
+    assert told(work) == [(5, 399), (6, 103), (5, 103)]
+    assert doubts == [0, 1]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import socket
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.brokers.ib import diagnostics as module
+
+PORTS = dict(module._PORTS)  # as the package has them, before a test puts its own
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +49,15 @@ def test_a_tws_that_is_not_there_comes_with_how_to_set_it_up():
 def test_a_tws_that_listens_is_found(nothing_listens):
     nothing_listens.listen()
     assert found("TWS")["state"] == "ok"
+
+
+def test_the_ports_are_those_that_interactive_brokers_documents():
+    assert {port: "LIVE" in name for port, name in PORTS.items()} == {
+        7497: False,  # TWS, paper trading
+        7496: True,
+        4002: False,  # IB Gateway, paper trading
+        4001: True,
+    }
 
 
 def test_a_live_port_is_a_warning(nothing_listens, monkeypatch):
@@ -105,4 +117,17 @@ def test_a_version_counts_to_its_third_number(version, state, monkeypatch):
 
 def test_logs_that_print_account_numbers_are_told(monkeypatch):
     monkeypatch.setattr(logging.getLogger("ib_async"), "level", logging.DEBUG)
-    assert "account numbers" in found("logs")["found"]
+    frame = sx.diagnose()
+    (text,) = frame.loc[frame["what"] == "logs", "found"]
+    assert text.startswith("ib_async logs at DEBUG: account numbers")
+
+
+def test_logs_that_are_quiet_are_not_told():
+    assert not (sx.diagnose()["what"] == "logs").any()
+
+
+def test_a_kernel_is_told_with_its_version(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", object())
+    assert found("kernel")["found"] == f"ipykernel {metadata.version('ipykernel')}"
+    monkeypatch.delitem(sys.modules, "ipykernel.kernelapp")
+    assert found("kernel")["found"] == "none: a script, a terminal or a test"

@@ -79,6 +79,18 @@ def test_without_any_data_the_error_says_so_unless_a_run_asks():
     assert quotes(link, "SPY", strict=False).empty
 
 
+def test_of_many_symbols_without_data_five_are_named_and_each_snapshot_is_told():
+    names = [f"S{number}" for number in range(6)]
+    contracts = {name: [contract(number)] for number, name in enumerate(names)}
+    link, progress = Table(contracts, dict.fromkeys(range(6), Refusal(354, "not subscribed"))), []
+    instruments = [Instrument(name) for name in names]
+    with pytest.raises(BrokerError, match=r"no market data for S0, S1, S2, S3, S4: "):
+        asyncio.run(
+            MarketDesk().quotes(link, instruments, strict=True, on_progress=lambda *news: progress.append(news))
+        )
+    assert progress == [(number, 6) for number in range(1, 7)]
+
+
 def test_one_symbol_without_data_does_not_hide_the_others():
     link = Table({"SPY": [contract(1)], "TLT": [contract(2)]}, {1: live(400.0), 2: Refusal(0, "silence")})
     assert quotes(link, "SPY", "TLT")["symbol"].tolist() == ["SPY"]
@@ -97,10 +109,21 @@ def test_only_the_contract_in_the_right_currency_is_meant():
     assert desk.contract(Instrument("SPY")).conId == 2
 
 
-@pytest.mark.parametrize("found", [[], [contract(1, "MXN")], [contract(1), contract(2, primary="NYSE")]])
-def test_no_contract_or_several_are_refused(found):
+NONE = "TWS knows no STK SPY in USD"
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ([], NONE),
+        ([contract(1, "MXN")], NONE),
+        ([contract(1, sec_type="WAR")], NONE),
+        ([contract(1), contract(2, primary="NYSE")], "SPY is ambiguous at TWS: ARCA 1, NYSE 2"),
+    ],
+)
+def test_no_contract_or_several_are_refused(found, why):
     refused = asyncio.run(MarketDesk().qualify(Table({"SPY": found}), [Instrument("SPY")]))
-    assert refused[Instrument("SPY")].code == 200
+    assert refused[Instrument("SPY")] == Refusal(200, why)
 
 
 def test_many_look_ups_run_at_once_but_not_all():

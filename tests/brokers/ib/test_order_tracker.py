@@ -45,7 +45,7 @@ def test_the_same_id_of_another_client_is_not_ours():
     desk, told = desk_with_order()
     desk.on_status(12, 99, "Cancelled", 0.0, 10.0, "", ours=False)
     assert told == []
-    assert desk.orphans()["status"].tolist() == ["CANCELLED"]
+    assert desk.orphans()[["status", "order_id", "perm_id"]].to_numpy().tolist() == [["CANCELLED", 12, 99]]
 
 
 def test_an_execution_is_matched_by_its_reference_where_the_id_says_nothing():
@@ -174,7 +174,10 @@ def test_an_order_of_an_earlier_session_is_met_and_can_be_found():
     desk.on_open_order(9, 2, 71, "other-SPY-BUY", "Submitted", 5.0, ours=False)
     assert desk.find("old-SPY-BUY").order_id == 9
     assert desk.find("other-SPY-BUY") is None
-    assert desk.orphans()["order_ref"].tolist() == ["old-SPY-BUY", "other-SPY-BUY"]
+    assert [order.client_order_id for order in desk.working()] == ["old-SPY-BUY"]
+    orphans = desk.orphans()
+    assert orphans["order_ref"].tolist() == ["old-SPY-BUY", "other-SPY-BUY"]
+    assert orphans[["order_id", "client_id", "perm_id"]].to_numpy().tolist() == [[9, 1, 70], [9, 2, 71]]
 
 
 def test_what_comes_in_one_piece_is_told_in_one_call():
@@ -356,6 +359,14 @@ def test_an_adopted_order_remembers_what_is_on_record_of_it():
     assert not desk.on_message(12, 201, "of somebody else: ids began anew")
     desk.on_status(99, 77, "Cancelled", 4.0, 6.0, "", ours=False)  # by its permanent id
     assert [fact.status for fact in told] == ["CANCELLED"]
+
+
+def test_a_refusal_on_record_of_an_order_that_was_seen_to_live_does_not_end_it():
+    desk = OrderDesk(lambda: NOON)
+    lives = Fact("status", "r", "r-SPY-BUY", NOON, status="SUBMITTED", order_id=12, perm_id=77)
+    refusal = Fact("rejected", "r", "r-SPY-BUY", NOON, status="UNSEEN", code="110")
+    desk.adopt("r", History("r-SPY-BUY", 10.0, [SENT_12, lives, refusal]), ids_hold=True)
+    assert [order.client_order_id for order in desk.working()] == ["r-SPY-BUY"]
 
 
 # -- an order that ended with more filled than its executions say -----------------------------------------------

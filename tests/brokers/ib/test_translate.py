@@ -1,7 +1,9 @@
 """What TWS says, as facts: codes and words against the documentation, times by hand."""
 
+import csv
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -89,8 +91,29 @@ def test_a_reject_code_refuses_a_new_order_and_only_that(code):
     assert message_fact(code, "text", seen=True).kind == "message"
 
 
+def test_the_codes_that_refuse_an_order_are_those_that_the_documentation_says_and_no_others():
+    # message_codes.tsv is written from TWS's documentation; a range such as 106-107 stands for each of its codes.
+    refusing = set()
+    with (Path(__file__).parent / "message_codes.tsv").open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream, delimiter="\t"):
+            for part in row["codes"].split():
+                first, _, last = part.partition("-")
+                if row["expectation"] == "rejects":
+                    refusing |= set(range(int(first), int(last or first) + 1))
+    found = {code for code in range(20_000) if message_fact(code, "", seen=False).status == "UNSEEN"}
+    assert found == refusing
+
+
+def test_the_codes_of_market_data_and_of_the_connection_are_those_of_the_documentation():
+    assert sorted(translate.DELAYED_DATA_CODES) == [354, 10089, 10090, 10168, 10186]
+    assert sorted(translate.NO_DATA_CODES - translate.DELAYED_DATA_CODES) == [10187, 10197]
+    assert sorted(translate.LINK_LOST | translate.LINK_RESTORED) == [1100, 1101, 1102, 2110]
+    assert translate.ID_USED_UP == 103
+
+
 def test_201_ends_an_order_whatever_was_seen():
-    assert message_fact(201, "margin", seen=True).kind == "rejected"
+    fact = message_fact(201, "margin", seen=True)
+    assert (fact.kind, fact.code, fact.message, fact.status) == ("rejected", "201", "margin", None)
 
 
 def test_202_is_a_cancel_whose_code_tells_that_we_did_not_ask_for_it():
@@ -110,6 +133,13 @@ def test_no_code_fills_an_order_and_an_unknown_one_never_ends_it(code, seen):
 
 def test_an_execution_is_told_with_the_words_of_the_tables():
     fact = execution_fact(execution())
+    assert (fact.exec_id, fact.symbol, fact.exchange, fact.account, fact.occurred_at) == (
+        "0000e0d5.67fe667b.01.01",
+        "KO",
+        "ARCA",
+        "DU0000001",
+        datetime(2022, 12, 29, 15, 0, 1, tzinfo=UTC),
+    )
     assert (fact.side, fact.liquidity, fact.quantity, fact.price) == ("BUY", "removed", 100.0, 62.62)
     assert execution_fact(execution(side="SLD", last_liquidity=1)).side == "SELL"
     assert execution_fact(execution(last_liquidity=1)).liquidity == "added"
@@ -142,6 +172,11 @@ def test_an_execution_that_cannot_be_is_an_error(changes):
 @pytest.mark.parametrize("unset", [MAX_DOUBLE, NAN, math.inf, None])
 def test_a_commission_that_is_not_known_yet_is_no_fact(unset):
     assert commission_fact("a.b.01.01", unset, "USD") is None
+
+
+def test_a_commission_has_its_execution_and_its_currency():
+    fact = commission_fact("a.b.01.01", 1.0, "EUR")
+    assert (fact.kind, fact.exec_id, fact.commission_currency) == ("commission", "a.b.01.01", "EUR")
 
 
 def test_a_rebate_is_a_negative_commission():
@@ -203,6 +238,12 @@ def test_only_printable_ascii_may_go_out(text):
 )
 def test_numbers_that_are_not_plain_are_not_sent(quantity, limit):
     assert number_problem(quantity, limit) is not None
+
+
+def test_the_smallest_quantity_and_price_are_a_ten_thousandth():
+    assert number_problem(0.0001, 0.0001) is None
+    assert number_problem(0.00009, 1.0) == "quantity 9e-05 is not from 0.0001 to 2147483646"
+    assert number_problem(1.0, 0.00009) == "limit_price 9e-05 is not from 0.0001 to 1000000000000"
 
 
 @given(st.integers(1, 2**31 - 2), st.integers(1, 10**9))
