@@ -22,7 +22,7 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec._version import __version__
-from stocklean_exec.blotter.database_file import MEMORY, check_path, connect, create, migrate
+from stocklean_exec.blotter.database_file import MEMORY, check_owner, check_path, connect, create, migrate
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.blotter.kill_switch import HaltEntry, HaltJournal
@@ -116,6 +116,8 @@ class Blotter(BlotterReader):
     """An open blotter that this process owns; made by :func:`open_blotter`."""
 
     def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            check_owner(path)
         self._lock = None if path is None else FileLock(path)
         self._closing = threading.Lock()
         try:
@@ -485,7 +487,7 @@ def open_blotter(path: str | os.PathLike[str] = MEMORY) -> Blotter:
     InputError
         The path cannot be that of a blotter.
     BlotterError
-        It was written by a newer version, or is damaged.
+        It was written by a newer version, is damaged, or belongs to another user.
 
     Examples
     --------

@@ -26,7 +26,16 @@ from stocklean_exec.schema.paths import is_address
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MEMORY", "SCHEMA_VERSION", "check_path", "connect", "create", "migrate", "migrations"]
+__all__ = [
+    "MEMORY",
+    "SCHEMA_VERSION",
+    "check_owner",
+    "check_path",
+    "connect",
+    "create",
+    "migrate",
+    "migrations",
+]
 
 _MAGIC_OFFSET, _MAGIC = 8, b"DUCK"
 _CONFIG = {
@@ -108,6 +117,25 @@ def _check_file(file: Path) -> tuple[str, str]:
     if head[_MAGIC_OFFSET:] != _MAGIC:
         return "blotter_format", f"{str(file)!r} is not a DuckDB file"
     return "", ""
+
+
+def check_owner(path: Path) -> None:
+    """Refuse to own a blotter of another user, root included: its log would be a file that this user cannot open.
+
+    Raises
+    ------
+    BlotterError
+        The file is there and belongs to somebody else.
+    """
+    try:
+        owner = path.stat().st_uid
+    except FileNotFoundError:  # a new one
+        return
+    if owner != os.geteuid():
+        raise BlotterError(
+            f"{str(path)!r} belongs to user {owner}, not to user {os.geteuid()} of this program: run it as that "
+            "user; sx.read_blotter(path) reads a snapshot where the file may be read"
+        )
 
 
 def connect(path: Path | None) -> duckdb.DuckDBPyConnection:

@@ -8,6 +8,7 @@ are masked. The page is ``templates/report.html``, its look ``static/report.css`
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,7 +36,6 @@ from stocklean_exec.tca.api import (
 from stocklean_exec.tca.sources import TradeRecord, trade_record
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
     from stocklean_exec.tca.inputs import Sign
@@ -75,7 +75,7 @@ class CostReport:
     summary: CostSummary
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page; an existing file is replaced whole.
+        """Write the page, readable by its owner alone; an existing file, or a link, is replaced whole.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class CostReport:
         written = file.with_name(f".{file.name}.new")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            written.write_text(self.html, encoding="utf-8")
+            _write_private(written, self.html)
             written.replace(file)
         except OSError as error:
             with suppress(OSError):
@@ -180,6 +180,14 @@ def write_report(run_id: str | Sequence[str] | None, blotter: object, path: str 
     """Write the report of a run to a file, and return its path; see :func:`report`."""
     report(run_id, blotter, path)
     return Path(path)
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write a new file of mode 600 in the place of whatever stands there; no link is followed."""
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def mask_accounts(text: str, record: TradeRecord) -> str:

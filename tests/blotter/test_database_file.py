@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.blotter import database_file, open_blotter
+from stocklean_exec.blotter import database_file
+from stocklean_exec.blotter.blotter import open_blotter, read_blotter
 from stocklean_exec.blotter.database_file import SCHEMA_VERSION, check_path, connect, migrate, migrations
 from stocklean_exec.blotter.events import Fact
 from stocklean_exec.blotter.file_lock import FileLock
@@ -170,6 +171,20 @@ def test_a_new_blotter_is_there_after_a_power_cut_with_all_that_was_recorded(tmp
     power.cut()
     with open_blotter(tmp_path / "x.duckdb") as blotter:
         assert blotter.events("r")["code"].tolist() == ["recorded"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_a_blotter_of_another_user_is_not_opened_and_no_file_is_left_beside_it(tmp_path):
+    path = tmp_path / "x.duckdb"
+    open_blotter(path).close()
+    os.chown(path, 65534, 65534)
+    Path(f"{path}.lock").unlink()
+    before = {file.name: file.stat().st_ino for file in tmp_path.iterdir()}
+    with pytest.raises(BlotterError, match="belongs to user 65534, not to user 0"):
+        open_blotter(path)
+    assert {file.name: file.stat().st_ino for file in tmp_path.iterdir()} == before
+    with read_blotter(path) as blotter:
+        assert len(blotter.runs()) == 0
 
 
 def test_the_umask_is_as_before(tmp_path):

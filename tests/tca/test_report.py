@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import re
+import stat
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -137,6 +139,20 @@ def test_it_is_written_whole_or_not_at_all(blotter, tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(InputError, match="cannot be written"):
         write_report("demo", blotter, tmp_path / "taken" / "r.html")
+
+
+def test_it_is_private_and_written_through_no_link(blotter, tmp_path):
+    (tmp_path / "kept.html").write_text("kept", "utf-8")
+    for name in ("run.html", ".run.html.new"):
+        (tmp_path / name).symlink_to(tmp_path / "kept.html")
+    mask = os.umask(0)
+    try:
+        file = write_report("demo", blotter, tmp_path / "run.html")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "kept.html").read_text("utf-8") == "kept"
+    assert stat.S_IMODE(file.lstat().st_mode) == 0o600
+    assert stat.S_ISREG(file.lstat().st_mode)
 
 
 def test_a_notebook_shows_it_in_a_frame_of_its_own(page):
