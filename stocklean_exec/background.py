@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ["Engine", "call", "spawn"]
+__all__ = ["BackgroundLoop", "call", "spawn"]
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class _Call:
             self.outcome.set_exception(error)
 
 
-class Engine:
+class BackgroundLoop:
     """An event loop in a daemon thread."""
 
     def __init__(self, name: str = "stocklean-engine") -> None:
@@ -127,7 +127,7 @@ class Engine:
         self.thread.join(_WIND_UP)
 
 
-_shared: Engine | None = None
+_shared: BackgroundLoop | None = None
 _mutex = threading.Lock()
 
 
@@ -172,10 +172,10 @@ def spawn(work: Coroutine[Any, Any, T]) -> Future[T]:
     return _the_engine().spawn(work)
 
 
-def _the_engine() -> Engine:
+def _the_engine() -> BackgroundLoop:
     global _shared  # noqa: PLW0603 - one engine for the process, made when first needed
     with _mutex:
         if _shared is None:
-            _shared = Engine()
+            _shared = BackgroundLoop()
             atexit.register(_stop_at_exit)  # what is registered last runs first
         return _shared

@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from stocklean_exec import background
-from stocklean_exec.background import Engine, call
+from stocklean_exec.background import BackgroundLoop, call
 
 
 async def whereabouts():
@@ -26,7 +26,7 @@ async def fail():
 
 @pytest.fixture
 def one():
-    made = Engine("test-engine")
+    made = BackgroundLoop("test-engine")
     yield made
     made.stop()
 
@@ -99,7 +99,7 @@ def test_work_that_exits_exits_its_caller_and_not_the_engine(one):
 
 
 def test_stopping_cancels_what_runs_and_ends_the_thread():
-    made, begun, ends = Engine(), threading.Event(), []
+    made, begun, ends = BackgroundLoop(), threading.Event(), []
 
     async def work():
         begun.set()
@@ -133,7 +133,7 @@ def test_it_works_in_a_plain_script_and_leaves_no_noise():
 
 
 def test_work_is_begun_and_not_waited_for_and_a_stopped_engine_takes_none():
-    made = Engine()
+    made = BackgroundLoop()
     assert made.spawn(whereabouts()).result() == "stocklean-engine"
     made.stop()
     with pytest.raises(RuntimeError, match="the engine was stopped"):

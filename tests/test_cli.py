@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.cli import main
 from stocklean_exec.simulator import Simulator
@@ -105,7 +105,7 @@ def test_an_unresolved_order_is_told_by_the_exit_code(folder):
         header = dict.fromkeys(("account", "nav", "parameters", "approved_by", "approved_at")) | {"plan_hash": "x"}
         blotter.record_plan(
             plan, {"run_id": "r2", "leg": 1, "mode": "mock", **header},
-            [Fact("intent", "r2", "r2-AAPL-BUY"), Fact("sending", "r2", "r2-AAPL-BUY", attempt=1)],
+            [OrderEvent("intent", "r2", "r2-AAPL-BUY"), OrderEvent("sending", "r2", "r2-AAPL-BUY", attempt=1)],
         ).result()  # fmt: skip
     code, out, _ = shell(folder, "status", "--blotter", "b.duckdb")
     assert code == 5

@@ -248,7 +248,7 @@ def connect(venue):
 
 def test_a_run_whose_process_was_killed_is_resumed_to_its_end_and_nothing_is_sent_twice(take, monkeypatch):
     folder = take("killed")
-    assert (folder / f"{BLOTTER}.wal").stat().st_size > 0  # the facts of the run are in DuckDB's log alone
+    assert (folder / f"{BLOTTER}.wal").stat().st_size > 0  # the events of the run are in DuckDB's log alone
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / STATE))
     journal = folder / "journal.jsonl"
     settings = {**VENUE, "start": LATER, "state": folder / "venue.state", "journal": journal}

@@ -18,7 +18,7 @@ from random import Random
 import pytest
 
 from stocklean_exec.blotter.blotter import open_blotter, read_blotter
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.errors import BlotterError, BlotterLockedError
 
 
@@ -103,7 +103,7 @@ def test_a_full_disk_fails_the_commit_loudly_and_loses_nothing(limit, size, grou
     with open_blotter(path) as blotter:
         parts = blotter.events("r").groupby("code").size()
         assert parts.to_dict() == dict.fromkeys(acknowledged, group)  # whole transactions, and no other
-        blotter.record([Fact("message", "r", code="again")]).result()
+        blotter.record([OrderEvent("message", "r", code="again")]).result()
     assert codes_of(path)[-1] == "again"
 
 
@@ -202,7 +202,7 @@ def test_a_process_that_is_killed_while_it_makes_a_blotter_leaves_one_that_opens
         process.send_signal(signal.SIGKILL)
         process.communicate()
         with open_blotter(path) as blotter:
-            blotter.record([Fact("message", "r", code="1")]).result()
+            blotter.record([OrderEvent("message", "r", code="1")]).result()
         assert not list(tmp_path.glob(".*.new*"))  # what it left beside is gone
         opened += 1
     assert opened == 12
@@ -297,7 +297,7 @@ def test_a_copy_made_while_the_blotter_is_open_is_a_blotter_of_its_own(owner, tm
     path, other = tmp_path / "x.duckdb", tmp_path / "copy.duckdb"
     copy(path, other)
     with open_blotter(other) as blotter:
-        blotter.record([Fact("message", "r", code="in the copy")]).result()
+        blotter.record([OrderEvent("message", "r", code="in the copy")]).result()
     tell(owner, "second")
     owner.communicate()
     assert codes_of(path) == ["first", "second"]

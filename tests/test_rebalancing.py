@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import HaltedError, IdempotencyConflictError, InputError
 from stocklean_exec.rebalancing import prepare
@@ -292,7 +292,7 @@ def test_the_same_run_again_does_not_take_its_own_working_orders_for_others(blot
 def test_a_symbol_with_an_order_that_nobody_can_tell_of_is_refused(blotter):
     broker = sx.connect("mock://", quotes=ABC, cash=50_000.0)
     sx.rebalance({"XYZ": 0.1}, broker, blotter, run_id="one", approve="ann", dry_run=False)
-    lost = Fact("unknown", "one", "one-ABC-BUY", message="it left no trace")
+    lost = OrderEvent("unknown", "one", "one-ABC-BUY", message="it left no trace")
     header = {"run_id": "one", "leg": 2, "mode": "mock", "account": broker.account, "nav": 1.0, "parameters": None}
     header |= {"plan_hash": "x", "approved_by": "ann", "approved_at": None}
     plan = pd.DataFrame(
@@ -306,8 +306,8 @@ def test_a_symbol_with_an_order_that_nobody_can_tell_of_is_refused(blotter):
             "payload_hash": "x",
         }
     )
-    sent = Fact("sending", "one", "one-ABC-BUY", attempt=1)
-    blotter.record_plan(plan, header, [Fact("intent", "one", "one-ABC-BUY"), sent, lost]).result()
+    sent = OrderEvent("sending", "one", "one-ABC-BUY", attempt=1)
+    blotter.record_plan(plan, header, [OrderEvent("intent", "one", "one-ABC-BUY"), sent, lost]).result()
     review = prepare({"ABC": 0.5, "XYZ": 0.1}, broker, blotter, run_id="two")
     row = review.orders.set_index("symbol").loc["ABC"]
     assert row["reason"] == "open_order_exists"

@@ -112,12 +112,12 @@ def test_a_worker_that_has_died_writes_nothing_though_another_lives(loop):
 
 
 def test_what_was_read_is_read_anew_once_something_was_written(loop):
-    facts = [["one"], ["one", "two"]]
-    blotter = mock.Mock(facts=mock.Mock(side_effect=facts), record=lambda _: DONE)
+    events = [["one"], ["one", "two"]]
+    blotter = mock.Mock(events=mock.Mock(side_effect=events), record=lambda _: DONE)
     mortal = Mortal(blotter, loop, Life(loop, {}), Shelf())
-    assert (mortal.facts("r"), mortal.facts("r")) == (["one"], ["one"])
+    assert (mortal.events("r"), mortal.events("r")) == (["one"], ["one"])
     mortal.record([])
-    assert mortal.facts("r") == ["one", "two"]
+    assert mortal.events("r") == ["one", "two"]
 
 
 # -- the clock -----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The blotter: the durable record of runs, orders, events, fills and commissions, in one DuckDB file.
 
-Plans and facts are inserted and never changed; what an order or a run *is* is a view over them. Reading gives
+Plans and events are inserted and never changed; what an order or a run *is* is a view over them. Reading gives
 DataFrames. One process owns a blotter; others read snapshots of it with :func:`read_blotter`, and may halt it.
 """
 
@@ -23,7 +23,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec._version import __version__
 from stocklean_exec.blotter.database_file import MEMORY, check_owner, check_path, connect, create, migrate
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.blotter.kill_switch import HaltEntry, HaltJournal
 from stocklean_exec.blotter.order_history import IdTrail
@@ -150,8 +150,8 @@ class Blotter(BlotterReader):
 
     # -- writing -------------------------------------------------------------------------------------------
 
-    def record(self, facts: Sequence[Fact]) -> Future[None]:
-        """Record ``facts``; the future is done once they are on disk.
+    def record(self, events: Sequence[OrderEvent]) -> Future[None]:
+        """Record ``events``; the future is done once they are on disk.
 
         Facts that are on record already are left out. The future cannot be cancelled, and need not be waited for:
         :meth:`close` and the end of the program write all that was handed in.
@@ -161,18 +161,20 @@ class Blotter(BlotterReader):
         BlotterClosedError
             At once: the blotter is closed.
         BlotterError
-            From the future: nothing of these facts was recorded, and why.
+            From the future: nothing of these events was recorded, and why.
         """
-        return self._writer.put(facts)
+        return self._writer.put(events)
 
-    def record_plan(self, orders: pd.DataFrame, run: dict[str, object], facts: Sequence[Fact]) -> Future[None]:
-        """Record a plan and the first ``facts`` about it in one transaction.
+    def record_plan(
+        self, orders: pd.DataFrame, run: dict[str, object], events: Sequence[OrderEvent]
+    ) -> Future[None]:
+        """Record a plan and the first ``events`` about it in one transaction.
 
         Parameters
         ----------
         orders : every row of the plan, with ``payload_hash``; unknown columns are kept as JSON
         run : run_id, leg, mode, account, nav, parameters, plan_hash, approved_by, approved_at
-        facts : the first order events of the plan, recorded in the same transaction
+        events : the first order events of the plan, recorded in the same transaction
         """
         rows = _plan_rows(orders, run)
         header = [
@@ -195,7 +197,7 @@ class Blotter(BlotterReader):
             if len(rows):
                 _insert_frame(connection, "planned_orders", rows)
 
-        return self._writer.put(facts, insert)
+        return self._writer.put(events, insert)
 
     def record_quotes(self, run_id: str, quotes: pd.DataFrame) -> Future[None]:
         """Record the market as it was when a run began."""
@@ -314,11 +316,11 @@ class Blotter(BlotterReader):
             ).fetchone()
         return float(row[0] or 0.0) if row else 0.0
 
-    def facts(self, run_id: str) -> list[Fact]:
-        """All facts of a run, as recorded."""
+    def recorded_events(self, run_id: str) -> list[OrderEvent]:
+        """All events of a run, as recorded."""
         with self._open().cursor() as cursor:
             columns = ", ".join(
-                f"epoch_us({name}) AS {name}" if name in _FACT_TIMES else name for name in Fact._fields
+                f"epoch_us({name}) AS {name}" if name in _FACT_TIMES else name for name in OrderEvent._fields
             )
             rows = cursor.execute(
                 f"SELECT {columns} FROM main.facts WHERE run_id = ? ORDER BY number",  # noqa: S608 - constants
@@ -380,8 +382,10 @@ class Blotter(BlotterReader):
         if problems:
             raise InputError("resolve", problems)
         run_id = str(unresolved.loc[client_order_id, "run_id"])
-        fact = Fact("resolved", run_id, client_order_id, clock.now(), status=status, message=f"resolved: {reason}")
-        self.record([fact]).result()
+        event = OrderEvent(
+            "resolved", run_id, client_order_id, clock.now(), status=status, message=f"resolved: {reason}"
+        )
+        self.record([event]).result()
 
     # -- the kill switch -----------------------------------------------------------------------------------
 
@@ -452,13 +456,13 @@ def _problems_of_resolution(
     return problems
 
 
-def _halt_fact(entry: HaltEntry) -> Fact:
-    return Fact(entry.kind, occurred_at=entry.at, code=entry.by, message=entry.reason)
+def _halt_fact(entry: HaltEntry) -> OrderEvent:
+    return OrderEvent(entry.kind, occurred_at=entry.at, code=entry.by, message=entry.reason)
 
 
-def _fact(row: tuple[Any, ...]) -> Fact:
-    fact = Fact._make(row)
-    return fact._replace(occurred_at=_moment(fact.occurred_at), quoted_at=_moment(fact.quoted_at))
+def _fact(row: tuple[Any, ...]) -> OrderEvent:
+    event = OrderEvent._make(row)
+    return event._replace(occurred_at=_moment(event.occurred_at), quoted_at=_moment(event.quoted_at))
 
 
 def _moment(micros: Any) -> datetime | None:  # noqa: ANN401 - a time as the query gives it, since 1970

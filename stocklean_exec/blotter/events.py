@@ -1,8 +1,8 @@
-"""The vocabulary of the record: what can be known about an order, one immutable fact at a time.
+"""The vocabulary of the record: what can be known about an order, one immutable event at a time.
 
-Brokers make facts, the blotter stores them, :mod:`~stocklean_exec.blotter.order_state` derives states from them. A
-fact has a natural key: the same fact told twice has the same key and is recorded once. Nothing is ever changed or
-taken back; a correction is another fact. Pure.
+Brokers make events, the blotter stores them, :mod:`~stocklean_exec.blotter.order_state` derives states from them.
+A event has a natural key: the same event told twice has the same key and is recorded once. Nothing is ever changed
+or taken back; a correction is another event. Pure.
 
 ========================  ====================================================================================
 kind                      what it says
@@ -47,14 +47,14 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-__all__ = ["KINDS", "Fact", "execution_family", "key_of", "plain"]
+__all__ = ["KINDS", "OrderEvent", "execution_family", "key_of", "plain"]
 
 _CORRECTABLE = re.compile(r"([^.]+\.[^.]+\.[^.]+)\.([0-9]{1,9})")
 _LARGEST_INTEGER = 2**63
 
 
-class Fact(NamedTuple):
-    """One fact; its fields are, in this order, the columns of the ``facts`` table from ``kind`` on."""
+class OrderEvent(NamedTuple):
+    """One event; its fields are, in this order, the columns of the ``events`` table from ``kind`` on."""
 
     kind: str
     run_id: str | None = None
@@ -117,33 +117,33 @@ _KEY_FIELDS: dict[str, tuple[str, ...]] = {
     "halt_cleared": ("occurred_at", "message"),
 }
 KINDS = tuple(_KEY_FIELDS)
-"""Every kind of fact."""
+"""Every kind of event."""
 
 _FREE_TEXT = "message"
 _NUMBERS = frozenset({"filled", "remaining"})
 
 
-def key_of(fact: Fact) -> str:
-    """Natural key of a fact: the same for the same fact, however often it is told, and in whatever time zone.
+def key_of(event: OrderEvent) -> str:
+    """Natural key of an event: the same for the same event, however often it is told, and in whatever time zone.
 
     Raises
     ------
     ValueError
-        There is no such kind of fact.
+        There is no such kind of event.
 
     Examples
     --------
-    >>> key_of(Fact("execution", client_order_id="run-1-SPY-BUY", exec_id="0000e0d5.67fe667b.01.01"))
+    >>> key_of(OrderEvent("execution", client_order_id="run-1-SPY-BUY", exec_id="0000e0d5.67fe667b.01.01"))
     'execution/run-1-SPY-BUY/0000e0d5.67fe667b.01.01'
-    >>> key_of(Fact("status", client_order_id="run-1-SPY-BUY", perm_id=7, status="SUBMITTED", filled=4))
+    >>> key_of(OrderEvent("status", client_order_id="run-1-SPY-BUY", perm_id=7, status="SUBMITTED", filled=4))
     'status/run-1-SPY-BUY/7/SUBMITTED/4.0//'
     """
-    if fact.kind not in _KEY_FIELDS:
-        raise ValueError(f"{fact.kind!r} is no kind of fact")
-    return "/".join([fact.kind, *(_key_part(name, getattr(fact, name)) for name in _KEY_FIELDS[fact.kind])])
+    if event.kind not in _KEY_FIELDS:
+        raise ValueError(f"{event.kind!r} is no kind of fact")
+    return "/".join([event.kind, *(_key_part(name, getattr(event, name)) for name in _KEY_FIELDS[event.kind])])
 
 
-def _key_part(name: str, value: Any) -> str:  # noqa: ANN401 - a field of a fact, of whatever type
+def _key_part(name: str, value: Any) -> str:  # noqa: ANN401 - a field of an event, of whatever type
     if value is None:
         return ""
     if name == _FREE_TEXT:
@@ -154,8 +154,8 @@ def _key_part(name: str, value: Any) -> str:  # noqa: ANN401 - a field of a fact
     return str(float(value) if name in _NUMBERS else value).replace("/", "%2F")
 
 
-def plain(fact: Fact) -> Fact:
-    """Make a fact storable: the same in plain Python values, so that nothing a broker sends stops the record.
+def plain(event: OrderEvent) -> OrderEvent:
+    """Make an event storable: the same in plain Python values, so that nothing a broker sends stops the record.
 
     Numbers of numpy become Python's; NaN, NaT and NA become None, as do whole numbers of more than 64 bits; times
     are in UTC (one without a zone is taken to be); characters that UTF-8 has no code for are spelled out.
@@ -163,18 +163,18 @@ def plain(fact: Fact) -> Fact:
     Examples
     --------
     >>> import math
-    >>> plain(Fact("commission", exec_id="x", commission=math.nan)) == Fact("commission", exec_id="x")
+    >>> plain(OrderEvent("commission", exec_id="x", commission=math.nan)) == OrderEvent("commission", exec_id="x")
     True
     """
-    for value in fact:  # a plain loop: every fact passes here, and nearly every one is plain already
+    for value in event:  # a plain loop: every event passes here, and nearly every one is plain already
         if value is not None and not _is_plain(value):
             break
     else:
-        return fact
-    return Fact._make(None if value is None else _plain_value(value) for value in fact)
+        return event
+    return OrderEvent._make(None if value is None else _plain_value(value) for value in event)
 
 
-def _is_plain(value: Any) -> bool:  # noqa: ANN401 - a field of a fact, of whatever type
+def _is_plain(value: Any) -> bool:  # noqa: ANN401 - a field of an event, of whatever type
     kind = type(value)
     if kind is str:
         return bool(value.isascii())
@@ -185,7 +185,7 @@ def _is_plain(value: Any) -> bool:  # noqa: ANN401 - a field of a fact, of whate
     return kind is float and bool(value == value)  # noqa: PLR0124 - NaN is not itself
 
 
-def _plain_value(value: Any) -> Any:  # noqa: ANN401 - a field of a fact, of whatever type
+def _plain_value(value: Any) -> Any:  # noqa: ANN401 - a field of an event, of whatever type
     if hasattr(value, "item"):
         value = value.item()
     if hasattr(value, "to_pydatetime") and _is_known(value):

@@ -10,43 +10,43 @@ from stocklean_exec.blotter.order_state import derive_order
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stocklean_exec.blotter.events import Fact
+    from stocklean_exec.blotter.events import OrderEvent
 
-__all__ = ["History", "IdTrail"]
+__all__ = ["IdTrail", "OrderHistory"]
 
 _SEEN = frozenset({"status", "execution", "rejected", "duplicate"})
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """One order as it is on record: what was asked for, and every fact about it."""
+class OrderHistory:
+    """One order as it is on record: what was asked for, and every event about it."""
 
     client_order_id: str
     quantity: float
-    facts: Sequence[Fact] = field(repr=False)
+    events: Sequence[OrderEvent] = field(repr=False)
 
     @property
     def state(self) -> str:
-        """The finer state that the facts say."""
-        return derive_order(self.quantity, self.facts).state
+        """The finer state that the events say."""
+        return derive_order(self.quantity, self.events).state
 
     @property
     def is_seen(self) -> bool:
         """Whether the broker has ever shown that it has the order."""
-        return any(fact.kind in _SEEN for fact in self.facts)
+        return any(event.kind in _SEEN for event in self.events)
 
     def seen_ids(self, client_id: int) -> list[int]:
         """Order ids of a client under which the broker has shown this order."""
         return [
-            fact.order_id
-            for fact in self.facts
-            if fact.kind in _SEEN and fact.order_id is not None and fact.client_id == client_id
+            event.order_id
+            for event in self.events
+            if event.kind in _SEEN and event.order_id is not None and event.client_id == client_id
         ]
 
     @property
-    def intent(self) -> Fact | None:
+    def intent(self) -> OrderEvent | None:
         """The approval to send it."""
-        return next((fact for fact in self.facts if fact.kind == "intent"), None)
+        return next((event for event in self.events if event.kind == "intent"), None)
 
     @property
     def is_adopted(self) -> bool:
@@ -54,11 +54,11 @@ class History:
         return self.last_sending is None and (self.is_seen or self.state == "UNKNOWN")
 
     @property
-    def last_sending(self) -> Fact | None:
+    def last_sending(self) -> OrderEvent | None:
         """The latest hand-over that is not known to have failed."""
-        failed = {fact.attempt for fact in self.facts if fact.kind == "not_sent"}
-        sent = [fact for fact in self.facts if fact.kind == "sending" and fact.attempt not in failed]
-        return max(sent, key=lambda fact: fact.attempt or 0, default=None)
+        failed = {event.attempt for event in self.events if event.kind == "not_sent"}
+        sent = [event for event in self.events if event.kind == "sending" and event.attempt not in failed]
+        return max(sent, key=lambda event: event.attempt or 0, default=None)
 
 
 class IdTrail(NamedTuple):

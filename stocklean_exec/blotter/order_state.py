@@ -1,8 +1,8 @@
-"""What the recorded facts say about an order and a run.
+"""What the recorded events say about an order and a run.
 
-A state is a pure function of the *set* of facts: their sequence and repetition change nothing, so late,
-repeated and reordered reports are harmless. Executions count most; then a person's decision; then the broker's
-last word; then what we did. The rules stand in one table, in that sequence.
+A state is a pure function of the *set* of events: their sequence and repetition change nothing, so late, repeated
+and reordered reports are harmless. Executions count most; then a person's decision; then the broker's last word;
+then what we did. The rules stand in one table, in that sequence.
 
 Quantities are added up exactly, in hundred-millionths of a share; the average price is computed from the
 executions and never carried along. A number is usable when it is finite and below a billion. An execution
@@ -25,7 +25,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from stocklean_exec.blotter.events import Fact, execution_family, plain
+from stocklean_exec.blotter.events import OrderEvent, execution_family, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -75,7 +75,7 @@ _SCALE = 10**8
 _LIMIT = 10**9  # no price, fee or quantity of shares is a billion; such a number is damage
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_NEVER = -(2**62)  # before every time there is: a fact that does not say when it happened
+_NEVER = -(2**62)  # before every time there is: an event that does not say when it happened
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,14 +109,14 @@ class OrderState:
         return self.status in ENDED
 
 
-def derive_order(quantity: float, facts: Iterable[Fact]) -> OrderState:
-    """State of an order of ``quantity`` shares from the facts about it.
+def derive_order(quantity: float, events: Iterable[OrderEvent]) -> OrderState:
+    """State of an order of ``quantity`` shares from the events about it.
 
     Examples
     --------
     >>> fills = [
-    ...     Fact("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=4, price=100.0),
-    ...     Fact("execution", exec_id="0000e0d5.67fe667c.01.01", quantity=6, price=110.0),
+    ...     OrderEvent("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=4, price=100.0),
+    ...     OrderEvent("execution", exec_id="0000e0d5.67fe667c.01.01", quantity=6, price=110.0),
     ... ]
     >>> derive_order(10, fills[:1]).status, derive_order(10, fills[:1]).avg_fill_price
     ('PARTIAL', 100.0)
@@ -126,8 +126,8 @@ def derive_order(quantity: float, facts: Iterable[Fact]) -> OrderState:
     ('FILLED', 106.0)
     """
     known = OrderFacts()
-    for fact in facts:
-        known.add(fact)
+    for event in events:
+        known.add(event)
     return known.state(quantity)
 
 
@@ -158,12 +158,12 @@ class _Execution(NamedTuple):
 
 
 class OrderFacts:
-    """What is known of one order, fact by fact: its state at any time costs the same, however many there were.
+    """What is known of one order, event by event: its state at any time costs the same, however many there were.
 
     Examples
     --------
     >>> known = OrderFacts()
-    >>> known.add(Fact("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=4, price=100.0))
+    >>> known.add(OrderEvent("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=4, price=100.0))
     >>> known.state(10).status, known.traded
     ('PARTIAL', (4.0, 400.0))
     """
@@ -181,35 +181,35 @@ class OrderFacts:
         self._statuses: set[str | None] = set()
         self._codes: dict[str, str] = {}
         self._attempts: dict[str, set[int]] = {"sending": set(), "not_sent": set(), "found": set()}
-        self._latest: dict[tuple[str, int], Fact] = {}  # by kind and attempt; of those kinds alone
+        self._latest: dict[tuple[str, int], OrderEvent] = {}  # by kind and attempt; of those kinds alone
         self._is_rejected = self._is_rejected_unseen = False
 
-    def add(self, fact: Fact) -> None:
-        """Take one fact; the sequence does not matter, nor that one is told twice."""
-        fact = plain(fact)
-        kind, attempt = fact.kind, fact.attempt or 0
+    def add(self, event: OrderEvent) -> None:
+        """Take one event; the sequence does not matter, nor that one is told twice."""
+        event = plain(event)
+        kind, attempt = event.kind, event.attempt or 0
         self._kinds.add(kind)
         if kind in ("status", "message"):
-            self._reported = max(self._reported, _exact(fact.filled) or 0)
+            self._reported = max(self._reported, _exact(event.filled) or 0)
         if kind == "status":
-            self._statuses.add(fact.status)
-        elif kind == "sending" and fact.client_id is not None:
-            self._senders[attempt] = fact.client_id
-        if fact.code:
-            name = f"{kind}/{fact.status}" if kind == "status" else kind
-            self._codes[name] = max(fact.code, self._codes.get(name, ""))
+            self._statuses.add(event.status)
+        elif kind == "sending" and event.client_id is not None:
+            self._senders[attempt] = event.client_id
+        if event.code:
+            name = f"{kind}/{event.status}" if kind == "status" else kind
+            self._codes[name] = max(event.code, self._codes.get(name, ""))
         if kind == "execution":
-            self._add_execution(fact)
+            self._add_execution(event)
         elif kind == "commission":
-            self._add_fee(fact)
+            self._add_fee(event)
         elif kind == "rejected":
-            self._is_rejected |= fact.status != "UNSEEN"
-            self._is_rejected_unseen |= fact.status == "UNSEEN"
+            self._is_rejected |= event.status != "UNSEEN"
+            self._is_rejected_unseen |= event.status == "UNSEEN"
         elif kind in self._attempts:
             self._attempts[kind].add(attempt)
         elif kind in ("resolved", "unknown", "missing", "held_back"):
             key = kind, attempt
-            self._latest[key] = max(self._latest.get(key, fact), fact, key=_rank)
+            self._latest[key] = max(self._latest.get(key, event), event, key=_rank)
 
     @property
     def traded(self) -> tuple[float, float]:
@@ -259,21 +259,21 @@ class OrderFacts:
         sent = self._attempts["sending"] - self._attempts["not_sent"]
         return self._senders.get(max(sent)) if sent else None
 
-    def _last(self, kind: str, holds: Callable[[int], bool]) -> Fact | None:
-        """Latest fact by its own time, not by when it was told; ties go by text."""
-        found = (fact for (name, attempt), fact in self._latest.items() if name == kind and holds(attempt))
+    def _last(self, kind: str, holds: Callable[[int], bool]) -> OrderEvent | None:
+        """Latest event by its own time, not by when it was told; ties go by text."""
+        found = (event for (name, attempt), event in self._latest.items() if name == kind and holds(attempt))
         return max(found, key=_rank, default=None)
 
-    def _add_execution(self, fact: Fact) -> None:
-        shares = _exact(fact.quantity)
-        if fact.exec_id is None or shares is None or shares < 0:
+    def _add_execution(self, event: OrderEvent) -> None:
+        shares = _exact(event.quantity)
+        if event.exec_id is None or shares is None or shares < 0:
             return
-        family, revision = execution_family(fact.exec_id)
+        family, revision = execution_family(event.exec_id)
         before = self._greatest.get(family, 0)
         self._greatest[family] = max(shares, before)
         self._seen += max(shares - before, 0)
-        price = _exact(fact.price)
-        found = _Execution(revision, fact.exec_id, shares, price or 0, price is not None)
+        price = _exact(event.price)
+        found = _Execution(revision, event.exec_id, shares, price or 0, price is not None)
         known = self._executions.get(family)
         if known is None or found > known:
             if known is not None:
@@ -293,8 +293,8 @@ class OrderFacts:
             self._charged += sign * self._fees[execution.exec_id]
             self._charges += sign
 
-    def _add_fee(self, fact: Fact) -> None:
-        fee, name = _exact(fact.commission), fact.exec_id
+    def _add_fee(self, event: OrderEvent) -> None:
+        fee, name = _exact(event.commission), event.exec_id
         if fee is None or name is None:
             return
         before = self._fees.get(name)
@@ -307,7 +307,7 @@ class OrderFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What the rules ask about: shares filled and asked for, which facts there are, and what they say.
+    """What the rules ask about: shares filled and asked for, which events there are, and what they say.
 
     ``seen`` are the shares of all executions that were ever on record, ``reported`` those that the statuses count;
     ``sender`` is the client id that sent the order.
@@ -321,10 +321,10 @@ class _Evidence:
     kinds: frozenset[str]
     statuses: frozenset[str | None]
     codes: dict[str, str]
-    resolved: Fact | None
-    unknown: Fact | None
-    missing: Fact | None
-    held_back: Fact | None
+    resolved: OrderEvent | None
+    unknown: OrderEvent | None
+    missing: OrderEvent | None
+    held_back: OrderEvent | None
     is_under_way: bool
     is_rejected: bool
 
@@ -350,9 +350,9 @@ class _Evidence:
         return self.codes.get("status/CANCELLED", asked)
 
 
-def _rank(fact: Fact) -> tuple[int, str, str, str]:
-    when = _NEVER if fact.occurred_at is None else (fact.occurred_at - _EPOCH) // _MICROSECOND
-    return when, fact.code or "", fact.message or "", fact.status or ""
+def _rank(event: OrderEvent) -> tuple[int, str, str, str]:
+    when = _NEVER if event.occurred_at is None else (event.occurred_at - _EPOCH) // _MICROSECOND
+    return when, event.code or "", event.message or "", event.status or ""
 
 
 class _Rule(NamedTuple):

@@ -208,9 +208,9 @@ def blotter_card(blotter: BlotterReader) -> str:
     except BlotterClosedError:
         return card(title, ["closed"])
     halted = getattr(blotter, "halted", None)  # a snapshot does not know
-    facts: list[tuple[object, object]] = [("runs", len(runs)), *counts]
+    entries: list[tuple[object, object]] = [("runs", len(runs)), *counts]
     if halted is not None:
-        facts.append(("halted", halted))
+        entries.append(("halted", halted))
     latest = runs.tail(_CARD_RUNS).iloc[::-1]
     rows = [
         [run, mode, status, mask_account(account if isinstance(account, str) else None)]
@@ -218,7 +218,7 @@ def blotter_card(blotter: BlotterReader) -> str:
     ]
     note = f"and {len(runs) - _CARD_RUNS} earlier runs" if len(runs) > _CARD_RUNS else ""
     table = (["run", "mode", "status", "account"], rows) if rows else None
-    return card(title, ["HALTED"] if halted is not None else [], facts, table, note)
+    return card(title, ["HALTED"] if halted is not None else [], entries, table, note)
 
 
 def _write_parquet(frame: pd.DataFrame, file: Path) -> None:

@@ -1,14 +1,14 @@
 """The one writer of a blotter: a thread that groups what came in while it was busy into one commit.
 
-A fact counts as recorded when the future that came with it is done: the COMMIT that holds it has returned
-from the disk. The thread takes everything that waits, appends it through DuckDB's Appender, and commits once,
-so the cost of a commit is shared by all that arrived meanwhile.
+An event counts as recorded when the future that came with it is done: the COMMIT that holds it has returned from
+the disk. The thread takes everything that waits, appends it through DuckDB's Appender, and commits once, so the
+cost of a commit is shared by all that arrived meanwhile.
 
-A fact that is already on record is left out by its key. The primary key stands behind that: if a batch still
-meets it, the batch is rolled back, its keys are looked up, and the new ones are inserted. A batch with
-something that cannot be stored is divided until that alone is refused: nobody suffers for his neighbour. A
-commit that fails for any other reason (disk full) fails every future of its batch, and the writer refuses
-everything after it until the blotter is opened anew.
+An event that is already on record is left out by its key. The primary key stands behind that: if a batch still
+meets it, the batch is rolled back, its keys are looked up, and the new ones are inserted. A batch with something
+that cannot be stored is divided until that alone is refused: nobody suffers for his neighbour. A commit that fails
+for any other reason (disk full) fails every future of its batch, and the writer refuses everything after it until
+the blotter is opened anew.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 
 from stocklean_exec import clock
-from stocklean_exec.blotter.events import Fact, key_of, plain
+from stocklean_exec.blotter.events import OrderEvent, key_of, plain
 from stocklean_exec.errors import BlotterClosedError, BlotterError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["GroupCommitWriter"]
 
 _MAX_BATCH = 20_000
-_FACT_COLUMNS = ("number", "key", "recorded_at", *Fact._fields)
+_FACT_COLUMNS = ("number", "key", "recorded_at", *OrderEvent._fields)
 _REFUSALS = (duckdb.IntegrityError, duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError)
 """What DuckDB raises about contents. Its other errors put the disk or the file in doubt."""
 
@@ -40,13 +40,13 @@ _REFUSALS = (duckdb.IntegrityError, duckdb.DataError, duckdb.ProgrammingError, d
 class _Put(NamedTuple):
     """What one caller handed in: it is recorded whole or not at all."""
 
-    facts: tuple[Fact, ...]
+    events: tuple[OrderEvent, ...]
     work: Callable[[duckdb.DuckDBPyConnection], None] | None
     future: Future[None]
 
 
 class GroupCommitWriter:
-    """Append facts durably, many in one commit.
+    """Append events durably, many in one commit.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ class GroupCommitWriter:
         self._thread.start()
 
     def put(
-        self, facts: Iterable[Fact] = (), work: Callable[[duckdb.DuckDBPyConnection], None] | None = None
+        self, events: Iterable[OrderEvent] = (), work: Callable[[duckdb.DuckDBPyConnection], None] | None = None
     ) -> Future[None]:
-        """Queue ``facts``, and ``work`` to do in the same transaction; the future is done after the COMMIT.
+        """Queue ``events``, and ``work`` to do in the same transaction; the future is done after the COMMIT.
 
         The future cannot be cancelled: what was handed in is recorded, whether or not somebody waits for it.
         """
@@ -78,7 +78,7 @@ class GroupCommitWriter:
             raise BlotterClosedError("this process is a fork of the one that opened the blotter; open it here")
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()
-        item = _Put(tuple(map(plain, facts)), work, future)
+        item = _Put(tuple(map(plain, events)), work, future)
         with self._mutex:
             if self._closed:
                 raise BlotterClosedError("the blotter is closed")
@@ -120,7 +120,7 @@ class GroupCommitWriter:
         item = self._queue.get()
         while item is not None:
             puts.append(item)
-            count += len(item.facts)
+            count += len(item.events)
             if count >= _MAX_BATCH:
                 return puts, True
             try:
@@ -168,9 +168,9 @@ class GroupCommitWriter:
         known = self._on_record(fresh) if look_up else set()
         recorded_at = clock.now()
         rows = [
-            (number, key, recorded_at, *fact)
-            for number, (key, fact) in enumerate(
-                ((key, fact) for key, fact in fresh.items() if key not in known), start=self._number + 1
+            (number, key, recorded_at, *event)
+            for number, (key, event) in enumerate(
+                ((key, event) for key, event in fresh.items() if key not in known), start=self._number + 1
             )
         ]
         try:
@@ -189,17 +189,17 @@ class GroupCommitWriter:
                 appender.clear()
             raise
         self._number += len(rows)
-        for key, fact in fresh.items():
-            self._known[fact.run_id].add(key)
+        for key, event in fresh.items():
+            self._known[event.run_id].add(key)
 
-    def _fresh(self, puts: Sequence[_Put]) -> dict[str, Fact]:
+    def _fresh(self, puts: Sequence[_Put]) -> dict[str, OrderEvent]:
         """Facts by key that are not known to be on record, the first of each key."""
-        fresh: dict[str, Fact] = {}
+        fresh: dict[str, OrderEvent] = {}
         for put in puts:
-            for fact in put.facts:
-                key = key_of(fact)
-                if key not in self._keys_of(fact.run_id):
-                    fresh.setdefault(key, fact)
+            for event in put.events:
+                key = key_of(event)
+                if key not in self._keys_of(event.run_id):
+                    fresh.setdefault(key, event)
         return fresh
 
     def _keys_of(self, run_id: str | None) -> set[str]:
@@ -210,7 +210,7 @@ class GroupCommitWriter:
             self._known[run_id] = {row[0] for row in found}
         return self._known[run_id]
 
-    def _on_record(self, fresh: dict[str, Fact]) -> set[str]:
+    def _on_record(self, fresh: dict[str, OrderEvent]) -> set[str]:
         """Keys that are on record, under whichever run."""
         query = "SELECT key FROM main.facts WHERE key IN (SELECT unnest(CAST(? AS VARCHAR[])))"
         return {row[0] for row in self._connection.execute(query, [list(fresh)]).fetchall()}

@@ -1,7 +1,8 @@
-"""What a broker is to this package: something that takes orders and tells facts.
+"""What a broker is to this package: something that takes orders and tells events.
 
 A broker is handed one :class:`Ticket` at a time, and tells what becomes of it as
-:class:`~stocklean_exec.blotter.events.Fact` records, to whoever follows the run. It never decides what a state is.
+:class:`~stocklean_exec.blotter.events.OrderEvent` records, to whoever follows the run. It never decides what a
+state is.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
-    from stocklean_exec.blotter.order_history import History
+    from stocklean_exec.blotter.order_history import OrderHistory
     from stocklean_exec.brokers.evidence import Evidence
 
 __all__ = [
@@ -127,7 +128,7 @@ class Broker(ABC):
 
     @abstractmethod
     def cancel(self, client_order_id: str) -> None:
-        """Ask for one order's cancellation; what comes of it is told as facts."""
+        """Ask for one order's cancellation; what comes of it is told as events."""
 
     @abstractmethod
     def cancel_all(self) -> None:
@@ -150,9 +151,9 @@ class Broker(ABC):
 
     @abstractmethod
     def follow(self, run_id: str, tell: Callable[..., None]) -> None:
-        """Tell every fact about the run's orders to ``tell``, from now on, also after the run has ended.
+        """Tell every event about the run's orders to ``tell``, from now on, also after the run has ended.
 
-        Facts that become known together may be told together: ``tell(*facts)``.
+        Facts that become known together may be told together: ``tell(*events)``.
         """
 
     @abstractmethod
@@ -192,7 +193,7 @@ class Broker(ABC):
 
     @abstractmethod
     async def sweep(self) -> Evidence:
-        """Ask for everything that can have happened unheard. Its facts are told to who follows the run.
+        """Ask for everything that can have happened unheard. Its events are told to who follows the run.
 
         Raises
         ------
@@ -200,7 +201,7 @@ class Broker(ABC):
             The connection ended before all was told.
         """
 
-    def adopt(self, run_id: str, orders: Sequence[History]) -> None:  # noqa: B027 - optional
+    def adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:  # noqa: B027 - optional
         """Learn of orders of ``run_id`` that were handed over earlier, to know them when they are told of."""
 
     def allow_again(self, names: Sequence[str]) -> None:  # noqa: B027 - optional
@@ -258,10 +259,10 @@ def broker_card(broker: Broker, *, show_account: bool = False) -> str:
     True
     """
     account = broker.account if show_account else mask_account(broker.account)
-    facts = [("account", account), ("address", broker.address.split("?", maxsplit=1)[0])]
+    entries = [("account", account), ("address", broker.address.split("?", maxsplit=1)[0])]
     if broker.fault:
-        facts.append(("cannot send", broker.fault))
-    return card(type(broker).__name__, [broker.mode.upper()], facts)
+        entries.append(("cannot send", broker.fault))
+    return card(type(broker).__name__, [broker.mode.upper()], entries)
 
 
 def symbols_of(symbols: object) -> list[str] | None:

@@ -13,7 +13,7 @@ __all__ = ["Evidence"]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a broker told when it was asked for everything it has; the facts of it were told as they came.
+    """What a broker told when it was asked for everything it has; the events of it were told as they came.
 
     ``open_orders`` client order ids among the open orders; ``refs`` every client order id among open orders,
     completed orders and executions; ``executions`` the ids of these; ``next_id`` the next order id of

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Broker, Ticket, is_paper_account, symbols_of
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.scripted_fills import FILL_PLAN, FillStep, parse_fill_plan
@@ -57,7 +57,7 @@ class _Working:
 
 
 @dataclass(slots=True)
-class _Book:
+class _Portfolio:
     """What the account holds."""
 
     cash: float
@@ -120,7 +120,7 @@ class MockBroker(Broker):
         self._quotes = parse_quotes(quotes)
         self._market = _market(self._quotes)
         held = opening_positions(positions)
-        self._book = _Book(float(cash))
+        self._book = _Portfolio(float(cash))
         for symbol, quantity, cost in zip(
             held["symbol"].tolist(), held["quantity"].tolist(), held["avg_cost"].tolist(), strict=True
         ):
@@ -128,8 +128,8 @@ class MockBroker(Broker):
             self._book.cost[symbol] = cost
         self._steps = parse_fill_plan(fill_plan)
         self._orders: dict[str, _Working] = {}
-        self._followers: dict[str, Callable[[Fact], None]] = {}
-        self._told: list[Fact] = []
+        self._followers: dict[str, Callable[[OrderEvent], None]] = {}
+        self._told: list[OrderEvent] = []
         times = self._quotes["quoted_at"].dropna()
         self._time: datetime = times.max().to_pydatetime() if len(times) else clock.now()
         self._closed = False
@@ -221,7 +221,7 @@ class MockBroker(Broker):
         for order in orders:
             order.ended = True  # all are dead before anybody is told: a listener that fails stops nothing
         for order in orders:
-            self._tell(order, Fact("cancel_requested"))
+            self._tell(order, OrderEvent("cancel_requested"))
             self._cancelled(order, None, None)
 
     def close(self) -> None:
@@ -234,8 +234,8 @@ class MockBroker(Broker):
         """The virtual time."""
         return self._time
 
-    def follow(self, run_id: str, tell: Callable[[Fact], None]) -> None:
-        """Tell the facts of ``run_id`` to ``tell``."""
+    def follow(self, run_id: str, tell: Callable[[OrderEvent], None]) -> None:
+        """Tell the events of ``run_id`` to ``tell``."""
         self._followers[run_id] = tell
 
     async def fetch_quotes(self, symbols: list[str]) -> pd.DataFrame:
@@ -248,10 +248,10 @@ class MockBroker(Broker):
 
     async def sweep(self) -> Evidence:
         """Tell again all that was ever told; what is not among it never reached this broker."""
-        for fact in self._told:
-            tell = self._followers.get(fact.run_id or "")
+        for event in self._told:
+            tell = self._followers.get(event.run_id or "")
             if tell is not None:
-                tell(fact)
+                tell(event)
         return Evidence(
             asked_at=self._time,
             open_orders=frozenset(name for name, order in self._orders.items() if not order.ended),
@@ -346,7 +346,7 @@ class MockBroker(Broker):
         exec_id = _exec_id(self._seed, name, order.executions)
         self._tell(
             order,
-            Fact(
+            OrderEvent(
                 "execution",
                 exec_id=exec_id,
                 symbol=ticket.symbol,
@@ -362,13 +362,15 @@ class MockBroker(Broker):
             order.ended = True
             self._reported(order, "FILLED")
         order_at, order.at = order.at, order.at + _COMMISSION_AFTER
-        self._tell(order, Fact("commission", exec_id=exec_id, commission=fee, commission_currency=ticket.currency))
+        self._tell(
+            order, OrderEvent("commission", exec_id=exec_id, commission=fee, commission_currency=ticket.currency)
+        )
         order.at = order_at
 
     def _reported(self, order: _Working, status: str, code: str | None = None, message: str | None = None) -> None:
         self._tell(
             order,
-            Fact(
+            OrderEvent(
                 "status",
                 status=status,
                 filled=order.filled,
@@ -384,11 +386,11 @@ class MockBroker(Broker):
 
     def _rejected(self, order: _Working, code: str, message: str | None) -> None:
         order.ended = True
-        self._tell(order, Fact("rejected", code=code, message=message))
+        self._tell(order, OrderEvent("rejected", code=code, message=message))
 
-    def _tell(self, order: _Working, fact: Fact) -> None:
+    def _tell(self, order: _Working, event: OrderEvent) -> None:
         ticket = order.ticket
-        fact = fact._replace(
+        event = event._replace(
             run_id=ticket.run_id,
             client_order_id=ticket.client_order_id,
             occurred_at=order.at,
@@ -396,10 +398,10 @@ class MockBroker(Broker):
             perm_id=order.perm_id,
             client_id=0,
         )
-        self._told.append(fact)
+        self._told.append(event)
         tell = self._followers.get(ticket.run_id)
         if tell is not None:
-            tell(fact)
+            tell(event)
 
 
 def _market(quotes: pd.DataFrame) -> dict[str, Quote]:

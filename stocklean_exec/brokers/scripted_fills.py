@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from stocklean_exec.schema.frame_validator import Door
+from stocklean_exec.schema.frame_validator import FrameValidator
 from stocklean_exec.schema.tables import Column, Table
 
 __all__ = ["FILL_PLAN", "FillStep", "parse_fill_plan"]
@@ -67,7 +67,7 @@ def parse_fill_plan(plan: object) -> dict[str, list[FillStep]]:
     """
     if plan is None:
         return {}
-    door = Door(FILL_PLAN, plan, "action")
+    door = FrameValidator(FILL_PLAN, plan, "action")
     symbols = door.read_symbols()
     for name in ("action", "client_order_id", "code", "message"):
         door.texts(name, None, upper=False)

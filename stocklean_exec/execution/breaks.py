@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.brokers.evidence import Evidence
 
-__all__ = ["DIFFERENCES", "Books", "compare"]
+__all__ = ["DIFFERENCES", "AccountState", "compare"]
 
 DIFFERENCES = {
     "kind": "str",
@@ -43,7 +43,7 @@ _TEXTS = ("kind", "severity", "symbol", "client_order_id", "detail")
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class AccountState:
     """Both sides of one account at one moment.
 
     Parameters
@@ -69,7 +69,7 @@ class Books:
     clients: Mapping[str, int] = field(default_factory=dict)
 
 
-def compare(books: Books) -> pd.DataFrame:
+def compare(books: AccountState) -> pd.DataFrame:
     """Every difference between the two sides, gravest first: columns of :data:`DIFFERENCES`."""
     rows = [
         *_open_orders(books),
@@ -116,7 +116,7 @@ def _row(
     }
 
 
-def _open_orders(books: Books) -> Iterator[dict[str, object]]:
+def _open_orders(books: AccountState) -> Iterator[dict[str, object]]:
     known = books.orders.set_index("client_order_id")
     named = books.open_orders[books.open_orders["client_order_id"].notna()]
     for name, symbol, quantity, filled in named[
@@ -162,7 +162,7 @@ def _open_orders(books: Books) -> Iterator[dict[str, object]]:
         yield _row("order_unresolved", "warn", "nobody can tell what became of it", symbol=symbol, name=name)
 
 
-def _fills(books: Books) -> Iterator[dict[str, object]]:
+def _fills(books: AccountState) -> Iterator[dict[str, object]]:
     orders = books.orders
     over = orders[orders["filled_quantity"] > orders["quantity"] + _SHARES]
     for name, symbol, asked, filled in over[
@@ -196,7 +196,7 @@ def _fills(books: Books) -> Iterator[dict[str, object]]:
         yield _row("execution_phantom", "halt", text, symbol=symbol, name=name, blotter=quantity, broker=0.0)
 
 
-def _are_hidden(books: Books, fills: pd.DataFrame, is_told: pd.Series[bool]) -> pd.Series[bool]:
+def _are_hidden(books: AccountState, fills: pd.DataFrame, is_told: pd.Series[bool]) -> pd.Series[bool]:
     """Which fills are of another client, whose executions TWS does not tell to this one.
 
     A client that is told one execution of another is told all of them, as client 0 is: then one that is missing
@@ -207,11 +207,11 @@ def _are_hidden(books: Books, fills: pd.DataFrame, is_told: pd.Series[bool]) -> 
     return clients.notna() & ~clients.isin(visible) & ~is_told
 
 
-def _today(books: Books) -> object:
+def _today(books: AccountState) -> object:
     return pd.Timestamp(books.evidence.asked_at).tz_convert("America/New_York").date()
 
 
-def _strangers(books: Books) -> Iterator[dict[str, object]]:
+def _strangers(books: AccountState) -> Iterator[dict[str, object]]:
     for ref, symbol, side, quantity, exec_id in books.strangers[
         ["order_ref", "symbol", "side", "quantity", "exec_id"]
     ].itertuples(index=False):
@@ -229,7 +229,7 @@ def _strangers(books: Books) -> Iterator[dict[str, object]]:
         )
 
 
-def _since(books: Books) -> pd.DataFrame:
+def _since(books: AccountState) -> pd.DataFrame:
     """Fills that came after the opening book: of orders that were sent after it, or dated after it."""
     taken = books.opening["taken_at"].iloc[0]
     arrived = books.orders.set_index("client_order_id")["arrived_at"]
@@ -238,7 +238,7 @@ def _since(books: Books) -> pd.DataFrame:
     return fills
 
 
-def _positions(books: Books) -> Iterator[dict[str, object]]:
+def _positions(books: AccountState) -> Iterator[dict[str, object]]:
     if books.opening.empty:
         return
     held_then = books.opening[books.opening["what"] == "position"]
@@ -266,7 +266,7 @@ def _by_symbol(fills: pd.DataFrame) -> dict[str, float]:
     return {str(symbol): float(value) for symbol, value in signed.groupby(fills["symbol"]).sum().items()}
 
 
-def _cash(books: Books) -> Iterator[dict[str, object]]:
+def _cash(books: AccountState) -> Iterator[dict[str, object]]:
     opening = books.opening.loc[books.opening["what"] == "cash", "quantity"]
     if opening.empty:
         return

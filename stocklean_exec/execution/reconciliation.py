@@ -9,9 +9,9 @@ import pandas as pd
 
 from stocklean_exec import background
 from stocklean_exec.blotter.order_state import UNSENT_STATES
-from stocklean_exec.execution.breaks import DIFFERENCES, Books, compare
+from stocklean_exec.execution.breaks import DIFFERENCES, AccountState, compare
 from stocklean_exec.execution.recovery_rules import trade_date
-from stocklean_exec.execution.run_state import RunRecord
+from stocklean_exec.execution.run_state import RunState
 
 if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
@@ -72,7 +72,7 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
     events = blotter.events()
     duplicates = events.loc[events["kind"] == "duplicate", "client_order_id"]
     sendings = events[(events["kind"] == "sending") & events["client_id"].notna()]
-    books = Books(
+    books = AccountState(
         orders=orders,
         fills=fills[fills["client_order_id"].isin(orders["client_order_id"])],
         duplicates=frozenset(duplicates) & frozenset(orders["client_order_id"]),
@@ -97,7 +97,7 @@ def _orders_of(broker: Broker, blotter: Blotter) -> pd.DataFrame:
     return orders[orders["account"] == broker.account].reset_index(drop=True)
 
 
-def _records(orders: pd.DataFrame, broker: Broker, blotter: Blotter) -> list[RunRecord]:
+def _records(orders: pd.DataFrame, broker: Broker, blotter: Blotter) -> list[RunState]:
     """Let every run of today, or with an order that has not ended, be told of."""
     today = trade_date(broker.now())
     # An order that was adopted is at the broker, though this record has not sent it.
@@ -108,14 +108,14 @@ def _records(orders: pd.DataFrame, broker: Broker, blotter: Blotter) -> list[Run
     for run_id in sent.loc[late | alive, "run_id"].unique().tolist():
         rows = sent[sent["run_id"] == run_id]
         quantities = dict(zip(rows["client_order_id"].tolist(), rows["quantity"].tolist(), strict=True))
-        record = RunRecord(run_id, blotter, quantities)
+        record = RunState(run_id, blotter, quantities)
         record.follow(broker)
         broker.adopt(run_id, [record.history(name) for name in record.names])
         records.append(record)
     return records
 
 
-async def _ask(broker: Broker, records: list[RunRecord]) -> Evidence:
+async def _ask(broker: Broker, records: list[RunState]) -> Evidence:
     for _ in range(_MOST_ROUNDS):
         before = sum(record.heard for record in records)
         evidence = await broker.sweep()

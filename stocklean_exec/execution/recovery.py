@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.errors import RunElsewhereError
-from stocklean_exec.execution.recovery_rules import Judgement, judge
+from stocklean_exec.execution.recovery_rules import Conclusion, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stocklean_exec.blotter.blotter import Blotter
-    from stocklean_exec.blotter.order_history import History, IdTrail
+    from stocklean_exec.blotter.order_history import IdTrail, OrderHistory
     from stocklean_exec.brokers.base import Broker
     from stocklean_exec.brokers.evidence import Evidence
-    from stocklean_exec.execution.run_state import RunRecord
+    from stocklean_exec.execution.run_state import RunState
 
 __all__ = ["Recovered", "Recovery", "Restrictions"]
 
@@ -79,7 +79,7 @@ class Recovery:
         self,
         broker: Broker,
         blotter: Blotter,
-        record: RunRecord,
+        record: RunState,
         *,
         settle: float,
         resend: bool,
@@ -154,7 +154,7 @@ class Recovery:
                 await asyncio.sleep(min(_PAUSE, self._settle / 4))
         return evidence
 
-    def _judge(self, evidence: Evidence) -> dict[str, Judgement]:
+    def _judge(self, evidence: Evidence) -> dict[str, Conclusion]:
         seen, following = self._blotter.id_marks(evidence.client_id)
         histories = {name: self._record.history(name) for name in self._record.names}
         trails: dict[datetime, IdTrail] = {}
@@ -180,7 +180,7 @@ class Recovery:
         """Whether nobody but this worker can have sent an order since it was planned."""
         return self._is_new or name in self._restrictions.cleared
 
-    def _restrict(self, name: str, found: Judgement, strange: list[str]) -> Judgement:
+    def _restrict(self, name: str, found: Conclusion, strange: list[str]) -> Conclusion:
         """Hold back or refuse what the evidence lets be sent, if something else keeps it.
 
         ``strange`` are orders of this run that the broker has and this record has not sent.
@@ -193,11 +193,11 @@ class Recovery:
                 f"the broker has {strange[0]}, which this record has not sent: the record is older than the "
                 "account, or another one works this run; plan again under a new run id"
             )
-            return Judgement("hold", text)
+            return Conclusion("hold", text)
         if found.action == "send" and name in known.expired:
-            return Judgement("expire", known.expired[name])
+            return Conclusion("expire", known.expired[name])
         if found.action == "send" and known.overtaken:
-            return Judgement("hold", known.overtaken)
+            return Conclusion("hold", known.overtaken)
         return found
 
     def _refuse_strangers(self, evidence: Evidence) -> None:
@@ -218,11 +218,11 @@ class Recovery:
                 "sx.reconcile(broker, blotter) shows them"
             )
 
-    def _session_fact(self, evidence: Evidence) -> list[Fact]:
+    def _session_fact(self, evidence: Evidence) -> list[OrderEvent]:
         if evidence.next_id is None:
             return []
         return [
-            Fact(
+            OrderEvent(
                 "session",
                 self._record.run_id,
                 occurred_at=evidence.asked_at,
@@ -231,36 +231,40 @@ class Recovery:
             )
         ]
 
-    def _conclusions(self, judgements: dict[str, Judgement]) -> list[Fact]:
+    def _conclusions(self, judgements: dict[str, Conclusion]) -> list[OrderEvent]:
         """Facts for all that nobody can tell, and for what has been found again."""
-        facts = []
+        events = []
         stamp = self._broker.now()
         for name, (action, why) in judgements.items():
             history = self._record.history(name)
-            rounds = max((fact.attempt or 0 for fact in history.facts if fact.kind == "missing"), default=0)
+            rounds = max((event.attempt or 0 for event in history.events if event.kind == "missing"), default=0)
             sent = history.last_sending
             attempt = sent.attempt if sent else None
             if action in ("unknown", "adopt") or (action == "resend" and not self._resend):
                 text = why or "the broker has an order of this id that was not handed over from here"
-                facts.append(Fact("unknown", self._record.run_id, name, stamp, message=text, attempt=attempt))
+                events.append(
+                    OrderEvent("unknown", self._record.run_id, name, stamp, message=text, attempt=attempt)
+                )
             elif action == "hold":
-                facts.append(Fact("held_back", self._record.run_id, name, stamp, message=why))
+                events.append(OrderEvent("held_back", self._record.run_id, name, stamp, message=why))
             elif action == "expire":
                 code = "approval_expired"
-                facts.append(Fact("refused", self._record.run_id, name, stamp, code=code, message=why))
+                events.append(OrderEvent("refused", self._record.run_id, name, stamp, code=code, message=why))
             elif action == "missing":
-                facts.append(Fact("missing", self._record.run_id, name, stamp, message=why, attempt=rounds + 1))
+                events.append(
+                    OrderEvent("missing", self._record.run_id, name, stamp, message=why, attempt=rounds + 1)
+                )
             elif action == "found":
-                facts.append(Fact("found", self._record.run_id, name, stamp, attempt=rounds))
-        return [fact for fact in facts if not self._was_last_word(fact)]
+                events.append(OrderEvent("found", self._record.run_id, name, stamp, attempt=rounds))
+        return [event for event in events if not self._was_last_word(event)]
 
-    def _was_last_word(self, fact: Fact) -> bool:
-        """Whether the latest fact of this kind about this order says the same."""
-        told = [one for one in self._record.history(fact.client_order_id or "").facts if one.kind == fact.kind]
+    def _was_last_word(self, event: OrderEvent) -> bool:
+        """Whether the latest event of this kind about this order says the same."""
+        told = [one for one in self._record.history(event.client_order_id or "").events if one.kind == event.kind]
         latest = max(told, key=lambda one: one.occurred_at or _LONG_AGO, default=None)
-        return latest is not None and (latest.message, latest.attempt) == (fact.message, fact.attempt)
+        return latest is not None and (latest.message, latest.attempt) == (event.message, event.attempt)
 
 
-def _trail_of(order: History, trails: dict[datetime, IdTrail]) -> IdTrail | None:
+def _trail_of(order: OrderHistory, trails: dict[datetime, IdTrail]) -> IdTrail | None:
     planned_at = order.intent.occurred_at if order.intent is not None else None
     return None if planned_at is None else trails.get(planned_at)

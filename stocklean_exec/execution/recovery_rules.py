@@ -21,14 +21,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from stocklean_exec.blotter.order_history import History, IdTrail
+from stocklean_exec.blotter.order_history import IdTrail, OrderHistory
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
     from stocklean_exec.brokers.evidence import Evidence
 
-__all__ = ["EXCHANGE_ZONE", "Judgement", "judge", "trade_date"]
+__all__ = ["EXCHANGE_ZONE", "Conclusion", "judge", "trade_date"]
 
 _DOUBTFUL = frozenset({"SENDING", "UNKNOWN"})
 _AT_BROKER = frozenset({"WORKING", "PARTIAL", "AWAITING_EXECUTIONS", "MISSING"})
@@ -40,7 +40,7 @@ EXCHANGE_ZONE = ZoneInfo("America/New_York")
 Action = Literal["leave", "send", "hold", "expire", "resend", "adopt", "unknown", "missing", "found", "await"]
 
 
-class Judgement(NamedTuple):
+class Conclusion(NamedTuple):
     """What to do about an order, and the evidence for it in words."""
 
     action: Action
@@ -60,19 +60,19 @@ def trade_date(moment: datetime) -> date:
 
 
 def judge(
-    order: History,
+    order: OrderHistory,
     evidence: Evidence,
     *,
     highest_seen_id: int = 0,
     highest_next_id: int = 0,
     trail: IdTrail | None = None,
     is_cleared: bool = False,
-) -> Judgement:
+) -> Conclusion:
     """Decide about one order from its record and the broker's evidence.
 
     Parameters
     ----------
-    order : with the facts that the broker told when it was asked
+    order : with the events that the broker told when it was asked
     evidence : the last of several rounds that told nothing new
     highest_seen_id : greatest order id of this client that the broker has ever shown to have, in any run
     highest_next_id : greatest next order id that this client was ever told
@@ -91,10 +91,10 @@ def judge(
     Examples
     --------
     >>> from datetime import UTC, datetime
-    >>> from stocklean_exec.blotter.events import Fact
+    >>> from stocklean_exec.blotter.events import OrderEvent
     >>> now = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
-    >>> facts = [Fact("intent"), Fact("sending", attempt=1, order_id=7, client_id=1, occurred_at=now)]
-    >>> order = History("run-1-SPY-BUY", 10, facts)
+    >>> events = [OrderEvent("intent"), OrderEvent("sending", attempt=1, order_id=7, client_id=1, occurred_at=now)]
+    >>> order = History("run-1-SPY-BUY", 10, events)
     >>> judge(order, Evidence(now, next_id=7, client_id=1)).action
     'resend'
     >>> judge(order, Evidence(now, next_id=8, client_id=1))
@@ -103,17 +103,17 @@ def judge(
     state = order.state
     if state == "INTENT":
         if order.client_order_id in evidence.refs:
-            return Judgement("adopt")
+            return Conclusion("adopt")
         why = "" if is_cleared else _why_held(order, evidence, trail or IdTrail())
-        return Judgement("hold", why) if why else Judgement("send")
+        return Conclusion("hold", why) if why else Conclusion("send")
     if state in _DOUBTFUL:
         return _judge_doubt(order, evidence, max(highest_seen_id, evidence.highest_open_id), highest_next_id)
     if state in _AT_BROKER:
         return _judge_absence(order, evidence, state)
-    return Judgement("await" if state == _UNCONFIRMED else "leave")
+    return Conclusion("await" if state == _UNCONFIRMED else "leave")
 
 
-def _why_held(order: History, evidence: Evidence, trail: IdTrail) -> str:
+def _why_held(order: OrderHistory, evidence: Evidence, trail: IdTrail) -> str:
     """Why an order may have been sent though the record does not say so; empty if it cannot have been."""
     if not evidence.forgets:
         return ""
@@ -158,14 +158,14 @@ def _is_same_day(moment: datetime, evidence: Evidence) -> bool:
     return trade_date(moment) == trade_date(evidence.asked_at)
 
 
-def _judge_absence(order: History, evidence: Evidence, state: str) -> Judgement:
+def _judge_absence(order: OrderHistory, evidence: Evidence, state: str) -> Conclusion:
     """Whether an order that the broker has shown before is still there."""
     if order.client_order_id in evidence.open_orders:
-        return Judgement("found" if state == "MISSING" else "leave")
+        return Conclusion("found" if state == "MISSING" else "leave")
     if not evidence.is_complete or not evidence.forgets or state == "MISSING":
-        return Judgement("leave")
+        return Conclusion("leave")
     sent = order.last_sending
-    is_filled = any(fact.kind == "status" and fact.status == "FILLED" for fact in order.facts)
+    is_filled = any(event.kind == "status" and event.status == "FILLED" for event in order.events)
     if is_filled:
         text = "the broker calls it filled, but the executions on record are fewer shares than it asks for"
     elif order.client_order_id in evidence.refs:
@@ -174,10 +174,10 @@ def _judge_absence(order: History, evidence: Evidence, state: str) -> Judgement:
         text = f"known before, and now {_nowhere(evidence)}"
     if sent is not None and sent.occurred_at is not None and not _is_same_day(sent.occurred_at, evidence):
         text += "; it is of an earlier day, of which TWS tells nothing"
-    return Judgement("missing", text + _whom_to_ask(order, evidence, is_filled=is_filled))
+    return Conclusion("missing", text + _whom_to_ask(order, evidence, is_filled=is_filled))
 
 
-def _whom_to_ask(order: History, evidence: Evidence, *, is_filled: bool) -> str:
+def _whom_to_ask(order: OrderHistory, evidence: Evidence, *, is_filled: bool) -> str:
     """TWS tells executions only to the client that placed the order."""
     known = order.last_sending or order.intent
     client = None if known is None else known.client_id
@@ -187,15 +187,17 @@ def _whom_to_ask(order: History, evidence: Evidence, *, is_filled: bool) -> str:
     return f"; resume with client id {client}, which {did} it"
 
 
-def _judge_doubt(order: History, evidence: Evidence, highest_seen_id: int, highest_next_id: int) -> Judgement:
+def _judge_doubt(
+    order: OrderHistory, evidence: Evidence, highest_seen_id: int, highest_next_id: int
+) -> Conclusion:
     """The broker has never shown the order, though it was handed over."""
     sent = order.last_sending
     if not evidence.forgets:
-        return Judgement("resend")
+        return Conclusion("resend")
     if not evidence.is_complete:
-        return Judgement("unknown", f"TWS did not tell all it has: {evidence.gap}")
+        return Conclusion("unknown", f"TWS did not tell all it has: {evidence.gap}")
     if sent is None or sent.order_id is None or evidence.next_id is None:
-        return Judgement("unknown", f"it has no order id to go by, and is {_nowhere(evidence)}")
+        return Conclusion("unknown", f"it has no order id to go by, and is {_nowhere(evidence)}")
     number, following = sent.order_id, evidence.next_id
     if sent.client_id != evidence.client_id:
         why = f"it was sent by client id {sent.client_id}; only that one can send it again"
@@ -208,10 +210,10 @@ def _judge_doubt(order: History, evidence: Evidence, highest_seen_id: int, highe
     elif following > number:
         why = f"order id {number} is used up (the next one is {following})"
     else:
-        return Judgement(
+        return Conclusion(
             "resend", f"{_nowhere(evidence)}; order id {number} is not used (the next one is {following})"
         )
-    return Judgement("unknown", f"{why}, and it is {_nowhere(evidence)}")
+    return Conclusion("unknown", f"{why}, and it is {_nowhere(evidence)}")
 
 
 def _nowhere(evidence: Evidence) -> str:

@@ -20,37 +20,37 @@ def run_card(head: Mapping[str, Any], told: Mapping[str, Any], note: str = "") -
     Parameters
     ----------
     head : of :meth:`~stocklean_exec.Run.head`
-    told : everything of :meth:`~stocklean_exec.execution.run_monitor.LiveModel.update`
+    told : everything of :meth:`~stocklean_exec.execution.run_monitor.RunMonitor.update`
     note : a line below
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from stocklean_exec.execution.run_monitor import LiveModel
+    >>> from stocklean_exec.execution.run_monitor import RunMonitor
     >>> row = {"client_order_id": "r-SPY-BUY", "symbol": "SPY", "side": "BUY", "quantity": 10.0}
     >>> head = {"run": "r", "badge": "PAPER", "account": "DU***567", "state": "working"}
-    >>> "0 of 10" in run_card(head, LiveModel("r", pd.DataFrame([row])).update())
+    >>> "0 of 10" in run_card(head, RunMonitor("r", pd.DataFrame([row])).update())
     True
     """
-    facts: list[tuple[object, object]] = [
+    entries: list[tuple[object, object]] = [
         ("account", head["account"]),
         ("orders", f"{told['ended']} of {told['orders']} ended"),
         ("shares", f"{told['filled_quantity']:,.10g} of {told['quantity']:,.10g} filled"),
         ("notional filled", f"{told['notional']:,.2f}"),
     ]
     if told["commission"] is not None:
-        facts.append(("commission", f"{told['commission']:,.2f}"))
+        entries.append(("commission", f"{told['commission']:,.2f}"))
     if told["slippage_bps"] is not None:
         cost = f"{told['slippage_cost']:,.2f} ({told['slippage_bps']:,.2f} bps)"
-        facts.append(("slippage against arrival", cost))
-    facts += [(name, head[name]) for name in ("note", "halted", "fault") if head.get(name)]
+        entries.append(("slippage against arrival", cost))
+    entries += [(name, head[name]) for name in ("note", "halted", "fault") if head.get(name)]
     words = [
         " ".join(str(row[name]) for name in ("what", "client_order_id", "code", "text") if row[name])
         for row in told["messages"][-_MESSAGES:]
     ]
-    facts += [("" if place else "messages", text) for place, text in enumerate(words)]
+    entries += [("" if place else "messages", text) for place, text in enumerate(words)]
     if len(told["messages"]) > _MESSAGES:
-        facts.append(("", f"and {len(told['messages']) - _MESSAGES} before these"))
+        entries.append(("", f"and {len(told['messages']) - _MESSAGES} before these"))
     chips = [head["badge"], head["state"], "HALTED" if head.get("halted") else ""]
     table = (["status", "orders"], list(told["counts"].items())) if told["counts"] else None
-    return card(f"Run {head['run']}", chips, facts, table, note)
+    return card(f"Run {head['run']}", chips, entries, table, note)

@@ -1,7 +1,7 @@
 """What a person can do to a run while it works, and what can be heard of it, from any thread.
 
 A control is handed to the run when it starts. To stop it is to let no further order leave; what was sent is
-cancelled by whoever stops. Listeners hear each new fact on the run's own thread, and must be quick.
+cancelled by whoever stops. Listeners hear each new event on the run's own thread, and must be quick.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stocklean_exec.errors import BrokerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stocklean_exec.blotter.events import Fact
+    from stocklean_exec.blotter.events import OrderEvent
 
 __all__ = ["RunControl", "RunStoppedError"]
 
@@ -29,7 +29,7 @@ class RunControl:
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._listeners: list[Callable[[Fact], None]] = []
+        self._listeners: list[Callable[[OrderEvent], None]] = []
         self._reason = ""
         self.quiet = threading.Event()
         """Set while the run hands nothing over."""
@@ -50,16 +50,16 @@ class RunControl:
         if self._reason:
             raise RunStoppedError(self._reason)
 
-    def listen(self, listener: Callable[[Fact], None]) -> None:
-        """Tell ``listener`` every new fact about the run's orders from now on."""
+    def listen(self, listener: Callable[[OrderEvent], None]) -> None:
+        """Tell ``listener`` every new event about the run's orders from now on."""
         with self._mutex:
             self._listeners = [*self._listeners, listener]
 
-    def tell(self, fact: Fact) -> None:
-        """Tell all listeners one fact; one that fails is dropped, for a view must not harm a run."""
+    def tell(self, event: OrderEvent) -> None:
+        """Tell all listeners one event; one that fails is dropped, for a view must not harm a run."""
         for listener in self._listeners:
             try:
-                listener(fact)
+                listener(event)
             except Exception:
                 logging.getLogger(__name__).exception("a listener of the run failed and hears nothing more")
                 with self._mutex:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from stocklean_exec import background, clock
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.execution.approval import restore, verify
 from stocklean_exec.execution.run_card import run_card
 from stocklean_exec.execution.run_control import RunControl
-from stocklean_exec.execution.run_monitor import LiveModel
+from stocklean_exec.execution.run_monitor import RunMonitor
 from stocklean_exec.execution.submission import check_account, run_id_of, submit_orders_async
 from stocklean_exec.schema.account_ids import mask_account, mask_accounts_in
 
@@ -93,8 +93,10 @@ def start_run(
         if known is not None and not known.is_done:
             return known
         control = RunControl()
-        live = LiveModel(run_id, plan[plan["approved"].fillna(value=False).astype("bool")], account=broker.account)
-        control.listen(live.hear)  # from the first fact on, whenever somebody looks
+        live = RunMonitor(
+            run_id, plan[plan["approved"].fillna(value=False).astype("bool")], account=broker.account
+        )
+        control.listen(live.hear)  # from the first event on, whenever somebody looks
         work = submit_orders_async(
             approved,
             broker,
@@ -117,7 +119,7 @@ class Run:
         broker: Broker,
         blotter: Blotter,
         control: RunControl,
-        live: LiveModel,
+        live: RunMonitor,
         future: Future[pd.DataFrame],
     ) -> None:
         self.run_id, self.broker, self.blotter, self.control = run_id, broker, blotter, control
@@ -204,9 +206,9 @@ class Run:
         who = by or getpass.getuser()
         text = f"cancelled by {who}"
         self.control.stop(text)
-        fact = Fact("run_cancelled", self.run_id, occurred_at=clock.now(), code=who, message=text)
-        self.live.hear(fact)
-        recorded = self.blotter.record([fact])
+        event = OrderEvent("run_cancelled", self.run_id, occurred_at=clock.now(), code=who, message=text)
+        self.live.hear(event)
+        recorded = self.blotter.record([event])
         asked: set[str] = set()
         self._cancel_sent(asked)
         self.control.quiet.wait(_QUIET_SECONDS)  # one order may have been leaving just then
@@ -284,8 +286,8 @@ class Run:
     def _catch_up(self) -> None:
         """Hear what is on record of earlier, or was told to an earlier handle; what is known counts once."""
         with suppress(BlotterClosedError):  # then what was heard since the start is all there is
-            for fact in self.blotter.facts(self.run_id):
-                self.live.hear(fact)
+            for event in self.blotter.recorded_events(self.run_id):
+                self.live.hear(event)
 
     def _masked(self, text: str) -> str:
         return mask_accounts_in(text, self.broker.account)

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Lease", "run_lease"]
+__all__ = ["RunLock", "run_lease"]
 
 _ELSEWHERE = "make it writable, or let XDG_STATE_HOME name a folder of yours, the same one for all your programs"
 
 
-class Lease:
+class RunLock:
     """The right to send one run from this computer.
 
     Parameters
@@ -67,7 +67,7 @@ class Lease:
 
 
 @contextmanager
-def run_lease(account: str | None, run_id: str) -> Iterator[Lease]:
+def run_lease(account: str | None, run_id: str) -> Iterator[RunLock]:
     """Hold the lease of a run on an account; None for an account that no other process can reach.
 
     Raises
@@ -83,10 +83,10 @@ def run_lease(account: str | None, run_id: str) -> Iterator[Lease]:
     ...     lease.check()
     """
     if account is None:
-        yield Lease(run_id)
+        yield RunLock(run_id)
         return
     with _take_lock(account, run_id) as lock:
-        yield Lease(run_id, lock)
+        yield RunLock(run_id, lock)
 
 
 def _take_lock(account: str, run_id: str) -> FileLock:

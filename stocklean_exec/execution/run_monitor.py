@@ -1,9 +1,9 @@
-"""What a live view shows of a run: built up from facts as they come, told in pieces that changed. Pure.
+"""What a live view shows of a run: built up from events as they come, told in pieces that changed. Pure.
 
-Facts may be heard at any rate and on any thread; a view asks for :meth:`LiveModel.update` at its own pace and gets
-what changed since it last asked, or everything. States are derived from the facts like everywhere else, of those
-orders only that something was heard of; what that costs does not grow with how much was heard before. Prices and
-costs are in the currency of the instruments; slippage is against the arrival price, positive is a cost.
+Facts may be heard at any rate and on any thread; a view asks for :meth:`RunMonitor.update` at its own pace and
+gets what changed since it last asked, or everything. States are derived from the events like everywhere else, of
+those orders only that something was heard of; what that costs does not grow with how much was heard before. Prices
+and costs are in the currency of the instruments; slippage is against the arrival price, positive is a cost.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stocklean_exec.blotter.events import Fact, execution_family, key_of
+from stocklean_exec.blotter.events import OrderEvent, execution_family, key_of
 from stocklean_exec.blotter.order_state import ENDED, OrderFacts, OrderState
 from stocklean_exec.schema.account_ids import mask_accounts_in
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LiveModel"]
+__all__ = ["RunMonitor"]
 
 _DELAYED = (3, 4)  # kinds of market data, as TWS numbers them
 _MOST_FILLS = 200
@@ -55,30 +55,30 @@ class _Order(NamedTuple):
     quantity: float
 
 
-class LiveModel:
+class RunMonitor:
     """One run as a view sees it.
 
     Parameters
     ----------
     run_id : of the run
     orders : the run's approved orders: ``client_order_id``, ``symbol``, ``side``, ``quantity``
-    facts : what is on record already
+    events : what is on record already
     account : masked in every text, as any account id is
 
     Examples
     --------
     >>> import pandas as pd
     >>> row = {"client_order_id": "r-SPY-BUY", "symbol": "SPY", "side": "BUY", "quantity": 10.0}
-    >>> model = LiveModel("r", pd.DataFrame([row]))
-    >>> model.hear(Fact("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
-    >>> model.hear(Fact("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", side="BUY", quantity=4.0, price=100.5))
+    >>> model = RunMonitor("r", pd.DataFrame([row]))
+    >>> model.hear(OrderEvent("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
+    >>> model.hear(OrderEvent("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", quantity=4.0, price=100.5))
     >>> told = model.update()
     >>> told["counts"], told["filled_quantity"], round(told["slippage_cost"], 2), round(told["slippage_bps"], 1)
     ({'PARTIAL': 1}, 4.0, 2.0, 50.0)
     """
 
     def __init__(
-        self, run_id: str, orders: pd.DataFrame, facts: list[Fact] | None = None, account: str | None = None
+        self, run_id: str, orders: pd.DataFrame, events: list[OrderEvent] | None = None, account: str | None = None
     ) -> None:
         self.run_id, self._account = run_id, account
         columns = (orders[name].tolist() for name in ("client_order_id", "symbol", "side", "quantity"))
@@ -90,7 +90,7 @@ class LiveModel:
         self._sums: dict[str, tuple[float, float, float]] = {}
         self._arrival: dict[str, tuple[int, float]] = {}
         self._executed: dict[str, set[str]] = {name: set() for name in self._orders}
-        self._unread: dict[str, list[Fact]] = {name: [] for name in self._orders}  # of orders with news
+        self._unread: dict[str, list[OrderEvent]] = {name: [] for name in self._orders}  # of orders with news
         self._has_news = False  # beyond those
         self._versions: dict[str, int] = {}
         self._version = 0
@@ -104,57 +104,57 @@ class LiveModel:
         self._numbers = count(1)
         self._began: datetime | None = None
         self._latest: datetime | None = None
-        for fact in facts or ():
-            self.hear(fact)
+        for event in events or ():
+            self.hear(event)
 
     # -- hearing ---------------------------------------------------------------------------------------------
 
-    def hear(self, fact: Fact) -> None:
-        """Take one fact of the run; quick, and from any thread. One that is told twice counts once."""
+    def hear(self, event: OrderEvent) -> None:
+        """Take one event of the run; quick, and from any thread. One that is told twice counts once."""
         with self._mutex:
-            key = key_of(fact)
+            key = key_of(event)
             if key in self._keys:
                 return
             self._keys.add(key)
             self._heard += 1
-            name = fact.client_order_id
+            name = event.client_order_id
             if name is not None and name in self._known:
-                self._unread.setdefault(name, []).append(fact)
-                if fact.kind == "sending":
-                    self._note_arrival(name, fact)
-                elif fact.kind == "execution":
-                    self._note_execution(name, fact)
-            if fact.kind in _MATTERS and fact.code not in _NOISE:
-                self._messages.append((self._version + 1, self._message(fact)))
+                self._unread.setdefault(name, []).append(event)
+                if event.kind == "sending":
+                    self._note_arrival(name, event)
+                elif event.kind == "execution":
+                    self._note_execution(name, event)
+            if event.kind in _MATTERS and event.code not in _NOISE:
+                self._messages.append((self._version + 1, self._message(event)))
                 self._has_news = True
 
-    def _note_arrival(self, name: str, fact: Fact) -> None:
-        bid, ask, last = fact.bid or 0.0, fact.ask or 0.0, fact.last or 0.0
+    def _note_arrival(self, name: str, event: OrderEvent) -> None:
+        bid, ask, last = event.bid or 0.0, event.ask or 0.0, event.last or 0.0
         price = (bid + ask) / 2 if 0 < bid <= ask else last
-        price = 0.0 if fact.data_type in _DELAYED else price  # the market of a quarter of an hour ago
-        attempt = fact.attempt or 0
+        price = 0.0 if event.data_type in _DELAYED else price  # the market of a quarter of an hour ago
+        attempt = event.attempt or 0
         if 0 < price < _MOST_PRICE and attempt >= self._arrival.get(name, (-1, 0.0))[0]:
             self._arrival[name] = (attempt, price)
-        if fact.occurred_at is not None and (self._began is None or fact.occurred_at < self._began):
-            self._began = fact.occurred_at
+        if event.occurred_at is not None and (self._began is None or event.occurred_at < self._began):
+            self._began = event.occurred_at
 
-    def _note_execution(self, name: str, fact: Fact) -> None:
-        if fact.exec_id is None or fact.quantity is None or fact.price is None:
+    def _note_execution(self, name: str, event: OrderEvent) -> None:
+        if event.exec_id is None or event.quantity is None or event.price is None:
             return
-        if fact.occurred_at is not None:
-            self._latest = max(self._latest or fact.occurred_at, fact.occurred_at)
-        family, _ = execution_family(fact.exec_id)
+        if event.occurred_at is not None:
+            self._latest = max(self._latest or event.occurred_at, event.occurred_at)
+        family, _ = execution_family(event.exec_id)
         corrects = family in self._executed[name]
         self._executed[name].add(family)
         order = self._orders[name]
         row = {
             "number": next(self._numbers),
-            "at": _iso(fact.occurred_at),
+            "at": _iso(event.occurred_at),
             "client_order_id": name,
             "symbol": order.symbol,
             "side": order.side,
-            "quantity": fact.quantity,
-            "price": fact.price,
+            "quantity": event.quantity,
+            "price": event.price,
             "corrects": corrects,
         }
         self._fills.append((self._version + 1, row))
@@ -192,7 +192,7 @@ class LiveModel:
                 }
 
     def _settle(self) -> int:
-        """Derive what something was heard of; return how many facts are in it. Who tells is not held up by it."""
+        """Derive what something was heard of; return how many events are in it. Who tells is not held up by it."""
         with self._mutex:
             if not self._unread and not self._has_news:
                 return self._heard
@@ -200,10 +200,10 @@ class LiveModel:
             unread, self._unread, self._has_news = self._unread, {}, False
             arrivals = {name: self._arrival[name][1] for name in unread if name in self._arrival}
             heard, version = self._heard, self._version
-        for name, facts in unread.items():
+        for name, events in unread.items():
             known, order = self._known[name], self._orders[name]
-            for fact in facts:
-                known.add(fact)
+            for event in events:
+                known.add(event)
             self._states[name] = known.state(order.quantity)
             self._sums[name] = _sums(order.side, known, arrivals.get(name))
             self._versions[name] = version
@@ -256,14 +256,14 @@ class LiveModel:
             "is_ended": state.status in ENDED,
         }
 
-    def _message(self, fact: Fact) -> dict[str, Any]:
+    def _message(self, event: OrderEvent) -> dict[str, Any]:
         return {
             "number": next(self._numbers),
-            "at": _iso(fact.occurred_at),
-            "client_order_id": fact.client_order_id,
-            "what": _MATTERS[fact.kind],
-            "code": fact.code,
-            "text": self._masked(fact.message),
+            "at": _iso(event.occurred_at),
+            "client_order_id": event.client_order_id,
+            "what": _MATTERS[event.kind],
+            "code": event.code,
+            "text": self._masked(event.message),
         }
 
     def _masked(self, text: str | None) -> str | None:

@@ -16,7 +16,7 @@ from stocklean_exec import clock
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.execution.recovery_rules import EXCHANGE_ZONE, trade_date
 from stocklean_exec.execution.run_lock import run_lease
-from stocklean_exec.execution.runner import RunTerms, RunWorker
+from stocklean_exec.execution.runner import Runner, RunTerms
 from stocklean_exec.execution.send_gate import Caps, SendBudget
 from stocklean_exec.risk.limits import Limits
 
@@ -69,7 +69,7 @@ async def work_run(
             **_spent(blotter, broker, run_id),
         )
         terms = replace(terms, min_cash=limits.min_cash_after)
-        await RunWorker(run_id, broker, blotter, tickets, budget, terms, lease).work()
+        await Runner(run_id, broker, blotter, tickets, budget, terms, lease).work()
 
 
 def _tickets(rows: pd.DataFrame) -> list[Ticket]:

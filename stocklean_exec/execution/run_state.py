@@ -1,4 +1,4 @@
-"""What a run knows of its orders while it works: every fact on record, and every one that comes in.
+"""What a run knows of its orders while it works: every event on record, and every one that comes in.
 
 Facts come from the broker on whatever thread; they are handed to the blotter at once, in one piece for what came
 together, and kept here by order. What is on record already is not recorded again. States are derived when they
@@ -12,8 +12,8 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from stocklean_exec.blotter.events import Fact, execution_family, key_of
-from stocklean_exec.blotter.order_history import History
+from stocklean_exec.blotter.events import OrderEvent, execution_family, key_of
+from stocklean_exec.blotter.order_history import OrderHistory
 from stocklean_exec.blotter.order_state import ENDED, OrderFacts, OrderState
 
 if TYPE_CHECKING:
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
 
-__all__ = ["RunRecord"]
+__all__ = ["RunState"]
 
 _NOISE = 1e-8
 
 
-class RunRecord:
+class RunState:
     """The orders of one run, as they stand; made and used on a running event loop.
 
     Parameters
     ----------
     run_id : of the run
     quantities : shares that each order asks for, by client order id
-    listener : told every new fact about these orders, and those about the run
+    listener : told every new event about these orders, and those about the run
     """
 
     def __init__(
@@ -43,18 +43,18 @@ class RunRecord:
         run_id: str,
         blotter: Blotter,
         quantities: Mapping[str, float],
-        listener: Callable[[Fact], None] | None = None,
+        listener: Callable[[OrderEvent], None] | None = None,
     ) -> None:
         self.run_id, self._blotter, self._quantities = run_id, blotter, dict(quantities)
         self._listener = listener
-        self._facts: dict[str, list[Fact]] = {name: [] for name in quantities}
+        self._facts: dict[str, list[OrderEvent]] = {name: [] for name in quantities}
         self._known = {name: OrderFacts() for name in quantities}
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._keys: set[str] = set()
         self._touched: set[str] = set()
         self._charged: set[str] = set()
         self._revisions: dict[str, int] = {}  # of each execution, whatever its corrections: the latest
-        self._told: list[Fact] = []  # heard in this turn of the loop, not yet handed to the blotter
+        self._told: list[OrderEvent] = []  # heard in this turn of the loop, not yet handed to the blotter
         self.uncharged: set[str] = set()
         self.news = asyncio.Event()
         self.heard = 0
@@ -67,17 +67,17 @@ class RunRecord:
         self.last_execution_at: datetime | None = None
         self.open = set(self._facts)
         self.held: dict[str, str] = {}  # why, by client order id
-        for fact in blotter.facts(run_id):
-            self._note_run(fact)
-            self._keep(fact)
+        for event in blotter.recorded_events(run_id):
+            self._note_run(event)
+            self._keep(event)
         self.settle()
         self.alarm = ""  # what is on record was cleared by a person, or holds as a halt
 
     # -- asking ----------------------------------------------------------------------------------------------
 
-    def history(self, name: str) -> History:
+    def history(self, name: str) -> OrderHistory:
         """One order, with all that is known of it."""
-        return History(name, self._quantities[name], self._facts[name])
+        return OrderHistory(name, self._quantities[name], self._facts[name])
 
     def traded(self, name: str) -> tuple[float, float]:
         """Shares that one order has traded at a known price, and their value."""
@@ -120,10 +120,10 @@ class RunRecord:
 
     # -- telling ---------------------------------------------------------------------------------------------
 
-    async def put(self, facts: Iterable[Fact]) -> None:
-        """Record ``facts`` of our own; they are on disk when this returns."""
+    async def put(self, events: Iterable[OrderEvent]) -> None:
+        """Record ``events`` of our own; they are on disk when this returns."""
         self.flush()
-        told = tuple(facts)
+        told = tuple(events)
         self._hear(told)
         # Shielded: who is cancelled while he waits must not take back what is on its way to the disk.
         await asyncio.shield(asyncio.wrap_future(self._blotter.record(told)))
@@ -132,18 +132,18 @@ class RunRecord:
         """Record what ``broker`` tells of this run from now on, also after the run has ended."""
         broker.follow(self.run_id, self._on_facts)
 
-    def _on_facts(self, *facts: Fact) -> None:
-        """Take facts from the broker, on whatever thread they come, and record them."""
+    def _on_facts(self, *events: OrderEvent) -> None:
+        """Take events from the broker, on whatever thread they come, and record them."""
         if threading.get_ident() == self._thread and self._loop.is_running():
             # What comes in one turn of the loop goes to the record as one: a commit costs the same for many.
             if not self._told:
                 self._loop.call_soon(self.flush)
-            self._told.extend(facts)
-            self._hear(facts)
+            self._told.extend(events)
+            self._hear(events)
             return
-        self._blotter.record(facts)
+        self._blotter.record(events)
         with contextlib.suppress(RuntimeError):  # the loop of a run that is over may be closed
-            self._loop.call_soon_threadsafe(self._hear, facts)
+            self._loop.call_soon_threadsafe(self._hear, events)
 
     def flush(self) -> None:
         """Hand to the blotter what was heard in this turn of the loop."""
@@ -151,52 +151,52 @@ class RunRecord:
             told, self._told = self._told, []
             self._blotter.record(told)
 
-    def _hear(self, facts: tuple[Fact, ...]) -> None:
-        for fact in facts:
-            is_new = self._keep(fact)
+    def _hear(self, events: tuple[OrderEvent, ...]) -> None:
+        for event in events:
+            is_new = self._keep(event)
             self.heard += is_new
-            if self._listener is not None and (is_new or fact.client_order_id is None):
-                self._listener(fact)
+            if self._listener is not None and (is_new or event.client_order_id is None):
+                self._listener(event)
         self.news.set()
 
-    def _keep(self, fact: Fact) -> bool:
-        """Keep a fact about an order; False when it is known."""
-        name = fact.client_order_id
+    def _keep(self, event: OrderEvent) -> bool:
+        """Keep an event about an order; False when it is known."""
+        name = event.client_order_id
         if name not in self._facts:
             return False
-        key = key_of(fact)
+        key = key_of(event)
         if key in self._keys:
             return False
         self._keys.add(key)
-        self._facts[name].append(fact)
-        self._known[name].add(fact)
+        self._facts[name].append(event)
+        self._known[name].add(event)
         self._touched.add(name)
-        if fact.kind == "execution" and fact.occurred_at is not None:
-            self.last_execution_at = max(fact.occurred_at, self.last_execution_at or fact.occurred_at)
-        if fact.kind == "sending":
-            self.last_attempt = max(self.last_attempt, fact.attempt or 0)
-        elif fact.kind == "duplicate":
-            self.alarm = f"{name}: {fact.message}"
-        self._note_commission(fact)
+        if event.kind == "execution" and event.occurred_at is not None:
+            self.last_execution_at = max(event.occurred_at, self.last_execution_at or event.occurred_at)
+        if event.kind == "sending":
+            self.last_attempt = max(self.last_attempt, event.attempt or 0)
+        elif event.kind == "duplicate":
+            self.alarm = f"{name}: {event.message}"
+        self._note_commission(event)
         return True
 
-    def _note_run(self, fact: Fact) -> None:
-        self.starts += fact.kind == "run_started"
-        self.ends += fact.kind == "run_ended"
+    def _note_run(self, event: OrderEvent) -> None:
+        self.starts += event.kind == "run_started"
+        self.ends += event.kind == "run_ended"
 
-    def _note_commission(self, fact: Fact) -> None:
-        if fact.exec_id is None:
+    def _note_commission(self, event: OrderEvent) -> None:
+        if event.exec_id is None:
             return
-        if fact.kind == "commission":
-            self._charged.add(fact.exec_id)
-            self.uncharged.discard(fact.exec_id)
+        if event.kind == "commission":
+            self._charged.add(event.exec_id)
+            self.uncharged.discard(event.exec_id)
             return
-        family, revision = execution_family(fact.exec_id)
+        family, revision = execution_family(event.exec_id)
         known = self._revisions.setdefault(family, revision)
         if revision < known:
             return
         if revision > known:  # nothing is charged any more for what was corrected
             self._revisions[family] = revision
             self.uncharged = {one for one in self.uncharged if execution_family(one)[0] != family}
-        if fact.exec_id not in self._charged and fact.quantity:  # nor for what was withdrawn
-            self.uncharged.add(fact.exec_id)
+        if event.exec_id not in self._charged and event.quantity:  # nor for what was withdrawn
+            self.uncharged.add(event.exec_id)

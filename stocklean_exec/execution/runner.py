@@ -20,13 +20,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stocklean_exec import clock
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError, StaleOrderIdError
 from stocklean_exec.execution.funding import Funding, buy_cost, cash_effect, ledger_of
 from stocklean_exec.execution.recovery import Recovery, Restrictions
 from stocklean_exec.execution.run_control import RunControl, RunStoppedError
-from stocklean_exec.execution.run_state import RunRecord
-from stocklean_exec.execution.send_gate import Gate, OrderRefusedError, SendBudget
+from stocklean_exec.execution.run_state import RunState
+from stocklean_exec.execution.send_gate import OrderRefusedError, SendBudget, SendGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.blotter.order_state import OrderState
     from stocklean_exec.brokers.base import Broker, Ticket
-    from stocklean_exec.execution.run_lock import Lease
+    from stocklean_exec.execution.run_lock import RunLock
 
     OnProgress = Callable[[int, str], None]
 
-__all__ = ["RunTerms", "RunWorker"]
+__all__ = ["RunTerms", "Runner"]
 
 _COMMISSION_SECONDS = 1.0
 _MOST_LOSSES = 20
@@ -75,7 +75,7 @@ class RunTerms:
     on_progress: OnProgress | None = field(default=None, compare=False)
 
 
-class RunWorker:
+class Runner:
     """Works the orders of one run; made and used on a running event loop.
 
     Parameters
@@ -93,14 +93,14 @@ class RunWorker:
         tickets: list[Ticket],
         budget: SendBudget,
         terms: RunTerms,
-        lease: Lease,
+        lease: RunLock,
     ) -> None:
         self._run_id, self._broker, self._blotter = run_id, broker, blotter
         self._tickets = {ticket.client_order_id: ticket for ticket in tickets}
         self._budget, self._terms, self._lease = budget, terms, lease
         self._loop = asyncio.get_running_loop()
         quantities = {name: one.quantity for name, one in self._tickets.items()}
-        self._record = RunRecord(run_id, blotter, quantities, terms.control.tell)
+        self._record = RunState(run_id, blotter, quantities, terms.control.tell)
         self._queue: list[Ticket] = []
         self._attempt = self._record.last_attempt
         self._session = broker.session
@@ -120,7 +120,9 @@ class RunWorker:
             record.follow(self._broker)
             await self._make_ready()
         except (HaltedError, BrokerError) as error:
-            await record.put([Fact("run_blocked", self._run_id, occurred_at=clock.now(), message=str(error))])
+            await record.put(
+                [OrderEvent("run_blocked", self._run_id, occurred_at=clock.now(), message=str(error))]
+            )
             raise
         if await self._is_over():
             return
@@ -151,7 +153,7 @@ class RunWorker:
             return bool(record.starts) and not record.held  # or it is to be said how it ended
         if record.held:
             text = self._count_held()
-            await record.put([Fact("run_blocked", self._run_id, occurred_at=clock.now(), message=text)])
+            await record.put([OrderEvent("run_blocked", self._run_id, occurred_at=clock.now(), message=text)])
         return True
 
     # -- the sequence ----------------------------------------------------------------------------------------
@@ -238,7 +240,7 @@ class RunWorker:
         if refused:
             stamp = self._broker.now()
             await self._record.put(
-                Fact("refused", self._run_id, name, stamp, code=code, message=text)
+                OrderEvent("refused", self._run_id, name, stamp, code=code, message=text)
                 for name, (code, text) in refused.items()
             )
             self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in refused]
@@ -367,13 +369,13 @@ class RunWorker:
         if available == -math.inf:
             there = "no price tells what the working buys of others may cost"
         withdrawn, self._queue = self._queue, []
-        facts = []
+        events = []
         for ticket in withdrawn:
             cost = self._cost_of(ticket)
             needed = f"it may cost {cost:,.2f}" if math.isfinite(cost) else "no price tells what it may cost"
             text, name = f"{needed}, and {there}", ticket.client_order_id
-            facts.append(Fact("withdrawn", self._run_id, name, stamp, code="not_funded", message=text))
-        await self._record.put(facts)
+            events.append(OrderEvent("withdrawn", self._run_id, name, stamp, code="not_funded", message=text))
+        await self._record.put(events)
         self._record.settle()
 
     # -- sending ---------------------------------------------------------------------------------------------
@@ -389,7 +391,7 @@ class RunWorker:
         stamp, text = clock.now(), self._terms.control.stopped
         dropped, self._queue = self._queue, []
         await self._record.put(
-            Fact("refused", self._run_id, one.client_order_id, stamp, code="run_cancelled", message=text)
+            OrderEvent("refused", self._run_id, one.client_order_id, stamp, code="run_cancelled", message=text)
             for one in dropped
         )
 
@@ -434,7 +436,7 @@ class RunWorker:
             self._ledger.release(ticket.client_order_id for ticket in group)
             await self._take_back(group)
             raise
-        gate = Gate(self._broker, self._session, self._check_stop, self._budget, self._loop.time)
+        gate = SendGate(self._broker, self._session, self._check_stop, self._budget, self._loop.time)
         try:
             await self._broker.place_all(group, gate.open)
         except BaseException as error:
@@ -464,37 +466,37 @@ class RunWorker:
             if ticket.side == "BUY" and self._funding is not None:
                 self._ledger.reserve(ticket.client_order_id, self._cost_of(ticket))
 
-    async def _note_failure(self, group: list[Ticket], gate: Gate, error: BaseException) -> None:
+    async def _note_failure(self, group: list[Ticket], gate: SendGate, error: BaseException) -> None:
         """Record which orders of a group did not leave, which one may have, and which was refused."""
         stamp = clock.now()
-        facts = []
+        events = []
         for ticket in gate.halfway:
             text = f"the hand-over failed: {_describe(error)}"
             name = ticket.client_order_id
-            facts.append(Fact("unknown", self._run_id, name, stamp, message=text, attempt=self._attempt))
+            events.append(OrderEvent("unknown", self._run_id, name, stamp, message=text, attempt=self._attempt))
         left = [ticket for ticket in group if ticket.client_order_id not in gate.entered]
         self._ledger.release(ticket.client_order_id for ticket in left)
         if isinstance(error, OrderRefusedError) and left:
             name = left[0].client_order_id
-            facts.append(Fact("refused", self._run_id, name, stamp, code=error.code, message=str(error)))
+            events.append(OrderEvent("refused", self._run_id, name, stamp, code=error.code, message=str(error)))
             self._queue = [one for one in self._queue if one.client_order_id != name]
         self._queue = [one for one in self._queue if one.client_order_id not in gate.entered]
-        await self._take_back(left, *facts)
+        await self._take_back(left, *events)
 
-    async def _take_back(self, tickets: list[Ticket], *facts: Fact) -> None:
+    async def _take_back(self, tickets: list[Ticket], *events: OrderEvent) -> None:
         """Record that ``tickets`` were not handed over, though that was announced."""
         stamp = clock.now()
         left = [
-            Fact("not_sent", self._run_id, ticket.client_order_id, stamp, attempt=self._attempt)
+            OrderEvent("not_sent", self._run_id, ticket.client_order_id, stamp, attempt=self._attempt)
             for ticket in tickets
         ]
-        await self._record.put([*facts, *left])
+        await self._record.put([*events, *left])
         self._attempt += 1
 
-    def _sending(self, ticket: Ticket) -> Fact:
+    def _sending(self, ticket: Ticket) -> OrderEvent:
         quote = self._quotes.get(ticket.symbol, _Quote())
         order_id, client_id = self._broker.order_id_for(ticket.client_order_id)
-        return Fact(
+        return OrderEvent(
             "sending",
             self._run_id,
             ticket.client_order_id,
@@ -593,7 +595,9 @@ class RunWorker:
         """Whether the broker has never answered, or has reported fills whose executions it has not told."""
         if self._record.state(name).state in ("SENDING", "UNCONFIRMED"):
             return True
-        return any(fact.kind == "status" and fact.status == "FILLED" for fact in self._record.history(name).facts)
+        return any(
+            event.kind == "status" and event.status == "FILLED" for event in self._record.history(name).events
+        )
 
     # -- small things ----------------------------------------------------------------------------------------
 
@@ -604,10 +608,10 @@ class RunWorker:
             await asyncio.to_thread(self._blotter.halt, alarm)
 
     async def _note(self, kind: str, text: str) -> None:
-        await self._record.put([Fact(kind, self._run_id, occurred_at=clock.now(), message=text)])
+        await self._record.put([OrderEvent(kind, self._run_id, occurred_at=clock.now(), message=text)])
 
-    def _of_run(self, kind: str, attempt: int, message: str | None) -> Fact:
-        return Fact(kind, self._run_id, occurred_at=self._broker.now(), attempt=attempt, message=message)
+    def _of_run(self, kind: str, attempt: int, message: str | None) -> OrderEvent:
+        return OrderEvent(kind, self._run_id, occurred_at=self._broker.now(), attempt=attempt, message=message)
 
     def _show_progress(self) -> None:
         self._say(f"{len(self._record.open)} open")
@@ -622,7 +626,7 @@ def _describe(error: BaseException) -> str:
 
 
 class _Quote(NamedTuple):
-    """The market in one symbol as a run begins: what a fact of kind ``sending`` has of it."""
+    """The market in one symbol as a run begins: what an event of kind ``sending`` has of it."""
 
     bid: float | None = None
     ask: float | None = None

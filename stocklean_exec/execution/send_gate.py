@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.brokers.base import Broker, Ticket
 
-__all__ = ["Caps", "Gate", "OrderRefusedError", "SendBudget"]
+__all__ = ["Caps", "OrderRefusedError", "SendBudget", "SendGate"]
 
 
 class OrderRefusedError(BrokerError):
@@ -111,7 +111,7 @@ class SendBudget:
         return 0.0 if math.isnan(value) else value
 
 
-class Gate:
+class SendGate:
     """Lets a group of orders leave one by one, and knows afterwards which have; nothing leaves once it is closed.
 
     Parameters

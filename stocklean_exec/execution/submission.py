@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from stocklean_exec import background, clock
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import UNFINISHED_STATES
 from stocklean_exec.brokers.base import Broker, mask_account
 from stocklean_exec.errors import (
@@ -292,15 +292,15 @@ async def _record_plan(
         payload_hash=payload_hashes(approved), account=approved["account"].fillna(broker.account)
     )
     client_id, next_id = await broker.session_mark()
-    facts = [_first_fact(row, stamp, client_id) for row in _rows(rows, _DECIDED)]
-    facts += _outcome_of_nothing(approved, run_id, stamp)
+    events = [_first_fact(row, stamp, client_id) for row in _rows(rows, _DECIDED)]
+    events += _outcome_of_nothing(approved, run_id, stamp)
     if client_id is not None:  # a copy of the record that is taken now knows where the order ids stood
-        mark = Fact("session", run_id, occurred_at=stamp, order_id=next_id, client_id=client_id)
-        facts.append(mark._replace(code="planned", attempt=leg))
+        mark = OrderEvent("session", run_id, occurred_at=stamp, order_id=next_id, client_id=client_id)
+        events.append(mark._replace(code="planned", attempt=leg))
     if not approved["client_order_id"].str.startswith(f"{run_id}-").all():
         _refuse_used_ids(approved, blotter)  # ids of a caller's own making may have been used anywhere
     try:
-        await asyncio.shield(asyncio.wrap_future(blotter.record_plan(rows, header, facts)))
+        await asyncio.shield(asyncio.wrap_future(blotter.record_plan(rows, header, events)))
     except BlotterError:
         _refuse_used_ids(approved, blotter)
         raise
@@ -321,7 +321,7 @@ def _refuse_used_ids(approved: pd.DataFrame, blotter: Blotter) -> None:
         raise IdempotencyConflictError("orders", problems)
 
 
-def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) -> list[Fact]:
+def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) -> list[OrderEvent]:
     """Say how a run ends that has nothing to send.
 
     It is ``blocked`` when plan and checks have refused every row but sells that were to pay for refused buys, and
@@ -338,10 +338,10 @@ def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) ->
                 f"{int(refused.sum())} orders were refused, among them buys for lack of cash, so the "
                 f"{int(unpaired.sum())} sells that were to pay for them were not sent; one_sided=True sends these"
             )
-        return [Fact("run_blocked", run_id, occurred_at=stamp, message=text)]
+        return [OrderEvent("run_blocked", run_id, occurred_at=stamp, message=text)]
     text = "no order was approved"
     return [
-        Fact(kind, run_id, occurred_at=stamp, attempt=attempt, message=text)
+        OrderEvent(kind, run_id, occurred_at=stamp, attempt=attempt, message=text)
         for kind, attempt in (("run_started", 1), ("run_ended", 1), ("run_cancelled", None))
     ]
 
@@ -362,7 +362,7 @@ def _rows(frame: pd.DataFrame, names: tuple[str, ...]) -> Iterator[dict[str, Any
         yield dict(zip(known, values, strict=True))
 
 
-def _first_fact(row: dict[str, Any], stamp: datetime, client_id: int | None) -> Fact:
+def _first_fact(row: dict[str, Any], stamp: datetime, client_id: int | None) -> OrderEvent:
     """Say what the review made of a row: sent, refused by plan or check, or left out by a person."""
     kind, code, message = "intent", None, None
     if row["status"] == "REJECTED":
@@ -376,4 +376,6 @@ def _first_fact(row: dict[str, Any], stamp: datetime, client_id: int | None) -> 
         is_unpaired = isinstance(reasons, str) and ONE_SIDED in reasons.split(", ")
         kind, code = "not_approved", ONE_SIDED if is_unpaired else "not_approved"
     planner = client_id if kind == "intent" else None
-    return Fact(kind, row["run_id"], row["client_order_id"], stamp, code=code, message=message, client_id=planner)
+    return OrderEvent(
+        kind, row["run_id"], row["client_order_id"], stamp, code=code, message=message, client_id=planner
+    )

@@ -1,8 +1,8 @@
 """Targets, holdings and prices side by side: one row per symbol, aligned by label.
 
-The planner, the plan's summary and the checks all start from a :class:`Book`, so that they cannot disagree
-about what is held, wanted and worth. Arrays share one order of symbols: the targets', then what is held
-besides. Quantities are shares, values are in the base currency. Pure.
+The planner, the plan's summary and the checks all start from a :class:`AlignedBook`, so that they cannot disagree
+about what is held, wanted and worth. Arrays share one order of symbols: the targets', then what is held besides.
+Quantities are shares, values are in the base currency. Pure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stocklean_exec.schema.prices import usable_prices
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Book", "Unlisted", "align", "investable_nav", "parse_nav"]
+__all__ = ["AlignedBook", "Unlisted", "align", "investable_nav", "parse_nav"]
 
 Unlisted = Literal["keep", "close", "error"]
 
@@ -33,7 +33,7 @@ _MINOR_UNITS = {"GBp", "GBX", "ZAc", "ZAX", "ILA", "ILs"}  # pence, cents, agoro
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Book:
+class AlignedBook:
     """One row per symbol; see the module's text for the order.
 
     ``listed`` marks the targets' symbols. ``price`` is in the symbol's own currency and NaN where ``reason``
@@ -106,7 +106,7 @@ def align(
     unlisted: Unlisted = "error",
     base_currency: str = "USD",
     fx: Mapping[str, float] | None = None,
-) -> Book:
+) -> AlignedBook:
     """Put canonical targets, positions and quotes side by side.
 
     Holdings that are not in the targets are in the currency that their row tells, else their quote's, else
@@ -145,7 +145,7 @@ def align(
         if reason[index] is None:
             reason[index], detail[index] = "price_unavailable", "price_unavailable: there is no quote"
     rate = _rates(symbols, currency, quoted, base_currency, fx, reason, detail)
-    return Book(
+    return AlignedBook(
         symbols=symbols,
         currency=currency,
         sec_type=sec_type,

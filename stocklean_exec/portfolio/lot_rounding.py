@@ -79,7 +79,7 @@ class Rounded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Book:
+class _RoundingProblem:
     """The problem, with desired trades split into a whole floor and a remainder in [0, 1)."""
 
     floor: Floats
@@ -231,7 +231,7 @@ def active_share_value(units: ArrayLike, desired: ArrayLike, unit_value: ArrayLi
     return _objective(book, np.asarray(units, dtype=np.float64) - book.floor)
 
 
-def _book(desired: ArrayLike, unit_value: ArrayLike, slack: float) -> _Book:
+def _book(desired: ArrayLike, unit_value: ArrayLike, slack: float) -> _RoundingProblem:
     wanted, value = _checked(desired, unit_value, slack)
     whole = np.rint(wanted)
     size = np.maximum(np.abs(wanted), 1.0)
@@ -240,7 +240,7 @@ def _book(desired: ArrayLike, unit_value: ArrayLike, slack: float) -> _Book:
     remainder = wanted - floor
     scale = float(value @ size) + slack
     price, bound = _shadow_price(remainder, value, _ROUND_OFF * scale)
-    return _Book(floor, remainder, value, slack, scale, price, bound)
+    return _RoundingProblem(floor, remainder, value, slack, scale, price, bound)
 
 
 def _checked(desired: ArrayLike, unit_value: ArrayLike, slack: float) -> tuple[Floats, Floats]:
@@ -268,22 +268,22 @@ def _shadow_price(remainder: Floats, value: Floats, round_off: float) -> tuple[f
     return price, float(value @ cheaper)
 
 
-def _objective(book: _Book, above: Floats) -> float:
+def _objective(book: _RoundingProblem, above: Floats) -> float:
     deviation = book.value * (above - book.remainder)
     over, under = np.maximum(deviation, 0.0).sum(), np.maximum(-deviation, 0.0).sum()
     return float(max(over, under))
 
 
-def _affordable(book: _Book, above: Floats) -> bool:
+def _affordable(book: _RoundingProblem, above: Floats) -> bool:
     spent_beyond = math.fsum((book.value * (above - book.remainder)).tolist())
     return spent_beyond <= book.slack + book.round_off
 
 
-def _gap(book: _Book, plan: _Plan) -> float:
+def _gap(book: _RoundingProblem, plan: _Plan) -> float:
     return plan.objective - book.bound
 
 
-def _better(book: _Book, plan: _Plan, above: Floats, method: Method) -> _Plan:
+def _better(book: _RoundingProblem, plan: _Plan, above: Floats, method: Method) -> _Plan:
     """``above`` as a plan, if it can be paid for and beats ``plan``; else ``plan``."""
     objective = _objective(book, above)
     if objective < plan.objective - book.round_off and _affordable(book, above):
@@ -291,7 +291,7 @@ def _better(book: _Book, plan: _Plan, above: Floats, method: Method) -> _Plan:
     return plan
 
 
-def _largest_remainder(book: _Book) -> _Plan:
+def _largest_remainder(book: _RoundingProblem) -> _Plan:
     """Round up by descending remainder while the target's money lasts, or cross it once if slack allows.
 
     Names that no longer fit are passed over, later ones that do are taken. The alternative to passing over is
@@ -316,7 +316,7 @@ def _largest_remainder(book: _Book) -> _Plan:
     return _better(book, plan, crossed, "largest_remainder")
 
 
-def _crossed(book: _Book, above: Floats, rest: Integers, room: float) -> Floats:
+def _crossed(book: _RoundingProblem, above: Floats, rest: Integers, room: float) -> Floats:
     """``above`` with that one name of ``rest`` rounded up which lowers active share most, if any does."""
     value = book.value[rest]
     beyond = value - room
@@ -327,7 +327,7 @@ def _crossed(book: _Book, above: Floats, rest: Integers, room: float) -> Floats:
     return above
 
 
-def _improve(book: _Book, plan: _Plan, *, small: bool) -> tuple[_Plan, bool]:
+def _improve(book: _RoundingProblem, plan: _Plan, *, small: bool) -> tuple[_Plan, bool]:
     """Search until the plan is proved optimal or the searches meant for a book of this size are done.
 
     The first search is small because all it has to do is to narrow the gap: the next one then sees few names.
@@ -342,7 +342,7 @@ def _improve(book: _Book, plan: _Plan, *, small: bool) -> tuple[_Plan, bool]:
     return plan, False
 
 
-def _search(book: _Book, plan: _Plan, *, below_floor: bool, most: int) -> tuple[_Plan, bool]:
+def _search(book: _RoundingProblem, plan: _Plan, *, below_floor: bool, most: int) -> tuple[_Plan, bool]:
     """The best plan made of departures from the priced plan that cost less than the gap.
 
     The priced plan rounds up what has a remainder above the shadow price. A plan exceeds the bound by the
@@ -378,7 +378,7 @@ def _search(book: _Book, plan: _Plan, *, below_floor: bool, most: int) -> tuple[
     return plan, complete or limit <= 0
 
 
-def _grown(book: _Book, half: _Half, name: int, lowest: float, limit: float, most: int) -> _Half | None:
+def _grown(book: _RoundingProblem, half: _Half, name: int, lowest: float, limit: float, most: int) -> _Half | None:
     """``half`` with one more name, at each number of units from ``lowest`` up; None if that is too many."""
     remainder, value = book.remainder[name], book.value[name]
     if half.shift.size * (2 - lowest) > 8 * most:
@@ -397,7 +397,7 @@ def _grown(book: _Book, half: _Half, name: int, lowest: float, limit: float, mos
     return _Half(shift[keep], cost[keep], [*half.trail, (name, parent, above[which])])
 
 
-def _undominated(book: _Book, shift: Floats, cost: Floats, keep: Integers) -> Integers:
+def _undominated(book: _RoundingProblem, shift: Floats, cost: Floats, keep: Integers) -> Integers:
     """Without choices that another one beats whatever the rest of the book does.
 
     Spending ``m`` less is never unaffordable, and leaves at most ``price * m`` more of idle money to pay for.
@@ -409,7 +409,7 @@ def _undominated(book: _Book, shift: Floats, cost: Floats, keep: Integers) -> In
     return keep[np.concatenate(([True], merit[1:] < best_before))]
 
 
-def _joined(book: _Book, halves: list[_Half], up: Floats) -> Floats | None:
+def _joined(book: _RoundingProblem, halves: list[_Half], up: Floats) -> Floats | None:
     """Units above the floor in the best pair of choices, one of each half; None if no pair can be paid for.
 
     A pair that spends at most the target pays ``price`` for idle money; one that spends beyond it, within the
@@ -466,7 +466,7 @@ def _retrace(half: _Half, choice: int, above: Floats) -> None:
         choice = int(parent[choice])
 
 
-def _solve(book: _Book, plan: _Plan, time_limit: float) -> tuple[_Plan, bool]:
+def _solve(book: _RoundingProblem, plan: _Plan, time_limit: float) -> tuple[_Plan, bool]:
     """The best plan by the HiGHS solver, started from ``plan``; proved is False when it ran out of time.
 
     Minimise ``sum(u) + e`` with ``u >= v * (f - y)``, ``sum(v * y) - e <= sum(v * f)`` and
@@ -492,7 +492,14 @@ def _solve(book: _Book, plan: _Plan, time_limit: float) -> tuple[_Plan, bool]:
     return plan, finished and plan.objective <= claimed + _SNAP * book.scale
 
 
-def _solved(highspy: Any, book: _Book, plan: _Plan, lowest: Floats, unit: float, time_limit: float) -> Any:  # noqa: ANN401 - ships no types
+def _solved(
+    highspy: Any,  # noqa: ANN401 - ships no types
+    book: _RoundingProblem,
+    plan: _Plan,
+    lowest: Floats,
+    unit: float,
+    time_limit: float,
+) -> Any:  # noqa: ANN401 - likewise
     solver = highspy.Highs()
     for option, setting in _options(time_limit).items():
         solver.setOptionValue(option, setting)
@@ -522,14 +529,14 @@ def _options(time_limit: float) -> dict[str, bool | int | float | str]:
     }
 
 
-def _columns(book: _Book, above: Floats, unit: float) -> Floats:
+def _columns(book: _RoundingProblem, above: Floats, unit: float) -> Floats:
     """A plan as the solver's columns: units above the floor, shortfalls, money beyond the target."""
     short = np.maximum(book.value * (book.remainder - above), 0.0)
     beyond = max(float(book.value @ (above - book.remainder)), 0.0)
     return np.concatenate((above, short / unit, [beyond / unit]))
 
 
-def _model(highspy: Any, book: _Book, lowest: Floats, unit: float) -> Any:  # noqa: ANN401 - ships no types
+def _model(highspy: Any, book: _RoundingProblem, lowest: Floats, unit: float) -> Any:  # noqa: ANN401 - ships no types
     n, value = book.value.size, book.value / unit
     model = highspy.HighsLp()
     model.num_col_, model.num_row_ = 2 * n + 1, n + 1

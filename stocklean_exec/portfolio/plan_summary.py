@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.alignment import Book, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, align, investable_nav, parse_nav
 from stocklean_exec.portfolio.lot_rounding import round_units
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.schema.html_card import card
@@ -141,7 +141,7 @@ def plan_summary(
     )
 
 
-def _costs(sent: pd.DataFrame, book: Book) -> tuple[float, float]:
+def _costs(sent: pd.DataFrame, book: AlignedBook) -> tuple[float, float]:
     """Commissions of the orders, and what they are counted to cost beyond commissions and value; base currency."""
     place = {symbol: index for index, symbol in enumerate(book.symbols)}
     rows = np.array([place[symbol] for symbol in sent["symbol"].tolist()], dtype="int64")
@@ -161,7 +161,7 @@ def _active_share(values: NDArray[np.float64], wish: NDArray[np.float64]) -> flo
     return (math.fsum(np.abs(gap).tolist()) + abs(math.fsum(gap.tolist()))) / 2
 
 
-def _refuse_strange(orders: pd.DataFrame, book: Book) -> None:
+def _refuse_strange(orders: pd.DataFrame, book: AlignedBook) -> None:
     known = set(book.symbols)
     strange = [symbol for symbol in orders["symbol"].tolist() if symbol not in known]
     if strange:
@@ -169,7 +169,7 @@ def _refuse_strange(orders: pd.DataFrame, book: Book) -> None:
         raise InputError("orders", [Problem("unlisted_order", text, symbol=symbol) for symbol in strange])
 
 
-def _lots_of(orders: pd.DataFrame, book: Book, targets: pd.DataFrame) -> NDArray[np.float64]:
+def _lots_of(orders: pd.DataFrame, book: AlignedBook, targets: pd.DataFrame) -> NDArray[np.float64]:
     """Lot of each symbol: its order's, else its target's, else the one most orders have."""
     known = dict(zip(targets["symbol"].tolist(), targets["lot_size"].tolist(), strict=True))
     usual = 1.0
@@ -192,5 +192,5 @@ def summary_card(summary: pd.Series[float]) -> str:
     >>> "12,345.60" in summary_card(pd.Series({"nav": 12345.6}, name="run-1"))
     True
     """
-    facts = [(name, f"{value:,.2f}") for name, value in summary.items()]
-    return card("Plan" if summary.name is None else f"Plan {summary.name}", facts=facts)
+    entries = [(name, f"{value:,.2f}") for name, value in summary.items()]
+    return card("Plan" if summary.name is None else f"Plan {summary.name}", entries=entries)

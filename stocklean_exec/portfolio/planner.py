@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.alignment import Book, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, align, investable_nav, parse_nav
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.portfolio.sizing import Sizes, measure, whole_trades
 from stocklean_exec.schema.frame_validator import (
@@ -215,7 +215,7 @@ def _parse_reserve(reserve: object, investable: float) -> float | None:
         raise InputError("options", [Problem("option_invalid", text, column="reserve")]) from None
 
 
-def _cost_of(book: Book, terms: _Terms) -> Cost:
+def _cost_of(book: AlignedBook, terms: _Terms) -> Cost:
     """Costs of signed trades in base currency, as the checks count them: commissions, spread and limits."""
 
     def cost(trade: NDArray[np.float64]) -> float:
@@ -248,7 +248,7 @@ class _Terms:
 
 
 def _terms(
-    book: Book, targets: pd.DataFrame, order_type: str | None, tif: str | None, *, fractional: bool
+    book: AlignedBook, targets: pd.DataFrame, order_type: str | None, tif: str | None, *, fractional: bool
 ) -> _Terms:
     count, extra = len(book.symbols), len(book.symbols) - len(targets)
     # A door fills an empty order type with MKT; the caller's word for all symbols goes before that.
@@ -264,7 +264,7 @@ def _terms(
 
 
 def _set_limits(
-    book: Book,
+    book: AlignedBook,
     terms: _Terms,
     sizes: Sizes,
     targets: pd.DataFrame,
@@ -302,7 +302,7 @@ def _refused_symbols(working: dict[str, float], open_orders: object) -> dict[str
     }
 
 
-def _reject(book: Book, terms: _Terms, sizes: Sizes, working: dict[str, str]) -> None:
+def _reject(book: AlignedBook, terms: _Terms, sizes: Sizes, working: dict[str, str]) -> None:
     """Give each symbol that cannot trade its reason; one that it has already stays."""
     usual = (
         set(terms.order_type) <= {"MKT"} and set(terms.tif) <= set(TIFS) and set(book.sec_type) <= set(SEC_TYPES)
@@ -317,7 +317,7 @@ def _reject(book: Book, terms: _Terms, sizes: Sizes, working: dict[str, str]) ->
 
 
 def _refusals(
-    book: Book, terms: _Terms, sizes: Sizes, index: int, working: dict[str, str]
+    book: AlignedBook, terms: _Terms, sizes: Sizes, index: int, working: dict[str, str]
 ) -> Iterator[tuple[str, str]]:
     kind, tif, limit, tick = terms.order_type[index], terms.tif[index], terms.limit[index], terms.tick[index]
     sec_type, symbol, size = book.sec_type[index], book.symbols[index], abs(sizes.wish[index])
@@ -347,7 +347,7 @@ def _limit_refusals(limit: float, tick: float, *, buy: bool) -> Iterator[tuple[s
         yield "limit_missing", f"limit {limit:g} on its tick of {tick:g} is {price[0]:g}, which is no price"
 
 
-def _round_limits(book: Book, terms: _Terms, trade: NDArray[np.float64]) -> None:
+def _round_limits(book: AlignedBook, terms: _Terms, trade: NDArray[np.float64]) -> None:
     """Put each limit on its tick, on the passive side of what it is.
 
     An order whose side the rounding turned round may find no price there; it is rejected like any other.
@@ -363,7 +363,7 @@ def _round_limits(book: Book, terms: _Terms, trade: NDArray[np.float64]) -> None
 
 
 def _table(
-    book: Book,
+    book: AlignedBook,
     terms: _Terms,
     trade: NDArray[np.float64],
     targets: pd.DataFrame,
@@ -447,7 +447,7 @@ def _refuse_same_ids(ids: list[str], symbols: list[str]) -> None:
 
 
 def _notes(
-    book: Book,
+    book: AlignedBook,
     terms: _Terms,
     sizes: Sizes,
     trade: NDArray[np.float64],

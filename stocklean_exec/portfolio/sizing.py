@@ -21,7 +21,7 @@ from stocklean_exec.portfolio.lot_rounding import round_units
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stocklean_exec.portfolio.alignment import Book
+    from stocklean_exec.portfolio.alignment import AlignedBook
 
 __all__ = ["Sizes", "measure", "whole_trades"]
 
@@ -51,7 +51,9 @@ Cost = Callable[["NDArray[np.float64]"], float]
 """What signed trades cost beyond the value of their shares, in base currency: commissions and spread."""
 
 
-def measure(book: Book, working: dict[str, float], investable: float, *, keep: bool, leverage: float) -> Sizes:
+def measure(
+    book: AlignedBook, working: dict[str, float], investable: float, *, keep: bool, leverage: float
+) -> Sizes:
     """Measure what is held against what is wanted.
 
     Parameters
@@ -73,7 +75,7 @@ def measure(book: Book, working: dict[str, float], investable: float, *, keep: b
 
 
 def whole_trades(
-    book: Book, lot: NDArray[np.float64], sizes: Sizes, cost: Cost, *, allow_short: bool
+    book: AlignedBook, lot: NDArray[np.float64], sizes: Sizes, cost: Cost, *, allow_short: bool
 ) -> NDArray[np.float64]:
     """Signed quantity to trade in each symbol; NaN where it must trade but has no price to say how much.
 
@@ -100,7 +102,7 @@ def whole_trades(
 
 
 def _trades(
-    book: Book,
+    book: AlignedBook,
     lot: NDArray[np.float64],
     sizes: Sizes,
     barred: NDArray[np.bool_],
@@ -118,7 +120,7 @@ def _trades(
 
 
 def _shortfall(
-    book: Book, sizes: Sizes, trade: NDArray[np.float64], barred: NDArray[np.bool_], cost: Cost
+    book: AlignedBook, sizes: Sizes, trade: NDArray[np.float64], barred: NDArray[np.bool_], cost: Cost
 ) -> float:
     """Costs of the trades if the money that they leave does not cover them; else, and without a buy, 0."""
     if not (trade > 0).any():
@@ -129,7 +131,7 @@ def _shortfall(
 
 
 def _trade_open(
-    book: Book,
+    book: AlignedBook,
     lot: NDArray[np.float64],
     sizes: Sizes,
     trade: NDArray[np.float64],
@@ -166,7 +168,7 @@ def _trade_open(
     _shed(trade, names, lot, value, held, budget)
 
 
-def _stuck(book: Book, barred: NDArray[np.bool_]) -> str:
+def _stuck(book: AlignedBook, barred: NDArray[np.bool_]) -> str:
     """Name the holdings that stay because they cannot be traded, with the reason."""
     names = [
         f"{book.symbols[index]} ({book.detail[index]})"
@@ -177,7 +179,7 @@ def _stuck(book: Book, barred: NDArray[np.bool_]) -> str:
 
 
 def _unsold(
-    book: Book, sizes: Sizes, trade: NDArray[np.float64], others: NDArray[np.bool_]
+    book: AlignedBook, sizes: Sizes, trade: NDArray[np.float64], others: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Worth of the parts of a share, below one, that are left of positions which are closed in whole shares."""
     left = np.where(others & ~sizes.kept & (book.weight == 0), sizes.held + trade, 0.0)
@@ -185,7 +187,7 @@ def _unsold(
 
 
 def _committed(
-    book: Book,
+    book: AlignedBook,
     sizes: Sizes,
     trade: NDArray[np.float64],
     barred: NDArray[np.bool_],

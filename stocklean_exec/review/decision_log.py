@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.errors import BlotterError, InputError, Problem
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class _Records(Protocol):
-        def record(self, facts: Sequence[Fact]) -> Future[None]: ...
+        def record(self, events: Sequence[OrderEvent]) -> Future[None]: ...
 
 
 __all__ = ["Decision", "DecisionLog", "name_of"]
@@ -75,12 +75,12 @@ class DecisionLog:
         return pd.DataFrame(self._made, columns=list(Decision._fields))
 
 
-def _fact(made: Decision, run_id: str) -> Fact:
-    """Spell a decision as a fact: the action is its code, the rest is JSON in its message."""
+def _fact(made: Decision, run_id: str) -> OrderEvent:
+    """Spell a decision as an event: the action is its code, the rest is JSON in its message."""
     words = {"by": made.by, "column": made.column, "old": made.old, "new": made.new}
     told = {name: value for name, value in words.items() if value is not None and value == value}  # noqa: PLR0124 - NaN
     text = json.dumps(told, default=str, ensure_ascii=False)
-    return Fact("decision", run_id, made.client_order_id, made.at, code=made.action, message=text)
+    return OrderEvent("decision", run_id, made.client_order_id, made.at, code=made.action, message=text)
 
 
 def name_of(by: object) -> str:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stocklean_exec.risk.pre_trade_checks import PlanCheck
-    from stocklean_exec.risk.rules import Asked, CheckContext
+    from stocklean_exec.risk.rules import CheckContext, OrderArrays
 
-__all__ = ["MEASURES", "Reckoning"]
+__all__ = ["MEASURES", "PlanImpact"]
 
 MEASURES = {
     "orders": "orders",
@@ -41,11 +41,11 @@ MEASURES = {
     "estimated_fees": "commissions by IBKR's fixed schedule, USD",
     "estimated_spread_cost": "half of the quoted spread on every order that takes it, currency",
 }
-"""The rows of :meth:`Reckoning.totals`: name and unit."""
+"""The rows of :meth:`PlanImpact.totals`: name and unit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reckoning:
+class PlanImpact:
     """A plan's orders beside the book and the market they were checked against, as arrays, row by row."""
 
     names: list[str]  # every symbol that is held or ordered
@@ -62,7 +62,7 @@ class Reckoning:
     nav: float
 
     @classmethod
-    def of(cls, orders: pd.DataFrame, check: PlanCheck) -> Reckoning:
+    def of(cls, orders: pd.DataFrame, check: PlanCheck) -> PlanImpact:
         """Reckon a checked frame by its check."""
         asked, context = check.asked, check.context
         quantity, buy, price, cash_price = asked.quantity, asked.buy, asked.price, asked.cash_price
@@ -129,7 +129,7 @@ class Reckoning:
         unit = self.price / (self.nav if self.one_currency else math.nan)
         return self.held[self.codes] * unit, self._shares(self.change)[self.codes] * unit
 
-    def differ(self, other: Reckoning) -> NDArray[np.bool_]:
+    def differ(self, other: PlanImpact) -> NDArray[np.bool_]:
         """Tell for which orders anything is reckoned otherwise than in ``other``, of the same plan."""
         pairs = zip((*self.weights(), self.fees), (*other.weights(), other.fees), strict=True)
         found = np.zeros(len(self.change), dtype=bool)
@@ -167,7 +167,7 @@ def _nav(context: CheckContext, held: NDArray[np.float64], marks: NDArray[np.flo
     return nav if nav > 0 else math.nan
 
 
-def _spread_cost(asked: Asked) -> NDArray[np.float64]:
+def _spread_cost(asked: OrderArrays) -> NDArray[np.float64]:
     """Half of the quoted spread x shares, for market orders and limits that reach the other side; else 0.
 
     The quoted half-spread is what an order that takes liquidity pays against the mid: Harris, "Trading and

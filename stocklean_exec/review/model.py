@@ -186,20 +186,20 @@ class OrderReview:
         :data:`~stocklean_exec.review.impact.MEASURES`; NaN where it cannot be known.
         """
         with self.lock:
-            totals = self.plan.reckoning.totals_by_standing(self.standing)
+            totals = self.plan.impact.totals_by_standing(self.standing)
             return pd.DataFrame.from_dict(totals, "index", columns=["now", "approved", "passing"])
 
     def weights(self) -> pd.DataFrame:
         """Weights of each row's symbol: client_order_id, symbol, before, target, after (if all orders fill)."""
         with self.lock:
-            before, after = self.plan.reckoning.weights()
+            before, after = self.plan.impact.weights()
             frame = self.plan.frame[["client_order_id", "symbol"]].reset_index(drop=True)
             return frame.assign(before=before, target=self.plan.frame["target_weight"].array, after=after)
 
     def largest_positions(self, count: int = 5) -> pd.DataFrame:
         """Return the positions that are largest once all that is not blocked is filled: symbol, before, after."""
         with self.lock:
-            rows = self.plan.reckoning.largest(~self.plan.barred, count)
+            rows = self.plan.impact.largest(~self.plan.barred, count)
         return pd.DataFrame(rows, columns=["symbol", "before", "after"])
 
     def result(self) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.review.edits import apply_edit
-from stocklean_exec.review.impact import Reckoning
+from stocklean_exec.review.impact import PlanImpact
 from stocklean_exec.risk.findings import BLOCK
 from stocklean_exec.risk.pre_trade_checks import PlanCheck
 from stocklean_exec.risk.rules import ONE_SIDED
@@ -67,9 +67,9 @@ class ReviewedPlan:
         return PlanCheck.of(self.frame) if self._edited is None else self._edited
 
     @cached_property
-    def reckoning(self) -> Reckoning:
+    def impact(self) -> PlanImpact:
         """The orders beside the book and market of their check; raises as :attr:`check` does."""
-        return Reckoning.of(self.frame, self.check)
+        return PlanImpact.of(self.frame, self.check)
 
     @cached_property
     def account(self) -> str:
@@ -99,7 +99,7 @@ class ReviewedPlan:
 
     def differ(self, other: ReviewedPlan) -> NDArray[np.bool_]:
         """Tell which rows look otherwise in ``other``, of the same plan, besides those that were edited."""
-        found = self.check.findings.differ(other.check.findings) | self.reckoning.differ(other.reckoning)
+        found = self.check.findings.differ(other.check.findings) | self.impact.differ(other.impact)
         for name in ("verdict", "reasons"):  # of a plan that was not as it was checked, they may be others
             found |= (self.frame[name].fillna("") != other.frame[name].fillna("")).to_numpy(dtype=bool)
         return found

@@ -56,10 +56,10 @@ class Reviewed(Protocol):
 def review_card(review: Reviewed) -> str:
     """Return the card of a review: counts, totals, and what to do next. It cannot be clicked."""
     standing = review.standing
-    facts: list[tuple[object, object]] = [("account", review.shown_account)]
-    facts += [(name, standing.count(name)) for name in ("approved", "rejected", "open", "blocked")]
+    entries: list[tuple[object, object]] = [("account", review.shown_account)]
+    entries += [(name, standing.count(name)) for name in ("approved", "rejected", "open", "blocked")]
     try:
-        totals = review.plan.reckoning.totals_by_standing(standing)
+        totals = review.plan.impact.totals_by_standing(standing)
     except InputError:  # a frame that lost its check
         table = None
     else:
@@ -67,7 +67,7 @@ def review_card(review: Reviewed) -> str:
         table = (["", "now", "approved", "passing"], lines)
     state = "" if review.state == "open" else review.state
     title = f"Review of {review.run_id}: {len(review)} orders"
-    return card(title, [review.badge, state], facts, table, review.note or _STILL)
+    return card(title, [review.badge, state], entries, table, review.note or _STILL)
 
 
 def _amount(measure: str, value: float) -> str:

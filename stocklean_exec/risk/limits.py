@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.schema.frame_validator import Door
+from stocklean_exec.schema.frame_validator import FrameValidator
 from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.tables import POSITIONS
 
@@ -108,7 +108,7 @@ class Limits:
         symbols = list(value or ())
         if not all(isinstance(symbol, str) for symbol in symbols):
             return [Problem("limit_invalid", f"restricted {value!r} is not a list of symbols")]
-        door = Door(POSITIONS, dict.fromkeys(symbols, 0.0), "quantity")
+        door = FrameValidator(POSITIONS, dict.fromkeys(symbols, 0.0), "quantity")
         known = door.read_symbols()
         if door.problems:
             return [Problem("limit_invalid", f"restricted: {problem.detail}") for problem in door.problems]
@@ -180,10 +180,10 @@ def limits_card(limits: Limits) -> str:
     values = {field.name: getattr(limits, field.name) for field in fields(limits)}
     restricted = values.pop("restricted")
     off = [name for name, value in values.items() if value is None]
-    facts: list[tuple[object, object]] = [
+    entries: list[tuple[object, object]] = [
         (name, value if isinstance(value, bool) else f"{value:,.10g}")
         for name, value in values.items()
         if value is not None
     ]
-    facts.append(("restricted", ", ".join(sorted(restricted)) or "none"))
-    return card("Limits", facts=facts, note=f"off: {', '.join(off)}" if off else "")
+    entries.append(("restricted", ", ".join(sorted(restricted)) or "none"))
+    return card("Limits", entries=entries, note=f"off: {', '.join(off)}" if off else "")

@@ -21,7 +21,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.alignment import parse_nav
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
-from stocklean_exec.risk.rules import FOREIGN, UNFINISHED, Asked, CheckContext, judge
+from stocklean_exec.risk.rules import FOREIGN, UNFINISHED, CheckContext, OrderArrays, judge
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes
 from stocklean_exec.schema.order_input import parse_orders
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
@@ -174,7 +174,7 @@ class PlanCheck:
 
     limits: Limits
     context: CheckContext
-    asked: Asked
+    asked: OrderArrays
     findings: Findings
 
     @classmethod
@@ -192,7 +192,7 @@ class PlanCheck:
     @classmethod
     def against(cls, orders: pd.DataFrame, limits: Limits, context: CheckContext) -> PlanCheck:
         """Hold canonical ``orders`` against ``limits``."""
-        asked = Asked.of(orders, context)
+        asked = OrderArrays.of(orders, context)
         return cls(limits, context, asked, judge(asked, limits, context))
 
     def edited(self, orders: pd.DataFrame) -> PlanCheck:

@@ -9,7 +9,7 @@ The list follows what regulators ask of automated trading (SEC Rule 15c3-5 (c)(1
 and size, on exposure in aggregate, and against duplicates; Reg. (EU) 2017/589, Art. 15: price collars, maximum
 value, volume and number of messages).
 
-:class:`Asked` is what the rules see of the orders. Most of it no edit can change (symbols, sides, market,
+:class:`OrderArrays` is what the rules see of the orders. Most of it no edit can change (symbols, sides, market,
 holdings), so that it is made once, and an edited plan is held against all rules again in a few operations on whole
 arrays.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.risk.limits import Limits
 
-__all__ = ["FOREIGN", "ONE_SIDED", "UNFINISHED", "Asked", "CheckContext", "find", "judge"]
+__all__ = ["FOREIGN", "ONE_SIDED", "UNFINISHED", "CheckContext", "OrderArrays", "find", "judge"]
 
 ONE_SIDED = "one_sided_plan"
 """Finding on a sell that was to pay for buys which are refused for lack of cash; approved only on request."""
@@ -141,7 +141,7 @@ def _number(value: float | None) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class OrderArrays:
     """The orders and their market as arrays, row by row. ``quantity`` is 0 where a row was refused before."""
 
     ids: list[str]
@@ -191,7 +191,7 @@ class Asked:
         return self.held + np.bincount(self.codes, weights=moved, minlength=len(self.held))
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, context: CheckContext) -> Asked:
+    def of(cls, frame: pd.DataFrame, context: CheckContext) -> OrderArrays:
         """See canonical orders as the rules do."""
         symbols = frame["symbol"].tolist()
         refused = (frame["status"] == "REJECTED").to_numpy()
@@ -235,7 +235,7 @@ class Asked:
             marks=np.array([context.marks.get(name, 0.0) for name in place], dtype="float64"),
         )
 
-    def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> Asked:
+    def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> OrderArrays:
         """See the same orders with other quantities and limits, of all rows: all that an edit can change here."""
         return replace(self, quantity=np.where(self.refused, 0.0, np.nan_to_num(quantity)), limit=limit)
 
@@ -249,10 +249,10 @@ def _foreign(frame: pd.DataFrame, context: CheckContext) -> NDArray[np.bool_]:
 
 def find(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> Findings:
     """Hold canonical orders against ``limits``."""
-    return judge(Asked.of(frame, context), limits, context)
+    return judge(OrderArrays.of(frame, context), limits, context)
 
 
-def judge(asked: Asked, limits: Limits, context: CheckContext) -> Findings:
+def judge(asked: OrderArrays, limits: Limits, context: CheckContext) -> Findings:
     """Hold orders against ``limits``; the sequence of the rules is the sequence of the reasons."""
     findings = Findings(len(asked.ids))
     for code, rows in asked.refusals.items():  # of rows that the plan or the door has refused already
@@ -273,7 +273,7 @@ def judge(asked: Asked, limits: Limits, context: CheckContext) -> Findings:
 # -- one order ---------------------------------------------------------------------------------------------
 
 
-def _check_price(findings: Findings, asked: Asked, limits: Limits, context: CheckContext) -> None:
+def _check_price(findings: Findings, asked: OrderArrays, limits: Limits, context: CheckContext) -> None:
     bid, ask, price = asked.market["bid"], asked.market["ask"], asked.price
     unpriced = np.isnan(price) & ~asked.refused
     findings.block("price_unavailable", unpriced & ~asked.crossed, math.nan, price)
@@ -297,7 +297,7 @@ def _check_price(findings: Findings, asked: Asked, limits: Limits, context: Chec
         add(code, asked.flagged[code], math.nan, math.nan)
 
 
-def _check_collar(findings: Findings, asked: Asked, collar: float) -> None:
+def _check_collar(findings: Findings, asked: OrderArrays, collar: float) -> None:
     price = asked.price
     through = np.where(asked.buy, asked.limit / price - 1, 1 - asked.limit / price)
     findings.block("limit_collar", through > collar + _DUST, collar, through)
@@ -311,7 +311,7 @@ def _check_collar(findings: Findings, asked: Asked, collar: float) -> None:
     findings.block("price_moved", moved > collar + _DUST, collar, moved)
 
 
-def _check_size(findings: Findings, asked: Asked, limits: Limits) -> None:
+def _check_size(findings: Findings, asked: OrderArrays, limits: Limits) -> None:
     if limits.max_order_notional is not None:
         over = asked.notional > limits.max_order_notional
         findings.block("max_notional", over, limits.max_order_notional, asked.notional)
@@ -320,7 +320,7 @@ def _check_size(findings: Findings, asked: Asked, limits: Limits) -> None:
         findings.block("max_qty", over, limits.max_order_quantity, asked.quantity)
 
 
-def _check_short(findings: Findings, asked: Asked, limits: Limits) -> None:
+def _check_short(findings: Findings, asked: OrderArrays, limits: Limits) -> None:
     if limits.allow_short:
         return
     after = asked.after(asked.quantity)[asked.codes]
@@ -328,7 +328,7 @@ def _check_short(findings: Findings, asked: Asked, limits: Limits) -> None:
     findings.block("sell_exceeds_position", short, 0.0, after)
 
 
-def _check_ratio(findings: Findings, asked: Asked, limits: Limits, context: CheckContext) -> None:
+def _check_ratio(findings: Findings, asked: OrderArrays, limits: Limits, context: CheckContext) -> None:
     """Only an order that makes its position larger is blocked: a way out of one too large stays open."""
     limit = limits.max_position_ratio
     if limit is None:
@@ -338,7 +338,7 @@ def _check_ratio(findings: Findings, asked: Asked, limits: Limits, context: Chec
     findings.block("max_position_ratio", (np.abs(after) > np.abs(before)) & (ratio > limit + _DUST), limit, ratio)
 
 
-def _check_lists(findings: Findings, asked: Asked, limits: Limits, context: CheckContext) -> None:
+def _check_lists(findings: Findings, asked: OrderArrays, limits: Limits, context: CheckContext) -> None:
     barred: object = False
     if limits.restricted:
         barred = [symbol in limits.restricted for symbol in asked.symbols]
@@ -363,7 +363,7 @@ def _check_lists(findings: Findings, asked: Asked, limits: Limits, context: Chec
 # -- all orders together -----------------------------------------------------------------------------------
 
 
-def _check_total(findings: Findings, asked: Asked, counted: NDArray[np.float64], limits: Limits) -> None:
+def _check_total(findings: Findings, asked: OrderArrays, counted: NDArray[np.float64], limits: Limits) -> None:
     if limits.max_total_notional is not None:
         total = math.fsum((counted * np.nan_to_num(asked.price)).tolist())
         findings.block("max_total_notional", total > limits.max_total_notional, limits.max_total_notional, total)
@@ -371,7 +371,7 @@ def _check_total(findings: Findings, asked: Asked, counted: NDArray[np.float64],
 
 def _check_gross(
     findings: Findings,
-    asked: Asked,
+    asked: OrderArrays,
     counted: NDArray[np.float64],
     limits: Limits,
     context: CheckContext,
@@ -387,7 +387,7 @@ def _check_gross(
 
 def _check_cash(
     findings: Findings,
-    asked: Asked,
+    asked: OrderArrays,
     counted: NDArray[np.float64],
     limits: Limits,
     context: CheckContext,

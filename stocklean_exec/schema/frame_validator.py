@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_ROWS",
     "UNSET",
-    "Door",
+    "FrameValidator",
     "add_warnings",
     "as_utc",
     "input_warnings",
@@ -191,7 +191,7 @@ def _remembered(data: object, table: str) -> list[dict[str, object]]:
     return [row for row in rows if row["table"] != table or row["code"] in kept]
 
 
-class Door:
+class FrameValidator:
     """One table on its way in: the caller's frame, its problems and its warnings so far.
 
     Parameters

@@ -27,15 +27,16 @@ _RULES = {
 def card(
     title: object,
     chips: Iterable[str] = (),
-    facts: Iterable[tuple[object, object]] = (),
+    entries: Iterable[tuple[object, object]] = (),
     table: tuple[Sequence[str], Iterable[Sequence[object]]] | None = None,
     note: str = "",
 ) -> str:
-    """Make a card of plain values: a title with chips, facts by name, a small table, and a note below.
+    """Make a card of plain values: a title with chips, entries by name, a small table, and a note below.
 
     Examples
     --------
-    >>> "&lt;b&gt;" in card("<b>", facts=[("a", "<script>")]), "<script>" in card("<b>", facts=[("a", "<script>")])
+    >>> made = card("<b>", entries=[("a", "<script>")])
+    >>> "&lt;b&gt;" in made, "<script>" in made
     (True, False)
     """
     badges = "".join(f"<span {_style('chip', _colour(chip))}>{escape(chip)}</span>" for chip in chips if chip)
@@ -43,7 +44,7 @@ def card(
     rows = "".join(
         f"<tr {_style('row')}><td {_style('cell', 'dim')}>{escape(str(name))}</td>"
         f"<td {_style('cell')}>{escape(str(value))}</td></tr>"
-        for name, value in facts
+        for name, value in entries
     )
     if rows:
         parts.append(f"<table {_style('table')}><tbody>{rows}</tbody></table>")

@@ -18,7 +18,13 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.cash_rows import find_cash_rows
-from stocklean_exec.schema.frame_validator import Door, as_utc, input_warnings, number_option, warning_row
+from stocklean_exec.schema.frame_validator import (
+    FrameValidator,
+    as_utc,
+    input_warnings,
+    number_option,
+    warning_row,
+)
 from stocklean_exec.schema.tables import POSITIONS, QUOTES, TARGETS
 
 if TYPE_CHECKING:
@@ -87,7 +93,7 @@ def parse_targets(
       weights add up to 100: they look like percent; divide by 100 [weights_look_like_percent]
     """
     number_option("max_gross", max_gross, least=0.0)
-    door = Door(TARGETS, targets, "weight")
+    door = FrameValidator(TARGETS, targets, "weight")
     cash = _take_cash(door)
     door.read_symbols()
     door.refuse_duplicate_symbols()
@@ -112,7 +118,7 @@ def parse_targets(
     return door.done()
 
 
-def _read_weights(door: Door) -> NDArray[np.float64]:
+def _read_weights(door: FrameValidator) -> NDArray[np.float64]:
     weights = door.numbers("weight", "weight_dtype")
     empty = door.empty_at("weight", weights)
     text = "the weight is empty; write 0 to hold none"
@@ -121,7 +127,7 @@ def _read_weights(door: Door) -> NDArray[np.float64]:
     return weights
 
 
-def _take_cash(door: Door) -> NDArray[np.float64]:
+def _take_cash(door: FrameValidator) -> NDArray[np.float64]:
     """Take the rows out that are cash, with a warning for each, and return their weights."""
     given = door.frame["sec_type"].tolist() if "sec_type" in door.frame.columns else None
     symbols = door.frame["symbol"].tolist()
@@ -145,14 +151,14 @@ def _take_cash(door: Door) -> NDArray[np.float64]:
     return weights
 
 
-def _note_unclear(door: Door, rows: list[int]) -> None:
+def _note_unclear(door: FrameValidator, rows: list[int]) -> None:
     for row in rows:
         name = door.frame["symbol"].tolist()[row].strip().upper()
         text = f"{name} is read as the stock of that ticker, and is a currency's code too; leave cash out"
         door.warn("currency_or_stock", f"{text}, and give the stock sec_type STK", row, "symbol", name)
 
 
-def _check_liquidation(door: Door, weights: NDArray[np.float64], *, allowed: bool) -> None:
+def _check_liquidation(door: FrameValidator, weights: NDArray[np.float64], *, allowed: bool) -> None:
     if weights.any():
         return
     what = "all weights are 0" if len(weights) else "there is nothing but cash"
@@ -162,7 +168,7 @@ def _check_liquidation(door: Door, weights: NDArray[np.float64], *, allowed: boo
         door.problem("full_liquidation", f"{what}; say allow_liquidation=True to sell everything")
 
 
-def _check_lots(door: Door) -> None:
+def _check_lots(door: FrameValidator) -> None:
     """Refuse lots that no order could be a multiple of: a lot is whole shares or whole ten-thousandths."""
     if "lot_size" not in door.frame.columns:
         return
@@ -179,7 +185,7 @@ def _check_lots(door: Door) -> None:
     )
 
 
-def _without_noise(door: Door, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _without_noise(door: FrameValidator, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     size = np.abs(weights)
     damaged = (size > _LARGEST_WEIGHT) | ((size > 0) & (size < np.finfo("float64").tiny))
     door.problems_at(
@@ -192,7 +198,7 @@ def _without_noise(door: Door, weights: NDArray[np.float64]) -> NDArray[np.float
 
 
 def _check_sums(
-    door: Door,
+    door: FrameValidator,
     weights: NDArray[np.float64],
     cash: NDArray[np.float64],
     *,
@@ -232,7 +238,7 @@ def _check_sums(
         door.warn("residual_cash", f"weights add up to {total:.6g}; the rest stays in cash")
 
 
-def _read_whole(door: Door, name: str) -> None:
+def _read_whole(door: FrameValidator, name: str) -> None:
     if name not in door.frame.columns:
         return
     values = door.numbers(name, f"{name}_dtype")
@@ -262,7 +268,7 @@ def parse_positions(positions: object) -> pd.DataFrame:
     0    SPY     100.0
     1    TLT     -20.0
     """
-    door = Door(POSITIONS, {} if positions is None else positions, "quantity")
+    door = FrameValidator(POSITIONS, {} if positions is None else positions, "quantity")
     _drop_cash(door)
     symbols = door.read_symbols()
     quantity = door.numbers("quantity", "position_dtype")
@@ -316,7 +322,7 @@ def opening_positions(positions: object) -> pd.DataFrame:
     return held
 
 
-def _drop_cash(door: Door) -> None:
+def _drop_cash(door: FrameValidator) -> None:
     """Take the rows out that are cash: nobody sells 5,000 shares of USD."""
     given = door.frame["sec_type"].tolist() if "sec_type" in door.frame.columns else None
     symbols = door.frame["symbol"].tolist()
@@ -328,7 +334,7 @@ def _drop_cash(door: Door) -> None:
     door.drop_rows(found.cash)
 
 
-def _refuse_ambiguous(door: Door, symbols: list[str]) -> None:
+def _refuse_ambiguous(door: FrameValidator, symbols: list[str]) -> None:
     """Note every row whose symbol stands in another row too, and how the rows differ."""
     if len(set(symbols)) == len(symbols):
         return
@@ -369,7 +375,7 @@ def parse_quotes(quotes: object) -> pd.DataFrame:
       symbol  bid  ask   last
     0    SPY  NaN  NaN  123.0
     """
-    door = Door(QUOTES, {} if quotes is None else quotes, "last")
+    door = FrameValidator(QUOTES, {} if quotes is None else quotes, "last")
     symbols = door.read_symbols()
     for name in ("bid", "ask", "last", "close", "bid_size", "ask_size"):
         if name in door.frame.columns:
@@ -382,7 +388,7 @@ def parse_quotes(quotes: object) -> pd.DataFrame:
     return door.done()
 
 
-def _keep_latest(door: Door) -> None:
+def _keep_latest(door: FrameValidator) -> None:
     """Keep the latest row of each symbol; two rows at one time contradict each other."""
     frame = door.frame
     times = frame["quoted_at"] if "quoted_at" in frame.columns else pd.Series(pd.NaT, index=frame.index)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError
-from stocklean_exec.schema.frame_validator import Door, add_warnings, number_option, shown, warning_row
+from stocklean_exec.schema.frame_validator import FrameValidator, add_warnings, number_option, shown, warning_row
 from stocklean_exec.schema.inputs import FRACTIONAL_STEP
 from stocklean_exec.schema.order_ids import client_order_id, is_valid_client_order_id, is_valid_run_id
 from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
@@ -105,7 +105,7 @@ def parse_orders(orders: object) -> pd.DataFrame:
     if isinstance(orders, pd.DataFrame) and "client_order_id" not in orders.columns:
         named = orders.index.name == "client_order_id"
         orders = orders.reset_index() if named else orders.assign(client_order_id=None)
-    door = Door(ORDERS, orders, "quantity")
+    door = FrameValidator(ORDERS, orders, "quantity")
     symbols = door.read_symbols()
     _read_sides(door)
     for name, default in (("order_type", None), ("tif", "DAY"), ("sec_type", "STK"), ("exchange", "SMART")):
@@ -150,7 +150,7 @@ def parse_open_orders(orders: object) -> dict[str, float]:
     """
     if orders is None:
         return {}
-    door = Door(_OPEN_ORDERS, orders, "quantity")
+    door = FrameValidator(_OPEN_ORDERS, orders, "quantity")
     symbols = door.read_symbols()
     _read_sides(door)
     door.texts("status", "SUBMITTED", upper=False)
@@ -209,7 +209,7 @@ def describe_open_orders(orders: object) -> dict[str, str]:
     return {symbol: "; ".join(texts) for symbol, texts in found.items()}
 
 
-def _read_sides(door: Door) -> None:
+def _read_sides(door: FrameValidator) -> None:
     """Read the sides; another case is taken, and told of."""
     written = door.frame["side"].tolist() if "side" in door.frame.columns else []
     door.texts("side", None, code="side_invalid")
@@ -221,7 +221,7 @@ def _read_sides(door: Door) -> None:
             door.refuse("side_invalid", f"side {shown(side)} is not BUY or SELL", row, "side")
 
 
-def _check_statuses(door: Door) -> None:
+def _check_statuses(door: FrameValidator) -> None:
     for row, status in enumerate(door.frame["status"].tolist()):
         if isinstance(status, str) and status not in ORDER_STATUSES:
             text = f"status {shown(status)} is not one of {', '.join(ORDER_STATUSES)}"
@@ -254,7 +254,7 @@ def _note_odd_lots(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _read_keys(door: Door, symbols: list[str]) -> None:
+def _read_keys(door: FrameValidator, symbols: list[str]) -> None:
     frame = door.frame
     sides = frame["side"].tolist()
     ids: list[str] = []
@@ -283,7 +283,7 @@ def _read_keys(door: Door, symbols: list[str]) -> None:
     _refuse_crosses(door, symbols, sides)
 
 
-def _refuse_crosses(door: Door, symbols: list[str], sides: list[object]) -> None:
+def _refuse_crosses(door: FrameValidator, symbols: list[str], sides: list[object]) -> None:
     found = set(zip(symbols, sides, strict=True))
     both = {symbol for symbol, side in found if side == "BUY" and (symbol, "SELL") in found}
     for row, symbol in enumerate(symbols):

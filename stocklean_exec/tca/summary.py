@@ -157,29 +157,29 @@ def cost_summary(
     <CostSummary: 2 orders, 2 with fills, slippage 24.94 bp, 0 flagged>
     """
     orders, fills = require_columns(orders, (), "orders"), require_columns(fills, (), "fills")
-    facts = _facts(orders, fills, benchmark, quotes, trades, final_prices, delay_basis, sign, fx, time_zone)
+    events = _facts(orders, fills, benchmark, quotes, trades, final_prices, delay_basis, sign, fx, time_zone)
     factor = sign_factor(sign)
     same = require_columns(in_order_currency(keyed_orders(orders), fills, fx), (), "fills")
     tables = {}
     for name in ("side", "symbol", "order_type", "size", "hour", *by):
-        if name in facts.columns:
-            tables[name] = _grouped(facts, name)
+        if name in events.columns:
+            tables[name] = _grouped(events, name)
     for name in ("exchange", "liquidity"):
         if name in fills.columns:
-            tables[name] = _by_fill(facts, same, name, factor)
-    measured = facts[facts["slippage_cost"].notna() & (facts["filled_quantity"] > 0)]
+            tables[name] = _by_fill(events, same, name, factor)
+    measured = events[events["slippage_cost"].notna() & (events["filled_quantity"] > 0)]
     scores = modified_z_scores(measured["slippage_bps"].to_numpy())
     outliers = measured.assign(z_score=scores)[np.abs(scores) > _OUTLIER]
     worst = measured.sort_values("slippage_cost", ascending=factor < 0, kind="stable").head(_WORST)
     return CostSummary(
-        headline=_headline(facts),
+        headline=_headline(events),
         tables=tables,
-        orders=facts,
+        orders=events,
         outliers=outliers[[*_shown(outliers), "z_score"]],
         worst=worst[_shown(worst)],
-        incomplete=_incomplete(facts),
+        incomplete=_incomplete(events),
         sign=sign,
-        ibkr=_ibkr(facts, orders, fills, trades, fx) if sign == "performance" else pd.DataFrame(),
+        ibkr=_ibkr(events, orders, fills, trades, fx) if sign == "performance" else pd.DataFrame(),
     )
 
 
@@ -232,23 +232,23 @@ def _facts(
     told = [
         name for name in ("run_id", "symbol", "side", "order_type", "currency", "account") if name in frame.columns
     ]
-    facts = frame[told].copy()
-    facts["quantity"] = terms["quantity"]
+    events = frame[told].copy()
+    events["quantity"] = terms["quantity"]
     for name in ("filled_quantity", "avg_fill_price", "benchmark_price", "slippage_bps", "slippage_cost"):
-        facts[name] = slip[name]
-    facts["filled_notional"] = slip["filled_quantity"] * slip["benchmark_price"] * rate
+        events[name] = slip[name]
+    events["filled_notional"] = slip["filled_quantity"] * slip["benchmark_price"] * rate
     if "expected_cost_bps" in frame.columns:
-        facts["expected_bps"] = factor * column_numbers(frame, "expected_cost_bps", "orders")
-    facts["half_spread_cost"] = half_cost
-    facts["impact_cost"] = slip["slippage_cost"] - half_cost
-    facts["commission"] = factor * slip["commission"]
-    facts["commissions_due"] = slip["commissions_due"]
-    facts["paper_notional"] = fall["paper_notional"]
+        events["expected_bps"] = factor * column_numbers(frame, "expected_cost_bps", "orders")
+    events["half_spread_cost"] = half_cost
+    events["impact_cost"] = slip["slippage_cost"] - half_cost
+    events["commission"] = factor * slip["commission"]
+    events["commissions_due"] = slip["commissions_due"]
+    events["paper_notional"] = fall["paper_notional"]
     for name in ("delay_cost", "trading_cost", "opportunity_cost", "fees", "total_cost", "total_bps"):
-        facts[name] = fall[name]
+        events[name] = fall[name]
     for name in ("decision_price", "arrival_price", "arrival_bid", "arrival_ask", "limit_price"):
         if name in frame.columns:
-            facts[name] = frame[name]
+            events[name] = frame[name]
     for name in (
         "fill_ratio",
         "remaining_quantity",
@@ -257,12 +257,12 @@ def _facts(
         "status",
         "reason",
     ):
-        facts[name] = done[name]
-    facts["size"] = _sizes(fall["paper_notional"].to_numpy())
+        events[name] = done[name]
+    events["size"] = _sizes(fall["paper_notional"].to_numpy())
     if "arrived_at" in frame.columns:
-        facts["hour"] = _hours(frame, time_zone)
-    facts["flags"] = _both(slip["flags"].tolist(), fall["flags"].tolist())
-    return facts
+        events["hour"] = _hours(frame, time_zone)
+    events["flags"] = _both(slip["flags"].tolist(), fall["flags"].tolist())
+    return events
 
 
 def _both(one: list[object], two: list[object]) -> pd.Series[str]:
@@ -308,42 +308,42 @@ def _rates(sums: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _summable(facts: pd.DataFrame) -> pd.DataFrame:
-    filled = facts["filled_quantity"] > 0
-    measured = filled & facts["slippage_cost"].notna()
+def _summable(events: pd.DataFrame) -> pd.DataFrame:
+    filled = events["filled_quantity"] > 0
+    measured = filled & events["slippage_cost"].notna()
     return pd.DataFrame(
         {
             "orders": 1,
             "filled_orders": filled.astype("int64"),
-            "flagged": facts["flags"].notna().astype("int64"),
-            "paper_notional": facts["paper_notional"],
-            "done_notional": (facts["fill_ratio"].clip(upper=1) * facts["paper_notional"]),
-            "filled_notional": facts["filled_notional"].where(measured),
-            "slippage_cost": facts["slippage_cost"].where(measured),
-            "commission": facts["commission"].where(measured),
-            "commissions_due": facts["commissions_due"],
+            "flagged": events["flags"].notna().astype("int64"),
+            "paper_notional": events["paper_notional"],
+            "done_notional": (events["fill_ratio"].clip(upper=1) * events["paper_notional"]),
+            "filled_notional": events["filled_notional"].where(measured),
+            "slippage_cost": events["slippage_cost"].where(measured),
+            "commission": events["commission"].where(measured),
+            "commissions_due": events["commissions_due"],
         },
-        index=facts.index,
+        index=events.index,
     )
 
 
-def _grouped(facts: pd.DataFrame, name: str) -> pd.DataFrame:
-    groups = _summable(facts).groupby(facts[name], observed=True, dropna=False)
+def _grouped(events: pd.DataFrame, name: str) -> pd.DataFrame:
+    groups = _summable(events).groupby(events[name], observed=True, dropna=False)
     sums = groups.sum()
     for column in ("slippage_cost", "commission"):
         sums[column] = groups[column].sum(min_count=1)
     return _rates(sums)
 
 
-def _by_fill(facts: pd.DataFrame, fills: pd.DataFrame, name: str, factor: float) -> pd.DataFrame:
+def _by_fill(events: pd.DataFrame, fills: pd.DataFrame, name: str, factor: float) -> pd.DataFrame:
     """Slippage against the order's benchmark by something that fills have and orders do not."""
-    rows = facts.index.get_indexer(pd.Index(fills["client_order_id"]))
+    rows = events.index.get_indexer(pd.Index(fills["client_order_id"]))
     quantity, price = column_numbers(fills, "quantity", "fills"), column_numbers(fills, "price", "fills")
-    mark = facts["benchmark_price"].to_numpy()[rows]
-    value = (facts["filled_quantity"] * facts["benchmark_price"]).to_numpy()
-    rate = (facts["filled_notional"].to_numpy() / np.where(value > 0, value, np.nan))[rows]
+    mark = events["benchmark_price"].to_numpy()[rows]
+    value = (events["filled_quantity"] * events["benchmark_price"]).to_numpy()
+    rate = (events["filled_notional"].to_numpy() / np.where(value > 0, value, np.nan))[rows]
     commission = column_numbers(fills, "commission", "fills")
-    cost = factor * side_signs(facts)[rows] * (price - mark) * quantity * rate
+    cost = factor * side_signs(events)[rows] * (price - mark) * quantity * rate
     known = ~np.isnan(cost)
     data = pd.DataFrame(
         {
@@ -363,25 +363,25 @@ def _by_fill(facts: pd.DataFrame, fills: pd.DataFrame, name: str, factor: float)
     return sums.rename_axis(name)
 
 
-def _headline(facts: pd.DataFrame) -> pd.DataFrame:
-    sums = _summable(facts).sum(min_count=0).to_frame().T
-    measured = (facts["filled_quantity"] > 0) & facts["slippage_cost"].notna()
+def _headline(events: pd.DataFrame) -> pd.DataFrame:
+    sums = _summable(events).sum(min_count=0).to_frame().T
+    measured = (events["filled_quantity"] > 0) & events["slippage_cost"].notna()
     if not measured.any():
         sums[["slippage_cost", "commission"]] = np.nan
-    elif facts.loc[measured, "commission"].isna().all():
+    elif events.loc[measured, "commission"].isna().all():
         sums["commission"] = np.nan
     row = _rates(sums).set_axis(["all"])
-    notional = facts.loc[measured, "filled_notional"]
-    row.insert(8, "slippage_se_bps", _standard_error(facts.loc[measured, "slippage_bps"], notional))
+    notional = events.loc[measured, "filled_notional"]
+    row.insert(8, "slippage_se_bps", _standard_error(events.loc[measured, "slippage_bps"], notional))
     for name in ("half_spread", "impact"):
-        known = measured & facts[f"{name}_cost"].notna()
-        row[f"{name}_bps"] = _ratio(facts.loc[known, f"{name}_cost"], facts.loc[known, "filled_notional"])
-    if "expected_bps" in facts.columns:
-        known = measured & facts["expected_bps"].notna()
-        expected = facts.loc[known, "expected_bps"] / 1e4 * facts.loc[known, "filled_notional"]
-        row["expected_bps"] = _ratio(expected, facts.loc[known, "filled_notional"])
+        known = measured & events[f"{name}_cost"].notna()
+        row[f"{name}_bps"] = _ratio(events.loc[known, f"{name}_cost"], events.loc[known, "filled_notional"])
+    if "expected_bps" in events.columns:
+        known = measured & events["expected_bps"].notna()
+        expected = events.loc[known, "expected_bps"] / 1e4 * events.loc[known, "filled_notional"]
+        row["expected_bps"] = _ratio(expected, events.loc[known, "filled_notional"])
     row["friction_bps"] = row["slippage_bps"] + row["commission_bps"]
-    total = facts[facts["total_cost"].notna()]
+    total = events[events["total_cost"].notna()]
     row["measured"] = len(total)
     split = total[total["delay_cost"].notna()]
     for name in ("delay_cost", "trading_cost", "opportunity_cost", "fees", "total_cost"):
@@ -407,14 +407,14 @@ def _standard_error(values: pd.Series[float], weights: pd.Series[float]) -> floa
     return float(np.sqrt(len(value) / (len(value) - 1) * spread) / weight.sum())
 
 
-def _shown(facts: pd.DataFrame) -> list[str]:
+def _shown(events: pd.DataFrame) -> list[str]:
     names = ["symbol", "side", "quantity", "filled_quantity", "avg_fill_price", "benchmark_price", "arrival_bid"]
     names += ["arrival_ask", "slippage_bps", "slippage_cost", "commission", "flags"]
-    return [name for name in names if name in facts.columns]
+    return [name for name in names if name in events.columns]
 
 
-def _incomplete(facts: pd.DataFrame) -> pd.DataFrame:
-    left = facts[(facts["remaining_quantity"] > 0) | facts["quantity"].isna()]
+def _incomplete(events: pd.DataFrame) -> pd.DataFrame:
+    left = events[(events["remaining_quantity"] > 0) | events["quantity"].isna()]
     names = (
         "symbol",
         "side",
@@ -432,7 +432,7 @@ def _incomplete(facts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ibkr(
-    facts: pd.DataFrame, orders: pd.DataFrame, fills: pd.DataFrame, trades: object, fx: object
+    events: pd.DataFrame, orders: pd.DataFrame, fills: pd.DataFrame, trades: object, fx: object
 ) -> pd.DataFrame:
     """The columns that Interactive Brokers' guides name, by marketability: bps of value, positive is better.
 
@@ -449,13 +449,13 @@ def _ibkr(
             frame, fills, benchmark="vwap", trades=trades, sign="performance", fx=fx
         )
     rate = to_base(frame, fx)
-    value = facts["filled_quantity"] * facts["avg_fill_price"] * rate
+    value = events["filled_quantity"] * events["avg_fill_price"] * rate
     kinds = _marketability(frame)
     table = pd.DataFrame(
         {
-            "Volume": facts["filled_quantity"].groupby(kinds).sum(),
+            "Volume": events["filled_quantity"].groupby(kinds).sum(),
             "Value": value.groupby(kinds).sum(),
-            "Commissions": -facts["commission"].groupby(kinds).sum(min_count=1),
+            "Commissions": -events["commission"].groupby(kinds).sum(min_count=1),
         }
     )
     for name in ("Arrival Price", "Price Improvement", "Interval VWAP"):

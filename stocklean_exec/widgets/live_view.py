@@ -2,7 +2,7 @@
 
 Like the review's, the view has no rules and no order data of its own: it says ``hello`` and is told everything,
 and from then on what changed. News are gathered and told at most ten times a second, from a thread of their own,
-however fast facts come. What a button starts is done on a thread of its own too, so that the kernel is never held
+however fast events come. What a button starts is done on a thread of its own too, so that the kernel is never held
 up and a callback may come on any thread; what came of it stands in the head of every view.
 
 Messages of a view: ``hello``; ``cancel`` (``client_order_id`` and the ``status`` that was seen); ``cancel_all``;
@@ -29,12 +29,12 @@ from stocklean_exec.errors import InputError, Problem, StockleanError
 from stocklean_exec.execution.run_card import run_card
 from stocklean_exec.schema.account_ids import mask_accounts_in
 from stocklean_exec.schema.frame_validator import shown
-from stocklean_exec.widgets.view_messages import Gesture, code_of, read_gesture, reason_of, refuse_unknown
+from stocklean_exec.widgets.view_messages import ViewMessage, code_of, read_gesture, reason_of, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stocklean_exec.blotter.events import Fact
+    from stocklean_exec.blotter.events import OrderEvent
     from stocklean_exec.execution.run_handle import Run
 
 __all__ = ["LiveView"]
@@ -114,7 +114,7 @@ class LiveView(anywidget.AnyWidget):
 
     # -- hearing -------------------------------------------------------------------------------------------
 
-    def _on_fact(self, _fact: Fact) -> None:
+    def _on_fact(self, _fact: OrderEvent) -> None:
         self._pacer.poke()
 
     def _hear(self, _widget: object, content: object, _buffers: object) -> None:
@@ -124,7 +124,7 @@ class LiveView(anywidget.AnyWidget):
         except InputError:
             logging.getLogger(__name__).warning("a message that no view sends was left: %s", shown(content))
             return
-        deeds: dict[str, Callable[[Gesture], dict[str, Any]]] = {
+        deeds: dict[str, Callable[[ViewMessage], dict[str, Any]]] = {
             "hello": self._hello,
             "cancel": self._cancel,
             "cancel_all": self._cancel_all,
@@ -141,10 +141,10 @@ class LiveView(anywidget.AnyWidget):
                 answer = {"kind": "refused", "reason": text, "code": "failed"}
             self.send({**answer, "view": gesture.view, "number": gesture.number})
 
-    def _hello(self, _gesture: Gesture) -> dict[str, Any]:
+    def _hello(self, _gesture: ViewMessage) -> dict[str, Any]:
         return {"kind": "snapshot", **self._update(0)}
 
-    def _cancel(self, gesture: Gesture) -> dict[str, Any]:
+    def _cancel(self, gesture: ViewMessage) -> dict[str, Any]:
         name, seen = gesture.body.get("client_order_id"), gesture.body.get("status")
         rows = {row["client_order_id"]: row for row in self._run.live.update()["rows"]}
         if not isinstance(name, str) or name not in rows:
@@ -155,7 +155,7 @@ class LiveView(anywidget.AnyWidget):
             raise _refused("order_ended", f"{name} has ended{since}: {row['status']}; nothing is left to cancel")
         return self._begin(name, f"cancel of {name}", lambda: self._run.cancel(name))
 
-    def _cancel_all(self, gesture: Gesture) -> dict[str, Any]:
+    def _cancel_all(self, gesture: ViewMessage) -> dict[str, Any]:
         _require_confirmed(gesture)
         head = self._head()
         if head["is_over"] and not head["alive"]:
@@ -163,7 +163,7 @@ class LiveView(anywidget.AnyWidget):
         who = getpass.getuser()
         return self._begin("all", "cancel of all orders", lambda: self._run.cancel_all(by=who))
 
-    def _halt(self, gesture: Gesture) -> dict[str, Any]:
+    def _halt(self, gesture: ViewMessage) -> dict[str, Any]:
         _require_confirmed(gesture)
         reason = gesture.body.get("reason")
         if not isinstance(reason, str) or not reason.strip():
@@ -232,7 +232,7 @@ def _refused(code: str, text: str) -> InputError:
     return InputError("view", [Problem(code, text)])
 
 
-def _require_confirmed(gesture: Gesture) -> None:
+def _require_confirmed(gesture: ViewMessage) -> None:
     if gesture.body.get("confirmed") is not True:
         raise _refused("not_confirmed", "this needs a second, deliberate click")
 

@@ -142,14 +142,14 @@ def rows(review: OrderReview, names: list[str] | None = None, places: list[int] 
 
 def _reckoned(review: OrderReview, places: NDArray[np.int64]) -> dict[str, list[Any]]:
     try:
-        reckoning = review.plan.reckoning
+        impact = review.plan.impact
     except InputError:  # a frame that forgot its check
         return {name: [None] * len(places) for name in ("weight_before", "weight_after", "estimated_fee")}
-    before, after = reckoning.weights()
+    before, after = impact.weights()
     return {
         "weight_before": _known(before[places].tolist()),
         "weight_after": _known(after[places].tolist()),
-        "estimated_fee": _known(reckoning.fees[places].tolist()),
+        "estimated_fee": _known(impact.fees[places].tolist()),
     }
 
 
@@ -204,11 +204,11 @@ def head(review: OrderReview) -> dict[str, Any]:
     """Everything above the grid: account, badge, state, counts, totals, and why nothing can be sent, if so."""
     standing = review.standing
     try:
-        reckoning = review.plan.reckoning
-        measures = {name: _known(values) for name, values in reckoning.totals_by_standing(standing).items()}
+        impact = review.plan.impact
+        measures = {name: _known(values) for name, values in impact.totals_by_standing(standing).items()}
         passing = np.array(standing, dtype=object) != "blocked"
-        largest = [[symbol, *_known([before, after])] for symbol, before, after in reckoning.largest(passing)]
-        unpriced = reckoning.unpriced
+        largest = [[symbol, *_known([before, after])] for symbol, before, after in impact.largest(passing)]
+        unpriced = impact.unpriced
     except InputError:  # a frame that forgot its check
         measures, largest, unpriced = {}, [], []
     return {

@@ -25,7 +25,14 @@ from stocklean_exec.errors import ApprovalError, InputError, Problem, StockleanE
 from stocklean_exec.review.edits import read_typed
 from stocklean_exec.schema.frame_validator import shown
 from stocklean_exec.widgets import review_payload
-from stocklean_exec.widgets.view_messages import SHOWN, Gesture, code_of, read_gesture, reason_of, refuse_unknown
+from stocklean_exec.widgets.view_messages import (
+    SHOWN,
+    ViewMessage,
+    code_of,
+    read_gesture,
+    reason_of,
+    refuse_unknown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +76,7 @@ class ReviewWidget(anywidget.AnyWidget):
         except InputError:
             logging.getLogger(__name__).warning("a message that no view sends was left: %s", shown(content))
             return
-        deeds: dict[str, Callable[[Gesture], dict[str, Any] | None]] = {
+        deeds: dict[str, Callable[[ViewMessage], dict[str, Any] | None]] = {
             "hello": self._hello,
             "approve": self._decide,
             "reject": self._decide,
@@ -91,7 +98,7 @@ class ReviewWidget(anywidget.AnyWidget):
             if answer is not None:
                 self.send({**answer, "view": gesture.view, "number": gesture.number})
 
-    def _hello(self, _gesture: Gesture) -> dict[str, Any]:
+    def _hello(self, _gesture: ViewMessage) -> dict[str, Any]:
         names = [spec["name"] for spec in self._columns]
         ids = self._review.orders["client_order_id"].tolist()
         return {
@@ -102,7 +109,7 @@ class ReviewWidget(anywidget.AnyWidget):
             "head": review_payload.head(self._review),
         }
 
-    def _decide(self, gesture: Gesture) -> dict[str, Any]:
+    def _decide(self, gesture: ViewMessage) -> dict[str, Any]:
         names, told = self._seen_rows(gesture), ""
         if gesture.kind == "approve" and gesture.body.get("bulk") is True:
             unpaired = self._review.one_sided
@@ -112,12 +119,12 @@ class ReviewWidget(anywidget.AnyWidget):
         count = getattr(self._review, gesture.kind)(*names) if names else 0
         return {"kind": "done", "text": f"{count} {_PAST[gesture.kind]}{told}"}
 
-    def _decide_all(self, gesture: Gesture) -> dict[str, Any]:
+    def _decide_all(self, gesture: ViewMessage) -> dict[str, Any]:
         self._require_current(gesture)
         count = self._review.clear() if gesture.kind == "clear_all" else self._review.approve_passing()
         return {"kind": "done", "text": f"{count} {_PAST[gesture.kind]}"}
 
-    def _edit(self, gesture: Gesture) -> dict[str, Any]:
+    def _edit(self, gesture: ViewMessage) -> dict[str, Any]:
         names = self._seen_rows(gesture)
         changes = read_typed(gesture.body.get("changes"))
         if len(names) != 1 or not changes:
@@ -126,7 +133,7 @@ class ReviewWidget(anywidget.AnyWidget):
         told = f"{edited['symbol']}: {', '.join(changes)} changed, checked again: {edited['verdict']}"
         return {"kind": "done", "text": told}
 
-    def _ask(self, gesture: Gesture) -> dict[str, Any]:
+    def _ask(self, gesture: ViewMessage) -> dict[str, Any]:
         self._require_current(gesture)
         asked = self._review.confirmation()
         return {
@@ -137,7 +144,7 @@ class ReviewWidget(anywidget.AnyWidget):
             "shown_hash": asked.shown_hash,
         }
 
-    def _submit(self, gesture: Gesture) -> dict[str, Any]:
+    def _submit(self, gesture: ViewMessage) -> dict[str, Any]:
         self._require_current(gesture)
         if gesture.body.get("digest") != review_payload.screen_digest(self._review):
             raise ApprovalError("this view does not show what the kernel holds; it is shown anew: look again")
@@ -157,7 +164,7 @@ class ReviewWidget(anywidget.AnyWidget):
 
     # -- what a view had seen ------------------------------------------------------------------------------
 
-    def _seen_rows(self, gesture: Gesture) -> list[str]:
+    def _seen_rows(self, gesture: ViewMessage) -> list[str]:
         """Client order ids of a gesture, if the view showed each row as it is now."""
         seen = gesture.body.get("rows")
         if not isinstance(seen, list) or not all(
@@ -172,7 +179,7 @@ class ReviewWidget(anywidget.AnyWidget):
             raise ApprovalError(f"{', '.join(stale[:SHOWN])}{more} {_STALE}")
         return [name for name, _ in seen]
 
-    def _require_current(self, gesture: Gesture) -> None:
+    def _require_current(self, gesture: ViewMessage) -> None:
         if gesture.body.get("revision") != self._review.revision:
             raise ApprovalError(f"the plan {_STALE}")
 

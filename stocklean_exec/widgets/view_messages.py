@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, NoReturn
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import shown
 
-__all__ = ["SHOWN", "Gesture", "code_of", "read_gesture", "reason_of", "refuse_unknown"]
+__all__ = ["SHOWN", "ViewMessage", "code_of", "read_gesture", "reason_of", "refuse_unknown"]
 
 SHOWN = 5
 """How many things are named in one refusal."""
 
 
-class Gesture(NamedTuple):
+class ViewMessage(NamedTuple):
     """One message of a view, as far as it could be read."""
 
     kind: str
@@ -26,7 +26,7 @@ class Gesture(NamedTuple):
     body: dict[str, Any]
 
 
-def read_gesture(content: object, what: str) -> Gesture:
+def read_gesture(content: object, what: str) -> ViewMessage:
     """Read a message; one without a view to answer cannot be answered.
 
     Raises
@@ -43,10 +43,10 @@ def read_gesture(content: object, what: str) -> Gesture:
     kind, view, number = body.get("kind"), body.get("view"), body.get("number")
     if not isinstance(kind, str) or not isinstance(view, str) or not isinstance(number, int):
         raise InputError(what, [Problem("gesture_invalid", "no kind, view or number")])
-    return Gesture(kind, view, number, body)
+    return ViewMessage(kind, view, number, body)
 
 
-def refuse_unknown(gesture: Gesture) -> NoReturn:
+def refuse_unknown(gesture: ViewMessage) -> NoReturn:
     """Refuse a gesture of a kind that there is not."""
     raise InputError("view", [Problem("gesture_unknown", f"{shown(gesture.kind)} is nothing that can be done")])
 

@@ -1,6 +1,6 @@
 """The live view: how late it is, how soon its kill switch acts, and whether the kernel stays free.
 
-- Lag: from a fact heard by the run to the frame of Chromium that shows it, with the real widget joined to a real
+- Lag: from an event heard by the run to the frame of Chromium that shows it, with the real widget joined to a real
   page without a Jupyter server. What is under way is handed over every few milliseconds, as a server would.
 - Kill switch: from the message that confirms *Cancel all* to the venue's first cancel, while the run is awaited.
 - Free kernel: how late a loop that does nothing else is woken while 500 orders work, over the wire simulator, with
@@ -28,11 +28,11 @@ import numpy as np
 import pandas as pd
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_handle import Run
-from stocklean_exec.execution.run_monitor import LiveModel
+from stocklean_exec.execution.run_monitor import RunMonitor
 from stocklean_exec.simulator import Simulator, read_journal
 
 WATCH = """() => {
@@ -53,19 +53,19 @@ def browser_tools():
 
 
 def hand_made_run(blotter, orders=50):
-    """A run whose facts the benchmark tells."""
+    """A run whose events the benchmark tells."""
     plan = pd.DataFrame(
         [(f"r-S{number:02d}-BUY", f"S{number:02d}", "BUY", 1e6) for number in range(orders)],
         columns=["client_order_id", "symbol", "side", "quantity"],
     )
-    control, live = RunControl(), LiveModel("r", plan)
+    control, live = RunControl(), RunMonitor("r", plan)
     control.listen(live.hear)
     broker = SimpleNamespace(mode="paper", account="DU0000001", fault="")
     return Run("r", broker, blotter, control, live, Future()), plan["client_order_id"].tolist()
 
 
 def lag_at(tools, browser, rate, seconds):
-    """Milliseconds from each fact to the frame that shows it, and how many messages told them."""
+    """Milliseconds from each event to the frame that shows it, and how many messages told them."""
     with sx.open_blotter() as blotter:
         run, names = hand_made_run(blotter)
         bridge = tools.Bridge(run.view(), browser)
@@ -83,7 +83,7 @@ def lag_at(tools, browser, rate, seconds):
                 name, exec_id = names[number % len(names)], f"a.b.{number}.01"
                 told.append(time.time())
                 at = datetime.now(UTC)
-                run.control.tell(Fact("execution", "r", name, at, exec_id=exec_id, quantity=1.0, price=10.0))
+                run.control.tell(OrderEvent("execution", "r", name, at, exec_id=exec_id, quantity=1.0, price=10.0))
 
         teller = threading.Thread(target=tell)
         teller.start()

@@ -26,7 +26,7 @@ from pathlib import Path
 import pandas as pd
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib import connection as ib_connection
 from stocklean_exec.execution import recovery
@@ -139,13 +139,15 @@ def time_orders(count):
         for size in (1, 32, 250):
             rows[f"announcing it on disk, {size} in one commit"] = took = []
             for first in range(0, count, size):
-                facts = [
-                    Fact("sending", "bench", one.client_order_id, order_id=first, client_id=size, attempt=size)
+                events = [
+                    OrderEvent(
+                        "sending", "bench", one.client_order_id, order_id=first, client_id=size, attempt=size
+                    )
                     for one in tickets[first : first + size]
                 ]
                 began = time.perf_counter()
-                blotter.record(facts).result()
-                took.append(1e3 * (time.perf_counter() - began) / len(facts))
+                blotter.record(events).result()
+                took.append(1e3 * (time.perf_counter() - began) / len(events))
     return rows
 
 

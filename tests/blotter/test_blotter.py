@@ -16,7 +16,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.blotter import Blotter, open_blotter, read_blotter
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.errors import (
     BlotterClosedError,
     BlotterError,
@@ -66,14 +66,14 @@ def run_script(code, *arguments):
 
 
 def test_a_plan_and_its_first_facts_are_one_transaction(blotter):
-    blotter.record_plan(plan(), header(), [Fact("intent", "run-1", "a")]).result()
-    refused = blotter.record_plan(plan("run-2", ("c", "a")), header("run-2"), [Fact("intent", "run-2", "c")])
+    blotter.record_plan(plan(), header(), [OrderEvent("intent", "run-1", "a")]).result()
+    refused = blotter.record_plan(plan("run-2", ("c", "a")), header("run-2"), [OrderEvent("intent", "run-2", "c")])
     with pytest.raises(BlotterError, match="nothing of this was recorded"):
         refused.result()  # the id of an order is used once
     assert blotter.runs()["run_id"].tolist() == ["run-1"]
     assert blotter.orders()["client_order_id"].tolist() == ["a", "b"]
     assert blotter.events()["run_id"].tolist() == ["run-1"]
-    blotter.record_plan(plan("run-2", ("c",)), header("run-2"), [Fact("intent", "run-2", "c")]).result()
+    blotter.record_plan(plan("run-2", ("c",)), header("run-2"), [OrderEvent("intent", "run-2", "c")]).result()
     assert blotter.orders("run-2")["state"].tolist() == ["INTENT"]
 
 
@@ -88,7 +88,7 @@ def test_a_refused_plan_does_not_take_the_facts_of_others_with_it(blotter):
     blotter.record_plan(plan(), header(), []).result()
     futures = []
     for number in range(20):
-        futures.append(blotter.record([Fact("message", "run-1", message=str(number))]))
+        futures.append(blotter.record([OrderEvent("message", "run-1", message=str(number))]))
         refused = blotter.record_plan(plan(), header(), [])
     for future in futures:
         future.result()
@@ -106,7 +106,7 @@ def test_orders_come_in_the_sequence_of_the_plan_whatever_its_labels(blotter):
 
 def test_a_row_without_a_quantity_is_kept(blotter):
     blotter.record_plan(
-        plan(quantity=[float("nan"), 5.0]), header(), [Fact("refused", "run-1", "a", code="x")]
+        plan(quantity=[float("nan"), 5.0]), header(), [OrderEvent("refused", "run-1", "a", code="x")]
     ).result()
     orders = blotter.orders()
     assert orders["quantity"].isna().tolist() == [True, False]
@@ -128,25 +128,29 @@ def test_what_was_given_for_a_run_is_in_its_row(blotter):
 
 def test_facts_come_back_as_they_were_told(blotter):
     told = [
-        Fact("sending", "run-1", "a", NOON, attempt=1, bid=1.0, ask=2.0, last=1.5, quoted_at=NOON, data_type=3),
-        Fact("status", "run-1", "a", NOON, "SUBMITTED", 1, 2**62, 3, 0.0, 10.0),
-        Fact("execution", "run-1", "a", NOON, exec_id="x", symbol="SPY", side="BUY", quantity=0.1, price=1e-7),
-        Fact("commission", "run-1", None, None, exec_id="x", commission=-0.1, commission_currency="USD"),
-        Fact("message", "run-1", message=EVIL),
+        OrderEvent(
+            "sending", "run-1", "a", NOON, attempt=1, bid=1.0, ask=2.0, last=1.5, quoted_at=NOON, data_type=3
+        ),
+        OrderEvent("status", "run-1", "a", NOON, "SUBMITTED", 1, 2**62, 3, 0.0, 10.0),
+        OrderEvent(
+            "execution", "run-1", "a", NOON, exec_id="x", symbol="SPY", side="BUY", quantity=0.1, price=1e-7
+        ),
+        OrderEvent("commission", "run-1", None, None, exec_id="x", commission=-0.1, commission_currency="USD"),
+        OrderEvent("message", "run-1", message=EVIL),
     ]
     blotter.record(told).result()
-    assert blotter.facts("run-1") == told
-    assert blotter.facts("run-2") == []
+    assert blotter.recorded_events("run-1") == told
+    assert blotter.recorded_events("run-2") == []
 
 
-def overtaking(blotter, facts=(), approved="ab", **later):
+def overtaking(blotter, events=(), approved="ab", **later):
     """Runs that overtake run-1, which has a (symbol SPY) and b (TLT), both of them approved and not sent."""
     for run_id, columns in (("run-1", {}), ("run-2", later)):
         rows = plan(run_id, [f"{run_id}-a", f"{run_id}-b"], account="DU1", symbol=["SPY", "TLT"])
         kinds = ["intent" if one in approved or run_id == "run-1" else "not_approved" for one in "ab"]
-        given = [Fact(kind, run_id, f"{run_id}-{one}") for kind, one in zip(kinds, "ab", strict=True)]
+        given = [OrderEvent(kind, run_id, f"{run_id}-{one}") for kind, one in zip(kinds, "ab", strict=True)]
         blotter.record_plan(rows.assign(**columns), header(run_id), given).result()
-    blotter.record(facts).result()
+    blotter.record(events).result()
     return blotter.overtaken_by("run-1")
 
 
@@ -162,29 +166,31 @@ def test_a_later_plan_with_orders_in_the_same_symbols_overtakes_an_earlier_one_a
         ([], {"account": "DU2"}, {}),
         ([], {"approved": "b"}, {"run-2": ["TLT"]}),
         # of what cannot be sent any more nothing is overtaken, and it overtakes nothing
-        ([Fact("sending", "run-1", "run-1-a", attempt=1)], {}, {"run-2": ["TLT"]}),
-        ([Fact("refused", "run-1", "run-1-a", code="run_cancelled")], {}, {"run-2": ["TLT"]}),
-        ([Fact("refused", "run-2", "run-2-a", code="approval_expired")], {}, {"run-2": ["TLT"]}),
-        ([Fact("withdrawn", "run-2", "run-2-b", code="not_funded")], {}, {"run-2": ["SPY"]}),
+        ([OrderEvent("sending", "run-1", "run-1-a", attempt=1)], {}, {"run-2": ["TLT"]}),
+        ([OrderEvent("refused", "run-1", "run-1-a", code="run_cancelled")], {}, {"run-2": ["TLT"]}),
+        ([OrderEvent("refused", "run-2", "run-2-a", code="approval_expired")], {}, {"run-2": ["TLT"]}),
+        ([OrderEvent("withdrawn", "run-2", "run-2-b", code="not_funded")], {}, {"run-2": ["SPY"]}),
         # what was sent counts, whatever became of it
-        ([Fact("sending", "run-2", "run-2-a", attempt=1)], {}, {"run-2": ["SPY", "TLT"]}),
-        ([Fact("status", "run-2", "run-2-a", status="CANCELLED")], {}, {"run-2": ["SPY", "TLT"]}),
+        ([OrderEvent("sending", "run-2", "run-2-a", attempt=1)], {}, {"run-2": ["SPY", "TLT"]}),
+        ([OrderEvent("status", "run-2", "run-2-a", status="CANCELLED")], {}, {"run-2": ["SPY", "TLT"]}),
     ],
 )
-def test_only_what_was_or_may_be_sent_overtakes_what_was_not(blotter, facts, later, found):
-    assert overtaking(blotter, facts, **later) == found
+def test_only_what_was_or_may_be_sent_overtakes_what_was_not(blotter, events, later, found):
+    assert overtaking(blotter, events, **later) == found
 
 
 def test_another_leg_of_a_run_does_not_overtake_it(blotter):
     assert overtaking(blotter, symbol=["KO", "XOM"]) == {}
     leg = plan("run-1", ["run-1-c"], account="DU1", symbol="SPY")
-    blotter.record_plan(leg, header("run-1", leg=2), [Fact("intent", "run-1", "run-1-c")]).result()
+    blotter.record_plan(leg, header("run-1", leg=2), [OrderEvent("intent", "run-1", "run-1-c")]).result()
     assert blotter.overtaken_by("run-1") == {}
 
 
 def test_sql_in_a_text_is_a_text(blotter):
     orders = plan(EVIL, (EVIL,), symbol=EVIL, note=EVIL)
-    blotter.record_plan(orders, header(EVIL), [Fact("rejected", EVIL, EVIL, code=EVIL, message=EVIL)]).result()
+    blotter.record_plan(
+        orders, header(EVIL), [OrderEvent("rejected", EVIL, EVIL, code=EVIL, message=EVIL)]
+    ).result()
     row = blotter.orders(EVIL).iloc[0]
     assert (row["run_id"], row["symbol"], row["reason"], row["note"]) == (EVIL, EVIL, EVIL, EVIL)
     assert blotter.orders("' OR 1 = 1 --").empty
@@ -193,10 +199,10 @@ def test_sql_in_a_text_is_a_text(blotter):
 
 
 def test_a_table_of_the_callers_program_does_not_stand_in_for_one_of_the_blotter(blotter):
-    facts = orders = new_rows = pd.DataFrame({"client_order_id": ["mine"]})
+    events = orders = new_rows = pd.DataFrame({"client_order_id": ["mine"]})
     blotter.record_plan(plan(), header(), []).result()
     assert blotter.orders()["client_order_id"].tolist() == ["a", "b"]
-    assert len(facts) == len(orders) == len(new_rows) == 1
+    assert len(events) == len(orders) == len(new_rows) == 1
 
 
 def test_the_quotes_of_a_run_are_recorded(blotter):
@@ -213,8 +219,8 @@ def test_the_quotes_of_a_run_are_recorded(blotter):
 
 @pytest.fixture
 def unsure(blotter):
-    sent = Fact("sending", "run-1", "a", NOON, attempt=1)
-    blotter.record_plan(plan(), header(), [Fact("intent", "run-1", "b"), sent]).result()
+    sent = OrderEvent("sending", "run-1", "a", NOON, attempt=1)
+    blotter.record_plan(plan(), header(), [OrderEvent("intent", "run-1", "b"), sent]).result()
     return blotter
 
 
@@ -353,7 +359,7 @@ def test_after_kill_9_of_its_owner_a_blotter_opens_with_all_that_was_acknowledge
 def test_a_blotter_is_open_once_in_a_process(path, blotter):
     with pytest.raises(BlotterLockedError, match="open in this process"):
         open_blotter(path)
-    blotter.record([Fact("message", "r", message="x")]).result()
+    blotter.record([OrderEvent("message", "r", message="x")]).result()
 
 
 def test_neither_a_copy_nor_a_second_try_lets_another_process_in(path, blotter, tmp_path):
@@ -425,7 +431,7 @@ def test_every_file_of_a_blotter_is_private_whatever_the_umask(path):
         with open_blotter(path) as blotter:
             blotter.halt("x")
             for _ in range(2):
-                blotter.record([Fact("message", "r", occurred_at=NOON, message="y")]).result()
+                blotter.record([OrderEvent("message", "r", occurred_at=NOON, message="y")]).result()
                 names = {entry.name for entry in path.parent.iterdir()}
                 assert names >= {path.name, f"{path.name}.lock", f"{path.name}.halt", f"{path.name}.wal"}
                 assert {stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()} == {0o600}
@@ -437,10 +443,10 @@ def test_a_log_that_is_made_anew_after_a_checkpoint_is_private_too(path):
     mask = os.umask(0)
     try:
         with open_blotter(path) as blotter:
-            blotter.record([Fact("message", "r", message="x")]).result()
+            blotter.record([OrderEvent("message", "r", message="x")]).result()
             with blotter._connection.cursor() as cursor:
                 cursor.execute("CHECKPOINT")
-            blotter.record([Fact("message", "r", message="y")]).result()
+            blotter.record([OrderEvent("message", "r", message="y")]).result()
             assert stat.S_IMODE((path.parent / f"{path.name}.wal").stat().st_mode) == 0o600
     finally:
         os.umask(mask)
@@ -451,7 +457,7 @@ def test_a_log_that_is_made_anew_after_a_checkpoint_is_private_too(path):
 
 def test_closing_writes_what_was_not_waited_for(path):
     blotter = open_blotter(path)
-    futures = [blotter.record([Fact("message", "r", message=str(number))]) for number in range(200)]
+    futures = [blotter.record([OrderEvent("message", "r", message=str(number))]) for number in range(200)]
     blotter.close()
     assert all(future.done() and future.exception() is None for future in futures)
     with open_blotter(path) as again:
@@ -473,7 +479,7 @@ def test_a_closed_blotter_takes_and_gives_nothing(path):
         blotter.orders,
         blotter.runs,
         blotter.unresolved,
-        lambda: blotter.facts("r"),
+        lambda: blotter.recorded_events("r"),
         lambda: blotter.planned("r"),
         lambda: blotter.record([]),
         lambda: blotter.record_plan(plan(), header(), []),
@@ -487,7 +493,7 @@ def test_a_closed_blotter_takes_and_gives_nothing(path):
 
 def test_it_can_be_closed_from_any_thread_and_from_many_at_once(path):
     blotter = open_blotter(path)
-    future = blotter.record([Fact("message", "r", message="x")])
+    future = blotter.record([OrderEvent("message", "r", message="x")])
     problems = []
 
     def close():

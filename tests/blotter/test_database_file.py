@@ -15,7 +15,7 @@ import stocklean_exec as sx
 from stocklean_exec.blotter import database_file
 from stocklean_exec.blotter.blotter import open_blotter, read_blotter
 from stocklean_exec.blotter.database_file import SCHEMA_VERSION, check_path, connect, migrate, migrations
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.errors import BlotterError, InputError
 
@@ -167,7 +167,7 @@ def test_a_new_file_is_private_whatever_the_umask(tmp_path):
 
 def test_a_new_blotter_is_there_after_a_power_cut_with_all_that_was_recorded(tmp_path, power):
     with open_blotter(tmp_path / "x.duckdb") as blotter:
-        blotter.record([Fact("message", "r", code="recorded")]).result()
+        blotter.record([OrderEvent("message", "r", code="recorded")]).result()
     power.cut()
     with open_blotter(tmp_path / "x.duckdb") as blotter:
         assert blotter.events("r")["code"].tolist() == ["recorded"]
@@ -210,7 +210,7 @@ def test_a_damaged_log_is_a_blotter_error_and_the_file_can_be_tried_again(tmp_pa
     path = tmp_path / "x.duckdb"
     with open_blotter(tmp_path / "whole.duckdb") as blotter:
         for number in range(20):
-            blotter.record([Fact("message", "r", message=f"distinctive {number}")]).result()
+            blotter.record([OrderEvent("message", "r", message=f"distinctive {number}")]).result()
         path.write_bytes((tmp_path / "whole.duckdb").read_bytes())
         log = bytearray((tmp_path / "whole.duckdb.wal").read_bytes())
     log[log.index(b"distinctive 10")] ^= 0xFF
@@ -334,7 +334,7 @@ def test_a_file_of_an_older_version_is_migrated_when_it_is_opened_and_keeps_its_
     connection.close()
     with open_blotter(path) as blotter:
         assert blotter.events()["event_number"].tolist() == [7]
-        blotter.record([Fact("message", "r", message="later")]).result()
+        blotter.record([OrderEvent("message", "r", message="later")]).result()
         assert blotter.events()["event_number"].tolist() == [7, 8]
         assert blotter.quotes().empty
 

@@ -1,4 +1,4 @@
-"""Natural keys: the same fact told twice has one key, two facts have two."""
+"""Natural keys: the same event told twice has one key, two events have two."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklean_exec.blotter.events import KINDS, Fact, execution_family, key_of, plain
+from stocklean_exec.blotter.events import KINDS, OrderEvent, execution_family, key_of, plain
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NEW_YORK_7_AM = datetime(2026, 11, 22, 7, tzinfo=timezone(timedelta(hours=-5)))
@@ -16,22 +16,22 @@ NEW_YORK_7_AM = datetime(2026, 11, 22, 7, tzinfo=timezone(timedelta(hours=-5)))
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_key_that_begins_with_it(kind):
-    assert key_of(Fact(kind)).split("/")[0] == kind
+    assert key_of(OrderEvent(kind)).split("/")[0] == kind
 
 
 def test_an_unknown_kind_has_no_key():
     with pytest.raises(ValueError, match="'fill' is no kind of fact"):
-        key_of(Fact("fill"))
+        key_of(OrderEvent("fill"))
 
 
 def test_the_same_instant_in_another_time_zone_is_the_same_fact():
-    first = Fact("resolved", client_order_id="a", occurred_at=NOON)
+    first = OrderEvent("resolved", client_order_id="a", occurred_at=NOON)
     assert key_of(first) == key_of(first._replace(occurred_at=NEW_YORK_7_AM))
 
 
 def test_a_whole_number_of_shares_is_the_same_as_int_float_and_numpy():
     keys = {
-        key_of(Fact("status", client_order_id="a", status="SUBMITTED", filled=filled))
+        key_of(OrderEvent("status", client_order_id="a", status="SUBMITTED", filled=filled))
         for filled in (4, 4.0, np.float64(4), np.int64(4))
     }
     assert keys == {"status/a//SUBMITTED/4.0//"}
@@ -70,7 +70,7 @@ def test_a_whole_number_of_shares_is_the_same_as_int_float_and_numpy():
     ],
 )
 def test_what_makes_another_fact_makes_another_key(kind, changed):
-    fact = Fact(
+    event = OrderEvent(
         kind,
         "run-1",
         "a",
@@ -84,17 +84,17 @@ def test_what_makes_another_fact_makes_another_key(kind, changed):
         attempt=1,
         exec_id="x.1",
     )
-    assert key_of(fact) != key_of(fact._replace(**changed))
+    assert key_of(event) != key_of(event._replace(**changed))
 
 
 def test_a_price_or_a_time_of_telling_makes_no_other_execution():
-    fact = Fact("execution", "run-1", "a", NOON, exec_id="x.1", quantity=4.0, price=100.0)
-    assert key_of(fact) == key_of(fact._replace(price=101.0, occurred_at=None, run_id="run-2"))
+    event = OrderEvent("execution", "run-1", "a", NOON, exec_id="x.1", quantity=4.0, price=100.0)
+    assert key_of(event) == key_of(event._replace(price=101.0, occurred_at=None, run_id="run-2"))
 
 
 def test_a_slash_in_a_part_is_not_the_border_of_two_parts():
-    one = Fact("rejected", client_order_id="a/1", code="c")
-    two = Fact("rejected", client_order_id="a", perm_id=1, code="/c")
+    one = OrderEvent("rejected", client_order_id="a/1", code="c")
+    two = OrderEvent("rejected", client_order_id="a", perm_id=1, code="/c")
     assert key_of(one) != key_of(two)
 
 
@@ -132,11 +132,11 @@ def test_an_execution_family_is_the_id_without_the_number_of_the_correction(exec
     ],
 )
 def test_a_plain_fact_holds_only_what_can_be_stored(given, stored):
-    made = plain(Fact("execution", "run-1", **given))
-    assert made == Fact("execution", "run-1", **stored)
+    made = plain(OrderEvent("execution", "run-1", **given))
+    assert made == OrderEvent("execution", "run-1", **stored)
     assert {type(value) for value in made} <= {type(None), str, int, float, datetime}
 
 
 def test_a_plain_fact_stays_the_same_object():
-    fact = Fact("execution", "run-1", "a", NOON, quantity=4.0, attempt=1)
-    assert plain(fact) is fact
+    event = OrderEvent("execution", "run-1", "a", NOON, quantity=4.0, attempt=1)
+    assert plain(event) is event

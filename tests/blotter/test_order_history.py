@@ -4,17 +4,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stocklean_exec.blotter.events import Fact
-from stocklean_exec.blotter.order_history import History, IdTrail
+from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.blotter.order_history import IdTrail, OrderHistory
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 NAME = "run-1-SPY-BUY"
-INTENT = Fact("intent", client_id=1, occurred_at=NOW)
-FIRST = Fact("sending", attempt=1, order_id=7, client_id=1, occurred_at=NOW)
-AGAIN = Fact("sending", attempt=2, order_id=8, client_id=1, occurred_at=NOW)
-FIRST_FAILED = Fact("not_sent", attempt=1)
-WORKS = Fact("status", status="SUBMITTED", order_id=7, perm_id=9, client_id=1)
-FILL = Fact("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=10.0, price=100.0)
+INTENT = OrderEvent("intent", client_id=1, occurred_at=NOW)
+FIRST = OrderEvent("sending", attempt=1, order_id=7, client_id=1, occurred_at=NOW)
+AGAIN = OrderEvent("sending", attempt=2, order_id=8, client_id=1, occurred_at=NOW)
+FIRST_FAILED = OrderEvent("not_sent", attempt=1)
+WORKS = OrderEvent("status", status="SUBMITTED", order_id=7, perm_id=9, client_id=1)
+FILL = OrderEvent("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=10.0, price=100.0)
 
 
 @pytest.mark.parametrize(
@@ -27,33 +27,33 @@ FILL = Fact("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=10.0, price
         ([INTENT, AGAIN, FIRST], 2),  # by its number, whatever the sequence
     ],
 )
-def test_the_last_submission_is_the_latest_that_did_not_fail(facts, attempt):
-    found = History(NAME, 10.0, facts).last_sending
+def test_the_last_submission_is_the_latest_that_did_not_fail(events, attempt):
+    found = OrderHistory(NAME, 10.0, events).last_sending
     assert (found and found.attempt) == attempt
 
 
 def test_an_order_is_seen_once_the_broker_has_reported_it():
-    assert not History(NAME, 10.0, [INTENT, FIRST]).is_seen
-    assert History(NAME, 10.0, [INTENT, FIRST, WORKS]).is_seen
-    assert History(NAME, 10.0, [INTENT, FILL]).is_seen
+    assert not OrderHistory(NAME, 10.0, [INTENT, FIRST]).is_seen
+    assert OrderHistory(NAME, 10.0, [INTENT, FIRST, WORKS]).is_seen
+    assert OrderHistory(NAME, 10.0, [INTENT, FILL]).is_seen
 
 
 def test_an_order_that_the_record_never_sent_and_the_broker_has_is_adopted():
-    assert History(NAME, 10.0, [INTENT, WORKS]).is_adopted
-    assert not History(NAME, 10.0, [INTENT, FIRST, WORKS]).is_adopted
-    assert not History(NAME, 10.0, [INTENT]).is_adopted
+    assert OrderHistory(NAME, 10.0, [INTENT, WORKS]).is_adopted
+    assert not OrderHistory(NAME, 10.0, [INTENT, FIRST, WORKS]).is_adopted
+    assert not OrderHistory(NAME, 10.0, [INTENT]).is_adopted
 
 
 def test_order_ids_are_those_of_the_client_alone():
-    history = History(NAME, 10.0, [INTENT, FIRST, WORKS, WORKS._replace(order_id=9, client_id=2)])
+    history = OrderHistory(NAME, 10.0, [INTENT, FIRST, WORKS, WORKS._replace(order_id=9, client_id=2)])
     assert history.seen_ids(1) == [7]
     assert history.seen_ids(2) == [9]
 
 
 def test_the_state_is_derived_from_what_is_on_record():
-    assert History(NAME, 10.0, [INTENT]).state == "INTENT"
-    assert History(NAME, 10.0, [INTENT, FIRST, FILL]).state == "FILLED"
-    assert History(NAME, 11.0, [INTENT, FIRST, FILL]).state == "PARTIAL"
+    assert OrderHistory(NAME, 10.0, [INTENT]).state == "INTENT"
+    assert OrderHistory(NAME, 10.0, [INTENT, FIRST, FILL]).state == "FILLED"
+    assert OrderHistory(NAME, 11.0, [INTENT, FIRST, FILL]).state == "PARTIAL"
 
 
 def test_a_record_that_knows_no_ids_has_zeros():

@@ -1,4 +1,4 @@
-"""States from facts: hand-computed histories, and the blotter's SQL held against the same rules in Python."""
+"""States from events: hand-computed histories, and the blotter's SQL held against the same rules in Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import KINDS, Fact, key_of
+from stocklean_exec.blotter.events import KINDS, OrderEvent, key_of
 from stocklean_exec.blotter.order_state import ENDED, STATUS_OF_STATE, derive_order, derive_run_status
 from stocklean_exec.schema.tables import ORDER_STATUSES, RUN_STATUSES
 
@@ -23,11 +23,11 @@ FIRST, SECOND = "0000e0d5.67fe667b.01.01", "0000e0d5.67fe667c.01.01"
 
 
 def execution(exec_id, quantity, price, **more):
-    return Fact("execution", exec_id=exec_id, quantity=quantity, price=price, **more)
+    return OrderEvent("execution", exec_id=exec_id, quantity=quantity, price=price, **more)
 
 
 def commission(exec_id, amount):
-    return Fact("commission", exec_id=exec_id, commission=amount)
+    return OrderEvent("commission", exec_id=exec_id, commission=amount)
 
 
 FILL_4, FILL_6 = execution(FIRST, 4, 100.0), execution(SECOND, 6, 110.0)
@@ -52,25 +52,25 @@ def shared():
         yield blotter
 
 
-def record(blotter, facts, asked):
-    """Record a new run of orders for ``asked`` and the facts about it, one commit each; give its id.
+def record(blotter, events, asked):
+    """Record a new run of orders for ``asked`` and the events about it, one commit each; give its id.
 
-    The facts are about orders 0, 1, ... of run ``r``, the first where they do not say.
+    The events are about orders 0, 1, ... of run ``r``, the first where they do not say.
     """
     run_id = f"run{len(blotter.runs())}"
     blotter.record_plan(plan_of(run_id, asked), header_of(run_id), [])
-    for fact in facts:
-        number = fact.client_order_id or ("" if fact.kind.startswith("run_") else "0")
-        exec_id = None if fact.exec_id is None else run_id + fact.exec_id
+    for event in events:
+        number = event.client_order_id or ("" if event.kind.startswith("run_") else "0")
+        exec_id = None if event.exec_id is None else run_id + event.exec_id
         name = f"{run_id}-{number}" if number else None
-        blotter.record([fact._replace(run_id=run_id, client_order_id=name, exec_id=exec_id)]).result()
+        blotter.record([event._replace(run_id=run_id, client_order_id=name, exec_id=exec_id)]).result()
     blotter.record([]).result()
     return run_id
 
 
-def through_sql(blotter, quantity, facts):
-    """Record one order and its facts, and read its row."""
-    return blotter.orders(record(blotter, facts, [quantity])).iloc[0]
+def through_sql(blotter, quantity, events):
+    """Record one order and its events, and read its row."""
+    return blotter.orders(record(blotter, events, [quantity])).iloc[0]
 
 
 # -- one order ---------------------------------------------------------------------------------------------
@@ -102,21 +102,21 @@ def test_the_record_says_partial_4_at_100_after_the_first_fill(shared):
 
 CORRECTED = execution(FIRST[:-1] + "2", 5, 101.0)
 BUSTED = execution(FIRST[:-1] + "3", 0, 0.0)
-SENT = Fact("sending", attempt=1, occurred_at=NOON)
-CANCELLED = Fact("status", status="CANCELLED", filled=0.0)
-REJECTED = Fact("rejected", code="201", message="Order rejected")
-UNSEEN = Fact("rejected", status="UNSEEN", code="110", message="off tick")
-UNKNOWN = Fact("unknown", attempt=1, message="no trace of it at the broker", occurred_at=NOON)
-NOT_SENT = Fact("not_sent", attempt=1)
-DEAD = Fact("resolved", status="CANCELLED", message="resolved: seen in TWS", occurred_at=NOON)
+SENT = OrderEvent("sending", attempt=1, occurred_at=NOON)
+CANCELLED = OrderEvent("status", status="CANCELLED", filled=0.0)
+REJECTED = OrderEvent("rejected", code="201", message="Order rejected")
+UNSEEN = OrderEvent("rejected", status="UNSEEN", code="110", message="off tick")
+UNKNOWN = OrderEvent("unknown", attempt=1, message="no trace of it at the broker", occurred_at=NOON)
+NOT_SENT = OrderEvent("not_sent", attempt=1)
+DEAD = OrderEvent("resolved", status="CANCELLED", message="resolved: seen in TWS", occurred_at=NOON)
 
-MISSING = Fact("missing", attempt=1, message="neither open nor completed", occurred_at=NOON)
-FOUND = Fact("found", attempt=1)
-SUBMITTED = Fact("status", status="SUBMITTED")
+MISSING = OrderEvent("missing", attempt=1, message="neither open nor completed", occurred_at=NOON)
+FOUND = OrderEvent("found", attempt=1)
+SUBMITTED = OrderEvent("status", status="SUBMITTED")
 
-HELD = Fact("held_back", message="resume with client id 7, which planned it", occurred_at=NOON)
+HELD = OrderEvent("held_back", message="resume with client id 7, which planned it", occurred_at=NOON)
 BY_SEVEN = SENT._replace(client_id=7)
-CANCELLED_AT_4 = Fact("status", status="CANCELLED", filled=4.0, remaining=6.0)
+CANCELLED_AT_4 = OrderEvent("status", status="CANCELLED", filled=4.0, remaining=6.0)
 LACKS = "ended at the broker with more filled than there are executions on record; resume with "
 RESUME_7 = LACKS + "client id 7, which placed it"
 
@@ -138,7 +138,7 @@ HISTORIES = {
     ),
     "cancelled, and the four were counted by an earlier status": (
         10,
-        [BY_SEVEN, Fact("status", status="SUBMITTED", filled=4.0), CANCELLED],
+        [BY_SEVEN, OrderEvent("status", status="SUBMITTED", filled=4.0), CANCELLED],
         ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
     ),
     "cancelled with four filled, by a client that is not on record": (
@@ -153,7 +153,7 @@ HISTORIES = {
     ),
     "rejected with four filled, none of it on record": (
         10,
-        [BY_SEVEN, REJECTED, Fact("message", code="Cancelled", message="shown as cancelled", filled=4.0)],
+        [BY_SEVEN, REJECTED, OrderEvent("message", code="Cancelled", message="shown as cancelled", filled=4.0)],
         ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
     ),
     "cancelled, and the four that were filled are withdrawn": (
@@ -188,18 +188,18 @@ HISTORIES = {
     ),
     "works with four filled, none of it on record": (
         10,
-        [BY_SEVEN, Fact("status", status="SUBMITTED", filled=4.0)],
+        [BY_SEVEN, OrderEvent("status", status="SUBMITTED", filled=4.0)],
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
     ),
     "missing": (10, [SENT, SUBMITTED, MISSING], ("MISSING", "UNKNOWN", 0.0, None, None, MISSING.message)),
     "handed over, and refused when it was to go out once more": (
         10,
-        [Fact("intent"), SENT, Fact("refused", code="rate_cap")],
+        [OrderEvent("intent"), SENT, OrderEvent("refused", code="rate_cap")],
         ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
     "announced, taken back, and refused": (
         10,
-        [Fact("intent"), SENT, NOT_SENT, Fact("refused", code="rate_cap")],
+        [OrderEvent("intent"), SENT, NOT_SENT, OrderEvent("refused", code="rate_cap")],
         ("REFUSED", "REJECTED", 0.0, None, None, "rate_cap"),
     ),
     "missing, and found again": (
@@ -219,7 +219,7 @@ HISTORIES = {
     ),
     "said to be filled, executions not told, and missing": (
         10,
-        [SENT, Fact("status", status="FILLED"), MISSING],
+        [SENT, OrderEvent("status", status="FILLED"), MISSING],
         ("MISSING", "UNKNOWN", 0.0, None, None, MISSING.message),
     ),
     "missing, and filled all the same": (
@@ -237,37 +237,37 @@ HISTORIES = {
         [SENT, MISSING, DEAD],
         ("RESOLVED", "CANCELLED", 0.0, None, None, DEAD.message),
     ),
-    "held back": (10, [Fact("intent"), HELD], ("INTENT", "NEW", 0.0, None, None, HELD.message)),
+    "held back": (10, [OrderEvent("intent"), HELD], ("INTENT", "NEW", 0.0, None, None, HELD.message)),
     "held back twice": (
         10,
-        [HELD._replace(message="later", occurred_at=NOON + timedelta(seconds=1)), Fact("intent"), HELD],
+        [HELD._replace(message="later", occurred_at=NOON + timedelta(seconds=1)), OrderEvent("intent"), HELD],
         ("INTENT", "NEW", 0.0, None, None, "later"),
     ),
-    "held back, and sent": (10, [Fact("intent"), HELD, SENT], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
+    "held back, and sent": (10, [OrderEvent("intent"), HELD, SENT], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
     "held back, and refused": (
         10,
-        [Fact("intent"), HELD, Fact("refused", code="approval_expired")],
+        [OrderEvent("intent"), HELD, OrderEvent("refused", code="approval_expired")],
         ("REFUSED", "REJECTED", 0.0, None, None, "approval_expired"),
     ),
     "planned": (10, [], ("PLANNED", "NEW", 0.0, None, None, None)),
-    "intent": (10, [Fact("intent")], ("INTENT", "NEW", 0.0, None, None, None)),
-    "under way": (10, [Fact("intent"), SENT], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
-    "an attempt without its number": (10, [Fact("sending")], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
-    "not sent": (10, [Fact("intent"), SENT, NOT_SENT], ("INTENT", "NEW", 0.0, None, None, None)),
+    "intent": (10, [OrderEvent("intent")], ("INTENT", "NEW", 0.0, None, None, None)),
+    "under way": (10, [OrderEvent("intent"), SENT], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
+    "an attempt without its number": (10, [OrderEvent("sending")], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
+    "not sent": (10, [OrderEvent("intent"), SENT, NOT_SENT], ("INTENT", "NEW", 0.0, None, None, None)),
     "a second attempt after one that was not sent": (
         10,
-        [Fact("intent"), SENT, NOT_SENT, SENT._replace(attempt=2)],
+        [OrderEvent("intent"), SENT, NOT_SENT, SENT._replace(attempt=2)],
         ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
     "unknown": (10, [SENT, UNKNOWN], ("UNKNOWN", "UNKNOWN", 0.0, None, None, UNKNOWN.message)),
     "unknown, then proved not sent": (
         10,
-        [Fact("intent"), SENT, UNKNOWN, NOT_SENT],
+        [OrderEvent("intent"), SENT, UNKNOWN, NOT_SENT],
         ("INTENT", "NEW", 0.0, None, None, None),
     ),
     "unknown, then the broker has it": (
         10,
-        [SENT, UNKNOWN, Fact("status", status="SUBMITTED")],
+        [SENT, UNKNOWN, OrderEvent("status", status="SUBMITTED")],
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
     ),
     "resolved": (10, [SENT, UNKNOWN, DEAD], ("RESOLVED", "CANCELLED", 0.0, None, None, DEAD.message)),
@@ -288,28 +288,28 @@ HISTORIES = {
     ),
     "a status never fills": (
         10,
-        [Fact("status", status="FILLED", filled=10.0, remaining=0.0)],
+        [OrderEvent("status", status="FILLED", filled=10.0, remaining=0.0)],
         ("AWAITING_EXECUTIONS", "SUBMITTED", 0.0, None, None, None),
     ),
     "filled by status and in part by executions": (
         10,
-        [Fact("status", status="FILLED", filled=10.0), FILL_4],
+        [OrderEvent("status", status="FILLED", filled=10.0), FILL_4],
         ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
     ),
     "a late status does not undo a fill": (
         10,
-        [FILL_4, FILL_6, Fact("status", status="SUBMITTED", filled=4.0)],
+        [FILL_4, FILL_6, OrderEvent("status", status="SUBMITTED", filled=4.0)],
         ("FILLED", "FILLED", 10.0, 106.0, None, None),
     ),
     "a message changes nothing": (
         10,
-        [Fact("intent"), Fact("message", code="10349", message="TIF was set to DAY")],
+        [OrderEvent("intent"), OrderEvent("message", code="10349", message="TIF was set to DAY")],
         ("INTENT", "NEW", 0.0, None, None, None),
     ),
     "cancelled": (10, [CANCELLED], ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled")),
     "cancelled as we asked": (
         10,
-        [Fact("cancel_requested", occurred_at=NOON), CANCELLED],
+        [OrderEvent("cancel_requested", occurred_at=NOON), CANCELLED],
         ("CANCELLED", "CANCELLED", 0.0, None, None, "cancel_requested"),
     ),
     "cancelled, with the broker's code told twice": (
@@ -329,7 +329,7 @@ HISTORIES = {
     ),
     "asked to cancel, not yet done": (
         10,
-        [Fact("status", status="SUBMITTED"), Fact("cancel_requested", occurred_at=NOON)],
+        [OrderEvent("status", status="SUBMITTED"), OrderEvent("cancel_requested", occurred_at=NOON)],
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
     ),
     "rejected": (10, [SENT, REJECTED], ("REJECTED", "REJECTED", 0.0, None, None, "201")),
@@ -345,7 +345,7 @@ HISTORIES = {
     ),
     "live, then rejected": (
         10,
-        [Fact("status", status="SUBMITTED"), REJECTED],
+        [OrderEvent("status", status="SUBMITTED"), REJECTED],
         ("REJECTED", "REJECTED", 0.0, None, None, "201"),
     ),
     "rejected and shown as cancelled after a part was filled": (
@@ -365,7 +365,7 @@ HISTORIES = {
     ),
     "refused while nothing showed it live, and then it lives": (
         10,
-        [SENT, UNSEEN, Fact("status", status="SUBMITTED")],
+        [SENT, UNSEEN, OrderEvent("status", status="SUBMITTED")],
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
     ),
     "refused while nothing showed it live, and then a part is filled": (
@@ -375,37 +375,37 @@ HISTORIES = {
     ),
     "reported as filled and as cancelled, its executions still to come": (
         10,
-        [Fact("status", status="FILLED"), CANCELLED],
+        [OrderEvent("status", status="FILLED"), CANCELLED],
         ("AWAITING_EXECUTIONS", "SUBMITTED", 0.0, None, None, None),
     ),
     "reported as filled and as rejected, its executions still to come": (
         10,
-        [Fact("status", status="FILLED"), REJECTED],
+        [OrderEvent("status", status="FILLED"), REJECTED],
         ("AWAITING_EXECUTIONS", "SUBMITTED", 0.0, None, None, None),
     ),
     "reported as filled and as cancelled, and one execution has come": (
         10,
-        [Fact("status", status="FILLED"), CANCELLED, FILL_4],
+        [OrderEvent("status", status="FILLED"), CANCELLED, FILL_4],
         ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
     ),
     "refused": (
         10,
-        [Fact("refused", code="max_order_notional")],
+        [OrderEvent("refused", code="max_order_notional")],
         ("REFUSED", "REJECTED", 0.0, None, None, "max_order_notional"),
     ),
     "not approved": (
         10,
-        [Fact("not_approved", code="not_approved")],
+        [OrderEvent("not_approved", code="not_approved")],
         ("NOT_APPROVED", "CANCELLED", 0.0, None, None, "not_approved"),
     ),
     "approved, and withdrawn before it was sent": (
         10,
-        [Fact("intent"), Fact("withdrawn", code="not_funded")],
+        [OrderEvent("intent"), OrderEvent("withdrawn", code="not_funded")],
         ("WITHDRAWN", "CANCELLED", 0.0, None, None, "not_funded"),
     ),
     "withdrawn, though it may have been sent": (
         10,
-        [Fact("intent"), Fact("sending", attempt=1), Fact("withdrawn", code="not_funded")],
+        [OrderEvent("intent"), OrderEvent("sending", attempt=1), OrderEvent("withdrawn", code="not_funded")],
         ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
     "corrected": (10, [FILL_4, CORRECTED], ("PARTIAL", "PARTIAL", 5.0, 101.0, None, None)),
@@ -416,7 +416,7 @@ HISTORIES = {
     ),
     "busted": (
         10,
-        [Fact("status", status="SUBMITTED"), FILL_4, BUSTED],
+        [OrderEvent("status", status="SUBMITTED"), FILL_4, BUSTED],
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
     ),
     "filled, then one half busted": (10, [FILL_4, FILL_6, BUSTED], ("PARTIAL", "PARTIAL", 6.0, 110.0, None, None)),
@@ -485,7 +485,7 @@ HISTORIES = {
     ),
     "no quantity was asked for": (
         math.nan,
-        [Fact("refused", code="price_unavailable")],
+        [OrderEvent("refused", code="price_unavailable")],
         ("REFUSED", "REJECTED", 0.0, None, None, "price_unavailable"),
     ),
 }
@@ -497,8 +497,8 @@ def known(value):
 
 @pytest.mark.parametrize("name", HISTORIES)
 def test_the_state_of(name):
-    quantity, facts, expected = HISTORIES[name]
-    for told in itertools.islice(itertools.permutations([*facts, *facts]), 50):
+    quantity, events, expected = HISTORIES[name]
+    for told in itertools.islice(itertools.permutations([*events, *events]), 50):
         state = derive_order(quantity, told)
         found = (state.state, state.status, state.filled, state.avg_fill_price, state.commission, state.reason)
         assert tuple(map(known, found)) == expected
@@ -506,8 +506,8 @@ def test_the_state_of(name):
 
 @pytest.mark.parametrize("name", HISTORIES)
 def test_the_record_of(name, shared):
-    quantity, facts, expected = HISTORIES[name]
-    row = through_sql(shared, quantity, facts)
+    quantity, events, expected = HISTORIES[name]
+    row = through_sql(shared, quantity, events)
     names = ("state", "status", "filled_quantity", "avg_fill_price", "commission", "reason")
     assert tuple(known(row[column]) for column in names) == expected
 
@@ -576,25 +576,25 @@ def test_the_status_of_a_run_with(name):
 @pytest.mark.parametrize("name", RUNS)
 def test_the_record_of_a_run_with(name, shared):
     statuses, any_filled, flags, expected = RUNS[name]
-    facts = [
-        Fact(kind, client_order_id=str(number), exec_id=f"x{number}", **more)
+    events = [
+        OrderEvent(kind, client_order_id=str(number), exec_id=f"x{number}", **more)
         for number, status in enumerate(statuses)
         for kind, more in FACTS_OF_STATUS[status]
     ]
     if any_filled and not {"FILLED", "PARTIAL"} & set(statuses):
-        facts.append(execution("late", 1.0, 1.0))
+        events.append(execution("late", 1.0, 1.0))
     if flags.get("started"):
-        facts.append(Fact("run_started", attempt=1))
+        events.append(OrderEvent("run_started", attempt=1))
     if flags.get("ended"):
-        facts.append(Fact("run_ended", attempt=1))
-    facts += [Fact(f"run_{flag}") for flag in ("blocked", "cancelled") if flags.get(flag)]
-    run_id = record(shared, facts, [10.0] * len(statuses))
+        events.append(OrderEvent("run_ended", attempt=1))
+    events += [OrderEvent(f"run_{flag}") for flag in ("blocked", "cancelled") if flags.get(flag)]
+    run_id = record(shared, events, [10.0] * len(statuses))
     assert shared.runs().set_index("run_id").loc[run_id, "status"] == expected
 
 
 def test_a_run_that_is_taken_up_again_is_running_again(shared):
-    ends = [Fact("run_started", attempt=1), Fact("run_ended", attempt=1, message="timeout")]
-    run_id = record(shared, [*ends, Fact("run_started", attempt=2)], [10.0])
+    ends = [OrderEvent("run_started", attempt=1), OrderEvent("run_ended", attempt=1, message="timeout")]
+    run_id = record(shared, [*ends, OrderEvent("run_started", attempt=2)], [10.0])
     row = shared.runs().set_index("run_id").loc[run_id]
     assert row["status"] == "running"
     assert pd.isna(row["ended_at"])
@@ -650,7 +650,7 @@ def amount(random):
 
 
 def fact_of_an_order(random):
-    return Fact(
+    return OrderEvent(
         random.choice([*OF_ORDERS, "execution", "execution", "commission"]),
         occurred_at=random.choice(TIMES),
         status=random.choice(STATUSES),
@@ -670,13 +670,13 @@ def fact_of_an_order(random):
 def history(random):
     asked = random.choice([random.choice(ASKED), random.uniform(0, 20), random.uniform(0, 1e9)])
     kinds = random.choice([OF_ORDERS, random.sample(OF_ORDERS, 4)])  # some tell little, so that all states are met
-    facts = [fact_of_an_order(random) for _ in range(random.randrange(12))]
-    return asked, [fact for fact in facts if fact.kind in kinds]
+    events = [fact_of_an_order(random) for _ in range(random.randrange(12))]
+    return asked, [event for event in events if event.kind in kinds]
 
 
 def about_a_run(random):
     kinds = random.sample(OF_RUNS, random.randrange(4))
-    return [Fact(kind, occurred_at=random.choice(TIMES), attempt=random.choice(ATTEMPTS)) for kind in kinds]
+    return [OrderEvent(kind, occurred_at=random.choice(TIMES), attempt=random.choice(ATTEMPTS)) for kind in kinds]
 
 
 def the_same(one, other):
@@ -686,46 +686,46 @@ def the_same(one, other):
 @settings(deadline=None, derandomize=True, max_examples=500)
 @given(st.randoms(use_true_random=True))
 def test_neither_sequence_nor_repetition_changes_a_state(random):
-    quantity, facts = history(random)
-    told = [*facts, *random.choices(facts, k=len(facts))] if facts else []
+    quantity, events = history(random)
+    told = [*events, *random.choices(events, k=len(events))] if events else []
     random.shuffle(told)
-    one, other = derive_order(quantity, facts), derive_order(quantity, told)
+    one, other = derive_order(quantity, events), derive_order(quantity, told)
     for name in ("state", "status", "filled", "avg_fill_price", "commission", "reason", "reported"):
-        assert the_same(getattr(one, name), getattr(other, name)), facts
+        assert the_same(getattr(one, name), getattr(other, name)), events
 
 
 def random_runs(count, seed=20261122):
-    """Give random runs: a list of (facts of the run, its orders as (asked, facts))."""
+    """Give random runs: a list of (events of the run, its orders as (asked, events))."""
     random = Random(seed)  # noqa: S311 - not a secret
     return [
         (about_a_run(random), [history(random) for _ in range(random.choice((0, 1, 2, 20)))]) for _ in range(count)
     ]
 
 
-def named(fact, run_id, order_id):
-    exec_id = fact.exec_id and fact.exec_id.format(order_id)
+def named(event, run_id, order_id):
+    exec_id = event.exec_id and event.exec_id.format(order_id)
     # A broker's report of a commission does not say which order it belongs to.
-    is_bare = fact.kind == "commission" and fact.attempt == 1
-    return fact._replace(run_id=run_id, client_order_id=None if is_bare else order_id, exec_id=exec_id)
+    is_bare = event.kind == "commission" and event.attempt == 1
+    return event._replace(run_id=run_id, client_order_id=None if is_bare else order_id, exec_id=exec_id)
 
 
 @pytest.fixture(scope="module")
 def recorded():
-    """Record all random histories in one blotter; give its frames, and the facts of which they are made."""
+    """Record all random histories in one blotter; give its frames, and the events of which they are made."""
     with sx.open_blotter() as blotter:
         expected, keys = {}, set()
         for number, (about_run, orders) in enumerate(random_runs(400)):
             run_id = f"r{number}"
             plan = plan_of(run_id, [asked for asked, _ in orders])
-            told = [fact._replace(run_id=run_id) for fact in about_run]
-            for name, (_, facts) in zip(plan["client_order_id"], orders, strict=True):
-                told += [named(fact, run_id, name) for fact in facts]
+            told = [event._replace(run_id=run_id) for event in about_run]
+            for name, (_, events) in zip(plan["client_order_id"], orders, strict=True):
+                told += [named(event, run_id, name) for event in events]
             blotter.record_plan(plan, header_of(run_id), [*told, *told])
             kept = []
-            for fact in told:  # of two facts with one key the record keeps the first
-                if key_of(fact) not in keys:
-                    kept.append(fact)
-                    keys.add(key_of(fact))
+            for event in told:  # of two events with one key the record keeps the first
+                if key_of(event) not in keys:
+                    kept.append(event)
+                    keys.add(key_of(event))
             expected[run_id] = ([asked for asked, _ in orders], kept)
         blotter.record([]).result()
         yield expected, blotter.orders(), blotter.runs(), blotter.events()
@@ -734,7 +734,7 @@ def recorded():
 def test_every_fact_of_a_random_history_is_recorded_once(recorded):
     expected, _, _, events = recorded
     assert events["run_id"].value_counts().to_dict() == {
-        run_id: len(facts) for run_id, (_, facts) in expected.items() if facts
+        run_id: len(events) for run_id, (_, events) in expected.items() if events
     }
 
 
@@ -743,10 +743,10 @@ def test_the_orders_view_says_what_derive_order_says(recorded):
     assert len(orders) > 1000
     assert set(orders["state"]) == {*STATUS_OF_STATE, "RESOLVED"}  # the histories reach every state
     rows = orders.set_index("client_order_id")
-    for run_id, (asked, facts) in expected.items():
+    for run_id, (asked, events) in expected.items():
         of = defaultdict(list)
-        for fact in facts:
-            of[fact.client_order_id].append(fact)
+        for event in events:
+            of[event.client_order_id].append(event)
         for number, quantity in enumerate(asked):
             name = f"{run_id}-{number}"
             about = of[name] + of[None]  # the commissions of its executions are among the latter
@@ -771,9 +771,9 @@ def test_the_runs_view_says_what_derive_run_status_says(recorded):
     filled = orders.groupby("run_id")["filled_quantity"].max().to_dict()
     assert set(runs["status"]) == set(RUN_STATUSES)  # every one is reached
     for run_id, status in runs.set_index("run_id")["status"].items():
-        facts = expected[run_id][1]
-        kinds = {fact.kind for fact in facts}
-        latest = {kind: max((f.attempt or 0 for f in facts if f.kind == kind), default=-1) for kind in kinds}
+        events = expected[run_id][1]
+        kinds = {event.kind for event in events}
+        latest = {kind: max((f.attempt or 0 for f in events if f.kind == kind), default=-1) for kind in kinds}
         started, ended = latest.get("run_started", -1), latest.get("run_ended", -1)
         assert status == derive_run_status(
             statuses.get(run_id, []),

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact, key_of
+from stocklean_exec.blotter.events import OrderEvent, key_of
 from stocklean_exec.blotter.order_state import STATUS_OF_STATE, derive_order
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -36,13 +36,13 @@ def hundred_millionths(random, most):
     return units / UNIT, units
 
 
-class History:
+class OrderHistory:
     """Facts about one order, each with its own key, and what its executions add up to."""
 
     def __init__(self, random, name="r-0"):
         self.name = name
         self.asked, self.asked_units = hundred_millionths(random, 100)
-        self.facts = [fact._replace(client_order_id=name, run_id="r") for fact in self._tell(random)]
+        self.events = [event._replace(client_order_id=name, run_id="r") for event in self._tell(random)]
         self.units = sum(shares for _, shares, _ in self.latest.values())
         value = sum(shares * price for _, shares, price in self.latest.values())
         self.average = float(Fraction(value, self.units * UNIT)) if self.units else math.nan
@@ -55,9 +55,9 @@ class History:
 
     def _tell(self, random):
         self.latest, self.fees, self.most = {}, {}, {}
-        facts = [*self._executions(random), *(self._other(random) for _ in range(random.randrange(8)))]
-        random.shuffle(facts)
-        return {key_of(fact._replace(client_order_id=self.name)): fact for fact in facts}.values()
+        events = [*self._executions(random), *(self._other(random) for _ in range(random.randrange(8)))]
+        random.shuffle(events)
+        return {key_of(event._replace(client_order_id=self.name)): event for event in events}.values()
 
     def _executions(self, random):
         for number in range(random.choice((0, 0, 1, 2, 3))):
@@ -71,10 +71,10 @@ class History:
                 self.most[family] = max(units, self.most.get(family, 0))
                 if revision > self.latest.get(family, (0,))[0]:
                     self.latest[family] = (revision, units, price_units)
-                yield Fact("execution", exec_id=exec_id, quantity=shares, price=price, occurred_at=NOON)
+                yield OrderEvent("execution", exec_id=exec_id, quantity=shares, price=price, occurred_at=NOON)
                 if random.random() < 0.6:
                     fee, self.fees[exec_id] = hundred_millionths(random, 5)
-                    yield Fact("commission", exec_id=exec_id, commission=fee)
+                    yield OrderEvent("commission", exec_id=exec_id, commission=fee)
 
     def _other(self, random):
         when = NOON + timedelta(seconds=random.randrange(3))
@@ -82,54 +82,59 @@ class History:
         filled = random.choice((None, 0.0, 4.0, 33.25, 80.0, -7.0, 1e300, math.nan))
         return random.choice(
             (
-                Fact("intent"),
-                Fact("sending", attempt=attempt, client_id=random.choice((None, 0, 7, 8)), occurred_at=when),
-                Fact("not_sent", attempt=attempt),
-                *(Fact("status", status=status, filled=filled) for status in ("SUBMITTED", "CANCELLED", "FILLED")),
-                Fact("status", status="SUBMITTED", filled=filled),
-                Fact("rejected", code="201"),
-                Fact("rejected", code="110", status="UNSEEN"),
-                Fact("cancel_requested", occurred_at=when),
-                Fact("message", code="10349", message="advice"),
-                Fact("message", code="Cancelled", message=f"{filled} filled", filled=filled),
-                Fact("unknown", attempt=attempt, message="no trace", occurred_at=when),
-                Fact("missing", attempt=attempt, message="neither open nor over", occurred_at=when),
-                Fact("found", attempt=attempt),
-                Fact(
+                OrderEvent("intent"),
+                OrderEvent("sending", attempt=attempt, client_id=random.choice((None, 0, 7, 8)), occurred_at=when),
+                OrderEvent("not_sent", attempt=attempt),
+                *(
+                    OrderEvent("status", status=status, filled=filled)
+                    for status in ("SUBMITTED", "CANCELLED", "FILLED")
+                ),
+                OrderEvent("status", status="SUBMITTED", filled=filled),
+                OrderEvent("rejected", code="201"),
+                OrderEvent("rejected", code="110", status="UNSEEN"),
+                OrderEvent("cancel_requested", occurred_at=when),
+                OrderEvent("message", code="10349", message="advice"),
+                OrderEvent("message", code="Cancelled", message=f"{filled} filled", filled=filled),
+                OrderEvent("unknown", attempt=attempt, message="no trace", occurred_at=when),
+                OrderEvent("missing", attempt=attempt, message="neither open nor over", occurred_at=when),
+                OrderEvent("found", attempt=attempt),
+                OrderEvent(
                     "resolved", status=random.choice(("CANCELLED", "REJECTED")), message="seen", occurred_at=when
                 ),
-                Fact("refused", code="max_orders"),
-                Fact("not_approved", code="not_approved"),
-                Fact("withdrawn", code="not_funded"),
-                Fact("held_back", message=f"held back {attempt}", occurred_at=when),
+                OrderEvent("refused", code="max_orders"),
+                OrderEvent("not_approved", code="not_approved"),
+                OrderEvent("withdrawn", code="not_funded"),
+                OrderEvent("held_back", message=f"held back {attempt}", occurred_at=when),
             )
         )
 
 
-def shuffled(random, facts):
-    """The same facts in another sequence, some of them several times."""
-    told = [*facts, *random.choices(facts, k=random.randrange(2 * len(facts)))] if facts else []
+def shuffled(random, events):
+    """The same events in another sequence, some of them several times."""
+    told = [*events, *random.choices(events, k=random.randrange(2 * len(events)))] if events else []
     random.shuffle(told)
     return told
 
 
 def histories():
-    return st.randoms(use_true_random=False).map(lambda random: (History(random), random))
+    return st.randoms(use_true_random=False).map(lambda random: (OrderHistory(random), random))
 
 
 def check_history(history, random):
     """Everything that is said of a history in Python."""
-    state = derive_order(history.asked, history.facts)
-    assert state == derive_order(history.asked, shuffled(random, history.facts)), history.facts
-    assert state.filled == history.units / UNIT, history.facts
-    counted = max((fact.filled for fact in history.facts if abs(fact.filled or math.inf) < USABLE), default=0.0)
+    state = derive_order(history.asked, history.events)
+    assert state == derive_order(history.asked, shuffled(random, history.events)), history.events
+    assert state.filled == history.units / UNIT, history.events
+    counted = max(
+        (event.filled for event in history.events if abs(event.filled or math.inf) < USABLE), default=0.0
+    )
     unseen = max(round(counted * UNIT) - sum(history.most.values()), 0)
-    assert state.reported == (history.units + unseen) / UNIT, history.facts
-    assert (state.state == "UNCONFIRMED") <= (unseen > 0), history.facts
+    assert state.reported == (history.units + unseen) / UNIT, history.events
+    assert (state.state == "UNCONFIRMED") <= (unseen > 0), history.events
     assert state.status not in ("CANCELLED", "REJECTED") or not unseen or state.state in UNSENT_OR_DECIDED
-    assert same(state.avg_fill_price, history.average), history.facts
-    assert same(state.commission, history.commission), history.facts
-    assert (state.status == "FILLED") == (0 < history.units >= history.asked_units), history.facts
+    assert same(state.avg_fill_price, history.average), history.events
+    assert same(state.commission, history.commission), history.events
+    assert (state.status == "FILLED") == (0 < history.units >= history.asked_units), history.events
     return state
 
 
@@ -150,42 +155,42 @@ def test_a_history_adds_up_exactly_however_it_is_told(drawn):
 
 def holds_only_unseen(history):
     """Whether all refusals of a history are of the kind that ends with the first sign of life."""
-    return all(fact.status == "UNSEEN" for fact in history.facts if fact.kind == "rejected")
+    return all(event.status == "UNSEEN" for event in history.events if event.kind == "rejected")
 
 
 @every
 @given(histories())
 def test_an_ended_order_is_left_only_through_executions_or_the_brokers_announcement_of_them(drawn):
     history, random = drawn
-    before = derive_order(history.asked, history.facts)
-    fact = history._other(random)
-    after = derive_order(history.asked, [*history.facts, fact])
-    is_report = fact.kind == "status"
+    before = derive_order(history.asked, history.events)
+    event = history._other(random)
+    after = derive_order(history.asked, [*history.events, event])
+    is_report = event.kind == "status"
     assert after.filled == before.filled
     if before.state == "FILLED":
         assert replace(after, reported=before.reported) == before
-    elif before.state == "RESOLVED" or fact.kind == "resolved":
+    elif before.state == "RESOLVED" or event.kind == "resolved":
         assert after.state == "RESOLVED"
     elif before.state in ("CANCELLED", "REJECTED") and after.state == "UNCONFIRMED":
-        assert after.reported > before.reported, (history.facts, fact)
-    elif before.state == "CANCELLED" and not (is_report and fact.status == "FILLED"):
-        assert after.state in ("CANCELLED", "REJECTED"), (history.facts, fact)
-        assert after.state == "CANCELLED" or (fact.kind == "rejected" and not after.filled)
+        assert after.reported > before.reported, (history.events, event)
+    elif before.state == "CANCELLED" and not (is_report and event.status == "FILLED"):
+        assert after.state in ("CANCELLED", "REJECTED"), (history.events, event)
+        assert after.state == "CANCELLED" or (event.kind == "rejected" and not after.filled)
     elif before.state == "REJECTED" and not (
-        is_report and (fact.status == "FILLED" or (fact.status == "SUBMITTED" and holds_only_unseen(history)))
+        is_report and (event.status == "FILLED" or (event.status == "SUBMITTED" and holds_only_unseen(history)))
     ):
-        assert after.state == "REJECTED", (history.facts, fact)
+        assert after.state == "REJECTED", (history.events, event)
     elif before.state == "UNCONFIRMED" and not is_report:
-        assert after.state == "UNCONFIRMED", (history.facts, fact)
+        assert after.state == "UNCONFIRMED", (history.events, event)
 
 
 @every
 @given(histories())
 def test_one_more_execution_never_takes_anything_away(drawn):
     history, _ = drawn
-    before = derive_order(history.asked, history.facts)
+    before = derive_order(history.asked, history.events)
     after = derive_order(
-        history.asked, [*history.facts, Fact("execution", exec_id="more", quantity=1.0, price=2.0)]
+        history.asked, [*history.events, OrderEvent("execution", exec_id="more", quantity=1.0, price=2.0)]
     )
     assert after.filled == (history.units + UNIT) / UNIT
     if before.state in ("FILLED", "CANCELLED", "RESOLVED"):
@@ -206,25 +211,25 @@ def test_one_more_execution_never_takes_anything_away(drawn):
 @given(histories())
 def test_a_bust_of_every_execution_leaves_what_was_there_without_them(drawn):
     history, _ = drawn
-    busts = [Fact("execution", exec_id=f"{family}.99", quantity=0.0, price=0.0) for family in history.latest]
-    facts = uncounted(history.facts)
-    without = [fact for fact in facts if fact.kind not in ("execution", "commission")]
-    assert derive_order(history.asked, [*facts, *busts]) == derive_order(history.asked, without)
+    busts = [OrderEvent("execution", exec_id=f"{family}.99", quantity=0.0, price=0.0) for family in history.latest]
+    events = uncounted(history.events)
+    without = [event for event in events if event.kind not in ("execution", "commission")]
+    assert derive_order(history.asked, [*events, *busts]) == derive_order(history.asked, without)
 
 
 @every
 @given(histories())
 def test_a_bust_raises_no_doubt(drawn):
     history, _ = drawn
-    before = derive_order(history.asked, history.facts)
-    busts = [Fact("execution", exec_id=f"{family}.99", quantity=0.0, price=0.0) for family in history.latest]
-    after = derive_order(history.asked, [*history.facts, *busts])
-    assert (after.state == "UNCONFIRMED") <= (before.reported > before.filled), history.facts
+    before = derive_order(history.asked, history.events)
+    busts = [OrderEvent("execution", exec_id=f"{family}.99", quantity=0.0, price=0.0) for family in history.latest]
+    after = derive_order(history.asked, [*history.events, *busts])
+    assert (after.state == "UNCONFIRMED") <= (before.reported > before.filled), history.events
 
 
-def uncounted(facts):
+def uncounted(events):
     """The same without what the statuses count as filled."""
-    return [fact._replace(filled=None) for fact in facts]
+    return [event._replace(filled=None) for event in events]
 
 
 @every
@@ -232,20 +237,20 @@ def uncounted(facts):
 def test_a_correction_is_the_same_as_if_it_had_been_right_from_the_start(drawn):
     history, _ = drawn
     superseded = [
-        fact
-        for fact in history.facts
-        if fact.exec_id is not None and int(fact.exec_id[-2:]) < history.latest[fact.exec_id[:-3]][0]
+        event
+        for event in history.events
+        if event.exec_id is not None and int(event.exec_id[-2:]) < history.latest[event.exec_id[:-3]][0]
     ]
-    kept = [fact for fact in history.facts if fact not in superseded]
-    assert derive_order(history.asked, uncounted(kept)) == derive_order(history.asked, uncounted(history.facts))
+    kept = [event for event in history.events if event not in superseded]
+    assert derive_order(history.asked, uncounted(kept)) == derive_order(history.asked, uncounted(history.events))
 
 
 @every
 @given(histories())
 def test_a_commission_counts_whenever_it_comes(drawn):
     history, _ = drawn
-    fees = [fact for fact in history.facts if fact.kind == "commission"]
-    rest = [fact for fact in history.facts if fact.kind != "commission"]
+    fees = [event for event in history.events if event.kind == "commission"]
+    rest = [event for event in history.events if event.kind != "commission"]
     early, late = derive_order(history.asked, [*fees, *rest]), derive_order(history.asked, [*rest, *fees])
     assert early == late
     without = derive_order(history.asked, rest)
@@ -257,19 +262,19 @@ def test_a_commission_counts_whenever_it_comes(drawn):
 
 def check_in_sql(seeds):
     """Record every history of ``seeds`` in two blotters, told differently; both must say what Python says."""
-    made = [History(Random(seed), f"r-{seed}") for seed in seeds]  # noqa: S311 - not a secret
+    made = [OrderHistory(Random(seed), f"r-{seed}") for seed in seeds]  # noqa: S311 - not a secret
     plan = pd.DataFrame({"client_order_id": [one.name for one in made], "run_id": "r", "symbol": "SPY"})
     plan = plan.assign(side="BUY", quantity=[one.asked for one in made], order_type="MKT", payload_hash="h")
     header = {"run_id": "r", "leg": 1, "mode": "mock", "plan_hash": "h"}
     header |= dict.fromkeys(("account", "nav", "parameters", "approved_by", "approved_at"))
     frames = []
     for again in (False, True):
-        facts = [fact for one in made for fact in one.facts]
+        events = [event for one in made for event in one.events]
         if again:
-            facts = shuffled(Random(seeds[0]), facts)  # noqa: S311 - likewise
+            events = shuffled(Random(seeds[0]), events)  # noqa: S311 - likewise
         with sx.open_blotter() as blotter:
-            blotter.record_plan(plan, header, facts[: len(facts) // 2]).result()
-            blotter.record(facts[len(facts) // 2 :]).result()
+            blotter.record_plan(plan, header, events[: len(events) // 2]).result()
+            blotter.record(events[len(events) // 2 :]).result()
             frames.append(
                 blotter.orders("r").set_index("client_order_id").loc[plan["client_order_id"], list(COLUMNS)]
             )
@@ -277,13 +282,13 @@ def check_in_sql(seeds):
     for history, row in zip(made, frames[0].itertuples(index=False), strict=True):
         state = check_history(history, Random(1))  # noqa: S311 - likewise
         told = (row.state, row.status, None if pd.isna(row.reason) else row.reason)
-        assert told == (state.state, state.status, state.reason), history.facts
-        assert row.filled_quantity == state.filled, history.facts
-        assert row.reported_quantity == state.reported, history.facts
+        assert told == (state.state, state.status, state.reason), history.events
+        assert row.filled_quantity == state.filled, history.events
+        assert row.reported_quantity == state.reported, history.events
         assert math.isclose(row.avg_fill_price, state.avg_fill_price) or same(
             row.avg_fill_price, state.avg_fill_price
         )
-        assert same(row.commission, state.commission), history.facts
+        assert same(row.commission, state.commission), history.events
     return frames[0]["state"].value_counts()
 
 

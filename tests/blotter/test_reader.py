@@ -17,7 +17,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.blotter import database_file
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.reader import read_blotter
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError
 from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
@@ -57,9 +57,9 @@ def fill(blotter, run_id="run-1"):
         orders,
         header,
         [
-            Fact("run_started", run_id, occurred_at=NOON, attempt=1),
-            Fact("sending", run_id, name, NOON, attempt=1, bid=99.0, ask=101.0, last=98.0),
-            Fact(
+            OrderEvent("run_started", run_id, occurred_at=NOON, attempt=1),
+            OrderEvent("sending", run_id, name, NOON, attempt=1, bid=99.0, ask=101.0, last=98.0),
+            OrderEvent(
                 "execution",
                 run_id,
                 name,
@@ -70,7 +70,9 @@ def fill(blotter, run_id="run-1"):
                 quantity=10.0,
                 price=100.5,
             ),
-            Fact("commission", run_id, name, NOON, exec_id=exec_id, commission=1.0, commission_currency="USD"),
+            OrderEvent(
+                "commission", run_id, name, NOON, exec_id=exec_id, commission=1.0, commission_currency="USD"
+            ),
         ],
     ).result()
     quotes = pd.DataFrame(
@@ -143,7 +145,7 @@ def test_a_frame_has_the_declared_columns_and_dtypes_also_without_rows(view, ful
 def test_times_are_exact_to_the_microsecond_whatever_the_time_zone_of_the_machine(path):
     moment = datetime(2026, 7, 1, 23, 59, 59, 999999, tzinfo=UTC)
     with sx.open_blotter(path) as blotter:
-        blotter.record([Fact("message", "r", occurred_at=moment)]).result()
+        blotter.record([OrderEvent("message", "r", occurred_at=moment)]).result()
     code = (
         "import sys, stocklean_exec as sx; events = sx.read_blotter(sys.argv[1]).events();"
         "print(events['occurred_at'][0].isoformat())"
@@ -160,7 +162,7 @@ def test_times_are_exact_to_the_microsecond_whatever_the_time_zone_of_the_machin
 
 def test_times_at_both_ends_of_the_calendar_can_be_read(blotter):
     ends = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), None]
-    blotter.record([Fact("message", "ends", message=str(end), occurred_at=end) for end in ends]).result()
+    blotter.record([OrderEvent("message", "ends", message=str(end), occurred_at=end) for end in ends]).result()
     found = blotter.events("ends")["occurred_at"]
     assert [None if pd.isna(time) else time.to_pydatetime() for time in found] == ends
 
@@ -187,14 +189,14 @@ def test_the_arrival_price_is_the_mid_at_the_hand_over(filled):
 )
 def test_without_two_sides_the_arrival_price_is_the_last(filled, bid, ask, last, expected):
     attempt = 1 + len(filled.events("run-1"))  # the last one counts
-    sent = Fact("sending", "run-1", "run-1-TLT-SELL", NOON, attempt=attempt, bid=bid, ask=ask, last=last)
+    sent = OrderEvent("sending", "run-1", "run-1-TLT-SELL", NOON, attempt=attempt, bid=bid, ask=ask, last=last)
     filled.record([sent]).result()
     found = filled.orders("run-1")["arrival_price"][1]
     assert found == expected or (expected is None and pd.isna(found))
 
 
 def test_an_order_sent_twice_arrived_at_its_last_attempt(blotter):
-    sent = Fact("sending", "run-1", "run-1-SPY-BUY", NOON, attempt=2, bid=109.0, ask=111.0)
+    sent = OrderEvent("sending", "run-1", "run-1-SPY-BUY", NOON, attempt=2, bid=109.0, ask=111.0)
     blotter.record([sent]).result()
     assert blotter.orders("run-1")["arrival_price"][0] == 110.0
 
@@ -240,7 +242,7 @@ def test_many_threads_read_while_one_writes(blotter):
     for reader in readers:
         reader.start()
     for number in range(20):
-        blotter.record([Fact("message", "other", message=str(number))]).result()
+        blotter.record([OrderEvent("message", "other", message=str(number))]).result()
     enough.set()
     for reader in readers:
         reader.join()
@@ -297,7 +299,7 @@ def test_a_snapshot_of_an_open_blotter_in_the_same_process_holds_what_was_acknow
     blotter, path
 ):
     with read_blotter(path) as snapshot:
-        blotter.record([Fact("message", "later", message="x")]).result()
+        blotter.record([OrderEvent("message", "later", message="x")]).result()
         assert len(snapshot.events()) == 4
         assert len(blotter.events()) == 5
 

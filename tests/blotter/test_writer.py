@@ -1,4 +1,4 @@
-"""The writer: one commit for many, each fact once, nobody refused for another, nothing lost that was told."""
+"""The writer: one commit for many, each event once, nobody refused for another, nothing lost that was told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from stocklean_exec.blotter.blotter import open_blotter
 from stocklean_exec.blotter.database_file import connect, migrate
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.writer import GroupCommitWriter
 from stocklean_exec.errors import BlotterClosedError, BlotterError
 
@@ -23,7 +23,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def message(text, run_id="r", **more):
-    return Fact("message", run_id, message=str(text), **more)
+    return OrderEvent("message", run_id, message=str(text), **more)
 
 
 class Bench:
@@ -111,7 +111,7 @@ def test_a_fact_is_recorded_once_across_writers(bench):
 
 
 def test_the_first_telling_of_a_fact_is_the_one_that_is_kept(bench):
-    fill = Fact("execution", "r", "o", exec_id="x", quantity=4.0, price=100.0)
+    fill = OrderEvent("execution", "r", "o", exec_id="x", quantity=4.0, price=100.0)
     bench.writer.put([fill, fill._replace(price=1.0)]).result()
     bench.writer.put([fill._replace(price=2.0)]).result()
     assert bench.rows("price") == [(100.0,)]
@@ -119,13 +119,13 @@ def test_the_first_telling_of_a_fact_is_the_one_that_is_kept(bench):
 
 @pytest.mark.parametrize("together", [True, False])
 def test_one_execution_under_two_runs_is_recorded_once_and_its_neighbours_too(bench, together):
-    fill = Fact("execution", "run-1", "o", exec_id="x", quantity=4.0, price=100.0)
+    fill = OrderEvent("execution", "run-1", "o", exec_id="x", quantity=4.0, price=100.0)
     if not together:
         bench.writer.put([fill]).result()
     go_on = bench.hold()
-    facts = [message("a", "run-2"), fill._replace(run_id="run-2"), message("b", "run-2")]
+    events = [message("a", "run-2"), fill._replace(run_id="run-2"), message("b", "run-2")]
     futures = [bench.writer.put([fill])] if together else []
-    futures += [bench.writer.put([fact]) for fact in facts]
+    futures += [bench.writer.put([event]) for event in events]
     go_on.set()
     for future in futures:
         future.result()
@@ -134,13 +134,13 @@ def test_one_execution_under_two_runs_is_recorded_once_and_its_neighbours_too(be
         ("run-2", "a", None),
         ("run-2", "b", None),
     ]
-    bench.writer.put(facts).result()
+    bench.writer.put(events).result()
     assert len(bench.rows()) == 3
 
 
 def test_the_primary_key_stands_behind_the_known_keys(bench):
-    """The keys of run-2 are known before the other run's fact comes: only the database can tell."""
-    fill = Fact("execution", "run-1", "o", exec_id="x", quantity=4.0)
+    """The keys of run-2 are known before the other run's event comes: only the database can tell."""
+    fill = OrderEvent("execution", "run-1", "o", exec_id="x", quantity=4.0)
     bench.writer.put([fill]).result()
     bench.writer.put([message("a", "run-2")]).result()
     refused = []
@@ -160,7 +160,7 @@ def test_the_primary_key_stands_behind_the_known_keys(bench):
 
 
 UNSTORABLE = {
-    "an unknown kind": Fact("fill", "r"),
+    "an unknown kind": OrderEvent("fill", "r"),
     "a text as a number": message("x", price="dear"),
     "a list as a text": message("x", symbol=object()),
     "a number as a time": message("x", occurred_at=5),
@@ -186,7 +186,7 @@ def test_what_cannot_be_stored_is_refused_alone(bench, name):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -5.0, 1e300])
 def test_an_implausible_execution_is_on_record_and_stops_nothing(bench, value):
-    bench.writer.put([Fact("execution", "r", "o", exec_id="x", quantity=value, price=value)]).result()
+    bench.writer.put([OrderEvent("execution", "r", "o", exec_id="x", quantity=value, price=value)]).result()
     assert bench.rows("quantity, price") == [(None, None) if value != value else (value, value)]  # noqa: PLR0124 - NaN
 
 
@@ -239,9 +239,9 @@ def test_giving_up_waiting_does_not_take_the_fact_back_or_stop_the_writer(bench)
 
 def test_a_list_that_is_changed_later_is_recorded_as_it_was(bench):
     go_on = bench.hold()
-    facts = [message("a")]
-    future = bench.writer.put(facts)
-    facts.append(message("b"))
+    events = [message("a")]
+    future = bench.writer.put(events)
+    events.append(message("b"))
     go_on.set()
     future.result()
     assert bench.rows() == [("a",)]

@@ -36,20 +36,20 @@ def ticket(symbol, side, quantity, limit=math.nan, **changes):
 
 
 def place(broker, *tickets):
-    """Hand the tickets over, and give the facts that were told."""
-    facts = []
-    broker.follow("r", facts.append)
+    """Hand the tickets over, and give the events that were told."""
+    events = []
+    broker.follow("r", events.append)
     for one in tickets:
         asyncio.run(broker.place(one))
-    return facts
+    return events
 
 
-def state(facts, one):
-    return derive_order(one.quantity, [fact for fact in facts if fact.client_order_id == one.client_order_id])
+def state(events, one):
+    return derive_order(one.quantity, [event for event in events if event.client_order_id == one.client_order_id])
 
 
-def executions(facts):
-    return [(fact.quantity, fact.price) for fact in facts if fact.kind == "execution"]
+def executions(events):
+    return [(event.quantity, event.price) for event in events if event.kind == "execution"]
 
 
 def quotes(*rows):
@@ -61,9 +61,9 @@ def quotes(*rows):
 
 
 def test_a_market_order_fills_at_the_price_of_the_map():
-    facts = place(MockBroker({"SPY": 123.0}), order := ticket("SPY", "BUY", 2))
-    assert executions(facts) == [(2.0, 123.0)]
-    assert state(facts, order).status == "FILLED"
+    events = place(MockBroker({"SPY": 123.0}), order := ticket("SPY", "BUY", 2))
+    assert executions(events) == [(2.0, 123.0)]
+    assert state(events, order).status == "FILLED"
 
 
 def test_a_buy_pays_the_ask_and_a_sell_gets_the_bid():
@@ -74,10 +74,10 @@ def test_a_buy_pays_the_ask_and_a_sell_gets_the_bid():
 
 def test_an_order_larger_than_the_size_shown_fills_in_several_executions():
     broker = MockBroker(quotes(("SPY", 99.0, 101.0, 100.0, 100.0, 300.0, 200.0)))
-    facts = place(broker, order := ticket("SPY", "BUY", 450))
-    assert executions(facts) == [(200.0, 101.0), (200.0, 101.0), (50.0, 101.0)]
-    assert len({fact.exec_id for fact in facts if fact.kind == "execution"}) == 3
-    assert state(facts, order).status == "FILLED"
+    events = place(broker, order := ticket("SPY", "BUY", 450))
+    assert executions(events) == [(200.0, 101.0), (200.0, 101.0), (50.0, 101.0)]
+    assert len({event.exec_id for event in events if event.kind == "execution"}) == 3
+    assert state(events, order).status == "FILLED"
 
 
 @pytest.mark.parametrize(
@@ -92,17 +92,17 @@ def test_an_order_larger_than_the_size_shown_fills_in_several_executions():
     ],
 )
 def test_a_limit_order_trades_at_its_limit_or_better_or_rests(side, limit, status, price):
-    facts = place(MockBroker(quotes(("SPY", 99.0, 101.0))), order := ticket("SPY", side, 2, limit))
-    assert state(facts, order).status == status
-    assert executions(facts) == ([] if price is None else [(2.0, price)])
+    events = place(MockBroker(quotes(("SPY", 99.0, 101.0))), order := ticket("SPY", side, 2, limit))
+    assert state(events, order).status == status
+    assert executions(events) == ([] if price is None else [(2.0, price)])
 
 
 @pytest.mark.parametrize("tif", ["IOC", "FOK"])
 def test_an_order_that_may_not_rest_is_cancelled_where_it_cannot_fill(tif):
     order = ticket("SPY", "BUY", 2, 90.0, tif=tif)
     broker = MockBroker({"SPY": 100.0})
-    facts = place(broker, order)
-    assert (state(facts, order).status, state(facts, order).reason) == ("CANCELLED", f"{tif.lower()}_unfilled")
+    events = place(broker, order)
+    assert (state(events, order).status, state(events, order).reason) == ("CANCELLED", f"{tif.lower()}_unfilled")
     assert len(broker.open_orders()) == 0
 
 
@@ -126,8 +126,8 @@ def test_an_order_that_may_not_rest_fills_where_it_can(tif):
 )
 def test_an_order_without_a_price_is_rejected_as_price_unavailable(market):
     broker = MockBroker(market, cash=1_000.0)
-    facts = place(broker, order := ticket("SPY", "BUY", 2))
-    assert (state(facts, order).status, state(facts, order).reason) == ("REJECTED", "price_unavailable")
+    events = place(broker, order := ticket("SPY", "BUY", 2))
+    assert (state(events, order).status, state(events, order).reason) == ("REJECTED", "price_unavailable")
     assert broker.cash() == 1_000.0
 
 
@@ -145,19 +145,19 @@ def step(action, **values):
 def test_two_planned_fills_give_the_averages_of_the_issue():
     # 4 at 100, then 6 at 110: partial at 100, and filled at (400 + 660) / 10 = 106.
     broker = planned(step("fill", quantity=4.0, price=100.0), step("fill", quantity=6.0, price=110.0))
-    facts = place(broker, order := ticket("SPY", "BUY", 10))
-    second = [number for number, fact in enumerate(facts) if fact.kind == "execution"][1]
-    partial, filled = derive_order(10, facts[:second]), state(facts, order)
+    events = place(broker, order := ticket("SPY", "BUY", 10))
+    second = [number for number, event in enumerate(events) if event.kind == "execution"][1]
+    partial, filled = derive_order(10, events[:second]), state(events, order)
     assert (partial.status, partial.filled, partial.avg_fill_price) == ("PARTIAL", 4.0, 100.0)
     assert (filled.status, filled.filled, filled.avg_fill_price) == ("FILLED", 10.0, 106.0)
-    again = derive_order(10, [*reversed(facts), *facts])
+    again = derive_order(10, [*reversed(events), *events])
     assert again == filled
 
 
 def test_a_part_is_filled_and_the_rest_rests():
     broker = planned(step("fill", quantity=4.0))
-    facts = place(broker, order := ticket("SPY", "BUY", 10))
-    assert state(facts, order).status == "PARTIAL"
+    events = place(broker, order := ticket("SPY", "BUY", 10))
+    assert state(events, order).status == "PARTIAL"
     assert broker.open_orders()[["client_order_id", "quantity", "filled_quantity"]].iloc[0].tolist() == [
         "r-SPY-BUY",
         10.0,
@@ -172,9 +172,9 @@ def test_a_fill_without_quantity_and_price_is_all_the_rest_at_the_touch():
 
 def test_no_plan_fills_more_than_was_asked_for():
     broker = planned(step("fill", quantity=99.0), step("fill", quantity=5.0))
-    facts = place(broker, order := ticket("SPY", "BUY", 10))
-    assert executions(facts) == [(10.0, 100.0)]
-    assert state(facts, order).status == "FILLED"
+    events = place(broker, order := ticket("SPY", "BUY", 10))
+    assert executions(events) == [(10.0, 100.0)]
+    assert state(events, order).status == "FILLED"
 
 
 @pytest.mark.parametrize(
@@ -191,15 +191,15 @@ def test_no_plan_fills_more_than_was_asked_for():
     ],
 )
 def test_a_plan_decides_what_becomes_of_an_order(steps, status, reason, filled):
-    facts = place(planned(*steps), order := ticket("SPY", "BUY", 10, 100.0))
-    found = state(facts, order)
+    events = place(planned(*steps), order := ticket("SPY", "BUY", 10, 100.0))
+    found = state(events, order)
     assert (found.status, found.reason, found.filled) == (status, reason, filled)
 
 
 def test_a_partly_filled_order_that_may_not_rest_loses_its_rest():
-    facts = place(planned(step("fill", quantity=4.0)), order := ticket("SPY", "BUY", 10, 100.0, tif="IOC"))
-    assert (state(facts, order).status, state(facts, order).reason) == ("CANCELLED", "ioc_unfilled")
-    assert state(facts, order).filled == 4.0
+    events = place(planned(step("fill", quantity=4.0)), order := ticket("SPY", "BUY", 10, 100.0, tif="IOC"))
+    assert (state(events, order).status, state(events, order).reason) == ("CANCELLED", "ioc_unfilled")
+    assert state(events, order).filled == 4.0
 
 
 def test_a_plan_gives_a_price_where_the_market_has_none():
@@ -208,15 +208,15 @@ def test_a_plan_gives_a_price_where_the_market_has_none():
 
 
 def test_a_planned_fill_at_the_touch_without_a_market_is_rejected():
-    facts = place(planned(step("fill"), market={"TLT": 1.0}), order := ticket("SPY", "BUY", 1))
-    assert (state(facts, order).status, state(facts, order).reason) == ("REJECTED", "price_unavailable")
+    events = place(planned(step("fill"), market={"TLT": 1.0}), order := ticket("SPY", "BUY", 1))
+    assert (state(events, order).status, state(events, order).reason) == ("REJECTED", "price_unavailable")
 
 
 def test_a_row_for_one_order_goes_before_the_rows_of_its_symbol():
     broker = planned(step("rest"), step("fill", client_order_id="special"))
     usual, special = ticket("SPY", "BUY", 1), ticket("SPY", "BUY", 1, client_order_id="special")
-    facts = place(broker, usual, special)
-    assert (state(facts, usual).status, state(facts, special).status) == ("SUBMITTED", "FILLED")
+    events = place(broker, usual, special)
+    assert (state(events, usual).status, state(events, special).status) == ("SUBMITTED", "FILLED")
 
 
 def test_a_bad_plan_is_an_error_before_anything_trades():
@@ -243,15 +243,15 @@ def test_a_buy_moves_cash_by_price_and_commission():
     [(100, 25.0, 1.0), (1_000, 25.0, 5.0), (1_000, 0.25, 2.5), (1, 50.0, 0.5)],
 )
 def test_commissions_are_those_that_the_broker_publishes(quantity, price, commission):
-    facts = place(MockBroker({"SPY": price}, cash=1e9), ticket("SPY", "BUY", quantity))
-    assert [fact.commission for fact in facts if fact.kind == "commission"] == [commission]
+    events = place(MockBroker({"SPY": price}, cash=1e9), ticket("SPY", "BUY", quantity))
+    assert [event.commission for event in events if event.kind == "commission"] == [commission]
 
 
 def test_the_commissions_of_partial_fills_add_up_to_that_of_the_order():
     # 1,000 shares at 0.005 are 5.00: the first 100 cost the minimum of 1.00, 300 reach 2.00, 1,000 reach 5.00.
     broker = planned(*[step("fill", quantity=shares) for shares in (100.0, 200.0, 700.0)], cash=1e6)
-    facts = place(broker, ticket("SPY", "BUY", 1_000))
-    assert [fact.commission for fact in facts if fact.kind == "commission"] == [1.0, 0.5, 3.5]
+    events = place(broker, ticket("SPY", "BUY", 1_000))
+    assert [event.commission for event in events if event.kind == "commission"] == [1.0, 0.5, 3.5]
     assert IBKR_US_FIXED.order(1_000, 100.0) == 5.0
     assert broker.cash() == 1e6 - 100_000 - 5.0
 
@@ -324,35 +324,35 @@ def test_the_mock_filler_has_a_paper_account_and_no_other(account):
 
 def test_a_resting_order_can_be_cancelled():
     broker = MockBroker({"SPY": 100.0})
-    facts = place(broker, order := ticket("SPY", "BUY", 2, 90.0))
+    events = place(broker, order := ticket("SPY", "BUY", 2, 90.0))
     broker.cancel("r-SPY-BUY")
-    assert (state(facts, order).status, state(facts, order).reason) == ("CANCELLED", "cancel_requested")
+    assert (state(events, order).status, state(events, order).reason) == ("CANCELLED", "cancel_requested")
     assert len(broker.open_orders()) == 0
-    told = len(facts)
+    told = len(events)
     broker.cancel("r-SPY-BUY")  # again: nothing more happens
-    assert len(facts) == told
+    assert len(events) == told
 
 
 def test_a_filled_order_stays_filled_when_it_is_cancelled():
     broker = MockBroker({"SPY": 100.0})
-    facts = place(broker, order := ticket("SPY", "BUY", 2))
+    events = place(broker, order := ticket("SPY", "BUY", 2))
     broker.cancel("r-SPY-BUY")
-    assert state(facts, order).status == "FILLED"
+    assert state(events, order).status == "FILLED"
 
 
 def test_cancelling_everything_leaves_nothing_open():
     broker = MockBroker({"SPY": 100.0, "TLT": 50.0})
     orders = ticket("SPY", "BUY", 2, 90.0), ticket("TLT", "BUY", 2, 40.0), ticket("TLT", "SELL", 2)
-    facts = place(broker, *orders)
+    events = place(broker, *orders)
     broker.cancel_all()
-    assert [state(facts, order).status for order in orders] == ["CANCELLED", "CANCELLED", "FILLED"]
+    assert [state(events, order).status for order in orders] == ["CANCELLED", "CANCELLED", "FILLED"]
 
 
 def test_a_listener_that_fails_keeps_no_order_alive():
     broker = MockBroker({"SPY": 100.0, "TLT": 50.0})
     place(broker, ticket("SPY", "BUY", 2, 90.0), ticket("TLT", "BUY", 2, 40.0))
 
-    def fail(fact):
+    def fail(event):
         raise RuntimeError("the record is closed")
 
     broker.follow("r", fail)
@@ -410,9 +410,9 @@ def story(seed):
     plan = pd.DataFrame([{"symbol": "TLT", "action": "fill", "quantity": 3.0}])
     broker = MockBroker(market, fill_plan=plan, seed=seed)
     orders = ticket("SPY", "BUY", 450), ticket("TLT", "BUY", 10), ticket("GONE", "BUY", 1)
-    facts = place(broker, *orders)
+    events = place(broker, *orders)
     broker.cancel_all()
-    return facts
+    return events
 
 
 def test_two_runs_with_one_seed_are_equal_to_the_last_fact():
@@ -422,9 +422,9 @@ def test_two_runs_with_one_seed_are_equal_to_the_last_fact():
 def test_another_seed_changes_times_and_execution_ids_and_nothing_else():
     seven, eight = story(7), story(8)
     blank = {"exec_id": None, "occurred_at": None}
-    assert [fact._replace(**blank) for fact in seven] == [fact._replace(**blank) for fact in eight]
-    assert {fact.exec_id for fact in seven}.isdisjoint({fact.exec_id for fact in eight if fact.exec_id})
-    assert [fact.occurred_at for fact in seven] != [fact.occurred_at for fact in eight]
+    assert [event._replace(**blank) for event in seven] == [event._replace(**blank) for event in eight]
+    assert {event.exec_id for event in seven}.isdisjoint({event.exec_id for event in eight if event.exec_id})
+    assert [event.occurred_at for event in seven] != [event.occurred_at for event in eight]
 
 
 def test_time_starts_at_the_latest_quote_and_moves_only_forward():
@@ -438,31 +438,33 @@ def test_time_starts_at_the_latest_quote_and_moves_only_forward():
 
 
 def test_the_facts_of_an_order_are_told_in_the_sequence_of_their_times():
-    facts = [fact for fact in story(7) if fact.client_order_id == "r-SPY-BUY" and fact.kind != "commission"]
-    times = [fact.occurred_at for fact in facts]
+    events = [event for event in story(7) if event.client_order_id == "r-SPY-BUY" and event.kind != "commission"]
+    times = [event.occurred_at for event in events]
     assert times == sorted(times)
     assert times[0] > AT
 
 
 def test_a_commission_is_reported_after_its_execution():
-    facts = place(MockBroker({"SPY": 100.0}), ticket("SPY", "BUY", 5))
-    times = {fact.kind: fact.occurred_at for fact in facts}
+    events = place(MockBroker({"SPY": 100.0}), ticket("SPY", "BUY", 5))
+    times = {event.kind: event.occurred_at for event in events}
     assert times["commission"] > times["execution"]
 
 
 def test_an_execution_says_where_it_was_made_and_that_it_took_liquidity():
-    (fact,) = (
+    (event,) = (
         one for one in place(MockBroker({"SPY": 100.0}), ticket("SPY", "BUY", 5)) if one.kind == "execution"
     )
-    assert (fact.exchange, fact.liquidity, fact.account) == ("MOCK", "removed", "DU0000001")
-    assert (fact.symbol, fact.side, fact.quantity, fact.price) == ("SPY", "BUY", 5.0, 100.0)
+    assert (event.exchange, event.liquidity, event.account) == ("MOCK", "removed", "DU0000001")
+    assert (event.symbol, event.side, event.quantity, event.price) == ("SPY", "BUY", 5.0, 100.0)
 
 
 def test_all_that_is_told_of_an_order_has_its_run_its_ids_and_its_time():
-    facts = place(MockBroker({"SPY": 100.0, "TLT": 50.0}), ticket("SPY", "BUY", 5), ticket("TLT", "BUY", 5))
-    ids = {(fact.run_id, fact.client_order_id, fact.order_id, fact.perm_id, fact.client_id) for fact in facts}
+    events = place(MockBroker({"SPY": 100.0, "TLT": 50.0}), ticket("SPY", "BUY", 5), ticket("TLT", "BUY", 5))
+    ids = {
+        (event.run_id, event.client_order_id, event.order_id, event.perm_id, event.client_id) for event in events
+    }
     assert ids == {("r", "r-SPY-BUY", 1, 1_000_000_001, 0), ("r", "r-TLT-BUY", 2, 1_000_000_002, 0)}
-    assert all(fact.occurred_at is not None for fact in facts)
+    assert all(event.occurred_at is not None for event in events)
 
 
 def test_an_order_that_rests_takes_ten_milliseconds():

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_handle import Run
-from stocklean_exec.execution.run_monitor import LiveModel
+from stocklean_exec.execution.run_monitor import RunMonitor
 from stocklean_exec.simulator import Simulator, read_journal
 from tests.extras import need
 
@@ -42,10 +42,10 @@ def blotter():
 
 @pytest.fixture
 def make(blotter):
-    """Make a run that does what the test tells it: facts by its control, the end by its future."""
+    """Make a run that does what the test tells it: events by its control, the end by its future."""
 
     def made(plan, mode="paper"):
-        control, live = RunControl(), LiveModel(str(plan["client_order_id"].iloc[0])[0], plan, account=ACCOUNT)
+        control, live = RunControl(), RunMonitor(str(plan["client_order_id"].iloc[0])[0], plan, account=ACCOUNT)
         control.listen(live.hear)
         broker = SimpleNamespace(mode=mode, account=ACCOUNT, fault="")
         return Run("r", broker, blotter, control, live, Future())
@@ -75,15 +75,15 @@ def bring(bridge):
 
 
 def sent(name, bid=99.0, ask=101.0):
-    return Fact("sending", "r", name, NOON, attempt=1, bid=bid, ask=ask)
+    return OrderEvent("sending", "r", name, NOON, attempt=1, bid=bid, ask=ask)
 
 
 def live_at(name, perm_id=1):
-    return Fact("status", "r", name, NOON, status="SUBMITTED", perm_id=perm_id, filled=0, remaining=1)
+    return OrderEvent("status", "r", name, NOON, status="SUBMITTED", perm_id=perm_id, filled=0, remaining=1)
 
 
 def fill(name, number, quantity, price, seconds=1.0):
-    return Fact(
+    return OrderEvent(
         "execution",
         "r",
         name,
@@ -119,8 +119,8 @@ def test_fills_counts_costs_and_the_curve_come_as_they_are_heard(show, run):
     expect(page.locator(".slx-account")).to_have_text("DU***321")
     expect(page.locator(".slx-state")).to_have_text("Working …")
     expect(figure(page, "Slippage")).to_have_text("no fill yet")
-    for fact in (sent(A), live_at(A), fill(A, 1, 4.0, 100.5)):
-        run.control.tell(fact)
+    for event in (sent(A), live_at(A), fill(A, 1, 4.0, 100.5)):
+        run.control.tell(event)
     bring(bridge)
     # 4 of 30 shares; half a dollar above the mid of 100 on 4 shares is 2 dollars, and 50 bps of 400
     expect(figure(page, "Shares filled")).to_have_text("4 of 30 (13.33 %)")
@@ -132,7 +132,7 @@ def test_fills_counts_costs_and_the_curve_come_as_they_are_heard(show, run):
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "13")
     expect(page.locator(".slx-chip")).to_have_text(["1 NEW", "1 PARTIAL"])
     run.control.tell(fill(A, 2, 6.0, 101.0, seconds=3))
-    run.control.tell(Fact("commission", "r", A, exec_id="a.b.2.01", commission=1.25))
+    run.control.tell(OrderEvent("commission", "r", A, exec_id="a.b.2.01", commission=1.25))
     bring(bridge)
     expect(figure(page, "Commission")).to_have_text("1.25")
     expect(row(page, A)).to_contain_text("FILLED")
@@ -146,9 +146,9 @@ def test_fills_counts_costs_and_the_curve_come_as_they_are_heard(show, run):
 def test_messages_that_matter_are_shown_and_noise_is_not(show, run):
     bridge, page = show(run)
     expect(page.locator(".slx-live")).to_contain_text("No messages.")
-    run.control.tell(Fact("rejected", "r", A, NOON, code="201", message=f"no permission for {ACCOUNT}"))
-    run.control.tell(Fact("message", "r", B, NOON, code="399", message="will be placed at the open"))
-    run.control.tell(Fact("link_lost", "r", None, NOON, message="the connection is gone"))
+    run.control.tell(OrderEvent("rejected", "r", A, NOON, code="201", message=f"no permission for {ACCOUNT}"))
+    run.control.tell(OrderEvent("message", "r", B, NOON, code="399", message="will be placed at the open"))
+    run.control.tell(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
     bring(bridge)
     messages = page.get_by_label("messages").locator("li")
     expect(messages).to_have_count(2)
@@ -201,7 +201,7 @@ def test_hostile_text_stays_text_in_messages_notes_and_refusals(show, run, blott
     blotter.halt(HOSTILE)
     run.broker.fault = HOSTILE
     for kind in ("rejected", "message", "link_lost", "run_cancelled"):
-        run.control.tell(Fact(kind, "r", None if "_" in kind else A, NOON, code=HOSTILE, message=HOSTILE))
+        run.control.tell(OrderEvent(kind, "r", None if "_" in kind else A, NOON, code=HOSTILE, message=HOSTILE))
     monkeypatch.setattr(run, "cancel", fail)
     button(page, f"cancel {B}").click()
     bring(bridge)
@@ -447,8 +447,8 @@ def test_a_notebook_that_is_opened_again_with_old_outputs_says_that_nothing_can_
 
 def test_the_end_is_shown_and_stays_readable_without_a_kernel(show, run, chromium):
     bridge, page = show(run)
-    for fact in (sent(A), fill(A, 1, 10.0, 100.5), fill(B, 2, 20.0, 49.0)):
-        run.control.tell(fact)
+    for event in (sent(A), fill(A, 1, 10.0, 100.5), fill(B, 2, 20.0, 49.0)):
+        run.control.tell(event)
     run._future.set_result(None)
     bring(bridge)
     expect(page.locator(".slx-state")).to_have_text("Over.")
@@ -481,7 +481,9 @@ def test_it_fits_wide_and_narrow_in_light_and_dark(show, run, tmp_path, contrast
         run.control.tell(sent(A))
         run.control.tell(fill(A, number, 1.0, 100.0 + number / 10, seconds=number))
         bring(bridge)
-    run.control.tell(Fact("rejected", "r", B, NOON, code="201", message="Order rejected - reason: no permission"))
+    run.control.tell(
+        OrderEvent("rejected", "r", B, NOON, code="201", message="Order rejected - reason: no permission")
+    )
     bring(bridge)
     button(page, "Halt …").click()
     expect(page.locator(".slx")).to_have_attribute("data-theme", scheme)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from stocklean_exec.blotter.events import Fact
+    from stocklean_exec.blotter.events import OrderEvent
     from tests.campaign.plans import Plan
 
 __all__ = [
@@ -61,7 +61,7 @@ _PATIENCE, _PATIENCE_ALONE = 1.2, 10.0
 _SETTLE = 0.25
 _COPY_SECONDS, _LOOK_SECONDS = 30.0, 0.001
 COPY = "copy.duckdb"
-"""An older copy of a run's blotter; beside it the number of bytes of facts that were acknowledged before."""
+"""An older copy of a run's blotter; beside it the number of bytes of events that were acknowledged before."""
 
 
 # -- the venue -----------------------------------------------------------------------------------------------
@@ -149,12 +149,12 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: 
     try:
         with (
             sx.open_blotter(folder / "run.duckdb") as blotter,
-            _connect(port, kill, planner_of(blotter.facts(plan.run_id), _CLIENT)) as broker,
+            _connect(port, kill, planner_of(blotter.recorded_events(plan.run_id), _CLIENT)) as broker,
         ):
             broker.settle_seconds = _SETTLE
             os.write(tell, b"ready\n")
             if blotter.planned(plan.run_id):
-                points.note(f"found {_states(plan, blotter.facts(plan.run_id))}")
+                points.note(f"found {_states(plan, blotter.recorded_events(plan.run_id))}")
                 states = sx.resume(plan.run_id, broker, blotter, timeout=patience, settle=_SETTLE, progress=False)
             else:
                 states = sx.submit_orders(_approved(plan), broker, blotter, timeout=patience, progress=False)
@@ -179,20 +179,20 @@ def _is_held_for_good(states: pd.DataFrame) -> pd.Series[bool]:
     return (states["status"] == "NEW") & states["reason"].fillna("").str.contains("plan again under a new run id")
 
 
-def _states(plan: Plan, facts: list[Fact]) -> str:
+def _states(plan: Plan, events: list[OrderEvent]) -> str:
     """How many orders the last worker left in which state."""
-    of: dict[str, list[Fact]] = {fact.client_order_id: [] for fact in facts if fact.client_order_id}
-    for fact in facts:
-        if fact.client_order_id:
-            of[fact.client_order_id].append(fact)
+    of: dict[str, list[OrderEvent]] = {event.client_order_id: [] for event in events if event.client_order_id}
+    for event in events:
+        if event.client_order_id:
+            of[event.client_order_id].append(event)
     asked = {f"{plan.run_id}-{one['symbol']}-{one['side']}": one["quantity"] for one in plan.orders}
     states = Counter(derive_order(asked[name], told).state for name, told in of.items())
     return " ".join(f"{state}:{count}" for state, count in states.items())
 
 
-def planner_of(facts: list[Fact], otherwise: int) -> int:
+def planner_of(events: list[OrderEvent], otherwise: int) -> int:
     """Client id that planned a run by its record."""
-    return next((fact.client_id for fact in facts if fact.kind == "intent" and fact.client_id), otherwise)
+    return next((event.client_id for event in events if event.kind == "intent" and event.client_id), otherwise)
 
 
 def _connect(port: int, who: dict[str, Any], planner: int) -> Any:

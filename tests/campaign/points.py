@@ -115,13 +115,13 @@ def _wrap_writer(points: Points) -> None:
         begin(self, _Connection(connection, lambda: _pass_all(points, self.labels, "in_commit")), after_commit)
 
     def wrapped(self: Any, appender: Any, puts: Any, *, look_up: bool) -> None:
-        kinds = {fact.kind for put in puts for fact in put.facts}
+        kinds = {event.kind for put in puts for event in put.events}
         self.labels = sorted({_LABELS[kind] for kind in kinds if kind in _LABELS})
         if any(put.work is not None for put in puts) and "plan" not in self.labels:
             self.labels.append("snapshot")
         _pass_all(points, self.labels, "before_commit")
         commit(self, appender, puts, look_up=look_up)
-        points.acknowledge([key_of(fact) for put in puts for fact in put.facts])
+        points.acknowledge([key_of(event) for put in puts for event in put.events])
         _pass_all(points, self.labels, "recorded")
 
     writer.__init__, writer._commit = init, wrapped
@@ -156,7 +156,7 @@ def _wrap_orders(points: Points) -> None:
 
     ib_connection.Link.send_order, ib_broker.IBBroker._prepare = send_order, prepared
     for name, point in (("on_status", "status"), ("on_execution", "execution"), ("on_commission", "commission")):
-        _before(order_tracker.OrderDesk, name, lambda point=point: points.pass_by(f"heard.{point}"))
+        _before(order_tracker.OrderTracker, name, lambda point=point: points.pass_by(f"heard.{point}"))
 
 
 def _wrap_recovery(points: Points) -> None:

@@ -37,12 +37,12 @@ def _blind_resend(_: Path) -> None:
 
 def _record_after_send(_: Path) -> None:
     """The hand-over is recorded behind it and not before."""
-    put, place_all = run_state.RunRecord.put, ib_broker.IBBroker.place_all
+    put, place_all = run_state.RunState.put, ib_broker.IBBroker.place_all
     late: list[tuple[Any, tuple[Any, ...]]] = []
 
-    async def put_late(self: Any, facts: Any) -> None:
-        told = tuple(facts)
-        if told and all(fact.kind == "sending" for fact in told):
+    async def put_late(self: Any, events: Any) -> None:
+        told = tuple(events)
+        if told and all(event.kind == "sending" for event in told):
             self._hear(told)
             late.append((self, told))
         else:
@@ -54,7 +54,7 @@ def _record_after_send(_: Path) -> None:
             record, told = late.pop()
             await asyncio.shield(asyncio.wrap_future(record._blotter.record(told)))
 
-    run_state.RunRecord.put = put_late
+    run_state.RunState.put = put_late
     ib_broker.IBBroker.place_all = place_first
 
 
@@ -84,12 +84,12 @@ def _used_ids(_: Path) -> None:
 def _no_identity(_: Path) -> None:
     """A report of an execution is an execution, whatever its id."""
     number = itertools.count(1)
-    hear = order_tracker.OrderDesk.on_execution
+    hear = order_tracker.OrderTracker.on_execution
 
     def hear_anew(self: Any, execution: Any, *, ours: bool) -> None:
         hear(self, execution._replace(exec_id=f"{execution.exec_id}/{next(number)}"), ours=ours)
 
-    order_tracker.OrderDesk.on_execution = hear_anew
+    order_tracker.OrderTracker.on_execution = hear_anew
 
 
 def _no_sweep(_: Path) -> None:

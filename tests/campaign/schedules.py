@@ -127,7 +127,7 @@ class _World:
         life = Life(self.loop, kill)
         broker = None
         try:
-            planner = planner_of(self.blotter.facts(self.plan.run_id), self.client_id)
+            planner = planner_of(self.blotter.recorded_events(self.plan.run_id), self.client_id)
             broker = self._connect(life, self.client_id + _OTHERS if "client" in kill else planner)
             life.task = self.loop.create_task(self._submit_or_resume(broker, life))
             if "after" in kill:
@@ -292,10 +292,10 @@ def _judge_all(blotter: Any, worlds: list[_World]) -> Iterator[dict[str, Any]]:
         path, run_id = world.folder / "journal.jsonl", world.plan.run_id
         journal = path.read_bytes() if path.exists() else b""
         rows = read_journal(path) if journal else []
-        facts = repr(blotter.facts(run_id)).encode()
+        events = repr(blotter.recorded_events(run_id)).encode()
         own = (found.get(run_id, frame[:0]) for found, frame in zip(by_run, (orders, fills), strict=True))
-        result = _judge(world, journal + facts, rows, *own)
-        result["absorbed"] += facts.count(b"code='103'")
+        result = _judge(world, journal + events, rows, *own)
+        result["absorbed"] += events.count(b"code='103'")
         yield result
 
 
@@ -326,7 +326,7 @@ def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
 
     def make_engine(name: str) -> Any:
         world = _here()
-        return background.Engine(name) if world is None else InlineEngine(world.loop)
+        return background.BackgroundLoop(name) if world is None else InlineEngine(world.loop)
 
     yield ib_connection.Link, "send_order", send_order
     yield clock, "datetime", SimpleNamespace(now=virtual_now)  # some have kept the function clock.now itself

@@ -74,13 +74,13 @@ class InlineWriter(blotter_writer.GroupCommitWriter):
         self._known, self._number, self._failure, self._closed = {}, 0, None, False
         self._appender = None
 
-    def put(self, facts: Any = (), work: Any = None) -> Any:
+    def put(self, events: Any = (), work: Any = None) -> Any:
         if self._appender is None:
             (last,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM main.facts").fetchone()
             self._number = int(last)
             self._appender = self._connection.appender("facts", columns=list(blotter_writer._FACT_COLUMNS))
         future: Future[None] = Future()
-        item = blotter_writer._Put(tuple(map(blotter_writer.plain, facts)), work, future)
+        item = blotter_writer._Put(tuple(map(blotter_writer.plain, events)), work, future)
         self._write(self._appender, [item])
         return future
 
@@ -130,9 +130,9 @@ class Mortal:
         return self._shelf.get((name, repr(arguments)), partial(read, *arguments), keep=not self._loop.owed)
 
     def orders(self, run_id: str) -> Any:
-        """What the plan fixes, read once, and states derived from the facts: the view takes many times as long.
+        """What the plan fixes, read once, and states derived from the events: the view takes many times as long.
 
-        Columns that the view makes of the facts are not there; the judge holds the others against the view.
+        Columns that the view makes of the events are not there; the judge holds the others against the view.
         """
         return self._get("orders", self._orders, run_id)
 
@@ -141,11 +141,11 @@ class Mortal:
         if planned is None:
             planned = self._shelf.planned = self._read_plan(run_id)
         told: dict[str, list[Any]] = {name: [] for name in planned["client_order_id"]}
-        for fact in self.facts(run_id):
-            if fact.client_order_id in told:
-                told[fact.client_order_id].append(fact)
+        for event in self.recorded_events(run_id):
+            if event.client_order_id in told:
+                told[event.client_order_id].append(event)
         asked = planned["quantity"].tolist()
-        states = [derive_order(one, facts) for one, facts in zip(asked, told.values(), strict=True)]
+        states = [derive_order(one, events) for one, events in zip(asked, told.values(), strict=True)]
         return planned.assign(state=[one.state for one in states], status=[one.status for one in states])
 
     def _read_plan(self, run_id: str) -> pd.DataFrame:

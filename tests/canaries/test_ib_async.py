@@ -160,7 +160,7 @@ def test_trap_a6_a_time_without_zone_is_taken_in_this_computers(zone, play, monk
 
 
 def test_trap_a7_the_time_of_a_live_fill_is_when_it_was_received(play):
-    """ib_orders: facts carry the execution's own time."""
+    """ib_orders: events carry the execution's own time."""
 
     async def script(bench):
         ib, _ = await placed(bench)

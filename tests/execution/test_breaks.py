@@ -8,7 +8,7 @@ import pytest
 
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
 from stocklean_exec.brokers.evidence import Evidence
-from stocklean_exec.execution.breaks import DIFFERENCES, Books, compare, looks_like_ours
+from stocklean_exec.execution.breaks import DIFFERENCES, AccountState, compare, looks_like_ours
 
 NOW = datetime(2026, 11, 23, 17, tzinfo=UTC)
 NAN = float("nan")
@@ -59,7 +59,7 @@ def books(**changed):
         "strangers": strangers_of(),
         "evidence": Evidence(NOW, executions=frozenset({"x.1"})),
     }
-    return Books(**{**agreed, **changed})
+    return AccountState(**{**agreed, **changed})
 
 
 def test_two_sides_that_agree_have_no_difference():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.simulator import Simulator
@@ -172,10 +172,13 @@ def test_fills_of_an_order_that_was_adopted_are_recorded(venue, broker, blotter)
         orders = blotter.orders("r").assign(payload_hash="h", approved=True)
         header = {"run_id": "r", "leg": 1, "mode": "paper", "account": broker.account, "plan_hash": "h"}
         header |= dict.fromkeys(("nav", "parameters", "approved_by", "approved_at"))
-        facts = []
+        events = []
         for name in orders["client_order_id"]:  # what a copy of before the run knows once the broker has shown it
-            facts += [Fact("intent", "r", name), Fact("unknown", "r", name, message="not sent from here")]
-        copy.record_plan(orders, header, facts).result()
+            events += [
+                OrderEvent("intent", "r", name),
+                OrderEvent("unknown", "r", name, message="not sent from here"),
+            ]
+        copy.record_plan(orders, header, events).result()
         broker.close()
         with connect(venue) as again:
             sx.reconcile(again, copy, halt=False)

@@ -7,24 +7,24 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.errors import RunElsewhereError
 from stocklean_exec.execution.recovery import Recovery, Restrictions
-from stocklean_exec.execution.run_state import RunRecord
+from stocklean_exec.execution.run_state import RunState
 
 NOW = datetime(2026, 11, 23, 17, tzinfo=UTC)
 LATER = datetime(2026, 11, 23, 18, tzinfo=UTC)
 A, B, C = "r-SPY-BUY", "r-TLT-BUY", "r-KO-BUY"
-LIVES = Fact("status", "r", A, NOW, status="SUBMITTED", order_id=1, client_id=7, perm_id=9)
+LIVES = OrderEvent("status", "r", A, NOW, status="SUBMITTED", order_id=1, client_id=7, perm_id=9)
 
 
 def sent(name, order_id):
-    return Fact("sending", "r", name, NOW, order_id=order_id, client_id=7, attempt=1)
+    return OrderEvent("sending", "r", name, NOW, order_id=order_id, client_id=7, attempt=1)
 
 
 class Scripted:
-    """Answers each sweep with the next (facts, evidence) of a list, and the last one from then on."""
+    """Answers each sweep with the next (events, evidence) of a list, and the last one from then on."""
 
     lease, session, mode, account = "here", 3, "paper", "DU0000001"
 
@@ -44,10 +44,10 @@ class Scripted:
         self.again += names
 
     async def sweep(self):
-        facts, evidence = self.rounds[min(self.asked, len(self.rounds) - 1)]
+        events, evidence = self.rounds[min(self.asked, len(self.rounds) - 1)]
         self.asked += 1
-        if facts:
-            self.tell(*facts)
+        if events:
+            self.tell(*events)
         return evidence
 
 
@@ -68,7 +68,7 @@ PLAN = pd.DataFrame(
         "approved": True,
     }
 )
-PLANNED = Fact("session", "r", occurred_at=NOW, code="planned", attempt=1, client_id=7, order_id=1)
+PLANNED = OrderEvent("session", "r", occurred_at=NOW, code="planned", attempt=1, client_id=7, order_id=1)
 
 
 def plan(blotter, run_id="r", *, at=NOW, client_id=7, ids=PLANNED, rows=PLAN, account="DU0000001"):
@@ -76,9 +76,9 @@ def plan(blotter, run_id="r", *, at=NOW, client_id=7, ids=PLANNED, rows=PLAN, ac
     names = [name.replace("r-", f"{run_id}-", 1) for name in rows["client_order_id"]]
     header = {"run_id": run_id, "leg": 1, "mode": "paper", "account": account, "plan_hash": "h"}
     header |= dict.fromkeys(("nav", "parameters", "approved_by", "approved_at"))
-    facts = [Fact("intent", run_id, name, at, client_id=client_id) for name in names]
-    facts += [ids._replace(run_id=run_id, occurred_at=at)] if ids is not None else []
-    blotter.record_plan(rows.assign(client_order_id=names, run_id=run_id), header, facts).result()
+    events = [OrderEvent("intent", run_id, name, at, client_id=client_id) for name in names]
+    events += [ids._replace(run_id=run_id, occurred_at=at)] if ids is not None else []
+    blotter.record_plan(rows.assign(client_order_id=names, run_id=run_id), header, events).result()
 
 
 @pytest.fixture
@@ -89,13 +89,13 @@ def blotter():
         yield one
 
 
-def recover(broker, blotter, facts=(), *, run_id="r", settle=0.0, resend=True, is_new=False, **restrictions):
-    blotter.record(facts).result()
+def recover(broker, blotter, events=(), *, run_id="r", settle=0.0, resend=True, is_new=False, **restrictions):
+    blotter.record(events).result()
 
     async def run():
         quantities = {A: 20.0, B: 40.0, C: 100.0}
         names = {name.replace("r-", f"{run_id}-", 1): shares for name, shares in quantities.items()}
-        record = RunRecord(run_id, blotter, names)
+        record = RunState(run_id, blotter, names)
         record.follow(broker)
         terms = {"settle": settle, "resend": resend, "is_new": is_new}
         recovery = Recovery(broker, blotter, record, **terms, restrictions=Restrictions(**restrictions))
@@ -119,7 +119,7 @@ def test_what_is_there_is_adopted_what_never_left_may_be_sent_and_one_round_is_e
 def test_orders_in_doubt_are_asked_for_until_two_rounds_are_quiet_and_go_out_again_by_their_ids(blotter):
     nothing = ([], evidence())
     broker = Scripted(([LIVES], evidence(open_orders=frozenset({A}))), nothing, nothing, nothing)
-    broker.rounds = [(facts, evidence(open_orders=frozenset({A}), next_id=2)) for facts, _ in broker.rounds]
+    broker.rounds = [(events, evidence(open_orders=frozenset({A}), next_id=2)) for events, _ in broker.rounds]
     found = recover(broker, blotter, [sent(A, 1), sent(B, 3), sent(C, 2)])
     assert found.again == [C, B]  # by their ids and not as planned, or TWS would refuse the lower one
     assert (found.unsent, broker.again) == ([], [C, B])
@@ -215,15 +215,15 @@ def test_what_is_held_back_is_new_on_record_with_the_latest_reason_and_told_once
         ([], "is not told", "client id 9 is not told"),
     ],
 )
-def test_the_reason_is_the_last_word_also_where_it_was_said_before(facts, mine, others, blotter):
+def test_the_reason_is_the_last_word_also_where_it_was_said_before(events, mine, others, blotter):
     def ask(client_id):
         moment = NOW + timedelta(seconds=len(blotter.events("r")))
         broker = Scripted(([], Evidence(moment, client_id=client_id, next_id=1)))
         broker.now = lambda: moment
-        recover(broker, blotter, facts, resend=False)
+        recover(broker, blotter, events, resend=False)
         return rows_of(blotter).loc[A, "reason"]
 
-    asking = 7 if facts else 8
+    asking = 7 if events else 8
     first = ask(asking)
     assert mine in first
     assert others in ask(9)
@@ -235,9 +235,9 @@ def test_the_reason_is_the_last_word_also_where_it_was_said_before(facts, mine, 
 
 def test_a_conclusion_of_no_known_time_is_older_than_any_other(blotter):
     broker = Scripted(([], evidence(next_id=1)))
-    undated = Fact("unknown", "r", A, None, message="of an earlier version", attempt=1)
-    for facts in ([sent(A, 1), undated], []):
-        recover(broker, blotter, facts, resend=False)
+    undated = OrderEvent("unknown", "r", A, None, message="of an earlier version", attempt=1)
+    for events in ([sent(A, 1), undated], []):
+        recover(broker, blotter, events, resend=False)
         assert "order id 1 is not used" in rows_of(blotter).loc[A, "reason"]
     assert (blotter.events("r")["kind"] == "unknown").sum() == 2  # the undated one, and one of two equal ones
 
@@ -270,7 +270,7 @@ def test_ids_that_were_taken_and_not_used_do_not_hide_others(blotter):
     plan(blotter, "later", ids=PLANNED, at=LATER)
     name = A.replace("r-", "later-", 1)
     taken = sent(name, 4)._replace(run_id="later")
-    back = Fact("not_sent", "later", name, NOW, attempt=1)
+    back = OrderEvent("not_sent", "later", name, NOW, attempt=1)
     broker = Scripted(([], evidence(next_id=3)))
     assert "(the next one was 3, and 1 by this record)" in held_by(recover(broker, blotter, [taken, back]))
 
@@ -300,9 +300,9 @@ def test_of_a_record_that_lacks_an_order_of_the_run_nothing_more_is_sent_then_an
 
 
 def test_what_was_adopted_once_is_adopted_by_the_next_connection_too(blotter):
-    for facts in ([Fact("unknown", "r", A, NOW, message="not sent from here")], [LIVES]):
+    for events in ([OrderEvent("unknown", "r", A, NOW, message="not sent from here")], [LIVES]):
         broker = Scripted(([], evidence(next_id=1, open_orders=frozenset({A}))))
-        recover(broker, blotter, facts)
+        recover(broker, blotter, events)
         assert broker.adopted == [A]
 
 

@@ -4,21 +4,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stocklean_exec.blotter.events import Fact
-from stocklean_exec.blotter.order_history import History, IdTrail
+from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.blotter.order_history import IdTrail, OrderHistory
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.execution.recovery_rules import judge, trade_date
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 YESTERDAY = NOW - timedelta(days=1)
 NAME = "run-1-SPY-BUY"
-INTENT = Fact("intent", client_id=1, occurred_at=NOW)
-SENT = Fact("sending", attempt=1, order_id=7, client_id=1, occurred_at=NOW)
-NOT_SENT = Fact("not_sent", attempt=1)
-WORKS = Fact("status", status="SUBMITTED", order_id=7, perm_id=9)
-FILL_4 = Fact("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=4.0, price=100.0)
-FILL_6 = Fact("execution", exec_id="0000e0d5.67fe667c.01.01", quantity=6.0, price=100.0)
-MISSING = Fact("missing", attempt=1)
+INTENT = OrderEvent("intent", client_id=1, occurred_at=NOW)
+SENT = OrderEvent("sending", attempt=1, order_id=7, client_id=1, occurred_at=NOW)
+NOT_SENT = OrderEvent("not_sent", attempt=1)
+WORKS = OrderEvent("status", status="SUBMITTED", order_id=7, perm_id=9)
+FILL_4 = OrderEvent("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=4.0, price=100.0)
+FILL_6 = OrderEvent("execution", exec_id="0000e0d5.67fe667c.01.01", quantity=6.0, price=100.0)
+MISSING = OrderEvent("missing", attempt=1)
 NOTHING = Evidence(NOW, next_id=7, client_id=1)
 OPEN = Evidence(NOW, next_id=8, client_id=1, open_orders=frozenset({NAME}), refs=frozenset({NAME}))
 
@@ -182,7 +182,7 @@ CASES = {
     ),
     "a broker that forgets nothing": ([INTENT, SENT], Evidence(NOW, forgets=False), {}, "resend", ""),
     "unknown before, and still nothing": (
-        [INTENT, SENT, Fact("unknown", attempt=1)],
+        [INTENT, SENT, OrderEvent("unknown", attempt=1)],
         Evidence(NOW, next_id=8, client_id=1),
         {},
         "unknown",
@@ -208,14 +208,14 @@ CASES = {
         "earlier day",
     ),
     "said to be filled, no executions": (
-        [INTENT, SENT, Fact("status", status="FILLED")],
+        [INTENT, SENT, OrderEvent("status", status="FILLED")],
         NOTHING,
         {},
         "missing",
         "the executions on record are fewer shares than it asks for; resume with client id 1, which placed it",
     ),
     "said to be filled, and a part is on record": (
-        [INTENT, SENT._replace(client_id=2), FILL_4, Fact("status", status="FILLED")],
+        [INTENT, SENT._replace(client_id=2), FILL_4, OrderEvent("status", status="FILLED")],
         Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
         {},
         "missing",
@@ -226,7 +226,7 @@ CASES = {
             INTENT,
             SENT,
             FILL_4._replace(exec_id="0000e0d5.67fe667b.01.02", quantity=0.0),
-            Fact("status", status="FILLED"),
+            OrderEvent("status", status="FILLED"),
         ],
         Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
         {},
@@ -234,7 +234,7 @@ CASES = {
         "fewer shares than it asks for; resume with client id 1, which placed it",
     ),
     "said to be filled, and never sent by this record": (
-        [INTENT, Fact("status", status="FILLED")],
+        [INTENT, OrderEvent("status", status="FILLED")],
         Evidence(NOW, next_id=7, client_id=2, refs=frozenset({NAME})),
         {},
         "missing",
@@ -252,7 +252,7 @@ CASES = {
     "missing, and still so": ([INTENT, SENT, WORKS, MISSING], NOTHING, {}, "leave", ""),
     # ended, and not all that was filled is on record
     "cancelled with more filled than is on record": (
-        [INTENT, SENT, Fact("status", status="CANCELLED", filled=4.0)],
+        [INTENT, SENT, OrderEvent("status", status="CANCELLED", filled=4.0)],
         NOTHING,
         {},
         "await",
@@ -267,29 +267,29 @@ CASES = {
     ),
     # ended, or never meant to be sent
     "filled": ([INTENT, SENT, FILL_4, FILL_6], NOTHING, {}, "leave", ""),
-    "cancelled": ([INTENT, SENT, Fact("status", status="CANCELLED")], NOTHING, {}, "leave", ""),
-    "rejected": ([INTENT, SENT, Fact("rejected", code="201")], NOTHING, {}, "leave", ""),
-    "refused": ([Fact("refused", code="limit")], NOTHING, {}, "leave", ""),
-    "not approved": ([Fact("not_approved")], NOTHING, {}, "leave", ""),
-    "decided": ([INTENT, SENT, Fact("resolved", status="CANCELLED")], NOTHING, {}, "leave", ""),
+    "cancelled": ([INTENT, SENT, OrderEvent("status", status="CANCELLED")], NOTHING, {}, "leave", ""),
+    "rejected": ([INTENT, SENT, OrderEvent("rejected", code="201")], NOTHING, {}, "leave", ""),
+    "refused": ([OrderEvent("refused", code="limit")], NOTHING, {}, "leave", ""),
+    "not approved": ([OrderEvent("not_approved")], NOTHING, {}, "leave", ""),
+    "decided": ([INTENT, SENT, OrderEvent("resolved", status="CANCELLED")], NOTHING, {}, "leave", ""),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_concluded(name):
-    facts, evidence, seen, action, why = CASES[name]
-    found = judge(History(NAME, 10.0, facts), evidence, **seen)
+    events, evidence, seen, action, why = CASES[name]
+    found = judge(OrderHistory(NAME, 10.0, events), evidence, **seen)
     assert found.action == action, found
     assert why in found.why
 
 
 def test_only_what_was_never_shown_to_exist_is_ever_sent():
     """Whatever the evidence, an order of which the broker has shown anything is not handed over again."""
-    for facts, *_ in CASES.values():
-        order = History(NAME, 10.0, facts)
+    for events, *_ in CASES.values():
+        order = OrderHistory(NAME, 10.0, events)
         if order.is_seen:
             for evidence in (NOTHING, OPEN, Evidence(NOW, forgets=False), Evidence(NOW, next_id=1, client_id=1)):
-                assert judge(order, evidence).action not in ("send", "resend"), facts
+                assert judge(order, evidence).action not in ("send", "resend"), events
 
 
 def test_the_day_is_that_of_new_york():
@@ -299,12 +299,12 @@ def test_the_day_is_that_of_new_york():
 
 
 def test_what_is_missing_is_told_in_one_sentence():
-    why = judge(History(NAME, 10.0, [INTENT, SENT, WORKS]), NOTHING).why
+    why = judge(OrderHistory(NAME, 10.0, [INTENT, SENT, WORKS]), NOTHING).why
     assert why == (
         "known before, and now neither among the open and completed orders nor among the executions of 2026-11-23"
     )
-    filled = [INTENT, SENT._replace(occurred_at=YESTERDAY), Fact("status", status="FILLED")]
-    assert judge(History(NAME, 10.0, filled), NOTHING).why == (
+    filled = [INTENT, SENT._replace(occurred_at=YESTERDAY), OrderEvent("status", status="FILLED")]
+    assert judge(OrderHistory(NAME, 10.0, filled), NOTHING).why == (
         "the broker calls it filled, but the executions on record are fewer shares than it asks for; it is of an "
         "earlier day, of which TWS tells nothing; resume with client id 1, which placed it"
     )
@@ -314,12 +314,12 @@ def test_order_ids_count_that_the_broker_has_shown_to_this_client():
     shown = [WORKS._replace(client_id=1), FILL_4._replace(order_id=8, client_id=1)]
     others = [WORKS._replace(client_id=2, order_id=30), WORKS._replace(client_id=1, order_id=None)]
     sent_on = SENT._replace(attempt=2, order_id=12)  # announced here; the broker has not shown it
-    assert History(NAME, 10.0, [INTENT, SENT, *shown, *others, sent_on]).seen_ids(1) == [7, 8]
+    assert OrderHistory(NAME, 10.0, [INTENT, SENT, *shown, *others, sent_on]).seen_ids(1) == [7, 8]
 
 
 def test_an_order_is_adopted_that_the_broker_has_or_may_have_and_this_record_has_not_sent():
-    assert History(NAME, 10.0, [INTENT, WORKS]).is_adopted
-    assert History(NAME, 10.0, [INTENT, Fact("unknown", attempt=1)]).is_adopted
-    assert History(NAME, 10.0, [INTENT, SENT, NOT_SENT, WORKS]).is_adopted
-    assert not History(NAME, 10.0, [INTENT]).is_adopted
-    assert not History(NAME, 10.0, [INTENT, SENT, WORKS]).is_adopted
+    assert OrderHistory(NAME, 10.0, [INTENT, WORKS]).is_adopted
+    assert OrderHistory(NAME, 10.0, [INTENT, OrderEvent("unknown", attempt=1)]).is_adopted
+    assert OrderHistory(NAME, 10.0, [INTENT, SENT, NOT_SENT, WORKS]).is_adopted
+    assert not OrderHistory(NAME, 10.0, [INTENT]).is_adopted
+    assert not OrderHistory(NAME, 10.0, [INTENT, SENT, WORKS]).is_adopted

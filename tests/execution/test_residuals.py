@@ -76,11 +76,11 @@ class Secretive(MockBroker):
 
     speaks = False
 
-    def _tell(self, order, fact):
-        if self.speaks or fact.kind not in ("execution", "commission") or order.ticket.symbol != "SPY":
-            super()._tell(order, fact)
+    def _tell(self, order, event):
+        if self.speaks or event.kind not in ("execution", "commission") or order.ticket.symbol != "SPY":
+            super()._tell(order, event)
         else:
-            self.kept.append((order, fact))
+            self.kept.append((order, event))
 
     def __init__(self, *arguments, **options):
         self.kept = []
@@ -88,8 +88,8 @@ class Secretive(MockBroker):
 
     def speak(self):
         self.speaks = True
-        for order, fact in self.kept:
-            self._tell(order, fact)
+        for order, event in self.kept:
+            self._tell(order, event)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_fill_that_was_withdrawn_is_ordered_again(secretive, blotter):
     asked = run(secretive, blotter).set_index("symbol").loc["SPY", "quantity"]
     secretive.speak()
     sx.resume("r", secretive, blotter)
-    order, fill = next((order, fact) for order, fact in secretive.kept if fact.kind == "execution")
+    order, fill = next((order, event) for order, event in secretive.kept if event.kind == "execution")
     secretive._tell(order, fill._replace(exec_id=fill.exec_id[:-1] + "2", quantity=0.0))
     blotter.record([]).result()
     rest = sx.residual_orders("r", blotter).set_index("symbol")

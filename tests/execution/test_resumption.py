@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.brokers.mock import MockBroker
@@ -83,8 +83,8 @@ def crash_before_order(number, venue, file, rows=THREE, *, after=False):
         link.send_order = send_order
         # Facts of the way down (not_sent, unknown, run_ended) would not be recorded by a killed process.
         record = blotter._writer.put
-        blotter._writer.put = lambda facts=(), work=None: record(
-            [f for f in facts if f.kind not in ("not_sent", "unknown", "run_ended")], work
+        blotter._writer.put = lambda events=(), work=None: record(
+            [f for f in events if f.kind not in ("not_sent", "unknown", "run_ended")], work
         )
         with pytest.raises(Crash):
             sx.submit_orders(approved_of(rows), broker, blotter, timeout=5)
@@ -186,7 +186,7 @@ def test_the_next_day_a_day_order_without_a_trace_is_unknown_and_nothing_is_sent
 def test_what_was_approved_too_long_ago_is_refused_and_planned_anew(venue, file):
     crash_before_order(0, venue, file, rows=THREE[:1])
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
-        blotter.record([Fact("not_sent", "r", "r-SPY-BUY", attempt=1)]).result()
+        blotter.record([OrderEvent("not_sent", "r", "r-SPY-BUY", attempt=1)]).result()
         states = sx.resume("r", broker, blotter, timeout=1, max_approval_age=0.0)
         assert states[["status", "reason"]].to_numpy().tolist() == [["REJECTED", "approval_expired"]]
         rest = sx.residual_orders("r", blotter, quotes=MARKET)

@@ -4,9 +4,9 @@ import re
 
 import pandas as pd
 
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.execution.run_card import run_card
-from stocklean_exec.execution.run_monitor import LiveModel
+from stocklean_exec.execution.run_monitor import RunMonitor
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 TAGS = {"div", "b", "span", "table", "thead", "tbody", "tr", "th", "td"}
@@ -20,11 +20,11 @@ def test_a_runs_card_tells_counts_costs_and_the_latest_messages():
     orders = pd.DataFrame(
         [("r-SPY-BUY", "SPY", "BUY", 10.0)], columns=["client_order_id", "symbol", "side", "quantity"]
     )
-    live = LiveModel("r", orders)
-    live.hear(Fact("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
-    live.hear(Fact("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", quantity=4.0, price=100.5))
+    live = RunMonitor("r", orders)
+    live.hear(OrderEvent("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
+    live.hear(OrderEvent("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", quantity=4.0, price=100.5))
     for number in range(7):
-        live.hear(Fact("message", "r", "r-SPY-BUY", code=str(number), message=HOSTILE))
+        live.hear(OrderEvent("message", "r", "r-SPY-BUY", code=str(number), message=HOSTILE))
     head = {
         "run": HOSTILE,
         "badge": "PAPER",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.execution.run_control import RunControl, RunStoppedError
 
 
@@ -19,14 +19,14 @@ def test_a_run_goes_on_until_it_is_stopped_and_the_first_reason_stays():
 def test_every_listener_hears_every_fact_and_one_that_fails_hears_no_more(caplog):
     control, first, second = RunControl(), [], []
 
-    def fails(fact):
-        second.append(fact)
+    def fails(event):
+        second.append(event)
         raise ValueError("a view that broke")
 
     control.listen(first.append)
     control.listen(fails)
     for number in range(3):
-        control.tell(Fact("message", message=str(number)))
-    assert [fact.message for fact in first] == ["0", "1", "2"]
-    assert [fact.message for fact in second] == ["0"]
+        control.tell(OrderEvent("message", message=str(number)))
+    assert [event.message for event in first] == ["0", "1", "2"]
+    assert [event.message for event in second] == ["0"]
     assert "hears nothing more" in caplog.text

@@ -232,9 +232,9 @@ def test_a_listener_hears_every_fact_once(broker, blotter):
     wait_for(lambda: len(broker.open_orders()) == 3)
     run.cancel_all()
     run.wait()
-    cancelled = {fact.client_order_id for fact in heard if fact.status == "CANCELLED"}
+    cancelled = {event.client_order_id for event in heard if event.status == "CANCELLED"}
     assert cancelled == set(plan["client_order_id"])
-    assert len({key_of(fact) for fact in heard}) == len(heard)
+    assert len({key_of(event) for event in heard}) == len(heard)
 
 
 INTERRUPTED = """

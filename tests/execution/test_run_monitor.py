@@ -1,4 +1,4 @@
-"""What a live view is told, by hand: totals, what changed, corrections, noise, and any order of facts."""
+"""What a live view is told, by hand: totals, what changed, corrections, noise, and any order of events."""
 
 import json
 import math
@@ -8,35 +8,35 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.execution import run_monitor
-from stocklean_exec.execution.run_monitor import LiveModel
+from stocklean_exec.execution.run_monitor import RunMonitor
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
 A, B = "r-SPY-BUY", "r-KO-SELL"
 ORDERS = pd.DataFrame(
     [(A, "SPY", "BUY", 10.0), (B, "KO", "SELL", 20.0)], columns=["client_order_id", "symbol", "side", "quantity"]
 )
-SENT_A = Fact("sending", "r", A, NOON, attempt=1, bid=99.0, ask=101.0)
-SENT_B = Fact("sending", "r", B, NOON, attempt=1, last=50.0)
+SENT_A = OrderEvent("sending", "r", A, NOON, attempt=1, bid=99.0, ask=101.0)
+SENT_B = OrderEvent("sending", "r", B, NOON, attempt=1, last=50.0)
 FIRST = "0000e0d5.67fe667b.01.01"
 
 
 def fill(name, exec_id, quantity, price, seconds=1):
-    return Fact(
+    return OrderEvent(
         "execution", "r", name, NOON + timedelta(seconds=seconds), exec_id=exec_id, quantity=quantity, price=price
     )
 
 
 @pytest.fixture
 def model():
-    return LiveModel("r", ORDERS, [SENT_A, SENT_B])
+    return RunMonitor("r", ORDERS, [SENT_A, SENT_B])
 
 
 def test_totals_are_those_of_a_hand_calculation(model):
     model.hear(fill(A, FIRST, 4.0, 100.5))  # 0.50 worse than the mid of 100, on 4: 2 dollars
     model.hear(fill(B, "0000e0d5.67fe667c.01.01", 20.0, 49.9))  # 0.10 worse than 50, on 20: 2 dollars
-    model.hear(Fact("commission", "r", A, exec_id=FIRST, commission=1.0))
+    model.hear(OrderEvent("commission", "r", A, exec_id=FIRST, commission=1.0))
     told = model.update()
     assert told["counts"] == {"FILLED": 1, "PARTIAL": 1}
     assert (told["orders"], told["ended"], told["quantity"], told["filled_quantity"]) == (2, 1, 30.0, 24.0)
@@ -80,9 +80,9 @@ def test_a_corrected_and_a_busted_execution_replace_the_old_one(model):
 
 
 def test_messages_that_matter_are_told_and_noise_is_not(model):
-    model.hear(Fact("message", "r", A, NOON, code="399", message="will be placed at the open"))
-    model.hear(Fact("rejected", "r", B, NOON, code="201", message="no permission"))
-    model.hear(Fact("link_lost", "r", None, NOON, message="the connection is gone"))
+    model.hear(OrderEvent("message", "r", A, NOON, code="399", message="will be placed at the open"))
+    model.hear(OrderEvent("rejected", "r", B, NOON, code="201", message="no permission"))
+    model.hear(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
     told = model.update()["messages"]
     assert [(row["what"], row["code"], row["client_order_id"]) for row in told] == [
         ("rejected", "201", B),
@@ -120,13 +120,13 @@ def test_who_tells_a_fact_is_not_held_up_by_an_update_that_takes_long(model, mon
 
 
 def test_a_run_of_which_nothing_was_approved_has_totals_too():
-    told = LiveModel("r", ORDERS.iloc[:0]).update()
+    told = RunMonitor("r", ORDERS.iloc[:0]).update()
     assert (told["orders"], told["counts"], told["filled_quantity"], told["slippage_bps"]) == (0, {}, 0.0, None)
 
 
 def test_a_message_about_no_order_is_told_once(model):
     first = model.update()
-    model.hear(Fact("link_lost", "r", None, NOON, message="the connection is gone"))
+    model.hear(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
     then = model.update(first["version"])
     assert [row["what"] for row in then["messages"]] == ["connection lost"]
     assert model.update(then["version"])["messages"] == []
@@ -134,7 +134,7 @@ def test_a_message_about_no_order_is_told_once(model):
 
 def test_fills_and_messages_have_numbers_in_the_sequence_of_hearing(model):
     model.hear(fill(A, FIRST, 4.0, 100.5))
-    model.hear(Fact("link_lost", "r", None, NOON, message="gone"))
+    model.hear(OrderEvent("link_lost", "r", None, NOON, message="gone"))
     model.hear(fill(A, "0000e0d5.67fe667b.02.01", 1.0, 100.5))
     told = model.update()
     assert [row["number"] for row in told["fills"]] == [1, 3]
@@ -151,19 +151,19 @@ def test_the_curve_goes_from_hand_over_to_the_last_fill(model):
 def test_a_fill_within_a_second_of_the_hand_over_has_its_own_place_on_the_curve_and_is_drawn_once(model):
     model.hear(fill(A, FIRST, 5.0, 100.0, seconds=0.5))
     model.update()
-    model.hear(Fact("commission", "r", A, exec_id=FIRST, commission=1.0))
+    model.hear(OrderEvent("commission", "r", A, exec_id=FIRST, commission=1.0))
     assert model.update()["curve"] == [(0.5, 5 / 30, 0.0)]
 
 
 def test_without_a_time_of_the_hand_over_there_is_no_curve():
-    model = LiveModel("r", ORDERS, [SENT_A._replace(occurred_at=None)])
+    model = RunMonitor("r", ORDERS, [SENT_A._replace(occurred_at=None)])
     model.hear(fill(A, FIRST, 4.0, 100.5))
     told = model.update()
     assert (told["slippage_cost"], told["curve"]) == (pytest.approx(2.0), [])
 
 
 def test_the_arrival_of_a_locked_market_is_its_one_price():
-    model = LiveModel("r", ORDERS, [SENT_A._replace(bid=100.0, ask=100.0)])
+    model = RunMonitor("r", ORDERS, [SENT_A._replace(bid=100.0, ask=100.0)])
     model.hear(fill(A, FIRST, 4.0, 100.5))
     assert model.update()["slippage_cost"] == pytest.approx(2.0)
 
@@ -196,7 +196,7 @@ def test_a_curve_told_in_pieces_is_the_whole_one(model):
 
 @pytest.mark.parametrize("ask", [math.inf, 1e300, 2e9 - 99.0, math.nan])  # a mid of a billion is none
 def test_a_damaged_market_at_hand_over_leaves_the_slippage_unknown(ask):
-    model = LiveModel("r", ORDERS)
+    model = RunMonitor("r", ORDERS)
     model.hear(SENT_A._replace(bid=99.0, ask=ask, last=None))
     model.hear(fill(A, FIRST, 4.0, 100.5))
     told = model.update()
@@ -228,7 +228,7 @@ def test_it_is_ready_for_json_and_for_many_threads(model):
 
 @pytest.mark.parametrize("kind", [3, 4])
 def test_delayed_data_are_no_arrival_price(kind):
-    model = LiveModel("r", ORDERS, [SENT_A._replace(data_type=kind), SENT_B._replace(data_type=1)])
+    model = RunMonitor("r", ORDERS, [SENT_A._replace(data_type=kind), SENT_B._replace(data_type=1)])
     model.hear(fill(A, FIRST, 4.0, 100.5))
     assert model.update()["slippage_cost"] is None
     model.hear(fill(B, "0000e0d5.67fe667c.01.01", 20.0, 49.9))

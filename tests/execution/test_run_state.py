@@ -1,4 +1,4 @@
-"""What a run knows of its orders: from the file, from the broker, on whatever thread, each fact once."""
+"""What a run knows of its orders: from the file, from the broker, on whatever thread, each event once."""
 
 import asyncio
 import threading
@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
-from stocklean_exec.execution.run_state import RunRecord
+from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.execution.run_state import RunState
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
 NAME = "r-SPY-BUY"
-FILL = Fact("execution", "r", NAME, NOON, exec_id="a.b.01.01", quantity=4.0, price=100.0, perm_id=7)
+FILL = OrderEvent("execution", "r", NAME, NOON, exec_id="a.b.01.01", quantity=4.0, price=100.0, perm_id=7)
 CORRECTED = FILL._replace(exec_id="a.b.01.02", price=101.0)
-FEE = Fact("commission", "r", NAME, NOON, exec_id="a.b.01.01", commission=1.0)
+FEE = OrderEvent("commission", "r", NAME, NOON, exec_id="a.b.01.01", commission=1.0)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_what_is_on_record_is_known_at_the_start_and_not_counted_as_news(blotter
     blotter.record([FILL]).result()
 
     async def look():
-        record = RunRecord("r", blotter, {NAME: 10.0})
+        record = RunState("r", blotter, {NAME: 10.0})
         return record.state(NAME).status, record.heard, record.uncharged, record.open
 
     assert asyncio.run(look()) == ("PARTIAL", 0, {"a.b.01.01"}, {NAME})
@@ -47,7 +47,7 @@ def test_what_is_on_record_is_known_at_the_start_and_not_counted_as_news(blotter
 
 def test_a_fact_is_news_once_and_on_record_once(blotter):
     async def hear():
-        record, teller = RunRecord("r", blotter, {NAME: 10.0}), Teller()
+        record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
         record.follow(teller)
         for _ in range(3):
             teller.tell(FILL, FEE)
@@ -59,14 +59,14 @@ def test_a_fact_is_news_once_and_on_record_once(blotter):
 
 
 def test_an_order_that_ended_is_open_again_once_fills_of_it_are_reported_that_nobody_has_seen(blotter):
-    ended = Fact("status", "r", NAME, NOON, status="CANCELLED", code="202")
+    ended = OrderEvent("status", "r", NAME, NOON, status="CANCELLED", code="202")
 
     async def hear():
-        record, teller = RunRecord("r", blotter, {NAME: 10.0}), Teller()
+        record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
         record.follow(teller)
         found = []
-        for fact in (ended, ended._replace(code=None, filled=4.0), FILL):
-            teller.tell(fact)
+        for event in (ended, ended._replace(code=None, filled=4.0), FILL):
+            teller.tell(event)
             record.settle()
             found.append(set(record.open))
         return found
@@ -76,7 +76,7 @@ def test_an_order_that_ended_is_open_again_once_fills_of_it_are_reported_that_no
 
 def test_what_another_thread_tells_is_heard_and_on_record(blotter):
     async def hear():
-        record, teller = RunRecord("r", blotter, {NAME: 10.0}), Teller()
+        record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
         record.follow(teller)
         thread = threading.Thread(target=teller.tell, args=(FILL,))
         thread.start()
@@ -92,7 +92,7 @@ def test_what_another_thread_tells_is_heard_and_on_record(blotter):
 
 def test_facts_of_other_orders_are_recorded_and_say_nothing_here(blotter):
     async def hear():
-        record, teller = RunRecord("r", blotter, {NAME: 10.0}), Teller()
+        record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
         record.follow(teller)
         teller.tell(FILL._replace(client_order_id="r-TLT-BUY"))
         await record.put([])
@@ -106,17 +106,17 @@ def test_facts_of_other_orders_are_recorded_and_say_nothing_here(blotter):
     ("fact", "text"),
     [
         (FILL._replace(quantity=11.0), "asks for 10 shares, and 11 were filled"),
-        (Fact("duplicate", "r", NAME, NOON, perm_id=8, message="another order"), "another order"),
+        (OrderEvent("duplicate", "r", NAME, NOON, perm_id=8, message="another order"), "another order"),
     ],
 )
-def test_more_than_was_asked_for_is_an_alarm_when_it_is_heard_and_not_when_it_is_read_again(fact, text, blotter):
+def test_more_than_was_asked_for_is_an_alarm_when_it_is_heard_and_not_when_it_is_read_again(event, text, blotter):
     async def alarm():
-        record = RunRecord("r", blotter, {NAME: 10.0})
-        await record.put([fact])
+        record = RunState("r", blotter, {NAME: 10.0})
+        await record.put([event])
         record.settle()
         first = record.alarm
         await record.put([])
-        return first, RunRecord("r", blotter, {NAME: 10.0}).alarm
+        return first, RunState("r", blotter, {NAME: 10.0}).alarm
 
     first, again = asyncio.run(alarm())
     assert text in first
@@ -135,16 +135,16 @@ def test_more_than_was_asked_for_is_an_alarm_when_it_is_heard_and_not_when_it_is
 )
 def test_a_commission_is_owed_for_an_execution_as_it_was_last_corrected(told, owed, blotter):
     async def hear():
-        record = RunRecord("r", blotter, {NAME: 10.0})
+        record = RunState("r", blotter, {NAME: 10.0})
         await record.put(told)
-        return record.uncharged, RunRecord("r", blotter, {NAME: 10.0}).uncharged
+        return record.uncharged, RunState("r", blotter, {NAME: 10.0}).uncharged
 
     assert asyncio.run(hear()) == (owed, owed)
 
 
 def test_an_order_that_has_ended_is_not_open(blotter):
     async def end():
-        record = RunRecord("r", blotter, {NAME: 4.0})
+        record = RunState("r", blotter, {NAME: 4.0})
         await record.put([FILL])
         record.settle()
         return record.open
@@ -154,7 +154,7 @@ def test_an_order_that_has_ended_is_not_open(blotter):
 
 def test_an_order_that_was_not_sent_is_open_until_it_is_held_back(blotter):
     async def hold():
-        record = RunRecord("r", blotter, {NAME: 10.0})
+        record = RunState("r", blotter, {NAME: 10.0})
         found = [set(record.open)]
         for held in ({NAME: "the plan is out of date"}, {}, {NAME: "again"}):
             record.hold(held)
@@ -168,14 +168,14 @@ def test_an_order_that_was_not_sent_is_open_until_it_is_held_back(blotter):
 
 def test_starts_ends_and_the_greatest_attempt_are_read_from_the_record(blotter):
     def sending(attempt):
-        return Fact("sending", "q", "q-SPY-BUY", NOON, attempt=attempt, order_id=attempt, client_id=1)
+        return OrderEvent("sending", "q", "q-SPY-BUY", NOON, attempt=attempt, order_id=attempt, client_id=1)
 
-    started = [Fact("run_started", "q", occurred_at=NOON, attempt=number) for number in (1, 2)]
-    ended = Fact("run_ended", "q", occurred_at=NOON, attempt=1)
+    started = [OrderEvent("run_started", "q", occurred_at=NOON, attempt=number) for number in (1, 2)]
+    ended = OrderEvent("run_ended", "q", occurred_at=NOON, attempt=1)
     blotter.record([started[0], sending(3), sending(1), ended, started[1]]).result()
 
     async def look():
-        record, other = RunRecord("q", blotter, {"q-SPY-BUY": 10.0}), RunRecord("r", blotter, {NAME: 10.0})
+        record, other = RunState("q", blotter, {"q-SPY-BUY": 10.0}), RunState("r", blotter, {NAME: 10.0})
         return record.starts, record.ends, record.last_attempt, other.last_attempt
 
     assert asyncio.run(look()) == (2, 1, 3, 0)
@@ -183,7 +183,7 @@ def test_starts_ends_and_the_greatest_attempt_are_read_from_the_record(blotter):
 
 def test_what_is_told_in_one_turn_of_the_loop_is_on_record_after_it(blotter):
     async def hear():
-        record, teller = RunRecord("r", blotter, {NAME: 10.0}), Teller()
+        record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
         record.follow(teller)
         teller.tell(FILL)
         teller.tell(FEE)
@@ -195,11 +195,11 @@ def test_what_is_told_in_one_turn_of_the_loop_is_on_record_after_it(blotter):
 
 
 def test_a_listener_is_told_news_of_the_runs_orders_once_and_all_that_is_of_no_order(blotter):
-    lost = Fact("link_lost", "r", None, NOON, message="gone")
+    lost = OrderEvent("link_lost", "r", None, NOON, message="gone")
     heard = []
 
     async def hear():
-        record, teller = RunRecord("r", blotter, {NAME: 10.0}, heard.append), Teller()
+        record, teller = RunState("r", blotter, {NAME: 10.0}, heard.append), Teller()
         record.follow(teller)
         teller.tell(FILL, FILL, FILL._replace(client_order_id="r-TLT-BUY"), lost, lost)
         await record.put([])
@@ -212,8 +212,8 @@ def test_the_time_of_the_last_execution_is_that_of_executions_alone(blotter):
     later = NOON.replace(hour=19)
 
     async def hear():
-        record = RunRecord("r", blotter, {NAME: 10.0})
-        await record.put([FILL, Fact("status", "r", NAME, later, status="SUBMITTED")])
+        record = RunState("r", blotter, {NAME: 10.0})
+        await record.put([FILL, OrderEvent("status", "r", NAME, later, status="SUBMITTED")])
         first = record.last_execution_at
         await record.put([CORRECTED._replace(occurred_at=later), FILL._replace(exec_id="c.d.01.01")])
         return first, record.last_execution_at

@@ -135,7 +135,11 @@ def test_an_order_that_waited_for_a_rejected_one_is_recorded_anew_before_it_is_s
     broker = Stub({"S000": 10.0, "S001": 20.0, "S002": 10.0}, at=2, happens=look)
     with sx.open_blotter() as blotter:
         states = sx.submit_orders(plan(3, broker), broker, blotter, limits=sx.Limits(max_total_notional=25.0))
-        sendings = [(fact.client_order_id, fact.attempt) for fact in blotter.facts("r") if fact.kind == "sending"]
+        sendings = [
+            (event.client_order_id, event.attempt)
+            for event in blotter.recorded_events("r")
+            if event.kind == "sending"
+        ]
     assert states["reason"].fillna("").tolist()[1].startswith("run_notional_cap")
     assert states["status"].tolist() == ["FILLED", "REJECTED", "FILLED"]
     assert seen["r-S002-BUY"]["r-S002-BUY"] == "SENDING"
@@ -231,10 +235,10 @@ def test_an_interrupt_while_the_record_is_written_sends_nothing_and_claims_nothi
         record = blotter.record
         task = asyncio.ensure_future(sx.submit_orders_async(approved, broker, blotter))
 
-        def cancelling(facts):
-            if any(fact.kind == "sending" for fact in facts):
+        def cancelling(events):
+            if any(event.kind == "sending" for event in events):
                 asyncio.get_running_loop().call_soon(task.cancel)
-            return record(facts)
+            return record(events)
 
         blotter.record = cancelling
         with pytest.raises(asyncio.CancelledError):

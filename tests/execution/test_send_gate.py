@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError
-from stocklean_exec.execution.send_gate import Caps, Gate, OrderRefusedError, SendBudget
+from stocklean_exec.execution.send_gate import Caps, OrderRefusedError, SendBudget, SendGate
 
 
 def ticket(name):
@@ -18,7 +18,7 @@ def gate_of(budget, *, session=1, broker_session=1, halt=None, now=lambda: 0.0):
         if halt:
             raise HaltedError(halt)
 
-    return Gate(SimpleNamespace(session=broker_session), session, check_halt, budget, now)
+    return SendGate(SimpleNamespace(session=broker_session), session, check_halt, budget, now)
 
 
 def passes(gate, *names):

@@ -208,10 +208,10 @@ def test_a_plan_that_cannot_be_recorded_is_not_sent(broker, blotter):
 def test_an_order_that_cannot_be_recorded_as_sending_is_not_sent(broker, blotter):
     record = blotter.record
 
-    def refuse(facts):
-        if any(fact.kind == "sending" for fact in facts):
+    def refuse(events):
+        if any(event.kind == "sending" for event in events):
             raise BlotterError("the disk is full")
-        return record(facts)
+        return record(events)
 
     blotter.record = refuse
     with pytest.raises(BlotterError):

@@ -31,10 +31,15 @@ def test_a_decision_is_a_fact_with_who_when_old_and_new():
         log = DecisionLog("r", blotter)
         log.add([EDIT])
         log.settle(wait=True)
-        (fact,) = blotter.facts("r")
-    assert (fact.kind, fact.run_id, fact.client_order_id, fact.occurred_at) == ("decision", "r", "r-SPY-BUY", NOON)
-    assert fact.code == "edit"
-    assert json.loads(fact.message) == {"by": "ann", "column": "quantity", "old": 10.0, "new": 5.0}
+        (event,) = blotter.recorded_events("r")
+    assert (event.kind, event.run_id, event.client_order_id, event.occurred_at) == (
+        "decision",
+        "r",
+        "r-SPY-BUY",
+        NOON,
+    )
+    assert event.code == "edit"
+    assert json.loads(event.message) == {"by": "ann", "column": "quantity", "old": 10.0, "new": 5.0}
 
 
 def test_what_was_not_there_is_left_out_of_the_fact():
@@ -42,8 +47,8 @@ def test_what_was_not_there_is_left_out_of_the_fact():
         log = DecisionLog("r", blotter)
         log.add([EDIT._replace(column="limit_price", old=math.nan, new=99.0)])
         log.settle(wait=True)
-        (fact,) = blotter.facts("r")
-    assert json.loads(fact.message) == {"by": "ann", "column": "limit_price", "new": 99.0}
+        (event,) = blotter.recorded_events("r")
+    assert json.loads(event.message) == {"by": "ann", "column": "limit_price", "new": 99.0}
 
 
 def test_without_a_blotter_the_log_is_all_there_is():

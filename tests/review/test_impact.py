@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.review.impact import MEASURES, Reckoning
+from stocklean_exec.review.impact import MEASURES, PlanImpact
 from stocklean_exec.risk.pre_trade_checks import PlanCheck
 
 QUOTES = pd.DataFrame(
@@ -39,12 +39,12 @@ def reckon(quotes=QUOTES, positions=None, cash=8_800.0, nav=10_000.0, limits=Non
     held = {"OLD": 40} if positions is None else positions
     loose = limits or sx.Limits(min_cash_after=None)
     checked = sx.check_orders(orders, loose, quotes=quotes, positions=held, cash=cash, nav=nav)
-    return checked, Reckoning.of(checked, PlanCheck.of(checked))
+    return checked, PlanImpact.of(checked, PlanCheck.of(checked))
 
 
 def test_totals_of_all_orders():
-    _, reckoning = reckon()
-    totals = reckoning.totals(np.array([True, True, True]))
+    _, impact = reckon()
+    totals = impact.totals(np.array([True, True, True]))
     assert list(totals) == list(MEASURES)
     assert totals == pytest.approx(
         {
@@ -66,8 +66,8 @@ def test_totals_of_all_orders():
 
 
 def test_totals_of_none_are_the_book_as_it_is():
-    _, reckoning = reckon()
-    totals = reckoning.totals(np.zeros(3, dtype=bool))
+    _, impact = reckon()
+    totals = impact.totals(np.zeros(3, dtype=bool))
     assert totals["cash"] == 8_800.0
     assert totals["gross"] == pytest.approx(0.12)  # 40 x 30 of 10,000
     assert [totals[name] for name in ("orders", "buys", "sells", "turnover", "estimated_fees")] == [0.0] * 5
@@ -76,76 +76,76 @@ def test_totals_of_none_are_the_book_as_it_is():
 
 def test_cash_is_what_the_check_holds_against_its_limit():
     # All three are sent: 8,800 - 1,000.10 - 1,010 + 299.90 - 3 = 7,086.80. A cent more: both buys are blocked.
-    checked, reckoning = reckon(limits=sx.Limits(min_cash_after=7_086.8))
+    checked, impact = reckon(limits=sx.Limits(min_cash_after=7_086.8))
     assert (checked["verdict"] == "pass").all()
-    assert reckoning.totals(np.array([True] * 3))["cash"] == 7_086.8
+    assert impact.totals(np.array([True] * 3))["cash"] == 7_086.8
     checked, _ = reckon(limits=sx.Limits(min_cash_after=7_086.81))
     assert checked["verdict"].tolist() == ["block", "block", "warn"]  # a sell that was to pay for them
 
 
 def test_a_short_counts_in_gross_and_against_net():
-    _, reckoning = reckon(side=["SELL", "BUY", "SELL"], limits=sx.Limits(min_cash_after=None, allow_short=True))
-    totals = reckoning.totals(np.array([True, False, False]))
+    _, impact = reckon(side=["SELL", "BUY", "SELL"], limits=sx.Limits(min_cash_after=None, allow_short=True))
+    totals = impact.totals(np.array([True, False, False]))
     assert totals["gross"] == pytest.approx(0.22)  # 1,200 long and 1,000 short
     assert totals["net_exposure"] == pytest.approx(0.02)
 
 
 def test_a_limit_that_rests_pays_no_spread():
-    _, reckoning = reckon(limit_price=[math.nan, 50.0, math.nan])
-    assert reckoning.totals(np.array([False, True, False]))["estimated_spread_cost"] == 0.0
+    _, impact = reckon(limit_price=[math.nan, 50.0, math.nan])
+    assert impact.totals(np.array([False, True, False]))["estimated_spread_cost"] == 0.0
 
 
 def test_a_spread_that_nobody_quotes_is_not_known():
-    _, reckoning = reckon(quotes={"SPY": 100.0, "TLT": 50.0, "OLD": 30.0})
-    assert math.isnan(reckoning.totals(np.array([True, False, False]))["estimated_spread_cost"])
-    assert reckoning.totals(np.zeros(3, dtype=bool))["estimated_spread_cost"] == 0.0
+    _, impact = reckon(quotes={"SPY": 100.0, "TLT": 50.0, "OLD": 30.0})
+    assert math.isnan(impact.totals(np.array([True, False, False]))["estimated_spread_cost"])
+    assert impact.totals(np.zeros(3, dtype=bool))["estimated_spread_cost"] == 0.0
 
 
 def test_weights_before_and_after():
-    _, reckoning = reckon()
-    before, after = reckoning.weights()
+    _, impact = reckon()
+    before, after = impact.weights()
     assert before.tolist() == pytest.approx([0.0, 0.0, 0.12])
     assert after.tolist() == pytest.approx([0.10, 0.10, 0.09])
 
 
 def test_the_largest_positions_after():
-    _, reckoning = reckon(positions={"OLD": 40, "CASHLIKE": 0})
+    _, impact = reckon(positions={"OLD": 40, "CASHLIKE": 0})
     everything = np.array([True] * 3)
-    assert reckoning.largest(everything, 2) == [
+    assert impact.largest(everything, 2) == [
         ("SPY", 0.0, pytest.approx(0.10)),
         ("TLT", 0.0, pytest.approx(0.10)),
     ]
-    assert [symbol for symbol, *_ in reckoning.largest(np.zeros(3, dtype=bool))] == ["OLD"]
+    assert [symbol for symbol, *_ in impact.largest(np.zeros(3, dtype=bool))] == ["OLD"]
 
 
 def test_without_nav_it_is_cash_and_holdings():
-    _, reckoning = reckon(nav=None)
-    assert reckoning.nav == pytest.approx(8_800 + 1_200)
+    _, impact = reckon(nav=None)
+    assert impact.nav == pytest.approx(8_800 + 1_200)
 
 
 def test_what_nothing_values_is_named_and_makes_nav_unknown():
-    _, reckoning = reckon(nav=None, positions={"OLD": 40, "DARK": 5})
-    assert reckoning.unpriced == ["DARK"]
-    totals = reckoning.totals(np.array([True] * 3))
+    _, impact = reckon(nav=None, positions={"OLD": 40, "DARK": 5})
+    assert impact.unpriced == ["DARK"]
+    totals = impact.totals(np.array([True] * 3))
     assert math.isnan(totals["turnover"])
     assert math.isnan(totals["gross"])
     assert totals["buys"] == 2_000.0
 
 
 def test_without_cash_cash_is_not_known():
-    _, reckoning = reckon(cash=None)
-    assert math.isnan(reckoning.totals(np.array([True] * 3))["cash"])
+    _, impact = reckon(cash=None)
+    assert math.isnan(impact.totals(np.array([True] * 3))["cash"])
 
 
 def test_amounts_in_several_currencies_are_not_added_up():
-    _, reckoning = reckon(currency=["USD", "EUR", "USD"])
-    totals = reckoning.totals(np.array([True] * 3))
+    _, impact = reckon(currency=["USD", "EUR", "USD"])
+    totals = impact.totals(np.array([True] * 3))
     assert totals.pop("orders") == 3
     assert all(math.isnan(value) for value in totals.values())
-    assert np.isnan(reckoning.weights()[1]).all()
+    assert np.isnan(impact.weights()[1]).all()
 
 
 def test_an_order_that_the_plan_refused_moves_nothing():
-    checked, reckoning = reckon(status=["NEW", "NEW", "REJECTED"], reason=[None, None, "because"])
+    checked, impact = reckon(status=["NEW", "NEW", "REJECTED"], reason=[None, None, "because"])
     assert checked["verdict"].tolist()[2] == "block"
-    assert reckoning.totals(np.array([False, False, True]))["sells"] == 0.0
+    assert impact.totals(np.array([False, False, True]))["sells"] == 0.0

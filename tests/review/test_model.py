@@ -466,7 +466,7 @@ def test_the_default_is_to_submit_the_orders(review, venue):
     live.approve_all()
     states = live.submit(confirm=live.confirmation().phrase)
     assert states["status"].tolist() == ["FILLED", "FILLED", "REJECTED", "REJECTED"]
-    kinds = [fact.code for fact in venue[1].facts("r") if fact.kind == "decision"]
+    kinds = [event.code for event in venue[1].events("r") if event.kind == "decision"]
     assert kinds == ["approve", "approve", "submit"]
 
 
@@ -597,14 +597,14 @@ def test_every_decision_is_in_the_blotter_with_who_when_old_and_new(live, venue)
     live.edit(SPY, quantity=5, by="bob")
     live.reject(TLT)
     live._log.settle(wait=True)
-    facts = [fact for fact in venue[1].facts("r") if fact.kind == "decision"]
-    assert [(fact.client_order_id, fact.code) for fact in facts] == [
+    events = [event for event in venue[1].events("r") if event.kind == "decision"]
+    assert [(event.client_order_id, event.code) for event in events] == [
         (SPY, "approve"),
         (SPY, "edit"),
         (TLT, "reject"),
     ]
-    assert facts[1].message == '{"by": "bob", "column": "quantity", "old": 10.0, "new": 5}'
-    assert facts[1].occurred_at == live.decisions["at"].iloc[1]
+    assert events[1].message == '{"by": "bob", "column": "quantity", "old": 10.0, "new": 5}'
+    assert events[1].occurred_at == live.decisions["at"].iloc[1]
 
 
 def test_a_decision_that_cannot_be_recorded_does_not_count(live, venue):
@@ -627,9 +627,9 @@ def test_a_confirmation_that_cannot_be_recorded_sends_nothing(live, venue, sende
     blotter = venue[1]
     record, failing = blotter.record, Future()
 
-    def record_slowly(facts):
-        if [fact.code for fact in facts] != ["submit"]:
-            return record(facts)
+    def record_slowly(events):
+        if [event.code for event in events] != ["submit"]:
+            return record(events)
         Timer(0.05, failing.set_exception, [sx.BlotterError("the disk is full")]).start()
         return failing
 

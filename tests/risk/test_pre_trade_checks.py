@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import InputError
 from stocklean_exec.portfolio.planner import plan_orders
@@ -117,7 +117,7 @@ def test_another_quantity_or_side_and_a_switched_off_window_are_no_duplicates():
 
 def test_a_recorded_order_that_was_never_sent_is_no_duplicate():
     with sx.open_blotter() as blotter:
-        blotter.record([Fact("run_started", "x", attempt=1)]).result()
+        blotter.record([OrderEvent("run_started", "x", attempt=1)]).result()
         checked = check_orders(
             orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=1_000, blotter=blotter, now=NOW
         )

@@ -11,7 +11,7 @@ import pytest
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import (
-    Door,
+    FrameValidator,
     add_warnings,
     as_utc,
     input_warnings,
@@ -27,7 +27,9 @@ WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
 
 
 def door(**columns):
-    return Door(POSITIONS, pd.DataFrame({"symbol": ["A", "B"], "quantity": [1, 2]} | columns), "quantity")
+    return FrameValidator(
+        POSITIONS, pd.DataFrame({"symbol": ["A", "B"], "quantity": [1, 2]} | columns), "quantity"
+    )
 
 
 def test_tws_spellings_of_no_value_are_known():
@@ -118,7 +120,7 @@ def test_a_value_is_shown_in_one_short_line():
 
 
 def test_symbols_are_cleaned_and_share_classes_spelt_as_the_broker_does():
-    found = Door(
+    found = FrameValidator(
         POSITIONS, pd.DataFrame({"symbol": [" spy ", "BRK.B", "BF-B", "BRK B"], "quantity": 1}), "quantity"
     )
     assert found.read_symbols() == ["SPY", "BRK B", "BF B", "BRK B"]
@@ -126,7 +128,9 @@ def test_symbols_are_cleaned_and_share_classes_spelt_as_the_broker_does():
 
 
 def test_a_share_class_in_another_currency_keeps_its_spelling():
-    found = Door(POSITIONS, pd.DataFrame({"symbol": ["RCI.B"], "quantity": 1, "currency": "CAD"}), "quantity")
+    found = FrameValidator(
+        POSITIONS, pd.DataFrame({"symbol": ["RCI.B"], "quantity": 1, "currency": "CAD"}), "quantity"
+    )
     assert found.read_symbols() == ["RCI.B"]
 
 
@@ -171,21 +175,21 @@ def test_a_cell_that_is_a_problem_is_not_empty_too():
 
 def test_rows_keep_the_callers_labels():
     frame = pd.DataFrame({"symbol": ["A", "B"], "quantity": [1, 2]}, index=["x", "y"])
-    found = Door(POSITIONS, frame, "quantity")
+    found = FrameValidator(POSITIONS, frame, "quantity")
     found.problem("code", "text", 1)
     assert found.problems[0].row == "y"
-    assert Door(POSITIONS, frame, "quantity").done().index.tolist() == ["x", "y"]
+    assert FrameValidator(POSITIONS, frame, "quantity").done().index.tolist() == ["x", "y"]
 
 
 @pytest.mark.parametrize("index", [pd.Index([0, 0]), pd.Index(["A", "B"], name="symbol")])
 def test_labels_that_do_not_tell_rows_apart_become_numbers(index):
     frame = pd.DataFrame({"symbol": ["A", "B"], "quantity": [1, 2]}).set_axis(index)
-    assert Door(POSITIONS, frame, "quantity").done().index.tolist() == [0, 1]
+    assert FrameValidator(POSITIONS, frame, "quantity").done().index.tolist() == [0, 1]
 
 
 def test_the_callers_frame_is_copied():
     frame = pd.DataFrame({"symbol": ["a"], "quantity": [1]})
-    found = Door(POSITIONS, frame, "quantity")
+    found = FrameValidator(POSITIONS, frame, "quantity")
     found.read_symbols()
     assert frame["symbol"].tolist() == ["a"]
 
@@ -193,5 +197,5 @@ def test_the_callers_frame_is_copied():
 def test_a_hint_lists_a_few_columns_only():
     wide = pd.DataFrame(1.0, index=[0], columns=[f"S{number}" for number in range(500)])
     with pytest.raises(InputError) as caught:
-        Door(QUOTES, wide, "last")
+        FrameValidator(QUOTES, wide, "last")
     assert str(caught.value).count("S") < 15

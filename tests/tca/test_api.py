@@ -185,9 +185,9 @@ def test_a_run_records_whether_the_market_at_arrival_was_delayed_and_how_old(kin
         sx.open_blotter(tmp_path / "b.duckdb") as blotter,
     ):
         sx.rebalance({"SPY": 0.4}, broker, blotter, run_id="r", approve="me", dry_run=False)
-        sent = [fact for fact in blotter.facts("r") if fact.kind == "sending"]
+        sent = [event for event in blotter.recorded_events("r") if event.kind == "sending"]
         blotter.export(tmp_path / "tables")
-    assert [fact.data_type for fact in sent] == [3 if delayed else 1]
+    assert [event.data_type for event in sent] == [3 if delayed else 1]
     for source in (tmp_path / "b.duckdb", tmp_path / "tables"):  # read back from disk, and from an export
         record = trade_record(source, run_id="r")
         (order,) = record.orders.to_dict("records")

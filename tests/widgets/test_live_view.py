@@ -13,11 +13,11 @@ import pytest
 from comm.base_comm import BaseComm
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_handle import Run
-from stocklean_exec.execution.run_monitor import LiveModel
+from stocklean_exec.execution.run_monitor import RunMonitor
 from stocklean_exec.simulator import Simulator, read_journal
 from stocklean_exec.widgets import live_view
 
@@ -55,8 +55,8 @@ def blotter():
 
 @pytest.fixture
 def run(blotter):
-    """A run that does what the test tells it: facts by its control, the end by its future."""
-    control, live = RunControl(), LiveModel("r", PLAN, account=ACCOUNT)
+    """A run that does what the test tells it: events by its control, the end by its future."""
+    control, live = RunControl(), RunMonitor("r", PLAN, account=ACCOUNT)
     control.listen(live.hear)
     broker = SimpleNamespace(mode="paper", account=ACCOUNT, fault="")
     return Run("r", broker, blotter, control, live, Future())
@@ -72,7 +72,7 @@ def say(widget, kind, number=1, **body):
 
 
 def fill(name, number, quantity, price=100.0):
-    return Fact(
+    return OrderEvent(
         "execution", "r", name, pd.Timestamp("2026-11-23 17:00", tz="UTC").to_pydatetime(),
         exec_id=f"a.b.{number}.01", quantity=quantity, price=price,
     )  # fmt: skip
@@ -100,7 +100,7 @@ def test_hello_is_told_everything_and_no_order_is_in_the_synchronised_state(run)
 
 def test_the_messages_have_the_properties_that_the_front_end_declares(run, typedef):
     run.control.tell(fill(A, 1, 4.0))
-    run.control.tell(Fact("message", "r", A, code="1", message="text"))
+    run.control.tell(OrderEvent("message", "r", A, code="1", message="text"))
     view = run.view()
     told = say(view, "hello")
     run.control.tell(fill(A, 2, 4.0))
@@ -200,7 +200,7 @@ def test_a_failed_run_says_why_and_shows_no_account(run):
 
 def test_messages_of_the_broker_show_no_account(run):
     text = f"No trading permissions for {ACCOUNT} and U1234567"
-    run.control.tell(Fact("rejected", "r", A, code="201", message=text))
+    run.control.tell(OrderEvent("rejected", "r", A, code="201", message=text))
     told = say(run.view(), "hello")
     assert told["messages"][0]["text"] == "No trading permissions for DU***321 and U1***567"
     assert ACCOUNT not in run.view()._repr_html_()
@@ -376,7 +376,7 @@ def test_one_order_and_then_all_are_cancelled_over_the_wire(blotter, tmp_path):
 
 def test_its_texts_are_the_same_each_time_and_nothing_of_it_is_markup(run):
     hostile = "<script>alert(1)</script>"
-    run.control.tell(Fact("rejected", "r", A, code="201", message=hostile))
+    run.control.tell(OrderEvent("rejected", "r", A, code="201", message=hostile))
     view = run.view()
     bundle, _ = view._repr_mimebundle_()
     assert bundle["text/plain"].startswith("<LiveView of <Run r:")

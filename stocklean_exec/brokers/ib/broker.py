@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.background import Engine
+from stocklean_exec.background import BackgroundLoop
 from stocklean_exec.brokers.base import Broker, is_paper_account, mask_account, symbols_of
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.ib.account_guard import check_account, choose_account, is_loopback
 from stocklean_exec.brokers.ib.connection import Link, Place
 from stocklean_exec.brokers.ib.market_data import Instrument, MarketDesk
-from stocklean_exec.brokers.ib.order_tracker import OrderDesk
+from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE, Pacer
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
 from stocklean_exec.progress import progress_bar
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from stocklean_exec.blotter.order_history import History
+    from stocklean_exec.blotter.order_history import OrderHistory
     from stocklean_exec.brokers.base import Ticket
     from stocklean_exec.brokers.ib.order_tracker import OwnOrder
 
@@ -114,12 +114,12 @@ class IBBroker(Broker):
         self.settle_seconds = _SETTLE_SECONDS if rate else 0.0
         self._place = Place(host, port, client_id, account, seconds, zone)
         self._allow_live, self._on_close = allow_live, on_close
-        self._desk, self._market, self._pacer = OrderDesk(clock.now, self.on_failure), MarketDesk(), Pacer(rate)
+        self._desk, self._market, self._pacer = OrderTracker(clock.now, self.on_failure), MarketDesk(), Pacer(rate)
         self._background: set[asyncio.Task[None]] = set()
         self._last_id = 0
         self._base_currency = ""
         self._link: Link | None = None
-        self._engine: Engine | None = Engine("stocklean-ib")
+        self._engine: BackgroundLoop | None = BackgroundLoop("stocklean-ib")
         try:
             self.account = self._call(self._connect())
         except BaseException:
@@ -247,7 +247,7 @@ class IBBroker(Broker):
         return clock.now()
 
     def follow(self, run_id: str, tell: Callable[..., None]) -> None:
-        """Tell the facts of ``run_id`` to ``tell``, on the broker's own thread."""
+        """Tell the events of ``run_id`` to ``tell``, on the broker's own thread."""
         self._desk.follow(run_id, tell)
 
     def is_quiet(self) -> bool:
@@ -277,7 +277,7 @@ class IBBroker(Broker):
         """Ask for open orders, completed orders, executions and the next order id."""
         return await self._await(self._sweep_all())
 
-    def adopt(self, run_id: str, orders: Sequence[History]) -> None:
+    def adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:
         """Learn of orders that an earlier connection handed over, and use none of their ids for anything else."""
         self._call(self._adopt(run_id, orders))
 
@@ -343,7 +343,7 @@ class IBBroker(Broker):
         except BrokerError as error:
             self.on_failure("TWS does not answer any more", error)
 
-    async def _adopt(self, run_id: str, orders: Sequence[History]) -> None:
+    async def _adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:
         link = self._open_link()
         numbers = [
             sent.order_id

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from ib_async import CommissionReport, Execution, OrderState
 
-__all__ = ["Connection", "Contract", "Ear", "Order", "RequestError", "make_contract", "routed"]
+__all__ = ["Connection", "ConnectionListener", "Contract", "Order", "RequestError", "make_contract", "routed"]
 
 _MOST_FRAME = 16 << 20
 _LENGTH_PREFIX = 4
@@ -47,7 +47,7 @@ _COMMISSION = 3
 _UNSET_TEXT = "1.7976931348623157E308"
 
 
-class Ear(Protocol):
+class ConnectionListener(Protocol):
     """Who hears a connection."""
 
     zone: str
@@ -98,7 +98,7 @@ class Ear(Protocol):
 class _Decoder(Decoder):
     """Reads messages, and lets nothing get lost without a word: ib_async logs a bad message and drops it."""
 
-    def __init__(self, wrapper: Wrapper, ear: Ear) -> None:
+    def __init__(self, wrapper: Wrapper, ear: ConnectionListener) -> None:
         super().__init__(wrapper, 0)
         self._ear = ear
         self.handlers[3] = self._orderStatus  # ib_async's own swallows what it cannot read
@@ -147,7 +147,7 @@ class _Decoder(Decoder):
 class _Client(Client):
     """Sends and receives: checks what leaves, bounds what comes, and notices why a connection fails."""
 
-    def __init__(self, wrapper: Wrapper, ear: Ear) -> None:
+    def __init__(self, wrapper: Wrapper, ear: ConnectionListener) -> None:
         self._ear = ear
         super().__init__(wrapper)
         self.decoder = _Decoder(wrapper, ear)
@@ -189,7 +189,7 @@ class _Wrapper(Wrapper):
     much time as all the rest. Requests and their ends, positions, account values and ticks stay with ib_async.
     """
 
-    ear: Ear
+    ear: ConnectionListener
 
     def connectAck(self) -> None:
         self.ear.version = self.ib.client.serverVersion()
@@ -243,7 +243,7 @@ class Connection(IB):
 
     RaiseRequestErrors = True
 
-    def __init__(self, ear: Ear) -> None:
+    def __init__(self, ear: ConnectionListener) -> None:
         _silence_loggers()
         super().__init__()
         self.wrapper = _Wrapper(self)

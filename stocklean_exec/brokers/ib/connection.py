@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from stocklean_exec.brokers.base import Ticket
-    from stocklean_exec.brokers.ib.order_tracker import OrderDesk
+    from stocklean_exec.brokers.ib.order_tracker import OrderTracker
     from stocklean_exec.brokers.rate_limit import Pacer
 
 __all__ = ["Link", "LinkOwner", "Place", "Swept"]
@@ -102,7 +102,7 @@ class Link:
     owner : told of the connection's fate
     """
 
-    def __init__(self, place: Place, desk: OrderDesk, pacer: Pacer, owner: LinkOwner) -> None:
+    def __init__(self, place: Place, desk: OrderTracker, pacer: Pacer, owner: LinkOwner) -> None:
         self.place, self.desk, self.pacer = place, desk, pacer
         self.zone = place.zone
         self.accounts: list[str] = []

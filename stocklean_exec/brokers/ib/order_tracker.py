@@ -1,12 +1,12 @@
-"""Whose order a message of TWS is about, and telling the facts of it to who follows its run.
+"""Whose order a message of TWS is about, and telling the events of it to who follows its run.
 
 A message is matched by the order id of this session, else by ``orderRef``, which is the client order id, else
 by ``permId``. What matches nothing of ours is told to nobody and kept among the orphans. The desk outlives a
 connection: after a reconnection the same orders are matched again.
 
-It keeps just enough to know which orders still work and what may be cancelled; what state an order is in is
-not decided here. All methods but :meth:`OrderDesk.follow` run on the broker's own thread. No I/O, and no
-client library: the messages come in as plain values.
+It keeps just enough to know which orders still work and what may be cancelled; what state an order is in is not
+decided here. All methods but :meth:`OrderTracker.follow` run on the broker's own thread. No I/O, and no client
+library: the messages come in as plain values.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.blotter.events import Fact, execution_family
+from stocklean_exec.blotter.events import OrderEvent, execution_family
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
 from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from stocklean_exec.blotter.order_history import History
+    from stocklean_exec.blotter.order_history import OrderHistory
     from stocklean_exec.brokers.base import Ticket
 
-__all__ = ["OrderDesk", "OwnOrder"]
+__all__ = ["OrderTracker", "OwnOrder"]
 
 _MOST_ORPHANS = 10_000
 _NOISE = 1e-8
@@ -102,13 +102,13 @@ class OwnOrder:
         return self.sent and not self.ended and not self.inactive
 
 
-class OrderDesk:
+class OrderTracker:
     """Keeps our orders apart from everybody else's, and tells what is heard of them.
 
     Parameters
     ----------
     now : when a message is received, in UTC
-    complain : told what failed, and the error, when somebody cannot take his facts
+    complain : told what failed, and the error, when somebody cannot take his events
     """
 
     def __init__(
@@ -122,9 +122,9 @@ class OrderDesk:
         self._by_id: dict[int, OwnOrder] = {}
         self._by_perm: dict[int, OwnOrder] = {}
         self._by_execution: dict[str, OwnOrder] = {}
-        self._early_fees: dict[str, Fact] = {}
+        self._early_fees: dict[str, OrderEvent] = {}
         self._busy: set[str] = set()
-        self._held_back: dict[str, list[Fact]] | None = None
+        self._held_back: dict[str, list[OrderEvent]] | None = None
         self._refs: set[str] = set()
         self._exec_ids: set[str] = set()
         self._orphans: deque[dict[str, object]] = deque(maxlen=_MOST_ORPHANS)
@@ -132,7 +132,7 @@ class OrderDesk:
     # -- our side --------------------------------------------------------------------------------------------
 
     def follow(self, run_id: str, tell: Callable[..., None]) -> None:
-        """Tell the facts of a run to ``tell`` from now on: one or several with each call."""
+        """Tell the events of a run to ``tell`` from now on: one or several with each call."""
         self._followers[run_id] = tell
 
     def reserve(self, ticket: Ticket, order_id: int, client_id: int) -> None:
@@ -141,7 +141,7 @@ class OrderDesk:
         self._by_ref[ticket.client_order_id] = order
         self._by_id[order_id] = order
 
-    def adopt(self, run_id: str, known: History, *, ids_hold: bool) -> None:
+    def adopt(self, run_id: str, known: OrderHistory, *, ids_hold: bool) -> None:
         """Learn of an order that an earlier connection handed over, from what is on record about it.
 
         ``ids_hold``: TWS has not started its order ids anew, so that this order's id still names it.
@@ -158,8 +158,8 @@ class OrderDesk:
             (sent.client_id or 0) if sent else 0,
             sent=True,
         )
-        for fact in known.facts:
-            self._recall(order, fact)
+        for event in known.events:
+            self._recall(order, event)
         if here is not None:
             self._replace(here, order)
         self._by_ref[order.client_order_id] = order
@@ -180,16 +180,16 @@ class OrderDesk:
         if not order.order_id:  # it was never sent by this record
             order.order_id, order.client_id = met.order_id, met.client_id
 
-    def _recall(self, order: OwnOrder, fact: Fact) -> None:
-        """Take one recorded fact of an adopted order as if it had just been heard, and tell nobody."""
-        if fact.perm_id and fact.kind in ("status", "execution") and order.perm_id is None:
-            self._learn(order, fact.perm_id)
-        order.cancel_requested |= fact.kind == "cancel_requested"
-        if fact.kind == "execution" and fact.exec_id is not None:
-            self._count(order, fact.exec_id, fact.quantity or 0.0)
-        elif fact.kind == "commission":
-            order.uncharged.discard(fact.exec_id or "")
-        self._note(order, fact)
+    def _recall(self, order: OwnOrder, event: OrderEvent) -> None:
+        """Take one recorded event of an adopted order as if it had just been heard, and tell nobody."""
+        if event.perm_id and event.kind in ("status", "execution") and order.perm_id is None:
+            self._learn(order, event.perm_id)
+        order.cancel_requested |= event.kind == "cancel_requested"
+        if event.kind == "execution" and event.exec_id is not None:
+            self._count(order, event.exec_id, event.quantity or 0.0)
+        elif event.kind == "commission":
+            order.uncharged.discard(event.exec_id or "")
+        self._note(order, event)
 
     def allow_again(self, client_order_id: str) -> int:
         """Let an adopted order be handed over once more, with the id it has; that id."""
@@ -237,12 +237,14 @@ class OrderDesk:
             if order.puzzling and not order.ended:
                 order.inactive, order.puzzling = True, False
                 self._note_busy(order)
-                self._tell(order, Fact("message", code="Inactive", message="put aside by TWS; it may come back"))
+                self._tell(
+                    order, OrderEvent("message", code="Inactive", message="put aside by TWS; it may come back")
+                )
 
     def request_cancel(self, order: OwnOrder) -> None:
         """Note that we ask for a cancel, and tell it."""
         order.cancel_requested = True
-        self._tell(order, Fact("cancel_requested"))
+        self._tell(order, OrderEvent("cancel_requested"))
 
     def connected(self, next_order_id: int) -> None:
         """A connection is up whose next order id is this one.
@@ -258,7 +260,7 @@ class OrderDesk:
     def broadcast(self, code: str, message: str) -> None:
         """Tell everybody whose orders work that something has happened to the connection."""
         for order in self.working():
-            self._tell(order, Fact("message", code=code, message=message))
+            self._tell(order, OrderEvent("message", code=code, message=message))
 
     # -- what TWS says ---------------------------------------------------------------------------------------
 
@@ -281,7 +283,7 @@ class OrderDesk:
             self._by_ref[order_ref] = self._by_id[order_id] = order
         if order is None:
             self._keep_orphan(
-                Fact("status", status=word, order_id=order_id, client_id=client_id), perm_id, order_ref
+                OrderEvent("status", status=word, order_id=order_id, client_id=client_id), perm_id, order_ref
             )
             return
         if self._is_second(order, perm_id):
@@ -289,76 +291,76 @@ class OrderDesk:
         if STATUS_OF_TWS.get(word) == "SUBMITTED":
             order.inactive = False
             if not order.seen:
-                self._note_end(order, Fact("status", status="SUBMITTED"))
-                self._tell(order, Fact("status", status="SUBMITTED"))
+                self._note_end(order, OrderEvent("status", status="SUBMITTED"))
+                self._tell(order, OrderEvent("status", status="SUBMITTED"))
 
     def on_status(
         self, order_id: int, perm_id: int, word: str, filled: float, remaining: float, why_held: str, *, ours: bool
     ) -> None:
         """An orderStatus message."""
         order = self._match(order_id if ours else 0, "", perm_id)
-        fact = status_fact(word, filled, remaining, why_held)
+        event = status_fact(word, filled, remaining, why_held)
         if order is None:
-            self._keep_orphan(fact._replace(order_id=order_id), perm_id)
+            self._keep_orphan(event._replace(order_id=order_id), perm_id)
             return
         if self._is_second(order, perm_id):
             return
         if (
             order.rejected or order.maybe_rejected
-        ) and fact.status == "CANCELLED":  # how TWS shows an order that it has rejected
-            fact = rejected_as_cancelled(word, fact)
-        if fact.kind == "status":
+        ) and event.status == "CANCELLED":  # how TWS shows an order that it has rejected
+            event = rejected_as_cancelled(word, event)
+        if event.kind == "status":
             order.inactive = order.puzzling = False
         elif word == "Inactive" and not order.ended:
             order.puzzling = True
-        self._note_end(order, fact)
-        mark = (fact.kind, fact.status, fact.code, fact.filled, fact.remaining)
+        self._note_end(order, event)
+        mark = (event.kind, event.status, event.code, event.filled, event.remaining)
         if mark not in order.told:  # TWS says most things twice
             order.told.add(mark)
-            self._tell(order, fact)
+            self._tell(order, event)
 
     def on_execution(self, execution: TwsExecution, *, ours: bool) -> None:
         """An execDetails message, live or asked for."""
-        fact = execution_fact(execution)
+        event = execution_fact(execution)
         self._refs.add(execution.order_ref)
         self._exec_ids.add(execution.exec_id)
         order = self._match(execution.order_id if ours else 0, execution.order_ref, execution.perm_id)
         if order is None:
-            found = fact._replace(order_id=execution.order_id, client_id=execution.client_id)
+            found = event._replace(order_id=execution.order_id, client_id=execution.client_id)
             self._keep_orphan(found, execution.perm_id, execution.order_ref)
             return
         self._is_second(order, execution.perm_id)  # its shares count all the same: they were traded
         order.inactive = False
         self._count(order, execution.exec_id, execution.shares)
-        self._note_end(order, fact)
+        self._note_end(order, event)
         if ("execution", execution.exec_id) not in order.told:
             order.told.add(("execution", execution.exec_id))
-            self._tell(order, fact)
+            self._tell(order, event)
         early = self._early_fees.pop(execution.exec_id, None)
         if early is not None:
             self._charge(order, early)
 
     def on_commission(self, exec_id: str, commission: float, currency: str) -> None:
         """A commissionReport message; one that comes before its execution waits for it."""
-        fact = commission_fact(exec_id, commission, currency)
-        if fact is None:
+        event = commission_fact(exec_id, commission, currency)
+        if event is None:
             return
         order = self._by_execution.get(exec_id)
         if order is None:
-            self._early_fees[exec_id] = fact
+            self._early_fees[exec_id] = event
         else:
-            self._charge(order, fact)
+            self._charge(order, event)
 
     def on_message(self, order_id: int, code: int, text: str) -> bool:
         """An error message with an id; False when the id is no order of ours."""
         order = self._by_id.get(order_id)
         if order is None or not order.sent:
             return False
-        fact = message_fact(code, text, seen=order.seen, cancel_requested=order.cancel_requested)
+        event = message_fact(code, text, seen=order.seen, cancel_requested=order.cancel_requested)
         if order.again and code == ID_USED_UP:  # the first hand-over has arrived after all
-            fact = Fact("message", code=str(code), message=text)
-        self._note_end(order, fact)
-        self._tell(order, fact)
+            event = OrderEvent("message", code=str(code), message=text)
+        self._note_end(order, event)
+        self._tell(order, event)
         return True
 
     def on_completed(
@@ -372,20 +374,20 @@ class OrderDesk:
         """
         self._refs.add(order_ref)
         order = self._match(0, order_ref, perm_id)
-        fact = Fact(
+        event = OrderEvent(
             "status", status="FILLED" if word == "Filled" else "CANCELLED", filled=filled, message=text or None
         )
         if order is None:
-            self._keep_orphan(fact, perm_id, order_ref)
+            self._keep_orphan(event, perm_id, order_ref)
             return
         if self._is_second(order, perm_id):
             return
-        if filled is None and fact.status == "CANCELLED" and order.client_id != client_id:
+        if filled is None and event.status == "CANCELLED" and order.client_id != client_id:
             said = f"TWS lists it as completed ({word}), and does not say how many shares were filled"
-            fact = Fact("message", code="completed", message=said)
+            event = OrderEvent("message", code="completed", message=said)
         if not order.ended or (filled or 0.0) > max(order.reported, order.seen_quantity) + _NOISE:
-            self._note_end(order, fact)
-            self._tell(order, fact)
+            self._note_end(order, event)
+            self._tell(order, event)
 
     # -- orphans ---------------------------------------------------------------------------------------------
 
@@ -403,8 +405,8 @@ class OrderDesk:
             yield
         finally:
             held, self._held_back = self._held_back, None
-            for run_id, facts in (held or {}).items():
-                self._deliver(run_id, facts)
+            for run_id, events in (held or {}).items():
+                self._deliver(run_id, events)
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -436,7 +438,7 @@ class OrderDesk:
         if mark not in order.told:
             order.told.add(mark)
             text = f"TWS has another order (perm id {perm_id}) under this client order id"
-            self._tell(order, Fact("duplicate", code="duplicate_order", message=text), perm_id)
+            self._tell(order, OrderEvent("duplicate", code="duplicate_order", message=text), perm_id)
         return True
 
     def _learn(self, order: OwnOrder, perm_id: int) -> None:
@@ -444,22 +446,22 @@ class OrderDesk:
             order.perm_id = perm_id
             self._by_perm[perm_id] = order
 
-    def _note_end(self, order: OwnOrder, fact: Fact) -> None:
-        self._note(order, fact)
+    def _note_end(self, order: OwnOrder, event: OrderEvent) -> None:
+        self._note(order, event)
         self._note_busy(order)
 
     @staticmethod
-    def _note(order: OwnOrder, fact: Fact) -> None:
-        """Keep what a fact says of the order's end; a sign of life outweighs a refusal that did not know of it."""
-        if fact.kind == "execution" or (fact.kind == "status" and fact.status in ("SUBMITTED", "FILLED")):
+    def _note(order: OwnOrder, event: OrderEvent) -> None:
+        """Keep what an event says of the order's end; a later sign of life outweighs a refusal."""
+        if event.kind == "execution" or (event.kind == "status" and event.status in ("SUBMITTED", "FILLED")):
             order.seen, order.maybe_rejected = True, False
-        if fact.filled is not None and fact.filled < _ABSURD:
-            order.reported = max(order.reported, fact.filled)
-        order.cancelled |= fact.kind == "status" and fact.status == "CANCELLED"
-        order.reported_filled |= fact.kind == "status" and fact.status == "FILLED"
-        if fact.kind == "rejected":
-            order.maybe_rejected |= fact.status == "UNSEEN" and not order.seen
-            order.rejected |= fact.status != "UNSEEN"
+        if event.filled is not None and event.filled < _ABSURD:
+            order.reported = max(order.reported, event.filled)
+        order.cancelled |= event.kind == "status" and event.status == "CANCELLED"
+        order.reported_filled |= event.kind == "status" and event.status == "FILLED"
+        if event.kind == "rejected":
+            order.maybe_rejected |= event.status == "UNSEEN" and not order.seen
+            order.rejected |= event.status != "UNSEEN"
 
     def _note_busy(self, order: OwnOrder) -> None:
         if order.works or order.uncharged:
@@ -467,45 +469,45 @@ class OrderDesk:
         else:
             self._busy.discard(order.client_order_id)
 
-    def _charge(self, order: OwnOrder, fact: Fact) -> None:
-        order.uncharged.discard(fact.exec_id or "")
+    def _charge(self, order: OwnOrder, event: OrderEvent) -> None:
+        order.uncharged.discard(event.exec_id or "")
         self._note_busy(order)
-        mark = ("commission", fact.exec_id, fact.commission)
+        mark = ("commission", event.exec_id, event.commission)
         if mark not in order.told:
             order.told.add(mark)
-            self._tell(order, fact)
+            self._tell(order, event)
 
-    def _tell(self, order: OwnOrder, fact: Fact, perm_id: int | None = None) -> None:
-        fact = fact._replace(
+    def _tell(self, order: OwnOrder, event: OrderEvent, perm_id: int | None = None) -> None:
+        event = event._replace(
             run_id=order.run_id,
             client_order_id=order.client_order_id,
-            occurred_at=fact.occurred_at or self._now(),
+            occurred_at=event.occurred_at or self._now(),
             order_id=order.order_id,
             perm_id=order.perm_id if perm_id is None else perm_id,
             client_id=order.client_id,
         )
         if order.run_id is None or order.run_id not in self._followers:
-            self._keep_orphan(fact, order.perm_id, order.client_order_id)
+            self._keep_orphan(event, order.perm_id, order.client_order_id)
         elif self._held_back is None:
-            self._deliver(order.run_id, [fact])
+            self._deliver(order.run_id, [event])
         else:
-            self._held_back.setdefault(order.run_id, []).append(fact)
+            self._held_back.setdefault(order.run_id, []).append(event)
 
-    def _deliver(self, run_id: str, facts: list[Fact]) -> None:
-        """Tell a run its facts. Where they cannot be recorded they are orphans, and that is no small matter."""
+    def _deliver(self, run_id: str, events: list[OrderEvent]) -> None:
+        """Tell a run its events. Where they cannot be recorded they are orphans, and that is no small matter."""
         tell = self._followers.get(run_id)
         try:
             if tell is not None:
-                tell(*facts)
+                tell(*events)
                 return
         except BlotterClosedError:  # the run is over, and so is its record
             self._followers.pop(run_id, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, sending must stop
             self._followers.pop(run_id, None)
             self._complain(f"the record of {run_id} failed", error)
-        for fact in facts:
-            self._keep_orphan(fact, fact.perm_id, fact.client_order_id or "")
+        for event in events:
+            self._keep_orphan(event, event.perm_id, event.client_order_id or "")
 
-    def _keep_orphan(self, fact: Fact, perm_id: int | None, order_ref: str = "") -> None:
-        row = {name: getattr(fact, name) for name in ORPHAN_COLUMNS[2:]}
+    def _keep_orphan(self, event: OrderEvent, perm_id: int | None, order_ref: str = "") -> None:
+        row = {name: getattr(event, name) for name in ORPHAN_COLUMNS[2:]}
         self._orphans.append({**row, "heard_at": self._now(), "order_ref": order_ref, "perm_id": perm_id})

@@ -1,7 +1,7 @@
-"""What TWS says about orders, read into facts: statuses, message codes, sides, liquidity, times, unset values.
+"""What TWS says about orders, read into events: statuses, message codes, sides, liquidity, times, unset values.
 
 Every reading is a table that can be looked at. A code that is in no table changes nothing: it becomes a
-``message`` fact, because an order that lives must never be taken for dead. Pure, and knows no client library.
+``message`` event, because an order that lives must never be taken for dead. Pure, and knows no client library.
 
 Quantities are in shares, prices and commissions in the currency of the instrument; times come out in UTC.
 
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 
 __all__ = [
     "CANCELLED_BY_CODE",
@@ -126,7 +126,7 @@ REJECTED_UNLESS_SEEN = {
     10318: "no fractions for this order",
 }
 """Codes that refuse a new order. Once a status or an execution has shown that the order lives, the same codes
-speak of something else (a change, a cancel), and are messages. The fact of such a refusal has the status UNSEEN:
+speak of something else (a change, a cancel), and are messages. The event of such a refusal has the status UNSEEN:
 should a status or an execution come later, it counts no more."""
 
 ID_USED_UP = 103
@@ -262,8 +262,8 @@ def utc_time_text(text: str, zone: str) -> str | None:
 
 def status_fact(
     word: str, filled: float | None, remaining: float | None, why_held: str = "", code: str | None = None
-) -> Fact:
-    """The fact behind one orderStatus message: a status, or a message where TWS's word is no state.
+) -> OrderEvent:
+    """The event behind one orderStatus message: a status, or a message where TWS's word is no state.
 
     Examples
     --------
@@ -273,9 +273,9 @@ def status_fact(
     status, count, left = STATUS_OF_TWS.get(word), known(filled), known(remaining)
     if status is None:
         text = f"TWS shows the order as {word}, which says nothing of its end{_so_far(count)}"
-        return Fact("message", code=word, message=text, filled=count, remaining=left)
+        return OrderEvent("message", code=word, message=text, filled=count, remaining=left)
     held = f"held: {why_held}" if why_held else None
-    return Fact("status", status=status, filled=count, remaining=left, code=code, message=held)
+    return OrderEvent("status", status=status, filled=count, remaining=left, code=code, message=held)
 
 
 def _so_far(filled: float | None) -> str:
@@ -283,14 +283,14 @@ def _so_far(filled: float | None) -> str:
     return f"; {filled:g} shares are filled" if filled else ""
 
 
-def rejected_as_cancelled(word: str, told: Fact) -> Fact:
-    """The fact behind an orderStatus that shows a rejected order as cancelled: how TWS shows rejected orders."""
+def rejected_as_cancelled(word: str, told: OrderEvent) -> OrderEvent:
+    """The event behind an orderStatus that shows a rejected order as cancelled: how TWS shows rejected orders."""
     text = f"TWS shows the rejected order as cancelled{_so_far(told.filled)}"
-    return Fact("message", code=word, message=text, filled=told.filled, remaining=told.remaining)
+    return OrderEvent("message", code=word, message=text, filled=told.filled, remaining=told.remaining)
 
 
-def message_fact(code: int, text: str, *, seen: bool, cancel_requested: bool = False) -> Fact:
-    """The fact behind one message about an order.
+def message_fact(code: int, text: str, *, seen: bool, cancel_requested: bool = False) -> OrderEvent:
+    """The event behind one message about an order.
 
     Parameters
     ----------
@@ -307,16 +307,16 @@ def message_fact(code: int, text: str, *, seen: bool, cancel_requested: bool = F
     'CANCELLED'
     """
     if code in CANCELLED_BY_CODE:
-        return Fact("status", status="CANCELLED", code=None if cancel_requested else str(code), message=text)
+        return OrderEvent("status", status="CANCELLED", code=None if cancel_requested else str(code), message=text)
     if code in REJECTED_BY_CODE:
-        return Fact("rejected", code=str(code), message=text)
+        return OrderEvent("rejected", code=str(code), message=text)
     if code in REJECTED_UNLESS_SEEN and not seen:
-        return Fact("rejected", status="UNSEEN", code=str(code), message=text)
-    return Fact("message", code=str(code), message=text)
+        return OrderEvent("rejected", status="UNSEEN", code=str(code), message=text)
+    return OrderEvent("message", code=str(code), message=text)
 
 
-def execution_fact(execution: TwsExecution) -> Fact:
-    """The fact behind one execution report. Zero shares are the correction that withdraws an execution.
+def execution_fact(execution: TwsExecution) -> OrderEvent:
+    """The event behind one execution report. Zero shares are the correction that withdraws an execution.
 
     Raises
     ------
@@ -329,7 +329,7 @@ def execution_fact(execution: TwsExecution) -> Fact:
         raise ValueError(f"an execution without id or side ({execution.side!r})")
     if shares is None or not 0 <= shares < _LARGEST or price is None or not abs(price) < _LARGEST:
         raise ValueError(f"an execution of {execution.shares} shares at {execution.price}")
-    return Fact(
+    return OrderEvent(
         "execution",
         occurred_at=execution.time,
         exec_id=execution.exec_id,
@@ -343,8 +343,8 @@ def execution_fact(execution: TwsExecution) -> Fact:
     )
 
 
-def commission_fact(exec_id: str, commission: float | None, currency: str) -> Fact | None:
-    """The fact behind one commission report; None while TWS does not know the commission yet.
+def commission_fact(exec_id: str, commission: float | None, currency: str) -> OrderEvent | None:
+    """The event behind one commission report; None while TWS does not know the commission yet.
 
     Examples
     --------
@@ -356,4 +356,4 @@ def commission_fact(exec_id: str, commission: float | None, currency: str) -> Fa
     amount = known(commission)
     if amount is None:
         return None
-    return Fact("commission", exec_id=exec_id, commission=amount, commission_currency=currency or None)
+    return OrderEvent("commission", exec_id=exec_id, commission=amount, commission_currency=currency or None)

@@ -68,8 +68,8 @@ def ticket(name="r-SPY-BUY", symbol="SPY", **changes):
     return Ticket(**(given | changes))
 
 
-def told_of(facts, kind):
-    return [fact for fact in facts if fact.kind == kind]
+def told_of(events, kind):
+    return [event for event in events if event.kind == kind]
 
 
 # -- what a user asks ------------------------------------------------------------------------------------------
@@ -666,8 +666,8 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on():
         kinds = blotter.events("r")["kind"].value_counts()
         assert (kinds["link_lost"], kinds["link_restored"]) == (1, 1)
         # The venue may have closed before it read the second order: then that goes out again, with its id.
-        again = blotter.facts("r")
-        assert len({fact.order_id for fact in again if fact.kind == "sending"}) == 2
+        again = blotter.recorded_events("r")
+        assert len({event.order_id for event in again if event.kind == "sending"}) == 2
         assert len(broker.positions()) == 1
 
 

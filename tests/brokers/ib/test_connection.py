@@ -11,7 +11,7 @@ from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib import connection as ib_connection
 from stocklean_exec.brokers.ib.connection import Link, Place
 from stocklean_exec.brokers.ib.market_data import Instrument, Refusal
-from stocklean_exec.brokers.ib.order_tracker import OrderDesk
+from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.rate_limit import Pacer
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.simulator import Simulator
@@ -46,7 +46,7 @@ def with_link(work, *, rate=0.0, **settings):
     async def run(simulator):
         owner = Owner()
         place = Place("127.0.0.1", simulator.port, 1, None, 2.0, "America/New_York")
-        link = Link(place, OrderDesk(lambda: datetime.now(UTC)), Pacer(rate), owner)
+        link = Link(place, OrderTracker(lambda: datetime.now(UTC)), Pacer(rate), owner)
         await link.connect()
         try:
             return await work(link, owner, simulator)
@@ -145,7 +145,7 @@ def test_1100_and_1102_are_heard():
 def test_a_client_id_that_is_in_use_is_named_as_the_reason():
     async def work(_link, _owner, simulator):
         place = Place("127.0.0.1", simulator.port, 1, None, 10.0, "America/New_York")
-        second = Link(place, OrderDesk(lambda: datetime.now(UTC)), Pacer(0.0), Owner())
+        second = Link(place, OrderTracker(lambda: datetime.now(UTC)), Pacer(0.0), Owner())
         with pytest.raises(BrokerError, match=r"another client_id"):
             await second.connect()
 
@@ -177,7 +177,7 @@ def test_ids_that_were_passed_over_are_not_used():
     assert with_link(work) == [51, 52]
 
 
-class Ear:
+class ConnectionListener:
     """A desk that notes what it is told; its order 5 is ours."""
 
     def __init__(self):
@@ -198,7 +198,7 @@ def told(work):
     """Run ``work(link, owner)`` on a link that was never connected, and give what its desk was told."""
 
     async def run():
-        ear, owner = Ear(), Owner()
+        ear, owner = ConnectionListener(), Owner()
         link = Link(Place("127.0.0.1", 1, 7, None, 2.0, "UTC"), ear, Pacer(0.0), owner)
         link.accounts = ["DU0000001"]
         work(link, owner)

@@ -4,8 +4,8 @@ What is expected stands in ``message_codes.tsv``, derived from TWS's documentati
 code under test: four expectations, and one table of what each of them does to an order in each state. A code of
 a refusal that this package never provokes, or whose meaning is in doubt, is expected to change nothing.
 
-The codes go the real way: the desk makes facts of them, and both the rules in Python and the views in SQL derive
-the state of the same facts.
+The codes go the real way: the desk makes events of them, and both the rules in Python and the views in SQL derive
+the state of the same events.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import derive_order
 from stocklean_exec.brokers.base import Ticket
-from stocklean_exec.brokers.ib.order_tracker import OrderDesk
+from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.ib.translate import TwsExecution
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
@@ -156,25 +156,25 @@ def ticket(order_id):
 
 
 def sent_order(desk, order_id):
-    """Send one order; the facts about it before anything is heard."""
+    """Send one order; the events about it before anything is heard."""
     name = name_of(order_id)
     desk.reserve(ticket(order_id), order_id, 1)
     desk.mark_sent(desk.find(name))
     return [
-        Fact("intent", RUN, name, NOON, order_id=order_id),
-        Fact("sending", RUN, name, NOON, attempt=1, order_id=order_id),
+        OrderEvent("intent", RUN, name, NOON, order_id=order_id),
+        OrderEvent("sending", RUN, name, NOON, attempt=1, order_id=order_id),
     ]
 
 
 def told(order_id, before, *codes):
     """Facts about one order after ``before`` and then ``codes``."""
-    desk, facts = OrderDesk(lambda: NOON), []
-    desk.follow(RUN, lambda *more: facts.extend(more))
-    facts += sent_order(desk, order_id)
+    desk, events = OrderTracker(lambda: NOON), []
+    desk.follow(RUN, lambda *more: events.extend(more))
+    events += sent_order(desk, order_id)
     hear_before(desk, order_id, before)
     for code in codes:
         assert desk.on_message(order_id, code, "text")
-    return facts, desk
+    return events, desk
 
 
 CELLS = [(code, before) for code in sorted(EXPECTED) for before in BEFORE]
@@ -214,7 +214,7 @@ def test_before_any_code_the_order_is(before):
 
 
 def test_every_code_after_everything_in_python():
-    assert differences(derive_order(QUANTITY, facts).state for facts in cells().values()) == []
+    assert differences(derive_order(QUANTITY, events).state for events in cells().values()) == []
 
 
 def test_every_code_after_everything_in_sql():
@@ -224,8 +224,8 @@ def test_every_code_after_everything_in_sql():
     header = {"run_id": RUN, "leg": 1, "mode": "mock", "plan_hash": "h"}
     header |= dict.fromkeys(("account", "nav", "parameters", "approved_by", "approved_at"))
     with sx.open_blotter() as blotter:
-        facts = [fact for about in cells().values() for fact in about]
-        blotter.record_plan(plan, header, facts).result()
+        events = [event for about in cells().values() for event in about]
+        blotter.record_plan(plan, header, events).result()
         states = blotter.orders(RUN).set_index("client_order_id")["state"].reindex(names)
     assert differences(states) == []
 
@@ -238,28 +238,28 @@ def test_a_code_is_the_reason_when_it_ends_an_order_of_which_nothing_was_heard(c
 
 @pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what == "rejects"))
 def test_signs_of_life_outweigh_a_refusal_that_was_heard_before_them(code):
-    facts, desk = told(1, "nothing heard", code)
+    events, desk = told(1, "nothing heard", code)
     status(desk, 1, "Submitted")
-    assert derive_order(QUANTITY, facts).state == "WORKING"
+    assert derive_order(QUANTITY, events).state == "WORKING"
     fill(desk, 1, 4.0)
-    assert derive_order(QUANTITY, facts).state == "PARTIAL"
+    assert derive_order(QUANTITY, events).state == "PARTIAL"
 
 
 @pytest.mark.parametrize("word", ["Cancelled", "Inactive"])
 @pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what.startswith("rejects")))
 def test_a_refused_order_stays_rejected_however_tws_shows_it_then(code, word):
-    facts, desk = told(1, "nothing heard", code)
+    events, desk = told(1, "nothing heard", code)
     status(desk, 1, word)
-    state = derive_order(QUANTITY, facts)
+    state = derive_order(QUANTITY, events)
     assert (state.state, state.reason) == ("REJECTED", str(code))
 
 
 @pytest.mark.parametrize("code", [code for code, what in EXPECTED.items() if what == "no change"])
 def test_after_a_code_that_changes_nothing_the_order_fills_as_ever(code):
-    facts, desk = told(1, "cancel pending", code)
+    events, desk = told(1, "cancel pending", code)
     assert [order.order_id for order in desk.working()] == [1]
     fill(desk, 1, QUANTITY)
-    assert derive_order(QUANTITY, facts).state == "FILLED"
+    assert derive_order(QUANTITY, events).state == "FILLED"
 
 
 @pytest.mark.parametrize("code", [*range(1, 100), *range(800, 1000), *range(5000, 5100), *range(20_000, 20_100)])

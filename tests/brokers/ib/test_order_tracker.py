@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stocklean_exec.blotter.events import Fact, key_of
-from stocklean_exec.blotter.order_history import History
+from stocklean_exec.blotter.events import OrderEvent, key_of
+from stocklean_exec.blotter.order_history import OrderHistory
 from stocklean_exec.blotter.order_state import derive_order
 from stocklean_exec.brokers.base import Ticket
-from stocklean_exec.brokers.ib.order_tracker import OrderDesk
+from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.ib.translate import TwsExecution
 from stocklean_exec.errors import BlotterClosedError
 
@@ -25,8 +25,8 @@ EXECUTION = TwsExecution(
 
 
 def desk_with_order(*, sent=True):
-    desk, told = OrderDesk(lambda: NOON), []
-    desk.follow("r", lambda *facts: told.extend(facts))
+    desk, told = OrderTracker(lambda: NOON), []
+    desk.follow("r", lambda *events: told.extend(events))
     desk.reserve(TICKET, 12, 1)
     if sent:
         desk.mark_sent(desk.find("r-SPY-BUY"))
@@ -36,9 +36,9 @@ def desk_with_order(*, sent=True):
 def test_a_status_is_matched_by_the_id_of_this_session():
     desk, told = desk_with_order()
     desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
-    (fact,) = told
-    assert (fact.client_order_id, fact.run_id, fact.status) == ("r-SPY-BUY", "r", "SUBMITTED")
-    assert (fact.order_id, fact.perm_id, fact.client_id, fact.occurred_at) == (12, 77, 1, NOON)
+    (event,) = told
+    assert (event.client_order_id, event.run_id, event.status) == ("r-SPY-BUY", "r", "SUBMITTED")
+    assert (event.order_id, event.perm_id, event.client_id, event.occurred_at) == (12, 77, 1, NOON)
 
 
 def test_the_same_id_of_another_client_is_not_ours():
@@ -51,14 +51,14 @@ def test_the_same_id_of_another_client_is_not_ours():
 def test_an_execution_is_matched_by_its_reference_where_the_id_says_nothing():
     desk, told = desk_with_order()
     desk.on_execution(EXECUTION._replace(order_id=0, client_id=0), ours=False)
-    assert [fact.kind for fact in told] == ["execution"]
+    assert [event.kind for event in told] == ["execution"]
 
 
 def test_an_execution_is_matched_by_permanent_id_once_that_is_known():
     desk, told = desk_with_order()
     desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
     desk.on_execution(EXECUTION._replace(order_id=0, order_ref=""), ours=False)
-    assert [fact.kind for fact in told] == ["status", "execution"]
+    assert [event.kind for event in told] == ["status", "execution"]
 
 
 def test_an_id_whose_reference_is_another_orders_is_not_believed():
@@ -120,7 +120,7 @@ def test_an_inactive_order_rests_and_may_come_back():
     desk.put_aside(desk.puzzling())
     assert desk.is_quiet()
     assert len(desk.working()) == 1  # it can still be cancelled
-    assert {fact.kind for fact in told} == {"message"}
+    assert {event.kind for event in told} == {"message"}
     desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
     assert not desk.is_quiet()
 
@@ -169,7 +169,7 @@ def test_an_inactive_order_among_the_completed_ones_is_over():
 
 
 def test_an_order_of_an_earlier_session_is_met_and_can_be_found():
-    desk = OrderDesk(lambda: NOON)
+    desk = OrderTracker(lambda: NOON)
     desk.on_open_order(9, 1, 70, "old-SPY-BUY", "Submitted", 5.0, ours=True)
     desk.on_open_order(9, 2, 71, "other-SPY-BUY", "Submitted", 5.0, ours=False)
     assert desk.find("old-SPY-BUY").order_id == 9
@@ -181,8 +181,8 @@ def test_an_order_of_an_earlier_session_is_met_and_can_be_found():
 
 
 def test_what_comes_in_one_piece_is_told_in_one_call():
-    desk, calls = OrderDesk(lambda: NOON), []
-    desk.follow("r", lambda *facts: calls.append(len(facts)))
+    desk, calls = OrderTracker(lambda: NOON), []
+    desk.follow("r", lambda *events: calls.append(len(events)))
     desk.reserve(TICKET, 12, 1)
     desk.mark_sent(desk.find("r-SPY-BUY"))
     with desk.together():
@@ -194,7 +194,7 @@ def test_what_comes_in_one_piece_is_told_in_one_call():
 
 def test_facts_for_a_record_that_is_closed_are_orphans():
     complaints = []
-    desk = OrderDesk(lambda: NOON, lambda what, _: complaints.append(what))
+    desk = OrderTracker(lambda: NOON, lambda what, _: complaints.append(what))
 
     def closed(*_):
         raise BlotterClosedError("the blotter is closed")
@@ -209,7 +209,7 @@ def test_facts_for_a_record_that_is_closed_are_orphans():
 
 def test_a_record_that_fails_is_complained_about_and_loses_nothing():
     complaints = []
-    desk = OrderDesk(lambda: NOON, lambda what, _: complaints.append(what))
+    desk = OrderTracker(lambda: NOON, lambda what, _: complaints.append(what))
 
     def full(*_):
         raise OSError("disk full")
@@ -266,7 +266,7 @@ def test_in_whatever_order_and_however_often_it_is_told_the_end_is_the_same(nois
     state = derive_order(10.0, told)
     assert (state.status, state.filled, state.commission) == ("FILLED", 10.0, 1.0)
     assert desk.is_quiet()
-    assert sum(fact.kind == "execution" for fact in told) == 2
+    assert sum(event.kind == "execution" for event in told) == 2
 
 
 def test_tickets_of_one_desk_keep_their_ids_apart():
@@ -328,44 +328,50 @@ def test_a_second_order_under_one_reference_is_told_once_and_its_shares_count():
         desk.on_open_order(3, 9, 78, "r-SPY-BUY", "Submitted", 10.0, ours=False)
         desk.on_status(3, 78, "Cancelled", 0.0, 10.0, "", ours=False)
     desk.on_execution(EXECUTION._replace(perm_id=78, order_id=3, client_id=9), ours=False)
-    assert [(fact.kind, fact.perm_id) for fact in told] == [("status", 77), ("duplicate", 78), ("execution", 77)]
+    assert [(event.kind, event.perm_id) for event in told] == [
+        ("status", 77),
+        ("duplicate", 78),
+        ("execution", 77),
+    ]
     assert derive_order(10.0, told).state == "FILLED"
 
 
 def test_an_adopted_order_is_known_by_reference_and_goes_out_again_with_its_id():
-    desk, told = OrderDesk(lambda: NOON), []
-    desk.follow("r", lambda *facts: told.extend(facts))
-    sent = Fact("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
-    desk.adopt("r", History("r-SPY-BUY", 10.0, [sent]), ids_hold=True)
+    desk, told = OrderTracker(lambda: NOON), []
+    desk.follow("r", lambda *events: told.extend(events))
+    sent = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
+    desk.adopt("r", OrderHistory("r-SPY-BUY", 10.0, [sent]), ids_hold=True)
     assert desk.allow_again("r-SPY-BUY") == 12
     desk.mark_sent(desk.find("r-SPY-BUY"))
     desk.on_message(12, 103, "Duplicate order id")  # the first one has arrived after all
-    assert [(fact.kind, fact.code) for fact in told] == [("message", "103")]
+    assert [(event.kind, event.code) for event in told] == [("message", "103")]
     assert len(desk.working()) == 1
 
 
 def test_an_adopted_order_remembers_what_is_on_record_of_it():
-    desk, told = OrderDesk(lambda: NOON), []
-    desk.follow("r", lambda *facts: told.extend(facts))
+    desk, told = OrderTracker(lambda: NOON), []
+    desk.follow("r", lambda *events: told.extend(events))
     known = [
-        Fact("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1),
-        Fact("status", "r", "r-SPY-BUY", NOON, status="SUBMITTED", order_id=12, perm_id=77),
-        Fact("execution", "r", "r-SPY-BUY", NOON, perm_id=77, exec_id=EXECUTION.exec_id, quantity=4.0, price=1.0),
-        Fact("commission", "r", "r-SPY-BUY", NOON, exec_id=EXECUTION.exec_id, commission=1.0),
+        OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1),
+        OrderEvent("status", "r", "r-SPY-BUY", NOON, status="SUBMITTED", order_id=12, perm_id=77),
+        OrderEvent(
+            "execution", "r", "r-SPY-BUY", NOON, perm_id=77, exec_id=EXECUTION.exec_id, quantity=4.0, price=1.0
+        ),
+        OrderEvent("commission", "r", "r-SPY-BUY", NOON, exec_id=EXECUTION.exec_id, commission=1.0),
     ]
-    desk.adopt("r", History("r-SPY-BUY", 10.0, known), ids_hold=False)
+    desk.adopt("r", OrderHistory("r-SPY-BUY", 10.0, known), ids_hold=False)
     order = desk.find("r-SPY-BUY")
     assert (order.perm_id, order.filled, order.seen, order.ended, order.uncharged) == (77, 4.0, True, False, set())
     assert not desk.on_message(12, 201, "of somebody else: ids began anew")
     desk.on_status(99, 77, "Cancelled", 4.0, 6.0, "", ours=False)  # by its permanent id
-    assert [fact.status for fact in told] == ["CANCELLED"]
+    assert [event.status for event in told] == ["CANCELLED"]
 
 
 def test_a_refusal_on_record_of_an_order_that_was_seen_to_live_does_not_end_it():
-    desk = OrderDesk(lambda: NOON)
-    lives = Fact("status", "r", "r-SPY-BUY", NOON, status="SUBMITTED", order_id=12, perm_id=77)
-    refusal = Fact("rejected", "r", "r-SPY-BUY", NOON, status="UNSEEN", code="110")
-    desk.adopt("r", History("r-SPY-BUY", 10.0, [SENT_12, lives, refusal]), ids_hold=True)
+    desk = OrderTracker(lambda: NOON)
+    lives = OrderEvent("status", "r", "r-SPY-BUY", NOON, status="SUBMITTED", order_id=12, perm_id=77)
+    refusal = OrderEvent("rejected", "r", "r-SPY-BUY", NOON, status="UNSEEN", code="110")
+    desk.adopt("r", OrderHistory("r-SPY-BUY", 10.0, [SENT_12, lives, refusal]), ids_hold=True)
     assert [order.client_order_id for order in desk.working()] == ["r-SPY-BUY"]
 
 
@@ -405,7 +411,7 @@ def test_an_inactive_order_keeps_what_it_had_filled():
     desk.on_status(12, 77, "Inactive", 5.0, 5.0, "", ours=True)
     desk.on_completed(77, "r-SPY-BUY", "Inactive", None, "Cancelled by System:", client_id=1)
     assert (derive_order(10.0, told).state, derive_order(10.0, told).reported) == ("UNCONFIRMED", 5.0)
-    assert len({key_of(fact) for fact in told}) == len(told)  # each of them is recorded
+    assert len({key_of(event) for event in told}) == len(told)  # each of them is recorded
 
 
 def test_a_completed_order_tells_of_fills_though_its_end_was_known():
@@ -428,10 +434,10 @@ def test_a_completed_order_that_tells_nothing_new_is_not_told_again():
 
 
 def adopted_from_client_1():
-    desk, told = OrderDesk(lambda: NOON), []
-    desk.follow("r", lambda *facts: told.extend(facts))
-    sent = Fact("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
-    desk.adopt("r", History("r-SPY-BUY", 10.0, [sent]), ids_hold=False)
+    desk, told = OrderTracker(lambda: NOON), []
+    desk.follow("r", lambda *events: told.extend(events))
+    sent = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
+    desk.adopt("r", OrderHistory("r-SPY-BUY", 10.0, [sent]), ids_hold=False)
     return desk, told, sent
 
 
@@ -459,18 +465,18 @@ def test_a_number_of_filled_shares_that_cannot_be_keeps_nobody_waiting():
 
 # -- an order that was met before its run was known ------------------------------------------------------------
 
-SENT_12 = Fact("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
+SENT_12 = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
 
 
-def met_and_adopted(*facts, ids_hold=True):
+def met_and_adopted(*events, ids_hold=True):
     """An order that TWS shows as the connection is made, filled in part, and whose run is then resumed."""
-    desk, told = OrderDesk(lambda: NOON), []
+    desk, told = OrderTracker(lambda: NOON), []
     desk.follow("r", lambda *heard: told.extend(heard))
     desk.on_open_order(12, 1, 77, "r-SPY-BUY", "Submitted", 10.0, ours=True)
     desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
     desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
     assert told == []
-    desk.adopt("r", History("r-SPY-BUY", 10.0, facts), ids_hold=ids_hold)
+    desk.adopt("r", OrderHistory("r-SPY-BUY", 10.0, events), ids_hold=ids_hold)
     return desk, told
 
 
@@ -481,7 +487,7 @@ def test_commissions_are_recorded_of_executions_that_were_told_before_their_run_
         desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
     assert desk.find("r-SPY-BUY").uncharged == {EXECUTION.exec_id}
     desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
-    assert [fact.kind for fact in told] == ["execution", "commission"]
+    assert [event.kind for event in told] == ["execution", "commission"]
     assert desk.find("r-SPY-BUY").uncharged == set()
     state = derive_order(10.0, told)
     assert (state.filled, state.commission) == (4.0, 1.0)
@@ -491,22 +497,22 @@ def test_a_commission_that_comes_between_the_resume_and_the_answer_of_tws_is_not
     desk, told = met_and_adopted(SENT_12)
     desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
     desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
-    assert [fact.kind for fact in told] == ["execution", "commission"]
+    assert [event.kind for event in told] == ["execution", "commission"]
 
 
 def test_an_order_that_was_met_is_known_by_its_permanent_id_when_its_run_is_resumed():
     desk, told = met_and_adopted(SENT_12, ids_hold=False)
     desk.on_status(0, 77, "Cancelled", 4.0, 6.0, "", ours=False)
-    assert [fact.status for fact in told] == ["CANCELLED"]
+    assert [event.status for event in told] == ["CANCELLED"]
 
 
 def test_an_order_that_was_met_is_known_by_the_id_that_tws_shows_it_with_though_ids_began_anew():
     desk, told = met_and_adopted(SENT_12._replace(order_id=80), ids_hold=False)
     assert desk.on_message(12, 202, "Order Canceled - reason:")
-    assert [fact.status for fact in told] == ["CANCELLED"]
+    assert [event.status for event in told] == ["CANCELLED"]
 
 
 def test_an_order_that_its_record_never_sent_has_the_ids_that_tws_shows_it_with():
-    desk, told = met_and_adopted(Fact("intent", "r", "r-SPY-BUY", NOON), ids_hold=False)
+    desk, told = met_and_adopted(OrderEvent("intent", "r", "r-SPY-BUY", NOON), ids_hold=False)
     desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
-    assert [(fact.order_id, fact.client_id) for fact in told] == [(12, 1)]
+    assert [(event.order_id, event.client_id) for event in told] == [(12, 1)]

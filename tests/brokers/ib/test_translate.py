@@ -1,4 +1,4 @@
-"""What TWS says, as facts: codes and words against the documentation, times by hand."""
+"""What TWS says, as events: codes and words against the documentation, times by hand."""
 
 import csv
 import math
@@ -59,15 +59,15 @@ def execution(**changes):
     ],
 )
 def test_a_status_of_tws_is_one_of_three_statuses(word, status):
-    fact = status_fact(word, 4.0, 6.0)
-    assert (fact.kind, fact.status, fact.filled, fact.remaining) == ("status", status, 4.0, 6.0)
+    event = status_fact(word, 4.0, 6.0)
+    assert (event.kind, event.status, event.filled, event.remaining) == ("status", status, 4.0, 6.0)
 
 
 @pytest.mark.parametrize("word", ["Inactive", "PendingSubmit", "ApiPending", "ValidationError", "", "Frozen"])
 def test_a_word_that_is_no_state_is_a_message(word):
-    fact = status_fact(word, 0.0, 10.0)
-    assert (fact.kind, fact.status) == ("message", None)
-    assert key_of(fact)
+    event = status_fact(word, 0.0, 10.0)
+    assert (event.kind, event.status) == ("message", None)
+    assert key_of(event)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_failed_cancel_or_change_does_not_end_the_order(code):
 
 @pytest.mark.parametrize("code", [103, 106, 107, 109, 110, 200, 203, 321, 383, 387, 388, 434, 10243, 10318])
 def test_a_reject_code_refuses_a_new_order_and_only_that(code):
-    fact = message_fact(code, "text", seen=False)
-    assert (fact.kind, fact.code, fact.message) == ("rejected", str(code), "text")
+    event = message_fact(code, "text", seen=False)
+    assert (event.kind, event.code, event.message) == ("rejected", str(code), "text")
     assert message_fact(code, "text", seen=True).kind == "message"
 
 
@@ -112,8 +112,8 @@ def test_the_codes_of_market_data_and_of_the_connection_are_those_of_the_documen
 
 
 def test_201_ends_an_order_whatever_was_seen():
-    fact = message_fact(201, "margin", seen=True)
-    assert (fact.kind, fact.code, fact.message, fact.status) == ("rejected", "201", "margin", None)
+    event = message_fact(201, "margin", seen=True)
+    assert (event.kind, event.code, event.message, event.status) == ("rejected", "201", "margin", None)
 
 
 def test_202_is_a_cancel_whose_code_tells_that_we_did_not_ask_for_it():
@@ -124,23 +124,23 @@ def test_202_is_a_cancel_whose_code_tells_that_we_did_not_ask_for_it():
 
 @given(st.integers(0, 20_000), st.booleans())
 def test_no_code_fills_an_order_and_an_unknown_one_never_ends_it(code, seen):
-    fact = message_fact(code, "text", seen=seen)
-    assert fact.kind in {"message", "rejected", "status"}
+    event = message_fact(code, "text", seen=seen)
+    assert event.kind in {"message", "rejected", "status"}
     listed = {*translate.REJECTED_BY_CODE, *translate.CANCELLED_BY_CODE, *translate.REJECTED_UNLESS_SEEN}
     if code not in listed:
-        assert fact.kind == "message"
+        assert event.kind == "message"
 
 
 def test_an_execution_is_told_with_the_words_of_the_tables():
-    fact = execution_fact(execution())
-    assert (fact.exec_id, fact.symbol, fact.exchange, fact.account, fact.occurred_at) == (
+    event = execution_fact(execution())
+    assert (event.exec_id, event.symbol, event.exchange, event.account, event.occurred_at) == (
         "0000e0d5.67fe667b.01.01",
         "KO",
         "ARCA",
         "DU0000001",
         datetime(2022, 12, 29, 15, 0, 1, tzinfo=UTC),
     )
-    assert (fact.side, fact.liquidity, fact.quantity, fact.price) == ("BUY", "removed", 100.0, 62.62)
+    assert (event.side, event.liquidity, event.quantity, event.price) == ("BUY", "removed", 100.0, 62.62)
     assert execution_fact(execution(side="SLD", last_liquidity=1)).side == "SELL"
     assert execution_fact(execution(last_liquidity=1)).liquidity == "added"
     assert execution_fact(execution(last_liquidity=3)).liquidity == "routed"
@@ -175,8 +175,8 @@ def test_a_commission_that_is_not_known_yet_is_no_fact(unset):
 
 
 def test_a_commission_has_its_execution_and_its_currency():
-    fact = commission_fact("a.b.01.01", 1.0, "EUR")
-    assert (fact.kind, fact.exec_id, fact.commission_currency) == ("commission", "a.b.01.01", "EUR")
+    event = commission_fact("a.b.01.01", 1.0, "EUR")
+    assert (event.kind, event.exec_id, event.commission_currency) == ("commission", "a.b.01.01", "EUR")
 
 
 def test_a_rebate_is_a_negative_commission():
