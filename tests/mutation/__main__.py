@@ -23,7 +23,16 @@ from random import Random
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-_COPIED = ("tests", "conftest.py", "pyproject.toml", "README.md", "CHANGELOG.md")
+_COPIED = (
+    "tests",
+    "docs",
+    "requirements",
+    "conftest.py",
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+)
 _OPERATORS = {
     ast.Lt: ("<", "<="),
     ast.LtE: ("<=", "<"),
