@@ -17,7 +17,8 @@ def need(module, extra):
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        text = f"{error.name} is missing; install the extra that has it: pip install -e '.[{extra}]'"
-        if os.environ.get("CI"):
-            pytest.fail(text, pytrace=False)
-        pytest.skip(text, allow_module_level=True)
+        missing = error.name
+    text = f"{missing} is missing; install the extra that has it: pip install -e '.[{extra}]'"
+    if os.environ.get("CI"):
+        pytest.fail(text, pytrace=False)
+    return pytest.skip(text, allow_module_level=True)

@@ -196,26 +196,26 @@ def test_an_interrupt_cancels_the_work_and_waits_until_it_has_wound_up():
 FORKED = """
 import asyncio, os, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 and up warn of forks beside threads
-from stocklean_exec import engine
+from stocklean_exec import background
 
 async def pid():
     return os.getpid()
 
-mine = engine.Engine()
-assert engine.call(pid()) == os.getpid()
+mine = background.BackgroundLoop()
+assert background.call(pid()) == os.getpid()
 child = os.fork()
 if not child:
     try:
         mine.call(pid())
     except RuntimeError as error:
-        print("refused" if "fork" in str(error) else error, engine.call(pid()) == os.getpid(), flush=True)
+        print("refused" if "fork" in str(error) else error, background.call(pid()) == os.getpid(), flush=True)
     try:
         mine.spawn(pid())
     except RuntimeError as error:
         print("refused" if "fork" in str(error) else error, flush=True)
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-print(engine.call(pid()) == os.getpid())
+print(background.call(pid()) == os.getpid())
 """
 
 

@@ -58,7 +58,7 @@ WRITE_UNTIL_FULL = """
 import os, resource, sys
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterError
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 
 path, limit, size, group = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 blotter = sx.open_blotter(path)
@@ -66,7 +66,7 @@ hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
 number = 0
 while True:
-    facts = [Fact("message", "r", code=str(number), message=str(part) + "x" * size) for part in range(group)]
+    facts = [OrderEvent("message", "r", code=str(number), message=str(part) + "x" * size) for part in range(group)]
     try:
         blotter.record(facts).result()
     except BlotterError as error:
@@ -75,7 +75,7 @@ while True:
     print(number, flush=True)
     number += 1
 try:
-    blotter.record([Fact("message", "r", code="late")]).result()
+    blotter.record([OrderEvent("message", "r", code="late")]).result()
     print("recorded after a failure", flush=True)
 except BlotterError as error:
     print("refused", "open the blotter anew" in str(error), flush=True)
@@ -112,12 +112,12 @@ def test_a_full_disk_fails_the_commit_loudly_and_loses_nothing(limit, size, grou
 COMMIT_FOR_EVER = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
 number = int(sys.argv[2])
 print("open", flush=True)
 while True:
-    facts = [Fact("message", "r", code=str(number), message=part + "x" * 200) for part in "abc"]
+    facts = [OrderEvent("message", "r", code=str(number), message=part + "x" * 200) for part in "abc"]
     blotter.record(facts).result()
     print(number, flush=True)
     number += 1
@@ -225,14 +225,14 @@ import os, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterError
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
-blotter.record([Fact("message", "r", code="before")]).result()
+blotter.record([OrderEvent("message", "r", code="before")]).result()
 child = os.fork()
 if child == 0:
     told = []
     for act in (
-        lambda: blotter.record([Fact("message", "r", code="child")]).result(5),
+        lambda: blotter.record([OrderEvent("message", "r", code="child")]).result(5),
         lambda: sx.open_blotter(sys.argv[1]),
     ):
         try:
@@ -245,7 +245,7 @@ if child == 0:
     print(*told, flush=True)
     os._exit(0)
 os.waitpid(child, 0)
-blotter.record([Fact("message", "r", code="after")]).result()
+blotter.record([OrderEvent("message", "r", code="after")]).result()
 blotter.close()
 """
 
@@ -264,12 +264,12 @@ def owner(tmp_path):
     code = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
-blotter.record([Fact("message", "r", code="first")]).result()
+blotter.record([OrderEvent("message", "r", code="first")]).result()
 print("ready", flush=True)
 for line in sys.stdin:
-    blotter.record([Fact("message", "r", code=line.strip())]).result()
+    blotter.record([OrderEvent("message", "r", code=line.strip())]).result()
     print("recorded", flush=True)
 blotter.close()
 """
@@ -315,13 +315,13 @@ def test_a_copy_put_over_a_blotter_that_is_open_does_not_let_a_second_owner_in(o
 IN_PROCESS = """
 import shutil, subprocess, sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
-blotter.record([Fact("message", "r", code="first")]).result()
+blotter.record([OrderEvent("message", "r", code="first")]).result()
 shutil.copyfile(sys.argv[1], sys.argv[1] + ".backup")  # drops DuckDB's own lock
 print("copied", flush=True)
 sys.stdin.readline()
-blotter.record([Fact("message", "r", code="second")]).result()
+blotter.record([OrderEvent("message", "r", code="second")]).result()
 blotter.close()
 """
 

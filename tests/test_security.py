@@ -269,7 +269,7 @@ def test_addresses_are_no_paths(address, blotter):
     "statement",
     [
         "SELECT * FROM read_text('/etc/passwd')",
-        "ATTACH '/tmp/y.duckdb'",
+        "ATTACH 'other.duckdb'",
         "LOAD httpfs",
         "SET lock_configuration = false",
     ],

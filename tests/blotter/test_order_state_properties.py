@@ -37,7 +37,7 @@ def hundred_millionths(random, most):
 
 
 class OrderHistory:
-    """Facts about one order, each with its own key, and what its executions add up to."""
+    """Events about one order, each with its own key, and what its executions add up to."""
 
     def __init__(self, random, name="r-0"):
         self.name = name

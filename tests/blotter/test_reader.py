@@ -372,12 +372,12 @@ def test_a_file_of_an_older_version_is_read_as_if_it_were_new_and_left_as_it_is(
 WRITE = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
 number = 0
 while number < 100_000:
     # Two facts in one transaction, and a text that makes the log grow to a checkpoint now and then.
-    facts = [Fact("message", "r", code=str(number), message=part + "x" * 20_000) for part in "ab"]
+    facts = [OrderEvent("message", "r", code=str(number), message=part + "x" * 20_000) for part in "ab"]
     blotter.record(facts).result()
     print(number, flush=True)
     number += 1

@@ -310,14 +310,14 @@ def test_a_writer_that_cannot_start_fails_what_it_is_given_and_does_not_hang():
 TELL = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
 start = len(blotter.events("r"))
 pending = []
 number = start
 while True:
     for _ in range(7):  # several on the way at once, each of three facts that belong together
-        facts = [Fact("message", "r", code=str(number), message=part) for part in "abc"]
+        facts = [OrderEvent("message", "r", code=str(number), message=part) for part in "abc"]
         pending.append((number, blotter.record(facts)))
         number += 3
     for acknowledged, future in pending[:5]:
@@ -348,7 +348,7 @@ FILL_THE_DISK = """
 import resource, sys
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterError
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
 limit = 400_000
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -356,14 +356,14 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))  # no file may grow bey
 number = 0
 try:
     while True:
-        blotter.record([Fact("message", "r", code=str(number), message="x" * 5000)]).result()
+        blotter.record([OrderEvent("message", "r", code=str(number), message="x" * 5000)]).result()
         print(number, flush=True)
         number += 1
 except BlotterError as error:
     print("failed", type(error.__cause__).__name__, flush=True)
 for _ in range(2):
     try:
-        blotter.record([Fact("message", "r", code="late")]).result()
+        blotter.record([OrderEvent("message", "r", code="late")]).result()
     except BlotterError as error:
         print("refused" if "open the blotter anew" in str(error) else error, flush=True)
 print(len(blotter.events("r")) == number, flush=True)

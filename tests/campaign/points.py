@@ -80,7 +80,7 @@ class Points:
             timer.start()
 
     def acknowledge(self, keys: list[str]) -> None:
-        """Facts of which somebody is about to hear that they are on disk."""
+        """Events of which somebody is about to hear that they are on disk."""
         os.write(self._acks, "".join(f"{key}\n" for key in keys).encode())
 
 

@@ -41,7 +41,7 @@ from tests.campaign.children import LIMITS, MARKET, fault_watchers, planner_of
 from tests.campaign.judge import compare, truth_of
 from tests.campaign.plans import FAULTS, USES, make_plan
 from tests.campaign.stand_ins import Crash, InlineWriter, Life, Mortal, MortalBroker, Shelf
-from tests.campaign.virtual import InlineEngine, VirtualLoop, counted_threads
+from tests.campaign.virtual import InlineLoop, VirtualLoop, counted_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -326,11 +326,11 @@ def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
 
     def make_engine(name: str) -> Any:
         world = _here()
-        return background.BackgroundLoop(name) if world is None else InlineEngine(world.loop)
+        return background.BackgroundLoop(name) if world is None else InlineLoop(world.loop)
 
     yield ib_connection.Link, "send_order", send_order
     yield clock, "datetime", SimpleNamespace(now=virtual_now)  # some have kept the function clock.now itself
-    yield ib_broker, "Engine", make_engine
+    yield ib_broker, "BackgroundLoop", make_engine
     # DuckDB's own threads cost more than they save where tables are small.
     yield database_file, "_CONFIG", {**database_file._CONFIG, "threads": "1"}
     if not threads:

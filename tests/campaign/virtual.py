@@ -19,7 +19,7 @@ from unittest import mock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["InlineEngine", "VirtualLoop", "counted_threads"]
+__all__ = ["InlineLoop", "VirtualLoop", "counted_threads"]
 
 _REAL_SECONDS = 60.0
 
@@ -218,7 +218,7 @@ class _Transport(asyncio.Transport):
         return default
 
 
-class InlineEngine:
+class InlineLoop:
     """Stands for the engine's thread: what is called runs on the loop of this thread."""
 
     def __init__(self, loop: VirtualLoop) -> None:

@@ -209,7 +209,7 @@ def test_what_is_held_back_is_new_on_record_with_the_latest_reason_and_told_once
 
 
 @pytest.mark.parametrize(
-    ("facts", "mine", "others"),
+    ("events", "mine", "others"),
     [
         ([sent(A, 1)], "order id 1 is not used", "sent by client id 7"),
         ([], "is not told", "client id 9 is not told"),

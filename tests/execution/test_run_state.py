@@ -103,7 +103,7 @@ def test_facts_of_other_orders_are_recorded_and_say_nothing_here(blotter):
 
 
 @pytest.mark.parametrize(
-    ("fact", "text"),
+    ("event", "text"),
     [
         (FILL._replace(quantity=11.0), "asks for 10 shares, and 11 were filled"),
         (OrderEvent("duplicate", "r", NAME, NOON, perm_id=8, message="another order"), "another order"),

@@ -71,7 +71,16 @@ PACKAGES = {
         *("ib_wire", "ib_orders", "ib_market", "ib_facts", "ib_access", "diagnosis", "notebook"),
     ),
 }
-_COPIED = ("tests", "conftest.py", "pyproject.toml", "README.md", "CHANGELOG.md")
+_COPIED = (
+    "tests",
+    "docs",
+    "requirements",
+    "conftest.py",
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+)
 _OPERATORS = {
     ast.Lt: ("<", "<="),
     ast.LtE: ("<=", "<"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["diagnose", "doctor"]
 
 _PACKAGES = {
-    "pandas": "3.0",
+    "pandas": "3.1",
     "duckdb": "2.0",
     "ib_async": "2.1",
     "ipywidgets": "8.1.4",

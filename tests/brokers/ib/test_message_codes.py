@@ -167,7 +167,7 @@ def sent_order(desk, order_id):
 
 
 def told(order_id, before, *codes):
-    """Facts about one order after ``before`` and then ``codes``."""
+    """Events about one order after ``before`` and then ``codes``."""
     desk, events = OrderTracker(lambda: NOON), []
     desk.follow(RUN, lambda *more: events.extend(more))
     events += sent_order(desk, order_id)
@@ -189,7 +189,7 @@ def expected_state(code, before):
 
 @cache
 def cells():
-    """Facts of every cell of the matrix by the order id that stands for it."""
+    """Events of every cell of the matrix by the order id that stands for it."""
     return {number: told(number, before, code)[0] for number, (code, before) in enumerate(CELLS, start=1)}
 
 
