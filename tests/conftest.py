@@ -1,16 +1,13 @@
-"""Shared by all tests: no progress bars, a simulated power cut, and the test runner has the last word."""
+"""Shared by all tests: no progress bars, and a simulated power cut."""
 
 from __future__ import annotations
 
 import os
 import stat
-import sys
 
 import pytest
 
 os.environ["STOCKLEAN_PROGRESS"] = "0"
-
-_outcome = pytest.ExitCode.OK
 
 
 def pytest_collection_modifyitems(items):
@@ -60,18 +57,3 @@ class PowerCut:
 def power(tmp_path, monkeypatch):
     """A power cut that can be made in ``tmp_path``."""
     return PowerCut(tmp_path, monkeypatch)
-
-
-def pytest_sessionfinish(exitstatus):
-    global _outcome  # noqa: PLW0603 - hooks have no other way to tell each other
-    _outcome = exitstatus
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure():
-    # SciPy's solver (the oracle of the rounding's tests) and DuckDB in one process make DuckDB's binding list
-    # "leaked" objects on stderr when the interpreter ends, after the runner's last line. Neither the package nor
-    # any test alone does so; that a program of a user ends without noise is tested in child processes.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(int(_outcome))
