@@ -12,5 +12,5 @@ os.environ["XDG_STATE_HOME"] = _state.name
 
 
 def pytest_unconfigure() -> None:
-    """Remove it here: tests/conftest.py ends the process without the interpreter's own cleaning up."""
+    """Remove it when the tests are over."""
     _state.cleanup()

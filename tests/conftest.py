@@ -1,18 +1,15 @@
-"""Shared by all tests: no progress bars, a simulated power cut, and the test runner has the last word."""
+"""Shared by all tests: no progress bars, and a simulated power cut."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
-import sys
 from pathlib import Path
 
 import pytest
 
 os.environ["STOCKLEAN_PROGRESS"] = "0"
-
-_outcome = pytest.ExitCode.OK
 
 
 def pytest_collection_modifyitems(items):
@@ -76,18 +73,3 @@ def _properties(file, name):
 def typedef():
     """``typedef(file, name)``: names of the properties of an object type that the front end declares."""
     return _properties
-
-
-def pytest_sessionfinish(exitstatus):
-    global _outcome  # noqa: PLW0603 - hooks have no other way to tell each other
-    _outcome = exitstatus
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure():
-    # SciPy's solver (the oracle of the rounding's tests) and DuckDB in one process make DuckDB's binding list
-    # "leaked" objects on stderr when the interpreter ends, after the runner's last line. Neither the package nor
-    # any test alone does so; that a program of a user ends without noise is tested in child processes.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(int(_outcome))

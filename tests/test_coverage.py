@@ -1,0 +1,89 @@
+"""The coverage program, on a package of a few lines."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.coverage.__main__ import ROOT, file_of_tests, measure, modules, name_of, shown
+
+PRICE = '''"""Prices."""
+
+
+def is_large(amount):
+    if amount >= 10:
+        return True
+    return False
+
+
+def double(amount):
+    """Twice as much.
+
+    >>> double(2)
+    4
+    """
+    return 2 * amount
+'''
+TESTS = """
+from shop.inner.price import is_large
+
+def test_large():
+    assert is_large(10)
+"""
+OTHERS = """
+from shop.inner.price import is_large
+
+def test_small():
+    assert not is_large(9)
+"""
+MODULE = Path("shop/inner/price.py")
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the shop needs none, and each takes time to load
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    files = {
+        "pyproject.toml": '[tool.pytest.ini_options]\naddopts = "--doctest-modules"\npythonpath = ["."]\n',
+        "shop/__init__.py": "",
+        "shop/inner/__init__.py": "",
+        str(MODULE): PRICE,
+        "tests/inner/test_price.py": TESTS,
+        "tests/test_others.py": OTHERS,
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_a_module_is_covered_by_its_own_tests_and_doctests_alone(shop):
+    # Six statements, of which line 7 does not run; and two ways out of the condition, of which one is taken.
+    result = measure(MODULE, shop)
+    assert (result.module, result.missing, result.is_passed) == ("inner.price", [7], True)
+    assert result.percent == pytest.approx(100 * (5 + 1) / (6 + 2))
+
+
+def test_tests_that_fail_are_told_and_do_not_hide_what_ran(shop, capsys):
+    (shop / "tests/inner/test_price.py").write_text(TESTS.replace("is_large(10)", "is_large(9)"))
+    result = measure(MODULE, shop)
+    assert (result.missing, result.is_passed) == ([6], False)
+    assert "1 failed" in capsys.readouterr().err
+
+
+def test_a_program_without_tests_is_not_run(shop):
+    (shop / "shop/__main__.py").write_text("raise SystemExit(3)\n")
+    assert modules(shop, "shop")[1] == Path("shop/__main__.py")
+    assert measure(Path("shop/__main__.py"), shop) == ("__main__", 0.0, [], True)
+
+
+def test_lines_are_shown_in_groups():
+    assert shown([]) == ""
+    assert shown([1, 3, 4, 5, 9, 10]) == "1, 3-5, 9-10"
+
+
+def test_names_and_test_files_follow_the_tree():
+    assert name_of(Path("stocklean_exec/simulator/book.py")) == "simulator.book"
+    assert file_of_tests(Path("stocklean_exec/gate.py")) == Path("tests/test_gate.py")
+    assert file_of_tests(Path("stocklean_exec/simulator/__main__.py")) == Path("tests/simulator/test_main.py")
+    have_none = [module for module in modules() if not (ROOT / file_of_tests(module)).exists()]
+    assert not [module for module in have_none if module.stem not in ("__init__", "__main__", "_version")]

@@ -1,0 +1,38 @@
+"""How a test run ends: with the runner's last line, at the interpreter's own end, so that coverage is written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from coverage import Coverage
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_run_with_duckdb_and_scipy_ends_with_the_runners_last_line_and_writes_its_coverage(tmp_path):
+    # Both bindings in one process: DuckDB's says so on stderr if anything keeps its objects alive to the end.
+    data = tmp_path / "data"
+    command = [sys.executable, "-m", "coverage", "run", f"--data-file={data}", "--include=stocklean_exec/*"]
+    pytest = [
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/test_rounding.py",
+        "tests/test_blotter_file.py",
+    ]
+    done = subprocess.run(
+        [*command, *pytest, "-k", "(another_solver and 20000) or (test_blotter_file and schema)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout.splitlines()[-1]
+    assert done.stderr == ""
+    found = Coverage(data_file=str(data))
+    found.load()
+    _, statements, _, missing, _ = found.analysis2(str(ROOT / "stocklean_exec" / "rounding.py"))
+    assert 0 < len(missing) < len(statements)
