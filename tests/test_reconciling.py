@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec import reconciling
 from stocklean_exec.broker import Ticket
+from stocklean_exec.differences import compare
 from stocklean_exec.facts import Fact
 from stocklean_exec.ib_broker import IBBroker
 from stocklean_exec.simulator import Simulator
@@ -181,3 +183,17 @@ def test_fills_of_an_order_that_was_adopted_are_recorded(venue, broker, blotter)
             sx.reconcile(again, copy, halt=False)
         assert copy.orders("r")["status"].tolist() == ["FILLED", "FILLED"]
         assert copy.fills("r")["exec_id"].tolist() == blotter.fills("r")["exec_id"].tolist()
+
+
+def test_an_order_is_of_the_client_that_handed_it_over_whoever_is_heard_of_it(broker, blotter, monkeypatch):
+    run(broker, blotter)
+    blotter.record([Fact("message", "r", "r-SPY-BUY", client_id=9, message="seen by another client")]).result()
+    seen = []
+
+    def look(books):
+        seen.append(books.clients)
+        return compare(books)
+
+    monkeypatch.setattr(reconciling, "compare", look)
+    assert sx.reconcile(broker, blotter).empty
+    assert seen == [{"r-SPY-BUY": 7, "r-KO-BUY": 7}]
