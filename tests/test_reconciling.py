@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from datetime import timedelta
 
 import pandas as pd
 import pytest
@@ -197,3 +198,18 @@ def test_an_order_is_of_the_client_that_handed_it_over_whoever_is_heard_of_it(br
     monkeypatch.setattr(reconciling, "compare", look)
     assert sx.reconcile(broker, blotter).empty
     assert seen == [{"r-SPY-BUY": 7, "r-KO-BUY": 7}]
+
+
+def test_runs_of_today_and_orders_that_have_not_ended_are_asked_for(blotter):
+    plan = pd.DataFrame([{"symbol": "KO", "action": "rest"}])
+    broker = sx.connect("mock://", quotes={"SPY": 100.0, "KO": 50.0}, cash=10_000, fill_plan=plan)
+    run(broker, blotter, "filled", SPY=0.1)
+    run(broker, blotter, "resting", KO=0.1, SPY=0.1)
+    orders = blotter.orders()
+
+    async def asked():
+        return [record.run_id for record in reconciling._records(orders, broker, blotter)]
+
+    assert asyncio.run(asked()) == ["filled", "resting"]
+    broker._time += timedelta(days=1)
+    assert asyncio.run(asked()) == ["resting"]
