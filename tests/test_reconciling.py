@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -213,3 +214,24 @@ def test_runs_of_today_and_orders_that_have_not_ended_are_asked_for(blotter):
     assert asyncio.run(asked()) == ["filled", "resting"]
     broker._time += timedelta(days=1)
     assert asyncio.run(asked()) == ["resting"]
+
+
+@pytest.mark.parametrize(
+    ("news", "complete", "rounds"),
+    [
+        pytest.param([0], [True], 1, id="nothing new: once"),
+        pytest.param([3, 1, 0], [True, True, True], 3, id="news: until there are none"),
+        pytest.param([0, 0, 0], [False, False, True], 3, id="a list is missing: until it is there"),
+    ],
+)
+def test_the_broker_is_asked_until_it_tells_all_and_nothing_new(news, complete, rounds):
+    record, asked = SimpleNamespace(heard=0), []
+
+    class Teller:
+        async def sweep(self):
+            record.heard += news[len(asked)]
+            asked.append(complete[len(asked)])
+            return SimpleNamespace(is_complete=asked[-1])
+
+    assert asyncio.run(reconciling._ask(Teller(), [record])).is_complete
+    assert len(asked) == rounds
