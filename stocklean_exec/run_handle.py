@@ -82,7 +82,7 @@ def start_run(
         if known is not None and not known.is_done:
             return known
         control = RunControl()
-        live = LiveModel(run_id, plan[plan["approved"].fillna(value=False).astype("bool")], account=broker.account)
+        live = LiveModel(run_id, plan[plan["approved"]], account=broker.account)
         control.listen(live.hear)  # from the first fact on, whenever somebody looks
         work = submit_orders_async(
             approved,

@@ -352,3 +352,17 @@ def test_of_many_choices_those_are_kept_that_nothing_cheaper_beats():
     book = SimpleNamespace(price=0.5)
     shift, cost = np.array([20.0, 0.0, 30.0, 10.0]), np.array([10.3, 1.0, 0.1, 0.2])
     assert rounding._undominated(book, shift, cost, np.arange(4)).tolist() == [1, 3, 2]
+
+
+def test_the_solver_is_asked_about_books_of_up_to_fifty_names(monkeypatch):
+    asked = []
+
+    def solve(book, plan, _seconds):
+        asked.append(book.value.size)
+        return plan, False
+
+    monkeypatch.setattr(rounding, "_improve", lambda _book, plan, **_: (plan, False))
+    monkeypatch.setattr(rounding, "_solve", solve)
+    for count in (49, 50, 51):
+        round_units(np.full(count, 0.5), np.linspace(1.0, 100.0, count))
+    assert asked == [49, 50]
