@@ -134,6 +134,11 @@ def test_a_cell_that_is_run_twice_gets_the_same_run(broker, blotter):
     assert again.wait()["status"].tolist() == ["CANCELLED"] * 3
 
 
+def test_limits_that_are_given_at_the_start_are_kept_as_orders_leave(broker, blotter):
+    states = sx.start_run(approved(), broker, blotter, limits=sx.Limits(max_total_notional=1.0)).wait()
+    assert set(states["reason"]) == {"run_notional_cap"}
+
+
 def test_a_handle_on_a_run_that_was_over_shows_what_is_on_record(broker, blotter):
     plan = approved()
     sx.start_run(plan, broker, blotter).wait()
@@ -177,6 +182,9 @@ def test_cancelling_a_run_cancels_what_works_and_sends_nothing_more(venue, blott
         assert broker.open_orders().empty
         row = blotter.runs().iloc[0]
         assert row["status"] == "cancelled"
+        (event,) = blotter.events("r").query("kind == 'run_cancelled'").to_dict("records")
+        assert (event["code"], event["message"]) == ("ana", "cancelled by ana")
+        assert abs(event["occurred_at"] - event["recorded_at"]) < pd.Timedelta("1h")
         # What was refused stays so.
         assert sx.resume("r", broker, blotter)["status"].tolist() == states["status"].tolist()
     accepted = [one for one in read_journal(venue.journal) if one["event"] == "order"]
