@@ -170,6 +170,27 @@ def test_the_head_of_a_run_says_how_it_stands(broker, blotter):
     assert "not now" in failed.head()["halted"]
 
 
+def test_the_cancel_of_a_run_is_asked_for_orders_that_may_live_and_for_no_others(broker, blotter, monkeypatch):
+    # Two rest at 9.00; the third one is filled at the market.
+    plan = approved(limit=9.0)
+    orders = plan.drop(columns=["approved", "approved_by", "approved_at", "order_hash", "approval_hash"])
+    orders.loc[2, ["order_type", "limit_price"]] = ["MKT", float("nan")]
+    review = sx.review_orders(sx.check_orders(orders, sx.Limits(price_collar=None), quotes=QUOTES, cash=1e6))
+    review.approve_all(by="me")
+    asked, cancel = [], broker.cancel
+
+    def note(name):
+        asked.append(name)
+        cancel(name)
+
+    monkeypatch.setattr(broker, "cancel", note)
+    run = sx.start_run(review.result(), broker, blotter, timeout=30)
+    wait_for(lambda: run.progress()["filled"] == 1 and len(broker.open_orders()) == 2)
+    run.cancel_all()
+    assert sorted(run.wait()["status"]) == ["CANCELLED", "CANCELLED", "FILLED"]
+    assert asked == plan["client_order_id"].tolist()[:2]
+
+
 def test_cancelling_a_run_cancels_what_works_and_sends_nothing_more(venue, blotter):
     with IBBroker(port=venue.port, rate=40.0, seconds=5.0) as broker:
         run = sx.start_run(approved(40, limit=9.0), broker, blotter, timeout=60)
