@@ -13,6 +13,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.facts import key_of
 from stocklean_exec.ib_broker import IBBroker
+from stocklean_exec.live_view import LiveView
 from stocklean_exec.simulator import Simulator, read_journal
 
 SYMBOLS = [f"S{number:02d}" for number in range(40)]
@@ -148,6 +149,14 @@ def test_a_handle_on_a_run_that_was_over_shows_what_is_on_record(broker, blotter
     assert "30 of 30 filled" in again._repr_html_()
     assert again.live.update()["counts"] == {"FILLED": 3}
     assert len(again.live.update()["fills"]) == 3
+
+
+def test_a_run_has_one_view_however_often_it_is_asked_for(broker, blotter):
+    run = sx.start_run(approved(), broker, blotter)
+    run.wait()
+    view = run.view()
+    assert isinstance(view, LiveView)
+    assert run.view() is view
 
 
 def test_the_head_of_a_run_says_how_it_stands(broker, blotter):
