@@ -2,10 +2,10 @@
 
 ``python -m tests.mutation --packages risk --seed 1 --most 14`` draws up to 14 mutants of each module of a package
 by the seed, runs the module's test file against each, and adds the outcomes to ``tests/mutation/results.tsv``; a
-mutant that stands there is not tried again, so that a run can be stopped and continued. ``--again`` tries those
-that survived once more. ``--report`` sorts the file, and writes its summary into ``tests/mutation/README.md``.
-A survivor is a line that no test protects, or a change that makes no difference; a person has to tell which, and
-writes the reason into the last column.
+mutant that stands there is not tried again, so that a run can be stopped and continued. ``--again`` tries once
+more those that survived and have no reason. ``--report`` sorts the file, and writes its summary into
+``tests/mutation/README.md``. A survivor is a line that no test protects, or a change that makes no difference; a
+person has to tell which, and writes the reason into the last column.
 
 Mutants are made and run in a temporary copy of the project; the project itself is only read.
 """
@@ -403,19 +403,23 @@ def add_result(path, row):
 
 
 def table(rows):
-    """The summary of the rows as a Markdown table: per package the mutants made, killed and surviving."""
+    """The summary of the rows as a Markdown table: per package the mutants made, killed and surviving.
+
+    A survivor with a reason makes no difference; one without a reason is a test that is missing.
+    """
     lines = [
-        "| package | modules | made | killed | of these by timeout | survived | survived, % |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| package | modules | made | killed | of these by timeout | survived, no difference | survived, no test | % |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for package in (*PACKAGES, "all"):
         mine = [row for row in rows if package in {row["package"], "all"}]
         if mine:
             count = Counter(row["outcome"] for row in mine)
             modules, killed = len({row["module"] for row in mine}), count[KILLED] + count[ENDLESS]
+            missing = sum(row["outcome"] == SURVIVED and not row["reason"] for row in mine)
             lines.append(
-                f"| {package} | {modules} | {len(mine)} | {killed} | {count[ENDLESS]} | {count[SURVIVED]}"
-                f" | {100 * count[SURVIVED] / len(mine):.1f} |"
+                f"| {package} | {modules} | {len(mine)} | {killed} | {count[ENDLESS]} | {count[SURVIVED] - missing}"
+                f" | {missing} | {100 * missing / len(mine):.1f} |"
             )
     return "\n".join(lines)
 
@@ -448,7 +452,7 @@ def main(arguments=None):
     parser.add_argument("--packages", default="", help=f"names of packages ({', '.join(PACKAGES)}) instead")
     parser.add_argument("--seed", type=int, default=0, help="which mutants are drawn (0)")
     parser.add_argument("--most", type=int, help="mutants of each module; by default all")
-    parser.add_argument("--again", action="store_true", help="try again those that survived, and no others")
+    parser.add_argument("--again", action="store_true", help="try again survivors without a reason, and no others")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file of the outcomes")
     parser.add_argument("--report", action="store_true", help="sort the outcomes and write the summary")
     options = parser.parse_args(arguments)
@@ -461,7 +465,8 @@ def main(arguments=None):
         todo = []
         for one in mutants(source) if options.again else drawn(mutants(source), options.seed, options.most):
             row = known.get((module, one.original, one.shown, str(one.place)))
-            if (row is not None and row["outcome"] == SURVIVED) if options.again else row is None:
+            unexplained = row is not None and row["outcome"] == SURVIVED and not row["reason"]
+            if unexplained if options.again else row is None:
                 todo.append(one)
 
         def note(mutant, outcome, module=module):
