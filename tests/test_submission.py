@@ -23,6 +23,7 @@ from stocklean_exec.errors import (
     InputError,
 )
 from stocklean_exec.mock_broker import MockBroker
+from stocklean_exec.run_control import RunControl
 from stocklean_exec.simulator import Simulator
 
 NAN = float("nan")
@@ -768,3 +769,22 @@ def test_a_run_is_worked_with_the_patience_that_was_asked_for_and_nothing_goes_o
     sx.submit_orders(plan, broker, blotter)  # its orders were not sent: they may be, and somebody else may have
     again, _, _ = worked[1]
     assert (again.patience, again.is_new, again.restrictions.cleared) == (60.0, False, frozenset())
+
+
+def test_who_starts_a_run_hears_of_it_and_can_stop_it(broker, blotter):
+    control, heard, moved = RunControl(), [], []
+    control.listen(heard.append)
+    work = sx.submit_orders_async(
+        approved_of(TWO), broker, blotter, control=control, on_progress=lambda *news: moved.append(news)
+    )
+    assert asyncio.run(work)["status"].tolist() == ["FILLED", "FILLED"]
+    assert {fact.client_order_id for fact in heard if fact.kind == "execution"} == {
+        "run-1-SPY-BUY",
+        "run-1-TLT-BUY",
+    }
+    assert moved[-1][0] == 2
+    stopped = RunControl()
+    stopped.stop("cancelled by ann")
+    rest = approved_of(orders_of(("SPY", "BUY", 1.0), run_id="run-2"), limits=sx.Limits(duplicate_window=None))
+    asyncio.run(sx.submit_orders_async(rest, broker, blotter, control=stopped))
+    assert broker.placed == ["run-1-SPY-BUY", "run-1-TLT-BUY"]
