@@ -209,10 +209,11 @@ def test_the_last_outcome_of_a_mutant_counts_and_the_reason_of_a_survivor_stays(
 def test_the_summary_counts_by_package():
     rows = [ROW, ROW | {"outcome": "killed"}, ROW | {"outcome": "timeout", "module": "checks"}]
     rows.append(ROW | {"package": "portfolio", "outcome": "killed", "module": "book"})
+    rows.append(ROW | {"package": "portfolio", "outcome": "survived", "module": "book", "reason": "nobody asks"})
     assert table(rows).split("\n")[2:] == [
-        "| portfolio | 1 | 1 | 1 | 0 | 0 | 0.0 |",
-        "| risk | 2 | 3 | 2 | 1 | 1 | 33.3 |",
-        "| all | 3 | 4 | 3 | 1 | 1 | 25.0 |",
+        "| portfolio | 1 | 2 | 1 | 0 | 1 | 0 | 0.0 |",
+        "| risk | 2 | 3 | 2 | 1 | 0 | 1 | 33.3 |",
+        "| all | 3 | 5 | 3 | 1 | 1 | 1 | 20.0 |",
     ]
 
 
@@ -231,7 +232,7 @@ def test_a_report_drops_lines_that_are_no_more_and_names_survivors_without_a_rea
     assert [row["line"] for row in missing] == ["MOST = 1"]
     assert [row["line"] for row in read_results(results).values()] == ["MOST = 1", "LEAST = 2"]
     assert summary.read_text().startswith("Above\n<!-- summary -->\n| package |")
-    assert summary.read_text().endswith("| all | 1 | 2 | 1 | 0 | 1 | 50.0 |\n<!-- end of summary -->\nbelow\n")
+    assert summary.read_text().endswith("| all | 1 | 2 | 1 | 0 | 0 | 1 | 50.0 |\n<!-- end of summary -->\nbelow\n")
 
 
 def test_a_run_is_continued_where_it_stopped_and_survivors_are_tried_again_when_asked(shop, monkeypatch):

@@ -94,7 +94,7 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
 
 def _orders_of(broker: Broker, blotter: Blotter) -> pd.DataFrame:
     orders = blotter.orders()
-    return orders[orders["account"] == broker.account].reset_index(drop=True)
+    return orders[orders["account"] == broker.account]
 
 
 def _records(orders: pd.DataFrame, broker: Broker, blotter: Blotter) -> list[RunState]:
@@ -129,7 +129,7 @@ def _strangers(broker: Broker, blotter: Blotter) -> pd.DataFrame:
     heard = broker.orphans
     heard = heard[heard["exec_id"].notna()].drop_duplicates("exec_id", keep="last")
     known = blotter.own([ref for ref in heard["order_ref"].tolist() if isinstance(ref, str)])
-    return heard.loc[~heard["order_ref"].isin(known), _STRANGER].reset_index(drop=True)
+    return heard.loc[~heard["order_ref"].isin(known), _STRANGER]
 
 
 def _found_out(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:

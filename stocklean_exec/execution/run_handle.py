@@ -93,9 +93,7 @@ def start_run(
         if known is not None and not known.is_done:
             return known
         control = RunControl()
-        live = RunMonitor(
-            run_id, plan[plan["approved"].fillna(value=False).astype("bool")], account=broker.account
-        )
+        live = RunMonitor(run_id, plan[plan["approved"]], account=broker.account)
         control.listen(live.hear)  # from the first event on, whenever somebody looks
         work = submit_orders_async(
             approved,

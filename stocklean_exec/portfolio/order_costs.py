@@ -60,11 +60,10 @@ def cash_prices(
     >>> cash_prices(side, mid, bid, ask, limit).tolist()
     [100.1, 99.9, 101.0, 100.0]
     """
-    with np.errstate(invalid="ignore"):
-        at_ask = np.where(is_usable(ask) & (ask > price), ask, price)
-        at_bid = np.where(is_usable(bid) & (bid < price), bid, price)
-        bought = np.where(np.isnan(limit), at_ask, np.fmax(price, limit))
-        sold = np.fmin(price, np.fmax(at_bid, limit))
+    at_ask = np.where(is_usable(ask), np.maximum(ask, price), price)
+    at_bid = np.where(is_usable(bid), np.minimum(bid, price), price)
+    bought = np.where(np.isnan(limit), at_ask, np.fmax(price, limit))
+    sold = np.fmin(price, np.fmax(at_bid, limit))
     return np.where(np.isnan(price), math.nan, np.where(buy, bought, sold))
 
 

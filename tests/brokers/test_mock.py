@@ -467,6 +467,12 @@ def test_all_that_is_told_of_an_order_has_its_run_its_ids_and_its_time():
     assert all(event.occurred_at is not None for event in events)
 
 
+def test_a_status_says_how_much_is_filled_and_how_much_is_left():
+    events = place(planned(step("fill", quantity=4.0), step("cancel")), ticket("SPY", "BUY", 10))
+    told = [(event.status, event.filled, event.remaining) for event in events if event.kind == "status"]
+    assert told == [("SUBMITTED", 0.0, 10.0), ("CANCELLED", 4.0, 6.0)]
+
+
 def test_an_order_that_rests_takes_ten_milliseconds():
     broker = MockBroker(quotes(("SPY", 99.0, 101.0)))
     place(broker, ticket("SPY", "BUY", 5, limit=90.0), ticket("SPY", "SELL", 5, limit=110.0))

@@ -279,10 +279,19 @@ def test_a_buy_costs_what_it_may_trade_at_and_its_commission(limit, ask, last, d
     assert buy_cost(ticket(limit=limit), ask, last, decided) == cost
 
 
+def test_a_price_of_a_billion_or_more_is_no_price():
+    # At 24.00, 100 shares and 1.00 of commission.
+    for damaged in (1e9, 1.7976931348623157e308, 0.0, -1.0, NAN):
+        assert buy_cost(ticket(limit=NAN), damaged, None, 24.0) == 2_401.0
+        assert buy_cost(ticket(limit=NAN), None, damaged, 24.0) == 2_401.0
+    assert buy_cost(ticket(limit=NAN), 999_999_999.0, None, 24.0) > 99_999_999_900.0
+
+
 @pytest.mark.parametrize(
     ("side", "traded", "value", "commission", "effect"),
     [
         ("BUY", 0.0, 0.0, NAN, 0.0),
+        ("BUY", 0.0, 0.0, 1.0, 0.0),  # its executions were withdrawn, and their commission with them
         ("BUY", 100.0, 2_500.0, NAN, -2_501.0),
         ("BUY", 0.5, 12.5, NAN, -12.51),  # half a share costs a cent
         ("BUY", 100.0, 2_500.0, 3.0, -2_503.0),

@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -10,6 +12,8 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.broker import IBBroker
+from stocklean_exec.execution import reconciliation
+from stocklean_exec.execution.breaks import compare
 from stocklean_exec.simulator import Simulator
 
 NAN = float("nan")
@@ -184,3 +188,55 @@ def test_fills_of_an_order_that_was_adopted_are_recorded(venue, broker, blotter)
             sx.reconcile(again, copy, halt=False)
         assert copy.orders("r")["status"].tolist() == ["FILLED", "FILLED"]
         assert copy.fills("r")["exec_id"].tolist() == blotter.fills("r")["exec_id"].tolist()
+
+
+def test_an_order_is_of_the_client_that_handed_it_over_whoever_is_heard_of_it(broker, blotter, monkeypatch):
+    run(broker, blotter)
+    blotter.record(
+        [OrderEvent("message", "r", "r-SPY-BUY", client_id=9, message="seen by another client")]
+    ).result()
+    seen = []
+
+    def look(books):
+        seen.append(books.clients)
+        return compare(books)
+
+    monkeypatch.setattr(reconciliation, "compare", look)
+    assert sx.reconcile(broker, blotter).empty
+    assert seen == [{"r-SPY-BUY": 7, "r-KO-BUY": 7}]
+
+
+def test_runs_of_today_and_orders_that_have_not_ended_are_asked_for(blotter):
+    plan = pd.DataFrame([{"symbol": "KO", "action": "rest"}])
+    broker = sx.connect("mock://", quotes={"SPY": 100.0, "KO": 50.0}, cash=10_000, fill_plan=plan)
+    run(broker, blotter, "filled", SPY=0.1)
+    run(broker, blotter, "resting", KO=0.1, SPY=0.1)
+    orders = blotter.orders()
+
+    async def asked():
+        return [record.run_id for record in reconciliation._records(orders, broker, blotter)]
+
+    assert asyncio.run(asked()) == ["filled", "resting"]
+    broker._time += timedelta(days=1)
+    assert asyncio.run(asked()) == ["resting"]
+
+
+@pytest.mark.parametrize(
+    ("news", "complete", "rounds"),
+    [
+        pytest.param([0], [True], 1, id="nothing new: once"),
+        pytest.param([3, 1, 0], [True, True, True], 3, id="news: until there are none"),
+        pytest.param([0, 0, 0], [False, False, True], 3, id="a list is missing: until it is there"),
+    ],
+)
+def test_the_broker_is_asked_until_it_tells_all_and_nothing_new(news, complete, rounds):
+    record, asked = SimpleNamespace(heard=0), []
+
+    class Teller:
+        async def sweep(self):
+            record.heard += news[len(asked)]
+            asked.append(complete[len(asked)])
+            return SimpleNamespace(is_complete=asked[-1])
+
+    assert asyncio.run(reconciliation._ask(Teller(), [record])).is_complete
+    assert len(asked) == rounds

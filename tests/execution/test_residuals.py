@@ -5,6 +5,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.brokers.mock import MockBroker
+from stocklean_exec.execution import residuals
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0, "PG": 10.0}
 PLAN = pd.DataFrame(
@@ -150,7 +151,14 @@ def test_the_same_rest_is_not_ordered_twice(broker, blotter):
     review.approve_all(by="me")
     with pytest.raises(sx.InputError, match="r-SPY-BUY-9 is not in the plan of this run, nor the rest") as caught:
         sx.submit_orders(review.result(), broker, blotter)
-    assert len(caught.value.problems) == 2
+    assert [problem.symbol for problem in caught.value.problems] == ["SPY", "TLT"]
+
+
+def test_the_rest_of_an_order_that_may_live_is_refused_with_its_symbol(broker, blotter):
+    run(broker, blotter)
+    with pytest.raises(sx.InputError, match="r-KO-BUY is PARTIAL: cancel, resolve or resume it first") as caught:
+        residuals.check_leg(sx.residual_orders("r", blotter).assign(status="NEW"), blotter.orders("r"))
+    assert [(problem.code, problem.symbol) for problem in caught.value.problems] == [("order_alive", "KO")]
 
 
 def test_more_than_the_rest_is_refused(broker, blotter):
@@ -162,9 +170,14 @@ def test_more_than_the_rest_is_refused(broker, blotter):
 
 def test_a_rest_without_a_price_is_a_rejected_row(broker, blotter):
     run(broker, blotter)
-    rest = sx.residual_orders("r", blotter, quotes={"TLT": 50.0}).set_index("symbol")
+    rest = sx.residual_orders("r", blotter, quotes={"TLT": 0.5}).set_index("symbol")
     assert rest.loc["SPY", ["status", "reason"]].tolist() == ["REJECTED", "price_unavailable"]
-    assert rest.loc["TLT", "status"] == "NEW"
+    assert rest.loc["TLT", ["status", "quantity", "decision_price", "notional"]].tolist() == [
+        "NEW",
+        40.0,
+        0.5,
+        20.0,
+    ]
 
 
 def test_what_plan_or_person_refused_leaves_nothing(broker, blotter):

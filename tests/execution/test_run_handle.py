@@ -14,6 +14,7 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.events import key_of
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.simulator import Simulator, read_journal
+from stocklean_exec.widgets.live_view import LiveView
 
 SYMBOLS = [f"S{number:02d}" for number in range(40)]
 QUOTES = pd.DataFrame(
@@ -134,6 +135,11 @@ def test_a_cell_that_is_run_twice_gets_the_same_run(broker, blotter):
     assert again.wait()["status"].tolist() == ["CANCELLED"] * 3
 
 
+def test_limits_that_are_given_at_the_start_are_kept_as_orders_leave(broker, blotter):
+    states = sx.start_run(approved(), broker, blotter, limits=sx.Limits(max_total_notional=1.0)).wait()
+    assert set(states["reason"]) == {"run_notional_cap"}
+
+
 def test_a_handle_on_a_run_that_was_over_shows_what_is_on_record(broker, blotter):
     plan = approved()
     sx.start_run(plan, broker, blotter).wait()
@@ -143,6 +149,14 @@ def test_a_handle_on_a_run_that_was_over_shows_what_is_on_record(broker, blotter
     assert "30 of 30 filled" in again._repr_html_()
     assert again.live.update()["counts"] == {"FILLED": 3}
     assert len(again.live.update()["fills"]) == 3
+
+
+def test_a_run_has_one_view_however_often_it_is_asked_for(broker, blotter):
+    run = sx.start_run(approved(), broker, blotter)
+    run.wait()
+    view = run.view()
+    assert isinstance(view, LiveView)
+    assert run.view() is view
 
 
 def test_the_head_of_a_run_says_how_it_stands(broker, blotter):
@@ -165,6 +179,27 @@ def test_the_head_of_a_run_says_how_it_stands(broker, blotter):
     assert "not now" in failed.head()["halted"]
 
 
+def test_the_cancel_of_a_run_is_asked_for_orders_that_may_live_and_for_no_others(broker, blotter, monkeypatch):
+    # Two rest at 9.00; the third one is filled at the market.
+    plan = approved(limit=9.0)
+    orders = plan.drop(columns=["approved", "approved_by", "approved_at", "order_hash", "approval_hash"])
+    orders.loc[2, ["order_type", "limit_price"]] = ["MKT", float("nan")]
+    review = sx.review_orders(sx.check_orders(orders, sx.Limits(price_collar=None), quotes=QUOTES, cash=1e6))
+    review.approve_all(by="me")
+    asked, cancel = [], broker.cancel
+
+    def note(name):
+        asked.append(name)
+        cancel(name)
+
+    monkeypatch.setattr(broker, "cancel", note)
+    run = sx.start_run(review.result(), broker, blotter, timeout=30)
+    wait_for(lambda: run.progress()["filled"] == 1 and len(broker.open_orders()) == 2)
+    run.cancel_all()
+    assert sorted(run.wait()["status"]) == ["CANCELLED", "CANCELLED", "FILLED"]
+    assert asked == plan["client_order_id"].tolist()[:2]
+
+
 def test_cancelling_a_run_cancels_what_works_and_sends_nothing_more(venue, blotter):
     with IBBroker(port=venue.port, rate=40.0, seconds=5.0) as broker:
         run = sx.start_run(approved(40, limit=9.0), broker, blotter, timeout=60)
@@ -177,6 +212,9 @@ def test_cancelling_a_run_cancels_what_works_and_sends_nothing_more(venue, blott
         assert broker.open_orders().empty
         row = blotter.runs().iloc[0]
         assert row["status"] == "cancelled"
+        (event,) = blotter.events("r").query("kind == 'run_cancelled'").to_dict("records")
+        assert (event["code"], event["message"]) == ("ana", "cancelled by ana")
+        assert abs(event["occurred_at"] - event["recorded_at"]) < pd.Timedelta("1h")
         # What was refused stays so.
         assert sx.resume("r", broker, blotter)["status"].tolist() == states["status"].tolist()
     accepted = [one for one in read_journal(venue.journal) if one["event"] == "order"]

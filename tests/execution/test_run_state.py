@@ -185,8 +185,7 @@ def test_what_is_told_in_one_turn_of_the_loop_is_on_record_after_it(blotter):
     async def hear():
         record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
         record.follow(teller)
-        teller.tell(FILL)
-        teller.tell(FEE)
+        teller.tell(FILL, FEE)
         await asyncio.sleep(0)  # one turn
 
     asyncio.run(hear())

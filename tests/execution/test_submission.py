@@ -23,6 +23,8 @@ from stocklean_exec.errors import (
     IdempotencyConflictError,
     InputError,
 )
+from stocklean_exec.execution import submission
+from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.simulator import Simulator
 
 NAN = float("nan")
@@ -745,3 +747,45 @@ def test_an_order_that_may_be_under_way_is_not_believed_lost_before_its_broker_h
     again = sx.submit_orders(approved, broker, blotter)
     assert again["status"].tolist() == ["FILLED", "FILLED"]
     assert broker.placed == ["run-1-SPY-BUY", "run-1-TLT-BUY"]  # each of them once
+
+
+@pytest.mark.parametrize(("mode", "resend"), [("mock", True), ("paper", True), ("live", False)])
+def test_a_run_is_worked_with_the_patience_that_was_asked_for_and_nothing_goes_out_twice_with_real_money(
+    broker, blotter, monkeypatch, mode, resend
+):
+    worked = []
+
+    async def work(_run_id, _broker, _blotter, terms, limits, only):
+        worked.append((terms, limits, only))
+
+    monkeypatch.setattr(submission, "work_run", work)
+    monkeypatch.setattr(broker, "mode", mode)
+    monkeypatch.setattr(broker, "settle_seconds", 7.0, raising=False)
+    plan = approved_of(TWO)
+    sx.submit_orders(plan, broker, blotter, timeout=2.5, limits=sx.Limits(max_gross=3.0))
+    ((terms, limits, only),) = worked
+    assert (terms.patience, terms.settle, terms.resend, terms.is_new) == (2.5, 7.0, resend, True)
+    assert terms.restrictions.cleared == only == {"run-1-SPY-BUY", "run-1-TLT-BUY"}
+    assert limits.max_gross == 3.0
+    sx.submit_orders(plan, broker, blotter)  # its orders were not sent: they may be, and somebody else may have
+    again, _, _ = worked[1]
+    assert (again.patience, again.is_new, again.restrictions.cleared) == (60.0, False, frozenset())
+
+
+def test_who_starts_a_run_hears_of_it_and_can_stop_it(broker, blotter):
+    control, heard, moved = RunControl(), [], []
+    control.listen(heard.append)
+    work = sx.submit_orders_async(
+        approved_of(TWO), broker, blotter, control=control, on_progress=lambda *news: moved.append(news)
+    )
+    assert asyncio.run(work)["status"].tolist() == ["FILLED", "FILLED"]
+    assert {event.client_order_id for event in heard if event.kind == "execution"} == {
+        "run-1-SPY-BUY",
+        "run-1-TLT-BUY",
+    }
+    assert moved[-1][0] == 2
+    stopped = RunControl()
+    stopped.stop("cancelled by ann")
+    rest = approved_of(orders_of(("SPY", "BUY", 1.0), run_id="run-2"), limits=sx.Limits(duplicate_window=None))
+    asyncio.run(sx.submit_orders_async(rest, broker, blotter, control=stopped))
+    assert broker.placed == ["run-1-SPY-BUY", "run-1-TLT-BUY"]

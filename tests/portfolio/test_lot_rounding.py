@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -336,3 +337,33 @@ def test_five_thousand_names_take_milliseconds():
         round_units(desired, value)
         best = min(best, time.perf_counter() - started)
     assert best < 0.05  # several times what is measured, so that a busy machine does not fail it
+
+
+def test_a_slack_of_less_than_one_is_searched_too():
+    # 1.33 at 0.90 and 0.56 at 2.90: 2.821 are wanted and 0.80 more may be spent. One of the second alone is 1.276
+    # over in it and 1.197 under in the first: 1.276. Two of the first alone lack 1.624, one of each costs 3.80.
+    plan = round_units([1.33, 0.56], [0.90, 2.90], slack=0.80, exact_up_to=0)
+    assert plan.units.tolist() == [0, 1]
+    assert plan.objective == pytest.approx(1.276)
+
+
+def test_of_many_choices_those_are_kept_that_nothing_cheaper_beats():
+    # At a price of 0.5: spending 0 costs 1.0; spending 10 leaves up to 5.0 less idle, and costs 0.2; spending 20
+    # would have to cost less than 5.2 to be worth it, and costs 10.3; spending 30 costs 0.1.
+    book = SimpleNamespace(price=0.5)
+    shift, cost = np.array([20.0, 0.0, 30.0, 10.0]), np.array([10.3, 1.0, 0.1, 0.2])
+    assert lot_rounding._undominated(book, shift, cost, np.arange(4)).tolist() == [1, 3, 2]
+
+
+def test_the_solver_is_asked_about_books_of_up_to_fifty_names(monkeypatch):
+    asked = []
+
+    def solve(book, plan, _seconds):
+        asked.append(book.value.size)
+        return plan, False
+
+    monkeypatch.setattr(lot_rounding, "_improve", lambda _book, plan, **_: (plan, False))
+    monkeypatch.setattr(lot_rounding, "_solve", solve)
+    for count in (49, 50, 51):
+        round_units(np.full(count, 0.5), np.linspace(1.0, 100.0, count))
+    assert asked == [49, 50]

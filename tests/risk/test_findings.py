@@ -48,6 +48,15 @@ def test_every_check_is_written_down_with_limit_and_value_also_those_that_pass()
     ]
 
 
+def test_one_value_for_all_is_that_of_a_single_order_too_and_no_infinity_is_written():
+    one = Findings(1)
+    one.block("nav", mask=True, limit=2.0, value=3.0)
+    assert one.as_json() == ['{"nav": ["block", 2.0, 3.0]}']
+    two = Findings(2)
+    two.warn("wide", np.array([True, False]), 2.0, np.array([-math.inf, math.inf]))
+    assert two.as_json() == ['{"wide": ["warn", 2.0, null]}', '{"wide": ["pass", 2.0, null]}']
+
+
 def test_no_checks_and_no_orders_are_still_json():
     assert Findings(2).as_json() == ["{}", "{}"]
     nothing = Findings(0)

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.errors import BrokerError, HaltedError, InputError, LiveAccountError, RunElsewhereError
+from stocklean_exec.execution.recovery_rules import OrderHistory
 from stocklean_exec.simulator import Simulator, read_journal
 
 NAN = float("nan")
@@ -926,3 +928,29 @@ def test_sessions_of_one_seed_share_a_blotter_and_no_fill_is_lost(clock):
         assert fills.groupby("run_id")["quantity"].sum().to_dict() == {"first": 250.0, "second": 250.0}
         assert fills["commission"].sum() == 2.5
         assert fills["exec_id"].is_unique == (clock == "brisk")
+
+
+# -- what a recovery asks ----------------------------------------------------------------------------------------
+
+
+def test_the_greatest_id_among_the_open_orders_is_that_of_this_client(simulator):
+    with connect(simulator, client_id=1) as broker, connect(simulator, client_id=2) as other:
+        assert asyncio.run(broker.sweep()).highest_open_id == 0
+        asyncio.run(broker.place(ticket("mine", order_type="LMT", limit_price=1.0)))
+        mine = asyncio.run(broker.sweep()).highest_open_id
+        for number in range(3):
+            asyncio.run(other.place(ticket(f"theirs-{number}", order_type="LMT", limit_price=1.0)))
+        found = asyncio.run(broker.sweep())
+        shown = broker.open_orders().set_index("client_order_id")["order_id"]
+        assert len(found.open_orders) == 4
+        assert shown["theirs-2"] > shown["mine"]
+        assert found.highest_open_id == mine == shown["mine"]
+
+
+def test_an_order_that_may_go_out_once_more_keeps_its_id_though_later_ones_were_used(simulator):
+    sent = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=4, client_id=1, attempt=1)
+    with connect(simulator, client_id=1) as broker:
+        broker._last_id = 9
+        broker.adopt("r", [OrderHistory("r-SPY-BUY", 10.0, [sent])])
+        broker.allow_again(["r-SPY-BUY"])
+        assert broker._last_id == 3  # the next one may be 4

@@ -1,6 +1,7 @@
 """What the wire lets out and takes in, by hand-made bytes: nothing shifted, nothing endless, nothing lost."""
 
 import asyncio
+import logging
 import struct
 
 import pytest
@@ -231,6 +232,44 @@ def test_what_would_be_read_otherwise_does_not_leave(symbol, changes):
     with pytest.raises(BrokerError, match="nothing was sent"):
         sent(call)
     assert left == []
+
+
+def test_the_summary_of_another_account_or_of_another_figure_is_not_taken():
+    async def run():
+        wire = Connection(Recorder())
+        for account, tag, value in (("DU1", "Cash", "5"), ("DU2", "Cash", "6"), ("DU1", "NetLiquidation", "7")):
+            wire.wrapper.accountSummary(1, account, tag, value, "EUR")
+        return wire.summary_values("DU1", "Cash")
+
+    assert asyncio.run(run()) == [("5", "EUR")]
+
+
+@pytest.mark.parametrize(("before", "after"), [(logging.NOTSET, logging.CRITICAL), (logging.DEBUG, logging.DEBUG)])
+def test_the_clients_log_is_silent_unless_somebody_has_asked_for_it(monkeypatch, before, after):
+    for name in ("ib_async", "eventkit"):
+        monkeypatch.setattr(logging.getLogger(name), "level", before)
+
+    async def run():
+        return Connection(Recorder())
+
+    asyncio.run(run())
+    assert [logging.getLogger(name).level for name in ("ib_async", "eventkit")] == [after, after]
+
+
+def test_a_connection_waits_as_long_as_it_was_asked_to_for_each_answer(monkeypatch):
+    asked = {}
+
+    async def connect(_wire, *place, **terms):
+        asked.update(terms, place=place)
+
+    monkeypatch.setattr(Connection, "connectAsync", connect)
+
+    async def run():
+        await Connection(Recorder()).start("127.0.0.1", 4002, 7, "DU1", 2.5)
+
+    asyncio.run(run())
+    assert (asked["place"], asked["clientId"], asked["timeout"]) == (("127.0.0.1", 4002), 7, 2.5)
+    assert asked["raiseSyncErrors"] is True  # silence is an error
 
 
 def test_a_contract_trades_where_it_was_asked_for():
