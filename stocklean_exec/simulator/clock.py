@@ -28,17 +28,17 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DEFAULT_START", "Appointment", "Clock", "Mode", "local_time", "parse_instant"]
+__all__ = ["DEFAULT_START", "Clock", "Mode", "ScheduledEvent", "local_time", "parse_instant"]
 
 Mode = Literal["virtual", "manual", "wall", "brisk"]
 DEFAULT_START = datetime(2022, 12, 29, 15, 0, tzinfo=UTC).timestamp()
 """Thursday 2022-12-29, 10:00 in New York: the trading day after the last sample close."""
 REQUEST_STEP = 0.001
-_MOST_JUMPS = 100_000
+_MAX_JUMPS = 100_000
 
 
 @dataclass(order=True, slots=True)
-class Appointment:
+class ScheduledEvent:
     """Something to be done at ``at``. ``work`` tells whether a virtual clock jumps to it."""
 
     at: float
@@ -73,36 +73,36 @@ class Clock:
         self, mode: Mode = "virtual", *, start: float = DEFAULT_START, step: float = REQUEST_STEP
     ) -> None:
         self.mode = mode
-        self.flows = mode in ("wall", "brisk")
+        self.is_real_time = mode in ("wall", "brisk")
         self._jumps = mode in ("virtual", "brisk")
-        self._ahead = 0.0  # how far jumps have brought a clock that flows ahead of the computer's
-        self._now = 0.0 if self.flows else start
+        self._offset = 0.0  # how far jumps have brought a clock that flows ahead of the computer's
+        self._now = 0.0 if self.is_real_time else start
         self._step = step
         self._number = 0
-        self._heap: list[Appointment] = []
+        self._heap: list[ScheduledEvent] = []
         self.started = self.now()
 
     def now(self) -> float:
         """The present instant, never earlier than one given before."""
-        if self.flows:
-            self._now = max(self._now, time.time() + self._ahead)
+        if self.is_real_time:
+            self._now = max(self._now, time.time() + self._offset)
         return self._now
 
     def tick(self) -> None:
         """A request arrived: a virtual clock moves on a little, so that instants differ."""
-        if not self.flows:
-            self._go_to(round(self._now + self._step, 6), work=self._jumps)
+        if not self.is_real_time:
+            self._advance_to(round(self._now + self._step, 6), work=self._jumps)
 
-    def schedule(self, delay: float, action: Callable[[], None], *, work: bool = True) -> Appointment:
+    def schedule(self, delay: float, action: Callable[[], None], *, work: bool = True) -> ScheduledEvent:
         """Do ``action`` after ``delay`` seconds."""
         return self.schedule_at(self.now() + delay, action, work=work)
 
-    def schedule_at(self, at: float, action: Callable[[], None], *, work: bool = True) -> Appointment:
+    def schedule_at(self, at: float, action: Callable[[], None], *, work: bool = True) -> ScheduledEvent:
         """Do ``action`` at the instant ``at``."""
         self._number += 1
-        appointment = Appointment(at, self._number, action, work)
-        heapq.heappush(self._heap, appointment)
-        return appointment
+        event = ScheduledEvent(at, self._number, action, work)
+        heapq.heappush(self._heap, event)
+        return event
 
     def next_due(self) -> float | None:
         """Seconds until the next appointment, for a loop that waits on the wall clock."""
@@ -112,14 +112,14 @@ class Clock:
 
     def run_due(self) -> None:
         """Do what is due; where waits are jumped over, jump to all waiting work first."""
-        for _ in range(_MOST_JUMPS if self._jumps else 0):
+        for _ in range(_MAX_JUMPS if self._jumps else 0):
             waiting = [one.at for one in self._heap if one.work and not one.cancelled]
             if not waiting:
                 break
-            self._ahead += max(min(waiting) - self.now(), 0.0)
-            self._go_to(max(min(waiting), self._now), work=True)
+            self._offset += max(min(waiting) - self.now(), 0.0)
+            self._advance_to(max(min(waiting), self._now), work=True)
         if self.mode != "virtual":
-            self._go_to(self.now(), work=True)
+            self._advance_to(self.now(), work=True)
 
     def advance(self, seconds: float) -> None:
         """Let ``seconds`` pass, doing everything that falls into them in order.
@@ -132,22 +132,22 @@ class Clock:
         if self.mode == "wall" or not seconds >= 0:
             raise ValueError(f"a {self.mode} clock cannot be moved by {seconds} seconds")
         instant = self.now() + seconds
-        self._ahead += seconds
-        self._go_to(instant, work=True)
+        self._offset += seconds
+        self._advance_to(instant, work=True)
 
-    def _go_to(self, instant: float, *, work: bool) -> None:
-        left: list[Appointment] = []
+    def _advance_to(self, instant: float, *, work: bool) -> None:
+        left: list[ScheduledEvent] = []
         while self._heap and self._heap[0].at <= instant:
-            appointment = heapq.heappop(self._heap)
-            if appointment.cancelled:
+            event = heapq.heappop(self._heap)
+            if event.cancelled:
                 continue
-            if appointment.work and not work:
-                left.append(appointment)
+            if event.work and not work:
+                left.append(event)
                 continue
-            self._now = max(self._now, appointment.at)
-            appointment.action()
-        for appointment in left:
-            heapq.heappush(self._heap, appointment)
+            self._now = max(self._now, event.at)
+            event.action()
+        for event in left:
+            heapq.heappush(self._heap, event)
         self._now = max(self._now, instant)
 
 

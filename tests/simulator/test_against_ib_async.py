@@ -19,7 +19,7 @@ WAIT = 10
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*")
 
 
-class Desk:
+class Service:
     """A server, and clients that are closed at the end."""
 
     def __init__(self, server):
@@ -51,11 +51,11 @@ def play(script, **options):
 
     async def main():
         server = await start(Settings(quotes=QUOTES, seed=7, **options))
-        desk = Desk(server)
+        service = Service(server)
         try:
-            return await asyncio.wait_for(script(desk), 60)
+            return await asyncio.wait_for(script(service), 60)
         finally:
-            for ib in desk.clients:
+            for ib in service.clients:
                 ib.disconnect()
             await server.close()
             assert server.venue.failures == []
@@ -73,10 +73,10 @@ def no_decoding_errors(caplog):
 
 @pytest.mark.parametrize("version", [157, 164, 173, 176, 178])
 def test_it_connects_qualifies_and_trades_at_every_kind_of_version(version):
-    async def script(desk):
-        ib = await desk.connect()
+    async def script(service):
+        ib = await service.connect()
         assert ib.client.serverVersion() == version
-        contract = await desk.contract(ib)
+        contract = await service.contract(ib)
         trade = ib.placeOrder(contract, MarketOrder("BUY", 450, tif="DAY", orderRef="run-1-SPY-BUY"))
         reported = ib.commissionReportEvent
         await until(reported, lambda: len(trade.fills) == 3 and trade.fills[-1].commissionReport.execId)
@@ -91,8 +91,8 @@ def test_it_connects_qualifies_and_trades_at_every_kind_of_version(version):
 
 
 def test_a_start_takes_no_time_out():
-    async def script(desk):
-        ib = await desk.connect(raiseSyncErrors=True)
+    async def script(service):
+        ib = await service.connect(raiseSyncErrors=True)
         return ib.managedAccounts(), ib.accountValues()
 
     accounts, values = play(script)
@@ -101,9 +101,9 @@ def test_a_start_takes_no_time_out():
 
 
 def test_details_quotes_and_history():
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib)
+    async def script(service):
+        ib = await service.connect()
+        contract = await service.contract(ib)
         (details,) = await ib.reqContractDetailsAsync(contract)
         (ticker,) = await ib.reqTickersAsync(contract)
         bars = await ib.reqHistoricalDataAsync(contract, "", "5 D", "1 day", "TRADES", useRTH=True)
@@ -121,17 +121,17 @@ def test_details_quotes_and_history():
 
 
 def test_an_unknown_contract_is_none():
-    async def script(desk):
-        ib = await desk.connect()
+    async def script(service):
+        ib = await service.connect()
         return await ib.qualifyContractsAsync(Stock("ZZZZNONE", "SMART", "USD"))
 
     assert play(script) == [None]
 
 
 def test_an_order_rests_is_changed_and_cancelled():
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib)
+    async def script(service):
+        ib = await service.connect()
+        contract = await service.contract(ib)
         trade = ib.placeOrder(contract, LimitOrder("BUY", 10, 390.0, tif="GTC"))
         await until(ib.orderStatusEvent, lambda: trade.orderStatus.status == "Submitted")
         trade.order.lmtPrice = 391.0
@@ -157,9 +157,9 @@ def test_an_order_rests_is_changed_and_cancelled():
     ],
 )
 def test_a_refusal_arrives_with_its_code(symbol, order, code):
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib, symbol)
+    async def script(service):
+        ib = await service.connect()
+        contract = await service.contract(ib, symbol)
         seen = []
         ib.errorEvent += lambda _, number, *__: seen.append(number)
         ib.placeOrder(contract, order)
@@ -170,9 +170,9 @@ def test_a_refusal_arrives_with_its_code(symbol, order, code):
 
 
 def test_a_rejection_after_acceptance_ends_inactive():
-    async def script(desk):
-        ib = await desk.connect()
-        trade = ib.placeOrder(await desk.contract(ib), MarketOrder("BUY", 10, tif="DAY"))
+    async def script(service):
+        ib = await service.connect()
+        trade = ib.placeOrder(await service.contract(ib), MarketOrder("BUY", 10, tif="DAY"))
         await until(ib.orderStatusEvent, lambda: trade.orderStatus.status == "Inactive")
         return [entry.errorCode for entry in trade.log if entry.errorCode]
 
@@ -180,9 +180,9 @@ def test_a_rejection_after_acceptance_ends_inactive():
 
 
 def test_what_if_tells_margin_and_commission():
-    async def script(desk):
-        ib = await desk.connect()
-        return await ib.whatIfOrderAsync(await desk.contract(ib), MarketOrder("BUY", 100, tif="DAY"))
+    async def script(service):
+        ib = await service.connect()
+        return await ib.whatIfOrderAsync(await service.contract(ib), MarketOrder("BUY", 100, tif="DAY"))
 
     state = play(script)
     assert (float(state.initMarginChange), state.commission) == (10_000.0, 1.0)
@@ -190,11 +190,11 @@ def test_what_if_tells_margin_and_commission():
 
 @pytest.mark.parametrize("kind", ["MOC", "MIDPRICE", "LOC"])
 def test_other_order_types_fill(kind):
-    async def script(desk):
-        ib = await desk.connect()
+    async def script(service):
+        ib = await service.connect()
         price = 401.0 if kind == "LOC" else 0.0
         order = Order(action="BUY", totalQuantity=100, orderType=kind, tif="DAY", lmtPrice=price)
-        trade = ib.placeOrder(await desk.contract(ib), order)
+        trade = ib.placeOrder(await service.contract(ib), order)
         await until(ib.orderStatusEvent, trade.isDone)
         return trade
 
@@ -204,11 +204,11 @@ def test_other_order_types_fill(kind):
 
 
 def test_an_adaptive_order_fills_and_is_echoed():
-    async def script(desk):
-        ib = await desk.connect()
+    async def script(service):
+        ib = await service.connect()
         order = MarketOrder("BUY", 100, tif="DAY", algoStrategy="Adaptive")
         order.algoParams = [TagValue("adaptivePriority", "Normal")]
-        trade = ib.placeOrder(await desk.contract(ib), order)
+        trade = ib.placeOrder(await service.contract(ib), order)
         await until(ib.orderStatusEvent, trade.isDone)
         return trade, await ib.reqCompletedOrdersAsync(apiOnly=True)
 
@@ -219,9 +219,9 @@ def test_an_adaptive_order_fills_and_is_echoed():
 
 
 def test_positions_and_values_follow_the_executions():
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib)
+    async def script(service):
+        ib = await service.connect()
+        contract = await service.contract(ib)
         trade = ib.placeOrder(contract, MarketOrder("BUY", 100, tif="DAY"))
         await until(ib.updatePortfolioEvent, lambda: trade.isDone() and ib.portfolio())
         summary = {one.tag: one.value for one in await ib.accountSummaryAsync()}
@@ -234,19 +234,19 @@ def test_positions_and_values_follow_the_executions():
 
 
 def test_after_a_reconnect_everything_is_found_again():
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib)
+    async def script(service):
+        ib = await service.connect()
+        contract = await service.contract(ib)
         done = ib.placeOrder(contract, MarketOrder("BUY", 250, tif="DAY", orderRef="done"))
         open_ = ib.placeOrder(contract, LimitOrder("BUY", 10, 390.0, tif="GTC", orderRef="open"))
         placed = ib.orderStatusEvent
         await until(placed, lambda: done.isDone() and open_.orderStatus.status == "Submitted")
         gone = asyncio.Event()
         ib.disconnectedEvent += gone.set
-        desk.server.venue.disconnect(None, "test")
-        desk.server.flush()
+        service.server.venue.disconnect(None, "test")
+        service.server.flush()
         await asyncio.wait_for(gone.wait(), WAIT)
-        again = await desk.connect()
+        again = await service.connect()
         first = again.openTrades()[0]
         again.cancelOrder(first.order)
         await until(again.orderStatusEvent, first.isDone)
@@ -265,22 +265,22 @@ def test_after_a_reconnect_everything_is_found_again():
 
 
 def test_a_client_id_in_use_is_refused():
-    async def script(desk):
-        await desk.connect(client_id=3)
+    async def script(service):
+        await service.connect(client_id=3)
         seen = []
         second = IB()
         second.errorEvent += lambda _, number, *__: seen.append(number)
         with pytest.raises((TimeoutError, ConnectionError)):
-            await second.connectAsync("127.0.0.1", desk.server.port, clientId=3, timeout=0.5)
+            await second.connectAsync("127.0.0.1", service.server.port, clientId=3, timeout=0.5)
         return seen
 
     assert 326 in play(script)
 
 
 def test_two_clients_see_each_others_open_orders_but_cannot_cancel_them():
-    async def script(desk):
-        first, second = await desk.connect(1), await desk.connect(2)
-        contract = await desk.contract(first)
+    async def script(service):
+        first, second = await service.connect(1), await service.connect(2)
+        contract = await service.contract(first)
         trade = first.placeOrder(contract, LimitOrder("BUY", 10, 390.0, tif="GTC", orderRef="mine"))
         await until(first.orderStatusEvent, lambda: trade.orderStatus.status == "Submitted")
         (seen,) = await second.reqAllOpenOrdersAsync()
@@ -297,9 +297,9 @@ def test_two_clients_see_each_others_open_orders_but_cannot_cancel_them():
 
 @pytest.mark.parametrize("scenario", ["noise", "torn_wire", "corrections", "cancel_races", "partial_then_cancel"])
 def test_shipped_scenarios_decode_without_an_error(scenario):
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib)
+    async def script(service):
+        ib = await service.connect()
+        contract = await service.contract(ib)
         for _ in range(4):
             ib.placeOrder(contract, MarketOrder("BUY", 100, tif="DAY"))
         gone = asyncio.Event()

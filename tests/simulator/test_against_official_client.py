@@ -282,7 +282,7 @@ def test_after_a_reconnect_the_open_order_is_there_and_can_be_cancelled(simulate
     app.wait("status", 1, "Submitted")
     # The server hangs up: when this client does, its socket lives on until its reader thread notices.
     simulator.event("disconnect", client_id=9)
-    assert simulator.call(lambda venue: len(venue.book.active)) == 1
+    assert simulator.call(lambda venue: len(venue.ledger.active)) == 1
     _, again = simulate(simulator=simulator, client_id=9)
     again.wait("id", 2)
     again.reqOpenOrders()

@@ -145,7 +145,7 @@ def fuzz(frames, seed):
             if session.closed:
                 counts["closed"] += 1
                 session = greet(venue, rng.randrange(5), Limits(max_bad=50))
-            for part in portions(rng, mutate(rng, corpus, venue.book.highest_id[session.client_id])):
+            for part in portions(rng, mutate(rng, corpus, venue.ledger.highest_id[session.client_id])):
                 session.feed(part)
             if rng.random() < 0.001:
                 session.feed(rng.randbytes(20))
@@ -157,8 +157,8 @@ def fuzz(frames, seed):
         honest.feed(pack_fields(["49", "1"]))
         assert honest.take()[4:6] == b"49", "an honest client is no longer served"
         assert venue.failures == [], venue.failures[0]
-        counts["orders"] += len(venue.book.orders)
-        counts["fills"] += len(venue.book.fills)
+        counts["orders"] += len(venue.ledger.orders)
+        counts["fills"] += len(venue.ledger.fills)
     return counts
 
 

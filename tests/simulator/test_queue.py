@@ -34,7 +34,7 @@ def test_orders_of_a_client_that_is_gone_arrive_all_the_same(make_venue, join):
     again = join(venue)
     assert ["9", "1", "2"] in again.seen
     venue.clock.advance(5)
-    assert [one.order_ref for one in venue.book.fills] == ["r1", "r2", "r3"]
+    assert [one.order_ref for one in venue.ledger.fills] == ["r1", "r2", "r3"]
     # The same id again, when it had arrived after all: it is filled by now.
     again.place(2, order_ref="r2")
     venue.clock.advance(5)
@@ -65,7 +65,7 @@ def test_a_client_id_is_not_free_while_a_request_that_was_read_waits(make_venue,
     assert refused.session.reason == "client id 1 is in use"
     venue.clock.advance(5)
     assert join(venue).session.closed is False
-    assert len(venue.book.fills) == 1
+    assert len(venue.ledger.fills) == 1
 
 
 @pytest.mark.parametrize(("counts", "next_id"), [("accepted", "1"), ("received", "3")])
@@ -78,7 +78,7 @@ def test_the_next_id_counts_what_is_worked_or_what_has_come_in(make_venue, join,
     again = join(venue)
     assert ["9", "1", next_id] in again.seen
     venue.clock.advance(5)
-    assert len(venue.book.fills) == 2
+    assert len(venue.ledger.fills) == 2
 
 
 def test_the_jitter_is_seeded_and_keeps_the_sequence(make_venue, join):
@@ -88,8 +88,8 @@ def test_the_jitter_is_seeded_and_keeps_the_sequence(make_venue, join):
         for number in range(1, 6):
             peer.place(number)
         venue.clock.advance(20)
-        assert [one.order_id for one in venue.book.fills] == [1, 2, 3, 4, 5]
-        return [one.at for one in venue.book.fills]
+        assert [one.order_id for one in venue.ledger.fills] == [1, 2, 3, 4, 5]
+        return [one.at for one in venue.ledger.fills]
 
     assert instants(1) == instants(1) != instants(2)
 

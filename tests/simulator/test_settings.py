@@ -5,7 +5,7 @@ from stocklean_exec.simulator import Settings, Venue
 
 def test_a_venue_starts_with_nothing_said():
     venue = Venue(Settings())
-    assert list(venue.book.accounts) == ["DU0000001"]
+    assert list(venue.ledger.accounts) == ["DU0000001"]
     assert venue.server_version == 176
     assert "SPY" in venue.market.symbols()
 

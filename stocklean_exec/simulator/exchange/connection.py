@@ -42,7 +42,7 @@ class Connection(Protocol):
     def closed(self) -> bool:
         """Whether it is over."""
 
-    def send(self, kind: str, values: dict[str, Any], facts: dict[str, Any] | None = None) -> None:
+    def send(self, kind: str, values: dict[str, Any], attributes: dict[str, Any] | None = None) -> None:
         """A reply; ``facts`` is what a scenario's faults select by."""
 
     def error(self, req_id: int, code: int, text: str) -> None:
@@ -51,7 +51,7 @@ class Connection(Protocol):
     def perform(self, request: Request | OrderRequest) -> None:
         """Have a request of this connection carried out."""
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """The venue is done for now."""
 
     def close(self, reason: str) -> None:

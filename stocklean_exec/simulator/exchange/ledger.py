@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.journal import Journal
     from stocklean_exec.simulator.exchange.persistence import StateFile
 
-__all__ = ["Book"]
+__all__ = ["Ledger"]
 
 _ROUTES = ("ISLAND", "ARCA", "BATS", "IEX", "EDGEA", "NYSE")
 
 
-class Book:
+class Ledger:
     """The memory of one venue.
 
     Parameters
@@ -44,7 +44,7 @@ class Book:
     seed : starts the counters of ids
     journal : the venue's record
     state : a file that keeps the book, or None
-    born : when a venue began that lives in the present; it keeps its execution ids apart from those of others
+    started_at : start instant of a real-time venue, mixed into its execution ids; None on a virtual clock
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Book:
         journal: Journal,
         state: StateFile | None = None,
         *,
-        born: float | None = None,
+        started_at: float | None = None,
     ) -> None:
         self._opening = {one.name: one for one in accounts}
         self.accounts = deepcopy(self._opening)
@@ -62,7 +62,9 @@ class Book:
         self._state = state
         self._seed = seed
         self._perm = 1_100_000_000 + int(unit_interval(seed, "perm") * 500_000_000)
-        self._exec_host = int(unit_interval(seed, "exec host", *(() if born is None else (born,))) * 0xFFFFFFFF)
+        self._exec_host = int(
+            unit_interval(seed, "exec host", *(() if started_at is None else (started_at,))) * 0xFFFFFFFF
+        )
         self._exec_count = 0x60000000 + int(unit_interval(seed, "exec") * 0x0FFFFFFF)
         self._unsaved: dict[tuple[int, int], Order] = {}
         self.orders: dict[tuple[int, int], Order] = {}
@@ -112,9 +114,9 @@ class Book:
 
     def route(self, order: Order, number: int) -> str:
         """The exchange that executes: the order's own, or one of several behind SMART."""
-        asked = order.request.contract.exchange
-        if asked and asked != "SMART":
-            return asked
+        requested = order.request.contract.exchange
+        if requested and requested != "SMART":
+            return requested
         return _ROUTES[int(unit_interval(self._seed, order.perm_id, number, "route") * len(_ROUTES))]
 
     def open_account(self, account: Account) -> None:
@@ -154,17 +156,17 @@ class Book:
         """Take in a new order. One under a key used before (after an id reset) pushes the old one aside."""
         old = self.orders.pop(order.key, None)
         if old is not None:
-            self._push_aside(old)
+            self._displace(old)
         self.orders[order.key] = order
         self._by_perm[order.perm_id] = order
         self.changed(order)
 
-    def forget(self, order: Order) -> None:
+    def remove(self, order: Order) -> None:
         """Take an order out, so that it can come back under another id."""
         self.orders.pop(order.key, None)
         self.active.pop(order.key, None)
 
-    def _push_aside(self, old: Order) -> None:
+    def _displace(self, old: Order) -> None:
         self.active.pop(old.key, None)
         self.orders[(-2, old.perm_id)] = old
         if old.active:
@@ -186,7 +188,7 @@ class Book:
             self._put("orders", f"{client_id}/{order_id}", _plain(order))
         self._unsaved.clear()
 
-    def counted(self, account: str, con_id: int, side: str) -> int:
+    def active_count(self, account: str, con_id: int, side: str) -> int:
         """Active orders for one contract, side and account."""
         return sum(
             one.account == account and one.contract.con_id == con_id and one.request.side == side
@@ -221,7 +223,7 @@ class Book:
             liquidity=liquidity,
             commission=commission,
         )
-        self._book(fill)
+        self._book_fill(fill)
         self._keep(fill)
         return fill
 
@@ -251,7 +253,7 @@ class Book:
         self.journal.commission(fill)
         self._put_fill(fill)
 
-    def _book(self, fill: Fill) -> None:
+    def _book_fill(self, fill: Fill) -> None:
         account = self.accounts[fill.account]
         realized = account.trade(
             fill.contract.con_id, fill.contract.symbol, fill.signed, fill.price, fill.commission
@@ -262,7 +264,7 @@ class Book:
         self.accounts = deepcopy(self._opening)
         for fill in self.fills:
             if not fill.superseded and fill.quantity:
-                self._book(fill)
+                self._book_fill(fill)
 
     # state
 
@@ -274,7 +276,7 @@ class Book:
         if self._state is not None:
             self._put("fills", fill.exec_id, _plain(fill))
 
-    def keep_opening(self) -> None:
+    def save_opening(self) -> None:
         """Write the opening accounts, when the state has none."""
         for account in self._opening.values():
             self._put("accounts", account.name, _plain(account))

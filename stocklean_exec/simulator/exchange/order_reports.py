@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.connection import Connection
     from stocklean_exec.simulator.scenarios.options import Switches
 
-__all__ = ["Herald"]
+__all__ = ["OrderReports"]
 
 
-class Herald:
+class OrderReports:
     """Sends order messages to the connections they concern.
 
     Parameters
@@ -48,14 +48,14 @@ class Herald:
     def release(self, *, deliver: bool) -> None:
         """Send what waited, or lose it."""
         parked, self._parked = self._parked or [], None
-        for client_id, kind, values, facts in parked if deliver else ():
-            self._to(client_id, kind, values, facts)
+        for client_id, kind, values, attributes in parked if deliver else ():
+            self._to(client_id, kind, values, attributes)
 
     def order(
         self, order: Order, *, commission: bool = False, status: str | None = None, only: bool = False
     ) -> None:
         """OpenOrder and orderStatus; ``only`` leaves the orderStatus out."""
-        self._tell(order, "openOrder", open_fields(order, commission=commission, status=status))
+        self._report(order, "openOrder", open_fields(order, commission=commission, status=status))
         if not only:
             self.status(order, status)
 
@@ -64,12 +64,12 @@ class Herald:
         values = status_fields(order, status)
         if client_id is not None:
             values["clientId"] = client_id
-        self._tell(order, "orderStatus", values, client_id)
+        self._report(order, "orderStatus", values, client_id)
 
     def execution(self, order: Order, fill: Fill) -> None:
         """ExecDetails that nobody asked for."""
         for client_id in self._concerned(order):
-            self._send(client_id, "execDetails", self.execution_values(fill, -1, client_id), order.facts())
+            self._send(client_id, "execDetails", self.execution_values(fill, -1, client_id), order.attributes())
 
     def execution_values(self, fill: Fill, req_id: int, client_id: int) -> dict[str, Any]:
         """The fields of execDetails for one connection: the form of the time depends on its version."""
@@ -81,21 +81,21 @@ class Herald:
 
     def commission(self, order: Order, fill: Fill) -> None:
         """CommissionReport of one execution."""
-        self._tell(order, "commissionReport", commission_fields(fill))
+        self._report(order, "commissionReport", commission_fields(fill))
 
     def error(self, order: Order, code: int, text: str, client_id: int | None = None) -> None:
         """A message about the order."""
-        self._tell(order, "error", {"reqId": order.order_id, "code": code, "text": text}, client_id)
+        self._report(order, "error", {"reqId": order.order_id, "code": code, "text": text}, client_id)
 
     def bound(self, order: Order) -> None:
         """OrderBound: an order typed into TWS now has an id of client 0."""
         values = {"permId": order.perm_id, "clientId": 0, "orderId": order.order_id}
-        self._tell(order, "orderBound", values)
+        self._report(order, "orderBound", values)
 
-    def _tell(self, order: Order, kind: str, values: dict[str, Any], client_id: int | None = None) -> None:
-        facts = order.facts()
+    def _report(self, order: Order, kind: str, values: dict[str, Any], client_id: int | None = None) -> None:
+        attributes = order.attributes()
         for concerned in self._concerned(order, client_id):
-            self._send(concerned, kind, values, facts)
+            self._send(concerned, kind, values, attributes)
 
     def _concerned(self, order: Order, also: int | None = None) -> Iterator[int]:
         """Connected clients that hear about ``order``."""
@@ -106,16 +106,16 @@ class Herald:
             if other in self._sessions and (order.manual or other != order.client_id):
                 yield other
 
-    def _send(self, client_id: int, kind: str, values: dict[str, Any], facts: dict[str, Any]) -> None:
+    def _send(self, client_id: int, kind: str, values: dict[str, Any], attributes: dict[str, Any]) -> None:
         if self._parked is not None:
-            self._parked.append((client_id, kind, values, facts))
+            self._parked.append((client_id, kind, values, attributes))
         else:
-            self._to(client_id, kind, values, facts)
+            self._to(client_id, kind, values, attributes)
 
-    def _to(self, client_id: int, kind: str, values: dict[str, Any], facts: dict[str, Any]) -> None:
+    def _to(self, client_id: int, kind: str, values: dict[str, Any], attributes: dict[str, Any]) -> None:
         session = self._sessions.get(client_id)
         if session is not None:
-            session.send(kind, values, facts)
+            session.send(kind, values, attributes)
 
 
 def commission_fields(fill: Fill) -> dict[str, Any]:

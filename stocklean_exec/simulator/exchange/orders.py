@@ -97,7 +97,7 @@ class Order:
         """Whether it can still trade."""
         return self.status in ACTIVE
 
-    def facts(self) -> dict[str, Any]:
+    def attributes(self) -> dict[str, Any]:
         """What a scenario's entries select by."""
         request = self.request
         return {

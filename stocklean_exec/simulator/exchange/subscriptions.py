@@ -27,5 +27,5 @@ class Subscriptions:
     tickers: dict[int, Contract] = field(default_factory=dict)
     ticker_data: int = 1
     """The market data type asked for: 1 live, 2 frozen, 3 delayed, 4 delayed frozen."""
-    told: dict[tuple[int, str], str] = field(default_factory=dict)
+    sent: dict[tuple[int, str], str] = field(default_factory=dict)
     """Account values as last sent, by request (-1 is reqAccountUpdates) and tag: only changes go again."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.simulator.exchange.calendar import Calendar
 from stocklean_exec.simulator.exchange.contracts import make_contract
-from stocklean_exec.simulator.exchange.order_reports import Herald
+from stocklean_exec.simulator.exchange.order_reports import OrderReports
 from stocklean_exec.simulator.scenarios.scenario import Entry
 
 if TYPE_CHECKING:
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.clock import Clock
     from stocklean_exec.simulator.exchange.connection import Connection
     from stocklean_exec.simulator.exchange.contracts import Catalogue
-    from stocklean_exec.simulator.exchange.ledger import Book
+    from stocklean_exec.simulator.exchange.ledger import Ledger
     from stocklean_exec.simulator.exchange.orders import Order
     from stocklean_exec.simulator.scenarios.options import Switches
     from stocklean_exec.simulator.scenarios.quotes import Market
 
-__all__ = ["Floor"]
+__all__ = ["VenueContext"]
 
 
-class Floor:
+class VenueContext:
     """What the desks of one venue share.
 
     Parameters
     ----------
-    market, catalogue, book, clock : of the venue
+    market, catalogue, ledger, clock : of the venue
     switches : of the scenario, the venue's own copy
     seed : what chances and made-up numbers follow from
     orders : order entries of a checked scenario
@@ -56,7 +56,7 @@ class Floor:
         *,
         market: Market,
         catalogue: Catalogue,
-        book: Book,
+        ledger: Ledger,
         clock: Clock,
         switches: Switches,
         seed: int,
@@ -64,13 +64,13 @@ class Floor:
     ) -> None:
         self.market = market
         self.catalogue = catalogue
-        self.book = book
+        self.ledger = ledger
         self.clock = clock
         self.switches = switches
         self.seed = seed
         self.calendar = Calendar(switches.hours)
         self.sessions: dict[int, Connection] = {}
-        self.herald = Herald(self.sessions, switches)
+        self.reports = OrderReports(self.sessions, switches)
         self.link = True
         self.counts: Counter[str] = Counter()
         self.watchers: list[Callable[[str], None]] = []
@@ -86,13 +86,13 @@ class Floor:
             if client_id is None or session.client_id == client_id:
                 session.close(reason)
 
-    def tell_accounts(self, session: Connection) -> None:
+    def send_accounts(self, session: Connection) -> None:
         """ManagedAccounts."""
-        session.send("managedAccounts", {"accounts": ",".join(self.book.visible)})
+        session.send("managedAccounts", {"accounts": ",".join(self.ledger.visible)})
 
-    def tell_next_id(self, session: Connection) -> None:
+    def send_next_id(self, session: Connection) -> None:
         """NextValidId."""
-        session.send("nextValidId", {"orderId": self.book.next_valid_id(session.client_id)})
+        session.send("nextValidId", {"orderId": self.ledger.next_valid_id(session.client_id)})
 
     def broadcast(self, code: int, text: str) -> None:
         """A system message to everybody."""
@@ -107,11 +107,11 @@ class Floor:
         for reached in self.counters:
             reached(name, self.counts[name])
 
-    def order_entry(self, order: Order) -> dict[str, Any] | None:
+    def scenario_entry(self, order: Order) -> dict[str, Any] | None:
         """The scenario's entry for an order, if it has one."""
-        facts = order.facts()
-        taken = [entry for entry in self._order_entries if entry.takes(facts)]
-        return taken[0].data if taken else None
+        attributes = order.attributes()
+        applying = [entry for entry in self._order_entries if entry.applies_to(attributes)]
+        return applying[0].data if applying else None
 
     # hours
 

@@ -52,18 +52,18 @@ class FaultPlan:
         ours = self._requests if _is_request(data) else self._replies
         ours.append(Entry(dict(data), self._seed, number))
 
-    def for_request(self, kind: str, facts: dict[str, Any]) -> list[Entry]:
+    def for_request(self, kind: str, attributes: dict[str, Any]) -> list[Entry]:
         """Faults that act on this request."""
-        return _taken(self._requests, kind, facts)
+        return _applying(self._requests, kind, attributes)
 
-    def for_reply(self, kind: str, facts: dict[str, Any]) -> list[Entry]:
+    def for_reply(self, kind: str, attributes: dict[str, Any]) -> list[Entry]:
         """Faults that act on this reply."""
-        return _taken(self._replies, kind, facts)
+        return _applying(self._replies, kind, attributes)
 
 
 def _is_request(data: dict[str, Any]) -> bool:
     return data["do"] in REQUEST_FAULTS and is_request(data["on"])
 
 
-def _taken(entries: list[Entry], kind: str, facts: dict[str, Any]) -> list[Entry]:
-    return [entry for entry in entries if fnmatchcase(kind, entry.data["on"]) and entry.takes(facts)]
+def _applying(entries: list[Entry], kind: str, attributes: dict[str, Any]) -> list[Entry]:
+    return [entry for entry in entries if fnmatchcase(kind, entry.data["on"]) and entry.applies_to(attributes)]

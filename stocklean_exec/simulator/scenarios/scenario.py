@@ -90,7 +90,7 @@ class Entry:
     Examples
     --------
     >>> entry = Entry({"symbol": "S*", "nth": 2})
-    >>> [entry.takes({"symbol": "SPY"}) for _ in range(3)]
+    >>> [entry.applies_to({"symbol": "SPY"}) for _ in range(3)]
     [False, True, False]
     """
 
@@ -99,9 +99,11 @@ class Entry:
     number: int = 0
     seen: int = 0
 
-    def takes(self, facts: dict[str, Any]) -> bool:
+    def applies_to(self, attributes: dict[str, Any]) -> bool:
         """Whether this entry acts on a thing with ``facts``; counts it when it matches."""
-        if not all(_selects(self.data[name], facts.get(name)) for name in _SELECTORS[:6] if name in self.data):
+        if not all(
+            _selects(self.data[name], attributes.get(name)) for name in _SELECTORS[:6] if name in self.data
+        ):
             return False
         self.seen += 1
         first = int(self.data.get("nth", 1))
@@ -160,11 +162,11 @@ def explain() -> str:
     >>> explain().splitlines()[1]
     "  client_id_in_use = '326'  (326, close)"
     """
-    lines, told = ["[switches]"], meanings()
+    lines, texts = ["[switches]"], meanings()
     for one in fields(Switches):
         words = f"  ({', '.join(CHOICES[one.name])})" if one.name in CHOICES else ""
         lines.append(f"  {one.name} = {getattr(Switches(), one.name)!r}{words}")
-        lines.append(f"      {told[one.name].replace(':attr:', '')}")
+        lines.append(f"      {texts[one.name].replace(':attr:', '')}")
     tables = {
         "[[order]] steps and on_cancel": STEPS,
         "[[fault]] on a request": REQUEST_FAULTS,

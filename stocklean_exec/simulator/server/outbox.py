@@ -39,14 +39,14 @@ class Outbox:
         self._later: list[tuple[int, bytes]] = []
         self.waiting = 0
         self.stalled = False
-        self.torn = False
+        self.overflowed = False
         self._apart = False
 
     def write(self, data: bytes) -> None:
         """Put ``data`` at the end of what waits."""
         self.waiting += len(data)
         if self.waiting > self._most:
-            self.torn = True
+            self.overflowed = True
             if not self.stalled:
                 self._chunks.clear()
                 self._on_overflow(self.waiting)
@@ -71,7 +71,7 @@ class Outbox:
         """Write ``frame`` when ``behind`` more frames have been written, at the latest when all is said."""
         self._later.append((behind, frame))
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """All is said for now: what was kept back goes."""
         if self._later:
             self._later = [(0, late) for _, late in self._later]

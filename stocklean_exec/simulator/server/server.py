@@ -55,29 +55,29 @@ class _Connection(asyncio.Protocol):
         self.session = Session(server.venue, server.limits)
         self.transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._heard = 0.0
+        self._last_received = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self.transport = transport
-        self._heard = self._server.loop.time()
+        self._last_received = self._server.loop.time()
         connection = transport.get_extra_info("socket")
         if connection is not None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if not self._server.welcome(self):
+        if not self._server.add_connection(self):
             self.session.close("too many connections")
             transport.abort()
             return
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._server.loop.time()
+        self._last_received = self._server.loop.time()
         started = self.session.stage is Stage.LIVE
         self.session.feed(data)
         if not started and self.session.stage is Stage.LIVE:
             self._watch()  # another allowance begins
         self._server.flush()
-        if self.session.deaf and self.transport is not None:
+        if self.session.reading_paused and self.transport is not None:
             self.transport.pause_reading()
 
     def eof_received(self) -> bool:
@@ -87,7 +87,7 @@ class _Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self.session.eof()
-        self._server.farewell(self)
+        self._server.remove_connection(self)
         self._server.flush()
 
     def write(self) -> None:
@@ -95,7 +95,7 @@ class _Connection(asyncio.Protocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        if not self.session.deaf:
+        if not self.session.reading_paused:
             transport.resume_reading()
         for chunk in self.session.take_chunks():
             if not transport.is_closing():
@@ -114,7 +114,7 @@ class _Connection(asyncio.Protocol):
         limits = self._server.limits
         live = self.session.stage is Stage.LIVE
         allowed = limits.idle_seconds if live else limits.handshake_seconds
-        left = self._heard + allowed - self._server.loop.time()
+        left = self._last_received + allowed - self._server.loop.time()
         if left <= 0:
             self.session.close(f"silent for {allowed:g} seconds")
             self.write()
@@ -140,15 +140,15 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self._connections: dict[Connection, _Connection] = {}
         self._listener: asyncio.Server | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        self._wakeup: asyncio.TimerHandle | None = None
 
     async def listen(self, host: str, port: int) -> None:
         """Begin to accept connections."""
         self._listener = await self.loop.create_server(lambda: _Connection(self), host, port)
         self.port = self._listener.sockets[0].getsockname()[1]
-        self._set_alarm()
+        self._schedule_wakeup()
 
-    def welcome(self, connection: _Connection) -> bool:
+    def add_connection(self, connection: _Connection) -> bool:
         """Count a new connection; False when there are too many."""
         if len(self._connections) >= self.limits.max_connections:
             _log.warning("connection refused: %d are open", len(self._connections))
@@ -156,7 +156,7 @@ class Server:
         self._connections[connection.session] = connection
         return True
 
-    def farewell(self, connection: _Connection) -> None:
+    def remove_connection(self, connection: _Connection) -> None:
         """A connection is gone."""
         if self._connections.pop(connection.session, None) is not None:
             session = connection.session
@@ -169,27 +169,27 @@ class Server:
             connection = self._connections.get(dirty.pop())
             if connection is not None:
                 connection.write()
-        self._set_alarm()
+        self._schedule_wakeup()
 
-    def _set_alarm(self) -> None:
-        if not self.venue.clock.flows:
+    def _schedule_wakeup(self) -> None:
+        if not self.venue.clock.is_real_time:
             return
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._wakeup is not None:
+            self._wakeup.cancel()
+            self._wakeup = None
         due = self.venue.clock.next_due()
         if due is not None:
-            self._alarm = self.loop.call_later(min(due, 3600.0), self._ring)
+            self._wakeup = self.loop.call_later(min(due, 3600.0), self._wake_up)
 
-    def _ring(self) -> None:
-        self._alarm = None
-        self.venue.settle()
+    def _wake_up(self) -> None:
+        self._wakeup = None
+        self.venue.run_until_idle()
         self.flush()
 
     async def close(self) -> None:
         """Stop listening, close every connection, the journal and the state."""
-        if self._alarm is not None:
-            self._alarm.cancel()
+        if self._wakeup is not None:
+            self._wakeup.cancel()
         if self._listener is not None:
             self._listener.close()
         self.venue.close()

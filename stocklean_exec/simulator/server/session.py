@@ -26,7 +26,7 @@ from stocklean_exec.simulator.protocol.field_layouts import MAX_VERSION, MIN_VER
 from stocklean_exec.simulator.protocol.framing import FrameError, FrameReader, pack_fields, split_fields
 from stocklean_exec.simulator.protocol.order_request import OrderRequest, parse_order
 from stocklean_exec.simulator.protocol.requests import BadRequest, Request, parse_request
-from stocklean_exec.simulator.server.fault_injection import disturb_reply, disturb_request
+from stocklean_exec.simulator.server.fault_injection import inject_reply_faults, inject_request_faults
 from stocklean_exec.simulator.server.outbox import Outbox
 from stocklean_exec.simulator.settings import Limits
 
@@ -79,7 +79,7 @@ class Session:
         self.subs = Subscriptions()
         self.reason = ""
         self.notes: deque[str] = deque(maxlen=100)
-        self.deaf = False
+        self.reading_paused = False
         self.pending = 0
         self.ready_at = 0.0
         self.requests = 0
@@ -109,13 +109,13 @@ class Session:
 
     def _read_on(self) -> None:
         try:
-            while self._listens() and self._step():
+            while self._is_reading() and self._step():
                 pass
         except FrameError as problem:
             self.close(str(problem))
 
-    def _listens(self) -> bool:
-        return not (self.closed or self.deaf)
+    def _is_reading(self) -> bool:
+        return not (self.closed or self.reading_paused)
 
     def eof(self) -> None:
         """The peer has gone."""
@@ -186,18 +186,18 @@ class Session:
 
     def _request(self, fields: list[str]) -> None:
         if not fields:
-            self._complain(BadRequest("empty", -1, "the message is empty"))
+            self._report_bad_request(BadRequest("empty", -1, "the message is empty"))
             return
         parse = parse_order if fields[0] == _PLACE_ORDER else parse_request
         request = parse(fields, self.version)
         if isinstance(request, BadRequest):
-            self._complain(request)
+            self._report_bad_request(request)
         elif self.stage is Stage.START and request.kind != "startApi":
             self.close(f"{request.kind} before START_API")
         else:
             self._with_faults(request)
 
-    def _complain(self, bad: BadRequest) -> None:
+    def _report_bad_request(self, bad: BadRequest) -> None:
         self.notes.append(f"{bad.kind}: {bad.reason}")
         self._bad += 1
         if self.stage is Stage.START:
@@ -206,15 +206,15 @@ class Session:
         self.error(bad.req_id, 320, f"Error reading request. {bad.reason}")
         if self._bad >= self.limits.max_bad:
             self.close(f"{self._bad} requests that cannot be read, the last one: {bad.reason}")
-        self.venue.settle()
+        self.venue.run_until_idle()
 
     def _with_faults(self, request: Request | OrderRequest) -> None:
         self.requests += 1
-        facts = {"client_id": self.client_id} | _facts(request)
-        faults = self.venue.faults.for_request(request.kind, facts) if self.venue.faults else []
-        if not disturb_request(self, request, faults):
+        attributes = {"client_id": self.client_id} | _attributes(request)
+        faults = self.venue.faults.for_request(request.kind, attributes) if self.venue.faults else []
+        if not inject_request_faults(self, request, faults):
             self.venue.admit(self, request)
-        if not self.deaf:
+        if not self.reading_paused:
             self._release_held()
 
     def perform(self, request: Request | OrderRequest) -> None:
@@ -251,12 +251,12 @@ class Session:
 
     def stop_reading(self, seconds: float = 0.0) -> None:
         """Leave what comes in the socket, for ever or for some seconds."""
-        self.deaf = True
+        self.reading_paused = True
         if seconds:
             self.venue.clock.schedule(seconds, self._read_again, work=False)
 
     def _read_again(self) -> None:
-        self.deaf = False
+        self.reading_paused = False
         self._release_held()
         if not self.closed:
             self._read_on()
@@ -270,7 +270,7 @@ class Session:
 
     def _write_again(self) -> None:
         self.outbox.stalled = False
-        if self.outbox.torn:
+        if self.outbox.overflowed:
             self.close(f"slow reader: more than {self.limits.max_unsent} bytes were waiting")
         self.venue.dirty.add(self)
 
@@ -280,26 +280,26 @@ class Session:
         """An error or system message; -1 is no request."""
         self.send("error", {"reqId": req_id, "code": code, "text": text})
 
-    def send(self, kind: str, values: dict[str, Any], facts: dict[str, Any] | None = None) -> None:
+    def send(self, kind: str, values: dict[str, Any], attributes: dict[str, Any] | None = None) -> None:
         """A reply, subject to the scenario's faults. ``facts`` is what they select by."""
         if self.closed or self.muted:
             return
         plan = self.venue.faults
-        faults = plan.for_reply(kind, {"client_id": self.client_id} | (facts or {})) if plan else []
+        faults = plan.for_reply(kind, {"client_id": self.client_id} | (attributes or {})) if plan else []
         if faults:
-            disturb_reply(self, kind, values, faults)
+            inject_reply_faults(self, kind, values, faults)
         else:
             self.outbox.emit(pack_fields(fields_of(kind, self.version, values)))
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """The venue is done for now: replies that were kept back behind others go."""
-        self.outbox.settle()
+        self.outbox.flush()
 
     def _overflow(self, waiting: int) -> None:
         self.close(f"slow reader: {waiting} bytes are waiting")
 
 
-def _facts(request: Request | OrderRequest) -> dict[str, Any]:
+def _attributes(request: Request | OrderRequest) -> dict[str, Any]:
     if isinstance(request, OrderRequest):
         return {
             "symbol": request.contract.symbol,

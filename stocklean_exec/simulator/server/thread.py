@@ -151,7 +151,7 @@ class Simulator:
 
         async def act() -> T:
             result = action(server.venue)
-            server.venue.settle()
+            server.venue.run_until_idle()
             server.flush()
             return result
 

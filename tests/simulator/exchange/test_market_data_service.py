@@ -107,8 +107,8 @@ def test_daily_bars_are_ordered_consistent_and_end_before_now(connect):
 
 def test_history_that_is_not_there_is_error_162(connect):
     peer = connect()
-    for asked in ({"size": "1 hour"}, {"duration": "5 X"}, {"duration": "many"}, {"end": "noon"}):
-        assert [fields[3] for fields in history(peer, **asked)] == ["162"]
+    for requested in ({"size": "1 hour"}, {"duration": "5 X"}, {"duration": "many"}, {"end": "noon"}):
+        assert [fields[3] for fields in history(peer, **requested)] == ["162"]
 
 
 def test_symbols_are_found_by_their_beginning(connect):

@@ -88,7 +88,7 @@ def test_an_unknown_and_a_foreign_order_are_not_found(connect, join):
     assert codes(peer.send("4", "1", "99")) == [10147]
     other = join(peer.venue, client_id=2)
     assert codes(other.send("4", "1", "1")) == [10147]
-    assert len(peer.venue.book.active) == 1
+    assert len(peer.venue.ledger.active) == 1
 
 
 def test_a_foreign_cancel_can_be_allowed_and_is_told_to_both(make_venue, join, kinds):

@@ -46,7 +46,7 @@ def test_an_order_is_refused_with_one_error_and_nothing_else(connect, terms, cod
     assert codes(seen) == [code]
     assert len(seen) == 1
     assert seen[0][2] == "1"
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
     assert codes(peer.place(1)) == []  # the id was not used up
 
 
@@ -83,9 +83,9 @@ def test_an_order_without_a_time_in_force_is_a_day_order_and_may_be_told_so(conn
     seen = connect().place(1, tif="")
     assert kinds(seen)[0] == "oo PreSubmitted"  # captured at 164: nothing else comes first
     assert seen[0][18] == "DAY"
-    told = connect({"switches": {"unset_tif_message": True}}).place(1, tif="")
-    assert codes(told) == [10349]
-    assert kinds(told)[-1] == "cm"
+    sent = connect({"switches": {"unset_tif_message": True}}).place(1, tif="")
+    assert codes(sent) == [10349]
+    assert kinds(sent)[-1] == "cm"
 
 
 def test_fractions_can_be_allowed(connect):

@@ -110,9 +110,9 @@ def test_the_master_client_hears_of_everything(make_venue, join, kinds):
     assert kinds(owner.place(1)) == kinds(master.take())
 
 
-@pytest.mark.parametrize(("told", "count"), [("all", 2), ("filled", 1), ("none", 0), ("own", 0)])
-def test_completed_orders_may_be_told_in_part(make_venue, join, told, count):
-    venue = make_venue({"switches": {"completed_orders": told}})
+@pytest.mark.parametrize(("scope", "count"), [("all", 2), ("filled", 1), ("none", 0), ("own", 0)])
+def test_completed_orders_may_be_told_in_part(make_venue, join, scope, count):
+    venue = make_venue({"switches": {"completed_orders": scope}})
     owner = join(venue, 1)
     owner.place(1)
     owner.place(2, **LIMIT)

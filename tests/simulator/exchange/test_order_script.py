@@ -73,17 +73,17 @@ def test_a_correction_repeats_the_id_but_for_its_last_group(connect):
     assert first[14].rsplit(".", 1) == [second[14].rsplit(".", 1)[0], "01"]
     assert second[14].endswith(".02")
     assert second[20] == "399.0"
-    told = [fields for fields in peer.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
-    assert [fields[14] for fields in told] == [second[14]]
+    sent = [fields for fields in peer.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
+    assert [fields[14] for fields in sent] == [second[14]]
     # 1,000,000 less 100 at 399.00 less the commission of 1.00
-    assert peer.venue.book.accounts["DU0000001"].cash == 960_099.0
+    assert peer.venue.ledger.accounts["DU0000001"].cash == 960_099.0
 
 
 def test_a_busted_execution_leaves_no_position(connect):
     peer, seen = run(connect, [{"fill": "rest"}, {"bust": True}])
     assert [fields[19] for fields in seen if fields[0] == "11"] == ["100", "0"]
     assert peer.send("61", "1") == [["62", "1"]]
-    assert peer.venue.book.accounts["DU0000001"].cash == 1_000_000.0
+    assert peer.venue.ledger.accounts["DU0000001"].cash == 1_000_000.0
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_connection_can_be_closed_by_a_step(connect):
     peer, seen = run(connect, [{"fill": "half"}, {"disconnect": True}, {"fill": "rest"}])
     assert peer.session.closed
     assert [fields[19] for fields in seen if fields[0] == "11"] == ["50"]
-    assert len(peer.venue.book.fills) == 2
+    assert len(peer.venue.ledger.fills) == 2
 
 
 def test_acceptance_can_be_late(make_venue, join):

@@ -34,7 +34,7 @@ def test_orders_sent_while_the_link_is_down_wait(connect, kinds):
     peer = connect({"event": [{"after_requests": 1, "do": "link_down"}]})
     assert codes(peer.send("49", "1")) == [1100]
     assert peer.place(1) == []
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
     peer.venue.events.run({"do": "link_up"})
     assert kinds(peer.take())[-1] == "cm"
 
@@ -63,9 +63,9 @@ def test_order_ids_can_start_again(connect, kinds):
     peer.venue.events.run({"do": "reset_ids"})
     assert peer.send("8", "1", "1") == [["9", "1", "1"]]
     assert kinds(peer.place(1, order_ref="second"))[-1] == "cm"
-    told = [fields for fields in peer.send(*ASK_EXECUTIONS) if fields[0] == "11"]
-    assert [(fields[2], fields[26]) for fields in told] == [("1", ""), ("1", "second")]
-    assert len({fields[21] for fields in told}) == 2
+    sent = [fields for fields in peer.send(*ASK_EXECUTIONS) if fields[0] == "11"]
+    assert [(fields[2], fields[26]) for fields in sent] == [("1", ""), ("1", "second")]
+    assert len({fields[21] for fields in sent}) == 2
 
 
 def test_a_message_goes_to_everybody(make_venue, join):
@@ -154,7 +154,7 @@ def test_the_next_login_can_be_another_one(make_venue, join):
     assert [fields[0] for fields in second.send("61", "1")] == ["62"]
     assert codes(second.place(1, account="DU0000001")) == [321]
     second.place(2)
-    assert venue.book.orders[2, 2].account == "U7654321"
+    assert venue.ledger.orders[2, 2].account == "U7654321"
 
 
 def test_while_it_restarts_nobody_can_connect(make_venue, join):
@@ -176,7 +176,7 @@ def test_a_restart_can_lose_what_was_not_worked(make_venue, join):
         join(venue).place(1)
         venue.events.run({"do": "restart", "lose": lose})
         venue.clock.advance(2)
-        assert len(venue.book.orders) == orders
+        assert len(venue.ledger.orders) == orders
 
 
 def test_a_restart_can_lose_what_waits_for_the_link(make_venue, join):
@@ -185,7 +185,7 @@ def test_a_restart_can_lose_what_waits_for_the_link(make_venue, join):
     join(venue).place(1)
     venue.events.run({"do": "restart", "lose": True})
     venue.events.run({"do": "link_up"})
-    assert venue.book.orders == {}
+    assert venue.ledger.orders == {}
 
 
 def test_on_the_next_day_day_orders_have_ended_and_others_live(connect, kinds):
@@ -206,9 +206,9 @@ def test_an_order_can_have_a_twin_under_its_id_and_reference(connect):
     peer.place(1, order_ref="r", **LIMIT)
     peer.venue.events.run({"do": "double", "order_ref": "r"})
     peer.take()
-    told = [fields for fields in peer.send("5", "1") if fields[0] == "5"]
-    assert [fields[1] for fields in told] == ["1", "1"]
-    assert len({fields[25] for fields in told}) == 2
+    sent = [fields for fields in peer.send("5", "1") if fields[0] == "5"]
+    assert [fields[1] for fields in sent] == ["1", "1"]
+    assert len({fields[25] for fields in sent}) == 2
 
 
 def test_switches_can_change_on_the_way(connect):
@@ -226,7 +226,7 @@ def test_orders_of_a_client_that_is_gone_are_worked_when_the_link_is_back(connec
     peer.place(1, order_ref="r")
     peer.session.eof()
     peer.venue.events.run({"do": "link_up"})
-    assert [one.order_ref for one in peer.venue.book.fills] == ["r"]
+    assert [one.order_ref for one in peer.venue.ledger.fills] == ["r"]
 
 
 def test_the_midnight_that_was_is_kept_over_a_restart(make_venue, join, tmp_path):

@@ -262,7 +262,7 @@ def test_a_resting_buy_fills_at_its_limit_when_the_ask_moves_down_through_it(con
     seen = peer.take()
     assert executed(seen) == [("200", "390.0", "1"), ("100", "390.0", "1")]
     # 300 at 390.00 is 117,000; 300 shares cost 0.005 each, 1.50.
-    assert peer.venue.book.accounts["DU0000001"].cash == 1_000_000 - 117_000 - 1.5
+    assert peer.venue.ledger.accounts["DU0000001"].cash == 1_000_000 - 117_000 - 1.5
 
 
 def test_a_resting_sale_fills_at_its_limit_when_the_bid_jumps_above_it(connect):

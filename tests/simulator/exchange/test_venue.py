@@ -97,11 +97,11 @@ def test_the_record_and_the_accounts_always_agree(tmp_path_factory, history):
             filled[one["perm_id"]] = filled.get(one["perm_id"], 0) + one["quantity"]
         elif one["event"] == "commission":
             cash -= one["commission"]
-    account = venue.book.accounts["DU0000001"]
+    account = venue.ledger.accounts["DU0000001"]
     assert account.cash == pytest.approx(cash, abs=1e-4)
     assert {p.symbol: p.quantity for p in account.positions.values()} == pytest.approx(held)
-    asked = {one["perm_id"]: one["quantity"] for one in events if one["event"] == "order"}
-    assert all(quantity <= asked[perm_id] for perm_id, quantity in filled.items())
+    requested = {one["perm_id"]: one["quantity"] for one in events if one["event"] == "order"}
+    assert all(quantity <= requested[perm_id] for perm_id, quantity in filled.items())
     assert venue.failures == []
 
 

@@ -2,19 +2,19 @@ import pytest
 
 
 def test_whoever_watches_learns_of_every_move(make_venue):
-    floor, seen = make_venue().floor, []
-    floor.watchers.append(seen.append)
-    floor.move("SPY", bid=401.0)
-    floor.move("NEW", last=12.0)
+    context, seen = make_venue().context, []
+    context.watchers.append(seen.append)
+    context.move("SPY", bid=401.0)
+    context.move("NEW", last=12.0)
     assert seen == ["SPY", "NEW"]
-    assert [one.symbol for one in floor.catalogue.by_id.values()][-1] == "NEW"
+    assert [one.symbol for one in context.catalogue.by_id.values()][-1] == "NEW"
 
 
 def test_counts_reach_whoever_counts(make_venue):
-    floor, seen = make_venue().floor, []
-    floor.counters.append(lambda name, count: seen.append((name, count)))
-    floor.count("accepts")
-    floor.count("accepts")
+    context, seen = make_venue().context, []
+    context.counters.append(lambda name, count: seen.append((name, count)))
+    context.count("accepts")
+    context.count("accepts")
     assert seen == [("accepts", 1), ("accepts", 2)]
 
 
@@ -28,11 +28,11 @@ def test_counts_reach_whoever_counts(make_venue):
     ],
 )
 def test_a_share_is_worth_its_last_trade_or_the_next_best_price(make_venue, quote, worth):
-    floor = make_venue(quotes={"ZZZ": quote}).floor
-    assert floor.price_of("ZZZ") == worth
-    assert floor.prices() == {"ZZZ": worth}
-    floor.move("ZZZ", last=20.0)
-    assert floor.prices() == {"ZZZ": 20.0}
+    context = make_venue(quotes={"ZZZ": quote}).context
+    assert context.price_of("ZZZ") == worth
+    assert context.prices() == {"ZZZ": worth}
+    context.move("ZZZ", last=20.0)
+    assert context.prices() == {"ZZZ": 20.0}
 
 
 def test_the_first_entry_that_takes_an_order_has_it(connect):

@@ -90,10 +90,10 @@ def test_a_file_that_is_no_toml_is_named(tmp_path):
 
 def test_entries_select_by_wildcards_and_count_their_matches():
     entry = Entry({"order_ref": "run-*-BUY", "client_id": 3, "nth": 2, "times": 2})
-    facts = {"order_ref": "run-1-SPY-BUY", "client_id": 3}
-    assert [entry.takes(facts) for _ in range(4)] == [False, True, True, False]
-    assert not Entry({"client_id": 3}).takes({"client_id": 4})
-    assert not Entry({"symbol": "*"}).takes({})
+    attributes = {"order_ref": "run-1-SPY-BUY", "client_id": 3}
+    assert [entry.applies_to(attributes) for _ in range(4)] == [False, True, True, False]
+    assert not Entry({"client_id": 3}).applies_to({"client_id": 4})
+    assert not Entry({"symbol": "*"}).applies_to({})
 
 
 @pytest.mark.parametrize("title", EXAMPLES)
@@ -106,12 +106,12 @@ def test_every_example_loads_and_starts(title):
 def test_a_chance_is_seeded_and_about_right():
     def hits(seed):
         entry = Entry({"chance": 0.3}, seed)
-        return [entry.takes({}) for _ in range(1_000)]
+        return [entry.applies_to({}) for _ in range(1_000)]
 
     assert hits(1) == hits(1) != hits(2)
     # Three standard deviations of a binomial count are 43.
     assert 250 < sum(hits(1)) < 350
-    assert not Entry({"chance": 0}).takes({})
+    assert not Entry({"chance": 0}).applies_to({})
 
 
 def test_two_venues_of_one_scenario_do_not_share_their_switches():

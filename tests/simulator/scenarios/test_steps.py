@@ -8,7 +8,7 @@ def test_every_word_does_something_and_nothing_else_is_done(make_venue):
     assert set(steps.STEPS) == set(order_script._VERBS)
     assert set(steps.REQUEST_FAULTS) == set(fault_injection._ON_REQUEST)
     assert set(steps.REPLY_FAULTS) == set(fault_injection._ON_REPLY) | {"edit"}
-    assert set(steps.EVENTS) == set(make_venue().events._do)
+    assert set(steps.EVENTS) == set(make_venue().events._actions)
 
 
 def test_every_word_is_explained():

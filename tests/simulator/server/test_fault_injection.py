@@ -15,7 +15,7 @@ def test_a_request_that_was_never_read_did_nothing(connect):
     peer = connect(fault(on="placeOrder", do="drop_before_read"))
     assert peer.place(1) == []
     assert peer.session.closed
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
 
 
 def test_a_request_can_be_swallowed_while_the_connection_lives(connect):
@@ -29,8 +29,8 @@ def test_an_order_can_be_accepted_and_its_answers_lost_with_the_connection(conne
     assert peer.place(1, order_ref="r") == []
     assert peer.session.closed
     again = join(peer.venue)
-    told = [fields for fields in again.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
-    assert [fields[26] for fields in told] == ["r"]
+    sent = [fields for fields in again.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
+    assert [fields[26] for fields in sent] == ["r"]
 
 
 def test_an_order_can_be_answered_before_the_connection_closes(connect, kinds):
@@ -60,13 +60,13 @@ def test_a_deaf_server_reads_nothing_more(connect):
     peer = connect(fault(on="reqCurrentTime", do="deaf"))
     assert peer.send("49", "1") == []
     assert peer.place(1) == []
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
 
 
 def test_a_stalled_server_goes_on_working_but_says_nothing(connect):
     peer = connect(fault(on="placeOrder", do="stall"))
     assert peer.place(1) == []
-    assert len(peer.venue.book.fills) == 1
+    assert len(peer.venue.ledger.fills) == 1
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_what_was_read_is_carried_out_although_the_connection_is_gone(connect, j
     peer = connect(fault(on="placeOrder", do=do, seconds=5), clock="manual")
     assert peer.place(1, order_ref="r") == []
     peer.session.eof()
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
     peer.venue.clock.advance(5)
-    assert [one.order_ref for one in peer.venue.book.fills] == ["r"]
+    assert [one.order_ref for one in peer.venue.ledger.fills] == ["r"]
     again = join(peer.venue)
-    told = [fields for fields in again.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
-    assert [fields[26] for fields in told] == ["r"]
+    sent = [fields for fields in again.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
+    assert [fields[26] for fields in sent] == ["r"]
 
 
 def test_the_connection_can_go_between_an_execution_and_its_commission(connect, kinds):
@@ -157,9 +157,9 @@ def test_a_deaf_server_can_hear_again_and_then_reads_everything_in_order(connect
     peer = connect(fault(on="placeOrder", nth=1, do="deaf", seconds=5), clock="manual")
     assert peer.place(1, order_ref="a") == []
     assert peer.place(2, order_ref="b") == []
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
     peer.venue.clock.advance(5)
-    assert [one.order_ref for one in peer.venue.book.fills] == ["a", "b"]
+    assert [one.order_ref for one in peer.venue.ledger.fills] == ["a", "b"]
     assert kinds(peer.take())[-1] == "cm"
     assert kinds(peer.place(3))[-1] == "cm"
 

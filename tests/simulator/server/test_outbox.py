@@ -26,7 +26,7 @@ def test_a_frame_can_wait_behind_others():
 def test_what_waits_in_vain_goes_when_all_is_said():
     out, _, _ = box()
     out.keep(b"late", behind=9)
-    out.settle()
+    out.flush()
     assert out.take() == [b"late"]
 
 

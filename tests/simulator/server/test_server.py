@@ -187,8 +187,8 @@ def test_closing_the_server_closes_every_connection():
 
 
 def test_a_deaf_server_reads_on_when_its_time_is_over():
-    deaf = {"on": "reqPositions", "do": "deaf", "seconds": 0.5}
-    settings = Settings(clock="wall", scenario={"fault": [deaf]})
+    reading_paused = {"on": "reqPositions", "do": "deaf", "seconds": 0.5}
+    settings = Settings(clock="wall", scenario={"fault": [reading_paused]})
 
     async def scenario(server):
         reader, writer = await opened(server, 1)
@@ -196,7 +196,7 @@ def test_a_deaf_server_reads_on_when_its_time_is_over():
         writer.write(pack_fields(["8", "1", "1"]))
         await writer.drain()
         _, other = await opened(server, 2)  # takes the server long enough to have read the others
-        assert server.venue.sessions[1].deaf
+        assert server.venue.sessions[1].reading_paused
         writer.write(pack_fields(["49", "1"]))
         said = [(await read(reader))[0] for _ in range(3)]
         writer.close()

@@ -21,7 +21,7 @@ def messages(data):
 
 
 @pytest.mark.parametrize(
-    ("cap", "asked", "version"),
+    ("cap", "requested", "version"),
     [
         (176, "v157..178", "176"),
         (178, "v157..178", "178"),
@@ -32,15 +32,15 @@ def messages(data):
         (176, "v176", "176"),
     ],
 )
-def test_the_version_is_the_smaller_of_both(make_venue, join, cap, asked, version):
-    peer = join(make_venue(server_version=cap), client_id=None, versions=asked)
+def test_the_version_is_the_smaller_of_both(make_venue, join, cap, requested, version):
+    peer = join(make_venue(server_version=cap), client_id=None, versions=requested)
     assert peer.greeting[0][0] == version
     assert len(peer.greeting[0]) == 2
 
 
-@pytest.mark.parametrize("asked", ["v200..226", "v100..156", "v179..200", "hello", "v1..", "v999999..1000000"])
-def test_a_client_that_speaks_no_common_version_is_let_go(make_venue, join, asked):
-    peer = join(make_venue(), client_id=None, versions=asked)
+@pytest.mark.parametrize("requested", ["v200..226", "v100..156", "v179..200", "hello", "v1..", "v999999..1000000"])
+def test_a_client_that_speaks_no_common_version_is_let_go(make_venue, join, requested):
+    peer = join(make_venue(), client_id=None, versions=requested)
     assert peer.session.closed
     assert peer.greeting == []
 

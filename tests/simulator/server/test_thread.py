@@ -77,7 +77,7 @@ def test_faults_and_events_from_outside_are_checked():
 def test_settings_can_be_given_in_short():
     with Simulator(Settings(seed=3), account="DU1, DU2", cash=5.0) as simulator:
         assert simulator.accounts == ("DU1", "DU2")
-        assert simulator.call(lambda venue: venue.book.accounts["DU2"].cash) == 5.0
+        assert simulator.call(lambda venue: venue.ledger.accounts["DU2"].cash) == 5.0
         assert simulator.call(lambda venue: venue.seed) == 3
     with pytest.raises(TypeError, match="speed"):
         Simulator(speed=3)
@@ -93,9 +93,9 @@ def test_what_goes_wrong_at_the_start_is_raised_where_it_was_started():
 def test_it_can_be_started_again_on_its_state(tmp_path):
     simulator = Simulator(state=tmp_path / "venue.state")
     with simulator:
-        simulator.call(lambda venue: venue.book.use_id(1, 41))
+        simulator.call(lambda venue: venue.ledger.use_id(1, 41))
     with simulator:
-        assert simulator.call(lambda venue: venue.book.next_valid_id(1)) == 42
+        assert simulator.call(lambda venue: venue.ledger.next_valid_id(1)) == 42
 
 
 def test_it_is_not_there_before_it_is_started():
