@@ -1,16 +1,16 @@
-"""The one place where the simulator gets its time, and the list of what is due.
+"""The clock of the simulator and its queue of scheduled events.
 
 Four modes:
 
-``virtual``  time stands still but for a small step at each request, and jumps over every wait that an order
-             or a fault asked for. A whole session runs in a moment, and every run is the same.
-``manual``   like virtual, but waits run only when :meth:`Clock.advance` passes them.
-``wall``     the computer's own clock; whoever runs the event loop calls :meth:`Clock.run_due` in time.
-``brisk``    the computer's own clock, which jumps over every wait like a virtual one and stays ahead by as
-             much: nobody waits, and nothing happens before the present.
+``virtual``  advances by a small step at each request, and jumps over every wait of an order or a fault. A whole
+             session runs in a moment, and every run is the same.
+``manual``   like virtual, but waits end only when :meth:`Clock.advance` passes them.
+``wall``     the computer's clock; the event loop has to call :meth:`Clock.run_due` when an event is due.
+``brisk``    the computer's clock plus an offset: it jumps over every wait like a virtual clock, and the offset
+             grows by each jump. No wait takes real time, and the clock never runs behind the computer's.
 
-Two kinds of appointment: *work* (an order's own wait) is jumped to in the virtual and brisk modes, the *calendar*
-(moves of the market, the close, midnight) is not, and runs when time passes it.
+Two kinds of event: virtual and brisk clocks jump to *work* (the wait of an order or a fault). They do not jump to
+the *calendar* (price moves, the close, midnight), which runs when time passes it.
 
 Times are seconds since 1970-01-01 UTC.
 """
@@ -33,13 +33,13 @@ __all__ = ["DEFAULT_START", "Clock", "Mode", "ScheduledEvent", "local_time", "pa
 Mode = Literal["virtual", "manual", "wall", "brisk"]
 DEFAULT_START = datetime(2022, 12, 29, 15, 0, tzinfo=UTC).timestamp()
 """Thursday 2022-12-29, 10:00 in New York: the trading day after the last sample close."""
-REQUEST_STEP = 0.001
-_MAX_JUMPS = 100_000
+REQUEST_STEP = 0.001  # a choice: distinct timestamps, with the microseconds of the journal to spare
+_MAX_JUMPS = 100_000  # a choice: ends a scenario whose waits never end, far above any run of ours
 
 
 @dataclass(order=True, slots=True)
 class ScheduledEvent:
-    """Something to be done at ``at``. ``work`` tells whether a virtual clock jumps to it."""
+    """An action scheduled at ``at``. ``work``: whether a virtual clock jumps to it."""
 
     at: float
     number: int
@@ -48,12 +48,12 @@ class ScheduledEvent:
     cancelled: bool = field(compare=False, default=False)
 
     def cancel(self) -> None:
-        """Do not do it."""
+        """Cancel the event."""
         self.cancelled = True
 
 
 class Clock:
-    """Time and appointments.
+    """Current time and scheduled events.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Clock:
         self.mode = mode
         self.is_real_time = mode in ("wall", "brisk")
         self._jumps = mode in ("virtual", "brisk")
-        self._offset = 0.0  # how far jumps have brought a clock that flows ahead of the computer's
+        self._offset = 0.0  # seconds that jumps have put a brisk clock ahead of the computer's
         self._now = 0.0 if self.is_real_time else start
         self._step = step
         self._number = 0
@@ -83,35 +83,35 @@ class Clock:
         self.started = self.now()
 
     def now(self) -> float:
-        """The present instant, never earlier than one given before."""
+        """The current time; it never decreases."""
         if self.is_real_time:
             self._now = max(self._now, time.time() + self._offset)
         return self._now
 
     def tick(self) -> None:
-        """A request arrived: a virtual clock moves on a little, so that instants differ."""
+        """Advance a virtual clock by one step at a request, so that timestamps differ."""
         if not self.is_real_time:
             self._advance_to(round(self._now + self._step, 6), work=self._jumps)
 
     def schedule(self, delay: float, action: Callable[[], None], *, work: bool = True) -> ScheduledEvent:
-        """Do ``action`` after ``delay`` seconds."""
+        """Schedule ``action`` after ``delay`` seconds."""
         return self.schedule_at(self.now() + delay, action, work=work)
 
     def schedule_at(self, at: float, action: Callable[[], None], *, work: bool = True) -> ScheduledEvent:
-        """Do ``action`` at the instant ``at``."""
+        """Schedule ``action`` at the time ``at``."""
         self._number += 1
         event = ScheduledEvent(at, self._number, action, work)
         heapq.heappush(self._heap, event)
         return event
 
     def next_due(self) -> float | None:
-        """Seconds until the next appointment, for a loop that waits on the wall clock."""
+        """Seconds until the next event, for an event loop on a real-time clock; None if there is none."""
         while self._heap and self._heap[0].cancelled:
             heapq.heappop(self._heap)
         return max(self._heap[0].at - self.now(), 0.0) if self._heap else None
 
     def run_due(self) -> None:
-        """Do what is due; where waits are jumped over, jump to all waiting work first."""
+        """Run all due events; virtual and brisk clocks first jump to all waiting work."""
         for _ in range(_MAX_JUMPS if self._jumps else 0):
             waiting = [one.at for one in self._heap if one.work and not one.cancelled]
             if not waiting:
@@ -122,12 +122,12 @@ class Clock:
             self._advance_to(self.now(), work=True)
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass, doing everything that falls into them in order.
+        """Advance by ``seconds`` and run the events in between, in order.
 
         Raises
         ------
         ValueError
-            On the wall clock, or backwards.
+            On a wall clock, or for negative seconds.
         """
         if self.mode == "wall" or not seconds >= 0:
             raise ValueError(f"a {self.mode} clock cannot be moved by {seconds} seconds")
@@ -136,17 +136,17 @@ class Clock:
         self._advance_to(instant, work=True)
 
     def _advance_to(self, instant: float, *, work: bool) -> None:
-        left: list[ScheduledEvent] = []
+        postponed: list[ScheduledEvent] = []
         while self._heap and self._heap[0].at <= instant:
             event = heapq.heappop(self._heap)
             if event.cancelled:
                 continue
             if event.work and not work:
-                left.append(event)
+                postponed.append(event)
                 continue
             self._now = max(self._now, event.at)
             event.action()
-        for event in left:
+        for event in postponed:
             heapq.heappush(self._heap, event)
         self._now = max(self._now, instant)
 
@@ -157,7 +157,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def local_time(instant: float, zone: str) -> datetime:
-    """``instant`` on the clocks of ``zone``.
+    """``instant`` as local time in ``zone``.
 
     Examples
     --------
@@ -178,14 +178,14 @@ _FORMATS = (
 
 
 def parse_instant(text: str, zone: str) -> float:
-    """The instant that ``text`` names, in any spelling of TWS or in ISO form.
+    """Parse a time in any TWS format or in ISO form; seconds since 1970 UTC.
 
-    A zone name at the end wins over ``zone``; the spelling with a dash is UTC.
+    A zone name at the end overrides ``zone``; the format with a dash is UTC.
 
     Raises
     ------
     ValueError
-        When it names none.
+        When ``text`` is not a time, or its zone is unknown.
 
     Examples
     --------
@@ -198,11 +198,11 @@ def parse_instant(text: str, zone: str) -> float:
         try:
             words, zone = head, _zone(last).key
         except (KeyError, ValueError, OSError):
-            raise ValueError(f"{last!r} in {text!r} is no time zone") from None
+            raise ValueError(f"{last!r} in {text!r} is not a time zone") from None
     for pattern in _FORMATS:
         try:
-            naive = datetime.strptime(words, pattern)  # noqa: DTZ007 - the zone is put on in the next line
+            naive = datetime.strptime(words, pattern)  # noqa: DTZ007 - the zone is added in the return statement
         except ValueError:
             continue
         return naive.replace(tzinfo=UTC if "-%H" in pattern else _zone(zone)).timestamp()
-    raise ValueError(f"{text!r} is no date and time")
+    raise ValueError(f"{text!r} is not a date and time")

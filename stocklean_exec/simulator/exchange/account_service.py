@@ -1,8 +1,8 @@
-"""Answers about accounts: positions, values, summaries, profit; and the updates that executions bring.
+"""Account requests: positions, values, summaries, profit and loss; and the updates after executions.
 
-Values are priced at the last trade, failing that at the middle or the close. After an execution, subscribers
-get the position, its portfolio line and those of :data:`CORE` that have changed; everything else that has
-changed follows every three minutes of the venue's clock, as TWS does it.
+Values use the last trade, else the mid price, else the close. After an execution, subscribers receive the
+position, its portfolio line and the changed values of :data:`CORE`; all other changed values are sent every three
+minutes of the venue's clock, as TWS does.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ CORE = (
     "UnrealizedPnL",
     "RealizedPnL",
 )
-"""Account values that are told after each execution."""
+"""Account values sent after each execution."""
 UPDATE_SECONDS = 180.0
+"""Interval of account updates: TWS API documentation, reqAccountUpdates, "every three minutes"."""
 _LEDGER = ("CashBalance", "TotalCashBalance", "StockMarketValue", "NetLiquidationByCurrency")
 _PER_CURRENCY = (*_LEDGER, "UnrealizedPnL", "RealizedPnL", "ExchangeRate", "Currency", "RealCurrency")
 _NO_CURRENCY = frozenset({"AccountType", "Cushion", "Leverage", "HighestSeverity", "DayTradesRemaining"})
@@ -44,7 +45,7 @@ _FIXED = {"AccountType": "INDIVIDUAL", "HighestSeverity": "0", "DayTradesRemaini
 
 
 class AccountService:
-    """Speaks for the accounts of one venue."""
+    """Answers account requests of one venue."""
 
     def __init__(self, context: VenueContext) -> None:
         self._context = context
@@ -55,14 +56,14 @@ class AccountService:
         context.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
 
     def open_account(self, account: Account) -> None:
-        """One more account: the day's profit counts from what is in it now."""
+        """Add an account; its daily profit starts from its current value."""
         self._ledger.open_account(account)
         self._opening[account.name] = account.net_liquidation(self._context.prices())
 
     # positions
 
     def positions(self, session: Connection, _: Request) -> None:
-        """ReqPositions: every position, the end, and from then on every change."""
+        """ReqPositions: all positions, positionEnd, then every change."""
         session.subs.positions = True
         for account, contract, held in self._held(self._ledger.visible):
             session.send("position", self._position(account, contract, held))
@@ -139,7 +140,7 @@ class AccountService:
         session.subs.multi.pop(request.req_id, None)
 
     def _send_value(self, session: Connection, req_id: int, name: str, line: tuple[str, str, str]) -> None:
-        """One value to reqAccountUpdates (-1) or to a request of several accounts."""
+        """Send one value to reqAccountUpdates (-1) or to reqAccountUpdatesMulti."""
         key, value, currency = line
         session.subs.sent[(req_id, key)] = value
         values = {"key": key, "value": value, "currency": currency, "account": name}
@@ -223,7 +224,7 @@ class AccountService:
     # profit
 
     def pnl(self, session: Connection, request: Request) -> None:
-        """ReqPnL: now, and at every change."""
+        """ReqPnL: current values, then every change."""
         if request["account"] not in self._ledger.visible:
             session.error(request.req_id, 321, "Error validating request.-'cd' : cause - Invalid account code")
             return
@@ -267,10 +268,10 @@ class AccountService:
         daily = line["unrealizedPNL"] + held.realized
         session.send("pnlSingle", {"reqId": req_id, "position": held.quantity, "daily": daily} | profit)
 
-    # what executions bring
+    # updates after executions
 
     def changed(self, name: str, contract: Contract, *, more: bool = False) -> None:
-        """A position changed. ``more`` says that more of it follows at once, so that values can wait."""
+        """Send a changed position; ``more``: account values wait for the execution that follows."""
         held = self._ledger.accounts[name].positions.get(contract.con_id)
         if held is None:
             return
@@ -284,7 +285,7 @@ class AccountService:
                 self._update(session, name, contract, held)
 
     def catch_up(self, *, deliver: bool) -> None:
-        """The link is back: what changed meanwhile is told, or lost."""
+        """The link to IB is restored: send the changes made meanwhile, or discard them."""
         missed, self._missed = self._missed, {}
         for (name, _), contract in missed.items() if deliver else ():
             self.changed(name, contract)
@@ -302,7 +303,7 @@ class AccountService:
                 self._send_single(session, req_id, *key)
 
     def _update_all(self) -> None:
-        """Everything that has changed in the last three minutes."""
+        """Send the values that changed since the last periodic update."""
         for session in list(self._context.sessions.values()):
             for name in self._ledger.accounts if self._context.link else ():
                 self._send_changes(session, name)
@@ -326,7 +327,7 @@ class AccountService:
             session.send("updateAccountTime", {"time": self._minute()})
 
     def margins(self, order: Order, price: float) -> dict[str, str]:
-        """What a what-if order would do to the margins of its account, as the texts of openOrder."""
+        """Effect of a what-if order on the margins of its account, as texts of openOrder."""
         account = self._ledger.accounts[order.account]
         values = account.values(self._context.prices())
         held = account.positions.get(order.contract.con_id)

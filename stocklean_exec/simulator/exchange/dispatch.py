@@ -1,7 +1,6 @@
-"""Who answers which request. A request that nobody works is refused by a proper error, never by silence.
+"""Maps each request to its handler. An unsupported request gets an error, never silence.
 
-Codes of refusals are those of IB's list for the service in question: 162 history, 354 and 10089 market data,
-200 and 321 where nothing fits better.
+Error codes are those of IB's list for the service: 162 history, 354 and 10089 market data, 321 otherwise.
 """
 
 from __future__ import annotations
@@ -56,11 +55,11 @@ _NO_ANSWER = frozenset(
         "cancelWshEventData",
     }
 )
-"""Requests that TWS itself answers by nothing: settings, and cancels of what never began."""
+"""Requests that TWS does not answer: settings, and cancels of subscriptions that do not exist."""
 
 
 def refusal_of(kind: str) -> tuple[int, str]:
-    """Code and text for a request that nobody works.
+    """Error code and text for an unsupported request.
 
     Examples
     --------
@@ -78,8 +77,8 @@ def handlers(
     market_data: MarketDataService,
     amendments: OrderAmendments,
 ) -> dict[str, Callable[[Connection, Request], None]]:
-    """The handler of each request that is worked, by its name."""
-    worked: dict[str, Callable[[Connection, Request], None]] = {
+    """Handlers of all supported requests, by request name."""
+    supported: dict[str, Callable[[Connection, Request], None]] = {
         "cancelOrder": amendments.cancel,
         "reqGlobalCancel": lambda _, __: amendments.cancel_all(),
         "reqOpenOrders": queries.open_orders,
@@ -113,7 +112,7 @@ def handlers(
         "reqFamilyCodes": lambda session, _: _family_codes(context, session),
     }
     silent = dict.fromkeys(_NO_ANSWER, _nothing)
-    return worked | dict(_EMPTY) | silent
+    return supported | dict(_EMPTY) | silent
 
 
 def _nothing(_: Connection, __: Request) -> None:
@@ -143,4 +142,4 @@ _EMPTY = {
     "reqSmartComponents": _empty("smartComponents"),
     "reqNewsProviders": _empty("newsProviders"),
 }
-"""Requests whose honest answer is that there is none of it."""
+"""Requests with an empty answer: the simulator has no such data."""

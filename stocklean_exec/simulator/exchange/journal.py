@@ -1,12 +1,11 @@
-"""The venue's own record: a JSON line for each accepted order, change, cancel, execution and commission.
+"""The venue's journal: a JSON line for each accepted order, modification, cancel, execution and commission.
 
-It says what the venue did, whatever a client was told or not told, so a run can be audited without trusting
-the client. Lines are appended and flushed one by one; a reader never sees half an event but the last line of
-a machine that lost power.
+It records what the venue did, whether or not a client received it, so a run can be audited independently of the
+client. Lines are appended and flushed one at a time; only the last line can be incomplete, after a power loss.
 
 Every line has ``event``, ``time`` (ISO, UTC), ``account``, ``client_id``, ``order_id``, ``perm_id``,
-``order_ref``, ``symbol``, ``side``; quantities are shares, amounts in the contract's currency. A
-correction is an execution with ``corrects``, the id that it replaces.
+``order_ref``, ``symbol``, ``side``; quantities are shares, amounts in the contract's currency. A correction is an
+execution with ``corrects``, the execution id that it replaces.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ __all__ = ["Journal", "read_journal"]
 
 
 class Journal:
-    """Writes the record to a file, or nowhere, and keeps counts.
+    """Writes the journal to a file, or only counts events.
 
     Parameters
     ----------
-    path : a file to append to; None writes nothing
+    path : file to append to; None writes nothing
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -41,7 +40,7 @@ class Journal:
             self._stream = local_file(path).open("a", encoding="utf-8")  # open as long as the venue
 
     def order(self, event: str, order: Order, at: float, **more: object) -> None:
-        """An ``order``, ``modify`` or ``cancel``, with its terms as they now stand."""
+        """Write an ``order``, ``modify`` or ``cancel`` event with the current terms of the order."""
         request = order.request
         self._write(
             event,
@@ -59,7 +58,7 @@ class Journal:
         )
 
     def execution(self, fill: Fill) -> None:
-        """An ``execution``, or the correction of one."""
+        """Write an ``execution`` event, also for a correction."""
         self._write(
             "execution",
             fill.at,
@@ -72,7 +71,7 @@ class Journal:
         )
 
     def commission(self, fill: Fill) -> None:
-        """The ``commission`` of an execution, and the profit that it realised."""
+        """Write the ``commission`` event of an execution, with the realised profit."""
         self._write(
             "commission",
             fill.at,
@@ -118,7 +117,7 @@ def _number(value: float) -> float | None:
 
 
 def read_journal(path: str | Path) -> list[dict[str, Any]]:
-    """All events of a journal file, in order; a torn last line is left out."""
+    """All events of a journal file, in order; an incomplete last line is ignored."""
     events = []
     for line in local_file(path).read_text(encoding="utf-8").splitlines():
         try:

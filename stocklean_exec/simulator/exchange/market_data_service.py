@@ -1,7 +1,7 @@
-"""Answers about the market and its instruments: contract details, quotes, history, time.
+"""Market data requests: contract details, quotes, history, time.
 
-A snapshot always ends with its end message. Without permission the answer is an error, and with delayed data
-allowed the delayed tick types come in place of the live ones, as TWS does it.
+A snapshot always ends with tickSnapshotEnd. Without a subscription the answer is an error; where delayed data is
+allowed, delayed tick types replace the live ones, as in TWS.
 
 Source: TWS API documentation, "Market data types", "Tick types", "Historical bars"; captured snapshots.
 """
@@ -32,15 +32,15 @@ _DELAYED = {"bid": 66, "ask": 67, "last": 68, "high": 72, "low": 73, "close": 75
 _DELAYED_SIZES = {"bid": 69, "ask": 70, "last": 71, "volume": 74}
 _SIDES = frozenset({"bid", "ask"})
 _UNSTATED_SIZE = (
-    1e6  # shown at a side whose quote names none: fills have no limit there, and 0 would be an empty side
+    1e6  # a choice, sent for a side without a size: fills are unlimited there, and 0 means an empty side
 )
-_MAX_BARS = 3_000
+_MAX_BARS = 3_000  # a choice: daily bars of twelve years
 _DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}
 _SATURDAY = 5
 
 
 class MarketDataService:
-    """Answers data requests of one venue."""
+    """Answers market data requests of one venue."""
 
     def __init__(self, context: VenueContext) -> None:
         self._context = context
@@ -49,7 +49,7 @@ class MarketDataService:
     # instruments
 
     def contract_details(self, session: Connection, request: Request) -> None:
-        """ReqContractDetails: every match, then the end; 200 when there is none."""
+        """ReqContractDetails: all matches, then contractDetailsEnd; error 200 when there is none."""
         found = self._context.catalogue.find(request["contract"])
         if not found:
             session.error(request.req_id, 200, NO_DEFINITION)
@@ -112,7 +112,7 @@ class MarketDataService:
     # quotes
 
     def market_data(self, session: Connection, request: Request) -> None:
-        """ReqMktData: a stream, or a snapshot with its end."""
+        """ReqMktData: a stream, or a snapshot with tickSnapshotEnd."""
         req_id = request.req_id
         found = self._context.catalogue.find(request["contract"])
         if req_id in session.subs.tickers:
@@ -153,7 +153,7 @@ class MarketDataService:
         self.send_quote(session, req_id, contract, self._context.market[contract.symbol])
 
     def send_quote(self, session: Connection, req_id: int, contract: Contract, quote: Quote) -> None:
-        """The ticks of a quote."""
+        """Send a quote as ticks."""
         prices, sizes = (_DELAYED, _DELAYED_SIZES) if self._is_delayed() else (_LIVE, _LIVE_SIZES)
         last_size = 100.0 if quote.last > 0 else math.nan
         known = {"bid": quote.bid_size, "ask": quote.ask_size, "last": last_size}
@@ -170,7 +170,7 @@ class MarketDataService:
                 session.send("tickSize", {"reqId": req_id, "tickType": sizes[name], "size": size}, attributes)
 
     def market_moved(self, symbol: str) -> None:
-        """Tell every stream of ``symbol``."""
+        """Send the new quote to every stream of ``symbol``."""
         if not self._context.link:
             return
         quote = self._context.market[symbol]
@@ -209,8 +209,8 @@ class MarketDataService:
         ends = {"start": f"{bars[0]['date']}  00:00:00", "end": f"{bars[-1]['date']}  23:59:59"}
         session.send("historicalData", {"reqId": request.req_id, "bars": bars} | ends)
 
-    def _no_history(self, session: Connection, req_id: int, why: str) -> None:
-        session.error(req_id, 162, f"Historical Market Data Service error message:{why}")
+    def _no_history(self, session: Connection, req_id: int, reason: str) -> None:
+        session.error(req_id, 162, f"Historical Market Data Service error message:{reason}")
 
     def _bars(self, contract: Contract, request: Request) -> list[dict[str, Any]]:
         zone = self._context.switches.time_zone
@@ -234,7 +234,7 @@ class MarketDataService:
         return self._synthetic_closes(contract.symbol, end, days)
 
     def _synthetic_closes(self, symbol: str, end: date, days: int) -> list[tuple[str, float]]:
-        """A seeded walk that ends at the symbol's close."""
+        """A seeded random walk that ends at the symbol's close."""
         closes: list[tuple[str, float]] = []
         close, day = self._context.price_of(symbol), end
         while len(closes) < days:

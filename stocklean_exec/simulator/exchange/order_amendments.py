@@ -1,7 +1,8 @@
-"""Changes to open orders: new terms, cancels, and orders typed into TWS that client 0 takes over.
+"""Modification and cancellation of open orders, and binding of manual orders (entered in TWS) to client 0.
 
-A cancel that comes too late is told why: 10147 for an order that is not this client's, 10148 for a filled
-one, 161 for one that is over already. A modification that is refused leaves the order as it was.
+A cancel that cannot be carried out gets an error: 10147 for an unknown order or another client's, 10148 for a
+filled order, 161 for an order that is not in a cancellable state. A rejected modification does not change the
+order.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class OrderAmendments:
     # new terms
 
     def modify(self, session: Connection, order: Order, request: OrderRequest) -> None:
-        """PlaceOrder with the id of an order that exists."""
+        """PlaceOrder with the id of an existing order."""
         refusal = self._check(order, request)
         if refusal is not None:
             _error(session, order.order_id, refusal.code, refusal.text, order)
@@ -53,10 +54,10 @@ class OrderAmendments:
             return Refusal(103, "Duplicate order id")
         if order.status == "PendingCancel":
             return Refusal(2102, "Unable to modify this order as it is still being processed.")
-        requested = replace(request, account=request.account or order.account)
+        amended = replace(request, account=request.account or order.account)
         old = replace(order.request, account=order.account)
-        refusal = order_validation.check_form(requested, self._context.switches)
-        refusal = refusal or order_validation.check_modification(old, requested, order.filled)
+        refusal = order_validation.check_form(amended, self._context.switches)
+        refusal = refusal or order_validation.check_modification(old, amended, order.filled)
         found = self._context.catalogue.find(request.contract)
         if refusal is None and [one.con_id for one in found] != [order.contract.con_id]:
             refusal = Refusal(105, "Order being modified does not match original order.")
@@ -77,7 +78,7 @@ class OrderAmendments:
         self._trading.reevaluate(order)
 
     def double(self, order: Order, request: OrderRequest) -> None:
-        """A modification in a broken link that leaves two live orders of one id and one reference."""
+        """Modify during a broken link: leaves two working orders with the same id and reference."""
         perm_id, now = self._ledger.next_perm_id(), self._context.clock.now()
         twin = Order(order.client_id, request, order.contract, order.account, perm_id, now)
         self._ledger.add(twin)
@@ -134,15 +135,15 @@ class OrderAmendments:
             _error(session, order_id, 161, f"{text}{order.perm_id}", order)
 
     def cancel_all(self) -> None:
-        """ReqGlobalCancel: every client's orders and those typed into TWS."""
+        """ReqGlobalCancel: the orders of all clients, and manual orders."""
         for order in list(self._ledger.active.values()):
             if order.active:
                 self._finish(order, "global cancel")
 
-    # orders typed into TWS
+    # manual orders (entered in TWS)
 
     def bind_manual(self) -> None:
-        """Client 0 takes over the orders typed into TWS: they get (negative) ids of the API."""
+        """Bind manual orders to client 0: each gets a negative API order id."""
         for order in list(self._ledger.active.values()):
             if order.manual and order.order_id == 0:
                 self._ledger.remove(order)

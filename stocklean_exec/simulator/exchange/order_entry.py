@@ -1,7 +1,7 @@
-"""Takes orders in: refuses, previews, stages, or accepts them. What happens then is the trading desk's.
+"""Order entry: rejects, previews, stages or accepts orders. Accepted orders go to the trading service.
 
-Ids follow TWS: an id must be above every earlier one of its client (else 103); the id of an open order
-means new terms for it; ``transmit`` = 0 keeps an order back, and its family goes when the last leg comes.
+Order ids follow TWS: an id must be above all earlier ids of its client (else 103); the id of an open order
+modifies it; ``transmit`` = 0 stages an order until the last order of its bracket is transmitted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_EQUITY = "YOUR ORDER IS NOT ACCEPTED. EQUITY WITH LOAN VALUE IS BELOW THE IN
 
 
 class OrderEntry:
-    """Examines what clients want to place."""
+    """Validates and accepts the orders of clients."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class OrderEntry:
         self._account_service = account_service
 
     def place(self, session: Connection, request: OrderRequest) -> None:
-        """PlaceOrder: a new order, a what-if order, or new terms for an open one."""
+        """PlaceOrder: a new order, a what-if order, or a modification of an open order."""
         known = self._known(session.client_id, request.order_id)
         if known is not None and not known.staged and not request.what_if:
             self._amendments.modify(session, known, request)
@@ -55,7 +55,7 @@ class OrderEntry:
         highest = self._ledger.highest_id[session.client_id]
         if self._switches.next_valid_id == "received" and 0 < request.order_id < 1 << 31:
             self._ledger.use_id(session.client_id, request.order_id)
-        contract, refusal = self._examine(session.client_id, request, highest, staged)
+        contract, refusal = self._validate(session.client_id, request, highest, staged)
         if refusal is not None:
             self._refuse(session, request, contract, refusal)
         elif contract is not None and request.what_if:
@@ -64,13 +64,13 @@ class OrderEntry:
             self._accept(session, request, contract, staged)
 
     def _known(self, client_id: int, order_id: int) -> Order | None:
-        """The order that this id means now; after a reset of ids an old one that is over is not meant."""
+        """The order with this id; a finished order from before a reset of ids does not count."""
         known = self._ledger.find(client_id, order_id)
         if known is not None and order_id > self._ledger.highest_id[client_id] and not known.active:
             return None
         return known
 
-    def _examine(
+    def _validate(
         self, client_id: int, request: OrderRequest, highest: int, staged: Order | None
     ) -> tuple[Contract | None, Refusal | None]:
         if request.order_id <= highest and staged is None and not request.what_if:
@@ -155,7 +155,7 @@ class OrderEntry:
             self._trading.transmit(one)
 
     def _staged_family(self, order: Order) -> list[Order]:
-        """The parent and siblings that waited for this last leg."""
+        """The staged parent and siblings of the last order of a bracket."""
         parent = order.request.parent_id
         if not parent:
             return []
@@ -175,7 +175,7 @@ class OrderEntry:
         session.send("openOrder", preview_fields(order, margins, commission), order.attributes())
 
     def enter(self, request: OrderRequest, contract: Contract) -> Order:
-        """Somebody types an order into TWS: no client, order id 0."""
+        """Enter a manual order, as in the TWS window: no client, order id 0."""
         order = self._new(0, request, contract)
         order.manual = True
         self._ledger.add(order)

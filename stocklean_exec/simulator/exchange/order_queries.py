@@ -1,8 +1,8 @@
-"""Answers about orders and executions: open, of all clients, completed, executed.
+"""Order and execution queries: open orders, completed orders, executions.
 
-Who sees what: reqOpenOrders tells the client's own orders (client 0: also those typed into TWS);
-reqAllOpenOrders everybody's; reqCompletedOrders everybody's of the day, without order and client ids;
-reqExecutions the client's own of the day, everybody's for client 0 and the master client. Switches change
+Scope: reqOpenOrders returns the client's own orders (for client 0 also manual orders); reqAllOpenOrders those of
+all clients; reqCompletedOrders those of all clients for the day, without order and client ids; reqExecutions the
+client's own executions of the day, and those of all clients for client 0 and the master client. Options change
 each of these, because installations differ.
 
 reqExecutions sends all executions, then all their commissions, then the end, as captured.
@@ -46,7 +46,7 @@ class OrderQueries:
         self._send_open_orders(session, self._listed())
 
     def auto_open_orders(self, session: Connection, request: Request) -> None:
-        """ReqAutoOpenOrders: only client 0 may; no end message."""
+        """ReqAutoOpenOrders: for client 0 only; no end message."""
         if session.client_id != 0:
             text = "Only API connections with clientId set to 0 can set the auto bind TWS orders property."
             session.error(-1, 327, text)
@@ -56,7 +56,7 @@ class OrderQueries:
             self._amendments.bind_manual()
 
     def push_open_orders(self, session: Connection) -> None:
-        """Newer gateways send a client's live orders before anything else."""
+        """Send a client's working orders unsolicited, as newer gateways do after START_API."""
         self._send_open_orders(session, [one for one in self._listed() if self._is_own(session, one)])
 
     def _is_own(self, session: Connection, order: Order) -> bool:

@@ -1,7 +1,7 @@
-"""Follows the steps that a scenario has for an order.
+"""Runs the steps that a scenario defines for an order.
 
-Steps run one after another until one waits; a wait goes through the clock. A script that neither fills, rests,
-rejects, cancels nor matches hands the order to the market at its end. The verbs are explained in
+Steps run in sequence; a ``wait`` schedules the remaining steps on the clock. A script without a fill, rest,
+reject, cancel or match step offers the order to the market at its end. The verbs are explained in
 :data:`~stocklean_exec.simulator.scenarios.steps.STEPS`.
 """
 
@@ -21,38 +21,38 @@ if TYPE_CHECKING:
 __all__ = ["OrderScript", "Service"]
 
 Step = dict[str, Any]
-_DECISIVE = {"fill", "rest", "reject", "cancel", "match"}
-_QUIET = {"reject", "message", "move", "disconnect"}
+_DECISIVE = {"fill", "rest", "reject", "cancel", "match"}  # steps after which the market does not get the order
+_NO_ACKNOWLEDGEMENT = {"reject", "message", "move", "disconnect"}  # steps that do not report PreSubmitted first
 _STATUS_BY_CODE = {201: "Inactive", 202: "Cancelled", 203: "Inactive"}
 
 
 class Service(Protocol):
-    """What a script asks of the desk that works its order."""
+    """The service that works the order, as a script needs it."""
 
     context: VenueContext
     ledger: Ledger
     reports: OrderReports
 
     def offer(self, order: Order) -> None:
-        """Show the order to the market for the first time."""
+        """Offer the order to the market for the first time."""
 
     def trade_now(self, order: Order) -> None:
-        """Let an acknowledged order trade with the market as it stands."""
+        """Fill an acknowledged order against the current quote."""
 
     def set_status(self, order: Order, status: str) -> None:
-        """Give the order a new status, and tell it."""
+        """Set a new status and report it."""
 
     def execute(self, order: Order, quantity: float, price: float, liquidity: int = 2) -> Fill:
-        """One execution."""
+        """Execute part of the order."""
 
     def correct(self, order: Order, last: Fill, quantity: float, price: float) -> None:
         """Correct an execution."""
 
     def reject(self, order: Order, code: int, text: str, status: str) -> None:
-        """Refuse the accepted order after all."""
+        """Reject the accepted order."""
 
     def cancel_by_system(self, order: Order, why: str = "") -> None:
-        """End the order."""
+        """Cancel the order."""
 
 
 class OrderScript:
@@ -73,12 +73,12 @@ class OrderScript:
         self._acknowledged = False
 
     def run(self, service: Service, order: Order) -> None:
-        """Start with the first step; the market has the order afterwards unless a step was decisive."""
+        """Run all steps; then offer the order to the market, unless a step was decisive."""
         decisive = any(_verb(step) in _DECISIVE for step in self.steps)
         self._follow(service, order, list(self.steps), lambda: None if decisive else service.offer(order))
 
     def interrupt(self, service: Service, order: Order, then: Callable[[], None]) -> None:
-        """A cancel arrived: the steps for that, then whatever becomes of the cancel."""
+        """Run the ``on_cancel`` steps, then ``then``, which decides the cancel."""
         self._acknowledged = True
         self._follow(service, order, self.on_cancel, then)
 
@@ -87,7 +87,7 @@ class OrderScript:
         while steps:
             step, steps = steps[0], steps[1:]
             verb = _verb(step)
-            if verb not in _QUIET and order.active:
+            if verb not in _NO_ACKNOWLEDGEMENT and order.active:
                 self._acknowledge(service, order)
             if verb == "wait":
                 service.context.clock.schedule(
@@ -111,13 +111,13 @@ def _verb(step: Step) -> str:
 def _fill(service: Service, order: Order, step: Step) -> None:
     order.why_held = ""
     requested = step["fill"]
-    left = order.remaining
+    remaining = order.remaining
     quantity = (
-        {"half": float(max(left // 2, 1)), "rest": left}.get(requested)
+        {"half": float(max(remaining // 2, 1)), "rest": remaining}.get(requested)
         if isinstance(requested, str)
         else float(requested)
     )
-    quantity = min(quantity or 0.0, left)
+    quantity = min(quantity or 0.0, remaining)
     if quantity <= 0:
         return
     price = float(step.get("price", 0.0)) or service.context.touch(order)

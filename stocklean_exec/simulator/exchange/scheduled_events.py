@@ -1,10 +1,9 @@
-"""The events of a scenario: when they come, and what they do to the venue.
+"""The events of a scenario: their triggers, and what they do to the venue.
 
-An event waits for an instant of the clock, or for a count of accepted orders, executions or requests; a
-``delay`` puts it later still. Counted events run when the request that brought the count is done, never in
-the middle of it.
+An event is triggered at a time of the clock, or by a count of accepted orders, executions or requests; a ``delay``
+postpones it. Events triggered by a count run after the current request, never in the middle of it.
 
-Also the recurring things of a day: the steps of a seeded market, the open and the close of an exchange.
+Also the recurring events of a day: price steps of a seeded market, open and close of the exchange.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ScenarioEvents", "VenueControls"]
 
 _NAN = float("nan")
-_MOMENT = 0.0005
+_MOMENT = 0.0005  # half of the smallest step of a virtual clock (request_seconds, 0.001): no request in between
 _LOST = "Connectivity between IB and Trader Workstation has been lost."
 _BROKEN = "Connectivity between Trader Workstation and server is broken. It will be restored automatically."
 _BACK = {
@@ -41,16 +40,16 @@ _BACK = {
 
 
 class VenueControls(Protocol):
-    """What events ask of the venue as a whole."""
+    """Operations on the whole venue that events need."""
 
     def set_link(self, *, up: bool, deliver: bool = True) -> None:
-        """Take the connection to IB away, or give it back."""
+        """Break or restore the link to IB."""
 
     def restart(self, seconds: float = 0.0, *, lose: bool = False) -> None:
-        """Close all connections for a while."""
+        """Close all connections, and refuse new ones for some seconds."""
 
     def rename_accounts(self, names: list[str], *, announce: bool = True) -> None:
-        """Let the login see other accounts."""
+        """Change the accounts that the login can access."""
 
 
 class ScenarioEvents:
@@ -108,7 +107,7 @@ class ScenarioEvents:
             self._schedule_session()
 
     def add(self, entry: dict[str, Any]) -> None:
-        """One more event."""
+        """Add an event."""
         for name in ("accepts", "executions", "requests"):
             if f"after_{name}" in entry:
                 self._counted.append((name, int(entry[f"after_{name}"]), entry))
@@ -117,13 +116,13 @@ class ScenarioEvents:
             clock.schedule_at(clock.started + float(entry["at"]), partial(self.run, entry), work=False)
 
     def on_count(self, name: str, count: int) -> None:
-        """A count has been reached."""
+        """Queue the events that this count triggers."""
         for counted, wanted, entry in self._counted:
             if counted == name and wanted == count:
                 self._pending.append(entry)
 
     def run_pending(self) -> None:
-        """Run what counts have brought, at once or after its delay."""
+        """Run the queued events, now or after their delay."""
         while self._pending:
             entry = self._pending.pop(0)
             delay = float(entry.get("delay", 0.0))
@@ -136,7 +135,7 @@ class ScenarioEvents:
         """Carry out one event now."""
         self._actions[entry["do"]](entry)
 
-    # what events do
+    # actions
 
     def _link_down(self, entry: dict[str, Any]) -> None:
         self._venue.set_link(up=False)
@@ -150,7 +149,7 @@ class ScenarioEvents:
     def _link_up(self, entry: dict[str, Any]) -> None:
         code = int(entry.get("code", 1102))
         self._context.broadcast(code, entry.get("text", _BACK.get(code, _BACK[1102])))
-        if code == 1101:  # noqa: PLR2004 - data lost: streams have to be asked for again
+        if code == 1101:  # noqa: PLR2004 - data lost: clients must subscribe again
             for session in self._context.sessions.values():
                 session.subs.tickers.clear()
         self._venue.set_link(up=True, deliver=bool(entry.get("deliver", True)))
@@ -211,7 +210,7 @@ class ScenarioEvents:
         self._venue.rename_accounts(names, announce=bool(entry.get("announce", True)))
 
     def _midnight(self, _: dict[str, Any]) -> None:
-        # A moment later than now, so that what happened in this very instant is yesterday's.
+        # Slightly after now, so that everything up to this instant belongs to the previous day.
         self._context.ledger.roll_day(self._context.clock.now() + _MOMENT)
 
     def _next_day(self, entry: dict[str, Any]) -> None:
@@ -233,7 +232,7 @@ class ScenarioEvents:
     # the day
 
     def _close(self, _: dict[str, Any]) -> None:
-        """The closing auction, then the end of day orders."""
+        """Run the closing auction, then expire day orders."""
         trading = self._trading
         for order in list(self._context.ledger.active.values()):
             if order.request.order_type in {"MOC", "LOC"}:

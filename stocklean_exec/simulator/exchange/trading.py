@@ -1,6 +1,6 @@
-"""The life of an accepted order: it starts, is held, rests, trades, ends.
+"""Lifecycle of an accepted order: start, hold, rest, trade, end.
 
-The order of messages is the captured one.
+The sequence of messages is as captured.
 
 Full fill of a market order (captured at server versions 173, 176 and 200)::
 
@@ -11,10 +11,10 @@ Full fill of a market order (captured at server versions 173, 176 and 200)::
     commissionReport
 
 A partial execution is execDetails, openOrder and orderStatus Submitted with the running average, and its
-commissionReport. A limit order that rests is shown PreSubmitted, then Submitted.
+commissionReport. A resting limit order is reported as PreSubmitted, then Submitted.
 
-This desk decides what happens; the book remembers it and the herald tells it. Taking an order in is up to
-:mod:`~stocklean_exec.simulator.exchange.order_entry`, changing and cancelling to
+This service decides what happens to an order; the ledger records it and order reports send it. Orders are accepted
+in :mod:`~stocklean_exec.simulator.exchange.order_entry`, and modified and cancelled in
 :mod:`~stocklean_exec.simulator.exchange.order_amendments`.
 """
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TradingService"]
 
-_LOCATE_SECONDS = 1.0
+_LOCATE_SECONDS = 1.0  # a choice: long enough to see whyHeld, short enough for a wall clock
 
 
 class TradingService:
@@ -52,7 +52,7 @@ class TradingService:
     # starting
 
     def transmit(self, order: Order) -> None:
-        """An order is accepted: the venue's record has it, and it starts now or after its script's delay."""
+        """Accept an order: write it to the journal, and start it now or after its script's delay."""
         order.staged = False
         self.ledger.changed(order)
         self.ledger.journal.order("order", order, self.context.clock.now())
@@ -68,7 +68,7 @@ class TradingService:
             self.start(order)
 
     def start(self, order: Order) -> None:
-        """The order begins to live, unless something holds it."""
+        """Start working the order, unless it has to be held."""
         if not order.active:
             return
         held = self._reason_to_hold(order)
@@ -86,7 +86,7 @@ class TradingService:
             self.context.clock.schedule_at(until, lambda: self.expire(order), work=False)
 
     def activate(self, order: Order) -> None:
-        """Nothing holds the order any more: its script or the market has it."""
+        """The order is no longer held: run its script, or offer it to the market."""
         if not order.active:
             return
         order.why_held = ""
@@ -129,7 +129,7 @@ class TradingService:
     # working
 
     def offer(self, order: Order) -> None:
-        """Show the order to the market for the first time."""
+        """Try to fill the order on entry; otherwise let it rest or cancel it, by its time in force."""
         executions = [] if self._too_early(order) else self._executions(order)
         tif = order.request.tif
         if executions:
@@ -150,12 +150,12 @@ class TradingService:
         return executions_now(order, self._quote(order), auction=self.context.auction, passive=passive)
 
     def _trade(self, order: Order, executions: list[Execution]) -> None:
-        for left, one in zip(range(len(executions) - 1, -1, -1), executions, strict=True):
+        for remaining, one in zip(range(len(executions) - 1, -1, -1), executions, strict=True):
             if order.active:
-                self.execute(order, one.quantity, one.price, one.liquidity, more=left > 0)
+                self.execute(order, one.quantity, one.price, one.liquidity, more=remaining > 0)
 
     def trade_now(self, order: Order, *, passive: bool = False) -> None:
-        """Let an acknowledged order trade with the market as it stands; ``passive``: that came to it."""
+        """Fill an acknowledged order at the current quote; ``passive``: the quote moved to a resting order."""
         if order.active and not self._too_early(order):
             self._trade(order, self._executions(order, passive=passive))
 
@@ -177,7 +177,7 @@ class TradingService:
         return True
 
     def reevaluate(self, order: Order, *, passive: bool = False) -> None:
-        """The market moved, or what held the order is gone: see whether it trades now."""
+        """The quote changed, or a reason to hold ended: check whether the order trades now."""
         script = self.scripts.get(order.perm_id)
         if not order.active or order.staged or (script is not None and script.busy):
             return
@@ -199,7 +199,7 @@ class TradingService:
         return self.context.market[order.contract.symbol]
 
     def set_status(self, order: Order, status: str) -> None:
-        """The order has a new status: openOrder and orderStatus."""
+        """Set a new status and report it: openOrder and orderStatus."""
         order.status = status
         self.ledger.changed(order)
         self.reports.order(order)
@@ -209,7 +209,7 @@ class TradingService:
     def execute(
         self, order: Order, quantity: float, price: float, liquidity: int = 2, *, more: bool = False
     ) -> Fill:
-        """One execution, and everything that is told about it; ``more`` of the same follow at once."""
+        """Execute part of the order and report it; ``more``: further executions follow immediately."""
         fill = self.ledger.execute(order, quantity, price, self.context.clock.now(), liquidity)
         done = order.remaining <= 0
         if done:
@@ -250,7 +250,7 @@ class TradingService:
             send()
 
     def correct(self, order: Order, last: Fill, quantity: float, price: float) -> None:
-        """The exchange corrects an execution: a new one with the same id but for its last group."""
+        """Correct an execution: a new one whose id differs in the last group only."""
         fixed = self.ledger.correct(last, quantity, price, self.context.clock.now())
         self.ledger.changed(order)
         self.reports.execution(order, fixed)
@@ -260,14 +260,14 @@ class TradingService:
     # ending
 
     def end(self, order: Order, status: str, completed_status: str) -> None:
-        """The order is over; nobody has been told yet."""
+        """Set a final status, without reporting it."""
         order.status = status
         order.completed_at = self.context.clock.now()
         order.completed_status = completed_status
         self.ledger.changed(order)
 
     def _after_fill(self, order: Order) -> None:
-        """Children wake up, and the other orders of a group go."""
+        """Activate the children of a filled order, and cancel the other orders of its OCA group or bracket."""
         self.scripts.pop(order.perm_id, None)
         group, parent = order.request.oca_group, order.request.parent_id
         for one in list(self.ledger.active.values()):
@@ -279,18 +279,18 @@ class TradingService:
                 self.cancel_by_system(one)
 
     def expire(self, order: Order) -> None:
-        """The order's time is over."""
+        """The order's time in force has ended."""
         if order.active:
             self.cancel_by_system(order)
 
     def cancel_by_system(self, order: Order, why: str = "") -> None:
-        """TWS or the exchange ends the order: Cancelled and 202."""
+        """Cancel by TWS or the exchange: Cancelled and error 202."""
         self.cancelled(order, f"Cancelled by System:{why}", "system")
         self.reports.status(order)
         self.reports.error(order, 202, f"Order Canceled - reason:{why}")
 
     def cancelled(self, order: Order, completed_status: str, reason: str) -> None:
-        """The order is cancelled, and its children with it; its own client is told by the caller."""
+        """Set the order and its children to Cancelled; the caller reports the order itself."""
         self.scripts.pop(order.perm_id, None)
         self.end(order, "Cancelled", completed_status)
         self.ledger.journal.order("cancel", order, self.context.clock.now(), reason=reason)
@@ -301,7 +301,7 @@ class TradingService:
                 self.cancel_by_system(child)
 
     def reject(self, order: Order, code: int, text: str, status: str) -> None:
-        """An accepted order is refused after all: the error, then Inactive or Cancelled, or nothing."""
+        """Reject an accepted order: the error, then Inactive, Cancelled, or no status."""
         self.scripts.pop(order.perm_id, None)
         self.end(order, "Cancelled" if status == "Cancelled" else "Inactive", f"Cancelled by System:{text}")
         self.ledger.journal.order("cancel", order, self.context.clock.now(), reason=f"{code}")
@@ -310,7 +310,7 @@ class TradingService:
             self.reports.order(order)
 
     def market_moved(self, symbol: str) -> None:
-        """Look at every open order of ``symbol``, oldest first."""
+        """Re-evaluate every open order of ``symbol``, oldest first."""
         waiting = [one for one in self.ledger.active.values() if one.contract.symbol == symbol]
         for order in sorted(waiting, key=lambda one: one.perm_id):
             self.reevaluate(order, passive=True)

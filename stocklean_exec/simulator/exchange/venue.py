@@ -1,8 +1,7 @@
-"""The venue: everything that all sessions share, and the table of who answers which request.
+"""The venue: the state shared by all sessions, and the dispatch of their requests.
 
-It puts the parts together (book, market, clock, desks), lets sessions join and leave, and carries out the
-events of a scenario. It has no socket and no thread: it runs when a session feeds it or when somebody lets
-the clock run.
+It creates the parts (ledger, market, clock, services), registers and removes sessions, and runs the events of a
+scenario. It has no socket and no thread: it runs when a session passes a request, or when its clock is advanced.
 """
 
 from __future__ import annotations
@@ -49,20 +48,20 @@ _FARMS = (
     (2106, "HMDS data farm connection is OK:ushmds"),
     (2158, "Sec-def data farm connection is OK:secdefnj"),
 )
-_VIOLATIONS_TO_CLOSE = 3
+_VIOLATIONS_TO_CLOSE = 3  # TWS API documentation, "Pacing": the third violation ends the connection
 
 
 class Venue:
-    """One simulated TWS with everything behind it.
+    """One simulated TWS, including the exchange behind it.
 
     Parameters
     ----------
-    settings : what it starts with
+    settings : initial settings
 
     Raises
     ------
     ValueError
-        When the settings cannot be used: quotes, scenario, state or versions (the text says what is wrong).
+        When the settings are invalid: quotes, scenario, state or versions (the text gives the reason).
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -120,7 +119,7 @@ class Venue:
         context.watchers += [self.market_data.market_moved, self.trading.market_moved]
         self._handlers = handlers(context, self.account_service, self.queries, self.market_data, self.amendments)
 
-    # what it starts with
+    # initial state
 
     def _opening_quotes(self, rows: tuple[dict[str, Any], ...]) -> dict[str, Quote]:
         if self.settings.quotes is not None:
@@ -156,7 +155,7 @@ class Venue:
     # sessions
 
     def join(self, session: Connection) -> None:
-        """A session has sent START_API."""
+        """Register a session that sent START_API."""
         if session.client_id in self.sessions:
             self._refuse(session)
             return
@@ -171,27 +170,27 @@ class Venue:
         self.run_until_idle()
 
     def _refuse(self, session: Connection) -> None:
-        self._pass_a_second()
+        self._advance_one_second()
         taken, session.client_id = session.client_id, -1
         if self.switches.client_id_in_use == "326":
-            why = "Unable to connect as the client id is already in use. Retry with a unique client id."
-            session.error(-1, 326, why)
+            text = "Unable to connect as the client id is already in use. Retry with a unique client id."
+            session.error(-1, 326, text)
         session.close(f"client id {taken} is in use")
 
     def is_down(self) -> bool:
-        """Whether TWS restarts just now, so that nobody can connect."""
+        """Whether TWS is restarting and accepts no connections."""
         down = self.clock.now() < self._down_until
         if down:
-            self._pass_a_second()
+            self._advance_one_second()
         return down
 
-    def _pass_a_second(self) -> None:
-        # Who tries again and again must get in at last, also where time passes by requests alone.
+    def _advance_one_second(self) -> None:
+        # A client that retries must eventually connect, also on a clock that advances with requests only.
         if self.clock.mode == "virtual":
             self.clock.advance(1.0)
 
     def leave(self, session: Connection) -> None:
-        """A session is over. Its orders live on, and what it has sent is still worked."""
+        """Remove a closed session. Its orders stay open, and its queued requests are still processed."""
         drained = not session.pending or self.switches.client_id_free == "eof"
         if drained and self.sessions.get(session.client_id) is session:
             linger = self.switches.client_id_linger
@@ -206,7 +205,7 @@ class Venue:
             del self.sessions[session.client_id]
 
     def restart(self, seconds: float = 0.0, *, lose: bool = False) -> None:
-        """Close all connections, and take no new ones for some seconds; ``lose`` what was not worked yet."""
+        """Close all connections and refuse new ones for ``seconds``; ``lose`` drops queued requests."""
         if lose:
             self._generation += 1
             self._waiting.clear()
@@ -216,7 +215,7 @@ class Venue:
     # requests
 
     def admit(self, session: Connection, request: Request | OrderRequest) -> None:
-        """A request has been read. It is worked at once, or behind those of its connection that wait."""
+        """Process a request now, or queue it behind the pending requests of its connection."""
         if isinstance(request, OrderRequest) and self.switches.next_valid_id == "received":
             self.ledger.receive_id(session.client_id, request.order_id)
         seconds, jitter = self.switches.queue_seconds, self.switches.queue_jitter
@@ -229,12 +228,12 @@ class Venue:
         self.postpone(session, request, session.ready_at)
 
     def postpone(self, session: Connection, request: Request | OrderRequest, at: float) -> None:
-        """Work a request at a later instant, also when its connection is gone by then."""
+        """Process a request at a later time, even if its connection is closed by then."""
         session.pending += 1
-        self.clock.schedule_at(at, partial(self._work, session, request, self._generation))
+        self.clock.schedule_at(at, partial(self._process, session, request, self._generation))
         self.run_until_idle()
 
-    def _work(self, session: Connection, request: Request | OrderRequest, life: int) -> None:
+    def _process(self, session: Connection, request: Request | OrderRequest, life: int) -> None:
         session.pending -= 1
         if life == self._generation:
             session.perform(request)
@@ -242,12 +241,12 @@ class Venue:
             self.leave(session)
 
     def handle(self, session: Connection, request: Request | OrderRequest) -> None:
-        """Carry out a request of a started session. Never raises: a failure is kept, and answered by 322."""
+        """Process a request of a started session. Never raises: a failure is stored and answered by error 322."""
         self.clock.tick()
         self.context.count("requests")
         if self._is_too_fast(session):
             return
-        if not self.context.link and request.kind in _ORDER_REQUESTS and not self._doubles(session, request):
+        if not self.context.link and request.kind in _ORDER_REQUESTS and not self._creates_twin(session, request):
             self._waiting.append((session, request))
             self.run_until_idle()
             return
@@ -259,7 +258,7 @@ class Venue:
             session.error(request.req_id, 322, "Error processing request.")
         self.run_until_idle()
 
-    def _doubles(self, session: Connection, request: Request | OrderRequest) -> bool:
+    def _creates_twin(self, session: Connection, request: Request | OrderRequest) -> bool:
         known = self.ledger.find(session.client_id, request.req_id)
         return self.switches.double_orders and known is not None and request.kind == "placeOrder"
 
@@ -290,7 +289,7 @@ class Venue:
         return True
 
     def run_until_idle(self) -> None:
-        """Let everything happen that is due, until nothing is."""
+        """Run all due events, then save the ledger and send the replies."""
         if self._running:
             return
         self._running = True
@@ -298,7 +297,7 @@ class Venue:
             self.events.run_pending()
             self.clock.run_due()
             self.events.run_pending()
-        except Exception:  # noqa: BLE001 - a failing appointment must not take the venue down
+        except Exception:  # noqa: BLE001 - a failing event must not take the venue down
             self.failures.append(traceback.format_exc())
         finally:
             self._running = False
@@ -309,7 +308,7 @@ class Venue:
     # time and link
 
     def roll_day(self) -> None:
-        """A new day begins at the last midnight of the login's time zone."""
+        """Start a new day at the last midnight in the time zone of the login."""
         now = self.clock.now()
         local = local_time(now, self.switches.time_zone)
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
@@ -317,10 +316,10 @@ class Venue:
         self.clock.schedule_at(midnight + _DAY, self.roll_day, work=False)
 
     def set_link(self, *, up: bool, deliver: bool = True) -> None:
-        """The connection between TWS and IB: what is sent while it is down waits."""
+        """Set the link between TWS and IB; order requests sent while it is down are queued."""
         self.context.link = up
         if not up:
-            self.context.reports.hold_back()
+            self.context.reports.queue_messages()
             return
         self.context.reports.release(deliver=deliver)
         self.account_service.catch_up(deliver=deliver)
@@ -329,19 +328,19 @@ class Venue:
             session.perform(request)
 
     def disconnect(self, client_id: int | None, reason: str) -> None:
-        """Close the connection of a client, or all of them."""
+        """Close the connection of a client; None closes all."""
         self.context.disconnect(client_id, reason)
 
     def broadcast(self, code: int, text: str) -> None:
-        """A system message to everybody."""
+        """Send a system message to all clients."""
         self.context.broadcast(code, text)
 
     def move(self, symbol: str, **changes: float) -> None:
-        """The market of a symbol moves; open orders and streams see it."""
+        """Change the quote of a symbol; open orders and market data streams are updated."""
         self.context.move(symbol, **changes)
 
     def rename_accounts(self, names: list[str], *, announce: bool = True) -> None:
-        """The login sees other accounts: new ones open with the usual cash, old ones stay in the books."""
+        """Change the accounts of the login: new ones open with the default cash, old ones stay in the ledger."""
         for name in names:
             if name not in self.ledger.accounts:
                 self.account_service.open_account(Account(name, self.settings.cash))
@@ -350,6 +349,6 @@ class Venue:
             self.context.send_accounts(session)
 
     def close(self) -> None:
-        """Close the journal and the state."""
+        """Close all connections, the journal and the state file."""
         self.context.disconnect(None, "the venue closes")
         self.ledger.close()

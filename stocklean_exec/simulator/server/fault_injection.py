@@ -1,4 +1,4 @@
-"""What a scenario's faults do to requests before the venue sees them, and to replies before they go.
+"""Applies the faults of a scenario: to requests before the venue processes them, and to replies before sending.
 
 Each verb of :data:`~stocklean_exec.simulator.scenarios.steps.REQUEST_FAULTS` and of
 :data:`~stocklean_exec.simulator.scenarios.steps.REPLY_FAULTS` is one small function in a table here.
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 __all__ = ["FaultyConnection", "inject_reply_faults", "inject_request_faults"]
 
 _UNKNOWN_MESSAGE = ("999", "1", "a message that no client knows")
-_LONGEST = 1 << 20
-_ENDLESS = 0xFFFFFFFF
+_LONGEST = 1 << 20  # default payload of "huge", bytes: the largest frame that the simulator itself accepts
+_ENDLESS = 0xFFFFFFFF  # default of "announce", bytes: the largest length that the 4-byte prefix can state
 
 
 class FaultyConnection(Connection, Protocol):
-    """What faults do to a connection, besides what the venue does.
+    """A connection as faults need it, in addition to what the venue needs.
 
     Attributes
     ----------
-    venue : what it belongs to
+    venue : the venue of the connection
     outbox : its outgoing bytes
-    muted : whether nothing more is to be said on it
+    muted : whether no more replies are sent on it
     """
 
     venue: Venue
@@ -47,17 +47,17 @@ class FaultyConnection(Connection, Protocol):
     muted: bool
 
     def hold(self, request: AnyRequest, behind: int) -> None:
-        """Carry a request out behind others."""
+        """Process a request after ``behind`` further requests."""
 
     def stop_reading(self, seconds: float = 0.0) -> None:
-        """Read nothing, for ever or for some seconds."""
+        """Stop reading, permanently or for some seconds."""
 
     def stop_writing(self, seconds: float = 0.0) -> None:
-        """Write nothing, for ever or for some seconds."""
+        """Stop writing, permanently or for some seconds."""
 
 
 def inject_request_faults(session: FaultyConnection, request: AnyRequest, faults: list[Entry]) -> bool:
-    """Let ``faults`` act on a request; True when it needs no more doing."""
+    """Apply ``faults`` to a request; True when the request needs no further processing."""
     done = False
     for fault in faults:
         session.notes.append(f"fault {fault.get('do')} on {request.kind}")
@@ -66,7 +66,7 @@ def inject_request_faults(session: FaultyConnection, request: AnyRequest, faults
 
 
 def inject_reply_faults(session: FaultyConnection, kind: str, values: dict[str, Any], faults: list[Entry]) -> None:
-    """Send a reply as ``faults`` leave it."""
+    """Send a reply with ``faults`` applied to it."""
     frame: bytes | None = pack_fields(fields_of(kind, session.version, values))
     for fault in faults:
         session.notes.append(f"fault {fault.get('do')} on {kind}")
@@ -83,7 +83,7 @@ def inject_reply_faults(session: FaultyConnection, kind: str, values: dict[str, 
             session.stop_reading(float(fault.get("seconds", 0.0)))
 
 
-# requests: whether the request needs no more doing
+# requests: True when the request needs no further processing
 
 
 def _drop_before_read(session: FaultyConnection, _: AnyRequest, __: Entry) -> bool:
@@ -135,7 +135,7 @@ def _stop_reading(session: FaultyConnection, request: AnyRequest, fault: Entry) 
     seconds = float(fault.get("seconds", 0.0))
     session.stop_reading(seconds)
     if seconds:
-        session.hold(request, 0)  # it lies in the buffer of the socket, and is read first when that ends
+        session.hold(request, 0)  # it stays in the socket buffer, and is read first when reading resumes
     return True
 
 
@@ -158,7 +158,7 @@ _ON_REQUEST: dict[str, Callable[[FaultyConnection, AnyRequest, Entry], bool]] = 
 }
 
 
-# replies: the frame that is left to send, None when there is none
+# replies: the frame that remains to be sent, or None
 
 
 def _omit(_: FaultyConnection, __: bytes, ___: Entry) -> bytes | None:
@@ -177,12 +177,12 @@ def _send_later(session: FaultyConnection, frame: bytes, fault: Entry) -> bytes 
 
 
 def _reorder(session: FaultyConnection, frame: bytes, fault: Entry) -> bytes | None:
-    session.outbox.keep(frame, behind=int(fault.get("messages", 1)))
+    session.outbox.delay(frame, behind=int(fault.get("messages", 1)))
     return None
 
 
 def _split(session: FaultyConnection, frame: bytes, _: Entry) -> bytes | None:
-    session.outbox.write_apart(frame)
+    session.outbox.write_separately(frame)
     return None
 
 

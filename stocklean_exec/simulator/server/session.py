@@ -1,14 +1,13 @@
-"""One client's conversation: bytes in, bytes out, no socket.
+"""Session of one client: bytes in, bytes out, no socket.
 
-``feed`` takes what arrived, ``take`` gives what is to be written; ``closed`` tells that the connection is to
-be closed behind it, and ``reason`` why. Nothing that a peer sends makes a method raise: bytes that are no
-protocol end the conversation, a request that cannot be read is answered by error 320, and what the venue
-cannot digest by error 322.
+``feed`` accepts received bytes, ``take`` returns the bytes to write. ``closed`` means that the connection is to be
+closed after them, and ``reason`` gives the reason. No input makes a method raise: bytes that break the protocol
+close the session, an unreadable request is answered with error 320, and a failure in the venue with error 322.
 
-A conversation goes greeting, version, START_API, requests. Between the version and START_API the server says
-nothing: official clients throw away what arrives there.
+The sequence is greeting, version, START_API, requests. Between the version and START_API the server sends nothing:
+official clients discard messages received there.
 
-Faults of a scenario act here, on requests before the venue sees them and on replies before they are bytes.
+Faults of a scenario are applied here: to requests before the venue processes them, to replies before encoding.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ __all__ = ["Session", "Stage"]
 _GREETING = b"API\0"
 _RANGE = re.compile(r"v(\d{1,5})(?:\.\.(\d{1,5}))?(?: .*)?", re.ASCII)
 _PLACE_ORDER = "3"
-_LARGEST_ID = (1 << 31) - 1
+_LARGEST_ID = (1 << 31) - 1  # client ids are 32-bit signed integers in TWS
 
 
 class Stage(Enum):
-    """How far a conversation has come."""
+    """Stage of a session."""
 
     GREETING = auto()
     VERSION = auto()
@@ -52,12 +51,12 @@ class Stage(Enum):
 
 
 class Session:
-    r"""One connection.
+    r"""The session of one client.
 
     Parameters
     ----------
     venue : shared by all sessions
-    limits : bounds of what a peer may use
+    limits : resource limits for clients
 
     Examples
     --------
@@ -101,7 +100,7 @@ class Session:
         return self.stage is Stage.CLOSED
 
     def feed(self, data: bytes) -> None:
-        """Take in bytes from the peer, and act on every whole request in them."""
+        """Accept bytes from the client, and process every complete request."""
         if self.closed:
             return
         self._reader.feed(data)
@@ -118,27 +117,27 @@ class Session:
         return not (self.closed or self.reading_paused)
 
     def eof(self) -> None:
-        """The peer has gone."""
-        left = self._reader.unread
-        self.close(f"the peer closed the connection{f' inside a frame of {left} bytes' if left else ''}")
+        """The client closed the connection."""
+        unread = self._reader.unread
+        self.close(f"the peer closed the connection{f' inside a frame of {unread} bytes' if unread else ''}")
 
     def take(self) -> bytes:
-        """Bytes to be written now."""
+        """Take the bytes to write now."""
         return b"".join(self.take_chunks())
 
     def take_chunks(self) -> list[bytes]:
-        """The same, in portions that are to be written one by one."""
+        """Take the bytes to write now, as chunks to be written separately."""
         return self.outbox.take()
 
     def close(self, reason: str) -> None:
-        """End the conversation; what was said before still goes out."""
+        """Close the session; pending bytes are still written."""
         if not self.closed:
             self.reason = reason
             self.notes.append(f"closed: {reason}")
             self.stage = Stage.CLOSED
             self.venue.leave(self)
 
-    # the conversation
+    # the protocol
 
     def _step(self) -> bool:
         if self.stage is Stage.GREETING:
@@ -159,7 +158,7 @@ class Session:
         if greeting == _GREETING:
             self.stage = Stage.VERSION
         else:
-            self.close(f"no greeting of the TWS API: {greeting!r}")
+            self.close(f"not a greeting of the TWS API: {greeting!r}")
         return True
 
     def _negotiate(self, payload: bytes) -> None:
@@ -169,13 +168,13 @@ class Session:
         text = payload.decode("ascii", errors="replace").rstrip("\0")
         found = _RANGE.fullmatch(text)
         if found is None:
-            self.close(f"no version range: {text[:40]!r}")
+            self.close(f"not a version range: {text[:40]!r}")
             return
         least, most = int(found[1]), int(found[2] or found[1])
         version = min(most, self.venue.server_version, MAX_VERSION)
         if least > version or version < MIN_VERSION:
             spoken = f"{MIN_VERSION} to {self.venue.server_version}"
-            self.close(f"the client speaks versions {least} to {most}, this server {spoken}")
+            self.close(f"the client supports versions {least} to {most}, this server {spoken}")
             return
         self.version = version
         self.stage = Stage.START
@@ -195,7 +194,7 @@ class Session:
         elif self.stage is Stage.START and request.kind != "startApi":
             self.close(f"{request.kind} before START_API")
         else:
-            self._with_faults(request)
+            self._apply_faults(request)
 
     def _report_bad_request(self, bad: BadRequest) -> None:
         self.notes.append(f"{bad.kind}: {bad.reason}")
@@ -205,10 +204,10 @@ class Session:
             return
         self.error(bad.req_id, 320, f"Error reading request. {bad.reason}")
         if self._bad >= self.limits.max_bad:
-            self.close(f"{self._bad} requests that cannot be read, the last one: {bad.reason}")
+            self.close(f"{self._bad} unreadable requests, last: {bad.reason}")
         self.venue.run_until_idle()
 
-    def _with_faults(self, request: Request | OrderRequest) -> None:
+    def _apply_faults(self, request: Request | OrderRequest) -> None:
         self.requests += 1
         attributes = {"client_id": self.client_id} | _attributes(request)
         faults = self.venue.faults.for_request(request.kind, attributes) if self.venue.faults else []
@@ -218,7 +217,7 @@ class Session:
             self._release_held()
 
     def perform(self, request: Request | OrderRequest) -> None:
-        """Let the venue carry the request out, also when the peer is gone by now."""
+        """Let the venue process the request, even if the client has disconnected."""
         if request.kind == "startApi" and isinstance(request, Request):
             if not self.closed:
                 self._start(request)
@@ -239,18 +238,18 @@ class Session:
         self.venue.join(self)
 
     def _release_held(self) -> None:
-        self._held = [(left - 1, request) for left, request in self._held]
-        due = [request for left, request in self._held if left < 0]
+        self._held = [(after - 1, request) for after, request in self._held]
+        due = [request for after, request in self._held if after < 0]
         self._held = [entry for entry in self._held if entry[0] >= 0]
         for request in due:
             self.venue.admit(self, request)
 
     def hold(self, request: Request | OrderRequest, behind: int) -> None:
-        """Carry ``request`` out behind as many more requests of this connection."""
+        """Process ``request`` after ``behind`` further requests of this connection."""
         self._held.append((behind, request))
 
     def stop_reading(self, seconds: float = 0.0) -> None:
-        """Leave what comes in the socket, for ever or for some seconds."""
+        """Stop reading from the socket, permanently or for some seconds."""
         self.reading_paused = True
         if seconds:
             self.venue.clock.schedule(seconds, self._read_again, work=False)
@@ -263,7 +262,7 @@ class Session:
         self.venue.dirty.add(self)
 
     def stop_writing(self, seconds: float = 0.0) -> None:
-        """Keep what is to be said, for ever or for some seconds."""
+        """Stop writing to the socket, permanently or for some seconds."""
         self.outbox.stalled = True
         if seconds:
             self.venue.clock.schedule(seconds, self._write_again, work=False)
@@ -277,11 +276,11 @@ class Session:
     # replies
 
     def error(self, req_id: int, code: int, text: str) -> None:
-        """An error or system message; -1 is no request."""
+        """Send an error or system message; request id -1 for none."""
         self.send("error", {"reqId": req_id, "code": code, "text": text})
 
     def send(self, kind: str, values: dict[str, Any], attributes: dict[str, Any] | None = None) -> None:
-        """A reply, subject to the scenario's faults. ``facts`` is what they select by."""
+        """Send a reply, subject to the scenario's faults, which select by ``attributes``."""
         if self.closed or self.muted:
             return
         plan = self.venue.faults
@@ -292,7 +291,7 @@ class Session:
             self.outbox.emit(pack_fields(fields_of(kind, self.version, values)))
 
     def flush(self) -> None:
-        """The venue is done for now: replies that were kept back behind others go."""
+        """Write all delayed replies; the venue has finished processing."""
         self.outbox.flush()
 
     def _overflow(self, waiting: int) -> None:

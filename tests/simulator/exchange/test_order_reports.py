@@ -47,7 +47,7 @@ def test_what_is_held_back_goes_in_order_or_is_lost(make_venue, join):
     for deliver, count in ((True, 2), (False, 0)):
         owner = Listener()
         reports = OrderReports({1: owner}, Switches())
-        reports.hold_back()
+        reports.queue_messages()
         reports.order(order)
         assert owner.heard == []
         reports.release(deliver=deliver)

@@ -45,8 +45,8 @@ def test_files_tables_rows_and_frames_say_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("tables", "words"),
     [
-        ({"orders": []}, "no table"),
-        ({"order": {"symbol": "SPY"}}, "once for each entry"),
+        ({"orders": []}, "not a table"),
+        ({"order": {"symbol": "SPY"}}, "once per entry"),
         ({"switches": {"speed": 3}}, "speed is unknown"),
         ({"switches": {"pacing": "often"}}, "not one of off, reject"),
         ({"switches": {"order_limit": "many"}}, "not int"),
@@ -65,24 +65,24 @@ def test_files_tables_rows_and_frames_say_the_same(tmp_path):
         ({"event": [{"at": 1, "do": "switch"}]}, 'needs a table "set"'),
         ({"event": [{"at": 1, "do": "accounts", "accounts": []}]}, 'needs "accounts"'),
         ({"event": [{"at": 1, "do": "restart", "second": 3}]}, "second is unknown"),
-        ({"event": [{"at": 1, "do": "switch", "set": {"walk": 0.1}}]}, "cannot be changed on the way"),
+        ({"event": [{"at": 1, "do": "switch", "set": {"walk": 0.1}}]}, "cannot be changed during the run"),
     ],
 )
-def test_a_scenario_that_cannot_be_used_says_where_and_why(tables, words):
+def test_an_invalid_scenario_is_reported_with_entry_and_reason(tables, words):
     with pytest.raises(ScenarioError, match=words):
         load_scenario(tables)
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(ScenarioError) as caught:
         load_scenario({"switches": {"a": 1}, "order": [{"b": 1}], "event": [{"at": 1, "do": "c"}]})
     assert len(caught.value.problems) == 3
 
 
-def test_a_file_that_is_no_toml_is_named(tmp_path):
+def test_an_invalid_toml_file_is_named(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text("[[order\n", encoding="utf-8")
-    with pytest.raises(ScenarioError, match=r"bad\.toml is no TOML"):
+    with pytest.raises(ScenarioError, match=r"bad\.toml is not valid TOML"):
         load_scenario(path)
     with pytest.raises(OSError, match="missing"):
         load_scenario(tmp_path / "missing.toml")

@@ -17,7 +17,7 @@ def test_what_is_written_comes_out_once_and_in_order():
 
 def test_a_frame_can_wait_behind_others():
     out, _, _ = box()
-    out.keep(b"late", behind=2)
+    out.delay(b"late", behind=2)
     for frame in (b"1", b"2", b"3"):
         out.emit(frame)
     assert out.take() == [b"12late3"]
@@ -25,7 +25,7 @@ def test_a_frame_can_wait_behind_others():
 
 def test_what_waits_in_vain_goes_when_all_is_said():
     out, _, _ = box()
-    out.keep(b"late", behind=9)
+    out.delay(b"late", behind=9)
     out.flush()
     assert out.take() == [b"late"]
 
@@ -49,7 +49,7 @@ def test_too_much_waiting_is_reported_with_its_size():
 
 def test_bytes_can_be_written_one_by_one():
     out, _, _ = box()
-    out.write_apart(b"abc")
+    out.write_separately(b"abc")
     assert out.take() == [b"a", b"b", b"c"]
     out.write(b"d")
     out.write(b"e")

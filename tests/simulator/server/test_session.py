@@ -153,7 +153,7 @@ def test_too_many_unreadable_requests_close(make_venue):
     session.feed(pack_fields(["71", "2", "1", ""]))
     session.feed(pack_fields(["9999"]) * 3)
     assert session.closed
-    assert "3 requests that cannot be read" in session.reason
+    assert "3 unreadable requests" in session.reason
 
 
 def test_a_reader_who_does_not_read_is_let_go(make_venue):
