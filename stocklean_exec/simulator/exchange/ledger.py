@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger"]
 
+# Executing exchanges of SMART orders: names of the captured exchange list; ISLAND is Nasdaq in executions.
 _ROUTES = ("ISLAND", "ARCA", "BATS", "IEX", "EDGEA", "NYSE")
 
 
@@ -60,6 +61,7 @@ class Ledger:
         self.journal = journal
         self._state = state
         self._seed = seed
+        # In the range of captured ids, such as permanent id 1376327563 and execution id 0000e0d5.67fe667b.01.01.
         self._perm = 1_100_000_000 + int(unit_interval(seed, "perm") * 500_000_000)
         self._exec_host = int(
             unit_interval(seed, "exec host", *(() if started_at is None else (started_at,))) * 0xFFFFFFFF

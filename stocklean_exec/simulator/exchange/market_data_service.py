@@ -35,6 +35,7 @@ _UNSTATED_SIZE = (
     1e6  # a choice, sent for a side without a size: fills are unlimited there, and 0 means an empty side
 )
 _MAX_BARS = 3_000  # a choice: daily bars of twelve years
+# Trading days per unit of a duration.
 _DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}
 _SATURDAY = 5
 

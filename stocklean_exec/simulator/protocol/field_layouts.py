@@ -46,7 +46,9 @@ __all__ = [
 ]
 
 MIN_VERSION = 157
+"""Lowest server version that ib_async 2.1 accepts (its MinClientVersion)."""
 MAX_VERSION = 178
+"""Highest server version that ib_async 2.1 requests (its MaxClientVersion)."""
 UNSET_DOUBLE = "1.7976931348623157E308"
 """An unset double in TWS (captured): Java's largest double, upper-case E, no plus sign."""
 UNSET_INTEGER = "2147483647"

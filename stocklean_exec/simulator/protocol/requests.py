@@ -162,7 +162,7 @@ class FieldReader:
     def count(self, name: str, most: int = 1_000) -> int:
         """The next field as a number of rows.
 
-        The limit protects against a count of rows that were not sent.
+        The limit, far above any real number of rows, protects against a count of rows that were not sent.
         """
         value = self.integer(name)
         if not 0 <= value <= most:

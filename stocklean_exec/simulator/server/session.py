@@ -77,12 +77,12 @@ class Session:
         self.client_id = -1
         self.subs = Subscriptions()
         self.reason = ""
-        self.notes: deque[str] = deque(maxlen=100)
+        self.notes: deque[str] = deque(maxlen=100)  # a choice: enough for a log line, bounded for long sessions
         self.reading_paused = False
         self.pending = 0
         self.ready_at = 0.0
         self.requests = 0
-        self.recent: deque[float] = deque(maxlen=512)
+        self.recent: deque[float] = deque(maxlen=512)  # a choice: ten times the default pacing limit
         self.violations = 0
         self._reader = FrameReader(self.limits.max_frame)
         self._held: list[tuple[int, Request | OrderRequest]] = []

@@ -8,15 +8,15 @@ def members(protocol):
     return {name for name in names if not name.startswith("_")}
 
 
-def test_a_session_is_all_that_the_venue_and_the_faults_ask_for(make_venue):
+def test_a_session_implements_both_connection_protocols(make_venue):
     session = Session(make_venue())
     assert members(Connection) >= {"send", "close", "client_id", "subs"}
     assert [name for name in members(Connection) | members(FaultyConnection) if not hasattr(session, name)] == []
 
 
-def test_the_venue_works_for_a_connection_that_is_no_session(make_venue):
+def test_the_venue_serves_a_connection_that_is_not_a_session(make_venue):
     class Bare:
-        """Remembers what it is told."""
+        """Records what is sent to it."""
 
         client_id, version, closed, pending = 3, 176, False, 0
 

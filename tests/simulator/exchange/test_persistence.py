@@ -1,4 +1,4 @@
-"""A venue that ends and starts again from its file is the same venue."""
+"""A venue restarted from its state file is the same venue."""
 
 import pytest
 
@@ -49,12 +49,12 @@ def test_a_kill_at_any_moment_leaves_a_readable_state(make_venue, join, tmp_path
     path = tmp_path / "venue.state"
     venue = make_venue(state=path)
     join(venue).place(1, quantity=250)
-    raw = path.read_bytes()  # not closed: what a killed process leaves
+    raw = path.read_bytes()  # not closed: as after a kill of the process
     first_line = raw.index(b"\n") + 1
     for end in range(first_line, len(raw), 97):
-        overflowed = tmp_path / f"torn-{end}"
-        overflowed.write_bytes(raw[:end])
-        make_venue(state=overflowed)
+        incomplete = tmp_path / f"incomplete-{end}"
+        incomplete.write_bytes(raw[:end])
+        make_venue(state=incomplete)
 
 
 def test_a_correction_survives(make_venue, join, tmp_path):
@@ -69,7 +69,7 @@ def test_a_correction_survives(make_venue, join, tmp_path):
     assert [fields[14][-3:] for fields in sent] == [".02"]
 
 
-def test_time_goes_on_after_a_restart(make_venue, join, tmp_path):
+def test_time_continues_after_a_restart(make_venue, join, tmp_path):
     path = tmp_path / "venue.state"
     venue = make_venue(state=path)
     peer = join(venue)
@@ -80,7 +80,7 @@ def test_time_goes_on_after_a_restart(make_venue, join, tmp_path):
     assert make_venue(state=path).clock.now() > latest
 
 
-def test_a_file_that_is_no_state_is_refused_and_left_alone(tmp_path):
+def test_an_invalid_state_file_is_refused_and_not_changed(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("dear diary\n", encoding="utf-8")
     with pytest.raises(StateError, match="no state"):
@@ -88,7 +88,7 @@ def test_a_file_that_is_no_state_is_refused_and_left_alone(tmp_path):
     assert path.read_text(encoding="utf-8") == "dear diary\n"
 
 
-def test_opening_rewrites_the_file_in_short_form(tmp_path):
+def test_opening_compacts_the_file(tmp_path):
     path = tmp_path / "venue.state"
     first = StateFile(path)
     for number in range(100):

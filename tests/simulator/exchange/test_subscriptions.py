@@ -1,7 +1,7 @@
 from stocklean_exec.simulator.exchange.subscriptions import Subscriptions
 
 
-def test_nobody_is_subscribed_to_anything_at_first():
+def test_a_new_connection_has_no_subscriptions():
     subs = Subscriptions()
     assert not subs.positions
     assert subs.account == ""

@@ -16,7 +16,7 @@ def test_every_shipped_scenario_loads_and_starts(name):
     Venue(Settings(scenario=scenario)).close()
 
 
-def test_files_tables_rows_and_frames_say_the_same(tmp_path):
+def test_files_tables_rows_and_frames_give_the_same_scenario(tmp_path):
     path = tmp_path / "one.toml"
     path.write_text(
         '[switches]\norder_limit = 3\n[[order]]\nsymbol = "SPY"\n[[fault]]\non = "execDetails"\ndo = "omit"\n',
@@ -103,7 +103,7 @@ def test_every_example_loads_and_starts(title):
     assert title in explain()
 
 
-def test_a_chance_is_seeded_and_about_right():
+def test_a_chance_is_seeded_and_has_the_right_frequency():
     def hits(seed):
         entry = Entry({"chance": 0.3}, seed)
         return [entry.applies_to({}) for _ in range(1_000)]
