@@ -1,6 +1,7 @@
 """Maps each request to its handler. An unsupported request gets an error, never silence.
 
-Error codes are those of IB's list for the service: 162 history, 354 and 10089 market data, 321 otherwise.
+Error codes are those of IB's list for the service, such as 162 for history and 354 for market data; 321 where none
+fits.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Journal:
         self._write(
             event,
             at,
-            _who(order.account, order.client_id, order.order_id, order.perm_id, request.order_ref),
+            _identity(order.account, order.client_id, order.order_id, order.perm_id, request.order_ref),
             symbol=order.contract.symbol,
             con_id=order.contract.con_id,
             side=request.side,
@@ -62,7 +62,7 @@ class Journal:
         self._write(
             "execution",
             fill.at,
-            _of_fill(fill),
+            _fill_identity(fill),
             exec_id=fill.exec_id,
             quantity=fill.quantity,
             price=fill.price,
@@ -75,7 +75,7 @@ class Journal:
         self._write(
             "commission",
             fill.at,
-            _of_fill(fill),
+            _fill_identity(fill),
             exec_id=fill.exec_id,
             commission=fill.commission,
             currency=fill.contract.currency,
@@ -88,16 +88,16 @@ class Journal:
             self._stream.close()
             self._stream = None
 
-    def _write(self, event: str, at: float, who: dict[str, Any], **what: object) -> None:
+    def _write(self, event: str, at: float, identity: dict[str, Any], **what: object) -> None:
         self.counts[event] = self.counts.get(event, 0) + 1
         if self._stream is None:
             return
         instant = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
-        self._stream.write(json.dumps({"event": event, "time": instant, **who, **what}) + "\n")
+        self._stream.write(json.dumps({"event": event, "time": instant, **identity, **what}) + "\n")
         self._stream.flush()
 
 
-def _who(account: str, client_id: int, order_id: int, perm_id: int, order_ref: str) -> dict[str, Any]:
+def _identity(account: str, client_id: int, order_id: int, perm_id: int, order_ref: str) -> dict[str, Any]:
     return {
         "account": account,
         "client_id": client_id,
@@ -107,9 +107,9 @@ def _who(account: str, client_id: int, order_id: int, perm_id: int, order_ref: s
     }
 
 
-def _of_fill(fill: Fill) -> dict[str, Any]:
-    who = _who(fill.account, fill.client_id, fill.order_id, fill.perm_id, fill.order_ref)
-    return {**who, "symbol": fill.contract.symbol, "side": fill.side}
+def _fill_identity(fill: Fill) -> dict[str, Any]:
+    identity = _identity(fill.account, fill.client_id, fill.order_id, fill.perm_id, fill.order_ref)
+    return {**identity, "symbol": fill.contract.symbol, "side": fill.side}
 
 
 def _number(value: float) -> float | None:

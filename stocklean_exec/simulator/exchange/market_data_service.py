@@ -31,12 +31,10 @@ _LIVE_SIZES = {"bid": 0, "ask": 3, "last": 5, "volume": 8}
 _DELAYED = {"bid": 66, "ask": 67, "last": 68, "high": 72, "low": 73, "close": 75, "open": 76}
 _DELAYED_SIZES = {"bid": 69, "ask": 70, "last": 71, "volume": 74}
 _SIDES = frozenset({"bid", "ask"})
-_UNSTATED_SIZE = (
-    1e6  # a choice, sent for a side without a size: fills are unlimited there, and 0 means an empty side
-)
+# A choice, sent for a side without a size: fills are unlimited there, and 0 would mean an empty side.
+_UNSTATED_SIZE = 1e6
 _MAX_BARS = 3_000  # a choice: daily bars of twelve years
-# Trading days per unit of a duration.
-_DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}
+_DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}  # trading days per unit of a duration
 _SATURDAY = 5
 
 

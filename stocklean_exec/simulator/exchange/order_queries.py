@@ -82,7 +82,7 @@ class OrderQueries:
     def completed_orders(self, session: Connection, request: Request) -> None:
         """ReqCompletedOrders: finished orders of the day."""
         scope = self._switches.completed_orders
-        since, until = self._ledger.midnight, self._known_until()
+        since, until = self._ledger.midnight, self._reported_until()
         for order in list(self._ledger.orders.values()):
             if order.status not in FINAL or not since <= order.completed_at <= until or scope == "none":
                 continue
@@ -94,7 +94,7 @@ class OrderQueries:
             session.send("completedOrder", values, order.attributes())
         session.send("completedOrdersEnd", {})
 
-    def _known_until(self) -> float:
+    def _reported_until(self) -> float:
         return self._context.clock.now() - self._switches.evidence_lag
 
     def executions(self, session: Connection, request: Request) -> None:
@@ -114,7 +114,11 @@ class OrderQueries:
         session.send("execDetailsEnd", {"reqId": request.req_id})
 
     def _matches_filter(self, session: Connection, fill: Fill, request: Request, since: float) -> bool:
-        if fill.superseded or not since <= fill.at <= self._known_until() or not self._may_see(session, fill):
+        if (
+            fill.superseded
+            or not since <= fill.at <= self._reported_until()
+            or not self._is_in_scope(session, fill)
+        ):
             return False
         if self._switches.executions_since == "midnight" and fill.at < self._ledger.midnight:
             return False
@@ -128,7 +132,7 @@ class OrderQueries:
         }
         return all(wanted.values())
 
-    def _may_see(self, session: Connection, fill: Fill) -> bool:
+    def _is_in_scope(self, session: Connection, fill: Fill) -> bool:
         scope = self._switches.executions
         if scope == "none":
             return False

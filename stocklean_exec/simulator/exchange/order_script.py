@@ -51,7 +51,7 @@ class Service(Protocol):
     def reject(self, order: Order, code: int, text: str, status: str) -> None:
         """Reject the accepted order."""
 
-    def cancel_by_system(self, order: Order, why: str = "") -> None:
+    def cancel_by_system(self, order: Order, text: str = "") -> None:
         """Cancel the order."""
 
 
@@ -75,14 +75,14 @@ class OrderScript:
     def run(self, service: Service, order: Order) -> None:
         """Run all steps; then offer the order to the market, unless a step was decisive."""
         decisive = any(_verb(step) in _DECISIVE for step in self.steps)
-        self._follow(service, order, list(self.steps), lambda: None if decisive else service.offer(order))
+        self._run_steps(service, order, list(self.steps), lambda: None if decisive else service.offer(order))
 
     def interrupt(self, service: Service, order: Order, then: Callable[[], None]) -> None:
         """Run the ``on_cancel`` steps, then ``then``, which decides the cancel."""
         self._acknowledged = True
-        self._follow(service, order, self.on_cancel, then)
+        self._run_steps(service, order, self.on_cancel, then)
 
-    def _follow(self, service: Service, order: Order, steps: list[Step], then: Callable[[], None]) -> None:
+    def _run_steps(self, service: Service, order: Order, steps: list[Step], then: Callable[[], None]) -> None:
         self.busy = True
         while steps:
             step, steps = steps[0], steps[1:]
@@ -91,7 +91,7 @@ class OrderScript:
                 self._acknowledge(service, order)
             if verb == "wait":
                 service.context.clock.schedule(
-                    float(step["wait"]), partial(self._follow, service, order, steps, then)
+                    float(step["wait"]), partial(self._run_steps, service, order, steps, then)
                 )
                 return
             _ACTIONS[verb](service, order, step)

@@ -130,7 +130,7 @@ class TradingService:
 
     def offer(self, order: Order) -> None:
         """Try to fill the order on entry; otherwise let it rest or cancel it, by its time in force."""
-        executions = [] if self._too_early(order) else self._executions(order)
+        executions = [] if self._is_before_good_after(order) else self._executions(order)
         tif = order.request.tif
         if executions:
             self.set_status(order, "Submitted" if order.request.order_type in LIMITED else "PreSubmitted")
@@ -156,7 +156,7 @@ class TradingService:
 
     def trade_now(self, order: Order, *, passive: bool = False) -> None:
         """Fill an acknowledged order at the current quote; ``passive``: the quote moved to a resting order."""
-        if order.active and not self._too_early(order):
+        if order.active and not self._is_before_good_after(order):
             self._trade(order, self._executions(order, passive=passive))
 
     def _rest(self, order: Order) -> None:
@@ -165,7 +165,7 @@ class TradingService:
         if not at_auction(order) and not order.request.good_after:
             self.set_status(order, "Submitted")
 
-    def _too_early(self, order: Order) -> bool:
+    def _is_before_good_after(self, order: Order) -> bool:
         after = order.request.good_after
         if not after:
             return False
@@ -283,11 +283,11 @@ class TradingService:
         if order.active:
             self.cancel_by_system(order)
 
-    def cancel_by_system(self, order: Order, why: str = "") -> None:
+    def cancel_by_system(self, order: Order, text: str = "") -> None:
         """Cancel by TWS or the exchange: Cancelled and error 202."""
-        self.cancelled(order, f"Cancelled by System:{why}", "system")
+        self.cancelled(order, f"Cancelled by System:{text}", "system")
         self.reports.status(order)
-        self.reports.error(order, 202, f"Order Canceled - reason:{why}")
+        self.reports.error(order, 202, f"Order Canceled - reason:{text}")
 
     def cancelled(self, order: Order, completed_status: str, reason: str) -> None:
         """Set the order and its children to Cancelled; the caller reports the order itself."""

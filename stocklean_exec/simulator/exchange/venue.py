@@ -98,7 +98,7 @@ class Venue:
         self.failures: list[str] = []
         self._waiting: list[tuple[Connection, Request | OrderRequest]] = []
         self._running = False
-        self._down_until = 0.0
+        self._restarting_until = 0.0
         self._queued = 0
         self._generation = 0
         self._start_services()
@@ -179,7 +179,7 @@ class Venue:
 
     def is_down(self) -> bool:
         """Whether TWS is restarting and accepts no connections."""
-        down = self.clock.now() < self._down_until
+        down = self.clock.now() < self._restarting_until
         if down:
             self._advance_one_second()
         return down
@@ -209,7 +209,7 @@ class Venue:
         if lose:
             self._generation += 1
             self._waiting.clear()
-        self._down_until = self.clock.now() + seconds
+        self._restarting_until = self.clock.now() + seconds
         self.context.disconnect(None, "TWS restarts")
 
     # requests
@@ -244,7 +244,7 @@ class Venue:
         """Process a request of a started session. Never raises: a failure is stored and answered by error 322."""
         self.clock.tick()
         self.context.count("requests")
-        if self._is_too_fast(session):
+        if self._violates_pacing(session):
             return
         if not self.context.link and request.kind in _ORDER_REQUESTS and not self._creates_twin(session, request):
             self._waiting.append((session, request))
@@ -272,7 +272,7 @@ class Venue:
         else:
             session.error(request.req_id, *refusal_of(request.kind))
 
-    def _is_too_fast(self, session: Connection) -> bool:
+    def _violates_pacing(self, session: Connection) -> bool:
         if self.switches.pacing == "off":
             return False
         now, recent = self.clock.now(), session.recent

@@ -266,7 +266,7 @@ def _with_rows(compiled: _Compiled, version: int, values: Mapping[str, Any]) -> 
         if isinstance(item, Rows):
             _extend(out, item, version, value)
         else:
-            out.append(_written(item, value))
+            out.append(_formatted(item, value))
     return out
 
 
@@ -280,10 +280,10 @@ def _extend(out: list[str], repeated: Rows, version: int, value: Any) -> None:  
     for entry in entries:
         for item in repeated.items:
             if item.since <= version < item.until:
-                out.append(_written(item, entry.get(item.name)))
+                out.append(_formatted(item, entry.get(item.name)))
 
 
-def _written(item: Field, value: Any) -> str:  # noqa: ANN401 - a text is sent unchanged, other values by their form
+def _formatted(item: Field, value: Any) -> str:  # noqa: ANN401 - a text is sent unchanged, other values by their form
     if value is None:
         return item.default
     return value if isinstance(value, str) else FORMS[item.form](value)
@@ -324,7 +324,7 @@ def describe(kind: str, version: int) -> str:
     found = _LAYOUTS[kind]
     items = found.at(version)
     names = ["id", *(item.name if isinstance(item, Field) else f"{item.name}*" for item in items)]
-    texts = [str(found.message_id), *(_shown(item) for item in items)]
+    texts = [str(found.message_id), *(_described(item) for item in items)]
     width = max(map(len, names))
     plain = sum(isinstance(item, Field) for item in items) + 1
     lines = [f"{kind} ({found.message_id}) at server version {version}, {plain} fields"]
@@ -333,7 +333,7 @@ def describe(kind: str, version: int) -> str:
     return "\n".join(lines)
 
 
-def _shown(item: Item) -> str:
+def _described(item: Item) -> str:
     if isinstance(item, Field):
         return item.default
     if item.default:

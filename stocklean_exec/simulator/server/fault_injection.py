@@ -218,7 +218,7 @@ def _announce(session: FaultyConnection, frame: bytes, fault: Entry) -> bytes | 
     return frame
 
 
-def _as_it_is(_: FaultyConnection, frame: bytes, __: Entry) -> bytes | None:
+def _unchanged(_: FaultyConnection, frame: bytes, __: Entry) -> bytes | None:
     return frame
 
 
@@ -234,6 +234,6 @@ _ON_REPLY: dict[str, Callable[[FaultyConnection, bytes, Entry], bytes | None]] =
     "garbage": _garbage,
     "huge": _huge,
     "announce": _announce,
-    "stall": _as_it_is,
-    "deaf": _as_it_is,
+    "stall": _unchanged,
+    "deaf": _unchanged,
 }

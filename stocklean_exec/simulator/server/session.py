@@ -104,9 +104,9 @@ class Session:
         if self.closed:
             return
         self._reader.feed(data)
-        self._read_on()
+        self._process_buffer()
 
-    def _read_on(self) -> None:
+    def _process_buffer(self) -> None:
         try:
             while self._is_reading() and self._step():
                 pass
@@ -173,8 +173,8 @@ class Session:
         least, most = int(found[1]), int(found[2] or found[1])
         version = min(most, self.venue.server_version, MAX_VERSION)
         if least > version or version < MIN_VERSION:
-            spoken = f"{MIN_VERSION} to {self.venue.server_version}"
-            self.close(f"the client supports versions {least} to {most}, this server {spoken}")
+            supported = f"{MIN_VERSION} to {self.venue.server_version}"
+            self.close(f"the client supports versions {least} to {most}, this server {supported}")
             return
         self.version = version
         self.stage = Stage.START
@@ -252,22 +252,22 @@ class Session:
         """Stop reading from the socket, permanently or for some seconds."""
         self.reading_paused = True
         if seconds:
-            self.venue.clock.schedule(seconds, self._read_again, work=False)
+            self.venue.clock.schedule(seconds, self._resume_reading, work=False)
 
-    def _read_again(self) -> None:
+    def _resume_reading(self) -> None:
         self.reading_paused = False
         self._release_held()
         if not self.closed:
-            self._read_on()
+            self._process_buffer()
         self.venue.dirty.add(self)
 
     def stop_writing(self, seconds: float = 0.0) -> None:
         """Stop writing to the socket, permanently or for some seconds."""
         self.outbox.stalled = True
         if seconds:
-            self.venue.clock.schedule(seconds, self._write_again, work=False)
+            self.venue.clock.schedule(seconds, self._resume_writing, work=False)
 
-    def _write_again(self) -> None:
+    def _resume_writing(self) -> None:
         self.outbox.stalled = False
         if self.outbox.overflowed:
             self.close(f"slow reader: more than {self.limits.max_unsent} bytes were waiting")
