@@ -1,14 +1,14 @@
-"""A simulated TWS: a server that speaks the TWS API's text protocol, for clients that are not changed for it.
+"""A simulated TWS: a server for the text protocol of the TWS API, used by unmodified clients.
 
-What it does: handshake and start-up, contract details, quotes, orders with partial executions, cancels and
-changes, executions, positions, accounts; server versions 157 to 178; every run with one seed the same.
-What it does not: protobuf messages (server versions above 200), options, futures, combos, depth.
+Supported: handshake and start-up, contract details, quotes, orders with partial fills, cancels and modifications,
+executions, positions, accounts; server versions 157 to 178. Runs with the same seed are identical. Not supported:
+protobuf messages (server versions above 200), options, futures, combos, market depth.
 
-Use :class:`Simulator` in a program, ``await start(...)`` in an event loop, and in a shell
-``python -m stocklean_exec.simulator``. A :class:`Session` needs no socket at all.
+Use :class:`Simulator` in a program, ``await start(...)`` in an event loop, and ``python -m
+stocklean_exec.simulator`` in a shell. A :class:`Session` needs no socket.
 
-The package is an island: it imports only the fill rule and the commission schedule of the toolkit, and no
-client library, so that it shares no mistake with what is tested against it.
+The package is isolated: it imports only the fill model and the commission schedule of the toolkit, and no client
+library, so that it shares no error with the code tested against it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The simulator as a command: ``python -m stocklean_exec.simulator``.
 
-Prints ``listening on 127.0.0.1:PORT`` when it is ready, and runs until it is interrupted or terminated.
+Prints ``listening on 127.0.0.1:PORT`` when ready, and runs until interrupted or terminated.
 """
 
 from __future__ import annotations
@@ -22,29 +22,33 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "main", "run"]
 
-_BAD_INPUT = 2
+_BAD_INPUT = 2  # exit code of argparse for wrong options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the simulator's options to ``parser``, for a command line that has it as a subcommand."""
-    parser.add_argument("--port", type=int, default=7497, help="where to listen; 0 takes any free port")
+    parser.add_argument("--port", type=int, default=7497, help="port to listen on; 0 for any free port")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address, unless --allow-remote")
-    parser.add_argument("--allow-remote", action="store_true", help="let other computers connect")
-    parser.add_argument("--account", default="DU0000001", help="account id, or several with commas")
+    parser.add_argument("--allow-remote", action="store_true", help="accept connections from other computers")
+    parser.add_argument("--account", default="DU0000001", help="account id, or several separated by commas")
     parser.add_argument("--cash", type=float, default=1_000_000.0, help="opening cash of each account")
-    parser.add_argument("--quotes", metavar="FILE.csv", help="symbol, bid, ask, and more columns if known")
-    parser.add_argument("--seed", type=int, default=0, help="what the synthetic quotes and ids follow from")
+    parser.add_argument(
+        "--quotes", metavar="FILE.csv", help="columns symbol, bid, ask, and optionally last, close and sizes"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the synthetic quotes and ids")
     parser.add_argument("--scenario", metavar="FILE", help="a TOML file, or the name of a shipped scenario")
-    parser.add_argument("--state", metavar="FILE", help="keeps the venue over restarts")
-    parser.add_argument("--journal", metavar="FILE", help="the venue's own record, one JSON line an event")
-    parser.add_argument("--server-version", type=int, default=176, help="highest version spoken, 157 to 178")
-    parser.add_argument("--clock", choices=get_args(Mode), default="virtual", help="see the manual")
-    parser.add_argument("--explain", action="store_true", help="print what a scenario can say, and end")
-    parser.add_argument("--start", metavar="TIME", help="first instant of a virtual clock")
+    parser.add_argument("--state", metavar="FILE", help="persists the venue across restarts")
+    parser.add_argument("--journal", metavar="FILE", help="journal of the venue, one JSON line per event")
+    parser.add_argument("--server-version", type=int, default=176, help="highest server version, 157 to 178")
+    parser.add_argument(
+        "--clock", choices=get_args(Mode), default="virtual", help="virtual and brisk jump over waits"
+    )
+    parser.add_argument("--explain", action="store_true", help="print the scenario format and exit")
+    parser.add_argument("--start", metavar="TIME", help="start time of a virtual clock")
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings that parsed ``options`` ask for."""
+    """The settings in parsed ``options``."""
     return Settings(
         accounts=tuple(name.strip() for name in options.account.split(",") if name.strip()),
         cash=options.cash,
@@ -67,15 +71,15 @@ async def _serve(options: argparse.Namespace) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    print(f"listening on {options.host}:{server.port}", flush=True)  # noqa: T201 - what the caller waits for
+    print(f"listening on {options.host}:{server.port}", flush=True)  # noqa: T201 - callers wait for this line
     await stop.wait()
     await server.close()
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the simulator with parsed ``options`` until it is told to stop; the exit code."""
+    """Run the simulator with parsed ``options`` until it is stopped; return the exit code."""
     if options.explain:
-        print(explain())  # noqa: T201 - what was asked for
+        print(explain())  # noqa: T201 - the requested output
         return 0
     try:
         asyncio.run(_serve(options))
@@ -88,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse ``argv`` (without the program's name) and run; the exit code: 0 done, 2 bad input."""
+    """Parse ``argv`` (without the program name) and run; exit code 0 for success, 2 for bad input."""
     parser = argparse.ArgumentParser(
         prog="stocklean simulator", description="A simulated TWS for clients of the TWS API."
     )

@@ -1,16 +1,16 @@
-"""The one place where the simulator gets its time, and the list of what is due.
+"""The clock of the simulator and its queue of scheduled events.
 
 Four modes:
 
-``virtual``  time stands still but for a small step at each request, and jumps over every wait that an order
-             or a fault asked for. A whole session runs in a moment, and every run is the same.
-``manual``   like virtual, but waits run only when :meth:`Clock.advance` passes them.
-``wall``     the computer's own clock; whoever runs the event loop calls :meth:`Clock.run_due` in time.
-``brisk``    the computer's own clock, which jumps over every wait like a virtual one and stays ahead by as
-             much: nobody waits, and nothing happens before the present.
+``virtual``  advances by a small step at each request, and jumps over every wait of an order or a fault. A whole
+             session runs in a moment, and every run is the same.
+``manual``   like virtual, but waits end only when :meth:`Clock.advance` passes them.
+``wall``     the computer's clock; the event loop has to call :meth:`Clock.run_due` when an event is due.
+``brisk``    the computer's clock plus an offset: it jumps over every wait like a virtual clock, and the offset
+             grows by each jump. No wait takes real time, and the clock never runs behind the computer's.
 
-Two kinds of appointment: *work* (an order's own wait) is jumped to in the virtual and brisk modes, the *calendar*
-(moves of the market, the close, midnight) is not, and runs when time passes it.
+Two kinds of event: virtual and brisk clocks jump to *work* (the wait of an order or a fault). They do not jump to
+the *calendar* (price moves, the close, midnight), which runs when time passes it.
 
 Times are seconds since 1970-01-01 UTC.
 """
@@ -28,18 +28,18 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DEFAULT_START", "Appointment", "Clock", "Mode", "local_time", "parse_instant"]
+__all__ = ["DEFAULT_START", "Clock", "Mode", "ScheduledEvent", "local_time", "parse_instant"]
 
 Mode = Literal["virtual", "manual", "wall", "brisk"]
 DEFAULT_START = datetime(2022, 12, 29, 15, 0, tzinfo=UTC).timestamp()
 """Thursday 2022-12-29, 10:00 in New York: the trading day after the last sample close."""
-REQUEST_STEP = 0.001
-_MOST_JUMPS = 100_000
+REQUEST_STEP = 0.001  # a choice: distinct timestamps, with the microseconds of the journal to spare
+_MAX_JUMPS = 100_000  # a choice: ends a scenario whose waits never end, far above any run of ours
 
 
 @dataclass(order=True, slots=True)
-class Appointment:
-    """Something to be done at ``at``. ``work`` tells whether a virtual clock jumps to it."""
+class ScheduledEvent:
+    """An action scheduled at ``at``. ``work``: whether a virtual clock jumps to it."""
 
     at: float
     number: int
@@ -48,12 +48,12 @@ class Appointment:
     cancelled: bool = field(compare=False, default=False)
 
     def cancel(self) -> None:
-        """Do not do it."""
+        """Cancel the event."""
         self.cancelled = True
 
 
 class Clock:
-    """Time and appointments.
+    """Current time and scheduled events.
 
     Parameters
     ----------
@@ -73,81 +73,81 @@ class Clock:
         self, mode: Mode = "virtual", *, start: float = DEFAULT_START, step: float = REQUEST_STEP
     ) -> None:
         self.mode = mode
-        self.flows = mode in ("wall", "brisk")
+        self.is_real_time = mode in ("wall", "brisk")
         self._jumps = mode in ("virtual", "brisk")
-        self._ahead = 0.0  # how far jumps have brought a clock that flows ahead of the computer's
-        self._now = 0.0 if self.flows else start
+        self._offset = 0.0  # seconds that jumps have put a brisk clock ahead of the computer's
+        self._now = 0.0 if self.is_real_time else start
         self._step = step
         self._number = 0
-        self._heap: list[Appointment] = []
+        self._heap: list[ScheduledEvent] = []
         self.started = self.now()
 
     def now(self) -> float:
-        """The present instant, never earlier than one given before."""
-        if self.flows:
-            self._now = max(self._now, time.time() + self._ahead)
+        """The current time; it never decreases."""
+        if self.is_real_time:
+            self._now = max(self._now, time.time() + self._offset)
         return self._now
 
     def tick(self) -> None:
-        """A request arrived: a virtual clock moves on a little, so that instants differ."""
-        if not self.flows:
-            self._go_to(round(self._now + self._step, 6), work=self._jumps)
+        """Advance a virtual clock by one step at a request, so that timestamps differ."""
+        if not self.is_real_time:
+            self._advance_to(round(self._now + self._step, 6), work=self._jumps)
 
-    def schedule(self, delay: float, action: Callable[[], None], *, work: bool = True) -> Appointment:
-        """Do ``action`` after ``delay`` seconds."""
+    def schedule(self, delay: float, action: Callable[[], None], *, work: bool = True) -> ScheduledEvent:
+        """Schedule ``action`` after ``delay`` seconds."""
         return self.schedule_at(self.now() + delay, action, work=work)
 
-    def schedule_at(self, at: float, action: Callable[[], None], *, work: bool = True) -> Appointment:
-        """Do ``action`` at the instant ``at``."""
+    def schedule_at(self, at: float, action: Callable[[], None], *, work: bool = True) -> ScheduledEvent:
+        """Schedule ``action`` at the time ``at``."""
         self._number += 1
-        appointment = Appointment(at, self._number, action, work)
-        heapq.heappush(self._heap, appointment)
-        return appointment
+        event = ScheduledEvent(at, self._number, action, work)
+        heapq.heappush(self._heap, event)
+        return event
 
     def next_due(self) -> float | None:
-        """Seconds until the next appointment, for a loop that waits on the wall clock."""
+        """Seconds until the next event, for an event loop on a real-time clock; None if there is none."""
         while self._heap and self._heap[0].cancelled:
             heapq.heappop(self._heap)
         return max(self._heap[0].at - self.now(), 0.0) if self._heap else None
 
     def run_due(self) -> None:
-        """Do what is due; where waits are jumped over, jump to all waiting work first."""
-        for _ in range(_MOST_JUMPS if self._jumps else 0):
+        """Run all due events; virtual and brisk clocks first jump to all waiting work."""
+        for _ in range(_MAX_JUMPS if self._jumps else 0):
             waiting = [one.at for one in self._heap if one.work and not one.cancelled]
             if not waiting:
                 break
-            self._ahead += max(min(waiting) - self.now(), 0.0)
-            self._go_to(max(min(waiting), self._now), work=True)
+            self._offset += max(min(waiting) - self.now(), 0.0)
+            self._advance_to(max(min(waiting), self._now), work=True)
         if self.mode != "virtual":
-            self._go_to(self.now(), work=True)
+            self._advance_to(self.now(), work=True)
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass, doing everything that falls into them in order.
+        """Advance by ``seconds`` and run the events in between, in order.
 
         Raises
         ------
         ValueError
-            On the wall clock, or backwards.
+            On a wall clock, or for negative seconds.
         """
         if self.mode == "wall" or not seconds >= 0:
             raise ValueError(f"a {self.mode} clock cannot be moved by {seconds} seconds")
         instant = self.now() + seconds
-        self._ahead += seconds
-        self._go_to(instant, work=True)
+        self._offset += seconds
+        self._advance_to(instant, work=True)
 
-    def _go_to(self, instant: float, *, work: bool) -> None:
-        left: list[Appointment] = []
+    def _advance_to(self, instant: float, *, work: bool) -> None:
+        postponed: list[ScheduledEvent] = []
         while self._heap and self._heap[0].at <= instant:
-            appointment = heapq.heappop(self._heap)
-            if appointment.cancelled:
+            event = heapq.heappop(self._heap)
+            if event.cancelled:
                 continue
-            if appointment.work and not work:
-                left.append(appointment)
+            if event.work and not work:
+                postponed.append(event)
                 continue
-            self._now = max(self._now, appointment.at)
-            appointment.action()
-        for appointment in left:
-            heapq.heappush(self._heap, appointment)
+            self._now = max(self._now, event.at)
+            event.action()
+        for event in postponed:
+            heapq.heappush(self._heap, event)
         self._now = max(self._now, instant)
 
 
@@ -157,7 +157,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def local_time(instant: float, zone: str) -> datetime:
-    """``instant`` on the clocks of ``zone``.
+    """``instant`` as local time in ``zone``.
 
     Examples
     --------
@@ -178,14 +178,14 @@ _FORMATS = (
 
 
 def parse_instant(text: str, zone: str) -> float:
-    """The instant that ``text`` names, in any spelling of TWS or in ISO form.
+    """Parse a time in any TWS format or in ISO form; seconds since 1970 UTC.
 
-    A zone name at the end wins over ``zone``; the spelling with a dash is UTC.
+    A zone name at the end overrides ``zone``; the format with a dash is UTC.
 
     Raises
     ------
     ValueError
-        When it names none.
+        When ``text`` is not a time, or its zone is unknown.
 
     Examples
     --------
@@ -198,11 +198,11 @@ def parse_instant(text: str, zone: str) -> float:
         try:
             words, zone = head, _zone(last).key
         except (KeyError, ValueError, OSError):
-            raise ValueError(f"{last!r} in {text!r} is no time zone") from None
+            raise ValueError(f"{last!r} in {text!r} is not a time zone") from None
     for pattern in _FORMATS:
         try:
-            naive = datetime.strptime(words, pattern)  # noqa: DTZ007 - the zone is put on in the next line
+            naive = datetime.strptime(words, pattern)  # noqa: DTZ007 - the zone is added in the return statement
         except ValueError:
             continue
         return naive.replace(tzinfo=UTC if "-%H" in pattern else _zone(zone)).timestamp()
-    raise ValueError(f"{text!r} is no date and time")
+    raise ValueError(f"{text!r} is not a date and time")

@@ -1,4 +1,4 @@
-"""Paths of files that a venue is given: quotes, a scenario, its state, its journal. Never an address."""
+"""Checks file paths given to a venue (quotes, scenario, state, journal): local files only, no URLs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 __all__ = ["AddressError", "local_file"]
 
-# A pathlib.Path makes one slash of two.
+# A pathlib.Path collapses two slashes into one.
 _ADDRESS = re.compile(r"(?:data|file|ftps?|gs|hf|https?|s3):|[a-z][a-z0-9+.\-]+:/", re.IGNORECASE)
 
 
 class AddressError(ValueError):
-    """An address where the path of a file was asked for."""
+    """A URL was given in place of a file path."""
 
 
 def local_file(path: str | os.PathLike[str]) -> Path:
-    """Take the path of a file on this computer, which need not exist.
+    """Return ``path`` as a local path; the file need not exist.
 
     Raises
     ------
     AddressError
-        It is an address; nothing was opened.
+        When it is a URL; nothing is opened.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Everything a simulator can be told at the start, and the bounds of what a peer may use.
+"""Initial settings of a simulator, and resource limits for clients.
 
 Pure data. Cash and prices are in US dollars, sizes in shares, times in seconds.
 """
@@ -19,25 +19,28 @@ __all__ = ["Limits", "Settings"]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds that keep one peer from hurting the venue or the other peers."""
+    """Limits that protect the venue and its other clients from one client.
+
+    The values are choices: far above what a client of ours needs, far below what harms the process.
+    """
 
     max_frame: int = 1 << 20
     """Largest message accepted, bytes."""
     max_unsent: int = 64 << 20
-    """Most bytes that may wait for a slow reader."""
+    """Maximum bytes queued for a slow reader."""
     max_bad: int = 100
-    """Requests that cannot be read before the connection is closed."""
+    """Unreadable requests after which the connection is closed."""
     max_connections: int = 64
-    """Connections at one time."""
+    """Maximum concurrent connections. TWS allows 32 clients."""
     handshake_seconds: float = 30.0
-    """Time from the connection to START_API."""
+    """Time allowed from the connection to START_API, seconds."""
     idle_seconds: float = 86_400.0
-    """Time without a byte from a started client."""
+    """Time allowed without a message from a started client, seconds: one day."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a venue starts with."""
+    """Initial settings of a venue."""
 
     accounts: tuple[str, ...] = ("DU0000001",)
     cash: float = 1_000_000.0
@@ -45,16 +48,16 @@ class Settings:
     positions: Mapping[str, Any] = field(default_factory=dict)
     """Opening positions of the first account: symbol to shares, or to (shares, average cost)."""
     quotes: Any = None
-    """See :func:`~stocklean_exec.read_quotes`; None is the sample symbols."""
+    """See :func:`~stocklean_exec.read_quotes`; None for the sample symbols."""
     seed: int = 0
     scenario: Any = None
     """See :func:`~stocklean_exec.simulator.scenarios.scenario.load_scenario`."""
     state: str | Path | None = None
-    """A file that keeps the venue over restarts."""
+    """File that persists the venue across restarts."""
     journal: str | Path | None = None
-    """A file that the venue's own record is appended to."""
+    """File that the venue's journal is appended to."""
     server_version: int = 176
-    """The highest server version spoken: 157 to 178."""
+    """Highest server version: 157 to 178."""
     clock: Mode = "virtual"
     start: float | str | None = None
-    """First instant of a virtual or manual clock: seconds since 1970, or a date and time."""
+    """Start time of a virtual or manual clock: seconds since 1970, or a date and time."""

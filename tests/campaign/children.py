@@ -19,7 +19,7 @@ from stocklean_exec.blotter.order_state import ENDED, derive_order
 from stocklean_exec.blotter.reader import _connect_to_copy
 from stocklean_exec.errors import BrokerError, StockleanError
 from stocklean_exec.simulator import settings as venue_settings
-from stocklean_exec.simulator.exchange.scheduled_events import Events
+from stocklean_exec.simulator.exchange.scheduled_events import ScenarioEvents
 from stocklean_exec.simulator.exchange.venue import Venue
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.server import session as venue_session
@@ -88,8 +88,8 @@ def run_venue(plan: Plan, folder: Path, port: int, tell: int, *, plain: bool) ->
     async def serve() -> None:
         server = await start(settings, port=port)
         loop = asyncio.get_running_loop()
-        if not server.venue.book.orders:
-            server.venue.book.use_id(_CLIENT, _FIRST_ID - 1)  # a client id that has been in use before
+        if not server.venue.ledger.orders:
+            server.venue.ledger.use_id(_CLIENT, _FIRST_ID - 1)  # a client id that has been in use before
         loop.add_signal_handler(signal.SIGUSR1, lambda: server.venue.events.run({"do": "reset_ids"}))
         os.write(tell, f"{server.port}\n".encode())
         os.close(tell)
@@ -101,7 +101,7 @@ def run_venue(plan: Plan, folder: Path, port: int, tell: int, *, plain: bool) ->
 
 def fault_watchers(log: Any) -> Iterator[tuple[Any, str, Any]]:
     """What stands in the venue's modules so that ``log`` hears of a fault that happens: owner, name, stand-in."""
-    for name in ("disturb_request", "disturb_reply"):
+    for name in ("inject_request_faults", "inject_reply_faults"):
         original = getattr(venue_session, name)
 
         def wrapped(session: Any, what: Any, *rest: Any, original: Any = original) -> Any:
@@ -110,13 +110,13 @@ def fault_watchers(log: Any) -> Iterator[tuple[Any, str, Any]]:
             return original(session, what, *rest)
 
         yield venue_session, name, wrapped
-    run = Events.run
+    run = ScenarioEvents.run
 
     def run_event(self: Any, entry: dict[str, Any]) -> None:
         log(f"event {entry['do']} {entry.get('code', '')}".strip())
         run(self, entry)
 
-    yield Events, "run", run_event
+    yield ScenarioEvents, "run", run_event
 
 
 def _take_time(seconds: float) -> None:

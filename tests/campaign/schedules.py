@@ -116,7 +116,7 @@ class _World:
         )
         self.server = self.loop.run_until_complete(start(settings, port=port))
         if port == 0:
-            self.server.venue.book.use_id(self.client_id, 49)
+            self.server.venue.ledger.use_id(self.client_id, 49)
 
     def _close_venue(self) -> None:
         self.broken += [f"the venue failed: {text[-400:]}" for text in self.server.venue.failures]

@@ -697,7 +697,7 @@ def test_a_plan_is_recorded_with_the_connection_that_planned_it_and_its_next_ord
         Simulator(seed=7, clock="brisk") as venue,
         sx.connect(f"ib://127.0.0.1:{venue.port}?client_id=7") as broker,
     ):
-        venue.call(lambda inside: inside.book.use_id(7, 41))
+        venue.call(lambda inside: inside.ledger.use_id(7, 41))
         blotter.halt("look at the record")
         with pytest.raises(HaltedError):
             sx.submit_orders(approved_of(orders_of(("SPY", "BUY", 5.0))), broker, blotter)

@@ -1,4 +1,4 @@
-"""A client of the simulator that is only fields in and fields out: no library, no socket, no clock."""
+"""A client of the simulator for tests: fields in, fields out; no library, no socket, no clock."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PLACES = {
     "good_after": 37,
     "good_till": 38,
 }
-"""Where the terms stand in a placeOrder without legs: counted in the official client's documentation."""
+"""Positions of the terms in a placeOrder without legs, counted from the documentation of the official client."""
 WHAT_IF = 85
 
 
@@ -49,7 +49,7 @@ def read_wire(name):
 
 
 def payload_fields(payload):
-    """Fields of a payload that is written with bars."""
+    """Fields of a payload written with bars."""
     return payload.split("|")[:-1]
 
 
@@ -88,14 +88,14 @@ class Peer:
             self.send("71", "2", str(client_id), "")
 
     def take(self):
-        """Messages that have come since the last time."""
+        """Messages received since the last call."""
         self.reader.feed(self.session.take())
         new = [split_fields(payload) for payload in self.reader.payloads()]
         self.seen += new
         return new
 
     def send(self, *fields):
-        """Send a message; what comes back at once."""
+        """Send a message; return the immediate answers."""
         self.session.feed(pack_fields([str(field) for field in fields]))
         return self.take()
 
@@ -111,13 +111,13 @@ class Peer:
         return fields
 
     def place(self, order_id, *args, **terms):
-        """Send an order; what comes back at once."""
+        """Send an order; return the immediate answers."""
         return self.send(*self.order_fields(order_id, *args, **terms))
 
 
 @pytest.fixture
 def make_venue():
-    """Makes venues on a fixed small market; checks that none failed inside."""
+    """Creates venues with a small fixed market; checks that none had an internal failure."""
     venues = []
 
     def make(scenario=None, **options):
@@ -173,5 +173,5 @@ STATUSES = {"PreSubmitted", "Submitted", "Filled", "Cancelled", "Inactive", "Pen
 
 @pytest.fixture(name="kinds")
 def kinds_fixture():
-    """The function that names messages shortly."""
+    """The function that gives messages short names."""
     return kinds

@@ -1,4 +1,4 @@
-"""The real ib_async 2.1, unchanged, over a real socket. It judges the simulator; no part of it is faked."""
+"""An independent check of the simulator: the real, unmodified ib_async 2.1 over a real socket."""
 
 import asyncio
 import logging
@@ -19,8 +19,8 @@ WAIT = 10
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*")
 
 
-class Desk:
-    """A server, and clients that are closed at the end."""
+class Setup:
+    """A server, and clients that are closed after the test."""
 
     def __init__(self, server):
         self.server = server
@@ -38,7 +38,7 @@ class Desk:
 
 
 async def until(event, condition):
-    """Wait for ``event`` until ``condition`` holds; no clock is looked at but for giving up."""
+    """Wait for ``event`` until ``condition`` holds; the clock is used for the timeout only."""
     fired = asyncio.Event()
     event += lambda *_: fired.set()
     while not condition():
@@ -47,15 +47,15 @@ async def until(event, condition):
 
 
 def play(script, **options):
-    """Run ``script(desk)`` in a fresh loop with a fresh server."""
+    """Run ``script(setup)`` in a fresh loop with a fresh server."""
 
     async def main():
         server = await start(Settings(quotes=QUOTES, seed=7, **options))
-        desk = Desk(server)
+        setup = Setup(server)
         try:
-            return await asyncio.wait_for(script(desk), 60)
+            return await asyncio.wait_for(script(setup), 60)
         finally:
-            for ib in desk.clients:
+            for ib in setup.clients:
                 ib.disconnect()
             await server.close()
             assert server.venue.failures == []
@@ -65,7 +65,7 @@ def play(script, **options):
 
 @pytest.fixture(autouse=True)
 def no_decoding_errors(caplog):
-    """Whatever the simulator sends, the client's decoder takes without a logged exception."""
+    """The client must decode everything the simulator sends, without a logged exception."""
     caplog.set_level(logging.ERROR)
     yield
     assert [one for one in caplog.records if one.exc_info or "Error handling" in one.message] == []
@@ -73,10 +73,10 @@ def no_decoding_errors(caplog):
 
 @pytest.mark.parametrize("version", [157, 164, 173, 176, 178])
 def test_it_connects_qualifies_and_trades_at_every_kind_of_version(version):
-    async def script(desk):
-        ib = await desk.connect()
+    async def script(setup):
+        ib = await setup.connect()
         assert ib.client.serverVersion() == version
-        contract = await desk.contract(ib)
+        contract = await setup.contract(ib)
         trade = ib.placeOrder(contract, MarketOrder("BUY", 450, tif="DAY", orderRef="run-1-SPY-BUY"))
         reported = ib.commissionReportEvent
         await until(reported, lambda: len(trade.fills) == 3 and trade.fills[-1].commissionReport.execId)
@@ -90,9 +90,9 @@ def test_it_connects_qualifies_and_trades_at_every_kind_of_version(version):
     assert {fill.execution.orderRef for fill in trade.fills} == {"run-1-SPY-BUY"}
 
 
-def test_a_start_takes_no_time_out():
-    async def script(desk):
-        ib = await desk.connect(raiseSyncErrors=True)
+def test_a_start_runs_into_no_timeout():
+    async def script(setup):
+        ib = await setup.connect(raiseSyncErrors=True)
         return ib.managedAccounts(), ib.accountValues()
 
     accounts, values = play(script)
@@ -101,9 +101,9 @@ def test_a_start_takes_no_time_out():
 
 
 def test_details_quotes_and_history():
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib)
+    async def script(setup):
+        ib = await setup.connect()
+        contract = await setup.contract(ib)
         (details,) = await ib.reqContractDetailsAsync(contract)
         (ticker,) = await ib.reqTickersAsync(contract)
         bars = await ib.reqHistoricalDataAsync(contract, "", "5 D", "1 day", "TRADES", useRTH=True)
@@ -121,17 +121,17 @@ def test_details_quotes_and_history():
 
 
 def test_an_unknown_contract_is_none():
-    async def script(desk):
-        ib = await desk.connect()
+    async def script(setup):
+        ib = await setup.connect()
         return await ib.qualifyContractsAsync(Stock("ZZZZNONE", "SMART", "USD"))
 
     assert play(script) == [None]
 
 
 def test_an_order_rests_is_changed_and_cancelled():
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib)
+    async def script(setup):
+        ib = await setup.connect()
+        contract = await setup.contract(ib)
         trade = ib.placeOrder(contract, LimitOrder("BUY", 10, 390.0, tif="GTC"))
         await until(ib.orderStatusEvent, lambda: trade.orderStatus.status == "Submitted")
         trade.order.lmtPrice = 391.0
@@ -156,10 +156,10 @@ def test_an_order_rests_is_changed_and_cancelled():
         ("SPY", MarketOrder("BUY", 0, tif="DAY"), 434),
     ],
 )
-def test_a_refusal_arrives_with_its_code(symbol, order, code):
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib, symbol)
+def test_a_rejection_arrives_with_its_code(symbol, order, code):
+    async def script(setup):
+        ib = await setup.connect()
+        contract = await setup.contract(ib, symbol)
         seen = []
         ib.errorEvent += lambda _, number, *__: seen.append(number)
         ib.placeOrder(contract, order)
@@ -170,19 +170,19 @@ def test_a_refusal_arrives_with_its_code(symbol, order, code):
 
 
 def test_a_rejection_after_acceptance_ends_inactive():
-    async def script(desk):
-        ib = await desk.connect()
-        trade = ib.placeOrder(await desk.contract(ib), MarketOrder("BUY", 10, tif="DAY"))
+    async def script(setup):
+        ib = await setup.connect()
+        trade = ib.placeOrder(await setup.contract(ib), MarketOrder("BUY", 10, tif="DAY"))
         await until(ib.orderStatusEvent, lambda: trade.orderStatus.status == "Inactive")
         return [entry.errorCode for entry in trade.log if entry.errorCode]
 
     assert play(script, scenario={"order": [{"steps": [{"reject": 201}]}]}) == [201]
 
 
-def test_what_if_tells_margin_and_commission():
-    async def script(desk):
-        ib = await desk.connect()
-        return await ib.whatIfOrderAsync(await desk.contract(ib), MarketOrder("BUY", 100, tif="DAY"))
+def test_what_if_returns_margin_and_commission():
+    async def script(setup):
+        ib = await setup.connect()
+        return await ib.whatIfOrderAsync(await setup.contract(ib), MarketOrder("BUY", 100, tif="DAY"))
 
     state = play(script)
     assert (float(state.initMarginChange), state.commission) == (10_000.0, 1.0)
@@ -190,11 +190,11 @@ def test_what_if_tells_margin_and_commission():
 
 @pytest.mark.parametrize("kind", ["MOC", "MIDPRICE", "LOC"])
 def test_other_order_types_fill(kind):
-    async def script(desk):
-        ib = await desk.connect()
+    async def script(setup):
+        ib = await setup.connect()
         price = 401.0 if kind == "LOC" else 0.0
         order = Order(action="BUY", totalQuantity=100, orderType=kind, tif="DAY", lmtPrice=price)
-        trade = ib.placeOrder(await desk.contract(ib), order)
+        trade = ib.placeOrder(await setup.contract(ib), order)
         await until(ib.orderStatusEvent, trade.isDone)
         return trade
 
@@ -204,11 +204,11 @@ def test_other_order_types_fill(kind):
 
 
 def test_an_adaptive_order_fills_and_is_echoed():
-    async def script(desk):
-        ib = await desk.connect()
+    async def script(setup):
+        ib = await setup.connect()
         order = MarketOrder("BUY", 100, tif="DAY", algoStrategy="Adaptive")
         order.algoParams = [TagValue("adaptivePriority", "Normal")]
-        trade = ib.placeOrder(await desk.contract(ib), order)
+        trade = ib.placeOrder(await setup.contract(ib), order)
         await until(ib.orderStatusEvent, trade.isDone)
         return trade, await ib.reqCompletedOrdersAsync(apiOnly=True)
 
@@ -219,9 +219,9 @@ def test_an_adaptive_order_fills_and_is_echoed():
 
 
 def test_positions_and_values_follow_the_executions():
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib)
+    async def script(setup):
+        ib = await setup.connect()
+        contract = await setup.contract(ib)
         trade = ib.placeOrder(contract, MarketOrder("BUY", 100, tif="DAY"))
         await until(ib.updatePortfolioEvent, lambda: trade.isDone() and ib.portfolio())
         summary = {one.tag: one.value for one in await ib.accountSummaryAsync()}
@@ -233,20 +233,20 @@ def test_positions_and_values_follow_the_executions():
     assert summary["TotalCashValue"] == "959989.00"
 
 
-def test_after_a_reconnect_everything_is_found_again():
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib)
+def test_after_a_reconnect_orders_executions_and_positions_are_found():
+    async def script(setup):
+        ib = await setup.connect()
+        contract = await setup.contract(ib)
         done = ib.placeOrder(contract, MarketOrder("BUY", 250, tif="DAY", orderRef="done"))
         open_ = ib.placeOrder(contract, LimitOrder("BUY", 10, 390.0, tif="GTC", orderRef="open"))
         placed = ib.orderStatusEvent
         await until(placed, lambda: done.isDone() and open_.orderStatus.status == "Submitted")
         gone = asyncio.Event()
         ib.disconnectedEvent += gone.set
-        desk.server.venue.disconnect(None, "test")
-        desk.server.flush()
+        setup.server.venue.disconnect(None, "test")
+        setup.server.flush()
         await asyncio.wait_for(gone.wait(), WAIT)
-        again = await desk.connect()
+        again = await setup.connect()
         first = again.openTrades()[0]
         again.cancelOrder(first.order)
         await until(again.orderStatusEvent, first.isDone)
@@ -265,22 +265,22 @@ def test_after_a_reconnect_everything_is_found_again():
 
 
 def test_a_client_id_in_use_is_refused():
-    async def script(desk):
-        await desk.connect(client_id=3)
+    async def script(setup):
+        await setup.connect(client_id=3)
         seen = []
         second = IB()
         second.errorEvent += lambda _, number, *__: seen.append(number)
         with pytest.raises((TimeoutError, ConnectionError)):
-            await second.connectAsync("127.0.0.1", desk.server.port, clientId=3, timeout=0.5)
+            await second.connectAsync("127.0.0.1", setup.server.port, clientId=3, timeout=0.5)
         return seen
 
     assert 326 in play(script)
 
 
 def test_two_clients_see_each_others_open_orders_but_cannot_cancel_them():
-    async def script(desk):
-        first, second = await desk.connect(1), await desk.connect(2)
-        contract = await desk.contract(first)
+    async def script(setup):
+        first, second = await setup.connect(1), await setup.connect(2)
+        contract = await setup.contract(first)
         trade = first.placeOrder(contract, LimitOrder("BUY", 10, 390.0, tif="GTC", orderRef="mine"))
         await until(first.orderStatusEvent, lambda: trade.orderStatus.status == "Submitted")
         (seen,) = await second.reqAllOpenOrdersAsync()
@@ -297,9 +297,9 @@ def test_two_clients_see_each_others_open_orders_but_cannot_cancel_them():
 
 @pytest.mark.parametrize("scenario", ["noise", "torn_wire", "corrections", "cancel_races", "partial_then_cancel"])
 def test_shipped_scenarios_decode_without_an_error(scenario):
-    async def script(desk):
-        ib = await desk.connect()
-        contract = await desk.contract(ib)
+    async def script(setup):
+        ib = await setup.connect()
+        contract = await setup.contract(ib)
         for _ in range(4):
             ib.placeOrder(contract, MarketOrder("BUY", 100, tif="DAY"))
         gone = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The official Python client over a real socket: a second judge, written by other people for another API.
+"""The official Python client over a real socket: a second independent client of the simulator.
 
 Its package is in the test extra and is not part of this project.
 """
@@ -31,7 +31,7 @@ WAIT = 10
 
 
 class App(EWrapper, EClient):
-    """Remembers every callback."""
+    """Records every callback."""
 
     def __init__(self):
         EClient.__init__(self, self)
@@ -44,7 +44,7 @@ class App(EWrapper, EClient):
             self.news.notify_all()
 
     def wait(self, *beginning, count=1):
-        """Wait until ``count`` callbacks begin like this; all of them."""
+        """Wait for ``count`` callbacks with this beginning; return all of them."""
         with self.news:
             assert self.news.wait_for(lambda: len(self.found(*beginning)) >= count, WAIT), self.seen
             return self.found(*beginning)
@@ -202,7 +202,7 @@ def test_it_connects_asks_for_a_contract_and_trades(simulate, version):
     assert sum(one[1].commissionAndFees for one in app.found("commission")) == 2.25
 
 
-def test_the_life_of_an_order_change_cancel_reject(simulate):
+def test_an_order_can_be_modified_cancelled_and_rejected(simulate):
     _, app = simulate()
     app.wait("id", 1)
     app.placeOrder(1, spy(), order("BUY", 10, "LMT", lmtPrice=390.0))
@@ -235,7 +235,7 @@ def test_an_algo_order_and_a_what_if_order(simulate):
     assert (float(state.initMarginChange), state.commissionAndFees) == (10_000.0, 1.0)
 
 
-def test_everything_can_be_asked_for(simulate):
+def test_all_requests_are_answered(simulate):
     _, app = simulate()
     app.wait("id", 1)
     app.placeOrder(1, spy(), order("BUY", 100))
@@ -280,9 +280,9 @@ def test_after_a_reconnect_the_open_order_is_there_and_can_be_cancelled(simulate
     app.wait("id", 1)
     app.placeOrder(1, spy(), order("BUY", 10, "LMT", lmtPrice=390.0, orderRef="open"))
     app.wait("status", 1, "Submitted")
-    # The server hangs up: when this client does, its socket lives on until its reader thread notices.
+    # The server disconnects: if the client does, its socket stays open until its reader thread notices.
     simulator.event("disconnect", client_id=9)
-    assert simulator.call(lambda venue: len(venue.book.active)) == 1
+    assert simulator.call(lambda venue: len(venue.ledger.active)) == 1
     _, again = simulate(simulator=simulator, client_id=9)
     again.wait("id", 2)
     again.reqOpenOrders()
@@ -292,7 +292,7 @@ def test_after_a_reconnect_the_open_order_is_there_and_can_be_cancelled(simulate
     again.wait("error", 1, 202)
 
 
-def test_both_clients_see_the_same_books(simulate):
+def test_both_clients_see_the_same_orders_and_positions(simulate):
     """One venue, two official clients: the second sees what the first did."""
     simulator, first = simulate(client_id=1)
     first.wait("id", 1)

@@ -1,4 +1,4 @@
-"""A venue's files are files: an address is refused wherever a path is taken."""
+"""A venue reads and writes local files only: an address is refused in place of any path."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_an_address_is_refused(take, address):
 
 
 @pytest.mark.parametrize("option", ["quotes", "scenario", "state", "journal"])
-def test_a_simulator_does_not_start_with_one(option):
+def test_a_simulator_does_not_start_with_an_address(option):
     with pytest.raises(AddressError):
         Simulator(**{option: "https://x/y"}).start()
 

@@ -1,6 +1,6 @@
-"""Hostile bytes: whatever a peer sends, nothing raises, the venue lives, and an honest client is served.
+"""Hostile bytes: no input raises, the venue keeps running, and other clients are served.
 
-Seeded, so that a failure can be run again. A run in the test suite is small; a large one is
+Seeded, so that a failure can be reproduced. A run in the test suite is small; a large one is
 
     python tests/simulator/test_fuzz.py --frames 1000000 --seed 1
 """
@@ -68,14 +68,14 @@ SCENARIOS += ["slow_tws", "rough_wire", "link_down"]
 
 
 def seeds():
-    """Real requests to start from."""
+    """Real requests to mutate."""
     with WIRE.open(encoding="utf-8", newline="") as stream:
         rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
         return [row["payload"].split("|")[:-1] for row in rows]
 
 
 def likely_order(rng, fields, last_id):
-    """Make an order that has a fair chance to be taken or changed."""
+    """Build an order that is often accepted or modified."""
     fields[1] = str(last_id + 1 if rng.random() < 0.7 else rng.randrange(1, last_id + 2))
     fields[2:4] = ["0", rng.choice(["AAPL", "SPY", "JNJ", "MRK", "PG", "RRC"])]
     fields[9:14] = ["SMART", "", "USD", "", ""]
@@ -90,7 +90,7 @@ def likely_order(rng, fields, last_id):
 
 
 def mutate(rng, corpus, last_id):
-    """One frame that is almost a request."""
+    """One frame that is nearly a request."""
     fields = list(rng.choice(corpus))
     if fields[0] == "3":
         likely_order(rng, fields, last_id)
@@ -121,7 +121,7 @@ def greet(venue, client_id, limits=None):
 
 
 def portions(rng, data):
-    """``data`` as a network might deliver it."""
+    """``data`` in chunks, as a network may deliver it."""
     if rng.random() < 0.9:
         yield data
         return
@@ -132,7 +132,7 @@ def portions(rng, data):
 
 
 def fuzz(frames, seed):
-    """Feed ``frames`` frames to venues; counts of what became of them."""
+    """Feed ``frames`` frames to venues; count the outcomes."""
     rng, corpus = random.Random(seed), seeds()  # noqa: S311 - to be repeatable, not secret
     counts = {"frames": 0, "bytes": 0, "closed": 0, "venues": 0, "orders": 0, "fills": 0}
     while counts["frames"] < frames:
@@ -145,7 +145,7 @@ def fuzz(frames, seed):
             if session.closed:
                 counts["closed"] += 1
                 session = greet(venue, rng.randrange(5), Limits(max_bad=50))
-            for part in portions(rng, mutate(rng, corpus, venue.book.highest_id[session.client_id])):
+            for part in portions(rng, mutate(rng, corpus, venue.ledger.highest_id[session.client_id])):
                 session.feed(part)
             if rng.random() < 0.001:
                 session.feed(rng.randbytes(20))
@@ -157,15 +157,15 @@ def fuzz(frames, seed):
         honest.feed(pack_fields(["49", "1"]))
         assert honest.take()[4:6] == b"49", "an honest client is no longer served"
         assert venue.failures == [], venue.failures[0]
-        counts["orders"] += len(venue.book.orders)
-        counts["fills"] += len(venue.book.fills)
+        counts["orders"] += len(venue.ledger.orders)
+        counts["fills"] += len(venue.ledger.fills)
     return counts
 
 
-def test_hostile_frames_hurt_nobody():
+def test_hostile_frames_do_not_affect_the_venue_or_other_clients():
     counts = fuzz(6_000, seed=20221229)
     assert counts["frames"] == 6_000
-    # It got somewhere: orders were placed and filled, and connections were closed.
+    # Hostile frames reached the venue: orders were placed and filled, and connections were closed.
     assert min(counts["orders"], counts["fills"], counts["closed"]) > 10
 
 

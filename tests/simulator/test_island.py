@@ -1,4 +1,4 @@
-"""The simulator shares no code with what it judges: it imports the standard library, fill rule and fees."""
+"""The simulator shares no code with what it tests: it imports only the standard library, fill model and fees."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""The command: what it prints, takes and refuses."""
+"""The command line: output, options and errors."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def served(*options, requests):
         return data
 
 
-def test_two_processes_with_one_seed_say_the_same_bytes(recorded, tmp_path):
+def test_two_processes_with_one_seed_send_the_same_bytes(recorded, tmp_path):
     requests = recorded["ib_async", 176]
     journals = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     first, second = (served("--seed", "7", "--journal", str(path), requests=requests) for path in journals)
@@ -52,7 +52,7 @@ def test_two_processes_with_one_seed_say_the_same_bytes(recorded, tmp_path):
     assert [one["event"] for one in read_journal(journals[0])][:3] == ["order", "execution", "commission"]
 
 
-def test_a_killed_process_goes_on_where_it_was(join, make_venue, tmp_path):
+def test_a_killed_process_continues_from_its_state(join, make_venue, tmp_path):
     order = join(make_venue(server_version=178)).order_fields(1, symbol="AAPL", order_type="LMT", limit="1.00")
     start = ["71", "2", "1", ""]
     options = ["--state", str(tmp_path / "state"), "--server-version", "176"]
@@ -74,13 +74,13 @@ import os, signal, socket, sys
 connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20)
 connection.sendall(bytes.fromhex(sys.argv[2]))
 data = b""
-while b"Submitted" not in data:  # the first order is there, the others wait their turn
+while b"Submitted" not in data:  # the first order was accepted, the others are queued
     data += connection.recv(65_536)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_orders_of_a_killed_client_are_worked_all_the_same(join, make_venue, tmp_path):
+def test_orders_of_a_killed_client_are_still_processed(join, make_venue, tmp_path):
     scenario = tmp_path / "slow.toml"
     scenario.write_text("[switches]\nqueue_seconds = 0.1\n", encoding="utf-8")
     peer = join(make_venue(server_version=178))
@@ -96,7 +96,7 @@ def test_orders_of_a_killed_client_are_worked_all_the_same(join, make_venue, tmp
             again.sendall(b"API\0" + pack(b"v157..176") + start)
             data = b""
             while data.count(b"59\0" + b"1\0") < 1 or b"r5\0" not in data:
-                data += again.recv(65_536)  # the same client, come back, hears of the rest
+                data += again.recv(65_536)  # the same client, reconnected, receives the remaining reports
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     executed = [one["order_ref"] for one in read_journal(tmp_path / "j") if one["event"] == "execution"]
@@ -116,7 +116,7 @@ def test_options_reach_the_venue(recorded, tmp_path):
     assert (tmp_path / "state").exists()
 
 
-def test_the_words_of_a_scenario_can_be_read(capsys):
+def test_the_scenario_format_can_be_printed(capsys):
     assert main(["--explain"]) == 0
     assert "link_down" in capsys.readouterr().out
 
@@ -133,6 +133,6 @@ def test_the_words_of_a_scenario_can_be_read(capsys):
         (["--port", "0", "--account", ""], "at least one account"),
     ],
 )
-def test_what_cannot_be_done_is_said_with_exit_code_2(capsys, options, words):
+def test_bad_input_is_reported_with_exit_code_2(capsys, options, words):
     assert main(options) == 2
     assert words in capsys.readouterr().err

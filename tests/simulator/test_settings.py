@@ -3,9 +3,9 @@ import pytest
 from stocklean_exec.simulator import Settings, Venue
 
 
-def test_a_venue_starts_with_nothing_said():
+def test_a_venue_starts_with_default_settings():
     venue = Venue(Settings())
-    assert list(venue.book.accounts) == ["DU0000001"]
+    assert list(venue.ledger.accounts) == ["DU0000001"]
     assert venue.server_version == 176
     assert "SPY" in venue.market.symbols()
 
@@ -20,6 +20,6 @@ def test_a_venue_starts_with_nothing_said():
         ({"start": "noon"}, "noon"),
     ],
 )
-def test_settings_that_cannot_be_used_say_why(options, words):
+def test_invalid_settings_are_reported_with_the_reason(options, words):
     with pytest.raises(ValueError, match=words):
         Venue(Settings(**options))

@@ -1,5 +1,5 @@
-"""The simulated exchange: accounts, contracts, orders, executions, and the services that answer about them.
+"""The simulated exchange: accounts, contracts, orders, executions, and the services that handle requests.
 
-Begin with ``venue``; ``order_entry`` takes orders, ``trading`` fills them, ``order_reports`` sends what became of
-them. May import scenarios and the protocol.
+Start with ``venue``; ``order_entry`` accepts orders, ``trading`` fills them, ``order_reports`` sends their
+reports. May import scenarios and the protocol.
 """

@@ -1,8 +1,8 @@
-"""Answers about accounts: positions, values, summaries, profit; and the updates that executions bring.
+"""Account requests: positions, values, summaries, profit and loss; and the updates after executions.
 
-Values are priced at the last trade, failing that at the middle or the close. After an execution, subscribers
-get the position, its portfolio line and those of :data:`CORE` that have changed; everything else that has
-changed follows every three minutes of the venue's clock, as TWS does it.
+Values use the last trade, else the mid price, else the close. After an execution, subscribers receive the
+position, its portfolio line and the changed values of :data:`CORE`; all other changed values are sent every three
+minutes of the venue's clock, as TWS does.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.connection import Connection
     from stocklean_exec.simulator.exchange.contracts import Contract
     from stocklean_exec.simulator.exchange.orders import Order
-    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.exchange.venue_context import VenueContext
     from stocklean_exec.simulator.protocol.requests import Request
 
-__all__ = ["CORE", "UPDATE_SECONDS", "AccountsDesk"]
+__all__ = ["CORE", "UPDATE_SECONDS", "AccountService"]
 
 CORE = (
     "NetLiquidation",
@@ -35,36 +35,37 @@ CORE = (
     "UnrealizedPnL",
     "RealizedPnL",
 )
-"""Account values that are told after each execution."""
+"""Account values sent after each execution."""
 UPDATE_SECONDS = 180.0
+"""Interval of account updates: TWS API documentation, reqAccountUpdates, "every three minutes"."""
 _LEDGER = ("CashBalance", "TotalCashBalance", "StockMarketValue", "NetLiquidationByCurrency")
 _PER_CURRENCY = (*_LEDGER, "UnrealizedPnL", "RealizedPnL", "ExchangeRate", "Currency", "RealCurrency")
 _NO_CURRENCY = frozenset({"AccountType", "Cushion", "Leverage", "HighestSeverity", "DayTradesRemaining"})
 _FIXED = {"AccountType": "INDIVIDUAL", "HighestSeverity": "0", "DayTradesRemaining": "-1"}
 
 
-class AccountsDesk:
-    """Speaks for the accounts of one venue."""
+class AccountService:
+    """Answers account requests of one venue."""
 
-    def __init__(self, floor: Floor) -> None:
-        self._floor = floor
-        self._book = floor.book
+    def __init__(self, context: VenueContext) -> None:
+        self._context = context
+        self._ledger = context.ledger
         self._missed: dict[tuple[str, int], Contract] = {}
-        prices = self._floor.prices()
-        self._opening = {name: one.net_liquidation(prices) for name, one in self._book.accounts.items()}
-        floor.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
+        prices = self._context.prices()
+        self._opening = {name: one.net_liquidation(prices) for name, one in self._ledger.accounts.items()}
+        context.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
 
     def open_account(self, account: Account) -> None:
-        """One more account: the day's profit counts from what is in it now."""
-        self._book.open_account(account)
-        self._opening[account.name] = account.net_liquidation(self._floor.prices())
+        """Add an account; its daily profit starts from its current value."""
+        self._ledger.open_account(account)
+        self._opening[account.name] = account.net_liquidation(self._context.prices())
 
     # positions
 
     def positions(self, session: Connection, _: Request) -> None:
-        """ReqPositions: every position, the end, and from then on every change."""
+        """ReqPositions: all positions, positionEnd, then every change."""
         session.subs.positions = True
-        for account, contract, held in self._held(self._book.visible):
+        for account, contract, held in self._held(self._ledger.visible):
             session.send("position", self._position(account, contract, held))
         session.send("positionEnd", {})
 
@@ -82,15 +83,15 @@ class AccountsDesk:
 
     def _held(self, names: Iterable[str]) -> Iterator[tuple[str, Contract, Position]]:
         for name in names:
-            for con_id, held in self._book.accounts[name].positions.items():
-                contract = self._floor.catalogue.by_id.get(con_id)
+            for con_id, held in self._ledger.accounts[name].positions.items():
+                contract = self._context.catalogue.by_id.get(con_id)
                 if contract is not None and held.quantity:
                     yield name, contract, held
 
-    def _names(self, asked: str) -> list[str]:
-        if asked in {"", "All"}:
-            return list(self._book.visible)
-        return [name for name in asked.split(",") if name in self._book.visible]
+    def _names(self, requested: str) -> list[str]:
+        if requested in {"", "All"}:
+            return list(self._ledger.visible)
+        return [name for name in requested.split(",") if name in self._ledger.visible]
 
     def _position(self, account: str, contract: Contract, held: Position) -> dict[str, Any]:
         return _contract(contract) | {
@@ -107,8 +108,8 @@ class AccountsDesk:
         if not request["subscribe"]:
             subs.account = ""
             return
-        name = request["account"] or self._book.visible[0]
-        if name not in self._book.visible:
+        name = request["account"] or self._ledger.visible[0]
+        if name not in self._ledger.visible:
             session.error(-1, 321, "Error validating request.-'bl' : cause - Invalid account code")
             return
         if subs.account and subs.account != name:
@@ -139,9 +140,9 @@ class AccountsDesk:
         session.subs.multi.pop(request.req_id, None)
 
     def _send_value(self, session: Connection, req_id: int, name: str, line: tuple[str, str, str]) -> None:
-        """One value to reqAccountUpdates (-1) or to a request of several accounts."""
+        """Send one value to reqAccountUpdates (-1) or to reqAccountUpdatesMulti."""
         key, value, currency = line
-        session.subs.told[(req_id, key)] = value
+        session.subs.sent[(req_id, key)] = value
         values = {"key": key, "value": value, "currency": currency, "account": name}
         if req_id < 0:
             session.send("updateAccountValue", values)
@@ -149,24 +150,24 @@ class AccountsDesk:
             session.send("accountUpdateMulti", values | {"reqId": req_id})
 
     def _all_values(self, name: str) -> Iterator[tuple[str, str, str]]:
-        account = self._book.accounts[name]
+        account = self._ledger.accounts[name]
         yield "AccountCode", name, ""
         yield "AccountReady", "true", ""
         yield "AccountType", "INDIVIDUAL", ""
-        for tag, value in account.values(self._floor.prices()).items():
+        for tag, value in account.values(self._context.prices()).items():
             yield tag, value, "" if tag in _NO_CURRENCY else account.currency
         for currency in (account.currency, "BASE"):
-            for tag, value in self._ledger(account, currency).items():
+            for tag, value in self._ledger_values(account, currency).items():
                 yield tag, value, currency
 
-    def _ledger(self, account: Account, currency: str) -> dict[str, str]:
-        values = account.values(self._floor.prices())
+    def _ledger_values(self, account: Account, currency: str) -> dict[str, str]:
+        values = account.values(self._context.prices())
         cash, stock, net = (values[tag] for tag in ("TotalCashValue", "StockMarketValue", "NetLiquidation"))
         texts = (cash, cash, stock, net, values["UnrealizedPnL"], values["RealizedPnL"], "1.00")
         return dict(zip(_PER_CURRENCY, (*texts, currency, currency), strict=True))
 
     def _portfolio(self, name: str, contract: Contract, held: Position) -> dict[str, Any]:
-        price = self._floor.price_of(contract.symbol)
+        price = self._context.price_of(contract.symbol)
         value = round(price * held.quantity, 8)
         return _contract(contract) | {
             "primaryExchange": contract.primary_exchange,
@@ -180,7 +181,7 @@ class AccountsDesk:
         }
 
     def _minute(self) -> str:
-        return f"{local_time(self._floor.clock.now(), self._floor.switches.time_zone):%H:%M}"
+        return f"{local_time(self._context.clock.now(), self._context.switches.time_zone):%H:%M}"
 
     # summaries
 
@@ -203,28 +204,28 @@ class AccountsDesk:
         self, session: Connection, req_id: int, names: tuple[str, ...], tags: tuple[str, ...]
     ) -> None:
         for name in names:
-            for tag, value, currency in self._summarised(self._book.accounts[name], tags):
+            for tag, value, currency in self._summarised(self._ledger.accounts[name], tags):
                 values = {"reqId": req_id, "account": name, "tag": tag, "value": value, "currency": currency}
                 session.send("accountSummary", values)
         session.send("accountSummaryEnd", {"reqId": req_id})
 
     def _summarised(self, account: Account, tags: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-        values = account.values(self._floor.prices()) | _FIXED
+        values = account.values(self._context.prices()) | _FIXED
         known = SUMMARY_TAGS if "All" in tags else tags
         for tag in known:
             if tag in values:
                 yield tag, values[tag], "" if tag in _NO_CURRENCY else account.currency
-        for asked in tags:
-            if asked.startswith("$LEDGER"):
+        for requested in tags:
+            if requested.startswith("$LEDGER"):
                 for currency in (account.currency, "BASE"):
-                    for tag, value in self._ledger(account, currency).items():
+                    for tag, value in self._ledger_values(account, currency).items():
                         yield tag, value, currency
 
     # profit
 
     def pnl(self, session: Connection, request: Request) -> None:
-        """ReqPnL: now, and at every change."""
-        if request["account"] not in self._book.visible:
+        """ReqPnL: current values, then every change."""
+        if request["account"] not in self._ledger.visible:
             session.error(request.req_id, 321, "Error validating request.-'cd' : cause - Invalid account code")
             return
         session.subs.pnl[request.req_id] = request["account"]
@@ -235,14 +236,14 @@ class AccountsDesk:
         session.subs.pnl.pop(request.req_id, None)
 
     def _send_pnl(self, session: Connection, req_id: int, name: str) -> None:
-        account, prices = self._book.accounts[name], self._floor.prices()
+        account, prices = self._ledger.accounts[name], self._context.prices()
         daily = account.net_liquidation(prices) - self._opening[name]
         values = {"reqId": req_id, "daily": daily, "unrealized": account.unrealized(prices)}
         session.send("pnl", values | {"realized": account.realized()})
 
     def pnl_single(self, session: Connection, request: Request) -> None:
         """ReqPnLSingle."""
-        if request["account"] not in self._book.visible or request["conId"] not in self._floor.catalogue.by_id:
+        if request["account"] not in self._ledger.visible or request["conId"] not in self._context.catalogue.by_id:
             session.error(request.req_id, 321, "Error validating request.-'ce' : cause - Invalid account or conid")
             return
         session.subs.pnl_single[request.req_id] = (request["account"], request["conId"])
@@ -253,8 +254,8 @@ class AccountsDesk:
         session.subs.pnl_single.pop(request.req_id, None)
 
     def _send_single(self, session: Connection, req_id: int, name: str, con_id: int) -> None:
-        contract = self._floor.catalogue.by_id[con_id]
-        held = self._book.accounts[name].positions.get(con_id)
+        contract = self._context.catalogue.by_id[con_id]
+        held = self._ledger.accounts[name].positions.get(con_id)
         if held is None:
             session.send("pnlSingle", {"reqId": req_id, "daily": 0.0, "unrealized": math.nan, "value": 0.0})
             return
@@ -267,24 +268,24 @@ class AccountsDesk:
         daily = line["unrealizedPNL"] + held.realized
         session.send("pnlSingle", {"reqId": req_id, "position": held.quantity, "daily": daily} | profit)
 
-    # what executions bring
+    # updates after executions
 
     def changed(self, name: str, contract: Contract, *, more: bool = False) -> None:
-        """A position changed. ``more`` says that more of it follows at once, so that values can wait."""
-        held = self._book.accounts[name].positions.get(contract.con_id)
+        """Send a changed position; ``more``: account values wait for the execution that follows."""
+        held = self._ledger.accounts[name].positions.get(contract.con_id)
         if held is None:
             return
-        if not self._floor.link:
+        if not self._context.link:
             self._missed[(name, contract.con_id)] = contract
             return
-        for session in list(self._floor.sessions.values()):
+        for session in list(self._context.sessions.values()):
             if session.subs.positions:
                 session.send("position", self._position(name, contract, held))
-            if not more and self._floor.switches.account_updates:
+            if not more and self._context.switches.account_updates:
                 self._update(session, name, contract, held)
 
     def catch_up(self, *, deliver: bool) -> None:
-        """The link is back: what changed meanwhile is told, or lost."""
+        """The link to IB is restored: send the changes made meanwhile, or discard them."""
         missed, self._missed = self._missed, {}
         for (name, _), contract in missed.items() if deliver else ():
             self.changed(name, contract)
@@ -302,33 +303,33 @@ class AccountsDesk:
                 self._send_single(session, req_id, *key)
 
     def _update_all(self) -> None:
-        """Everything that has changed in the last three minutes."""
-        for session in list(self._floor.sessions.values()):
-            for name in self._book.accounts if self._floor.link else ():
+        """Send the values that changed since the last periodic update."""
+        for session in list(self._context.sessions.values()):
+            for name in self._ledger.accounts if self._context.link else ():
                 self._send_changes(session, name)
-        self._floor.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
+        self._context.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
 
     def _send_changes(self, session: Connection, name: str, tags: tuple[str, ...] | None = None) -> None:
         subs = session.subs
         listeners = [-1] if subs.account == name else []
-        listeners += [req_id for req_id, asked in subs.multi.items() if name in self._names(asked)]
+        listeners += [req_id for req_id, requested in subs.multi.items() if name in self._names(requested)]
         if not listeners:
             return
-        account = self._book.accounts[name]
-        values = account.values(self._floor.prices())
+        account = self._ledger.accounts[name]
+        values = account.values(self._context.prices())
         for req_id in listeners:
             for tag in tags or values:
                 value = values[tag]
                 currency = "" if tag in _NO_CURRENCY else account.currency
-                if subs.told.get((req_id, tag)) != value:
+                if subs.sent.get((req_id, tag)) != value:
                     self._send_value(session, req_id, name, (tag, value, currency))
         if subs.account == name:
             session.send("updateAccountTime", {"time": self._minute()})
 
     def margins(self, order: Order, price: float) -> dict[str, str]:
-        """What a what-if order would do to the margins of its account, as the texts of openOrder."""
-        account = self._book.accounts[order.account]
-        values = account.values(self._floor.prices())
+        """Effect of a what-if order on the margins of its account, as texts of openOrder."""
+        account = self._ledger.accounts[order.account]
+        values = account.values(self._context.prices())
         held = account.positions.get(order.contract.con_id)
         before = held.quantity if held else 0.0
         signed = order.request.quantity if order.request.side == "BUY" else -order.request.quantity

@@ -1,4 +1,4 @@
-"""Accounts: cash, positions, average cost, realised profit, and the values that TWS reports from them.
+"""Accounts: cash, positions, average cost, realised profit, and the account values that TWS reports.
 
 Pure arithmetic. Quantities are signed shares (negative is short), amounts are in the base currency. The
 average cost of a position includes the commissions of the trades that opened it, and the profit of a closing
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["SUMMARY_TAGS", "Account", "Position"]
 
 LEVERAGE = 4.0
-"""Buying power is this many times the free equity, as in a US margin account during the day."""
+"""Buying power is this multiple of the available equity: intraday leverage of a US margin account (4 to 1)."""
 INITIAL_MARGIN, MAINTENANCE_MARGIN = 0.25, 0.25
+"""Share of the gross position value: the reciprocal of :data:`LEVERAGE`."""
 
 SUMMARY_TAGS = (
     "AccountType",
@@ -53,12 +54,12 @@ SUMMARY_TAGS = (
     "DayTradesRemaining",
     "Leverage",
 )
-"""Tags that reqAccountSummary knows."""
+"""Tags of reqAccountSummary."""
 
 
 @dataclass(slots=True)
 class Position:
-    """Shares of one contract. ``average_cost`` is per share and includes opening commissions."""
+    """Position in one contract. ``average_cost`` is per share and includes opening commissions."""
 
     symbol: str
     quantity: float = 0.0
@@ -89,7 +90,7 @@ class Account:
     def trade(self, con_id: int, symbol: str, shares: float, price: float, commission: float) -> float | None:
         """Book ``shares`` (signed) at ``price``; the realised profit, or None when nothing was closed.
 
-        A trade that crosses zero closes first and opens with the rest; its commission is divided alike.
+        A trade that crosses zero first closes, then opens with the remainder; its commission is split pro rata.
         """
         held = self.positions.setdefault(con_id, Position(symbol))
         self.cash = round(self.cash - shares * price - commission, 8)
@@ -104,23 +105,23 @@ class Account:
         return realized
 
     def market_value(self, prices: Mapping[str, float]) -> float:
-        """Value of all positions, signed."""
+        """Market value of all positions, signed."""
         return sum(_value(held, prices) for held in self.positions.values())
 
     def unrealized(self, prices: Mapping[str, float]) -> float:
-        """Profit that the positions would show if closed at ``prices``, without further cost."""
+        """Unrealised profit at ``prices``, before closing costs."""
         return sum(_value(held, prices) - held.quantity * held.average_cost for held in self.positions.values())
 
     def realized(self) -> float:
-        """Profit realised so far."""
+        """Realised profit so far."""
         return sum(held.realized for held in self.positions.values())
 
     def net_liquidation(self, prices: Mapping[str, float]) -> float:
-        """Cash and market value."""
+        """Cash plus market value."""
         return self.cash + self.market_value(prices)
 
     def values(self, prices: Mapping[str, float]) -> dict[str, str]:
-        """Every reported amount by its tag, as text with cents."""
+        """All account values by tag, as text with two decimals."""
         gross = sum(abs(_value(held, prices)) for held in self.positions.values())
         net = self.net_liquidation(prices)
         initial, maintenance = gross * INITIAL_MARGIN, gross * MAINTENANCE_MARGIN
@@ -163,7 +164,7 @@ def _reposition(held: Position, shares: float, price: float, commission: float, 
     before = abs(held.quantity) if not closed else 0.0
     held.quantity = round(held.quantity + shares, 8)
     if opened:
-        # A long position cost price and commission; a short one brought its price less the commission.
+        # A long position costs price plus commission; a short position yields price less commission.
         paid = opened * price + direction * commission * opened / abs(shares)
         held.average_cost = round((before * held.average_cost + paid) / (before + opened), 10)
     elif held.quantity == 0:

@@ -1,6 +1,6 @@
-"""Opening hours of the exchange: always open, or New York's Monday to Friday.
+"""Trading hours: always open, or New York hours, Monday to Friday.
 
-Pure. Holidays are not known. Instants are seconds since 1970 UTC.
+Pure. Holidays are not modelled. Instants are seconds since 1970 UTC.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SATURDAY = 5
 
 
 class Calendar:
-    """When the exchange is open.
+    """Trading hours of the exchange.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ class Calendar:
         self.always = hours == "always"
 
     def is_open(self, instant: float) -> bool:
-        """Whether the regular session is on."""
+        """Whether the regular session is open."""
         if self.always:
             return True
         local = datetime.fromtimestamp(instant, _ZONE)
         return local.weekday() < _SATURDAY and OPENS <= local.time() < CLOSES
 
     def next_open(self, instant: float) -> float:
-        """The next opening after ``instant``."""
+        """The next open after ``instant``."""
         return _next(instant, OPENS)
 
     def next_close(self, instant: float) -> float:
@@ -51,7 +51,7 @@ class Calendar:
         return _next(instant, CLOSES)
 
     def next_open_text(self, instant: float) -> str:
-        """The next opening in the words of message 399."""
+        """The next open, formatted as in message 399."""
         return f"{datetime.fromtimestamp(self.next_open(instant), _ZONE):%Y-%m-%d %H:%M:%S} US/Eastern"
 
     def trading_hours(self, instant: float, days: int = 6) -> tuple[str, str]:

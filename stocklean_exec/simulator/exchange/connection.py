@@ -1,6 +1,6 @@
-"""A connection as the venue sees it: who it is, what it has asked for, and how to speak to it.
+"""A client connection as the venue sees it: client id, subscriptions, and how to send to it.
 
-The venue and its desks know this, and nothing of sessions, bytes or sockets.
+The venue and its services depend on this protocol only, not on sessions, bytes or sockets.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Connection(Protocol):
     Attributes
     ----------
     client_id, version : as negotiated
-    subs : what it has asked to be told
-    notes : what happened to it, for the log
-    recent, violations : instants of its last requests, and how often they were too many
-    pending, ready_at : requests that wait to be worked, and when the last of them will be
+    subs : active subscriptions
+    notes : notable events of the connection, for the log
+    recent, violations : times of its latest requests, and number of pacing violations
+    pending, ready_at : number of queued requests, and when the last of them will be processed
     """
 
     client_id: int
@@ -40,19 +40,19 @@ class Connection(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether it is over."""
+        """Whether the connection is closed."""
 
-    def send(self, kind: str, values: dict[str, Any], facts: dict[str, Any] | None = None) -> None:
-        """A reply; ``facts`` is what a scenario's faults select by."""
+    def send(self, kind: str, values: dict[str, Any], attributes: dict[str, Any] | None = None) -> None:
+        """Send a reply; the faults of a scenario select by ``attributes``."""
 
     def error(self, req_id: int, code: int, text: str) -> None:
-        """An error or system message; -1 is no request."""
+        """Send an error or system message; request id -1 for none."""
 
     def perform(self, request: Request | OrderRequest) -> None:
-        """Have a request of this connection carried out."""
+        """Process a request of this connection."""
 
-    def settle(self) -> None:
-        """The venue is done for now."""
+    def flush(self) -> None:
+        """Send delayed replies; the venue has finished processing."""
 
     def close(self, reason: str) -> None:
-        """End it."""
+        """Close the connection."""

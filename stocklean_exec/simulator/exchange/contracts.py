@@ -1,10 +1,10 @@
-"""The stocks and funds that a venue knows, and how it finds the one that a client means.
+"""The stocks and funds of a venue, and the search for a client's contract.
 
-Pure. Contract ids of three symbols are the captured ones; every other id is a function of the symbol alone,
-so that two venues, or one venue after a restart, agree.
+Pure. Contract ids of three symbols are captured ones; every other id is a function of the symbol alone, so that
+two venues, or one venue after a restart, agree.
 
-A contract is found by its id, or by symbol and currency, exchange and security type where given. Prices move
-in steps of ``min_tick``; the steps are also given by market rule, as TWS does it.
+A contract is found by its id, or by symbol, and by currency, exchange and security type where given. Prices are
+multiples of ``min_tick``; the tick sizes are also available as market rules, as in TWS.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["EXCHANGES", "MARKET_RULES", "ORDER_TYPES", "Catalogue", "Contract", "contract_id", "on_tick"]
 
 EXCHANGES = "SMART,AMEX,NYSE,CBOE,CHX,ARCA,NASDAQ,BATS,EDGEA,BYX,IEX,EDGX,PEARL,NYSENAT,LTSE,MEMX,ISLAND"
-"""Where a stock may be sent. The captured list is longer; ISLAND is the name that executions carry."""
+"""Exchanges to which a stock order may be routed. The captured list is longer; executions carry ISLAND."""
 ORDER_TYPES = (
     "ACTIVETIM,AD,ADJUST,ALERT,ALGO,ALLOC,AON,AVGCOST,BASKET,COND,CONDORDER,DAY,DEACT,DIS,GAT,GTC,GTD,GTT,HID,IOC,"
     "LMT,LOC,MIDPX,MKT,MOC,NONALGO,OCA,OPG,PRICECHK,SCALE,SIZECHK,SMARTSTG,STP,STPLMT,WHATIF"
@@ -56,7 +56,7 @@ class Contract:
 
 
 def contract_id(symbol: str, currency: str = "USD") -> int:
-    """The id of a symbol: captured where known, else a number of eight or nine digits that it fixes.
+    """The id of a symbol: captured where known, else a number of eight or nine digits derived from the symbol.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def contract_id(symbol: str, currency: str = "USD") -> int:
 
 
 def make_contract(symbol: str, *, currency: str = "USD", min_tick: float = 0.01, con_id: int = 0) -> Contract:
-    """A stock of ``symbol`` on SMART with the usual attributes."""
+    """A stock on SMART with default attributes."""
     fund = symbol in _ETFS
     return Contract(
         con_id or contract_id(symbol, currency),
@@ -85,7 +85,7 @@ def make_contract(symbol: str, *, currency: str = "USD", min_tick: float = 0.01,
 
 
 def on_tick(price: float, tick: float) -> bool:
-    """Whether ``price`` is a whole number of ticks.
+    """Whether ``price`` is a multiple of ``tick``.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class Catalogue:
 
     Parameters
     ----------
-    contracts : in any order; the last one of an id wins
+    contracts : in any order; the last one with an id wins
 
     Examples
     --------
@@ -117,11 +117,11 @@ class Catalogue:
         self.by_id = {one.con_id: one for one in contracts}
 
     def add(self, contract: Contract) -> None:
-        """Make ``contract`` known."""
+        """Add ``contract``."""
         self.by_id[contract.con_id] = contract
 
     def find(self, spec: ContractSpec) -> list[Contract]:
-        """Every contract that fits ``spec``."""
+        """All contracts that match ``spec``."""
         if spec.con_id:
             known = self.by_id.get(spec.con_id)
             return [known] if known is not None and _fits(known, spec) else []
@@ -130,7 +130,7 @@ class Catalogue:
         return [one for one in self.by_id.values() if _fits(one, spec)]
 
     def matching(self, pattern: str, most: int = 16) -> list[Contract]:
-        """Contracts whose symbol starts with ``pattern``, or whose name holds it."""
+        """Contracts whose symbol starts with ``pattern``, then those whose name contains it; at most ``most``."""
         wanted = pattern.strip().upper()
         if not wanted:
             return []
@@ -155,5 +155,5 @@ def _routes(one: Contract, exchange: str) -> bool:
 
 
 def _listing_names(one: Contract) -> set[str]:
-    # Where a simulated stock is listed is made up, so a client that knows better is believed.
+    # The listing exchange of a simulated stock is made up, so any listing that a client names is accepted.
     return {one.primary_exchange, *EXCHANGES.split(",")} - {"SMART"}

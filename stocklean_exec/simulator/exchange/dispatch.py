@@ -1,7 +1,7 @@
-"""Who answers which request. A request that nobody works is refused by a proper error, never by silence.
+"""Maps each request to its handler. An unsupported request gets an error, never silence.
 
-Codes of refusals are those of IB's list for the service in question: 162 history, 354 and 10089 market data,
-200 and 321 where nothing fits better.
+Error codes are those of IB's list for the service, such as 162 for history and 354 for market data; 321 where none
+fits.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stocklean_exec.simulator.exchange.account_service import AccountsDesk
+    from stocklean_exec.simulator.exchange.account_service import AccountService
     from stocklean_exec.simulator.exchange.connection import Connection
-    from stocklean_exec.simulator.exchange.market_data_service import DataDesk
-    from stocklean_exec.simulator.exchange.order_amendments import ChangesDesk
-    from stocklean_exec.simulator.exchange.order_queries import QueriesDesk
-    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.exchange.market_data_service import MarketDataService
+    from stocklean_exec.simulator.exchange.order_amendments import OrderAmendments
+    from stocklean_exec.simulator.exchange.order_queries import OrderQueries
+    from stocklean_exec.simulator.exchange.venue_context import VenueContext
     from stocklean_exec.simulator.protocol.requests import Request
 
 __all__ = ["handlers", "refusal_of"]
@@ -28,7 +28,7 @@ _SUBSCRIPTION = "Requested market data requires additional subscription for API.
 _REFUSALS: dict[str, tuple[int, str]] = {
     "reqMktDepth": (354, "Requested market data is not subscribed."),
     "reqRealTimeBars": (10089, _SUBSCRIPTION),
-    "reqTickByTickData": (10189, "Failed to request tick-by-tick data. No market data permissions"),
+    "reqTickByTickData": (10189, "Failed to request tick-by-tick market_data. No market data permissions"),
     "reqFundamentalData": (430, "The fundamentals data for the security specified is not available."),
     "reqHistoricalTicks": (162, "Historical Market Data Service error message:no ticks are known here"),
     "reqHistogramData": (162, "Historical Market Data Service error message:no histogram is known here"),
@@ -56,11 +56,11 @@ _NO_ANSWER = frozenset(
         "cancelWshEventData",
     }
 )
-"""Requests that TWS itself answers by nothing: settings, and cancels of what never began."""
+"""Requests that TWS does not answer: settings, and cancels of subscriptions that do not exist."""
 
 
 def refusal_of(kind: str) -> tuple[int, str]:
-    """Code and text for a request that nobody works.
+    """Error code and text for an unsupported request.
 
     Examples
     --------
@@ -72,56 +72,60 @@ def refusal_of(kind: str) -> tuple[int, str]:
 
 
 def handlers(
-    floor: Floor, desk: AccountsDesk, queries: QueriesDesk, data: DataDesk, changes: ChangesDesk
+    context: VenueContext,
+    accounts: AccountService,
+    queries: OrderQueries,
+    market_data: MarketDataService,
+    amendments: OrderAmendments,
 ) -> dict[str, Callable[[Connection, Request], None]]:
-    """The handler of each request that is worked, by its name."""
-    worked: dict[str, Callable[[Connection, Request], None]] = {
-        "cancelOrder": changes.cancel,
-        "reqGlobalCancel": lambda _, __: changes.cancel_all(),
+    """Handlers of all supported requests, by request name."""
+    supported: dict[str, Callable[[Connection, Request], None]] = {
+        "cancelOrder": amendments.cancel,
+        "reqGlobalCancel": lambda _, __: amendments.cancel_all(),
         "reqOpenOrders": queries.open_orders,
         "reqAllOpenOrders": queries.all_open_orders,
         "reqAutoOpenOrders": queries.auto_open_orders,
         "reqCompletedOrders": queries.completed_orders,
         "reqExecutions": queries.executions,
-        "reqPositions": desk.positions,
-        "cancelPositions": desk.cancel_positions,
-        "reqPositionsMulti": desk.positions_multi,
-        "reqAccountUpdates": desk.account_updates,
-        "reqAccountUpdatesMulti": desk.updates_multi,
-        "cancelAccountUpdatesMulti": desk.cancel_updates_multi,
-        "reqAccountSummary": desk.summary,
-        "cancelAccountSummary": desk.cancel_summary,
-        "reqPnL": desk.pnl,
-        "cancelPnL": desk.cancel_pnl,
-        "reqPnLSingle": desk.pnl_single,
-        "cancelPnLSingle": desk.cancel_pnl_single,
-        "reqContractDetails": data.contract_details,
-        "reqMatchingSymbols": data.matching_symbols,
-        "reqMarketRule": data.market_rule,
-        "reqMktData": data.market_data,
-        "cancelMktData": data.cancel_market_data,
-        "reqMarketDataType": data.market_data_type,
-        "reqHistoricalData": data.historical_data,
-        "reqHeadTimeStamp": data.head_timestamp,
-        "reqIds": lambda session, _: floor.tell_next_id(session),
-        "reqManagedAccts": lambda session, _: floor.tell_accounts(session),
-        "reqCurrentTime": lambda session, _: _current_time(floor, session),
-        "reqFamilyCodes": lambda session, _: _family_codes(floor, session),
+        "reqPositions": accounts.positions,
+        "cancelPositions": accounts.cancel_positions,
+        "reqPositionsMulti": accounts.positions_multi,
+        "reqAccountUpdates": accounts.account_updates,
+        "reqAccountUpdatesMulti": accounts.updates_multi,
+        "cancelAccountUpdatesMulti": accounts.cancel_updates_multi,
+        "reqAccountSummary": accounts.summary,
+        "cancelAccountSummary": accounts.cancel_summary,
+        "reqPnL": accounts.pnl,
+        "cancelPnL": accounts.cancel_pnl,
+        "reqPnLSingle": accounts.pnl_single,
+        "cancelPnLSingle": accounts.cancel_pnl_single,
+        "reqContractDetails": market_data.contract_details,
+        "reqMatchingSymbols": market_data.matching_symbols,
+        "reqMarketRule": market_data.market_rule,
+        "reqMktData": market_data.market_data,
+        "cancelMktData": market_data.cancel_market_data,
+        "reqMarketDataType": market_data.market_data_type,
+        "reqHistoricalData": market_data.historical_data,
+        "reqHeadTimeStamp": market_data.head_timestamp,
+        "reqIds": lambda session, _: context.send_next_id(session),
+        "reqManagedAccts": lambda session, _: context.send_accounts(session),
+        "reqCurrentTime": lambda session, _: _current_time(context, session),
+        "reqFamilyCodes": lambda session, _: _family_codes(context, session),
     }
     silent = dict.fromkeys(_NO_ANSWER, _nothing)
-    return worked | dict(_EMPTY) | silent
+    return supported | dict(_EMPTY) | silent
 
 
 def _nothing(_: Connection, __: Request) -> None:
     return None
 
 
-def _current_time(floor: Floor, session: Connection) -> None:
-    session.send("currentTime", {"time": math.floor(floor.clock.now())})
+def _current_time(context: VenueContext, session: Connection) -> None:
+    session.send("currentTime", {"time": math.floor(context.clock.now())})
 
 
-def _family_codes(floor: Floor, session: Connection) -> None:
-    session.send("familyCodes", {"families": [{"account": name} for name in floor.book.visible]})
+def _family_codes(context: VenueContext, session: Connection) -> None:
+    session.send("familyCodes", {"families": [{"account": name} for name in context.ledger.visible]})
 
 
 def _empty(kind: str) -> Callable[[Connection, Request], None]:
@@ -139,4 +143,4 @@ _EMPTY = {
     "reqSmartComponents": _empty("smartComponents"),
     "reqNewsProviders": _empty("newsProviders"),
 }
-"""Requests whose honest answer is that there is none of it."""
+"""Requests with an empty answer: the simulator has no such data."""

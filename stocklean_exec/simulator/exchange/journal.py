@@ -1,12 +1,11 @@
-"""The venue's own record: a JSON line for each accepted order, change, cancel, execution and commission.
+"""The venue's journal: a JSON line for each accepted order, modification, cancel, execution and commission.
 
-It says what the venue did, whatever a client was told or not told, so a run can be audited without trusting
-the client. Lines are appended and flushed one by one; a reader never sees half an event but the last line of
-a machine that lost power.
+It records what the venue did, whether or not a client received it, so a run can be audited independently of the
+client. Lines are appended and flushed one at a time; only the last line can be incomplete, after a power loss.
 
 Every line has ``event``, ``time`` (ISO, UTC), ``account``, ``client_id``, ``order_id``, ``perm_id``,
-``order_ref``, ``symbol``, ``side``; quantities are shares, amounts in the contract's currency. A
-correction is an execution with ``corrects``, the id that it replaces.
+``order_ref``, ``symbol``, ``side``; quantities are shares, amounts in the contract's currency. A correction is an
+execution with ``corrects``, the execution id that it replaces.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ __all__ = ["Journal", "read_journal"]
 
 
 class Journal:
-    """Writes the record to a file, or nowhere, and keeps counts.
+    """Writes the journal to a file, or only counts events.
 
     Parameters
     ----------
-    path : a file to append to; None writes nothing
+    path : file to append to; None writes nothing
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -41,12 +40,12 @@ class Journal:
             self._stream = local_file(path).open("a", encoding="utf-8")  # open as long as the venue
 
     def order(self, event: str, order: Order, at: float, **more: object) -> None:
-        """An ``order``, ``modify`` or ``cancel``, with its terms as they now stand."""
+        """Write an ``order``, ``modify`` or ``cancel`` event with the current terms of the order."""
         request = order.request
         self._write(
             event,
             at,
-            _who(order.account, order.client_id, order.order_id, order.perm_id, request.order_ref),
+            _identity(order.account, order.client_id, order.order_id, order.perm_id, request.order_ref),
             symbol=order.contract.symbol,
             con_id=order.contract.con_id,
             side=request.side,
@@ -59,11 +58,11 @@ class Journal:
         )
 
     def execution(self, fill: Fill) -> None:
-        """An ``execution``, or the correction of one."""
+        """Write an ``execution`` event, also for a correction."""
         self._write(
             "execution",
             fill.at,
-            _of_fill(fill),
+            _fill_identity(fill),
             exec_id=fill.exec_id,
             quantity=fill.quantity,
             price=fill.price,
@@ -72,11 +71,11 @@ class Journal:
         )
 
     def commission(self, fill: Fill) -> None:
-        """The ``commission`` of an execution, and the profit that it realised."""
+        """Write the ``commission`` event of an execution, with the realised profit."""
         self._write(
             "commission",
             fill.at,
-            _of_fill(fill),
+            _fill_identity(fill),
             exec_id=fill.exec_id,
             commission=fill.commission,
             currency=fill.contract.currency,
@@ -89,16 +88,16 @@ class Journal:
             self._stream.close()
             self._stream = None
 
-    def _write(self, event: str, at: float, who: dict[str, Any], **what: object) -> None:
+    def _write(self, event: str, at: float, identity: dict[str, Any], **what: object) -> None:
         self.counts[event] = self.counts.get(event, 0) + 1
         if self._stream is None:
             return
         instant = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
-        self._stream.write(json.dumps({"event": event, "time": instant, **who, **what}) + "\n")
+        self._stream.write(json.dumps({"event": event, "time": instant, **identity, **what}) + "\n")
         self._stream.flush()
 
 
-def _who(account: str, client_id: int, order_id: int, perm_id: int, order_ref: str) -> dict[str, Any]:
+def _identity(account: str, client_id: int, order_id: int, perm_id: int, order_ref: str) -> dict[str, Any]:
     return {
         "account": account,
         "client_id": client_id,
@@ -108,9 +107,9 @@ def _who(account: str, client_id: int, order_id: int, perm_id: int, order_ref: s
     }
 
 
-def _of_fill(fill: Fill) -> dict[str, Any]:
-    who = _who(fill.account, fill.client_id, fill.order_id, fill.perm_id, fill.order_ref)
-    return {**who, "symbol": fill.contract.symbol, "side": fill.side}
+def _fill_identity(fill: Fill) -> dict[str, Any]:
+    identity = _identity(fill.account, fill.client_id, fill.order_id, fill.perm_id, fill.order_ref)
+    return {**identity, "symbol": fill.contract.symbol, "side": fill.side}
 
 
 def _number(value: float) -> float | None:
@@ -118,7 +117,7 @@ def _number(value: float) -> float | None:
 
 
 def read_journal(path: str | Path) -> list[dict[str, Any]]:
-    """All events of a journal file, in order; a torn last line is left out."""
+    """All events of a journal file, in order; an incomplete last line is ignored."""
     events = []
     for line in local_file(path).read_text(encoding="utf-8").splitlines():
         try:

@@ -1,11 +1,10 @@
-"""Everything that a venue remembers: accounts, orders, executions, ids. It decides nothing.
+"""The ledger of a venue: accounts, orders, executions, ids. It records, and takes no decisions.
 
-Ids are shaped as TWS shapes them and come from counters that the seed starts: permanent ids of ten digits
-that only grow, execution ids of four hexadecimal groups whose last one counts corrections. Positions and
-cash follow from the opening ones and the executions, so they are computed again when the book is read from
-a state.
+Ids have the format of TWS and come from seeded counters: permanent ids of ten digits that only increase, execution
+ids of four hexadecimal groups of which the last counts corrections. Positions and cash follow from the opening
+positions and the executions, so they are recomputed when the ledger is loaded from a state file.
 
-No I/O of its own: the journal and the state are handed in.
+No I/O of its own: the journal and the state file are passed in.
 """
 
 from __future__ import annotations
@@ -30,21 +29,22 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.journal import Journal
     from stocklean_exec.simulator.exchange.persistence import StateFile
 
-__all__ = ["Book"]
+__all__ = ["Ledger"]
 
+# Executing exchanges of SMART orders: names of the captured exchange list; ISLAND is Nasdaq in executions.
 _ROUTES = ("ISLAND", "ARCA", "BATS", "IEX", "EDGEA", "NYSE")
 
 
-class Book:
-    """The memory of one venue.
+class Ledger:
+    """Orders, executions, accounts and ids of one venue.
 
     Parameters
     ----------
     accounts : opening accounts
-    seed : starts the counters of ids
-    journal : the venue's record
-    state : a file that keeps the book, or None
-    born : when a venue began that lives in the present; it keeps its execution ids apart from those of others
+    seed : first values of the id counters
+    journal : receives every order event
+    state : file that persists the ledger, or None
+    started_at : start instant of a real-time venue, mixed into its execution ids; None on a virtual clock
     """
 
     def __init__(
@@ -54,15 +54,18 @@ class Book:
         journal: Journal,
         state: StateFile | None = None,
         *,
-        born: float | None = None,
+        started_at: float | None = None,
     ) -> None:
         self._opening = {one.name: one for one in accounts}
         self.accounts = deepcopy(self._opening)
         self.journal = journal
         self._state = state
         self._seed = seed
+        # In the range of captured ids, such as permanent id 1376327563 and execution id 0000e0d5.67fe667b.01.01.
         self._perm = 1_100_000_000 + int(unit_interval(seed, "perm") * 500_000_000)
-        self._exec_host = int(unit_interval(seed, "exec host", *(() if born is None else (born,))) * 0xFFFFFFFF)
+        self._exec_host = int(
+            unit_interval(seed, "exec host", *(() if started_at is None else (started_at,))) * 0xFFFFFFFF
+        )
         self._exec_count = 0x60000000 + int(unit_interval(seed, "exec") * 0x0FFFFFFF)
         self._unsaved: dict[tuple[int, int], Order] = {}
         self.orders: dict[tuple[int, int], Order] = {}
@@ -80,56 +83,56 @@ class Book:
     # ids
 
     def next_perm_id(self) -> int:
-        """A permanent id above every earlier one."""
+        """A new permanent id, above all earlier ones."""
         self._perm += 1
         return self._perm
 
     def next_exec_id(self) -> str:
-        """An execution id that no other execution has."""
+        """A new, unique execution id."""
         self._exec_count += 1
         return f"{self._exec_host:08x}.{self._exec_count:08x}.01.01"
 
     def next_valid_id(self, client_id: int) -> int:
-        """The order id that a client may use next."""
+        """The next order id that a client may use."""
         return max(self.highest_id[client_id], self._received_id[client_id]) + 1
 
     def receive_id(self, client_id: int, order_id: int) -> None:
-        """An order has come in under ``order_id``, whatever becomes of it."""
+        """Record that an order with ``order_id`` was received, whether or not it is accepted."""
         self._received_id[client_id] = max(self._received_id[client_id], order_id)
 
     def use_id(self, client_id: int, order_id: int) -> None:
-        """Remember that ``client_id`` has used ``order_id``."""
+        """Record that ``client_id`` has used ``order_id``."""
         if order_id > self.highest_id[client_id]:
             self.highest_id[client_id] = order_id
             self._put("ids", str(client_id), order_id)
 
     def reset_ids(self, next_id: int) -> None:
-        """Let the ids of all clients start again."""
+        """Reset the order ids of all clients; the next valid id is ``next_id``."""
         self._received_id.clear()
         for client_id in list(self.highest_id):
             self.highest_id[client_id] = next_id - 1
             self._put("ids", str(client_id), next_id - 1)
 
     def route(self, order: Order, number: int) -> str:
-        """The exchange that executes: the order's own, or one of several behind SMART."""
-        asked = order.request.contract.exchange
-        if asked and asked != "SMART":
-            return asked
+        """The executing exchange: the order's own, or for SMART one of several."""
+        requested = order.request.contract.exchange
+        if requested and requested != "SMART":
+            return requested
         return _ROUTES[int(unit_interval(self._seed, order.perm_id, number, "route") * len(_ROUTES))]
 
     def open_account(self, account: Account) -> None:
-        """Take in one more account."""
+        """Add an account."""
         self._opening[account.name] = deepcopy(account)
         self.accounts[account.name] = account
         self._put("accounts", account.name, _plain(account))
 
     def roll_day(self, midnight: float) -> None:
-        """A new day has begun; what was before ``midnight`` is no longer told."""
+        """Start a new day; queries no longer return what happened before ``midnight``."""
         self.midnight = max(self.midnight, midnight)
         self._put("day", "midnight", self.midnight)
 
     def latest(self) -> float:
-        """The last instant that the book knows of; 0 when it is empty."""
+        """The latest timestamp in the ledger; 0 when it is empty."""
         instants = [max(one.accepted_at, one.completed_at) for one in self.orders.values()]
         return max([*instants, *(fill.at for fill in self.fills)], default=0.0)
 
@@ -143,7 +146,7 @@ class Book:
     # orders
 
     def find(self, client_id: int, order_id: int) -> Order | None:
-        """The latest order of a client under this id."""
+        """The latest order of a client with this id."""
         return self.orders.get((client_id, order_id))
 
     def by_perm(self, perm_id: int) -> Order | None:
@@ -151,27 +154,27 @@ class Book:
         return self._by_perm.get(perm_id)
 
     def add(self, order: Order) -> None:
-        """Take in a new order. One under a key used before (after an id reset) pushes the old one aside."""
+        """Add a new order. An old order with the same key (from before an id reset) moves to another key."""
         old = self.orders.pop(order.key, None)
         if old is not None:
-            self._push_aside(old)
+            self._move_to_spare_key(old)
         self.orders[order.key] = order
         self._by_perm[order.perm_id] = order
         self.changed(order)
 
-    def forget(self, order: Order) -> None:
-        """Take an order out, so that it can come back under another id."""
+    def remove(self, order: Order) -> None:
+        """Remove an order, so that it can be added with another id."""
         self.orders.pop(order.key, None)
         self.active.pop(order.key, None)
 
-    def _push_aside(self, old: Order) -> None:
+    def _move_to_spare_key(self, old: Order) -> None:
         self.active.pop(old.key, None)
         self.orders[(-2, old.perm_id)] = old
         if old.active:
             self.active[(-2, old.perm_id)] = old
 
     def changed(self, order: Order) -> None:
-        """An order's state moved."""
+        """Update the index of active orders after a change of ``order``."""
         place = order.key if self.orders.get(order.key) is order else (-2, order.perm_id)
         if order.active and not order.staged:
             self.active[place] = order
@@ -181,13 +184,13 @@ class Book:
             self._unsaved[place] = order
 
     def save(self) -> None:
-        """Write the orders that have changed since the last time; before a client hears of it."""
+        """Write the changed orders to the state file, before clients receive the reports."""
         for (client_id, order_id), order in self._unsaved.items():
             self._put("orders", f"{client_id}/{order_id}", _plain(order))
         self._unsaved.clear()
 
-    def counted(self, account: str, con_id: int, side: str) -> int:
-        """Active orders for one contract, side and account."""
+    def active_count(self, account: str, con_id: int, side: str) -> int:
+        """Number of active orders for one contract, side and account."""
         return sum(
             one.account == account and one.contract.con_id == con_id and one.request.side == side
             for one in self.active.values()
@@ -196,7 +199,7 @@ class Book:
     # executions
 
     def execute(self, order: Order, quantity: float, price: float, at: float, liquidity: int) -> Fill:
-        """Book an execution: the order, the account, the commission, the record."""
+        """Book an execution: order, account, commission, journal."""
         commission = IBKR_US_FIXED.next_execution((order.filled, order.value), quantity, price)
         order.filled = round(order.filled + quantity, 8)
         order.value += quantity * price
@@ -221,12 +224,12 @@ class Book:
             liquidity=liquidity,
             commission=commission,
         )
-        self._book(fill)
+        self._book_fill(fill)
         self._keep(fill)
         return fill
 
     def correct(self, fill: Fill, quantity: float, price: float, at: float) -> Fill:
-        """Replace an execution by a corrected one: the same id but for its last group, one higher."""
+        """Replace an execution by a corrected one; the last group of its id is one higher."""
         head, _, last = fill.exec_id.rpartition(".")
         values = {one.name: getattr(fill, one.name) for one in fields(Fill)}
         values |= {"exec_id": f"{head}.{int(last) + 1:02d}", "replaces": fill.exec_id, "at": at}
@@ -251,7 +254,7 @@ class Book:
         self.journal.commission(fill)
         self._put_fill(fill)
 
-    def _book(self, fill: Fill) -> None:
+    def _book_fill(self, fill: Fill) -> None:
         account = self.accounts[fill.account]
         realized = account.trade(
             fill.contract.con_id, fill.contract.symbol, fill.signed, fill.price, fill.commission
@@ -262,7 +265,7 @@ class Book:
         self.accounts = deepcopy(self._opening)
         for fill in self.fills:
             if not fill.superseded and fill.quantity:
-                self._book(fill)
+                self._book_fill(fill)
 
     # state
 
@@ -274,8 +277,8 @@ class Book:
         if self._state is not None:
             self._put("fills", fill.exec_id, _plain(fill))
 
-    def keep_opening(self) -> None:
-        """Write the opening accounts, when the state has none."""
+    def save_opening(self) -> None:
+        """Write the opening accounts to a new state file."""
         for account in self._opening.values():
             self._put("accounts", account.name, _plain(account))
 

@@ -1,7 +1,7 @@
-"""Answers about the market and its instruments: contract details, quotes, history, time.
+"""Market data requests: contract details, quotes, history, time.
 
-A snapshot always ends with its end message. Without permission the answer is an error, and with delayed data
-allowed the delayed tick types come in place of the live ones, as TWS does it.
+A snapshot always ends with tickSnapshotEnd. Without a subscription the answer is an error; where delayed data is
+allowed, delayed tick types replace the live ones, as in TWS.
 
 Source: TWS API documentation, "Market data types", "Tick types", "Historical bars"; captured snapshots.
 """
@@ -21,46 +21,45 @@ from stocklean_exec.simulator.scenarios.quotes import sample_history
 if TYPE_CHECKING:
     from stocklean_exec.fill_model import Quote
     from stocklean_exec.simulator.exchange.connection import Connection
-    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.exchange.venue_context import VenueContext
     from stocklean_exec.simulator.protocol.requests import Request
 
-__all__ = ["DataDesk"]
+__all__ = ["MarketDataService"]
 
 _LIVE = {"bid": 1, "ask": 2, "last": 4, "high": 6, "low": 7, "close": 9, "open": 14}
 _LIVE_SIZES = {"bid": 0, "ask": 3, "last": 5, "volume": 8}
 _DELAYED = {"bid": 66, "ask": 67, "last": 68, "high": 72, "low": 73, "close": 75, "open": 76}
 _DELAYED_SIZES = {"bid": 69, "ask": 70, "last": 71, "volume": 74}
 _SIDES = frozenset({"bid", "ask"})
-_UNSTATED_SIZE = (
-    1e6  # shown at a side whose quote names none: fills have no limit there, and 0 would be an empty side
-)
-_MOST_BARS = 3_000
-_DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}
+# A choice, sent for a side without a size: fills are unlimited there, and 0 would mean an empty side.
+_UNSTATED_SIZE = 1e6
+_MAX_BARS = 3_000  # a choice: daily bars of twelve years
+_DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}  # trading days per unit of a duration
 _SATURDAY = 5
 
 
-class DataDesk:
-    """Answers data requests of one venue."""
+class MarketDataService:
+    """Answers market data requests of one venue."""
 
-    def __init__(self, floor: Floor) -> None:
-        self._floor = floor
+    def __init__(self, context: VenueContext) -> None:
+        self._context = context
         self._history: dict[str, list[tuple[str, float]]] | None = None
 
     # instruments
 
     def contract_details(self, session: Connection, request: Request) -> None:
-        """ReqContractDetails: every match, then the end; 200 when there is none."""
-        found = self._floor.catalogue.find(request["contract"])
+        """ReqContractDetails: all matches, then contractDetailsEnd; error 200 when there is none."""
+        found = self._context.catalogue.find(request["contract"])
         if not found:
             session.error(request.req_id, 200, NO_DEFINITION)
             return
-        asked = request["contract"].exchange
+        requested = request["contract"].exchange
         for contract in found:
-            session.send("contractDetails", self._details(contract, request.req_id, asked))
+            session.send("contractDetails", self._details(contract, request.req_id, requested))
         session.send("contractDetailsEnd", {"reqId": request.req_id})
 
     def _details(self, contract: Contract, req_id: int, exchange: str) -> dict[str, Any]:
-        trading, liquid = self._floor.calendar.trading_hours(self._floor.clock.now())
+        trading, liquid = self._context.calendar.trading_hours(self._context.clock.now())
         return {
             "reqId": req_id,
             "symbol": contract.symbol,
@@ -96,7 +95,7 @@ class DataDesk:
                 "currency": one.currency,
                 "description": one.long_name,
             }
-            for one in self._floor.catalogue.matching(request["pattern"])
+            for one in self._context.catalogue.matching(request["pattern"])
         ]
         session.send("symbolSamples", {"reqId": request.req_id, "contracts": found})
 
@@ -112,9 +111,9 @@ class DataDesk:
     # quotes
 
     def market_data(self, session: Connection, request: Request) -> None:
-        """ReqMktData: a stream, or a snapshot with its end."""
+        """ReqMktData: a stream, or a snapshot with tickSnapshotEnd."""
         req_id = request.req_id
-        found = self._floor.catalogue.find(request["contract"])
+        found = self._context.catalogue.find(request["contract"])
         if req_id in session.subs.tickers:
             session.error(req_id, 102, "Duplicate ticker ID.")
         elif len(found) != 1:
@@ -128,7 +127,7 @@ class DataDesk:
                 session.send("tickSnapshotEnd", {"reqId": req_id}, {"symbol": contract.symbol})
 
     def _is_permitted(self, session: Connection, req_id: int) -> bool:
-        kind = self._floor.switches.market_data
+        kind = self._context.switches.market_data
         if kind == "none":
             session.error(req_id, 354, "Requested market data is not subscribed.")
         elif kind == "delayed" and session.subs.ticker_data < 3:  # noqa: PLR2004 - 3 and 4 are delayed
@@ -142,22 +141,22 @@ class DataDesk:
         return False
 
     def _is_delayed(self) -> bool:
-        return self._floor.switches.market_data in {"delayed", "forced_delayed"}
+        return self._context.switches.market_data in {"delayed", "forced_delayed"}
 
     def _open_ticker(self, session: Connection, req_id: int, contract: Contract) -> None:
-        facts = {"symbol": contract.symbol}
+        attributes = {"symbol": contract.symbol}
         kind = 3 if self._is_delayed() else 1
-        session.send("marketDataType", {"reqId": req_id, "type": kind}, facts)
+        session.send("marketDataType", {"reqId": req_id, "type": kind}, attributes)
         parameters = {"reqId": req_id, "minTick": contract.min_tick, "bboExchange": "9c0001"}
-        session.send("tickReqParams", parameters, facts)
-        self.tell_quote(session, req_id, contract, self._floor.market[contract.symbol])
+        session.send("tickReqParams", parameters, attributes)
+        self.send_quote(session, req_id, contract, self._context.market[contract.symbol])
 
-    def tell_quote(self, session: Connection, req_id: int, contract: Contract, quote: Quote) -> None:
-        """The ticks of a quote."""
+    def send_quote(self, session: Connection, req_id: int, contract: Contract, quote: Quote) -> None:
+        """Send a quote as ticks."""
         prices, sizes = (_DELAYED, _DELAYED_SIZES) if self._is_delayed() else (_LIVE, _LIVE_SIZES)
         last_size = 100.0 if quote.last > 0 else math.nan
         known = {"bid": quote.bid_size, "ask": quote.ask_size, "last": last_size}
-        facts = {"symbol": contract.symbol}
+        attributes = {"symbol": contract.symbol}
         for name in ("bid", "ask", "last", "close"):
             price, size = getattr(quote, name), known.get(name, math.nan)
             if price > 0:
@@ -165,19 +164,19 @@ class DataDesk:
                 if name in _SIDES and math.isnan(size):
                     size = _UNSTATED_SIZE
                 values["size"] = size if size > 0 else 0.0
-                session.send("tickPrice", values, facts)
+                session.send("tickPrice", values, attributes)
             if size >= 0:
-                session.send("tickSize", {"reqId": req_id, "tickType": sizes[name], "size": size}, facts)
+                session.send("tickSize", {"reqId": req_id, "tickType": sizes[name], "size": size}, attributes)
 
     def market_moved(self, symbol: str) -> None:
-        """Tell every stream of ``symbol``."""
-        if not self._floor.link:
+        """Send the new quote to every stream of ``symbol``."""
+        if not self._context.link:
             return
-        quote = self._floor.market[symbol]
-        for session in list(self._floor.sessions.values()):
+        quote = self._context.market[symbol]
+        for session in list(self._context.sessions.values()):
             for req_id, contract in list(session.subs.tickers.items()):
                 if contract.symbol == symbol:
-                    self.tell_quote(session, req_id, contract, quote)
+                    self.send_quote(session, req_id, contract, quote)
 
     def cancel_market_data(self, session: Connection, request: Request) -> None:
         """CancelMktData."""
@@ -195,7 +194,7 @@ class DataDesk:
 
     def historical_data(self, session: Connection, request: Request) -> None:
         """ReqHistoricalData: daily bars."""
-        found = self._floor.catalogue.find(request["contract"])
+        found = self._context.catalogue.find(request["contract"])
         if len(found) != 1:
             session.error(request.req_id, 200, NO_DEFINITION)
             return
@@ -209,16 +208,16 @@ class DataDesk:
         ends = {"start": f"{bars[0]['date']}  00:00:00", "end": f"{bars[-1]['date']}  23:59:59"}
         session.send("historicalData", {"reqId": request.req_id, "bars": bars} | ends)
 
-    def _no_history(self, session: Connection, req_id: int, why: str) -> None:
-        session.error(req_id, 162, f"Historical Market Data Service error message:{why}")
+    def _no_history(self, session: Connection, req_id: int, reason: str) -> None:
+        session.error(req_id, 162, f"Historical Market Data Service error message:{reason}")
 
     def _bars(self, contract: Contract, request: Request) -> list[dict[str, Any]]:
-        zone = self._floor.switches.time_zone
+        zone = self._context.switches.time_zone
         try:
-            asked = request["end"]
-            end = local_time(parse_instant(asked, zone) if asked else self._floor.clock.now(), zone)
+            requested = request["end"]
+            end = local_time(parse_instant(requested, zone) if requested else self._context.clock.now(), zone)
             count, unit = request["duration"].split()
-            days = min(int(count) * _DAYS[unit.upper()], _MOST_BARS)
+            days = min(int(count) * _DAYS[unit.upper()], _MAX_BARS)
         except (ValueError, KeyError, OverflowError):
             return []
         closes = self._closes(contract, end.date(), days)
@@ -231,21 +230,21 @@ class DataDesk:
         known = [one for one in self._history.get(contract.symbol, []) if one[0] <= last]
         if known or days <= 0:
             return known[-days:] if days > 0 else []
-        return self._made_up(contract.symbol, end, days)
+        return self._synthetic_closes(contract.symbol, end, days)
 
-    def _made_up(self, symbol: str, end: date, days: int) -> list[tuple[str, float]]:
-        """A seeded walk that ends at the symbol's close."""
+    def _synthetic_closes(self, symbol: str, end: date, days: int) -> list[tuple[str, float]]:
+        """A seeded random walk that ends at the symbol's close."""
         closes: list[tuple[str, float]] = []
-        close, day = self._floor.price_of(symbol), end
+        close, day = self._context.price_of(symbol), end
         while len(closes) < days:
             if day.weekday() < _SATURDAY:
                 closes.append((f"{day:%Y%m%d}", max(round(close, 2), 0.01)))
-                close *= 1 + 0.02 * (unit_interval(self._floor.seed, symbol, day) - 0.5)
+                close *= 1 + 0.02 * (unit_interval(self._context.seed, symbol, day) - 0.5)
             day -= timedelta(days=1)
         return closes[::-1]
 
     def _bar(self, symbol: str, day: str, close: float) -> dict[str, Any]:
-        up, down, at = (unit_interval(self._floor.seed, symbol, day, name) for name in ("up", "down", "open"))
+        up, down, at = (unit_interval(self._context.seed, symbol, day, name) for name in ("up", "down", "open"))
         high, low = close * (1 + up / 100), close * (1 - down / 100)
         first = low + (high - low) * at
         volume = 1_000_000 + int(9_000_000 * up)
@@ -255,7 +254,7 @@ class DataDesk:
 
     def head_timestamp(self, session: Connection, request: Request) -> None:
         """ReqHeadTimeStamp: the first day of history."""
-        found = self._floor.catalogue.find(request["contract"])
+        found = self._context.catalogue.find(request["contract"])
         if len(found) != 1:
             session.error(request.req_id, 200, NO_DEFINITION)
             return

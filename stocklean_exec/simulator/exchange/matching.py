@@ -1,12 +1,11 @@
-"""What the market gives an open order now, by its type: the shared fill rule with TWS's order types on top.
+"""Executions of an open order against the current quote: the shared fill rule, plus the order types of TWS.
 
-Pure. A market order fills at the far touch and a marketable limit order likewise, in parts of the size shown
-(:mod:`stocklean_exec.fill_model`). A limit order that stands in the book when the market comes to it is the
-passive side: it trades at its own limit, however far the touch moves through it, because whoever comes pays
-the price that stands there. Only at an opening, and after new terms that cross the market, does it take the
-touch. Orders for an auction fill only when the auction is on. MIDPRICE trades at the middle, no worse than
-its cap, and at the touch where there is no two-sided quote. A stop becomes what it stands for once it is
-triggered.
+Pure. Market orders and marketable limit orders fill at the far touch, in parts of the displayed size
+(:mod:`stocklean_exec.fill_model`). A resting limit order that the market moves through is the passive side: it
+trades at its own limit, however far the touch moves, because the aggressor pays the resting price. It trades at
+the touch only at an opening, and after a modification that crosses the market. Auction orders fill only during the
+auction. MIDPRICE trades at the mid price, no worse than its cap, and at the touch without a two-sided quote. A
+triggered stop becomes a market or limit order.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ _AUCTION_TYPES = frozenset({"MOC", "LOC"})
 
 
 def at_auction(order: Order) -> bool:
-    """Whether the order waits for the open or the close."""
+    """Whether the order is for the opening or closing auction."""
     return order.request.order_type in _AUCTION_TYPES or order.request.tif == "OPG"
 
 
 def executions_now(order: Order, quote: Quote, *, auction: bool, passive: bool = False) -> list[Execution]:
-    """Executions that the open part of ``order`` gets at once; empty when it must rest.
+    """Executions of the remaining quantity of ``order`` at the current quote; empty when it rests.
 
     Parameters
     ----------
-    order : an order that nothing holds back
-    quote : the market of its symbol
-    auction : whether orders for the open and the close may trade
-    passive : whether the order stands in the book and the market comes to it
+    order : an order that is not held
+    quote : current quote of its symbol
+    auction : whether auction orders may trade
+    passive : whether the order was resting when the quote changed
     """
     if at_auction(order) and not auction:
         return []
@@ -61,7 +60,7 @@ def _at_middle(order: Order, quote: Quote) -> list[Execution]:
 
 
 def is_triggered(order: Order, quote: Quote) -> bool:
-    """Whether a stop has been reached: a buy from below by the ask, a sale from above by the bid."""
+    """Whether a stop is triggered: a buy stop by the ask at or above it, a sell stop by the bid at or below it."""
     if order.triggered:
         return True
     stop = order.request.aux_price

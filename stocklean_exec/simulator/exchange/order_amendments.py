@@ -1,7 +1,8 @@
-"""Changes to open orders: new terms, cancels, and orders typed into TWS that client 0 takes over.
+"""Modification and cancellation of open orders, and binding of manual orders (entered in TWS) to client 0.
 
-A cancel that comes too late is told why: 10147 for an order that is not this client's, 10148 for a filled
-one, 161 for one that is over already. A modification that is refused leaves the order as it was.
+A cancel that cannot be carried out gets an error: 10147 for an unknown order or another client's, 10148 for a
+filled order, 161 for an order that is not in a cancellable state. A rejected modification does not change the
+order.
 """
 
 from __future__ import annotations
@@ -16,32 +17,32 @@ from stocklean_exec.simulator.exchange.orders import Order
 
 if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.connection import Connection
-    from stocklean_exec.simulator.exchange.trading import TradingDesk
-    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.exchange.trading import TradingService
+    from stocklean_exec.simulator.exchange.venue_context import VenueContext
     from stocklean_exec.simulator.protocol.order_request import OrderRequest
     from stocklean_exec.simulator.protocol.requests import Request
 
-__all__ = ["ChangesDesk"]
+__all__ = ["OrderAmendments"]
 
 
-class ChangesDesk:
+class OrderAmendments:
     """Modifies and cancels the orders of one venue."""
 
-    def __init__(self, floor: Floor, trading: TradingDesk) -> None:
-        self._floor = floor
-        self._book = floor.book
-        self._herald = floor.herald
+    def __init__(self, context: VenueContext, trading: TradingService) -> None:
+        self._context = context
+        self._ledger = context.ledger
+        self._reports = context.reports
         self._trading = trading
         self._last_bound = 0
 
     # new terms
 
     def modify(self, session: Connection, order: Order, request: OrderRequest) -> None:
-        """PlaceOrder with the id of an order that exists."""
+        """PlaceOrder with the id of an existing order."""
         refusal = self._check(order, request)
         if refusal is not None:
             _error(session, order.order_id, refusal.code, refusal.text, order)
-        elif not self._floor.link and self._floor.switches.double_orders:
+        elif not self._context.link and self._context.switches.double_orders:
             self.double(order, request)
         else:
             self._apply(order, request)
@@ -53,11 +54,11 @@ class ChangesDesk:
             return Refusal(103, "Duplicate order id")
         if order.status == "PendingCancel":
             return Refusal(2102, "Unable to modify this order as it is still being processed.")
-        asked = replace(request, account=request.account or order.account)
+        amended = replace(request, account=request.account or order.account)
         old = replace(order.request, account=order.account)
-        refusal = order_validation.check_form(asked, self._floor.switches)
-        refusal = refusal or order_validation.check_modification(old, asked, order.filled)
-        found = self._floor.catalogue.find(request.contract)
+        refusal = order_validation.check_form(amended, self._context.switches)
+        refusal = refusal or order_validation.check_modification(old, amended, order.filled)
+        found = self._context.catalogue.find(request.contract)
         if refusal is None and [one.con_id for one in found] != [order.contract.con_id]:
             refusal = Refusal(105, "Order being modified does not match original order.")
         return refusal or order_validation.check_price(request, order.contract)
@@ -66,21 +67,21 @@ class ChangesDesk:
         order.price_changed |= request.limit_price != order.request.limit_price
         order.request = replace(request, tif=request.tif or order.request.tif, transmit=True)
         order.modified += 1
-        self._book.journal.order("modify", order, self._floor.clock.now())
+        self._ledger.journal.order("modify", order, self._context.clock.now())
         if order.remaining <= 0:
             self._trading.end(order, "Filled", f"Filled Size: {order.filled:g}")
-            self._herald.order(order, commission=True)
+            self._reports.order(order, commission=True)
             return
-        waits = at_auction(order) and not self._floor.auction
-        held = order.why_held or waits or not self._floor.is_open(order)
-        self._trading.show(order, "PreSubmitted" if held else "Submitted")
-        self._trading.look(order)
+        waits = at_auction(order) and not self._context.auction
+        held = order.why_held or waits or not self._context.is_open(order)
+        self._trading.set_status(order, "PreSubmitted" if held else "Submitted")
+        self._trading.reevaluate(order)
 
     def double(self, order: Order, request: OrderRequest) -> None:
-        """A modification in a broken link that leaves two live orders of one id and one reference."""
-        perm_id, now = self._book.next_perm_id(), self._floor.clock.now()
+        """Modify during a broken link: leaves two working orders with the same id and reference."""
+        perm_id, now = self._ledger.next_perm_id(), self._context.clock.now()
         twin = Order(order.client_id, request, order.contract, order.account, perm_id, now)
-        self._book.add(twin)
+        self._ledger.add(twin)
         self._trading.transmit(twin)
 
     # cancels
@@ -88,9 +89,9 @@ class ChangesDesk:
     def cancel(self, session: Connection, request: Request) -> None:
         """CancelOrder."""
         order_id = request.req_id
-        order = self._book.find(session.client_id, order_id)
-        if order is None and self._floor.switches.cross_client_cancel:
-            order = next((one for one in self._book.active.values() if one.order_id == order_id), None)
+        order = self._ledger.find(session.client_id, order_id)
+        if order is None and self._context.switches.cross_client_cancel:
+            order = next((one for one in self._ledger.active.values() if one.order_id == order_id), None)
         if order is None:
             text = f"OrderId {order_id} that needs to be cancelled is not found."
             _error(session, order_id, 10147, text)
@@ -116,13 +117,13 @@ class ChangesDesk:
         elif order.active:
             if order.status == "Submitted" and by is None:
                 order.status = "PendingCancel"
-                self._herald.status(order)
+                self._reports.status(order)
             self._finish(order, "client", by)
 
     def _finish(self, order: Order, reason: str, by: int | None = None) -> None:
         self._trading.cancelled(order, "Cancelled by Trader", reason)
-        self._herald.status(order, client_id=by)
-        self._herald.error(order, 202, "Order Canceled - reason:", client_id=by)
+        self._reports.status(order, client_id=by)
+        self._reports.error(order, 202, "Order Canceled - reason:", client_id=by)
 
     def _too_late(self, session: Connection, order: Order) -> None:
         order_id = order.order_id
@@ -134,25 +135,25 @@ class ChangesDesk:
             _error(session, order_id, 161, f"{text}{order.perm_id}", order)
 
     def cancel_all(self) -> None:
-        """ReqGlobalCancel: every client's orders and those typed into TWS."""
-        for order in list(self._book.active.values()):
+        """ReqGlobalCancel: the orders of all clients, and manual orders."""
+        for order in list(self._ledger.active.values()):
             if order.active:
                 self._finish(order, "global cancel")
 
-    # orders typed into TWS
+    # manual orders (entered in TWS)
 
     def bind_manual(self) -> None:
-        """Client 0 takes over the orders typed into TWS: they get (negative) ids of the API."""
-        for order in list(self._book.active.values()):
+        """Bind manual orders to client 0: each gets a negative API order id."""
+        for order in list(self._ledger.active.values()):
             if order.manual and order.order_id == 0:
-                self._book.forget(order)
+                self._ledger.remove(order)
                 self._last_bound -= 1
                 order.request = replace(order.request, order_id=self._last_bound)
-                self._book.add(order)
-                self._herald.bound(order)
-                self._herald.order(order)
+                self._ledger.add(order)
+                self._reports.bound(order)
+                self._reports.order(order)
 
 
 def _error(session: Connection, order_id: int, code: int, text: str, order: Order | None = None) -> None:
-    facts = order.facts() if order is not None else {"client_id": session.client_id}
-    session.send("error", {"reqId": order_id, "code": code, "text": text}, facts)
+    attributes = order.attributes() if order is not None else {"client_id": session.client_id}
+    session.send("error", {"reqId": order_id, "code": code, "text": text}, attributes)

@@ -1,7 +1,7 @@
-"""Takes orders in: refuses, previews, stages, or accepts them. What happens then is the trading desk's.
+"""Order entry: rejects, previews, stages or accepts orders. Accepted orders go to the trading service.
 
-Ids follow TWS: an id must be above every earlier one of its client (else 103); the id of an open order
-means new terms for it; ``transmit`` = 0 keeps an order back, and its family goes when the last leg comes.
+Order ids follow TWS: an id must be above all earlier ids of its client (else 103); the id of an open order
+modifies it; ``transmit`` = 0 stages an order until the last order of its bracket is transmitted.
 """
 
 from __future__ import annotations
@@ -15,43 +15,47 @@ from stocklean_exec.simulator.exchange.order_validation import Refusal
 from stocklean_exec.simulator.exchange.orders import Order, preview_fields
 
 if TYPE_CHECKING:
-    from stocklean_exec.simulator.exchange.account_service import AccountsDesk
+    from stocklean_exec.simulator.exchange.account_service import AccountService
     from stocklean_exec.simulator.exchange.connection import Connection
     from stocklean_exec.simulator.exchange.contracts import Contract
-    from stocklean_exec.simulator.exchange.order_amendments import ChangesDesk
-    from stocklean_exec.simulator.exchange.trading import TradingDesk
-    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.exchange.order_amendments import OrderAmendments
+    from stocklean_exec.simulator.exchange.trading import TradingService
+    from stocklean_exec.simulator.exchange.venue_context import VenueContext
     from stocklean_exec.simulator.protocol.order_request import OrderRequest
 
-__all__ = ["IntakeDesk"]
+__all__ = ["OrderEntry"]
 
 _NO_EQUITY = "YOUR ORDER IS NOT ACCEPTED. EQUITY WITH LOAN VALUE IS BELOW THE INITIAL MARGIN REQUIREMENT"
 
 
-class IntakeDesk:
-    """Examines what clients want to place."""
+class OrderEntry:
+    """Validates and accepts the orders of clients."""
 
     def __init__(
-        self, floor: Floor, trading: TradingDesk, changes: ChangesDesk, accounts_desk: AccountsDesk
+        self,
+        context: VenueContext,
+        trading: TradingService,
+        amendments: OrderAmendments,
+        account_service: AccountService,
     ) -> None:
-        self._floor = floor
-        self._book = floor.book
-        self._switches = floor.switches
+        self._context = context
+        self._ledger = context.ledger
+        self._switches = context.switches
         self._trading = trading
-        self._changes = changes
-        self._accounts_desk = accounts_desk
+        self._amendments = amendments
+        self._account_service = account_service
 
     def place(self, session: Connection, request: OrderRequest) -> None:
-        """PlaceOrder: a new order, a what-if order, or new terms for an open one."""
+        """PlaceOrder: a new order, a what-if order, or a modification of an open order."""
         known = self._known(session.client_id, request.order_id)
         if known is not None and not known.staged and not request.what_if:
-            self._changes.modify(session, known, request)
+            self._amendments.modify(session, known, request)
             return
         staged = known if known is not None and known.staged else None
-        highest = self._book.highest_id[session.client_id]
+        highest = self._ledger.highest_id[session.client_id]
         if self._switches.next_valid_id == "received" and 0 < request.order_id < 1 << 31:
-            self._book.use_id(session.client_id, request.order_id)
-        contract, refusal = self._examine(session.client_id, request, highest, staged)
+            self._ledger.use_id(session.client_id, request.order_id)
+        contract, refusal = self._validate(session.client_id, request, highest, staged)
         if refusal is not None:
             self._refuse(session, request, contract, refusal)
         elif contract is not None and request.what_if:
@@ -60,13 +64,13 @@ class IntakeDesk:
             self._accept(session, request, contract, staged)
 
     def _known(self, client_id: int, order_id: int) -> Order | None:
-        """The order that this id means now; after a reset of ids an old one that is over is not meant."""
-        known = self._book.find(client_id, order_id)
-        if known is not None and order_id > self._book.highest_id[client_id] and not known.active:
+        """The order with this id; a finished order from before a reset of ids does not count."""
+        known = self._ledger.find(client_id, order_id)
+        if known is not None and order_id > self._ledger.highest_id[client_id] and not known.active:
             return None
         return known
 
-    def _examine(
+    def _validate(
         self, client_id: int, request: OrderRequest, highest: int, staged: Order | None
     ) -> tuple[Contract | None, Refusal | None]:
         if request.order_id <= highest and staged is None and not request.what_if:
@@ -74,25 +78,25 @@ class IntakeDesk:
         refusal = order_validation.check_form(request, self._switches)
         if refusal is not None:
             return None, refusal
-        found = self._floor.catalogue.find(request.contract)
+        found = self._context.catalogue.find(request.contract)
         if len(found) != 1:
             ambiguous = f"The contract description specified for {request.contract.symbol} is ambiguous."
             return None, Refusal(200, ambiguous if found else order_validation.NO_DEFINITION)
-        if self._account(request) not in self._book.visible:
+        if self._account(request) not in self._ledger.visible:
             return None, order_validation.invalid("Invalid account code was entered")
-        if request.parent_id and self._book.find(client_id, request.parent_id) is None:
+        if request.parent_id and self._ledger.find(client_id, request.parent_id) is None:
             return None, Refusal(135, f"Can't find order with ID = {request.parent_id}")
         return found[0], order_validation.check_price(request, found[0]) or self._check_account(request, found[0])
 
     def _account(self, request: OrderRequest) -> str:
-        return request.account or self._book.visible[0]
+        return request.account or self._ledger.visible[0]
 
     def _check_account(self, request: OrderRequest, contract: Contract) -> Refusal | None:
         name = self._account(request)
         limit = self._switches.order_limit
-        if self._book.counted(name, contract.con_id, request.side) >= limit:
+        if self._ledger.active_count(name, contract.con_id, request.side) >= limit:
             return _rejected(f"Maximum of {limit} orders for one contract, side and account is reached.")
-        account = self._book.accounts[name]
+        account = self._ledger.accounts[name]
         held = account.positions[contract.con_id].quantity if contract.con_id in account.positions else 0.0
         short = request.side == "SELL" and request.quantity > max(held, 0.0)
         if short and self._switches.shorts == "refused":
@@ -102,27 +106,27 @@ class IntakeDesk:
         return None
 
     def _affords(self, request: OrderRequest, contract: Contract, held: float) -> bool:
-        values = self._book.accounts[self._account(request)].values(self._floor.prices())
+        values = self._ledger.accounts[self._account(request)].values(self._context.prices())
         signed = request.quantity if request.side == "BUY" else -request.quantity
         added = max(abs(held + signed) - abs(held), 0.0)
-        return added * self._floor.price_of(contract.symbol) <= float(values["BuyingPower"])
+        return added * self._context.price_of(contract.symbol) <= float(values["BuyingPower"])
 
     def _refuse(
         self, session: Connection, request: OrderRequest, contract: Contract | None, refusal: Refusal
     ) -> None:
-        facts = {
+        attributes = {
             "symbol": request.contract.symbol,
             "order_ref": request.order_ref,
             "client_id": session.client_id,
         }
         values = {"reqId": request.order_id, "code": refusal.code, "text": refusal.text}
-        session.send("error", values, facts)
+        session.send("error", values, attributes)
         if refusal.inactive and contract is not None and not request.what_if:
             order = self._new(session.client_id, request, contract)
-            self._book.use_id(session.client_id, request.order_id)
-            self._book.add(order)
+            self._ledger.use_id(session.client_id, request.order_id)
+            self._ledger.add(order)
             self._trading.end(order, "Inactive", f"Cancelled by System:{refusal.text}")
-            self._floor.herald.order(order)
+            self._context.reports.order(order)
 
     def _new(self, client_id: int, request: OrderRequest, contract: Contract) -> Order:
         return Order(
@@ -130,8 +134,8 @@ class IntakeDesk:
             request if request.tif else replace(request, tif="DAY"),
             contract,
             self._account(request),
-            self._book.next_perm_id(),
-            self._floor.clock.now(),
+            self._ledger.next_perm_id(),
+            self._context.clock.now(),
         )
 
     def _accept(
@@ -140,24 +144,24 @@ class IntakeDesk:
         order = staged or self._new(session.client_id, request, contract)
         order.request = request if request.tif else replace(request, tif="DAY")
         order.staged = not request.transmit
-        self._book.use_id(session.client_id, request.order_id)
+        self._ledger.use_id(session.client_id, request.order_id)
         if staged is None:
-            self._book.add(order)
+            self._ledger.add(order)
         if order.staged:
             return
         if not request.tif and self._switches.unset_tif_message:
-            self._floor.herald.error(order, 10349, "Order TIF was set to DAY based on order preset.")
+            self._context.reports.error(order, 10349, "Order TIF was set to DAY based on order preset.")
         for one in [*self._staged_family(order), order]:
             self._trading.transmit(one)
 
     def _staged_family(self, order: Order) -> list[Order]:
-        """The parent and siblings that waited for this last leg."""
+        """The staged parent and siblings of the last order of a bracket."""
         parent = order.request.parent_id
         if not parent:
             return []
         family = [
             one
-            for one in self._book.orders.values()
+            for one in self._ledger.orders.values()
             if one.staged and one.client_id == order.client_id and parent in {one.order_id, one.request.parent_id}
         ]
         return sorted(family, key=lambda one: one.order_id)
@@ -165,20 +169,20 @@ class IntakeDesk:
     def _preview(self, session: Connection, request: OrderRequest, contract: Contract) -> None:
         order = self._new(session.client_id, request, contract)
         limited = request.order_type in order_validation.LIMITED
-        price = request.limit_price if limited else self._floor.price_of(contract.symbol)
+        price = request.limit_price if limited else self._context.price_of(contract.symbol)
         commission = round(IBKR_US_FIXED.order(request.quantity, price), 6)
-        margins = self._accounts_desk.margins(order, price)
-        session.send("openOrder", preview_fields(order, margins, commission), order.facts())
+        margins = self._account_service.margins(order, price)
+        session.send("openOrder", preview_fields(order, margins, commission), order.attributes())
 
     def enter(self, request: OrderRequest, contract: Contract) -> Order:
-        """Somebody types an order into TWS: no client, order id 0."""
+        """Enter a manual order, as in the TWS window: no client, order id 0."""
         order = self._new(0, request, contract)
         order.manual = True
-        self._book.add(order)
+        self._ledger.add(order)
         self._trading.transmit(order)
-        listener = self._floor.sessions.get(0)
+        listener = self._context.sessions.get(0)
         if order.active and listener is not None and listener.subs.auto_bind:
-            self._changes.bind_manual()
+            self._amendments.bind_manual()
         return order
 
 

@@ -1,8 +1,8 @@
-"""Answers about orders and executions: open, of all clients, completed, executed.
+"""Order and execution queries: open orders, completed orders, executions.
 
-Who sees what: reqOpenOrders tells the client's own orders (client 0: also those typed into TWS);
-reqAllOpenOrders everybody's; reqCompletedOrders everybody's of the day, without order and client ids;
-reqExecutions the client's own of the day, everybody's for client 0 and the master client. Switches change
+Scope: reqOpenOrders returns the client's own orders (for client 0 also manual orders); reqAllOpenOrders those of
+all clients; reqCompletedOrders those of all clients for the day, without order and client ids; reqExecutions the
+client's own executions of the day, and those of all clients for client 0 and the master client. Options change
 each of these, because installations differ.
 
 reqExecutions sends all executions, then all their commissions, then the end, as captured.
@@ -18,46 +18,46 @@ from stocklean_exec.simulator.exchange.orders import FINAL, completed_fields, op
 
 if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.connection import Connection
-    from stocklean_exec.simulator.exchange.order_amendments import ChangesDesk
+    from stocklean_exec.simulator.exchange.order_amendments import OrderAmendments
     from stocklean_exec.simulator.exchange.orders import Fill, Order
-    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.exchange.venue_context import VenueContext
     from stocklean_exec.simulator.protocol.requests import Request
 
-__all__ = ["QueriesDesk"]
+__all__ = ["OrderQueries"]
 
 
-class QueriesDesk:
+class OrderQueries:
     """Answers queries about the orders of one venue."""
 
-    def __init__(self, floor: Floor, changes: ChangesDesk) -> None:
-        self._floor = floor
-        self._book = floor.book
-        self._switches = floor.switches
-        self._changes = changes
+    def __init__(self, context: VenueContext, amendments: OrderAmendments) -> None:
+        self._context = context
+        self._ledger = context.ledger
+        self._switches = context.switches
+        self._amendments = amendments
 
     def open_orders(self, session: Connection, _: Request) -> None:
         """ReqOpenOrders."""
         if session.client_id == 0:
-            self._changes.bind_manual()
-        self._tell_open(session, [one for one in self._listed() if self._is_own(session, one)])
+            self._amendments.bind_manual()
+        self._send_open_orders(session, [one for one in self._listed() if self._is_own(session, one)])
 
     def all_open_orders(self, session: Connection, _: Request) -> None:
         """ReqAllOpenOrders."""
-        self._tell_open(session, self._listed())
+        self._send_open_orders(session, self._listed())
 
     def auto_open_orders(self, session: Connection, request: Request) -> None:
-        """ReqAutoOpenOrders: only client 0 may; no end message."""
+        """ReqAutoOpenOrders: for client 0 only; no end message."""
         if session.client_id != 0:
             text = "Only API connections with clientId set to 0 can set the auto bind TWS orders property."
             session.error(-1, 327, text)
             return
         session.subs.auto_bind = request["bind"]
         if request["bind"]:
-            self._changes.bind_manual()
+            self._amendments.bind_manual()
 
     def push_open_orders(self, session: Connection) -> None:
-        """Newer gateways send a client's live orders before anything else."""
-        self._tell_open(session, [one for one in self._listed() if self._is_own(session, one)])
+        """Send a client's working orders unsolicited, as newer gateways do after START_API."""
+        self._send_open_orders(session, [one for one in self._listed() if self._is_own(session, one)])
 
     def _is_own(self, session: Connection, order: Order) -> bool:
         return order.client_id == session.client_id
@@ -66,36 +66,36 @@ class QueriesDesk:
         if self._switches.open_orders == "none":
             return []
         if self._switches.open_orders == "stale":
-            return [one for one in self._book.orders.values() if not one.staged]
-        return list(self._book.active.values())
+            return [one for one in self._ledger.orders.values() if not one.staged]
+        return list(self._ledger.active.values())
 
-    def _tell_open(self, session: Connection, orders: list[Order]) -> None:
+    def _send_open_orders(self, session: Connection, orders: list[Order]) -> None:
         stale = self._switches.open_orders == "stale"
         for order in orders:
             status = "Submitted" if stale and order.status in FINAL else None
-            session.send("openOrder", open_fields(order, status=status), order.facts())
-            session.send("orderStatus", status_fields(order, status), order.facts())
+            session.send("openOrder", open_fields(order, status=status), order.attributes())
+            session.send("orderStatus", status_fields(order, status), order.attributes())
             if self._switches.seen_ids == "used":
-                self._book.use_id(session.client_id, order.order_id)
+                self._ledger.use_id(session.client_id, order.order_id)
         session.send("openOrderEnd", {})
 
     def completed_orders(self, session: Connection, request: Request) -> None:
         """ReqCompletedOrders: finished orders of the day."""
-        told = self._switches.completed_orders
-        since, until = self._book.midnight, self._known_until()
-        for order in list(self._book.orders.values()):
-            if order.status not in FINAL or not since <= order.completed_at <= until or told == "none":
+        scope = self._switches.completed_orders
+        since, until = self._ledger.midnight, self._reported_until()
+        for order in list(self._ledger.orders.values()):
+            if order.status not in FINAL or not since <= order.completed_at <= until or scope == "none":
                 continue
-            if (request["apiOnly"] and order.manual) or (told == "filled" and order.status != "Filled"):
+            if (request["apiOnly"] and order.manual) or (scope == "filled" and order.status != "Filled"):
                 continue
-            if told == "own" and order.client_id != session.client_id:
+            if scope == "own" and order.client_id != session.client_id:
                 continue
             values = completed_fields(order, self._switches.time_zone)
-            session.send("completedOrder", values, order.facts())
+            session.send("completedOrder", values, order.attributes())
         session.send("completedOrdersEnd", {})
 
-    def _known_until(self) -> float:
-        return self._floor.clock.now() - self._switches.evidence_lag
+    def _reported_until(self) -> float:
+        return self._context.clock.now() - self._switches.evidence_lag
 
     def executions(self, session: Connection, request: Request) -> None:
         """ReqExecutions with its filter."""
@@ -105,18 +105,22 @@ class QueriesDesk:
             text = "Error validating request.-'co' : cause - Invalid time format"
             session.error(request.req_id, 321, text)
             return
-        found = [one for one in self._book.fills if self._told(session, one, request, since)]
+        found = [one for one in self._ledger.fills if self._matches_filter(session, one, request, since)]
         for fill in found:
-            values = self._floor.herald.execution_values(fill, request.req_id, session.client_id)
-            session.send("execDetails", values, _facts(fill))
+            values = self._context.reports.execution_values(fill, request.req_id, session.client_id)
+            session.send("execDetails", values, _attributes(fill))
         for fill in found:
-            session.send("commissionReport", commission_fields(fill), _facts(fill))
+            session.send("commissionReport", commission_fields(fill), _attributes(fill))
         session.send("execDetailsEnd", {"reqId": request.req_id})
 
-    def _told(self, session: Connection, fill: Fill, request: Request, since: float) -> bool:
-        if fill.superseded or not since <= fill.at <= self._known_until() or not self._may_see(session, fill):
+    def _matches_filter(self, session: Connection, fill: Fill, request: Request, since: float) -> bool:
+        if (
+            fill.superseded
+            or not since <= fill.at <= self._reported_until()
+            or not self._is_in_scope(session, fill)
+        ):
             return False
-        if self._switches.executions_since == "midnight" and fill.at < self._book.midnight:
+        if self._switches.executions_since == "midnight" and fill.at < self._ledger.midnight:
             return False
         wanted = {
             "clientId": request["clientId"] in {0, fill.client_id},
@@ -128,7 +132,7 @@ class QueriesDesk:
         }
         return all(wanted.values())
 
-    def _may_see(self, session: Connection, fill: Fill) -> bool:
+    def _is_in_scope(self, session: Connection, fill: Fill) -> bool:
         scope = self._switches.executions
         if scope == "none":
             return False
@@ -136,7 +140,7 @@ class QueriesDesk:
         return sees_all or fill.client_id == session.client_id
 
 
-def _facts(fill: Fill) -> dict[str, object]:
+def _attributes(fill: Fill) -> dict[str, object]:
     return {
         "symbol": fill.contract.symbol,
         "order_ref": fill.order_ref,

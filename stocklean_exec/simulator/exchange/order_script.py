@@ -1,7 +1,7 @@
-"""Follows the steps that a scenario has for an order.
+"""Runs the steps that a scenario defines for an order.
 
-Steps run one after another until one waits; a wait goes through the clock. A script that neither fills, rests,
-rejects, cancels nor matches hands the order to the market at its end. The verbs are explained in
+Steps run in sequence; a ``wait`` schedules the remaining steps on the clock. A script without a fill, rest,
+reject, cancel or match step offers the order to the market at its end. The verbs are explained in
 :data:`~stocklean_exec.simulator.scenarios.steps.STEPS`.
 """
 
@@ -13,49 +13,49 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stocklean_exec.simulator.exchange.ledger import Book
-    from stocklean_exec.simulator.exchange.order_reports import Herald
+    from stocklean_exec.simulator.exchange.ledger import Ledger
+    from stocklean_exec.simulator.exchange.order_reports import OrderReports
     from stocklean_exec.simulator.exchange.orders import Fill, Order
-    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.exchange.venue_context import VenueContext
 
-__all__ = ["Desk", "Script"]
+__all__ = ["OrderScript", "Service"]
 
 Step = dict[str, Any]
-_DECISIVE = {"fill", "rest", "reject", "cancel", "match"}
-_QUIET = {"reject", "message", "move", "disconnect"}
+_DECISIVE = {"fill", "rest", "reject", "cancel", "match"}  # steps after which the market does not get the order
+_NO_ACKNOWLEDGEMENT = {"reject", "message", "move", "disconnect"}  # steps that do not report PreSubmitted first
 _STATUS_BY_CODE = {201: "Inactive", 202: "Cancelled", 203: "Inactive"}
 
 
-class Desk(Protocol):
-    """What a script asks of the desk that works its order."""
+class Service(Protocol):
+    """The service that works the order, as a script needs it."""
 
-    floor: Floor
-    book: Book
-    herald: Herald
+    context: VenueContext
+    ledger: Ledger
+    reports: OrderReports
 
     def offer(self, order: Order) -> None:
-        """Show the order to the market for the first time."""
+        """Offer the order to the market for the first time."""
 
     def trade_now(self, order: Order) -> None:
-        """Let an acknowledged order trade with the market as it stands."""
+        """Fill an acknowledged order against the current quote."""
 
-    def show(self, order: Order, status: str) -> None:
-        """Give the order a new status, and tell it."""
+    def set_status(self, order: Order, status: str) -> None:
+        """Set a new status and report it."""
 
     def execute(self, order: Order, quantity: float, price: float, liquidity: int = 2) -> Fill:
-        """One execution."""
+        """Execute part of the order."""
 
     def correct(self, order: Order, last: Fill, quantity: float, price: float) -> None:
         """Correct an execution."""
 
     def reject(self, order: Order, code: int, text: str, status: str) -> None:
-        """Refuse the accepted order after all."""
+        """Reject the accepted order."""
 
-    def cancel_by_system(self, order: Order, why: str = "") -> None:
-        """End the order."""
+    def cancel_by_system(self, order: Order, text: str = "") -> None:
+        """Cancel the order."""
 
 
-class Script:
+class OrderScript:
     """The steps of one order.
 
     Parameters
@@ -72,128 +72,134 @@ class Script:
         self.busy = False
         self._acknowledged = False
 
-    def run(self, desk: Desk, order: Order) -> None:
-        """Start with the first step; the market has the order afterwards unless a step was decisive."""
+    def run(self, service: Service, order: Order) -> None:
+        """Run all steps; then offer the order to the market, unless a step was decisive."""
         decisive = any(_verb(step) in _DECISIVE for step in self.steps)
-        self._follow(desk, order, list(self.steps), lambda: None if decisive else desk.offer(order))
+        self._run_steps(service, order, list(self.steps), lambda: None if decisive else service.offer(order))
 
-    def interrupt(self, desk: Desk, order: Order, then: Callable[[], None]) -> None:
-        """A cancel arrived: the steps for that, then whatever becomes of the cancel."""
+    def interrupt(self, service: Service, order: Order, then: Callable[[], None]) -> None:
+        """Run the ``on_cancel`` steps, then ``then``, which decides the cancel."""
         self._acknowledged = True
-        self._follow(desk, order, self.on_cancel, then)
+        self._run_steps(service, order, self.on_cancel, then)
 
-    def _follow(self, desk: Desk, order: Order, steps: list[Step], then: Callable[[], None]) -> None:
+    def _run_steps(self, service: Service, order: Order, steps: list[Step], then: Callable[[], None]) -> None:
         self.busy = True
         while steps:
             step, steps = steps[0], steps[1:]
             verb = _verb(step)
-            if verb not in _QUIET and order.active:
-                self._acknowledge(desk, order)
+            if verb not in _NO_ACKNOWLEDGEMENT and order.active:
+                self._acknowledge(service, order)
             if verb == "wait":
-                desk.floor.clock.schedule(float(step["wait"]), partial(self._follow, desk, order, steps, then))
+                service.context.clock.schedule(
+                    float(step["wait"]), partial(self._run_steps, service, order, steps, then)
+                )
                 return
-            _DO[verb](desk, order, step)
+            _ACTIONS[verb](service, order, step)
         self.busy = False
         then()
 
-    def _acknowledge(self, desk: Desk, order: Order) -> None:
+    def _acknowledge(self, service: Service, order: Order) -> None:
         if not self._acknowledged:
             self._acknowledged = True
-            desk.show(order, "PreSubmitted")
+            service.set_status(order, "PreSubmitted")
 
 
 def _verb(step: Step) -> str:
     return next(name for name in step if name in _VERBS)
 
 
-def _fill(desk: Desk, order: Order, step: Step) -> None:
+def _fill(service: Service, order: Order, step: Step) -> None:
     order.why_held = ""
-    asked = step["fill"]
-    left = order.remaining
+    requested = step["fill"]
+    remaining = order.remaining
     quantity = (
-        {"half": float(max(left // 2, 1)), "rest": left}.get(asked) if isinstance(asked, str) else float(asked)
+        {"half": float(max(remaining // 2, 1)), "rest": remaining}.get(requested)
+        if isinstance(requested, str)
+        else float(requested)
     )
-    quantity = min(quantity or 0.0, left)
+    quantity = min(quantity or 0.0, remaining)
     if quantity <= 0:
         return
-    price = float(step.get("price", 0.0)) or desk.floor.touch(order)
-    desk.execute(order, quantity, price, int(step.get("liquidity", 2)))
+    price = float(step.get("price", 0.0)) or service.context.touch(order)
+    service.execute(order, quantity, price, int(step.get("liquidity", 2)))
 
 
-def _match(desk: Desk, order: Order, _: Step) -> None:
+def _match(service: Service, order: Order, _: Step) -> None:
     order.why_held = ""
-    desk.trade_now(order)
+    service.trade_now(order)
 
 
-def _rest(desk: Desk, order: Order, _: Step) -> None:
+def _rest(service: Service, order: Order, _: Step) -> None:
     order.why_held = ""
     order.rested = True
     if order.active:
-        desk.show(order, "Submitted")
+        service.set_status(order, "Submitted")
 
 
-def _reject(desk: Desk, order: Order, step: Step) -> None:
+def _reject(service: Service, order: Order, step: Step) -> None:
     code = int(step["reject"])
     text = step.get("text", "Order rejected - reason:" if code == 201 else f"Message {code}")  # noqa: PLR2004 - the code
-    desk.reject(order, code, text, step.get("state", _STATUS_BY_CODE.get(code, "none")))
+    service.reject(order, code, text, step.get("state", _STATUS_BY_CODE.get(code, "none")))
 
 
-def _message(desk: Desk, order: Order, step: Step) -> None:
-    desk.herald.error(order, int(step["message"]), step.get("text", f"Message {step['message']}"))
+def _message(service: Service, order: Order, step: Step) -> None:
+    service.reports.error(order, int(step["message"]), step.get("text", f"Message {step['message']}"))
 
 
-def _cancel(desk: Desk, order: Order, step: Step) -> None:
+def _cancel(service: Service, order: Order, step: Step) -> None:
     if order.active:
-        desk.cancel_by_system(order, step.get("text", ""))
+        service.cancel_by_system(order, step.get("text", ""))
 
 
-def _hold(desk: Desk, order: Order, step: Step) -> None:
+def _hold(service: Service, order: Order, step: Step) -> None:
     order.why_held = str(step["hold"])
     if order.why_held == "locate":
-        desk.herald.error(order, 404, "Order held while securities are located.")
-    desk.show(order, "PreSubmitted")
+        service.reports.error(order, 404, "Order held while securities are located.")
+    service.set_status(order, "PreSubmitted")
 
 
-def _status(desk: Desk, order: Order, step: Step) -> None:
-    desk.herald.status(order, str(step["status"]))
+def _status(service: Service, order: Order, step: Step) -> None:
+    service.reports.status(order, str(step["status"]))
 
 
-def _last(desk: Desk, order: Order) -> Fill | None:
-    fills = desk.book.fills_of.get(order.perm_id, [])
+def _last(service: Service, order: Order) -> Fill | None:
+    fills = service.ledger.fills_of.get(order.perm_id, [])
     return fills[-1] if fills else None
 
 
-def _correct(desk: Desk, order: Order, step: Step) -> None:
-    last = _last(desk, order)
+def _correct(service: Service, order: Order, step: Step) -> None:
+    last = _last(service, order)
     if last is not None:
-        desk.correct(order, last, float(step.get("quantity", last.quantity)), float(step.get("price", last.price)))
+        service.correct(
+            order, last, float(step.get("quantity", last.quantity)), float(step.get("price", last.price))
+        )
 
 
-def _bust(desk: Desk, order: Order, _: Step) -> None:
-    last = _last(desk, order)
+def _bust(service: Service, order: Order, _: Step) -> None:
+    last = _last(service, order)
     if last is not None:
-        desk.correct(order, last, 0.0, last.price)
+        service.correct(order, last, 0.0, last.price)
 
 
-def _repeat(desk: Desk, order: Order, step: Step) -> None:
-    last = _last(desk, order)
+def _repeat(service: Service, order: Order, step: Step) -> None:
+    last = _last(service, order)
     if last is None:
         return
     if step["repeat"] == "commission":
-        desk.herald.commission(order, last)
+        service.reports.commission(order, last)
     else:
-        desk.herald.execution(order, last)
+        service.reports.execution(order, last)
 
 
-def _move(desk: Desk, order: Order, step: Step) -> None:
-    desk.floor.move(order.contract.symbol, **step["move"])
+def _move(service: Service, order: Order, step: Step) -> None:
+    service.context.move(order.contract.symbol, **step["move"])
 
 
-def _disconnect(desk: Desk, order: Order, _: Step) -> None:
-    desk.floor.disconnect(order.client_id, "a step of the scenario closes the connection")
+def _disconnect(service: Service, order: Order, _: Step) -> None:
+    service.context.disconnect(order.client_id, "a step of the scenario closes the connection")
 
 
-_DO: dict[str, Callable[[Desk, Order, Step], None]] = {
+_ACTIONS: dict[str, Callable[[Service, Order, Step], None]] = {
     "fill": _fill,
     "match": _match,
     "rest": _rest,
@@ -208,4 +214,4 @@ _DO: dict[str, Callable[[Desk, Order, Step], None]] = {
     "move": _move,
     "disconnect": _disconnect,
 }
-_VERBS = {*_DO, "wait"}
+_VERBS = {*_ACTIONS, "wait"}

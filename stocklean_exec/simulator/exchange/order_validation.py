@@ -1,7 +1,7 @@
-"""Whether TWS takes an order at all: every refusal with its code, as a pure function.
+"""Order validation of TWS: every rejection with its error code, as pure functions.
 
-A refusal before acceptance is one error message and nothing else; for some codes the order is shown as
-Inactive behind it. Texts are those of the wire where one was captured, else of IB's list of message codes.
+A rejection before acceptance is a single error message; for some codes the order is then reported as Inactive.
+Texts are those of captured messages where available, else those of IB's list of message codes.
 
 Source: TWS API documentation, "Message codes", "Order types", "Order limitations"; captured rejects.
 """
@@ -33,9 +33,9 @@ __all__ = [
 ]
 
 ORDER_TYPES = frozenset({"MKT", "LMT", "MOC", "LOC", "MIDPRICE", "STP", "STP LMT"})
-"""Order types that the venue works."""
+"""Supported order types."""
 LIMITED = frozenset({"LMT", "LOC", "STP LMT"})
-"""Order types that need a limit price."""
+"""Order types that require a limit price."""
 STOPPED = frozenset({"STP", "STP LMT"})
 OTHER_TYPES = frozenset(
     {"MIT", "LIT", "TRAIL", "TRAIL LIMIT", "TRAIL MIT", "TRAIL LIT", "REL", "PEG MKT", "PEG MID", "PEG BEST"}
@@ -53,12 +53,12 @@ OTHER_TYPES = frozenset(
     }
     | {"MKT PRT", "STP PRT", "PASSV REL", "AUC", "MOO", "LOO"}
 )
-"""Order types of TWS that the venue refuses with 387, where an unknown word brings 321."""
+"""Order types of TWS that the venue rejects with 387; an unknown order type gets 321."""
 TIFS = frozenset({"DAY", "GTC", "IOC", "FOK", "OPG", "GTD"})
 ALGOS = frozenset({"ADAPTIVE", "TWAP", "VWAP", "ARRIVALPX", "PCTVOL", "DARKICE", "CLOSEPX", "MINIMPACT"})
 MODIFIABLE_TYPES = frozenset({"MKT", "LMT", "STP", "STP LMT", "MIDPRICE"})
-"""Order types between which a live order may be changed."""
-_LARGEST = 1e12
+"""Order types between which an open order may be modified."""
+_LARGEST = 1e12  # a choice: far above any real size or price, and exact in a double
 _NO_FRACTIONS = "Fractional-sized order cannot be placed via API. Please use desktop version to place this order."
 
 NO_DEFINITION = "No security definition has been found for the request"
@@ -66,7 +66,7 @@ OFF_TICK = "The price does not conform to the minimum price variation for this c
 
 
 class Refusal(NamedTuple):
-    """Why an order is not taken. ``inactive``: the order is shown as Inactive behind the error."""
+    """Reason for a rejection. ``inactive``: the order is then reported as Inactive."""
 
     code: int
     text: str
@@ -74,12 +74,12 @@ class Refusal(NamedTuple):
 
 
 def invalid(cause: str) -> Refusal:
-    """Error 321 in the words of the wire."""
+    """Error 321 with the text of TWS."""
     return Refusal(321, f"Error validating request.-'bF' : cause - {cause}")
 
 
 def check_form(request: OrderRequest, switches: Switches) -> Refusal | None:
-    """What is wrong with an order, whatever the contract and the account.
+    """Validate an order independently of its contract and account.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def _check_algo(request: OrderRequest, _: Switches) -> Refusal | None:
 
 
 def check_price(request: OrderRequest, contract: Contract) -> Refusal | None:
-    """Error 110 for a price between two ticks."""
+    """Error 110 for a price that is not a multiple of the tick size."""
     limited = request.order_type in LIMITED or request.order_type == "MIDPRICE"
     stop = request.aux_price if request.order_type in STOPPED else math.nan
     prices = (request.limit_price if limited else math.nan, stop)
@@ -173,7 +173,7 @@ def check_price(request: OrderRequest, contract: Contract) -> Refusal | None:
 
 
 def check_modification(old: OrderRequest, new: OrderRequest, filled: float) -> Refusal | None:
-    """Why a live order may not become ``new``: 105 for other terms than price and size, 329 for its type."""
+    """Validate a modification: 105 for changes other than price and size, 329 for an invalid change of type."""
     if new.order_type != old.order_type and not {new.order_type, old.order_type} <= MODIFIABLE_TYPES:
         return Refusal(329, "Order modify failed. Cannot change to the new order type.")
     same: tuple[Callable[[OrderRequest], object], ...] = (

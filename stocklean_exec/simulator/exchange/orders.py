@@ -1,4 +1,4 @@
-"""One order and one execution as the venue keeps them, and how each is told on the wire.
+"""One order and one execution of the venue, and their fields on the wire.
 
 Pure: values in, field mappings out; the layouts turn them into frames. Quantities are shares, prices in the
 contract's currency, times seconds since 1970 UTC.
@@ -38,7 +38,7 @@ _SIDES = {"BUY": "BOT", "SELL": "SLD"}
 
 @dataclass(slots=True)
 class Order:
-    """An order that the venue has taken. The key is (``client_id``, ``request.order_id``)."""
+    """An accepted order. The key is (``client_id``, ``request.order_id``)."""
 
     client_id: int
     request: OrderRequest
@@ -64,29 +64,29 @@ class Order:
 
     @property
     def order_id(self) -> int:
-        """The id that its client gave it; 0 for an order typed into TWS."""
+        """Order id given by the client; 0 for a manual order."""
         return self.request.order_id
 
     @property
     def key(self) -> tuple[int, int]:
-        """What identifies it among the orders of the API; orders typed into TWS go by their permanent id."""
+        """Key among the API orders; manual orders use their permanent id."""
         return (self.client_id, self.order_id) if self.order_id else (-1, self.perm_id)
 
     @property
     def remaining(self) -> float:
-        """Shares still open."""
+        """Remaining quantity, shares."""
         return round(self.request.quantity - self.filled, 8)
 
     @property
     def average(self) -> float:
-        """Running average price of what has traded."""
+        """Average fill price so far."""
         return self.value / self.filled if self.filled else 0.0
 
     @property
     def limit(self) -> float:
-        """The worst price that it may trade at; NaN when it has none.
+        """The worst price at which it may trade; NaN without a limit.
 
-        A limit price of 0 on a market order, as some clients send it, is none.
+        A limit price of 0 on a market order, as some clients send it, is no limit.
         """
         request = self.request
         capped = request.order_type in _LIMITED or (request.order_type == "MIDPRICE" and request.limit_price > 0)
@@ -94,11 +94,11 @@ class Order:
 
     @property
     def active(self) -> bool:
-        """Whether it can still trade."""
+        """Whether it is open, that is, can still trade."""
         return self.status in ACTIVE
 
-    def facts(self) -> dict[str, Any]:
-        """What a scenario's entries select by."""
+    def attributes(self) -> dict[str, Any]:
+        """Attributes that scenario entries select by."""
         request = self.request
         return {
             "symbol": self.contract.symbol,
@@ -112,7 +112,7 @@ class Order:
 
 @dataclass(slots=True)
 class Fill:
-    """One execution. ``cumulative`` and ``average`` are of its order so far. NaN profit is not realised."""
+    """One execution. ``cumulative`` and ``average`` are totals of its order; ``realized`` may be NaN."""
 
     exec_id: str
     client_id: int
@@ -141,15 +141,15 @@ class Fill:
 
 
 def execution_time(instant: float, zone: str, form: str, version: int, name: str = "") -> str:
-    """The time of an execution as TWS writes it.
+    """The time of an execution in TWS format.
 
     Parameters
     ----------
     instant : seconds since 1970 UTC
     zone : time zone of the login
-    form : ``zone`` (the zone's name behind, from server version 174), ``utc`` (a dash) or ``naive``
+    form : ``zone`` (zone name at the end, from server version 174), ``utc`` (with a dash) or ``naive``
     version : negotiated server version
-    name : what the zone is called instead of ``zone``
+    name : zone name to write in place of ``zone``
 
     Examples
     --------
@@ -167,7 +167,7 @@ def execution_time(instant: float, zone: str, form: str, version: int, name: str
 
 
 def status_fields(order: Order, status: str | None = None) -> dict[str, Any]:
-    """orderStatus: how much of the order is done, and in what state it is."""
+    """Fields of orderStatus."""
     return {
         "orderId": order.order_id,
         "status": status or order.status,
@@ -237,7 +237,7 @@ def _trail(order: Order) -> float | None:
 
 
 def open_fields(order: Order, *, commission: bool = False, status: str | None = None) -> dict[str, Any]:
-    """OpenOrder: all terms of the order, and with ``commission`` what it has cost so far."""
+    """Fields of openOrder: all terms of the order; with ``commission``, the commission so far."""
     fields = _terms(order)
     fields.update(
         orderId=order.order_id,
@@ -253,7 +253,7 @@ def open_fields(order: Order, *, commission: bool = False, status: str | None = 
 
 
 def preview_fields(order: Order, margins: dict[str, str], commission: float) -> dict[str, Any]:
-    """OpenOrder as the answer to a what-if order: nothing is open, the margins say what it would do."""
+    """Fields of openOrder as the answer to a what-if order: margins and commission, no open order."""
     fields = open_fields(order, status="PreSubmitted")
     texts = {"whatIf": "1", "commissionCurrency": order.contract.currency}
     texts |= dict.fromkeys(("commission", "minCommission", "maxCommission"), f"{commission!r}")
@@ -261,7 +261,7 @@ def preview_fields(order: Order, margins: dict[str, str], commission: float) -> 
 
 
 def completed_fields(order: Order, zone: str) -> dict[str, Any]:
-    """completedOrder: no ids but the permanent one; a filled order's total is 0 and its size is elsewhere."""
+    """Fields of completedOrder: permanent id only; a filled order has total 0 and its size in filledQuantity."""
     when = local_time(order.completed_at, zone)
     return _terms(order) | {
         "totalQuantity": 0 if order.status == "Filled" else order.request.quantity,
@@ -274,7 +274,7 @@ def completed_fields(order: Order, zone: str) -> dict[str, Any]:
 
 
 def execution_fields(fill: Fill, req_id: int, time_text: str) -> dict[str, Any]:
-    """execDetails: one execution; ``req_id`` is -1 when nobody asked."""
+    """Fields of execDetails; ``req_id`` is -1 when unsolicited."""
     return {
         **_contract_fields(fill.contract, fill.exchange),
         "reqId": req_id,

@@ -1,10 +1,10 @@
-"""Keeps a venue over restarts: a file of JSON lines, each one record as it last stood.
+"""Persists a venue across restarts: a file of JSON lines, one line per change of a record.
 
-A record is written when it changes; reading folds the lines, the last one of each key wins. The file is
-rewritten in short form when it is opened, by way of a second file and a rename, so a kill at any moment
-leaves a readable state. A torn last line is left out.
+A record is written whenever it changes; on reading, the last line of each key wins. The file is compacted when it
+is opened, through a second file and a rename, so that it is readable after a kill at any moment. An incomplete
+last line is ignored.
 
-Only records go in and out: what they mean is known to :mod:`~stocklean_exec.simulator.exchange.ledger`.
+The file holds plain records; their meaning is defined in :mod:`~stocklean_exec.simulator.exchange.ledger`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FORMAT = "tws-simulator-state-1"
 
 
 class StateError(ValueError):
-    """A state file that this version cannot use."""
+    """A state file that this version cannot read."""
 
 
 class StateFile:
@@ -32,7 +32,7 @@ class StateFile:
 
     Parameters
     ----------
-    path : the file; made when it is not there
+    path : the file; created if missing
 
     Examples
     --------
@@ -56,7 +56,7 @@ class StateFile:
         self._stream: IO[str] | None = self._rewrite()
 
     def table(self, name: str) -> dict[str, Any]:
-        """All records of a table as they were when the file was opened, in the order first written."""
+        """All records of a table as of the opening of the file, in the order first written."""
         return self._records.get(name, {})
 
     def put(self, table: str, key: str, record: Any) -> None:  # noqa: ANN401 - any JSON value

@@ -1,10 +1,9 @@
-"""The events of a scenario: when they come, and what they do to the venue.
+"""The events of a scenario: their triggers, and what they do to the venue.
 
-An event waits for an instant of the clock, or for a count of accepted orders, executions or requests; a
-``delay`` puts it later still. Counted events run when the request that brought the count is done, never in
-the middle of it.
+An event is triggered at a time of the clock, or by a count of accepted orders, executions or requests; a ``delay``
+postpones it. Events triggered by a count run after the current request, never in the middle of it.
 
-Also the recurring things of a day: the steps of a seeded market, the open and the close of an exchange.
+Also the recurring events of a day: price steps of a seeded market, open and close of the exchange.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from stocklean_exec.simulator.scenarios.quotes import QUOTE_COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from stocklean_exec.simulator.exchange.order_amendments import ChangesDesk
-    from stocklean_exec.simulator.exchange.order_entry import IntakeDesk
+    from stocklean_exec.simulator.exchange.order_amendments import OrderAmendments
+    from stocklean_exec.simulator.exchange.order_entry import OrderEntry
     from stocklean_exec.simulator.exchange.orders import Order
-    from stocklean_exec.simulator.exchange.trading import TradingDesk
-    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.exchange.trading import TradingService
+    from stocklean_exec.simulator.exchange.venue_context import VenueContext
 
-__all__ = ["Events", "House"]
+__all__ = ["ScenarioEvents", "VenueControls"]
 
 _NAN = float("nan")
-_MOMENT = 0.0005
+_MOMENT = 0.0005  # half of the smallest step of a virtual clock (request_seconds, 0.001): no request in between
 _LOST = "Connectivity between IB and Trader Workstation has been lost."
 _BROKEN = "Connectivity between Trader Workstation and server is broken. It will be restored automatically."
 _BACK = {
@@ -40,46 +39,46 @@ _BACK = {
 }
 
 
-class House(Protocol):
-    """What events ask of the venue as a whole."""
+class VenueControls(Protocol):
+    """Operations on the whole venue that events need."""
 
     def set_link(self, *, up: bool, deliver: bool = True) -> None:
-        """Take the connection to IB away, or give it back."""
+        """Break or restore the link to IB."""
 
     def restart(self, seconds: float = 0.0, *, lose: bool = False) -> None:
-        """Close all connections for a while."""
+        """Close all connections, and refuse new ones for some seconds."""
 
     def rename_accounts(self, names: list[str], *, announce: bool = True) -> None:
-        """Let the login see other accounts."""
+        """Change the accounts that the login can access."""
 
 
-class Events:
+class ScenarioEvents:
     """Runs the events of one venue.
 
     Parameters
     ----------
-    house : what they happen to
-    floor, trading, intake, changes : of the same venue
+    venue : what the events act on
+    context, trading, order_entry, amendments : of the same venue
     entries : event entries of a checked scenario
     """
 
     def __init__(
         self,
-        house: House,
-        floor: Floor,
-        trading: TradingDesk,
-        intake: IntakeDesk,
-        changes: ChangesDesk,
+        venue: VenueControls,
+        context: VenueContext,
+        trading: TradingService,
+        order_entry: OrderEntry,
+        amendments: OrderAmendments,
         entries: Iterable[dict[str, Any]],
     ) -> None:
-        self._house = house
-        self._floor = floor
+        self._venue = venue
+        self._context = context
         self._trading = trading
-        self._intake = intake
-        self._changes = changes
+        self._order_entry = order_entry
+        self._amendments = amendments
         self._counted: list[tuple[str, int, dict[str, Any]]] = []
         self._pending: list[dict[str, Any]] = []
-        self._do: dict[str, Callable[[dict[str, Any]], None]] = {
+        self._actions: dict[str, Callable[[dict[str, Any]], None]] = {
             "link_down": self._link_down,
             "link_up": self._link_up,
             "broken_link": self._broken_link,
@@ -102,102 +101,102 @@ class Events:
         }
         for entry in entries:
             self.add(entry)
-        if floor.switches.walk > 0:
+        if context.switches.walk > 0:
             self._schedule_walk()
-        if not floor.calendar.always:
+        if not context.calendar.always:
             self._schedule_session()
 
     def add(self, entry: dict[str, Any]) -> None:
-        """One more event."""
+        """Add an event."""
         for name in ("accepts", "executions", "requests"):
             if f"after_{name}" in entry:
                 self._counted.append((name, int(entry[f"after_{name}"]), entry))
         if "at" in entry:
-            clock = self._floor.clock
+            clock = self._context.clock
             clock.schedule_at(clock.started + float(entry["at"]), partial(self.run, entry), work=False)
 
-    def counted(self, name: str, count: int) -> None:
-        """A count has been reached."""
+    def on_count(self, name: str, count: int) -> None:
+        """Queue the events that this count triggers."""
         for counted, wanted, entry in self._counted:
             if counted == name and wanted == count:
                 self._pending.append(entry)
 
     def run_pending(self) -> None:
-        """Run what counts have brought, at once or after its delay."""
+        """Run the queued events, now or after their delay."""
         while self._pending:
             entry = self._pending.pop(0)
             delay = float(entry.get("delay", 0.0))
             if delay:
-                self._floor.clock.schedule(delay, partial(self.run, entry))
+                self._context.clock.schedule(delay, partial(self.run, entry))
             else:
                 self.run(entry)
 
     def run(self, entry: dict[str, Any]) -> None:
         """Carry out one event now."""
-        self._do[entry["do"]](entry)
+        self._actions[entry["do"]](entry)
 
-    # what events do
+    # actions
 
     def _link_down(self, entry: dict[str, Any]) -> None:
-        self._house.set_link(up=False)
+        self._venue.set_link(up=False)
         code = int(entry.get("code", 1100))
-        self._floor.broadcast(code, entry.get("text", _LOST))
+        self._context.broadcast(code, entry.get("text", _LOST))
 
     def _broken_link(self, entry: dict[str, Any]) -> None:
-        self._house.set_link(up=False)
-        self._floor.broadcast(2110, entry.get("text", _BROKEN))
+        self._venue.set_link(up=False)
+        self._context.broadcast(2110, entry.get("text", _BROKEN))
 
     def _link_up(self, entry: dict[str, Any]) -> None:
         code = int(entry.get("code", 1102))
-        self._floor.broadcast(code, entry.get("text", _BACK.get(code, _BACK[1102])))
-        if code == 1101:  # noqa: PLR2004 - data lost: streams have to be asked for again
-            for session in self._floor.sessions.values():
+        self._context.broadcast(code, entry.get("text", _BACK.get(code, _BACK[1102])))
+        if code == 1101:  # noqa: PLR2004 - data lost: clients must subscribe again
+            for session in self._context.sessions.values():
                 session.subs.tickers.clear()
-        self._house.set_link(up=True, deliver=bool(entry.get("deliver", True)))
+        self._venue.set_link(up=True, deliver=bool(entry.get("deliver", True)))
 
     def _disconnect(self, entry: dict[str, Any]) -> None:
-        self._floor.disconnect(entry.get("client_id"), "an event of the scenario closes the connection")
+        self._context.disconnect(entry.get("client_id"), "an event of the scenario closes the connection")
 
     def _restart(self, entry: dict[str, Any]) -> None:
-        self._house.restart(float(entry.get("seconds", 0.0)), lose=bool(entry.get("lose", False)))
+        self._venue.restart(float(entry.get("seconds", 0.0)), lose=bool(entry.get("lose", False)))
 
     def _reset_ids(self, entry: dict[str, Any]) -> None:
-        self._floor.book.reset_ids(int(entry.get("next_id", 1)))
+        self._context.ledger.reset_ids(int(entry.get("next_id", 1)))
 
     def _message(self, entry: dict[str, Any]) -> None:
-        self._floor.broadcast(int(entry.get("code", 2104)), str(entry.get("text", "")))
+        self._context.broadcast(int(entry.get("code", 2104)), str(entry.get("text", "")))
 
     def _pacing(self, _: dict[str, Any]) -> None:
-        self._floor.broadcast(100, "Max rate of messages per second has been exceeded.")
-        self._floor.disconnect(None, "too many messages in a second")
+        self._context.broadcast(100, "Max rate of messages per second has been exceeded.")
+        self._context.disconnect(None, "too many messages in a second")
 
     def _manual_order(self, entry: dict[str, Any]) -> None:
         contract = make_contract(str(entry["symbol"]))
-        self._floor.catalogue.add(contract)
+        self._context.catalogue.add(contract)
         price = float(entry.get("price", _NAN))
         kind = "LMT" if price > 0 else "MKT"
         spec = ContractSpec(con_id=contract.con_id, symbol=contract.symbol, sec_type="STK", exchange="SMART")
         quantity, action = float(entry.get("quantity", 1)), str(entry.get("side", "BUY"))
-        self._intake.enter(
+        self._order_entry.enter(
             OrderRequest(0, spec, action, quantity, kind, price, _NAN, str(entry.get("tif", "DAY"))), contract
         )
 
     def _move(self, entry: dict[str, Any]) -> None:
         changes = {name: float(entry[name]) for name in QUOTE_COLUMNS if name in entry}
-        self._floor.move(str(entry["symbol"]), **changes)
+        self._context.move(str(entry["symbol"]), **changes)
 
     def _orders(self, entry: dict[str, Any]) -> list[Order]:
         def fits(order: Order) -> bool:
-            facts = order.facts()
+            attributes = order.attributes()
             wanted = {name: entry[name] for name in ("symbol", "order_ref", "side", "client_id") if name in entry}
-            return all(fnmatchcase(str(facts[name]), str(value)) for name, value in wanted.items())
+            return all(fnmatchcase(str(attributes[name]), str(value)) for name, value in wanted.items())
 
-        return [order for order in self._floor.book.active.values() if order.active and fits(order)]
+        return [order for order in self._context.ledger.active.values() if order.active and fits(order)]
 
     def _fill(self, entry: dict[str, Any]) -> None:
         for order in self._orders(entry):
             quantity = min(float(entry.get("quantity", order.remaining)), order.remaining)
-            price = float(entry.get("price", self._floor.touch(order)))
+            price = float(entry.get("price", self._context.touch(order)))
             self._trading.execute(order, quantity, price, 1)
 
     def _cancel(self, entry: dict[str, Any]) -> None:
@@ -208,11 +207,11 @@ class Events:
     def _accounts(self, entry: dict[str, Any]) -> None:
         given = entry.get("accounts", ())
         names = given.split(",") if isinstance(given, str) else [str(name) for name in given]
-        self._house.rename_accounts(names, announce=bool(entry.get("announce", True)))
+        self._venue.rename_accounts(names, announce=bool(entry.get("announce", True)))
 
     def _midnight(self, _: dict[str, Any]) -> None:
-        # A moment later than now, so that what happened in this very instant is yesterday's.
-        self._floor.book.roll_day(self._floor.clock.now() + _MOMENT)
+        # Slightly after now, so that everything up to this instant belongs to the previous day.
+        self._context.ledger.roll_day(self._context.clock.now() + _MOMENT)
 
     def _next_day(self, entry: dict[str, Any]) -> None:
         self._close(entry)
@@ -220,45 +219,45 @@ class Events:
 
     def _double(self, entry: dict[str, Any]) -> None:
         for order in self._orders(entry):
-            self._changes.double(order, order.request)
+            self._amendments.double(order, order.request)
 
     def _switch(self, entry: dict[str, Any]) -> None:
         for name, value in entry.get("set", {}).items():
-            kind = type(getattr(self._floor.switches, name))
-            setattr(self._floor.switches, name, kind(value))
+            kind = type(getattr(self._context.switches, name))
+            setattr(self._context.switches, name, kind(value))
 
     def _advance(self, entry: dict[str, Any]) -> None:
-        self._floor.clock.advance(float(entry.get("seconds", 0.0)))
+        self._context.clock.advance(float(entry.get("seconds", 0.0)))
 
     # the day
 
     def _close(self, _: dict[str, Any]) -> None:
-        """The closing auction, then the end of day orders."""
+        """Run the closing auction, then expire day orders."""
         trading = self._trading
-        for order in list(self._floor.book.active.values()):
+        for order in list(self._context.ledger.active.values()):
             if order.request.order_type in {"MOC", "LOC"}:
                 self._auction(order)
-        for order in list(self._floor.book.active.values()):
+        for order in list(self._context.ledger.active.values()):
             if order.active and order.request.tif in {"DAY", "OPG"}:
                 trading.expire(order)
 
     def _open(self) -> None:
-        for order in list(self._floor.book.active.values()):
+        for order in list(self._context.ledger.active.values()):
             if order.request.tif == "OPG":
                 self._auction(order)
             elif not order.why_held and not order.rested and not at_auction(order):
-                self._trading.go(order)
+                self._trading.activate(order)
             else:
-                self._trading.look(order)
+                self._trading.reevaluate(order)
 
     def _auction(self, order: Order) -> None:
-        quote = self._floor.market[order.contract.symbol]
+        quote = self._context.market[order.contract.symbol]
         for one in executions_now(order, quote, auction=True):
             if order.active:
                 self._trading.execute(order, one.quantity, one.price, one.liquidity)
 
     def _schedule_session(self) -> None:
-        clock, calendar = self._floor.clock, self._floor.calendar
+        clock, calendar = self._context.clock, self._context.calendar
 
         def opening() -> None:
             self._open()
@@ -272,13 +271,13 @@ class Events:
         clock.schedule_at(calendar.next_close(clock.now()), closing, work=False)
 
     def _schedule_walk(self) -> None:
-        floor = self._floor
-        switches = floor.switches
+        context = self._context
+        switches = context.switches
 
         def step() -> None:
-            for symbol in floor.market.symbols():
-                floor.market.walk(symbol, floor.seed, switches.walk, 0.01)
-                floor.market_moved(symbol)
-            floor.clock.schedule(switches.walk_seconds, step, work=False)
+            for symbol in context.market.symbols():
+                context.market.walk(symbol, context.seed, switches.walk, 0.01)
+                context.market_moved(symbol)
+            context.clock.schedule(switches.walk_seconds, step, work=False)
 
-        floor.clock.schedule(switches.walk_seconds, step, work=False)
+        context.clock.schedule(switches.walk_seconds, step, work=False)

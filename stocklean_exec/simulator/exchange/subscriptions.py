@@ -1,4 +1,4 @@
-"""What one connection has asked to be told. Plain data, owned by the session, filled by the desks."""
+"""Active subscriptions of one connection. Plain data, owned by the session, updated by the services."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Subscriptions"]
 
 @dataclass(slots=True)
 class Subscriptions:
-    """Running requests of a connection, by request id."""
+    """Active subscriptions of a connection, by request id."""
 
     positions: bool = False
     auto_bind: bool = False
     account: str = ""
-    """The account of reqAccountUpdates; empty is none."""
+    """Account of reqAccountUpdates; empty for none."""
     multi: dict[int, str] = field(default_factory=dict)
     summaries: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     """Accounts and tags of reqAccountSummary."""
@@ -26,6 +26,6 @@ class Subscriptions:
     pnl_single: dict[int, tuple[str, int]] = field(default_factory=dict)
     tickers: dict[int, Contract] = field(default_factory=dict)
     ticker_data: int = 1
-    """The market data type asked for: 1 live, 2 frozen, 3 delayed, 4 delayed frozen."""
-    told: dict[tuple[int, str], str] = field(default_factory=dict)
-    """Account values as last sent, by request (-1 is reqAccountUpdates) and tag: only changes go again."""
+    """Requested market data type: 1 live, 2 frozen, 3 delayed, 4 delayed frozen."""
+    sent: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Account values as last sent, by request id (-1: reqAccountUpdates) and tag; only changes are sent again."""

@@ -1,6 +1,6 @@
-"""The life of an accepted order: it starts, is held, rests, trades, ends.
+"""Lifecycle of an accepted order: start, hold, rest, trade, end.
 
-The order of messages is the captured one.
+The sequence of messages is as captured.
 
 Full fill of a market order (captured at server versions 173, 176 and 200)::
 
@@ -11,10 +11,10 @@ Full fill of a market order (captured at server versions 173, 176 and 200)::
     commissionReport
 
 A partial execution is execDetails, openOrder and orderStatus Submitted with the running average, and its
-commissionReport. A limit order that rests is shown PreSubmitted, then Submitted.
+commissionReport. A resting limit order is reported as PreSubmitted, then Submitted.
 
-This desk decides what happens; the book remembers it and the herald tells it. Taking an order in is up to
-:mod:`~stocklean_exec.simulator.exchange.order_entry`, changing and cancelling to
+This service decides what happens to an order; the ledger records it and order reports send it. Orders are accepted
+in :mod:`~stocklean_exec.simulator.exchange.order_entry`, and modified and cancelled in
 :mod:`~stocklean_exec.simulator.exchange.order_amendments`.
 """
 
@@ -24,69 +24,69 @@ from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.clock import parse_instant
 from stocklean_exec.simulator.exchange.matching import at_auction, executions_now, is_triggered
-from stocklean_exec.simulator.exchange.order_script import Script
+from stocklean_exec.simulator.exchange.order_script import OrderScript
 from stocklean_exec.simulator.exchange.order_validation import LIMITED, STOPPED
 
 if TYPE_CHECKING:
     from stocklean_exec.fill_model import Execution, Quote
-    from stocklean_exec.simulator.exchange.account_service import AccountsDesk
+    from stocklean_exec.simulator.exchange.account_service import AccountService
     from stocklean_exec.simulator.exchange.orders import Fill, Order
-    from stocklean_exec.simulator.exchange.venue_context import Floor
+    from stocklean_exec.simulator.exchange.venue_context import VenueContext
 
-__all__ = ["TradingDesk"]
+__all__ = ["TradingService"]
 
-_LOCATE_SECONDS = 1.0
+_LOCATE_SECONDS = 1.0  # a choice: long enough to see whyHeld, short enough for a wall clock
 
 
-class TradingDesk:
+class TradingService:
     """Works the orders of one venue."""
 
-    def __init__(self, floor: Floor, accounts_desk: AccountsDesk) -> None:
-        self.floor = floor
-        self.book = floor.book
-        self.herald = floor.herald
-        self.switches = floor.switches
-        self._accounts_desk = accounts_desk
-        self.scripts: dict[int, Script] = {}
+    def __init__(self, context: VenueContext, account_service: AccountService) -> None:
+        self.context = context
+        self.ledger = context.ledger
+        self.reports = context.reports
+        self.switches = context.switches
+        self._account_service = account_service
+        self.scripts: dict[int, OrderScript] = {}
 
     # starting
 
     def transmit(self, order: Order) -> None:
-        """An order is accepted: the venue's record has it, and it starts now or after its script's delay."""
+        """Accept an order: write it to the journal, and start it now or after its script's delay."""
         order.staged = False
-        self.book.changed(order)
-        self.book.journal.order("order", order, self.floor.clock.now())
-        self.floor.count("accepts")
-        entry = self.floor.order_entry(order)
+        self.ledger.changed(order)
+        self.ledger.journal.order("order", order, self.context.clock.now())
+        self.context.count("accepts")
+        entry = self.context.scenario_entry(order)
         if entry is None:
             self.start(order)
             return
-        script = self.scripts[order.perm_id] = Script(entry)
+        script = self.scripts[order.perm_id] = OrderScript(entry)
         if script.accept_delay:
-            self.floor.clock.schedule(script.accept_delay, lambda: self.start(order))
+            self.context.clock.schedule(script.accept_delay, lambda: self.start(order))
         else:
             self.start(order)
 
     def start(self, order: Order) -> None:
-        """The order begins to live, unless something holds it."""
+        """Start working the order, unless it has to be held."""
         if not order.active:
             return
         held = self._reason_to_hold(order)
         if held:
             order.why_held = held
-            self.show(order, "PreSubmitted")
-        elif not self.floor.is_open(order):
-            self._wait_for_open(order)
+            self.set_status(order, "PreSubmitted")
+        elif not self.context.is_open(order):
+            self._queue_for_open(order)
         elif self._needs_locate(order):
             self._locate(order)
         else:
-            self.go(order)
+            self.activate(order)
         if order.request.tif == "GTD" and order.active:
             until = parse_instant(order.request.good_till, self.switches.time_zone)
-            self.floor.clock.schedule_at(until, lambda: self.expire(order), work=False)
+            self.context.clock.schedule_at(until, lambda: self.expire(order), work=False)
 
-    def go(self, order: Order) -> None:
-        """Nothing holds the order any more: its script or the market has it."""
+    def activate(self, order: Order) -> None:
+        """The order is no longer held: run its script, or offer it to the market."""
         if not order.active:
             return
         order.why_held = ""
@@ -98,90 +98,90 @@ class TradingDesk:
 
     def _reason_to_hold(self, order: Order) -> str:
         parent_id = order.request.parent_id
-        parent = self.book.find(order.client_id, parent_id) if parent_id else None
+        parent = self.ledger.find(order.client_id, parent_id) if parent_id else None
         reasons = ["child"] if parent is not None and parent.status != "Filled" else []
         if order.request.order_type in STOPPED and not is_triggered(order, self._quote(order)):
             reasons.append("trigger")
         return ",".join(reasons)
 
-    def _wait_for_open(self, order: Order) -> None:
-        self.show(order, "PreSubmitted")
+    def _queue_for_open(self, order: Order) -> None:
+        self.set_status(order, "PreSubmitted")
         contract, request = order.contract, order.request
         terms = f"{request.action} {request.quantity:g} {contract.symbol}"
         place = f"{contract.primary_exchange}.{contract.trading_class}"
-        opens = self.floor.calendar.next_open_text(self.floor.clock.now())
+        opens = self.context.calendar.next_open_text(self.context.clock.now())
         warning = f"Warning: Your order will not be placed at the exchange until {opens}."
-        self.herald.error(order, 399, f"Order Message:\n{terms} {place}\n{warning}")
-        self.show(order, "PreSubmitted")
+        self.reports.error(order, 399, f"Order Message:\n{terms} {place}\n{warning}")
+        self.set_status(order, "PreSubmitted")
 
     def _needs_locate(self, order: Order) -> bool:
         if self.switches.shorts != "locate" or order.request.side != "SELL":
             return False
-        held = self.book.accounts[order.account].positions.get(order.contract.con_id)
+        held = self.ledger.accounts[order.account].positions.get(order.contract.con_id)
         return order.remaining > max(held.quantity if held else 0.0, 0.0)
 
     def _locate(self, order: Order) -> None:
         order.why_held = "locate"
-        self.herald.error(order, 404, "Order held while securities are located.")
-        self.show(order, "PreSubmitted")
-        self.floor.clock.schedule(_LOCATE_SECONDS, lambda: self.go(order))
+        self.reports.error(order, 404, "Order held while securities are located.")
+        self.set_status(order, "PreSubmitted")
+        self.context.clock.schedule(_LOCATE_SECONDS, lambda: self.activate(order))
 
     # working
 
     def offer(self, order: Order) -> None:
-        """Show the order to the market for the first time."""
-        executions = [] if self._too_early(order) else self._executions(order)
+        """Try to fill the order on entry; otherwise let it rest or cancel it, by its time in force."""
+        executions = [] if self._is_before_good_after(order) else self._executions(order)
         tif = order.request.tif
         if executions:
-            self.show(order, "Submitted" if order.request.order_type in LIMITED else "PreSubmitted")
+            self.set_status(order, "Submitted" if order.request.order_type in LIMITED else "PreSubmitted")
             self._trade(order, executions)
         elif tif == "FOK":
             self.end(order, "Inactive", "Cancelled by System:")
-            self.book.journal.order("cancel", order, self.floor.clock.now(), reason="FOK")
-            self.herald.order(order)
+            self.ledger.journal.order("cancel", order, self.context.clock.now(), reason="FOK")
+            self.reports.order(order)
         elif tif == "IOC":
-            self.show(order, "PendingCancel")
+            self.set_status(order, "PendingCancel")
             self.cancelled(order, "Cancelled by System:", "IOC")
-            self.herald.status(order)
+            self.reports.status(order)
         else:
             self._rest(order)
 
     def _executions(self, order: Order, *, passive: bool = False) -> list[Execution]:
-        return executions_now(order, self._quote(order), auction=self.floor.auction, passive=passive)
+        return executions_now(order, self._quote(order), auction=self.context.auction, passive=passive)
 
     def _trade(self, order: Order, executions: list[Execution]) -> None:
-        for left, one in zip(range(len(executions) - 1, -1, -1), executions, strict=True):
+        for remaining, one in zip(range(len(executions) - 1, -1, -1), executions, strict=True):
             if order.active:
-                self.execute(order, one.quantity, one.price, one.liquidity, more=left > 0)
+                self.execute(order, one.quantity, one.price, one.liquidity, more=remaining > 0)
 
     def trade_now(self, order: Order, *, passive: bool = False) -> None:
-        """Let an acknowledged order trade with the market as it stands; ``passive``: that came to it."""
-        if order.active and not self._too_early(order):
+        """Fill an acknowledged order at the current quote; ``passive``: the quote moved to a resting order."""
+        if order.active and not self._is_before_good_after(order):
             self._trade(order, self._executions(order, passive=passive))
 
     def _rest(self, order: Order) -> None:
         order.rested = True
-        self.show(order, "PreSubmitted")
+        self.set_status(order, "PreSubmitted")
         if not at_auction(order) and not order.request.good_after:
-            self.show(order, "Submitted")
+            self.set_status(order, "Submitted")
 
-    def _too_early(self, order: Order) -> bool:
+    def _is_before_good_after(self, order: Order) -> bool:
         after = order.request.good_after
         if not after:
             return False
         instant = parse_instant(after, self.switches.time_zone)
-        if instant <= self.floor.clock.now():
+        if instant <= self.context.clock.now():
             return False
         if not order.rested:
-            self.floor.clock.schedule_at(instant, lambda: self.look(order), work=False)
+            self.context.clock.schedule_at(instant, lambda: self.reevaluate(order), work=False)
         return True
 
-    def look(self, order: Order, *, passive: bool = False) -> None:
-        """The market moved, or what held the order is gone: see whether it trades now."""
+    def reevaluate(self, order: Order, *, passive: bool = False) -> None:
+        """The quote changed, or a reason to hold ended: check whether the order trades now."""
         script = self.scripts.get(order.perm_id)
         if not order.active or order.staged or (script is not None and script.busy):
             return
-        if not self.floor.is_open(order):
+        if not self.context.is_open(order):
             return
         if order.why_held in {"", "locate"}:
             if not order.why_held:
@@ -190,127 +190,127 @@ class TradingDesk:
         held = self._reason_to_hold(order)
         if not held:
             order.triggered = True
-            self.go(order)
+            self.activate(order)
         elif held != order.why_held:
             order.why_held = held
-            self.show(order, "PreSubmitted")
+            self.set_status(order, "PreSubmitted")
 
     def _quote(self, order: Order) -> Quote:
-        return self.floor.market[order.contract.symbol]
+        return self.context.market[order.contract.symbol]
 
-    def show(self, order: Order, status: str) -> None:
-        """The order has a new status: openOrder and orderStatus."""
+    def set_status(self, order: Order, status: str) -> None:
+        """Set a new status and report it: openOrder and orderStatus."""
         order.status = status
-        self.book.changed(order)
-        self.herald.order(order)
+        self.ledger.changed(order)
+        self.reports.order(order)
 
     # trading
 
     def execute(
         self, order: Order, quantity: float, price: float, liquidity: int = 2, *, more: bool = False
     ) -> Fill:
-        """One execution, and everything that is told about it; ``more`` of the same follow at once."""
-        fill = self.book.execute(order, quantity, price, self.floor.clock.now(), liquidity)
+        """Execute part of the order and report it; ``more``: further executions follow immediately."""
+        fill = self.ledger.execute(order, quantity, price, self.context.clock.now(), liquidity)
         done = order.remaining <= 0
         if done:
             self.end(order, "Filled", f"Filled Size: {order.filled:g}")
         elif order.active:
             order.status = "Submitted"
-        self.book.changed(order)
-        self._report(order, fill, done=done)
-        self.floor.count("executions")
-        self._accounts_desk.changed(order.account, order.contract, more=more)
+        self.ledger.changed(order)
+        self._report_execution(order, fill, done=done)
+        self.context.count("executions")
+        self._account_service.changed(order.account, order.contract, more=more)
         if done:
             self._after_fill(order)
         return fill
 
-    def _report(self, order: Order, fill: Fill, *, done: bool) -> None:
+    def _report_execution(self, order: Order, fill: Fill, *, done: bool) -> None:
         script = self.scripts.get(order.perm_id)
         policy, delay = (script.commission, script.commission_delay) if script else ("normal", 0.0)
         if policy == "first":
-            self.herald.commission(order, fill)
-        self.herald.execution(order, fill)
-        self.herald.order(order)
+            self.reports.commission(order, fill)
+        self.reports.execution(order, fill)
+        self.reports.order(order)
         order.reported_commission = order.commission
         if done:
-            self.herald.order(order, commission=True)
+            self.reports.order(order, commission=True)
         if policy == "last" and done:
-            self._commissions(order, self.book.fills_of[order.perm_id], delay)
+            self._commissions(order, self.ledger.fills_of[order.perm_id], delay)
         elif policy in {"normal", "twice"}:
             self._commissions(order, [fill] * (2 if policy == "twice" else 1), delay)
 
     def _commissions(self, order: Order, fills: list[Fill], delay: float) -> None:
-        def tell() -> None:
+        def send() -> None:
             for fill in fills:
-                self.herald.commission(order, fill)
+                self.reports.commission(order, fill)
 
         if delay:
-            self.floor.clock.schedule(delay, tell)
+            self.context.clock.schedule(delay, send)
         else:
-            tell()
+            send()
 
     def correct(self, order: Order, last: Fill, quantity: float, price: float) -> None:
-        """The exchange corrects an execution: a new one with the same id but for its last group."""
-        fixed = self.book.correct(last, quantity, price, self.floor.clock.now())
-        self.book.changed(order)
-        self.herald.execution(order, fixed)
-        self.herald.commission(order, fixed)
-        self._accounts_desk.changed(order.account, order.contract)
+        """Correct an execution: a new one whose id differs in the last group only."""
+        fixed = self.ledger.correct(last, quantity, price, self.context.clock.now())
+        self.ledger.changed(order)
+        self.reports.execution(order, fixed)
+        self.reports.commission(order, fixed)
+        self._account_service.changed(order.account, order.contract)
 
     # ending
 
     def end(self, order: Order, status: str, completed_status: str) -> None:
-        """The order is over; nobody has been told yet."""
+        """Set a final status, without reporting it."""
         order.status = status
-        order.completed_at = self.floor.clock.now()
+        order.completed_at = self.context.clock.now()
         order.completed_status = completed_status
-        self.book.changed(order)
+        self.ledger.changed(order)
 
     def _after_fill(self, order: Order) -> None:
-        """Children wake up, and the other orders of a group go."""
+        """Activate the children of a filled order, and cancel the other orders of its OCA group or bracket."""
         self.scripts.pop(order.perm_id, None)
         group, parent = order.request.oca_group, order.request.parent_id
-        for one in list(self.book.active.values()):
+        for one in list(self.ledger.active.values()):
             if one.client_id != order.client_id or not one.active:
                 continue
             if order.order_id and one.request.parent_id == order.order_id:
-                self.look(one)
+                self.reevaluate(one)
             elif (group and one.request.oca_group == group) or (parent and one.request.parent_id == parent):
                 self.cancel_by_system(one)
 
     def expire(self, order: Order) -> None:
-        """The order's time is over."""
+        """The order's time in force has ended."""
         if order.active:
             self.cancel_by_system(order)
 
-    def cancel_by_system(self, order: Order, why: str = "") -> None:
-        """TWS or the exchange ends the order: Cancelled and 202."""
-        self.cancelled(order, f"Cancelled by System:{why}", "system")
-        self.herald.status(order)
-        self.herald.error(order, 202, f"Order Canceled - reason:{why}")
+    def cancel_by_system(self, order: Order, text: str = "") -> None:
+        """Cancel by TWS or the exchange: Cancelled and error 202."""
+        self.cancelled(order, f"Cancelled by System:{text}", "system")
+        self.reports.status(order)
+        self.reports.error(order, 202, f"Order Canceled - reason:{text}")
 
     def cancelled(self, order: Order, completed_status: str, reason: str) -> None:
-        """The order is cancelled, and its children with it; its own client is told by the caller."""
+        """Set the order and its children to Cancelled; the caller reports the order itself."""
         self.scripts.pop(order.perm_id, None)
         self.end(order, "Cancelled", completed_status)
-        self.book.journal.order("cancel", order, self.floor.clock.now(), reason=reason)
-        for child in list(self.book.active.values()):
+        self.ledger.journal.order("cancel", order, self.context.clock.now(), reason=reason)
+        for child in list(self.ledger.active.values()):
             if not order.order_id or not child.active or child.client_id != order.client_id:
                 continue
             if child.request.parent_id == order.order_id:
                 self.cancel_by_system(child)
 
     def reject(self, order: Order, code: int, text: str, status: str) -> None:
-        """An accepted order is refused after all: the error, then Inactive or Cancelled, or nothing."""
+        """Reject an accepted order: the error, then Inactive, Cancelled, or no status."""
         self.scripts.pop(order.perm_id, None)
         self.end(order, "Cancelled" if status == "Cancelled" else "Inactive", f"Cancelled by System:{text}")
-        self.book.journal.order("cancel", order, self.floor.clock.now(), reason=f"{code}")
-        self.herald.error(order, code, text)
+        self.ledger.journal.order("cancel", order, self.context.clock.now(), reason=f"{code}")
+        self.reports.error(order, code, text)
         if status != "none":
-            self.herald.order(order)
+            self.reports.order(order)
 
     def market_moved(self, symbol: str) -> None:
-        """Look at every open order of ``symbol``, oldest first."""
-        waiting = [one for one in self.book.active.values() if one.contract.symbol == symbol]
+        """Re-evaluate every open order of ``symbol``, oldest first."""
+        waiting = [one for one in self.ledger.active.values() if one.contract.symbol == symbol]
         for order in sorted(waiting, key=lambda one: one.perm_id):
-            self.look(order, passive=True)
+            self.reevaluate(order, passive=True)

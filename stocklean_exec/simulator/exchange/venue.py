@@ -1,8 +1,7 @@
-"""The venue: everything that all sessions share, and the table of who answers which request.
+"""The venue: the state shared by all sessions, and the dispatch of their requests.
 
-It puts the parts together (book, market, clock, desks), lets sessions join and leave, and carries out the
-events of a scenario. It has no socket and no thread: it runs when a session feeds it or when somebody lets
-the clock run.
+It creates the parts (ledger, market, clock, services), registers and removes sessions, and runs the events of a
+scenario. It has no socket and no thread: it runs when a session passes a request, or when its clock is advanced.
 """
 
 from __future__ import annotations
@@ -14,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.clock import DEFAULT_START, Clock, local_time, parse_instant
-from stocklean_exec.simulator.exchange.account_service import AccountsDesk
+from stocklean_exec.simulator.exchange.account_service import AccountService
 from stocklean_exec.simulator.exchange.accounts import Account, Position
 from stocklean_exec.simulator.exchange.contracts import Catalogue, make_contract
 from stocklean_exec.simulator.exchange.dispatch import handlers, refusal_of
 from stocklean_exec.simulator.exchange.journal import Journal
-from stocklean_exec.simulator.exchange.ledger import Book
-from stocklean_exec.simulator.exchange.market_data_service import DataDesk
-from stocklean_exec.simulator.exchange.order_amendments import ChangesDesk
-from stocklean_exec.simulator.exchange.order_entry import IntakeDesk
-from stocklean_exec.simulator.exchange.order_queries import QueriesDesk
+from stocklean_exec.simulator.exchange.ledger import Ledger
+from stocklean_exec.simulator.exchange.market_data_service import MarketDataService
+from stocklean_exec.simulator.exchange.order_amendments import OrderAmendments
+from stocklean_exec.simulator.exchange.order_entry import OrderEntry
+from stocklean_exec.simulator.exchange.order_queries import OrderQueries
 from stocklean_exec.simulator.exchange.persistence import StateFile
-from stocklean_exec.simulator.exchange.scheduled_events import Events
-from stocklean_exec.simulator.exchange.trading import TradingDesk
-from stocklean_exec.simulator.exchange.venue_context import Floor
+from stocklean_exec.simulator.exchange.scheduled_events import ScenarioEvents
+from stocklean_exec.simulator.exchange.trading import TradingService
+from stocklean_exec.simulator.exchange.venue_context import VenueContext
 from stocklean_exec.simulator.protocol.field_layouts import MAX_VERSION, MIN_VERSION
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.scenarios.faults import FaultPlan
@@ -49,20 +48,20 @@ _FARMS = (
     (2106, "HMDS data farm connection is OK:ushmds"),
     (2158, "Sec-def data farm connection is OK:secdefnj"),
 )
-_ENDS_SESSION = 3
+_VIOLATIONS_TO_CLOSE = 3  # TWS API documentation, "Pacing": the third violation ends the connection
 
 
 class Venue:
-    """One simulated TWS with everything behind it.
+    """One simulated TWS, including the exchange behind it.
 
     Parameters
     ----------
-    settings : what it starts with
+    settings : initial settings
 
     Raises
     ------
     ValueError
-        When the settings cannot be used: quotes, scenario, state or versions (the text says what is wrong).
+        When the settings are invalid: quotes, scenario, state or versions (the text gives the reason).
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -81,44 +80,46 @@ class Venue:
         quotes = self._opening_quotes(scenario.quotes)
         self.market = Market(quotes)
         self.catalogue = Catalogue(make_contract(symbol) for symbol in quotes)
-        self.book = self._open_book()
+        self.ledger = self._open_ledger()
         step = self.switches.request_seconds
         self.clock = Clock(self.settings.clock, start=self._first_instant(), step=step)
-        self.floor = Floor(
+        self.context = VenueContext(
             market=self.market,
             catalogue=self.catalogue,
-            book=self.book,
+            ledger=self.ledger,
             clock=self.clock,
             switches=self.switches,
             seed=self.seed,
             orders=scenario.orders,
         )
-        self.sessions = self.floor.sessions
-        self.counts = self.floor.counts
+        self.sessions = self.context.sessions
+        self.counts = self.context.counts
         self.dirty: set[Connection] = set()
         self.failures: list[str] = []
         self._waiting: list[tuple[Connection, Request | OrderRequest]] = []
-        self._settling = False
-        self._down_until = 0.0
+        self._running = False
+        self._restarting_until = 0.0
         self._queued = 0
-        self._life = 0
-        self._open_desks()
+        self._generation = 0
+        self._start_services()
         self.roll_day()
-        self.events = Events(self, self.floor, self.trading, self.intake, self.changes, scenario.events)
-        self.floor.counters.append(self.events.counted)
+        self.events = ScenarioEvents(
+            self, self.context, self.trading, self.order_entry, self.amendments, scenario.events
+        )
+        self.context.counters.append(self.events.on_count)
 
-    def _open_desks(self) -> None:
-        floor = self.floor
-        self.accounts_desk = AccountsDesk(floor)
-        self.trading = TradingDesk(floor, self.accounts_desk)
-        self.changes = ChangesDesk(floor, self.trading)
-        self.intake = IntakeDesk(floor, self.trading, self.changes, self.accounts_desk)
-        self.queries = QueriesDesk(floor, self.changes)
-        self.data = DataDesk(floor)
-        floor.watchers += [self.data.market_moved, self.trading.market_moved]
-        self._handlers = handlers(floor, self.accounts_desk, self.queries, self.data, self.changes)
+    def _start_services(self) -> None:
+        context = self.context
+        self.account_service = AccountService(context)
+        self.trading = TradingService(context, self.account_service)
+        self.amendments = OrderAmendments(context, self.trading)
+        self.order_entry = OrderEntry(context, self.trading, self.amendments, self.account_service)
+        self.queries = OrderQueries(context, self.amendments)
+        self.market_data = MarketDataService(context)
+        context.watchers += [self.market_data.market_moved, self.trading.market_moved]
+        self._handlers = handlers(context, self.account_service, self.queries, self.market_data, self.amendments)
 
-    # what it starts with
+    # initial state
 
     def _opening_quotes(self, rows: tuple[dict[str, Any], ...]) -> dict[str, Quote]:
         if self.settings.quotes is not None:
@@ -128,7 +129,7 @@ class Venue:
             quotes = {symbol: synthetic_quote(symbol, close, self.seed) for symbol, close in closes.items()}
         return quotes | (read_quotes(rows) if rows else {})
 
-    def _open_book(self) -> Book:
+    def _open_ledger(self) -> Ledger:
         accounts = [Account(name, self.settings.cash) for name in self.settings.accounts]
         for symbol, given in self.settings.positions.items():
             shares, cost = given if isinstance(given, tuple | list) else (given, self.market.price_of(symbol))
@@ -137,59 +138,59 @@ class Venue:
             accounts[0].positions[contract.con_id] = Position(symbol, float(shares), float(cost))
         state = StateFile(self.settings.state) if self.settings.state is not None else None
         present = Clock(self.settings.clock)
-        born = present.started if present.flows else None
-        book = Book(accounts, self.seed, Journal(self.settings.journal), state, born=born)
+        started_at = present.started if present.is_real_time else None
+        ledger = Ledger(accounts, self.seed, Journal(self.settings.journal), state, started_at=started_at)
         if state is not None and not state.table("accounts"):
-            book.keep_opening()
-        for order in book.orders.values():
+            ledger.save_opening()
+        for order in ledger.orders.values():
             self.catalogue.add(order.contract)
-        return book
+        return ledger
 
     def _first_instant(self) -> float:
         start = self.settings.start
         if isinstance(start, str):
             start = parse_instant(start, self.switches.time_zone)
-        return max(DEFAULT_START if start is None else start, self.book.latest() + 1.0)
+        return max(DEFAULT_START if start is None else start, self.ledger.latest() + 1.0)
 
     # sessions
 
     def join(self, session: Connection) -> None:
-        """A session has sent START_API."""
+        """Register a session that sent START_API."""
         if session.client_id in self.sessions:
             self._refuse(session)
             return
         self.sessions[session.client_id] = session
         if self.switches.unsolicited_open_orders:
             self.queries.push_open_orders(session)
-        steps = [self.floor.tell_accounts, self.floor.tell_next_id]
+        steps = [self.context.send_accounts, self.context.send_next_id]
         for step in steps if self.switches.start_order == "accounts" else steps[::-1]:
             step(session)
         for code, text in _FARMS if self.switches.farm_messages else ():
             session.error(-1, code, text)
-        self.settle()
+        self.run_until_idle()
 
     def _refuse(self, session: Connection) -> None:
-        self._pass_a_second()
+        self._advance_one_second()
         taken, session.client_id = session.client_id, -1
         if self.switches.client_id_in_use == "326":
-            why = "Unable to connect as the client id is already in use. Retry with a unique client id."
-            session.error(-1, 326, why)
+            text = "Unable to connect as the client id is already in use. Retry with a unique client id."
+            session.error(-1, 326, text)
         session.close(f"client id {taken} is in use")
 
     def is_down(self) -> bool:
-        """Whether TWS restarts just now, so that nobody can connect."""
-        down = self.clock.now() < self._down_until
+        """Whether TWS is restarting and accepts no connections."""
+        down = self.clock.now() < self._restarting_until
         if down:
-            self._pass_a_second()
+            self._advance_one_second()
         return down
 
-    def _pass_a_second(self) -> None:
-        # Who tries again and again must get in at last, also where time passes by requests alone.
+    def _advance_one_second(self) -> None:
+        # A client that retries must eventually connect, also on a clock that advances with requests only.
         if self.clock.mode == "virtual":
             self.clock.advance(1.0)
 
     def leave(self, session: Connection) -> None:
-        """A session is over. Its orders live on, and what it has sent is still worked."""
+        """Remove a closed session. Its orders stay open, and its queued requests are still processed."""
         drained = not session.pending or self.switches.client_id_free == "eof"
         if drained and self.sessions.get(session.client_id) is session:
             linger = self.switches.client_id_linger
@@ -204,19 +205,19 @@ class Venue:
             del self.sessions[session.client_id]
 
     def restart(self, seconds: float = 0.0, *, lose: bool = False) -> None:
-        """Close all connections, and take no new ones for some seconds; ``lose`` what was not worked yet."""
+        """Close all connections and refuse new ones for ``seconds``; ``lose`` drops queued requests."""
         if lose:
-            self._life += 1
+            self._generation += 1
             self._waiting.clear()
-        self._down_until = self.clock.now() + seconds
-        self.floor.disconnect(None, "TWS restarts")
+        self._restarting_until = self.clock.now() + seconds
+        self.context.disconnect(None, "TWS restarts")
 
     # requests
 
     def admit(self, session: Connection, request: Request | OrderRequest) -> None:
-        """A request has been read. It is worked at once, or behind those of its connection that wait."""
+        """Process a request now, or queue it behind the pending requests of its connection."""
         if isinstance(request, OrderRequest) and self.switches.next_valid_id == "received":
-            self.book.receive_id(session.client_id, request.order_id)
+            self.ledger.receive_id(session.client_id, request.order_id)
         seconds, jitter = self.switches.queue_seconds, self.switches.queue_jitter
         if request.kind == "startApi" or not (seconds or jitter or session.pending):
             session.perform(request)
@@ -227,27 +228,27 @@ class Venue:
         self.postpone(session, request, session.ready_at)
 
     def postpone(self, session: Connection, request: Request | OrderRequest, at: float) -> None:
-        """Work a request at a later instant, also when its connection is gone by then."""
+        """Process a request at a later time, even if its connection is closed by then."""
         session.pending += 1
-        self.clock.schedule_at(at, partial(self._work, session, request, self._life))
-        self.settle()
+        self.clock.schedule_at(at, partial(self._process, session, request, self._generation))
+        self.run_until_idle()
 
-    def _work(self, session: Connection, request: Request | OrderRequest, life: int) -> None:
+    def _process(self, session: Connection, request: Request | OrderRequest, life: int) -> None:
         session.pending -= 1
-        if life == self._life:
+        if life == self._generation:
             session.perform(request)
         if session.closed and not session.pending:
             self.leave(session)
 
     def handle(self, session: Connection, request: Request | OrderRequest) -> None:
-        """Carry out a request of a started session. Never raises: a failure is kept, and answered by 322."""
+        """Process a request of a started session. Never raises: a failure is stored and answered by error 322."""
         self.clock.tick()
-        self.floor.count("requests")
-        if self._is_too_fast(session):
+        self.context.count("requests")
+        if self._violates_pacing(session):
             return
-        if not self.floor.link and request.kind in _ORDER_REQUESTS and not self._doubles(session, request):
+        if not self.context.link and request.kind in _ORDER_REQUESTS and not self._creates_twin(session, request):
             self._waiting.append((session, request))
-            self.settle()
+            self.run_until_idle()
             return
         try:
             self._dispatch(session, request)
@@ -255,15 +256,15 @@ class Venue:
             self.failures.append(traceback.format_exc())
             session.notes.append(f"{request.kind} failed: {traceback.format_exc(limit=-1)}")
             session.error(request.req_id, 322, "Error processing request.")
-        self.settle()
+        self.run_until_idle()
 
-    def _doubles(self, session: Connection, request: Request | OrderRequest) -> bool:
-        known = self.book.find(session.client_id, request.req_id)
+    def _creates_twin(self, session: Connection, request: Request | OrderRequest) -> bool:
+        known = self.ledger.find(session.client_id, request.req_id)
         return self.switches.double_orders and known is not None and request.kind == "placeOrder"
 
     def _dispatch(self, session: Connection, request: Request | OrderRequest) -> None:
         if isinstance(request, OrderRequest):
-            self.intake.place(session, request)
+            self.order_entry.place(session, request)
             return
         handler = self._handlers.get(request.kind)
         if handler is not None:
@@ -271,7 +272,7 @@ class Venue:
         else:
             session.error(request.req_id, *refusal_of(request.kind))
 
-    def _is_too_fast(self, session: Connection) -> bool:
+    def _violates_pacing(self, session: Connection) -> bool:
         if self.switches.pacing == "off":
             return False
         now, recent = self.clock.now(), session.recent
@@ -283,71 +284,71 @@ class Venue:
         recent.clear()
         session.violations += 1
         session.error(-1, 100, "Max rate of messages per second has been exceeded.")
-        if session.violations >= _ENDS_SESSION:
+        if session.violations >= _VIOLATIONS_TO_CLOSE:
             session.close("too many messages in a second, three times")
         return True
 
-    def settle(self) -> None:
-        """Let everything happen that is due, until nothing is."""
-        if self._settling:
+    def run_until_idle(self) -> None:
+        """Run all due events, then save the ledger and send the replies."""
+        if self._running:
             return
-        self._settling = True
+        self._running = True
         try:
             self.events.run_pending()
             self.clock.run_due()
             self.events.run_pending()
-        except Exception:  # noqa: BLE001 - a failing appointment must not take the venue down
+        except Exception:  # noqa: BLE001 - a failing event must not take the venue down
             self.failures.append(traceback.format_exc())
         finally:
-            self._settling = False
-        self.book.save()
+            self._running = False
+        self.ledger.save()
         for session in list(self.sessions.values()):
-            session.settle()
+            session.flush()
 
     # time and link
 
     def roll_day(self) -> None:
-        """A new day begins at the last midnight of the login's time zone."""
+        """Start a new day at the last midnight in the time zone of the login."""
         now = self.clock.now()
         local = local_time(now, self.switches.time_zone)
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-        self.book.roll_day(midnight)
+        self.ledger.roll_day(midnight)
         self.clock.schedule_at(midnight + _DAY, self.roll_day, work=False)
 
     def set_link(self, *, up: bool, deliver: bool = True) -> None:
-        """The connection between TWS and IB: what is sent while it is down waits."""
-        self.floor.link = up
+        """Set the link between TWS and IB; order requests sent while it is down are queued."""
+        self.context.link = up
         if not up:
-            self.floor.herald.hold_back()
+            self.context.reports.queue_messages()
             return
-        self.floor.herald.release(deliver=deliver)
-        self.accounts_desk.catch_up(deliver=deliver)
+        self.context.reports.release(deliver=deliver)
+        self.account_service.catch_up(deliver=deliver)
         waiting, self._waiting = self._waiting, []
         for session, request in waiting:
             session.perform(request)
 
     def disconnect(self, client_id: int | None, reason: str) -> None:
-        """Close the connection of a client, or all of them."""
-        self.floor.disconnect(client_id, reason)
+        """Close the connection of a client; None closes all."""
+        self.context.disconnect(client_id, reason)
 
     def broadcast(self, code: int, text: str) -> None:
-        """A system message to everybody."""
-        self.floor.broadcast(code, text)
+        """Send a system message to all clients."""
+        self.context.broadcast(code, text)
 
     def move(self, symbol: str, **changes: float) -> None:
-        """The market of a symbol moves; open orders and streams see it."""
-        self.floor.move(symbol, **changes)
+        """Change the quote of a symbol; open orders and market data streams are updated."""
+        self.context.move(symbol, **changes)
 
     def rename_accounts(self, names: list[str], *, announce: bool = True) -> None:
-        """The login sees other accounts: new ones open with the usual cash, old ones stay in the books."""
+        """Change the accounts of the login: new ones open with the default cash, old ones stay in the ledger."""
         for name in names:
-            if name not in self.book.accounts:
-                self.accounts_desk.open_account(Account(name, self.settings.cash))
-        self.book.visible = tuple(names)
+            if name not in self.ledger.accounts:
+                self.account_service.open_account(Account(name, self.settings.cash))
+        self.ledger.visible = tuple(names)
         for session in list(self.sessions.values()) if announce else ():
-            self.floor.tell_accounts(session)
+            self.context.send_accounts(session)
 
     def close(self) -> None:
-        """Close the journal and the state."""
-        self.floor.disconnect(None, "the venue closes")
-        self.book.close()
+        """Close all connections, the journal and the state file."""
+        self.context.disconnect(None, "the venue closes")
+        self.ledger.close()

@@ -1,7 +1,6 @@
-"""The trading floor: what all desks share, and the few things that are asked of everybody.
+"""State shared by all services of a venue: prices, trading hours, connections, counters and subscribers.
 
-Prices, hours, who is connected, who wants to know when the market moves or a count is reached. The desks
-stand on it and know each other only where one works for another; the venue puts them there.
+Services receive the context; a service references another one only where it calls it. The venue creates both.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.simulator.exchange.calendar import Calendar
 from stocklean_exec.simulator.exchange.contracts import make_contract
-from stocklean_exec.simulator.exchange.order_reports import Herald
+from stocklean_exec.simulator.exchange.order_reports import OrderReports
 from stocklean_exec.simulator.scenarios.scenario import Entry
 
 if TYPE_CHECKING:
@@ -21,22 +20,22 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.clock import Clock
     from stocklean_exec.simulator.exchange.connection import Connection
     from stocklean_exec.simulator.exchange.contracts import Catalogue
-    from stocklean_exec.simulator.exchange.ledger import Book
+    from stocklean_exec.simulator.exchange.ledger import Ledger
     from stocklean_exec.simulator.exchange.orders import Order
     from stocklean_exec.simulator.scenarios.options import Switches
     from stocklean_exec.simulator.scenarios.quotes import Market
 
-__all__ = ["Floor"]
+__all__ = ["VenueContext"]
 
 
-class Floor:
-    """What the desks of one venue share.
+class VenueContext:
+    """State and helpers shared by the services of one venue.
 
     Parameters
     ----------
-    market, catalogue, book, clock : of the venue
-    switches : of the scenario, the venue's own copy
-    seed : what chances and made-up numbers follow from
+    market, catalogue, ledger, clock : of the venue
+    switches : options of the scenario; the venue's own copy
+    seed : determines chances and synthetic numbers
     orders : order entries of a checked scenario
 
     Attributes
@@ -47,8 +46,8 @@ class Floor:
         Whether TWS is connected to IB.
     counts : Counter[str]
         Accepted orders, executions and requests so far.
-    watchers, counters : list
-        Called with a symbol when its market moves, and with a name and a count.
+    watchers, counters : list Callbacks: with a symbol when its quote changes, and with a name and a count when a
+        counter increases.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Floor:
         *,
         market: Market,
         catalogue: Catalogue,
-        book: Book,
+        ledger: Ledger,
         clock: Clock,
         switches: Switches,
         seed: int,
@@ -64,13 +63,13 @@ class Floor:
     ) -> None:
         self.market = market
         self.catalogue = catalogue
-        self.book = book
+        self.ledger = ledger
         self.clock = clock
         self.switches = switches
         self.seed = seed
         self.calendar = Calendar(switches.hours)
         self.sessions: dict[int, Connection] = {}
-        self.herald = Herald(self.sessions, switches)
+        self.reports = OrderReports(self.sessions, switches)
         self.link = True
         self.counts: Counter[str] = Counter()
         self.watchers: list[Callable[[str], None]] = []
@@ -81,42 +80,42 @@ class Floor:
     # connections
 
     def disconnect(self, client_id: int | None, reason: str) -> None:
-        """Close the connection of a client, or all of them."""
+        """Close the connection of a client; None closes all."""
         for session in list(self.sessions.values()):
             if client_id is None or session.client_id == client_id:
                 session.close(reason)
 
-    def tell_accounts(self, session: Connection) -> None:
-        """ManagedAccounts."""
-        session.send("managedAccounts", {"accounts": ",".join(self.book.visible)})
+    def send_accounts(self, session: Connection) -> None:
+        """Send managedAccounts."""
+        session.send("managedAccounts", {"accounts": ",".join(self.ledger.visible)})
 
-    def tell_next_id(self, session: Connection) -> None:
-        """NextValidId."""
-        session.send("nextValidId", {"orderId": self.book.next_valid_id(session.client_id)})
+    def send_next_id(self, session: Connection) -> None:
+        """Send nextValidId."""
+        session.send("nextValidId", {"orderId": self.ledger.next_valid_id(session.client_id)})
 
     def broadcast(self, code: int, text: str) -> None:
-        """A system message to everybody."""
+        """Send a system message to all clients."""
         for session in list(self.sessions.values()):
             session.error(-1, code, text)
 
     # what scenarios count and select
 
     def count(self, name: str) -> None:
-        """Something that events may wait for has happened once more."""
+        """Increase the counter ``name``, which events may be triggered by."""
         self.counts[name] += 1
         for reached in self.counters:
             reached(name, self.counts[name])
 
-    def order_entry(self, order: Order) -> dict[str, Any] | None:
-        """The scenario's entry for an order, if it has one."""
-        facts = order.facts()
-        taken = [entry for entry in self._order_entries if entry.takes(facts)]
-        return taken[0].data if taken else None
+    def scenario_entry(self, order: Order) -> dict[str, Any] | None:
+        """The first scenario entry that applies to an order, or None."""
+        attributes = order.attributes()
+        applying = [entry for entry in self._order_entries if entry.applies_to(attributes)]
+        return applying[0].data if applying else None
 
     # hours
 
     def is_open(self, order: Order) -> bool:
-        """Whether an order may trade at this hour."""
+        """Whether an order may trade now."""
         if self.calendar.always or self.calendar.is_open(self.clock.now()):
             return True
         request = order.request
@@ -124,37 +123,37 @@ class Floor:
 
     @property
     def auction(self) -> bool:
-        """Whether orders for the open and the close trade at once: where the exchange never closes."""
+        """Whether auction orders trade immediately: only on an exchange that never closes."""
         return self.calendar.always
 
     # prices
 
     def move(self, symbol: str, **changes: float) -> None:
-        """The market of a symbol moves; open orders and streams see it."""
+        """Change the quote of a symbol; open orders and market data streams are updated."""
         if symbol not in self.market.symbols():
             self.catalogue.add(make_contract(symbol))
         self.market.move(symbol, **changes)
         self.market_moved(symbol)
 
     def market_moved(self, symbol: str) -> None:
-        """Everybody who cares looks at the new quote of ``symbol``."""
+        """Notify all watchers that the quote of ``symbol`` has changed."""
         self._prices.pop(symbol, None)
         for watch in self.watchers:
             watch(symbol)
 
     def price_of(self, symbol: str) -> float:
-        """What a share is worth; see :meth:`~stocklean_exec.simulator.scenarios.quotes.Market.price_of`."""
+        """Valuation price of a share; see :meth:`~stocklean_exec.simulator.scenarios.quotes.Market.price_of`."""
         return self.market.price_of(symbol)
 
     def prices(self) -> dict[str, float]:
-        """The worth of every share by symbol."""
+        """Valuation prices by symbol."""
         for symbol in self.market.symbols():
             if symbol not in self._prices:
                 self._prices[symbol] = self.price_of(symbol)
         return self._prices
 
     def touch(self, order: Order) -> float:
-        """The price that an order would trade at now: the far touch, no worse than its limit."""
+        """The price at which an order would trade now: the far touch, capped by its limit."""
         quote, buys = self.market[order.contract.symbol], order.request.side == "BUY"
         side = quote.ask if buys else quote.bid
         touch = side if side > 0 else self.price_of(order.contract.symbol)

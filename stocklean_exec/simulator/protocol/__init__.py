@@ -1,1 +1,1 @@
-"""The TWS API's text protocol: frames, fields, requests and messages by server version. No socket, no state."""
+"""The text protocol of the TWS API: frames, fields, requests and messages by server version. No I/O, no state."""

@@ -1,16 +1,15 @@
-"""What every message of the server looks like, as tables by server version.
+"""Layouts of all messages of the server, as tables by server version.
 
-A table lists fields in wire order behind the message id. Each field has a name, the text that stands for
-"nothing to say", a form, and the server versions that know it. One table serves versions 157 to 178, and
-:func:`describe` prints it for one of them.
+A table lists the fields after the message id, in wire order. Each field has a name, a default text, a format and a
+range of server versions. One table covers versions 157 to 178; :func:`describe` prints it for one version.
 
 Pure data and pure functions. Units: prices in the contract's currency, sizes in shares.
 
-Notation of a table: ``name``, ``name:form``, ``name=default``, ``name:form=default``, separated by spaces.
-Forms are in :data:`FORMS`. An underscore in a default stands for the empty text.
+Notation of a table: ``name``, ``name:form``, ``name=default``, ``name:form=default``, separated by spaces. Forms
+are listed in :data:`FORMS`. An underscore as default means empty text.
 
-Sources are given for each table. "Captured" means that the constants were read off a frame that a paper TWS
-or IB Gateway sent; those frames are in ``tests/wire``.
+Each table states its source. "Captured" means that the defaults are those of a frame sent by a paper TWS or IB
+Gateway; the frames are in ``tests/wire``.
 """
 
 from __future__ import annotations
@@ -47,11 +46,13 @@ __all__ = [
 ]
 
 MIN_VERSION = 157
+"""Lowest server version that ib_async 2.1 accepts (its MinClientVersion)."""
 MAX_VERSION = 178
+"""Highest server version that ib_async 2.1 requests (its MaxClientVersion)."""
 UNSET_DOUBLE = "1.7976931348623157E308"
-"""How TWS writes a double that is not set (captured): Java's largest double, upper-case E, no plus sign."""
+"""An unset double in TWS (captured): Java's largest double, upper-case E, no plus sign."""
 UNSET_INTEGER = "2147483647"
-"""How TWS writes an integer that is not set (captured)."""
+"""An unset integer in TWS (captured)."""
 
 
 def _text(value: object) -> str:
@@ -68,27 +69,27 @@ def _plain(value: float) -> str:
 
 
 def _size(value: float) -> str:
-    """Shares: whole numbers without a point."""
+    """A size in shares; no decimal point for whole numbers."""
     return str(int(value)) if float(value).is_integer() else _plain(value)
 
 
 def _price(value: float) -> str:
-    """A price: always with a point."""
+    """A price; always with a decimal point."""
     return _plain(value)
 
 
 def _average(value: float) -> str:
-    """A price that is a bare 0 when there is none."""
+    """A price; plain 0 when there is none."""
     return "0" if value == 0 else _plain(round(value, 10))
 
 
 def _double(value: float) -> str:
-    """A double that may be unset (NaN here)."""
+    """A double; NaN is unset."""
     return UNSET_DOUBLE if math.isnan(value) else _plain(value)
 
 
 def _money(value: float) -> str:
-    """An amount in cents."""
+    """An amount with two decimals."""
     return f"{value:.2f}"
 
 
@@ -100,12 +101,12 @@ FORMS: dict[str, Callable[[Any], str]] = {
     "double": _double,
     "money": _money,
 }
-"""How a Python value becomes the text of a field."""
+"""Functions that format a Python value as field text, by form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field, known from ``since`` to ``until`` - 1; ``default`` is sent when there is nothing to say."""
+    """One field, of versions ``since`` to ``until`` - 1; ``default`` is sent when no value is given."""
 
     name: str
     default: str = ""
@@ -116,9 +117,9 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A repeated stretch: one run of ``items`` for each mapping in the value.
+    """A repeated group: one set of ``items`` for each mapping in the value.
 
-    ``counted`` puts the number of rows in front. A value that is a sequence of strings is sent as it stands.
+    ``counted`` sends the number of rows first. A value that is a sequence of strings is sent unchanged.
     """
 
     name: str
@@ -131,7 +132,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All fields of one kind of message, behind its id."""
+    """All fields of one kind of message, after its id."""
 
     kind: str
     message_id: int
@@ -139,7 +140,7 @@ class Layout:
     items: tuple[Field | Rows, ...]
 
     def at(self, version: int) -> tuple[Field | Rows, ...]:
-        """The items that a peer of server ``version`` expects."""
+        """The items at server ``version``."""
         return tuple(item for item in self.items if item.since <= version < item.until)
 
 
@@ -158,12 +159,12 @@ def _parse(table: str, first: int, end: int) -> tuple[Field, ...]:
 
 
 def since(version: int, table: str) -> tuple[Field, ...]:
-    """Fields that exist from ``version`` on."""
+    """Fields that exist since ``version``."""
     return _parse(table, version, 1_000)
 
 
 def until(version: int, table: str) -> tuple[Field, ...]:
-    """Fields that exist below ``version``."""
+    """Fields that exist before ``version``."""
     return _parse(table, 0, version)
 
 
@@ -175,7 +176,7 @@ def between(first: int, end: int, table: str) -> tuple[Field, ...]:
 def rows(
     name: str, *parts: str | tuple[Field, ...], counted: bool = True, default: tuple[str, ...] | None = None
 ) -> tuple[Rows]:
-    """A repeated stretch called ``name`` whose fields are ``parts``."""
+    """A repeated group ``name`` with the fields ``parts``."""
     items = tuple(item for part in parts for item in (_parse(part, 0, 1_000) if isinstance(part, str) else part))
     return (Rows(name, items, counted, default=default),)
 
@@ -189,7 +190,7 @@ def layout(kind: str, message_id: int, source: str, *parts: str | tuple[Field, .
 
 
 def register(*layouts: Layout) -> None:
-    """Make ``layouts`` known to :func:`encode` and :func:`describe`."""
+    """Register ``layouts`` for :func:`encode` and :func:`describe`."""
     _LAYOUTS.update({one.kind: one for one in layouts})
 
 
@@ -200,7 +201,7 @@ def kinds() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A layout at one version: the message that says nothing, and where each name goes in it."""
+    """A layout at one version: the message of defaults, and the position of each field in it."""
 
     template: tuple[str, ...]
     places: dict[str, tuple[int, Callable[[Any], str]]]
@@ -225,19 +226,19 @@ def _compiled(kind: str, version: int) -> _Compiled:
 
 
 def fields_of(kind: str, version: int, values: Mapping[str, Any]) -> list[str]:
-    """The fields of a message as a peer of server ``version`` expects them.
+    """The fields of a message at server ``version``.
 
     Parameters
     ----------
     kind : name of a layout
     version : negotiated server version
-    values : what to say, by field name; None and missing names give the table's default, a text is taken as
-        it stands, anything else takes the form of its field
+    values : values by field name; None and missing names give the default, a text is sent unchanged, any other
+        value is formatted by the form of its field
 
     Raises
     ------
     KeyError
-        When there is no such layout.
+        When the layout does not exist.
 
     Examples
     --------
@@ -249,7 +250,7 @@ def fields_of(kind: str, version: int, values: Mapping[str, Any]) -> list[str]:
     compiled = _compiled(kind, version)
     if any(values.get(name) is not None for name in compiled.rows):
         return _with_rows(compiled, version, values)
-    # Nearly all of a long message says nothing, so the template is copied and only what is said is put in.
+    # Nearly all fields of a long message have their default: copy the template and set only the given values.
     out = list(compiled.template)
     for name, value in values.items():
         place = compiled.places.get(name)
@@ -265,7 +266,7 @@ def _with_rows(compiled: _Compiled, version: int, values: Mapping[str, Any]) -> 
         if isinstance(item, Rows):
             _extend(out, item, version, value)
         else:
-            out.append(_written(item, value))
+            out.append(_formatted(item, value))
     return out
 
 
@@ -279,10 +280,10 @@ def _extend(out: list[str], repeated: Rows, version: int, value: Any) -> None:  
     for entry in entries:
         for item in repeated.items:
             if item.since <= version < item.until:
-                out.append(_written(item, entry.get(item.name)))
+                out.append(_formatted(item, entry.get(item.name)))
 
 
-def _written(item: Field, value: Any) -> str:  # noqa: ANN401 - a text is taken as it stands, the rest by its form
+def _formatted(item: Field, value: Any) -> str:  # noqa: ANN401 - a text is sent unchanged, other values by their form
     if value is None:
         return item.default
     return value if isinstance(value, str) else FORMS[item.form](value)
@@ -323,7 +324,7 @@ def describe(kind: str, version: int) -> str:
     found = _LAYOUTS[kind]
     items = found.at(version)
     names = ["id", *(item.name if isinstance(item, Field) else f"{item.name}*" for item in items)]
-    texts = [str(found.message_id), *(_shown(item) for item in items)]
+    texts = [str(found.message_id), *(_described(item) for item in items)]
     width = max(map(len, names))
     plain = sum(isinstance(item, Field) for item in items) + 1
     lines = [f"{kind} ({found.message_id}) at server version {version}, {plain} fields"]
@@ -332,7 +333,7 @@ def describe(kind: str, version: int) -> str:
     return "\n".join(lines)
 
 
-def _shown(item: Item) -> str:
+def _described(item: Item) -> str:
     if isinstance(item, Field):
         return item.default
     if item.default:

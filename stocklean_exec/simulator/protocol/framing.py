@@ -1,10 +1,10 @@
-"""Bytes to frames, frames to fields, and back: nothing else of the protocol is known here.
+"""Framing: bytes to frames, frames to fields, and back.
 
-A frame is a 4-byte big-endian length and that many bytes. Its payload is text fields, each ended by a NUL
-byte; the first field is the message id. This form holds for server versions up to 200.
+A frame is a 4-byte big-endian length and a payload of that many bytes. The payload is a sequence of text fields,
+each terminated by a NUL byte; the first is the message id. This format applies to server versions up to 200.
 
-Pure: no clock, no socket, no log. Input is hostile by assumption. A reader keeps at most one frame of
-unread bytes, and says so by :class:`FrameError` when a peer announces a larger one.
+Pure: no clock, no socket, no log. Input is assumed hostile. A reader buffers at most one frame of unread bytes,
+and raises :class:`FrameError` when a peer announces a larger one.
 
 Source: the captured frames in ``tests/wire``; TWS API documentation, "EReader" and "V100 plus".
 """
@@ -20,20 +20,18 @@ if TYPE_CHECKING:
 __all__ = ["MAX_FRAME", "FrameError", "FrameReader", "pack", "pack_fields", "split_fields"]
 
 MAX_FRAME = 1 << 20
-"""Largest payload accepted from a peer unless told otherwise, bytes."""
+"""Default for the largest payload accepted from a peer, bytes: a choice; a real request has a few kilobytes."""
 
 _PREFIX = struct.Struct(">I")
 
 
 class FrameError(ValueError):
-    """A peer announced a frame that is larger than the bound.
+    """A peer announced a frame larger than the limit.
 
     Attributes
     ----------
-    length : int
-        What was announced, bytes.
-    bound : int
-        What is accepted, bytes.
+    length : int Announced length, bytes.
+    bound : int Largest accepted length, bytes.
     """
 
     def __init__(self, length: int, bound: int) -> None:
@@ -43,7 +41,7 @@ class FrameError(ValueError):
 
 
 class FrameReader:
-    r"""Collects bytes in any portions and gives whole payloads.
+    r"""Collects bytes in chunks of any size and returns complete payloads.
 
     Parameters
     ----------
@@ -69,15 +67,15 @@ class FrameReader:
 
     @property
     def unread(self) -> int:
-        """Bytes held that do not make a whole frame yet."""
+        """Number of buffered bytes that do not form a complete frame yet."""
         return len(self._buffer) - self._read
 
     def feed(self, data: bytes) -> None:
-        """Take in bytes as they came from the peer."""
+        """Accept bytes from the peer."""
         self._buffer += data
 
     def take(self, count: int) -> bytes | None:
-        """Exactly ``count`` bytes that are no frame (the greeting), or None until they are there."""
+        """Exactly ``count`` unframed bytes (the greeting), or None until they have arrived."""
         if self.unread < count:
             return None
         raw = bytes(self._buffer[self._read : self._read + count])
@@ -85,23 +83,23 @@ class FrameReader:
         return raw
 
     def payloads(self) -> Iterator[bytes]:
-        """Every whole payload that has arrived, in order.
+        """All complete payloads that have arrived, in order.
 
         Raises
         ------
         FrameError
-            When the next frame is larger than the bound. Nothing after it can be read.
+            When the next frame is larger than the limit. Nothing after it can be read.
         """
         while (payload := self.next_payload()) is not None:
             yield payload
 
     def next_payload(self) -> bytes | None:
-        """The next whole payload, or None until it is there.
+        """The next complete payload, or None until it has arrived.
 
         Raises
         ------
         FrameError
-            When the next frame is larger than the bound.
+            When the next frame is larger than the limit.
         """
         if self.unread < _PREFIX.size:
             self._compact()
@@ -135,10 +133,9 @@ def pack(payload: bytes) -> bytes:
 
 
 def pack_fields(fields: Iterable[str]) -> bytes:
-    r"""The frame of text ``fields``. A control character inside a field becomes a space.
+    r"""The frame of text ``fields``. A NUL inside a field becomes a space.
 
-    A NUL inside a field would shift every field behind it, and a line break would break the journal and the
-    log of whoever reads it.
+    It would otherwise shift all fields after it.
 
     Examples
     --------
@@ -155,9 +152,9 @@ def pack_fields(fields: Iterable[str]) -> bytes:
 
 
 def split_fields(payload: bytes) -> list[str]:
-    r"""The text fields of ``payload``; a last field without its NUL counts.
+    r"""The text fields of ``payload``; a last field without its NUL is included.
 
-    Bytes that are no UTF-8 are kept visible as ``\xNN``.
+    Bytes that are not UTF-8 are shown as ``\xNN``.
 
     Examples
     --------

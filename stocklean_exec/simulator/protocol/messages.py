@@ -1,11 +1,11 @@
-"""The messages that the simulator sends, other than orders: one table each.
+"""Layouts of all messages of the simulator except openOrder and completedOrder: one table each.
 
 Importing this module registers the tables; :func:`~stocklean_exec.simulator.protocol.field_layouts.encode` uses
-them. Orders have their own module, :mod:`~stocklean_exec.simulator.protocol.order_layouts`.
+them. Those two are in :mod:`~stocklean_exec.simulator.protocol.order_layouts`.
 
 Pure data. "Captured" in a source means that such a frame is in ``tests/wire``; "documented" means the TWS API
-documentation of the call that the message answers; "read by" means that the number and order of fields is
-what that public client unpacks.
+documentation of the request that the message answers; "read by" means that the number and order of fields is what
+that public client unpacks.
 """
 
 from __future__ import annotations

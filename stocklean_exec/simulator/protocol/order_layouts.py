@@ -1,12 +1,11 @@
-"""The two long messages about an order: openOrder and completedOrder.
+"""Layouts of openOrder and completedOrder.
 
-Defaults are what a paper TWS wrote for a plain US stock order; they were read off captured frames (server
-versions 164, 173, 176 and 200, see ``tests/wire``). At 176 a plain openOrder has 136 fields, at 178 it has
-135. The literal ``None`` of the delta-neutral order type is real, and so is the block of fields that it
-brings along.
+Defaults are those of a paper TWS for a plain US stock order, taken from captured frames (server versions 164, 173,
+176 and 200, see ``tests/wire``). At 176 a plain openOrder has 136 fields, at 178 it has 135. The literal ``None``
+of the delta-neutral order type is real, and so are the fields that follow it.
 
-Pure data. A stretch that depends on its contents (legs, algo parameters, conditions) is a
-:class:`~stocklean_exec.simulator.protocol.field_layouts.Rows` that takes ready texts.
+Pure data. A group that depends on its contents (legs, algo parameters, conditions) is a
+:class:`~stocklean_exec.simulator.protocol.field_layouts.Rows` with texts as its value.
 """
 
 from __future__ import annotations

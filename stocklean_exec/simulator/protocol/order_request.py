@@ -1,10 +1,10 @@
 """placeOrder, the longest request, decoded to a frozen :class:`OrderRequest`.
 
-Only what changes an order's life has a name of its own. The other fields that TWS echoes are kept as texts
-in ``echo``, and only where they differ from what openOrder says anyway, so that a hundred thousand orders
-stay small.
+Only fields that affect the processing of an order are attributes. The other fields that TWS echoes are stored as
+texts in ``echo``, and only where they differ from the defaults of openOrder, to save memory with 100,000 orders.
 
-Fields behind ``whatIf`` are read as far as they go: clients of different age end at different places.
+Fields after ``whatIf`` are read up to the end of the message: clients of different versions end at different
+fields.
 
 Pure. Source: the field list of the official client's ``placeOrder`` at server versions 157 to 178, and the
 captured requests of ib_async and of the official client in ``tests/wire``.
@@ -33,7 +33,7 @@ __all__ = ["OrderRequest", "parse_order"]
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """An order as a client asks for it. NaN prices and quantities are not set. Quantities are shares."""
+    """An order as requested by a client. NaN prices and quantities are unset. Quantities are shares."""
 
     order_id: int
     contract: ContractSpec
@@ -60,17 +60,17 @@ class OrderRequest:
 
     @property
     def kind(self) -> str:
-        """The name of the request, as for every other one."""
+        """Name of the request, as for all requests."""
         return "placeOrder"
 
     @property
     def req_id(self) -> int:
-        """The id that answers carry."""
+        """Request id of the answers."""
         return self.order_id
 
     @property
     def side(self) -> Literal["BUY", "SELL"]:
-        """``BUY`` or ``SELL``; a marked short sale is a sale."""
+        """``BUY`` or ``SELL``; ``SSHORT`` is a sale."""
         return "BUY" if self.action == "BUY" else "SELL"
 
 
@@ -99,7 +99,7 @@ _ECHO_DEFAULTS = {
     "randomizePrice": "0",
     "adjustedOrderType": "",
 }
-"""What a client sends when it says nothing, for each field that an answer echoes."""
+"""What a client sends by default, for each field that openOrder echoes."""
 
 _BEFORE = "blockOrder sweepToFill displaySize triggerMethod"
 _MIDDLE = (
@@ -109,11 +109,11 @@ _MIDDLE = (
 )
 _NUMERIC = {"displaySize", "minQty", "percentOffset", "trailStopPrice", "trailingPercent", "discretionaryAmt"}
 _CONDITION_FIELDS = {1: 6, 3: 3, 4: 3, 5: 4, 6: 5, 7: 5}
-"""Fields of a condition behind its type: price, time, margin, execution, volume, percent change."""
+"""Number of fields after the type of a condition: price, time, margin, execution, volume, percent change."""
 
 
 def parse_order(fields: list[str], version: int) -> OrderRequest | BadRequest:
-    """The order in ``fields``, or what is wrong with the message.
+    """The order in ``fields``, or the reason why the message is invalid.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def parse_order(fields: list[str], version: int) -> OrderRequest | BadRequest:
 
 
 class _Scan:
-    """A reader that remembers the fields worth echoing."""
+    """A reader that collects the fields to echo."""
 
     def __init__(self, reader: FieldReader, version: int) -> None:
         self.reader = reader
@@ -147,7 +147,7 @@ class _Scan:
         for name in names.split():
             text = self.reader.text(name)
             if not text or text == _ECHO_DEFAULTS.get(name, text):
-                continue  # an empty text says nothing, and some clients read no number in it
+                continue  # an empty text is a default, and some clients cannot read it as a number
             if name in _NUMERIC:
                 _check_number(name, text, self.echo)
             else:
@@ -182,7 +182,7 @@ def _read(scan: _Scan, order_id: int) -> OrderRequest:
     scan.keep("discretionaryAmt")
     good_after, good_till = reader.text("goodAfterTime"), reader.text("goodTillDate")
     reader.skip("faGroup faMethod faPercentage")
-    if scan.version < 177:  # noqa: PLR2004 - the FA profile went away at 177
+    if scan.version < 177:  # noqa: PLR2004 - the FA profile was removed at 177
         reader.text("faProfile")
     scan.keep("modelCode")
     scan.keep(_MIDDLE)
@@ -257,7 +257,7 @@ def _read_algo(scan: _Scan) -> tuple[str, tuple[tuple[str, str], ...], bool]:
 
 
 def _read_tail(scan: _Scan, order_type: str) -> float:
-    """What stands behind whatIf, as far as it goes; the cash quantity in it."""
+    """Read the fields after whatIf up to the end of the message; the cash quantity."""
     reader = scan.reader
     try:
         reader.text("orderMiscOptions")

@@ -1,15 +1,14 @@
-"""What clients ask, decoded to frozen values. Tolerant of every spelling of "not set", strict about the rest.
+"""Client requests, decoded to frozen values. Every spelling of an unset value is accepted, other errors are not.
 
-Clients differ in how they say that a number is not set: an empty text, Java's largest double in upper or
-lower case, ``2147483647``, ``Infinite``. All of these read as NaN or None here. A field that is there and is
-no number at all makes a :class:`BadRequest`, which the session answers by error 320; nothing here raises for
-what a peer sent.
+Clients write an unset number in different ways: empty text, Java's largest double in upper or lower case,
+``2147483647``, ``Infinite``. All are decoded to NaN, or 0 for an integer. A field that is not a number gives a
+:class:`BadRequest`, which the session answers with error 320; no input makes the parsers raise.
 
-Notation of :data:`REQUESTS`: ``name`` is text, ``name:int``, ``name:num``, ``name:flag``; a last ``?`` makes
-the field optional; ``@contract`` stands for the twelve fields of a contract.
+Notation of :data:`REQUESTS`: ``name`` is text, ``name:int``, ``name:num``, ``name:flag``; a trailing ``?`` makes
+the field optional; ``@contract`` is the twelve fields of a contract.
 
-Pure. Source: TWS API documentation of each call, and what ib_async 2.1 and the official client put on the
-wire (``tests/wire``).
+Pure. Source: TWS API documentation of each request, and what ib_async 2.1 and the official client send
+(``tests/wire``).
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ __all__ = [
     "to_number",
 ]
 
-_UNSET_ABOVE = 1.7e308
+_UNSET_ABOVE = 1.7e308  # clients round the largest double, 1.797...e308, differently
 _UNSET_INTEGER = 2147483647
 _WORDS = {"": math.nan, "infinite": math.inf, "infinity": math.inf}
 _TRUE = {"1", "true"}
 _FALSE = {"", "0", "false"}
-_LONGEST_ID = 5
-_LONGEST = 64  # characters of a number; a longer one is no number
+_LONGEST_ID = 5  # digits of a message id below the limit; ids end at 104
+_LONGEST = 64  # characters of a number, a choice: the largest double has 22
 
 
 class BadFieldError(ValueError):
@@ -51,10 +50,8 @@ class BadFieldError(ValueError):
 
     Attributes
     ----------
-    name : str
-        Which field.
-    text : str or None
-        What was in it; None when the message ended before it.
+    name : str Name of the field.
+    text : str or None Its content; None when the message ended before it.
     """
 
     def __init__(self, name: str, text: str | None) -> None:
@@ -65,12 +62,12 @@ class BadFieldError(ValueError):
 
 
 def to_number(name: str, text: str) -> float:
-    """The number in ``text``; NaN when it is not set.
+    """The number in ``text``; NaN when unset.
 
     Raises
     ------
     BadFieldError
-        When it is no number. ``nan`` is none: a price that is not a number must not pass for "not set".
+        When it is not a number. ``nan`` is an error: an invalid price must not be read as unset.
 
     Examples
     --------
@@ -92,7 +89,7 @@ def to_number(name: str, text: str) -> float:
 
 
 def to_integer(name: str, text: str) -> int:
-    """The integer in ``text``; 0 when it is not set.
+    """The integer in ``text``; 0 when unset.
 
     Examples
     --------
@@ -108,7 +105,7 @@ def to_integer(name: str, text: str) -> int:
 
 
 def to_flag(name: str, text: str) -> bool:
-    """The truth of ``text``.
+    """The boolean in ``text``.
 
     Examples
     --------
@@ -130,7 +127,7 @@ class FieldReader:
     Examples
     --------
     >>> reader = FieldReader(["7", "", "1"])
-    >>> reader.integer("orderId"), reader.number("price"), reader.flag("transmit"), reader.left
+    >>> reader.integer("orderId"), reader.number("price"), reader.flag("transmit"), reader.remaining
     (7, nan, True, 0)
     """
 
@@ -139,8 +136,8 @@ class FieldReader:
         self._at = start
 
     @property
-    def left(self) -> int:
-        """Fields not read yet."""
+    def remaining(self) -> int:
+        """Number of unread fields."""
         return len(self._fields) - self._at
 
     def text(self, name: str) -> str:
@@ -159,13 +156,13 @@ class FieldReader:
         return to_number(name, self.text(name))
 
     def flag(self, name: str) -> bool:
-        """The next field as a truth."""
+        """The next field as a boolean."""
         return to_flag(name, self.text(name))
 
     def count(self, name: str, most: int = 1_000) -> int:
         """The next field as a number of rows.
 
-        The bound keeps a peer from asking for rows that it does not send.
+        The limit, far above any real number of rows, protects against a count of rows that were not sent.
         """
         value = self.integer(name)
         if not 0 <= value <= most:
@@ -173,14 +170,14 @@ class FieldReader:
         return value
 
     def skip(self, names: str) -> None:
-        """Pass over the fields called ``names``."""
+        """Skip the fields ``names``."""
         for name in names.split():
             self.text(name)
 
 
 @dataclass(frozen=True, slots=True)
 class ContractSpec:
-    """A contract as a client describes it; empty and 0 mean "any"."""
+    """A contract as a client describes it; empty text and 0 match any."""
 
     con_id: int = 0
     symbol: str = ""
@@ -208,13 +205,13 @@ def read_contract(reader: FieldReader) -> ContractSpec:
 
 @lru_cache(maxsize=4_096)
 def _spec(con_id: int, *texts: str) -> ContractSpec:
-    # Many orders name few contracts: one object for each keeps a large book small.
+    # Many orders share few contracts: one object for each saves memory.
     return ContractSpec(con_id, *texts)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request: its name, the id that answers carry (-1 when it has none), and what it says.
+    """A request: its name, its request id (-1 for none), and its arguments.
 
     Examples
     --------
@@ -227,13 +224,13 @@ class Request:
     req_id: int = -1
     args: Mapping[str, Any] = field(default_factory=dict)
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - a field may be text, number, truth or contract
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - an argument may be a text, number, boolean or contract
         return self.args[name]
 
 
 @dataclass(frozen=True, slots=True)
 class BadRequest:
-    """A message that is no request: which one it tried to be, the id to answer to, and what is wrong."""
+    """An invalid request: its name, request id and the reason."""
 
     kind: str
     req_id: int
@@ -328,11 +325,11 @@ REQUESTS: dict[int, tuple[str, str]] = {
     103: ("cancelWshEventData", "reqId:int"),
     104: ("reqUserInfo", "reqId:int"),
 }
-"""Every request of the text protocol up to 178 but placeOrder, by message id."""
+"""All requests of the text protocol up to version 178 except placeOrder, by message id."""
 
 
 def is_request(pattern: str) -> bool:
-    """Whether ``pattern``, a name with wildcards, means any request.
+    """Whether ``pattern``, a name with wildcards, matches any request.
 
     Examples
     --------
@@ -343,7 +340,7 @@ def is_request(pattern: str) -> bool:
 
 
 def parse_request(fields: list[str], version: int) -> Request | BadRequest:
-    """The request in ``fields``, or what is wrong with it. Fields behind the known ones are left alone.
+    """The request in ``fields``, or the reason why it is invalid. Extra fields at the end are ignored.
 
     Parameters
     ----------
@@ -390,7 +387,7 @@ def _read_table(reader: FieldReader, table: str, args: dict[str, Any]) -> None:
         elif word == "@dnc":
             if reader.flag("deltaNeutral"):
                 reader.skip("conId delta price")
-        elif optional and not reader.left:
+        elif optional and not reader.remaining:
             args[name] = False if form == "flag" else ""
         else:
             text = reader.text(name)

@@ -1,4 +1,4 @@
-"""What a run of the simulator should be like, as data: quotes, order steps, faults, options, and TOML files.
+"""Scenarios of the simulator as data: quotes, order steps, faults, options, and TOML files.
 
-May import the protocol's field layouts and requests. Begin with ``scenario``.
+May import the protocol's field layouts and requests. Start with ``scenario``.
 """

@@ -1,7 +1,7 @@
-"""Picks the faults of a scenario for requests and replies. What a fault does is up to the session.
+"""Selects the faults of a scenario for requests and replies. The session applies them.
 
-Pure: entries in, entries out. The counts of how often an entry has matched live here, for the whole venue, so
-that "the third execution" is the third of all connections.
+Pure: entries in, entries out. Matches are counted here, per venue, so that "the third execution" is the third of
+all connections.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class FaultPlan:
     Parameters
     ----------
     entries : fault entries of a checked scenario
-    seed : what their chances follow from
+    seed : determines their chances
 
     Examples
     --------
@@ -47,23 +47,23 @@ class FaultPlan:
         return bool(self._requests or self._replies)
 
     def add(self, data: dict[str, Any]) -> None:
-        """One more fault, from now on."""
+        """Add a fault."""
         number = len(self._requests) + len(self._replies)
-        ours = self._requests if _is_request(data) else self._replies
-        ours.append(Entry(dict(data), self._seed, number))
+        target = self._requests if _is_request(data) else self._replies
+        target.append(Entry(dict(data), self._seed, number))
 
-    def for_request(self, kind: str, facts: dict[str, Any]) -> list[Entry]:
-        """Faults that act on this request."""
-        return _taken(self._requests, kind, facts)
+    def for_request(self, kind: str, attributes: dict[str, Any]) -> list[Entry]:
+        """Faults that apply to this request."""
+        return _applying(self._requests, kind, attributes)
 
-    def for_reply(self, kind: str, facts: dict[str, Any]) -> list[Entry]:
-        """Faults that act on this reply."""
-        return _taken(self._replies, kind, facts)
+    def for_reply(self, kind: str, attributes: dict[str, Any]) -> list[Entry]:
+        """Faults that apply to this reply."""
+        return _applying(self._replies, kind, attributes)
 
 
 def _is_request(data: dict[str, Any]) -> bool:
     return data["do"] in REQUEST_FAULTS and is_request(data["on"])
 
 
-def _taken(entries: list[Entry], kind: str, facts: dict[str, Any]) -> list[Entry]:
-    return [entry for entry in entries if fnmatchcase(kind, entry.data["on"]) and entry.takes(facts)]
+def _applying(entries: list[Entry], kind: str, attributes: dict[str, Any]) -> list[Entry]:
+    return [entry for entry in entries if fnmatchcase(kind, entry.data["on"]) and entry.applies_to(attributes)]

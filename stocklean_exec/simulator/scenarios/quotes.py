@@ -1,11 +1,11 @@
-"""Quotes: where they come from, and how they move.
+"""Quotes: their sources and their changes.
 
-Quotes come from a CSV file, from a mapping, from rows (also of a DataFrame), or are made up around closing
-prices: the half spread and the sizes are functions of a seed and the symbol. They stand still unless a
-scenario moves them, or asks for a seeded day, in which each symbol's middle walks.
+Quotes come from a CSV file, a mapping, rows (also of a DataFrame), or are generated around closing prices: the
+half spread and the sizes are functions of a seed and the symbol. They are constant unless a scenario moves them or
+runs a seeded day, in which the mid price of each symbol is a random walk.
 
-Prices are in the instrument's currency, sizes in shares. The only I/O is reading the files named by a caller
-and the sample closes of the package.
+Prices are in the instrument's currency, sizes in shares. The only I/O is reading the given files and the sample
+closes of the package.
 """
 
 from __future__ import annotations
@@ -60,15 +60,15 @@ BUILT_IN_CLOSES = {
     "XOM": 106.63,
     "SPY": 400.0,
 }
-"""Adjusted closes of 2022-12-28 to the cent, and a round price for SPY: used when no sample file is there."""
+"""Adjusted closes of 2022-12-28 to the cent, and a round price for SPY: used without the sample file."""
 
 
 class QuoteError(ValueError):
-    """Quotes that cannot be used. The text names the row and says what is wrong."""
+    """Invalid quotes. The text gives the row and the reason."""
 
 
 def round_to_tick(price: float, tick: float) -> float:
-    """``price`` to the nearest whole number of ticks.
+    """``price`` rounded to the nearest tick.
 
     Examples
     --------
@@ -79,7 +79,9 @@ def round_to_tick(price: float, tick: float) -> float:
 
 
 def synthetic_quote(symbol: str, close: float, seed: int, tick: float = 0.01) -> Quote:
-    """A quote around ``close``: a half spread of 1 to 4 bps, at least one tick; sizes of 100 to 2,000 shares.
+    """A quote around ``close``: half spread of 1 to 4 bps, at least one tick; sizes of 100 to 2,000 shares.
+
+    The ranges are choices, typical of liquid US stocks.
 
     Examples
     --------
@@ -97,7 +99,7 @@ def synthetic_quote(symbol: str, close: float, seed: int, tick: float = 0.01) ->
 
 
 def sample_closes() -> dict[str, float]:
-    """Last closes of the package's sample file, or :data:`BUILT_IN_CLOSES` when it is not there."""
+    """Last closes of the package's sample file, or :data:`BUILT_IN_CLOSES` without the file."""
     text = _sample_text()
     rows = list(csv.DictReader(io.StringIO(text))) if text else []
     closes = {name: _number(value) for name, value in rows[-1].items() if name != "Date"} if rows else {}
@@ -142,7 +144,7 @@ def read_quotes(source: Any) -> dict[str, Quote]:  # noqa: ANN401 - a path, a ma
     Raises
     ------
     QuoteError
-        When a row has no symbol, no usable price, a number that is none, or a bid above its ask.
+        When a row has no symbol, no usable price, an invalid number, or a bid above its ask.
     OSError
         When the file cannot be read.
 
@@ -198,7 +200,7 @@ def _cell(symbol: str, name: str, value: object) -> float:
 
 
 class Market:
-    """The quotes of a venue as they stand. Whoever moves one asks the orders to look at it.
+    """Current quotes of a venue. The caller of :meth:`move` has to re-evaluate the open orders.
 
     Examples
     --------
@@ -215,11 +217,11 @@ class Market:
         return self._quotes.get(symbol, Quote())
 
     def symbols(self) -> list[str]:
-        """Every symbol that has a quote."""
+        """All symbols with a quote."""
         return list(self._quotes)
 
     def price_of(self, symbol: str) -> float:
-        """What a share is worth: the last trade, failing that the middle, the close, or one side."""
+        """Valuation price: the last trade, else the mid price, the close, or one side; 0 without a quote."""
         quote = self[symbol]
         middle = (quote.bid + quote.ask) / 2
         for price in (quote.last, middle, quote.close, quote.bid, quote.ask):
@@ -228,16 +230,16 @@ class Market:
         return 0.0
 
     def move(self, symbol: str, **changes: float) -> Quote:
-        """Change some parts of a quote, and give the new one."""
+        """Change parts of a quote; return the new quote."""
         self._quotes[symbol] = replace(self[symbol], **changes)
         return self._quotes[symbol]
 
     def trade(self, symbol: str, price: float) -> None:
-        """Remember the price of the last trade."""
+        """Set the price of the last trade."""
         self._quotes[symbol] = replace(self[symbol], last=price)
 
     def walk(self, symbol: str, seed: int, volatility: float, tick: float) -> Quote:
-        """One step of the seeded day: the middle moves by a normal draw, the spread stays."""
+        """One step of a seeded day: the mid price moves by a normal draw, the spread is constant."""
         quote = self[symbol]
         step = self._steps[symbol] = self._steps.get(symbol, 0) + 1
         draw = NormalDist().inv_cdf(min(max(unit_interval(seed, symbol, "walk", step), 1e-9), 1 - 1e-9))

@@ -1,31 +1,31 @@
-"""What a run of the simulator should be like, as data: a TOML file, rows, or a DataFrame.
+"""Scenarios: the behaviour of a simulator run as data, from a TOML file, rows, or a DataFrame.
 
-A scenario has five kinds of entry. Everything is optional.
+A scenario has five kinds of entries, all optional.
 
 ``[switches]``
-    How this TWS behaves: see :class:`~stocklean_exec.simulator.scenarios.options.Switches`.
+    Options of the simulated TWS: see :class:`~stocklean_exec.simulator.scenarios.options.Switches`.
 ``[[quote]]``
-    A quote, in the columns of the quotes file; wins over other quotes.
+    A quote, with the columns of the quotes file; overrides other quotes.
 ``[[order]]``
-    What happens to orders that match: ``steps`` and ``on_cancel`` (verbs in
+    Behaviour of matching orders: ``steps`` and ``on_cancel`` (verbs in
     :data:`~stocklean_exec.simulator.scenarios.steps.STEPS`), ``accept_delay`` in seconds, ``commission``
     (``normal``, ``never``, ``first``, ``last``, ``twice``) and ``commission_delay`` in seconds.
 ``[[fault]]``
-    What happens to a message or its connection: ``on`` names a request or a reply, ``do`` is one of
+    A fault of a message or its connection: ``on`` names a request or a reply, ``do`` is one of
     :data:`~stocklean_exec.simulator.scenarios.steps.REQUEST_FAULTS` or
     :data:`~stocklean_exec.simulator.scenarios.steps.REPLY_FAULTS`.
 ``[[event]]``
-    What happens at some point: ``at`` (seconds after the start), ``after_accepts``, ``after_executions`` or
-    ``after_requests`` (counts of the venue), perhaps a ``delay`` behind them, and ``do``, one of
+    An event of the venue: a trigger ``at`` (seconds after the start), ``after_accepts``, ``after_executions`` or
+    ``after_requests`` (counts of the venue), optionally a ``delay`` after it, and ``do``, one of
     :data:`~stocklean_exec.simulator.scenarios.steps.EVENTS`.
 
-Entries select by ``symbol`` and ``order_ref`` (wildcards), ``side``, ``order_type``, ``tif``, ``client_id``,
-by ``nth`` (1 is the first that matches) and ``times`` (how many from it on; 1 where ``nth`` is given, else
-all), and by ``chance``, a seeded probability.
+Entries select by ``symbol`` and ``order_ref`` (wildcards), ``side``, ``order_type``, ``tif``, ``client_id``, by
+``nth`` (1 is the first match) and ``times`` (number of matches from there; default 1 with ``nth``, else all), and
+by ``chance``, a seeded probability.
 
-As rows, each entry is a mapping (a row of a DataFrame) whose key ``table`` says which of the five it is.
+As rows, each entry is a mapping (a row of a DataFrame) whose key ``table`` names its kind.
 
-Pure but for reading the file. Every problem of a scenario is reported at once, with the entry it is in.
+Pure except for reading the file. All problems of a scenario are reported at once, each with its entry.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from typing import Any
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.files import local_file
 from stocklean_exec.simulator.protocol import messages as _messages  # noqa: F401 - registers the replies
-from stocklean_exec.simulator.protocol import order_layouts as _order_layouts  # noqa: F401 - likewise
+from stocklean_exec.simulator.protocol import order_layouts as _order_layouts  # noqa: F401 - registers openOrder and completedOrder
 from stocklean_exec.simulator.protocol.field_layouts import kinds
 from stocklean_exec.simulator.protocol.requests import is_request
 from stocklean_exec.simulator.scenarios.options import CHOICES, Switches, meanings
@@ -70,12 +70,11 @@ _TABLES = ("quote", "order", "fault", "event")
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be used.
+    """An invalid scenario.
 
     Attributes
     ----------
-    problems : tuple[str, ...]
-        Every problem found.
+    problems : tuple[str, ...] All problems found.
     """
 
     def __init__(self, problems: tuple[str, ...]) -> None:
@@ -90,7 +89,7 @@ class Entry:
     Examples
     --------
     >>> entry = Entry({"symbol": "S*", "nth": 2})
-    >>> [entry.takes({"symbol": "SPY"}) for _ in range(3)]
+    >>> [entry.applies_to({"symbol": "SPY"}) for _ in range(3)]
     [False, True, False]
     """
 
@@ -99,9 +98,11 @@ class Entry:
     number: int = 0
     seen: int = 0
 
-    def takes(self, facts: dict[str, Any]) -> bool:
-        """Whether this entry acts on a thing with ``facts``; counts it when it matches."""
-        if not all(_selects(self.data[name], facts.get(name)) for name in _SELECTORS[:6] if name in self.data):
+    def applies_to(self, attributes: dict[str, Any]) -> bool:
+        """Whether this entry applies to a message or order with ``attributes``; counts the match."""
+        if not all(
+            _selects(self.data[name], attributes.get(name)) for name in _SELECTORS[:6] if name in self.data
+        ):
             return False
         self.seen += 1
         first = int(self.data.get("nth", 1))
@@ -112,7 +113,7 @@ class Entry:
         return chance >= 1 or unit_interval(self.seed, "chance", self.number, self.seen) < chance
 
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - an entry holds any TOML value
-        """The option ``name``."""
+        """The value of the option ``name``."""
         return self.data.get(name, default)
 
 
@@ -126,7 +127,7 @@ def _selects(wanted: object, found: object) -> bool:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A checked scenario. Entries hold plain data; the venue makes fresh :class:`Entry` objects from them."""
+    """A validated scenario. Entries are plain data; the venue creates :class:`Entry` objects from them."""
 
     name: str = "plain"
     switches: Switches = field(default_factory=Switches)
@@ -153,18 +154,18 @@ def shipped_scenarios() -> dict[str, str]:
 
 
 def explain() -> str:
-    """Everything that a scenario can say, as text for a terminal.
+    """The scenario format as text for a terminal.
 
     Examples
     --------
     >>> explain().splitlines()[1]
     "  client_id_in_use = '326'  (326, close)"
     """
-    lines, told = ["[switches]"], meanings()
+    lines, texts = ["[switches]"], meanings()
     for one in fields(Switches):
         words = f"  ({', '.join(CHOICES[one.name])})" if one.name in CHOICES else ""
         lines.append(f"  {one.name} = {getattr(Switches(), one.name)!r}{words}")
-        lines.append(f"      {told[one.name].replace(':attr:', '')}")
+        lines.append(f"      {texts[one.name].replace(':attr:', '')}")
     tables = {
         "[[order]] steps and on_cancel": STEPS,
         "[[fault]] on a request": REQUEST_FAULTS,
@@ -180,14 +181,14 @@ def explain() -> str:
 
 
 def load_scenario(source: Any = None) -> Scenario:  # noqa: ANN401 - path, name, tables, rows or DataFrame
-    """A scenario from a TOML file, the name of a shipped one, a mapping like one, rows, or a DataFrame.
+    """Load a scenario from a TOML file, the name of a shipped scenario, a mapping, rows, or a DataFrame.
 
     Raises
     ------
     ScenarioError
-        With every problem found.
+        With all problems found.
     AddressError
-        When the path is an address.
+        When the path is a URL.
     OSError
         When the file cannot be read.
 
@@ -220,7 +221,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        raise ScenarioError((f"{source} is no TOML: {problem}",)) from None
+        raise ScenarioError((f"{source} is not valid TOML: {problem}",)) from None
 
 
 def _tables_of(source: Any) -> dict[str, Any]:  # noqa: ANN401 - any iterable of mappings
@@ -242,7 +243,7 @@ def _blank(value: object) -> bool:
 def _from_tables(tables: dict[str, Any], name: str) -> Scenario:
     problems: list[str] = []
     unknown = set(tables) - {*_TABLES, "switches", "name", "description"}
-    problems += [f"{table!r} is no table of a scenario" for table in sorted(unknown)]
+    problems += [f"{table!r} is not a table of a scenario" for table in sorted(unknown)]
     switches = _switches(tables.get("switches", {}), problems)
     entries = {table: _entries(tables, table, problems) for table in _TABLES}
     for table, check in (("order", _check_order), ("fault", _check_fault), ("event", _check_event)):
@@ -263,7 +264,7 @@ def _from_tables(tables: dict[str, Any], name: str) -> Scenario:
 def _entries(tables: dict[str, Any], table: str, problems: list[str]) -> tuple[dict[str, Any], ...]:
     given = tables.get(table, [])
     if not isinstance(given, list) or not all(isinstance(entry, dict) for entry in given):
-        problems.append(f"{table} is written [[{table}]], once for each entry")
+        problems.append(f"write {table} as [[{table}]], once per entry")
         return ()
     return tuple(given)
 
@@ -334,5 +335,5 @@ def _check_event(entry: dict[str, Any]) -> list[str]:
         if not isinstance(given, dict):
             return [*problems, 'needs a table "set" of switches']
         _switches(given, problems)
-        problems += [f"{name} cannot be changed on the way" for name in sorted(_UNSWITCHABLE & set(given))]
+        problems += [f"{name} cannot be changed during the run" for name in sorted(_UNSWITCHABLE & set(given))]
     return problems

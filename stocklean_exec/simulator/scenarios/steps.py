@@ -1,6 +1,6 @@
-"""The words of a scenario: what an order's steps, faults and events can do, each with its meaning.
+"""The verbs of scenarios: order steps, faults and events, each with its meaning.
 
-Pure data: the tables are the documentation, and what scenarios are checked against.
+Pure data: the tables are the documentation, and scenarios are validated against them.
 """
 
 from __future__ import annotations
@@ -8,109 +8,109 @@ from __future__ import annotations
 __all__ = ["EVENTS", "EXAMPLES", "REPLY_FAULTS", "REQUEST_FAULTS", "STEPS"]
 
 STEPS = {
-    "fill": 'shares to execute now (a number, "half" of what is left, or "rest"); "price", else the touch',
+    "fill": 'shares to execute now (number, "half" or "rest" of the remaining quantity); "price", else touch',
     "wait": "seconds before the next step",
-    "match": "true: hand the order to the market, which fills it or lets it rest",
-    "rest": "true: acknowledge and leave the rest open; the market fills it when it moves there",
+    "match": "true: offer the order to the market, which fills it or lets it rest",
+    "rest": "true: acknowledge and rest; fills when the market reaches the limit",
     "reject": 'error code; with "text" and "state" ("Inactive", "Cancelled" or "none", default by code)',
-    "message": 'a message code that leaves the order alone; with "text"',
-    "cancel": 'true: the system cancels what is left; with "text"',
+    "message": 'a message code without effect on the order; with "text"',
+    "cancel": 'true: the system cancels the remaining quantity; with "text"',
     "hold": '"locate": message 404 and whyHeld, until the next step',
-    "status": "send this order status again as it stands, whatever the truth is",
-    "correct": 'a corrected last execution (.02); with "price" and/or "quantity"',
-    "bust": "true: the last execution is withdrawn: a correction to 0 shares",
+    "status": "send this order status, whatever the actual status",
+    "correct": 'correct the last execution (.02); with "price" and/or "quantity"',
+    "bust": "true: bust the last execution: a correction to 0 shares",
     "repeat": '"execution" or "commission": send the last one again',
-    "move": "a table of quote columns: the market of the order's symbol moves",
-    "disconnect": "true: the connection of the order's client is closed",
+    "move": "a table of quote columns: new quote of the order's symbol",
+    "disconnect": "true: close the connection of the order's client",
 }
-"""The verbs of an order's steps. A step is a table with one verb and its options."""
+"""Verbs of order steps. A step is a table with one verb and its options."""
 
 REQUEST_FAULTS = {
-    "drop_before_read": "close the connection; the request was never read",
-    "swallow": "the request is lost, the connection lives",
-    "drop_after_read": 'the connection closes; the request is carried out after "seconds" (1) all the same',
-    "drop_after_accept": "the request is carried out, its answers are lost, the connection closes",
-    "drop_after_answer": "the request is carried out and answered, then the connection closes",
-    "delay": 'carried out after "seconds" (1), also when the connection is gone by then',
-    "hold": 'carried out after "messages" more requests of this connection',
-    "error": 'answered by "code" and "text" instead',
-    "deaf": 'from now on, or for "seconds", nothing is read from this connection (half open)',
-    "stall": 'from now on, or for "seconds", nothing is written to this connection',
+    "drop_before_read": "close the connection without reading the request",
+    "swallow": "the request is lost, the connection stays open",
+    "drop_after_read": 'close the connection; the request is still processed after "seconds" (1)',
+    "drop_after_accept": "process the request, discard its answers, close the connection",
+    "drop_after_answer": "process and answer the request, then close the connection",
+    "delay": 'process after "seconds" (1), even if the connection has ended',
+    "hold": 'process after "messages" further requests of this connection',
+    "error": 'answer with "code" and "text" only',
+    "deaf": 'stop reading from this connection, permanently or for "seconds" (half open)',
+    "stall": 'stop writing to this connection, permanently or for "seconds"',
 }
-"""What can happen to a request: ``on`` is ``placeOrder``, ``reqExecutions``, ``startApi``, ... or ``*``."""
+"""Faults of a request: ``on`` is ``placeOrder``, ``reqExecutions``, ``startApi``, ... or ``*``."""
 
 REPLY_FAULTS = {
     "omit": "not sent",
     "duplicate": 'sent 1 + "copies" times',
     "delay": 'sent after "seconds"',
-    "reorder": 'sent after "messages" more replies on this connection',
-    "edit": 'fields replaced: a table "set" of field name to text',
-    "cut": "half of its frame is sent, then the connection closes",
-    "split": "its frame is written byte by byte",
-    "close_before": "the connection closes instead",
-    "close_after": "the connection closes behind it",
-    "stall": 'from it on, or for "seconds", nothing is written to this connection',
-    "deaf": 'from it on, or for "seconds", nothing is read from this connection',
-    "garbage": 'a frame of "fields" (default: an unknown message) is sent in front',
-    "huge": 'a frame of "bytes" bytes is sent in front',
-    "announce": 'a frame of "bytes" (4294967295) bytes is announced in front, and never comes',
+    "reorder": 'sent after "messages" further replies on this connection',
+    "edit": 'replace fields: a table "set" of field name to text',
+    "cut": "send half of its frame, then close the connection",
+    "split": "write its frame byte by byte",
+    "close_before": "close the connection without sending it",
+    "close_after": "send it, then close the connection",
+    "stall": 'send it, then stop writing, permanently or for "seconds"',
+    "deaf": 'send it, then stop reading, permanently or for "seconds"',
+    "garbage": 'first send a frame of "fields" (default: an unknown message)',
+    "huge": 'first send a frame of "bytes" bytes',
+    "announce": 'first announce a frame of "bytes" (4294967295) bytes that is not sent',
 }
-"""What can happen to a reply: ``on`` is ``execDetails``, ``orderStatus``, ``openOrderEnd``, ... or ``*``."""
+"""Faults of a reply: ``on`` is ``execDetails``, ``orderStatus``, ``openOrderEnd``, ... or ``*``."""
 
 EVENTS = {
-    "link_down": "1100: TWS lost IB; orders sent meanwhile wait, executions go on upstream",
-    "link_up": '1101 or 1102 (a "code"); "deliver" = false loses what happened meanwhile on this connection',
-    "broken_link": "2110 instead of 1100",
-    "disconnect": 'close connections: all, or of "client_id"',
-    "restart": 'close all connections, refuse new ones for "seconds"; "lose": true forgets what was not worked',
-    "reset_ids": 'order ids of all clients start again at "next_id" (1)',
-    "message": 'a "code" and "text" to every connection',
-    "pacing": "error 100 to every connection, then close it",
-    "manual_order": 'somebody trades in TWS: "symbol", "side", "quantity", "price" (none for a market order)',
-    "move": 'the market of "symbol" moves to the given quote columns',
-    "fill": 'open orders that match are executed: "quantity" (default all) at "price" (default the touch)',
-    "cancel": 'open orders that match are cancelled by the system, with "text"',
-    "accounts": 'the login sees other "accounts"; with "announce" = false only who connects from now on is told',
-    "midnight": "the day rolls: executions and completed orders of the day before are no longer told",
-    "close": "the end of the session: orders for the close trade, day orders end",
+    "link_down": "1100: TWS is disconnected from IB; new orders wait, executions continue at the exchange",
+    "link_up": 'restore the link: "code" 1101 or 1102; "deliver" = false drops the reports of the interval',
+    "broken_link": "as link_down, with 2110 in place of 1100",
+    "disconnect": 'close all connections, or that of "client_id"',
+    "restart": 'close all connections, refuse new ones for "seconds"; "lose" = true drops queued requests',
+    "reset_ids": 'reset the order ids of all clients to "next_id" (1)',
+    "message": 'send "code" and "text" to all connections',
+    "pacing": "send error 100 to all connections, then close them",
+    "manual_order": 'a manual order in TWS: "symbol", "side", "quantity", "price" (none for a market order)',
+    "move": 'new quote of "symbol": the given quote columns',
+    "fill": 'fill matching open orders: "quantity" (default all) at "price" (default the touch)',
+    "cancel": 'cancel matching open orders by the system, with "text"',
+    "accounts": 'change the "accounts" of the login; "announce" = false informs new connections only',
+    "midnight": "new day: queries no longer return earlier executions and completed orders",
+    "close": "end of the session: the closing auction, then day orders expire",
     "next_day": "close, then midnight",
-    "double": "open orders that match get a live twin under the same id and reference",
-    "switch": 'switches change to the table "set", but for the hours and the walk',
-    "advance": 'a virtual clock moves on by "seconds"',
+    "double": "matching open orders get an open duplicate with the same id and reference",
+    "switch": 'change switches to the table "set", except hours and walk',
+    "advance": 'advance a virtual clock by "seconds"',
 }
-"""What can happen to the venue."""
+"""Events of the venue."""
 
 EXAMPLES = {
-    "TWS is slow, and works what it has received also when the client is gone": (
+    "a slow TWS that processes received requests even if the client has disconnected": (
         '[switches]\nqueue_seconds = 0.05\nqueue_jitter = 0.5\nclient_id_free = "drained"'
     ),
-    "the connection goes between an execution and its commission": (
+    "the connection is lost between an execution and its commission": (
         '[[fault]]\non = "commissionReport"\nnth = 1\ndo = "close_before"'
     ),
-    "three in ten reports come twice, and some executions behind their status": (
+    "30 % of the reports are duplicated, and some executions arrive after their status": (
         '[[fault]]\non = "*"\nchance = 0.3\ndo = "duplicate"\n'
         '[[fault]]\non = "execDetails"\nchance = 0.5\ndo = "reorder"\nmessages = 2'
     ),
-    "an order lives although a code looks fatal, then fills, then its status falls back": (
+    "an order stays open despite an error code, then fills, then its status reverts": (
         '[[order]]\nsymbol = "SPY"\n'
         'steps = [{ rest = true }, { message = 10148 }, { fill = "rest" }, { status = "Submitted" }]'
     ),
-    "the connection to IB is lost for a minute; the open orders fill meanwhile, untold; one order doubles": (
+    "the link to IB is down for a minute; open orders fill unreported; one order is duplicated": (
         '[[event]]\nafter_accepts = 2\ndo = "link_down"\n'
         '[[event]]\nafter_accepts = 2\ndelay = 20\ndo = "double"\norder_ref = "*-SPY-*"\n'
         '[[event]]\nafter_accepts = 2\ndelay = 30\ndo = "fill"\n'
         '[[event]]\nafter_accepts = 2\ndelay = 60\ndo = "link_up"\ncode = 1101\ndeliver = false'
     ),
-    "a restart loses what was not worked, and the order ids start again": (
+    "a restart drops queued requests and resets the order ids": (
         '[[event]]\nafter_accepts = 3\ndo = "reset_ids"\n'
         '[[event]]\nafter_accepts = 3\ndo = "restart"\nseconds = 5\nlose = true'
     ),
-    "executions are not told at first": (
+    "executions are missing from queries at first": (
         '[switches]\nexecutions = "none"\n'
         '[[event]]\nafter_requests = 40\ndo = "switch"\nset = { executions = "own" }'
     ),
-    "the next login is another one": (
+    "the next login has another account": (
         '[[event]]\nafter_accepts = 1\ndo = "accounts"\naccounts = ["U7654321"]\nannounce = false'
     ),
 }
-"""Whole scenarios, by what happens in them."""
+"""Complete scenarios by description."""

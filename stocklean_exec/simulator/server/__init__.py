@@ -1,6 +1,6 @@
-"""The asyncio server around the sessions: the only socket of the simulator, and faults on the wire.
+"""The asyncio server and its sessions: the only socket of the simulator, and faults on the wire.
 
-Begin with ``server``, then ``session``.
+Start with ``server``, then ``session``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a scenario's faults do to requests before the venue sees them, and to replies before they go.
+"""Applies the faults of a scenario: to requests before the venue processes them, and to replies before sending.
 
 Each verb of :data:`~stocklean_exec.simulator.scenarios.steps.REQUEST_FAULTS` and of
 :data:`~stocklean_exec.simulator.scenarios.steps.REPLY_FAULTS` is one small function in a table here.
@@ -23,41 +23,41 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.scenarios.scenario import Entry
     from stocklean_exec.simulator.server.outbox import Outbox
 
-    Ask = Request | OrderRequest
+    AnyRequest = Request | OrderRequest
 
-__all__ = ["Disturbed", "disturb_reply", "disturb_request"]
+__all__ = ["FaultyConnection", "inject_reply_faults", "inject_request_faults"]
 
 _UNKNOWN_MESSAGE = ("999", "1", "a message that no client knows")
-_LONGEST = 1 << 20
-_ENDLESS = 0xFFFFFFFF
+_LONGEST = 1 << 20  # default payload of "huge", bytes: the largest frame that the simulator itself accepts
+_ENDLESS = 0xFFFFFFFF  # default of "announce", bytes: the largest length that the 4-byte prefix can state
 
 
-class Disturbed(Connection, Protocol):
-    """What faults do to a connection, besides what the venue does.
+class FaultyConnection(Connection, Protocol):
+    """A connection as faults need it, in addition to what the venue needs.
 
     Attributes
     ----------
-    venue : what it belongs to
+    venue : the venue of the connection
     outbox : its outgoing bytes
-    muted : whether nothing more is to be said on it
+    muted : whether no more replies are sent on it
     """
 
     venue: Venue
     outbox: Outbox
     muted: bool
 
-    def hold(self, request: Ask, behind: int) -> None:
-        """Carry a request out behind others."""
+    def hold(self, request: AnyRequest, behind: int) -> None:
+        """Process a request after ``behind`` further requests."""
 
     def stop_reading(self, seconds: float = 0.0) -> None:
-        """Read nothing, for ever or for some seconds."""
+        """Stop reading, permanently or for some seconds."""
 
     def stop_writing(self, seconds: float = 0.0) -> None:
-        """Write nothing, for ever or for some seconds."""
+        """Stop writing, permanently or for some seconds."""
 
 
-def disturb_request(session: Disturbed, request: Ask, faults: list[Entry]) -> bool:
-    """Let ``faults`` act on a request; True when it needs no more doing."""
+def inject_request_faults(session: FaultyConnection, request: AnyRequest, faults: list[Entry]) -> bool:
+    """Apply ``faults`` to a request; True when the request needs no further processing."""
     done = False
     for fault in faults:
         session.notes.append(f"fault {fault.get('do')} on {request.kind}")
@@ -65,8 +65,8 @@ def disturb_request(session: Disturbed, request: Ask, faults: list[Entry]) -> bo
     return done
 
 
-def disturb_reply(session: Disturbed, kind: str, values: dict[str, Any], faults: list[Entry]) -> None:
-    """Send a reply as ``faults`` leave it."""
+def inject_reply_faults(session: FaultyConnection, kind: str, values: dict[str, Any], faults: list[Entry]) -> None:
+    """Send a reply with ``faults`` applied to it."""
     frame: bytes | None = pack_fields(fields_of(kind, session.version, values))
     for fault in faults:
         session.notes.append(f"fault {fault.get('do')} on {kind}")
@@ -83,68 +83,68 @@ def disturb_reply(session: Disturbed, kind: str, values: dict[str, Any], faults:
             session.stop_reading(float(fault.get("seconds", 0.0)))
 
 
-# requests: whether the request needs no more doing
+# requests: True when the request needs no further processing
 
 
-def _drop_before_read(session: Disturbed, _: Ask, __: Entry) -> bool:
+def _drop_before_read(session: FaultyConnection, _: AnyRequest, __: Entry) -> bool:
     session.close("fault drop_before_read")
     return True
 
 
-def _drop_after_read(session: Disturbed, request: Ask, fault: Entry) -> bool:
+def _drop_after_read(session: FaultyConnection, request: AnyRequest, fault: Entry) -> bool:
     session.muted = True
     _delay(session, request, fault)
     session.close("fault drop_after_read")
     return True
 
 
-def _swallow(_: Disturbed, __: Ask, ___: Entry) -> bool:
+def _swallow(_: FaultyConnection, __: AnyRequest, ___: Entry) -> bool:
     return True
 
 
-def _drop_after_accept(session: Disturbed, request: Ask, _: Entry) -> bool:
+def _drop_after_accept(session: FaultyConnection, request: AnyRequest, _: Entry) -> bool:
     session.muted = True
     session.venue.admit(session, request)
     session.close("fault drop_after_accept")
     return True
 
 
-def _drop_after_answer(session: Disturbed, request: Ask, _: Entry) -> bool:
+def _drop_after_answer(session: FaultyConnection, request: AnyRequest, _: Entry) -> bool:
     session.perform(request)
     session.close("fault drop_after_answer")
     return True
 
 
-def _delay(session: Disturbed, request: Ask, fault: Entry) -> bool:
+def _delay(session: FaultyConnection, request: AnyRequest, fault: Entry) -> bool:
     at = session.venue.clock.now() + float(fault.get("seconds", 1.0))
     session.venue.postpone(session, request, at)
     return True
 
 
-def _hold(session: Disturbed, request: Ask, fault: Entry) -> bool:
+def _hold(session: FaultyConnection, request: AnyRequest, fault: Entry) -> bool:
     session.hold(request, int(fault.get("messages", 1)))
     return True
 
 
-def _refuse(session: Disturbed, request: Ask, fault: Entry) -> bool:
+def _refuse(session: FaultyConnection, request: AnyRequest, fault: Entry) -> bool:
     session.error(request.req_id, int(fault.get("code", 322)), fault.get("text", "Error processing request."))
     return True
 
 
-def _stop_reading(session: Disturbed, request: Ask, fault: Entry) -> bool:
+def _stop_reading(session: FaultyConnection, request: AnyRequest, fault: Entry) -> bool:
     seconds = float(fault.get("seconds", 0.0))
     session.stop_reading(seconds)
     if seconds:
-        session.hold(request, 0)  # it lies in the buffer of the socket, and is read first when that ends
+        session.hold(request, 0)  # it stays in the socket buffer, and is read first when reading resumes
     return True
 
 
-def _stop_writing(session: Disturbed, _: Ask, fault: Entry) -> bool:
+def _stop_writing(session: FaultyConnection, _: AnyRequest, fault: Entry) -> bool:
     session.stop_writing(float(fault.get("seconds", 0.0)))
     return False
 
 
-_ON_REQUEST: dict[str, Callable[[Disturbed, Ask, Entry], bool]] = {
+_ON_REQUEST: dict[str, Callable[[FaultyConnection, AnyRequest, Entry], bool]] = {
     "drop_before_read": _drop_before_read,
     "swallow": _swallow,
     "drop_after_read": _drop_after_read,
@@ -158,71 +158,71 @@ _ON_REQUEST: dict[str, Callable[[Disturbed, Ask, Entry], bool]] = {
 }
 
 
-# replies: the frame that is left to send, None when there is none
+# replies: the frame that remains to be sent, or None
 
 
-def _omit(_: Disturbed, __: bytes, ___: Entry) -> bytes | None:
+def _omit(_: FaultyConnection, __: bytes, ___: Entry) -> bytes | None:
     return None
 
 
-def _duplicate(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+def _duplicate(session: FaultyConnection, frame: bytes, fault: Entry) -> bytes | None:
     for _ in range(int(fault.get("copies", 1))):
         session.outbox.emit(frame)
     return frame
 
 
-def _send_later(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+def _send_later(session: FaultyConnection, frame: bytes, fault: Entry) -> bytes | None:
     session.venue.clock.schedule(float(fault.get("seconds", 1.0)), partial(session.outbox.emit, frame))
     return None
 
 
-def _reorder(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
-    session.outbox.keep(frame, behind=int(fault.get("messages", 1)))
+def _reorder(session: FaultyConnection, frame: bytes, fault: Entry) -> bytes | None:
+    session.outbox.delay(frame, behind=int(fault.get("messages", 1)))
     return None
 
 
-def _split(session: Disturbed, frame: bytes, _: Entry) -> bytes | None:
-    session.outbox.write_apart(frame)
+def _split(session: FaultyConnection, frame: bytes, _: Entry) -> bytes | None:
+    session.outbox.write_separately(frame)
     return None
 
 
-def _cut(session: Disturbed, frame: bytes, _: Entry) -> bytes | None:
+def _cut(session: FaultyConnection, frame: bytes, _: Entry) -> bytes | None:
     session.outbox.write(frame[: len(frame) // 2])
     session.close("fault cut")
     return None
 
 
-def _close_before(session: Disturbed, _: bytes, __: Entry) -> bytes | None:
+def _close_before(session: FaultyConnection, _: bytes, __: Entry) -> bytes | None:
     session.close("fault close_before")
     return None
 
 
-def _close_after(session: Disturbed, frame: bytes, _: Entry) -> bytes | None:
+def _close_after(session: FaultyConnection, frame: bytes, _: Entry) -> bytes | None:
     session.outbox.write(frame)
     session.close("fault close_after")
     return None
 
 
-def _garbage(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+def _garbage(session: FaultyConnection, frame: bytes, fault: Entry) -> bytes | None:
     session.outbox.emit(pack_fields([str(text) for text in fault.get("fields", _UNKNOWN_MESSAGE)]))
     return frame
 
 
-def _huge(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+def _huge(session: FaultyConnection, frame: bytes, fault: Entry) -> bytes | None:
     session.outbox.emit(pack_fields(["999", "x" * int(fault.get("bytes", _LONGEST))]))
     return frame
 
 
-def _announce(session: Disturbed, frame: bytes, fault: Entry) -> bytes | None:
+def _announce(session: FaultyConnection, frame: bytes, fault: Entry) -> bytes | None:
     session.outbox.write(struct.pack(">I", int(fault.get("bytes", _ENDLESS))))
     return frame
 
 
-def _as_it_is(_: Disturbed, frame: bytes, __: Entry) -> bytes | None:
+def _unchanged(_: FaultyConnection, frame: bytes, __: Entry) -> bytes | None:
     return frame
 
 
-_ON_REPLY: dict[str, Callable[[Disturbed, bytes, Entry], bytes | None]] = {
+_ON_REPLY: dict[str, Callable[[FaultyConnection, bytes, Entry], bytes | None]] = {
     "omit": _omit,
     "duplicate": _duplicate,
     "delay": _send_later,
@@ -234,6 +234,6 @@ _ON_REPLY: dict[str, Callable[[Disturbed, bytes, Entry], bytes | None]] = {
     "garbage": _garbage,
     "huge": _huge,
     "announce": _announce,
-    "stall": _as_it_is,
-    "deaf": _as_it_is,
+    "stall": _unchanged,
+    "deaf": _unchanged,
 }

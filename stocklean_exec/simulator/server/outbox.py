@@ -1,6 +1,6 @@
-"""What waits to be written to one connection: portions of bytes, some of them kept back behind others.
+"""Outgoing bytes of one connection: chunks to write, and frames delayed until later frames have been written.
 
-Pure. It counts what waits, so that a reader who does not read is found out.
+Pure. It counts the queued bytes, so that a client that does not read is detected.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ class Outbox:
 
     Parameters
     ----------
-    most : bytes that may wait; beyond them nothing is kept, and the stream is ``torn``
-    on_write : called when there is something to write
-    on_overflow : called with the number of bytes when too many wait
+    most : maximum queued bytes; above them output is dropped, and the stream is ``overflowed``
+    on_write : called when there are bytes to write
+    on_overflow : called with the number of queued bytes when it exceeds ``most``
 
     Examples
     --------
     >>> box = Outbox(100, on_write=lambda: None, on_overflow=print)
-    >>> box.keep(b"first", behind=1)
+    >>> box.delay(b"first", behind=1)
     >>> box.emit(b"second")
     >>> box.take()
     [b'secondfirst']
@@ -39,14 +39,14 @@ class Outbox:
         self._later: list[tuple[int, bytes]] = []
         self.waiting = 0
         self.stalled = False
-        self.torn = False
-        self._apart = False
+        self.overflowed = False
+        self._separately = False
 
     def write(self, data: bytes) -> None:
-        """Put ``data`` at the end of what waits."""
+        """Append ``data`` to the queued bytes."""
         self.waiting += len(data)
         if self.waiting > self._most:
-            self.torn = True
+            self.overflowed = True
             if not self.stalled:
                 self._chunks.clear()
                 self._on_overflow(self.waiting)
@@ -54,40 +54,40 @@ class Outbox:
         self._chunks.append(data)
         self._on_write()
 
-    def write_apart(self, data: bytes) -> None:
-        """Write ``data`` byte by byte, each in a portion of its own."""
-        self._apart = True
+    def write_separately(self, data: bytes) -> None:
+        """Write ``data`` byte by byte, each as a separate chunk."""
+        self._separately = True
         for at in range(len(data)):
             self.write(data[at : at + 1])
 
     def emit(self, frame: bytes) -> None:
-        """Write a whole frame; frames that were kept back behind it may follow."""
+        """Write a whole frame, then the delayed frames that are due after it."""
         self.write(frame)
         if self._later:
-            self._later = [(left - 1, late) for left, late in self._later]
+            self._later = [(after - 1, late) for after, late in self._later]
             self._write_due()
 
-    def keep(self, frame: bytes, *, behind: int) -> None:
-        """Write ``frame`` when ``behind`` more frames have been written, at the latest when all is said."""
+    def delay(self, frame: bytes, *, behind: int) -> None:
+        """Write ``frame`` after ``behind`` more frames, at the latest at the next flush."""
         self._later.append((behind, frame))
 
-    def settle(self) -> None:
-        """All is said for now: what was kept back goes."""
+    def flush(self) -> None:
+        """Write all delayed frames."""
         if self._later:
             self._later = [(0, late) for _, late in self._later]
             self._write_due()
 
     def _write_due(self) -> None:
-        due = [late for left, late in self._later if left <= 0]
+        due = [late for after, late in self._later if after <= 0]
         self._later = [entry for entry in self._later if entry[0] > 0]
         for late in due:
             self.write(late)
 
     def take(self) -> list[bytes]:
-        """Portions to be written now, usually one; none while the connection is stalled."""
+        """Take the chunks to write now, usually one; none while the connection is stalled."""
         if self.stalled or not self._chunks:
             return []
         chunks, self._chunks = self._chunks, []
-        apart, self._apart = self._apart, False
+        apart, self._separately = self._separately, False
         self.waiting = 0
         return chunks if apart else [b"".join(chunks)]

@@ -1,14 +1,13 @@
-"""One client's conversation: bytes in, bytes out, no socket.
+"""Session of one client: bytes in, bytes out, no socket.
 
-``feed`` takes what arrived, ``take`` gives what is to be written; ``closed`` tells that the connection is to
-be closed behind it, and ``reason`` why. Nothing that a peer sends makes a method raise: bytes that are no
-protocol end the conversation, a request that cannot be read is answered by error 320, and what the venue
-cannot digest by error 322.
+``feed`` accepts received bytes, ``take`` returns the bytes to write. ``closed`` means that the connection is to be
+closed after them, and ``reason`` gives the reason. No input makes a method raise: bytes that break the protocol
+close the session, an unreadable request is answered with error 320, and a failure in the venue with error 322.
 
-A conversation goes greeting, version, START_API, requests. Between the version and START_API the server says
-nothing: official clients throw away what arrives there.
+The sequence is greeting, version, START_API, requests. Between the version and START_API the server sends nothing:
+official clients discard messages received there.
 
-Faults of a scenario act here, on requests before the venue sees them and on replies before they are bytes.
+Faults of a scenario are applied here: to requests before the venue processes them, to replies before encoding.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from stocklean_exec.simulator.protocol.field_layouts import MAX_VERSION, MIN_VER
 from stocklean_exec.simulator.protocol.framing import FrameError, FrameReader, pack_fields, split_fields
 from stocklean_exec.simulator.protocol.order_request import OrderRequest, parse_order
 from stocklean_exec.simulator.protocol.requests import BadRequest, Request, parse_request
-from stocklean_exec.simulator.server.fault_injection import disturb_reply, disturb_request
+from stocklean_exec.simulator.server.fault_injection import inject_reply_faults, inject_request_faults
 from stocklean_exec.simulator.server.outbox import Outbox
 from stocklean_exec.simulator.settings import Limits
 
@@ -38,11 +37,11 @@ __all__ = ["Session", "Stage"]
 _GREETING = b"API\0"
 _RANGE = re.compile(r"v(\d{1,5})(?:\.\.(\d{1,5}))?(?: .*)?", re.ASCII)
 _PLACE_ORDER = "3"
-_LARGEST_ID = (1 << 31) - 1
+_LARGEST_ID = (1 << 31) - 1  # client ids are 32-bit signed integers in TWS
 
 
 class Stage(Enum):
-    """How far a conversation has come."""
+    """Stage of a session."""
 
     GREETING = auto()
     VERSION = auto()
@@ -52,12 +51,12 @@ class Stage(Enum):
 
 
 class Session:
-    r"""One connection.
+    r"""The session of one client.
 
     Parameters
     ----------
     venue : shared by all sessions
-    limits : bounds of what a peer may use
+    limits : resource limits for clients
 
     Examples
     --------
@@ -78,12 +77,12 @@ class Session:
         self.client_id = -1
         self.subs = Subscriptions()
         self.reason = ""
-        self.notes: deque[str] = deque(maxlen=100)
-        self.deaf = False
+        self.notes: deque[str] = deque(maxlen=100)  # a choice: enough for a log line, bounded for long sessions
+        self.reading_paused = False
         self.pending = 0
         self.ready_at = 0.0
         self.requests = 0
-        self.recent: deque[float] = deque(maxlen=512)
+        self.recent: deque[float] = deque(maxlen=512)  # a choice: ten times the default pacing limit
         self.violations = 0
         self._reader = FrameReader(self.limits.max_frame)
         self._held: list[tuple[int, Request | OrderRequest]] = []
@@ -101,44 +100,44 @@ class Session:
         return self.stage is Stage.CLOSED
 
     def feed(self, data: bytes) -> None:
-        """Take in bytes from the peer, and act on every whole request in them."""
+        """Accept bytes from the client, and process every complete request."""
         if self.closed:
             return
         self._reader.feed(data)
-        self._read_on()
+        self._process_buffer()
 
-    def _read_on(self) -> None:
+    def _process_buffer(self) -> None:
         try:
-            while self._listens() and self._step():
+            while self._is_reading() and self._step():
                 pass
         except FrameError as problem:
             self.close(str(problem))
 
-    def _listens(self) -> bool:
-        return not (self.closed or self.deaf)
+    def _is_reading(self) -> bool:
+        return not (self.closed or self.reading_paused)
 
     def eof(self) -> None:
-        """The peer has gone."""
-        left = self._reader.unread
-        self.close(f"the peer closed the connection{f' inside a frame of {left} bytes' if left else ''}")
+        """The client closed the connection."""
+        unread = self._reader.unread
+        self.close(f"the peer closed the connection{f' inside a frame of {unread} bytes' if unread else ''}")
 
     def take(self) -> bytes:
-        """Bytes to be written now."""
+        """Take the bytes to write now."""
         return b"".join(self.take_chunks())
 
     def take_chunks(self) -> list[bytes]:
-        """The same, in portions that are to be written one by one."""
+        """Take the bytes to write now, as chunks to be written separately."""
         return self.outbox.take()
 
     def close(self, reason: str) -> None:
-        """End the conversation; what was said before still goes out."""
+        """Close the session; pending bytes are still written."""
         if not self.closed:
             self.reason = reason
             self.notes.append(f"closed: {reason}")
             self.stage = Stage.CLOSED
             self.venue.leave(self)
 
-    # the conversation
+    # the protocol
 
     def _step(self) -> bool:
         if self.stage is Stage.GREETING:
@@ -159,7 +158,7 @@ class Session:
         if greeting == _GREETING:
             self.stage = Stage.VERSION
         else:
-            self.close(f"no greeting of the TWS API: {greeting!r}")
+            self.close(f"not a greeting of the TWS API: {greeting!r}")
         return True
 
     def _negotiate(self, payload: bytes) -> None:
@@ -169,13 +168,13 @@ class Session:
         text = payload.decode("ascii", errors="replace").rstrip("\0")
         found = _RANGE.fullmatch(text)
         if found is None:
-            self.close(f"no version range: {text[:40]!r}")
+            self.close(f"not a version range: {text[:40]!r}")
             return
         least, most = int(found[1]), int(found[2] or found[1])
         version = min(most, self.venue.server_version, MAX_VERSION)
         if least > version or version < MIN_VERSION:
-            spoken = f"{MIN_VERSION} to {self.venue.server_version}"
-            self.close(f"the client speaks versions {least} to {most}, this server {spoken}")
+            supported = f"{MIN_VERSION} to {self.venue.server_version}"
+            self.close(f"the client supports versions {least} to {most}, this server {supported}")
             return
         self.version = version
         self.stage = Stage.START
@@ -186,18 +185,18 @@ class Session:
 
     def _request(self, fields: list[str]) -> None:
         if not fields:
-            self._complain(BadRequest("empty", -1, "the message is empty"))
+            self._report_bad_request(BadRequest("empty", -1, "the message is empty"))
             return
         parse = parse_order if fields[0] == _PLACE_ORDER else parse_request
         request = parse(fields, self.version)
         if isinstance(request, BadRequest):
-            self._complain(request)
+            self._report_bad_request(request)
         elif self.stage is Stage.START and request.kind != "startApi":
             self.close(f"{request.kind} before START_API")
         else:
-            self._with_faults(request)
+            self._apply_faults(request)
 
-    def _complain(self, bad: BadRequest) -> None:
+    def _report_bad_request(self, bad: BadRequest) -> None:
         self.notes.append(f"{bad.kind}: {bad.reason}")
         self._bad += 1
         if self.stage is Stage.START:
@@ -205,20 +204,20 @@ class Session:
             return
         self.error(bad.req_id, 320, f"Error reading request. {bad.reason}")
         if self._bad >= self.limits.max_bad:
-            self.close(f"{self._bad} requests that cannot be read, the last one: {bad.reason}")
-        self.venue.settle()
+            self.close(f"{self._bad} unreadable requests, last: {bad.reason}")
+        self.venue.run_until_idle()
 
-    def _with_faults(self, request: Request | OrderRequest) -> None:
+    def _apply_faults(self, request: Request | OrderRequest) -> None:
         self.requests += 1
-        facts = {"client_id": self.client_id} | _facts(request)
-        faults = self.venue.faults.for_request(request.kind, facts) if self.venue.faults else []
-        if not disturb_request(self, request, faults):
+        attributes = {"client_id": self.client_id} | _attributes(request)
+        faults = self.venue.faults.for_request(request.kind, attributes) if self.venue.faults else []
+        if not inject_request_faults(self, request, faults):
             self.venue.admit(self, request)
-        if not self.deaf:
+        if not self.reading_paused:
             self._release_held()
 
     def perform(self, request: Request | OrderRequest) -> None:
-        """Let the venue carry the request out, also when the peer is gone by now."""
+        """Let the venue process the request, even if the client has disconnected."""
         if request.kind == "startApi" and isinstance(request, Request):
             if not self.closed:
                 self._start(request)
@@ -239,67 +238,67 @@ class Session:
         self.venue.join(self)
 
     def _release_held(self) -> None:
-        self._held = [(left - 1, request) for left, request in self._held]
-        due = [request for left, request in self._held if left < 0]
+        self._held = [(after - 1, request) for after, request in self._held]
+        due = [request for after, request in self._held if after < 0]
         self._held = [entry for entry in self._held if entry[0] >= 0]
         for request in due:
             self.venue.admit(self, request)
 
     def hold(self, request: Request | OrderRequest, behind: int) -> None:
-        """Carry ``request`` out behind as many more requests of this connection."""
+        """Process ``request`` after ``behind`` further requests of this connection."""
         self._held.append((behind, request))
 
     def stop_reading(self, seconds: float = 0.0) -> None:
-        """Leave what comes in the socket, for ever or for some seconds."""
-        self.deaf = True
+        """Stop reading from the socket, permanently or for some seconds."""
+        self.reading_paused = True
         if seconds:
-            self.venue.clock.schedule(seconds, self._read_again, work=False)
+            self.venue.clock.schedule(seconds, self._resume_reading, work=False)
 
-    def _read_again(self) -> None:
-        self.deaf = False
+    def _resume_reading(self) -> None:
+        self.reading_paused = False
         self._release_held()
         if not self.closed:
-            self._read_on()
+            self._process_buffer()
         self.venue.dirty.add(self)
 
     def stop_writing(self, seconds: float = 0.0) -> None:
-        """Keep what is to be said, for ever or for some seconds."""
+        """Stop writing to the socket, permanently or for some seconds."""
         self.outbox.stalled = True
         if seconds:
-            self.venue.clock.schedule(seconds, self._write_again, work=False)
+            self.venue.clock.schedule(seconds, self._resume_writing, work=False)
 
-    def _write_again(self) -> None:
+    def _resume_writing(self) -> None:
         self.outbox.stalled = False
-        if self.outbox.torn:
+        if self.outbox.overflowed:
             self.close(f"slow reader: more than {self.limits.max_unsent} bytes were waiting")
         self.venue.dirty.add(self)
 
     # replies
 
     def error(self, req_id: int, code: int, text: str) -> None:
-        """An error or system message; -1 is no request."""
+        """Send an error or system message; request id -1 for none."""
         self.send("error", {"reqId": req_id, "code": code, "text": text})
 
-    def send(self, kind: str, values: dict[str, Any], facts: dict[str, Any] | None = None) -> None:
-        """A reply, subject to the scenario's faults. ``facts`` is what they select by."""
+    def send(self, kind: str, values: dict[str, Any], attributes: dict[str, Any] | None = None) -> None:
+        """Send a reply, subject to the scenario's faults, which select by ``attributes``."""
         if self.closed or self.muted:
             return
         plan = self.venue.faults
-        faults = plan.for_reply(kind, {"client_id": self.client_id} | (facts or {})) if plan else []
+        faults = plan.for_reply(kind, {"client_id": self.client_id} | (attributes or {})) if plan else []
         if faults:
-            disturb_reply(self, kind, values, faults)
+            inject_reply_faults(self, kind, values, faults)
         else:
             self.outbox.emit(pack_fields(fields_of(kind, self.version, values)))
 
-    def settle(self) -> None:
-        """The venue is done for now: replies that were kept back behind others go."""
-        self.outbox.settle()
+    def flush(self) -> None:
+        """Write all delayed replies; the venue has finished processing."""
+        self.outbox.flush()
 
     def _overflow(self, waiting: int) -> None:
         self.close(f"slow reader: {waiting} bytes are waiting")
 
 
-def _facts(request: Request | OrderRequest) -> dict[str, Any]:
+def _attributes(request: Request | OrderRequest) -> dict[str, Any]:
     if isinstance(request, OrderRequest):
         return {
             "symbol": request.contract.symbol,

@@ -1,6 +1,6 @@
-"""A simulator in a thread of its own, with its own event loop: for tests, notebooks and ``sim://``.
+"""A simulator in a separate thread with its own event loop, for tests, notebooks and ``sim://``.
 
-Methods of :class:`Simulator` may be called from any thread; what touches the venue is done there.
+Methods of :class:`Simulator` may be called from any thread; access to the venue runs in the simulator's thread.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Simulator"]
 
-_START_SECONDS = 30.0
+_START_SECONDS = 30.0  # a choice: a start takes well under a second, so a longer wait means a hang
 T = TypeVar("T")
 
 
 class Simulator:
-    """A simulator in a thread of its own, for tests, notebooks and ``sim://`` connections.
+    """A simulator in a separate thread, for tests, notebooks and ``sim://`` connections.
 
     Parameters
     ----------
-    settings : what the venue starts with
+    settings : initial settings of the venue
     host, port, allow_remote, limits : see :func:`start`
-    **options : fields of :class:`~stocklean_exec.simulator.settings.Settings`, as a short form; ``account``
-        names one account or several with commas
+    **options : fields of :class:`~stocklean_exec.simulator.settings.Settings`, as a shortcut; ``account`` is one
+        account or several separated by commas
 
     Examples
     --------
@@ -79,18 +79,18 @@ class Simulator:
 
     @property
     def port(self) -> int:
-        """Where it listens; 0 before it is started."""
+        """Port it listens on; 0 before the start if any free port was requested."""
         return self._server.port if self._server is not None else self._port
 
     @property
     def venue(self) -> Venue:
-        """The venue. Touch it only through :meth:`call` while the simulator runs."""
+        """The venue. Access it only through :meth:`call` while the simulator is running."""
         if self._server is None:
             raise RuntimeError("the simulator is not running")
         return self._server.venue
 
     def start(self) -> Self:
-        """Start the thread, and wait until it listens.
+        """Start the thread, and wait until the server is listening.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class Simulator:
             raise self._failure
 
     def stop(self) -> None:
-        """Close everything and end the thread. Does nothing when it is not running."""
+        """Close the server and end the thread. Does nothing when the simulator is not running."""
         thread, loop = self._thread, self._loop
         if thread is None or loop is None:
             return
@@ -137,7 +137,7 @@ class Simulator:
         self.stop()
 
     def call(self, action: Callable[[Venue], T]) -> T:
-        """Do ``action`` with the venue in the simulator's thread; what it says is sent. The action's result.
+        """Run ``action`` on the venue in the simulator's thread, send all replies, and return the result.
 
         Examples
         --------
@@ -151,34 +151,34 @@ class Simulator:
 
         async def act() -> T:
             result = action(server.venue)
-            server.venue.settle()
+            server.venue.run_until_idle()
             server.flush()
             return result
 
         return asyncio.run_coroutine_threadsafe(act(), loop).result(_START_SECONDS)
 
     def advance(self, seconds: float) -> None:
-        """Let a virtual or manual clock go on by ``seconds``."""
+        """Advance a virtual or manual clock by ``seconds``."""
         self.call(lambda venue: venue.clock.advance(seconds))
 
     def move(self, symbol: str, **quote: float) -> None:
-        """Move the market of a symbol: bid, ask, last, close, bid_size, ask_size."""
+        """Change the quote of a symbol: bid, ask, last, close, bid_size, ask_size."""
         self.call(lambda venue: venue.move(symbol, **quote))
 
     def event(self, do: str, **options: Any) -> None:  # noqa: ANN401 - see the scenario's events
-        """Let one event of :data:`~stocklean_exec.simulator.scenarios.steps.EVENTS` happen now."""
+        """Run one event of :data:`~stocklean_exec.simulator.scenarios.steps.EVENTS` now."""
         (entry,) = load_scenario({"event": [{"at": 0, "do": do, **options}]}).events
         self.call(lambda venue: venue.events.run(entry))
 
     def fault(self, **entry: Any) -> None:  # noqa: ANN401 - see the scenario's faults
-        """Add one fault from now on: ``on``, ``do`` and what selects the message."""
+        """Add a fault: ``on``, ``do`` and the selectors of the message."""
         (checked,) = load_scenario({"fault": [entry]}).faults
         self.call(lambda venue: venue.faults.add(checked))
 
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
-        except Exception as problem:  # noqa: BLE001 - handed to whoever called start()
+        except Exception as problem:  # noqa: BLE001 - raised by start()
             self._failure = problem
             self._ready.set()
 

@@ -1,4 +1,4 @@
-"""Positions, values, summaries and profit as they are told."""
+"""Positions, account values, summaries and PnL as sent to clients."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def values(messages, kind="6"):
     return {(fields[key], fields[key + 2]): fields[key + 1] for fields in messages if fields[0] == kind}
 
 
-def test_positions_are_told_with_the_end_and_then_as_they_change(connect):
+def test_positions_are_sent_with_an_end_and_then_on_change(connect):
     peer = connect(positions={"XOM": (50, 90.0)})
     seen = peer.send("61", "1")
     assert [(fields[4], fields[14], fields[15]) for fields in seen[:-1]] == [("XOM", "50", "90.0")]
@@ -57,7 +57,7 @@ def test_values_are_current_after_a_partial_fill(connect):
     assert values(peer.place(1))["TotalCashValue", "USD"] == "983995.00"  # less 40 at 400.10 less 1.00
 
 
-def test_a_second_account_takes_the_subscription_over(connect):
+def test_a_second_account_replaces_the_subscription(connect):
     peer = connect(accounts=("DU1", "DU2"))
     peer.send("6", "2", "1", "DU1")
     seen = peer.send("6", "2", "1", "DU2")
@@ -78,7 +78,7 @@ def test_an_unknown_account_is_an_error(connect, request_fields):
     assert [fields[3] for fields in connect().send(*request_fields)] == ["321"]
 
 
-def test_a_summary_tells_the_tags_asked_for(connect):
+def test_a_summary_has_the_requested_tags(connect):
     seen = connect(cash=5_000.0).send("62", "1", "8", "All", "NetLiquidation,AccountType,Cushion")
     assert [fields[3:] for fields in seen[:-1]] == [
         ["DU0000001", "NetLiquidation", "5000.00", "USD"],
@@ -88,7 +88,7 @@ def test_a_summary_tells_the_tags_asked_for(connect):
     assert seen[-1] == ["64", "1", "8"]
 
 
-def test_a_summary_of_the_ledger_tells_each_currency(connect):
+def test_a_ledger_summary_has_each_currency(connect):
     seen = connect(cash=5_000.0).send("62", "1", "8", "All", "$LEDGER:ALL")
     assert values(seen, "63")["CashBalance", "USD"] == "5000.00"
     assert values(seen, "63")["CashBalance", "BASE"] == "5000.00"
@@ -106,13 +106,13 @@ def test_positions_of_several_accounts_end(connect):
     assert [fields[0] for fields in seen] == ["71", "72"]
 
 
-def test_profit_is_told_now_and_at_each_execution(connect):
+def test_pnl_is_sent_on_request_and_after_each_execution(connect):
     peer = connect()
     assert peer.send("92", "8", "DU0000001", "") == [["94", "8", "0.0", "0.0", "0.0"]]
     con_id = peer.venue.catalogue.matching("SPY")[0].con_id
     peer.send("94", "9", "DU0000001", "", str(con_id))
     seen = peer.place(1, quantity=100)
-    # Bought at 400.10 with 1.00 commission, worth 400.00: 11.00 down.
+    # Bought at 400.10 with 1.00 commission, valued at 400.00: a loss of 11.00.
     daily = next(fields for fields in seen if fields[0] == "94")
     assert [float(text) for text in daily[2:]] == pytest.approx([-11.0, -11.0, 0.0])
     single = next(fields for fields in seen if fields[0] == "95")
@@ -124,11 +124,11 @@ def test_realised_profit_is_unset_for_an_opening_trade_and_a_number_for_a_closin
     bought = next(fields for fields in peer.place(1, quantity=100) if fields[0] == "59")
     sold = next(fields for fields in peer.place(2, action="SELL", quantity=100) if fields[0] == "59")
     assert bought[5] == "1.7976931348623157E308"
-    # Sold at 399.90 what cost 400.11, less 1.00.
+    # Sold at 399.90, average cost 400.11, commission 1.00.
     assert float(sold[5]) == pytest.approx(-22.0)
 
 
-def test_what_changed_in_a_broken_link_is_told_afterwards(connect):
+def test_changes_during_a_broken_link_are_sent_afterwards(connect):
     peer = connect()
     peer.send("61", "1")
     peer.place(1, order_type="LMT", limit="390.00")

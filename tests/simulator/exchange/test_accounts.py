@@ -32,7 +32,7 @@ def test_a_sale_realises_profit_net_of_both_commissions():
     assert account.realized() == pytest.approx(198.6)
 
 
-def test_a_short_sale_brings_its_price_less_the_commission():
+def test_a_short_sale_yields_its_price_less_the_commission():
     account = Account("DU1", cash=0.0)
     account.trade(1, "A", -100, 50.0, 1.0)
     assert account.cash == 4_999.0
@@ -43,7 +43,7 @@ def test_a_short_sale_brings_its_price_less_the_commission():
     assert account.positions[1].average_cost == 0
 
 
-def test_a_trade_through_zero_closes_first_and_opens_with_the_rest():
+def test_a_trade_through_zero_closes_first_then_opens_with_the_remainder():
     account = Account("DU1")
     account.trade(1, "A", 100, 50.0, 1.0)
     # 150 sold at 60 for 1.50: 100 close for (60 - 50.01) * 100 - 1.00, 50 open short at 60 - 0.01

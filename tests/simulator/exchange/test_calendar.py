@@ -45,7 +45,7 @@ def test_the_next_close():
     assert Calendar("exchange").next_close(at("2022-12-29T15:00:00")) == at("2022-12-29T16:00:00")
 
 
-def test_hours_are_written_as_contract_details_have_them(captured):
+def test_hours_have_the_format_of_contract_details(captured):
     trading, liquid = Calendar("always").trading_hours(at("2026-04-05T12:00:00"))
     ((_, _, real),) = captured["contract_details"]
     assert (trading, liquid) == (real[27], real[28])

@@ -1,6 +1,6 @@
 from stocklean_exec.simulator import Session, Venue
 from stocklean_exec.simulator.exchange.connection import Connection
-from stocklean_exec.simulator.server.fault_injection import Disturbed
+from stocklean_exec.simulator.server.fault_injection import FaultyConnection
 
 
 def members(protocol):
@@ -8,32 +8,32 @@ def members(protocol):
     return {name for name in names if not name.startswith("_")}
 
 
-def test_a_session_is_all_that_the_venue_and_the_faults_ask_for(make_venue):
+def test_a_session_implements_both_connection_protocols(make_venue):
     session = Session(make_venue())
     assert members(Connection) >= {"send", "close", "client_id", "subs"}
-    assert [name for name in members(Connection) | members(Disturbed) if not hasattr(session, name)] == []
+    assert [name for name in members(Connection) | members(FaultyConnection) if not hasattr(session, name)] == []
 
 
-def test_the_venue_works_for_a_connection_that_is_no_session(make_venue):
+def test_the_venue_serves_a_connection_that_is_not_a_session(make_venue):
     class Bare:
-        """Remembers what it is told."""
+        """Records what is sent to it."""
 
         client_id, version, closed, pending = 3, 176, False, 0
 
         def __init__(self):
-            self.told = []
+            self.sent = []
 
         def send(self, kind, _, __=None):
-            self.told.append(kind)
+            self.sent.append(kind)
 
         def error(self, _, code, __):
-            self.told.append(code)
+            self.sent.append(code)
 
-        def settle(self):
-            self.told.append("settled")
+        def flush(self):
+            self.sent.append("flushed")
 
     bare, venue = Bare(), make_venue()
     assert isinstance(venue, Venue)
     venue.join(bare)
-    assert bare.told == ["managedAccounts", "nextValidId", 2104, 2106, 2158, "settled"]
+    assert bare.sent == ["managedAccounts", "nextValidId", 2104, 2106, 2158, "flushed"]
     del venue.sessions[3]

@@ -9,7 +9,7 @@ def test_captured_ids_are_the_real_ones():
     assert [contract_id(symbol) for symbol in ("AAPL", "TSLA", "AMZN")] == [265598, 76792991, 3691937]
 
 
-def test_made_up_ids_differ_and_fit_an_integer():
+def test_generated_ids_differ_and_fit_an_integer():
     ids = {contract_id(f"S{number}") for number in range(500)}
     assert len(ids) == 500
     assert max(ids) < 1 << 31
@@ -48,7 +48,7 @@ def test_prices_on_and_between_ticks(price, tick, fits):
         (ContractSpec(), False),
     ],
 )
-def test_a_contract_is_found_by_what_is_said_about_it(spec, found):
+def test_a_contract_is_found_by_its_description(spec, found):
     assert bool(Catalogue([make_contract("SPY")]).find(spec)) is found
 
 

@@ -1,4 +1,4 @@
-"""Every request gets an answer, but for those that TWS itself answers by nothing."""
+"""Every request gets an answer, except those that TWS does not answer."""
 
 import pytest
 
@@ -36,13 +36,13 @@ def test_a_request_is_answered(connect, message_id):
 
 
 @pytest.mark.parametrize("message_id", sorted(REQUESTS))
-def test_a_request_leaves_the_conversation_alive(connect, message_id):
+def test_a_request_leaves_the_session_open(connect, message_id):
     peer = connect()
     peer.send(*sample(message_id)[1])
     assert peer.send("49", "1")[0][0] == "49"
 
 
-def test_refusals_name_the_service():
+def test_unsupported_requests_get_the_error_code_of_their_service():
     assert refusal_of("reqMktDepth")[0] == 354
     assert refusal_of("somethingElse") == (
         321,
@@ -50,6 +50,6 @@ def test_refusals_name_the_service():
     )
 
 
-def test_the_time_is_the_clocks(connect):
+def test_the_current_time_is_that_of_the_clock(connect):
     peer = connect(start="2022-12-29 10:00:00")
     assert peer.send("49", "1") == [["49", "1", "1672326000"]]

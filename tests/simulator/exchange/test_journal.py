@@ -1,4 +1,4 @@
-"""The venue's own record is enough to audit a run."""
+"""The venue's journal is sufficient to audit a run."""
 
 import json
 
@@ -7,7 +7,7 @@ from stocklean_exec.simulator import read_journal
 LIMIT = {"order_type": "LMT", "limit": "390.00"}
 
 
-def test_a_run_can_be_rebuilt_from_the_record(connect, tmp_path):
+def test_a_run_can_be_rebuilt_from_the_journal(connect, tmp_path):
     path = tmp_path / "journal.jsonl"
     peer = connect(journal=path, start="2022-12-29 10:00:00")
     peer.place(1, quantity=250, order_ref="run-1-SPY-BUY")
@@ -43,7 +43,7 @@ def test_a_run_can_be_rebuilt_from_the_record(connect, tmp_path):
     assert events[-1]["reason"] == "client"
 
 
-def test_what_a_client_was_not_told_is_recorded(connect, tmp_path):
+def test_an_event_that_was_not_reported_is_in_the_journal(connect, tmp_path):
     path = tmp_path / "journal.jsonl"
     peer = connect({"fault": [{"on": "placeOrder", "do": "drop_after_accept"}]}, journal=path)
     assert peer.place(1) == []
@@ -65,7 +65,7 @@ def test_every_line_is_one_json_object_whatever_a_client_writes(connect, tmp_pat
     assert len(lines) == 4
 
 
-def test_a_torn_last_line_is_left_out(tmp_path):
+def test_an_incomplete_last_line_is_ignored(tmp_path):
     path = tmp_path / "journal.jsonl"
     path.write_text('{"event": "order"}\n{"event": "exec', encoding="utf-8")
     assert read_journal(path) == [{"event": "order"}]

@@ -43,12 +43,12 @@ def test_a_snapshot_has_all_ticks_and_always_its_end(connect):
 
 
 @pytest.mark.parametrize("quotes", [{"SPY": {"bid": 400.0}}, {"SPY": {"last": 400.0}}, {"SPY": {"close": 400.0}}])
-def test_a_snapshot_of_half_a_quote_ends_too(connect, quotes):
+def test_a_snapshot_of_a_one_sided_quote_ends_too(connect, quotes):
     seen = connect(quotes=quotes).send("1", "11", "5", *CONTRACT, "0", "", "1", "0", "")
     assert seen[-1] == ["57", "1", "5"]
 
 
-def test_a_stream_goes_on_until_it_is_cancelled(connect):
+def test_a_stream_continues_until_it_is_cancelled(connect):
     peer = connect()
     seen = peer.send("1", "11", "5", *CONTRACT, "0", "", "0", "0", "")
     assert "57" not in [fields[0] for fields in seen]
@@ -67,7 +67,7 @@ def test_a_ticker_id_in_use_is_error_102(connect):
     assert [fields[3] for fields in peer.send(*ask)] == ["102"]
 
 
-def test_delayed_data_has_its_own_tick_types_and_needs_asking(connect):
+def test_delayed_data_has_its_own_tick_types_and_must_be_requested(connect):
     peer = connect({"switches": {"market_data": "delayed"}})
     ask = ("1", "11", "5", *CONTRACT, "0", "", "1", "0", "")
     assert [fields[3] for fields in peer.send(*ask)] == ["10089"]
@@ -79,7 +79,7 @@ def test_delayed_data_has_its_own_tick_types_and_needs_asking(connect):
     assert seen[-1][0] == "57"
 
 
-def test_data_can_be_delayed_unasked_or_refused(connect):
+def test_delayed_data_can_be_forced_and_data_refused(connect):
     ask = ("1", "11", "5", *CONTRACT, "0", "", "1", "0", "")
     forced = connect({"switches": {"market_data": "forced_delayed"}}).send(*ask)
     assert (forced[0][3], forced[-1][0]) == ("10167", "57")
@@ -105,13 +105,13 @@ def test_daily_bars_are_ordered_consistent_and_end_before_now(connect):
         assert float(low) <= min(float(first), float(close)) <= max(float(first), float(close)) <= float(high)
 
 
-def test_history_that_is_not_there_is_error_162(connect):
+def test_missing_history_is_error_162(connect):
     peer = connect()
-    for asked in ({"size": "1 hour"}, {"duration": "5 X"}, {"duration": "many"}, {"end": "noon"}):
-        assert [fields[3] for fields in history(peer, **asked)] == ["162"]
+    for requested in ({"size": "1 hour"}, {"duration": "5 X"}, {"duration": "many"}, {"end": "noon"}):
+        assert [fields[3] for fields in history(peer, **requested)] == ["162"]
 
 
-def test_symbols_are_found_by_their_beginning(connect):
+def test_symbols_are_found_by_prefix(connect):
     seen = connect().send("81", "5", "SP")
     assert seen[0][:6] == ["79", "5", "1", seen[0][3], "SPY", "STK"]
     assert connect().send("81", "5", "QQQQQ") == [["79", "5", "0"]]
@@ -122,11 +122,11 @@ def test_market_rules_are_known_by_id(connect):
     assert [fields[3] for fields in connect().send("91", "1")] == ["321"]
 
 
-def test_the_head_of_the_history_is_told(connect):
+def test_the_first_day_of_the_history_is_sent(connect):
     assert connect().send("87", "5", *CONTRACT, "0", "1", "TRADES", "1")[0][:2] == ["88", "5"]
 
 
-def test_no_number_that_is_none_goes_out(connect, recorded):
+def test_no_nan_is_sent(connect, recorded):
     """An official client of 2020 (version 157) stops reading at a size of ``nan``."""
     peer = connect(quotes={"SPY": {"last": 400.0}, "AAPL": {"close": 12.0, "bid": 11.9, "ask": 12.1}})
     for symbol, req_id in (("SPY", "3"), ("AAPL", "4")):

@@ -31,13 +31,13 @@ def test_a_market_order_with_a_limit_price_of_zero_has_no_limit():
 
 
 @pytest.mark.parametrize(("kind", "tif"), [("MOC", "DAY"), ("LOC", "DAY"), ("MKT", "OPG"), ("LMT", "OPG")])
-def test_orders_for_an_auction_wait_for_it(kind, tif):
+def test_auction_orders_wait_for_the_auction(kind, tif):
     waiting = order(kind, limit=101.0, tif=tif)
     assert at_auction(waiting)
     assert executions_now(waiting, QUOTE, auction=False) == []
 
 
-def test_a_midprice_order_trades_at_the_middle_in_parts_of_the_size_shown():
+def test_a_midprice_order_trades_at_the_mid_price_in_parts_of_the_displayed_size():
     found = executions_now(order("MIDPRICE"), QUOTE, auction=False)
     assert [(one.quantity, one.price) for one in found] == [(200, 100.0), (50, 100.0)]
     assert executions_now(order("MIDPRICE", limit=99.95), QUOTE, auction=False) == []
@@ -50,11 +50,11 @@ def test_a_midprice_order_trades_at_the_middle_in_parts_of_the_size_shown():
     ("side", "stop", "reached"),
     [("BUY", 100.1, True), ("BUY", 100.11, False), ("SELL", 99.9, True), ("SELL", 99.89, False)],
 )
-def test_a_stop_is_reached_from_its_side(side, stop, reached):
+def test_a_stop_is_triggered_by_the_quote_of_its_side(side, stop, reached):
     assert is_triggered(order("STP", side, stop=stop), QUOTE) is reached
 
 
-def test_a_stop_that_was_reached_stays_reached():
+def test_a_triggered_stop_stays_triggered():
     once = order("STP", stop=200.0)
     once.triggered = True
     assert is_triggered(once, QUOTE)
@@ -68,17 +68,17 @@ def test_a_stop_that_was_reached_stays_reached():
         ("SELL", 402.0, Quote(bid=405.0, ask=405.5, bid_size=200)),
     ],
 )
-def test_an_order_in_the_book_trades_at_its_own_limit_when_the_market_comes(side, limit, quote):
+def test_a_resting_order_trades_at_its_own_limit_when_the_market_reaches_it(side, limit, quote):
     found = executions_now(order("LMT", side, 250.0, limit), quote, auction=False, passive=True)
     assert [(one.quantity, one.price, one.liquidity) for one in found] == [(200, limit, 1), (50, limit, 1)]
 
 
-def test_an_order_in_the_book_trades_nowhere_while_the_market_is_away():
+def test_a_resting_order_does_not_trade_while_the_market_is_away():
     quote = Quote(bid=390.0, ask=390.1)
     assert executions_now(order("LMT", "BUY", 1.0, 390.0), quote, auction=False, passive=True) == []
 
 
-def test_in_an_auction_everybody_gets_the_price_of_the_auction():
+def test_in_an_auction_all_orders_trade_at_the_auction_price():
     quote = Quote(bid=389.0, ask=389.5)
     found = executions_now(order("LOC", "BUY", 10.0, 390.0), quote, auction=True, passive=True)
     assert [one.price for one in found] == [389.5]

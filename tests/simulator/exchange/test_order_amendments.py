@@ -1,4 +1,4 @@
-"""Modifications and cancels, and the answers to those that come too late."""
+"""Modifications and cancels, and the errors for those that come too late."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_a_cancelled_order_has_the_captured_status(connect, captured):
     ]
 
 
-def test_new_terms_are_shown_at_once_and_may_fill(connect, kinds):
+def test_a_modification_is_reported_immediately_and_may_fill(connect, kinds):
     peer = connect()
     rest(peer)
     seen = rest(peer, limit="391.00", quantity=150)
@@ -58,7 +58,7 @@ def test_a_limit_order_may_become_a_market_order(connect, kinds):
         ({"limit": ""}, 321),
     ],
 )
-def test_a_refused_modification_leaves_the_order_alone(connect, kinds, terms, code):
+def test_a_rejected_modification_does_not_change_the_order(connect, kinds, terms, code):
     peer = connect()
     rest(peer)
     assert codes(rest(peer, **terms)) == [code]
@@ -66,7 +66,7 @@ def test_a_refused_modification_leaves_the_order_alone(connect, kinds, terms, co
     assert (seen[0][13], seen[0][15], seen[0][16]) == ("BUY", "LMT", "390.0")
 
 
-def test_a_filled_order_can_be_neither_changed_nor_cancelled(connect):
+def test_a_filled_order_can_be_neither_modified_nor_cancelled(connect):
     peer = connect()
     peer.place(1)
     assert codes(peer.place(1, quantity=200)) == [104]
@@ -82,16 +82,16 @@ def test_a_cancelled_order_is_not_in_a_cancellable_state(connect):
     assert codes(rest(peer)) == [103]
 
 
-def test_an_unknown_and_a_foreign_order_are_not_found(connect, join):
+def test_an_unknown_order_and_one_of_another_client_are_not_found(connect, join):
     peer = connect()
     rest(peer)
     assert codes(peer.send("4", "1", "99")) == [10147]
     other = join(peer.venue, client_id=2)
     assert codes(other.send("4", "1", "1")) == [10147]
-    assert len(peer.venue.book.active) == 1
+    assert len(peer.venue.ledger.active) == 1
 
 
-def test_a_foreign_cancel_can_be_allowed_and_is_told_to_both(make_venue, join, kinds):
+def test_a_cancel_by_another_client_can_be_allowed_and_is_reported_to_both(make_venue, join, kinds):
     venue = make_venue({"switches": {"cross_client_cancel": True}})
     owner, other = join(venue, 1), join(venue, 2)
     rest(owner)
@@ -101,7 +101,7 @@ def test_a_foreign_cancel_can_be_allowed_and_is_told_to_both(make_venue, join, k
     assert kinds(owner.take()) == ["st Cancelled", "err 202"]
 
 
-def test_a_global_cancel_ends_the_orders_of_all_clients(connect, join, kinds):
+def test_a_global_cancel_cancels_the_orders_of_all_clients(connect, join, kinds):
     peer = connect()
     other = join(peer.venue, client_id=2)
     rest(peer)
@@ -110,21 +110,21 @@ def test_a_global_cancel_ends_the_orders_of_all_clients(connect, join, kinds):
     assert kinds(other.take()) == ["st Cancelled", "err 202"]
 
 
-def test_a_partial_fill_stays_when_the_rest_is_cancelled(connect):
+def test_a_partial_fill_stays_when_the_remaining_quantity_is_cancelled(connect):
     peer = connect({"order": [{"steps": [{"fill": 30}]}]})
     peer.place(1, quantity=100)
     status = next(fields for fields in peer.send("4", "1", "1") if fields[2] == "Cancelled")
     assert (status[3], status[4]) == ("30", "70")
 
 
-def test_the_quantity_may_shrink_to_what_is_filled_but_not_below(connect, kinds):
+def test_the_quantity_may_be_reduced_to_the_filled_quantity_but_not_below(connect, kinds):
     peer = connect({"order": [{"steps": [{"fill": 30}]}]})
     peer.place(1, quantity=100)
     assert codes(peer.place(1, quantity=29)) == [105]
     assert kinds(peer.place(1, quantity=30)) == ["oo Filled", "st Filled"]
 
 
-def test_a_modification_in_a_broken_link_can_leave_two_orders(make_venue, join):
+def test_a_modification_during_a_broken_link_can_leave_two_orders(make_venue, join):
     venue = make_venue({"switches": {"double_orders": True}, "event": [{"after_accepts": 1, "do": "link_down"}]})
     peer = join(venue)
     rest(peer)
@@ -134,7 +134,7 @@ def test_a_modification_in_a_broken_link_can_leave_two_orders(make_venue, join):
     assert {fields[16] for fields in peer.send("16", "1") if fields[0] == "5"} == {"390.0", "391.0"}
 
 
-def test_client_zero_takes_over_orders_typed_into_tws(make_venue, join):
+def test_client_zero_binds_manual_orders(make_venue, join):
     event = {"after_requests": 1, "do": "manual_order", "symbol": "SPY", "quantity": 5, "price": 390.0}
     venue = make_venue({"event": [event]})
     zero = join(venue, client_id=0)

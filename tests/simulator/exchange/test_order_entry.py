@@ -1,4 +1,4 @@
-"""What TWS takes and what it refuses, with the code of each refusal."""
+"""Accepted and rejected orders, with the error code of each rejection."""
 
 import pytest
 
@@ -40,17 +40,17 @@ def codes(messages):
         ({"parent_id": 99}, 135),
     ],
 )
-def test_an_order_is_refused_with_one_error_and_nothing_else(connect, terms, code):
+def test_a_rejected_order_gets_one_error_and_nothing_else(connect, terms, code):
     peer = connect()
     seen = peer.place(1, **terms)
     assert codes(seen) == [code]
     assert len(seen) == 1
     assert seen[0][2] == "1"
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
     assert codes(peer.place(1)) == []  # the id was not used up
 
 
-def test_order_ids_must_grow_for_each_client(connect, join):
+def test_order_ids_must_increase_for_each_client(connect, join):
     peer = connect()
     peer.place(5)
     assert codes(peer.place(3)) == [103]
@@ -58,12 +58,12 @@ def test_order_ids_must_grow_for_each_client(connect, join):
     assert codes(other.place(3)) == []
 
 
-def test_an_id_below_one_is_no_order_id(connect):
+def test_an_order_id_must_be_positive(connect):
     assert codes(connect().place(0)) == [103]
     assert codes(connect().place(-4)) == [103]
 
 
-def test_the_next_valid_id_is_remembered_for_each_client(connect, join):
+def test_the_next_valid_id_is_stored_for_each_client(connect, join):
     peer = connect()
     peer.place(41)
     assert peer.send("8", "1", "1") == [["9", "1", "42"]]
@@ -73,22 +73,22 @@ def test_the_next_valid_id_is_remembered_for_each_client(connect, join):
     assert ["9", "1", "42"] in again.seen
 
 
-def test_received_orders_can_move_the_next_valid_id_too(connect):
+def test_received_orders_can_increase_the_next_valid_id(connect):
     peer = connect({"switches": {"next_valid_id": "received"}})
     assert codes(peer.place(7, order_type="FEELINGS")) == [321]
     assert peer.send("8", "1", "1") == [["9", "1", "8"]]
 
 
-def test_an_order_without_a_time_in_force_is_a_day_order_and_may_be_told_so(connect, kinds):
+def test_an_order_without_a_time_in_force_is_a_day_order_optionally_with_a_message(connect, kinds):
     seen = connect().place(1, tif="")
     assert kinds(seen)[0] == "oo PreSubmitted"  # captured at 164: nothing else comes first
     assert seen[0][18] == "DAY"
-    told = connect({"switches": {"unset_tif_message": True}}).place(1, tif="")
-    assert codes(told) == [10349]
-    assert kinds(told)[-1] == "cm"
+    sent = connect({"switches": {"unset_tif_message": True}}).place(1, tif="")
+    assert codes(sent) == [10349]
+    assert kinds(sent)[-1] == "cm"
 
 
-def test_fractions_can_be_allowed(connect):
+def test_fractional_shares_can_be_allowed(connect):
     seen = connect({"switches": {"fractional": True}}).place(1, quantity=0.5)
     assert [fields[19] for fields in seen if fields[0] == "11"] == ["0.5"]
 
@@ -115,14 +115,14 @@ def test_orders_beyond_the_buying_power_can_be_refused(connect, kinds):
     assert kinds(peer.place(2, quantity=100))[-1] == "cm"
 
 
-def test_an_order_that_is_not_to_be_transmitted_is_silent_until_it_is(connect, kinds):
+def test_a_staged_order_is_not_reported_until_it_is_transmitted(connect, kinds):
     peer = connect()
     assert peer.place(1, transmit="0") == []
     assert peer.send("5", "1") == [["53", "1"]]
     assert kinds(peer.place(1))[-1] == "cm"
 
 
-def test_a_what_if_order_is_one_open_order_with_margins_and_leaves_nothing(connect, kinds):
+def test_a_what_if_order_gets_one_open_order_with_margins_and_is_not_accepted(connect, kinds):
     peer = connect()
     seen = peer.place(7, quantity=100, what_if=1)
     assert kinds(seen) == ["oo PreSubmitted"]
@@ -135,7 +135,7 @@ def test_a_what_if_order_is_one_open_order_with_margins_and_leaves_nothing(conne
     assert kinds(peer.place(7))[-1] == "cm"
 
 
-def test_an_order_typed_into_tws_goes_to_client_zero(make_venue, join, kinds):
+def test_a_manual_order_is_reported_to_client_zero(make_venue, join, kinds):
     venue = make_venue({"event": [{"after_requests": 1, "do": "manual_order", "symbol": "SPY", "quantity": 5}]})
     zero, other = join(venue, client_id=0), join(venue, client_id=4)
     zero.take()

@@ -1,4 +1,4 @@
-"""Who is told which orders and executions."""
+"""Scope of order and execution queries."""
 
 import pytest
 
@@ -9,7 +9,7 @@ def executions(peer, client_id="0", account="", time="", symbol="", sec_type="",
     return peer.send("7", "3", "9", client_id, account, time, symbol, sec_type, exchange, side)
 
 
-def test_open_orders_are_the_clients_own_and_all_are_everybodys(connect, join):
+def test_open_orders_are_the_clients_own_and_all_open_orders_are_of_all_clients(connect, join):
     first = connect()
     second = join(first.venue, client_id=2)
     first.place(1, order_ref="a", **LIMIT)
@@ -27,7 +27,7 @@ def test_open_orders_come_in_pairs_and_end(connect, kinds):
     assert kinds(peer.send("16", "1")) == ["oo Submitted", "st Submitted", "53"]
 
 
-def test_completed_orders_have_their_size_elsewhere_and_no_ids_of_the_client(connect):
+def test_completed_orders_have_their_size_in_filled_quantity_and_no_client_ids(connect):
     peer = connect()
     peer.place(1, quantity=150, order_ref="run-1")
     peer.place(2, quantity=70, **LIMIT)
@@ -50,7 +50,7 @@ def test_executions_come_first_then_their_commissions_then_the_end(connect, kind
     assert {fields[1] for fields in seen if fields[0] == "11"} == {"9"}
 
 
-def test_executions_are_the_same_strings_each_time(connect):
+def test_executions_are_the_same_text_in_each_query(connect):
     peer = connect()
     placed = [fields[14] for fields in peer.place(1, quantity=450) if fields[0] == "11"]
     for _ in range(2):
@@ -82,7 +82,7 @@ def test_the_filter_of_executions(connect, wanted, count):
     assert sum(fields[0] == "11" for fields in executions(peer, **wanted)) == count
 
 
-def test_a_filter_time_that_is_none_is_an_error(connect):
+def test_an_invalid_filter_time_is_an_error(connect):
     assert [fields[3] for fields in executions(connect(), time="noon")] == ["321"]
 
 
@@ -104,15 +104,15 @@ def test_who_sees_an_execution_of_client_1(make_venue, join, switches, client_id
     assert sum(fields[0] == "11" for fields in executions(peer)) == count
 
 
-def test_the_master_client_hears_of_everything(make_venue, join, kinds):
+def test_the_master_client_receives_all_reports(make_venue, join, kinds):
     venue = make_venue({"switches": {"master_client_id": 5}})
     master, owner = join(venue, 5), join(venue, 1)
     assert kinds(owner.place(1)) == kinds(master.take())
 
 
-@pytest.mark.parametrize(("told", "count"), [("all", 2), ("filled", 1), ("none", 0), ("own", 0)])
-def test_completed_orders_may_be_told_in_part(make_venue, join, told, count):
-    venue = make_venue({"switches": {"completed_orders": told}})
+@pytest.mark.parametrize(("scope", "count"), [("all", 2), ("filled", 1), ("none", 0), ("own", 0)])
+def test_the_scope_of_completed_orders_is_an_option(make_venue, join, scope, count):
+    venue = make_venue({"switches": {"completed_orders": scope}})
     owner = join(venue, 1)
     owner.place(1)
     owner.place(2, **LIMIT)
@@ -120,7 +120,7 @@ def test_completed_orders_may_be_told_in_part(make_venue, join, told, count):
     assert len(join(venue, 2).send("99", "0")) == count + 1
 
 
-def test_orders_typed_into_tws_are_left_out_where_only_the_api_is_asked_for(make_venue, join):
+def test_manual_orders_are_excluded_from_api_only_queries(make_venue, join):
     event = {"after_requests": 1, "do": "manual_order", "symbol": "SPY", "quantity": 5}
     peer = join(make_venue({"event": [event]}))
     peer.send("49", "1")
@@ -151,7 +151,7 @@ def test_execution_times_follow_the_setting_of_the_login(connect, form, text):
 
 
 @pytest.mark.parametrize(("seen_ids", "code"), [("free", []), ("used", ["103"])])
-def test_ids_of_others_that_a_client_was_shown_can_count_as_used(make_venue, join, seen_ids, code):
+def test_received_order_ids_of_other_clients_can_count_as_used(make_venue, join, seen_ids, code):
     venue = make_venue({"switches": {"seen_ids": seen_ids}})
     other, peer = join(venue, 1), join(venue, 2)
     other.place(50, order_type="LMT", limit="390.00")

@@ -44,17 +44,17 @@ def test_a_partial_fill_is_cancelled_by_the_system(connect, kinds):
         ({"reject": 201, "state": "none"}, ["err 201"]),
     ],
 )
-def test_a_rejection_is_told_in_the_manner_of_its_code(connect, kinds, step, expected):
+def test_a_rejection_is_reported_according_to_its_code(connect, kinds, step, expected):
     assert kinds(run(connect, [step])[1]) == expected
 
 
-def test_a_message_alone_leaves_the_order_to_the_market(connect, kinds):
+def test_an_order_with_only_a_message_is_offered_to_the_market(connect, kinds):
     _, seen = run(connect, [{"message": 10349, "text": "preset"}])
     assert kinds(seen)[0] == "err 10349"
     assert kinds(seen)[-1] == "cm"
 
 
-def test_a_held_order_says_why_and_goes_on(connect, kinds):
+def test_a_held_order_reports_the_reason_and_then_continues(connect, kinds):
     _, seen = run(connect, [{"hold": "locate"}, {"wait": 10}, {"fill": "rest"}])
     assert kinds(seen)[:5] == [
         "oo PreSubmitted",
@@ -67,23 +67,23 @@ def test_a_held_order_says_why_and_goes_on(connect, kinds):
     assert kinds(seen)[-1] == "cm"
 
 
-def test_a_correction_repeats_the_id_but_for_its_last_group(connect):
+def test_a_correction_changes_the_last_group_of_the_execution_id_only(connect):
     peer, seen = run(connect, [{"fill": "rest", "price": 400.0}, {"correct": True, "price": 399.0}])
     first, second = [fields for fields in seen if fields[0] == "11"]
     assert first[14].rsplit(".", 1) == [second[14].rsplit(".", 1)[0], "01"]
     assert second[14].endswith(".02")
     assert second[20] == "399.0"
-    told = [fields for fields in peer.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
-    assert [fields[14] for fields in told] == [second[14]]
+    sent = [fields for fields in peer.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
+    assert [fields[14] for fields in sent] == [second[14]]
     # 1,000,000 less 100 at 399.00 less the commission of 1.00
-    assert peer.venue.book.accounts["DU0000001"].cash == 960_099.0
+    assert peer.venue.ledger.accounts["DU0000001"].cash == 960_099.0
 
 
 def test_a_busted_execution_leaves_no_position(connect):
     peer, seen = run(connect, [{"fill": "rest"}, {"bust": True}])
     assert [fields[19] for fields in seen if fields[0] == "11"] == ["100", "0"]
     assert peer.send("61", "1") == [["62", "1"]]
-    assert peer.venue.book.accounts["DU0000001"].cash == 1_000_000.0
+    assert peer.venue.ledger.accounts["DU0000001"].cash == 1_000_000.0
 
 
 @pytest.mark.parametrize(
@@ -96,17 +96,17 @@ def test_a_busted_execution_leaves_no_position(connect):
         ("twice", ["ex", "cm", "cm", "ex", "cm", "cm"]),
     ],
 )
-def test_commissions_come_as_the_scenario_says(connect, kinds, policy, expected):
+def test_commissions_are_reported_as_the_scenario_specifies(connect, kinds, policy, expected):
     _, seen = run(connect, [{"fill": "half"}, {"fill": "rest"}], commission=policy)
     assert [name for name in kinds(seen) if name in {"ex", "cm"}] == expected
 
 
-def test_a_late_commission_comes_after_everything_else(connect, kinds):
+def test_a_late_commission_is_the_last_report(connect, kinds):
     _, seen = run(connect, [{"fill": "half"}, {"fill": "rest"}], commission_delay=5.0)
     assert kinds(seen)[-2:] == ["cm", "cm"]
 
 
-def test_reports_can_be_repeated_and_a_status_can_fall_back(connect, kinds):
+def test_reports_can_be_repeated_and_a_status_can_revert(connect, kinds):
     steps = [{"fill": "rest"}, {"repeat": "execution"}, {"repeat": "commission"}, {"status": "PreSubmitted"}]
     _, seen = run(connect, steps)
     assert kinds(seen)[-3:] == ["ex", "cm", "st PreSubmitted"]
@@ -148,7 +148,7 @@ def test_the_connection_can_be_closed_by_a_step(connect):
     peer, seen = run(connect, [{"fill": "half"}, {"disconnect": True}, {"fill": "rest"}])
     assert peer.session.closed
     assert [fields[19] for fields in seen if fields[0] == "11"] == ["50"]
-    assert len(peer.venue.book.fills) == 2
+    assert len(peer.venue.ledger.fills) == 2
 
 
 def test_acceptance_can_be_late(make_venue, join):
@@ -159,7 +159,7 @@ def test_acceptance_can_be_late(make_venue, join):
     assert peer.take()[0][0] == "5"
 
 
-def test_the_nth_order_and_those_after_it_can_be_meant(connect, kinds):
+def test_an_entry_can_apply_from_the_nth_order_on(connect, kinds):
     scenario = {"order": [{"symbol": "S*", "nth": 2, "times": 2, "steps": [{"reject": 201}]}]}
     peer = connect(scenario)
     ends = [kinds(peer.place(number))[-1] for number in range(1, 5)]

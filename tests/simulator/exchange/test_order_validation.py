@@ -1,4 +1,4 @@
-"""Refusals one by one are in test_intake; here are the rules that a whole table of orders must satisfy."""
+"""Rules over whole tables of orders; single rejections are in test_order_entry."""
 
 import math
 
@@ -18,22 +18,22 @@ def order(kind="MKT", tif="DAY", limit=NAN, stop=NAN, **more):
 
 
 @pytest.mark.parametrize("kind", sorted(order_validation.ORDER_TYPES))
-def test_every_order_type_has_a_form_that_is_taken(kind):
+def test_every_order_type_has_an_accepted_form(kind):
     limit = 400.0 if kind in order_validation.LIMITED else NAN
     assert order_validation.check_form(order(kind, limit=limit, stop=399.0), Switches()) is None
 
 
 @pytest.mark.parametrize("kind", sorted(order_validation.OTHER_TYPES))
-def test_order_types_of_tws_that_are_not_worked_are_told_from_nonsense(kind):
+def test_unsupported_order_types_and_unknown_words_get_different_codes(kind):
     assert order_validation.check_form(order(kind), Switches()).code == 387
 
 
 @pytest.mark.parametrize("tif", sorted(order_validation.TIFS))
-def test_every_time_in_force_has_a_form_that_is_taken(tif):
+def test_every_time_in_force_has_an_accepted_form(tif):
     assert order_validation.check_form(order(tif=tif, good_till="20991231 10:00:00 UTC"), Switches()) is None
 
 
-def test_only_prices_that_count_must_be_on_the_tick():
+def test_only_prices_that_apply_must_be_on_the_tick():
     contract = make_contract("SPY")
     assert order_validation.check_price(order("MKT", limit=10.005), contract) is None
     assert order_validation.check_price(order("LMT", limit=10.005, stop=0.001), contract).code == 110
@@ -41,13 +41,13 @@ def test_only_prices_that_count_must_be_on_the_tick():
     assert order_validation.check_price(order("MIDPRICE", limit=0.0), contract) is None
 
 
-def test_algorithms_need_a_known_name_and_a_plain_order():
+def test_algorithms_need_a_known_name_and_a_market_or_limit_order():
     assert order_validation.check_form(order(algo="Adaptive"), Switches()) is None
     assert order_validation.check_form(order(algo="Guess"), Switches()).code == 400
     assert order_validation.check_form(order("MOC", algo="Adaptive"), Switches()).code == 400
 
 
-def test_a_modification_may_change_price_and_size_but_not_below_what_is_filled():
+def test_a_modification_may_change_price_and_size_but_not_below_the_filled_quantity():
     old = order("LMT", limit=400.0)
     assert order_validation.check_modification(old, order("LMT", limit=401.0), filled=5) is None
     assert order_validation.check_modification(old, order("MKT"), filled=5) is None

@@ -25,9 +25,9 @@ def test_the_trailing_stop_of_a_limit_order_is_one_off_its_limit_until_the_price
     assert peer.place(2)[0][114] == "1.7976931348623157E308"
 
 
-def test_a_running_order_knows_its_average_and_what_is_left(connect):
+def test_a_partly_filled_order_has_an_average_price_and_a_remaining_quantity(connect):
     peer = connect({"order": [{"steps": [{"fill": 40, "price": 400.0}, {"fill": 20, "price": 403.0}]}]})
     peer.place(1, quantity=100)
-    order = peer.venue.book.find(1, 1)
+    order = peer.venue.ledger.find(1, 1)
     assert (order.remaining, order.average, order.active) == (40, 401.0, True)
     assert open_fields(order)["status"] == "Submitted"

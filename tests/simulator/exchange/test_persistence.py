@@ -1,4 +1,4 @@
-"""A venue that ends and starts again from its file is the same venue."""
+"""A venue restarted from its state file is the same venue."""
 
 import pytest
 
@@ -14,8 +14,8 @@ def test_orders_executions_positions_cash_and_ids_survive(make_venue, join, tmp_
     peer = join(venue)
     peer.place(1, quantity=250, order_ref="a")
     peer.place(2, order_ref="b", good_till="", tif="GTC", **LIMIT)
-    told = [peer.send("16", "1"), peer.send(*ASK_EXECUTIONS), peer.send("61", "1"), peer.send("99", "0")]
-    cash = venue.book.accounts["DU0000001"].cash
+    sent = [peer.send("16", "1"), peer.send(*ASK_EXECUTIONS), peer.send("61", "1"), peer.send("99", "0")]
+    cash = venue.ledger.accounts["DU0000001"].cash
     venue.close()
 
     second = make_venue(state=path, positions={"XOM": (1, 1.0)}, cash=5.0)
@@ -26,12 +26,12 @@ def test_orders_executions_positions_cash_and_ids_survive(make_venue, join, tmp_
         again.send(*ASK_EXECUTIONS),
         again.send("61", "1"),
         again.send("99", "0"),
-    ] == told
-    assert second.book.accounts["DU0000001"].cash == cash
-    ids = {one.exec_id for one in second.book.fills} | {one.perm_id for one in second.book.orders.values()}
+    ] == sent
+    assert second.ledger.accounts["DU0000001"].cash == cash
+    ids = {one.exec_id for one in second.ledger.fills} | {one.perm_id for one in second.ledger.orders.values()}
     again.place(3)
-    assert second.book.fills[-1].exec_id not in ids
-    assert second.book.find(1, 3).perm_id not in ids
+    assert second.ledger.fills[-1].exec_id not in ids
+    assert second.ledger.find(1, 3).perm_id not in ids
 
 
 def test_an_order_that_rested_fills_after_the_restart(make_venue, join, tmp_path):
@@ -49,12 +49,12 @@ def test_a_kill_at_any_moment_leaves_a_readable_state(make_venue, join, tmp_path
     path = tmp_path / "venue.state"
     venue = make_venue(state=path)
     join(venue).place(1, quantity=250)
-    raw = path.read_bytes()  # not closed: what a killed process leaves
+    raw = path.read_bytes()  # not closed: as after a kill of the process
     first_line = raw.index(b"\n") + 1
     for end in range(first_line, len(raw), 97):
-        torn = tmp_path / f"torn-{end}"
-        torn.write_bytes(raw[:end])
-        make_venue(state=torn)
+        incomplete = tmp_path / f"incomplete-{end}"
+        incomplete.write_bytes(raw[:end])
+        make_venue(state=incomplete)
 
 
 def test_a_correction_survives(make_venue, join, tmp_path):
@@ -64,23 +64,23 @@ def test_a_correction_survives(make_venue, join, tmp_path):
     join(venue).place(1)
     venue.close()
     second = make_venue(state=path)
-    assert second.book.accounts["DU0000001"].cash == 960_099.0
-    told = [fields for fields in join(second).send(*ASK_EXECUTIONS) if fields[0] == "11"]
-    assert [fields[14][-3:] for fields in told] == [".02"]
+    assert second.ledger.accounts["DU0000001"].cash == 960_099.0
+    sent = [fields for fields in join(second).send(*ASK_EXECUTIONS) if fields[0] == "11"]
+    assert [fields[14][-3:] for fields in sent] == [".02"]
 
 
-def test_time_goes_on_after_a_restart(make_venue, join, tmp_path):
+def test_time_continues_after_a_restart(make_venue, join, tmp_path):
     path = tmp_path / "venue.state"
     venue = make_venue(state=path)
     peer = join(venue)
     venue.clock.advance(1000)
     peer.place(1)
-    latest = venue.book.fills[-1].at
+    latest = venue.ledger.fills[-1].at
     venue.close()
     assert make_venue(state=path).clock.now() > latest
 
 
-def test_a_file_that_is_no_state_is_refused_and_left_alone(tmp_path):
+def test_an_invalid_state_file_is_refused_and_not_changed(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("dear diary\n", encoding="utf-8")
     with pytest.raises(StateError, match="no state"):
@@ -88,7 +88,7 @@ def test_a_file_that_is_no_state_is_refused_and_left_alone(tmp_path):
     assert path.read_text(encoding="utf-8") == "dear diary\n"
 
 
-def test_opening_rewrites_the_file_in_short_form(tmp_path):
+def test_opening_compacts_the_file(tmp_path):
     path = tmp_path / "venue.state"
     first = StateFile(path)
     for number in range(100):

@@ -1,4 +1,4 @@
-"""What happens to the venue: the link, connections, ids, the market, the day."""
+"""Events of the venue: link, connections, ids, market, day."""
 
 LIMIT = {"order_type": "LMT", "limit": "390.00"}
 ASK_EXECUTIONS = ("7", "3", "9", "0", "", "", "", "", "", "")
@@ -8,7 +8,7 @@ def codes(messages):
     return [int(fields[3]) for fields in messages if fields[0] == "4"]
 
 
-def test_executions_meanwhile_are_told_when_the_link_is_back(connect, kinds):
+def test_executions_during_a_broken_link_are_reported_when_it_is_restored(connect, kinds):
     events = [
         {"after_accepts": 1, "do": "link_down"},
         {"after_accepts": 1, "delay": 5, "do": "fill"},
@@ -19,7 +19,7 @@ def test_executions_meanwhile_are_told_when_the_link_is_back(connect, kinds):
     assert names.index("err 1100") < names.index("err 1102") < names.index("ex")
 
 
-def test_executions_meanwhile_can_be_lost_on_the_socket_but_not_in_the_query(connect, kinds):
+def test_executions_during_a_broken_link_can_be_unreported_but_are_in_the_query(connect, kinds):
     events = [
         {"after_accepts": 1, "do": "link_down"},
         {"after_accepts": 1, "delay": 5, "do": "fill"},
@@ -34,7 +34,7 @@ def test_orders_sent_while_the_link_is_down_wait(connect, kinds):
     peer = connect({"event": [{"after_requests": 1, "do": "link_down"}]})
     assert codes(peer.send("49", "1")) == [1100]
     assert peer.place(1) == []
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
     peer.venue.events.run({"do": "link_up"})
     assert kinds(peer.take())[-1] == "cm"
 
@@ -48,7 +48,7 @@ def test_connections_can_be_closed_all_or_one(make_venue, join):
     assert first.session.closed
 
 
-def test_orders_live_through_a_restart_and_can_be_cancelled_by_their_client(make_venue, join, kinds):
+def test_orders_stay_open_over_a_restart_and_can_be_cancelled_by_their_client(make_venue, join, kinds):
     venue = make_venue()
     join(venue).place(1, **LIMIT)
     venue.events.run({"do": "restart"})
@@ -57,25 +57,25 @@ def test_orders_live_through_a_restart_and_can_be_cancelled_by_their_client(make
     assert codes(again.send("4", "1", "1")) == [202]
 
 
-def test_order_ids_can_start_again(connect, kinds):
+def test_order_ids_can_be_reset(connect, kinds):
     peer = connect()
     peer.place(1)
     peer.venue.events.run({"do": "reset_ids"})
     assert peer.send("8", "1", "1") == [["9", "1", "1"]]
     assert kinds(peer.place(1, order_ref="second"))[-1] == "cm"
-    told = [fields for fields in peer.send(*ASK_EXECUTIONS) if fields[0] == "11"]
-    assert [(fields[2], fields[26]) for fields in told] == [("1", ""), ("1", "second")]
-    assert len({fields[21] for fields in told}) == 2
+    sent = [fields for fields in peer.send(*ASK_EXECUTIONS) if fields[0] == "11"]
+    assert [(fields[2], fields[26]) for fields in sent] == [("1", ""), ("1", "second")]
+    assert len({fields[21] for fields in sent}) == 2
 
 
-def test_a_message_goes_to_everybody(make_venue, join):
+def test_a_message_is_sent_to_all_clients(make_venue, join):
     venue = make_venue()
     peers = [join(venue, number) for number in (1, 2)]
     venue.events.run({"do": "message", "code": 2103, "text": "farm"})
     assert [codes(peer.take()) for peer in peers] == [[2103], [2103]]
 
 
-def test_open_orders_can_be_filled_or_cancelled_from_outside(connect, kinds):
+def test_open_orders_can_be_filled_or_cancelled_by_an_event(connect, kinds):
     peer = connect()
     peer.place(1, order_ref="a", **LIMIT)
     peer.place(2, order_ref="b", **LIMIT)
@@ -91,7 +91,7 @@ def test_the_list_of_accounts_can_change(connect):
     assert peer.take() == [["15", "1", "DU0000001,DU0000002"]]
 
 
-def test_after_midnight_the_day_before_is_not_told(connect):
+def test_after_midnight_queries_exclude_the_previous_day(connect):
     peer = connect()
     peer.place(1)
     peer.venue.events.run({"do": "midnight"})
@@ -107,7 +107,7 @@ def test_the_day_rolls_by_itself(connect):
     assert [fields[0] for fields in peer.send("99", "0")] == ["102"]
 
 
-def test_an_event_happens_at_its_time(connect):
+def test_an_event_runs_at_its_time(connect):
     peer = connect({"event": [{"at": 60, "do": "move", "symbol": "SPY", "ask": 390.0, "bid": 389.9}]})
     peer.place(1, **LIMIT)
     peer.venue.clock.advance(59)
@@ -126,7 +126,7 @@ def test_a_seeded_day_moves_the_market_the_same_way_each_time(make_venue):
     assert abs(first.market["SPY"].ask - first.market["SPY"].bid - 0.2) < 1e-6
 
 
-def test_requests_can_move_the_day_on_until_a_resting_order_fills(connect):
+def test_requests_can_advance_the_day_until_a_resting_order_fills(connect):
     peer = connect("seeded_day")
     seen = peer.place(1, order_type="LMT", limit="400.05")
     for _ in range(200):
@@ -143,7 +143,7 @@ def test_pacing_can_end_a_session(connect):
     assert peer.session.closed
 
 
-def test_the_next_login_can_be_another_one(make_venue, join):
+def test_the_next_login_can_have_another_account(make_venue, join):
     venue = make_venue()
     first = join(venue, 1)
     first.place(1)
@@ -154,41 +154,41 @@ def test_the_next_login_can_be_another_one(make_venue, join):
     assert [fields[0] for fields in second.send("61", "1")] == ["62"]
     assert codes(second.place(1, account="DU0000001")) == [321]
     second.place(2)
-    assert venue.book.orders[2, 2].account == "U7654321"
+    assert venue.ledger.orders[2, 2].account == "U7654321"
 
 
-def test_while_it_restarts_nobody_can_connect(make_venue, join):
+def test_no_client_can_connect_during_a_restart(make_venue, join):
     venue = make_venue()
     peer = join(venue)
     peer.place(1, **LIMIT)
     venue.events.run({"do": "restart", "seconds": 1.5})
     tries = [join(venue) for _ in range(3)]
-    # Each refusal lets a second of the virtual clock pass.
+    # Each refused connection advances the virtual clock by a second.
     assert [one.session.closed for one in tries] == [True, True, False]
     assert tries[0].seen == []
     assert tries[0].session.reason == "TWS restarts"
     assert [fields[0] for fields in tries[2].send("5", "1")] == ["5", "3", "53"]
 
 
-def test_a_restart_can_lose_what_was_not_worked(make_venue, join):
+def test_a_restart_can_drop_queued_requests(make_venue, join):
     for lose, orders in ((False, 1), (True, 0)):
         venue = make_venue({"switches": {"queue_seconds": 1.0}}, clock="manual")
         join(venue).place(1)
         venue.events.run({"do": "restart", "lose": lose})
         venue.clock.advance(2)
-        assert len(venue.book.orders) == orders
+        assert len(venue.ledger.orders) == orders
 
 
-def test_a_restart_can_lose_what_waits_for_the_link(make_venue, join):
+def test_a_restart_can_drop_orders_that_wait_for_the_link(make_venue, join):
     venue = make_venue()
     venue.events.run({"do": "link_down"})
     join(venue).place(1)
     venue.events.run({"do": "restart", "lose": True})
     venue.events.run({"do": "link_up"})
-    assert venue.book.orders == {}
+    assert venue.ledger.orders == {}
 
 
-def test_on_the_next_day_day_orders_have_ended_and_others_live(connect, kinds):
+def test_on_the_next_day_day_orders_have_expired_and_others_are_open(connect, kinds):
     peer = connect()
     peer.place(1)
     peer.place(2, **LIMIT)
@@ -201,17 +201,17 @@ def test_on_the_next_day_day_orders_have_ended_and_others_live(connect, kinds):
     assert [fields[2] for fields in peer.send("8", "1", "1")] == ["4"]
 
 
-def test_an_order_can_have_a_twin_under_its_id_and_reference(connect):
+def test_an_order_can_have_a_duplicate_with_its_id_and_reference(connect):
     peer = connect()
     peer.place(1, order_ref="r", **LIMIT)
     peer.venue.events.run({"do": "double", "order_ref": "r"})
     peer.take()
-    told = [fields for fields in peer.send("5", "1") if fields[0] == "5"]
-    assert [fields[1] for fields in told] == ["1", "1"]
-    assert len({fields[25] for fields in told}) == 2
+    sent = [fields for fields in peer.send("5", "1") if fields[0] == "5"]
+    assert [fields[1] for fields in sent] == ["1", "1"]
+    assert len({fields[25] for fields in sent}) == 2
 
 
-def test_switches_can_change_on_the_way(connect):
+def test_switches_can_change_during_a_run(connect):
     events = [{"after_requests": 3, "do": "switch", "set": {"executions": "own"}}]
     peer = connect({"switches": {"executions": "none"}, "event": events})
     peer.place(1)
@@ -220,16 +220,16 @@ def test_switches_can_change_on_the_way(connect):
     assert [fields[0] for fields in peer.send(*ASK_EXECUTIONS)] == ["11", "59", "55"]
 
 
-def test_orders_of_a_client_that_is_gone_are_worked_when_the_link_is_back(connect):
+def test_orders_of_a_disconnected_client_are_processed_when_the_link_is_restored(connect):
     peer = connect()
     peer.venue.events.run({"do": "link_down"})
     peer.place(1, order_ref="r")
     peer.session.eof()
     peer.venue.events.run({"do": "link_up"})
-    assert [one.order_ref for one in peer.venue.book.fills] == ["r"]
+    assert [one.order_ref for one in peer.venue.ledger.fills] == ["r"]
 
 
-def test_the_midnight_that_was_is_kept_over_a_restart(make_venue, join, tmp_path):
+def test_the_start_of_the_day_is_kept_over_a_restart(make_venue, join, tmp_path):
     first = make_venue(state=tmp_path / "state")
     join(first).place(1)
     first.events.run({"do": "midnight"})

@@ -1,4 +1,4 @@
-"""How orders live: the captured order of messages, executions by the shared fill rule, holds and expiries."""
+"""Order lifecycle: the captured sequence of messages, executions by the shared fill rule, holds and expiries."""
 
 import pytest
 
@@ -37,8 +37,8 @@ def test_only_the_second_filled_order_carries_the_commission(connect):
     assert [(fields[104], fields[107]) for fields in orders] == [("", ""), ("", ""), ("1.0", "USD")]
 
 
-def test_a_market_order_larger_than_the_size_shown_fills_in_parts_at_the_touch(connect, kinds):
-    seen = connect().place(1, quantity=450)  # 200 shares are shown at 400.10
+def test_a_market_order_larger_than_the_displayed_size_fills_in_parts_at_the_touch(connect, kinds):
+    seen = connect().place(1, quantity=450)  # 200 shares are displayed at 400.10
     executions = [fields for fields in seen if fields[0] == "11"]
     assert [(fields[19], fields[20], fields[24]) for fields in executions] == [
         ("200", "400.1", "200"),
@@ -53,7 +53,7 @@ def test_a_market_order_larger_than_the_size_shown_fills_in_parts_at_the_touch(c
     assert len({fields[14] for fields in executions}) == 3
 
 
-def test_commissions_of_the_parts_add_up_to_the_published_one_of_the_order(connect):
+def test_commissions_of_the_parts_add_up_to_the_published_commission_of_the_order(connect):
     seen = connect().place(1, quantity=450)
     # 450 shares at 0.005: 2.25; the minimum of 1.00 is met by the first part already.
     assert [float(fields[3]) for fields in seen if fields[0] == "59"] == [1.0, 1.0, 0.25]
@@ -75,7 +75,7 @@ def test_a_marketable_limit_order_fills_at_the_touch(connect, kinds):
     assert [fields[20] for fields in seen if fields[0] == "11"] == ["400.1"]
 
 
-def test_another_limit_order_rests_and_fills_when_the_market_comes(connect, kinds):
+def test_any_other_limit_order_rests_and_fills_when_the_market_reaches_it(connect, kinds):
     peer = connect()
     seen = peer.place(1, quantity=100, order_type="LMT", limit="399.00")
     assert kinds(seen) == ["oo PreSubmitted", "st PreSubmitted", "oo Submitted", "st Submitted"]
@@ -88,7 +88,7 @@ def test_another_limit_order_rests_and_fills_when_the_market_comes(connect, kind
     assert seen[0][30] == "1"  # it added liquidity
 
 
-def test_a_sale_fills_at_the_bid_and_is_told_as_sold(connect):
+def test_a_sell_order_fills_at_the_bid_and_is_reported_as_sold(connect):
     seen = connect().place(1, action="SELL", quantity=100)
     execution = next(fields for fields in seen if fields[0] == "11")
     assert (execution[18], execution[20]) == ("SLD", "399.9")
@@ -103,16 +103,16 @@ def test_a_sale_fills_at_the_bid_and_is_told_as_sold(connect):
         ("GTC", ["oo PreSubmitted", "st PreSubmitted", "oo Submitted", "st Submitted"]),
     ],
 )
-def test_an_order_that_cannot_fill_ends_as_its_time_in_force_says(connect, kinds, tif, expected):
+def test_an_order_that_cannot_fill_is_closed_according_to_its_time_in_force(connect, kinds, tif, expected):
     assert kinds(connect().place(1, order_type="LMT", limit="390.00", tif=tif)) == expected
 
 
 @pytest.mark.parametrize("tif", ["IOC", "FOK", "DAY", "GTC", "OPG"])
-def test_an_order_that_can_fill_does_under_every_time_in_force(connect, kinds, tif):
+def test_a_marketable_order_fills_with_every_time_in_force(connect, kinds, tif):
     assert kinds(connect().place(1, order_type="MKT", tif=tif))[-1] == "cm"
 
 
-def test_a_gtd_order_ends_at_its_time(connect, kinds):
+def test_a_gtd_order_expires_at_its_time(connect, kinds):
     peer = connect(start="2022-12-29 10:00:00")
     peer.place(1, order_type="LMT", limit="390.00", tif="GTD", good_till="20221229 11:00:00 US/Eastern")
     peer.venue.clock.advance(3500)
@@ -129,7 +129,7 @@ def test_an_order_waits_for_its_good_after_time(connect, kinds):
     assert kinds(peer.take())[-1] == "cm"
 
 
-def test_a_midprice_order_trades_at_the_middle_but_not_above_its_cap(connect, kinds):
+def test_a_midprice_order_trades_at_the_mid_price_but_not_above_its_cap(connect, kinds):
     peer = connect()
     seen = peer.place(1, order_type="MIDPRICE", quantity=100)
     assert [fields[20] for fields in seen if fields[0] == "11"] == ["400.0"]
@@ -138,12 +138,12 @@ def test_a_midprice_order_trades_at_the_middle_but_not_above_its_cap(connect, ki
 
 
 @pytest.mark.parametrize("order_type", ["MOC", "LOC"])
-def test_orders_for_the_close_trade_at_once_where_the_exchange_never_closes(connect, kinds, order_type):
+def test_closing_orders_trade_immediately_where_the_exchange_never_closes(connect, kinds, order_type):
     limit = "401.00" if order_type == "LOC" else ""
     assert kinds(connect().place(1, order_type=order_type, limit=limit))[-1] == "cm"
 
 
-def test_an_adaptive_order_is_worked_as_what_it_stands_for_and_echoed(join, make_venue, recorded, kinds):
+def test_an_adaptive_order_is_worked_as_its_plain_type_and_echoed(join, make_venue, recorded, kinds):
     peer = join(make_venue(quotes={"AAPL": {"bid": 120.0, "ask": 120.2}}))
     fields = [one for one in recorded["official", 176] if one[0] == "3"][2]
     seen = peer.send(*fields)
@@ -160,7 +160,7 @@ def test_a_stop_order_is_held_until_its_price_and_then_becomes_a_market_order(co
     assert kinds(peer.take()) == FULL_FILL
 
 
-def test_a_bracket_is_held_by_its_parent_and_one_child_ends_the_other(connect, kinds):
+def test_a_bracket_is_held_by_its_parent_and_one_child_cancels_the_other(connect, kinds):
     peer = connect()
     assert peer.place(1, order_type="LMT", limit="399.00", transmit="0") == []
     peer.place(2, action="SELL", order_type="LMT", limit="405.00", parent_id=1, transmit="0")
@@ -183,8 +183,8 @@ def test_a_one_cancels_all_group_leaves_one(connect):
     assert ends == {"1": "Cancelled", "2": "Filled"}
 
 
-def test_groups_and_brackets_are_each_clients_own(make_venue, join):
-    # Order ids and names of groups are a client's own: client 2's orders of the same names are not touched.
+def test_groups_and_brackets_are_separate_for_each_client(make_venue, join):
+    # Order ids and OCA groups belong to a client: client 2's orders with the same ids are not affected.
     venue = make_venue()
     one, two = join(venue, 1), join(venue, 2)
     one.place(1, symbol="XOM", order_type="LMT", limit="50.00", oca_group="g")
@@ -196,7 +196,7 @@ def test_groups_and_brackets_are_each_clients_own(make_venue, join):
     assert two.take() == []
 
 
-def test_a_cancel_takes_no_child_of_another_client_along(make_venue, join):
+def test_a_cancel_does_not_cancel_children_of_another_client(make_venue, join):
     venue = make_venue()
     one, two = join(venue, 1), join(venue, 2)
     one.place(1, order_type="LMT", limit="50.00")
@@ -229,7 +229,7 @@ def test_outside_hours_an_order_waits_for_the_open(connect, kinds):
     assert kinds(peer.take())[-1] == "cm"
 
 
-def test_orders_for_the_close_trade_there_and_day_orders_end(connect, kinds):
+def test_closing_orders_trade_in_the_auction_and_day_orders_expire(connect, kinds):
     peer = connect({"switches": {"hours": "exchange"}}, start="2022-12-29 15:00:00")
     assert kinds(peer.place(1, order_type="MOC")) == ["oo PreSubmitted", "st PreSubmitted"]
     peer.place(2, order_type="LMT", limit="390.00", tif="DAY")
@@ -262,17 +262,17 @@ def test_a_resting_buy_fills_at_its_limit_when_the_ask_moves_down_through_it(con
     seen = peer.take()
     assert executed(seen) == [("200", "390.0", "1"), ("100", "390.0", "1")]
     # 300 at 390.00 is 117,000; 300 shares cost 0.005 each, 1.50.
-    assert peer.venue.book.accounts["DU0000001"].cash == 1_000_000 - 117_000 - 1.5
+    assert peer.venue.ledger.accounts["DU0000001"].cash == 1_000_000 - 117_000 - 1.5
 
 
-def test_a_resting_sale_fills_at_its_limit_when_the_bid_jumps_above_it(connect):
+def test_a_resting_sell_order_fills_at_its_limit_when_the_bid_jumps_above_it(connect):
     peer = connect(positions={"SPY": (500, 380.0)})
     peer.place(1, action="SELL", quantity=100, order_type="LMT", limit="402.00")
     peer.venue.move("SPY", bid=405.00, ask=405.20)
     assert executed(peer.take()) == [("100", "402.0", "1")]
 
 
-def test_new_terms_that_cross_the_market_take_the_touch(connect):
+def test_a_modification_that_crosses_the_market_fills_at_the_touch(connect):
     peer = connect()
     peer.place(1, quantity=100, order_type="LMT", limit="390.00")
     assert executed(peer.place(1, quantity=100, order_type="LMT", limit="401.00")) == [("100", "400.1", "2")]
@@ -288,14 +288,14 @@ def test_at_the_open_a_resting_order_gets_the_better_price_of_the_open(connect):
     assert executed(peer.take()) == [("100", "388.1", "2")]
 
 
-def test_a_fill_from_outside_is_no_worse_than_the_limit(connect):
+def test_a_fill_by_an_event_is_no_worse_than_the_limit(connect):
     peer = connect()
     peer.place(1, quantity=100, order_type="LMT", limit="390.00")
     peer.venue.events.run({"do": "fill"})
     assert [one[:2] for one in executed(peer.take())] == [("100", "390.0")]
 
 
-def test_an_order_type_that_takes_no_fractions_says_so(connect, kinds):
+def test_an_order_type_without_fractional_shares_rejects_them(connect, kinds):
     peer = connect({"switches": {"fractional": True}})
     assert kinds(peer.place(1, quantity="1.5"))[-1] == "cm"
     assert kinds(peer.place(2, quantity="1.5", order_type="MOC")) == ["err 10318"]

@@ -12,7 +12,7 @@ from stocklean_exec.simulator.scenarios.scenario import shipped_scenarios
 
 
 def talk(requests, seed, scenario=None, version=176):
-    """Everything that a venue says to one client that sends ``requests``."""
+    """All bytes that a venue sends to one client for ``requests``."""
     venue = Venue(Settings(seed=seed, scenario=scenario, server_version=version))
     session = Session(venue)
     session.feed(b"API\0" + pack(b"v157..178"))
@@ -36,12 +36,12 @@ def test_another_seed_gives_other_bytes(recorded):
 
 @pytest.mark.parametrize("version", range(157, 179))
 def test_every_version_serves_the_same_session(recorded, version):
-    # Below 177 a client writes the FA profile; whatever else differs stands behind the core.
-    said = talk(recorded["official", 176 if version < 177 else 178], 7, version=version)
-    assert said.count(b"\0Filled\0") > 0
+    # Below 177 a client writes the FA profile; all other differences are after the core fields.
+    sent = talk(recorded["official", 176 if version < 177 else 178], 7, version=version)
+    assert sent.count(b"\0Filled\0") > 0
 
 
-def test_a_failure_inside_is_recorded_answered_and_contained(make_venue, join):
+def test_an_internal_failure_is_stored_answered_and_contained(make_venue, join):
     venue = make_venue()
     peer = join(venue)
     venue.queries.executions = None
@@ -66,8 +66,8 @@ orders = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(orders)
-def test_the_record_and_the_accounts_always_agree(tmp_path_factory, history):
-    """Cash and positions follow from the journal alone; no order fills more than it asked for."""
+def test_the_journal_and_the_accounts_always_agree(tmp_path_factory, history):
+    """Cash and positions follow from the journal alone; no order is overfilled."""
     path = tmp_path_factory.mktemp("journal") / "j.jsonl"
     quotes = {
         symbol: {"bid": 99.95, "ask": 100.05, "bid_size": 300, "ask_size": 300} for symbol in ("SPY", "XOM", "IBM")
@@ -97,15 +97,15 @@ def test_the_record_and_the_accounts_always_agree(tmp_path_factory, history):
             filled[one["perm_id"]] = filled.get(one["perm_id"], 0) + one["quantity"]
         elif one["event"] == "commission":
             cash -= one["commission"]
-    account = venue.book.accounts["DU0000001"]
+    account = venue.ledger.accounts["DU0000001"]
     assert account.cash == pytest.approx(cash, abs=1e-4)
     assert {p.symbol: p.quantity for p in account.positions.values()} == pytest.approx(held)
-    asked = {one["perm_id"]: one["quantity"] for one in events if one["event"] == "order"}
-    assert all(quantity <= asked[perm_id] for perm_id, quantity in filled.items())
+    requested = {one["perm_id"]: one["quantity"] for one in events if one["event"] == "order"}
+    assert all(quantity <= requested[perm_id] for perm_id, quantity in filled.items())
     assert venue.failures == []
 
 
-# What the official client sends behind transmit for a plain order at 176.
+# What the official client sends after transmit for a plain order at 176.
 TAIL = [
     "0",
     "0",

@@ -1,25 +1,25 @@
 import pytest
 
 
-def test_whoever_watches_learns_of_every_move(make_venue):
-    floor, seen = make_venue().floor, []
-    floor.watchers.append(seen.append)
-    floor.move("SPY", bid=401.0)
-    floor.move("NEW", last=12.0)
+def test_watchers_are_notified_of_every_quote_change(make_venue):
+    context, seen = make_venue().context, []
+    context.watchers.append(seen.append)
+    context.move("SPY", bid=401.0)
+    context.move("NEW", last=12.0)
     assert seen == ["SPY", "NEW"]
-    assert [one.symbol for one in floor.catalogue.by_id.values()][-1] == "NEW"
+    assert [one.symbol for one in context.catalogue.by_id.values()][-1] == "NEW"
 
 
-def test_counts_reach_whoever_counts(make_venue):
-    floor, seen = make_venue().floor, []
-    floor.counters.append(lambda name, count: seen.append((name, count)))
-    floor.count("accepts")
-    floor.count("accepts")
+def test_counters_are_notified_of_every_count(make_venue):
+    context, seen = make_venue().context, []
+    context.counters.append(lambda name, count: seen.append((name, count)))
+    context.count("accepts")
+    context.count("accepts")
     assert seen == [("accepts", 1), ("accepts", 2)]
 
 
 @pytest.mark.parametrize(
-    ("quote", "worth"),
+    ("quote", "price"),
     [
         ({"last": 10.0, "bid": 1.0, "ask": 3.0, "close": 4.0}, 10.0),
         ({"bid": 1.0, "ask": 3.0, "close": 4.0}, 2.0),
@@ -27,15 +27,15 @@ def test_counts_reach_whoever_counts(make_venue):
         ({"ask": 3.0}, 3.0),
     ],
 )
-def test_a_share_is_worth_its_last_trade_or_the_next_best_price(make_venue, quote, worth):
-    floor = make_venue(quotes={"ZZZ": quote}).floor
-    assert floor.price_of("ZZZ") == worth
-    assert floor.prices() == {"ZZZ": worth}
-    floor.move("ZZZ", last=20.0)
-    assert floor.prices() == {"ZZZ": 20.0}
+def test_the_valuation_price_is_the_last_trade_or_the_next_best_price(make_venue, quote, price):
+    context = make_venue(quotes={"ZZZ": quote}).context
+    assert context.price_of("ZZZ") == price
+    assert context.prices() == {"ZZZ": price}
+    context.move("ZZZ", last=20.0)
+    assert context.prices() == {"ZZZ": 20.0}
 
 
-def test_the_first_entry_that_takes_an_order_has_it(connect):
+def test_the_first_entry_that_applies_to_an_order_is_used(connect):
     entries = [
         {"symbol": "S*", "nth": 2, "steps": [{"rest": True}]},
         {"symbol": "SPY", "steps": [{"reject": 201}]},

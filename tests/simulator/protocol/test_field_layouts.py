@@ -35,11 +35,11 @@ from stocklean_exec.simulator.protocol.field_layouts import (
         ("text", 7, "7"),
     ],
 )
-def test_values_are_written_as_tws_writes_them(form, value, text):
+def test_values_have_the_format_of_tws(form, value, text):
     assert FORMS[form](value) == text
 
 
-def test_a_field_is_there_only_in_the_versions_that_know_it():
+def test_a_field_is_sent_only_in_its_versions():
     register(layout("sample", 900, "made up", "a", since(160, "b=B"), until(170, "c=C"), "d=_"))
     assert fields_of("sample", 159, {}) == ["900", "", "C", ""]
     assert fields_of("sample", 169, {"a": 1}) == ["900", "1", "B", "C", ""]

@@ -22,7 +22,7 @@ def test_whole_split_and_trailing_reads_agree():
 
 
 @given(st.lists(st.binary(max_size=50)), st.lists(st.integers(1, 40), min_size=1))
-def test_any_portions_give_the_same_payloads(payloads, portions):
+def test_any_chunks_give_the_same_payloads(payloads, portions):
     stream, reader, found, at, turn = b"".join(map(pack, payloads)), FrameReader(), [], 0, 0
     while at < len(stream):
         size = portions[turn % len(portions)]
@@ -32,7 +32,7 @@ def test_any_portions_give_the_same_payloads(payloads, portions):
     assert found == payloads
 
 
-def test_a_frame_above_the_bound_is_refused_with_both_sizes():
+def test_a_frame_above_the_limit_is_refused_with_both_sizes():
     reader = FrameReader(max_frame=10)
     reader.feed(pack(b"y" * 10) + b"\x00\x00\x00\x0b")
     assert reader.next_payload() == b"y" * 10
@@ -50,7 +50,7 @@ def test_bytes_before_the_first_frame_can_be_taken():
     assert reader.next_payload() == b"v1"
 
 
-def test_fields_are_ended_by_nul_and_the_last_may_lack_it():
+def test_fields_end_with_nul_which_the_last_may_lack():
     assert split_fields(b"4\x00\x00a b\x00") == ["4", "", "a b"]
     assert split_fields(b"4\x005") == ["4", "5"]
     assert split_fields(b"\xff\x00") == ["\\xff"]

@@ -5,7 +5,7 @@ import pytest
 from stocklean_exec.simulator.protocol import messages
 from stocklean_exec.simulator.protocol.field_layouts import fields_of
 
-# kind, case, number of its message in the case, values that the message says
+# kind, case, number of its message in the case, values of the message
 SHORT = [
     ("managedAccounts", "managed_accounts", {"accounts": "DU9000001"}),
     ("nextValidId", "next_valid_id", {"orderId": 1}),
@@ -148,7 +148,7 @@ def test_symbol_samples_grow_at_176():
         ("pnlSingle", 7),
     ],
 )
-def test_messages_that_clients_unpack_strictly_have_their_number_of_fields(kind, count):
+def test_messages_that_clients_unpack_strictly_have_the_right_number_of_fields(kind, count):
     for version in (157, 176, 178):
         assert len(fields_of(kind, version, {"price": 1.0})) == count
 

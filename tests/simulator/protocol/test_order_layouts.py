@@ -1,4 +1,4 @@
-"""The two long messages against captured frames."""
+"""openOrder and completedOrder against captured frames."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_an_open_order_equals_the_captured_one(captured):
     assert fields_of("openOrder", 176, PLAIN) == first
 
 
-# 136 at 176 are counted in captures; below, subtract what came later: 5 at 170, one each at 162, 160 and 158.
+# 136 at 176 are counted in captures; below, subtract later fields: 5 at 170, one each at 162, 160 and 158.
 @pytest.mark.parametrize(
     ("version", "count"), [(157, 128), (158, 129), (160, 130), (162, 131), (170, 136), (176, 136), (178, 135)]
 )
@@ -39,7 +39,7 @@ def test_an_open_order_has_the_fields_of_its_version(version, count):
     assert len(fields_of("openOrder", version, PLAIN)) == count
 
 
-def test_constants_stand_where_clients_get_them_wrong():
+def test_constants_are_at_the_positions_that_clients_misread():
     fields = fields_of("openOrder", 176, PLAIN)
     where = {6: "0", 7: "?", 16: "0.0", 17: "0.0", 42: "-1", 49: "2147483647", 54: "3", 62: "None", 68: "?"}
     where |= {82: "2147483647", 88: "IB", 112: "None", 124: "1", 132: "100", 133: "0.02"}

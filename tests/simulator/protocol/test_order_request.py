@@ -1,4 +1,4 @@
-"""Orders as real clients write them, decoded: values are what those clients were told to send."""
+"""Orders as real clients write them, decoded: the expected values are those the clients were set to send."""
 
 import math
 
@@ -41,45 +41,45 @@ def test_a_limit_order_and_an_adaptive_one(recorded, client):
 
 
 @pytest.mark.parametrize("client", ["ib_async", "official"])
-def test_what_if_is_found_behind_all_variable_parts(recorded, client):
+def test_what_if_is_found_after_all_variable_parts(recorded, client):
     flags = [order.what_if for order in orders(recorded, client, 176)]
     assert flags[-1] is True
     assert not any(flags[:-1])
 
 
-def test_the_order_ends_where_its_client_is_too_old_to_say_more(recorded):
+def test_an_order_of_an_older_client_may_end_early(recorded):
     fields = next(fields for fields in recorded["official", 176] if fields[0] == "3")
     order = parse_order(fields[:87], 176)
     assert isinstance(order, OrderRequest)
     assert not order.what_if
 
 
-def test_an_order_cut_before_its_core_is_no_order(recorded):
+def test_an_order_without_its_core_fields_is_invalid(recorded):
     fields = next(fields for fields in recorded["official", 176] if fields[0] == "3")
     assert isinstance(parse_order(fields[:60], 176), BadRequest)
 
 
-def test_a_price_that_is_no_number_names_the_order(join, make_venue):
+def test_an_invalid_price_is_reported_with_the_order_id(join, make_venue):
     fields = join(make_venue()).order_fields(9, order_type="LMT", limit="NaN")
     assert parse_order(fields, 176) == BadRequest("placeOrder", 9, "field lmtPrice cannot be read: 'NaN'")
 
 
-def test_what_differs_from_silence_is_echoed(join, make_venue):
+def test_fields_that_differ_from_their_default_are_echoed(join, make_venue):
     fields = join(make_venue()).order_fields(9)
     fields[29] = "1"  # blockOrder
     fields[31] = "50"  # displaySize
     assert parse_order(fields, 176).echo == (("blockOrder", "1"), ("displaySize", "50"))
 
 
-def test_combo_legs_are_passed_over(join, make_venue):
+def test_combo_legs_are_skipped(join, make_venue):
     fields = join(make_venue()).order_fields(9, sec_type="BAG")
     legs = ["2", *["1", "1", "BUY", "SMART", "0", "0", "", "-1"] * 2, "0", "1", "NonGuaranteed", "1"]
     order = parse_order([*fields[:35], *legs, *fields[35:]], 176)
     assert (order.contract.sec_type, order.what_if) == ("BAG", False)
 
 
-def test_an_empty_text_is_not_echoed_where_others_read_a_number(connect):
-    """Strict clients read no number in an empty text: openOrder keeps what it says anyway."""
+def test_an_empty_text_is_not_echoed_in_a_numeric_field(connect):
+    """Strict clients cannot read a number from an empty text: openOrder keeps its default."""
     peer = connect()
     fields = peer.order_fields(1, order_type="LMT", limit="390.00")
     for place in (29, 30, 31, 32, 34):  # block order, sweep to fill, display size, trigger method, hidden

@@ -22,23 +22,23 @@ from stocklean_exec.simulator.protocol.requests import (
 @pytest.mark.parametrize(
     "text", ["", "1.7976931348623157E308", "1.7976931348623157e+308", "1.7976931348623157E+308", "2147483647"]
 )
-def test_every_spelling_of_unset_reads_as_not_a_number(text):
+def test_every_spelling_of_unset_reads_as_nan(text):
     assert math.isnan(to_number("lmtPrice", text))
     assert to_integer("parentId", text) == 0
 
 
 @pytest.mark.parametrize("text", ["nan", "NaN", "abc", "1_000", "1e400", "0x10", "-inf", "9" * 100, "--1", " "])
-def test_what_is_no_number_is_refused_by_name(text):
+def test_an_invalid_number_is_refused_with_its_field_name(text):
     with pytest.raises(BadFieldError) as caught:
         to_number("lmtPrice", text)
     assert caught.value.name == "lmtPrice"
 
 
-def test_infinity_is_what_clients_write_for_an_offset_that_may_be_anything():
+def test_clients_write_infinity_for_an_unlimited_offset():
     assert to_number("offset", "Infinite") == math.inf
 
 
-def test_integers_and_truths():
+def test_integers_and_booleans():
     assert to_integer("orderId", "12") == 12
     assert to_integer("orderId", "-1") == -1
     with pytest.raises(BadFieldError):
@@ -54,7 +54,7 @@ def test_integers_and_truths():
         to_flag("x", "2")
 
 
-def test_a_count_of_rows_is_bounded():
+def test_a_count_of_rows_is_limited():
     with pytest.raises(BadFieldError):
         FieldReader(["100000000"]).count("legs")
     with pytest.raises(BadFieldError):
@@ -63,7 +63,7 @@ def test_a_count_of_rows_is_bounded():
 
 @pytest.mark.parametrize("client", ["ib_async", "official"])
 @pytest.mark.parametrize("version", [176, 178])
-def test_everything_that_real_clients_send_is_understood(recorded, client, version):
+def test_all_recorded_client_requests_are_decoded(recorded, client, version):
     for fields in recorded[client, version]:
         parse = parse_order if fields[0] == "3" else parse_request
         assert not isinstance(parse(fields, version), BadRequest), fields
@@ -77,12 +77,12 @@ def test_a_contract_request_names_its_contract(recorded, client):
     assert request["contract"] == ContractSpec(symbol="AAPL", sec_type="STK", exchange="SMART", currency="USD")
 
 
-def test_a_snapshot_request_is_told_from_a_stream(recorded):
+def test_a_snapshot_request_differs_from_a_stream(recorded):
     fields = next(fields for fields in recorded["ib_async", 176] if fields[0] == "1")
     assert parse_request(fields, 176)["snapshot"] is True
 
 
-def test_a_message_that_ends_too_early_says_what_is_missing():
+def test_an_incomplete_message_names_the_missing_field():
     bad = parse_request(["7", "3", "12", "0"], 176)
     assert bad == BadRequest("reqExecutions", 12, "field account is missing")
 
@@ -100,6 +100,6 @@ def test_every_documented_message_id_up_to_178_is_known():
 
 
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=40))
-def test_no_fields_make_it_raise(fields):
+def test_no_input_makes_it_raise(fields):
     assert isinstance(parse_request(fields, 176), Request | BadRequest)
     assert isinstance(parse_order(["3", *fields], 178), OrderRequest | BadRequest)

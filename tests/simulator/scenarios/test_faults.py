@@ -1,7 +1,7 @@
 from stocklean_exec.simulator.scenarios.faults import FaultPlan
 
 
-def test_faults_are_picked_by_name_and_facts():
+def test_faults_are_selected_by_name_and_attributes():
     plan = FaultPlan([{"on": "execDetails", "do": "omit", "symbol": "S*"}, {"on": "*", "do": "duplicate"}])
     assert [one.get("do") for one in plan.for_reply("execDetails", {"symbol": "SPY"})] == [
         "omit",

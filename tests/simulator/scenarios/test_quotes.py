@@ -55,7 +55,7 @@ def test_a_bare_price_is_the_last_trade():
         ({"symbol": "SPY", "bid": "inf"}, "bid is 'inf'"),
     ],
 )
-def test_quotes_that_cannot_be_used_say_why(row, words):
+def test_invalid_quotes_are_reported_with_the_reason(row, words):
     with pytest.raises(QuoteError, match=words):
         read_quotes([row])
 
@@ -68,7 +68,7 @@ def test_the_sample_symbols_have_prices():
 
 
 @given(st.sampled_from(["A", "SPY", "BRK.B"]), st.floats(0.5, 5_000), st.integers(0, 1_000))
-def test_a_synthetic_quote_is_two_sided_on_the_tick_and_follows_from_its_seed(symbol, close, seed):
+def test_a_synthetic_quote_is_two_sided_on_the_tick_and_determined_by_its_seed(symbol, close, seed):
     quote = synthetic_quote(symbol, close, seed)
     assert 0 < quote.bid < quote.last < quote.ask
     # Twice 4 bps, each half rounded to the tick, and at least a tick on either side of the middle.
@@ -82,7 +82,7 @@ def test_other_seeds_give_other_quotes():
     assert len({synthetic_quote("SPY", 400.0, seed) for seed in range(20)}) > 10
 
 
-def test_a_move_changes_what_it_names():
+def test_a_move_changes_only_the_given_fields():
     market = Market({"SPY": EXPECTED})
     assert market.move("SPY", ask=100.0).bid == 99.9
     assert market["SPY"].ask == 100.0

@@ -16,7 +16,7 @@ def test_every_shipped_scenario_loads_and_starts(name):
     Venue(Settings(scenario=scenario)).close()
 
 
-def test_files_tables_rows_and_frames_say_the_same(tmp_path):
+def test_files_tables_rows_and_frames_give_the_same_scenario(tmp_path):
     path = tmp_path / "one.toml"
     path.write_text(
         '[switches]\norder_limit = 3\n[[order]]\nsymbol = "SPY"\n[[fault]]\non = "execDetails"\ndo = "omit"\n',
@@ -45,8 +45,8 @@ def test_files_tables_rows_and_frames_say_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("tables", "words"),
     [
-        ({"orders": []}, "no table"),
-        ({"order": {"symbol": "SPY"}}, "once for each entry"),
+        ({"orders": []}, "not a table"),
+        ({"order": {"symbol": "SPY"}}, "once per entry"),
         ({"switches": {"speed": 3}}, "speed is unknown"),
         ({"switches": {"pacing": "often"}}, "not one of off, reject"),
         ({"switches": {"order_limit": "many"}}, "not int"),
@@ -65,24 +65,24 @@ def test_files_tables_rows_and_frames_say_the_same(tmp_path):
         ({"event": [{"at": 1, "do": "switch"}]}, 'needs a table "set"'),
         ({"event": [{"at": 1, "do": "accounts", "accounts": []}]}, 'needs "accounts"'),
         ({"event": [{"at": 1, "do": "restart", "second": 3}]}, "second is unknown"),
-        ({"event": [{"at": 1, "do": "switch", "set": {"walk": 0.1}}]}, "cannot be changed on the way"),
+        ({"event": [{"at": 1, "do": "switch", "set": {"walk": 0.1}}]}, "cannot be changed during the run"),
     ],
 )
-def test_a_scenario_that_cannot_be_used_says_where_and_why(tables, words):
+def test_an_invalid_scenario_is_reported_with_entry_and_reason(tables, words):
     with pytest.raises(ScenarioError, match=words):
         load_scenario(tables)
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(ScenarioError) as caught:
         load_scenario({"switches": {"a": 1}, "order": [{"b": 1}], "event": [{"at": 1, "do": "c"}]})
     assert len(caught.value.problems) == 3
 
 
-def test_a_file_that_is_no_toml_is_named(tmp_path):
+def test_an_invalid_toml_file_is_named(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text("[[order\n", encoding="utf-8")
-    with pytest.raises(ScenarioError, match=r"bad\.toml is no TOML"):
+    with pytest.raises(ScenarioError, match=r"bad\.toml is not valid TOML"):
         load_scenario(path)
     with pytest.raises(OSError, match="missing"):
         load_scenario(tmp_path / "missing.toml")
@@ -90,10 +90,10 @@ def test_a_file_that_is_no_toml_is_named(tmp_path):
 
 def test_entries_select_by_wildcards_and_count_their_matches():
     entry = Entry({"order_ref": "run-*-BUY", "client_id": 3, "nth": 2, "times": 2})
-    facts = {"order_ref": "run-1-SPY-BUY", "client_id": 3}
-    assert [entry.takes(facts) for _ in range(4)] == [False, True, True, False]
-    assert not Entry({"client_id": 3}).takes({"client_id": 4})
-    assert not Entry({"symbol": "*"}).takes({})
+    attributes = {"order_ref": "run-1-SPY-BUY", "client_id": 3}
+    assert [entry.applies_to(attributes) for _ in range(4)] == [False, True, True, False]
+    assert not Entry({"client_id": 3}).applies_to({"client_id": 4})
+    assert not Entry({"symbol": "*"}).applies_to({})
 
 
 @pytest.mark.parametrize("title", EXAMPLES)
@@ -103,15 +103,15 @@ def test_every_example_loads_and_starts(title):
     assert title in explain()
 
 
-def test_a_chance_is_seeded_and_about_right():
+def test_a_chance_is_seeded_and_has_the_right_frequency():
     def hits(seed):
         entry = Entry({"chance": 0.3}, seed)
-        return [entry.takes({}) for _ in range(1_000)]
+        return [entry.applies_to({}) for _ in range(1_000)]
 
     assert hits(1) == hits(1) != hits(2)
     # Three standard deviations of a binomial count are 43.
     assert 250 < sum(hits(1)) < 350
-    assert not Entry({"chance": 0}).takes({})
+    assert not Entry({"chance": 0}).applies_to({})
 
 
 def test_two_venues_of_one_scenario_do_not_share_their_switches():

@@ -4,14 +4,14 @@ from stocklean_exec.simulator.scenarios.scenario import load_scenario
 from stocklean_exec.simulator.server import fault_injection
 
 
-def test_every_word_does_something_and_nothing_else_is_done(make_venue):
+def test_verbs_and_handlers_match(make_venue):
     assert set(steps.STEPS) == set(order_script._VERBS)
     assert set(steps.REQUEST_FAULTS) == set(fault_injection._ON_REQUEST)
     assert set(steps.REPLY_FAULTS) == set(fault_injection._ON_REPLY) | {"edit"}
-    assert set(steps.EVENTS) == set(make_venue().events._do)
+    assert set(steps.EVENTS) == set(make_venue().events._actions)
 
 
-def test_every_word_is_explained():
+def test_every_verb_is_described():
     for table in (steps.STEPS, steps.REQUEST_FAULTS, steps.REPLY_FAULTS, steps.EVENTS):
         assert all(meaning for meaning in table.values())
 

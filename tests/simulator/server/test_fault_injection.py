@@ -1,4 +1,4 @@
-"""What faults do to requests and replies."""
+"""Faults of requests and replies."""
 
 import pytest
 
@@ -11,14 +11,14 @@ def fault(**entry):
     return {"fault": [entry]}
 
 
-def test_a_request_that_was_never_read_did_nothing(connect):
+def test_a_request_that_was_not_read_has_no_effect(connect):
     peer = connect(fault(on="placeOrder", do="drop_before_read"))
     assert peer.place(1) == []
     assert peer.session.closed
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
 
 
-def test_a_request_can_be_swallowed_while_the_connection_lives(connect):
+def test_a_request_can_be_lost_while_the_connection_stays_open(connect):
     peer = connect(fault(on="placeOrder", nth=1, do="swallow"))
     assert peer.place(1) == []
     assert peer.place(2) != []
@@ -29,8 +29,8 @@ def test_an_order_can_be_accepted_and_its_answers_lost_with_the_connection(conne
     assert peer.place(1, order_ref="r") == []
     assert peer.session.closed
     again = join(peer.venue)
-    told = [fields for fields in again.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
-    assert [fields[26] for fields in told] == ["r"]
+    sent = [fields for fields in again.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
+    assert [fields[26] for fields in sent] == ["r"]
 
 
 def test_an_order_can_be_answered_before_the_connection_closes(connect, kinds):
@@ -51,22 +51,22 @@ def test_a_request_can_be_delayed_or_overtaken(connect, kinds):
     assert kinds(late.take())[-1] == "cm"
 
 
-def test_a_request_can_be_answered_by_an_error(connect):
+def test_a_request_can_be_answered_with_an_error(connect):
     peer = connect(fault(on="reqExecutions", do="error", code=322, text="no"))
     assert [f[2:5] for f in peer.send("7", "3", "9", "0", "", "", "", "", "", "")] == [["9", "322", "no"]]
 
 
-def test_a_deaf_server_reads_nothing_more(connect):
+def test_a_deaf_server_stops_reading(connect):
     peer = connect(fault(on="reqCurrentTime", do="deaf"))
     assert peer.send("49", "1") == []
     assert peer.place(1) == []
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
 
 
-def test_a_stalled_server_goes_on_working_but_says_nothing(connect):
+def test_a_stalled_server_continues_to_work_but_sends_nothing(connect):
     peer = connect(fault(on="placeOrder", do="stall"))
     assert peer.place(1) == []
-    assert len(peer.venue.book.fills) == 1
+    assert len(peer.venue.ledger.fills) == 1
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_cut_frame_leaves_half_of_itself(connect):
     assert peer.session.closed
 
 
-def test_single_bytes_are_single_portions(connect):
+def test_single_bytes_are_separate_chunks(connect):
     peer = connect(fault(on="currentTime", do="split"))
     peer.session.feed(b"\x00\x00\x00\x0549\x001\x00")
     chunks = peer.session.take_chunks()
@@ -127,7 +127,7 @@ def test_two_faults_of_one_reply_act_together(connect, kinds):
     assert [fields[26] for fields in seen if fields[0] == "11"] == ["x", "x"]
 
 
-def test_what_was_done_is_noted(connect):
+def test_applied_faults_are_noted(connect):
     peer = connect(fault(on="execDetails", do="omit", order_ref="r*"))
     peer.place(1, order_ref="other")
     peer.place(2, order_ref="r2")
@@ -135,36 +135,36 @@ def test_what_was_done_is_noted(connect):
 
 
 @pytest.mark.parametrize("do", ["drop_after_read", "delay"])
-def test_what_was_read_is_carried_out_although_the_connection_is_gone(connect, join, do):
+def test_a_received_request_is_processed_after_the_connection_has_ended(connect, join, do):
     peer = connect(fault(on="placeOrder", do=do, seconds=5), clock="manual")
     assert peer.place(1, order_ref="r") == []
     peer.session.eof()
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
     peer.venue.clock.advance(5)
-    assert [one.order_ref for one in peer.venue.book.fills] == ["r"]
+    assert [one.order_ref for one in peer.venue.ledger.fills] == ["r"]
     again = join(peer.venue)
-    told = [fields for fields in again.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
-    assert [fields[26] for fields in told] == ["r"]
+    sent = [fields for fields in again.send("7", "3", "9", "0", "", "", "", "", "", "") if fields[0] == "11"]
+    assert [fields[26] for fields in sent] == ["r"]
 
 
-def test_the_connection_can_go_between_an_execution_and_its_commission(connect, kinds):
+def test_the_connection_can_be_lost_between_an_execution_and_its_commission(connect, kinds):
     peer = connect(fault(on="commissionReport", do="close_before"))
     assert kinds(peer.place(1))[-1] == "st Filled"
     assert peer.session.closed
 
 
-def test_a_deaf_server_can_hear_again_and_then_reads_everything_in_order(connect, kinds):
+def test_a_deaf_server_can_resume_and_then_reads_everything_in_order(connect, kinds):
     peer = connect(fault(on="placeOrder", nth=1, do="deaf", seconds=5), clock="manual")
     assert peer.place(1, order_ref="a") == []
     assert peer.place(2, order_ref="b") == []
-    assert peer.venue.book.orders == {}
+    assert peer.venue.ledger.orders == {}
     peer.venue.clock.advance(5)
-    assert [one.order_ref for one in peer.venue.book.fills] == ["a", "b"]
+    assert [one.order_ref for one in peer.venue.ledger.fills] == ["a", "b"]
     assert kinds(peer.take())[-1] == "cm"
     assert kinds(peer.place(3))[-1] == "cm"
 
 
-def test_a_stalled_server_can_speak_again_and_has_lost_nothing(connect, kinds):
+def test_a_stalled_server_can_resume_and_has_lost_nothing(connect, kinds):
     peer = connect(fault(on="execDetails", nth=1, do="stall", seconds=5), clock="manual")
     seen = peer.place(1)
     peer.venue.clock.advance(5)
@@ -173,7 +173,7 @@ def test_a_stalled_server_can_speak_again_and_has_lost_nothing(connect, kinds):
     ]
 
 
-def test_an_announced_frame_swallows_what_comes_behind_it(connect):
+def test_an_announced_frame_swallows_the_following_frames(connect):
     peer = connect(fault(on="execDetails", do="announce", bytes=1 << 20))
     seen = peer.place(1)
     assert [fields[0] for fields in seen] == ["5", "3"]
@@ -181,7 +181,7 @@ def test_an_announced_frame_swallows_what_comes_behind_it(connect):
     assert peer.reader.unread > 500
 
 
-def test_a_chance_takes_some_and_leaves_some(connect, kinds):
+def test_a_fault_with_a_chance_applies_to_some_messages(connect, kinds):
     peer = connect(fault(on="orderStatus", do="duplicate", chance=0.5), client_id=1)
     counts = {len([f for f in peer.place(number) if f[0] == "3"]) for number in range(1, 20)}
     assert counts <= {3, 4, 5, 6}

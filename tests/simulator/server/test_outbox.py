@@ -6,7 +6,7 @@ def box(most=1000):
     return Outbox(most, on_write=lambda: writes.append(1), on_overflow=overflows.append), overflows, writes
 
 
-def test_what_is_written_comes_out_once_and_in_order():
+def test_written_bytes_are_taken_once_and_in_order():
     out, _, writes = box()
     out.write(b"a")
     out.emit(b"b")
@@ -15,22 +15,22 @@ def test_what_is_written_comes_out_once_and_in_order():
     assert len(writes) == 2
 
 
-def test_a_frame_can_wait_behind_others():
+def test_a_frame_can_be_delayed_behind_others():
     out, _, _ = box()
-    out.keep(b"late", behind=2)
+    out.delay(b"late", behind=2)
     for frame in (b"1", b"2", b"3"):
         out.emit(frame)
     assert out.take() == [b"12late3"]
 
 
-def test_what_waits_in_vain_goes_when_all_is_said():
+def test_delayed_frames_are_written_at_the_next_flush():
     out, _, _ = box()
-    out.keep(b"late", behind=9)
-    out.settle()
+    out.delay(b"late", behind=9)
+    out.flush()
     assert out.take() == [b"late"]
 
 
-def test_a_stalled_connection_keeps_what_it_has_to_say():
+def test_a_stalled_connection_keeps_its_bytes():
     out, _, _ = box()
     out.stalled = True
     out.write(b"a")
@@ -39,7 +39,7 @@ def test_a_stalled_connection_keeps_what_it_has_to_say():
     assert out.take() == [b"a"]
 
 
-def test_too_much_waiting_is_reported_with_its_size():
+def test_too_many_queued_bytes_are_reported_with_their_number():
     out, overflows, _ = box(most=10)
     out.write(b"x" * 10)
     out.write(b"y")
@@ -49,7 +49,7 @@ def test_too_much_waiting_is_reported_with_its_size():
 
 def test_bytes_can_be_written_one_by_one():
     out, _, _ = box()
-    out.write_apart(b"abc")
+    out.write_separately(b"abc")
     assert out.take() == [b"a", b"b", b"c"]
     out.write(b"d")
     out.write(b"e")

@@ -1,4 +1,4 @@
-"""The socket: bounds, addresses, timeouts, several clients, readers that do not read."""
+"""The socket: limits, addresses, timeouts, several clients, clients that do not read."""
 
 import asyncio
 import struct
@@ -53,7 +53,7 @@ def test_a_client_is_served_over_a_real_socket():
     assert run(scenario)[:2] == ["49", "1"]
 
 
-def test_what_one_client_does_reaches_another_at_once():
+def test_what_one_client_does_reaches_another_immediately():
     async def scenario(server):
         first_reader, first = await opened(server, 1)
         second_reader, second = await opened(server, 2)
@@ -76,12 +76,12 @@ def test_ports_of_live_logins_are_refused(port):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])  # noqa: S104 - to be refused
-def test_only_loopback_addresses_are_listened_on_unless_told_otherwise(host):
+def test_only_loopback_addresses_are_allowed_by_default(host):
     with pytest.raises(ValueError, match="allow_remote"):
         asyncio.run(start(host=host))
 
 
-def test_a_port_that_is_taken_is_an_error():
+def test_a_port_in_use_is_an_error():
     async def scenario(server):
         with pytest.raises(OSError, match="use"):
             await start(port=server.port)
@@ -89,7 +89,7 @@ def test_a_port_that_is_taken_is_an_error():
     run(scenario)
 
 
-def test_one_connection_too_many_is_closed_and_the_others_live():
+def test_a_connection_above_the_limit_is_closed_and_the_others_stay_open():
     async def scenario(server):
         _, first = await opened(server, 1)
         reader, second = await asyncio.open_connection("127.0.0.1", server.port)
@@ -111,7 +111,7 @@ def test_a_connection_that_never_starts_is_closed():
     run(scenario, limits=Limits(handshake_seconds=0.05))
 
 
-def test_a_started_client_that_is_silent_for_too_long_is_closed():
+def test_a_started_client_that_is_idle_for_too_long_is_closed():
     async def scenario(server):
         reader, writer = await opened(server, 1)
         assert await asyncio.wait_for(reader.read(), WAIT) == b""
@@ -120,8 +120,8 @@ def test_a_started_client_that_is_silent_for_too_long_is_closed():
     run(scenario, limits=Limits(idle_seconds=0.05))
 
 
-def test_a_reader_who_does_not_read_is_dropped_and_the_venue_goes_on():
-    # Contract details are long: some thousands of them fill every buffer on the way.
+def test_a_client_that_does_not_read_is_disconnected_and_the_venue_continues():
+    # Contract details are long: a few thousand fill all buffers on the path.
     contract = ["0", "SPY", "STK", "", "", "", "", "SMART", "", "USD", "", ""]
     ask = pack_fields(["9", "8", "5", *contract, "0", "", "", ""]) * 50
 
@@ -133,7 +133,7 @@ def test_a_reader_who_does_not_read_is_dropped_and_the_venue_goes_on():
             if session.closed:
                 break
             slow.write(ask)
-            await asyncio.sleep(0)  # lets the server run once; no time is waited for
+            await asyncio.sleep(0)  # lets the server run once, without waiting
         assert "slow reader" in session.reason
         reader, writer = await opened(server, 2)
         writer.write(pack_fields(["49", "1"]))
@@ -144,7 +144,7 @@ def test_a_reader_who_does_not_read_is_dropped_and_the_venue_goes_on():
     run(scenario, limits=Limits(max_unsent=200_000))
 
 
-def test_garbage_closes_its_connection_only():
+def test_garbage_closes_its_own_connection_only():
     async def scenario(server):
         reader, writer = await opened(server, 1)
         bad_reader, bad = await asyncio.open_connection("127.0.0.1", server.port)
@@ -158,7 +158,7 @@ def test_garbage_closes_its_connection_only():
     run(scenario)
 
 
-def test_on_a_wall_clock_a_delayed_execution_arrives_by_itself():
+def test_on_a_wall_clock_a_delayed_execution_arrives_without_a_request():
     settings = Settings(
         clock="wall",
         quotes={"SPY": {"bid": 400.0, "ask": 400.1}},
@@ -186,9 +186,9 @@ def test_closing_the_server_closes_every_connection():
     asyncio.run(main())
 
 
-def test_a_deaf_server_reads_on_when_its_time_is_over():
-    deaf = {"on": "reqPositions", "do": "deaf", "seconds": 0.5}
-    settings = Settings(clock="wall", scenario={"fault": [deaf]})
+def test_a_deaf_server_resumes_reading_after_its_time():
+    reading_paused = {"on": "reqPositions", "do": "deaf", "seconds": 0.5}
+    settings = Settings(clock="wall", scenario={"fault": [reading_paused]})
 
     async def scenario(server):
         reader, writer = await opened(server, 1)
@@ -196,31 +196,31 @@ def test_a_deaf_server_reads_on_when_its_time_is_over():
         writer.write(pack_fields(["8", "1", "1"]))
         await writer.drain()
         _, other = await opened(server, 2)  # takes the server long enough to have read the others
-        assert server.venue.sessions[1].deaf
+        assert server.venue.sessions[1].reading_paused
         writer.write(pack_fields(["49", "1"]))
-        said = [(await read(reader))[0] for _ in range(3)]
+        sent = [(await read(reader))[0] for _ in range(3)]
         writer.close()
         other.close()
-        return said
+        return sent
 
     assert run(scenario, settings=settings) == ["62", "9", "49"]
 
 
-def test_a_stalled_server_says_later_what_it_had_to_say():
+def test_a_stalled_server_sends_its_bytes_later():
     stall = {"on": "positionEnd", "do": "stall", "seconds": 0.5}
     settings = Settings(clock="wall", scenario={"fault": [stall]})
 
     async def scenario(server):
         reader, writer = await opened(server, 1)
         writer.write(pack_fields(["61", "1"]) + pack_fields(["49", "1"]))
-        said = [(await read(reader))[0] for _ in range(2)]
+        sent = [(await read(reader))[0] for _ in range(2)]
         writer.close()
-        return said
+        return sent
 
     assert run(scenario, settings=settings) == ["62", "49"]
 
 
-def test_requests_wait_their_turn_on_a_wall_clock():
+def test_requests_are_queued_on_a_wall_clock():
     settings = Settings(clock="wall", scenario={"switches": {"queue_seconds": 0.05}})
 
     async def scenario(server):

@@ -1,4 +1,4 @@
-"""The conversation: handshake, versions, client ids, bad input. Bytes in, bytes out."""
+"""The session: handshake, versions, client ids, bad input. Bytes in, bytes out."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def messages(data):
 
 
 @pytest.mark.parametrize(
-    ("cap", "asked", "version"),
+    ("cap", "requested", "version"),
     [
         (176, "v157..178", "176"),
         (178, "v157..178", "178"),
@@ -32,20 +32,20 @@ def messages(data):
         (176, "v176", "176"),
     ],
 )
-def test_the_version_is_the_smaller_of_both(make_venue, join, cap, asked, version):
-    peer = join(make_venue(server_version=cap), client_id=None, versions=asked)
+def test_the_lower_version_is_negotiated(make_venue, join, cap, requested, version):
+    peer = join(make_venue(server_version=cap), client_id=None, versions=requested)
     assert peer.greeting[0][0] == version
     assert len(peer.greeting[0]) == 2
 
 
-@pytest.mark.parametrize("asked", ["v200..226", "v100..156", "v179..200", "hello", "v1..", "v999999..1000000"])
-def test_a_client_that_speaks_no_common_version_is_let_go(make_venue, join, asked):
-    peer = join(make_venue(), client_id=None, versions=asked)
+@pytest.mark.parametrize("requested", ["v200..226", "v100..156", "v179..200", "hello", "v1..", "v999999..1000000"])
+def test_a_client_without_a_common_version_is_disconnected(make_venue, join, requested):
+    peer = join(make_venue(), client_id=None, versions=requested)
     assert peer.session.closed
     assert peer.greeting == []
 
 
-def test_nothing_is_said_between_the_version_and_start_api(make_venue, join):
+def test_nothing_is_sent_between_the_version_and_start_api(make_venue, join):
     peer = join(make_venue(), client_id=None)
     assert len(peer.greeting) == 1
     assert peer.take() == []
@@ -79,7 +79,7 @@ def test_a_transcript_gives_the_same_bytes_whole_in_single_bytes_and_with_a_trai
     assert messages(trailing.take())[0][0] == "49"
 
 
-def test_bytes_that_are_no_greeting_end_the_conversation_with_a_reason(make_venue):
+def test_an_invalid_greeting_closes_the_session_with_a_reason(make_venue):
     session = Session(make_venue())
     session.feed(b"GET / HTTP/1.1\r\n")
     assert session.closed
@@ -102,7 +102,7 @@ def test_a_request_before_start_api_closes(make_venue):
     assert "before START_API" in session.reason
 
 
-def test_a_second_start_api_is_refused_and_the_first_stands(connect):
+def test_a_second_start_api_is_refused_and_the_first_stays_valid(connect):
     peer = connect()
     assert [fields[3] for fields in peer.send("71", "2", "9", "")] == ["321"]
     assert peer.session.client_id == 1
@@ -110,13 +110,13 @@ def test_a_second_start_api_is_refused_and_the_first_stands(connect):
 
 
 @pytest.mark.parametrize("client_id", ["-1", "4294967296", "abc", ""])
-def test_a_client_id_out_of_range_is_let_go(make_venue, join, client_id):
+def test_a_client_id_out_of_range_is_disconnected(make_venue, join, client_id):
     peer = join(make_venue(), client_id=None)
     peer.send("71", "2", client_id, "")
     assert peer.session.closed or client_id == ""
 
 
-def test_a_client_id_in_use_brings_326_and_a_closed_connection(connect, join):
+def test_a_client_id_in_use_gets_326_and_is_disconnected(connect, join):
     peer = connect()
     second = join(peer.venue)
     assert [fields[3] for fields in second.seen[1:]] == ["326"]
@@ -125,14 +125,14 @@ def test_a_client_id_in_use_brings_326_and_a_closed_connection(connect, join):
     assert peer.send("49", "1")[0][0] == "49"
 
 
-def test_a_client_id_in_use_can_be_closed_without_a_word(connect, join):
+def test_a_client_id_in_use_can_be_disconnected_without_a_message(connect, join):
     peer = connect({"switches": {"client_id_in_use": "close"}})
     second = join(peer.venue)
     assert second.seen[1:] == []
     assert second.session.closed
 
 
-def test_a_client_id_is_free_again_when_its_connection_is_gone_or_after_a_while(connect, join):
+def test_a_client_id_is_free_when_its_connection_has_ended_or_after_a_delay(connect, join):
     peer = connect({"switches": {"client_id_linger": 5.0}})
     peer.session.eof()
     assert join(peer.venue).session.closed
@@ -153,17 +153,17 @@ def test_too_many_unreadable_requests_close(make_venue):
     session.feed(pack_fields(["71", "2", "1", ""]))
     session.feed(pack_fields(["9999"]) * 3)
     assert session.closed
-    assert "3 requests that cannot be read" in session.reason
+    assert "3 unreadable requests" in session.reason
 
 
-def test_a_reader_who_does_not_read_is_let_go(make_venue):
+def test_a_client_that_does_not_read_is_disconnected(make_venue):
     session = opened(make_venue(), max_unsent=2_000)
     session.feed(pack_fields(["71", "2", "1", ""]) + pack_fields(["49", "1"]) * 200)
     assert session.closed
     assert "slow reader" in session.reason
 
 
-def test_the_end_of_the_connection_is_noted_with_what_was_left(connect):
+def test_the_end_of_the_connection_is_noted_with_the_unread_bytes(connect):
     peer = connect()
     peer.session.feed(b"\x00\x00")
     peer.session.eof()
@@ -171,7 +171,7 @@ def test_the_end_of_the_connection_is_noted_with_what_was_left(connect):
     assert "2 bytes" in peer.session.reason
 
 
-def test_one_peer_in_trouble_leaves_the_others_alone(connect, join):
+def test_a_failing_client_does_not_affect_the_others(connect, join):
     peer = connect()
     bad = join(peer.venue, client_id=2)
     bad.session.feed(b"\xff" * 100)
@@ -179,7 +179,7 @@ def test_one_peer_in_trouble_leaves_the_others_alone(connect, join):
     assert peer.send("49", "1")[0][0] == "49"
 
 
-def test_the_start_can_be_turned_round_and_bring_open_orders_first(make_venue, join):
+def test_the_start_sequence_is_an_option_and_can_begin_with_open_orders(make_venue, join):
     switches = {"start_order": "id", "farm_messages": False, "unsolicited_open_orders": True}
     venue = make_venue({"switches": switches})
     first = join(venue)
@@ -189,7 +189,7 @@ def test_the_start_can_be_turned_round_and_bring_open_orders_first(make_venue, j
     assert [fields[0] for fields in again.seen[1:]] == ["5", "3", "53", "9", "15"]
 
 
-def test_too_many_requests_in_a_second_bring_100_and_at_the_third_the_end(make_venue, join):
+def test_pacing_violations_get_100_and_the_third_disconnects(make_venue, join):
     venue = make_venue({"switches": {"pacing": "reject", "pacing_limit": 10}})
     peer = join(venue)
     for _ in range(11):
@@ -200,7 +200,7 @@ def test_too_many_requests_in_a_second_bring_100_and_at_the_third_the_end(make_v
     assert peer.session.closed
 
 
-def test_a_stream_that_lost_bytes_while_it_was_stalled_does_not_go_on(make_venue):
+def test_a_stream_that_lost_bytes_while_stalled_is_closed(make_venue):
     stall = {"on": "reqCurrentTime", "nth": 1, "do": "stall", "seconds": 5}
     venue = make_venue({"fault": [stall]}, clock="manual")
     session = Session(venue, Limits(max_unsent=400))

@@ -1,4 +1,4 @@
-"""The simulator in its own thread."""
+"""The simulator in a separate thread."""
 
 import socket
 
@@ -39,7 +39,7 @@ class Wire:
         self.socket.close()
 
 
-def test_it_tells_its_port_and_serves_until_it_is_left():
+def test_it_has_a_port_and_serves_until_it_is_stopped():
     with Simulator(seed=7) as simulator:
         assert simulator.port > 0
         with Wire(simulator) as wire:
@@ -50,7 +50,7 @@ def test_it_tells_its_port_and_serves_until_it_is_left():
         socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
-def test_it_can_be_moved_disturbed_and_looked_into_from_outside():
+def test_quotes_faults_and_events_can_be_set_from_another_thread():
     with Simulator(quotes={"SPY": {"bid": 400.0, "ask": 400.1}}) as simulator, Wire(simulator) as wire:
         simulator.event("message", code=2103, text="farm")
         assert wire.read()[3] == "2103"
@@ -66,7 +66,7 @@ def test_it_can_be_moved_disturbed_and_looked_into_from_outside():
         assert wire.read() is None
 
 
-def test_faults_and_events_from_outside_are_checked():
+def test_faults_and_events_from_another_thread_are_validated():
     with Simulator() as simulator:
         with pytest.raises(ScenarioError):
             simulator.fault(on="nothing", do="omit")
@@ -74,16 +74,16 @@ def test_faults_and_events_from_outside_are_checked():
             simulator.event("explode")
 
 
-def test_settings_can_be_given_in_short():
+def test_settings_can_be_given_as_keywords():
     with Simulator(Settings(seed=3), account="DU1, DU2", cash=5.0) as simulator:
         assert simulator.accounts == ("DU1", "DU2")
-        assert simulator.call(lambda venue: venue.book.accounts["DU2"].cash) == 5.0
+        assert simulator.call(lambda venue: venue.ledger.accounts["DU2"].cash) == 5.0
         assert simulator.call(lambda venue: venue.seed) == 3
     with pytest.raises(TypeError, match="speed"):
         Simulator(speed=3)
 
 
-def test_what_goes_wrong_at_the_start_is_raised_where_it_was_started():
+def test_a_failed_start_raises_in_the_calling_thread():
     with pytest.raises(ValueError, match="live"):
         Simulator(port=7496).start()
     with pytest.raises(OSError, match="No such file"):
@@ -93,19 +93,19 @@ def test_what_goes_wrong_at_the_start_is_raised_where_it_was_started():
 def test_it_can_be_started_again_on_its_state(tmp_path):
     simulator = Simulator(state=tmp_path / "venue.state")
     with simulator:
-        simulator.call(lambda venue: venue.book.use_id(1, 41))
+        simulator.call(lambda venue: venue.ledger.use_id(1, 41))
     with simulator:
-        assert simulator.call(lambda venue: venue.book.next_valid_id(1)) == 42
+        assert simulator.call(lambda venue: venue.ledger.next_valid_id(1)) == 42
 
 
-def test_it_is_not_there_before_it_is_started():
+def test_it_is_not_available_before_it_is_started():
     simulator = Simulator()
     with pytest.raises(RuntimeError, match="not running"):
         simulator.call(lambda venue: venue)
     simulator.stop()
 
 
-def test_it_says_where_it_listens_and_what_it_has():
+def test_its_repr_has_the_address_and_the_accounts():
     simulator = Simulator(account="DU1, DU2")
     assert repr(simulator) == "<Simulator not running, 2 accounts>"
     with simulator:
