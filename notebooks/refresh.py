@@ -1,6 +1,6 @@
-"""Run the notebooks and store their outputs anew: on purpose only, for the tests compare with what is stored.
+"""Run the notebooks and store their new outputs. Run it on purpose only: the tests compare with the stored outputs.
 
-``python notebooks/refresh.py [NAME ...]``; look at the difference before you commit it.
+``python notebooks/refresh.py [NAME ...]``; review the diff before you commit it.
 """
 
 import os
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 
 def refresh(path):
     notebook = nbformat.read(path, as_version=4)
-    # What goes on in the background has a second to bring its still picture up to date.
+    # Give background work one second to update its static snapshot.
     notebook.cells.append(nbformat.v4.new_code_cell("import time; time.sleep(1)"))
     NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": FOLDER}}
@@ -28,7 +28,7 @@ def refresh(path):
     for cell in notebook.cells:
         cell.metadata = {}
         for output in cell.get("outputs", ()):
-            # A widget has no kernel to talk to when the notebook is opened again; its still picture stays.
+            # A widget has no kernel to talk to when the notebook is opened again; its static snapshot stays.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     nbformat.write(notebook, path)
     print(f"refreshed {path.name}")

@@ -328,7 +328,10 @@ def _refusals(
     if tif not in TIFS:
         yield "tif_invalid", f"{tif!r} is not one of {', '.join(TIFS)}"
     if kind == "MKT" and not math.isnan(limit):
-        yield "limit_on_market", f"a MKT order with limit {limit:g}: which is meant?"
+        yield (
+            "limit_on_market",
+            f"market orders cannot carry a limit ({limit:g}); set order_type LMT or remove the limit",
+        )
     if kind == "LMT":
         yield from _limit_refusals(limit, tick, buy=sizes.wish[index] > 0)
     if symbol in working:

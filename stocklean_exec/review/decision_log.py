@@ -1,4 +1,4 @@
-"""What a person decided in a review, in sequence, and its way into the blotter."""
+"""The decisions of a review, in sequence, and how they are recorded in the blotter."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Decision", "DecisionLog", "name_of"]
 
 
 class Decision(NamedTuple):
-    """One thing a person did: ``action`` is approve, reject, clear, edit, submit, or withdraw (by an edit)."""
+    """One decision; ``action`` is approve, reject, clear, edit, submit or withdraw (an edit voids an approval)."""
 
     at: datetime
     by: str
@@ -38,32 +38,33 @@ class Decision(NamedTuple):
 
 
 class DecisionLog:
-    """Decisions in the sequence they were made; in the blotter too, if there is one.
+    """Decisions in the sequence they were made; recorded in the blotter too, if there is one.
 
-    A decision is handed to the blotter before it counts. Its writing need not be waited for, but one that the disk
-    did not take stops the next decision, and the submission.
+    A decision is passed to the blotter before it takes effect. The write is asynchronous; if it fails, the next
+    decision and the submission are refused.
     """
 
     def __init__(self, run_id: str, blotter: _Records | None) -> None:
         self._run_id, self._blotter = run_id, blotter
-        self._made: list[Decision] = []
+        self._decisions: list[Decision] = []
         self._unrecorded: list[Future[None]] = []
 
-    def add(self, made: list[Decision]) -> None:
-        """Note decisions.
+    def add(self, decisions: list[Decision]) -> None:
+        """Add decisions and start to record them.
 
         Raises
         ------
         BlotterError
-            The blotter is closed, or did not take earlier ones. These are not noted, and must not count.
+            The blotter is closed, or could not record earlier decisions. These are not added, and have no effect.
         """
-        if self._blotter is not None and made:
-            self.settle()
-            self._unrecorded.append(self._blotter.record([_fact(decision, self._run_id) for decision in made]))
-        self._made += made
+        if self._blotter is not None and decisions:
+            self.flush()
+            events = [_event(decision, self._run_id) for decision in decisions]
+            self._unrecorded.append(self._blotter.record(events))
+        self._decisions += decisions
 
-    def settle(self, *, wait: bool = False) -> None:
-        """Raise BlotterError if decisions were not recorded; with ``wait``, after all are on disk or lost."""
+    def flush(self, *, wait: bool = False) -> None:
+        """Raise BlotterError if a decision could not be recorded; with ``wait``, once every write has ended."""
         for future in list(self._unrecorded):
             if wait or future.done():
                 if (error := future.exception()) is not None:
@@ -71,20 +72,22 @@ class DecisionLog:
                 self._unrecorded.remove(future)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return all of them as a table: at, by, client_order_id, action, column, old, new."""
-        return pd.DataFrame(self._made, columns=list(Decision._fields))
+        """Return all decisions as a table: at, by, client_order_id, action, column, old, new."""
+        return pd.DataFrame(self._decisions, columns=list(Decision._fields))
 
 
-def _fact(made: Decision, run_id: str) -> OrderEvent:
-    """Spell a decision as an event: the action is its code, the rest is JSON in its message."""
-    words = {"by": made.by, "column": made.column, "old": made.old, "new": made.new}
-    told = {name: value for name, value in words.items() if value is not None and value == value}  # noqa: PLR0124 - NaN
-    text = json.dumps(told, default=str, ensure_ascii=False)
-    return OrderEvent("decision", run_id, made.client_order_id, made.at, code=made.action, message=text)
+def _event(decision: Decision, run_id: str) -> OrderEvent:
+    """Convert a decision to an event: the action is its code, the rest is JSON in its message."""
+    fields = {"by": decision.by, "column": decision.column, "old": decision.old, "new": decision.new}
+    known = {name: value for name, value in fields.items() if value is not None and value == value}  # noqa: PLR0124 - NaN
+    text = json.dumps(known, default=str, ensure_ascii=False)
+    return OrderEvent(
+        "decision", run_id, decision.client_order_id, decision.at, code=decision.action, message=text
+    )
 
 
 def name_of(by: object) -> str:
-    """Read who decides; None is the present user.
+    """Return the name of the person who decides; None is the current user.
 
     Examples
     --------
@@ -93,7 +96,7 @@ def name_of(by: object) -> str:
     """
     if by is not None:
         if not isinstance(by, str) or not by.strip():
-            raise InputError("by", [Problem("by_missing", "say who decides")])
+            raise InputError("by", [Problem("by_missing", "by must be the name of the person who decides")])
         return by.strip()
     try:
         return getpass.getuser()

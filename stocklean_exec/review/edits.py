@@ -1,8 +1,8 @@
-"""Edits of a checked plan: what a person typed, validated row by row and checked again as a whole. Pure.
+"""Edits of a checked plan: typed values, validated row by row; then the whole plan is checked again. Pure.
 
-An edit counts as a whole or not at all. The edited rows go through the door again, then every row is held against
-the same limits and market as before, because one row's edit can block or free another: what it did not change is
-not read again, and what comes out is what a check of the whole plan from scratch finds.
+An edit applies to all of its rows or to none. The edited rows are validated again, then every row is checked
+against the same limits and market data as before, because an edit of one row can block or unblock another. Only
+the edited rows are parsed again; the result equals a check of the whole plan from scratch.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 __all__ = ["CHOICES", "EDITABLE", "apply_edit", "read_typed"]
 
 EDITABLE = ("quantity", "limit_price", "order_type", "tif")
-"""The columns that a person may change; everything else of an order is the plan's."""
+"""The columns that a person may change; the plan sets all others."""
 
 CHOICES = {"order_type": ORDER_TYPES, "tif": TIFS}
-"""What the columns with a fixed vocabulary can hold."""
+"""Allowed values of the columns that have a fixed set."""
 
-_CHECKED = ["verdict", "reasons", "checks"]
+_CHECK_COLUMNS = ["verdict", "reasons", "checks"]
 _TERMS = ("client_order_id", "symbol", "side", "sec_type", "lot_size", "tick_size", *EDITABLE)
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]*)?|[+-]?\.[0-9]+")
 
 
 def read_typed(changes: object) -> dict[str, Any]:
-    """Read what was typed into cells: text by column; numbers may have commas between thousands.
+    """Parse typed cells: text by column; numbers may have commas between thousands.
 
     Raises
     ------
     InputError
-        A column that cannot be edited, or text that is no number.
+        A column cannot be edited, or a text is not a number.
 
     Examples
     --------
@@ -55,57 +55,57 @@ def read_typed(changes: object) -> dict[str, Any]:
       quantity 'a dozen' is not a number [quantity_invalid]
     """
     if not isinstance(changes, dict) or not all(isinstance(text, str) for text in changes.values()):
-        raise InputError("edit", [Problem("edit_invalid", f"{shown(changes)} is no text by column")])
-    read: dict[str, Any] = {}
+        raise InputError("edit", [Problem("edit_invalid", f"{shown(changes)} is not a mapping of column to text")])
+    values: dict[str, Any] = {}
     problems = []
     for name, typed in changes.items():
         text = typed.strip()
         if name not in EDITABLE:
-            problems.append(Problem("not_editable", f"{shown(name)} is the plan's; edit {', '.join(EDITABLE)}"))
+            problems.append(Problem("not_editable", f"{shown(name)} cannot be edited; edit {', '.join(EDITABLE)}"))
         elif name in CHOICES:
-            read[name] = text
+            values[name] = text
         elif _NUMBER.fullmatch(text):
-            read[name] = float(text.replace(",", ""))
+            values[name] = float(text.replace(",", ""))
         else:
             problems.append(Problem(f"{name}_invalid", f"{name} {shown(text)} is not a number", column=name))
     if problems:
         raise InputError("edit", problems)
-    return read
+    return values
 
 
 def apply_edit(
     orders: pd.DataFrame, places: NDArray[np.int64], changes: dict[str, Any], check: PlanCheck
 ) -> tuple[pd.DataFrame, PlanCheck]:
-    """Return ``orders`` with ``changes`` made in the rows at ``places``, checked again, and the check of that.
+    """Return a copy of ``orders`` with ``changes`` applied to the rows at ``places``, and its check.
 
-    ``orders`` stays as it is; ``check`` is of it. The column ``checks`` of the edited frame is still the old one.
-    A change to ``MKT`` takes the limit price away.
+    ``orders`` is not modified; ``check`` is its check. The column ``checks`` of the edited frame is not updated.
+    A change to ``MKT`` removes the limit price.
 
     Raises
     ------
     InputError
-        With every row in which a value cannot be used.
+        Lists every row with an invalid value.
     """
-    part = orders.iloc[places].drop(columns=_CHECKED)
+    part = orders.iloc[places].drop(columns=_CHECK_COLUMNS)
     part.attrs = {}  # every step would copy it
     for name, value in changes.items():
-        part[name] = pd.Series([value] * len(part), index=part.index, dtype=object)  # what it is worth: see below
+        part[name] = pd.Series([value] * len(part), index=part.index, dtype=object)  # validated below
     if changes.get("order_type") == "MKT":
         part["limit_price"] = math.nan
-    _refuse(part)
+    _validate(part)
     edited = parse_orders(part)
     edited.index = part.index
     edited["notional"] = (edited["quantity"] * edited["decision_price"]).round(8)
     signed = edited["quantity"].where(edited["side"] == "BUY", -edited["quantity"])
     edited["target_quantity"] = edited["current_quantity"] + signed
-    frame = orders.copy(deep=False)  # its columns are replaced, and never written into
+    frame = orders.copy(deep=False)  # its columns are replaced, never modified in place
     for name in (*EDITABLE, "notional", "target_quantity"):
         values = frame[name].array.copy()
         values[places] = edited[name].array
         frame[name] = values
     if "expected_cost_bps" in frame.columns and "quantity" in changes:
         known = np.ones(len(frame), dtype=bool)
-        known[places] = False  # it was expected of another quantity
+        known[places] = False  # the estimate was for another quantity
         frame["expected_cost_bps"] = frame["expected_cost_bps"].where(known)
     merge_warnings(frame, edited)
     after = check.edited(frame)
@@ -113,13 +113,13 @@ def apply_edit(
     return frame, after
 
 
-def _refuse(part: pd.DataFrame) -> None:
+def _validate(part: pd.DataFrame) -> None:
     problems = []
     terms = [name for name in _TERMS if name in part.columns]
     for row in cast("list[dict[str, Any]]", part[terms].to_dict("records")):
-        found = _edit_problem(row)
-        if found is not None:
-            problems.append(Problem(found[0], found[1], row["client_order_id"], row["symbol"]))
+        problem = _edit_problem(row)
+        if problem is not None:
+            problems.append(Problem(*problem, row["client_order_id"], row["symbol"]))
     if problems:
         raise InputError("edit", problems)
 

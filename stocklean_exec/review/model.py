@@ -1,11 +1,11 @@
-"""The review: a person's decisions on a checked plan, as an object that needs no display.
+"""The review: a person's decisions on a checked plan, usable without a display.
 
-The model holds the plan and the decisions and enforces the rules: a blocked order cannot be approved by any
-way, an edit is validated and checked again before it counts and takes back the row's approval, every decision is
-kept with who, when, old and new, and nothing is sent without words typed for exactly this plan. The widget that a
-notebook shows is a view of it and has no rules of its own; code can use the model as it is.
+The model holds the plan and the decisions and enforces the rules: a blocked order can never be approved; an edit
+is validated and checked again before it applies, and voids the approval of its row; every decision is logged with
+who, when, old and new value; and nothing is sent without a confirmation typed for exactly this plan. The widget in
+a notebook is a view of the model and has no rules of its own; code can use the model directly.
 
-Callbacks of widgets come on whatever thread the kernel likes, so that every method takes the review's lock.
+Widget callbacks may come on any thread of the kernel, so every method takes the review's lock.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
 from stocklean_exec.execution.approval import check_age, limits_of, seal
-from stocklean_exec.review.confirmation import Confirmation, check_asked, phrase_for, shown_hash
+from stocklean_exec.review.confirmation import Confirmation, check_confirmation, phrase_for, plan_fingerprint
 from stocklean_exec.review.decision_log import Decision, DecisionLog, name_of
 from stocklean_exec.review.edits import EDITABLE
 from stocklean_exec.review.plan import ReviewedPlan
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Decision", "OrderReview", "review_orders"]
 
-_STANDING = np.array(["open", "approved", "rejected", "blocked"], dtype=object)
-_CODES = {"approve": 1, "reject": 2}  # of what was decided, in it
+_DECISION_STATUSES = np.array(["open", "approved", "rejected", "blocked"], dtype=object)
+_CODES = {"approve": 1, "reject": 2}  # action -> index into _DECISION_STATUSES
 _BADGES = {"mock": "MOCK", "paper": "PAPER", "live": "LIVE"}
 
 
@@ -77,7 +77,7 @@ class OrderReview:
             text = "only a checked plan can be reviewed; call sx.check_orders first"
             raise InputError("orders", [Problem("not_checked", text)])
         self.limits = limits_of(checked) if len(checked) else Limits()
-        """The limits that the plan was checked against; they are kept as its orders leave."""
+        """The limits that the plan was checked against; they are enforced again when its orders are sent."""
         self.lock = threading.RLock()
         self.broker, self.blotter = broker, blotter
         self.state = "open"
@@ -87,27 +87,27 @@ class OrderReview:
         self.revision = 0
         self._now, self._by, self._send = now, by, send
         self.plan = ReviewedPlan(checked.copy())
-        """The plan as it stands after edits."""
+        """The plan after edits."""
         self._row_of = {name: row for row, name in enumerate(checked["client_order_id"].tolist())}
         self._row_revisions = np.zeros(len(checked), dtype="int64")
-        self._decided: dict[str, Decision] = {}
+        self._decisions: dict[str, Decision] = {}
         self._log = DecisionLog(self.run_id, blotter)
-        self._asked: Confirmation | None = None
+        self._pending: Confirmation | None = None
         self._listeners: list[Callable[[list[int]], None]] = []
         self._widget: Any = None  # a ReviewWidget, whose module imports this one
 
-    # -- looking -------------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------------
 
     @property
     def orders(self) -> pd.DataFrame:
-        """The plan as it stands after edits, with ``approved``, ``approved_by`` and ``approved_at``."""
+        """The plan after edits, with ``approved``, ``approved_by`` and ``approved_at``."""
         with self.lock:
             return self._with_approvals(self.plan.orders)
 
-    def glance(self, places: list[int] | None = None) -> pd.DataFrame:
-        """Return :attr:`orders`, or the rows at ``places``, as fast as it goes.
+    def visible_rows(self, places: list[int] | None = None) -> pd.DataFrame:
+        """Return :attr:`orders`, or the rows at ``places``, without refreshing the column ``checks`` (fast).
 
-        The column ``checks`` may be of before the latest edit.
+        That column may predate the latest edit.
         """
         with self.lock:
             frame = self.plan.frame
@@ -115,7 +115,7 @@ class OrderReview:
 
     @property
     def decisions(self) -> pd.DataFrame:
-        """Everything that was decided, in sequence: at, by, client_order_id, action, column, old, new."""
+        """All decisions in sequence: at, by, client_order_id, action, column, old, new."""
         with self.lock:
             return self._log.to_frame()
 
@@ -123,52 +123,56 @@ class OrderReview:
     def blocked(self) -> list[str]:
         """Client order ids that cannot be approved."""
         with self.lock:
-            return self._names_at(self.plan.barred)
+            return self._names_at(self.plan.blocked)
 
     @property
     def one_sided(self) -> set[str]:
-        """Client order ids of sells that were to pay for buys which are refused for lack of cash."""
+        """Client order ids of sells meant to fund buys that are blocked for lack of cash."""
         with self.lock:
-            return set(self._names_at(self.plan.one_sided & ~self.plan.barred))
+            return set(self._names_at(self.plan.one_sided & ~self.plan.blocked))
 
     @property
-    def standing(self) -> list[str]:
-        """What became of each row so far: ``approved``, ``rejected``, ``blocked`` or ``open``."""
+    def decision_status(self) -> list[str]:
+        """Status of each row: ``approved``, ``rejected``, ``blocked`` or ``open``."""
         with self.lock:
-            return list(self._standing())
+            codes = np.zeros(len(self), dtype="int64")
+            for name, decision in self._decisions.items():
+                codes[self._row_of[name]] = _CODES[decision.action]
+            codes[self.plan.blocked] = len(_CODES) + 1
+            return list(_DECISION_STATUSES[codes])
 
     @property
     def verdicts(self) -> dict[str, int]:
         """How many orders ``pass``, ``warn`` or ``block``."""
         with self.lock:
-            found = self.plan.frame["verdict"].tolist()
-        return {name: found.count(name) for name in VERDICTS}
+            verdicts = self.plan.frame["verdict"].tolist()
+        return {name: verdicts.count(name) for name in VERDICTS}
 
     @property
     def account(self) -> str:
-        """The account that trades, as it is; empty if it is not known. Displays show it masked."""
+        """The trading account in full; empty if unknown. Displays show it masked."""
         return self.plan.account if self.broker is None else self.broker.account
 
     @property
     def shown_account(self) -> str:
-        """The account as it may be displayed: masked, unless ``show_account`` was said."""
+        """The account for display: masked unless ``show_account`` is set."""
         return self.account if self.show_account and self.account else mask_account(self.account)
 
     @property
     def badge(self) -> str:
-        """``PAPER``, ``LIVE``, ``MOCK``, or ``NO BROKER`` where no broker and no account tells."""
+        """``PAPER``, ``LIVE`` or ``MOCK``; ``NO BROKER`` without a broker or an account."""
         if self.broker is not None:
             return _BADGES[self.broker.mode]
         return "NO BROKER" if not self.account else "PAPER" if is_paper_account(self.account) else "LIVE"
 
     @property
     def run_id(self) -> str:
-        """The run that the plan is for."""
+        """The run of the plan."""
         return str(self.plan.frame["run_id"].iloc[0]) if len(self) else "no run"
 
     @property
     def row_revisions(self) -> list[int]:
-        """At which :attr:`revision` each row was last changed."""
+        """The :attr:`revision` at which each row last changed."""
         with self.lock:
             return self._row_revisions.tolist()
 
@@ -178,15 +182,15 @@ class OrderReview:
         return self._row_of[client_order_id]
 
     def totals(self) -> pd.DataFrame:
-        """Totals now, once the approved orders are filled, and once all that are not blocked are.
+        """Totals now, after the approved orders fill, and after all eligible (not blocked) orders fill.
 
         Returns
         -------
-        DataFrame with columns ``now``, ``approved`` and ``passing``, index of
-        :data:`~stocklean_exec.review.impact.MEASURES`; NaN where it cannot be known.
+        DataFrame with columns ``now``, ``approved`` and ``passing``; its index is
+        :data:`~stocklean_exec.review.impact.MEASURES`. NaN is unknown.
         """
         with self.lock:
-            totals = self.plan.impact.totals_by_standing(self.standing)
+            totals = self.plan.impact.totals_by_decision(self.decision_status)
             return pd.DataFrame.from_dict(totals, "index", columns=["now", "approved", "passing"])
 
     def weights(self) -> pd.DataFrame:
@@ -197,17 +201,17 @@ class OrderReview:
             return frame.assign(before=before, target=self.plan.frame["target_weight"].array, after=after)
 
     def largest_positions(self, count: int = 5) -> pd.DataFrame:
-        """Return the positions that are largest once all that is not blocked is filled: symbol, before, after."""
+        """Return the largest positions after all eligible orders fill: symbol, before, after."""
         with self.lock:
-            rows = self.plan.impact.largest(~self.plan.barred, count)
+            rows = self.plan.impact.largest(~self.plan.blocked, count)
         return pd.DataFrame(rows, columns=["symbol", "before", "after"])
 
     def result(self) -> pd.DataFrame:
-        """Every planned row with its approval, sealed: what ``submit_orders`` takes."""
+        """Every planned row with its approval, sealed for ``submit_orders``."""
         return seal(self.orders)
 
     def approved_orders(self) -> pd.DataFrame:
-        """Only the approved rows; for looking at, as a run's record is the whole plan."""
+        """Only the approved rows. For display: a run records the whole plan."""
         result = self.result()
         return result[result["approved"]].reset_index(drop=True)
 
@@ -215,9 +219,9 @@ class OrderReview:
         return len(self.plan.frame)
 
     def __repr__(self) -> str:
-        standing = self.standing
+        statuses = self.decision_status
         counts = ", ".join(
-            f"{standing.count(name)} {name}" for name in ("approved", "rejected", "open", "blocked")
+            f"{statuses.count(name)} {name}" for name in ("approved", "rejected", "open", "blocked")
         )
         return f"<OrderReview {self.run_id}: {len(self)} orders, {counts}>"
 
@@ -225,7 +229,7 @@ class OrderReview:
         return review_card(self)
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
-        from stocklean_exec.widgets.review_widget import ReviewWidget  # noqa: PLC0415 - the view is above
+        from stocklean_exec.widgets.review_widget import ReviewWidget  # noqa: PLC0415 - the view imports the model
 
         with self.lock:
             if self._widget is None:
@@ -243,12 +247,12 @@ class OrderReview:
     # -- deciding ------------------------------------------------------------------------------------------
 
     def approve(self, *client_order_ids: str, by: str | None = None) -> int:
-        """Approve the named orders, and say how many.
+        """Approve the named orders; return how many.
 
         Raises
         ------
         ApprovalError
-            One of them is blocked, or the review was submitted; then none is approved.
+            One of them is blocked, or the review was submitted; none is approved.
         InputError
             One of them is not in the plan.
         """
@@ -258,11 +262,11 @@ class OrderReview:
             if blocked:
                 why = self.plan.frame.set_index("client_order_id").loc[blocked, "reasons"].tolist()
                 text = "; ".join(f"{name} ({reason})" for name, reason in zip(blocked, why, strict=True))
-                raise ApprovalError(f"blocked orders cannot be approved: {text}. Edit them, or leave them out")
+                raise ApprovalError(f"blocked orders cannot be approved: {text}. Edit or exclude them")
             return self._decide("approve", dict.fromkeys(client_order_ids), by)
 
     def reject(self, *client_order_ids: str, by: str | None = None) -> int:
-        """Leave the named orders out, and say how many."""
+        """Reject the named orders; return how many."""
         with self.lock:
             self._require(client_order_ids)
             blocked = set(self.blocked)
@@ -270,31 +274,31 @@ class OrderReview:
             return self._decide("reject", names, by)
 
     def approve_all(self, by: str | None = None, *, one_sided: bool = False) -> int:
-        """Approve every order that is not blocked, also those with a warning, and say how many.
+        """Approve every order that is not blocked, including those with a warning; return how many.
 
-        Where the check for cash refuses buys, the sells of the plan carry the finding ``one_sided_plan`` and are
-        not approved: alone they would leave the book in cash, or short. ``one_sided=True`` approves them as well.
+        If the cash check blocks buys, the sells of the plan carry the finding ``one_sided_plan`` and are not
+        approved: alone they would leave the account in cash, or short. ``one_sided=True`` approves them too.
         """
         with self.lock:
-            rows = ~self.plan.barred if one_sided else ~self.plan.barred & ~self.plan.one_sided
+            rows = ~self.plan.blocked if one_sided else ~self.plan.blocked & ~self.plan.one_sided
             return self._decide("approve", self._names_at(rows), by)
 
     def approve_passing(self, by: str | None = None) -> int:
-        """Approve every order that passes all checks, and say how many; one with a warning is left as it is."""
+        """Approve every order that passes all checks; return how many. Orders with a warning are not changed."""
         with self.lock:
-            rows = (self.plan.frame["verdict"] == "pass").to_numpy(dtype=bool) & ~self.plan.refused
+            rows = (self.plan.frame["verdict"] == "pass").to_numpy(dtype=bool) & ~self.plan.rejected
             return self._decide("approve", self._names_at(rows), by)
 
     def reject_all(self, by: str | None = None) -> int:
-        """Leave every order out, and say how many."""
+        """Reject every order that is not blocked; return how many."""
         return self.reject(*self._row_of, by=by)
 
     def clear(self, *client_order_ids: str, by: str | None = None) -> int:
-        """Take the decisions on the named orders back, or on all if none is named, and say how many."""
+        """Reset the decisions on the named orders, or on all if none is named; return how many."""
         with self.lock:
             self._require(client_order_ids)
             names = dict.fromkeys(client_order_ids or self._row_of)
-            return self._decide("clear", [name for name in names if name in self._decided], by)
+            return self._decide("clear", [name for name in names if name in self._decisions], by)
 
     def edit(
         self,
@@ -305,10 +309,10 @@ class OrderReview:
         tif: str | None = None,
         by: str | None = None,
     ) -> pd.DataFrame:
-        """Change the named orders, or all that are not rejected if none is named; check all again.
+        """Change the named orders, or all that are not rejected if none is named; check the whole plan again.
 
-        A change to ``MKT`` takes the limit price away. The edited rows must be approved anew; so must any row
-        that the edit of another one has blocked, or has left without the buys that it was to pay for.
+        A change to ``MKT`` removes the limit price. The edited rows must be approved again, and so must any other
+        row that the edit blocks, or that is a sell whose buys the edit blocks.
 
         Returns
         -------
@@ -317,7 +321,7 @@ class OrderReview:
         Raises
         ------
         InputError
-            A value cannot be used, or an order is not in the plan; then nothing is changed.
+            A value is invalid, or an order is not in the plan; nothing is changed.
         ApprovalError
             The review was submitted.
         """
@@ -333,20 +337,20 @@ class OrderReview:
             self._refuse_if_submitted()
             self._require(client_order_ids)
             named = sorted(self._row_of[name] for name in set(client_order_ids))
-            places = np.array(named, dtype="int64") if named else np.flatnonzero(~self.plan.refused)
-            refused = self._names_at(places[self.plan.refused[places]])
-            if refused:
+            places = np.array(named, dtype="int64") if named else np.flatnonzero(~self.plan.rejected)
+            rejected = self._names_at(places[self.plan.rejected[places]])
+            if rejected:
                 text = "is rejected in the plan"
-                problems = [Problem("order_rejected", f"{name} {text}") for name in sorted(refused)]
+                problems = [Problem("order_rejected", f"{name} {text}") for name in sorted(rejected)]
                 raise InputError("edit", problems)
-            self._take_edit(self.plan.edited(places, changes), places, changes, self._who(by))
+            self._apply_edit(self.plan.edited(places, changes), places, changes, self._who(by))
             part = self.plan.frame.iloc[places].reset_index(drop=True)
             return part.assign(checks=pd.array(self.plan.checks_at(places.tolist()), dtype="str"))
 
     # -- sending -------------------------------------------------------------------------------------------
 
     def confirmation(self) -> Confirmation:
-        """Return what must be typed to send exactly what the review shows now; an earlier one counts no more.
+        """Return what must be typed to send exactly what the review shows now; it replaces any earlier one.
 
         Raises
         ------
@@ -360,69 +364,68 @@ class OrderReview:
         with self.lock:
             self._refuse_if_submitted()
             self._require_sender()
-            self._asked = self._confirmation()
-            return self._asked
+            self._pending = self._confirmation()
+            return self._pending
 
     def submit(self, confirm: str, *, by: str | None = None) -> Any:  # noqa: ANN401 - what ``send`` returns
-        """Send the approved plan, if ``confirm`` is what :meth:`confirmation` asks to be typed for it.
+        """Send the approved plan, if ``confirm`` is the phrase of :meth:`confirmation`.
 
-        Blocks as long as ``send`` does, and returns what it returns: with ``submit_orders``, the default, the end
-        states. A review is sent once; after a failure it may be confirmed again, and what was sent is not sent
-        twice.
+        Blocks until ``send`` returns, and returns its result: with ``submit_orders``, the default, the final
+        statuses. A review is sent once; after a failure it may be confirmed again, and no order is sent twice.
 
         Raises
         ------
         ApprovalError
-            Other words than the phrase, nothing approved, approvals too old, or submitted before. Nothing sent.
+            Wrong phrase, nothing approved, approvals too old, or already submitted. Nothing is sent.
         InputError
             The review has no broker or no blotter.
         StockleanError
-            Whatever ``send`` raises.
+            Any error of ``send``.
         """
         return self.send_sealed(self.begin_submit(confirm, by=by))
 
     def begin_submit(self, confirm: object, *, token: object = None, by: str | None = None) -> pd.DataFrame:
-        """Do the first half of :meth:`submit`: check the words, and return the sealed plan to be sent.
+        """Do the first half of :meth:`submit`: check the phrase, and return the sealed plan to send.
 
-        ``token`` is that of the confirmation that a view asked for. It is used up by this, whatever comes of it;
-        one that another has taken the place of leaves the other as it is.
+        ``token`` is that of the confirmation that a view requested. A call with the current token uses it up, even
+        if the call fails; an outdated token does not affect the current one.
         """
         with self.lock:
             self._refuse_if_submitted()
             self._require_sender()
-            due = self._confirmation()
-            asked = self._asked
-            if token is not None and (asked is None or token != asked.token):
-                raise ApprovalError("this confirmation was used, or another one took its place; confirm anew")
-            self._asked = None
-            if token is not None and asked is not None:
-                check_asked(asked, due)
-            if not isinstance(confirm, str) or confirm.strip() != due.phrase:
-                raise ApprovalError(f"{confirm!r} is not the phrase for this plan; type {due.phrase!r}")
+            current = self._confirmation()
+            pending = self._pending
+            if token is not None and (pending is None or token != pending.token):
+                raise ApprovalError("this confirmation expired or was already used; please confirm again")
+            self._pending = None
+            if token is not None and pending is not None:
+                check_confirmation(pending, current)
+            if not isinstance(confirm, str) or confirm.strip() != current.phrase:
+                raise ApprovalError(f"{confirm!r} is not the phrase for this plan; type {current.phrase!r}")
             sealed = self.result()
             check_age(sealed, self._now(), self._max_approval_age())
-            self._log.add([Decision(self._now(), self._who(by), None, "submit", new=due.phrase)])
-            self._log.settle(wait=True)  # what is not on record must not be sent
-            self._move("sending", "")
+            self._log.add([Decision(self._now(), self._who(by), None, "submit", new=current.phrase)])
+            self._log.flush(wait=True)  # never send what is not recorded
+            self._set_state("sending", "")
             return sealed
 
     def send_sealed(self, sealed: pd.DataFrame) -> Any:  # noqa: ANN401 - what ``send`` returns
-        """Do the second half of :meth:`submit`: hand the plan of :meth:`begin_submit` to ``send``; any thread may.
+        """Do the second half of :meth:`submit`: call ``send`` with the sealed plan. Any thread may call this.
 
-        This is the one place that sends: ``send(sealed, broker, blotter, max_approval_age=...)``. What it
-        returns (end states, or a handle on a run that goes on) becomes :attr:`outcome`.
+        This is the only place that sends: ``send(sealed, broker, blotter, max_approval_age=...)``. Its result
+        (final statuses, or the handle of a running run) becomes :attr:`outcome`.
         """
         try:
             outcome = self._sender()(sealed, self.broker, self.blotter, max_approval_age=self._max_approval_age())
         except BaseException as error:
-            self._move("failed", f"{type(error).__name__}: {error}")
+            self._set_state("failed", f"{type(error).__name__}: {error}")
             raise
         self.outcome = outcome
-        self._move("sent", outcome_text(outcome))
+        self._set_state("sent", outcome_text(outcome))
         return outcome
 
     def listen(self, listener: Callable[[list[int]], None]) -> None:
-        """Call ``listener`` after each change with the positions of the rows it touched, under the lock."""
+        """Call ``listener`` after each change, under the lock, with the positions of the changed rows."""
         with self.lock:
             self._listeners.append(listener)
 
@@ -434,20 +437,13 @@ class OrderReview:
     def _with_approvals(self, orders: pd.DataFrame) -> pd.DataFrame:
         """Copy rows of the plan, with ``approved``, ``approved_by`` and ``approved_at``."""
         frame = orders.copy()
-        decided = [self._decided.get(name) for name in frame["client_order_id"].tolist()]
-        chosen = [one if one is not None and one.action == "approve" else None for one in decided]
-        frame["approved"] = pd.array([one is not None for one in chosen], dtype="bool")
-        frame["approved_by"] = pd.array([one and one.by for one in chosen], dtype="str")
-        when = [one and one.at for one in chosen]
-        frame["approved_at"] = pd.Series(when, index=frame.index, dtype="datetime64[us, UTC]")
+        decisions = [self._decisions.get(name) for name in frame["client_order_id"].tolist()]
+        approvals = [each if each is not None and each.action == "approve" else None for each in decisions]
+        frame["approved"] = pd.array([each is not None for each in approvals], dtype="bool")
+        frame["approved_by"] = pd.array([each and each.by for each in approvals], dtype="str")
+        times = [each and each.at for each in approvals]
+        frame["approved_at"] = pd.Series(times, index=frame.index, dtype="datetime64[us, UTC]")
         return frame
-
-    def _standing(self) -> NDArray[np.object_]:
-        codes = np.zeros(len(self), dtype="int64")
-        for name, made in self._decided.items():
-            codes[self._row_of[name]] = _CODES[made.action]
-        codes[self.plan.barred] = len(_CODES) + 1
-        return _STANDING[codes]
 
     def _max_approval_age(self) -> float | None:
         return self.limits.max_approval_age
@@ -455,58 +451,60 @@ class OrderReview:
     def _sender(self) -> Send:
         if self._send is not None:
             return self._send
-        from stocklean_exec.execution.submission import submit_orders  # noqa: PLC0415 - deciding needs neither broker nor blotter
+        from stocklean_exec.execution.submission import submit_orders  # noqa: PLC0415 - decisions need neither broker nor blotter
 
         return submit_orders
 
-    def _take_edit(
+    def _apply_edit(
         self, edited: ReviewedPlan, places: NDArray[np.int64], changes: dict[str, Any], who: str
     ) -> None:
-        before, stamp, names = self.plan, self._now(), self._names_at(places)
-        olds = {column: before.frame[column].iloc[places].tolist() for column in changes}
-        made = [
-            Decision(stamp, who, name, "edit", column, olds[column][number], value)
+        before, now, names = self.plan, self._now(), self._names_at(places)
+        old_values = {column: before.frame[column].iloc[places].tolist() for column in changes}
+        decisions = [
+            Decision(now, who, name, "edit", column, old_values[column][number], value)
             for number, name in enumerate(names)
             for column, value in changes.items()
         ]
-        others = self._decided.keys() - set(names)
-        void = edited.barred | (edited.one_sided & ~before.one_sided)
-        lost = sorted((name for name in others if void[self._row_of[name]]), key=self._row_of.__getitem__)
-        made += [Decision(self._now(), who, name, "withdraw") for name in lost]
-        touched = before.differ(edited)
-        touched[places] = True
-        self._log.add(made)
-        for name in (*names, *lost):
-            self._decided.pop(name, None)
+        others = self._decisions.keys() - set(names)
+        void = edited.blocked | (edited.one_sided & ~before.one_sided)
+        withdrawn = sorted((name for name in others if void[self._row_of[name]]), key=self._row_of.__getitem__)
+        decisions += [Decision(self._now(), who, name, "withdraw") for name in withdrawn]
+        changed = before.differ(edited)
+        changed[places] = True
+        self._log.add(decisions)
+        for name in (*names, *withdrawn):
+            self._decisions.pop(name, None)
         self.plan = edited
-        self._changed(touched)
+        self._notify(changed)
 
     def _decide(self, action: str, names: Iterable[str], by: str | None) -> int:
         self._refuse_if_submitted()
-        stamp, who = self._now(), self._who(by)
-        made = [Decision(stamp, who, name, action) for name in names]
-        self._log.add(made)
-        touched = np.zeros(len(self), dtype=bool)
-        for decision in made:
+        now, who = self._now(), self._who(by)
+        decisions = [Decision(now, who, name, action) for name in names]
+        self._log.add(decisions)
+        changed = np.zeros(len(self), dtype=bool)
+        for decision in decisions:
             name = str(decision.client_order_id)
-            touched[self._row_of[name]] = True
+            changed[self._row_of[name]] = True
             if action == "clear":
-                del self._decided[name]
+                del self._decisions[name]
             else:
-                self._decided[name] = decision
-        self._changed(touched)
-        return len(made)
+                self._decisions[name] = decision
+        self._notify(changed)
+        return len(decisions)
 
     def _require(self, client_order_ids: Iterable[str]) -> None:
-        lost = [name for name in client_order_ids if name not in self._row_of]
-        if lost:
+        unknown = [name for name in client_order_ids if name not in self._row_of]
+        if unknown:
             text = "is not in this plan"
-            raise InputError("review", [Problem("order_unknown", f"{name!r} {text}") for name in lost])
+            raise InputError("review", [Problem("order_unknown", f"{name!r} {text}") for name in unknown])
 
     def _refuse_if_submitted(self) -> None:
         if self.state in ("sending", "sent"):
-            what = "is being sent" if self.state == "sending" else "was submitted"
-            raise ApprovalError(f"this plan {what}: decisions on it are closed; make a new plan for what is left")
+            state = "is being sent" if self.state == "sending" else "was submitted"
+            raise ApprovalError(
+                f"this plan {state} and cannot be changed; make a new plan for the remaining quantity"
+            )
 
     def _require_sender(self) -> None:
         missing = [name for name in ("broker", "blotter") if getattr(self, name) is None]
@@ -515,35 +513,35 @@ class OrderReview:
             raise InputError("review", [Problem("nowhere_to_send", text)])
         if (halt := self.blotter.halted) is not None:  # type: ignore[union-attr]  # missing says so
             raise HaltedError(f"halted: {halt}; clear it with a reason first")
-        if fault := self.broker.fault:  # type: ignore[union-attr]  # likewise
+        if fault := self.broker.fault:  # type: ignore[union-attr]  # same as above
             raise BrokerError(f"the broker cannot send: {fault}")
 
     def _confirmation(self) -> Confirmation:
         orders = self.orders
         count = int(orders["approved"].sum())
         if not count:
-            raise ApprovalError("no order is approved, so there is nothing to submit")
-        fingerprint = shown_hash(orders, self.account, self.badge)
+            raise ApprovalError("no order is approved; nothing to submit")
+        fingerprint = plan_fingerprint(orders, self.account, self.badge)
         phrase = phrase_for(count, self.badge, self.account, fingerprint)
         return Confirmation(phrase, count, self.badge, fingerprint, secrets.token_hex(8), self._now())
 
     def _who(self, by: object) -> str:
         return name_of(self._by if by is None else by)
 
-    # -- telling -------------------------------------------------------------------------------------------
+    # -- notifying -----------------------------------------------------------------------------------------
 
-    def _changed(self, touched: NDArray[np.bool_]) -> None:
-        self._asked = None
+    def _notify(self, changed: NDArray[np.bool_]) -> None:
+        self._pending = None
         self.revision += 1
-        self._row_revisions[touched] = self.revision
-        rows = np.flatnonzero(touched).tolist()
+        self._row_revisions[changed] = self.revision
+        rows = np.flatnonzero(changed).tolist()
         for listener in self._listeners:
             listener(rows)
 
-    def _move(self, state: str, note: str) -> None:
+    def _set_state(self, state: str, note: str) -> None:
         with self.lock:
             self.state, self.note = state, note
-            self._changed(np.zeros(len(self), dtype=bool))
+            self._notify(np.zeros(len(self), dtype=bool))
 
 
 def review_orders(
@@ -555,22 +553,22 @@ def review_orders(
     by: str | None = None,
     show_account: bool = False,
 ) -> OrderReview:
-    """Start the review of a checked plan. As the last line of a notebook's cell it shows itself.
+    """Start the review of a checked plan. The last expression of a notebook cell is displayed as a widget.
 
     Parameters
     ----------
-    checked : as :func:`~stocklean_exec.check_orders` returned it
-    broker : where :meth:`OrderReview.submit` sends; its account and kind are shown
-    blotter : where decisions are recorded as they are made, and the run once it is submitted
-    send : called by the submission as ``send(sealed, broker, blotter, max_approval_age=...)``; by default
+    checked : the frame that :func:`~stocklean_exec.check_orders` returned
+    broker : where :meth:`OrderReview.submit` sends; its account and mode are displayed
+    blotter : where decisions are recorded as they are made, and the run when it is submitted
+    send : called on submission as ``send(sealed, broker, blotter, max_approval_age=...)``; the default is
         :func:`~stocklean_exec.submit_orders`
-    by : who decides where a call does not say; by default the present user
-    show_account : show the account's whole number and not only its ends
+    by : who decides if a call does not name anyone; the default is the current user
+    show_account : show the full account number instead of a masked one
 
     Raises
     ------
     InputError
-        The frame was not checked, or has lost its limits since.
+        The frame was not checked, or has lost its limits since the check.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""The plan under review as it stands after edits: its orders, their check, and what they do to the account.
+"""The plan under review after edits: its orders, their check, and their impact on the account.
 
-A :class:`ReviewedPlan` does not change: an edit makes another one, and :meth:`ReviewedPlan.differ` tells which
-rows are to be shown anew. What a person waits for at each edit is kept as arrays and read once; the long text of
-all checks is written only when somebody asks for it.
+A :class:`ReviewedPlan` does not change: an edit makes a new one, and :meth:`ReviewedPlan.differ` returns the rows
+to display again. To keep an edit fast, results are kept as arrays; the JSON text of the checks is written only on
+request.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ __all__ = ["ReviewedPlan"]
 class ReviewedPlan:
     """Checked orders; made by :class:`~stocklean_exec.OrderReview`, and by :meth:`edited`.
 
-    ``frame`` is never written into. Its column ``checks`` is of before the latest edit if ``check`` is given.
+    ``frame`` is never modified. If ``check`` is given, the column ``checks`` of ``frame`` is not up to date.
     """
 
     def __init__(self, frame: pd.DataFrame, check: PlanCheck | None = None) -> None:
         self.frame = frame
         self._edited = check
-        self.refused = (frame["status"] == "REJECTED").to_numpy(dtype=bool)
-        """Rows that the plan or the door has refused; they cannot be edited."""
-        blocked = (
+        self.rejected = (frame["status"] == "REJECTED").to_numpy(dtype=bool)
+        """Rows that the planner or the validation rejected; they cannot be edited."""
+        by_check = (
             (frame["verdict"] == "block").to_numpy(dtype=bool) if check is None else check.findings.worst == BLOCK
         )
-        self.barred: NDArray[np.bool_] = self.refused | blocked
+        self.blocked: NDArray[np.bool_] = self.rejected | by_check
         """Rows that cannot be approved."""
 
     @cached_property
     def one_sided(self) -> NDArray[np.bool_]:
-        """Sells that would be sent without the buys that they were to pay for."""
+        """Sells that would be sent without the buys they were meant to fund."""
         reasons = self.frame["reasons"].fillna("").tolist()
         return np.array([ONE_SIDED in text.split(", ") for text in reasons], dtype=bool)
 
@@ -57,23 +57,23 @@ class ReviewedPlan:
 
     @cached_property
     def check(self) -> PlanCheck:
-        """The check as it stands, made when it is first needed.
+        """The current check, made when it is first needed.
 
         Raises
         ------
         InputError
-            The frame no longer remembers what it was checked against.
+            The frame has lost the limits and market it was checked against.
         """
         return PlanCheck.of(self.frame) if self._edited is None else self._edited
 
     @cached_property
     def impact(self) -> PlanImpact:
-        """The orders beside the book and market of their check; raises as :attr:`check` does."""
+        """Impact of the orders on the account; raises as :attr:`check` does."""
         return PlanImpact.of(self.frame, self.check)
 
     @cached_property
     def account(self) -> str:
-        """The one account that the orders are for; empty if there is none, or are several."""
+        """The account of the orders; empty if there is none, or more than one."""
         known = self.frame["account"].dropna().unique().tolist() if "account" in self.frame.columns else []
         return str(known[0]) if len(known) == 1 else ""
 
@@ -84,22 +84,22 @@ class ReviewedPlan:
         return ", ".join(sorted(set(map(str, known))))
 
     def checks_at(self, places: list[int]) -> list[str]:
-        """Return what every check says of the orders at ``places``, as JSON."""
+        """Return the results of every check for the orders at ``places``, as JSON."""
         if self._edited is None:
             return self.frame["checks"].iloc[places].tolist()
         return self._edited.findings.as_json(places)
 
     def held_against(self, places: list[int]) -> dict[str, tuple[float, list[float]]] | None:
-        """Limit of each check, and the values of the orders at ``places``; None before the first edit."""
+        """Limit of each check and the values found for the orders at ``places``; None before the first edit."""
         return None if self._edited is None else self._edited.findings.held_against(places)
 
     def edited(self, places: NDArray[np.int64], changes: dict[str, Any]) -> ReviewedPlan:
-        """Make the plan in which the rows at ``places`` are changed; raises as :func:`apply_edit` does."""
+        """Return a new plan with the rows at ``places`` changed; raises as :func:`apply_edit` does."""
         return ReviewedPlan(*apply_edit(self.frame, places, changes, self.check))
 
     def differ(self, other: ReviewedPlan) -> NDArray[np.bool_]:
-        """Tell which rows look otherwise in ``other``, of the same plan, besides those that were edited."""
-        found = self.check.findings.differ(other.check.findings) | self.impact.differ(other.impact)
-        for name in ("verdict", "reasons"):  # of a plan that was not as it was checked, they may be others
-            found |= (self.frame[name].fillna("") != other.frame[name].fillna("")).to_numpy(dtype=bool)
-        return found
+        """Return a mask of the rows, apart from the edited ones, that are displayed differently in ``other``."""
+        different = self.check.findings.differ(other.check.findings) | self.impact.differ(other.impact)
+        for name in ("verdict", "reasons"):  # these may differ if the plan was modified after its check
+            different |= (self.frame[name].fillna("") != other.frame[name].fillna("")).to_numpy(dtype=bool)
+        return different

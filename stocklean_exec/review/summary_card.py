@@ -1,4 +1,4 @@
-"""The card of a review in a notebook: counts, totals, and what came of it. Pure text, as all cards."""
+"""The card of a review in a notebook: counts, totals and outcome. Static HTML, as all cards."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Reviewed", "outcome_text", "review_card"]
 
-_STILL = "A still picture, on which nothing can be clicked; run the cell again to review."
+_STATIC_NOTE = "Static snapshot; re-run the cell to interact."
 
 
 class Reviewed(Protocol):
-    """What a card shows of a review."""
+    """The part of a review that its card needs."""
 
     @property
     def run_id(self) -> str:
-        """Run that the plan is for."""
+        """The run of the plan."""
 
     @property
     def badge(self) -> str:
@@ -32,7 +32,7 @@ class Reviewed(Protocol):
 
     @property
     def shown_account(self) -> str:
-        """Account as it may be shown, masked unless asked otherwise."""
+        """The account for display; masked unless ``show_account`` is set."""
 
     @property
     def state(self) -> str:
@@ -40,10 +40,10 @@ class Reviewed(Protocol):
 
     @property
     def note(self) -> str:
-        """What came of it, or why it ended."""
+        """Outcome of the submission, or why it failed."""
 
     @property
-    def standing(self) -> list[str]:
+    def decision_status(self) -> list[str]:
         """``approved``, ``rejected``, ``blocked`` or ``open`` for each row."""
 
     @property
@@ -54,32 +54,32 @@ class Reviewed(Protocol):
 
 
 def review_card(review: Reviewed) -> str:
-    """Return the card of a review: counts, totals, and what to do next. It cannot be clicked."""
-    standing = review.standing
+    """Return the card of a review: counts, totals, and the outcome or what to do next."""
+    statuses = review.decision_status
     entries: list[tuple[object, object]] = [("account", review.shown_account)]
-    entries += [(name, standing.count(name)) for name in ("approved", "rejected", "open", "blocked")]
+    entries += [(name, statuses.count(name)) for name in ("approved", "rejected", "open", "blocked")]
     try:
-        totals = review.plan.impact.totals_by_standing(standing)
+        totals = review.plan.impact.totals_by_decision(statuses)
     except InputError:  # a frame that lost its check
         table = None
     else:
         lines = [[name.replace("_", " "), *(_amount(name, value) for value in totals[name])] for name in MEASURES]
-        table = (["", "now", "approved", "passing"], lines)
+        table = (["", "now", "after approved", "after all eligible"], lines)
     state = "" if review.state == "open" else review.state
     title = f"Review of {review.run_id}: {len(review)} orders"
-    return card(title, [review.badge, state], entries, table, review.note or _STILL)
+    return card(title, [review.badge, state], entries, table, review.note or _STATIC_NOTE)
 
 
 def _amount(measure: str, value: float) -> str:
     if math.isnan(value):
-        return "not known"
+        return "unknown"
     if measure == "orders":
         return f"{value:,.0f}"
     return f"{value:.2%}" if MEASURES[measure].endswith("NAV") else f"{value:,.2f}"
 
 
 def outcome_text(outcome: object) -> str:
-    """Describe in one line what came of a submission: end states by count, or that a run goes on."""
+    """Describe the outcome of a submission in one line: counts of final statuses, or that the run continues."""
     if isinstance(outcome, pd.DataFrame) and "status" in outcome.columns:
         counts = outcome["status"].value_counts()
         return ", ".join(f"{counts[name]} {name}" for name in sorted(counts.index))

@@ -391,7 +391,7 @@ def _quantity_problems(quantity: float, lot: float) -> Iterator[tuple[str, str]]
     if quantity == 0:
         yield "quantity_zero", "quantity is 0"
     if quantity < 0:
-        yield "quantity_negative", f"quantity {quantity:g} is below 0; the side says the direction"
+        yield "quantity_negative", f"quantity {quantity:g} must be positive; use side for direction"
     if quantity > MAX_QUANTITY:
         yield "quantity_too_large", f"{quantity:g} shares are over the {MAX_QUANTITY:,} that one order can have"
     # A position may be closed whatever its lot; whole shares are always a way to trade.
@@ -407,7 +407,10 @@ def _quantity_problems(quantity: float, lot: float) -> Iterator[tuple[str, str]]
 def _limit_problems(order_type: str, limit: float, tick_size: float) -> Iterator[tuple[str, str]]:
     if order_type == "MKT":
         if not math.isnan(limit):
-            yield "limit_on_market", f"a MKT order with limit {limit:g}: which is meant?"
+            yield (
+                "limit_on_market",
+                f"market orders cannot carry a limit ({limit:g}); set order_type LMT or remove the limit",
+            )
         return
     if not is_usable(np.array([limit]))[0]:
         yield "limit_missing", f"a {order_type} order needs a limit_price above 0, not {limit:g}"

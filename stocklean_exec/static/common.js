@@ -1,32 +1,34 @@
 // @ts-check
-// What the views in a notebook have in common: making elements, and talking with the kernel. It stands before each
-// view's own file in one module. All text goes into the page as text nodes.
+// Shared by the views in a notebook: creating elements, and messages to and from the kernel. It precedes each view's
+// own file in one module. All text goes into the page as text nodes.
 
-const PATIENCE = 4000; // milliseconds without an answer after which the view says so
+// Milliseconds without an answer after which the view says that the kernel is busy or gone. A choice: a large plan is
+// checked again in well under a second, and a person waits a few seconds before clicking again.
+const ANSWER_TIMEOUT = 4000;
 const NUMBERS = /[\d.]+/gu;
 
 // -- types: tests/frontend checks them --------------------------------------------------------------------------
 
 /**
- * The part of anywidget's model that a view uses.
+ * The part of anywidget's model that the views use.
  * @typedef {object} Model
- * @property {(name: "msg:custom", hear: (message: any) => void) => void} on
- * @property {(name: "msg:custom", hear: (message: any) => void) => void} off
+ * @property {(name: "msg:custom", handler: (message: any) => void) => void} on
+ * @property {(name: "msg:custom", handler: (message: any) => void) => void} off
  * @property {(message: object) => void} send
  */
 
 /**
- * What the kernel puts into each answer: the view that asked, and the number of its message.
+ * In each answer of the kernel: the view that it is for, and the number of the message that it answers.
  * @typedef {{ view: string, number: number }} Answer
  */
 
 /**
- * Answer to a message that changed nothing, and why: for a person, and for code.
+ * Answer to a message that was refused: the reason for a person, and a code for programs.
  * @typedef {Answer & { kind: "refused", reason: string, code: string }} Refused
  */
 
 /**
- * What to do with an answer: it came, it was a refusal (or nothing was sent at all), or it is late.
+ * Callbacks of a request: it succeeded, it was refused (or not sent at all), or the answer is overdue.
  * @template Message
  * @typedef {{ done?: (answer: Message) => void, refused?: () => void, late?: () => void }} Then
  */
@@ -36,7 +38,7 @@ const NUMBERS = /[\d.]+/gu;
 /** @typedef {string | number | boolean | null} Cell */
 
 /**
- * Attributes of an element: true is one without a value, false and null are none.
+ * Attributes of an element: true sets one without a value, false and null set none.
  * @typedef {{ [name: string]: string | boolean | null | (() => void), [event: `on${string}`]: () => void }} Attributes
  */
 
@@ -57,7 +59,7 @@ function format(value, least, most) {
 }
 
 /**
- * What a person reads: weights are fractions and shown in per cent.
+ * Format a value for display: weights are fractions and displayed in per cent.
  * @param {Cell | undefined} value
  * @param {Kind} [kind]
  */
@@ -100,16 +102,16 @@ function isDark(el) {
 
 let viewCount = 0;
 
-// -- a view that talks with the kernel --------------------------------------------------------------------------
+// -- a view connected to the kernel -----------------------------------------------------------------------------
 
 /**
- * @template {{ hello: object }} Requests what a view sends: the body of a message by its kind
- * @template {object} Message what the kernel sends
+ * @template {{ hello: object }} Requests messages of the view: the body by kind
+ * @template {object} Message messages of the kernel
  */
 class KernelView {
   /**
    * @param {Model} model
-   * @param {string} purpose what the cell is run again for
+   * @param {string} purpose why one would run the cell again, such as "to review"
    * @param {string} label of the view, for screen readers
    */
   constructor(model, purpose, label) {
@@ -117,59 +119,59 @@ class KernelView {
     this.purpose = purpose;
     this.id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
     viewCount += 1;
-    this.prefix = `slx${viewCount}`; // ids in the page
+    this.prefix = `slx${viewCount}`; // of ids in the page
     this.number = 0;
-    /** @type {Map<number, { timer: number, overdue: boolean } & Then<Message>>} number -> what to do with the answer */
+    /** @type {Map<number, { timer: number, overdue: boolean } & Then<Message>>} by message number */
     this.waiting = new Map();
     /** @type {{ disconnect(): void }[]} */
     this.observers = [];
-    this.hear = (/** @type {Message} */ message) => this.receive(message);
+    this.onMessage = (/** @type {Message} */ message) => this.receive(message);
     this.alert = element("div", { class: "slx-alert", role: "alert" });
     this.status = element("div", { class: "slx-status", role: "status", "aria-live": "polite" });
     this.root = element("div", { class: "slx", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": label });
   }
 
-  // Once the page is built: listen, and ask for everything.
+  // Once the page is built: listen, and request a snapshot.
   begin() {
-    this.model.on("msg:custom", this.hear);
-    this.say("Asking the kernel …");
-    this.ask("hello", {});
+    this.model.on("msg:custom", this.onMessage);
+    this.showStatus("Waiting for the kernel …");
+    this.request("hello", {});
   }
 
   close() {
-    this.model.off("msg:custom", this.hear);
+    this.model.off("msg:custom", this.onMessage);
     for (const { timer } of this.waiting.values()) clearTimeout(timer);
     for (const observer of this.observers) observer.disconnect();
   }
 
   /** @param {Message} _message */
   receive(_message) {
-    throw new Error("each view takes in its own messages");
+    throw new Error("each view handles its own messages");
   }
 
   /**
-   * Put the root into the page, in the colours of what is around it.
+   * Put the root into the page, with the theme of its surroundings.
    * @param {HTMLElement} el
    */
-  settleIn(el) {
+  attach(el) {
     // Keys belong to the view while it has the focus, and not to the notebook around it.
     this.root.addEventListener("keydown", (event) => event.stopPropagation());
     el.append(this.root);
-    const theme = new MutationObserver(() => this.dress());
+    const theme = new MutationObserver(() => this.applyTheme());
     theme.observe(document.body, { attributes: true });
     this.observers.push(theme);
-    this.dress();
+    this.applyTheme();
   }
 
-  dress() {
+  applyTheme() {
     this.root.dataset.theme = isDark(this.root.parentElement ?? this.root) ? "dark" : "light";
   }
 
   /**
-   * Nothing is sent after what the kernel has not answered in time, but for what is to come into step again.
+   * While an answer is overdue nothing is sent, except the request for a new snapshot.
    * @param {keyof Requests} kind
    */
-  mayAsk(kind) {
+  canSend(kind) {
     return kind === "hello" || ![...this.waiting.values()].some((wait) => wait.overdue);
   }
 
@@ -179,15 +181,15 @@ class KernelView {
    * @param {Requests[Name]} body
    * @param {Then<Message>} then
    */
-  ask(kind, body, then = {}) {
-    if (!this.mayAsk(kind)) {
-      this.warn("Still waiting for the kernel; this was not sent. If it was restarted, run the cell again.");
+  request(kind, body, then = {}) {
+    if (!this.canSend(kind)) {
+      this.showAlert("Not sent: still waiting for the kernel. If it was restarted, run the cell again.");
       then.refused?.();
       return;
     }
     this.number += 1;
     const { number } = this;
-    const timer = setTimeout(() => this.late(number, kind), PATIENCE);
+    const timer = setTimeout(() => this.late(number, kind), ANSWER_TIMEOUT);
     this.waiting.set(number, { timer, overdue: false, ...then });
     this.root.classList.add("slx-busy");
     this.model.send({ kind, view: this.id, number, ...body });
@@ -200,17 +202,17 @@ class KernelView {
     wait.overdue = true;
     wait.late?.();
     this.root.classList.add("slx-lost");
-    this.warn(
+    this.showAlert(
       kind === "hello"
-        ? "No kernel answers. This view is a leftover of an earlier kernel, or the kernel is busy: nothing can be " +
-            `done here. Run the cell again ${this.purpose}.`
-        : "The kernel does not answer: it is busy, was restarted, or is gone. Nothing is known to have changed. " +
-            "If it was restarted, run the cell again.",
+        ? "No answer from the kernel: it is busy, or this view belongs to an earlier kernel and is inactive. " +
+            `Run the cell again ${this.purpose}.`
+        : "No answer from the kernel: it is busy, was restarted or has stopped. The outcome of this action is unknown. " +
+            "If the kernel was restarted, run the cell again.",
     );
   }
 
   /**
-   * Take an answer in; what waited for it, if anything did.
+   * Mark a request as answered, and return its callbacks if there are any.
    * @param {number} number
    */
   answered(number) {
@@ -222,18 +224,18 @@ class KernelView {
     this.root.classList.toggle("slx-busy", this.waiting.size > 0);
     if (this.root.classList.contains("slx-lost") && ![...this.waiting.values()].some((each) => each.overdue)) {
       this.root.classList.remove("slx-lost");
-      this.warn("");
+      this.showAlert("");
     }
     return wait;
   }
 
   /** @param {string} text */
-  say(text) {
+  showStatus(text) {
     this.status.textContent = text;
   }
 
   /** @param {string} text */
-  warn(text) {
+  showAlert(text) {
     this.alert.textContent = text;
   }
 }

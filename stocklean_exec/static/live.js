@@ -1,23 +1,27 @@
 // @ts-check
-// The live view of a run. It holds no rules: it shows what the kernel told it, forwards each gesture with what it had
-// seen, and waits for the answer. Stopping is the safe direction, so that such a gesture is sent whatever is overdue.
+// The live view of a run. It has no rules: it displays what the kernel sends, forwards each action with the status that
+// it displayed, and waits for the answer. Stopping is the safe direction: such an action is sent even if an earlier
+// answer is overdue.
 
-const DELIBERATE = 250; // milliseconds before a second click counts, so that it is one
-const MOST_ROWS = 200;
-const MOST_FILLS = 200;
-const FIRST_FILLS = 20; // when more than these come at once, only these are drawn until it is calm, or somebody scrolls
-const CALM = 400; // milliseconds
-const PLOT_PAUSE = 250; // milliseconds between two pictures of the curves, at least: they cost most to paint
-const MOST_MESSAGES = 100;
+// All are choices. Milliseconds before the confirming click counts: longer than between the clicks of a double click.
+const CONFIRM_DELAY = 250;
+// Lines in the page: more than a person scrolls through, few enough to lay out in one frame. A filter finds the rest.
+const MAX_ROWS = 200;
+const MAX_FILLS = 200;
+const MAX_MESSAGES = 100;
+// If more fills than these arrive at once, only these are drawn until the burst ends or somebody scrolls.
+const BURST_FILLS = 20; // about one screenful of the table
+const BURST_END = 400; // milliseconds without a burst: four updates of the kernel (PAUSE in live_view.py)
+const PLOT_PAUSE = 250; // minimum milliseconds between two drawings of the curves, which are the slowest to paint
 const STOPS = new Set(["cancel", "cancel_all", "halt"]);
 const SVG = "http://www.w3.org/2000/svg";
 /** @type {Record<string, string>} */
 const CHIPS = { FILLED: "slx-pass", PARTIAL: "slx-warn", REJECTED: "slx-block", UNKNOWN: "slx-block" };
 
-// -- messages: live_view.py has the other end -------------------------------------------------------------------
+// -- messages: live_view.py is the other end --------------------------------------------------------------------
 
 /**
- * One order as it stands.
+ * One order and its current status.
  * @typedef {object} OrderRow
  * @property {string} client_order_id
  * @property {string} symbol
@@ -53,26 +57,26 @@ const CHIPS = { FILLED: "slx-pass", PARTIAL: "slx-warn", REJECTED: "slx-block", 
  */
 
 /**
- * What stands above all else, and what the buttons may do.
+ * State of the run, and what the buttons may do.
  * @typedef {object} LiveHead
  * @property {string} run
  * @property {Badge} badge
  * @property {string} account masked
  * @property {"working" | "stopping" | "over" | "cancelled" | "failed"} state
  * @property {string} note
- * @property {string} halted reason of the halt in force, or nothing
- * @property {string} fault why the broker cannot send, or nothing
- * @property {number} alive orders that have not ended
- * @property {boolean} is_over
- * @property {string[]} busy what is being done: a client order id, "all" or "halt"
- * @property {string} notice what came of the latest button
+ * @property {string} halted reason of the halt in force, or empty
+ * @property {string} fault why the broker cannot send, or empty
+ * @property {number} open_orders orders that have not ended
+ * @property {boolean} is_finished
+ * @property {string[]} busy actions in progress: a client order id, "all" or "halt"
+ * @property {string} notice result of the latest action
  */
 
-/** @typedef {[seconds: number, part: number, bps: number]} Point of the curves, since the first order left */
+/** @typedef {[seconds: number, part: number, bps: number]} Point of the curves, since the first order was sent */
 
 /**
  * What changed since version `from`; 0 is everything. Sums are of the whole run.
- * @typedef {object} News
+ * @typedef {object} RunState
  * @property {string} run_id
  * @property {number} from
  * @property {number} version
@@ -90,21 +94,21 @@ const CHIPS = { FILLED: "slx-pass", PARTIAL: "slx-warn", REJECTED: "slx-block", 
  * @property {Note[]} messages
  * @property {Point[]} curve from point number `curve_from` on
  * @property {number} curve_from
- * @property {number} events heard so far
+ * @property {number} events received so far
  * @property {LiveHead} head
  */
 
-/** @typedef {News & { kind: "update" }} Update to all views */
-/** @typedef {Answer & News & { kind: "snapshot" }} LiveSnapshot */
+/** @typedef {RunState & { kind: "update" }} Update to all views */
+/** @typedef {Answer & RunState & { kind: "snapshot" }} LiveSnapshot */
 /** @typedef {Answer & { kind: "done", text: string }} LiveDone */
 /** @typedef {LiveSnapshot | LiveDone | Refused} LiveAnswer */
 /** @typedef {Update | LiveAnswer} LiveMessage */
 
 /**
- * What this view sends: the body of a message by its kind.
+ * Messages of this view: the body by kind.
  * @typedef {object} LiveRequests
  * @property {{}} hello
- * @property {{ client_order_id: string, status: string | undefined }} cancel the status is the one that was seen
+ * @property {{ client_order_id: string, status: string | undefined }} cancel with the displayed status
  * @property {{ confirmed: true }} cancel_all
  * @property {{ confirmed: true, reason: string }} halt
  */
@@ -134,7 +138,7 @@ function clockTime(iso) {
 
 /** @param {Element} node @param {string} text */
 function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text; // what is the same is not laid out anew
+  if (node.textContent !== text) node.textContent = text; // an unchanged text is not laid out again
 }
 
 /** @extends {KernelView<LiveRequests, LiveMessage>} */
@@ -142,33 +146,33 @@ class LiveView extends KernelView {
   /** @param {Model} model @param {HTMLElement} el */
   constructor(model, el) {
     super(model, "to watch", "live run");
-    /** @type {News | null} the latest figures */
-    this.told = null;
-    /** @type {Map<string, OrderRow>} client order id -> its row, in the plan's sequence */
+    /** @type {RunState | null} the latest figures */
+    this.current = null;
+    /** @type {Map<string, OrderRow>} client order id -> its order, in the plan's sequence */
     this.rows = new Map();
     /** @type {Map<string, OrderLine>} client order id -> its line in the page */
     this.lines = new Map();
-    /** @type {Point[]} as told from some point on */
+    /** @type {Point[]} */
     this.curve = [];
     /** @type {Fill[]} the latest first */
     this.latest = [];
     /** @type {FillLine[]} their lines in the page */
     this.fillLines = [];
-    this.rushedAt = Number.NEGATIVE_INFINITY;
+    this.burstAt = Number.NEGATIVE_INFINITY;
     this.seenFill = 0;
     this.seenMessage = 0;
-    /** @type {Set<string>} client order ids whose lines are to be drawn again */
+    /** @type {Set<string>} client order ids whose lines must be drawn again */
     this.changed = new Set();
-    this.catching = false; // a snapshot was asked for, because an update was missed
-    /** @type {number | null} an animation frame that was asked for */
+    this.resyncing = false; // a snapshot was requested because an update was missed
+    /** @type {number | null} the requested animation frame */
     this.frame = null;
-    /** @type {number | null} what draws once more after a while */
+    /** @type {number | null} timer of a delayed drawing */
     this.timer = null;
-    /** @type {string | null} what the curves were drawn of */
+    /** @type {string | null} key of the curves as drawn */
     this.plotted = null;
     this.plottedAt = -PLOT_PAUSE;
-    this.chips = ""; // what the chips were drawn of
-    /** @type {string | null} what the table of orders was drawn of */
+    this.chips = ""; // key of the chips as drawn
+    /** @type {string | null} key of the table of orders as drawn */
     this.drawnOrder = null;
     /** @type {HTMLElement[]} */
     this.figureNodes = [];
@@ -196,13 +200,13 @@ class LiveView extends KernelView {
     this.filter = element("input", {
       type: "search", class: "slx-filter", placeholder: "Filter symbol", "aria-label": "filter by symbol", oninput: () => this.schedule(),
     });
-    this.alive = element("input", { type: "checkbox", onchange: () => this.schedule() });
+    this.openOnly = element("input", { type: "checkbox", onchange: () => this.schedule() });
     this.orders = element("tbody", {});
     this.more = element("div", { class: "slx-more", hidden: true });
     this.fills = element("tbody", {});
     this.messages = element("ul", { class: "slx-messages", "aria-label": "messages" });
     this.quiet = element("div", { class: "slx-more" }, "No messages.");
-    /** @param {string} label @param {string[]} heads "#" is a number @param {number[]} widths @param {HTMLElement} body */
+    /** @param {string} label @param {string[]} heads "#" marks a number @param {number[]} widths @param {HTMLElement} body */
     const table = (label, heads, widths, body) => element(
       "div", { class: "slx-scroll", tabindex: "0", role: "region", "aria-label": label },
       element("table", { class: "slx-list", style: `min-width:${widths.reduce((sum, width) => sum + width, 0)}px` },
@@ -219,8 +223,8 @@ class LiveView extends KernelView {
       element("div", { class: "slx-halves" },
         element("section", { class: "slx-half slx-wide" },
           element("div", { class: "slx-over" }, element("b", {}, "Orders"), this.filter,
-            element("label", {}, this.alive, " alive only")),
-          table("orders of the run", ["", "Symbol", "Side", "Status", "#Filled", "#Quantity", "#Avg. price", "Why"],
+            element("label", {}, this.openOnly, " open only")),
+          table("orders of the run", ["", "Symbol", "Side", "Status", "#Filled", "#Quantity", "#Avg. price", "Reason"],
             [72, 80, 52, 96, 66, 74, 82, 96], this.orders),
           this.more),
         element("section", { class: "slx-half" },
@@ -233,7 +237,7 @@ class LiveView extends KernelView {
     this.root.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !this.panel.hidden) this.closePanel();
     });
-    this.settleIn(el);
+    this.attach(el);
     const size = new ResizeObserver(() => {
       this.root.classList.toggle("slx-narrow", this.root.clientWidth < 700);
       this.plotted = null;
@@ -250,11 +254,11 @@ class LiveView extends KernelView {
     super.close();
   }
 
-  // -- talking with the kernel ----------------------------------------------------------------------------------
+  // -- messages of the kernel -----------------------------------------------------------------------------------
 
   /** @override @param {keyof LiveRequests} kind */
-  mayAsk(kind) {
-    return STOPS.has(kind) || super.mayAsk(kind);
+  canSend(kind) {
+    return STOPS.has(kind) || super.canSend(kind);
   }
 
   /** @override @param {LiveMessage} message */
@@ -266,16 +270,16 @@ class LiveView extends KernelView {
     if (message.view !== this.id) return; // another view's answer
     const wait = this.answered(message.number);
     if (message.kind === "snapshot") {
-      this.catching = false;
+      this.resyncing = false;
       this.rows.clear();
-      this.told = null;
-      this.take(message);
+      this.current = null;
+      this.apply(message);
     } else if (message.kind === "refused") {
-      this.warn(`Refused: ${message.reason}`);
+      this.showAlert(`Not applied: ${message.reason}`);
       wait?.refused?.();
     } else {
-      this.warn("");
-      this.say(message.text);
+      this.showAlert("");
+      this.showStatus(message.text);
       wait?.done?.(message);
     }
     this.schedule();
@@ -283,41 +287,41 @@ class LiveView extends KernelView {
 
   /** @param {Update} message */
   update(message) {
-    if (!this.told) return; // the snapshot is on its way
-    if (message.from > this.told.version) {
-      if (!this.catching) this.ask("hello", {}, { late: () => { this.catching = false; } });
-      this.catching = true; // something was missed: start from the truth, asked for once
+    if (!this.current) return; // the snapshot is on its way
+    if (message.from > this.current.version) {
+      if (!this.resyncing) this.request("hello", {}, { late: () => { this.resyncing = false; } });
+      this.resyncing = true; // an update was missed: start from a new snapshot, requested once
       return;
     }
-    if (message.version < this.told.version) return;
-    this.take(message);
+    if (message.version < this.current.version) return;
+    this.apply(message);
     this.schedule();
   }
 
-  /** @param {News} told */
-  take(told) {
-    this.told = told;
-    this.curve.splice(told.curve_from, this.curve.length, ...told.curve);
-    for (const row of told.rows) {
+  /** @param {RunState} current */
+  apply(current) {
+    this.current = current;
+    this.curve.splice(current.curve_from, this.curve.length, ...current.curve);
+    for (const row of current.rows) {
       this.rows.set(row.client_order_id, row);
       this.changed.add(row.client_order_id);
     }
-    const fills = told.fills.filter((fill) => fill.number > this.seenFill);
+    const fills = current.fills.filter((fill) => fill.number > this.seenFill);
     const last = fills.at(-1);
     if (last) {
       this.seenFill = last.number;
-      this.latest = [...fills.reverse(), ...this.latest].slice(0, MOST_FILLS);
-      if (fills.length > FIRST_FILLS) this.rushedAt = performance.now();
+      this.latest = [...fills.reverse(), ...this.latest].slice(0, MAX_FILLS);
+      if (fills.length > BURST_FILLS) this.burstAt = performance.now();
     }
-    for (const said of told.messages) {
-      if (said.number <= this.seenMessage) continue;
-      this.seenMessage = said.number;
-      const words = [said.client_order_id, said.code, said.text].filter(Boolean).join(" · ");
-      this.messages.prepend(element("li", {}, `${clockTime(said.at)} `, element("b", {}, said.what), words ? ` · ${words}` : ""));
+    for (const message of current.messages) {
+      if (message.number <= this.seenMessage) continue;
+      this.seenMessage = message.number;
+      const words = [message.client_order_id, message.code, message.text].filter(Boolean).join(" · ");
+      this.messages.prepend(element("li", {}, `${clockTime(message.at)} `, element("b", {}, message.what), words ? ` · ${words}` : ""));
     }
-    while (this.messages.children.length > MOST_MESSAGES) this.messages.lastChild?.remove();
+    while (this.messages.children.length > MAX_MESSAGES) this.messages.lastChild?.remove();
     this.quiet.hidden = this.messages.children.length > 0;
-    this.say(`As of ${new Date().toLocaleTimeString()}`);
+    this.showStatus(`As of ${new Date().toLocaleTimeString()}`);
   }
 
   // -- drawing --------------------------------------------------------------------------------------------------
@@ -326,12 +330,12 @@ class LiveView extends KernelView {
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = null;
-      if (this.told) this.draw(this.told);
+      if (this.current) this.draw(this.current);
     });
   }
 
   /**
-   * Draw once more after a while, for what was put off.
+   * Draw again after a while, for what was postponed.
    * @param {number} pause milliseconds
    */
   later(pause) {
@@ -341,9 +345,9 @@ class LiveView extends KernelView {
     }, pause);
   }
 
-  /** @param {News} told */
-  draw(told) {
-    const { head, counts, orders, ended, quantity, filled_quantity: filled, events } = told;
+  /** @param {RunState} current */
+  draw(current) {
+    const { head, counts, orders, ended, quantity, filled_quantity: filled, events } = current;
     this.badge.textContent = head.badge;
     this.badge.dataset.badge = head.badge;
     this.root.dataset.badge = head.badge;
@@ -356,9 +360,9 @@ class LiveView extends KernelView {
       this.counts.replaceChildren(...chips.map((text) =>
         element("span", { class: `slx-chip ${CHIPS[text.split(" ")[1] ?? ""] ?? ""}` }, text)));
     }
-    const left = head.alive ? ` ${head.alive} of its orders ${head.alive === 1 ? "is" : "are"} still alive.` : "";
+    const left = head.open_orders ? ` ${head.open_orders} order${head.open_orders === 1 ? " is" : "s are"} still open.` : "";
     const words = {
-      working: "Working …", stopping: "Being cancelled …", over: `Over.${left}`, cancelled: `Cancelled.${left}`,
+      working: "Working …", stopping: "Cancelling …", over: `Finished.${left}`, cancelled: `Cancelled.${left}`,
       failed: `Ended early: ${head.note}.${left}`,
     };
     const more = [head.state === "failed" ? "" : head.note, head.halted && `Halted: ${head.halted}`, head.fault && `The broker cannot send: ${head.fault}`];
@@ -366,9 +370,9 @@ class LiveView extends KernelView {
     const part = quantity ? Math.min(1, filled / quantity) : 0;
     this.bar.style.width = `${part * 100}%`;
     this.progress.setAttribute("aria-valuenow", String(Math.round(part * 100)));
-    this.drawFigures(told, part);
-    setText(this.notice, head.busy.length ? "Asking the broker …" : head.notice);
-    this.cancelAll.disabled = (head.is_over && !head.alive) || head.busy.includes("all");
+    this.drawFigures(current, part);
+    setText(this.notice, head.busy.length ? "Waiting for the broker …" : head.notice);
+    this.cancelAll.disabled = (head.is_finished && !head.open_orders) || head.busy.includes("all");
     this.halt.disabled = head.busy.includes("halt");
     this.drawPlots(this.curve);
     this.drawOrders();
@@ -377,10 +381,10 @@ class LiveView extends KernelView {
     this.root.dataset.ended = String(ended);
   }
 
-  /** @param {News} at @param {number} part of all shares that is filled */
+  /** @param {RunState} at @param {number} part of all shares that is filled */
   drawFigures(at, part) {
     /** @param {number | null} value @param {Kind} kind */
-    const known = (value, kind) => (value === null ? "not known yet" : show(value, kind));
+    const known = (value, kind) => (value === null ? "not reported yet" : show(value, kind));
     /** @type {[label: string, text: string][]} */
     const figures = [
       ["Orders ended", `${show(at.ended)} of ${show(at.orders)}`],
@@ -430,7 +434,7 @@ class LiveView extends KernelView {
     const marks = [[0, "arrival"]];
     if (Math.abs(last[2]) > room * 0.2) marks.push([last[2], show(last[2], "money")]);
     this.plots.replaceChildren(
-      this.plot("Filled since the first order left, by the broker's clock", width, filled, end, [0, 1], [[0, "0 %"], [0.5, "50 %"], [1, "100 %"]]),
+      this.plot("Filled since the first order was sent, by the broker's clock", width, filled, end, [0, 1], [[0, "0 %"], [0.5, "50 %"], [1, "100 %"]]),
       this.plot("Slippage so far against arrival, bps (above: cost)", width, cost, end, [low - room * 0.15, high + room * 0.15], marks),
     );
   }
@@ -441,7 +445,7 @@ class LiveView extends KernelView {
    * @param {[at: number, value: number][]} points
    * @param {number} end of the time axis, in seconds
    * @param {[low: number, high: number]} range of the values
-   * @param {[value: number, text: string][]} marks lines across, with their words
+   * @param {[value: number, text: string][]} marks horizontal lines, with their labels
    */
   plot(label, width, points, end, [low, high], marks) {
     const [height, left, bottom, top] = [130, 58, 18, 8];
@@ -451,7 +455,7 @@ class LiveView extends KernelView {
     const y = (value) => top + (1 - (value - low) / (high - low)) * (height - top - bottom);
     const steps = points.map(([at, value], place) =>
       `${place ? `H${x(at).toFixed(1)}V` : `M${x(at).toFixed(1)} `}${y(value).toFixed(1)}`);
-    if (points.length === 1) steps.push("h3"); // one point is to be seen, too
+    if (points.length === 1) steps.push("h3"); // a single point must be visible too
     const picture = drawing("svg", { width, height, role: "img", "aria-label": label },
       ...marks.flatMap(([value, text]) => [
         drawing("line", { class: "slx-rule", x1: left, x2: width - 8, y1: y(value), y2: y(value) }),
@@ -466,8 +470,8 @@ class LiveView extends KernelView {
   drawOrders() {
     const wanted = this.filter.value.trim().toUpperCase();
     const fits = [...this.rows.values()].filter((row) =>
-      (!this.alive.checked || !row.is_ended) && row.symbol.toUpperCase().includes(wanted));
-    const shown = fits.slice(0, MOST_ROWS);
+      (!this.openOnly.checked || !row.is_ended) && row.symbol.toUpperCase().includes(wanted));
+    const shown = fits.slice(0, MAX_ROWS);
     const ids = shown.map((row) => row.client_order_id);
     for (const row of shown) {
       if (!this.lines.has(row.client_order_id)) {
@@ -489,12 +493,12 @@ class LiveView extends KernelView {
     setText(this.more, `and ${fits.length - shown.length} more orders: filter by symbol`);
   }
 
-  // Lines of new fills go before those that are there. In a rush only the first few are drawn, so that the work of
-  // a frame does not grow with the fills that came.
+  // Lines of new fills go before the existing ones. In a burst only the first few are drawn, so that the work of a
+  // frame does not grow with the number of fills.
   drawFills() {
-    const rush = performance.now() - this.rushedAt < CALM && !this.fills.closest(".slx-scroll")?.scrollTop;
-    if (rush) this.later(CALM);
-    const count = Math.min(this.latest.length, rush ? FIRST_FILLS : MOST_FILLS);
+    const burst = performance.now() - this.burstAt < BURST_END && !this.fills.closest(".slx-scroll")?.scrollTop;
+    if (burst) this.later(BURST_END);
+    const count = Math.min(this.latest.length, burst ? BURST_FILLS : MAX_FILLS);
     const known = this.latest.findIndex((fill) => fill.number === this.fillLines[0]?.number);
     const fresh = known < 0 ? count : Math.min(known, count);
     const spare = this.fillLines.splice(count - fresh);
@@ -509,7 +513,7 @@ class LiveView extends KernelView {
     this.fills.append(...tail.map(({ line }) => line));
   }
 
-  /** @param {FillLine | undefined} spare a line to use again @param {Fill} fill @returns {FillLine} */
+  /** @param {FillLine | undefined} spare a line to reuse @param {Fill} fill @returns {FillLine} */
   fillFill(spare, fill) {
     const cells = spare?.cells ?? ["", "", "", "slx-shares", "slx-price"].map((style) => element("td", { class: style }));
     const line = spare?.line ?? element("tr", {}, ...cells);
@@ -547,45 +551,45 @@ class LiveView extends KernelView {
     }
   }
 
-  // -- gestures -------------------------------------------------------------------------------------------------
+  // -- actions --------------------------------------------------------------------------------------------------
 
   /** @param {string} id of the order @param {HTMLButtonElement} cancel */
   cancelOne(id, cancel) {
     cancel.disabled = true; // one click, one message
     const again = () => { cancel.disabled = false; };
-    this.ask("cancel", { client_order_id: id, status: this.rows.get(id)?.status }, { done: again, refused: again, late: again });
+    this.request("cancel", { client_order_id: id, status: this.rows.get(id)?.status }, { done: again, refused: again, late: again });
   }
 
   /** @param {"cancel_all" | "halt"} kind */
   openPanel(kind) {
-    if (!this.told) return;
-    const { head } = this.told;
+    if (!this.current) return;
+    const { head } = this.current;
     const reason = kind === "halt" ? element("input", {
       type: "text", class: "slx-phrase", "aria-label": "reason for the halt", placeholder: "reason", maxlength: "200", autocomplete: "off",
     }) : null;
     const go = element("button", { type: "submit", class: "slx-button slx-stop", disabled: true }, reason ? "Halt now" : "Cancel all now");
-    const keep = element("button", { type: "button", class: "slx-button", onclick: () => this.closePanel() }, "Keep going");
+    const keep = element("button", { type: "button", class: "slx-button", onclick: () => this.closePanel() }, reason ? "Don't halt" : "Don't cancel");
     this.panel.onsubmit = (event) => {
       event.preventDefault();
       if (go.disabled) return;
       go.disabled = true; // one click, one message
-      if (reason) this.ask("halt", { confirmed: true, reason: reason.value });
-      else this.ask("cancel_all", { confirmed: true });
+      if (reason) this.request("halt", { confirmed: true, reason: reason.value });
+      else this.request("cancel_all", { confirmed: true });
       this.closePanel();
     };
     const words = reason
-      ? "stop all sending on this blotter, of this run and of all others, until a person clears it. What works stays working."
-      : `cancel the ${head.alive} order${head.alive === 1 ? "" : "s"} of ${head.run} that may be alive, and send nothing more of it.`;
+      ? "stop all sending on this blotter, for this run and all others, until a person clears the halt. Working orders stay working."
+      : `cancel the ${head.open_orders} open order${head.open_orders === 1 ? "" : "s"} of ${head.run}, and send no more orders of this run.`;
     this.panel.replaceChildren(
       element("p", {}, element("span", { class: "slx-badge", "data-badge": head.badge }, head.badge), ` ${head.account}: ${words}`),
       ...(reason ? [reason] : []), go, keep);
     this.panel.hidden = false;
     reason?.focus();
-    // The click that opened this, or a key held down, must not be the one that confirms.
+    // The click that opened the panel, or a key held down, must not confirm it.
     setTimeout(() => {
       go.disabled = false;
       if (!reason) go.focus({ preventScroll: true });
-    }, DELIBERATE);
+    }, CONFIRM_DELAY);
   }
 
   closePanel() {

@@ -1,9 +1,11 @@
 // @ts-check
-// The review's view in a notebook. It holds no rules and no order data of its own: it shows what the kernel told it,
-// forwards each gesture with what it had seen, and waits for the answer. All text goes into the page as text nodes.
+// The review's view in a notebook. It has no rules and no order data of its own: it displays what the kernel sends,
+// forwards each action with the revision that it displayed, and waits for the answer. All text goes into the page as
+// text nodes.
 
-const ROW_HEIGHT = 28;
-const OVERSCAN = 6;
+const ROW_HEIGHT = 28; // pixels, the same as in review.css: rows are placed by number, without measuring the page
+const APPROVE_WIDTH = 68; // pixels of the approval column, the same as in review.css: its label in bold
+const OVERSCAN = 6; // rows drawn above and below what is in view; a choice: one notch of a mouse wheel is about four
 
 /** @type {[name: string, label: string, kind: Kind][]} */
 const TOTALS = [
@@ -20,12 +22,13 @@ const TOTALS = [
 ];
 /** @type {Record<number, { word: string, mark: string }>} by direction */
 const SORTED = { 1: { word: "ascending", mark: " ▲" }, [-1]: { word: "descending", mark: " ▼" } };
-const DIGIT = /^[-+.\d]$/u; // with which a number begins
+const DIGIT = /^[-+.\d]$/u; // first character of a number
+/** Measures of trades, which have no value before the trades. */
 const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimated_fees", "estimated_spread_cost"]);
 
-// -- messages: review_widget.py has the other end, review_snapshot.py what is in them -----------------------------
+// -- messages: review_widget.py is the other end, review_payload.py makes their contents --------------------------
 
-/** @typedef {"approved" | "rejected" | "open" | "blocked"} Standing decision on an order */
+/** @typedef {"approved" | "rejected" | "open" | "blocked"} DecisionStatus decision on an order */
 /** @typedef {"pass" | "warn" | "block"} Verdict of the checks of an order */
 
 /**
@@ -33,20 +36,20 @@ const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimate
  * @property {string} name
  * @property {string} label
  * @property {Kind} kind
- * @property {boolean} default whether it is shown unless chosen otherwise
+ * @property {boolean} default whether it is shown at first
  * @property {true} [editable]
- * @property {string[]} [choices] all that a cell of it can hold; none is any text
+ * @property {string[]} [choices] the allowed values; empty for any text
  */
 
 /**
- * Values by column, in the sequence of the rows; those named here are always there.
+ * Values by column, in the sequence of the rows; the columns named here are always present.
  * @typedef {object} Terms
  * @property {number[]} row_revision
- * @property {Standing[]} standing
+ * @property {DecisionStatus[]} decision_status
  * @property {Verdict[]} verdict
  * @property {string[]} symbol
  * @property {string[]} side
- * @property {(number | null)[]} quantity in shares; null where the plan refused the order
+ * @property {(number | null)[]} quantity in shares; null for a rejected order
  * @property {(string | null)[]} order_type
  * @property {(number | null)[]} limit_price
  * @property {(string | null)[]} tif
@@ -54,7 +57,7 @@ const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimate
 /** @typedef {Terms & { [name: string]: Cell[] }} Cells */
 
 /**
- * What stands above the grid.
+ * Everything above the grid.
  * @typedef {object} ReviewHead
  * @property {string} run
  * @property {Badge} badge
@@ -63,16 +66,16 @@ const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimate
  * @property {string} note
  * @property {number} revision of the whole review
  * @property {boolean} can_send whether there are a broker and a blotter
- * @property {Record<Standing, number>} standing
+ * @property {Record<DecisionStatus, number>} decision_counts
  * @property {Record<Verdict, number>} verdicts
  * @property {Record<string, [now: number | null, approved: number | null, passing: number | null]>} totals
  * @property {[symbol: string, before: number | null, after: number | null][]} largest weights of positions
- * @property {string[]} unpriced symbols that are held without a price
+ * @property {string[]} unpriced symbols held without a price
  * @property {string} currency
  */
 
 /**
- * All that a view holds.
+ * All data of a view.
  * @typedef {object} Store
  * @property {Column[]} columns
  * @property {string[]} ids client order ids
@@ -82,17 +85,17 @@ const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimate
 /** @typedef {Answer & Store & { kind: "snapshot" }} ReviewSnapshot */
 /** @typedef {Answer & { kind: "done", text: string }} ReviewDone */
 /**
- * What a person is to confirm.
+ * What a person confirms.
  * @typedef {object} Confirmation
- * @property {string} phrase to be typed
- * @property {string} token good for one submission
+ * @property {string} phrase to type
+ * @property {string} token valid for one submission
  * @property {number} orders
- * @property {string} shown_hash of what is shown
+ * @property {string} plan_fingerprint of the displayed plan
  */
-/** @typedef {Answer & Confirmation & { kind: "asked" }} Asked */
+/** @typedef {Answer & Confirmation & { kind: "confirmation" }} ConfirmationAnswer */
 
 /**
- * What one change did to the rows at `places`, for all views: it leads from revision `from` to that of its head.
+ * One change of the rows at `places`, sent to all views: from revision `from` to the revision of its head.
  * @typedef {object} Patch
  * @property {"patch"} kind
  * @property {number} from
@@ -101,36 +104,36 @@ const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimate
  * @property {ReviewHead} head
  */
 
-/** @typedef {Patch | ReviewSnapshot | ReviewDone | Asked | Refused} ReviewMessage */
+/** @typedef {Patch | ReviewSnapshot | ReviewDone | ConfirmationAnswer | Refused} ReviewMessage */
 
-/** @typedef {{ rows: [id: string, revision: number][] }} Seen orders, each with the revision that was shown */
+/** @typedef {{ rows: [id: string, revision: number][] }} Displayed orders, each with the revision that was shown */
 
 /**
- * What this view sends: the body of a message by its kind.
+ * Messages of this view: the body by kind.
  * @typedef {object} ReviewRequests
  * @property {{}} hello
- * @property {Seen & { bulk?: true }} approve
- * @property {Seen} reject
- * @property {Seen} clear
+ * @property {Displayed & { bulk?: true }} approve
+ * @property {Displayed} reject
+ * @property {Displayed} clear
  * @property {{ revision: number }} approve_passing
  * @property {{ revision: number }} clear_all
- * @property {Seen & { changes: Record<string, string> }} edit of one row: what was typed, by column
- * @property {{ revision: number }} ask for a confirmation
+ * @property {Displayed & { changes: Record<string, string> }} edit of one row: the typed text by column
+ * @property {{ revision: number }} request_confirmation
  * @property {{ token: string, typed: string, revision: number, digest: number }} submit
  */
 
 /**
- * A cell that is being edited.
+ * The cell that is being edited.
  * @typedef {object} Editor
  * @property {HTMLElement & { value: string }} box
  * @property {number} row
  * @property {number} place
  * @property {number} column
  * @property {Column} spec
- * @property {Record<string, string>} along changes that belong to this one
- * @property {string} was what the box held first
- * @property {Seen} seen
- * @property {boolean} fresh whether its first letter was typed into the grid
+ * @property {Record<string, string>} related changes to send with this one
+ * @property {string} original value of the box
+ * @property {Displayed} displayed
+ * @property {boolean} fresh whether its first character was typed into the grid
  */
 
 // -- small helpers ----------------------------------------------------------------------------------------------
@@ -141,7 +144,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
   return value >>> 0;
 });
 
-/** @param {Uint8Array} bytes @param {number} crc of what came before, and 0xffffffff at first */
+/** @param {Uint8Array} bytes @param {number} crc of the preceding bytes; 0xffffffff at the start */
 function crc32(bytes, crc) {
   let next = crc;
   for (const byte of bytes) next = (CRC_TABLE[(next ^ byte) & 0xff] ?? 0) ^ (next >>> 8);
@@ -149,7 +152,7 @@ function crc32(bytes, crc) {
 }
 
 /**
- * Which of two cells comes first: numbers by size, texts by their letters, what is not known last in either direction.
+ * Compare two cells for sorting: numbers by size, texts by their letters, unknown values last in either direction.
  * @param {Cell} one
  * @param {Cell} other
  * @param {number} direction 1 is ascending, -1 is descending
@@ -170,31 +173,31 @@ class View extends KernelView {
     super(model, "to review", "order review");
     /** @type {Store | null} */
     this.store = null;
-    /** @type {Column[]} those that are shown */
+    /** @type {Column[]} the visible columns */
     this.columns = [];
-    /** @type {number[]} of the columns, in pixels; the box to tick is the first */
+    /** @type {number[]} of the columns, in pixels; the approval box is the first */
     this.widths = [];
     /** @type {number[]} where the columns begin, in pixels */
     this.lefts = [];
-    /** @type {number[]} rows shown, by their place in the plan */
+    /** @type {number[]} the displayed rows, by their place in the plan */
     this.order = [];
     /** @type {{ name: string, direction: number } | null} */
     this.sort = null;
     this.active = { row: 0, column: 0 };
     /** @type {Set<string>} names of columns */
     this.hidden = new Set();
-    this.chosen = false; // whether columns were hidden for the first time
-    /** @type {Map<string, string>} "row/column" -> text that was typed and is not answered yet */
+    this.chosen = false; // whether the default columns were applied
+    /** @type {Map<string, string>} "row/column" -> typed text that awaits its answer */
     this.pending = new Map();
-    /** @type {string | null} "row/column" of the edit that was refused last */
+    /** @type {string | null} "row/column" of the last refused edit */
     this.refused = null;
     /** @type {Editor | null} */
     this.editor = null;
-    /** @type {Asked | null} */
-    this.asked = null;
+    /** @type {ConfirmationAnswer | null} */
+    this.confirmation = null;
     this.narrow = false;
     this.scheduled = false;
-    this.totalsShape = ""; // what the totals were drawn of
+    this.totalsShape = ""; // of the table of totals as drawn
     /** @type {HTMLElement[]} */
     this.totalCells = [];
 
@@ -214,26 +217,26 @@ class View extends KernelView {
         type: "search", class: "slx-filter", placeholder: "Filter symbol", "aria-label": "filter by symbol",
         oninput: () => this.arrange(),
       }),
-      verdict: this.choice("filter by check", ["any check", "pass", "warn", "block"]),
+      verdict: this.choice("filter by risk check", ["any risk check", "pass", "warn", "block"]),
       side: this.choice("filter by side", ["any side", "BUY", "SELL"]),
-      standing: this.choice("filter by decision", ["any decision", "open", "approved", "rejected", "blocked"]),
+      decision_status: this.choice("filter by decision", ["any decision", "open", "approved", "rejected", "blocked"]),
     };
     this.passing = button("Approve all passing", () => this.approvePassing());
     this.shown = button("Approve shown", () => this.approveShown());
-    this.clear = button("Clear decisions", () => this.clearAll());
+    this.reset = button("Reset decisions", () => this.resetAll());
     this.chooser = element("details", { class: "slx-chooser" }, element("summary", {}, "Columns"));
     this.chooserList = element("div", { class: "slx-chooser-list", role: "group", "aria-label": "columns to show" });
     this.chooser.append(this.chooserList);
     const toolbar = element(
       "div", { class: "slx-toolbar", role: "toolbar", "aria-label": "review" },
-      ...Object.values(this.filters), this.passing, this.shown, this.clear, this.chooser,
+      ...Object.values(this.filters), this.passing, this.shown, this.reset, this.chooser,
     );
     this.headRow = element("div", { class: "slx-row slx-head", role: "row", "aria-rowindex": "1" });
     this.empty = element("div", { class: "slx-empty", hidden: true });
     this.body = element("div", { class: "slx-body", role: "rowgroup" }, this.empty);
-    /** @type {Map<number, { look: string, line: HTMLElement }>} place -> its row in the page, and how it looks */
+    /** @type {Map<number, { look: string, line: HTMLElement }>} place -> its row in the page, and the key of its content */
     this.drawn = new Map();
-    this.generation = 0; // of columns and store: what was drawn for an earlier one is drawn anew
+    this.generation = 0; // of columns and store; rows of an earlier generation are drawn again
     this.grid = element(
       "div",
       {
@@ -244,7 +247,7 @@ class View extends KernelView {
     );
     this.grid.addEventListener("scroll", () => this.schedule());
     this.grid.addEventListener("keydown", (event) => this.key(event));
-    // Pressing and not clicking: the row under the pointer may be drawn anew before the button is let go.
+    // On press, not on click: the row under the pointer may be drawn again before the button is released.
     this.grid.addEventListener("mousedown", (event) => {
       if (event.button === 0 && this.press(event)) event.preventDefault();
     });
@@ -253,13 +256,13 @@ class View extends KernelView {
     });
     this.grid.addEventListener("focus", () => this.schedule());
     this.grid.addEventListener("blur", () => this.schedule());
-    this.submit = button("Submit …", () => this.askConfirmation(), { class: "slx-button slx-submit" });
+    this.submit = button("Submit …", () => this.requestConfirmation(), { class: "slx-button slx-submit" });
     this.footBadge = element("span", { class: "slx-badge" });
     this.footAccount = element("span", { class: "slx-account" });
     this.panel = element("form", { class: "slx-panel", "aria-label": "confirm the submission", hidden: true });
     this.keys = element(
       "div", { class: "slx-keys", id: `${this.prefix}-keys` },
-      "Keys: arrows move, Enter edits or sorts, Space approves or takes back, X leaves out, / filters, Esc cancels.",
+      "Keys: arrows move, Enter edits or sorts, Space approves or undoes, X rejects, / filters, Esc cancels.",
     );
     this.details = element("details", { class: "slx-details", open: true }, element("summary", {}, "Totals"), this.totals);
     this.root.append(
@@ -268,20 +271,20 @@ class View extends KernelView {
       element("div", { class: "slx-foot" }, this.footBadge, this.footAccount, this.submit, this.status),
       this.panel, this.keys,
     );
-    this.settleIn(el);
+    this.attach(el);
     const size = new ResizeObserver(() => this.fit());
     size.observe(this.root);
     this.observers.push(size);
     this.begin();
   }
 
-  // What the kernel sent, for what is done only once there is something to see.
+  // The data of the view, for code that runs only after the first snapshot.
   get loaded() {
     if (!this.store) throw new Error("the kernel has sent no snapshot yet");
     return this.store;
   }
 
-  /** @param {string} label @param {string[]} options the first is for any */
+  /** @param {string} label @param {string[]} options the first means any */
   choice(label, options) {
     return element(
       "select", { class: "slx-filter", "aria-label": label, onchange: () => this.arrange() },
@@ -299,7 +302,7 @@ class View extends KernelView {
     this.schedule();
   }
 
-  // -- talking to the kernel ------------------------------------------------------------------------------------
+  // -- messages of the kernel -----------------------------------------------------------------------------------
 
   /** @override @param {ReviewMessage} message */
   receive(message) {
@@ -309,15 +312,15 @@ class View extends KernelView {
     }
     if (message.view !== this.id) return; // another view's answer
     const wait = this.answered(message.number);
-    if (message.kind === "snapshot") this.take(message);
+    if (message.kind === "snapshot") this.apply(message);
     else if (message.kind === "refused") {
       wait?.refused?.();
-      this.warn(`Refused: ${message.reason}`);
-      this.say("Nothing was changed.");
+      this.showAlert(`Not applied: ${message.reason}`);
+      this.showStatus("Nothing was changed.");
     } else {
       if (message.kind === "done" && message.text) {
-        this.warn("");
-        this.say(message.text);
+        this.showAlert("");
+        this.showStatus(message.text);
       }
       wait?.done?.(message);
     }
@@ -325,7 +328,7 @@ class View extends KernelView {
   }
 
   /** @param {Store} message */
-  take({ columns, ids, cells, head }) {
+  apply({ columns, ids, cells, head }) {
     this.store = { columns, ids, cells, head };
     const known = new Set(columns.map((column) => column.name));
     if (!this.chosen) {
@@ -339,14 +342,14 @@ class View extends KernelView {
     if (this.sort && !known.has(this.sort.name)) this.sort = null;
     this.arrange();
     this.showHead();
-    this.say(`${ids.length} orders shown.`);
+    this.showStatus(`${ids.length} orders shown.`);
   }
 
   /** @param {Patch} message */
   patch({ from, places, cells, head }) {
     if (!this.store) return;
     if (from !== this.store.head.revision) {
-      this.ask("hello", {}); // something was missed: start from the truth
+      this.request("hello", {}); // a patch was missed: start from a new snapshot
       return;
     }
     for (const [name, values] of Object.entries(cells)) {
@@ -361,8 +364,8 @@ class View extends KernelView {
     }
     const moved = head.state !== this.store.head.state;
     this.store.head = head;
-    if (moved) this.say({ open: "", sending: "Being sent …", sent: "Submitted.", failed: "Not submitted." }[head.state]);
-    if (this.asked) this.closePanel(head.state === "open" || head.state === "failed" ? "The plan changed: confirm anew." : "");
+    if (moved) this.showStatus({ open: "", sending: "Sending …", sent: "Submitted.", failed: "Submission failed." }[head.state]);
+    if (this.confirmation) this.closePanel(head.state === "open" || head.state === "failed" ? "The plan changed; please confirm again." : "");
     this.showHead();
     this.schedule();
   }
@@ -379,29 +382,29 @@ class View extends KernelView {
     this.footAccount.textContent = head.account;
     this.root.dataset.badge = head.badge;
     this.title.textContent = `${head.run} · ${ids.length} orders`;
-    const { standing, verdicts } = head;
+    const { decision_counts: counts, verdicts } = head;
     this.counts.replaceChildren(
       .../** @type {const} */ (["pass", "warn", "block"]).map((name) =>
         element("span", { class: `slx-chip slx-${name}` }, `${verdicts[name]} ${name}`)),
-      element("span", { class: "slx-chip slx-approved" }, `${standing.approved} approved`),
-      element("span", { class: "slx-chip" }, `${standing.rejected} left out`),
+      element("span", { class: "slx-chip slx-approved" }, `${counts.approved} approved`),
+      element("span", { class: "slx-chip" }, `${counts.rejected} rejected`),
     );
-    const words = { open: "", sending: "being sent …", sent: "submitted", failed: "not submitted" };
+    const words = { open: "", sending: "sending …", sent: "submitted", failed: "submission failed" };
     this.state.textContent = [words[head.state], head.note].filter(Boolean).join(": ");
     this.root.dataset.state = head.state;
     const closed = head.state === "sending" || head.state === "sent";
-    for (const button of [this.passing, this.shown, this.clear]) button.disabled = closed;
-    this.submit.disabled = closed || !head.can_send || !standing.approved;
-    this.submit.textContent = head.state === "failed" ? "Submit again …" : `Submit ${standing.approved} approved …`;
-    this.submit.title = head.can_send ? "" : "This review has no broker and blotter to send with.";
+    for (const button of [this.passing, this.shown, this.reset]) button.disabled = closed;
+    this.submit.disabled = closed || !head.can_send || !counts.approved;
+    this.submit.textContent = head.state === "failed" ? "Submit again …" : `Submit ${counts.approved} approved …`;
+    this.submit.title = head.can_send ? "" : "To submit, the review needs a broker and a blotter.";
     this.showTotals();
     this.countShown();
   }
 
   showTotals() {
-    const { totals, largest, unpriced, currency, standing } = this.loaded.head;
-    const passing = this.loaded.ids.length - standing.blocked;
-    /** @type {[text: string, style: string][]} all that can change, in sequence */
+    const { totals, largest, unpriced, currency, decision_counts: counts } = this.loaded.head;
+    const eligible = this.loaded.ids.length - counts.blocked;
+    /** @type {[text: string, style: string][]} of the cells that can change, in sequence */
     const cells = [];
     /** @param {"td" | "th"} tag @param {Attributes} attributes @param {string} text */
     const cell = (tag, attributes, text, style = "") => {
@@ -411,16 +414,16 @@ class View extends KernelView {
     const header = element(
       "tr", {}, element("th", { scope: "col" }, currency ? `in ${currency}` : ""),
       element("th", { scope: "col" }, "Now"),
-      cell("th", { scope: "col" }, `If the ${standing.approved} approved fill`),
-      cell("th", { scope: "col" }, `If all ${passing} not blocked fill`),
+      cell("th", { scope: "col" }, `After approved (${counts.approved})`),
+      cell("th", { scope: "col" }, `After all eligible (${eligible})`),
     );
     const lines = TOTALS.filter(([name]) => totals[name]).map(([name, label, kind]) =>
       element(
         "tr", { "data-measure": name }, element("th", { scope: "row" }, label),
         ...(totals[name] ?? []).map((value, place) => {
-          const moot = place === 0 && NOT_NOW.has(name);
-          if (value === null) return cell("td", {}, moot ? "" : "not known", "slx-unknown");
-          return cell("td", {}, moot ? "" : show(value, kind), value < 0 ? "slx-negative" : "");
+          const notApplicable = place === 0 && NOT_NOW.has(name);
+          if (value === null) return cell("td", {}, notApplicable ? "" : "unknown", "slx-unknown");
+          return cell("td", {}, notApplicable ? "" : show(value, kind), value < 0 ? "slx-negative" : "");
         }),
       ));
     const table = element("table", { class: "slx-table" }, element("thead", {}, header), element("tbody", {}, ...lines));
@@ -430,10 +433,10 @@ class View extends KernelView {
         element("th", { scope: "col" }, text)))),
       element("tbody", {}, ...largest.map(([symbol, before, after]) =>
         element("tr", {}, cell("th", { scope: "row" }, symbol),
-          cell("td", {}, show(before, "weight") || "not known"), cell("td", {}, show(after, "weight") || "not known")))),
+          cell("td", {}, show(before, "weight") || "unknown"), cell("td", {}, show(after, "weight") || "unknown")))),
     );
     const notes = unpriced.length ? [element("p", { class: "slx-note" },
-      `Held without a price, and not counted: ${unpriced.slice(0, 10).join(", ")}${unpriced.length > 10 ? ", …" : ""}`)] : [];
+      `Excluded from totals (no price): ${unpriced.slice(0, 10).join(", ")}${unpriced.length > 10 ? ", …" : ""}`)] : [];
     const shape = [cells.length, currency, ...unpriced].join("\x1f");
     if (shape !== this.totalsShape) {
       this.totalsShape = shape;
@@ -441,7 +444,7 @@ class View extends KernelView {
       this.totalCells = [.../** @type {NodeListOf<HTMLElement>} */ (this.totals.querySelectorAll("[data-cell]"))];
       return;
     }
-    // The same table with other figures: only these are changed, so that the notebook is not laid out anew.
+    // The same table with other figures: update only these, so that the notebook is not laid out again.
     this.totalCells.forEach((known, place) => {
       const [text, style] = cells[place] ?? ["", ""];
       if (known.textContent !== text) known.textContent = text;
@@ -476,7 +479,7 @@ class View extends KernelView {
     const special = { symbol: 92, why: 300, client_order_id: 210, detail: 260 };
     this.columns = this.loaded.columns.filter((column) => !this.hidden.has(column.name));
     this.active.column = Math.min(this.active.column, this.columns.length);
-    const template = [40, ...this.columns.map((column) => special[column.name] ?? widths[column.kind] ?? 110)];
+    const template = [APPROVE_WIDTH, ...this.columns.map((column) => special[column.name] ?? widths[column.kind] ?? 110)];
     const last = this.columns.at(-1)?.name === "why";
     this.widths = template;
     this.lefts = template.map((_, place) => template.slice(0, place).reduce((sum, width) => sum + width, 0));
@@ -490,7 +493,7 @@ class View extends KernelView {
   drawHead() {
     const heads = [element("div", {
       class: "slx-cell slx-tick", role: "columnheader", "aria-colindex": "1", id: `${this.prefix}-h-0`,
-    }, "OK")];
+    }, "Approve")];
     this.columns.forEach((column, place) => {
       const sorted = this.sort?.name === column.name ? this.sort.direction : 0;
       heads.push(element(
@@ -510,9 +513,9 @@ class View extends KernelView {
     if (!this.store) return;
     const { cells, ids } = this.store;
     const symbol = this.filters.symbol.value.trim().toUpperCase();
-    const { verdict, side, standing } = this.filters;
+    const { verdict, side, decision_status: status } = this.filters;
     /** @type {[values: Cell[], wanted: string][]} */
-    const wanted = [[cells.verdict, verdict.value], [cells.side, side.value], [cells.standing, standing.value]];
+    const wanted = [[cells.verdict, verdict.value], [cells.side, side.value], [cells.decision_status, status.value]];
     this.order = [];
     for (let row = 0; row < ids.length; row += 1) {
       if (symbol && !String(cells.symbol[row] ?? "").toUpperCase().includes(symbol)) continue;
@@ -527,7 +530,7 @@ class View extends KernelView {
     this.active.row = Math.max(-1, Math.min(this.active.row, this.order.length - 1));
     this.grid.setAttribute("aria-rowcount", String(this.order.length + 1));
     this.body.style.height = `${Math.max(this.order.length, 1) * ROW_HEIGHT}px`;
-    // As high as the whole plan, so that filters do not move what is below; room for a scroll bar.
+    // As high as the whole plan, so that filters do not move the content below; plus room for a scroll bar.
     this.grid.style.setProperty("--slx-height", `${(ids.length + 1) * ROW_HEIGHT + 18}px`);
     this.countShown();
     this.schedule();
@@ -539,8 +542,8 @@ class View extends KernelView {
   }
 
   approvable() {
-    const { standing } = this.loaded.cells;
-    return this.order.filter((row) => standing[row] === "open" || standing[row] === "rejected");
+    const { decision_status: statuses } = this.loaded.cells;
+    return this.order.filter((row) => statuses[row] === "open" || statuses[row] === "rejected");
   }
 
   schedule() {
@@ -558,7 +561,7 @@ class View extends KernelView {
     const count = Math.ceil(this.grid.clientHeight / ROW_HEIGHT) + 2 * OVERSCAN;
     const focused = document.activeElement === this.grid;
     /**
-     * A row that would look as it does is left in the page: most of the time of a change is drawing.
+     * Unchanged rows stay in the page: drawing takes most of the time of an update.
      * @type {typeof this.drawn}
      */
     const drawn = new Map();
@@ -580,16 +583,16 @@ class View extends KernelView {
     for (const { line } of this.drawn.values()) line.remove();
     this.drawn = drawn;
     this.empty.hidden = this.order.length > 0;
-    this.empty.textContent = this.store.ids.length ? "No order fits the filters." : "The plan has no orders: nothing to do.";
+    this.empty.textContent = this.store.ids.length ? "No order matches the filters." : "The plan has no orders.";
     const { active } = this;
     for (const cell of this.headRow.querySelectorAll(".slx-active")) cell.classList.remove("slx-active");
     if (active.row < 0 && focused) this.headRow.children[active.column]?.classList.add("slx-active");
-    const spoken = active.row < 0 ? `${this.prefix}-h-${active.column}` : this.cellId(active.row, active.column);
-    this.grid.setAttribute("aria-activedescendant", spoken);
+    const activeId = active.row < 0 ? `${this.prefix}-h-${active.column}` : this.cellId(active.row, active.column);
+    this.grid.setAttribute("aria-activedescendant", activeId);
   }
 
   /**
-   * Everything that a row's look depends on, as one text.
+   * Everything that the content of a row depends on, as one key.
    * @param {number} row
    * @param {number} place where it is shown
    * @param {boolean} focused whether the grid has the focus
@@ -611,13 +614,13 @@ class View extends KernelView {
   drawRow(row, place, gridFocused) {
     const { cells, ids } = this.loaded;
     const id = ids[row] ?? "";
-    const standing = cells.standing[row] ?? "open";
+    const status = cells.decision_status[row] ?? "open";
     const focused = gridFocused && place === this.active.row;
     const line = element("div", {
-      class: `slx-row slx-is-${standing} slx-v-${cells.verdict[row]}`, role: "row", "aria-rowindex": String(place + 2),
+      class: `slx-row slx-is-${status} slx-v-${cells.verdict[row]}`, role: "row", "aria-rowindex": String(place + 2),
       style: `top:${place * ROW_HEIGHT}px`, "data-id": id, "data-place": String(place),
     });
-    const mark = { approved: "✓", rejected: "✕", blocked: "–", open: "" }[standing];
+    const mark = { approved: "✓", rejected: "✕", blocked: "–", open: "" }[status];
     line.append(element(
       "div",
       {
@@ -625,9 +628,9 @@ class View extends KernelView {
         "aria-colindex": "1", id: this.cellId(place, 0), "data-column": "0",
       },
       element("span", {
-        class: "slx-box", role: "checkbox", "aria-checked": String(standing === "approved"),
-        "aria-disabled": String(standing === "blocked"), "aria-label": `approve ${id}`,
-        title: { blocked: "blocked by a check", rejected: "left out", approved: "", open: "" }[standing],
+        class: "slx-box", role: "checkbox", "aria-checked": String(status === "approved"),
+        "aria-disabled": String(status === "blocked"), "aria-label": `approve ${id}`,
+        title: { blocked: "blocked by a risk check", rejected: "rejected", approved: "", open: "" }[status],
       }, mark),
     ));
     this.columns.forEach((column, index) => {
@@ -659,10 +662,10 @@ class View extends KernelView {
     return head.state !== "sending" && head.state !== "sent" && cells.quantity[row] !== null;
   }
 
-  // -- gestures -------------------------------------------------------------------------------------------------
+  // -- actions --------------------------------------------------------------------------------------------------
 
-  /** @param {number[]} rows @returns {Seen} */
-  seen(rows) {
+  /** @param {number[]} rows @returns {Displayed} */
+  displayed(rows) {
     const { cells, ids } = this.loaded;
     return { rows: rows.map((row) => [ids[row] ?? "", cells.row_revision[row] ?? -1]) };
   }
@@ -674,30 +677,30 @@ class View extends KernelView {
    */
   decide(kind, body) {
     this.refused = null;
-    this.ask(kind, body);
+    this.request(kind, body);
   }
 
   /** @param {number} place */
   toggle(place) {
     const row = this.order[place];
     if (row === undefined) return;
-    const approved = this.loaded.cells.standing[row] === "approved";
-    this.decide(approved ? "clear" : "approve", this.seen([row]));
+    const approved = this.loaded.cells.decision_status[row] === "approved";
+    this.decide(approved ? "clear" : "approve", this.displayed([row]));
   }
 
   approvePassing() {
     if (this.store) this.decide("approve_passing", { revision: this.store.head.revision });
   }
 
-  clearAll() {
+  resetAll() {
     if (this.store) this.decide("clear_all", { revision: this.store.head.revision });
   }
 
   approveShown() {
     if (!this.store) return;
     const rows = this.approvable();
-    if (rows.length) this.decide("approve", { ...this.seen(rows), bulk: true });
-    else this.say("No order that is shown is left to approve.");
+    if (rows.length) this.decide("approve", { ...this.displayed(rows), bulk: true });
+    else this.showStatus("No displayed order is left to approve.");
   }
 
   /** @param {MouseEvent} event */
@@ -758,7 +761,7 @@ class View extends KernelView {
       this.enter(row, row < 0 ? column : 0);
     } else if ((event.key === "x" || event.key === "X" || event.key === "Delete") && row >= 0 && !far) {
       const place = this.order[row];
-      if (place !== undefined) this.decide("reject", this.seen([place]));
+      if (place !== undefined) this.decide("reject", this.displayed([place]));
     } else if (event.key === "/") {
       this.filters.symbol.focus();
     } else if (DIGIT.test(event.key) && !far && row >= 0 && column > 0) {
@@ -786,7 +789,7 @@ class View extends KernelView {
     if (this.active.row >= 0 && top < this.grid.scrollTop) this.grid.scrollTop = top;
     if (top + ROW_HEIGHT > this.grid.scrollTop + height) this.grid.scrollTop = top + ROW_HEIGHT - height;
     const [left, width] = [this.lefts[this.active.column] ?? 0, this.widths[this.active.column] ?? 0];
-    const frozen = (this.widths[0] ?? 0) + (this.widths[1] ?? 0); // the box to tick and the symbol
+    const frozen = (this.widths[0] ?? 0) + (this.widths[1] ?? 0); // the approval box and the symbol
     if (left - frozen < this.grid.scrollLeft) this.grid.scrollLeft = left - frozen;
     if (left + width > this.grid.scrollLeft + this.grid.clientWidth) this.grid.scrollLeft = left + width - this.grid.clientWidth;
     this.schedule();
@@ -797,19 +800,19 @@ class View extends KernelView {
   /**
    * @param {number} place
    * @param {number} column
-   * @param {string | null} typed the first letter, if it was typed into the grid
-   * @param {Record<string, string>} along changes that belong to this one
+   * @param {string | null} typed the first character, if it was typed into the grid
+   * @param {Record<string, string>} related changes to send with this one
    */
-  edit(place, column, typed = null, along = {}) {
+  edit(place, column, typed = null, related = {}) {
     const spec = this.columns[column - 1];
     const row = this.order[place];
     if (!spec?.editable || row === undefined) return;
     if (!this.isEditable(row)) {
-      this.warn("This order cannot be edited: the plan refused it, or the review is closed.");
+      this.showAlert("This order cannot be edited: it is rejected in the plan, or the review is closed.");
       return;
     }
     this.finish(true);
-    if (this.editor) return; // what was typed before needs one thing more
+    if (this.editor) return; // the edit before is not complete: it needs a limit price
     const value = this.loaded.cells[spec.name]?.[row] ?? null;
     const label = `${spec.label} of ${this.loaded.ids[row]}`;
     /** @type {HTMLElement & { value: string }} */
@@ -824,8 +827,8 @@ class View extends KernelView {
       box.value = typed ?? String(value ?? "");
     }
     box.style.cssText = `top:${place * ROW_HEIGHT}px;left:${this.lefts[column]}px;width:${this.widths[column]}px`;
-    // The revision that was seen when the edit began: a change meanwhile must not be overwritten unseen.
-    this.editor = { box, row, place, column, spec, along, was: box.value, seen: this.seen([row]), fresh: typed !== null };
+    // The revision displayed when the edit began: a change in between must not be overwritten.
+    this.editor = { box, row, place, column, spec, related, original: box.value, displayed: this.displayed([row]), fresh: typed !== null };
     box.addEventListener("keydown", (event) => this.editorKey(event));
     box.addEventListener("blur", () => this.finish(true));
     this.body.append(box);
@@ -857,7 +860,7 @@ class View extends KernelView {
     this.editor = null;
     editor.box.remove();
     const typed = editor.box.value;
-    if (!keep || (typed === editor.was && !editor.fresh)) {
+    if (!keep || (typed === editor.original && !editor.fresh)) {
       this.schedule();
       return;
     }
@@ -865,20 +868,20 @@ class View extends KernelView {
     const type = this.loaded.cells.order_type[row];
     const limits = this.columns.findIndex((column) => column.name === "limit_price") + 1;
     if (spec.name === "order_type" && typed === "LMT" && type === "MKT" && limits) {
-      this.say("A limit order needs a limit price: type it.");
+      this.showStatus("A limit order needs a limit price; type it.");
       this.active.column = limits;
       this.edit(place, limits, null, { order_type: "LMT" });
       return;
     }
     /** @type {Record<string, string>} */
-    const changes = { ...editor.along, [spec.name]: typed };
+    const changes = { ...editor.related, [spec.name]: typed };
     if (spec.name === "limit_price" && type === "MKT" && typed.trim()) changes.order_type = "LMT";
     const key = `${row}/${spec.name}`;
     this.pending.set(key, typed);
     this.refused = null;
-    this.ask("edit", { ...editor.seen, changes }, {
+    this.request("edit", { ...editor.displayed, changes }, {
       refused: () => {
-        this.pending.delete(key); // snapped back to what the kernel holds
+        this.pending.delete(key); // back to the kernel's value
         this.refused = key;
         this.schedule();
       },
@@ -889,29 +892,29 @@ class View extends KernelView {
 
   // -- submitting -----------------------------------------------------------------------------------------------
 
-  askConfirmation() {
+  requestConfirmation() {
     if (!this.store) return;
-    this.ask("ask", { revision: this.store.head.revision }, {
+    this.request("request_confirmation", { revision: this.store.head.revision }, {
       done: (answer) => {
-        if (answer.kind === "asked") this.openPanel(answer);
+        if (answer.kind === "confirmation") this.openPanel(answer);
       },
     });
   }
 
-  /** @param {Asked} asked */
-  openPanel(asked) {
-    this.asked = asked;
+  /** @param {ConfirmationAnswer} confirmation */
+  openPanel(confirmation) {
+    this.confirmation = confirmation;
     const { head } = this.loaded;
     const input = element("input", { type: "text", class: "slx-phrase", "aria-label": "type the phrase to confirm", autocomplete: "off", spellcheck: "false" });
-    const send = element("button", { type: "submit", class: "slx-button slx-submit" }, `Send ${asked.orders} order${asked.orders === 1 ? "" : "s"}`);
+    const send = element("button", { type: "submit", class: "slx-button slx-submit" }, `Send ${confirmation.orders} order${confirmation.orders === 1 ? "" : "s"}`);
     const cancel = element("button", { type: "button", class: "slx-button", onclick: () => this.closePanel("") }, "Cancel");
     this.panel.onsubmit = (event) => {
       event.preventDefault();
       send.disabled = true; // one click, one message
-      const { token } = asked;
-      this.asked = null;
+      const { token } = confirmation;
+      this.confirmation = null;
       const text = input.value;
-      this.ask(
+      this.request(
         "submit",
         { token, typed: text, revision: this.loaded.head.revision, digest: this.digest() },
         { done: () => this.closePanel(""), refused: () => this.closePanel("") },
@@ -923,8 +926,8 @@ class View extends KernelView {
     this.panel.replaceChildren(
       element("p", {},
         element("span", { class: "slx-badge", "data-badge": head.badge }, head.badge), " ",
-        `${asked.orders} order${asked.orders === 1 ? "" : "s"} of ${head.run} to account ${head.account}. Type `,
-        element("code", { class: "slx-due" }, asked.phrase), " to send exactly what is shown."),
+        `${confirmation.orders} order${confirmation.orders === 1 ? "" : "s"} of ${head.run} to account ${head.account}. Type `,
+        element("code", { class: "slx-due" }, confirmation.phrase), " to send exactly what is displayed."),
       input, send, cancel,
     );
     this.panel.hidden = false;
@@ -933,22 +936,22 @@ class View extends KernelView {
 
   /** @param {string} text a warning, if there is one */
   closePanel(text) {
-    this.asked = null;
+    this.confirmation = null;
     if (this.panel.hidden) return;
     this.panel.hidden = true;
     this.panel.replaceChildren();
-    if (text) this.warn(text);
+    if (text) this.showAlert(text);
     this.submit.focus({ preventScroll: true });
   }
 
-  // Checksum of what this view holds, row by row; the kernel compares it with what it would tell.
+  // Checksum of the data of this view, row by row; the kernel compares it with its own.
   digest() {
     const { ids, cells, head } = this.loaded;
     const encoder = new TextEncoder();
     const numbers = new DataView(new ArrayBuffer(16));
     let crc = 0xffffffff;
     for (let row = 0; row < ids.length; row += 1) {
-      const words = [ids[row], cells.side[row], cells.order_type[row], cells.tif[row], cells.verdict[row], cells.standing[row]];
+      const words = [ids[row], cells.side[row], cells.order_type[row], cells.tif[row], cells.verdict[row], cells.decision_status[row]];
       crc = crc32(encoder.encode(words.map((word) => word ?? "").join("\x1f")), crc);
       numbers.setFloat64(0, cells.quantity[row] ?? -1, true);
       numbers.setFloat64(8, cells.limit_price[row] ?? -1, true);

@@ -1,8 +1,7 @@
-"""A review as plain values for a front end: columns, rows and head. Pure.
+"""A review as JSON values for the front end: columns, rows and head. Pure.
 
-A view asks for a snapshot and then follows patches. Both are made here from the same cells, so that a patched
-view and a fresh one cannot differ; :func:`screen_digest` lets the kernel prove that what a view holds is what it
-would be told now.
+A view requests a snapshot and then applies patches. Both are made here from the same cells, so a patched view and
+a fresh one cannot differ; :func:`screen_digest` lets the kernel check that a view holds the current values.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["column_specs", "head", "rows", "screen_digest"]
 
-_KNOWN: dict[str, tuple[str, str, bool]] = {
-    # name: (label, kind, shown unless chosen otherwise)
+_COLUMNS: dict[str, tuple[str, str, bool]] = {
+    # name: (label, kind, shown by default)
     "symbol": ("Symbol", "text", True),
-    "verdict": ("Check", "verdict", True),
+    "verdict": ("Risk check", "verdict", True),
     "side": ("Side", "side", True),
     "quantity": ("Quantity", "shares", True),
     "order_type": ("Type", "choice", True),
@@ -44,7 +43,7 @@ _KNOWN: dict[str, tuple[str, str, bool]] = {
     "target_weight": ("Target", "weight", True),
     "weight_after": ("After", "weight", True),
     "why": ("Reasons", "text", True),
-    "standing": ("Decision", "text", False),
+    "decision_status": ("Decision", "text", False),
     "approved_by": ("Approved by", "text", False),
     "client_order_id": ("Client order id", "text", False),
     "current_quantity": ("Held", "shares", False),
@@ -59,8 +58,8 @@ _KNOWN: dict[str, tuple[str, str, bool]] = {
     "tick_size": ("Tick", "price", False),
     "detail": ("Detail", "text", False),
 }
-_MADE = ("notional", "weight_before", "weight_after", "why", "standing", "approved_by", "estimated_fee")
-_LEFT_OUT = frozenset(
+_DERIVED = ("notional", "weight_before", "weight_after", "why", "decision_status", "approved_by", "estimated_fee")
+_NEVER_SHOWN = frozenset(
     {
         "run_id",
         "reasons",
@@ -74,7 +73,7 @@ _LEFT_OUT = frozenset(
         "approved_at",
     }
 )
-_MOVING = (
+_PATCHED = (
     "quantity",
     "order_type",
     "limit_price",
@@ -84,28 +83,32 @@ _MOVING = (
     "weight_after",
     "verdict",
     "why",
-    "standing",
+    "decision_status",
     "approved_by",
     "target_quantity",
     "estimated_fee",
     "expected_cost_bps",
 )
-"""Columns that a decision or an edit can change; a patch has no others."""
+"""Columns that a decision or an edit can change; a patch contains no others."""
 
-_MOST_TEXT = 200  # characters of one cell
+_MAX_TEXT = 200
+"""Characters of one cell. A choice: the longest reasons still read in a tooltip, and a plan with long free text
+does not slow down the page."""
 
 
 def column_specs(review: OrderReview) -> list[dict[str, Any]]:
-    """Describe the columns that a view may show, in their sequence; a plan's own columns come last, not shown."""
+    """Describe the columns that a view may show, in sequence; other columns of the plan come last, hidden."""
     frame = review.orders
-    names = [name for name in _KNOWN if name in _MADE or (name in frame.columns and not frame[name].isna().all())]
-    names = [name for name in _KNOWN if name in names or name in EDITABLE or name in ("verdict", "symbol", "side")]
-    own = [str(name) for name in frame.columns if name not in _KNOWN and name not in _LEFT_OUT]
-    own = [name for name in own if not frame[name].isna().all()]
+    filled = {name for name in frame.columns if not frame[name].isna().all()}
+    always = {*_DERIVED, *EDITABLE, "verdict", "symbol", "side"}
+    names = [name for name in _COLUMNS if name in always or name in filled]
+    extra = [
+        str(name) for name in frame.columns if name in filled and name not in _COLUMNS and name not in _NEVER_SHOWN
+    ]
     specs = []
-    for name in [*names, *own]:
-        number = name not in _KNOWN and pd.api.types.is_numeric_dtype(frame[name].dtype)
-        label, kind, default = _KNOWN.get(name, (name, "number" if number else "text", False))
+    for name in [*names, *extra]:
+        number = name not in _COLUMNS and pd.api.types.is_numeric_dtype(frame[name].dtype)
+        label, kind, default = _COLUMNS.get(name, (name, "number" if number else "text", False))
         spec: dict[str, Any] = {"name": name, "label": label, "kind": kind, "default": default}
         if name in EDITABLE:
             spec |= {"editable": True, "choices": list(CHOICES.get(name, ()))}
@@ -114,24 +117,24 @@ def column_specs(review: OrderReview) -> list[dict[str, Any]]:
 
 
 def rows(review: OrderReview, names: list[str] | None = None, places: list[int] | None = None) -> dict[str, Any]:
-    """Cells by column as JSON values: of all rows or those at ``places``, and by default what can change."""
-    wanted = _MOVING if names is None else names
-    part = review.glance(places)
+    """Cells by column as JSON values, of all rows or those at ``places``; by default what can change."""
+    wanted = _PATCHED if names is None else names
+    part = review.visible_rows(places)
     chosen = np.arange(len(review)) if places is None else np.array(places, dtype="int64")
-    standing = np.array(review.standing, dtype=object)[chosen].tolist()
-    made: dict[str, list[Any]] = {
-        "standing": standing,
+    statuses = np.array(review.decision_status, dtype=object)[chosen].tolist()
+    derived: dict[str, list[Any]] = {
+        "decision_status": statuses,
         "notional": _known((part["quantity"] * part["decision_price"]).tolist()),
     }
     if {"weight_before", "weight_after", "estimated_fee"} & set(wanted):
-        made |= _reckoned(review, chosen)
+        derived |= _impact_cells(review, chosen)
     revisions = np.array(review.row_revisions, dtype="int64")[chosen].tolist()
-    cells: dict[str, Any] = {"row_revision": revisions, "standing": standing}
+    cells: dict[str, Any] = {"row_revision": revisions, "decision_status": statuses}
     for name in wanted:
         if name == "why":
-            cells[name] = _whys(review, part, chosen.tolist())
-        elif name in made:
-            cells[name] = made[name]
+            cells[name] = _reason_texts(review, part, chosen.tolist())
+        elif name in derived:
+            cells[name] = derived[name]
         elif name == "account":
             texts = [None if pd.isna(value) else str(value) for value in part[name].tolist()]
             cells[name] = texts if review.show_account else [text and mask_account(text) for text in texts]
@@ -140,10 +143,10 @@ def rows(review: OrderReview, names: list[str] | None = None, places: list[int] 
     return cells
 
 
-def _reckoned(review: OrderReview, places: NDArray[np.int64]) -> dict[str, list[Any]]:
+def _impact_cells(review: OrderReview, places: NDArray[np.int64]) -> dict[str, list[Any]]:
     try:
         impact = review.plan.impact
-    except InputError:  # a frame that forgot its check
+    except InputError:  # a frame that lost its check
         return {name: [None] * len(places) for name in ("weight_before", "weight_after", "estimated_fee")}
     before, after = impact.weights()
     return {
@@ -166,50 +169,52 @@ def _plain(series: pd.Series[Any]) -> list[Any]:
 
 def _text(value: object) -> str | bool:
     text = value if isinstance(value, bool) else str(value)
-    return text if isinstance(text, bool) or len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"
+    return text if isinstance(text, bool) or len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
 
 
-def _whys(review: OrderReview, part: pd.DataFrame, places: list[int]) -> list[str | None]:
-    """Say what keeps each order back or warns of it, if anything does."""
+def _reason_texts(review: OrderReview, part: pd.DataFrame, places: list[int]) -> list[str | None]:
+    """Describe what blocks each order or warns of it; None if nothing does."""
     reasons = part["reasons"].tolist()
     detail = part["detail"].tolist() if "detail" in part.columns else [None] * len(part)
-    told = [row for row, text in enumerate(reasons) if isinstance(text, str)]
-    whys: list[str | None] = [None] * len(reasons)
-    if told:
-        found = _finder(review, [places[row] for row in told])
-    for number, row in enumerate(told):
-        words = [_reason(name, *found(number, name)) for name in reasons[row].split(", ")]
-        words += [text for text in [detail[row]] if isinstance(text, str)]
-        whys[row] = str(_text("; ".join(words)))
-    return whys
+    with_reasons = [row for row, text in enumerate(reasons) if isinstance(text, str)]
+    texts: list[str | None] = [None] * len(reasons)
+    if with_reasons:
+        lookup = _check_lookup(review, [places[row] for row in with_reasons])
+    for number, row in enumerate(with_reasons):
+        parts = [_reason(name, *lookup(number, name)) for name in reasons[row].split(", ")]
+        parts += [text for text in [detail[row]] if isinstance(text, str)]
+        texts[row] = str(_text("; ".join(parts)))
+    return texts
 
 
-def _finder(review: OrderReview, places: list[int]) -> Callable[[int, str], tuple[float | None, float | None]]:
-    """Make what tells the limit and the value of a check (by name) of one of the orders at ``places``."""
+def _check_lookup(
+    review: OrderReview, places: list[int]
+) -> Callable[[int, str], tuple[float | None, float | None]]:
+    """Return a function for the limit and the value of a named check, for one of the orders at ``places``."""
     values = review.plan.held_against(places)
     if values is not None:
         return lambda number, name: (values[name][0], values[name][1][number])
-    found = [json.loads(text) for text in review.plan.checks_at(places)]  # as the plan came
-    return lambda number, name: found[number].get(name, (None, None, None))[1:]
+    results = [json.loads(text) for text in review.plan.checks_at(places)]  # not edited yet
+    return lambda number, name: results[number].get(name, (None, None, None))[1:]
 
 
 def _reason(name: str, limit: float | None, value: float | None) -> str:
-    """Name a check with the value that it found and the limit it was held against, where there are any."""
+    """Name a check with its value and limit, if they are known."""
     if value is None or not math.isfinite(value):
         return name
     return f"{name} {value:,.6g}" + ("" if limit is None or not math.isfinite(limit) else f" (limit {limit:,.6g})")
 
 
 def head(review: OrderReview) -> dict[str, Any]:
-    """Everything above the grid: account, badge, state, counts, totals, and why nothing can be sent, if so."""
-    standing = review.standing
+    """Everything above the grid: account, badge, state, counts, totals, and whether orders can be sent."""
+    statuses = review.decision_status
     try:
         impact = review.plan.impact
-        measures = {name: _known(values) for name, values in impact.totals_by_standing(standing).items()}
-        passing = np.array(standing, dtype=object) != "blocked"
-        largest = [[symbol, *_known([before, after])] for symbol, before, after in impact.largest(passing)]
+        measures = {name: _known(values) for name, values in impact.totals_by_decision(statuses).items()}
+        eligible = np.array(statuses, dtype=object) != "blocked"
+        largest = [[symbol, *_known([before, after])] for symbol, before, after in impact.largest(eligible)]
         unpriced = impact.unpriced
-    except InputError:  # a frame that forgot its check
+    except InputError:  # a frame that lost its check
         measures, largest, unpriced = {}, [], []
     return {
         "run": review.run_id,
@@ -219,7 +224,7 @@ def head(review: OrderReview) -> dict[str, Any]:
         "note": review.note,
         "revision": review.revision,
         "can_send": review.broker is not None and review.blotter is not None,
-        "standing": {name: standing.count(name) for name in ("approved", "rejected", "open", "blocked")},
+        "decision_counts": {name: statuses.count(name) for name in ("approved", "rejected", "open", "blocked")},
         "verdicts": review.verdicts,
         "totals": measures,
         "largest": largest,
@@ -229,17 +234,17 @@ def head(review: OrderReview) -> dict[str, Any]:
 
 
 def screen_digest(review: OrderReview) -> int:
-    """Checksum (CRC-32) of what a view must show: terms, verdict and decision of every row, and the badge."""
-    orders = review.glance()
+    """Checksum (CRC-32) of what a view must display: terms, verdict and decision of every row, and the badge."""
+    orders = review.visible_rows()
     texts = zip(
         *(orders[name].tolist() for name in ("client_order_id", "side", "order_type", "tif", "verdict")),
-        review.standing,
+        review.decision_status,
         strict=True,
     )
     numbers = zip(orders["quantity"].tolist(), orders["limit_price"].tolist(), strict=True)
     parts = []
-    for words, (quantity, limit) in zip(texts, numbers, strict=True):
-        parts.append("\x1f".join("" if pd.isna(word) else str(word) for word in words).encode())
+    for fields, (quantity, limit) in zip(texts, numbers, strict=True):
+        parts.append("\x1f".join("" if pd.isna(field) else str(field) for field in fields).encode())
         parts.append(struct.pack("<dd", _or_minus(quantity), _or_minus(limit)))
     parts.append(f"{review.badge}\x1f{review.shown_account}".encode())
     return crc32(b"".join(parts))

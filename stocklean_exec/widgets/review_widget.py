@@ -1,15 +1,15 @@
-"""The review in a notebook: a view that forwards what a person does, and shows what the review makes of it.
+"""The review in a notebook: the view forwards a person's actions and displays the state of the review.
 
-No order data is in the widget's synchronised state, so none is saved with a notebook and a view that comes back
-after a reload cannot show what is no longer true: it says ``hello`` and is told everything anew. Each gesture is a
-message that carries what the view had seen; one that was made on something that has changed since is refused. The
-rules are all in :mod:`~stocklean_exec.review`.
+The widget's synchronised state has no order data, so none is saved with a notebook, and a view that is restored
+after a page reload cannot show stale data: it sends ``hello`` and receives a full snapshot. Each message carries
+the revision that the view displayed; if the row or plan has changed since, the message is refused. All rules are
+in :mod:`~stocklean_exec.review`.
 
 Messages of a view: ``hello``; ``approve``, ``reject`` and ``clear`` (``rows``: client order ids, each with the
-revision that was seen); ``approve_passing`` and ``clear_all`` (``revision``); ``edit`` (one of ``rows``, and
-``changes`` as typed); ``ask`` for a confirmation (``revision``); ``submit`` (``token``, ``typed``, ``revision``,
-``digest``). Each has ``view`` and ``number``, and the answer carries both: ``snapshot``, ``done``, ``refused`` or
-``asked``. A ``patch`` follows every change, for all views.
+displayed revision); ``approve_passing`` and ``clear_all`` (``revision``); ``edit`` (one row in ``rows``, and
+``changes`` as typed); ``request_confirmation`` (``revision``); ``submit`` (``token``, ``typed``, ``revision``,
+``digest``). Each has ``view`` and ``number``, which the answer repeats: ``snapshot``, ``done``, ``refused`` or
+``confirmation``. Every change is followed by a ``patch`` to all views.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from stocklean_exec.widgets.view_messages import (
     SHOWN,
     ViewMessage,
     code_of,
-    read_gesture,
+    read_message,
     reason_of,
     refuse_unknown,
 )
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["ReviewWidget"]
 
 _STATIC = resources.files("stocklean_exec") / "static"
-_STALE = "changed since this view showed it; it is shown anew: look again"
+_STALE_PLAN = "The plan changed after it was displayed; review the refreshed values"
 
 
 class ReviewWidget(anywidget.AnyWidget):
@@ -56,27 +56,27 @@ class ReviewWidget(anywidget.AnyWidget):
         self._review = review
         self._columns = review_payload.column_specs(review)
         self._workers: list[threading.Thread] = []
-        review.listen(self._tell_change)
-        self.on_msg(self._hear)
+        review.listen(self._send_patch)
+        self.on_msg(self._on_message)
 
     def __repr__(self) -> str:
         return f"<ReviewWidget of {self._review!r}>"
 
     def wait(self) -> None:
-        """Wait until what was submitted by a click has come to its end; for scripts and tests."""
+        """Wait until submissions started by a click have finished; for scripts and tests."""
         for worker in list(self._workers):
             worker.join()
 
-    # -- hearing -------------------------------------------------------------------------------------------
+    # -- receiving -----------------------------------------------------------------------------------------
 
-    def _hear(self, _widget: object, content: object, _buffers: object) -> None:
-        """Do what a view asks, on any thread; whatever goes wrong is told to the view and changes nothing."""
+    def _on_message(self, _widget: object, content: object, _buffers: object) -> None:
+        """Handle a message of a view, on any thread; an error is reported to the view and changes nothing."""
         try:
-            gesture = read_gesture(content, "review")
+            message = read_message(content, "review")
         except InputError:
-            logging.getLogger(__name__).warning("a message that no view sends was left: %s", shown(content))
+            logging.getLogger(__name__).warning("ignored a malformed front-end message: %s", shown(content))
             return
-        deeds: dict[str, Callable[[ViewMessage], dict[str, Any] | None]] = {
+        handlers: dict[str, Callable[[ViewMessage], dict[str, Any] | None]] = {
             "hello": self._hello,
             "approve": self._decide,
             "reject": self._decide,
@@ -84,21 +84,21 @@ class ReviewWidget(anywidget.AnyWidget):
             "approve_passing": self._decide_all,
             "clear_all": self._decide_all,
             "edit": self._edit,
-            "ask": self._ask,
+            "request_confirmation": self._request_confirmation,
             "submit": self._submit,
         }
         with self._review.lock:
             try:
-                answer = deeds.get(gesture.kind, refuse_unknown)(gesture)
+                answer = handlers.get(message.kind, refuse_unknown)(message)
             except (StockleanError, OSError) as error:
                 answer = {"kind": "refused", "reason": reason_of(error), "code": code_of(error)}
             except Exception as error:
-                logging.getLogger(__name__).exception("the review could not do what was asked")
+                logging.getLogger(__name__).exception("the review could not handle a %s message", message.kind)
                 answer = {"kind": "refused", "reason": f"{type(error).__name__}: {error}", "code": "failed"}
             if answer is not None:
-                self.send({**answer, "view": gesture.view, "number": gesture.number})
+                self.send({**answer, "view": message.view, "number": message.number})
 
-    def _hello(self, _gesture: ViewMessage) -> dict[str, Any]:
+    def _hello(self, _message: ViewMessage) -> dict[str, Any]:
         names = [spec["name"] for spec in self._columns]
         ids = self._review.orders["client_order_id"].tolist()
         return {
@@ -109,84 +109,85 @@ class ReviewWidget(anywidget.AnyWidget):
             "head": review_payload.head(self._review),
         }
 
-    def _decide(self, gesture: ViewMessage) -> dict[str, Any]:
-        names, told = self._seen_rows(gesture), ""
-        if gesture.kind == "approve" and gesture.body.get("bulk") is True:
-            unpaired = self._review.one_sided
-            kept_back = [name for name in names if name in unpaired]
-            names = [name for name in names if name not in unpaired]
-            told = f"; {len(kept_back)} sells were not: {_ONE_SIDED}" if kept_back else ""
-        count = getattr(self._review, gesture.kind)(*names) if names else 0
-        return {"kind": "done", "text": f"{count} {_PAST[gesture.kind]}{told}"}
+    def _decide(self, message: ViewMessage) -> dict[str, Any]:
+        names, note = self._displayed_rows(message), ""
+        if message.kind == "approve" and message.body.get("bulk") is True:
+            one_sided = self._review.one_sided
+            skipped = [name for name in names if name in one_sided]
+            names = [name for name in names if name not in one_sided]
+            note = f"; {len(skipped)} sells skipped: {_ONE_SIDED}" if skipped else ""
+        count = getattr(self._review, message.kind)(*names) if names else 0
+        return {"kind": "done", "text": f"{count} {_DONE_TEXT[message.kind]}{note}"}
 
-    def _decide_all(self, gesture: ViewMessage) -> dict[str, Any]:
-        self._require_current(gesture)
-        count = self._review.clear() if gesture.kind == "clear_all" else self._review.approve_passing()
-        return {"kind": "done", "text": f"{count} {_PAST[gesture.kind]}"}
+    def _decide_all(self, message: ViewMessage) -> dict[str, Any]:
+        self._require_current(message)
+        count = self._review.clear() if message.kind == "clear_all" else self._review.approve_passing()
+        return {"kind": "done", "text": f"{count} {_DONE_TEXT[message.kind]}"}
 
-    def _edit(self, gesture: ViewMessage) -> dict[str, Any]:
-        names = self._seen_rows(gesture)
-        changes = read_typed(gesture.body.get("changes"))
+    def _edit(self, message: ViewMessage) -> dict[str, Any]:
+        names = self._displayed_rows(message)
+        changes = read_typed(message.body.get("changes"))
         if len(names) != 1 or not changes:
-            raise InputError("edit", [Problem("edit_invalid", "an edit is of one row, and of something in it")])
+            raise InputError(
+                "edit", [Problem("edit_invalid", "an edit must name one row and at least one change")]
+            )
         edited = self._review.edit(*names, **changes).iloc[0]
-        told = f"{edited['symbol']}: {', '.join(changes)} changed, checked again: {edited['verdict']}"
-        return {"kind": "done", "text": told}
+        text = f"{edited['symbol']}: {', '.join(changes)} changed; checked again: {edited['verdict']}"
+        return {"kind": "done", "text": text}
 
-    def _ask(self, gesture: ViewMessage) -> dict[str, Any]:
-        self._require_current(gesture)
-        asked = self._review.confirmation()
+    def _request_confirmation(self, message: ViewMessage) -> dict[str, Any]:
+        self._require_current(message)
+        confirmation = self._review.confirmation()
         return {
-            "kind": "asked",
-            "phrase": asked.phrase,
-            "token": asked.token,
-            "orders": asked.orders,
-            "shown_hash": asked.shown_hash,
+            "kind": "confirmation",
+            "phrase": confirmation.phrase,
+            "token": confirmation.token,
+            "orders": confirmation.orders,
+            "plan_fingerprint": confirmation.plan_fingerprint,
         }
 
-    def _submit(self, gesture: ViewMessage) -> dict[str, Any]:
-        self._require_current(gesture)
-        if gesture.body.get("digest") != review_payload.screen_digest(self._review):
-            raise ApprovalError("this view does not show what the kernel holds; it is shown anew: look again")
-        token = gesture.body.get("token")
-        sealed = self._review.begin_submit(gesture.body.get("typed"), token=token if token is not None else "")
-        # Sending may take as long as the orders do; a callback must not, or the kernel would be held up.
+    def _submit(self, message: ViewMessage) -> dict[str, Any]:
+        self._require_current(message)
+        if message.body.get("digest") != review_payload.screen_digest(self._review):
+            raise ApprovalError("This view was out of step with the kernel; review the refreshed values")
+        token = message.body.get("token")
+        sealed = self._review.begin_submit(message.body.get("typed"), token=token if token is not None else "")
+        # Sending may last as long as the orders work; a callback must return at once, or it blocks the kernel.
         worker = threading.Thread(target=self._send_sealed, args=(sealed,), name="stocklean-review-submit")
         self._workers.append(worker)
         worker.start()
-        return {"kind": "done", "text": "confirmed, and being sent"}
+        return {"kind": "done", "text": "confirmed; sending"}
 
     def _send_sealed(self, sealed: Any) -> None:  # noqa: ANN401 - a DataFrame
         try:
             self._review.send_sealed(sealed)
-        except Exception:  # the review's state tells it to every view
+        except Exception:  # the review's state carries the error to every view
             logging.getLogger(__name__).exception("the submission of %s failed", self._review.run_id)
 
-    # -- what a view had seen ------------------------------------------------------------------------------
+    # -- what a view displayed -----------------------------------------------------------------------------
 
-    def _seen_rows(self, gesture: ViewMessage) -> list[str]:
-        """Client order ids of a gesture, if the view showed each row as it is now."""
-        seen = gesture.body.get("rows")
-        if not isinstance(seen, list) or not all(
+    def _displayed_rows(self, message: ViewMessage) -> list[str]:
+        """Client order ids of a message, if the view displayed each row at its current revision."""
+        displayed = message.body.get("rows")
+        if not isinstance(displayed, list) or not all(
             isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], int)  # noqa: PLR2004 - id and revision
-            for row in seen
+            for row in displayed
         ):
-            raise InputError("review", [Problem("gesture_invalid", "rows are pairs of an id and a revision")])
+            raise InputError("review", [Problem("message_invalid", "rows are pairs of an id and a revision")])
         revisions = self._review.row_revisions
-        stale = [name for name, revision in seen if revisions[self._review.row_of(name)] != revision]
+        stale = [name for name, revision in displayed if revisions[self._review.row_of(name)] != revision]
         if stale:
-            more = "" if len(stale) <= SHOWN else f" and {len(stale) - SHOWN} more"
-            raise ApprovalError(f"{', '.join(stale[:SHOWN])}{more} {_STALE}")
-        return [name for name, _ in seen]
+            raise ApprovalError(_stale_text(stale))
+        return [name for name, _ in displayed]
 
-    def _require_current(self, gesture: ViewMessage) -> None:
-        if gesture.body.get("revision") != self._review.revision:
-            raise ApprovalError(f"the plan {_STALE}")
+    def _require_current(self, message: ViewMessage) -> None:
+        if message.body.get("revision") != self._review.revision:
+            raise ApprovalError(_STALE_PLAN)
 
-    # -- telling -------------------------------------------------------------------------------------------
+    # -- sending to views ----------------------------------------------------------------------------------
 
-    def _tell_change(self, places: list[int]) -> None:
-        """Tell all views what changed; called under the review's lock, so that patches come in sequence."""
+    def _send_patch(self, places: list[int]) -> None:
+        """Send the change to all views; called under the review's lock, so patches leave in sequence."""
         self.send(
             {
                 "kind": "patch",
@@ -198,13 +199,21 @@ class ReviewWidget(anywidget.AnyWidget):
         )
 
 
+def _stale_text(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"This row changed after it was displayed; review the refreshed values ({names[0]})"
+    more = "" if len(names) <= SHOWN else f" and {len(names) - SHOWN} more"
+    listed = ", ".join(names[:SHOWN])
+    return f"These rows changed after they were displayed; review the refreshed values ({listed}{more})"
+
+
 _ONE_SIDED = (
-    "the buys that they were to pay for are refused for lack of cash; approve them one by one to send them alone"
+    "the buys they were meant to fund are blocked for lack of cash; approve them individually to send them"
 )
-_PAST = {
+_DONE_TEXT = {
     "approve": "approved",
-    "reject": "left out",
-    "clear": "decisions taken back",
-    "clear_all": "decisions taken back",
+    "reject": "rejected",
+    "clear": "decisions reset",
+    "clear_all": "decisions reset",
     "approve_passing": "approved",
 }

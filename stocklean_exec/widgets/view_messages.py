@@ -1,7 +1,7 @@
-"""What a view in a notebook sends: one message for each gesture, and how its refusal is told. Pure.
+"""Messages that a view in a notebook sends, and the reason and code of a refusal. Pure.
 
-A message has a ``kind``, the ``view`` that it comes from and the ``number`` that its answer carries back. It comes
-from a page and may hold anything.
+A message has a ``kind``, the ``view`` that sent it, and the ``number`` that its answer repeats. It comes from a
+web page, so nothing about it is trusted.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any, NamedTuple, NoReturn
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import shown
 
-__all__ = ["SHOWN", "ViewMessage", "code_of", "read_gesture", "reason_of", "refuse_unknown"]
+__all__ = ["SHOWN", "ViewMessage", "code_of", "read_message", "reason_of", "refuse_unknown"]
 
 SHOWN = 5
-"""How many things are named in one refusal."""
+"""How many items one refusal names. A choice: the alert of a view stays within a few lines."""
 
 
 class ViewMessage(NamedTuple):
-    """One message of a view, as far as it could be read."""
+    """One message of a view; ``body`` is all of its content, not validated yet."""
 
     kind: str
     view: str
@@ -26,33 +26,33 @@ class ViewMessage(NamedTuple):
     body: dict[str, Any]
 
 
-def read_gesture(content: object, what: str) -> ViewMessage:
-    """Read a message; one without a view to answer cannot be answered.
+def read_message(content: object, source: str) -> ViewMessage:
+    """Parse a message; one without kind, view and number cannot be answered.
 
     Raises
     ------
     InputError
-        It has no kind, view or number.
+        The kind, view or number is missing; the error names ``source``.
 
     Examples
     --------
-    >>> read_gesture({"kind": "hello", "view": "v", "number": 1}, "review").kind
+    >>> read_message({"kind": "hello", "view": "v", "number": 1}, "review").kind
     'hello'
     """
     body = content if isinstance(content, dict) else {}
     kind, view, number = body.get("kind"), body.get("view"), body.get("number")
     if not isinstance(kind, str) or not isinstance(view, str) or not isinstance(number, int):
-        raise InputError(what, [Problem("gesture_invalid", "no kind, view or number")])
+        raise InputError(source, [Problem("message_invalid", "no kind, view or number")])
     return ViewMessage(kind, view, number, body)
 
 
-def refuse_unknown(gesture: ViewMessage) -> NoReturn:
-    """Refuse a gesture of a kind that there is not."""
-    raise InputError("view", [Problem("gesture_unknown", f"{shown(gesture.kind)} is nothing that can be done")])
+def refuse_unknown(message: ViewMessage) -> NoReturn:
+    """Refuse a message of an unknown kind."""
+    raise InputError("view", [Problem("action_unknown", f"unknown action {shown(message.kind)}")])
 
 
 def reason_of(error: Exception) -> str:
-    """Say in one line what a person needs to know of an error.
+    """Describe an error in one line for a person.
 
     Examples
     --------

@@ -37,20 +37,20 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 10_000  # milliseconds until a test gives a page up
+PATIENCE = 10_000  # milliseconds until a test fails; pages answer within one second on a busy machine
 ATTACH = """async ([script, id]) => {
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   const { default: widget } = await import(url);
-  const heard = new Set();
-  window.deliver = (messages) => messages.forEach((message) => heard.forEach((hear) => hear(message)));
+  const listeners = new Set();
+  window.deliver = (messages) => messages.forEach((message) => listeners.forEach((listener) => listener(message)));
   const model = {
     send: async (content) => {
-      // The answer comes later, as over a wire, and never within the call.
+      // The answer comes later, as from a real kernel, and never within the call.
       const answers = JSON.parse(await window.toPython(JSON.stringify([id, content])));
       window.deliver(answers);
     },
-    on: (name, hear) => name === "msg:custom" && heard.add(hear),
-    off: (name, hear) => heard.delete(hear),
+    on: (name, listener) => name === "msg:custom" && listeners.add(listener),
+    off: (name, listener) => listeners.delete(listener),
   };
   window.detach = widget.render({ model, el: document.getElementById("review") });
 }"""
@@ -79,17 +79,17 @@ def chromium():
         browser.close()
 
 
-class Wire(BaseComm):
-    """A widget's connection that hands what it is given to whoever listens."""
+class RecordingComm(BaseComm):
+    """A widget's comm that passes each message to its listeners."""
 
     def __init__(self, *arguments, **options):
-        self.heard = []
+        self.listeners = []
         super().__init__(*arguments, **options)
 
     def publish_msg(self, msg_type, data=None, *_, **__):
         if msg_type == "comm_msg" and data["method"] == "custom":
-            for hear in self.heard:
-                hear(json.loads(json.dumps(data["content"], allow_nan=False)))
+            for listener in self.listeners:
+                listener(json.loads(json.dumps(data["content"], allow_nan=False)))
 
 
 class Bridge:
@@ -104,9 +104,9 @@ class Bridge:
         self.pages = {}
         self.received = []
         self.errors = []
-        self.is_held = False  # answers stay under way until flush()
+        self.is_held = False  # answers are held back until flush()
         self.is_dead = False  # the kernel was restarted: nothing arrives any more
-        self.wire.heard.append(self._collect)
+        self.wire.listeners.append(self._collect)
 
     def _collect(self, message):
         for outbox in self.outboxes.values():
@@ -117,11 +117,11 @@ class Bridge:
         self.received.append(content)
         if self.is_dead:
             return "[]"
-        self.tell(content)
+        self.deliver(content)
         return "[]" if self.is_held else self._emptied(name)
 
-    def tell(self, content):
-        """Hand a message to the widget as its comm does, from whatever front end."""
+    def deliver(self, content):
+        """Deliver a message to the widget as its comm does."""
         self.wire.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
 
     def _emptied(self, name):
@@ -129,7 +129,7 @@ class Bridge:
         return json.dumps(messages)
 
     def flush(self):
-        """Deliver all that is under way to the pages."""
+        """Deliver all pending messages to the pages."""
         for name, page in self.pages.items():
             page.evaluate("(text) => window.deliver(JSON.parse(text))", self._emptied(name))
 
@@ -140,7 +140,7 @@ class Bridge:
         page.set_default_timeout(PATIENCE)
         self.outboxes[name], self.pages[name] = [], page
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         page.expose_function("toPython", self._from_page)
         page.set_content('<!doctype html><html lang="en"><body><div id="review"></div></body></html>')
         page.add_style_tag(content=self.widget._css)
@@ -156,13 +156,13 @@ class Bridge:
 
 @pytest.fixture
 def wired(monkeypatch):
-    """Every widget made in the test has a connection that can be listened to."""
-    monkeypatch.setattr(comm, "create_comm", Wire)
+    """Every widget made in the test has a comm with listeners."""
+    monkeypatch.setattr(comm, "create_comm", RecordingComm)
 
 
 @pytest.fixture
 def join(chromium, wired):
-    """Join a review to pages of Chromium; at the end no page may have met an error."""
+    """Connect a review to pages of Chromium; at the end no page may have had an error."""
     made = []
 
     def bridge(review):
@@ -258,7 +258,7 @@ def free_port():
 
 
 def wait_for(ready, seconds):
-    """Poll until ``ready()``, as a server that starts tells nobody."""
+    """Poll until ``ready()``, as a starting server sends no notice."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if ready():

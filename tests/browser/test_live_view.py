@@ -1,4 +1,4 @@
-"""Every gesture of the live view, and every refusal, in a real browser on the real widget."""
+"""Every action of the live view, and every refusal, in a real browser on the real widget."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def blotter():
 
 @pytest.fixture
 def make(blotter):
-    """Make a run that does what the test tells it: events by its control, the end by its future."""
+    """Make a run driven by the test: events by its control, the end by its future."""
 
     def made(plan, mode="paper"):
         control, live = RunControl(), RunMonitor(str(plan["client_order_id"].iloc[0])[0], plan, account=ACCOUNT)
@@ -60,7 +60,7 @@ def run(make):
 
 @pytest.fixture
 def show(join):
-    """Open a live view, and bring what is told to its pages."""
+    """Open a live view, and deliver its messages to its pages."""
 
     def opened(run, **options):
         bridge = join(run.view())
@@ -110,10 +110,10 @@ def figure(page, label):
     return page.locator(".slx-figure", has_text=label).locator(".slx-value")
 
 
-# -- what is shown -----------------------------------------------------------------------------------------------
+# -- display -----------------------------------------------------------------------------------------------------
 
 
-def test_fills_counts_costs_and_the_curve_come_as_they_are_heard(show, run):
+def test_fills_counts_costs_and_the_curve_follow_the_events(show, run):
     bridge, page = show(run)
     expect(page.locator(".slx-badge").first).to_have_text("PAPER")
     expect(page.locator(".slx-account")).to_have_text("DU***321")
@@ -126,7 +126,7 @@ def test_fills_counts_costs_and_the_curve_come_as_they_are_heard(show, run):
     expect(figure(page, "Shares filled")).to_have_text("4 of 30 (13.33 %)")
     expect(figure(page, "Slippage")).to_have_text("2.00 (50.00 bps)")
     expect(figure(page, "Notional filled")).to_have_text("402.00")
-    expect(figure(page, "Commission")).to_have_text("not known yet")
+    expect(figure(page, "Commission")).to_have_text("not reported yet")
     expect(row(page, A)).to_contain_text("PARTIAL")
     expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(1)
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "13")
@@ -157,7 +157,7 @@ def test_messages_that_matter_are_shown_and_noise_is_not(show, run):
 
 
 @pytest.mark.parametrize(("mode", "colour"), [("paper", "rgb(31, 111, 67)"), ("live", "rgb(179, 38, 30)")])
-def test_paper_and_live_are_told_apart_by_word_and_colour(show, make, mode, colour):
+def test_paper_and_live_differ_by_word_and_colour(show, make, mode, colour):
     _, page = show(make(plan_of((A, "SPY", "BUY", 10.0)), mode))
     expect(page.locator(".slx-bar .slx-badge")).to_have_text(mode.upper())
     expect(page.locator(".slx-bar .slx-badge")).to_have_css("background-color", colour)
@@ -174,7 +174,7 @@ def test_orders_are_filtered_and_the_rest_of_many_is_counted(show, make):
     expect(rows).to_have_count(10)
     run.control.tell(fill("r-S690-BUY", 1, 1.0, 10.0))
     bring(bridge)
-    page.get_by_label("alive only").check()
+    page.get_by_label("open only").check()
     expect(rows).to_have_count(9)
 
 
@@ -218,57 +218,57 @@ def test_hostile_text_stays_text_in_messages_notes_and_refusals(show, run, blott
 
 
 @pytest.mark.parametrize("rate", [50, 500, 2_000])
-def test_at_any_rate_a_view_is_told_ten_times_a_second_at_most_and_misses_nothing(show, make, rate):
+def test_at_any_rate_a_view_is_updated_at_most_ten_times_a_second_and_misses_nothing(show, make, rate):
     run = make(plan_of((A, "SPY", "BUY", float(rate))))
     bridge, page = show(run)
     bring(bridge)
-    heard = []
-    bridge.wire.heard.append(lambda message: heard.append((time.monotonic(), message)))
+    received = []
+    bridge.wire.listeners.append(lambda message: received.append((time.monotonic(), message)))
     pace = threading.Event()
 
-    def tell():
-        begun = time.monotonic()
+    def send_fills():
+        started = time.monotonic()
         for number in range(rate // 2):
-            pace.wait(max(0.0, begun + number / rate - time.monotonic()))
+            pace.wait(max(0.0, started + number / rate - time.monotonic()))
             run.control.tell(fill(A, number, 1.0, 10.0))
 
-    teller = threading.Thread(target=tell)
-    begun = time.monotonic()
-    teller.start()
-    while teller.is_alive():
+    sender = threading.Thread(target=send_fills)
+    started = time.monotonic()
+    sender.start()
+    while sender.is_alive():
         bridge.flush()
         page.wait_for_timeout(20)
     bring(bridge)
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - started
     expect(page.locator(".slx-live")).to_have_attribute("data-events", str(rate // 2))
     expect(figure(page, "Shares filled")).to_contain_text(f"{rate // 2:,} of {rate:,}")
     expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(min(rate // 2, 200))
-    assert 1 <= len(heard) <= seconds * 10 + 2
+    assert 1 <= len(received) <= seconds * 10 + 2
 
 
-def test_fills_stand_in_their_sequence_however_they_come(show, run):
+def test_fills_are_displayed_in_sequence_however_they_arrive(show, run):
     bridge, page = show(run)
     run.control.tell(sent(A))
     lines = page.get_by_label("fills of the run").locator("tbody tr")
-    told = 0
-    # One; a rush of more than are drawn at once; a few while the rest is put off; more than are kept; one more.
+    total = 0
+    # One; a burst of more than are drawn at once; a few while the rest is postponed; more than are kept; one more.
     for count in (1, 60, 3, 250, 1):
-        for number in range(told, told + count):
+        for number in range(total, total + count):
             run.control.tell(fill(A, number, 1.0 + number, 10.0))
-        told += count
+        total += count
         bring(bridge)
-        expect(lines.first.locator("td").nth(3)).to_have_text(f"{told:,}")
+        expect(lines.first.locator("td").nth(3)).to_have_text(f"{total:,}")
     expect(lines).to_have_count(200)
     shares = lines.locator("td:nth-child(4)").all_inner_texts()
-    assert shares == [f"{told - place:,}" for place in range(200)]
+    assert shares == [f"{total - place:,}" for place in range(200)]
 
 
-# -- gestures ----------------------------------------------------------------------------------------------------
+# -- actions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def desk(blotter, tmp_path):
-    """A run of three limit orders that rest at a venue, over the wire."""
+def venue_run(blotter, tmp_path):
+    """A run of three resting limit orders at a venue, over the wire."""
     names, journal = ["AA", "BB", "CC"], tmp_path / "journal.jsonl"
     quotes = pd.DataFrame({"symbol": names, "bid": 9.99, "ask": 10.01, "currency": "USD"}).assign(
         quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC")
@@ -285,17 +285,17 @@ def desk(blotter, tmp_path):
         run, resting = sx.start_run(review.result(), broker, blotter, timeout=60), threading.Event()
         run.control.listen(lambda _: run.live.update()["counts"] == {"SUBMITTED": 3} and resting.set())
         assert run.live.update()["counts"] == {"SUBMITTED": 3} or resting.wait(20)
-        yield SimpleNamespace(run=run, venue=venue, cancels=lambda: asked_of(journal))
+        yield SimpleNamespace(run=run, venue=venue, cancels=lambda: cancels_in(journal))
         run.cancel_all()
         run.wait(20)
 
 
-def asked_of(journal):
+def cancels_in(journal):
     return [one["order_ref"] for one in read_journal(journal) if one["event"] == "cancel"]
 
 
 def follow(bridge, page, text):
-    """Bring news to the page until the state of the run reads like this."""
+    """Deliver updates to the page until the state of the run contains ``text``."""
     for _ in range(200):
         bring(bridge)
         if text in page.locator(".slx-state").inner_text():
@@ -304,11 +304,11 @@ def follow(bridge, page, text):
     raise AssertionError(page.locator(".slx-state").inner_text())
 
 
-def test_one_order_is_cancelled_by_one_click(show, desk):
-    bridge, page = show(desk.run)
+def test_one_order_is_cancelled_by_one_click(show, venue_run):
+    bridge, page = show(venue_run.run)
     button(page, "cancel w-BB-BUY").click()
     bridge.widget.wait()
-    assert desk.cancels() == ["w-BB-BUY"]
+    assert venue_run.cancels() == ["w-BB-BUY"]
     for _ in range(200):
         bring(bridge)
         if "CANCELLED" in row(page, "w-BB-BUY").inner_text():
@@ -317,31 +317,31 @@ def test_one_order_is_cancelled_by_one_click(show, desk):
     expect(row(page, "w-BB-BUY")).to_contain_text("CANCELLED")
     expect(button(page, "cancel w-BB-BUY")).to_be_hidden()
     expect(page.locator(".slx-notice")).to_contain_text("cancel of w-BB-BUY: done")
-    assert not desk.run.is_done
+    assert not venue_run.run.is_done
 
 
-def test_cancelling_all_takes_a_second_click_and_is_done_once(show, desk):
-    bridge, page = show(desk.run)
-    button(page, "Cancel all …").dblclick()  # a double click is no second, deliberate one
-    expect(page.locator(".slx-panel")).to_contain_text("cancel the 3 orders of w that may be alive")
+def test_cancelling_all_takes_a_second_click_and_is_done_once(show, venue_run):
+    bridge, page = show(venue_run.run)
+    button(page, "Cancel all …").dblclick()  # a double click does not confirm
+    expect(page.locator(".slx-panel")).to_contain_text("cancel the 3 open orders of w")
     expect(page.locator(".slx-panel .slx-badge")).to_have_text("PAPER")
-    assert desk.cancels() == []
+    assert venue_run.cancels() == []
     expect(button(page, "Cancel all now")).to_be_focused()
     page.keyboard.press("Enter")
     follow(bridge, page, "Cancelled.")
-    assert sorted(desk.cancels()) == ["w-AA-BUY", "w-BB-BUY", "w-CC-BUY"]
+    assert sorted(venue_run.cancels()) == ["w-AA-BUY", "w-BB-BUY", "w-CC-BUY"]
     expect(button(page, "Cancel all …")).to_be_disabled()
     expect(page.locator(".slx-state")).to_contain_text("cancelled by")
     expect(page.get_by_label("messages")).to_contain_text("run cancelled")
-    assert desk.run.wait(20)["status"].tolist() == ["CANCELLED"] * 3
+    assert venue_run.run.wait(20)["status"].tolist() == ["CANCELLED"] * 3
 
 
-def test_a_halt_needs_a_reason_and_a_second_click(show, desk, blotter):
-    bridge, page = show(desk.run)
+def test_a_halt_needs_a_reason_and_a_second_click(show, venue_run, blotter):
+    bridge, page = show(venue_run.run)
     button(page, "Halt …").click()
     expect(page.get_by_label("reason for the halt")).to_be_focused()
     button(page, "Halt now").click()
-    expect(alert(page)).to_have_text("Refused: a halt needs a reason, for whoever is to clear it")
+    expect(alert(page)).to_have_text("Not applied: a halt needs a reason; it is shown when the halt is cleared")
     assert blotter.halted is None
     button(page, "Halt …").click()
     page.keyboard.type("fat finger")
@@ -354,11 +354,11 @@ def test_a_halt_needs_a_reason_and_a_second_click(show, desk, blotter):
     blotter.clear_halt("a test")
 
 
-def test_the_panel_is_closed_by_keep_going_and_by_escape_and_nothing_is_done(show, run, blotter):
+def test_the_panel_is_closed_by_its_button_and_by_escape_and_nothing_is_done(show, run, blotter):
     bridge, page = show(run)
-    for name in ("Cancel all …", "Halt …"):
+    for name, keep in (("Cancel all …", "Don't cancel"), ("Halt …", "Don't halt")):
         button(page, name).click()
-        button(page, "Keep going").click()
+        button(page, keep).click()
         expect(page.locator(".slx-panel")).to_be_hidden()
         button(page, name).click()
         page.keyboard.press("Tab")
@@ -368,13 +368,13 @@ def test_the_panel_is_closed_by_keep_going_and_by_escape_and_nothing_is_done(sho
     assert (blotter.halted, run.control.stopped) == (None, "")
 
 
-def test_a_cancel_of_what_has_ended_meanwhile_is_refused_with_what_became_of_it(show, run):
+def test_a_cancel_of_an_order_that_has_ended_is_refused_with_its_status(show, run):
     bridge, page = show(run)
     run.control.tell(fill(A, 1, 10.0, 10.0))
     bridge.widget.wait()
-    bridge.outboxes["0"].clear()  # the news is under way
+    bridge.outboxes["0"].clear()  # the update has not arrived
     button(page, f"cancel {A}").click()
-    expect(alert(page)).to_contain_text(f"{A} has ended since this view showed it as 'NEW': FILLED")
+    expect(alert(page)).to_contain_text(f"{A} is already FILLED (displayed as 'NEW'); nothing to cancel")
     expect(button(page, f"cancel {A}")).to_be_enabled()
 
 
@@ -406,7 +406,7 @@ def test_a_second_view_and_a_reloaded_one_show_the_same(show, run):
         expect(figure(page, "Shares filled")).to_contain_text("5 of 30")
 
 
-def test_news_that_got_lost_is_noticed_and_made_good(show, run):
+def test_a_lost_update_is_detected_and_recovered(show, run):
     bridge, page = show(run)
     run.control.tell(fill(A, 1, 4.0, 100.5))
     bridge.widget.wait()
@@ -417,7 +417,7 @@ def test_news_that_got_lost_is_noticed_and_made_good(show, run):
     bring(bridge)
     expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(3)
     expect(figure(page, "Shares filled")).to_contain_text("5 of 30")
-    assert [one["kind"] for one in bridge.received] == ["hello", "hello"]  # it was asked for once
+    assert [one["kind"] for one in bridge.received] == ["hello", "hello"]  # requested once
 
 
 def test_a_click_after_the_kernel_restarted_says_so(show, run):
@@ -426,20 +426,20 @@ def test_a_click_after_the_kernel_restarted_says_so(show, run):
     bridge.is_dead = True
     button(page, f"cancel {A}").click()
     page.clock.run_for(4_100)
-    expect(alert(page)).to_contain_text("The kernel does not answer")
+    expect(alert(page)).to_contain_text("No answer from the kernel")
     expect(alert(page)).to_contain_text("run the cell again")
-    button(page, "Cancel all …").click()  # stopping is tried all the same: the kernel may only be busy
+    button(page, "Cancel all …").click()  # a stop is sent anyway: the kernel may only be busy
     page.clock.run_for(300)
     button(page, "Cancel all now").click()
     assert [one["kind"] for one in bridge.received] == ["hello", "cancel", "cancel_all"]
     assert not run.control.stopped
 
 
-def test_a_notebook_that_is_opened_again_with_old_outputs_says_that_nothing_can_be_done(join, run):
+def test_a_reopened_notebook_with_old_outputs_says_that_its_view_is_inactive(join, run):
     bridge = join(run.view())
     bridge.is_dead = True
     page = bridge.open()
-    expect(alert(page)).to_contain_text("No kernel answers", timeout=10_000)
+    expect(alert(page)).to_contain_text("No answer from the kernel", timeout=10_000)
     expect(alert(page)).to_contain_text("Run the cell again to watch.")
     button(page, "Cancel all …").click()
     expect(page.locator(".slx-panel")).to_be_hidden()
@@ -451,22 +451,22 @@ def test_the_end_is_shown_and_stays_readable_without_a_kernel(show, run, chromiu
         run.control.tell(event)
     run._future.set_result(None)
     bring(bridge)
-    expect(page.locator(".slx-state")).to_have_text("Over.")
+    expect(page.locator(".slx-state")).to_have_text("Finished.")
     expect(button(page, "Cancel all …")).to_be_disabled()
-    still = chromium.new_page()
-    still.set_content(run.view()._repr_html_())
+    snapshot = chromium.new_page()
+    snapshot.set_content(run.view()._repr_html_())
     for text in ("Run r", "PAPER", "2 of 2 ended", "30 of 30 filled", "over"):
-        expect(still.locator("body")).to_contain_text(text)
-    still.close()
+        expect(snapshot.locator("body")).to_contain_text(text)
+    snapshot.close()
 
 
-def test_a_run_that_is_over_says_what_is_still_alive(show, run):
+def test_a_finished_run_says_how_many_orders_are_still_open(show, run):
     bridge, page = show(run)
     run.control.tell(live_at(A))
     run.control.tell(fill(B, 2, 20.0, 49.0))
     run._future.set_result(None)
     bring(bridge)
-    expect(page.locator(".slx-state")).to_have_text("Over. 1 of its orders is still alive.")
+    expect(page.locator(".slx-state")).to_have_text("Finished. 1 order is still open.")
     expect(button(page, "Cancel all …")).to_be_enabled()
 
 

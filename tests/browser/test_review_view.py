@@ -1,4 +1,4 @@
-"""Every gesture of the review's view, and every refusal, in a real browser on the real widget."""
+"""Every action of the review's view, and every refusal, in a real browser on the real widget."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def quantities(review):
     return dict(zip(review.orders["client_order_id"], review.orders["quantity"], strict=True))
 
 
-# -- what is shown ---------------------------------------------------------------------------------------------
+# -- display ---------------------------------------------------------------------------------------------------
 
 
-def test_the_orders_are_shown_with_their_checks_and_weights(join, review):
+def test_the_orders_are_displayed_with_their_checks_and_weights(join, review):
     page = join(review).open()
     assert shown_ids(page) == ALL
     expect(cell(page, BIG, "verdict")).to_have_text("block")
@@ -72,7 +72,7 @@ def test_the_orders_are_shown_with_their_checks_and_weights(join, review):
     expect(cell(page, SPY, "notional")).to_have_text("1,000.00")
 
 
-def test_account_and_badge_are_in_view_above_and_below_and_while_confirming(join, review):
+def test_account_and_badge_are_visible_above_and_below_and_while_confirming(join, review):
     page = join(review).open()
     expect(page.locator(".slx-bar .slx-badge")).to_have_text("MOCK")
     expect(page.locator(".slx-foot .slx-badge")).to_have_text("MOCK")
@@ -85,7 +85,7 @@ def test_account_and_badge_are_in_view_above_and_below_and_while_confirming(join
 
 
 @pytest.mark.parametrize(("account", "badge"), [("DU0000001", "PAPER"), ("U1234567", "LIVE")])
-def test_paper_and_live_are_told_apart_by_word_and_colour(join, orders, account, badge):
+def test_paper_and_live_differ_by_word_and_colour(join, orders, account, badge):
     checked = sx.check_orders(orders.assign(account=account), sx.Limits(min_cash_after=None, allow_short=True))
     page = join(sx.review_orders(checked)).open()
     shown = page.locator(".slx-bar .slx-badge")
@@ -143,28 +143,28 @@ def test_five_thousand_orders_scroll_and_only_those_in_view_are_drawn(join):
     expect(cell(page, "r-S4999-BUY", "symbol")).to_be_in_viewport()
     page.keyboard.press("Space")
     expect(tick(page, "r-S4999-BUY")).to_be_checked()
-    assert review.standing.count("approved") == 1
+    assert review.decision_status.count("approved") == 1
 
 
-def test_an_empty_plan_says_that_there_is_nothing_to_do(join, venue):
+def test_an_empty_plan_says_that_it_has_no_orders(join, venue):
     orders = sx.plan_orders({"SPY": 0.5}, {"SPY": 50}, {"SPY": 100.0}, nav=10_000, run_id="r")
     review = sx.review_orders(sx.check_orders(orders, quotes={"SPY": 100.0}, cash=0.0), *venue)
     page = join(review).open()
-    expect(page.locator(".slx-empty")).to_have_text("The plan has no orders: nothing to do.")
+    expect(page.locator(".slx-empty")).to_have_text("The plan has no orders.")
     expect(button(page, "Submit 0 approved")).to_be_disabled()
 
 
 # -- approving -------------------------------------------------------------------------------------------------
 
 
-def test_a_click_approves_and_another_takes_it_back(join, review):
+def test_a_click_approves_and_another_undoes_it(join, review):
     page = join(review).open()
     tick(page, SPY).click()
     expect(tick(page, SPY)).to_be_checked()
-    assert review.standing[0] == "approved"
+    assert review.decision_status[0] == "approved"
     tick(page, SPY).click()
     expect(tick(page, SPY)).not_to_be_checked()
-    assert review.standing[0] == "open"
+    assert review.decision_status[0] == "open"
 
 
 @pytest.mark.parametrize(("name", "reason"), [(BIG, "max_notional"), (GONE, "price_unavailable")])
@@ -175,30 +175,30 @@ def test_a_blocked_order_cannot_be_approved_by_click_or_key(join, review, name, 
     expect(alert(page)).to_contain_text(reason)
     page.keyboard.press("Space")
     expect(tick(page, name)).not_to_be_checked()
-    assert "approved" not in review.standing
+    assert "approved" not in review.decision_status
 
 
-def test_all_that_passes_is_approved_at_once_and_nothing_else(join, review):
+def test_approve_all_passing_approves_passing_orders_only(join, review):
     page = join(review).open()
     button(page, "Approve all passing").click()
     expect(tick(page, OLD)).to_be_checked()
-    assert review.standing == ["approved", "approved", "blocked", "open", "approved", "blocked"]
+    assert review.decision_status == ["approved", "approved", "blocked", "open", "approved", "blocked"]
 
 
-def test_what_is_shown_is_approved_and_nothing_that_is_filtered_away(join, review):
+def test_approve_shown_approves_only_the_filtered_orders(join, review):
     page = join(review).open()
     page.get_by_label("filter by side").select_option("SELL")
     button(page, "Approve shown (1)").click()
     expect(page.get_by_role("status")).to_have_text("1 approved")
-    assert review.standing == ["open", "open", "blocked", "open", "approved", "blocked"]
+    assert review.decision_status == ["open", "open", "blocked", "open", "approved", "blocked"]
 
 
-def test_decisions_are_cleared(join, review):
+def test_decisions_are_reset(join, review):
     review.approve_all()
     page = join(review).open()
-    button(page, "Clear decisions").click()
+    button(page, "Reset decisions").click()
     expect(tick(page, SPY)).not_to_be_checked()
-    assert review.standing == ["open", "open", "blocked", "open", "open", "blocked"]
+    assert review.decision_status == ["open", "open", "blocked", "open", "open", "blocked"]
 
 
 # -- filters, sorting, columns ---------------------------------------------------------------------------------
@@ -207,9 +207,9 @@ def test_decisions_are_cleared(join, review):
 @pytest.mark.parametrize(
     ("label", "option", "left"),
     [
-        ("filter by check", "pass", [SPY, TLT, OLD]),
-        ("filter by check", "warn", [WIDE]),
-        ("filter by check", "block", [BIG, GONE]),
+        ("filter by risk check", "pass", [SPY, TLT, OLD]),
+        ("filter by risk check", "warn", [WIDE]),
+        ("filter by risk check", "block", [BIG, GONE]),
         ("filter by side", "SELL", [OLD]),
         ("filter by decision", "approved", [SPY]),
     ],
@@ -228,7 +228,7 @@ def test_filtering_by_symbol(join, review):
     expect(page.locator(".slx-body .slx-row")).to_have_count(2)
     assert shown_ids(page) == [TLT, OLD]
     page.get_by_label("filter by symbol").fill("nothing")
-    expect(page.locator(".slx-empty")).to_have_text("No order fits the filters.")
+    expect(page.locator(".slx-empty")).to_have_text("No order matches the filters.")
 
 
 def test_sorting_by_click_up_down_and_not_at_all(join, review):
@@ -237,7 +237,7 @@ def test_sorting_by_click_up_down_and_not_at_all(join, review):
     header.click()
     expect(header).to_have_attribute("aria-sort", "ascending")
     expect(page.locator(".slx-body .slx-row").first).to_have_attribute("data-id", WIDE)
-    assert shown_ids(page) == [WIDE, SPY, OLD, TLT, BIG, GONE]  # what has no quantity comes last
+    assert shown_ids(page) == [WIDE, SPY, OLD, TLT, BIG, GONE]  # unknown quantities come last
     header.click()
     expect(header).to_have_attribute("aria-sort", "descending")
     expect(page.locator(".slx-body .slx-row").first).to_have_attribute("data-id", BIG)
@@ -259,7 +259,7 @@ def test_columns_are_chosen(join, review):
 # -- editing ---------------------------------------------------------------------------------------------------
 
 
-def test_a_quantity_is_edited_checked_again_and_must_be_approved_anew(join, review):
+def test_an_edited_quantity_is_checked_again_and_must_be_approved_again(join, review):
     review.approve(SPY)
     page = join(review).open()
     type_into(page, SPY, "quantity", "7")
@@ -270,7 +270,7 @@ def test_a_quantity_is_edited_checked_again_and_must_be_approved_anew(join, revi
     assert review.decisions.iloc[-1][["by", "action", "old", "new"]].tolist() == ["ann", "edit", 10.0, 7.0]
 
 
-def test_an_edit_that_cures_a_blocked_order_shows_it_so(join, review):
+def test_an_edit_that_fixes_a_blocked_order_shows_its_new_verdict(join, review):
     page = join(review).open()
     type_into(page, BIG, "quantity", "1,00")
     expect(alert(page)).to_contain_text("'1,00' is not a number")
@@ -280,7 +280,7 @@ def test_an_edit_that_cures_a_blocked_order_shows_it_so(join, review):
     expect(tick(page, BIG)).to_be_checked()
 
 
-def test_an_edit_that_blocks_another_order_takes_back_its_approval_in_view(join, review):
+def test_an_edit_that_blocks_another_order_voids_its_displayed_approval(join, review):
     limits = sx.Limits(max_total_notional=2_500)
     checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
     quotes = {"SPY": 100.0, "TLT": 50.0, "BIG": 1.0, "WIDE": 20.0, "OLD": 30.0}
@@ -300,7 +300,7 @@ def test_an_edit_that_blocks_another_order_takes_back_its_approval_in_view(join,
     [
         ("quantity", "a dozen", "quantity 'a dozen' is not a number"),
         ("quantity", "", "quantity '' is not a number"),
-        ("quantity", "-5", "quantity -5 is below 0"),
+        ("quantity", "-5", "quantity -5 must be positive; use side for direction"),
         ("quantity", "0", "quantity is 0"),
         ("quantity", "1.5", "1.5 is not a multiple of 1"),
         ("quantity", "99999999999999999999", "are over the 2,147,483,646"),
@@ -311,7 +311,7 @@ def test_an_edit_that_blocks_another_order_takes_back_its_approval_in_view(join,
         ("limit_price", "cheap", "limit_price 'cheap' is not a number"),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_reason_and_snaps_back(join, review, column, text, reason):
+def test_an_invalid_edit_is_refused_with_its_reason_and_reverted(join, review, column, text, reason):
     page = join(review).open()
     before = review.result()
     was = cell(page, TLT, column).inner_text()
@@ -352,7 +352,7 @@ def test_the_time_in_force_is_chosen(join, review):
     assert review.orders["tif"].tolist()[0] == "GTC"
 
 
-def test_escape_leaves_the_cell_as_it_was(join, review):
+def test_escape_discards_the_edit(join, review):
     bridge = join(review)
     page = bridge.open()
     type_into(page, SPY, "quantity", "7", key="Escape")
@@ -361,7 +361,7 @@ def test_escape_leaves_the_cell_as_it_was(join, review):
     assert [sent["kind"] for sent in bridge.received] == ["hello"]
 
 
-def test_clicking_another_cell_takes_what_was_typed(join, review):
+def test_clicking_another_cell_commits_the_edit(join, review):
     page = join(review).open()
     cell(page, SPY, "quantity").click()
     page.keyboard.press("Control+a")
@@ -372,7 +372,7 @@ def test_clicking_another_cell_takes_what_was_typed(join, review):
 
 
 @pytest.mark.parametrize("column", ["symbol", "side", "verdict", "why", "target_weight", "notional"])
-def test_what_is_the_plans_cannot_be_edited(join, review, column):
+def test_other_columns_cannot_be_edited(join, review, column):
     page = join(review).open()
     cell(page, SPY, column).click()
     page.keyboard.press("Enter")
@@ -380,10 +380,10 @@ def test_what_is_the_plans_cannot_be_edited(join, review, column):
     expect(cell(page, SPY, column)).to_have_attribute("aria-readonly", "true")
 
 
-def test_a_row_that_the_plan_refused_cannot_be_edited(join, review):
+def test_a_rejected_row_cannot_be_edited(join, review):
     page = join(review).open()
     cell(page, GONE, "quantity").click()
-    expect(alert(page)).to_contain_text("the plan refused it")
+    expect(alert(page)).to_contain_text("it is rejected in the plan")
     expect(page.locator(".slx-editor")).to_have_count(0)
 
 
@@ -404,9 +404,9 @@ def test_the_whole_review_by_keyboard(join, review, venue):
     expect(tick(page, TLT)).to_be_checked()
     page.keyboard.press("Control+End")
     page.keyboard.press("ArrowUp")
-    page.keyboard.press("x")  # OLD is left out
+    page.keyboard.press("x")  # OLD is rejected
     expect(page.locator(f'[data-id="{OLD}"]')).to_have_class("slx-row slx-is-rejected slx-v-pass")
-    assert review.standing == ["approved", "approved", "blocked", "open", "rejected", "blocked"]
+    assert review.decision_status == ["approved", "approved", "blocked", "open", "rejected", "blocked"]
     button(page, "Submit 2 approved").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("type the phrase to confirm")).to_be_focused()
@@ -429,7 +429,7 @@ def test_the_keys_move_to_the_header_and_sort(join, review):
     expect(page.get_by_label("filter by symbol")).to_be_focused()
 
 
-def test_the_cell_in_hand_is_told_to_screen_readers(join, review):
+def test_the_active_cell_is_announced_to_screen_readers(join, review):
     page = join(review).open()
     grid = page.get_by_role("grid", name="orders to review")
     grid.focus()
@@ -463,16 +463,16 @@ def open_panel(page, count=1):
     return page.get_by_label("type the phrase to confirm")
 
 
-def test_the_typed_phrase_sends_exactly_what_is_shown(join, review, venue):
+def test_the_typed_phrase_sends_exactly_what_is_displayed(join, review, venue):
     bridge = join(review)
     page = bridge.open()
     tick(page, SPY).click()
     entry = open_panel(page)
     phrase = page.locator(".slx-due").inner_text()
-    assert phrase == review.confirmation().phrase  # asking here takes the view's own confirmation back
+    assert phrase == review.confirmation().phrase  # this request replaces the view's confirmation
     entry.fill(phrase)
     button(page, "Send 1 order").click()
-    expect(alert(page)).to_contain_text("this confirmation was used")
+    expect(alert(page)).to_contain_text("this confirmation expired or was already used")
     entry = open_panel(page)
     entry.fill(phrase)
     button(page, "Send 1 order").click()
@@ -484,7 +484,7 @@ def test_the_typed_phrase_sends_exactly_what_is_shown(join, review, venue):
 
 
 @pytest.mark.parametrize("typed", ["", "yes", "submit 1 mock", "SUBMIT 1 LIVE"])
-def test_other_words_send_nothing(join, review, venue, typed):
+def test_any_other_phrase_sends_nothing(join, review, venue, typed):
     page = join(review).open()
     tick(page, SPY).click()
     open_panel(page).fill(typed)
@@ -520,7 +520,7 @@ def test_the_panel_is_closed_by_cancel_by_escape_and_by_any_change(join, review)
     review.reject(TLT)
     bridge.flush()
     expect(panel).to_be_hidden()
-    expect(alert(page)).to_have_text("The plan changed: confirm anew.")
+    expect(alert(page)).to_have_text("The plan changed; please confirm again.")
 
 
 def test_a_failed_submission_shows_why_and_can_be_confirmed_again(join, review):
@@ -536,11 +536,11 @@ def test_a_failed_submission_shows_why_and_can_be_confirmed_again(join, review):
     expect(page.locator(".slx-panel")).to_be_hidden()
     bridge.widget.wait()
     bridge.flush()
-    expect(page.locator(".slx-state")).to_have_text("not submitted: BrokerError: the line is dead")
+    expect(page.locator(".slx-state")).to_have_text("submission failed: BrokerError: the line is dead")
     expect(button(page, "Submit again")).to_be_enabled()
 
 
-def test_a_halt_is_told_and_stops_the_submission(join, review, venue):
+def test_a_halt_is_displayed_and_stops_the_submission(join, review, venue):
     venue[1].halt("lunch")
     page = join(review).open()
     tick(page, SPY).click()
@@ -552,7 +552,7 @@ def test_a_halt_is_told_and_stops_the_submission(join, review, venue):
 # -- two views, reload, a lost kernel --------------------------------------------------------------------------
 
 
-def test_a_second_view_and_a_reloaded_one_show_the_kernels_truth(join, review):
+def test_a_second_view_and_a_reloaded_one_show_the_kernels_state(join, review):
     bridge = join(review)
     first = bridge.open()
     type_into(first, SPY, "quantity", "7")
@@ -568,29 +568,29 @@ def test_a_second_view_and_a_reloaded_one_show_the_kernels_truth(join, review):
     expect(tick(first, TLT)).not_to_be_checked()
 
 
-def test_of_two_tabs_that_decide_on_the_same_row_the_later_is_refused_and_corrected(join, review):
+def test_of_two_tabs_that_decide_on_the_same_row_the_later_is_refused_and_refreshed(join, review):
     bridge = join(review)
     first, second = bridge.open(), bridge.open()
     type_into(first, SPY, "quantity", "7")
     expect(cell(first, SPY, "quantity")).to_have_text("7")
     tick(second, SPY).click()  # it still shows 10
-    expect(alert(second)).to_contain_text(f"{SPY} changed since this view showed it")
+    expect(alert(second)).to_contain_text(f"review the refreshed values ({SPY})")
     expect(cell(second, SPY, "quantity")).to_have_text("7")
-    assert review.standing[0] == "open"
+    assert review.decision_status[0] == "open"
     button(first, "Approve all passing").click()
     expect(tick(first, SPY)).to_be_checked()
     button(second, "Approve all passing").click()
-    expect(alert(second)).to_contain_text("the plan changed since")
+    expect(alert(second)).to_contain_text("The plan changed after it was displayed")
 
 
-def test_of_two_tabs_that_submit_one_does(join, review, venue):
+def test_of_two_tabs_that_submit_only_one_sends(join, review, venue):
     bridge = join(review)
     review.approve(SPY)
     first, second = bridge.open(), bridge.open()
     open_panel(first).fill(first.locator(".slx-due").inner_text())
     open_panel(second).fill(second.locator(".slx-due").inner_text())
     button(first, "Send 1 order").click()
-    expect(alert(first)).to_contain_text("another one took its place")
+    expect(alert(first)).to_contain_text("expired or was already used")
     button(second, "Send 1 order").click()
     expect(second.locator(".slx-panel")).to_be_hidden()
     bridge.widget.wait()
@@ -605,27 +605,27 @@ def test_an_edit_that_races_with_a_recheck_is_refused(join, review):
     cell(page, SPY, "quantity").click()
     page.keyboard.press("Control+a")
     page.keyboard.type("8")
-    review.edit(SPY, quantity=5)  # meanwhile, in the kernel
+    review.edit(SPY, quantity=5)  # at the same time, in the kernel
     page.keyboard.press("Enter")
-    expect(alert(page)).to_contain_text(f"{SPY} changed since")
+    expect(alert(page)).to_contain_text(f"review the refreshed values ({SPY})")
     expect(cell(page, SPY, "quantity")).to_have_text("5")
     assert quantities(review)[SPY] == 5.0
 
 
-def test_what_is_under_way_is_marked_and_a_click_on_it_is_refused(join, review):
+def test_a_pending_edit_is_marked_and_a_click_on_its_row_is_refused(join, review):
     bridge = join(review)
     page = bridge.open()
     bridge.is_held = True
     type_into(page, SPY, "quantity", "8")
     expect(cell(page, SPY, "quantity")).to_have_class(re.compile("slx-pending"))
-    tick(page, SPY).click()  # it was decided on a row that is being checked again
+    tick(page, SPY).click()  # a decision on a row that is being checked again
     bridge.flush()
-    expect(alert(page)).to_contain_text(f"{SPY} changed since")
-    assert review.standing[0] == "open"
+    expect(alert(page)).to_contain_text(f"review the refreshed values ({SPY})")
+    assert review.decision_status[0] == "open"
     assert quantities(review)[SPY] == 8.0
 
 
-def test_a_message_that_got_lost_is_noticed_and_made_good(join, review):
+def test_a_lost_patch_is_detected_and_recovered(join, review):
     bridge = join(review)
     page = bridge.open()
     review.edit(SPY, quantity=5)
@@ -635,14 +635,14 @@ def test_a_message_that_got_lost_is_noticed_and_made_good(join, review):
     expect(cell(page, SPY, "quantity")).to_have_text("5")
 
 
-def test_a_view_that_shows_something_else_cannot_submit(join, review, venue):
+def test_a_view_out_of_step_with_the_kernel_cannot_submit(join, review, venue):
     bridge = join(review)
     page = bridge.open()
     tick(page, SPY).click()
     open_panel(page).fill(page.locator(".slx-due").inner_text())
-    review.plan.frame.loc[0, "quantity"] = 11.0  # as a fault of ours would
+    review.plan.frame.loc[0, "quantity"] = 11.0  # as a bug would
     button(page, "Send 1 order").click()
-    expect(alert(page)).to_contain_text("does not show what the kernel holds")
+    expect(alert(page)).to_contain_text("out of step with the kernel")
     assert len(venue[1].orders("r")) == 0
 
 
@@ -653,35 +653,35 @@ def test_a_click_after_the_kernel_restarted_says_so_and_changes_nothing(join, re
     bridge.is_dead = True
     tick(page, SPY).click()
     page.clock.run_for(4_100)
-    expect(alert(page)).to_contain_text("The kernel does not answer")
+    expect(alert(page)).to_contain_text("No answer from the kernel")
     expect(tick(page, SPY)).not_to_be_checked()
     tick(page, TLT).click()
-    expect(alert(page)).to_contain_text("this was not sent")
+    expect(alert(page)).to_contain_text("Not sent: still waiting")
     assert [sent["kind"] for sent in bridge.received] == ["hello", "approve"]
-    assert "approved" not in review.standing
+    assert "approved" not in review.decision_status
 
 
-def test_a_busy_kernel_that_answers_late_is_followed(join, review):
+def test_a_late_answer_of_a_busy_kernel_is_applied(join, review):
     bridge = join(review)
     page = bridge.open()
     page.clock.install()
     bridge.is_held = True
     tick(page, SPY).click()
     page.clock.run_for(4_100)
-    expect(alert(page)).to_contain_text("The kernel does not answer")
+    expect(alert(page)).to_contain_text("No answer from the kernel")
     bridge.flush()
     expect(alert(page)).to_have_text("")
     page.clock.run_for(100)
     expect(tick(page, SPY)).to_be_checked()
 
 
-def test_a_notebook_that_is_opened_again_with_old_outputs_says_that_nothing_can_be_done(join, review):
+def test_a_reopened_notebook_with_old_outputs_says_that_its_view_is_inactive(join, review):
     bridge = join(review)
     bridge.is_dead = True
     page = bridge.open()
-    expect(alert(page)).to_contain_text("No kernel answers", timeout=10_000)
+    expect(alert(page)).to_contain_text("No answer from the kernel", timeout=10_000)
     expect(alert(page)).to_contain_text("Run the cell again")
-    for text in ("Approve all passing", "Approve shown", "Clear decisions"):
+    for text in ("Approve all passing", "Approve shown", "Reset decisions"):
         button(page, text).click()
     assert [sent["kind"] for sent in bridge.received] == ["hello"]
 
@@ -743,7 +743,7 @@ def test_it_fits_wide_and_narrow_in_light_and_dark(join, review, tmp_path, contr
     page.screenshot(path=tmp_path / f"review-{scheme}-{width}.png")
 
 
-def test_approving_all_that_is_shown_leaves_out_a_sell_whose_buys_are_refused(join):
+def test_approve_shown_skips_a_sell_whose_buys_are_blocked(join):
     quotes = {"OLD": 50.0, "NEW": 20.0}
     orders = sx.plan_orders(
         {"NEW": 1.0}, {"OLD": 1_000}, quotes, nav=51_000, run_id="r", unlisted="close", reserve=0
@@ -754,7 +754,7 @@ def test_approving_all_that_is_shown_leaves_out_a_sell_whose_buys_are_refused(jo
     page = join(review).open()
     expect(cell(page, OLD, "why")).to_contain_text("one_sided_plan")
     button(page, "Approve shown (1)").click()
-    expect(page.get_by_text("0 approved; 1 sells were not: the buys that they were to pay for")).to_be_visible()
+    expect(page.get_by_text("0 approved; 1 sells skipped: the buys they were meant to fund")).to_be_visible()
     tick(page, OLD).click()
     expect(page.get_by_text("1 approved", exact=True).first).to_be_visible()
-    assert review.standing == ["approved", "blocked"]
+    assert review.decision_status == ["approved", "blocked"]

@@ -1,11 +1,11 @@
-// The functions of the front end that need no page. The views themselves are tested in a browser, by tests/browser.
+// Functions of the front end that need no page. The views themselves are tested in a browser, by tests/browser.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 const STATIC = new URL("../../stocklean_exec/static/", import.meta.url);
 
-/** Load a view as the kernel sends it, common.js before its own file, and give out some of its names. */
+/** Load a view as the kernel sends it, common.js before its own file, and return some of its names. */
 async function load(file, ...names) {
   const parts = await Promise.all(["common.js", file].map((name) => readFile(new URL(name, STATIC), "utf-8")));
   const script = `${parts.join("")}\nexport { ${names.join(", ")} };`;
@@ -31,7 +31,7 @@ test("the checksum of parts is that of the whole", () => {
   assert.equal(checksum("1234", "", "56789"), 0xcbf43926);
 });
 
-test("each kind of value is shown as a person reads it", () => {
+test("each kind of value is formatted for display", () => {
   assert.equal(show(0.12345, "weight"), "12.35 %");
   assert.equal(show(0.5, "weight"), "50.00 %");
   assert.equal(show(-1234.5, "money"), "-1,234.50");
@@ -41,7 +41,7 @@ test("each kind of value is shown as a person reads it", () => {
   assert.equal(show(0.25), "0.25");
 });
 
-test("what is not known is shown as nothing, and what is no number as it is", () => {
+test("unknown values are shown as an empty text, and texts unchanged", () => {
   assert.equal(show(null, "money"), "");
   assert.equal(show(undefined, "price"), "");
   assert.equal(show("MKT", "choice"), "MKT");
@@ -57,14 +57,14 @@ test("numbers are sorted by size and texts by their letters, in both directions"
   assert.deepEqual(sorted(["SPY", "KO", "TLT"], -1), ["TLT", "SPY", "KO"]);
 });
 
-test("what is not known comes last in both directions, and equal values are equal", () => {
+test("unknown values come last in both directions, and equal values are equal", () => {
   assert.deepEqual(sorted([null, 2, null, 1], 1), [1, 2, null, null]);
   assert.deepEqual(sorted([null, 2, null, 1], -1), [2, 1, null, null]);
   assert.equal(compareCells(null, null, -1), 0);
   assert.equal(compareCells("KO", "KO", 1), 0);
 });
 
-test("times are shown in UTC, and damaged ones not at all", () => {
+test("times are shown in UTC, and invalid ones not at all", () => {
   assert.equal(clockTime("2026-11-23T17:00:05.250+01:00"), "16:00:05");
   assert.equal(clockTime(null), "");
   assert.equal(clockTime("yesterday"), "");

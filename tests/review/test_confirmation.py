@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from stocklean_exec.review.confirmation import phrase_for, shown_hash
+from stocklean_exec.review.confirmation import phrase_for, plan_fingerprint
 
 
 @pytest.fixture
@@ -42,22 +42,25 @@ def plan():
         ("approved", False),
     ],
 )
-def test_whatever_a_person_sees_is_part_of_the_fingerprint(plan, column, value):
-    before = shown_hash(plan, "DU0000001", "PAPER")
+def test_every_displayed_column_is_part_of_the_fingerprint(plan, column, value):
+    before = plan_fingerprint(plan, "DU0000001", "PAPER")
     plan[column] = plan[column].astype(object)
     plan.loc[0, column] = value
-    assert shown_hash(plan, "DU0000001", "PAPER") != before
+    assert plan_fingerprint(plan, "DU0000001", "PAPER") != before
 
 
-def test_so_are_the_account_and_the_kind_of_broker(plan):
-    made = {shown_hash(plan, account, badge) for account in ("DU1", "U1") for badge in ("PAPER", "LIVE")}
-    assert len(made) == 4
+def test_the_account_and_the_kind_of_broker_are_part_of_the_fingerprint(plan):
+    fingerprints = {
+        plan_fingerprint(plan, account, badge) for account in ("DU1", "U1") for badge in ("PAPER", "LIVE")
+    }
+    assert len(fingerprints) == 4
 
 
-def test_who_approved_is_not_so_that_a_phrase_in_a_cell_fits_on_another_day(plan):
-    assert shown_hash(plan, "DU1", "PAPER") == shown_hash(plan.assign(approved_by="bob"), "DU1", "PAPER")
+def test_the_approver_is_not_part_of_it_so_a_phrase_kept_in_a_cell_still_matches_later(plan):
+    by_bob = plan.assign(approved_by="bob")
+    assert plan_fingerprint(plan, "DU1", "PAPER") == plan_fingerprint(by_bob, "DU1", "PAPER")
 
 
-def test_the_phrase_tells_how_many_go_where():
+def test_the_phrase_states_the_number_of_orders_and_their_destination():
     assert phrase_for(2, "MOCK", "DU0000001", "abcdef") == "SUBMIT 2 MOCK abcd"
     assert phrase_for(2, "LIVE", "U7654321", "abcdef") == "SUBMIT 2 LIVE 321 abcd"

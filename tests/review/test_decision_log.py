@@ -16,21 +16,21 @@ EDIT = Decision(NOON, "ann", "r-SPY-BUY", "edit", "quantity", 10.0, 5.0)
 
 
 class FullDisk:
-    """A blotter whose disk takes nothing."""
+    """A blotter whose writes complete only when the test says so."""
 
     def __init__(self):
         self.futures = []
 
-    def record(self, _facts):
+    def record(self, _events):
         self.futures.append(Future())
         return self.futures[-1]
 
 
-def test_a_decision_is_a_fact_with_who_when_old_and_new():
+def test_a_decision_is_an_event_with_who_when_old_and_new():
     with sx.open_blotter() as blotter:
         log = DecisionLog("r", blotter)
         log.add([EDIT])
-        log.settle(wait=True)
+        log.flush(wait=True)
         (event,) = blotter.recorded_events("r")
     assert (event.kind, event.run_id, event.client_order_id, event.occurred_at) == (
         "decision",
@@ -42,23 +42,23 @@ def test_a_decision_is_a_fact_with_who_when_old_and_new():
     assert json.loads(event.message) == {"by": "ann", "column": "quantity", "old": 10.0, "new": 5.0}
 
 
-def test_what_was_not_there_is_left_out_of_the_fact():
+def test_missing_values_are_omitted_from_the_event():
     with sx.open_blotter() as blotter:
         log = DecisionLog("r", blotter)
         log.add([EDIT._replace(column="limit_price", old=math.nan, new=99.0)])
-        log.settle(wait=True)
+        log.flush(wait=True)
         (event,) = blotter.recorded_events("r")
     assert json.loads(event.message) == {"by": "ann", "column": "limit_price", "new": 99.0}
 
 
-def test_without_a_blotter_the_log_is_all_there_is():
+def test_without_a_blotter_decisions_are_kept_in_memory_only():
     log = DecisionLog("r", None)
     log.add([EDIT])
-    log.settle(wait=True)
+    log.flush(wait=True)
     assert log.to_frame().to_numpy().tolist() == [list(EDIT)]
 
 
-def test_a_closed_blotter_refuses_the_decision():
+def test_a_decision_is_refused_when_the_blotter_is_closed():
     blotter = sx.open_blotter()
     log = DecisionLog("r", blotter)
     blotter.close()
@@ -67,11 +67,11 @@ def test_a_closed_blotter_refuses_the_decision():
     assert len(log.to_frame()) == 0
 
 
-def test_a_decision_that_the_disk_did_not_take_stops_the_next_one():
+def test_a_failed_write_of_a_decision_stops_the_next_one():
     disk = FullDisk()
     log = DecisionLog("r", disk)
     log.add([EDIT])
-    log.add([EDIT])  # nothing is known yet
+    log.add([EDIT])  # the first write has not ended yet
     disk.futures[0].set_exception(BlotterError("no space left"))
     with pytest.raises(BlotterError, match="no space left"):
         log.add([EDIT])

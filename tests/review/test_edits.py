@@ -50,7 +50,7 @@ def edit(plan, rows, changes):
     tif=st.sampled_from(["DAY", "GTC"]),
     limit=st.none() | st.integers(100, 12_000).map(lambda cents: cents / 100),
 )
-def test_an_edited_plan_is_what_a_whole_new_check_of_it_is(rows, quantity, tif, limit):
+def test_an_edited_plan_equals_a_check_of_the_whole_plan_from_scratch(rows, quantity, tif, limit):
     plan = checked()
     changes = {"quantity": float(quantity), "tif": tif}
     if limit is not None:
@@ -63,14 +63,14 @@ def test_an_edited_plan_is_what_a_whole_new_check_of_it_is(rows, quantity, tif, 
     assert edited["quantity"].tolist() == np.where(rows, float(quantity), plan["quantity"]).tolist()
 
 
-def test_the_plan_that_was_edited_stays_as_it_was():
+def test_an_edit_does_not_modify_the_original_plan():
     plan = checked()
     before = plan.copy()
     edit(plan, plan["symbol"] == "AAA", {"quantity": 3.0})
     pd.testing.assert_frame_equal(plan, before)
 
 
-def test_what_follows_from_a_quantity_follows_the_edit():
+def test_notional_and_target_quantity_follow_an_edited_quantity():
     plan = checked()
     edited = edit(plan, plan["symbol"] == "CCC", {"quantity": 40.0})
     # a sell of 40 at 10 out of 100
@@ -78,13 +78,13 @@ def test_what_follows_from_a_quantity_follows_the_edit():
     assert edited["target_quantity"].isna().tolist() == [True, True, False, True]  # as the caller gave them
 
 
-def test_an_odd_lot_is_told_of():
+def test_an_odd_lot_is_warned_of():
     plan = checked(lot_size=10.0)
     edited = edit(plan, plan["symbol"] == "AAA", {"quantity": 15.0})
     assert input_warnings(edited)["code"].tolist() == ["lot_size"]
 
 
-def test_text_in_cells_is_read():
+def test_typed_text_is_parsed():
     assert read_typed({"quantity": "1,200"}) == {"quantity": 1200.0}
     assert read_typed({"quantity": " 12 ", "limit_price": ".5", "tif": "gtc"}) == {
         "quantity": 12.0,
@@ -113,7 +113,7 @@ def test_text_in_cells_is_read():
         "$5",
     ],
 )
-def test_text_that_is_no_number_is_refused_and_named(text):
+def test_text_that_is_not_a_number_is_refused_and_quoted(text):
     with pytest.raises(InputError) as caught:
         read_typed({"quantity": text})
     assert caught.value.codes == ("quantity_invalid",)
@@ -130,13 +130,13 @@ def test_only_four_columns_can_be_edited(name):
 @pytest.mark.parametrize(
     "changes", [None, [], "quantity", {"quantity": 5}, {"quantity": None}, {"quantity": ["1"]}]
 )
-def test_what_is_no_text_by_column_is_refused(changes):
+def test_anything_but_text_by_column_is_refused(changes):
     with pytest.raises(InputError) as caught:
         read_typed(changes)
     assert caught.value.codes == ("edit_invalid",)
 
 
-def test_a_huge_number_is_refused_by_the_door():
+def test_a_huge_number_is_refused_by_validation():
     plan = checked()
     with pytest.raises(InputError) as caught:
         edit(plan, plan["symbol"] == "AAA", {"quantity": 1e300})

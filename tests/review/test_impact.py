@@ -1,4 +1,4 @@
-"""Expected values are reckoned by hand, in the comments."""
+"""Expected values are computed by hand, in the comments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUOTES = pd.DataFrame(
 )
 
 
-def reckon(quotes=QUOTES, positions=None, cash=8_800.0, nav=10_000.0, limits=None, **columns):
+def compute(quotes=QUOTES, positions=None, cash=8_800.0, nav=10_000.0, limits=None, **columns):
     orders = pd.DataFrame(
         {
             "run_id": "r",
@@ -43,7 +43,7 @@ def reckon(quotes=QUOTES, positions=None, cash=8_800.0, nav=10_000.0, limits=Non
 
 
 def test_totals_of_all_orders():
-    _, impact = reckon()
+    _, impact = compute()
     totals = impact.totals(np.array([True, True, True]))
     assert list(totals) == list(MEASURES)
     assert totals == pytest.approx(
@@ -60,56 +60,56 @@ def test_totals_of_all_orders():
             "estimated_fees": 3.0,
             "estimated_spread_cost": 0.01 * 10
             + 0.01 * 20
-            + 0.01 * 10,  # the limit reaches the offer: it pays, too
+            + 0.01 * 10,  # the limit is marketable: it pays the spread too
         }
     )
 
 
-def test_totals_of_none_are_the_book_as_it_is():
-    _, impact = reckon()
+def test_totals_of_no_orders_are_the_present_positions():
+    _, impact = compute()
     totals = impact.totals(np.zeros(3, dtype=bool))
     assert totals["cash"] == 8_800.0
     assert totals["gross"] == pytest.approx(0.12)  # 40 x 30 of 10,000
     assert [totals[name] for name in ("orders", "buys", "sells", "turnover", "estimated_fees")] == [0.0] * 5
-    assert all(math.copysign(1, value) == 1 for value in totals.values())  # and nothing is minus nothing
+    assert all(math.copysign(1, value) == 1 for value in totals.values())  # no negative zero
 
 
-def test_cash_is_what_the_check_holds_against_its_limit():
+def test_cash_equals_the_figure_of_the_cash_check():
     # All three are sent: 8,800 - 1,000.10 - 1,010 + 299.90 - 3 = 7,086.80. A cent more: both buys are blocked.
-    checked, impact = reckon(limits=sx.Limits(min_cash_after=7_086.8))
+    checked, impact = compute(limits=sx.Limits(min_cash_after=7_086.8))
     assert (checked["verdict"] == "pass").all()
     assert impact.totals(np.array([True] * 3))["cash"] == 7_086.8
-    checked, _ = reckon(limits=sx.Limits(min_cash_after=7_086.81))
-    assert checked["verdict"].tolist() == ["block", "block", "warn"]  # a sell that was to pay for them
+    checked, _ = compute(limits=sx.Limits(min_cash_after=7_086.81))
+    assert checked["verdict"].tolist() == ["block", "block", "warn"]  # a sell that was to fund them
 
 
 def test_a_short_counts_in_gross_and_against_net():
-    _, impact = reckon(side=["SELL", "BUY", "SELL"], limits=sx.Limits(min_cash_after=None, allow_short=True))
+    _, impact = compute(side=["SELL", "BUY", "SELL"], limits=sx.Limits(min_cash_after=None, allow_short=True))
     totals = impact.totals(np.array([True, False, False]))
     assert totals["gross"] == pytest.approx(0.22)  # 1,200 long and 1,000 short
     assert totals["net_exposure"] == pytest.approx(0.02)
 
 
-def test_a_limit_that_rests_pays_no_spread():
-    _, impact = reckon(limit_price=[math.nan, 50.0, math.nan])
+def test_a_resting_limit_order_pays_no_spread():
+    _, impact = compute(limit_price=[math.nan, 50.0, math.nan])
     assert impact.totals(np.array([False, True, False]))["estimated_spread_cost"] == 0.0
 
 
-def test_a_spread_that_nobody_quotes_is_not_known():
-    _, impact = reckon(quotes={"SPY": 100.0, "TLT": 50.0, "OLD": 30.0})
+def test_the_spread_cost_is_unknown_without_a_two_sided_quote():
+    _, impact = compute(quotes={"SPY": 100.0, "TLT": 50.0, "OLD": 30.0})
     assert math.isnan(impact.totals(np.array([True, False, False]))["estimated_spread_cost"])
     assert impact.totals(np.zeros(3, dtype=bool))["estimated_spread_cost"] == 0.0
 
 
 def test_weights_before_and_after():
-    _, impact = reckon()
+    _, impact = compute()
     before, after = impact.weights()
     assert before.tolist() == pytest.approx([0.0, 0.0, 0.12])
     assert after.tolist() == pytest.approx([0.10, 0.10, 0.09])
 
 
 def test_the_largest_positions_after():
-    _, impact = reckon(positions={"OLD": 40, "CASHLIKE": 0})
+    _, impact = compute(positions={"OLD": 40, "CASHLIKE": 0})
     everything = np.array([True] * 3)
     assert impact.largest(everything, 2) == [
         ("SPY", 0.0, pytest.approx(0.10)),
@@ -118,13 +118,13 @@ def test_the_largest_positions_after():
     assert [symbol for symbol, *_ in impact.largest(np.zeros(3, dtype=bool))] == ["OLD"]
 
 
-def test_without_nav_it_is_cash_and_holdings():
-    _, impact = reckon(nav=None)
+def test_without_a_given_nav_it_is_cash_plus_positions():
+    _, impact = compute(nav=None)
     assert impact.nav == pytest.approx(8_800 + 1_200)
 
 
-def test_what_nothing_values_is_named_and_makes_nav_unknown():
-    _, impact = reckon(nav=None, positions={"OLD": 40, "DARK": 5})
+def test_an_unpriced_position_is_named_and_makes_nav_unknown():
+    _, impact = compute(nav=None, positions={"OLD": 40, "DARK": 5})
     assert impact.unpriced == ["DARK"]
     totals = impact.totals(np.array([True] * 3))
     assert math.isnan(totals["turnover"])
@@ -132,20 +132,20 @@ def test_what_nothing_values_is_named_and_makes_nav_unknown():
     assert totals["buys"] == 2_000.0
 
 
-def test_without_cash_cash_is_not_known():
-    _, impact = reckon(cash=None)
+def test_cash_after_is_unknown_without_cash_before():
+    _, impact = compute(cash=None)
     assert math.isnan(impact.totals(np.array([True] * 3))["cash"])
 
 
 def test_amounts_in_several_currencies_are_not_added_up():
-    _, impact = reckon(currency=["USD", "EUR", "USD"])
+    _, impact = compute(currency=["USD", "EUR", "USD"])
     totals = impact.totals(np.array([True] * 3))
     assert totals.pop("orders") == 3
     assert all(math.isnan(value) for value in totals.values())
     assert np.isnan(impact.weights()[1]).all()
 
 
-def test_an_order_that_the_plan_refused_moves_nothing():
-    checked, impact = reckon(status=["NEW", "NEW", "REJECTED"], reason=[None, None, "because"])
+def test_a_rejected_order_has_no_impact():
+    checked, impact = compute(status=["NEW", "NEW", "REJECTED"], reason=[None, None, "because"])
     assert checked["verdict"].tolist()[2] == "block"
     assert impact.totals(np.array([False, False, True]))["sells"] == 0.0

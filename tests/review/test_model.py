@@ -19,7 +19,7 @@ SPY, TLT, BIG, GONE = "r-SPY-BUY", "r-TLT-BUY", "r-BIG-BUY", "r-GONE-BUY"
 
 
 class Ticking:
-    """A clock that moves a second each time it is looked at."""
+    """A clock that advances one second on each reading."""
 
     def __init__(self):
         self.at = START
@@ -67,14 +67,14 @@ def test_nothing_is_approved_at_the_start(review):
     assert repr(review) == "<OrderReview r: 4 orders, 0 approved, 0 rejected, 2 open, 2 blocked>"
 
 
-def test_all_that_is_not_blocked_is_approved_at_once(review):
+def test_approve_all_approves_every_order_that_is_not_blocked(review):
     assert review.approve_all(by="ann") == 2
     assert approved_in(review) == [SPY, TLT]
     assert review.approved_orders()["client_order_id"].tolist() == [SPY, TLT]
 
 
 @pytest.mark.parametrize("name", [BIG, GONE])
-def test_a_blocked_order_cannot_be_approved_and_nothing_else_is_in_that_call(review, name):
+def test_a_blocked_order_cannot_be_approved_and_the_whole_call_is_refused(review, name):
     with pytest.raises(ApprovalError, match=name):
         review.approve(SPY, name, by="ann")
     assert approved_in(review) == []
@@ -86,7 +86,7 @@ def test_the_error_says_why_the_order_is_blocked(review):
         review.approve(BIG)
 
 
-def test_an_approval_can_be_taken_back_and_given_again(review):
+def test_an_approval_can_be_reversed_and_given_again(review):
     review.approve(SPY, by="ann")
     assert review.reject(SPY, by="bob") == 1
     assert approved_in(review) == []
@@ -95,7 +95,7 @@ def test_an_approval_can_be_taken_back_and_given_again(review):
     assert review.decisions["action"].tolist() == ["approve", "reject", "approve"]
 
 
-def test_rejecting_all_leaves_everything_out(review):
+def test_reject_all_rejects_every_order(review):
     review.approve_all(by="ann")
     assert review.reject_all(by="ann") == 2
     assert approved_in(review) == []
@@ -115,7 +115,7 @@ def test_an_order_that_is_not_in_the_plan_is_an_error(review, call):
 
 
 @pytest.mark.parametrize("by", ["", "  ", 5, True])
-def test_a_decision_needs_somebody(review, by):
+def test_a_decision_needs_a_name(review, by):
     for decide in (review.approve_all, lambda by: review.edit(SPY, quantity=5, by=by)):
         with pytest.raises(InputError) as caught:
             decide(by=by)
@@ -124,12 +124,12 @@ def test_a_decision_needs_somebody(review, by):
     assert len(review.decisions) == 0
 
 
-def test_without_a_name_it_is_the_present_user_who_decides(review):
+def test_without_a_name_the_current_user_decides(review):
     review.approve(SPY)
     assert review.orders["approved_by"].iloc[0] == getpass.getuser()
 
 
-def test_the_log_tells_who_decided_what_and_when(review):
+def test_the_log_records_who_decided_what_and_when(review):
     review.approve(SPY, by="ann")
     review.edit(SPY, quantity=5, by="bob")
     log = review.decisions
@@ -141,7 +141,7 @@ def test_the_log_tells_who_decided_what_and_when(review):
     assert log[["column", "old", "new"]].iloc[1].tolist() == ["quantity", 10.0, 5]
 
 
-def test_the_result_tells_who_approved_and_when(review):
+def test_the_result_contains_who_approved_and_when(review):
     review.approve(SPY, by="ann")
     result = review.result().set_index("client_order_id")
     assert result.loc[SPY, ["approved", "approved_by", "approved_at"]].tolist() == [
@@ -154,7 +154,7 @@ def test_the_result_tells_who_approved_and_when(review):
     assert len(set(result["approval_hash"])) == 1
 
 
-def test_what_the_review_hands_out_does_not_change_it(review):
+def test_modifying_a_returned_frame_does_not_change_the_review(review):
     for frame in (review.orders, review.result(), review.decisions):
         frame["quantity"], frame["verdict"] = 1e9, "pass"
     assert review.orders["quantity"].tolist() == [10.0, 20.0, 300.0, 1.0]
@@ -164,7 +164,7 @@ def test_what_the_review_hands_out_does_not_change_it(review):
 # -- editing ---------------------------------------------------------------------------------------------------
 
 
-def test_an_edit_that_cures_a_blocked_order_lets_it_be_approved(review):
+def test_an_edit_that_fixes_a_blocked_order_lets_it_be_approved(review):
     edited = review.edit(BIG, quantity=5, by="ann")  # 50 more: 1,000 + 1,000 + 50 and 2.50 of fees from 2,100
     assert edited[["client_order_id", "quantity", "notional", "target_quantity", "verdict"]].iloc[0].tolist() == [
         BIG,
@@ -189,7 +189,7 @@ def test_an_edit_equals_a_check_of_the_edited_plan(review):
     assert frame["reasons"].fillna("").tolist() == fresh["reasons"].fillna("").tolist()
 
 
-def test_all_that_the_checks_say_is_of_the_edited_plan(review):
+def test_the_check_results_are_of_the_edited_plan(review):
     edited = review.edit(BIG, quantity=200, by="ann")
     result = sx.check_results(edited)
     assert result.set_index("check").loc["max_notional", ["verdict", "value"]].tolist() == ["pass", 2_000.0]
@@ -201,13 +201,13 @@ def test_all_that_the_checks_say_is_of_the_edited_plan(review):
     assert review.plan.checks_at([2]) == edited["checks"].tolist()  # after it was written into the plan
 
 
-def test_an_edit_takes_back_the_approval_of_its_row_alone(review):
+def test_an_edit_voids_the_approval_of_its_row_alone(review):
     review.approve_all(by="ann")
     review.edit(SPY, quantity=9, by="ann")
     assert approved_in(review) == [TLT]
 
 
-def test_an_edit_that_blocks_another_row_takes_back_its_approval(review):
+def test_an_edit_that_blocks_another_row_voids_its_approval(review):
     review.approve_all(by="ann")
     review.edit(SPY, quantity=12, by="bob")  # 1,200 + 1,000 + 2 of fees are over 2,100: both buys are blocked
     assert approved_in(review) == []
@@ -245,7 +245,7 @@ def test_an_edit_that_unblocks_another_row_does_not_approve_it(review):
         ({}, "nothing_to_edit"),
     ],
 )
-def test_an_edit_that_cannot_be_changes_nothing_and_names_the_row(review, changes, code):
+def test_an_invalid_edit_changes_nothing_and_names_the_row(review, changes, code):
     review.approve(SPY, by="ann")
     before = review.result()
     with pytest.raises(InputError) as caught:
@@ -266,19 +266,19 @@ def test_an_edit_of_many_rows_is_all_or_nothing(review):
     pd.testing.assert_frame_equal(review.orders, before)
 
 
-def test_an_edit_without_names_is_of_every_row_that_the_plan_did_not_refuse(review):
+def test_an_edit_without_names_applies_to_every_row_that_is_not_rejected(review):
     edited = review.edit(tif="gtc", by="ann")
     assert edited["client_order_id"].tolist() == [SPY, TLT, BIG]
     assert review.orders["tif"].tolist() == ["GTC", "GTC", "GTC", "DAY"]
 
 
-def test_a_row_that_the_plan_refused_cannot_be_edited(review):
+def test_a_rejected_row_cannot_be_edited(review):
     with pytest.raises(InputError) as caught:
         review.edit(GONE, quantity=1, by="ann")
     assert caught.value.codes == ("order_rejected",)
 
 
-def test_a_market_order_has_no_limit_any_more(review):
+def test_a_change_to_market_removes_the_limit(review):
     review.edit(SPY, order_type="LMT", limit_price=99.0, by="ann")
     review.edit(SPY, order_type="MKT", by="ann")
     assert math.isnan(review.orders["limit_price"].iloc[0])
@@ -296,18 +296,18 @@ def test_an_edited_order_is_sent_as_edited():
     assert states.set_index("client_order_id").loc[SPY, "notional"] == 300.0
 
 
-# -- blocked rows, by every way --------------------------------------------------------------------------------
+# -- blocked rows, however they were approved ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [BIG, GONE])
 @pytest.mark.parametrize("fake", ["frame", "inner", "decided"])
-def test_a_blocked_order_is_refused_at_submission_by_whatever_way_it_was_approved(review, name, fake):
+def test_a_blocked_order_is_refused_at_submission_however_it_was_approved(review, name, fake):
     if fake == "inner":
         review._decide("approve", [name], "eve")
         result = review.result()
     elif fake == "decided":
         review.approve(SPY, by="ann")
-        review._decided[name] = review._decided[SPY]
+        review._decisions[name] = review._decisions[SPY]
         result = review.result()
     else:
         result = review.result()
@@ -333,7 +333,7 @@ def test_only_a_checked_plan_can_be_reviewed():
         assert caught.value.codes == ("not_checked",)
 
 
-def test_a_plan_that_forgot_its_check_can_be_approved_but_not_edited(review):
+def test_a_plan_that_lost_its_check_can_be_approved_but_not_edited(review):
     checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
     checked.attrs.clear()
     plain = sx.review_orders(checked)
@@ -359,10 +359,10 @@ def test_an_empty_plan_can_be_reviewed():
     assert repr(review) == "<OrderReview no run: 0 orders, 0 approved, 0 rejected, 0 open, 0 blocked>"
 
 
-# -- taking back, and approving what passes --------------------------------------------------------------------
+# -- resetting decisions, and approving what passes ------------------------------------------------------------
 
 
-def test_what_passes_can_be_approved_without_what_is_warned_of():
+def test_passing_orders_can_be_approved_without_those_with_a_warning():
     quotes = pd.DataFrame(
         {"symbol": ["SPY", "WIDE"], "bid": [99.99, 19.0], "ask": [100.01, 21.0], "quoted_at": pd.Timestamp(START)}
     )
@@ -376,20 +376,20 @@ def test_what_passes_can_be_approved_without_what_is_warned_of():
     assert review.approve_all(by="ann") == 2
 
 
-def test_decisions_are_taken_back_one_or_all(review):
+def test_one_decision_or_all_can_be_reset(review):
     review.approve_all(by="ann")
     assert review.clear(SPY, by="bob") == 1
-    assert review.clear(SPY, by="bob") == 0  # there is nothing to take back any more
+    assert review.clear(SPY, by="bob") == 0  # there is nothing to reset any more
     assert approved_in(review) == [TLT]
     assert review.clear(by="bob") == 1
-    assert review.standing == ["open", "open", "blocked", "blocked"]
+    assert review.decision_status == ["open", "open", "blocked", "blocked"]
     assert review.decisions["action"].tolist() == ["approve", "approve", "clear", "clear"]
 
 
 # -- totals ----------------------------------------------------------------------------------------------------
 
 
-def test_the_totals_tell_now_approved_and_passing(review):
+def test_the_totals_are_now_after_approved_and_after_all_eligible(review):
     review.approve(SPY, by="ann")
     totals = review.totals()
     assert totals.loc["orders"].tolist() == [0, 1, 2]
@@ -401,10 +401,10 @@ def test_the_weights_are_before_target_and_after(review):
     weights = review.weights()
     assert weights.columns.tolist() == ["client_order_id", "symbol", "before", "target", "after"]
     assert weights["after"].tolist()[:3] == pytest.approx([1_000 / 2_100, 1_000 / 2_100, 3_000 / 2_100])
-    assert weights["target"].isna().all()  # nobody said what is wanted
+    assert weights["target"].isna().all()  # the plan has no targets
 
 
-def test_the_largest_positions_are_of_what_is_not_blocked(review):
+def test_the_largest_positions_exclude_blocked_orders(review):
     assert review.largest_positions(1).to_numpy().tolist() == [["SPY", 0.0, 1_000 / 2_100]]
 
 
@@ -412,7 +412,7 @@ def test_the_largest_positions_are_of_what_is_not_blocked(review):
 
 
 class Sent:
-    """Stands for ``submit_orders``: keeps what it was given, and fails as often as it is told."""
+    """Replaces ``submit_orders``: keeps the plans it receives, and raises the given failures first."""
 
     def __init__(self, *failures):
         self.plans, self.failures = [], list(failures)
@@ -448,7 +448,7 @@ def live(review, venue, clock, sender):
     return sx.OrderReview(checked, clock, broker=broker, blotter=blotter, send=sender, by="ann")
 
 
-def test_the_right_words_send_the_plan_as_it_was_shown(live, sender):
+def test_the_phrase_sends_the_plan_as_it_was_displayed(live, sender):
     live.approve_all()
     phrase = live.confirmation().phrase
     assert phrase.startswith("SUBMIT 2 MOCK ")
@@ -466,12 +466,12 @@ def test_the_default_is_to_submit_the_orders(review, venue):
     live.approve_all()
     states = live.submit(confirm=live.confirmation().phrase)
     assert states["status"].tolist() == ["FILLED", "FILLED", "REJECTED", "REJECTED"]
-    kinds = [event.code for event in venue[1].events("r") if event.kind == "decision"]
+    kinds = [event.code for event in venue[1].recorded_events("r") if event.kind == "decision"]
     assert kinds == ["approve", "approve", "submit"]
 
 
 @pytest.mark.parametrize("words", ["", "yes", "SUBMIT 2 MOCK", "SUBMIT 2 MOCK 0000", "submit", None, 5])
-def test_other_words_send_nothing(live, sender, words):
+def test_any_other_phrase_sends_nothing(live, sender, words):
     live.approve_all()
     with pytest.raises(ApprovalError, match="is not the phrase"):
         live.submit(confirm=words)
@@ -479,7 +479,7 @@ def test_other_words_send_nothing(live, sender, words):
     assert live.state == "open"
 
 
-def test_words_for_another_plan_send_nothing(live, sender):
+def test_the_phrase_of_another_plan_sends_nothing(live, sender):
     live.approve_all()
     phrase = live.confirmation().phrase
     live.edit(SPY, quantity=9)
@@ -506,7 +506,7 @@ def test_a_plan_is_sent_once_and_then_closed(live, sender):
     assert len(sender.plans) == 1
 
 
-def test_nothing_approved_is_nothing_to_send(live):
+def test_a_plan_without_approvals_cannot_be_sent(live):
     with pytest.raises(ApprovalError, match="no order is approved"):
         live.confirmation()
 
@@ -557,47 +557,47 @@ def test_after_a_failure_it_can_be_confirmed_again(live, sender):
     assert len(sender.plans) == 2
 
 
-def test_a_confirmation_that_was_asked_for_counts_once(live, sender):
+def test_a_confirmation_is_valid_once(live, sender):
     live.approve_all()
-    asked = live.confirmation()
+    requested = live.confirmation()
     with pytest.raises(ApprovalError, match="is not the phrase"):
-        live.begin_submit("wrong", token=asked.token)
-    with pytest.raises(ApprovalError, match="was used"):
-        live.begin_submit(asked.phrase, token=asked.token)
+        live.begin_submit("wrong", token=requested.token)
+    with pytest.raises(ApprovalError, match="expired or was already used"):
+        live.begin_submit(requested.phrase, token=requested.token)
     assert sender.plans == []
 
 
-def test_of_two_confirmations_the_later_one_counts(live):
+def test_a_new_confirmation_replaces_the_earlier_one(live):
     live.approve_all()
     first, second = live.confirmation(), live.confirmation()
     assert first.token != second.token
-    with pytest.raises(ApprovalError, match="another one took its place"):
+    with pytest.raises(ApprovalError, match="expired or was already used"):
         live.begin_submit(first.phrase, token=first.token)
 
 
-def test_any_change_takes_a_confirmation_back(live):
+def test_any_change_voids_a_confirmation(live):
     live.approve_all()
-    asked = live.confirmation()
+    requested = live.confirmation()
     live.reject(TLT)
-    live.approve(TLT)  # the same plan again, but it was touched
-    with pytest.raises(ApprovalError, match="was used"):
-        live.begin_submit(asked.phrase, token=asked.token)
+    live.approve(TLT)  # the same plan again, but it changed in between
+    with pytest.raises(ApprovalError, match="expired or was already used"):
+        live.begin_submit(requested.phrase, token=requested.token)
 
 
-def test_a_confirmation_that_a_busy_kernel_hears_late_sends_nothing(live, clock):
+def test_a_confirmation_that_a_busy_kernel_receives_late_sends_nothing(live, clock):
     live.approve_all()
-    asked = live.confirmation()
+    requested = live.confirmation()
     clock.at += timedelta(seconds=121)
-    with pytest.raises(ApprovalError, match="after it was asked for"):
-        live.begin_submit(asked.phrase, token=asked.token)
+    with pytest.raises(ApprovalError, match=r"was requested 12\d s ago"):
+        live.begin_submit(requested.phrase, token=requested.token)
 
 
-def test_every_decision_is_in_the_blotter_with_who_when_old_and_new(live, venue):
+def test_every_decision_is_recorded_in_the_blotter_with_who_when_old_and_new(live, venue):
     live.approve(SPY)
     live.edit(SPY, quantity=5, by="bob")
     live.reject(TLT)
-    live._log.settle(wait=True)
-    events = [event for event in venue[1].events("r") if event.kind == "decision"]
+    live._log.flush(wait=True)
+    events = [event for event in venue[1].recorded_events("r") if event.kind == "decision"]
     assert [(event.client_order_id, event.code) for event in events] == [
         (SPY, "approve"),
         (SPY, "edit"),
@@ -618,12 +618,12 @@ def test_a_decision_that_cannot_be_recorded_does_not_count(live, venue):
     ):
         with pytest.raises(sx.BlotterError, match="closed"):
             decide()
-    assert live.standing == ["approved", "open", "blocked", "blocked"]
+    assert live.decision_status == ["approved", "open", "blocked", "blocked"]
     assert live.orders["quantity"].tolist()[1] == 20.0
 
 
 def test_a_confirmation_that_cannot_be_recorded_sends_nothing(live, venue, sender):
-    """The disk takes the decisions, is slow with the confirmation, and then fails."""
+    """The write of the decisions succeeds; that of the confirmation is slow and then fails."""
     blotter = venue[1]
     record, failing = blotter.record, Future()
 
@@ -643,7 +643,7 @@ def test_a_confirmation_that_cannot_be_recorded_sends_nothing(live, venue, sende
 # -- badge and account -----------------------------------------------------------------------------------------
 
 
-def test_the_account_is_masked_unless_asked_for(live):
+def test_the_account_is_masked_unless_show_account_is_set(live):
     assert live.badge == "MOCK"
     assert "***" in live.shown_account
     assert live.account not in live._repr_html_()
@@ -652,23 +652,23 @@ def test_the_account_is_masked_unless_asked_for(live):
 
 
 @pytest.mark.parametrize(("account", "badge"), [("DU0000001", "PAPER"), ("U1234567", "LIVE"), (None, "NO BROKER")])
-def test_without_a_broker_the_orders_account_tells(review, account, badge):
+def test_without_a_broker_the_badge_follows_the_orders_account(review, account, badge):
     checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
     assert sx.review_orders(checked.assign(account=account)).badge == badge
 
 
-def test_listeners_hear_which_rows_changed(review):
-    heard = []
-    review.listen(heard.append)
+def test_listeners_receive_the_changed_rows(review):
+    received = []
+    review.listen(received.append)
     review.approve(TLT, by="ann")
     review.edit(SPY, quantity=12, by="ann")  # over the cash: a reason more for every row that buys
     review.clear(by="ann")
-    assert heard == [[1], [0, 1, 2, 3], []]
+    assert received == [[1], [0, 1, 2, 3], []]
     assert review.row_revisions == [2, 2, 2, 2]
     assert review.revision == 3
 
 
-# -- a plan whose buys cannot be paid for ----------------------------------------------------------------------
+# -- a plan without the cash for its buys ----------------------------------------------------------------------
 
 OLD, NEW = "r-OLD-SELL", "r-NEW-BUY"
 
@@ -691,7 +691,7 @@ def rotation(buy=20.0, cash=0.0):
     return sx.OrderReview(checked, now=Ticking())
 
 
-def test_sells_are_not_approved_with_all_when_the_buys_are_refused_for_lack_of_cash():
+def test_approve_all_skips_sells_whose_buys_are_blocked_for_lack_of_cash():
     review = rotation()
     assert review.orders["reasons"].tolist() == ["one_sided_plan", "insufficient_cash"]
     assert review.approve_all(by="ann") == review.approve_passing(by="ann") == 0
@@ -699,19 +699,19 @@ def test_sells_are_not_approved_with_all_when_the_buys_are_refused_for_lack_of_c
     assert approved_in(review) == [OLD]
 
 
-def test_a_sell_that_is_named_is_approved_without_its_buys():
+def test_a_sell_approved_by_name_does_not_need_its_buys():
     review = rotation()
     assert review.approve(OLD, by="ann") == 1
     assert approved_in(review) == [OLD]
 
 
-def test_a_plan_that_can_be_paid_for_is_approved_whole():
+def test_a_funded_plan_is_approved_in_full():
     review = rotation(buy=19.0)
     assert review.orders["reasons"].isna().all()
     assert review.approve_all(by="ann") == 2
 
 
-def test_an_edit_that_leaves_a_sell_without_its_buys_withdraws_its_approval():
+def test_an_edit_that_blocks_the_buys_of_a_sell_withdraws_its_approval():
     review = rotation(buy=19.0)
     review.approve_all(by="ann")
     review.edit(NEW, quantity=20, by="ann")

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 import stocklean_exec as sx
 from stocklean_exec.errors import ApprovalError, InputError
-from stocklean_exec.review.confirmation import shown_hash
+from stocklean_exec.review.confirmation import plan_fingerprint
 from stocklean_exec.risk.pre_trade_checks import recheck_orders
 from stocklean_exec.widgets.review_payload import column_specs, head, rows, screen_digest
 
 NOW = pd.Timestamp("2026-11-23 15:00", tz="UTC")
 MARKET = pd.DataFrame(
     {
-        # Two orders stand in AAA and in BBB, EEE is held and not ordered, CROSS and FFF have no usable price.
+        # Two orders each in AAA and BBB, EEE is held but not ordered, CROSS and FFF have no usable price.
         "symbol": ["AAA", "BBB", "CCC", "DDD", "EEE", "CROSS", "FFF"],
         "bid": [99.9, 49.0, 9.99, 0.49, 19.9, 31.0, math.nan],
         "ask": [100.1, 51.0, 10.01, 0.51, 20.1, 30.0, math.nan],
@@ -99,18 +99,18 @@ STRICT = sx.Limits(
     nav=st.sampled_from([6_000.0, None]),
     limits=st.sampled_from([STRICT, sx.Limits(allow_short=True, max_gross=0.9)]),
 )
-def test_after_any_edits_a_review_holds_and_shows_what_a_check_from_scratch_finds(edits, quotes, nav, limits):
+def test_after_any_edits_the_review_and_its_cells_equal_a_check_from_scratch(edits, quotes, nav, limits):
     if quotes is None:
-        nav = 6_000.0  # nothing else tells it
+        nav = 6_000.0  # it cannot be derived without quotes
     review = sx.review_orders(rich_plan(quotes, nav, limits), by="ann")
     names = [spec["name"] for spec in column_specs(review)]
     shown = rows(review, names)
 
     def patch(places):
-        told = rows(review, places=places)
-        for name in told.keys() & shown.keys():
+        cells = rows(review, places=places)
+        for name in cells.keys() & shown.keys():
             for number, place in enumerate(places):
-                shown[name][place] = told[name][number]
+                shown[name][place] = cells[name][number]
 
     review.listen(patch)
     for chosen, changes, decision in edits:
@@ -122,21 +122,20 @@ def test_after_any_edits_a_review_holds_and_shows_what_a_check_from_scratch_find
     orders = review.orders
     scratch = recheck_orders(orders.drop(columns=["verdict", "reasons", "checks"]))
     pd.testing.assert_frame_equal(orders[scratch.columns], scratch)
-    assert shown == rows(review, names)  # what a view was told piece by piece is what one that comes now is told
+    assert shown == rows(review, names)  # a patched view equals a fresh snapshot
     fresh = sx.review_orders(scratch.drop(columns=["approved", "approved_by", "approved_at"]), by="ann")
     for name in ("approve", "reject"):
         wanted = {"approve": "approved", "reject": "rejected"}[name]
-        getattr(fresh, name)(*orders["client_order_id"][[each == wanted for each in review.standing]])
-    assert fresh.standing == review.standing
-    told, anew = head(review), head(fresh)
-    assert {**told, "revision": 0} == {**anew, "revision": 0}
+        getattr(fresh, name)(*orders["client_order_id"][[each == wanted for each in review.decision_status]])
+    assert fresh.decision_status == review.decision_status
+    assert {**head(review), "revision": 0} == {**head(fresh), "revision": 0}
     same = [name for name in orders.columns if name not in ("approved_by", "approved_at")]
     pd.testing.assert_frame_equal(fresh.orders[same], orders[same])
-    assert shown_hash(fresh.orders, "", "PAPER") == shown_hash(orders, "", "PAPER")
+    assert plan_fingerprint(fresh.orders, "", "PAPER") == plan_fingerprint(orders, "", "PAPER")
     assert screen_digest(fresh) == screen_digest(review)
 
 
-def test_a_value_of_the_whole_book_is_told_anew_of_every_order_that_it_keeps_back():
+def test_a_portfolio_level_value_is_sent_again_for_every_order_that_it_blocks():
     orders = pd.DataFrame(
         {
             "run_id": "r",
@@ -152,16 +151,16 @@ def test_a_value_of_the_whole_book_is_told_anew_of_every_order_that_it_keeps_bac
     quotes = {"AAA": 100.0, "BBB": 100.0}
     review = sx.review_orders(sx.check_orders(orders, limits, quotes=quotes, nav=10_000), by="ann")
     assert rows(review)["why"] == ["max_gross 1 (limit 0.9)"] * 2
-    told = []
-    review.listen(told.extend)
+    changed = []
+    review.listen(changed.extend)
     review.edit("r-AAA-BUY", quantity=55)
-    assert told == [0, 1]  # 9,500 of 10,000: blocked as before, for another value
-    assert rows(review, places=told)["why"] == ["max_gross 0.95 (limit 0.9)"] * 2
+    assert changed == [0, 1]  # 9,500 of 10,000: blocked as before, for another value
+    assert rows(review, places=changed)["why"] == ["max_gross 0.95 (limit 0.9)"] * 2
     review.edit("r-AAA-BUY", tif="GTC")
-    assert told == [0, 1, 0]
+    assert changed == [0, 1, 0]
 
 
-def test_a_price_that_only_the_limit_tells_moves_the_weights_of_its_symbol():
+def test_a_price_taken_from_the_limit_moves_the_weights_of_its_symbol():
     orders = pd.DataFrame(
         {
             "run_id": "r",
@@ -179,8 +178,8 @@ def test_a_price_that_only_the_limit_tells_moves_the_weights_of_its_symbol():
     review = sx.review_orders(checked, by="ann")
     # 400 and 30 x 20 and 10 x 50 are 1,500
     assert rows(review, ["weight_before"])["weight_before"] == [600 / 1_500, 500 / 1_500]
-    told = []
-    review.listen(told.extend)
+    changed = []
+    review.listen(changed.extend)
     review.edit("r-AAA-SELL", limit_price=40)
-    assert told == [0, 1]  # 400 and 30 x 40 and 500 are 2,100: the other weight moves too
-    assert rows(review, places=told)["weight_before"] == pytest.approx([1_200 / 2_100, 500 / 2_100])
+    assert changed == [0, 1]  # 400 and 30 x 40 and 500 are 2,100: the other weight moves too
+    assert rows(review, places=changed)["weight_before"] == pytest.approx([1_200 / 2_100, 500 / 2_100])

@@ -35,22 +35,22 @@ def review():
     return sx.review_orders(checked, by="ann")
 
 
-def test_the_card_is_text_and_reads_the_same_each_time(review):
+def test_the_card_escapes_text_and_is_reproducible(review):
     made = review_card(review)
     assert made == review_card(review)
     assert "<script" not in made
     assert "PAPER" in made
     assert "DU1234567" not in made
-    assert "not known" in made  # the spread, which no two-sided market tells
-    assert "nothing can be clicked" in made
+    assert "unknown" in made  # the spread cost, without a two-sided quote
+    assert "Static snapshot" in made
 
 
-def test_a_run_that_was_started_is_text_with_how_to_see_it():
+def test_the_outcome_of_a_started_run_says_how_to_view_it():
     text = outcome_text(SimpleNamespace(run_id="r", view=lambda: None))
     assert text == "run r is under way; review.outcome.view() in a cell shows it and can stop it"
     assert outcome_text("all is well") == "'all is well'"
 
 
-def test_end_states_are_counted_by_name():
+def test_final_statuses_are_counted_by_name():
     states = pd.DataFrame({"status": ["FILLED", "REJECTED", "FILLED"]})
     assert outcome_text(states) == "2 FILLED, 1 REJECTED"

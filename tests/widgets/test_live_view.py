@@ -28,23 +28,23 @@ PLAN = pd.DataFrame(
 ACCOUNT = "DU7654321"
 
 
-class Wire(BaseComm):
-    """A connection that keeps what the widget says."""
+class RecordingComm(BaseComm):
+    """A comm that keeps the messages that the widget sends."""
 
     def __init__(self, *arguments, **options):
-        self.said, self.states = [], []
+        self.sent, self.states = [], []
         super().__init__(*arguments, **options)
 
     def publish_msg(self, msg_type, data=None, *_, **__):
         if msg_type == "comm_msg" and data["method"] == "custom":
-            self.said.append(json.loads(json.dumps(data["content"], allow_nan=False)))
+            self.sent.append(json.loads(json.dumps(data["content"], allow_nan=False)))
         elif msg_type == "comm_open":
             self.states.append(data["state"])
 
 
 @pytest.fixture(autouse=True)
 def wired(monkeypatch):
-    monkeypatch.setattr(comm, "create_comm", Wire)
+    monkeypatch.setattr(comm, "create_comm", RecordingComm)
 
 
 @pytest.fixture
@@ -55,19 +55,19 @@ def blotter():
 
 @pytest.fixture
 def run(blotter):
-    """A run that does what the test tells it: events by its control, the end by its future."""
+    """A run driven by the test: events by its control, the end by its future."""
     control, live = RunControl(), RunMonitor("r", PLAN, account=ACCOUNT)
     control.listen(live.hear)
     broker = SimpleNamespace(mode="paper", account=ACCOUNT, fault="")
     return Run("r", broker, blotter, control, live, Future())
 
 
-def say(widget, kind, number=1, **body):
-    """Send a gesture; return its answer, or None."""
-    before = len(widget.comm.said)
+def post(widget, kind, number=1, **body):
+    """Send a message to the widget; return its answer, or None."""
+    before = len(widget.comm.sent)
     content = {"kind": kind, "view": "v", "number": number, **body}
     widget.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
-    answers = [said for said in widget.comm.said[before:] if said.get("view") == "v"]
+    answers = [message for message in widget.comm.sent[before:] if message.get("view") == "v"]
     return answers[-1] if answers else None
 
 
@@ -79,22 +79,22 @@ def fill(name, number, quantity, price=100.0):
 
 
 def updates(view):
-    return [said for said in view.comm.said if said["kind"] == "update"]
+    return [message for message in view.comm.sent if message["kind"] == "update"]
 
 
-# -- telling -----------------------------------------------------------------------------------------------------
+# -- sending to views --------------------------------------------------------------------------------------------
 
 
-def test_hello_is_told_everything_and_no_order_is_in_the_synchronised_state(run):
+def test_hello_is_answered_by_a_snapshot_and_no_order_is_in_the_synchronised_state(run):
     run.control.tell(fill(A, 1, 4.0))
     view = run.view()
-    told = say(view, "hello")
-    assert (told["kind"], told["number"], told["counts"]) == ("snapshot", 1, {"NEW": 1, "PARTIAL": 1})
-    assert [row["client_order_id"] for row in told["rows"]] == [A, B]
-    assert told["head"]["badge"] == "PAPER"
-    assert told["head"]["account"] == "DU***321"
+    answer = post(view, "hello")
+    assert (answer["kind"], answer["number"], answer["counts"]) == ("snapshot", 1, {"NEW": 1, "PARTIAL": 1})
+    assert [row["client_order_id"] for row in answer["rows"]] == [A, B]
+    assert answer["head"]["badge"] == "PAPER"
+    assert answer["head"]["account"] == "DU***321"
     assert "SPY" not in json.dumps(view.comm.states)
-    assert ACCOUNT not in json.dumps(view.comm.said)
+    assert ACCOUNT not in json.dumps(view.comm.sent)
     assert run.view() is view
 
 
@@ -102,18 +102,18 @@ def test_the_messages_have_the_properties_that_the_front_end_declares(run, typed
     run.control.tell(fill(A, 1, 4.0))
     run.control.tell(OrderEvent("message", "r", A, code="1", message="text"))
     view = run.view()
-    told = say(view, "hello")
+    answer = post(view, "hello")
     run.control.tell(fill(A, 2, 4.0))
     view.wait()
-    news = typedef("live.js", "News")
-    assert set(told) == news | {"kind", "view", "number"}
-    assert set(updates(view)[-1]) == news | {"kind"}
+    state = typedef("live.js", "RunState")
+    assert set(answer) == state | {"kind", "view", "number"}
+    assert set(updates(view)[-1]) == state | {"kind"}
     for part, name in (("rows", "OrderRow"), ("fills", "Fill"), ("messages", "Note")):
-        assert set(told[part][0]) == typedef("live.js", name)
-    assert set(told["head"]) == typedef("live.js", "LiveHead")
+        assert set(answer[part][0]) == typedef("live.js", name)
+    assert set(answer["head"]) == typedef("live.js", "LiveHead")
 
 
-def test_a_thousand_facts_are_told_in_a_few_messages_that_miss_nothing(run):
+def test_a_thousand_events_are_sent_in_a_few_updates_that_miss_nothing(run):
     view = run.view()
     view.wait()
     before = len(updates(view))
@@ -128,15 +128,15 @@ def test_a_thousand_facts_are_told_in_a_few_messages_that_miss_nothing(run):
     for thread in threads:
         thread.join()
     view.wait()
-    told = updates(view)[before:]
-    assert 1 <= len(told) <= 40  # ten a second, and the machine may be slow
-    assert told[-1]["events"] == 1_000
-    assert [one["from"] for one in told[1:]] == [one["version"] for one in told[:-1]]
-    assert told[-1]["filled_quantity"] == pytest.approx(20.0)
+    sent = updates(view)[before:]
+    assert 1 <= len(sent) <= 40  # ten a second, and the machine may be slow
+    assert sent[-1]["events"] == 1_000
+    assert [one["from"] for one in sent[1:]] == [one["version"] for one in sent[:-1]]
+    assert sent[-1]["filled_quantity"] == pytest.approx(20.0)
 
 
 class _Clock:
-    """Time that goes on while one sleeps or works, and not else."""
+    """Time that advances only while one sleeps or works."""
 
     def __init__(self):
         self.now = self.used = 0.0
@@ -151,66 +151,66 @@ class _Clock:
         self.now += seconds
 
 
-def test_two_updates_are_a_tenth_of_a_second_apart_and_take_half_of_the_time_at_most(monkeypatch):
-    clock, begun = _Clock(), []
+def test_updates_are_a_tenth_of_a_second_apart_and_take_at_most_half_of_the_time(monkeypatch):
+    clock, started = _Clock(), []
     monkeypatch.setattr(live_view, "time", clock)
-    work = iter([(0.0, 0.0), (0.03, 0.03), (0.25, 0.08), (0.15, 0.15)])  # seconds that pass, and of the processor
+    work = iter([(0.0, 0.0), (0.03, 0.03), (0.25, 0.08), (0.15, 0.15)])  # elapsed seconds, and processor seconds
 
     def update():
-        begun.append(clock.now)
+        started.append(clock.now)
         passed, used = next(work, (0.0, 0.0))
         clock.now, clock.used = clock.now + passed, clock.used + used
-        if len(begun) < 5:
-            pacer.poke()  # there are news again at once
+        if len(started) < 5:
+            pacer.poke()  # the next change arrives at once
 
     pacer = live_view._Pacer(update, live_view.PAUSE)
     pacer.poke()
     pacer.wait()
     # A tenth apart; then 0.25 s of waiting and 0.08 s of rest; then 0.15 s of work and as much rest.
-    assert begun == pytest.approx([0.0, 0.1, 0.2, 0.53, 0.83])
+    assert started == pytest.approx([0.0, 0.1, 0.2, 0.53, 0.83])
 
 
-def test_a_listener_that_cannot_send_harms_nothing(run, monkeypatch, caplog):
+def test_a_failed_update_is_logged_and_the_next_one_is_sent(run, monkeypatch, caplog):
     view = run.view()
     view.wait()
     monkeypatch.setattr(view, "send", lambda _: 1 / 0)
     run.control.tell(fill(A, 1, 4.0))
     view.wait()
-    assert "could not tell what changed" in caplog.text
+    assert "could not send an update" in caplog.text
     monkeypatch.undo()
     run.control.tell(fill(A, 2, 4.0))
     view.wait()
     assert updates(view)[-1]["filled_quantity"] == 8.0
 
 
-def test_the_end_is_told(run):
+def test_the_end_is_sent(run):
     view = run.view()
     run._future.set_result(None)
     view.wait()
     head = updates(view)[-1]["head"]
-    assert (head["state"], head["is_over"], head["alive"]) == ("over", True, 2)
+    assert (head["state"], head["is_finished"], head["open_orders"]) == ("over", True, 2)
 
 
 def test_a_failed_run_says_why_and_shows_no_account(run):
     run._future.set_exception(sx.BrokerError(f"account {ACCOUNT} is gone"))
-    told = say(run.view(), "hello")
-    assert told["head"]["state"] == "failed"
-    assert told["head"]["note"] == "BrokerError: account DU***321 is gone"
+    answer = post(run.view(), "hello")
+    assert answer["head"]["state"] == "failed"
+    assert answer["head"]["note"] == "BrokerError: account DU***321 is gone"
 
 
 def test_messages_of_the_broker_show_no_account(run):
     text = f"No trading permissions for {ACCOUNT} and U1234567"
     run.control.tell(OrderEvent("rejected", "r", A, code="201", message=text))
-    told = say(run.view(), "hello")
-    assert told["messages"][0]["text"] == "No trading permissions for DU***321 and U1***567"
+    answer = post(run.view(), "hello")
+    assert answer["messages"][0]["text"] == "No trading permissions for DU***321 and U1***567"
     assert ACCOUNT not in run.view()._repr_html_()
 
 
-# -- gestures that are refused -----------------------------------------------------------------------------------
+# -- refused actions ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("gesture", "code"),
+    ("message", "code"),
     [
         ({"kind": "cancel", "client_order_id": "x", "status": "NEW"}, "order_unknown"),
         ({"kind": "cancel", "client_order_id": ["x"]}, "order_unknown"),
@@ -222,12 +222,12 @@ def test_messages_of_the_broker_show_no_account(run):
         ({"kind": "halt", "confirmed": True, "reason": "  "}, "no_reason"),
         ({"kind": "halt", "confirmed": True, "reason": 7}, "no_reason"),
         ({"kind": "halt", "confirmed": True, "reason": "x" * 201}, "reason_too_long"),
-        ({"kind": "explode"}, "gesture_unknown"),
+        ({"kind": "explode"}, "action_unknown"),
     ],
 )
-def test_what_cannot_be_done_is_refused_and_changes_nothing(run, blotter, gesture, code):
+def test_an_invalid_action_is_refused_and_changes_nothing(run, blotter, message, code):
     view = run.view()
-    answer = say(view, **gesture)
+    answer = post(view, **message)
     view.wait()
     assert (answer["kind"], answer["code"]) == ("refused", code)
     assert answer["reason"]
@@ -235,40 +235,40 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(run, blotter, gestur
     assert not run.control.stopped
 
 
-def test_what_no_view_sends_is_left(run, caplog):
+def test_a_malformed_message_is_ignored_and_logged(run, caplog):
     view = run.view()
     view.comm.handle_msg({"content": {"data": {"method": "custom", "content": {"kind": "halt"}}}, "buffers": []})
-    assert "no view sends" in caplog.text
+    assert "ignored a malformed front-end message" in caplog.text
 
 
-def test_an_order_that_has_ended_cannot_be_cancelled_and_the_view_is_told_what_became_of_it(run):
+def test_an_order_that_has_ended_cannot_be_cancelled_and_the_answer_has_its_status(run):
     run.control.tell(fill(A, 1, 10.0))
-    answer = say(run.view(), "cancel", client_order_id=A, status="SUBMITTED")
+    answer = post(run.view(), "cancel", client_order_id=A, status="SUBMITTED")
     assert answer["code"] == "order_ended"
-    assert "has ended since this view showed it as 'SUBMITTED': FILLED" in answer["reason"]
+    assert answer["reason"] == f"{A} is already FILLED (displayed as 'SUBMITTED'); nothing to cancel"
 
 
-def test_a_run_that_is_over_and_has_nothing_alive_cannot_be_cancelled(run):
+def test_a_finished_run_without_open_orders_cannot_be_cancelled(run):
     run.control.tell(fill(A, 1, 10.0))
     run.control.tell(fill(B, 2, 20.0))
     run._future.set_result(None)
-    answer = say(run.view(), "cancel_all", confirmed=True)
+    answer = post(run.view(), "cancel_all", confirmed=True)
     assert (answer["kind"], answer["code"]) == ("refused", "run_over")
 
 
-def test_what_fails_at_the_broker_is_told_in_every_view(run, monkeypatch):
+def test_a_failure_at_the_broker_is_shown_in_every_view(run, monkeypatch):
     def fail(_):
         raise sx.BrokerError(f"the line of {ACCOUNT} is dead")
 
     view = run.view()
     monkeypatch.setattr(run, "cancel", fail)
-    assert say(view, "cancel", client_order_id=A, status="NEW")["kind"] == "done"
+    assert post(view, "cancel", client_order_id=A, status="NEW")["kind"] == "done"
     view.wait()
     notice = updates(view)[-1]["head"]["notice"]
     assert "cancel of r-SPY-BUY failed: BrokerError: the line of DU***321 is dead" in notice
 
 
-def test_a_callback_is_not_held_up_and_a_second_click_starts_nothing(run, monkeypatch):
+def test_a_callback_does_not_block_and_a_second_click_starts_nothing(run, monkeypatch):
     going, calls = threading.Event(), []
 
     def slow(**_):
@@ -277,9 +277,9 @@ def test_a_callback_is_not_held_up_and_a_second_click_starts_nothing(run, monkey
 
     view = run.view()
     monkeypatch.setattr(run, "cancel_all", slow)
-    assert say(view, "cancel_all", confirmed=True)["text"] == "cancel of all orders: asked"
-    assert say(view, "cancel_all", confirmed=True)["text"] == "cancel of all orders is under way already"
-    assert say(view, "hello")["head"]["busy"] == ["all"]
+    assert post(view, "cancel_all", confirmed=True)["text"] == "cancel of all orders: requested"
+    assert post(view, "cancel_all", confirmed=True)["text"] == "cancel of all orders is already in progress"
+    assert post(view, "hello")["head"]["busy"] == ["all"]
     going.set()
     view.wait()
     assert len(calls) == 1
@@ -287,8 +287,8 @@ def test_a_callback_is_not_held_up_and_a_second_click_starts_nothing(run, monkey
     assert updates(view)[-1]["head"]["busy"] == []
 
 
-def test_of_clicks_on_many_threads_one_is_done(run, monkeypatch):
-    """As on kernels that hear widgets on threads of their own."""
+def test_clicks_on_many_threads_start_one_action(run, monkeypatch):
+    """As on kernels that run widget callbacks on several threads."""
     view, start, going, calls = run.view(), threading.Barrier(8), threading.Event(), []
 
     def slow(**_):
@@ -309,14 +309,14 @@ def test_of_clicks_on_many_threads_one_is_done(run, monkeypatch):
         thread.join()
     going.set()
     view.wait()
-    answers = [said for said in view.comm.said if said["kind"] == "done"]
-    assert sorted(said["view"] for said in answers) == [f"v{number}" for number in range(8)]
-    assert sum(said["text"] == "cancel of all orders: asked" for said in answers) == len(calls) == 1
+    answers = [message for message in view.comm.sent if message["kind"] == "done"]
+    assert sorted(message["view"] for message in answers) == [f"v{number}" for number in range(8)]
+    assert sum(message["text"] == "cancel of all orders: requested" for message in answers) == len(calls) == 1
 
 
-def test_a_halt_is_everybodys_and_keeps_its_reason(run, blotter):
+def test_a_halt_applies_to_the_whole_blotter_and_keeps_its_reason(run, blotter):
     view = run.view()
-    assert say(view, "halt", confirmed=True, reason=" fat finger ")["kind"] == "done"
+    assert post(view, "halt", confirmed=True, reason=" fat finger ")["kind"] == "done"
     view.wait()
     assert "fat finger" in blotter.halted
     assert "fat finger" in updates(view)[-1]["head"]["halted"]
@@ -356,25 +356,25 @@ def test_one_order_and_then_all_are_cancelled_over_the_wire(blotter, tmp_path):
         run.control.listen(lambda _: run.live.update()["counts"] == {"SUBMITTED": 3} and resting.set())
         if run.live.update()["counts"] != {"SUBMITTED": 3}:
             assert resting.wait(20)
-        assert say(view, "cancel", client_order_id="w-BB-BUY", status="SUBMITTED")["kind"] == "done"
+        assert post(view, "cancel", client_order_id="w-BB-BUY", status="SUBMITTED")["kind"] == "done"
         view.wait()
-        assert say(view, "cancel_all", confirmed=True)["kind"] == "done"
+        assert post(view, "cancel_all", confirmed=True)["kind"] == "done"
         states = run.wait(20)
         view.wait()
         assert states["status"].tolist() == ["CANCELLED"] * 3
-        told = say(view, "hello")
-        assert told["counts"] == {"CANCELLED": 3}
-        assert told["head"]["state"] == "cancelled"
-        assert [row["what"] for row in told["messages"]].count("run cancelled") == 1
+        answer = post(view, "hello")
+        assert answer["counts"] == {"CANCELLED": 3}
+        assert answer["head"]["state"] == "cancelled"
+        assert [row["what"] for row in answer["messages"]].count("run cancelled") == 1
     cancels = [row["order_ref"] for row in read_journal(journal) if row["event"] == "cancel"]
     assert cancels[0] == "w-BB-BUY"
     assert sorted(cancels) == ["w-AA-BUY", "w-BB-BUY", "w-CC-BUY"]
 
 
-# -- what stays --------------------------------------------------------------------------------------------------
+# -- the saved output --------------------------------------------------------------------------------------------
 
 
-def test_its_texts_are_the_same_each_time_and_nothing_of_it_is_markup(run):
+def test_the_saved_output_escapes_all_texts(run):
     hostile = "<script>alert(1)</script>"
     run.control.tell(OrderEvent("rejected", "r", A, code="201", message=hostile))
     view = run.view()
@@ -385,7 +385,7 @@ def test_its_texts_are_the_same_each_time_and_nothing_of_it_is_markup(run):
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == view.model_id
 
 
-def test_the_stored_picture_is_brought_up_to_date_at_the_end(run, monkeypatch):
+def test_the_saved_output_is_updated_when_the_run_ends(run, monkeypatch):
     stored = {}
 
     def display(bundle, *, raw, display_id):

@@ -54,7 +54,7 @@ def test_four_columns_can_be_edited_and_two_have_choices(review):
     }
 
 
-def test_a_plans_own_columns_can_be_chosen_and_come_last(review):
+def test_other_columns_of_a_plan_can_be_chosen_and_come_last(review):
     specs = column_specs(review)
     assert [(spec["name"], spec["kind"], spec["default"]) for spec in specs[-2:]] == [
         ("note", "text", False),
@@ -64,7 +64,7 @@ def test_a_plans_own_columns_can_be_chosen_and_come_last(review):
 
 def test_cells_are_plain_and_long_text_is_cut(review):
     cells = rows(review, ["note", "score", "limit_price", "notional", "why", "account"])
-    assert cells["note"][0] == HOSTILE  # as it is: what shows it makes a text node of it
+    assert cells["note"][0] == HOSTILE  # not escaped: the page inserts it as a text node
     assert len(cells["note"][1]) == 200
     assert cells["note"][2] is None
     assert cells["score"] == [1.5, 2.5, None]
@@ -74,28 +74,33 @@ def test_cells_are_plain_and_long_text_is_cut(review):
     assert cells["account"] == ["DU***567"] * 3
 
 
-def test_a_patch_has_the_rows_that_were_asked_for_and_the_same_cells(review):
+def test_a_patch_has_the_requested_rows_and_the_same_cells(review):
     review.approve("r-SPY-BUY")
     whole, part = rows(review), rows(review, places=[2, 0])
     assert set(whole) == set(part)
     for name, values in whole.items():
         assert part[name] == [values[2], values[0]]
-    assert part["standing"] == ["blocked", "approved"]
+    assert part["decision_status"] == ["blocked", "approved"]
     assert part["row_revision"] == [0, 1]
 
 
-def test_the_head_tells_where_it_goes_and_how_it_stands(review):
+def test_the_head_has_destination_state_and_counts(review):
     review.approve("r-SPY-BUY")
-    told = head(review)
-    assert (told["badge"], told["account"], told["state"], told["revision"]) == ("PAPER", "DU***567", "open", 1)
-    assert told["standing"] == {"approved": 1, "rejected": 0, "open": 0, "blocked": 2}
-    assert told["verdicts"] == {"pass": 1, "warn": 0, "block": 2}
-    assert told["can_send"] is False
-    assert told["totals"]["buys"] == [0.0, 1_000.0, 1_000.0]
+    found = head(review)
+    assert (found["badge"], found["account"], found["state"], found["revision"]) == (
+        "PAPER",
+        "DU***567",
+        "open",
+        1,
+    )
+    assert found["decision_counts"] == {"approved": 1, "rejected": 0, "open": 0, "blocked": 2}
+    assert found["verdicts"] == {"pass": 1, "warn": 0, "block": 2}
+    assert found["can_send"] is False
+    assert found["totals"]["buys"] == [0.0, 1_000.0, 1_000.0]
 
 
-def test_the_digest_is_what_its_description_says(review):
-    # Written out by hand for one order: words by \x1f, then quantity and limit as little-endian doubles.
+def test_the_digest_equals_one_computed_by_hand(review):
+    # By hand for one order: texts joined by \x1f, then quantity and limit as little-endian doubles.
     orders = review.orders.iloc[:1].drop(columns=["approved", "approved_by", "approved_at"])
     one = sx.review_orders(orders)
     words = b"r-SPY-BUY\x1fBUY\x1fLMT\x1fDAY\x1fpass\x1fopen"
@@ -103,7 +108,7 @@ def test_the_digest_is_what_its_description_says(review):
     assert screen_digest(one) == crc32(words + numbers + b"PAPER\x1fDU***567")
 
 
-def test_the_digest_tells_any_decision_and_edit(review):
+def test_every_decision_and_edit_changes_the_digest(review):
     digests = [screen_digest(review)]
     for do in (
         lambda: review.approve("r-SPY-BUY"),
@@ -118,7 +123,7 @@ def test_the_digest_tells_any_decision_and_edit(review):
     assert len(set(digests)) == len(digests)
 
 
-def test_a_plan_that_forgot_its_check_can_still_be_shown(review):
+def test_a_plan_that_lost_its_check_can_still_be_displayed(review):
     checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
     checked.attrs.clear()
     plain = sx.review_orders(checked)
