@@ -129,13 +129,13 @@ def test_a_commission_that_the_venue_tells_nobody_is_not_lost():
 
 
 def test_an_unknown_order_is_excused_by_the_fault_that_its_reason_speaks_of_and_by_no_other():
-    reason = "TWS has started its order ids anew (the next one is 1), so an id proves nothing"
+    reason = "TWS has reset its order ids (the next one is 1), so an id proves nothing"
     order = {**ORDER, "state": "UNKNOWN", "status": "UNKNOWN", "reason": reason}
     assert differences(order=order, faults={"ids_reset"})["found"] == {}
     assert differences(order=order, faults={"swallowed_order"})["found"] == {"unexplained_unknowns": 1}
 
 
-OLDER = "the broker has r-KO-BUY, which this record has not sent: the record is older than the account"
+OLDER = "the broker has r-KO-BUY, which this blotter has not sent: the blotter is older than the account"
 HELD = {**ORDER, "state": "INTENT", "status": "NEW", "reason": OLDER}
 
 

@@ -78,7 +78,7 @@ try:
     blotter.record([Fact("message", "r", code="late")]).result()
     print("recorded after a failure", flush=True)
 except BlotterError as error:
-    print("refused", "open the blotter anew" in str(error), flush=True)
+    print("refused", "open the blotter again" in str(error), flush=True)
 if sys.argv[5] == "die":
     os._exit(0)
 try:

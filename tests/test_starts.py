@@ -30,13 +30,13 @@ def test_a_run_that_two_workers_begin_by_two_addresses_is_sent_by_one():
     code, table, shown = starts("--trials", 6, "--first", 1_001, "--wide", 3)
     assert code == 0, shown
     assert (table["trials"], table["workers that sent the run"], table["references accepted twice"]) == (6, 6, 0)
-    refused = ("the lease", "orders that the broker has")
+    refused = ("the run lock", "orders that the broker has")
     others = ("refused for a client id in use", "nothing left to trade")
     assert sum(table[name] for name in (*(f"refused by {name}" for name in refused), *others)) == 6, shown
 
 
 @pytest.mark.once
-def test_where_each_address_has_a_lease_of_its_own_runs_are_sent_twice():
+def test_where_each_address_has_a_separate_run_lock_runs_are_sent_twice():
     code, table, shown = starts("--trials", 6, "--first", 1_001, "--wide", 3, "--apart", 0.02, "--off", "account")
     assert code == 1, shown
     assert table["references accepted twice"] > 0, shown
@@ -53,7 +53,7 @@ def test_every_spelling_of_the_address_is_drawn_and_no_trial_has_one_twice():
 
 
 def test_the_judge_finds_nothing_where_one_worker_has_sent_the_run_once():
-    for end in ("lease", "broker", "client id", "nothing left"):
+    for end in ("lock", "broker", "client id", "nothing left"):
         assert judge(TRIAL, ONCE, ["sent", end]) == {"doubled": 0, "wrong": []}
 
 
@@ -62,9 +62,9 @@ def test_the_judge_finds_nothing_where_one_worker_has_sent_the_run_once():
     [
         (ONCE + ONCE, ["sent", "sent"], 2, "2 workers have sent the run"),
         (ONCE + Counter({"s1-KO-BUY": 1}), ["sent", "broker"], 1, "s1-KO-BUY was accepted 2 times"),
-        (Counter({"s1-KO-BUY": 1}), ["sent", "lease"], 0, "s1-SPY-BUY was not sent"),
-        (ONCE + Counter({"s1-TLT-BUY": 1}), ["sent", "lease"], 0, "s1-TLT-BUY is no order of the run"),
-        (Counter(), ["lease", "lease"], 0, "0 workers have sent the run"),
+        (Counter({"s1-KO-BUY": 1}), ["sent", "lock"], 0, "s1-SPY-BUY was not sent"),
+        (ONCE + Counter({"s1-TLT-BUY": 1}), ["sent", "lock"], 0, "s1-TLT-BUY is no order of the run"),
+        (Counter(), ["lock", "lock"], 0, "0 workers have sent the run"),
         (ONCE, ["sent", "failed"], 0, "a worker ended: failed"),
     ],
 )

@@ -148,7 +148,7 @@ class LiveView(anywidget.AnyWidget):
         name, seen = gesture.body.get("client_order_id"), gesture.body.get("status")
         rows = {row["client_order_id"]: row for row in self._run.live.update()["rows"]}
         if not isinstance(name, str) or name not in rows:
-            raise _refused("order_unknown", f"{shown(name)} is no order of run {self._run.run_id}")
+            raise _refused("order_unknown", f"{shown(name)} is not an order of run {self._run.run_id}")
         row = rows[name]
         if row["is_ended"]:
             since = "" if seen == row["status"] else f" since this view showed it as {shown(seen)}"

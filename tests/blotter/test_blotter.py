@@ -160,7 +160,7 @@ def test_a_later_plan_with_orders_in_the_same_symbols_overtakes_an_earlier_one_a
 
 
 @pytest.mark.parametrize(
-    ("facts", "later", "found"),
+    ("events", "later", "found"),
     [
         ([], {"symbol": ["KO", "TLT"]}, {"run-2": ["TLT"]}),
         ([], {"account": "DU2"}, {}),

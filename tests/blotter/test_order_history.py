@@ -18,7 +18,7 @@ FILL = OrderEvent("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=10.0,
 
 
 @pytest.mark.parametrize(
-    ("facts", "attempt"),
+    ("events", "attempt"),
     [
         ([INTENT], None),
         ([INTENT, FIRST], 1),

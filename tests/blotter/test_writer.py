@@ -289,7 +289,7 @@ def test_a_failure_after_a_commit_is_told_and_stops_the_writer():
         raise PermissionError("no")
 
     bench = Bench(fail)
-    with pytest.raises(BlotterError, match="was recorded, but not left in order"):
+    with pytest.raises(BlotterError, match="was recorded, but the file could not be protected"):
         bench.writer.put([message("a")]).result()
     with pytest.raises(BlotterError, match="an earlier commit failed"):
         bench.writer.put([message("b")]).result()
@@ -365,7 +365,7 @@ for _ in range(2):
     try:
         blotter.record([Fact("message", "r", code="late")]).result()
     except BlotterError as error:
-        print("refused" if "open the blotter anew" in str(error) else error, flush=True)
+        print("refused" if "open the blotter again" in str(error) else error, flush=True)
 print(len(blotter.events("r")) == number, flush=True)
 try:
     blotter.close()

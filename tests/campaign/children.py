@@ -151,7 +151,7 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: 
             sx.open_blotter(folder / "run.duckdb") as blotter,
             _connect(port, kill, planner_of(blotter.recorded_events(plan.run_id), _CLIENT)) as broker,
         ):
-            broker.settle_seconds = _SETTLE
+            broker.in_flight_seconds = _SETTLE
             os.write(tell, b"ready\n")
             if blotter.planned(plan.run_id):
                 points.note(f"found {_states(plan, blotter.recorded_events(plan.run_id))}")

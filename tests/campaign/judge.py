@@ -81,19 +81,19 @@ _CUTS_ANSWERS = {
     "link_lost_news",
 }
 EXPLAINED_BY: tuple[tuple[str, set[str]], ...] = (
-    (r"did not tell all it has", _CUTS_ANSWERS),
-    (r"started its order ids anew", {"ids_reset"}),
+    (r"did not report everything", _CUTS_ANSWERS),
+    (r"has reset its order ids", {"ids_reset"}),
     (r"was accepted after its id", _LOSES_ORDERS | {"venue_killed"}),
     (r"is used up", _LOSES_ORDERS | _HIDES | {"ids_of_received"}),
-    (r"known before, and now|calls it filled|more filled than there are", _HIDES | {"script busted"}),
-    (r"the hand-over failed", {"half_open", "stalled"}),
+    (r"known before, and|reports it filled|more filled than there are", _HIDES | {"script busted"}),
+    (r"the submission failed", {"half_open", "stalled"}),
 )
 """Why an order may be UNKNOWN at the end: words of its reason, and the faults of the run that allow for them."""
 HELD_BY: tuple[tuple[str, set[str]], ...] = (
     (r"has passed order ids that are not on record", {"restored_copy"}),
-    (r"which this record has not sent", {"restored_copy"}),
+    (r"which this blotter has not sent", {"restored_copy"}),
     (r"resume with client id", {"other_client"}),
-    (r"did not tell all it has", _CUTS_ANSWERS),
+    (r"did not report everything", _CUTS_ANSWERS),
 )
 """Why an order may be held back at the end, likewise. No run sees a midnight, nor a later run."""
 

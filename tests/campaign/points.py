@@ -167,11 +167,16 @@ def _wrap_recovery(points: Points) -> None:
         lambda: points.pass_by("connection.made"),
     )
     _around_async(
-        ib_connection.Link, "sweep", lambda: points.pass_by("sweep.before"), lambda: points.pass_by("sweep.told")
+        ib_connection.Link,
+        "collect_evidence",
+        lambda: points.pass_by("sweep.before"),
+        lambda: points.pass_by("sweep.told"),
     )
     _around_async(ib_connection.Link, "completed_orders", lambda: None, lambda: points.pass_by("sweep.half_told"))
     _around_async(ib_broker.IBBroker, "_adopt", lambda: None, lambda: points.pass_by("recovery.adopted"))
-    _around_async(ib_broker.IBBroker, "_regain", lambda: points.pass_by("reconnect.before"), lambda: None)
+    _around_async(
+        ib_broker.IBBroker, "_restore_connection", lambda: points.pass_by("reconnect.before"), lambda: None
+    )
     _around_async(
         ib_broker.IBBroker,
         "_allow_again",
@@ -179,7 +184,7 @@ def _wrap_recovery(points: Points) -> None:
         lambda: None,
         with_arguments=lambda names: points.pass_by("recovery.allowed_again") if names else None,
     )
-    _before(recovery.Recovery, "_conclusions", lambda: points.pass_by("recovery.judged"))
+    _before(recovery.Recovery, "_events_of", lambda: points.pass_by("recovery.judged"))
 
 
 def _wrap_closing(points: Points) -> None:

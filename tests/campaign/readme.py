@@ -53,7 +53,7 @@ around the bytes of an order. The row without kills is of workers that nobody re
 
 **What cannot be known through the API**, and is therefore `UNKNOWN` until a person decides: an order of an earlier day that
 left no trace (IB Gateway tells executions and completed orders since midnight only); an order whose id is used up or was
-passed by a later one, and of which the broker tells nothing; any doubt after TWS has started its order ids anew; and
+passed by a later one, and of which the broker tells nothing; any doubt after TWS has reset its order ids; and
 whatever TWS tells from an outdated cache. All of this was tried against the simulator, which follows IB's documentation and
 captured messages. It is not proved against a real TWS or IB Gateway.
 

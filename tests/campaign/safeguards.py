@@ -194,6 +194,6 @@ def _resend_under_new_ids() -> None:
 
 def _look_once() -> None:
     async def ask(self: Any) -> Any:
-        return await self._broker.sweep()
+        return await self._broker.collect_evidence()
 
     recovery.Recovery._ask = ask

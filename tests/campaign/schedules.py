@@ -160,7 +160,7 @@ class _World:
                     raise
                 self.wait(0.1)
             else:
-                broker.settle_seconds = _SETTLE
+                broker.in_flight_seconds = _SETTLE
                 return broker
 
     async def _submit_or_resume(self, broker: Any, life: Life) -> None:

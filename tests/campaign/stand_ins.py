@@ -78,7 +78,7 @@ class InlineWriter(blotter_writer.GroupCommitWriter):
         if self._appender is None:
             (last,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM main.facts").fetchone()
             self._number = int(last)
-            self._appender = self._connection.appender("facts", columns=list(blotter_writer._FACT_COLUMNS))
+            self._appender = self._connection.appender("facts", columns=list(blotter_writer._EVENT_COLUMNS))
         future: Future[None] = Future()
         item = blotter_writer._Put(tuple(map(blotter_writer.plain, events)), work, future)
         self._write(self._appender, [item])
@@ -116,7 +116,7 @@ class Shelf:
 class Mortal:
     """A blotter that a worker can no longer write to once it is dead."""
 
-    _READS = frozenset({"facts", "planned", "id_marks", "own", "handed_over", "last_leg"})
+    _READS = frozenset({"recorded_events", "planned", "id_marks", "own", "notional_sent", "last_batch"})
 
     def __init__(self, real: Any, loop: VirtualLoop, life: Life, shelf: Shelf) -> None:
         self._real, self._loop, self._life, self._shelf = real, loop, life, shelf

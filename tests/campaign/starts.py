@@ -6,7 +6,7 @@ temporary files, its own spelling of the address, and mostly its own client id. 
 the simulator's journal: every order of the run was accepted once.
 
 ``python -m tests.campaign.starts --trials 300`` runs it, ``--trials 1 --first S`` does one trial again, and
-``--off account`` leases the run by host, port and account, as if each address had an account of its own: that
+``--off account`` locks the run by host, port and account, as if each address had an account of its own: that
 must fail.
 """
 
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDS", "Start", "Trial", "judge", "main", "make_trial"]
 
-ENDS = ("sent", "lease", "broker", "client id", "nothing left")
-"""How a worker may end: it sent the run; or it was refused by the lease, by orders that the broker has, or because
+ENDS = ("sent", "lock", "broker", "client id", "nothing left")
+"""How a worker may end: it sent the run; or it was refused by the run lock, by orders that the broker has, or because
 its client id was in use; or there was nothing left to trade when it planned."""
 
 _APART = 0.3  # seconds: within these, the broker often has no order of the first worker to show to the second one
@@ -140,7 +140,7 @@ def _rebalance(trial: Trial, start: Start, path: Path, port: int, off: str) -> t
             sx.connect(f"ib://{start.host}:{port}?client_id={start.client_id}") as broker,
         ):
             if off == "account":
-                broker.lease = f"{start.host}:{port}/{broker.account}"
+                broker.lock_account = f"{start.host}:{port}/{broker.account}"
             states = sx.rebalance(
                 trial.targets,
                 broker,
@@ -152,7 +152,7 @@ def _rebalance(trial: Trial, start: Start, path: Path, port: int, off: str) -> t
                 timeout=_PATIENCE,
             )
     except RunElsewhereError as error:
-        return ("broker" if "the broker already has" in str(error) else "lease"), str(error)
+        return ("broker" if "the broker already has" in str(error) else "lock"), str(error)
     except BrokerError as error:
         return ("client id" if "client id" in str(error) else "failed"), str(error)
     except Exception as error:  # noqa: BLE001 - a bug of ours, to be counted
@@ -208,7 +208,7 @@ def judge(trial: Trial, accepted: Counter[str], ends: list[str]) -> dict[str, An
     Examples
     --------
     >>> trial = Trial(1, {"KO": 0.01}, (Start("localhost", "own", 7, 0.0), Start("127.0.0.1", "own", 8, 0.1)))
-    >>> judge(trial, Counter({"s1-KO-BUY": 1}), ["lease", "sent"])
+    >>> judge(trial, Counter({"s1-KO-BUY": 1}), ["lock", "sent"])
     {'doubled': 0, 'wrong': []}
     >>> judge(trial, Counter({"s1-KO-BUY": 2}), ["sent", "sent"])
     {'doubled': 1, 'wrong': ['s1-KO-BUY was accepted 2 times', '2 workers have sent the run']}
@@ -244,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--wide", type=int, default=4, help="trials side by side; most of a trial is waiting")
     parser.add_argument("--apart", type=float, default=_APART, help="seconds within which both workers begin")
-    parser.add_argument("--off", default="", choices=["", "account"], help="lease by address and account instead")
+    parser.add_argument("--off", default="", choices=["", "account"], help="lock by address and account instead")
     options = parser.parse_args(argv)
     gc.collect()
     gc.freeze()  # what is here now is shared with every fork
@@ -271,7 +271,7 @@ def table(results: list[dict[str, Any]], seconds: float) -> str:
         "trials that failed": sum(map(_failed, results)),
         "references accepted twice": sum(one.get("doubled", 0) for one in results),
         "workers that sent the run": ends["sent"],
-        "refused by the lease": ends["lease"],
+        "refused by the run lock": ends["lock"],
         "refused by orders that the broker has": ends["broker"],
         "refused for a client id in use": ends["client id"],
         "nothing left to trade": ends["nothing left"],

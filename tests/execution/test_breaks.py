@@ -42,7 +42,7 @@ def open_of(*rows):
     return pd.DataFrame(rows, columns=["client_order_id", "symbol", "quantity", "filled_quantity"])
 
 
-def strangers_of(*rows):
+def foreign_executions_of(*rows):
     return pd.DataFrame(rows, columns=["order_ref", "symbol", "side", "quantity", "price", "exec_id"])
 
 
@@ -56,7 +56,7 @@ def books(**changed):
         "open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0)),
         "positions": positions_of(SPY=4.0, KO=5.0),
         "cash": 1_000.0 - 4 * 100.0 - 1.0,
-        "strangers": strangers_of(),
+        "foreign_executions": foreign_executions_of(),
         "evidence": Evidence(NOW, executions=frozenset({"x.1"})),
     }
     return AccountState(**{**agreed, **changed})
@@ -118,7 +118,7 @@ CASES = {
     ),
     "an execution of an order of ours that is not on record": (
         {
-            "strangers": strangers_of(("q-KO-BUY", "KO", "BUY", 2.0, 60.0, "x.9")),
+            "foreign_executions": foreign_executions_of(("q-KO-BUY", "KO", "BUY", 2.0, 60.0, "x.9")),
             "positions": positions_of(SPY=4.0, KO=7.0),
         },
         [
@@ -127,7 +127,10 @@ CASES = {
         ],
     ),
     "an execution of nobody here": (
-        {"strangers": strangers_of(("", "KO", "SELL", 5.0, 60.0, "x.9")), "positions": positions_of(SPY=4.0)},
+        {
+            "foreign_executions": foreign_executions_of(("", "KO", "SELL", 5.0, 60.0, "x.9")),
+            "positions": positions_of(SPY=4.0),
+        },
         [
             ("execution_foreign", "info", "KO", None, NAN, 5.0),
             ("position_of_others", "info", "KO", None, 5.0, 0.0),
@@ -212,8 +215,8 @@ def test_what_looks_like_ours(ref, ours):
     assert looks_like_ours(ref) is ours
 
 
-def test_the_columns_of_strangers_are_among_those_that_a_broker_keeps():
-    assert set(strangers_of().columns) <= set(ORPHAN_COLUMNS)
+def test_the_columns_of_foreign_executions_are_among_those_that_a_broker_keeps():
+    assert set(foreign_executions_of().columns) <= set(ORPHAN_COLUMNS)
 
 
 def of_two_clients(told, client_id=8):

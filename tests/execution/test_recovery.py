@@ -26,7 +26,7 @@ def sent(name, order_id):
 class Scripted:
     """Answers each sweep with the next (events, evidence) of a list, and the last one from then on."""
 
-    lease, session, mode, account = "here", 3, "paper", "DU0000001"
+    lock_account, session, mode, account = "here", 3, "paper", "DU0000001"
 
     def __init__(self, *rounds):
         self.rounds, self.asked, self.adopted, self.again = list(rounds), 0, [], []
@@ -43,7 +43,7 @@ class Scripted:
     def allow_again(self, names):
         self.again += names
 
-    async def sweep(self):
+    async def collect_evidence(self):
         events, evidence = self.rounds[min(self.asked, len(self.rounds) - 1)]
         self.asked += 1
         if events:
@@ -89,7 +89,9 @@ def blotter():
         yield one
 
 
-def recover(broker, blotter, events=(), *, run_id="r", settle=0.0, resend=True, is_new=False, **restrictions):
+def recover(
+    broker, blotter, events=(), *, run_id="r", in_flight_seconds=0.0, resend=True, is_new=False, **restrictions
+):
     blotter.record(events).result()
 
     async def run():
@@ -97,7 +99,7 @@ def recover(broker, blotter, events=(), *, run_id="r", settle=0.0, resend=True, 
         names = {name.replace("r-", f"{run_id}-", 1): shares for name, shares in quantities.items()}
         record = RunState(run_id, blotter, names)
         record.follow(broker)
-        terms = {"settle": settle, "resend": resend, "is_new": is_new}
+        terms = {"in_flight_seconds": in_flight_seconds, "resend": resend, "is_new": is_new}
         recovery = Recovery(broker, blotter, record, **terms, restrictions=Restrictions(**restrictions))
         return await recovery.run()
 
@@ -130,7 +132,7 @@ def test_an_order_that_is_slow_to_arrive_is_waited_for_as_long_as_it_may_take(bl
     empty = ([], evidence(next_id=1))
     late = ([LIVES], evidence(open_orders=frozenset({A}), next_id=2))
     broker = Scripted(empty, empty, empty, late)
-    found = recover(broker, blotter, [sent(A, 1)], settle=0.4)
+    found = recover(broker, blotter, [sent(A, 1)], in_flight_seconds=0.4)
     assert found.again == []
     assert blotter.orders("r").set_index("client_order_id").loc[A, "status"] == "SUBMITTED"
 
@@ -176,7 +178,7 @@ def test_orders_of_another_run_with_a_longer_name_are_nobodys_business(blotter):
 
 def test_a_broker_that_nobody_else_can_reach_is_not_asked_about_a_new_run(blotter):
     broker = Scripted(([], evidence()))
-    broker.lease = None
+    broker.lock_account = None
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
     assert broker.asked == 0
 
@@ -209,10 +211,10 @@ def test_what_is_held_back_is_new_on_record_with_the_latest_reason_and_told_once
 
 
 @pytest.mark.parametrize(
-    ("facts", "mine", "others"),
+    ("events", "mine", "others"),
     [
         ([sent(A, 1)], "order id 1 is not used", "sent by client id 7"),
-        ([], "is not told", "client id 9 is not told"),
+        ([], "does not receive", "client id 9 does not receive"),
     ],
 )
 def test_the_reason_is_the_last_word_also_where_it_was_said_before(events, mine, others, blotter):
@@ -245,9 +247,9 @@ def test_a_conclusion_of_no_known_time_is_older_than_any_other(blotter):
 def test_ids_that_were_passed_once_hold_an_order_back_though_the_record_knows_them_now(blotter):
     broker = Scripted(([], evidence(next_id=5)))
     for _ in range(2):
-        assert "(the next one was 5, and 1 by this record)" in held_by(recover(broker, blotter))
+        assert "(the next one was 5, and 1 by this blotter)" in held_by(recover(broker, blotter))
     plan(blotter, "later", ids=PLANNED._replace(order_id=9), at=LATER)
-    assert "(the next one was 5, and 1 by this record)" in held_by(recover(broker, blotter))
+    assert "(the next one was 5, and 1 by this blotter)" in held_by(recover(broker, blotter))
 
 
 def test_ids_that_were_passed_before_an_order_was_planned_say_nothing_of_it(blotter):
@@ -272,14 +274,14 @@ def test_ids_that_were_taken_and_not_used_do_not_hide_others(blotter):
     taken = sent(name, 4)._replace(run_id="later")
     back = OrderEvent("not_sent", "later", name, NOW, attempt=1)
     broker = Scripted(([], evidence(next_id=3)))
-    assert "(the next one was 3, and 1 by this record)" in held_by(recover(broker, blotter, [taken, back]))
+    assert "(the next one was 3, and 1 by this blotter)" in held_by(recover(broker, blotter, [taken, back]))
 
 
 def test_ids_of_another_account_and_of_another_client_say_nothing(blotter):
     plan(blotter, "other", ids=PLANNED._replace(order_id=50), rows=PLAN.assign(account="DU7"), account="DU7")
     plan(blotter, "eight", client_id=8, ids=PLANNED._replace(client_id=8, order_id=60))
     assert recover(Scripted(([], evidence(next_id=1))), blotter).unsent == [A, B, C]
-    assert "and 1 by this record" in held_by(recover(Scripted(([], evidence(next_id=40))), blotter))
+    assert "and 1 by this blotter" in held_by(recover(Scripted(([], evidence(next_id=40))), blotter))
 
 
 def test_another_client_sends_nothing_that_it_has_not_planned(blotter):
@@ -317,14 +319,14 @@ def test_a_copy_of_the_record_is_not_trusted_while_what_it_lacks_may_be_under_wa
     nothing = ([], evidence(next_id=1))
     there = ([], evidence(next_id=2, refs=frozenset({A}), open_orders=frozenset({A})))
     broker = Scripted(nothing, nothing, nothing, there)
-    found = recover(broker, blotter, settle=0.4)
+    found = recover(broker, blotter, in_flight_seconds=0.4)
     assert found.unsent == []
     assert set(found.held) == {B, C}
 
 
 def test_for_what_was_just_planned_nobody_waits(blotter):
     broker = Scripted(([], evidence(next_id=1)))
-    assert recover(broker, blotter, cleared=frozenset({A, B, C}), settle=60.0).unsent == [A, B, C]
+    assert recover(broker, blotter, cleared=frozenset({A, B, C}), in_flight_seconds=60.0).unsent == [A, B, C]
     assert broker.asked == 1
 
 
@@ -354,6 +356,6 @@ def test_a_plan_that_was_overtaken_is_held_back(blotter):
 
 def test_a_broker_that_forgets_nothing_shows_what_was_not_sent(blotter):
     broker = Scripted(([], Evidence(NOW, forgets=False)))
-    broker.lease = None
+    broker.lock_account = None
     assert recover(broker, blotter, overtaken="").unsent == [A, B, C]
     assert broker.asked > 0

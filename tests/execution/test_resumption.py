@@ -167,7 +167,7 @@ def test_ids_that_began_anew_prove_nothing(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         states = sx.resume("r", broker, blotter, timeout=1)
         assert states["status"].tolist() == ["FILLED", "UNKNOWN", "UNKNOWN"]
-        assert states["reason"].str.contains("started its order ids anew").tolist()[1:] == [True, True]
+        assert states["reason"].str.contains("reset its order ids").tolist()[1:] == [True, True]
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
 
 
@@ -485,7 +485,7 @@ def test_another_client_sends_nothing_of_a_restored_record_when_completed_orders
     else:
         venue.fault(on="reqCompletedOrders", do="swallow", times=50)
     states, run = resume_twice(venue, file, client_id=8)
-    words = "resume with client id 7, which planned it" if told == "nothing" else "did not tell all it has"
+    words = "resume with client id 7, which planned it" if told == "nothing" else "did not report everything"
     assert words in held_reasons(states)
     assert run["status"] == "blocked"
     assert run["message"].startswith("3 orders were held back: ")
@@ -561,7 +561,7 @@ def test_ids_that_began_anew_show_nothing_of_an_earlier_day(venue, file, monkeyp
     venue.event("reset_ids")
     set_clock(monkeypatch, datetime.now(UTC) + timedelta(days=1))
     states, _ = resume_twice(venue, file)
-    assert "TWS has started its order ids anew" in held_reasons(states)
+    assert "TWS has reset its order ids" in held_reasons(states)
     assert venue_orders(venue.journal).to_dict() == {"other-MCD-BUY": 1, **ONCE}
 
 
@@ -584,7 +584,7 @@ def test_of_a_record_that_lacks_some_orders_nothing_more_is_sent(venue, file):
     states, run = resume_twice(venue, file)
     assert states["status"].tolist() == ["FILLED", "NEW", "NEW"]
     assert (
-        states["reason"].str.contains("has r-SPY-BUY, which this record has not sent").tolist()[1:] == [True] * 2
+        states["reason"].str.contains("has r-SPY-BUY, which this blotter has not sent").tolist()[1:] == [True] * 2
     )
     assert run["status"] == "partial"
     assert "2 orders were held back" in run["message"]
@@ -741,9 +741,9 @@ def test_a_plan_is_not_overtaken_by_an_earlier_one_nor_by_the_rest_of_its_own_ru
 class Losing(MockBroker):
     """A broker whose connection fails as the first order is sent, so that the order never arrives."""
 
-    def __init__(self, mode, settle_seconds=0.0, arrives_at=None):
+    def __init__(self, mode, in_flight_seconds=0.0, arrives_at=None):
         super().__init__({"SPY": 400.0}, cash=10_000.0)
-        self.mode, self.settle_seconds, self.arrives_at = mode, settle_seconds, arrives_at
+        self.mode, self.in_flight_seconds, self.arrives_at = mode, in_flight_seconds, arrives_at
         self.sent, self.asked = [], 0
 
     async def place(self, ticket):
@@ -752,11 +752,11 @@ class Losing(MockBroker):
             raise BrokerError("the line is down")
         await super().place(ticket)
 
-    async def sweep(self):
+    async def collect_evidence(self):
         self.asked += 1
         if self.asked == self.arrives_at:
             await super().place(self.sent[0])
-        return await super().sweep()
+        return await super().collect_evidence()
 
 
 def lose_an_order(broker, blotter):

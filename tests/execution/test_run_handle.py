@@ -197,7 +197,7 @@ def test_one_order_is_cancelled_by_name_and_a_halt_is_everybodys(broker, blotter
     run = sx.start_run(approved(2, limit=9.0), broker, blotter, timeout=1)
     wait_for(lambda: len(broker.open_orders()) == 2)
     run.cancel("r-S00-BUY")
-    with pytest.raises(sx.InputError, match="'x' is no order of run r"):
+    with pytest.raises(sx.InputError, match="'x' is not an order of run r"):
         run.cancel("x")
     run.halt("a person")
     with pytest.raises(sx.HaltedError):

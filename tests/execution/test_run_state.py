@@ -40,7 +40,7 @@ def test_what_is_on_record_is_known_at_the_start_and_not_counted_as_news(blotter
 
     async def look():
         record = RunState("r", blotter, {NAME: 10.0})
-        return record.state(NAME).status, record.heard, record.uncharged, record.open
+        return record.state(NAME).status, record.received, record.uncharged, record.open
 
     assert asyncio.run(look()) == ("PARTIAL", 0, {"a.b.01.01"}, {NAME})
 
@@ -52,7 +52,7 @@ def test_a_fact_is_news_once_and_on_record_once(blotter):
         for _ in range(3):
             teller.tell(FILL, FEE)
         await record.put([])
-        return teller.run_id, record.heard, record.uncharged
+        return teller.run_id, record.received, record.uncharged
 
     assert asyncio.run(hear()) == ("r", 2, set())
     assert (blotter.events("r")["kind"] == "execution").sum() == 1
@@ -67,7 +67,7 @@ def test_an_order_that_ended_is_open_again_once_fills_of_it_are_reported_that_no
         found = []
         for event in (ended, ended._replace(code=None, filled=4.0), FILL):
             teller.tell(event)
-            record.settle()
+            record.update_states()
             found.append(set(record.open))
         return found
 
@@ -82,7 +82,7 @@ def test_what_another_thread_tells_is_heard_and_on_record(blotter):
         thread.start()
         await record.news.wait()
         thread.join()
-        record.settle()
+        record.update_states()
         return record.state(NAME).filled
 
     assert asyncio.run(hear()) == 4.0
@@ -96,16 +96,16 @@ def test_facts_of_other_orders_are_recorded_and_say_nothing_here(blotter):
         record.follow(teller)
         teller.tell(FILL._replace(client_order_id="r-TLT-BUY"))
         await record.put([])
-        return record.heard
+        return record.received
 
     assert asyncio.run(hear()) == 0
     assert blotter.fills("r")["client_order_id"].tolist() == ["r-TLT-BUY"]
 
 
 @pytest.mark.parametrize(
-    ("fact", "text"),
+    ("event", "text"),
     [
-        (FILL._replace(quantity=11.0), "asks for 10 shares, and 11 were filled"),
+        (FILL._replace(quantity=11.0), "is for 10 shares, and 11 were filled"),
         (OrderEvent("duplicate", "r", NAME, NOON, perm_id=8, message="another order"), "another order"),
     ],
 )
@@ -113,7 +113,7 @@ def test_more_than_was_asked_for_is_an_alarm_when_it_is_heard_and_not_when_it_is
     async def alarm():
         record = RunState("r", blotter, {NAME: 10.0})
         await record.put([event])
-        record.settle()
+        record.update_states()
         first = record.alarm
         await record.put([])
         return first, RunState("r", blotter, {NAME: 10.0}).alarm
@@ -146,7 +146,7 @@ def test_an_order_that_has_ended_is_not_open(blotter):
     async def end():
         record = RunState("r", blotter, {NAME: 4.0})
         await record.put([FILL])
-        record.settle()
+        record.update_states()
         return record.open
 
     assert asyncio.run(end()) == set()
@@ -160,7 +160,7 @@ def test_an_order_that_was_not_sent_is_open_until_it_is_held_back(blotter):
             record.hold(held)
             found.append(set(record.open))
         await record.put([FILL])  # it was at the broker after all
-        record.settle()
+        record.update_states()
         return [*found, set(record.open)]
 
     assert asyncio.run(hold()) == [{NAME}, set(), {NAME}, set(), {NAME}]
