@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.starts import Start, Trial, judge, make_trial
+from tests.campaign.starts import Start, Trial, check_trial, make_trial
 
 ROOT = Path(__file__).parents[1]
 TRIAL = Trial(1, {"KO": 0.01, "SPY": 0.02}, (Start("localhost", "own", 7, 0.0), Start("127.0.0.1", "own", 8, 0.1)))
@@ -52,9 +52,9 @@ def test_every_spelling_of_the_address_is_drawn_and_no_trial_has_one_twice():
     assert max(start.delay for trial in trials for start in trial.starts) <= 0.3
 
 
-def test_the_judge_finds_nothing_where_one_worker_has_sent_the_run_once():
+def test_the_checker_finds_nothing_where_one_worker_has_sent_the_run_once():
     for end in ("lock", "broker", "client id", "nothing left"):
-        assert judge(TRIAL, ONCE, ["sent", end]) == {"doubled": 0, "wrong": []}
+        assert check_trial(TRIAL, ONCE, ["sent", end]) == {"doubled": 0, "wrong": []}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_judge_finds_nothing_where_one_worker_has_sent_the_run_once():
         (ONCE, ["sent", "failed"], 0, "a worker ended: failed"),
     ],
 )
-def test_the_judge_finds(accepted, ends, doubled, wrong):
-    found = judge(TRIAL, accepted, ends)
+def test_the_checker_finds(accepted, ends, doubled, wrong):
+    found = check_trial(TRIAL, accepted, ends)
     assert found["doubled"] == doubled
     assert wrong in found["wrong"]

@@ -127,7 +127,7 @@ def test_what_was_given_for_a_run_is_in_its_row(blotter):
 
 
 def test_facts_come_back_as_they_were_told(blotter):
-    told = [
+    events = [
         OrderEvent(
             "sending", "run-1", "a", NOON, attempt=1, bid=1.0, ask=2.0, last=1.5, quoted_at=NOON, data_type=3
         ),
@@ -138,8 +138,8 @@ def test_facts_come_back_as_they_were_told(blotter):
         OrderEvent("commission", "run-1", None, None, exec_id="x", commission=-0.1, commission_currency="USD"),
         OrderEvent("message", "run-1", message=EVIL),
     ]
-    blotter.record(told).result()
-    assert blotter.recorded_events("run-1") == told
+    blotter.record(events).result()
+    assert blotter.recorded_events("run-1") == events
     assert blotter.recorded_events("run-2") == []
 
 
@@ -322,9 +322,9 @@ def test_a_closed_blotter_can_still_be_halted(path):
 HOLD = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
-blotter.record([Fact("message", "r", message="told")]).result()
+blotter.record([OrderEvent("message", "r", message="told")]).result()
 print("open", flush=True)
 sys.stdin.read()
 """
@@ -380,11 +380,11 @@ FORK = """
 import gc, os, sys
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterClosedError
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 
 path, way = sys.argv[1:]
 blotter = sx.open_blotter(path)
-blotter.record([Fact("message", "r", message=f"before {n}") for n in range(100)]).result()
+blotter.record([OrderEvent("message", "r", message=f"before {n}") for n in range(100)]).result()
 child = os.fork()
 if not child:
     uses = [blotter.orders, blotter.runs, lambda: blotter.record([]), blotter.unresolved]
@@ -404,7 +404,7 @@ if not child:
         gc.collect()
     sys.exit(0)
 assert os.waitpid(child, 0)[1] == 0
-blotter.record([Fact("message", "r", message="after")]).result()
+blotter.record([OrderEvent("message", "r", message="after")]).result()
 try:
     sx.open_blotter(path)
 except sx.BlotterLockedError:
@@ -529,12 +529,12 @@ def test_a_blotter_that_could_not_be_opened_leaves_no_lock(path):
 LEFT_OPEN = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
 memory = sx.open_blotter()
 for number in range(500):
-    blotter.record([Fact("message", "r", message=str(number))])
-    memory.record([Fact("message", "r", message=str(number))])
+    blotter.record([OrderEvent("message", "r", message=str(number))])
+    memory.record([OrderEvent("message", "r", message=str(number))])
 snapshot = sx.read_blotter(sys.argv[1])
 {end}
 """
@@ -570,7 +570,7 @@ async def work():
     try:
         await asyncio.Event().wait()
     finally:
-        await asyncio.wrap_future(blotter.record([Fact("message", "end", message="wound up")]))
+        await asyncio.wrap_future(blotter.record([OrderEvent("message", "end", message="wound up")]))
 
 def caller():
     try:

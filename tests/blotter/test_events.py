@@ -1,4 +1,4 @@
-"""Natural keys: the same event told twice has one key, two events have two."""
+"""Natural keys: a repeated event has the same key, two events have two keys."""
 
 from __future__ import annotations
 

@@ -197,10 +197,10 @@ def test_a_lock_knows_whether_its_file_is_in_place(path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "message"),
     [("pipe", "is not a regular file: move it away"), ("open to all", r"mode 666\): chmod 600 makes it private")],
 )
-def test_a_lock_file_in_a_private_folder_must_be_private_as_well(path, kind, told):
+def test_a_lock_file_in_a_private_folder_must_be_private_as_well(path, kind, message):
     file = Path(f"{path}.lock")
     if kind == "pipe":
         os.mkfifo(file, 0o600)
@@ -209,7 +209,7 @@ def test_a_lock_file_in_a_private_folder_must_be_private_as_well(path, kind, tol
         file.chmod(0o666)
     folder = os.open(path.parent, os.O_RDONLY)
     before = open_descriptors()
-    with pytest.raises(BlotterError, match=told):
+    with pytest.raises(BlotterError, match=message):
         FileLock(path, folder)
     assert open_descriptors() == before
     os.close(folder)

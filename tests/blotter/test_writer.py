@@ -1,4 +1,4 @@
-"""The writer: one commit for many, each event once, nobody refused for another, nothing lost that was told."""
+"""The writer: one commit for many events, each once, no caller fails for another, no recorded event is lost."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_one_execution_under_two_runs_is_recorded_once_and_its_neighbours_too(be
 
 
 def test_the_primary_key_stands_behind_the_known_keys(bench):
-    """The keys of run-2 are known before the other run's event comes: only the database can tell."""
+    """The keys of run-2 are known before the other run's event comes: only the database knows."""
     fill = OrderEvent("execution", "run-1", "o", exec_id="x", quantity=4.0)
     bench.writer.put([fill]).result()
     bench.writer.put([message("a", "run-2")]).result()
@@ -180,8 +180,8 @@ def test_what_cannot_be_stored_is_refused_alone(bench, name):
     for future in before + after:
         future.result()
     bench.writer.put([message("beside it")]).result()  # it was not recorded, and is not taken to be
-    told = [f"before {number}" for number in range(5)] + [f"after {number}" for number in range(5)]
-    assert bench.rows() == [(text,) for text in [*told, "beside it"]]
+    recorded = [f"before {number}" for number in range(5)] + [f"after {number}" for number in range(5)]
+    assert bench.rows() == [(text,) for text in [*recorded, "beside it"]]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -5.0, 1e300])
@@ -265,7 +265,7 @@ def test_nothing_handed_in_by_many_threads_while_it_closes_is_left_hanging():
     bench = Bench()
     futures, refused = [], threading.Event()
 
-    def tell(name):
+    def write(name):
         for number in range(10_000):
             try:
                 futures.append(bench.writer.put([message(f"{name} {number}")]))
@@ -273,7 +273,7 @@ def test_nothing_handed_in_by_many_threads_while_it_closes_is_left_hanging():
                 refused.set()
                 return
 
-    threads = [threading.Thread(target=tell, args=(name,)) for name in "abc"]
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
     for thread in threads:
         thread.start()
     bench.writer.close()
@@ -310,15 +310,15 @@ def test_a_writer_that_cannot_start_fails_what_it_is_given_and_does_not_hang():
 TELL = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
 start = len(blotter.events("r"))
 pending = []
 number = start
 while True:
-    for _ in range(7):  # several on the way at once, each of three facts that belong together
-        facts = [Fact("message", "r", code=str(number), message=part) for part in "abc"]
-        pending.append((number, blotter.record(facts)))
+    for _ in range(7):  # several in flight at once, each of three events that belong together
+        events = [OrderEvent("message", "r", code=str(number), message=part) for part in "abc"]
+        pending.append((number, blotter.record(events)))
         number += 3
     for acknowledged, future in pending[:5]:
         future.result()
@@ -348,7 +348,7 @@ FILL_THE_DISK = """
 import resource, sys
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterError
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
 limit = 400_000
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -356,21 +356,21 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))  # no file may grow bey
 number = 0
 try:
     while True:
-        blotter.record([Fact("message", "r", code=str(number), message="x" * 5000)]).result()
+        blotter.record([OrderEvent("message", "r", code=str(number), message="x" * 5000)]).result()
         print(number, flush=True)
         number += 1
 except BlotterError as error:
     print("failed", type(error.__cause__).__name__, flush=True)
 for _ in range(2):
     try:
-        blotter.record([Fact("message", "r", code="late")]).result()
+        blotter.record([OrderEvent("message", "r", code="late")]).result()
     except BlotterError as error:
         print("refused" if "open the blotter again" in str(error) else error, flush=True)
 print(len(blotter.events("r")) == number, flush=True)
 try:
     blotter.close()
 except BlotterError:
-    print("told at close", flush=True)
+    print("recorded at close", flush=True)
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 with sx.open_blotter(sys.argv[1]) as blotter:
     print(len(blotter.events("r")) == number, flush=True)
@@ -388,7 +388,7 @@ def test_when_the_disk_is_full_the_future_fails_and_nothing_that_was_acknowledge
     assert done.returncode == 0
     assert len(numbers) > 10
     assert lines[len(numbers)].startswith("failed ")
-    assert lines[len(numbers) + 1 :] == ["refused", "refused", "True", "told at close", "True", ""]
+    assert lines[len(numbers) + 1 :] == ["refused", "refused", "True", "recorded at close", "True", ""]
     with open_blotter(path) as blotter:
         assert blotter.events("r")["code"].tolist() == numbers
         blotter.record([message("again")]).result()

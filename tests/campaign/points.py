@@ -1,7 +1,7 @@
 """Where a worker can be killed, and what it acknowledges: our modules wrapped in the worker's own process.
 
 Nothing of this is in the package. A wrapper counts how often its point is passed, and at the count that the plan
-names the process kills itself with SIGKILL: nothing is flushed, closed or told to anybody.
+names the process kills itself with SIGKILL: nothing is flushed, closed or reported.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ class Points:
             timer.start()
 
     def acknowledge(self, keys: list[str]) -> None:
-        """Facts of which somebody is about to hear that they are on disk."""
+        """Events that are about to be acknowledged as being on disk."""
         os.write(self._acks, "".join(f"{key}\n" for key in keys).encode())
 
 
 class _Connection:
-    """A DuckDB connection that tells before it commits."""
+    """A DuckDB connection that reports before it commits."""
 
     def __init__(self, real: Any, before_commit: Any) -> None:
         self._real, self._before_commit = real, before_commit

@@ -132,7 +132,7 @@ class Mortal:
     def orders(self, run_id: str) -> Any:
         """What the plan fixes, read once, and states derived from the events: the view takes many times as long.
 
-        Columns that the view makes of the events are not there; the judge holds the others against the view.
+        Columns that the view makes of the events are not there; the checker holds the others against the view.
         """
         return self._get("orders", self._orders, run_id)
 
@@ -140,12 +140,12 @@ class Mortal:
         planned = self._shelf.planned
         if planned is None:
             planned = self._shelf.planned = self._read_plan(run_id)
-        told: dict[str, list[Any]] = {name: [] for name in planned["client_order_id"]}
+        by_order: dict[str, list[Any]] = {name: [] for name in planned["client_order_id"]}
         for event in self.recorded_events(run_id):
-            if event.client_order_id in told:
-                told[event.client_order_id].append(event)
+            if event.client_order_id in by_order:
+                by_order[event.client_order_id].append(event)
         asked = planned["quantity"].tolist()
-        states = [derive_order(one, events) for one, events in zip(asked, told.values(), strict=True)]
+        states = [derive_order(one, events) for one, events in zip(asked, by_order.values(), strict=True)]
         return planned.assign(state=[one.state for one in states], status=[one.status for one in states])
 
     def _read_plan(self, run_id: str) -> pd.DataFrame:

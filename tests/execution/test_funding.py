@@ -1,6 +1,6 @@
 """Buys wait for the cash that pays for them; amounts are calculated by hand.
 
-OLD is held, 1,000 shares worth 50 each, and 1,000 are in cash. NEW costs 20: 0.95 of 51,000 asks for 2,422 shares,
+OLD is held, 1,000 shares at 50 each, and 1,000 are in cash. NEW costs 20: 0.95 of 51,000 is for 2,422 shares,
 of which 49 can be paid for before OLD is sold.
 """
 
@@ -272,7 +272,7 @@ def ticket(quantity=100.0, limit=NAN, side="BUY"):
         pytest.param(NAN, None, None, 23.0, 2_301.0, id="no market: the price it was decided at"),
         pytest.param(26.0, 25.0, 24.0, 23.0, 2_601.0, id="a limit above the ask"),
         pytest.param(20.0, 25.0, 24.0, 23.0, 2_001.0, id="a limit below the market"),
-        pytest.param(NAN, None, 0.0, NAN, math.inf, id="nothing tells"),
+        pytest.param(NAN, None, 0.0, NAN, math.inf, id="no price"),
     ],
 )
 def test_a_buy_costs_what_it_may_trade_at_and_its_commission(limit, ask, last, decided, cost):
@@ -304,7 +304,7 @@ def test_a_buy_is_set_aside_until_it_has_traded_or_ended():
     assert funding.available == 550.0
     ledger.note("a", -250.0, has_ended=True)  # cheaper than it was counted
     assert funding.available == 600.0
-    ledger.note("a", -250.0, has_ended=True)  # told twice
+    ledger.note("a", -250.0, has_ended=True)  # reported twice
     assert funding.available == 600.0
     ledger.note("s", 400.0, has_ended=False)
     assert funding.available == 1_000.0

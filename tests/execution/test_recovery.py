@@ -1,4 +1,4 @@
-"""Asking in rounds, and what is written down: with a broker whose every answer is given here."""
+"""Rounds of queries and what is recorded, with a broker whose answers are scripted here."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ def sent(name, order_id):
 
 
 class Scripted:
-    """Answers each sweep with the next (events, evidence) of a list, and the last one from then on."""
+    """Answers each query with the next (events, evidence) of a list, and the last one from then on."""
 
     lock_account, session, mode, account = "here", 3, "paper", "DU0000001"
 
@@ -34,8 +34,8 @@ class Scripted:
     def now(self):
         return NOW
 
-    def follow(self, _run_id, tell):
-        self.tell = tell
+    def follow(self, _run_id, report):
+        self.report = report
 
     def adopt(self, _run_id, orders):
         self.adopted += [order.client_order_id for order in orders]
@@ -47,7 +47,7 @@ class Scripted:
         events, evidence = self.rounds[min(self.asked, len(self.rounds) - 1)]
         self.asked += 1
         if events:
-            self.tell(*events)
+            self.report(*events)
         return evidence
 
 
@@ -106,7 +106,7 @@ def recover(
     return asyncio.run(run())
 
 
-def test_what_is_there_is_adopted_what_never_left_may_be_sent_and_one_round_is_enough(blotter):
+def test_open_orders_are_adopted_unsent_ones_may_be_sent_and_one_round_is_enough(blotter):
     broker = Scripted(([LIVES], evidence(next_id=2, open_orders=frozenset({A}), refs=frozenset({A}))))
     found = recover(broker, blotter, [sent(A, 1)])
     assert (found.session, found.unsent, found.again) == (3, [B, C], [])
@@ -118,26 +118,26 @@ def test_what_is_there_is_adopted_what_never_left_may_be_sent_and_one_round_is_e
     }
 
 
-def test_orders_in_doubt_are_asked_for_until_two_rounds_are_quiet_and_go_out_again_by_their_ids(blotter):
+def test_orders_in_doubt_are_queried_until_two_rounds_are_quiet_and_resent_by_their_ids(blotter):
     nothing = ([], evidence())
     broker = Scripted(([LIVES], evidence(open_orders=frozenset({A}))), nothing, nothing, nothing)
     broker.rounds = [(events, evidence(open_orders=frozenset({A}), next_id=2)) for events, _ in broker.rounds]
     found = recover(broker, blotter, [sent(A, 1), sent(B, 3), sent(C, 2)])
     assert found.again == [C, B]  # by their ids and not as planned, or TWS would refuse the lower one
     assert (found.unsent, broker.again) == ([], [C, B])
-    assert broker.asked == 3  # the first told something new, two did not
+    assert broker.asked == 3  # the first reported something new, two did not
 
 
 def test_an_order_that_is_slow_to_arrive_is_waited_for_as_long_as_it_may_take(blotter):
     empty = ([], evidence(next_id=1))
     late = ([LIVES], evidence(open_orders=frozenset({A}), next_id=2))
     broker = Scripted(empty, empty, empty, late)
-    found = recover(broker, blotter, [sent(A, 1)], in_flight_seconds=0.4)
+    found = recover(broker, blotter, [sent(A, 1)], in_flight_seconds=2.0)
     assert found.again == []
     assert blotter.orders("r").set_index("client_order_id").loc[A, "status"] == "SUBMITTED"
 
 
-def test_without_leave_to_send_again_a_doubt_is_on_record_with_its_evidence(blotter):
+def test_without_permission_to_resend_a_doubt_is_recorded_with_its_evidence(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     found = recover(broker, blotter, [sent(A, 1)], resend=False)
     assert (found.again, broker.again) == ([], [])
@@ -309,7 +309,7 @@ def test_what_was_adopted_once_is_adopted_by_the_next_connection_too(blotter):
 
 
 def test_what_was_just_planned_is_sent_whatever_else_the_evidence_says(blotter):
-    broker = Scripted(([], evidence(next_id=50, is_complete=False, gap="nothing is told")))
+    broker = Scripted(([], evidence(next_id=50, is_complete=False, gap="nothing is reported")))
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
     found = recover(broker, blotter, cleared=frozenset({B}))
     assert (found.unsent, set(found.held)) == ([B], {A, C})
@@ -319,7 +319,7 @@ def test_a_copy_of_the_record_is_not_trusted_while_what_it_lacks_may_be_under_wa
     nothing = ([], evidence(next_id=1))
     there = ([], evidence(next_id=2, refs=frozenset({A}), open_orders=frozenset({A})))
     broker = Scripted(nothing, nothing, nothing, there)
-    found = recover(broker, blotter, in_flight_seconds=0.4)
+    found = recover(broker, blotter, in_flight_seconds=2.0)
     assert found.unsent == []
     assert set(found.held) == {B, C}
 

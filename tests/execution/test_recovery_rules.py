@@ -25,12 +25,12 @@ OPEN = Evidence(NOW, next_id=8, client_id=1, open_orders=frozenset({NAME}), refs
 TRAIL = IdTrail(7, 7)
 
 CASES = {
-    # never handed over: it cannot be anywhere
-    "approved, not handed over": ([INTENT], NOTHING, {}, "send", ""),
+    # never sent: it cannot be anywhere
+    "approved, not sent": ([INTENT], NOTHING, {}, "send", ""),
     "announced, and taken back": ([INTENT, SENT, NOT_SENT], NOTHING, {}, "send", ""),
-    "not handed over from here, and the broker has it": ([INTENT], OPEN, {}, "adopt", ""),
-    # not sent by this record, and perhaps by another one
-    "approved, and a list was not told": (
+    "not sent from here, and the broker has it": ([INTENT], OPEN, {}, "adopt", ""),
+    # not sent by this blotter, and perhaps by another one
+    "approved, and a list was not reported": (
         [INTENT],
         Evidence(NOW, next_id=7, client_id=1, is_complete=False, gap="no completed orders"),
         {"trail": TRAIL},
@@ -58,7 +58,7 @@ CASES = {
         "hold",
         "(the next one was 12, and 9 by this blotter)",
     ),
-    "approved today, and ids began anew": (
+    "approved today, and ids were reset": (
         [INTENT],
         Evidence(NOW, next_id=1, client_id=1),
         {"trail": TRAIL},
@@ -79,7 +79,7 @@ CASES = {
         "send",
         "",
     ),
-    "approved yesterday, and ids began anew": (
+    "approved yesterday, and ids were reset": (
         [INTENT._replace(occurred_at=YESTERDAY)],
         Evidence(NOW, next_id=6, client_id=1),
         {"trail": TRAIL},
@@ -137,7 +137,7 @@ CASES = {
         "",
     ),
     "planned by this worker, and the broker has it": ([INTENT], OPEN, {"is_cleared": True}, "adopt", ""),
-    # handed over, and nothing is known of it
+    # sent, and unknown to the broker
     "its id is the next one": ([INTENT, SENT], NOTHING, {}, "resend", "order id 7 is not used"),
     "its id is above the next one": (
         [INTENT, SENT],
@@ -155,14 +155,14 @@ CASES = {
         "unknown",
         "order id 8 was accepted after its id 7",
     ),
-    "ids began anew": (
+    "ids were reset": (
         [INTENT, SENT],
         Evidence(NOW, next_id=1, client_id=1),
         {"highest_next_id": 7},
         "unknown",
         "has reset its order ids",
     ),
-    "ids began anew below one that was seen": (
+    "ids were reset below one that was seen": (
         [INTENT, SENT],
         Evidence(NOW, next_id=5, client_id=1),
         {"highest_seen_id": 5},
@@ -173,7 +173,7 @@ CASES = {
     "of no known day": ([INTENT, SENT._replace(occurred_at=None)], NOTHING, {}, "unknown", "earlier day"),
     "of another client": ([INTENT, SENT._replace(client_id=2)], NOTHING, {}, "unknown", "client id 2"),
     "without an order id": ([INTENT, SENT._replace(order_id=None)], NOTHING, {}, "unknown", "no order id"),
-    "a list was not told": (
+    "a list was not reported": (
         [INTENT, SENT],
         Evidence(NOW, next_id=7, client_id=1, is_complete=False, gap="no completed orders"),
         {},
@@ -241,7 +241,7 @@ CASES = {
         "resume with client id 1, which planned it",
     ),
     "gone, sent by this client": ([INTENT, SENT, WORKS], NOTHING, {}, "missing", "the executions of 2026-11-23"),
-    "perhaps gone, but a list was not told": (
+    "perhaps gone, but a list was not reported": (
         [INTENT, SENT, WORKS],
         Evidence(NOW, next_id=8, client_id=1, is_complete=False),
         {},
@@ -284,7 +284,7 @@ def test_what_is_concluded(name):
 
 
 def test_only_what_was_never_shown_to_exist_is_ever_sent():
-    """Whatever the evidence, an order of which the broker has shown anything is not handed over again."""
+    """Whatever the evidence, an order that the broker has ever reported is not sent again."""
     for events, *_ in CASES.values():
         order = OrderHistory(NAME, 10.0, events)
         if order.is_seen:

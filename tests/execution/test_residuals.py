@@ -72,7 +72,7 @@ def test_the_rest_becomes_the_next_leg_of_the_run_and_is_sent_once(broker, blott
 
 
 class Secretive(MockBroker):
-    """The mock filler, which tells no execution of SPY until ``speaks``."""
+    """The mock broker, which reports no execution of SPY until ``speaks``."""
 
     speaks = False
 

@@ -225,16 +225,16 @@ def test_what_fails_later_is_raised_by_who_waits(broker, blotter):
 
 
 def test_a_listener_hears_every_fact_once(broker, blotter):
-    heard = []
+    received = []
     plan = approved(limit=9.0)
     run = sx.start_run(plan, broker, blotter, timeout=30)
-    run.control.listen(heard.append)
+    run.control.listen(received.append)
     wait_for(lambda: len(broker.open_orders()) == 3)
     run.cancel_all()
     run.wait()
-    cancelled = {event.client_order_id for event in heard if event.status == "CANCELLED"}
+    cancelled = {event.client_order_id for event in received if event.status == "CANCELLED"}
     assert cancelled == set(plan["client_order_id"])
-    assert len({key_of(event) for event in heard}) == len(heard)
+    assert len({key_of(event) for event in received}) == len(received)
 
 
 INTERRUPTED = """

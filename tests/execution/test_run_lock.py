@@ -1,4 +1,4 @@
-"""One sender for one run: another process, or another thread of this one, is told who has it."""
+"""One process sends a run: another process, or another thread, gets an error that names the owner."""
 
 import os
 import subprocess
@@ -79,10 +79,10 @@ def test_a_broker_that_nobody_else_can_reach_needs_no_run_lock(state):
 
 
 def test_another_process_holds_it_until_it_ends_however_it_ends(holder):
-    told = (
+    message = (
         rf"process {holder.pid} \(-c\) works run r .*nothing was sent from here. Wait for it, or end it and resume"
     )
-    with pytest.raises(RunElsewhereError, match=told):
+    with pytest.raises(RunElsewhereError, match=message):
         take()
     holder.kill()
     holder.wait()
@@ -90,8 +90,8 @@ def test_another_process_holds_it_until_it_ends_however_it_ends(holder):
 
 
 def test_a_holder_on_another_computer_with_the_same_home_is_named_with_it(holder, locks):
-    lock_file(locks).write_text('{"pid": 7, "program": "desk.py", "host": "far.example"}', "utf-8")
-    with pytest.raises(RunElsewhereError, match=r"^process 7 \(desk\.py\) on far\.example works run r"):
+    lock_file(locks).write_text('{"pid": 7, "program": "trade.py", "host": "far.example"}', "utf-8")
+    with pytest.raises(RunElsewhereError, match=r"^process 7 \(trade\.py\) on far\.example works run r"):
         take()
 
 
@@ -122,7 +122,7 @@ def test_a_run_lock_is_lost_when_its_file_is_removed_or_replaced(locks):
         lock_file(locks).unlink()
         with pytest.raises(RunElsewhereError, match=r"run r, '.*', was removed or replaced .*resume the run"):
             lock.check()
-        with run_lock("DU1", "r") as second:  # nobody can tell this process of the first one any more
+        with run_lock("DU1", "r") as second:  # nothing shows this process the first one any more
             second.check()
             with pytest.raises(RunElsewhereError):
                 lock.check()
@@ -181,8 +181,8 @@ def test_a_folder_that_others_can_enter_is_refused_with_the_command_that_closes_
     take()
     folder = {"stocklean_exec": state, "locks": locks}[which]
     folder.chmod(mode)
-    told = rf"'{folder}' is open to other users \(mode {mode:03o}\): chmod 700 .* Nothing was sent"
-    with pytest.raises(BlotterError, match=told):
+    message = rf"'{folder}' is open to other users \(mode {mode:03o}\): chmod 700 .* Nothing was sent"
+    with pytest.raises(BlotterError, match=message):
         take()
     folder.chmod(0o700)
     take()
@@ -212,8 +212,8 @@ def test_a_folder_of_another_user_is_refused(state, monkeypatch):
     take()
     owner = os.geteuid()
     monkeypatch.setattr("os.geteuid", lambda: owner + 1)
-    told = rf"'{state}' belongs to user {owner}, not to user {owner + 1} of this program: have it removed"
-    with pytest.raises(BlotterError, match=told):
+    message = rf"'{state}' belongs to user {owner}, not to user {owner + 1} of this program: have it removed"
+    with pytest.raises(BlotterError, match=message):
         take()
 
 

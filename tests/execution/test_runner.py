@@ -13,7 +13,7 @@ from stocklean_exec.errors import BrokerError, HaltedError
 
 
 class Stub(MockBroker):
-    """The mock filler, with something that happens when the ``at``-th order is handed over."""
+    """The mock broker, with an action when the ``at``-th order is sent."""
 
     def __init__(self, *arguments, at=1, happens=None, window=1_000, quiet=True, **options):
         super().__init__(*arguments, **options)
@@ -124,7 +124,7 @@ def test_an_order_that_filled_before_the_hand_over_failed_is_filled():
         assert blotter.orders("r")["status"].tolist() == ["FILLED", "NEW"]
 
 
-def test_an_order_that_waited_for_a_rejected_one_is_recorded_anew_before_it_is_sent():
+def test_an_order_that_waited_for_a_rejected_one_is_recorded_again_before_it_is_sent():
     # All three are announced in one group. The first spends 10 of 25, the second of 20 is over the cap, and the
     # third is withdrawn with it and sent after it, when the record must say once more that it is being sent.
     seen = {}
@@ -337,10 +337,12 @@ def test_each_order_is_stamped_with_the_market_at_its_hand_over():
 
 def test_progress_counts_the_orders_that_have_ended():
     broker = Stub(prices(5), window=2)
-    told = []
+    progress = []
     with sx.open_blotter() as blotter:
         approved = plan(5, broker)
-        asyncio.run(sx.submit_orders_async(approved, broker, blotter, on_progress=lambda *news: told.append(news)))
-    assert told[0] == (2, "3 open")
-    assert told[-1] == (5, "0 open")
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+        asyncio.run(
+            sx.submit_orders_async(approved, broker, blotter, on_progress=lambda *news: progress.append(news))
+        )
+    assert progress[0] == (2, "3 open")
+    assert progress[-1] == (5, "0 open")
+    assert [done for done, _ in progress] == sorted(done for done, _ in progress)

@@ -72,7 +72,7 @@ TWO = orders_of(("SPY", "BUY", 2.0), ("TLT", "BUY", 3.0))
 
 
 class Losing(Counting):
-    """The mock filler, on whose way the first order is lost: it is told of by no answer and left no trace."""
+    """The mock broker, which loses the first order on the way: no answer reports it and it leaves no trace."""
 
     def __init__(self, mode):
         super().__init__(MARKET, cash=100_000.0)
