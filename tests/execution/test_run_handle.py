@@ -115,7 +115,7 @@ def test_who_stops_awaiting_detaches(broker, blotter):
 
     asyncio.run(impatient())
     assert not run.is_done
-    with pytest.raises(TimeoutError, match="goes on"):
+    with pytest.raises(TimeoutError, match="it continues"):
         run.wait(0.05)
     wait_for(lambda: len(broker.open_orders()) == 3)
     run.cancel_all()
