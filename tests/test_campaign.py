@@ -1,4 +1,4 @@
-"""The crash campaign, small; its judge, on truths made by hand."""
+"""The crash campaign, small; its checker, on truths made by hand."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.campaign.judge import FAILURES, compare, truth_of
+from tests.campaign.checker import FAILURES, compare, truth_of
 from tests.campaign.plans import FAULTS, POINTS, USES, make_plan
 from tests.campaign.report import add_up, never_reached
 
@@ -48,7 +48,7 @@ def differences(journal=JOURNAL, fills=FILLS, order=ORDER, faults=()):
 @pytest.mark.once
 def test_a_few_dozen_killed_runs_lose_nothing_and_send_nothing_twice():
     done = campaign("--runs", 36, "--first", 10_001, "--wide", 4)
-    # An order of which nobody can tell is no failure here: which faults explain it depends on what was under way.
+    # An order with an unknown outcome is no failure here: which faults explain it depends on what was in flight.
     counts = {
         line.rsplit(maxsplit=1)[0].strip(): line.split()[-1] for line in done.stdout.splitlines() if line.strip()
     }
@@ -89,7 +89,7 @@ def test_without_a_safeguard_the_campaign_fails(name):
     assert f"{name}: 6 runs" in done.stdout
 
 
-def test_the_judge_finds_nothing_where_nothing_is():
+def test_the_checker_finds_nothing_where_nothing_is():
     assert differences() == {"found": {}, "words": []}
 
 
@@ -117,7 +117,7 @@ def test_the_judge_finds_nothing_where_nothing_is():
         ("unexplained_unknowns", {"order": {**ORDER, "state": "UNKNOWN", "status": "UNKNOWN", "reason": "so"}}),
     ],
 )
-def test_the_judge_finds(kind, change):
+def test_the_checker_finds(kind, change):
     assert kind in FAILURES
     assert kind in differences(**change)["found"]
 
@@ -129,13 +129,13 @@ def test_a_commission_that_the_venue_tells_nobody_is_not_lost():
 
 
 def test_an_unknown_order_is_excused_by_the_fault_that_its_reason_speaks_of_and_by_no_other():
-    reason = "TWS has started its order ids anew (the next one is 1), so an id proves nothing"
+    reason = "TWS has reset its order ids (the next one is 1), so an id proves nothing"
     order = {**ORDER, "state": "UNKNOWN", "status": "UNKNOWN", "reason": reason}
     assert differences(order=order, faults={"ids_reset"})["found"] == {}
     assert differences(order=order, faults={"swallowed_order"})["found"] == {"unexplained_unknowns": 1}
 
 
-OLDER = "the broker has r-KO-BUY, which this record has not sent: the record is older than the account"
+OLDER = "the broker has r-KO-BUY, which this blotter has not sent: the blotter is older than the account"
 HELD = {**ORDER, "state": "INTENT", "status": "NEW", "reason": OLDER}
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.campaign.judge import FAILURES
+from tests.campaign.checker import FAILURES
 from tests.campaign.readme import put_section
 from tests.campaign.report import RECORD, never_reached
 from tests.campaign.safeguards import SAFEGUARDS

@@ -23,7 +23,7 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.kill_switch import HaltJournal
 from stocklean_exec.errors import ApprovalError, BlotterError, BrokerError, InputError, LiveAccountError
 from stocklean_exec.execution.approval import seal, verify
-from stocklean_exec.execution.run_lock import run_lease
+from stocklean_exec.execution.run_lock import run_lock
 from stocklean_exec.simulator import Simulator
 from stocklean_exec.simulator.server.server import FORBIDDEN_PORTS
 
@@ -299,7 +299,7 @@ def test_no_text_becomes_code():
 
 
 def test_run_locks_lie_in_a_private_state_folder(state, open_umask, monkeypatch):
-    with run_lease(ACCOUNT, "r"):
+    with run_lock(ACCOUNT, "r"):
         found = modes(state)
         assert mode(state) == 0o700
         assert found.pop("locks") == 0o700
@@ -321,7 +321,7 @@ def exposed(locks, how):
 
 @pytest.mark.parametrize("how", ["mode", "link", pytest.param("owner", marks=as_root)])
 def test_exposed_state_folders_are_refused(how, state, tmp_path):
-    with run_lease(ACCOUNT, "r"):
+    with run_lock(ACCOUNT, "r"):
         pass
     exposed(state / "locks", how)
     with (
@@ -336,11 +336,11 @@ def test_exposed_state_folders_are_refused(how, state, tmp_path):
 
 
 def test_another_state_folder_has_locks_of_its_own(state, tmp_path, monkeypatch):
-    with run_lease(ACCOUNT, "r"):
-        with pytest.raises(sx.RunElsewhereError), run_lease(ACCOUNT, "r"):
+    with run_lock(ACCOUNT, "r"):
+        with pytest.raises(sx.RunElsewhereError), run_lock(ACCOUNT, "r"):
             pass
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
-        with run_lease(ACCOUNT, "r") as other:
+        with run_lock(ACCOUNT, "r") as other:
             other.check()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.starts import Start, Trial, judge, make_trial
+from tests.campaign.starts import Start, Trial, check_trial, make_trial
 
 ROOT = Path(__file__).parents[1]
 TRIAL = Trial(1, {"KO": 0.01, "SPY": 0.02}, (Start("localhost", "own", 7, 0.0), Start("127.0.0.1", "own", 8, 0.1)))
@@ -30,13 +30,13 @@ def test_a_run_that_two_workers_begin_by_two_addresses_is_sent_by_one():
     code, table, shown = starts("--trials", 6, "--first", 1_001, "--wide", 3)
     assert code == 0, shown
     assert (table["trials"], table["workers that sent the run"], table["references accepted twice"]) == (6, 6, 0)
-    refused = ("the lease", "orders that the broker has")
+    refused = ("the run lock", "orders that the broker has")
     others = ("refused for a client id in use", "nothing left to trade")
     assert sum(table[name] for name in (*(f"refused by {name}" for name in refused), *others)) == 6, shown
 
 
 @pytest.mark.once
-def test_where_each_address_has_a_lease_of_its_own_runs_are_sent_twice():
+def test_where_each_address_has_a_separate_run_lock_runs_are_sent_twice():
     code, table, shown = starts("--trials", 6, "--first", 1_001, "--wide", 3, "--apart", 0.02, "--off", "account")
     assert code == 1, shown
     assert table["references accepted twice"] > 0, shown
@@ -52,9 +52,9 @@ def test_every_spelling_of_the_address_is_drawn_and_no_trial_has_one_twice():
     assert max(start.delay for trial in trials for start in trial.starts) <= 0.3
 
 
-def test_the_judge_finds_nothing_where_one_worker_has_sent_the_run_once():
-    for end in ("lease", "broker", "client id", "nothing left"):
-        assert judge(TRIAL, ONCE, ["sent", end]) == {"doubled": 0, "wrong": []}
+def test_the_checker_finds_nothing_where_one_worker_has_sent_the_run_once():
+    for end in ("lock", "broker", "client id", "nothing left"):
+        assert check_trial(TRIAL, ONCE, ["sent", end]) == {"doubled": 0, "wrong": []}
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def test_the_judge_finds_nothing_where_one_worker_has_sent_the_run_once():
     [
         (ONCE + ONCE, ["sent", "sent"], 2, "2 workers have sent the run"),
         (ONCE + Counter({"s1-KO-BUY": 1}), ["sent", "broker"], 1, "s1-KO-BUY was accepted 2 times"),
-        (Counter({"s1-KO-BUY": 1}), ["sent", "lease"], 0, "s1-SPY-BUY was not sent"),
-        (ONCE + Counter({"s1-TLT-BUY": 1}), ["sent", "lease"], 0, "s1-TLT-BUY is no order of the run"),
-        (Counter(), ["lease", "lease"], 0, "0 workers have sent the run"),
+        (Counter({"s1-KO-BUY": 1}), ["sent", "lock"], 0, "s1-SPY-BUY was not sent"),
+        (ONCE + Counter({"s1-TLT-BUY": 1}), ["sent", "lock"], 0, "s1-TLT-BUY is no order of the run"),
+        (Counter(), ["lock", "lock"], 0, "0 workers have sent the run"),
         (ONCE, ["sent", "failed"], 0, "a worker ended: failed"),
     ],
 )
-def test_the_judge_finds(accepted, ends, doubled, wrong):
-    found = judge(TRIAL, accepted, ends)
+def test_the_checker_finds(accepted, ends, doubled, wrong):
+    found = check_trial(TRIAL, accepted, ends)
     assert found["doubled"] == doubled
     assert wrong in found["wrong"]

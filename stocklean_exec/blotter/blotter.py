@@ -1,7 +1,8 @@
 """The blotter: the durable record of runs, orders, events, fills and commissions, in one DuckDB file.
 
-Plans and events are inserted and never changed; what an order or a run *is* is a view over them. Reading gives
-DataFrames. One process owns a blotter; others read snapshots of it with :func:`read_blotter`, and may halt it.
+Plans and events are inserted and never changed; the state of an order or a run is a view over them. Reading
+returns DataFrames. One process owns a blotter; others read snapshots of it with :func:`read_blotter`, and may halt
+it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _PLAN_COLUMNS = (
     "approved_by",
     "approved_at",
 )
-# By the sequence of the record: clocks may be set back.
+# By the sequence of recording: clocks may be set back.
 _LATER_ORDERS = """
 WITH approved AS (
     SELECT client_order_id, planned.run_id, planned.symbol, planned.account, number
@@ -76,7 +77,7 @@ failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sen
 steps AS (
     SELECT
         number,
-        kind = 'session' AS is_told,
+        kind = 'session' AS is_reported,
         CASE kind WHEN 'session' THEN order_id ELSE order_id + 1 END AS next_id
     FROM main.facts ANTI JOIN failed USING (client_order_id, attempt)
     WHERE client_id = ? AND kind IN ('session', 'sending') AND order_id IS NOT NULL
@@ -90,26 +91,26 @@ trails AS (
 )
 SELECT
     planned,
-    max(next_id) FILTER (is_told),
+    max(next_id) FILTER (is_reported),
     max(next_id),
-    arg_min(next_id, number) FILTER (is_told AND next_id > expected),
-    arg_min(expected, number) FILTER (is_told AND next_id > expected)
+    arg_min(next_id, number) FILTER (is_reported AND next_id > expected),
+    arg_min(expected, number) FILTER (is_reported AND next_id > expected)
 FROM trails
 GROUP BY planned
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FACT_TIMES = ("occurred_at", "quoted_at")
+_EVENT_TIMES = ("occurred_at", "quoted_at")
 _OPEN: weakref.WeakSet[Blotter] = weakref.WeakSet()
 
 
 @atexit.register
 def _close_all() -> None:
-    """Close what a script or a kernel left open, so that nothing queued is lost at its end."""
+    """Close the blotters that a script or a kernel left open, so that no queued event is lost at exit."""
     for blotter in list(_OPEN):
         try:
             blotter.close()
         except BlotterError:
-            logging.getLogger(__name__).exception("%r did not record all that it was given", blotter)
+            logging.getLogger(__name__).exception("%r did not record all its events", blotter)
 
 
 class Blotter(BlotterReader):
@@ -141,7 +142,7 @@ class Blotter(BlotterReader):
         _OPEN.add(self)
 
     def _protect_log(self) -> None:
-        """Keep DuckDB's log as private as the file: it is made anew, by the umask, after each checkpoint."""
+        """Keep DuckDB's log as private as the file: after each checkpoint it is created again, by the umask."""
         if self.path is not None:
             log = Path(f"{self.path}.wal")
             with suppress(FileNotFoundError):  # a checkpoint has just emptied it
@@ -153,15 +154,15 @@ class Blotter(BlotterReader):
     def record(self, events: Sequence[OrderEvent]) -> Future[None]:
         """Record ``events``; the future is done once they are on disk.
 
-        Facts that are on record already are left out. The future cannot be cancelled, and need not be waited for:
-        :meth:`close` and the end of the program write all that was handed in.
+        Events that are on record already are skipped. The future cannot be cancelled, and need not be waited for:
+        :meth:`close` and the exit of the program write everything that is queued.
 
         Raises
         ------
         BlotterClosedError
             At once: the blotter is closed.
         BlotterError
-            From the future: nothing of these events was recorded, and why.
+            From the future: none of these events was recorded, with the reason.
         """
         return self._writer.put(events)
 
@@ -200,7 +201,7 @@ class Blotter(BlotterReader):
         return self._writer.put(events, insert)
 
     def record_quotes(self, run_id: str, quotes: pd.DataFrame) -> Future[None]:
-        """Record the market as it was when a run began."""
+        """Record the market at the start of a run."""
         names = [name for name in (*QUOTES.names, "data_type") if name in quotes.columns]
         rows = quotes[names].assign(run_id=run_id, recorded_at=pd.Timestamp(clock.now()))
 
@@ -212,7 +213,7 @@ class Blotter(BlotterReader):
     def record_book(
         self, run_id: str, account: str, taken_at: datetime, positions: pd.DataFrame, cash: float
     ) -> Future[None]:
-        """Record what ``account`` holds, as the broker told it at ``taken_at``."""
+        """Record the holdings of ``account``, as the broker reported them at ``taken_at``."""
         held = positions.groupby("symbol")["quantity"].sum()
         rows = pd.DataFrame({"what": "position", "symbol": held.index.astype("str"), "quantity": held.to_numpy()})
         rows = pd.concat([rows, pd.DataFrame([{"what": "cash", "symbol": "", "quantity": cash}])])
@@ -224,7 +225,7 @@ class Blotter(BlotterReader):
         return self._writer.put((), insert)
 
     def last_book(self, account: str) -> pd.DataFrame:
-        """What ``account`` held when its last run began: ``what``, ``symbol``, ``quantity``, ``taken_at``."""
+        """Holdings of ``account`` when its last run began: ``what``, ``symbol``, ``quantity``, ``taken_at``."""
         frame = self._frame(
             "SELECT what, symbol, quantity, epoch_us(taken_at) AS taken_at FROM main.recorded_books "
             "WHERE account = ? QUALIFY taken_at = max(taken_at) OVER () ORDER BY what, symbol",
@@ -233,7 +234,7 @@ class Blotter(BlotterReader):
         return frame.assign(taken_at=pd.to_datetime(frame["taken_at"].astype("Int64"), unit="us", utc=True))
 
     def cash_at_start(self, run_id: str) -> float | None:
-        """Cash of the account before anything of a run was sent; None if that is not on record."""
+        """Cash of the account before the first order of a run was sent; None if not on record."""
         with self._open().cursor() as cursor:
             row = cursor.execute(
                 "SELECT quantity FROM main.recorded_books WHERE run_id = ? AND what = 'cash' "
@@ -243,7 +244,7 @@ class Blotter(BlotterReader):
         return None if row is None or row[0] is None else float(row[0])
 
     def id_marks(self, client_id: int | None) -> tuple[int, int]:
-        """Greatest order id of ``client_id`` that the broker has shown, and greatest next id that it told."""
+        """Greatest order id of ``client_id`` in the broker's reports, and greatest next id that it reported."""
         with self._open().cursor() as cursor:
             row = cursor.execute(
                 "SELECT max(order_id) FILTER (kind IN ('status', 'execution', 'rejected')), "
@@ -253,9 +254,9 @@ class Blotter(BlotterReader):
         return (row[0] or 0, row[1] or 0) if row else (0, 0)
 
     def id_trails(self, run_id: str, client_id: int | None, account: str) -> dict[datetime, IdTrail]:
-        """Order ids of ``client_id`` since each plan of a run, by when that was recorded.
+        """Order ids of ``client_id`` since each plan of a run, by the time of the plan.
 
-        By the runs of ``account`` alone: another one may be of another TWS, which has order ids of its own.
+        Only runs of ``account`` count: another account may be at another TWS, with separate order ids.
         """
         with self._open().cursor() as cursor:
             rows = cursor.execute(_ID_TRAILS, [run_id, account, client_id]).fetchall()
@@ -266,9 +267,9 @@ class Blotter(BlotterReader):
         }
 
     def overtaken_by(self, run_id: str) -> dict[str, list[str]]:
-        """Later runs that have approved orders where this run has some that were not sent: symbols by run.
+        """Later runs with approved orders in symbols where this run has unsent orders: symbols by run.
 
-        Of the same account, approved after the orders of this run, and sent or still to be sent themselves.
+        Of the same account, approved after the orders of this run, and sent or still to be sent.
         """
         candidates = self._frame(_LATER_ORDERS, [run_id])
         if candidates.empty:
@@ -282,7 +283,7 @@ class Blotter(BlotterReader):
         return {str(name): rows["symbol"].tolist() for name, rows in found.groupby("run_id", sort=False)}
 
     def own(self, names: Sequence[str]) -> set[str]:
-        """Which of these client order ids are on record, in whichever run."""
+        """Which of these client order ids are on record, in any run."""
         with self._open().cursor() as cursor:
             rows = cursor.execute(
                 "SELECT client_order_id FROM main.planned_orders WHERE client_order_id IN "
@@ -291,8 +292,8 @@ class Blotter(BlotterReader):
             ).fetchall()
         return {row[0] for row in rows}
 
-    def handed_over(self, since: datetime, account: str) -> dict[str, float]:
-        """Value at decision prices of what was handed over since an instant, by run."""
+    def notional_sent(self, since: datetime, account: str) -> dict[str, float]:
+        """Value at decision prices of the orders sent since an instant, by run."""
         with self._open().cursor() as cursor:
             rows = cursor.execute(
                 "WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'), "
@@ -305,7 +306,7 @@ class Blotter(BlotterReader):
         return {run_id: float(value or 0.0) for run_id, value in rows}
 
     def run_spent(self, run_id: str) -> float:
-        """Value at decision prices of what a run has handed over, on whatever day."""
+        """Value at decision prices of all orders that a run has sent, on any day."""
         with self._open().cursor() as cursor:
             row = cursor.execute(
                 "WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'), "
@@ -320,13 +321,13 @@ class Blotter(BlotterReader):
         """All events of a run, as recorded."""
         with self._open().cursor() as cursor:
             columns = ", ".join(
-                f"epoch_us({name}) AS {name}" if name in _FACT_TIMES else name for name in OrderEvent._fields
+                f"epoch_us({name}) AS {name}" if name in _EVENT_TIMES else name for name in OrderEvent._fields
             )
             rows = cursor.execute(
                 f"SELECT {columns} FROM main.facts WHERE run_id = ? ORDER BY number",  # noqa: S608 - constants
                 [run_id],
             ).fetchall()
-        return [_fact(row) for row in rows]
+        return [_event(row) for row in rows]
 
     def planned(self, run_id: str) -> dict[str, str]:
         """Fingerprint of each planned order of a run by client order id."""
@@ -337,7 +338,7 @@ class Blotter(BlotterReader):
         return dict(rows)
 
     def limits(self, run_id: str) -> list[dict[str, Any]]:
-        """Limits that each plan of a run was approved with, as recorded; none for plans of earlier versions."""
+        """Recorded limits that each plan of a run was approved with; none for plans of earlier versions."""
         with self._open().cursor() as cursor:
             rows = cursor.execute(
                 "SELECT parameters FROM main.planned_runs WHERE run_id = ? ORDER BY leg", [run_id]
@@ -345,8 +346,8 @@ class Blotter(BlotterReader):
         found = (json.loads(row[0] or "{}").get("limits") for row in rows)
         return [limits for limits in found if limits is not None]
 
-    def sendings(self, since: datetime, account: str) -> list[datetime]:
-        """When orders of ``account`` were sent, by the computer's clock, from an instant on; oldest first."""
+    def sent_times(self, since: datetime, account: str) -> list[datetime]:
+        """Times when orders of ``account`` were sent since an instant, by the computer's clock; oldest first."""
         with self._open().cursor() as cursor:
             rows = cursor.execute(
                 "WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent') "
@@ -357,25 +358,25 @@ class Blotter(BlotterReader):
             ).fetchall()
         return [cast("datetime", _moment(row[0])) for row in rows]
 
-    def last_leg(self, run_id: str) -> int:
-        """Number of the run's latest plan: 1 for the first, more for what completed it; 0 without a plan."""
+    def last_batch(self, run_id: str) -> int:
+        """Number of the run's latest batch: 1 for the plan, more for residual orders; 0 without a plan."""
         with self._open().cursor() as cursor:
             row = cursor.execute("SELECT max(leg) FROM main.planned_runs WHERE run_id = ?", [run_id]).fetchone()
         return (row[0] or 0) if row else 0
 
     def resolve(self, client_order_id: str, status: str, *, reason: str) -> None:
-        """Decide what became of an order that is ``UNKNOWN``; a person's word, kept with its reason.
+        """Decide the outcome of an order that is ``UNKNOWN``; recorded as a person's decision with its reason.
 
         Parameters
         ----------
         client_order_id : one of :meth:`unresolved`
-        status : ``CANCELLED`` or ``REJECTED``: it is dead. A fill is never decided; it must be recorded.
+        status : ``CANCELLED`` or ``REJECTED``, both final. A fill cannot be decided; it must be recorded.
         reason : how you know
 
         Raises
         ------
         InputError
-            The order is not unresolved, or status or reason cannot be used.
+            The order is not unresolved, or status or reason is invalid.
         """
         unresolved = self.unresolved().set_index("client_order_id")
         problems = _problems_of_resolution(unresolved.index, client_order_id, status, reason)
@@ -390,14 +391,14 @@ class Blotter(BlotterReader):
     # -- the kill switch -----------------------------------------------------------------------------------
 
     def halt(self, reason: str) -> None:
-        """Stop everything that has not been sent yet, at once, and until :meth:`clear_halt`."""
+        """Stop all sending at once, until :meth:`clear_halt`."""
         entry = self._halts.halt(reason)
-        self.record([_halt_fact(entry)]).result()
+        self.record([_halt_event(entry)]).result()
 
     def clear_halt(self, reason: str) -> None:
-        """Allow sending again. Nothing else does: not a restart, not a new run."""
+        """Allow sending again. Only this clears a halt, not a restart or a new run."""
         entry = self._halts.clear(reason)
-        self.record([_halt_fact(entry)]).result()
+        self.record([_halt_event(entry)]).result()
 
     @property
     def halted(self) -> str | None:
@@ -406,25 +407,25 @@ class Blotter(BlotterReader):
         return None if entry is None else entry.reason
 
     def check_halt(self) -> None:
-        """Raise HaltedError while a halt is in force; cheap enough to ask before every order."""
+        """Raise HaltedError while a halt is in force; cheap enough to call before every order."""
         self._halts.check()
 
     def close(self) -> None:
-        """Write what is under way, close the file, and give up the lock. Closing twice is harmless.
+        """Write what is queued, close the file, and release the lock. Closing twice is harmless.
 
         Raises
         ------
         BlotterError
-            The disk did not take what was still to be written. The blotter is closed all the same.
+            Writing what was queued failed. The blotter is closed nevertheless.
         """
         if os.getpid() != self._pid:
-            return  # a fork: the file is its parent's, and must not be touched from here
+            return  # a fork: the file belongs to the parent process
         with self._closing:
             if self._connection is None:
                 return
             try:
-                # Halts of other processes become part of the record.
-                last = self.record([_halt_fact(entry) for entry in self._halts.entries()])
+                # Record the halts of other processes too.
+                last = self.record([_halt_event(entry) for entry in self._halts.entries()])
                 self._writer.close()
             finally:
                 super().close()
@@ -439,7 +440,7 @@ def _insert_frame(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.Da
     try:
         connection.execute(f"INSERT INTO main.{table} BY NAME SELECT * FROM new_rows")  # noqa: S608 - a table of ours
     finally:
-        with suppress(duckdb.Error):  # a failed statement ends the transaction, and the name with it
+        with suppress(duckdb.Error):  # a failed statement ends the transaction and drops the name
             connection.unregister("new_rows")
 
 
@@ -456,11 +457,11 @@ def _problems_of_resolution(
     return problems
 
 
-def _halt_fact(entry: HaltEntry) -> OrderEvent:
+def _halt_event(entry: HaltEntry) -> OrderEvent:
     return OrderEvent(entry.kind, occurred_at=entry.at, code=entry.by, message=entry.reason)
 
 
-def _fact(row: tuple[Any, ...]) -> OrderEvent:
+def _event(row: tuple[Any, ...]) -> OrderEvent:
     event = OrderEvent._make(row)
     return event._replace(occurred_at=_moment(event.occurred_at), quoted_at=_moment(event.quoted_at))
 
@@ -482,14 +483,14 @@ def _plan_rows(orders: pd.DataFrame, run: dict[str, object]) -> pd.DataFrame:
 
 
 def open_blotter(path: str | os.PathLike[str] = MEMORY) -> Blotter:
-    """Open a blotter, or make a new one; ``":memory:"`` keeps it in memory.
+    """Open a blotter, or create a new one; ``":memory:"`` keeps it in memory.
 
     Raises
     ------
     BlotterLockedError
-        Another process has it open, or this one; the error says which.
+        Another process, or this one, has it open already; the error says which.
     InputError
-        The path cannot be that of a blotter.
+        The path is not that of a blotter.
     BlotterError
         It was written by a newer version, is damaged, or belongs to another user.
 

@@ -1,8 +1,7 @@
 """Opening a blotter's DuckDB file: checks, settings, schema.
 
-The connection is hardened before anything else happens on it, as :mod:`~stocklean_exec.database` does: no files,
-no network, no extensions can be reached through SQL, Python variables are not tables, and none of that can be
-switched back.
+The connection is hardened first, by :mod:`~stocklean_exec.database`: SQL cannot reach files, the network or
+extensions, Python variables are not tables, and these settings are locked.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ __all__ = [
 
 _MAGIC_OFFSET, _MAGIC = 8, b"DUCK"
 _CONFIG = {
-    # DuckDB 2.0 takes the sum over a join with nothing for zero, and answers "more than zero?" with no, unasked: a
-    # filled order would look new until its first commission comes. See tests/canaries/test_duckdb.py.
+    # DuckDB 2.0's optimizer takes the sum over an empty join for zero, and so evaluates "more than zero?" to
+    # false: a filled order would look new until its first commission arrives. See tests/canaries/test_duckdb.py.
     "disabled_optimizers": "statistics_propagation",
     # Files stay readable by DuckDB 1.5, which is supported until 2027.
     "storage_compatibility_version": "v1.5.0",
@@ -74,17 +73,17 @@ SCHEMA_VERSION = 4
 
 
 def check_path(path: str | os.PathLike[str]) -> Path:
-    """Resolve the path of a blotter file, or say what is wrong with it.
+    """Resolve the path of a blotter file, or raise with what is wrong.
 
     Raises
     ------
     InputError
-        It is not a path of a local, regular DuckDB file, or of a new file in a folder that exists.
+        It is not the path of a local, regular DuckDB file, or of a new file in an existing folder.
     """
     try:
         file = Path(path)
         code, detail = _check_name(file, os.fspath(path))
-    except (TypeError, ValueError, OSError) as error:  # not a path at all, or too long for one
+    except (TypeError, ValueError, OSError) as error:  # not a path, or too long
         code, detail = "blotter_path", f"{path!r} cannot be a path: {error}"
     if code:
         raise InputError("blotter", [Problem(code, detail)])
@@ -92,9 +91,9 @@ def check_path(path: str | os.PathLike[str]) -> Path:
 
 
 def _check_name(file: Path, text: str) -> tuple[str, str]:
-    """Say what is wrong with a path, as a code and a sentence; two empty strings when nothing is."""
+    """What is wrong with a path, as a code and a sentence; two empty strings for a valid path."""
     if not text.strip() or "\0" in text:
-        return "blotter_path", "the path is empty, or has a NUL character in it"
+        return "blotter_path", "the path is empty, or contains a NUL character"
     if is_address(text) or re.match(r"[a-z]+:(?!\\)", text):
         return "blotter_path", f"{text!r} is an address; a blotter is a local file"
     if file.is_symlink():
@@ -103,7 +102,7 @@ def _check_name(file: Path, text: str) -> tuple[str, str]:
         return "blotter_directory", f"{text!r} is a folder; name a file in it"
     if not file.parent.is_dir():
         return "blotter_path", f"the folder {str(file.parent)!r} does not exist; make it first"
-    # The owner's own file is not opened once more: that would drop DuckDB's lock on it.
+    # A file that this process owns is not opened again: closing it would drop DuckDB's lock.
     return _check_file(file) if file.exists() and not is_held_here(file.resolve()) else ("", "")
 
 
@@ -120,12 +119,12 @@ def _check_file(file: Path) -> tuple[str, str]:
 
 
 def check_owner(path: Path) -> None:
-    """Refuse to own a blotter of another user, root included: its log would be a file that this user cannot open.
+    """Refuse to open a blotter of another user, root included: its log would be a file that this user cannot open.
 
     Raises
     ------
     BlotterError
-        The file is there and belongs to somebody else.
+        The file belongs to another user.
     """
     try:
         owner = path.stat().st_uid
@@ -134,13 +133,13 @@ def check_owner(path: Path) -> None:
     if owner != os.geteuid():
         raise BlotterError(
             f"{str(path)!r} belongs to user {owner}, not to user {os.geteuid()} of this program: run it as that "
-            "user; sx.read_blotter(path) reads a snapshot where the file may be read"
+            "user; sx.read_blotter(path) reads a snapshot if the file is readable"
         )
 
 
 def connect(path: Path | None) -> duckdb.DuckDBPyConnection:
     """Open the database (in memory for None), hardened and in UTC; a new file is readable by its owner alone."""
-    mask = os.umask(0o077)  # DuckDB creates files by the umask; a blotter is nobody else's business
+    mask = os.umask(0o077)  # DuckDB creates files by the umask; a blotter is private
     try:
         connection = database.connect(
             MEMORY if path is None else str(path), config=_CONFIG, settings={"TimeZone": "UTC"}
@@ -155,11 +154,11 @@ def connect(path: Path | None) -> duckdb.DuckDBPyConnection:
 
 
 def create(path: Path) -> None:
-    """Make a new blotter beside its place, whole, and then put it there.
+    """Create a new blotter under a temporary name, and rename it once it is complete.
 
-    DuckDB writes a new file in several steps, and cannot open one that was left between two of them. A process
-    that is killed here leaves no file, or one that opens; what it leaves beside is removed by the next one. Only
-    for who holds the blotter's lock.
+    DuckDB writes a new file in several steps, and cannot open one that is incomplete. A process that is killed
+    here leaves no file or a valid one; its temporary file is removed by the next process. The caller must hold the
+    blotter's lock.
     """
     new = path.with_name(f".{path.name}.new")
     try:
@@ -182,12 +181,12 @@ def _discard(new: Path) -> None:
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring the schema up to this code's version, each step in its own transaction, and make the views.
+    """Update the schema to this code's version, each step in a separate transaction, and create the views.
 
     Raises
     ------
     BlotterError
-        The file was written by a newer version, or is a DuckDB file of something else.
+        The file was written by a newer version, or is not a blotter.
     """
     try:
         done = _versions_of(connection)
@@ -198,15 +197,15 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> None:
             for step in steps:
                 _apply(connection, step[2], [step])
         _apply(connection, _sql("views.sql"), [])
-        connection.execute("CHECKPOINT")  # changes of the schema are not left to be replayed from the log
+        connection.execute("CHECKPOINT")  # schema changes must not have to be replayed from the log
     except duckdb.Error as error:
         if "No space left" in str(error):
             raise BlotterError(f"the disk is full, so the blotter cannot be opened: {error}") from error
-        raise BlotterError(f"the schema of this blotter cannot be brought up to date: {error}") from error
+        raise BlotterError(f"the schema of this blotter cannot be updated: {error}") from error
 
 
 def _versions_of(connection: duckdb.DuckDBPyConnection) -> set[int]:
-    """Versions of the schema that the file went through; none for a new file."""
+    """Schema versions that were applied to the file; none for a new file."""
     tables = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     if tables and "schema_migrations" not in tables:
         raise BlotterError("this DuckDB file is not a blotter; give another path")

@@ -1,4 +1,4 @@
-"""Making a file's name durable: what was created or renamed in a folder is still there after a power cut."""
+"""Make file names durable: a file created or renamed in a folder is still there after a power cut."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ __all__ = ["sync_folder"]
 
 
 def sync_folder(folder: Path) -> None:
-    """Write the names of the files in ``folder`` to the disk, and return when they are there.
+    """Write the names of the files in ``folder`` to the disk; return when that is done.
 
-    Syncing a file keeps its contents; by POSIX, the name of a new or renamed file is kept by syncing its folder.
+    Syncing a file makes its contents durable; under POSIX, the name of a new or renamed file needs a sync of its
+    folder.
 
     Raises
     ------

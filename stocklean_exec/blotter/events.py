@@ -1,40 +1,40 @@
-"""The vocabulary of the record: what can be known about an order, one immutable event at a time.
+"""Order events: everything that is recorded about an order, one immutable event at a time.
 
-Brokers make events, the blotter stores them, :mod:`~stocklean_exec.blotter.order_state` derives states from them.
-A event has a natural key: the same event told twice has the same key and is recorded once. Nothing is ever changed
-or taken back; a correction is another event. Pure.
+Brokers report events, the blotter stores them, :mod:`~stocklean_exec.blotter.order_state` derives states from
+them. An event has a natural key: a repeated event has the same key and is recorded once. Recorded events are never
+changed or deleted; a correction is another event. Pure.
 
 ========================  ====================================================================================
-kind                      what it says
+kind                      meaning
 ========================  ====================================================================================
 ``intent``                the order is approved and may be sent; committed before anything else happens to it;
                           ``client_id`` is that of the connection which planned it
-``refused``               our own plan, check or guard refused it, it was never sent (``code`` tells why)
-``not_approved``          a person left it out; it was never sent
+``refused``               our own plan, check or gate rejected it, it was never sent (``code`` is the reason)
+``not_approved``          a person did not approve it; it was never sent
 ``withdrawn``             it was approved, was never sent, and will not be (``code``: ``not_funded``)
-``held_back``             it was approved and was not sent, for the evidence that nobody else has sent it was not
-                          enough (``message``); it may be sent later
-``sending``               it is about to be handed to the broker for the ``attempt``-th time, with the market
+``held_back``             it was approved and not sent, because another process may have sent it (``message``); it
+                          may be sent later
+``sending``               it is about to be sent to the broker for the ``attempt``-th time, with the market
                           (``bid``, ``ask``, ``last``) at that moment: the arrival quote, taken at ``quoted_at``
                           from data of ``data_type`` (1 live, 2 frozen, 3 delayed, 4 delayed and frozen)
 ``not_sent``              that attempt provably did not reach the broker
 ``status``                the broker reports a ``status``: SUBMITTED, CANCELLED or FILLED
-``rejected``              the broker refused it (``code``, ``message``): for good, or with ``status`` UNSEEN as
-                          long as nothing shows that it has the order
+``rejected``              the broker rejected it (``code``, ``message``): for good, or with ``status`` UNSEEN only
+                          as long as the broker does not report the order
 ``execution``             the broker traded ``quantity`` at ``price`` (``exec_id``)
 ``commission``            what one execution cost (``exec_id``)
-``cancel_requested``      we asked the broker to cancel
-``message``               the broker said something that changes no state
-``unknown``               nobody could tell what became of it; ``message`` has the evidence
-``missing``               the broker was asked, for the ``attempt``-th time, and neither has the order any more nor
-                          tells how it ended; ``message`` has the evidence
+``cancel_requested``      we requested its cancel
+``message``               a message of the broker that changes no state
+``unknown``               its outcome is unknown; ``message`` has the evidence
+``missing``               the broker was queried, for the ``attempt``-th time, no longer has the order and does not
+                          report how it ended; ``message`` has the evidence
 ``found``                 the order that was ``missing`` at that ``attempt`` is there again
 ``duplicate``             the broker has a second order (``perm_id``) under this client order id
-``resolved``              a person decided what became of it (``status``, ``message``)
+``resolved``              a person decided its outcome (``status``, ``message``)
 ``decision``              a person approved, rejected or edited it in the review
 ``run_started`` ...       about a run: ``run_started``, ``run_ended``, ``run_blocked``, ``run_cancelled``
 ``session``               a connection of ``client_id``, whose next order id is ``order_id``; with ``code`` planned
-                          the one that planned the run's leg ``attempt``
+                          the one that planned the run's batch ``attempt``
 ``link_lost`` ...         about that connection: ``link_lost``, ``link_restored``
 ``halted`` ...            about the blotter: ``halted``, ``halt_cleared``
 ========================  ====================================================================================
@@ -50,7 +50,7 @@ from typing import Any, NamedTuple
 __all__ = ["KINDS", "OrderEvent", "execution_family", "key_of", "plain"]
 
 _CORRECTABLE = re.compile(r"([^.]+\.[^.]+\.[^.]+)\.([0-9]{1,9})")
-_LARGEST_INTEGER = 2**63
+_LARGEST_INTEGER = 2**63  # DuckDB's BIGINT
 
 
 class OrderEvent(NamedTuple):
@@ -124,7 +124,7 @@ _NUMBERS = frozenset({"filled", "remaining"})
 
 
 def key_of(event: OrderEvent) -> str:
-    """Natural key of an event: the same for the same event, however often it is told, and in whatever time zone.
+    """Natural key of an event: the same whenever the event is repeated, in any time zone.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def key_of(event: OrderEvent) -> str:
     'status/run-1-SPY-BUY/7/SUBMITTED/4.0//'
     """
     if event.kind not in _KEY_FIELDS:
-        raise ValueError(f"{event.kind!r} is no kind of fact")
+        raise ValueError(f"{event.kind!r} is not an event kind")
     return "/".join([event.kind, *(_key_part(name, getattr(event, name)) for name in _KEY_FIELDS[event.kind])])
 
 
@@ -150,15 +150,15 @@ def _key_part(name: str, value: Any) -> str:  # noqa: ANN401 - a field of an eve
         return sha256(value.encode()).hexdigest()[:12]
     if name == "occurred_at":
         return _in_utc(value).isoformat()
-    # A slash within a part must not look like the border of two parts.
+    # A slash within a part must not look like a separator.
     return str(float(value) if name in _NUMBERS else value).replace("/", "%2F")
 
 
 def plain(event: OrderEvent) -> OrderEvent:
-    """Make an event storable: the same in plain Python values, so that nothing a broker sends stops the record.
+    """Convert an event to plain Python values, so that nothing a broker sends can make recording fail.
 
-    Numbers of numpy become Python's; NaN, NaT and NA become None, as do whole numbers of more than 64 bits; times
-    are in UTC (one without a zone is taken to be); characters that UTF-8 has no code for are spelled out.
+    Numbers of numpy become Python's; NaN, NaT and NA become None, as do integers of more than 64 bits; times are
+    converted to UTC (a time without a zone is taken as UTC); characters without a UTF-8 encoding are escaped.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def plain(event: OrderEvent) -> OrderEvent:
     >>> plain(OrderEvent("commission", exec_id="x", commission=math.nan)) == OrderEvent("commission", exec_id="x")
     True
     """
-    for value in event:  # a plain loop: every event passes here, and nearly every one is plain already
+    for value in event:  # a plain loop: every event comes through here, and nearly all are plain already
         if value is not None and not _is_plain(value):
             break
     else:
@@ -199,8 +199,8 @@ def _plain_value(value: Any) -> Any:  # noqa: ANN401 - a field of an event, of w
     return _in_utc(value) if isinstance(value, datetime) else value
 
 
-def _is_known(value: Any) -> bool:  # noqa: ANN401 - likewise
-    """False for NaN and NaT, which are not themselves, and for pandas' NA, which does not know."""
+def _is_known(value: Any) -> bool:  # noqa: ANN401 - as above
+    """False for NaN and NaT, which are not equal to themselves, and for pandas' NA, which has no truth value."""
     try:
         return bool(value == value)  # noqa: PLR0124 - the test for NaN
     except TypeError:
@@ -212,10 +212,10 @@ def _in_utc(value: datetime) -> datetime:
 
 
 def execution_family(exec_id: str) -> tuple[str, int]:
-    """Split an execution id into what all its corrections share, and the number of the correction.
+    """Split an execution id into the part that all its corrections share, and the number of the correction.
 
-    TWS repeats a corrected execution with an id that differs only in the digits after its last dot. An id of
-    another shape than TWS's four dotted parts has no corrections.
+    TWS repeats a corrected execution with an id that differs only in the digits after its last dot. An id without
+    TWS's four dotted parts has no corrections.
 
     Examples
     --------

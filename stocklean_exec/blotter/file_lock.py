@@ -1,13 +1,13 @@
-"""One owner for one blotter file, by a lock file of our own beside it.
+"""Exclusive ownership of a blotter file, by a lock file beside it.
 
-DuckDB locks its file too, but with a POSIX lock, which the kernel drops as soon as the owning process merely
-opens and closes the file once more (a copy, a hash); a second process can then write, and the first one
-silently overwrites it. A ``flock`` on a file that nobody else has a reason to open does not have that hole,
-and can say who holds it. DuckDB's lock is kept too: the owner opens its file for reading once, at the start,
-and reads it through that descriptor alone (:func:`reading`).
+DuckDB locks its file too, but with a POSIX lock, which the kernel drops as soon as the owning process opens and
+closes the file again (a copy, a hash); a second process can then write, and the first one silently overwrites it.
+A ``flock`` on a separate file that nothing else opens does not have that weakness, and can name its owner.
+DuckDB's lock is kept too: the owner opens its file for reading once, at the start, and reads it only through that
+descriptor (:func:`reading`).
 
-A lock is on a file, not on its name: once the file is removed, another process can make a new one of that name and
-lock it. Whoever must not go on then asks :meth:`FileLock.is_in_place`.
+A lock is on a file, not on its name: once the file is removed, another process can create and lock a new file of
+that name. Callers that must notice this check :meth:`FileLock.is_in_place`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["FileLock", "find_exposure", "is_held_here", "reading"]
 
 _LINK = "is a symbolic link, which is not followed: remove it"
-_TRIES = 5  # each is lost only if the file is removed between its opening and its locking
+_TRIES = 5  # a stated choice: a try fails only if the file is removed between opening and locking it
 
 
 class FileLock:
@@ -44,15 +44,15 @@ class FileLock:
     Parameters
     ----------
     path : what is locked
-    folder : descriptor of the folder that ``path`` is in, where that folder is private to this user: the lock file
-        is opened relative to it, and must be private as well (:func:`find_exposure`)
+    folder : descriptor of the folder of ``path``, if that folder is private to this user: the lock file is opened
+        relative to it, and must be private too (:func:`find_exposure`)
 
     Raises
     ------
     BlotterLockedError
         Another process holds it; the error names that process.
     BlotterError
-        The lock file cannot be made, is a link, or is not private in a private folder.
+        The lock file cannot be created, is a link, or is not private in a private folder.
     """
 
     def __init__(self, path: Path, folder: int | None = None) -> None:
@@ -68,7 +68,7 @@ class FileLock:
             os.close(self._descriptor)
         else:
             raise BlotterError(
-                f"the lock file {str(self.path)!r} does not stay where it is made: stop what moves or removes it"
+                f"the lock file {str(self.path)!r} disappears once it is created: stop what moves or removes it"
             )
         self._write_owner()
         _HELD.add(self)
@@ -85,7 +85,7 @@ class FileLock:
             raise BlotterError(f"{str(self.path)!r} cannot be locked: {error.strerror}") from error
 
     def is_in_place(self) -> bool:
-        """Whether the locked file still has its name; if not, another process may hold a lock of that name."""
+        """Whether the locked file still has its name; if not, another process may hold a lock under that name."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
         except OSError:
@@ -109,19 +109,19 @@ class FileLock:
         os.pwrite(self._descriptor, json.dumps(owner).encode(), 0)
 
     def pin(self) -> None:
-        """Open the locked file for reading, until the lock is released. Call it once DuckDB has opened it."""
+        """Open the locked file for reading, until the lock is released. Call it after DuckDB opened the file."""
         self._pinned = os.open(self.of, os.O_RDONLY | os.O_CLOEXEC)
 
     @contextmanager
     def pinned(self) -> Iterator[int]:
-        """Give the descriptor that :meth:`pin` opened; it stays open meanwhile."""
+        """Yield the descriptor that :meth:`pin` opened; it stays open meanwhile."""
         with self._reading:
             if self._pinned < 0:
                 raise BlotterError(f"{self.of.name} is being opened or closed in this process; try again")
             yield self._pinned
 
     def release(self) -> None:
-        """Give the lock back. The lock file stays: removing it would open a race."""
+        """Release the lock. The lock file is kept: removing it would open a race."""
         with self._reading:
             self._close()
         _HELD.discard(self)
@@ -142,7 +142,7 @@ class FileLock:
 
 
 def _open(path: Path, folder: int | None) -> int:
-    """Open or make a lock file; in a private ``folder`` it must be private too."""
+    """Open or create a lock file; in a private ``folder`` it must be private too."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         descriptor = os.open(path if folder is None else path.name, flags, 0o600, dir_fd=folder)
@@ -157,7 +157,7 @@ def _open(path: Path, folder: int | None) -> int:
 
 
 def find_exposure(status: os.stat_result, *, is_folder: bool) -> str:
-    """What keeps a file or folder from being private to this user, and what fixes it; "" for a private one.
+    """Why a file or folder is not private to this user, and how to fix it; "" for a private one.
 
     Examples
     --------
@@ -186,7 +186,7 @@ _HELD: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 
 def _drop_in_child() -> None:
-    """Close a forked child's copies of the descriptors: the lock must end with its owner, whoever survives it."""
+    """Close a forked child's copies of the descriptors: the lock must end with its owner, not with the child."""
     for lock in list(_HELD):
         lock._close()  # noqa: SLF001 - its own module
     _HELD.clear()
@@ -200,13 +200,13 @@ def _held(path: Path) -> FileLock | None:
 
 
 def is_held_here(path: Path) -> bool:
-    """Whether this process owns the file: then nobody but DuckDB may open it here."""
+    """Whether this process owns the file: then only DuckDB may open it here."""
     return _held(path) is not None
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[int]:
-    """Give a descriptor to read a blotter's file through, whoever owns it; do not close it."""
+    """Yield a descriptor for reading a blotter's file, whichever process owns it; do not close it."""
     lock = _held(path)
     if lock is not None:
         with lock.pinned() as descriptor:

@@ -1,9 +1,8 @@
 """The kill switch: a small journal beside the blotter that any process may append to.
 
-Each line of ``<path>.halt`` says who halted or cleared, when and why. The last line is the state. Appending
-is atomic and made durable at once; checking costs one ``stat`` while nothing changed, so that it can be done
-before every single order. Whatever cannot be read counts as a halt. A blotter in memory keeps its journal in
-memory.
+Each line of ``<path>.halt`` says who halted or cleared, when and why. The last line is the current state.
+Appending is atomic and durable at once; checking costs one ``stat`` while nothing has changed, so it is done
+before every order. Anything that cannot be read counts as a halt. A blotter in memory keeps its journal in memory.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class HaltJournal:
         self._mutex = threading.Lock()
 
     def halt(self, reason: str) -> HaltEntry:
-        """Stop everything that has not been sent yet, in every process that uses this blotter."""
+        """Stop all sending, in every process that uses this blotter."""
         return self._append("halted", reason)
 
     def clear(self, reason: str) -> HaltEntry:
@@ -59,7 +58,7 @@ class HaltJournal:
 
     def _append(self, kind: str, reason: object) -> HaltEntry:
         if not isinstance(reason, str) or not reason.strip():
-            raise InputError("reason", [Problem("reason_missing", "say why, in a word or more")])
+            raise InputError("reason", [Problem("reason_missing", "a reason is required")])
         entry = HaltEntry(kind, reason.strip(), clock.now(), _user())
         if self._path is None:
             with self._mutex:
@@ -114,13 +113,13 @@ def _append_line(path: Path, line: bytes) -> None:
     descriptor = os.open(path, flags, 0o600)
     try:
         size = os.fstat(descriptor).st_size
-        # A line that a crash cut short must not swallow this one.
+        # A line that a crash cut short must not be joined with this one.
         is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         data = (b"\n" if is_torn else b"") + line + b"\n"
         if os.write(descriptor, data) != len(data):
             raise OSError(0, "only a part of the line could be written")
         os.fsync(descriptor)
-        sync_folder(path.parent)  # the first halt makes the file, whose name must outlast a power cut too
+        sync_folder(path.parent)  # the first halt creates the file, whose name must survive a power cut too
     finally:
         os.close(descriptor)
 
@@ -145,7 +144,7 @@ def _read(line: bytes) -> HaltEntry | None:
 
 
 def _unreadable(number: int, before: list[HaltEntry]) -> HaltEntry:
-    # The time of the line before it: the same at each reading, so that the record takes it down once.
+    # The time of the previous line: the same at each reading, so that the blotter records it once.
     at = before[-1].at if before else _EPOCH
     return HaltEntry("halted", f"line {number} of the halt file cannot be read", at, "unknown")
 

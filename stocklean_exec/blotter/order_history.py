@@ -1,4 +1,4 @@
-"""What is on record of one order, and of a client's order ids: what a decision about it needs. Pure."""
+"""The recorded history of one order, and of a client's order ids: input for recovery decisions. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEEN = frozenset({"status", "execution", "rejected", "duplicate"})
 
 @dataclass(frozen=True, slots=True)
 class OrderHistory:
-    """One order as it is on record: what was asked for, and every event about it."""
+    """One recorded order: its quantity, and every event about it."""
 
     client_order_id: str
     quantity: float
@@ -27,16 +27,16 @@ class OrderHistory:
 
     @property
     def state(self) -> str:
-        """The finer state that the events say."""
+        """The finer state derived from the events."""
         return derive_order(self.quantity, self.events).state
 
     @property
     def is_seen(self) -> bool:
-        """Whether the broker has ever shown that it has the order."""
+        """Whether the broker has ever reported the order."""
         return any(event.kind in _SEEN for event in self.events)
 
     def seen_ids(self, client_id: int) -> list[int]:
-        """Order ids of a client under which the broker has shown this order."""
+        """Order ids of a client under which the broker has reported this order."""
         return [
             event.order_id
             for event in self.events
@@ -50,26 +50,26 @@ class OrderHistory:
 
     @property
     def is_adopted(self) -> bool:
-        """Whether the broker has it though it was never sent by this record, which is therefore an older one."""
+        """Whether the broker has the order though this blotter never sent it, and is therefore an older copy."""
         return self.last_sending is None and (self.is_seen or self.state == "UNKNOWN")
 
     @property
     def last_sending(self) -> OrderEvent | None:
-        """The latest hand-over that is not known to have failed."""
+        """The latest submission that is not known to have failed."""
         failed = {event.attempt for event in self.events if event.kind == "not_sent"}
         sent = [event for event in self.events if event.kind == "sending" and event.attempt not in failed]
         return max(sent, key=lambda event: event.attempt or 0, default=None)
 
 
 class IdTrail(NamedTuple):
-    """What a record knows of one client's order ids since an order was planned; 0 where it knows nothing.
+    """Recorded order ids of one client since an order was planned; 0 for unknown.
 
-    ``told_id`` greatest next order id that the client was told since then; ``expected_id`` the next order id if
-    only this record's runs have sent orders. ``passed_id`` is a next order id that was told when
-    ``passed_expected`` was the one to expect: somebody else has sent orders as this client.
+    ``reported_id`` greatest next order id that the broker reported to the client since then; ``expected_id`` the
+    next order id if only this blotter's runs have sent orders. ``passed_id`` is a next order id that was reported
+    when ``passed_expected`` was expected: another process has sent orders as this client.
     """
 
-    told_id: int = 0
+    reported_id: int = 0
     expected_id: int = 0
     passed_id: int = 0
     passed_expected: int = 0

@@ -1,20 +1,20 @@
-"""What the recorded events say about an order and a run.
+"""Derive the state of an order and of a run from the recorded events.
 
 A state is a pure function of the *set* of events: their sequence and repetition change nothing, so late, repeated
-and reordered reports are harmless. Executions count most; then a person's decision; then the broker's last word;
-then what we did. The rules stand in one table, in that sequence.
+and reordered reports are harmless. Executions take precedence; then a person's decision; then the broker's
+reports; then our own actions. The rules are one table, in that sequence.
 
-Quantities are added up exactly, in hundred-millionths of a share; the average price is computed from the
-executions and never carried along. A number is usable when it is finite and below a billion. An execution
-without a usable quantity stays on record and counts for nothing; one without a usable price counts with its
-shares, and leaves the average unknown. One of no shares is a bust: it takes away the execution it corrects.
+Quantities are added up exactly, in hundred-millionths of a share; the average price is always computed from the
+executions. A number is usable if it is finite and below a billion. An execution without a usable quantity stays on
+record and does not count; one without a usable price counts with its shares, and makes the average unknown. One of
+zero shares is a bust: it removes the execution that it corrects.
 
-A broker's statuses count the filled shares too. They never fill an order, but an order that the broker has ended
-with more of them than there are executions on record is not over: which shares were traded is not known yet. An
-execution that was on record in any of its corrections counts as known, so that a bust raises no such doubt.
+A broker's statuses report filled shares too. They never fill an order, but an order that the broker has ended with
+more filled shares than there are executions on record has not ended here: it is unknown which shares were traded.
+An execution that was on record in any of its corrections counts as known, so a bust does not raise this doubt.
 
-The blotter's ``orders`` and ``runs`` views say the same in SQL; a test holds the two against each other on
-random histories.
+The blotter's ``orders`` and ``runs`` views contain the same rules in SQL; a test compares the two on random
+histories.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
     "STATUS_OF_STATE",
     "UNFINISHED_STATES",
     "UNSENT_STATES",
-    "OrderFacts",
+    "OrderAccumulator",
     "OrderState",
     "derive_order",
     "derive_run_status",
@@ -44,48 +44,48 @@ __all__ = [
 STATUS_OF_STATE = {
     "PLANNED": "NEW",  # a row of a plan
     "INTENT": "NEW",  # durable, may be sent; with a reason if it was held back
-    "SENDING": "UNKNOWN",  # handed over, and the broker has not answered yet
-    "UNKNOWN": "UNKNOWN",  # looked for, and nothing tells
-    "MISSING": "UNKNOWN",  # the broker had it, has it no more, and does not tell how it ended
+    "SENDING": "UNKNOWN",  # sent, and the broker has not answered yet
+    "UNKNOWN": "UNKNOWN",  # queried, and its outcome is unknown
+    "MISSING": "UNKNOWN",  # the broker had it, no longer has it, and does not report how it ended
     "WORKING": "SUBMITTED",  # the broker has it
-    "AWAITING_EXECUTIONS": "SUBMITTED",  # the broker says filled, its executions have not all come
-    "UNCONFIRMED": "UNKNOWN",  # the broker has ended it, and reported more filled than its executions say
+    "AWAITING_EXECUTIONS": "SUBMITTED",  # the broker reports it filled, some executions are missing
+    "UNCONFIRMED": "UNKNOWN",  # ended at the broker, with more filled than its executions on record
     "PARTIAL": "PARTIAL",
     "FILLED": "FILLED",
     "CANCELLED": "CANCELLED",
     "NOT_APPROVED": "CANCELLED",
-    "WITHDRAWN": "CANCELLED",  # approved, and not sent: the money for it did not come
+    "WITHDRAWN": "CANCELLED",  # approved, and not sent: the cash for it did not come
     "REFUSED": "REJECTED",  # by us, before it was sent
     "REJECTED": "REJECTED",  # by the broker
 }
 """The finer state behind each order status. A person's resolution sets the status itself."""
 
 ENDED = frozenset({"FILLED", "CANCELLED", "REJECTED"})
-"""Order statuses after which nothing more is waited for."""
+"""Order statuses that are final."""
 
 UNSENT_STATES = frozenset({"PLANNED", "INTENT", "REFUSED", "NOT_APPROVED", "WITHDRAWN"})
-"""States of orders that were not sent, by the record."""
+"""States of orders that were not sent, according to the blotter."""
 
 UNFINISHED_STATES = frozenset(
     state for state, status in STATUS_OF_STATE.items() if status not in ENDED and state != "PLANNED"
 )
-"""States of approved orders that may still be sent, work, or be found."""
+"""States of approved orders that may still be sent, be working, or be found."""
 
 _SCALE = 10**8
-_LIMIT = 10**9  # no price, fee or quantity of shares is a billion; such a number is damage
+_LIMIT = 10**9  # no price, fee or quantity of shares is a billion; such a number is corrupt data
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_NEVER = -(2**62)  # before every time there is: an event that does not say when it happened
+_NEVER = -(2**62)  # before any real time: rank of an event without a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrderState:
-    """Where an order stands.
+    """Current state of an order.
 
     ``filled`` in shares, ``avg_fill_price`` per share (NaN without a fill), ``commission`` the sum of those
-    reported (NaN until one is), ``reason`` why it was rejected, cancelled or held back, or cannot be known;
-    ``reported`` the shares filled if the broker's statuses are right: ``filled``, and what they count beyond the
-    executions on record.
+    reported (NaN until one is), ``reason`` why it was rejected, cancelled or held back, or is unknown;
+    ``reported`` the filled shares according to the broker's statuses: ``filled``, plus shares that they report
+    beyond the executions on record.
     """
 
     state: str
@@ -97,7 +97,7 @@ class OrderState:
     reported: float = 0.0
 
     def __eq__(self, other: object) -> bool:
-        # A number that is not known is the same as one that is not known; NaN by itself is not.
+        # Two unknown numbers are equal here; NaN is not equal to itself.
         return repr(self) == repr(other) if isinstance(other, OrderState) else NotImplemented
 
     def __hash__(self) -> int:
@@ -125,14 +125,14 @@ def derive_order(quantity: float, events: Iterable[OrderEvent]) -> OrderState:
     >>> derive_order(10, fills).status, derive_order(10, fills).avg_fill_price
     ('FILLED', 106.0)
     """
-    known = OrderFacts()
+    known = OrderAccumulator()
     for event in events:
         known.add(event)
     return known.state(quantity)
 
 
 def _scaled(value: float) -> int:
-    """Round to hundred-millionths, a half away from zero, as DuckDB does."""
+    """Round to hundred-millionths, halves away from zero, as DuckDB does."""
     scaled = value * _SCALE
     whole = math.trunc(scaled)
     part = scaled - whole
@@ -140,7 +140,7 @@ def _scaled(value: float) -> int:
 
 
 def _exact(value: float | None) -> int | None:
-    """Give a usable number in hundred-millionths, any other as None."""
+    """Return a usable number in hundred-millionths, None for any other."""
     if value is None or not abs(value) < _LIMIT:
         return None
     scaled = _scaled(value)
@@ -148,7 +148,7 @@ def _exact(value: float | None) -> int | None:
 
 
 class _Execution(NamedTuple):
-    """One execution; the greatest of a family counts."""
+    """One execution; the latest correction of a family counts."""
 
     revision: int
     exec_id: str
@@ -157,12 +157,12 @@ class _Execution(NamedTuple):
     is_priced: bool
 
 
-class OrderFacts:
-    """What is known of one order, event by event: its state at any time costs the same, however many there were.
+class OrderAccumulator:
+    """Accumulates the events of one order; the cost of its state does not depend on their number.
 
     Examples
     --------
-    >>> known = OrderFacts()
+    >>> known = OrderAccumulator()
     >>> known.add(OrderEvent("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=4, price=100.0))
     >>> known.state(10).status, known.traded
     ('PARTIAL', (4.0, 400.0))
@@ -170,22 +170,22 @@ class OrderFacts:
 
     def __init__(self) -> None:
         self._executions: dict[str, _Execution] = {}  # by family, in the latest correction
-        self._shares = self._priced = self._value = self._unpriced = 0  # of those that are not busted
-        self._greatest: dict[str, int] = {}  # shares by family: the most that any of its corrections had
-        self._seen = 0  # their sum
-        self._reported = 0  # the most that any report has counted as filled
+        self._shares = self._priced = self._value = self._unpriced = 0  # of executions that are not busted
+        self._greatest: dict[str, int] = {}  # shares by family: the maximum over its corrections
+        self._seen = 0  # sum of these
+        self._reported = 0  # maximum filled quantity in any report
         self._senders: dict[int, int] = {}  # client id by attempt
-        self._fees: dict[str, int] = {}  # by execution id, whether or not it counts
-        self._charged = self._charges = 0  # sum and number of those that count
+        self._fees: dict[str, int] = {}  # by execution id, even if the execution does not count
+        self._charged = self._charges = 0  # sum and number of the fees that count
         self._kinds: set[str] = set()
         self._statuses: set[str | None] = set()
         self._codes: dict[str, str] = {}
         self._attempts: dict[str, set[int]] = {"sending": set(), "not_sent": set(), "found": set()}
-        self._latest: dict[tuple[str, int], OrderEvent] = {}  # by kind and attempt; of those kinds alone
+        self._latest: dict[tuple[str, int], OrderEvent] = {}  # by kind and attempt; of four kinds only
         self._is_rejected = self._is_rejected_unseen = False
 
     def add(self, event: OrderEvent) -> None:
-        """Take one event; the sequence does not matter, nor that one is told twice."""
+        """Add one event; neither the sequence nor a repetition matters."""
         event = plain(event)
         kind, attempt = event.kind, event.attempt or 0
         self._kinds.add(kind)
@@ -213,15 +213,15 @@ class OrderFacts:
 
     @property
     def traded(self) -> tuple[float, float]:
-        """Shares that have a price, and their value."""
+        """Shares that were traded at a known price, and their value."""
         return self._priced / _SCALE, self._value / _SCALE**2
 
     def cost_against(self, price: float) -> float:
-        """Value traded less what the same shares are worth at ``price``; exact to eight places of the price."""
+        """Traded value minus the value of the same shares at ``price``; exact to eight decimals of the price."""
         return (self._value - _scaled(price) * self._priced) / _SCALE**2
 
     def state(self, quantity: float) -> OrderState:
-        """Where the order stands, if it is of ``quantity`` shares."""
+        """State of the order if it is for ``quantity`` shares."""
         evidence = self._evidence(_scaled(quantity) if math.isfinite(quantity) else 0)
         rule = next(rule for rule in _RULES if rule.applies(evidence))
         status = STATUS_OF_STATE.get(rule.state) or evidence.decided_status()
@@ -232,13 +232,13 @@ class OrderFacts:
         filled, reason = self._shares / _SCALE, rule.reason(evidence)
         return OrderState(rule.state, status, filled, average, commission, reason, reported)
 
-    def _evidence(self, asked: int) -> _Evidence:
+    def _evidence(self, requested: int) -> _Evidence:
         not_sent = self._attempts["not_sent"]
         last_found = max(self._attempts["found"], default=-1)
-        lives = self._shares > 0 or "SUBMITTED" in self._statuses
+        is_at_broker = self._shares > 0 or "SUBMITTED" in self._statuses
         return _Evidence(
             filled=self._shares,
-            asked=asked,
+            requested=requested,
             seen=self._seen,
             reported=self._reported,
             sender=self._sender(),
@@ -250,17 +250,17 @@ class OrderFacts:
             missing=self._last("missing", lambda attempt: attempt > last_found),
             held_back=self._last("held_back", lambda _: True),
             is_under_way=bool(self._attempts["sending"] - not_sent),
-            # Some refusals count only as long as nothing has shown that the broker has the order.
-            is_rejected=self._is_rejected or (self._is_rejected_unseen and not lives),
+            # Some rejects count only as long as the broker has not reported the order.
+            is_rejected=self._is_rejected or (self._is_rejected_unseen and not is_at_broker),
         )
 
     def _sender(self) -> int | None:
-        """Client id of the latest hand-over that is not known to have failed."""
+        """Client id of the latest submission that is not known to have failed."""
         sent = self._attempts["sending"] - self._attempts["not_sent"]
         return self._senders.get(max(sent)) if sent else None
 
     def _last(self, kind: str, holds: Callable[[int], bool]) -> OrderEvent | None:
-        """Latest event by its own time, not by when it was told; ties go by text."""
+        """Latest event by its own time, not by when it was recorded; ties are broken by text."""
         found = (event for (name, attempt), event in self._latest.items() if name == kind and holds(attempt))
         return max(found, key=_rank, default=None)
 
@@ -282,7 +282,7 @@ class OrderFacts:
             self._count(found, 1)
 
     def _count(self, execution: _Execution, sign: int) -> None:
-        """Count an execution in, or out again; a busted one counts for nothing."""
+        """Add an execution to the totals, or subtract it again; a busted one does not count."""
         if not execution.shares:
             return
         self._shares += sign * execution.shares
@@ -307,14 +307,14 @@ class OrderFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What the rules ask about: shares filled and asked for, which events there are, and what they say.
+    """Input of the rules: filled and requested shares, which events there are, and their contents.
 
-    ``seen`` are the shares of all executions that were ever on record, ``reported`` those that the statuses count;
-    ``sender`` is the client id that sent the order.
+    ``seen`` are the shares of all executions that were ever on record, ``reported`` the filled shares according to
+    the statuses; ``sender`` is the client id that sent the order.
     """
 
     filled: int
-    asked: int
+    requested: int
     seen: int
     reported: int
     sender: int | None
@@ -330,24 +330,24 @@ class _Evidence:
 
     @property
     def is_ended(self) -> bool:
-        """Whether the broker has ended the order, and has not called it filled."""
+        """Whether the broker has ended the order without reporting it filled."""
         return (self.is_rejected or "CANCELLED" in self.statuses) and "FILLED" not in self.statuses
 
     def how_to_confirm(self) -> str:
-        """Say what is missing, and who can get it."""
+        """Say what is missing, and which client can get it."""
         who = "the client id that" if self.sender is None else f"client id {self.sender}, which"
-        lacking = "ended at the broker with more filled than there are executions on record"
-        return f"{lacking}; resume with {who} placed it"
+        missing = "ended at the broker with more filled than there are executions on record"
+        return f"{missing}; resume with {who} placed it"
 
     def decided_status(self) -> str:
-        """Status by a person's word: dead, in one of two ways; any other word tells nothing."""
+        """Status decided by a person: one of two final ones; anything else is ignored."""
         status = self.resolved.status if self.resolved else None
         return status if status in ("CANCELLED", "REJECTED") else "UNKNOWN"
 
     def reason_of_cancel(self) -> str:
-        """Tell a cancel that we asked for from one that the broker made, by its own code where it gave one."""
-        asked = "cancel_requested" if "cancel_requested" in self.kinds else "cancelled"
-        return self.codes.get("status/CANCELLED", asked)
+        """Distinguish a cancel that we requested from one by the broker; the broker's own code comes first."""
+        default = "cancel_requested" if "cancel_requested" in self.kinds else "cancelled"
+        return self.codes.get("status/CANCELLED", default)
 
 
 def _rank(event: OrderEvent) -> tuple[int, str, str, str]:
@@ -356,34 +356,34 @@ def _rank(event: OrderEvent) -> tuple[int, str, str, str]:
 
 
 class _Rule(NamedTuple):
-    """One line of the table: the state, when it applies, and why the order is where it is."""
+    """One line of the table: the state, when it applies, and the reason to show."""
 
     state: str
     applies: Callable[[_Evidence], bool]
     reason: Callable[[_Evidence], str | None] = lambda _: None
 
 
-_RULES = (  # the first that applies is the answer
-    _Rule("FILLED", lambda e: 0 < e.filled >= e.asked),
+_RULES = (  # the first rule that applies gives the state
+    _Rule("FILLED", lambda e: 0 < e.filled >= e.requested),
     _Rule("RESOLVED", lambda e: e.resolved is not None, lambda e: e.resolved.message if e.resolved else None),
-    # An order whose reported fills are not all on record is not over: they would come late, and what is ordered in
-    # its place meanwhile would be bought twice.
+    # An order whose reported fills are not all on record has not ended: they would arrive late, and a replacement
+    # ordered meanwhile would be bought twice.
     _Rule("UNCONFIRMED", lambda e: e.is_ended and e.reported > e.seen, _Evidence.how_to_confirm),
-    # A broker shows an order that it rejects as cancelled, before or after it says why. One that it reports as
-    # filled is not over until its executions are here, whatever else is said: they would come late.
+    # A broker reports an order that it rejects as cancelled, before or after it gives the reason. An order that it
+    # reports as filled has not ended until its executions are here, whatever else is reported: they may be late.
     _Rule(
         "REJECTED",
         lambda e: e.is_ended and e.is_rejected and not e.filled,
         lambda e: e.codes.get("rejected"),
     ),
-    # One that fills a part and refuses the rest has ended the order all the same.
+    # A partial fill with the rest rejected has ended the order too.
     _Rule("CANCELLED", lambda e: e.is_ended and e.is_rejected, lambda e: e.codes.get("rejected")),
     _Rule("CANCELLED", lambda e: e.is_ended, _Evidence.reason_of_cancel),
     _Rule("MISSING", lambda e: e.missing is not None, lambda e: e.missing.message if e.missing else None),
     _Rule("PARTIAL", lambda e: e.filled > 0),
     _Rule("AWAITING_EXECUTIONS", lambda e: "FILLED" in e.statuses),
     _Rule("WORKING", lambda e: bool(e.statuses)),
-    # What was handed over may be alive, whatever we refused afterwards.
+    # A sent order may still be working, whatever we refused afterwards.
     _Rule("UNKNOWN", lambda e: e.unknown is not None, lambda e: e.unknown.message if e.unknown else None),
     _Rule("SENDING", lambda e: e.is_under_way),
     _Rule("REFUSED", lambda e: "refused" in e.kinds, lambda e: e.codes.get("refused")),
@@ -403,14 +403,14 @@ def derive_run_status(
     blocked: bool = False,
     cancelled: bool = False,
 ) -> str:
-    """Status of a run from those of its orders and from what happened to it.
+    """Status of a run from the statuses of its orders and the events of the run.
 
     Parameters
     ----------
     statuses : status of every order of the plan
     any_filled : whether any share was traded
-    started, ended, blocked, cancelled : whether the run reached the broker, stopped watching, was kept from
-        sending, was cancelled by a person
+    started, ended, blocked, cancelled : whether the run reached the broker, finished, was prevented from sending,
+        was cancelled by a person
 
     Examples
     --------
@@ -437,7 +437,7 @@ def derive_run_status(
 
 
 def _status_before_start(statuses: Collection[str], *, blocked: bool, cancelled: bool) -> str:
-    """Nothing was sent: not yet, or never, because a person or a check left no order to send."""
+    """Status of a run that has sent nothing: not yet, or never, because no order may be sent."""
     known = set(statuses)
     if cancelled or known == {"CANCELLED"}:
         return "cancelled"

@@ -1,7 +1,7 @@
 """Reading a blotter as DataFrames, and reading it from another process while its owner trades.
 
-Nothing here changes a blotter. A snapshot is a private copy of the file and its log, made between two
-checkpoints of its owner; a commit that is under way is in it whole or not at all.
+Nothing here changes a blotter. A snapshot is a private copy of the file and its log, made between two checkpoints
+of its owner; a commit in progress is in it completely or not at all.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _VIEWS: dict[str, tuple[Table, tuple[str, ...], str]] = {
     "fills": (FILLS, ("filled_at",), "filled_at, exec_id"),
     "quotes": (QUOTES, ("quoted_at", "recorded_at"), "run_id, symbol, recorded_at"),
 }
-_MAYBE = ("arrival_delayed", "delayed")  # true, false, or nobody told
-_COPY_TRIES, _COPY_PAUSE = 200, 0.02
+_MAYBE = ("arrival_delayed", "delayed")  # true, false, or not recorded
+_COPY_TRIES, _COPY_PAUSE = 200, 0.02  # seconds; a stated choice: four seconds, much longer than a checkpoint
 _HEADERS = 3 * 4096  # the main header, and the two in turn that each checkpoint writes
-_CHUNK = 1 << 20
-_CARD_RUNS = 5  # the card shows the latest runs, and counts the rest
+_CHUNK = 1 << 20  # bytes read at a time; a stated choice
+_CARD_RUNS = 5  # a stated choice: the card shows the latest runs, and counts the others
 
 
 class BlotterReader:
@@ -67,7 +67,7 @@ class BlotterReader:
         return self._connection
 
     def _frame(self, query: str, values: Sequence[object] = ()) -> pd.DataFrame:
-        """Run a query on a cursor of its own: any thread may read at any time."""
+        """Run a query on a separate cursor: any thread may read at any time."""
         connection = self._open()
         try:
             with closing(connection.cursor()) as cursor:
@@ -83,7 +83,7 @@ class BlotterReader:
         query = f"SELECT * REPLACE ({replaced}) FROM main.{view} {where} ORDER BY {order}"  # noqa: S608 - constants
         frame = self._frame(query, [] if run_id is None else [run_id])
         for name in times:
-            # Microseconds since 1970: the session's time zone and DuckDB's own conversion stay out of it.
+            # Microseconds since 1970: independent of the session's time zone and of DuckDB's conversion.
             frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True)
         for name in frame.columns.intersection(list(_MAYBE)):
             frame[name] = frame[name].astype("boolean")
@@ -94,23 +94,23 @@ class BlotterReader:
         return self._read("runs", None)
 
     def orders(self, run_id: str | None = None) -> pd.DataFrame:
-        """Orders as they stand now, in the plan's sequence: :data:`~stocklean_exec.schema.tables.ORDERS` and more.
+        """Current orders, in the plan's sequence: :data:`~stocklean_exec.schema.tables.ORDERS` and more.
 
-        More are ``state`` (finer than ``status``), ``leg``, ``approved``, ``approved_by``, ``approved_at``,
-        ``payload_hash``, ``arrival_quoted_at`` (when the quote was taken that was the market at arrival),
-        ``arrival_delayed`` (whether its data were delayed; NA if nobody told), ``reported_quantity`` (shares
-        filled by the broker's word, which may be more than the executions on record), and the columns that came
-        along with the plan.
+        Further columns are ``state`` (finer than ``status``), ``leg`` (number of the batch), ``approved``,
+        ``approved_by``, ``approved_at``, ``payload_hash``, ``arrival_quoted_at`` (time of the arrival quote),
+        ``arrival_delayed`` (whether its data were delayed; NA if not recorded), ``reported_quantity`` (filled
+        shares by the broker's reports, which may be more than the executions on record), and the extra columns of
+        the plan.
         """
         frame = self._read("orders", run_id)
-        along = extra_columns.unpack(frame.pop("extra").tolist(), frame.index)
+        extra = extra_columns.unpack(frame.pop("extra").tolist(), frame.index)
         del frame["row_number"]
         return pd.concat(
-            [frame, along[[name for name in along.columns if name not in frame.columns]]], axis="columns"
+            [frame, extra[[name for name in extra.columns if name not in frame.columns]]], axis="columns"
         )
 
     def events(self, run_id: str | None = None) -> pd.DataFrame:
-        """All order events as they were recorded: :data:`~stocklean_exec.schema.tables.ORDER_EVENTS`."""
+        """All order events as recorded: :data:`~stocklean_exec.schema.tables.ORDER_EVENTS`."""
         return self._read("order_events", run_id)
 
     def fills(self, run_id: str | None = None) -> pd.DataFrame:
@@ -120,19 +120,19 @@ class BlotterReader:
     def quotes(self, run_id: str | None = None) -> pd.DataFrame:
         """Arrival quotes of the runs: :data:`~stocklean_exec.schema.tables.QUOTES`, and more.
 
-        More are ``run_id``, ``recorded_at``, and ``delayed`` (NA if nobody told).
+        Further columns are ``run_id``, ``recorded_at``, and ``delayed`` (NA if not recorded).
         """
         return self._read("quotes", run_id)
 
     def unresolved(self) -> pd.DataFrame:
-        """Orders of which nobody can tell what became of them: status ``UNKNOWN``."""
+        """Orders with an unknown outcome: status ``UNKNOWN``."""
         orders = self.orders()
         return orders[orders["status"] == "UNKNOWN"].reset_index(drop=True)
 
     def export(self, folder: str | os.PathLike[str]) -> Path:
         """Write every table as Parquet, ``<folder>/<table>/<table>.parquet``, and return the folder.
 
-        An existing export there is replaced. Any tool reads it; nothing of it is locked.
+        An existing export there is replaced. Any tool can read the files; they are not locked.
 
         Raises
         ------
@@ -191,7 +191,7 @@ class BlotterReader:
 
 
 def blotter_card(blotter: BlotterReader) -> str:
-    """Return the card of a blotter: what is in it, its latest runs, and the halt in force.
+    """Return the card of a blotter: its contents, its latest runs, and the halt in force.
 
     Examples
     --------
@@ -207,7 +207,7 @@ def blotter_card(blotter: BlotterReader) -> str:
         counts = [("orders", len(blotter.orders())), ("fills", len(blotter.fills()))]
     except BlotterClosedError:
         return card(title, ["closed"])
-    halted = getattr(blotter, "halted", None)  # a snapshot does not know
+    halted = getattr(blotter, "halted", None)  # a snapshot has no halt state
     entries: list[tuple[object, object]] = [("runs", len(runs)), *counts]
     if halted is not None:
         entries.append(("halted", halted))
@@ -222,7 +222,7 @@ def blotter_card(blotter: BlotterReader) -> str:
 
 
 def _write_parquet(frame: pd.DataFrame, file: Path) -> None:
-    """Write beside the file and then put it in place: a reader of the old one never meets half of the new one."""
+    """Write a temporary file and rename it: a reader never sees half of the new file."""
     file.parent.mkdir(mode=0o700, exist_ok=True)
     written = file.with_name(f".{file.name}.new")
     os.close(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
@@ -235,7 +235,7 @@ def _write_parquet(frame: pd.DataFrame, file: Path) -> None:
 
 
 def _of_one_kind(frame: pd.DataFrame) -> pd.DataFrame:
-    """Turn a carried column of mixed things into text; Parquet's columns are of one type."""
+    """Turn an extra column of mixed types into text; a Parquet column has one type."""
     mixed = [
         name
         for name in frame.columns
@@ -246,16 +246,16 @@ def _of_one_kind(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_blotter(path: str | os.PathLike[str]) -> BlotterReader:
-    """Read a blotter as it is at this moment, also while another process trades with it.
+    """Read a blotter as it is at this moment, even while another process is trading with it.
 
-    The snapshot is a private copy: it does not change, takes no lock and delays nobody.
+    The snapshot is a private copy: it does not change, holds no lock and does not block the owner.
 
     Raises
     ------
     InputError
         There is no blotter at that path.
     BlotterError
-        No consistent copy could be made, because the owner was writing all the time; or it was written by a
+        No consistent copy could be made, because the owner was writing constantly; or the file was written by a
         newer version, or is damaged.
     """
     file = check_path(path)
@@ -270,7 +270,7 @@ class _Snapshot(BlotterReader):
         try:
             connection = _connect_to_copy(path, Path(self._folder.name) / path.name)
             try:
-                migrate(connection)  # an older version's tables and views are brought up to date in the copy
+                migrate(connection)  # tables and views of an older version are updated in the copy
             except BlotterError:
                 connection.close()
                 raise
@@ -298,15 +298,15 @@ def _connect_to_copy(source: Path, copy: Path) -> duckdb.DuckDBPyConnection:
                 return connect(copy)
             except BlotterError as error:
                 if problem is not None and str(problem) == str(error):
-                    raise  # the same twice: it is damaged, and not in the middle of a write
+                    raise  # the same error twice: the file is damaged, not half written
                 problem = error
         time.sleep(_COPY_PAUSE)
-    raise BlotterError(f"{source.name} was being written all the time; try again") from problem
+    raise BlotterError(f"{source.name} was being written constantly; try again") from problem
 
 
 def _copy_once(descriptor: int, source: Path, copy: Path) -> bool:
-    """Copy file and logs, as a crash at this moment would leave them; False when a checkpoint came between."""
-    suffixes = (".wal", ".wal.checkpoint")  # the second takes the commits that come during a checkpoint
+    """Copy file and logs, as a crash at this moment would leave them; False if a checkpoint intervened."""
+    suffixes = (".wal", ".wal.checkpoint")  # the second has the commits made during a checkpoint
 
     def mark() -> list[object]:
         status = os.fstat(descriptor)
@@ -321,7 +321,7 @@ def _copy_once(descriptor: int, source: Path, copy: Path) -> bool:
         for suffix in suffixes:
             _copy_log(Path(f"{source}{suffix}"), Path(f"{copy}{suffix}"))
         return mark() == before
-    except FileNotFoundError:  # a log went away between two looks at it
+    except FileNotFoundError:  # a log was removed meanwhile
         return False
 
 

@@ -1,14 +1,14 @@
-"""The one writer of a blotter: a thread that groups what came in while it was busy into one commit.
+"""The single writer of a blotter: a thread that groups everything queued while it was busy into one commit.
 
-An event counts as recorded when the future that came with it is done: the COMMIT that holds it has returned from
-the disk. The thread takes everything that waits, appends it through DuckDB's Appender, and commits once, so the
-cost of a commit is shared by all that arrived meanwhile.
+An event is recorded once its future is done: the COMMIT that contains it has returned from the disk. The thread
+takes everything in the queue, appends it through DuckDB's Appender, and commits once, so that all of it shares the
+cost of one commit.
 
-An event that is already on record is left out by its key. The primary key stands behind that: if a batch still
-meets it, the batch is rolled back, its keys are looked up, and the new ones are inserted. A batch with something
-that cannot be stored is divided until that alone is refused: nobody suffers for his neighbour. A commit that fails
-for any other reason (disk full) fails every future of its batch, and the writer refuses everything after it until
-the blotter is opened anew.
+An event that is already on record is skipped by its key. The primary key guards against misses: if a batch
+violates it, the batch is rolled back, its keys are looked up, and the new ones are inserted. A batch with content
+that cannot be stored is split until only that content is refused: one bad entry does not fail the others. A commit
+that fails for any other reason (disk full) fails every future of its batch, and the writer refuses everything
+after it until the blotter is opened again.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = ["GroupCommitWriter"]
 
-_MAX_BATCH = 20_000
-_FACT_COLUMNS = ("number", "key", "recorded_at", *OrderEvent._fields)
+_MAX_BATCH = 20_000  # events in one commit; a stated choice, which bounds memory and the wait of the first in line
+_EVENT_COLUMNS = ("number", "key", "recorded_at", *OrderEvent._fields)
 _REFUSALS = (duckdb.IntegrityError, duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError)
-"""What DuckDB raises about contents. Its other errors put the disk or the file in doubt."""
+"""Errors of DuckDB about contents. After any other error the disk or the file is in doubt."""
 
 
 class _Put(NamedTuple):
-    """What one caller handed in: it is recorded whole or not at all."""
+    """The events of one call: recorded completely or not at all."""
 
     events: tuple[OrderEvent, ...]
     work: Callable[[duckdb.DuckDBPyConnection], None] | None
@@ -50,8 +50,8 @@ class GroupCommitWriter:
 
     Parameters
     ----------
-    connection : a cursor of the blotter's connection; from now on it belongs to the writer's thread
-    after_commit : called on the writer's thread after each commit, before anybody hears of it
+    connection : a cursor of the blotter's connection; from now on only the writer's thread uses it
+    after_commit : called on the writer's thread after each commit, before its futures are done
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, after_commit: Callable[[], None]) -> None:
@@ -70,9 +70,9 @@ class GroupCommitWriter:
     def put(
         self, events: Iterable[OrderEvent] = (), work: Callable[[duckdb.DuckDBPyConnection], None] | None = None
     ) -> Future[None]:
-        """Queue ``events``, and ``work`` to do in the same transaction; the future is done after the COMMIT.
+        """Queue ``events``, and ``work`` for the same transaction; the future is done after the COMMIT.
 
-        The future cannot be cancelled: what was handed in is recorded, whether or not somebody waits for it.
+        The future cannot be cancelled: queued events are recorded even if nobody waits for them.
         """
         if os.getpid() != self._pid:
             raise BlotterClosedError("this process is a fork of the one that opened the blotter; open it here")
@@ -102,19 +102,19 @@ class GroupCommitWriter:
         try:
             last = self._connection.execute("SELECT coalesce(max(number), 0) FROM main.facts").fetchall()
             self._number = int(last[0][0])
-            appender = self._connection.appender("facts", columns=list(_FACT_COLUMNS))
-        except duckdb.Error as error:  # those who will put something must hear of it
+            appender = self._connection.appender("facts", columns=list(_EVENT_COLUMNS))
+        except duckdb.Error as error:  # raised to every later caller
             self._failure = error
         more = True
         while more:
             puts, more = self._gather()
             self._write(appender, puts)
-        appender = None  # nothing is buffered in it: all of it was flushed, or refused
+        appender = None  # its buffer is empty: everything was flushed or refused
         with suppress(duckdb.Error):
             self._connection.close()
 
     def _gather(self) -> tuple[list[_Put], bool]:
-        """Wait for something, and take all there is; False when the end was among it."""
+        """Wait for an entry, and take everything in the queue; False if the writer is to stop."""
         puts: list[_Put] = []
         count = 0
         item = self._queue.get()
@@ -130,23 +130,23 @@ class GroupCommitWriter:
         return puts, False
 
     def _write(self, appender: Any, puts: Sequence[_Put], *, look_up: bool = False) -> None:  # noqa: ANN401 - the Appender has no public type
-        """Commit ``puts``, at once if that goes, in parts if one of them is refused, and tell all who wait."""
+        """Commit ``puts``, together if possible, in parts if one is refused, and complete their futures."""
         if not puts:
             return
         if self._failure is not None:
-            text = f"an earlier commit failed ({self._failure}); open the blotter anew"
+            text = f"an earlier commit failed ({self._failure}); open the blotter again"
             _fail(puts, BlotterError(text), self._failure)
             return
         try:
             self._commit(appender, puts, look_up=look_up)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+        except Exception as error:  # noqa: BLE001 - any error goes to the callers that wait
             self._divide(appender, puts, error, look_up=look_up)
             return
         try:
             self._after_commit()
-        except Exception as error:  # noqa: BLE001 - likewise
+        except Exception as error:  # noqa: BLE001 - as above
             self._failure = error
-            _fail(puts, BlotterError(f"this was recorded, but not left in order: {error}"), error)
+            _fail(puts, BlotterError(f"this was recorded, but the file could not be protected: {error}"), error)
             return
         for put in puts:
             put.future.set_result(None)
@@ -193,7 +193,7 @@ class GroupCommitWriter:
             self._known[event.run_id].add(key)
 
     def _fresh(self, puts: Sequence[_Put]) -> dict[str, OrderEvent]:
-        """Facts by key that are not known to be on record, the first of each key."""
+        """Events by key that are not known to be on record, the first of each key."""
         fresh: dict[str, OrderEvent] = {}
         for put in puts:
             for event in put.events:
@@ -211,7 +211,7 @@ class GroupCommitWriter:
         return self._known[run_id]
 
     def _on_record(self, fresh: dict[str, OrderEvent]) -> set[str]:
-        """Keys that are on record, under whichever run."""
+        """Keys that are on record, in any run."""
         query = "SELECT key FROM main.facts WHERE key IN (SELECT unnest(CAST(? AS VARCHAR[])))"
         return {row[0] for row in self._connection.execute(query, [list(fresh)]).fetchall()}
 

@@ -90,9 +90,9 @@ class Broker(ABC):
     """Why nothing can be sent or heard any more; empty while all is well."""
     session: int = 0
     """Number of the connection: another one means that things may have happened unheard."""
-    settle_seconds: float = 0.0
+    in_flight_seconds: float = 0.0
     """How long an order may be under way to the broker before its absence there means something."""
-    lease: str | None = None
+    lock_account: str | None = None
     """The account, where other processes of this computer can trade it too; None where none of them can."""
 
     # -- what a user asks ------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ class Broker(ABC):
     # -- what a recovery asks --------------------------------------------------------------------------------
 
     @abstractmethod
-    async def sweep(self) -> Evidence:
+    async def collect_evidence(self) -> Evidence:
         """Ask for everything that can have happened unheard. Its events are told to who follows the run.
 
         Raises
@@ -207,7 +207,7 @@ class Broker(ABC):
     def allow_again(self, names: Sequence[str]) -> None:  # noqa: B027 - optional
         """Let these adopted orders be handed over once more, with the ids they had."""
 
-    async def regain(self, seconds: float) -> None:
+    async def restore_connection(self, seconds: float) -> None:
         """Come back into a state in which orders can be sent, trying for ``seconds``.
 
         Raises

@@ -246,7 +246,7 @@ class MockBroker(Broker):
         """Always: what happens to an order happens when it is placed."""
         return True
 
-    async def sweep(self) -> Evidence:
+    async def collect_evidence(self) -> Evidence:
         """Tell again all that was ever told; what is not among it never reached this broker."""
         for event in self._told:
             tell = self._followers.get(event.run_id or "")

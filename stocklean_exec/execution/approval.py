@@ -1,7 +1,7 @@
-"""The seal on a reviewed plan: what was approved, by whom, and that nothing changed since. Pure.
+"""The seal on a reviewed plan: what was approved, by whom, and that nothing has changed since. Pure.
 
-A sealed plan may be stored as CSV or Parquet and read again: :func:`restore` gives the columns their dtypes
-back before the seal is checked. Rows may stand in another sequence; nothing else may differ.
+A sealed plan may be stored as CSV or Parquet and read again: :func:`restore` restores the dtypes before the seal
+is checked. Rows may be in another sequence; nothing else may differ.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _SEALED = (
     "approved_by",
     "approved_at",
 )
-"""What a person saw and decided, besides the orders' own terms."""
+"""What a person saw and decided, in addition to the terms of the orders."""
 
 _NEEDED = ("approved", "approved_by", "approved_at", "verdict", "limits", "order_hash", "approval_hash")
 _YES_OR_NO = {True: True, False: False, "True": True, "False": False}  # as pandas writes them to a CSV file
 _SHOWN = 10  # ids in one error text
-_CLOCK_SKEW = 60.0  # seconds between the clocks of two machines
+_CLOCK_SKEW = 60.0  # seconds between the clocks of two machines; a stated choice
 
 
 def seal(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give each row its fingerprint (``order_hash``) and every row that of the whole (``approval_hash``)."""
+    """Add the fingerprint of each row (``order_hash``) and of the whole plan (``approval_hash``)."""
     hashes = payload_hashes(frame, _SEALED)
     return frame.assign(order_hash=hashes, approval_hash=plan_hash(hashes)).astype(
         {"order_hash": "str", "approval_hash": "str"}
@@ -54,7 +54,7 @@ def restore(frame: object) -> pd.DataFrame:
     Raises
     ------
     ApprovalError
-        There is no approval, or a cell cannot be what its column needs.
+        There is no approval, or a cell cannot be converted to the dtype of its column.
     """
     columns = frame.columns if isinstance(frame, pd.DataFrame) else ()
     missing = [name for name in (*ORDERS.required, *_NEEDED) if name not in columns]
@@ -84,7 +84,7 @@ def verify(frame: pd.DataFrame) -> str:
     Raises
     ------
     ApprovalError
-        Rows were added, changed or taken out, or a blocked row is marked approved.
+        Rows were added, changed or removed, or a blocked row is marked approved.
     """
     hashes = payload_hashes(frame, _SEALED)
     ids = frame["client_order_id"].tolist()
@@ -99,8 +99,8 @@ def verify(frame: pd.DataFrame) -> str:
     seals = set(frame["approval_hash"].tolist())
     if len(frame) and seals != {plan_hash(hashes)}:
         raise ApprovalError(
-            "rows were added or taken out since the approval; submit review.result() as a whole: "
-            "what was not approved is recorded, and not sent"
+            "rows were added or removed since the approval; submit review.result() as a whole: "
+            "rows that were not approved are recorded, and not sent"
         )
     barred = (frame["verdict"] == "block") | (frame["status"] == "REJECTED")
     wrong = frame.loc[barred & frame["approved"], "client_order_id"].tolist()
@@ -110,7 +110,7 @@ def verify(frame: pd.DataFrame) -> str:
 
 
 def shorter(one: float | None, other: float | None) -> float | None:
-    """Return the shorter of two times, of which None is no limit.
+    """Return the shorter of two times; None is no limit.
 
     Examples
     --------
@@ -121,19 +121,19 @@ def shorter(one: float | None, other: float | None) -> float | None:
 
 
 def limits_of(frame: pd.DataFrame) -> Limits:
-    """Limits that a checked plan was held against.
+    """Limits that a plan was checked against.
 
     Raises
     ------
     InputError
-        The frame was not checked, has lost its limits, or is put together of plans with different ones.
+        The frame was not checked, has lost its limits, or combines plans with different limits.
     """
     texts = frame["limits"].tolist() if "limits" in getattr(frame, "columns", ()) else [None]
     known = {text for text in texts if isinstance(text, str)}
     if len(known) == 1 and all(isinstance(text, str) for text in texts):
         return Limits.parse(known.pop())
     why = (
-        "is put together of plans that were checked against different limits"
+        "combines plans that were checked against different limits"
         if len(known) > 1
         else "was not checked, or has lost the limits it was checked against"
     )
@@ -141,12 +141,12 @@ def limits_of(frame: pd.DataFrame) -> Limits:
 
 
 def check_age(frame: pd.DataFrame, now: datetime, max_age: float | None) -> None:
-    """Refuse an approval that is older than ``max_age`` seconds, or comes from the future.
+    """Refuse an approval that is older than ``max_age`` seconds, or dated in the future.
 
     Raises
     ------
     ApprovalError
-        With the age of the oldest approval, or of one that is dated in the future.
+        With the age of the oldest approval, or how far in the future one is dated.
     """
     approved_at = frame.loc[frame["approved"], "approved_at"].dropna()
     if max_age is None or not len(approved_at):
@@ -154,7 +154,7 @@ def check_age(frame: pd.DataFrame, now: datetime, max_age: float | None) -> None
     age = (now - approved_at.min().to_pydatetime()).total_seconds()
     if age > max_age:
         raise ApprovalError(
-            f"the approval is {age:,.0f} s old, over {max_age:,.0f} s; prices moved on: plan and review again"
+            f"the approval is {age:,.0f} s old, over {max_age:,.0f} s; prices have moved: plan and review again"
         )
     ahead = (approved_at.max().to_pydatetime() - now).total_seconds()
     if ahead > _CLOCK_SKEW:

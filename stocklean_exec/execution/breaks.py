@@ -1,9 +1,8 @@
-"""Where a blotter and a broker disagree, as rows: a pure comparison of two sets of frames.
+"""Reconciliation breaks between blotter and broker, as rows: a comparison of two sets of frames.
 
-Every difference is a row with a ``kind`` and a ``severity``: ``halt`` for what must not be traded on (an order or
-an execution of ours that is not on record, more shares than were asked for, a position that does not add up),
-``warn`` for what a person should look at, ``info`` for what was found out and is in order now. Quantities are
-shares, cash is in the account's base currency. Pure.
+Every break is a row with a ``kind`` and a ``severity``: ``halt`` if trading must stop (an unrecorded order or
+execution of ours, more shares than ordered, a position that does not reconcile), ``warn`` if a person should check
+it, ``info`` if it is explained. Quantities are shares, cash is in the account's base currency. Pure.
 """
 
 from __future__ import annotations
@@ -34,9 +33,10 @@ DIFFERENCES = {
     "difference": "float64",
     "detail": "str",
 }
-"""Columns of the table of differences; ``difference`` is broker less blotter."""
+"""Columns of the table of differences; ``difference`` is broker minus blotter."""
 
-_SHARES, _CENT = 1e-6, 0.01
+_SHARES = 1e-6  # tolerance in shares; a stated choice, far below any tradable fraction
+_CENT = 0.01  # tolerance in currency for each fill; a stated choice, as amounts are rounded to cents
 _OUR_SHAPE = re.compile(r"[A-Za-z0-9._-]+-[A-Za-z0-9._]+-(BUY|SELL)(-\d+)?|.{31}-[0-9a-f]{8}")
 _SIGN = {"BUY": 1.0, "SELL": -1.0}
 _TEXTS = ("kind", "severity", "symbol", "client_order_id", "detail")
@@ -50,10 +50,10 @@ class AccountState:
     ----------
     orders, fills : of the blotter, for this account
     duplicates : client order ids under which the broker has shown a second order
-    opening : what was held when the last run began: ``what``, ``symbol``, ``quantity``, ``taken_at``
+    opening : holdings at the start of the last run: ``what``, ``symbol``, ``quantity``, ``taken_at``
     open_orders, positions, cash : of the broker, now
-    strangers : executions of orders that are not on record: order_ref, symbol, side, quantity, price, exec_id
-    evidence : what the broker told
+    foreign_executions : of orders that are not on record: order_ref, symbol, side, quantity, price, exec_id
+    evidence : what the broker reported
     clients : client id that sent an order, by client order id
     """
 
@@ -64,17 +64,17 @@ class AccountState:
     open_orders: pd.DataFrame
     positions: pd.DataFrame
     cash: float
-    strangers: pd.DataFrame
+    foreign_executions: pd.DataFrame
     evidence: Evidence
     clients: Mapping[str, int] = field(default_factory=dict)
 
 
 def compare(books: AccountState) -> pd.DataFrame:
-    """Every difference between the two sides, gravest first: columns of :data:`DIFFERENCES`."""
+    """Every difference between the two sides, most severe first: columns of :data:`DIFFERENCES`."""
     rows = [
         *_open_orders(books),
         *_fills(books),
-        *_strangers(books),
+        *_foreign_executions(books),
         *_positions(books),
         *_cash(books),
     ]
@@ -85,7 +85,7 @@ def compare(books: AccountState) -> pd.DataFrame:
 
 
 def looks_like_ours(order_ref: str) -> bool:
-    """Whether an ``orderRef`` has the shape of a client order id of this package.
+    """Whether an ``orderRef`` has the format of a client order id of this package.
 
     Examples
     --------
@@ -124,23 +124,23 @@ def _open_orders(books: AccountState) -> Iterator[dict[str, object]]:
     ].itertuples(index=False):
         if name not in known.index:
             if looks_like_ours(name):
-                text = "the broker works an order of ours that is not on record here"
+                text = "the broker has a working order of ours that is not on record here"
                 yield _row("order_orphan", "halt", text, symbol=symbol, name=name, broker=quantity)
             continue
         ours = known.loc[name]
-        asked, traded = float(ours["quantity"]), float(ours["filled_quantity"])
+        ordered, traded = float(ours["quantity"]), float(ours["filled_quantity"])
         if ours["status"] in ENDED:
-            text = f"is {ours['status']} on record, and works at the broker"
+            text = f"is {ours['status']} on record, and working at the broker"
             yield _row(
                 "order_alive", "halt", text, symbol=symbol, name=name, broker=quantity - filled, blotter=0.0
             )
-        if abs(quantity - asked) > _SHARES:
-            text = "was changed at the broker: it asks for another quantity"
+        if abs(quantity - ordered) > _SHARES:
+            text = "was changed at the broker: its quantity differs"
             yield _row(
                 "order_changed", "warn", text, symbol=symbol, name=name, blotter=ours["quantity"], broker=quantity
             )
         if abs(filled - traded) > _SHARES:
-            text = "the broker counts other shares as filled than the executions that it tells"
+            text = "the filled quantity at the broker differs from the executions on record"
             yield _row(
                 "filled_differs",
                 "warn",
@@ -154,70 +154,70 @@ def _open_orders(books: AccountState) -> Iterator[dict[str, object]]:
     at_broker = set(books.open_orders["client_order_id"])
     for name, symbol, status in working[["client_order_id", "symbol", "status"]].itertuples(index=False):
         if name not in at_broker:
-            text = f"is {status} on record, and not among the open orders; sx.resume finds out"
+            text = f"is {status} on record, and not among the open orders; run sx.resume"
             yield _row("order_not_open", "warn", text, symbol=symbol, name=name)
     for name, symbol in books.orders.loc[
         books.orders["status"] == "UNKNOWN", ["client_order_id", "symbol"]
     ].itertuples(index=False):
-        yield _row("order_unresolved", "warn", "nobody can tell what became of it", symbol=symbol, name=name)
+        yield _row("order_unresolved", "warn", "its outcome is unknown", symbol=symbol, name=name)
 
 
 def _fills(books: AccountState) -> Iterator[dict[str, object]]:
     orders = books.orders
     over = orders[orders["filled_quantity"] > orders["quantity"] + _SHARES]
-    for name, symbol, asked, filled in over[
+    for name, symbol, ordered, filled in over[
         ["client_order_id", "symbol", "quantity", "filled_quantity"]
     ].itertuples(index=False):
-        text = "more shares were filled than asked for"
-        yield _row("overfill", "halt", text, symbol=symbol, name=name, blotter=asked, broker=filled)
+        text = "more shares were filled than ordered"
+        yield _row("overfill", "halt", text, symbol=symbol, name=name, blotter=ordered, broker=filled)
     for name in sorted(books.duplicates):
         yield _row("duplicate_order", "halt", "the broker has two orders under this id", name=name)
     if not books.evidence.forgets:
         return
     today = books.fills[books.fills["filled_at"].dt.tz_convert("America/New_York").dt.date == _today(books)]
-    is_told = today["exec_id"].isin(books.evidence.executions)
-    is_hidden = _are_hidden(books, today, is_told)
+    is_reported = today["exec_id"].isin(books.evidence.executions)
+    is_hidden = _are_hidden(books, today, is_reported)
     for client, rows in today[is_hidden].groupby(today["client_order_id"].map(books.clients)):
         other = f"client id {int(client)}"
         text = (
-            f"{other} placed the orders of {len(rows)} executions of today, which TWS does not tell to client id "
-            f"{books.evidence.client_id}: reconcile with {other} to compare them"
+            f"{other} placed the orders of {len(rows)} executions of today, which TWS does not report to "
+            f"client id {books.evidence.client_id}: reconcile with {other} to compare them"
         )
         yield _row("executions_not_visible", "info", text, blotter=float(len(rows)), broker=0.0)
-    untold = today[~is_told & ~is_hidden]
-    if len(untold) and not books.evidence.executions:
-        text = f"the broker tells no executions at all; {len(untold)} of today are on record"
-        yield _row("executions_not_told", "warn", text, blotter=float(len(untold)), broker=0.0)
+    unreported = today[~is_reported & ~is_hidden]
+    if len(unreported) and not books.evidence.executions:
+        text = f"the broker reports no executions at all; {len(unreported)} of today are on record"
+        yield _row("executions_not_told", "warn", text, blotter=float(len(unreported)), broker=0.0)
         return
-    for name, symbol, exec_id, quantity in untold[["client_order_id", "symbol", "exec_id", "quantity"]].itertuples(
-        index=False
-    ):
-        text = f"execution {exec_id} is on record, and the broker does not tell it"
+    for name, symbol, exec_id, quantity in unreported[
+        ["client_order_id", "symbol", "exec_id", "quantity"]
+    ].itertuples(index=False):
+        text = f"execution {exec_id} is on record, and the broker does not report it"
         yield _row("execution_phantom", "halt", text, symbol=symbol, name=name, blotter=quantity, broker=0.0)
 
 
-def _are_hidden(books: AccountState, fills: pd.DataFrame, is_told: pd.Series[bool]) -> pd.Series[bool]:
-    """Which fills are of another client, whose executions TWS does not tell to this one.
+def _are_hidden(books: AccountState, fills: pd.DataFrame, is_reported: pd.Series[bool]) -> pd.Series[bool]:
+    """Whether each fill belongs to another client whose executions TWS does not report to this one.
 
-    A client that is told one execution of another is told all of them, as client 0 is: then one that is missing
-    is missing.
+    A client that receives one execution of another client receives all of them, as client 0 does; an execution
+    that is not reported is then missing.
     """
     clients = fills["client_order_id"].map(books.clients)
-    visible = {books.evidence.client_id, *clients[is_told].dropna()}
-    return clients.notna() & ~clients.isin(visible) & ~is_told
+    visible = {books.evidence.client_id, *clients[is_reported].dropna()}
+    return clients.notna() & ~clients.isin(visible) & ~is_reported
 
 
 def _today(books: AccountState) -> object:
     return pd.Timestamp(books.evidence.asked_at).tz_convert("America/New_York").date()
 
 
-def _strangers(books: AccountState) -> Iterator[dict[str, object]]:
-    for ref, symbol, side, quantity, exec_id in books.strangers[
+def _foreign_executions(books: AccountState) -> Iterator[dict[str, object]]:
+    for ref, symbol, side, quantity, exec_id in books.foreign_executions[
         ["order_ref", "symbol", "side", "quantity", "exec_id"]
     ].itertuples(index=False):
         ours = isinstance(ref, str) and looks_like_ours(ref)
         text = f"execution {exec_id} ({side}) " + (
-            "is of an order of ours that is not on record here" if ours else "is nobody's here"
+            "is of an order of ours that is not on record here" if ours else "is of an order from elsewhere"
         )
         yield _row(
             "execution_orphan" if ours else "execution_foreign",
@@ -230,7 +230,7 @@ def _strangers(books: AccountState) -> Iterator[dict[str, object]]:
 
 
 def _since(books: AccountState) -> pd.DataFrame:
-    """Fills that came after the opening book: of orders that were sent after it, or dated after it."""
+    """Fills after the opening positions were recorded: of orders sent after that, or dated after it."""
     taken = books.opening["taken_at"].iloc[0]
     arrived = books.orders.set_index("client_order_id")["arrived_at"]
     later = books.fills["client_order_id"].map(arrived) >= taken
@@ -244,7 +244,7 @@ def _positions(books: AccountState) -> Iterator[dict[str, object]]:
     held_then = books.opening[books.opening["what"] == "position"]
     opening = dict(zip(held_then["symbol"].tolist(), held_then["quantity"].tolist(), strict=True))
     traded = _by_symbol(_since(books))
-    others = _by_symbol(books.strangers)
+    others = _by_symbol(books.foreign_executions)
     ours = set(books.orders["symbol"])
     held = books.positions.groupby("symbol")["quantity"].sum()
     for symbol in sorted({*opening, *traded, *held.index}):
@@ -253,10 +253,10 @@ def _positions(books: AccountState) -> Iterator[dict[str, object]]:
         if abs(there - expected) <= _SHARES:
             continue
         if abs(there - expected - others.get(symbol, 0.0)) <= _SHARES:
-            text = "others have traded it since the last run began"
+            text = "orders from elsewhere have traded it since the last run began"
             yield _row("position_of_others", "info", text, symbol=symbol, blotter=expected, broker=there)
             continue
-        text = "is not what was held when the last run began and what was filled since"
+        text = "differs from the position when the last run began plus the fills since then"
         severity = "halt" if symbol in ours else "warn"
         yield _row("position_differs", severity, text, symbol=symbol, blotter=expected, broker=there)
 
@@ -275,7 +275,7 @@ def _cash(books: AccountState) -> Iterator[dict[str, object]]:
     expected = float(opening.iloc[0] - value - fills["commission"].sum())
     due = int(fills["commission"].isna().sum())
     if abs(expected - books.cash) > _CENT * (1 + len(fills)):
-        text = "is not what there was when the last run began, less what was paid since" + (
+        text = "differs from the cash when the last run began, adjusted for the fills since then" + (
             f"; {due} commissions are not reported yet" if due else ""
         )
         yield _row("cash_differs", "warn", text, blotter=expected, broker=books.cash)

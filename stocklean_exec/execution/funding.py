@@ -1,9 +1,9 @@
-"""Whether the money for a buy is there: cash at the start, less what working buys may cost, plus what has traded.
+"""Cash available for buys: cash at the start, minus what working buys may cost, plus the trades since then.
 
-A buy is sent when the cash of the account covers what it may cost, and not on the promise of a sell that has not
-traded. Cash is the broker's figure when the run begins; from then on the ledger here counts each execution and its
+A buy is sent when the cash of the account covers what it may cost; sells that have not traded do not count. Cash
+is the broker's figure at the start of the run. From then on the ledger here adds each execution and its
 commission, because account values of TWS are up to three minutes old ("Account updates", TWS API documentation).
-All runs over one broker object share its ledger, so that two of them do not spend the same money.
+All runs that share a broker object share its ledger, so that two runs do not spend the same cash.
 
 Amounts are in the base currency of the account.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CashLedger", "Funding", "buy_cost", "cash_effect", "ledger_of"]
 
-_HIGHEST = 1e9  # no share costs a billion: such a number is TWS's spelling of "not set", or damage
+_HIGHEST = 1e9  # no share costs a billion: such a number is TWS's "not set" value, or corrupt data
 
 _LEDGERS: weakref.WeakKeyDictionary[Broker, CashLedger] = weakref.WeakKeyDictionary()
 
@@ -35,14 +35,14 @@ def ledger_of(broker: Broker) -> CashLedger:
 
 
 def cash_effect(side: str, traded: float, value: float, commission: float) -> float:
-    """Change of cash by what an order has traded so far.
+    """Change of cash by the fills of an order so far.
 
-    A commission that is not reported yet (NaN), or only in part, counts by the schedule.
+    A commission that is not reported yet (NaN), or only partly, is estimated from the fee schedule.
 
     Parameters
     ----------
     side : ``BUY`` or ``SELL``
-    traded, value : shares, and what they were worth
+    traded, value : shares, and their value at the traded prices
     commission : reported so far; NaN for none
 
     Examples
@@ -57,10 +57,10 @@ def cash_effect(side: str, traded: float, value: float, commission: float) -> fl
 
 
 def buy_cost(ticket: Ticket, ask: float | None, last: float | None, decision_price: float) -> float:
-    """What a buy may cost, with its commission; infinite where no price tells.
+    """What a buy may cost, with its commission; infinite without a price.
 
-    A limit order costs its limit at most. A market order is counted at the ask, else at the last trade, else at
-    the price it was decided at.
+    A limit order costs at most its limit. A market order counts at the ask, else at the last trade, else at its
+    decision price.
 
     Examples
     --------
@@ -84,10 +84,10 @@ def _is_price(value: float | None) -> bool:
 
 @dataclass(slots=True)
 class CashLedger:
-    """What the runs over one broker have traded, and what their working buys may still cost.
+    """Trades of the runs over one broker, and what their working buys may still cost.
 
     ``flows`` is the sum of all cash effects so far, ``reserved`` the cost of each buy that was sent and has not
-    ended, less what it has traded.
+    ended, minus its fills.
     """
 
     flows: float = 0.0
@@ -96,17 +96,17 @@ class CashLedger:
     _costs: dict[str, float] = field(default_factory=dict)
 
     def reserve(self, name: str, cost: float) -> None:
-        """Set aside what a buy that is about to be sent may cost."""
+        """Reserve what a buy that is about to be sent may cost."""
         self._costs[name] = cost
         self.reserved[name] = max(cost + self._effects.get(name, 0.0), 0.0)
 
     def release(self, names: Iterable[str]) -> None:
-        """Set nothing aside any more for orders that were not sent, or have ended."""
+        """Release the cash reserved for orders that were not sent, or have ended."""
         for name in names:
             self.reserved.pop(name, None)
 
     def note(self, name: str, effect: float, *, has_ended: bool) -> None:
-        """Count what an order has traded so far; the latest figure replaces the one before."""
+        """Count the fills of an order so far; the latest figure replaces the previous one."""
         self.flows += effect - self._effects.get(name, 0.0)
         self._effects[name] = effect
         if has_ended:
@@ -122,16 +122,18 @@ class Funding:
     ----------
     ledger : of the broker
     cash : in the account, as the broker reports it
-    counted : what of the ledger's flows is in ``cash`` already
-    floor : cash that stays
-    elsewhere : what working buys of others may cost; infinite where no price tells, and then nothing is funded
+    counted : the part of the ledger's flows that is in ``cash`` already
+    min_cash : cash to keep
+    elsewhere : what working buys outside the ledger may cost; infinite without a price, and then nothing is funded
     """
 
-    def __init__(self, ledger: CashLedger, *, cash: float, counted: float, floor: float, elsewhere: float) -> None:
+    def __init__(
+        self, ledger: CashLedger, *, cash: float, counted: float, min_cash: float, elsewhere: float
+    ) -> None:
         self.ledger = ledger
-        self._base = cash - counted - floor - elsewhere
+        self._base = cash - counted - min_cash - elsewhere
 
     @property
     def available(self) -> float:
-        """Cash that a further buy may cost."""
+        """Cash available for further buys."""
         return self._base + self.ledger.flows - math.fsum(self.ledger.reserved.values())

@@ -1,4 +1,4 @@
-"""Holding a whole account against the record: orders, executions, positions and cash, on both sides."""
+"""Reconcile a whole account with the blotter: orders, executions, positions and cash."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
 
 __all__ = ["reconcile", "reconcile_async"]
 
-_MOST_ROUNDS = 5
-_STRANGER = ["order_ref", "symbol", "side", "quantity", "price", "exec_id"]
+_MOST_ROUNDS = 5  # a stated choice: TWS normally reports everything in the first query, and a second confirms it
+_FOREIGN_COLUMNS = ["order_ref", "symbol", "side", "quantity", "price", "exec_id"]
 
 
 def reconcile(broker: Broker, blotter: Blotter, *, halt: bool = True) -> pd.DataFrame:
-    """Compare what the broker has with what is on record, and show every difference as a row.
+    """Compare the broker with the blotter, and return every difference as a row.
 
-    The broker is asked for everything that can have happened unheard; what it tells of recorded orders is
-    recorded, so that what remains is a real difference. Orders and executions that look like ours and are not on
-    record are shown, as are those of nobody here; nothing is dropped.
+    The broker is queried for all events that may have been missed. Its reports about recorded orders are recorded
+    first, so that the remaining differences are real. Orders and executions in our id format that are not on
+    record are shown, as are foreign ones; nothing is dropped.
 
     Parameters
     ----------
     broker, blotter : of the same account
-    halt : stop all sending when a difference is of severity ``halt``, until a person clears it
+    halt : stop all sending when a difference has severity ``halt``, until a person clears it
 
     Returns
     -------
     DataFrame: ``kind``, ``severity`` (``halt``, ``warn``, ``info``), ``symbol``, ``client_order_id``, ``blotter``
-    and ``broker`` (shares or currency on either side, NaN where there is none), ``difference`` (broker less
-    blotter), ``detail``; empty when both agree. Positions and cash are compared with those at the start of the
-    last run.
+    and ``broker`` (shares or currency on either side, NaN for none), ``difference`` (broker minus blotter),
+    ``detail``; empty when both agree. Positions and cash are compared with those at the start of the last run,
+    adjusted for the fills since then.
 
     Raises
     ------
     BrokerError
-        The broker cannot be asked, or does not tell all that is needed.
+        The broker cannot be queried, or does not report everything that is needed.
 
     Examples
     --------
@@ -61,17 +61,17 @@ def reconcile(broker: Broker, blotter: Blotter, *, halt: bool = True) -> pd.Data
 
 
 async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True) -> pd.DataFrame:
-    """Do what :func:`reconcile` does, to be awaited."""
+    """Awaitable form of :func:`reconcile`."""
     before = _orders_of(broker, blotter)
     records = _records(before, broker, blotter)
     evidence = await _ask(broker, records)
     for record in records:
-        await record.put([])  # what was told is on disk now
+        await record.put([])  # the reports are on disk now
     orders = _orders_of(broker, blotter)
     fills = blotter.fills()
     events = blotter.events()
     duplicates = events.loc[events["kind"] == "duplicate", "client_order_id"]
-    sendings = events[(events["kind"] == "sending") & events["client_id"].notna()]
+    submissions = events[(events["kind"] == "sending") & events["client_id"].notna()]
     books = AccountState(
         orders=orders,
         fills=fills[fills["client_order_id"].isin(orders["client_order_id"])],
@@ -80,15 +80,15 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
         open_orders=await asyncio.to_thread(broker.open_orders),
         positions=await asyncio.to_thread(broker.positions),
         cash=await asyncio.to_thread(broker.cash),
-        strangers=_strangers(broker, blotter),
+        foreign_executions=_foreign_executions(broker, blotter),
         evidence=evidence,
-        clients=dict(zip(sendings["client_order_id"].tolist(), sendings["client_id"].tolist(), strict=True)),
+        clients=dict(zip(submissions["client_order_id"].tolist(), submissions["client_id"].tolist(), strict=True)),
     )
     found = pd.concat([compare(books), _found_out(before, orders)], ignore_index=True)
     grave = found[found["severity"] == "halt"]
     if halt and len(grave):
         kinds = ", ".join(f"{count} {kind}" for kind, count in grave["kind"].value_counts(sort=False).items())
-        await asyncio.to_thread(blotter.halt, f"the broker and the record disagree: {kinds}")
+        await asyncio.to_thread(blotter.halt, f"broker and blotter disagree: {kinds}")
     return found
 
 
@@ -98,14 +98,14 @@ def _orders_of(broker: Broker, blotter: Blotter) -> pd.DataFrame:
 
 
 def _records(orders: pd.DataFrame, broker: Broker, blotter: Blotter) -> list[RunState]:
-    """Let every run of today, or with an order that has not ended, be told of."""
+    """Follow every run of today, and every run with an order that has not ended."""
     today = trade_date(broker.now())
-    # An order that was adopted is at the broker, though this record has not sent it.
+    # An adopted order is at the broker, although this blotter has not sent it.
     sent = orders[orders["arrived_at"].notna() | ~orders["state"].isin(UNSENT_STATES)]
     late = sent["arrived_at"].dt.tz_convert("America/New_York").dt.date == today
-    alive = sent["status"].isin(["SUBMITTED", "PARTIAL", "UNKNOWN"])
+    is_open = sent["status"].isin(["SUBMITTED", "PARTIAL", "UNKNOWN"])
     records = []
-    for run_id in sent.loc[late | alive, "run_id"].unique().tolist():
+    for run_id in sent.loc[late | is_open, "run_id"].unique().tolist():
         rows = sent[sent["run_id"] == run_id]
         quantities = dict(zip(rows["client_order_id"].tolist(), rows["quantity"].tolist(), strict=True))
         record = RunState(run_id, blotter, quantities)
@@ -117,23 +117,23 @@ def _records(orders: pd.DataFrame, broker: Broker, blotter: Blotter) -> list[Run
 
 async def _ask(broker: Broker, records: list[RunState]) -> Evidence:
     for _ in range(_MOST_ROUNDS):
-        before = sum(record.heard for record in records)
-        evidence = await broker.sweep()
-        if sum(record.heard for record in records) == before and evidence.is_complete:
+        before = sum(record.received for record in records)
+        evidence = await broker.collect_evidence()
+        if sum(record.received for record in records) == before and evidence.is_complete:
             break
     return evidence
 
 
-def _strangers(broker: Broker, blotter: Blotter) -> pd.DataFrame:
+def _foreign_executions(broker: Broker, blotter: Blotter) -> pd.DataFrame:
     """Executions of orders that are not on record, the latest correction of each."""
-    heard = broker.orphans
-    heard = heard[heard["exec_id"].notna()].drop_duplicates("exec_id", keep="last")
-    known = blotter.own([ref for ref in heard["order_ref"].tolist() if isinstance(ref, str)])
-    return heard.loc[~heard["order_ref"].isin(known), _STRANGER]
+    found = broker.orphans
+    found = found[found["exec_id"].notna()].drop_duplicates("exec_id", keep="last")
+    known = blotter.own([ref for ref in found["order_ref"].tolist() if isinstance(ref, str)])
+    return found.loc[~found["order_ref"].isin(known), _FOREIGN_COLUMNS]
 
 
 def _found_out(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """What the record had not known until the broker was asked just now."""
+    """Order changes that this query of the broker brought to the blotter."""
     was = before.set_index("client_order_id")
     rows: list[dict[str, Any]] = []
     for name, symbol, status, filled in after[
@@ -141,7 +141,7 @@ def _found_out(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     ].itertuples(index=False):
         old = was.loc[name]
         if (old["status"], old["filled_quantity"]) != (status, filled):
-            text = f"was {old['status']} on record, and is {status}: the broker told so now"
+            text = f"was {old['status']} on record; the broker now reports {status}"
             rows.append(
                 {
                     "kind": "order_caught_up",

@@ -1,9 +1,9 @@
-"""Asking a broker what became of the orders of a run, and writing down what follows.
+"""Query the broker for the orders of a run, and record the conclusions.
 
-The rounds go on until nothing new is told, and for as long as an order may still be under way; then each order is
-judged by :mod:`~stocklean_exec.execution.recovery_rules`. What the broker has is adopted, what provably is not
-there may be sent, everything else is recorded as unknown with its evidence. What was never sent by this record,
-but may have been by somebody else, is held back.
+Queries are repeated until nothing new is reported, and for as long as an order may still be in flight. Then
+:mod:`~stocklean_exec.execution.recovery_rules` decides about each order. Orders that the broker has are adopted.
+Orders that are provably not there may be sent. All others are recorded as unknown, with the evidence. Orders that
+this blotter never sent, but another process may have sent, are held back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.errors import RunElsewhereError
-from stocklean_exec.execution.recovery_rules import Conclusion, judge
+from stocklean_exec.execution.recovery_rules import Conclusion, decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,19 +29,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Recovered", "Recovery", "Restrictions"]
 
-_QUIET_ROUNDS = 2
-_MOST_ROUNDS = 100
-_PAUSE = 1.0
-_SHOWN = 5
+_QUIET_ROUNDS = 2  # a stated choice: one quiet query could miss reports that were queued behind its end marker
+_MOST_ROUNDS = 100  # a stated choice: ends the queries to a broker that reports something new each time
+_PAUSE = (
+    1.0  # seconds between queries; a stated choice, so that a recovery does not use up the message rate of TWS
+)
+_SHOWN = 5  # ids in one error text
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSENT = frozenset({"send", "hold"})
 _IN_DOUBT = frozenset({"resend", "unknown", "missing", "adopt", "await"})
 
 
 class Recovered(NamedTuple):
-    """What may be sent: orders that were never sent, and orders that go out again with the id they had.
+    """What may be sent: orders that were never sent, and orders to resend with their old order id.
 
-    ``held`` are orders that were never sent by this record and must not be sent now, with the reason of each.
+    ``held`` are orders that this blotter never sent and that must not be sent now, with the reason for each.
     """
 
     session: int
@@ -52,10 +54,10 @@ class Recovered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Restrictions:
-    """What keeps orders from being sent for the first time, besides the evidence.
+    """What prevents a first submission in addition to the evidence.
 
-    ``cleared`` orders that nobody but this worker can have sent since they were planned; ``expired`` what is wrong
-    with the approval of an order, by client order id; ``overtaken`` why the whole plan is out of date, if it is.
+    ``cleared`` orders that only this process can have sent since they were planned; ``expired`` why the approval
+    of an order no longer counts, by client order id; ``overtaken`` why the whole plan is out of date, if it is.
     """
 
     cleared: frozenset[str] = frozenset()
@@ -68,11 +70,11 @@ class Recovery:
 
     Parameters
     ----------
-    record : the run's orders, as they stand
-    settle : seconds that an order may be under way before its absence means something
-    resend : whether an order whose id is unused may be handed over once more
-    is_new : whether this run has just been planned: then the broker must not know it yet
-    restrictions : what else keeps orders from being sent
+    record : the run's orders with their current state
+    in_flight_seconds : how long an order may be in flight; only after that does its absence prove anything
+    resend : whether an order whose id is unused may be sent again
+    is_new : whether this run has just been planned: the broker must not know it yet
+    restrictions : what else prevents a first submission
     """
 
     def __init__(
@@ -81,50 +83,50 @@ class Recovery:
         blotter: Blotter,
         record: RunState,
         *,
-        settle: float,
+        in_flight_seconds: float,
         resend: bool,
         is_new: bool,
         restrictions: Restrictions | None = None,
     ) -> None:
         self._broker, self._blotter, self._record = broker, blotter, record
-        self._settle, self._resend, self._is_new = settle, resend, is_new
+        self._in_flight_seconds, self._resend, self._is_new = in_flight_seconds, resend, is_new
         self._restrictions = restrictions or Restrictions()
 
     async def run(self) -> Recovered:
-        """Ask, judge, record; return what may be sent.
+        """Collect evidence, decide, record; return what may be sent.
 
         Raises
         ------
         ConnectionLostError
-            The connection ended before all was told. What was told is on record.
+            The connection was lost before the broker had reported everything. What it reported is on record.
         RunElsewhereError
             The broker has orders of this run that are not on record here.
         """
         record, broker = self._record, self._broker
         session = broker.session
-        if not self._has_to_ask():
+        if not self._needs_evidence():
             return Recovered(session, [name for name in record.names if self._state(name) == "INTENT"], [], {})
         histories = [record.history(name) for name in record.names]
         broker.adopt(record.run_id, [one for one in histories if one.last_sending is not None or one.is_adopted])
-        evidence = await self._ask()
-        self._refuse_strangers(evidence)
-        judgements = self._judge(evidence)
-        adopted = [name for name, one in judgements.items() if one.action == "adopt"]
-        if adopted:  # the broker tells of orders that the record never handed over: it is an old copy
+        evidence = await self._collect()
+        self._refuse_foreign_orders(evidence)
+        conclusions = self._decide(evidence)
+        adopted = [name for name, one in conclusions.items() if one.action == "adopt"]
+        if adopted:  # the broker has orders that this blotter never sent: the blotter is an old copy
             broker.adopt(record.run_id, [record.history(name) for name in adopted])
-            evidence = await self._ask()
-            judgements = self._judge(evidence)
-        await record.put([*self._session_fact(evidence), *self._conclusions(judgements)])
-        held = {name: one.why for name, one in judgements.items() if one.action == "hold"}
+            evidence = await self._collect()
+            conclusions = self._decide(evidence)
+        await record.put([*self._session_event(evidence), *self._events_of(conclusions)])
+        held = {name: one.why for name, one in conclusions.items() if one.action == "hold"}
         record.hold(held)
-        again = [name for name, one in judgements.items() if one.action == "resend" and self._resend]
+        again = [name for name, one in conclusions.items() if one.action == "resend" and self._resend]
         again.sort(key=self._last_id)
         broker.allow_again(again)
-        return Recovered(session, [name for name, one in judgements.items() if one.action == "send"], again, held)
+        return Recovered(session, [name for name, one in conclusions.items() if one.action == "send"], again, held)
 
-    def _has_to_ask(self) -> bool:
-        """A run that has just been planned needs no asking where nobody else can reach the broker."""
-        return self._broker.lease is not None or not self._is_new
+    def _needs_evidence(self) -> bool:
+        """Whether the broker must be queried: not for a new run if no other process can reach the broker."""
+        return self._broker.lock_account is not None or not self._is_new
 
     def _state(self, name: str) -> str:
         return self._record.history(name).state
@@ -133,35 +135,35 @@ class Recovery:
         sent = self._record.history(name).last_sending
         return (sent.order_id or 0) if sent else 0
 
-    async def _ask(self) -> Evidence:
-        """Ask until two rounds in a row tell nothing new, and as long as an order may be under way."""
+    async def _collect(self) -> Evidence:
+        """Query until two rounds in a row report nothing new, and for as long as an order may be in flight."""
         loop, quiet = asyncio.get_running_loop(), 0
-        until = loop.time() + self._settle
+        until = loop.time() + self._in_flight_seconds
         for number in range(1, _MOST_ROUNDS + 1):
-            before = self._record.heard
-            evidence = await self._broker.sweep()
-            quiet = quiet + 1 if self._record.heard == before else 0
-            judgements = self._judge(evidence)
-            in_doubt = any(one.action in _IN_DOUBT for one in judgements.values())
-            if loop.time() < until and evidence.forgets:  # what a lost record sent may still be under way
-                unsent = [name for name, one in judgements.items() if one.action == "send"]
+            before = self._record.received
+            evidence = await self._broker.collect_evidence()
+            quiet = quiet + 1 if self._record.received == before else 0
+            conclusions = self._decide(evidence)
+            in_doubt = any(one.action in _IN_DOUBT for one in conclusions.values())
+            if loop.time() < until and evidence.forgets:  # what a lost blotter sent may still be in flight
+                unsent = [name for name, one in conclusions.items() if one.action == "send"]
                 in_doubt = in_doubt or not all(map(self._is_cleared, unsent))
             if not in_doubt and evidence.is_complete:
                 break
             if quiet >= _QUIET_ROUNDS and (loop.time() >= until or number == _MOST_ROUNDS):
                 break
-            if self._settle:
-                await asyncio.sleep(min(_PAUSE, self._settle / 4))
+            if self._in_flight_seconds:
+                await asyncio.sleep(min(_PAUSE, self._in_flight_seconds / 4))
         return evidence
 
-    def _judge(self, evidence: Evidence) -> dict[str, Conclusion]:
+    def _decide(self, evidence: Evidence) -> dict[str, Conclusion]:
         seen, following = self._blotter.id_marks(evidence.client_id)
         histories = {name: self._record.history(name) for name in self._record.names}
         trails: dict[datetime, IdTrail] = {}
         if any(one.last_sending is None for one in histories.values()):
             trails = self._blotter.id_trails(self._record.run_id, evidence.client_id, self._broker.account)
         found = {
-            name: judge(
+            name: decide(
                 history,
                 evidence,
                 highest_seen_id=seen,
@@ -173,25 +175,25 @@ class Recovery:
         }
         if not any(one.action in _UNSENT for one in found.values()):
             return found
-        strange = [name for name, one in found.items() if one.action == "adopt" or histories[name].is_adopted]
-        return {name: self._restrict(name, one, strange) for name, one in found.items()}
+        unrecorded = [name for name, one in found.items() if one.action == "adopt" or histories[name].is_adopted]
+        return {name: self._restrict(name, one, unrecorded) for name, one in found.items()}
 
     def _is_cleared(self, name: str) -> bool:
-        """Whether nobody but this worker can have sent an order since it was planned."""
+        """Whether only this process can have sent the order since it was planned."""
         return self._is_new or name in self._restrictions.cleared
 
-    def _restrict(self, name: str, found: Conclusion, strange: list[str]) -> Conclusion:
-        """Hold back or refuse what the evidence lets be sent, if something else keeps it.
+    def _restrict(self, name: str, found: Conclusion, unrecorded: list[str]) -> Conclusion:
+        """Hold back or refuse an order that the evidence allows, if a restriction forbids it.
 
-        ``strange`` are orders of this run that the broker has and this record has not sent.
+        ``unrecorded`` are orders of this run that the broker has and this blotter has not sent.
         """
         known = self._restrictions
         if found.action not in _UNSENT or self._is_cleared(name):
             return found
-        if strange:
+        if unrecorded:
             text = (
-                f"the broker has {strange[0]}, which this record has not sent: the record is older than the "
-                "account, or another one works this run; plan again under a new run id"
+                f"the broker has {unrecorded[0]}, which this blotter has not sent: the blotter is older than the "
+                "account, or another blotter works this run; plan again under a new run id"
             )
             return Conclusion("hold", text)
         if found.action == "send" and name in known.expired:
@@ -200,25 +202,25 @@ class Recovery:
             return Conclusion("hold", known.overtaken)
         return found
 
-    def _refuse_strangers(self, evidence: Evidence) -> None:
-        """Refuse a run of which the broker has orders that were handed over by somebody else."""
+    def _refuse_foreign_orders(self, evidence: Evidence) -> None:
+        """Refuse a run if the broker has orders of it that another process sent."""
         run_id = self._record.run_id
         shape = re.compile(re.escape(run_id) + r"-[A-Z0-9._]+-(BUY|SELL)(-\d+)?")
         planned = set(self._record.names)
         refs = [ref for ref in evidence.refs if ref in planned or shape.fullmatch(ref)]
         unknown = set(refs) - planned
-        strangers = sorted(unknown - self._blotter.own(sorted(unknown)))
+        foreign_executions = sorted(unknown - self._blotter.own(sorted(unknown)))
         if self._is_new:
-            strangers = sorted({*strangers, *(planned & set(refs))})
-        if strangers:
-            shown = ", ".join(strangers[:_SHOWN]) + (", ..." if len(strangers) > _SHOWN else "")
+            foreign_executions = sorted({*foreign_executions, *(planned & set(refs))})
+        if foreign_executions:
+            shown = ", ".join(foreign_executions[:_SHOWN]) + (", ..." if len(foreign_executions) > _SHOWN else "")
             raise RunElsewhereError(
                 f"the broker already has orders of run {run_id} that this blotter did not send: {shown}. Another "
                 "notebook or another blotter works this run, or this blotter is an old copy. Nothing was sent; "
                 "sx.reconcile(broker, blotter) shows them"
             )
 
-    def _session_fact(self, evidence: Evidence) -> list[OrderEvent]:
+    def _session_event(self, evidence: Evidence) -> list[OrderEvent]:
         if evidence.next_id is None:
             return []
         return [
@@ -231,17 +233,17 @@ class Recovery:
             )
         ]
 
-    def _conclusions(self, judgements: dict[str, Conclusion]) -> list[OrderEvent]:
-        """Facts for all that nobody can tell, and for what has been found again."""
+    def _events_of(self, conclusions: dict[str, Conclusion]) -> list[OrderEvent]:
+        """Events for orders whose outcome is unknown, and for orders that were found again."""
         events = []
         stamp = self._broker.now()
-        for name, (action, why) in judgements.items():
+        for name, (action, why) in conclusions.items():
             history = self._record.history(name)
             rounds = max((event.attempt or 0 for event in history.events if event.kind == "missing"), default=0)
             sent = history.last_sending
             attempt = sent.attempt if sent else None
             if action in ("unknown", "adopt") or (action == "resend" and not self._resend):
-                text = why or "the broker has an order of this id that was not handed over from here"
+                text = why or "the broker has an order of this id that was not sent from here"
                 events.append(
                     OrderEvent("unknown", self._record.run_id, name, stamp, message=text, attempt=attempt)
                 )
@@ -256,12 +258,12 @@ class Recovery:
                 )
             elif action == "found":
                 events.append(OrderEvent("found", self._record.run_id, name, stamp, attempt=rounds))
-        return [event for event in events if not self._was_last_word(event)]
+        return [event for event in events if not self._repeats_latest(event)]
 
-    def _was_last_word(self, event: OrderEvent) -> bool:
-        """Whether the latest event of this kind about this order says the same."""
-        told = [one for one in self._record.history(event.client_order_id or "").events if one.kind == event.kind]
-        latest = max(told, key=lambda one: one.occurred_at or _LONG_AGO, default=None)
+    def _repeats_latest(self, event: OrderEvent) -> bool:
+        """Whether the latest event of this kind about this order has the same content."""
+        known = [one for one in self._record.history(event.client_order_id or "").events if one.kind == event.kind]
+        latest = max(known, key=lambda one: one.occurred_at or _LONG_AGO, default=None)
         return latest is not None and (latest.message, latest.attempt) == (event.message, event.attempt)
 
 

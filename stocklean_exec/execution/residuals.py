@@ -1,8 +1,8 @@
-"""What is left of a run that was filled in part: new orders for the rest, once the old ones are known to be dead.
+"""Residual orders: new orders for the unfilled quantity of a run, once the old orders are known to be closed.
 
-A rest is only ever ordered again under a new client order id, and only when the broker (or a person) has said
-that the old order will trade no more: two live orders for one intention are how books go wrong. The new orders
-are planned, checked, approved and submitted like any others, as another leg of the same run.
+A residual quantity is only ordered again under a new client order id, and only after the broker (or a person) has
+confirmed that the old order will not trade any more: two working orders for one intention would buy twice. The new
+orders are planned, checked, approved and submitted like any others, as another batch of the same run.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.reader import BlotterReader
 
-__all__ = ["REPLACES", "check_leg", "is_rest", "residual_orders"]
+__all__ = ["REPLACES", "check_batch", "is_residual", "residual_orders"]
 
 REPLACES = "replaces"
-"""Column that names the dead order whose rest a new one asks for."""
+"""Column with the client order id of the closed order whose unfilled quantity a new order is for."""
 
-_ALIVE = {"UNKNOWN": "order_unresolved", "NEW": "order_not_sent"}
+_OPEN_REASONS = {"UNKNOWN": "order_unresolved", "NEW": "order_not_sent"}
 _REFUSED_FOR_NOW = frozenset({"approval_expired", "rate_cap", "run_notional_cap", "day_notional_cap"})
-_NOISE = 1e-8
+_NOISE = 1e-8  # of a share: the blotter's exact quantities have eight decimals
 
 
-class _Rest(NamedTuple):
-    """What one order of the run leaves to be done; ``reason`` says why that cannot be ordered now."""
+class _Residual(NamedTuple):
+    """Unfilled quantity of one order; ``reason`` says why it cannot be ordered now."""
 
     row: dict[str, Any]
     quantity: float
@@ -46,23 +46,23 @@ class _Rest(NamedTuple):
 
 
 def residual_orders(run_id: str, blotter: BlotterReader, *, quotes: object = None) -> pd.DataFrame:
-    """Orders that would complete a run that was filled in part.
+    """Plan the orders that would complete a partly filled run.
 
     Parameters
     ----------
     run_id : a recorded run
     blotter : where it is recorded
-    quotes : the market now, a table or a mapping symbol -> price, for new decision prices; those of the old
-        orders without it
+    quotes : current market data, a table or a mapping symbol -> price, for new decision prices; without it, the
+        decision prices of the old orders are used
 
     Returns
     -------
-    DataFrame, :data:`~stocklean_exec.schema.tables.ORDERS`, ``detail`` and ``replaces`` (the order whose rest it
-    is), to be checked, approved and submitted like a plan; it becomes the next leg of the run. An order that may
-    still be alive is a ``REJECTED`` row with reason ``order_alive``, ``order_unresolved`` or ``order_not_sent``:
-    nothing is ordered in its place. What the broker has reported as filled counts as filled, even if no execution
-    of it is on record. An order that plan, check or a person refused leaves nothing to be done. Empty when all is
-    filled.
+    DataFrame, :data:`~stocklean_exec.schema.tables.ORDERS`, ``detail`` and ``replaces`` (the order that it
+    completes), to be checked, approved and submitted like a plan; it becomes the next batch of the run. An order
+    that may still be working is a ``REJECTED`` row with reason ``order_alive``, ``order_unresolved`` or
+    ``order_not_sent``: nothing is ordered in its place. Shares that the broker has reported as filled count as
+    filled, even if no execution of them is on record. An order that the plan, a check or a person rejected is not
+    repeated. Empty when all orders are filled.
 
     Raises
     ------
@@ -89,14 +89,17 @@ def residual_orders(run_id: str, blotter: BlotterReader, *, quotes: object = Non
         known = usable_prices(parse_quotes(quotes))["price"].dropna()
         prices = dict(zip(known.index.tolist(), known.tolist(), strict=True))
     names = _next_names(run_id, orders)
-    rows = [_order(rest, next(names[rest.row["symbol"], rest.row["side"]]), prices) for rest in _rests(orders)]
+    rows = [
+        _order(residual, next(names[residual.row["symbol"], residual.row["side"]]), prices)
+        for residual in _residuals(orders)
+    ]
     more = ["con_id"] if "con_id" in orders.columns else []
     frame = pd.DataFrame(rows, columns=[*ORDERS.names, "detail", REPLACES, *more])
     return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"} | dict.fromkeys(more, "Int64"))
 
 
-def _rests(orders: pd.DataFrame) -> Iterator[_Rest]:
-    # A replacement that was refused replaces nothing, and leaves nothing of its own.
+def _residuals(orders: pd.DataFrame) -> Iterator[_Residual]:
+    # A replacement that was rejected replaces nothing, and is not repeated itself.
     void = orders["state"].isin(["REFUSED", "NOT_APPROVED", "WITHDRAWN"])
     old_names = orders[REPLACES] if REPLACES in orders.columns else pd.Series(None, orders.index, dtype="str")
     replaced = set(old_names[~void].dropna())
@@ -104,20 +107,20 @@ def _rests(orders: pd.DataFrame) -> Iterator[_Rest]:
     columns = {str(name): orders[name].tolist() for name in orders.columns}
     for values in zip(*columns.values(), strict=True):
         row = dict(zip(columns, values, strict=True))
-        # What the broker has reported as filled is bought, also where a person has called an order dead whose
+        # Shares that the broker has reported as filled count, even if a person has closed the order because its
         # executions never came.
         bought = max(row["filled_quantity"], row["reported_quantity"])
-        left = round(row["quantity"] - bought, 8) if row["quantity"] == row["quantity"] else 0.0
-        if left <= _NOISE or row["client_order_id"] in replaced or row["state"] == "NOT_APPROVED":
+        unfilled = round(row["quantity"] - bought, 8) if row["quantity"] == row["quantity"] else 0.0
+        if unfilled <= _NOISE or row["client_order_id"] in replaced or row["state"] == "NOT_APPROVED":
             continue
         if row["state"] == "REFUSED" and row["reason"] not in _REFUSED_FOR_NOW:
             continue
         if row["status"] in ENDED:
-            yield _Rest(row, left, None, None)
+            yield _Residual(row, unfilled, None, None)
             continue
-        reason = _ALIVE.get(row["status"], "order_alive")
+        reason = _OPEN_REASONS.get(row["status"], "order_alive")
         text = f"{row['client_order_id']} is {row['status']}: cancel, resolve or resume it first"
-        yield _Rest(row, left, reason, text)
+        yield _Residual(row, unfilled, reason, text)
 
 
 def _next_names(run_id: str, orders: pd.DataFrame) -> dict[tuple[str, str], Iterator[str]]:
@@ -132,8 +135,8 @@ def _next_names(run_id: str, orders: pd.DataFrame) -> dict[tuple[str, str], Iter
     return {pair: names(*pair, used) for pair, used in counts.items()}
 
 
-def _order(rest: _Rest, name: str, prices: dict[str, float]) -> dict[str, Any]:
-    old = rest.row
+def _order(residual: _Residual, name: str, prices: dict[str, float]) -> dict[str, Any]:
+    old = residual.row
     price = prices.get(old["symbol"], math.nan if prices else old["decision_price"])
     sign = 1.0 if old["side"] == "BUY" else -1.0
     kept = (
@@ -148,18 +151,18 @@ def _order(rest: _Rest, name: str, prices: dict[str, float]) -> dict[str, Any]:
         "exchange",
         "account",
     )
-    reason, detail = rest.reason, rest.detail
+    reason, detail = residual.reason, residual.detail
     if reason is None and not price > 0:
         reason, detail = "price_unavailable", f"no usable price for {old['symbol']}"
     return {
         **{column: old[column] for column in (*kept, "target_weight", "target_quantity")},
         "con_id": old.get("con_id"),
         "client_order_id": name,
-        "quantity": rest.quantity,
+        "quantity": residual.quantity,
         "decision_price": price,
         "decided_at": clock.now(),
-        "current_quantity": old["target_quantity"] - sign * rest.quantity,
-        "notional": round(rest.quantity * price, 8),
+        "current_quantity": old["target_quantity"] - sign * residual.quantity,
+        "notional": round(residual.quantity * price, 8),
         "status": "NEW" if reason is None else "REJECTED",
         "filled_quantity": 0.0,
         "reason": reason,
@@ -168,42 +171,42 @@ def _order(rest: _Rest, name: str, prices: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def is_rest(plan: pd.DataFrame) -> bool:
-    """Whether a plan is made of rests of other orders."""
+def is_residual(plan: pd.DataFrame) -> bool:
+    """Whether a plan consists of residual orders."""
     return REPLACES in plan.columns and bool(plan[REPLACES].notna().any())
 
 
-def check_leg(leg: pd.DataFrame, orders: pd.DataFrame) -> None:
-    """Refuse another leg of a run unless each of its orders asks for the rest of an order that is dead now.
+def check_batch(batch: pd.DataFrame, orders: pd.DataFrame) -> None:
+    """Refuse another batch of a run unless each of its orders completes an order that is closed now.
 
     Parameters
     ----------
-    leg : rows to be submitted, none of which is on record
-    orders : the run as it stands
+    batch : rows to be submitted, none of which is on record
+    orders : current state of the run's orders
 
     Raises
     ------
     InputError
-        With every row that is no rest, or no longer.
+        With every row that does not complete a closed order.
     """
-    rests = {rest.row["client_order_id"]: rest for rest in _rests(orders)}
+    residuals = {residual.row["client_order_id"]: residual for residual in _residuals(orders)}
     problems = []
-    old_names = leg[REPLACES].tolist() if REPLACES in leg.columns else [None] * len(leg)
+    old_names = batch[REPLACES].tolist() if REPLACES in batch.columns else [None] * len(batch)
     for name, symbol, quantity, old, status in zip(
-        leg["client_order_id"], leg["symbol"], leg["quantity"], old_names, leg["status"], strict=True
+        batch["client_order_id"], batch["symbol"], batch["quantity"], old_names, batch["status"], strict=True
     ):
-        rest = rests.get(old) if isinstance(old, str) else None
+        residual = residuals.get(old) if isinstance(old, str) else None
         if status == "REJECTED":
             continue
-        if rest is None:
+        if residual is None:
             text = (
-                f"{name} is not in the plan of this run, nor the rest of one that left something; use a new run_id"
+                f"{name} is not in the plan of this run, and does not complete one of its orders; use a new run_id"
             )
             problems.append(Problem("idempotency_conflict", text, symbol=symbol))
-        elif rest.reason is not None:
-            problems.append(Problem(rest.reason, f"{name}: {rest.detail}", symbol=symbol))
-        elif not quantity <= rest.quantity + _NOISE:
-            text = f"{name} asks for {quantity:g}, and {old} left {rest.quantity:g}; plan the rest again"
+        elif residual.reason is not None:
+            problems.append(Problem(residual.reason, f"{name}: {residual.detail}", symbol=symbol))
+        elif not quantity <= residual.quantity + _NOISE:
+            text = f"{name} is for {quantity:g}, and {old} has {residual.quantity:g} unfilled; plan the rest again"
             problems.append(Problem("rest_exceeded", text, symbol=symbol))
     if problems:
         raise InputError("orders", problems)

@@ -1,4 +1,4 @@
-"""Picking a run up again: after a crash, a lost connection, a restart of TWS or of the computer, or a new day."""
+"""Resume a run: after a crash, a lost connection, a restart of TWS or of the computer, or on a new day."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["resume", "resume_async"]
 
-_SHOWN = 5
+_SHOWN = 5  # runs, and symbols of each, in one error text
 
 
 def resume(
@@ -40,41 +40,40 @@ def resume(
     send_overtaken: bool = False,
     progress: bool | None = None,
 ) -> pd.DataFrame:
-    """Pick a run up: find out what became of it, send what provably never was sent, follow it to its end.
+    """Resume a run: reconcile it with the broker, send what provably was never sent, follow it to its end.
 
-    Safe to call at any time, any number of times, also for a run that is over: then late fills and commissions are
-    recorded. The broker is asked for open orders, completed orders, executions and its next order id, until it
-    tells nothing new. What it has is adopted. An order that was handed over and left no trace is handed over once
-    more with the *same order id* if that id is provably unused, so that a wrong guess is harmless; else it is
-    ``UNKNOWN``, with the evidence as its reason, until the broker tells or a person decides
+    Safe to call at any time and any number of times, also for a finished run: late fills and commissions are then
+    recorded. The broker is queried for open orders, completed orders, executions and its next order id, until it
+    reports nothing new. Orders that it has are adopted. An order that was sent and left no trace is sent again
+    with the *same order id* if that id is provably unused, so that a wrong guess is harmless. Otherwise it is
+    ``UNKNOWN``, with the evidence as its reason, until the broker reports it or a person decides
     (:meth:`~stocklean_exec.Blotter.resolve`).
 
-    An order that was approved and never sent is sent now if the evidence is enough that nobody else has sent it:
-    the broker told all it has, to the client id that planned the run, and has passed no order ids that are not on
-    record. Otherwise it is held back: its status stays ``NEW``, with the reason and the way to go on, and a run of
-    which nothing was sent is ``blocked``. So an older copy of the blotter that was put back in its place does not
-    send a run again. Held back is also what a run that was planned later has orders for, in the same symbols.
+    An order that was approved and never sent is sent now if the evidence shows that no other process has sent it:
+    the broker has reported everything, to the client id that planned the run, and has passed no order ids that are
+    not on record. Otherwise it is held back: its status stays ``NEW``, with the reason and what to do next, and a
+    run without any sent order is ``blocked``. So restoring an older copy of the blotter does not send a run twice.
+    Orders are also held back if a run that was planned later has orders in the same symbols.
 
     Parameters
     ----------
     run_id : of a recorded run
-    broker : the same account, and the same client id if orders are to be sent or cancelled: TWS tells executions
-        only to the client that placed the order
+    broker : of the same account, and with the same client id if orders are to be sent or cancelled: TWS reports
+        executions only to the client that placed the order
     blotter : where the run is recorded
     timeout : seconds to wait for orders that have not ended, and for a connection that is lost
-    settle : seconds that an order may be under way to the broker before its absence there means something; by
-        default ten with TWS
-    resend : whether to hand an order over a second time with its id; by default on paper, and not on a live
-        account
-    max_approval_age : seconds after which an approval no longer counts: what was not sent by then is refused as
-        ``approval_expired``, and :func:`~stocklean_exec.residual_orders` plans it anew
-    limits : besides those that the plan was approved with, which always hold; of both the tighter
-    send_overtaken : send what was not sent though a run that was planned later has orders in the same symbols
-    progress : show a progress bar; by default where somebody can see it
+    settle : seconds that an order may be in flight to the broker; only after that does its absence there prove
+        anything. By default ten with TWS
+    resend : whether an order may be sent a second time with its order id; by default on paper accounts only
+    max_approval_age : seconds after which an approval no longer counts: orders not sent by then are refused as
+        ``approval_expired``, and :func:`~stocklean_exec.residual_orders` plans them again
+    limits : in addition to those that the plan was approved with, which always hold; the tighter of both applies
+    send_overtaken : send unsent orders even if a run that was planned later has orders in the same symbols
+    progress : show a progress bar; by default in a terminal or notebook
 
     Returns
     -------
-    DataFrame, one row per order with its state now: as of ``blotter.orders(run_id)``.
+    DataFrame, one row per order with its current state, as from ``blotter.orders(run_id)``.
 
     Raises
     ------
@@ -83,7 +82,7 @@ def resume(
     RunElsewhereError
         Another process or another blotter works this run.
     HaltedError
-        The blotter is halted: what was found out is on record, nothing was sent.
+        The blotter is halted: the evidence is on record, nothing was sent.
     BrokerError
         The broker cannot be reached.
 
@@ -128,7 +127,7 @@ async def resume_async(
     send_overtaken: bool = False,
     on_progress: Callable[[int, str], None] | None = None,
 ) -> pd.DataFrame:
-    """Do what :func:`resume` does, to be awaited."""
+    """Awaitable form of :func:`resume`."""
     orders = blotter.orders(run_id)
     _check(run_id, orders, broker)
     for recorded in blotter.limits(run_id):
@@ -140,7 +139,7 @@ async def resume_async(
     )
     terms = RunTerms(
         patience=timeout,
-        settle=broker.settle_seconds if settle is None else settle,
+        in_flight_seconds=broker.in_flight_seconds if settle is None else settle,
         resend=broker.mode != "live" if resend is None else resend,
         restrictions=restrictions,
         on_progress=on_progress,
@@ -165,14 +164,14 @@ def _overtaken(run_id: str, blotter: Blotter) -> str:
         return ""
     runs = ", ".join(f"{name} ({', '.join(symbols[:_SHOWN])})" for name, symbols in list(later.items())[:_SHOWN])
     return (
-        f"runs were planned later, with orders in the same symbols: {runs}. What this run has not sent is out of "
-        f"date; leave it, or send it all the same with sx.resume({run_id!r}, ..., send_overtaken=True) or "
+        f"runs were planned later, with orders in the same symbols: {runs}. The unsent orders of this run are out "
+        f"of date; leave them, or send them anyway with sx.resume({run_id!r}, ..., send_overtaken=True) or "
         f"stocklean resume {run_id} --send-overtaken"
     )
 
 
 def _expired(orders: pd.DataFrame, max_age: float | None) -> list[str]:
-    """Orders that were never handed over, and are approved no longer."""
+    """Orders that were never sent and whose approval has expired."""
     if max_age is None:
         return []
     waiting = orders[(orders["state"] == "INTENT") & orders["approved"].fillna(value=False).astype("bool")]

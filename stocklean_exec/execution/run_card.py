@@ -1,4 +1,4 @@
-"""The card of a run: its state, and what it has done so far, in a notebook. Pure text, as all cards."""
+"""The card of a run in a notebook: its state and progress. Pure text, like all cards."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 __all__ = ["run_card"]
 
-_MESSAGES = 5  # the latest messages are shown, and the rest is counted
+_MESSAGES = 5  # a stated choice: the latest messages are shown, the others are counted
 
 
-def run_card(head: Mapping[str, Any], told: Mapping[str, Any], note: str = "") -> str:
-    """Return the card of a run: state, counts by status, what is filled and what it costs so far.
+def run_card(head: Mapping[str, Any], update: Mapping[str, Any], note: str = "") -> str:
+    """Return the card of a run: state, counts by status, filled shares and costs so far.
 
     Parameters
     ----------
-    head : of :meth:`~stocklean_exec.Run.head`
-    told : everything of :meth:`~stocklean_exec.execution.run_monitor.RunMonitor.update`
+    head : from :meth:`~stocklean_exec.Run.head`
+    update : a complete update from :meth:`~stocklean_exec.execution.run_monitor.RunMonitor.update`
     note : a line below
 
     Examples
@@ -34,23 +34,23 @@ def run_card(head: Mapping[str, Any], told: Mapping[str, Any], note: str = "") -
     """
     entries: list[tuple[object, object]] = [
         ("account", head["account"]),
-        ("orders", f"{told['ended']} of {told['orders']} ended"),
-        ("shares", f"{told['filled_quantity']:,.10g} of {told['quantity']:,.10g} filled"),
-        ("notional filled", f"{told['notional']:,.2f}"),
+        ("orders", f"{update['ended']} of {update['orders']} ended"),
+        ("shares", f"{update['filled_quantity']:,.10g} of {update['quantity']:,.10g} filled"),
+        ("notional filled", f"{update['notional']:,.2f}"),
     ]
-    if told["commission"] is not None:
-        entries.append(("commission", f"{told['commission']:,.2f}"))
-    if told["slippage_bps"] is not None:
-        cost = f"{told['slippage_cost']:,.2f} ({told['slippage_bps']:,.2f} bps)"
+    if update["commission"] is not None:
+        entries.append(("commission", f"{update['commission']:,.2f}"))
+    if update["slippage_bps"] is not None:
+        cost = f"{update['slippage_cost']:,.2f} ({update['slippage_bps']:,.2f} bps)"
         entries.append(("slippage against arrival", cost))
     entries += [(name, head[name]) for name in ("note", "halted", "fault") if head.get(name)]
     words = [
         " ".join(str(row[name]) for name in ("what", "client_order_id", "code", "text") if row[name])
-        for row in told["messages"][-_MESSAGES:]
+        for row in update["messages"][-_MESSAGES:]
     ]
     entries += [("" if place else "messages", text) for place, text in enumerate(words)]
-    if len(told["messages"]) > _MESSAGES:
-        entries.append(("", f"and {len(told['messages']) - _MESSAGES} before these"))
+    if len(update["messages"]) > _MESSAGES:
+        entries.append(("", f"and {len(update['messages']) - _MESSAGES} earlier ones"))
     chips = [head["badge"], head["state"], "HALTED" if head.get("halted") else ""]
-    table = (["status", "orders"], list(told["counts"].items())) if told["counts"] else None
+    table = (["status", "orders"], list(update["counts"].items())) if update["counts"] else None
     return card(f"Run {head['run']}", chips, entries, table, note)

@@ -1,7 +1,7 @@
-"""What a person can do to a run while it works, and what can be heard of it, from any thread.
+"""Stop a working run, and receive its events, from any thread.
 
-A control is handed to the run when it starts. To stop it is to let no further order leave; what was sent is
-cancelled by whoever stops. Listeners hear each new event on the run's own thread, and must be quick.
+A run gets its control when it starts. Stopping prevents further orders from being sent; the caller cancels those
+that were sent. Listeners receive each new event on the run's thread and must return quickly.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ __all__ = ["RunControl", "RunStoppedError"]
 
 
 class RunStoppedError(BrokerError):
-    """A person has stopped the run: nothing more of it leaves."""
+    """A person has stopped the run: no further order of it is sent."""
 
 
 class RunControl:
-    """Stops a run, and tells what is heard of it."""
+    """Stops a run, and publishes its events to listeners."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._listeners: list[Callable[[OrderEvent], None]] = []
         self._reason = ""
         self.quiet = threading.Event()
-        """Set while the run hands nothing over."""
+        """Set while the run is not sending orders."""
         self.quiet.set()
 
     def stop(self, reason: str) -> None:
-        """Let no further order of the run leave; the first reason stays."""
+        """Send no further order of the run; the first reason given is kept."""
         with self._mutex:
             self._reason = self._reason or reason
 
     @property
     def stopped(self) -> str:
-        """Why the run was stopped; empty while it goes on."""
+        """Why the run was stopped; empty while it is working."""
         return self._reason
 
     def check(self) -> None:
@@ -51,16 +51,16 @@ class RunControl:
             raise RunStoppedError(self._reason)
 
     def listen(self, listener: Callable[[OrderEvent], None]) -> None:
-        """Tell ``listener`` every new event about the run's orders from now on."""
+        """Call ``listener`` with every new event about the run's orders from now on."""
         with self._mutex:
             self._listeners = [*self._listeners, listener]
 
-    def tell(self, event: OrderEvent) -> None:
-        """Tell all listeners one event; one that fails is dropped, for a view must not harm a run."""
+    def publish(self, event: OrderEvent) -> None:
+        """Send one event to all listeners; a listener that fails is removed, so that a view cannot harm a run."""
         for listener in self._listeners:
             try:
                 listener(event)
             except Exception:
-                logging.getLogger(__name__).exception("a listener of the run failed and hears nothing more")
+                logging.getLogger(__name__).exception("a listener of the run failed and was removed")
                 with self._mutex:
                     self._listeners = [one for one in self._listeners if one is not listener]

@@ -1,7 +1,7 @@
-"""A run that works in the background, and the handle on it: look, wait, await, cancel.
+"""A run in the background, and the handle on it: inspect, wait, await, cancel.
 
-The run works on the engine's thread, so a notebook stays free for the next cell. Whoever waits can stop
-waiting at any time: an interrupt detaches, and neither cancels an order nor loses a fill.
+The run works on the background thread, so a notebook stays free for the next cell. A caller can stop waiting at
+any time: an interrupt only detaches; it does not cancel an order or lose a fill.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "RunView", "start_run"]
 
-_QUIET_SECONDS = 10.0
+_QUIET_SECONDS = 10.0  # a stated choice: sending one group of orders takes far less
 _ACTIVE: weakref.WeakKeyDictionary[Blotter, dict[str, Run]] = weakref.WeakKeyDictionary()
 _MUTEX = threading.Lock()
 
@@ -47,10 +47,10 @@ class RunView(Protocol):
 
     @property
     def model_id(self) -> str:
-        """The id by which the front end finds the widget."""
+        """The id under which the front end finds the widget."""
 
     def wait(self) -> None:
-        """Wait until all that buttons started is done, and shown; for scripts and tests."""
+        """Wait until every action that a button started is done and shown; for scripts and tests."""
 
 
 def start_run(
@@ -64,9 +64,9 @@ def start_run(
 ) -> Run:
     """Start sending an approved plan and return at once, with a handle on the run.
 
-    Parameters and errors are those of :func:`~stocklean_exec.submit_orders`; an approval that does not hold is
-    refused here, whatever else fails is raised by who waits. A run that works already is not started again: its
-    handle is returned, so a cell may be run twice.
+    Parameters and errors are those of :func:`~stocklean_exec.submit_orders`. An invalid approval raises here; any
+    later error is raised by :meth:`Run.wait`. A run that is working already is not started again: its handle is
+    returned, so a cell may be run twice.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def start_run(
             return known
         control = RunControl()
         live = RunMonitor(run_id, plan[plan["approved"]], account=broker.account)
-        control.listen(live.hear)  # from the first event on, whenever somebody looks
+        control.listen(live.add)  # from the first event on, even if nobody views it yet
         work = submit_orders_async(
             approved,
             broker,
@@ -122,26 +122,26 @@ class Run:
     ) -> None:
         self.run_id, self.broker, self.blotter, self.control = run_id, broker, blotter, control
         self.live = live
-        """What was heard of the run so far, as a view shows it."""
+        """The events of the run so far, as a view shows them."""
         self._future = future
         self._view: RunView | None = None
         self._mutex = threading.Lock()
         self._last = f"<Run {run_id}: starting>"
 
-    # -- looking ---------------------------------------------------------------------------------------------
+    # -- inspecting ------------------------------------------------------------------------------------------
 
     @property
     def is_done(self) -> bool:
-        """Whether the run has stopped working; orders may still rest at the broker."""
+        """Whether the run has finished; orders may still be resting at the broker."""
         return self._future.done()
 
     @property
     def error(self) -> BaseException | None:
-        """What ended the run early, if anything did."""
+        """The error that ended the run early, or None."""
         return self._future.exception() if self._future.done() else None
 
     def orders(self) -> pd.DataFrame:
-        """The run's orders as they stand now: :data:`~stocklean_exec.schema.tables.ORDERS` and more."""
+        """Current state of the run's orders: :data:`~stocklean_exec.schema.tables.ORDERS` and more."""
         return self.blotter.orders(self.run_id)
 
     def fills(self) -> pd.DataFrame:
@@ -149,10 +149,10 @@ class Run:
         return self.blotter.fills(self.run_id)
 
     def progress(self) -> pd.Series[Any]:
-        """How far the run is.
+        """Progress of the run.
 
-        ``status`` of the run; ``orders`` approved, of which so many have ``ended`` and were ``filled`` whole;
-        ``quantity`` asked for and ``filled_quantity``, in shares.
+        ``status`` of the run; number of approved ``orders``, of those that have ``ended``, and of those ``filled``
+        completely; requested ``quantity`` and ``filled_quantity``, in shares.
         """
         orders = self.orders()
         meant = orders[orders["approved"].fillna(value=False).astype("bool")]
@@ -172,12 +172,12 @@ class Run:
     # -- waiting ---------------------------------------------------------------------------------------------
 
     def wait(self, timeout: float | None = None) -> pd.DataFrame:
-        """Wait until the run is over, and return its orders. An interrupt ends the waiting, and not the run.
+        """Wait until the run has finished, and return its orders. An interrupt ends the wait, not the run.
 
         Raises
         ------
         TimeoutError
-            It is not over after ``timeout`` seconds; it goes on.
+            It has not finished after ``timeout`` seconds; it continues.
         StockleanError
             What ended the run early.
         """
@@ -186,63 +186,63 @@ class Run:
         except WaitTimeoutError:
             if self._future.done():
                 raise
-            text = f"run {self.run_id} is not over after {timeout:g} s; it goes on, and can be waited for again"
+            text = f"run {self.run_id} has not finished after {timeout:g} s; it continues, wait again for it"
             raise TimeoutError(text) from None
 
     def __await__(self) -> Generator[Any, None, pd.DataFrame]:
-        # Shielded: who stops awaiting detaches, and the run goes on.
+        # Shielded: cancelling the await only detaches; the run continues.
         return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
 
     # -- stopping --------------------------------------------------------------------------------------------
 
     def cancel_all(self, *, by: str | None = None) -> None:
-        """Send nothing more of this run, and ask the broker to cancel what works. Returns once all was asked.
+        """Send no further order of this run, and request the cancel of its working orders.
 
-        What was not sent is ``REJECTED`` with reason ``run_cancelled`` and stays so. Orders of other runs are left
-        alone.
+        Returns once every cancel is requested. Unsent orders are ``REJECTED`` with reason ``run_cancelled``, for
+        good. Orders of other runs are not affected.
         """
         who = by or getpass.getuser()
         text = f"cancelled by {who}"
         self.control.stop(text)
         event = OrderEvent("run_cancelled", self.run_id, occurred_at=clock.now(), code=who, message=text)
-        self.live.hear(event)
+        self.live.add(event)
         recorded = self.blotter.record([event])
-        asked: set[str] = set()
-        self._cancel_sent(asked)
-        self.control.quiet.wait(_QUIET_SECONDS)  # one order may have been leaving just then
-        self._cancel_sent(asked)
+        requested: set[str] = set()
+        self._cancel_sent(requested)
+        self.control.quiet.wait(_QUIET_SECONDS)  # an order may be on its way to the broker at this moment
+        self._cancel_sent(requested)
         recorded.result()
 
     def cancel(self, client_order_id: str) -> None:
-        """Ask the broker to cancel one order of this run."""
+        """Request the cancel of one order of this run."""
         if client_order_id not in set(self.orders()["client_order_id"]):
-            text = f"{client_order_id!r} is no order of run {self.run_id}"
+            text = f"{client_order_id!r} is not an order of run {self.run_id}"
             raise InputError("cancel", [Problem("order_unknown", text)])
         self.broker.cancel(client_order_id)
 
     def halt(self, reason: str) -> None:
-        """Stop all sending on this blotter, of this run and of all others, until a person clears it."""
+        """Stop all sending on this blotter, for this run and all others, until a person clears the halt."""
         self.blotter.halt(reason)
 
-    def _cancel_sent(self, asked: set[str]) -> None:
-        """Ask for the cancel of every order that may be alive, once."""
+    def _cancel_sent(self, requested: set[str]) -> None:
+        """Request the cancel of every order that may still be working, once."""
         orders = self.orders()
-        alive = orders["arrived_at"].notna() & ~orders["status"].isin(ENDED) & (orders["state"] != "INTENT")
-        for name in orders.loc[alive, "client_order_id"].tolist():
-            if name not in asked:
-                with suppress(InputError):  # it was announced, and has not left
+        may_work = orders["arrived_at"].notna() & ~orders["status"].isin(ENDED) & (orders["state"] != "INTENT")
+        for name in orders.loc[may_work, "client_order_id"].tolist():
+            if name not in requested:
+                with suppress(InputError):  # recorded as about to be sent, and not sent
                     self.broker.cancel(name)
-                    asked.add(name)
+                    requested.add(name)
 
     # -- showing ---------------------------------------------------------------------------------------------
 
     def view(self) -> RunView:
-        """Return the live view of the run; as the last line of a cell it shows itself.
+        """Return the live view of the run; it is displayed as the last line of a cell.
 
-        Progress, counts by status, fills as they come, the cumulative fill against arrival, what it costs so far,
-        messages that matter; buttons to cancel one order, to cancel all, and to halt. There is one for a run,
-        however often it is asked for and shown. It needs a notebook; :meth:`orders`, :meth:`fills`,
-        :meth:`progress` and :meth:`cancel_all` do not.
+        Progress, counts by status, incoming fills, the cumulative fill against arrival, costs so far, important
+        messages; buttons to cancel one order, to cancel all, and to halt. A run has one view, however often it is
+        requested and displayed. It needs a notebook; :meth:`orders`, :meth:`fills`, :meth:`progress` and
+        :meth:`cancel_all` do not.
         """
         from stocklean_exec.widgets.live_view import LiveView  # noqa: PLC0415 - the view is above
 
@@ -253,10 +253,11 @@ class Run:
             return self._view
 
     def head(self) -> dict[str, Any]:
-        """Return what stands above a view: plain values, the account and texts masked.
+        """Return the header of a view: plain values, with account ids masked.
 
-        ``run``, ``badge``, ``account``; ``state`` is ``working``, ``stopping`` (cancelled, and not over yet),
-        ``over``, ``cancelled`` or ``failed``, with ``note``; ``halted`` and ``fault`` tell why nothing is sent.
+        ``run``, ``badge``, ``account``; ``state`` is ``working``, ``stopping`` (cancelled, not finished yet),
+        ``over`` (finished), ``cancelled`` or ``failed``, with ``note``; ``halted`` and ``fault`` give the reason
+        why nothing is sent.
         """
         error, stopped = self.error, self.control.stopped
         if not self.is_done:
@@ -264,7 +265,7 @@ class Run:
         else:
             state = "failed" if error is not None else "cancelled" if stopped else "over"
         halted = None
-        with suppress(BlotterError):  # closed, or not to be read: then nobody knows
+        with suppress(BlotterError):  # closed or not readable: unknown
             halted = self.blotter.halted
         note = f"{type(error).__name__}: {error}" if error is not None else stopped
         return {
@@ -278,14 +279,14 @@ class Run:
         }
 
     def on_done(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` once the run is over, on whatever thread; at once if it is."""
+        """Call ``listener`` on any thread once the run has finished; at once if it has."""
         self._future.add_done_callback(lambda _: listener())
 
     def _catch_up(self) -> None:
-        """Hear what is on record of earlier, or was told to an earlier handle; what is known counts once."""
-        with suppress(BlotterClosedError):  # then what was heard since the start is all there is
+        """Add the recorded events, for instance of an earlier handle; known events count once."""
+        with suppress(BlotterClosedError):  # then only the events since the start are available
             for event in self.blotter.recorded_events(self.run_id):
-                self.live.hear(event)
+                self.live.add(event)
 
     def _masked(self, text: str) -> str:
         return mask_accounts_in(text, self.broker.account)
@@ -297,7 +298,7 @@ class Run:
     def __repr__(self) -> str:
         try:
             at = self.progress()
-        except Exception:  # noqa: BLE001 - the blotter may be closed: then the last word stands
+        except Exception:  # noqa: BLE001 - the blotter may be closed: repeat the last known state
             return self._last
         failed = f", {type(self.error).__name__}" if self.error is not None else ""
         self._last = (

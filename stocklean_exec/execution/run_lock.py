@@ -1,19 +1,19 @@
-"""One sender for one run on this computer, however the address of TWS is spelt.
+"""The run lock: one process sends a run on this computer, whatever address of TWS it uses.
 
-A lock on the blotter keeps two processes from one file. Two processes with a blotter each could still send the
-same run to the same account, also by two spellings of one address or two ports of one TWS. This lock is named
-after account and run alone, and refuses the second one at once. The broker's own orders refuse it too, but only
-once they are there.
+The blotter's file lock keeps a second process from the same file. Two processes with different blotters could
+still send the same run to the same account, also through two host names or two ports of one TWS. The run lock is
+named after account and run only, and refuses the second process at once. Recovery refuses it too, but only once
+the broker reports the orders of the first.
 
 The lock is a ``flock`` on a file in the user's state folder (``~/.local/state/stocklean_exec/locks``, or below
-XDG_STATE_HOME), which no other user can enter. The file stays: removing it would open a race. If it is removed
-all the same while a run is being sent, a second process can lock a new one of its name; therefore the first one
-looks before each order whether its file is still there (:meth:`Lease.check`), and sends nothing more if not.
+XDG_STATE_HOME), which no other user can enter. The file is kept: removing it would open a race. If someone removes
+it while a run is being sent, a second process can lock a new file of that name. Therefore the first process checks
+before each order whether its file is still in place (:meth:`RunLock.check`), and sends nothing more if it is not.
 
-What remains: an order that leaves within the instant between that look and the removal. The second process finds
-it among the broker's orders, unless TWS has not taken it in by then. Another computer, another user, and a process
-with another state folder (a container, another HOME or XDG_STATE_HOME) have locks of their own: only the broker's
-orders, and the client id where both use the same, keep those apart.
+Not covered: an order sent in the instant between that check and the removal. The second process finds it among the
+broker's orders, unless TWS has not registered it by then. Another computer, another user, and a process with
+another state folder (a container, another HOME or XDG_STATE_HOME) use separate locks: only the broker's orders,
+and the client id if both use the same, separate those.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["RunLock", "run_lease"]
+__all__ = ["RunLock", "run_lock"]
 
-_ELSEWHERE = "make it writable, or let XDG_STATE_HOME name a folder of yours, the same one for all your programs"
+_ELSEWHERE = "make it writable, or set XDG_STATE_HOME to a folder of yours, the same for all your programs"
 
 
 class RunLock:
@@ -44,14 +44,14 @@ class RunLock:
     Parameters
     ----------
     run_id : the run
-    lock : what keeps other processes out; None where no other process can reach the account
+    lock : the file lock; None if no other process can reach the account
     """
 
     def __init__(self, run_id: str, lock: FileLock | None = None) -> None:
         self._run_id, self._lock = run_id, lock
 
     def check(self) -> None:
-        """Make sure, right before an order is sent, that no other process can have a lease of the same run.
+        """Check, right before an order is sent, that no other process can hold the lock of the same run.
 
         Raises
         ------
@@ -60,27 +60,27 @@ class RunLock:
         """
         if self._lock is not None and not self._lock.is_in_place():
             raise RunElsewhereError(
-                f"the lock file of run {self._run_id}, {str(self._lock.path)!r}, was removed or replaced while it "
-                "was sent. Another process may work the run now, so nothing more was sent from here: make sure "
-                "that none does, and resume the run"
+                f"the lock file of run {self._run_id}, {str(self._lock.path)!r}, was removed or replaced while "
+                "the run was being sent. Another process may work the run now, so nothing more was sent from "
+                "here: make sure that none does, and resume the run"
             )
 
 
 @contextmanager
-def run_lease(account: str | None, run_id: str) -> Iterator[RunLock]:
-    """Hold the lease of a run on an account; None for an account that no other process can reach.
+def run_lock(account: str | None, run_id: str) -> Iterator[RunLock]:
+    """Hold the lock of a run on an account; None for an account that no other process can reach.
 
     Raises
     ------
     RunElsewhereError
         Another process, or another part of this one, works this run; the error names the process.
     BlotterError
-        The lock cannot be had, or its place is not private to this user; the error says what fixes it.
+        The lock file cannot be made, or its folder is not private to this user; the error says how to fix it.
 
     Examples
     --------
-    >>> with run_lease(None, "run-1") as lease:  # of the mock filler: there is nobody to keep out
-    ...     lease.check()
+    >>> with run_lock(None, "run-1") as lock:  # the mock broker: no other process can reach it
+    ...     lock.check()
     """
     if account is None:
         yield RunLock(run_id)
@@ -113,7 +113,7 @@ def _describe(owner: dict[str, object]) -> str:
 
 @contextmanager
 def _private_folder(path: Path, parent: int | None = None) -> Iterator[int]:
-    """Open a folder that nobody but this user can look into, made if need be; no link is followed.
+    """Open a folder that only this user can enter, creating it if needed; links are not followed.
 
     ``parent`` is a descriptor of the folder that it is in.
     """
@@ -137,7 +137,7 @@ def _private_folder(path: Path, parent: int | None = None) -> Iterator[int]:
 
 
 def _find_obstacle(name: Path | str, parent: int | None) -> str:
-    """What is wrong with that which stands where a folder should be; "" if nothing is, or nothing stands there."""
+    """What is wrong with an existing path that should be a private folder; "" if it is fine or missing."""
     try:
         return find_exposure(os.stat(name, dir_fd=parent, follow_symlinks=False), is_folder=True)
     except OSError:

@@ -1,9 +1,9 @@
-"""What a live view shows of a run: built up from events as they come, told in pieces that changed. Pure.
+"""The model of a live view: built from order events as they arrive, read as incremental updates. Pure.
 
-Facts may be heard at any rate and on any thread; a view asks for :meth:`RunMonitor.update` at its own pace and
-gets what changed since it last asked, or everything. States are derived from the events like everywhere else, of
-those orders only that something was heard of; what that costs does not grow with how much was heard before. Prices
-and costs are in the currency of the instruments; slippage is against the arrival price, positive is a cost.
+Events may arrive at any rate and on any thread. A view calls :meth:`RunMonitor.update` at its own pace and gets
+the changes since its last call, or everything. States are derived from the events as everywhere else, only for
+orders with new events; the cost does not grow with the number of earlier events. Prices and costs are in the
+currency of the instruments; slippage is against the arrival price, positive is a cost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stocklean_exec.blotter.events import OrderEvent, execution_family, key_of
-from stocklean_exec.blotter.order_state import ENDED, OrderFacts, OrderState
+from stocklean_exec.blotter.order_state import ENDED, OrderAccumulator, OrderState
 from stocklean_exec.schema.account_ids import mask_accounts_in
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["RunMonitor"]
 
-_DELAYED = (3, 4)  # kinds of market data, as TWS numbers them
-_MOST_FILLS = 200
-_MOST_MESSAGES = 100
-_MOST_POINTS = 600
-_MOST_PRICE = 1e9  # no share costs a billion; such a number is damage
+_DELAYED = (3, 4)  # TWS market data types: delayed, and delayed and frozen
+_MOST_FILLS = 200  # a stated choice: more rows than a person reads; the blotter has them all
+_MOST_MESSAGES = 100  # same reason
+_MOST_POINTS = 600  # a stated choice: about one point for each pixel of the chart's width
+_MOST_PRICE = 1e9  # no share costs a billion; such a number is corrupt data
 _SIGN = {"BUY": 1.0, "SELL": -1.0}
-_MATTERS = {
+_MESSAGE_LABELS = {
     "rejected": "rejected",
     "refused": "refused",
     "unknown": "unknown",
@@ -56,24 +56,24 @@ class _Order(NamedTuple):
 
 
 class RunMonitor:
-    """One run as a view sees it.
+    """One run as a view shows it.
 
     Parameters
     ----------
     run_id : of the run
     orders : the run's approved orders: ``client_order_id``, ``symbol``, ``side``, ``quantity``
-    events : what is on record already
-    account : masked in every text, as any account id is
+    events : events that are on record already
+    account : masked in every text, like any account id
 
     Examples
     --------
     >>> import pandas as pd
     >>> row = {"client_order_id": "r-SPY-BUY", "symbol": "SPY", "side": "BUY", "quantity": 10.0}
     >>> model = RunMonitor("r", pd.DataFrame([row]))
-    >>> model.hear(OrderEvent("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
-    >>> model.hear(OrderEvent("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", quantity=4.0, price=100.5))
-    >>> told = model.update()
-    >>> told["counts"], told["filled_quantity"], round(told["slippage_cost"], 2), round(told["slippage_bps"], 1)
+    >>> model.add(OrderEvent("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
+    >>> model.add(OrderEvent("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", quantity=4.0, price=100.5))
+    >>> now = model.update()
+    >>> now["counts"], now["filled_quantity"], round(now["slippage_cost"], 2), round(now["slippage_bps"], 1)
     ({'PARTIAL': 1}, 4.0, 2.0, 50.0)
     """
 
@@ -83,15 +83,17 @@ class RunMonitor:
         self.run_id, self._account = run_id, account
         columns = (orders[name].tolist() for name in ("client_order_id", "symbol", "side", "quantity"))
         self._orders = {row[0]: _Order(*row) for row in zip(*columns, strict=True)}
-        self._mutex = threading.Lock()  # of what is heard; never held while states are derived
-        self._telling = threading.Lock()  # one update after the other
-        self._known = {name: OrderFacts() for name in self._orders}
+        self._mutex = threading.Lock()  # of incoming events; never held while states are derived
+        self._update_mutex = threading.Lock()  # updates are made one at a time
+        self._known = {name: OrderAccumulator() for name in self._orders}
         self._states: dict[str, OrderState] = {}
         self._sums: dict[str, tuple[float, float, float]] = {}
         self._arrival: dict[str, tuple[int, float]] = {}
         self._executed: dict[str, set[str]] = {name: set() for name in self._orders}
-        self._unread: dict[str, list[OrderEvent]] = {name: [] for name in self._orders}  # of orders with news
-        self._has_news = False  # beyond those
+        self._pending: dict[str, list[OrderEvent]] = {
+            name: [] for name in self._orders
+        }  # events not yet in the states
+        self._has_news = False  # messages not yet in an update
         self._versions: dict[str, int] = {}
         self._version = 0
         self._fills: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST_FILLS)
@@ -99,46 +101,46 @@ class RunMonitor:
         self._points: list[tuple[float, float, float]] = []
         self._point_versions: list[int] = []
         self._total = self._totals()
-        self._heard = 0
+        self._received = 0
         self._keys: set[str] = set()
         self._numbers = count(1)
         self._began: datetime | None = None
         self._latest: datetime | None = None
         for event in events or ():
-            self.hear(event)
+            self.add(event)
 
-    # -- hearing ---------------------------------------------------------------------------------------------
+    # -- receiving -------------------------------------------------------------------------------------------
 
-    def hear(self, event: OrderEvent) -> None:
-        """Take one event of the run; quick, and from any thread. One that is told twice counts once."""
+    def add(self, event: OrderEvent) -> None:
+        """Receive one event of the run; fast, from any thread. A repeated event counts once."""
         with self._mutex:
             key = key_of(event)
             if key in self._keys:
                 return
             self._keys.add(key)
-            self._heard += 1
+            self._received += 1
             name = event.client_order_id
             if name is not None and name in self._known:
-                self._unread.setdefault(name, []).append(event)
+                self._pending.setdefault(name, []).append(event)
                 if event.kind == "sending":
-                    self._note_arrival(name, event)
+                    self._add_arrival(name, event)
                 elif event.kind == "execution":
-                    self._note_execution(name, event)
-            if event.kind in _MATTERS and event.code not in _NOISE:
+                    self._add_execution(name, event)
+            if event.kind in _MESSAGE_LABELS and event.code not in _NOISE:
                 self._messages.append((self._version + 1, self._message(event)))
                 self._has_news = True
 
-    def _note_arrival(self, name: str, event: OrderEvent) -> None:
+    def _add_arrival(self, name: str, event: OrderEvent) -> None:
         bid, ask, last = event.bid or 0.0, event.ask or 0.0, event.last or 0.0
         price = (bid + ask) / 2 if 0 < bid <= ask else last
-        price = 0.0 if event.data_type in _DELAYED else price  # the market of a quarter of an hour ago
+        price = 0.0 if event.data_type in _DELAYED else price  # a quote 15 minutes old
         attempt = event.attempt or 0
         if 0 < price < _MOST_PRICE and attempt >= self._arrival.get(name, (-1, 0.0))[0]:
             self._arrival[name] = (attempt, price)
         if event.occurred_at is not None and (self._began is None or event.occurred_at < self._began):
             self._began = event.occurred_at
 
-    def _note_execution(self, name: str, event: OrderEvent) -> None:
+    def _add_execution(self, name: str, event: OrderEvent) -> None:
         if event.exec_id is None or event.quantity is None or event.price is None:
             return
         if event.occurred_at is not None:
@@ -159,22 +161,22 @@ class RunMonitor:
         }
         self._fills.append((self._version + 1, row))
 
-    # -- telling ---------------------------------------------------------------------------------------------
+    # -- publishing ------------------------------------------------------------------------------------------
 
     def update(self, since: int = 0) -> dict[str, Any]:
-        """What changed after ``since``, the ``version`` of the update before; 0 is everything.
+        """Return what changed after ``since``, the ``version`` of the previous update; 0 returns everything.
 
         Returns
         -------
         Plain values, ready for JSON: ``version``, ``counts`` of orders by status, ``orders`` and ``ended`` (how
         many), ``quantity`` and ``filled_quantity`` (shares), ``notional`` filled, ``commission`` (None until one
-        is reported), ``slippage_cost`` and ``slippage_bps`` (None without a fill), ``rows`` of orders, ``fills``
-        and ``messages`` that are new (each with a ``number`` of its own), ``curve`` (seconds since the first
-        hand-over, fraction of all shares, slippage in bps) from its point number ``curve_from`` on, ``events``
-        heard so far.
+        is reported), ``slippage_cost`` and ``slippage_bps`` (None without a fill), ``rows`` of orders, new
+        ``fills`` and ``messages`` (each with a ``number``), ``curve`` (seconds since the first order was sent,
+        fraction of all shares, slippage in bps) from its point number ``curve_from`` on, ``events`` (number
+        received so far).
         """
-        with self._telling:
-            heard = self._settle()
+        with self._update_mutex:
+            received = self._update_states()
             total = self._total
             with self._mutex:
                 version = self._version
@@ -184,22 +186,22 @@ class RunMonitor:
                     "version": version,
                     **total,
                     "rows": [self._row(name) for name in self._orders if self._versions[name] > since],
-                    "fills": [row for told, row in self._fills if since < told <= version],
-                    "messages": [row for told, row in self._messages if since < told <= version],
+                    "fills": [row for version_of, row in self._fills if since < version_of <= version],
+                    "messages": [row for version_of, row in self._messages if since < version_of <= version],
                     "curve": self._points[start:],
                     "curve_from": start,
-                    "events": heard,
+                    "events": received,
                 }
 
-    def _settle(self) -> int:
-        """Derive what something was heard of; return how many events are in it. Who tells is not held up by it."""
+    def _update_states(self) -> int:
+        """Derive the states of orders with new events; return the number of events. Does not block :meth:`add`."""
         with self._mutex:
-            if not self._unread and not self._has_news:
-                return self._heard
+            if not self._pending and not self._has_news:
+                return self._received
             self._version += 1
-            unread, self._unread, self._has_news = self._unread, {}, False
+            unread, self._pending, self._has_news = self._pending, {}, False
             arrivals = {name: self._arrival[name][1] for name in unread if name in self._arrival}
-            heard, version = self._heard, self._version
+            received, version = self._received, self._version
         for name, events in unread.items():
             known, order = self._known[name], self._orders[name]
             for event in events:
@@ -208,11 +210,11 @@ class RunMonitor:
             self._sums[name] = _sums(order.side, known, arrivals.get(name))
             self._versions[name] = version
         self._total = self._totals()
-        self._note_point()
-        return heard
+        self._add_point()
+        return received
 
-    def _note_point(self) -> None:
-        """Add a point to the curve; when there are too many, every other one goes."""
+    def _add_point(self) -> None:
+        """Add a point to the curve; when there are too many, drop every other one."""
         total = self._total
         if self._began is None or not total["quantity"] or total["slippage_bps"] is None:
             return
@@ -224,7 +226,7 @@ class RunMonitor:
             self._point_versions.append(self._version)
         if len(self._points) > _MOST_POINTS:
             self._points = self._points[::2]
-            self._point_versions = [self._version] * len(self._points)  # all are told anew
+            self._point_versions = [self._version] * len(self._points)  # all points are sent again
 
     def _totals(self) -> dict[str, Any]:
         states = self._states.values()
@@ -261,7 +263,7 @@ class RunMonitor:
             "number": next(self._numbers),
             "at": _iso(event.occurred_at),
             "client_order_id": event.client_order_id,
-            "what": _MATTERS[event.kind],
+            "what": _MESSAGE_LABELS[event.kind],
             "code": event.code,
             "text": self._masked(event.message),
         }
@@ -270,7 +272,7 @@ class RunMonitor:
         return None if text is None else mask_accounts_in(text, self._account)
 
 
-def _sums(side: str, known: OrderFacts, arrival: float | None) -> tuple[float, float, float]:
+def _sums(side: str, known: OrderAccumulator, arrival: float | None) -> tuple[float, float, float]:
     """Notional filled, its cost against arrival, and its value at arrival, of one order."""
     shares, notional = known.traded
     if arrival is None:

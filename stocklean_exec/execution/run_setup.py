@@ -1,6 +1,6 @@
-"""Putting one run to work from what is on record: whose it is, what it may send, who else may not touch it.
+"""Set up a recorded run: its lock, its tickets, its send budget and its terms.
 
-Both ways to a run come through here: a plan that was just approved, and a run that is picked up again.
+Used both for a plan that was just approved and for a run that is resumed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.execution.recovery_rules import EXCHANGE_ZONE, trade_date
-from stocklean_exec.execution.run_lock import run_lease
+from stocklean_exec.execution.run_lock import run_lock
 from stocklean_exec.execution.runner import Runner, RunTerms
 from stocklean_exec.execution.send_gate import Caps, SendBudget
 from stocklean_exec.risk.limits import Limits
@@ -42,21 +42,21 @@ async def work_run(
 
     Parameters
     ----------
-    terms : how
-    limits : its caps are kept as each order leaves
-    only : orders that may be handed over for the first time; all that were approved if None
+    terms : how the run is worked
+    limits : its caps are enforced before each order is sent
+    only : orders that may be sent for the first time; all approved ones if None
 
     Raises
     ------
     RunElsewhereError
-        Another process works this run; nothing was sent. Or the lock that keeps others from it was removed
-        meanwhile; what had not been sent by then was not.
+        Another process works this run; nothing was sent. Or the run lock was removed meanwhile; nothing more was
+        sent after that.
     BlotterError
-        That lock cannot be had; see :mod:`~stocklean_exec.execution.run_lock`. Nothing was sent.
+        The run lock cannot be made; see :mod:`~stocklean_exec.execution.run_lock`. Nothing was sent.
     HaltedError, BrokerError
         As :func:`~stocklean_exec.submit_orders` says.
     """
-    with run_lease(broker.lease, run_id) as lease:
+    with run_lock(broker.lock_account, run_id) as lock:
         rows = blotter.orders(run_id)
         rows = rows[rows["approved"].fillna(value=False).astype("bool")]
         tickets = _tickets(rows)
@@ -69,7 +69,7 @@ async def work_run(
             **_spent(blotter, broker, run_id),
         )
         terms = replace(terms, min_cash=limits.min_cash_after)
-        await Runner(run_id, broker, blotter, tickets, budget, terms, lease).work()
+        await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()
 
 
 def _tickets(rows: pd.DataFrame) -> list[Ticket]:
@@ -80,11 +80,11 @@ def _tickets(rows: pd.DataFrame) -> list[Ticket]:
 
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:
-    """Tightest of the limits that the run's plans were approved with and of those given now."""
+    """Tightest of the limits that the run's plans were approved with and those given now."""
     found = given
     for recorded in blotter.limits(run_id):
         found = Limits.of(recorded).tightened(found)
-    return Limits() if found is None else found  # of a plan recorded by a version that did not record limits
+    return Limits() if found is None else found  # plans of versions that did not record limits
 
 
 def _caps(limits: Limits) -> Caps:
@@ -92,11 +92,11 @@ def _caps(limits: Limits) -> Caps:
 
 
 def _spent(blotter: Blotter, broker: Broker, run_id: str) -> dict[str, Any]:
-    """What was sent before: by this run, by all runs of the day in New York, and within the last minute."""
+    """Amounts sent before: by this run, by all runs of the day in New York, and times within the last minute."""
     midnight = datetime.combine(trade_date(broker.now()), time(), EXCHANGE_ZONE)
-    today = blotter.handed_over(midnight, broker.account)
+    today = blotter.notional_sent(midnight, broker.account)
     now, loop_now = clock.now(), asyncio.get_running_loop().time()
-    recent = blotter.sendings(now - _MINUTE, broker.account)
+    recent = blotter.sent_times(now - _MINUTE, broker.account)
     return {
         "run_spent": blotter.run_spent(run_id),
         "day_spent": sum(today.values()),

@@ -1,8 +1,8 @@
-"""What a run knows of its orders while it works: every event on record, and every one that comes in.
+"""The orders of a working run: every event on record, and every event that comes in.
 
-Facts come from the broker on whatever thread; they are handed to the blotter at once, in one piece for what came
-together, and kept here by order. What is on record already is not recorded again. States are derived when they
-are asked for, of the orders that something was heard of.
+The broker may report events on any thread. They go to the blotter at once, those that arrive together in one
+piece, and are kept here by order. Recorded events are not recorded again. States are derived on request, and only
+for orders with new events.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from stocklean_exec.blotter.events import OrderEvent, execution_family, key_of
 from stocklean_exec.blotter.order_history import OrderHistory
-from stocklean_exec.blotter.order_state import ENDED, OrderFacts, OrderState
+from stocklean_exec.blotter.order_state import ENDED, OrderAccumulator, OrderState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = ["RunState"]
 
-_NOISE = 1e-8
+_NOISE = 1e-8  # of a share: the blotter's exact quantities have eight decimals
 
 
 class RunState:
-    """The orders of one run, as they stand; made and used on a running event loop.
+    """The orders of one run and their current state; made and used on a running event loop.
 
     Parameters
     ----------
     run_id : of the run
-    quantities : shares that each order asks for, by client order id
-    listener : told every new event about these orders, and those about the run
+    quantities : requested shares of each order, by client order id
+    listener : called with every new event about these orders and about the run
     """
 
     def __init__(
@@ -47,44 +47,44 @@ class RunState:
     ) -> None:
         self.run_id, self._blotter, self._quantities = run_id, blotter, dict(quantities)
         self._listener = listener
-        self._facts: dict[str, list[OrderEvent]] = {name: [] for name in quantities}
-        self._known = {name: OrderFacts() for name in quantities}
+        self._events: dict[str, list[OrderEvent]] = {name: [] for name in quantities}
+        self._known = {name: OrderAccumulator() for name in quantities}
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._keys: set[str] = set()
         self._touched: set[str] = set()
         self._charged: set[str] = set()
-        self._revisions: dict[str, int] = {}  # of each execution, whatever its corrections: the latest
-        self._told: list[OrderEvent] = []  # heard in this turn of the loop, not yet handed to the blotter
+        self._revisions: dict[str, int] = {}  # latest correction of each execution
+        self._unrecorded: list[OrderEvent] = []  # of this turn of the loop, not yet sent to the blotter
         self.uncharged: set[str] = set()
         self.news = asyncio.Event()
-        self.heard = 0
+        self.received = 0
         self.alarm = ""
         self.watch: Callable[[str, OrderState], None] | None = None
-        """Called with each order that something was heard of, and its state, when :meth:`settle` derives it."""
+        """Called by :meth:`update_states` with each order that has new events, and its state."""
         self.starts = 0
         self.ends = 0
         self.last_attempt = 0
         self.last_execution_at: datetime | None = None
-        self.open = set(self._facts)
+        self.open = set(self._events)
         self.held: dict[str, str] = {}  # why, by client order id
         for event in blotter.recorded_events(run_id):
             self._note_run(event)
             self._keep(event)
-        self.settle()
-        self.alarm = ""  # what is on record was cleared by a person, or holds as a halt
+        self.update_states()
+        self.alarm = ""  # recorded alarms were cleared by a person, or are in force as a halt
 
-    # -- asking ----------------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------------------
 
     def history(self, name: str) -> OrderHistory:
-        """One order, with all that is known of it."""
-        return OrderHistory(name, self._quantities[name], self._facts[name])
+        """One order with all its events."""
+        return OrderHistory(name, self._quantities[name], self._events[name])
 
     def traded(self, name: str) -> tuple[float, float]:
-        """Shares that one order has traded at a known price, and their value."""
+        """Shares of one order that were traded at a known price, and their value."""
         return self._known[name].traded
 
     def state(self, name: str) -> OrderState:
-        """Where one order stands."""
+        """Current state of one order."""
         return self._known[name].state(self._quantities[name])
 
     @property
@@ -92,83 +92,83 @@ class RunState:
         """Client order ids, in the plan's sequence."""
         return list(self._quantities)
 
-    def settle(self) -> None:
-        """Derive the states of the orders that something was heard of."""
+    def update_states(self) -> None:
+        """Derive the states of the orders that have new events."""
         touched, self._touched = self._touched, set()
         for name in touched:
             state = self.state(name)
             if state.filled > self._quantities[name] + _NOISE and not self.alarm:
-                self.alarm = f"{name} asks for {self._quantities[name]:g} shares, and {state.filled:g} were filled"
+                self.alarm = f"{name} is for {self._quantities[name]:g} shares, and {state.filled:g} were filled"
             if state.status in ENDED or (state.state == "INTENT" and name in self.held):
                 self.open.discard(name)
             else:
-                self.open.add(name)  # it may have ended before, and fills of it were reported since
+                self.open.add(name)  # it may have ended earlier, with fills reported since then
             if self.watch is not None:
                 self.watch(name, state)
 
     def hold(self, reasons: Mapping[str, str]) -> None:
-        """Wait no longer for orders that are not to be sent now, by why."""
+        """Stop waiting for orders that must not be sent now; ``reasons`` by client order id."""
         self._touched |= {*self.held, *reasons}
         self.held = dict(reasons)
-        self.settle()
+        self.update_states()
 
     @property
-    def is_untouched(self) -> bool:
-        """Whether nothing of the run was ever sent, nor is at the broker."""
+    def is_unsent(self) -> bool:
+        """Whether no order of the run was ever sent or is at the broker."""
         histories = map(self.history, self.names)
         return not any(one.last_sending is not None or one.is_adopted for one in histories)
 
-    # -- telling ---------------------------------------------------------------------------------------------
+    # -- recording -------------------------------------------------------------------------------------------
 
     async def put(self, events: Iterable[OrderEvent]) -> None:
-        """Record ``events`` of our own; they are on disk when this returns."""
+        """Record ``events`` of this process; they are on disk when this returns."""
         self.flush()
-        told = tuple(events)
-        self._hear(told)
-        # Shielded: who is cancelled while he waits must not take back what is on its way to the disk.
-        await asyncio.shield(asyncio.wrap_future(self._blotter.record(told)))
+        recorded = tuple(events)
+        self._receive(recorded)
+        # Shielded: a cancelled caller must not cancel a write that is under way.
+        await asyncio.shield(asyncio.wrap_future(self._blotter.record(recorded)))
 
     def follow(self, broker: Broker) -> None:
-        """Record what ``broker`` tells of this run from now on, also after the run has ended."""
-        broker.follow(self.run_id, self._on_facts)
+        """Record every event that ``broker`` reports about this run, also after the run has ended."""
+        broker.follow(self.run_id, self._on_events)
 
-    def _on_facts(self, *events: OrderEvent) -> None:
-        """Take events from the broker, on whatever thread they come, and record them."""
+    def _on_events(self, *events: OrderEvent) -> None:
+        """Receive events from the broker on any thread, and record them."""
         if threading.get_ident() == self._thread and self._loop.is_running():
-            # What comes in one turn of the loop goes to the record as one: a commit costs the same for many.
-            if not self._told:
+            # Events of one turn of the loop are recorded together: a commit costs the same for many.
+            if not self._unrecorded:
                 self._loop.call_soon(self.flush)
-            self._told.extend(events)
-            self._hear(events)
+            self._unrecorded.extend(events)
+            self._receive(events)
             return
         self._blotter.record(events)
-        with contextlib.suppress(RuntimeError):  # the loop of a run that is over may be closed
-            self._loop.call_soon_threadsafe(self._hear, events)
+        with contextlib.suppress(RuntimeError):  # the loop of a finished run may be closed
+            self._loop.call_soon_threadsafe(self._receive, events)
 
     def flush(self) -> None:
-        """Hand to the blotter what was heard in this turn of the loop."""
-        if self._told:
-            told, self._told = self._told, []
-            self._blotter.record(told)
+        """Send the events of this turn of the loop to the blotter."""
+        if self._unrecorded:
+            events, self._unrecorded = self._unrecorded, []
+            self._blotter.record(events)
 
-    def _hear(self, events: tuple[OrderEvent, ...]) -> None:
+    def _receive(self, events: tuple[OrderEvent, ...]) -> None:
         for event in events:
             is_new = self._keep(event)
-            self.heard += is_new
+            self.received += is_new
             if self._listener is not None and (is_new or event.client_order_id is None):
                 self._listener(event)
         self.news.set()
 
     def _keep(self, event: OrderEvent) -> bool:
-        """Keep an event about an order; False when it is known."""
+        """Keep an event about an order; False if it is not about one, or known already."""
         name = event.client_order_id
-        if name not in self._facts:
+        if name not in self._events:
             return False
         key = key_of(event)
         if key in self._keys:
             return False
         self._keys.add(key)
-        self._facts[name].append(event)
+        self._events[name].append(event)
         self._known[name].add(event)
         self._touched.add(name)
         if event.kind == "execution" and event.occurred_at is not None:
@@ -195,8 +195,8 @@ class RunState:
         known = self._revisions.setdefault(family, revision)
         if revision < known:
             return
-        if revision > known:  # nothing is charged any more for what was corrected
+        if revision > known:  # a corrected execution is no longer charged
             self._revisions[family] = revision
             self.uncharged = {one for one in self.uncharged if execution_family(one)[0] != family}
-        if event.exec_id not in self._charged and event.quantity:  # nor for what was withdrawn
+        if event.exec_id not in self._charged and event.quantity:  # nor is a busted one
             self.uncharged.add(event.exec_id)

@@ -1,13 +1,13 @@
-"""The working part of a run: hand over, record what comes back, know when it is over.
+"""Works a run: submits its orders, records broker events, and detects completion.
 
-Sells leave at once, in the plan's sequence; a buy leaves once the cash for it is there (see
-:mod:`~stocklean_exec.execution.funding`), and is withdrawn as ``not_funded`` when no more is to come.
+Sells are sent at once, in the plan's sequence. A buy is sent once the cash for it is available (see
+:mod:`~stocklean_exec.execution.funding`), and is withdrawn as ``not_funded`` when no more cash is expected.
 
-For each order it is written down that it is about to be handed over, then it is handed over, then all that comes
-back is written down. When the connection is lost or was lost upstream, everything freezes, the broker is asked
-what it has (:mod:`~stocklean_exec.execution.recovery`), and the run goes on from there: that is also how a run is
-picked up by another process. Whatever stops a run halfway (a halt, a broker that fails, an interrupt), the record
-tells afterwards what was sent, what was not, and of which orders nobody can know.
+For each order the intention to send it is recorded first, then it is sent, then every event about it is recorded.
+When the connection to TWS is lost, or that of TWS to IB, sending stops, the broker is queried
+(:mod:`~stocklean_exec.execution.recovery`), and the run continues from there; another process resumes a run in the
+same way. Whatever interrupts a run (a halt, a failing broker, a keyboard interrupt), the blotter shows which
+orders were sent, which were not, and which are unknown.
 """
 
 from __future__ import annotations
@@ -43,30 +43,31 @@ if TYPE_CHECKING:
 
 __all__ = ["RunTerms", "Runner"]
 
-_COMMISSION_SECONDS = 1.0
-_MOST_LOSSES = 20
-_SILENCE_SECONDS = 30.0
-_LOOK_SECONDS = 0.25  # a stated choice: how soon a halt or a cancel is seen while buys wait for money
-_ACCOUNT_VALUES_AGE = timedelta(
-    minutes=3
-)  # how old account values can be: TWS API documentation, "Account updates"
-_NOISE = 1e-8  # of a share
-_CASH_NOISE = 1e-6  # of a currency unit
+_COMMISSION_SECONDS = (
+    1.0  # a stated choice: TWS reports a commission right behind its execution; then it is queried
+)
+_MOST_LOSSES = 20  # a stated choice: a connection lost this often needs a person
+_SILENCE_SECONDS = 30.0  # a stated choice: half the default timeout, so that a dead link is found before it ends
+_CHECK_SECONDS = 0.25  # a stated choice: how soon a halt or a cancel is seen while buys wait for cash
+# How old account values can be: TWS API documentation, "Account updates".
+_ACCOUNT_VALUES_AGE = timedelta(minutes=3)
+_NOISE = 1e-8  # of a share: the blotter's exact quantities have eight decimals
+_CASH_NOISE = 1e-6  # of a currency unit: above the rounding error of sums of doubles, far below a cent
 
 
 @dataclass(frozen=True, slots=True)
 class RunTerms:
     """How a run is worked.
 
-    ``patience`` seconds for orders that have not ended, and for a lost connection to come back; ``settle`` seconds
-    that an order may be under way before its absence at the broker means something; ``resend`` whether an order
-    whose id is provably unused may be handed over once more with that id; ``is_new`` whether the run was just
-    planned; ``restrictions`` what keeps orders from being sent for the first time; ``min_cash`` what stays in cash
-    when buys are sent, None where that is not looked at; ``control`` what stops it, and hears of it.
+    ``patience`` seconds to wait for open orders, and for a lost connection to come back; ``in_flight_seconds`` how
+    long an order may be in flight, so that only after that its absence at the broker proves anything; ``resend``
+    whether an order whose id is provably unused may be sent again with that id; ``is_new`` whether the run was
+    just planned; ``restrictions`` what prevents a first submission; ``min_cash`` cash to keep when buys are sent
+    (None: cash is not checked); ``control`` stops the run and receives its events.
     """
 
     patience: float = 60.0
-    settle: float = 0.0
+    in_flight_seconds: float = 0.0
     resend: bool = False
     is_new: bool = False
     restrictions: Restrictions = field(default_factory=Restrictions)
@@ -80,9 +81,9 @@ class Runner:
 
     Parameters
     ----------
-    tickets : every approved order of the run, in the plan's sequence, whatever became of it so far
-    budget : what may be handed over
-    lease : the right to send the run, checked before each order
+    tickets : every approved order of the run, in the plan's sequence, whatever its state
+    budget : what may be sent
+    lock : the right to send the run, checked before each order
     """
 
     def __init__(
@@ -93,14 +94,14 @@ class Runner:
         tickets: list[Ticket],
         budget: SendBudget,
         terms: RunTerms,
-        lease: RunLock,
+        lock: RunLock,
     ) -> None:
         self._run_id, self._broker, self._blotter = run_id, broker, blotter
         self._tickets = {ticket.client_order_id: ticket for ticket in tickets}
-        self._budget, self._terms, self._lease = budget, terms, lease
+        self._budget, self._terms, self._lock = budget, terms, lock
         self._loop = asyncio.get_running_loop()
         quantities = {name: one.quantity for name, one in self._tickets.items()}
-        self._record = RunState(run_id, blotter, quantities, terms.control.tell)
+        self._record = RunState(run_id, blotter, quantities, terms.control.publish)
         self._queue: list[Ticket] = []
         self._attempt = self._record.last_attempt
         self._session = broker.session
@@ -109,22 +110,22 @@ class Runner:
         self._ledger = ledger_of(broker)
         self._funding: Funding | None = None
         self._sent_at = self._loop.time()
-        self._record.watch = self._note_cash
+        self._record.watch = self._count_cash
         for name in self._record.names:
-            self._note_cash(name, self._record.state(name))
+            self._count_cash(name, self._record.state(name))
 
     async def work(self) -> None:
-        """Recover what needs it, send what may be sent, follow it all to its end, and close the run."""
+        """Recover the run, send what may be sent, follow all orders to their end, and close the run."""
         record = self._record
         try:
             record.follow(self._broker)
-            await self._make_ready()
+            await self._prepare()
         except (HaltedError, BrokerError) as error:
             await record.put(
                 [OrderEvent("run_blocked", self._run_id, occurred_at=clock.now(), message=str(error))]
             )
             raise
-        if await self._is_over():
+        if await self._is_finished():
             return
         start = record.starts + bool(self._queue or record.ends >= record.starts)
         if start > record.starts:
@@ -139,18 +140,18 @@ class Runner:
             message = f"interrupted: {_describe(error)}"
             raise
         finally:
-            record.settle()
+            record.update_states()
             self._show_progress()
             await record.put([self._of_run("run_ended", start, message)])
         self._blotter.check_halt()
 
-    async def _is_over(self) -> bool:
-        """Whether there is nothing to work, as the record says then."""
+    async def _is_finished(self) -> bool:
+        """Whether there is nothing to work; the reason is then recorded."""
         record = self._record
         if self._queue or record.open or record.ends < record.starts:
             return False
-        if not record.is_untouched:
-            return bool(record.starts) and not record.held  # or it is to be said how it ended
+        if not record.is_unsent:
+            return bool(record.starts) and not record.held  # otherwise its end is still to be recorded
         if record.held:
             text = self._count_held()
             await record.put([OrderEvent("run_blocked", self._run_id, occurred_at=clock.now(), message=text)])
@@ -158,46 +159,46 @@ class Runner:
 
     # -- the sequence ----------------------------------------------------------------------------------------
 
-    async def _make_ready(self) -> None:
-        """Reconcile, and make ready what is to be sent, through any number of lost connections."""
+    async def _prepare(self) -> None:
+        """Reconcile and prepare the queue, through any number of lost connections."""
         for _ in range(_MOST_LOSSES):
             try:
                 if self._broker.fault:
-                    await self._regain()
+                    await self._restore_connection()
                 await self._recover()
                 if self._queue:
                     self._blotter.check_halt()
-                    await self._note_book()
-                await self._arm()
+                    await self._record_book()
+                await self._prepare_queue()
             except ConnectionLostError as error:
-                await self._regain(error)
+                await self._restore_connection(error)
             else:
                 return
-        raise BrokerError(f"the connection was lost {_MOST_LOSSES} times; see to it, then resume the run")
+        raise BrokerError(f"the connection was lost {_MOST_LOSSES} times; repair it, then resume the run")
 
     async def _execute(self) -> str:
-        """Send and follow, through any number of lost connections; say how it ended."""
+        """Send and follow, through any number of lost connections; return how the run ended."""
         while True:
             self._sent_at = self._loop.time()
             try:
                 return await self._send() or await self._follow()
             except ConnectionLostError as error:
-                await self._note("link_lost", str(error))
-                await self._regain(error)
-                await self._make_ready()
-                await self._note("link_restored", f"reconciled; {len(self._queue)} orders to send")
+                await self._record_event("link_lost", str(error))
+                await self._restore_connection(error)
+                await self._prepare()
+                await self._record_event("link_restored", f"reconciled; {len(self._queue)} orders to send")
 
-    async def _regain(self, lost: ConnectionLostError | None = None) -> None:
+    async def _restore_connection(self, lost: ConnectionLostError | None = None) -> None:
         """Wait for the connection to come back."""
-        self._say(f"connection lost, trying for {self._terms.patience:g} s")
+        self._show(f"connection lost, trying for {self._terms.patience:g} s")
         try:
-            await self._broker.regain(self._terms.patience)
+            await self._broker.restore_connection(self._terms.patience)
         except ConnectionLostError as error:
-            text = f"{lost or error}; {error}. sx.resume({self._run_id!r}, ...) picks the run up"
+            text = f"{lost or error}; {error}. sx.resume({self._run_id!r}, ...) continues the run"
             raise BrokerError(text) from error
 
-    async def _note_book(self) -> None:
-        """Record what the account holds before anything of this run is sent."""
+    async def _record_book(self) -> None:
+        """Record the account's holdings before the first order of this run is sent."""
         if self._record.last_attempt:
             return
         taken_at = self._broker.now()
@@ -206,20 +207,20 @@ class Runner:
         self._blotter.record_book(self._run_id, self._broker.account, taken_at, positions, cash)
 
     async def _recover(self) -> None:
-        """Hold the record against the broker, and queue what may be sent."""
+        """Reconcile the blotter with the broker, and queue what may be sent."""
         recovery = Recovery(
             self._broker,
             self._blotter,
             self._record,
-            settle=self._terms.settle,
+            in_flight_seconds=self._terms.in_flight_seconds,
             resend=self._terms.resend,
             is_new=self._terms.is_new and not self._record.starts,
             restrictions=self._restrictions,
         )
         found = await recovery.run()
-        cleared = self._restrictions.cleared.union(found.unsent)  # from now on only this worker can send them
+        cleared = self._restrictions.cleared.union(found.unsent)  # from now on only this process can send them
         self._restrictions = replace(self._restrictions, cleared=cleared)
-        await self._heed_alarm()
+        await self._halt_on_alarm()
         for name in found.again:
             self._budget.allow_again(name)
         self._session = found.session
@@ -227,14 +228,14 @@ class Runner:
             self._tickets[name] for name in (*found.again, *found.unsent) if self._budget.may_send(name)
         ]
 
-    async def _arm(self) -> None:
-        """Let the broker make ready what it needs, record what it cannot take, and note the market."""
+    async def _prepare_queue(self) -> None:
+        """Let the broker prepare the orders, record those it cannot send, and record the market."""
         if not self._queue:
             return
         self._attempt = self._record.last_attempt + 1
 
         def show(done: int, count: int) -> None:
-            self._loop.call_soon_threadsafe(self._say, f"contract {done} of {count}")
+            self._loop.call_soon_threadsafe(self._show, f"contract {done} of {count}")
 
         refused = await self._broker.prepare(self._queue, show)
         if refused:
@@ -244,7 +245,7 @@ class Runner:
                 for name, (code, text) in refused.items()
             )
             self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in refused]
-            self._record.settle()
+            self._record.update_states()
         quotes = await self._broker.fetch_quotes([ticket.symbol for ticket in self._queue])
         self._quotes = _quotes_by_symbol(quotes)
         self._blotter.record_quotes(self._run_id, quotes)
@@ -253,11 +254,11 @@ class Runner:
     # -- cash ------------------------------------------------------------------------------------------------
 
     async def _open_funding(self) -> None:
-        """Find out what may be spent, if anything is to be bought."""
+        """Determine the cash that may be spent, if there are buys."""
         self._funding = None
         if self._terms.min_cash is None or not any(ticket.side == "BUY" for ticket in self._queue):
             return
-        for name, ticket in self._tickets.items():  # sent earlier, and perhaps still working
+        for name, ticket in self._tickets.items():  # sent earlier, and may still be working
             is_sent = self._record.history(name).last_sending is not None
             if (
                 ticket.side == "BUY"
@@ -268,18 +269,18 @@ class Runner:
                 self._ledger.reserve(name, self._cost_of(ticket))
         before = self._ledger.flows
         cash = await asyncio.to_thread(self._broker.cash)
-        # A fill that came meanwhile may be in this cash or not: it counts against what may be spent, never for it.
+        # A fill in the meantime may or may not be in this cash: it may lower spendable cash, never raise it.
         counted = max(before, self._ledger.flows)
         cash = min(cash, self._cash_by_record())
         elsewhere = await self._committed_elsewhere()
         self._funding = Funding(
-            self._ledger, cash=cash, counted=counted, floor=self._terms.min_cash, elsewhere=elsewhere
+            self._ledger, cash=cash, counted=counted, min_cash=self._terms.min_cash, elsewhere=elsewhere
         )
 
     def _cash_by_record(self) -> float:
-        """Cash when the run began, with all it has traded since; infinite where the broker's figure is better.
+        """Cash at the start of the run, plus its trades since then; infinite where the broker's figure is newer.
 
-        That figure may be older than the latest fills of this run, for as long as account values can be.
+        The broker's figure may be older than the latest fills of this run, by at most the age of account values.
         """
         traded_at = self._record.last_execution_at
         start = self._blotter.cash_at_start(self._run_id)
@@ -288,7 +289,7 @@ class Runner:
         return start + math.fsum(self._effect(name, self._record.state(name)) for name in self._record.names)
 
     async def _committed_elsewhere(self) -> float:
-        """What working buys that are not of this ledger may still cost; infinite where no price tells."""
+        """What working buys outside this ledger may still cost; infinite without a price."""
         orders = await asyncio.to_thread(self._broker.open_orders)
         others = orders[(orders["side"] == "BUY") & ~orders["client_order_id"].isin(list(self._ledger.reserved))]
         left = (others["quantity"] - others["filled_quantity"]).clip(lower=0.0)
@@ -306,22 +307,22 @@ class Runner:
         return buy_cost(ticket, quote.ask, quote.last, notional / ticket.quantity)
 
     def _effect(self, name: str, state: OrderState) -> float:
-        """Change of cash by what an order has traded so far."""
+        """Change of cash by the fills of an order so far."""
         ticket = self._tickets[name]
         shares, value = self._record.traded(name)
         effect = cash_effect(ticket.side, shares, value, state.commission)
-        if ticket.side == "BUY" and state.filled > shares + _NOISE:  # some shares at a price that is not known
+        if ticket.side == "BUY" and state.filled > shares + _NOISE:  # some shares have an unknown price
             effect = min(effect, -self._cost_of(ticket))
         return effect
 
-    def _note_cash(self, name: str, state: OrderState) -> None:
+    def _count_cash(self, name: str, state: OrderState) -> None:
         self._ledger.note(name, self._effect(name, state), has_ended=state.has_ended)
 
     def _next_group(self, *, in_sequence: bool = True) -> list[Ticket]:
-        """Orders to send next: every sell, and buys in their sequence as long as the cash for them is there.
+        """Orders to send next: every sell, and buys in their sequence as long as there is cash for them.
 
-        The first buy without cash keeps those behind it back, so that they do not take its money; not
-        ``in_sequence``, when no more money is to come, those behind it may have what is there.
+        The first buy without cash blocks those behind it, so that they do not take its cash. When no more cash is
+        expected (not ``in_sequence``), those behind it may use what is available.
         """
         window = self._broker.send_window
         if self._funding is None:
@@ -342,14 +343,14 @@ class Runner:
             group.append(ticket)
         return group
 
-    async def _await_funds(self) -> bool:
-        """Wait until a buy can be paid for; False once no sell can bring more, or the time is up."""
+    async def _wait_for_funds(self) -> bool:
+        """Wait until a buy can be paid for; False once no sell can bring cash, or the time is up."""
         deadline = self._sent_at + self._terms.patience
         self._terms.control.quiet.set()
         try:
             while True:
-                self._record.settle()
-                await self._heed_alarm()
+                self._record.update_states()
+                await self._halt_on_alarm()
                 self._check_stop()
                 self._check_link()
                 if self._next_group():
@@ -357,37 +358,37 @@ class Runner:
                 sells = any(self._tickets[name].side == "SELL" for name in self._record.open)
                 if not sells or self._broker.is_quiet() or self._loop.time() >= deadline:
                     return False
-                self._say(f"{len(self._queue)} buys wait for the money of sells")
-                await self._hear_until(min(deadline, self._loop.time() + _LOOK_SECONDS))
+                self._show(f"{len(self._queue)} buys wait for cash from sells")
+                await self._wait_for_news(min(deadline, self._loop.time() + _CHECK_SECONDS))
         finally:
             self._terms.control.quiet.clear()
 
     async def _withdraw_queue(self) -> None:
-        """Give up the buys that no money came for."""
+        """Withdraw the buys for which no cash came."""
         stamp, available = clock.now(), 0.0 if self._funding is None else self._funding.available
-        there = f"{max(available, 0.0):,.2f} of cash was there"
+        there = f"{max(available, 0.0):,.2f} of cash was available"
         if available == -math.inf:
-            there = "no price tells what the working buys of others may cost"
+            there = "the working buys of others have no known price"
         withdrawn, self._queue = self._queue, []
         events = []
         for ticket in withdrawn:
             cost = self._cost_of(ticket)
-            needed = f"it may cost {cost:,.2f}" if math.isfinite(cost) else "no price tells what it may cost"
+            needed = f"it may cost {cost:,.2f}" if math.isfinite(cost) else "its cost is unknown (no price)"
             text, name = f"{needed}, and {there}", ticket.client_order_id
             events.append(OrderEvent("withdrawn", self._run_id, name, stamp, code="not_funded", message=text))
         await self._record.put(events)
-        self._record.settle()
+        self._record.update_states()
 
     # -- sending ---------------------------------------------------------------------------------------------
 
     def _check_stop(self) -> None:
-        """Raise what keeps the next order back: a halt, a lost lease, or a person who has stopped this run."""
+        """Raise if the next order must not be sent: a halt, a lost run lock, or a cancelled run."""
         self._blotter.check_halt()
-        self._lease.check()
+        self._lock.check()
         self._terms.control.check()
 
     async def _drop_queue(self) -> None:
-        """Refuse for good what was not sent when a person stopped the run."""
+        """Refuse the unsent orders of a cancelled run, for good."""
         stamp, text = clock.now(), self._terms.control.stopped
         dropped, self._queue = self._queue, []
         await self._record.put(
@@ -396,7 +397,7 @@ class Runner:
         )
 
     async def _send(self) -> str:
-        """Hand the queue over in its sequence; say why it stopped, or "" when all went out."""
+        """Send the queue in its sequence; return why it stopped, or "" when all orders were sent."""
         self._terms.control.quiet.clear()
         try:
             return await self._send_queue()
@@ -418,9 +419,9 @@ class Runner:
         return ""
 
     async def _fundable_group(self) -> list[Ticket]:
-        """Orders to send next, once there is money for them; what none is to come for is withdrawn."""
+        """Orders to send next, once there is cash for them; the rest is withdrawn when none is expected."""
         group = self._next_group()
-        if not group and await self._await_funds():
+        if not group and await self._wait_for_funds():
             group = self._next_group()
         group = group or self._next_group(in_sequence=False)
         if not group:
@@ -428,20 +429,20 @@ class Runner:
         return group
 
     async def _send_group(self, group: list[Ticket]) -> str:
-        """Hand some orders over; say why sending stopped, or "" if it goes on."""
+        """Send some orders; return why sending stopped, or "" if it continues."""
         self._reserve(group)
         try:
             await self._record.put([self._sending(ticket) for ticket in group])
         except asyncio.CancelledError:
             self._ledger.release(ticket.client_order_id for ticket in group)
-            await self._take_back(group)
+            await self._record_not_sent(group)
             raise
         gate = SendGate(self._broker, self._session, self._check_stop, self._budget, self._loop.time)
         try:
             await self._broker.place_all(group, gate.open)
         except BaseException as error:
             gate.close()
-            await self._note_failure(group, gate, error)
+            await self._record_failure(group, gate, error)
             if isinstance(error, HaltedError):
                 return str(error)
             if isinstance(error, RunStoppedError):
@@ -454,24 +455,24 @@ class Runner:
             sent = {ticket.client_order_id for ticket in group}
             self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in sent]
             self._sent_at = self._loop.time()
-        self._record.settle()
-        await self._heed_alarm()
+        self._record.update_states()
+        await self._halt_on_alarm()
         self._show_progress()
         await asyncio.sleep(0)
         return ""
 
     def _reserve(self, group: list[Ticket]) -> None:
-        """Set the cash of the group's buys aside, before anything else can spend it."""
+        """Reserve the cash of the group's buys, before another run can spend it."""
         for ticket in group:
             if ticket.side == "BUY" and self._funding is not None:
                 self._ledger.reserve(ticket.client_order_id, self._cost_of(ticket))
 
-    async def _note_failure(self, group: list[Ticket], gate: SendGate, error: BaseException) -> None:
-        """Record which orders of a group did not leave, which one may have, and which was refused."""
+    async def _record_failure(self, group: list[Ticket], gate: SendGate, error: BaseException) -> None:
+        """Record which orders of a group were not sent, which one may have been, and which was refused."""
         stamp = clock.now()
         events = []
-        for ticket in gate.halfway:
-            text = f"the hand-over failed: {_describe(error)}"
+        for ticket in gate.in_flight:
+            text = f"the submission failed: {_describe(error)}"
             name = ticket.client_order_id
             events.append(OrderEvent("unknown", self._run_id, name, stamp, message=text, attempt=self._attempt))
         left = [ticket for ticket in group if ticket.client_order_id not in gate.entered]
@@ -481,10 +482,10 @@ class Runner:
             events.append(OrderEvent("refused", self._run_id, name, stamp, code=error.code, message=str(error)))
             self._queue = [one for one in self._queue if one.client_order_id != name]
         self._queue = [one for one in self._queue if one.client_order_id not in gate.entered]
-        await self._take_back(left, *events)
+        await self._record_not_sent(left, *events)
 
-    async def _take_back(self, tickets: list[Ticket], *events: OrderEvent) -> None:
-        """Record that ``tickets`` were not handed over, though that was announced."""
+    async def _record_not_sent(self, tickets: list[Ticket], *events: OrderEvent) -> None:
+        """Record that ``tickets`` were not sent, although a ``sending`` event is on record."""
         stamp = clock.now()
         left = [
             OrderEvent("not_sent", self._run_id, ticket.client_order_id, stamp, attempt=self._attempt)
@@ -511,25 +512,25 @@ class Runner:
 
     async def _follow(self) -> str:
         deadline = self._sent_at + self._terms.patience
-        self._record.settle()
+        self._record.update_states()
         while self._record.open:
             self._check_link()
             if self._broker.is_quiet():
                 break
-            if not await self._hear_until(deadline):
-                await self._conclude()
-                return self._count_open("timeout: {} orders still work at the broker")
-            self._record.settle()
-            await self._heed_alarm()
+            if not await self._wait_for_news(deadline):
+                await self._query_open_orders()
+                return self._count_open("timeout: {} orders are still working at the broker")
+            self._record.update_states()
+            await self._halt_on_alarm()
             self._show_progress()
-        await self._await_commissions(deadline)
+        await self._wait_for_commissions(deadline)
         if not self._record.open:
             return "all orders have ended"
-        await self._conclude()
-        return self._count_open("{} orders rest at the broker")
+        await self._query_open_orders()
+        return self._count_open("{} orders are resting at the broker")
 
-    async def _hear_until(self, deadline: float) -> bool:
-        """Wait for news; False when the time is up. After a long silence, make sure that there is a broker."""
+    async def _wait_for_news(self, deadline: float) -> bool:
+        """Wait for an event; False when the time is up. After a long silence, check that the broker answers."""
         self._record.news.clear()
         while (left := deadline - self._loop.time()) > 0:
             try:
@@ -543,42 +544,42 @@ class Runner:
         return False
 
     def _check_link(self) -> None:
-        """Stop following what can no longer be heard."""
+        """Raise if the connection was lost: events may have been missed."""
         if self._broker.fault:
             raise ConnectionLostError(self._broker.fault)
         if self._broker.session != self._session:
-            raise ConnectionLostError("TWS was without its connection to IB, and has it back")
+            raise ConnectionLostError("TWS lost its connection to IB, and has restored it")
 
-    async def _await_commissions(self, deadline: float) -> None:
-        """Give the last commissions a moment, for they come behind the fills; ask once for what is missing."""
+    async def _wait_for_commissions(self, deadline: float) -> None:
+        """Wait a moment for the last commissions, which follow the fills; query once for missing ones."""
         deadline = min(deadline, self._loop.time() + _COMMISSION_SECONDS)
-        while self._lacks_commissions() and await self._hear_until(deadline):
+        while self._awaits_commissions() and await self._wait_for_news(deadline):
             pass
-        if self._lacks_commissions():
-            with suppress(ConnectionLostError):  # the orders have ended: who resumes the run asks again
-                await self._broker.sweep()
+        if self._awaits_commissions():
+            with suppress(ConnectionLostError):  # the orders have ended: a resume of the run queries again
+                await self._broker.collect_evidence()
 
-    def _lacks_commissions(self) -> bool:
+    def _awaits_commissions(self) -> bool:
         return bool(self._record.uncharged) and not self._broker.is_quiet()
 
-    async def _conclude(self) -> None:
-        """At the end, ask about orders of which the broker owes news, and record what it tells."""
-        self._record.settle()
-        if any(self._is_owed(name) for name in self._record.open):
+    async def _query_open_orders(self) -> None:
+        """At the end, query orders with outstanding reports, and record the answers."""
+        self._record.update_states()
+        if any(self._awaits_reports(name) for name in self._record.open):
             recovery = Recovery(
                 self._broker,
                 self._blotter,
                 self._record,
-                settle=self._terms.settle,
+                in_flight_seconds=self._terms.in_flight_seconds,
                 resend=False,
                 is_new=False,
                 restrictions=self._restrictions,
             )
             await recovery.run()
-            self._record.settle()
+            self._record.update_states()
 
     def _count_open(self, text: str) -> str:
-        """Say how many orders are left and how: at the broker (by ``text``), or nobody knows."""
+        """Say how many orders are open: at the broker (by ``text``), or unresolved."""
         unresolved = sum(self._record.state(name).status == "UNKNOWN" for name in self._record.open)
         working = len(self._record.open) - unresolved
         parts = [text.format(working)] if working else []
@@ -591,32 +592,32 @@ class Runner:
         more = f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else ""
         return f"{len(self._record.held)} orders were held back: {reasons[0]}{more}"
 
-    def _is_owed(self, name: str) -> bool:
-        """Whether the broker has never answered, or has reported fills whose executions it has not told."""
+    def _awaits_reports(self, name: str) -> bool:
+        """Whether the broker has never answered, or has reported fills without their executions."""
         if self._record.state(name).state in ("SENDING", "UNCONFIRMED"):
             return True
         return any(
             event.kind == "status" and event.status == "FILLED" for event in self._record.history(name).events
         )
 
-    # -- small things ----------------------------------------------------------------------------------------
+    # -- helpers ---------------------------------------------------------------------------------------------
 
-    async def _heed_alarm(self) -> None:
-        """Halt everything when the broker has more than was asked for: a person has to look."""
+    async def _halt_on_alarm(self) -> None:
+        """Halt everything when the broker has more than was ordered: a person has to check."""
         if self._record.alarm:
             alarm, self._record.alarm = self._record.alarm, ""
             await asyncio.to_thread(self._blotter.halt, alarm)
 
-    async def _note(self, kind: str, text: str) -> None:
+    async def _record_event(self, kind: str, text: str) -> None:
         await self._record.put([OrderEvent(kind, self._run_id, occurred_at=clock.now(), message=text)])
 
     def _of_run(self, kind: str, attempt: int, message: str | None) -> OrderEvent:
         return OrderEvent(kind, self._run_id, occurred_at=self._broker.now(), attempt=attempt, message=message)
 
     def _show_progress(self) -> None:
-        self._say(f"{len(self._record.open)} open")
+        self._show(f"{len(self._record.open)} open")
 
-    def _say(self, text: str) -> None:
+    def _show(self, text: str) -> None:
         if self._terms.on_progress is not None:
             self._terms.on_progress(len(self._record.names) - len(self._record.open), text)
 
@@ -626,7 +627,7 @@ def _describe(error: BaseException) -> str:
 
 
 class _Quote(NamedTuple):
-    """The market in one symbol as a run begins: what an event of kind ``sending`` has of it."""
+    """The market in one symbol at the start of a run, as recorded with an event of kind ``sending``."""
 
     bid: float | None = None
     ask: float | None = None
@@ -636,7 +637,7 @@ class _Quote(NamedTuple):
 
 
 def _working_cost(quantity: float, limit: float, quote: _Quote) -> float:
-    """What ``quantity`` shares of somebody's working buy may still cost; infinite where no price tells."""
+    """What ``quantity`` shares of another process's working buy may still cost; infinite without a price."""
     if quantity <= 0:
         return 0.0
     price = next((one for one in (limit, quote.ask, quote.last) if one is not None and one > 0), None)

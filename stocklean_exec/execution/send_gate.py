@@ -1,8 +1,8 @@
-"""The last step before an order leaves: one order at a time, and only while everything that must hold does.
+"""Final pre-send gate, applied order by order.
 
-A gate is asked right before each order, when nothing else can keep it back. It refuses a single order (a cap is
-reached) or everything (a halt, a connection that was not reconciled), and it knows afterwards which orders have
-left. What it decides does not depend on who called: more orders than were approved cannot pass.
+The gate is opened right before each order is sent, as the last check. It refuses a single order (a cap is reached)
+or all orders (a halt, a connection that was not reconciled), and it records which orders were sent. No caller can
+send more orders than were approved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Caps", "OrderRefusedError", "SendBudget", "SendGate"]
 
 
 class OrderRefusedError(BrokerError):
-    """One order must not leave; ``code`` says which rule kept it back."""
+    """One order must not be sent; ``code`` names the rule."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -33,9 +33,9 @@ class OrderRefusedError(BrokerError):
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Most that may be handed over, whatever was approved; None is no cap.
+    """Caps on what may be sent, whatever was approved; None is no cap.
 
-    ``run_notional`` and ``day_notional`` in the account's currency, counted at hand-over and by decision price;
+    ``run_notional`` and ``day_notional`` in the account's currency, counted when sent and at decision prices;
     ``orders_per_minute`` in any sixty seconds.
     """
 
@@ -46,16 +46,15 @@ class Caps:
 
 @dataclass(slots=True)
 class SendBudget:
-    """What a run may still hand over, and what it has handed over so far.
+    """What a run may still send, and what it has sent so far.
 
     Parameters
     ----------
-    allowed : how often each approved order may be handed over from here: once
-    notional : value of each order at its decision price; NaN where that is not known, which no cap on value lets
-        pass
+    allowed : how often each approved order may be sent from here: once
+    notional : value of each order at its decision price; NaN if unknown, which fails every cap on value
     caps : see :class:`Caps`
-    run_spent, day_spent : value handed over before, by this run and by all runs of the day
-    sent_at : when orders were sent before, of all runs, by the clock that :meth:`spend` is given
+    run_spent, day_spent : value sent before, by this run and by all runs of the day
+    sent_at : when orders of all runs were sent, by the clock that :meth:`spend` is given
     """
 
     allowed: dict[str, int]
@@ -66,27 +65,25 @@ class SendBudget:
     sent_at: list[float] = field(default_factory=list)
 
     def allow_again(self, name: str) -> None:
-        """Let one order be handed over once more, its id making that harmless; its value was counted before."""
+        """Allow one order to be sent again, which its order id makes harmless; its value was counted before."""
         self.allowed[name] = 1
         self.run_spent -= self._counted(name)
         self.day_spent -= self._counted(name)
 
     def may_send(self, name: str) -> bool:
-        """Whether an order was approved and has not been handed over."""
+        """Whether an order was approved and has not been sent."""
         return self.allowed.get(name, 0) > 0
 
     def spend(self, name: str, now: float) -> None:
-        """Count one order that leaves at ``now`` (seconds of a monotonic clock).
+        """Count one order sent at ``now`` (seconds of a monotonic clock).
 
         Raises
         ------
         OrderRefusedError
-            It was not approved, was handed over before, or is over a cap; nothing was counted.
+            It was not approved, was sent before, or is over a cap; nothing was counted.
         """
         if self.allowed.get(name, 0) < 1:
-            raise OrderRefusedError(
-                "not_approved_to_send", f"{name} was handed over before, or was never approved"
-            )
+            raise OrderRefusedError("not_approved_to_send", f"{name} was sent before, or was never approved")
         value, caps = self.notional.get(name, math.nan), self.caps
         for code, cap, spent, of in (
             ("run_notional_cap", caps.run_notional, self.run_spent, "the run"),
@@ -106,20 +103,20 @@ class SendBudget:
         self.day_spent += self._counted(name)
 
     def _counted(self, name: str) -> float:
-        """Value of an order; of one whose value is not known nothing, as it passes only where no cap counts."""
+        """Value of an order; 0 if unknown, as such an order passes only if there is no cap on value."""
         value = self.notional.get(name, 0.0)
         return 0.0 if math.isnan(value) else value
 
 
 class SendGate:
-    """Lets a group of orders leave one by one, and knows afterwards which have; nothing leaves once it is closed.
+    """Lets a group of orders be sent one by one, and records which were; nothing is sent once it is closed.
 
     Parameters
     ----------
-    broker : for the connection that the orders leave by
-    session : number of the connection that was reconciled with the record
-    check_halt : raises what keeps every order back: HaltedError while a halt is in force, a lost lease
-    budget : what may still be handed over
+    broker : for its current connection
+    session : number of the connection that was reconciled with the blotter
+    check_halt : raises if no order may be sent: HaltedError while a halt is in force, or a lost run lock
+    budget : what may still be sent
     monotonic : the clock that the budget counts by
     """
 
@@ -136,30 +133,30 @@ class SendGate:
         self._mutex = threading.Lock()
         self._is_closed = False
         self.entered: set[str] = set()
-        self.halfway: list[Ticket] = []
+        self.in_flight: list[Ticket] = []
 
     @contextlib.contextmanager
     def open(self, ticket: Ticket) -> Iterator[None]:
-        """Make the last checks, then let ``ticket`` leave.
+        """Make the final checks, then let ``ticket`` be sent.
 
         Raises
         ------
         HaltedError, RunElsewhereError, ConnectionLostError, OrderRefusedError
-            It must not leave, and has not.
+            It must not be sent, and was not.
         """
         with self._mutex:
             if self._is_closed:
                 raise BrokerError("the run has stopped")
             self._check_halt()
             if self._broker.session != self._session:
-                raise ConnectionLostError("the connection was lost and is not reconciled with the record yet")
+                raise ConnectionLostError("the connection was lost and is not reconciled with the blotter yet")
             self._budget.spend(ticket.client_order_id, self._monotonic())
             self.entered.add(ticket.client_order_id)
-            self.halfway = [ticket]
+            self.in_flight = [ticket]
             yield
-            self.halfway = []
+            self.in_flight = []
 
     def close(self) -> None:
-        """Wait for the order that is leaving, and let no other leave."""
+        """Wait for the order that is being sent, and refuse all others."""
         with self._mutex:
             self._is_closed = True

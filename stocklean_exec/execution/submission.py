@@ -1,9 +1,8 @@
-"""One run: from an approved plan to recorded fills.
+"""Submit one run: from an approved plan to recorded fills.
 
-This is the only place that knows the sequence of things: verify the approval, write the whole plan down, then
-for each order write down that it is about to be handed over, hand it over, and write down all that comes back.
-Nothing reaches a broker before its intent is on disk, and an order that was ever handed over is never handed
-over again here: submitting the same run once more sends nothing and returns the same rows.
+The sequence: verify the approval, record the whole plan, then for each order record that it is about to be sent,
+send it, and record every event about it. Nothing reaches a broker before its intent is on disk, and an order that
+was sent is never sent again from here: submitting the same run again sends nothing and returns the same rows.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from stocklean_exec.errors import (
 )
 from stocklean_exec.execution.approval import check_age, limits_of, restore, shorter, verify
 from stocklean_exec.execution.recovery import Restrictions
-from stocklean_exec.execution.residuals import check_leg, is_rest
+from stocklean_exec.execution.residuals import check_batch, is_residual
 from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_setup import work_run
 from stocklean_exec.execution.runner import RunTerms
@@ -59,7 +58,7 @@ def submit_orders(
     limits: Limits | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
-    """Send an approved plan, follow it to its end, and return one row per order with its end state.
+    """Submit an approved plan, follow it to its end, and return one row per order with its final state.
 
     Parameters
     ----------
@@ -67,26 +66,26 @@ def submit_orders(
     broker : where to send it
     blotter : where to record it
     timeout : seconds to wait for orders that have not ended, counted from the last one sent; after it they stay
-        working at the broker. Also how long buys wait for the money of sells, and how long a lost connection is
-        waited for: it is made again, reconciled, and the run goes on
+        working at the broker. Also how long buys wait for cash from sells, and how long to wait for a lost
+        connection: once it is back, the run is reconciled and continues
     max_approval_age : seconds after which an approval no longer counts
-    limits : besides those that the plan was checked against, which always hold; of both the tighter. Their caps on
-        value and rate are kept once more as each order leaves; one that is over a cap is ``REJECTED`` with reason
-        ``run_notional_cap``, ``day_notional_cap`` or ``rate_cap``
-    progress : show a progress bar; by default where somebody can see it
+    limits : in addition to those that the plan was checked against, which always hold; the tighter of both
+        applies. The caps on value and rate are enforced again before each order is sent; an order over a cap is
+        ``REJECTED`` with reason ``run_notional_cap``, ``day_notional_cap`` or ``rate_cap``
+    progress : show a progress bar; by default in a terminal or notebook
 
     Returns
     -------
     DataFrame, :data:`~stocklean_exec.schema.tables.ORDERS` and more, in the plan's sequence. Rows that the plan or
-    a check refused are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. The same run
-    submitted again sends nothing and returns the same rows. A run of which nothing can be sent is ``blocked`` when
-    plan and checks refused every row, and ``cancelled`` when a person approved none; a plan without rows is not
-    recorded. What an earlier call of this run has not sent is sent, or held back, by the rules of
+    a check rejected are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. Submitting the
+    same run again sends nothing and returns the same rows. A run with nothing to send is ``blocked`` if plan and
+    checks rejected every row, and ``cancelled`` if a person approved none; a plan without rows is not recorded.
+    Orders that an earlier call for this run did not send are sent, or held back, by the rules of
     :func:`~stocklean_exec.resume`.
 
-    Buys beyond the cash that is there are sent, in the plan's sequence, as the executions of sells bring it; what
-    cannot be paid for ends ``CANCELLED`` with reason ``not_funded``. The cash that must stay is the
-    ``min_cash_after`` of the limits; with None nothing waits.
+    Buys beyond the available cash wait and are sent, in the plan's sequence, as executions of sells bring cash in;
+    those that cannot be paid for end ``CANCELLED`` with reason ``not_funded``. The cash to keep is the
+    ``min_cash_after`` of the limits; with None no buy waits.
 
     Raises
     ------
@@ -96,13 +95,13 @@ def submit_orders(
         The run, or one of its client order ids, is on record with other contents. Nothing was sent.
     HaltedError
         The blotter is halted. The plan is recorded, and its status is ``blocked`` if nothing was sent; the same
-        call sends what is left once the halt is cleared.
+        call sends the remaining orders once the halt is cleared.
     RunElsewhereError
-        Another process or another blotter works this run, or has worked it. Nothing was sent. Or the file that
-        keeps others from the run was removed meanwhile: nothing more was sent.
+        Another process or another blotter works this run, or has worked it. Nothing was sent. Or the lock file of
+        the run was removed meanwhile: nothing more was sent.
     BrokerError
-        The broker cannot be reached, or did not come back. If it failed while an order was handed over, that order
-        is ``UNKNOWN``; those after it were not sent. :func:`~stocklean_exec.resume` goes on.
+        The broker cannot be reached, or did not come back. If it failed while an order was being sent, that order
+        is ``UNKNOWN``; those after it were not sent. :func:`~stocklean_exec.resume` continues the run.
 
     Examples
     --------
@@ -148,10 +147,10 @@ async def submit_orders_async(
     on_progress: OnProgress | None = None,
     control: RunControl | None = None,
 ) -> pd.DataFrame:
-    """Do what :func:`submit_orders` does, to be awaited.
+    """Awaitable form of :func:`submit_orders`.
 
-    ``on_progress`` is called with the number of orders that have ended and a text; ``control`` stops the run, and
-    hears of it.
+    ``on_progress`` is called with the number of orders that have ended and a text; ``control`` stops the run and
+    receives its events.
     """
     approved = restore(approved)
     plan_hash = verify(approved)
@@ -163,23 +162,23 @@ async def submit_orders_async(
     check_account(approved, broker)
     _check_currency(approved, broker)
     planned = blotter.planned(run_id)
-    is_leg = bool(planned) and is_rest(approved) and not set(approved["client_order_id"]) & set(planned)
-    if is_leg:
-        check_leg(approved, blotter.orders(run_id))
+    is_batch = bool(planned) and is_residual(approved) and not set(approved["client_order_id"]) & set(planned)
+    if is_batch:
+        check_batch(approved, blotter.orders(run_id))
     elif planned:
         _refuse_conflicts(run_id, approved, planned, blotter)
-    is_new = is_leg or not planned
+    is_new = is_batch or not planned
     unsent = _approved_ids(approved) if is_new else _unsent(approved, blotter, run_id)
     if is_new or unsent:
         check_age(approved, clock.now(), max_approval_age)
     if is_new:
-        leg = blotter.last_leg(run_id) + 1
+        batch = blotter.last_batch(run_id) + 1
         parameters = {"timeout": timeout, "limits": limits.to_dict()}
-        await _record_plan(approved, broker, blotter, run_id, plan_hash, parameters, leg)
+        await _record_plan(approved, broker, blotter, run_id, plan_hash, parameters, batch)
     if unsent:
         terms = RunTerms(
             patience=timeout,
-            settle=broker.settle_seconds,
+            in_flight_seconds=broker.in_flight_seconds,
             resend=broker.mode != "live",
             is_new=not planned,
             restrictions=Restrictions(cleared=frozenset(unsent) if is_new else frozenset()),
@@ -191,7 +190,7 @@ async def submit_orders_async(
 
 
 def run_id_of(approved: pd.DataFrame) -> str:
-    """Name the run that a plan belongs to; an error when it is not one."""
+    """Return the run id of a plan; an error unless there is exactly one."""
     runs = approved["run_id"].unique().tolist()
     if len(runs) != 1:
         text = f"one run at a time; there are {', '.join(map(str, runs)) or 'no rows'}"
@@ -200,7 +199,7 @@ def run_id_of(approved: pd.DataFrame) -> str:
 
 
 def check_account(approved: pd.DataFrame, broker: Broker) -> None:
-    """Refuse a plan for another account than the broker's, with every row."""
+    """Refuse a plan for an account other than the broker's; the error lists every such row."""
     other = approved["account"].notna() & (approved["account"] != broker.account)
     if other.any():
         text = f"is for another account than the broker's {mask_account(broker.account)}"
@@ -214,7 +213,7 @@ def check_account(approved: pd.DataFrame, broker: Broker) -> None:
 
 
 def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
-    """Refuse orders in another currency than the account's, whose cash was taken to be in theirs."""
+    """Refuse orders in a currency other than the account's: cash limits assume the account's currency."""
     chosen = approved[approved["approved"]]
     currencies = set(chosen["currency"].fillna("USD"))
     if not currencies or currencies == {broker.base_currency}:
@@ -232,11 +231,11 @@ def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
 
 def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str], blotter: Blotter) -> None:
     """Compare a plan with the one that is on record under its run id."""
-    go_on = "use a new run_id"
+    advice = "use a new run_id"
     if blotter.orders(run_id)["state"].isin(UNFINISHED_STATES).any():
-        go_on = (
+        advice = (
             f"run {run_id} is unfinished: sx.resume({run_id!r}, broker, blotter), or stocklean resume {run_id}, "
-            "picks it up as it was approved; another plan needs a new run_id"
+            "continues it as approved; another plan needs a new run_id"
         )
     problems = []
     for name, symbol, payload in zip(
@@ -251,7 +250,7 @@ def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, st
             text = f"{name} is on record with other terms (quantity, side, type, limit, ...)"
         else:
             continue
-        problems.append(Problem("idempotency_conflict", f"{text}; {go_on}", symbol=symbol))
+        problems.append(Problem("idempotency_conflict", f"{text}; {advice}", symbol=symbol))
     if problems:
         raise IdempotencyConflictError("orders", problems)
 
@@ -261,7 +260,7 @@ def _approved_ids(approved: pd.DataFrame) -> list[str]:
 
 
 def _unsent(approved: pd.DataFrame, blotter: Blotter, run_id: str) -> list[str]:
-    """Approved orders of a recorded run that provably never were handed over, because a halt came before."""
+    """Approved orders of a recorded run that provably were never sent, because a halt came first."""
     recorded = blotter.orders(run_id).set_index("client_order_id")["state"]
     return [name for name in _approved_ids(approved) if recorded.get(name) == "INTENT"]
 
@@ -273,13 +272,13 @@ async def _record_plan(
     run_id: str,
     plan_hash: str,
     parameters: dict[str, object],
-    leg: int,
+    batch: int,
 ) -> None:
     stamp = clock.now()
     chosen = approved[approved["approved"]]
     header: dict[str, object] = {
         "run_id": run_id,
-        "leg": leg,
+        "leg": batch,
         "mode": broker.mode,
         "account": broker.account,
         "nav": broker.nav(),
@@ -292,13 +291,13 @@ async def _record_plan(
         payload_hash=payload_hashes(approved), account=approved["account"].fillna(broker.account)
     )
     client_id, next_id = await broker.session_mark()
-    events = [_first_fact(row, stamp, client_id) for row in _rows(rows, _DECIDED)]
+    events = [_first_event(row, stamp, client_id) for row in _rows(rows, _DECIDED)]
     events += _outcome_of_nothing(approved, run_id, stamp)
-    if client_id is not None:  # a copy of the record that is taken now knows where the order ids stood
+    if client_id is not None:  # a copy of the blotter taken now has the state of the order ids
         mark = OrderEvent("session", run_id, occurred_at=stamp, order_id=next_id, client_id=client_id)
-        events.append(mark._replace(code="planned", attempt=leg))
+        events.append(mark._replace(code="planned", attempt=batch))
     if not approved["client_order_id"].str.startswith(f"{run_id}-").all():
-        _refuse_used_ids(approved, blotter)  # ids of a caller's own making may have been used anywhere
+        _refuse_used_ids(approved, blotter)  # ids chosen by the caller may belong to any run
     try:
         await asyncio.shield(asyncio.wrap_future(blotter.record_plan(rows, header, events)))
     except BlotterError:
@@ -307,7 +306,7 @@ async def _record_plan(
 
 
 def _refuse_used_ids(approved: pd.DataFrame, blotter: Blotter) -> None:
-    """Say which ids belong to another run, if that is why a plan could not be recorded."""
+    """Raise with the ids that belong to another run, if that is why a plan could not be recorded."""
     known = blotter.orders()
     owner = dict(zip(known["client_order_id"].tolist(), known["run_id"].tolist(), strict=True))
     problems = [
@@ -322,10 +321,10 @@ def _refuse_used_ids(approved: pd.DataFrame, blotter: Blotter) -> None:
 
 
 def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) -> list[OrderEvent]:
-    """Say how a run ends that has nothing to send.
+    """Return the final events of a run that has nothing to send.
 
-    It is ``blocked`` when plan and checks have refused every row but sells that were to pay for refused buys, and
-    ``cancelled`` when a person has approved nothing of what they had passed.
+    It is ``blocked`` if plan and checks have rejected every row, apart from sells that were to pay for rejected
+    buys, and ``cancelled`` if a person has approved none of the remaining rows.
     """
     if approved["approved"].any():
         return []
@@ -347,7 +346,7 @@ def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) ->
 
 
 def _one_sided(approved: pd.DataFrame) -> pd.Series[bool]:
-    """Sells whose plan has its buys refused for lack of cash, and which nobody has approved all the same."""
+    """Unapproved sells of a plan whose buys were rejected for lack of cash."""
     found = approved["reasons"] if "reasons" in approved.columns else pd.Series("", approved.index)
     return (
         found.fillna("").str.split(", ").map(lambda codes: ONE_SIDED in codes).astype("bool")
@@ -356,14 +355,14 @@ def _one_sided(approved: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _rows(frame: pd.DataFrame, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Rows of the named columns, as far as they are there; many times faster than ``to_dict`` on a wide frame."""
+    """Rows of those named columns that exist; many times faster than ``to_dict`` on a wide frame."""
     known = [name for name in names if name in frame.columns]
     for values in zip(*(frame[name].tolist() for name in known), strict=True):
         yield dict(zip(known, values, strict=True))
 
 
-def _first_fact(row: dict[str, Any], stamp: datetime, client_id: int | None) -> OrderEvent:
-    """Say what the review made of a row: sent, refused by plan or check, or left out by a person."""
+def _first_event(row: dict[str, Any], stamp: datetime, client_id: int | None) -> OrderEvent:
+    """Return the first event of a row: approved, rejected by plan or check, or not approved by a person."""
     kind, code, message = "intent", None, None
     if row["status"] == "REJECTED":
         kind, code = "refused", str(row["reason"])

@@ -59,7 +59,7 @@ def hand_made_run(blotter, orders=50):
         columns=["client_order_id", "symbol", "side", "quantity"],
     )
     control, live = RunControl(), RunMonitor("r", plan)
-    control.listen(live.hear)
+    control.listen(live.add)
     broker = SimpleNamespace(mode="paper", account="DU0000001", fault="")
     return Run("r", broker, blotter, control, live, Future()), plan["client_order_id"].tolist()
 
@@ -83,7 +83,9 @@ def lag_at(tools, browser, rate, seconds):
                 name, exec_id = names[number % len(names)], f"a.b.{number}.01"
                 told.append(time.time())
                 at = datetime.now(UTC)
-                run.control.tell(OrderEvent("execution", "r", name, at, exec_id=exec_id, quantity=1.0, price=10.0))
+                run.control.publish(
+                    OrderEvent("execution", "r", name, at, exec_id=exec_id, quantity=1.0, price=10.0)
+                )
 
         teller = threading.Thread(target=tell)
         teller.start()

@@ -127,7 +127,7 @@ def test_what_was_given_for_a_run_is_in_its_row(blotter):
 
 
 def test_facts_come_back_as_they_were_told(blotter):
-    told = [
+    events = [
         OrderEvent(
             "sending", "run-1", "a", NOON, attempt=1, bid=1.0, ask=2.0, last=1.5, quoted_at=NOON, data_type=3
         ),
@@ -138,8 +138,8 @@ def test_facts_come_back_as_they_were_told(blotter):
         OrderEvent("commission", "run-1", None, None, exec_id="x", commission=-0.1, commission_currency="USD"),
         OrderEvent("message", "run-1", message=EVIL),
     ]
-    blotter.record(told).result()
-    assert blotter.recorded_events("run-1") == told
+    blotter.record(events).result()
+    assert blotter.recorded_events("run-1") == events
     assert blotter.recorded_events("run-2") == []
 
 

@@ -353,7 +353,7 @@ def test_a_table_of_versions_of_somebody_else_is_a_blotter_error(tmp_path):
     path = tmp_path / "x.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute("CREATE TABLE schema_migrations (name VARCHAR)")
-    with pytest.raises(BlotterError, match="cannot be brought up to date"):
+    with pytest.raises(BlotterError, match="cannot be updated"):
         open_blotter(path)
 
 

@@ -1,4 +1,4 @@
-"""Natural keys: the same event told twice has one key, two events have two."""
+"""Natural keys: a repeated event has the same key, two events have two keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_every_kind_has_a_key_that_begins_with_it(kind):
 
 
 def test_an_unknown_kind_has_no_key():
-    with pytest.raises(ValueError, match="'fill' is no kind of fact"):
+    with pytest.raises(ValueError, match="'fill' is not an event kind"):
         key_of(OrderEvent("fill"))
 
 

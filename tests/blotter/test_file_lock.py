@@ -180,7 +180,7 @@ def test_a_file_that_is_removed_as_often_as_it_is_made_is_no_lock(path, monkeypa
 
     monkeypatch.setattr(file_lock.fcntl, "flock", remove)
     before = open_descriptors()
-    with pytest.raises(BlotterError, match="does not stay where it is made"):
+    with pytest.raises(BlotterError, match="disappears once it is created"):
         FileLock(path)
     assert open_descriptors() == before
     assert not is_held_here(path)
@@ -197,10 +197,10 @@ def test_a_lock_knows_whether_its_file_is_in_place(path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "message"),
     [("pipe", "is not a regular file: move it away"), ("open to all", r"mode 666\): chmod 600 makes it private")],
 )
-def test_a_lock_file_in_a_private_folder_must_be_private_as_well(path, kind, told):
+def test_a_lock_file_in_a_private_folder_must_be_private_as_well(path, kind, message):
     file = Path(f"{path}.lock")
     if kind == "pipe":
         os.mkfifo(file, 0o600)
@@ -209,7 +209,7 @@ def test_a_lock_file_in_a_private_folder_must_be_private_as_well(path, kind, tol
         file.chmod(0o666)
     folder = os.open(path.parent, os.O_RDONLY)
     before = open_descriptors()
-    with pytest.raises(BlotterError, match=told):
+    with pytest.raises(BlotterError, match=message):
         FileLock(path, folder)
     assert open_descriptors() == before
     os.close(folder)
@@ -222,7 +222,7 @@ def test_a_lock_file_in_a_private_folder_is_opened_in_that_folder_and_in_no_othe
     folder = os.open(private, os.O_RDONLY)
     private.rename(tmp_path / "moved")
     private.mkdir()
-    with pytest.raises(BlotterError, match="does not stay where it is made"):
+    with pytest.raises(BlotterError, match="disappears once it is created"):
         FileLock(private / "run", folder)
     os.close(folder)
     assert [*private.iterdir()] == []

@@ -87,11 +87,11 @@ def test_6_more_at_110_fill_it_at_106():
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [[FILL_4, FILL_6], [FILL_6, FILL_4], [FILL_4, FILL_4, FILL_6, FILL_6], [FILL_6, FILL_4, FILL_6, FILL_4]],
 )
-def test_the_record_says_filled_10_at_106_however_the_two_fills_are_told(told, shared):
-    row = through_sql(shared, 10, told)
+def test_filled_10_at_106_whatever_the_sequence_of_the_two_fills(reported, shared):
+    row = through_sql(shared, 10, reported)
     assert (row["status"], row["filled_quantity"], row["avg_fill_price"]) == ("FILLED", 10.0, 106.0)
 
 
@@ -192,7 +192,7 @@ HISTORIES = {
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
     ),
     "missing": (10, [SENT, SUBMITTED, MISSING], ("MISSING", "UNKNOWN", 0.0, None, None, MISSING.message)),
-    "handed over, and refused when it was to go out once more": (
+    "sent, and refused when it was to be sent again": (
         10,
         [OrderEvent("intent"), SENT, OrderEvent("refused", code="rate_cap")],
         ("SENDING", "UNKNOWN", 0.0, None, None, None),
@@ -217,7 +217,7 @@ HISTORIES = {
         [SENT, FILL_4, MISSING],
         ("MISSING", "UNKNOWN", 4.0, 100.0, None, MISSING.message),
     ),
-    "said to be filled, executions not told, and missing": (
+    "said to be filled, executions not reported, and missing": (
         10,
         [SENT, OrderEvent("status", status="FILLED"), MISSING],
         ("MISSING", "UNKNOWN", 0.0, None, None, MISSING.message),
@@ -312,7 +312,7 @@ HISTORIES = {
         [OrderEvent("cancel_requested", occurred_at=NOON), CANCELLED],
         ("CANCELLED", "CANCELLED", 0.0, None, None, "cancel_requested"),
     ),
-    "cancelled, with the broker's code told twice": (
+    "cancelled, with the broker's code reported twice": (
         10,
         [CANCELLED, CANCELLED._replace(code="ioc_unfilled")],
         ("CANCELLED", "CANCELLED", 0.0, None, None, "ioc_unfilled"),
@@ -409,7 +409,7 @@ HISTORIES = {
         ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
     "corrected": (10, [FILL_4, CORRECTED], ("PARTIAL", "PARTIAL", 5.0, 101.0, None, None)),
-    "corrected, told the other way round": (
+    "corrected, reported in the other order": (
         10,
         [CORRECTED, FILL_4],
         ("PARTIAL", "PARTIAL", 5.0, 101.0, None, None),
@@ -498,8 +498,8 @@ def known(value):
 @pytest.mark.parametrize("name", HISTORIES)
 def test_the_state_of(name):
     quantity, events, expected = HISTORIES[name]
-    for told in itertools.islice(itertools.permutations([*events, *events]), 50):
-        state = derive_order(quantity, told)
+    for reported in itertools.islice(itertools.permutations([*events, *events]), 50):
+        state = derive_order(quantity, reported)
         found = (state.state, state.status, state.filled, state.avg_fill_price, state.commission, state.reason)
         assert tuple(map(known, found)) == expected
 
@@ -669,7 +669,9 @@ def fact_of_an_order(random):
 
 def history(random):
     asked = random.choice([random.choice(ASKED), random.uniform(0, 20), random.uniform(0, 1e9)])
-    kinds = random.choice([OF_ORDERS, random.sample(OF_ORDERS, 4)])  # some tell little, so that all states are met
+    kinds = random.choice(
+        [OF_ORDERS, random.sample(OF_ORDERS, 4)]
+    )  # some have few kinds, so that every state occurs
     events = [fact_of_an_order(random) for _ in range(random.randrange(12))]
     return asked, [event for event in events if event.kind in kinds]
 
@@ -687,9 +689,9 @@ def the_same(one, other):
 @given(st.randoms(use_true_random=True))
 def test_neither_sequence_nor_repetition_changes_a_state(random):
     quantity, events = history(random)
-    told = [*events, *random.choices(events, k=len(events))] if events else []
-    random.shuffle(told)
-    one, other = derive_order(quantity, events), derive_order(quantity, told)
+    reported = [*events, *random.choices(events, k=len(events))] if events else []
+    random.shuffle(reported)
+    one, other = derive_order(quantity, events), derive_order(quantity, reported)
     for name in ("state", "status", "filled", "avg_fill_price", "commission", "reason", "reported"):
         assert the_same(getattr(one, name), getattr(other, name)), events
 
@@ -717,12 +719,12 @@ def recorded():
         for number, (about_run, orders) in enumerate(random_runs(400)):
             run_id = f"r{number}"
             plan = plan_of(run_id, [asked for asked, _ in orders])
-            told = [event._replace(run_id=run_id) for event in about_run]
+            reported = [event._replace(run_id=run_id) for event in about_run]
             for name, (_, events) in zip(plan["client_order_id"], orders, strict=True):
-                told += [named(event, run_id, name) for event in events]
-            blotter.record_plan(plan, header_of(run_id), [*told, *told])
+                reported += [named(event, run_id, name) for event in events]
+            blotter.record_plan(plan, header_of(run_id), [*reported, *reported])
             kept = []
-            for event in told:  # of two events with one key the record keeps the first
+            for event in reported:  # of two events with one key the record keeps the first
                 if key_of(event) not in keys:
                     kept.append(event)
                     keys.add(key_of(event))

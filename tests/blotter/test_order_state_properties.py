@@ -1,6 +1,6 @@
-"""What holds for every history of an order, however it is told: in Python, and in the blotter's SQL.
+"""What holds for every history of an order, in any sequence: in Python, and in the blotter's SQL.
 
-Histories are made at random of everything that can be told of an order: attempts, statuses, refusals, executions
+Histories are made at random of every kind of event of an order: attempts, statuses, refusals, executions
 with corrections and busts, commissions, a person's word. What is filled and what it cost is expected from an
 addition in whole hundred-millionths, made here. ``python tests/test_lifecycle_properties.py 100000`` tries more.
 """
@@ -111,9 +111,9 @@ class OrderHistory:
 
 def shuffled(random, events):
     """The same events in another sequence, some of them several times."""
-    told = [*events, *random.choices(events, k=random.randrange(2 * len(events)))] if events else []
-    random.shuffle(told)
-    return told
+    recorded = [*events, *random.choices(events, k=random.randrange(2 * len(events)))] if events else []
+    random.shuffle(recorded)
+    return recorded
 
 
 def histories():
@@ -261,7 +261,7 @@ def test_a_commission_counts_whenever_it_comes(drawn):
 
 
 def check_in_sql(seeds):
-    """Record every history of ``seeds`` in two blotters, told differently; both must say what Python says."""
+    """Record every history of ``seeds`` in two blotters, in two sequences; both must agree with Python."""
     made = [OrderHistory(Random(seed), f"r-{seed}") for seed in seeds]  # noqa: S311 - not a secret
     plan = pd.DataFrame({"client_order_id": [one.name for one in made], "run_id": "r", "symbol": "SPY"})
     plan = plan.assign(side="BUY", quantity=[one.asked for one in made], order_type="MKT", payload_hash="h")
@@ -271,7 +271,7 @@ def check_in_sql(seeds):
     for again in (False, True):
         events = [event for one in made for event in one.events]
         if again:
-            events = shuffled(Random(seeds[0]), events)  # noqa: S311 - likewise
+            events = shuffled(Random(seeds[0]), events)  # noqa: S311 - as above
         with sx.open_blotter() as blotter:
             blotter.record_plan(plan, header, events[: len(events) // 2]).result()
             blotter.record(events[len(events) // 2 :]).result()
@@ -280,9 +280,9 @@ def check_in_sql(seeds):
             )
     pd.testing.assert_frame_equal(*frames)
     for history, row in zip(made, frames[0].itertuples(index=False), strict=True):
-        state = check_history(history, Random(1))  # noqa: S311 - likewise
-        told = (row.state, row.status, None if pd.isna(row.reason) else row.reason)
-        assert told == (state.state, state.status, state.reason), history.events
+        state = check_history(history, Random(1))  # noqa: S311 - as above
+        recorded = (row.state, row.status, None if pd.isna(row.reason) else row.reason)
+        assert recorded == (state.state, state.status, state.reason), history.events
         assert row.filled_quantity == state.filled, history.events
         assert row.reported_quantity == state.reported, history.events
         assert math.isclose(row.avg_fill_price, state.avg_fill_price) or same(
@@ -293,7 +293,7 @@ def check_in_sql(seeds):
 
 
 @pytest.mark.parametrize("start", [0, 2_000])
-def test_sql_says_the_same_however_it_is_told(start):
+def test_sql_gives_the_same_whatever_the_sequence(start):
     states = check_in_sql(range(start, start + 1_000))
     assert set(states.index) == {*STATUS_OF_STATE, "RESOLVED"}  # every state is reached
 
@@ -305,7 +305,7 @@ def main(count):
         states = check_in_sql(range(start, min(start + 5_000, count)))
         total = states if total is None else total.add(states, fill_value=0)
     print(total.astype(int).sort_values().to_string())  # noqa: T201 - its purpose
-    print(f"{count} histories, each told in two ways, in Python and SQL: {time.perf_counter() - begin:.0f} s")  # noqa: T201
+    print(f"{count} histories, each in two sequences, in Python and SQL: {time.perf_counter() - begin:.0f} s")  # noqa: T201
 
 
 if __name__ == "__main__":

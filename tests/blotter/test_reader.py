@@ -376,9 +376,9 @@ from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
 number = 0
 while number < 100_000:
-    # Two facts in one transaction, and a text that makes the log grow to a checkpoint now and then.
-    facts = [OrderEvent("message", "r", code=str(number), message=part + "x" * 20_000) for part in "ab"]
-    blotter.record(facts).result()
+    # Two events in one transaction, with a text that makes the log reach a checkpoint now and then.
+    events = [OrderEvent("message", "r", code=str(number), message=part + "x" * 20_000) for part in "ab"]
+    blotter.record(events).result()
     print(number, flush=True)
     number += 1
     if number % 40 == 0:
@@ -402,13 +402,13 @@ def test_a_snapshot_while_another_process_writes_is_a_whole_prefix_with_all_that
     try:
         assert acknowledged.wait(60)
         for _ in range(8):
-            told = last[0]
+            last_number = last[0]
             with read_blotter(path) as snapshot:
                 events = snapshot.events("r")
             assert events["event_number"].tolist() == list(range(1, len(events) + 1))
             assert events["code"].tolist() == [str(number // 2) for number in range(len(events))]
             assert len(events) % 2 == 0
-            assert len(events) >= 2 * (told + 1)
+            assert len(events) >= 2 * (last_number + 1)
             sizes.append(len(events))
         assert writer.poll() is None  # the owner was not disturbed
     finally:

@@ -1,4 +1,4 @@
-"""The writer: one commit for many, each event once, nobody refused for another, nothing lost that was told."""
+"""The writer: one commit for many events, each once, no caller fails for another, no recorded event is lost."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_one_execution_under_two_runs_is_recorded_once_and_its_neighbours_too(be
 
 
 def test_the_primary_key_stands_behind_the_known_keys(bench):
-    """The keys of run-2 are known before the other run's event comes: only the database can tell."""
+    """The keys of run-2 are known before the other run's event comes: only the database knows."""
     fill = OrderEvent("execution", "run-1", "o", exec_id="x", quantity=4.0)
     bench.writer.put([fill]).result()
     bench.writer.put([message("a", "run-2")]).result()
@@ -180,8 +180,8 @@ def test_what_cannot_be_stored_is_refused_alone(bench, name):
     for future in before + after:
         future.result()
     bench.writer.put([message("beside it")]).result()  # it was not recorded, and is not taken to be
-    told = [f"before {number}" for number in range(5)] + [f"after {number}" for number in range(5)]
-    assert bench.rows() == [(text,) for text in [*told, "beside it"]]
+    recorded = [f"before {number}" for number in range(5)] + [f"after {number}" for number in range(5)]
+    assert bench.rows() == [(text,) for text in [*recorded, "beside it"]]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -5.0, 1e300])
@@ -265,7 +265,7 @@ def test_nothing_handed_in_by_many_threads_while_it_closes_is_left_hanging():
     bench = Bench()
     futures, refused = [], threading.Event()
 
-    def tell(name):
+    def write(name):
         for number in range(10_000):
             try:
                 futures.append(bench.writer.put([message(f"{name} {number}")]))
@@ -273,7 +273,7 @@ def test_nothing_handed_in_by_many_threads_while_it_closes_is_left_hanging():
                 refused.set()
                 return
 
-    threads = [threading.Thread(target=tell, args=(name,)) for name in "abc"]
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
     for thread in threads:
         thread.start()
     bench.writer.close()
@@ -289,7 +289,7 @@ def test_a_failure_after_a_commit_is_told_and_stops_the_writer():
         raise PermissionError("no")
 
     bench = Bench(fail)
-    with pytest.raises(BlotterError, match="was recorded, but not left in order"):
+    with pytest.raises(BlotterError, match="was recorded, but the file could not be protected"):
         bench.writer.put([message("a")]).result()
     with pytest.raises(BlotterError, match="an earlier commit failed"):
         bench.writer.put([message("b")]).result()
@@ -316,9 +316,9 @@ start = len(blotter.events("r"))
 pending = []
 number = start
 while True:
-    for _ in range(7):  # several on the way at once, each of three facts that belong together
-        facts = [OrderEvent("message", "r", code=str(number), message=part) for part in "abc"]
-        pending.append((number, blotter.record(facts)))
+    for _ in range(7):  # several in flight at once, each of three events that belong together
+        events = [OrderEvent("message", "r", code=str(number), message=part) for part in "abc"]
+        pending.append((number, blotter.record(events)))
         number += 3
     for acknowledged, future in pending[:5]:
         future.result()
@@ -365,12 +365,12 @@ for _ in range(2):
     try:
         blotter.record([OrderEvent("message", "r", code="late")]).result()
     except BlotterError as error:
-        print("refused" if "open the blotter anew" in str(error) else error, flush=True)
+        print("refused" if "open the blotter again" in str(error) else error, flush=True)
 print(len(blotter.events("r")) == number, flush=True)
 try:
     blotter.close()
 except BlotterError:
-    print("told at close", flush=True)
+    print("recorded at close", flush=True)
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 with sx.open_blotter(sys.argv[1]) as blotter:
     print(len(blotter.events("r")) == number, flush=True)
@@ -388,7 +388,7 @@ def test_when_the_disk_is_full_the_future_fails_and_nothing_that_was_acknowledge
     assert done.returncode == 0
     assert len(numbers) > 10
     assert lines[len(numbers)].startswith("failed ")
-    assert lines[len(numbers) + 1 :] == ["refused", "refused", "True", "told at close", "True", ""]
+    assert lines[len(numbers) + 1 :] == ["refused", "refused", "True", "recorded at close", "True", ""]
     with open_blotter(path) as blotter:
         assert blotter.events("r")["code"].tolist() == numbers
         blotter.record([message("again")]).result()

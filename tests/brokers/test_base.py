@@ -82,12 +82,12 @@ class Plain(Broker):
 
     mode, account, address = "paper", "DU1234567", "plain://"
     positions = quotes = nav = cash = open_orders = cancel = cancel_all = close = None
-    now = follow = fetch_quotes = place = is_quiet = sweep = None
+    now = follow = fetch_quotes = place = is_quiet = collect_evidence = None
 
 
 def test_a_broker_that_says_no_more_sends_one_order_a_commit_and_knows_no_ids_and_no_orphans():
     broker = Plain()
-    assert (broker.send_window, broker.session, broker.settle_seconds, broker.lease) == (1, 0, 0.0, None)
+    assert (broker.send_window, broker.session, broker.in_flight_seconds, broker.lock_account) == (1, 0, 0.0, None)
     assert (broker.base_currency, broker.order_id_for("r-SPY-BUY")) == ("USD", (None, None))
     assert asyncio.run(broker.session_mark()) == (None, None)
     assert asyncio.run(broker.prepare([])) == {}
@@ -100,4 +100,4 @@ def test_a_broker_that_cannot_come_back_says_why_and_how_long_it_was_waited_for(
     broker = Plain()
     broker.fault = fault
     with pytest.raises(ConnectionLostError, match=rf"^{why} \(after 2\.5 s\)$"):
-        asyncio.run(broker.regain(2.5))
+        asyncio.run(broker.restore_connection(2.5))

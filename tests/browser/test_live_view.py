@@ -46,7 +46,7 @@ def make(blotter):
 
     def made(plan, mode="paper"):
         control, live = RunControl(), RunMonitor(str(plan["client_order_id"].iloc[0])[0], plan, account=ACCOUNT)
-        control.listen(live.hear)
+        control.listen(live.add)
         broker = SimpleNamespace(mode=mode, account=ACCOUNT, fault="")
         return Run("r", broker, blotter, control, live, Future())
 
@@ -120,7 +120,7 @@ def test_fills_counts_costs_and_the_curve_follow_the_events(show, run):
     expect(page.locator(".slx-state")).to_have_text("Working …")
     expect(figure(page, "Slippage")).to_have_text("no fill yet")
     for event in (sent(A), live_at(A), fill(A, 1, 4.0, 100.5)):
-        run.control.tell(event)
+        run.control.publish(event)
     bring(bridge)
     # 4 of 30 shares; half a dollar above the mid of 100 on 4 shares is 2 dollars, and 50 bps of 400
     expect(figure(page, "Shares filled")).to_have_text("4 of 30 (13.33 %)")
@@ -131,8 +131,8 @@ def test_fills_counts_costs_and_the_curve_follow_the_events(show, run):
     expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(1)
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "13")
     expect(page.locator(".slx-chip")).to_have_text(["1 NEW", "1 PARTIAL"])
-    run.control.tell(fill(A, 2, 6.0, 101.0, seconds=3))
-    run.control.tell(OrderEvent("commission", "r", A, exec_id="a.b.2.01", commission=1.25))
+    run.control.publish(fill(A, 2, 6.0, 101.0, seconds=3))
+    run.control.publish(OrderEvent("commission", "r", A, exec_id="a.b.2.01", commission=1.25))
     bring(bridge)
     expect(figure(page, "Commission")).to_have_text("1.25")
     expect(row(page, A)).to_contain_text("FILLED")
@@ -146,9 +146,9 @@ def test_fills_counts_costs_and_the_curve_follow_the_events(show, run):
 def test_messages_that_matter_are_shown_and_noise_is_not(show, run):
     bridge, page = show(run)
     expect(page.locator(".slx-live")).to_contain_text("No messages.")
-    run.control.tell(OrderEvent("rejected", "r", A, NOON, code="201", message=f"no permission for {ACCOUNT}"))
-    run.control.tell(OrderEvent("message", "r", B, NOON, code="399", message="will be placed at the open"))
-    run.control.tell(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
+    run.control.publish(OrderEvent("rejected", "r", A, NOON, code="201", message=f"no permission for {ACCOUNT}"))
+    run.control.publish(OrderEvent("message", "r", B, NOON, code="399", message="will be placed at the open"))
+    run.control.publish(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
     bring(bridge)
     messages = page.get_by_label("messages").locator("li")
     expect(messages).to_have_count(2)
@@ -172,7 +172,7 @@ def test_orders_are_filtered_and_the_rest_of_many_is_counted(show, make):
     expect(page.locator(".slx-more", has_text="more orders")).to_have_text("and 500 more orders: filter by symbol")
     page.get_by_label("filter by symbol").fill("s69")
     expect(rows).to_have_count(10)
-    run.control.tell(fill("r-S690-BUY", 1, 1.0, 10.0))
+    run.control.publish(fill("r-S690-BUY", 1, 1.0, 10.0))
     bring(bridge)
     page.get_by_label("open only").check()
     expect(rows).to_have_count(9)
@@ -184,7 +184,7 @@ def test_hostile_text_stays_text_in_every_column(show, make, column):
     name = plan["client_order_id"].iloc[0]
     run = make(plan)
     bridge, page = show(run)
-    run.control.tell(fill(name, 1, 4.0, 10.0))
+    run.control.publish(fill(name, 1, 4.0, 10.0))
     bring(bridge)
     expect(page.locator("tbody tr")).to_have_count(2)
     if column != "client_order_id":
@@ -201,7 +201,7 @@ def test_hostile_text_stays_text_in_messages_notes_and_refusals(show, run, blott
     blotter.halt(HOSTILE)
     run.broker.fault = HOSTILE
     for kind in ("rejected", "message", "link_lost", "run_cancelled"):
-        run.control.tell(OrderEvent(kind, "r", None if "_" in kind else A, NOON, code=HOSTILE, message=HOSTILE))
+        run.control.publish(OrderEvent(kind, "r", None if "_" in kind else A, NOON, code=HOSTILE, message=HOSTILE))
     monkeypatch.setattr(run, "cancel", fail)
     button(page, f"cancel {B}").click()
     bring(bridge)
@@ -230,7 +230,7 @@ def test_at_any_rate_a_view_is_updated_at_most_ten_times_a_second_and_misses_not
         started = time.monotonic()
         for number in range(rate // 2):
             pace.wait(max(0.0, started + number / rate - time.monotonic()))
-            run.control.tell(fill(A, number, 1.0, 10.0))
+            run.control.publish(fill(A, number, 1.0, 10.0))
 
     sender = threading.Thread(target=send_fills)
     started = time.monotonic()
@@ -248,13 +248,13 @@ def test_at_any_rate_a_view_is_updated_at_most_ten_times_a_second_and_misses_not
 
 def test_fills_are_displayed_in_sequence_however_they_arrive(show, run):
     bridge, page = show(run)
-    run.control.tell(sent(A))
+    run.control.publish(sent(A))
     lines = page.get_by_label("fills of the run").locator("tbody tr")
     total = 0
     # One; a burst of more than are drawn at once; a few while the rest is postponed; more than are kept; one more.
     for count in (1, 60, 3, 250, 1):
         for number in range(total, total + count):
-            run.control.tell(fill(A, number, 1.0 + number, 10.0))
+            run.control.publish(fill(A, number, 1.0 + number, 10.0))
         total += count
         bring(bridge)
         expect(lines.first.locator("td").nth(3)).to_have_text(f"{total:,}")
@@ -370,7 +370,7 @@ def test_the_panel_is_closed_by_its_button_and_by_escape_and_nothing_is_done(sho
 
 def test_a_cancel_of_an_order_that_has_ended_is_refused_with_its_status(show, run):
     bridge, page = show(run)
-    run.control.tell(fill(A, 1, 10.0, 10.0))
+    run.control.publish(fill(A, 1, 10.0, 10.0))
     bridge.widget.wait()
     bridge.outboxes["0"].clear()  # the update has not arrived
     button(page, f"cancel {A}").click()
@@ -392,14 +392,14 @@ def test_keys_stay_in_the_view_and_do_not_reach_the_notebook(show, run):
 
 def test_a_second_view_and_a_reloaded_one_show_the_same(show, run):
     bridge, first = show(run)
-    run.control.tell(sent(A))
-    run.control.tell(fill(A, 1, 4.0, 100.5))
+    run.control.publish(sent(A))
+    run.control.publish(fill(A, 1, 4.0, 100.5))
     bring(bridge)
     second = bridge.open()
     for page in (first, second):
         expect(figure(page, "Shares filled")).to_have_text("4 of 30 (13.33 %)")
         expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(1)
-    run.control.tell(fill(A, 2, 1.0, 100.5, seconds=2))
+    run.control.publish(fill(A, 2, 1.0, 100.5, seconds=2))
     bring(bridge)
     for page in (first, second):
         expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(2)
@@ -408,11 +408,11 @@ def test_a_second_view_and_a_reloaded_one_show_the_same(show, run):
 
 def test_a_lost_update_is_detected_and_recovered(show, run):
     bridge, page = show(run)
-    run.control.tell(fill(A, 1, 4.0, 100.5))
+    run.control.publish(fill(A, 1, 4.0, 100.5))
     bridge.widget.wait()
     bridge.outboxes["0"].clear()
     for number in (2, 3):
-        run.control.tell(fill(B, number, 0.5, 100.5))
+        run.control.publish(fill(B, number, 0.5, 100.5))
         bridge.widget.wait()
     bring(bridge)
     expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(3)
@@ -448,7 +448,7 @@ def test_a_reopened_notebook_with_old_outputs_says_that_its_view_is_inactive(joi
 def test_the_end_is_shown_and_stays_readable_without_a_kernel(show, run, chromium):
     bridge, page = show(run)
     for event in (sent(A), fill(A, 1, 10.0, 100.5), fill(B, 2, 20.0, 49.0)):
-        run.control.tell(event)
+        run.control.publish(event)
     run._future.set_result(None)
     bring(bridge)
     expect(page.locator(".slx-state")).to_have_text("Finished.")
@@ -462,8 +462,8 @@ def test_the_end_is_shown_and_stays_readable_without_a_kernel(show, run, chromiu
 
 def test_a_finished_run_says_how_many_orders_are_still_open(show, run):
     bridge, page = show(run)
-    run.control.tell(live_at(A))
-    run.control.tell(fill(B, 2, 20.0, 49.0))
+    run.control.publish(live_at(A))
+    run.control.publish(fill(B, 2, 20.0, 49.0))
     run._future.set_result(None)
     bring(bridge)
     expect(page.locator(".slx-state")).to_have_text("Finished. 1 order is still open.")
@@ -478,10 +478,10 @@ def test_a_finished_run_says_how_many_orders_are_still_open(show, run):
 def test_it_fits_wide_and_narrow_in_light_and_dark(show, run, tmp_path, contrast, scheme, width):
     bridge, page = show(run, width=width, scheme=scheme)
     for number in range(8):
-        run.control.tell(sent(A))
-        run.control.tell(fill(A, number, 1.0, 100.0 + number / 10, seconds=number))
+        run.control.publish(sent(A))
+        run.control.publish(fill(A, number, 1.0, 100.0 + number / 10, seconds=number))
         bring(bridge)
-    run.control.tell(
+    run.control.publish(
         OrderEvent("rejected", "r", B, NOON, code="201", message="Order rejected - reason: no permission")
     )
     bring(bridge)

@@ -1,4 +1,4 @@
-"""What the forked processes do: the venue, a worker, the judge. Each begins from the same clean process."""
+"""What the forked processes do: the venue, a worker, the checker. Each begins from the same clean process."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ COPY = "copy.duckdb"
 # -- the venue -----------------------------------------------------------------------------------------------
 
 
-def run_venue(plan: Plan, folder: Path, port: int, tell: int, *, plain: bool) -> None:
-    """Be the simulator until killed; writes its port to ``tell``. A ``plain`` one has no faults."""
+def run_venue(plan: Plan, folder: Path, port: int, pipe: int, *, plain: bool) -> None:
+    """Be the simulator until killed; writes its port to ``pipe``. A ``plain`` one has no faults."""
     log = os.open(folder / "venue.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for owner, name, watcher in fault_watchers(lambda text: os.write(log, f"{text}\n".encode())):
         setattr(owner, name, watcher)
@@ -91,9 +91,9 @@ def run_venue(plan: Plan, folder: Path, port: int, tell: int, *, plain: bool) ->
         if not server.venue.ledger.orders:
             server.venue.ledger.use_id(_CLIENT, _FIRST_ID - 1)  # a client id that has been in use before
         loop.add_signal_handler(signal.SIGUSR1, lambda: server.venue.events.run({"do": "reset_ids"}))
-        os.write(tell, f"{server.port}\n".encode())
-        os.close(tell)
-        while os.getppid() == parent:  # noqa: ASYNC110 - nobody tells of its end
+        os.write(pipe, f"{server.port}\n".encode())
+        os.close(pipe)
+        while os.getppid() == parent:  # noqa: ASYNC110 - its end is not reported
             await asyncio.sleep(1.0)
 
     asyncio.run(serve())
@@ -138,7 +138,7 @@ def _take_time(seconds: float) -> None:
 # -- the worker ----------------------------------------------------------------------------------------------
 
 
-def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: int, off: str) -> None:
+def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], pipe: int, off: str) -> None:
     """Submit or resume the run, as a person would who starts a notebook again; dies where ``kill`` says."""
     notes = os.open(folder / "notes", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     acks = os.open(folder / "acks", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -151,8 +151,8 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: 
             sx.open_blotter(folder / "run.duckdb") as blotter,
             _connect(port, kill, planner_of(blotter.recorded_events(plan.run_id), _CLIENT)) as broker,
         ):
-            broker.settle_seconds = _SETTLE
-            os.write(tell, b"ready\n")
+            broker.in_flight_seconds = _SETTLE
+            os.write(pipe, b"ready\n")
             if blotter.planned(plan.run_id):
                 points.note(f"found {_states(plan, blotter.recorded_events(plan.run_id))}")
                 states = sx.resume(plan.run_id, broker, blotter, timeout=patience, settle=_SETTLE, progress=False)
@@ -161,7 +161,7 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], tell: 
             fills = blotter.fills(plan.run_id)
             uncharged = fills.loc[fills["commission"].isna(), "client_order_id"]
             left = states[~states["status"].isin(ENDED) & ~_is_held_for_good(states)]
-            if len(left) or set(uncharged) - plan.untold:
+            if len(left) or set(uncharged) - plan.unreported:
                 points.note("open")  # or in doubt, or not charged: the next one may hear more
     except StockleanError as error:
         points.note(f"refused {type(error).__name__}: {str(error)[:300]}")
@@ -186,7 +186,7 @@ def _states(plan: Plan, events: list[OrderEvent]) -> str:
         if event.client_order_id:
             of[event.client_order_id].append(event)
     asked = {f"{plan.run_id}-{one['symbol']}-{one['side']}": one["quantity"] for one in plan.orders}
-    states = Counter(derive_order(asked[name], told).state for name, told in of.items())
+    states = Counter(derive_order(asked[name], events).state for name, events in of.items())
     return " ".join(f"{state}:{count}" for state, count in states.items())
 
 
@@ -233,6 +233,6 @@ def run_copier(folder: Path, seconds: float) -> None:
         time.sleep(_LOOK_SECONDS)
     time.sleep(seconds)
     copy = folder / COPY
-    told = (folder / "acks").stat().st_size  # what was acknowledged by now is in the copy
+    size = (folder / "acks").stat().st_size  # what was acknowledged by now is in the copy
     _connect_to_copy(folder / "run.duckdb", copy).close()
-    copy.with_suffix(".acks").write_text(str(told))
+    copy.with_suffix(".acks").write_text(str(size))

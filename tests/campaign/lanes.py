@@ -1,4 +1,4 @@
-"""Runs the campaign: one clean process that has imported everything is forked for every venue, worker and judge.
+"""Runs the campaign: one clean process that has imported everything is forked for every venue, worker and checker.
 
 The parent starts no thread and opens no blotter, so a fork of it is as good as a fresh interpreter and costs
 milliseconds. Lanes are forks that work through seeds side by side.
@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.campaign.checker import check_run
 from tests.campaign.children import COPY, is_planned, run_copier, run_venue, run_worker
-from tests.campaign.judge import judge_run
 from tests.campaign.plans import make_plan
 from tests.campaign.safeguards import switch_off
 from tests.campaign.schedules import run_schedules
@@ -53,15 +53,15 @@ class Child:
             _be_child(work, writing, errors)
         os.close(writing)
         self.pipe = reading
-        self.heard = b""
+        self.received = b""
         self.code: int | None = None
 
-    def hear(self, seconds: float) -> bool:
+    def receive(self, seconds: float) -> bool:
         """Wait for something on the pipe; False at its end or when the time is up."""
         if not select.select([self.pipe], [], [], max(seconds, 0.0))[0]:
             return False
         data = os.read(self.pipe, 1 << 16)
-        self.heard += data
+        self.received += data
         return bool(data)
 
     def wait(self, seconds: float) -> bool:
@@ -107,7 +107,7 @@ def _be_child(work: Callable[[int], None], writing: int, errors: Path) -> None:
 def run_seed(
     seed: int, *, off: str = "", also: Sequence[str] = (), alone: bool = False, keep: Path | None = None
 ) -> dict[str, Any]:
-    """Carry one run out and judge it; ``keep`` is a folder for what it leaves."""
+    """Carry one run out and checker it; ``keep`` is a folder for what it leaves."""
     plan = make_plan(seed, also=also, alone=alone)
     folder = Path(tempfile.mkdtemp(prefix=f"campaign-{seed}-")) if keep is None else keep
     folder.mkdir(exist_ok=True, parents=True)
@@ -136,7 +136,7 @@ class _Run:
                 self.work(kill, number)
                 if number == 0:
                     self.between()
-            self.settle()
+            self.end_faults()
             self.restore(len(self.plan.workers))
             self.finish()
         finally:
@@ -148,12 +148,12 @@ class _Run:
 
     def open_venue(self, *, plain: bool) -> None:
         plan, folder, port = self.plan, self.folder, self.port
-        venue = Child(lambda tell: run_venue(plan, folder, port, tell, plain=plain), folder / "errors")
-        while not venue.heard.endswith(b"\n"):
-            if not venue.hear(_HANG_SECONDS):
+        venue = Child(lambda pipe: run_venue(plan, folder, port, pipe, plain=plain), folder / "errors")
+        while not venue.received.endswith(b"\n"):
+            if not venue.receive(_HANG_SECONDS):
                 venue.kill()
                 raise RuntimeError(f"the venue did not start: {(folder / 'errors').read_text()}")
-        self.port = int(venue.heard)
+        self.port = int(venue.received)
         self.venue = venue
 
     def reopen_venue(self, *, plain: bool) -> None:
@@ -171,15 +171,15 @@ class _Run:
 
     def work(self, kill: dict[str, Any], number: int = -1) -> int | None:
         plan, folder, port, off = self.plan, self.folder, self.port, self.off
-        worker = Child(lambda tell: run_worker(plan, folder, port, kill, tell, off), folder / "errors")
+        worker = Child(lambda pipe: run_worker(plan, folder, port, kill, pipe, off), folder / "errors")
         copier = self.copy(number)
         try:
             if number == 0 and plan.venue_dies_after is not None:
-                worker.hear(_HANG_SECONDS)
+                worker.receive(_HANG_SECONDS)
                 worker.wait(plan.venue_dies_after)
                 self.reopen_venue(plain=True)
             if "after" in kill and worker.code is None:
-                worker.hear(_HANG_SECONDS)
+                worker.receive(_HANG_SECONDS)
                 if not worker.wait(kill["after"]):
                     worker.kill()
                     self.kills.append("random time")
@@ -216,8 +216,8 @@ class _Run:
         with (self.folder / "venue.log").open("a") as log:
             log.write("restored\n")
 
-    def settle(self) -> None:
-        """Faults are over, and the venue has come to rest."""
+    def end_faults(self) -> None:
+        """Wait until the faults have ended and the venue is idle."""
         if self.plan.lasts and self.plan.venue_dies_after is None:
             self._rest()
             self.reopen_venue(plain=True)
@@ -248,17 +248,17 @@ class _Run:
 
     def verdict(self) -> dict[str, Any]:
         plan, folder = self.plan, self.folder
-        judge = Child(
-            lambda tell: os.write(tell, json.dumps(judge_run(plan, folder)).encode() + b"\n") and None,
+        checker = Child(
+            lambda pipe: os.write(pipe, json.dumps(check_run(plan, folder)).encode() + b"\n") and None,
             folder / "errors",
         )
-        while not judge.heard.endswith(b"\n") and judge.hear(_HANG_SECONDS):
+        while not checker.received.endswith(b"\n") and checker.receive(_HANG_SECONDS):
             pass
-        judge.kill()
+        checker.kill()
         notes = _lines(folder / "notes")
         result: dict[str, Any] = {"seed": plan.seed, "faults": plan.faults, "scripts": plan.scripts}
-        if judge.heard:
-            result |= json.loads(judge.heard)
+        if checker.received:
+            result |= json.loads(checker.received)
         else:
             result |= {"found": {"torn_files": 1}, "words": [f"no verdict: {_lines(folder / 'errors')[-3:]}"]}
         self.kills += [line.removeprefix("killed ") for line in notes if line.startswith("killed ")]
@@ -320,7 +320,7 @@ def side_by_side(lane: Lane, seeds: Sequence[int], wide: int) -> Iterator[dict[s
     children = []
     for number in range(wide):
         mine = seeds[number::wide]
-        children.append(Child(partial(_tell_results, lane, mine), Path(os.devnull)))
+        children.append(Child(partial(_send_results, lane, mine), Path(os.devnull)))
     pipes = {child.pipe: child for child in children}
     waiting = {child.pipe: b"" for child in children}
     missing = set(seeds)
@@ -343,8 +343,8 @@ def side_by_side(lane: Lane, seeds: Sequence[int], wide: int) -> Iterator[dict[s
             child.kill()
 
 
-def _tell_results(lane: Lane, seeds: Sequence[int], tell: int) -> None:
+def _send_results(lane: Lane, seeds: Sequence[int], pipe: int) -> None:
     for result in lane(seeds):
         data = json.dumps(result).encode() + b"\n"
         while data:
-            data = data[os.write(tell, data) :]
+            data = data[os.write(pipe, data) :]

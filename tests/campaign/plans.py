@@ -127,7 +127,7 @@ FAULTS: dict[str, int] = {
 }
 """Every fault of the wire and the venue, and how often it is drawn."""
 USES = ("other_client", "restored_copy", "two_addresses")
-"""What people do besides: a run is resumed by another client id, or from an older copy of the blotter that was put
+"""What people also do: a run is resumed by another client id, or from an older copy of the blotter that was put
 in its place; its workers spell the address of TWS in two ways."""
 _SLOWER = 5.0
 """Seconds that an order waits in a queue which outlasts a restart and its settling."""
@@ -166,15 +166,15 @@ class Plan:
         return bool(_LASTING & set(self.faults))
 
     @property
-    def untold(self) -> frozenset[str]:
-        """Client order ids of the orders whose commissions the venue tells nobody."""
+    def unreported(self) -> frozenset[str]:
+        """Client order ids of the orders whose commissions the venue does not report."""
         pairs = zip(self.orders, self.scripts, strict=True)
         orders = [order for order, script in pairs if script == "no_commission"]
         return frozenset(f"{self.run_id}-{order['symbol']}-{order['side']}" for order in orders)
 
 
 def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False) -> Plan:
-    """The run of a seed, with the faults ``also`` besides those that it draws.
+    """The run of a seed, with the faults ``also`` in addition to those that it draws.
 
     ``alone``: the seed's orders with these faults only, and one worker that nobody kills and nobody resumes.
 

@@ -1,7 +1,7 @@
 """Where a worker can be killed, and what it acknowledges: our modules wrapped in the worker's own process.
 
 Nothing of this is in the package. A wrapper counts how often its point is passed, and at the count that the plan
-names the process kills itself with SIGKILL: nothing is flushed, closed or told to anybody.
+names the process kills itself with SIGKILL: nothing is flushed, closed or reported.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ class Points:
             timer.start()
 
     def acknowledge(self, keys: list[str]) -> None:
-        """Events of which somebody is about to hear that they are on disk."""
+        """Events that are about to be acknowledged as being on disk."""
         os.write(self._acks, "".join(f"{key}\n" for key in keys).encode())
 
 
 class _Connection:
-    """A DuckDB connection that tells before it commits."""
+    """A DuckDB connection that reports before it commits."""
 
     def __init__(self, real: Any, before_commit: Any) -> None:
         self._real, self._before_commit = real, before_commit
@@ -167,11 +167,16 @@ def _wrap_recovery(points: Points) -> None:
         lambda: points.pass_by("connection.made"),
     )
     _around_async(
-        ib_connection.Link, "sweep", lambda: points.pass_by("sweep.before"), lambda: points.pass_by("sweep.told")
+        ib_connection.Link,
+        "collect_evidence",
+        lambda: points.pass_by("sweep.before"),
+        lambda: points.pass_by("sweep.told"),
     )
     _around_async(ib_connection.Link, "completed_orders", lambda: None, lambda: points.pass_by("sweep.half_told"))
     _around_async(ib_broker.IBBroker, "_adopt", lambda: None, lambda: points.pass_by("recovery.adopted"))
-    _around_async(ib_broker.IBBroker, "_regain", lambda: points.pass_by("reconnect.before"), lambda: None)
+    _around_async(
+        ib_broker.IBBroker, "_restore_connection", lambda: points.pass_by("reconnect.before"), lambda: None
+    )
     _around_async(
         ib_broker.IBBroker,
         "_allow_again",
@@ -179,7 +184,7 @@ def _wrap_recovery(points: Points) -> None:
         lambda: None,
         with_arguments=lambda names: points.pass_by("recovery.allowed_again") if names else None,
     )
-    _before(recovery.Recovery, "_conclusions", lambda: points.pass_by("recovery.judged"))
+    _before(recovery.Recovery, "_events_of", lambda: points.pass_by("recovery.judged"))
 
 
 def _wrap_closing(points: Points) -> None:

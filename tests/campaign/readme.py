@@ -20,7 +20,7 @@ A run of the campaign is a worker process that plans, approves and submits four 
 client, over real sockets, to the simulator in a process of its own, and records into a real DuckDB file. It is killed with
 SIGKILL, at a named point (around each kind of commit, before, within and behind the bytes of each order, in each step of
 recovery and of closing) or at a random time, while the wire plays up; up to two others resume the run and may be killed as
-well; the last one is left alone.{uses} The judge then holds the blotter against the simulator's own journal.
+well; the last one is left alone.{uses} The checker then holds the blotter against the simulator's own journal.
 
 | {runs:,} runs, seeds {first} to {last} | |
 |---|--:|
@@ -32,9 +32,9 @@ well; the last one is left alone.{uses} The judge then holds the blotter against
 | **fills that never were** | **{phantom_fills}** |
 | positions that differ | {wrong_positions} |
 | approved orders neither sent nor `UNKNOWN` nor refused | {never_sent} |
-| files that do not open; acknowledged facts that are gone | {torn} |
+| files that do not open; acknowledged events that are gone | {torn} |
 | any other difference | {others} |
-| orders handed over a second time under their old id, and taken once | {absorbed:,} |
+| orders sent a second time under their old id, and taken once | {absorbed:,} |
 | orders `UNKNOWN` at the end, each explained by a fault of its run | {unknown} |
 
 {points} crash points, {faults} kinds of fault and {scripts} kinds of orders were drawn by seed, and each was reached. {bound}
@@ -52,9 +52,9 @@ around the bytes of an order. The row without kills is of workers that nobody re
 {ablation}
 
 **What cannot be known through the API**, and is therefore `UNKNOWN` until a person decides: an order of an earlier day that
-left no trace (IB Gateway tells executions and completed orders since midnight only); an order whose id is used up or was
-passed by a later one, and of which the broker tells nothing; any doubt after TWS has started its order ids anew; and
-whatever TWS tells from an outdated cache. All of this was tried against the simulator, which follows IB's documentation and
+left no trace (IB Gateway reports executions and completed orders since midnight only); an order whose id is used up or was
+passed by a later one, and which the broker does not report; any doubt after TWS has reset its order ids; and
+stale data from TWS. All of this was tried against the simulator, which follows IB's documentation and
 captured messages. It is not proved against a real TWS or IB Gateway.
 
 `python -m tests.campaign` runs it, `--seed S` replays one run, `--ablation` switches the safeguards off, `--schedules N` runs

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.campaign.judge import EXPLAINED_BY, FAILURES, HELD_BY
+from tests.campaign.checker import EXPLAINED_BY, FAILURES, HELD_BY
 from tests.campaign.lanes import run_campaign, run_in_virtual_time, run_seed
 from tests.campaign.plans import FAULTS, POINTS, USES, make_plan
 from tests.campaign.readme import put_section

@@ -36,69 +36,69 @@ def _blind_resend(_: Path) -> None:
 
 
 def _record_after_send(_: Path) -> None:
-    """The hand-over is recorded behind it and not before."""
+    """The submission is recorded after it and not before."""
     put, place_all = run_state.RunState.put, ib_broker.IBBroker.place_all
     late: list[tuple[Any, tuple[Any, ...]]] = []
 
     async def put_late(self: Any, events: Any) -> None:
-        told = tuple(events)
-        if told and all(event.kind == "sending" for event in told):
-            self._hear(told)
-            late.append((self, told))
+        recorded = tuple(events)
+        if recorded and all(event.kind == "sending" for event in recorded):
+            self._receive(recorded)
+            late.append((self, recorded))
         else:
-            await put(self, told)
+            await put(self, recorded)
 
     async def place_first(self: Any, tickets: Any, gate: Any) -> None:
         await place_all(self, tickets, gate)
         while late:
-            record, told = late.pop()
-            await asyncio.shield(asyncio.wrap_future(record._blotter.record(told)))
+            record, recorded = late.pop()
+            await asyncio.shield(asyncio.wrap_future(record._blotter.record(recorded)))
 
     run_state.RunState.put = put_late
     ib_broker.IBBroker.place_all = place_first
 
 
 def _new_id(_: Path) -> None:
-    """After one look what is not there is sent again, under a new order id."""
+    """After one query what is not there is sent again, under a new order id."""
     _resend_under_new_ids()
     _look_once()
 
 
 def _new_id_after_settling(_: Path) -> None:
-    """After looking for as long as an order may be under way, what is not there gets a new order id."""
+    """After querying for as long as an order may be in flight, what is not there gets a new order id."""
     _resend_under_new_ids()
 
 
 def _used_ids(_: Path) -> None:
-    """An order that is not told of is sent again with its id, also where the ids have begun anew."""
-    judge = recovery.judge
+    """An order that is not reported is sent again with its id, even after the ids were reset."""
+    decide = recovery.decide
 
     def trusting(order: Any, evidence: Any, **_marks: Any) -> Any:
-        found = judge(order, evidence)
+        found = decide(order, evidence)
         absent = found.action == "unknown" and order.client_order_id not in evidence.refs
         return found._replace(action="resend") if absent else found
 
-    recovery.judge = trusting
+    recovery.decide = trusting
 
 
 def _no_identity(_: Path) -> None:
     """A report of an execution is an execution, whatever its id."""
     number = itertools.count(1)
-    hear = order_tracker.OrderTracker.on_execution
+    on_execution = order_tracker.OrderTracker.on_execution
 
-    def hear_anew(self: Any, execution: Any, *, ours: bool) -> None:
-        hear(self, execution._replace(exec_id=f"{execution.exec_id}/{next(number)}"), ours=ours)
+    def receive_again(self: Any, execution: Any, *, ours: bool) -> None:
+        on_execution(self, execution._replace(exec_id=f"{execution.exec_id}/{next(number)}"), ours=ours)
 
-    order_tracker.OrderTracker.on_execution = hear_anew
+    order_tracker.OrderTracker.on_execution = receive_again
 
 
 def _no_sweep(_: Path) -> None:
-    """Nothing is asked after a crash or a lost connection: what happened meanwhile is not looked for."""
+    """The broker is not queried after a crash or a lost connection: what happened meanwhile stays unknown."""
     _ask_nobody()
 
 
 def _go_on_regardless(_: Path) -> None:
-    """After a lost connection the run goes on with its next order; what happened meanwhile is not asked for."""
+    """After a lost connection the run continues with its next order; what happened meanwhile is not queried."""
     run = recovery.Recovery.run
     asked: set[int] = set()
 
@@ -117,7 +117,7 @@ def _go_on_regardless(_: Path) -> None:
 
 
 def _deaf_to_the_past(_: Path) -> None:
-    """What was sent before is not adopted: reports about it are nobody's."""
+    """What was sent before is not adopted: reports about it are taken as foreign."""
     ib_broker.IBBroker.adopt = lambda *_: None
 
 
@@ -165,7 +165,7 @@ def switch_off(name: str, folder: Path) -> None:
 
 
 def _ask_nobody(*again: str) -> None:
-    """Recovery without a question: what is in one of these states goes out again, with what never went out."""
+    """Recovery without a query: orders in one of these states are sent again, with those never sent."""
 
     async def run(self: Any) -> Recovered:
         states = {name: self._record.history(name).state for name in self._record.names}
@@ -177,10 +177,10 @@ def _ask_nobody(*again: str) -> None:
 
 
 def _resend_under_new_ids() -> None:
-    judge = recovery.judge
+    decide = recovery.decide
 
     def trusting(order: Any, evidence: Any, **marks: Any) -> Any:
-        found = judge(order, evidence, **marks)
+        found = decide(order, evidence, **marks)
         absent = found.action == "unknown" and order.client_order_id not in evidence.refs
         return found._replace(action="resend") if absent else found
 
@@ -188,12 +188,12 @@ def _resend_under_new_ids() -> None:
         for name in names:
             self._desk._by_ref.pop(name, None)
 
-    recovery.judge = trusting
+    recovery.decide = trusting
     ib_broker.IBBroker.allow_again = forget
 
 
 def _look_once() -> None:
     async def ask(self: Any) -> Any:
-        return await self._broker.sweep()
+        return await self._broker.collect_evidence()
 
-    recovery.Recovery._ask = ask
+    recovery.Recovery._collect = ask

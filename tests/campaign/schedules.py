@@ -37,8 +37,8 @@ from stocklean_exec.simulator.exchange.venue import Venue
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.server.server import start
 from stocklean_exec.simulator.settings import Settings
+from tests.campaign.checker import compare, truth_of
 from tests.campaign.children import LIMITS, MARKET, fault_watchers, planner_of
-from tests.campaign.judge import compare, truth_of
 from tests.campaign.plans import FAULTS, USES, make_plan
 from tests.campaign.stand_ins import Crash, InlineWriter, Life, Mortal, MortalBroker, Shelf
 from tests.campaign.virtual import InlineLoop, VirtualLoop, counted_threads
@@ -160,7 +160,7 @@ class _World:
                     raise
                 self.wait(0.1)
             else:
-                broker.settle_seconds = _SETTLE
+                broker.in_flight_seconds = _SETTLE
                 return broker
 
     async def _submit_or_resume(self, broker: Any, life: Life) -> None:
@@ -211,10 +211,10 @@ class _World:
             self.open_venue(plain=True)
         for _ in range(_CLEAN_PASSES):
             self.work({})
-            heard = self._journal_size()
+            size = self._journal_size()
             self.wait(_QUIET + 10 * self.slow)
             is_over = not self._unfinished and not self._is_open()
-            if is_over and self._journal_size() == heard:  # or a correction has come when nobody was there to hear
+            if is_over and self._journal_size() == size:  # or a correction has come when nobody was there to hear
                 break
         self._close_venue()
 
@@ -225,7 +225,7 @@ class _World:
         blotter = Mortal(self.blotter, self.loop, Life(self.loop, {}), self.shelf)
         fills = self.blotter.fills(self.plan.run_id)
         uncharged = fills.loc[fills["commission"].isna(), "client_order_id"]
-        is_owed = bool(set(uncharged) - self.plan.untold)
+        is_owed = bool(set(uncharged) - self.plan.unreported)
         return is_owed or not bool(blotter.orders(self.plan.run_id)["status"].isin(ENDED).all())
 
 
@@ -244,12 +244,12 @@ def _as_step(kill: dict[str, Any]) -> dict[str, Any]:
 # -- the verdict ---------------------------------------------------------------------------------------------
 
 
-def _judge(world: _World, journal: bytes, rows: list[Any], orders: pd.DataFrame, fills: pd.DataFrame) -> Any:
+def _check(world: _World, journal: bytes, rows: list[Any], orders: pd.DataFrame, fills: pd.DataFrame) -> Any:
     """Hold the record of one schedule against its venue's journal."""
     plan = world.plan
     truth = truth_of(rows)
     faults = {*plan.faults, *(f"script {name}" for name in plan.scripts)}
-    result = compare(truth, orders, fills, faults, plan.untold)
+    result = compare(truth, orders, fills, faults, plan.unreported)
     found, words = Counter(result["found"]), result["words"]
     if orders.empty:
         found["never_sent"] += len(plan.orders)
@@ -284,7 +284,7 @@ def _judge(world: _World, journal: bytes, rows: list[Any], orders: pd.DataFrame,
     }
 
 
-def _judge_all(blotter: Any, worlds: list[_World]) -> Iterator[dict[str, Any]]:
+def _check_all(blotter: Any, worlds: list[_World]) -> Iterator[dict[str, Any]]:
     """Read what the schedules of one blotter have left, once for all of them."""
     orders, fills = blotter.orders(), blotter.fills()
     by_run = [dict(iter(frame.groupby("run_id"))) for frame in (orders, fills)]
@@ -294,7 +294,7 @@ def _judge_all(blotter: Any, worlds: list[_World]) -> Iterator[dict[str, Any]]:
         rows = read_journal(path) if journal else []
         events = repr(blotter.recorded_events(run_id)).encode()
         own = (found.get(run_id, frame[:0]) for found, frame in zip(by_run, (orders, fills), strict=True))
-        result = _judge(world, journal + events, rows, *own)
+        result = _check(world, journal + events, rows, *own)
         result["absorbed"] += events.count(b"code='103'")
         yield result
 
@@ -405,4 +405,4 @@ def run_schedules(
             _virtual_time(threads=threads),
             sx.open_blotter() as blotter,
         ):
-            yield from _judge_all(blotter, [_carry_out(seed, blotter, Path(folder), also) for seed in some])
+            yield from _check_all(blotter, [_carry_out(seed, blotter, Path(folder), also) for seed in some])

@@ -78,7 +78,7 @@ class InlineWriter(blotter_writer.GroupCommitWriter):
         if self._appender is None:
             (last,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM main.facts").fetchone()
             self._number = int(last)
-            self._appender = self._connection.appender("facts", columns=list(blotter_writer._FACT_COLUMNS))
+            self._appender = self._connection.appender("facts", columns=list(blotter_writer._EVENT_COLUMNS))
         future: Future[None] = Future()
         item = blotter_writer._Put(tuple(map(blotter_writer.plain, events)), work, future)
         self._write(self._appender, [item])
@@ -116,7 +116,7 @@ class Shelf:
 class Mortal:
     """A blotter that a worker can no longer write to once it is dead."""
 
-    _READS = frozenset({"facts", "planned", "id_marks", "own", "handed_over", "last_leg"})
+    _READS = frozenset({"recorded_events", "planned", "id_marks", "own", "notional_sent", "last_batch"})
 
     def __init__(self, real: Any, loop: VirtualLoop, life: Life, shelf: Shelf) -> None:
         self._real, self._loop, self._life, self._shelf = real, loop, life, shelf
@@ -132,7 +132,7 @@ class Mortal:
     def orders(self, run_id: str) -> Any:
         """What the plan fixes, read once, and states derived from the events: the view takes many times as long.
 
-        Columns that the view makes of the events are not there; the judge holds the others against the view.
+        Columns that the view makes of the events are not there; the checker holds the others against the view.
         """
         return self._get("orders", self._orders, run_id)
 
@@ -140,12 +140,12 @@ class Mortal:
         planned = self._shelf.planned
         if planned is None:
             planned = self._shelf.planned = self._read_plan(run_id)
-        told: dict[str, list[Any]] = {name: [] for name in planned["client_order_id"]}
+        by_order: dict[str, list[Any]] = {name: [] for name in planned["client_order_id"]}
         for event in self.recorded_events(run_id):
-            if event.client_order_id in told:
-                told[event.client_order_id].append(event)
+            if event.client_order_id in by_order:
+                by_order[event.client_order_id].append(event)
         asked = planned["quantity"].tolist()
-        states = [derive_order(one, events) for one, events in zip(asked, told.values(), strict=True)]
+        states = [derive_order(one, events) for one, events in zip(asked, by_order.values(), strict=True)]
         return planned.assign(state=[one.state for one in states], status=[one.status for one in states])
 
     def _read_plan(self, run_id: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ temporary files, its own spelling of the address, and mostly its own client id. 
 the simulator's journal: every order of the run was accepted once.
 
 ``python -m tests.campaign.starts --trials 300`` runs it, ``--trials 1 --first S`` does one trial again, and
-``--off account`` leases the run by host, port and account, as if each address had an account of its own: that
+``--off account`` locks the run by host, port and account, as if each address had an account of its own: that
 must fail.
 """
 
@@ -40,11 +40,11 @@ from tests.campaign.plans import QUOTES, Plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["ENDS", "Start", "Trial", "judge", "main", "make_trial"]
+__all__ = ["ENDS", "Start", "Trial", "check_trial", "main", "make_trial"]
 
-ENDS = ("sent", "lease", "broker", "client id", "nothing left")
-"""How a worker may end: it sent the run; or it was refused by the lease, by orders that the broker has, or because
-its client id was in use; or there was nothing left to trade when it planned."""
+ENDS = ("sent", "lock", "broker", "client id", "nothing left")
+"""How a worker may end: it sent the run; or it was refused by the run lock, by orders that the broker has, or
+because its client id was in use; or there was nothing left to trade when it planned."""
 
 _APART = 0.3  # seconds: within these, the broker often has no order of the first worker to show to the second one
 _PATIENCE = 10.0
@@ -97,8 +97,8 @@ def make_trial(seed: int, apart: float = _APART) -> Trial:
 # -- what the processes do -----------------------------------------------------------------------------------
 
 
-def _forward(port: int, tell: int) -> None:
-    """Be a second port of what listens on ``port``, until killed; writes the port to ``tell``."""
+def _forward(port: int, pipe: int) -> None:
+    """Be a second port of what listens on ``port``, until killed; writes the port to ``pipe``."""
     parent = os.getppid()
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -114,15 +114,15 @@ def _forward(port: int, tell: int) -> None:
 
     async def serve() -> None:
         server = await asyncio.start_server(relay, "127.0.0.1", 0)
-        os.write(tell, f"{server.sockets[0].getsockname()[1]}\n".encode())
-        while os.getppid() == parent:  # noqa: ASYNC110 - nobody tells of its end
+        os.write(pipe, f"{server.sockets[0].getsockname()[1]}\n".encode())
+        while os.getppid() == parent:  # noqa: ASYNC110 - its end is not reported
             await asyncio.sleep(1.0)
 
     asyncio.run(serve())
 
 
-def _work(trial: Trial, number: int, folder: Path, ports: dict[str, int], off: str, tell: int) -> None:
-    """Do the run as a person's program would, and write to ``tell`` how it ended."""
+def _work(trial: Trial, number: int, folder: Path, ports: dict[str, int], off: str, pipe: int) -> None:
+    """Do the run as a person's program would, and write to ``pipe`` how it ended."""
     start = trial.starts[number]
     own = folder / f"worker {number}"
     own.mkdir()
@@ -130,7 +130,7 @@ def _work(trial: Trial, number: int, folder: Path, ports: dict[str, int], off: s
     tempfile.tempdir = None
     time.sleep(start.delay)
     end, text = _rebalance(trial, start, own / "run.duckdb", ports[start.port], off)
-    os.write(tell, json.dumps({"end": end, "text": text[:400]}).encode() + b"\n")
+    os.write(pipe, json.dumps({"end": end, "text": text[:400]}).encode() + b"\n")
 
 
 def _rebalance(trial: Trial, start: Start, path: Path, port: int, off: str) -> tuple[str, str]:
@@ -140,7 +140,7 @@ def _rebalance(trial: Trial, start: Start, path: Path, port: int, off: str) -> t
             sx.connect(f"ib://{start.host}:{port}?client_id={start.client_id}") as broker,
         ):
             if off == "account":
-                broker.lease = f"{start.host}:{port}/{broker.account}"
+                broker.lock_account = f"{start.host}:{port}/{broker.account}"
             states = sx.rebalance(
                 trial.targets,
                 broker,
@@ -152,7 +152,7 @@ def _rebalance(trial: Trial, start: Start, path: Path, port: int, off: str) -> t
                 timeout=_PATIENCE,
             )
     except RunElsewhereError as error:
-        return ("broker" if "the broker already has" in str(error) else "lease"), str(error)
+        return ("broker" if "the broker already has" in str(error) else "lock"), str(error)
     except BrokerError as error:
         return ("client id" if "client id" in str(error) else "failed"), str(error)
     except Exception as error:  # noqa: BLE001 - a bug of ours, to be counted
@@ -178,39 +178,44 @@ def _run_trial(trial: Trial, off: str) -> dict[str, Any]:
             children.append(Child(work, errors))
             return children[-1]
 
-        def hear_line(child: Child) -> bytes:
-            while not child.heard.endswith(b"\n"):
-                if not child.hear(_HANG_SECONDS):
+        def receive_line(child: Child) -> bytes:
+            while not child.received.endswith(b"\n"):
+                if not child.receive(_HANG_SECONDS):
                     raise RuntimeError(
                         f"a process of trial {seed} said nothing: {errors.read_text('utf-8')[-400:]}"
                     )
-            return child.heard
+            return child.received
 
         try:
             plan = Plan(seed, scenario={"order": []})
-            ports = {"own": int(hear_line(begin(lambda tell: run_venue(plan, folder, 0, tell, plain=True))))}
-            ports["forwarded"] = int(hear_line(begin(partial(_forward, ports["own"]))))
+            ports = {"own": int(receive_line(begin(lambda pipe: run_venue(plan, folder, 0, pipe, plain=True))))}
+            ports["forwarded"] = int(receive_line(begin(partial(_forward, ports["own"]))))
             workers = [begin(partial(_work, trial, number, folder, ports, off)) for number in (0, 1)]
-            told = [json.loads(hear_line(worker)) for worker in workers]
+            results = [json.loads(receive_line(worker)) for worker in workers]
         finally:
             for child in children:
                 child.kill()
         accepted = Counter(
             row["order_ref"] for row in read_journal(folder / "journal.jsonl") if row["event"] == "order"
         )
-    ends = [one["end"] for one in told]
-    return {"seed": seed, **judge(trial, accepted, ends), "ends": ends, "words": [one["text"] for one in told]}
+    ends = [one["end"] for one in results]
+    return {
+        "seed": seed,
+        **check_trial(trial, accepted, ends),
+        "ends": ends,
+        "words": [one["text"] for one in results],
+    }
 
 
-def judge(trial: Trial, accepted: Counter[str], ends: list[str]) -> dict[str, Any]:
+def check_trial(trial: Trial, accepted: Counter[str], ends: list[str]) -> dict[str, Any]:
     """Count the orders that were accepted more than once, and say what else must not be.
 
     Examples
     --------
     >>> trial = Trial(1, {"KO": 0.01}, (Start("localhost", "own", 7, 0.0), Start("127.0.0.1", "own", 8, 0.1)))
-    >>> judge(trial, Counter({"s1-KO-BUY": 1}), ["lease", "sent"])
+    >>> check_trial(trial, Counter({"s1-KO-BUY": 1}), ["lock", "sent"])
     {'doubled': 0, 'wrong': []}
-    >>> judge(trial, Counter({"s1-KO-BUY": 2}), ["sent", "sent"])
+    >>> check_trial(trial, Counter({"s1-KO-BUY": 2}), ["sent", "sent"])
     {'doubled': 1, 'wrong': ['s1-KO-BUY was accepted 2 times', '2 workers have sent the run']}
     """
     wanted = {f"{trial.run_id}-{symbol}-BUY" for symbol in trial.targets}
@@ -244,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--wide", type=int, default=4, help="trials side by side; most of a trial is waiting")
     parser.add_argument("--apart", type=float, default=_APART, help="seconds within which both workers begin")
-    parser.add_argument("--off", default="", choices=["", "account"], help="lease by address and account instead")
+    parser.add_argument("--off", default="", choices=["", "account"], help="lock by address and account instead")
     options = parser.parse_args(argv)
     gc.collect()
     gc.freeze()  # what is here now is shared with every fork
@@ -271,7 +276,7 @@ def table(results: list[dict[str, Any]], seconds: float) -> str:
         "trials that failed": sum(map(_failed, results)),
         "references accepted twice": sum(one.get("doubled", 0) for one in results),
         "workers that sent the run": ends["sent"],
-        "refused by the lease": ends["lease"],
+        "refused by the run lock": ends["lock"],
         "refused by orders that the broker has": ends["broker"],
         "refused for a client id in use": ends["client id"],
         "nothing left to trade": ends["nothing left"],

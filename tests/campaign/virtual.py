@@ -98,18 +98,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let no time pass until a thread has answered."""
         if not answer.done():
             self.owed += 1
-            answer.add_done_callback(self._tell)
+            answer.add_done_callback(self._on_answer)
 
     def wrap(self, answer: Future[Any]) -> asyncio.Future[Any]:
-        """As ``asyncio.wrap_future``; no time passes until a thread has answered, and who waits was told."""
+        """As ``asyncio.wrap_future``; no time passes until a thread has answered and its waiter is notified."""
         is_owed = not answer.done()
-        self.owed += is_owed  # before the thread can be heard
+        self.owed += is_owed  # before the thread can answer
         wrapped = asyncio.futures.wrap_future(answer, loop=self)
         if is_owed:
-            answer.add_done_callback(self._tell)  # behind the one that tells who waits
+            answer.add_done_callback(self._on_answer)  # after the callback that notifies the waiting task
         return wrapped
 
-    def _tell(self, _: Future[Any]) -> None:
+    def _on_answer(self, _: Future[Any]) -> None:
         if not self.is_closed():
             self.call_soon_threadsafe(self._settle)
 

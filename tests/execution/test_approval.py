@@ -154,12 +154,12 @@ def test_rows_in_another_sequence_are_the_same_plan(approved):
     ],
 )
 def test_rows_taken_out_or_added_are_refused(approved, change):
-    assert "rows were added or taken out" in refused(change(approved))
+    assert "rows were added or removed" in refused(change(approved))
 
 
 def test_two_approved_plans_are_not_one(approved):
     other = seal(approved.drop(columns=["order_hash", "approval_hash"]).assign(run_id="run-2"))
-    assert "rows were added or taken out" in refused(pd.concat([approved, other]))
+    assert "rows were added or removed" in refused(pd.concat([approved, other]))
 
 
 def test_columns_that_do_not_matter_may_change(approved):

@@ -42,7 +42,7 @@ def open_of(*rows):
     return pd.DataFrame(rows, columns=["client_order_id", "symbol", "quantity", "filled_quantity"])
 
 
-def strangers_of(*rows):
+def foreign_executions_of(*rows):
     return pd.DataFrame(rows, columns=["order_ref", "symbol", "side", "quantity", "price", "exec_id"])
 
 
@@ -56,7 +56,7 @@ def books(**changed):
         "open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0)),
         "positions": positions_of(SPY=4.0, KO=5.0),
         "cash": 1_000.0 - 4 * 100.0 - 1.0,
-        "strangers": strangers_of(),
+        "foreign_executions": foreign_executions_of(),
         "evidence": Evidence(NOW, executions=frozenset({"x.1"})),
     }
     return AccountState(**{**agreed, **changed})
@@ -93,7 +93,7 @@ CASES = {
         {"open_orders": open_of()},
         [("order_not_open", "warn", "SPY", "r-SPY-BUY", NAN, NAN)],
     ),
-    "an order that nobody can tell of": (
+    "an order with an unknown outcome": (
         {"orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 10.0, 4.0, "UNKNOWN")), "open_orders": open_of()},
         [("order_unresolved", "warn", "SPY", "r-SPY-BUY", NAN, NAN)],
     ),
@@ -108,17 +108,17 @@ CASES = {
         {"duplicates": frozenset({"r-SPY-BUY"})},
         [("duplicate_order", "halt", None, "r-SPY-BUY", NAN, NAN)],
     ),
-    "an execution that the broker does not tell": (
+    "an execution that the broker does not report": (
         {"evidence": Evidence(NOW, executions=frozenset({"another"}))},
         [("execution_phantom", "halt", "SPY", "r-SPY-BUY", 4.0, 0.0)],
     ),
-    "a broker that tells no executions": (
+    "a broker that reports no executions": (
         {"evidence": Evidence(NOW)},
         [("executions_not_told", "warn", None, None, 1.0, 0.0)],
     ),
     "an execution of an order of ours that is not on record": (
         {
-            "strangers": strangers_of(("q-KO-BUY", "KO", "BUY", 2.0, 60.0, "x.9")),
+            "foreign_executions": foreign_executions_of(("q-KO-BUY", "KO", "BUY", 2.0, 60.0, "x.9")),
             "positions": positions_of(SPY=4.0, KO=7.0),
         },
         [
@@ -126,8 +126,11 @@ CASES = {
             ("position_of_others", "info", "KO", None, 5.0, 7.0),
         ],
     ),
-    "an execution of nobody here": (
-        {"strangers": strangers_of(("", "KO", "SELL", 5.0, 60.0, "x.9")), "positions": positions_of(SPY=4.0)},
+    "a foreign execution": (
+        {
+            "foreign_executions": foreign_executions_of(("", "KO", "SELL", 5.0, 60.0, "x.9")),
+            "positions": positions_of(SPY=4.0),
+        },
         [
             ("execution_foreign", "info", "KO", None, NAN, 5.0),
             ("position_of_others", "info", "KO", None, 5.0, 0.0),
@@ -191,7 +194,7 @@ def test_a_fill_of_an_older_order_counts_from_its_own_time():
     assert found.empty
 
 
-def test_the_gravest_come_first():
+def test_the_most_severe_come_first():
     found = compare(books(positions=positions_of(SPY=8.0, KO=6.0), cash=0.0))
     assert found["severity"].tolist() == ["halt", "warn", "warn"]
 
@@ -212,11 +215,11 @@ def test_what_looks_like_ours(ref, ours):
     assert looks_like_ours(ref) is ours
 
 
-def test_the_columns_of_strangers_are_among_those_that_a_broker_keeps():
-    assert set(strangers_of().columns) <= set(ORPHAN_COLUMNS)
+def test_the_columns_of_foreign_executions_are_among_those_that_a_broker_keeps():
+    assert set(foreign_executions_of().columns) <= set(ORPHAN_COLUMNS)
 
 
-def of_two_clients(told, client_id=8):
+def of_two_clients(reported, client_id=8):
     """Ten shares of SPY by client 7 and five of KO by client 8, all of them filled today; asked by one client."""
     return books(
         orders=orders_of(
@@ -230,15 +233,15 @@ def of_two_clients(told, client_id=8):
         open_orders=open_of(),
         positions=positions_of(SPY=10.0, KO=10.0),
         cash=1_000.0 - 10 * 100.0 - 5 * 60.0 - 3.0,
-        evidence=Evidence(NOW, client_id=client_id, executions=frozenset(told)),
+        evidence=Evidence(NOW, client_id=client_id, executions=frozenset(reported)),
         clients={"r-SPY-BUY": 7, "q-KO-BUY": 8},
     )
 
 
 def test_executions_of_another_client_are_not_missed():
     found = compare(of_two_clients({"y.1"}))
-    told = found[["kind", "severity", "blotter", "broker"]].to_numpy().tolist()
-    assert told == [["executions_not_visible", "info", 2.0, 0.0]]
+    reported = found[["kind", "severity", "blotter", "broker"]].to_numpy().tolist()
+    assert reported == [["executions_not_visible", "info", 2.0, 0.0]]
     assert "client id 7 placed the orders of 2 executions of today" in found["detail"].iloc[0]
     assert "reconcile with client id 7" in found["detail"].iloc[0]
 
@@ -252,7 +255,7 @@ def test_executions_of_the_client_that_asks_are_missed_though_another_one_has_tr
     assert found["kind"].tolist() == ["execution_phantom", "executions_not_visible"]
 
 
-def test_a_client_that_is_told_of_another_one_misses_what_it_is_not_told():
+def test_a_client_that_receives_executions_of_another_one_misses_what_is_not_reported():
     found = compare(of_two_clients({"x.1", "y.1"}, client_id=0))
     assert found[["kind", "client_order_id"]].to_numpy().tolist() == [["execution_phantom", "r-SPY-BUY"]]
     assert compare(of_two_clients({"x.1", "x.2", "y.1"}, client_id=0)).empty

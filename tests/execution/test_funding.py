@@ -1,6 +1,6 @@
 """Buys wait for the cash that pays for them; amounts are calculated by hand.
 
-OLD is held, 1,000 shares worth 50 each, and 1,000 are in cash. NEW costs 20: 0.95 of 51,000 asks for 2,422 shares,
+OLD is held, 1,000 shares at 50 each, and 1,000 are in cash. NEW costs 20: 0.95 of 51,000 is for 2,422 shares,
 of which 49 can be paid for before OLD is sold.
 """
 
@@ -61,7 +61,7 @@ def test_a_buy_does_not_leave_when_the_sell_that_was_to_pay_for_it_does_not_trad
     assert states.loc["NEW", "reason"] == "not_funded"
     (withdrawn,) = blotter.events("r").query("kind == 'withdrawn'")["message"]
     # 2,422 x 20.00 and 12.11 of commission
-    assert withdrawn == "it may cost 48,452.11, and 1,000.00 of cash was there"
+    assert withdrawn == "it may cost 48,452.11, and 1,000.00 of cash was available"
 
 
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
@@ -272,7 +272,7 @@ def ticket(quantity=100.0, limit=NAN, side="BUY"):
         pytest.param(NAN, None, None, 23.0, 2_301.0, id="no market: the price it was decided at"),
         pytest.param(26.0, 25.0, 24.0, 23.0, 2_601.0, id="a limit above the ask"),
         pytest.param(20.0, 25.0, 24.0, 23.0, 2_001.0, id="a limit below the market"),
-        pytest.param(NAN, None, 0.0, NAN, math.inf, id="nothing tells"),
+        pytest.param(NAN, None, 0.0, NAN, math.inf, id="no price"),
     ],
 )
 def test_a_buy_costs_what_it_may_trade_at_and_its_commission(limit, ask, last, decided, cost):
@@ -305,7 +305,7 @@ def test_what_has_traded_changes_cash_by_its_value_and_its_commission(side, trad
 
 def test_a_buy_is_set_aside_until_it_has_traded_or_ended():
     ledger = CashLedger()
-    funding = Funding(ledger, cash=1_000.0, counted=0.0, floor=100.0, elsewhere=50.0)
+    funding = Funding(ledger, cash=1_000.0, counted=0.0, min_cash=100.0, elsewhere=50.0)
     assert funding.available == 850.0
     ledger.reserve("a", 300.0)
     assert funding.available == 550.0
@@ -313,7 +313,7 @@ def test_a_buy_is_set_aside_until_it_has_traded_or_ended():
     assert funding.available == 550.0
     ledger.note("a", -250.0, has_ended=True)  # cheaper than it was counted
     assert funding.available == 600.0
-    ledger.note("a", -250.0, has_ended=True)  # told twice
+    ledger.note("a", -250.0, has_ended=True)  # reported twice
     assert funding.available == 600.0
     ledger.note("s", 400.0, has_ended=False)
     assert funding.available == 1_000.0
@@ -339,7 +339,7 @@ def test_what_was_not_sent_is_not_set_aside():
 def test_what_was_counted_before_the_cash_was_read_is_not_counted_again():
     ledger = CashLedger()
     ledger.note("earlier", -500.0, has_ended=True)
-    assert Funding(ledger, cash=1_000.0, counted=ledger.flows, floor=0.0, elsewhere=0.0).available == 1_000.0
+    assert Funding(ledger, cash=1_000.0, counted=ledger.flows, min_cash=0.0, elsewhere=0.0).available == 1_000.0
 
 
 def test_all_runs_over_a_broker_share_one_ledger():
@@ -366,4 +366,4 @@ def test_working_buys_whose_cost_nobody_can_tell_leave_nothing_to_spend(blotter)
         states = rotate(broker, blotter, {"NEW": 0.2})
     assert states["reason"].tolist() == ["not_funded"]
     (why,) = blotter.events("r").query("kind == 'withdrawn'")["message"]
-    assert why == "it may cost 2,001.00, and no price tells what the working buys of others may cost"
+    assert why == "it may cost 2,001.00, and the working buys of others have no known price"

@@ -106,7 +106,7 @@ def test_somebody_elses_trade_is_shown_and_nothing_is_halted(venue, broker, blot
 def test_a_position_that_does_not_add_up_halts_unless_told_not_to(venue, broker, blotter):
     run(broker, blotter)
     with connect(venue, client_id=9) as other:
-        trade(other, "by-hand")  # executions of another client are not told
+        trade(other, "by-hand")  # executions of another client are not reported
     found = sx.reconcile(broker, blotter, halt=False)
     assert found.iloc[0][["kind", "severity", "symbol", "difference"]].tolist() == [
         "position_differs",

@@ -1,4 +1,4 @@
-"""Asking in rounds, and what is written down: with a broker whose every answer is given here."""
+"""Rounds of queries and what is recorded, with a broker whose answers are scripted here."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -24,9 +24,9 @@ def sent(name, order_id):
 
 
 class Scripted:
-    """Answers each sweep with the next (events, evidence) of a list, and the last one from then on."""
+    """Answers each query with the next (events, evidence) of a list, and the last one from then on."""
 
-    lease, session, mode, account = "here", 3, "paper", "DU0000001"
+    lock_account, session, mode, account = "here", 3, "paper", "DU0000001"
 
     def __init__(self, *rounds):
         self.rounds, self.asked, self.adopted, self.again = list(rounds), 0, [], []
@@ -34,8 +34,8 @@ class Scripted:
     def now(self):
         return NOW
 
-    def follow(self, _run_id, tell):
-        self.tell = tell
+    def follow(self, _run_id, report):
+        self.report = report
 
     def adopt(self, _run_id, orders):
         self.adopted += [order.client_order_id for order in orders]
@@ -43,11 +43,11 @@ class Scripted:
     def allow_again(self, names):
         self.again += names
 
-    async def sweep(self):
+    async def collect_evidence(self):
         events, evidence = self.rounds[min(self.asked, len(self.rounds) - 1)]
         self.asked += 1
         if events:
-            self.tell(*events)
+            self.report(*events)
         return evidence
 
 
@@ -89,7 +89,9 @@ def blotter():
         yield one
 
 
-def recover(broker, blotter, events=(), *, run_id="r", settle=0.0, resend=True, is_new=False, **restrictions):
+def recover(
+    broker, blotter, events=(), *, run_id="r", in_flight_seconds=0.0, resend=True, is_new=False, **restrictions
+):
     blotter.record(events).result()
 
     async def run():
@@ -97,14 +99,14 @@ def recover(broker, blotter, events=(), *, run_id="r", settle=0.0, resend=True, 
         names = {name.replace("r-", f"{run_id}-", 1): shares for name, shares in quantities.items()}
         record = RunState(run_id, blotter, names)
         record.follow(broker)
-        terms = {"settle": settle, "resend": resend, "is_new": is_new}
+        terms = {"in_flight_seconds": in_flight_seconds, "resend": resend, "is_new": is_new}
         recovery = Recovery(broker, blotter, record, **terms, restrictions=Restrictions(**restrictions))
         return await recovery.run()
 
     return asyncio.run(run())
 
 
-def test_what_is_there_is_adopted_what_never_left_may_be_sent_and_one_round_is_enough(blotter):
+def test_open_orders_are_adopted_unsent_ones_may_be_sent_and_one_round_is_enough(blotter):
     broker = Scripted(([LIVES], evidence(next_id=2, open_orders=frozenset({A}), refs=frozenset({A}))))
     found = recover(broker, blotter, [sent(A, 1)])
     assert (found.session, found.unsent, found.again) == (3, [B, C], [])
@@ -116,26 +118,26 @@ def test_what_is_there_is_adopted_what_never_left_may_be_sent_and_one_round_is_e
     }
 
 
-def test_orders_in_doubt_are_asked_for_until_two_rounds_are_quiet_and_go_out_again_by_their_ids(blotter):
+def test_orders_in_doubt_are_queried_until_two_rounds_are_quiet_and_resent_by_their_ids(blotter):
     nothing = ([], evidence())
     broker = Scripted(([LIVES], evidence(open_orders=frozenset({A}))), nothing, nothing, nothing)
     broker.rounds = [(events, evidence(open_orders=frozenset({A}), next_id=2)) for events, _ in broker.rounds]
     found = recover(broker, blotter, [sent(A, 1), sent(B, 3), sent(C, 2)])
     assert found.again == [C, B]  # by their ids and not as planned, or TWS would refuse the lower one
     assert (found.unsent, broker.again) == ([], [C, B])
-    assert broker.asked == 3  # the first told something new, two did not
+    assert broker.asked == 3  # the first reported something new, two did not
 
 
 def test_an_order_that_is_slow_to_arrive_is_waited_for_as_long_as_it_may_take(blotter):
     empty = ([], evidence(next_id=1))
     late = ([LIVES], evidence(open_orders=frozenset({A}), next_id=2))
     broker = Scripted(empty, empty, empty, late)
-    found = recover(broker, blotter, [sent(A, 1)], settle=0.4)
+    found = recover(broker, blotter, [sent(A, 1)], in_flight_seconds=2.0)
     assert found.again == []
     assert blotter.orders("r").set_index("client_order_id").loc[A, "status"] == "SUBMITTED"
 
 
-def test_without_leave_to_send_again_a_doubt_is_on_record_with_its_evidence(blotter):
+def test_without_permission_to_resend_a_doubt_is_recorded_with_its_evidence(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     found = recover(broker, blotter, [sent(A, 1)], resend=False)
     assert (found.again, broker.again) == ([], [])
@@ -176,7 +178,7 @@ def test_orders_of_another_run_with_a_longer_name_are_nobodys_business(blotter):
 
 def test_a_broker_that_nobody_else_can_reach_is_not_asked_about_a_new_run(blotter):
     broker = Scripted(([], evidence()))
-    broker.lease = None
+    broker.lock_account = None
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
     assert broker.asked == 0
 
@@ -212,7 +214,7 @@ def test_what_is_held_back_is_new_on_record_with_the_latest_reason_and_told_once
     ("events", "mine", "others"),
     [
         ([sent(A, 1)], "order id 1 is not used", "sent by client id 7"),
-        ([], "is not told", "client id 9 is not told"),
+        ([], "does not receive", "client id 9 does not receive"),
     ],
 )
 def test_the_reason_is_the_last_word_also_where_it_was_said_before(events, mine, others, blotter):
@@ -245,9 +247,9 @@ def test_a_conclusion_of_no_known_time_is_older_than_any_other(blotter):
 def test_ids_that_were_passed_once_hold_an_order_back_though_the_record_knows_them_now(blotter):
     broker = Scripted(([], evidence(next_id=5)))
     for _ in range(2):
-        assert "(the next one was 5, and 1 by this record)" in held_by(recover(broker, blotter))
+        assert "(the next one was 5, and 1 by this blotter)" in held_by(recover(broker, blotter))
     plan(blotter, "later", ids=PLANNED._replace(order_id=9), at=LATER)
-    assert "(the next one was 5, and 1 by this record)" in held_by(recover(broker, blotter))
+    assert "(the next one was 5, and 1 by this blotter)" in held_by(recover(broker, blotter))
 
 
 def test_ids_that_were_passed_before_an_order_was_planned_say_nothing_of_it(blotter):
@@ -272,14 +274,14 @@ def test_ids_that_were_taken_and_not_used_do_not_hide_others(blotter):
     taken = sent(name, 4)._replace(run_id="later")
     back = OrderEvent("not_sent", "later", name, NOW, attempt=1)
     broker = Scripted(([], evidence(next_id=3)))
-    assert "(the next one was 3, and 1 by this record)" in held_by(recover(broker, blotter, [taken, back]))
+    assert "(the next one was 3, and 1 by this blotter)" in held_by(recover(broker, blotter, [taken, back]))
 
 
 def test_ids_of_another_account_and_of_another_client_say_nothing(blotter):
     plan(blotter, "other", ids=PLANNED._replace(order_id=50), rows=PLAN.assign(account="DU7"), account="DU7")
     plan(blotter, "eight", client_id=8, ids=PLANNED._replace(client_id=8, order_id=60))
     assert recover(Scripted(([], evidence(next_id=1))), blotter).unsent == [A, B, C]
-    assert "and 1 by this record" in held_by(recover(Scripted(([], evidence(next_id=40))), blotter))
+    assert "and 1 by this blotter" in held_by(recover(Scripted(([], evidence(next_id=40))), blotter))
 
 
 def test_another_client_sends_nothing_that_it_has_not_planned(blotter):
@@ -307,7 +309,7 @@ def test_what_was_adopted_once_is_adopted_by_the_next_connection_too(blotter):
 
 
 def test_what_was_just_planned_is_sent_whatever_else_the_evidence_says(blotter):
-    broker = Scripted(([], evidence(next_id=50, is_complete=False, gap="nothing is told")))
+    broker = Scripted(([], evidence(next_id=50, is_complete=False, gap="nothing is reported")))
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
     found = recover(broker, blotter, cleared=frozenset({B}))
     assert (found.unsent, set(found.held)) == ([B], {A, C})
@@ -317,14 +319,14 @@ def test_a_copy_of_the_record_is_not_trusted_while_what_it_lacks_may_be_under_wa
     nothing = ([], evidence(next_id=1))
     there = ([], evidence(next_id=2, refs=frozenset({A}), open_orders=frozenset({A})))
     broker = Scripted(nothing, nothing, nothing, there)
-    found = recover(broker, blotter, settle=0.4)
+    found = recover(broker, blotter, in_flight_seconds=2.0)
     assert found.unsent == []
     assert set(found.held) == {B, C}
 
 
 def test_for_what_was_just_planned_nobody_waits(blotter):
     broker = Scripted(([], evidence(next_id=1)))
-    assert recover(broker, blotter, cleared=frozenset({A, B, C}), settle=60.0).unsent == [A, B, C]
+    assert recover(broker, blotter, cleared=frozenset({A, B, C}), in_flight_seconds=60.0).unsent == [A, B, C]
     assert broker.asked == 1
 
 
@@ -354,6 +356,6 @@ def test_a_plan_that_was_overtaken_is_held_back(blotter):
 
 def test_a_broker_that_forgets_nothing_shows_what_was_not_sent(blotter):
     broker = Scripted(([], Evidence(NOW, forgets=False)))
-    broker.lease = None
+    broker.lock_account = None
     assert recover(broker, blotter, overtaken="").unsent == [A, B, C]
     assert broker.asked > 0

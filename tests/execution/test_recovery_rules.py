@@ -7,7 +7,7 @@ import pytest
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_history import IdTrail, OrderHistory
 from stocklean_exec.brokers.evidence import Evidence
-from stocklean_exec.execution.recovery_rules import judge, trade_date
+from stocklean_exec.execution.recovery_rules import decide, trade_date
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 YESTERDAY = NOW - timedelta(days=1)
@@ -25,40 +25,40 @@ OPEN = Evidence(NOW, next_id=8, client_id=1, open_orders=frozenset({NAME}), refs
 TRAIL = IdTrail(7, 7)
 
 CASES = {
-    # never handed over: it cannot be anywhere
-    "approved, not handed over": ([INTENT], NOTHING, {}, "send", ""),
+    # never sent: it cannot be anywhere
+    "approved, not sent": ([INTENT], NOTHING, {}, "send", ""),
     "announced, and taken back": ([INTENT, SENT, NOT_SENT], NOTHING, {}, "send", ""),
-    "not handed over from here, and the broker has it": ([INTENT], OPEN, {}, "adopt", ""),
-    # not sent by this record, and perhaps by another one
-    "approved, and a list was not told": (
+    "not sent from here, and the broker has it": ([INTENT], OPEN, {}, "adopt", ""),
+    # not sent by this blotter, and perhaps by another one
+    "approved, and a list was not reported": (
         [INTENT],
         Evidence(NOW, next_id=7, client_id=1, is_complete=False, gap="no completed orders"),
         {"trail": TRAIL},
         "hold",
-        "did not tell all it has (no completed orders)",
+        "did not report everything (no completed orders)",
     ),
     "approved, planned by another client": (
         [INTENT._replace(client_id=2)],
         NOTHING,
         {"trail": TRAIL},
         "hold",
-        "resume with client id 2, which planned it: client id 1 is not told",
+        "resume with client id 2, which planned it: client id 1 does not receive",
     ),
     "approved, and ids were passed": (
         [INTENT],
         Evidence(NOW, next_id=8, client_id=1),
         {"trail": TRAIL},
         "hold",
-        "(the next one was 8, and 7 by this record)",
+        "(the next one was 8, and 7 by this blotter)",
     ),
     "approved, and ids were passed earlier": (
         [INTENT],
         NOTHING,
         {"trail": IdTrail(12, 12, passed_id=12, passed_expected=9)},
         "hold",
-        "(the next one was 12, and 9 by this record)",
+        "(the next one was 12, and 9 by this blotter)",
     ),
-    "approved today, and ids began anew": (
+    "approved today, and ids were reset": (
         [INTENT],
         Evidence(NOW, next_id=1, client_id=1),
         {"trail": TRAIL},
@@ -79,12 +79,12 @@ CASES = {
         "send",
         "",
     ),
-    "approved yesterday, and ids began anew": (
+    "approved yesterday, and ids were reset": (
         [INTENT._replace(occurred_at=YESTERDAY)],
         Evidence(NOW, next_id=6, client_id=1),
         {"trail": TRAIL},
         "hold",
-        "started its order ids anew (the next one is 6, and was 7)",
+        "reset its order ids (the next one is 6, and was 7)",
     ),
     "approved yesterday, and no ids are on record": (
         [INTENT._replace(occurred_at=YESTERDAY)],
@@ -137,7 +137,7 @@ CASES = {
         "",
     ),
     "planned by this worker, and the broker has it": ([INTENT], OPEN, {"is_cleared": True}, "adopt", ""),
-    # handed over, and nothing is known of it
+    # sent, and unknown to the broker
     "its id is the next one": ([INTENT, SENT], NOTHING, {}, "resend", "order id 7 is not used"),
     "its id is above the next one": (
         [INTENT, SENT],
@@ -155,25 +155,25 @@ CASES = {
         "unknown",
         "order id 8 was accepted after its id 7",
     ),
-    "ids began anew": (
+    "ids were reset": (
         [INTENT, SENT],
         Evidence(NOW, next_id=1, client_id=1),
         {"highest_next_id": 7},
         "unknown",
-        "anew",
+        "has reset its order ids",
     ),
-    "ids began anew below one that was seen": (
+    "ids were reset below one that was seen": (
         [INTENT, SENT],
         Evidence(NOW, next_id=5, client_id=1),
         {"highest_seen_id": 5},
         "unknown",
-        "anew",
+        "has reset its order ids",
     ),
     "of yesterday": ([INTENT, SENT._replace(occurred_at=YESTERDAY)], NOTHING, {}, "unknown", "earlier day"),
     "of no known day": ([INTENT, SENT._replace(occurred_at=None)], NOTHING, {}, "unknown", "earlier day"),
     "of another client": ([INTENT, SENT._replace(client_id=2)], NOTHING, {}, "unknown", "client id 2"),
     "without an order id": ([INTENT, SENT._replace(order_id=None)], NOTHING, {}, "unknown", "no order id"),
-    "a list was not told": (
+    "a list was not reported": (
         [INTENT, SENT],
         Evidence(NOW, next_id=7, client_id=1, is_complete=False, gap="no completed orders"),
         {},
@@ -212,14 +212,14 @@ CASES = {
         NOTHING,
         {},
         "missing",
-        "the executions on record are fewer shares than it asks for; resume with client id 1, which placed it",
+        "the executions on record do not cover its quantity; resume with client id 1, which placed it",
     ),
     "said to be filled, and a part is on record": (
         [INTENT, SENT._replace(client_id=2), FILL_4, OrderEvent("status", status="FILLED")],
         Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
         {},
         "missing",
-        "fewer shares than it asks for; resume with client id 2, which placed it",
+        "do not cover its quantity; resume with client id 2, which placed it",
     ),
     "said to be filled, and the fill was withdrawn": (
         [
@@ -231,9 +231,9 @@ CASES = {
         Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
         {},
         "missing",
-        "fewer shares than it asks for; resume with client id 1, which placed it",
+        "do not cover its quantity; resume with client id 1, which placed it",
     ),
-    "said to be filled, and never sent by this record": (
+    "said to be filled, and never sent by this blotter": (
         [INTENT, OrderEvent("status", status="FILLED")],
         Evidence(NOW, next_id=7, client_id=2, refs=frozenset({NAME})),
         {},
@@ -241,7 +241,7 @@ CASES = {
         "resume with client id 1, which planned it",
     ),
     "gone, sent by this client": ([INTENT, SENT, WORKS], NOTHING, {}, "missing", "the executions of 2026-11-23"),
-    "perhaps gone, but a list was not told": (
+    "perhaps gone, but a list was not reported": (
         [INTENT, SENT, WORKS],
         Evidence(NOW, next_id=8, client_id=1, is_complete=False),
         {},
@@ -263,7 +263,7 @@ CASES = {
         Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
         {},
         "missing",
-        "what TWS lists of it does not tell how it ended; resume with client id 2, which placed it",
+        "TWS lists it without its outcome; resume with client id 2, which placed it",
     ),
     # ended, or never meant to be sent
     "filled": ([INTENT, SENT, FILL_4, FILL_6], NOTHING, {}, "leave", ""),
@@ -278,18 +278,18 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_concluded(name):
     events, evidence, seen, action, why = CASES[name]
-    found = judge(OrderHistory(NAME, 10.0, events), evidence, **seen)
+    found = decide(OrderHistory(NAME, 10.0, events), evidence, **seen)
     assert found.action == action, found
     assert why in found.why
 
 
 def test_only_what_was_never_shown_to_exist_is_ever_sent():
-    """Whatever the evidence, an order of which the broker has shown anything is not handed over again."""
+    """Whatever the evidence, an order that the broker has ever reported is not sent again."""
     for events, *_ in CASES.values():
         order = OrderHistory(NAME, 10.0, events)
         if order.is_seen:
             for evidence in (NOTHING, OPEN, Evidence(NOW, forgets=False), Evidence(NOW, next_id=1, client_id=1)):
-                assert judge(order, evidence).action not in ("send", "resend"), events
+                assert decide(order, evidence).action not in ("send", "resend"), events
 
 
 def test_the_day_is_that_of_new_york():
@@ -299,14 +299,14 @@ def test_the_day_is_that_of_new_york():
 
 
 def test_what_is_missing_is_told_in_one_sentence():
-    why = judge(OrderHistory(NAME, 10.0, [INTENT, SENT, WORKS]), NOTHING).why
+    why = decide(OrderHistory(NAME, 10.0, [INTENT, SENT, WORKS]), NOTHING).why
     assert why == (
         "known before, and now neither among the open and completed orders nor among the executions of 2026-11-23"
     )
     filled = [INTENT, SENT._replace(occurred_at=YESTERDAY), OrderEvent("status", status="FILLED")]
-    assert judge(OrderHistory(NAME, 10.0, filled), NOTHING).why == (
-        "the broker calls it filled, but the executions on record are fewer shares than it asks for; it is of an "
-        "earlier day, of which TWS tells nothing; resume with client id 1, which placed it"
+    assert decide(OrderHistory(NAME, 10.0, filled), NOTHING).why == (
+        "the broker reports it filled, but the executions on record do not cover its quantity; it is of an "
+        "earlier day, which TWS no longer reports; resume with client id 1, which placed it"
     )
 
 

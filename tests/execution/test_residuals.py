@@ -73,7 +73,7 @@ def test_the_rest_becomes_the_next_leg_of_the_run_and_is_sent_once(broker, blott
 
 
 class Secretive(MockBroker):
-    """The mock filler, which tells no execution of SPY until ``speaks``."""
+    """The mock broker, which reports no execution of SPY until ``speaks``."""
 
     speaks = False
 
@@ -149,7 +149,9 @@ def test_the_same_rest_is_not_ordered_twice(broker, blotter):
         sx.check_orders(twin, sx.Limits(duplicate_window=None), quotes=broker.quotes(), cash=broker.cash())
     )
     review.approve_all(by="me")
-    with pytest.raises(sx.InputError, match="r-SPY-BUY-9 is not in the plan of this run, nor the rest") as caught:
+    with pytest.raises(
+        sx.InputError, match="r-SPY-BUY-9 is not in the plan of this run, and does not complete"
+    ) as caught:
         sx.submit_orders(review.result(), broker, blotter)
     assert [problem.symbol for problem in caught.value.problems] == ["SPY", "TLT"]
 
@@ -163,7 +165,7 @@ def test_the_rest_of_an_order_that_may_live_is_refused_with_its_symbol(broker, b
 
 def test_more_than_the_rest_is_refused(broker, blotter):
     run(broker, blotter)
-    with pytest.raises(sx.InputError, match="left 20; plan the rest again") as caught:
+    with pytest.raises(sx.InputError, match="has 20 unfilled; plan the rest again") as caught:
         submit_rest(broker, blotter, quantity=21.0)
     assert caught.value.codes == ("rest_exceeded",)
 

@@ -1,4 +1,4 @@
-"""Runs that are picked up again over the real wire, with a broker and a blotter that are opened anew."""
+"""Runs that are resumed over the real wire, with a broker and a blotter that are opened again."""
 
 import asyncio
 import shutil
@@ -106,7 +106,7 @@ def test_a_run_that_fell_over_is_finished_and_nothing_is_sent_twice(number, afte
 
 
 def test_an_order_whose_fate_cannot_be_known_is_unknown_with_its_evidence_and_a_person_resolves_it(venue, file):
-    # SPY is cancelled while nobody listens, and the venue tells nobody afterwards: but its id is used up.
+    # SPY is cancelled while no client is connected, and the venue does not report it later: but its id is used up.
     venue.fault(on="completedOrder", do="omit")
     venue.fault(on="placeOrder", do="drop_after_accept", symbol="SPY")
     rows = [("SPY", "BUY", 5.0, "LMT", 390.0), ("KO", "BUY", 7.0, "MKT")]
@@ -155,19 +155,19 @@ def test_another_client_id_adopts_by_order_ref_and_sends_nothing_that_is_in_doub
     crash_before_order(1, venue, file, after=True)
     with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
         states = sx.resume("r", broker, blotter, timeout=1)
-        # SPY was accepted under client 7; executions of another client are not told, its completion is.
+        # SPY was accepted under client 7; executions of another client are not reported, its completion is.
         assert states["status"].tolist()[1:] == ["UNKNOWN", "UNKNOWN"]
         assert states["reason"].str.contains("client id 7").tolist()[1:] == [True, True]
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
 
 
-def test_ids_that_began_anew_prove_nothing(venue, file):
+def test_ids_that_were_reset_prove_nothing(venue, file):
     crash_before_order(1, venue, file, after=True)
     venue.event("reset_ids")
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         states = sx.resume("r", broker, blotter, timeout=1)
         assert states["status"].tolist() == ["FILLED", "UNKNOWN", "UNKNOWN"]
-        assert states["reason"].str.contains("started its order ids anew").tolist()[1:] == [True, True]
+        assert states["reason"].str.contains("reset its order ids").tolist()[1:] == [True, True]
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
 
 
@@ -183,7 +183,7 @@ def test_the_next_day_a_day_order_without_a_trace_is_unknown_and_nothing_is_sent
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
 
 
-def test_what_was_approved_too_long_ago_is_refused_and_planned_anew(venue, file):
+def test_what_was_approved_too_long_ago_is_refused_and_planned_again(venue, file):
     crash_before_order(0, venue, file, rows=THREE[:1])
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         blotter.record([OrderEvent("not_sent", "r", "r-SPY-BUY", attempt=1)]).result()
@@ -477,15 +477,15 @@ def test_a_restored_record_adopts_what_the_broker_has_though_completed_orders_ar
     assert venue_orders(venue.journal).to_dict() == ONCE
 
 
-@pytest.mark.parametrize("told", ["nothing", "no answer"])
-def test_another_client_sends_nothing_of_a_restored_record_when_completed_orders_are_not_told(told, venue, file):
+@pytest.mark.parametrize("reply", ["nothing", "no answer"])
+def test_another_client_sends_nothing_of_a_restored_blotter_without_completed_orders(reply, venue, file):
     run_and_restore(venue, file)
-    if told == "nothing":
+    if reply == "nothing":
         venue.event("switch", set={"completed_orders": "none"})
     else:
         venue.fault(on="reqCompletedOrders", do="swallow", times=50)
     states, run = resume_twice(venue, file, client_id=8)
-    words = "resume with client id 7, which planned it" if told == "nothing" else "did not tell all it has"
+    words = "resume with client id 7, which planned it" if reply == "nothing" else "did not report everything"
     assert words in held_reasons(states)
     assert run["status"] == "blocked"
     assert run["message"].startswith("3 orders were held back: ")
@@ -550,7 +550,7 @@ def test_what_a_restored_record_holds_back_is_not_planned_as_the_rest_of_its_run
         assert sx.residual_orders("r", blotter)["reason"].tolist() == ["order_not_sent"] * 3
 
 
-def test_ids_that_began_anew_show_nothing_of_an_earlier_day(venue, file, monkeypatch):
+def test_ids_that_were_reset_show_nothing_of_an_earlier_day(venue, file, monkeypatch):
     with (
         connect(venue) as broker,
         sx.open_blotter(file) as blotter,
@@ -561,7 +561,7 @@ def test_ids_that_began_anew_show_nothing_of_an_earlier_day(venue, file, monkeyp
     venue.event("reset_ids")
     set_clock(monkeypatch, datetime.now(UTC) + timedelta(days=1))
     states, _ = resume_twice(venue, file)
-    assert "TWS has started its order ids anew" in held_reasons(states)
+    assert "TWS has reset its order ids" in held_reasons(states)
     assert venue_orders(venue.journal).to_dict() == {"other-MCD-BUY": 1, **ONCE}
 
 
@@ -584,7 +584,7 @@ def test_of_a_record_that_lacks_some_orders_nothing_more_is_sent(venue, file):
     states, run = resume_twice(venue, file)
     assert states["status"].tolist() == ["FILLED", "NEW", "NEW"]
     assert (
-        states["reason"].str.contains("has r-SPY-BUY, which this record has not sent").tolist()[1:] == [True] * 2
+        states["reason"].str.contains("has r-SPY-BUY, which this blotter has not sent").tolist()[1:] == [True] * 2
     )
     assert run["status"] == "partial"
     assert "2 orders were held back" in run["message"]
@@ -741,9 +741,9 @@ def test_a_plan_is_not_overtaken_by_an_earlier_one_nor_by_the_rest_of_its_own_ru
 class Losing(MockBroker):
     """A broker whose connection fails as the first order is sent, so that the order never arrives."""
 
-    def __init__(self, mode, settle_seconds=0.0, arrives_at=None):
+    def __init__(self, mode, in_flight_seconds=0.0, arrives_at=None):
         super().__init__({"SPY": 400.0}, cash=10_000.0)
-        self.mode, self.settle_seconds, self.arrives_at = mode, settle_seconds, arrives_at
+        self.mode, self.in_flight_seconds, self.arrives_at = mode, in_flight_seconds, arrives_at
         self.sent, self.asked = [], 0
 
     async def place(self, ticket):
@@ -752,11 +752,11 @@ class Losing(MockBroker):
             raise BrokerError("the line is down")
         await super().place(ticket)
 
-    async def sweep(self):
+    async def collect_evidence(self):
         self.asked += 1
         if self.asked == self.arrives_at:
             await super().place(self.sent[0])
-        return await super().sweep()
+        return await super().collect_evidence()
 
 
 def lose_an_order(broker, blotter):
@@ -789,7 +789,9 @@ def test_a_resumed_run_waits_for_an_order_under_way_as_long_as_its_broker_needs_
     of_broker, given, sent, monkeypatch
 ):
     monkeypatch.setattr("stocklean_exec.execution.recovery._PAUSE", 0.01)
-    broker = Losing("paper", of_broker, arrives_at=3)  # two silent answers are enough where nothing is to settle
+    broker = Losing(
+        "paper", of_broker, arrives_at=3
+    )  # two silent answers are enough where nothing can be in flight
     with sx.open_blotter() as blotter:
         lose_an_order(broker, blotter)
         assert sx.resume("r", broker, blotter, settle=given)["status"].tolist() == ["FILLED"]

@@ -21,10 +21,10 @@ def test_a_runs_card_tells_counts_costs_and_the_latest_messages():
         [("r-SPY-BUY", "SPY", "BUY", 10.0)], columns=["client_order_id", "symbol", "side", "quantity"]
     )
     live = RunMonitor("r", orders)
-    live.hear(OrderEvent("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
-    live.hear(OrderEvent("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", quantity=4.0, price=100.5))
+    live.add(OrderEvent("sending", "r", "r-SPY-BUY", attempt=1, bid=99.0, ask=101.0))
+    live.add(OrderEvent("execution", "r", "r-SPY-BUY", exec_id="a.b.c.1", quantity=4.0, price=100.5))
     for number in range(7):
-        live.hear(OrderEvent("message", "r", "r-SPY-BUY", code=str(number), message=HOSTILE))
+        live.add(OrderEvent("message", "r", "r-SPY-BUY", code=str(number), message=HOSTILE))
     head = {
         "run": HOSTILE,
         "badge": "PAPER",
@@ -38,5 +38,5 @@ def test_a_runs_card_tells_counts_costs_and_the_latest_messages():
     # 4 of 10 at 100.50, half a dollar above the mid of 100: 2 dollars on 400, which are 50 basis points
     for text in ("4 of 10 filled", "0 of 1 ended", "402.00", "2.00 (50.00 bps)", "PARTIAL", "HALTED", "below"):
         assert text in made
-    assert "and 2 before these" in made
+    assert "and 2 earlier ones" in made
     assert "commission" not in made  # none was reported

@@ -116,7 +116,7 @@ def test_who_stops_awaiting_detaches(broker, blotter):
 
     asyncio.run(impatient())
     assert not run.is_done
-    with pytest.raises(TimeoutError, match="goes on"):
+    with pytest.raises(TimeoutError, match="it continues"):
         run.wait(0.05)
     wait_for(lambda: len(broker.open_orders()) == 3)
     run.cancel_all()
@@ -235,7 +235,7 @@ def test_one_order_is_cancelled_by_name_and_a_halt_is_everybodys(broker, blotter
     run = sx.start_run(approved(2, limit=9.0), broker, blotter, timeout=1)
     wait_for(lambda: len(broker.open_orders()) == 2)
     run.cancel("r-S00-BUY")
-    with pytest.raises(sx.InputError, match="'x' is no order of run r"):
+    with pytest.raises(sx.InputError, match="'x' is not an order of run r"):
         run.cancel("x")
     run.halt("a person")
     with pytest.raises(sx.HaltedError):
@@ -263,16 +263,16 @@ def test_what_fails_later_is_raised_by_who_waits(broker, blotter):
 
 
 def test_a_listener_hears_every_fact_once(broker, blotter):
-    heard = []
+    received = []
     plan = approved(limit=9.0)
     run = sx.start_run(plan, broker, blotter, timeout=30)
-    run.control.listen(heard.append)
+    run.control.listen(received.append)
     wait_for(lambda: len(broker.open_orders()) == 3)
     run.cancel_all()
     run.wait()
-    cancelled = {event.client_order_id for event in heard if event.status == "CANCELLED"}
+    cancelled = {event.client_order_id for event in received if event.status == "CANCELLED"}
     assert cancelled == set(plan["client_order_id"])
-    assert len({key_of(event) for event in heard}) == len(heard)
+    assert len({key_of(event) for event in received}) == len(received)
 
 
 INTERRUPTED = """

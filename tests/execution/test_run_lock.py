@@ -1,4 +1,4 @@
-"""One sender for one run: another process, or another thread of this one, is told who has it."""
+"""One process sends a run: another process, or another thread, gets an error that names the owner."""
 
 import os
 import subprocess
@@ -10,12 +10,12 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.errors import BlotterError, RunElsewhereError
-from stocklean_exec.execution.run_lock import run_lease
+from stocklean_exec.execution.run_lock import run_lock
 
 HOLD = """
 import sys
-from stocklean_exec.execution.run_lock import run_lease
-with run_lease("DU1", "r"):
+from stocklean_exec.execution.run_lock import run_lock
+with run_lock("DU1", "r"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -49,7 +49,7 @@ def holder(tmp_path):
 
 
 def take(account="DU1", run_id="r"):
-    with run_lease(account, run_id):
+    with run_lock(account, run_id):
         pass
 
 
@@ -62,7 +62,7 @@ def lock_file(locks):
 
 
 def test_a_run_has_one_worker_at_a_time():
-    with run_lease("DU1", "r"):
+    with run_lock("DU1", "r"):
         here = rf"process {os.getpid()} .* works run r on this account now"
         with pytest.raises(RunElsewhereError, match=here):
             take()
@@ -71,18 +71,18 @@ def test_a_run_has_one_worker_at_a_time():
     take()
 
 
-def test_a_broker_that_nobody_else_can_reach_needs_no_lease(state):
-    with run_lease(None, "r") as first, run_lease(None, "r") as second:
+def test_a_broker_that_nobody_else_can_reach_needs_no_run_lock(state):
+    with run_lock(None, "r") as first, run_lock(None, "r") as second:
         first.check()
         second.check()
     assert not state.exists()
 
 
 def test_another_process_holds_it_until_it_ends_however_it_ends(holder):
-    told = (
+    message = (
         rf"process {holder.pid} \(-c\) works run r .*nothing was sent from here. Wait for it, or end it and resume"
     )
-    with pytest.raises(RunElsewhereError, match=told):
+    with pytest.raises(RunElsewhereError, match=message):
         take()
     holder.kill()
     holder.wait()
@@ -90,8 +90,8 @@ def test_another_process_holds_it_until_it_ends_however_it_ends(holder):
 
 
 def test_a_holder_on_another_computer_with_the_same_home_is_named_with_it(holder, locks):
-    lock_file(locks).write_text('{"pid": 7, "program": "desk.py", "host": "far.example"}', "utf-8")
-    with pytest.raises(RunElsewhereError, match=r"^process 7 \(desk\.py\) on far\.example works run r"):
+    lock_file(locks).write_text('{"pid": 7, "program": "trade.py", "host": "far.example"}', "utf-8")
+    with pytest.raises(RunElsewhereError, match=r"^process 7 \(trade\.py\) on far\.example works run r"):
         take()
 
 
@@ -102,7 +102,7 @@ def test_a_holder_that_left_no_name_is_another_process(holder, locks):
 
 
 def test_every_version_of_the_package_locks_the_same_file(locks):
-    with run_lease("DU1", "r"):
+    with run_lock("DU1", "r"):
         # printf 'DU1/r' | sha256sum, its first twenty digits
         assert lock_file(locks).name == "run-d0564e074dd7098ae506.lock"
 
@@ -116,28 +116,28 @@ def test_the_folders_above_are_made_if_need_be(tmp_path, monkeypatch):
 # -- a lock file that is removed -------------------------------------------------------------------------------
 
 
-def test_a_lease_is_lost_when_its_file_is_removed_or_replaced(locks):
-    with run_lease("DU1", "r") as lease:
-        lease.check()
+def test_a_run_lock_is_lost_when_its_file_is_removed_or_replaced(locks):
+    with run_lock("DU1", "r") as lock:
+        lock.check()
         lock_file(locks).unlink()
         with pytest.raises(RunElsewhereError, match=r"run r, '.*', was removed or replaced .*resume the run"):
-            lease.check()
-        with run_lease("DU1", "r") as second:  # nobody can tell this process of the first one any more
+            lock.check()
+        with run_lock("DU1", "r") as second:  # nothing shows this process the first one any more
             second.check()
             with pytest.raises(RunElsewhereError):
-                lease.check()
+                lock.check()
 
 
-def test_a_lease_is_lost_when_the_folder_of_locks_is_moved_away(state, tmp_path):
-    with run_lease("DU1", "r") as lease:
+def test_a_run_lock_is_lost_when_the_folder_of_locks_is_moved_away(state, tmp_path):
+    with run_lock("DU1", "r") as lock:
         state.rename(tmp_path / "moved")
         with pytest.raises(RunElsewhereError):
-            lease.check()
+            lock.check()
 
 
 def test_a_run_whose_lock_file_is_removed_sends_nothing_more(locks):
     broker = sx.connect("mock://", quotes={"KO": 20.0, "SPY": 100.0, "TLT": 50.0}, cash=10_000)
-    broker.lease, place, placed = broker.account, broker.place, []
+    broker.lock_account, place, placed = broker.account, broker.place, []
 
     async def place_and_clean_up(ticket):
         placed.append(ticket.symbol)
@@ -181,8 +181,8 @@ def test_a_folder_that_others_can_enter_is_refused_with_the_command_that_closes_
     take()
     folder = {"stocklean_exec": state, "locks": locks}[which]
     folder.chmod(mode)
-    told = rf"'{folder}' is open to other users \(mode {mode:03o}\): chmod 700 .* Nothing was sent"
-    with pytest.raises(BlotterError, match=told):
+    message = rf"'{folder}' is open to other users \(mode {mode:03o}\): chmod 700 .* Nothing was sent"
+    with pytest.raises(BlotterError, match=message):
         take()
     folder.chmod(0o700)
     take()
@@ -212,8 +212,8 @@ def test_a_folder_of_another_user_is_refused(state, monkeypatch):
     take()
     owner = os.geteuid()
     monkeypatch.setattr("os.geteuid", lambda: owner + 1)
-    told = rf"'{state}' belongs to user {owner}, not to user {owner + 1} of this program: have it removed"
-    with pytest.raises(BlotterError, match=told):
+    message = rf"'{state}' belongs to user {owner}, not to user {owner + 1} of this program: have it removed"
+    with pytest.raises(BlotterError, match=message):
         take()
 
 
@@ -260,7 +260,7 @@ def test_without_a_safe_place_for_the_lock_nothing_is_sent(locks):
     take()
     locks.chmod(0o755)
     broker = sx.connect("mock://", quotes={"KO": 20.0, "SPY": 100.0, "TLT": 50.0}, cash=10_000)
-    broker.lease = broker.account
+    broker.lock_account = broker.account
     with sx.open_blotter() as blotter:
         with pytest.raises(BlotterError, match="Nothing was sent"):
             rebalance(broker, blotter)

@@ -1,4 +1,4 @@
-"""What a live view is told, by hand: totals, what changed, corrections, noise, and any order of events."""
+"""The model of a live view against hand calculations: totals, changes, corrections, noise, and event order."""
 
 import json
 import math
@@ -34,85 +34,85 @@ def model():
 
 
 def test_totals_are_those_of_a_hand_calculation(model):
-    model.hear(fill(A, FIRST, 4.0, 100.5))  # 0.50 worse than the mid of 100, on 4: 2 dollars
-    model.hear(fill(B, "0000e0d5.67fe667c.01.01", 20.0, 49.9))  # 0.10 worse than 50, on 20: 2 dollars
-    model.hear(OrderEvent("commission", "r", A, exec_id=FIRST, commission=1.0))
-    told = model.update()
-    assert told["counts"] == {"FILLED": 1, "PARTIAL": 1}
-    assert (told["orders"], told["ended"], told["quantity"], told["filled_quantity"]) == (2, 1, 30.0, 24.0)
-    assert told["notional"] == 4 * 100.5 + 20 * 49.9
-    assert told["commission"] == 1.0
-    assert told["slippage_cost"] == pytest.approx(4.0)
-    assert told["slippage_bps"] == pytest.approx(4.0 / (400 + 1000) * 1e4, abs=1e-4)
+    model.add(fill(A, FIRST, 4.0, 100.5))  # 0.50 worse than the mid of 100, on 4: 2 dollars
+    model.add(fill(B, "0000e0d5.67fe667c.01.01", 20.0, 49.9))  # 0.10 worse than 50, on 20: 2 dollars
+    model.add(OrderEvent("commission", "r", A, exec_id=FIRST, commission=1.0))
+    update = model.update()
+    assert update["counts"] == {"FILLED": 1, "PARTIAL": 1}
+    assert (update["orders"], update["ended"], update["quantity"], update["filled_quantity"]) == (2, 1, 30.0, 24.0)
+    assert update["notional"] == 4 * 100.5 + 20 * 49.9
+    assert update["commission"] == 1.0
+    assert update["slippage_cost"] == pytest.approx(4.0)
+    assert update["slippage_bps"] == pytest.approx(4.0 / (400 + 1000) * 1e4, abs=1e-4)
 
 
-def test_before_any_fill_what_is_not_known_is_not_told(model):
-    told = model.update()
-    assert (told["commission"], told["slippage_cost"], told["slippage_bps"], told["curve"]) == (
+def test_before_any_fill_unknown_figures_are_none(model):
+    update = model.update()
+    assert (update["commission"], update["slippage_cost"], update["slippage_bps"], update["curve"]) == (
         None,
         None,
         None,
         [],
     )
-    assert told["counts"] == {"UNKNOWN": 2}  # handed over, and not answered yet
+    assert update["counts"] == {"UNKNOWN": 2}  # sent, and not answered yet
 
 
-def test_only_what_changed_is_told_again(model):
+def test_only_changes_are_in_the_next_update(model):
     first = model.update()
     assert {row["client_order_id"] for row in first["rows"]} == {A, B}
     again = model.update(first["version"])
     assert (again["rows"], again["fills"], again["version"]) == ([], [], first["version"])
-    model.hear(fill(A, FIRST, 4.0, 100.5))
+    model.add(fill(A, FIRST, 4.0, 100.5))
     then = model.update(first["version"])
     assert [row["client_order_id"] for row in then["rows"]] == [A]
     assert [row["quantity"] for row in then["fills"]] == [4.0]
     assert model.update(then["version"])["fills"] == []
-    assert len(model.update()["rows"]) == 2  # a view that begins, or a page that was loaded anew
+    assert len(model.update()["rows"]) == 2  # a new view, or a page that was reloaded
 
 
 def test_a_corrected_and_a_busted_execution_replace_the_old_one(model):
-    model.hear(fill(A, FIRST, 4.0, 100.5))
-    model.hear(fill(A, FIRST[:-1] + "2", 4.0, 100.0))
-    told = model.update()
-    assert (told["filled_quantity"], told["slippage_cost"], told["notional"]) == (4.0, 0.0, 400.0)
-    model.hear(fill(A, FIRST[:-1] + "3", 0.0, 0.0))
+    model.add(fill(A, FIRST, 4.0, 100.5))
+    model.add(fill(A, FIRST[:-1] + "2", 4.0, 100.0))
+    update = model.update()
+    assert (update["filled_quantity"], update["slippage_cost"], update["notional"]) == (4.0, 0.0, 400.0)
+    model.add(fill(A, FIRST[:-1] + "3", 0.0, 0.0))
     assert model.update()["filled_quantity"] == 0.0
 
 
 def test_messages_that_matter_are_told_and_noise_is_not(model):
-    model.hear(OrderEvent("message", "r", A, NOON, code="399", message="will be placed at the open"))
-    model.hear(OrderEvent("rejected", "r", B, NOON, code="201", message="no permission"))
-    model.hear(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
-    told = model.update()["messages"]
-    assert [(row["what"], row["code"], row["client_order_id"]) for row in told] == [
+    model.add(OrderEvent("message", "r", A, NOON, code="399", message="will be placed at the open"))
+    model.add(OrderEvent("rejected", "r", B, NOON, code="201", message="no permission"))
+    model.add(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
+    update = model.update()["messages"]
+    assert [(row["what"], row["code"], row["client_order_id"]) for row in update] == [
         ("rejected", "201", B),
         ("connection lost", None, None),
     ]
 
 
 def test_what_is_told_twice_counts_and_is_shown_once(model):
-    model.hear(fill(A, FIRST, 4.0, 100.5))
-    model.hear(fill(A, FIRST, 4.0, 100.5))
-    told = model.update()
-    assert (len(told["fills"]), told["filled_quantity"], told["events"]) == (1, 4.0, 3)
+    model.add(fill(A, FIRST, 4.0, 100.5))
+    model.add(fill(A, FIRST, 4.0, 100.5))
+    update = model.update()
+    assert (len(update["fills"]), update["filled_quantity"], update["events"]) == (1, 4.0, 3)
 
 
 def test_who_tells_a_fact_is_not_held_up_by_an_update_that_takes_long(model, monkeypatch):
-    deriving, told = threading.Event(), threading.Event()
-    state = run_monitor.OrderFacts.state
+    deriving, may_continue = threading.Event(), threading.Event()
+    state = run_monitor.OrderAccumulator.state
 
     def slow(*arguments):
         deriving.set()
-        assert told.wait(20)
+        assert may_continue.wait(20)
         return state(*arguments)
 
-    monkeypatch.setattr(run_monitor.OrderFacts, "state", slow)
+    monkeypatch.setattr(run_monitor.OrderAccumulator, "state", slow)
     updates = []
     teller = threading.Thread(target=lambda: updates.append(model.update()))
     teller.start()
     assert deriving.wait(20)
-    model.hear(fill(A, FIRST, 4.0, 100.5))  # would never return if it waited for the update
-    told.set()
+    model.add(fill(A, FIRST, 4.0, 100.5))  # would never return if it waited for the update
+    may_continue.set()
     teller.join()
     assert (updates[0]["filled_quantity"], updates[0]["fills"], updates[0]["events"]) == (0.0, [], 2)
     then = model.update(updates[0]["version"])
@@ -120,64 +120,69 @@ def test_who_tells_a_fact_is_not_held_up_by_an_update_that_takes_long(model, mon
 
 
 def test_a_run_of_which_nothing_was_approved_has_totals_too():
-    told = RunMonitor("r", ORDERS.iloc[:0]).update()
-    assert (told["orders"], told["counts"], told["filled_quantity"], told["slippage_bps"]) == (0, {}, 0.0, None)
+    update = RunMonitor("r", ORDERS.iloc[:0]).update()
+    assert (update["orders"], update["counts"], update["filled_quantity"], update["slippage_bps"]) == (
+        0,
+        {},
+        0.0,
+        None,
+    )
 
 
 def test_a_message_about_no_order_is_told_once(model):
     first = model.update()
-    model.hear(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
+    model.add(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
     then = model.update(first["version"])
     assert [row["what"] for row in then["messages"]] == ["connection lost"]
     assert model.update(then["version"])["messages"] == []
 
 
 def test_fills_and_messages_have_numbers_in_the_sequence_of_hearing(model):
-    model.hear(fill(A, FIRST, 4.0, 100.5))
-    model.hear(OrderEvent("link_lost", "r", None, NOON, message="gone"))
-    model.hear(fill(A, "0000e0d5.67fe667b.02.01", 1.0, 100.5))
-    told = model.update()
-    assert [row["number"] for row in told["fills"]] == [1, 3]
-    assert [row["number"] for row in told["messages"]] == [2]
+    model.add(fill(A, FIRST, 4.0, 100.5))
+    model.add(OrderEvent("link_lost", "r", None, NOON, message="gone"))
+    model.add(fill(A, "0000e0d5.67fe667b.02.01", 1.0, 100.5))
+    update = model.update()
+    assert [row["number"] for row in update["fills"]] == [1, 3]
+    assert [row["number"] for row in update["messages"]] == [2]
 
 
 def test_the_curve_goes_from_hand_over_to_the_last_fill(model):
-    model.hear(fill(A, FIRST, 5.0, 100.0, seconds=2))
+    model.add(fill(A, FIRST, 5.0, 100.0, seconds=2))
     model.update()
-    model.hear(fill(B, "0000e0d5.67fe667c.01.01", 10.0, 50.0, seconds=6))
+    model.add(fill(B, "0000e0d5.67fe667c.01.01", 10.0, 50.0, seconds=6))
     assert model.update()["curve"] == [(2.0, 5 / 30, 0.0), (6.0, 15 / 30, 0.0)]
 
 
 def test_a_fill_within_a_second_of_the_hand_over_has_its_own_place_on_the_curve_and_is_drawn_once(model):
-    model.hear(fill(A, FIRST, 5.0, 100.0, seconds=0.5))
+    model.add(fill(A, FIRST, 5.0, 100.0, seconds=0.5))
     model.update()
-    model.hear(OrderEvent("commission", "r", A, exec_id=FIRST, commission=1.0))
+    model.add(OrderEvent("commission", "r", A, exec_id=FIRST, commission=1.0))
     assert model.update()["curve"] == [(0.5, 5 / 30, 0.0)]
 
 
 def test_without_a_time_of_the_hand_over_there_is_no_curve():
     model = RunMonitor("r", ORDERS, [SENT_A._replace(occurred_at=None)])
-    model.hear(fill(A, FIRST, 4.0, 100.5))
-    told = model.update()
-    assert (told["slippage_cost"], told["curve"]) == (pytest.approx(2.0), [])
+    model.add(fill(A, FIRST, 4.0, 100.5))
+    update = model.update()
+    assert (update["slippage_cost"], update["curve"]) == (pytest.approx(2.0), [])
 
 
 def test_the_arrival_of_a_locked_market_is_its_one_price():
     model = RunMonitor("r", ORDERS, [SENT_A._replace(bid=100.0, ask=100.0)])
-    model.hear(fill(A, FIRST, 4.0, 100.5))
+    model.add(fill(A, FIRST, 4.0, 100.5))
     assert model.update()["slippage_cost"] == pytest.approx(2.0)
 
 
 def test_the_latest_two_hundred_fills_are_told(model):
     for number in range(1, 202):
-        model.hear(fill(B, f"x.{number}.01.01", 0.001, 50.0))
+        model.add(fill(B, f"x.{number}.01.01", 0.001, 50.0))
     fills = model.update()["fills"]
     assert [fills[0]["number"], fills[-1]["number"], len(fills)] == [2, 201, 200]
 
 
 def test_a_long_curve_stays_short(model):
     for number in range(2_000):
-        model.hear(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
+        model.add(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
         model.update()
     assert len(model.update()["curve"]) <= 600
 
@@ -185,37 +190,37 @@ def test_a_long_curve_stays_short(model):
 def test_a_curve_told_in_pieces_is_the_whole_one(model):
     pieces, since = [], 0
     for number in range(1_500):
-        model.hear(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
-        told = model.update(since) if number % 7 == 0 else model.update()  # another view asks, too
+        model.add(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
+        update = model.update(since) if number % 7 == 0 else model.update()  # another view asks, too
         if number % 7 == 0:
-            pieces[told["curve_from"] :] = told["curve"]
-            since = told["version"]
+            pieces[update["curve_from"] :] = update["curve"]
+            since = update["version"]
             assert pieces == model.update()["curve"]
-    assert len(model.update(since)["curve"]) < 7  # what is known is not told again
+    assert len(model.update(since)["curve"]) < 7  # old points are not sent again
 
 
 @pytest.mark.parametrize("ask", [math.inf, 1e300, 2e9 - 99.0, math.nan])  # a mid of a billion is none
 def test_a_damaged_market_at_hand_over_leaves_the_slippage_unknown(ask):
     model = RunMonitor("r", ORDERS)
-    model.hear(SENT_A._replace(bid=99.0, ask=ask, last=None))
-    model.hear(fill(A, FIRST, 4.0, 100.5))
-    told = model.update()
-    assert (told["filled_quantity"], told["slippage_bps"]) == (4.0, None)
+    model.add(SENT_A._replace(bid=99.0, ask=ask, last=None))
+    model.add(fill(A, FIRST, 4.0, 100.5))
+    update = model.update()
+    assert (update["filled_quantity"], update["slippage_bps"]) == (4.0, None)
 
 
 def test_an_order_sent_again_has_the_arrival_of_the_last_hand_over(model):
-    model.hear(SENT_A._replace(attempt=2, bid=109.0, ask=111.0))
-    model.hear(SENT_A)  # told once more, late
-    model.hear(fill(A, FIRST, 1.0, 110.0))
+    model.add(SENT_A._replace(attempt=2, bid=109.0, ask=111.0))
+    model.add(SENT_A)  # repeated, late
+    model.add(fill(A, FIRST, 1.0, 110.0))
     assert model.update()["slippage_cost"] == 0.0
 
 
 def test_it_is_ready_for_json_and_for_many_threads(model):
-    def hear(own):
+    def add_all(part):
         for number in range(500):
-            model.hear(fill(A, f"{own}.{number}.01.01", 0.001, 100.0))
+            model.add(fill(A, f"{part}.{number}.01.01", 0.001, 100.0))
 
-    threads = [threading.Thread(target=hear, args=(own,)) for own in range(4)]
+    threads = [threading.Thread(target=add_all, args=(part,)) for part in range(4)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
@@ -229,7 +234,7 @@ def test_it_is_ready_for_json_and_for_many_threads(model):
 @pytest.mark.parametrize("kind", [3, 4])
 def test_delayed_data_are_no_arrival_price(kind):
     model = RunMonitor("r", ORDERS, [SENT_A._replace(data_type=kind), SENT_B._replace(data_type=1)])
-    model.hear(fill(A, FIRST, 4.0, 100.5))
+    model.add(fill(A, FIRST, 4.0, 100.5))
     assert model.update()["slippage_cost"] is None
-    model.hear(fill(B, "0000e0d5.67fe667c.01.01", 20.0, 49.9))
+    model.add(fill(B, "0000e0d5.67fe667c.01.01", 20.0, 49.9))
     assert model.update()["slippage_cost"] == pytest.approx(2.0)

@@ -1,4 +1,4 @@
-"""What a run knows of its orders: from the file, from the broker, on whatever thread, each event once."""
+"""The events of a run's orders: from the file and from the broker, on any thread, each event once."""
 
 import asyncio
 import threading
@@ -30,90 +30,90 @@ def blotter():
         yield one
 
 
-class Teller:
-    def follow(self, run_id, tell):
-        self.run_id, self.tell = run_id, tell
+class ReportingBroker:
+    def follow(self, run_id, report):
+        self.run_id, self.report = run_id, report
 
 
-def test_what_is_on_record_is_known_at_the_start_and_not_counted_as_news(blotter):
+def test_recorded_events_are_known_at_the_start_and_not_counted_as_new(blotter):
     blotter.record([FILL]).result()
 
     async def look():
         record = RunState("r", blotter, {NAME: 10.0})
-        return record.state(NAME).status, record.heard, record.uncharged, record.open
+        return record.state(NAME).status, record.received, record.uncharged, record.open
 
     assert asyncio.run(look()) == ("PARTIAL", 0, {"a.b.01.01"}, {NAME})
 
 
-def test_a_fact_is_news_once_and_on_record_once(blotter):
-    async def hear():
-        record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
-        record.follow(teller)
+def test_a_repeated_event_is_new_once_and_recorded_once(blotter):
+    async def run():
+        record, broker = RunState("r", blotter, {NAME: 10.0}), ReportingBroker()
+        record.follow(broker)
         for _ in range(3):
-            teller.tell(FILL, FEE)
+            broker.report(FILL, FEE)
         await record.put([])
-        return teller.run_id, record.heard, record.uncharged
+        return broker.run_id, record.received, record.uncharged
 
-    assert asyncio.run(hear()) == ("r", 2, set())
+    assert asyncio.run(run()) == ("r", 2, set())
     assert (blotter.events("r")["kind"] == "execution").sum() == 1
 
 
-def test_an_order_that_ended_is_open_again_once_fills_of_it_are_reported_that_nobody_has_seen(blotter):
+def test_an_ended_order_is_open_again_once_unrecorded_fills_of_it_are_reported(blotter):
     ended = OrderEvent("status", "r", NAME, NOON, status="CANCELLED", code="202")
 
-    async def hear():
-        record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
-        record.follow(teller)
+    async def run():
+        record, broker = RunState("r", blotter, {NAME: 10.0}), ReportingBroker()
+        record.follow(broker)
         found = []
         for event in (ended, ended._replace(code=None, filled=4.0), FILL):
-            teller.tell(event)
-            record.settle()
+            broker.report(event)
+            record.update_states()
             found.append(set(record.open))
         return found
 
-    assert asyncio.run(hear()) == [set(), {NAME}, set()]
+    assert asyncio.run(run()) == [set(), {NAME}, set()]
 
 
-def test_what_another_thread_tells_is_heard_and_on_record(blotter):
-    async def hear():
-        record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
-        record.follow(teller)
-        thread = threading.Thread(target=teller.tell, args=(FILL,))
+def test_events_from_another_thread_are_received_and_recorded(blotter):
+    async def run():
+        record, broker = RunState("r", blotter, {NAME: 10.0}), ReportingBroker()
+        record.follow(broker)
+        thread = threading.Thread(target=broker.report, args=(FILL,))
         thread.start()
         await record.news.wait()
         thread.join()
-        record.settle()
+        record.update_states()
         return record.state(NAME).filled
 
-    assert asyncio.run(hear()) == 4.0
+    assert asyncio.run(run()) == 4.0
     blotter.record([]).result()
     assert blotter.fills("r")["quantity"].tolist() == [4.0]
 
 
-def test_facts_of_other_orders_are_recorded_and_say_nothing_here(blotter):
-    async def hear():
-        record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
-        record.follow(teller)
-        teller.tell(FILL._replace(client_order_id="r-TLT-BUY"))
+def test_events_of_other_orders_are_recorded_and_change_nothing_here(blotter):
+    async def run():
+        record, broker = RunState("r", blotter, {NAME: 10.0}), ReportingBroker()
+        record.follow(broker)
+        broker.report(FILL._replace(client_order_id="r-TLT-BUY"))
         await record.put([])
-        return record.heard
+        return record.received
 
-    assert asyncio.run(hear()) == 0
+    assert asyncio.run(run()) == 0
     assert blotter.fills("r")["client_order_id"].tolist() == ["r-TLT-BUY"]
 
 
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        (FILL._replace(quantity=11.0), "asks for 10 shares, and 11 were filled"),
+        (FILL._replace(quantity=11.0), "is for 10 shares, and 11 were filled"),
         (OrderEvent("duplicate", "r", NAME, NOON, perm_id=8, message="another order"), "another order"),
     ],
 )
-def test_more_than_was_asked_for_is_an_alarm_when_it_is_heard_and_not_when_it_is_read_again(event, text, blotter):
+def test_an_overfill_is_an_alarm_when_it_is_received_and_not_when_it_is_read_again(event, text, blotter):
     async def alarm():
         record = RunState("r", blotter, {NAME: 10.0})
         await record.put([event])
-        record.settle()
+        record.update_states()
         first = record.alarm
         await record.put([])
         return first, RunState("r", blotter, {NAME: 10.0}).alarm
@@ -124,7 +124,7 @@ def test_more_than_was_asked_for_is_an_alarm_when_it_is_heard_and_not_when_it_is
 
 
 @pytest.mark.parametrize(
-    ("told", "owed"),
+    ("events", "owed"),
     [
         ([FILL, CORRECTED], {"a.b.01.02"}),
         ([CORRECTED, FILL], {"a.b.01.02"}),
@@ -133,20 +133,20 @@ def test_more_than_was_asked_for_is_an_alarm_when_it_is_heard_and_not_when_it_is
         ([FILL, CORRECTED, FEE._replace(exec_id="a.b.01.02")], set()),
     ],
 )
-def test_a_commission_is_owed_for_an_execution_as_it_was_last_corrected(told, owed, blotter):
-    async def hear():
+def test_a_commission_is_owed_for_an_execution_as_it_was_last_corrected(events, owed, blotter):
+    async def run():
         record = RunState("r", blotter, {NAME: 10.0})
-        await record.put(told)
+        await record.put(events)
         return record.uncharged, RunState("r", blotter, {NAME: 10.0}).uncharged
 
-    assert asyncio.run(hear()) == (owed, owed)
+    assert asyncio.run(run()) == (owed, owed)
 
 
 def test_an_order_that_has_ended_is_not_open(blotter):
     async def end():
         record = RunState("r", blotter, {NAME: 4.0})
         await record.put([FILL])
-        record.settle()
+        record.update_states()
         return record.open
 
     assert asyncio.run(end()) == set()
@@ -160,7 +160,7 @@ def test_an_order_that_was_not_sent_is_open_until_it_is_held_back(blotter):
             record.hold(held)
             found.append(set(record.open))
         await record.put([FILL])  # it was at the broker after all
-        record.settle()
+        record.update_states()
         return [*found, set(record.open)]
 
     assert asyncio.run(hold()) == [{NAME}, set(), {NAME}, set(), {NAME}]
@@ -181,40 +181,41 @@ def test_starts_ends_and_the_greatest_attempt_are_read_from_the_record(blotter):
     assert asyncio.run(look()) == (2, 1, 3, 0)
 
 
-def test_what_is_told_in_one_turn_of_the_loop_is_on_record_after_it(blotter):
-    async def hear():
-        record, teller = RunState("r", blotter, {NAME: 10.0}), Teller()
-        record.follow(teller)
-        teller.tell(FILL, FEE)
+def test_events_of_one_turn_of_the_loop_are_recorded_after_it(blotter):
+    async def run():
+        record, broker = RunState("r", blotter, {NAME: 10.0}), ReportingBroker()
+        record.follow(broker)
+        broker.report(FILL)
+        broker.report(FEE)
         await asyncio.sleep(0)  # one turn
 
-    asyncio.run(hear())
+    asyncio.run(run())
     blotter.record([]).result()
     assert blotter.fills("r")["commission"].tolist() == [1.0]
 
 
-def test_a_listener_is_told_news_of_the_runs_orders_once_and_all_that_is_of_no_order(blotter):
+def test_a_listener_receives_new_events_of_the_runs_orders_once_and_every_event_of_no_order(blotter):
     lost = OrderEvent("link_lost", "r", None, NOON, message="gone")
-    heard = []
+    received = []
 
-    async def hear():
-        record, teller = RunState("r", blotter, {NAME: 10.0}, heard.append), Teller()
-        record.follow(teller)
-        teller.tell(FILL, FILL, FILL._replace(client_order_id="r-TLT-BUY"), lost, lost)
+    async def run():
+        record, broker = RunState("r", blotter, {NAME: 10.0}, received.append), ReportingBroker()
+        record.follow(broker)
+        broker.report(FILL, FILL, FILL._replace(client_order_id="r-TLT-BUY"), lost, lost)
         await record.put([])
 
-    asyncio.run(hear())
-    assert heard == [FILL, lost, lost]
+    asyncio.run(run())
+    assert received == [FILL, lost, lost]
 
 
 def test_the_time_of_the_last_execution_is_that_of_executions_alone(blotter):
     later = NOON.replace(hour=19)
 
-    async def hear():
+    async def run():
         record = RunState("r", blotter, {NAME: 10.0})
         await record.put([FILL, OrderEvent("status", "r", NAME, later, status="SUBMITTED")])
         first = record.last_execution_at
         await record.put([CORRECTED._replace(occurred_at=later), FILL._replace(exec_id="c.d.01.01")])
         return first, record.last_execution_at
 
-    assert asyncio.run(hear()) == (NOON, later)
+    assert asyncio.run(run()) == (NOON, later)

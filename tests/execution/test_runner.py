@@ -13,7 +13,7 @@ from stocklean_exec.errors import BrokerError, HaltedError
 
 
 class Stub(MockBroker):
-    """The mock filler, with something that happens when the ``at``-th order is handed over."""
+    """The mock broker, with an action when the ``at``-th order is sent."""
 
     def __init__(self, *arguments, at=1, happens=None, window=1_000, quiet=True, **options):
         super().__init__(*arguments, **options)
@@ -124,7 +124,7 @@ def test_an_order_that_filled_before_the_hand_over_failed_is_filled():
         assert blotter.orders("r")["status"].tolist() == ["FILLED", "NEW"]
 
 
-def test_an_order_that_waited_for_a_rejected_one_is_recorded_anew_before_it_is_sent():
+def test_an_order_that_waited_for_a_rejected_one_is_recorded_again_before_it_is_sent():
     # All three are announced in one group. The first spends 10 of 25, the second of 20 is over the cap, and the
     # third is withdrawn with it and sent after it, when the record must say once more that it is being sent.
     seen = {}
@@ -135,7 +135,7 @@ def test_an_order_that_waited_for_a_rejected_one_is_recorded_anew_before_it_is_s
     broker = Stub({"S000": 10.0, "S001": 20.0, "S002": 10.0}, at=2, happens=look)
     with sx.open_blotter() as blotter:
         states = sx.submit_orders(plan(3, broker), broker, blotter, limits=sx.Limits(max_total_notional=25.0))
-        sendings = [
+        sent_times = [
             (event.client_order_id, event.attempt)
             for event in blotter.recorded_events("r")
             if event.kind == "sending"
@@ -143,7 +143,7 @@ def test_an_order_that_waited_for_a_rejected_one_is_recorded_anew_before_it_is_s
     assert states["reason"].fillna("").tolist()[1].startswith("run_notional_cap")
     assert states["status"].tolist() == ["FILLED", "REJECTED", "FILLED"]
     assert seen["r-S002-BUY"]["r-S002-BUY"] == "SENDING"
-    assert sendings == [("r-S000-BUY", 1), ("r-S001-BUY", 1), ("r-S002-BUY", 1), ("r-S002-BUY", 2)]
+    assert sent_times == [("r-S000-BUY", 1), ("r-S001-BUY", 1), ("r-S002-BUY", 1), ("r-S002-BUY", 2)]
 
 
 def test_a_broker_that_cannot_be_asked_for_quotes_blocks_the_run_which_can_be_sent_later():
@@ -260,7 +260,7 @@ def test_a_run_whose_orders_rest_for_good_does_not_wait():
         states = sx.submit_orders(plan(2, broker, limit=9.0), broker, blotter, timeout=3_600)
         assert states["status"].tolist() == ["SUBMITTED", "SUBMITTED"]
         run = blotter.runs().iloc[0]
-        assert (run["status"], run["message"]) == ("failed", "2 orders rest at the broker")
+        assert (run["status"], run["message"]) == ("failed", "2 orders are resting at the broker")
 
 
 def test_a_broker_that_may_still_fill_is_waited_for_until_the_timeout():
@@ -268,7 +268,7 @@ def test_a_broker_that_may_still_fill_is_waited_for_until_the_timeout():
     with sx.open_blotter() as blotter:
         states = sx.submit_orders(plan(2, broker, limit=9.0), broker, blotter, timeout=0.05)
         assert states["status"].tolist() == ["SUBMITTED", "SUBMITTED"]
-        assert blotter.runs()["message"].tolist() == ["timeout: 2 orders still work at the broker"]
+        assert blotter.runs()["message"].tolist() == ["timeout: 2 orders are still working at the broker"]
         assert broker.open_orders()["client_order_id"].tolist() == ["r-S000-BUY", "r-S001-BUY"]
 
 
@@ -337,10 +337,12 @@ def test_each_order_is_stamped_with_the_market_at_its_hand_over():
 
 def test_progress_counts_the_orders_that_have_ended():
     broker = Stub(prices(5), window=2)
-    told = []
+    progress = []
     with sx.open_blotter() as blotter:
         approved = plan(5, broker)
-        asyncio.run(sx.submit_orders_async(approved, broker, blotter, on_progress=lambda *news: told.append(news)))
-    assert told[0] == (2, "3 open")
-    assert told[-1] == (5, "0 open")
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+        asyncio.run(
+            sx.submit_orders_async(approved, broker, blotter, on_progress=lambda *news: progress.append(news))
+        )
+    assert progress[0] == (2, "3 open")
+    assert progress[-1] == (5, "0 open")
+    assert [done for done, _ in progress] == sorted(done for done, _ in progress)

@@ -30,7 +30,7 @@ def passes(gate, *names):
 def test_an_approved_order_passes_once():
     gate = gate_of(SendBudget({"a": 1, "b": 1}, {}))
     passes(gate, "a")
-    with pytest.raises(OrderRefusedError, match="a was handed over before") as caught:
+    with pytest.raises(OrderRefusedError, match="a was sent before") as caught:
         passes(gate, "a")
     assert caught.value.code == "not_approved_to_send"
     passes(gate, "b")
@@ -119,5 +119,5 @@ def test_who_falls_over_halfway_is_known():
     gate = gate_of(SendBudget({"a": 1}, {}))
     with pytest.raises(ValueError, match="wire"), gate.open(ticket("a")):
         raise ValueError("wire")
-    assert [one.client_order_id for one in gate.halfway] == ["a"]
+    assert [one.client_order_id for one in gate.in_flight] == ["a"]
     assert gate.entered == {"a"}

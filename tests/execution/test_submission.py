@@ -74,7 +74,7 @@ TWO = orders_of(("SPY", "BUY", 2.0), ("TLT", "BUY", 3.0))
 
 
 class Losing(Counting):
-    """The mock filler, on whose way the first order is lost: it is told of by no answer and left no trace."""
+    """The mock broker, which loses the first order on the way: no answer reports it and it leaves no trace."""
 
     def __init__(self, mode):
         super().__init__(MARKET, cash=100_000.0)
@@ -90,7 +90,7 @@ class Losing(Counting):
 class Slow(Losing):
     """The same, but the order arrives after all: the broker shows it when asked for the third time."""
 
-    settle_seconds = 30.0
+    in_flight_seconds = 30.0
 
     def __init__(self):
         super().__init__("paper")
@@ -100,11 +100,11 @@ class Slow(Losing):
         self.first = self.first or ticket
         await super().place(ticket)
 
-    async def sweep(self):
+    async def collect_evidence(self):
         self.asked += 1
         if self.asked == 3:
             await MockBroker.place(self, self.first)
-        return await super().sweep()
+        return await super().collect_evidence()
 
 
 # -- the worked cases ------------------------------------------------------------------------------------------
@@ -686,7 +686,7 @@ def test_of_a_restored_record_that_lacks_one_order_the_mock_filler_gets_nothing_
         for _ in range(2):
             states = sx.resume("run-1", broker, blotter)
             assert states["status"].tolist() == ["NEW", "FILLED"]
-            assert "the broker has run-1-TLT-BUY, which this record has not sent" in states["reason"].iloc[0]
+            assert "the broker has run-1-TLT-BUY, which this blotter has not sent" in states["reason"].iloc[0]
             (run,) = blotter.runs().to_dict("records")
             assert (run["status"], run["message"][:25]) == ("partial", "1 orders were held back: ")
     assert broker.placed == ["run-1-TLT-BUY"]

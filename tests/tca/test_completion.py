@@ -74,7 +74,7 @@ def test_completion_tells_what_was_asked_done_and_left_and_when():
         ("NEW", None, "not_sent"),
         ("SUBMITTED", None, "working"),
         ("UNKNOWN", None, "unknown"),
-        ("UNKNOWN", "the hand-over failed", "the hand-over failed"),
+        ("UNKNOWN", "the submission failed", "the submission failed"),
         ("CANCELLED", "not_approved", "not_approved"),
         ("CANCELLED", None, "cancelled"),
         (None, None, ""),

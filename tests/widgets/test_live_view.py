@@ -57,7 +57,7 @@ def blotter():
 def run(blotter):
     """A run driven by the test: events by its control, the end by its future."""
     control, live = RunControl(), RunMonitor("r", PLAN, account=ACCOUNT)
-    control.listen(live.hear)
+    control.listen(live.add)
     broker = SimpleNamespace(mode="paper", account=ACCOUNT, fault="")
     return Run("r", broker, blotter, control, live, Future())
 
@@ -86,7 +86,7 @@ def updates(view):
 
 
 def test_hello_is_answered_by_a_snapshot_and_no_order_is_in_the_synchronised_state(run):
-    run.control.tell(fill(A, 1, 4.0))
+    run.control.publish(fill(A, 1, 4.0))
     view = run.view()
     answer = post(view, "hello")
     assert (answer["kind"], answer["number"], answer["counts"]) == ("snapshot", 1, {"NEW": 1, "PARTIAL": 1})
@@ -99,11 +99,11 @@ def test_hello_is_answered_by_a_snapshot_and_no_order_is_in_the_synchronised_sta
 
 
 def test_the_messages_have_the_properties_that_the_front_end_declares(run, typedef):
-    run.control.tell(fill(A, 1, 4.0))
-    run.control.tell(OrderEvent("message", "r", A, code="1", message="text"))
+    run.control.publish(fill(A, 1, 4.0))
+    run.control.publish(OrderEvent("message", "r", A, code="1", message="text"))
     view = run.view()
     answer = post(view, "hello")
-    run.control.tell(fill(A, 2, 4.0))
+    run.control.publish(fill(A, 2, 4.0))
     view.wait()
     state = typedef("live.js", "RunState")
     assert set(answer) == state | {"kind", "view", "number"}
@@ -119,7 +119,7 @@ def test_a_thousand_events_are_sent_in_a_few_updates_that_miss_nothing(run):
     before = len(updates(view))
     threads = [
         threading.Thread(
-            target=lambda part=part: [run.control.tell(fill(B, f"{part}-{n}", 0.02)) for n in range(250)]
+            target=lambda part=part: [run.control.publish(fill(B, f"{part}-{n}", 0.02)) for n in range(250)]
         )
         for part in range(4)
     ]
@@ -174,11 +174,11 @@ def test_a_failed_update_is_logged_and_the_next_one_is_sent(run, monkeypatch, ca
     view = run.view()
     view.wait()
     monkeypatch.setattr(view, "send", lambda _: 1 / 0)
-    run.control.tell(fill(A, 1, 4.0))
+    run.control.publish(fill(A, 1, 4.0))
     view.wait()
     assert "could not send an update" in caplog.text
     monkeypatch.undo()
-    run.control.tell(fill(A, 2, 4.0))
+    run.control.publish(fill(A, 2, 4.0))
     view.wait()
     assert updates(view)[-1]["filled_quantity"] == 8.0
 
@@ -200,7 +200,7 @@ def test_a_failed_run_says_why_and_shows_no_account(run):
 
 def test_messages_of_the_broker_show_no_account(run):
     text = f"No trading permissions for {ACCOUNT} and U1234567"
-    run.control.tell(OrderEvent("rejected", "r", A, code="201", message=text))
+    run.control.publish(OrderEvent("rejected", "r", A, code="201", message=text))
     answer = post(run.view(), "hello")
     assert answer["messages"][0]["text"] == "No trading permissions for DU***321 and U1***567"
     assert ACCOUNT not in run.view()._repr_html_()
@@ -242,15 +242,15 @@ def test_a_malformed_message_is_ignored_and_logged(run, caplog):
 
 
 def test_an_order_that_has_ended_cannot_be_cancelled_and_the_answer_has_its_status(run):
-    run.control.tell(fill(A, 1, 10.0))
+    run.control.publish(fill(A, 1, 10.0))
     answer = post(run.view(), "cancel", client_order_id=A, status="SUBMITTED")
     assert answer["code"] == "order_ended"
     assert answer["reason"] == f"{A} is already FILLED (displayed as 'SUBMITTED'); nothing to cancel"
 
 
 def test_a_finished_run_without_open_orders_cannot_be_cancelled(run):
-    run.control.tell(fill(A, 1, 10.0))
-    run.control.tell(fill(B, 2, 20.0))
+    run.control.publish(fill(A, 1, 10.0))
+    run.control.publish(fill(B, 2, 20.0))
     run._future.set_result(None)
     answer = post(run.view(), "cancel_all", confirmed=True)
     assert (answer["kind"], answer["code"]) == ("refused", "run_over")
@@ -376,7 +376,7 @@ def test_one_order_and_then_all_are_cancelled_over_the_wire(blotter, tmp_path):
 
 def test_the_saved_output_escapes_all_texts(run):
     hostile = "<script>alert(1)</script>"
-    run.control.tell(OrderEvent("rejected", "r", A, code="201", message=hostile))
+    run.control.publish(OrderEvent("rejected", "r", A, code="201", message=hostile))
     view = run.view()
     bundle, _ = view._repr_mimebundle_()
     assert bundle["text/plain"].startswith("<LiveView of <Run r:")
@@ -400,7 +400,7 @@ def test_the_saved_output_is_updated_when_the_run_ends(run, monkeypatch):
     view._ipython_display_()
     view.wait()
     assert "working" in stored["d0"]
-    run.control.tell(fill(A, 1, 10.0))
+    run.control.publish(fill(A, 1, 10.0))
     run._future.set_result(None)
     view.wait()
     assert list(stored) == ["d0"]

@@ -1,10 +1,10 @@
--- The whole schema as the migrations leave it; a new blotter is made from this file.
+-- The whole schema after all migrations; a new blotter is created from this file.
 -- Rows are only ever inserted: there is no UPDATE and no DELETE in this package.
--- Primary keys only: they are what makes a repeated fact harmless. No secondary index, no foreign key.
+-- Primary keys only: they make a repeated event harmless. No secondary index, no foreign key.
 
 CREATE TABLE planned_runs (
     run_id        VARCHAR,
-    leg           INTEGER,        -- 1 for the plan, 2 and up for what completes it later
+    leg           INTEGER,        -- number of the batch: 1 for the plan, 2 and up for residual orders
     mode          VARCHAR NOT NULL,
     account       VARCHAR,
     nav           DOUBLE,
@@ -65,7 +65,7 @@ CREATE TABLE facts (
     exec_id              VARCHAR,
     symbol               VARCHAR,
     side                 VARCHAR,
-    quantity             DOUBLE,            -- as told, plausible or not; the views add up exact decimals
+    quantity             DOUBLE,            -- as reported, plausible or not; the views add up exact decimals
     price                DOUBLE,
     exchange             VARCHAR,
     liquidity            VARCHAR,

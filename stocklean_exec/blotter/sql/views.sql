@@ -1,10 +1,10 @@
--- What the record says. Views only, made anew each time a blotter is opened by its owner.
--- lifecycle.py says the same in Python, and a test holds the two against each other.
+-- State derived from the recorded events. Views only, created again each time its owner opens a blotter.
+-- order_state.py has the same rules in Python, and a test compares the two.
 
 -- name: executions
 -- Every execution ever reported that has an id and a usable quantity, with the number of its correction: TWS
 -- repeats a corrected execution with an id that differs only in the digits after the last of four dotted parts.
--- A number is usable when it is finite and below a billion; nine digits before the point, eight after it.
+-- A number is usable if it is finite and below a billion: nine digits before the point, eight after it.
 CREATE OR REPLACE VIEW executions AS
 SELECT
     * REPLACE (TRY_CAST(quantity AS DECIMAL(17, 8)) AS quantity),
@@ -17,7 +17,7 @@ WHERE kind = 'execution' AND exec_id IS NOT NULL AND TRY_CAST(quantity AS DECIMA
 
 -- name: fills
 -- The latest correction of each execution, with its commission once that is reported. A bust is a correction to
--- no shares: it removes the fill.
+-- zero shares: it removes the fill.
 CREATE OR REPLACE VIEW fills AS
 WITH latest AS (
     SELECT *
@@ -26,19 +26,19 @@ WITH latest AS (
         PARTITION BY coalesce(client_order_id, ''), family ORDER BY revision DESC, exec_id DESC
     ) = 1
 ),
--- A commission belongs to the execution of its order, or of whichever order if it does not say: two sessions of a
--- simulator may give out the same execution id.
+-- A commission belongs to the execution of its order, or of any order if it names none: two sessions of a simulator
+-- may use the same execution id.
 charged AS (
     SELECT
         latest.client_order_id,
         latest.exec_id,
-        max(told.commission) AS commission,
-        arg_max(told.commission_currency, told.commission) AS commission_currency
-    FROM facts AS told
+        max(fee.commission) AS commission,
+        arg_max(fee.commission_currency, fee.commission) AS commission_currency
+    FROM facts AS fee
     JOIN latest USING (exec_id)
-    WHERE told.kind = 'commission'
-        AND TRY_CAST(told.commission AS DECIMAL(17, 8)) IS NOT NULL
-        AND (told.client_order_id IS NULL OR told.client_order_id IS NOT DISTINCT FROM latest.client_order_id)
+    WHERE fee.kind = 'commission'
+        AND TRY_CAST(fee.commission AS DECIMAL(17, 8)) IS NOT NULL
+        AND (fee.client_order_id IS NULL OR fee.client_order_id IS NOT DISTINCT FROM latest.client_order_id)
     GROUP BY latest.client_order_id, latest.exec_id
 )
 SELECT
@@ -62,14 +62,14 @@ LEFT JOIN charged
 WHERE latest.quantity > 0;
 
 -- name: order_standing
--- One row per order with evidence: what was executed, and which kinds of facts are known.
+-- One row per order with events: what was executed, and which kinds of events are on record.
 CREATE OR REPLACE VIEW order_standing AS
 WITH executed AS (
     SELECT
         client_order_id,
         sum(quantity) AS filled_quantity,
-        -- Exact: both factors have eight decimals, so the sum does not depend on the sequence. Unknown when one
-        -- of the prices is.
+        -- Exact: both factors have eight decimals, so the sum does not depend on the sequence. NULL if a price is
+        -- unknown.
         CASE WHEN count(TRY_CAST(price AS DECIMAL(17, 8))) = count(*) THEN
             sum(CAST(quantity AS DECIMAL(38, 8)) * CAST(TRY_CAST(price AS DECIMAL(17, 8)) AS DECIMAL(38, 8)))
         END AS filled_value,
@@ -77,13 +77,13 @@ WITH executed AS (
     FROM fills
     GROUP BY client_order_id
 ),
--- Shares that were on record in any correction of their execution: what a bust took away was known all the same.
+-- Shares that were on record in any correction of their execution: shares that a bust removed were known too.
 seen AS (
     SELECT client_order_id, sum(shares) AS seen_quantity
     FROM (SELECT client_order_id, family, max(quantity) AS shares FROM executions GROUP BY client_order_id, family)
     GROUP BY client_order_id
 ),
--- The rank of facts of one kind: by their own time, not by when they were told; ties go by text.
+-- The rank of events of one kind: by their own time, not by when they were recorded; ties are broken by text.
 ranked AS (
     SELECT
         *,
@@ -105,7 +105,7 @@ failed AS (
 refound AS (
     SELECT client_order_id, max(try) AS last_found FROM ranked WHERE kind = 'found' GROUP BY client_order_id
 ),
-told AS (
+evidence AS (
     SELECT
         client_order_id,
         bool_or(kind = 'intent') AS intended,
@@ -113,7 +113,7 @@ told AS (
         bool_or(kind = 'status' AND coalesce(status, '') = 'SUBMITTED') AS shown_live,
         bool_or(kind = 'status' AND coalesce(status, '') = 'CANCELLED') AS cancelled,
         bool_or(kind = 'status' AND coalesce(status, '') = 'FILLED') AS reported_filled,
-        -- Some refusals count only as long as nothing has shown that the broker has the order.
+        -- Some rejects count only as long as the broker has not reported the order.
         bool_or(kind = 'rejected' AND coalesce(status, '') <> 'UNSEEN') AS rejected_for_good,
         bool_or(kind = 'rejected') AS rejected_if_unseen,
         bool_or(kind = 'refused') AS refused,
@@ -150,17 +150,17 @@ arrival AS (
     GROUP BY client_order_id
 )
 SELECT
-    told.*,
+    evidence.*,
     rejected_for_good OR (
         rejected_if_unseen AND NOT shown_live AND coalesce(executed.filled_quantity, 0) = 0
     ) AS rejected,
     coalesce(executed.filled_quantity, 0) AS filled_quantity,
-    -- Shares that the broker's statuses count as filled, and of which no execution was ever on record.
+    -- Shares that the broker's statuses report as filled, and of which no execution was ever on record.
     greatest(coalesce(reported, 0) - coalesce(seen.seen_quantity, 0), 0) AS unseen_quantity,
     executed.filled_value,
     executed.commission,
     arrival.quote AS arrival
-FROM told
+FROM evidence
 LEFT JOIN executed USING (client_order_id)
 LEFT JOIN seen USING (client_order_id)
 LEFT JOIN arrival USING (client_order_id);
@@ -191,17 +191,17 @@ WITH standing AS (
         CASE
             WHEN s.filled_quantity > 0 AND s.filled_quantity >= coalesce(planned.quantity, 0) THEN 'FILLED'
             WHEN s.resolved THEN 'RESOLVED'
-            -- What was filled without our knowing would be bought twice if the order were taken for over.
+            -- Unrecorded fills would be bought twice if the order were taken as ended.
             WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled AND s.unseen_quantity > 0 THEN 'UNCONFIRMED'
-            -- A broker shows an order that it rejects as cancelled. One that it reports as filled is not over until
-            -- its executions are here, whatever else is said.
+            -- A broker reports an order that it rejects as cancelled. An order that it reports as filled has not
+            -- ended until its executions are here, whatever else is reported.
             WHEN s.rejected AND s.filled_quantity = 0 AND NOT s.reported_filled THEN 'REJECTED'
             WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled THEN 'CANCELLED'
             WHEN s.missing THEN 'MISSING'
             WHEN s.filled_quantity > 0 THEN 'PARTIAL'
             WHEN s.reported_filled THEN 'AWAITING_EXECUTIONS'
             WHEN s.any_status THEN 'WORKING'
-            -- What was handed over may be alive, whatever we refused afterwards.
+            -- A sent order may still be working, whatever we refused afterwards.
             WHEN s.unknown THEN 'UNKNOWN'
             WHEN s.handed_over THEN 'SENDING'
             WHEN s.refused THEN 'REFUSED'
@@ -230,7 +230,7 @@ SELECT
     decided_at,
     arrival.bid AS arrival_bid,
     arrival.ask AS arrival_ask,
-    -- A side that is not above zero is TWS's way to say that there is none.
+    -- TWS reports a missing bid or ask as a number that is not above zero.
     CASE
         WHEN arrival.bid > 0 AND arrival.bid <= arrival.ask THEN (arrival.bid + arrival.ask) / 2
         WHEN arrival.last > 0 THEN arrival.last
@@ -284,7 +284,7 @@ SELECT
     approved_at,
     payload_hash,
     arrival.quoted_at AS arrival_quoted_at,
-    -- TWS's numbers: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen. Nobody told: nobody knows.
+    -- TWS's numbers: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen. NULL: unknown.
     CASE WHEN arrival.data_type IN (3, 4) THEN true WHEN arrival.data_type IN (1, 2) THEN false END
         AS arrival_delayed,
     CAST(filled_quantity + unseen_quantity AS DOUBLE) AS reported_quantity,
@@ -314,7 +314,7 @@ FROM facts;
 
 -- name: runs
 CREATE OR REPLACE VIEW runs AS
-WITH told AS (
+WITH reported AS (
     SELECT
         run_id,
         min(occurred_at) FILTER (kind = 'run_started') AS started_at,
@@ -353,16 +353,16 @@ SELECT
     END AS status,
     planned.account,
     planned.nav,
-    told.started_at,
-    CASE WHEN ends >= starts THEN told.ended_at END AS ended_at,
-    told.message,
+    reported.started_at,
+    CASE WHEN ends >= starts THEN reported.ended_at END AS ended_at,
+    reported.message,
     planned.parameters,
     planned.plan_hash,
     planned.approved_by,
     planned.approved_at,
     planned.code_version
 FROM planned_runs AS planned
-LEFT JOIN told USING (run_id)
+LEFT JOIN reported USING (run_id)
 LEFT JOIN standing USING (run_id)
 WHERE planned.leg = 1;
 

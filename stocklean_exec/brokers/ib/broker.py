@@ -45,7 +45,7 @@ __all__ = ["IBBroker"]
 
 _YIELD_EVERY = 16
 _PACED_WINDOW, _FREE_WINDOW = 32, 250
-_SETTLE_SECONDS = 10.0
+_IN_FLIGHT_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _OPEN_COLUMNS = {
     "client_order_id": "str",
@@ -111,7 +111,7 @@ class IBBroker(Broker):
         self.address = address or f"ib://{host}:{port}?client_id={client_id}"
         self.fault = ""
         self.send_window = _PACED_WINDOW if rate else _FREE_WINDOW
-        self.settle_seconds = _SETTLE_SECONDS if rate else 0.0
+        self.in_flight_seconds = _IN_FLIGHT_SECONDS if rate else 0.0
         self._place = Place(host, port, client_id, account, seconds, zone)
         self._allow_live, self._on_close = allow_live, on_close
         self._desk, self._market, self._pacer = OrderTracker(clock.now, self.on_failure), MarketDesk(), Pacer(rate)
@@ -128,7 +128,7 @@ class IBBroker(Broker):
         self.mode = "paper" if is_paper_account(self.account) else "live"
         # An account has one sender for a run, whatever its address and however that is spelt. A simulator that was
         # started for this broker alone is nobody else's.
-        self.lease = None if on_close is not None else self.account
+        self.lock_account = None if on_close is not None else self.account
 
     # -- what a user asks ------------------------------------------------------------------------------------
 
@@ -273,9 +273,9 @@ class IBBroker(Broker):
         """Client id, and the next order id as TWS has it now; None for the latter where it does not answer."""
         return self._place.client_id, await self._await(self._next_id())
 
-    async def sweep(self) -> Evidence:
+    async def collect_evidence(self) -> Evidence:
         """Ask for open orders, completed orders, executions and the next order id."""
-        return await self._await(self._sweep_all())
+        return await self._await(self._collect_all())
 
     def adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:
         """Learn of orders that an earlier connection handed over, and use none of their ids for anything else."""
@@ -285,9 +285,9 @@ class IBBroker(Broker):
         """Let adopted orders be handed over once more, with the ids they had."""
         self._call(self._allow_again(names))
 
-    async def regain(self, seconds: float) -> None:
+    async def restore_connection(self, seconds: float) -> None:
         """Connect again if the connection is gone, and wait until TWS has its own to IB."""
-        await self._await(self._regain(seconds))
+        await self._await(self._restore_connection(seconds))
 
     async def ping(self) -> None:
         """Ask TWS for the time: a connection that only seems to be there (a laptop that slept) gives no answer."""
@@ -324,7 +324,7 @@ class IBBroker(Broker):
         self.session += 1
         return account
 
-    async def _regain(self, seconds: float) -> None:
+    async def _restore_connection(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + seconds, _FIRST_PAUSE
         while self.fault or self._link is None:
@@ -363,10 +363,10 @@ class IBBroker(Broker):
         for name in names:
             self._last_id = min(self._last_id, self._desk.allow_again(name) - 1)
 
-    async def _sweep_all(self) -> Evidence:
+    async def _collect_all(self) -> Evidence:
         link = self._open_link()
         link.require_open()
-        told = await link.sweep(with_next_id=True)
+        told = await link.collect_evidence(with_next_id=True)
         own = [row["order_id"] for row in told.open_orders if row["client_id"] == self._place.client_id]
         return Evidence(
             asked_at=self.now(),
@@ -549,7 +549,7 @@ class IBBroker(Broker):
     async def _catch_up(self, link: Link) -> None:
         """Have everything told that happened unheard; what cannot be had is on record as such."""
         try:
-            told = await link.sweep()
+            told = await link.collect_evidence()
         except BrokerError as error:
             self._desk.broadcast("evidence_gap", str(error))
         else:

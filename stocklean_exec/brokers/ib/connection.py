@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from stocklean_exec.brokers.ib.order_tracker import OrderTracker
     from stocklean_exec.brokers.rate_limit import Pacer
 
-__all__ = ["Link", "LinkOwner", "Place", "Swept"]
+__all__ = ["Collected", "Link", "LinkOwner", "Place"]
 
 _SNAPSHOT_SECONDS = 12.0
 _CLIENT_ID_IN_USE = 326
@@ -62,7 +62,7 @@ class Place:
     zone: str
 
 
-class Swept(NamedTuple):
+class Collected(NamedTuple):
     """What was asked for: the open orders, the next order id if it was asked for, and what TWS did not tell."""
 
     open_orders: list[dict[str, Any]]
@@ -115,7 +115,7 @@ class Link:
         self._owner = owner
         self._hopeless: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._shared = asyncio.Lock()
-        self._sweeping = asyncio.Lock()
+        self._collecting = asyncio.Lock()
         self._open: dict[int, dict[str, Any]] | None = None
         self._next_id_asked: asyncio.Future[int] | None = None
         self._restored = asyncio.Event()
@@ -317,7 +317,7 @@ class Link:
 
             return await self._ask(start, "the next order id")
 
-    async def sweep(self, *, with_next_id: bool = False) -> Swept:
+    async def collect_evidence(self, *, with_next_id: bool = False) -> Collected:
         """Ask for everything that can have happened unheard: open orders, completed orders, executions."""
         gaps: list[str] = []
 
@@ -330,14 +330,14 @@ class Link:
                 gaps.append(str(error))
                 return None
 
-        async with self._sweeping:
+        async with self._collecting:
             self.desk.forget_refs()
             # The executions come last: what is filled between two requests is missed by neither.
             opened = await ask(self.open_orders()) or []
             await ask(self.completed_orders())
             await ask(self._ask(self._ib.reqExecutionsAsync, "executions"))
             next_id = await ask(self.fresh_next_id()) if with_next_id else None
-        return Swept(opened, next_id, "; ".join(gaps))
+        return Collected(opened, next_id, "; ".join(gaps))
 
     def pass_over_ids(self, highest: int) -> None:
         """Use no id up to ``highest`` for anything else."""

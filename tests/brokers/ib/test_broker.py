@@ -83,18 +83,18 @@ def test_a_connection_to_the_simulator_is_a_paper_broker(simulator):
         assert repr(broker) == "<IBBroker paper DU***001>"
 
 
-def test_a_run_is_leased_by_account_whatever_the_address(simulator):
+def test_a_run_is_locked_by_account_whatever_the_address(simulator):
     with connect(simulator, host="localhost", client_id=1) as one, connect(simulator, client_id=2) as other:
-        assert (one.lease, other.lease) == ("DU0000001", "DU0000001")
+        assert (one.lock_account, other.lock_account) == ("DU0000001", "DU0000001")
 
 
-def test_a_simulator_that_was_started_for_one_broker_needs_no_lease(simulator):
+def test_a_simulator_that_was_started_for_one_broker_needs_no_run_lock(simulator):
     with connect(simulator, on_close=lambda: None) as broker:
-        assert broker.lease is None
+        assert broker.lock_account is None
 
 
 def test_two_ports_of_one_account_do_not_send_one_run_twice(simulator):
-    # A second simulator stands for the second port: nobody but the lease could know that the account is the same.
+    # A second simulator stands for the second port: only the run lock can know that the account is the same.
     with (
         Simulator(seed=8, quotes=MARKET) as other,
         connect(simulator) as first,
@@ -306,7 +306,7 @@ def test_a_limit_order_that_rests_works_on_and_is_cancelled_by_name(simulator):
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
         assert states["status"].tolist() == ["SUBMITTED"]
-        assert blotter.runs()["message"].tolist() == ["timeout: 1 orders still work at the broker"]
+        assert blotter.runs()["message"].tolist() == ["timeout: 1 orders are still working at the broker"]
         shown = broker.open_orders()
         assert shown.iloc[:, :7].to_numpy().tolist() == [["r-SPY-BUY", "SPY", "BUY", 5.0, 0.0, "LMT", 390.0]]
         broker.cancel("r-SPY-BUY")
@@ -664,7 +664,7 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on():
         rows = [("SPY", "BUY", 5.0, "MKT"), ("KO", "BUY", 5.0, "MKT")]
         states = sx.submit_orders(approved_of(rows), broker, blotter, timeout=1)
         assert states["status"].tolist() == ["SUBMITTED", "FILLED"]
-        assert blotter.runs()["message"].tolist() == ["timeout: 1 orders still work at the broker"]
+        assert blotter.runs()["message"].tolist() == ["timeout: 1 orders are still working at the broker"]
         kinds = blotter.events("r")["kind"].value_counts()
         assert (kinds["link_lost"], kinds["link_restored"]) == (1, 1)
         # The venue may have closed before it read the second order: then that goes out again, with its id.

@@ -164,7 +164,7 @@ def test_closing_waits_for_the_socket_and_no_longer(monkeypatch):
 
 def test_the_next_order_id_is_asked_for_on_request_alone():
     async def work(link, _owner, _simulator):
-        return (await link.sweep()).next_id, (await link.sweep(with_next_id=True)).next_id
+        return (await link.collect_evidence()).next_id, (await link.collect_evidence(with_next_id=True)).next_id
 
     assert with_link(work) == (None, 1)
 

@@ -1,6 +1,6 @@
-"""The verdict on one run: what the venue's own journal says, held against the blotter. Pure but for reading.
+"""The verdict on one run: the venue's own journal, compared with the blotter. Pure but for reading.
 
-The journal is the truth; nothing that a client was told counts here.
+The journal is the truth; nothing that a client received counts here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.campaign.plans import Plan
 
-__all__ = ["EXPLAINED_BY", "FAILURES", "HELD_BY", "compare", "judge_run", "truth_of"]
+__all__ = ["EXPLAINED_BY", "FAILURES", "HELD_BY", "check_run", "compare", "truth_of"]
 
 FAILURES = (
     "duplicate_orders",
@@ -81,21 +81,21 @@ _CUTS_ANSWERS = {
     "link_lost_news",
 }
 EXPLAINED_BY: tuple[tuple[str, set[str]], ...] = (
-    (r"did not tell all it has", _CUTS_ANSWERS),
-    (r"started its order ids anew", {"ids_reset"}),
+    (r"did not report everything", _CUTS_ANSWERS),
+    (r"has reset its order ids", {"ids_reset"}),
     (r"was accepted after its id", _LOSES_ORDERS | {"venue_killed"}),
     (r"is used up", _LOSES_ORDERS | _HIDES | {"ids_of_received"}),
-    (r"known before, and now|calls it filled|more filled than there are", _HIDES | {"script busted"}),
-    (r"the hand-over failed", {"half_open", "stalled"}),
+    (r"known before, and|reports it filled|more filled than there are", _HIDES | {"script busted"}),
+    (r"the submission failed", {"half_open", "stalled"}),
 )
 """Why an order may be UNKNOWN at the end: words of its reason, and the faults of the run that allow for them."""
 HELD_BY: tuple[tuple[str, set[str]], ...] = (
     (r"has passed order ids that are not on record", {"restored_copy"}),
-    (r"which this record has not sent", {"restored_copy"}),
+    (r"which this blotter has not sent", {"restored_copy"}),
     (r"resume with client id", {"other_client"}),
-    (r"did not tell all it has", _CUTS_ANSWERS),
+    (r"did not report everything", _CUTS_ANSWERS),
 )
-"""Why an order may be held back at the end, likewise. No run sees a midnight, nor a later run."""
+"""Why an order may be held back at the end, in the same form. No run sees a midnight, nor a later run."""
 
 
 def truth_of(journal: list[dict[str, Any]]) -> dict[str, Any]:
@@ -125,11 +125,11 @@ def compare(
     orders: pd.DataFrame,
     fills: pd.DataFrame,
     faults: set[str],
-    untold: frozenset[str] = frozenset(),
+    unreported: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """Count what differs between the truth and a blotter's orders and fills, with a word on each difference.
 
-    ``untold`` are the orders of whose commissions the venue tells nobody.
+    ``unreported`` are the orders whose commissions the venue does not report.
     """
     found: Counter[str] = Counter()
     words: list[str] = []
@@ -141,7 +141,7 @@ def compare(
     for ref, count in truth["accepted"].items():
         if count > 1:
             fail("duplicate_orders", f"{ref} was accepted {count} times", count - 1)
-    _compare_fills(truth, fills, untold, _excused(orders, faults), fail)
+    _compare_fills(truth, fills, unreported, _excused(orders, faults), fail)
     filled: defaultdict[str, float] = defaultdict(float)
     for row in truth["fills"].values():
         filled[row["order_ref"]] += row["quantity"]
@@ -151,7 +151,7 @@ def compare(
 
 
 def _excused(orders: pd.DataFrame, faults: set[str]) -> set[str]:
-    """Orders whose fills may be missing: of these an older record, or another client, says that it cannot know."""
+    """Orders whose fills may be missing: an older blotter, or another client, reports that these are unknown."""
     if not faults & {"restored_copy", "other_client"}:
         return set()
     doubtful = (orders["status"] == "UNKNOWN") | ((orders["state"] == "INTENT") & orders["reason"].notna())
@@ -159,7 +159,7 @@ def _excused(orders: pd.DataFrame, faults: set[str]) -> set[str]:
 
 
 def _compare_fills(
-    truth: dict[str, Any], fills: pd.DataFrame, untold: frozenset[str], excused: set[str], fail: Any
+    truth: dict[str, Any], fills: pd.DataFrame, unreported: frozenset[str], excused: set[str], fail: Any
 ) -> None:
     known = {row["exec_id"] for row in fills.to_dict("records")}
     truth = truth | {
@@ -182,7 +182,7 @@ def _compare_fills(
     for row in recorded:
         position[row["symbol"]] += row["quantity"] if row["side"] == "BUY" else -row["quantity"]
         if row["exec_id"] in truth["fills"]:
-            _compare_fill(row, truth, untold, fail)
+            _compare_fill(row, truth, unreported, fail)
     for row in truth["fills"].values():
         position[row["symbol"]] -= row["quantity"] if row["side"] == "BUY" else -row["quantity"]
     for symbol, difference in position.items():
@@ -190,7 +190,7 @@ def _compare_fills(
             fail("wrong_positions", f"{symbol} is off by {difference:g}")
 
 
-def _compare_fill(row: dict[str, Any], truth: dict[str, Any], untold: frozenset[str], fail: Any) -> None:
+def _compare_fill(row: dict[str, Any], truth: dict[str, Any], unreported: frozenset[str], fail: Any) -> None:
     real, fee = truth["fills"][row["exec_id"]], truth["fees"].get(row["exec_id"])
     same = (row["client_order_id"], row["symbol"], row["side"], row["quantity"], row["price"]) == (
         real["order_ref"],
@@ -202,7 +202,7 @@ def _compare_fill(row: dict[str, Any], truth: dict[str, Any], untold: frozenset[
     if not same:
         fail("wrong_fills", row["exec_id"])
     if math.isnan(row["commission"]):
-        if fee is not None and row["client_order_id"] not in untold:
+        if fee is not None and row["client_order_id"] not in unreported:
             fail("lost_commissions", f"{row['exec_id']}: {fee}")
     elif fee is None or abs(fee - row["commission"]) > _ROUNDING:
         fail("wrong_commissions", f"{row['exec_id']}: {row['commission']} for {fee}")
@@ -249,8 +249,8 @@ def _text_of(path: Path) -> str:
     return path.read_text("utf-8", errors="replace") if path.exists() else ""
 
 
-def judge_run(plan: Plan, folder: Path) -> dict[str, Any]:
-    """Read the journal and the blotter of a run that is over, and judge."""
+def check_run(plan: Plan, folder: Path) -> dict[str, Any]:
+    """Read the journal and the blotter of a finished run, and check them."""
     journal = read_journal(folder / "journal.jsonl")
     truth = truth_of(journal)
     result: dict[str, Any] = {
@@ -270,7 +270,7 @@ def judge_run(plan: Plan, folder: Path) -> dict[str, Any]:
     faults = {*plan.faults, *(f"script {name}" for name in plan.scripts)}
     if "restored\n" not in _text_of(folder / "venue.log"):
         faults.discard("restored_copy")  # it did not come about
-    verdict = compare(truth, orders, fills, faults, plan.untold)
+    verdict = compare(truth, orders, fills, faults, plan.unreported)
     found, words = Counter(verdict["found"]), verdict["words"]
     lost = set((folder / "acks").read_text().split("\n")[:-1]) - keys
     if lost:
