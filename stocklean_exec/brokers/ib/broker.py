@@ -438,7 +438,7 @@ class IBBroker(Broker):
     def _has_id(self, client_order_id: str) -> bool:
         """Whether an order was sent, is to go out once more with the id it had, or has one that can be used."""
         order = self._desk.find(client_order_id)
-        return order is not None and (order.sent or order.again or order.order_id > self._last_id)
+        return order is not None and (order.sent or order.is_resend or order.order_id > self._last_id)
 
     async def _place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.blotter.events import OrderEvent, execution_family
+from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.blotter.order_state import OrderFacts
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
 from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
+    MOST_SHARES,
     STATUS_OF_TWS,
     TwsExecution,
     commission_fact,
@@ -42,13 +44,21 @@ if TYPE_CHECKING:
 __all__ = ["OrderTracker", "OwnOrder"]
 
 _MOST_ORPHANS = 10_000
-_NOISE = 1e-8
-_ABSURD = 1e9  # no order is filled with a billion shares: such a number is damage, as lifecycle.py has it
+_REPORTS = frozenset({"status", "message", "execution", "commission", "rejected", "cancel_requested"})
+"""Kinds of recorded events that count for a tracked order: what the broker reported, and our cancel requests. Our
+own decisions do not: an order that a person resolved, or that we never sent, may still work at TWS."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class OwnOrder:
-    """An order of ours: sent by this broker, or met at TWS under our client id from an earlier session."""
+    """An order of ours: sent by this broker, or found at TWS under our client id from an earlier session.
+
+    Its state is derived from the events published about it, by the same rules as the blotter's. Its own fields
+    say only what no event says: ``sent``, whether it was submitted on a connection of this broker or of its
+    record; ``is_resend``, submitted once more with the id it has; ``unexplained_inactive``, TWS shows it as
+    Inactive and has not said why; ``put_aside``, TWS does not list it as completed either, so that it may come
+    back.
+    """
 
     client_order_id: str
     run_id: str | None
@@ -57,49 +67,32 @@ class OwnOrder:
     client_id: int
     perm_id: int | None = None
     sent: bool = False
-    again: bool = False
-    seen: bool = False
-    inactive: bool = False
-    puzzling: bool = False
-    cancelled: bool = False
-    rejected: bool = False
-    maybe_rejected: bool = False
-    reported_filled: bool = False
-    cancel_requested: bool = False
-    reported: float = 0.0
-    shares: dict[str, tuple[int, float]] = field(default_factory=dict)
-    seen_shares: dict[str, float] = field(default_factory=dict)
-    uncharged: set[str] = field(default_factory=set)
-    told: set[tuple[object, ...]] = field(default_factory=set)
+    is_resend: bool = False
+    unexplained_inactive: bool = False
+    put_aside: bool = False
+    published: set[tuple[object, ...]] = field(default_factory=set)
+    events: OrderFacts = field(default_factory=OrderFacts)
+    _ended: bool | None = None
 
-    @property
-    def filled(self) -> float:
-        """Shares executed, in the latest correction of each execution."""
-        return sum(shares for _, shares in self.shares.values())
-
-    @property
-    def seen_quantity(self) -> float:
-        """Shares executed, in the greatest correction of each execution."""
-        return sum(self.seen_shares.values())
-
-    @property
-    def lacks_executions(self) -> bool:
-        """Whether TWS has counted more shares as filled than its executions ever had."""
-        return self.reported > self.seen_quantity + _NOISE
+    def add(self, event: OrderEvent) -> None:
+        """Count an event that is published about it, or that is on record."""
+        self.events.add(event)
+        self._ended = None
 
     @property
     def ended(self) -> bool:
-        """Whether it is over. One whose reported fills are not all here as executions is not."""
-        if self.filled >= self.quantity - _NOISE:
-            return True
-        if self.reported_filled or self.lacks_executions:
-            return False
-        return self.cancelled or self.rejected or self.maybe_rejected
+        """Whether its events say that it has ended; with reported fills that lack executions it has not.
+
+        Derived once after each event: one message needs it several times.
+        """
+        if self._ended is None:
+            self._ended = self.events.has_ended(self.quantity)
+        return self._ended
 
     @property
     def works(self) -> bool:
-        """Whether something more may be heard of it."""
-        return self.sent and not self.ended and not self.inactive
+        """Whether more reports about it may come."""
+        return self.sent and not self.ended and not self.put_aside
 
 
 class OrderTracker:
@@ -181,20 +174,18 @@ class OrderTracker:
             order.order_id, order.client_id = met.order_id, met.client_id
 
     def _recall(self, order: OwnOrder, event: OrderEvent) -> None:
-        """Take one recorded event of an adopted order as if it had just been heard, and tell nobody."""
+        """Count one recorded event of an adopted order, without publishing it."""
         if event.perm_id and event.kind in ("status", "execution") and order.perm_id is None:
             self._learn(order, event.perm_id)
-        order.cancel_requested |= event.kind == "cancel_requested"
         if event.kind == "execution" and event.exec_id is not None:
-            self._count(order, event.exec_id, event.quantity or 0.0)
-        elif event.kind == "commission":
-            order.uncharged.discard(event.exec_id or "")
-        self._note(order, event)
+            self._by_execution.setdefault(event.exec_id, order)
+        if event.kind in _REPORTS:
+            order.add(event)
 
     def allow_again(self, client_order_id: str) -> int:
         """Let an adopted order be handed over once more, with the id it has; that id."""
         order = self._by_ref[client_order_id]
-        order.sent, order.again = False, True
+        order.sent, order.is_resend = False, True
         self._by_id[order.order_id] = order
         return order.order_id
 
@@ -229,21 +220,19 @@ class OrderTracker:
 
     def puzzling(self) -> list[OwnOrder]:
         """Orders that TWS shows as Inactive, without a word why: rejected, ended, or put aside."""
-        return [order for order in self._by_ref.values() if order.puzzling and not order.ended]
+        return [order for order in self._by_ref.values() if order.unexplained_inactive and not order.ended]
 
     def put_aside(self, orders: list[OwnOrder]) -> None:
         """Note that TWS does not count these puzzling orders among the completed ones: they rest."""
         for order in orders:
-            if order.puzzling and not order.ended:
-                order.inactive, order.puzzling = True, False
-                self._note_busy(order)
+            if order.unexplained_inactive and not order.ended:
+                order.put_aside, order.unexplained_inactive = True, False
                 self._tell(
                     order, OrderEvent("message", code="Inactive", message="put aside by TWS; it may come back")
                 )
 
     def request_cancel(self, order: OwnOrder) -> None:
         """Note that we ask for a cancel, and tell it."""
-        order.cancel_requested = True
         self._tell(order, OrderEvent("cancel_requested"))
 
     def connected(self, next_order_id: int) -> None:
@@ -252,7 +241,7 @@ class OrderTracker:
         A next id below ids that were used means that TWS has started its ids anew: then an id no longer says
         which order is meant, and only ``orderRef`` and ``permId`` count.
         """
-        if any(order.seen and number >= next_order_id for number, order in self._by_id.items()):
+        if any(order.events.is_accepted and number >= next_order_id for number, order in self._by_id.items()):
             self._by_id.clear()
         else:
             self._by_id = {number: order for number, order in self._by_id.items() if order.sent}
@@ -279,7 +268,7 @@ class OrderTracker:
         self._refs.add(order_ref)
         order = self._match(order_id if ours else 0, order_ref, perm_id)
         if order is None and ours and order_ref:
-            order = OwnOrder(order_ref, None, quantity, order_id, client_id, sent=True)
+            order = OwnOrder(order_ref, None, min(quantity, MOST_SHARES), order_id, client_id, sent=True)
             self._by_ref[order_ref] = self._by_id[order_id] = order
         if order is None:
             self._keep_orphan(
@@ -289,10 +278,10 @@ class OrderTracker:
         if self._is_second(order, perm_id):
             return
         if STATUS_OF_TWS.get(word) == "SUBMITTED":
-            order.inactive = False
-            if not order.seen:
-                self._note_end(order, OrderEvent("status", status="SUBMITTED"))
+            order.put_aside = False
+            if not order.events.is_accepted:
                 self._tell(order, OrderEvent("status", status="SUBMITTED"))
+            self._note_busy(order)
 
     def on_status(
         self, order_id: int, perm_id: int, word: str, filled: float, remaining: float, why_held: str, *, ours: bool
@@ -305,19 +294,13 @@ class OrderTracker:
             return
         if self._is_second(order, perm_id):
             return
-        if (
-            order.rejected or order.maybe_rejected
-        ) and event.status == "CANCELLED":  # how TWS shows an order that it has rejected
+        if order.events.is_rejected and event.status == "CANCELLED":  # how TWS shows an order that it has rejected
             event = rejected_as_cancelled(word, event)
         if event.kind == "status":
-            order.inactive = order.puzzling = False
+            order.put_aside = order.unexplained_inactive = False
         elif word == "Inactive" and not order.ended:
-            order.puzzling = True
-        self._note_end(order, event)
-        mark = (event.kind, event.status, event.code, event.filled, event.remaining)
-        if mark not in order.told:  # TWS says most things twice
-            order.told.add(mark)
-            self._tell(order, event)
+            order.unexplained_inactive = True
+        self._tell_once(order, event, (event.kind, event.status, event.code, event.filled, event.remaining))
 
     def on_execution(self, execution: TwsExecution, *, ours: bool) -> None:
         """An execDetails message, live or asked for."""
@@ -330,12 +313,9 @@ class OrderTracker:
             self._keep_orphan(found, execution.perm_id, execution.order_ref)
             return
         self._is_second(order, execution.perm_id)  # its shares count all the same: they were traded
-        order.inactive = False
-        self._count(order, execution.exec_id, execution.shares)
-        self._note_end(order, event)
-        if ("execution", execution.exec_id) not in order.told:
-            order.told.add(("execution", execution.exec_id))
-            self._tell(order, event)
+        order.put_aside = False
+        self._by_execution.setdefault(execution.exec_id, order)
+        self._tell_once(order, event, ("execution", execution.exec_id))
         early = self._early_fees.pop(execution.exec_id, None)
         if early is not None:
             self._charge(order, early)
@@ -356,10 +336,11 @@ class OrderTracker:
         order = self._by_id.get(order_id)
         if order is None or not order.sent:
             return False
-        event = message_fact(code, text, seen=order.seen, cancel_requested=order.cancel_requested)
-        if order.again and code == ID_USED_UP:  # the first hand-over has arrived after all
+        event = message_fact(
+            code, text, seen=order.events.is_accepted, cancel_requested=order.events.is_cancel_requested
+        )
+        if order.is_resend and code == ID_USED_UP:  # the first hand-over has arrived after all
             event = OrderEvent("message", code=str(code), message=text)
-        self._note_end(order, event)
         self._tell(order, event)
         return True
 
@@ -385,8 +366,7 @@ class OrderTracker:
         if filled is None and event.status == "CANCELLED" and order.client_id != client_id:
             said = f"TWS lists it as completed ({word}), and does not say how many shares were filled"
             event = OrderEvent("message", code="completed", message=said)
-        if not order.ended or (filled or 0.0) > max(order.reported, order.seen_quantity) + _NOISE:
-            self._note_end(order, event)
+        if not order.ended or order.events.is_beyond_reports(filled):
             self._tell(order, event)
 
     # -- orphans ---------------------------------------------------------------------------------------------
@@ -416,29 +396,14 @@ class OrderTracker:
             return order
         return self._by_ref.get(order_ref) or (self._by_perm.get(perm_id) if perm_id > 0 else None)
 
-    def _count(self, order: OwnOrder, exec_id: str, shares: float) -> None:
-        family, revision = execution_family(exec_id)
-        order.seen_shares[family] = max(shares, order.seen_shares.get(family, 0.0))
-        known = order.shares.get(family)
-        is_latest = known is None or known[0] < revision
-        if is_latest:  # nothing is charged any more for what was corrected, nor for what was withdrawn
-            order.shares[family] = (revision, shares)
-            order.uncharged = {one for one in order.uncharged if execution_family(one)[0] != family}
-        if exec_id not in self._by_execution:
-            self._by_execution[exec_id] = order
-            if is_latest and shares:
-                order.uncharged.add(exec_id)
-
     def _is_second(self, order: OwnOrder, perm_id: int) -> bool:
         """Whether a message is about a second order under the same client order id; that is told, once."""
         self._learn(order, perm_id)
         if perm_id <= 0 or perm_id == order.perm_id:
             return False
-        mark = ("duplicate", perm_id)
-        if mark not in order.told:
-            order.told.add(mark)
-            text = f"TWS has another order (perm id {perm_id}) under this client order id"
-            self._tell(order, OrderEvent("duplicate", code="duplicate_order", message=text), perm_id)
+        text = f"TWS has another order (perm id {perm_id}) under this client order id"
+        second = OrderEvent("duplicate", perm_id=perm_id, code="duplicate_order", message=text)
+        self._tell_once(order, second, ("duplicate", perm_id))
         return True
 
     def _learn(self, order: OwnOrder, perm_id: int) -> None:
@@ -446,44 +411,33 @@ class OrderTracker:
             order.perm_id = perm_id
             self._by_perm[perm_id] = order
 
-    def _note_end(self, order: OwnOrder, event: OrderEvent) -> None:
-        self._note(order, event)
-        self._note_busy(order)
-
-    @staticmethod
-    def _note(order: OwnOrder, event: OrderEvent) -> None:
-        """Keep what an event says of the order's end; a later sign of life outweighs a refusal."""
-        if event.kind == "execution" or (event.kind == "status" and event.status in ("SUBMITTED", "FILLED")):
-            order.seen, order.maybe_rejected = True, False
-        if event.filled is not None and event.filled < _ABSURD:
-            order.reported = max(order.reported, event.filled)
-        order.cancelled |= event.kind == "status" and event.status == "CANCELLED"
-        order.reported_filled |= event.kind == "status" and event.status == "FILLED"
-        if event.kind == "rejected":
-            order.maybe_rejected |= event.status == "UNSEEN" and not order.seen
-            order.rejected |= event.status != "UNSEEN"
-
     def _note_busy(self, order: OwnOrder) -> None:
-        if order.works or order.uncharged:
+        if order.works or order.events.uncharged:
             self._busy.add(order.client_order_id)
         else:
             self._busy.discard(order.client_order_id)
 
     def _charge(self, order: OwnOrder, event: OrderEvent) -> None:
-        order.uncharged.discard(event.exec_id or "")
-        self._note_busy(order)
-        mark = ("commission", event.exec_id, event.commission)
-        if mark not in order.told:
-            order.told.add(mark)
+        self._tell_once(order, event, ("commission", event.exec_id, event.commission))
+
+    def _tell_once(self, order: OwnOrder, event: OrderEvent, mark: tuple[object, ...]) -> None:
+        """Publish what TWS reports, which it does twice for most reports; ``mark`` tells two reports apart."""
+        if mark in order.published:
+            self._note_busy(order)
+        else:
+            order.published.add(mark)
             self._tell(order, event)
 
-    def _tell(self, order: OwnOrder, event: OrderEvent, perm_id: int | None = None) -> None:
+    def _tell(self, order: OwnOrder, event: OrderEvent) -> None:
+        """Count an event for its order, and publish it to the subscriber of its run."""
+        order.add(event)
+        self._note_busy(order)
         event = event._replace(
             run_id=order.run_id,
             client_order_id=order.client_order_id,
             occurred_at=event.occurred_at or self._now(),
             order_id=order.order_id,
-            perm_id=order.perm_id if perm_id is None else perm_id,
+            perm_id=event.perm_id or order.perm_id,
             client_id=order.client_id,
         )
         if order.run_id is None or order.run_id not in self._followers:

@@ -26,6 +26,7 @@ __all__ = [
     "LINK_LOST",
     "LINK_RESTORED",
     "LIQUIDITY",
+    "MOST_SHARES",
     "NO_DATA_CODES",
     "REJECTED_BY_CODE",
     "REJECTED_UNLESS_SEEN",
@@ -150,8 +151,10 @@ SIDES = {"BOT": "BUY", "SLD": "SELL", "BUY": "BUY", "SELL": "SELL"}
 LIQUIDITY = {1: "added", 2: "removed", 3: "routed"}
 """What an execution did to the exchange's liquidity, by number; 0 is not known."""
 
+MOST_SHARES = 2.0**31 - 2
+"""Most shares of an order: one less than TWS's 32-bit "no value"."""
+
 _LARGEST = 1e12
-_MOST_SHARES = 2**31 - 2
 _SMALLEST = 1e-4
 _DECIMALS = 8
 _PLAIN = re.compile(r"[\x20-\x7e]*")
@@ -225,7 +228,7 @@ def number_problem(quantity: float, limit_price: float) -> str | None:
     'quantity 2.14748e+09 is not from 0.0001 to 2147483646'
     """
     prices = [] if math.isnan(limit_price) else [("limit_price", limit_price, _LARGEST)]
-    for name, value, most in [("quantity", quantity, float(_MOST_SHARES)), *prices]:
+    for name, value, most in [("quantity", quantity, MOST_SHARES), *prices]:
         if not _SMALLEST <= value <= most:
             return f"{name} {value:g} is not from {_SMALLEST:g} to {most:.0f}"
         if round(value, _DECIMALS) != value:

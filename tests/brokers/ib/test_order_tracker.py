@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stocklean_exec.blotter.events import OrderEvent, key_of
 from stocklean_exec.blotter.order_history import OrderHistory
-from stocklean_exec.blotter.order_state import derive_order
+from stocklean_exec.blotter.order_state import OrderFacts, derive_order
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.ib.translate import TwsExecution
@@ -129,7 +129,7 @@ def test_a_correction_counts_once():
     desk, told = desk_with_order()
     desk.on_execution(EXECUTION, ours=True)
     desk.on_execution(EXECUTION._replace(exec_id="0000e0d5.67fe667b.01.02", shares=4.0), ours=True)
-    assert desk.find("r-SPY-BUY").filled == 4.0
+    assert desk.find("r-SPY-BUY").events.filled == 4.0
     assert derive_order(10.0, told).filled == 4.0
 
 
@@ -269,6 +269,78 @@ def test_in_whatever_order_and_however_often_it_is_told_the_end_is_the_same(nois
     assert sum(event.kind == "execution" for event in told) == 2
 
 
+ANY_MESSAGES = st.lists(
+    st.sampled_from(
+        [
+            ("open", "Submitted"),
+            ("status", "PreSubmitted", 0.0),
+            ("status", "Inactive", 4.0),
+            ("status", "Cancelled", 0.0),
+            ("status", "Cancelled", 4.0),
+            ("status", "Cancelled", 1e12),
+            ("status", "Filled", 10.0),
+            ("fill", "0000e0d5.67fe667b.01.01", 4.0),
+            ("fill", "0000e0d5.67fe667b.01.02", 0.0),
+            ("fill", "0000e0d5.67fe667c.01.01", 6.0),
+            ("fee", "0000e0d5.67fe667b.01.01"),
+            ("message", 201),
+            ("message", 202),
+            ("message", 110),
+            ("message", 399),
+            ("completed", "Cancelled", 4.0),
+            ("completed", "Filled", None),
+        ]
+    ),
+    max_size=12,
+)
+
+
+@given(ANY_MESSAGES)
+def test_after_every_message_the_tracker_and_the_record_agree_on_whether_the_order_has_ended(messages):
+    desk, told = desk_with_order()
+    for message in messages:
+        match message:
+            case "open", word:
+                desk.on_open_order(12, 1, 77, "r-SPY-BUY", word, 10.0, ours=True)
+            case "status", word, filled:
+                desk.on_status(12, 77, word, filled, 10.0 - filled, "", ours=True)
+            case "fill", exec_id, shares:
+                desk.on_execution(EXECUTION._replace(exec_id=exec_id, shares=shares), ours=True)
+            case "fee", exec_id:
+                desk.on_commission(exec_id, 0.5, "USD")
+            case "message", code:
+                desk.on_message(12, code, "text")
+            case "completed", word, filled:
+                desk.on_completed(77, "r-SPY-BUY", word, filled, "", client_id=1)
+        assert (desk.working() == []) == derive_order(10.0, told).has_ended
+
+
+def test_a_decision_of_ours_on_record_does_not_end_an_order_that_may_still_work_at_tws():
+    desk = OrderTracker(lambda: NOON)
+    decision = OrderEvent("resolved", "r", "r-SPY-BUY", NOON, status="CANCELLED", message="looked it up")
+    desk.adopt("r", OrderHistory("r-SPY-BUY", 10.0, [SENT_12, decision]), ids_hold=True)
+    assert [order.client_order_id for order in desk.working()] == ["r-SPY-BUY"]
+
+
+def test_a_quantity_of_a_met_order_that_is_no_value_does_not_stop_the_reports():
+    desk = OrderTracker(lambda: NOON)
+    desk.on_open_order(9, 1, 70, "old-SPY-BUY", "Submitted", 1.7976931348623157e308, ours=True)
+    assert [order.client_order_id for order in desk.working()] == ["old-SPY-BUY"]
+
+
+def test_a_state_is_derived_once_after_each_event(monkeypatch):
+    derived, derive = [], OrderFacts.has_ended
+    monkeypatch.setattr(
+        OrderFacts, "has_ended", lambda events, quantity: derived.append(1) or derive(events, quantity)
+    )
+    desk, _ = desk_with_order()
+    desk.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    for _ in range(10):
+        desk.working()
+        desk.is_quiet()
+    assert len(derived) == 1
+
+
 def test_tickets_of_one_desk_keep_their_ids_apart():
     desk, _ = desk_with_order()
     desk.reserve(replace(TICKET, client_order_id="r-TLT-BUY"), 13, 1)
@@ -361,7 +433,8 @@ def test_an_adopted_order_remembers_what_is_on_record_of_it():
     ]
     desk.adopt("r", OrderHistory("r-SPY-BUY", 10.0, known), ids_hold=False)
     order = desk.find("r-SPY-BUY")
-    assert (order.perm_id, order.filled, order.seen, order.ended, order.uncharged) == (77, 4.0, True, False, set())
+    assert (order.perm_id, order.ended, order.events.filled) == (77, False, 4.0)
+    assert (order.events.is_accepted, order.events.uncharged) == (True, frozenset())
     assert not desk.on_message(12, 201, "of somebody else: ids began anew")
     desk.on_status(99, 77, "Cancelled", 4.0, 6.0, "", ours=False)  # by its permanent id
     assert [event.status for event in told] == ["CANCELLED"]
@@ -485,10 +558,10 @@ def test_commissions_are_recorded_of_executions_that_were_told_before_their_run_
     assert not desk.is_quiet()
     for _ in range(2):
         desk.on_execution(EXECUTION._replace(shares=4.0), ours=True)
-    assert desk.find("r-SPY-BUY").uncharged == {EXECUTION.exec_id}
+    assert desk.find("r-SPY-BUY").events.uncharged == {EXECUTION.exec_id}
     desk.on_commission(EXECUTION.exec_id, 1.0, "USD")
     assert [event.kind for event in told] == ["execution", "commission"]
-    assert desk.find("r-SPY-BUY").uncharged == set()
+    assert desk.find("r-SPY-BUY").events.uncharged == set()
     state = derive_order(10.0, told)
     assert (state.filled, state.commission) == (4.0, 1.0)
 
