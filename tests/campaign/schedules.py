@@ -330,7 +330,7 @@ def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
 
     yield ib_connection.Link, "send_order", send_order
     yield clock, "datetime", SimpleNamespace(now=virtual_now)  # some have kept the function clock.now itself
-    yield ib_broker, "Engine", make_engine
+    yield ib_broker, "BackgroundLoop", make_engine
     # DuckDB's own threads cost more than they save where tables are small.
     yield database_file, "_CONFIG", {**database_file._CONFIG, "threads": "1"}
     if not threads:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -578,7 +577,7 @@ class IBBroker(Broker):
         if engine is None:
             work.close()
             raise BrokerError("the broker is closed")
-        if threading.current_thread() is engine.thread:
+        if engine.is_current:
             return await work
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, engine.loop))
 
