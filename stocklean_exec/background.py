@@ -102,7 +102,7 @@ class _Call:
         self._task: asyncio.Task[Any] | None = None
 
     def begin(self) -> None:
-        self.outcome.set_running_or_notify_cancel()  # who waits cannot cancel it
+        self.outcome.set_running_or_notify_cancel()  # its caller cannot cancel it
         self._task = asyncio.get_running_loop().create_task(self._work)
         self._task.add_done_callback(self._deliver)
 
@@ -129,7 +129,7 @@ class BackgroundLoop:
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         while not self._is_stopping:
-            # SystemExit out of a piece of work is its caller's to hear; the loop goes on for all others.
+            # SystemExit out of a piece of work is its caller's to handle; the loop continues for all others.
             with suppress(SystemExit, KeyboardInterrupt):
                 self.loop.run_forever()
         left = asyncio.all_tasks(self.loop)
@@ -137,7 +137,7 @@ class BackgroundLoop:
             task.cancel()
         if left:
             self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self.loop.run_until_complete(asyncio.sleep(0))  # what they leave behind, such as their callers' answer
+        self.loop.run_until_complete(asyncio.sleep(0))  # their last callbacks, such as the answer to a caller
         self.loop.close()
 
     @property

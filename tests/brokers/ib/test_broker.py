@@ -785,11 +785,11 @@ class Stranger:
 
         async def serve(reader, writer):
             writer.write(self.greeting)
-            heard = self.loop.create_task(reader.read())
+            causes = self.loop.create_task(reader.read())
             over = self.loop.create_task(self.over.wait())
             if not self.closes:
-                await asyncio.wait([heard, over], return_when=asyncio.FIRST_COMPLETED)
-            for task in (heard, over):
+                await asyncio.wait([causes, over], return_when=asyncio.FIRST_COMPLETED)
+            for task in (causes, over):
                 task.cancel()
             writer.close()
             with contextlib.suppress(OSError):
@@ -857,12 +857,12 @@ def test_a_server_that_is_not_tws_is_recognised(greeting):
 
 
 def test_a_server_that_says_nothing_is_given_up_within_the_limit():
-    with Stranger() as other, pytest.raises(BrokerError, match=r"said nothing for 0\.3 s"):
+    with Stranger() as other, pytest.raises(BrokerError, match=r"sent nothing for 0\.3 s"):
         IBBroker(port=other.port, seconds=0.3)
 
 
 def test_a_server_that_hangs_up_is_told_from_a_silent_one():
-    with Stranger(closes=True) as other, pytest.raises(BrokerError, match="closed the connection without a word"):
+    with Stranger(closes=True) as other, pytest.raises(BrokerError, match="closed the connection without a message"):
         IBBroker(port=other.port, seconds=2.0)
 
 

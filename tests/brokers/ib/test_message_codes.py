@@ -83,12 +83,12 @@ BEFORE = {
 """State before, and after every code that changes nothing."""
 
 
-def status(desk, order_id, word, filled=0.0):
-    desk.on_status(order_id, order_id + 500_000, word, filled, QUANTITY - filled, "", ours=True)
+def status(tracker, order_id, word, filled=0.0):
+    tracker.on_status(order_id, order_id + 500_000, word, filled, QUANTITY - filled, "", ours=True)
 
 
-def fill(desk, order_id, shares):
-    desk.on_execution(
+def fill(tracker, order_id, shares):
+    tracker.on_execution(
         TwsExecution(
             f"0000e0d5.{order_id:08x}.01.01", NOON, "DU0000001", "ARCA", "BOT", shares, 400.1,
             order_id + 500_000, 1, order_id, name_of(order_id), "SPY", 2,
@@ -101,39 +101,39 @@ def name_of(order_id):
     return f"{RUN}-{order_id}"
 
 
-def hear_before(desk, order_id, what):  # noqa: C901 - one case for each line of the table
+def hear_before(tracker, order_id, what):  # noqa: C901 - one case for each line of the table
     """Let the desk hear what comes before the code."""
     match what:
         case "ApiPending" | "PendingSubmit":
-            status(desk, order_id, what)
+            status(tracker, order_id, what)
         case "working":
-            status(desk, order_id, "PreSubmitted")
-            status(desk, order_id, "Submitted")
+            status(tracker, order_id, "PreSubmitted")
+            status(tracker, order_id, "Submitted")
         case "open order seen":
             name = name_of(order_id)
-            desk.on_open_order(order_id, 1, order_id + 500_000, name, "PreSubmitted", QUANTITY, ours=True)
+            tracker.on_open_order(order_id, 1, order_id + 500_000, name, "PreSubmitted", QUANTITY, ours=True)
         case "partly filled":
-            fill(desk, order_id, 4.0)
-            status(desk, order_id, "Submitted", 4.0)
+            fill(tracker, order_id, 4.0)
+            status(tracker, order_id, "Submitted", 4.0)
         case "cancel pending":
-            status(desk, order_id, "Submitted")
-            desk.request_cancel(desk.find(name_of(order_id)))
-            status(desk, order_id, "PendingCancel")
+            status(tracker, order_id, "Submitted")
+            tracker.request_cancel(tracker.find(name_of(order_id)))
+            status(tracker, order_id, "PendingCancel")
         case "reported filled":
-            status(desk, order_id, "Filled", QUANTITY)
+            status(tracker, order_id, "Filled", QUANTITY)
         case "filled":
-            fill(desk, order_id, QUANTITY)
-            status(desk, order_id, "Filled", QUANTITY)
+            fill(tracker, order_id, QUANTITY)
+            status(tracker, order_id, "Filled", QUANTITY)
         case "cancelled":
-            status(desk, order_id, "Submitted")
-            status(desk, order_id, "Cancelled")
+            status(tracker, order_id, "Submitted")
+            status(tracker, order_id, "Cancelled")
         case "part cancelled":
-            fill(desk, order_id, 4.0)
-            status(desk, order_id, "Cancelled", 4.0)
+            fill(tracker, order_id, 4.0)
+            status(tracker, order_id, "Cancelled", 4.0)
         case "rejected":
-            desk.on_message(order_id, 201, "first")
+            tracker.on_message(order_id, 201, "first")
         case "refused unseen":
-            desk.on_message(order_id, 110, "first")
+            tracker.on_message(order_id, 110, "first")
         case _:
             assert what == "nothing heard"
 
@@ -155,11 +155,11 @@ def ticket(order_id):
     )
 
 
-def sent_order(desk, order_id):
+def sent_order(tracker, order_id):
     """Send one order; the events about it before anything is heard."""
     name = name_of(order_id)
-    desk.reserve(ticket(order_id), order_id, 1)
-    desk.mark_sent(desk.find(name))
+    tracker.reserve(ticket(order_id), order_id, 1)
+    tracker.mark_sent(tracker.find(name))
     return [
         OrderEvent("intent", RUN, name, NOON, order_id=order_id),
         OrderEvent("sending", RUN, name, NOON, attempt=1, order_id=order_id),
@@ -168,13 +168,13 @@ def sent_order(desk, order_id):
 
 def told(order_id, before, *codes):
     """Facts about one order after ``before`` and then ``codes``."""
-    desk, events = OrderTracker(lambda: NOON), []
-    desk.follow(RUN, lambda *more: events.extend(more))
-    events += sent_order(desk, order_id)
-    hear_before(desk, order_id, before)
+    tracker, events = OrderTracker(lambda: NOON), []
+    tracker.follow(RUN, lambda *more: events.extend(more))
+    events += sent_order(tracker, order_id)
+    hear_before(tracker, order_id, before)
     for code in codes:
-        assert desk.on_message(order_id, code, "text")
-    return events, desk
+        assert tracker.on_message(order_id, code, "text")
+    return events, tracker
 
 
 CELLS = [(code, before) for code in sorted(EXPECTED) for before in BEFORE]
@@ -238,27 +238,27 @@ def test_a_code_is_the_reason_when_it_ends_an_order_of_which_nothing_was_heard(c
 
 @pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what == "rejects"))
 def test_signs_of_life_outweigh_a_refusal_that_was_heard_before_them(code):
-    events, desk = told(1, "nothing heard", code)
-    status(desk, 1, "Submitted")
+    events, tracker = told(1, "nothing heard", code)
+    status(tracker, 1, "Submitted")
     assert derive_order(QUANTITY, events).state == "WORKING"
-    fill(desk, 1, 4.0)
+    fill(tracker, 1, 4.0)
     assert derive_order(QUANTITY, events).state == "PARTIAL"
 
 
 @pytest.mark.parametrize("word", ["Cancelled", "Inactive"])
 @pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what.startswith("rejects")))
 def test_a_refused_order_stays_rejected_however_tws_shows_it_then(code, word):
-    events, desk = told(1, "nothing heard", code)
-    status(desk, 1, word)
+    events, tracker = told(1, "nothing heard", code)
+    status(tracker, 1, word)
     state = derive_order(QUANTITY, events)
     assert (state.state, state.reason) == ("REJECTED", str(code))
 
 
 @pytest.mark.parametrize("code", [code for code, what in EXPECTED.items() if what == "no change"])
 def test_after_a_code_that_changes_nothing_the_order_fills_as_ever(code):
-    events, desk = told(1, "cancel pending", code)
-    assert [order.order_id for order in desk.working()] == [1]
-    fill(desk, 1, QUANTITY)
+    events, tracker = told(1, "cancel pending", code)
+    assert [order.order_id for order in tracker.working()] == [1]
+    fill(tracker, 1, QUANTITY)
     assert derive_order(QUANTITY, events).state == "FILLED"
 
 
