@@ -262,8 +262,8 @@ def test_the_planned_order_id_is_on_record_before_the_order_leaves(simulator):
         sx.submit_orders(approved_of([("SPY", "BUY", 1.0, "MKT"), ("KO", "BUY", 1.0, "MKT")]), broker, blotter)
         events = blotter.events("r")
     sending = events[events["kind"] == "sending"].set_index("client_order_id")
-    told = events[events["kind"] == "execution"].set_index("client_order_id")
-    assert sending["order_id"].to_dict() == told["order_id"].to_dict()
+    published = events[events["kind"] == "execution"].set_index("client_order_id")
+    assert sending["order_id"].to_dict() == published["order_id"].to_dict()
     assert set(sending["client_id"]) == {5}
     assert sending["order_id"].is_monotonic_increasing
 
@@ -310,7 +310,7 @@ def test_a_limit_order_that_rests_works_on_and_is_cancelled_by_name(simulator):
         broker.cancel("r-SPY-BUY")
         assert broker.open_orders().empty
         broker.cancel("r-SPY-BUY")  # it has ended: nothing to do
-        blotter.record([]).result(5)  # what was told is on record
+        blotter.record([]).result(5)  # what was published is on record
         row = blotter.orders("r").iloc[0]
         assert (row["status"], row["reason"]) == ("CANCELLED", "cancel_requested")
 
@@ -785,11 +785,11 @@ class Stranger:
 
         async def serve(reader, writer):
             writer.write(self.greeting)
-            causes = self.loop.create_task(reader.read())
+            received = self.loop.create_task(reader.read())
             over = self.loop.create_task(self.over.wait())
             if not self.closes:
-                await asyncio.wait([causes, over], return_when=asyncio.FIRST_COMPLETED)
-            for task in (causes, over):
+                await asyncio.wait([received, over], return_when=asyncio.FIRST_COMPLETED)
+            for task in (received, over):
                 task.cancel()
             writer.close()
             with contextlib.suppress(OSError):
@@ -861,8 +861,11 @@ def test_a_server_that_says_nothing_is_given_up_within_the_limit():
         IBBroker(port=other.port, seconds=0.3)
 
 
-def test_a_server_that_hangs_up_is_told_from_a_silent_one():
-    with Stranger(closes=True) as other, pytest.raises(BrokerError, match="closed the connection without a message"):
+def test_a_server_that_hangs_up_is_reported_from_a_silent_one():
+    with (
+        Stranger(closes=True) as other,
+        pytest.raises(BrokerError, match="closed the connection without a message"),
+    ):
         IBBroker(port=other.port, seconds=2.0)
 
 

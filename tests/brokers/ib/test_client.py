@@ -14,7 +14,7 @@ MAX_DOUBLE = "1.7976931348623157E308"
 
 
 class Recorder:
-    """An ear that writes down what it hears."""
+    """A listener that notes what it receives."""
 
     zone = "America/New_York"
 
@@ -53,7 +53,7 @@ def frame(*fields):
 
 
 def causes(*data, version=176):
-    """What an ear hears of frames after the handshake."""
+    """What a listener receives of frames after the handshake."""
 
     async def run():
         listener = Recorder()
@@ -74,14 +74,14 @@ def execution(time="20221229 10:00:01 US/Eastern", shares="100"):
     )  # fmt: skip
 
 
-def test_an_execution_is_heard_with_its_time_in_utc():
+def test_an_execution_is_received_with_its_time_in_utc():
     listener = causes(execution())
     ((name, contract, found),) = listener.said
     assert (name, contract.symbol, found.shares, found.orderRef) == ("on_execution", "SPY", 100.0, "r-SPY-BUY")
     assert found.time.isoformat() == "2022-12-29T15:00:01+00:00"
 
 
-def test_an_execution_whose_time_cannot_be_read_is_heard_all_the_same():
+def test_an_execution_whose_time_cannot_be_read_is_received_all_the_same():
     assert [said[0] for said in causes(execution(time="soon")).said] == ["on_execution"]
 
 
@@ -96,7 +96,7 @@ def test_a_status_that_cannot_be_read_is_a_failure():
     assert [what for what, _ in listener.failed] == ["message 3 of TWS cannot be read"] * 2
 
 
-def test_a_status_is_heard_as_it_was_sent():
+def test_a_status_is_received_as_it_was_sent():
     listener = causes(frame(3, 12, "Submitted", 40, 60, "400.1", 77, 0, "400.1", 1, "locate", 0))
     assert listener.said == [("on_status", 12, "Submitted", 40.0, 60.0, 400.1, 77, 0, 400.1, 1, "locate")]
 
@@ -144,7 +144,7 @@ def test_a_late_answer_and_an_unknown_message_harm_nobody():
 
 
 @pytest.mark.parametrize("code", [326, 10349, 2104])
-def test_a_message_is_heard_with_its_code(code):
+def test_a_message_is_received_with_its_code(code):
     assert causes(frame(4, 2, -1, code, "text", "")).said == [("on_error", -1, code, "text", False)]
 
 

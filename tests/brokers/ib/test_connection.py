@@ -111,7 +111,7 @@ async def ask_for_ever(connection):
         await connection.positions()
 
 
-def test_a_connection_that_ends_is_told_once_and_nothing_can_be_asked_any_more():
+def test_a_connection_that_ends_is_reported_once_and_nothing_can_be_asked_any_more():
     async def work(connection, owner, simulator):
         await asyncio.to_thread(simulator.event, "restart")
         with pytest.raises(BrokerError, match=r"gone|lost"):
@@ -182,7 +182,7 @@ def test_ids_that_were_passed_over_are_not_used():
 
 
 class ConnectionListener:
-    """A desk that notes what it is told; its order 5 is ours."""
+    """A tracker that notes what it receives; its order 5 is ours."""
 
     def __init__(self):
         self.causes = []
@@ -198,8 +198,8 @@ class ConnectionListener:
         return number == 5
 
 
-def told(work):
-    """Run ``work(link, owner)`` on a link that was never connected, and give what its desk was told."""
+def published(work):
+    """Run ``work(connection, owner)`` on one that was never opened; return what its tracker received."""
 
     async def run():
         listener, owner = ConnectionListener(), Owner()
@@ -222,7 +222,7 @@ def test_an_open_order_is_ours_if_its_client_and_its_account_are():
         for order in (open_order(), open_order(client_id=8), open_order(account="DU0000002")):
             connection.on_open_order(SimpleNamespace(symbol="SPY"), order, SimpleNamespace(status="Submitted"))
 
-    assert told(work) == [True, False, False]
+    assert published(work) == [True, False, False]
 
 
 def test_an_open_order_has_its_limit_and_one_at_the_market_has_none():
@@ -235,7 +235,7 @@ def test_an_open_order_has_its_limit_and_one_at_the_market_has_none():
         rows.extend(connection._open.values())
 
     rows = []
-    told(work)
+    published(work)
     assert [str(row["limit_price"]) for row in rows] == ["400.5", "nan", "nan"]
     assert [row["filled_quantity"] for row in rows] == [4.0, 0.0, 0.0]
     assert rows[0]["symbol"] == "SPY"
@@ -250,5 +250,5 @@ def test_an_id_that_was_used_before_is_a_doubt_about_an_order_of_ours_and_nothin
         doubts.append(owner.doubts)
 
     doubts = []
-    assert told(work) == [(5, 399), (6, 103), (5, 103)]
+    assert published(work) == [(5, 399), (6, 103), (5, 103)]
     assert doubts == [0, 1]

@@ -1,4 +1,4 @@
-"""Looking up instruments and quotes over a link that answers from a table."""
+"""Looking up instruments and quotes over a connection that answers from a table."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -132,11 +132,11 @@ def test_no_contract_or_several_are_refused(found, why):
 
 def test_many_look_ups_run_at_once_but_not_all():
     names = [f"S{number}" for number in range(100)]
-    connection, told = Table({name: [contract(number)] for number, name in enumerate(names)}), []
+    connection, published = Table({name: [contract(number)] for number, name in enumerate(names)}), []
     asyncio.run(
         MarketDataService().qualify(
-            connection, [Instrument(name) for name in names], lambda *news: told.append(news)
+            connection, [Instrument(name) for name in names], lambda *news: published.append(news)
         )
     )
     assert 10 < connection.most <= 40
-    assert told[-1] == (100, 100)
+    assert published[-1] == (100, 100)

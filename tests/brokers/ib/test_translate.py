@@ -116,7 +116,7 @@ def test_201_ends_an_order_whatever_was_seen():
     assert (event.kind, event.code, event.message, event.status) == ("rejected", "201", "margin", None)
 
 
-def test_202_is_a_cancel_whose_code_tells_that_we_did_not_ask_for_it():
+def test_202_is_a_cancel_whose_code_reports_that_we_did_not_ask_for_it():
     assert message_event(202, "too far", seen=True)[4] == "CANCELLED"
     assert message_event(202, "too far", seen=True).code == "202"
     assert message_event(202, "", seen=True, cancel_requested=True).code is None
@@ -131,7 +131,7 @@ def test_no_code_fills_an_order_and_an_unknown_one_never_ends_it(code, seen):
         assert event.kind == "message"
 
 
-def test_an_execution_is_told_with_the_words_of_the_tables():
+def test_an_execution_is_reported_with_the_words_of_the_tables():
     event = execution_event(execution())
     assert (event.exec_id, event.symbol, event.exchange, event.account, event.occurred_at) == (
         "0000e0d5.67fe667b.01.01",
