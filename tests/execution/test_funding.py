@@ -225,7 +225,7 @@ def test_cash_that_is_older_than_the_runs_own_buys_is_not_believed(blotter):
         sx.submit_orders(review.result(), first, blotter)
     blotter.clear_halt("go on")
     second = Stale(QUOTES)  # as a new process has it: no ledger yet, and the same account
-    second._orders, second._told, second._time = first._orders, first._told, first._time
+    second._orders, second._events, second._time = first._orders, first._events, first._time
     states = sx.resume("r", second, blotter).set_index("symbol")
     assert states["status"].to_dict() == {"NEW": "FILLED", "TOO": "CANCELLED"}
 
