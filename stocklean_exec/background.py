@@ -1,7 +1,10 @@
-"""One background thread with an event loop of its own, where the asynchronous work of this package runs.
+"""Background threads, and the event loop in one of them where the asynchronous work of this package runs.
+
+:class:`BackgroundThread` is the one kind of long-lived thread here: the blotter's writer, the live view's updates
+and the event loops run on one each.
 
 A notebook's own loop is busy while a cell runs, and must not be patched or nested; a script has none. So the
-plain functions hand their coroutine to the engine's loop and wait: the same code works in a cell, in a script,
+plain functions run their coroutine on the background loop and wait: the same code works in a cell, in a script,
 in a test and in a widget's callback.
 """
 
@@ -16,14 +19,78 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
-__all__ = ["BackgroundLoop", "call", "spawn"]
+__all__ = ["BackgroundLoop", "BackgroundThread", "call", "spawn"]
 
 T = TypeVar("T")
 
 _WIND_UP = 10.0
-"""Seconds that interrupted work has to come to its end before the caller goes on without it."""
+"""Seconds that interrupted work has to finish before its caller continues. A choice: a notebook's stop button must
+not seem dead, and a commit to a slow disk takes less."""
+
+
+class BackgroundThread:
+    """A daemon thread that can be stopped and waited for, and that a forked child knows it has not got.
+
+    Parameters
+    ----------
+    work : what the thread runs
+    name : of the thread
+    stop : makes ``work`` return; called once, by the first :meth:`close`
+
+    Raises
+    ------
+    RuntimeError
+        The interpreter is shutting down, and starts no thread.
+
+    Examples
+    --------
+    >>> wanted = threading.Event()
+    >>> thread = BackgroundThread(wanted.wait, "stocklean-example", wanted.set)
+    >>> thread.is_running
+    True
+    >>> thread.close()
+    >>> thread.is_running
+    False
+    """
+
+    def __init__(self, work: Callable[[], object], name: str, stop: Callable[[], object] = lambda: None) -> None:
+        self._stop, self._is_closed = stop, False
+        self._mutex = threading.Lock()
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=work, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_of_parent(self) -> bool:
+        """Whether this process is a fork of the one that started the thread: threads are not forked."""
+        return os.getpid() != self._pid
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller runs on this thread."""
+        return threading.current_thread() is self._thread
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread runs, in this process."""
+        return not self.is_of_parent and self._thread.is_alive()
+
+    def join(self, seconds: float | None = None) -> None:
+        """Wait until the thread has finished, ``seconds`` at most; in a forked child, not at all."""
+        if not self.is_of_parent:
+            self._thread.join(seconds)
+
+    def close(self, seconds: float | None = None) -> None:
+        """Stop the thread, and wait as :meth:`join` does; harmless when repeated, or called in a forked child."""
+        if self.is_of_parent:
+            return
+        with self._mutex:
+            is_first, self._is_closed = not self._is_closed, True
+        if is_first:
+            self._stop()
+        self.join(seconds)
 
 
 class _Call:
@@ -35,7 +102,7 @@ class _Call:
         self._task: asyncio.Task[Any] | None = None
 
     def begin(self) -> None:
-        self.outcome.set_running_or_notify_cancel()  # who waits cannot cancel it
+        self.outcome.set_running_or_notify_cancel()  # its caller cannot cancel it
         self._task = asyncio.get_running_loop().create_task(self._work)
         self._task.add_done_callback(self._deliver)
 
@@ -56,15 +123,13 @@ class BackgroundLoop:
 
     def __init__(self, name: str = "stocklean-engine") -> None:
         self.loop = asyncio.new_event_loop()
-        self._pid = os.getpid()
         self._is_stopping = False
-        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self.thread.start()
+        self.thread = BackgroundThread(self._run, name, self._end)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         while not self._is_stopping:
-            # SystemExit out of a piece of work is its caller's to hear; the loop goes on for all others.
+            # SystemExit out of a piece of work is its caller's to handle; the loop continues for all others.
             with suppress(SystemExit, KeyboardInterrupt):
                 self.loop.run_forever()
         left = asyncio.all_tasks(self.loop)
@@ -72,8 +137,13 @@ class BackgroundLoop:
             task.cancel()
         if left:
             self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self.loop.run_until_complete(asyncio.sleep(0))  # what they leave behind, such as their callers' answer
+        self.loop.run_until_complete(asyncio.sleep(0))  # their last callbacks, such as the answer to a caller
         self.loop.close()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller runs on the loop's own thread."""
+        return self.thread.is_current
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run ``work`` on the engine's loop, and return at once; the future cannot be cancelled.
@@ -84,7 +154,7 @@ class BackgroundLoop:
             In a forked process, or after :meth:`stop`.
         """
         this = _Call(work)
-        if os.getpid() != self._pid or self.loop.is_closed():
+        if self.thread.is_of_parent or self.loop.is_closed():
             work.close()
             raise RuntimeError("the engine was stopped, or this process is a fork of its owner")
         self.loop.call_soon_threadsafe(this.begin)
@@ -102,7 +172,7 @@ class BackgroundLoop:
             Called on the engine's own thread, which would wait for itself, in a forked process, or after
             :meth:`stop`.
         """
-        if threading.current_thread() is self.thread or os.getpid() != self._pid:
+        if self.is_current or self.thread.is_of_parent:
             work.close()
             raise RuntimeError("a blocking call from the engine's own thread, or from a fork; await it instead")
         this = _Call(work)
@@ -121,10 +191,11 @@ class BackgroundLoop:
 
     def stop(self) -> None:
         """Cancel what still runs, and end the loop and its thread. Stopping twice is harmless."""
+        self.thread.close(_WIND_UP)
+
+    def _end(self) -> None:
         self._is_stopping = True
-        with suppress(RuntimeError):  # the loop is closed
-            self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(_WIND_UP)
+        self.loop.call_soon_threadsafe(self.loop.stop)
 
 
 _shared: BackgroundLoop | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -120,7 +119,7 @@ def test_stopping_cancels_what_runs_and_ends_the_thread():
     made.stop()
     thread.join()
     assert ends == ["wound up", "caller told"]
-    assert not made.thread.is_alive()
+    assert not made.thread.is_running
     with pytest.raises(RuntimeError, match="the engine was stopped"):
         made.call(whereabouts())
     made.stop()
@@ -194,15 +193,18 @@ def test_an_interrupt_cancels_the_work_and_waits_until_it_has_wound_up():
 
 
 FORKED = """
-import asyncio, os, warnings
+import asyncio, os, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 and up warn of forks beside threads
 from stocklean_exec import background
+from stocklean_exec.background import BackgroundThread
 
 async def pid():
     return os.getpid()
 
 mine = background.BackgroundLoop()
 assert background.call(pid()) == os.getpid()
+wanted = threading.Event()
+writer = BackgroundThread(wanted.wait, "writer", wanted.set)
 child = os.fork()
 if not child:
     try:
@@ -213,18 +215,50 @@ if not child:
         mine.spawn(pid())
     except RuntimeError as error:
         print("refused" if "fork" in str(error) else error, flush=True)
+    writer.join(); writer.close()  # neither stops the parent's thread nor waits for it
+    print(writer.is_of_parent, writer.is_running, wanted.is_set(), flush=True)
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-print(background.call(pid()) == os.getpid())
+print(background.call(pid()) == os.getpid(), writer.is_of_parent, writer.is_running)
+writer.close()
+print(writer.is_running)
 """
 
 
 def test_a_forked_child_starts_an_engine_of_its_own():
     done = run_script(FORKED)
-    assert (done.stdout, done.stderr) == ("refused True\nrefused\nTrue\n", "")
+    assert (done.stdout, done.stderr) == ("refused True\nrefused\nTrue False False\nTrue False True\nFalse\n", "")
 
 
 def test_the_shared_engine_is_a_daemon():
     call(whereabouts())
-    assert background._shared.thread.daemon
-    assert background._shared._pid == os.getpid()
+    assert background._shared.thread._thread.daemon
+    assert not background._shared.thread.is_of_parent
+
+
+def test_a_thread_is_stopped_once_and_waited_for():
+    wanted, done, stops = threading.Event(), [], []
+
+    def work():
+        wanted.wait()
+        done.append(thread.is_current)
+
+    def stop():
+        stops.append(1)
+        wanted.set()
+
+    thread = background.BackgroundThread(work, "test-thread", stop)
+    assert (thread.is_running, thread.is_current, thread.is_of_parent) == (True, False, False)
+    thread.close()
+    thread.close()
+    assert (done, stops, thread.is_running) == ([True], [1], False)
+
+
+def test_a_thread_that_does_not_stop_is_waited_for_a_limited_time():
+    wanted = threading.Event()
+    thread = background.BackgroundThread(wanted.wait, "test-thread")
+    thread.close(0.0)
+    assert thread.is_running
+    wanted.set()
+    thread.join()
+    assert not thread.is_running

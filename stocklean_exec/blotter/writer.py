@@ -13,7 +13,6 @@ after it until the blotter is opened again.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from concurrent.futures import Future
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 
 from stocklean_exec import clock
+from stocklean_exec.background import BackgroundThread
 from stocklean_exec.blotter.events import OrderEvent, key_of, plain
 from stocklean_exec.errors import BlotterClosedError, BlotterError
 
@@ -62,10 +62,8 @@ class GroupCommitWriter:
         self._number = 0
         self._failure: Exception | None = None
         self._closed = False
-        self._pid = os.getpid()
         self._mutex = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="stocklean-blotter", daemon=True)
-        self._thread.start()
+        self._thread = BackgroundThread(self._run, "stocklean-blotter", self._end)
 
     def put(
         self, events: Iterable[OrderEvent] = (), work: Callable[[duckdb.DuckDBPyConnection], None] | None = None
@@ -74,7 +72,7 @@ class GroupCommitWriter:
 
         The future cannot be cancelled: queued events are recorded even if nobody waits for them.
         """
-        if os.getpid() != self._pid:
+        if self._thread.is_of_parent:
             raise BlotterClosedError("this process is a fork of the one that opened the blotter; open it here")
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()
@@ -87,13 +85,12 @@ class GroupCommitWriter:
 
     def close(self) -> None:
         """Write what is queued, then end the thread."""
-        if os.getpid() != self._pid:
-            return
+        self._thread.close()
+
+    def _end(self) -> None:
         with self._mutex:
-            if not self._closed:
-                self._closed = True
-                self._queue.put(None)
-        self._thread.join()
+            self._closed = True
+            self._queue.put(None)
 
     # -- on the writer's thread ---------------------------------------------------------------------------
 

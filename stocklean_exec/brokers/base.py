@@ -1,8 +1,8 @@
-"""What a broker is to this package: something that takes orders and tells events.
+"""The interface of a broker: it takes orders and publishes order events.
 
-A broker is handed one :class:`Ticket` at a time, and tells what becomes of it as
-:class:`~stocklean_exec.blotter.events.OrderEvent` records, to whoever follows the run. It never decides what a
-state is.
+A broker is sent one :class:`Ticket` at a time, and publishes what happens to it as
+:class:`~stocklean_exec.blotter.events.OrderEvent` records to the subscriber of the run. It never decides the state
+of an order.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ ORPHAN_COLUMNS = (
     "code",
     "message",
 )
-"""Columns of what a broker tells of orders that are nobody's here."""
+"""Columns of a broker's reports about orders that are not ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One order as it is handed to a broker. ``limit_price`` is NaN for an order without a limit."""
+    """One order as it is sent to a broker. ``limit_price`` is NaN for an order without a limit."""
 
     client_order_id: str
     run_id: str
@@ -85,13 +85,13 @@ class Broker(ABC):
     account: str
     address: str
     send_window: int = 1
-    """How many orders may be made ready for hand-over in one commit of the record."""
+    """How many orders may be prepared for sending in one commit of the record."""
     fault: str = ""
-    """Why nothing can be sent or heard any more; empty while all is well."""
+    """Why nothing can be sent or received any more; empty without a fault."""
     session: int = 0
-    """Number of the connection: another one means that things may have happened unheard."""
+    """Number of the connection: a new number means that reports may have been missed."""
     in_flight_seconds: float = 0.0
-    """How long an order may be under way to the broker before its absence there means something."""
+    """How long an order may be in flight to the broker before its absence there means something."""
     lock_account: str | None = None
     """The account, where other processes of this computer can trade it too; None where none of them can."""
 
@@ -128,19 +128,19 @@ class Broker(ABC):
 
     @abstractmethod
     def cancel(self, client_order_id: str) -> None:
-        """Ask for one order's cancellation; what comes of it is told as events."""
+        """Request one order's cancellation; the result is published as events."""
 
     @abstractmethod
     def cancel_all(self) -> None:
-        """Ask for the cancellation of every working order of ours."""
+        """Request the cancellation of every working order of ours."""
 
     @abstractmethod
     def close(self) -> None:
-        """Leave. Working orders stay where they are."""
+        """Disconnect. Working orders stay where they are."""
 
     @property
     def orphans(self) -> pd.DataFrame:
-        """What was heard of orders that are not ours, or of runs that nobody follows."""
+        """Reports about orders that are not ours, or of runs without a subscriber."""
         return pd.DataFrame(columns=list(ORPHAN_COLUMNS))
 
     # -- what a run asks -------------------------------------------------------------------------------------
@@ -151,9 +151,9 @@ class Broker(ABC):
 
     @abstractmethod
     def follow(self, run_id: str, tell: Callable[..., None]) -> None:
-        """Tell every event about the run's orders to ``tell``, from now on, also after the run has ended.
+        """Publish every event about the run's orders to ``tell``, from now on, also after the run has ended.
 
-        Facts that become known together may be told together: ``tell(*events)``.
+        Events that become known together may be published together: ``tell(*events)``.
         """
 
     @abstractmethod
@@ -162,18 +162,18 @@ class Broker(ABC):
 
     @abstractmethod
     async def place(self, ticket: Ticket) -> None:
-        """Hand one order over. It counts as handed over from the moment this is called."""
+        """Send one order. It counts as sent from the moment this is called."""
 
     @abstractmethod
     def is_quiet(self) -> bool:
-        """Whether nothing more will happen by itself: every order that is still open rests for good."""
+        """Whether nothing more will happen by itself: every order that is still open rests."""
 
     async def prepare(
         self,
-        tickets: Sequence[Ticket],  # noqa: ARG002 - for brokers that have something to make ready
+        tickets: Sequence[Ticket],  # noqa: ARG002 - for brokers that prepare something
         on_progress: Callable[[int, int], None] | None = None,  # noqa: ARG002 - as above
     ) -> dict[str, tuple[str, str]]:
-        """Make ready what the orders need; nothing is sent.
+        """Prepare what the orders need; nothing is sent.
 
         Returns
         -------
@@ -182,7 +182,7 @@ class Broker(ABC):
         return {}
 
     def order_id_for(self, client_order_id: str) -> tuple[int | None, int | None]:  # noqa: ARG002 - as above
-        """Order id and client id that a prepared order will go out with, for the record; None if there is none."""
+        """Order id and client id that a prepared order will be sent with; None without such ids."""
         return None, None
 
     async def session_mark(self) -> tuple[int | None, int | None]:
@@ -193,29 +193,29 @@ class Broker(ABC):
 
     @abstractmethod
     async def collect_evidence(self) -> Evidence:
-        """Ask for everything that can have happened unheard. Its events are told to who follows the run.
+        """Request everything that may have been missed. Its events are published to the subscriber of the run.
 
         Raises
         ------
         ConnectionLostError
-            The connection ended before all was told.
+            The connection ended before all was reported.
         """
 
     def adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:  # noqa: B027 - optional
-        """Learn of orders of ``run_id`` that were handed over earlier, to know them when they are told of."""
+        """Track orders of ``run_id`` that were sent earlier, to match reports about them."""
 
     def allow_again(self, names: Sequence[str]) -> None:  # noqa: B027 - optional
-        """Let these adopted orders be handed over once more, with the ids they had."""
+        """Allow these adopted orders to be sent again, with the ids they had."""
 
     async def restore_connection(self, seconds: float) -> None:
-        """Come back into a state in which orders can be sent, trying for ``seconds``.
+        """Reconnect until orders can be sent again, trying for ``seconds``.
 
         Raises
         ------
         ConnectionLostError
-            It did not come about in time.
+            It did not succeed in time.
         BrokerError
-            It never will: another account answers, say.
+            It cannot succeed: for instance, another account answers.
         """
         raise ConnectionLostError(f"{self.fault or 'the broker is gone'} (after {seconds:g} s)")
 
@@ -225,10 +225,10 @@ class Broker(ABC):
     async def place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]
     ) -> None:
-        """Hand orders over in their sequence, each within its ``gate``.
+        """Send orders in sequence, each within its ``gate``.
 
-        The gate is opened right before an order leaves, when nothing else can keep it back, on whatever thread
-        that is. It raises when the order must not leave. What has entered its gate counts as handed over.
+        The gate is opened right before an order is sent, after all other checks, on any thread. It raises when
+        the order must not be sent. An order that has entered its gate counts as sent.
         """
         for ticket in tickets:
             with gate(ticket):
@@ -266,7 +266,7 @@ def broker_card(broker: Broker, *, show_account: bool = False) -> str:
 
 
 def symbols_of(symbols: object) -> list[str] | None:
-    """Read what :meth:`Broker.quotes` was asked for; None for everything.
+    """Read the symbols passed to :meth:`Broker.quotes`; None for everything.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a broker reports when it is asked for everything it has. Pure."""
+"""A broker's answer to a request for everything it has. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Evidence"]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a broker told when it was asked for everything it has; the events of it were told as they came.
+    """A broker's answer to a request for everything it has; its events were published as they arrived.
 
     ``open_orders`` client order ids among the open orders; ``refs`` every client order id among open orders,
     completed orders and executions; ``executions`` the ids of these; ``next_id`` the next order id of
     ``client_id`` (None where orders have no such ids); ``highest_open_id`` greatest order id of this client among
-    the open orders; ``is_complete`` whether every list was told to its end, and if not, ``gap`` says which was
-    not; ``forgets`` whether the broker may have had an order of which it tells nothing; ``asked_at`` when, in UTC.
+    the open orders; ``is_complete`` whether every list was complete, and if not, ``gap`` says which was
+    not; ``forgets`` whether the broker may have had an order that it no longer reports; ``asked_at`` when, in UTC.
     """
 
     asked_at: datetime

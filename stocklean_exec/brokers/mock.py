@@ -1,7 +1,7 @@
 """The mock filler: a broker in this process, without a socket, whose fills are a function of its inputs.
 
 It fills by the shared :mod:`~stocklean_exec.fill_model`, charges IBKR's published commissions, and keeps
-positions and cash. A fill plan can tell it otherwise for a symbol or an order: partial fills, prices, rests,
+positions and cash. A fill plan can override that for a symbol or an order: partial fills, prices, rests,
 rejections, cancels. Time is virtual: it starts at the latest quote and moves only when something happens, so a
 run takes no time and gives the same times again.
 """
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILL_PLAN", "MockBroker"]
 
+# Choices: about what a paper account shows; the times are virtual.
 _ACKNOWLEDGED_AFTER = timedelta(milliseconds=20)
 _COMMISSION_AFTER = timedelta(milliseconds=50)
 _EPOCH_ACCOUNT = "DU0000001"
@@ -120,16 +121,16 @@ class MockBroker(Broker):
         self._quotes = parse_quotes(quotes)
         self._market = _market(self._quotes)
         held = opening_positions(positions)
-        self._book = _Portfolio(float(cash))
+        self._portfolio = _Portfolio(float(cash))
         for symbol, quantity, cost in zip(
             held["symbol"].tolist(), held["quantity"].tolist(), held["avg_cost"].tolist(), strict=True
         ):
-            self._book.quantity[symbol] = quantity
-            self._book.cost[symbol] = cost
+            self._portfolio.quantity[symbol] = quantity
+            self._portfolio.cost[symbol] = cost
         self._steps = parse_fill_plan(fill_plan)
         self._orders: dict[str, _Working] = {}
         self._followers: dict[str, Callable[[OrderEvent], None]] = {}
-        self._told: list[OrderEvent] = []
+        self._events: list[OrderEvent] = []
         times = self._quotes["quoted_at"].dropna()
         self._time: datetime = times.max().to_pydatetime() if len(times) else clock.now()
         self._closed = False
@@ -137,10 +138,10 @@ class MockBroker(Broker):
     # -- what a user asks ------------------------------------------------------------------------------------
 
     def positions(self) -> pd.DataFrame:
-        """What is held; symbols that were sold out are left out."""
+        """What is held; symbols that were sold out are excluded."""
         rows = [
-            {"symbol": symbol, "quantity": quantity, "avg_cost": self._book.cost.get(symbol, math.nan)}
-            for symbol, quantity in sorted(self._book.quantity.items())
+            {"symbol": symbol, "quantity": quantity, "avg_cost": self._portfolio.cost.get(symbol, math.nan)}
+            for symbol, quantity in sorted(self._portfolio.quantity.items())
             if quantity
         ]
         frame = pd.DataFrame(rows, columns=["symbol", "quantity", "avg_cost"])
@@ -162,15 +163,17 @@ class MockBroker(Broker):
             Something is held that no quote values.
         """
         prices = usable_prices(self._quotes)["price"]
-        lost = [name for name, held in self._book.quantity.items() if held and not prices.get(name, 0.0) > 0]
+        lost = [name for name, held in self._portfolio.quantity.items() if held and not prices.get(name, 0.0) > 0]
         if lost:
             raise BrokerError(f"no usable price for {', '.join(sorted(lost))}, which is held: NAV is not known")
-        held = math.fsum(quantity * prices[name] for name, quantity in self._book.quantity.items() if quantity)
-        return round(self._book.cash + held, 6)
+        held = math.fsum(
+            quantity * prices[name] for name, quantity in self._portfolio.quantity.items() if quantity
+        )
+        return round(self._portfolio.cash + held, 6)
 
     def cash(self) -> float:
         """Cash after all trades and commissions so far."""
-        return round(self._book.cash, 6)
+        return round(self._portfolio.cash, 6)
 
     def open_orders(self) -> pd.DataFrame:
         """Orders that rest."""
@@ -219,13 +222,15 @@ class MockBroker(Broker):
 
     def _cancel_now(self, orders: list[_Working]) -> None:
         for order in orders:
-            order.ended = True  # all are dead before anybody is told: a listener that fails stops nothing
+            order.ended = (
+                True  # all have ended before any event is published: a subscriber that fails stops nothing
+            )
         for order in orders:
-            self._tell(order, OrderEvent("cancel_requested"))
+            self._publish(order, OrderEvent("cancel_requested"))
             self._cancelled(order, None, None)
 
     def close(self) -> None:
-        """Take no more orders."""
+        """Accept no more orders."""
         self._closed = True
 
     # -- what a run asks -------------------------------------------------------------------------------------
@@ -235,7 +240,7 @@ class MockBroker(Broker):
         return self._time
 
     def follow(self, run_id: str, tell: Callable[[OrderEvent], None]) -> None:
-        """Tell the events of ``run_id`` to ``tell``."""
+        """Publish the events of ``run_id`` to ``tell``."""
         self._followers[run_id] = tell
 
     async def fetch_quotes(self, symbols: list[str]) -> pd.DataFrame:
@@ -247,11 +252,11 @@ class MockBroker(Broker):
         return True
 
     async def collect_evidence(self) -> Evidence:
-        """Tell again all that was ever told; what is not among it never reached this broker."""
-        for event in self._told:
-            tell = self._followers.get(event.run_id or "")
-            if tell is not None:
-                tell(event)
+        """Publish all events again; an order without any never reached this broker."""
+        for event in self._events:
+            publish = self._followers.get(event.run_id or "")
+            if publish is not None:
+                publish(event)
         return Evidence(
             asked_at=self._time,
             open_orders=frozenset(name for name, order in self._orders.items() if not order.ended),
@@ -264,7 +269,7 @@ class MockBroker(Broker):
         tickets: Sequence[Ticket],
         on_progress: Callable[[int, int], None] | None = None,  # noqa: ARG002 - there is nothing to wait for
     ) -> dict[str, tuple[str, str]]:
-        """Refuse orders that name a contract: the mock filler knows symbols and nothing else."""
+        """Reject orders that name a contract: the mock filler knows symbols only."""
         return {
             ticket.client_order_id: (
                 "contract_mismatch",
@@ -327,7 +332,7 @@ class MockBroker(Broker):
                 self._rejected(order, "price_unavailable", f"no usable price for {order.ticket.symbol}")
                 return
             if not is_marketable(order.ticket.side, order.ticket.limit_price, price):
-                break  # a plan does not make anybody trade beyond his limit: the order rests
+                break  # a plan does not trade beyond the limit of an order: it rests
             self._executed(order, Execution(quantity, price), step.seconds)
         self._expire(order)
 
@@ -341,10 +346,10 @@ class MockBroker(Broker):
         order.filled = round(order.filled + execution.quantity, 8)
         order.value += execution.quantity * execution.price
         signed = execution.quantity if ticket.side == "BUY" else -execution.quantity
-        self._book.trade(ticket.symbol, signed, execution.price)
-        self._book.cash -= fee
+        self._portfolio.trade(ticket.symbol, signed, execution.price)
+        self._portfolio.cash -= fee
         exec_id = _exec_id(self._seed, name, order.executions)
-        self._tell(
+        self._publish(
             order,
             OrderEvent(
                 "execution",
@@ -362,13 +367,13 @@ class MockBroker(Broker):
             order.ended = True
             self._reported(order, "FILLED")
         order_at, order.at = order.at, order.at + _COMMISSION_AFTER
-        self._tell(
+        self._publish(
             order, OrderEvent("commission", exec_id=exec_id, commission=fee, commission_currency=ticket.currency)
         )
         order.at = order_at
 
     def _reported(self, order: _Working, status: str, code: str | None = None, message: str | None = None) -> None:
-        self._tell(
+        self._publish(
             order,
             OrderEvent(
                 "status",
@@ -386,9 +391,9 @@ class MockBroker(Broker):
 
     def _rejected(self, order: _Working, code: str, message: str | None) -> None:
         order.ended = True
-        self._tell(order, OrderEvent("rejected", code=code, message=message))
+        self._publish(order, OrderEvent("rejected", code=code, message=message))
 
-    def _tell(self, order: _Working, event: OrderEvent) -> None:
+    def _publish(self, order: _Working, event: OrderEvent) -> None:
         ticket = order.ticket
         event = event._replace(
             run_id=ticket.run_id,
@@ -398,10 +403,10 @@ class MockBroker(Broker):
             perm_id=order.perm_id,
             client_id=0,
         )
-        self._told.append(event)
-        tell = self._followers.get(ticket.run_id)
-        if tell is not None:
-            tell(event)
+        self._events.append(event)
+        publish = self._followers.get(ticket.run_id)
+        if publish is not None:
+            publish(event)
 
 
 def _market(quotes: pd.DataFrame) -> dict[str, Quote]:

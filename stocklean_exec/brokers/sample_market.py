@@ -1,6 +1,6 @@
 """Real prices that come with the package, for the demo, the notebooks and first steps.
 
-Adjusted daily closes of 20 S&P 500 names in 2022; their origin is told in ``data/README.md``. A quote is made
+Adjusted daily closes of 20 S&P 500 names in 2022; their origin is stated in ``data/README.md``. A quote is made
 of a close: the market around it is invented, by a fixed rule.
 """
 

@@ -1,4 +1,4 @@
-"""The fill plan: what the mock filler is told to do with an order instead of following the market. Pure.
+"""The fill plan: what the mock filler does with an order instead of following the market. Pure.
 
 One row is one thing that happens, rows are in sequence. A plan without rows for an order leaves it to the
 market. Quantities are shares, prices currency per share, times seconds.
@@ -67,26 +67,26 @@ def parse_fill_plan(plan: object) -> dict[str, list[FillStep]]:
     """
     if plan is None:
         return {}
-    door = FrameValidator(FILL_PLAN, plan, "action")
-    symbols = door.read_symbols()
+    validator = FrameValidator(FILL_PLAN, plan, "action")
+    symbols = validator.read_symbols()
     for name in ("action", "client_order_id", "code", "message"):
-        door.texts(name, None, upper=False)
+        validator.texts(name, None, upper=False)
     numbers: dict[str, Any] = {}
     for name in ("quantity", "price", "seconds"):
         numbers[name] = (
-            door.numbers(name, f"{name}_dtype").tolist()
-            if name in door.frame.columns
+            validator.numbers(name, f"{name}_dtype").tolist()
+            if name in validator.frame.columns
             else [math.nan] * len(symbols)
         )
         for row, value in enumerate(numbers[name]):
             if math.isinf(value) or (value <= 0 and not (name == "seconds" and value == 0)):
-                door.problem(f"{name}_invalid", f"{name} {value:g} is not a number above 0", row, name)
-    for row, action in enumerate(door.frame["action"].tolist()):
+                validator.problem(f"{name}_invalid", f"{name} {value:g} is not a number above 0", row, name)
+    for row, action in enumerate(validator.frame["action"].tolist()):
         if action not in _ACTIONS:
-            door.problem("action_unknown", f"{action!r} is not one of {', '.join(_ACTIONS)}", row, "action")
-    door.finish()
+            validator.problem("action_unknown", f"{action!r} is not one of {', '.join(_ACTIONS)}", row, "action")
+    validator.finish()
     texts = {
-        name: [text if isinstance(text, str) else None for text in door.frame[name].tolist()]
+        name: [text if isinstance(text, str) else None for text in validator.frame[name].tolist()]
         for name in ("action", "client_order_id", "code", "message")
     }
     steps: dict[str, list[FillStep]] = {}

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anywidget
 
 from stocklean_exec import clock
+from stocklean_exec.background import BackgroundThread
 from stocklean_exec.errors import InputError, Problem, StockleanError
 from stocklean_exec.execution.run_card import run_card
 from stocklean_exec.schema.account_ids import mask_accounts_in
@@ -252,21 +253,20 @@ class _Pacer:
         self._work, self._pause = work, pause
         self._mutex = threading.Lock()
         self._is_due = False
-        self._thread: threading.Thread | None = None
+        self._thread: BackgroundThread | None = None
 
     def poke(self) -> None:
         """Request another run of the work; return at once."""
         with self._mutex:
             self._is_due = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="stocklean-live-view", daemon=True)
-                # Within the mutex, so that the thread reads the flag only after this block.
+            if self._thread is None or self._thread.is_of_parent:
+                # Within the mutex: the thread waits for it before its first check.
                 with suppress(RuntimeError):  # the interpreter is shutting down
-                    self._thread.start()
+                    self._thread = BackgroundThread(self._run, "stocklean-live-view")
 
     def wait(self) -> None:
         """Wait until there is nothing to do."""
-        while (thread := self._thread) is not None:
+        while (thread := self._thread) is not None and not thread.is_of_parent:
             thread.join()
 
     def _run(self) -> None:

@@ -65,7 +65,7 @@ def submit_and_die(port, file, count):
             "order_type": "MKT",
         }
     )
-    send, sent = ib_connection.Link.send_order, []
+    send, sent = ib_connection.Connection.send_order, []
 
     def send_order(link, contract, order):
         send(link, contract, order)
@@ -73,7 +73,7 @@ def submit_and_die(port, file, count):
         if len(sent) == count // 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    ib_connection.Link.send_order = send_order
+    ib_connection.Connection.send_order = send_order
     with connect(port) as broker, sx.open_blotter(file) as blotter:
         review = sx.review_orders(sx.check_orders(orders, LIMITS, quotes=broker.quotes(list(SYMBOLS)), cash=1e9))
         review.approve_all(by="bench")
@@ -122,18 +122,18 @@ def time_orders(count):
     bare = []
     with simulator() as port, connect(port) as broker:
         asyncio.run(broker.prepare(tickets))
-        send = ib_connection.Link.send_order
+        send = ib_connection.Connection.send_order
 
         def timed(link, contract, order):
             began = time.perf_counter()
             send(link, contract, order)
             bare.append(1e3 * (time.perf_counter() - began))
 
-        ib_connection.Link.send_order = timed
+        ib_connection.Connection.send_order = timed
         try:
             asyncio.run(broker.place_all(tickets, lambda _: contextlib.nullcontext()))
         finally:
-            ib_connection.Link.send_order = send
+            ib_connection.Connection.send_order = send
     rows = {"handing one order over, no record": bare}
     with tempfile.TemporaryDirectory() as folder, sx.open_blotter(Path(folder) / "bench.duckdb") as blotter:
         for size in (1, 32, 250):

@@ -110,7 +110,7 @@ def test_the_same_run_gives_the_same_fills(broker, blotter):
     assert held == {"GE": 50.0, "SPY": 10.0, "TLT": 450.0}
 
 
-def test_the_same_run_tells_the_same_kinds_of_events(broker, blotter):
+def test_the_same_run_reports_the_same_kinds_of_events(broker, blotter):
     sx.submit_orders(approved_of(ORDERS[2:3]), broker, blotter)
     events = blotter.events("r")
     of_order = events[events["client_order_id"] == "r-TLT-BUY"]

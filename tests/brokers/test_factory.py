@@ -62,7 +62,7 @@ def test_cash_given_as_an_argument_goes_before_the_address():
         7,
     ],
 )
-def test_an_address_that_cannot_be_read_is_an_error_that_tells_what_would_do(address):
+def test_an_address_that_cannot_be_read_is_an_error_that_reports_what_would_do(address):
     with pytest.raises(InputError) as caught:
         sx.connect(address, quotes={"SPY": 1.0})
     assert caught.value.codes[0] in {"address_invalid", "account_invalid", "cash_missing"}

@@ -36,7 +36,7 @@ def ticket(symbol, side, quantity, limit=math.nan, **changes):
 
 
 def place(broker, *tickets):
-    """Hand the tickets over, and give the events that were told."""
+    """Send the tickets, and return the published events."""
     events = []
     broker.follow("r", events.append)
     for one in tickets:
@@ -328,9 +328,9 @@ def test_a_resting_order_can_be_cancelled():
     broker.cancel("r-SPY-BUY")
     assert (state(events, order).status, state(events, order).reason) == ("CANCELLED", "cancel_requested")
     assert len(broker.open_orders()) == 0
-    told = len(events)
+    published = len(events)
     broker.cancel("r-SPY-BUY")  # again: nothing more happens
-    assert len(events) == told
+    assert len(events) == published
 
 
 def test_a_filled_order_stays_filled_when_it_is_cancelled():
@@ -437,7 +437,7 @@ def test_time_starts_at_the_latest_quote_and_moves_only_forward():
     assert broker.now() > before
 
 
-def test_the_facts_of_an_order_are_told_in_the_sequence_of_their_times():
+def test_the_events_of_an_order_are_reported_in_the_sequence_of_their_times():
     events = [event for event in story(7) if event.client_order_id == "r-SPY-BUY" and event.kind != "commission"]
     times = [event.occurred_at for event in events]
     assert times == sorted(times)
@@ -458,7 +458,7 @@ def test_an_execution_says_where_it_was_made_and_that_it_took_liquidity():
     assert (event.symbol, event.side, event.quantity, event.price) == ("SPY", "BUY", 5.0, 100.0)
 
 
-def test_all_that_is_told_of_an_order_has_its_run_its_ids_and_its_time():
+def test_all_that_is_reported_of_an_order_has_its_run_its_ids_and_its_time():
     events = place(MockBroker({"SPY": 100.0, "TLT": 50.0}), ticket("SPY", "BUY", 5), ticket("TLT", "BUY", 5))
     ids = {
         (event.run_id, event.client_order_id, event.order_id, event.perm_id, event.client_id) for event in events
@@ -490,7 +490,7 @@ def test_what_happens_after_the_run_has_ended_is_recorded():
         review.approve_all(by="me")
         assert sx.submit_orders(review.result(), broker, blotter)["status"].tolist() == ["PARTIAL"]
         broker.cancel_all()
-        blotter.record([]).result()  # what was told before is on record once this is
+        blotter.record([]).result()  # what was published before is on record once this is
         row = blotter.orders("r").iloc[0]
         assert (row["status"], row["filled_quantity"], row["reason"]) == ("CANCELLED", 4.0, "cancel_requested")
         assert blotter.runs()["status"].tolist() == ["partial"]

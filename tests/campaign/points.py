@@ -133,7 +133,7 @@ def _pass_all(points: Points, labels: list[str], when: str) -> None:
 
 
 def _wrap_orders(points: Points) -> None:
-    send, prepare = ib_connection.Link.send_order, ib_broker.IBBroker._prepare
+    send, prepare = ib_connection.Connection.send_order, ib_broker.IBBroker._prepare
 
     def send_order(self: Any, contract: Any, order: Any) -> None:
         points.pass_by("order.before_bytes")
@@ -154,29 +154,29 @@ def _wrap_orders(points: Points) -> None:
         points.pass_by("orders.made_ready")
         return result
 
-    ib_connection.Link.send_order, ib_broker.IBBroker._prepare = send_order, prepared
+    ib_connection.Connection.send_order, ib_broker.IBBroker._prepare = send_order, prepared
     for name, point in (("on_status", "status"), ("on_execution", "execution"), ("on_commission", "commission")):
         _before(order_tracker.OrderTracker, name, lambda point=point: points.pass_by(f"heard.{point}"))
 
 
 def _wrap_recovery(points: Points) -> None:
     _around_async(
-        ib_connection.Link,
+        ib_connection.Connection,
         "connect",
         lambda: points.pass_by("connection.before"),
         lambda: points.pass_by("connection.made"),
     )
     _around_async(
-        ib_connection.Link,
-        "collect_evidence",
+        ib_connection.Connection,
+        "collect_reports",
         lambda: points.pass_by("sweep.before"),
         lambda: points.pass_by("sweep.told"),
     )
-    _around_async(ib_connection.Link, "completed_orders", lambda: None, lambda: points.pass_by("sweep.half_told"))
-    _around_async(ib_broker.IBBroker, "_adopt", lambda: None, lambda: points.pass_by("recovery.adopted"))
     _around_async(
-        ib_broker.IBBroker, "_restore_connection", lambda: points.pass_by("reconnect.before"), lambda: None
+        ib_connection.Connection, "completed_orders", lambda: None, lambda: points.pass_by("sweep.half_told")
     )
+    _around_async(ib_broker.IBBroker, "_adopt", lambda: None, lambda: points.pass_by("recovery.adopted"))
+    _around_async(ib_broker.IBBroker, "_reconnect", lambda: points.pass_by("reconnect.before"), lambda: None)
     _around_async(
         ib_broker.IBBroker,
         "_allow_again",

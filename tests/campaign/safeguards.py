@@ -109,7 +109,7 @@ def _go_on_regardless(_: Path) -> None:
         fresh = [name for name in self._record.names if self._record.history(name).state == "INTENT"]
         return Recovered(self._broker.session, fresh, [], {})
 
-    async def ask_nothing(self: Any, link: Any) -> None:
+    async def ask_nothing(self: Any, connection: Any) -> None:
         pass
 
     recovery.Recovery.run = ask_once
@@ -186,7 +186,7 @@ def _resend_under_new_ids() -> None:
 
     def forget(self: Any, names: Any) -> None:
         for name in names:
-            self._desk._by_ref.pop(name, None)
+            self._tracker._by_ref.pop(name, None)
 
     recovery.decide = trusting
     ib_broker.IBBroker.allow_again = forget

@@ -310,7 +310,7 @@ def _here() -> _World | None:
 
 def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
     """What stands in our modules so that workers live in the current schedule: owner, name, stand-in."""
-    send = ib_connection.Link.send_order
+    send = ib_connection.Connection.send_order
 
     def send_order(self: Any, contract: Any, order: Any) -> None:
         life = getattr(self._owner, "life", None)
@@ -328,7 +328,7 @@ def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
         world = _here()
         return background.BackgroundLoop(name) if world is None else InlineLoop(world.loop)
 
-    yield ib_connection.Link, "send_order", send_order
+    yield ib_connection.Connection, "send_order", send_order
     yield clock, "datetime", SimpleNamespace(now=virtual_now)  # some have kept the function clock.now itself
     yield ib_broker, "BackgroundLoop", make_engine
     # DuckDB's own threads cost more than they save where tables are small.

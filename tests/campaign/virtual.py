@@ -222,7 +222,12 @@ class InlineLoop:
     """Stands for the engine's thread: what is called runs on the loop of this thread."""
 
     def __init__(self, loop: VirtualLoop) -> None:
-        self.loop, self.thread = loop, threading.current_thread()
+        self.loop, self._thread = loop, threading.current_thread()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller runs on this thread."""
+        return threading.current_thread() is self._thread
 
     def call(self, work: Any) -> Any:
         """Run ``work`` to its end; inside the loop only what never waits."""

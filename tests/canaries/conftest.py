@@ -39,7 +39,7 @@ class Peer:
     """
 
     def __init__(self):
-        self.heard = []
+        self.received = []
         self.silent = set()
         self.greets = True
         self.ended = 0
@@ -61,7 +61,7 @@ class Peer:
             while True:
                 fields = await self._read(reader)
                 async with self._news:
-                    self.heard.append(fields)
+                    self.received.append(fields)
                     self._news.notify_all()
                 self._answer(fields)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -106,7 +106,7 @@ class Peer:
 
     def orders(self):
         """Every placeOrder that came."""
-        return [fields for fields in self.heard if fields[0] == "3"]
+        return [fields for fields in self.received if fields[0] == "3"]
 
     async def stop(self):
         self._server.close()
@@ -151,7 +151,7 @@ class Bench:
         await ib.connectAsync("127.0.0.1", self.peer.port, fetchFields=fetch, **options)
         return ib
 
-    async def settled(self, ib):
+    async def idle(self, ib):
         """Wait until the client has read all that the peer has said so far: it answers messages in sequence."""
         await asyncio.wait_for(asyncio.ensure_future(ib.reqCurrentTimeAsync()), SECONDS)
 

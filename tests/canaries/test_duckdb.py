@@ -31,13 +31,13 @@ def with_ten(connection):
 
 
 def test_trap_a_sum_over_a_join_with_nothing_is_not_above_zero():
-    """blotter_file switches ``statistics_propagation`` off for this; once this fails, it may be switched on."""
+    """blotter.database_file switches ``statistics_propagation`` off for this; once this fails, it may be on."""
     ((is_positive, total),) = with_ten(duckdb.connect()).execute(SOLD_NOTHING).fetchall()
     assert (is_positive, float(total)) == (False, 10.0)
 
 
 def test_a_blotters_connection_is_free_of_that_trap():
-    """blotter_file: the views decide what is filled by such a sum."""
+    """blotter.database_file: the views decide what is filled by such a sum."""
     ((is_positive, total),) = with_ten(connect(None)).execute(SOLD_NOTHING).fetchall()
     assert (is_positive, float(total)) == (True, 10.0)
 
@@ -70,7 +70,7 @@ def path(tmp_path):
 
 
 def test_a_second_process_is_kept_out_by_duckdbs_lock(path):
-    """locking, blotter_reader: others read a copy of the file, since nobody may open it beside its owner."""
+    """locking, blotter.reader: others read a copy of the file, since nobody may open it beside its owner."""
     with duckdb.connect(str(path)):
         assert "Could not set lock on file" in from_another_process(OPEN_AND_WRITE, path)
         assert "Could not set lock on file" in from_another_process(
@@ -86,7 +86,7 @@ def test_trap_the_lock_is_gone_once_the_owner_has_opened_and_closed_the_file(pat
         assert from_another_process(OPEN_AND_WRITE, path) == "written"
 
 
-def test_trap_what_a_second_writer_was_told_is_written_is_then_lost(path):
+def test_trap_what_a_second_writer_was_reported_is_written_is_then_lost(path):
     """locking: what the lock file prevents."""
     with duckdb.connect(str(path)) as connection:
         path.read_bytes()
@@ -115,7 +115,7 @@ connection.close()
 
 
 def test_trap_a_forks_acknowledged_commit_is_lost(path):
-    """blotter_writer, blotter: a handle refuses to write in any process but the one that opened it."""
+    """blotter.writer, blotter: a handle refuses to write in any process but the one that opened it."""
     assert from_another_process(FORK, path) == "acknowledged"
     with duckdb.connect(str(path)) as connection:
         assert connection.execute("FROM t").fetchall() == [(1,)]
@@ -124,8 +124,8 @@ def test_trap_a_forks_acknowledged_commit_is_lost(path):
 # -- commits ---------------------------------------------------------------------------------------------------
 
 
-def test_two_threads_that_insert_one_key_are_told_apart_only_at_the_commit():
-    """blotter_writer: one thread writes."""
+def test_two_threads_that_insert_one_key_are_reported_apart_only_at_the_commit():
+    """blotter.writer: one thread writes."""
     first = duckdb.connect()
     first.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)")
     second = first.cursor()
@@ -137,21 +137,21 @@ def test_two_threads_that_insert_one_key_are_told_apart_only_at_the_commit():
         second.commit()
 
 
-def test_a_duplicate_key_in_an_appender_is_told_by_flush_or_commit():
-    """blotter_writer: rolls back, looks the keys up, and tries again."""
+def test_a_duplicate_key_in_an_appender_is_reported_by_flush_or_commit():
+    """blotter.writer: rolls back, looks the keys up, and tries again."""
     connection = duckdb.connect()
     connection.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)")
     connection.execute("INSERT INTO t VALUES (1)")
     appender = connection.appender("t")
     connection.begin()
     appender.append_rows([(1,)])
-    with pytest.raises(duckdb.IntegrityError):  # noqa: PT012 - either of the two may tell
+    with pytest.raises(duckdb.IntegrityError):  # noqa: PT012 - either of the two may raise
         appender.flush()
         connection.commit()
 
 
 def test_an_appender_can_be_cleared_and_used_again_after_a_refusal():
-    """blotter_writer: one appender for the life of a writer."""
+    """blotter.writer: one appender for the life of a writer."""
     connection = duckdb.connect()
     connection.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)")
     connection.execute("INSERT INTO t VALUES (1)")
@@ -173,7 +173,7 @@ def test_an_appender_can_be_cleared_and_used_again_after_a_refusal():
 
 @pytest.mark.parametrize("error", [duckdb.TransactionException, duckdb.FatalException, duckdb.IOException])
 def test_errors_of_the_disk_are_none_about_contents(error):
-    """blotter_writer: after these it refuses to go on; after the others it refuses one batch."""
+    """blotter.writer: after these it refuses to go on; after the others it refuses one batch."""
     refusals = (duckdb.IntegrityError, duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError)
     assert not issubclass(error, refusals)
 
@@ -182,7 +182,7 @@ def test_errors_of_the_disk_are_none_about_contents(error):
 
 
 def test_trap_new_files_are_readable_by_everybody_unless_the_umask_says_otherwise(tmp_path):
-    """blotter_file, blotter: the umask is set around the opening, and the log is made private after commits."""
+    """blotter.database_file: the umask is set around the opening, and the log is made private after commits."""
     mask = os.umask(0o022)
     try:
         with duckdb.connect(str(tmp_path / "x.duckdb")) as connection:
@@ -194,7 +194,7 @@ def test_trap_new_files_are_readable_by_everybody_unless_the_umask_says_otherwis
 
 
 def test_the_magic_bytes_stand_at_offset_8(path):
-    """blotter_file: tells a DuckDB file from anything else before it is opened."""
+    """blotter.database_file: distinguishes a DuckDB file from any other before it is opened."""
     assert path.read_bytes()[8:12] == b"DUCK"
 
 
@@ -202,14 +202,14 @@ def test_the_magic_bytes_stand_at_offset_8(path):
 
 
 def test_trap_a_python_variable_is_a_table():
-    """blotter_file: ``python_enable_replacements`` is off, and names are qualified."""
+    """blotter.database_file: ``python_enable_replacements`` is off, and names are qualified."""
     orders = pd.DataFrame({"x": [1]})
     assert duckdb.connect().execute("FROM orders").fetchall() == [(1,)]
     assert len(orders) == 1
 
 
 def test_a_time_with_a_zone_needs_no_pytz():
-    """blotter_reader, blotter_writer: pytz is no dependency. (DuckDB 2.0.0 could not fetch one without it.)"""
+    """blotter.reader, blotter.writer: pytz is no dependency. (DuckDB 2.0.0 could not fetch one without it.)"""
     code = """
 import sys
 sys.modules["pytz"] = None
@@ -224,7 +224,7 @@ print(found.isoformat(), connection.execute("SELECT TIMESTAMPTZ '2026-11-22 12:0
 
 
 def test_settings_are_locked_for_good():
-    """blotter_file: what a blotter's SQL cannot reach."""
+    """blotter.database_file: what a blotter's SQL cannot reach."""
     connection = duckdb.connect()
     connection.execute("SET lock_configuration = true")
     with pytest.raises(duckdb.InvalidInputException, match="locked"):

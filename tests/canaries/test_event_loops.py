@@ -51,7 +51,7 @@ def test_trap_orders_placed_from_another_thread_are_lost(play):
 
 
 def test_a_hundred_orders_through_their_own_loop_all_arrive(play):
-    """pacing and ib_wire: with ib_async's own throttle off, nothing is held back."""
+    """pacing and ib.client: with ib_async's own throttle off, nothing is held back."""
 
     async def script(bench):
         ib = await bench.connect()
@@ -72,7 +72,7 @@ def test_a_hundred_orders_through_their_own_loop_all_arrive(play):
 
 
 def test_trap_a_request_is_a_future_and_no_coroutine(play):
-    """engine.call takes coroutines: ib_link wraps every request in one."""
+    """background.call takes coroutines: ib.connection wraps every request in one."""
 
     async def script(bench):
         ib = await bench.connect()
@@ -173,7 +173,7 @@ print("nest_asyncio" in sys.modules, hasattr(asyncio, "_nest_patched"), hasattr(
 
 
 @pytest.mark.parametrize("patch", ["", OLD, NEW])
-def test_the_engine_works_whatever_was_patched(patch):
+def test_the_loop_works_whatever_was_patched(patch):
     """engine: its loop is its own, in a thread of its own."""
     code = f"""
 import warnings; warnings.simplefilter("ignore")
@@ -248,7 +248,7 @@ def test_a_cell_runs_in_the_main_thread_within_a_running_loop(printed):
     assert printed[7] == "True"
 
 
-def test_the_engine_can_be_called_within_a_cell(printed):
+def test_the_loop_can_be_called_within_a_cell(printed):
     assert printed[3] == "stocklean-engine"
 
 

@@ -47,7 +47,7 @@ def log_of(event):
     return seen
 
 
-# -- handlers (ib_wire overrides the wrapper, where nothing is swallowed; ib_link.guard hears every failure) ---
+# -- handlers (ib.client overrides the wrapper, where nothing is swallowed; ib.connection.guard reports failures)
 
 
 def test_trap_a1_an_error_in_a_handler_vanishes(caplog):
@@ -69,11 +69,11 @@ def test_trap_a1_only_the_error_event_tells():
 
 
 def test_trap_a2_an_error_in_an_async_handler_is_nobodys():
-    """ib_broker: background tasks are held, and their failures are its own to tell."""
+    """ib_broker: background tasks are held, and it reports their failures."""
 
     async def main():
-        told, errors = [], []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+        published, errors = [], []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: published.append(context["message"]))
         event, ran = Event("news"), asyncio.Event()
 
         async def fail(_):
@@ -86,36 +86,36 @@ def test_trap_a2_an_error_in_an_async_handler_is_nobodys():
         await ran.wait()
         await asyncio.sleep(0)
         gc.collect()
-        return told, errors
+        return published, errors
 
     assert asyncio.run(main()) == (["Task exception was never retrieved"], [])
 
 
 def test_trap_a3_a_bound_method_stops_hearing_when_its_owner_is_gone():
-    """ib_link, ib_wire: what listens is held by what is listened to."""
+    """ib.connection, ib.client: what listens is held by what is listened to."""
 
-    class Desk:
-        def hear(self, _):
-            heard.append(1)
+    class Subscriber:
+        def receive(self, _):
+            received.append(1)
 
-    heard, event = [], Event("news")
-    desk = Desk()
-    event += desk.hear
+    received, event = [], Event("news")
+    subscriber = Subscriber()
+    event += subscriber.receive
     event.emit(1)
-    del desk
+    del subscriber
     gc.collect()
     event.emit(2)
-    assert heard == [1]
+    assert received == [1]
 
 
-# -- what comes in (ib_wire has a decoder of its own) ----------------------------------------------------------
+# -- what comes in (ib.client has a decoder of its own) --------------------------------------------------------
 
 
 def test_trap_a4_a_fill_with_an_unknown_time_zone_is_lost_and_the_connection_stays(play):
     async def script(bench):
         ib, trade = await placed(bench)
         bench.peer.execution(1, time="20221229 10:00:01 Middle/Earth")
-        await bench.settled(ib)
+        await bench.idle(ib)
         return ib.isConnected(), ib.fills(), trade.fills
 
     assert play(script) == (True, [], [])
@@ -124,28 +124,28 @@ def test_trap_a4_a_fill_with_an_unknown_time_zone_is_lost_and_the_connection_sta
 def test_trap_a5_a_length_without_end_stalls_the_connection_for_ever(play):
     async def script(bench):
         ib = await bench.connect()
-        heard = log_of(ib.errorEvent)
+        received = log_of(ib.errorEvent)
         bench.peer.raw(b"\xff\xff\xff\xff")
         bench.peer.error(-1, 1100)
         answer = ib.reqCurrentTimeAsync()
-        await bench.peer.until(lambda: ["49", "1"] in bench.peer.heard)
+        await bench.peer.until(lambda: ["49", "1"] in bench.peer.received)
         connected = ib.isConnected()
         bench.peer.hang_up()
         with pytest.raises(ConnectionError):
             await answer
-        return connected, heard
+        return connected, received
 
     assert play(script) == (True, [])
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
 def test_trap_a6_a_time_without_zone_is_taken_in_this_computers(zone, play, monkeypatch):
-    """ib_wire: every time is rewritten in UTC before ib_async reads it."""
+    """ib.client: every time is rewritten in UTC before ib_async reads it."""
 
     async def script(bench):
         ib, _ = await placed(bench)
         bench.peer.execution(1, time="20221229  10:00:01")
-        await bench.settled(ib)
+        await bench.idle(ib)
         return ib.fills()[0].execution.time.timestamp()
 
     monkeypatch.setenv("TZ", zone)
@@ -160,19 +160,19 @@ def test_trap_a6_a_time_without_zone_is_taken_in_this_computers(zone, play, monk
 
 
 def test_trap_a7_the_time_of_a_live_fill_is_when_it_was_received(play):
-    """ib_orders: events carry the execution's own time."""
+    """ib.order_tracker: events carry the execution's own time."""
 
     async def script(bench):
         ib, _ = await placed(bench)
         bench.peer.execution(1)
-        await bench.settled(ib)
+        await bench.idle(ib)
         (fill,) = ib.fills()
         return fill.time == fill.execution.time, fill.time.year > 2022
 
     assert play(script) == (False, True)
 
 
-# -- placeOrder (ib_link sends through the client; ib_wire checks every field) ---------------------------------
+# -- placeOrder (ib.connection sends through the client; ib.client checks every field) -------------------------
 
 
 def test_trap_b1_place_order_may_raise_after_it_has_sent(play):
@@ -180,7 +180,7 @@ def test_trap_b1_place_order_may_raise_after_it_has_sent(play):
         ib, trade = await placed(bench)
         bench.peer.execution(1)
         bench.peer.status(1, "Filled", 100, 0)
-        await bench.settled(ib)
+        await bench.idle(ib)
         with pytest.raises(AssertionError):
             ib.placeOrder(SPY, trade.order)
         await bench.peer.until(lambda: len(bench.peer.orders()) == 2)
@@ -189,7 +189,7 @@ def test_trap_b1_place_order_may_raise_after_it_has_sent(play):
 
 
 def test_trap_b2_what_waits_for_its_turn_is_dropped_by_disconnect(play):
-    """ib_wire switches that queue off; pacing holds back before anything is called sent."""
+    """ib.client switches that queue off; pacing holds back before anything is called sent."""
 
     async def script(bench):
         ib = await bench.connect()
@@ -204,7 +204,7 @@ def test_trap_b2_what_waits_for_its_turn_is_dropped_by_disconnect(play):
 
 
 def test_trap_b3_an_order_into_a_closing_socket_looks_sent(play):
-    """ib_wire.is_usable looks at the socket itself."""
+    """ib.client.is_usable looks at the socket itself."""
 
     async def script(bench):
         ib = await bench.connect()
@@ -218,7 +218,7 @@ def test_trap_b3_an_order_into_a_closing_socket_looks_sent(play):
 
 
 def test_b4_without_a_connection_place_order_raises_and_keeps_nothing():
-    """ib_link.require_open says it better."""
+    """ib.connection.require_open says it better."""
     ib = IB()
     with pytest.raises(ConnectionError, match="Not connected"):
         ib.placeOrder(SPY, order())
@@ -226,7 +226,7 @@ def test_b4_without_a_connection_place_order_raises_and_keeps_nothing():
 
 
 def test_trap_b5_an_order_object_keeps_its_old_id_on_a_new_connection(play):
-    """ib_link makes a new order for each ticket."""
+    """ib.connection makes a new order for each ticket."""
 
     async def script(bench):
         _, trade = await placed(bench, orderId=0)
@@ -279,7 +279,7 @@ def test_trap_b7_a_nul_in_a_text_shifts_all_fields_behind_it(play):
     ],
 )
 def test_trap_b8_a_number_that_is_none_goes_out_as_some_text(quantity, sent, play):
-    """ib_facts.number_problem refuses these before they are sent."""
+    """ib.translate.number_problem refuses these before they are sent."""
 
     async def script(bench):
         ib, _ = await placed(bench, totalQuantity=quantity)
@@ -307,28 +307,28 @@ def test_trap_b9_a_cancel_names_only_the_id_whoevers_order_it_is(play):
         theirs = Order(orderId=1, clientId=2, permId=9, totalQuantity=5)
         ib.wrapper.openOrder(1, SPY, theirs, OrderState(status="Submitted"))
         ib.cancelOrder(theirs)
-        await bench.peer.until(lambda: bench.peer.heard[-1][0] == "4")
+        await bench.peer.until(lambda: bench.peer.received[-1][0] == "4")
         (trade,) = [one for one in ib.trades() if one is not mine]
-        return bench.peer.heard[-1][2], trade.orderStatus.status
+        return bench.peer.received[-1][2], trade.orderStatus.status
 
     assert play(script) == ("1", "PendingCancel")
 
 
-# -- connections (ib_link: one for each connection, with a time limit on every request) ------------------------
+# -- connections (ib.connection: one for each connection, with a time limit on every request) ------------------
 
 
 def test_trap_c1_after_a_lost_socket_everything_is_gone_before_anybody_is_told(play):
-    """ib_orders outlives the connection; ib_wire overrides connectionClosed."""
+    """ib.order_tracker outlives the connection; ib.client overrides connectionClosed."""
 
     async def script(bench):
         ib, _ = await placed(bench)
         bench.peer.execution(1)
-        await bench.settled(ib)
-        told = asyncio.get_running_loop().create_future()
-        ib.disconnectedEvent += lambda: told.set_result((len(ib.trades()), len(ib.fills())))
+        await bench.idle(ib)
+        published = asyncio.get_running_loop().create_future()
+        ib.disconnectedEvent += lambda: published.set_result((len(ib.trades()), len(ib.fills())))
         before = len(ib.trades()), len(ib.fills())
         bench.peer.hang_up()
-        return before, await told
+        return before, await published
 
     assert play(script) == ((1, 1), (0, 0))
 
@@ -353,14 +353,14 @@ def test_trap_c2_a_trade_of_a_lost_connection_is_frozen_for_ever(play):
         await gone.wait()
         await bench.connect(ib=ib)
         bench.peer.status(1, "Filled", 100, 0)
-        await bench.settled(ib)
+        await bench.idle(ib)
         return trade.orderStatus.status, trade.filledEvent.done()
 
     assert play(script) == ("PendingSubmit", True)
 
 
 def test_trap_c3_connecting_once_more_leaves_no_client_id(play):
-    """ib_link: one IB for one connection."""
+    """ib.connection: one IB for one connection."""
 
     async def script(bench):
         ib = await bench.connect()
@@ -371,7 +371,7 @@ def test_trap_c3_connecting_once_more_leaves_no_client_id(play):
 
 
 def test_trap_c4_one_connections_end_ends_blocking_calls_of_all():
-    """ib_wire overrides connectionClosed; nothing here is called in the blocking way."""
+    """ib.client overrides connectionClosed; nothing here is called in the blocking way."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
@@ -386,7 +386,7 @@ def test_trap_c4_one_connections_end_ends_blocking_calls_of_all():
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_trap_c5_a_start_that_was_not_answered_counts_as_connected(strict, play, caplog):
-    """ib_wire.start: ``raiseSyncErrors`` is on."""
+    """ib.client.start: ``raiseSyncErrors`` is on."""
 
     async def script(bench):
         bench.peer.silent.add("5")
@@ -402,48 +402,48 @@ def test_trap_c5_a_start_that_was_not_answered_counts_as_connected(strict, play,
     assert "open orders request timed out" in caplog.text
 
 
-def test_trap_c6_after_a_request_that_timed_out_open_orders_are_told_to_nobody(play):
-    """ib_wire hears openOrder itself."""
+def test_trap_c6_after_a_request_that_timed_out_open_orders_are_reported_to_nobody(play):
+    """ib.client receives openOrder itself."""
 
     async def script(bench):
         bench.peer.silent.add("5")
         ib = await bench.connect()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(ib.reqOpenOrdersAsync(), 0)
-        told = log_of(ib.openOrderEvent)
+        published = log_of(ib.openOrderEvent)
         ib.wrapper.openOrder(1, SPY, order(permId=9), OrderState(status="Submitted"))
-        return told
+        return published
 
     assert play(script) == []
 
 
 @pytest.mark.parametrize("name", ["reqOpenOrdersAsync", "reqAllOpenOrdersAsync", "reqPositionsAsync"])
 def test_trap_c7_of_two_requests_at_once_the_first_is_never_answered(name, play):
-    """ib_link: requests that share an answer go one after another."""
+    """ib.connection: requests that share an answer go one after another."""
 
     async def script(bench):
         ib = await bench.connect()
         first, second = getattr(ib, name)(), getattr(ib, name)()
         await second
-        await bench.settled(ib)
+        await bench.idle(ib)
         return first.done()
 
     assert play(script) is False
 
 
 def test_trap_c7_no_request_has_a_time_limit():
-    """ib_link sets one on each."""
+    """ib.connection sets one on each."""
     assert IB.RequestTimeout == 0
 
 
 def test_trap_c8_a_client_id_in_use_is_a_timeout_and_nothing_else(play):
-    """ib_link and ib_access say what it was."""
+    """ib.connection and ib.account_guard say what it was."""
 
     async def script(bench):
         bench.peer.greets = False
         ib = IB()
         attempt = asyncio.ensure_future(bench.connect(ib=ib, timeout=0.5))
-        await bench.peer.until(lambda: bench.peer.heard)
+        await bench.peer.until(lambda: bench.peer.received)
         bench.peer.error(-1, 326)
         bench.peer.hang_up()
         with pytest.raises(TimeoutError) as caught:
@@ -454,19 +454,19 @@ def test_trap_c8_a_client_id_in_use_is_a_timeout_and_nothing_else(play):
 
 
 def test_trap_c9_a_next_id_after_the_start_is_ignored(play):
-    """ib_link reads it from the first message of a connection."""
+    """ib.connection reads it from the first message of a connection."""
 
     async def script(bench):
         ib = await bench.connect()
         bench.peer.say(9, 1, 900)
-        await bench.settled(ib)
+        await bench.idle(ib)
         return ib.client.getReqId()
 
     assert play(script) < 900
 
 
 def test_c9_an_open_order_of_any_client_raises_the_next_id(play):
-    """ib_wire keeps this."""
+    """ib.client keeps this."""
 
     async def script(bench):
         ib = await bench.connect()
@@ -477,7 +477,7 @@ def test_c9_an_open_order_of_any_client_raises_the_next_id(play):
 
 
 def test_trap_c10_requests_and_orders_share_their_numbers(play):
-    """ib_link reserves ids from the same counter; ib_link.on_error is told which it is."""
+    """ib.connection reserves ids from the same counter; ib.connection.on_error receives which it is."""
 
     async def script(bench):
         bench.peer.silent.add("7")
@@ -486,7 +486,7 @@ def test_trap_c10_requests_and_orders_share_their_numbers(play):
         number = ib.client.getReqId() - 1
         trade = ib.placeOrder(SPY, order(orderId=number))
         bench.peer.error(number, 201)
-        await bench.settled(ib)
+        await bench.idle(ib)
         return pending.done(), trade.orderStatus.status
 
     assert play(script) == (True, "PendingSubmit")  # the rejection of the order is booked on the request
@@ -499,7 +499,7 @@ def test_trap_c11_orders_still_leave_while_tws_has_lost_ib(code, play):
     async def script(bench):
         ib = await bench.connect()
         bench.peer.error(-1, code)
-        await bench.settled(ib)
+        await bench.idle(ib)
         ib.placeOrder(SPY, order())
         await bench.peer.until(bench.peer.orders)
         return ib.isConnected()
@@ -521,7 +521,7 @@ def test_trap_c12_a_connection_that_nobody_holds_is_closed(play):
     assert play(script)
 
 
-# -- reports (ib_orders and lifecycle; ib_wire bypasses ib_async's book of trades) -----------------------------
+# -- reports (ib.order_tracker and lifecycle; ib.client bypasses ib_async's book of trades) --------------------
 
 
 def test_trap_d1_a_correction_is_added_to_what_it_corrects(play):
@@ -530,23 +530,23 @@ def test_trap_d1_a_correction_is_added_to_what_it_corrects(play):
         bench.peer.execution(1)
         bench.peer.execution(1, EXEC_ID[:-1] + "2")
         bench.peer.execution(1, EXEC_ID[:-1] + "2")
-        await bench.settled(ib)
+        await bench.idle(ib)
         return trade.filled(), trade.remaining()
 
     assert play(script) == (200, -100)
 
 
-def test_trap_d2_a_replayed_execution_is_told_to_nobody_but_its_commission_is(play):
+def test_trap_d2_a_replayed_execution_is_reported_to_nobody_but_its_commission_is(play):
     async def script(bench):
         bench.peer.silent.add("7")
         ib, _ = await placed(bench)
         bench.peer.status(1, "Submitted")
-        await bench.settled(ib)
+        await bench.idle(ib)
         ib.wrapper.permId2Trade[501] = ib.trades()[0]  # as an openOrder does
         fills, fees = log_of(ib.execDetailsEvent), log_of(ib.commissionReportEvent)
         answer = ib.reqExecutionsAsync()
-        await bench.peer.until(lambda: bench.peer.heard[-1][0] == "7")
-        number = bench.peer.heard[-1][2]
+        await bench.peer.until(lambda: bench.peer.received[-1][0] == "7")
+        number = bench.peer.received[-1][2]
         bench.peer.execution(1, request=number)
         bench.peer.commission()
         bench.peer.say(55, 1, number)
@@ -555,12 +555,12 @@ def test_trap_d2_a_replayed_execution_is_told_to_nobody_but_its_commission_is(pl
     assert play(script) == (1, 0, 1)
 
 
-def test_trap_d3_a_live_fill_of_an_order_it_does_not_know_is_told_to_nobody(play):
+def test_trap_d3_a_live_fill_of_an_order_it_does_not_know_is_reported_to_nobody(play):
     async def script(bench):
         ib = await bench.connect()
         fills = log_of(ib.execDetailsEvent)
         bench.peer.execution(77)
-        await bench.settled(ib)
+        await bench.idle(ib)
         return len(fills), len(ib.fills())
 
     assert play(script) == (0, 1)
@@ -571,19 +571,19 @@ def test_trap_d4_a_commission_before_its_execution_is_dropped(play):
         ib, _ = await placed(bench)
         bench.peer.commission()
         bench.peer.execution(1)
-        await bench.settled(ib)
+        await bench.idle(ib)
         return ib.fills()[0].commissionReport.commission
 
     assert play(script) == 0.0
 
 
-def test_trap_d4_before_an_open_order_a_commission_is_told_to_nobody(play):
+def test_trap_d4_before_an_open_order_a_commission_is_reported_to_nobody(play):
     async def script(bench):
         ib, _ = await placed(bench)
         fees = log_of(ib.commissionReportEvent)
         bench.peer.execution(1)
         bench.peer.commission()
-        await bench.settled(ib)
+        await bench.idle(ib)
         return len(fees), ib.fills()[0].commissionReport.commission
 
     assert play(script) == (0, 1.0)
@@ -592,10 +592,10 @@ def test_trap_d4_before_an_open_order_a_commission_is_told_to_nobody(play):
 def test_trap_d5_a_status_of_an_order_it_does_not_know_is_only_logged(play, caplog):
     async def script(bench):
         ib = await bench.connect()
-        told = log_of(ib.orderStatusEvent)
+        published = log_of(ib.orderStatusEvent)
         bench.peer.status(77, "Filled", 100, 0)
-        await bench.settled(ib)
-        return told
+        await bench.idle(ib)
+        return published
 
     assert play(script) == []
     assert "No order found for orderId 77" in caplog.text
@@ -606,29 +606,29 @@ def test_trap_d6_a_late_status_undoes_a_fill(play):
         ib, trade = await placed(bench)
         bench.peer.status(1, "Filled", 100, 0)
         bench.peer.status(1, "Submitted", 50, 50)
-        await bench.settled(ib)
+        await bench.idle(ib)
         return trade.orderStatus.status, trade.isDone()
 
     assert play(script) == ("Submitted", False)
 
 
-def test_trap_d7_while_open_orders_are_asked_for_they_are_told_to_nobody(play):
+def test_trap_d7_while_open_orders_are_asked_for_they_are_reported_to_nobody(play):
     async def script(bench):
         bench.peer.silent.add("5")
         ib = await bench.connect()
-        told, statuses = log_of(ib.openOrderEvent), log_of(ib.orderStatusEvent)
+        published, statuses = log_of(ib.openOrderEvent), log_of(ib.orderStatusEvent)
         answer = ib.reqOpenOrdersAsync()
         ib.wrapper.openOrder(1, SPY, order(permId=501), OrderState(status="Submitted"))
         bench.peer.status(1, "Submitted", 40, 60)
         bench.peer.say(53, 1)
         await answer
-        return len(told), len(statuses)
+        return len(published), len(statuses)
 
     assert play(script) == (0, 1)
 
 
 def test_trap_d8_a_completed_order_that_nobody_asked_for_raises(play):
-    """ib_wire overrides completedOrder."""
+    """ib.client overrides completedOrder."""
 
     async def script(bench):
         ib = await bench.connect()
@@ -652,8 +652,8 @@ def test_trap_d8_of_a_completed_order_the_outcome_is_thrown_away(play):
     assert "Filled Size" not in repr(kept)
 
 
-def test_trap_d9_an_open_order_does_not_tell_what_is_filled(play):
-    """ib_link reads it from the status that follows."""
+def test_trap_d9_an_open_order_does_not_report_what_is_filled(play):
+    """ib.connection reads it from the status that follows."""
 
     async def script(bench):
         ib = await bench.connect()
@@ -664,7 +664,7 @@ def test_trap_d9_an_open_order_does_not_tell_what_is_filled(play):
     assert play(script) == 0.0
 
 
-# -- codes (ib_facts has the table of what a code means) -------------------------------------------------------
+# -- codes (ib.translate has the table of what a code means) ---------------------------------------------------
 
 STATES = ("PendingSubmit", "Submitted", "Filled")
 AS_CANCELLED = (
@@ -698,7 +698,7 @@ AS_WARNING = (105, 321, 329, 399, 404, 434, 492, 10167, 2109, 2137, 2161, 2168, 
 
 
 def after_codes(play, codes):
-    """(code, state before, status after, whether done, cancels told)."""
+    """(code, state before, status after, whether done, cancels reported)."""
 
     async def script(bench):
         ib = await bench.connect()
@@ -712,7 +712,7 @@ def after_codes(play, codes):
                 bench.peer.status(number, before, filled, 100 - filled)
             bench.peer.error(number, code)
             trades.append((code, before, trade))
-        await bench.settled(ib)
+        await bench.idle(ib)
         return [
             (code, before, trade.orderStatus.status, trade.isDone(), trade.order.orderId in cancels)
             for code, before, trade in trades
@@ -746,14 +746,14 @@ def test_trap_e4_there_is_no_status_for_a_rejection(play):
     async def script(bench):
         ib, trade = await placed(bench)
         bench.peer.error(1, 201)
-        await bench.settled(ib)
+        await bench.idle(ib)
         return trade.orderStatus.status, trade.log[-1].errorCode
 
     assert play(script) == ("Cancelled", 201)
     assert "Rejected" not in vars(OrderStatus)
 
 
-# -- what of its insides ib_wire builds upon -------------------------------------------------------------------
+# -- what of its insides ib.client builds upon -----------------------------------------------------------------
 
 
 def test_the_parts_that_ib_wire_replaces_are_where_it_expects_them():
@@ -774,7 +774,7 @@ def test_the_start_takes_what_ib_wire_gives_it():
 
 
 def test_loggers_print_whole_orders(play, caplog):
-    """ib_wire silences them."""
+    """ib.client silences them."""
     caplog.set_level(logging.INFO)
 
     async def script(bench):

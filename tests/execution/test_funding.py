@@ -141,7 +141,8 @@ def test_money_of_two_runs_is_spent_once(blotter):
 
 def test_working_buys_of_other_clients_are_not_spent_again(blotter):
     with sx.connect("sim://?seed=7", quotes=QUOTES, cash=10_000.0) as broker:
-        with sx.connect(f"ib://127.0.0.1:{broker._place.port}?client_id=5") as other, sx.open_blotter() as record:
+        address = f"ib://127.0.0.1:{broker._endpoint.port}?client_id=5"
+        with sx.connect(address) as other, sx.open_blotter() as record:
             frame = pd.DataFrame({"run_id": ["x"], "symbol": "TOO", "side": "BUY", "quantity": 900.0})
             frame = frame.assign(
                 order_type="LMT", limit_price=9.0
@@ -224,7 +225,7 @@ def test_cash_that_is_older_than_the_runs_own_buys_is_not_believed(blotter):
         sx.submit_orders(review.result(), first, blotter)
     blotter.clear_halt("go on")
     second = Stale(QUOTES)  # as a new process has it: no ledger yet, and the same account
-    second._orders, second._told, second._time = first._orders, first._told, first._time
+    second._orders, second._events, second._time = first._orders, first._events, first._time
     states = sx.resume("r", second, blotter).set_index("symbol")
     assert states["status"].to_dict() == {"NEW": "FILLED", "TOO": "CANCELLED"}
 

@@ -233,7 +233,7 @@ def test_the_broker_is_asked_until_it_tells_all_and_nothing_new(news, complete, 
     record, asked = SimpleNamespace(heard=0), []
 
     class Teller:
-        async def sweep(self):
+        async def collect_evidence(self):
             record.heard += news[len(asked)]
             asked.append(complete[len(asked)])
             return SimpleNamespace(is_complete=asked[-1])

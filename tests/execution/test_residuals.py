@@ -77,9 +77,9 @@ class Secretive(MockBroker):
 
     speaks = False
 
-    def _tell(self, order, event):
+    def _publish(self, order, event):
         if self.speaks or event.kind not in ("execution", "commission") or order.ticket.symbol != "SPY":
-            super()._tell(order, event)
+            super()._publish(order, event)
         else:
             self.kept.append((order, event))
 
@@ -90,7 +90,7 @@ class Secretive(MockBroker):
     def speak(self):
         self.speaks = True
         for order, event in self.kept:
-            self._tell(order, event)
+            self._publish(order, event)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_fill_that_was_withdrawn_is_ordered_again(secretive, blotter):
     secretive.speak()
     sx.resume("r", secretive, blotter)
     order, fill = next((order, event) for order, event in secretive.kept if event.kind == "execution")
-    secretive._tell(order, fill._replace(exec_id=fill.exec_id[:-1] + "2", quantity=0.0))
+    secretive._publish(order, fill._replace(exec_id=fill.exec_id[:-1] + "2", quantity=0.0))
     blotter.record([]).result()
     rest = sx.residual_orders("r", blotter).set_index("symbol")
     assert rest.loc["SPY", ["status", "quantity"]].tolist() == ["NEW", asked]

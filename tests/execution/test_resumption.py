@@ -69,8 +69,8 @@ def file(tmp_path):
 def crash_before_order(number, venue, file, rows=THREE, *, after=False):
     """Submit, and fall over right before (or after) the bytes of one order leave; the file stays as it is."""
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
-        link, sent = broker._link, []
-        send = link.send_order
+        connection, sent = broker._connection, []
+        send = connection.send_order
 
         def send_order(contract, order):
             if len(sent) == number and not after:
@@ -80,7 +80,7 @@ def crash_before_order(number, venue, file, rows=THREE, *, after=False):
             if len(sent) == number and after:
                 raise Crash
 
-        link.send_order = send_order
+        connection.send_order = send_order
         # Facts of the way down (not_sent, unknown, run_ended) would not be recorded by a killed process.
         record = blotter._writer.put
         blotter._writer.put = lambda events=(), work=None: record(
@@ -570,13 +570,13 @@ def test_of_a_record_that_lacks_some_orders_nothing_more_is_sent(venue, file):
     copy = file.with_suffix(".copy")
     shutil.copy(file, copy)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
-        link, send = broker._link, broker._link.send_order
+        connection, send = broker._connection, broker._connection.send_order
 
         def halt_behind_the_first(contract, order):
             send(contract, order)
             blotter._halts.halt("enough")
 
-        link.send_order = halt_behind_the_first
+        connection.send_order = halt_behind_the_first
         with pytest.raises(sx.HaltedError):
             sx.resume("r", broker, blotter, timeout=5)
         blotter.clear_halt("go on")
@@ -647,13 +647,13 @@ def test_a_run_that_loses_its_connection_goes_on_though_completed_orders_are_not
         plan_only(venue, file)
     with connect(venue, seconds=1.0) as broker, sx.open_blotter(file) as blotter:
         broker.send_window = 1
-        link, send = broker._link, broker._link.send_order
+        connection, send = broker._connection, broker._connection.send_order
 
         def send_the_first(contract, order):
             venue.fault(on="reqCompletedOrders", do="swallow", times=50)
             send(contract, order)
 
-        link.send_order = send_the_first
+        connection.send_order = send_the_first
         venue.fault(on="placeOrder", do="drop_after_answer", nth=1)
         if resumed:
             states = sx.resume("r", broker, blotter, timeout=20)
@@ -716,16 +716,16 @@ def test_a_plan_is_not_overtaken_by_an_earlier_one_nor_by_the_rest_of_its_own_ru
     plan_only(venue, file, [("KO", "BUY", 3.0, "MKT")], "earlier")
     venue.fault(on="placeOrder", do="error", code=201, text="not today", symbol="SPY", times=1)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
-        link, send = broker._link, broker._link.send_order
+        connection, send = broker._connection, broker._connection.send_order
 
         def halt_behind_the_first(contract, order):
             send(contract, order)
             blotter._halts.halt("enough")
 
-        link.send_order = halt_behind_the_first
+        connection.send_order = halt_behind_the_first
         with pytest.raises(sx.HaltedError):
             sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)
-        link.send_order = send
+        connection.send_order = send
         blotter.clear_halt("go on")
         rest = sx.residual_orders("r", blotter, quotes=MARKET)
         review = sx.review_orders(sx.check_orders(rest, FREE, quotes=MARKET))

@@ -760,7 +760,7 @@ def test_a_run_is_worked_with_the_patience_that_was_asked_for_and_nothing_goes_o
 
     monkeypatch.setattr(submission, "work_run", work)
     monkeypatch.setattr(broker, "mode", mode)
-    monkeypatch.setattr(broker, "settle_seconds", 7.0, raising=False)
+    monkeypatch.setattr(broker, "in_flight_seconds", 7.0, raising=False)
     plan = approved_of(TWO)
     sx.submit_orders(plan, broker, blotter, timeout=2.5, limits=sx.Limits(max_gross=3.0))
     ((terms, limits, only),) = worked

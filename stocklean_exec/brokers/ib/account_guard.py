@@ -104,46 +104,46 @@ def is_loopback(host: str) -> bool:
 
 
 def explain_failure(
-    address: str, client_id: int, seconds: float, *, heard: Sequence[str], error: BaseException, version: int
+    address: str, client_id: int, seconds: float, *, causes: Sequence[str], error: BaseException, version: int
 ) -> str:
     """Say what is wrong with a connection that did not come about, and what to do.
 
     Parameters
     ----------
     address : host and port
-    heard : what was noticed on the way: message codes as ``326``, ``garbage``, ``closed``, ``too old``, ``sync``
+    causes : what was noticed while connecting: ``326``, ``garbage``, ``closed`` or ``too old``
     error : what the client raised
-    version : of the server; 0 if it did not say
+    version : of the server; 0 if it is unknown
 
     Examples
     --------
-    >>> explain_failure("127.0.0.1:4002", 7, 4, heard=["326"], error=TimeoutError(), version=176)
+    >>> explain_failure("127.0.0.1:4002", 7, 4, causes=["326"], error=TimeoutError(), version=176)
     '127.0.0.1:4002: client id 7 is in use by another program (326). Close it, or connect with another client_id.'
     """
-    if "326" in heard:
+    if "326" in causes:
         why = (
             f"client id {client_id} is in use by another program (326). "
             "Close it, or connect with another client_id."
         )
-    elif "garbage" in heard:
+    elif "garbage" in causes:
         why = f"something listens there that is not TWS. Compare the port: {_PORTS}."
-    elif "too old" in heard:
+    elif "too old" in causes:
         why = f"this TWS speaks API version {version}, which is too old. Install a current TWS or IB Gateway."
     elif isinstance(error, ConnectionRefusedError) or (isinstance(error, OSError) and error.errno is not None):
         why = f"nothing listens there. Start TWS or IB Gateway and log in; {_PORTS}. {_ENABLE}."
-    elif ("closed" in heard or isinstance(error, ConnectionResetError)) and not version:
+    elif ("closed" in causes or isinstance(error, ConnectionResetError)) and not version:
         why = (
-            "the other side closed the connection without a word. TWS does so with computers that are not among "
-            f"its trusted IPs; anything else is not TWS. Compare the port: {_PORTS}."
+            "the other side closed the connection without a message. TWS does so with computers that are not "
+            f"among its trusted IPs; anything else is not TWS. Compare the port: {_PORTS}."
         )
-    elif "closed" in heard:
+    elif "closed" in causes:
         why = (
             f"TWS closed the connection at the start. Most likely client id {client_id} is in use by another "
             "program: connect with another client_id. Or a dialog in TWS asks whether to accept the connection."
         )
     elif not version:
         why = (
-            f"something accepts connections there, but said nothing for {seconds:g} s. TWS is starting, waits "
+            f"something accepts connections there, but sent nothing for {seconds:g} s. TWS is starting, waits "
             f"for its login or a dialog, or it is not TWS. Compare the port: {_PORTS}."
         )
     else:

@@ -1,9 +1,9 @@
 """Interactive Brokers as a broker: TWS, IB Gateway, or a simulator of them.
 
 One background thread with its own event loop owns the connection. Methods may be called from any other thread, and
-awaited in any loop. Facts come from the messages of TWS themselves; see
+awaited in any loop. Events come from the messages of TWS themselves; see
 :mod:`~stocklean_exec.brokers.ib.connection` for the connection, :mod:`~stocklean_exec.brokers.ib.order_tracker`
-for whose order a message is about, and :mod:`~stocklean_exec.brokers.ib.translate` for what it says.
+for matching messages to orders, and :mod:`~stocklean_exec.brokers.ib.translate` for what they mean.
 
 Whether an account may be traded is checked when the connection is made, after every reconnection, and right
 before each order leaves.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,8 +23,8 @@ from stocklean_exec.background import BackgroundLoop
 from stocklean_exec.brokers.base import Broker, is_paper_account, mask_account, symbols_of
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.ib.account_guard import check_account, choose_account, is_loopback
-from stocklean_exec.brokers.ib.connection import Link, Place
-from stocklean_exec.brokers.ib.market_data import Instrument, MarketDesk
+from stocklean_exec.brokers.ib.connection import Connection, Endpoint
+from stocklean_exec.brokers.ib.market_data import Instrument, MarketDataService
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE, Pacer
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
@@ -44,9 +43,15 @@ if TYPE_CHECKING:
 __all__ = ["IBBroker"]
 
 _YIELD_EVERY = 16
+"""Orders sent before the loop handles the answers: a choice."""
 _PACED_WINDOW, _FREE_WINDOW = 32, 250
+"""Orders that one commit prepares for sending: less than a second's messages at 45 a second; without a limit,
+enough that a commit costs little per order."""
 _IN_FLIGHT_SECONDS = 10.0
+"""How long an order may be in flight to TWS before its absence there means something: a choice, far above the
+longest delay that is expected of a local TWS, and as long as the limit of every request."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two tries to reconnect, doubled each time: a choice; a restarting gateway takes a minute."""
 _OPEN_COLUMNS = {
     "client_order_id": "str",
     "symbol": "str",
@@ -112,14 +117,18 @@ class IBBroker(Broker):
         self.fault = ""
         self.send_window = _PACED_WINDOW if rate else _FREE_WINDOW
         self.in_flight_seconds = _IN_FLIGHT_SECONDS if rate else 0.0
-        self._place = Place(host, port, client_id, account, seconds, zone)
+        self._endpoint = Endpoint(host, port, client_id, account, seconds, zone)
         self._allow_live, self._on_close = allow_live, on_close
-        self._desk, self._market, self._pacer = OrderTracker(clock.now, self.on_failure), MarketDesk(), Pacer(rate)
+        self._tracker, self._market, self._pacer = (
+            OrderTracker(clock.now, self.on_failure),
+            MarketDataService(),
+            Pacer(rate),
+        )
         self._background: set[asyncio.Task[None]] = set()
         self._last_id = 0
         self._base_currency = ""
-        self._link: Link | None = None
-        self._engine: BackgroundLoop | None = BackgroundLoop("stocklean-ib")
+        self._connection: Connection | None = None
+        self._loop: BackgroundLoop | None = BackgroundLoop("stocklean-ib")
         try:
             self.account = self._call(self._connect())
         except BaseException:
@@ -133,8 +142,8 @@ class IBBroker(Broker):
     # -- what a user asks ------------------------------------------------------------------------------------
 
     def positions(self) -> pd.DataFrame:
-        """What the account holds, asked for anew."""
-        held = [one for one in self._call(self._open_link().positions()) if one.account == self.account]
+        """What the account holds, requested again."""
+        held = [one for one in self._call(self._require_connection().positions()) if one.account == self.account]
         rows = [
             {
                 "symbol": one.contract.symbol,
@@ -153,8 +162,8 @@ class IBBroker(Broker):
     def quotes(self, symbols: object = None) -> pd.DataFrame:
         """Quotes of ``symbols`` by snapshot, and a column ``data_type``: 1 live, 3 delayed.
 
-        A symbol that TWS does not know, or has no data for, has no row. None asks for what is held and for
-        what was asked for before.
+        A symbol that TWS does not know, or has no data for, has no row. None requests what is held and
+        what was requested before.
 
         Raises
         ------
@@ -184,7 +193,7 @@ class IBBroker(Broker):
         return self._base_currency
 
     def _account_value(self, tag: str) -> tuple[float, str]:
-        figure, self._base_currency = self._call(self._open_link().account_value(self.account, tag))
+        figure, self._base_currency = self._call(self._require_connection().account_value(self.account, tag))
         return figure, self._base_currency
 
     def open_orders(self) -> pd.DataFrame:
@@ -194,13 +203,13 @@ class IBBroker(Broker):
         """
         rows = [
             row | {"client_order_id": row["client_order_id"] or None}
-            for row in self._call(self._open_link().open_orders())
+            for row in self._call(self._require_connection().open_orders())
             if row["account"] == self.account
         ]
         return pd.DataFrame(rows, columns=list(_OPEN_COLUMNS)).astype(_OPEN_COLUMNS)
 
     def cancel(self, client_order_id: str) -> None:
-        """Ask for the cancel of a working order of this client id; one that has ended stays as it is.
+        """Request the cancel of a working order of this client id; one that has ended stays as it is.
 
         Raises
         ------
@@ -210,23 +219,23 @@ class IBBroker(Broker):
         self._call(self._cancel_named(client_order_id))
 
     def cancel_all(self) -> None:
-        """Ask for the cancel of every working order of this client id. Orders of others stay."""
+        """Request the cancel of every working order of this client id. Orders of others stay."""
         self._call(self._cancel_many())
 
     def close(self) -> None:
-        """Disconnect. Working orders stay where they are; nothing more is heard of them."""
-        engine, self._engine = self._engine, None
-        if engine is None:
+        """Disconnect. Working orders stay where they are; their reports are no longer received."""
+        loop, self._loop = self._loop, None
+        if loop is None:
             return
         try:
-            engine.call(self._disconnect())
+            loop.call(self._disconnect())
         finally:
-            engine.stop()
+            loop.stop()
             if self._on_close is not None:
                 self._on_close()
 
     def reconnect(self) -> None:
-        """Connect again with the same client id, and ask for everything that happened meanwhile.
+        """Connect again with the same client id, and request everything that happened meanwhile.
 
         Raises
         ------
@@ -237,8 +246,8 @@ class IBBroker(Broker):
 
     @property
     def orphans(self) -> pd.DataFrame:
-        """What was heard of orders that are not ours, or of runs that nobody follows; the latest 10,000."""
-        return self._desk.orphans()
+        """Reports about orders that are not ours, or of runs without a subscriber; the latest 10,000."""
+        return self._tracker.orphans()
 
     # -- what a run asks -------------------------------------------------------------------------------------
 
@@ -247,12 +256,12 @@ class IBBroker(Broker):
         return clock.now()
 
     def follow(self, run_id: str, tell: Callable[..., None]) -> None:
-        """Tell the events of ``run_id`` to ``tell``, on the broker's own thread."""
-        self._desk.follow(run_id, tell)
+        """Publish the events of ``run_id`` to ``tell``, on the broker's own thread."""
+        self._tracker.follow(run_id, tell)
 
     def is_quiet(self) -> bool:
-        """Whether none of our orders works; also when nothing more can be heard of them."""
-        return bool(self.fault) or self._desk.is_quiet()
+        """Whether none of our orders is working; also when no more reports can be received."""
+        return bool(self.fault) or self._tracker.is_quiet()
 
     async def fetch_quotes(self, symbols: list[str]) -> pd.DataFrame:
         """Quotes of ``symbols`` now; symbols without market data have no row."""
@@ -265,69 +274,69 @@ class IBBroker(Broker):
         return await self._await(self._prepare(tickets, on_progress))
 
     def order_id_for(self, client_order_id: str) -> tuple[int | None, int | None]:
-        """Order id and client id that the order goes out with."""
-        order = self._desk.find(client_order_id)
+        """Order id and client id that the order is sent with."""
+        order = self._tracker.find(client_order_id)
         return (None, None) if order is None else (order.order_id, order.client_id)
 
     async def session_mark(self) -> tuple[int | None, int | None]:
         """Client id, and the next order id as TWS has it now; None for the latter where it does not answer."""
-        return self._place.client_id, await self._await(self._next_id())
+        return self._endpoint.client_id, await self._await(self._next_id())
 
     async def collect_evidence(self) -> Evidence:
-        """Ask for open orders, completed orders, executions and the next order id."""
-        return await self._await(self._collect_all())
+        """Request open orders, completed orders, executions and the next order id."""
+        return await self._await(self._collect_evidence())
 
     def adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:
-        """Learn of orders that an earlier connection handed over, and use none of their ids for anything else."""
+        """Track orders that an earlier connection sent, and reserve their ids."""
         self._call(self._adopt(run_id, orders))
 
     def allow_again(self, names: Sequence[str]) -> None:
-        """Let adopted orders be handed over once more, with the ids they had."""
+        """Allow adopted orders to be sent again, with the ids they had."""
         self._call(self._allow_again(names))
 
     async def restore_connection(self, seconds: float) -> None:
         """Connect again if the connection is gone, and wait until TWS has its own to IB."""
-        await self._await(self._restore_connection(seconds))
+        await self._await(self._reconnect(seconds))
 
     async def ping(self) -> None:
-        """Ask TWS for the time: a connection that only seems to be there (a laptop that slept) gives no answer."""
+        """Request the time: a connection that is only apparently open (a laptop that slept) gives no answer."""
         await self._await(self._ping())
 
     async def place(self, ticket: Ticket) -> None:
-        """Hand one order over."""
+        """Send one order."""
         await self.place_all([ticket], lambda _: nullcontext())
 
     async def place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]
     ) -> None:
-        """Hand orders over in their sequence; each leaves within its ``gate``, right after the last checks."""
+        """Send orders in sequence; each within its ``gate``, right after the last checks."""
         await self._await(self._place_all(tickets, gate))
 
-    # -- on the engine's thread ------------------------------------------------------------------------------
+    # -- on the broker's thread ------------------------------------------------------------------------------
 
     async def _connect(self) -> str:
         await self._disconnect()
         self._market.forget_connection()
-        link = Link(self._place, self._desk, self._pacer, self)
-        await link.connect()
+        connection = Connection(self._endpoint, self._tracker, self._pacer, self)
+        await connection.connect()
         try:
-            account = choose_account(link.accounts, getattr(self, "account", self._place.account))
-            check_account(account, link.accounts, self._allow_live, os.environ)
-            self._link, self.fault = link, ""
-            if self._desk.working():
-                await self._catch_up(link)
+            account = choose_account(connection.accounts, getattr(self, "account", self._endpoint.account))
+            check_account(account, connection.accounts, self._allow_live, os.environ)
+            self._connection, self.fault = connection, ""
+            if self._tracker.working():
+                await self._catch_up(connection)
         except BaseException:
-            self._link = None
-            await link.close()
+            self._connection = None
+            await connection.close()
             raise
         self._last_id = 0
         self.session += 1
         return account
 
-    async def _restore_connection(self, seconds: float) -> None:
+    async def _reconnect(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + seconds, _FIRST_PAUSE
-        while self.fault or self._link is None:
+        while self.fault or self._connection is None:
             try:
                 await self._connect()
             except ConnectionLostError as error:
@@ -335,76 +344,78 @@ class IBBroker(Broker):
                     raise ConnectionLostError(f"{error} (tried for {seconds:g} s)") from error
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-        await self._open_link().restored(max(deadline - loop.time(), 0.0))
+        await self._require_connection().restored(max(deadline - loop.time(), 0.0))
 
     async def _ping(self) -> None:
         try:
-            await self._open_link().current_time()
+            await self._require_connection().current_time()
         except BrokerError as error:
             self.on_failure("TWS does not answer any more", error)
 
     async def _adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:
-        link = self._open_link()
+        connection = self._require_connection()
         numbers = [
             sent.order_id
             for order in orders
-            if (sent := order.last_sending) and sent.order_id and sent.client_id == self._place.client_id
+            if (sent := order.last_sending) and sent.order_id and sent.client_id == self._endpoint.client_id
         ]
-        seen = [number for order in orders for number in order.seen_ids(self._place.client_id)]
-        ids_hold = max(seen, default=0) < link.next_id
+        seen = [number for order in orders for number in order.seen_ids(self._endpoint.client_id)]
+        ids_hold = max(seen, default=0) < connection.next_id
         for order in orders:
             sent = order.last_sending
-            is_ours = sent is not None and sent.client_id == self._place.client_id
-            self._desk.adopt(run_id, order, ids_hold=ids_hold and is_ours)
+            is_ours = sent is not None and sent.client_id == self._endpoint.client_id
+            self._tracker.adopt(run_id, order, ids_hold=ids_hold and is_ours)
         if ids_hold:
-            link.pass_over_ids(max(numbers, default=0))
+            connection.pass_over_ids(max(numbers, default=0))
 
     async def _allow_again(self, names: Sequence[str]) -> None:
         for name in names:
-            self._last_id = min(self._last_id, self._desk.allow_again(name) - 1)
+            self._last_id = min(self._last_id, self._tracker.allow_again(name) - 1)
 
-    async def _collect_all(self) -> Evidence:
-        link = self._open_link()
-        link.require_open()
-        told = await link.collect_evidence(with_next_id=True)
-        own = [row["order_id"] for row in told.open_orders if row["client_id"] == self._place.client_id]
+    async def _collect_evidence(self) -> Evidence:
+        connection = self._require_connection()
+        connection.require_open()
+        reports = await connection.collect_reports(with_next_id=True)
+        own = [row["order_id"] for row in reports.open_orders if row["client_id"] == self._endpoint.client_id]
         return Evidence(
             asked_at=self.now(),
-            open_orders=frozenset(row["client_order_id"] for row in told.open_orders),
-            refs=self._desk.refs(),
-            executions=self._desk.executions(),
-            next_id=told.next_id,
-            client_id=self._place.client_id,
+            open_orders=frozenset(row["client_order_id"] for row in reports.open_orders),
+            refs=self._tracker.refs(),
+            executions=self._tracker.executions(),
+            next_id=reports.next_id,
+            client_id=self._endpoint.client_id,
             highest_open_id=max(own, default=0),
-            is_complete=not told.gaps,
-            gap=told.gaps,
+            is_complete=not reports.gaps,
+            gap=reports.gaps,
         )
 
     async def _next_id(self) -> int | None:
         with suppress(BrokerError):  # the plan is recorded all the same: sending it will find out
-            return await self._open_link().fresh_next_id()
+            return await self._require_connection().fresh_next_id()
         return None
 
     async def _disconnect(self) -> None:
-        link, self._link = self._link, None
+        connection, self._connection = self._connection, None
         for task in list(self._background):
             task.cancel()
-        if link is not None:
-            await link.close()
+        if connection is not None:
+            await connection.close()
 
     async def _quotes(
         self, symbols: Sequence[str], *, strict: bool, on_progress: Callable[[int, int], None] | None = None
     ) -> pd.DataFrame:
         wanted = [self._market.instrument(symbol) for symbol in symbols]
-        return await self._market.quotes(self._open_link(), wanted, strict=strict, on_progress=on_progress)
+        return await self._market.quotes(
+            self._require_connection(), wanted, strict=strict, on_progress=on_progress
+        )
 
     async def _prepare(
         self, tickets: Sequence[Ticket], on_progress: Callable[[int, int], None] | None
     ) -> dict[str, tuple[str, str]]:
-        link = self._open_link()
+        connection = self._require_connection()
         named = {ticket.client_order_id: _instrument(ticket) for ticket in tickets}
         self._market.name(named.values())
-        refused = await self._market.qualify(link, list(named.values()), on_progress)
+        refused = await self._market.qualify(connection, list(named.values()), on_progress)
         silent = [one.symbol for one, why in refused.items() if not why.code]
         if silent:
             raise BrokerError(f"TWS did not answer about {', '.join(silent[:5])}; nothing was sent")
@@ -418,8 +429,8 @@ class IBBroker(Broker):
             for ticket in tickets
             if ticket.client_order_id not in reasons and not self._has_id(ticket.client_order_id)
         ]
-        for ticket, order_id in zip(good, link.reserve_ids(len(good)), strict=True):
-            self._desk.reserve(ticket, order_id, self._place.client_id)
+        for ticket, order_id in zip(good, connection.reserve_ids(len(good)), strict=True):
+            self._tracker.reserve(ticket, order_id, self._endpoint.client_id)
         return reasons
 
     def _other_contracts(self, tickets: Sequence[Ticket]) -> dict[str, tuple[str, str]]:
@@ -436,14 +447,14 @@ class IBBroker(Broker):
         return found
 
     def _has_id(self, client_order_id: str) -> bool:
-        """Whether an order was sent, is to go out once more with the id it had, or has one that can be used."""
-        order = self._desk.find(client_order_id)
-        return order is not None and (order.sent or order.again or order.order_id > self._last_id)
+        """Whether an order was sent, is to be sent again with the id it had, or has one that can be used."""
+        order = self._tracker.find(client_order_id)
+        return order is not None and (order.sent or order.is_resend or order.order_id > self._last_id)
 
     async def _place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]
     ) -> None:
-        unknown = [ticket for ticket in tickets if self._desk.find(ticket.client_order_id) is None]
+        unknown = [ticket for ticket in tickets if self._tracker.find(ticket.client_order_id) is None]
         refused = await self._prepare(unknown, None) if unknown else {}
         if refused:
             raise BrokerError("; ".join(f"{name}: {text}" for name, (_, text) in refused.items()))
@@ -454,133 +465,133 @@ class IBBroker(Broker):
                 await asyncio.sleep(0)  # let the answers in
 
     def _send(self, ticket: Ticket, gate: Callable[[Ticket], AbstractContextManager[object]]) -> None:
-        """Make the last checks, and let one order leave. Until the gate, nothing has left."""
-        link, order = self._open_link(), self._desk.find(ticket.client_order_id)
+        """Make the last checks, and send one order. Before the gate, nothing is sent."""
+        connection, order = self._require_connection(), self._tracker.find(ticket.client_order_id)
         contract = self._market.contract(_instrument(ticket))
         if order is None or contract is None or order.sent:
             text = "was sent before; an id names one order" if order and order.sent else "was not made ready"
             raise BrokerError(f"{ticket.client_order_id} {text}")
-        self._check_may_send(link, ticket, order)
-        made = link.make_order(ticket, order.order_id)
+        self._check_may_send(connection, ticket, order)
+        made = connection.make_order(ticket, order.order_id)
         with gate(ticket):
-            self._desk.mark_sent(order)
+            self._tracker.mark_sent(order)
             self._last_id = order.order_id
-            link.send_order(contract, made)
+            connection.send_order(contract, made)
 
-    def _check_may_send(self, link: Link, ticket: Ticket, order: OwnOrder) -> None:
-        link.require_open()
+    def _check_may_send(self, connection: Connection, ticket: Ticket, order: OwnOrder) -> None:
+        connection.require_open()
         if self.fault:
             raise ConnectionLostError(f"nothing is sent any more: {self.fault}")
-        if link.is_cut:
-            raise ConnectionLostError("TWS has lost its connection to IB (1100); it says so when it is back")
+        if connection.is_cut:
+            raise ConnectionLostError("TWS has lost its connection to IB (1100); it reports when it is back")
         if ticket.account != self.account:
             raise BrokerError(f"{ticket.client_order_id} is for account {mask_account(ticket.account)}")
         if order.order_id <= self._last_id:
             raise StaleOrderIdError(f"{ticket.client_order_id}: another run has sent orders meanwhile")
-        check_account(self.account, link.accounts, self._allow_live, os.environ)
+        check_account(self.account, connection.accounts, self._allow_live, os.environ)
 
     async def _cancel_named(self, client_order_id: str) -> None:
-        order = self._desk.find(client_order_id)
+        order = self._tracker.find(client_order_id)
         if order is None or not order.sent:
             text = (
-                f"{client_order_id!r} is no order of client id {self._place.client_id}; "
+                f"{client_order_id!r} is no order of client id {self._endpoint.client_id}; "
                 "an order is cancelled by the client that placed it"
             )
             raise InputError("cancel", [Problem("order_unknown", text)])
-        if order.client_id != self._place.client_id:
+        if order.client_id != self._endpoint.client_id:
             text = f"{client_order_id} was placed by client id {order.client_id}; only that one can cancel it"
             raise InputError("cancel", [Problem("order_of_other_client", text)])
         if not order.ended:
             await self._cancel(order)
 
     async def _cancel(self, order: OwnOrder) -> None:
-        self._open_link().require_open()
-        self._desk.request_cancel(order)
-        await self._open_link().send_cancel(order.order_id)
+        self._require_connection().require_open()
+        self._tracker.request_cancel(order)
+        await self._require_connection().send_cancel(order.order_id)
 
     async def _cancel_many(self) -> None:
-        for order in self._desk.working():
-            if order.client_id == self._place.client_id:
+        for order in self._tracker.working():
+            if order.client_id == self._endpoint.client_id:
                 await self._cancel(order)
 
-    # -- told by the link ------------------------------------------------------------------------------------
+    # -- from the connection ---------------------------------------------------------------------------------
 
     def on_failure(self, what: str, error: BaseException) -> None:
-        """Something that TWS said may be lost: nothing is sent until the next connection."""
-        self.fault = f"{what} ({type(error).__name__}); broker.reconnect() asks for everything again"
-        self._desk.broadcast("report_lost", self.fault)
+        """A report of TWS may be lost: nothing is sent until the next connection."""
+        self.fault = f"{what} ({type(error).__name__}); broker.reconnect() requests everything again"
+        self._tracker.broadcast("report_lost", self.fault)
 
     def on_lost(self) -> None:
-        """The connection is gone: who waits for reports must not wait on."""
+        """The connection was lost: runs that wait for reports must stop waiting."""
         self.fault = "the connection to TWS is gone; broker.reconnect() makes a new one"
-        self._desk.broadcast("connection_lost", self.fault)
+        self._tracker.broadcast("connection_lost", self.fault)
 
     def on_cut(self) -> None:
-        """TWS is without IB: nothing is sent until it is back, and what happens meanwhile is asked for then."""
-        self._desk.broadcast("link_cut", "TWS has lost its connection to IB (1100)")
+        """TWS is without IB: nothing is sent until it is back, and what happens meanwhile is requested then."""
+        self._tracker.broadcast("link_cut", "TWS has lost its connection to IB (1100)")
 
     def on_restored(self) -> None:
-        """Ask for what happened while TWS had lost IB; until that is known, nothing is sent."""
+        """Request what happened while TWS had lost IB; until that is known, nothing is sent."""
         self.session += 1
         self._in_background(self._catch_up)
 
-    def on_doubt(self) -> None:
-        """Ask what there is under an order id that was used before."""
+    def on_duplicate_id(self) -> None:
+        """Request the order under an order id that was used before."""
         self._in_background(self._catch_up)
 
-    def on_puzzle(self) -> None:
-        """Ask whether an order that TWS shows as Inactive is over."""
-        self._in_background(self._solve)
+    def on_inactive(self) -> None:
+        """Find out whether an order that TWS shows as Inactive has ended."""
+        self._in_background(self._explain_inactive)
 
-    def _in_background(self, work: Callable[[Link], Coroutine[Any, Any, None]]) -> None:
-        if self._link is not None:
-            task = asyncio.get_running_loop().create_task(work(self._link))
+    def _in_background(self, work: Callable[[Connection], Coroutine[Any, Any, None]]) -> None:
+        if self._connection is not None:
+            task = asyncio.get_running_loop().create_task(work(self._connection))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
 
-    async def _solve(self, link: Link) -> None:
+    async def _explain_inactive(self, connection: Connection) -> None:
         await asyncio.sleep(0)  # the reason may come right behind
-        orders = self._desk.puzzling()
+        orders = self._tracker.unexplained_inactive_orders()
         if orders:
             with suppress(BrokerError):
-                await link.completed_orders()
-            self._desk.put_aside(orders)
+                await connection.completed_orders()
+            self._tracker.put_aside(orders)
 
-    async def _catch_up(self, link: Link) -> None:
-        """Have everything told that happened unheard; what cannot be had is on record as such."""
+    async def _catch_up(self, connection: Connection) -> None:
+        """Request everything that was missed; what TWS does not answer is recorded as a gap."""
         try:
-            told = await link.collect_evidence()
+            reports = await connection.collect_reports()
         except BrokerError as error:
-            self._desk.broadcast("evidence_gap", str(error))
+            self._tracker.broadcast("evidence_gap", str(error))
         else:
-            if told.gaps:
-                self._desk.broadcast("evidence_gap", told.gaps)
+            if reports.gaps:
+                self._tracker.broadcast("evidence_gap", reports.gaps)
 
     # -- between threads -------------------------------------------------------------------------------------
 
-    def _open_link(self) -> Link:
-        if self._link is None:
+    def _require_connection(self) -> Connection:
+        if self._connection is None:
             raise BrokerError(
                 "the broker is closed"
-                if self._engine is None
+                if self._loop is None
                 else "there is no connection to TWS; reconnect() makes one"
             )
-        return self._link
+        return self._connection
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._engine is None:
+        if self._loop is None:
             work.close()
             raise BrokerError("the broker is closed")
-        return self._engine.call(work)
+        return self._loop.call(work)
 
     async def _await(self, work: Coroutine[Any, Any, T]) -> T:
-        engine = self._engine
-        if engine is None:
+        loop = self._loop
+        if loop is None:
             work.close()
             raise BrokerError("the broker is closed")
-        if threading.current_thread() is engine.thread:
+        if loop.is_current:
             return await work
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, engine.loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop.loop))
 
 
 def _instrument(ticket: Ticket) -> Instrument:
@@ -588,7 +599,7 @@ def _instrument(ticket: Ticket) -> Instrument:
 
 
 def _instruments(symbols: object) -> list[Instrument]:
-    """What a targets table says about its symbols besides their names."""
+    """The instruments that a targets table names."""
     columns = getattr(symbols, "columns", ())
     if not isinstance(symbols, pd.DataFrame) or "symbol" not in columns:
         return []

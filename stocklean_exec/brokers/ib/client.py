@@ -1,8 +1,8 @@
-"""The ib_async client with our parts in it: what leaves is checked and counted, what comes is heard first by us.
+"""The ib_async client with our parts in it: messages sent are checked and counted, those received reach us first.
 
-The only module that imports ib_async. It does the wire: handshake, requests, encoding and decoding. What a
-message says about an order goes to our own desk and not to ib_async's book of trades, which shows live orders
-as cancelled, adds corrections up, and drops what it cannot read.
+The only module that imports ib_async. It does the wire: handshake, requests, encoding and decoding. Messages about
+orders go to our own tracker and not to ib_async's list of trades, which shows working orders as cancelled, adds
+corrections up, and drops what it cannot read.
 
 Every message counts towards IB's limit of 50 a second, every string is checked right before it leaves, and a
 frame of absurd length ends the connection.
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from ib_async import CommissionReport, Execution, OrderState
 
-__all__ = ["Connection", "ConnectionListener", "Contract", "Order", "RequestError", "make_contract", "routed"]
+__all__ = ["ConnectionListener", "Contract", "IBClient", "Order", "RequestError", "make_contract", "routed"]
 
-_MOST_FRAME = 16 << 20
+_MOST_FRAME = 16 << 20  # bytes; IB's own client stops at 16 MB too
 _LENGTH_PREFIX = 4
 _ORDER_MESSAGES = frozenset({"3", "4", "5", "11", "59"})
 _EXECUTION_TIME = 15
@@ -48,59 +48,59 @@ _UNSET_TEXT = "1.7976931348623157E308"
 
 
 class ConnectionListener(Protocol):
-    """Who hears a connection."""
+    """Receives the messages of a connection."""
 
     zone: str
     accounts: list[str]
     version: int
-    is_leaving: bool
+    is_closing: bool
 
     def count_message(self) -> None:
-        """One message leaves now."""
+        """One message is sent now."""
 
-    def together(self) -> AbstractContextManager[None]:
-        """What is heard within the block came in one piece."""
+    def batch(self) -> AbstractContextManager[None]:
+        """Messages within the block arrived together."""
 
-    def hear(self, what: str, version: int = 0) -> None:
-        """Something that may explain why the connection fails."""
+    def note_cause(self, what: str, version: int = 0) -> None:
+        """A possible cause of a failing connection."""
 
     def guard(self, handler: Callable[..., object], *arguments: Any) -> None:  # noqa: ANN401 - a message's fields
         """Run a handler whose failure must not get lost."""
 
     def fail(self, what: str, error: BaseException) -> None:
-        """Something that was told may be lost."""
+        """A report may be lost."""
 
     def on_next_id(self, order_id: int) -> None:
         """The next order id of this client."""
 
     def on_open_order(self, contract: Contract, order: Order, state: OrderState) -> None:
-        """An order as it stands."""
+        """The current state of an order."""
 
     def on_status(self, *fields: Any) -> None:  # noqa: ANN401 - a message's fields
         """The fields of an orderStatus message."""
 
     def on_execution(self, contract: Contract, execution: Execution) -> None:
-        """An execution, live or asked for."""
+        """An execution, live or requested."""
 
     def on_commission(self, exec_id: str, commission: float, currency: str) -> None:
-        """What an execution cost."""
+        """The commission of an execution."""
 
     def on_completed(self, perm_id: int, order_ref: str, word: str, filled: float, text: str) -> None:
-        """An order that is over, and how many of its shares were filled."""
+        """An order that has ended, and how many of its shares were filled."""
 
     def on_error(self, number: int, code: int, text: str, *, is_request: bool) -> None:
         """A message with a code, about a request, an order, or the system (-1)."""
 
     def on_lost(self) -> None:
-        """The connection is gone, and we did not close it."""
+        """The connection was lost; we did not close it."""
 
 
 class _Decoder(Decoder):
-    """Reads messages, and lets nothing get lost without a word: ib_async logs a bad message and drops it."""
+    """Reads messages, and reports those it cannot read: ib_async logs a bad message and drops it."""
 
-    def __init__(self, wrapper: Wrapper, ear: ConnectionListener) -> None:
+    def __init__(self, wrapper: Wrapper, listener: ConnectionListener) -> None:
         super().__init__(wrapper, 0)
-        self._ear = ear
+        self._listener = listener
         self.handlers[3] = self._orderStatus  # ib_async's own swallows what it cannot read
 
     def interpret(self, fields: list[str]) -> None:
@@ -112,7 +112,7 @@ class _Decoder(Decoder):
             handler(fields)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not vanish
             if kind in _ORDER_MESSAGES:
-                self._ear.fail(f"message {kind} of TWS cannot be read", error)
+                self._listener.fail(f"message {kind} of TWS cannot be read", error)
 
     def _orderStatus(self, fields: list[str]) -> None:
         order_id, status, filled, remaining, average, perm_id, parent_id, last, client_id = fields[1:10]
@@ -132,7 +132,7 @@ class _Decoder(Decoder):
     def execDetails(self, fields: list[str]) -> None:
         # A time zone that this computer does not know would lose the whole execution.
         fields = list(fields)
-        fields[_EXECUTION_TIME] = utc_time_text(fields[_EXECUTION_TIME], self._ear.zone) or (
+        fields[_EXECUTION_TIME] = utc_time_text(fields[_EXECUTION_TIME], self._listener.zone) or (
             f"{clock.now():%Y%m%d %H:%M:%S} UTC"
         )
         super().execDetails(fields)
@@ -147,11 +147,11 @@ class _Decoder(Decoder):
 class _Client(Client):
     """Sends and receives: checks what leaves, bounds what comes, and notices why a connection fails."""
 
-    def __init__(self, wrapper: Wrapper, ear: ConnectionListener) -> None:
-        self._ear = ear
+    def __init__(self, wrapper: Wrapper, listener: ConnectionListener) -> None:
+        self._listener = listener
         super().__init__(wrapper)
-        self.decoder = _Decoder(wrapper, ear)
-        self.MaxRequests = 0  # our pacer is stricter, and loses nothing that it holds back
+        self.decoder = _Decoder(wrapper, listener)
+        self.MaxRequests = 0  # our pacer is stricter, and drops nothing
 
     def send(self, *fields: Any, makeEmpty: bool = True) -> None:  # noqa: ANN401 - as there
         for item in fields:
@@ -159,74 +159,76 @@ class _Client(Client):
         super().send(*fields, makeEmpty=makeEmpty)
 
     def sendMsg(self, msg: str) -> None:
-        if msg:  # ib_async calls with nothing to go on with what it held back
-            self._ear.count_message()
+        if msg:  # ib_async calls with nothing to send what it held back
+            self._listener.count_message()
         super().sendMsg(msg)
 
     def _onSocketHasData(self, data: bytes) -> None:
         try:
-            with self._ear.together():
+            with self._listener.batch():
                 super()._onSocketHasData(data)
             _check_length(self._data)
         except Exception as error:  # noqa: BLE001 - eventkit would swallow it
-            self._ear.hear("garbage")
-            self._ear.fail("what came from TWS is not its protocol", error)
+            self._listener.note_cause("garbage")
+            self._listener.fail("what came from TWS is not its protocol", error)
             self.conn.disconnect()
 
     def disconnect(self) -> None:
-        self._ear.is_leaving = True
+        self._listener.is_closing = True
         super().disconnect()
 
     def _onSocketDisconnected(self, msg: str) -> None:
-        self._ear.hear("too old" if "version must be" in (msg or "") else "closed", self._serverVersion)
+        self._listener.note_cause("too old" if "version must be" in (msg or "") else "closed", self._serverVersion)
         super()._onSocketDisconnected(msg)
 
 
 class _Wrapper(Wrapper):
-    """Hands each message about orders to our ear, and keeps ib_async from making a book of its own of them.
+    """Passes each message about orders to our listener, and keeps ib_async from keeping its own list of trades.
 
-    That book is wrong in the cases that matter (see the module), nobody here reads it, and keeping it takes as
+    That list is wrong in the cases that matter (see the module), it is not read here, and keeping it takes as
     much time as all the rest. Requests and their ends, positions, account values and ticks stay with ib_async.
     """
 
-    ear: ConnectionListener
+    listener: ConnectionListener
 
     def connectAck(self) -> None:
-        self.ear.version = self.ib.client.serverVersion()
+        self.listener.version = self.ib.client.serverVersion()
 
     def nextValidId(self, reqId: int) -> None:
-        self.ear.guard(self.ear.on_next_id, reqId)
+        self.listener.guard(self.listener.on_next_id, reqId)
 
     def managedAccounts(self, accountsList: str) -> None:
         super().managedAccounts(accountsList)
-        self.ear.accounts = list(self.accounts)
+        self.listener.accounts = list(self.accounts)
 
     def openOrder(self, orderId: int, contract: Contract, order: Order, orderState: OrderState) -> None:
         if not order.whatIf:
-            self.ear.guard(self.ear.on_open_order, contract, order, orderState)
+            self.listener.guard(self.listener.on_open_order, contract, order, orderState)
         self.ib.client.updateReqId(orderId + 1)  # an id that is taken, by whatever client, is not used again
 
     def orderStatus(self, orderId: int, status: str, filled: float, remaining: float, *rest: Any) -> None:  # noqa: ANN401 - as there
-        self.ear.guard(self.ear.on_status, orderId, status, filled, remaining, *rest)
+        self.listener.guard(self.listener.on_status, orderId, status, filled, remaining, *rest)
 
     def execDetails(self, reqId: int, contract: Contract, execution: Execution) -> None:  # noqa: ARG002 - as there
-        self.ear.guard(self.ear.on_execution, contract, execution)
+        self.listener.guard(self.listener.on_execution, contract, execution)
 
     def commissionReport(self, commissionReport: CommissionReport) -> None:
         one = commissionReport
-        self.ear.guard(self.ear.on_commission, one.execId, one.commission, one.currency)
+        self.listener.guard(self.listener.on_commission, one.execId, one.commission, one.currency)
 
     def completedOrder(self, contract: Contract, order: Order, orderState: OrderState) -> None:  # noqa: ARG002 - as there
         word, text = orderState.status, orderState.completedStatus
-        self.ear.guard(self.ear.on_completed, order.permId, order.orderRef, word, order.filledQuantity, text)
+        self.listener.guard(
+            self.listener.on_completed, order.permId, order.orderRef, word, order.filledQuantity, text
+        )
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
-        self._hear_error(reqId, errorCode, errorString)
+        self._report_error(reqId, errorCode, errorString)
         super().error(reqId, errorCode, errorString, advancedOrderRejectJson)
 
-    def _hear_error(self, number: int, code: int, text: str) -> None:
+    def _report_error(self, number: int, code: int, text: str) -> None:
         is_request = number in self._futures
-        self.ear.guard(lambda: self.ear.on_error(number, code, text, is_request=is_request))
+        self.listener.guard(lambda: self.listener.on_error(number, code, text, is_request=is_request))
 
     def connectionClosed(self) -> None:
         # ib_async's own would also end blocking calls of every other connection in this process.
@@ -235,22 +237,22 @@ class _Wrapper(Wrapper):
             if not future.done():
                 future.set_exception(lost)
         self.reset()
-        self.ear.guard(self.ear.on_lost)
+        self.listener.guard(self.listener.on_lost)
 
 
-class Connection(IB):
+class IBClient(IB):
     """An ``IB`` with our parts in it. One for each connection, never connected twice."""
 
     RaiseRequestErrors = True
 
-    def __init__(self, ear: ConnectionListener) -> None:
+    def __init__(self, listener: ConnectionListener) -> None:
         _silence_loggers()
         super().__init__()
         self.wrapper = _Wrapper(self)
-        self.wrapper.ear = ear
-        self.client = _Client(self.wrapper, ear)
+        self.wrapper.listener = listener
+        self.client = _Client(self.wrapper, listener)
         self.errorEvent -= self._onError  # it sends requests of its own
-        self.TimezoneTWS = ear.zone
+        self.TimezoneTWS = listener.zone
 
     async def start(self, host: str, port: int, client_id: int, account: str, seconds: float) -> None:
         """Connect, and synchronise open orders and executions; silence on any of them is an error."""
@@ -307,24 +309,24 @@ def make_contract(symbol: str, sec_type: str, exchange: str, currency: str) -> C
 
 
 def routed(contract: Contract, exchange: str) -> Contract:
-    """A qualified contract that trades where it was asked for, and not on the exchange that TWS lists first."""
+    """A qualified contract that trades where it was requested, and not on the exchange that TWS lists first."""
     return dataclasses.replace(contract, exchange=exchange)
 
 
 def _check_length(pending: bytes) -> None:
-    """Refuse to wait for a frame that no TWS sends; ib_async would do so for ever."""
+    """Raise on a frame longer than TWS sends; ib_async would wait for its end for ever."""
     if len(pending) >= _LENGTH_PREFIX and int.from_bytes(pending[:_LENGTH_PREFIX], "big") > _MOST_FRAME:
         raise ValueError("a frame without end")
 
 
 def _check_field(value: object) -> None:
-    """Let nothing out that would shift the fields behind it, or that TWS reads as something else."""
+    """Raise on a value that would shift the fields after it, or that TWS would misread."""
     if isinstance(value, str):
         if not is_plain_text(value):
             raise BrokerError(f"{value!r} has characters that TWS does not take; nothing was sent")
     elif isinstance(value, float):
         if math.isnan(value):
-            raise BrokerError("a number that is none (NaN) was about to be sent; nothing was sent")
+            raise BrokerError("a NaN was about to be sent; nothing was sent")
     elif isinstance(value, Contract):
         for item in vars(value).values():
             _check_field(item)

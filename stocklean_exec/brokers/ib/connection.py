@@ -1,7 +1,7 @@
-"""One connection to TWS, IB Gateway or a simulator of them: its requests, and what it hears.
+"""One connection to TWS, IB Gateway or a simulator of them: its requests, and the reports it receives.
 
-Every request has a time limit and waits for its turn. Requests that share an answer go one after another. A
-connection is made once; after its end there is a new one. The wire itself is in
+Every request has a time limit and waits for its turn. Requests that share an answer are sent in sequence. A
+connection is not reused; after its end a new one is made. The protocol itself is in
 :mod:`~stocklean_exec.brokers.ib.client`.
 """
 # mypy: disable-error-code="no-untyped-call"
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from stocklean_exec import clock
 from stocklean_exec.brokers.base import mask_account
 from stocklean_exec.brokers.ib.account_guard import explain_failure
-from stocklean_exec.brokers.ib.client import Connection, Contract, Order, RequestError, make_contract, routed
+from stocklean_exec.brokers.ib.client import Contract, IBClient, Order, RequestError, make_contract, routed
 from stocklean_exec.brokers.ib.market_data import Answer, Instrument, Refusal
 from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
@@ -40,18 +40,18 @@ if TYPE_CHECKING:
     from stocklean_exec.brokers.ib.order_tracker import OrderTracker
     from stocklean_exec.brokers.rate_limit import Pacer
 
-__all__ = ["Collected", "Link", "LinkOwner", "Place"]
+__all__ = ["Connection", "ConnectionOwner", "Endpoint", "Reports"]
 
-_SNAPSHOT_SECONDS = 12.0
-_CLIENT_ID_IN_USE = 326
-_CLOSING_SECONDS = 1.0
-_COMPLETED_SECONDS = 3.0
+_SNAPSHOT_SECONDS = 12.0  # TWS ends a snapshot after 11 s at the latest, by its documentation; and a second
+_CLIENT_ID_IN_USE = 326  # message code of TWS
+_CLOSING_SECONDS = 1.0  # a choice: a local peer closes within milliseconds
+_COMPLETED_SECONDS = 3.0  # a choice: TWS answers at once or, at times, not at all
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """Where and as whom to connect: ``seconds`` is the time limit of every request, ``zone`` the login's."""
 
     host: str
@@ -62,22 +62,22 @@ class Place:
     zone: str
 
 
-class Collected(NamedTuple):
-    """What was asked for: the open orders, the next order id if it was asked for, and what TWS did not tell."""
+class Reports(NamedTuple):
+    """The open orders, the next order id if it was requested, and which requests TWS did not answer."""
 
     open_orders: list[dict[str, Any]]
     next_id: int | None
     gaps: str
 
 
-class LinkOwner(Protocol):
-    """Who is told of a connection's fate."""
+class ConnectionOwner(Protocol):
+    """Receives the changes of a connection's state."""
 
     def on_failure(self, what: str, error: BaseException) -> None:
-        """Something that TWS said may be lost."""
+        """A report of TWS may be lost."""
 
     def on_lost(self) -> None:
-        """The connection is gone, and nobody has closed it."""
+        """The connection was lost; we did not close it."""
 
     def on_cut(self) -> None:
         """TWS has lost IB (1100)."""
@@ -85,42 +85,42 @@ class LinkOwner(Protocol):
     def on_restored(self) -> None:
         """TWS has IB back (1101, 1102)."""
 
-    def on_doubt(self) -> None:
-        """An order id was used before: perhaps by the order itself."""
+    def on_duplicate_id(self) -> None:
+        """An order id was used before: perhaps by the order itself (103)."""
 
-    def on_puzzle(self) -> None:
+    def on_inactive(self) -> None:
         """An order is shown as Inactive, which can mean several things."""
 
 
-class Link:
-    """One connection: its requests, and what it hears. Made and used on the engine's thread only.
+class Connection:
+    """One connection: its requests, and the reports it receives. Used on the broker's thread only.
 
     Parameters
     ----------
-    desk : told of every order message
+    tracker : receives every order message
     pacer : counts every message that leaves
-    owner : told of the connection's fate
+    owner : receives the changes of the connection's state
     """
 
-    def __init__(self, place: Place, desk: OrderTracker, pacer: Pacer, owner: LinkOwner) -> None:
-        self.place, self.desk, self.pacer = place, desk, pacer
+    def __init__(self, place: Endpoint, tracker: OrderTracker, pacer: Pacer, owner: ConnectionOwner) -> None:
+        self.place, self.tracker, self.pacer = place, tracker, pacer
         self.zone = place.zone
         self.accounts: list[str] = []
-        self.heard: list[str] = []
+        self.causes: list[str] = []
         self.version = 0
         self.next_id = 0
         self.is_cut = False
         self.is_ready = False
-        self.is_leaving = False
+        self.is_closing = False
         self._owner = owner
-        self._hopeless: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._shared = asyncio.Lock()
         self._collecting = asyncio.Lock()
         self._open: dict[int, dict[str, Any]] | None = None
-        self._next_id_asked: asyncio.Future[int] | None = None
+        self._next_id_answer: asyncio.Future[int] | None = None
         self._restored = asyncio.Event()
         self._restored.set()
-        self._ib = Connection(self)
+        self._ib = IBClient(self)
 
     # -- connecting ------------------------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ class Link:
             self._ib.start(place.host, place.port, place.client_id, place.account or "", place.seconds)
         )
         try:
-            await asyncio.wait({attempt, self._hopeless}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({attempt, self._failed}, return_when=asyncio.FIRST_COMPLETED)
             if not attempt.done():
                 attempt.cancel()
             await attempt
@@ -140,11 +140,11 @@ class Link:
             attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
             await self.close()
-            if isinstance(error, asyncio.CancelledError) and not self._hopeless.done():
+            if isinstance(error, asyncio.CancelledError) and not self._failed.done():
                 raise
             where = f"{place.host}:{place.port}"
             text = explain_failure(
-                where, place.client_id, place.seconds, heard=self.heard, error=error, version=self.version
+                where, place.client_id, place.seconds, causes=self.causes, error=error, version=self.version
             )
             raise ConnectionLostError(text) from error
         self.is_ready = True
@@ -164,13 +164,13 @@ class Link:
             transport.abort()  # a peer that does not read would keep it open; harmless where it is closed
             await asyncio.sleep(0)
 
-    def hear(self, what: str, version: int = 0) -> None:
-        """Note why the connection may be about to fail."""
+    def note_cause(self, what: str, version: int = 0) -> None:
+        """Note a possible cause of a failing connection."""
         self.version = version or self.version
-        if not self.is_ready and not self.is_leaving:
-            self.heard.append(what)
-            if not self._hopeless.done():
-                self._hopeless.set_result(None)
+        if not self.is_ready and not self.is_closing:
+            self.causes.append(what)
+            if not self._failed.done():
+                self._failed.set_result(None)
 
     def require_open(self) -> None:
         """Raise BrokerError when nothing can be sent."""
@@ -193,7 +193,7 @@ class Link:
 
     # -- requests --------------------------------------------------------------------------------------------
 
-    async def _ask(self, start: Callable[[], Awaitable[T]], what: str, seconds: float = 0.0) -> T:
+    async def _request(self, start: Callable[[], Awaitable[T]], what: str, seconds: float = 0.0) -> T:
         limit = seconds or self.place.seconds
         async with self.pacer.turn():
             self.require_open()
@@ -211,13 +211,15 @@ class Link:
             return Refusal(200, f"{instrument.symbol!r} has characters that TWS does not take")
         asked = make_contract(*instrument)
         try:
-            found = await self._ask(lambda: self._ib.reqContractDetailsAsync(asked), f"contract {asked.symbol}")
+            found = await self._request(
+                lambda: self._ib.reqContractDetailsAsync(asked), f"contract {asked.symbol}"
+            )
         except RequestError as error:
             return Refusal(error.code, error.message)
         return [routed(details.contract, instrument.exchange) for details in found if details.contract is not None]
 
     async def snapshot(self, contract: Contract) -> Answer | Refusal:
-        """One quote; silence counts as a refusal, after what was heard until then."""
+        """One quote; silence counts as a refusal, unless a price has arrived."""
         request: list[Any] = []
 
         def start() -> Awaitable[object]:
@@ -226,7 +228,7 @@ class Link:
             return done
 
         try:
-            await self._ask(start, f"a quote of {contract.symbol}", min(self.place.seconds, _SNAPSHOT_SECONDS))
+            await self._request(start, f"a quote of {contract.symbol}", min(self.place.seconds, _SNAPSHOT_SECONDS))
         except RequestError as error:
             return Refusal(error.code, error.message)
         except BrokerError as error:
@@ -256,14 +258,14 @@ class Link:
             self._ib.client.reqMarketDataType(3)
 
     async def current_time(self) -> None:
-        """Ask for the time, for a sign of life."""
+        """Request the time, to check that TWS answers."""
         async with self._shared:
-            await self._ask(self._ib.reqCurrentTimeAsync, "the time")
+            await self._request(self._ib.reqCurrentTimeAsync, "the time")
 
     async def positions(self) -> list[Any]:
-        """All positions of the login, asked for anew."""
+        """All positions of the login, requested again."""
         async with self._shared:
-            return list(await self._ask(self._ib.reqPositionsAsync, "positions"))
+            return list(await self._request(self._ib.reqPositionsAsync, "positions"))
 
     async def account_value(self, account: str, tag: str) -> tuple[float, str]:
         """One figure of the account summary, and its currency: the account's base currency."""
@@ -276,16 +278,16 @@ class Link:
 
         async with self._shared:
             try:
-                await self._ask(start, tag)
+                await self._request(start, tag)
             except RequestError as error:
-                raise BrokerError(f"TWS does not tell {tag}: {error.message} ({error.code})") from error
+                raise BrokerError(f"TWS does not report {tag}: {error.message} ({error.code})") from error
             async with self.pacer.turn():
                 self.require_open()
                 self._ib.client.cancelAccountSummary(request[0])
             values = self._ib.summary_values(account, tag)
         figure = known(float(values[0][0])) if values else None
         if figure is None:
-            raise BrokerError(f"TWS does not tell {tag} of account {mask_account(account)}")
+            raise BrokerError(f"TWS does not report {tag} of account {mask_account(account)}")
         return figure, values[0][1]
 
     async def open_orders(self) -> list[dict[str, Any]]:
@@ -293,15 +295,15 @@ class Link:
         async with self._shared:
             self._open = {}
             try:
-                await self._ask(self._ib.reqAllOpenOrdersAsync, "open orders")
+                await self._request(self._ib.reqAllOpenOrdersAsync, "open orders")
                 return list(self._open.values())
             finally:
                 self._open = None
 
     async def completed_orders(self) -> None:
-        """Ask which orders of the day are over; TWS is known not to answer this one at times."""
+        """Request the completed orders of the day; TWS is known not to answer this request at times."""
         async with self._shared:
-            await self._ask(
+            await self._request(
                 lambda: self._ib.reqCompletedOrdersAsync(apiOnly=False), "completed orders", _COMPLETED_SECONDS
             )
 
@@ -309,16 +311,16 @@ class Link:
         """The next order id of this client as TWS sees it now."""
         async with self._shared:
             answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            self._next_id_asked = answer
+            self._next_id_answer = answer
 
             def start() -> Awaitable[int]:
                 self._ib.client.reqIds(1)
                 return answer
 
-            return await self._ask(start, "the next order id")
+            return await self._request(start, "the next order id")
 
-    async def collect_evidence(self, *, with_next_id: bool = False) -> Collected:
-        """Ask for everything that can have happened unheard: open orders, completed orders, executions."""
+    async def collect_reports(self, *, with_next_id: bool = False) -> Reports:
+        """Request all that may have been missed: open orders, completed orders, executions."""
         gaps: list[str] = []
 
         async def ask(work: Awaitable[T]) -> T | None:
@@ -331,13 +333,13 @@ class Link:
                 return None
 
         async with self._collecting:
-            self.desk.forget_refs()
+            self.tracker.forget_refs()
             # The executions come last: what is filled between two requests is missed by neither.
             opened = await ask(self.open_orders()) or []
             await ask(self.completed_orders())
-            await ask(self._ask(self._ib.reqExecutionsAsync, "executions"))
+            await ask(self._request(self._ib.reqExecutionsAsync, "executions"))
             next_id = await ask(self.fresh_next_id()) if with_next_id else None
-        return Collected(opened, next_id, "; ".join(gaps))
+        return Reports(opened, next_id, "; ".join(gaps))
 
     def pass_over_ids(self, highest: int) -> None:
         """Use no id up to ``highest`` for anything else."""
@@ -351,12 +353,12 @@ class Link:
         return [self._ib.client.getReqId() for _ in range(count)]
 
     def make_order(self, ticket: Ticket, order_id: int) -> Order:
-        """The order of a ticket, with everything in it that must not be left to a preset of TWS.
+        """The order of a ticket, with every field set that a preset of TWS could change.
 
         Raises
         ------
         BrokerError
-            A number or a string of it must not go out.
+            A number or a string in it cannot be sent.
         """
         problem = number_problem(ticket.quantity, ticket.limit_price)
         if problem is not None:
@@ -381,52 +383,52 @@ class Link:
         return order
 
     def send_order(self, contract: Contract, order: Order) -> None:
-        """Let an order leave, within a turn of the pacer."""
+        """Send an order, within a turn of the pacer."""
         # The client and not the IB: that would keep an order of its own, and may fail after it has sent.
         self._ib.client.placeOrder(order.orderId, contract, order)
 
     async def send_cancel(self, order_id: int) -> None:
-        """Ask for the cancel of an order of this client."""
+        """Request the cancel of an order of this client."""
         async with self.pacer.turn():
             self.require_open()
             self._ib.client.cancelOrder(order_id)
 
     @property
     def account(self) -> str:
-        """The account that was asked for, or the only one of the login; empty if there is no telling."""
+        """The requested account, or the only one of the login; empty if that is ambiguous."""
         return self.place.account or (self.accounts[0] if len(self.accounts) == 1 else "")
 
-    # -- what is heard ---------------------------------------------------------------------------------------
+    # -- what is received ------------------------------------------------------------------------------------
 
     def count_message(self) -> None:
         """One message leaves now."""
         self.pacer.spend()
 
-    def together(self) -> AbstractContextManager[None]:
-        """What is heard within the block came in one piece."""
-        return self.desk.together()
+    def batch(self) -> AbstractContextManager[None]:
+        """Messages within the block arrived together."""
+        return self.tracker.batch()
 
     def guard(self, handler: Callable[..., object], *arguments: Any) -> None:  # noqa: ANN401 - a message's fields
-        """Run a handler of ours; its failure must neither vanish nor keep ib_async from the message."""
+        """Run a handler of ours; its failure is reported, and does not keep the message from ib_async."""
         try:
             handler(*arguments)
-        except Exception as error:  # noqa: BLE001 - whatever it is, sending must stop
+        except Exception as error:  # noqa: BLE001 - any failure must stop sending
             self.fail(f"{getattr(handler, '__name__', 'a handler')} failed", error)
 
     def fail(self, what: str, error: BaseException) -> None:
-        """Something that was told may be lost: note it, and stop sending."""
+        """A report may be lost: note it, and stop sending."""
         self._owner.on_failure(what, error)
 
     def on_next_id(self, order_id: int) -> None:
-        """The next order id of this client; what becomes of our orders' ids is decided by the first one."""
+        """The next order id of this client; the first one decides whether the ids of our orders still hold."""
         if not self.next_id:
             self.next_id = order_id
-            self.desk.connected(order_id)
-        if self._next_id_asked is not None and not self._next_id_asked.done():
-            self._next_id_asked.set_result(order_id)
+            self.tracker.connected(order_id)
+        if self._next_id_answer is not None and not self._next_id_answer.done():
+            self._next_id_answer.set_result(order_id)
 
     def on_open_order(self, contract: Contract, order: Order, state: Any) -> None:  # noqa: ANN401 - an OrderState
-        """An order as it stands."""
+        """The current state of an order."""
         ours = order.clientId == self.place.client_id and order.account == self.account
         if self._open is not None:
             self._open[order.permId] = {
@@ -442,7 +444,7 @@ class Link:
                 "client_id": order.clientId,
                 "account": order.account,
             }
-        self.desk.on_open_order(
+        self.tracker.on_open_order(
             order.orderId,
             order.clientId,
             order.permId,
@@ -465,17 +467,17 @@ class Link:
         client_id: int,
         why_held: str = "",
     ) -> None:
-        """How far an order is."""
+        """The status of an order."""
         if self._open is not None and perm_id in self._open:
             self._open[perm_id]["filled_quantity"] = known(filled) or 0.0
         ours = client_id == self.place.client_id
-        self.desk.on_status(order_id, perm_id, status, filled, remaining, why_held, ours=ours)
+        self.tracker.on_status(order_id, perm_id, status, filled, remaining, why_held, ours=ours)
         if status == "Inactive":
-            self._owner.on_puzzle()
+            self._owner.on_inactive()
 
     def on_execution(self, contract: Contract, execution: Any) -> None:  # noqa: ANN401 - an Execution
-        """An execution, live or asked for."""
-        heard = TwsExecution(
+        """An execution, live or requested."""
+        causes = TwsExecution(
             exec_id=execution.execId,
             time=execution.time,
             account=execution.acctNumber,
@@ -490,23 +492,23 @@ class Link:
             symbol=contract.symbol,
             last_liquidity=execution.lastLiquidity,
         )
-        self.desk.on_execution(heard, ours=execution.clientId == self.place.client_id)
+        self.tracker.on_execution(causes, ours=execution.clientId == self.place.client_id)
 
     def on_commission(self, exec_id: str, commission: float, currency: str) -> None:
-        """What an execution cost."""
-        self.desk.on_commission(exec_id, commission, currency)
+        """The commission of an execution."""
+        self.tracker.on_commission(exec_id, commission, currency)
 
     def on_completed(self, perm_id: int, order_ref: str, word: str, filled: float, text: str) -> None:
-        """An order that is over, and how many of its shares were filled."""
-        self.desk.on_completed(perm_id, order_ref, word, known(filled), text, client_id=self.place.client_id)
+        """An order that has ended, and how many of its shares were filled."""
+        self.tracker.on_completed(perm_id, order_ref, word, known(filled), text, client_id=self.place.client_id)
 
     def on_error(self, number: int, code: int, text: str, *, is_request: bool) -> None:
         """A message with a code, about a request, an order, or the system (-1)."""
         if code == _CLIENT_ID_IN_USE:
-            self.hear(str(code))
+            self.note_cause(str(code))
         if number > 0:
-            if not is_request and self.desk.on_message(number, code, text) and code == ID_USED_UP:
-                self._owner.on_doubt()
+            if not is_request and self.tracker.on_message(number, code, text) and code == ID_USED_UP:
+                self._owner.on_duplicate_id()
         elif code in LINK_LOST:
             self.is_cut = True
             self._restored.clear()
@@ -519,8 +521,8 @@ class Link:
     def on_lost(self) -> None:
         """The connection is gone, and we did not close it."""
         self.is_ready = False
-        if self._next_id_asked is not None and not self._next_id_asked.done():
-            self._next_id_asked.set_exception(ConnectionError("the connection to TWS is gone"))
+        if self._next_id_answer is not None and not self._next_id_answer.done():
+            self._next_id_answer.set_exception(ConnectionError("the connection to TWS is gone"))
         self._owner.on_lost()
 
 

@@ -1,9 +1,9 @@
-"""Instruments and quotes at TWS: every contract qualified before it is used, every quote a snapshot with a limit.
+"""Instruments and quotes at TWS: contracts are qualified before use, quotes are snapshots with a time limit.
 
 What TWS does not answer in time, or has no permission to show, gives no quote; nothing waits for ever. Where
 live data is not subscribed, delayed data is asked for, and the quotes say so (``data_type`` 3). Prices are in
-the instrument's currency, sizes in shares, times in UTC. No client library: it works through a link that has
-the few methods named in :class:`MarketLink`.
+the instrument's currency, sizes in shares, times in UTC. No client library: it works through a connection that
+has the few methods named in :class:`MarketConnection`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-__all__ = ["Answer", "Instrument", "MarketDesk", "MarketLink", "Refusal"]
+__all__ = ["Answer", "Instrument", "MarketConnection", "MarketDataService", "Refusal"]
 
-_AT_ONCE = 40
+_AT_ONCE = 40  # requests in flight: a choice below the 45 messages a second of the pacer
 
 
 class Instrument(NamedTuple):
@@ -54,11 +54,11 @@ class Answer:
     bid_size: float
     ask_size: float
     data_type: int
-    heard_at: datetime
+    received_at: datetime
 
 
-class MarketLink(Protocol):
-    """What the desk needs of a connection."""
+class MarketConnection(Protocol):
+    """What the service needs of a connection."""
 
     async def contract_details(self, instrument: Instrument) -> list[Any] | Refusal:
         """Contracts that fit an instrument."""
@@ -70,8 +70,8 @@ class MarketLink(Protocol):
         """From now on delayed data where there is no live data."""
 
 
-class MarketDesk:
-    """Looks up instruments and quotes over one link at a time."""
+class MarketDataService:
+    """Looks up instruments and quotes over one connection at a time."""
 
     def __init__(self) -> None:
         self._contracts: dict[Instrument, Any] = {}
@@ -79,7 +79,7 @@ class MarketDesk:
         self._is_delayed = False
 
     def forget_connection(self) -> None:
-        """A new connection starts: it has not been told yet that delayed data will do."""
+        """A new connection starts: delayed data has not been requested on it."""
         self._is_delayed = False
 
     def name(self, instruments: Iterable[Instrument]) -> None:
@@ -88,7 +88,7 @@ class MarketDesk:
             self._instruments[instrument.symbol] = instrument
 
     def instrument(self, symbol: str) -> Instrument:
-        """What a symbol stands for: what was said of it last, else a US stock."""
+        """What a symbol stands for: as last named, else a US stock."""
         return self._instruments.get(symbol, Instrument(symbol))
 
     def symbols(self) -> list[str]:
@@ -101,13 +101,13 @@ class MarketDesk:
 
     async def qualify(
         self,
-        link: MarketLink,
+        connection: MarketConnection,
         instruments: Sequence[Instrument],
         on_progress: Callable[[int, int], None] | None = None,
     ) -> dict[Instrument, Refusal]:
         """Look up the contracts that are not known yet; those that TWS has not, with its reason.
 
-        ``on_progress`` is told how many of how many are done.
+        ``on_progress`` is called with the numbers done and wanted.
         """
         wanted = [one for one in dict.fromkeys(instruments) if one not in self._contracts]
         gate, done = asyncio.Semaphore(_AT_ONCE), 0
@@ -115,7 +115,7 @@ class MarketDesk:
         async def look_up(one: Instrument) -> Refusal | None:
             nonlocal done
             async with gate:
-                found = await link.contract_details(one)
+                found = await connection.contract_details(one)
             done += 1
             if on_progress is not None:
                 on_progress(done, len(wanted))
@@ -130,7 +130,7 @@ class MarketDesk:
 
     async def quotes(
         self,
-        link: MarketLink,
+        connection: MarketConnection,
         instruments: Sequence[Instrument],
         *,
         strict: bool,
@@ -141,33 +141,33 @@ class MarketDesk:
         Parameters
         ----------
         strict : raise when there are none at all for lack of a subscription
-        on_progress : told how many of how many snapshots are done
+        on_progress : called with the numbers of snapshots done and wanted
 
         Raises
         ------
         BrokerError
             No market data, live or delayed, for any of them.
         """
-        await self.qualify(link, instruments)
+        await self.qualify(connection, instruments)
         wanted = [one for one in dict.fromkeys(instruments) if one in self._contracts]
-        answers = await self._snapshots(link, wanted, on_progress)
+        answers = await self._snapshots(connection, wanted, on_progress)
         lacking = [one for one in wanted if _is_delayed_case(answers[one])]
         if lacking and not self._is_delayed:
-            await link.use_delayed_data()
+            await connection.use_delayed_data()
             self._is_delayed = True
-            answers |= await self._snapshots(link, lacking)
+            answers |= await self._snapshots(connection, lacking)
         refusals = [answer for answer in answers.values() if isinstance(answer, Refusal)]
         if strict and refusals and len(refusals) == len(wanted) and refusals[0].code in NO_DATA_CODES:
             raise BrokerError(
                 f"TWS has no market data for {', '.join(one.symbol for one in wanted[:5])}: "
                 f"{refusals[0].text} ({refusals[0].code}). Subscribe in Client Portal > Settings > Market Data, "
-                "enable delayed data there, or hand in quotes of your own"
+                "enable delayed data there, or pass quotes of your own"
             )
         return _frame({one: answer for one, answer in answers.items() if isinstance(answer, Answer)})
 
     async def _snapshots(
         self,
-        link: MarketLink,
+        connection: MarketConnection,
         instruments: Sequence[Instrument],
         on_progress: Callable[[int, int], None] | None = None,
     ) -> dict[Instrument, Answer | Refusal]:
@@ -176,7 +176,7 @@ class MarketDesk:
         async def ask(one: Instrument) -> Answer | Refusal:
             nonlocal done
             async with gate:
-                answer = await link.snapshot(self._contracts[one])
+                answer = await connection.snapshot(self._contracts[one])
             done += 1
             if on_progress is not None:
                 on_progress(done, len(instruments))
@@ -196,7 +196,7 @@ def _frame(answers: dict[Instrument, Answer]) -> pd.DataFrame:
             "bid_size": price_or_nan(answer.bid_size),
             "ask_size": price_or_nan(answer.ask_size),
             "currency": one.currency,
-            "quoted_at": answer.heard_at,
+            "quoted_at": answer.received_at,
             "data_type": answer.data_type,
         }
         for one, answer in answers.items()

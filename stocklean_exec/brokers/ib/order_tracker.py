@@ -1,12 +1,12 @@
-"""Whose order a message of TWS is about, and telling the events of it to who follows its run.
+"""Matches TWS messages to our orders, and publishes the resulting events to the subscriber of the run.
 
 A message is matched by the order id of this session, else by ``orderRef``, which is the client order id, else
-by ``permId``. What matches nothing of ours is told to nobody and kept among the orphans. The desk outlives a
+by ``permId``. Reports about other orders are not published; they are kept as orphans. The tracker outlives a
 connection: after a reconnection the same orders are matched again.
 
-It keeps just enough to know which orders still work and what may be cancelled; what state an order is in is not
-decided here. All methods but :meth:`OrderTracker.follow` run on the broker's own thread. No I/O, and no client
-library: the messages come in as plain values.
+It keeps the events of each order, and derives from them which orders are open and may be cancelled, by the rules
+of :mod:`~stocklean_exec.blotter.order_state`. All methods but :meth:`OrderTracker.follow` run on the broker's own
+thread. No I/O, and no client library: the messages come in as plain values.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.blotter.events import OrderEvent, execution_family
+from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.blotter.order_state import OrderAccumulator
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
 from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
+    MOST_SHARES,
     STATUS_OF_TWS,
     TwsExecution,
-    commission_fact,
-    execution_fact,
-    message_fact,
+    commission_event,
+    execution_event,
+    message_event,
     rejected_as_cancelled,
-    status_fact,
+    status_event,
 )
 from stocklean_exec.errors import BlotterClosedError
 
@@ -42,13 +44,23 @@ if TYPE_CHECKING:
 __all__ = ["OrderTracker", "OwnOrder"]
 
 _MOST_ORPHANS = 10_000
-_NOISE = 1e-8
-_ABSURD = 1e9  # no order is filled with a billion shares: such a number is damage, as lifecycle.py has it
+"""Reports that are kept about other orders: a choice that bounds memory."""
+
+_REPORTS = frozenset({"status", "message", "execution", "commission", "rejected", "cancel_requested"})
+"""Kinds of recorded events that count for a tracked order: what the broker reported, and our cancel requests. Our
+own decisions do not: an order that a person resolved, or that we never sent, may still work at TWS."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class OwnOrder:
-    """An order of ours: sent by this broker, or met at TWS under our client id from an earlier session."""
+    """An order of ours: sent by this broker, or found at TWS under our client id from an earlier session.
+
+    Its state is derived from the events published about it, by the same rules as the blotter's. Its own fields
+    say only what no event says: ``sent``, whether it was submitted on a connection of this broker or of its
+    record; ``is_resend``, submitted once more with the id it has; ``unexplained_inactive``, TWS shows it as
+    Inactive and has not said why; ``put_aside``, TWS does not list it as completed either, so that it may come
+    back.
+    """
 
     client_order_id: str
     run_id: str | None
@@ -57,66 +69,49 @@ class OwnOrder:
     client_id: int
     perm_id: int | None = None
     sent: bool = False
-    again: bool = False
-    seen: bool = False
-    inactive: bool = False
-    puzzling: bool = False
-    cancelled: bool = False
-    rejected: bool = False
-    maybe_rejected: bool = False
-    reported_filled: bool = False
-    cancel_requested: bool = False
-    reported: float = 0.0
-    shares: dict[str, tuple[int, float]] = field(default_factory=dict)
-    seen_shares: dict[str, float] = field(default_factory=dict)
-    uncharged: set[str] = field(default_factory=set)
-    told: set[tuple[object, ...]] = field(default_factory=set)
+    is_resend: bool = False
+    unexplained_inactive: bool = False
+    put_aside: bool = False
+    published: set[tuple[object, ...]] = field(default_factory=set)
+    events: OrderAccumulator = field(default_factory=OrderAccumulator)
+    _ended: bool | None = None
 
-    @property
-    def filled(self) -> float:
-        """Shares executed, in the latest correction of each execution."""
-        return sum(shares for _, shares in self.shares.values())
-
-    @property
-    def seen_quantity(self) -> float:
-        """Shares executed, in the greatest correction of each execution."""
-        return sum(self.seen_shares.values())
-
-    @property
-    def lacks_executions(self) -> bool:
-        """Whether TWS has counted more shares as filled than its executions ever had."""
-        return self.reported > self.seen_quantity + _NOISE
+    def add(self, event: OrderEvent) -> None:
+        """Count an event that is published about it, or that is on record."""
+        self.events.add(event)
+        self._ended = None
 
     @property
     def ended(self) -> bool:
-        """Whether it is over. One whose reported fills are not all here as executions is not."""
-        if self.filled >= self.quantity - _NOISE:
-            return True
-        if self.reported_filled or self.lacks_executions:
-            return False
-        return self.cancelled or self.rejected or self.maybe_rejected
+        """Whether its events say that it has ended; with reported fills that lack executions it has not.
+
+        Derived once after each event: one message needs it several times.
+        """
+        if self._ended is None:
+            self._ended = self.events.has_ended(self.quantity)
+        return self._ended
 
     @property
     def works(self) -> bool:
-        """Whether something more may be heard of it."""
-        return self.sent and not self.ended and not self.inactive
+        """Whether more reports about it may come."""
+        return self.sent and not self.ended and not self.put_aside
 
 
 class OrderTracker:
-    """Keeps our orders apart from everybody else's, and tells what is heard of them.
+    """Matches reports to our orders, and publishes them as events.
 
     Parameters
     ----------
     now : when a message is received, in UTC
-    complain : told what failed, and the error, when somebody cannot take his events
+    report_failure : called with what failed and the error, when a subscriber cannot record its events
     """
 
     def __init__(
         self,
         now: Callable[[], datetime],
-        complain: Callable[[str, BaseException], None] = lambda _what, _error: None,
+        report_failure: Callable[[str, BaseException], None] = lambda _what, _error: None,
     ) -> None:
-        self._now, self._complain = now, complain
+        self._now, self._report_failure = now, report_failure
         self._followers: dict[str, Callable[..., None]] = {}
         self._by_ref: dict[str, OwnOrder] = {}
         self._by_id: dict[int, OwnOrder] = {}
@@ -124,27 +119,27 @@ class OrderTracker:
         self._by_execution: dict[str, OwnOrder] = {}
         self._early_fees: dict[str, OrderEvent] = {}
         self._busy: set[str] = set()
-        self._held_back: dict[str, list[OrderEvent]] | None = None
+        self._batched: dict[str, list[OrderEvent]] | None = None
         self._refs: set[str] = set()
         self._exec_ids: set[str] = set()
         self._orphans: deque[dict[str, object]] = deque(maxlen=_MOST_ORPHANS)
 
     # -- our side --------------------------------------------------------------------------------------------
 
-    def follow(self, run_id: str, tell: Callable[..., None]) -> None:
-        """Tell the events of a run to ``tell`` from now on: one or several with each call."""
-        self._followers[run_id] = tell
+    def follow(self, run_id: str, publish: Callable[..., None]) -> None:
+        """Publish the events of a run to ``publish`` from now on: one or several with each call."""
+        self._followers[run_id] = publish
 
     def reserve(self, ticket: Ticket, order_id: int, client_id: int) -> None:
-        """Plan to send ``ticket`` under an order id."""
+        """Reserve an order id for ``ticket``."""
         order = OwnOrder(ticket.client_order_id, ticket.run_id, ticket.quantity, order_id, client_id)
         self._by_ref[ticket.client_order_id] = order
         self._by_id[order_id] = order
 
     def adopt(self, run_id: str, known: OrderHistory, *, ids_hold: bool) -> None:
-        """Learn of an order that an earlier connection handed over, from what is on record about it.
+        """Track an order that an earlier connection sent, from what is on record about it.
 
-        ``ids_hold``: TWS has not started its order ids anew, so that this order's id still names it.
+        ``ids_hold``: TWS has not restarted its order ids, so that this order's id still identifies it.
         """
         sent = known.last_sending
         here = self._by_ref.get(known.client_order_id)
@@ -159,7 +154,7 @@ class OrderTracker:
             sent=True,
         )
         for event in known.events:
-            self._recall(order, event)
+            self._add_recorded(order, event)
         if here is not None:
             self._replace(here, order)
         self._by_ref[order.client_order_id] = order
@@ -168,10 +163,10 @@ class OrderTracker:
         self._note_busy(order)
 
     def _replace(self, met: OwnOrder, order: OwnOrder) -> None:
-        """Let reports reach an adopted order that was met before, when nobody knew which run it was of.
+        """Match reports to an adopted order that was found at TWS before its run was known.
 
-        What was heard of it until then was recorded by nobody. TWS is asked for it once more, and then its
-        executions count, and their commissions are missing until they are told again.
+        Its earlier reports were not recorded. They are requested from TWS again; then its executions count, and
+        their commissions are missing until they are reported again.
         """
         self._by_execution = {name: one for name, one in self._by_execution.items() if one is not met}
         self._by_id = {number: order if one is met else one for number, one in self._by_id.items()}
@@ -180,34 +175,32 @@ class OrderTracker:
         if not order.order_id:  # it was never sent by this record
             order.order_id, order.client_id = met.order_id, met.client_id
 
-    def _recall(self, order: OwnOrder, event: OrderEvent) -> None:
-        """Take one recorded event of an adopted order as if it had just been heard, and tell nobody."""
+    def _add_recorded(self, order: OwnOrder, event: OrderEvent) -> None:
+        """Count one recorded event of an adopted order, without publishing it."""
         if event.perm_id and event.kind in ("status", "execution") and order.perm_id is None:
             self._learn(order, event.perm_id)
-        order.cancel_requested |= event.kind == "cancel_requested"
         if event.kind == "execution" and event.exec_id is not None:
-            self._count(order, event.exec_id, event.quantity or 0.0)
-        elif event.kind == "commission":
-            order.uncharged.discard(event.exec_id or "")
-        self._note(order, event)
+            self._by_execution.setdefault(event.exec_id, order)
+        if event.kind in _REPORTS:
+            order.add(event)
 
     def allow_again(self, client_order_id: str) -> int:
-        """Let an adopted order be handed over once more, with the id it has; that id."""
+        """Allow an adopted order to be sent again under the order id it has; returns that id."""
         order = self._by_ref[client_order_id]
-        order.sent, order.again = False, True
+        order.sent, order.is_resend = False, True
         self._by_id[order.order_id] = order
         return order.order_id
 
     def forget_refs(self) -> None:
-        """Begin a new list of the client order ids and executions that TWS tells of."""
+        """Start a new list of the client order ids and executions that TWS reports."""
         self._refs, self._exec_ids = set(), set()
 
     def refs(self) -> frozenset[str]:
-        """Every client order id that TWS has told of since :meth:`forget_refs`, ours or not."""
+        """Every client order id that TWS has reported since :meth:`forget_refs`, ours or not."""
         return frozenset(self._refs - {""})
 
     def executions(self) -> frozenset[str]:
-        """Ids of the executions that TWS has told of since then."""
+        """Ids of the executions that TWS has reported since then."""
         return frozenset(self._exec_ids)
 
     def find(self, client_order_id: str) -> OwnOrder | None:
@@ -215,54 +208,52 @@ class OrderTracker:
         return self._by_ref.get(client_order_id)
 
     def working(self) -> list[OwnOrder]:
-        """Orders that were sent and have not ended, oldest first; also those that TWS has put aside."""
+        """Open orders that were sent, oldest first; also those that TWS has put aside."""
         return [order for order in self._by_ref.values() if order.sent and not order.ended]
 
     def is_quiet(self) -> bool:
-        """Whether no order of ours works, and no commission is missing."""
+        """Whether no order of ours is working, and no commission is missing."""
         return not self._busy
 
     def mark_sent(self, order: OwnOrder) -> None:
-        """Note that ``order`` leaves now."""
+        """Mark ``order`` as sent."""
         order.sent = True
         self._busy.add(order.client_order_id)
 
-    def puzzling(self) -> list[OwnOrder]:
-        """Orders that TWS shows as Inactive, without a word why: rejected, ended, or put aside."""
-        return [order for order in self._by_ref.values() if order.puzzling and not order.ended]
+    def unexplained_inactive_orders(self) -> list[OwnOrder]:
+        """Orders that TWS shows as Inactive without a reason: they are rejected, ended, or put aside."""
+        return [order for order in self._by_ref.values() if order.unexplained_inactive and not order.ended]
 
     def put_aside(self, orders: list[OwnOrder]) -> None:
-        """Note that TWS does not count these puzzling orders among the completed ones: they rest."""
+        """Mark inactive orders that TWS does not list as completed: they are put aside, and may come back."""
         for order in orders:
-            if order.puzzling and not order.ended:
-                order.inactive, order.puzzling = True, False
-                self._note_busy(order)
-                self._tell(
+            if order.unexplained_inactive and not order.ended:
+                order.put_aside, order.unexplained_inactive = True, False
+                self._publish(
                     order, OrderEvent("message", code="Inactive", message="put aside by TWS; it may come back")
                 )
 
     def request_cancel(self, order: OwnOrder) -> None:
-        """Note that we ask for a cancel, and tell it."""
-        order.cancel_requested = True
-        self._tell(order, OrderEvent("cancel_requested"))
+        """Publish that the cancel of an order is requested."""
+        self._publish(order, OrderEvent("cancel_requested"))
 
     def connected(self, next_order_id: int) -> None:
-        """A connection is up whose next order id is this one.
+        """Start matching on a new connection with this next order id.
 
-        A next id below ids that were used means that TWS has started its ids anew: then an id no longer says
-        which order is meant, and only ``orderRef`` and ``permId`` count.
+        A next id below ids that were used means that TWS has restarted its order ids: an id no longer identifies
+        an order, and only ``orderRef`` and ``permId`` count.
         """
-        if any(order.seen and number >= next_order_id for number, order in self._by_id.items()):
+        if any(order.events.is_accepted and number >= next_order_id for number, order in self._by_id.items()):
             self._by_id.clear()
         else:
             self._by_id = {number: order for number, order in self._by_id.items() if order.sent}
 
     def broadcast(self, code: str, message: str) -> None:
-        """Tell everybody whose orders work that something has happened to the connection."""
+        """Publish a message about the connection for every open order."""
         for order in self.working():
-            self._tell(order, OrderEvent("message", code=code, message=message))
+            self._publish(order, OrderEvent("message", code=code, message=message))
 
-    # -- what TWS says ---------------------------------------------------------------------------------------
+    # -- reports of TWS ---------------------------------------------------------------------------------------
 
     def on_open_order(
         self,
@@ -279,7 +270,7 @@ class OrderTracker:
         self._refs.add(order_ref)
         order = self._match(order_id if ours else 0, order_ref, perm_id)
         if order is None and ours and order_ref:
-            order = OwnOrder(order_ref, None, quantity, order_id, client_id, sent=True)
+            order = OwnOrder(order_ref, None, min(quantity, MOST_SHARES), order_id, client_id, sent=True)
             self._by_ref[order_ref] = self._by_id[order_id] = order
         if order is None:
             self._keep_orphan(
@@ -289,39 +280,33 @@ class OrderTracker:
         if self._is_second(order, perm_id):
             return
         if STATUS_OF_TWS.get(word) == "SUBMITTED":
-            order.inactive = False
-            if not order.seen:
-                self._note_end(order, OrderEvent("status", status="SUBMITTED"))
-                self._tell(order, OrderEvent("status", status="SUBMITTED"))
+            order.put_aside = False
+            if not order.events.is_accepted:
+                self._publish(order, OrderEvent("status", status="SUBMITTED"))
+            self._note_busy(order)
 
     def on_status(
         self, order_id: int, perm_id: int, word: str, filled: float, remaining: float, why_held: str, *, ours: bool
     ) -> None:
         """An orderStatus message."""
         order = self._match(order_id if ours else 0, "", perm_id)
-        event = status_fact(word, filled, remaining, why_held)
+        event = status_event(word, filled, remaining, why_held)
         if order is None:
             self._keep_orphan(event._replace(order_id=order_id), perm_id)
             return
         if self._is_second(order, perm_id):
             return
-        if (
-            order.rejected or order.maybe_rejected
-        ) and event.status == "CANCELLED":  # how TWS shows an order that it has rejected
+        if order.events.is_rejected and event.status == "CANCELLED":  # how TWS shows an order that it has rejected
             event = rejected_as_cancelled(word, event)
         if event.kind == "status":
-            order.inactive = order.puzzling = False
+            order.put_aside = order.unexplained_inactive = False
         elif word == "Inactive" and not order.ended:
-            order.puzzling = True
-        self._note_end(order, event)
-        mark = (event.kind, event.status, event.code, event.filled, event.remaining)
-        if mark not in order.told:  # TWS says most things twice
-            order.told.add(mark)
-            self._tell(order, event)
+            order.unexplained_inactive = True
+        self._publish_once(order, event, (event.kind, event.status, event.code, event.filled, event.remaining))
 
     def on_execution(self, execution: TwsExecution, *, ours: bool) -> None:
-        """An execDetails message, live or asked for."""
-        event = execution_fact(execution)
+        """An execDetails message, live or requested."""
+        event = execution_event(execution)
         self._refs.add(execution.order_ref)
         self._exec_ids.add(execution.exec_id)
         order = self._match(execution.order_id if ours else 0, execution.order_ref, execution.perm_id)
@@ -329,48 +314,46 @@ class OrderTracker:
             found = event._replace(order_id=execution.order_id, client_id=execution.client_id)
             self._keep_orphan(found, execution.perm_id, execution.order_ref)
             return
-        self._is_second(order, execution.perm_id)  # its shares count all the same: they were traded
-        order.inactive = False
-        self._count(order, execution.exec_id, execution.shares)
-        self._note_end(order, event)
-        if ("execution", execution.exec_id) not in order.told:
-            order.told.add(("execution", execution.exec_id))
-            self._tell(order, event)
+        self._is_second(order, execution.perm_id)  # its shares count too: they were traded
+        order.put_aside = False
+        self._by_execution.setdefault(execution.exec_id, order)
+        self._publish_once(order, event, ("execution", execution.exec_id))
         early = self._early_fees.pop(execution.exec_id, None)
         if early is not None:
-            self._charge(order, early)
+            self._publish_commission(order, early)
 
     def on_commission(self, exec_id: str, commission: float, currency: str) -> None:
-        """A commissionReport message; one that comes before its execution waits for it."""
-        event = commission_fact(exec_id, commission, currency)
+        """A commissionReport message; one that arrives before its execution waits for it."""
+        event = commission_event(exec_id, commission, currency)
         if event is None:
             return
         order = self._by_execution.get(exec_id)
         if order is None:
             self._early_fees[exec_id] = event
         else:
-            self._charge(order, event)
+            self._publish_commission(order, event)
 
     def on_message(self, order_id: int, code: int, text: str) -> bool:
-        """An error message with an id; False when the id is no order of ours."""
+        """An error message with an id; False when the id is not one of our orders."""
         order = self._by_id.get(order_id)
         if order is None or not order.sent:
             return False
-        event = message_fact(code, text, seen=order.seen, cancel_requested=order.cancel_requested)
-        if order.again and code == ID_USED_UP:  # the first hand-over has arrived after all
+        event = message_event(
+            code, text, seen=order.events.is_accepted, cancel_requested=order.events.is_cancel_requested
+        )
+        if order.is_resend and code == ID_USED_UP:  # the first submission has arrived after all
             event = OrderEvent("message", code=str(code), message=text)
-        self._note_end(order, event)
-        self._tell(order, event)
+        self._publish(order, event)
         return True
 
     def on_completed(
         self, perm_id: int, order_ref: str, word: str, filled: float | None, text: str, *, client_id: int
     ) -> None:
-        """A completedOrder message: the order is over, whatever TWS calls it.
+        """A completedOrder message: the order has ended, whatever status TWS gives it.
 
-        ``filled`` shares of it, None where TWS does not say; ``client_id`` is ours. TWS tells the executions of an
-        order only to the client that placed it: of another client's order that ended with an unknown number of
-        shares filled, nothing may be concluded.
+        ``filled`` shares of it, None where TWS does not say; ``client_id`` is ours. TWS reports executions only
+        to the client that placed the order: if another client's order ended with an unknown number of shares
+        filled, its end is not concluded.
         """
         self._refs.add(order_ref)
         order = self._match(0, order_ref, perm_id)
@@ -383,28 +366,27 @@ class OrderTracker:
         if self._is_second(order, perm_id):
             return
         if filled is None and event.status == "CANCELLED" and order.client_id != client_id:
-            said = f"TWS lists it as completed ({word}), and does not say how many shares were filled"
+            said = f"TWS lists it as completed ({word}), and does not report how many shares were filled"
             event = OrderEvent("message", code="completed", message=said)
-        if not order.ended or (filled or 0.0) > max(order.reported, order.seen_quantity) + _NOISE:
-            self._note_end(order, event)
-            self._tell(order, event)
+        if not order.ended or order.events.is_beyond_reports(filled):
+            self._publish(order, event)
 
     # -- orphans ---------------------------------------------------------------------------------------------
 
     def orphans(self) -> pd.DataFrame:
-        """What was heard of orders that are not ours, or of a run that nobody follows; the latest 10,000."""
+        """Reports about orders that are not ours, or of a run without a subscriber; the latest 10,000."""
         return pd.DataFrame(list(self._orphans), columns=list(ORPHAN_COLUMNS))
 
-    # -- telling ---------------------------------------------------------------------------------------------
+    # -- publishing ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Tell what is heard within this block at its end, all of a run at once: one commit records it."""
-        self._held_back = {}
+    def batch(self) -> Iterator[None]:
+        """Publish the reports of this block at its end, all events of a run at once: one commit records them."""
+        self._batched = {}
         try:
             yield
         finally:
-            held, self._held_back = self._held_back, None
+            held, self._batched = self._batched, None
             for run_id, events in (held or {}).items():
                 self._deliver(run_id, events)
 
@@ -416,29 +398,14 @@ class OrderTracker:
             return order
         return self._by_ref.get(order_ref) or (self._by_perm.get(perm_id) if perm_id > 0 else None)
 
-    def _count(self, order: OwnOrder, exec_id: str, shares: float) -> None:
-        family, revision = execution_family(exec_id)
-        order.seen_shares[family] = max(shares, order.seen_shares.get(family, 0.0))
-        known = order.shares.get(family)
-        is_latest = known is None or known[0] < revision
-        if is_latest:  # nothing is charged any more for what was corrected, nor for what was withdrawn
-            order.shares[family] = (revision, shares)
-            order.uncharged = {one for one in order.uncharged if execution_family(one)[0] != family}
-        if exec_id not in self._by_execution:
-            self._by_execution[exec_id] = order
-            if is_latest and shares:
-                order.uncharged.add(exec_id)
-
     def _is_second(self, order: OwnOrder, perm_id: int) -> bool:
-        """Whether a message is about a second order under the same client order id; that is told, once."""
+        """Whether a message is about a second order under the same client order id; it is published once."""
         self._learn(order, perm_id)
         if perm_id <= 0 or perm_id == order.perm_id:
             return False
-        mark = ("duplicate", perm_id)
-        if mark not in order.told:
-            order.told.add(mark)
-            text = f"TWS has another order (perm id {perm_id}) under this client order id"
-            self._tell(order, OrderEvent("duplicate", code="duplicate_order", message=text), perm_id)
+        text = f"TWS has another order (perm id {perm_id}) under this client order id"
+        second = OrderEvent("duplicate", perm_id=perm_id, code="duplicate_order", message=text)
+        self._publish_once(order, second, ("duplicate", perm_id))
         return True
 
     def _learn(self, order: OwnOrder, perm_id: int) -> None:
@@ -446,65 +413,54 @@ class OrderTracker:
             order.perm_id = perm_id
             self._by_perm[perm_id] = order
 
-    def _note_end(self, order: OwnOrder, event: OrderEvent) -> None:
-        self._note(order, event)
-        self._note_busy(order)
-
-    @staticmethod
-    def _note(order: OwnOrder, event: OrderEvent) -> None:
-        """Keep what an event says of the order's end; a later sign of life outweighs a refusal."""
-        if event.kind == "execution" or (event.kind == "status" and event.status in ("SUBMITTED", "FILLED")):
-            order.seen, order.maybe_rejected = True, False
-        if event.filled is not None and event.filled < _ABSURD:
-            order.reported = max(order.reported, event.filled)
-        order.cancelled |= event.kind == "status" and event.status == "CANCELLED"
-        order.reported_filled |= event.kind == "status" and event.status == "FILLED"
-        if event.kind == "rejected":
-            order.maybe_rejected |= event.status == "UNSEEN" and not order.seen
-            order.rejected |= event.status != "UNSEEN"
-
     def _note_busy(self, order: OwnOrder) -> None:
-        if order.works or order.uncharged:
+        if order.works or order.events.uncharged:
             self._busy.add(order.client_order_id)
         else:
             self._busy.discard(order.client_order_id)
 
-    def _charge(self, order: OwnOrder, event: OrderEvent) -> None:
-        order.uncharged.discard(event.exec_id or "")
-        self._note_busy(order)
-        mark = ("commission", event.exec_id, event.commission)
-        if mark not in order.told:
-            order.told.add(mark)
-            self._tell(order, event)
+    def _publish_commission(self, order: OwnOrder, event: OrderEvent) -> None:
+        self._publish_once(order, event, ("commission", event.exec_id, event.commission))
 
-    def _tell(self, order: OwnOrder, event: OrderEvent, perm_id: int | None = None) -> None:
+    def _publish_once(self, order: OwnOrder, event: OrderEvent, mark: tuple[object, ...]) -> None:
+        """Publish a report unless it was published before; ``mark`` identifies it. TWS repeats most reports."""
+        if mark in order.published:
+            self._note_busy(order)
+        else:
+            order.published.add(mark)
+            self._publish(order, event)
+
+    def _publish(self, order: OwnOrder, event: OrderEvent) -> None:
+        """Count an event for its order, and publish it to the subscriber of its run."""
+        order.add(event)
+        self._note_busy(order)
         event = event._replace(
             run_id=order.run_id,
             client_order_id=order.client_order_id,
             occurred_at=event.occurred_at or self._now(),
             order_id=order.order_id,
-            perm_id=order.perm_id if perm_id is None else perm_id,
+            perm_id=event.perm_id or order.perm_id,
             client_id=order.client_id,
         )
         if order.run_id is None or order.run_id not in self._followers:
             self._keep_orphan(event, order.perm_id, order.client_order_id)
-        elif self._held_back is None:
+        elif self._batched is None:
             self._deliver(order.run_id, [event])
         else:
-            self._held_back.setdefault(order.run_id, []).append(event)
+            self._batched.setdefault(order.run_id, []).append(event)
 
     def _deliver(self, run_id: str, events: list[OrderEvent]) -> None:
-        """Tell a run its events. Where they cannot be recorded they are orphans, and that is no small matter."""
-        tell = self._followers.get(run_id)
+        """Publish events to a run's subscriber; those that cannot be recorded are kept as orphans."""
+        publish = self._followers.get(run_id)
         try:
-            if tell is not None:
-                tell(*events)
+            if publish is not None:
+                publish(*events)
                 return
-        except BlotterClosedError:  # the run is over, and so is its record
+        except BlotterClosedError:  # the blotter of the run is closed
             self._followers.pop(run_id, None)
-        except Exception as error:  # noqa: BLE001 - whatever it is, sending must stop
+        except Exception as error:  # noqa: BLE001 - any failure must stop sending
             self._followers.pop(run_id, None)
-            self._complain(f"the record of {run_id} failed", error)
+            self._report_failure(f"the record of {run_id} failed", error)
         for event in events:
             self._keep_orphan(event, event.perm_id, event.client_order_id or "")
 

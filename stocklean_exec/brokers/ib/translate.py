@@ -1,7 +1,7 @@
-"""What TWS says about orders, read into events: statuses, message codes, sides, liquidity, times, unset values.
+"""Translates TWS messages about orders into events: statuses, codes, sides, liquidity, times, unset values.
 
-Every reading is a table that can be looked at. A code that is in no table changes nothing: it becomes a
-``message`` event, because an order that lives must never be taken for dead. Pure, and knows no client library.
+Each translation is a table. A code that is in no table changes nothing: it becomes a ``message`` event, because
+a working order must never be taken for ended. Pure, and knows no client library.
 
 Quantities are in shares, prices and commissions in the currency of the instrument; times come out in UTC.
 
@@ -26,6 +26,7 @@ __all__ = [
     "LINK_LOST",
     "LINK_RESTORED",
     "LIQUIDITY",
+    "MOST_SHARES",
     "NO_DATA_CODES",
     "REJECTED_BY_CODE",
     "REJECTED_UNLESS_SEEN",
@@ -33,15 +34,15 @@ __all__ = [
     "STATUS_OF_TWS",
     "UNSET",
     "TwsExecution",
-    "commission_fact",
-    "execution_fact",
+    "commission_event",
+    "execution_event",
     "is_plain_text",
     "known",
-    "message_fact",
+    "message_event",
     "number_problem",
     "price_or_nan",
     "rejected_as_cancelled",
-    "status_fact",
+    "status_event",
     "utc_time_text",
 ]
 
@@ -60,7 +61,7 @@ STATUS_OF_TWS = {
 Inactive is what a rejected order shows, and also one that was put aside and may come back."""
 
 REJECTED_BY_CODE = {201: "order rejected"}
-"""Codes that end an order whatever was heard of it before."""
+"""Codes that end an order whatever was reported before."""
 
 CANCELLED_BY_CODE = {202: "order cancelled"}
 """Codes that say that an order is cancelled."""
@@ -125,18 +126,18 @@ REJECTED_UNLESS_SEEN = {
     10290: "only a cash quantity possible",
     10318: "no fractions for this order",
 }
-"""Codes that refuse a new order. Once a status or an execution has shown that the order lives, the same codes
-speak of something else (a change, a cancel), and are messages. The event of such a refusal has the status UNSEEN:
-should a status or an execution come later, it counts no more."""
+"""Codes that reject a new order. Once a status or an execution has shown that the order works, the same codes
+are about something else (a change, a cancel), and are messages. The event of such a rejection has the status
+UNSEEN: it no longer counts once a status or an execution comes."""
 
 ID_USED_UP = 103
-"""The order id was used before: an order handed over once more with its id has arrived the first time."""
+"""The order id was used before: an order sent again with its id has arrived the first time."""
 
 LINK_LOST = frozenset({1100, 2110})
-"""TWS has lost IB: what is sent now may wait there and go live later."""
+"""TWS has lost IB: what is sent now may wait there and be submitted later."""
 
 LINK_RESTORED = frozenset({1101, 1102})
-"""TWS has IB back; what happened meanwhile has to be asked for."""
+"""TWS has IB back; what happened meanwhile must be requested."""
 
 DELAYED_DATA_CODES = frozenset({354, 10089, 10090, 10168, 10186})
 """No subscription for this market data: delayed data may be had instead."""
@@ -145,15 +146,17 @@ NO_DATA_CODES = DELAYED_DATA_CODES | {10187, 10197}
 """No market data for reasons of subscription or session, and not because the instrument is unknown."""
 
 SIDES = {"BOT": "BUY", "SLD": "SELL", "BUY": "BUY", "SELL": "SELL"}
-"""Order side by what an execution or an order says."""
+"""Order side by the word of an execution or an order."""
 
 LIQUIDITY = {1: "added", 2: "removed", 3: "routed"}
 """What an execution did to the exchange's liquidity, by number; 0 is not known."""
 
-_LARGEST = 1e12
-_MOST_SHARES = 2**31 - 2
-_SMALLEST = 1e-4
-_DECIMALS = 8
+MOST_SHARES = 2.0**31 - 2
+"""Most shares of an order: one less than TWS's 32-bit "no value"."""
+
+_LARGEST = 1e12  # a choice: any greater number is damage
+_SMALLEST = 1e-4  # shares; the smallest fraction that IB trades
+_DECIMALS = 8  # as the blotter adds quantities up
 _PLAIN = re.compile(r"[\x20-\x7e]*")
 _DATED = re.compile(r"(\d{8})(-| +)(\d\d:\d\d:\d\d)(?: (\S.*))?", re.ASCII)
 
@@ -225,7 +228,7 @@ def number_problem(quantity: float, limit_price: float) -> str | None:
     'quantity 2.14748e+09 is not from 0.0001 to 2147483646'
     """
     prices = [] if math.isnan(limit_price) else [("limit_price", limit_price, _LARGEST)]
-    for name, value, most in [("quantity", quantity, float(_MOST_SHARES)), *prices]:
+    for name, value, most in [("quantity", quantity, MOST_SHARES), *prices]:
         if not _SMALLEST <= value <= most:
             return f"{name} {value:g} is not from {_SMALLEST:g} to {most:.0f}"
         if round(value, _DECIMALS) != value:
@@ -260,14 +263,14 @@ def utc_time_text(text: str, zone: str) -> str | None:
     return f"{local.astimezone(UTC):%Y%m%d %H:%M:%S} UTC"
 
 
-def status_fact(
+def status_event(
     word: str, filled: float | None, remaining: float | None, why_held: str = "", code: str | None = None
 ) -> OrderEvent:
     """The event behind one orderStatus message: a status, or a message where TWS's word is no state.
 
     Examples
     --------
-    >>> status_fact("PreSubmitted", 0.0, 10.0).status, status_fact("Inactive", 0.0, 10.0).kind
+    >>> status_event("PreSubmitted", 0.0, 10.0).status, status_event("Inactive", 0.0, 10.0).kind
     ('SUBMITTED', 'message')
     """
     status, count, left = STATUS_OF_TWS.get(word), known(filled), known(remaining)
@@ -279,31 +282,31 @@ def status_fact(
 
 
 def _so_far(filled: float | None) -> str:
-    # Messages are told apart by their text: a greater number must make another one.
+    # Messages are distinguished by their text: a greater number must make another one.
     return f"; {filled:g} shares are filled" if filled else ""
 
 
-def rejected_as_cancelled(word: str, told: OrderEvent) -> OrderEvent:
+def rejected_as_cancelled(word: str, event: OrderEvent) -> OrderEvent:
     """The event behind an orderStatus that shows a rejected order as cancelled: how TWS shows rejected orders."""
-    text = f"TWS shows the rejected order as cancelled{_so_far(told.filled)}"
-    return OrderEvent("message", code=word, message=text, filled=told.filled, remaining=told.remaining)
+    text = f"TWS shows the rejected order as cancelled{_so_far(event.filled)}"
+    return OrderEvent("message", code=word, message=text, filled=event.filled, remaining=event.remaining)
 
 
-def message_fact(code: int, text: str, *, seen: bool, cancel_requested: bool = False) -> OrderEvent:
+def message_event(code: int, text: str, *, seen: bool, cancel_requested: bool = False) -> OrderEvent:
     """The event behind one message about an order.
 
     Parameters
     ----------
     seen : whether a status or an execution has shown before that the broker has the order
-    cancel_requested : whether we asked for its cancel; one that we did not ask for keeps its code as the reason
+    cancel_requested : whether its cancel was requested; an unrequested one keeps its code as the reason
 
     Examples
     --------
-    >>> message_fact(10349, "Order TIF was set to DAY", seen=False).kind
+    >>> message_event(10349, "Order TIF was set to DAY", seen=False).kind
     'message'
-    >>> message_fact(110, "off tick", seen=False).kind, message_fact(110, "off tick", seen=True).kind
+    >>> message_event(110, "off tick", seen=False).kind, message_event(110, "off tick", seen=True).kind
     ('rejected', 'message')
-    >>> message_fact(202, "Order Canceled - reason:", seen=True).status
+    >>> message_event(202, "Order Canceled - reason:", seen=True).status
     'CANCELLED'
     """
     if code in CANCELLED_BY_CODE:
@@ -315,7 +318,7 @@ def message_fact(code: int, text: str, *, seen: bool, cancel_requested: bool = F
     return OrderEvent("message", code=str(code), message=text)
 
 
-def execution_fact(execution: TwsExecution) -> OrderEvent:
+def execution_event(execution: TwsExecution) -> OrderEvent:
     """The event behind one execution report. Zero shares are the correction that withdraws an execution.
 
     Raises
@@ -343,14 +346,14 @@ def execution_fact(execution: TwsExecution) -> OrderEvent:
     )
 
 
-def commission_fact(exec_id: str, commission: float | None, currency: str) -> OrderEvent | None:
+def commission_event(exec_id: str, commission: float | None, currency: str) -> OrderEvent | None:
     """The event behind one commission report; None while TWS does not know the commission yet.
 
     Examples
     --------
-    >>> commission_fact("0000e0d5.67fe667b.01.01", 1.0, "USD").commission
+    >>> commission_event("0000e0d5.67fe667b.01.01", 1.0, "USD").commission
     1.0
-    >>> commission_fact("0000e0d5.67fe667b.01.01", 1.7976931348623157e308, "USD") is None
+    >>> commission_event("0000e0d5.67fe667b.01.01", 1.7976931348623157e308, "USD") is None
     True
     """
     amount = known(commission)

@@ -74,7 +74,7 @@ def test_another_computer_is_recognised(host):
 
 
 @pytest.mark.parametrize(
-    ("heard", "error", "version", "said"),
+    ("causes", "error", "version", "said"),
     [
         (["326", "closed"], TimeoutError(), 176, "another client_id"),
         (["garbage", "closed"], TimeoutError(), 0, "not TWS"),
@@ -83,9 +83,9 @@ def test_another_computer_is_recognised(host):
         ([], OSError(113, "no route"), 0, "nothing listens"),
         (["closed"], TimeoutError(), 0, "trusted IPs"),
         (["closed"], TimeoutError(), 176, "client id 7 is in use"),
-        ([], TimeoutError(), 0, "said nothing for 4 s"),
+        ([], TimeoutError(), 0, "sent nothing for 4 s"),
         ([], ConnectionError(["open orders request timed out"]), 176, "not ready after 4 s"),
     ],
 )
-def test_each_way_to_fail_has_its_advice(heard, error, version, said):
-    assert said in explain_failure("127.0.0.1:4002", 7, 4.0, heard=heard, error=error, version=version)
+def test_each_way_to_fail_has_its_advice(causes, error, version, said):
+    assert said in explain_failure("127.0.0.1:4002", 7, 4.0, causes=causes, error=error, version=version)

@@ -264,8 +264,8 @@ def test_the_planned_order_id_is_on_record_before_the_order_leaves(simulator):
         sx.submit_orders(approved_of([("SPY", "BUY", 1.0, "MKT"), ("KO", "BUY", 1.0, "MKT")]), broker, blotter)
         events = blotter.events("r")
     sending = events[events["kind"] == "sending"].set_index("client_order_id")
-    told = events[events["kind"] == "execution"].set_index("client_order_id")
-    assert sending["order_id"].to_dict() == told["order_id"].to_dict()
+    published = events[events["kind"] == "execution"].set_index("client_order_id")
+    assert sending["order_id"].to_dict() == published["order_id"].to_dict()
     assert set(sending["client_id"]) == {5}
     assert sending["order_id"].is_monotonic_increasing
 
@@ -312,7 +312,7 @@ def test_a_limit_order_that_rests_works_on_and_is_cancelled_by_name(simulator):
         broker.cancel("r-SPY-BUY")
         assert broker.open_orders().empty
         broker.cancel("r-SPY-BUY")  # it has ended: nothing to do
-        blotter.record([]).result(5)  # what was told is on record
+        blotter.record([]).result(5)  # what was published is on record
         row = blotter.orders("r").iloc[0]
         assert (row["status"], row["reason"]) == ("CANCELLED", "cancel_requested")
 
@@ -787,11 +787,11 @@ class Stranger:
 
         async def serve(reader, writer):
             writer.write(self.greeting)
-            heard = self.loop.create_task(reader.read())
+            received = self.loop.create_task(reader.read())
             over = self.loop.create_task(self.over.wait())
             if not self.closes:
-                await asyncio.wait([heard, over], return_when=asyncio.FIRST_COMPLETED)
-            for task in (heard, over):
+                await asyncio.wait([received, over], return_when=asyncio.FIRST_COMPLETED)
+            for task in (received, over):
                 task.cancel()
             writer.close()
             with contextlib.suppress(OSError):
@@ -859,12 +859,15 @@ def test_a_server_that_is_not_tws_is_recognised(greeting):
 
 
 def test_a_server_that_says_nothing_is_given_up_within_the_limit():
-    with Stranger() as other, pytest.raises(BrokerError, match=r"said nothing for 0\.3 s"):
+    with Stranger() as other, pytest.raises(BrokerError, match=r"sent nothing for 0\.3 s"):
         IBBroker(port=other.port, seconds=0.3)
 
 
-def test_a_server_that_hangs_up_is_told_from_a_silent_one():
-    with Stranger(closes=True) as other, pytest.raises(BrokerError, match="closed the connection without a word"):
+def test_a_server_that_hangs_up_is_reported_from_a_silent_one():
+    with (
+        Stranger(closes=True) as other,
+        pytest.raises(BrokerError, match="closed the connection without a message"),
+    ):
         IBBroker(port=other.port, seconds=2.0)
 
 
@@ -935,12 +938,12 @@ def test_sessions_of_one_seed_share_a_blotter_and_no_fill_is_lost(clock):
 
 def test_the_greatest_id_among_the_open_orders_is_that_of_this_client(simulator):
     with connect(simulator, client_id=1) as broker, connect(simulator, client_id=2) as other:
-        assert asyncio.run(broker.sweep()).highest_open_id == 0
+        assert asyncio.run(broker.collect_evidence()).highest_open_id == 0
         asyncio.run(broker.place(ticket("mine", order_type="LMT", limit_price=1.0)))
-        mine = asyncio.run(broker.sweep()).highest_open_id
+        mine = asyncio.run(broker.collect_evidence()).highest_open_id
         for number in range(3):
             asyncio.run(other.place(ticket(f"theirs-{number}", order_type="LMT", limit_price=1.0)))
-        found = asyncio.run(broker.sweep())
+        found = asyncio.run(broker.collect_evidence())
         shown = broker.open_orders().set_index("client_order_id")["order_id"]
         assert len(found.open_orders) == 4
         assert shown["theirs-2"] > shown["mine"]

@@ -8,25 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stocklean_exec.brokers.ib.client import Connection, Order, make_contract, routed
+from stocklean_exec.brokers.ib.client import IBClient, Order, make_contract, routed
 from stocklean_exec.errors import BrokerError
 
 MAX_DOUBLE = "1.7976931348623157E308"
 
 
 class Recorder:
-    """An ear that writes down what it hears."""
+    """A listener that notes what it receives."""
 
     zone = "America/New_York"
 
     def __init__(self):
-        self.accounts, self.version, self.is_leaving = [], 0, False
+        self.accounts, self.version, self.is_closing = [], 0, False
         self.said, self.failed, self.counted = [], [], 0
 
     def count_message(self):
         self.counted += 1
 
-    def together(self):
+    def batch(self):
         return self
 
     def __enter__(self):
@@ -35,7 +35,7 @@ class Recorder:
     def __exit__(self, *_):
         return None
 
-    def hear(self, what, version=0):
+    def note_cause(self, what, version=0):
         self.said.append((what, version))
 
     def guard(self, handler, *arguments):
@@ -53,17 +53,17 @@ def frame(*fields):
     return struct.pack(">I", len(payload)) + payload
 
 
-def heard(*data, version=176):
-    """What an ear hears of frames after the handshake."""
+def causes(*data, version=176):
+    """What a listener receives of frames after the handshake."""
 
     async def run():
-        ear = Recorder()
-        wire = Connection(ear)
+        listener = Recorder()
+        wire = IBClient(listener)
         wire.client.decoder.serverVersion = wire.client._serverVersion = version
         wire.client._apiReady = True
         for one in data:
             wire.client._onSocketHasData(one)
-        return ear
+        return listener
 
     return asyncio.run(run())
 
@@ -75,38 +75,38 @@ def execution(time="20221229 10:00:01 US/Eastern", shares="100"):
     )  # fmt: skip
 
 
-def test_an_execution_is_heard_with_its_time_in_utc():
-    ear = heard(execution())
-    ((name, contract, found),) = ear.said
+def test_an_execution_is_received_with_its_time_in_utc():
+    listener = causes(execution())
+    ((name, contract, found),) = listener.said
     assert (name, contract.symbol, found.shares, found.orderRef) == ("on_execution", "SPY", 100.0, "r-SPY-BUY")
     assert found.time.isoformat() == "2022-12-29T15:00:01+00:00"
 
 
-def test_an_execution_whose_time_cannot_be_read_is_heard_all_the_same():
-    assert [said[0] for said in heard(execution(time="soon")).said] == ["on_execution"]
+def test_an_execution_whose_time_cannot_be_read_is_received_all_the_same():
+    assert [said[0] for said in causes(execution(time="soon")).said] == ["on_execution"]
 
 
 def test_an_execution_that_cannot_be_read_is_a_failure_and_not_silence():
-    ear = heard(execution(shares="many"), execution())
-    assert ear.failed == [("message 11 of TWS cannot be read", ValueError)]
-    assert len(ear.said) == 1
+    listener = causes(execution(shares="many"), execution())
+    assert listener.failed == [("message 11 of TWS cannot be read", ValueError)]
+    assert len(listener.said) == 1
 
 
 def test_a_status_that_cannot_be_read_is_a_failure():
-    ear = heard(frame(3, 12, "Filled", "x", 0, 0, 77, 0, 0, 1, "", 0), frame(3, 12, "Filled"))
-    assert [what for what, _ in ear.failed] == ["message 3 of TWS cannot be read"] * 2
+    listener = causes(frame(3, 12, "Filled", "x", 0, 0, 77, 0, 0, 1, "", 0), frame(3, 12, "Filled"))
+    assert [what for what, _ in listener.failed] == ["message 3 of TWS cannot be read"] * 2
 
 
-def test_a_status_is_heard_as_it_was_sent():
-    ear = heard(frame(3, 12, "Submitted", 40, 60, "400.1", 77, 0, "400.1", 1, "locate", 0))
-    assert ear.said == [("on_status", 12, "Submitted", 40.0, 60.0, 400.1, 77, 0, 400.1, 1, "locate")]
+def test_a_status_is_received_as_it_was_sent():
+    listener = causes(frame(3, 12, "Submitted", 40, 60, "400.1", 77, 0, "400.1", 1, "locate", 0))
+    assert listener.said == [("on_status", 12, "Submitted", 40.0, 60.0, 400.1, 77, 0, 400.1, 1, "locate")]
 
 
 def test_a_status_of_an_older_tws_ends_with_the_reason_that_it_is_held_or_before_it():
     held = frame(3, 12, "PreSubmitted", "", "", "", "", "", "", "", "locate")
-    assert heard(held).said == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "locate")]
+    assert causes(held).said == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "locate")]
     bare = frame(3, 12, "PreSubmitted", "", "", "", "", "", "", "")
-    assert heard(bare).said == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "")]
+    assert causes(bare).said == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "")]
 
 
 @pytest.mark.parametrize(
@@ -115,18 +115,18 @@ def test_a_status_of_an_older_tws_ends_with_the_reason_that_it_is_held_or_before
 )
 def test_a_connection_that_ends_says_whether_tws_is_too_old(message, what):
     async def run():
-        ear = Recorder()
-        wire = Connection(ear)
+        listener = Recorder()
+        wire = IBClient(listener)
         wire.client._serverVersion = 100
         wire.client._onSocketDisconnected(message)
-        return ear.said
+        return listener.said
 
     assert (what, 100) in asyncio.run(run())
 
 
 def test_the_id_of_an_order_that_is_open_is_not_used_again():
     async def run():
-        wire = Connection(Recorder())
+        wire = IBClient(Recorder())
         wire.client._apiReady = True
         wire.wrapper.openOrder(40, stock(), plain_order(), None)
         return wire.client.getReqId()
@@ -135,53 +135,53 @@ def test_the_id_of_an_order_that_is_open_is_not_used_again():
 
 
 def test_an_empty_commission_is_not_known_and_not_nothing():
-    ear = heard(frame(59, 1, "a.b.01.01", "", "USD", MAX_DOUBLE, MAX_DOUBLE, ""))
-    assert ear.said == [("on_commission", "a.b.01.01", 1.7976931348623157e308, "USD")]
+    listener = causes(frame(59, 1, "a.b.01.01", "", "USD", MAX_DOUBLE, MAX_DOUBLE, ""))
+    assert listener.said == [("on_commission", "a.b.01.01", 1.7976931348623157e308, "USD")]
 
 
 def test_a_late_answer_and_an_unknown_message_harm_nobody():
-    ear = heard(frame(52, 1, 9_999), frame(4_711, 1), frame("x"), frame(), frame(10, 1), frame(62, 1))
-    assert ear.failed == []
+    listener = causes(frame(52, 1, 9_999), frame(4_711, 1), frame("x"), frame(), frame(10, 1), frame(62, 1))
+    assert listener.failed == []
 
 
 @pytest.mark.parametrize("code", [326, 10349, 2104])
-def test_a_message_is_heard_with_its_code(code):
-    assert heard(frame(4, 2, -1, code, "text", "")).said == [("on_error", -1, code, "text", False)]
+def test_a_message_is_received_with_its_code(code):
+    assert causes(frame(4, 2, -1, code, "text", "")).said == [("on_error", -1, code, "text", False)]
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad", b"\xff\xff\xff\xff", b"\x7f\x00\x00\x00x"])
 def test_a_frame_without_end_is_noticed_at_once(data):
-    ear = heard(data)
-    assert ("garbage", 0) in ear.said
-    assert ear.failed
+    listener = causes(data)
+    assert ("garbage", 0) in listener.said
+    assert listener.failed
 
 
 def test_a_frame_without_end_behind_a_good_one_is_noticed_too():
-    ear = heard(frame(4, 2, -1, 2104, "fine", "") + b"\xff\xff\xff\xff")
-    assert ("garbage", 0) in ear.said
+    listener = causes(frame(4, 2, -1, 2104, "fine", "") + b"\xff\xff\xff\xff")
+    assert ("garbage", 0) in listener.said
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_raise(data):
-    heard(data)
+    causes(data)
 
 
 @given(st.lists(st.text(max_size=8), max_size=30))
 def test_no_message_makes_it_raise(fields):
-    heard(frame(*[field.encode("utf-8", "replace").decode().replace("\0", "") for field in fields]))
+    causes(frame(*[field.encode("utf-8", "replace").decode().replace("\0", "") for field in fields]))
 
 
 def sent(call):
     """Frames that ``call`` lets out, without a socket."""
 
     async def run():
-        ear, out = Recorder(), []
-        wire = Connection(ear)
+        listener, out = Recorder(), []
+        wire = IBClient(listener)
         wire.client.decoder.serverVersion = wire.client._serverVersion = 178
         wire.client._apiReady, wire.client.connState = True, 2
         wire.client.conn.sendMsg = out.append
         call(wire.client)
-        return out, ear.counted
+        return out, listener.counted
 
     return asyncio.run(run())
 
@@ -236,7 +236,7 @@ def test_what_would_be_read_otherwise_does_not_leave(symbol, changes):
 
 def test_the_summary_of_another_account_or_of_another_figure_is_not_taken():
     async def run():
-        wire = Connection(Recorder())
+        wire = IBClient(Recorder())
         for account, tag, value in (("DU1", "Cash", "5"), ("DU2", "Cash", "6"), ("DU1", "NetLiquidation", "7")):
             wire.wrapper.accountSummary(1, account, tag, value, "EUR")
         return wire.summary_values("DU1", "Cash")
@@ -250,7 +250,7 @@ def test_the_clients_log_is_silent_unless_somebody_has_asked_for_it(monkeypatch,
         monkeypatch.setattr(logging.getLogger(name), "level", before)
 
     async def run():
-        return Connection(Recorder())
+        return IBClient(Recorder())
 
     asyncio.run(run())
     assert [logging.getLogger(name).level for name in ("ib_async", "eventkit")] == [after, after]
@@ -262,10 +262,10 @@ def test_a_connection_waits_as_long_as_it_was_asked_to_for_each_answer(monkeypat
     async def connect(_wire, *place, **terms):
         asked.update(terms, place=place)
 
-    monkeypatch.setattr(Connection, "connectAsync", connect)
+    monkeypatch.setattr(IBClient, "connectAsync", connect)
 
     async def run():
-        await Connection(Recorder()).start("127.0.0.1", 4002, 7, "DU1", 2.5)
+        await IBClient(Recorder()).start("127.0.0.1", 4002, 7, "DU1", 2.5)
 
     asyncio.run(run())
     assert (asked["place"], asked["clientId"], asked["timeout"]) == (("127.0.0.1", 4002), 7, 2.5)

@@ -1,4 +1,4 @@
-"""A link at its edges: what it asks for goes in turn, within limits; what it hears is guarded."""
+"""A connection: its requests are sent in turn and within limits, and failures of its handlers are reported."""
 
 import asyncio
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib import connection as ib_connection
-from stocklean_exec.brokers.ib.connection import Link, Place
+from stocklean_exec.brokers.ib.connection import Connection, Endpoint
 from stocklean_exec.brokers.ib.market_data import Instrument, Refusal
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.rate_limit import Pacer
@@ -33,176 +33,180 @@ class Owner:
     def on_restored(self):
         self.restored += 1
 
-    def on_doubt(self):
+    def on_duplicate_id(self):
         self.doubts += 1
 
-    def on_puzzle(self):
+    def on_inactive(self):
         pass
 
 
-def with_link(work, *, rate=0.0, **settings):
-    """Run ``work(link, owner, simulator)`` on a connected link."""
+def with_connection(work, *, rate=0.0, **settings):
+    """Run ``work(connection, owner, simulator)`` on an open connection."""
 
     async def run(simulator):
         owner = Owner()
-        place = Place("127.0.0.1", simulator.port, 1, None, 2.0, "America/New_York")
-        link = Link(place, OrderTracker(lambda: datetime.now(UTC)), Pacer(rate), owner)
-        await link.connect()
+        place = Endpoint("127.0.0.1", simulator.port, 1, None, 2.0, "America/New_York")
+        connection = Connection(place, OrderTracker(lambda: datetime.now(UTC)), Pacer(rate), owner)
+        await connection.connect()
         try:
-            return await work(link, owner, simulator)
+            return await work(connection, owner, simulator)
         finally:
-            await link.close()
+            await connection.close()
 
     with Simulator(quotes={"SPY": 400.0}, **settings) as simulator:
         return asyncio.run(run(simulator))
 
 
 def test_every_message_is_counted_by_the_pacer():
-    async def work(link, _owner, simulator):
-        before = link.pacer.sent
-        await link.positions()
-        await link.open_orders()
-        await link.account_value("DU0000001", "NetLiquidation")  # asked, and taken back
-        counted = link.pacer.sent - before
+    async def work(connection, _owner, simulator):
+        before = connection.pacer.sent
+        await connection.positions()
+        await connection.open_orders()
+        await connection.account_value("DU0000001", "NetLiquidation")  # asked, and taken back
+        counted = connection.pacer.sent - before
         return (
             counted,
-            link.pacer.sent,
+            connection.pacer.sent,
             await asyncio.to_thread(simulator.call, lambda venue: venue.counts["requests"]),
         )
 
-    counted, sent, received = with_link(work)
+    counted, sent, received = with_connection(work)
     assert counted == 4
     assert sent == received + 2  # the greeting and START_API come before the first request
 
 
 def test_an_order_says_everything_itself():
-    async def work(link, _owner, _simulator):
-        return link.make_order(TICKET, 12), link.make_order(replace(TICKET, limit_price=float("nan")), 13)
+    async def work(connection, _owner, _simulator):
+        return connection.make_order(TICKET, 12), connection.make_order(
+            replace(TICKET, limit_price=float("nan")), 13
+        )
 
-    order, market = with_link(work)
+    order, market = with_connection(work)
     assert (order.orderId, order.orderRef, order.account, order.tif) == (12, "r-SPY-BUY", "DU0000001", "DAY")
     assert (order.lmtPrice, order.totalQuantity, order.transmit, order.outsideRth) == (400.5, 10.0, True, False)
     assert market.lmtPrice == 1.7976931348623157e308
 
 
 def test_what_is_unknown_is_a_refusal_and_not_an_exception():
-    async def work(link, _owner, _simulator):
-        return [await link.contract_details(Instrument(name)) for name in ("NOPE", "S\nY")]
+    async def work(connection, _owner, _simulator):
+        return [await connection.contract_details(Instrument(name)) for name in ("NOPE", "S\nY")]
 
-    found = with_link(work)
+    found = with_connection(work)
     assert [(type(one), one.code) for one in found] == [(Refusal, 200), (Refusal, 200)]
 
 
 def test_a_handler_that_fails_is_reported_and_the_message_goes_on():
-    async def work(link, owner, _simulator):
-        link.guard(lambda: 1 / 0)
-        held = await link.positions()
+    async def work(connection, owner, _simulator):
+        connection.guard(lambda: 1 / 0)
+        held = await connection.positions()
         return owner.failures, held
 
-    failures, held = with_link(work)
+    failures, held = with_connection(work)
     assert isinstance(failures[0][1], ZeroDivisionError)
     assert held == []
 
 
-async def ask_for_ever(link):
+async def ask_for_ever(connection):
     while True:
-        await link.positions()
+        await connection.positions()
 
 
-def test_a_connection_that_ends_is_told_once_and_nothing_can_be_asked_any_more():
-    async def work(link, owner, simulator):
+def test_a_connection_that_ends_is_reported_once_and_nothing_can_be_asked_any_more():
+    async def work(connection, owner, simulator):
         await asyncio.to_thread(simulator.event, "restart")
         with pytest.raises(BrokerError, match=r"gone|lost"):
-            await ask_for_ever(link)
-        while not owner.lost:  # noqa: ASYNC110 - one turn of the loop, until the link's own task has run
+            await ask_for_ever(connection)
+        while not owner.lost:  # noqa: ASYNC110 - one turn of the loop, until the connection's own task has run
             await asyncio.sleep(0)
         return owner.lost
 
-    assert with_link(work) == 1
+    assert with_connection(work) == 1
 
 
 def test_closing_a_link_is_no_loss():
-    async def work(link, owner, _simulator):
-        await link.close()
-        await link.close()
+    async def work(connection, owner, _simulator):
+        await connection.close()
+        await connection.close()
         return owner.lost, owner.failures
 
-    assert with_link(work) == (0, [])
+    assert with_connection(work) == (0, [])
 
 
 def test_1100_and_1102_are_heard():
-    async def work(link, owner, simulator):
+    async def work(connection, owner, simulator):
         await asyncio.to_thread(simulator.event, "link_down")
-        await link.positions()
-        cut = link.is_cut
+        await connection.positions()
+        cut = connection.is_cut
         await asyncio.to_thread(simulator.event, "link_up", code=1102)
-        await link.positions()
-        return cut, link.is_cut, owner.restored
+        await connection.positions()
+        return cut, connection.is_cut, owner.restored
 
-    assert with_link(work) == (True, False, 1)
+    assert with_connection(work) == (True, False, 1)
 
 
 def test_a_client_id_that_is_in_use_is_named_as_the_reason():
-    async def work(_link, _owner, simulator):
-        place = Place("127.0.0.1", simulator.port, 1, None, 10.0, "America/New_York")
-        second = Link(place, OrderTracker(lambda: datetime.now(UTC)), Pacer(0.0), Owner())
-        with pytest.raises(BrokerError, match=r"client id 1 is in use by another program \(326\)"):
+    async def work(_connection, _owner, simulator):
+        place = Endpoint("127.0.0.1", simulator.port, 1, None, 10.0, "America/New_York")
+        second = Connection(place, OrderTracker(lambda: datetime.now(UTC)), Pacer(0.0), Owner())
+        with pytest.raises(BrokerError, match=r"another client_id"):
             await second.connect()
 
-    with_link(work)
+    with_connection(work)
 
 
 def test_closing_waits_for_the_socket_and_no_longer(monkeypatch):
     monkeypatch.setattr(ib_connection, "_CLOSING_SECONDS", 3_600.0)
 
-    async def work(link, _owner, _simulator):
-        await link.close()
-        return link.is_ready
+    async def work(connection, _owner, _simulator):
+        await connection.close()
+        return connection.is_ready
 
-    assert with_link(work) is False
+    assert with_connection(work) is False
 
 
 def test_the_next_order_id_is_asked_for_on_request_alone():
-    async def work(link, _owner, _simulator):
-        return (await link.collect_evidence()).next_id, (await link.collect_evidence(with_next_id=True)).next_id
+    async def work(connection, _owner, _simulator):
+        return (await connection.collect_reports()).next_id, (
+            await connection.collect_reports(with_next_id=True)
+        ).next_id
 
-    assert with_link(work) == (None, 1)
+    assert with_connection(work) == (None, 1)
 
 
 def test_ids_that_were_passed_over_are_not_used():
-    async def work(link, _owner, _simulator):
-        link.pass_over_ids(50)
-        return link.reserve_ids(2)
+    async def work(connection, _owner, _simulator):
+        connection.pass_over_ids(50)
+        return connection.reserve_ids(2)
 
-    assert with_link(work) == [51, 52]
+    assert with_connection(work) == [51, 52]
 
 
 class ConnectionListener:
-    """A desk that notes what it is told; its order 5 is ours."""
+    """A tracker that notes what it receives; its order 5 is ours."""
 
     def __init__(self):
-        self.heard = []
+        self.causes = []
 
     def on_open_order(self, *_known, ours):
-        self.heard.append(ours)
+        self.causes.append(ours)
 
     def on_status(self, *_known, ours):
-        self.heard.append(ours)
+        self.causes.append(ours)
 
     def on_message(self, number, code, _text):
-        self.heard.append((number, code))
+        self.causes.append((number, code))
         return number == 5
 
 
-def told(work):
-    """Run ``work(link, owner)`` on a link that was never connected, and give what its desk was told."""
+def published(work):
+    """Run ``work(connection, owner)`` on one that was never opened; return what its tracker received."""
 
     async def run():
-        ear, owner = ConnectionListener(), Owner()
-        link = Link(Place("127.0.0.1", 1, 7, None, 2.0, "UTC"), ear, Pacer(0.0), owner)
-        link.accounts = ["DU0000001"]
-        work(link, owner)
-        return ear.heard
+        listener, owner = ConnectionListener(), Owner()
+        connection = Connection(Endpoint("127.0.0.1", 1, 7, None, 2.0, "UTC"), listener, Pacer(0.0), owner)
+        connection.accounts = ["DU0000001"]
+        work(connection, owner)
+        return listener.causes
 
     return asyncio.run(run())
 
@@ -214,37 +218,37 @@ def open_order(client_id=7, account="DU0000001", **changes):
 
 
 def test_an_open_order_is_ours_if_its_client_and_its_account_are():
-    def work(link, _owner):
+    def work(connection, _owner):
         for order in (open_order(), open_order(client_id=8), open_order(account="DU0000002")):
-            link.on_open_order(SimpleNamespace(symbol="SPY"), order, SimpleNamespace(status="Submitted"))
+            connection.on_open_order(SimpleNamespace(symbol="SPY"), order, SimpleNamespace(status="Submitted"))
 
-    assert told(work) == [True, False, False]
+    assert published(work) == [True, False, False]
 
 
 def test_an_open_order_has_its_limit_and_one_at_the_market_has_none():
-    def work(link, _owner):
-        link._open = {}
+    def work(connection, _owner):
+        connection._open = {}
         orders = open_order(), open_order(permId=10, orderType="MKT"), open_order(permId=11, lmtPrice=MAX_DOUBLE)
         for order in orders:
-            link.on_open_order(SimpleNamespace(symbol="SPY"), order, SimpleNamespace(status="Submitted"))
-        link.on_status(3, "Submitted", 4.0, 6.0, 400.0, 9, 0, 400.0, 7)
-        rows.extend(link._open.values())
+            connection.on_open_order(SimpleNamespace(symbol="SPY"), order, SimpleNamespace(status="Submitted"))
+        connection.on_status(3, "Submitted", 4.0, 6.0, 400.0, 9, 0, 400.0, 7)
+        rows.extend(connection._open.values())
 
     rows = []
-    told(work)
+    published(work)
     assert [str(row["limit_price"]) for row in rows] == ["400.5", "nan", "nan"]
     assert [row["filled_quantity"] for row in rows] == [4.0, 0.0, 0.0]
     assert rows[0]["symbol"] == "SPY"
 
 
 def test_an_id_that_was_used_before_is_a_doubt_about_an_order_of_ours_and_nothing_else_is():
-    def work(link, owner):
+    def work(connection, owner):
         for number, code, is_request in ((5, 399, False), (6, 103, False), (5, 103, True)):
-            link.on_error(number, code, "text", is_request=is_request)
+            connection.on_error(number, code, "text", is_request=is_request)
         doubts.append(owner.doubts)
-        link.on_error(5, 103, "text", is_request=False)
+        connection.on_error(5, 103, "text", is_request=False)
         doubts.append(owner.doubts)
 
     doubts = []
-    assert told(work) == [(5, 399), (6, 103), (5, 103)]
+    assert published(work) == [(5, 399), (6, 103), (5, 103)]
     assert doubts == [0, 1]

@@ -92,7 +92,7 @@ def test_a_running_loop_is_told():
     assert "none is running" in found("event loop")["found"]
 
 
-def test_a_live_account_that_is_allowed_is_told_and_masked(monkeypatch):
+def test_a_live_account_that_is_allowed_is_reported_and_masked(monkeypatch):
     monkeypatch.setenv("STOCKLEAN_ALLOW_LIVE", "U7654321")
     row = found("live account")
     assert row["state"] == "note"
@@ -126,7 +126,7 @@ def test_logs_that_are_quiet_are_not_told():
     assert not (sx.diagnose()["what"] == "logs").any()
 
 
-def test_a_kernel_is_told_with_its_version(monkeypatch):
+def test_a_kernel_is_reported_with_its_version(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", object())
     assert found("kernel")["found"] == f"ipykernel {metadata.version('ipykernel')}"
     monkeypatch.delitem(sys.modules, "ipykernel.kernelapp")

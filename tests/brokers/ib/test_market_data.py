@@ -1,4 +1,4 @@
-"""Looking up instruments and quotes over a link that answers from a table."""
+"""Looking up instruments and quotes over a connection that answers from a table."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stocklean_exec.brokers.ib.market_data import Answer, Instrument, MarketDesk, Refusal
+from stocklean_exec.brokers.ib.market_data import Answer, Instrument, MarketDataService, Refusal
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.schema.tables import QUOTES
 
@@ -47,8 +47,10 @@ def live(bid, kind=1):
     return Answer(bid, bid + 0.1, bid, NAN, 100.0, -1.0, kind, NOON)
 
 
-def quotes(link, *symbols, desk=None, strict=True):
-    return asyncio.run((desk or MarketDesk()).quotes(link, [Instrument(name) for name in symbols], strict=strict))
+def quotes(connection, *symbols, service=None, strict=True):
+    return asyncio.run(
+        (service or MarketDataService()).quotes(connection, [Instrument(name) for name in symbols], strict=strict)
+    )
 
 
 def test_a_quote_has_its_own_time_and_no_unset_numbers():
@@ -60,53 +62,55 @@ def test_a_quote_has_its_own_time_and_no_unset_numbers():
 
 
 def test_delayed_data_is_asked_for_once_and_only_for_what_lacks():
-    link = Table(
+    connection = Table(
         {"SPY": [contract(1)], "TLT": [contract(2)]},
         {1: live(400.0), 2: Refusal(10089, "subscribe")},
         {2: live(100.0, 3)},
     )
-    desk = MarketDesk()
-    frame = quotes(link, "SPY", "TLT", desk=desk)
+    service = MarketDataService()
+    frame = quotes(connection, "SPY", "TLT", service=service)
     assert frame["data_type"].tolist() == [1, 3]
-    quotes(link, "TLT", desk=desk)
-    assert link.asked.count("delayed") == 1
+    quotes(connection, "TLT", service=service)
+    assert connection.asked.count("delayed") == 1
 
 
 def test_without_any_data_the_error_says_so_unless_a_run_asks():
-    link = Table({"SPY": [contract(1)]}, {1: Refusal(354, "not subscribed")})
+    connection = Table({"SPY": [contract(1)]}, {1: Refusal(354, "not subscribed")})
     with pytest.raises(BrokerError, match="354"):
-        quotes(link, "SPY")
-    assert quotes(link, "SPY", strict=False).empty
+        quotes(connection, "SPY")
+    assert quotes(connection, "SPY", strict=False).empty
 
 
 def test_of_many_symbols_without_data_five_are_named_and_each_snapshot_is_told():
     names = [f"S{number}" for number in range(6)]
     contracts = {name: [contract(number)] for number, name in enumerate(names)}
-    link, progress = Table(contracts, dict.fromkeys(range(6), Refusal(354, "not subscribed"))), []
+    connection, progress = Table(contracts, dict.fromkeys(range(6), Refusal(354, "not subscribed"))), []
     instruments = [Instrument(name) for name in names]
     with pytest.raises(BrokerError, match=r"no market data for S0, S1, S2, S3, S4: "):
         asyncio.run(
-            MarketDesk().quotes(link, instruments, strict=True, on_progress=lambda *news: progress.append(news))
+            MarketDataService().quotes(
+                connection, instruments, strict=True, on_progress=lambda *news: progress.append(news)
+            )
         )
     assert progress == [(number, 6) for number in range(1, 7)]
 
 
 def test_one_symbol_without_data_does_not_hide_the_others():
-    link = Table({"SPY": [contract(1)], "TLT": [contract(2)]}, {1: live(400.0), 2: Refusal(0, "silence")})
-    assert quotes(link, "SPY", "TLT")["symbol"].tolist() == ["SPY"]
+    connection = Table({"SPY": [contract(1)], "TLT": [contract(2)]}, {1: live(400.0), 2: Refusal(0, "silence")})
+    assert quotes(connection, "SPY", "TLT")["symbol"].tolist() == ["SPY"]
 
 
 def test_an_instrument_is_looked_up_once():
-    link, desk = Table({"SPY": [contract(1)]}, {1: live(400.0)}), MarketDesk()
-    quotes(link, "SPY", "SPY", desk=desk)
-    quotes(link, "SPY", desk=desk)
-    assert link.asked == ["SPY"]
+    connection, service = Table({"SPY": [contract(1)]}, {1: live(400.0)}), MarketDataService()
+    quotes(connection, "SPY", "SPY", service=service)
+    quotes(connection, "SPY", service=service)
+    assert connection.asked == ["SPY"]
 
 
 def test_only_the_contract_in_the_right_currency_is_meant():
-    link, desk = Table({"SPY": [contract(1, "MXN"), contract(2), contract(2)]}), MarketDesk()
-    assert asyncio.run(desk.qualify(link, [Instrument("SPY")])) == {}
-    assert desk.contract(Instrument("SPY")).conId == 2
+    connection, service = Table({"SPY": [contract(1, "MXN"), contract(2), contract(2)]}), MarketDataService()
+    assert asyncio.run(service.qualify(connection, [Instrument("SPY")])) == {}
+    assert service.contract(Instrument("SPY")).conId == 2
 
 
 NONE = "TWS knows no STK SPY in USD"
@@ -122,13 +126,17 @@ NONE = "TWS knows no STK SPY in USD"
     ],
 )
 def test_no_contract_or_several_are_refused(found, why):
-    refused = asyncio.run(MarketDesk().qualify(Table({"SPY": found}), [Instrument("SPY")]))
+    refused = asyncio.run(MarketDataService().qualify(Table({"SPY": found}), [Instrument("SPY")]))
     assert refused[Instrument("SPY")] == Refusal(200, why)
 
 
 def test_many_look_ups_run_at_once_but_not_all():
     names = [f"S{number}" for number in range(100)]
-    link, told = Table({name: [contract(number)] for number, name in enumerate(names)}), []
-    asyncio.run(MarketDesk().qualify(link, [Instrument(name) for name in names], lambda *news: told.append(news)))
-    assert 10 < link.most <= 40
-    assert told[-1] == (100, 100)
+    connection, published = Table({name: [contract(number)] for number, name in enumerate(names)}), []
+    asyncio.run(
+        MarketDataService().qualify(
+            connection, [Instrument(name) for name in names], lambda *news: published.append(news)
+        )
+    )
+    assert 10 < connection.most <= 40
+    assert published[-1] == (100, 100)

@@ -1,11 +1,11 @@
-"""Every message code of TWS that concerns orders, after everything that can have been heard of the order before.
+"""Every message code of TWS that concerns orders, after every report that may have come before it.
 
 What is expected stands in ``message_codes.tsv``, derived from TWS's documentation of the codes and not from the
 code under test: four expectations, and one table of what each of them does to an order in each state. A code of
 a refusal that this package never provokes, or whose meaning is in doubt, is expected to change nothing.
 
-The codes go the real way: the desk makes events of them, and both the rules in Python and the views in SQL derive
-the state of the same events.
+The codes go the real way: the tracker makes events of them, and both the rules in Python and the views in SQL
+derive the state of the same events.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ EXPECTED = read_expectations()
 #                        rejects       rejects for good  cancels
 #                        ------------  ----------------  ------------
 AFTER = {
-    "nothing heard":    ("REJECTED",   "REJECTED",       "CANCELLED"),
+    "nothing reported": ("REJECTED",   "REJECTED",       "CANCELLED"),
     "ApiPending":       ("REJECTED",   "REJECTED",       "CANCELLED"),
     "PendingSubmit":    ("REJECTED",   "REJECTED",       "CANCELLED"),
     "working":          ("WORKING",    "REJECTED",       "CANCELLED"),
@@ -62,11 +62,11 @@ AFTER = {
     "rejected":         ("REJECTED",   "REJECTED",       "REJECTED"),
     "refused unseen":   ("REJECTED",   "REJECTED",       "REJECTED"),
 }  # fmt: skip
-"""State after a code, by what was heard before. An order that TWS shows as cancelled and then rejects for good was
+"""State after a code, by the report before it. An order that TWS shows as cancelled and then rejects for good was
 rejected: that is how it shows rejected orders. What is filled stays filled, in whole or in part."""
 
 BEFORE = {
-    "nothing heard": "SENDING",
+    "nothing reported": "SENDING",
     "ApiPending": "SENDING",
     "PendingSubmit": "SENDING",
     "working": "WORKING",
@@ -83,12 +83,12 @@ BEFORE = {
 """State before, and after every code that changes nothing."""
 
 
-def status(desk, order_id, word, filled=0.0):
-    desk.on_status(order_id, order_id + 500_000, word, filled, QUANTITY - filled, "", ours=True)
+def status(tracker, order_id, word, filled=0.0):
+    tracker.on_status(order_id, order_id + 500_000, word, filled, QUANTITY - filled, "", ours=True)
 
 
-def fill(desk, order_id, shares):
-    desk.on_execution(
+def fill(tracker, order_id, shares):
+    tracker.on_execution(
         TwsExecution(
             f"0000e0d5.{order_id:08x}.01.01", NOON, "DU0000001", "ARCA", "BOT", shares, 400.1,
             order_id + 500_000, 1, order_id, name_of(order_id), "SPY", 2,
@@ -101,41 +101,41 @@ def name_of(order_id):
     return f"{RUN}-{order_id}"
 
 
-def hear_before(desk, order_id, what):  # noqa: C901 - one case for each line of the table
-    """Let the desk hear what comes before the code."""
+def hear_before(tracker, order_id, what):  # noqa: C901 - one case for each line of the table
+    """Report to the tracker what comes before the code."""
     match what:
         case "ApiPending" | "PendingSubmit":
-            status(desk, order_id, what)
+            status(tracker, order_id, what)
         case "working":
-            status(desk, order_id, "PreSubmitted")
-            status(desk, order_id, "Submitted")
+            status(tracker, order_id, "PreSubmitted")
+            status(tracker, order_id, "Submitted")
         case "open order seen":
             name = name_of(order_id)
-            desk.on_open_order(order_id, 1, order_id + 500_000, name, "PreSubmitted", QUANTITY, ours=True)
+            tracker.on_open_order(order_id, 1, order_id + 500_000, name, "PreSubmitted", QUANTITY, ours=True)
         case "partly filled":
-            fill(desk, order_id, 4.0)
-            status(desk, order_id, "Submitted", 4.0)
+            fill(tracker, order_id, 4.0)
+            status(tracker, order_id, "Submitted", 4.0)
         case "cancel pending":
-            status(desk, order_id, "Submitted")
-            desk.request_cancel(desk.find(name_of(order_id)))
-            status(desk, order_id, "PendingCancel")
+            status(tracker, order_id, "Submitted")
+            tracker.request_cancel(tracker.find(name_of(order_id)))
+            status(tracker, order_id, "PendingCancel")
         case "reported filled":
-            status(desk, order_id, "Filled", QUANTITY)
+            status(tracker, order_id, "Filled", QUANTITY)
         case "filled":
-            fill(desk, order_id, QUANTITY)
-            status(desk, order_id, "Filled", QUANTITY)
+            fill(tracker, order_id, QUANTITY)
+            status(tracker, order_id, "Filled", QUANTITY)
         case "cancelled":
-            status(desk, order_id, "Submitted")
-            status(desk, order_id, "Cancelled")
+            status(tracker, order_id, "Submitted")
+            status(tracker, order_id, "Cancelled")
         case "part cancelled":
-            fill(desk, order_id, 4.0)
-            status(desk, order_id, "Cancelled", 4.0)
+            fill(tracker, order_id, 4.0)
+            status(tracker, order_id, "Cancelled", 4.0)
         case "rejected":
-            desk.on_message(order_id, 201, "first")
+            tracker.on_message(order_id, 201, "first")
         case "refused unseen":
-            desk.on_message(order_id, 110, "first")
+            tracker.on_message(order_id, 110, "first")
         case _:
-            assert what == "nothing heard"
+            assert what == "nothing reported"
 
 
 def ticket(order_id):
@@ -155,26 +155,26 @@ def ticket(order_id):
     )
 
 
-def sent_order(desk, order_id):
-    """Send one order; the events about it before anything is heard."""
+def sent_order(tracker, order_id):
+    """Send one order; the events about it before anything is reported."""
     name = name_of(order_id)
-    desk.reserve(ticket(order_id), order_id, 1)
-    desk.mark_sent(desk.find(name))
+    tracker.reserve(ticket(order_id), order_id, 1)
+    tracker.mark_sent(tracker.find(name))
     return [
         OrderEvent("intent", RUN, name, NOON, order_id=order_id),
         OrderEvent("sending", RUN, name, NOON, attempt=1, order_id=order_id),
     ]
 
 
-def told(order_id, before, *codes):
+def published(order_id, before, *codes):
     """Events about one order after ``before`` and then ``codes``."""
-    desk, events = OrderTracker(lambda: NOON), []
-    desk.follow(RUN, lambda *more: events.extend(more))
-    events += sent_order(desk, order_id)
-    hear_before(desk, order_id, before)
+    tracker, events = OrderTracker(lambda: NOON), []
+    tracker.follow(RUN, lambda *more: events.extend(more))
+    events += sent_order(tracker, order_id)
+    hear_before(tracker, order_id, before)
     for code in codes:
-        assert desk.on_message(order_id, code, "text")
-    return events, desk
+        assert tracker.on_message(order_id, code, "text")
+    return events, tracker
 
 
 CELLS = [(code, before) for code in sorted(EXPECTED) for before in BEFORE]
@@ -190,7 +190,7 @@ def expected_state(code, before):
 @cache
 def cells():
     """Events of every cell of the matrix by the order id that stands for it."""
-    return {number: told(number, before, code)[0] for number, (code, before) in enumerate(CELLS, start=1)}
+    return {number: published(number, before, code)[0] for number, (code, before) in enumerate(CELLS, start=1)}
 
 
 def differences(states):
@@ -210,7 +210,7 @@ def test_the_table_has_four_expectations_and_is_not_small():
 
 @pytest.mark.parametrize("before", BEFORE)
 def test_before_any_code_the_order_is(before):
-    assert derive_order(QUANTITY, told(1, before)[0]).state == BEFORE[before]
+    assert derive_order(QUANTITY, published(1, before)[0]).state == BEFORE[before]
 
 
 def test_every_code_after_everything_in_python():
@@ -232,37 +232,37 @@ def test_every_code_after_everything_in_sql():
 
 @pytest.mark.parametrize("code", sorted(EXPECTED))
 def test_a_code_is_the_reason_when_it_ends_an_order_of_which_nothing_was_heard(code):
-    state = derive_order(QUANTITY, told(1, "nothing heard", code)[0])
+    state = derive_order(QUANTITY, published(1, "nothing reported", code)[0])
     assert state.reason == (None if EXPECTED[code] == "no change" else str(code))
 
 
 @pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what == "rejects"))
-def test_signs_of_life_outweigh_a_refusal_that_was_heard_before_them(code):
-    events, desk = told(1, "nothing heard", code)
-    status(desk, 1, "Submitted")
+def test_signs_of_life_outweigh_a_refusal_that_was_received_before_them(code):
+    events, tracker = published(1, "nothing reported", code)
+    status(tracker, 1, "Submitted")
     assert derive_order(QUANTITY, events).state == "WORKING"
-    fill(desk, 1, 4.0)
+    fill(tracker, 1, 4.0)
     assert derive_order(QUANTITY, events).state == "PARTIAL"
 
 
 @pytest.mark.parametrize("word", ["Cancelled", "Inactive"])
 @pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what.startswith("rejects")))
 def test_a_refused_order_stays_rejected_however_tws_shows_it_then(code, word):
-    events, desk = told(1, "nothing heard", code)
-    status(desk, 1, word)
+    events, tracker = published(1, "nothing reported", code)
+    status(tracker, 1, word)
     state = derive_order(QUANTITY, events)
     assert (state.state, state.reason) == ("REJECTED", str(code))
 
 
 @pytest.mark.parametrize("code", [code for code, what in EXPECTED.items() if what == "no change"])
 def test_after_a_code_that_changes_nothing_the_order_fills_as_ever(code):
-    events, desk = told(1, "cancel pending", code)
-    assert [order.order_id for order in desk.working()] == [1]
-    fill(desk, 1, QUANTITY)
+    events, tracker = published(1, "cancel pending", code)
+    assert [order.order_id for order in tracker.working()] == [1]
+    fill(tracker, 1, QUANTITY)
     assert derive_order(QUANTITY, events).state == "FILLED"
 
 
 @pytest.mark.parametrize("code", [*range(1, 100), *range(800, 1000), *range(5000, 5100), *range(20_000, 20_100)])
 def test_a_code_of_no_list_changes_nothing(code):
-    for before in ("nothing heard", "working"):
-        assert derive_order(QUANTITY, told(1, before, code)[0]).state == BEFORE[before]
+    for before in ("nothing reported", "working"):
+        assert derive_order(QUANTITY, published(1, before, code)[0]).state == BEFORE[before]

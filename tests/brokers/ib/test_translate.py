@@ -13,14 +13,14 @@ from stocklean_exec.blotter.events import key_of
 from stocklean_exec.brokers.ib import translate
 from stocklean_exec.brokers.ib.translate import (
     TwsExecution,
-    commission_fact,
-    execution_fact,
+    commission_event,
+    execution_event,
     is_plain_text,
     known,
-    message_fact,
+    message_event,
     number_problem,
     price_or_nan,
-    status_fact,
+    status_event,
     utc_time_text,
 )
 
@@ -59,13 +59,13 @@ def execution(**changes):
     ],
 )
 def test_a_status_of_tws_is_one_of_three_statuses(word, status):
-    event = status_fact(word, 4.0, 6.0)
+    event = status_event(word, 4.0, 6.0)
     assert (event.kind, event.status, event.filled, event.remaining) == ("status", status, 4.0, 6.0)
 
 
 @pytest.mark.parametrize("word", ["Inactive", "PendingSubmit", "ApiPending", "ValidationError", "", "Frozen"])
 def test_a_word_that_is_no_state_is_a_message(word):
-    event = status_fact(word, 0.0, 10.0)
+    event = status_event(word, 0.0, 10.0)
     assert (event.kind, event.status) == ("message", None)
     assert key_of(event)
 
@@ -74,21 +74,21 @@ def test_a_word_that_is_no_state_is_a_message(word):
     "code", [399, 404, 2100, 2109, 2137, 2161, 2199, 10349, 10167, 10311, 10329, 10187, 10268]
 )
 def test_an_advisory_code_changes_nothing(code):
-    assert message_fact(code, "text", seen=False).kind == "message"
-    assert message_fact(code, "text", seen=True).kind == "message"
+    assert message_event(code, "text", seen=False).kind == "message"
+    assert message_event(code, "text", seen=True).kind == "message"
 
 
 @pytest.mark.parametrize("code", [104, 105, 135, 136, 161, 10147, 10148, 10149, 2102, 329])
 def test_a_failed_cancel_or_change_does_not_end_the_order(code):
-    assert message_fact(code, "text", seen=True).kind == "message"
-    assert message_fact(code, "text", seen=False).kind == "message"
+    assert message_event(code, "text", seen=True).kind == "message"
+    assert message_event(code, "text", seen=False).kind == "message"
 
 
 @pytest.mark.parametrize("code", [103, 106, 107, 109, 110, 200, 203, 321, 383, 387, 388, 434, 10243, 10318])
 def test_a_reject_code_refuses_a_new_order_and_only_that(code):
-    event = message_fact(code, "text", seen=False)
+    event = message_event(code, "text", seen=False)
     assert (event.kind, event.code, event.message) == ("rejected", str(code), "text")
-    assert message_fact(code, "text", seen=True).kind == "message"
+    assert message_event(code, "text", seen=True).kind == "message"
 
 
 def test_the_codes_that_refuse_an_order_are_those_that_the_documentation_says_and_no_others():
@@ -100,7 +100,7 @@ def test_the_codes_that_refuse_an_order_are_those_that_the_documentation_says_an
                 first, _, last = part.partition("-")
                 if row["expectation"] == "rejects":
                     refusing |= set(range(int(first), int(last or first) + 1))
-    found = {code for code in range(20_000) if message_fact(code, "", seen=False).status == "UNSEEN"}
+    found = {code for code in range(20_000) if message_event(code, "", seen=False).status == "UNSEEN"}
     assert found == refusing
 
 
@@ -112,27 +112,27 @@ def test_the_codes_of_market_data_and_of_the_connection_are_those_of_the_documen
 
 
 def test_201_ends_an_order_whatever_was_seen():
-    event = message_fact(201, "margin", seen=True)
+    event = message_event(201, "margin", seen=True)
     assert (event.kind, event.code, event.message, event.status) == ("rejected", "201", "margin", None)
 
 
-def test_202_is_a_cancel_whose_code_tells_that_we_did_not_ask_for_it():
-    assert message_fact(202, "too far", seen=True)[4] == "CANCELLED"
-    assert message_fact(202, "too far", seen=True).code == "202"
-    assert message_fact(202, "", seen=True, cancel_requested=True).code is None
+def test_202_is_a_cancel_whose_code_reports_that_we_did_not_ask_for_it():
+    assert message_event(202, "too far", seen=True)[4] == "CANCELLED"
+    assert message_event(202, "too far", seen=True).code == "202"
+    assert message_event(202, "", seen=True, cancel_requested=True).code is None
 
 
 @given(st.integers(0, 20_000), st.booleans())
 def test_no_code_fills_an_order_and_an_unknown_one_never_ends_it(code, seen):
-    event = message_fact(code, "text", seen=seen)
+    event = message_event(code, "text", seen=seen)
     assert event.kind in {"message", "rejected", "status"}
     listed = {*translate.REJECTED_BY_CODE, *translate.CANCELLED_BY_CODE, *translate.REJECTED_UNLESS_SEEN}
     if code not in listed:
         assert event.kind == "message"
 
 
-def test_an_execution_is_told_with_the_words_of_the_tables():
-    event = execution_fact(execution())
+def test_an_execution_is_reported_with_the_words_of_the_tables():
+    event = execution_event(execution())
     assert (event.exec_id, event.symbol, event.exchange, event.account, event.occurred_at) == (
         "0000e0d5.67fe667b.01.01",
         "KO",
@@ -141,14 +141,14 @@ def test_an_execution_is_told_with_the_words_of_the_tables():
         datetime(2022, 12, 29, 15, 0, 1, tzinfo=UTC),
     )
     assert (event.side, event.liquidity, event.quantity, event.price) == ("BUY", "removed", 100.0, 62.62)
-    assert execution_fact(execution(side="SLD", last_liquidity=1)).side == "SELL"
-    assert execution_fact(execution(last_liquidity=1)).liquidity == "added"
-    assert execution_fact(execution(last_liquidity=3)).liquidity == "routed"
-    assert execution_fact(execution(last_liquidity=0)).liquidity is None
+    assert execution_event(execution(side="SLD", last_liquidity=1)).side == "SELL"
+    assert execution_event(execution(last_liquidity=1)).liquidity == "added"
+    assert execution_event(execution(last_liquidity=3)).liquidity == "routed"
+    assert execution_event(execution(last_liquidity=0)).liquidity is None
 
 
 def test_a_withdrawn_execution_has_zero_shares():
-    assert execution_fact(execution(shares=0.0)).quantity == 0.0
+    assert execution_event(execution(shares=0.0)).quantity == 0.0
 
 
 @pytest.mark.parametrize(
@@ -166,21 +166,21 @@ def test_a_withdrawn_execution_has_zero_shares():
 )
 def test_an_execution_that_cannot_be_is_an_error(changes):
     with pytest.raises(ValueError, match="an execution"):
-        execution_fact(execution(**changes))
+        execution_event(execution(**changes))
 
 
 @pytest.mark.parametrize("unset", [MAX_DOUBLE, NAN, math.inf, None])
 def test_a_commission_that_is_not_known_yet_is_no_fact(unset):
-    assert commission_fact("a.b.01.01", unset, "USD") is None
+    assert commission_event("a.b.01.01", unset, "USD") is None
 
 
 def test_a_commission_has_its_execution_and_its_currency():
-    event = commission_fact("a.b.01.01", 1.0, "EUR")
+    event = commission_event("a.b.01.01", 1.0, "EUR")
     assert (event.kind, event.exec_id, event.commission_currency) == ("commission", "a.b.01.01", "EUR")
 
 
 def test_a_rebate_is_a_negative_commission():
-    assert commission_fact("a.b.01.01", -0.2, "USD").commission == -0.2
+    assert commission_event("a.b.01.01", -0.2, "USD").commission == -0.2
 
 
 @pytest.mark.parametrize("unset", [MAX_DOUBLE, 2**31 - 1, 2**63 - 1, NAN, math.inf, -math.inf, None])
