@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,9 +23,12 @@ from stocklean_exec.schema.prices import usable_prices
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["AlignedBook", "Unlisted", "align", "investable_nav", "parse_nav"]
+__all__ = ["AlignedBook", "Rejections", "Unlisted", "align", "freeze_arrays", "investable_nav", "parse_nav"]
 
 Unlisted = Literal["keep", "close", "error"]
+
+Rejections = Mapping[int, tuple[str, str]]
+"""Rows of a book that cannot trade: row number -> reason code and what was found."""
 
 _LARGEST_NAV = 1e15
 _LEAST_RATE, _MOST_RATE = 1e-9, 1e9
@@ -34,7 +37,7 @@ _MINOR_UNITS = {"GBp", "GBX", "ZAc", "ZAX", "ILA", "ILs"}  # pence, cents, agoro
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedBook:
-    """One row per symbol; see the module's text for the order.
+    """One row per symbol; see the module's text for the order. The arrays are read-only.
 
     ``listed`` marks the targets' symbols. ``price`` is in the symbol's own currency and NaN where ``reason``
     says why there is none; ``value`` is the price in the base currency; ``bid`` and ``ask`` are in the symbol's
@@ -57,6 +60,38 @@ class AlignedBook:
     ask: NDArray[np.float64]
     reason: NDArray[np.object_]
     detail: NDArray[np.object_]
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
+    def with_rejections(self, found: Rejections) -> AlignedBook:
+        """Return a copy with the reasons of ``found``; a row that already has a reason keeps it.
+
+        Examples
+        --------
+        >>> from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
+        >>> book = align(parse_targets({"AAA": 0.2}), parse_positions(None), parse_quotes({"AAA": 50.0}))
+        >>> rejected = book.with_rejections({0: ("limit_missing", "a LMT order needs a limit_price")})
+        >>> book.reason[0], rejected.reason[0], rejected.detail[0]
+        (None, 'limit_missing', 'limit_missing: a LMT order needs a limit_price')
+        >>> rejected.with_rejections({0: ("tick_unknown", "tick size nan is not above 0")}).reason[0]
+        'limit_missing'
+        """
+        new = {row: why for row, why in found.items() if self.reason[row] is None}
+        if not new:
+            return self
+        reason, detail = self.reason.copy(), self.detail.copy()
+        for row, (code, text) in new.items():
+            reason[row], detail[row] = code, f"{code}: {text}"
+        return replace(self, reason=reason, detail=detail)
+
+
+def freeze_arrays(record: Any) -> None:  # noqa: ANN401 - any dataclass that has arrays
+    """Make the arrays of a dataclass read-only, so that writing into one raises ValueError."""
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
 
 
 def parse_nav(nav: object) -> float:
@@ -141,11 +176,9 @@ def align(
     priced = usable_prices(quotes).assign(**touches).reindex(symbols)
     price = priced["price"].to_numpy(dtype="float64", copy=True)
     reason, detail = (_texts_or_none(priced[name]) for name in ("reason", "detail"))
-    for index in np.flatnonzero(np.isnan(price)).tolist():
-        if reason[index] is None:
-            reason[index], detail[index] = "price_unavailable", "price_unavailable: there is no quote"
-    rate = _rates(symbols, currency, quoted, base_currency, fx, reason, detail)
-    return AlignedBook(
+    rate, unvalued = _rates(symbols, currency, quoted, base_currency, fx)
+    reason[list(unvalued)] = None  # a currency that cannot be converted is reported before a price that is missing
+    book = AlignedBook(
         symbols=symbols,
         currency=currency,
         sec_type=sec_type,
@@ -161,6 +194,8 @@ def align(
         reason=reason,
         detail=detail,
     )
+    unpriced = dict.fromkeys(np.flatnonzero(np.isnan(price)).tolist(), ("price_unavailable", "there is no quote"))
+    return book.with_rejections({**unpriced, **unvalued})
 
 
 def _texts(frame: pd.DataFrame, name: str) -> dict[str, str]:
@@ -226,29 +261,28 @@ def _rates(
     quoted: dict[str, str],
     base_currency: str,
     fx: Mapping[str, float] | None,
-    reason: NDArray[np.object_],
-    detail: NDArray[np.object_],
-) -> NDArray[np.float64]:
-    """Base currency for one unit of each symbol's; NaN, and a reason, where it is not known."""
+) -> tuple[NDArray[np.float64], Rejections]:
+    """Base currency for one unit of each symbol's, NaN where it is not known, and the reasons for these."""
     rate = np.ones(len(symbols))
+    unvalued: dict[int, tuple[str, str]] = {}
     if not isinstance(fx, (Mapping, pd.Series, type(None))):
         raise InputError("options", [Problem("option_invalid", f"fx {shown(fx)} is not a mapping", column="fx")])
     given = {} if fx is None else dict(fx.items())
     if not quoted and set(currency) <= {base_currency}:
-        return rate
+        return rate, unvalued
     known = {base_currency: 1.0} | {name: _rate(given.get(name)) for name in set(currency) - {base_currency}}
     for index, (symbol, name) in enumerate(zip(symbols, currency, strict=True)):
         rate[index] = known[name]
-        told = quoted.get(symbol, name)
-        if told != name:
-            rate[index], text = math.nan, f"quoted in {told} but wanted in {name}"
+        quoted_in = quoted.get(symbol, name)
+        if quoted_in != name:
+            rate[index], text = math.nan, f"quoted in {quoted_in} but wanted in {name}"
         elif math.isnan(rate[index]):
             text = f"prices in {name} need fx={{'{name}': rate}}"
         else:
             continue
-        code = "minor_currency" if told in _MINOR_UNITS else "currency_unsupported"
-        reason[index], detail[index] = code, f"{code}: {text}"
-    return rate
+        code = "minor_currency" if quoted_in in _MINOR_UNITS else "currency_unsupported"
+        unvalued[index] = code, text
+    return rate, unvalued
 
 
 def _rate(value: object) -> float:

@@ -13,14 +13,22 @@ prices are per share in the symbol's currency; notional is in that currency.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.portfolio.alignment import (
+    AlignedBook,
+    Rejections,
+    Unlisted,
+    align,
+    freeze_arrays,
+    investable_nav,
+    parse_nav,
+)
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.portfolio.sizing import Sizes, measure, whole_trades
 from stocklean_exec.schema.frame_validator import (
@@ -163,12 +171,13 @@ def plan_orders(
     terms = _terms(book, wanted, order_type, tif, fractional=fractional)
     working = parse_open_orders(open_orders)
     sizes = measure(book, working, investable, keep=unlisted == "keep", leverage=max_gross)
-    _set_limits(book, terms, sizes, wanted, limit_offset_bps, tick_size)
+    terms = _with_limits(terms, book, sizes, wanted, limit_offset_bps, tick_size)
     refused = _refused_symbols(working, open_orders) if on_open_orders == "reject" else {}
-    _reject(book, terms, sizes, refused)
+    book = book.with_rejections(_rejections(book, terms, sizes, refused))
     cost = _cost_of(book, terms) if fixed_reserve is None else lambda _: fixed_reserve
     trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short)
-    _round_limits(book, terms, trade)
+    terms, without_price = _rounded_limits(terms, trade)
+    book = book.with_rejections(without_price)
     orders = _table(book, terms, trade, wanted, run_id, account, decided_at)
     notes += _notes(book, terms, sizes, trade, working, refused, value)
     return add_warnings(merge_warnings(orders, wanted, held, market), notes)
@@ -236,15 +245,21 @@ def _decision_time(decided_at: object, market: pd.DataFrame) -> pd.Timestamp | N
     return stamp
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Terms:
-    """How each symbol of a book trades, in the book's order; ``limit`` is NaN where there is none."""
+    """How each symbol of a book trades, in the book's order; ``limit`` is NaN where there is none.
+
+    The arrays are read-only.
+    """
 
     order_type: list[str]
     tif: list[str]
     lot: NDArray[np.float64]
     tick: NDArray[np.float64]
     limit: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
 
 
 def _terms(
@@ -263,32 +278,36 @@ def _terms(
     )
 
 
-def _set_limits(
-    book: AlignedBook,
+def _with_limits(
     terms: _Terms,
+    book: AlignedBook,
     sizes: Sizes,
     targets: pd.DataFrame,
     offset_bps: float | None,
     tick_size: float | Mapping[str, float] | None,
-) -> None:
-    """Set each symbol's limit, its own or the offset one, not yet rounded, and its tick."""
-    terms.limit[: len(targets)] = targets["limit_price"].to_numpy(dtype="float64")
+) -> _Terms:
+    """Return the terms with each symbol's limit, its own or the offset one, not yet rounded, and its tick."""
+    limit = terms.limit.copy()
+    limit[: len(targets)] = targets["limit_price"].to_numpy(dtype="float64")
     if offset_bps is not None:
         offset = number_option("limit_offset_bps", offset_bps) / 1e4
         is_limit = np.array([kind == "LMT" for kind in terms.order_type], dtype=bool)
         offered = book.price * (1 + np.where(sizes.wish > 0, 1, -1) * offset)
-        terms.limit[:] = np.where(is_limit & np.isnan(terms.limit), offered, terms.limit)
+        limit = np.where(is_limit & np.isnan(limit), offered, limit)
+    return replace(terms, limit=limit, tick=_ticks(book, limit, tick_size))
+
+
+def _ticks(
+    book: AlignedBook, limit: NDArray[np.float64], tick_size: float | Mapping[str, float] | None
+) -> NDArray[np.float64]:
+    """Price step of each symbol; NaN where a mapping has none for it."""
     if tick_size is None:
-        terms.tick[:] = tick_sizes(
-            np.where(np.isnan(terms.limit), np.nan_to_num(book.price, nan=1.0), terms.limit)
-        )
-    elif hasattr(tick_size, "get"):
+        return tick_sizes(np.where(np.isnan(limit), np.nan_to_num(book.price, nan=1.0), limit))
+    if hasattr(tick_size, "get"):
         given = (tick_size.get(symbol) for symbol in book.symbols)
-        terms.tick[:] = [
-            math.nan if tick is None or pd.isna(tick) else number_option("tick_size", tick) for tick in given
-        ]
-    else:
-        terms.tick[:] = number_option("tick_size", tick_size)
+        steps = [math.nan if tick is None or pd.isna(tick) else number_option("tick_size", tick) for tick in given]
+        return np.array(steps, dtype="float64")
+    return np.full(len(limit), number_option("tick_size", tick_size))
 
 
 def _refused_symbols(working: dict[str, float], open_orders: object) -> dict[str, str]:
@@ -302,18 +321,19 @@ def _refused_symbols(working: dict[str, float], open_orders: object) -> dict[str
     }
 
 
-def _reject(book: AlignedBook, terms: _Terms, sizes: Sizes, working: dict[str, str]) -> None:
-    """Give each symbol that cannot trade its reason; one that it has already stays."""
+def _rejections(book: AlignedBook, terms: _Terms, sizes: Sizes, working: dict[str, str]) -> Rejections:
+    """Find the rows whose terms, size or working orders do not allow an order, each with its first reason."""
     usual = (
         set(terms.order_type) <= {"MKT"} and set(terms.tif) <= set(TIFS) and set(book.sec_type) <= set(SEC_TYPES)
     )
     large = np.abs(sizes.wish) + terms.lot > MAX_QUANTITY
     # Most books are market orders all through; then few symbols, if any, need a closer look.
     looked_at = ~np.isnan(terms.limit) | large if usual and not working else np.ones(len(large), dtype=bool)
-    for index in np.flatnonzero(looked_at).tolist():
-        found = next(_refusals(book, terms, sizes, index, working), None)
-        if found is not None and book.reason[index] is None:
-            book.reason[index], book.detail[index] = found[0], f"{found[0]}: {found[1]}"
+    first = {
+        index: next(_refusals(book, terms, sizes, index, working), None)
+        for index in np.flatnonzero(looked_at).tolist()
+    }
+    return {index: found for index, found in first.items() if found is not None}
 
 
 def _refusals(
@@ -347,19 +367,19 @@ def _limit_refusals(limit: float, tick: float, *, buy: bool) -> Iterator[tuple[s
         yield "limit_missing", f"limit {limit:g} on its tick of {tick:g} is {price[0]:g}, which is no price"
 
 
-def _round_limits(book: AlignedBook, terms: _Terms, trade: NDArray[np.float64]) -> None:
-    """Put each limit on its tick, on the passive side of what it is.
+def _rounded_limits(terms: _Terms, trade: NDArray[np.float64]) -> tuple[_Terms, Rejections]:
+    """Return the terms with each limit on its tick, on the passive side, and the rows that have no price there.
 
-    An order whose side the rounding turned round may find no price there; it is rejected like any other.
+    That can happen to an order whose side the rounding to whole lots has reversed.
     """
     is_limit = np.array([kind == "LMT" for kind in terms.order_type], dtype=bool)
     rounded = round_to_tick(terms.limit, np.where(terms.tick > 0, terms.tick, math.nan), trade > 0)
     usable = is_limit & is_usable(rounded)
-    terms.limit[:] = np.where(usable, rounded, math.nan)
-    for index in np.flatnonzero(is_limit & ~usable).tolist():
-        if book.reason[index] is None:
-            book.reason[index] = "limit_missing"
-            book.detail[index] = "limit_missing: no tick on the passive side is a price"
+    why = ("limit_missing", "no tick on the passive side is a price")
+    return (
+        replace(terms, limit=np.where(usable, rounded, math.nan)),
+        dict.fromkeys(np.flatnonzero(is_limit & ~usable).tolist(), why),
+    )
 
 
 def _table(

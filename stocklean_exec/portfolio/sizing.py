@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.portfolio.alignment import freeze_arrays
 from stocklean_exec.portfolio.lot_rounding import round_units
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Sizes:
     """How much of each symbol there is and should be, in shares, and what may be spent, in base currency.
 
     ``held`` counts working orders as filled. ``wish`` is the signed trade that the weight asks for, not yet
-    in whole lots; NaN where no price tells. ``kept`` marks holdings that are left alone.
+    in whole lots; NaN where no price tells. ``kept`` marks holdings that are left alone. The arrays are read-only.
     """
 
     held: NDArray[np.float64]
@@ -45,6 +46,9 @@ class Sizes:
     kept: NDArray[np.bool_]
     wanted_value: NDArray[np.float64]
     budget: float
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
 
 
 Cost = Callable[["NDArray[np.float64]"], float]
@@ -115,7 +119,9 @@ def _trades(
     trade = np.zeros(len(sizes.held))
     trade[closing] = -_whole(sizes.held[closing], lot[closing])
     others = barred | closing | sizes.kept
-    _trade_open(book, lot, sizes, trade, barred, others, reserve, allow_short=allow_short)
+    # The rounding settles ties by place: in the order of symbols, the order of the caller's rows is nothing.
+    names = np.array(sorted(np.flatnonzero(~others).tolist(), key=book.symbols.__getitem__), dtype="int64")
+    trade[names] = _open_trades(book, lot, sizes, trade, names, barred, others, reserve, allow_short=allow_short)
     return trade
 
 
@@ -130,20 +136,19 @@ def _shortfall(
     return costs if costs > left + _ROUND_OFF * abs(sizes.budget) else 0.0
 
 
-def _trade_open(
+def _open_trades(
     book: AlignedBook,
     lot: NDArray[np.float64],
     sizes: Sizes,
     trade: NDArray[np.float64],
+    names: NDArray[np.int64],
     barred: NDArray[np.bool_],
     others: NDArray[np.bool_],
     reserve: float,
     *,
     allow_short: bool,
-) -> None:
-    """Size the symbols that are not in ``others`` with the money that these leave, into ``trade``."""
-    # The rounding settles ties by place: in the order of symbols, the order of the caller's rows is nothing.
-    names = np.array(sorted(np.flatnonzero(~others).tolist(), key=book.symbols.__getitem__), dtype="int64")
+) -> NDArray[np.float64]:
+    """Signed trades of ``names`` with the money that the trades of the ``others`` leave."""
     budget = sizes.budget - reserve - _committed(book, sizes, trade, barred, others)
     wish, lot, value, held = sizes.wish[names], lot[names], book.value[names], sizes.held[names]
     wanted = math.fsum(sizes.wanted_value[names].tolist())
@@ -164,8 +169,7 @@ def _trade_open(
     # A rounding may sell more than a name's own wish to pay for another; no holding may turn into a short.
     least = -np.floor(held / lot + _DUST)
     units = np.where((book.weight[names] > 0) | (not allow_short), np.maximum(units, least), units)
-    trade[names] = np.round(units * lot, 8)
-    _shed(trade, names, lot, value, held, budget)
+    return _within_budget(np.round(units * lot, 8), lot, value, held, budget)
 
 
 def _stuck(book: AlignedBook, barred: NDArray[np.bool_]) -> str:
@@ -210,30 +214,30 @@ def _whole(quantity: NDArray[np.float64], lot: NDArray[np.float64]) -> NDArray[n
     return np.round(whole * step, 8)
 
 
-def _shed(
+def _within_budget(
     trade: NDArray[np.float64],
-    names: NDArray[np.int64],
     lot: NDArray[np.float64],
     value: NDArray[np.float64],
     held: NDArray[np.float64],
     budget: float,
-) -> None:
-    """Take back lots, of the cheapest buys first, while the book is worth more than there is to spend.
+) -> NDArray[np.float64]:
+    """Return the trades less lots of the cheapest buys while the book is worth more than there is to spend.
 
     The rounding works in floating point and allows for its noise; this adds up in decimal, as a person would.
     """
-    after = held + trade[names]
-    if math.fsum((after * value).tolist()) < budget - _ROUND_OFF * abs(budget):
-        return
+    if math.fsum(((held + trade) * value).tolist()) < budget - _ROUND_OFF * abs(budget):
+        return trade
+    trade = trade.copy()
     for place in np.argsort(value * lot, kind="stable").tolist():
-        excess = _decimal_sum(held + trade[names], value) - Decimal(repr(budget))
+        excess = _decimal_sum(held + trade, value) - Decimal(repr(budget))
         if excess <= Decimal(repr(_ROUND_OFF * abs(budget))):
-            return
-        bought = trade[names[place]]
+            break
+        bought = trade[place]
         if bought > 0:
             most = math.floor(bought / lot[place] + _DUST)
             lots = min(most, math.ceil(float(excess) / (value[place] * lot[place])))
-            trade[names[place]] = round(bought - lots * lot[place], 8)
+            trade[place] = round(bought - lots * lot[place], 8)
+    return trade
 
 
 def _decimal_sum(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> Decimal:

@@ -65,7 +65,7 @@ def test_a_wanted_symbol_without_a_price_keeps_its_share_of_the_money():
 def test_of_a_rejected_symbol_with_a_price_its_holding_counts_and_not_its_target():
     # B stays at 100 and does not grow to 500: A has 900 for its 500, enough to round 16.67 shares up.
     book = _book({"A": 0.5, "B": 0.5}, {"B": 10}, {"A": 30.0, "B": 10.0})
-    book.reason[1] = "open_order_exists"
+    book = book.with_rejections({1: ("open_order_exists", "")})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [17.0, 40.0]
 
@@ -81,15 +81,16 @@ def test_a_fractional_position_is_closed_to_its_last_step():
 def test_a_book_over_its_budget_gives_up_the_cheapest_buys_first(budget, left):
     # Five at 10 and five at 3 are 65: 60 takes two lots at 3, and 45 all of them and one at 10.
     trade = np.array([5.0, 5.0])
-    sizing._shed(trade, np.array([0, 1]), np.ones(2), np.array([10.0, 3.0]), np.zeros(2), budget)
-    assert trade.tolist() == left
+    within = sizing._within_budget(trade, np.ones(2), np.array([10.0, 3.0]), np.zeros(2), budget)
+    assert within.tolist() == left
+    assert trade.tolist() == [5.0, 5.0]  # what was given is left as it was
 
 
 def test_the_cheapest_buy_is_the_one_whose_lot_costs_least():
     # Five at 10 and fifty at 3 are 200. One share at 10 is given up, and not a lot of ten at 3.
     trade = np.array([5.0, 50.0])
-    sizing._shed(trade, np.array([0, 1]), np.array([1.0, 10.0]), np.array([10.0, 3.0]), np.zeros(2), 190.0)
-    assert trade.tolist() == [4.0, 50.0]
+    within = sizing._within_budget(trade, np.array([1.0, 10.0]), np.array([10.0, 3.0]), np.zeros(2), 190.0)
+    assert within.tolist() == [4.0, 50.0]
 
 
 def test_a_position_is_sold_down_to_its_weight():
@@ -127,7 +128,7 @@ def test_without_costs_nothing_is_kept_back():
 
 def test_a_rejected_row_shows_the_whole_position_where_it_was_to_be_closed():
     book = _book({"A": 0.5, "B": 0.0}, {"B": 10}, {"A": 50.0})
-    book.reason[1] = "price_unavailable"
+    book = book.with_rejections({1: ("price_unavailable", "")})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [10.0, -10.0]
 
@@ -167,7 +168,7 @@ def test_a_cost_that_cannot_be_paid_buys_nothing():
 
 def test_holdings_that_cannot_be_sold_are_named_where_they_leave_too_little():
     book = _book({"A": 1.0, "B": 0.0}, {"B": 50}, {"A": 10.0, "B": 10.0})
-    book.reason[1], book.detail[1] = "open_order_exists", "open_order_exists: a sell works"
+    book = book.with_rejections({1: ("open_order_exists", "a sell works")})
     with pytest.raises(InputError, match=r"B \(open_order_exists: a sell works\) \[insufficient_cash\]"):
         whole_trades(book, np.ones(2), measure(book, {}, 1_000.0, keep=False, leverage=1.0), allow_short=False)
 
@@ -182,6 +183,6 @@ def test_part_of_a_share_is_not_rounded_into_a_short_position():
 def test_proceeds_of_working_sells_in_a_rejected_symbol_are_not_spent():
     # B's 10 shares, worth 100, may remain: 900 of the 1,000 are left, and 13 shares of A at 70 would be 910.
     book = _book({"A": 0.9}, {"B": 10}, {"A": 70.0, "B": 10.0}, unlisted="close")
-    book.reason[1] = "open_order_exists"
+    book = book.with_rejections({1: ("open_order_exists", "")})
     sizes = measure(book, {"B": -10.0}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False)[0] == 12.0
