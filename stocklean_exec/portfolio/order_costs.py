@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stocklean_exec.fees import IBKR_US_FIXED
+from stocklean_exec.fees import IBKR_US_FIXED, fixed_rate_commission
 from stocklean_exec.schema.prices import is_usable
 
 if TYPE_CHECKING:
@@ -21,17 +21,18 @@ __all__ = ["cash_prices", "commissions", "costs_beyond_value"]
 
 
 def commissions(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Commission of each order by :data:`~stocklean_exec.IBKR_US_FIXED`, all at once; US dollars.
+    """Commission of each order by :data:`~stocklean_exec.IBKR_US_FIXED`; US dollars, 0 for an unknown quantity.
 
     Examples
     --------
     >>> commissions(np.array([100.0, 1_000.0, 0.0]), np.array([25.0, 25.0, 25.0])).tolist()
     [1.0, 5.0, 0.0]
     """
-    rates = IBKR_US_FIXED
-    least = np.where(quantity >= 1, rates.minimum, rates.fractional_minimum)
-    most = rates.maximum_rate * (quantity * price)
-    return np.where(quantity > 0, np.minimum(np.maximum(rates.per_share * quantity, least), most), 0.0)
+    shares = np.where(np.isnan(quantity), 0.0, quantity)
+    fees = fixed_rate_commission(
+        IBKR_US_FIXED, shares, shares * price, larger=np.maximum, smaller=np.minimum, choose=np.where
+    )
+    return np.asarray(fees, dtype="float64")
 
 
 def cash_prices(
