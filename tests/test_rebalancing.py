@@ -256,7 +256,7 @@ def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blot
         by = "" if scheme == "mock" else ", placed by client id 1"
         assert why == (
             f"open_order_exists: working orders for +1,000 shares are open (BUY 1,000, one-ABC-BUY{by}); "
-            "wait until they end, cancel them, or count them as filled with on_open_orders='net'"
+            "wait for them to finish, cancel them, or count them as filled with on_open_orders='net'"
         )
 
 

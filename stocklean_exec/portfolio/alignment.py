@@ -1,8 +1,8 @@
 """Targets, holdings and prices side by side: one row per symbol, aligned by label.
 
 The planner, the plan's summary and the checks all start from a :class:`AlignedBook`, so that they cannot disagree
-about what is held, wanted and worth. Arrays share one order of symbols: the targets', then what is held besides.
-Quantities are shares, values are in the base currency. Pure.
+about positions, targets and values. All arrays have the same order of symbols: the targets, then the other
+holdings. Quantities are in shares, values in the base currency. Pure.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ __all__ = ["AlignedBook", "Rejections", "Unlisted", "align", "freeze_arrays", "i
 Unlisted = Literal["keep", "close", "error"]
 
 Rejections = Mapping[int, tuple[str, str]]
-"""Rows of a book that cannot trade: row number -> reason code and what was found."""
+"""Rows of a book that cannot trade: row number -> reason code and text."""
 
-_LARGEST_NAV = 1e15
-_LEAST_RATE, _MOST_RATE = 1e-9, 1e9
-_MINOR_UNITS = {"GBp", "GBX", "ZAc", "ZAX", "ILA", "ILs"}  # pence, cents, agorot: a price 100 times too high
+_LARGEST_NAV = 1e15  # a stated choice: above it, a float no longer resolves cents reliably
+_LEAST_RATE, _MOST_RATE = 1e-9, 1e9  # a stated choice: no exchange rate is outside; such a number is a mistake
+_MINOR_UNITS = {"GBp", "GBX", "ZAc", "ZAX", "ILA", "ILs"}  # pence, cents, agorot: prices are 100 times too high
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedBook:
-    """One row per symbol; see the module's text for the order. The arrays are read-only.
+    """One row per symbol, in the order given in the module docstring. The arrays are read-only.
 
-    ``listed`` marks the targets' symbols. ``price`` is in the symbol's own currency and NaN where ``reason``
-    says why there is none; ``value`` is the price in the base currency; ``bid`` and ``ask`` are in the symbol's
-    own currency, NaN where they are not quoted. ``con_id`` is the number of the contract that the targets name, or
-    that is held; None where nothing tells. ``row`` is the symbol's row in the targets table, -1 for a holding
-    that is not in it.
+    ``listed`` marks the targets' symbols. ``price`` is in the symbol's own currency, and NaN where there is none;
+    ``reason`` then gives the code. ``value`` is the price in the base currency; ``bid`` and ``ask`` are in the
+    symbol's own currency, NaN where they are not quoted. ``con_id`` is the contract number from the targets, else
+    from the position; None where neither has one. ``row`` is the symbol's row in the targets table, -1 for a
+    holding that is not in it.
     """
 
     symbols: list[str]
@@ -116,7 +116,7 @@ def parse_nav(nav: object) -> float:
 
 
 def investable_nav(nav: float, cash_buffer: float) -> float:
-    """NAV less the cash buffer, computed in decimal as a person would.
+    """NAV less the cash buffer, computed in decimal arithmetic.
 
     Examples
     --------
@@ -142,23 +142,22 @@ def align(
     base_currency: str = "USD",
     fx: Mapping[str, float] | None = None,
 ) -> AlignedBook:
-    """Put canonical targets, positions and quotes side by side.
+    """Align canonical targets, positions and quotes by symbol.
 
-    Holdings that are not in the targets are in the currency that their row tells, else their quote's, else
-    the base currency.
+    A holding that is not in the targets has the currency of its row, else of its quote, else the base currency.
 
     Parameters
     ----------
-    targets, positions, quotes : tables that came through their doors
-    unlisted : what a holding that the targets do not name means: leave it, sell it, or refuse
+    targets, positions, quotes : validated tables
+    unlisted : what to do with a holding that is not in the targets: keep it, close it, or raise
     base_currency : currency of NAV
     fx : units of base currency for one unit of another currency
 
     Raises
     ------
     InputError
-        A holding is not in the targets and ``unlisted`` is ``"error"``; or a symbol is held in one currency
-        or type and wanted in another.
+        A holding is not in the targets and ``unlisted`` is ``"error"``; or position and target of a symbol differ
+        in currency or type.
     """
     held = positions[positions["quantity"] != 0]
     wanted = targets["symbol"].tolist()
@@ -199,23 +198,23 @@ def align(
 
 
 def _texts(frame: pd.DataFrame, name: str) -> dict[str, str]:
-    """A text column by symbol, where it says something."""
-    said = frame[name].notna()
-    frame = frame if said.all() else frame[said]
+    """A text column by symbol, without its empty cells."""
+    present = frame[name].notna()
+    frame = frame if present.all() else frame[present]
     return dict(zip(frame["symbol"].tolist(), frame[name].tolist(), strict=True))
 
 
 def _texts_or_none(series: pd.Series[Any]) -> NDArray[np.object_]:
     texts = np.full(len(series), None, dtype=np.object_)
-    said = series.notna().to_numpy()
-    texts[said] = series.to_numpy(dtype=object)[said]
+    present = series.notna().to_numpy()
+    texts[present] = series.to_numpy(dtype=object)[present]
     return texts
 
 
 def _instruments(
     targets: pd.DataFrame, held: pd.DataFrame, others: list[str], quoted: dict[str, str], base_currency: str
 ) -> tuple[list[str], list[str]]:
-    """Currency and type of each symbol; refuse one that is wanted as another instrument than it is held."""
+    """Currency and type of each symbol; raise where target and position are different instruments."""
     currency, sec_type = _texts(targets, "currency"), _texts(targets, "sec_type")
     held_currency, held_type = _texts(held, "currency"), _texts(held, "sec_type")
     problems = [
@@ -236,7 +235,7 @@ def _instruments(
 
 
 def _contracts(targets: pd.DataFrame, held: pd.DataFrame, symbols: list[str]) -> list[int | None]:
-    """Number of each symbol's contract; refuse one that is wanted as another contract than it is held."""
+    """Contract number of each symbol; raise where target and position have different ones."""
     wanted, has = (
         {str(symbol): int(number) for symbol, number in named.itertuples(index=False)}
         for named in (frame.loc[frame["con_id"].notna(), ["symbol", "con_id"]] for frame in (targets, held))
@@ -262,7 +261,7 @@ def _rates(
     base_currency: str,
     fx: Mapping[str, float] | None,
 ) -> tuple[NDArray[np.float64], Rejections]:
-    """Base currency for one unit of each symbol's, NaN where it is not known, and the reasons for these."""
+    """Base currency per unit of each symbol's currency, NaN where unknown, with the reasons of those rows."""
     rate = np.ones(len(symbols))
     unvalued: dict[int, tuple[str, str]] = {}
     if not isinstance(fx, (Mapping, pd.Series, type(None))):

@@ -1,7 +1,7 @@
-"""What an order costs besides the value of its shares: commission, and the spread that it crosses. Pure.
+"""What an order costs beyond the value of its shares: commission and the spread it crosses. Pure.
 
-The planner, the checks, the review and the funding of a run all count an order's cash in the same way, so that a
-plan which fits into the cash of one of them fits into that of the others.
+The planner, the checks, the review and the funding of a run all use the same cash price of an order, so that a
+plan which one of them finds affordable is affordable for all.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def cash_prices(
     """Price per share at which each order is counted in cash; NaN without a usable ``price``.
 
     A market order trades at the far touch: a buy at the ask, a sell at the bid, where these are quoted. A limit
-    order to buy may cost up to its limit; one to sell brings no more than ``price``, and no less than its limit.
+    buy may cost up to its limit; a limit sell earns at most ``price``, and at least its limit.
 
     Parameters
     ----------
@@ -74,10 +74,10 @@ def costs_beyond_value(
     price: NDArray[np.float64],
     cash_price: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Spread that each order is counted to cross: shares times the distance of ``cash_price`` from ``price``.
+    """Spread cost of each order: shares times the distance of ``cash_price`` from ``price``.
 
-    ``quantity`` in shares, not negative; the result is in the currency of the prices, never negative, and 0 where
-    no price tells.
+    ``quantity`` is in shares and not negative. The result is in the currency of the prices, not negative, and 0
+    without a price.
 
     Examples
     --------

@@ -38,7 +38,7 @@ def test_nav_is_an_amount_of_money(nav):
 @pytest.mark.parametrize(
     ("nav", "buffer", "left"), [(100, 0.71, 29.0), (10_000, 0.1, 9_000.0), (123.45, 0.0, 123.45)]
 )
-def test_the_buffer_is_taken_off_as_a_person_would(nav, buffer, left):
+def test_the_buffer_is_deducted_in_decimal_arithmetic(nav, buffer, left):
     assert investable_nav(nav, buffer) == left
     assert investable_nav(nav, Decimal(str(buffer))) == left
 
@@ -130,7 +130,7 @@ def _arrays(record):
 def test_nothing_can_be_written_into_a_book_or_its_sizes():
     found = book({"A": 0.2, "B": 0.1}, {"A": 7}, {"A": 1.0})
     arrays = _arrays(found) | _arrays(measure(found, {}, 100.0, keep=False, leverage=1.0))
-    assert set(arrays) >= {"weight", "held", "price", "value", "bid", "ask", "reason", "detail", "wish", "kept"}
+    assert set(arrays) >= {"weight", "held", "price", "value", "bid", "ask", "reason", "detail", "desired", "kept"}
     for values in arrays.values():
         with pytest.raises(ValueError, match="read-only"):
             values[0] = values[1]
