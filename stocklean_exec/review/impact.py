@@ -64,7 +64,7 @@ class PlanImpact:
     @classmethod
     def of(cls, orders: pd.DataFrame, check: PlanCheck) -> PlanImpact:
         """Reckon a checked frame by its check."""
-        asked, context = check.asked, check.context
+        asked, context = check.arrays, check.context
         quantity, buy, price, cash_price = asked.quantity, asked.buy, asked.price, asked.cash_price
         fees = np.where(np.isnan(cash_price), 0.0, commissions(quantity, np.nan_to_num(cash_price)))
         told = np.full(len(asked.names), math.nan)
