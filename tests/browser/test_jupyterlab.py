@@ -64,7 +64,7 @@ def test_a_review_in_jupyterlab_from_display_to_submission(chromium, address, ru
     page.keyboard.press("Control+a")
     page.keyboard.type("-3")
     page.keyboard.press("Enter")
-    expect(cell.locator(".slx-alert")).to_contain_text("quantity -3 is below 0")
+    expect(cell.locator(".slx-alert")).to_contain_text("quantity -3 is negative")
     look(page, "2-refused")
     cell.locator('[data-id="lab-SPY-BUY"] [data-name="quantity"]').click()
     page.keyboard.press("Control+a")

@@ -300,7 +300,7 @@ def test_an_edit_that_blocks_another_order_takes_back_its_approval_in_view(join,
     [
         ("quantity", "a dozen", "quantity 'a dozen' is not a number"),
         ("quantity", "", "quantity '' is not a number"),
-        ("quantity", "-5", "quantity -5 is below 0"),
+        ("quantity", "-5", "quantity -5 is negative"),
         ("quantity", "0", "quantity is 0"),
         ("quantity", "1.5", "1.5 is not a multiple of 1"),
         ("quantity", "99999999999999999999", "are over the 2,147,483,646"),
