@@ -1,8 +1,8 @@
-"""One background thread with an event loop of its own, where the asynchronous work of this package runs.
+"""One background thread with its own event loop, which runs the asynchronous work of this package.
 
-A notebook's own loop is busy while a cell runs, and must not be patched or nested; a script has none. So the
-plain functions hand their coroutine to the engine's loop and wait: the same code works in a cell, in a script,
-in a test and in a widget's callback.
+A notebook's loop is busy while a cell runs, and must not be patched or nested; a script has none. So the
+synchronous functions submit their coroutine to the background loop and wait: the same code works in a cell, in a
+script, in a test and in a widget's callback.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ __all__ = ["BackgroundLoop", "call", "spawn"]
 
 T = TypeVar("T")
 
-_WIND_UP = 10.0
-"""Seconds that interrupted work has to come to its end before the caller goes on without it."""
+_STOP_SECONDS = 10.0
+"""Seconds that interrupted work has to finish before the caller continues without it; a stated choice, enough to
+cancel a request at the broker and to record it."""
 
 
 class _Call:
-    """One piece of work on the loop, and the future that its caller waits for."""
+    """One coroutine on the loop, and the future that its caller waits for."""
 
     def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
         self.outcome: Future[Any] = Future()
@@ -35,7 +36,7 @@ class _Call:
         self._task: asyncio.Task[Any] | None = None
 
     def begin(self) -> None:
-        self.outcome.set_running_or_notify_cancel()  # who waits cannot cancel it
+        self.outcome.set_running_or_notify_cancel()  # the waiting caller cannot cancel it
         self._task = asyncio.get_running_loop().create_task(self._work)
         self._task.add_done_callback(self._deliver)
 
@@ -64,7 +65,7 @@ class BackgroundLoop:
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         while not self._is_stopping:
-            # SystemExit out of a piece of work is its caller's to hear; the loop goes on for all others.
+            # SystemExit from one coroutine is raised in its caller; the loop continues for all others.
             with suppress(SystemExit, KeyboardInterrupt):
                 self.loop.run_forever()
         left = asyncio.all_tasks(self.loop)
@@ -72,11 +73,13 @@ class BackgroundLoop:
             task.cancel()
         if left:
             self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self.loop.run_until_complete(asyncio.sleep(0))  # what they leave behind, such as their callers' answer
+        self.loop.run_until_complete(
+            asyncio.sleep(0)
+        )  # run their remaining callbacks, such as the results for their callers
         self.loop.close()
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run ``work`` on the engine's loop, and return at once; the future cannot be cancelled.
+        """Run ``work`` on the background loop, and return at once; the future cannot be cancelled.
 
         Raises
         ------
@@ -86,45 +89,47 @@ class BackgroundLoop:
         this = _Call(work)
         if os.getpid() != self._pid or self.loop.is_closed():
             work.close()
-            raise RuntimeError("the engine was stopped, or this process is a fork of its owner")
+            raise RuntimeError("the background loop was stopped, or this process is a fork of its owner")
         self.loop.call_soon_threadsafe(this.begin)
         return this.outcome
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` on the engine's loop, wait for it, and return its result.
+        """Run ``work`` on the background loop, wait for it, and return its result.
 
-        An interrupt (Ctrl-C, or the stop button of a notebook) cancels ``work`` and waits until it has wound up
-        in good order, at most ten seconds or until the next interrupt; what it did until then stays done.
+        An interrupt (Ctrl-C, or the stop button of a notebook) cancels ``work`` and waits until it has finished,
+        at most ten seconds or until the next interrupt; completed steps are not undone.
 
         Raises
         ------
         RuntimeError
-            Called on the engine's own thread, which would wait for itself, in a forked process, or after
+            Called on the loop's own thread, which would wait for itself, in a forked process, or after
             :meth:`stop`.
         """
         if threading.current_thread() is self.thread or os.getpid() != self._pid:
             work.close()
-            raise RuntimeError("a blocking call from the engine's own thread, or from a fork; await it instead")
+            raise RuntimeError(
+                "a blocking call from the background loop's own thread, or from a fork; await it instead"
+            )
         this = _Call(work)
         if self.loop.is_closed():
             work.close()
-            raise RuntimeError("the engine was stopped")
+            raise RuntimeError("the background loop was stopped")
         try:
             self.loop.call_soon_threadsafe(this.begin)
             result: T = this.outcome.result()
         except KeyboardInterrupt:
             self.loop.call_soon_threadsafe(this.cancel)
             with suppress(TimeoutError):
-                this.outcome.exception(_WIND_UP)
+                this.outcome.exception(_STOP_SECONDS)
             raise
         return result
 
     def stop(self) -> None:
-        """Cancel what still runs, and end the loop and its thread. Stopping twice is harmless."""
+        """Cancel running work, and end the loop and its thread. Stopping twice is harmless."""
         self._is_stopping = True
         with suppress(RuntimeError):  # the loop is closed
             self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(_WIND_UP)
+        self.thread.join(_STOP_SECONDS)
 
 
 _shared: BackgroundLoop | None = None
@@ -132,7 +137,7 @@ _mutex = threading.Lock()
 
 
 def _forget_in_child() -> None:
-    """Let a forked child start its own engine: threads are not forked, and the mutex may have been taken."""
+    """Let a forked child start its own loop: threads are not forked, and the mutex may be locked."""
     global _shared, _mutex
     _shared, _mutex = None, threading.Lock()
 
@@ -141,13 +146,13 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _stop_at_exit() -> None:
-    """Let what still runs wind up while all it needs is there; blotters are closed after this."""
+    """Stop the loop while its resources are still open; blotters are closed after this."""
     if _shared is not None:
         _shared.stop()
 
 
 def call(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` on the engine that all of this process shares, and wait for it.
+    """Run ``work`` on the background loop shared by this process, and wait for it.
 
     Examples
     --------
@@ -156,11 +161,11 @@ def call(work: Coroutine[Any, Any, T]) -> T:
     >>> call(double(21))
     42
     """
-    return _the_engine().call(work)
+    return _shared_loop().call(work)
 
 
 def spawn(work: Coroutine[Any, Any, T]) -> Future[T]:
-    """Run ``work`` on the engine that all of this process shares, and return at once.
+    """Run ``work`` on the background loop shared by this process, and return at once.
 
     Examples
     --------
@@ -169,13 +174,13 @@ def spawn(work: Coroutine[Any, Any, T]) -> Future[T]:
     >>> spawn(double(21)).result()
     42
     """
-    return _the_engine().spawn(work)
+    return _shared_loop().spawn(work)
 
 
-def _the_engine() -> BackgroundLoop:
-    global _shared  # noqa: PLW0603 - one engine for the process, made when first needed
+def _shared_loop() -> BackgroundLoop:
+    global _shared  # noqa: PLW0603 - one loop for the process, created on first use
     with _mutex:
         if _shared is None:
             _shared = BackgroundLoop()
-            atexit.register(_stop_at_exit)  # what is registered last runs first
+            atexit.register(_stop_at_exit)  # handlers registered last run first
         return _shared

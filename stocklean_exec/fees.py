@@ -1,7 +1,7 @@
 """Commissions of US stocks and ETFs, by Interactive Brokers' published fixed-rate schedule.
 
 Pure arithmetic. Amounts are in US dollars and positive, for buys and for sells. Exchange, SEC and FINRA
-pass-through fees are not part of it.
+pass-through fees are not included.
 
 Source: Interactive Brokers, "Commissions: Stocks, ETFs, Warrants and Structured Products", United States,
 Fixed: USD 0.005 per share; minimum per order USD 1.00, for fractional shares USD 0.01; maximum per order 1 %
@@ -32,7 +32,7 @@ class FixedRateSchedule:
 
     Examples
     --------
-    The three cases that the broker itself publishes:
+    The broker's three published examples:
 
     >>> IBKR_US_FIXED.order(100, 25.00), IBKR_US_FIXED.order(1_000, 25.00), IBKR_US_FIXED.order(1_000, 0.25)
     (1.0, 5.0, 2.5)
@@ -52,7 +52,7 @@ class FixedRateSchedule:
         return float(fixed_rate_commission(self, quantity, value, larger=max, smaller=min, choose=_choose))
 
     def next_execution(self, before: tuple[float, float], quantity: float, price: float) -> float:
-        """Commission of one more execution of an order that has already traded ``before``.
+        """Commission of one more execution of an order that has already filled ``before``.
 
         ``before`` is (shares, value) so far. The increments of an order add up to :meth:`order`'s figure, so
         the minimum is charged once and not for each partial fill.

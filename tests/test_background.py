@@ -35,7 +35,7 @@ def run_script(code, **options):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **options)
 
 
-def test_work_runs_on_the_engines_thread_and_gives_its_result(one):
+def test_work_runs_on_the_background_thread_and_gives_its_result(one):
     assert one.call(whereabouts()) == "test-engine"
 
 
@@ -62,7 +62,7 @@ def test_it_can_be_called_while_another_loop_runs_in_this_thread():
     assert asyncio.run(cell()) == "stocklean-engine"
 
 
-def test_a_call_from_the_engines_own_thread_is_refused_and_not_a_deadlock():
+def test_a_call_from_the_loops_own_thread_is_refused_and_not_a_deadlock():
     async def work():
         return call(whereabouts())
 
@@ -88,7 +88,7 @@ def test_two_pieces_of_work_run_side_by_side(one):
     assert found == ["met"]
 
 
-def test_work_that_exits_exits_its_caller_and_not_the_engine(one):
+def test_work_that_exits_exits_its_caller_and_not_the_loop(one):
     async def leave():
         sys.exit(3)
 
@@ -112,16 +112,16 @@ def test_stopping_cancels_what_runs_and_ends_the_thread():
         try:
             made.call(work())
         except CancelledError:
-            ends.append("caller told")
+            ends.append("caller cancelled")
 
     thread = threading.Thread(target=caller)
     thread.start()
     assert begun.wait(10)
     made.stop()
     thread.join()
-    assert ends == ["wound up", "caller told"]
+    assert ends == ["wound up", "caller cancelled"]
     assert not made.thread.is_alive()
-    with pytest.raises(RuntimeError, match="the engine was stopped"):
+    with pytest.raises(RuntimeError, match="the background loop was stopped"):
         made.call(whereabouts())
     made.stop()
 
@@ -136,7 +136,7 @@ def test_work_is_begun_and_not_waited_for_and_a_stopped_engine_takes_none():
     made = BackgroundLoop()
     assert made.spawn(whereabouts()).result() == "stocklean-engine"
     made.stop()
-    with pytest.raises(RuntimeError, match="the engine was stopped"):
+    with pytest.raises(RuntimeError, match="the background loop was stopped"):
         made.spawn(whereabouts())
 
 
@@ -196,30 +196,30 @@ def test_an_interrupt_cancels_the_work_and_waits_until_it_has_wound_up():
 FORKED = """
 import asyncio, os, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 and up warn of forks beside threads
-from stocklean_exec import engine
+from stocklean_exec import background
 
 async def pid():
     return os.getpid()
 
-mine = engine.Engine()
-assert engine.call(pid()) == os.getpid()
+mine = background.BackgroundLoop()
+assert background.call(pid()) == os.getpid()
 child = os.fork()
 if not child:
     try:
         mine.call(pid())
     except RuntimeError as error:
-        print("refused" if "fork" in str(error) else error, engine.call(pid()) == os.getpid(), flush=True)
+        print("refused" if "fork" in str(error) else error, background.call(pid()) == os.getpid(), flush=True)
     try:
         mine.spawn(pid())
     except RuntimeError as error:
         print("refused" if "fork" in str(error) else error, flush=True)
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-print(engine.call(pid()) == os.getpid())
+print(background.call(pid()) == os.getpid())
 """
 
 
-def test_a_forked_child_starts_an_engine_of_its_own():
+def test_a_forked_child_starts_its_own_loop():
     done = run_script(FORKED)
     assert (done.stdout, done.stderr) == ("refused True\nrefused\nTrue\n", "")
 

@@ -216,7 +216,7 @@ TARGETS = {
     ],
     17: [
         Case("empty closes nothing", plan({}, {"AAA": 5}, unlisted="close"), "ERROR", "empty_targets"),
-        Case("unless told", plan({}, {"AAA": 5}, unlisted="close", allow_liquidation=True), "FINE"),
+        Case("with allow_liquidation", plan({}, {"AAA": 5}, unlisted="close", allow_liquidation=True), "FINE"),
     ],
     18: [
         Case("zeros", targets(weights(0.0, 0.0)), "ERROR", "full_liquidation"),

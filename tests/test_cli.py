@@ -450,7 +450,7 @@ def test_a_run_that_was_stopped_after_a_fill_is_not_told_as_if_nothing_was_sent(
     assert main(rebalance("--yes")) == 4
     err = capsys.readouterr().err
     assert "halted: " in err
-    assert "stocklean resume r1 --broker 'mock://?seed=7' --blotter b.duckdb picks it up" in err
+    assert "stocklean resume r1 --broker 'mock://?seed=7' --blotter b.duckdb continues it" in err
     with sx.read_blotter("b.duckdb") as blotter:
         assert blotter.orders()["status"].tolist() == ["FILLED", "NEW"]
 
@@ -527,7 +527,7 @@ def test_working_orders_are_refused_or_netted_from_the_command_line(folder, gate
     start = ["rebalance", "targets.csv", "--broker", gateway, "--blotter", "b.duckdb", "--yes", "--run-id"]
     with sx.connect(gateway) as broker, sx.open_blotter("b.duckdb") as blotter:
         sx.rebalance("targets.csv", broker, blotter, run_id="r1", approve="ann", dry_run=False, timeout=0.5)
-    assert main([*start, "r2"]) == 0  # with the working order, the book is where it should be
+    assert main([*start, "r2"]) == 0  # with the working order, positions match the targets
     assert "r1-AAPL-BUY, placed by client id 7); wait for them to finish" in capsys.readouterr().out
     (folder / "targets.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.2,LMT,100.00\n")
     assert main([*start, "r2"]) == 3

@@ -1,6 +1,6 @@
-"""Real processes and real files: full disks, kill -9, forks, copies, and a second process at the door.
+"""Real processes and real files: full disks, kill -9, forks, copies, and a second process that opens the same file.
 
-The judge of a crash reads what a process said was recorded, from a pipe, and what is on disk afterwards.
+The check after a crash reads what a process said was recorded, from a pipe, and what is on disk afterwards.
 ``python tests/test_disk_faults.py 500`` kills that many.
 """
 
@@ -58,7 +58,7 @@ WRITE_UNTIL_FULL = """
 import os, resource, sys
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterError
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 
 path, limit, size, group = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 blotter = sx.open_blotter(path)
@@ -66,16 +66,17 @@ hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
 number = 0
 while True:
-    facts = [Fact("message", "r", code=str(number), message=str(part) + "x" * size) for part in range(group)]
+    texts = [str(part) + "x" * size for part in range(group)]
+    events = [OrderEvent("message", "r", code=str(number), message=text) for text in texts]
     try:
-        blotter.record(facts).result()
+        blotter.record(events).result()
     except BlotterError as error:
         print("failed", "nothing of this was recorded" in str(error), flush=True)
         break
     print(number, flush=True)
     number += 1
 try:
-    blotter.record([Fact("message", "r", code="late")]).result()
+    blotter.record([OrderEvent("message", "r", code="late")]).result()
     print("recorded after a failure", flush=True)
 except BlotterError as error:
     print("refused", "open the blotter anew" in str(error), flush=True)
@@ -85,7 +86,7 @@ try:
     blotter.close()
     print("closed", flush=True)
 except BlotterError:
-    print("told at close", flush=True)
+    print("reported at close", flush=True)
 os._exit(0)
 """
 
@@ -112,13 +113,13 @@ def test_a_full_disk_fails_the_commit_loudly_and_loses_nothing(limit, size, grou
 COMMIT_FOR_EVER = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
 number = int(sys.argv[2])
 print("open", flush=True)
 while True:
-    facts = [Fact("message", "r", code=str(number), message=part + "x" * 200) for part in "abc"]
-    blotter.record(facts).result()
+    events = [OrderEvent("message", "r", code=str(number), message=part + "x" * 200) for part in "abc"]
+    blotter.record(events).result()
     print(number, flush=True)
     number += 1
 """
@@ -133,7 +134,7 @@ class Tally:
     def __str__(self):
         return (
             f"{self.kills} kills, {self.acknowledged} rows acknowledged, {self.lost} lost, {self.torn} torn, "
-            f"{self.failed_opens} failed opens ({self.kept_unsaid} on record that no answer told of)"
+            f"{self.failed_opens} failed opens ({self.kept_unsaid} recorded but not confirmed)"
         )
 
 
@@ -143,20 +144,20 @@ def kill_again_and_again(path, count, seed):
     said = set()
     for _ in range(count):
         process = start(COMMIT_FOR_EVER, path, first)
-        heard = []
+        received = []
         for _ in range(chance.randrange(1, 40)):
             line = process.stdout.readline().strip()
             if not line:
                 break
-            heard.append(line)
+            received.append(line)
         for _ in range(chance.randrange(20_000)):  # somewhere within the next commits, and not at an answer
             pass
         process.send_signal(signal.SIGKILL)
         rest, errors = process.communicate()
-        heard += rest.split("\n")[:-1]  # the last line may be torn
+        received += rest.split("\n")[:-1]  # the last line may be torn
         tally.kills += 1
-        said |= {line for line in heard if line.isdigit()}
-        if heard[:1] != ["open"]:
+        said |= {line for line in received if line.isdigit()}
+        if received[:1] != ["open"]:
             tally.failed_opens += 1
             print(errors)  # noqa: T201 - why, if a kill ever does this
         first += 100_000
@@ -225,27 +226,27 @@ import os, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 import stocklean_exec as sx
 from stocklean_exec.errors import BlotterError
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
-blotter.record([Fact("message", "r", code="before")]).result()
+blotter.record([OrderEvent("message", "r", code="before")]).result()
 child = os.fork()
 if child == 0:
-    told = []
+    answers = []
     for act in (
-        lambda: blotter.record([Fact("message", "r", code="child")]).result(5),
+        lambda: blotter.record([OrderEvent("message", "r", code="child")]).result(5),
         lambda: sx.open_blotter(sys.argv[1]),
     ):
         try:
             act()
-            told.append("done")
+            answers.append("done")
         except BlotterError:
-            told.append("refused")
+            answers.append("refused")
         except Exception as error:
-            told.append(type(error).__name__)
-    print(*told, flush=True)
+            answers.append(type(error).__name__)
+    print(*answers, flush=True)
     os._exit(0)
 os.waitpid(child, 0)
-blotter.record([Fact("message", "r", code="after")]).result()
+blotter.record([OrderEvent("message", "r", code="after")]).result()
 blotter.close()
 """
 
@@ -264,12 +265,12 @@ def owner(tmp_path):
     code = """
 import sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
-blotter.record([Fact("message", "r", code="first")]).result()
+blotter.record([OrderEvent("message", "r", code="first")]).result()
 print("ready", flush=True)
 for line in sys.stdin:
-    blotter.record([Fact("message", "r", code=line.strip())]).result()
+    blotter.record([OrderEvent("message", "r", code=line.strip())]).result()
     print("recorded", flush=True)
 blotter.close()
 """
@@ -280,7 +281,7 @@ blotter.close()
     process.communicate()
 
 
-def tell(process, code):
+def send(process, code):
     process.stdin.write(f"{code}\n")
     process.stdin.flush()
     assert process.stdout.readline() == "recorded\n"
@@ -298,7 +299,7 @@ def test_a_copy_made_while_the_blotter_is_open_is_a_blotter_of_its_own(owner, tm
     copy(path, other)
     with open_blotter(other) as blotter:
         blotter.record([OrderEvent("message", "r", code="in the copy")]).result()
-    tell(owner, "second")
+    send(owner, "second")
     owner.communicate()
     assert codes_of(path) == ["first", "second"]
     assert codes_of(other) == ["first", "in the copy"]
@@ -315,13 +316,13 @@ def test_a_copy_put_over_a_blotter_that_is_open_does_not_let_a_second_owner_in(o
 IN_PROCESS = """
 import shutil, subprocess, sys
 import stocklean_exec as sx
-from stocklean_exec.blotter.events import Fact
+from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
-blotter.record([Fact("message", "r", code="first")]).result()
+blotter.record([OrderEvent("message", "r", code="first")]).result()
 shutil.copyfile(sys.argv[1], sys.argv[1] + ".backup")  # drops DuckDB's own lock
 print("copied", flush=True)
 sys.stdin.readline()
-blotter.record([Fact("message", "r", code="second")]).result()
+blotter.record([OrderEvent("message", "r", code="second")]).result()
 blotter.close()
 """
 
@@ -350,7 +351,7 @@ def test_a_second_process_is_told_who_the_owner_is(owner, tmp_path):
 def test_a_second_process_reads_a_snapshot_and_harms_nobody(owner, tmp_path):
     path = tmp_path / "x.duckdb"
     for number in range(5):
-        tell(owner, number)
+        send(owner, number)
         assert codes_in_snapshot(path) == ["first", *map(str, range(number + 1))]
     owner.communicate()
     assert codes_of(path) == ["first", "0", "1", "2", "3", "4"]

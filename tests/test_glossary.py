@@ -74,7 +74,7 @@ def reasons():
     found = set()
     for call in calls(lambda to: isinstance(to, ast.Name) and to.id in ("OrderRefusedError", "_note")):
         found |= words(call.args[0])
-    for call in calls(lambda to: isinstance(to, ast.Name) and to.id == "Fact"):
+    for call in calls(lambda to: isinstance(to, ast.Name) and to.id == "OrderEvent"):
         if call.args and words(call.args[0]) & {*UNSENT}:
             found |= {code for one in call.keywords if one.arg == "code" for code in words(one.value)}
     for tree in TREES:

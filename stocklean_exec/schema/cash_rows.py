@@ -1,6 +1,6 @@
 """Find the cash rows in a table of targets or positions.
 
-Holdings files list cash beside the shares: ``USD`` in iShares' files, ``CASH_USD`` in State Street's,
+Holdings files list cash with the shares: ``USD`` in iShares' files, ``CASH_USD`` in State Street's,
 ``Cash&Other`` in many others. Some of these are tickers too: USD is an ETF of semiconductors, CASH a bank. Pure.
 """
 

@@ -246,7 +246,7 @@ ORDER_EVENTS = Table(
         _number("filled", "shares", "filled so far, as reported"),
         _number("remaining", "shares", "left, as reported"),
         _text("code", "reason code of ours, or the broker's message number"),
-        _text("message", "text for a person"),
+        _text("message", "text for the user"),
     ),
 )
 
