@@ -98,7 +98,7 @@ def test_without_yes_and_without_a_terminal_nothing_is_sent(folder):
     assert runs(folder) == {}
 
 
-def test_an_unresolved_order_is_told_by_the_exit_code(folder):
+def test_an_unresolved_order_is_reported_by_the_exit_code(folder):
     main(rebalance("--yes"))
     with sx.open_blotter("b.duckdb") as blotter:
         plan = blotter.orders("r1").iloc[:1].assign(client_order_id="r2-AAPL-BUY", payload_hash="x")
@@ -200,7 +200,7 @@ def test_an_order_that_rests_leaves_a_run_that_failed(folder):
     assert runs(folder) == {"r1": "failed"}
 
 
-def test_an_order_in_doubt_is_told_by_the_exit_code(folder, monkeypatch, capsys):
+def test_an_order_in_doubt_is_reported_by_the_exit_code(folder, monkeypatch, capsys):
     async def silent(self, ticket):
         """Take the order, and say nothing."""
 
@@ -479,7 +479,7 @@ def test_a_record_that_cannot_be_read_is_no_proof_that_nothing_was_sent(folder, 
 
     monkeypatch.setattr("stocklean_exec.blotter.blotter.read_blotter", unreadable)
     assert main(rebalance("--yes")) == 5
-    assert "nobody knows what was sent" in capsys.readouterr().err
+    assert "it is unknown what was sent" in capsys.readouterr().err
 
 
 def test_the_advice_on_an_unfinished_run_is_to_resume_it(folder, capsys):

@@ -1,4 +1,4 @@
-"""Real processes and real files: full disks, kill -9, forks, copies, and a second process that opens the same file.
+"""Real processes and real files: full disks, kill -9, forks, copies, and a second process on the same file.
 
 The check after a crash reads what a process said was recorded, from a pipe, and what is on disk afterwards.
 ``python tests/test_disk_faults.py 500`` kills that many.
