@@ -25,7 +25,7 @@ __all__ = ["BackgroundLoop", "BackgroundThread", "call", "spawn"]
 
 T = TypeVar("T")
 
-_WIND_UP = 10.0
+_STOP_SECONDS = 10.0
 """Seconds that interrupted work has to finish before its caller continues. A choice: a notebook's stop button must
 not seem dead, and a commit to a slow disk takes less."""
 
@@ -94,7 +94,7 @@ class BackgroundThread:
 
 
 class _Call:
-    """One piece of work on the loop, and the future that its caller waits for."""
+    """One coroutine on the loop, and the future that its caller waits for."""
 
     def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
         self.outcome: Future[Any] = Future()
@@ -121,7 +121,7 @@ class _Call:
 class BackgroundLoop:
     """An event loop in a daemon thread."""
 
-    def __init__(self, name: str = "stocklean-engine") -> None:
+    def __init__(self, name: str = "stocklean-loop") -> None:
         self.loop = asyncio.new_event_loop()
         self._is_stopping = False
         self.thread = BackgroundThread(self._run, name, self._end)
@@ -146,7 +146,7 @@ class BackgroundLoop:
         return self.thread.is_current
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run ``work`` on the engine's loop, and return at once; the future cannot be cancelled.
+        """Run ``work`` on the background loop, and return at once; the future cannot be cancelled.
 
         Raises
         ------
@@ -156,42 +156,44 @@ class BackgroundLoop:
         this = _Call(work)
         if self.thread.is_of_parent or self.loop.is_closed():
             work.close()
-            raise RuntimeError("the engine was stopped, or this process is a fork of its owner")
+            raise RuntimeError("the background loop was stopped, or this process is a fork of its owner")
         self.loop.call_soon_threadsafe(this.begin)
         return this.outcome
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` on the engine's loop, wait for it, and return its result.
+        """Run ``work`` on the background loop, wait for it, and return its result.
 
-        An interrupt (Ctrl-C, or the stop button of a notebook) cancels ``work`` and waits until it has wound up
-        in good order, at most ten seconds or until the next interrupt; what it did until then stays done.
+        An interrupt (Ctrl-C, or the stop button of a notebook) cancels ``work`` and waits until it has finished,
+        at most ten seconds or until the next interrupt; completed steps are not undone.
 
         Raises
         ------
         RuntimeError
-            Called on the engine's own thread, which would wait for itself, in a forked process, or after
+            Called on the loop's own thread, which would wait for itself, in a forked process, or after
             :meth:`stop`.
         """
         if self.is_current or self.thread.is_of_parent:
             work.close()
-            raise RuntimeError("a blocking call from the engine's own thread, or from a fork; await it instead")
+            raise RuntimeError(
+                "a blocking call from the background loop's own thread, or from a fork; await it instead"
+            )
         this = _Call(work)
         if self.loop.is_closed():
             work.close()
-            raise RuntimeError("the engine was stopped")
+            raise RuntimeError("the background loop was stopped")
         try:
             self.loop.call_soon_threadsafe(this.begin)
             result: T = this.outcome.result()
         except KeyboardInterrupt:
             self.loop.call_soon_threadsafe(this.cancel)
             with suppress(TimeoutError):
-                this.outcome.exception(_WIND_UP)
+                this.outcome.exception(_STOP_SECONDS)
             raise
         return result
 
     def stop(self) -> None:
         """Cancel what still runs, and end the loop and its thread. Stopping twice is harmless."""
-        self.thread.close(_WIND_UP)
+        self.thread.close(_STOP_SECONDS)
 
     def _end(self) -> None:
         self._is_stopping = True
@@ -203,7 +205,7 @@ _mutex = threading.Lock()
 
 
 def _forget_in_child() -> None:
-    """Let a forked child start its own engine: threads are not forked, and the mutex may have been taken."""
+    """Let a forked child start its own loop: threads are not forked, and the mutex may be locked."""
     global _shared, _mutex
     _shared, _mutex = None, threading.Lock()
 
@@ -212,13 +214,13 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _stop_at_exit() -> None:
-    """Let what still runs wind up while all it needs is there; blotters are closed after this."""
+    """Stop the loop while its resources are still open; blotters are closed after this."""
     if _shared is not None:
         _shared.stop()
 
 
 def call(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` on the engine that all of this process shares, and wait for it.
+    """Run ``work`` on the background loop shared by this process, and wait for it.
 
     Examples
     --------
@@ -227,11 +229,11 @@ def call(work: Coroutine[Any, Any, T]) -> T:
     >>> call(double(21))
     42
     """
-    return _the_engine().call(work)
+    return _shared_loop().call(work)
 
 
 def spawn(work: Coroutine[Any, Any, T]) -> Future[T]:
-    """Run ``work`` on the engine that all of this process shares, and return at once.
+    """Run ``work`` on the background loop shared by this process, and return at once.
 
     Examples
     --------
@@ -240,13 +242,13 @@ def spawn(work: Coroutine[Any, Any, T]) -> Future[T]:
     >>> spawn(double(21)).result()
     42
     """
-    return _the_engine().spawn(work)
+    return _shared_loop().spawn(work)
 
 
-def _the_engine() -> BackgroundLoop:
-    global _shared  # noqa: PLW0603 - one engine for the process, made when first needed
+def _shared_loop() -> BackgroundLoop:
+    global _shared  # noqa: PLW0603 - one loop for the process, created on first use
     with _mutex:
         if _shared is None:
             _shared = BackgroundLoop()
-            atexit.register(_stop_at_exit)  # what is registered last runs first
+            atexit.register(_stop_at_exit)  # handlers registered last run first
         return _shared

@@ -1,7 +1,7 @@
 """The command line: ``stocklean demo``, ``rebalance``, ``resume``, ``status``, ``report``, ``halt`` and more.
 
-Exit codes: 0 done, 2 bad input, 3 blocked (nothing was sent), 4 partial or failed, 5 unresolved orders. What went
-wrong does not decide between 3, 4 and 5: the record does.
+Exit codes: 0 done, 2 bad input, 3 blocked (nothing was sent), 4 partial or failed, 5 unresolved orders. The choice
+between 3, 4 and 5 depends on the orders in the blotter, not on the kind of error.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("interrupted; what was sent is on record: stocklean status", file=sys.stderr)
+        print("interrupted; see stocklean status for what was sent", file=sys.stderr)
         return max(_code_on_record(options), NOT_COMPLETE)
     return code
 
 
 def _code_on_record(options: argparse.Namespace) -> int:
-    """Exit code of a command that was stopped, by what the record says of its run; how to go on is printed."""
+    """Exit code of a stopped command from the recorded orders of its run; prints how to continue."""
     from stocklean_exec.blotter.blotter import read_blotter  # noqa: PLC0415 - heavy; other commands do without
 
     run_id, path = getattr(options, "run_id", None), getattr(options, "blotter", None)
@@ -82,15 +82,15 @@ def _code_on_record(options: argparse.Namespace) -> int:
         with read_blotter(path) as blotter:
             states = blotter.orders(run_id)
     except StockleanError as error:
-        print(f"the record cannot be read, so nobody knows what was sent: {error}", file=sys.stderr)
+        print(f"the blotter cannot be read, so it is unknown what was sent: {error}", file=sys.stderr)
         return UNRESOLVED
     if states["state"].isin(UNFINISHED_STATES).any():
-        print(f"{_how_to_resume(run_id, path, getattr(options, 'broker', None))} picks it up", file=sys.stderr)
+        print(f"{_how_to_resume(run_id, path, getattr(options, 'broker', None))} continues it", file=sys.stderr)
     return _code_of(states)
 
 
 def _code_of(states: pd.DataFrame) -> int:
-    """Exit code of a run by its orders."""
+    """Exit code of a run from its orders."""
     if (states["status"] == "UNKNOWN").any():
         return UNRESOLVED
     if states["state"].isin(UNSENT_STATES).all():
@@ -110,65 +110,68 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"stocklean_exec {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="the whole main job on sample prices")
+    demo = commands.add_parser("demo", help="the complete workflow on sample prices")
     demo.add_argument("--out", type=Path, help="keep the blotter and its tables in this folder")
     demo.set_defaults(run=_demo)
 
-    rebalance = commands.add_parser("rebalance", help="plan, check, ask, and send")
+    rebalance = commands.add_parser("rebalance", help="plan, check, confirm, and send")
     rebalance.add_argument("targets", help="CSV or Parquet file with symbol and weight")
     rebalance.add_argument("--broker", required=True, help="address, such as mock://?seed=7")
     rebalance.add_argument("--blotter", required=True, help="file of the record")
-    rebalance.add_argument("--run-id", required=True, help="name of the run; the same again sends nothing twice")
+    rebalance.add_argument("--run-id", required=True, help="id of the run; using it again sends nothing twice")
     rebalance.add_argument("--nav", type=float, help="net asset value; by default the broker's")
     rebalance.add_argument("--limits", help="TOML or JSON file of limits")
-    rebalance.add_argument("--quotes", help="CSV or Parquet file of quotes, for the mock filler")
-    rebalance.add_argument("--positions", help="CSV or Parquet file of what is held, for the mock filler")
+    rebalance.add_argument("--quotes", help="CSV or Parquet file of quotes, for the mock broker")
+    rebalance.add_argument("--positions", help="CSV or Parquet file of positions, for the mock broker")
     rebalance.add_argument("--cash-buffer", type=float, default=0.0, help="fraction of NAV that stays in cash")
     rebalance.add_argument(
-        "--unlisted", choices=("keep", "close", "error"), default="error", help="holdings that are no targets"
+        "--unlisted",
+        choices=("keep", "close", "error"),
+        default="error",
+        help="holdings that are not in the targets",
     )
-    rebalance.add_argument("--allow-short", action="store_true", help="take negative weights")
+    rebalance.add_argument("--allow-short", action="store_true", help="accept negative weights")
     rebalance.add_argument(
         "--on-open-orders",
         choices=("reject", "net"),
         default="reject",
-        help="symbols with working orders, whoever placed them: refuse, or count the orders as filled",
+        help="symbols with working orders, whoever placed them: reject, or count the orders as filled",
     )
     rebalance.add_argument(
         "--one-sided",
         action="store_true",
-        help="send the sells also where the buys that they were to pay for are refused for lack of cash",
+        help="send the sells also where the buys they fund are blocked for lack of cash",
     )
     rebalance.add_argument("--yes", action="store_true", help="send without asking")
     rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
     rebalance.set_defaults(run=_rebalance)
 
-    resume = commands.add_parser("resume", help="pick a run up after a crash or a lost connection")
-    resume.add_argument("run_id", help="of a run on record")
+    resume = commands.add_parser("resume", help="continue a run after a crash or a lost connection")
+    resume.add_argument("run_id", help="id of a recorded run")
     resume.add_argument("--broker", required=True, help="address, such as ib://127.0.0.1:4002?client_id=7")
     resume.add_argument("--blotter", required=True, help="file of the record")
-    resume.add_argument("--limits", help="TOML or JSON file of limits, whose caps are kept")
-    resume.add_argument(
-        "--timeout", type=float, default=60.0, help="seconds to wait for orders that have not ended"
-    )
+    resume.add_argument("--limits", help="TOML or JSON file of limits to enforce when sending")
+    resume.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for unfinished orders")
     resume.add_argument(
         "--send-overtaken",
         action="store_true",
-        help="send what was not sent though a later run has orders in the same symbols",
+        help="send unsent orders even if a later run has orders in the same symbols",
     )
     resume.set_defaults(run=_resume)
 
     status = commands.add_parser("status", help="runs, or the orders of one run")
-    status.add_argument("run_id", nargs="?", help="one run; all of them without it")
+    status.add_argument("run_id", nargs="?", help="one run; all runs by default")
     status.add_argument("--blotter", required=True, help="file of the record")
     status.set_defaults(run=_status)
 
-    report = commands.add_parser("report", help="what a run cost and what was left, as one HTML file")
+    report = commands.add_parser("report", help="costs and completion of a run, as one HTML file")
     report.add_argument("run_id", help="the run")
     report.add_argument("--blotter", required=True, help="file of the record")
     report.add_argument("--out", required=True, type=Path, help="the HTML file to write")
-    report.add_argument("--final-prices", help="CSV or Parquet file of quotes: what is left is worth these")
-    report.add_argument("--fx", nargs="+", metavar="CUR=RATE", help="units of the base currency for one of each")
+    report.add_argument(
+        "--final-prices", help="CSV or Parquet file of closing quotes, used to value the unfilled quantity"
+    )
+    report.add_argument("--fx", nargs="+", metavar="CUR=RATE", help="units of base currency for one unit of CUR")
     report.set_defaults(run=_report)
 
     simulator = commands.add_parser("simulator", help="the TWS wire simulator as a server")
@@ -176,12 +179,12 @@ def _parser() -> argparse.ArgumentParser:
     simulator.set_defaults(run=run_simulator)
 
     for name, run, text in (
-        ("halt", _halt, "stop everything that has not been sent yet, from any process"),
+        ("halt", _halt, "stop sending orders, in every process"),
         ("clear-halt", _clear_halt, "allow sending again"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--blotter", required=True, help="file of the record")
-        command.add_argument("--reason", required=True, help="why; it is recorded")
+        command.add_argument("--reason", required=True, help="reason; it is recorded")
         command.set_defaults(run=run)
     return parser
 
@@ -195,8 +198,8 @@ def _show(title: str, frame: pd.DataFrame, columns: list[str] | None = None) -> 
         print("  (none)")
 
 
-def _tell_warnings(frame: pd.DataFrame) -> None:
-    """Say what was odd about the input of a plan, so that nobody confirms it without having read that."""
+def _print_warnings(frame: pd.DataFrame) -> None:
+    """Print the input warnings of a plan before it is confirmed."""
     from stocklean_exec.schema.frame_validator import input_warnings  # noqa: PLC0415 - heavy; other commands do without
 
     for warning in input_warnings(frame).to_dict("records"):
@@ -213,9 +216,9 @@ def _number(value: float) -> str:
 
 def _demo(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
-    from stocklean_exec.demo import run_demo  # noqa: PLC0415 - likewise
-    from stocklean_exec.schema.paths import local_path  # noqa: PLC0415 - likewise
-    from stocklean_exec.tca.report import write_report  # noqa: PLC0415 - likewise
+    from stocklean_exec.demo import run_demo  # noqa: PLC0415 - heavy
+    from stocklean_exec.schema.paths import local_path  # noqa: PLC0415 - heavy
+    from stocklean_exec.tca.report import write_report  # noqa: PLC0415 - heavy
 
     with tempfile.TemporaryDirectory(prefix="stocklean-demo-") as scratch:
         folder = Path(scratch) if options.out is None else local_path(options.out, "out")
@@ -252,11 +255,11 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
-    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - likewise
-    from stocklean_exec.execution.submission import submit_orders  # noqa: PLC0415 - likewise
-    from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - likewise
+    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - heavy
+    from stocklean_exec.execution.submission import submit_orders  # noqa: PLC0415 - heavy
+    from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - heavy
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415
-    from stocklean_exec.risk.pre_trade_checks import Limits  # noqa: PLC0415 - likewise
+    from stocklean_exec.risk.pre_trade_checks import Limits  # noqa: PLC0415 - heavy
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets  # noqa: PLC0415
 
     targets = read_targets(options.targets)
@@ -281,27 +284,27 @@ def _rebalance(options: argparse.Namespace) -> int:
             on_open_orders=options.on_open_orders,
         )
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
-        _tell_warnings(review.orders)
+        _print_warnings(review.orders)
         if options.dry_run:
             print("\ndry run: nothing was sent")
             return DONE
         if not len(review):
-            print("\nnothing to do: the book is where it should be")
+            print("\nnothing to do: positions match the targets")
             return DONE
         count = review.approve_all(by=None, one_sided=options.one_sided)
         if not options.yes:
-            blotter.check_halt()  # nobody is asked about what cannot be sent
+            blotter.check_halt()  # do not ask for a confirmation if nothing can be sent
             if not _confirmed(count):
                 print("\nnot confirmed: nothing was sent", file=sys.stderr)
                 return BLOCKED
         age = limits.max_approval_age
         states = submit_orders(review.result(), broker, blotter, max_approval_age=age, limits=limits)
         run = blotter.runs().set_index("run_id").loc[options.run_id]
-    return _tell_end(run, states)
+    return _print_outcome(run, states)
 
 
-def _tell_end(run: pd.Series[Any], states: pd.DataFrame) -> int:
-    """Show how a run stands, and return its exit code."""
+def _print_outcome(run: pd.Series[Any], states: pd.DataFrame) -> int:
+    """Print the outcome of a run, and return its exit code."""
     _show(f"Run {run.name}: {run['status']}", states, _STATE_COLUMNS)
     code = _code_of(states)
     if code != DONE and isinstance(run["message"], str):
@@ -311,16 +314,16 @@ def _tell_end(run: pd.Series[Any], states: pd.DataFrame) -> int:
 
 def _resume(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
-    from stocklean_exec.blotter.database_file import check_path  # noqa: PLC0415 - likewise
-    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - likewise
-    from stocklean_exec.execution.resumption import resume  # noqa: PLC0415 - likewise
-    from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415 - likewise
+    from stocklean_exec.blotter.database_file import check_path  # noqa: PLC0415 - heavy
+    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - heavy
+    from stocklean_exec.execution.resumption import resume  # noqa: PLC0415 - heavy
+    from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415 - heavy
 
     if not check_path(options.blotter).exists():
         print(f"error: there is no blotter {options.blotter!r}", file=sys.stderr)
         return BAD_INPUT
     limits = None if options.limits is None else read_limits(options.limits)
-    # The record first: without it there is nothing to ask a broker about.
+    # Open the blotter first: without it there is nothing to recover at the broker.
     with open_blotter(options.blotter) as blotter, connect(options.broker) as broker:
         states = resume(
             options.run_id,
@@ -331,16 +334,16 @@ def _resume(options: argparse.Namespace) -> int:
             send_overtaken=options.send_overtaken,
         )
         run = blotter.runs().set_index("run_id").loc[options.run_id]
-    return _tell_end(run, states)
+    return _print_outcome(run, states)
 
 
 def _confirmed(count: int) -> bool:
-    """Ask a person; no answer (cron, a closed terminal) is a no. That nothing can be sent needs no answer."""
+    """Ask for a confirmation, unless nothing is to be sent; no answer (cron, a closed terminal) means no."""
     if not count:
         return True
     try:
         answer = input(f"\nType SUBMIT {count} to send {count} orders: ")
-    except (EOFError, RuntimeError):  # RuntimeError: there is no standard input at all
+    except (EOFError, RuntimeError):  # RuntimeError: there is no standard input
         return False
     return answer.strip() == f"SUBMIT {count}"
 
@@ -369,14 +372,14 @@ def _status(options: argparse.Namespace) -> int:
     for run_id in waiting:
         print(f"  {_how_to_resume(run_id, options.blotter)}")
     if len(unresolved):
-        print(f"\n{len(unresolved)} orders are unresolved: what became of them is asked by stocklean resume")
+        print(f"\n{len(unresolved)} orders are unresolved; stocklean resume asks the broker for their status")
         return UNRESOLVED
     return DONE
 
 
 def _report(options: argparse.Namespace) -> int:
-    from stocklean_exec.schema.files import read_quotes  # noqa: PLC0415 - likewise
-    from stocklean_exec.schema.prices import usable_prices  # noqa: PLC0415 - likewise
+    from stocklean_exec.schema.files import read_quotes  # noqa: PLC0415 - heavy
+    from stocklean_exec.schema.prices import usable_prices  # noqa: PLC0415 - heavy
     from stocklean_exec.tca.report import report  # noqa: PLC0415 - heavy; other commands do without
 
     final = None if options.final_prices is None else usable_prices(read_quotes(options.final_prices))["price"]
@@ -400,7 +403,7 @@ def _clear_halt(options: argparse.Namespace) -> int:
 
 def _append_halt(options: argparse.Namespace, action: str) -> int:
     from stocklean_exec.blotter.database_file import check_path  # noqa: PLC0415 - heavy; other commands do without
-    from stocklean_exec.blotter.kill_switch import HaltJournal  # noqa: PLC0415 - likewise
+    from stocklean_exec.blotter.kill_switch import HaltJournal  # noqa: PLC0415 - heavy
 
     file = check_path(options.blotter)
     if not file.exists():

@@ -1,4 +1,4 @@
-"""The one place that reads the wall clock. Everything else is told the time."""
+"""The only module that reads the wall clock. Other modules take the time as a parameter."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["now"]
 
 
 def now() -> datetime:
-    """Return the present time in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

@@ -1,8 +1,8 @@
-"""DuckDB connections, all of them made here, and all of them hardened.
+"""The only module that opens DuckDB connections, all of them hardened.
 
-No connection of this package can reach anything but what it was made for: no network, no extensions, no Python
-variables as tables, no files but its own database and those that a caller named. None of that can be switched back
-through SQL, because the configuration is locked.
+A connection has access only to what it was opened for: no network, no extensions, no Python variables as tables,
+no files except its own database and those that a caller named. SQL cannot undo this, because the configuration is
+locked.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CONFIG = {
     "allow_community_extensions": "false",
     "python_enable_replacements": "false",
 }
-_PATTERN_SIGN = re.compile(r"[*?\[]")
+_PATTERN_CHARACTER = re.compile(r"[*?\[]")
 
 
 def connect(
@@ -54,9 +54,9 @@ def connect(
     Parameters
     ----------
     database : path of the database's file, or ``:memory:``
-    config : more options that DuckDB wants to know when it opens the database
+    config : further options for opening the database
     settings : options that are set before the configuration is locked, such as ``{"TimeZone": "UTC"}``
-    files : exact paths of other files that may be opened, and written: DuckDB knows no files to read alone; no
+    files : exact paths of other files that may be read and written (DuckDB has no read-only permission); no
         patterns
 
     Raises
@@ -99,7 +99,7 @@ def connect_to_files(
 
     Returns
     -------
-    the connection, and for each pattern the names of its files in DuckDB's sequence, which may be none
+    the connection, and for each pattern the names of its files in DuckDB's order, possibly none
     """
     connection = _open(MEMORY, {})
     try:
@@ -120,7 +120,7 @@ def _lock(connection: duckdb.DuckDBPyConnection, settings: Mapping[str, str], fi
     for name, value in settings.items():
         connection.execute(f"SET {name} = {literal(value)}")
     if files:
-        # A name with a pattern's sign in it is looked up by its escaped spelling, which must be allowed as well.
+        # A name with pattern characters is looked up in its escaped form, which must be allowed as well.
         allowed = dict.fromkeys([*files, *(escaped(name) for name in files)])
         connection.execute(f"SET allowed_paths = [{', '.join(map(literal, allowed))}]")
     connection.execute("SET enable_external_access = false")
@@ -129,7 +129,7 @@ def _lock(connection: duckdb.DuckDBPyConnection, settings: Mapping[str, str], fi
 
 @contextmanager
 def readable(table: str, file: str | None = None) -> Iterator[None]:
-    """Within it, what DuckDB cannot read is an :class:`InputError` of a table, and of a file if it is named."""
+    """Convert DuckDB's errors to an :class:`InputError` of a table, and of a file if it is named."""
     try:
         yield
     except duckdb.Error as error:
@@ -140,18 +140,18 @@ def readable(table: str, file: str | None = None) -> Iterator[None]:
 def escaped(path: str | os.PathLike[str]) -> str:
     """Spell the path of one file as a pattern that matches nothing but that file.
 
-    DuckDB takes every name for a pattern: ``t[1].parquet`` would read ``t1.parquet``.
+    DuckDB reads every name as a pattern: ``t[1].parquet`` would match ``t1.parquet``.
 
     Examples
     --------
     >>> escaped("/data/t[1].parquet")
     '/data/t[[]1].parquet'
     """
-    return _PATTERN_SIGN.sub(r"[\g<0>]", str(Path(path).absolute()))
+    return _PATTERN_CHARACTER.sub(r"[\g<0>]", str(Path(path).absolute()))
 
 
 def parquet_source(files: Iterable[str]) -> str:
-    """Parquet files of exactly these names as what SQL selects from.
+    """A SQL table function that reads Parquet files of exactly these names.
 
     Examples
     --------
@@ -162,10 +162,10 @@ def parquet_source(files: Iterable[str]) -> str:
 
 
 def literal(text: str) -> str:
-    """A text as SQL spells it."""
+    """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def quoted(name: str) -> str:
-    """A column's name as SQL spells it."""
+    """A column name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,6 +1,6 @@
-"""The main job on the sample prices, with something of everything to look at.
+"""The complete workflow on sample prices, with an example of each outcome.
 
-An inverse-volatility book is bought against one that is already held, by the real client library over the wire
+An existing book is rebalanced to inverse-volatility weights, by the real client library connected to the wire
 simulator: there are buys and sells, an order that fills in several executions, one that fills in part, a limit
 order that rests, and a symbol without a price.
 """
@@ -36,11 +36,11 @@ _NAV = 1_000_000.0
 _WITHOUT_PRICE = "SPY"
 _PARTIAL, _RESTING = "KO", "WMT"
 _SCENARIO = {"order": [{"symbol": _PARTIAL, "steps": [{"fill": 400}, {"rest": True}]}]}
-_PATIENCE = 2.0  # seconds for what the market fills at once; two orders rest for good
+_PATIENCE = 2.0  # seconds; a stated choice: the simulator fills market orders at once, two orders rest
 
 
 def demo_targets() -> pd.DataFrame:
-    """Weights from the sample closes; one symbol has no price, one has a limit that the market will not meet."""
+    """Weights from the sample closes; one symbol has no price, one has a limit away from the market."""
     closes = sample_closes()
     weights = 0.98 * inverse_volatility(closes)
     frame = weights.rename_axis("symbol").reset_index()
@@ -54,7 +54,7 @@ def demo_targets() -> pd.DataFrame:
 
 
 def demo_broker(seed: int = 7) -> Broker:
-    """Open a paper account of a million dollars with a book already in it; one order will fill in part only."""
+    """Open a paper account of a million dollars with existing positions; one order will fill only in part."""
     quotes = sample_quotes()
     mid = quotes.set_index("symbol")["last"]
     held = pd.DataFrame({"symbol": list(_HELD), "quantity": [float(shares) for shares in _HELD.values()]})
@@ -65,7 +65,7 @@ def demo_broker(seed: int = 7) -> Broker:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the demo made: the plan's summary, the end states, and what they cost."""
+    """Results of the demo: the plan's summary, the final states of the orders, and their costs."""
 
     summary: pd.Series[float]
     states: pd.DataFrame
@@ -78,9 +78,9 @@ class DemoResult:
 def run_demo(
     blotter: Blotter, *, run_id: str = "demo", seed: int = 7, say: Callable[[str], None] = lambda _: None
 ) -> DemoResult:
-    """Run the main job on the sample prices, into ``blotter``.
+    """Run the complete workflow on sample prices, recorded in ``blotter``.
 
-    ``say`` is told what happens, line by line.
+    ``say`` receives the progress, line by line.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def _run(
     targets: pd.DataFrame, broker: Broker, blotter: Blotter, run_id: str, say: Callable[[str], None]
 ) -> DemoResult:
     held, nav = broker.positions(), broker.nav()
-    say(f"account worth {nav:,.0f} USD, {len(held)} positions; {len(targets)} targets by inverse volatility")
+    say(f"account value {nav:,.0f} USD, {len(held)} positions; {len(targets)} targets by inverse volatility")
     review = prepare(targets, broker, blotter, run_id=run_id, limits=DEMO_LIMITS)
     summary = plan_summary(review.orders, targets, held, broker.quotes(targets), nav=nav, unlisted="error")
     verdicts = review.orders["verdict"].tolist()

@@ -1,24 +1,24 @@
-"""Every exception this package raises, and who is to blame.
+"""Every exception of this package, by the side that causes it.
 
 ::
 
     StockleanError
-    ├── InputError (ValueError)      the caller: what was handed in cannot be used
+    ├── InputError (ValueError)      the caller: an argument is invalid
     │   └── IdempotencyConflictError the same run or client order id, with other contents
-    ├── ApprovalError                the caller: no approval, changed since, or too old
-    ├── HaltedError                  a person: the blotter is halted
-    ├── BrokerError                  the other side of the wire
-    │   ├── ConnectionLostError      it cannot be reached now; it may be later
-    │   ├── StaleOrderIdError        its order id was passed by another run's; it gets a new one
-    │   ├── RunElsewhereError        another process or blotter works this run
-    │   └── LiveAccountError         a live account where paper was meant
-    ├── NotebookError                the kernel: it cannot be made safe any more
-    └── BlotterError                 the record on disk
+    ├── ApprovalError                the caller: not approved, changed since, or too old
+    ├── HaltedError                  the kill switch: the blotter is halted
+    ├── BrokerError                  the broker or the connection to it
+    │   ├── ConnectionLostError      it cannot be reached now; retry later
+    │   ├── StaleOrderIdError        a later order id was already used; the order gets a new one
+    │   ├── RunElsewhereError        another process or blotter is executing this run
+    │   └── LiveAccountError         a live account that the caller did not name
+    ├── NotebookError                the kernel: it cannot be recovered
+    └── BlotterError                 the blotter file on disk
         ├── BlotterLockedError       another process owns it
         └── BlotterClosedError       it was closed, or this process is a fork of its owner
 
-An error carries the objects it is about (``problems``, ``owner``), so that code can branch on data and not
-on text. Errors about a table list every row at fault, not the first one.
+An error carries its objects (``problems``, ``owner``), so that code can branch on data and not on text. Errors
+about a table list every offending row, not only the first.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ __all__ = [
     "StockleanError",
 ]
 
-_SHOWN = 20  # lines of one error text; the rest is counted, and all of it is in ``to_frame()``
+_SHOWN = 20  # lines of one error text, a stated choice; the rest is counted, and ``to_frame()`` has all
 
 
 class Problem(NamedTuple):
     """One thing wrong with a table.
 
-    ``code`` is stable and meant for programs; ``detail`` tells a person what was found and what would fix it.
-    ``row`` is the row's label in the caller's own index (None when the whole table is meant).
+    ``code`` is stable and for programs; ``detail`` explains the problem and the fix to a user. ``row`` is the
+    row's label in the caller's own index (None for a problem of the whole table).
     """
 
     code: str
@@ -70,12 +70,11 @@ class StockleanError(Exception):
 
 
 class InputError(StockleanError, ValueError):
-    """What was handed in cannot be used; nothing was done with any part of it.
+    """An argument is invalid; no part of it was used.
 
     Attributes
     ----------
-    table : str
-        Which argument is meant: ``targets``, ``positions``, ``quotes``, ``orders``, ...
+    table : str The argument: ``targets``, ``positions``, ``quotes``, ``orders``, ...
     problems : tuple[Problem, ...]
         Every problem found.
 
@@ -103,12 +102,12 @@ class InputError(StockleanError, ValueError):
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, tuple[Problem, ...]]]:
-        """Pickle by what it was made from, so that it comes whole out of another process."""
+        """Pickle by the constructor's arguments, so that it is complete in another process."""
         return type(self), (self.table, self.problems)
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The distinct reason codes, in the order met."""
+        """The distinct reason codes, in order of appearance."""
         return tuple(dict.fromkeys(problem.code for problem in self.problems))
 
     def to_frame(self) -> pd.DataFrame:
@@ -120,31 +119,31 @@ class InputError(StockleanError, ValueError):
 
 
 class IdempotencyConflictError(InputError):
-    """A run id or client order id that is already on record came again with other contents."""
+    """A run id or client order id that is already recorded was used again with other contents."""
 
 
 class ApprovalError(StockleanError):
-    """The frame carries no approval, was changed after it, or the approval is too old. Nothing was sent."""
+    """The frame is not approved, was changed after approval, or the approval has expired. Nothing was sent."""
 
 
 class HaltedError(StockleanError):
-    """The blotter is halted; a person must clear it with a reason before anything is sent."""
+    """The blotter is halted; clear the halt with a reason before anything is sent."""
 
 
 class BrokerError(StockleanError):
-    """The broker, or the way to it, failed or refused."""
+    """The broker or the connection to it failed, or the broker rejected a request."""
 
 
 class ConnectionLostError(BrokerError):
-    """The connection is gone, or does not reach the broker; what was handed over may have arrived or not."""
+    """The connection is lost, or does not reach the broker; sent orders may have arrived or not."""
 
 
 class StaleOrderIdError(BrokerError):
-    """A later order id has left meanwhile, from another run; this order has not left, and needs a new id."""
+    """Another run has sent a later order id; this order was not sent, and needs a new id."""
 
 
 class RunElsewhereError(BrokerError):
-    """Another process, or another blotter, works the same run, or may do so; nothing more was sent from here."""
+    """Another process or blotter is, or may be, executing the same run; nothing more was sent from here."""
 
 
 class LiveAccountError(BrokerError):
@@ -152,11 +151,11 @@ class LiveAccountError(BrokerError):
 
 
 class NotebookError(StockleanError):
-    """The kernel is in a state that cannot be mended; the text says what to do."""
+    """The kernel is in a state that cannot be recovered; the text says what to do."""
 
 
 class BlotterError(StockleanError):
-    """The record on disk cannot be opened, read or written."""
+    """The blotter file cannot be opened, read or written."""
 
 
 class BlotterLockedError(BlotterError):
@@ -164,8 +163,7 @@ class BlotterLockedError(BlotterError):
 
     Attributes
     ----------
-    owner : dict
-        What the owner wrote about itself: ``pid``, ``host``, ``started_at``, ``program``.
+    owner : dict What the owner has recorded: ``pid``, ``host``, ``started_at``, ``program``.
     """
 
     def __init__(self, message: str, owner: dict[str, object]) -> None:
@@ -173,7 +171,7 @@ class BlotterLockedError(BlotterError):
         super().__init__(message)
 
     def __reduce__(self) -> tuple[type[BlotterLockedError], tuple[str, dict[str, object]]]:
-        """Pickle by what it was made from, so that it comes whole out of another process."""
+        """Pickle by the constructor's arguments, so that it is complete in another process."""
         return type(self), (str(self), self.owner)
 
 

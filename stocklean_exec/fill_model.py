@@ -1,11 +1,11 @@
-"""What a market does with an order: the one fill rule, used by the mock filler and by the wire simulator.
+"""The fill model: how a market executes an order, shared by the mock broker and the wire simulator.
 
-Pure functions. Nothing here knows a clock, a socket or a random generator: whatever varies is a function of
-a seed and of names, so that one scenario gives the same executions in every process and in any order.
+Pure functions without a clock, socket or random generator: all variation is a function of a seed and of names, so
+that a scenario gives the same executions in every process and in any order.
 
-The rule: a market order fills at the far touch, in several executions where it is larger than the size
-shown; a limit order that the touch satisfies likewise; any other limit order rests. A quote without a bid
-and an ask trades at its last price, or failing that at its close.
+The rule: a market order fills at the far touch, in several executions where it is larger than the quoted size; so
+does a limit order that is marketable; any other limit order rests. A quote without a bid and an ask trades at its
+last price, or else at its close.
 
 Quantities are shares, prices are in the instrument's currency.
 """
@@ -21,15 +21,15 @@ __all__ = ["Execution", "Quote", "far_touch", "is_marketable", "match", "split",
 
 Side = Literal["BUY", "SELL"]
 
-_HIGHEST = 1e9  # no share costs a billion; TWS spells "no value" as numbers above it
+_HIGHEST = 1e9  # no share costs a billion; TWS's sentinels for "no value" are above it
 
 MAX_EXECUTIONS = 20
-"""Most executions that one order is cut into, however small the size shown is."""
+"""Maximum executions of one order, however small the quoted size is; a stated choice to keep scenarios small."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The market in one symbol; NaN is "not known"."""
+    """The market in one symbol; NaN is unknown."""
 
     bid: float = math.nan
     ask: float = math.nan
@@ -64,7 +64,7 @@ def far_touch(side: Side, quote: Quote) -> tuple[float, float] | None:
     if _usable(price):
         return price, size if size > 0 else math.inf
     if _usable(quote.bid) or _usable(quote.ask):
-        return None  # a one-sided market: nobody stands on the side that this order needs
+        return None  # a one-sided market: there is no liquidity on the side that this order needs
     for fallback in (quote.last, quote.close):
         if _usable(fallback):
             return fallback, math.inf
@@ -83,7 +83,7 @@ def is_marketable(side: Side, limit_price: float, price: float) -> bool:
 
 
 def split(quantity: float, size: float) -> list[float]:
-    """Cut ``quantity`` into executions of at most ``size`` shares, at most :data:`MAX_EXECUTIONS` of them.
+    """Split ``quantity`` into executions of at most ``size`` shares, at most :data:`MAX_EXECUTIONS` of them.
 
     All parts but the last are whole shares, and the last is whole where ``quantity`` is, so that they add up
     to ``quantity``: a whole one exactly. A size below one share counts as one.
@@ -105,14 +105,14 @@ def split(quantity: float, size: float) -> list[float]:
 
 
 def match(side: Side, quantity: float, limit_price: float, quote: Quote) -> list[Execution]:
-    """Executions that ``quantity`` shares get at once from ``quote``; empty when the order must rest.
+    """Immediate executions of ``quantity`` shares against ``quote``; empty when the order rests.
 
     Parameters
     ----------
     side : ``BUY`` or ``SELL``
     quantity : shares still open
     limit_price : NaN for a market order
-    quote : the market as it stands
+    quote : the current market
 
     Examples
     --------

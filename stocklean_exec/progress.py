@@ -1,6 +1,6 @@
-"""A progress bar for work that takes a while: a widget in a notebook, a line in a terminal, else nothing.
+"""A progress bar for longer work: a widget in a notebook, a line in a terminal, else nothing.
 
-``STOCKLEAN_PROGRESS=0`` switches it off, for notebooks under test and for cron.
+``STOCKLEAN_PROGRESS=0`` disables it, for notebook tests and cron.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["progress_bar"]
 
 @contextmanager
 def progress_bar(total: int, label: str, *, show: bool | None = None) -> Iterator[Callable[[int, str], None]]:
-    """Give a function ``(done, text)`` that moves a bar of ``total`` steps.
+    """Yield a function ``(done, text)`` that updates a bar of ``total`` steps.
 
     Parameters
     ----------
-    show : by default where somebody can see it: in a notebook or a terminal
+    show : by default in a notebook or a terminal
     """
     if show is None:
         show = os.environ.get("STOCKLEAN_PROGRESS", "1") != "0" and (_in_notebook() or sys.stderr.isatty())
-    # Work of a moment shows no bar at all: it would only flicker.
+    # Work of less than half a second (a stated choice) shows no bar, which would only flicker.
     with tqdm(total=total, desc=label, unit="order", disable=not show, delay=0.5, leave=False) as bar:
 
         def move(done: int, text: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The main job in one call: targets, plan, checks, approval, submission."""
+"""The complete workflow in one call: targets, plan, checks, approval, submission."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["prepare", "rebalance", "rebalance_async"]
 
-_DOUBTFUL = ("client_order_id", "run_id", "symbol", "side", "quantity", "filled_quantity", "status")
+_UNRESOLVED_COLUMNS = ("client_order_id", "run_id", "symbol", "side", "quantity", "filled_quantity", "status")
 
 
 def rebalance(
@@ -41,7 +41,7 @@ def rebalance(
     nav: float | None = None,
     timeout: float = 60.0,
     one_sided: bool = False,
-    **plan_options: Any,  # noqa: ANN401 - handed on to plan_orders, which declares them
+    **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
 ) -> pd.DataFrame:
     """Plan, check, approve and submit in one call. A dry run, the default, sends and records nothing.
 
@@ -49,23 +49,23 @@ def rebalance(
     ----------
     targets : a table, or the path of a CSV or Parquet file
     broker, blotter : where to send and where to record
-    run_id : names the run; the same again sends nothing twice
+    run_id : id of the run; using it again sends nothing twice
     limits : for the checks
-    approve : who approves every order that passes (a name), True for the present user, or a function that decides
-        on the :class:`~stocklean_exec.OrderReview`; None approves nothing
-    dry_run : say False to send
+    approve : name of the user who approves every order that passes, True for the current user, or a function that
+        decides on the :class:`~stocklean_exec.OrderReview`; None approves nothing
+    dry_run : False sends the orders
     nav : by default the broker's
     timeout : see :func:`~stocklean_exec.submit_orders`
-    one_sided : send the sells also where the check for cash has refused the buys that they were to pay for; see
+    one_sided : send the sells also where the cash check has blocked the buys they fund; see
         :meth:`~stocklean_exec.OrderReview.approve_all`
-    plan_options : options of :func:`~stocklean_exec.plan_orders`; ``open_orders`` are by default those that work
-        at the broker, whoever placed them, and those of this blotter of which nobody knows whether they do. Their
-        symbols are refused (``open_order_exists``); ``on_open_orders="net"`` counts them as filled
+    plan_options : options of :func:`~stocklean_exec.plan_orders`; ``open_orders`` are by default those working at
+        the broker, whoever placed them, and those of this blotter whose status is unknown. Their symbols are
+        rejected (``open_order_exists``); ``on_open_orders="net"`` counts them as filled
 
     Returns
     -------
-    DataFrame, one row per order: of a dry run the checked plan with its approvals, else the end states. A book
-    that is where it should be gives no rows, and no run.
+    DataFrame, one row per order: for a dry run the checked plan with its approvals, else the final states. If
+    positions match the targets, there are no rows and no run.
 
     Examples
     --------
@@ -106,14 +106,14 @@ async def rebalance_async(
     nav: float | None = None,
     timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
     one_sided: bool = False,
-    **plan_options: Any,  # noqa: ANN401 - handed on to plan_orders, which declares them
+    **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
 ) -> pd.DataFrame:
-    """Do what :func:`rebalance` does, to be awaited."""
+    """Asynchronous version of :func:`rebalance`."""
     review = prepare(
         targets, broker, blotter, run_id=run_id, limits=limits, nav=nav, sending=not dry_run, **plan_options
     )
     if not len(review) and not dry_run:
-        return blotter.orders(run_id)  # nothing to do (any more): what the run is on record with, if it is
+        return blotter.orders(run_id)  # nothing (more) to do: the recorded orders of the run, if any
     if callable(approve):
         approve(review)
     elif approve:
@@ -141,13 +141,13 @@ def prepare(
     limits: Limits | None = None,
     nav: float | None = None,
     sending: bool = False,
-    **plan_options: Any,  # noqa: ANN401 - handed on to plan_orders, which declares them
+    **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
 ) -> OrderReview:
-    """Plan and check ``targets`` against what the broker holds and quotes; return the review to decide on.
+    """Plan and check ``targets`` with the broker's positions and quotes; return the review.
 
-    A halted blotter blocks every order, unless the plan is for ``sending`` at once: then the submission meets
-    the halt, records the plan as ``blocked``, and can send it once the halt is cleared. A row that a check has
-    blocked is refused for good.
+    A halted blotter blocks every order, unless the plan is for ``sending`` at once: then the submission detects
+    the halt, records the run as ``blocked``, and can send it once the halt is cleared. A row that a check has
+    blocked cannot be sent later.
     """
     wanted = read_targets(targets)
     held = broker.positions()
@@ -173,25 +173,25 @@ def prepare(
 
 
 def _check_base_currency(broker: Broker, base_currency: object) -> None:
-    """Refuse to plan in another currency than the account's NAV and cash are in."""
+    """Raise if the plan's base currency is not that of the account's NAV and cash."""
     if broker.base_currency == base_currency:
         return
-    kept_in = broker.base_currency or "a currency that TWS does not name"
+    reported = broker.base_currency or "not reported by TWS"
     text = (
-        f"account {mask_account(broker.account)} is kept in {kept_in}, and the plan is in {base_currency}; "
-        f"say base_currency={broker.base_currency!r}, with fx= for other currencies"
+        f"the base currency of account {mask_account(broker.account)} is {reported}, and the plan is in "
+        f"{base_currency}; use base_currency={broker.base_currency!r}, with fx= for other currencies"
     )
     raise InputError("nav", [Problem("currency_mismatch", text)])
 
 
 def _open_orders(broker: Broker, blotter: Blotter, run_id: str) -> pd.DataFrame:
-    """Orders that work at the broker, whoever placed them, and those on record that may work; not of this run."""
+    """Working orders at the broker, whoever placed them, and recorded ones that may work; not of this run."""
     working = broker.open_orders()
-    doubtful = blotter.unresolved()
-    doubtful = doubtful[(doubtful["account"] == broker.account) & (doubtful["run_id"] != run_id)]
-    unseen = doubtful[~doubtful["client_order_id"].isin(working["client_order_id"])]
+    unresolved = blotter.unresolved()
+    unresolved = unresolved[(unresolved["account"] == broker.account) & (unresolved["run_id"] != run_id)]
+    missing = unresolved[~unresolved["client_order_id"].isin(working["client_order_id"])]
     working = working[~working["client_order_id"].isin(list(blotter.planned(run_id)))]
-    return pd.concat([working, unseen[[*_DOUBTFUL]]], ignore_index=True)
+    return pd.concat([working, missing[[*_UNRESOLVED_COLUMNS]]], ignore_index=True)
 
 
 def _unfinished_runs(checked: pd.DataFrame, blotter: Blotter) -> list[dict[str, object]]:
@@ -206,8 +206,8 @@ def _unfinished_runs(checked: pd.DataFrame, blotter: Blotter) -> list[dict[str, 
         warning_row(
             UNFINISHED,
             f"run {run_id} is unfinished: its {side} of {quantity:,.10g} {symbol} was approved and is not sent. "
-            f"sx.resume({run_id!r}, broker, blotter), or stocklean resume {run_id}, picks it up; once this plan "
-            "is submitted, that sends nothing unless told",
+            f"sx.resume({run_id!r}, broker, blotter), or stocklean resume {run_id}, sends it; once this plan is "
+            "submitted, that needs send_overtaken=True",
             table="orders",
             symbol=symbol,
         )
@@ -218,7 +218,7 @@ def _unfinished_runs(checked: pd.DataFrame, blotter: Blotter) -> list[dict[str, 
 
 
 class _Unhalted:
-    """A blotter's orders without its halt."""
+    """A view of a blotter's orders that is never halted."""
 
     halted = None
 

@@ -25,7 +25,7 @@ async def fail():
 
 @pytest.fixture
 def one():
-    made = BackgroundLoop("test-engine")
+    made = BackgroundLoop("test-loop")
     yield made
     made.stop()
 
@@ -34,8 +34,8 @@ def run_script(code, **options):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **options)
 
 
-def test_work_runs_on_the_engines_thread_and_gives_its_result(one):
-    assert one.call(whereabouts()) == "test-engine"
+def test_work_runs_on_the_background_thread_and_gives_its_result(one):
+    assert one.call(whereabouts()) == "test-loop"
 
 
 def test_an_error_of_the_work_is_the_callers():
@@ -43,25 +43,25 @@ def test_an_error_of_the_work_is_the_callers():
         call(fail())
 
 
-def test_all_callers_share_one_engine():
+def test_all_callers_share_one_loop():
     names = []
     threads = [threading.Thread(target=lambda: names.append(call(whereabouts()))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert names == ["stocklean-engine"] * 8
-    assert [thread.name for thread in threading.enumerate()].count("stocklean-engine") == 1
+    assert names == ["stocklean-loop"] * 8
+    assert [thread.name for thread in threading.enumerate()].count("stocklean-loop") == 1
 
 
 def test_it_can_be_called_while_another_loop_runs_in_this_thread():
     async def cell():
         return call(whereabouts())  # as in a notebook: a plain call within a running loop
 
-    assert asyncio.run(cell()) == "stocklean-engine"
+    assert asyncio.run(cell()) == "stocklean-loop"
 
 
-def test_a_call_from_the_engines_own_thread_is_refused_and_not_a_deadlock():
+def test_a_call_from_the_loops_own_thread_is_refused_and_not_a_deadlock():
     async def work():
         return call(whereabouts())
 
@@ -87,14 +87,14 @@ def test_two_pieces_of_work_run_side_by_side(one):
     assert found == ["met"]
 
 
-def test_work_that_exits_exits_its_caller_and_not_the_engine(one):
+def test_work_that_exits_exits_its_caller_and_not_the_loop(one):
     async def leave():
         sys.exit(3)
 
     with pytest.raises(SystemExit) as caught:
         one.call(leave())
     assert caught.value.code == 3
-    assert one.call(whereabouts()) == "test-engine"
+    assert one.call(whereabouts()) == "test-loop"
 
 
 def test_stopping_cancels_what_runs_and_ends_the_thread():
@@ -111,16 +111,16 @@ def test_stopping_cancels_what_runs_and_ends_the_thread():
         try:
             made.call(work())
         except CancelledError:
-            ends.append("caller told")
+            ends.append("caller cancelled")
 
     thread = threading.Thread(target=caller)
     thread.start()
     assert begun.wait(10)
     made.stop()
     thread.join()
-    assert ends == ["wound up", "caller told"]
+    assert ends == ["wound up", "caller cancelled"]
     assert not made.thread.is_running
-    with pytest.raises(RuntimeError, match="the engine was stopped"):
+    with pytest.raises(RuntimeError, match="the background loop was stopped"):
         made.call(whereabouts())
     made.stop()
 
@@ -131,11 +131,11 @@ def test_it_works_in_a_plain_script_and_leaves_no_noise():
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
-def test_work_is_begun_and_not_waited_for_and_a_stopped_engine_takes_none():
+def test_work_is_started_and_not_waited_for_and_a_stopped_loop_takes_none():
     made = BackgroundLoop()
-    assert made.spawn(whereabouts()).result() == "stocklean-engine"
+    assert made.spawn(whereabouts()).result() == "stocklean-loop"
     made.stop()
-    with pytest.raises(RuntimeError, match="the engine was stopped"):
+    with pytest.raises(RuntimeError, match="the background loop was stopped"):
         made.spawn(whereabouts())
 
 
@@ -225,12 +225,12 @@ print(writer.is_running)
 """
 
 
-def test_a_forked_child_starts_an_engine_of_its_own():
+def test_a_forked_child_starts_its_own_loop():
     done = run_script(FORKED)
     assert (done.stdout, done.stderr) == ("refused True\nrefused\nTrue False False\nTrue False True\nFalse\n", "")
 
 
-def test_the_shared_engine_is_a_daemon():
+def test_the_shared_loop_is_a_daemon():
     call(whereabouts())
     assert background._shared.thread._thread.daemon
     assert not background._shared.thread.is_of_parent

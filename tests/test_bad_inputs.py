@@ -216,7 +216,7 @@ TARGETS = {
     ],
     17: [
         Case("empty closes nothing", plan({}, {"AAA": 5}, unlisted="close"), "ERROR", "empty_targets"),
-        Case("unless told", plan({}, {"AAA": 5}, unlisted="close", allow_liquidation=True), "FINE"),
+        Case("with allow_liquidation", plan({}, {"AAA": 5}, unlisted="close", allow_liquidation=True), "FINE"),
     ],
     18: [
         Case("zeros", targets(weights(0.0, 0.0)), "ERROR", "full_liquidation"),
@@ -839,14 +839,14 @@ def test_a_path_without_a_file_is_an_error(path):
 
 PARQUET = [
     ("one row too many", "SELECT 'A' || i AS symbol, 0.0 AS weight FROM range(20_001) r(i)", "too_many_rows"),
-    ("as many rows as are taken", "SELECT 'A' || i AS symbol, 1e-5 AS weight FROM range(20_000) r(i)", None),
+    ("as many rows as are allowed", "SELECT 'A' || i AS symbol, 1e-5 AS weight FROM range(20_000) r(i)", None),
     (
         "too many columns",
         "SELECT 'A' AS symbol, 0.5 AS weight, " + ", ".join(f"{number} AS c{number}" for number in range(999)),
         "too_many_columns",
     ),
     (
-        "as many columns as are taken",
+        "as many columns as are allowed",
         "SELECT 'A' AS symbol, 0.5 AS weight, " + ", ".join(f"{number} AS c{number}" for number in range(998)),
         None,
     ),
@@ -908,7 +908,7 @@ NO_CODES = {
     *(name for table in sx.TABLES.values() for name in table.names),
     *inspect.signature(sx.plan_orders).parameters,
     *sx.plan_summary(plan()(), {"AAA": 0.5}, None, PRICES, nav=10_000).index,
-    *("as_of", "lot_size", "tick_size"),  # columns that a table may have besides
+    *("as_of", "lot_size", "tick_size"),  # optional columns of a table
     *("input_warnings", "open_orders"),  # a frame's attribute; the name of a table
 } - {"lot_size"}  # which is a code too
 

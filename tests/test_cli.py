@@ -98,7 +98,7 @@ def test_without_yes_and_without_a_terminal_nothing_is_sent(folder):
     assert runs(folder) == {}
 
 
-def test_an_unresolved_order_is_told_by_the_exit_code(folder):
+def test_an_unresolved_order_is_reported_by_the_exit_code(folder):
     main(rebalance("--yes"))
     with sx.open_blotter("b.duckdb") as blotter:
         plan = blotter.orders("r1").iloc[:1].assign(client_order_id="r2-AAPL-BUY", payload_hash="x")
@@ -200,7 +200,7 @@ def test_an_order_that_rests_leaves_a_run_that_failed(folder):
     assert runs(folder) == {"r1": "failed"}
 
 
-def test_an_order_in_doubt_is_told_by_the_exit_code(folder, monkeypatch, capsys):
+def test_an_order_in_doubt_is_reported_by_the_exit_code(folder, monkeypatch, capsys):
     async def silent(self, ticket):
         """Take the order, and say nothing."""
 
@@ -450,7 +450,7 @@ def test_a_run_that_was_stopped_after_a_fill_is_not_told_as_if_nothing_was_sent(
     assert main(rebalance("--yes")) == 4
     err = capsys.readouterr().err
     assert "halted: " in err
-    assert "stocklean resume r1 --broker 'mock://?seed=7' --blotter b.duckdb picks it up" in err
+    assert "stocklean resume r1 --broker 'mock://?seed=7' --blotter b.duckdb continues it" in err
     with sx.read_blotter("b.duckdb") as blotter:
         assert blotter.orders()["status"].tolist() == ["FILLED", "NEW"]
 
@@ -479,7 +479,7 @@ def test_a_record_that_cannot_be_read_is_no_proof_that_nothing_was_sent(folder, 
 
     monkeypatch.setattr("stocklean_exec.blotter.blotter.read_blotter", unreadable)
     assert main(rebalance("--yes")) == 5
-    assert "nobody knows what was sent" in capsys.readouterr().err
+    assert "it is unknown what was sent" in capsys.readouterr().err
 
 
 def test_the_advice_on_an_unfinished_run_is_to_resume_it(folder, capsys):
@@ -527,8 +527,8 @@ def test_working_orders_are_refused_or_netted_from_the_command_line(folder, gate
     start = ["rebalance", "targets.csv", "--broker", gateway, "--blotter", "b.duckdb", "--yes", "--run-id"]
     with sx.connect(gateway) as broker, sx.open_blotter("b.duckdb") as blotter:
         sx.rebalance("targets.csv", broker, blotter, run_id="r1", approve="ann", dry_run=False, timeout=0.5)
-    assert main([*start, "r2"]) == 0  # with the working order, the book is where it should be
-    assert "r1-AAPL-BUY, placed by client id 7); wait until they end" in capsys.readouterr().out
+    assert main([*start, "r2"]) == 0  # with the working order, positions match the targets
+    assert "r1-AAPL-BUY, placed by client id 7); wait for them to finish" in capsys.readouterr().out
     (folder / "targets.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.2,LMT,100.00\n")
     assert main([*start, "r2"]) == 3
     assert "open_order_exists" in capsys.readouterr().out

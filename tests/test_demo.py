@@ -64,7 +64,7 @@ def test_each_hand_over_is_on_record_before_what_came_of_it(demo):
 
 def test_it_is_told_line_by_line(demo):
     lines = demo[1]
-    assert lines[0] == "account worth 1,000,000 USD, 8 positions; 21 targets by inverse volatility"
+    assert lines[0] == "account value 1,000,000 USD, 8 positions; 21 targets by inverse volatility"
     assert lines[-1].endswith("run status: partial")
 
 

@@ -348,9 +348,9 @@ def test_a_halt_still_halts_until_it_is_cleared(take):
             resumed("run-4", broker, blotter)
         assert broker.cash() == 100_000.0
         events = blotter.events()
-        told = events[events["kind"].isin(["halted", "halt_cleared"])]
-        assert [*zip(told["kind"], told["message"], strict=True)] == list(HALTS)
-        blotter.clear_halt("asked the desk")
+        halts = events[events["kind"].isin(["halted", "halt_cleared"])]
+        assert [*zip(halts["kind"], halts["message"], strict=True)] == list(HALTS)
+        blotter.clear_halt("checked with trading")
         states = resumed("run-4", broker, blotter)
         assert states[["status", "filled_quantity", "avg_fill_price"]].to_numpy().tolist() == [
             ["FILLED", 5.0, 400.10]

@@ -1,6 +1,6 @@
-"""Real processes and real files: full disks, kill -9, forks, copies, and a second process that opens the file.
+"""Real processes and real files: full disks, kill -9, forks, copies, and a second process on the same file.
 
-The checker of a crash reads what a process said was recorded, from a pipe, and what is on disk afterwards.
+The check after a crash reads what a process said was recorded, from a pipe, and what is on disk afterwards.
 ``python tests/test_disk_faults.py 500`` kills that many.
 """
 
@@ -66,8 +66,8 @@ hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
 number = 0
 while True:
-    code = str(number)
-    events = [OrderEvent("message", "r", code=code, message=str(part) + "x" * size) for part in range(group)]
+    texts = [str(part) + "x" * size for part in range(group)]
+    events = [OrderEvent("message", "r", code=str(number), message=text) for text in texts]
     try:
         blotter.record(events).result()
     except BlotterError as error:
@@ -134,7 +134,7 @@ class Tally:
     def __str__(self):
         return (
             f"{self.kills} kills, {self.acknowledged} rows acknowledged, {self.lost} lost, {self.torn} torn, "
-            f"{self.failed_opens} failed opens ({self.kept_unsaid} on record without an answer)"
+            f"{self.failed_opens} failed opens ({self.kept_unsaid} recorded but not confirmed)"
         )
 
 
@@ -231,19 +231,19 @@ blotter = sx.open_blotter(sys.argv[1])
 blotter.record([OrderEvent("message", "r", code="before")]).result()
 child = os.fork()
 if child == 0:
-    results = []
+    answers = []
     for act in (
         lambda: blotter.record([OrderEvent("message", "r", code="child")]).result(5),
         lambda: sx.open_blotter(sys.argv[1]),
     ):
         try:
             act()
-            results.append("done")
+            answers.append("done")
         except BlotterError:
-            results.append("refused")
+            answers.append("refused")
         except Exception as error:
-            results.append(type(error).__name__)
-    print(*results, flush=True)
+            answers.append(type(error).__name__)
+    print(*answers, flush=True)
     os._exit(0)
 os.waitpid(child, 0)
 blotter.record([OrderEvent("message", "r", code="after")]).result()

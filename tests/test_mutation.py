@@ -95,12 +95,12 @@ def test_the_statement_around_a_line_is_its_lines_and_of_a_block_its_head():
 def test_what_a_test_protects_is_killed_and_the_rest_survives_and_the_project_is_left_alone(shop):
     (shop / "shop/price.py").write_text(SMALL)
     before = {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()}
-    told, noted = [], []
+    said, noted = [], []
     killed, survived = try_module(
-        "price", package="shop", root=shop, say=told.append, note=lambda *both: noted.append(both)
+        "price", package="shop", root=shop, say=said.append, note=lambda *both: noted.append(both)
     )
     assert (killed, [one.shown for one in survived]) == (2, ["SPARE = 2"])
-    assert told == [
+    assert said == [
         "killed   shop/price.py:2: return amount > 10",
         "killed   shop/price.py:2: return amount >= 11",
         "SURVIVED shop/price.py:5: SPARE = 2",

@@ -256,7 +256,7 @@ def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blot
         by = "" if scheme == "mock" else ", placed by client id 1"
         assert why == (
             f"open_order_exists: working orders for +1,000 shares are open (BUY 1,000, one-ABC-BUY{by}); "
-            "wait until they end, cancel them, or count them as filled with on_open_orders='net'"
+            "wait for them to finish, cancel them, or count them as filled with on_open_orders='net'"
         )
 
 
@@ -289,7 +289,7 @@ def test_the_same_run_again_does_not_take_its_own_working_orders_for_others(blot
     pd.testing.assert_frame_equal(first, again)
 
 
-def test_a_symbol_with_an_order_that_nobody_can_tell_of_is_refused(blotter):
+def test_a_symbol_with_an_order_of_unknown_status_is_rejected(blotter):
     broker = sx.connect("mock://", quotes=ABC, cash=50_000.0)
     sx.rebalance({"XYZ": 0.1}, broker, blotter, run_id="one", approve="ann", dry_run=False)
     lost = OrderEvent("unknown", "one", "one-ABC-BUY", message="it left no trace")
@@ -311,7 +311,7 @@ def test_a_symbol_with_an_order_that_nobody_can_tell_of_is_refused(blotter):
     review = prepare({"ABC": 0.5, "XYZ": 0.1}, broker, blotter, run_id="two")
     row = review.orders.set_index("symbol").loc["ABC"]
     assert row["reason"] == "open_order_exists"
-    assert "one-ABC-BUY, of which nobody knows whether it works; resume or resolve run one" in row["detail"]
+    assert "one-ABC-BUY, status unknown, it may be working; resume or resolve run one" in row["detail"]
 
 
 def test_a_plan_names_the_unfinished_run_that_has_the_same_symbols(blotter):
@@ -333,8 +333,8 @@ def test_a_plan_names_the_unfinished_run_that_has_the_same_symbols(blotter):
 
 
 def account_in(currency, value):
-    told = {"on": "accountSummary", "do": "edit", "set": {"currency": currency, "value": value}}
-    return sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, scenario={"fault": [told]})
+    report = {"on": "accountSummary", "do": "edit", "set": {"currency": currency, "value": value}}
+    return sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, scenario={"fault": [report]})
 
 
 class InEuros(MockBroker):
@@ -344,9 +344,7 @@ class InEuros(MockBroker):
 @pytest.mark.parametrize("open_broker", [lambda: account_in("CAD", "14000"), lambda: InEuros(MARKET, cash=14_000)])
 def test_an_account_in_another_currency_than_the_plan_is_refused(blotter, open_broker):
     with open_broker() as broker:
-        with pytest.raises(
-            InputError, match=f"is kept in {broker.base_currency}, and the plan is in USD"
-        ) as caught:
+        with pytest.raises(InputError, match=f"is {broker.base_currency}, and the plan is in USD") as caught:
             sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
         assert caught.value.codes == ("currency_mismatch",)
         assert "DU0000001" not in str(caught.value)
@@ -360,7 +358,7 @@ def test_an_account_in_another_currency_than_the_plan_is_refused(blotter, open_b
 
 
 def test_an_account_whose_currency_is_not_told_is_refused(blotter):
-    with account_in("", "14000") as broker, pytest.raises(InputError, match="a currency that TWS does not name"):
+    with account_in("", "14000") as broker, pytest.raises(InputError, match="not reported by TWS"):
         sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
 
 

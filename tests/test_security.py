@@ -540,11 +540,11 @@ def test_any_process_may_halt_and_clear(tmp_path):
             assert done.returncode == 0
             assert blotter.halted == ("drill" if command == "halt" else None)
     with sx.read_blotter(path) as snapshot:
-        told = snapshot.events()
-        assert told["kind"].tolist() == ["halted", "halt_cleared"]
-        assert told["occurred_at"].notna().all()
-        assert (told["code"].str.len() > 0).all()  # the user's name
-        assert told["message"].tolist() == ["drill", "drill"]
+        recorded = snapshot.events()
+        assert recorded["kind"].tolist() == ["halted", "halt_cleared"]
+        assert recorded["occurred_at"].notna().all()
+        assert (recorded["code"].str.len() > 0).all()  # the user's name
+        assert recorded["message"].tolist() == ["drill", "drill"]
 
 
 # -- what is disclosed -----------------------------------------------------------------------------------

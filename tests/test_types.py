@@ -108,8 +108,8 @@ def test_pyright_accepts_right_calls_and_refuses_wrong_ones(project):
     command = ("basedpyright", "--outputjson", "--pythonpath", str(python))
     _, output = _run(*command, "uses.py", "misuses.py", cwd=folder)
     found = {"uses.py": set(), "misuses.py": set()}
-    for told in json.loads(output)["generalDiagnostics"]:
-        found[Path(told["file"]).name].add(told["range"]["start"]["line"] + 1)
+    for finding in json.loads(output)["generalDiagnostics"]:
+        found[Path(finding["file"]).name].add(finding["range"]["start"]["line"] + 1)
     assert found["uses.py"] == set(), output
     assert found["misuses.py"] == _marked(stubs=True), output  # it reads pandas' own source
 

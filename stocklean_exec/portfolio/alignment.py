@@ -1,15 +1,15 @@
 """Targets, holdings and prices side by side: one row per symbol, aligned by label.
 
 The planner, the plan's summary and the checks all start from a :class:`AlignedBook`, so that they cannot disagree
-about what is held, wanted and worth. Arrays share one order of symbols: the targets', then what is held besides.
-Quantities are shares, values are in the base currency. Pure.
+about positions, targets and values. All arrays have the same order of symbols: the targets, then the other
+holdings. Quantities are in shares, values in the base currency. Pure.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,24 +23,27 @@ from stocklean_exec.schema.prices import usable_prices
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["AlignedBook", "Unlisted", "align", "investable_nav", "parse_nav"]
+__all__ = ["AlignedBook", "Rejections", "Unlisted", "align", "freeze_arrays", "investable_nav", "parse_nav"]
 
 Unlisted = Literal["keep", "close", "error"]
 
-_LARGEST_NAV = 1e15
-_LEAST_RATE, _MOST_RATE = 1e-9, 1e9
-_MINOR_UNITS = {"GBp", "GBX", "ZAc", "ZAX", "ILA", "ILs"}  # pence, cents, agorot: a price 100 times too high
+Rejections = Mapping[int, tuple[str, str]]
+"""Rows of a book that cannot trade: row number -> reason code and text."""
+
+_LARGEST_NAV = 1e15  # a stated choice: above it, a float no longer resolves cents reliably
+_LEAST_RATE, _MOST_RATE = 1e-9, 1e9  # a stated choice: no exchange rate is outside; such a number is a mistake
+_MINOR_UNITS = {"GBp", "GBX", "ZAc", "ZAX", "ILA", "ILs"}  # pence, cents, agorot: prices are 100 times too high
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedBook:
-    """One row per symbol; see the module's text for the order.
+    """One row per symbol, in the order given in the module docstring. The arrays are read-only.
 
-    ``listed`` marks the targets' symbols. ``price`` is in the symbol's own currency and NaN where ``reason``
-    says why there is none; ``value`` is the price in the base currency; ``bid`` and ``ask`` are in the symbol's
-    own currency, NaN where they are not quoted. ``con_id`` is the number of the contract that the targets name, or
-    that is held; None where nothing tells. ``row`` is the symbol's row in the targets table, -1 for a holding
-    that is not in it.
+    ``listed`` marks the targets' symbols. ``price`` is in the symbol's own currency, and NaN where there is none;
+    ``reason`` then gives the code. ``value`` is the price in the base currency; ``bid`` and ``ask`` are in the
+    symbol's own currency, NaN where they are not quoted. ``con_id`` is the contract number from the targets, else
+    from the position; None where neither has one. ``row`` is the symbol's row in the targets table, -1 for a
+    holding that is not in it.
     """
 
     symbols: list[str]
@@ -57,6 +60,38 @@ class AlignedBook:
     ask: NDArray[np.float64]
     reason: NDArray[np.object_]
     detail: NDArray[np.object_]
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
+    def with_rejections(self, found: Rejections) -> AlignedBook:
+        """Return a copy with the reasons of ``found``; a row that already has a reason keeps it.
+
+        Examples
+        --------
+        >>> from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
+        >>> book = align(parse_targets({"AAA": 0.2}), parse_positions(None), parse_quotes({"AAA": 50.0}))
+        >>> rejected = book.with_rejections({0: ("limit_missing", "a LMT order needs a limit_price")})
+        >>> book.reason[0], rejected.reason[0], rejected.detail[0]
+        (None, 'limit_missing', 'limit_missing: a LMT order needs a limit_price')
+        >>> rejected.with_rejections({0: ("tick_unknown", "tick size nan is not above 0")}).reason[0]
+        'limit_missing'
+        """
+        new = {row: why for row, why in found.items() if self.reason[row] is None}
+        if not new:
+            return self
+        reason, detail = self.reason.copy(), self.detail.copy()
+        for row, (code, text) in new.items():
+            reason[row], detail[row] = code, f"{code}: {text}"
+        return replace(self, reason=reason, detail=detail)
+
+
+def freeze_arrays(record: Any) -> None:  # noqa: ANN401 - any dataclass that has arrays
+    """Make the arrays of a dataclass read-only, so that writing into one raises ValueError."""
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
 
 
 def parse_nav(nav: object) -> float:
@@ -81,7 +116,7 @@ def parse_nav(nav: object) -> float:
 
 
 def investable_nav(nav: float, cash_buffer: float) -> float:
-    """NAV less the cash buffer, computed in decimal as a person would.
+    """NAV less the cash buffer, computed in decimal arithmetic.
 
     Examples
     --------
@@ -107,23 +142,22 @@ def align(
     base_currency: str = "USD",
     fx: Mapping[str, float] | None = None,
 ) -> AlignedBook:
-    """Put canonical targets, positions and quotes side by side.
+    """Align canonical targets, positions and quotes by symbol.
 
-    Holdings that are not in the targets are in the currency that their row tells, else their quote's, else
-    the base currency.
+    A holding that is not in the targets has the currency of its row, else of its quote, else the base currency.
 
     Parameters
     ----------
-    targets, positions, quotes : tables that came through their doors
-    unlisted : what a holding that the targets do not name means: leave it, sell it, or refuse
+    targets, positions, quotes : validated tables
+    unlisted : what to do with a holding that is not in the targets: keep it, close it, or raise
     base_currency : currency of NAV
     fx : units of base currency for one unit of another currency
 
     Raises
     ------
     InputError
-        A holding is not in the targets and ``unlisted`` is ``"error"``; or a symbol is held in one currency
-        or type and wanted in another.
+        A holding is not in the targets and ``unlisted`` is ``"error"``; or position and target of a symbol differ
+        in currency or type.
     """
     held = positions[positions["quantity"] != 0]
     wanted = targets["symbol"].tolist()
@@ -141,11 +175,9 @@ def align(
     priced = usable_prices(quotes).assign(**touches).reindex(symbols)
     price = priced["price"].to_numpy(dtype="float64", copy=True)
     reason, detail = (_texts_or_none(priced[name]) for name in ("reason", "detail"))
-    for index in np.flatnonzero(np.isnan(price)).tolist():
-        if reason[index] is None:
-            reason[index], detail[index] = "price_unavailable", "price_unavailable: there is no quote"
-    rate = _rates(symbols, currency, quoted, base_currency, fx, reason, detail)
-    return AlignedBook(
+    rate, unvalued = _rates(symbols, currency, quoted, base_currency, fx)
+    reason[list(unvalued)] = None  # a currency that cannot be converted is reported before a price that is missing
+    book = AlignedBook(
         symbols=symbols,
         currency=currency,
         sec_type=sec_type,
@@ -161,26 +193,28 @@ def align(
         reason=reason,
         detail=detail,
     )
+    unpriced = dict.fromkeys(np.flatnonzero(np.isnan(price)).tolist(), ("price_unavailable", "there is no quote"))
+    return book.with_rejections({**unpriced, **unvalued})
 
 
 def _texts(frame: pd.DataFrame, name: str) -> dict[str, str]:
-    """A text column by symbol, where it says something."""
-    said = frame[name].notna()
-    frame = frame if said.all() else frame[said]
+    """A text column by symbol, without its empty cells."""
+    present = frame[name].notna()
+    frame = frame if present.all() else frame[present]
     return dict(zip(frame["symbol"].tolist(), frame[name].tolist(), strict=True))
 
 
 def _texts_or_none(series: pd.Series[Any]) -> NDArray[np.object_]:
     texts = np.full(len(series), None, dtype=np.object_)
-    said = series.notna().to_numpy()
-    texts[said] = series.to_numpy(dtype=object)[said]
+    present = series.notna().to_numpy()
+    texts[present] = series.to_numpy(dtype=object)[present]
     return texts
 
 
 def _instruments(
     targets: pd.DataFrame, held: pd.DataFrame, others: list[str], quoted: dict[str, str], base_currency: str
 ) -> tuple[list[str], list[str]]:
-    """Currency and type of each symbol; refuse one that is wanted as another instrument than it is held."""
+    """Currency and type of each symbol; raise where target and position are different instruments."""
     currency, sec_type = _texts(targets, "currency"), _texts(targets, "sec_type")
     held_currency, held_type = _texts(held, "currency"), _texts(held, "sec_type")
     problems = [
@@ -201,7 +235,7 @@ def _instruments(
 
 
 def _contracts(targets: pd.DataFrame, held: pd.DataFrame, symbols: list[str]) -> list[int | None]:
-    """Number of each symbol's contract; refuse one that is wanted as another contract than it is held."""
+    """Contract number of each symbol; raise where target and position have different ones."""
     wanted, has = (
         {str(symbol): int(number) for symbol, number in named.itertuples(index=False)}
         for named in (frame.loc[frame["con_id"].notna(), ["symbol", "con_id"]] for frame in (targets, held))
@@ -226,29 +260,28 @@ def _rates(
     quoted: dict[str, str],
     base_currency: str,
     fx: Mapping[str, float] | None,
-    reason: NDArray[np.object_],
-    detail: NDArray[np.object_],
-) -> NDArray[np.float64]:
-    """Base currency for one unit of each symbol's; NaN, and a reason, where it is not known."""
+) -> tuple[NDArray[np.float64], Rejections]:
+    """Base currency per unit of each symbol's currency, NaN where unknown, with the reasons of those rows."""
     rate = np.ones(len(symbols))
+    unvalued: dict[int, tuple[str, str]] = {}
     if not isinstance(fx, (Mapping, pd.Series, type(None))):
         raise InputError("options", [Problem("option_invalid", f"fx {shown(fx)} is not a mapping", column="fx")])
     given = {} if fx is None else dict(fx.items())
     if not quoted and set(currency) <= {base_currency}:
-        return rate
+        return rate, unvalued
     known = {base_currency: 1.0} | {name: _rate(given.get(name)) for name in set(currency) - {base_currency}}
     for index, (symbol, name) in enumerate(zip(symbols, currency, strict=True)):
         rate[index] = known[name]
-        told = quoted.get(symbol, name)
-        if told != name:
-            rate[index], text = math.nan, f"quoted in {told} but wanted in {name}"
+        quoted_in = quoted.get(symbol, name)
+        if quoted_in != name:
+            rate[index], text = math.nan, f"quoted in {quoted_in} but wanted in {name}"
         elif math.isnan(rate[index]):
             text = f"prices in {name} need fx={{'{name}': rate}}"
         else:
             continue
-        code = "minor_currency" if told in _MINOR_UNITS else "currency_unsupported"
-        reason[index], detail[index] = code, f"{code}: {text}"
-    return rate
+        code = "minor_currency" if quoted_in in _MINOR_UNITS else "currency_unsupported"
+        unvalued[index] = code, text
+    return rate, unvalued
 
 
 def _rate(value: object) -> float:

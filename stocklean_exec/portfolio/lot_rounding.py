@@ -1,26 +1,25 @@
-"""Whole units out of fractional ones: the plan that stays nearest to the target and can be paid for.
+"""Round fractional trades to whole units: the affordable plan closest to the target.
 
-Pure functions, arrays in and arrays out. Nothing here knows symbols, tables, a broker or the time of day. The
-one exception to "same input, same output" is :data:`HIGHS_TIME_LIMIT`: a rare hard book goes to a solver that
-stops after so many seconds, and :attr:`Rounded.proved_optimal` then says that it did.
+Pure functions, arrays in and arrays out, with no symbols, tables, broker or clock. The one exception to "same
+input, same output" is :data:`HIGHS_TIME_LIMIT`: a rare hard problem goes to a solver that stops after that many
+seconds, and :attr:`Rounded.proved_optimal` is then False.
 
-Units and signs. ``desired`` is the trade wanted in units: positive buys, negative sells or sells short, a
-unit is one lot. ``unit_value`` is what one unit is worth in base currency, always positive. Rounding down
-means towards minus infinity on both sides, so a plan that is rounded down everywhere spends no more than the
-target. ``slack`` is currency that may be spent on top of the target, out of cash that the target keeps.
+Units and signs. ``desired`` is the trade wanted in units: positive buys, negative sells or sells short, a unit is
+one lot. ``unit_value`` is the value of one unit in base currency, always positive. Rounding down means towards
+minus infinity on both sides, so a plan that is rounded down everywhere spends no more than the target. ``slack``
+is currency that may be spent beyond the target, out of the cash that the target leaves.
 
-The measure. With deviations ``a = unit_value * (units - desired)`` and cash as one more asset, active share
-in currency is ``max(sum of a above zero, minus the sum of a below zero)``. It equals ``under + max(T, 0)``
-where ``under`` is what the plan lacks in names bought short of target and ``T = sum(a)`` is what it spends
-beyond the target.
+The measure. With deviations ``a = unit_value * (units - desired)`` and cash as one more asset, active share in
+currency is ``max(sum of a above zero, minus the sum of a below zero)``. It equals ``under + max(T, 0)`` where
+``under`` is the total shortfall in names below target and ``T = sum(a)`` is the spending beyond the target.
 
 The theory, used throughout. Write ``f`` for the remainder ``desired - floor(desired)`` and ``v`` for
-``unit_value``. Without slack, choosing which names to round up is a 0/1 knapsack whose items weigh ``v`` and
-are worth ``v * f``, so taking the largest remainders first is Dantzig's greedy rule. The remainder at which
-the money runs out is the shadow price of cash, ``price``. Charging every plan ``price`` for each unit of
-money that it spends gives a bound on all integer plans (see :func:`lower_bound`), and gives each departure
-from the priced plan a reduced cost. A plan better than the best one known cannot contain a departure that
-costs more than the gap. Few departures are left, and those are searched without omission.
+``unit_value``. Without slack, choosing which names to round up is a 0/1 knapsack with weights ``v`` and values ``v
+* f``, so taking the largest remainders first is Dantzig's greedy rule. The remainder at which the money runs out
+is the shadow price of cash, ``price``. Charging every plan ``price`` for each unit of money that it spends gives a
+bound on all integer plans (see :func:`lower_bound`), and gives each departure from the priced plan a reduced cost.
+A plan better than the best one known cannot contain a departure that costs more than the gap. Few departures
+remain, and those are searched exhaustively.
 
 Sources: G. B. Dantzig, "Discrete-variable extremum problems", Operations Research 5 (1957); E. Horowitz and
 S. Sahni, "Computing partitions with applications to the knapsack problem", Journal of the ACM 21 (1974), for
@@ -47,19 +46,22 @@ __all__ = ["HIGHS_TIME_LIMIT", "Method", "Rounded", "active_share_value", "lower
 Method = Literal["largest_remainder", "core_search", "exact"]
 
 HIGHS_TIME_LIMIT = 1.0
-"""Seconds that the solver may take over a small book which the search could not finish."""
+"""Seconds that the solver may spend on a small problem which the search did not finish; a stated choice, so that a
+plan of a notebook cell appears within a second or two."""
 
-_SNAP = 1e-9  # a desired trade this near a whole number, relatively, is that number: 0.29 * 100 is 29
-_ROUND_OFF = 1e-12  # of the book: what sums of floats may be off by, and no more than that is overspent
-_WORTHWHILE = 1e-7  # of the book: a gap below a thousandth of a basis point is not worth the solver's second
-_FIRST, _SECOND, _THIRD = 2**8, 2**11, 2**16  # most choices kept for either half of a search
+_SNAP = 1e-9  # a desired trade this close to a whole number, relatively, is that number: 0.29 * 100 is 29
+_ROUND_OFF = 1e-12  # of the total value: error of sums of floats, and the most that is overspent
+_SMALLEST_GAP = 1e-7  # of the total value: the solver is not started for less than a thousandth of a basis point
+_FIRST, _SECOND, _THIRD = 2**8, 2**11, 2**16  # a stated choice: most choices kept per half of each search; memory
 _MOST_UNITS = 2.0**53  # floats above it skip whole numbers
-_MOST_BELOW = 1e6  # furthest below its floor that the solver looks at one name
+_MOST_BELOW = (
+    1e6  # a stated choice: the solver is not started if a name might go further below its rounded-down size
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Rounded:
-    """A plan in whole units, and what is known about it.
+    """A plan in whole units, and its quality.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ class _RoundingProblem:
 
     @property
     def round_off(self) -> float:
-        """Currency that sums over this book may be off by."""
+        """Error of sums over this problem, in currency."""
         return _ROUND_OFF * self.scale
 
 
@@ -107,10 +109,10 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Half:
-    """Every choice still worth keeping for one half of the names searched.
+    """The choices kept for one half of the names searched.
 
-    ``shift`` is what a choice adds to spending, ``cost`` its reduced cost. ``trail`` remembers, for each name
-    taken in, which earlier choice a choice grew from and how many units it moved that name.
+    ``shift`` is the spending that a choice adds, ``cost`` its reduced cost. ``trail`` records, for each name
+    added, the earlier choice that a choice extends and its units of that name.
     """
 
     shift: Floats
@@ -128,10 +130,10 @@ def round_units(
 ) -> Rounded:
     """Whole units with the least active share that ``sum(unit_value * desired) + slack`` can pay for.
 
-    Books of any size are rounded by largest remainder and then improved by a search of the names nearest the
-    break, which proves most plans optimal. Books of up to ``exact_up_to`` names are searched further, and go
-    to the HiGHS solver where that is not enough. Plans may round a cheap name to below its floor if that
-    pays for a dear one. Ties go to the name that comes first.
+    Problems of any size are rounded by largest remainder and then improved by a search of the names closest to the
+    break, which proves most plans optimal. Problems of up to ``exact_up_to`` names are searched further, and go to
+    the HiGHS solver if that is not enough. A plan may sell a cheap name below its rounded-down size to fund an
+    expensive one. Ties go to the name that comes first.
 
     Parameters
     ----------
@@ -154,8 +156,8 @@ def round_units(
 
     Examples
     --------
-    $2,700 for two names of which 36.0 and 27.27 units are wanted, and plenty of cash beside it. A 28th unit
-    of the second name could be paid for, and would be $24 too much where 27 are $9 too few:
+    $2,700 for two names with targets of 36.0 and 27.27 units, and ample cash. A 28th unit of the second name is
+    affordable, but would be $24 above target where 27 units are $9 below:
 
     >>> plan = round_units([36.0, 900 / 33], [50.0, 33.0], slack=6_300.0)
     >>> plan.units, round(plan.objective, 9), plan.proved_optimal
@@ -167,14 +169,14 @@ def round_units(
     >>> round_units([0.8, 2.0], [100.0, 10.0]).units
     array([1, 0])
     """
-    book = _book(desired, unit_value, slack)
-    plan, proved = _improve(book, _largest_remainder(book), small=book.value.size <= exact_up_to)
-    if not proved and book.value.size <= exact_up_to and _gap(book, plan) > _WORTHWHILE * book.scale:
-        plan, proved = _solve(book, plan, time_limit)
+    problem = _problem(desired, unit_value, slack)
+    plan, proved = _improve(problem, _largest_remainder(problem), small=problem.value.size <= exact_up_to)
+    if not proved and problem.value.size <= exact_up_to and _gap(problem, plan) > _SMALLEST_GAP * problem.scale:
+        plan, proved = _solve(problem, plan, time_limit)
     return Rounded(
-        units=(book.floor + plan.above).astype(np.int64),
+        units=(problem.floor + plan.above).astype(np.int64),
         objective=plan.objective,
-        lower_bound=plan.objective if proved else book.bound,
+        lower_bound=plan.objective if proved else problem.bound,
         method=plan.method,
         proved_optimal=proved,
     )
@@ -189,11 +191,11 @@ def lower_bound(desired: ArrayLike, unit_value: ArrayLike) -> float:
 
         active share = under + max(T, 0) >= under + p * T = sum of v * (max(d - x, 0) + p * (x - d))
 
-    Each term is convex in ``x``, falls up to ``d`` and rises from there, so over the integers it is least at
-    the floor or the ceiling, whichever is cheaper: ``v * min(f * (1 - p), p * (1 - f))``. Names rounded to
-    below their floor are covered, since convexity makes them dearer. So is spending beyond the target
-    (``T > 0``), since it counts in full in the measure but only at ``p`` in the bound: capacity is nowhere
-    used. The remainder of the break name is the price that makes the bound highest.
+    Each term is convex in ``x``, falls up to ``d`` and rises from there, so over the integers it is least at the
+    floor or the ceiling, whichever is cheaper: ``v * min(f * (1 - p), p * (1 - f))``. Names rounded below their
+    floor are covered, since convexity makes them more expensive. So is spending beyond the target (``T > 0``),
+    since it counts in full in the measure but only at ``p`` in the bound: the capacity is not used. The remainder
+    of the break name is the price that makes the bound highest.
 
     Raises
     ------
@@ -202,12 +204,12 @@ def lower_bound(desired: ArrayLike, unit_value: ArrayLike) -> float:
 
     Examples
     --------
-    Two $100 units, half of each wanted: $100 buys one of them, and then $50 are missing in the other.
+    Two $100 units with a target of half a unit each: $100 buys one of them, and the other is $50 short.
 
     >>> lower_bound([0.5, 0.5], [100.0, 100.0])
     50.0
     """
-    return _book(desired, unit_value, 0.0).bound
+    return _problem(desired, unit_value, 0.0).bound
 
 
 def active_share_value(units: ArrayLike, desired: ArrayLike, unit_value: ArrayLike) -> float:
@@ -227,11 +229,11 @@ def active_share_value(units: ArrayLike, desired: ArrayLike, unit_value: ArrayLi
     >>> active_share_value([3, 1], [2.0, 1.5], [10.0, 100.0])
     50.0
     """
-    book = _book(desired, unit_value, 0.0)
-    return _objective(book, np.asarray(units, dtype=np.float64) - book.floor)
+    problem = _problem(desired, unit_value, 0.0)
+    return _objective(problem, np.asarray(units, dtype=np.float64) - problem.floor)
 
 
-def _book(desired: ArrayLike, unit_value: ArrayLike, slack: float) -> _RoundingProblem:
+def _problem(desired: ArrayLike, unit_value: ArrayLike, slack: float) -> _RoundingProblem:
     wanted, value = _checked(desired, unit_value, slack)
     whole = np.rint(wanted)
     size = np.maximum(np.abs(wanted), 1.0)
@@ -262,169 +264,171 @@ def _shadow_price(remainder: Floats, value: Floats, round_off: float) -> tuple[f
     order = np.argsort(-remainder, kind="stable")
     beyond = np.cumsum(value[order]) > float(value @ remainder) + round_off
     if not beyond.any():
-        return 0.0, 0.0  # nothing has a remainder: there is nothing to round
+        return 0.0, 0.0  # no remainders, so nothing to round
     price = float(remainder[order[np.argmax(beyond)]])
     cheaper = np.minimum(remainder * (1 - price), price * (1 - remainder))
     return price, float(value @ cheaper)
 
 
-def _objective(book: _RoundingProblem, above: Floats) -> float:
-    deviation = book.value * (above - book.remainder)
+def _objective(problem: _RoundingProblem, above: Floats) -> float:
+    deviation = problem.value * (above - problem.remainder)
     over, under = np.maximum(deviation, 0.0).sum(), np.maximum(-deviation, 0.0).sum()
     return float(max(over, under))
 
 
-def _affordable(book: _RoundingProblem, above: Floats) -> bool:
-    spent_beyond = math.fsum((book.value * (above - book.remainder)).tolist())
-    return spent_beyond <= book.slack + book.round_off
+def _affordable(problem: _RoundingProblem, above: Floats) -> bool:
+    spent_beyond = math.fsum((problem.value * (above - problem.remainder)).tolist())
+    return spent_beyond <= problem.slack + problem.round_off
 
 
-def _gap(book: _RoundingProblem, plan: _Plan) -> float:
-    return plan.objective - book.bound
+def _gap(problem: _RoundingProblem, plan: _Plan) -> float:
+    return plan.objective - problem.bound
 
 
-def _better(book: _RoundingProblem, plan: _Plan, above: Floats, method: Method) -> _Plan:
-    """``above`` as a plan, if it can be paid for and beats ``plan``; else ``plan``."""
-    objective = _objective(book, above)
-    if objective < plan.objective - book.round_off and _affordable(book, above):
+def _better(problem: _RoundingProblem, plan: _Plan, above: Floats, method: Method) -> _Plan:
+    """``above`` as a plan, if it is affordable and better than ``plan``; else ``plan``."""
+    objective = _objective(problem, above)
+    if objective < plan.objective - problem.round_off and _affordable(problem, above):
         return _Plan(above, objective, method)
     return plan
 
 
-def _largest_remainder(book: _RoundingProblem) -> _Plan:
-    """Round up by descending remainder while the target's money lasts, or cross it once if slack allows.
+def _largest_remainder(problem: _RoundingProblem) -> _Plan:
+    """Round up by descending remainder within the target's money, or exceed it once if slack allows.
 
-    Names that no longer fit are passed over, later ones that do are taken. The alternative to passing over is
-    to round one of them up into the slack, which costs what it spends beyond the target.
+    Names that no longer fit are skipped, later ones that fit are taken. The alternative to skipping is to round
+    one of them up into the slack, at the cost of the spending beyond the target.
     """
-    order = np.argsort(-book.remainder, kind="stable")
-    order = order[book.remainder[order] > 0]
-    room = float(book.value @ book.remainder)
-    fits = int(np.searchsorted(np.cumsum(book.value[order]), room + book.round_off, side="right"))
+    order = np.argsort(-problem.remainder, kind="stable")
+    order = order[problem.remainder[order] > 0]
+    room = float(problem.value @ problem.remainder)
+    fits = int(np.searchsorted(np.cumsum(problem.value[order]), room + problem.round_off, side="right"))
     prefix, rest = order[:fits], order[fits:]
-    room -= float(book.value[prefix].sum())
-    filled = np.zeros_like(book.floor)
+    room -= float(problem.value[prefix].sum())
+    filled = np.zeros_like(problem.floor)
     filled[prefix] = 1.0
-    crossed = _crossed(book, filled.copy(), rest, room)
+    crossed = _crossed(problem, filled.copy(), rest, room)
     while rest.size:
-        rest = rest[book.value[rest] <= room + book.round_off]
-        fits = int(np.searchsorted(np.cumsum(book.value[rest]), room + book.round_off, side="right"))
+        rest = rest[problem.value[rest] <= room + problem.round_off]
+        fits = int(np.searchsorted(np.cumsum(problem.value[rest]), room + problem.round_off, side="right"))
         filled[rest[:fits]] = 1.0
-        room -= float(book.value[rest[:fits]].sum())
+        room -= float(problem.value[rest[:fits]].sum())
         rest = rest[fits + 1 :]
-    plan = _Plan(filled, _objective(book, filled), "largest_remainder")
-    return _better(book, plan, crossed, "largest_remainder")
+    plan = _Plan(filled, _objective(problem, filled), "largest_remainder")
+    return _better(problem, plan, crossed, "largest_remainder")
 
 
-def _crossed(book: _RoundingProblem, above: Floats, rest: Integers, room: float) -> Floats:
-    """``above`` with that one name of ``rest`` rounded up which lowers active share most, if any does."""
-    value = book.value[rest]
+def _crossed(problem: _RoundingProblem, above: Floats, rest: Integers, room: float) -> Floats:
+    """``above`` with the one name of ``rest`` rounded up that lowers active share most, if any does."""
+    value = problem.value[rest]
     beyond = value - room
-    gain = value * book.remainder[rest] - np.maximum(beyond, 0.0)
-    gain[beyond > book.slack + book.round_off] = 0.0
+    gain = value * problem.remainder[rest] - np.maximum(beyond, 0.0)
+    gain[beyond > problem.slack + problem.round_off] = 0.0
     if gain.size and gain.max() > 0:
         above[rest[np.argmax(gain)]] = 1.0
     return above
 
 
-def _improve(book: _RoundingProblem, plan: _Plan, *, small: bool) -> tuple[_Plan, bool]:
-    """Search until the plan is proved optimal or the searches meant for a book of this size are done.
+def _improve(problem: _RoundingProblem, plan: _Plan, *, small: bool) -> tuple[_Plan, bool]:
+    """Search until the plan is proved optimal or the searches for a problem of this size are done.
 
-    The first search is small because all it has to do is to narrow the gap: the next one then sees few names.
+    The first search is small because it only has to narrow the gap: the next one then has few names.
     """
-    if _gap(book, plan) <= book.round_off:
+    if _gap(problem, plan) <= problem.round_off:
         return plan, True
     searches = [(False, _FIRST), (True, _SECOND), *([(True, _THIRD)] if small else [])]
     for below_floor, most in searches:
-        plan, proved = _search(book, plan, below_floor=below_floor, most=most)
+        plan, proved = _search(problem, plan, below_floor=below_floor, most=most)
         if proved:
             return plan, True
     return plan, False
 
 
-def _search(book: _RoundingProblem, plan: _Plan, *, below_floor: bool, most: int) -> tuple[_Plan, bool]:
+def _search(problem: _RoundingProblem, plan: _Plan, *, below_floor: bool, most: int) -> tuple[_Plan, bool]:
     """The best plan made of departures from the priced plan that cost less than the gap.
 
-    The priced plan rounds up what has a remainder above the shadow price. A plan exceeds the bound by the
-    reduced costs of its departures plus the price of money left idle, or ``1 - price`` for money spent beyond
-    the target. Names are taken in from the cheapest departure up, so those nearest the break in money come
-    first, until ``most`` choices are exceeded. Proved is True when no name had to be left out.
+    The priced plan rounds up what has a remainder above the shadow price. A plan exceeds the bound by the reduced
+    costs of its departures plus the price of idle money, or ``1 - price`` for money spent beyond the target. Names
+    are added from the cheapest departure up, so those closest to the break come first, until ``most`` choices are
+    exceeded. Proved is True when no name had to be excluded.
     """
-    limit = _gap(book, plan) - book.round_off
-    up = (book.remainder > book.price).astype(np.float64)
-    flip = np.where(book.remainder > 0, book.value * np.abs(book.remainder - book.price), np.inf)
-    drop = book.value * (1 - book.price)
+    limit = _gap(problem, plan) - problem.round_off
+    up = (problem.remainder > problem.price).astype(np.float64)
+    flip = np.where(problem.remainder > 0, problem.value * np.abs(problem.remainder - problem.price), np.inf)
+    drop = problem.value * (1 - problem.price)
     cheapest = np.minimum(flip, drop) if below_floor else flip
     names = np.flatnonzero(cheapest < limit)
     names = names[np.argsort(cheapest[names], kind="stable")]
     halves = [
-        _Half(np.array([book.value @ (up - book.remainder)]), np.zeros(1)),
+        _Half(np.array([problem.value @ (up - problem.remainder)]), np.zeros(1)),
         _Half(np.zeros(1), np.zeros(1)),
     ]
     complete = True
     for name in names.tolist():
         which = int(halves[1].shift.size < halves[0].shift.size)
         lowest = -(limit // drop[name]) if below_floor else 0.0
-        grown = _grown(book, halves[which], name, lowest, limit, most)
+        grown = _grown(problem, halves[which], name, lowest, limit, most)
         complete = grown is not None
         if grown is None:
             break
         halves[which] = grown
-    above = _joined(book, halves, up)
+    above = _joined(problem, halves, up)
     if above is not None:
-        plan = _better(book, plan, above, "core_search")
-    limit = _gap(book, plan) - book.round_off
+        plan = _better(problem, plan, above, "core_search")
+    limit = _gap(problem, plan) - problem.round_off
     complete = complete and (below_floor or not (drop < limit).any())
     return plan, complete or limit <= 0
 
 
-def _grown(book: _RoundingProblem, half: _Half, name: int, lowest: float, limit: float, most: int) -> _Half | None:
+def _grown(
+    problem: _RoundingProblem, half: _Half, name: int, lowest: float, limit: float, most: int
+) -> _Half | None:
     """``half`` with one more name, at each number of units from ``lowest`` up; None if that is too many."""
-    remainder, value = book.remainder[name], book.value[name]
+    remainder, value = problem.remainder[name], problem.value[name]
     if half.shift.size * (2 - lowest) > 8 * most:
         return None
     above = np.arange(lowest, 2.0 if remainder > 0 else 1.0)
-    priced = value * (np.maximum(remainder - above, 0.0) + book.price * (above - remainder))
-    moved = value * (above - float(remainder > book.price))
+    priced = value * (np.maximum(remainder - above, 0.0) + problem.price * (above - remainder))
+    moved = value * (above - float(remainder > problem.price))
     shift = np.add.outer(moved, half.shift).ravel()
     cost = np.add.outer(priced - priced.min(), half.cost).ravel()
     keep = np.flatnonzero(cost < limit)
     if keep.size > most:
-        keep = _undominated(book, shift, cost, keep)
+        keep = _undominated(problem, shift, cost, keep)
     if keep.size > most:
         return None
     which, parent = np.divmod(keep, half.shift.size)
     return _Half(shift[keep], cost[keep], [*half.trail, (name, parent, above[which])])
 
 
-def _undominated(book: _RoundingProblem, shift: Floats, cost: Floats, keep: Integers) -> Integers:
-    """Without choices that another one beats whatever the rest of the book does.
+def _undominated(problem: _RoundingProblem, shift: Floats, cost: Floats, keep: Integers) -> Integers:
+    """Drop the choices that another one dominates, whatever the other names do.
 
-    Spending ``m`` less is never unaffordable, and leaves at most ``price * m`` more of idle money to pay for.
-    So a choice is beaten by one that spends no more and whose ``cost - price * shift`` is no higher.
+    Spending ``m`` less is always affordable, and adds at most ``price * m`` of idle-money cost. So a choice is
+    dominated by one that spends no more and whose ``cost - price * shift`` is no higher.
     """
     keep = keep[np.argsort(shift[keep], kind="stable")]
-    merit = cost[keep] - book.price * shift[keep]
+    merit = cost[keep] - problem.price * shift[keep]
     best_before = np.minimum.accumulate(merit)[:-1]
     return keep[np.concatenate(([True], merit[1:] < best_before))]
 
 
-def _joined(book: _RoundingProblem, halves: list[_Half], up: Floats) -> Floats | None:
-    """Units above the floor in the best pair of choices, one of each half; None if no pair can be paid for.
+def _joined(problem: _RoundingProblem, halves: list[_Half], up: Floats) -> Floats | None:
+    """Units above the floor in the best pair of choices, one of each half; None if no pair is affordable.
 
     A pair that spends at most the target pays ``price`` for idle money; one that spends beyond it, within the
-    slack, pays ``1 - price``. With one half sorted by spending, the partners of a choice that fall under
-    either rule are next to each other.
+    slack, pays ``1 - price``. With one half sorted by spending, the partners of a choice under either rule are
+    contiguous.
     """
     left = halves[0]
     order = np.argsort(halves[1].shift, kind="stable")
     shift, cost = halves[1].shift[order], halves[1].cost[order]
     none = np.zeros(left.shift.size, dtype=np.int64)
-    target = np.searchsorted(shift, book.round_off - left.shift, side="right")
-    rules = [(-book.price, none, target)]
-    if book.slack > 0:
-        most = np.searchsorted(shift, book.slack + book.round_off - left.shift, side="right")
-        rules.append((1 - book.price, target, most))
+    target = np.searchsorted(shift, problem.round_off - left.shift, side="right")
+    rules = [(-problem.price, none, target)]
+    if problem.slack > 0:
+        most = np.searchsorted(shift, problem.slack + problem.round_off - left.shift, side="right")
+        rules.append((1 - problem.price, target, most))
     best, pair = math.inf, None
     for rate, first, end in rules:
         partner = cost + rate * shift
@@ -443,9 +447,9 @@ def _joined(book: _RoundingProblem, halves: list[_Half], up: Floats) -> Floats |
 
 
 def _range_minimum(values: Floats, first: Integers, end: Integers) -> Floats:
-    """The least of ``values[first:end]`` for each pair of ends; infinity where that is empty.
+    """The minimum of ``values[first:end]`` for each pair of ends; infinity for an empty range.
 
-    By a sparse table: row ``k`` holds the least of each run of ``2**k``, and two such runs cover any range.
+    By a sparse table: row ``k`` holds the minimum of each run of ``2**k``, and two such runs cover any range.
     """
     length = np.maximum(end - first, 1)
     level = np.frexp(length)[1] - 1
@@ -466,56 +470,56 @@ def _retrace(half: _Half, choice: int, above: Floats) -> None:
         choice = int(parent[choice])
 
 
-def _solve(book: _RoundingProblem, plan: _Plan, time_limit: float) -> tuple[_Plan, bool]:
+def _solve(problem: _RoundingProblem, plan: _Plan, time_limit: float) -> tuple[_Plan, bool]:
     """The best plan by the HiGHS solver, started from ``plan``; proved is False when it ran out of time.
 
-    Minimise ``sum(u) + e`` with ``u >= v * (f - y)``, ``sum(v * y) - e <= sum(v * f)`` and
-    ``0 <= e <= slack`` over whole ``y`` between a lowest number and 1. No plan gains by going further up: one
-    unit less of a name above its ceiling leaves ``under`` as it is and spends less. Nor by going further
-    down: every unit below the floor costs ``v * (1 - price)``, and the total is less than the gap.
+    Minimise ``sum(u) + e`` with ``u >= v * (f - y)``, ``sum(v * y) - e <= sum(v * f)`` and ``0 <= e <= slack``
+    over whole ``y`` between a lower bound and 1. Going further up gains nothing: one unit less of a name above its
+    ceiling leaves ``under`` unchanged and spends less. Nor does going further down: every unit below the floor
+    costs ``v * (1 - price)``, and the total is less than the gap.
 
-    Money is counted in average unit values, which makes the solver's tolerance far less than any unit; what
-    it returns is checked and priced again in plain arithmetic.
+    Money is in units of the average unit value, so that the solver's tolerance is far below any unit; its result
+    is checked and evaluated again in plain arithmetic.
     """
-    import highspy  # noqa: PLC0415 - slow to import, and few books need it
+    import highspy  # noqa: PLC0415 - slow to import, and rarely needed
 
-    lowest = np.floor(_gap(book, plan) / (book.value * (1 - book.price)))
+    lowest = np.floor(_gap(problem, plan) / (problem.value * (1 - problem.price)))
     if lowest.max() > _MOST_BELOW:
         return plan, False
-    unit = float(book.value.mean())
-    solver = _solved(highspy, book, plan, lowest, unit, time_limit)
-    found = np.array(solver.getSolution().col_value[: book.value.size])
+    unit = float(problem.value.mean())
+    solver = _solved(highspy, problem, plan, lowest, unit, time_limit)
+    found = np.array(solver.getSolution().col_value[: problem.value.size])
     if found.size:
-        plan = _better(book, plan, np.rint(found), "exact")
+        plan = _better(problem, plan, np.rint(found), "exact")
     finished = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
     claimed = unit * solver.getInfo().objective_function_value
-    return plan, finished and plan.objective <= claimed + _SNAP * book.scale
+    return plan, finished and plan.objective <= claimed + _SNAP * problem.scale
 
 
 def _solved(
     highspy: Any,  # noqa: ANN401 - ships no types
-    book: _RoundingProblem,
+    problem: _RoundingProblem,
     plan: _Plan,
     lowest: Floats,
     unit: float,
     time_limit: float,
-) -> Any:  # noqa: ANN401 - likewise
+) -> Any:  # noqa: ANN401 - ships no types
     solver = highspy.Highs()
     for option, setting in _options(time_limit).items():
         solver.setOptionValue(option, setting)
-    solver.passModel(_model(highspy, book, lowest, unit))
+    solver.passModel(_model(highspy, problem, lowest, unit))
     start = highspy.HighsSolution()
-    start.col_value = _columns(book, plan.above, unit)
+    start.col_value = _columns(problem, plan.above, unit)
     solver.setSolution(start)
     solver.run()
     return solver
 
 
 def _options(time_limit: float) -> dict[str, bool | int | float | str]:
-    """Silent, no parallel search, no gap left, and tolerances far below any unit.
+    """No output, no parallel search, no remaining gap, and tolerances far below any unit.
 
-    The number of threads is left alone: HiGHS refuses to run when another user of it in this process has
-    already fixed a different number.
+    The number of threads is not set: HiGHS refuses to run when another user in this process has already set a
+    different number.
     """
     return {
         "output_flag": False,
@@ -529,22 +533,22 @@ def _options(time_limit: float) -> dict[str, bool | int | float | str]:
     }
 
 
-def _columns(book: _RoundingProblem, above: Floats, unit: float) -> Floats:
+def _columns(problem: _RoundingProblem, above: Floats, unit: float) -> Floats:
     """A plan as the solver's columns: units above the floor, shortfalls, money beyond the target."""
-    short = np.maximum(book.value * (book.remainder - above), 0.0)
-    beyond = max(float(book.value @ (above - book.remainder)), 0.0)
+    short = np.maximum(problem.value * (problem.remainder - above), 0.0)
+    beyond = max(float(problem.value @ (above - problem.remainder)), 0.0)
     return np.concatenate((above, short / unit, [beyond / unit]))
 
 
-def _model(highspy: Any, book: _RoundingProblem, lowest: Floats, unit: float) -> Any:  # noqa: ANN401 - ships no types
-    n, value = book.value.size, book.value / unit
+def _model(highspy: Any, problem: _RoundingProblem, lowest: Floats, unit: float) -> Any:  # noqa: ANN401 - ships no types
+    n, value = problem.value.size, problem.value / unit
     model = highspy.HighsLp()
     model.num_col_, model.num_row_ = 2 * n + 1, n + 1
     model.col_cost_ = np.concatenate((np.zeros(n), np.ones(n + 1)))
     model.col_lower_ = np.concatenate((-lowest, np.zeros(n + 1)))
-    model.col_upper_ = np.concatenate((np.ones(n), np.full(n, highspy.kHighsInf), [book.slack / unit]))
+    model.col_upper_ = np.concatenate((np.ones(n), np.full(n, highspy.kHighsInf), [problem.slack / unit]))
     model.integrality_ = [highspy.HighsVarType.kInteger] * n + [highspy.HighsVarType.kContinuous] * (n + 1)
-    wanted = value * book.remainder
+    wanted = value * problem.remainder
     model.row_lower_ = np.concatenate((wanted, [-highspy.kHighsInf]))
     model.row_upper_ = np.concatenate((np.full(n, highspy.kHighsInf), [wanted.sum()]))
     matrix = model.a_matrix_

@@ -1,7 +1,7 @@
-"""What an order costs besides the value of its shares: commission, and the spread that it crosses. Pure.
+"""What an order costs beyond the value of its shares: commission and the spread it crosses. Pure.
 
-The planner, the checks, the review and the funding of a run all count an order's cash in the same way, so that a
-plan which fits into the cash of one of them fits into that of the others.
+The planner, the checks, the review and the funding of a run all use the same cash price of an order, so that a
+plan which one of them finds affordable is affordable for all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stocklean_exec.fees import IBKR_US_FIXED
+from stocklean_exec.fees import IBKR_US_FIXED, fixed_rate_commission
 from stocklean_exec.schema.prices import is_usable
 
 if TYPE_CHECKING:
@@ -21,17 +21,18 @@ __all__ = ["cash_prices", "commissions", "costs_beyond_value"]
 
 
 def commissions(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Commission of each order by :data:`~stocklean_exec.IBKR_US_FIXED`, all at once; US dollars.
+    """Commission of each order by :data:`~stocklean_exec.IBKR_US_FIXED`; US dollars, 0 for an unknown quantity.
 
     Examples
     --------
     >>> commissions(np.array([100.0, 1_000.0, 0.0]), np.array([25.0, 25.0, 25.0])).tolist()
     [1.0, 5.0, 0.0]
     """
-    rates = IBKR_US_FIXED
-    least = np.where(quantity >= 1, rates.minimum, rates.fractional_minimum)
-    most = rates.maximum_rate * (quantity * price)
-    return np.where(quantity > 0, np.minimum(np.maximum(rates.per_share * quantity, least), most), 0.0)
+    shares = np.where(np.isnan(quantity), 0.0, quantity)
+    fees = fixed_rate_commission(
+        IBKR_US_FIXED, shares, shares * price, larger=np.maximum, smaller=np.minimum, choose=np.where
+    )
+    return np.asarray(fees, dtype="float64")
 
 
 def cash_prices(
@@ -44,7 +45,7 @@ def cash_prices(
     """Price per share at which each order is counted in cash; NaN without a usable ``price``.
 
     A market order trades at the far touch: a buy at the ask, a sell at the bid, where these are quoted. A limit
-    order to buy may cost up to its limit; one to sell brings no more than ``price``, and no less than its limit.
+    buy may cost up to its limit; a limit sell earns at most ``price``, and at least its limit.
 
     Parameters
     ----------
@@ -72,10 +73,10 @@ def costs_beyond_value(
     price: NDArray[np.float64],
     cash_price: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Spread that each order is counted to cross: shares times the distance of ``cash_price`` from ``price``.
+    """Spread cost of each order: shares times the distance of ``cash_price`` from ``price``.
 
-    ``quantity`` in shares, not negative; the result is in the currency of the prices, never negative, and 0 where
-    no price tells.
+    ``quantity`` is in shares and not negative. The result is in the currency of the prices, not negative, and 0
+    without a price.
 
     Examples
     --------

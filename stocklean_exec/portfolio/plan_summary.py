@@ -1,7 +1,7 @@
-"""What a plan does to the book: how near it comes to the targets, what it costs, what it leaves in cash.
+"""What a plan does to the book: its distance from the targets, its costs, and the cash it leaves.
 
-Computed from the orders themselves and not by the planner, so it also holds for a plan that was edited. Pure;
-values are in the base currency, distances in basis points of NAV.
+Computed from the orders, not by the planner, so it also holds for an edited plan. Pure; values are in the base
+currency, distances in basis points of NAV.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_summary", "summary_card"]
 
-_EXACT_UP_TO = 50  # as in the sizing
+_EXACT_UP_TO = 50  # as in sizing.py, so that the bound is proved wherever the plan is
 
 
 def plan_summary(
@@ -41,17 +41,17 @@ def plan_summary(
     base_currency: str = "USD",
     fx: Mapping[str, float] | None = None,
 ) -> pd.Series[float]:
-    """What a plan does to the book, computed from the orders themselves, so also after they were edited.
+    """What a plan does to the book, computed from its orders, so also after they were edited.
 
     Active share is half the sum of the absolute differences between the book's weights and the targets', cash
-    among them (Cremers and Petajisto 2009). It speaks of what can be traded: a symbol whose order is
-    ``REJECTED``, or that no price values, counts as wanted as it is held; ``rejected_weight`` tells how much
-    that leaves out.
+    among them (Cremers and Petajisto 2009). It covers what can be traded: for a symbol whose order is
+    ``REJECTED``, or that has no price, the position counts as the target; ``rejected_weight`` is the weight
+    excluded in this way.
 
     Parameters
     ----------
     orders : as :func:`plan_orders` returned them
-    targets, positions, quotes, nav, cash_buffer, unlisted, base_currency, fx : what the plan was made from
+    targets, positions, quotes, nav, cash_buffer, unlisted, base_currency, fx : the inputs of the plan
 
     Returns
     -------
@@ -59,20 +59,20 @@ def plan_summary(
 
     ======================  =============================================================================
     nav                     net asset value, base currency
-    orders, rejected        orders to send, and rows that cannot be
+    orders, rejected        orders to send, and rejected rows
     buys, sells             their notional, base currency
     turnover                (buys + sells) / NAV
     gross_before, _after    value of all holdings, longs and shorts added up, / NAV
     cash_before, _after     NAV less the net value of the holdings; estimated fees are not taken off
     active_share_before_bp  distance from the targets, basis points of NAV
     active_share_after_bp   the same once all orders are filled at their decision prices
-    lower_bound_bp          proved: no plan of whole lots comes nearer than this
-    gap_bp                  active_share_after_bp - lower_bound_bp: what rounding and reserve left on the table
+    lower_bound_bp          proved: no plan of whole lots is closer to the targets than this
+    gap_bp                  active_share_after_bp - lower_bound_bp: the cost of rounding and reserve
     estimated_fees          commissions by IBKR's fixed schedule, USD
-    reserved_fees           what the planner keeps back for commissions, where the weights leave less in cash
-    reserved_slippage       what it keeps back for half-spreads, and for limits above the price
+    reserved_fees           cash the planner reserves for commissions, where the weights leave less in cash
+    reserved_slippage       cash it reserves for half-spreads, and for limits above the price
     rejected_weight         absolute target weights of the symbols whose orders are rejected
-    unpriced                symbols held or wanted that no price values; they count as worth nothing
+    unpriced                targets and holdings without a price; their value counts as 0
     ======================  =============================================================================
 
     Examples
@@ -89,29 +89,29 @@ def plan_summary(
     book = align(wanted, held, market, unlisted=unlisted, base_currency=base_currency, fx=fx)
     nav = parse_nav(nav)
     investable = investable_nav(nav, cash_buffer)
-    _refuse_strange(orders, book)
+    _refuse_unknown_symbols(orders, book)
     sent = orders[orders["status"] != "REJECTED"]
     signed = sent["quantity"].where(sent["side"] == "BUY", -sent["quantity"])
     moved = signed.groupby(sent["symbol"]).sum()
     trade = moved.reindex(book.symbols, fill_value=0.0).to_numpy(dtype="float64")
     value = np.nan_to_num(book.value)
-    refused = set(orders.loc[orders["status"] == "REJECTED", "symbol"])
-    stays = np.array([symbol in refused for symbol in book.symbols], dtype=bool) | np.isnan(book.value)
+    rejected = set(orders.loc[orders["status"] == "REJECTED", "symbol"])
+    stays = np.array([symbol in rejected for symbol in book.symbols], dtype=bool) | np.isnan(book.value)
     stays |= ~book.listed & (unlisted == "keep")
-    wish = np.where(stays, book.held * value, book.weight * investable)
+    target_value = np.where(stays, book.held * value, book.weight * investable)
     lots = _lots_of(orders, book, wanted)[~stays]
-    # A plan made anew proves how near any plan could come; on most books the proof is exact.
+    # Rounding again gives the bound that no plan can beat; on most books it is exact.
     best = round_units(
-        ((wish - book.held * value)[~stays] / value[~stays]) / lots,
+        ((target_value - book.held * value)[~stays] / value[~stays]) / lots,
         value[~stays] * lots,
-        slack=max(investable - math.fsum(wish.tolist()), 0.0),
+        slack=max(investable - math.fsum(target_value.tolist()), 0.0),
         exact_up_to=_EXACT_UP_TO if (lots >= 1).all() else 0,
     ).lower_bound
     before, after = book.held * value, (book.held + trade) * value
     fees, spread = _costs(sent, book)
     scale = 1e4 / nav
     bound = best * scale
-    active_after = _active_share(after, wish) * scale
+    active_after = _active_share(after, target_value) * scale
     notional = np.abs(trade) * value
     return pd.Series(
         {
@@ -125,7 +125,7 @@ def plan_summary(
             "gross_after": float(np.abs(after).sum() / nav),
             "cash_before": float(nav - before.sum()),
             "cash_after": float(nav - after.sum()),
-            "active_share_before_bp": float(_active_share(before, wish) * scale),
+            "active_share_before_bp": float(_active_share(before, target_value) * scale),
             "active_share_after_bp": float(active_after),
             "lower_bound_bp": float(bound),
             "gap_bp": float(active_after - bound),
@@ -133,7 +133,7 @@ def plan_summary(
             "reserved_fees": fees,
             "reserved_slippage": spread,
             "rejected_weight": float(
-                sum(abs(w) for w, name in zip(book.weight, book.symbols, strict=True) if name in refused)
+                sum(abs(w) for w, name in zip(book.weight, book.symbols, strict=True) if name in rejected)
             ),
             "unpriced": float(np.count_nonzero(np.isnan(book.value))),
         },
@@ -142,7 +142,7 @@ def plan_summary(
 
 
 def _costs(sent: pd.DataFrame, book: AlignedBook) -> tuple[float, float]:
-    """Commissions of the orders, and what they are counted to cost beyond commissions and value; base currency."""
+    """Commissions of the orders, and their spread cost; base currency."""
     place = {symbol: index for index, symbol in enumerate(book.symbols)}
     rows = np.array([place[symbol] for symbol in sent["symbol"].tolist()], dtype="int64")
     quantity, price, limit = (
@@ -156,27 +156,27 @@ def _costs(sent: pd.DataFrame, book: AlignedBook) -> tuple[float, float]:
     return math.fsum(fees.tolist()), math.fsum(spread.tolist())
 
 
-def _active_share(values: NDArray[np.float64], wish: NDArray[np.float64]) -> float:
-    gap = values - wish
+def _active_share(values: NDArray[np.float64], target_value: NDArray[np.float64]) -> float:
+    gap = values - target_value
     return (math.fsum(np.abs(gap).tolist()) + abs(math.fsum(gap.tolist()))) / 2
 
 
-def _refuse_strange(orders: pd.DataFrame, book: AlignedBook) -> None:
+def _refuse_unknown_symbols(orders: pd.DataFrame, book: AlignedBook) -> None:
     known = set(book.symbols)
-    strange = [symbol for symbol in orders["symbol"].tolist() if symbol not in known]
-    if strange:
-        text = "ordered, but neither wanted nor held; give the targets and positions that the plan was made from"
-        raise InputError("orders", [Problem("unlisted_order", text, symbol=symbol) for symbol in strange])
+    unknown = [symbol for symbol in orders["symbol"].tolist() if symbol not in known]
+    if unknown:
+        text = "ordered, but neither a target nor held; give the targets and positions the plan was made from"
+        raise InputError("orders", [Problem("unlisted_order", text, symbol=symbol) for symbol in unknown])
 
 
 def _lots_of(orders: pd.DataFrame, book: AlignedBook, targets: pd.DataFrame) -> NDArray[np.float64]:
-    """Lot of each symbol: its order's, else its target's, else the one most orders have."""
+    """Lot of each symbol: its order's, else its target's, else the orders' median lot."""
     known = dict(zip(targets["symbol"].tolist(), targets["lot_size"].tolist(), strict=True))
     usual = 1.0
     if "lot_size" in orders.columns and orders["lot_size"].notna().any():
-        told = orders[orders["lot_size"].notna()]
-        known |= dict(zip(told["symbol"].tolist(), told["lot_size"].tolist(), strict=True))
-        usual = float(told["lot_size"].median())
+        with_lot = orders[orders["lot_size"].notna()]
+        known |= dict(zip(with_lot["symbol"].tolist(), with_lot["lot_size"].tolist(), strict=True))
+        usual = float(with_lot["lot_size"].median())
     lots = np.array([known.get(symbol, math.nan) for symbol in book.symbols], dtype="float64")
     lots = np.where(np.isnan(lots), usual, lots)
     # A position is closed to the last whole share, whatever its lot.

@@ -1,26 +1,34 @@
 """The planner: from target weights to orders.
 
-A weight asks for a value, ``weight x NAV less the cash buffer``; at the symbol's price that is a quantity, seldom
-a whole one. :mod:`~stocklean_exec.portfolio.sizing` chooses the whole quantities that leave the book nearest to
-the weights (least active share, with cash counted as an asset) without spending more than there is. The difference
-from what is held is the order.
+A weight is a target value, ``weight x (NAV less the cash buffer)``; divided by the price it is a quantity, seldom
+a whole one. :mod:`~stocklean_exec.portfolio.sizing` chooses the whole quantities that bring the book closest to
+the weights (least active share, with cash counted as an asset) without spending more than is available. The
+difference from the position is the order.
 
-Pure functions over tables: nothing here connects, waits, reads a clock or draws a number, so the same inputs
-give the same orders and the same client order ids. Quantities are shares, always positive on an order;
-prices are per share in the symbol's currency; notional is in that currency.
+Pure functions over tables: no I/O, no clock, no random numbers, so the same inputs give the same orders and the
+same client order ids. Quantities are shares, always positive on an order; prices are per share in the symbol's
+currency; notional is in that currency.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.portfolio.alignment import (
+    AlignedBook,
+    Rejections,
+    Unlisted,
+    align,
+    freeze_arrays,
+    investable_nav,
+    parse_nav,
+)
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.portfolio.sizing import Sizes, measure, whole_trades
 from stocklean_exec.schema.frame_validator import (
@@ -60,9 +68,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FRACTIONAL_STEP", "plan_orders"]
 
-_DUST = 1e-9
-_BESIDE = "shares are working in a symbol that is neither wanted nor held"
-_FRACTIONAL = "say fractional=True to sell it"
+_DUST = 1e-9  # floating-point noise; far below the smallest tradable part of a share, 0.0001
+_UNRELATED = "shares are working in a symbol that is neither a target nor held"
+_FRACTIONAL = "use fractional=True to sell it"
 
 
 def plan_orders(
@@ -94,45 +102,45 @@ def plan_orders(
 
     Parameters
     ----------
-    targets : DataFrame with symbol and weight, Series of weights by symbol, or dict
-        Columns order_type, limit_price, tif, lot_size, ... set a symbol's own terms; a column ``as_of`` is
-        held against ``decided_at``; other columns are carried into the orders, unless orders have their own.
+    targets : DataFrame with symbol and weight, Series of weights by symbol, or dict Columns order_type,
+        limit_price, tif, lot_size, ... set a symbol's own terms; a column ``as_of`` is checked against
+        ``decided_at``; other columns are copied to the orders, unless orders have their own.
     positions : DataFrame with symbol and quantity, Series, dict, or None for nothing held
     quotes : DataFrame with symbol, quoted_at and bid, ask, last or close; or a mapping symbol -> price
     nav : net asset value in the base currency
     run_id : letters, digits, dot, underscore, hyphen; with symbol and side it makes the client order id
-    cash_buffer : fraction of NAV that is never spent; weights are fractions of what is left
-    reserve : base currency kept back, where the weights leave less than this in cash, for what the orders cost
+    cash_buffer : fraction of NAV that is never spent; weights are fractions of the rest
+    reserve : base currency reserved, where the weights leave less than this in cash, for what the orders cost
         beyond the value of their shares. ``"auto"`` is computed from the plan itself: commissions by IBKR's US
-        fixed schedule, half the quoted spread of market orders, and for limit orders to buy the distance to their
-        limit. 0 keeps nothing back
-    unlisted : what to do with holdings that the targets do not name: ``"keep"``, ``"close"`` or ``"error"``
+        fixed schedule, half the quoted spread of market orders, and for limit buys the distance to their limit. 0
+        reserves nothing
+    unlisted : what to do with holdings that are not in the targets: ``"keep"``, ``"close"`` or ``"error"``
     allow_short, max_gross, allow_liquidation : see :func:`~stocklean_exec.schema.inputs.parse_targets`
     fractional : trade parts of a share, in steps of 0.0001; without it, whole shares or multiples of lot_size
-    order_type : for all symbols, whatever their rows say; by default each row's own, else ``MKT``
-    limit_offset_bps : limit of ``LMT`` orders without a price of their own: so many basis points of the
-        decision price on the far side of it (a buy's limit is above for a positive offset)
+    order_type : for all symbols, overriding their rows; by default each row's own, else ``MKT``
+    limit_offset_bps : limit of ``LMT`` orders without a price of their own: the decision price plus (buy) or minus
+        (sell) this many basis points
     tick_size : price step, one for all or by symbol; by default the US rule for shares
     tif : time in force for all symbols; by default each row's own, else ``DAY``; never empty
-    account : the account that trades, where the target row does not say
+    account : the account that trades, where the target row has none
     open_orders : working orders, as ``broker.open_orders()`` gives them: symbol, side, quantity, and if known
         filled_quantity, status, client_order_id and client_id
-    on_open_orders : ``"reject"`` refuses a symbol that has working orders, whoever placed them, as
-        ``open_order_exists``; ``"net"`` counts them as if they were filled
+    on_open_orders : ``"reject"`` rejects a symbol that has working orders, whoever placed them, as
+        ``open_order_exists``; ``"net"`` counts them as filled
     base_currency, fx : currency of NAV, and the value in it of one unit of each other currency
     decided_at : when the decision was made; by default the time of the latest quote
 
     Returns
     -------
     DataFrame with the columns of :data:`~stocklean_exec.schema.tables.ORDERS`, then ``lot_size``, ``tick_size``,
-    ``detail``, ``con_id`` (the contract that trades and no other, where targets or positions name one) and the
-    targets' other columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a reason,
-    such as ``price_unavailable``; its quantity is NaN if no price could give one.
+    ``detail``, ``con_id`` (the contract to trade, where targets or positions have one) and the targets' other
+    columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a reason, such as
+    ``price_unavailable``; its quantity is NaN without a price.
 
     Raises
     ------
     InputError
-        With every offending row; nothing is half planned.
+        With every offending row; there is no partial plan.
 
     Examples
     --------
@@ -163,14 +171,15 @@ def plan_orders(
     terms = _terms(book, wanted, order_type, tif, fractional=fractional)
     working = parse_open_orders(open_orders)
     sizes = measure(book, working, investable, keep=unlisted == "keep", leverage=max_gross)
-    _set_limits(book, terms, sizes, wanted, limit_offset_bps, tick_size)
-    refused = _refused_symbols(working, open_orders) if on_open_orders == "reject" else {}
-    _reject(book, terms, sizes, refused)
+    terms = _with_limits(terms, book, sizes, wanted, limit_offset_bps, tick_size)
+    rejected = _refused_symbols(working, open_orders) if on_open_orders == "reject" else {}
+    book = book.with_rejections(_rejections(book, terms, sizes, rejected))
     cost = _cost_of(book, terms) if fixed_reserve is None else lambda _: fixed_reserve
     trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short)
-    _round_limits(book, terms, trade)
+    terms, without_price = _rounded_limits(terms, trade)
+    book = book.with_rejections(without_price)
     orders = _table(book, terms, trade, wanted, run_id, account, decided_at)
-    notes += _notes(book, terms, sizes, trade, working, refused, value)
+    notes += _notes(book, terms, sizes, trade, working, rejected, value)
     return add_warnings(merge_warnings(orders, wanted, held, market), notes)
 
 
@@ -183,7 +192,7 @@ def _check_options(
     account: object,
     base_currency: object,
 ) -> None:
-    """Refuse what is none of an option's values: a misspelt "keep" must not sell the book."""
+    """Raise for an unknown value of an option: a misspelt "keep" must not sell the book."""
     problems = []
     if not is_valid_run_id(run_id):
         text = f"run_id {shown(run_id)} may only have letters, digits, '.', '_' and '-'"
@@ -205,7 +214,7 @@ def _check_options(
 
 
 def _parse_reserve(reserve: object, investable: float) -> float | None:
-    """Read the reserve: an amount of money, or None for the one that is computed."""
+    """Read the reserve: an amount of money, or None for ``"auto"``."""
     if isinstance(reserve, str) and reserve == "auto":
         return None
     try:
@@ -222,7 +231,7 @@ def _cost_of(book: AlignedBook, terms: _Terms) -> Cost:
         quantity, rate = np.abs(trade), np.nan_to_num(book.value / book.price)
         cash_price = cash_prices(trade > 0, book.price, book.bid, book.ask, terms.limit)
         spread = costs_beyond_value(quantity, book.price, cash_price) * rate
-        # The schedule is in US dollars: for another base currency it is a first estimate.
+        # The schedule is in US dollars: for another base currency it is an estimate.
         fees = commissions(quantity, np.nan_to_num(cash_price * rate))
         return math.fsum((spread + fees).tolist())
 
@@ -236,9 +245,12 @@ def _decision_time(decided_at: object, market: pd.DataFrame) -> pd.Timestamp | N
     return stamp
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Terms:
-    """How each symbol of a book trades, in the book's order; ``limit`` is NaN where there is none."""
+    """How each symbol of a book trades, in the book's order; ``limit`` is NaN where there is none.
+
+    The arrays are read-only.
+    """
 
     order_type: list[str]
     tif: list[str]
@@ -246,12 +258,15 @@ class _Terms:
     tick: NDArray[np.float64]
     limit: NDArray[np.float64]
 
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
 
 def _terms(
     book: AlignedBook, targets: pd.DataFrame, order_type: str | None, tif: str | None, *, fractional: bool
 ) -> _Terms:
     count, extra = len(book.symbols), len(book.symbols) - len(targets)
-    # A door fills an empty order type with MKT; the caller's word for all symbols goes before that.
+    # Validation fills an empty order type with MKT; the option for all symbols takes precedence.
     types = targets["order_type"].tolist() if order_type is None else [order_type] * len(targets)
     tifs = targets["tif"].tolist() if tif is None else [tif] * len(targets)
     lots = np.full(count, FRACTIONAL_STEP if fractional else 1.0)
@@ -263,64 +278,69 @@ def _terms(
     )
 
 
-def _set_limits(
-    book: AlignedBook,
+def _with_limits(
     terms: _Terms,
+    book: AlignedBook,
     sizes: Sizes,
     targets: pd.DataFrame,
     offset_bps: float | None,
     tick_size: float | Mapping[str, float] | None,
-) -> None:
-    """Set each symbol's limit, its own or the offset one, not yet rounded, and its tick."""
-    terms.limit[: len(targets)] = targets["limit_price"].to_numpy(dtype="float64")
+) -> _Terms:
+    """Return the terms with each symbol's limit, its own or the offset one, not yet rounded, and its tick."""
+    limit = terms.limit.copy()
+    limit[: len(targets)] = targets["limit_price"].to_numpy(dtype="float64")
     if offset_bps is not None:
         offset = number_option("limit_offset_bps", offset_bps) / 1e4
         is_limit = np.array([kind == "LMT" for kind in terms.order_type], dtype=bool)
-        offered = book.price * (1 + np.where(sizes.wish > 0, 1, -1) * offset)
-        terms.limit[:] = np.where(is_limit & np.isnan(terms.limit), offered, terms.limit)
+        offered = book.price * (1 + np.where(sizes.desired > 0, 1, -1) * offset)
+        limit = np.where(is_limit & np.isnan(limit), offered, limit)
+    return replace(terms, limit=limit, tick=_ticks(book, limit, tick_size))
+
+
+def _ticks(
+    book: AlignedBook, limit: NDArray[np.float64], tick_size: float | Mapping[str, float] | None
+) -> NDArray[np.float64]:
+    """Price step of each symbol; NaN where a mapping has none for it."""
     if tick_size is None:
-        terms.tick[:] = tick_sizes(
-            np.where(np.isnan(terms.limit), np.nan_to_num(book.price, nan=1.0), terms.limit)
-        )
-    elif hasattr(tick_size, "get"):
+        return tick_sizes(np.where(np.isnan(limit), np.nan_to_num(book.price, nan=1.0), limit))
+    if hasattr(tick_size, "get"):
         given = (tick_size.get(symbol) for symbol in book.symbols)
-        terms.tick[:] = [
-            math.nan if tick is None or pd.isna(tick) else number_option("tick_size", tick) for tick in given
-        ]
-    else:
-        terms.tick[:] = number_option("tick_size", tick_size)
+        steps = [math.nan if tick is None or pd.isna(tick) else number_option("tick_size", tick) for tick in given]
+        return np.array(steps, dtype="float64")
+    return np.full(len(limit), number_option("tick_size", tick_size))
 
 
 def _refused_symbols(working: dict[str, float], open_orders: object) -> dict[str, str]:
-    """Say of each symbol that has working orders why nothing else is ordered in it, and how to go on."""
+    """Explain for each symbol with working orders why it is rejected, and what to do about it."""
     known = describe_open_orders(open_orders)
     return {
         symbol: f"working orders for {quantity:+,.10g} shares are open"
         + (f" ({known[symbol]})" if symbol in known else "")
-        + "; wait until they end, cancel them, or count them as filled with on_open_orders='net'"
+        + "; wait for them to finish, cancel them, or count them as filled with on_open_orders='net'"
         for symbol, quantity in working.items()
     }
 
 
-def _reject(book: AlignedBook, terms: _Terms, sizes: Sizes, working: dict[str, str]) -> None:
-    """Give each symbol that cannot trade its reason; one that it has already stays."""
+def _rejections(book: AlignedBook, terms: _Terms, sizes: Sizes, working: dict[str, str]) -> Rejections:
+    """Find the rows whose terms, size or working orders do not allow an order, each with its first reason."""
     usual = (
         set(terms.order_type) <= {"MKT"} and set(terms.tif) <= set(TIFS) and set(book.sec_type) <= set(SEC_TYPES)
     )
-    large = np.abs(sizes.wish) + terms.lot > MAX_QUANTITY
-    # Most books are market orders all through; then few symbols, if any, need a closer look.
-    looked_at = ~np.isnan(terms.limit) | large if usual and not working else np.ones(len(large), dtype=bool)
-    for index in np.flatnonzero(looked_at).tolist():
-        found = next(_refusals(book, terms, sizes, index, working), None)
-        if found is not None and book.reason[index] is None:
-            book.reason[index], book.detail[index] = found[0], f"{found[0]}: {found[1]}"
+    large = np.abs(sizes.desired) + terms.lot > MAX_QUANTITY
+    # Most plans have market orders only; then few symbols, if any, need the checks one by one.
+    to_check = ~np.isnan(terms.limit) | large if usual and not working else np.ones(len(large), dtype=bool)
+    first = {
+        index: next(_refusals(book, terms, sizes, index, working), None)
+        for index in np.flatnonzero(to_check).tolist()
+    }
+    return {index: found for index, found in first.items() if found is not None}
 
 
 def _refusals(
     book: AlignedBook, terms: _Terms, sizes: Sizes, index: int, working: dict[str, str]
 ) -> Iterator[tuple[str, str]]:
     kind, tif, limit, tick = terms.order_type[index], terms.tif[index], terms.limit[index], terms.tick[index]
-    sec_type, symbol, size = book.sec_type[index], book.symbols[index], abs(sizes.wish[index])
+    sec_type, symbol, size = book.sec_type[index], book.symbols[index], abs(sizes.desired[index])
     if sec_type not in SEC_TYPES:
         yield "sec_type_unsupported", f"{sec_type!r} is not one of {', '.join(SEC_TYPES)}"
     if kind not in ORDER_TYPES:
@@ -333,7 +353,7 @@ def _refusals(
             f"market orders cannot carry a limit ({limit:g}); set order_type LMT or remove the limit",
         )
     if kind == "LMT":
-        yield from _limit_refusals(limit, tick, buy=sizes.wish[index] > 0)
+        yield from _limit_refusals(limit, tick, buy=sizes.desired[index] > 0)
     if symbol in working:
         yield "open_order_exists", working[symbol]
     if size + terms.lot[index] > MAX_QUANTITY:
@@ -350,19 +370,19 @@ def _limit_refusals(limit: float, tick: float, *, buy: bool) -> Iterator[tuple[s
         yield "limit_missing", f"limit {limit:g} on its tick of {tick:g} is {price[0]:g}, which is no price"
 
 
-def _round_limits(book: AlignedBook, terms: _Terms, trade: NDArray[np.float64]) -> None:
-    """Put each limit on its tick, on the passive side of what it is.
+def _rounded_limits(terms: _Terms, trade: NDArray[np.float64]) -> tuple[_Terms, Rejections]:
+    """Return the terms with each limit on its tick, on the passive side, and the rows that have no price there.
 
-    An order whose side the rounding turned round may find no price there; it is rejected like any other.
+    That can happen to an order whose side the rounding to whole lots has reversed.
     """
     is_limit = np.array([kind == "LMT" for kind in terms.order_type], dtype=bool)
     rounded = round_to_tick(terms.limit, np.where(terms.tick > 0, terms.tick, math.nan), trade > 0)
     usable = is_limit & is_usable(rounded)
-    terms.limit[:] = np.where(usable, rounded, math.nan)
-    for index in np.flatnonzero(is_limit & ~usable).tolist():
-        if book.reason[index] is None:
-            book.reason[index] = "limit_missing"
-            book.detail[index] = "limit_missing: no tick on the passive side is a price"
+    why = ("limit_missing", "no tick on the passive side is a price")
+    return (
+        replace(terms, limit=np.where(usable, rounded, math.nan)),
+        dict.fromkeys(np.flatnonzero(is_limit & ~usable).tolist(), why),
+    )
 
 
 def _table(
@@ -385,9 +405,9 @@ def _table(
     rows = book.row[order]
 
     def own(name: str, default: str | None) -> NDArray[np.object_]:
-        # The last row stands for "not in the targets".
-        told = targets[name].isna().tolist()
-        values = [default if no else text for no, text in zip(told, targets[name].tolist(), strict=True)]
+        # Row -1, the last one, is for holdings that are not in the targets.
+        empty = targets[name].isna().tolist()
+        values = [default if none else text for none, text in zip(empty, targets[name].tolist(), strict=True)]
         return np.asarray(_objects([*values, default])[rows], dtype=object)
 
     texts = {
@@ -426,8 +446,8 @@ def _table(
         frame["con_id"] = pd.array(contracts, dtype="Int64")
     carried = [name for name in targets.columns if name not in frame.columns and name not in ("weight", "con_id")]
     if carried:
-        beside = targets[carried].reset_index(drop=True).reindex(rows)
-        frame = pd.concat([frame, beside.set_axis(frame.index)], axis=1)
+        carried_rows = targets[carried].reset_index(drop=True).reindex(rows)
+        frame = pd.concat([frame, carried_rows.set_axis(frame.index)], axis=1)
     return frame
 
 
@@ -455,25 +475,25 @@ def _notes(
     sizes: Sizes,
     trade: NDArray[np.float64],
     working: dict[str, float],
-    refused: dict[str, str],
+    rejected: dict[str, str],
     nav: float,
 ) -> list[dict[str, object]]:
-    """What a person should know of a plan that can be traded all the same."""
+    """Warnings about a plan that can be traded."""
     left = sizes.held + np.nan_to_num(trade)
     part = (book.weight == 0) & ~sizes.kept & (np.abs(left) > _DUST) & (np.abs(left) < 1) & (terms.lot >= 1)
-    blind = sizes.kept & np.isnan(book.value) & (book.held != 0)
+    unpriced = sizes.kept & np.isnan(book.value) & (book.held != 0)
     notes = [
-        _note("fractional_position", book.symbols[index], f"{left[index]:g} of a share stays; {_FRACTIONAL}")
+        _note("fractional_position", book.symbols[index], f"{left[index]:g} of a share remains; {_FRACTIONAL}")
         for index in np.flatnonzero(part).tolist()
     ] + [
-        _note("price_unavailable", book.symbols[index], "kept without a price: what it is worth is spent too")
-        for index in np.flatnonzero(blind).tolist()
+        _note("price_unavailable", book.symbols[index], "kept without a price: its value counts as available cash")
+        for index in np.flatnonzero(unpriced).tolist()
     ]
     known = set(book.symbols)
     notes += [
         warning_row(
             "open_order_exists",
-            f"{quantity:g} {_BESIDE}",
+            f"{quantity:g} {_UNRELATED}",
             table="open_orders",
             symbol=symbol,
         )
@@ -481,13 +501,13 @@ def _notes(
         if symbol not in known
     ]
     notes += [
-        warning_row("open_order_exists", refused[symbol], table="open_orders", symbol=symbol)
+        warning_row("open_order_exists", rejected[symbol], table="open_orders", symbol=symbol)
         for symbol, quantity in zip(book.symbols, trade.tolist(), strict=True)
-        if symbol in refused and quantity == 0  # where something is to be traded, the rejected row says it
+        if symbol in rejected and quantity == 0  # a symbol that must trade has a rejected row with this text
     ]
-    worth = math.fsum(np.nan_to_num(book.held * book.value).tolist())
-    if worth > nav * (1 + _DUST):
-        text = f"holdings worth {worth:,.2f} exceed nav {nav:,.2f}: cash is negative"
+    holdings_value = math.fsum(np.nan_to_num(book.held * book.value).tolist())
+    if holdings_value > nav * (1 + _DUST):
+        text = f"holdings of {holdings_value:,.2f} exceed nav {nav:,.2f}: cash is negative"
         notes.append(warning_row("negative_cash", text, table="positions"))
     return notes
 

@@ -64,7 +64,7 @@ class PlanImpact:
     @classmethod
     def of(cls, orders: pd.DataFrame, check: PlanCheck) -> PlanImpact:
         """Compute the impact of a checked frame from its check."""
-        arrays, context = check.asked, check.context
+        arrays, context = check.arrays, check.context
         quantity, buy, price, cash_price = arrays.quantity, arrays.buy, arrays.price, arrays.cash_price
         fees = np.where(np.isnan(cash_price), 0.0, commissions(quantity, np.nan_to_num(cash_price)))
         order_prices = np.full(len(arrays.names), math.nan)

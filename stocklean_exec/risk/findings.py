@@ -1,7 +1,7 @@
-"""The verdicts of checks: how bad, against which limit, with which value. Pure.
+"""The findings of checks: verdict, limit and value of each check for each order. Pure.
 
-A check says ``pass``, ``warn`` or ``block`` of every order. All of them are kept, not only the worst, so that a
-person can see what was looked at.
+A check gives every order ``pass``, ``warn`` or ``block``. All results are kept, not only the worst, so that a user
+can see what was checked.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ VERDICTS = ("pass", "warn", "block")
 
 
 def differs(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell where two arrays differ; "not known" is the same as itself."""
+    """Where two arrays differ; NaN equals NaN."""
     return np.asarray((one != other) & ~(np.isnan(one) & np.isnan(other)))
 
 
 class Findings:
-    """The verdicts of all checks on ``count`` orders, gathered check by check."""
+    """The results of all checks on ``count`` orders, added check by check."""
 
     def __init__(self, count: int) -> None:
         self.worst = np.zeros(count, dtype="int64")
@@ -40,11 +40,11 @@ class Findings:
         return len(self.worst)
 
     def block(self, name: str, mask: object, limit: float, value: NDArray[np.float64] | float) -> None:
-        """Note a check that blocks the orders where ``mask`` is true."""
+        """Add a check that blocks the orders where ``mask`` is true."""
         self._add(name, BLOCK, mask, limit, value)
 
     def warn(self, name: str, mask: object, limit: float, value: NDArray[np.float64] | float) -> None:
-        """Note a check that warns of the orders where ``mask`` is true."""
+        """Add a check that warns about the orders where ``mask`` is true."""
         self._add(name, WARN, mask, limit, value)
 
     def _add(self, name: str, level: int, mask: object, limit: float, value: NDArray[np.float64] | float) -> None:
@@ -52,22 +52,22 @@ class Findings:
         levels = np.where(np.broadcast_to(np.asarray(mask), shape), level, PASS)
         check = _Check(levels, float(limit), np.broadcast_to(np.asarray(value), shape))
         known = self._checks.get(name)
-        self._checks[name] = check if known is None else known.joined(check)
+        self._checks[name] = check if known is None else known.merged(check)
         self.worst = np.maximum(self.worst, levels)
 
     def reasons(self) -> list[str | None]:
         """Names of the checks that block or warn, the blocking ones first; None where all pass."""
         found: list[str | None] = [None] * len(self)
-        told = [(name, check.levels) for name, check in self._checks.items() if check.levels.any()]
+        raised = [(name, check.levels) for name, check in self._checks.items() if check.levels.any()]
         for wanted in (BLOCK, WARN):
-            for name, levels in told:
+            for name, levels in raised:
                 for row in np.flatnonzero(levels == wanted).tolist():
                     known = found[row]
                     found[row] = name if known is None else f"{known}, {name}"
         return found
 
     def differ(self, other: Findings) -> NDArray[np.bool_]:
-        """Tell which orders get another reason than ``other`` gave them, or another value beside the same one."""
+        """Which orders have other reasons than in ``other``, or the same reason with another value."""
         found = np.zeros(self.worst.shape, dtype=bool)
         for name in self._checks.keys() | other._checks.keys():
             mine, theirs = self._checks.get(name, _NO_CHECK), other._checks.get(name, _NO_CHECK)
@@ -75,11 +75,11 @@ class Findings:
         return found
 
     def held_against(self, rows: list[int]) -> dict[str, tuple[float, list[float]]]:
-        """Limit of each check, and the values of the orders at ``rows``; NaN for what a check has not."""
+        """Limit of each check, and the values of the orders at ``rows``; NaN where a check has none."""
         return {name: check.held_against(rows) for name, check in self._checks.items()}
 
     def as_json(self, rows: list[int] | None = None) -> list[str]:
-        """Write verdict, limit and value of each check down, one JSON object for each order (at ``rows``)."""
+        """Verdict, limit and value of each check, as one JSON object for each order (at ``rows``)."""
         if not self._checks:
             return ["{}"] * (len(self) if rows is None else len(rows))
         columns = [
@@ -90,31 +90,31 @@ class Findings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Check:
-    """What one check says of each order."""
+    """The result of one check for each order."""
 
     levels: NDArray[np.int64]
     limit: float
     values: NDArray[np.float64]
 
-    def joined(self, other: _Check) -> _Check:
-        """Make one of two findings of a name, order by order the worse one; of two equal ones the later."""
+    def merged(self, other: _Check) -> _Check:
+        """Merge two results of one check: the worse one of each order; of two equal ones the later."""
         mine = self.levels > other.levels
         return _Check(
             np.where(mine, self.levels, other.levels), other.limit, np.where(mine, self.values, other.values)
         )
 
     def differ(self, other: _Check) -> NDArray[np.bool_]:
-        """Tell which orders are told of another finding; one that passes is told of none."""
+        """Which orders have another finding; a pass is not a finding."""
         moved = differs(self.values, other.values)
-        told = np.maximum(self.levels, other.levels) > PASS
-        return np.asarray(told & (moved | (self.levels != other.levels)))
+        raised = np.maximum(self.levels, other.levels) > PASS
+        return np.asarray(raised & (moved | (self.levels != other.levels)))
 
     def held_against(self, rows: list[int]) -> tuple[float, list[float]]:
-        """Its limit, and the values of some orders."""
+        """The limit, and the values of the orders at ``rows``."""
         return self.limit, self.values[rows].tolist()
 
     def at(self, rows: list[int]) -> _Check:
-        """Tell what it says of some orders."""
+        """The result for the orders at ``rows``."""
         return _Check(self.levels[rows], self.limit, self.values[rows])
 
     def as_json(self, name: str) -> list[str]:

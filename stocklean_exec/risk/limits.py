@@ -1,4 +1,4 @@
-"""The limits that orders are held against, as one immutable object.
+"""The limits that orders are checked against, as one immutable object.
 
 Values are in the currency of the account, ratios are fractions of NAV. Pure.
 """
@@ -28,31 +28,31 @@ _GREATER_IS_TIGHTER = frozenset({"min_cash_after", "duplicate_window"})
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the checks hold orders against. None switches a check off; the defaults are on the safe side.
+    """The limits of the pre-trade checks. None switches a check off; the defaults are conservative.
 
     Parameters
     ----------
-    max_order_notional : currency; most that one order may be worth
-    max_order_quantity : shares; most that one order may ask for
-    max_position_ratio : fraction of NAV; most that one position may be after its order
-    max_gross : fraction of NAV; most that all positions, longs and shorts added up, may be after the orders
-    max_total_notional : currency; most that all orders together may be worth; counted once more as they leave
-    max_day_notional : currency; most that may leave in one day, by all runs of the blotter
-    max_orders_per_minute : most orders that may leave in any sixty seconds
-    price_collar : fraction; how far a limit may reach through the market, and how far the market may be from
-        the previous close and from the decision price
+    max_order_notional : currency; maximum notional of one order
+    max_order_quantity : shares; maximum quantity of one order
+    max_position_ratio : fraction of NAV; maximum size of one position after its order
+    max_gross : fraction of NAV; maximum gross exposure, longs and shorts added up, after the orders
+    max_total_notional : currency; maximum notional of all orders together; enforced again when they are sent
+    max_day_notional : currency; maximum notional sent in one day, by all runs of the blotter
+    max_orders_per_minute : maximum number of orders sent in any sixty seconds
+    price_collar : fraction; maximum distance of a limit through the market, and of the market from the previous
+        close and from the decision price
     max_quote_age : seconds
-    max_spread_bps : basis points of the mid; a wider market is a warning
-    min_cash_after : currency; cash left once the sells have paid for the buys and their fees
-    allow_short : whether an order may leave a short position
+    max_spread_bps : basis points of the mid; a wider spread is a warning
+    min_cash_after : currency; minimum cash after all orders and their fees
+    allow_short : whether an order may result in a short position
     restricted : symbols that must not be traded
-    duplicate_window : seconds; the same symbol, side and quantity again within it is taken for a mistake
-    max_approval_age : seconds after which an approval no longer counts
+    duplicate_window : seconds; the same symbol, side and quantity within it is a suspected duplicate
+    max_approval_age : seconds after which an approval expires
 
     Raises
     ------
     InputError
-        A limit that is no number, or below zero; ``restricted`` that is no list of symbols.
+        A limit is not a number, or is below zero; ``restricted`` is not a list of symbols.
 
     Examples
     --------
@@ -97,29 +97,29 @@ class Limits:
         if number < 0 and name != "min_cash_after":
             return [Problem("limit_invalid", f"{name} {value!r} is below 0")]
         if isinstance(value, np.generic):
-            object.__setattr__(self, name, number)  # JSON cannot spell a NumPy number
+            object.__setattr__(self, name, number)  # JSON has no NumPy numbers
         return []
 
     def _take_restricted(self, value: object) -> list[Problem]:
-        """Spell the symbols as orders spell them, so that none slips through under another spelling."""
+        """Normalise the symbols as those of orders, so that every spelling is matched."""
         if isinstance(value, str) or not isinstance(value, (Iterable, type(None))):
-            # The letters of "GME" are symbols too: taken as a list, they would bar G, M and E.
+            # The letters of "GME" are symbols too: read as a list, they would restrict G, M and E.
             return [Problem("limit_invalid", f"restricted {value!r} is not a list of symbols")]
         symbols = list(value or ())
         if not all(isinstance(symbol, str) for symbol in symbols):
             return [Problem("limit_invalid", f"restricted {value!r} is not a list of symbols")]
-        door = FrameValidator(POSITIONS, dict.fromkeys(symbols, 0.0), "quantity")
-        known = door.read_symbols()
-        if door.problems:
-            return [Problem("limit_invalid", f"restricted: {problem.detail}") for problem in door.problems]
+        validator = FrameValidator(POSITIONS, dict.fromkeys(symbols, 0.0), "quantity")
+        known = validator.read_symbols()
+        if validator.problems:
+            return [Problem("limit_invalid", f"restricted: {problem.detail}") for problem in validator.problems]
         object.__setattr__(self, "restricted", frozenset(known))
         return []
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> Limits:
-        """Make limits from a mapping, such as a TOML file; an unknown name is an error, not a lost limit."""
+        """Make limits from a mapping, such as a TOML file; an unknown name is an error."""
         known = {field.name for field in fields(cls)}
-        unknown = [Problem("limit_unknown", f"{name!r} is no limit") for name in values if name not in known]
+        unknown = [Problem("limit_unknown", f"{name!r} is not a limit") for name in values if name not in known]
         if unknown:
             raise InputError("limits", unknown)
         return cls(**cast("dict[str, Any]", dict(values)))
@@ -140,7 +140,7 @@ class Limits:
         return json.dumps(self.to_dict())
 
     def tightened(self, other: Limits | None) -> Limits:
-        """Return the tighter of both, limit by limit; one that only one of them sets holds.
+        """Return the tighter of both, limit by limit; a limit that only one of them sets applies.
 
         Examples
         --------

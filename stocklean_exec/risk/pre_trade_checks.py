@@ -1,9 +1,9 @@
-"""Pre-trade checks: each order against the limits, before a person sees it.
+"""Pre-trade checks: each order against the limits, before it is reviewed.
 
-Every check gives each order a verdict: ``pass``, ``warn`` or ``block``, with the limit and the value it was held
-against. A blocked order cannot be approved; nothing here changes an order. The rules themselves are in
-:mod:`~stocklean_exec.risk.rules`, the limits in :mod:`~stocklean_exec.risk.limits`; here is the door: it gathers
-what orders are checked against, and remembers it, so that an edited plan is held against the same.
+Every check gives each order a verdict: ``pass``, ``warn`` or ``block``, with the limit and the value that was
+compared with it. A blocked order cannot be approved; no order is changed here. The rules are in
+:mod:`~stocklean_exec.risk.rules`, the limits in :mod:`~stocklean_exec.risk.limits`. This module collects the
+account and market data for the checks, and keeps it, so that an edited plan is checked against the same data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.alignment import parse_nav
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
-from stocklean_exec.risk.rules import FOREIGN, UNFINISHED, CheckContext, OrderArrays, judge
+from stocklean_exec.risk.rules import FOREIGN, UNFINISHED, CheckContext, OrderArrays, evaluate
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes
 from stocklean_exec.schema.order_input import parse_orders
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
@@ -44,9 +44,9 @@ __all__ = [
 ]
 
 CHECK_CONTEXT = "check_context"
-"""Key in a checked frame's ``attrs`` under which what it was checked against is kept, as JSON."""
+"""Key in a checked frame's ``attrs`` for the limits and data it was checked with, as JSON."""
 
-_DELAYED = (3, 4, "delayed")  # TWS's numbers of delayed market data, and their name
+_DELAYED = (3, 4, "delayed")  # TWS's market data types 3 (delayed) and 4 (delayed frozen), and their name
 _NAMES = np.array(VERDICTS)
 
 
@@ -67,20 +67,20 @@ def check_orders(
     now: datetime | None = None,
     base_currency: str = "USD",
 ) -> pd.DataFrame:
-    """Hold each order against ``limits``.
+    """Check each order against ``limits``.
 
     Parameters
     ----------
     orders : from :func:`~stocklean_exec.plan_orders`, or hand-made
     limits : by default ``Limits()``
-    positions : what is held now
-    quotes : the market now; by default each order's own decision price
-    cash : in the account; needed unless ``min_cash_after`` is None
+    positions : current positions
+    quotes : current quotes; by default each order's own decision price
+    cash : of the account; needed unless ``min_cash_after`` is None
     nav : needed for ratios; by default cash and positions at the market
-    blotter : a halted one blocks everything; its recent orders are looked at for duplicates, and its unfinished
+    blotter : a halted one blocks every order; its recent orders are checked for duplicates, and its unfinished
         runs for orders in the same symbols that were not sent yet (``unfinished_run``, a warning)
-    now : the time for ages; by default the clock's
-    base_currency : what cash, NAV and limits are in. An order or a quote in another currency is blocked
+    now : the time for ages; by default the current time
+    base_currency : currency of cash, NAV and limits. An order or a quote in another currency is blocked
         (``currency_unsupported``), and a holding in one is an error: rates are not taken into account yet
 
     Returns
@@ -91,7 +91,7 @@ def check_orders(
     verdict  ``pass``, ``warn`` or ``block``: the worst of the order's checks
     reasons  codes of the checks that warn or block, worst first, separated by ", "
     checks   JSON: check -> [verdict, limit, value]; :func:`check_results` makes a table of it
-    limits   JSON: the limits; they belong to the approved plan, and are kept as its orders leave
+    limits   JSON: the limits; they are part of the approved plan, and enforced when its orders are sent
     =======  ===============================================================================
 
     Raises
@@ -117,7 +117,7 @@ def check_orders(
     frame = parse_orders(orders)
     held, market = parse_positions(positions), parse_quotes(quotes)
     stamp = (now or clock.now()).timestamp()
-    _refuse_foreign(held, base_currency)
+    _reject_foreign_holdings(held, base_currency)
     recorded = _recorded(blotter)
     context = CheckContext(
         positions=dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True)),
@@ -135,12 +135,12 @@ def check_orders(
 
 
 def recheck_orders(orders: pd.DataFrame) -> pd.DataFrame:
-    """Check again against what ``orders`` was checked against before: used after an edit.
+    """Check ``orders`` again with the same limits and data as before: used after an edit.
 
     Raises
     ------
     InputError
-        The frame no longer remembers its check; call :func:`check_orders` again.
+        The frame has lost its check context; call :func:`check_orders` again.
     """
     limits, context = remembered_check(orders)
     plain = orders.drop(columns=["verdict", "reasons", "checks", "limits"], errors="ignore")
@@ -148,12 +148,12 @@ def recheck_orders(orders: pd.DataFrame) -> pd.DataFrame:
 
 
 def remembered_check(orders: pd.DataFrame) -> tuple[Limits, CheckContext]:
-    """Limits and context that ``orders`` was checked against.
+    """Limits and context of the last check of ``orders``.
 
     Raises
     ------
     InputError
-        The frame no longer remembers its check; call :func:`check_orders` again.
+        The frame has lost its check context; call :func:`check_orders` again.
     """
     text = orders.attrs.get(CHECK_CONTEXT)
     if not isinstance(text, str):
@@ -165,52 +165,52 @@ def remembered_check(orders: pd.DataFrame) -> tuple[Limits, CheckContext]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlanCheck:
-    """A plan's check as it stands: what it was held against, its orders as the rules see them, what they found.
+    """The current check of a plan: limits, context, the orders as arrays, and the findings.
 
-    It is for an edit that a person waits for: what an edit cannot change was read once, and :meth:`edited` finds
-    what :func:`recheck_orders` would, much sooner. Only for frames of :func:`check_orders` whose changed rows went
-    through the door again.
+    It makes interactive edits fast: data that an edit cannot change is read once, and :meth:`edited` gives the
+    result of :func:`recheck_orders` much sooner. Only for frames of :func:`check_orders` whose changed rows were
+    validated again.
     """
 
     limits: Limits
     context: CheckContext
-    asked: OrderArrays
+    arrays: OrderArrays
     findings: Findings
 
     @classmethod
     def of(cls, orders: pd.DataFrame) -> PlanCheck:
-        """Hold checked ``orders`` against what they were checked against before.
+        """Check ``orders`` again with the limits and context of their last check.
 
         Raises
         ------
         InputError
-            The frame no longer remembers its check; call :func:`check_orders` again.
+            The frame has lost its check context; call :func:`check_orders` again.
         """
         limits, context = remembered_check(orders)
         return cls.against(orders, limits, context)
 
     @classmethod
     def against(cls, orders: pd.DataFrame, limits: Limits, context: CheckContext) -> PlanCheck:
-        """Hold canonical ``orders`` against ``limits``."""
-        asked = OrderArrays.of(orders, context)
-        return cls(limits, context, asked, judge(asked, limits, context))
+        """Check canonical ``orders`` against ``limits``."""
+        arrays = OrderArrays.of(orders, context)
+        return cls(limits, context, arrays, evaluate(arrays, limits, context))
 
     def edited(self, orders: pd.DataFrame) -> PlanCheck:
-        """Hold the same orders, of which quantities and limits were edited, against the same as before."""
+        """Check the same orders with edited quantities and limits, in the same context."""
         quantity, limit = (orders[name].to_numpy() for name in ("quantity", "limit_price"))
-        asked = self.asked.edited(quantity, limit)
-        return replace(self, asked=asked, findings=judge(asked, self.limits, self.context))
+        arrays = self.arrays.edited(quantity, limit)
+        return replace(self, arrays=arrays, findings=evaluate(arrays, self.limits, self.context))
 
     def mark(self, orders: pd.DataFrame) -> None:
-        """Write ``verdict`` and ``reasons`` into ``orders``; ``checks`` is written when somebody asks for it.
+        """Write ``verdict`` and ``reasons`` into ``orders``; ``checks`` is written on demand.
 
-        ``notional`` becomes that of the quantity, at the decision price or else the price of the check: caps on
-        value count it as orders leave.
+        ``notional`` is set to the quantity times the decision price, or else the price of the check: value caps
+        use it when orders are sent.
         """
-        asked = self.asked
-        price = np.where(is_usable(asked.decision), asked.decision, asked.price)
-        known = ~asked.refused & ~np.isnan(price)
-        value = np.round(asked.quantity * np.nan_to_num(price), 8)
+        arrays = self.arrays
+        price = np.where(is_usable(arrays.decision), arrays.decision, arrays.price)
+        known = ~arrays.refused & ~np.isnan(price)
+        value = np.round(arrays.quantity * np.nan_to_num(price), 8)
         orders["notional"] = np.where(known, value, orders["notional"].to_numpy(dtype="float64"))
         orders["verdict"] = pd.array(_NAMES[self.findings.worst], dtype="str")
         orders["reasons"] = pd.array(self.findings.reasons(), dtype="str")
@@ -240,15 +240,15 @@ def _quotes_by_symbol(quotes: pd.DataFrame) -> dict[str, Market]:
 
 
 def unsent_orders(recorded: pd.DataFrame, run_ids: set[str]) -> pd.DataFrame:
-    """Approved orders of other runs than ``run_ids`` that are on record and were not sent yet."""
+    """Approved orders of other runs than ``run_ids`` that are recorded but not sent yet."""
     if recorded.empty:
         return recorded
     waiting = (recorded["state"] == "INTENT") & recorded["approved"].fillna(value=False).astype("bool")
     return recorded[waiting & ~recorded["run_id"].isin(run_ids)]
 
 
-def _refuse_foreign(held: pd.DataFrame, base_currency: str) -> None:
-    """Refuse holdings in another currency than cash, NAV and limits are in: what they are worth is not known."""
+def _reject_foreign_holdings(held: pd.DataFrame, base_currency: str) -> None:
+    """Raise for holdings in another currency than cash, NAV and limits: their value is unknown."""
     foreign = held[(held["quantity"] != 0) & held["currency"].notna() & (held["currency"] != base_currency)]
     if len(foreign):
         text = f"and cash, NAV and limits are in {base_currency}; check_orders takes no rates yet"
@@ -262,7 +262,7 @@ def _refuse_foreign(held: pd.DataFrame, base_currency: str) -> None:
 
 
 def _flags(quotes: pd.DataFrame, unsent: pd.DataFrame, base_currency: str) -> dict[str, list[str]]:
-    """What market data may say about a symbol besides prices, in columns of its own, and what the record says."""
+    """Flags of each symbol: from market data columns other than prices, and from the blotter."""
     found: dict[str, list[str]] = {}
     for symbol in dict.fromkeys(unsent["symbol"].tolist() if len(unsent) else ()):
         found.setdefault(symbol, []).append(UNFINISHED)
@@ -278,7 +278,7 @@ def _flags(quotes: pd.DataFrame, unsent: pd.DataFrame, base_currency: str) -> di
 
 
 def _recorded(blotter: object) -> pd.DataFrame:
-    """Orders on record; none without a blotter."""
+    """Recorded orders; none without a blotter."""
     orders = getattr(blotter, "orders", None)
     return pd.DataFrame() if orders is None else orders()
 
@@ -286,8 +286,8 @@ def _recorded(blotter: object) -> pd.DataFrame:
 def _recent_orders(known: pd.DataFrame, now: float, window: float | None) -> list[Sent]:
     if window is None or known.empty:
         return []
-    dead = known["status"].isin(["CANCELLED", "REJECTED"]) & (known["filled_quantity"] == 0)
-    known = known[known["arrived_at"].notna() & ~dead]  # what died without a fill may be ordered again
+    unfilled = known["status"].isin(["CANCELLED", "REJECTED"]) & (known["filled_quantity"] == 0)
+    known = known[known["arrived_at"].notna() & ~unfilled]  # an order that ended without a fill may be repeated
     sent_at = (known["arrived_at"].astype("int64") / 1e6).tolist()
-    asked = [known[name].tolist() for name in ("client_order_id", "symbol", "side", "quantity")]
-    return [row for row in zip(*asked, sent_at, strict=True) if now - row[-1] <= window]
+    arrays = [known[name].tolist() for name in ("client_order_id", "symbol", "side", "quantity")]
+    return [row for row in zip(*arrays, sent_at, strict=True) if now - row[-1] <= window]

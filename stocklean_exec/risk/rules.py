@@ -1,17 +1,16 @@
-"""The rules behind the checks: what each one holds against which limit. Pure.
+"""The rules of the checks: which value each one compares with which limit. Pure.
 
-A rule speaks of every order at once. Rules about one order come first; rules about all orders together (cash,
-gross, total value) count only the orders that no other rule has blocked, because only those can be sent: the
-proceeds of a sell that is blocked pay for nothing. Values are in the currency of the account, ratios are
-fractions of NAV, times are seconds since 1970.
+A rule evaluates all orders at once. Rules about single orders come first; rules about all orders together (cash,
+gross, total value) count only the orders that no other rule has blocked, because only those can be sent: a blocked
+sell has no proceeds. Values are in the currency of the account, ratios are fractions of NAV, times are seconds
+since 1970.
 
-The list follows what regulators ask of automated trading (SEC Rule 15c3-5 (c)(1): limits on an order's price
-and size, on exposure in aggregate, and against duplicates; Reg. (EU) 2017/589, Art. 15: price collars, maximum
-value, volume and number of messages).
+The list follows the regulators' requirements for automated trading (SEC Rule 15c3-5 (c)(1): limits on an order's
+price and size, on exposure in aggregate, and against duplicates; Reg. (EU) 2017/589, Art. 15: price collars,
+maximum value, volume and number of messages).
 
-:class:`OrderArrays` is what the rules see of the orders. Most of it no edit can change (symbols, sides, market,
-holdings), so that it is made once, and an edited plan is held against all rules again in a few operations on whole
-arrays.
+:class:`OrderArrays` holds the orders as the rules use them. Most of it cannot change in an edit (symbols, sides,
+market, holdings), so it is built once, and an edited plan is checked again in a few array operations.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ if TYPE_CHECKING:
 
     from stocklean_exec.risk.limits import Limits
 
-__all__ = ["FOREIGN", "ONE_SIDED", "UNFINISHED", "CheckContext", "OrderArrays", "find", "judge"]
+__all__ = ["FOREIGN", "ONE_SIDED", "UNFINISHED", "CheckContext", "OrderArrays", "evaluate", "find"]
 
 ONE_SIDED = "one_sided_plan"
-"""Finding on a sell that was to pay for buys which are refused for lack of cash; approved only on request."""
+"""Finding on a sell that funds buys which are blocked for lack of cash; approved only on request."""
 
 FOREIGN = "currency_unsupported"
 """Finding on an order or a quote in another currency than cash, NAV and limits are in."""
@@ -46,22 +45,23 @@ FOREIGN = "currency_unsupported"
 UNFINISHED = "unfinished_run"
 """Finding on an order in whose symbol an earlier run has an approved order that is not sent yet."""
 
-_CLOCK_SKEW = 5.0  # seconds that a quote may seem to come from the future
+_CLOCK_SKEW = 5.0  # seconds that a quote may be in the future; a stated choice, above usual clock differences
+# A stated choice: the usual ratios of splits and reverse splits.
 _SPLIT_RATIOS = (2, 3, 4, 5, 10, 20, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10, 1 / 20)
-_SPLIT_BAND = 0.03  # a split moves a price by little else
+_SPLIT_BAND = 0.03  # a stated choice: room for the day's price move around the split ratio
 _DUST = 1e-9  # floating point noise of fractional shares and of ratios
 _FIELDS = (*PRICE_FIELDS, "quoted_at")
 
 Market = tuple[float, float, float, float, float]
-"""Bid, ask, last, close and time of a quote; NaN is "not known"."""
+"""Bid, ask, last, close and time of a quote; NaN is unknown."""
 
 Sent = tuple[str, str, str, float, float]
-"""Client order id, symbol, side, quantity and time of an order that was handed to a broker."""
+"""Client order id, symbol, side, quantity and time of an order that was sent."""
 
 
 @dataclass(frozen=True, eq=False)
 class CheckContext:
-    """What orders are checked against besides the limits; positions and quotes by symbol."""
+    """The account and market data that orders are checked with; positions and quotes by symbol."""
 
     positions: dict[str, float]
     quotes: dict[str, Market]
@@ -75,7 +75,7 @@ class CheckContext:
     base_currency: str
 
     def to_json(self) -> dict[str, object]:
-        """All of it, ready for JSON: "not known" is None."""
+        """All fields, ready for JSON: NaN becomes None."""
         stored: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self)}
         stored |= {name: _known(value) for name, value in (("cash", self.cash), ("nav", self.nav))}
         stored["quotes"] = {symbol: [_known(value) for value in row] for symbol, row in self.quotes.items()}
@@ -83,7 +83,7 @@ class CheckContext:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> CheckContext:
-        """Make it again of what :meth:`to_json` gave."""
+        """Restore what :meth:`to_json` returned."""
         quotes = {symbol: tuple(map(_number, row)) for symbol, row in stored["quotes"].items()}
         return cls(
             **(
@@ -107,23 +107,25 @@ class CheckContext:
         return cast("dict[str, float]", priced.dropna().to_dict())
 
     @cached_property
-    def worth(self) -> float:
+    def net_asset_value(self) -> float:
         """NAV as given, or cash and all holdings at the market.
 
         Raises
         ------
         InputError
-            It is not known, or not above 0.
+            It is unknown, or not above 0.
         """
         if not math.isnan(self.nav):
             return self.nav
         if math.isnan(self.cash):
-            text = "max_position_ratio and max_gross need nav=, or cash= and quotes of what is held"
+            text = "max_position_ratio and max_gross need nav=, or cash= and quotes of the holdings"
             raise InputError("nav", [Problem("nav_missing", text)])
-        lost = [symbol for symbol, quantity in self.positions.items() if quantity and not self.marks.get(symbol)]
-        if lost:
-            text = "held without a usable price, so that NAV is not known; give nav="
-            raise InputError("nav", [Problem("nav_missing", text, symbol=symbol) for symbol in lost])
+        unpriced = [
+            symbol for symbol, quantity in self.positions.items() if quantity and not self.marks.get(symbol)
+        ]
+        if unpriced:
+            text = "held without a usable price, so NAV is unknown; give nav="
+            raise InputError("nav", [Problem("nav_missing", text, symbol=symbol) for symbol in unpriced])
         held = (quantity * self.marks.get(name, 0.0) for name, quantity in self.positions.items())
         nav = self.cash + math.fsum(held)
         if nav <= 0:
@@ -142,16 +144,16 @@ def _number(value: float | None) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrderArrays:
-    """The orders and their market as arrays, row by row. ``quantity`` is 0 where a row was refused before."""
+    """The orders and their market data as arrays. ``quantity`` is 0 in rows that are already rejected."""
 
     ids: list[str]
     symbols: list[str]
     sides: list[str]
     buy: NDArray[np.bool_]
     refused: NDArray[np.bool_]
-    refusals: dict[str, NDArray[np.bool_]]  # reason -> rows that the plan or the door has refused for it
-    flagged: dict[str, NDArray[np.bool_]]  # what market data or the record says of a row's symbol -> rows
-    twins: list[int]  # rows in whose symbol there is another order, in the plan or of late
+    refusals: dict[str, NDArray[np.bool_]]  # reason -> rows rejected for it by planning or validation
+    flagged: dict[str, NDArray[np.bool_]]  # flag from market data or the blotter for a row's symbol -> rows
+    twins: list[int]  # rows whose symbol has another order, in the plan or recently
     quantity: NDArray[np.float64]
     limit: NDArray[np.float64]
     decision: NDArray[np.float64]
@@ -159,20 +161,20 @@ class OrderArrays:
     quoted: NDArray[np.float64] | None  # price by the quotes, NaN without a usable one; None if none were given
     crossed: NDArray[np.bool_]
     names: list[str]  # every symbol that is held or ordered
-    codes: NDArray[np.int64]  # where each row's symbol stands in them
+    codes: NDArray[np.int64]  # index of each row's symbol in names
     held: NDArray[np.float64]  # shares of each name
     marks: NDArray[np.float64]  # price of each name by the quotes; 0 without a usable one
 
     @property
     def price(self) -> NDArray[np.float64]:
-        """What a share is reckoned at; NaN without a usable price."""
+        """Price used for each order; NaN without a usable one."""
         return (
             np.where(is_usable(self.decision), self.decision, self.limit) if self.quoted is None else self.quoted
         )
 
     @property
     def cash_price(self) -> NDArray[np.float64]:
-        """What a share costs or brings in cash: the far touch, or the limit; NaN without a usable price."""
+        """Cash price of each order: the far touch, or the limit; NaN without a usable price."""
         return cash_prices(self.buy, self.price, self.market["bid"], self.market["ask"], self.limit)
 
     @property
@@ -192,7 +194,7 @@ class OrderArrays:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, context: CheckContext) -> OrderArrays:
-        """See canonical orders as the rules do."""
+        """Build the arrays from canonical orders."""
         symbols = frame["symbol"].tolist()
         refused = (frame["status"] == "REJECTED").to_numpy()
         quantity = np.nan_to_num(frame["quantity"].to_numpy(dtype="float64"))
@@ -207,7 +209,7 @@ class OrderArrays:
             crossed = (priced["reason"] == "quote_crossed").to_numpy()
         reasons = frame["reason"].fillna("rejected")
         place = {name: number for number, name in enumerate(dict.fromkeys([*context.positions, *symbols]))}
-        of_late, times = {row[1] for row in context.recent}, Counter(symbols)
+        recent_symbols, times = {row[1] for row in context.recent}, Counter(symbols)
         return cls(
             ids=frame["client_order_id"].tolist(),
             symbols=symbols,
@@ -222,7 +224,7 @@ class OrderArrays:
                 for code in ("symbol_halted", "delayed_price", UNFINISHED)
             }
             | {FOREIGN: _foreign(frame, context)},
-            twins=[row for row, name in enumerate(symbols) if times[name] > 1 or name in of_late],
+            twins=[row for row, name in enumerate(symbols) if times[name] > 1 or name in recent_symbols],
             quantity=np.where(refused, 0.0, quantity),
             limit=frame["limit_price"].to_numpy(dtype="float64"),
             decision=frame["decision_price"].to_numpy(dtype="float64"),
@@ -236,48 +238,48 @@ class OrderArrays:
         )
 
     def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> OrderArrays:
-        """See the same orders with other quantities and limits, of all rows: all that an edit can change here."""
+        """The same orders with edited quantities and limits, given for all rows."""
         return replace(self, quantity=np.where(self.refused, 0.0, np.nan_to_num(quantity)), limit=limit)
 
 
 def _foreign(frame: pd.DataFrame, context: CheckContext) -> NDArray[np.bool_]:
-    """Orders that are in another currency than the account, or are quoted in one."""
+    """Orders in another currency than the account's, or quoted in one."""
     own = (frame["currency"].fillna(context.base_currency) != context.base_currency).tolist()
     quoted = [FOREIGN in context.flags.get(symbol, ()) for symbol in frame["symbol"].tolist()]
     return np.array([one or other for one, other in zip(own, quoted, strict=True)], dtype=bool)
 
 
 def find(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> Findings:
-    """Hold canonical orders against ``limits``."""
-    return judge(OrderArrays.of(frame, context), limits, context)
+    """Check canonical orders against ``limits``."""
+    return evaluate(OrderArrays.of(frame, context), limits, context)
 
 
-def judge(asked: OrderArrays, limits: Limits, context: CheckContext) -> Findings:
-    """Hold orders against ``limits``; the sequence of the rules is the sequence of the reasons."""
-    findings = Findings(len(asked.ids))
-    for code, rows in asked.refusals.items():  # of rows that the plan or the door has refused already
+def evaluate(arrays: OrderArrays, limits: Limits, context: CheckContext) -> Findings:
+    """Check orders against ``limits``; the reasons are in the order of the rules."""
+    findings = Findings(len(arrays.ids))
+    for code, rows in arrays.refusals.items():  # rows that planning or validation has rejected
         findings.block(code, rows, math.nan, math.nan)
-    _check_price(findings, asked, limits, context)
-    _check_size(findings, asked, limits)
-    _check_short(findings, asked, limits)
-    _check_ratio(findings, asked, limits, context)
-    _check_lists(findings, asked, limits, context)
-    counted = np.where(findings.worst == BLOCK, 0.0, asked.quantity)
+    _check_price(findings, arrays, limits, context)
+    _check_size(findings, arrays, limits)
+    _check_short(findings, arrays, limits)
+    _check_ratio(findings, arrays, limits, context)
+    _check_lists(findings, arrays, limits, context)
+    counted = np.where(findings.worst == BLOCK, 0.0, arrays.quantity)
     findings.block("halted", context.halted is not None, math.nan, math.nan)
-    _check_total(findings, asked, counted, limits)
-    _check_gross(findings, asked, counted, limits, context)
-    _check_cash(findings, asked, counted, limits, context)
+    _check_total(findings, arrays, counted, limits)
+    _check_gross(findings, arrays, counted, limits, context)
+    _check_cash(findings, arrays, counted, limits, context)
     return findings
 
 
 # -- one order ---------------------------------------------------------------------------------------------
 
 
-def _check_price(findings: Findings, asked: OrderArrays, limits: Limits, context: CheckContext) -> None:
-    bid, ask, price = asked.market["bid"], asked.market["ask"], asked.price
-    unpriced = np.isnan(price) & ~asked.refused
-    findings.block("price_unavailable", unpriced & ~asked.crossed, math.nan, price)
-    findings.block("quote_crossed", unpriced & asked.crossed, 0.0, bid - ask)
+def _check_price(findings: Findings, arrays: OrderArrays, limits: Limits, context: CheckContext) -> None:
+    bid, ask, price = arrays.market["bid"], arrays.market["ask"], arrays.price
+    unpriced = np.isnan(price) & ~arrays.refused
+    findings.block("price_unavailable", unpriced & ~arrays.crossed, math.nan, price)
+    findings.block("quote_crossed", unpriced & arrays.crossed, 0.0, bid - ask)
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = (ask - bid) / ((ask + bid) / 2) * 1e4
         findings.warn(
@@ -286,75 +288,75 @@ def _check_price(findings: Findings, asked: OrderArrays, limits: Limits, context
         findings.warn("quote_locked", bid == ask, 0.0, spread)
         if limits.max_spread_bps is not None:
             findings.warn("wide_spread", spread > limits.max_spread_bps, limits.max_spread_bps, spread)
-        age = context.now - asked.market["quoted_at"]
+        age = context.now - arrays.market["quoted_at"]
         findings.block("price_future", age < -_CLOCK_SKEW, -_CLOCK_SKEW, age)
         if limits.max_quote_age is not None:
-            stale = ~(age <= limits.max_quote_age) & ~asked.refused
+            stale = ~(age <= limits.max_quote_age) & ~arrays.refused
             findings.block("price_stale", stale, limits.max_quote_age, age)
         if limits.price_collar is not None:
-            _check_collar(findings, asked, limits.price_collar)
+            _check_collar(findings, arrays, limits.price_collar)
     for code, add in (("symbol_halted", findings.block), ("delayed_price", findings.warn)):
-        add(code, asked.flagged[code], math.nan, math.nan)
+        add(code, arrays.flagged[code], math.nan, math.nan)
 
 
-def _check_collar(findings: Findings, asked: OrderArrays, collar: float) -> None:
-    price = asked.price
-    through = np.where(asked.buy, asked.limit / price - 1, 1 - asked.limit / price)
+def _check_collar(findings: Findings, arrays: OrderArrays, collar: float) -> None:
+    price = arrays.price
+    through = np.where(arrays.buy, arrays.limit / price - 1, 1 - arrays.limit / price)
     findings.block("limit_collar", through > collar + _DUST, collar, through)
-    ratio = price / asked.market["close"]
+    ratio = price / arrays.market["close"]
     jump = np.abs(ratio - 1)
     split = np.any([np.abs(ratio / factor - 1) < _SPLIT_BAND for factor in _SPLIT_RATIOS], axis=0)
     split &= jump > collar + _DUST
-    moved = np.abs(price / asked.decision - 1)
+    moved = np.abs(price / arrays.decision - 1)
     findings.block("suspected_split", split, collar, ratio)
     findings.block("price_collar", (jump > collar + _DUST) & ~split, collar, jump)
     findings.block("price_moved", moved > collar + _DUST, collar, moved)
 
 
-def _check_size(findings: Findings, asked: OrderArrays, limits: Limits) -> None:
+def _check_size(findings: Findings, arrays: OrderArrays, limits: Limits) -> None:
     if limits.max_order_notional is not None:
-        over = asked.notional > limits.max_order_notional
-        findings.block("max_notional", over, limits.max_order_notional, asked.notional)
+        over = arrays.notional > limits.max_order_notional
+        findings.block("max_notional", over, limits.max_order_notional, arrays.notional)
     if limits.max_order_quantity is not None:
-        over = asked.quantity > limits.max_order_quantity
-        findings.block("max_qty", over, limits.max_order_quantity, asked.quantity)
+        over = arrays.quantity > limits.max_order_quantity
+        findings.block("max_qty", over, limits.max_order_quantity, arrays.quantity)
 
 
-def _check_short(findings: Findings, asked: OrderArrays, limits: Limits) -> None:
+def _check_short(findings: Findings, arrays: OrderArrays, limits: Limits) -> None:
     if limits.allow_short:
         return
-    after = asked.after(asked.quantity)[asked.codes]
-    short = ~asked.buy & (asked.quantity > 0) & (after < -_DUST)
+    after = arrays.after(arrays.quantity)[arrays.codes]
+    short = ~arrays.buy & (arrays.quantity > 0) & (after < -_DUST)
     findings.block("sell_exceeds_position", short, 0.0, after)
 
 
-def _check_ratio(findings: Findings, asked: OrderArrays, limits: Limits, context: CheckContext) -> None:
-    """Only an order that makes its position larger is blocked: a way out of one too large stays open."""
+def _check_ratio(findings: Findings, arrays: OrderArrays, limits: Limits, context: CheckContext) -> None:
+    """Only an order that increases its position is blocked; one that reduces it is allowed."""
     limit = limits.max_position_ratio
     if limit is None:
         return
-    before, after = asked.before, asked.after(asked.quantity)[asked.codes]
-    ratio = np.abs(after) * np.nan_to_num(asked.price) / context.worth
+    before, after = arrays.before, arrays.after(arrays.quantity)[arrays.codes]
+    ratio = np.abs(after) * np.nan_to_num(arrays.price) / context.net_asset_value
     findings.block("max_position_ratio", (np.abs(after) > np.abs(before)) & (ratio > limit + _DUST), limit, ratio)
 
 
-def _check_lists(findings: Findings, asked: OrderArrays, limits: Limits, context: CheckContext) -> None:
-    barred: object = False
+def _check_lists(findings: Findings, arrays: OrderArrays, limits: Limits, context: CheckContext) -> None:
+    is_restricted: object = False
     if limits.restricted:
-        barred = [symbol in limits.restricted for symbol in asked.symbols]
-    findings.block("restricted", barred, math.nan, math.nan)
-    findings.block(FOREIGN, asked.flagged[FOREIGN] & ~asked.refused, math.nan, math.nan)
-    findings.warn(UNFINISHED, asked.flagged[UNFINISHED], math.nan, math.nan)
+        is_restricted = [symbol in limits.restricted for symbol in arrays.symbols]
+    findings.block("restricted", is_restricted, math.nan, math.nan)
+    findings.block(FOREIGN, arrays.flagged[FOREIGN] & ~arrays.refused, math.nan, math.nan)
+    findings.warn(UNFINISHED, arrays.flagged[UNFINISHED], math.nan, math.nan)
     if limits.duplicate_window is None:
         return
     sent: dict[tuple[str, str, float], list[tuple[str, float]]] = {}
     for name, symbol, side, quantity, at in context.recent:
         sent.setdefault((symbol, side, quantity), []).append((name, context.now - at))
-    age = np.full(len(asked.ids), math.nan)
-    for row in asked.twins:
-        name, quantity = asked.ids[row], float(asked.quantity[row])
+    age = np.full(len(arrays.ids), math.nan)
+    for row in arrays.twins:
+        name, quantity = arrays.ids[row], float(arrays.quantity[row])
         if quantity > 0:
-            same = sent.setdefault((asked.symbols[row], asked.sides[row], quantity), [])
+            same = sent.setdefault((arrays.symbols[row], arrays.sides[row], quantity), [])
             age[row] = min((seconds for other, seconds in same if other != name), default=math.nan)
             same.append((name, 0.0))
     findings.block("suspected_duplicate", ~np.isnan(age), limits.duplicate_window, age)
@@ -363,47 +365,47 @@ def _check_lists(findings: Findings, asked: OrderArrays, limits: Limits, context
 # -- all orders together -----------------------------------------------------------------------------------
 
 
-def _check_total(findings: Findings, asked: OrderArrays, counted: NDArray[np.float64], limits: Limits) -> None:
+def _check_total(findings: Findings, arrays: OrderArrays, counted: NDArray[np.float64], limits: Limits) -> None:
     if limits.max_total_notional is not None:
-        total = math.fsum((counted * np.nan_to_num(asked.price)).tolist())
+        total = math.fsum((counted * np.nan_to_num(arrays.price)).tolist())
         findings.block("max_total_notional", total > limits.max_total_notional, limits.max_total_notional, total)
 
 
 def _check_gross(
     findings: Findings,
-    asked: OrderArrays,
+    arrays: OrderArrays,
     counted: NDArray[np.float64],
     limits: Limits,
     context: CheckContext,
 ) -> None:
     if limits.max_gross is None:
         return
-    positions, marks = asked.after(counted), asked.marks.copy()
-    marks[asked.codes] = np.nan_to_num(asked.price)  # of several orders in a symbol the last one's
-    gross = math.fsum((np.abs(positions) * marks).tolist()) / context.worth
-    grows = np.abs(positions[asked.codes]) > np.abs(asked.before)
+    positions, marks = arrays.after(counted), arrays.marks.copy()
+    marks[arrays.codes] = np.nan_to_num(arrays.price)  # with several orders in a symbol, that of the last
+    gross = math.fsum((np.abs(positions) * marks).tolist()) / context.net_asset_value
+    grows = np.abs(positions[arrays.codes]) > np.abs(arrays.before)
     findings.block("max_gross", grows & (gross > limits.max_gross + _DUST), limits.max_gross, gross)
 
 
 def _check_cash(
     findings: Findings,
-    asked: OrderArrays,
+    arrays: OrderArrays,
     counted: NDArray[np.float64],
     limits: Limits,
     context: CheckContext,
 ) -> None:
-    """Cash once the sells have paid for the buys and all fees, each order at its far touch or its limit."""
-    if limits.min_cash_after is None or not asked.quantity.any():
+    """Cash after all orders and fees, each order at its cash price."""
+    if limits.min_cash_after is None or not arrays.quantity.any():
         return
     if math.isnan(context.cash):
         text = "min_cash_after needs cash=; give it, or Limits(min_cash_after=None)"
         raise InputError("cash", [Problem("cash_missing", text)])
-    price = np.nan_to_num(asked.cash_price)
+    price = np.nan_to_num(arrays.cash_price)
     fees = math.fsum(commissions(counted, price).tolist())
-    flow = math.fsum((np.where(asked.buy, -counted, counted) * price).tolist())
+    flow = math.fsum((np.where(arrays.buy, -counted, counted) * price).tolist())
     after = round(context.cash + flow - fees, 6)
-    short = asked.buy & (after < limits.min_cash_after)
+    short = arrays.buy & (after < limits.min_cash_after)
     findings.block("insufficient_cash", short, limits.min_cash_after, after)
-    # Without the buys, the sells that were to pay for them would leave the book in cash, or short.
-    unpaired = ~asked.buy & (counted > 0) & bool((short & (counted > 0)).any())
+    # Without the buys, the sells that fund them would leave the book in cash, or short.
+    unpaired = ~arrays.buy & (counted > 0) & bool((short & (counted > 0)).any())
     findings.warn(ONE_SIDED, unpaired, limits.min_cash_after, after)

@@ -1,6 +1,6 @@
-"""Rows of a table of holdings that are cash, and no stock.
+"""Find the cash rows in a table of targets or positions.
 
-Holdings files list cash beside the shares: ``USD`` in iShares' files, ``CASH_USD`` in State Street's,
+Holdings files list cash with the shares: ``USD`` in iShares' files, ``CASH_USD`` in State Street's,
 ``Cash&Other`` in many others. Some of these are tickers too: USD is an ETF of semiconductors, CASH a bank. Pure.
 """
 
@@ -21,31 +21,31 @@ CURRENCIES = frozenset({
     "KRW", "MXN", "NOK", "NZD", "PLN", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "ZAR",
 })
 # fmt: on
-"""Currencies that an account at Interactive Brokers can hold or trade. Others are not looked for: ALL, COP and PEN
+"""Currencies that an account at Interactive Brokers can hold or trade. Others are not included: ALL, COP and PEN
 are large US stocks (Allstate, ConocoPhillips, Penumbra), and currencies that no account there holds."""
 
 TICKERS_TOO = frozenset({"CNH", "INR", "NOK", "SAR"})
-"""Currencies whose code is the ticker of a US stock that people do hold: CNH Industrial, Infinity Natural
+"""Currencies whose code is also the ticker of a US stock: CNH Industrial, Infinity Natural
 Resources, Nokia, Saratoga. The bare code is the stock, with a warning; ``CASH_NOK`` and the like are cash."""
 
 _CASH = ("CASH", "$CASH", "CASH$", "CASH&OTHER", "CASH & OTHER", "US DOLLAR", "US DOLLARS")
-_BETWEEN = ("", " ", "_", "-", ".", "/", ":")
+_SEPARATORS = ("", " ", "_", "-", ".", "/", ":")
 
 
 def _spellings() -> frozenset[str]:
     found = {*_CASH, *(CURRENCIES - TICKERS_TOO)}
     for code in CURRENCIES:
         found |= {f"{code}.", f"${code}", f"{code} CURNCY", f"CASH({code})", f"CASH ({code})"}
-        found |= {f"CASH{sign}{code}" for sign in _BETWEEN} | {f"{code}{sign}CASH" for sign in _BETWEEN}
+        found |= {f"CASH{sign}{code}" for sign in _SEPARATORS} | {f"{code}{sign}CASH" for sign in _SEPARATORS}
     return frozenset(found)
 
 
 _SPELLINGS = _spellings()
-_LOOKED_FOR = _SPELLINGS | TICKERS_TOO
+_CANDIDATES = _SPELLINGS | TICKERS_TOO
 
 
 class CashRows(NamedTuple):
-    """Numbers of the rows that are cash, and of those that are read as a stock but may be meant as cash."""
+    """Row numbers of cash, and of rows that are read as a stock but may be intended as cash."""
 
     cash: list[int]
     unclear: list[int]
@@ -54,13 +54,13 @@ class CashRows(NamedTuple):
 def find_cash_rows(
     symbols: Sequence[object], sec_types: Sequence[object] | None = None, *, cash_types: tuple[str, ...] = ("",)
 ) -> CashRows:
-    """Find the rows that are cash by their symbols as a caller wrote them, in whatever case.
+    """Find the cash rows by their symbols, in any case.
 
     Parameters
     ----------
     symbols, sec_types : columns of the table; ``sec_types`` is None where the table has none
-    cash_types : types that a cash row may have, ``""`` where it has none. A row with another, such as ``STK``, is
-        what it says.
+    cash_types : types that a cash row may have, ``""`` for none. A row with another type, such as ``STK``, is not
+        cash.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def find_cash_rows(
     if _has_none(symbols):
         return CashRows([], [])
     named = [(row, one.strip().upper()) for row, one in enumerate(symbols) if isinstance(one, str)]
-    rows = [(row, name) for row, name in named if name in _LOOKED_FOR]
+    rows = [(row, name) for row, name in named if name in _CANDIDATES]
     if sec_types is not None:
         rows = [(row, name) for row, name in rows if _text(sec_types[row]) in cash_types]
     return CashRows(
@@ -79,15 +79,15 @@ def find_cash_rows(
 
 
 def _has_none(symbols: Sequence[object]) -> bool:
-    """Whether no row is cash, which is usual, at half of the cost of looking at each of thousands."""
+    """Whether no row is cash, which is usual; half the cost of checking thousands of rows one by one."""
     try:
-        return _LOOKED_FOR.isdisjoint(map(str.upper, map(str.strip, symbols)))  # type: ignore[arg-type]  # TypeError
-    except TypeError:  # not all of them are texts
+        return _CANDIDATES.isdisjoint(map(str.upper, map(str.strip, symbols)))  # type: ignore[arg-type]  # TypeError
+    except TypeError:  # not all symbols are text
         return False
 
 
 def _text(value: object) -> str:
-    """A type as it is compared; what is empty is no type, and what is no text stays what it is."""
+    """A type for comparison: empty without one; ``repr`` of a value that is not text."""
     if is_missing(value):
         return ""
     return value.strip().upper() if isinstance(value, str) else shown(value)

@@ -1,8 +1,7 @@
-"""Columns that a plan carries along for its user: kept with each order as JSON, and given back as they were.
+"""The user's extra columns of a plan: stored with each order as JSON, and restored from it.
 
-Numbers, texts, truth values and times come back with their type; what is missing comes back missing (NaN, or
-NaT in a column of times). A time is written as ``{"time": "2026-11-22T15:30:00+00:00"}``. Other things come
-back as their text. Pure.
+Numbers, texts, booleans and times are restored with their type, missing values as missing (NaN, or NaT in a column
+of times). A time is written as ``{"time": "2026-11-22T15:30:00+00:00"}``. Other values are restored as text. Pure.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def _packed(column: pd.Series[Any]) -> list[object]:
     return [_pack_value(value) for value in column.tolist()]
 
 
-def _pack_value(value: Any) -> object:  # noqa: ANN401 - whatever a user's column holds
+def _pack_value(value: Any) -> object:  # noqa: ANN401 - any value of a user's column
     if hasattr(value, "item") and getattr(value, "size", 1) == 1:
         value = value.item()
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
@@ -46,7 +45,7 @@ def _pack_value(value: Any) -> object:  # noqa: ANN401 - whatever a user's colum
     if isinstance(value, datetime):
         return {"time": value.isoformat()}
     if isinstance(value, float) and math.isinf(value):
-        return {"number": "Infinity" if value > 0 else "-Infinity"}  # JSON has no word for it
+        return {"number": "Infinity" if value > 0 else "-Infinity"}  # JSON has no infinity
     return value if isinstance(value, (bool, int, float)) else _text(value)
 
 
@@ -55,7 +54,7 @@ def _text(value: object) -> str:
 
 
 def unpack(texts: list[object], index: pd.Index[Any]) -> pd.DataFrame:
-    """Columns from the JSON of each row; a row without one of them has it missing.
+    """Columns from the JSON of each row; a name that a row lacks is missing there.
 
     Examples
     --------
@@ -77,7 +76,7 @@ def _unpack_value(value: object) -> object:
 
 
 def _column(values: list[object], index: pd.Index[Any]) -> pd.Series[Any]:
-    """Give a column the dtype of its values: all of one kind, or else objects."""
+    """Give a column the dtype of its values: that of their common type, or else object."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {datetime} and len({value.tzinfo is None for value in values if isinstance(value, datetime)}) == 1:
         is_aware = any(isinstance(value, datetime) and value.tzinfo is not None for value in values)

@@ -1,6 +1,6 @@
 """Tables from CSV and Parquet files, validated as every other input.
 
-A path is the name of one file of this computer: never an address, and never a pattern, whatever signs are in it.
+A path names one local file: never a URL, and never a glob pattern, whatever characters it has.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_positions", "read_quotes", "read_targets"]
 
-_MAX_COLUMNS = 1_000  # a table has a dozen, and a caller's own columns beside them; more is something else
+_MAX_COLUMNS = 1_000  # a stated choice: a table has a dozen, plus the caller's own; more is another kind of file
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?")
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -38,7 +38,7 @@ _SPREADSHEET_DATE = re.compile(rf"\d{{1,2}}-{_MONTH}|{_MONTH}-\d{{2}}|\d{{4}}-\d
 def read_targets(source: object) -> pd.DataFrame:
     """Targets from a CSV or Parquet file, or from a DataFrame, Series by symbol or dict.
 
-    Whether shorts, leverage or a full liquidation are meant is asked when the plan is made, not here.
+    Shorts, leverage and full liquidation are checked when the plan is made, not here.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _read(source: object, table: Table, parse: Callable[[object], pd.DataFrame])
 
 
 def _read_csv(file: Path, table: Table) -> pd.DataFrame:
-    """Read every cell as text, so that a symbol like NA or TRUE stays what it is; then read the numbers."""
+    """Read every cell as text, so that a symbol like NA or TRUE is kept; then read the numbers."""
     frame = _read_cells(file, table)
     problems: list[Problem] = []
     for name, dtype in table.dtypes.items():
@@ -91,7 +91,7 @@ def _read_csv(file: Path, table: Table) -> pd.DataFrame:
     if "symbol" in frame.columns:
         for row, text in enumerate(frame["symbol"].tolist()):
             if isinstance(text, str) and _SPREADSHEET_DATE.fullmatch(text):
-                hint = f"{text!r} looks like a symbol that a spreadsheet turned into a date"
+                hint = f"{text!r} looks like a symbol that a spreadsheet converted to a date"
                 problems.append(Problem("csv_format", hint, row, text, "symbol"))
     if problems:
         raise InputError(table.name, problems)
@@ -111,7 +111,9 @@ def _read_cells(file: Path, table: Table) -> pd.DataFrame:
     header = [name.strip() for name in numbered[0][1]]
     separator = re.search(r"[;\t|]", header[0])
     if len(header) == 1 and separator is not None:
-        text = f"{file.name} is separated by {separator[0]!r}; save it with ',' and with a point in numbers"
+        text = (
+            f"{file.name} is separated by {separator[0]!r}; save it with ',' as separator and '.' as decimal point"
+        )
         raise InputError(table.name, [Problem("csv_format", text)])
     problems = [
         Problem("duplicate_column", f"column {name!r} appears {count} times", column=name)
@@ -139,7 +141,7 @@ def _numbers(series: pd.Series[str], name: str, problems: list[Problem]) -> pd.S
             problems.append(Problem("csv_format", hint, row, None, name))
             values.append(None)
         else:
-            values.append(text or None)  # what is no number is told by the door, with its own code
+            values.append(text or None)  # validation reports other texts, with its own code
     return pd.Series(values, index=series.index, dtype="object")
 
 
@@ -163,13 +165,13 @@ def _read_parquet(file: Path, table: Table) -> pd.DataFrame:
 
 
 def _refuse_size(connection: duckdb.DuckDBPyConnection, pattern: str, columns: int, table: Table) -> None:
-    """Refuse a file by what its metadata say, before a row of it is read: a kilobyte can hold a billion rows."""
+    """Reject a file by its metadata, before a row is read: a kilobyte can hold a billion rows."""
     query = "SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata(?)"
     rows = connection.execute(query, [pattern]).fetchall()[0][0]
     problems = []
     if rows > MAX_ROWS:
-        problems.append(Problem("too_many_rows", f"{rows:,} rows; at most {MAX_ROWS:,} are taken"))
+        problems.append(Problem("too_many_rows", f"{rows:,} rows; the maximum is {MAX_ROWS:,}"))
     if columns > _MAX_COLUMNS:
-        problems.append(Problem("too_many_columns", f"{columns:,} columns; at most {_MAX_COLUMNS:,} are taken"))
+        problems.append(Problem("too_many_columns", f"{columns:,} columns; the maximum is {_MAX_COLUMNS:,}"))
     if problems:
         raise InputError(table.name, problems)

@@ -1,8 +1,7 @@
-"""The tools of the doors: from what a caller handed in to clean columns, collecting every problem on the way.
+"""Tools of input validation: from a caller's table to clean columns, collecting every problem on the way.
 
-Nothing is coerced in silence. A value that cannot be what its column needs is a problem with a stable code
-and a hint; a value that was changed harmlessly (spelling of a share class, noise around zero) is a warning.
-Pure.
+Nothing is coerced silently. An invalid value is a problem with a stable code and a hint; a harmless change
+(spelling of a share class, noise around zero) is a warning. Pure.
 """
 
 from __future__ import annotations
@@ -44,34 +43,34 @@ __all__ = [
 ]
 
 MAX_ROWS = 20_000
-"""Most rows of an input table; more is a mistake, such as a history instead of one day."""
+"""Maximum rows of an input table; a stated choice: more is a mistake, such as a history instead of one day."""
 
 UNSET = (-1.0, 1.7e308, 2147483647.0, 9223372036854775807.0)
-"""TWS's spellings of "no value" in a price field; anything from the second up is one."""
+"""TWS's sentinels for "no value" in a price field; anything from the second up is one."""
 
 _SYMBOL = r"[A-Z0-9][A-Z0-9 .\-/]{0,31}"
 _ONE_SYMBOL = re.compile(_SYMBOL)
 _ALL_SYMBOLS = re.compile(rf"(?:{_SYMBOL}\n)*")
 _SHARE_CLASS = re.compile(r"([A-Z]{1,5})[.\-]([A-Z])")
-_MAX_SYMBOL = 32
+_MAX_SYMBOL = 32  # a stated choice, as in _SYMBOL; the longest stock symbols of Interactive Brokers have about ten
 _WARNINGS = "input_warnings"
 _CHANGES = ("cash_row", "currency_or_stock", "decimal_converted", "side_mapped", "symbol_mapped", "tiny_weight")
-"""Codes of what was changed on the way in, so that the table as it then stands shows nothing of it."""
-_COLUMNS_SHOWN = 10
-_FIRST_YEAR, _LAST_YEAR = 1970, 2200  # other times are damage, and beyond 9999 cannot even be printed
-_SHORT = reprlib.Repr()
+"""Codes of changes made on input, which the resulting table no longer shows."""
+_COLUMNS_SHOWN = 10  # a stated choice: column names in one error, so that it stays readable
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200  # a stated choice: other times are errors; beyond 9999 they cannot be printed
+_SHORT = reprlib.Repr()  # 60 characters, a stated choice: a value must fit into a line of an error
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
 def is_unset(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each value is one of TWS's spellings of "no value"."""
+    """Whether each value is one of TWS's sentinels for "no value"."""
     return np.asarray((values == UNSET[0]) | (values == UNSET[2]) | (values >= UNSET[1]) | (values == UNSET[3]))
 
 
 def input_warnings(frame: pd.DataFrame) -> pd.DataFrame:
-    """List what was odd about the input of ``frame`` but harmless: code, row, symbol, column, detail, table.
+    """List the warnings about the input of ``frame``: code, row, symbol, column, detail, table.
 
-    Every table that came through a door, and every plan made from one, remembers its warnings.
+    Every validated table, and every plan made from one, keeps its warnings.
 
     Examples
     --------
@@ -84,12 +83,12 @@ def input_warnings(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def merge_warnings(frame: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:
-    """Give ``frame`` the warnings of ``others`` besides its own."""
+    """Add the warnings of ``others`` to those of ``frame``."""
     return add_warnings(frame, [row for source in others for row in source.attrs.get(_WARNINGS, ())])
 
 
 def add_warnings(frame: pd.DataFrame, rows: Iterable[dict[str, object]]) -> pd.DataFrame:
-    """Give ``frame`` more warnings, each made by :func:`warning_row`; one that it has already counts once."""
+    """Add warnings to ``frame``, each made by :func:`warning_row`; duplicates count once."""
     found = {tuple(row.items()): row for row in (*frame.attrs.get(_WARNINGS, ()), *rows)}
     if found:
         frame.attrs[_WARNINGS] = list(found.values())
@@ -110,7 +109,7 @@ def warning_row(
 
 
 def as_utc(value: object, name: str) -> pd.Timestamp | Problem | None:
-    """Read ``value`` as a time in UTC: None where it is empty, a problem where nobody can know what it means.
+    """Read ``value`` as a time in UTC: None where it is empty, a problem where it is ambiguous.
 
     Examples
     --------
@@ -123,7 +122,7 @@ def as_utc(value: object, name: str) -> pd.Timestamp | Problem | None:
         return None
     try:
         if isinstance(value, (bool, int, float)):
-            raise TypeError  # noqa: TRY301 - a number could be seconds or nanoseconds; never guess
+            raise TypeError  # noqa: TRY301 - a number could be seconds or nanoseconds; do not guess
         stamp: Any = pd.Timestamp(value)  # type: ignore[arg-type]  # anything else raises, and is reported
         if pd.isna(stamp):
             return None
@@ -131,7 +130,7 @@ def as_utc(value: object, name: str) -> pd.Timestamp | Problem | None:
             stamp = stamp.tz_convert("UTC")
             if _FIRST_YEAR <= stamp.year <= _LAST_YEAR:
                 return pd.Timestamp(stamp)
-            raise ValueError  # noqa: TRY301 - reported below, as all that is no time of a market
+            raise ValueError  # noqa: TRY301 - reported below, as other invalid times
     except (ValueError, TypeError, OverflowError):
         return Problem("time_dtype", f"{name} {shown(value)} is not a time", column=name)
     text = f"{name} {shown(value)} has no time zone; use .tz_localize('America/New_York')"
@@ -162,7 +161,7 @@ def number_option(name: str, value: object, *, least: float = -math.inf, most: f
 
 
 def shown(value: object) -> str:
-    """``repr`` of a value of any size, cut to what a line of a message can hold."""
+    """``repr`` of a value, shortened to fit a line of a message."""
     return _SHORT.repr(value)
 
 
@@ -183,20 +182,20 @@ def _hint(name: str, frame: pd.DataFrame) -> str:
 
 
 def _remembered(data: object, table: str) -> list[dict[str, object]]:
-    """Warnings of a frame that was read before, but those that reading it again finds again if they still hold."""
+    """Warnings of a frame that was read before, without those that reading it again reports again."""
     rows: list[dict[str, object]] = list(data.attrs.get(_WARNINGS, ())) if isinstance(data, pd.DataFrame) else []
     kept = {*_CHANGES}
     if any(row["code"] == "cash_row" for row in rows):
-        kept.add("residual_cash")  # what the weights leave over cannot be told without the cash rows
+        kept.add("residual_cash")  # without the cash rows, the uninvested weight cannot be computed again
     return [row for row in rows if row["table"] != table or row["code"] in kept]
 
 
 class FrameValidator:
-    """One table on its way in: the caller's frame, its problems and its warnings so far.
+    """Validates one input table: the caller's frame, its problems and its warnings so far.
 
     Parameters
     ----------
-    table : the declaration that the frame should meet
+    table : the table's declaration
     data : DataFrame, Series by symbol or mapping by symbol; copied, never changed
     value : name of the value column of a Series or mapping
     """
@@ -207,7 +206,7 @@ class FrameValidator:
         self.warnings = _remembered(data, table.name)
         given = self._framed(data, value)
         if len(given) > MAX_ROWS:
-            self.fail("too_many_rows", f"{len(given):,} rows; at most {MAX_ROWS:,} are taken")
+            self.fail("too_many_rows", f"{len(given):,} rows; the maximum is {MAX_ROWS:,}")
         self._index = given.index
         self._refused: set[tuple[str, int]] = set()  # cells that are problems already
         self.frame = given.reset_index(drop=True)
@@ -279,14 +278,14 @@ class FrameValidator:
                 if near:
                     self.warn(
                         "unknown_column",
-                        f"column {name!r} is carried along unread; did you mean {near[0]!r}?",
+                        f"column {name!r} is kept but not used; did you mean {near[0]!r}?",
                         column=str(name),
                     )
 
     # -- collecting --------------------------------------------------------------------------------------
 
     def problem(self, code: str, detail: str, row: int | None = None, column: str | None = None) -> None:
-        """Note a problem; ``row`` is a position in the frame."""
+        """Add a problem; ``row`` is a position in the frame."""
         self.problems.append(Problem(code, detail, self._label(row), self._symbol(row), column))
 
     def warn(
@@ -297,7 +296,7 @@ class FrameValidator:
         column: str | None = None,
         symbol: str | None = None,
     ) -> None:
-        """Note a warning; ``row`` is a position in the frame."""
+        """Add a warning; ``row`` is a position in the frame."""
         self.warnings.append(
             warning_row(
                 code,
@@ -310,12 +309,12 @@ class FrameValidator:
         )
 
     def refuse(self, code: str, detail: str, row: int, column: str) -> None:
-        """Note a problem with one cell; the value read for it is empty and not a problem of its own."""
+        """Add a problem with one cell; it is read as empty, without a second problem."""
         self.problem(code, detail, row, column)
         self._refused.add((column, row))
 
     def empty_at(self, name: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Where ``values`` of a column are empty because the caller left them so."""
+        """Where ``values`` of a column are empty in the caller's table."""
         empty = np.isnan(values)
         for column, row in self._refused:
             if column == name:
@@ -323,12 +322,12 @@ class FrameValidator:
         return empty
 
     def problems_at(self, mask: NDArray[np.bool_], code: str, detail: Callable[[int], str], column: str) -> None:
-        """Note one problem for each row where ``mask`` is true."""
+        """Add one problem for each row where ``mask`` is true."""
         for row in np.flatnonzero(mask).tolist():
             self.problem(code, detail(row), row, column)
 
     def fail(self, code: str, detail: str, column: str | None = None) -> None:
-        """Note a problem that makes the rest unreadable, and raise."""
+        """Add a problem that makes the table unreadable, and raise."""
         self.problem(code, detail, column=column)
         self.finish()
 
@@ -344,11 +343,11 @@ class FrameValidator:
         return self.symbols[row] if row is not None and row < len(self.symbols) else None
 
     def has_warned(self, code: str) -> bool:
-        """Whether there is a warning with ``code``, from now or from an earlier reading of the table."""
+        """Whether there is a warning with ``code``, from this or an earlier reading of the table."""
         return any(row["code"] == code and row["table"] == self.table.name for row in self.warnings)
 
     def drop_rows(self, rows: Sequence[int]) -> None:
-        """Leave rows out of all that follows; what was noted of them stays. Before the symbols are read."""
+        """Remove rows; their problems and warnings stay. Call it before the symbols are read."""
         if not rows:
             return
         kept = np.ones(len(self.frame), dtype=bool)
@@ -356,12 +355,12 @@ class FrameValidator:
         self.frame = self.frame[kept].reset_index(drop=True)
         self._index = self._index[kept]
         self.labels = self._index.tolist()
-        self._refused.clear()  # cells of these rows; no other was read yet
+        self._refused.clear()  # only cells of these rows have been read so far
 
     # -- columns -----------------------------------------------------------------------------------------
 
     def read_symbols(self) -> list[str]:
-        """Clean the symbol column: upper case, Interactive Brokers' spelling; problems where impossible."""
+        """Clean the symbol column: upper case, Interactive Brokers' spelling; otherwise a problem."""
         raw: list[object] = self.frame["symbol"].tolist()
         self._written = raw
         usual = self._usual_symbols(raw)
@@ -373,7 +372,7 @@ class FrameValidator:
 
     @staticmethod
     def _usual_symbols(raw: list[object]) -> list[str] | None:
-        """Take the whole column at once when every symbol is clean already, which is the usual case."""
+        """Accept the whole column at once if every symbol is already clean, which is the usual case."""
         symbols = [value for value in raw if isinstance(value, str)]
         if len(symbols) != len(raw):
             return None
@@ -420,7 +419,7 @@ class FrameValidator:
         return mapped
 
     def refuse_duplicate_symbols(self, code: str = "duplicate_symbol") -> None:
-        """Note every row whose symbol stands in another row too."""
+        """Report every row whose symbol has another row too."""
         if len(set(self.symbols)) == len(self.symbols):
             return
         counts = Counter(symbol for symbol in self.symbols if symbol)
@@ -429,7 +428,7 @@ class FrameValidator:
             if counts[symbol] > 1:
                 self.problem(
                     code if written[str(self._written[row])] > 1 else f"{code}_normalised",
-                    f"{symbol} stands in {counts[symbol]} rows; keep one",
+                    f"{symbol} appears in {counts[symbol]} rows; keep one",
                     row,
                     "symbol",
                 )
@@ -438,7 +437,7 @@ class FrameValidator:
         """Read a column as floats, NaN where empty; what is not a number is a problem with ``code``."""
         series = self.frame[name]
         if series.dtype.kind in "iuf" and series.dtype != np.float16:
-            with np.errstate(over="ignore"):  # a number too large for a float is infinite, and told of as that
+            with np.errstate(over="ignore"):  # a number too large for a float is reported as infinite
                 return np.array(series.to_numpy(dtype="float64", na_value=np.nan), dtype="float64")
         values = series.tolist()
         if not all(type(value) is float for value in values):
@@ -499,11 +498,11 @@ class FrameValidator:
         self.frame[name] = pd.Series(values, index=self.frame.index, dtype="str")
 
     def is_refused(self, name: str, row: int) -> bool:
-        """Whether a cell is a problem already."""
+        """Whether a cell already has a problem."""
         return (name, row) in self._refused
 
     def times(self, name: str) -> None:
-        """Read a time column as UTC; a time without a zone is a problem, for nobody can know what it means."""
+        """Read a time column as UTC; a time without a zone is a problem, because it is ambiguous."""
         series = self.frame[name]
         if isinstance(series.dtype, pd.DatetimeTZDtype):
             self.frame[name] = series.astype("datetime64[us, UTC]")
@@ -521,7 +520,7 @@ class FrameValidator:
     def done(self) -> pd.DataFrame:
         """Raise if there are problems; else return the canonical frame with its warnings.
 
-        Rows keep the caller's labels where these tell rows apart.
+        Rows keep the caller's labels if these are unique.
         """
         self.finish()
         frame = self.table.conform(self.frame)

@@ -1,7 +1,7 @@
 """A compact HTML card, the repr of objects in a notebook. Pure text: every value goes through :func:`html.escape`.
 
-Each object makes its card from what it knows without asking a broker, and the same for the same state, so that it
-can stand in a notebook that is compared with its stored output. Account numbers are masked by whoever has them.
+Each object makes its card from its own state, without a request to a broker, and the same state gives the same
+card, so that notebook outputs can be compared. The caller masks account numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RULES = {
     name: re.sub(r"\s*([:;,])\s*", r"\1", declarations).strip().rstrip(";")
     for name, declarations in re.findall(r"^\.([\w-]+) {([^}]*)}", _CSS, re.MULTILINE)
 }
-"""Declarations of ``static/card.css`` by class, as short as an attribute wants them."""
+"""Declarations of ``static/card.css`` by class, compacted for a style attribute."""
 
 
 def card(
@@ -58,7 +58,7 @@ def card(
 def _style(*names: str) -> str:
     """Return the style attribute that gives an element these classes of ``static/card.css``.
 
-    JupyterLab shows a notebook that somebody else has run without its ``<style>`` elements, but with attributes.
+    JupyterLab removes ``<style>`` elements from a notebook that is not trusted, but keeps style attributes.
     """
     return f'style="{escape(";".join(_RULES[name] for name in names))}"'
 

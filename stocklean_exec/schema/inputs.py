@@ -1,9 +1,9 @@
-"""The doors: one function for each table that a caller hands in.
+"""Input validation: one function for each table that a caller passes.
 
-Each takes what a user has (DataFrame, Series by symbol, dict) and returns the canonical table, or raises one
-:class:`~stocklean_exec.InputError` that lists every offending row and column. Past a door, code trusts its frames.
-What concerns the whole table (structure, types, keys, weights) is an error; what concerns one order alone is
-returned as a row with status ``REJECTED``, a ``reason`` and a ``detail``.
+Each takes a DataFrame, a Series by symbol or a dict and returns the canonical table, or raises one
+:class:`~stocklean_exec.InputError` that lists every offending row and column. Code behind it trusts its frames.
+Problems of the whole table (structure, types, keys, weights) are errors; a problem of a single order makes its row
+``REJECTED``, with a ``reason`` and a ``detail``.
 
 The caller's object is copied, never changed. Pure.
 """
@@ -42,15 +42,15 @@ __all__ = [
 FRACTIONAL_STEP = 0.0001
 """Smallest part of a share that Interactive Brokers trades."""
 
-_ROUNDING = 1e-6  # weights that were normalised in floating point may add up to a little over one
-_NOISE = 1e-12  # a weight below is nothing, left over from an optimiser
-_LARGEST_WEIGHT = 1e3
-_LARGEST_LOT = 1e6
-_LARGEST_POSITION = 1e12  # shares; floats count them, and the ten-thousandths of them, exactly enough
-_LOT_NOISE = 1e-9
-_OLD_TARGETS = pd.Timedelta(days=7)
-_FIRST_ZONE = pd.Timedelta(hours=14)  # a calendar day begins first at UTC+14
-_STOCK = "if the stock of that ticker is meant, give it sec_type STK in its row"
+_ROUNDING = 1e-6  # a stated choice: weights normalised in floating point or rounded in a file may exceed one by it
+_NOISE = 1e-12  # a stated choice: smaller weights are an optimiser's noise, a cent of ten billion
+_LARGEST_WEIGHT = 1e3  # a stated choice: a thousand times NAV is a mistake, such as a value in place of a weight
+_LARGEST_LOT = 1e6  # shares; a stated choice, far above the lots of any exchange
+_LARGEST_POSITION = 1e12  # shares; a float still resolves ten-thousandths of them
+_LOT_NOISE = 1e-9  # floating-point noise of a lot divided by its step
+_OLD_TARGETS = pd.Timedelta(days=7)  # a stated choice: most portfolios are rebalanced weekly or more often
+_FIRST_ZONE = pd.Timedelta(hours=14)  # UTC+14 is the time zone where a calendar day begins first
+_STOCK = "if the stock with that ticker is meant, set sec_type STK in its row"
 _DEFAULTS = {"order_type": "MKT", "tif": "DAY", "sec_type": "STK", "exchange": "SMART", "currency": "USD"}
 
 
@@ -64,16 +64,16 @@ def parse_targets(
 ) -> pd.DataFrame:
     """Targets in canonical form: columns of :data:`~stocklean_exec.schema.tables.TARGETS`, one row per symbol.
 
-    Rows that are cash (``USD``, ``CASH``, ``CASH_USD``, ...) are left out with a warning ``cash_row``, and count
-    as what stays in cash; a row whose ``sec_type`` is ``STK`` is the stock of that ticker.
+    Cash rows (``USD``, ``CASH``, ``CASH_USD``, ...) are removed with a warning ``cash_row``, and count as the
+    weight that stays in cash; a row with ``sec_type`` ``STK`` is the stock with that ticker.
 
     Parameters
     ----------
     targets : DataFrame with symbol and weight, Series of weights by symbol, or dict symbol -> weight
-    allow_short : take negative weights
-    max_gross : most that the absolute weights may add up to; 1 is no leverage
-    allow_empty : take a table without rows
-    allow_liquidation : take a table whose weights are all zero
+    allow_short : accept negative weights
+    max_gross : largest sum of absolute weights; 1 is no leverage
+    allow_empty : accept a table without rows
+    allow_liquidation : accept a table whose weights are all zero
 
     Raises
     ------
@@ -93,91 +93,93 @@ def parse_targets(
       weights add up to 100: they look like percent; divide by 100 [weights_look_like_percent]
     """
     number_option("max_gross", max_gross, least=0.0)
-    door = FrameValidator(TARGETS, targets, "weight")
-    cash = _take_cash(door)
-    door.read_symbols()
-    door.refuse_duplicate_symbols()
-    weights = _read_weights(door)
-    wants_cash = len(cash) > 0 or door.has_warned("cash_row")
+    validator = FrameValidator(TARGETS, targets, "weight")
+    cash = _remove_cash_targets(validator)
+    validator.read_symbols()
+    validator.refuse_duplicate_symbols()
+    weights = _read_weights(validator)
+    wants_cash = len(cash) > 0 or validator.has_warned("cash_row")
     if not len(weights) and not allow_empty and not wants_cash:
-        door.problem("empty_targets", "there are no rows; to sell everything, say so with weights of 0")
+        validator.problem("empty_targets", "there are no rows; to sell everything, give weights of 0")
     if np.isfinite(weights).all() and np.isfinite(cash).all():
-        weights = _without_noise(door, weights)
-        _check_sums(door, weights, cash, allow_short=allow_short, max_gross=max_gross)
+        weights = _without_noise(validator, weights)
+        _check_sums(validator, weights, cash, allow_short=allow_short, max_gross=max_gross)
         if len(weights) or wants_cash:
-            _check_liquidation(door, weights, allowed=allow_liquidation)
-    door.frame["weight"] = weights
+            _check_liquidation(validator, weights, allowed=allow_liquidation)
+    validator.frame["weight"] = weights
     for name, default in _DEFAULTS.items():
-        door.texts(name, default, upper=name != "currency")  # GBp is a hundredth of GBP
-    door.texts("account", None, upper=False)
+        validator.texts(name, default, upper=name != "currency")  # GBp is a hundredth of GBP
+    validator.texts("account", None, upper=False)
     for name in ("limit_price", "lot_size"):
-        if name in door.frame.columns:
-            door.frame[name] = door.numbers(name, f"{name}_dtype")
-    _read_whole(door, "con_id")
-    _check_lots(door)
-    return door.done()
+        if name in validator.frame.columns:
+            validator.frame[name] = validator.numbers(name, f"{name}_dtype")
+    _read_whole(validator, "con_id")
+    _check_lots(validator)
+    return validator.done()
 
 
-def _read_weights(door: FrameValidator) -> NDArray[np.float64]:
-    weights = door.numbers("weight", "weight_dtype")
-    empty = door.empty_at("weight", weights)
+def _read_weights(validator: FrameValidator) -> NDArray[np.float64]:
+    weights = validator.numbers("weight", "weight_dtype")
+    empty = validator.empty_at("weight", weights)
     text = "the weight is empty; write 0 to hold none"
-    door.problems_at(empty, "weight_missing", lambda _: text, "weight")
-    door.problems_at(np.isinf(weights), "weight_not_finite", lambda _: "the weight is infinite", "weight")
+    validator.problems_at(empty, "weight_missing", lambda _: text, "weight")
+    validator.problems_at(np.isinf(weights), "weight_not_finite", lambda _: "the weight is infinite", "weight")
     return weights
 
 
-def _take_cash(door: FrameValidator) -> NDArray[np.float64]:
-    """Take the rows out that are cash, with a warning for each, and return their weights."""
-    given = door.frame["sec_type"].tolist() if "sec_type" in door.frame.columns else None
-    symbols = door.frame["symbol"].tolist()
+def _remove_cash_targets(validator: FrameValidator) -> NDArray[np.float64]:
+    """Remove the cash rows, with a warning for each, and return their weights."""
+    given = validator.frame["sec_type"].tolist() if "sec_type" in validator.frame.columns else None
+    symbols = validator.frame["symbol"].tolist()
     found = find_cash_rows(symbols, given, cash_types=("", "CASH"))
-    weights = np.array([door.number(row, "weight", "weight_dtype") for row in found.cash], dtype="float64")
+    weights = np.array([validator.number(row, "weight", "weight_dtype") for row in found.cash], dtype="float64")
     for row, weight in zip(found.cash, weights.tolist(), strict=True):
         name = symbols[row].strip()
-        if door.is_refused("weight", row):
+        if validator.is_refused("weight", row):
             continue
         if math.isnan(weight):
-            door.problem("weight_missing", f"the weight of {name} is empty; write 0 to hold none", row, "weight")
+            validator.problem(
+                "weight_missing", f"the weight of {name} is empty; write 0 to hold none", row, "weight"
+            )
         elif math.isinf(weight):
-            door.problem("weight_not_finite", f"the weight of {name} is infinite", row, "weight")
+            validator.problem("weight_not_finite", f"the weight of {name} is infinite", row, "weight")
         elif abs(weight) > _LARGEST_WEIGHT:
-            door.problem("weight_out_of_range", f"weight {weight:g} of {name} cannot be meant", row, "weight")
+            validator.problem("weight_out_of_range", f"weight {weight:g} of {name} is out of range", row, "weight")
         else:
             what = f"{weight:.6g} of NAV stays in cash" if weight >= 0 else f"{-weight:.6g} of NAV is borrowed"
-            door.warn("cash_row", f"{name} is read as cash: {what}; {_STOCK}", row, "symbol", name)
-    _note_unclear(door, found.unclear)
-    door.drop_rows(found.cash)
+            validator.warn("cash_row", f"{name} is read as cash: {what}; {_STOCK}", row, "symbol", name)
+    _note_unclear(validator, found.unclear)
+    validator.drop_rows(found.cash)
     return weights
 
 
-def _note_unclear(door: FrameValidator, rows: list[int]) -> None:
+def _note_unclear(validator: FrameValidator, rows: list[int]) -> None:
     for row in rows:
-        name = door.frame["symbol"].tolist()[row].strip().upper()
-        text = f"{name} is read as the stock of that ticker, and is a currency's code too; leave cash out"
-        door.warn("currency_or_stock", f"{text}, and give the stock sec_type STK", row, "symbol", name)
+        name = validator.frame["symbol"].tolist()[row].strip().upper()
+        text = f"{name} is read as the stock with that ticker, but is a currency code too; remove cash rows"
+        validator.warn("currency_or_stock", f"{text}, or set sec_type STK for the stock", row, "symbol", name)
 
 
-def _check_liquidation(door: FrameValidator, weights: NDArray[np.float64], *, allowed: bool) -> None:
+def _check_liquidation(validator: FrameValidator, weights: NDArray[np.float64], *, allowed: bool) -> None:
     if weights.any():
         return
     what = "all weights are 0" if len(weights) else "there is nothing but cash"
     if allowed:
-        door.warn("full_liquidation", f"{what}: everything is sold")
+        validator.warn("full_liquidation", f"{what}: everything is sold")
     else:
-        door.problem("full_liquidation", f"{what}; say allow_liquidation=True to sell everything")
+        validator.problem("full_liquidation", f"{what}; use allow_liquidation=True to sell everything")
 
 
-def _check_lots(door: FrameValidator) -> None:
-    """Refuse lots that no order could be a multiple of: a lot is whole shares or whole ten-thousandths."""
-    if "lot_size" not in door.frame.columns:
+def _check_lots(validator: FrameValidator) -> None:
+    """Check lots: whole shares, or a multiple of a ten-thousandth below one share."""
+    if "lot_size" not in validator.frame.columns:
         return
-    lots = door.frame["lot_size"].to_numpy(dtype="float64")
+    lots = validator.frame["lot_size"].to_numpy(dtype="float64")
     step = np.where(lots < 1, FRACTIONAL_STEP, 1.0)
     with np.errstate(invalid="ignore"):
         known = (lots >= FRACTIONAL_STEP) & (lots <= _LARGEST_LOT)
         known &= np.abs(lots / step - np.round(lots / step)) < _LOT_NOISE
-    door.problems_at(
+    validator.problems_at(
         ~known & ~np.isnan(lots),
         "lot_size",
         lambda row: f"lot_size {lots[row]:g} is neither whole shares nor a part of one in steps of 0.0001",
@@ -185,20 +187,20 @@ def _check_lots(door: FrameValidator) -> None:
     )
 
 
-def _without_noise(door: FrameValidator, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _without_noise(validator: FrameValidator, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     size = np.abs(weights)
     damaged = (size > _LARGEST_WEIGHT) | ((size > 0) & (size < np.finfo("float64").tiny))
-    door.problems_at(
-        damaged, "weight_out_of_range", lambda row: f"weight {weights[row]:g} cannot be meant", "weight"
+    validator.problems_at(
+        damaged, "weight_out_of_range", lambda row: f"weight {weights[row]:g} is out of range", "weight"
     )
     noise = (size > 0) & (size < _NOISE) & ~damaged
     for row in np.flatnonzero(noise).tolist():
-        door.warn("tiny_weight", f"weight {weights[row]:g} is taken as 0", row, "weight")
+        validator.warn("tiny_weight", f"weight {weights[row]:g} is read as 0", row, "weight")
     return np.where(noise, 0.0, weights)
 
 
 def _check_sums(
-    door: FrameValidator,
+    validator: FrameValidator,
     weights: NDArray[np.float64],
     cash: NDArray[np.float64],
     *,
@@ -209,56 +211,56 @@ def _check_sums(
     every = np.abs([*weights.tolist(), *cash.tolist()])
     size, total = math.fsum(every.tolist()), math.fsum([*weights.tolist(), *cash.tolist()])
     if every.max(initial=0.0) > 1.5 and 95 <= size <= 105:  # noqa: PLR2004 - around 100 percent
-        door.problem(
+        validator.problem(
             "weights_look_like_percent", f"weights add up to {size:g}: they look like percent; divide by 100"
         )
         return
     if not allow_short:
-        door.problems_at(
+        validator.problems_at(
             weights < 0,
             "short_not_allowed",
-            lambda row: f"weight {weights[row]:g} is short; say allow_short=True if it is meant",
+            lambda row: f"weight {weights[row]:g} is short; use allow_short=True to allow it",
             "weight",
         )
     if max_gross <= 1 and longs > 1 + _ROUNDING:
-        door.problem(
+        validator.problem(
             "weights_exceed_one",
             f"long weights add up to {longs:.6g}, over 1; scale them, or give max_gross for leverage",
         )
     elif gross > max_gross + _ROUNDING:
-        door.problem("gross_limit", f"absolute weights add up to {gross:.6g}, over max_gross {max_gross:g}")
+        validator.problem("gross_limit", f"absolute weights add up to {gross:.6g}, over max_gross {max_gross:g}")
     elif len(cash) and total > 1 + _ROUNDING:
-        door.problem(
+        validator.problem(
             "weights_exceed_one",
-            f"weights and cash rows add up to {total:.6g}, over 1; scale them, or leave the cash rows out",
+            f"weights and cash rows add up to {total:.6g}, over 1; scale them, or remove the cash rows",
         )
     elif len(cash) and len(weights) and total < 1 - _ROUNDING:
-        door.warn("residual_cash", f"weights and cash rows add up to {total:.6g}; the rest stays in cash")
-    elif not door.has_warned("cash_row") and len(weights) and 0 < total < 1 - _ROUNDING:
-        door.warn("residual_cash", f"weights add up to {total:.6g}; the rest stays in cash")
+        validator.warn("residual_cash", f"weights and cash rows add up to {total:.6g}; the rest stays in cash")
+    elif not validator.has_warned("cash_row") and len(weights) and 0 < total < 1 - _ROUNDING:
+        validator.warn("residual_cash", f"weights add up to {total:.6g}; the rest stays in cash")
 
 
-def _read_whole(door: FrameValidator, name: str) -> None:
-    if name not in door.frame.columns:
+def _read_whole(validator: FrameValidator, name: str) -> None:
+    if name not in validator.frame.columns:
         return
-    values = door.numbers(name, f"{name}_dtype")
+    values = validator.numbers(name, f"{name}_dtype")
     with np.errstate(invalid="ignore"):
         bad = ~np.isnan(values) & ((values != np.floor(values)) | (np.abs(values) > 2**53))
-    door.problems_at(bad, f"{name}_dtype", lambda row: f"{name} {values[row]:g} is not whole", name)
+    validator.problems_at(bad, f"{name}_dtype", lambda row: f"{name} {values[row]:g} is not whole", name)
     values = np.where(bad, np.nan, values)
-    door.frame[name] = pd.array(values, dtype="Float64").astype("Int64")
+    validator.frame[name] = pd.array(values, dtype="Float64").astype("Int64")
 
 
 def parse_positions(positions: object) -> pd.DataFrame:
-    """Positions in canonical form; None is "nothing held". A currency that is not told stays empty.
+    """Positions in canonical form; None is "no positions". A currency that is not given stays empty.
 
-    Rows that are cash (``USD``, ``CASH``, ``CASH_USD``, ...) and have no ``sec_type`` are left out with a warning
-    ``cash_row``; a row whose ``sec_type`` is ``STK`` is the stock of that ticker.
+    Cash rows (``USD``, ``CASH``, ``CASH_USD``, ...) without a ``sec_type`` are removed with a warning
+    ``cash_row``; a row with ``sec_type`` ``STK`` is the stock with that ticker.
 
     Raises
     ------
     InputError
-        A quantity is missing, infinite or absurd, a symbol stands in two rows (give one account), or two rows of a
+        A quantity is missing, infinite or out of range, a symbol has two rows (give one account), or two rows of a
         symbol differ in currency or type.
 
     Examples
@@ -268,38 +270,38 @@ def parse_positions(positions: object) -> pd.DataFrame:
     0    SPY     100.0
     1    TLT     -20.0
     """
-    door = FrameValidator(POSITIONS, {} if positions is None else positions, "quantity")
-    _drop_cash(door)
-    symbols = door.read_symbols()
-    quantity = door.numbers("quantity", "position_dtype")
-    bad = door.empty_at("quantity", quantity) | np.isinf(quantity)
-    door.problems_at(
+    validator = FrameValidator(POSITIONS, {} if positions is None else positions, "quantity")
+    _remove_cash_positions(validator)
+    symbols = validator.read_symbols()
+    quantity = validator.numbers("quantity", "position_dtype")
+    bad = validator.empty_at("quantity", quantity) | np.isinf(quantity)
+    validator.problems_at(
         bad,
         "position_not_finite",
         lambda row: f"quantity {quantity[row]:g} is not a number of shares",
         "quantity",
     )
-    door.problems_at(
+    validator.problems_at(
         np.isfinite(quantity) & (np.abs(quantity) > _LARGEST_POSITION),
         "position_out_of_range",
-        lambda row: f"quantity {quantity[row]:g} cannot be meant",
+        lambda row: f"quantity {quantity[row]:g} is out of range",
         "quantity",
     )
-    door.frame["quantity"] = quantity
-    door.texts("currency", None, upper=False)
-    door.texts("sec_type", "STK")
-    door.texts("account", None, upper=False)
-    _refuse_ambiguous(door, symbols)
-    if "avg_cost" in door.frame.columns:
-        door.frame["avg_cost"] = door.numbers("avg_cost", "avg_cost_dtype")
-    _read_whole(door, "con_id")
-    return door.done()
+    validator.frame["quantity"] = quantity
+    validator.texts("currency", None, upper=False)
+    validator.texts("sec_type", "STK")
+    validator.texts("account", None, upper=False)
+    _refuse_ambiguous(validator, symbols)
+    if "avg_cost" in validator.frame.columns:
+        validator.frame["avg_cost"] = validator.numbers("avg_cost", "avg_cost_dtype")
+    _read_whole(validator, "con_id")
+    return validator.done()
 
 
 def opening_positions(positions: object) -> pd.DataFrame:
-    """Positions that a simulated account starts with: as :func:`parse_positions`, and cash among them is refused.
+    """Opening positions of a simulated account: as :func:`parse_positions`, but a cash row is an error.
 
-    To leave the row out would give the account other cash than its caller wrote down.
+    Removing the row would give the account another cash balance than the caller wrote.
 
     Examples
     --------
@@ -307,13 +309,13 @@ def opening_positions(positions: object) -> pd.DataFrame:
     Traceback (most recent call last):
     ...
     stocklean_exec.errors.InputError: positions: 1 problem
-      row 1 (USD): is cash; give what the account has in cash as cash=, ... [cash_row]
+      row 1 (USD): is cash; give the account's cash balance as cash=, ... [cash_row]
     """
     held = parse_positions(positions)
     found = input_warnings(held)
-    hint = "or give the row sec_type STK if the stock of that ticker is meant"
+    hint = "or set sec_type STK in the row if the stock with that ticker is meant"
     problems = [
-        Problem("cash_row", f"is cash; give what the account has in cash as cash=, {hint}", row, symbol, "symbol")
+        Problem("cash_row", f"is cash; give the account's cash balance as cash=, {hint}", row, symbol, "symbol")
         for row, symbol, code, table in found[["row", "symbol", "code", "table"]].itertuples(index=False)
         if (code, table) == ("cash_row", POSITIONS.name)
     ]
@@ -322,26 +324,28 @@ def opening_positions(positions: object) -> pd.DataFrame:
     return held
 
 
-def _drop_cash(door: FrameValidator) -> None:
-    """Take the rows out that are cash: nobody sells 5,000 shares of USD."""
-    given = door.frame["sec_type"].tolist() if "sec_type" in door.frame.columns else None
-    symbols = door.frame["symbol"].tolist()
-    found = find_cash_rows(symbols, given)  # a broker's own rows of sec_type CASH stay what they are
+def _remove_cash_positions(validator: FrameValidator) -> None:
+    """Remove the cash rows: 5,000 USD is not a position of 5,000 shares."""
+    given = validator.frame["sec_type"].tolist() if "sec_type" in validator.frame.columns else None
+    symbols = validator.frame["symbol"].tolist()
+    found = find_cash_rows(symbols, given)  # rows of sec_type CASH from the broker are kept
     for row in found.cash:
         name = symbols[row].strip()
-        door.warn("cash_row", f"{name} is read as cash, and not as a position; {_STOCK}", row, "symbol", name)
-    _note_unclear(door, found.unclear)
-    door.drop_rows(found.cash)
+        validator.warn("cash_row", f"{name} is read as cash, and not as a position; {_STOCK}", row, "symbol", name)
+    _note_unclear(validator, found.unclear)
+    validator.drop_rows(found.cash)
 
 
-def _refuse_ambiguous(door: FrameValidator, symbols: list[str]) -> None:
-    """Note every row whose symbol stands in another row too, and how the rows differ."""
+def _refuse_ambiguous(validator: FrameValidator, symbols: list[str]) -> None:
+    """Report every row whose symbol has another row too, and how the rows differ."""
     if len(set(symbols)) == len(symbols):
         return
     rows: dict[str, list[int]] = {}
     for row, symbol in enumerate(symbols):
         rows.setdefault(symbol, []).append(row)
-    kinds = list(zip(*(door.frame[name].fillna("").tolist() for name in ("currency", "sec_type")), strict=True))
+    kinds = list(
+        zip(*(validator.frame[name].fillna("").tolist() for name in ("currency", "sec_type")), strict=True)
+    )
     for symbol, same in rows.items():
         if not symbol or len(same) == 1:
             continue
@@ -351,23 +355,23 @@ def _refuse_ambiguous(door: FrameValidator, symbols: list[str]) -> None:
             else ("ambiguous_position", "(two accounts?); keep the account that trades")
         )
         for row in same:
-            door.problem(code, f"{symbol} stands in {len(same)} rows {why}", row, "symbol")
+            validator.problem(code, f"{symbol} appears in {len(same)} rows {why}", row, "symbol")
 
 
 def parse_quotes(quotes: object) -> pd.DataFrame:
-    """Quotes in canonical form, one row per symbol: the latest where times tell which.
+    """Quotes in canonical form, one row per symbol: the latest one by ``quoted_at``.
 
     Parameters
     ----------
-    quotes : DataFrame with symbol, quoted_at and any of bid, ask, last, close; or a mapping (or Series)
-        symbol -> price, which is taken as the last price at an unknown time. A currency that is not told
-        is that of the symbol's target.
+    quotes : DataFrame with symbol, quoted_at and any of bid, ask, last, close; or a mapping (or Series) symbol ->
+        price, which is read as the last price at an unknown time. Without a currency, the quote has the currency
+        of the symbol's target.
 
     Raises
     ------
     InputError
-        Prices are text, times have no zone, or a symbol stands twice without times. A price that is missing,
-        zero, negative, infinite or crossed is not an error here: the order that needs it is rejected.
+        Prices are text, times have no zone, or a symbol appears twice without times. A price that is missing,
+        zero, negative, infinite or crossed is not an error here: an order that needs it is rejected.
 
     Examples
     --------
@@ -375,42 +379,44 @@ def parse_quotes(quotes: object) -> pd.DataFrame:
       symbol  bid  ask   last
     0    SPY  NaN  NaN  123.0
     """
-    door = FrameValidator(QUOTES, {} if quotes is None else quotes, "last")
-    symbols = door.read_symbols()
+    validator = FrameValidator(QUOTES, {} if quotes is None else quotes, "last")
+    symbols = validator.read_symbols()
     for name in ("bid", "ask", "last", "close", "bid_size", "ask_size"):
-        if name in door.frame.columns:
-            door.frame[name] = door.numbers(name, "price_dtype")
-    door.texts("currency", None, upper=False)
-    if "quoted_at" in door.frame.columns:
-        door.times("quoted_at")
+        if name in validator.frame.columns:
+            validator.frame[name] = validator.numbers(name, "price_dtype")
+    validator.texts("currency", None, upper=False)
+    if "quoted_at" in validator.frame.columns:
+        validator.times("quoted_at")
     if len(set(symbols)) != len(symbols):
-        _keep_latest(door)
-    return door.done()
+        _keep_latest(validator)
+    return validator.done()
 
 
-def _keep_latest(door: FrameValidator) -> None:
+def _keep_latest(validator: FrameValidator) -> None:
     """Keep the latest row of each symbol; two rows at one time contradict each other."""
-    frame = door.frame
+    frame = validator.frame
     times = frame["quoted_at"] if "quoted_at" in frame.columns else pd.Series(pd.NaT, index=frame.index)
     keys = pd.DataFrame({"symbol": frame["symbol"], "time": times})
     twice = keys["symbol"].duplicated(keep=False)
     unclear = (twice & (times.isna() | keys.duplicated(keep=False))).to_numpy(dtype=bool)
-    door.problems_at(
+    validator.problems_at(
         unclear,
         "duplicate_price",
-        lambda row: f"{frame['symbol'].iloc[row]} stands in several rows, and no time tells which holds",
+        lambda row: (
+            f"{frame['symbol'].iloc[row]} appears in several rows, and no quoted_at says which is the latest"
+        ),
         "symbol",
     )
     if not unclear.any():
         latest = keys.sort_values("time", kind="stable").drop_duplicates("symbol", keep="last").index
-        door.frame = frame.loc[latest.sort_values()]
+        validator.frame = frame.loc[latest.sort_values()]
 
 
 def check_target_dates(targets: pd.DataFrame, decided_at: pd.Timestamp | None) -> list[dict[str, object]]:
-    """Hold the targets' own dates, if they carry a column ``as_of``, against the time of the decision.
+    """Check the targets' dates, if they have a column ``as_of``, against the time of the decision.
 
-    A date without a time is meant wherever it begins first, so that a user in Sydney is not told that today
-    is tomorrow.
+    A date without a time starts at its earliest time in any zone, so that today's date in Sydney is not rejected
+    as a date in the future.
 
     Returns
     -------
@@ -419,7 +425,7 @@ def check_target_dates(targets: pd.DataFrame, decided_at: pd.Timestamp | None) -
     Raises
     ------
     InputError
-        Targets of a time to come (``target_date``), or an ``as_of`` that is no date.
+        Targets dated in the future (``target_date``), or an ``as_of`` that is not a date.
 
     Examples
     --------
@@ -450,7 +456,7 @@ def check_target_dates(targets: pd.DataFrame, decided_at: pd.Timestamp | None) -
 
 
 def _first_moment(value: object) -> pd.Timestamp | Problem | None:
-    """The earliest time that ``value``, a date or a time, can mean; None where it is empty."""
+    """The earliest time that ``value``, a date or a time, can stand for; None where it is empty."""
     stamp = as_utc(value, "as_of")
     if isinstance(stamp, Problem) and stamp.code == "naive_time":
         day = pd.Timestamp(value)  # type: ignore[arg-type]  # it was read as a time before

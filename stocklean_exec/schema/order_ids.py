@@ -1,8 +1,8 @@
-"""Client order ids, and the fingerprints that tell one order or plan from another.
+"""Client order ids, and fingerprints of orders and plans.
 
-A client order id is a function of run, symbol, side and sequence number, and never of the quantity: a plan
-made again after a crash, at other prices, gives the same ids, so that the record can refuse what was already
-sent. Pure.
+A client order id is a function of run, symbol, side and sequence number, and never of the quantity: planning again
+after a crash, at other prices, gives the same ids, so that the blotter can reject orders that were already sent.
+Pure.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 MAX_LENGTH = 40
-"""Longest client order id; it travels through TWS as ``orderRef``."""
+"""Maximum length of a client order id; TWS carries it as ``orderRef``."""
 
 _HASH_LENGTH = 8
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -49,7 +49,7 @@ PAYLOAD_COLUMNS = (
     "exchange",
     "account",
 )
-"""What makes an order that order. Prices of the day and figures derived from them are not part of it."""
+"""Columns that identify an order. Market prices and figures derived from them are not included."""
 
 
 def is_valid_run_id(run_id: object) -> bool:
@@ -65,8 +65,8 @@ def is_valid_client_order_id(value: object) -> bool:
 def client_order_id(run_id: str, symbol: str, side: str, sequence: int = 1) -> str:
     """Name the ``sequence``-th order of ``side`` in ``symbol`` within a run.
 
-    Characters of the symbol outside ``[A-Za-z0-9._-]`` become ``_``. An id over 40 characters keeps its
-    head and ends in eight characters of the SHA-256 of the whole.
+    Characters of the symbol outside ``[A-Za-z0-9._-]`` become ``_``. An id over 40 characters keeps its beginning
+    and ends in eight characters of the SHA-256 of the full id.
 
     Raises
     ------
@@ -108,14 +108,14 @@ def _fit(name: str) -> str:
 def payload_hashes(orders: pd.DataFrame, extra: Sequence[str] = ()) -> list[str]:
     """Fingerprint each order by :data:`PAYLOAD_COLUMNS` and the ``extra`` columns, in row order.
 
-    A missing column counts like a missing value, 5 like 5.0, and a time like its UTC instant.
+    A missing column equals a missing value, 5 equals 5.0, and a time equals its UTC time.
     """
     rows = zip(*(_canonical(orders, name) for name in (*PAYLOAD_COLUMNS, *extra)), strict=True)
     return [sha256("\x1f".join(row).encode()).hexdigest() for row in rows]
 
 
 def plan_hash(hashes: Iterable[str]) -> str:
-    """Fingerprint a plan from those of its orders, whatever their sequence."""
+    """Fingerprint a plan from the fingerprints of its orders, in any sequence."""
     return sha256("\n".join(sorted(hashes)).encode()).hexdigest()
 
 
@@ -130,7 +130,7 @@ def _canonical(frame: pd.DataFrame, name: str) -> list[str]:
 
 
 def _is_missing(value: object) -> bool:
-    """Whether a cell is empty; told by its text where comparing it is not possible, as with pandas' NA."""
+    """Whether a cell is empty; by its ``repr`` where it cannot be compared, as with pandas' NA."""
     if value is None or isinstance(value, str):
         return value is None
     if isinstance(value, float):

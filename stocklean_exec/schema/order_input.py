@@ -1,8 +1,7 @@
-"""The door for orders: planned ones, hand-made ones, and ones that were edited in a review.
+"""Validation of orders: planned, hand-made, and edited in a review.
 
-What makes the whole frame unusable (structure, ids, sides) is an error that lists every row at fault. What
-concerns one order alone turns that row into a ``REJECTED`` one with a stable ``reason`` and a ``detail``.
-Pure.
+A problem of the whole frame (structure, ids, sides) is an error that lists every offending row. A problem of a
+single order makes its row ``REJECTED``, with a stable ``reason`` and a ``detail``. Pure.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ ORDER_TYPES = ("MKT", "LMT")
 TIFS = ("DAY", "GTC", "IOC", "FOK", "OPG")
 SEC_TYPES = ("STK",)
 MAX_QUANTITY = 2**31 - 2
-"""Most shares of one order: one more is TWS's spelling of "not set"."""
+"""Maximum shares of one order: one more is TWS's sentinel for "not set"."""
 
-_UNEXPLAINED = "rejected"  # the reason of a row that came as REJECTED without one
+_UNEXPLAINED = "rejected"  # the reason of a REJECTED row without one
 _WORKING = ("NEW", "SUBMITTED", "PARTIAL", "UNKNOWN")
-_NOISE = 1e-9  # a quantity this near a whole number of steps, relatively, is that number
+_NOISE = 1e-9  # floating-point noise: a quantity this close to a whole number of steps, relatively, is that number
 
 _OPEN_ORDERS = Table(
     "open_orders",
@@ -81,14 +80,14 @@ _OPTIONAL_NUMBERS = (
 def parse_orders(orders: object) -> pd.DataFrame:
     """Orders in canonical form; see :data:`~stocklean_exec.schema.tables.ORDERS`.
 
-    A missing client order id is made from run, symbol and side. A missing tif is ``DAY``: an order without
-    one would be given one by TWS's presets.
+    A missing client order id is made from run, symbol and side. A missing tif is ``DAY``: otherwise TWS's presets
+    would set one.
 
     Raises
     ------
     InputError
-        Columns are missing, a side is not ``BUY`` or ``SELL``, an id is unsafe or stands twice, or a symbol
-        is both bought and sold.
+        Columns are missing, a side is not ``BUY`` or ``SELL``, an id is invalid or appears twice, or a symbol is
+        both bought and sold.
 
     Examples
     --------
@@ -105,43 +104,43 @@ def parse_orders(orders: object) -> pd.DataFrame:
     if isinstance(orders, pd.DataFrame) and "client_order_id" not in orders.columns:
         named = orders.index.name == "client_order_id"
         orders = orders.reset_index() if named else orders.assign(client_order_id=None)
-    door = FrameValidator(ORDERS, orders, "quantity")
-    symbols = door.read_symbols()
-    _read_sides(door)
+    validator = FrameValidator(ORDERS, orders, "quantity")
+    symbols = validator.read_symbols()
+    _read_sides(validator)
     for name, default in (("order_type", None), ("tif", "DAY"), ("sec_type", "STK"), ("exchange", "SMART")):
-        door.texts(name, default)
-    door.texts("currency", "USD", upper=False)
+        validator.texts(name, default)
+    validator.texts("currency", "USD", upper=False)
     for name in ("run_id", "client_order_id"):
-        door.texts(name, None, exact=True, code=f"{name}_invalid")
+        validator.texts(name, None, exact=True, code=f"{name}_invalid")
     for name in ("account", "status", "reason"):
-        door.texts(name, None, upper=False)
-    _read_keys(door, symbols)
-    _check_statuses(door)
-    quantity, found = _quantities(door.frame["quantity"])
-    door.frame["quantity"] = quantity
+        validator.texts(name, None, upper=False)
+    _read_keys(validator, symbols)
+    _check_statuses(validator)
+    quantity, found = _quantities(validator.frame["quantity"])
+    validator.frame["quantity"] = quantity
     for name in _OPTIONAL_NUMBERS:
-        if name in door.frame.columns:
-            door.frame[name] = door.numbers(name, f"{name}_dtype")
+        if name in validator.frame.columns:
+            validator.frame[name] = validator.numbers(name, f"{name}_dtype")
     for name in ("decided_at", "arrived_at"):
-        if name in door.frame.columns:
-            door.times(name)
-    frame = door.done()
+        if name in validator.frame.columns:
+            validator.times(name)
+    frame = validator.done()
     _reject_rows(frame, found)
     return _note_odd_lots(frame)
 
 
 def parse_open_orders(orders: object) -> dict[str, float]:
-    """Signed quantity still working in each symbol, out of a table of orders; rows that ended do not count.
+    """Signed quantity still working in each symbol, from a table of orders; finished orders do not count.
 
     Parameters
     ----------
-    orders : DataFrame with symbol, side and quantity; filled_quantity and status if known. None for none
+    orders : DataFrame with symbol, side and quantity; filled_quantity and status if known. None for no orders
 
     Raises
     ------
     InputError
         A column is missing, a side is not ``BUY`` or ``SELL``, or a quantity is not a number above 0
-        (``open_order_invalid``): what it commits could not be told.
+        (``open_order_invalid``): the committed quantity is unknown.
 
     Examples
     --------
@@ -150,27 +149,27 @@ def parse_open_orders(orders: object) -> dict[str, float]:
     """
     if orders is None:
         return {}
-    door = FrameValidator(_OPEN_ORDERS, orders, "quantity")
-    symbols = door.read_symbols()
-    _read_sides(door)
-    door.texts("status", "SUBMITTED", upper=False)
-    _check_statuses(door)
-    quantity = door.numbers("quantity", "open_order_invalid")
+    validator = FrameValidator(_OPEN_ORDERS, orders, "quantity")
+    symbols = validator.read_symbols()
+    _read_sides(validator)
+    validator.texts("status", "SUBMITTED", upper=False)
+    _check_statuses(validator)
+    quantity = validator.numbers("quantity", "open_order_invalid")
     filled = np.zeros(len(symbols))
-    if "filled_quantity" in door.frame.columns:
-        filled = door.numbers("filled_quantity", "open_order_invalid")
+    if "filled_quantity" in validator.frame.columns:
+        filled = validator.numbers("filled_quantity", "open_order_invalid")
         filled = np.where(np.isnan(filled), 0.0, filled)
-    bad = door.empty_at("quantity", quantity) | ~np.isfinite(filled)
+    bad = validator.empty_at("quantity", quantity) | ~np.isfinite(filled)
     bad |= ~np.isnan(quantity) & ~((quantity > 0) & (quantity <= MAX_QUANTITY))
-    door.problems_at(
+    validator.problems_at(
         bad,
         "open_order_invalid",
         lambda row: f"{filled[row]:g} of {quantity[row]:g} shares filled: not a working order",
         "quantity",
     )
-    door.finish()
+    validator.finish()
     working: dict[str, float] = {}
-    for row, (side, status) in enumerate(zip(door.frame["side"], door.frame["status"], strict=True)):
+    for row, (side, status) in enumerate(zip(validator.frame["side"], validator.frame["status"], strict=True)):
         left = float(quantity[row] - filled[row])
         if status in _WORKING and left > 0:
             working[symbols[row]] = working.get(symbols[row], 0.0) + (left if side == "BUY" else -left)
@@ -178,7 +177,7 @@ def parse_open_orders(orders: object) -> dict[str, float]:
 
 
 def describe_open_orders(orders: object) -> dict[str, str]:
-    """Say of each symbol with working orders which these are, and who placed them; for a table that was parsed.
+    """Describe the working orders of each symbol and who placed them; for a validated table.
 
     Examples
     --------
@@ -200,7 +199,7 @@ def describe_open_orders(orders: object) -> dict[str, str]:
             continue
         parts = [f"{side} {left:,.10g}", *([name] if isinstance(name, str) else [])]
         if status == "UNKNOWN":
-            parts.append(f"of which nobody knows whether it works; resume or resolve run {run_id}")
+            parts.append(f"status unknown, it may be working; resume or resolve run {run_id}")
         elif client_id == 0:
             parts.append("placed by client id 0 or by hand in TWS")
         elif client_id is not None and not pd.isna(client_id):
@@ -209,27 +208,27 @@ def describe_open_orders(orders: object) -> dict[str, str]:
     return {symbol: "; ".join(texts) for symbol, texts in found.items()}
 
 
-def _read_sides(door: FrameValidator) -> None:
-    """Read the sides; another case is taken, and told of."""
-    written = door.frame["side"].tolist() if "side" in door.frame.columns else []
-    door.texts("side", None, code="side_invalid")
-    for row, side in enumerate(door.frame["side"].tolist()):
+def _read_sides(validator: FrameValidator) -> None:
+    """Read the sides; lower case is accepted with a warning."""
+    written = validator.frame["side"].tolist() if "side" in validator.frame.columns else []
+    validator.texts("side", None, code="side_invalid")
+    for row, side in enumerate(validator.frame["side"].tolist()):
         if side in SIDES:
             if row < len(written) and written[row] != side:
-                door.warn("side_mapped", f"side {written[row]!r} was read as {side}", row, "side")
-        elif not door.is_refused("side", row):
-            door.refuse("side_invalid", f"side {shown(side)} is not BUY or SELL", row, "side")
+                validator.warn("side_mapped", f"side {written[row]!r} was read as {side}", row, "side")
+        elif not validator.is_refused("side", row):
+            validator.refuse("side_invalid", f"side {shown(side)} is not BUY or SELL", row, "side")
 
 
-def _check_statuses(door: FrameValidator) -> None:
-    for row, status in enumerate(door.frame["status"].tolist()):
+def _check_statuses(validator: FrameValidator) -> None:
+    for row, status in enumerate(validator.frame["status"].tolist()):
         if isinstance(status, str) and status not in ORDER_STATUSES:
             text = f"status {shown(status)} is not one of {', '.join(ORDER_STATUSES)}"
-            door.refuse("status_invalid", text, row, "status")
+            validator.refuse("status_invalid", text, row, "status")
 
 
 def _note_odd_lots(frame: pd.DataFrame) -> pd.DataFrame:
-    """Warn of orders that are no multiple of their lot, unless they close a position."""
+    """Warn of orders that are not a multiple of their lot, unless they close a position."""
     if "lot_size" not in frame.columns:
         return frame
     lot = frame["lot_size"].to_numpy(dtype="float64")
@@ -254,45 +253,45 @@ def _note_odd_lots(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _read_keys(door: FrameValidator, symbols: list[str]) -> None:
-    frame = door.frame
+def _read_keys(validator: FrameValidator, symbols: list[str]) -> None:
+    frame = validator.frame
     sides = frame["side"].tolist()
     ids: list[str] = []
     for row, (run_id, side, given) in enumerate(
         zip(frame["run_id"].tolist(), sides, frame["client_order_id"].tolist(), strict=True)
     ):
         run_known, is_given = is_valid_run_id(run_id), isinstance(given, str)
-        if not run_known and not door.is_refused("run_id", row):
+        if not run_known and not validator.is_refused("run_id", row):
             text = f"run_id {shown(run_id)} may only have letters, digits, '.', '_', '-'"
-            door.problem("run_id_invalid", text, row, "run_id")
+            validator.problem("run_id_invalid", text, row, "run_id")
         if is_given and not is_valid_client_order_id(given):
             text = f"{shown(given)} is not 1 to 40 letters, digits, '.', '_' or '-'"
-            door.problem("client_order_id_invalid", text, row, "client_order_id")
+            validator.problem("client_order_id_invalid", text, row, "client_order_id")
         made = client_order_id(run_id, symbols[row], str(side)) if run_known and not is_given else ""
         ids.append(given if is_given else made)
     frame["client_order_id"] = pd.array(ids, dtype="str")
     counts = Counter(ids)
     for row, name in enumerate(ids):
         if name and counts[name] > 1:
-            door.problem(
+            validator.problem(
                 "duplicate_client_order_id",
-                f"{name} stands in {counts[name]} rows; an id names one order",
+                f"{name} appears in {counts[name]} rows; an id belongs to one order",
                 row,
                 "client_order_id",
             )
-    _refuse_crosses(door, symbols, sides)
+    _refuse_crosses(validator, symbols, sides)
 
 
-def _refuse_crosses(door: FrameValidator, symbols: list[str], sides: list[object]) -> None:
+def _refuse_crosses(validator: FrameValidator, symbols: list[str], sides: list[object]) -> None:
     found = set(zip(symbols, sides, strict=True))
     both = {symbol for symbol, side in found if side == "BUY" and (symbol, "SELL") in found}
     for row, symbol in enumerate(symbols):
         if symbol in both:
-            door.problem("self_cross", f"{symbol} is both bought and sold; trade the difference", row, "side")
+            validator.problem("self_cross", f"{symbol} is both bought and sold; trade the difference", row, "side")
 
 
 def _quantities(series: pd.Series[float]) -> tuple[NDArray[np.float64], dict[int, str]]:
-    """Quantities as floats, and the rows where what stands there is no quantity at all."""
+    """Quantities as floats, and the rows whose cell is not a quantity."""
     if series.dtype.kind in "iuf":
         return np.array(series.to_numpy(dtype="float64", na_value=np.nan)), {}
     values = np.full(len(series), np.nan)
@@ -306,7 +305,7 @@ def _quantities(series: pd.Series[float]) -> tuple[NDArray[np.float64], dict[int
 
 
 def _reject_rows(frame: pd.DataFrame, found: dict[int, str]) -> None:
-    """Give every row that cannot trade the status ``REJECTED`` and its reason; the first reason stays."""
+    """Set status ``REJECTED`` and the reason of every row that cannot trade; the first reason wins."""
     status = np.where(frame["status"].isna(), "NEW", frame["status"]).astype(object)
     reason = frame["reason"].to_numpy(dtype=object, copy=True)
     detail = (
@@ -350,7 +349,7 @@ def find_order_problem(
     lot_size: float = math.nan,
     tick_size: float = math.nan,
 ) -> tuple[str, str] | None:
-    """Name the first thing that keeps one order from being sent: a code and what would fix it; None if none.
+    """The first problem that prevents an order from being sent: a code and a fix; None if there is none.
 
     Examples
     --------
@@ -372,7 +371,7 @@ def _order_problems(
     lot_size: float,
     tick_size: float,
 ) -> Iterator[tuple[str, str]]:
-    """Problems in the sequence of the checks. Only the first is asked for: a later check trusts the earlier."""
+    """Problems in the order of the checks. Only the first is used: a later check relies on the earlier ones."""
     if side not in SIDES:
         yield "side_invalid", f"{side!r} is not one of {', '.join(SIDES)}"
     yield from _quantity_problems(quantity, 1.0 if math.isnan(lot_size) else lot_size)
@@ -394,7 +393,7 @@ def _quantity_problems(quantity: float, lot: float) -> Iterator[tuple[str, str]]
         yield "quantity_negative", f"quantity {quantity:g} must be positive; use side for direction"
     if quantity > MAX_QUANTITY:
         yield "quantity_too_large", f"{quantity:g} shares are over the {MAX_QUANTITY:,} that one order can have"
-    # A position may be closed whatever its lot; whole shares are always a way to trade.
+    # A position may be closed whatever its lot; whole shares can always be traded.
     step = min(lot, 1.0)
     if not step >= FRACTIONAL_STEP * (1 - _NOISE):
         yield "lot_size", f"lot_size {lot:g} is below {FRACTIONAL_STEP:g}"

@@ -1,8 +1,8 @@
-"""Paths that a caller gives: files and folders of this computer, and nothing else.
+"""Paths given by a caller: local files and folders only.
 
-Nothing but a broker's address opens a connection. A path that is an address is refused before anything is opened,
-also in the spellings that a library below could understand (``file:``, ``s3:``), and also where a ``pathlib.Path``
-has made one slash of two.
+Only a broker's address opens a connection. A path that is an address is rejected before anything is opened, also
+in spellings that a library underneath could understand (``file:``, ``s3:``), and also where a ``pathlib.Path`` has
+collapsed two slashes into one.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _SCHEMES = (
     "abfs|abfss|adl|az|azure|duckdb|ducklake|file|ftp|ftps|gcs|gs|hdfs|hf|http|https|jdbc|md|motherduck|mysql|oci|"
     "odbc|oss|postgres|postgresql|r2|s3|s3a|s3n|scp|sftp|smb|sqlite|ssh|wasb|wasbs|webdav|webhdfs"
 )
-"""Schemes of DuckDB's and fsspec's file systems and databases: refused also without slashes behind them."""
+"""Schemes of DuckDB's and fsspec's file systems and databases: rejected also without slashes after them."""
 
 _ADDRESS = re.compile(rf"(?:{_SCHEMES}):|[a-z][a-z0-9+.\-]+:/", re.IGNORECASE)
 
 
-_HINT = "nothing is fetched or written over a network; give a file or folder on this computer"
+_HINT = "files are not read or written over a network; give a local file or folder"
 
 
 def is_address(text: str) -> bool:
-    """Whether ``text`` is an address, such as ``https://...``, ``s3:...`` or ``file:...``, and no path.
+    """Whether ``text`` is an address, such as ``https://...``, ``s3:...`` or ``file:...``, not a path.
 
     Examples
     --------
@@ -44,12 +44,12 @@ def is_address(text: str) -> bool:
 
 
 def local_path(path: str | os.PathLike[str], table: str) -> Path:
-    """Take a path of a file or folder of this computer, which need not exist; refuse an address.
+    """Return a local path, which need not exist; raise for an address.
 
     Parameters
     ----------
     path : as the caller gave it
-    table : what an error is about, such as ``"targets"``
+    table : argument name for errors, such as ``"targets"``
 
     Raises
     ------
@@ -69,7 +69,7 @@ def local_path(path: str | os.PathLike[str], table: str) -> Path:
 
 
 def existing_file(path: str | os.PathLike[str], table: str) -> Path:
-    """Take a path of an existing file of this computer; ``table`` is what an error is about.
+    """Return the path of an existing local file; ``table`` is the argument name for errors.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def existing_file(path: str | os.PathLike[str], table: str) -> Path:
     file = local_path(path, table)
     try:
         found = file.is_file()
-    except OSError:  # such as a name too long: somebody gave a file's contents in place of its name
+    except OSError:  # such as a name too long: the contents of a file in place of its name
         found = False
     if not found:
         raise InputError(table, [Problem("file_missing", f"there is no file {shown(os.fspath(path))}")])
@@ -87,7 +87,7 @@ def existing_file(path: str | os.PathLike[str], table: str) -> Path:
 
 
 def refuse_addresses(given: Mapping[str, object]) -> None:
-    """Refuse every address among the arguments of a call, by name; what is no path is not looked at.
+    """Raise for every address among the arguments of a call, by name; other values are ignored.
 
     Examples
     --------

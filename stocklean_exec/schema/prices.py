@@ -1,8 +1,8 @@
-"""Which price of a quote can be used, and the ticks that limit prices must sit on.
+"""The usable price of a quote, and the ticks of limit prices.
 
-A price is usable when it is a finite number above zero and not one of TWS's spellings of "no value". The
-price of a symbol is the mid of bid and ask, else the last trade, else the previous close. A crossed market
-(bid above ask) has no usable price. Pure; prices are in currency per share.
+A price is usable when it is a finite number above zero and not one of TWS's sentinels for "no value". The price of
+a symbol is the mid of bid and ask, else the last trade, else the previous close. A crossed market (bid above ask)
+has no usable price. Pure; prices are in currency per share.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["PRICE_FIELDS", "is_usable", "mid_or_last", "round_to_tick", "tick_sizes", "usable_prices"]
 
 PRICE_FIELDS = ("bid", "ask", "last", "close")
-_TICK_NOISE = 1e-9  # of a tick; what computing in floating point puts a price beside its tick
-_LOWEST, _HIGHEST = 1e-9, 1e9  # no share costs a billion, or a billionth; such a number is damage
+_TICK_NOISE = 1e-9  # of a tick; floating-point noise of a price on its tick
+_LOWEST, _HIGHEST = (
+    1e-9,
+    1e9,
+)  # a stated choice: no share costs a billion, or a billionth; such a number is an error
 
 
 def is_usable(values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -41,7 +44,7 @@ def mid_or_last(
 ) -> NDArray[np.float64]:
     """Mid where both sides are usable and not crossed, else the last trade, else the close, else NaN.
 
-    A crossed market gives NaN: one of its sides is wrong, and nothing tells which.
+    A crossed market gives NaN: one of its sides is wrong, and it is unknown which.
 
     Examples
     --------
@@ -60,12 +63,12 @@ def mid_or_last(
 
 
 def usable_prices(quotes: pd.DataFrame) -> pd.DataFrame:
-    """Price of each symbol of a quotes table, or why it has none.
+    """Price of each symbol of a quotes table, or the reason why it has none.
 
     Returns
     -------
-    DataFrame, index symbol, with ``price`` (NaN when there is none), ``reason`` (None, ``price_unavailable``
-    or ``quote_crossed``) and ``detail`` (the exact finding, which begins with a code of its own).
+    DataFrame, index symbol, with ``price`` (NaN when there is none), ``reason`` (None, ``price_unavailable`` or
+    ``quote_crossed``) and ``detail`` (the exact problem, which begins with its own code).
 
     Examples
     --------
@@ -87,13 +90,13 @@ def usable_prices(quotes: pd.DataFrame) -> pd.DataFrame:
 
 
 _FAULTS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
-    ("price_unset_sentinel", ", which means not known", lambda value: bool(is_unset(np.array([value]))[0])),
+    ("price_unset_sentinel", ", which means unknown", lambda value: bool(is_unset(np.array([value]))[0])),
     ("price_not_finite", "", math.isinf),
     ("price_zero", "", lambda value: value == 0),
     ("price_negative", "", lambda value: value < 0),
-    ("price_out_of_range", ", which cannot be meant", lambda value: not _LOWEST <= value < _HIGHEST),
+    ("price_out_of_range", ", which is not a price", lambda value: not _LOWEST <= value < _HIGHEST),
 )
-"""What can be wrong with one price: code, addition to the text, test; the first that holds is told."""
+"""What can be wrong with one price: code, addition to the text, test; the first match is reported."""
 
 
 def _explain(values: dict[str, float]) -> tuple[str, str]:
@@ -126,7 +129,7 @@ def tick_sizes(prices: ArrayLike) -> NDArray[np.float64]:
 def round_to_tick(prices: ArrayLike, ticks: ArrayLike, buy: ArrayLike) -> NDArray[np.float64]:
     """Move each limit price to a tick on its passive side: down for a buy, up for a sell.
 
-    A price that is on its tick but for floating point noise stays.
+    A price on its tick, within floating-point noise, is unchanged.
 
     Examples
     --------
@@ -134,7 +137,7 @@ def round_to_tick(prices: ArrayLike, ticks: ArrayLike, buy: ArrayLike) -> NDArra
     [100.01, 100.02, 0.3]
     """
     price, tick = np.asarray(prices, dtype="float64"), np.asarray(ticks, dtype="float64")
-    with np.errstate(all="ignore"):  # what is no price stays none
+    with np.errstate(all="ignore"):  # NaN stays NaN
         steps = price / tick
         nearest = np.round(steps)
         on_tick = np.abs(steps - nearest) <= np.maximum(_TICK_NOISE, 1e-15 * np.abs(nearest))

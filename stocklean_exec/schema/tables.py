@@ -1,8 +1,8 @@
-"""The tables: every column of every frame that a user meets, declared once.
+"""The tables: every column of every public frame, declared once.
 
-The same names, in the same order, are the columns of the DuckDB views, of the Parquet export and of the
-README; a test compares them with this file. Frames may carry more columns than are declared here: they are
-kept, to the right, untouched.
+The same names, in the same order, are the columns of the DuckDB views, of the Parquet export and of the README; a
+test compares them with this file. Frames may have more columns than are declared here: they are kept unchanged, to
+the right.
 
 Strings have pandas' ``str`` dtype, numbers ``float64`` (missing: NaN), times ``datetime64[us, UTC]``
 (missing: NaT). Money is in the currency of its row. Pure: nothing here reads or writes anything.
@@ -34,15 +34,15 @@ __all__ = [
 Dtype = Literal["str", "float64", "Int64", "bool", "datetime64[us, UTC]"]
 
 ORDER_STATUSES = ("NEW", "SUBMITTED", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "UNKNOWN")
-"""What an order can be. ``UNKNOWN``: only the broker can tell, and it has not."""
+"""Order statuses. ``UNKNOWN``: the broker has not confirmed the status."""
 
 RUN_STATUSES = ("queued", "running", "blocked", "failed", "partial", "done", "cancelled")
-"""What a run can be; the last four are ends."""
+"""Run statuses; the last four are final."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name, dtype, meaning, unit ("" for none) and whether a frame without it is refused."""
+    """One column: its name, dtype, meaning, unit ("" for none) and whether it is required."""
 
     name: str
     dtype: Dtype
@@ -74,7 +74,7 @@ class Table:
 
     @property
     def required(self) -> tuple[str, ...]:
-        """Names of the columns that must be there."""
+        """Names of the required columns."""
         return tuple(column.name for column in self.columns if column.required)
 
     @property
@@ -89,7 +89,7 @@ class Table:
     def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Give a trusted ``frame`` all declared columns, in order and dtype; others follow as they are.
 
-        For frames made by this package. What a caller hands in goes through :mod:`stocklean_exec.schema.inputs`.
+        For frames made by this package. A caller's frames are validated by :mod:`stocklean_exec.schema.inputs`.
         """
         data: dict[str, object] = {}
         for column in self.columns:
@@ -147,7 +147,7 @@ _CON_ID = Column("con_id", "Int64", "Interactive Brokers' contract number")
 
 TARGETS = Table(
     "targets",
-    "what is wanted in one symbol",
+    "the target of one symbol",
     (
         _SYMBOL,
         _number("weight", "fraction of NAV", "0.05 is 5 % of NAV; negative is short", required=True),
@@ -165,7 +165,7 @@ TARGETS = Table(
 
 POSITIONS = Table(
     "positions",
-    "what is held in one symbol",
+    "the position in one symbol",
     (
         _SYMBOL,
         _number("quantity", "shares", "signed: negative is short", required=True),
@@ -195,13 +195,13 @@ QUOTES = Table(
 
 ORDERS = Table(
     "orders",
-    "one order, as planned and as it stands",
+    "one order, as planned and its current state",
     (
         _text("client_order_id", "our id, unique for ever; travels as `orderRef`", required=True),
         _text("run_id", "the run it belongs to", required=True),
         _SYMBOL,
         _SIDE,
-        _number("quantity", "shares", "asked, > 0; NaN only where no price allowed one", required=True),
+        _number("quantity", "shares", "requested, > 0; NaN only without a price", required=True),
         _text("order_type", "`MKT`, `LMT`, ...", required=True),
         _number("limit_price", "currency per share", "for `LMT`"),
         _text("tif", "time in force"),
@@ -211,11 +211,11 @@ ORDERS = Table(
         _ACCOUNT,
         _number("decision_price", "currency per share", "mid, last or close when the plan was made"),
         _time("decided_at", "when the plan was made"),
-        _number("arrival_bid", "currency per share", "bid when the order was handed to the broker"),
+        _number("arrival_bid", "currency per share", "bid when the order was submitted"),
         _number("arrival_ask", "currency per share", "ask at that time"),
         _number("arrival_price", "currency per share", "mid at that time, or the last price without a mid"),
-        _time("arrived_at", "when the order was handed to the broker"),
-        _number("target_weight", "fraction of NAV", "the weight asked for"),
+        _time("arrived_at", "when the order was submitted"),
+        _number("target_weight", "fraction of NAV", "the target weight"),
         _number("current_quantity", "shares", "held when the plan was made"),
         _number("target_quantity", "shares", "held once the order is filled"),
         _number("notional", "currency", "quantity x decision price"),
@@ -232,21 +232,21 @@ ORDERS = Table(
 
 ORDER_EVENTS = Table(
     "order_events",
-    "one recorded fact about an order",
+    "one recorded order event",
     (
         Column("event_number", "Int64", "order of recording"),
-        _text("client_order_id", "the order; empty for a fact about the run"),
+        _text("client_order_id", "the order; empty for an event of the run"),
         _time("occurred_at", "when it happened, by its source"),
         _time("recorded_at", "when it was written down"),
         _text("kind", "`intent`, `sending`, `status`, `execution`, ..."),
-        _text("status", "order status that the fact reports"),
+        _text("status", "order status after the event"),
         Column("order_id", "Int64", "the broker's number within a client"),
         Column("perm_id", "Int64", "the broker's permanent number"),
         Column("client_id", "Int64", "API client that placed it"),
         _number("filled", "shares", "filled so far, as reported"),
         _number("remaining", "shares", "left, as reported"),
         _text("code", "reason code of ours, or the broker's message number"),
-        _text("message", "text for a person"),
+        _text("message", "text for the user"),
     ),
 )
 
@@ -280,7 +280,7 @@ RUNS = Table(
         _text("status", ", ".join(f"`{status}`" for status in RUN_STATUSES)),
         _ACCOUNT,
         _number("nav", "currency", "net asset value at the start"),
-        _time("started_at", "first hand-over to the broker"),
+        _time("started_at", "when the first order was submitted"),
         _time("ended_at", "when the run stopped watching its orders"),
         _text("message", "why it was blocked or ended"),
         _text("parameters", "JSON"),

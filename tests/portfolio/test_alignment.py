@@ -1,6 +1,7 @@
 """Targets, holdings and prices side by side."""
 
 import math
+from dataclasses import fields, replace
 from decimal import Decimal
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from stocklean_exec.errors import InputError
 from stocklean_exec.portfolio.alignment import align, investable_nav, parse_nav
+from stocklean_exec.portfolio.sizing import measure
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 
 
@@ -36,7 +38,7 @@ def test_nav_is_an_amount_of_money(nav):
 @pytest.mark.parametrize(
     ("nav", "buffer", "left"), [(100, 0.71, 29.0), (10_000, 0.1, 9_000.0), (123.45, 0.0, 123.45)]
 )
-def test_the_buffer_is_taken_off_as_a_person_would(nav, buffer, left):
+def test_the_buffer_is_deducted_in_decimal_arithmetic(nav, buffer, left):
     assert investable_nav(nav, buffer) == left
     assert investable_nav(nav, Decimal(str(buffer))) == left
 
@@ -119,3 +121,37 @@ def test_unlisted_holdings_are_an_error_by_default():
     with pytest.raises(InputError) as caught:
         book({"A": 0.1}, {"B": 1, "C": 2})
     assert [problem.symbol for problem in caught.value.problems] == ["B", "C"]
+
+
+def _arrays(record):
+    return {each.name: getattr(record, each.name) for each in fields(record) if each.type.startswith("NDArray")}
+
+
+def test_nothing_can_be_written_into_a_book_or_its_sizes():
+    found = book({"A": 0.2, "B": 0.1}, {"A": 7}, {"A": 1.0})
+    arrays = _arrays(found) | _arrays(measure(found, {}, 100.0, keep=False, leverage=1.0))
+    assert set(arrays) >= {"weight", "held", "price", "value", "bid", "ask", "reason", "detail", "desired", "kept"}
+    for values in arrays.values():
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = values[1]
+
+
+def test_a_changed_copy_of_a_book_is_read_only_too():
+    changed = replace(book({"A": 0.2}, None, {"A": 1.0}), weight=np.array([0.3]))
+    with pytest.raises(ValueError, match="read-only"):
+        changed.weight[0] = 0.4
+
+
+def test_a_rejection_makes_another_book_and_the_first_reason_stays():
+    found = book({"A": 0.1, "B": 0.1, "C": 0.1}, None, {"A": 1.0, "B": 1.0})
+    why = ("tif_invalid", "'GTX' is not one")
+    rejected = found.with_rejections({1: why, 2: why})
+    assert found.reason.tolist() == [None, None, "price_unavailable"]
+    assert rejected.reason.tolist() == [None, "tif_invalid", "price_unavailable"]
+    assert rejected.detail[1] == "tif_invalid: 'GTX' is not one"
+    assert rejected.detail[2] == "price_unavailable: there is no quote"
+
+
+def test_a_currency_without_a_rate_is_the_reason_even_where_there_is_no_price():
+    targets = pd.DataFrame({"symbol": ["A"], "weight": 0.1, "currency": ["EUR"]})
+    assert book(targets, None, None).reason.tolist() == ["currency_unsupported"]

@@ -262,7 +262,7 @@ def test_the_search_and_the_solver_agree():
     for seed in range(12):
         desired, value = random_book(seed, 12, 20_000.0)
         for slack in (0.0, 4.0):
-            book = lot_rounding._book(desired, value, slack)
+            book = lot_rounding._problem(desired, value, slack)
             start = lot_rounding._largest_remainder(book)
             searched, proved = lot_rounding._improve(book, start, small=True)
             assert proved

@@ -1,11 +1,13 @@
-"""Expected costs are reckoned by hand, or are the broker's own published examples."""
+"""Expected costs are computed by hand, or are the broker's own published examples."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stocklean_exec.fees import IBKR_US_FIXED
+from stocklean_exec.fees import IBKR_US_FIXED, FixedRateSchedule
+from stocklean_exec.portfolio import order_costs
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
 
 
@@ -25,6 +27,24 @@ def test_all_at_once_are_the_commissions_of_each():
     quantity, price = np.array([1.0, 0.3, 250.0, 40_000.0]), np.array([5.0, 900.0, 0.2, 12.0])
     each = [IBKR_US_FIXED.order(*order) for order in zip(quantity.tolist(), price.tolist(), strict=True)]
     assert commissions(quantity, price).tolist() == each
+
+
+def test_an_unknown_quantity_has_no_commission():
+    assert commissions(np.array([math.nan]), np.array([25.0])).tolist() == [0.0]
+
+
+def test_arrays_and_single_orders_follow_one_formula(monkeypatch):
+    # A tariff of 2.00 for each order, whatever its size, and no maximum that matters.
+    flat = FixedRateSchedule(per_share=0.0, minimum=2.0, fractional_minimum=2.0, maximum_rate=1.0)
+    monkeypatch.setattr(order_costs, "IBKR_US_FIXED", flat)
+    assert commissions(np.array([10.0, 0.5]), np.array([25.0, 25.0])).tolist() == [2.0, 2.0]
+    assert (flat.order(10, 25.0), flat.order(0.5, 25.0)) == (2.0, 2.0)
+    users = [
+        path.name
+        for path in Path(order_costs.__file__).parents[1].rglob("*.py")
+        if ".per_share" in path.read_text(encoding="utf-8")
+    ]
+    assert users == ["fees.py"]  # no other module computes from the rates
 
 
 NAN = math.nan

@@ -100,8 +100,8 @@ def test_a_part_of_a_share_stays_when_whole_shares_are_traded():
 def test_a_part_of_a_share_that_is_not_listed_is_told_of_too():
     orders = plan({"B": 1.0}, {"A": 10.5}, {"A": 10.0, "B": 10.0}, unlisted="close")
     assert codes(orders) == ["fractional_position"]
-    (told,) = input_warnings(orders)[["table", "symbol", "column"]].to_numpy().tolist()
-    assert told == ["positions", "A", "quantity"]
+    (warned,) = input_warnings(orders)[["table", "symbol", "column"]].to_numpy().tolist()
+    assert warned == ["positions", "A", "quantity"]
     assert traded(orders) == {"A": -10.0, "B": 999.0}  # the $5 that cannot be sold cannot be spent
 
 
@@ -313,7 +313,7 @@ def test_a_limit_goes_to_the_tick_on_the_passive_side():
 
 @pytest.mark.parametrize(("offset", "buy", "sell"), [(10, 33.36, 33.30), (-10, 33.29, 33.37), (0, 33.33, 33.33)])
 def test_an_offset_makes_the_limit_from_the_decision_price(offset, buy, sell):
-    # 33.33 x 1.001 = 33.36333: a buy goes down, a sell up; 33.33 x 0.999 = 33.29667 likewise
+    # 33.33 x 1.001 = 33.36333: a buy goes down, a sell up; 33.33 x 0.999 = 33.29667 the same
     orders = plan(
         {"A": 0.5, "B": 0.0},
         {"B": 5},
@@ -654,7 +654,7 @@ def assert_sound(orders, targets, held, prices, options):
     assert (orders["reason"].notna() == rejected).all()
     assert all(re.match(r"[a-z_]+: ", text) for text in orders.loc[rejected, "detail"])
     assert orders["tif"].notna().all()
-    again = parse_orders(orders)  # what the planner lets pass the door of the orders lets pass
+    again = parse_orders(orders)  # orders from the planner pass order validation
     assert again["status"].tolist() == orders["status"].tolist()
     assert_limits(orders[~rejected])
     assert_every_symbol_that_must_trade_has_a_row(orders, targets, held, prices, options)
@@ -694,9 +694,9 @@ def assert_affordable(sent, held, prices, options):
         sign = 1 if side == "BUY" else -1
         after[name] = after.get(name, Decimal(0)) + sign * Decimal(repr(quantity))
     priced = {name: Decimal(repr(price)) for name, price in prices.items() if 0 < price < 1e9}
-    worth = sum(quantity * priced.get(name, Decimal(0)) for name, quantity in after.items())
+    value = sum(quantity * priced.get(name, Decimal(0)) for name, quantity in after.items())
     most = Decimal(repr(float(options["nav"]))) * (1 - Decimal(repr(options["cash_buffer"])))
-    assert worth + costs_of(sent) <= most * (1 + Decimal("1e-11"))
+    assert value + costs_of(sent) <= most * (1 + Decimal("1e-11"))
 
 
 def costs_of(sent):
@@ -871,7 +871,7 @@ def test_cash_among_the_positions_is_never_sold(unlisted):
 
 def test_targets_of_cash_alone_sell_everything_if_that_is_allowed():
     held, prices = {"AAA": 10, "BBB": 5}, {"AAA": 50.0, "BBB": 20.0}
-    with pytest.raises(InputError, match="nothing but cash; say allow_liquidation=True"):
+    with pytest.raises(InputError, match="nothing but cash; use allow_liquidation=True"):
         plan({"USD": 1.0}, held, prices, unlisted="close")
     for wanted in ({"USD": 1.0}, parse_targets({"USD": 1.0}, allow_liquidation=True)):
         orders = plan(wanted, held, prices, unlisted="close", allow_liquidation=True)

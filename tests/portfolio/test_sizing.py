@@ -1,4 +1,4 @@
-"""Sizing: what may be spent, and on what; by hand. The planner's tests hold the whole of it to its promises."""
+"""Sizing: the budget and how it is spent; expected values by hand. The planner's tests cover the whole."""
 
 import math
 from dataclasses import replace
@@ -22,15 +22,15 @@ def whole_trades(book, lot, sizes, *, allow_short, cost=lambda _: 0.0):
     return sizing.whole_trades(book, lot, sizes, cost, allow_short=allow_short)
 
 
-def test_the_wish_is_the_signed_trade_before_rounding():
+def test_the_desired_trade_is_signed_and_not_rounded():
     book = _book({"A": 0.5, "B": 0.0}, {"A": 10, "B": 4}, {"A": 30.0, "B": 10.0})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
-    assert sizes.wish.tolist() == [500 / 30 - 10, -4.0]
+    assert sizes.desired.tolist() == [500 / 30 - 10, -4.0]
     assert sizes.wanted_value.tolist() == [500.0, 0.0]
     assert sizes.budget == 1_000.0
 
 
-def test_weights_over_one_share_what_there_is_unless_leverage_is_asked_for():
+def test_weights_over_one_share_what_there_is_unless_leverage_is_requested():
     book = replace(_book({"A": 0.5, "B": 0.5}, None, {"A": 1.0, "B": 1.0}), weight=np.array([0.6, 0.9]))
     plain, levered = (measure(book, {}, 1_500.0, keep=False, leverage=most) for most in (1.0, 2.0))
     assert plain.wanted_value.tolist() == pytest.approx([600.0, 900.0])
@@ -41,7 +41,7 @@ def test_weights_over_one_share_what_there_is_unless_leverage_is_asked_for():
 
 def test_working_orders_count_as_held():
     book = _book({"A": 0.5}, {"A": 10}, {"A": 10.0})
-    assert measure(book, {"A": 15.0}, 1_000.0, keep=False, leverage=1.0).wish.tolist() == [25.0]
+    assert measure(book, {"A": 15.0}, 1_000.0, keep=False, leverage=1.0).desired.tolist() == [25.0]
 
 
 def test_money_in_what_is_kept_is_not_spent():
@@ -49,10 +49,12 @@ def test_money_in_what_is_kept_is_not_spent():
     book = _book({"A": 0.6}, {"B": 40}, {"A": 7.0, "B": 10.0}, unlisted="keep")
     sizes = measure(book, {}, 1_000.0, keep=True, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [85.0, 0.0]  # 595; 86 are 602
-    dear = _book({"A": 0.61}, {"B": 40}, {"A": 7.0, "B": 10.0}, unlisted="keep")
-    why = "holdings that stay worth 400.00 exceed the 1,000.00 there is.*insufficient_cash"
+    too_much = _book({"A": 0.61}, {"B": 40}, {"A": 7.0, "B": 10.0}, unlisted="keep")
+    why = "remaining holdings of 400.00 exceed the budget of 1,000.00.*insufficient_cash"
     with pytest.raises(InputError, match=why):
-        whole_trades(dear, np.ones(2), measure(dear, {}, 1_000.0, keep=True, leverage=1.0), allow_short=False)
+        whole_trades(
+            too_much, np.ones(2), measure(too_much, {}, 1_000.0, keep=True, leverage=1.0), allow_short=False
+        )
 
 
 def test_a_wanted_symbol_without_a_price_keeps_its_share_of_the_money():
@@ -65,7 +67,7 @@ def test_a_wanted_symbol_without_a_price_keeps_its_share_of_the_money():
 def test_of_a_rejected_symbol_with_a_price_its_holding_counts_and_not_its_target():
     # B stays at 100 and does not grow to 500: A has 900 for its 500, enough to round 16.67 shares up.
     book = _book({"A": 0.5, "B": 0.5}, {"B": 10}, {"A": 30.0, "B": 10.0})
-    book.reason[1] = "open_order_exists"
+    book = book.with_rejections({1: ("open_order_exists", "")})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [17.0, 40.0]
 
@@ -81,15 +83,16 @@ def test_a_fractional_position_is_closed_to_its_last_step():
 def test_a_book_over_its_budget_gives_up_the_cheapest_buys_first(budget, left):
     # Five at 10 and five at 3 are 65: 60 takes two lots at 3, and 45 all of them and one at 10.
     trade = np.array([5.0, 5.0])
-    sizing._shed(trade, np.array([0, 1]), np.ones(2), np.array([10.0, 3.0]), np.zeros(2), budget)
-    assert trade.tolist() == left
+    within = sizing._within_budget(trade, np.ones(2), np.array([10.0, 3.0]), np.zeros(2), budget)
+    assert within.tolist() == left
+    assert trade.tolist() == [5.0, 5.0]  # what was given is left as it was
 
 
 def test_the_cheapest_buy_is_the_one_whose_lot_costs_least():
     # Five at 10 and fifty at 3 are 200. One share at 10 is given up, and not a lot of ten at 3.
     trade = np.array([5.0, 50.0])
-    sizing._shed(trade, np.array([0, 1]), np.array([1.0, 10.0]), np.array([10.0, 3.0]), np.zeros(2), 190.0)
-    assert trade.tolist() == [4.0, 50.0]
+    within = sizing._within_budget(trade, np.array([1.0, 10.0]), np.array([10.0, 3.0]), np.zeros(2), 190.0)
+    assert within.tolist() == [4.0, 50.0]
 
 
 def test_a_position_is_sold_down_to_its_weight():
@@ -105,21 +108,21 @@ def test_a_position_is_closed_to_the_last_whole_share_whatever_its_lot():
     assert whole_trades(book, np.array([0.0001]), sizes, allow_short=False).tolist() == [-150.5]
 
 
-def test_a_decimal_budget_buys_what_a_person_would_buy():
-    # 0.29 x 100 is 28.999999999999996 in floating point, and 29 shares at 1.00 to anybody else.
+def test_a_decimal_budget_buys_what_decimal_arithmetic_allows():
+    # 0.29 x 100 is 28.999999999999996 in floating point, and 29 shares at 1.00 in decimal arithmetic.
     book = _book({"A": 0.29}, None, {"A": 1.0})
     sizes = measure(book, {}, 100.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(1), sizes, allow_short=False).tolist() == [29.0]
 
 
-def test_a_part_of_a_share_that_cannot_be_sold_makes_targets_give_way_and_is_no_error():
+def test_a_part_of_a_share_that_cannot_be_sold_reduces_the_targets_and_is_no_error():
     # Of 10.5 B at 10, ten are sold; the half that stays leaves 995 of 1,000 for A.
     book = _book({"A": 1.0}, {"B": 10.5}, {"A": 10.0, "B": 10.0}, unlisted="close")
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [99.0, -10.0]
 
 
-def test_without_costs_nothing_is_kept_back():
+def test_without_costs_nothing_is_reserved():
     book = _book({"A": 1.0}, None, {"A": 10.0})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(1), sizes, allow_short=False).tolist() == [100.0]
@@ -127,12 +130,12 @@ def test_without_costs_nothing_is_kept_back():
 
 def test_a_rejected_row_shows_the_whole_position_where_it_was_to_be_closed():
     book = _book({"A": 0.5, "B": 0.0}, {"B": 10}, {"A": 50.0})
-    book.reason[1] = "price_unavailable"
+    book = book.with_rejections({1: ("price_unavailable", "")})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [10.0, -10.0]
 
 
-def test_costs_are_kept_back_until_the_trades_leave_enough_for_them():
+def test_costs_are_reserved_until_the_trades_leave_enough_for_them():
     # 1 for each share: 1,000 / 10 = 100 shares leave nothing; 91 leave 90, and need 91; 90 leave 100.
     book = _book({"A": 1.0}, None, {"A": 10.0})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
@@ -141,8 +144,8 @@ def test_costs_are_kept_back_until_the_trades_leave_enough_for_them():
 
 
 def test_costs_that_creep_up_as_the_plan_shrinks_are_covered_in_few_rounds():
-    # Each look costs 0.002 more than the one before. 1.000 kept back is not enough, and instead of 1.002 a
-    # hundredth more is tried: 1.01, which covers the 1.004 of the third look and leaves 998.99 for shares at 10.
+    # Each round costs 0.002 more than the one before. A reserve of 1.000 is not enough, and instead of 1.002 a
+    # hundredth more is tried: 1.01, which covers the 1.004 of the third round and leaves 998.99 for shares at 10.
     book = _book({"A": 1.0}, None, {"A": 10.0})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     costs = iter([1.000, 1.002, 1.004])
@@ -151,8 +154,8 @@ def test_costs_that_creep_up_as_the_plan_shrinks_are_covered_in_few_rounds():
 
 
 def test_the_commission_of_a_sell_makes_no_further_sell():
-    # 101 B are worth 1,010 of 1,000. One is sold, 999 being wanted; for its commission of 1 no second one is. The
-    # 1.00 wanted of C is a hundredth of a share.
+    # 101 B have a value of 1,010, the budget is 1,000. One is sold, the target being 999; no second one is sold
+    # for its commission of 1. The target of 1.00 in C is a hundredth of a share.
     book = _book({"B": 0.999, "C": 0.001}, {"B": 101}, {"B": 10.0, "C": 100.0})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
     trade = whole_trades(book, np.ones(2), sizes, allow_short=False, cost=lambda _: 1.0)
@@ -167,7 +170,7 @@ def test_a_cost_that_cannot_be_paid_buys_nothing():
 
 def test_holdings_that_cannot_be_sold_are_named_where_they_leave_too_little():
     book = _book({"A": 1.0, "B": 0.0}, {"B": 50}, {"A": 10.0, "B": 10.0})
-    book.reason[1], book.detail[1] = "open_order_exists", "open_order_exists: a sell works"
+    book = book.with_rejections({1: ("open_order_exists", "a sell works")})
     with pytest.raises(InputError, match=r"B \(open_order_exists: a sell works\) \[insufficient_cash\]"):
         whole_trades(book, np.ones(2), measure(book, {}, 1_000.0, keep=False, leverage=1.0), allow_short=False)
 
@@ -180,8 +183,8 @@ def test_part_of_a_share_is_not_rounded_into_a_short_position():
 
 
 def test_proceeds_of_working_sells_in_a_rejected_symbol_are_not_spent():
-    # B's 10 shares, worth 100, may remain: 900 of the 1,000 are left, and 13 shares of A at 70 would be 910.
+    # B's 10 shares, a value of 100, may remain: 900 of the 1,000 are left, and 13 shares of A at 70 would be 910.
     book = _book({"A": 0.9}, {"B": 10}, {"A": 70.0, "B": 10.0}, unlisted="close")
-    book.reason[1] = "open_order_exists"
+    book = book.with_rejections({1: ("open_order_exists", "")})
     sizes = measure(book, {"B": -10.0}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False)[0] == 12.0

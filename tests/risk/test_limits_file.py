@@ -31,5 +31,5 @@ def test_a_file_that_holds_no_limits_is_refused_by_name(tmp_path, name, text, wh
 
 def test_a_limit_that_does_not_exist_is_refused(tmp_path):
     (tmp_path / "l.toml").write_text("max_order_notionl = 250000\n")
-    with pytest.raises(sx.InputError, match="'max_order_notionl' is no limit"):
+    with pytest.raises(sx.InputError, match="'max_order_notionl' is not a limit"):
         read_limits(tmp_path / "l.toml")

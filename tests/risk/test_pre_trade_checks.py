@@ -279,13 +279,13 @@ def test_a_fully_invested_plan_passes_its_own_check_at_default_settings(seed):
             "quoted_at": NOW,
         }
     )
-    # The first half of the names is held, worth up to the whole account; the weights of all add up to one.
+    # The first half of the names is held, with a value up to the whole account; the weights of all add up to one.
     held = {name: float(int(nav / count / price)) for name, price in zip(symbols[: count // 2], mid, strict=False)}
-    worth = sum(shares * price for shares, price in zip(held.values(), mid, strict=False))
+    value = sum(shares * price for shares, price in zip(held.values(), mid, strict=False))
     weights = [random.random() for _ in symbols]
     targets = {name: weight / sum(weights) for name, weight in zip(symbols, weights, strict=True)}
     orders = plan_orders(targets, held, quotes, nav=nav, run_id="r")
-    checked = check_orders(orders, positions=held, quotes=quotes, cash=nav - worth, now=NOW)
+    checked = check_orders(orders, positions=held, quotes=quotes, cash=nav - value, now=NOW)
     assert len(checked)
     assert not (checked["verdict"] == "block").any(), checked["reasons"].dropna().unique()
 

@@ -132,12 +132,12 @@ def test_a_parquet_file_of_too_many_rows_is_refused_without_reading_them(tmp_pat
         rows = "SELECT 'A' AS symbol, 0.1 AS weight FROM range(20_000_000)"
         connection.execute(f"COPY ({rows}) TO '{large}' (FORMAT parquet, ROW_GROUP_SIZE 1_000_000)")
     assert large.stat().st_size < 50_000  # and 300 MB as arrays, before any text
-    told = subprocess.run(
+    child = subprocess.run(
         [sys.executable, "-c", MEASURED, str(small), str(large)], capture_output=True, text=True, check=True
     )
-    code, detail, grown = told.stdout.strip().split("|")
+    code, detail, grown = child.stdout.strip().split("|")
     assert code == "too_many_rows"
-    assert detail == "20,000,000 rows; at most 20,000 are taken [too_many_rows]"
+    assert detail == "20,000,000 rows; the maximum is 20,000 [too_many_rows]"
     assert float(grown) < 60  # MiB
 
 

@@ -1,4 +1,4 @@
-"""The tools of the doors."""
+"""Tools of input validation."""
 
 import datetime as dt
 import math
@@ -26,7 +26,7 @@ from stocklean_exec.schema.tables import POSITIONS, QUOTES
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
 
 
-def door(**columns):
+def validator(**columns):
     return FrameValidator(
         POSITIONS, pd.DataFrame({"symbol": ["A", "B"], "quantity": [1, 2]} | columns), "quantity"
     )
@@ -146,13 +146,13 @@ def test_a_share_class_in_another_currency_keeps_its_spelling():
     ],
 )
 def test_numbers_are_floats_whatever_held_them(values):
-    found = door(quantity=values)
+    found = validator(quantity=values)
     assert np.array_equal(found.numbers("quantity", "x"), [1.0, np.nan], equal_nan=True)
     assert found.problems == []
 
 
 def test_texts_are_stripped_and_empty_ones_get_the_default():
-    found = door(account=[" du1 ", " "])
+    found = validator(account=[" du1 ", " "])
     found.texts("account", "NONE")
     assert found.frame["account"].tolist() == ["DU1", "NONE"]
     found.texts("sec_type", "STK")
@@ -160,14 +160,14 @@ def test_texts_are_stripped_and_empty_ones_get_the_default():
 
 
 def test_ids_are_taken_to_the_letter():
-    found = door(account=[" du1 ", ""])
+    found = validator(account=[" du1 ", ""])
     found.texts("account", None, exact=True)
     assert found.frame["account"].tolist()[0] == " du1 "
     assert pd.isna(found.frame["account"].iloc[1])
 
 
 def test_a_cell_that_is_a_problem_is_not_empty_too():
-    found = door(quantity=["x", None])
+    found = validator(quantity=["x", None])
     values = found.numbers("quantity", "quantity_dtype")
     assert found.empty_at("quantity", values).tolist() == [False, True]
     assert found.is_refused("quantity", 0)

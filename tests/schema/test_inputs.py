@@ -1,4 +1,4 @@
-"""The doors of targets, positions and quotes: what comes out of what goes in."""
+"""Validation of targets, positions and quotes."""
 
 import datetime as dt
 
@@ -187,18 +187,20 @@ def test_a_door_remembers_its_warnings():
 # -- cash --------------------------------------------------------------------------------------------------------
 
 
-def told(frame):
+def warnings_of(frame):
     return input_warnings(frame)[["code", "row", "symbol"]].to_numpy().tolist()
 
 
-def test_a_cash_row_is_left_out_of_the_targets_and_told_of():
+def test_a_cash_row_is_removed_from_the_targets_with_a_warning():
     frame = parse_targets({"AAPL": 0.9, "USD": 0.1})
     assert frame[["symbol", "weight"]].to_numpy().tolist() == [["AAPL", 0.9]]
-    assert told(frame) == [["cash_row", 1, "USD"]]  # and nothing of a rest that stays in cash: it was written down
+    assert warnings_of(frame) == [
+        ["cash_row", 1, "USD"]
+    ]  # and no warning of residual cash: the cash row states it
     detail = input_warnings(frame)["detail"].tolist()[0]
     assert detail == (
         "USD is read as cash: 0.1 of NAV stays in cash; "
-        "if the stock of that ticker is meant, give it sec_type STK in its row"
+        "if the stock with that ticker is meant, set sec_type STK in its row"
     )
 
 
@@ -210,7 +212,7 @@ def test_rows_keep_their_labels_where_cash_rows_are_left_out():
     frame = parse_targets(data)
     assert frame["symbol"].to_dict() == {11: "BRK B", 13: "TLT"}
     assert frame["weight"].to_dict() == {11: 0.2, 13: 0.3}
-    assert told(frame) == [
+    assert warnings_of(frame) == [
         ["cash_row", 10, "CASH_USD"],
         ["cash_row", 12, "usd"],
         ["cash_row", 14, "$CASH"],
@@ -223,7 +225,7 @@ def test_a_row_that_says_that_it_is_a_stock_is_the_stock_of_that_ticker():
     data = pd.DataFrame({"symbol": ["USD", "CASH"], "weight": 0.5, "sec_type": ["STK", " stk"]})
     for frame in (parse_targets(data), parse_targets(parse_targets(data))):
         assert frame["symbol"].tolist() == ["USD", "CASH"]
-        assert told(frame) == []
+        assert warnings_of(frame) == []
     held = parse_positions(pd.DataFrame({"symbol": ["USD", "CASH"], "quantity": 5, "sec_type": "STK"}))
     assert held["symbol"].tolist() == ["USD", "CASH"]
 
@@ -234,15 +236,15 @@ def test_a_cash_row_with_the_type_of_cash_is_cash_in_targets_and_stays_in_positi
     assert parse_targets(targets)["symbol"].tolist() == ["A"]
     held = pd.DataFrame({"symbol": ["A", "EUR"], "quantity": 5, "sec_type": ["STK", "CASH"]})
     assert parse_positions(held)[["symbol", "sec_type"]].to_numpy().tolist() == [["A", "STK"], ["EUR", "CASH"]]
-    assert told(parse_positions(held)) == []
+    assert warnings_of(parse_positions(held)) == []
 
 
 def test_a_currency_that_is_a_large_stock_stays_with_a_warning_that_it_could_be_cash():
     frame = parse_targets({"AAPL": 0.9, "NOK": 0.1})
     assert frame["symbol"].tolist() == ["AAPL", "NOK"]
-    assert told(frame) == [["currency_or_stock", 1, "NOK"]]
-    assert told(parse_targets(frame)) == told(frame)
-    assert told(parse_positions({"NOK": 5}))[0] == ["currency_or_stock", 0, "NOK"]
+    assert warnings_of(frame) == [["currency_or_stock", 1, "NOK"]]
+    assert warnings_of(parse_targets(frame)) == warnings_of(frame)
+    assert warnings_of(parse_positions({"NOK": 5}))[0] == ["currency_or_stock", 0, "NOK"]
 
 
 @pytest.mark.parametrize(
@@ -299,8 +301,8 @@ def test_what_neither_a_weight_nor_a_cash_row_takes_up_is_told_of():
     assert warnings["detail"].tolist()[1] == "weights and cash rows add up to 0.8; the rest stays in cash"
 
 
-def test_cash_alone_is_a_wish_to_sell_everything():
-    with pytest.raises(InputError, match="there is nothing but cash; say allow_liquidation=True"):
+def test_cash_alone_means_a_full_liquidation():
+    with pytest.raises(InputError, match="there is nothing but cash; use allow_liquidation=True"):
         parse_targets({"USD": 1.0})
     frame = parse_targets({"USD": 1.0}, allow_liquidation=True)
     assert len(frame) == 0
@@ -313,7 +315,7 @@ def test_cash_alone_is_a_wish_to_sell_everything():
 def test_targets_that_are_read_again_remember_their_cash():
     once = parse_targets({"A": 0.9, "USD": 0.1, "B.C": 1e-15})
     again = parse_targets(once)
-    assert told(again) == told(once)
+    assert warnings_of(again) == warnings_of(once)
     assert input_warnings(again)["code"].tolist() == ["cash_row", "symbol_mapped", "tiny_weight"]
 
 
@@ -321,7 +323,7 @@ def test_warnings_that_no_longer_hold_are_forgotten_when_a_table_is_read_again()
     frame = parse_targets({"A": 0.5, "B": 0.25})
     assert input_warnings(frame)["code"].tolist() == ["residual_cash"]
     frame["weight"] = [0.75, 0.25]
-    assert told(parse_targets(frame)) == []
+    assert warnings_of(parse_targets(frame)) == []
 
 
 def test_problems_name_the_rows_of_the_caller_beside_cash_rows():
@@ -341,13 +343,13 @@ def test_problems_name_the_rows_of_the_caller_beside_cash_rows():
 def test_a_cash_row_is_left_out_of_the_positions_and_told_of():
     held = parse_positions({"SPY": 10, "USD": 5_000, "CASH_EUR": -20.5})
     assert held[["symbol", "quantity"]].to_numpy().tolist() == [["SPY", 10.0]]
-    assert told(held) == [["cash_row", 1, "USD"], ["cash_row", 2, "CASH_EUR"]]
-    assert told(parse_positions(held)) == told(held)
+    assert warnings_of(held) == [["cash_row", 1, "USD"], ["cash_row", 2, "CASH_EUR"]]
+    assert warnings_of(parse_positions(held)) == warnings_of(held)
 
 
-def test_cash_among_the_positions_that_an_account_opens_with_is_refused():
+def test_cash_among_the_opening_positions_of_an_account_is_an_error():
     with pytest.raises(
-        InputError, match="row 1 \\(USD\\): is cash; give what the account has in cash as cash="
+        InputError, match="row 1 \\(USD\\): is cash; give the account's cash balance as cash="
     ) as caught:
         opening_positions({"SPY": 10, "USD": 5_000, "EUR": 5})
     assert [(problem.code, problem.symbol) for problem in caught.value.problems] == [

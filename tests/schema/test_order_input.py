@@ -1,4 +1,4 @@
-"""The door of the orders."""
+"""Validation of orders."""
 
 import math
 import re

@@ -46,7 +46,7 @@ PATHS = [
 
 @pytest.mark.parametrize("text", ADDRESSES, ids=str)
 def test_an_address_is_refused(text):
-    with pytest.raises(InputError, match="is an address, not a path; nothing is fetched") as caught:
+    with pytest.raises(InputError, match="is an address, not a path; files are not read") as caught:
         local_path(text, "targets")
     assert caught.value.codes == ("path_is_address",)
     assert caught.value.table == "targets"

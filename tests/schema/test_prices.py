@@ -66,7 +66,7 @@ def test_the_price_is_the_mid_then_the_last_trade_then_the_close(bid, ask, last,
         ({"bid": 99.0}, "price_unavailable", "quote_one_sided: only bid is known"),
         ({"last": 0.0}, "price_unavailable", "price_zero: last is 0"),
         ({"last": -3.0}, "price_unavailable", "price_negative: last is -3"),
-        ({"last": -1.0}, "price_unavailable", "price_unset_sentinel: last is -1, which means not known"),
+        ({"last": -1.0}, "price_unavailable", "price_unset_sentinel: last is -1, which means unknown"),
         (
             {"bid": 1.7976931348623157e308, "ask": 99.0},
             "price_unavailable",
