@@ -18,6 +18,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import as_utc, shown
 from stocklean_exec.schema.prices import is_usable
 from stocklean_exec.tca.asof import NO_TIME, Market
+from stocklean_exec.tca.fill_totals import FILL_TOTALS, FillArrays, totals_by_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -193,15 +194,11 @@ def utc_micros(series: pd.Series[Any], name: str, table: str) -> NDArray[np.int6
 class Executed:
     """What was executed of each order: index client_order_id, one row for each order that has fills.
 
-    Columns: ``filled_quantity``, ``value`` (sum of quantity x price), ``commission`` (sum of those reported, NaN
-    until one is), ``commissions_due`` (fills without a report), ``fills``, and ``first_at``, ``last_at`` in
-    microseconds since 1970. Made of fills, or by an engine that adds them up where they lie.
+    The columns are the totals of :data:`~stocklean_exec.tca.fill_totals.FILL_TOTALS`, computed by DuckDB from
+    Parquet files, or given by the caller.
     """
 
     table: pd.DataFrame
-
-
-_EXECUTED = ("filled_quantity", "value", "commission", "commissions_due", "fills", "first_at", "last_at")
 
 
 def executed_by_order(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
@@ -224,9 +221,6 @@ def executed_by_order(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
     return table.astype({"commissions_due": "int64", "fills": "int64"})
 
 
-_NO_FILL = {"commission": np.nan, "first_at": NO_TIME, "last_at": NO_TIME}
-
-
 def _aligned(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Rows that were added up elsewhere, in the sequence of the orders; orders without a row have no fills."""
     if table.index is frame.index or table.index.equals(frame.index):
@@ -234,11 +228,11 @@ def _aligned(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     rows = frame.index.get_indexer(table.index)
     _refuse_orphans(table.index[rows < 0])
     data = {}
-    for name in _EXECUTED:
-        values = table[name].to_numpy()
-        column = np.full(len(frame), _NO_FILL.get(name, 0), dtype=values.dtype)
+    for total in FILL_TOTALS:
+        values = table[total.name].to_numpy()
+        column = np.full(len(frame), total.empty, dtype=values.dtype)
         column[rows] = values
-        data[name] = column
+        data[total.name] = column
     return pd.DataFrame(data, index=frame.index, copy=False)
 
 
@@ -248,24 +242,13 @@ def _added_up(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
     quantity, price = column_numbers(fills, "quantity", "fills"), column_numbers(fills, "price", "fills")
     _refuse_quantities(fills, quantity)
     commission = column_numbers(fills, "commission", "fills")
-    due = np.isnan(commission)
-    count = len(frame)
-    number = np.bincount(rows, minlength=count)
-    dues = np.bincount(rows, weights=due, minlength=count)
-    paid = np.bincount(rows, weights=np.where(due, 0.0, commission), minlength=count)
-    first, last = _first_and_last(rows, fills, count)
-    return pd.DataFrame(
-        {
-            "filled_quantity": np.bincount(rows, weights=quantity, minlength=count),
-            "value": np.bincount(rows, weights=quantity * price, minlength=count),
-            "commission": np.where(dues < number, paid, np.nan),
-            "commissions_due": dues,
-            "fills": number,
-            "first_at": first,
-            "last_at": last,
-        },
-        index=frame.index,
+    at = (
+        utc_micros(fills["filled_at"], "filled_at", "fills")
+        if "filled_at" in fills.columns
+        else np.full(len(fills), NO_TIME)
     )
+    totals = totals_by_order(FillArrays(rows, quantity, price, commission, at), len(frame))
+    return pd.DataFrame(totals, index=frame.index)
 
 
 def _order_rows(index: pd.Index[Any], ids: pd.Series[Any]) -> NDArray[np.int64]:
@@ -298,19 +281,6 @@ def _refuse_quantities(fills: pd.DataFrame, quantity: NDArray[np.float64]) -> No
                 for row, label in zip(wrong[:_LISTED], labels, strict=True)
             ],
         )
-
-
-def _first_and_last(
-    rows: NDArray[np.int64], fills: pd.DataFrame, count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    first, last = np.full(count, np.iinfo("int64").max), np.full(count, NO_TIME)
-    if "filled_at" in fills.columns:
-        at = utc_micros(fills["filled_at"], "filled_at", "fills")
-        known = at != NO_TIME
-        np.minimum.at(first, rows[known], at[known])
-        np.maximum.at(last, rows[known], at[known])
-    first[last == NO_TIME] = NO_TIME
-    return first, last
 
 
 # -- prices and rates by symbol ----------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from stocklean_exec.schema.frame_validator import as_utc, shown
 from stocklean_exec.schema.paths import local_path, refuse_addresses
 from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 from stocklean_exec.tca.asof import NO_TIME
+from stocklean_exec.tca.fill_totals import FILL_TOTALS, source_columns, sql_totals
 from stocklean_exec.tca.inputs import Executed, require_columns
 from stocklean_exec.tca.market_files import MarketFiles
 from stocklean_exec.tca.parquet import ZONED, HashPart, chunks, described, open_parquet, text_hashes, whole
@@ -291,74 +291,47 @@ def read_executed(
     with connection, readable("fills"):
         types = described(connection, found[0], "fills")
         files = parquet_source(found[0])
-        sums = _sums(types, times=times)
-        query = _adding_up(files, types, sums)
+        columns = _fill_columns(types, times=times)
+        totals = list(sql_totals(columns))
+        query = _totals_query(files, columns)
         _refuse_quantities(connection, files)
         if orders is None:
-            return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
+            table = _checked(connection.execute(query).df()).set_index("client_order_id")
+            return Executed(table.assign(**{name: empty for name, empty in _EMPTY.items() if name not in totals}))
         ids = orders[1]
         numbered = f"SELECT client_order_id, row_number() OVER () - 1 AS row FROM {parquet_source(found[1])}"  # noqa: S608 - quoted
-        known = [name for name, value in sums.items() if value != _UNKNOWN]
         joined = (
-            f"SELECT coalesce(row, -1) AS row, wrong, {', '.join(known)} "  # noqa: S608 - quoted
+            f"SELECT coalesce(row, -1) AS row, wrong, {', '.join(totals)} "  # noqa: S608 - quoted
             f"FROM ({query}) LEFT JOIN ({numbered}) USING (client_order_id)"
         )
-        aligned = {name: np.full(len(ids), blank, dtype=type(blank)) for name, blank in _BLANK.items()}
+        aligned = {name: np.full(len(ids), empty, dtype=type(empty)) for name, empty in _EMPTY.items()}
         for chunk in chunks(connection, joined):
             rows = chunk["row"]
             if chunk["wrong"].any() or rows.min() < 0 or len(ids) <= rows.max():
-                return read_executed(path)  # wrong, or of no order: told of by name, where ids are compared
-            for name in known:
+                return read_executed(path)  # raises an error that names the ids, here or where they are aligned
+            for name in totals:
                 aligned[name][rows] = chunk[name]
     return Executed(pd.DataFrame(aligned, index=ids, copy=False))
 
 
-_BLANK: dict[str, float | int] = {
-    "filled_quantity": 0.0,
-    "value": 0.0,
-    "commission": math.nan,
-    "commissions_due": 0,
-    "fills": 0,
-    "first_at": NO_TIME,
-    "last_at": NO_TIME,
-}
-"""What an order without fills has."""
+_EMPTY = {total.name: total.empty for total in FILL_TOTALS}
 
 
-_UNKNOWN = f"({NO_TIME})::BIGINT"
-
-
-def _sums(types: dict[str, str], *, times: bool) -> dict[str, str]:
-    """What is added up for each order, as SQL; of fills whose quantity, price and commission are q, p and paid."""
+def _fill_columns(types: dict[str, str], *, times: bool) -> set[str]:
+    """Columns of fills that are read; refuse fills that lack a column, or whose times have no zone."""
     require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
     if "filled_at" in types and types["filled_at"] not in ZONED:
         raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
-    has_fees, has_times = "commission" in types, times and "filled_at" in types
-    return {
-        "filled_quantity": "sum(q)",
-        "value": "sum(q * p)",
-        "commission": "coalesce(sum(paid), 'nan'::DOUBLE)" if has_fees else "'nan'::DOUBLE",
-        "commissions_due": "count(*) - count(paid)" if has_fees else "count(*)",
-        "fills": "count(*)",
-        "first_at": f"coalesce(epoch_us(min(filled_at)::TIMESTAMPTZ), {_UNKNOWN})" if has_times else _UNKNOWN,
-        "last_at": f"coalesce(epoch_us(max(filled_at)::TIMESTAMPTZ), {_UNKNOWN})" if has_times else _UNKNOWN,
-    }
+    return set(types) if times else set(types) - {"filled_at"}
 
 
-def _adding_up(files: str, types: dict[str, str], sums: Mapping[str, str]) -> str:
-    chosen = [
-        "client_order_id",
-        "coalesce(quantity::DOUBLE, 'nan'::DOUBLE) AS q",
-        "coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p",
-    ]
-    if "commission" in types:
-        chosen.append("CASE WHEN NOT isnan(commission::DOUBLE) THEN commission::DOUBLE END AS paid")
-    if "filled_at" in types:
-        chosen.append("filled_at")
-    named = ", ".join(f"{value} AS {name}" for name, value in sums.items())
+def _totals_query(files: str, columns: set[str]) -> str:
+    """Query for the totals of each order's fills; ``wrong`` where a quantity is no number."""
+    totals = ", ".join(f"{sql} AS {name}" for name, sql in sql_totals(columns).items())
+    fills = f"SELECT client_order_id, {source_columns(columns)} FROM {files}"  # noqa: S608 - quoted
     return (
-        "SELECT *, NOT isfinite(filled_quantity) AS wrong FROM ("  # noqa: S608 - quoted
-        f"SELECT client_order_id, {named} FROM (SELECT {', '.join(chosen)} FROM {files}) GROUP BY client_order_id)"
+        "SELECT *, NOT isfinite(filled_quantity) AS wrong "  # noqa: S608 - quoted
+        f"FROM (SELECT client_order_id, {totals} FROM ({fills}) GROUP BY client_order_id)"
     )
 
 
