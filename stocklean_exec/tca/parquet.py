@@ -142,7 +142,7 @@ class HashPart(NamedTuple):
 
     Examples
     --------
-    >>> part = HashPart.telling([0x0001_0000, 0x0002_0000])
+    >>> part = HashPart.distinguishing([0x0001_0000, 0x0002_0000])
     >>> part, part.of(0x0001_0000), part.of(0x0002_0000)
     (HashPart(shift=1, bits=16), 32768, 0)
     """

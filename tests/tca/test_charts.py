@@ -143,7 +143,7 @@ def test_the_band_is_95_percent_and_unobserved_horizons_are_excluded():
     band = rows(charts.chart_markouts(MARKOUTS), "low")
     assert band["horizon"].tolist() == ["-1 min", "1 s", "1 h"]
     np.testing.assert_allclose(band["high"] - band["bps"], [0.98, 0, 1.96])
-    with pytest.raises(InputError, match="several groups"):
+    with pytest.raises(InputError, match="a chart shows one group"):
         charts.chart_markouts(pd.concat([MARKOUTS, MARKOUTS]))
 
 
