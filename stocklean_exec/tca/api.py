@@ -1,9 +1,9 @@
 """The cost analysis as a user calls it: every measure, from frames, from a blotter, or from Parquet files.
 
-The measures themselves are pure functions over frames, each documented where it lives; here they learn to fetch
-what they are given. ``orders`` may be a blotter or a :class:`~stocklean_exec.TradeRecord`, and then ``fills`` need
-not be given; orders, fills, quotes and trades may be Parquet files, folders or patterns, larger than memory where
-quotes and trades are concerned.
+The measures are pure functions over frames, documented in their modules; here they are wrapped to accept other
+sources. ``orders`` may be a blotter or a :class:`~stocklean_exec.TradeRecord`, and then ``fills`` need not be
+given. Orders, fills, quotes and trades may be Parquet files, folders or patterns; quotes and trades may be larger
+than memory.
 
     >>> from stocklean_exec.schema.tables import FILLS, ORDERS
     >>> slippage(ORDERS.empty(), FILLS.empty()).shape
@@ -20,7 +20,7 @@ from stocklean_exec.tca import shortfall as shortfall_measures
 from stocklean_exec.tca import slippage as slippage_measures
 from stocklean_exec.tca import summary as summary_tables
 from stocklean_exec.tca.benchmarks import INTERVAL_BENCHMARKS
-from stocklean_exec.tca.sources import from_anywhere
+from stocklean_exec.tca.sources import accept_sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,23 +60,25 @@ def _of_markouts(given: Mapping[str, Any]) -> list[str]:
     return ["symbol", "side", "quantity", "price", "filled_at", *([by] if isinstance(by, str) else by)]
 
 
-implementation_shortfall = from_anywhere(
+implementation_shortfall = accept_sources(
     shortfall_measures.implementation_shortfall, totals_suffice=True, needs_times=_no_times
 )
-shortfall_summary = from_anywhere(shortfall_measures.shortfall_summary, totals_suffice=True, needs_times=_no_times)
-shortfall_terms = from_anywhere(shortfall_measures.shortfall_terms, totals_suffice=True, needs_times=_no_times)
-slippage = from_anywhere(slippage_measures.slippage, totals_suffice=True, needs_times=_over_an_interval)
-slippage_summary = from_anywhere(
+shortfall_summary = accept_sources(
+    shortfall_measures.shortfall_summary, totals_suffice=True, needs_times=_no_times
+)
+shortfall_terms = accept_sources(shortfall_measures.shortfall_terms, totals_suffice=True, needs_times=_no_times)
+slippage = accept_sources(slippage_measures.slippage, totals_suffice=True, needs_times=_over_an_interval)
+slippage_summary = accept_sources(
     slippage_measures.slippage_summary, totals_suffice=True, needs_times=_over_an_interval
 )
-spread_metrics = from_anywhere(slippage_measures.spread_metrics)
-markouts = from_anywhere(markout_measures.markouts, fill_columns=_of_markouts)
-reversion = from_anywhere(markout_measures.reversion, totals_suffice=True)
-cost_summary = from_anywhere(summary_tables.cost_summary)
-completion = from_anywhere(completion_measures.completion, totals_suffice=True)
-completion_summary = from_anywhere(completion_measures.completion_summary, totals_suffice=True)
-incomplete_reasons = from_anywhere(completion_measures.incomplete_reasons, totals_suffice=True)
-fill_curve = from_anywhere(completion_measures.fill_curve)
-fill_progress = from_anywhere(completion_measures.fill_progress)
-fill_times = from_anywhere(completion_measures.fill_times)
-participation = from_anywhere(completion_measures.participation, totals_suffice=True)
+spread_metrics = accept_sources(slippage_measures.spread_metrics)
+markouts = accept_sources(markout_measures.markouts, fill_columns=_of_markouts)
+reversion = accept_sources(markout_measures.reversion, totals_suffice=True)
+cost_summary = accept_sources(summary_tables.cost_summary)
+completion = accept_sources(completion_measures.completion, totals_suffice=True)
+completion_summary = accept_sources(completion_measures.completion_summary, totals_suffice=True)
+incomplete_reasons = accept_sources(completion_measures.incomplete_reasons, totals_suffice=True)
+fill_curve = accept_sources(completion_measures.fill_curve)
+fill_progress = accept_sources(completion_measures.fill_progress)
+fill_times = accept_sources(completion_measures.fill_times)
+participation = accept_sources(completion_measures.participation, totals_suffice=True)

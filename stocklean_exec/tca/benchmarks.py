@@ -1,17 +1,17 @@
-"""Benchmark prices: what a share would have cost by some standard, for each order.
+"""Benchmark prices of each order.
 
 =====================  =====================================================================================
 name                   price
 =====================  =====================================================================================
-``arrival``            mid when the order was handed to the broker: ``arrival_price`` of the orders, or else
-                       of ``quotes`` at ``arrived_at``
+``arrival``            mid when the order was sent: ``arrival_price`` of the orders, or else of ``quotes`` at
+                       ``arrived_at``
 ``decision``           price of the plan: ``decision_price``, or else the mid of ``quotes`` at ``decided_at``
 ``limit``              ``limit_price``
 ``far_touch``          ask for a buy, bid for a sell at arrival: ``arrival_ask``, ``arrival_bid``, or ``quotes``
-``near_touch``         bid for a buy, ask for a sell, likewise
+``near_touch``         bid for a buy, ask for a sell, from the same sources
 ``vwap``               sum(p v) / sum(v) of ``trades`` from arrival (not included) to the last fill (included)
 ``vwap_ex_own``        the same without our own fills, which the market's volume contains
-``twap``               mid of ``quotes`` from arrival to the last fill, weighted by how long each stood
+``twap``               mid of ``quotes`` from arrival to the last fill, weighted by time
 ``pwp``                VWAP of the first F / participation shares of ``trades`` after arrival; NaN if the day
                        ends first (Kissell 2013, ch. 3, participation-weighted price)
 ``open``, ``close``    of the local day of arrival, from ``daily``
@@ -19,8 +19,8 @@ name                   price
 ``quote``              mid or last of ``quotes``, one row per symbol, whenever it was made
 =====================  =====================================================================================
 
-A VWAP that contains our own fills flatters: with an own share x of the volume, the cost against it is (1 - x)
-times the cost against the VWAP of the others. Where a price is not honest it is NaN, and a flag says why. Pure.
+A VWAP that includes our own fills understates the cost: if our share of the volume is x, the cost against it is (1
+- x) times the cost against the VWAP of the others. An invalid price is NaN, with a flag for the reason. Pure.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from stocklean_exec.schema.frame_validator import shown
 from stocklean_exec.schema.inputs import parse_quotes
 from stocklean_exec.schema.prices import usable_prices
 from stocklean_exec.tca.asof import (
-    HOLE,
+    GAP,
     MAX_AGE,
     MICROS,
     NO_TIME,
     NONE_YET,
-    Probes,
+    SymbolLookups,
     by_market_symbol,
     look_up,
     time_weighted,
-    with_holes,
+    with_gaps,
 )
 from stocklean_exec.tca.inputs import (
     arrival_ages,
@@ -76,7 +76,7 @@ __all__ = [
 ]
 
 BENCHMARKS = {"arrival": "arrival_price", "decision": "decision_price", "limit": "limit_price"}
-"""Benchmarks that the orders table itself carries, and their columns."""
+"""Benchmarks that are columns of the orders."""
 
 INTERVAL_BENCHMARKS = ("twap", "vwap", "vwap_ex_own", "pwp")
 """Benchmarks of the time from arrival to the last fill."""
@@ -87,12 +87,12 @@ _NEEDS = {
     **dict.fromkeys(("vwap", "vwap_ex_own", "pwp"), "trades"),
     **dict.fromkeys(("open", "close", "previous_close"), "daily"),
 }
-_STATES = {"crossed_quote": UNUSABLE, "delayed_quote": DELAYED, "stale_quote": HOLE, "no_quote": NONE_YET}
+_STATES = {"crossed_quote": UNUSABLE, "delayed_quote": DELAYED, "stale_quote": GAP, "no_quote": NONE_YET}
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkData:
-    """What benchmarks are made of besides the orders; see the table at the head of this module."""
+    """The market data of benchmarks; see the table at the head of this module."""
 
     quotes: Any = None
     trades: Any = None
@@ -104,7 +104,7 @@ class BenchmarkData:
 
 @dataclass(slots=True)
 class BenchmarkPrices:
-    """Price of each order, NaN where there is none; age of the quote in seconds; flags that say why."""
+    """Price of each order, NaN if there is none; age of the quote in seconds; flags with the reason."""
 
     price: NDArray[np.float64]
     age: NDArray[np.float64]
@@ -120,7 +120,7 @@ def benchmark_prices(
     :func:`~stocklean_exec.tca.inputs.executed_by_order` made.
     """
     if isinstance(benchmark, (Mapping, pd.Series)):
-        return _told(by_symbol(benchmark, frame, "benchmark"))
+        return _from_prices(by_symbol(benchmark, frame, "benchmark"))
     if not isinstance(benchmark, str) or benchmark not in {*BENCHMARKS, *_NEEDS}:
         text = f"{shown(benchmark)} is neither a benchmark ({', '.join(_known(frame))}) nor prices by symbol"
         raise InputError("benchmark", [Problem("benchmark_unknown", text)])
@@ -134,24 +134,24 @@ def benchmark_prices(
 def _of_market(
     frame: pd.DataFrame, executed: pd.DataFrame, benchmark: str, data: BenchmarkData
 ) -> BenchmarkPrices:
-    """Benchmarks that need quotes, trades or daily prices, whatever the orders carry."""
+    """Benchmarks that always need quotes, trades or daily prices."""
     source = getattr(data, _NEEDS[benchmark])
     if source is None:
         raise _lacking(benchmark)
     if benchmark == "quote":
         prices = usable_prices(parse_quotes(source))["price"]
-        return _told(prices.reindex(frame["symbol"]).to_numpy(dtype="float64"))
+        return _from_prices(prices.reindex(frame["symbol"]).to_numpy(dtype="float64"))
     if benchmark == "twap":
-        return _told(_twap(frame, executed, as_market(source), data.max_age), "not_observed")
+        return _from_prices(_twap(frame, executed, as_market(source), data.max_age), "not_observed")
     if benchmark in ("vwap", "vwap_ex_own"):
         volume, value = interval_volume(frame, executed, as_market(source, "trades"))
         if benchmark == "vwap_ex_own":
             volume = volume - executed["filled_quantity"].to_numpy()
             value = value - executed["value"].to_numpy()
-        return _told(_ratio(value, volume), "no_volume")
+        return _from_prices(_ratio(value, volume), "no_volume")
     if benchmark == "pwp":
-        return _told(_pwp(frame, executed, as_market(source, "trades"), data), "no_volume")
-    return _told(_daily(frame, benchmark, source, data.time_zone), "no_daily_price")
+        return _from_prices(_pwp(frame, executed, as_market(source, "trades"), data), "no_volume")
+    return _from_prices(_daily(frame, benchmark, source, data.time_zone), "no_daily_price")
 
 
 def _known(frame: pd.DataFrame) -> list[str]:
@@ -164,7 +164,7 @@ def _lacking(benchmark: str) -> InputError:
     return InputError(need, [Problem(f"{need}_missing", f'benchmark="{benchmark}" needs {need}=')])
 
 
-def _told(price: NDArray[np.float64], why: str = "no_benchmark") -> BenchmarkPrices:
+def _from_prices(price: NDArray[np.float64], why: str = "no_benchmark") -> BenchmarkPrices:
     price = usable(price)
     return BenchmarkPrices(price, np.full(len(price), np.nan), {why: np.isnan(price)})
 
@@ -178,14 +178,14 @@ def _ratio(value: NDArray[np.float64], volume: NDArray[np.float64]) -> NDArray[n
 
 
 def _of_orders(frame: pd.DataFrame, benchmark: str, data: BenchmarkData) -> BenchmarkPrices:
-    """Take the orders' own column; where that is empty, the quote that stood at the time."""
+    """The column of the orders, or the quote in force at the time if it is empty."""
     column, time = BENCHMARKS[benchmark], _TIMES.get(benchmark)
     from_quotes = data.quotes is not None and time in frame.columns
     if column not in frame.columns and not from_quotes:
         known = [name for name, source in BENCHMARKS.items() if source in frame.columns]
         text = f"{benchmark!r} is not a benchmark of these orders; {', '.join([*known, 'quote'])} are"
         raise InputError("benchmark", [Problem("benchmark_unknown", text)])
-    own = _told(column_numbers(frame, column, "orders"))
+    own = _from_prices(column_numbers(frame, column, "orders"))
     if benchmark == "arrival":
         own.price, untrue = arrival_prices(frame)
         known = np.logical_or.reduce(list(untrue.values()))
@@ -204,7 +204,7 @@ def _touch(frame: pd.DataFrame, benchmark: str, data: BenchmarkData) -> Benchmar
     untrue = arrival_flags(frame)
     blank = np.logical_or.reduce(list(untrue.values()))
     pays_ask = (side_signs(frame) > 0) == (benchmark == "far_touch")
-    own = _told(np.where(blank, np.nan, np.where(pays_ask, asks, bids)))
+    own = _from_prices(np.where(blank, np.nan, np.where(pays_ask, asks, bids)))
     own.flags = {**untrue, "no_benchmark": np.isnan(own.price) & ~blank}
     own.age = np.where(np.isnan(own.price), np.nan, arrival_ages(frame))
     if data.quotes is None or "arrived_at" not in frame.columns:
@@ -215,18 +215,18 @@ def _touch(frame: pd.DataFrame, benchmark: str, data: BenchmarkData) -> Benchmar
 def _completed(
     own: BenchmarkPrices, frame: pd.DataFrame, time: str, wanted: str | NDArray[np.str_], data: BenchmarkData
 ) -> BenchmarkPrices:
-    """Fill what the orders do not carry from the quotes that stood at ``time``."""
+    """Fill missing prices from the quotes in force at ``time``."""
     at = utc_micros(frame[time], time, "orders")
     empty = np.isnan(own.price)
     fields = ("mid",) if isinstance(wanted, str) else ("bid", "ask")
-    market, asked = as_market(data.quotes), np.where(empty, at, NO_TIME)
-    found = look_up(market, frame["symbol"], asked, fields, data.max_age)
+    market, lookup_times = as_market(data.quotes), np.where(empty, at, NO_TIME)
+    found = look_up(market, frame["symbol"], lookup_times, fields, data.max_age)
     price = found[wanted] if isinstance(wanted, str) else np.where(wanted == "ask", found["ask"], found["bid"])
     lacking = empty & np.isnan(price)
     state = np.full(len(frame), np.nan)
-    if lacking.any():  # why, is asked for these only
-        asked = np.where(lacking, at, NO_TIME)
-        state = look_up(market, frame["symbol"], asked, ("state",), data.max_age)["state"]
+    if lacking.any():  # the reason is looked up only for these
+        lookup_times = np.where(lacking, at, NO_TIME)
+        state = look_up(market, frame["symbol"], lookup_times, ("state",), data.max_age)["state"]
     flags = {name: lacking & (state == code) for name, code in _STATES.items()}
     flags["no_time"] = empty & (at == NO_TIME)
     flags["no_quote"] &= ~flags["no_time"]
@@ -250,19 +250,23 @@ def _daily(frame: pd.DataFrame, benchmark: str, daily: pd.DataFrame, time_zone: 
     if twice.any():
         text = "a symbol has two rows for one date"
         raise InputError("daily", [Problem("duplicate_date", text)])
-    asked = pd.DataFrame(
+    days = pd.DataFrame(
         {
             "symbol": frame["symbol"].astype("str").array,
             "day": stamps.tz_localize(None).normalize(),
             "row": range(len(at)),
         }
     )
-    asked = asked.dropna(subset="day")
+    days = days.dropna(subset="day")
     if benchmark != "previous_close":
-        found = asked.merge(bars, on=["symbol", "day"], how="left")
+        found = days.merge(bars, on=["symbol", "day"], how="left")
     else:
         found = pd.merge_asof(
-            asked.sort_values("day"), bars.sort_values("day"), on="day", by="symbol", allow_exact_matches=False
+            days.sort_values("day"),
+            bars.sort_values("day"),
+            on="day",
+            by="symbol",
+            allow_exact_matches=False,
         )
     price = np.full(len(frame), np.nan)
     price[found["row"].to_numpy()] = found["price"].to_numpy()
@@ -273,7 +277,7 @@ def _daily(frame: pd.DataFrame, benchmark: str, daily: pd.DataFrame, time_zone: 
 
 
 def _interval(frame: pd.DataFrame, executed: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Microseconds of arrival and of the last fill; both missing where one is, or where they contradict."""
+    """Microseconds of arrival and of the last fill; both missing if one is, or if the fill is earlier."""
     require_columns(frame, ("arrived_at",), "orders")
     start, end = (
         utc_micros(frame["arrived_at"], "arrived_at", "orders"),
@@ -292,24 +296,26 @@ def _twap(frame: pd.DataFrame, executed: pd.DataFrame, market: Market, max_age: 
     start, end = _interval(frame, executed)
     price = np.full(len(frame), np.nan)
     window = _window(start, end, int(max_age * MICROS))
-    for rows, stamps, (mid,) in by_market_symbol(market, Probes.of(frame["symbol"], start), ("mid",), *window):
-        times, (stood,) = with_holes(stamps, [mid], max_age)
-        price[rows] = time_weighted(times, stood, start[rows], end[rows])
+    for rows, stamps, (mid,) in by_market_symbol(
+        market, SymbolLookups.of(frame["symbol"], start), ("mid",), *window
+    ):
+        times, (mids,) = with_gaps(stamps, [mid], max_age)
+        price[rows] = time_weighted(times, mids, start[rows], end[rows])
     return price
 
 
 def interval_volume(
     frame: pd.DataFrame, executed: pd.DataFrame, market: Market
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shares and money that the market traded from arrival (not included) to the last fill (included).
+    """Shares and notional that the market traded from arrival (not included) to the last fill (included).
 
     NaN for an order without a fill or an arrival time, or in a symbol that the trades do not have.
     """
     start, end = _interval(frame, executed)
     volume, value = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
-    probes = Probes.of(frame["symbol"], start)
+    lookups = SymbolLookups.of(frame["symbol"], start)
     for rows, times, (price, shares) in by_market_symbol(
-        market, probes, ("price", "volume"), *_window(start, end)
+        market, lookups, ("price", "volume"), *_window(start, end)
     ):
         before = np.searchsorted(times, start[rows], side="right")
         until = np.searchsorted(times, end[rows], side="right")
@@ -330,14 +336,16 @@ def _pwp(frame: pd.DataFrame, executed: pd.DataFrame, market: Market, data: Benc
     price = np.full(len(frame), np.nan)
     wanted = executed["filled_quantity"].to_numpy() / data.participation
     day = _day_end(start, data.time_zone)
-    probes = Probes.of(frame["symbol"], start)
-    for rows, times, (paid, shares) in by_market_symbol(market, probes, ("price", "volume"), *_window(start, day)):
+    lookups = SymbolLookups.of(frame["symbol"], start)
+    for rows, times, (paid, shares) in by_market_symbol(
+        market, lookups, ("price", "volume"), *_window(start, day)
+    ):
         counted = np.where(np.isnan(paid), 0.0, shares)
         traded = np.concatenate([[0.0], np.cumsum(counted)])
         money = np.concatenate([[0.0], np.cumsum(counted * np.nan_to_num(paid))])
         before = np.searchsorted(times, start[rows], side="right")
         goal = traded[before] + wanted[rows]
-        # The print that reaches the goal counts in part.
+        # The print that reaches the volume counts in part.
         row = np.minimum(np.searchsorted(traded, goal, side="left"), len(traded) - 1)
         inside = np.maximum(row - 1, 0)
         spent = money[inside] + (goal - traded[inside]) * np.nan_to_num(paid)[inside] - money[before]
@@ -349,7 +357,7 @@ def _pwp(frame: pd.DataFrame, executed: pd.DataFrame, market: Market, data: Benc
 
 
 def _day_end(at: NDArray[np.int64], time_zone: str) -> NDArray[np.int64]:
-    """The midnight, local time, that follows each moment."""
+    """The next midnight, local time, after each time."""
     stamps = pd.DatetimeIndex(pd.array(at, dtype="datetime64[us]")).tz_localize("UTC").tz_convert(time_zone)
     ends = (stamps.normalize() + pd.Timedelta(days=1)).as_unit("us")
     return np.where(at == NO_TIME, NO_TIME, ends.asi8)

@@ -1,9 +1,9 @@
-"""The cost analysis as pictures: each function takes a frame of the analysis and returns an Altair chart.
+"""Charts of the cost analysis: each function takes a frame of the analysis and returns an Altair chart.
 
-Altair is the ``plots`` extra (``pip install 'stocklean_exec[plots]'``). A chart's theme is ``"light"``,
-``"dark"`` or ``"page"``, whose ink is the text colour of the page that it stands in. Colours are of Okabe and
-Ito's palette, which the colour-blind can tell apart; costs and gains differ in position too, never in colour
-alone. Data is added up before it goes into a chart, so that a chart of a million orders is as small as one of ten.
+Altair is the ``plots`` extra (``pip install 'stocklean_exec[plots]'``). A chart's theme is ``"light"``, ``"dark"``
+or ``"page"``, which uses the text colour of the surrounding page. Colours are of Okabe and Ito's palette, safe for
+colour-blind readers; costs and gains also differ in position, never in colour alone. Data is aggregated before it
+is charted, so that a chart of a million orders is as small as one of ten.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 Theme = Literal["light", "dark", "page"]
 
 INK = "#010203"
-"""Stands for the text colour of a page, in the theme ``"page"``; whoever places the chart puts it in."""
+"""Placeholder for the text colour of the page in the theme ``"page"``; the report replaces it."""
 
 _THEMES = {
     "light": {"ink": "#24292f", "grid": "#d0d7de", "back": "#ffffff", "cost": "#D55E00", "gain": "#0072B2"},
@@ -43,9 +43,9 @@ _THEMES = {
     "page": {"ink": INK, "grid": "#80868b", "back": "transparent", "cost": "#D55E00", "gain": "#1E88C8"},
 }
 _WIDTH, _HEIGHT = 560, 300
-_BINS = 30
-_LINES = 30  # single orders that a chart of progress shows; more are shown as percentiles
-_SYMBOLS = 25
+_BINS = 30  # of the histogram (a choice)
+_LINES = 30  # orders that the progress chart shows one by one; more are shown as percentiles (a choice)
+_SYMBOLS = 25  # bars that fit on a page (a choice)
 
 
 def _altair() -> ModuleType:
@@ -64,7 +64,7 @@ def _colours(theme: str) -> dict[str, str]:
     return _THEMES[theme]
 
 
-def _dressed(chart: Any, title: str, subtitle: str, theme: str) -> Any:  # noqa: ANN401 - Altair's many chart classes
+def _styled(chart: Any, title: str, subtitle: str, theme: str) -> Any:  # noqa: ANN401 - Altair's many chart classes
     c = _colours(theme)
     alt = _altair()
     return (
@@ -92,18 +92,18 @@ def _dressed(chart: Any, title: str, subtitle: str, theme: str) -> Any:  # noqa:
     )
 
 
-def _nothing(title: str, why: str, theme: str) -> Any:  # noqa: ANN401 - likewise
+def _empty_chart(title: str, reason: str, theme: str) -> Any:  # noqa: ANN401 - Altair's many chart classes
     alt, c = _altair(), _colours(theme)
-    mark = alt.Chart(pd.DataFrame({"text": [why]})).mark_text(color=c["ink"], fontSize=13).encode(text="text:N")
-    return _dressed(mark, title, "", theme)
+    mark = alt.Chart(pd.DataFrame({"text": [reason]})).mark_text(color=c["ink"], fontSize=13).encode(text="text:N")
+    return _styled(mark, title, "", theme)
 
 
-def chart_slippage(slippage: pd.DataFrame, *, theme: Theme = "light") -> Any:  # noqa: ANN401 - likewise
+def chart_slippage(slippage: pd.DataFrame, *, theme: Theme = "light") -> Any:  # noqa: ANN401 - Altair's many chart classes
     """Histogram of slippage, weighted by notional, with its mean.
 
     Parameters
     ----------
-    slippage : as :func:`stocklean_exec.slippage` gave it
+    slippage : the result of :func:`stocklean_exec.slippage`
     theme : ``"light"``, ``"dark"`` or ``"page"``
 
     Examples
@@ -117,7 +117,7 @@ def chart_slippage(slippage: pd.DataFrame, *, theme: Theme = "light") -> Any:  #
     notional = (slippage["filled_quantity"] * slippage["benchmark_price"]).to_numpy(dtype="float64")
     known = np.isfinite(bps) & (notional > 0)
     if not known.any():
-        return _nothing("Slippage", "no order has been measured", theme)
+        return _empty_chart("Slippage", "no order was measured", theme)
     bps, notional = bps[known], notional[known]
     alt, c = _altair(), _colours(theme)
     edges = _bin_edges(bps)
@@ -141,16 +141,16 @@ def chart_slippage(slippage: pd.DataFrame, *, theme: Theme = "light") -> Any:  #
     rule = (
         alt.Chart(pd.DataFrame({"mean": [mean]})).mark_rule(color=c["ink"], strokeDash=[5, 3]).encode(x="mean:Q")
     )
-    told = f"{known.sum()} orders; dashed: mean weighted by notional, {mean:.2f} bp"
-    return _dressed(histogram + rule, "Slippage", told, theme)
+    subtitle = f"{known.sum()} orders; dashed: mean weighted by notional, {mean:.2f} bp"
+    return _styled(histogram + rule, "Slippage", subtitle, theme)
 
 
-def _cost_scale(c: dict[str, str]) -> Any:  # noqa: ANN401 - likewise
+def _cost_scale(c: dict[str, str]) -> Any:  # noqa: ANN401 - Altair's many chart classes
     return _altair().Scale(domain=["cost", "gain"], range=[c["cost"], c["gain"]])
 
 
 def _bin_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bins of one width with zero on an edge: a bar is a cost or a gain, not both."""
+    """Bins of equal width with zero on an edge, so that a bar is either a cost or a gain."""
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     width = (high - low) / _BINS
     if width <= 0:
@@ -158,12 +158,12 @@ def _bin_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width
 
 
-def chart_shortfall(summary: pd.DataFrame, *, theme: Theme = "light") -> Any:  # noqa: ANN401 - likewise
+def chart_shortfall(summary: pd.DataFrame, *, theme: Theme = "light") -> Any:  # noqa: ANN401 - Altair's many chart classes
     """Waterfall of the implementation shortfall, from delay to total, in basis points of the paper notional.
 
     Parameters
     ----------
-    summary : one row, as :func:`stocklean_exec.shortfall_summary` or the headline of a cost summary
+    summary : one row: the result of :func:`stocklean_exec.shortfall_summary`, or the headline of a cost summary
     theme : ``"light"``, ``"dark"`` or ``"page"``
     """
     names = {
@@ -179,7 +179,7 @@ def chart_shortfall(summary: pd.DataFrame, *, theme: Theme = "light") -> Any:  #
     row = summary.iloc[0]
     total = float(row["total_bps"])
     if not np.isfinite(total):
-        return _nothing("Implementation shortfall", "no order has been measured", theme)
+        return _empty_chart("Implementation shortfall", "no order was measured", theme)
     steps = [(name, float(row[column])) for column, name in names.items() if column in summary.columns]
     rest = total - sum(value for _, value in steps if np.isfinite(value))
     steps = [(name, value) for name, value in steps if np.isfinite(value) and (value or name != "unsplit")]
@@ -209,25 +209,25 @@ def chart_shortfall(summary: pd.DataFrame, *, theme: Theme = "light") -> Any:  #
     )
     labels = base.mark_text(color=c["ink"], dy=-8, fontSize=11).encode(x=x, y="top:Q", text="label:N")
     zero = alt.Chart(pd.DataFrame({"y": [0.0]})).mark_rule(color=c["ink"], opacity=0.6).encode(y="y:Q")
-    told = f"total {total:.2f} bp" + (
+    subtitle = f"total {total:.2f} bp" + (
         f" of {row['measured']:.0f} measured orders out of {row['orders']:.0f}"
         if "measured" in summary.columns
         else ""
     )
-    return _dressed(blocks + zero + labels, "Implementation shortfall", told, theme)
+    return _styled(blocks + zero + labels, "Implementation shortfall", subtitle, theme)
 
 
 def chart_participation(
     costs: pd.DataFrame, *, coefficient: float | None = None, volatility: float = 0.02, theme: Theme = "light"
-) -> Any:  # noqa: ANN401 - likewise
-    """Cost against participation: a point per order, larger for more notional, and the square-root curve if asked.
+) -> Any:  # noqa: ANN401 - Altair's many chart classes
+    """Cost against participation: a point per order, larger for more notional, with an optional curve.
 
     Parameters
     ----------
     costs : ``slippage_bps``, ``participation`` (a fraction), and ``filled_notional`` or filled_quantity and
         benchmark_price
-    coefficient, volatility : of the curve ``1e4 x coefficient x volatility x sqrt(participation)``, and none
-        without
+    coefficient, volatility : of the curve ``1e4 x coefficient x volatility x sqrt(participation)``; None draws no
+        curve
     theme : ``"light"``, ``"dark"`` or ``"page"``
     """
     require_columns(costs, ("slippage_bps", "participation"), "costs")
@@ -245,11 +245,11 @@ def chart_participation(
     )
     data = data[(data["participation"] > 0) & np.isfinite(data["bps"]) & (data["notional"] > 0)]
     if not len(data):
-        return _nothing("Cost against participation", "no order has a participation", theme)
-    told = f"{len(data)} orders, area is notional"
-    if len(data) > 2_000:  # noqa: PLR2004 - more points than eyes can tell
+        return _empty_chart("Cost against participation", "no order has a participation", theme)
+    subtitle = f"{len(data)} orders, area is notional"
+    if len(data) > 2_000:  # noqa: PLR2004 - more points overlap (a choice)
         data = _binned(data)
-        told += f", in {len(data)} groups of like participation"
+        subtitle += f", in {len(data)} groups of similar participation"
     alt, c = _altair(), _colours(theme)
     data["what"] = np.where(data["bps"] > 0, "cost", "gain")
     x = alt.X("participation:Q", scale=alt.Scale(type="log"), title="participation (share of volume)")
@@ -276,8 +276,8 @@ def chart_participation(
         chart += (
             alt.Chart(curve).mark_line(color=c["ink"], strokeDash=[5, 3]).encode(x="participation:Q", y="bps:Q")
         )
-        told += f"; dashed: {coefficient:g} x {volatility:.1%} x square root"
-    return _dressed(chart, "Cost against participation", told, theme)
+        subtitle += f"; dashed: {coefficient:g} x {volatility:.1%} x square root"
+    return _styled(chart, "Cost against participation", subtitle, theme)
 
 
 def _binned(data: pd.DataFrame) -> pd.DataFrame:
@@ -295,41 +295,41 @@ def _binned(data: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def chart_fill_progress(progress: pd.DataFrame, *, theme: Theme = "light") -> Any:  # noqa: ANN401 - likewise
-    """How orders filled up: one step curve per order, or the 10th, 50th and 90th percentile of many.
+def chart_fill_progress(progress: pd.DataFrame, *, theme: Theme = "light") -> Any:  # noqa: ANN401 - Altair's many chart classes
+    """Filled share of orders over time: one step curve per order, or the 10th, 50th and 90th percentile of many.
 
     Parameters
     ----------
-    progress : as :func:`stocklean_exec.fill_progress` gave it
+    progress : the result of :func:`stocklean_exec.fill_progress`
     theme : ``"light"``, ``"dark"`` or ``"page"``
     """
     require_columns(progress, ("client_order_id", "seconds", "filled_share"), "progress")
     known = progress[np.isfinite(progress["seconds"]) & np.isfinite(progress["filled_share"])]
     if not len(known):
-        return _nothing("Fill progress", "no fill has a time", theme)
+        return _empty_chart("Fill progress", "no fill has a time", theme)
     alt, c = _altair(), _colours(theme)
     orders = known["client_order_id"].nunique()
     end = float(known["seconds"].max())
     if orders <= _LINES:
         lines = _single_lines(known, end)
-        told = f"{orders} orders, one line each"
+        subtitle = f"{orders} orders, one line each"
         dash: Any = alt.value([1, 0])
     else:
         lines = _percentile_lines(known, end)
-        told = f"{orders} orders: 10th percentile, median and 90th percentile"
+        subtitle = f"{orders} orders: 10th percentile, median and 90th percentile"
         dash = alt.StrokeDash("line:N", title=None, sort=["p10", "median", "p90"])
     chart = (
         alt.Chart(lines)
         .mark_line(interpolate="step-after", color=c["gain"], opacity=0.8)
         .encode(
-            x=alt.X("seconds:Q", title="seconds since the hand-over to the broker"),
+            x=alt.X("seconds:Q", title="seconds since the order was sent"),
             y=alt.Y("share:Q", title="filled", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             detail="line:N",
             strokeDash=dash,
             tooltip=["line:N", alt.Tooltip("seconds:Q", format=".1f"), alt.Tooltip("share:Q", format=".1%")],
         )
     )
-    return _dressed(chart, "Fill progress", told, theme)
+    return _styled(chart, "Fill progress", subtitle, theme)
 
 
 def _single_lines(known: pd.DataFrame, end: float) -> pd.DataFrame:
@@ -364,20 +364,20 @@ def _percentile_lines(known: pd.DataFrame, end: float) -> pd.DataFrame:
     )
 
 
-def chart_markouts(markouts: pd.DataFrame, *, theme: Theme = "light") -> Any:  # noqa: ANN401 - likewise
+def chart_markouts(markouts: pd.DataFrame, *, theme: Theme = "light") -> Any:  # noqa: ANN401 - Altair's many chart classes
     """Markout curve with its 95 % confidence band, on equally spaced horizons.
 
     Parameters
     ----------
-    markouts : one group, as :func:`stocklean_exec.markouts` gave it
+    markouts : one group of the result of :func:`stocklean_exec.markouts`
     theme : ``"light"``, ``"dark"`` or ``"page"``
     """
     require_columns(markouts, ("horizon", "markout_bps", "standard_error", "fills"), "markouts")
     known = markouts[np.isfinite(markouts["markout_bps"])]
     if not len(known):
-        return _nothing("Markouts", "nothing was observed", theme)
+        return _empty_chart("Markouts", "nothing was observed", theme)
     if known["horizon"].astype(str).duplicated().any():
-        raise InputError("markouts", [Problem("wrong_type", "several groups are several charts; give one")])
+        raise InputError("markouts", [Problem("wrong_type", "a chart shows one group; select one")])
     error = 1.96 * known["standard_error"].fillna(0.0)
     data = pd.DataFrame(
         {
@@ -392,15 +392,15 @@ def chart_markouts(markouts: pd.DataFrame, *, theme: Theme = "light") -> Any:  #
     x = alt.X("horizon:O", sort=None, title="time after the fill", axis=alt.Axis(labelAngle=0, grid=False))
     base = alt.Chart(data)
     band = base.mark_area(color=c["gain"], opacity=0.25).encode(
-        x=x, y=alt.Y("low:Q", title="markout, basis points (up is our way)"), y2="high:Q"
+        x=x, y=alt.Y("low:Q", title="markout, basis points (up is favourable)"), y2="high:Q"
     )
     whiskers = base.mark_rule(color=c["gain"], opacity=0.6).encode(x=x, y="low:Q", y2="high:Q")
     line = base.mark_line(color=c["gain"], point=alt.OverlayMarkDef(color=c["gain"], size=45)).encode(
         x=x, y="bps:Q", tooltip=["horizon:O", alt.Tooltip("bps:Q", format=".2f"), "fills:Q"]
     )
     zero = alt.Chart(pd.DataFrame({"y": [0.0]})).mark_rule(color=c["ink"], opacity=0.6).encode(y="y:Q")
-    told = f"{int(known['fills'].max()):,} fills; band: 95 % confidence, fills taken as independent"
-    return _dressed(band + whiskers + zero + line, "Markouts", told, theme)
+    subtitle = f"{int(known['fills'].max()):,} fills; band: 95 % confidence, fills assumed independent"
+    return _styled(band + whiskers + zero + line, "Markouts", subtitle, theme)
 
 
 def _horizon(value: object) -> str:
@@ -413,25 +413,25 @@ def _horizon(value: object) -> str:
     return f"{value:g} s"
 
 
-def chart_symbols(table: pd.DataFrame, *, currency: str = "", theme: Theme = "light") -> Any:  # noqa: ANN401 - likewise
-    """Ranking of symbols by what they cost, in currency, each with its basis points.
+def chart_symbols(table: pd.DataFrame, *, currency: str = "", theme: Theme = "light") -> Any:  # noqa: ANN401 - Altair's many chart classes
+    """Ranking of symbols by slippage in currency, with the basis points of each.
 
     Parameters
     ----------
     table : index symbol, ``slippage_cost``, ``slippage_bps``, as ``cost_summary(...).tables["symbol"]``
-    currency : named on the axis
+    currency : for the label of the axis
     theme : ``"light"``, ``"dark"`` or ``"page"``
     """
     require_columns(table, ("slippage_cost", "slippage_bps"), "table")
     known = table[np.isfinite(table["slippage_cost"].to_numpy(dtype="float64"))]
     if not len(known):
-        return _nothing("Cost by symbol", "no symbol has been measured", theme)
+        return _empty_chart("Cost by symbol", "no symbol has been measured", theme)
     ranked = known.sort_values("slippage_cost", ascending=False, kind="stable")
-    told = f"{len(ranked)} symbols"
+    subtitle = f"{len(ranked)} symbols"
     if len(ranked) > _SYMBOLS:
         half = _SYMBOLS // 2
         ranked = pd.concat([ranked.head(_SYMBOLS - half), ranked.tail(half)])
-        told = f"the dearest {_SYMBOLS - half} and the cheapest {half} of {len(known)} symbols"
+        subtitle = f"the {_SYMBOLS - half} most expensive and the {half} cheapest of {len(known)} symbols"
     cost = ranked["slippage_cost"].to_numpy(dtype="float64")
     data = pd.DataFrame(
         {
@@ -460,5 +460,5 @@ def chart_symbols(table: pd.DataFrame, *, currency: str = "", theme: Theme = "li
     right = alt.Chart(data[data["cost"] > 0]).mark_text(align="left", dx=4, color=c["ink"], fontSize=11)
     left = alt.Chart(data[data["cost"] <= 0]).mark_text(align="right", dx=-4, color=c["ink"], fontSize=11)
     labels = [mark.encode(x="cost:Q", y=y, text="label:N") for mark in (right, left)]
-    chart = _dressed(alt.layer(bars, *labels), "Cost by symbol", told, theme)
+    chart = _styled(alt.layer(bars, *labels), "Cost by symbol", subtitle, theme)
     return chart.properties(height=max(80, 20 * len(data)))

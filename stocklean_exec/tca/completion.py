@@ -1,8 +1,8 @@
-"""How much was done, how fast, and why the rest was not.
+"""Completion: how much was filled, how fast, and why the rest was not.
 
-Times to fill treat what was not filled as right-censored (Kaplan and Meier, *Nonparametric Estimation from
-Incomplete Observations*, JASA 53, 1958): a percentile over filled orders only is too low, for the slow ones are
-those that are missing. Pure.
+Times to fill treat unfilled orders as right-censored (Kaplan and Meier, *Nonparametric Estimation from Incomplete
+Observations*, JASA 53, 1958): a percentile over filled orders only is too low, because it omits the slow ones.
+Pure.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = [
 
 
 def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.DataFrame:
-    """How much of each order was done, how fast, and why the rest was not.
+    """Completion of each order: how much was filled, how fast, and why the rest was not.
 
     Parameters
     ----------
@@ -61,16 +61,16 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
 
     ==================  ===============================================================================
     symbol, side        of the order
-    quantity            asked, shares; NaN where no price allowed a quantity
+    quantity            requested, shares; NaN if no price allowed a quantity
     filled_quantity     shares
     remaining_quantity  shares, not below zero
-    fill_ratio          filled / asked
-    first_fill_seconds  from the hand-over to the broker to the first fill; NaN without one; 0 within the
-                        second of the hand-over, for TWS tells execution times in whole seconds
-    last_fill_seconds   likewise, to the last fill so far
+    fill_ratio          filled / requested
+    first_fill_seconds  from sending the order to the first fill; NaN without one; 0 within the second
+                        of sending, because TWS reports execution times in whole seconds
+    last_fill_seconds   the same to the last fill so far
     status              of the order
-    reason              why something is left: the order's own reason, ``working`` while it may still
-                        fill, ``not_sent``, ``overfilled`` for more than asked; empty when all is done
+    reason              why shares are unfilled: the order's own reason, ``working`` while it may still
+                        fill, ``not_sent``, ``overfilled`` above the requested quantity; empty if filled
     fills               number of executions
     ==================  ===============================================================================
 
@@ -91,7 +91,7 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
     """
     frame = keyed_orders(orders)
     executed = executed_by_order(frame, fills)
-    asked = column_numbers(frame, "quantity", "orders")
+    requested = column_numbers(frame, "quantity", "orders")
     filled = executed["filled_quantity"].to_numpy(dtype="float64")
     status = frame["status"].to_numpy(dtype=object) if "status" in frame.columns else np.full(len(frame), None)
     own = frame["reason"].tolist() if "reason" in frame.columns else [None] * len(frame)
@@ -100,16 +100,16 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
         {
             "symbol": frame["symbol"].array,
             "side": frame["side"].array,
-            "quantity": asked,
+            "quantity": requested,
             "filled_quantity": filled,
-            "remaining_quantity": np.maximum(np.round(asked - filled, SHARE_DECIMALS), 0.0),
-            "fill_ratio": filled / np.where(asked > 0, asked, np.nan),
+            "remaining_quantity": np.maximum(np.round(requested - filled, SHARE_DECIMALS), 0.0),
+            "fill_ratio": filled / np.where(requested > 0, requested, np.nan),
             "first_fill_seconds": _seconds(arrived, executed["first_at"].to_numpy()),
             "last_fill_seconds": _seconds(arrived, executed["last_at"].to_numpy()),
             "status": status,
             "reason": [
-                _why_left(asked_, filled_, state, reason)
-                for asked_, filled_, state, reason in zip(asked, filled, status, own, strict=True)
+                _remaining_reason(requested_, filled_, state, reason)
+                for requested_, filled_, state, reason in zip(requested, filled, status, own, strict=True)
             ],
             "fills": executed["fills"].to_numpy(),
         },
@@ -117,10 +117,10 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
     ).astype({"symbol": "str", "side": "str", "status": "str", "reason": "str"})
 
 
-def _why_left(asked: float, filled: float, status: object, reason: object) -> str | None:
-    if filled > asked:
+def _remaining_reason(requested: float, filled: float, status: object, reason: object) -> str | None:
+    if filled > requested:
         return "overfilled"
-    if filled == asked and asked > 0:
+    if filled == requested and requested > 0:
         return None
     if isinstance(reason, str):
         return reason
@@ -136,14 +136,14 @@ def _arrivals(frame: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _seconds(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Seconds from hand-over to fill; TWS tells times of fills in whole seconds, so up to one before is none."""
+    """Seconds from sending to fill; 0 up to a second before, because TWS reports whole seconds."""
     unknown = (start == NO_TIME) | (end == NO_TIME)
     seconds = np.where(unknown, 0, end - start) / MICROS
     return np.where(unknown, np.nan, np.where((seconds < 0) & (seconds > -1), 0.0, seconds))
 
 
 def _prices(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """A price for notional: the final one, else that of arrival, else that of the decision."""
+    """A price for notional: the final, else the arrival, else the decision price."""
     price = np.full(len(frame), np.nan)
     for name in ("final_price", "arrival_price", "decision_price"):
         price = np.where(np.isnan(price), usable(column_numbers(frame, name, "orders")), price)
@@ -155,7 +155,7 @@ def completion_summary(
 ) -> pd.DataFrame:
     """Completion of a run, or of the groups of any columns of ``orders``.
 
-    Notional is at the final price if the orders have one, else at that of arrival, else of the decision.
+    Notional is at the final price of an order, else at its arrival price, else at its decision price.
 
     Parameters
     ----------
@@ -168,10 +168,10 @@ def completion_summary(
 
     ===================  =====================================================================
     orders, fills        numbers
-    fill_ratio           shares filled / asked
-    notional_ratio       the same of notional; orders without a price are left out
+    fill_ratio           shares filled / requested
+    notional_ratio       the same of notional; orders without a price are excluded
     completion_rate      orders filled in full / orders with a quantity
-    residual_notional    of what is left, currency
+    residual_notional    of the unfilled quantity, currency
     fills_per_order      of the orders that have fills
     rejected_rate        orders that were rejected / orders
     cancelled_rate       orders that were cancelled / orders
@@ -197,9 +197,9 @@ def completion_summary(
         {
             "orders": 1,
             "fills": table["fills"],
-            "asked": table["quantity"].where(known),
+            "requested": table["quantity"].where(known),
             "done": done.where(known),
-            "asked_notional": (table["quantity"] * price).where(known),
+            "requested_notional": (table["quantity"] * price).where(known),
             "done_notional": (done * price).where(known),
             "with_quantity": known.astype("int64"),
             "complete": (known & (done >= table["quantity"])).astype("int64"),
@@ -220,8 +220,9 @@ def completion_summary(
         {
             "orders": sums["orders"].astype("int64"),
             "fills": sums["fills"].astype("int64"),
-            "fill_ratio": sums["done"] / sums["asked"].where(sums["asked"] > 0),
-            "notional_ratio": sums["done_notional"] / sums["asked_notional"].where(sums["asked_notional"] > 0),
+            "fill_ratio": sums["done"] / sums["requested"].where(sums["requested"] > 0),
+            "notional_ratio": sums["done_notional"]
+            / sums["requested_notional"].where(sums["requested_notional"] > 0),
             "completion_rate": sums["complete"] / sums["with_quantity"].where(sums["with_quantity"] > 0),
             "residual_notional": sums["residual_notional"],
             "fills_per_order": sums["fills"] / sums["with_fills"].where(sums["with_fills"] > 0),
@@ -232,7 +233,7 @@ def completion_summary(
 
 
 def incomplete_reasons(orders: OrderInput, fills: FillInput | Executed = None) -> pd.DataFrame:
-    """What was left, by status and reason.
+    """Unfilled orders by status and reason.
 
     Parameters
     ----------
@@ -267,15 +268,15 @@ def incomplete_reasons(orders: OrderInput, fills: FillInput | Executed = None) -
 
 
 def kaplan_meier(seconds: NDArray[np.float64], observed: NDArray[np.bool_]) -> pd.DataFrame:
-    """Kaplan-Meier estimate of the share that has not been filled after some time.
+    """Kaplan-Meier estimate of the share that is still unfilled after some time.
 
     ``S(t) = product over times t_i <= t of (1 - d_i / n_i)``, with d_i filled at t_i of n_i at risk just before;
-    the standard error is Greenwood's, ``S(t) sqrt(sum(d_i / (n_i (n_i - d_i))))``. One censored at a time when
-    another is filled counts as at risk there.
+    the standard error is Greenwood's, ``S(t) sqrt(sum(d_i / (n_i (n_i - d_i))))``. An order censored at the time
+    of another's fill counts as at risk at that time.
 
     Parameters
     ----------
-    seconds : time to the fill, or to when watching ended
+    seconds : time to the fill, or to the end of observation
     observed : whether it was a fill
 
     Returns
@@ -291,17 +292,17 @@ def kaplan_meier(seconds: NDArray[np.float64], observed: NDArray[np.bool_]) -> p
     >>> curve["unfilled_share"].round(3).tolist()
     [0.75, 0.625, 0.5, 0.333, 0.0]
     """
-    times, deaths = np.unique(seconds[observed], return_counts=True)
+    times, filled = np.unique(seconds[observed], return_counts=True)
     at_risk = len(seconds) - np.searchsorted(np.sort(seconds), times, side="left")
-    left = np.cumprod(1 - deaths / np.maximum(at_risk, 1))
+    left = np.cumprod(1 - filled / np.maximum(at_risk, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = np.cumsum(deaths / (at_risk * (at_risk - deaths)))
+        spread = np.cumsum(filled / (at_risk * (at_risk - filled)))
         error = np.where(left > 0, left * np.sqrt(spread), 0.0)
     return pd.DataFrame(
         {
             "seconds": times.astype("float64"),
             "at_risk": at_risk.astype("int64"),
-            "filled": deaths.astype("int64"),
+            "filled": filled.astype("int64"),
             "unfilled_share": left,
             "filled_share": 1 - left,
             "standard_error": error,
@@ -320,7 +321,7 @@ def fill_curve(
         cancelled
     fills : client_order_id, quantity, price, filled_at
     share : of the order's quantity; 0 is the first fill
-    until : end of watching for orders without ``ended_at``; by default the last fill of all
+    until : end of observation of orders without ``ended_at``; by default the last fill of all orders
     """
     seconds, observed = _times_to(orders, fills, share, until)
     known = ~np.isnan(seconds)
@@ -335,7 +336,7 @@ def fill_times(
     percentiles: Sequence[float] = (0.5, 0.9),
     until: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
-    """Percentiles of the time until shares of an order were filled; unfilled orders count as still waiting.
+    """Percentiles of the time until shares of an order were filled; unfilled orders are censored.
 
     Parameters
     ----------
@@ -345,9 +346,9 @@ def fill_times(
 
     Returns
     -------
-    DataFrame, one row per share: ``share`` (0 is the first fill), ``orders`` (watched), ``reached``, ``censored``,
-    ``not_watched`` (never handed over, or of unknown end), and ``p50_seconds``, ``p90_seconds``, ...: NaN where so
-    few got there that the percentile lies beyond what was watched
+    DataFrame, one row per share: ``share`` (0 is the first fill), ``orders`` (observed), ``reached``,
+    ``censored``, ``not_watched`` (never sent, or of unknown end), and ``p50_seconds``, ``p90_seconds``, ...: NaN
+    if too few orders reached the share within the observed time
 
     Examples
     --------
@@ -386,7 +387,7 @@ def fill_times(
 def _times_to(
     orders: OrderInput, fills: FillInput, share: float, until: pd.Timestamp | None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Seconds to the share of each order, or to the end of watching; NaN where it was not watched."""
+    """Seconds to the share of each order, or to the end of observation; NaN if it was not observed."""
     number_option("share", share, least=0.0, most=1.0)
     frame = keyed_orders(orders)
     require_columns(frame, ("arrived_at",), "orders")
@@ -412,7 +413,7 @@ def _last_moment(fills: FillInput, until: pd.Timestamp | None) -> int:
 
 
 def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
-    """How each order filled up: one row per fill, in time.
+    """Filled share of each order over time: one row per fill.
 
     Parameters
     ----------
@@ -421,8 +422,8 @@ def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame: ``client_order_id``, ``symbol``, ``seconds`` since the hand-over to the broker, ``filled_quantity``
-    so far, ``filled_share`` of the order. Fills without a time are left out.
+    DataFrame: ``client_order_id``, ``symbol``, ``seconds`` since the order was sent, ``filled_quantity`` so far,
+    ``filled_share`` of the order. Fills without a time are excluded.
 
     Raises
     ------
@@ -430,7 +431,7 @@ def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
         Columns are missing, a fill belongs to none of the orders, or a time has no zone.
     """
     frame = keyed_orders(orders)
-    executed_by_order(frame, fills)  # refuses what is no fill of these orders
+    executed_by_order(frame, fills)  # raises for fills of other orders
     fills = require_columns(fills, ("filled_at",), "fills")
     require_columns(frame, ("arrived_at",), "orders")
     rows = frame.index.get_indexer(pd.Index(fills["client_order_id"]))
@@ -448,8 +449,8 @@ def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
     )
     so_far = table.groupby(rows)["filled_quantity"].cumsum().round(SHARE_DECIMALS)
     table["filled_quantity"] = so_far
-    asked = column_numbers(frame, "quantity", "orders")[rows]
-    table["filled_share"] = so_far / np.where(asked > 0, asked, np.nan)
+    requested = column_numbers(frame, "quantity", "orders")[rows]
+    table["filled_share"] = so_far / np.where(requested > 0, requested, np.nan)
     return table
 
 

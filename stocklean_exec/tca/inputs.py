@@ -1,8 +1,8 @@
-"""The doors of the cost analysis: orders, fills, times, prices and exchange rates, clean or refused.
+"""Input validation of the cost analysis: orders, fills, times, prices and exchange rates.
 
-A measure that cannot be right is refused in one error that lists every row at fault: fills of orders that were
-not given, times without a zone, several currencies without rates. What concerns one order alone is not an error:
-its numbers are NaN and its flags say why. Pure.
+Input that would give wrong results raises one error that lists every offending row: fills of orders that were not
+given, times without a zone, several currencies without rates. Missing data of a single order is not an error: its
+numbers are NaN and its flags give the reason. Pure.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import as_utc, shown
 from stocklean_exec.schema.prices import is_usable
 from stocklean_exec.tca.asof import NO_TIME, Market
+from stocklean_exec.tca.fill_totals import FILL_TOTALS, FillArrays, totals_by_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,24 +55,23 @@ __all__ = [
 ]
 
 SHARE_DECIMALS = 8
-"""Shares add up exactly in hundred-millionths, as in the blotter: 0.1 + 0.2 of a share are 0.3."""
+"""Sums of shares are rounded to eight decimals, as in the blotter: 0.1 + 0.2 of a share are 0.3."""
 
 LOCAL = "local"
 
-_LISTED = 50  # ids that one error names; there may be millions
+_LISTED = 50  # ids that one error names, to keep it readable: there may be millions
 
 Sign = Literal["cost", "performance"]
 
-# What the functions of stocklean_exec.tca.api accept. The measures behind them compute with frames: anything else
-# is read before it gets there, and refused where it was not.
+# What the functions of stocklean_exec.tca.api accept. The measures behind them take frames only.
 OrderInput: TypeAlias = "pd.DataFrame | TradeRecord | BlotterReader | str | PathLike[str]"
-"""Orders, or a trading record that has them: a frame, a record, a blotter or its file, Parquet files."""
+"""Orders as a frame, a trade record, a blotter or its file, or Parquet files."""
 
 FillInput: TypeAlias = "pd.DataFrame | str | PathLike[str] | None"
-"""Fills: a frame or Parquet files; None where the orders come with theirs."""
+"""Fills as a frame or Parquet files; None if the source of the orders has the fills too."""
 
 MarketInput: TypeAlias = "pd.DataFrame | Market | str | PathLike[str]"
-"""Quotes or trades: a frame, ``quote_files(...)`` or ``trade_files(...)``, or Parquet files."""
+"""Quotes or trades as a frame, ``quote_files(...)`` or ``trade_files(...)``, or Parquet files."""
 
 
 def sign_factor(sign: object) -> float:
@@ -83,9 +83,9 @@ def sign_factor(sign: object) -> float:
 
 
 def require_columns(frame: object, names: Sequence[str], table: str) -> pd.DataFrame:
-    """The frame; refuse what is none, or has not the columns that a measure needs."""
+    """Return the frame; raise if it is not a DataFrame, or lacks columns."""
     if not isinstance(frame, pd.DataFrame):
-        what = "nothing was given" if frame is None else f"a {type(frame).__name__} cannot be measured"
+        what = "nothing was given" if frame is None else f"a {type(frame).__name__} is not a DataFrame"
         text = f"{what}; give a DataFrame"
         raise InputError(table, [Problem("wrong_type", text)])
     missing = [name for name in names if name not in frame.columns]
@@ -96,7 +96,7 @@ def require_columns(frame: object, names: Sequence[str], table: str) -> pd.DataF
 
 
 def keyed_orders(orders: object) -> pd.DataFrame:
-    """Orders with client_order_id as the index; refuse what cannot be measured."""
+    """Orders with client_order_id as the index; raise if columns are missing or an id is duplicated."""
     orders = require_columns(orders, (), "orders")
     frame = orders if orders.index.name == "client_order_id" else None
     if frame is None and "client_order_id" in orders.columns:
@@ -108,7 +108,7 @@ def keyed_orders(orders: object) -> pd.DataFrame:
         raise InputError("orders", [Problem("missing_column", text)])
     if not frame.index.is_unique:
         twice = frame.index[frame.index.duplicated()].unique()
-        text = "stands in several rows"
+        text = "is in several rows"
         raise InputError(
             "orders", [Problem("duplicate_client_order_id", f"{name} {text}") for name in twice[:_LISTED]]
         )
@@ -144,13 +144,13 @@ def small_signs(frame: pd.DataFrame, table: str = "orders") -> NDArray[np.int8]:
 
 
 def column_numbers(frame: pd.DataFrame, name: str, table: str) -> NDArray[np.float64]:
-    """Read a column as floats, NaN where empty or absent; refuse what is not a number."""
+    """Read a column as floats, NaN where empty or absent; raise if a value is not a number."""
     if name not in frame.columns:
         return np.full(len(frame), np.nan)
     try:
         return np.asarray(frame[name].to_numpy(dtype="float64", na_value=np.nan), dtype="float64")
     except (TypeError, ValueError):
-        text = f"column {name} holds something that is not a number"
+        text = f"column {name} has a value that is not a number"
         raise InputError(table, [Problem("number_dtype", text, column=name)]) from None
 
 
@@ -191,17 +191,13 @@ def utc_micros(series: pd.Series[Any], name: str, table: str) -> NDArray[np.int6
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What was executed of each order: index client_order_id, one row for each order that has fills.
+    """Totals of the fills of each order: index client_order_id, one row for each order that has fills.
 
-    Columns: ``filled_quantity``, ``value`` (sum of quantity x price), ``commission`` (sum of those reported, NaN
-    until one is), ``commissions_due`` (fills without a report), ``fills``, and ``first_at``, ``last_at`` in
-    microseconds since 1970. Made of fills, or by an engine that adds them up where they lie.
+    The columns are the totals of :data:`~stocklean_exec.tca.fill_totals.FILL_TOTALS`, computed by DuckDB from
+    Parquet files, or given by the caller.
     """
 
     table: pd.DataFrame
-
-
-_EXECUTED = ("filled_quantity", "value", "commission", "commissions_due", "fills", "first_at", "last_at")
 
 
 def executed_by_order(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
@@ -224,21 +220,18 @@ def executed_by_order(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
     return table.astype({"commissions_due": "int64", "fills": "int64"})
 
 
-_NO_FILL = {"commission": np.nan, "first_at": NO_TIME, "last_at": NO_TIME}
-
-
 def _aligned(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Rows that were added up elsewhere, in the sequence of the orders; orders without a row have no fills."""
+    """Given totals in the sequence of the orders; orders without a row have no fills."""
     if table.index is frame.index or table.index.equals(frame.index):
         return table.copy(deep=False)
     rows = frame.index.get_indexer(table.index)
     _refuse_orphans(table.index[rows < 0])
     data = {}
-    for name in _EXECUTED:
-        values = table[name].to_numpy()
-        column = np.full(len(frame), _NO_FILL.get(name, 0), dtype=values.dtype)
+    for total in FILL_TOTALS:
+        values = table[total.name].to_numpy()
+        column = np.full(len(frame), total.empty, dtype=values.dtype)
         column[rows] = values
-        data[name] = column
+        data[total.name] = column
     return pd.DataFrame(data, index=frame.index, copy=False)
 
 
@@ -248,28 +241,17 @@ def _added_up(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
     quantity, price = column_numbers(fills, "quantity", "fills"), column_numbers(fills, "price", "fills")
     _refuse_quantities(fills, quantity)
     commission = column_numbers(fills, "commission", "fills")
-    due = np.isnan(commission)
-    count = len(frame)
-    number = np.bincount(rows, minlength=count)
-    dues = np.bincount(rows, weights=due, minlength=count)
-    paid = np.bincount(rows, weights=np.where(due, 0.0, commission), minlength=count)
-    first, last = _first_and_last(rows, fills, count)
-    return pd.DataFrame(
-        {
-            "filled_quantity": np.bincount(rows, weights=quantity, minlength=count),
-            "value": np.bincount(rows, weights=quantity * price, minlength=count),
-            "commission": np.where(dues < number, paid, np.nan),
-            "commissions_due": dues,
-            "fills": number,
-            "first_at": first,
-            "last_at": last,
-        },
-        index=frame.index,
+    at = (
+        utc_micros(fills["filled_at"], "filled_at", "fills")
+        if "filled_at" in fills.columns
+        else np.full(len(fills), NO_TIME)
     )
+    totals = totals_by_order(FillArrays(rows, quantity, price, commission, at), len(frame))
+    return pd.DataFrame(totals, index=frame.index)
 
 
 def _order_rows(index: pd.Index[Any], ids: pd.Series[Any]) -> NDArray[np.int64]:
-    """Position among the orders of the order of each fill."""
+    """Row of the order of each fill."""
     if isinstance(ids.dtype, pd.CategoricalDtype):
         rows = np.append(index.get_indexer(ids.cat.categories), -1)[ids.cat.codes.to_numpy()]
     else:
@@ -282,7 +264,7 @@ def _order_rows(index: pd.Index[Any], ids: pd.Series[Any]) -> NDArray[np.int64]:
 
 def _refuse_orphans(lost: pd.Index[Any]) -> None:
     if len(lost):
-        text = "is none of these orders; give all of a run, or only its fills: blotter.fills(run_id)"
+        text = "is not among these orders; give all orders of the run, or only their fills: blotter.fills(run_id)"
         raise InputError("fills", [Problem("orphan_exec", f"{name} {text}") for name in lost[:_LISTED].tolist()])
 
 
@@ -300,24 +282,11 @@ def _refuse_quantities(fills: pd.DataFrame, quantity: NDArray[np.float64]) -> No
         )
 
 
-def _first_and_last(
-    rows: NDArray[np.int64], fills: pd.DataFrame, count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    first, last = np.full(count, np.iinfo("int64").max), np.full(count, NO_TIME)
-    if "filled_at" in fills.columns:
-        at = utc_micros(fills["filled_at"], "filled_at", "fills")
-        known = at != NO_TIME
-        np.minimum.at(first, rows[known], at[known])
-        np.maximum.at(last, rows[known], at[known])
-    first[last == NO_TIME] = NO_TIME
-    return first, last
-
-
 # -- prices and rates by symbol ----------------------------------------------------------------------------------
 
 
 def by_symbol(values: object, frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    """A number for each order: one for all, or a mapping or Series by client order id or symbol; NaN if none."""
+    """A number for each order: one for all, or by client order id or symbol; NaN if there is none."""
     if isinstance(values, (int, float)) and not isinstance(values, bool):
         return np.full(len(frame), float(values))
     if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
@@ -337,11 +306,11 @@ def by_symbol(values: object, frame: pd.DataFrame, name: str) -> NDArray[np.floa
 
 
 def to_base(frame: pd.DataFrame, fx: object) -> NDArray[np.float64] | float:
-    """Rate that turns the money of each order into one currency; 1 where there is one currency only.
+    """Rate that converts the money of each order into the base currency; 1 if there is only one currency.
 
     Parameters
     ----------
-    fx : ``None`` (all is in one currency), ``"local"`` (each row stays in its own), or rates: units of the base
+    fx : ``None`` (there is one currency), ``"local"`` (each row stays in its own), or rates: units of the base
         currency for one unit of a currency, as a mapping, a Series, or a DataFrame with currency and rate
 
     Raises
@@ -358,7 +327,7 @@ def to_base(frame: pd.DataFrame, fx: object) -> NDArray[np.float64] | float:
     if fx is None:
         if len(names) > 1:
             text = (
-                f"{', '.join(names)} cannot be added up; give fx={{'{names[0]}': rate, ...}}, "
+                f"{', '.join(names)} are different currencies; give fx={{'{names[0]}': rate, ...}}, "
                 "or fx='local' to leave each row in its own currency"
             )
             raise InputError("orders", [Problem("currency_mixed", text, column="currency")])
@@ -381,7 +350,7 @@ def _rates(fx: object) -> dict[str, float]:
         frame = fx.reset_index() if fx.index.name == "currency" else fx
         require_columns(frame, ("currency", "rate"), "fx")
         if frame["currency"].duplicated().any():
-            raise InputError("fx", [Problem("duplicate_rate", "a currency stands in several rows")])
+            raise InputError("fx", [Problem("duplicate_rate", "a currency is in several rows")])
         fx = dict(zip(frame["currency"].tolist(), column_numbers(frame, "rate", "fx").tolist(), strict=True))
     if not isinstance(fx, (Mapping, pd.Series)):
         text = f"{shown(fx)} is neither rates by currency nor 'local'"
@@ -393,7 +362,7 @@ def _rates(fx: object) -> dict[str, float]:
 
 
 def in_order_currency(frame: pd.DataFrame, fills: object, fx: object) -> pd.DataFrame | Executed:
-    """Fills with each commission in the currency of its order, as :func:`to_base` takes it to be.
+    """Fills with each commission converted into the currency of its order, as :func:`to_base` expects.
 
     Raises
     ------
@@ -432,7 +401,7 @@ def in_order_currency(frame: pd.DataFrame, fills: object, fx: object) -> pd.Data
 
 
 def arrival_prices(frame: pd.DataFrame) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
-    """``arrival_price``, NaN where the market at arrival was no honest one, and the flags that say so."""
+    """``arrival_price``, NaN where the quote at arrival was not valid, and the flags with the reason."""
     price, flags = usable(column_numbers(frame, "arrival_price", "orders")), arrival_flags(frame)
     for up in flags.values():
         price = np.where(up, np.nan, price)
@@ -440,10 +409,10 @@ def arrival_prices(frame: pd.DataFrame) -> tuple[NDArray[np.float64], dict[str, 
 
 
 def arrival_flags(frame: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
-    """Where the market at arrival, as the orders carry it, was no honest one.
+    """Flags of orders whose quote at arrival was not valid.
 
-    It was not where ``arrival_bid`` was above ``arrival_ask``, or where ``arrival_delayed`` says that the quote
-    came late; these columns are optional.
+    It is not where ``arrival_bid`` is above ``arrival_ask``, or where ``arrival_delayed`` is set; these columns
+    are optional.
     """
     bid, ask = (usable(column_numbers(frame, name, "orders")) for name in ("arrival_bid", "arrival_ask"))
     with np.errstate(invalid="ignore"):
@@ -463,9 +432,9 @@ def arrival_ages(frame: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def joined_flags(count: int, flags: Mapping[str, NDArray[np.bool_]]) -> pd.api.extensions.ExtensionArray:
-    """One text for each row with the names of all flags that are up, NaN where none is.
+    """One text for each row with the names of all flags that are set, NaN if none is.
 
-    Each text is made once, however many rows have it.
+    Each text is built once, however many rows have it.
 
     Examples
     --------
@@ -484,6 +453,6 @@ def joined_flags(count: int, flags: Mapping[str, NDArray[np.bool_]]) -> pd.api.e
 
 
 def usable(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Prices, NaN where a number cannot be one; the same array where all can."""
+    """Prices, NaN where a value is not a usable price; the same array if all are."""
     fine = is_usable(values)
     return values if fine.all() else np.where(fine, values, np.nan)

@@ -1,7 +1,7 @@
-"""Markets made of frames: quotes and trades, checked and ready to be asked what stood at a time.
+"""Quotes and trades of a frame, validated, for as-of lookups.
 
 Quotes are symbol, quoted_at, bid, ask; trades (prints, or bars stamped at their end) are symbol, traded_at, price,
-volume. Files larger than memory are the same to a measure: see :mod:`stocklean_exec.tca.market_files`. Pure.
+volume. Files larger than memory have the same interface: see :mod:`stocklean_exec.tca.market_files`. Pure.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FrameMarket:
 
     Parameters
     ----------
-    frame : quotes or trades; a boolean column ``delayed`` marks quotes that came late and must not be used
+    frame : quotes or trades; a boolean column ``delayed`` marks delayed quotes, which are not used
     kind : ``"quotes"`` or ``"trades"``
 
     Raises
@@ -100,7 +100,7 @@ class FrameMarket:
 
 
 def as_market(source: object, kind: str = "quotes") -> Market:
-    """Take a frame, or something that is a market already."""
+    """Return a market for a frame, or the argument if it is a market already."""
     if isinstance(source, pd.DataFrame):
         return FrameMarket(source, kind)
     if not hasattr(source, "series"):

@@ -1,9 +1,9 @@
-"""Quotes and trades in Parquet files that need not fit into memory.
+"""Quotes and trades in Parquet files that may be larger than memory.
 
-DuckDB reads what is asked for, for some symbols at a time: the window of time and the symbols are in the query,
-so that files and row groups outside are skipped, and what comes back is bounded. Files that are sorted by symbol
-are read once; others, as those that were recorded in time, once for each batch of symbols, of which there are then
-fewer. A bare as-of join over all quotes would sort them all.
+DuckDB reads a batch of symbols at a time. The time window and the symbols are in the query, so that files and row
+groups outside are skipped and each result is bounded. Files sorted by symbol are read once; files in time order
+are read once for each batch of symbols, and the batches are larger then. An as-of join over all quotes would sort
+them all.
 """
 
 from __future__ import annotations
@@ -32,24 +32,25 @@ if TYPE_CHECKING:
 __all__ = ["MarketFiles", "quote_files", "trade_files"]
 
 _BATCH_BYTES = 128 << 20
-"""What one batch of symbols may bring into memory."""
+"""Memory for one batch of symbols (a choice): with the batch read ahead, twice as much is in use."""
 
 _ROOM_IF_MIXED = 4
-"""Times as much, where more batches would read the same rows more often."""
+"""Factor on it if files mix symbols (a choice), because each batch then reads most row groups again."""
 
 _MOST_SYMBOLS = 150
-"""In one batch: with more, sixteen bits of their hashes that tell them all apart are hard to find."""
+"""In one batch: with more, sixteen bits that differ between all their hashes are hard to find."""
 
 _SHORT_RUN = 50
-"""Rows; files whose runs of one symbol are shorter are sorted."""
+"""Rows: chunks whose runs of one symbol are shorter on average are sorted first (a choice), as each run costs some
+array operations."""
 
 _NEARLY_ALL = 0.75
-"""Share of the rows, and of the symbols: where as much is asked for, the rest is read too, and left out here."""
+"""Share of the rows and of the symbols from which on all rows are read and filtered here (a choice)."""
 
 _DAY = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 4_102_444_800_000_000  # the year 2100, in microseconds
-_LOWEST, _HIGHEST = "1e-9", "1e9"  # as prices.is_usable has it; TWS's spellings of "no value" lie outside
+_LOWEST, _HIGHEST = "1e-9", "1e9"  # the bounds of prices.is_usable; TWS's markers of "no value" are outside
 
 
 class MarketFiles:
@@ -58,11 +59,11 @@ class MarketFiles:
     Parameters
     ----------
     path : a file, a folder (all ``*.parquet`` below it) or a pattern, unless a file has exactly that name; files
-        that come later are not among them
+        added later are not read
     kind : ``"quotes"`` or ``"trades"``
-    columns : our names and theirs, where they differ, such as ``{"quoted_at": "ts"}``
-    time_zone : of times that carry none; without it such files are refused
-    batch_bytes : what one batch of symbols may bring into memory
+    columns : our column names and those of the files, where they differ, such as ``{"quoted_at": "ts"}``
+    time_zone : of times without a zone; without it such files are refused
+    batch_bytes : memory for one batch of symbols
 
     Raises
     ------
@@ -81,7 +82,7 @@ class MarketFiles:
     ) -> None:
         self.kind = kind
         self._batch_bytes = batch_bytes
-        # The other half of the processors works on the batch before, meanwhile.
+        # The other half of the processors works on the previous batch at the same time.
         self._connection, (self._files,) = open_parquet((path, kind), cached=True)
         names = QUOTE_COLUMNS if kind == "quotes" else TRADE_COLUMNS
         theirs = {name: (columns or {}).get(name, name) for name in names}
@@ -103,7 +104,7 @@ class MarketFiles:
             text = f"{self._time_name} is {dtype}, not a time"
             raise InputError(self.kind, [Problem("time_dtype", text, column=self._time_name)])
         if time_zone is None:
-            text = f"{self._time_name} has no time zone; give time_zone='UTC', or the zone that is meant"
+            text = f"{self._time_name} has no time zone; give time_zone='UTC', or the zone of the exchange"
             raise InputError(self.kind, [Problem("naive_time", text, column=self._time_name)])
         return time_zone
 
@@ -112,16 +113,16 @@ class MarketFiles:
     def series(
         self, names: Sequence[str], fields: Sequence[str], start: int, end: int
     ) -> Iterator[tuple[str, NDArray[np.int64], list[NDArray[np.float64]]]]:
-        """Rows of each symbol in a window, sorted by time, some symbols at a time; the next are read meanwhile."""
+        """Rows of each symbol in a window, sorted by time, in batches of symbols; the next batch is read ahead."""
         start, end = max(start, 0), min(end, _LATEST)
         wanted = sorted(names)
         if not wanted or start > end:
             return
-        reach = self._reach(wanted, start, end)
-        if not reach.files:
+        plan = self._plan_read(wanted, start, end)
+        if not plan.files:
             return
-        room = self._batch_bytes * (_ROOM_IF_MIXED if reach.mixed else 1)
-        size = -(-reach.rows * 8 * (2 + len(fields)) // room)
+        room = self._batch_bytes * (_ROOM_IF_MIXED if plan.mixed else 1)
+        size = -(-plan.rows * 8 * (2 + len(fields)) // room)
         batches = min(max(1, size, -(-len(wanted) // _MOST_SYMBOLS)), len(wanted))
         parts = [list(map(str, part)) for part in np.array_split(np.array(wanted, dtype=object), batches)]
         done = 0
@@ -129,11 +130,11 @@ class MarketFiles:
             ThreadPoolExecutor(1, "stocklean-market") as reader,
             progress_bar(len(wanted), f"reading {self.kind}") as move,
         ):
-            coming = reader.submit(self._read, parts[0], fields, start, end, reach)
+            coming = reader.submit(self._read, parts[0], fields, start, end, plan)
             for number, part in enumerate(parts):
                 found = coming.result()
                 if number + 1 < len(parts):
-                    coming = reader.submit(self._read, parts[number + 1], fields, start, end, reach)
+                    coming = reader.submit(self._read, parts[number + 1], fields, start, end, plan)
                 for name, runs in found.items():
                     times, values = _joined(runs)
                     inside = slice(*np.searchsorted(times, (start, end + 1)))
@@ -142,8 +143,8 @@ class MarketFiles:
                 done += len(part)
                 move(done, "")
 
-    def _reach(self, wanted: Sequence[str], start: int, end: int) -> Reach:
-        """Look into the metadata: which files the window touches, and whether nearly all of them is asked for."""
+    def _plan_read(self, wanted: Sequence[str], start: int, end: int) -> ReadPlan:
+        """Decide from the metadata which files to read, and whether to read all of their rows."""
         listed = ", ".join(literal(escaped(name)) for name in self._files)
         query = (
             "WITH columns AS (SELECT row_number() OVER () AS place, file_name AS file, row_group_num_rows AS n, "  # noqa: S608 - quoted
@@ -157,11 +158,11 @@ class MarketFiles:
             "sum(blank) FILTER (is_time), sum(n) FILTER (NOT is_time AND low <= $5 AND $5 <= high) "
             "FROM seen GROUP BY file ORDER BY min(place)"
         )
-        margin = 0 if self._time_zone is None else _DAY  # statistics are of the clock on the wall
+        margin = 0 if self._time_zone is None else _DAY  # statistics are in local time
         bounds = [_moment(moment).replace("+00:00", "") for moment in (max(start - margin, 0), end + margin)]
-        asked = [self._time_name, self._symbol_name, *bounds, wanted[len(wanted) // 2]]
+        parameters = [self._time_name, self._symbol_name, *bounds, wanted[len(wanted) // 2]]
         with readable(self.kind):
-            rows = self._connection.execute(query, asked).fetchall()
+            rows = self._connection.execute(query, parameters).fetchall()
         found = [_File(row[0], *(int(number or 0) for number in row[1:])) for row in rows]
         if blank := sum(file.blank for file in found):
             text = f"{self._time_name} is empty in {blank} rows"
@@ -170,44 +171,49 @@ class MarketFiles:
         files = [file.name for file in found]
         every, touched = sum(file.rows for file in found), sum(file.touched for file in found)
         if not touched:
-            return Reach([], 0)
+            return ReadPlan([], 0)
         mixed = sum(file.of_one for file in found) > every / 2
         if not self._plain or sum(file.inside for file in found) < _NEARLY_ALL * every:
-            return Reach(files, touched, mixed=mixed)
+            return ReadPlan(files, touched, mixed=mixed)
         query = f"SELECT DISTINCT {self._symbol} FROM {parquet_source(files)} WHERE {self._symbol} IS NOT NULL"  # noqa: S608 - quoted
         with readable(self.kind):
             present = sorted(row[0] for row in self._connection.execute(query).fetchall())
         if len(wanted) < _NEARLY_ALL * len(present):
-            return Reach(files, touched, mixed=mixed)
-        return Reach(files, every, present, mixed)
+            return ReadPlan(files, touched, mixed=mixed)
+        return ReadPlan(files, every, present, mixed)
 
     def _read(
-        self, names: list[str], fields: Sequence[str], start: int, end: int, reach: Reach
+        self, names: list[str], fields: Sequence[str], start: int, end: int, plan: ReadPlan
     ) -> dict[str, list[_Run]]:
-        """Rows of some symbols, in runs as the files have them; a part of its hash stands for a symbol."""
-        there = reach.present
-        asked = names if there is None else there[bisect_left(there, names[0]) : bisect_right(there, names[-1])]
+        """Rows of some symbols, in the runs of the files; symbols are read as a part of their hash."""
+        there = plan.present
+        symbols = names if there is None else there[bisect_left(there, names[0]) : bisect_right(there, names[-1])]
         with self._connection.cursor() as cursor:
-            hashes = text_hashes(cursor, asked)
-            part = HashPart.telling(hashes)
+            hashes = text_hashes(cursor, symbols)
+            part = HashPart.distinguishing(hashes)
             if part is None:
-                raise RuntimeError("two symbols have one hash of 64 bits; ask for one at a time")
-            known = {part.of(code): name for code, name in zip(hashes, asked, strict=True)}
+                raise RuntimeError("two symbols have the same 64-bit hash; request one at a time")
+            known = {part.of(code): name for code, name in zip(hashes, symbols, strict=True)}
             found: dict[str, list[_Run]] = {name: [] for name in names}
             with readable(self.kind):
-                for chunk in chunks(cursor, self._query(names, fields, start, end, reach, part)):
+                for chunk in chunks(cursor, self._query(names, fields, start, end, plan, part)):
                     for code, run in _runs(chunk, fields):
                         if code not in known:
                             raise InputError(
                                 self.kind,
-                                [Problem("parquet_changed", "the files changed meanwhile; read them again")],
+                                [
+                                    Problem(
+                                        "parquet_changed",
+                                        "the files changed while they were read; read them again",
+                                    )
+                                ],
                             )
                         if (name := known[code]) in found:
                             found[name].append(run)
         return {name: runs for name, runs in found.items() if runs}
 
     def _query(
-        self, names: list[str], fields: Sequence[str], start: int, end: int, reach: Reach, part: HashPart
+        self, names: list[str], fields: Sequence[str], start: int, end: int, plan: ReadPlan, part: HashPart
     ) -> str:
         time = (
             self._raw_time
@@ -216,7 +222,7 @@ class MarketFiles:
         )
         given = self._quote_fields() if self.kind == "quotes" else self._trade_fields()
         chosen = ", ".join(f"{given[name]} AS {name}" for name in fields)
-        if reach.present is None:
+        if plan.present is None:
             moments = f"TIMESTAMPTZ {literal(_moment(start))} AND TIMESTAMPTZ {literal(_moment(end))}"
             listed = ", ".join(literal(name) for name in names)
             where = f"{self._symbol} IN ({listed}) AND {time} BETWEEN {moments}"
@@ -224,7 +230,7 @@ class MarketFiles:
             where = f"{self._symbol} BETWEEN {literal(names[0])} AND {literal(names[-1])}"
         return (
             f"SELECT {part.sql(f'{self._symbol}::VARCHAR')} AS code, "  # noqa: S608 - quoted
-            f"epoch_us({time}::TIMESTAMPTZ) AS moment, {chosen} FROM {parquet_source(reach.files)} WHERE {where}"
+            f"epoch_us({time}::TIMESTAMPTZ) AS moment, {chosen} FROM {parquet_source(plan.files)} WHERE {where}"
         )
 
     def _quote_fields(self) -> dict[str, str]:
@@ -248,12 +254,12 @@ class MarketFiles:
         }
 
 
-class Reach(NamedTuple):
+class ReadPlan(NamedTuple):
     """What to read for a window and some symbols.
 
-    ``present`` are all symbols of the files, sorted, if nearly all rows are asked for. Then all are read, and what
-    is not asked for is left out here: to ask each row costs more. In ``mixed`` files most row groups have rows of
-    any one symbol, so that each batch of symbols reads most of them.
+    ``present`` are all symbols of the files, sorted, if nearly all rows are requested. Then all rows are read and
+    the others are dropped here, because a filter on each row costs more. In ``mixed`` files most row groups have
+    rows of any one symbol, so that each batch of symbols reads most of them.
     """
 
     files: list[str]
@@ -263,7 +269,7 @@ class Reach(NamedTuple):
 
 
 class _File(NamedTuple):
-    """Rows of a file: all; of row groups that the window touches, of those inside, of those with one symbol."""
+    """Rows of a file: all, in row groups that overlap the window, in those inside it, with one symbol."""
 
     name: str
     rows: int
@@ -275,14 +281,14 @@ class _File(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Rows of one symbol, sorted by time, that lie one after the other."""
+    """Consecutive rows of one symbol, sorted by time."""
 
     times: NDArray[np.int64]
     values: list[NDArray[np.float64]]
 
 
 def _runs(data: dict[str, NDArray[Any]], fields: Sequence[str]) -> Iterator[tuple[int, _Run]]:
-    """Cut a chunk of rows into runs; sort it where symbols take turns row by row."""
+    """Split a chunk of rows into runs; sort it first if symbols alternate row by row."""
     codes, times, columns = data["code"], data["moment"], [data[name] for name in fields]
     starts = _run_starts(codes, times)
     if len(starts) * _SHORT_RUN > len(codes):
@@ -295,14 +301,14 @@ def _runs(data: dict[str, NDArray[Any]], fields: Sequence[str]) -> Iterator[tupl
 
 
 def _run_starts(codes: NDArray[Any], times: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where a run of one symbol, in time, begins."""
+    """First rows of the runs: where the symbol changes or time goes back."""
     begins = codes[1:] != codes[:-1]
     begins |= times[1:] < times[:-1]
     return np.append(0, np.flatnonzero(begins) + 1)
 
 
 def _joined(runs: list[_Run]) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
-    """Make one series in time of the runs of a symbol; rows of one time keep their sequence."""
+    """Join the runs of a symbol into one series in time; rows of one time keep their sequence."""
     order = sorted(range(len(runs)), key=lambda number: int(runs[number].times[0]))
     gaps = [(runs[two].times[0] - runs[one].times[-1], one < two) for one, two in pairwise(order)]
     if all(gap > 0 or (gap == 0 and in_sequence) for gap, in_sequence in gaps):

@@ -1,9 +1,9 @@
-"""Where the price went after a trade: markouts and reversion.
+"""Markouts and reversion: how the price moved after a trade.
 
-A markout looks from a fill to the mid some seconds later (or earlier), a reversion from the end of an order on.
-Both are positive when the price then moved our way; a fill at the far touch of a market that stands still has a
-markout of minus half the spread. What was not observed is not counted: see :mod:`stocklean_exec.tca.asof` for how
-long a quote stands. Pure.
+A markout compares a fill with the mid some seconds later (or earlier). A reversion measures how far the mid came
+back after the end of an order. A markout is positive if the price moved in our favour; a fill at the far touch of
+an unchanged market has a markout of minus half the spread. Fills without an observed mid are not counted: see
+:mod:`stocklean_exec.tca.asof` for how long a quote is in force. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import number_option, shown
-from stocklean_exec.tca.asof import MAX_AGE, MICROS, NO_TIME, Line, Probes, by_market_symbol, known_times, look_up
+from stocklean_exec.tca.asof import (
+    MAX_AGE,
+    MICROS,
+    NO_TIME,
+    AsOfSeries,
+    SymbolLookups,
+    by_market_symbol,
+    known_times,
+    look_up,
+)
 from stocklean_exec.tca.inputs import (
     Executed,
     FillInput,
@@ -44,7 +53,7 @@ CLOSE = "close"
 DEFAULT_HORIZONS: tuple[float | str, ...] = (-60, 0, 1, 10, 60, 300, 1800)
 """Seconds from the fill."""
 
-_LONGEST = 10 * 365 * 86_400.0
+_LONGEST = 10 * 365 * 86_400.0  # seconds: ten years, a bound against mistaken units
 
 Weight = Literal["quantity", "notional", "equal"]
 
@@ -60,23 +69,23 @@ def markouts(
     session_close: str = "16:00",
     time_zone: str = "America/New_York",
 ) -> pd.DataFrame:
-    """Markout of fills at each horizon: how far the mid had moved our way by then, in basis points.
+    """Markout of fills at each horizon: how far the mid had moved in our favour, in basis points.
 
     Of one fill, ``m(h) = 1e4 x side x (mid(t + h) - price) / price``; of a group, the mean weighted by ``weight``.
-    The standard error is that of a weighted mean, ``sqrt(n / (n - 1) x sum(w^2 (m - mean)^2)) / sum(w)``
-    (Cochran, *Sampling Techniques*, 1977; with equal weights it is s / sqrt(n)). It takes fills as independent,
-    which those of one order are not.
+    The standard error is that of a weighted mean, ``sqrt(n / (n - 1) x sum(w^2 (m - mean)^2)) / sum(w)`` (Cochran,
+    *Sampling Techniques*, 1977; with equal weights it is s / sqrt(n)). It assumes independent fills, which those
+    of one order are not.
 
     Parameters
     ----------
     fills : symbol, side, quantity, price, filled_at
     quotes : symbol, quoted_at, bid, ask; or Parquet files of them (:func:`stocklean_exec.quote_files`)
     horizons : seconds after the fill, negative for before it; ``"close"`` is the close of the fill's day
-    by : columns of ``fills`` that make groups, such as ``"symbol"``, ``"side"``, ``["exchange", "liquidity"]``;
-        None puts all fills in one group
+    by : columns of ``fills`` to group by, such as ``"symbol"``, ``"side"``, ``["exchange", "liquidity"]``; None
+        puts all fills in one group
     weight : ``"quantity"`` (shares), ``"notional"`` (better across symbols of different prices) or ``"equal"``
-    max_age : seconds that a quote stands at most without another one
-    session_close, time_zone : wall clock of the close, for ``"close"``
+    max_age : longest time in seconds that a quote is in force without another one
+    session_close, time_zone : local time of the close, for ``"close"``
 
     Returns
     -------
@@ -85,7 +94,7 @@ def markouts(
     ==============  ==========================================================================
     (by)            the columns of the group
     horizon         seconds (float64); of mixed type if ``"close"`` is among them
-    markout_bps     positive: the price then moved our way; NaN where nothing was observed
+    markout_bps     positive: the price moved in our favour; NaN if no mid was observed
     fills           fills whose mid was observed
     standard_error  of markout_bps; NaN for fewer than two fills
     unobserved      fills of the group without an observed mid at that horizon
@@ -130,16 +139,16 @@ def markouts(
         last = int(known.max()) + max([0, *ahead]) + span
         last = max(last, int(closes.max()) + span)
         for rows, stamps, (mid,) in by_market_symbol(
-            market, Probes.of(fills["symbol"], at), ("mid",), first, last
+            market, SymbolLookups.of(fills["symbol"], at), ("mid",), first, last
         ):
-            line = Line(stamps, mid, questions=len(rows) * len(steps), max_age=max_age)
+            line = AsOfSeries(stamps, mid, lookup_count=len(rows) * len(steps), max_age=max_age)
             moments, paid, signed = at.take(rows), price.take(rows), traded.take(rows)
             heavy, scale = np.abs(signed), np.copysign(1e4, signed) / paid
             mine = None if group is None else group[rows]
             for number, step in enumerate(steps):
-                then = moments + int(step * MICROS) if isinstance(step, float) else closes[rows]
-                then = np.where(moments == NO_TIME, NO_TIME, then) if len(known) < len(at) else then
-                move = line.standing(then)
+                target = moments + int(step * MICROS) if isinstance(step, float) else closes[rows]
+                target = np.where(moments == NO_TIME, NO_TIME, target) if len(known) < len(at) else target
+                move = line.as_of(target)
                 move -= paid
                 move *= scale
                 sums.add(number, move, heavy, mine)
@@ -175,7 +184,7 @@ def _weights(fills: pd.DataFrame, price: NDArray[np.float64], weight: str) -> ND
 
 
 def _groups(fills: pd.DataFrame, by: str | Sequence[str] | None) -> tuple[NDArray[np.int64] | None, pd.DataFrame]:
-    """Number of each fill's group (None if there is one), and the groups, sorted."""
+    """Index of each fill's group (None if there is only one), and the groups, sorted."""
     if by is None:
         return None, pd.DataFrame(index=range(1))
     names = [by] if isinstance(by, str) else list(by)
@@ -200,7 +209,7 @@ def _closes(at: NDArray[np.int64], session_close: str, time_zone: str) -> NDArra
 class _Sums:
     """Running sums of a weighted mean and its standard error, for each group and horizon.
 
-    Sums are around the first value that each cell met, so that equal markouts have an error of zero exactly.
+    Sums are of deviations from the first value of each cell, so that equal markouts have an error of exactly zero.
     """
 
     _NAMES = ("count", "w", "wd", "ww", "wwd", "wwdd")
@@ -212,7 +221,7 @@ class _Sums:
     def add(
         self, step: int, move: NDArray[np.float64], weight: NDArray[np.float64], group: NDArray[np.int64] | None
     ) -> None:
-        if math.isnan(move.sum() + weight.sum()):  # rarely: then look which
+        if math.isnan(move.sum() + weight.sum()):  # rare: find which
             seen = ~(np.isnan(move) | np.isnan(weight))
             move, weight = move[seen], weight[seen]
             group = None if group is None else group[seen]
@@ -253,7 +262,7 @@ class _Sums:
 
 
 def _dot(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
-    """Sum of products without BLAS: its threads would wait for each other longer than the work takes."""
+    """Sum of products without BLAS, whose threads cost more than they save on arrays of this size."""
     return float(np.einsum("i,i->", one, two))
 
 
@@ -279,10 +288,10 @@ def reversion(
     *,
     max_age: float = MAX_AGE,
 ) -> pd.DataFrame:
-    """How far the price came back after each order.
+    """Price reversion after each order.
 
-    ``1e4 x side x (mid(T) - mid(T + h)) / mid(T)``, with T the time of its last fill. Positive: it came back, so
-    part of the impact was passing. (OneTick publishes the same as ``Rev_bps``.)
+    ``1e4 x side x (mid(T) - mid(T + h)) / mid(T)``, with T the time of its last fill. Positive: the price came
+    back, so part of the impact was temporary. (OneTick's ``Rev_bps`` has the same definition.)
 
     Parameters
     ----------
@@ -290,12 +299,13 @@ def reversion(
     fills : client_order_id, quantity, price, filled_at
     quotes : symbol, quoted_at, bid, ask; or Parquet files of them (:func:`stocklean_exec.quote_files`)
     horizons : seconds after the last fill
-    max_age : seconds that a quote stands at most without another one
+    max_age : longest time in seconds that a quote is in force without another one
 
     Returns
     -------
     DataFrame, one row per filled order and horizon: ``client_order_id``, ``symbol``, ``horizon`` (seconds),
-    ``reversion_bps``; NaN where nothing was observed
+    ``reversion_bps``; NaN if no mid was observed
+
 
     Examples
     --------
@@ -315,11 +325,11 @@ def reversion(
     last = executed_by_order(frame, fills)["last_at"].to_numpy()
     filled = np.flatnonzero(last != NO_TIME)
     side, symbols, end = side_signs(frame)[filled], frame["symbol"].iloc[filled], last[filled]
-    stood = look_up(market, symbols, end, max_age=max_age)["mid"]
+    end_mid = look_up(market, symbols, end, max_age=max_age)["mid"]
     columns = []
     for step in steps:
-        then = look_up(market, symbols, end + int(step * MICROS), max_age=max_age)["mid"]
-        columns.append(1e4 * side * (stood - then) / stood)
+        later_mid = look_up(market, symbols, end + int(step * MICROS), max_age=max_age)["mid"]
+        columns.append(1e4 * side * (end_mid - later_mid) / end_mid)
     count = len(steps)
     return pd.DataFrame(
         {

@@ -1,7 +1,8 @@
-"""Parquet files through DuckDB: which files are meant, what they hold, and their rows as NumPy arrays.
+"""Parquet files through DuckDB: find the files, describe their columns, and read their rows as NumPy arrays.
 
-Texts are dear to carry, ten million times over. Where a few tell rows apart, as symbols do, some bits of their
-hashes stand in for them: DuckDB has the hash of a text for less than the text, or a number for it.
+Strings are expensive to materialise for ten million rows. A column of few distinct strings, such as symbols, is
+read as some bits of their hashes instead: DuckDB computes the hash for less than it costs to return the string, or
+a dictionary code for it. The bits are chosen so that no two of the strings share them.
 """
 
 from __future__ import annotations
@@ -35,15 +36,15 @@ __all__ = [
 ]
 
 ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
-"""DuckDB's types of times that are known, in microseconds and in nanoseconds."""
+"""DuckDB's types of times with a zone, in microseconds and in nanoseconds."""
 
 _FOLDERS = "**/*.parquet"
 
 
 def parquet_pattern(path: str | os.PathLike[str], table: str) -> str:
-    """Turn a file, a folder of files (at any depth) or a pattern into a pattern; refuse what is not there.
+    """Return the pattern for a file, a folder of files (at any depth) or a pattern; raise if missing.
 
-    A file of exactly that name is meant before anything that the name matches as a pattern.
+    A file of exactly that name takes precedence over files that match it as a pattern.
     """
     place = local_path(path, table)
     if place.is_dir():
@@ -58,9 +59,9 @@ def parquet_pattern(path: str | os.PathLike[str], table: str) -> str:
 def open_parquet(
     *places: tuple[str | os.PathLike[str], str], cached: bool = False
 ) -> tuple[duckdb.DuckDBPyConnection, list[list[str]]]:
-    """Connect to DuckDB for some Parquet files: it can open these as they are listed now, and nothing else.
+    """Connect to DuckDB for some Parquet files: it can open the files that exist now, and nothing else.
 
-    It has half of the processors: all of them do more work, and are not done much sooner.
+    It uses half of the processors; with all of them the CPU time rises and the elapsed time hardly falls.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def open_parquet(
 
     Returns
     -------
-    the connection, and the names of the files of each place
+    The connection, and the names of the files of each place.
 
     Raises
     ------
@@ -91,17 +92,17 @@ def open_parquet(
 
 
 def described(connection: duckdb.DuckDBPyConnection, files: Sequence[str], table: str) -> dict[str, str]:
-    """Columns of Parquet files and their types; refuse what DuckDB cannot read."""
+    """Columns of Parquet files and their types; raise if DuckDB cannot read the files."""
     with readable(table):
         rows = connection.execute(f"DESCRIBE SELECT * FROM {parquet_source(files)}").fetchall()  # noqa: S608 - quoted
     return {str(row[0]): str(row[1]) for row in rows}
 
 
 def chunks(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[dict[str, NDArray[Any]]]:
-    """Rows of a query, some at a time and in their sequence, as arrays by name; no column may hold a NULL.
+    """Rows of a query in chunks, in sequence, as arrays by name; no column may contain a NULL.
 
-    They come as Arrow's columns, which cost DuckDB a third of what frames do. The whole at once would be written
-    twice into memory that is fresh, which costs more than reading the files.
+    DuckDB returns Arrow columns, at a third of the cost of frames. Reading all rows at once would copy them twice
+    into new memory, which costs more than reading the files.
     """
     stream = RecordBatchReader.from_stream(connection.sql(query))
     while (batch := _next_batch(stream)) is not None:
@@ -111,12 +112,12 @@ def chunks(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[dict[s
 def _next_batch(stream: RecordBatchReader) -> RecordBatch | None:
     try:
         return next(stream, None)
-    except Exception as error:  # noqa: BLE001 - what goes wrong in DuckDB has no type of its own here
+    except Exception as error:  # noqa: BLE001 - errors of DuckDB arrive here without a specific type
         raise duckdb.Error(str(error).removeprefix("C Data interface error: ")) from None
 
 
 def whole(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, NDArray[Any]]:
-    """All rows of a query that may be had in :func:`chunks`, as arrays by name, written once."""
+    """All rows of a query as arrays by name, copied once; the query as for :func:`chunks`."""
     count = connection.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0]  # noqa: S608 - a query of ours
     if not count:
         return {name: np.asarray(values) for name, values in connection.execute(query).fetchnumpy().items()}
@@ -131,17 +132,17 @@ def whole(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, NDArra
 
 
 def text_hashes(connection: duckdb.DuckDBPyConnection, texts: Sequence[str | None]) -> list[int]:
-    """DuckDB's hash of each text, and of none."""
+    """DuckDB's hash of each text, and of None."""
     query = "SELECT hash(name) FROM (SELECT unnest(?::VARCHAR[]) AS name)"
     return [int(row[0]) for row in connection.execute(query, [list(texts)]).fetchall()]
 
 
 class HashPart(NamedTuple):
-    """Some bits of a hash of 64: fewer are cheaper to carry out of DuckDB.
+    """Some bits of a 64-bit hash: fewer bits are cheaper to return from DuckDB.
 
     Examples
     --------
-    >>> part = HashPart.telling([0x0001_0000, 0x0002_0000])
+    >>> part = HashPart.distinguishing([0x0001_0000, 0x0002_0000])
     >>> part, part.of(0x0001_0000), part.of(0x0002_0000)
     (HashPart(shift=1, bits=16), 32768, 0)
     """
@@ -150,8 +151,8 @@ class HashPart(NamedTuple):
     bits: int
 
     @classmethod
-    def telling(cls, hashes: Sequence[int], sizes: Sequence[int] = (16, 32, 64)) -> HashPart | None:
-        """The first bits, as few as there are among ``sizes``, that tell all of some hashes apart."""
+    def distinguishing(cls, hashes: Sequence[int], sizes: Sequence[int] = (16, 32, 64)) -> HashPart | None:
+        """The fewest bits among ``sizes`` that differ between all of the hashes; None if there are none."""
         for bits in sizes:
             for shift in range(65 - bits):
                 part = cls(shift, bits)
@@ -164,6 +165,6 @@ class HashPart(NamedTuple):
         return (one >> self.shift) & ((1 << self.bits) - 1)
 
     def sql(self, text: str) -> str:
-        """The part of the hash of an expression that is a text."""
+        """SQL of the part of the hash of a text expression."""
         dtype = "USMALLINT" if self.bits <= 16 else "UINTEGER" if self.bits <= 32 else "UBIGINT"  # noqa: PLR2004 - widths of whole numbers
         return f"((hash({text}) >> {self.shift}) & {(1 << self.bits) - 1})::{dtype}"

@@ -1,8 +1,8 @@
-"""What trading should cost, before it is done: the square-root model, and that of Almgren et al. (2005).
+"""Expected cost before the trade: the square-root model, and that of Almgren et al. (2005).
 
-Both take the market of each symbol (daily volatility, average daily volume, spread) and say basis points and
-money; the same columns stand beside what it did cost afterwards. Their parameters are arguments, for they are
-fitted to other people's orders: :func:`calibrate` fits the square root to yours. Pure.
+Both use market data of each symbol (daily volatility, average daily volume, spread) and give basis points and
+currency, for comparison with the realised cost. Their parameters are arguments, because the defaults were fitted
+to other traders' orders; :func:`calibrate` fits the square-root model to your own. Pure.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def pretrade_cost(
 
     With daily volatility sigma, volume V (shares a day), order X shares, both models add half the spread:
 
-    - ``"square_root"``: ``1e4 x coefficient x sigma x sqrt(X / V)``, the impact at the end of the order; what an
-      order pays that is worked evenly is two thirds of it (``days`` given), else all of it is taken. A coefficient
-      of about one is the usual finding (Toth et al., *Anomalous Price Impact*, Physical Review X 1, 2011)
+    - ``"square_root"``: ``1e4 x coefficient x sigma x sqrt(X / V)``, the impact at the end of the order. An order
+      worked evenly pays two thirds of it (``days`` given); otherwise all of it is charged. A coefficient of about
+      one is the usual finding (Toth et al., *Anomalous Price Impact*, Physical Review X 1, 2011)
     - ``"almgren"``: ``J = I / 2 + K`` with ``I = gamma sigma (X / V) (shares outstanding / V)^(1/4)`` and
       ``K = eta sigma (X / (V T))^(3/5)`` over T days (Almgren, Thum, Hauptmann and Li, *Direct Estimation of
       Equity Market Impact*, 2005; gamma 0.314 and eta 0.142 are theirs, of US equity orders of one broker)
@@ -63,7 +63,7 @@ def pretrade_cost(
     -------
     DataFrame, index client_order_id: ``model``, ``participation`` (X / V), ``half_spread_bps``, ``impact_bps``,
     ``expected_cost_bps``, ``expected_cost`` (currency, of the notional), ``permanent_bps``, ``temporary_bps``
-    (Almgren's I and K; NaN otherwise). NaN where the market of a symbol is not known.
+    (Almgren's I and K; NaN otherwise). NaN if a symbol has no market data.
 
     Examples
     --------
@@ -125,14 +125,14 @@ def pretrade_cost(
 
 
 def _market(market: pd.DataFrame, model: str) -> pd.DataFrame:
-    """Statistics by symbol, NaN where they cannot be."""
+    """Statistics by symbol, NaN where not above zero or not finite."""
     frame = market.reset_index() if "symbol" not in market.columns and market.index.name == "symbol" else market
     needed = ("symbol", "volatility", "adv", *(("shares_outstanding",) if model == "almgren" else ()))
     require_columns(frame, needed, "market")
     if frame["symbol"].duplicated().any():
         twice = frame.loc[frame["symbol"].duplicated(), "symbol"].unique().tolist()
         raise InputError(
-            "market", [Problem("duplicate_symbol", "stands in several rows", None, name) for name in twice]
+            "market", [Problem("duplicate_symbol", "is in several rows", None, name) for name in twice]
         )
     data = {name: _positive(column_numbers(frame, name, "market")) for name in _MARKET}
     data["spread_bps"] = (
@@ -147,11 +147,11 @@ def _positive(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where((values > 0) & np.isfinite(values), values, np.nan)
 
 
-_FEWEST = 3  # orders; two parameters, and one to tell how well they fit
+_FEWEST = 3  # orders: two parameters, and one degree of freedom for their errors
 
 
-def expect_costs(orders: pd.DataFrame, market: pd.DataFrame, **options: Any) -> pd.DataFrame:  # noqa: ANN401 - handed on
-    """Put what each order is expected to cost beside it, for the review and for the comparison after the run.
+def expect_costs(orders: pd.DataFrame, market: pd.DataFrame, **options: Any) -> pd.DataFrame:  # noqa: ANN401 - passed on
+    """Add the expected cost of each order, for the review and for the comparison after the run.
 
     Parameters
     ----------
@@ -160,9 +160,9 @@ def expect_costs(orders: pd.DataFrame, market: pd.DataFrame, **options: Any) -> 
 
     Returns
     -------
-    ``orders`` with a column ``expected_cost_bps``: basis points of notional, NaN where the market is not known.
-    The review shows it, the blotter keeps it, and :func:`~stocklean_exec.cost_summary` holds it against what the
-    run cost. An edit of an order's quantity takes it away.
+    ``orders`` with a column ``expected_cost_bps``: basis points of notional, NaN without market data. The review
+    shows it, the blotter records it, and :func:`~stocklean_exec.cost_summary` compares it with the cost of the
+    run. An edit of an order's quantity clears it.
 
     Examples
     --------
@@ -180,14 +180,14 @@ def expect_costs(orders: pd.DataFrame, market: pd.DataFrame, **options: Any) -> 
 def calibrate(
     costs: pd.DataFrame, orders: pd.DataFrame, market: pd.DataFrame, *, fit_spread: bool = True
 ) -> pd.Series[float]:
-    """Spread and impact of your own orders, for a backtester.
+    """Fit spread and impact to your own orders, for a backtester.
 
     ``slippage_bps = spread + coefficient x 1e4 sigma sqrt(X / V)``, by least squares weighted by notional, over
     orders that were filled and have a market; X is what was filled.
 
     Parameters
     ----------
-    costs : what :func:`~stocklean_exec.slippage` gave, against arrival
+    costs : the result of :func:`~stocklean_exec.slippage` against arrival
     orders : the same orders
     market : as in :func:`pretrade_cost`
     fit_spread : fit the constant; else it is half the market's ``spread_bps``, and only the impact is fitted
@@ -195,8 +195,8 @@ def calibrate(
     Returns
     -------
     Series: ``half_spread_bps``, ``coefficient``, ``commission_bps``, their standard errors ``half_spread_se`` and
-    ``coefficient_se``, ``orders`` (fitted), ``residual_bps`` (weighted standard deviation of what is not
-    explained), and ``mean_impact_bps`` (weighted by notional). Parameters are NaN with fewer than three orders.
+    ``coefficient_se``, ``orders`` (fitted), ``residual_bps`` (weighted standard deviation of the residuals), and
+    ``mean_impact_bps`` (weighted by notional). Parameters are NaN with fewer than three orders.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""The report of a run: one HTML file that holds everything, and needs nothing.
+"""The report of a run: one self-contained HTML file.
 
-No script, no font and no picture comes from anywhere else, so that it opens on a machine without a network and
-says the same in ten years. Charts are drawings inside the page; without the ``plots`` extra the page says so, and
-has the tables. What is not ours (symbols, reasons, parameters) is escaped by the template, and account numbers
-are masked. The page is ``templates/report.html``, its look ``static/report.css``.
+It loads no script, font or image, so that it opens without a network. Charts are SVG inside the page; without the
+``plots`` extra the page has a note instead, and the tables. Text from outside (symbols, reasons, parameters) is
+escaped by the template, and account numbers are masked. The page is ``templates/report.html``, its style
+``static/report.css``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _HEADLINE = (
     ("slippage_bps", "slippage, bp", "{:+.2f}"),
     ("slippage_cost", "slippage, {currency}", "{:+,.2f}"),
     ("commission", "commission, {currency}", "{:+,.2f}"),
-    ("friction_bps", "friction, bp", "{:+.2f}"),
+    ("friction_bps", "slippage + commission, bp", "{:+.2f}"),
     ("total_bps", "shortfall, bp", "{:+.2f}"),
 )
 _ACCOUNT = re.compile(r"\b(DU|DF|DI|U|F|I)(\d{2,})(\d{3})\b")
@@ -62,12 +62,12 @@ _ACCOUNT = re.compile(r"\b(DU|DF|DI|U|F|I)(\d{2,})(\d{3})\b")
 
 @dataclass(frozen=True)
 class CostReport:
-    """The page of a run; a notebook shows it, and :meth:`save` writes it.
+    """The report of a run; a notebook displays it, and :meth:`save` writes it.
 
     Attributes
     ----------
     html : the page
-    summary : the numbers in it, as :func:`stocklean_exec.cost_summary` gives them
+    summary : its numbers, as returned by :func:`stocklean_exec.cost_summary`
     """
 
     run_id: str
@@ -75,7 +75,7 @@ class CostReport:
     summary: CostSummary
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page, readable by its owner alone; an existing file, or a link, is replaced whole.
+        """Write the page, readable by its owner only; an existing file or link is replaced.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class CostReport:
         return f"<CostReport {self.run_id}: {self.summary!r}>"
 
     def _repr_html_(self) -> str:
-        # A frame of its own: the page's style stays out of the notebook, and the notebook's out of the page.
+        # In an iframe, so that the styles of page and notebook do not mix.
         return _TEMPLATES.get_template("frame.html").render(title=self.run_id, page=self.html)
 
 
@@ -115,22 +115,21 @@ def report(
     sign: Sign = "cost",
     fx: object = None,
 ) -> CostReport:
-    """Report what a run cost and what was left undone.
+    """Report what a run cost and what was not filled.
 
     Parameters
     ----------
     run_id : one run, several, or None for all
     blotter : a blotter, its file, the folder of an export, or a :class:`~stocklean_exec.TradeRecord`
     path : where to write the page; it is also returned
-    quotes : of the market (frame or Parquet files), for markouts; by default those that the blotter holds
-    trades : of the market, likewise, for the chart of cost against participation
-    final_prices : price at the end by symbol, of what was not filled; without one its opportunity cost is not
-        known
+    quotes : of the market (frame or Parquet files), for markouts; by default those of the blotter
+    trades : of the market (frame or Parquet files), for the chart of cost against participation
+    final_prices : final price by symbol, for the unfilled quantity; without one its opportunity cost is unknown
     delay_basis, sign, fx : as in :func:`stocklean_exec.implementation_shortfall`
 
     Returns
     -------
-    CostReport: a notebook shows it; ``.html`` is the page, ``.summary`` the numbers
+    CostReport: a notebook displays it; ``.html`` is the page, ``.summary`` the numbers
 
     Raises
     ------
@@ -161,14 +160,14 @@ def report(
     html = _TEMPLATES.get_template("report.html").render(
         name=name,
         style=_STYLE,
-        direction="positive is a cost" if sign == "cost" else "positive is in our favour",
+        direction="positive is a cost" if sign == "cost" else "positive is favourable",
         states=", ".join(f"{run}: {state}" for run, state in runs.itertuples(index=False)),
         tiles=_tiles(summary, currency),
-        notes=_notes(summary, left_out=len(everything.orders) - len(summary.orders)),
+        notes=_notes(summary, excluded=len(everything.orders) - len(summary.orders)),
         pictures=_pictures(summary, record, market, trades, currency),
         sections=_sections(summary, record, everything, market),
         provenance=_provenance(everything),
-        how=_how(everything, delay_basis, sign),
+        how=_method_note(everything, delay_basis, sign),
     )
     page = CostReport(name, mask_accounts(html, everything), summary)
     if path is not None:
@@ -183,7 +182,7 @@ def write_report(run_id: str | Sequence[str] | None, blotter: object, path: str 
 
 
 def _write_private(file: Path, text: str) -> None:
-    """Write a new file of mode 600 in the place of whatever stands there; no link is followed."""
+    """Write a new file of mode 600, replacing any file or link of that name; links are not followed."""
     file.unlink(missing_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
@@ -191,7 +190,7 @@ def _write_private(file: Path, text: str) -> None:
 
 
 def mask_accounts(text: str, record: TradeRecord) -> str:
-    """Hide account numbers but for their kind and last three digits: those on record, and what looks like one.
+    """Mask account numbers except for their kind and last three digits, on record or by their form.
 
     Examples
     --------
@@ -216,7 +215,7 @@ def mask_accounts(text: str, record: TradeRecord) -> str:
 
 
 class _Section(NamedTuple):
-    """A table under its title, or ``empty`` if it has no rows; each cell is a text, and whether it is a number."""
+    """A table with its title, or the text ``empty`` without rows; a cell is a text and whether it is a number."""
 
     title: str
     empty: str
@@ -225,7 +224,7 @@ class _Section(NamedTuple):
 
 
 class _Picture(NamedTuple):
-    """A drawing, or why there is none."""
+    """An SVG chart, or why there is none."""
 
     svg: str
     missing: str
@@ -234,26 +233,26 @@ class _Picture(NamedTuple):
 def _tiles(summary: CostSummary, currency: str) -> list[tuple[str, str]]:
     """Values of the headline, each with its label."""
     row = summary.headline.iloc[0]
-    return [(_told(row[column], form), label.format(currency=currency)) for column, label, form in _HEADLINE]
+    return [(_formatted(row[column], form), label.format(currency=currency)) for column, label, form in _HEADLINE]
 
 
-def _notes(summary: CostSummary, left_out: int) -> list[str]:
+def _notes(summary: CostSummary, excluded: int) -> list[str]:
     row = summary.headline.iloc[0]
-    notes = [f"Planned, but not approved, and so not measured: {left_out}."] if left_out else []
+    notes = [f"Planned but not approved, and therefore not measured: {excluded}."] if excluded else []
     flagged, due = int(row["flagged"]), int(row["commissions_due"])
     if flagged:
-        notes.append(f"Orders that lack a number: {flagged}; the column flags says which one and why.")
+        notes.append(f"Orders with incomplete data: {flagged} (see the column flags).")
     if due:
-        notes.append(f"Commissions that have not been reported yet: {due}; what they make unknown is left empty.")
+        notes.append(f"Commissions not reported yet: {due}; the numbers that need them are empty.")
     if int(row["measured"]) < int(row["orders"]):
         notes.append(
-            f"The shortfall is that of {int(row['measured'])} of {int(row['orders'])} orders; of the others the "
-            "final price or another number is not known."
+            f"The shortfall covers {int(row['measured'])} of {int(row['orders'])} orders; the others lack a "
+            "final price or another number."
         )
     return notes
 
 
-def _told(value: object, form: str) -> str:
+def _formatted(value: object, form: str) -> str:
     number = float(value)  # type: ignore[arg-type]  # a cell of a frame of numbers
     return form.format(number) if np.isfinite(number) else "-"
 
@@ -262,10 +261,10 @@ def _pictures(
     summary: CostSummary,
     record: TradeRecord,
     market: Any,  # noqa: ANN401 - any source
-    trades: Any,  # noqa: ANN401 - likewise
+    trades: Any,  # noqa: ANN401 - any source
     currency: str,
 ) -> list[_Picture] | None:
-    """Draw the charts; None where what draws them is not installed."""
+    """Draw the charts; None if the ``plots`` extra is not installed."""
     makers: list[Callable[[], Any]] = [
         lambda: charts.chart_shortfall(summary.headline, theme="page"),
         lambda: charts.chart_slippage(summary.orders, theme="page"),
@@ -314,9 +313,11 @@ def _sections(
     everything: TradeRecord,
     market: Any,  # noqa: ANN401 - any source
 ) -> list[_Section]:
-    parts = [_section("Incomplete orders", summary.incomplete, "Everything was filled.")]
-    parts.append(_section("Why", incomplete_reasons(everything.orders, everything.fills), "Nothing was left."))
-    parts.append(_section("Worst orders, with the quote at arrival", summary.worst, "No order has been measured."))
+    parts = [_section("Incomplete orders", summary.incomplete, "All orders were filled.")]
+    parts.append(
+        _section("Reasons", incomplete_reasons(everything.orders, everything.fills), "No quantity is unfilled.")
+    )
+    parts.append(_section("Worst orders, with the quote at arrival", summary.worst, "No order was measured."))
     parts.append(_section("Outliers (modified z-score over 3.5)", summary.outliers, "None."))
     for name, table in summary.tables.items():
         parts.append(_section(f"By {name.replace('_', ' ')}", table, "Nothing to show."))
@@ -352,21 +353,21 @@ def _cell(name: str, value: object) -> tuple[str, bool]:
 
 
 def _provenance(record: TradeRecord) -> list[tuple[str, str]]:
-    """What is on record of the runs, name by name."""
+    """The record of the runs as pairs of name and value."""
     names = ["run_id", "mode", "status", "nav", "started_at", "ended_at", "approved_by", "approved_at"]
     names += ["code_version", "plan_hash", "message", "parameters"]
     runs = record.runs[[name for name in names if name in record.runs.columns]]
     return [(str(name), _plain(value)) for row in runs.to_dict("records") for name, value in row.items()]
 
 
-def _how(record: TradeRecord, delay_basis: str, sign: str) -> str:
-    """Say from what and how the page was made."""
+def _method_note(record: TradeRecord, delay_basis: str, sign: str) -> str:
+    """Describe the data and the method of the page."""
     split = "Wagner and Kissell" if delay_basis == "order" else "CFA"
     return (
         f"Written by stocklean_exec {__version__} from {len(record.orders)} orders, {len(record.fills)} fills and "
         f"{len(record.events)} events on record. Slippage is against arrival; shortfall by the {delay_basis} "
-        f"basis (Perold's total, split as {split} do); ratios are sums over sums; sign: {sign}. Commissions that "
-        "come later change the numbers."
+        f"basis (Perold's total, split as {split} do); ratios are sums over sums; sign: {sign}. Commissions "
+        "reported later change the numbers."
     )
 
 

@@ -1,4 +1,4 @@
-"""Implementation shortfall: what the way from a decision to a position cost, and where on the way.
+"""Implementation shortfall: the cost of getting from a decision to a position, and its parts.
 
 With side s (+1 buy, -1 sell), S shares ordered, fills (q, p), F = sum of q, prices at the decision P_d, at arrival
 P_0 and at the end P_n, and fees phi, all positive when they are a cost:
@@ -13,8 +13,8 @@ fees                   phi                                 phi
 =====================  ==================================  ==========================================
 
 Either way they add up to Perold's total, ``s S (P_n - P_d) - [s (F P_n - sum of q p) - phi]``: the gain of the
-paper portfolio less that of the real one. The order basis is the expanded form of Wagner and Kissell, the
-executed basis that of the CFA curriculum; they differ in who bears the delay of what was never filled.
+paper portfolio less that of the real one. The order basis is the expanded form of Wagner and Kissell, the executed
+basis that of the CFA curriculum; they differ in where the delay of unfilled shares is counted.
 
 References: Perold, *The Implementation Shortfall: Paper versus Reality*, Journal of Portfolio Management 14(3),
 1988; Wagner and Edwards, *Best Execution*, Financial Analysts Journal 49(1), 1993; Kissell, *The Science of
@@ -66,7 +66,7 @@ DelayBasis = Literal["order", "executed"]
 def shortfall_terms(
     orders: OrderInput, fills: FillInput | Executed = None, *, final_prices: object = None, fx: object = None
 ) -> pd.DataFrame:
-    """The raw terms from which every form of the shortfall is put together, one row per order.
+    """The terms from which every form of the shortfall is computed, one row per order.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def shortfall_terms(
 
     ==================  ====================================================================================
     symbol, side        of the order
-    currency            of the money in the row; absent if the orders do not tell
+    currency            of the money in the row; absent if the orders have none
     quantity            S, shares
     filled_quantity     F, shares
     fill_ratio          F / S
@@ -88,12 +88,12 @@ def shortfall_terms(
     trading             s (sum of q p - F P_0)
     opportunity         s (S - F) (P_n - P_0), from arrival
     missed              s (S - F) (P_n - P_d), from the decision
-    fees                phi; NaN while the commission of a fill is due, 0 without fills
-    total               Perold's shortfall; known also where no arrival price splits it
+    fees                phi; NaN until the commissions of all fills are reported, 0 without fills
+    total               Perold's shortfall; also known without an arrival price to split it
     commissions_due     fills whose commission has not been reported
     flags               why a number is missing: ``overfilled``, ``no_quantity``, ``no_decision_price``,
                         ``no_fill_price``, ``no_final_price``, ``fees_due``, ``no_arrival_price``; and
-                        ``crossed_quote``, ``delayed_quote`` where an arrival price is not to be trusted
+                        ``crossed_quote``, ``delayed_quote`` where an arrival price is not valid
     ==================  ====================================================================================
     """
     frame = keyed_orders(orders)
@@ -137,21 +137,21 @@ def shortfall_terms(
         "fees": np.where(usable_row, fees, np.nan),
         "total": executed_cost + missed + fees,
     }
-    told = {"symbol": frame["symbol"].array, "side": frame["side"].array}
+    identity = {"symbol": frame["symbol"].array, "side": frame["side"].array}
     if "currency" in frame.columns:
-        told["currency"] = frame["currency"].array
+        identity["currency"] = frame["currency"].array
     amounts = {"quantity": ordered, "filled_quantity": filled, "fill_ratio": done / ordered}
-    # A rate that is one number is 1: all is in one currency, or stays in its own.
+    # A rate that is one number is 1: there is one currency, or each row keeps its own.
     money = terms if isinstance(rate, float) else {name: number * rate for name, number in terms.items()}
     ends = {
         "commissions_due": due,
         "flags": joined_flags(len(frame), flags),
     }
-    return pd.DataFrame({**told, **amounts, **money, **ends}, index=frame.index, copy=False)
+    return pd.DataFrame({**identity, **amounts, **money, **ends}, index=frame.index, copy=False)
 
 
 def _times(shares: NDArray[np.float64], amount: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The amount; 0 where it concerns no shares, for nothing needs no price; NaN for unknown shares."""
+    """The amount; 0 when the quantity is 0 (no price needed); NaN for an unknown quantity."""
     amount = np.where(shares == 0, 0.0, amount)
     unknown = np.isnan(shares)
     if unknown.any():
@@ -163,8 +163,8 @@ def _final_prices(frame: pd.DataFrame, given: object) -> NDArray[np.float64]:
     own = column_numbers(frame, "final_price", "orders")
     if given is None:
         return usable(own)
-    told = by_symbol(given, frame, "final_prices")
-    return usable(np.where(np.isnan(told), own, told))
+    prices = by_symbol(given, frame, "final_prices")
+    return usable(np.where(np.isnan(prices), own, prices))
 
 
 def implementation_shortfall(
@@ -180,18 +180,18 @@ def implementation_shortfall(
 ) -> pd.DataFrame:
     """Implementation shortfall of each order, split into delay, trading, opportunity and fees.
 
-    The formulas, and their sources, stand at the head of this module. The total does not depend on the basis.
+    The formulas and their sources are at the head of this module. The total does not depend on the basis.
 
     Parameters
     ----------
     orders : client_order_id (column or index), symbol, side, quantity, decision_price, arrival_price; and
         ``final_price``, or give ``final_prices``
     fills : client_order_id, quantity, price, commission; only of these orders
-    final_prices : price at the end of what was not filled: a mapping or Series by symbol or client order id
+    final_prices : final price of the unfilled quantity: a mapping or Series by symbol or client order id
     delay_basis : ``"order"``: the delay of the whole order counts as delay (Wagner, Kissell); ``"executed"``: only
         that of what was filled does, and the rest is opportunity cost (CFA)
     sign : ``"cost"``: positive is worse; ``"performance"``: positive is better, as Interactive Brokers reports
-    fx : rates to one base currency, where orders are in several; ``"local"`` leaves each row in its own
+    fx : rates to one base currency if orders are in several; ``"local"`` keeps each row in its own
     market_returns : return of the market from the decision to the end, as a fraction: one number, or by symbol. It
         adds ``market_cost`` = s x beta x return x paper_notional, and ``adjusted_cost``, the total without it
     betas : of the market model, one number or by symbol
@@ -203,14 +203,14 @@ def implementation_shortfall(
     =====================  =================================================================================
     paper_notional         quantity x decision_price, currency
     delay_cost             currency
-    trading_cost           likewise
-    opportunity_cost       likewise
-    fees                   likewise
+    trading_cost           currency
+    opportunity_cost       currency
+    fees                   currency
     total_cost             the sum of the four
     delay_bps ...          the same five as ``delay_bps``, ``trading_bps``, ``opportunity_bps``, ``fees_bps``,
                            ``total_bps``: basis points of paper_notional
     fill_ratio             filled / ordered
-    symbol, side, ...      what the order was, ``commissions_due``, and ``flags`` that say why a number is NaN
+    symbol, side, ...      of the order, ``commissions_due``, and ``flags`` with the reason for a NaN
     delay_cost_bps ...     the basis points again, under the full names of their costs
     =====================  =================================================================================
 
@@ -221,8 +221,8 @@ def implementation_shortfall(
 
     Examples
     --------
-    The example of the CFA curriculum (Impulse Robotics): 1,000 shares wanted at 10.00, handed over at 10.05, 700
-    bought at 10.07 for 14 of fees, 10.08 in the end. The paper portfolio gains 80, the real one loses 7.
+    The example of the CFA curriculum (Impulse Robotics): 1,000 shares decided at 10.00, sent at 10.05, 700 bought
+    at 10.07 with fees of 14, final price 10.08. The paper portfolio gains 80, the real one loses 7.
 
     >>> orders = pd.DataFrame({
     ...     "client_order_id": ["r-IR-BUY"], "symbol": ["IR"], "side": ["BUY"], "quantity": [1000.0],
@@ -255,15 +255,15 @@ def implementation_shortfall(
     data |= {name: factor * cost + 0.0 for name, cost in costs.items()}  # + 0.0: no negative zeros
     bps = {name: factor * 1e4 * cost / notional + 0.0 for name, cost in costs.items()}
     data |= {_bps_name(name): value for name, value in bps.items()}
-    told = ["fill_ratio", "symbol", "side", *(["currency"] if "currency" in terms.columns else [])]
-    told += ["quantity", "filled_quantity", "commissions_due", "flags"]
-    data |= {name: terms[name] for name in told}
+    names = ["fill_ratio", "symbol", "side", *(["currency"] if "currency" in terms.columns else [])]
+    names += ["quantity", "filled_quantity", "commissions_due", "flags"]
+    data |= {name: terms[name] for name in names}
     data |= {f"{name}_bps": value for name, value in bps.items() if f"{name}_bps" not in data}
     return pd.DataFrame(data, index=terms.index, copy=False)
 
 
 def _market_costs(terms: pd.DataFrame, market_returns: object, betas: object) -> dict[str, pd.Series[float]]:
-    """What the market did to the paper notional (CFA: market-adjusted shortfall, IS less beta x return)."""
+    """Effect of the market's return (CFA: market-adjusted shortfall, IS less beta x return)."""
     moved = by_symbol(market_returns, terms, "market_returns") * by_symbol(betas, terms, "betas")
     market = side_signs(terms) * moved * terms["paper_notional"]
     return {"market_cost": market, "adjusted_cost": terms["total"] - market}
@@ -285,8 +285,8 @@ def shortfall_summary(
 ) -> pd.DataFrame:
     """Shortfall of a run as a whole, or of the groups of any columns of ``orders``: sums over sums of notional.
 
-    Orders whose total is not known are counted in ``orders`` and left out of the sums. The cost of measured orders
-    that no arrival price splits stands in ``unsplit_cost``, so that the five parts add up to the total.
+    Orders whose total is unknown are counted in ``orders`` and excluded from the sums. The cost of measured orders
+    without an arrival price is in ``unsplit_cost``, so that the five parts add up to the total.
 
     Parameters
     ----------

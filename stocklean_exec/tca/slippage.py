@@ -1,8 +1,9 @@
-"""What was paid against a benchmark, and how much of the spread: one row per order.
+"""Slippage against a benchmark, and spread measures: one row per order.
 
 Slippage is a cost: positive is worse than the benchmark, for buys and for sells. Basis points are of the
-benchmark's notional of what was filled (``*_bps``), money is in the order's currency (``*_cost``). Commissions
-stand apart. What is not known is NaN, never zero: no fill, no benchmark, no report yet; flags say which. Pure.
+benchmark's notional of what was filled (``*_bps``), money is in the order's currency (``*_cost``). Commissions are
+separate. Unknown numbers are NaN, never zero (no fill, no benchmark, no report yet), with flags for the reason.
+Pure.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["slippage", "slippage_summary", "spread_metrics"]
 
-_LONGEST = 10 * 365 * 86_400.0
+_LONGEST = 10 * 365 * 86_400.0  # seconds: ten years, a bound against mistaken units
 
 
 def slippage(
@@ -69,15 +70,15 @@ def slippage(
     ----------
     orders : client_order_id (column or index), symbol, side, quantity, and the benchmark's column
     fills : client_order_id, quantity, price, commission; only of these orders
-    benchmark : ``"arrival"`` (mid when the order was handed over), ``"decision"`` (price of the plan),
-        ``"limit"``, ``"far_touch"``, ``"near_touch"``, ``"vwap"``, ``"vwap_ex_own"``, ``"twap"``, ``"pwp"``,
-        ``"open"``, ``"close"``, ``"previous_close"``, ``"quote"`` (the mid or last of ``quotes``), or prices of
-        your own: a mapping or Series by symbol or by client order id. See :mod:`stocklean_exec.tca.benchmarks`
-    quotes : symbol, quoted_at, bid, ask (and delayed); fills in what the orders do not carry
+    benchmark : ``"arrival"`` (mid when the order was sent), ``"decision"`` (price of the plan), ``"limit"``,
+        ``"far_touch"``, ``"near_touch"``, ``"vwap"``, ``"vwap_ex_own"``, ``"twap"``, ``"pwp"``, ``"open"``,
+        ``"close"``, ``"previous_close"``, ``"quote"`` (the mid or last of ``quotes``), or prices of your own: a
+        mapping or Series by symbol or by client order id. See :mod:`stocklean_exec.tca.benchmarks`
+    quotes : symbol, quoted_at, bid, ask (and delayed); used where the orders lack a price
     trades : symbol, traded_at, price, volume: prints, or bars stamped at their end
     daily : symbol, date, open, close
     participation : share of the volume that PWP is worked at
-    max_age : seconds that a quote stands at most without another one
+    max_age : longest time in seconds that a quote is in force without another one
     time_zone : of the exchange, for days
     sign : ``"cost"``: positive is worse; ``"performance"``: positive is better
     fx : rates to one base currency, where orders are in several; ``"local"`` leaves each row in its own
@@ -95,7 +96,7 @@ def slippage(
     slippage_cost          currency; positive is worse
     commission             currency, sum of those reported; NaN until one is
     commissions_due        fills whose commission has not been reported yet
-    benchmark_age_seconds  age of the quote behind the benchmark; NaN where there is none or nobody told
+    benchmark_age_seconds  age of the quote behind the benchmark; NaN if there is none or it is unknown
     flags                  why a number is missing or odd: ``no_fill``, ``no_fill_price``, ``no_benchmark``,
                            ``no_quote``, ``stale_quote``, ``crossed_quote``, ``delayed_quote``, ``no_time``,
                            ``no_volume``, ``not_observed``, ``no_daily_price``, ``overfilled``
@@ -171,12 +172,12 @@ def slippage_summary(
 ) -> pd.Series[float]:
     """Slippage of a run as a whole: total cost over total benchmark notional, not a mean of the orders' bps.
 
-    Orders without a fill or without a benchmark are counted, and left out of the sums.
+    Orders without a fill or without a benchmark are counted but excluded from the sums.
 
     Parameters
     ----------
     orders, fills, benchmark, quotes, trades, daily : as in :func:`slippage`
-    participation, max_age, time_zone, sign, fx : likewise
+    participation, max_age, time_zone, sign, fx : as in :func:`slippage`
 
     Returns
     -------
@@ -241,14 +242,15 @@ def spread_metrics(
     horizon: float = 300.0,
     max_age: float = MAX_AGE,
 ) -> pd.DataFrame:
-    """How much of the spread each order paid, and what became of it: share-weighted over its fills.
+    """Spread measures of each order, share-weighted over its fills.
 
-    With mid m and quote b, a at the fill (as Rule 605 of Regulation NMS has them, in basis points of the mid):
+    With mid m and quote b, a at the fill (the definitions of Rule 605 of Regulation NMS, in basis points of the
+    mid):
 
     - quoted spread ``a - b``; effective spread ``2 s (p - m)``; effective over quoted, a ratio
     - realized spread ``2 s (p - m(t + horizon))`` and price impact ``2 s (m(t + horizon) - m)``; the two add up
       to the effective spread
-    - spread capture ``s (m - p) / ((a - b) / 2)``: +1 filled at our own touch, -1 paid the far touch
+    - spread capture ``s (m - p) / ((a - b) / 2)``: +1 if filled at the near touch, -1 at the far touch
     - price improvement, positive is good: ``a - p`` for a buy, ``p - b`` for a sell, against the touch when the
       order arrived, in basis points of that touch
 
@@ -258,7 +260,7 @@ def spread_metrics(
     fills : client_order_id, quantity, price, filled_at
     quotes : symbol, quoted_at, bid, ask; or Parquet files of them
     horizon : seconds after the fill
-    max_age : seconds that a quote stands at most without another one
+    max_age : longest time in seconds that a quote is in force without another one
 
     Returns
     -------
@@ -285,7 +287,7 @@ def spread_metrics(
     number_option("max_age", max_age, least=1e-6, most=_LONGEST)
     number_option("horizon", horizon, least=0.0, most=_LONGEST)
     frame, market = keyed_orders(orders), as_market(quotes)
-    executed_by_order(frame, fills)  # refuses what is no fill of these orders
+    executed_by_order(frame, fills)  # raises for fills of other orders
     fills = require_columns(fills, ("filled_at",), "fills")
     rows = frame.index.get_indexer(pd.Index(fills["client_order_id"]))
     side, symbols = side_signs(frame)[rows], frame["symbol"].iloc[rows]

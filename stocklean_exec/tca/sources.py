@@ -1,14 +1,13 @@
-"""The record of trading, cut to what is asked: from a blotter, an export of one, or Parquet files.
+"""Reads the trade record from a blotter, an export of one, or Parquet files, and filters it.
 
-The measures take frames. This module finds them: ``trade_record`` for a run, some runs, an account or a range of
-dates, and :func:`from_anywhere`, which lets every measure take a blotter or files in place of frames.
+The measures take frames. :func:`trade_record` reads those of a run, several runs, an account or a range of dates;
+:func:`accept_sources` lets every measure accept a blotter or files in place of frames.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from stocklean_exec.schema.frame_validator import as_utc, shown
 from stocklean_exec.schema.paths import local_path, refuse_addresses
 from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 from stocklean_exec.tca.asof import NO_TIME
+from stocklean_exec.tca.fill_totals import FILL_TOTALS, source_columns, sql_totals
 from stocklean_exec.tca.inputs import Executed, require_columns
 from stocklean_exec.tca.market_files import MarketFiles
 from stocklean_exec.tca.parquet import ZONED, HashPart, chunks, described, open_parquet, text_hashes, whole
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     import duckdb
     from numpy.typing import NDArray
 
-__all__ = ["TradeRecord", "from_anywhere", "read_executed", "read_frame", "trade_record"]
+__all__ = ["TradeRecord", "accept_sources", "read_executed", "read_frame", "trade_record"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 _ENDED = ("CANCELLED", "REJECTED")
 _LISTED = 50  # ids that one error names
-_FEW = 30_000  # distinct texts; with more, codes are no cheaper than the texts
-_PLAIN = (*ZONED, "DOUBLE")  # types whose missing values are numbers by the time they are read
+_FEW = 30_000  # distinct texts; with more, codes are no cheaper than the texts, and they fit 16 bits
+_PLAIN = (*ZONED, "DOUBLE")  # types whose missing values are replaced by numbers in the query
 _TEXTS = ("symbol", "side", "exchange", "liquidity", "account", "run_id")
 
 
@@ -55,16 +55,16 @@ def trade_record(
     until: object = None,
     approved_only: bool = False,
 ) -> TradeRecord:
-    """Read the record of trading, whole or in part.
+    """Read the trade record, all or a part of it.
 
     Parameters
     ----------
     source : a blotter, a blotter's file, or a folder that ``blotter.export`` wrote
     run_id : one run, or several
     account : orders of this account
-    since, until : orders decided (or else approved, or handed over) from the one to before the other: times with a
-        zone, or dates (UTC)
-    approved_only : leave out orders that nobody approved: they were not meant to trade
+    since, until : orders decided (or else approved, or sent) at or after the first and before the second: times
+        with a zone, or dates (UTC)
+    approved_only : exclude orders that were not approved
 
     Raises
     ------
@@ -109,7 +109,7 @@ def trade_record(
 
 
 def _decided(orders: pd.DataFrame) -> pd.Series[pd.Timestamp]:
-    """When each order was decided, or approved, or handed over: the first of them that is known."""
+    """When each order was decided, else approved, else sent."""
     when = orders["decided_at"]
     for name in ("approved_at", "arrived_at"):
         if name in orders.columns:
@@ -126,7 +126,7 @@ def _of_runs(quotes: pd.DataFrame, kept: pd.Series[str]) -> pd.DataFrame:
 def _stamp(value: object) -> pd.Timestamp:
     found = as_utc(value, "time")
     if isinstance(found, Problem) and found.code == "naive_time":
-        day = pd.Timestamp(value)  # type: ignore[arg-type]  # it was read as a time before
+        day = pd.Timestamp(value)  # type: ignore[arg-type]  # as_utc has parsed it
         if day == day.normalize():
             return day.tz_localize("UTC")
     if isinstance(found, Problem):
@@ -163,7 +163,7 @@ def _exported(folder: Path) -> TradeRecord:
 def _with_ends(
     orders: pd.DataFrame, fills: pd.DataFrame, quotes: pd.DataFrame, events: pd.DataFrame, runs: pd.DataFrame
 ) -> TradeRecord:
-    """Give orders that ended without being filled the time of it, by their events."""
+    """Add the time at which orders were cancelled or rejected, from their events."""
     last = events[events["status"].isin(_ENDED)].groupby("client_order_id")["occurred_at"].max()
     ended = last.reindex(orders["client_order_id"]).array
     done = orders["status"].isin(_ENDED).to_numpy()
@@ -177,7 +177,7 @@ def _with_ends(
 def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
     """Read columns (all by default) of Parquet files as a frame: texts of few values as categories, times in UTC.
 
-    Times without a zone stay so, and the measures refuse them.
+    Times without a zone are left unchanged; the measures refuse them.
     """
     connection, (names_of_files,) = open_parquet((path, table))
     with connection:
@@ -207,7 +207,7 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
 
 
 def _column(values: Any, dtype: str, texts: _Texts | None) -> Any:  # noqa: ANN401 - NumPy or pandas arrays
-    """One column as DuckDB hands it over, in the dtype that it has in a frame."""
+    """One column of DuckDB's result, in the dtype that it has in a frame."""
     if texts is not None:
         return texts.categorical(values)
     if dtype in ZONED:
@@ -223,9 +223,10 @@ def _column(values: Any, dtype: str, texts: _Texts | None) -> Any:  # noqa: ANN4
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """The distinct texts of a column, and how a number stands for each.
+    """The distinct texts of a column, and the code of each.
 
-    A part of its hash does where one tells them apart: a tenth of the work of looking each row up among the texts.
+    The code is a part of the text's hash if some part differs between all texts: a tenth of the work of looking up
+    each row among the texts.
     """
 
     values: list[str]
@@ -234,26 +235,26 @@ class _Texts:
 
     @classmethod
     def of(cls, connection: duckdb.DuckDBPyConnection, files: str, name: str) -> _Texts | None:
-        """The texts of a column; None where they are too many, or there are none."""
+        """The texts of a column; None if there are too many, or none."""
         query = f"SELECT DISTINCT {quoted(name)}::VARCHAR FROM {files} LIMIT {_FEW + 1}"  # noqa: S608 - quoted
         values = sorted(str(row[0]) for row in connection.execute(query).fetchall() if row[0] is not None)
         if not 0 < len(values) <= _FEW:
             return None
         hashes = text_hashes(connection, [*values, None])
-        part = HashPart.telling(hashes, _TABLE_BITS)
+        part = HashPart.distinguishing(hashes, _TABLE_BITS)
         numbers = [*range(len(values)), -1]
         codes = {} if part is None else {part.of(one): code for one, code in zip(hashes, numbers, strict=True)}
         return cls(values, codes, part)
 
     def sql(self, column: str) -> str:
-        """What to ask for in place of the column."""
+        """SQL of the codes of a column."""
         if self.part is not None:
             return self.part.sql(f"{column}::VARCHAR")
         listed = ", ".join(map(literal, self.values))
         return f"coalesce(enum_code({column}::VARCHAR::ENUM({listed}))::INTEGER, -1)"
 
     def categorical(self, numbers: NDArray[Any]) -> pd.Categorical[Any]:
-        """Make what :meth:`sql` gave texts again."""
+        """Turn the codes that :meth:`sql` gave into texts."""
         few = len(self.values) <= np.iinfo("int8").max
         codes = np.asarray(numbers)
         if self.part is not None:
@@ -263,7 +264,7 @@ class _Texts:
         return pd.Categorical.from_codes(codes, categories=pd.Index(self.values, dtype="str"), validate=False)
 
 
-_TABLE_BITS = (16, 20, 24)  # of hashes that a table of all of them can be made for
+_TABLE_BITS = (16, 20, 24)  # bits of hashes for which a lookup table of all values is small enough: 32 MB at most
 
 
 def read_executed(
@@ -272,14 +273,14 @@ def read_executed(
     *,
     times: bool = True,
 ) -> Executed:
-    """Fills of Parquet files, added up by order where they lie: ten million come back as one row per order.
+    """Totals of the fills in Parquet files, computed by DuckDB: one row per order, however many fills there are.
 
     Parameters
     ----------
     path : files of fills
-    orders : files of the orders and their ids as they were read; then the rows come in the sequence of the orders,
-        found by DuckDB and not by comparing a million texts here
-    times : read when the fills were; without it they count as unknown, and a column less is read
+    orders : files of the orders and their ids as they were read; the rows are then in the sequence of the orders.
+        DuckDB finds them, which is cheaper than comparing a million texts here
+    times : read the times of fills; otherwise they count as unknown and are not read
 
     Raises
     ------
@@ -291,79 +292,52 @@ def read_executed(
     with connection, readable("fills"):
         types = described(connection, found[0], "fills")
         files = parquet_source(found[0])
-        sums = _sums(types, times=times)
-        query = _adding_up(files, types, sums)
+        columns = _fill_columns(types, times=times)
+        totals = list(sql_totals(columns))
+        query = _totals_query(files, columns)
         _refuse_quantities(connection, files)
         if orders is None:
-            return Executed(_checked(connection.execute(query).df()).set_index("client_order_id"))
+            table = _checked(connection.execute(query).df()).set_index("client_order_id")
+            return Executed(table.assign(**{name: empty for name, empty in _EMPTY.items() if name not in totals}))
         ids = orders[1]
         numbered = f"SELECT client_order_id, row_number() OVER () - 1 AS row FROM {parquet_source(found[1])}"  # noqa: S608 - quoted
-        known = [name for name, value in sums.items() if value != _UNKNOWN]
         joined = (
-            f"SELECT coalesce(row, -1) AS row, wrong, {', '.join(known)} "  # noqa: S608 - quoted
+            f"SELECT coalesce(row, -1) AS row, wrong, {', '.join(totals)} "  # noqa: S608 - quoted
             f"FROM ({query}) LEFT JOIN ({numbered}) USING (client_order_id)"
         )
-        aligned = {name: np.full(len(ids), blank, dtype=type(blank)) for name, blank in _BLANK.items()}
+        aligned = {name: np.full(len(ids), empty, dtype=type(empty)) for name, empty in _EMPTY.items()}
         for chunk in chunks(connection, joined):
             rows = chunk["row"]
             if chunk["wrong"].any() or rows.min() < 0 or len(ids) <= rows.max():
-                return read_executed(path)  # wrong, or of no order: told of by name, where ids are compared
-            for name in known:
+                return read_executed(path)  # raises an error that names the ids, here or where they are aligned
+            for name in totals:
                 aligned[name][rows] = chunk[name]
     return Executed(pd.DataFrame(aligned, index=ids, copy=False))
 
 
-_BLANK: dict[str, float | int] = {
-    "filled_quantity": 0.0,
-    "value": 0.0,
-    "commission": math.nan,
-    "commissions_due": 0,
-    "fills": 0,
-    "first_at": NO_TIME,
-    "last_at": NO_TIME,
-}
-"""What an order without fills has."""
+_EMPTY = {total.name: total.empty for total in FILL_TOTALS}
 
 
-_UNKNOWN = f"({NO_TIME})::BIGINT"
-
-
-def _sums(types: dict[str, str], *, times: bool) -> dict[str, str]:
-    """What is added up for each order, as SQL; of fills whose quantity, price and commission are q, p and paid."""
+def _fill_columns(types: dict[str, str], *, times: bool) -> set[str]:
+    """Columns of fills that are read; refuse fills that lack a column, or whose times have no zone."""
     require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
     if "filled_at" in types and types["filled_at"] not in ZONED:
         raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
-    has_fees, has_times = "commission" in types, times and "filled_at" in types
-    return {
-        "filled_quantity": "sum(q)",
-        "value": "sum(q * p)",
-        "commission": "coalesce(sum(paid), 'nan'::DOUBLE)" if has_fees else "'nan'::DOUBLE",
-        "commissions_due": "count(*) - count(paid)" if has_fees else "count(*)",
-        "fills": "count(*)",
-        "first_at": f"coalesce(epoch_us(min(filled_at)::TIMESTAMPTZ), {_UNKNOWN})" if has_times else _UNKNOWN,
-        "last_at": f"coalesce(epoch_us(max(filled_at)::TIMESTAMPTZ), {_UNKNOWN})" if has_times else _UNKNOWN,
-    }
+    return set(types) if times else set(types) - {"filled_at"}
 
 
-def _adding_up(files: str, types: dict[str, str], sums: Mapping[str, str]) -> str:
-    chosen = [
-        "client_order_id",
-        "coalesce(quantity::DOUBLE, 'nan'::DOUBLE) AS q",
-        "coalesce(price::DOUBLE, 'nan'::DOUBLE) AS p",
-    ]
-    if "commission" in types:
-        chosen.append("CASE WHEN NOT isnan(commission::DOUBLE) THEN commission::DOUBLE END AS paid")
-    if "filled_at" in types:
-        chosen.append("filled_at")
-    named = ", ".join(f"{value} AS {name}" for name, value in sums.items())
+def _totals_query(files: str, columns: set[str]) -> str:
+    """Query for the totals of each order's fills; ``wrong`` where a quantity is no number."""
+    totals = ", ".join(f"{sql} AS {name}" for name, sql in sql_totals(columns).items())
+    fills = f"SELECT client_order_id, {source_columns(columns)} FROM {files}"  # noqa: S608 - quoted
     return (
-        "SELECT *, NOT isfinite(filled_quantity) AS wrong FROM ("  # noqa: S608 - quoted
-        f"SELECT client_order_id, {named} FROM (SELECT {', '.join(chosen)} FROM {files}) GROUP BY client_order_id)"
+        "SELECT *, NOT isfinite(filled_quantity) AS wrong "  # noqa: S608 - quoted
+        f"FROM (SELECT client_order_id, {totals} FROM ({fills}) GROUP BY client_order_id)"
     )
 
 
 def _refuse_quantities(connection: duckdb.DuckDBPyConnection, files: str) -> None:
-    """Refuse what the statistics in the files' metadata show; sums show what is no number, which they may not."""
+    """Raise for quantities not above zero, by the files' statistics; NaN shows only in the sums."""
     query = f"SELECT DISTINCT client_order_id FROM {files} WHERE quantity IS NULL OR quantity <= 0 LIMIT {_LISTED}"  # noqa: S608 - quoted
     wrong = [row[0] for row in connection.execute(query).fetchall()]
     if wrong:
@@ -382,7 +356,7 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-# -- measures from anywhere --------------------------------------------------------------------------------------
+# -- measures of other sources -----------------------------------------------------------------------------------
 
 
 def _always(_: Mapping[str, Any]) -> bool:
@@ -393,25 +367,25 @@ def _all_columns(_: Mapping[str, Any]) -> None:
     return None
 
 
-def from_anywhere(
+def accept_sources(
     measure: Callable[P, R],
     *,
     totals_suffice: bool = False,
     needs_times: Callable[[Mapping[str, Any]], bool] = _always,
     fill_columns: Callable[[Mapping[str, Any]], Iterable[str] | None] = _all_columns,
 ) -> Callable[P, R]:
-    """Let a measure of frames take a blotter, a :class:`TradeRecord` or Parquet files in their place.
+    """Wrap a measure of frames so that it accepts a blotter, a :class:`TradeRecord` or Parquet files too.
 
     ``orders`` may be a blotter, its file, or a record, and then ``fills`` need not be given; orders, fills, quotes
     and trades may be Parquet files, folders or patterns.
 
     Parameters
     ----------
-    measure : a function of frames, declared with what it accepts here: to a type checker its signature is the same
-    totals_suffice : it takes fills added up by order too (:class:`~stocklean_exec.tca.inputs.Executed`), and gets
-        them so where they are files
-    needs_times : of the arguments, whether the measure looks at when fills were
-    fill_columns : of the arguments, the columns of fills that it looks at, None for all; no others are read
+    measure : a function of frames, annotated with what the wrapper accepts: a type checker sees one signature
+    totals_suffice : it accepts totals by order too (:class:`~stocklean_exec.tca.inputs.Executed`), and gets them
+        if fills are files
+    needs_times : from the arguments, whether the measure uses the times of fills
+    fill_columns : from the arguments, the columns of fills that it uses, None for all; no others are read
     """
     signature = inspect.signature(measure)
     called = cast("Callable[..., R]", measure)
@@ -444,12 +418,12 @@ def from_anywhere(
                 given[kind] = MarketFiles(given[kind], kind)
         return called(**given)
 
-    # cleaned, for Python 3.13 takes the indentation away where it compiles, and older ones do not
-    measured.__doc__ = f"{inspect.cleandoc(measure.__doc__ or '')}\n\n{inspect.cleandoc(_TAKES_MORE)}\n"
+    # cleaned, because only Python 3.13 and later remove the indentation when they compile
+    measured.__doc__ = f"{inspect.cleandoc(measure.__doc__ or '')}\n\n{inspect.cleandoc(_SOURCES_NOTE)}\n"
     return measured
 
 
-_TAKES_MORE = """
+_SOURCES_NOTE = """
     Notes
     -----
     In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, or
@@ -467,11 +441,11 @@ def _record_of(source: object) -> TradeRecord | None:
 
 
 def _is_blotter(file: Path) -> bool:
-    """Whether a file is one of DuckDB's, by the four letters that such files have behind their checksum."""
+    """Whether a file is a DuckDB database, by its magic bytes behind the checksum."""
     try:
         with file.open("rb") as stream:
             return stream.read(12)[8:] == b"DUCK"
-    except (OSError, ValueError):  # ValueError: no path at all, such as one with a NUL in it
+    except (OSError, ValueError):  # ValueError: not a valid path, such as one that contains a NUL
         return False
 
 

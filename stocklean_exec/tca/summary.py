@@ -1,7 +1,7 @@
-"""One run, or many, on a page: the headline, the tables by group, the outliers, the worst, and what is incomplete.
+"""Cost summary of one or more runs: headline, tables by group, outliers, worst orders, incomplete orders.
 
-Every ratio is a sum over a sum of notional, never a mean of the orders' ratios: a bad fill of ten shares does not
-weigh as much as a good one of ten thousand. Pure.
+Every ratio is a sum over a sum of notional, never a mean of the orders' ratios: a bad fill of ten shares must not
+count as much as a good one of ten thousand. Pure.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
 __all__ = ["SIZE_EDGES", "CostSummary", "cost_summary", "modified_z_scores"]
 
 SIZE_EDGES = (10_000.0, 50_000.0, 250_000.0, 1_000_000.0)
-"""Notional at which the size of an order changes its bucket."""
+"""Notional at the edges of the size buckets, in the currency of the orders (a choice)."""
 
 _OUTLIER = 3.5  # Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993
-_WORST = 10
+_WORST = 10  # orders in the table of the worst (a choice)
 
 
 @dataclass(frozen=True)
 class CostSummary:
-    """What :func:`cost_summary` found; a notebook shows it as tables.
+    """The result of :func:`cost_summary`; a notebook displays it as tables.
 
     Attributes
     ----------
     headline : one row
-    tables : by ``side``, ``symbol``, ``order_type``, ``size``, ``hour``, ``exchange``, ``liquidity``, and what
-        ``by`` named
-    orders : one row per order, from which the tables are made
+    tables : by ``side``, ``symbol``, ``order_type``, ``size``, ``hour``, ``exchange``, ``liquidity``, and the
+        columns of ``by``
+    orders : one row per order, from which the tables are computed
     outliers, worst, incomplete : rows of ``orders``
     ibkr : by marketability, under the column names of Interactive Brokers' report; with ``sign="performance"``
         only
@@ -109,16 +109,16 @@ def cost_summary(
     fx: object = None,
     time_zone: str = "America/New_York",
 ) -> CostSummary:
-    """Everything about the cost of a run, or of several.
+    """Cost summary of one run or several.
 
     Parameters
     ----------
     orders : as in :func:`~stocklean_exec.implementation_shortfall`; order_type, arrived_at, arrival_bid,
-        arrival_ask, status and reason are used where they are there
-    fills : client_order_id, quantity, price, commission; exchange and liquidity where they are there
+        arrival_ask, status and reason are used if present
+    fills : client_order_id, quantity, price, commission; exchange and liquidity if present
     benchmark, quotes, trades, time_zone : as in :func:`~stocklean_exec.slippage`
     final_prices, delay_basis, fx : as in :func:`~stocklean_exec.implementation_shortfall`
-    by : more columns of the orders to make tables of
+    by : more columns of the orders to group by
     sign : ``"cost"``: positive is worse; ``"performance"``: positive is better, with a table ``ibkr`` that has
         the names of Interactive Brokers' transaction cost analysis
 
@@ -130,14 +130,14 @@ def cost_summary(
     orders, filled_orders       numbers; ``flagged`` orders lack a number, see ``flags`` in ``orders``
     paper_notional              of all orders with a decision price, currency
     filled_notional             at the benchmark
-    fill_ratio                  filled over asked, of paper notional
+    fill_ratio                  filled / requested, of paper notional
     slippage_cost, _bps         against the benchmark, of ``filled_notional``
     slippage_se_bps             standard error of ``slippage_bps`` over the orders
-    half_spread_bps             half of the spread at arrival, where the orders tell it
+    half_spread_bps             half of the spread at arrival, if the orders have it
     impact_bps                  the rest of the slippage
-    expected_bps                what a model said before (:func:`~stocklean_exec.pretrade_cost`), where
-                                the orders carry its ``expected_cost_bps``
-    commission_bps              of those reported; ``commissions_due`` are not
+    expected_bps                expected before the trade (:func:`~stocklean_exec.pretrade_cost`), if the
+                                orders have ``expected_cost_bps``
+    commission_bps              of those reported; ``commissions_due`` counts the others
     friction_bps                half spread, impact and commission together: what a backtest should charge
     delay_cost ... total_cost   implementation shortfall of ``measured`` orders, and each as ``*_bps`` of their
                                 paper notional
@@ -157,36 +157,38 @@ def cost_summary(
     <CostSummary: 2 orders, 2 with fills, slippage 24.94 bp, 0 flagged>
     """
     orders, fills = require_columns(orders, (), "orders"), require_columns(fills, (), "fills")
-    events = _facts(orders, fills, benchmark, quotes, trades, final_prices, delay_basis, sign, fx, time_zone)
+    per_order = _order_table(
+        orders, fills, benchmark, quotes, trades, final_prices, delay_basis, sign, fx, time_zone
+    )
     factor = sign_factor(sign)
     same = require_columns(in_order_currency(keyed_orders(orders), fills, fx), (), "fills")
     tables = {}
     for name in ("side", "symbol", "order_type", "size", "hour", *by):
-        if name in events.columns:
-            tables[name] = _grouped(events, name)
+        if name in per_order.columns:
+            tables[name] = _grouped(per_order, name)
     for name in ("exchange", "liquidity"):
         if name in fills.columns:
-            tables[name] = _by_fill(events, same, name, factor)
-    measured = events[events["slippage_cost"].notna() & (events["filled_quantity"] > 0)]
+            tables[name] = _by_fill(per_order, same, name, factor)
+    measured = per_order[per_order["slippage_cost"].notna() & (per_order["filled_quantity"] > 0)]
     scores = modified_z_scores(measured["slippage_bps"].to_numpy())
     outliers = measured.assign(z_score=scores)[np.abs(scores) > _OUTLIER]
     worst = measured.sort_values("slippage_cost", ascending=factor < 0, kind="stable").head(_WORST)
     return CostSummary(
-        headline=_headline(events),
+        headline=_headline(per_order),
         tables=tables,
-        orders=events,
+        orders=per_order,
         outliers=outliers[[*_shown(outliers), "z_score"]],
         worst=worst[_shown(worst)],
-        incomplete=_incomplete(events),
+        incomplete=_incomplete(per_order),
         sign=sign,
-        ibkr=_ibkr(events, orders, fills, trades, fx) if sign == "performance" else pd.DataFrame(),
+        ibkr=_ibkr(per_order, orders, fills, trades, fx) if sign == "performance" else pd.DataFrame(),
     )
 
 
 def modified_z_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each value is from the rest, undisturbed by itself: ``0.6745 (x - median) / MAD``.
+    """Modified z-scores, robust against the outliers themselves: ``0.6745 (x - median) / MAD``.
 
-    0 where there is no spread. Iglewicz and Hoaglin (1993) call it an outlier beyond 3.5.
+    0 if all values are equal. Iglewicz and Hoaglin (1993) call a value beyond 3.5 an outlier.
 
     Examples
     --------
@@ -200,7 +202,7 @@ def modified_z_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return 0.6745 * off / spread if spread > 0 else np.zeros_like(values)
 
 
-def _facts(
+def _order_table(
     orders: pd.DataFrame,
     fills: pd.DataFrame,
     benchmark: object,
@@ -212,7 +214,7 @@ def _facts(
     fx: object,
     time_zone: str,
 ) -> pd.DataFrame:
-    """One row per order: what it was, what it cost in every way, and what is left of it."""
+    """One row per order: its terms, its costs, and its completion."""
     frame = keyed_orders(orders)
     slip = slippage(
         frame, fills, benchmark=benchmark, quotes=quotes, trades=trades, sign=sign, fx=fx, time_zone=time_zone
@@ -229,26 +231,26 @@ def _facts(
     ) / 2
     half = np.where(arrival_flags(frame).get("delayed_quote", False), np.nan, half)
     half_cost = factor * np.where(half >= 0, half, np.nan) * slip["filled_quantity"].to_numpy() * rate
-    told = [
+    given = [
         name for name in ("run_id", "symbol", "side", "order_type", "currency", "account") if name in frame.columns
     ]
-    events = frame[told].copy()
-    events["quantity"] = terms["quantity"]
+    per_order = frame[given].copy()
+    per_order["quantity"] = terms["quantity"]
     for name in ("filled_quantity", "avg_fill_price", "benchmark_price", "slippage_bps", "slippage_cost"):
-        events[name] = slip[name]
-    events["filled_notional"] = slip["filled_quantity"] * slip["benchmark_price"] * rate
+        per_order[name] = slip[name]
+    per_order["filled_notional"] = slip["filled_quantity"] * slip["benchmark_price"] * rate
     if "expected_cost_bps" in frame.columns:
-        events["expected_bps"] = factor * column_numbers(frame, "expected_cost_bps", "orders")
-    events["half_spread_cost"] = half_cost
-    events["impact_cost"] = slip["slippage_cost"] - half_cost
-    events["commission"] = factor * slip["commission"]
-    events["commissions_due"] = slip["commissions_due"]
-    events["paper_notional"] = fall["paper_notional"]
+        per_order["expected_bps"] = factor * column_numbers(frame, "expected_cost_bps", "orders")
+    per_order["half_spread_cost"] = half_cost
+    per_order["impact_cost"] = slip["slippage_cost"] - half_cost
+    per_order["commission"] = factor * slip["commission"]
+    per_order["commissions_due"] = slip["commissions_due"]
+    per_order["paper_notional"] = fall["paper_notional"]
     for name in ("delay_cost", "trading_cost", "opportunity_cost", "fees", "total_cost", "total_bps"):
-        events[name] = fall[name]
+        per_order[name] = fall[name]
     for name in ("decision_price", "arrival_price", "arrival_bid", "arrival_ask", "limit_price"):
         if name in frame.columns:
-            events[name] = frame[name]
+            per_order[name] = frame[name]
     for name in (
         "fill_ratio",
         "remaining_quantity",
@@ -257,12 +259,12 @@ def _facts(
         "status",
         "reason",
     ):
-        events[name] = done[name]
-    events["size"] = _sizes(fall["paper_notional"].to_numpy())
+        per_order[name] = done[name]
+    per_order["size"] = _sizes(fall["paper_notional"].to_numpy())
     if "arrived_at" in frame.columns:
-        events["hour"] = _hours(frame, time_zone)
-    events["flags"] = _both(slip["flags"].tolist(), fall["flags"].tolist())
-    return events
+        per_order["hour"] = _hours(frame, time_zone)
+    per_order["flags"] = _both(slip["flags"].tolist(), fall["flags"].tolist())
+    return per_order
 
 
 def _both(one: list[object], two: list[object]) -> pd.Series[str]:
@@ -288,7 +290,7 @@ def _hours(frame: pd.DataFrame, time_zone: str) -> list[str | None]:
 
 
 def _rates(sums: pd.DataFrame) -> pd.DataFrame:
-    """Turn sums into the ratios that a table shows."""
+    """Compute the ratios of a table from sums."""
     filled = sums["filled_notional"].where(sums["filled_notional"] > 0)
     paper = sums["paper_notional"].where(sums["paper_notional"] > 0)
     return pd.DataFrame(
@@ -308,42 +310,42 @@ def _rates(sums: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _summable(events: pd.DataFrame) -> pd.DataFrame:
-    filled = events["filled_quantity"] > 0
-    measured = filled & events["slippage_cost"].notna()
+def _summable(per_order: pd.DataFrame) -> pd.DataFrame:
+    filled = per_order["filled_quantity"] > 0
+    measured = filled & per_order["slippage_cost"].notna()
     return pd.DataFrame(
         {
             "orders": 1,
             "filled_orders": filled.astype("int64"),
-            "flagged": events["flags"].notna().astype("int64"),
-            "paper_notional": events["paper_notional"],
-            "done_notional": (events["fill_ratio"].clip(upper=1) * events["paper_notional"]),
-            "filled_notional": events["filled_notional"].where(measured),
-            "slippage_cost": events["slippage_cost"].where(measured),
-            "commission": events["commission"].where(measured),
-            "commissions_due": events["commissions_due"],
+            "flagged": per_order["flags"].notna().astype("int64"),
+            "paper_notional": per_order["paper_notional"],
+            "done_notional": (per_order["fill_ratio"].clip(upper=1) * per_order["paper_notional"]),
+            "filled_notional": per_order["filled_notional"].where(measured),
+            "slippage_cost": per_order["slippage_cost"].where(measured),
+            "commission": per_order["commission"].where(measured),
+            "commissions_due": per_order["commissions_due"],
         },
-        index=events.index,
+        index=per_order.index,
     )
 
 
-def _grouped(events: pd.DataFrame, name: str) -> pd.DataFrame:
-    groups = _summable(events).groupby(events[name], observed=True, dropna=False)
+def _grouped(per_order: pd.DataFrame, name: str) -> pd.DataFrame:
+    groups = _summable(per_order).groupby(per_order[name], observed=True, dropna=False)
     sums = groups.sum()
     for column in ("slippage_cost", "commission"):
         sums[column] = groups[column].sum(min_count=1)
     return _rates(sums)
 
 
-def _by_fill(events: pd.DataFrame, fills: pd.DataFrame, name: str, factor: float) -> pd.DataFrame:
-    """Slippage against the order's benchmark by something that fills have and orders do not."""
-    rows = events.index.get_indexer(pd.Index(fills["client_order_id"]))
+def _by_fill(per_order: pd.DataFrame, fills: pd.DataFrame, name: str, factor: float) -> pd.DataFrame:
+    """Slippage against the order's benchmark, grouped by a column of the fills."""
+    rows = per_order.index.get_indexer(pd.Index(fills["client_order_id"]))
     quantity, price = column_numbers(fills, "quantity", "fills"), column_numbers(fills, "price", "fills")
-    mark = events["benchmark_price"].to_numpy()[rows]
-    value = (events["filled_quantity"] * events["benchmark_price"]).to_numpy()
-    rate = (events["filled_notional"].to_numpy() / np.where(value > 0, value, np.nan))[rows]
+    mark = per_order["benchmark_price"].to_numpy()[rows]
+    value = (per_order["filled_quantity"] * per_order["benchmark_price"]).to_numpy()
+    rate = (per_order["filled_notional"].to_numpy() / np.where(value > 0, value, np.nan))[rows]
     commission = column_numbers(fills, "commission", "fills")
-    cost = factor * side_signs(events)[rows] * (price - mark) * quantity * rate
+    cost = factor * side_signs(per_order)[rows] * (price - mark) * quantity * rate
     known = ~np.isnan(cost)
     data = pd.DataFrame(
         {
@@ -363,25 +365,25 @@ def _by_fill(events: pd.DataFrame, fills: pd.DataFrame, name: str, factor: float
     return sums.rename_axis(name)
 
 
-def _headline(events: pd.DataFrame) -> pd.DataFrame:
-    sums = _summable(events).sum(min_count=0).to_frame().T
-    measured = (events["filled_quantity"] > 0) & events["slippage_cost"].notna()
+def _headline(per_order: pd.DataFrame) -> pd.DataFrame:
+    sums = _summable(per_order).sum(min_count=0).to_frame().T
+    measured = (per_order["filled_quantity"] > 0) & per_order["slippage_cost"].notna()
     if not measured.any():
         sums[["slippage_cost", "commission"]] = np.nan
-    elif events.loc[measured, "commission"].isna().all():
+    elif per_order.loc[measured, "commission"].isna().all():
         sums["commission"] = np.nan
     row = _rates(sums).set_axis(["all"])
-    notional = events.loc[measured, "filled_notional"]
-    row.insert(8, "slippage_se_bps", _standard_error(events.loc[measured, "slippage_bps"], notional))
+    notional = per_order.loc[measured, "filled_notional"]
+    row.insert(8, "slippage_se_bps", _standard_error(per_order.loc[measured, "slippage_bps"], notional))
     for name in ("half_spread", "impact"):
-        known = measured & events[f"{name}_cost"].notna()
-        row[f"{name}_bps"] = _ratio(events.loc[known, f"{name}_cost"], events.loc[known, "filled_notional"])
-    if "expected_bps" in events.columns:
-        known = measured & events["expected_bps"].notna()
-        expected = events.loc[known, "expected_bps"] / 1e4 * events.loc[known, "filled_notional"]
-        row["expected_bps"] = _ratio(expected, events.loc[known, "filled_notional"])
+        known = measured & per_order[f"{name}_cost"].notna()
+        row[f"{name}_bps"] = _ratio(per_order.loc[known, f"{name}_cost"], per_order.loc[known, "filled_notional"])
+    if "expected_bps" in per_order.columns:
+        known = measured & per_order["expected_bps"].notna()
+        expected = per_order.loc[known, "expected_bps"] / 1e4 * per_order.loc[known, "filled_notional"]
+        row["expected_bps"] = _ratio(expected, per_order.loc[known, "filled_notional"])
     row["friction_bps"] = row["slippage_bps"] + row["commission_bps"]
-    total = events[events["total_cost"].notna()]
+    total = per_order[per_order["total_cost"].notna()]
     row["measured"] = len(total)
     split = total[total["delay_cost"].notna()]
     for name in ("delay_cost", "trading_cost", "opportunity_cost", "fees", "total_cost"):
@@ -407,14 +409,14 @@ def _standard_error(values: pd.Series[float], weights: pd.Series[float]) -> floa
     return float(np.sqrt(len(value) / (len(value) - 1) * spread) / weight.sum())
 
 
-def _shown(events: pd.DataFrame) -> list[str]:
+def _shown(per_order: pd.DataFrame) -> list[str]:
     names = ["symbol", "side", "quantity", "filled_quantity", "avg_fill_price", "benchmark_price", "arrival_bid"]
     names += ["arrival_ask", "slippage_bps", "slippage_cost", "commission", "flags"]
-    return [name for name in names if name in events.columns]
+    return [name for name in names if name in per_order.columns]
 
 
-def _incomplete(events: pd.DataFrame) -> pd.DataFrame:
-    left = events[(events["remaining_quantity"] > 0) | events["quantity"].isna()]
+def _incomplete(per_order: pd.DataFrame) -> pd.DataFrame:
+    left = per_order[(per_order["remaining_quantity"] > 0) | per_order["quantity"].isna()]
     names = (
         "symbol",
         "side",
@@ -432,12 +434,12 @@ def _incomplete(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ibkr(
-    events: pd.DataFrame, orders: pd.DataFrame, fills: pd.DataFrame, trades: object, fx: object
+    per_order: pd.DataFrame, orders: pd.DataFrame, fills: pd.DataFrame, trades: object, fx: object
 ) -> pd.DataFrame:
-    """The columns that Interactive Brokers' guides name, by marketability: bps of value, positive is better.
+    """The columns named in Interactive Brokers' guides, by marketability: bps of value, positive is better.
 
-    ``Price Improvement`` is against the far touch when the order was handed over, of marketable orders; NaN where
-    the orders do not tell it, or no trades were given for ``Interval VWAP``. ``Value`` is our word for what the
+    ``Price Improvement`` is against the far touch when the order was sent, of marketable orders. It is NaN if the
+    orders do not have the touch, and ``Interval VWAP`` is NaN without trades. ``Value`` is our name for what the
     guides call notional value: they do not show the heading of that column.
     """
     frame = keyed_orders(orders)
@@ -449,13 +451,13 @@ def _ibkr(
             frame, fills, benchmark="vwap", trades=trades, sign="performance", fx=fx
         )
     rate = to_base(frame, fx)
-    value = events["filled_quantity"] * events["avg_fill_price"] * rate
+    value = per_order["filled_quantity"] * per_order["avg_fill_price"] * rate
     kinds = _marketability(frame)
     table = pd.DataFrame(
         {
-            "Volume": events["filled_quantity"].groupby(kinds).sum(),
+            "Volume": per_order["filled_quantity"].groupby(kinds).sum(),
             "Value": value.groupby(kinds).sum(),
-            "Commissions": -events["commission"].groupby(kinds).sum(min_count=1),
+            "Commissions": -per_order["commission"].groupby(kinds).sum(min_count=1),
         }
     )
     for name in ("Arrival Price", "Price Improvement", "Interval VWAP"):
@@ -471,7 +473,7 @@ def _ibkr(
 
 
 def _marketability(frame: pd.DataFrame) -> pd.Series[str]:
-    """Marketable: a market order, or a limit at or through the far touch when the order was handed over."""
+    """Marketable: a market order, or a limit at or through the far touch when the order was sent."""
     limit = column_numbers(frame, "limit_price", "orders")
     late = arrival_flags(frame).get("delayed_quote", False)
     bid, ask = (

@@ -1,4 +1,4 @@
-"""What was ordered and done, as frames: the record that every measure of the cost analysis takes. Pure."""
+"""Orders and executions as frames: the record that every measure of the cost analysis accepts. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["TradeRecord"]
 
 @dataclass(frozen=True, slots=True)
 class TradeRecord:
-    """What was ordered and done: frames with the columns of the blotter's tables of the same names.
+    """Orders and executions: frames with the columns of the blotter's tables of the same names.
 
-    ``orders`` has a column more, ``ended_at``: when an order that is done was cancelled or rejected, by its
+    ``orders`` has one more column, ``ended_at``: the time at which an order was cancelled or rejected, from its
     events.
     """
 

@@ -17,10 +17,10 @@ _END = "<!-- end of reliability -->"
 
 _TEXT = """\
 A run of the campaign is a worker process that plans, approves and submits four to eight orders through the real ib_async
-client, over real sockets, to the simulator in a process of its own, and records into a real DuckDB file. It is killed with
-SIGKILL, at a named point (around each kind of commit, before, within and behind the bytes of each order, in each step of
-recovery and of closing) or at a random time, while the wire plays up; up to two others resume the run and may be killed as
-well; the last one is left alone.{uses} The checker then holds the blotter against the simulator's own journal.
+client, over real sockets, to the simulator in a separate process, and records into a real DuckDB file. It is killed with
+SIGKILL, at a named point (around each kind of commit, before, within and after the bytes of each order, in each step of
+recovery and of closing) or at a random time, with network faults injected; up to two other workers resume the run and may be
+killed too; the last one is not killed.{uses} A checker then compares the blotter with the simulator's own journal.
 
 | {runs:,} runs, seeds {first} to {last} | |
 |---|--:|
@@ -29,36 +29,36 @@ well; the last one is left alone.{uses} The checker then holds the blotter again
 | executions | {fills:,} |
 | **orders accepted twice** | **{duplicate_orders}** |
 | **fills lost** | **{lost_fills}** |
-| **fills that never were** | **{phantom_fills}** |
+| **phantom fills** | **{phantom_fills}** |
 | positions that differ | {wrong_positions} |
 | approved orders neither sent nor `UNKNOWN` nor refused | {never_sent} |
-| files that do not open; acknowledged events that are gone | {torn} |
+| files that do not open; acknowledged events that are lost | {torn} |
 | any other difference | {others} |
-| orders sent a second time under their old id, and taken once | {absorbed:,} |
+| orders sent a second time under their old id, and accepted once | {absorbed:,} |
 | orders `UNKNOWN` at the end, each explained by a fault of its run | {unknown} |
 
-{points} crash points, {faults} kinds of fault and {scripts} kinds of orders were drawn by seed, and each was reached. {bound}
+{points} crash points, {faults} kinds of fault and {scripts} kinds of orders were drawn by seed, and all of them occurred. {bound}
 Python {python}, ib_async {ib_async}, DuckDB {duckdb}; {minutes} minutes.
 
-The same orders, faults and crashes in one process and in virtual time, with the sockets and the waiting left out, so that
-a seed is the same schedule to the byte: {schedules:,} schedules, {crashes:,} crashes, {sent:,} orders accepted, {executed:,} executions,
+The same orders, faults and crashes in one process and in virtual time, without sockets and waiting, so that
+a seed gives the same schedule to the byte: {schedules:,} schedules, {crashes:,} crashes, {sent:,} orders accepted, {executed:,} executions,
 {differences} differences.
 
-The same campaign with one safeguard switched off at a time, which must fail; on the first seeds whose first worker dies
-around the bytes of an order. The row without kills is of workers that nobody resumes; with the safeguard on, the same runs show nothing.
+The same campaign with one safeguard disabled at a time, which must fail; on the first seeds whose first worker is killed
+around the bytes of an order. In the row without kills no worker is resumed; with the safeguard, the same runs have no difference.
 
-| switched off | runs | kills | runs that failed | orders accepted twice | fills lost | fills that never were | orders in doubt without need |
+| disabled | runs | kills | runs that failed | orders accepted twice | fills lost | phantom fills | orders needlessly `UNKNOWN` |
 |---|--:|--:|--:|--:|--:|--:|--:|
 {ablation}
 
 **What cannot be known through the API**, and is therefore `UNKNOWN` until a person decides: an order of an earlier day that
 left no trace (IB Gateway reports executions and completed orders since midnight only); an order whose id is used up or was
 passed by a later one, and which the broker does not report; any doubt after TWS has reset its order ids; and
-stale data from TWS. All of this was tried against the simulator, which follows IB's documentation and
-captured messages. It is not proved against a real TWS or IB Gateway.
+stale data from TWS. All of this was tested against the simulator, which follows IB's documentation and
+captured messages. It was not tested against a real TWS or IB Gateway.
 
-`python -m tests.campaign` runs it, `--seed S` replays one run, `--ablation` switches the safeguards off, `--schedules N` runs
-schedules in virtual time; `python -m tests.campaign.starts` lets two processes begin the same run by two addresses of one TWS."""
+`python -m tests.campaign` runs it, `--seed S` replays one run, `--ablation` disables the safeguards, `--schedules N` runs
+schedules in virtual time; `python -m tests.campaign.starts` makes two processes start the same run by two addresses of one TWS."""
 
 
 def section(record: dict[str, Any]) -> str:
@@ -108,19 +108,19 @@ def section(record: dict[str, Any]) -> str:
 
 
 def _uses(total: dict[str, Any]) -> str:
-    """What the workers of a campaign did besides; nothing for a record of before they did."""
+    """Further faults of a campaign; empty for an older record without them."""
     if not total["faults"].get("restored_copy"):
         return ""
     faults, held = total["faults"], sum(total.get("reasons_of_held_back", {}).values())
     return (
         f" In {faults['other_client']} runs one of them had another client id, in {faults['restored_copy']} the blotter was "
-        f"replaced by an older copy of it, and in {faults['two_addresses']} the address was spelt in two ways; {held} orders that such a "
-        "copy did not know of were held back, each with its reason."
+        f"replaced by an older copy of it, and in {faults['two_addresses']} the address was spelt in two ways; {held} orders that were "
+        "missing in such a copy were held back, each with its reason."
     )
 
 
 def put_section(record: dict[str, Any], *, write: bool) -> int:
-    """Bring README's section up to the record; without ``write`` only say whether it is: 0 if so."""
+    """Write README's section from the record; without ``write`` only compare it: 0 if it is up to date."""
     text = README.read_text("utf-8")
     head, _, rest = text.partition(_BEGIN)
     _, _, tail = rest.partition(_END)

@@ -139,16 +139,16 @@ _SLOW = ("slow_intake",)
 _HIDDEN = ("no_executions", "no_completed", "no_open_orders")
 _NO_TRACE = ("ids_reset", *_HIDDEN)
 SAFEGUARDS: dict[str, Safeguard] = {
-    "no_record": Safeguard("no record: run the cell again", (), _no_record),
-    "blind_resend": Safeguard("what has no fill is sent again, unasked", (), _blind_resend),
-    "record_after_send": Safeguard("hand-over recorded after it", _HIDDEN, _record_after_send),
-    "new_id": Safeguard("one look, then a new order id", _SLOW, _new_id),
-    "new_id_after_settling": Safeguard("settled, then a new order id", _SLOW, _new_id_after_settling),
-    "used_ids": Safeguard("ids that began anew are trusted", _NO_TRACE, _used_ids),
+    "no_record": Safeguard("no blotter: run the cell again", (), _no_record),
+    "blind_resend": Safeguard("unfilled orders sent again without evidence", (), _blind_resend),
+    "record_after_send": Safeguard("submission recorded after sending", _HIDDEN, _record_after_send),
+    "new_id": Safeguard("one query, then a new order id", _SLOW, _new_id),
+    "new_id_after_settling": Safeguard("repeated queries, then a new order id", _SLOW, _new_id_after_settling),
+    "used_ids": Safeguard("order ids trusted after a reset", _NO_TRACE, _used_ids),
     "no_identity": Safeguard("executions without identity", (), _no_identity),
-    "no_sweep": Safeguard("nothing asked after a crash", (), _no_sweep),
+    "no_sweep": Safeguard("no evidence collected after a crash", (), _no_sweep),
     "go_on_regardless": Safeguard(
-        "nothing asked after a lost connection",
+        "no evidence collected after a lost connection",
         ("drop_after_accept",),
         _go_on_regardless,
         is_alone=True,

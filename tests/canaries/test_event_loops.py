@@ -249,7 +249,7 @@ def test_a_cell_runs_in_the_main_thread_within_a_running_loop(printed):
 
 
 def test_the_loop_can_be_called_within_a_cell(printed):
-    assert printed[3] == "stocklean-engine"
+    assert printed[3] == "stocklean-loop"
 
 
 def test_tasks_of_the_kernel_stand_still_while_a_cell_blocks_and_go_on_while_it_awaits(printed):

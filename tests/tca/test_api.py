@@ -1,4 +1,4 @@
-"""The measures take frames, a blotter, its record, or Parquet files, and say the same."""
+"""The measures give the same results from frames, a blotter, its trade record, or Parquet files."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from stocklean_exec.tca.sources import trade_record
 
 
 @pytest.fixture(scope="module")
-def lying(tmp_path_factory):
+def sources_of_run(tmp_path_factory):
     """One run in a blotter, as frames and as files."""
-    folder = tmp_path_factory.mktemp("lying")
+    folder = tmp_path_factory.mktemp("sources_of_run")
     broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0, "BBB": 50.0}, cash=100_000)
     with sx.open_blotter(folder / "b.duckdb") as blotter:
         sx.rebalance({"AAA": 0.5, "BBB": 0.2}, broker, blotter, run_id="r", approve="me", dry_run=False)
@@ -46,8 +46,8 @@ MEASURES = {
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_a_measure_is_the_same_from_frames_from_a_blotter_and_from_files(name, lying):
-    blotter, folder = lying
+def test_a_measure_is_the_same_from_frames_from_a_blotter_and_from_files(name, sources_of_run):
+    blotter, folder = sources_of_run
     measure, options = getattr(sx, name), MEASURES[name]
     wanted = measure(blotter.orders(), blotter.fills(), **options)
     compare = pd.testing.assert_series_equal if isinstance(wanted, pd.Series) else pd.testing.assert_frame_equal
@@ -82,14 +82,14 @@ def read_as_frames(monkeypatch):
 
 
 @pytest.mark.parametrize("name", TOTALS)
-def test_fills_in_files_are_added_up_there_where_totals_suffice(name, lying, read_as_frames):
-    _, folder = lying
+def test_fills_in_files_are_added_up_by_duckdb_if_totals_suffice(name, sources_of_run, read_as_frames):
+    _, folder = sources_of_run
     getattr(sx, name)(folder / "orders", folder / "fills", **MEASURES[name])
     assert read_as_frames == ["orders"]
 
 
-def test_reversion_and_participation_need_no_more_than_totals(lying, read_as_frames):
-    blotter, folder = lying
+def test_reversion_and_participation_need_no_more_than_totals(sources_of_run, read_as_frames):
+    blotter, folder = sources_of_run
     at = blotter.fills()["filled_at"].min()
     quotes = pd.DataFrame({"symbol": ["AAA"], "quoted_at": at, "bid": 99.0, "ask": 101.0})
     trades = pd.DataFrame({"symbol": ["AAA"], "traded_at": at, "price": 100.0, "volume": 1e6})
@@ -98,14 +98,14 @@ def test_reversion_and_participation_need_no_more_than_totals(lying, read_as_fra
     assert read_as_frames == ["orders", "orders"]
 
 
-def test_a_frame_of_orders_needs_fills_and_the_error_names_them(lying):
-    blotter, _ = lying
+def test_a_frame_of_orders_needs_fills_and_the_error_names_them(sources_of_run):
+    blotter, _ = sources_of_run
     with pytest.raises(InputError, match=r"^fills: 1 problem\n.*nothing was given; give a DataFrame"):
         sx.slippage(blotter.orders())
 
 
-def test_a_blotter_alone_is_not_enough_where_the_market_is_asked(lying):
-    blotter, _ = lying
+def test_a_blotter_alone_is_not_enough_for_measures_of_the_market(sources_of_run):
+    blotter, _ = sources_of_run
     for measure, kind in ((sx.spread_metrics, "quotes"), (sx.reversion, "quotes"), (sx.participation, "trades")):
         with pytest.raises(InputError, match=rf"^{kind}: 1 problem\n.*nothing was given; give {kind} as"):
             measure(blotter)
@@ -118,8 +118,8 @@ def test_the_options_of_a_summary_are_those_of_slippage():
     assert list(for_runs.values()) == list(for_orders.values())
 
 
-def test_markouts_and_spreads_take_files_too(lying):
-    blotter, folder = lying
+def test_markouts_and_spreads_take_files_too(sources_of_run):
+    blotter, folder = sources_of_run
     fills, orders = blotter.fills(), blotter.orders()
     at = fills["filled_at"].min()
     quotes = pd.DataFrame({"symbol": ["AAA", "BBB"], "quoted_at": at, "bid": [99.0, 49.0], "ask": [101.0, 51.0]})
@@ -131,15 +131,15 @@ def test_markouts_and_spreads_take_files_too(lying):
     assert len(sx.reversion(blotter, quotes=quotes, horizons=[1])) == 2
 
 
-def test_the_file_of_a_blotter_is_a_blotter(lying):
-    blotter, folder = lying
+def test_the_file_of_a_blotter_is_a_blotter(sources_of_run):
+    blotter, folder = sources_of_run
     wanted = sx.slippage(blotter)
     pd.testing.assert_frame_equal(sx.slippage(folder.parent / "b.duckdb"), wanted)
     pd.testing.assert_frame_equal(sx.slippage(str(folder.parent / "b.duckdb")), wanted)
 
 
-def test_orders_of_files_and_fills_of_a_frame(lying):
-    blotter, folder = lying
+def test_orders_of_files_and_fills_of_a_frame(sources_of_run):
+    blotter, folder = sources_of_run
     table = sx.slippage(folder / "orders", blotter.fills())
     assert table["slippage_bps"].tolist() == sx.slippage(blotter)["slippage_bps"].tolist()
 
@@ -153,14 +153,14 @@ def test_the_measures_keep_their_names_signatures_and_documentation():
         assert inspect.signature(measure) == inspect.signature(pure)
 
 
-def test_what_is_nowhere_is_an_error(tmp_path):
+def test_a_missing_source_is_an_error(tmp_path):
     with pytest.raises(InputError) as caught:
         sx.slippage(tmp_path / "nothing", tmp_path / "none")
     assert caught.value.codes == ("file_missing",)
 
 
-def test_a_call_that_does_not_fit_is_refused(lying):
-    blotter, _ = lying
+def test_a_call_that_does_not_fit_is_refused(sources_of_run):
+    blotter, _ = sources_of_run
     with pytest.raises(TypeError):
         sx.slippage(blotter.orders(), blotter.fills(), "arrival")  # options go by name
     with pytest.raises(TypeError):
@@ -192,7 +192,7 @@ def test_a_run_records_whether_the_market_at_arrival_was_delayed_and_how_old(kin
         record = trade_record(source, run_id="r")
         (order,) = record.orders.to_dict("records")
         assert order["status"] == "FILLED"
-        assert order["arrival_price"] == pytest.approx(123.0)  # as told, honest or not
+        assert order["arrival_price"] == pytest.approx(123.0)  # as reported, valid or not
         assert order["arrival_delayed"] is delayed
         age = (order["arrived_at"] - order["arrival_quoted_at"]).total_seconds()
         assert 0.0 <= age < 60.0
@@ -215,8 +215,8 @@ def test_a_run_records_whether_the_market_at_arrival_was_delayed_and_how_old(kin
             assert summary.headline["flagged"].tolist() == [0]
 
 
-def test_where_nobody_tells_of_what_kind_the_quote_was_it_is_unknown(lying):
-    orders = lying[0].orders("r")
+def test_without_a_quote_type_the_quote_is_of_unknown_type(sources_of_run):
+    orders = sources_of_run[0].orders("r")
     assert orders["arrival_delayed"].isna().all()
     assert orders["arrival_price"].notna().all()
-    assert sx.slippage(orders, lying[0].fills("r"))["slippage_bps"].notna().all()
+    assert sx.slippage(orders, sources_of_run[0].fills("r"))["slippage_bps"].notna().all()

@@ -85,21 +85,21 @@ def price_of(benchmark, **options):
     ],
 )
 def test_benchmarks_of_quotes(benchmark, prices, flags):
-    got, told, table = price_of(benchmark, quotes=QUOTES)
+    got, flags_found, table = price_of(benchmark, quotes=QUOTES)
     np.testing.assert_allclose(got, prices)
-    assert told == flags
+    assert flags_found == flags
     cost = (10.6 - prices[0]) * 100
     assert table["slippage_cost"].iloc[0] == pytest.approx(cost)
     assert table["slippage_bps"].iloc[0] == pytest.approx((10.6 - prices[0]) / prices[0] * 1e4)
 
 
-def test_the_age_of_the_quote_is_told():
+def test_the_age_of_the_quote_is_reported():
     ages = price_of("arrival", quotes=QUOTES)[2]["benchmark_age_seconds"]
     assert ages.tolist() == [1, 1]
     assert price_of("decision", quotes=QUOTES)[2]["benchmark_age_seconds"].tolist() == [0, 340]
 
 
-def test_what_the_orders_carry_is_used_and_only_the_rest_is_looked_up():
+def test_prices_of_the_orders_are_used_and_only_missing_ones_are_looked_up():
     orders = ORDERS_.assign(arrival_price=[12.5, NAN], arrival_bid=[12.0, NAN], arrival_ask=[13.0, NAN])
     table = slippage(orders, FILLS_, quotes=QUOTES)
     np.testing.assert_allclose(table["benchmark_price"], [12.5, NAN])
@@ -111,9 +111,9 @@ def test_what_the_orders_carry_is_used_and_only_the_rest_is_looked_up():
 
 
 def test_delayed_quotes_are_no_benchmark():
-    got, told, _ = price_of("arrival", quotes=QUOTES.assign(delayed=True))
+    got, flags_found, _ = price_of("arrival", quotes=QUOTES.assign(delayed=True))
     assert np.isnan(got).all()
-    assert told == ["delayed_quote", "delayed_quote"]
+    assert flags_found == ["delayed_quote", "delayed_quote"]
 
 
 def test_an_order_that_was_never_handed_over_has_no_arrival():
@@ -155,9 +155,9 @@ def test_pwp_is_the_vwap_of_the_first_shares_at_a_participation():
     assert price_of("pwp", trades=TRADES, participation=0.5)[0][0] == pytest.approx(10.5)
     assert price_of("pwp", trades=TRADES, participation=0.25)[0][0] == pytest.approx((2100 + 200 * 12) / 400)
     # at 5 % it would need 2,000 shares, and the day has 1,000
-    got, told, _ = price_of("pwp", trades=TRADES, participation=0.05)
+    got, flags_found, _ = price_of("pwp", trades=TRADES, participation=0.05)
     assert math.isnan(got[0])
-    assert told[0] == "no_volume"
+    assert flags_found[0] == "no_volume"
     tomorrow = pd.concat([TRADES, TRADES.iloc[[4]].assign(traded_at=AT + pd.Timedelta(days=1), volume=9e9)])
     assert math.isnan(price_of("pwp", trades=tomorrow, participation=0.05)[0][0])
 
@@ -197,7 +197,7 @@ def test_an_order_without_fills_has_no_interval_and_one_flag():
         ({"benchmark": "arrival", "quotes": QUOTES, "sign": "profit"}, "option_invalid"),
     ],
 )
-def test_what_a_benchmark_needs_must_be_given(options, code):
+def test_a_benchmark_without_its_data_is_an_error(options, code):
     with pytest.raises(InputError) as caught:
         slippage(ORDERS_, FILLS_, **options)
     assert caught.value.codes == (code,)

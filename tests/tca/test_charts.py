@@ -76,7 +76,7 @@ def test_every_chart_can_be_drawn_in_every_theme(name, theme):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_chart_of_nothing_says_so(name):
+def test_every_chart_without_data_has_a_note(name):
     empty = CASES[name].iloc[:0]
     if name == "chart_shortfall":
         empty = SUMMARY.assign(total_bps=NAN)
@@ -110,7 +110,7 @@ def test_the_histogram_is_weighted_by_notional_and_has_zero_on_an_edge():
     assert alike["share"].sum() == pytest.approx(1)
 
 
-def test_the_waterfall_ends_at_the_total_and_shows_what_no_part_explains():
+def test_the_waterfall_ends_at_the_total_and_shows_the_unsplit_rest():
     bars = rows(charts.chart_shortfall(SUMMARY), "part")
     assert bars["part"].tolist() == ["delay", "trading", "opportunity", "fees", "unsplit", "total"]
     assert bars["end"].tolist() == [4, 3, 5, 6, 9, 9]
@@ -139,11 +139,11 @@ def test_progress_is_a_line_per_order_or_percentiles_of_many():
     assert set(rows(charts.chart_fill_progress(many), "line")["line"]) == {"p10", "median", "p90"}
 
 
-def test_the_band_is_95_percent_and_unobserved_horizons_are_left_out():
+def test_the_band_is_95_percent_and_unobserved_horizons_are_excluded():
     band = rows(charts.chart_markouts(MARKOUTS), "low")
     assert band["horizon"].tolist() == ["-1 min", "1 s", "1 h"]
     np.testing.assert_allclose(band["high"] - band["bps"], [0.98, 0, 1.96])
-    with pytest.raises(InputError, match="several groups"):
+    with pytest.raises(InputError, match="a chart shows one group"):
         charts.chart_markouts(pd.concat([MARKOUTS, MARKOUTS]))
 
 
@@ -169,7 +169,7 @@ def test_a_chart_is_the_same_every_time():
         (lambda: charts.chart_shortfall(pd.concat([SUMMARY, SUMMARY])), "wrong_type"),
     ],
 )
-def test_what_cannot_be_drawn_is_an_error(call, code):
+def test_invalid_chart_input_is_an_error(call, code):
     with pytest.raises(InputError) as caught:
         call()
     assert caught.value.codes == (code,)

@@ -56,7 +56,7 @@ FILLS_ = pd.DataFrame(
 # -- completion ------------------------------------------------------------------------------------------------
 
 
-def test_completion_tells_what_was_asked_done_and_left_and_when():
+def test_completion_gives_requested_filled_and_remaining_quantities_and_times():
     table = completion(ORDERS_, FILLS_)
     assert table["quantity"].tolist() == [10.0, 20.0, 5.0, 8.0]
     assert table["filled_quantity"].tolist() == [10.0, 10.0, 0.0, 8.0]
@@ -69,7 +69,7 @@ def test_completion_tells_what_was_asked_done_and_left_and_when():
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "told"),
+    ("status", "reason", "expected"),
     [
         ("NEW", None, "not_sent"),
         ("SUBMITTED", None, "working"),
@@ -80,12 +80,12 @@ def test_completion_tells_what_was_asked_done_and_left_and_when():
         (None, None, ""),
     ],
 )
-def test_what_is_left_has_a_reason(status, reason, told):
+def test_an_unfilled_quantity_has_a_reason(status, reason, expected):
     orders = ORDERS_.iloc[[2]].assign(status=status, reason=reason)
-    assert completion(orders, FILLS_.iloc[:0])["reason"].fillna("").tolist() == [told]
+    assert completion(orders, FILLS_.iloc[:0])["reason"].fillna("").tolist() == [expected]
 
 
-def test_more_than_was_asked_is_said_to_be_so():
+def test_an_overfill_is_its_own_reason():
     orders = ORDERS_.iloc[[3]].assign(quantity=5.0)
     row = completion(orders, FILLS_[FILLS_["client_order_id"] == "d"]).iloc[0]
     assert (row["remaining_quantity"], row["fill_ratio"], row["reason"]) == (0.0, 1.6, "overfilled")
@@ -120,7 +120,7 @@ def test_completion_of_a_run_and_of_groups():
     row = table.loc["all"]
     assert row[["orders", "fills"]].tolist() == [4, 4]
     assert row["fill_ratio"] == pytest.approx(28 / 43)
-    # notional at arrival: 10 x 100 + 20 x 50 + 5 x 10 + 8 x 25 = 2,250 asked; 1,000 + 500 + 200 done
+    # notional at arrival: 10 x 100 + 20 x 50 + 5 x 10 + 8 x 25 = 2,250 requested; 1,000 + 500 + 200 done
     assert row["notional_ratio"] == pytest.approx(1_700 / 2_250)
     assert row["completion_rate"] == 0.5
     assert row["residual_notional"] == pytest.approx(550)
@@ -131,7 +131,7 @@ def test_completion_of_a_run_and_of_groups():
     assert by_side.index.tolist() == ["BUY", "SELL"]
 
 
-def test_what_is_left_by_reason():
+def test_unfilled_quantities_by_reason():
     table = incomplete_reasons(ORDERS_, FILLS_)
     assert table[["status", "reason", "orders"]].to_numpy().tolist() == [
         ["PARTIAL", "working", 1],
@@ -154,7 +154,7 @@ def test_published_kaplan_meier_of_uncensored_data():
 
 def test_unfilled_orders_are_censored_and_make_percentiles_longer():
     # a and d are done after 2 s and 1 s; b after 3.5 s is half done, watched till the end of the record at 3.5 s;
-    # c was rejected, with no end told: watched likewise. Of four at risk, one is done at 1 s and one at 2 s.
+    # c was rejected, with no end recorded: observed too. Of four at risk, one is done at 1 s and one at 2 s.
     curve = fill_curve(ORDERS_, FILLS_)
     assert curve["seconds"].tolist() == [1, 2]
     assert curve["unfilled_share"].tolist() == [0.75, 0.5]
@@ -217,7 +217,7 @@ def test_empty_in_typed_empty_out():
 
 
 def test_a_fill_in_the_second_of_its_order_took_no_time_and_one_before_it_is_shown_as_it_is():
-    # TWS tells execution times in whole seconds, so a fill may seem to come up to a second before its order.
+    # TWS reports execution times in whole seconds, so a fill may seem to come up to a second before its order.
     at = pd.Timestamp("2026-11-23 15:00:00.700", tz="UTC")
     orders = pd.DataFrame(
         {"client_order_id": ["a", "b"], "symbol": "A", "side": "BUY", "quantity": 10.0, "arrived_at": at}

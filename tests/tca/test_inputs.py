@@ -138,7 +138,7 @@ def test_a_commission_in_another_currency_is_turned_into_that_of_its_order():
     assert in_order_currency(frame, FILLS, None) is FILLS
 
 
-def test_an_arrival_price_of_a_crossed_or_delayed_quote_is_none():
+def test_an_arrival_price_of_a_crossed_or_delayed_quote_is_missing():
     frame = ORDERS.assign(
         arrival_price=[10.0, 10.0, 10.0], arrival_bid=[9.0, 11.0, np.nan], arrival_ask=[11.0, 9.0, 11.0]
     )

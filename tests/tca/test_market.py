@@ -22,7 +22,7 @@ def rows(market, fields):
 
 
 @pytest.mark.parametrize("dtype", ["str", "category", "object"])
-def test_quotes_come_by_symbol_in_time_and_unusable_ones_hide_what_was_before(dtype):
+def test_quotes_are_by_symbol_in_time_and_unusable_ones_end_the_one_before(dtype):
     market = FrameMarket(QUOTES.astype({"symbol": dtype}))
     found = rows(market, ["mid", "state"])
     assert found["A"] == ([2_000_000], [[10.0, 11.0], [0.0, 0.0]])

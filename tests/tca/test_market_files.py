@@ -8,7 +8,7 @@ import pytest
 from stocklean_exec.errors import InputError
 from stocklean_exec.tca.asof import MICROS, look_up
 from stocklean_exec.tca.market import FrameMarket
-from stocklean_exec.tca.market_files import MarketFiles, Reach, quote_files, trade_files
+from stocklean_exec.tca.market_files import MarketFiles, ReadPlan, quote_files, trade_files
 from stocklean_exec.tca.parquet import HashPart
 
 NAMES = ["A", "B", "O'NEIL", "BRK B"]
@@ -60,7 +60,7 @@ def write(frames, folder, time="TIMESTAMPTZ"):
     return folder
 
 
-def questions(seed=2, rows=500):
+def lookups(seed=2, rows=500):
     rng = np.random.default_rng(seed)
     return pd.Series(rng.choice([*NAMES, "NONE"], rows)), rng.integers(-100, 90_000, rows) * MICROS
 
@@ -71,7 +71,7 @@ def test_files_answer_as_a_frame_does_however_they_lie(layout, batch_bytes, tmp_
     quotes = random_quotes()
     files = MarketFiles(write(LAYOUTS[layout](quotes), tmp_path / "quotes"), batch_bytes=batch_bytes)
     fields = ("mid", "bid", "ask", "state")
-    from_frame, from_files = (look_up(market, *questions(), fields) for market in (FrameMarket(quotes), files))
+    from_frame, from_files = (look_up(market, *lookups(), fields) for market in (FrameMarket(quotes), files))
     for name in (*fields, "age"):
         np.testing.assert_array_equal(from_files[name], from_frame[name])
     assert np.isfinite(from_files["mid"]).sum() > 100
@@ -80,8 +80,8 @@ def test_files_answer_as_a_frame_does_however_they_lie(layout, batch_bytes, tmp_
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("names", [["A"], ["B", "NONE"], ["A", "BRK B", "O'NEIL"], NAMES])
 @pytest.mark.parametrize("hours", [(0, 24), (6, 24), (7, 11), (5, 6), (23, 48), (30, 40)])
-def test_files_give_the_rows_that_a_frame_gives_whatever_part_is_asked_for(layout, names, hours, tmp_path):
-    # All symbols or few, files from end to end or in part: what is not asked for is left out by DuckDB or by us.
+def test_files_give_the_rows_of_a_frame_for_any_symbols_and_window(layout, names, hours, tmp_path):
+    # All symbols or few, files from end to end or in part: other rows are filtered by DuckDB or here.
     quotes = random_quotes(rows=400)
     files = MarketFiles(write(LAYOUTS[layout](quotes), tmp_path / "quotes"))
     start, end = (hour * 3_600 * MICROS for hour in hours)
@@ -141,7 +141,7 @@ def test_rows_of_one_time_keep_their_sequence_across_runs_and_files(tmp_path):
     assert bid.tolist() == [3.0, 1.0, 4.0, 5.0, 2.0]
 
 
-def test_only_the_asked_window_and_symbols_are_read(tmp_path):
+def test_only_the_requested_window_and_symbols_are_read(tmp_path):
     files = quote_files(write([random_quotes()], tmp_path))
     found = list(files.series(["B"], ["mid"], 3_600 * MICROS, 7_200 * MICROS))
     assert [name for name, _, _ in found] == ["B"]
@@ -153,12 +153,12 @@ def test_only_the_asked_window_and_symbols_are_read(tmp_path):
 
 
 def test_the_query_names_the_window_and_the_symbols(tmp_path):
-    # What makes fifty orders against fifty million quotes cheap: nothing else is asked for.
+    # What makes fifty orders against fifty million quotes cheap: nothing else is read.
     files = quote_files(write([random_quotes()], tmp_path))
     end = 60_000 * MICROS
-    reach = files._reach(["A", "O'NEIL"], 0, end)
-    assert reach == Reach([f"{tmp_path}/part0.parquet"], 4_000, mixed=True)
-    query = files._query(["A", "O'NEIL"], ["mid"], 0, end, reach, HashPart(0, 16))
+    plan = files._plan_read(["A", "O'NEIL"], 0, end)
+    assert plan == ReadPlan([f"{tmp_path}/part0.parquet"], 4_000, mixed=True)
+    query = files._query(["A", "O'NEIL"], ["mid"], 0, end, plan, HashPart(0, 16))
     assert "IN ('A', 'O''NEIL')" in query
     assert "BETWEEN TIMESTAMPTZ '1970-01-01 00:00:00+00:00' AND TIMESTAMPTZ '1970-01-01 16:40:00+00:00'" in query
     plan = files._connection.execute(f"EXPLAIN {query}").fetchall()[0][1]
@@ -166,16 +166,16 @@ def test_the_query_names_the_window_and_the_symbols(tmp_path):
     assert "JOIN" not in plan
 
 
-def test_times_without_a_zone_need_one_to_be_told(tmp_path):
+def test_times_without_a_zone_need_the_option(tmp_path):
     quotes = random_quotes().drop(columns="delayed")
     folder = write([quotes], tmp_path, time="TIMESTAMP")
     with pytest.raises(InputError) as caught:
         quote_files(folder)
     assert caught.value.codes == ("naive_time",)
     shifted = quotes.assign(quoted_at=quotes["quoted_at"] + pd.Timedelta(hours=5))  # New York in winter
-    symbols, at = questions()
-    told = look_up(quote_files(folder, time_zone="America/New_York"), symbols, at)
-    np.testing.assert_array_equal(told["mid"], look_up(FrameMarket(shifted), symbols, at)["mid"])
+    symbols, at = lookups()
+    found = look_up(quote_files(folder, time_zone="America/New_York"), symbols, at)
+    np.testing.assert_array_equal(found["mid"], look_up(FrameMarket(shifted), symbols, at)["mid"])
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
@@ -227,7 +227,7 @@ def test_times_in_nanoseconds(time, zone, tmp_path):
         ),
     ],
 )
-def test_what_is_not_there_is_an_error(change, code, tmp_path):
+def test_missing_files_or_columns_are_errors(change, code, tmp_path):
     with pytest.raises(InputError) as caught:
         quote_files(change(tmp_path))
     assert caught.value.codes == (code,)
@@ -247,22 +247,24 @@ def test_only_files_that_the_window_touches_are_read(tmp_path):
     parts = LAYOUTS["one file a day, by symbol"](random_quotes())
     folder = write(parts, tmp_path)
     files, hour = quote_files(folder), 3_600 * MICROS
-    assert files._reach(["A"], 13 * hour, 14 * hour) == Reach(
+    assert files._plan_read(["A"], 13 * hour, 14 * hour) == ReadPlan(
         [f"{folder}/part2.parquet"], len(parts[2]), mixed=True
     )
-    assert files._reach(["A"], 6 * hour, 24 * hour).files == [f"{folder}/part{part}.parquet" for part in (1, 2, 3)]
-    assert files._reach(["A"], 48 * hour, 72 * hour) == Reach([], 0)
+    assert files._plan_read(["A"], 6 * hour, 24 * hour).files == [
+        f"{folder}/part{part}.parquet" for part in (1, 2, 3)
+    ]
+    assert files._plan_read(["A"], 48 * hour, 72 * hour) == ReadPlan([], 0)
 
 
-def test_neither_window_nor_symbols_are_asked_for_where_nearly_all_is_wanted(tmp_path):
+def test_the_query_has_no_filter_if_nearly_all_rows_are_requested(tmp_path):
     files, day = quote_files(write([random_quotes()], tmp_path)), 86_400 * MICROS
     place = [f"{tmp_path}/part0.parquet"]
-    assert files._reach(["A", "B", "BRK B"], 0, day) == Reach(
+    assert files._plan_read(["A", "B", "BRK B"], 0, day) == ReadPlan(
         place, 4_000, ["A", "B", "BRK B", "O'NEIL"], mixed=True
     )
-    assert files._reach(["A", "B"], 0, day) == Reach(place, 4_000, mixed=True)
-    assert files._reach(NAMES, 3_600 * MICROS, day) == Reach(place, 4_000, mixed=True)
-    query = files._query(["A", "B"], ["mid"], 0, day, files._reach(NAMES, 0, day), HashPart(0, 16))
+    assert files._plan_read(["A", "B"], 0, day) == ReadPlan(place, 4_000, mixed=True)
+    assert files._plan_read(NAMES, 3_600 * MICROS, day) == ReadPlan(place, 4_000, mixed=True)
+    query = files._query(["A", "B"], ["mid"], 0, day, files._plan_read(NAMES, 0, day), HashPart(0, 16))
     assert query.endswith("WHERE \"symbol\" BETWEEN 'A' AND 'B'")
 
 
@@ -276,11 +278,11 @@ def test_files_in_which_symbols_take_turns_are_read_in_fewer_batches(order, mixe
     with duckdb.connect() as connection:
         connection.execute(f"COPY ({rows}) TO '{tmp_path}/q.parquet' (ROW_GROUP_SIZE 2048)")
     files = MarketFiles(tmp_path, batch_bytes=40_000 * 8 * 3 // 8)  # room for one symbol
-    assert files._reach(names, 0, 2**52).mixed is mixed
-    asked = []
-    files._read = lambda part, *rest: asked.append(part) or MarketFiles._read(files, part, *rest)
+    assert files._plan_read(names, 0, 2**52).mixed is mixed
+    batches = []
+    files._read = lambda part, *rest: batches.append(part) or MarketFiles._read(files, part, *rest)
     found = {name: bid for name, _, (bid,) in files.series(names, ["bid"], 0, 2**52)}
-    assert [len(part) for part in asked] == ([4, 4] if mixed else [1] * 8)
+    assert [len(part) for part in batches] == ([4, 4] if mixed else [1] * 8)
     for number, name in enumerate(names):
         np.testing.assert_array_equal(found[name], np.arange(number, 40_000, 8) + 1)
 
@@ -324,21 +326,21 @@ def test_the_files_are_those_that_there_were_when_they_were_opened(tmp_path):
     quotes = random_quotes()
     files = quote_files(write([quotes], tmp_path))
     (tmp_path / "later.parquet").write_bytes((tmp_path / "part0.parquet").read_bytes())
-    assert files._reach(["A"], 0, 86_400 * MICROS).files == [f"{tmp_path}/part0.parquet"]
+    assert files._plan_read(["A"], 0, 86_400 * MICROS).files == [f"{tmp_path}/part0.parquet"]
 
 
-def test_files_that_change_while_they_are_read_are_told_of(tmp_path):
+def test_files_that_change_while_they_are_read_are_an_error(tmp_path):
     quotes = random_quotes()
     files = quote_files(write([quotes[quotes["symbol"] != "B"]], tmp_path))
-    reach = files._reach(NAMES, 0, 86_400 * MICROS)
-    assert reach.present == ["A", "BRK B", "O'NEIL"]
+    plan = files._plan_read(NAMES, 0, 86_400 * MICROS)
+    assert plan.present == ["A", "BRK B", "O'NEIL"]
     files = quote_files(write([quotes], tmp_path))
-    with pytest.raises(InputError, match="the files changed meanwhile") as caught:
-        files._read(NAMES, ["mid"], 0, 86_400 * MICROS, reach)
+    with pytest.raises(InputError, match="the files changed while they were read") as caught:
+        files._read(NAMES, ["mid"], 0, 86_400 * MICROS, plan)
     assert caught.value.codes == ("parquet_changed",)
 
 
-def test_damaged_files_are_told_of(tmp_path):
+def test_damaged_files_are_an_error(tmp_path):
     folder = write([random_quotes(rows=100_000).sort_values(["symbol", "quoted_at"])], tmp_path)
     file = folder / "part0.parquet"
     damaged = bytearray(file.read_bytes())

@@ -41,7 +41,7 @@ FILLS_ = pd.DataFrame(
 )
 
 
-def test_markouts_are_positive_when_the_price_moved_our_way():
+def test_markouts_are_positive_when_the_price_moved_in_our_favour():
     table = markouts(FILLS_.iloc[[0]], QUOTES, horizons=[0, 10, 60])
     # bought at 101: mid 100, 101, 102 are -1, 0 and 1 of 101
     np.testing.assert_allclose(table["markout_bps"], [-1 / 101 * 1e4, 0, 1 / 101 * 1e4], atol=1e-9)
@@ -75,7 +75,7 @@ def test_weighted_by_notional_it_is_a_ratio_of_sums():
     assert row["markout_bps"] == pytest.approx(-1e4 * (40 * 1 + 20 * 0.5) / (40 * 101 + 20 * 49.5))
 
 
-def test_what_was_not_observed_is_null_and_counted():
+def test_unobserved_markouts_are_missing_and_counted():
     table = markouts(FILLS_, QUOTES, horizons=[-10, 40, 64, 70, 3600])
     # 10 s before, there was no quote yet. 40 s on, B's record has ended 10 s ago. 64 s on, so has A's for its
     # second fill (69 s), and not for its first: a quote stands for five seconds at the end of the record.
@@ -85,7 +85,7 @@ def test_what_was_not_observed_is_null_and_counted():
     assert table["standard_error"].isna().tolist() == [True, False, True, True, True]
 
 
-def test_a_crossed_quote_is_no_price_and_does_not_bring_back_the_one_before():
+def test_a_crossed_quote_has_no_price_and_ends_the_one_before():
     quotes = QUOTES.assign(ask=[101.0, 99.0, 103.0, 50.5, 49.5])
     assert math.isnan(markouts(FILLS_.iloc[[0]], quotes, horizons=[10])["markout_bps"].iloc[0])
 
@@ -161,7 +161,7 @@ def test_empty_in_typed_empty_out():
         (FILLS_, {"horizons": ["close"], "time_zone": "Mars"}, "option_invalid"),
     ],
 )
-def test_what_cannot_be_measured_is_an_error(fills, options, code):
+def test_invalid_input_is_an_error(fills, options, code):
     with pytest.raises(InputError) as caught:
         markouts(fills, QUOTES, **options)
     assert code in caught.value.codes

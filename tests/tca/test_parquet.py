@@ -18,7 +18,7 @@ from stocklean_exec.tca.parquet import (
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_rows_come_in_chunks_and_in_their_sequence(threads, tmp_path):
+def test_rows_are_read_in_chunks_and_in_sequence(threads, tmp_path):
     file = str(tmp_path / "n.parquet")
     rows = "SELECT n, n / 2 AS half FROM range(1_000_000) r(n)"
     with duckdb.connect() as connection:
@@ -31,7 +31,7 @@ def test_rows_come_in_chunks_and_in_their_sequence(threads, tmp_path):
     np.testing.assert_array_equal(np.concatenate([part["half"] for part in parts]), np.arange(0, 1_000_000, 3) / 2)
 
 
-def test_the_whole_is_the_chunks_written_one_after_the_other():
+def test_whole_is_the_concatenation_of_the_chunks():
     query = "SELECT n, n / 2 AS half FROM range(1_000_000) r(n)"
     with connect() as connection:
         found = whole(connection, query)
@@ -44,7 +44,7 @@ def test_the_whole_is_the_chunks_written_one_after_the_other():
     }
 
 
-def test_what_duckdb_cannot_read_on_the_way_is_an_error_of_the_table(tmp_path):
+def test_an_error_of_duckdb_while_reading_is_an_error_of_the_table(tmp_path):
     file = tmp_path / "n.parquet"
     with duckdb.connect() as connection:
         connection.execute(f"COPY (SELECT random() AS n FROM range(500_000)) TO '{file}'")  # noqa: S608 - a test's own
@@ -65,12 +65,12 @@ def test_what_duckdb_cannot_read_on_the_way_is_an_error_of_the_table(tmp_path):
     assert caught.value.codes == ("parquet_format",)
 
 
-def test_texts_are_told_apart_by_as_few_bits_as_it_takes():
-    assert HashPart.telling([1, 2, 3]) == HashPart(0, 16)
-    assert HashPart.telling([1, 1 + (1 << 16)]) == HashPart(1, 16)
-    assert HashPart.telling([k << 40 | k for k in range(70_000)]).bits == 32
-    assert HashPart.telling([k << 40 | k for k in range(70_000)], (16, 24)).bits == 24
-    assert HashPart.telling([5, 5]) is None
+def test_hash_parts_have_as_few_bits_as_needed():
+    assert HashPart.distinguishing([1, 2, 3]) == HashPart(0, 16)
+    assert HashPart.distinguishing([1, 1 + (1 << 16)]) == HashPart(1, 16)
+    assert HashPart.distinguishing([k << 40 | k for k in range(70_000)]).bits == 32
+    assert HashPart.distinguishing([k << 40 | k for k in range(70_000)], (16, 24)).bits == 24
+    assert HashPart.distinguishing([5, 5]) is None
 
 
 @pytest.mark.parametrize("part", [HashPart(3, 16), HashPart(40, 20), HashPart(0, 32), HashPart(0, 64)])
@@ -83,7 +83,7 @@ def test_duckdb_takes_the_part_of_a_hash_that_we_take(part):
         assert [row[0] for row in rows.fetchall()] == [part.of(one) for one in hashes]
 
 
-def test_what_is_not_there_or_no_parquet_is_refused(tmp_path):
+def test_a_missing_file_or_another_format_is_refused(tmp_path):
     with pytest.raises(InputError) as caught:
         parquet_pattern(tmp_path / "nothing", "quotes")
     assert caught.value.codes == ("file_missing",)

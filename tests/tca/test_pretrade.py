@@ -108,7 +108,7 @@ def synthetic(rows, spread, coefficient, noise=0.0, seed=3):
     return costs, orders
 
 
-def test_calibration_finds_what_the_orders_were_made_with():
+def test_calibration_recovers_the_parameters_of_simulated_orders():
     costs, orders = synthetic(50, spread=3.0, coefficient=0.7)
     found = calibrate(costs, orders, MARKET)
     assert found["half_spread_bps"] == pytest.approx(3)
@@ -139,7 +139,7 @@ def test_two_orders_are_too_few():
     assert math.isnan(found["coefficient"])
 
 
-def test_what_is_expected_is_shown_in_the_review_kept_in_the_record_and_held_against_the_cost():
+def test_the_expected_cost_is_reviewed_recorded_and_compared_with_the_cost():
     # 1e4 x 0.02 x sqrt(100 / 1e6) = 2 basis points, and half of a spread of 4: 4 altogether.
     broker = sx.connect("mock://", quotes={"AAA": 50.0}, cash=10_000)
     market = pd.DataFrame({"symbol": ["AAA"], "volatility": [0.02], "adv": [1e6], "spread_bps": [4.0]})
@@ -157,7 +157,7 @@ def test_what_is_expected_is_shown_in_the_review_kept_in_the_record_and_held_aga
     assert summary.headline["expected_bps"].tolist() == pytest.approx([4.0])
 
 
-def test_an_edit_of_the_quantity_takes_the_expectation_away():
+def test_an_edit_of_the_quantity_clears_the_expected_cost():
     broker = sx.connect("mock://", quotes={"AAA": 50.0, "BBB": 50.0}, cash=10_000)
     market = pd.DataFrame({"symbol": ["AAA", "BBB"], "volatility": 0.02, "adv": 1e6})
     plan = sx.plan_orders({"AAA": 0.3, "BBB": 0.3}, None, broker.quotes(), nav=10_000, run_id="r")

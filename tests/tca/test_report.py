@@ -58,7 +58,7 @@ def read(html):
     return reader
 
 
-def test_the_page_is_whole_and_needs_nothing_from_anywhere(page):
+def test_the_page_is_self_contained(page):
     reader = read(page.html)
     assert not {"script", "link", "img", "iframe", "object"} & set(reader.tags)
     assert reader.links == []
@@ -68,11 +68,11 @@ def test_the_page_is_whole_and_needs_nothing_from_anywhere(page):
     assert reader.tags.count("svg") == 5
 
 
-def test_it_tells_the_headline_what_was_left_and_where_it_comes_from(page):
+def test_it_has_headline_incomplete_orders_and_provenance(page):
     text = " ".join(read(page.html).text)
     row = page.summary.headline.iloc[0]
     assert f"{row['slippage_bps']:+.2f}" in text
-    for told in (
+    for expected in (
         "Incomplete orders",
         "price_unavailable",
         "Worst orders",
@@ -80,7 +80,7 @@ def test_it_tells_the_headline_what_was_left_and_where_it_comes_from(page):
         "Run and provenance",
         "By hour",
     ):
-        assert told in text
+        assert expected in text
     assert "demo: partial" in text
     assert sx.__version__ in text
     assert "not approved" in text
@@ -103,7 +103,7 @@ def test_account_numbers_are_masked(page, blotter):
     assert mask_accounts("DU123456 runs DUMMY10, S&P 500", record) == "DU***456 runs DUMMY10, S&P 500"
 
 
-def test_what_is_not_ours_is_escaped():
+def test_text_from_outside_is_escaped():
     evil = "<script>alert('x')</script>"
     broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=10_000)
     with sx.open_blotter() as opened:
@@ -118,7 +118,7 @@ def test_what_is_not_ours_is_escaped():
     assert "script" not in read(made.html).tags
 
 
-def test_an_account_that_html_writes_in_another_way_is_masked_too():
+def test_an_account_with_escaped_characters_is_masked_too():
     broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=10_000)
     with sx.open_blotter() as opened:
         sx.rebalance({"AAA": 0.5}, broker, opened, run_id="r", approve="me", dry_run=False)
@@ -130,7 +130,7 @@ def test_an_account_that_html_writes_in_another_way_is_masked_too():
     assert 'of O***ns"' in text
 
 
-def test_it_is_written_whole_or_not_at_all(blotter, tmp_path):
+def test_it_is_written_completely_or_not_at_all(blotter, tmp_path):
     file = tmp_path / "new" / "r.html"
     assert write_report("demo", blotter, file) == file
     assert file.read_text("utf-8").endswith("</html>\n")
@@ -182,7 +182,7 @@ def test_a_run_without_fills_has_a_report():
         sx.rebalance({"AAA": 0.5}, broker, opened, run_id="r", approve="me", dry_run=False)
         made = report("r", opened)
     assert "failed" in made.html
-    assert "no order has been measured" in made.html
+    assert "no order was measured" in made.html
     read(made.html)
 
 
@@ -193,7 +193,7 @@ def test_a_record_without_anything_has_a_report(tmp_path):
     assert "no run" in made.html
 
 
-def test_a_run_that_is_not_on_record_is_an_error(blotter):
+def test_an_unknown_run_is_an_error(blotter):
     with pytest.raises(InputError) as caught:
         report("other", blotter)
     assert caught.value.codes == ("run_unknown",)
@@ -212,12 +212,12 @@ def test_the_brokers_view_and_a_market_of_trades(blotter):
     made = report("demo", blotter, sign="performance", trades=trades, delay_basis="executed")
     text = " ".join(read(made.html).text)
     assert "As Interactive Brokers reports it" in text
-    assert "positive is in our favour" in text
+    assert "positive is favourable" in text
     assert "Cost against participation" in text
     assert made.summary.headline["slippage_cost"].iloc[0] < 0
 
 
-def test_numbers_are_told_as_numbers(page):
+def test_numbers_are_formatted_as_numbers(page):
     assert re.search(r'<td class="number">[\d,]+\.\d\d</td>', page.html)
     assert "nan" not in " ".join(read(page.html).text).lower().split()
 

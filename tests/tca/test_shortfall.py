@@ -36,10 +36,10 @@ class Case(NamedTuple):
     fees: float
     basis: str
     published: dict[str, float]
-    places: int = 6  # decimals of the published figures; percent are told as bps, hence 0
+    places: int = 6  # decimals of the published figures; percent are given as bps, hence 0
 
 
-# Each figure under ``published`` is the source's own, in its own rounding. Prices that a source does not tell
+# Each figure under ``published`` is the source's own, in its own rounding. Prices that a source does not give
 # (because its figure does not need them) are set to another price of the case, and no figure that would need them
 # is compared.
 PUBLISHED = [
@@ -307,7 +307,7 @@ FILLS_ = pd.DataFrame(
 )
 # a: delay 10 x 1 = 10, trading 4 x 1 = 4, fees 2, total 16 of 1,000.
 # b: delay 20 x 1 = 20, trading 10 x -0.5 = -5, opportunity 10 x 1 = 10, fees 0.50, total 25.50 of 1,000.
-# c: never sent; total 5 x 2 = 10 of 50, and nothing tells how much of it is delay.
+# c: never sent; total 5 x 2 = 10 of 50, and no price shows how much of it is delay.
 
 
 def test_hand_calculation_of_three_orders():
@@ -377,8 +377,8 @@ def test_final_prices_may_be_given_by_symbol_and_win_over_the_column(given_):
         ({"fx": {"USD": 1.0}}, None),
     ],
 )
-def test_options_that_mean_nothing_are_errors(options, code):
-    if code is None:  # rates for orders that do not tell their currency change nothing
+def test_invalid_options_are_errors(options, code):
+    if code is None:  # rates for orders without a currency change nothing
         assert len(implementation_shortfall(ORDERS_, FILLS_, **options)) == 3
         return
     with pytest.raises(InputError) as caught:
@@ -401,7 +401,7 @@ def test_options_that_mean_nothing_are_errors(options, code):
         (ORDERS_.assign(currency="USD"), FILLS_.assign(commission_currency="EUR"), "commission_currency"),
     ],
 )
-def test_what_cannot_be_measured_is_an_error(orders, fills, code):
+def test_invalid_input_is_an_error(orders, fills, code):
     with pytest.raises(InputError) as caught:
         implementation_shortfall(orders, fills)
     assert code in caught.value.codes
@@ -429,7 +429,7 @@ def test_empty_in_typed_empty_out():
     assert shortfall_summary(ORDERS.empty(), FILLS.empty()).loc["all", ["orders", "measured"]].tolist() == [0, 0]
 
 
-def test_what_is_handed_in_is_not_changed():
+def test_the_input_is_not_changed():
     orders, fills = ORDERS_.copy(), FILLS_.copy()
     implementation_shortfall(orders, fills)
     pd.testing.assert_frame_equal(orders, ORDERS_)
@@ -460,7 +460,7 @@ def test_fills_that_were_added_up_elsewhere_give_the_same():
 # ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_run_is_a_ratio_of_sums_and_shows_what_no_arrival_price_splits():
+def test_the_run_is_a_ratio_of_sums_with_the_unsplit_cost():
     row = shortfall_summary(ORDERS_, FILLS_).loc["all"]
     # 16 + 25.50 + 10 of 2,050; the split covers a and b, and c's 10 stand apart
     assert row[["orders", "measured", "flagged"]].tolist() == [3, 3, 1]
@@ -472,7 +472,7 @@ def test_the_run_is_a_ratio_of_sums_and_shows_what_no_arrival_price_splits():
     assert row["fill_ratio"] == pytest.approx((1000 + 500) / 2050)
 
 
-def test_fees_are_not_a_part_of_what_no_arrival_price_splits():
+def test_fees_are_not_a_part_of_the_unsplit_cost():
     # 10 bought 1.00 over the decision, for 3.00 of commission: 13 in all, and the fees are counted once.
     orders = pd.DataFrame({"client_order_id": ["a"], "symbol": ["A"], "side": ["BUY"], "quantity": [10.0]})
     orders = orders.assign(decision_price=100.0, arrival_price=NAN)
@@ -503,7 +503,7 @@ def test_the_raw_terms_hold_both_bases():
     assert terms[["delay_filled", "delay_unfilled", "opportunity", "missed"]].tolist() == [10, 10, 10, 20]
 
 
-def test_a_crossed_market_at_arrival_is_no_arrival_price():
+def test_a_crossed_market_at_arrival_gives_no_arrival_price():
     orders = ORDERS_.iloc[[0]].assign(arrival_bid=102.0, arrival_ask=100.0)
     row = implementation_shortfall(orders, FILLS_[FILLS_["client_order_id"] == "a"]).iloc[0]
     assert row["flags"] == "crossed_quote"
@@ -518,7 +518,7 @@ def test_commissions_in_another_currency_need_rates():
     assert table.loc["a", "total_cost"] == pytest.approx(17.5 + 2)
 
 
-def test_basis_points_also_stand_under_the_full_names():
+def test_basis_points_also_have_the_full_names():
     table = implementation_shortfall(ORDERS_, FILLS_)
     for name in SHORTFALL_COSTS:
         pd.testing.assert_series_equal(

@@ -60,7 +60,7 @@ def test_slippage_against_arrival_is_a_cost_for_buys_and_for_sells():
     np.testing.assert_allclose(table["slippage_cost"], [60, 10, NAN, -4])
 
 
-def test_commissions_stand_apart_and_what_is_missing_is_counted():
+def test_commissions_are_separate_and_missing_ones_are_counted():
     table = slippage(ORDERS_, FILLS_)
     np.testing.assert_allclose(table["commission"], [1.5, NAN, NAN, 1.0])
     assert table["commissions_due"].tolist() == [0, 1, 0, 0]
@@ -133,7 +133,7 @@ def test_an_order_without_a_benchmark_is_not_in_the_sums():
     assert math.isnan(total["total_bps"])
 
 
-def test_a_run_without_fills_costs_nothing_that_is_known():
+def test_the_cost_of_a_run_without_fills_is_missing():
     total = slippage_summary(ORDERS_, FILLS_.iloc[:0])
     assert (total["orders"], total["measured"], total["notional"]) == (4, 0, 0)
     assert np.isnan(total[["slippage_cost", "slippage_bps", "commission", "total_bps"]]).all()
@@ -175,7 +175,7 @@ def test_orders_may_carry_their_ids_as_the_index(measure):
         (ORDERS_, FILLS_.drop(columns="price"), "missing_column"),
     ],
 )
-def test_what_cannot_be_measured_is_an_error(measure, orders, fills, code):
+def test_invalid_input_is_an_error(measure, orders, fills, code):
     with pytest.raises(InputError) as caught:
         measure(orders, fills)
     assert caught.value.codes == (code,)
@@ -191,19 +191,19 @@ def test_what_cannot_be_measured_is_an_error(measure, orders, fills, code):
         ({"benchmark": "quote"}, "quotes_missing"),
     ],
 )
-def test_a_benchmark_that_is_not_known_is_an_error(options, code):
+def test_an_unknown_benchmark_is_an_error(options, code):
     with pytest.raises(InputError) as caught:
         slippage(ORDERS_, FILLS_, **options)
     assert caught.value.codes == (code,)
 
 
-def test_a_benchmark_whose_column_is_not_there_is_an_error():
+def test_a_benchmark_without_its_column_is_an_error():
     with pytest.raises(InputError, match="decision, limit, quote"):
         slippage(ORDERS_.drop(columns="arrival_price"), FILLS_)
 
 
 @pytest.mark.parametrize("measure", [slippage, completion, slippage_summary])
-def test_what_is_handed_in_is_not_changed(measure):
+def test_the_input_is_not_changed(measure):
     orders, fills = ORDERS_.copy(), FILLS_.copy()
     measure(orders, fills)
     pd.testing.assert_frame_equal(orders, ORDERS_)

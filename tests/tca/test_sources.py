@@ -73,13 +73,13 @@ def test_a_file_and_an_export_hold_the_same_record(tmp_path):
         ("nowhere.duckdb", {}, "blotter_missing"),
     ],
 )
-def test_what_is_not_on_record_is_an_error(blotter, source, options, code):
+def test_an_unknown_run_or_source_is_an_error(blotter, source, options, code):
     with pytest.raises(InputError) as caught:
         trade_record(blotter if source is None else source, **options)
     assert caught.value.codes == (code,)
 
 
-def test_orders_that_ended_have_the_time_of_it():
+def test_orders_that_ended_have_their_end_time():
     broker = sx.MockBroker(
         sx.read_quotes({"AAA": 100.0, "BBB": 50.0}),
         cash=100_000,
@@ -159,8 +159,8 @@ def test_fills_that_cannot_be_added_up_are_refused(frame, code, tmp_path):
 
 @pytest.mark.parametrize("quantity", ["'nan'", "'inf'", "'-inf'", "0", "-0.5", "NULL"])
 @pytest.mark.parametrize("with_orders", [False, True])
-def test_a_quantity_that_is_none_is_refused_by_name(quantity, with_orders, tmp_path):
-    # Statistics of Parquet files know nothing of what is no number: such a fill must be found in the sums.
+def test_an_invalid_quantity_is_refused_by_order_id(quantity, with_orders, tmp_path):
+    # Statistics of Parquet files do not cover NaN: such a fill must be found in the sums.
     orders, fills = tmp_path / "o.parquet", tmp_path / "f.parquet"
     with duckdb.connect() as connection:
         connection.execute(f"COPY (SELECT unnest(['a', 'b']) AS client_order_id) TO '{orders}'")
@@ -194,7 +194,7 @@ def test_fills_found_by_their_orders_rows_are_the_same(tmp_path):
         (["a", "b"], FILLS.assign(quantity=[1.0, 0.0, 1.0]), "fill_quantity"),
     ],
 )
-def test_what_does_not_fit_together_is_told_of_files_too(ids, fills, code, tmp_path):
+def test_inconsistent_files_are_refused_like_frames(ids, fills, code, tmp_path):
     orders = pd.DataFrame({"client_order_id": ids, "symbol": "X", "side": "BUY", "quantity": 10.0})
     with pytest.raises(InputError) as caught:
         sx.completion(parquet(orders, tmp_path / "o.parquet"), parquet(fills, tmp_path / "f.parquet"))

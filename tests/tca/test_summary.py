@@ -152,7 +152,7 @@ def test_performance_turns_every_sign_and_has_the_brokers_names():
     assert len(cost.ibkr) == 0
 
 
-def test_what_a_notebook_shows_is_escaped():
+def test_notebook_output_is_escaped():
     summary = cost_summary(ORDERS_, FILLS_)
     shown = summary._repr_html_()
     assert "&lt;b&gt;" in shown
@@ -187,7 +187,7 @@ def test_straight_from_a_blotter():
     assert summary.headline["filled_orders"].iloc[0] == 1
 
 
-def test_what_a_model_expected_stands_beside_what_it_cost():
+def test_the_expected_cost_is_in_the_headline():
     orders = ORDERS_.assign(expected_cost_bps=[50.0, 100.0, 10.0, NAN])
     summary = cost_summary(orders, FILLS_)
     # of a and b, which have an estimate and fills: 50 x 10,000 and 100 x 5,000

@@ -9,7 +9,7 @@ from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RU
 from stocklean_exec.tca.trade_record import TradeRecord
 
 
-def test_it_counts_what_it_holds_and_cannot_be_changed():
+def test_its_repr_counts_rows_and_it_is_immutable():
     record = TradeRecord(ORDERS.empty(), FILLS.empty(), QUOTES.empty(), ORDER_EVENTS.empty(), RUNS.empty())
     assert repr(record) == "<TradeRecord: 0 runs, 0 orders, 0 fills>"
     with pytest.raises(FrozenInstanceError):
