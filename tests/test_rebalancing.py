@@ -273,7 +273,7 @@ def test_working_orders_count_as_filled_when_the_caller_says_so(blotter, scheme)
 
 def test_orders_of_another_client_and_without_a_reference_are_seen(blotter):
     with resting_broker("sim") as broker:
-        with sx.connect(f"ib://127.0.0.1:{broker._place.port}?client_id=0") as other, sx.open_blotter() as record:
+        with sx.connect(f"ib://127.0.0.1:{broker._endpoint.port}?client_id=0") as other, sx.open_blotter() as record:
             sx.rebalance({"ABC": 0.5}, other, record, run_id="x", approve="bob", dry_run=False, timeout=1)
         review = prepare({"ABC": 0.51}, broker, blotter, run_id="two")
         row = review.orders.iloc[0]

@@ -211,7 +211,7 @@ class OrderReview:
         return seal(self.orders)
 
     def approved_orders(self) -> pd.DataFrame:
-        """Only the approved rows. For display: a run records the whole plan."""
+        """Only the approved rows. For display; a run records the whole plan."""
         result = self.result()
         return result[result["approved"]].reset_index(drop=True)
 

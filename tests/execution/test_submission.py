@@ -764,7 +764,7 @@ def test_a_run_is_worked_with_the_patience_that_was_asked_for_and_nothing_goes_o
     plan = approved_of(TWO)
     sx.submit_orders(plan, broker, blotter, timeout=2.5, limits=sx.Limits(max_gross=3.0))
     ((terms, limits, only),) = worked
-    assert (terms.patience, terms.settle, terms.resend, terms.is_new) == (2.5, 7.0, resend, True)
+    assert (terms.patience, terms.in_flight_seconds, terms.resend, terms.is_new) == (2.5, 7.0, resend, True)
     assert terms.restrictions.cleared == only == {"run-1-SPY-BUY", "run-1-TLT-BUY"}
     assert limits.max_gross == 3.0
     sx.submit_orders(plan, broker, blotter)  # its orders were not sent: they may be, and somebody else may have
