@@ -183,7 +183,7 @@ def test_tests_that_fail_without_a_mutation_judge_nothing(shop):
 
 ROW = {
     "package": "risk",
-    "module": "limits",
+    "module": "risk.limits",
     "line": "a",
     "change": "b",
     "place": "1",

@@ -229,14 +229,14 @@ def test_runs_of_today_and_orders_that_have_not_ended_are_asked_for(blotter):
         pytest.param([0, 0, 0], [False, False, True], 3, id="a list is missing: until it is there"),
     ],
 )
-def test_the_broker_is_asked_until_it_tells_all_and_nothing_new(news, complete, rounds):
-    record, asked = SimpleNamespace(heard=0), []
+def test_the_broker_is_queried_until_its_lists_are_complete_and_bring_no_new_events(news, complete, rounds):
+    record, asked = SimpleNamespace(received=0), []
 
-    class Teller:
+    class Queried:
         async def collect_evidence(self):
-            record.heard += news[len(asked)]
+            record.received += news[len(asked)]
             asked.append(complete[len(asked)])
             return SimpleNamespace(is_complete=asked[-1])
 
-    assert asyncio.run(reconciliation._ask(Teller(), [record])).is_complete
+    assert asyncio.run(reconciliation._ask(Queried(), [record])).is_complete
     assert len(asked) == rounds
