@@ -12,7 +12,15 @@ import pytest
 os.environ["STOCKLEAN_PROGRESS"] = "0"
 
 
+TESTS = Path(__file__).parent
+NOT_FAST = {"slow", "once", "browser", "paper"}
+
+
 def pytest_collection_modifyitems(items):
+    for item in items:  # `pytest -m fast`: unit tests of this folder, without what takes long by its mark
+        is_unit = TESTS in item.path.parents and not item.path.name.startswith("bench_")
+        if is_unit and not NOT_FAST & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.fast)
     if os.environ.get("STOCKLEAN_ONCE") == "0":  # as .ci/run says for every Python but the last
         for item in items:
             if item.get_closest_marker("once"):

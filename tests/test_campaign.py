@@ -72,6 +72,7 @@ print(json.dumps(_Run(plan, Path(FOLDER), "").carry_out()["found"]))
 """
 
 
+@pytest.mark.slow
 def test_what_the_venue_does_behind_the_last_worker_gets_another_one(tmp_path):
     # One share of PG: half of it fills it, and its price is corrected when the run has long come to its end.
     program = LATE_CORRECTION.replace("FOLDER", repr(str(tmp_path)))
@@ -169,6 +170,7 @@ def test_of_an_order_in_doubt_what_was_recorded_must_be_right():
     assert found == {"wrong_fills": 1}
 
 
+@pytest.mark.slow
 def test_every_point_and_every_fault_is_drawn_by_some_seed():
     plans = [make_plan(seed) for seed in range(3_000)]
     assert {kill["at"] for plan in plans for kill in plan.workers if "at" in kill} == set(POINTS)

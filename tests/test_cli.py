@@ -49,6 +49,7 @@ def runs(folder):
 # -- real processes --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_demo_writes_its_blotter_and_tables_and_prints_them(folder):
     code, out, err = shell(folder, "demo", "--out", "shown")
     assert (code, err) == (0, "")
@@ -64,6 +65,7 @@ def test_the_demo_writes_its_blotter_and_tables_and_prints_them(folder):
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_rebalance_from_the_shell_sends_once_and_tells_how_it_ended(folder):
     code, out, err = shell(folder, *rebalance("--yes"))
     assert (code, err) == (0, "")
@@ -75,6 +77,7 @@ def test_a_rebalance_from_the_shell_sends_once_and_tells_how_it_ended(folder):
         assert (blotter.events()["kind"] == "sending").sum() == 2
 
 
+@pytest.mark.slow
 def test_a_halt_from_another_process_stops_a_rebalance_until_it_is_cleared(folder):
     with sx.open_blotter("b.duckdb"):  # this process owns the file: the halt goes beside it
         code, out, err = shell(folder, "halt", "--blotter", "b.duckdb", "--reason", "fat finger")
@@ -90,6 +93,7 @@ def test_a_halt_from_another_process_stops_a_rebalance_until_it_is_cleared(folde
     assert runs(folder) == {"r1": "done"}
 
 
+@pytest.mark.slow
 def test_without_yes_and_without_a_terminal_nothing_is_sent(folder):
     code, out, err = shell(folder, *rebalance())
     assert code == 3
@@ -98,6 +102,7 @@ def test_without_yes_and_without_a_terminal_nothing_is_sent(folder):
     assert runs(folder) == {}
 
 
+@pytest.mark.slow
 def test_an_unresolved_order_is_reported_by_the_exit_code(folder):
     main(rebalance("--yes"))
     with sx.open_blotter("b.duckdb") as blotter:
@@ -125,6 +130,7 @@ def test_a_dry_run_shows_the_plan_and_sends_and_records_nothing(folder, capsys):
     assert runs(folder) == {}
 
 
+@pytest.mark.slow
 def test_the_report_of_a_run_is_one_file_also_while_another_process_trades(folder, capsys):
     assert main(rebalance("--yes")) == 0
     capsys.readouterr()
@@ -135,6 +141,7 @@ def test_the_report_of_a_run_is_one_file_also_while_another_process_trades(folde
     assert (folder / "pages" / "r1.html").read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.slow
 def test_the_report_takes_final_prices_and_rates(folder, capsys):
     assert main(rebalance("--yes")) == 0
     (folder / "final.csv").write_text(
@@ -149,6 +156,7 @@ def test_the_report_takes_final_prices_and_rates(folder, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_the_report_of_a_run_that_is_not_on_record_is_bad_input(folder, capsys):
     assert main(rebalance("--yes")) == 0
     assert main(["report", "other", "--blotter", "b.duckdb", "--out", "r.html"]) == 2
@@ -160,6 +168,7 @@ def test_the_report_of_a_run_that_is_not_on_record_is_bad_input(folder, capsys):
         assert words in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "code"), [("SUBMIT 2", 0), ("SUBMIT 1", 3), ("yes", 3), ("", 3)])
 def test_a_person_confirms_by_typing_how_many(folder, monkeypatch, answer, code):
     monkeypatch.setattr("builtins.input", lambda _: answer)
@@ -173,6 +182,7 @@ def test_no_standard_input_at_all_is_a_no(folder, monkeypatch):
     assert runs(folder) == {}
 
 
+@pytest.mark.slow
 def test_nobody_is_asked_while_the_blotter_is_halted(folder, monkeypatch):
     with sx.open_blotter("b.duckdb") as blotter:
         blotter.halt("drill")
@@ -181,6 +191,7 @@ def test_nobody_is_asked_while_the_blotter_is_halted(folder, monkeypatch):
     assert runs(folder) == {}
 
 
+@pytest.mark.slow
 def test_limits_that_block_everything_block_the_run(folder, capsys):
     (folder / "limits.toml").write_text("max_order_notional = 1\n")
     assert main(rebalance("--yes", "--limits", "limits.toml")) == 3
@@ -188,18 +199,21 @@ def test_limits_that_block_everything_block_the_run(folder, capsys):
     assert "max_notional" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_limits_that_block_a_part_leave_a_run_that_is_not_complete(folder):
     (folder / "limits.json").write_text('{"restricted": ["JPM"]}')
     assert main(rebalance("--yes", "--limits", "limits.json")) == 4
     assert runs(folder) == {"r1": "partial"}
 
 
+@pytest.mark.slow
 def test_an_order_that_rests_leaves_a_run_that_failed(folder):
     (folder / "resting.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.3,LMT,120.00\n")
     assert main(rebalance("--yes", targets="resting.csv")) == 4
     assert runs(folder) == {"r1": "failed"}
 
 
+@pytest.mark.slow
 def test_an_order_in_doubt_is_reported_by_the_exit_code(folder, monkeypatch, capsys):
     async def silent(self, ticket):
         """Take the order, and say nothing."""
@@ -209,6 +223,7 @@ def test_an_order_in_doubt_is_reported_by_the_exit_code(folder, monkeypatch, cap
     assert "UNKNOWN" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_quotes_and_positions_of_the_callers_own_are_used(folder, capsys):
     (folder / "quotes.csv").write_text(
         "symbol,bid,ask,quoted_at\nAAPL,99,101,2026-01-05T15:00:00Z\nJPM,50,50.02,2026-01-05T15:00:00Z\n"
@@ -226,6 +241,7 @@ def test_quotes_and_positions_of_the_callers_own_are_used(folder, capsys):
         assert orders.loc["r1-JPM-BUY", "avg_fill_price"] == pytest.approx(50.02)
 
 
+@pytest.mark.slow
 def test_a_book_at_its_targets_has_nothing_to_do(folder, capsys):
     (folder / "none.csv").write_text("symbol,quantity\nAAPL,10\n")
     (folder / "all.csv").write_text("symbol,weight\nAAPL,0.0012552\n")
@@ -240,6 +256,7 @@ def test_a_book_at_its_targets_has_nothing_to_do(folder, capsys):
     assert runs(folder) == {}
 
 
+@pytest.mark.slow
 def test_the_status_shows_all_runs_or_one(folder, capsys):
     main(rebalance("--yes"))
     main(rebalance("--yes", run_id="r2"))
@@ -255,6 +272,7 @@ def test_the_status_shows_all_runs_or_one(folder, capsys):
     assert "r2" not in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -298,6 +316,7 @@ def test_bad_input_is_told_in_plain_words(folder, capsys, arguments, code, words
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_blotter_in_use_by_another_process_blocks(folder):
     with sx.open_blotter("b.duckdb"):
         code, _, err = shell(folder, *rebalance("--yes"))
@@ -306,6 +325,7 @@ def test_a_blotter_in_use_by_another_process_blocks(folder):
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_same_run_with_other_targets_is_bad_input(folder, capsys):
     main(rebalance("--yes"))
     (folder / "other.csv").write_text("symbol,weight\nAAPL,0.1\n")
@@ -328,6 +348,7 @@ def test_the_version_is_told(capsys):
     assert sx.__version__ in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_interrupt_is_told_in_one_line(folder, monkeypatch, capsys):
     def interrupted(_):
         raise KeyboardInterrupt
@@ -348,6 +369,7 @@ def gateway():
         yield f"ib://127.0.0.1:{running.port}?client_id=7"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_held_back_is_resumed_from_the_command_line(folder, gateway, capsys):
     start = ["rebalance", "targets.csv", "--broker", gateway, "--blotter", "b.duckdb", "--run-id", "r1", "--yes"]
     sx.open_blotter("b.duckdb").close()
@@ -365,6 +387,7 @@ def test_a_run_that_was_held_back_is_resumed_from_the_command_line(folder, gatew
         assert (blotter.events("r1")["kind"] == "sending").sum() == 2
 
 
+@pytest.mark.slow
 def test_a_plan_that_a_later_run_has_overtaken_is_resumed_only_when_told(folder, gateway, capsys):
     def start(run_id, targets="targets.csv"):
         arguments = ["--broker", gateway, "--blotter", "b.duckdb", "--run-id", run_id, "--yes"]
@@ -391,6 +414,7 @@ def test_a_plan_that_a_later_run_has_overtaken_is_resumed_only_when_told(folder,
         assert blotter.orders("r1")["status"].tolist() == ["FILLED", "FILLED"]
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_is_resumed_by_another_one(folder, gateway):
     script = """
 import os, signal, sys
@@ -445,6 +469,7 @@ class Halting(MockBroker):
         main(["halt", "--blotter", "b.duckdb", "--reason", "stop here"])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_after_a_fill_is_not_told_as_if_nothing_was_sent(folder, monkeypatch, capsys):
     monkeypatch.setattr("stocklean_exec.brokers.factory.MockBroker", Halting)
     assert main(rebalance("--yes")) == 4
@@ -455,6 +480,7 @@ def test_a_run_that_was_stopped_after_a_fill_is_not_told_as_if_nothing_was_sent(
         assert blotter.orders()["status"].tolist() == ["FILLED", "NEW"]
 
 
+@pytest.mark.slow
 def test_a_broker_that_fails_after_a_fill_leaves_what_the_record_says(folder, monkeypatch, capsys):
     class Failing(MockBroker):
         send_window = 1
@@ -471,6 +497,7 @@ def test_a_broker_that_fails_after_a_fill_leaves_what_the_record_says(folder, mo
     assert "stocklean resume r1 --broker ADDRESS --blotter b.duckdb" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_record_that_cannot_be_read_is_no_proof_that_nothing_was_sent(folder, monkeypatch, capsys):
     monkeypatch.setattr("stocklean_exec.brokers.factory.MockBroker", Halting)
 
@@ -482,6 +509,7 @@ def test_a_record_that_cannot_be_read_is_no_proof_that_nothing_was_sent(folder, 
     assert "it is unknown what was sent" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_advice_on_an_unfinished_run_is_to_resume_it(folder, capsys):
     sx.open_blotter("b.duckdb").close()
     main(["halt", "--blotter", "b.duckdb", "--reason", "wait"])
@@ -495,6 +523,7 @@ def test_the_advice_on_an_unfinished_run_is_to_resume_it(folder, capsys):
     assert "stocklean resume r1" in err
 
 
+@pytest.mark.slow
 def test_a_plan_under_another_run_id_is_told_of_the_unfinished_one(folder, capsys):
     sx.open_blotter("b.duckdb").close()
     main(["halt", "--blotter", "b.duckdb", "--reason", "wait"])
@@ -505,6 +534,7 @@ def test_a_plan_under_another_run_id_is_told_of_the_unfinished_one(folder, capsy
     assert "run r1 is unfinished: its BUY of" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_sells_are_sent_alone_only_when_that_is_asked_for(folder, capsys):
     (folder / "quotes.csv").write_text(
         "symbol,bid,ask,quoted_at\nOLD,9.99,10.01,2026-01-05T15:00:00Z\nNEW,20,20.02,2026-01-05T15:00:00Z\n"
@@ -522,6 +552,7 @@ def test_sells_are_sent_alone_only_when_that_is_asked_for(folder, capsys):
         assert blotter.orders("r2").set_index("symbol")["status"].to_dict() == {"OLD": "FILLED", "NEW": "REJECTED"}
 
 
+@pytest.mark.slow
 def test_working_orders_are_refused_or_netted_from_the_command_line(folder, gateway, capsys):
     (folder / "targets.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.1,LMT,100.00\n")
     start = ["rebalance", "targets.csv", "--broker", gateway, "--blotter", "b.duckdb", "--yes", "--run-id"]
@@ -537,6 +568,7 @@ def test_working_orders_are_refused_or_netted_from_the_command_line(folder, gate
     assert "nothing to do" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_plan_is_shown_with_its_warnings(folder):
     (folder / "t.csv").write_text("symbol,weight\nAAPL,0.3\nUSD,0.7\n", "utf-8")
     code, out, err = shell(folder, *rebalance("--dry-run", targets="t.csv"))

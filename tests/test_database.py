@@ -124,6 +124,7 @@ MAKERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 def test_no_connection_reaches_anything_that_it_was_not_made_for(name, tmp_path, monkeypatch):
     (tmp_path / "quotes").mkdir()
@@ -226,6 +227,7 @@ def test_settings_are_made_before_the_configuration_is_locked():
     assert found == [("Asia/Tokyo", 1)]
 
 
+@pytest.mark.slow
 def test_what_is_larger_than_memory_may_still_go_to_disk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with connect(settings={"memory_limit": "60MB", "threads": "1"}) as connection:

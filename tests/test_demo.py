@@ -15,6 +15,7 @@ def demo():
         return result, lines, blotter.runs(), blotter.events("demo")
 
 
+@pytest.mark.slow
 def test_there_is_something_of_everything_to_look_at(demo):
     states = demo[0].states
     assert set(states["side"]) == {"BUY", "SELL"}
@@ -68,6 +69,7 @@ def test_it_is_told_line_by_line(demo):
     assert lines[-1].endswith("run status: partial")
 
 
+@pytest.mark.slow
 def test_the_demo_is_the_same_each_time(demo):
     with sx.open_blotter() as blotter:
         again = run_demo(blotter)

@@ -206,6 +206,7 @@ def test_the_costs_of_a_blotter_are_what_they_were(take):
     assert_costs(sx.trade_record(take("finished") / BLOTTER))
 
 
+@pytest.mark.slow
 def test_an_export_is_read_by_the_cost_analysis(take, version):
     record = sx.trade_record(take("export"))
     assert_costs(record)
@@ -215,6 +216,7 @@ def test_an_export_is_read_by_the_cost_analysis(take, version):
         assert_same_as_written(getattr(record, name), file, of_orders=name == "events")
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_sent_again_and_another_one_is_added(take):
     # The same orders have the same ids and fingerprints in this version; others would be a conflict, or be sent.
     file = take("finished") / BLOTTER
@@ -246,6 +248,7 @@ def connect(venue):
     return sx.connect(f"ib://127.0.0.1:{venue.port}?client_id={CLIENT_ID}&rate=0")
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_was_killed_is_resumed_to_its_end_and_nothing_is_sent_twice(take, monkeypatch):
     folder = take("killed")
     assert (folder / f"{BLOTTER}.wal").stat().st_size > 0  # the events of the run are in DuckDB's log alone
@@ -290,6 +293,7 @@ def test_the_venue_goes_on_from_its_state(take):
         ]
 
 
+@pytest.mark.slow
 def test_a_killed_run_whose_broker_has_lost_everything_is_unknown_and_says_why(take, monkeypatch, tmp_path):
     folder = take("killed")
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / STATE))
@@ -339,6 +343,7 @@ def test_a_program_of_that_version_keeps_this_one_from_its_run(take, monkeypatch
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_halt_still_halts_until_it_is_cleared(take):
     folder = take("halted")
     broker = sx.connect("mock://?seed=7", quotes=MARKET, cash=100_000)

@@ -91,6 +91,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["die", "close"])
 @pytest.mark.parametrize(
     ("limit", "size", "group"), [(300_000, 3_000, 1), (900_000, 200, 40), (3_000_000, 200_000, 3)]
@@ -174,6 +175,7 @@ def kill_again_and_again(path, count, seed):
     return tally
 
 
+@pytest.mark.slow
 def test_of_what_was_acknowledged_kill_9_loses_nothing(tmp_path):
     tally = kill_again_and_again(tmp_path / "x.duckdb", 24, seed=11)
     assert (tally.kills, tally.lost, tally.torn, tally.failed_opens) == (24, 0, 0, 0), str(tally)
@@ -189,6 +191,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_while_it_makes_a_blotter_leaves_one_that_opens_or_none(tmp_path):
     chance = Random(5)  # noqa: S311 - not a secret
     opened = 0
@@ -251,6 +254,7 @@ blotter.close()
 """
 
 
+@pytest.mark.slow
 def test_a_fork_cannot_write_and_cannot_take_the_blotter_from_its_parent(tmp_path):
     assert run(FORK, tmp_path / "x.duckdb") == ["refused refused"]
     assert codes_of(tmp_path / "x.duckdb") == ["before", "after"]
@@ -294,6 +298,7 @@ def copy(path, to):
             subprocess.run(["cp", f"{path}{end}", f"{to}{end}"], check=True)  # noqa: S607 - any cp
 
 
+@pytest.mark.slow
 def test_a_copy_made_while_the_blotter_is_open_is_a_blotter_of_its_own(owner, tmp_path):
     path, other = tmp_path / "x.duckdb", tmp_path / "copy.duckdb"
     copy(path, other)
@@ -305,6 +310,7 @@ def test_a_copy_made_while_the_blotter_is_open_is_a_blotter_of_its_own(owner, tm
     assert codes_of(other) == ["first", "in the copy"]
 
 
+@pytest.mark.slow
 def test_a_copy_put_over_a_blotter_that_is_open_does_not_let_a_second_owner_in(owner, tmp_path):
     path, other = tmp_path / "x.duckdb", tmp_path / "copy.duckdb"
     copy(path, other)
@@ -327,6 +333,7 @@ blotter.close()
 """
 
 
+@pytest.mark.slow
 def test_after_a_copy_by_its_owner_nobody_else_can_write(tmp_path):
     path = tmp_path / "x.duckdb"
     process = start(IN_PROCESS, path)
@@ -341,6 +348,7 @@ def test_after_a_copy_by_its_owner_nobody_else_can_write(tmp_path):
 # -- a second process -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_second_process_is_told_who_the_owner_is(owner, tmp_path):
     with pytest.raises(BlotterLockedError, match=rf"x\.duckdb is open in process {owner.pid} ") as caught:
         open_blotter(tmp_path / "x.duckdb")
@@ -348,6 +356,7 @@ def test_a_second_process_is_told_who_the_owner_is(owner, tmp_path):
     assert "read_blotter" in str(caught.value)  # and what to do
 
 
+@pytest.mark.slow
 def test_a_second_process_reads_a_snapshot_and_harms_nobody(owner, tmp_path):
     path = tmp_path / "x.duckdb"
     for number in range(5):

@@ -117,11 +117,13 @@ def test_every_finding_is_there_with_its_verdict(code, verdict):
     assert re.search(rf"^\| `{code}` \| {verdict} \|", section("Findings of the checks"), re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_findings_are_all_of_these():
     assert len(findings()) > 20
     assert first_cells("Findings of the checks") == {code for code, _ in findings()}
 
 
+@pytest.mark.slow
 def test_every_reason_why_an_order_was_not_sent_is_there():
     assert reasons() >= {"not_funded", "run_cancelled", "rate_cap", "day_notional_cap", "tick_unknown"}
     here = first_cells("Reasons of orders that were not sent") | first_cells("Findings of the checks")
@@ -129,6 +131,7 @@ def test_every_reason_why_an_order_was_not_sent_is_there():
     assert first_cells("Reasons of orders that were not sent") - reasons() == set()
 
 
+@pytest.mark.slow
 def test_every_break_is_there_with_its_severity():
     here = dict(re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", section("Breaks"), re.MULTILINE))
     assert here.pop("order_caught_up") == "info"  # made of what resume found out

@@ -92,6 +92,7 @@ def test_the_statement_around_a_line_is_its_lines_and_of_a_block_its_head():
     assert [list(statement(source, line)) for line in (1, 5, 8)] == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 
+@pytest.mark.slow
 def test_what_a_test_protects_is_killed_and_the_rest_survives_and_the_project_is_left_alone(shop):
     (shop / "shop/price.py").write_text(SMALL)
     before = {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()}
@@ -114,6 +115,7 @@ def test_what_a_test_protects_is_killed_and_the_rest_survives_and_the_project_is
     assert {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_mutant_is_killed_by_a_test_that_was_not_seen_to_reach_its_line(shop):
     # The line runs when the module is imported, which the first test does: the second sees its value alone.
     (shop / "shop/price.py").write_text("LEAST = 3\n")
@@ -141,20 +143,24 @@ def _endings(shop, text, seconds=60.0, **options):
         return tests.run(seconds, **options)[0]
 
 
+@pytest.mark.slow
 def test_tests_that_do_not_end_are_ended(shop):
     assert _endings(shop, "def test_endless():\n    while True:\n        pass\n", seconds=3.0) == "timeout"
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_by_the_tests_is_a_failure(shop):
     text = "import os\n\ndef test_ends():\n    os.abort()\n"
     assert _endings(shop, text) == "killed"
 
 
+@pytest.mark.slow
 def test_tests_of_speed_are_left_out(shop):
     text = "import time\n\ndef test_fast():\n    assert time.perf_counter() < 0\n\ndef test_right():\n    pass\n"
     assert _endings(shop, text) == "survived"
 
 
+@pytest.mark.slow
 def test_single_tests_can_be_run_or_left_out(shop):
     text = "def test_right():\n    pass\n\ndef test_wrong():\n    assert False\n"
     right = "tests/test_price.py::test_right"
@@ -164,6 +170,7 @@ def test_single_tests_can_be_run_or_left_out(shop):
     assert _endings(shop, text, only=["tests/test_price.py::test_none"]) is None
 
 
+@pytest.mark.slow
 def test_the_lines_that_each_test_reaches_are_told(shop):
     (shop / "shop/price.py").write_text("def one():\n    return 1\n\n\ndef two():\n    return 2\n")
     (shop / "tests/test_price.py").write_text(
@@ -175,6 +182,7 @@ def test_the_lines_that_each_test_reaches_are_told(shop):
     assert set(answer["seconds"]) == set(answer["reached"])
 
 
+@pytest.mark.slow
 def test_tests_that_fail_without_a_mutation_judge_nothing(shop):
     (shop / "tests/test_price.py").write_text("def test_wrong():\n    assert False\n")
     with pytest.raises(RuntimeError, match=r"tests/test_price\.py does not pass without a mutation"):

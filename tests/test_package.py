@@ -113,6 +113,7 @@ def test_import_loads_nothing_heavier_than_pandas():
     assert shown.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_planning_needs_neither_duckdb_nor_ib_async():
     code = (
         "import sys, stocklean_exec as sx; sx.plan_orders({'A': 0.5}, None, {'A': 9.0}, nav=1e4, run_id='r');"
@@ -198,6 +199,7 @@ def test_notebooks_hold_no_account_numbers():
         assert not re.search(r"\bD?[UF]\d{5,}\b", notebook.read_text("utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["mock://?seed=7", "sim://?seed=7"])
 def test_the_readmes_main_job_runs_at_default_settings_and_does_not_overdraw(address, tmp_path, monkeypatch):
     (job,) = re.findall(r"## The main job\n\n```python\n(.*?)```", README, re.DOTALL)

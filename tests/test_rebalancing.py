@@ -77,6 +77,7 @@ def test_true_approves_in_the_name_of_the_present_user(blotter):
     assert blotter.runs()["approved_by"].notna().all()
 
 
+@pytest.mark.slow
 def test_the_same_run_again_sends_nothing_and_returns_the_same_rows(blotter):
     broker = broker_of()
     first = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
@@ -110,6 +111,7 @@ def test_a_halt_blocks_a_dry_run_order_by_order(blotter):
     assert not plan["approved"].any()
 
 
+@pytest.mark.slow
 def test_a_halt_blocks_the_run_which_can_be_sent_once_it_is_cleared(blotter):
     broker = broker_of()
     blotter.halt("drill")
@@ -153,6 +155,7 @@ def test_targets_can_be_a_file(blotter, tmp_path):
     assert sx.rebalance(file, broker_of(), blotter, run_id="r")["quantity"].tolist() == [50.0]
 
 
+@pytest.mark.slow
 def test_it_can_be_awaited_and_called_inside_a_running_loop(blotter):
     async def cell():
         await sx.rebalance_async(TARGETS, broker_of(), blotter, run_id="a", approve="ann", dry_run=False)
@@ -187,6 +190,7 @@ def test_a_fully_invested_rotation_trades_both_sides_at_default_settings(blotter
         assert 0 <= broker.cash() < 0.01 * broker.nav()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
 def test_sells_do_not_leave_when_the_buys_they_were_to_pay_for_are_refused(blotter, scheme):
     targets = dict.fromkeys(list(ROTATION)[2:], 1 / 20)
@@ -239,6 +243,7 @@ def resting_broker(scheme):
     return sx.connect("sim://?seed=7", quotes=ABC, cash=50_000.0, scenario=scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
 def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blotter, scheme):
     options = {"approve": "ann", "dry_run": False, "timeout": 1}
@@ -260,6 +265,7 @@ def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blot
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
 def test_working_orders_count_as_filled_when_the_caller_says_so(blotter, scheme):
     # 51 % of 50,000 are 1,020 shares of 25; 1,000 are working.
@@ -273,7 +279,10 @@ def test_working_orders_count_as_filled_when_the_caller_says_so(blotter, scheme)
 
 def test_orders_of_another_client_and_without_a_reference_are_seen(blotter):
     with resting_broker("sim") as broker:
-        with sx.connect(f"ib://127.0.0.1:{broker._endpoint.port}?client_id=0") as other, sx.open_blotter() as record:
+        with (
+            sx.connect(f"ib://127.0.0.1:{broker._endpoint.port}?client_id=0") as other,
+            sx.open_blotter() as record,
+        ):
             sx.rebalance({"ABC": 0.5}, other, record, run_id="x", approve="bob", dry_run=False, timeout=1)
         review = prepare({"ABC": 0.51}, broker, blotter, run_id="two")
         row = review.orders.iloc[0]
@@ -281,6 +290,7 @@ def test_orders_of_another_client_and_without_a_reference_are_seen(blotter):
         assert "placed by client id 0 or by hand in TWS" in row["detail"]
 
 
+@pytest.mark.slow
 def test_the_same_run_again_does_not_take_its_own_working_orders_for_others(blotter):
     options = {"approve": "ann", "dry_run": False, "timeout": 1}
     with resting_broker("mock") as broker:
@@ -314,6 +324,7 @@ def test_a_symbol_with_an_order_of_unknown_status_is_rejected(blotter):
     assert "one-ABC-BUY, status unknown, it may be working; resume or resolve run one" in row["detail"]
 
 
+@pytest.mark.slow
 def test_a_plan_names_the_unfinished_run_that_has_the_same_symbols(blotter):
     broker = broker_of()
     blotter.halt("look first")

@@ -35,6 +35,7 @@ def loop():
     loop.close()
 
 
+@pytest.mark.slow
 def test_no_schedule_sends_twice_or_loses_a_fill():
     crashes, fills = 0, 0
     for one in run_schedules(range(FIRST, FIRST + COUNT)):
@@ -46,6 +47,7 @@ def test_no_schedule_sends_twice_or_loses_a_fill():
     assert fills > COUNT
 
 
+@pytest.mark.slow
 def test_a_seed_is_the_same_schedule_to_the_byte_here_and_in_another_process():
     seeds = range(FIRST + 7, FIRST + 10)
     importlib.import_module("stocklean_exec.review")  # which keeps the function that tells the time, as it is now
@@ -58,6 +60,7 @@ def test_a_seed_is_the_same_schedule_to_the_byte_here_and_in_another_process():
     assert json.loads(done.stdout)[::-1] == json.loads(json.dumps(here))
 
 
+@pytest.mark.slow
 def test_a_writer_in_a_thread_of_its_own_makes_the_same_schedules():
     seeds = range(FIRST + 20, FIRST + 26)
     inline, threaded = [*run_schedules(seeds)], [*run_schedules(seeds, threads=True)]
@@ -69,11 +72,13 @@ def test_a_writer_in_a_thread_of_its_own_makes_the_same_schedules():
     assert threaded == inline
 
 
+@pytest.mark.slow
 def test_a_correction_that_comes_when_the_last_worker_has_gone_is_asked_for():
     (one,) = run_schedules([200_002])
     assert one["found"] == {}
 
 
+@pytest.mark.slow
 def test_schedules_share_no_lock_with_another_process_that_has_the_same_seeds():
     common, taken, lock = Path(os.environ["XDG_STATE_HOME"]), [], run_lock.FileLock
 
@@ -88,6 +93,7 @@ def test_schedules_share_no_lock_with_another_process_that_has_the_same_seeds():
     assert not any(path.is_relative_to(common) for path in taken)
 
 
+@pytest.mark.slow
 def test_without_a_safeguard_some_schedule_fails():
     options = "--schedules 24 --off new_id --also slow_intake --wide 2"
     command = [sys.executable, "-m", "tests.campaign", *options.split()]
@@ -111,13 +117,13 @@ def test_a_worker_that_has_died_writes_nothing_though_another_lives(loop):
     blotter.record.assert_called_once_with("of the first")
 
 
-def test_what_was_read_is_read_anew_once_something_was_written(loop):
+def test_events_are_read_again_once_something_was_written(loop):
     events = [["one"], ["one", "two"]]
-    blotter = mock.Mock(events=mock.Mock(side_effect=events), record=lambda _: DONE)
+    blotter = mock.Mock(recorded_events=mock.Mock(side_effect=events), record=lambda _: DONE)
     mortal = Mortal(blotter, loop, Life(loop, {}), Shelf())
-    assert (mortal.events("r"), mortal.events("r")) == (["one"], ["one"])
+    assert (mortal.recorded_events("r"), mortal.recorded_events("r")) == (["one"], ["one"])
     mortal.record([])
-    assert mortal.events("r") == ["one", "two"]
+    assert mortal.recorded_events("r") == ["one", "two"]
 
 
 # -- the clock -----------------------------------------------------------------------------------------------

@@ -96,6 +96,7 @@ def test_every_point_names_tests_and_every_test_is_named_by_a_point():
 # -- files -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_blotter_files_are_private(tmp_path, open_umask):
     with sx.open_blotter(tmp_path / "x.duckdb") as blotter:
         trade(blotter)
@@ -112,6 +113,7 @@ def test_blotter_that_others_could_read_is_closed(tmp_path):
         assert mode(path) == 0o600
 
 
+@pytest.mark.slow
 def test_export_and_report_are_private(blotter, tmp_path, open_umask):
     blotter.export(tmp_path / "out")
     sx.report("r", blotter, tmp_path / "r.html")
@@ -141,6 +143,7 @@ def test_folder_of_a_blotter_is_not_checked(tmp_path):
         assert blotter.halted is None
 
 
+@pytest.mark.slow
 def test_unreadable_halt_journal_is_a_halt(tmp_path):
     with sx.open_blotter(tmp_path / "x.duckdb") as blotter:
         journal = tmp_path / "x.duckdb.halt"
@@ -166,6 +169,7 @@ def test_blotter_of_another_user_is_not_opened(tmp_path):
         assert len(snapshot.runs()) == 0
 
 
+@pytest.mark.slow
 def test_links_in_place_of_what_is_written(tmp_path):
     path, victim = tmp_path / "x.duckdb", tmp_path / "victim"
     with sx.open_blotter(path) as blotter:
@@ -198,6 +202,7 @@ def test_links_to_folders_and_to_input_are_followed(tmp_path):
     assert sx.read_targets(tmp_path / "link.csv")["weight"].tolist() == [0.5]
 
 
+@pytest.mark.slow
 def test_blotter_is_not_encrypted(tmp_path):
     with sx.open_blotter(tmp_path / "x.duckdb") as blotter:
         trade(blotter)
@@ -209,6 +214,7 @@ def test_blotter_is_not_encrypted(tmp_path):
         assert connection.execute(query).fetchall() == [(ACCOUNT,)]
 
 
+@pytest.mark.slow
 def test_snapshot_is_a_private_copy(tmp_path, monkeypatch, open_umask):
     sx.open_blotter(tmp_path / "x.duckdb").close()
     scratch = tmp_path / "scratch"
@@ -258,6 +264,7 @@ def test_names_are_exact(tmp_path):
     assert found["fills"].tolist() == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["https://example.com/t.csv", "s3://bucket/t.parquet", "file:/etc/passwd"])
 def test_addresses_are_no_paths(address, blotter):
     for call in (sx.read_targets, sx.open_blotter, blotter.export, lambda path: sx.report("r", blotter, path)):
@@ -265,6 +272,7 @@ def test_addresses_are_no_paths(address, blotter):
             call(address)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [
@@ -279,6 +287,7 @@ def test_sql_reaches_nothing_else(statement, blotter):
         blotter._frame(statement)
 
 
+@pytest.mark.slow
 def test_no_text_becomes_code():
     banned_modules = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "runpy", "code"}
     banned_calls = {"eval", "exec", "compile", "__import__", "read_pickle"}
@@ -319,6 +328,7 @@ def exposed(locks, how):
         locks.symlink_to(locks.with_name("elsewhere"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["mode", "link", pytest.param("owner", marks=as_root)])
 def test_exposed_state_folders_are_refused(how, state, tmp_path):
     with run_lock(ACCOUNT, "r"):
@@ -399,6 +409,7 @@ def can_cut_off():
     return shutil.which("unshare") is not None and subprocess.run(command, check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut_off", [False, True], ids=["watched", "without any network"])
 def test_nothing_connects_but_a_connection(cut_off, tmp_path):
     if cut_off and not can_cut_off():
@@ -414,6 +425,7 @@ def test_nothing_connects_but_a_connection(cut_off, tmp_path):
     assert ["socket.connect", "127.0.0.1", 9] in watched(knock, tmp_path)  # the watch sees what it is for
 
 
+@pytest.mark.slow
 def test_sim_stays_on_this_computer(tmp_path):
     seen = watched(
         """
@@ -436,6 +448,7 @@ def test_simulator_refuses_other_addresses():
             Simulator(port=port, allow_remote=True).start()
 
 
+@pytest.mark.slow
 def test_ib_connects_to_its_host_alone(tmp_path):
     with Simulator(quotes={"AAA": 100.0}) as simulator:
         seen = watched(
@@ -451,6 +464,7 @@ def test_ib_connects_to_its_host_alone(tmp_path):
         assert {host for _, host, *_ in seen} == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 def test_other_computers_must_be_named(tmp_path):
     seen = watched(
         """
@@ -531,6 +545,7 @@ def test_seal_is_a_checksum():
     verify(seal(changed))
 
 
+@pytest.mark.slow
 def test_any_process_may_halt_and_clear(tmp_path):
     path = tmp_path / "x.duckdb"
     with sx.open_blotter(path) as blotter:
@@ -550,6 +565,7 @@ def test_any_process_may_halt_and_clear(tmp_path):
 # -- what is disclosed -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_report_discloses_trades_and_masks_accounts(blotter):
     page = sx.report("r", blotter).html
     assert "parameters" in page
@@ -559,6 +575,7 @@ def test_report_discloses_trades_and_masks_accounts(blotter):
     assert MASKED in page  # within the broker's address
 
 
+@pytest.mark.slow
 def test_report_runs_nothing(tmp_path):
     hostile = "<script>fetch('https://example.com')</script>"
     with sx.open_blotter(tmp_path / "x.duckdb") as blotter:
@@ -576,6 +593,7 @@ def review_of(blotter, **options):
     return sx.review_orders(checked, broker, blotter, by="ann", **options), broker
 
 
+@pytest.mark.slow
 def test_displays_mask_accounts(blotter):
     review, broker = review_of(blotter)
     review.approve_all()
@@ -598,6 +616,7 @@ def test_displays_mask_accounts(blotter):
     assert review.shown_account == MASKED
 
 
+@pytest.mark.slow
 def test_review_saves_no_order_in_a_notebook(blotter):
     review, _ = review_of(blotter)
     bundle = review._repr_mimebundle_()
@@ -608,6 +627,7 @@ def test_review_saves_no_order_in_a_notebook(blotter):
         assert secret not in saved
 
 
+@pytest.mark.slow
 def test_frames_show_accounts_in_full(blotter):
     for frame in (blotter.orders(), blotter.fills(), blotter.runs()):
         assert ACCOUNT in frame.to_html()

@@ -26,6 +26,7 @@ def starts(*options):
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_two_workers_begin_by_two_addresses_is_sent_by_one():
     code, table, shown = starts("--trials", 6, "--first", 1_001, "--wide", 3)
     assert code == 0, shown

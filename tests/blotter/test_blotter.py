@@ -341,6 +341,7 @@ def owner(path):
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_and_told_who_owns_the_blotter(path, owner):
     with pytest.raises(BlotterLockedError, match=str(owner.pid)) as caught:
         open_blotter(path)
@@ -349,6 +350,7 @@ def test_a_second_process_is_refused_and_told_who_owns_the_blotter(path, owner):
         assert snapshot.events()["message"].tolist() == ["told"]
 
 
+@pytest.mark.slow
 def test_after_kill_9_of_its_owner_a_blotter_opens_with_all_that_was_acknowledged(path, owner):
     owner.send_signal(signal.SIGKILL)
     owner.wait()
@@ -362,6 +364,7 @@ def test_a_blotter_is_open_once_in_a_process(path, blotter):
     blotter.record([OrderEvent("message", "r", message="x")]).result()
 
 
+@pytest.mark.slow
 def test_neither_a_copy_nor_a_second_try_lets_another_process_in(path, blotter, tmp_path):
     shutil.copyfile(path, tmp_path / "copy")  # this drops DuckDB's own lock
     with pytest.raises(BlotterLockedError):
@@ -415,6 +418,7 @@ with sx.open_blotter(path) as again:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["leave", "exit", "forget"])
 def test_a_forked_child_is_refused_and_does_no_harm_to_its_parent(path, way):
     done = run_script(FORK, path, way)
@@ -540,6 +544,7 @@ snapshot = sx.read_blotter(sys.argv[1])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "code", "noise"),
     [
@@ -583,6 +588,7 @@ assert begun.wait(60)
 """
 
 
+@pytest.mark.slow
 def test_work_that_runs_when_a_program_ends_winds_up_and_is_recorded_without_noise(path):
     done = run_script(LEFT_OPEN.replace("{end}", STILL_RUNNING), path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -590,6 +596,7 @@ def test_work_that_runs_when_a_program_ends_winds_up_and_is_recorded_without_noi
         assert blotter.events("end")["message"].tolist() == ["wound up"]
 
 
+@pytest.mark.slow
 def test_an_idle_engine_makes_no_noise_when_a_program_ends(path):
     end = "import asyncio; from stocklean_exec.background import call; call(asyncio.sleep(0))"
     done = run_script(LEFT_OPEN.replace("{end}", end), path)

@@ -685,6 +685,7 @@ def the_same(one, other):
     return one == other or (one != one and other != other)  # noqa: PLR0124 - NaN is not itself
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True, max_examples=500)
 @given(st.randoms(use_true_random=True))
 def test_neither_sequence_nor_repetition_changes_a_state(random):
@@ -733,6 +734,7 @@ def recorded():
         yield expected, blotter.orders(), blotter.runs(), blotter.events()
 
 
+@pytest.mark.slow
 def test_every_fact_of_a_random_history_is_recorded_once(recorded):
     expected, _, _, events = recorded
     assert events["run_id"].value_counts().to_dict() == {

@@ -147,6 +147,7 @@ UNSENT_OR_DECIDED = ("RESOLVED", "REFUSED", "NOT_APPROVED", "WITHDRAWN")
 every = settings(deadline=None, derandomize=True, max_examples=300)
 
 
+@pytest.mark.slow
 @every
 @given(histories())
 def test_a_history_adds_up_exactly_however_it_is_told(drawn):
@@ -158,6 +159,7 @@ def holds_only_unseen(history):
     return all(event.status == "UNSEEN" for event in history.events if event.kind == "rejected")
 
 
+@pytest.mark.slow
 @every
 @given(histories())
 def test_an_ended_order_is_left_only_through_executions_or_the_brokers_announcement_of_them(drawn):
@@ -184,6 +186,7 @@ def test_an_ended_order_is_left_only_through_executions_or_the_brokers_announcem
         assert after.state == "UNCONFIRMED", (history.events, event)
 
 
+@pytest.mark.slow
 @every
 @given(histories())
 def test_one_more_execution_never_takes_anything_away(drawn):
@@ -207,6 +210,7 @@ def test_one_more_execution_never_takes_anything_away(drawn):
         assert after.state in ("FILLED", "PARTIAL", "CANCELLED")
 
 
+@pytest.mark.slow
 @every
 @given(histories())
 def test_a_bust_of_every_execution_leaves_what_was_there_without_them(drawn):
@@ -217,6 +221,7 @@ def test_a_bust_of_every_execution_leaves_what_was_there_without_them(drawn):
     assert derive_order(history.asked, [*events, *busts]) == derive_order(history.asked, without)
 
 
+@pytest.mark.slow
 @every
 @given(histories())
 def test_a_bust_raises_no_doubt(drawn):
@@ -232,6 +237,7 @@ def uncounted(events):
     return [event._replace(filled=None) for event in events]
 
 
+@pytest.mark.slow
 @every
 @given(histories())
 def test_a_correction_is_the_same_as_if_it_had_been_right_from_the_start(drawn):
@@ -245,6 +251,7 @@ def test_a_correction_is_the_same_as_if_it_had_been_right_from_the_start(drawn):
     assert derive_order(history.asked, uncounted(kept)) == derive_order(history.asked, uncounted(history.events))
 
 
+@pytest.mark.slow
 @every
 @given(histories())
 def test_a_commission_counts_whenever_it_comes(drawn):
@@ -292,6 +299,7 @@ def check_in_sql(seeds):
     return frames[0]["state"].value_counts()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0, 2_000])
 def test_sql_gives_the_same_whatever_the_sequence(start):
     states = check_in_sql(range(start, start + 1_000))

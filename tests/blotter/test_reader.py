@@ -142,6 +142,7 @@ def test_a_frame_has_the_declared_columns_and_dtypes_also_without_rows(view, ful
     assert frame.dtypes[list(table.names)].astype(str).to_dict() == table.dtypes
 
 
+@pytest.mark.slow
 def test_times_are_exact_to_the_microsecond_whatever_the_time_zone_of_the_machine(path):
     moment = datetime(2026, 7, 1, 23, 59, 59, 999999, tzinfo=UTC)
     with sx.open_blotter(path) as blotter:
@@ -286,6 +287,7 @@ def test_a_closed_reader_exports_nothing(blotter, path, tmp_path):
 # -- snapshots -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_a_closed_blotter(path):
     with sx.open_blotter(path) as blotter:
         fill(blotter)
@@ -387,6 +389,7 @@ while number < 100_000:
 """
 
 
+@pytest.mark.slow
 def test_a_snapshot_while_another_process_writes_is_a_whole_prefix_with_all_that_was_acknowledged(path):
     writer = subprocess.Popen([sys.executable, "-c", WRITE, str(path)], stdout=subprocess.PIPE, text=True)
     acknowledged, sizes = threading.Event(), []
@@ -430,6 +433,7 @@ def query(text, file):
     return duckdb.connect().execute(text, [str(file)])
 
 
+@pytest.mark.slow
 def test_an_export_holds_what_the_frames_hold(blotter, tmp_path):
     folder = blotter.export(tmp_path / "out")
     assert folder == tmp_path / "out"
@@ -454,6 +458,7 @@ def test_an_export_holds_what_the_frames_hold(blotter, tmp_path):
                 assert [None if pd.isna(value) else value for value in stored[column]] == expected
 
 
+@pytest.mark.slow
 def test_an_export_replaces_the_one_before(blotter, tmp_path):
     blotter.export(tmp_path)
     fill(blotter, "run-2")

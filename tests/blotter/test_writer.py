@@ -327,6 +327,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_after_kill_9_every_acknowledged_fact_is_there_and_every_transaction_is_whole(tmp_path):
     path = tmp_path / "x.duckdb"
     chance = random.Random(7)  # noqa: S311 - not a secret
@@ -377,6 +378,7 @@ with sx.open_blotter(sys.argv[1]) as blotter:
 """
 
 
+@pytest.mark.slow
 def test_when_the_disk_is_full_the_future_fails_and_nothing_that_was_acknowledged_is_lost(tmp_path):
     path = tmp_path / "x.duckdb"
     done = subprocess.run(

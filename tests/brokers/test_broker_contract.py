@@ -143,6 +143,7 @@ def test_an_order_that_rests_is_shown_and_cancelled(broker, blotter):
     assert blotter.orders("r")[["status", "reason"]].to_numpy().tolist() == [["CANCELLED", "cancel_requested"]]
 
 
+@pytest.mark.slow
 def test_cancel_all_cancels_what_rests(broker, blotter):
     approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, "DAY"), ("TLT", "BUY", 5.0, "LMT", 90.0, "GTC")])
     sx.submit_orders(approved, broker, blotter, timeout=0.2)

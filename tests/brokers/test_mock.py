@@ -482,6 +482,7 @@ def test_an_order_that_rests_takes_ten_milliseconds():
 # -- after the run ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_happens_after_the_run_has_ended_is_recorded():
     broker = planned(step("fill", quantity=4.0), cash=10_000.0)
     orders = pd.DataFrame({"run_id": ["r"], "symbol": "SPY", "side": "BUY", "quantity": 10.0, "order_type": "MKT"})

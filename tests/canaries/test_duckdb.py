@@ -69,6 +69,7 @@ def path(tmp_path):
     return file
 
 
+@pytest.mark.slow
 def test_a_second_process_is_kept_out_by_duckdbs_lock(path):
     """locking, blotter.reader: others read a copy of the file, since nobody may open it beside its owner."""
     with duckdb.connect(str(path)):
@@ -208,6 +209,7 @@ def test_trap_a_python_variable_is_a_table():
     assert len(orders) == 1
 
 
+@pytest.mark.slow
 def test_a_time_with_a_zone_needs_no_pytz():
     """blotter.reader, blotter.writer: pytz is no dependency. (DuckDB 2.0.0 could not fetch one without it.)"""
     code = """

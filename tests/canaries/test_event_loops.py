@@ -84,6 +84,7 @@ def test_trap_a_request_is_a_future_and_no_coroutine(play):
     play(script)
 
 
+@pytest.mark.slow
 def test_trap_a_connection_of_a_loop_that_has_ended_still_calls_itself_connected():
     """ib_broker connects on the engine's loop, which lives as long as the process."""
     code = """
@@ -237,6 +238,7 @@ def printed():
     return ["".join(one.get("text", "") for one in cell["outputs"]).strip() for cell in notebook["cells"]]
 
 
+@pytest.mark.slow
 def test_trap_all_cells_share_one_context(printed):
     """The reason why the old patch loses messages: one context cannot be entered twice."""
     assert printed[1] == "by cell 1"

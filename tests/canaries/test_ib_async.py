@@ -68,6 +68,7 @@ def test_trap_a1_only_the_error_event_tells():
     assert errors == [ZeroDivisionError]
 
 
+@pytest.mark.slow
 def test_trap_a2_an_error_in_an_async_handler_is_nobodys():
     """ib_broker: background tasks are held, and it reports their failures."""
 
@@ -91,6 +92,7 @@ def test_trap_a2_an_error_in_an_async_handler_is_nobodys():
     assert asyncio.run(main()) == (["Task exception was never retrieved"], [])
 
 
+@pytest.mark.slow
 def test_trap_a3_a_bound_method_stops_hearing_when_its_owner_is_gone():
     """ib.connection, ib.client: what listens is held by what is listened to."""
 
@@ -436,6 +438,7 @@ def test_trap_c7_no_request_has_a_time_limit():
     assert IB.RequestTimeout == 0
 
 
+@pytest.mark.slow
 def test_trap_c8_a_client_id_in_use_is_a_timeout_and_nothing_else(play):
     """ib.connection and ib.account_guard say what it was."""
 
@@ -507,6 +510,7 @@ def test_trap_c11_orders_still_leave_while_tws_has_lost_ib(code, play):
     assert play(script)
 
 
+@pytest.mark.slow
 def test_trap_c12_a_connection_that_nobody_holds_is_closed(play):
     """ib_broker holds its link."""
 

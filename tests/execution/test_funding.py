@@ -47,6 +47,7 @@ def rotate(broker, blotter, targets=None, **options):
     return sx.rebalance(targets or {"NEW": 0.95}, broker, blotter, **given).set_index("symbol")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
 @pytest.mark.parametrize(
     ("steps", "status"),
@@ -64,6 +65,7 @@ def test_a_buy_does_not_leave_when_the_sell_that_was_to_pay_for_it_does_not_trad
     assert withdrawn == "it may cost 48,452.11, and 1,000.00 of cash was available"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
 def test_what_a_part_of_the_sell_brings_buys_what_it_can_in_the_plans_sequence(blotter, scheme):
     # 400 OLD bring 20,000 less 2.00, so 20,998.00 are there. TOO wants 1,530 x 10 + 7.65 = 15,307.65, and NEW more
@@ -75,6 +77,7 @@ def test_what_a_part_of_the_sell_brings_buys_what_it_can_in_the_plans_sequence(b
         assert broker.cash() == pytest.approx(1_000 + 20_000 - 2.0 - 15_300 - 7.65)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
 def test_a_buy_behind_one_that_cannot_be_paid_for_has_what_is_there(blotter, scheme):
     # NEW comes first and needs all of OLD's money; TOO wants 510.00 + 1.00 of the 1,000.00 that are there.
@@ -99,6 +102,7 @@ def test_a_check_that_was_told_to_ignore_cash_makes_nothing_wait(blotter):
     assert states.loc["NEW", "status"] == "FILLED"
 
 
+@pytest.mark.slow
 def test_a_run_that_ignores_cash_ignores_it_when_it_is_resumed(blotter):
     with opened("mock", [{"rest": True}]) as broker:
         blotter.halt("look first")
@@ -117,6 +121,7 @@ def test_cash_that_must_stay_is_not_spent(blotter):
     assert states.loc["TOO", "reason"] == "not_funded"  # 511.00 would leave 489.00
 
 
+@pytest.mark.slow
 def test_what_was_not_funded_is_a_rest_that_can_be_ordered_again(blotter):
     with opened("mock", [{"rest": True}]) as broker:
         rotate(broker, blotter)
@@ -127,6 +132,7 @@ def test_what_was_not_funded_is_a_rest_that_can_be_ordered_again(blotter):
     assert rest["status"].tolist() == ["NEW", "NEW"]
 
 
+@pytest.mark.slow
 def test_money_of_two_runs_is_spent_once(blotter):
     # 10,000 are there; each run wants 9,001.00 of it.
     broker = MockBroker(
@@ -139,6 +145,7 @@ def test_money_of_two_runs_is_spent_once(blotter):
     assert states["two"]["reason"].tolist() == ["not_funded"]
 
 
+@pytest.mark.slow
 def test_working_buys_of_other_clients_are_not_spent_again(blotter):
     with sx.connect("sim://?seed=7", quotes=QUOTES, cash=10_000.0) as broker:
         address = f"ib://127.0.0.1:{broker._endpoint.port}?client_id=5"
@@ -154,6 +161,7 @@ def test_working_buys_of_other_clients_are_not_spent_again(blotter):
     assert states["reason"].tolist() == ["not_funded"]
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_for_money_can_be_halted(blotter):
     with opened("sim", [{"rest": True}]) as broker:
         run = sx.start_run(waiting(broker, blotter).result(), broker, blotter, timeout=60)
@@ -174,6 +182,7 @@ def test_a_run_that_waits_for_money_can_be_cancelled(blotter):
     assert states.loc["NEW", "reason"] == "run_cancelled"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_between_sells_and_buys_is_funded_by_what_its_sells_brought(blotter):
     class Stopping(MockBroker):
         async def place(self, ticket):
@@ -190,6 +199,7 @@ def test_a_run_that_was_stopped_between_sells_and_buys_is_funded_by_what_its_sel
     assert broker.cash() == pytest.approx(1_000 + 50_000 - 5.0 - 48_440 - 12.11)
 
 
+@pytest.mark.slow
 def test_a_plan_that_lets_nothing_wait_is_resumed_without_waiting(blotter):
     broker = opened("mock", [{"rest": True}])
     blotter.halt("look first")

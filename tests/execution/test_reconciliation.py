@@ -62,6 +62,7 @@ def trade(broker, name, symbol="SPY", quantity=5.0):
     asyncio.run(broker.place(ticket))
 
 
+@pytest.mark.slow
 def test_after_a_run_both_sides_agree(broker, blotter):
     run(broker, blotter)
     assert sx.reconcile(broker, blotter).empty
@@ -74,6 +75,7 @@ def test_an_account_without_any_run_has_nothing_to_compare(broker, blotter):
     assert sx.reconcile(broker, blotter).empty
 
 
+@pytest.mark.slow
 def test_an_order_of_ours_that_another_blotter_sent_is_shown_and_halts(venue, broker, blotter):
     run(broker, blotter)
     with connect(venue, client_id=9) as other:
@@ -94,6 +96,7 @@ def venue_sees_all(venue):
     venue.event("switch", set={"executions": "all"})
 
 
+@pytest.mark.slow
 def test_somebody_elses_trade_is_shown_and_nothing_is_halted(venue, broker, blotter):
     run(broker, blotter)
     venue_sees_all(venue)
@@ -103,6 +106,7 @@ def test_somebody_elses_trade_is_shown_and_nothing_is_halted(venue, broker, blot
     assert blotter.halted is None
 
 
+@pytest.mark.slow
 def test_a_position_that_does_not_add_up_halts_unless_told_not_to(venue, broker, blotter):
     run(broker, blotter)
     with connect(venue, client_id=9) as other:
@@ -119,6 +123,7 @@ def test_a_position_that_does_not_add_up_halts_unless_told_not_to(venue, broker,
     assert "1 position_differs" in blotter.halted
 
 
+@pytest.mark.slow
 def test_what_happened_unheard_is_recorded_and_told(venue, blotter):
     with connect(venue) as broker:
         orders = pd.DataFrame(
@@ -140,6 +145,7 @@ def test_what_happened_unheard_is_recorded_and_told(venue, blotter):
         assert agreed.dtypes.equals(found.dtypes)
 
 
+@pytest.mark.slow
 def test_an_old_copy_of_the_blotter_shows_what_it_lacks(venue, tmp_path):
     file, copy = tmp_path / "file.duckdb", tmp_path / "copy.duckdb"
     with connect(venue) as broker:
@@ -160,6 +166,7 @@ def test_the_mock_filler_agrees_with_its_record(blotter):
     assert sx.reconcile(broker, blotter).empty
 
 
+@pytest.mark.slow
 def test_two_clients_that_trade_one_account_by_turns_reconcile_without_a_halt(venue, broker, blotter):
     run(broker, blotter)
     with connect(venue, client_id=8) as other:
@@ -170,6 +177,7 @@ def test_two_clients_that_trade_one_account_by_turns_reconcile_without_a_halt(ve
     assert blotter.halted is None
 
 
+@pytest.mark.slow
 def test_fills_of_an_order_that_was_adopted_are_recorded(venue, broker, blotter):
     with sx.open_blotter() as copy:
         run(broker, blotter)
@@ -190,6 +198,7 @@ def test_fills_of_an_order_that_was_adopted_are_recorded(venue, broker, blotter)
         assert copy.fills("r")["exec_id"].tolist() == blotter.fills("r")["exec_id"].tolist()
 
 
+@pytest.mark.slow
 def test_an_order_is_of_the_client_that_handed_it_over_whoever_is_heard_of_it(broker, blotter, monkeypatch):
     run(broker, blotter)
     blotter.record(
@@ -206,6 +215,7 @@ def test_an_order_is_of_the_client_that_handed_it_over_whoever_is_heard_of_it(br
     assert seen == [{"r-SPY-BUY": 7, "r-KO-BUY": 7}]
 
 
+@pytest.mark.slow
 def test_runs_of_today_and_orders_that_have_not_ended_are_asked_for(blotter):
     plan = pd.DataFrame([{"symbol": "KO", "action": "rest"}])
     broker = sx.connect("mock://", quotes={"SPY": 100.0, "KO": 50.0}, cash=10_000, fill_plan=plan)

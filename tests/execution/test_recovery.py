@@ -128,6 +128,7 @@ def test_orders_in_doubt_are_queried_until_two_rounds_are_quiet_and_resent_by_th
     assert broker.asked == 3  # the first reported something new, two did not
 
 
+@pytest.mark.slow
 def test_an_order_that_is_slow_to_arrive_is_waited_for_as_long_as_it_may_take(blotter):
     empty = ([], evidence(next_id=1))
     late = ([LIVES], evidence(open_orders=frozenset({A}), next_id=2))
@@ -315,6 +316,7 @@ def test_what_was_just_planned_is_sent_whatever_else_the_evidence_says(blotter):
     assert (found.unsent, set(found.held)) == ([B], {A, C})
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_record_is_not_trusted_while_what_it_lacks_may_be_under_way(blotter):
     nothing = ([], evidence(next_id=1))
     there = ([], evidence(next_id=2, refs=frozenset({A}), open_orders=frozenset({A})))

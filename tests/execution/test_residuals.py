@@ -59,6 +59,7 @@ def submit_rest(broker, blotter, **changes):
     return sx.submit_orders(review.result(), broker, blotter)
 
 
+@pytest.mark.slow
 def test_the_rest_becomes_the_next_leg_of_the_run_and_is_sent_once(broker, blotter):
     run(broker, blotter)
     broker._steps.clear()  # from now on the market fills
@@ -98,6 +99,7 @@ def secretive():
     return Secretive(QUOTES, cash=10_000, fill_plan=PLAN)
 
 
+@pytest.mark.slow
 def test_shares_that_were_reported_as_filled_are_not_ordered_again_while_their_executions_are_missing(
     secretive, blotter
 ):
@@ -119,6 +121,7 @@ def test_shares_that_were_reported_as_filled_are_not_ordered_again_while_their_e
     assert rest.loc["SPY", "quantity"] == states.loc["SPY", "quantity"] - 30
 
 
+@pytest.mark.slow
 def test_what_was_reported_as_filled_is_not_ordered_again_though_a_person_has_called_the_order_dead(
     secretive, blotter
 ):
@@ -128,6 +131,7 @@ def test_what_was_reported_as_filled_is_not_ordered_again_though_a_person_has_ca
     assert rest.loc["SPY", ["status", "quantity"]].tolist() == ["NEW", asked - 30]
 
 
+@pytest.mark.slow
 def test_a_fill_that_was_withdrawn_is_ordered_again(secretive, blotter):
     asked = run(secretive, blotter).set_index("symbol").loc["SPY", "quantity"]
     secretive.speak()
@@ -139,6 +143,7 @@ def test_a_fill_that_was_withdrawn_is_ordered_again(secretive, blotter):
     assert rest.loc["SPY", ["status", "quantity"]].tolist() == ["NEW", asked]
 
 
+@pytest.mark.slow
 def test_the_same_rest_is_not_ordered_twice(broker, blotter):
     run(broker, blotter)
     rest = sx.residual_orders("r", blotter, quotes=QUOTES)
@@ -159,10 +164,11 @@ def test_the_same_rest_is_not_ordered_twice(broker, blotter):
 def test_the_rest_of_an_order_that_may_live_is_refused_with_its_symbol(broker, blotter):
     run(broker, blotter)
     with pytest.raises(sx.InputError, match="r-KO-BUY is PARTIAL: cancel, resolve or resume it first") as caught:
-        residuals.check_leg(sx.residual_orders("r", blotter).assign(status="NEW"), blotter.orders("r"))
+        residuals.check_batch(sx.residual_orders("r", blotter).assign(status="NEW"), blotter.orders("r"))
     assert [(problem.code, problem.symbol) for problem in caught.value.problems] == [("order_alive", "KO")]
 
 
+@pytest.mark.slow
 def test_more_than_the_rest_is_refused(broker, blotter):
     run(broker, blotter)
     with pytest.raises(sx.InputError, match="has 20 unfilled; plan the rest again") as caught:

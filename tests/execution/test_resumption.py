@@ -90,6 +90,7 @@ def crash_before_order(number, venue, file, rows=THREE, *, after=False):
             sx.submit_orders(approved_of(rows), broker, blotter, timeout=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_run_that_fell_over_is_finished_and_nothing_is_sent_twice(number, after, venue, file):
@@ -105,6 +106,7 @@ def test_a_run_that_fell_over_is_finished_and_nothing_is_sent_twice(number, afte
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1, "r-TLT-BUY": 1, "r-KO-BUY": 1}
 
 
+@pytest.mark.slow
 def test_an_order_whose_fate_cannot_be_known_is_unknown_with_its_evidence_and_a_person_resolves_it(venue, file):
     # SPY is cancelled while no client is connected, and the venue does not report it later: but its id is used up.
     venue.fault(on="completedOrder", do="omit")
@@ -124,6 +126,7 @@ def test_an_order_whose_fate_cannot_be_known_is_unknown_with_its_evidence_and_a_
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1, "r-KO-BUY": 1}
 
 
+@pytest.mark.slow
 def test_fills_that_happened_while_nobody_listened_are_recorded(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
@@ -136,6 +139,7 @@ def test_fills_that_happened_while_nobody_listened_are_recorded(venue, file):
         assert blotter.fills("r")["commission"].notna().all()
 
 
+@pytest.mark.slow
 def test_an_execution_that_is_corrected_after_the_run_is_over_is_replaced_by_the_next_resume(file):
     steps = [{"fill": "rest", "price": 400.10}, {"wait": 60}, {"correct": True, "price": 390.25}]
     scenario = {"order": [{"symbol": "SPY", "steps": steps}]}
@@ -151,6 +155,7 @@ def test_an_execution_that_is_corrected_after_the_run_is_over_is_replaced_by_the
             assert blotter.fills("r")["exec_id"].str.endswith(".02").tolist() == [True]
 
 
+@pytest.mark.slow
 def test_another_client_id_adopts_by_order_ref_and_sends_nothing_that_is_in_doubt(venue, file):
     crash_before_order(1, venue, file, after=True)
     with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
@@ -161,6 +166,7 @@ def test_another_client_id_adopts_by_order_ref_and_sends_nothing_that_is_in_doub
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
 
 
+@pytest.mark.slow
 def test_ids_that_were_reset_prove_nothing(venue, file):
     crash_before_order(1, venue, file, after=True)
     venue.event("reset_ids")
@@ -171,6 +177,7 @@ def test_ids_that_were_reset_prove_nothing(venue, file):
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
 
 
+@pytest.mark.slow
 def test_the_next_day_a_day_order_without_a_trace_is_unknown_and_nothing_is_sent(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
@@ -183,6 +190,7 @@ def test_the_next_day_a_day_order_without_a_trace_is_unknown_and_nothing_is_sent
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
 
 
+@pytest.mark.slow
 def test_what_was_approved_too_long_ago_is_refused_and_planned_again(venue, file):
     crash_before_order(0, venue, file, rows=THREE[:1])
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
@@ -196,6 +204,7 @@ def test_what_was_approved_too_long_ago_is_refused_and_planned_again(venue, file
     assert not len(venue_orders(venue.journal))
 
 
+@pytest.mark.slow
 def test_a_blotter_restored_from_an_old_copy_adopts_what_it_does_not_know(venue, file, tmp_path):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         blotter.halt("not yet")
@@ -214,6 +223,7 @@ def test_a_blotter_restored_from_an_old_copy_adopts_what_it_does_not_know(venue,
     assert venue_orders(venue.journal).sum() == 3
 
 
+@pytest.mark.slow
 def test_two_blotters_and_one_run_the_second_is_refused(venue, file, tmp_path):
     with connect(venue) as broker, sx.open_blotter(file) as first:
         sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, first, timeout=0.2)
@@ -224,6 +234,7 @@ def test_two_blotters_and_one_run_the_second_is_refused(venue, file, tmp_path):
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
 
 
+@pytest.mark.slow
 def test_two_workers_of_one_run_at_one_time_the_second_is_refused(venue, file, tmp_path):
     async def both():
         with (
@@ -250,6 +261,7 @@ def test_two_workers_of_one_run_at_one_time_the_second_is_refused(venue, file, t
     assert asyncio.run(both())["status"].tolist() == ["SUBMITTED"]
 
 
+@pytest.mark.slow
 def test_a_second_order_under_one_client_order_id_halts(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
@@ -265,6 +277,7 @@ async def send_again(broker):
     await broker.place(ticket)
 
 
+@pytest.mark.slow
 def test_a_halt_holds_a_resume_back_but_not_what_it_finds_out(venue, file):
     crash_before_order(1, venue, file, after=True)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
@@ -275,6 +288,7 @@ def test_a_halt_holds_a_resume_back_but_not_what_it_finds_out(venue, file):
     assert venue_orders(venue.journal).sum() == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_there_or_of_another_account_is_an_error(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         with pytest.raises(sx.InputError, match="there is no run 'x'"):
@@ -285,6 +299,7 @@ def test_a_run_that_is_not_there_or_of_another_account_is_an_error(venue, file):
             sx.resume("m", broker, blotter)
 
 
+@pytest.mark.slow
 def test_a_link_that_was_down_upstream_freezes_the_run_and_lets_it_go_on():
     scenario = {
         "event": [
@@ -304,6 +319,7 @@ def test_a_link_that_was_down_upstream_freezes_the_run_and_lets_it_go_on():
         assert kinds["sending"] >= 3
 
 
+@pytest.mark.slow
 def test_a_connection_that_only_seems_to_be_there_is_noticed_and_made_again(venue, monkeypatch):
     monkeypatch.setattr("stocklean_exec.execution.runner._SILENCE_SECONDS", 0.2)
     venue.fault(on="openOrder", do="stall")  # from the first answer to the order on, TWS is silent
@@ -314,6 +330,7 @@ def test_a_connection_that_only_seems_to_be_there_is_noticed_and_made_again(venu
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reply", ["openOrderEnd", "completedOrdersEnd", "execDetailsEnd", "nextValidId"])
 def test_a_connection_that_drops_while_it_is_asked_is_made_again_and_asked_again(reply, venue, file):
     crash_before_order(1, venue, file, after=True)
@@ -324,6 +341,7 @@ def test_a_connection_that_drops_while_it_is_asked_is_made_again_and_asked_again
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1, "r-TLT-BUY": 1, "r-KO-BUY": 1}
 
 
+@pytest.mark.slow
 def test_executions_that_were_not_told_though_the_order_was_called_filled_are_asked_for_at_the_end(venue, file):
     venue.fault(on="execDetails", do="omit", symbol="SPY", nth=1)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
@@ -332,6 +350,7 @@ def test_executions_that_were_not_told_though_the_order_was_called_filled_are_as
         assert blotter.fills("r")["quantity"].tolist() == [5.0, 6.0, 7.0]
 
 
+@pytest.mark.slow
 def test_a_commission_that_was_not_told_is_asked_for_at_the_end(venue, file):
     venue.fault(on="commissionReport", do="omit", nth=2)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
@@ -363,6 +382,7 @@ def cancelled_by_the_venue(venue, file):
     venue.event("cancel", symbol="SPY")
 
 
+@pytest.mark.slow
 def test_another_client_takes_no_order_for_over_whose_fills_it_cannot_see_and_the_first_finds_them(venue, file):
     cancelled_by_the_venue(venue, file)
     with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
@@ -377,6 +397,7 @@ def test_another_client_takes_no_order_for_over_whose_fills_it_cannot_see_and_th
     assert bought(venue.journal) == 300.0
 
 
+@pytest.mark.slow
 def test_another_client_takes_no_order_for_over_whose_fills_the_venue_does_not_count(venue, file):
     cancelled_by_the_venue(venue, file)
     unset = {"filledQuantity": "1.7976931348623157E308"}
@@ -397,6 +418,7 @@ def venue_that_omits(number, folder):
     return Simulator(seed=7, quotes=MARKET, clock="brisk", scenario=scenario, journal=folder / "journal.jsonl")
 
 
+@pytest.mark.slow
 def test_executions_that_are_told_after_the_end_of_their_order_are_waited_for(tmp_path):
     # The report is lost, and so is the first answer to the question for it.
     with venue_that_omits(2, tmp_path) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
@@ -405,6 +427,7 @@ def test_executions_that_are_told_after_the_end_of_their_order_are_waited_for(tm
         assert rest_of(blotter) == [[450.0, "NEW", ""]]
 
 
+@pytest.mark.slow
 def test_an_order_whose_executions_are_not_told_is_not_ordered_again_until_they_are(tmp_path):
     with venue_that_omits(50, tmp_path) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
         states = sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
@@ -468,6 +491,7 @@ def held_reasons(states):
     return reason
 
 
+@pytest.mark.slow
 def test_a_restored_record_adopts_what_the_broker_has_though_completed_orders_are_not_told(venue, file):
     run_and_restore(venue, file)
     venue.event("switch", set={"completed_orders": "none"})
@@ -477,6 +501,7 @@ def test_a_restored_record_adopts_what_the_broker_has_though_completed_orders_ar
     assert venue_orders(venue.journal).to_dict() == ONCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reply", ["nothing", "no answer"])
 def test_another_client_sends_nothing_of_a_restored_blotter_without_completed_orders(reply, venue, file):
     run_and_restore(venue, file)
@@ -493,6 +518,7 @@ def test_another_client_sends_nothing_of_a_restored_blotter_without_completed_or
     assert venue_orders(venue.journal).to_dict() == ONCE
 
 
+@pytest.mark.slow
 def test_what_another_client_has_adopted_from_a_restored_record_is_completed_by_the_one_that_placed_it(
     venue, file
 ):
@@ -507,6 +533,7 @@ def test_what_another_client_has_adopted_from_a_restored_record_is_completed_by_
     assert venue_orders(venue.journal).to_dict() == ONCE
 
 
+@pytest.mark.slow
 def test_a_restored_record_sends_nothing_after_midnight(venue, file, monkeypatch):
     set_clock(monkeypatch, EVENING)
     run_and_restore(venue, file)
@@ -518,6 +545,7 @@ def test_a_restored_record_sends_nothing_after_midnight(venue, file, monkeypatch
     assert venue_orders(venue.journal).to_dict() == ONCE
 
 
+@pytest.mark.slow
 def test_a_restored_record_sends_nothing_on_the_next_day_however_long_its_approval_holds(venue, file, monkeypatch):
     run_and_restore(venue, file)
     venue.event("next_day")
@@ -527,6 +555,7 @@ def test_a_restored_record_sends_nothing_on_the_next_day_however_long_its_approv
     assert venue_orders(venue.journal).to_dict() == ONCE
 
 
+@pytest.mark.slow
 def test_a_restored_record_that_has_run_something_else_since_still_sends_nothing(venue, file, monkeypatch):
     set_clock(monkeypatch, EVENING)
     run_and_restore(venue, file)
@@ -540,6 +569,7 @@ def test_a_restored_record_that_has_run_something_else_since_still_sends_nothing
     assert venue_orders(venue.journal).to_dict() == {**ONCE, "other-MCD-BUY": 1}
 
 
+@pytest.mark.slow
 def test_what_a_restored_record_holds_back_is_not_planned_as_the_rest_of_its_run(venue, file, monkeypatch):
     run_and_restore(venue, file)
     venue.event("next_day")
@@ -550,6 +580,7 @@ def test_what_a_restored_record_holds_back_is_not_planned_as_the_rest_of_its_run
         assert sx.residual_orders("r", blotter)["reason"].tolist() == ["order_not_sent"] * 3
 
 
+@pytest.mark.slow
 def test_ids_that_were_reset_show_nothing_of_an_earlier_day(venue, file, monkeypatch):
     with (
         connect(venue) as broker,
@@ -565,6 +596,7 @@ def test_ids_that_were_reset_show_nothing_of_an_earlier_day(venue, file, monkeyp
     assert venue_orders(venue.journal).to_dict() == {"other-MCD-BUY": 1, **ONCE}
 
 
+@pytest.mark.slow
 def test_of_a_record_that_lacks_some_orders_nothing_more_is_sent(venue, file):
     plan_only(venue, file)
     copy = file.with_suffix(".copy")
@@ -594,6 +626,7 @@ def test_of_a_record_that_lacks_some_orders_nothing_more_is_sent(venue, file):
 # -- what may be sent as before ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_of_which_nothing_was_sent_is_sent_after_other_runs_of_its_client(venue, file):
     plan_only(venue, file)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
@@ -607,6 +640,7 @@ def test_a_run_of_which_nothing_was_sent_is_sent_after_other_runs_of_its_client(
         assert blotter.runs()["status"].tolist() == ["done", "done"]
 
 
+@pytest.mark.slow
 def test_a_run_of_yesterday_of_which_nothing_was_sent_is_sent_by_the_client_that_planned_it(
     venue, file, monkeypatch
 ):
@@ -618,6 +652,7 @@ def test_a_run_of_yesterday_of_which_nothing_was_sent_is_sent_by_the_client_that
         assert states["status"].tolist() == ["FILLED"] * 3
 
 
+@pytest.mark.slow
 def test_what_was_held_back_is_sent_once_the_evidence_is_there(venue, file):
     plan_only(venue, file)
     with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
@@ -629,6 +664,7 @@ def test_what_was_held_back_is_sent_once_the_evidence_is_there(venue, file):
     assert venue_orders(venue.journal).to_dict() == ONCE
 
 
+@pytest.mark.slow
 def test_the_same_plan_submitted_again_by_another_client_is_held_back_as_well(venue, file):
     plan = approved_of(THREE)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
@@ -641,6 +677,7 @@ def test_the_same_plan_submitted_again_by_another_client_is_held_back_as_well(ve
         assert sx.submit_orders(plan, broker, blotter, timeout=5)["status"].tolist() == ["FILLED"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resumed", [False, True])
 def test_a_run_that_loses_its_connection_goes_on_though_completed_orders_are_not_told(resumed, venue, file):
     if resumed:
@@ -663,6 +700,7 @@ def test_a_run_that_loses_its_connection_goes_on_though_completed_orders_are_not
     assert venue_orders(venue.journal).to_dict() == ONCE
 
 
+@pytest.mark.slow
 def test_the_rest_of_a_run_is_sent_though_completed_orders_are_not_told(venue, file):
     with connect(venue, seconds=1.0) as broker, sx.open_blotter(file) as blotter:
         venue.fault(on="placeOrder", do="error", code=201, text="not today", symbol="SPY", times=1)
@@ -679,6 +717,7 @@ def test_the_rest_of_a_run_is_sent_though_completed_orders_are_not_told(venue, f
 # -- a plan that a later one has overtaken -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("later", ["sent", "planned"])
 def test_a_plan_that_a_later_one_has_overtaken_is_not_sent_unless_told(later, venue, file):
     plan_only(venue, file)
@@ -699,6 +738,7 @@ def test_a_plan_that_a_later_one_has_overtaken_is_not_sent_unless_told(later, ve
     assert venue_orders(venue.journal)["r-KO-BUY"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "approve"), [([("MCD", "BUY", 1.0, "MKT")], True), ([("KO", "BUY", 3.0, "MKT")], False)]
 )
@@ -712,6 +752,7 @@ def test_a_later_plan_of_other_symbols_or_of_orders_that_nobody_approved_overtak
         assert sx.resume("r", broker, blotter, timeout=5)["status"].tolist() == ["FILLED"] * 3
 
 
+@pytest.mark.slow
 def test_a_plan_is_not_overtaken_by_an_earlier_one_nor_by_the_rest_of_its_own_run(venue, file):
     plan_only(venue, file, [("KO", "BUY", 3.0, "MKT")], "earlier")
     venue.fault(on="placeOrder", do="error", code=201, text="not today", symbol="SPY", times=1)
@@ -764,6 +805,7 @@ def lose_an_order(broker, blotter):
         sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter)
 
 
+@pytest.mark.slow
 def test_a_live_account_gets_a_lost_order_again_only_when_asked_to():
     broker = Losing("live")
     with sx.open_blotter() as blotter:
@@ -774,6 +816,7 @@ def test_a_live_account_gets_a_lost_order_again_only_when_asked_to():
         assert len(broker.sent) == 2
 
 
+@pytest.mark.slow
 def test_a_paper_account_gets_a_lost_order_again_unless_asked_not_to():
     broker = Losing("paper")
     with sx.open_blotter() as blotter:
@@ -784,6 +827,7 @@ def test_a_paper_account_gets_a_lost_order_again_unless_asked_not_to():
         assert len(broker.sent) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("of_broker", "given", "sent"), [(30.0, None, 1), (0.0, 30.0, 1), (30.0, 0.0, 2)])
 def test_a_resumed_run_waits_for_an_order_under_way_as_long_as_its_broker_needs_or_as_it_is_told(
     of_broker, given, sent, monkeypatch
@@ -801,6 +845,7 @@ def test_a_resumed_run_waits_for_an_order_under_way_as_long_as_its_broker_needs_
 # -- commissions of what was filled while nobody listened --------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_commissions_are_recorded_of_a_part_that_was_filled_while_nobody_listened(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
@@ -810,6 +855,7 @@ def test_commissions_are_recorded_of_a_part_that_was_filled_while_nobody_listene
         assert (state["status"], state["filled_quantity"], state["commission"]) == ("PARTIAL", 300.0, 1.5)
 
 
+@pytest.mark.slow
 def test_commissions_are_recorded_of_what_was_filled_between_the_connection_and_the_resume(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)

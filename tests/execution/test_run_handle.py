@@ -73,6 +73,7 @@ def wait_for(check, seconds=20.0):
         threading.Event().wait(0.01)
 
 
+@pytest.mark.slow
 def test_it_returns_at_once_and_the_run_goes_on_in_the_background(broker, blotter):
     run = sx.start_run(approved(), broker, blotter)
     states = run.wait()
@@ -104,6 +105,7 @@ def test_it_can_be_awaited_in_any_loop_and_by_several(broker, blotter):
     assert one["status"].tolist() == other["status"].tolist() == ["FILLED"] * 3
 
 
+@pytest.mark.slow
 def test_who_stops_awaiting_detaches(broker, blotter):
     run = sx.start_run(approved(limit=9.0), broker, blotter, timeout=30)
 
@@ -123,6 +125,7 @@ def test_who_stops_awaiting_detaches(broker, blotter):
     assert run.wait()["status"].tolist() == ["CANCELLED"] * 3
 
 
+@pytest.mark.slow
 def test_a_cell_that_is_run_twice_gets_the_same_run(broker, blotter):
     plan = approved(limit=9.0)
     run = sx.start_run(plan, broker, blotter, timeout=30)
@@ -140,6 +143,7 @@ def test_limits_that_are_given_at_the_start_are_kept_as_orders_leave(broker, blo
     assert set(states["reason"]) == {"run_notional_cap"}
 
 
+@pytest.mark.slow
 def test_a_handle_on_a_run_that_was_over_shows_what_is_on_record(broker, blotter):
     plan = approved()
     sx.start_run(plan, broker, blotter).wait()
@@ -159,6 +163,7 @@ def test_a_run_has_one_view_however_often_it_is_asked_for(broker, blotter):
     assert run.view() is view
 
 
+@pytest.mark.slow
 def test_the_head_of_a_run_says_how_it_stands(broker, blotter):
     run = sx.start_run(approved(limit=9.0), broker, blotter, timeout=30)
     over = threading.Event()
@@ -179,6 +184,7 @@ def test_the_head_of_a_run_says_how_it_stands(broker, blotter):
     assert "not now" in failed.head()["halted"]
 
 
+@pytest.mark.slow
 def test_the_cancel_of_a_run_is_asked_for_orders_that_may_live_and_for_no_others(broker, blotter, monkeypatch):
     # Two rest at 9.00; the third one is filled at the market.
     plan = approved(limit=9.0)
@@ -200,6 +206,7 @@ def test_the_cancel_of_a_run_is_asked_for_orders_that_may_live_and_for_no_others
     assert asked == plan["client_order_id"].tolist()[:2]
 
 
+@pytest.mark.slow
 def test_cancelling_a_run_cancels_what_works_and_sends_nothing_more(venue, blotter):
     with IBBroker(port=venue.port, rate=40.0, seconds=5.0) as broker:
         run = sx.start_run(approved(40, limit=9.0), broker, blotter, timeout=60)
@@ -221,6 +228,7 @@ def test_cancelling_a_run_cancels_what_works_and_sends_nothing_more(venue, blott
     assert len(accepted) == (states["status"] == "CANCELLED").sum() < 40
 
 
+@pytest.mark.slow
 def test_orders_of_another_run_are_left_alone(broker, blotter):
     first = sx.start_run(approved(2, limit=9.0), broker, blotter, timeout=0.3)
     first.wait()
@@ -231,6 +239,7 @@ def test_orders_of_another_run_are_left_alone(broker, blotter):
     assert sorted(broker.open_orders()["client_order_id"]) == ["r-S00-BUY", "r-S01-BUY"]
 
 
+@pytest.mark.slow
 def test_one_order_is_cancelled_by_name_and_a_halt_is_everybodys(broker, blotter):
     run = sx.start_run(approved(2, limit=9.0), broker, blotter, timeout=1)
     wait_for(lambda: len(broker.open_orders()) == 2)
@@ -262,6 +271,7 @@ def test_what_fails_later_is_raised_by_who_waits(broker, blotter):
     assert isinstance(run.error, sx.HaltedError)
 
 
+@pytest.mark.slow
 def test_a_listener_hears_every_fact_once(broker, blotter):
     received = []
     plan = approved(limit=9.0)
@@ -309,6 +319,7 @@ with Simulator(clock="brisk") as venue:
 """
 
 
+@pytest.mark.slow
 def test_an_interrupt_detaches_and_loses_no_fill():
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED],
@@ -321,6 +332,7 @@ def test_an_interrupt_detaches_and_loses_no_fill():
     assert done.stdout.splitlines() == ["detached False", "['FILLED'] 1"], done.stderr
 
 
+@pytest.mark.slow
 def test_a_halt_from_another_process_stops_a_run_within_one_order(venue, tmp_path):
     many = [f"M{number:03d}" for number in range(500)]
     market = pd.DataFrame({"symbol": many, "last": 10.0, "quoted_at": pd.Timestamp.now("UTC")})
@@ -346,6 +358,7 @@ def test_a_halt_from_another_process_stops_a_run_within_one_order(venue, tmp_pat
     assert (left["kind"] == "not_sent").any()
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_broker_at_one_time_are_both_sent_whole_and_once(venue):
     with IBBroker(port=venue.port, rate=200.0, seconds=5.0) as broker, sx.open_blotter() as blotter:
         runs = [

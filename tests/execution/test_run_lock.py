@@ -135,6 +135,7 @@ def test_a_run_lock_is_lost_when_the_folder_of_locks_is_moved_away(state, tmp_pa
             lock.check()
 
 
+@pytest.mark.slow
 def test_a_run_whose_lock_file_is_removed_sends_nothing_more(locks):
     broker = sx.connect("mock://", quotes={"KO": 20.0, "SPY": 100.0, "TLT": 50.0}, cash=10_000)
     broker.lock_account, place, placed = broker.account, broker.place, []

@@ -180,6 +180,7 @@ def test_the_latest_two_hundred_fills_are_told(model):
     assert [fills[0]["number"], fills[-1]["number"], len(fills)] == [2, 201, 200]
 
 
+@pytest.mark.slow
 def test_a_long_curve_stays_short(model):
     for number in range(2_000):
         model.add(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
@@ -187,6 +188,7 @@ def test_a_long_curve_stays_short(model):
     assert len(model.update()["curve"]) <= 600
 
 
+@pytest.mark.slow
 def test_a_curve_told_in_pieces_is_the_whole_one(model):
     pieces, since = [], 0
     for number in range(1_500):

@@ -42,6 +42,7 @@ def test_an_order_over_the_runs_cap_is_refused_with_its_reason_and_a_smaller_one
     assert blotter.runs()["status"].tolist() == ["partial"]
 
 
+@pytest.mark.slow
 def test_the_days_cap_counts_every_run_of_the_account(broker, blotter):
     limits = sx.Limits(max_day_notional=7_000)
     sx.submit_orders(approved(broker), broker, blotter, limits=limits)

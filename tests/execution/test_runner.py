@@ -63,6 +63,7 @@ def fail(error):
 # -- a broker that fails ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 2, 1_000])
 @pytest.mark.parametrize("error", [BrokerError("the line is down"), RuntimeError("a bug"), ValueError()])
 def test_a_hand_over_that_fails_leaves_one_order_in_doubt_and_none_after_it_sent(window, error):
@@ -81,6 +82,7 @@ def test_a_hand_over_that_fails_leaves_one_order_in_doubt_and_none_after_it_sent
         assert type(error).__name__ in run["message"]
 
 
+@pytest.mark.slow
 def test_what_was_not_sent_and_what_provably_did_not_arrive_is_sent_by_the_same_call():
     broker = Stub(prices(5), at=3, happens=fail(BrokerError("down")))  # before the filler itself has it
     with sx.open_blotter() as blotter:
@@ -93,6 +95,7 @@ def test_what_was_not_sent_and_what_provably_did_not_arrive_is_sent_by_the_same_
         assert blotter.runs()["status"].tolist() == ["done"]
 
 
+@pytest.mark.slow
 def test_what_arrived_before_the_hand_over_failed_is_not_sent_again():
     class Late(Stub):
         async def place(self, ticket):
@@ -110,6 +113,7 @@ def test_what_arrived_before_the_hand_over_failed_is_not_sent_again():
         assert broker.placed == [f"r-S{number:03d}-BUY" for number in range(5)]  # each of them once
 
 
+@pytest.mark.slow
 def test_an_order_that_filled_before_the_hand_over_failed_is_filled():
     broker = Stub(prices(2), at=99)
 
@@ -124,6 +128,7 @@ def test_an_order_that_filled_before_the_hand_over_failed_is_filled():
         assert blotter.orders("r")["status"].tolist() == ["FILLED", "NEW"]
 
 
+@pytest.mark.slow
 def test_an_order_that_waited_for_a_rejected_one_is_recorded_again_before_it_is_sent():
     # All three are announced in one group. The first spends 10 of 25, the second of 20 is over the cap, and the
     # third is withdrawn with it and sent after it, when the record must say once more that it is being sent.
@@ -146,6 +151,7 @@ def test_an_order_that_waited_for_a_rejected_one_is_recorded_again_before_it_is_
     assert sent_times == [("r-S000-BUY", 1), ("r-S001-BUY", 1), ("r-S002-BUY", 1), ("r-S002-BUY", 2)]
 
 
+@pytest.mark.slow
 def test_a_broker_that_cannot_be_asked_for_quotes_blocks_the_run_which_can_be_sent_later():
     broker = Stub(prices(2))
     quotes = broker.fetch_quotes
@@ -169,6 +175,7 @@ def test_a_broker_that_cannot_be_asked_for_quotes_blocks_the_run_which_can_be_se
 # -- halts -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 1_000])
 def test_a_halt_in_the_middle_of_five_hundred_orders_stops_within_one(window):
     with sx.open_blotter() as blotter:
@@ -191,6 +198,7 @@ def test_a_halt_in_the_middle_of_five_hundred_orders_stops_within_one(window):
         assert blotter.runs()["status"].tolist() == ["done"]
 
 
+@pytest.mark.slow
 def test_a_halt_from_another_process_is_seen_by_a_run_on_a_file(tmp_path):
     with sx.open_blotter(tmp_path / "b.duckdb") as blotter:
         other = HaltJournal(blotter.path)
@@ -203,6 +211,7 @@ def test_a_halt_from_another_process_is_seen_by_a_run_on_a_file(tmp_path):
 # -- interrupts ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_a_record_of_what_was_sent_and_what_was_not():
     waiting = asyncio.Event()
 
@@ -294,6 +303,7 @@ def test_facts_that_come_from_another_thread_end_the_wait():
         assert blotter.runs()["message"].tolist() == ["all orders have ended"]
 
 
+@pytest.mark.slow
 def test_a_fact_that_comes_when_the_loop_of_its_run_is_closed_is_recorded():
     broker = Stub(prices(1))
     with sx.open_blotter() as blotter:
@@ -308,6 +318,7 @@ def test_a_fact_that_comes_when_the_loop_of_its_run_is_closed_is_recorded():
 # -- arrival ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_order_is_stamped_with_the_market_at_its_hand_over():
     at = pd.Timestamp("2025-11-24 15:00", tz="UTC")
     market = pd.DataFrame(

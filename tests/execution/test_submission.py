@@ -118,6 +118,7 @@ def test_a_market_order_for_two_spy_fills_at_the_price_of_the_map(broker, blotte
     assert blotter.runs()["status"].tolist() == ["done"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finder", ["check", "filler"])
 def test_an_order_without_a_price_is_rejected_whoever_finds_it(blotter, finder):
     broker = Counting({"SPY": 123.0}, cash=100_000.0)
@@ -150,6 +151,7 @@ def test_fills_of_four_at_100_and_six_at_110(blotter, steps, status, average):
     assert row["commission"] == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("actions", "status"),
     [
@@ -171,6 +173,7 @@ def test_the_status_of_a_run_follows_from_those_of_its_orders(blotter, actions, 
 # -- the record comes first ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 1_000])
 def test_nothing_is_handed_over_before_its_intent_is_on_disk(tmp_path, window):
     file = tmp_path / "b.duckdb"
@@ -224,6 +227,7 @@ def test_an_order_that_cannot_be_recorded_as_sending_is_not_sent(broker, blotter
 # -- once ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_run_again_sends_nothing_and_returns_the_same_rows(broker, blotter):
     approved = approved_of(TWO)
     first = sx.submit_orders(approved, broker, blotter)
@@ -234,6 +238,7 @@ def test_the_same_run_again_sends_nothing_and_returns_the_same_rows(broker, blot
     assert len(blotter.fills()) == 2
 
 
+@pytest.mark.slow
 def test_a_plan_approved_anew_is_the_same_plan(broker, blotter):
     earlier = clock.now() - timedelta(minutes=5)
     first = sx.submit_orders(approved_of(TWO, now=earlier), broker, blotter)
@@ -248,6 +253,7 @@ def test_rows_in_another_sequence_are_the_same_plan(broker, blotter):
     pd.testing.assert_frame_equal(sx.submit_orders(approved.iloc[::-1], broker, blotter), first)
 
 
+@pytest.mark.slow
 def test_an_old_approval_still_gives_the_rows_of_a_run_that_is_over(broker, blotter):
     first = sx.submit_orders(approved_of(TWO, now=clock.now() - timedelta(minutes=59)), broker, blotter)
     old = approved_of(TWO, now=clock.now() - timedelta(days=1))
@@ -265,6 +271,7 @@ def test_the_same_id_with_another_payload_is_an_error_that_names_the_rows(broker
     assert blotter.orders()["quantity"].tolist() == [2.0, 3.0]
 
 
+@pytest.mark.slow
 def test_another_plan_under_the_same_run_id_is_an_error(broker, blotter):
     sx.submit_orders(approved_of(orders_of(("SPY", "BUY", 2.0))), broker, blotter)
     with pytest.raises(IdempotencyConflictError, match="run-1-TLT-BUY"):
@@ -272,6 +279,7 @@ def test_another_plan_under_the_same_run_id_is_an_error(broker, blotter):
     assert broker.placed == ["run-1-SPY-BUY"]
 
 
+@pytest.mark.slow
 def test_an_id_of_another_run_is_an_error_and_nothing_is_sent(broker, blotter):
     frame = TWO.assign(client_order_id=["mine", "yours"])
     sx.submit_orders(approved_of(frame), broker, blotter)
@@ -282,6 +290,7 @@ def test_an_id_of_another_run_is_an_error_and_nothing_is_sent(broker, blotter):
     assert blotter.runs()["run_id"].tolist() == ["run-1"]
 
 
+@pytest.mark.slow
 def test_two_runs_go_into_one_blotter(broker, blotter):
     sx.submit_orders(approved_of(TWO), broker, blotter)
     second = orders_of(("SPY", "BUY", 7.0), run_id="run-2")
@@ -304,6 +313,7 @@ def test_what_was_not_approved_is_recorded_as_cancelled_and_not_sent(broker, blo
     assert blotter.runs()["status"].tolist() == ["partial"]
 
 
+@pytest.mark.slow
 def test_what_was_left_out_once_is_not_sent_by_a_later_approval(broker, blotter):
     review = review_of(TWO)
     review.approve("run-1-TLT-BUY", by="ann")
@@ -432,6 +442,7 @@ def test_an_order_for_another_account_is_refused(broker, blotter):
 # -- halts -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_halt_blocks_the_run_and_the_same_call_sends_it_once_cleared(broker, blotter):
     approved = approved_of(TWO)
     blotter.halt("drill")
@@ -476,6 +487,7 @@ def test_the_awaitable_does_the_same(broker, blotter):
     assert asyncio.run(cell())["status"].tolist() == ["FILLED", "FILLED"]
 
 
+@pytest.mark.slow
 def test_two_runs_can_be_awaited_at_once(blotter):
     async def both():
         runs = []
@@ -492,6 +504,7 @@ def test_two_runs_can_be_awaited_at_once(blotter):
     assert blotter.runs()["status"].tolist() == ["done", "done"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_caller_once_the_record_is_complete(tmp_path):
     class Interrupted(Counting):
         async def place(self, ticket):
@@ -546,6 +559,7 @@ def send_on_resume(review, broker, blotter):
     return sx.resume("run-1", broker, blotter, timeout=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", CAPS)
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
 @pytest.mark.parametrize(
@@ -561,6 +575,7 @@ def test_caps_given_to_the_checks_hold_as_orders_leave_by_every_way(blotter, sch
     assert states["reason"].iloc[1] == code
 
 
+@pytest.mark.slow
 def test_of_two_caps_the_tighter_holds_whichever_was_given_when(broker, blotter):
     loose, tight = sx.Limits(max_day_notional=1e9), CAPS["day_notional_cap"]
     one = sx.submit_orders(approved_of(TWO, limits=tight), broker, blotter, limits=loose)
@@ -570,6 +585,7 @@ def test_of_two_caps_the_tighter_holds_whichever_was_given_when(broker, blotter)
     assert two["status"].tolist() == ["FILLED", "REJECTED"]
 
 
+@pytest.mark.slow
 def test_a_cap_given_at_sending_holds_when_the_run_is_resumed(broker, blotter):
     blotter.halt("look first")
     with pytest.raises(HaltedError):
@@ -579,6 +595,7 @@ def test_a_cap_given_at_sending_holds_when_the_run_is_resumed(broker, blotter):
     assert states["reason"].tolist()[1] == "day_notional_cap"
 
 
+@pytest.mark.slow
 def test_orders_of_the_last_minute_count_whatever_run_sent_them(broker, blotter):
     limits = sx.Limits(max_orders_per_minute=3)
     sx.submit_orders(approved_of(TWO, limits=limits), broker, blotter)
@@ -622,6 +639,7 @@ def test_a_limit_that_was_loosened_after_the_approval_is_a_change(broker, blotte
         sx.submit_orders(approved, broker, blotter)
 
 
+@pytest.mark.slow
 def test_what_a_run_sent_on_an_earlier_day_counts_towards_its_total(blotter):
     # The mock filler's time is that of its quotes: 246 of SPY are sent on Monday, and on Tuesday 150 of TLT would
     # bring the run to 396, over 300.
@@ -660,6 +678,7 @@ def halted_plan(broker, path):
         blotter.clear_halt("now")
 
 
+@pytest.mark.slow
 def test_a_restored_record_asks_the_mock_filler_and_sends_nothing_again(broker, tmp_path):
     path, copy = tmp_path / "b.duckdb", tmp_path / "copy.duckdb"
     halted_plan(broker, path)
@@ -675,6 +694,7 @@ def test_a_restored_record_asks_the_mock_filler_and_sends_nothing_again(broker, 
     assert broker.placed == ["run-1-SPY-BUY", "run-1-TLT-BUY"]
 
 
+@pytest.mark.slow
 def test_of_a_restored_record_that_lacks_one_order_the_mock_filler_gets_nothing_more(broker, tmp_path):
     path = tmp_path / "b.duckdb"
     lost = Ticket(
@@ -692,6 +712,7 @@ def test_of_a_restored_record_that_lacks_one_order_the_mock_filler_gets_nothing_
     assert broker.placed == ["run-1-TLT-BUY"]
 
 
+@pytest.mark.slow
 def test_a_plan_is_recorded_with_the_connection_that_planned_it_and_its_next_order_id(blotter):
     with (
         Simulator(seed=7, clock="brisk") as venue,
@@ -707,6 +728,7 @@ def test_a_plan_is_recorded_with_the_connection_that_planned_it_and_its_next_ord
     assert events.loc[events["kind"] == "intent", "client_id"].tolist() == [7]
 
 
+@pytest.mark.slow
 def test_a_plan_is_recorded_also_when_the_next_order_id_is_not_told(blotter):
     with (
         Simulator(seed=7, clock="brisk") as venue,
@@ -723,6 +745,7 @@ def test_a_plan_is_recorded_also_when_the_next_order_id_is_not_told(blotter):
 # -- an order that may have been lost --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "states", "placed"),
     [
@@ -739,6 +762,7 @@ def test_a_live_account_does_not_get_a_lost_order_a_second_time(blotter, mode, s
     assert broker.placed == placed
 
 
+@pytest.mark.slow
 def test_an_order_that_may_be_under_way_is_not_believed_lost_before_its_broker_has_settled(blotter, monkeypatch):
     monkeypatch.setattr("stocklean_exec.execution.recovery._PAUSE", 0.01)
     broker, approved = Slow(), approved_of(TWO)
@@ -772,6 +796,7 @@ def test_a_run_is_worked_with_the_patience_that_was_asked_for_and_nothing_goes_o
     assert (again.patience, again.is_new, again.restrictions.cleared) == (60.0, False, frozenset())
 
 
+@pytest.mark.slow
 def test_who_starts_a_run_hears_of_it_and_can_stop_it(broker, blotter):
     control, heard, moved = RunControl(), [], []
     control.listen(heard.append)

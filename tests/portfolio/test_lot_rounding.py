@@ -206,6 +206,7 @@ def test_active_share_counts_cash_as_an_asset():
     assert active_share_value([3, 1], [2.0, 1.5], [10.0, 100.0]) == 50.0
 
 
+@pytest.mark.slow
 @given(tiny_books())
 @steadily(150)
 def test_the_plan_of_a_tiny_book_is_the_best_of_all_integer_plans(book):
@@ -216,6 +217,7 @@ def test_the_plan_of_a_tiny_book_is_the_best_of_all_integer_plans(book):
     assert plan.objective == pytest.approx(share_by_hand(plan.units, desired, value), abs=1e-7)
 
 
+@pytest.mark.slow
 @given(tiny_books())
 @steadily(100)
 def test_no_integer_plan_is_below_the_bound(book):
@@ -224,6 +226,7 @@ def test_no_integer_plan_is_below_the_bound(book):
     assert lower_bound(desired, value) <= brute_force(desired, value, 1e6) + 1e-9
 
 
+@pytest.mark.slow
 @given(wild_books())
 @steadily(300)
 def test_a_plan_never_costs_more_than_the_capacity(book):
@@ -234,6 +237,7 @@ def test_a_plan_never_costs_more_than_the_capacity(book):
     assert plan.lower_bound <= plan.objective
 
 
+@pytest.mark.slow
 @given(wild_books(), st.randoms(use_true_random=False))
 @steadily(100)
 def test_the_same_book_gives_the_same_plan_and_its_order_does_not_matter(book, random):
@@ -248,6 +252,7 @@ def test_the_same_book_gives_the_same_plan_and_its_order_does_not_matter(book, r
         assert moved.objective == pytest.approx(plan.objective, rel=1e-9, abs=1e-11 * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slack", [0.0, 3.0, 1_000.0])
 @pytest.mark.parametrize(("n", "nav"), [(10, 20_000.0), (30, 60_000.0)])
 def test_another_solver_finds_no_better_plan(n, nav, slack):

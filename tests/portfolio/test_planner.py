@@ -712,6 +712,7 @@ def costs_of(sent):
     return total
 
 
+@pytest.mark.slow
 @given(clean_books(), st.randoms(use_true_random=False))
 @steadily(100)
 def test_a_plan_of_a_clean_book_is_sound_and_the_order_of_rows_is_nothing(book, random):
@@ -818,6 +819,7 @@ def plan_or_refusal(**arguments):
         return None, error
 
 
+@pytest.mark.slow
 @given(
     targets=ugly_frames("weight", least=1),
     positions=st.one_of(st.none(), ugly_frames("quantity")),

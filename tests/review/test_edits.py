@@ -43,6 +43,7 @@ def edit(plan, rows, changes):
     return edited.assign(checks=pd.array(whole, dtype="str"))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(st.booleans(), min_size=4, max_size=4).filter(any),

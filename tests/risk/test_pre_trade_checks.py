@@ -69,6 +69,7 @@ def test_an_order_like_one_sent_within_the_window_is_a_suspected_duplicate(secon
         assert table["value"] == seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "verdict"),
     [
@@ -94,6 +95,7 @@ def test_the_same_order_checked_again_after_it_was_sent_is_not_its_own_duplicate
     assert checked["verdict"].tolist() == ["pass"]
 
 
+@pytest.mark.slow
 def test_an_earlier_order_is_not_hidden_by_the_orders_own_record():
     with sx.open_blotter() as blotter:
         sent(blotter, "first", NOW - timedelta(seconds=20))
@@ -103,6 +105,7 @@ def test_an_earlier_order_is_not_hidden_by_the_orders_own_record():
     assert checked["reasons"].tolist() == ["suspected_duplicate"]
 
 
+@pytest.mark.slow
 def test_another_quantity_or_side_and_a_switched_off_window_are_no_duplicates():
     with sx.open_blotter() as blotter:
         sent(blotter, "first", NOW)
@@ -215,6 +218,7 @@ def test_what_was_checked_against_is_plain_json():
     assert stored["limits"]["price_collar"] == 0.1
 
 
+@pytest.mark.slow
 def test_five_thousand_orders_are_checked_in_half_a_second():
     symbols = [f"S{number:05d}" for number in range(5_000)]
     frame = pd.DataFrame({"run_id": "r", "symbol": symbols, "side": "BUY", "quantity": 7.0, "order_type": "MKT"})

@@ -451,6 +451,7 @@ def test_a_refused_row_without_a_reason_is_blocked_too():
 # -- fees ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(
     orders=st.lists(
         st.tuples(

@@ -125,6 +125,7 @@ except sx.InputError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory as Linux counts it")
 def test_a_parquet_file_of_too_many_rows_is_refused_without_reading_them(tmp_path):
     small, large = parquet_of(tmp_path / "small.parquet", "weight", 0.5), tmp_path / "large.parquet"

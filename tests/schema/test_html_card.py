@@ -67,6 +67,7 @@ def run_once(broker, blotter, run_id):
     sx.submit_orders(review.result(), broker, blotter)
 
 
+@pytest.mark.slow
 def test_a_blotters_card_counts_and_shows_the_latest_runs():
     broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=100_000)
     with sx.open_blotter() as blotter:

@@ -72,6 +72,7 @@ def test_what_is_unsafe_on_the_wire_is_no_id(value):
     assert not is_valid_client_order_id(value)
 
 
+@pytest.mark.slow
 @given(runs, symbols, sides, st.integers(1, 99))
 @steadily(200)
 def test_an_id_is_a_function_of_its_inputs_and_safe(run, symbol, side, sequence):
@@ -85,6 +86,7 @@ def test_an_id_is_a_function_of_its_inputs_and_safe(run, symbol, side, sequence)
 orders = st.tuples(runs, plain_symbols, sides, st.integers(1, 12))
 
 
+@pytest.mark.slow
 @given(orders, orders)
 @steadily(300)
 def test_other_runs_symbols_sides_or_numbers_have_other_ids(one, other):

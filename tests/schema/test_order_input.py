@@ -194,6 +194,7 @@ def attempt(call, *arguments, **options):
         return None, error
 
 
+@pytest.mark.slow
 @given(hand_made())
 @settings(deadline=None, derandomize=True, max_examples=150)
 def test_any_orders_come_back_row_for_row_or_are_refused(frame):
@@ -214,6 +215,7 @@ def test_any_orders_come_back_row_for_row_or_are_refused(frame):
     assert (going["limit_price"].gt(0) == (going["order_type"] == "LMT")).all()
 
 
+@pytest.mark.slow
 @given(hand_made())
 @settings(deadline=None, derandomize=True, max_examples=100)
 def test_any_orders_are_checked_row_for_row_or_refused(frame):

@@ -264,6 +264,7 @@ def test_after_a_reconnect_orders_executions_and_positions_are_found():
     assert next_id > first.order.orderId
 
 
+@pytest.mark.slow
 def test_a_client_id_in_use_is_refused():
     async def script(setup):
         await setup.connect(client_id=3)

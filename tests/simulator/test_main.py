@@ -80,6 +80,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_orders_of_a_killed_client_are_still_processed(join, make_venue, tmp_path):
     scenario = tmp_path / "slow.toml"
     scenario.write_text("[switches]\nqueue_seconds = 0.1\n", encoding="utf-8")

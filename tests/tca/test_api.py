@@ -45,6 +45,7 @@ MEASURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MEASURES)
 def test_a_measure_is_the_same_from_frames_from_a_blotter_and_from_files(name, sources_of_run):
     blotter, folder = sources_of_run
@@ -131,6 +132,7 @@ def test_markouts_and_spreads_take_files_too(sources_of_run):
     assert len(sx.reversion(blotter, quotes=quotes, horizons=[1])) == 2
 
 
+@pytest.mark.slow
 def test_the_file_of_a_blotter_is_a_blotter(sources_of_run):
     blotter, folder = sources_of_run
     wanted = sx.slippage(blotter)
@@ -173,6 +175,7 @@ def test_a_call_that_does_not_fit_is_refused(sources_of_run):
     assert caught.value.codes == ("wrong_type",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "delayed"), [("live", False), ("delayed", True), ("forced_delayed", True)])
 def test_a_run_records_whether_the_market_at_arrival_was_delayed_and_how_old(kind, delayed, tmp_path):
     quotes = pd.DataFrame(

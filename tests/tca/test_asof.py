@@ -57,6 +57,7 @@ def test_a_look_up_follows_the_same_rule(times, moments):
     np.testing.assert_array_equal(found, [brute_force(times, price, moment) for moment in moments])
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(
     st.lists(st.integers(0, 10**12), min_size=5, max_size=200),

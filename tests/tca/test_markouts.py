@@ -127,6 +127,7 @@ def test_the_close_is_that_of_the_fills_day():
     assert math.isnan(markouts(FILLS_.iloc[[0]], QUOTES, "close")["markout_bps"].iloc[0])
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 9), st.sampled_from(["BUY", "SELL"])), max_size=20))
 def test_a_sell_is_the_mirror_of_a_buy(rows):

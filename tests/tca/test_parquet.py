@@ -65,6 +65,7 @@ def test_an_error_of_duckdb_while_reading_is_an_error_of_the_table(tmp_path):
     assert caught.value.codes == ("parquet_format",)
 
 
+@pytest.mark.slow
 def test_hash_parts_have_as_few_bits_as_needed():
     assert HashPart.distinguishing([1, 2, 3]) == HashPart(0, 16)
     assert HashPart.distinguishing([1, 1 + (1 << 16)]) == HashPart(1, 16)

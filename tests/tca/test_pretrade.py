@@ -139,6 +139,7 @@ def test_two_orders_are_too_few():
     assert math.isnan(found["coefficient"])
 
 
+@pytest.mark.slow
 def test_the_expected_cost_is_reviewed_recorded_and_compared_with_the_cost():
     # 1e4 x 0.02 x sqrt(100 / 1e6) = 2 basis points, and half of a spread of 4: 4 altogether.
     broker = sx.connect("mock://", quotes={"AAA": 50.0}, cash=10_000)

@@ -58,6 +58,7 @@ def read(html):
     return reader
 
 
+@pytest.mark.slow
 def test_the_page_is_self_contained(page):
     reader = read(page.html)
     assert not {"script", "link", "img", "iframe", "object"} & set(reader.tags)
@@ -103,6 +104,7 @@ def test_account_numbers_are_masked(page, blotter):
     assert mask_accounts("DU123456 runs DUMMY10, S&P 500", record) == "DU***456 runs DUMMY10, S&P 500"
 
 
+@pytest.mark.slow
 def test_text_from_outside_is_escaped():
     evil = "<script>alert('x')</script>"
     broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=10_000)
@@ -118,6 +120,7 @@ def test_text_from_outside_is_escaped():
     assert "script" not in read(made.html).tags
 
 
+@pytest.mark.slow
 def test_an_account_with_escaped_characters_is_masked_too():
     broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=10_000)
     with sx.open_blotter() as opened:
@@ -130,6 +133,7 @@ def test_an_account_with_escaped_characters_is_masked_too():
     assert 'of O***ns"' in text
 
 
+@pytest.mark.slow
 def test_it_is_written_completely_or_not_at_all(blotter, tmp_path):
     file = tmp_path / "new" / "r.html"
     assert write_report("demo", blotter, file) == file
@@ -141,6 +145,7 @@ def test_it_is_written_completely_or_not_at_all(blotter, tmp_path):
         write_report("demo", blotter, tmp_path / "taken" / "r.html")
 
 
+@pytest.mark.slow
 def test_it_is_private_and_written_through_no_link(blotter, tmp_path):
     (tmp_path / "kept.html").write_text("kept", "utf-8")
     for name in ("run.html", ".run.html.new"):
@@ -162,6 +167,7 @@ def test_a_notebook_shows_it_in_a_frame_of_its_own(page):
     assert repr(page).startswith("<CostReport demo: <CostSummary: 20 orders")
 
 
+@pytest.mark.slow
 def test_without_the_extra_it_says_so_and_shows_the_tables(blotter, monkeypatch):
     for name in ("altair", "vl_convert"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -172,6 +178,7 @@ def test_without_the_extra_it_says_so_and_shows_the_tables(blotter, monkeypatch)
         monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_a_run_without_fills_has_a_report():
     broker = sx.MockBroker(
         sx.read_quotes({"AAA": 100.0}),
@@ -186,6 +193,7 @@ def test_a_run_without_fills_has_a_report():
     read(made.html)
 
 
+@pytest.mark.slow
 def test_a_record_without_anything_has_a_report(tmp_path):
     with sx.open_blotter(tmp_path / "b.duckdb") as opened:
         made = report(None, opened)
@@ -199,6 +207,7 @@ def test_an_unknown_run_is_an_error(blotter):
     assert caught.value.codes == ("run_unknown",)
 
 
+@pytest.mark.slow
 def test_the_brokers_view_and_a_market_of_trades(blotter):
     quotes = blotter.quotes("demo").dropna(subset="quoted_at")
     trades = pd.DataFrame(

@@ -228,6 +228,7 @@ def perold(case):
     return paper - (side * bought * case.final + cash)
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(cases())
 def test_perold_wagner_and_cfa_have_one_total_and_their_terms_add_up(case):
@@ -239,6 +240,7 @@ def test_perold_wagner_and_cfa_have_one_total_and_their_terms_add_up(case):
         assert row["total_bps"] == pytest.approx(1e4 * row["total_cost"] / row["paper_notional"])
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(cases())
 def test_a_sell_is_the_mirror_of_a_buy(case):
@@ -250,6 +252,7 @@ def test_a_sell_is_the_mirror_of_a_buy(case):
         )
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(cases())
 def test_performance_is_the_cost_with_the_other_sign(case):
@@ -258,6 +261,7 @@ def test_performance_is_the_cost_with_the_other_sign(case):
         assert gain[name] == -cost[name]
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(cases())
 def test_with_nothing_filled_all_is_delay_and_opportunity(case):
@@ -269,6 +273,7 @@ def test_with_nothing_filled_all_is_delay_and_opportunity(case):
     assert executed["opportunity_cost"] == executed["total_cost"]
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(cases())
 def test_with_all_filled_there_is_no_opportunity_cost_and_no_final_price_is_needed(case):

@@ -210,6 +210,7 @@ def test_the_input_is_not_changed(measure):
     pd.testing.assert_frame_equal(fills, FILLS_)
 
 
+@pytest.mark.slow
 def test_the_blotters_own_tables_can_be_measured():
     broker = sx.connect("mock://", quotes={"AAA": 100.0, "BBB": 50.0}, cash=10_000)
     with sx.open_blotter() as blotter:

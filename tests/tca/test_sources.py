@@ -24,6 +24,7 @@ def blotter():
         yield opened
 
 
+@pytest.mark.slow
 def test_everything_one_run_and_several_runs(blotter):
     whole = trade_record(blotter)
     assert set(whole.runs["run_id"]) == {"one", "two"}
@@ -38,6 +39,7 @@ def test_everything_one_run_and_several_runs(blotter):
     assert repr(both) == f"<TradeRecord: 2 runs, {len(whole.orders)} orders, {len(whole.fills)} fills>"
 
 
+@pytest.mark.slow
 def test_one_account_and_a_range_of_dates(blotter):
     account = blotter.orders()["account"].iloc[0]
     assert len(trade_record(blotter, account=account).orders) == len(blotter.orders())
@@ -49,6 +51,7 @@ def test_one_account_and_a_range_of_dates(blotter):
     assert len(trade_record(blotter, until="2001-01-01").orders) == 0
 
 
+@pytest.mark.slow
 def test_a_file_and_an_export_hold_the_same_record(tmp_path):
     broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=100_000)
     with sx.open_blotter(tmp_path / "b.duckdb") as opened:
@@ -214,6 +217,7 @@ def test_measures_read_the_files_of_exactly_the_given_names(signs, tmp_path):
     assert read_frame(mine[0], "orders")["quantity"].tolist() == [10.0, 10.0]
 
 
+@pytest.mark.slow
 def test_an_export_is_read_from_the_folder_of_exactly_the_given_name(tmp_path):
     for folder, run in (("week[1]", "mine"), ("week1", "other")):
         broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=100_000)

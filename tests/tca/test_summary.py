@@ -179,6 +179,7 @@ def test_several_currencies_are_added_up_with_rates():
     assert summary.tables["exchange"]["slippage_cost"].sum() == pytest.approx(180)
 
 
+@pytest.mark.slow
 def test_straight_from_a_blotter():
     broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=100_000)
     with sx.open_blotter() as blotter:

@@ -342,6 +342,7 @@ def approved(symbols, limit=9.0):
     return review.result()
 
 
+@pytest.mark.slow
 def test_one_order_and_then_all_are_cancelled_over_the_wire(blotter, tmp_path):
     journal = tmp_path / "journal.jsonl"
     quotes = pd.DataFrame({"symbol": ["AA", "BB", "CC"], "bid": 9.99, "ask": 10.01}).assign(

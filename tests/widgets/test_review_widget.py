@@ -231,6 +231,7 @@ def confirm(review, widget, **changes):
     return post(widget, "submit", **(body | changes))
 
 
+@pytest.mark.slow
 def test_the_phrase_sends_and_every_view_receives_the_outcome(review, shown, venue):
     review.approve(SPY)
     assert confirm(review, shown)["kind"] == "done"
@@ -310,6 +311,7 @@ def test_a_callback_returns_while_the_orders_are_still_working(review, shown):
     assert review.state == "sent"
 
 
+@pytest.mark.slow
 def test_messages_on_many_threads_are_handled_in_sequence(review, shown):
     """As on kernels that run widget callbacks on several threads."""
     start = threading.Barrier(8)

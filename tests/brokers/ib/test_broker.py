@@ -93,6 +93,7 @@ def test_a_simulator_that_was_started_for_one_broker_needs_no_run_lock(simulator
         assert broker.lock_account is None
 
 
+@pytest.mark.slow
 def test_two_ports_of_one_account_do_not_send_one_run_twice(simulator):
     # A second simulator stands for the second port: only the run lock can know that the account is the same.
     with (
@@ -231,6 +232,7 @@ def test_the_same_request_from_many_threads_at_once_is_answered_to_each(simulato
 # -- runs ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_whole_run_is_filled_recorded_and_charged(simulator):
     rows = [
         ("KO", "SELL", 500.0, "MKT"),
@@ -302,6 +304,7 @@ def test_an_unknown_symbol_is_refused_before_anything_is_sent_and_the_rest_goes(
     assert "200" in of_nope["message"].tolist()[1]
 
 
+@pytest.mark.slow
 def test_a_limit_order_that_rests_works_on_and_is_cancelled_by_name(simulator):
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
@@ -317,6 +320,7 @@ def test_a_limit_order_that_rests_works_on_and_is_cancelled_by_name(simulator):
         assert (row["status"], row["reason"]) == ("CANCELLED", "cancel_requested")
 
 
+@pytest.mark.slow
 def test_a_partly_filled_order_shows_what_is_filled_and_what_is_not():
     scenario = {"order": [{"symbol": "SPY", "steps": [{"fill": 40}, {"rest": True}]}]}
     with (
@@ -329,6 +333,7 @@ def test_a_partly_filled_order_shows_what_is_filled_and_what_is_not():
         assert broker.open_orders()["filled_quantity"].tolist() == [40.0]
 
 
+@pytest.mark.slow
 def test_cancel_all_takes_back_what_is_ours_and_leaves_what_is_not(simulator):
     rows = [("SPY", "BUY", 5.0, "LMT", 390.0), ("TLT", "BUY", 5.0, "LMT", 90.0)]
     with (
@@ -382,6 +387,7 @@ def test_an_advisory_code_cancels_nothing(code):
         assert "CANCELLED" not in set(events["status"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "state"), [(201, "Inactive"), (201, "Cancelled"), (203, "Inactive"), (321, "none"), (110, "none")]
 )
@@ -474,6 +480,7 @@ def test_an_execution_in_an_unknown_time_zone_is_not_lost():
         assert states["status"].tolist() == ["FILLED"]
 
 
+@pytest.mark.slow
 def test_an_execution_report_that_cannot_be_read_is_asked_for_again():
     scenario = {"fault": [{"on": "execDetails", "do": "edit", "set": {"shares": "many"}, "nth": 1}]}
     with (
@@ -510,6 +517,7 @@ def test_the_gate_keeps_back_the_next_order_and_all_behind_it(simulator):
         assert simulator.call(lambda venue: venue.counts["accepts"]) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_knows_what_left_and_what_did_not(simulator):
     rows = [("KO", "BUY", float(number), "MKT") for number in range(1, 31)]
 
@@ -534,6 +542,7 @@ def test_a_run_that_is_interrupted_knows_what_left_and_what_did_not(simulator):
         assert simulator.call(lambda venue: venue.counts["accepts"]) == 30
 
 
+@pytest.mark.slow
 def test_a_run_works_in_a_loop_that_runs_already(simulator):
     async def work(broker, blotter):
         return await sx.submit_orders_async(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter)
@@ -550,6 +559,7 @@ def test_plain_calls_work_inside_a_running_loop(simulator):
     assert asyncio.run(cell()) == (1_000_000.0, [399.90])
 
 
+@pytest.mark.slow
 def test_a_run_works_from_a_thread(simulator):
     found = []
     with connect(simulator) as broker, sx.open_blotter() as blotter:
@@ -625,6 +635,7 @@ def test_an_order_that_would_be_read_otherwise_never_leaves(simulator, changes):
         assert broker.orphans.empty
 
 
+@pytest.mark.slow
 def test_while_tws_has_lost_ib_nothing_is_sent(simulator):
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         simulator.event("link_down")
@@ -638,6 +649,7 @@ def test_while_tws_has_lost_ib_nothing_is_sent(simulator):
         assert sx.submit_orders(approved, broker, blotter)["status"].tolist() == ["FILLED"]
 
 
+@pytest.mark.slow
 def test_what_happened_while_tws_had_lost_ib_is_asked_for(simulator):
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.1)
@@ -654,6 +666,7 @@ def test_what_happened_while_tws_had_lost_ib_is_asked_for(simulator):
 # -- losing the connection -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_lost_connection_is_made_again_and_the_run_goes_on():
     scenario = {"order": [{"symbol": "SPY", "steps": [{"rest": True}, {"disconnect": True}]}]}
     with (
@@ -673,6 +686,7 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on():
         assert len(broker.positions()) == 1
 
 
+@pytest.mark.slow
 def test_a_connection_that_does_not_come_back_ends_the_run_and_says_what_to_do():
     with sx.open_blotter() as blotter:
         running = Simulator(quotes=MARKET).start()
@@ -690,6 +704,7 @@ def test_a_connection_that_does_not_come_back_ends_the_run_and_says_what_to_do()
                 broker.positions()
 
 
+@pytest.mark.slow
 def test_after_a_reconnection_what_was_missed_is_told(simulator):
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         rows = [("SPY", "BUY", 5.0, "LMT", 390.0), ("TLT", "BUY", 5.0, "LMT", 90.0)]
@@ -738,6 +753,7 @@ def test_a_live_account_is_refused_and_no_order_reaches_it(tmp_path, monkeypatch
     assert read_journal(journal) == []
 
 
+@pytest.mark.slow
 def test_a_live_account_is_traded_when_it_is_named_twice(monkeypatch):
     monkeypatch.setenv("STOCKLEAN_ALLOW_LIVE", "U1234567")
     with (
@@ -902,6 +918,7 @@ def test_nothing_of_the_clients_log_reaches_the_screen(simulator, capfd):
     assert logging.getLogger("ib_async").level == logging.CRITICAL
 
 
+@pytest.mark.slow
 def test_what_we_send_stays_under_ibs_limit_by_the_simulators_own_count():
     scenario = {"switches": {"pacing": "reject", "pacing_limit": 50}}
     with (
@@ -915,6 +932,7 @@ def test_what_we_send_stays_under_ibs_limit_by_the_simulators_own_count():
         assert running.call(lambda venue: [session.violations for session in venue.sessions.values()]) == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clock", ["brisk", "virtual"])
 def test_sessions_of_one_seed_share_a_blotter_and_no_fill_is_lost(clock):
     # The venues number their executions from the same seed: what one has used must not hide the other's.

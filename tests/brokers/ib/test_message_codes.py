@@ -213,10 +213,12 @@ def test_before_any_code_the_order_is(before):
     assert derive_order(QUANTITY, published(1, before)[0]).state == BEFORE[before]
 
 
+@pytest.mark.slow
 def test_every_code_after_everything_in_python():
     assert differences(derive_order(QUANTITY, events).state for events in cells().values()) == []
 
 
+@pytest.mark.slow
 def test_every_code_after_everything_in_sql():
     names = [name_of(number) for number in cells()]
     plan = pd.DataFrame({"client_order_id": names, "run_id": RUN, "symbol": "SPY", "side": "BUY"})

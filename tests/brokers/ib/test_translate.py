@@ -122,6 +122,7 @@ def test_202_is_a_cancel_whose_code_reports_that_we_did_not_ask_for_it():
     assert message_event(202, "", seen=True, cancel_requested=True).code is None
 
 
+@pytest.mark.slow
 @given(st.integers(0, 20_000), st.booleans())
 def test_no_code_fills_an_order_and_an_unknown_one_never_ends_it(code, seen):
     event = message_event(code, "text", seen=seen)
@@ -215,6 +216,7 @@ def test_a_time_that_cannot_be_read_is_none(text):
     assert utc_time_text(text, "US/Eastern") is None
 
 
+@pytest.mark.slow
 @given(st.text(max_size=20))
 def test_only_printable_ascii_may_go_out(text):
     assert is_plain_text(text) == all(0x20 <= ord(character) <= 0x7E for character in text)

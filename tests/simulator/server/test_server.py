@@ -120,6 +120,7 @@ def test_a_started_client_that_is_idle_for_too_long_is_closed():
     run(scenario, limits=Limits(idle_seconds=0.05))
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_is_disconnected_and_the_venue_continues():
     # Contract details are long: a few thousand fill all buffers on the path.
     contract = ["0", "SPY", "STK", "", "", "", "", "SMART", "", "USD", "", ""]
@@ -186,6 +187,7 @@ def test_closing_the_server_closes_every_connection():
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_deaf_server_resumes_reading_after_its_time():
     reading_paused = {"on": "reqPositions", "do": "deaf", "seconds": 0.5}
     settings = Settings(clock="wall", scenario={"fault": [reading_paused]})
@@ -206,6 +208,7 @@ def test_a_deaf_server_resumes_reading_after_its_time():
     assert run(scenario, settings=settings) == ["62", "9", "49"]
 
 
+@pytest.mark.slow
 def test_a_stalled_server_sends_its_bytes_later():
     stall = {"on": "positionEnd", "do": "stall", "seconds": 0.5}
     settings = Settings(clock="wall", scenario={"fault": [stall]})
