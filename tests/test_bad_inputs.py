@@ -812,6 +812,7 @@ FILES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("content", "code"), [pytest.param(*rest, id=name) for name, *rest in FILES])
 def test_files_are_read_or_refused_with_a_hint(tmp_path, content, code):
     file = tmp_path / "targets.csv"
@@ -853,6 +854,7 @@ PARQUET = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("query", "code"), [pytest.param(*rest, id=name) for name, *rest in PARQUET])
 def test_a_parquet_file_has_bounds(tmp_path, query, code):
     file = tmp_path / "targets.parquet"

@@ -122,6 +122,7 @@ def test_an_unresolved_order_is_reported_by_the_exit_code(folder):
 # -- in this process, which is the same code and faster ---------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_the_plan_and_sends_and_records_nothing(folder, capsys):
     assert main(rebalance("--dry-run", "--yes")) == 0
     out = capsys.readouterr().out
@@ -176,6 +177,7 @@ def test_a_person_confirms_by_typing_how_many(folder, monkeypatch, answer, code)
     assert len(runs(folder)) == (code == 0)
 
 
+@pytest.mark.slow
 def test_no_standard_input_at_all_is_a_no(folder, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert main(rebalance()) == 3
@@ -437,6 +439,7 @@ sx.rebalance("targets.csv", broker, blotter, run_id="r1", approve="me", dry_run=
     assert (code, "Run r1: done" in out) == (0, True), err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -450,6 +453,7 @@ def test_a_run_that_cannot_be_resumed_is_told_in_plain_words(folder, gateway, ca
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_gateway_that_is_not_there_blocks_a_resume(folder, capsys):
     sx.open_blotter("b.duckdb").close()
     assert main(["resume", "r1", "--broker", "ib://127.0.0.1:9", "--blotter", "b.duckdb"]) == 3

@@ -56,6 +56,7 @@ def shop(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_module_is_covered_by_its_own_tests_and_doctests_alone(shop):
     # Six statements, of which line 7 does not run; and two ways out of the condition, of which one is taken.
     result = measure(MODULE, shop)
@@ -63,6 +64,7 @@ def test_a_module_is_covered_by_its_own_tests_and_doctests_alone(shop):
     assert result.percent == pytest.approx(100 * (5 + 1) / (6 + 2))
 
 
+@pytest.mark.slow
 def test_tests_that_fail_are_told_and_do_not_hide_what_ran(shop, capsys):
     (shop / "tests/inner/test_price.py").write_text(TESTS.replace("is_large(10)", "is_large(9)"))
     result = measure(MODULE, shop)

@@ -156,6 +156,7 @@ def test_the_forbidden_statements_are_such_as_an_ordinary_connection_carries_out
                 connection.execute(statement.format(folder=tmp_path))
 
 
+@pytest.mark.slow
 def test_only_the_named_file_is_open_to_a_connection_made_for_it(tmp_path):
     paths = files(tmp_path)
     for name, path in paths.items():

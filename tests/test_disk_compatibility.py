@@ -111,6 +111,7 @@ def test_there_are_files_of_a_version_and_each_archive_says_by_which_it_was_made
     assert sum(file.stat().st_size for file in version.rglob("*") if file.is_file()) < 2_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["read only", "for writing"])
 @pytest.mark.parametrize("name", ["finished", "killed", "halted"])
 def test_every_frame_is_as_it_was_when_it_was_written(name, how, take, version):
@@ -135,6 +136,7 @@ def assert_traded(orders):
             assert row["commission"] == commission, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["read only", "for writing"])
 def test_what_was_traded_is_what_the_script_of_the_fills_says(how, take):
     folder = take("finished")
@@ -314,6 +316,7 @@ def test_a_killed_run_whose_broker_has_lost_everything_is_unknown_and_says_why(t
 # -- locks and halts -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_program_of_that_version_keeps_this_one_from_its_blotter(take):
     folder = take("finished")
     lock = folder / f"{BLOTTER}.lock"

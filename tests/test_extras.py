@@ -30,6 +30,7 @@ def test_without_the_extra_a_test_fails_where_ci_is_set(monkeypatch):
         need("no_such_module", "bench")
 
 
+@pytest.mark.slow
 def test_every_extra_that_a_test_names_exists():
     named = set()
     for file in (ROOT / "tests").rglob("*.py"):

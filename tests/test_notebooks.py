@@ -47,6 +47,7 @@ def arrived(names):
 ONCE = {f"live-{run}-{symbol}-BUY": 1 for run in (1, 2) for symbol in ("KO", "MSFT", "PG", "XOM")}
 
 
+@pytest.mark.slow
 def test_running_each_cell_twice_and_then_all_again_sends_every_approved_order_once(names, capsys):
     async def story():
         for source in cells():
@@ -63,6 +64,7 @@ def test_running_each_cell_twice_and_then_all_again_sends_every_approved_order_o
     assert "nothing was sent: approve, submit" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_words_of_the_notebook_send_no_other_plan(names, capsys):
     sources = [source.replace("quantity=400", "quantity=401") for source in cells()]
     submission = next(place for place, source in enumerate(sources) if "review.submit(" in source)

@@ -36,12 +36,14 @@ def test_a_dry_run_is_the_default_and_sends_and_records_nothing(blotter):
     assert len(blotter.runs()) == len(blotter.orders()) == 0
 
 
+@pytest.mark.slow
 def test_the_result_of_a_dry_run_can_be_submitted(blotter):
     broker = broker_of()
     plan = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann")
     assert sx.submit_orders(plan, broker, blotter)["status"].tolist() == ["FILLED", "FILLED"]
 
 
+@pytest.mark.slow
 def test_one_call_goes_from_targets_to_fills(blotter):
     broker = broker_of()
     states = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
@@ -61,6 +63,7 @@ def test_without_an_approval_nothing_is_sent_and_the_run_is_cancelled(blotter, a
     assert broker.cash() == 10_000.0
 
 
+@pytest.mark.slow
 def test_a_function_can_decide(blotter):
     broker = broker_of()
 
@@ -72,6 +75,7 @@ def test_a_function_can_decide(blotter):
     assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["FILLED", 3.0], ["CANCELLED", 0.0]]
 
 
+@pytest.mark.slow
 def test_true_approves_in_the_name_of_the_present_user(blotter):
     sx.rebalance(TARGETS, broker_of(), blotter, run_id="r", approve=True, dry_run=False)
     assert blotter.runs()["approved_by"].notna().all()
@@ -90,6 +94,7 @@ def test_the_same_run_again_sends_nothing_and_returns_the_same_rows(blotter):
     assert len(blotter.fills()) == 2
 
 
+@pytest.mark.slow
 def test_other_targets_under_the_same_run_are_an_error(blotter):
     sx.rebalance(TARGETS, broker_of(), blotter, run_id="r", approve="ann", dry_run=False)
     with pytest.raises(IdempotencyConflictError):
@@ -179,6 +184,7 @@ def rotation_broker(scheme):
     return sx.connect(f"{scheme}://?seed=7", quotes=ROTATION, positions={"E00": 3_000, "E01": 1_500}, cash=100.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
 def test_a_fully_invested_rotation_trades_both_sides_at_default_settings(blotter, scheme):
     targets = dict.fromkeys(list(ROTATION)[2:], 1 / 20)
@@ -214,6 +220,7 @@ def test_sells_do_not_leave_when_the_buys_they_were_to_pay_for_are_refused(blott
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
 def test_shorts_do_not_leave_without_the_longs(blotter, scheme):
     # 130/30 on 10,000: the longs want 13,000, and the shorts bring 3,000; 2 of commission are not there.
@@ -299,6 +306,7 @@ def test_the_same_run_again_does_not_take_its_own_working_orders_for_others(blot
     pd.testing.assert_frame_equal(first, again)
 
 
+@pytest.mark.slow
 def test_a_symbol_with_an_order_of_unknown_status_is_rejected(blotter):
     broker = sx.connect("mock://", quotes=ABC, cash=50_000.0)
     sx.rebalance({"XYZ": 0.1}, broker, blotter, run_id="one", approve="ann", dry_run=False)
@@ -373,6 +381,7 @@ def test_an_account_whose_currency_is_not_told_is_refused(blotter):
         sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
 def test_an_order_that_names_another_contract_is_rejected_and_the_others_are_not(blotter, scheme):
     targets = pd.DataFrame({"symbol": ["SPY", "TLT"], "weight": [0.5, 0.2], "con_id": [424242, None]})
@@ -385,6 +394,7 @@ def test_an_order_that_names_another_contract_is_rejected_and_the_others_are_not
     assert "424242" in why
 
 
+@pytest.mark.slow
 def test_the_contract_that_is_held_may_be_named_and_is_traded(blotter):
     with sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, positions={"SPY": 10}) as broker:
         con_id = int(broker.positions()["con_id"].iloc[0])

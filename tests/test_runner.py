@@ -4,11 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from coverage import Coverage
 
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_a_run_with_duckdb_and_scipy_ends_with_the_runners_last_line_and_writes_its_coverage(tmp_path):
     # Both bindings in one process: DuckDB's says so on stderr if anything keeps its objects alive to the end.
     data = tmp_path / "data"
@@ -19,11 +21,11 @@ def test_a_run_with_duckdb_and_scipy_ends_with_the_runners_last_line_and_writes_
         "-q",
         "-p",
         "no:cacheprovider",
-        "tests/test_rounding.py",
-        "tests/test_blotter_file.py",
+        "tests/portfolio/test_lot_rounding.py",
+        "tests/blotter/test_database_file.py",
     ]
     done = subprocess.run(
-        [*command, *pytest, "-k", "(another_solver and 20000) or (test_blotter_file and schema)"],
+        [*command, *pytest, "-k", "(another_solver and 20000) or (test_database_file and schema)"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -34,5 +36,5 @@ def test_a_run_with_duckdb_and_scipy_ends_with_the_runners_last_line_and_writes_
     assert done.stderr == ""
     found = Coverage(data_file=str(data))
     found.load()
-    _, statements, _, missing, _ = found.analysis2(str(ROOT / "stocklean_exec" / "rounding.py"))
+    _, statements, _, missing, _ = found.analysis2(str(ROOT / "stocklean_exec" / "portfolio" / "lot_rounding.py"))
     assert 0 < len(missing) < len(statements)

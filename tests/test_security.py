@@ -105,6 +105,7 @@ def test_blotter_files_are_private(tmp_path, open_umask):
     assert found == dict.fromkeys(["x.duckdb", "x.duckdb.wal", "x.duckdb.lock", "x.duckdb.halt"], 0o600)
 
 
+@pytest.mark.slow
 def test_blotter_that_others_could_read_is_closed(tmp_path):
     path = tmp_path / "x.duckdb"
     sx.open_blotter(path).close()
@@ -482,6 +483,7 @@ def test_other_computers_must_be_named(tmp_path):
     assert seen == []
 
 
+@pytest.mark.slow
 def test_doctor_knocks_on_this_computer(tmp_path):
     seen = watched("import stocklean_exec as sx\nsx.doctor()", tmp_path)
     ports = [[host, port] for event, host, port in seen if event == "socket.connect"]
@@ -520,6 +522,7 @@ def test_live_account_must_be_named_twice(monkeypatch):
 # -- approval and the kill switch ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_approver_is_what_the_caller_said(tmp_path):
     with sx.open_blotter(tmp_path / "x.duckdb") as blotter:
         trade(blotter, by="the chief risk officer")

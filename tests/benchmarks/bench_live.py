@@ -74,7 +74,7 @@ def lag_at(tools, browser, rate, seconds):
         bridge.flush()
         page.evaluate(WATCH)
         told, messages, pause = [], [], threading.Event()
-        bridge.wire.heard.append(messages.append)
+        bridge.wire.listeners.append(messages.append)
 
         def tell():
             begun = time.monotonic()
@@ -178,7 +178,7 @@ def main():
     if options.small:
         seconds, repeat, orders = 0.5, 1, 20
     tools = browser_tools()
-    create, comm.create_comm = comm.create_comm, tools.Wire
+    create, comm.create_comm = comm.create_comm, tools.RecordingComm
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"{'milliseconds':58} {'of':>7} {'p50':>9} {'p95':>9} {'most':>9}")
     try:

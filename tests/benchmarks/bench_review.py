@@ -102,7 +102,7 @@ def on_the_bridge(tools, count, repeats):
     """Seconds until rows are drawn, and of each edit, in Chromium without a server."""
     from playwright.sync_api import sync_playwright
 
-    create, comm.create_comm = comm.create_comm, tools.Wire
+    create, comm.create_comm = comm.create_comm, tools.RecordingComm
     try:
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=tools.CHROMIUM, args=tools.FLAGS)

@@ -284,6 +284,7 @@ def test_a_halt_is_in_force_and_on_record(blotter):
     ]
 
 
+@pytest.mark.slow
 def test_a_halt_survives_a_restart(path):
     with open_blotter(path) as blotter:
         blotter.halt("fat finger")
@@ -291,6 +292,7 @@ def test_a_halt_survives_a_restart(path):
         assert blotter.halted == "fat finger"
 
 
+@pytest.mark.slow
 def test_a_halt_of_another_process_is_seen_at_once_and_is_on_record_when_the_blotter_is_closed(path):
     with open_blotter(path) as blotter:
         blotter.check_halt()
@@ -459,6 +461,7 @@ def test_a_log_that_is_made_anew_after_a_checkpoint_is_private_too(path):
 # -- the end -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_closing_writes_what_was_not_waited_for(path):
     blotter = open_blotter(path)
     futures = [blotter.record([OrderEvent("message", "r", message=str(number))]) for number in range(200)]
@@ -468,6 +471,7 @@ def test_closing_writes_what_was_not_waited_for(path):
         assert again.events()["message"].tolist() == [str(number) for number in range(200)]
 
 
+@pytest.mark.slow
 def test_closing_twice_is_harmless_and_frees_the_file(path):
     blotter = open_blotter(path)
     blotter.close()
@@ -495,6 +499,7 @@ def test_a_closed_blotter_takes_and_gives_nothing(path):
             use()
 
 
+@pytest.mark.slow
 def test_it_can_be_closed_from_any_thread_and_from_many_at_once(path):
     blotter = open_blotter(path)
     future = blotter.record([OrderEvent("message", "r", message="x")])
@@ -517,6 +522,7 @@ def test_it_can_be_closed_from_any_thread_and_from_many_at_once(path):
         assert len(again.events()) == 1
 
 
+@pytest.mark.slow
 def test_an_error_within_the_block_closes_it_and_is_the_one_that_is_seen(path):
     with pytest.raises(LookupError), open_blotter(path):
         raise LookupError
@@ -603,6 +609,7 @@ def test_an_idle_engine_makes_no_noise_when_a_program_ends(path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_open_blotter_takes_a_path_a_text_or_nothing(path, tmp_path):
     with open_blotter(path) as one, open_blotter(str(tmp_path / "two.duckdb")) as two, open_blotter() as three:
         assert (one.path, two.path, three.path) == (path.resolve(), (tmp_path / "two.duckdb").resolve(), None)

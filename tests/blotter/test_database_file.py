@@ -173,6 +173,7 @@ def test_a_new_blotter_is_there_after_a_power_cut_with_all_that_was_recorded(tmp
         assert blotter.events("r")["code"].tolist() == ["recorded"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 def test_a_blotter_of_another_user_is_not_opened_and_no_file_is_left_beside_it(tmp_path):
     path = tmp_path / "x.duckdb"
@@ -206,6 +207,7 @@ def test_a_damaged_file_is_a_blotter_error(tmp_path):
         open_blotter(path)
 
 
+@pytest.mark.slow
 def test_a_damaged_log_is_a_blotter_error_and_the_file_can_be_tried_again(tmp_path):
     path = tmp_path / "x.duckdb"
     with open_blotter(tmp_path / "whole.duckdb") as blotter:

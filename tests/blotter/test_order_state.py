@@ -742,6 +742,7 @@ def test_every_fact_of_a_random_history_is_recorded_once(recorded):
     }
 
 
+@pytest.mark.slow
 def test_the_orders_view_says_what_derive_order_says(recorded):
     expected, orders, _, _ = recorded
     assert len(orders) > 1000

@@ -228,6 +228,7 @@ def test_a_run_is_read_alone(blotter):
     assert blotter.orders("no such run").empty
 
 
+@pytest.mark.slow
 def test_many_threads_read_while_one_writes(blotter):
     problems, enough = [], threading.Event()
 
@@ -306,6 +307,7 @@ def test_a_snapshot_of_an_open_blotter_in_the_same_process_holds_what_was_acknow
         assert len(blotter.events()) == 5
 
 
+@pytest.mark.slow
 def test_a_snapshot_by_the_owner_does_not_drop_the_lock_of_duckdb(blotter, path):
     read_blotter(path).close()
     with pytest.raises(BlotterError):
@@ -350,6 +352,7 @@ def test_a_folder_is_no_blotter(tmp_path):
     assert caught.value.codes == ("blotter_directory",)
 
 
+@pytest.mark.slow
 def test_reading_takes_no_lock_and_leaves_the_file_as_it_is(path):
     sx.open_blotter(path).close()
     Path(f"{path}.lock").unlink()
@@ -468,6 +471,7 @@ def test_an_export_replaces_the_one_before(blotter, tmp_path):
     assert [entry.name for entry in file.parent.iterdir()] == ["runs.parquet"]
 
 
+@pytest.mark.slow
 def test_an_empty_blotter_can_be_exported(tmp_path):
     with sx.open_blotter() as blotter:
         blotter.export(tmp_path / "out")
@@ -476,6 +480,7 @@ def test_an_empty_blotter_can_be_exported(tmp_path):
     assert tuple(names[: len(ORDERS.names)]) == ORDERS.names
 
 
+@pytest.mark.slow
 def test_an_export_is_private_whatever_the_umask(blotter, tmp_path):
     mask = os.umask(0)
     try:
@@ -486,6 +491,7 @@ def test_an_export_is_private_whatever_the_umask(blotter, tmp_path):
         assert stat.S_IMODE(entry.stat().st_mode) == (0o700 if entry.is_dir() else 0o600)
 
 
+@pytest.mark.slow
 def test_a_column_of_mixed_things_is_exported_as_text(blotter, tmp_path):
     plan = blotter.orders("run-1")[
         ["client_order_id", "run_id", "symbol", "side", "quantity", "order_type", "payload_hash"]

@@ -121,6 +121,7 @@ def test_the_same_run_reports_the_same_kinds_of_events(broker, blotter):
     assert first_status == "SUBMITTED"
 
 
+@pytest.mark.slow
 def test_the_same_run_again_sends_nothing(broker, blotter):
     approved = approved_of(ORDERS)
     first = sx.submit_orders(approved, broker, blotter)
@@ -130,6 +131,7 @@ def test_the_same_run_again_sends_nothing(broker, blotter):
     assert broker.cash() == cash
 
 
+@pytest.mark.slow
 def test_an_order_that_rests_is_shown_and_cancelled(broker, blotter):
     approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, "DAY")])
     states = sx.submit_orders(approved, broker, blotter, timeout=0.2)

@@ -54,6 +54,7 @@ def test_a_thousand_messages_never_exceed_ibs_fifty_a_second():
     assert times[-1] == pytest.approx((1_000 - DEFAULT_BURST) / DEFAULT_RATE)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 3), max_size=60), st.floats(0, 0.2))
 def test_whatever_the_pauses_and_delays_the_limit_holds(pauses, late):
     time = VirtualTime(late)

@@ -79,6 +79,7 @@ def test_a_second_process_is_kept_out_by_duckdbs_lock(path):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", [Path.read_bytes, lambda path: shutil.copy(path, f"{path}2")])
 def test_trap_the_lock_is_gone_once_the_owner_has_opened_and_closed_the_file(path, look):
     """locking: the reason for a lock file of our own, and for reading the file through one pinned descriptor."""
@@ -87,6 +88,7 @@ def test_trap_the_lock_is_gone_once_the_owner_has_opened_and_closed_the_file(pat
         assert from_another_process(OPEN_AND_WRITE, path) == "written"
 
 
+@pytest.mark.slow
 def test_trap_what_a_second_writer_was_reported_is_written_is_then_lost(path):
     """locking: what the lock file prevents."""
     with duckdb.connect(str(path)) as connection:
@@ -115,6 +117,7 @@ connection.close()
 """
 
 
+@pytest.mark.slow
 def test_trap_a_forks_acknowledged_commit_is_lost(path):
     """blotter.writer, blotter: a handle refuses to write in any process but the one that opened it."""
     assert from_another_process(FORK, path) == "acknowledged"

@@ -161,6 +161,7 @@ def test_trap_under_nest_asyncio_a_message_during_a_nested_call_is_lost(patch, o
     assert in_its_own_process(CELLS, patch) == outcome
 
 
+@pytest.mark.slow
 def test_trap_start_loop_of_ib_async_applies_the_old_patch():
     """engine: our calls need neither; a user who wants the patch applies the new one first."""
     code = """

@@ -86,6 +86,7 @@ def test_a_buy_behind_one_that_cannot_be_paid_for_has_what_is_there(blotter, sch
     assert states["status"].to_dict() == {"OLD": "SUBMITTED", "NEW": "CANCELLED", "TOO": "FILLED"}
 
 
+@pytest.mark.slow
 def test_a_buy_leaves_once_the_money_has_come(blotter):
     with opened("sim", [{"rest": True}, {"wait": 0.5}, {"fill": "rest"}]) as broker:
         states = rotate(broker, blotter, timeout=20)
@@ -113,6 +114,7 @@ def test_a_run_that_ignores_cash_ignores_it_when_it_is_resumed(blotter):
     assert states.loc["NEW", "status"] == "FILLED"
 
 
+@pytest.mark.slow
 def test_cash_that_must_stay_is_not_spent(blotter):
     with opened("mock", [{"rest": True}]) as broker:
         states = rotate(
@@ -172,6 +174,7 @@ def test_a_run_that_waits_for_money_can_be_halted(blotter):
     assert blotter.orders("r").set_index("symbol")["status"].to_dict() == {"OLD": "SUBMITTED", "NEW": "NEW"}
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_for_money_can_be_cancelled(blotter):
     with opened("sim", [{"rest": True}]) as broker:
         run = sx.start_run(waiting(broker, blotter).result(), broker, blotter, timeout=60)
@@ -210,6 +213,7 @@ def test_a_plan_that_lets_nothing_wait_is_resumed_without_waiting(blotter):
     assert states["status"].to_dict() == {"OLD": "SUBMITTED", "NEW": "FILLED"}
 
 
+@pytest.mark.slow
 def test_cash_that_is_older_than_the_runs_own_buys_is_not_believed(blotter):
     """Account values of TWS are minutes old: a run that is picked up must not spend what its buys have spent."""
 
@@ -359,6 +363,7 @@ def test_all_runs_over_a_broker_share_one_ledger():
     assert ledger_of(one) is not ledger_of(two)
 
 
+@pytest.mark.slow
 def test_working_buys_whose_cost_nobody_can_tell_leave_nothing_to_spend(blotter):
     class Crowded(MockBroker):
         """Somebody has a market order working in a symbol that has no quote."""

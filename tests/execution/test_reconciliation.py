@@ -160,6 +160,7 @@ def test_an_old_copy_of_the_blotter_shows_what_it_lacks(venue, tmp_path):
         assert "execution_orphan" in old.halted
 
 
+@pytest.mark.slow
 def test_the_mock_filler_agrees_with_its_record(blotter):
     broker = sx.connect("mock://", quotes={"SPY": 123.0, "KO": 60.0}, cash=10_000)
     run(broker, blotter, SPY=0.5, KO=0.2)

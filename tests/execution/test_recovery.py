@@ -211,6 +211,7 @@ def test_what_is_held_back_is_new_on_record_with_the_latest_reason_and_told_once
     assert rows_of(blotter)["reason"].str.contains("has passed order ids").all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("events", "mine", "others"),
     [

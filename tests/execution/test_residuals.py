@@ -36,6 +36,7 @@ def run(broker, blotter):
     return sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="me", dry_run=False)
 
 
+@pytest.mark.slow
 def test_what_died_is_ordered_again_and_what_may_live_is_not(broker, blotter):
     states = run(broker, blotter).set_index("symbol")
     assert states["status"].to_dict() == {"SPY": "CANCELLED", "TLT": "REJECTED", "KO": "PARTIAL", "PG": "FILLED"}
@@ -161,6 +162,7 @@ def test_the_same_rest_is_not_ordered_twice(broker, blotter):
     assert [problem.symbol for problem in caught.value.problems] == ["SPY", "TLT"]
 
 
+@pytest.mark.slow
 def test_the_rest_of_an_order_that_may_live_is_refused_with_its_symbol(broker, blotter):
     run(broker, blotter)
     with pytest.raises(sx.InputError, match="r-KO-BUY is PARTIAL: cancel, resolve or resume it first") as caught:
@@ -176,6 +178,7 @@ def test_more_than_the_rest_is_refused(broker, blotter):
     assert caught.value.codes == ("rest_exceeded",)
 
 
+@pytest.mark.slow
 def test_a_rest_without_a_price_is_a_rejected_row(broker, blotter):
     run(broker, blotter)
     rest = sx.residual_orders("r", blotter, quotes={"TLT": 0.5}).set_index("symbol")
@@ -203,6 +206,7 @@ def test_what_plan_or_person_refused_leaves_nothing(broker, blotter):
     assert sx.residual_orders("r", blotter)["replaces"].tolist() == ["r-KO-BUY"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_there_is_an_error_and_one_that_is_done_leaves_an_empty_frame(blotter):
     with pytest.raises(sx.InputError, match="there is no run 'r'"):
         sx.residual_orders("r", blotter)

@@ -92,6 +92,7 @@ def test_it_returns_at_once_and_the_run_goes_on_in_the_background(broker, blotte
     pd.testing.assert_frame_equal(run.orders(), states)
 
 
+@pytest.mark.slow
 def test_it_can_be_awaited_in_any_loop_and_by_several(broker, blotter):
     run = sx.start_run(approved(), broker, blotter)
 
@@ -138,6 +139,7 @@ def test_a_cell_that_is_run_twice_gets_the_same_run(broker, blotter):
     assert again.wait()["status"].tolist() == ["CANCELLED"] * 3
 
 
+@pytest.mark.slow
 def test_limits_that_are_given_at_the_start_are_kept_as_orders_leave(broker, blotter):
     states = sx.start_run(approved(), broker, blotter, limits=sx.Limits(max_total_notional=1.0)).wait()
     assert set(states["reason"]) == {"run_notional_cap"}
@@ -155,6 +157,7 @@ def test_a_handle_on_a_run_that_was_over_shows_what_is_on_record(broker, blotter
     assert len(again.live.update()["fills"]) == 3
 
 
+@pytest.mark.slow
 def test_a_run_has_one_view_however_often_it_is_asked_for(broker, blotter):
     run = sx.start_run(approved(), broker, blotter)
     run.wait()

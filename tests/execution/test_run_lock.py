@@ -257,6 +257,7 @@ def test_a_lock_file_of_another_user_is_refused(locks, monkeypatch):
     os.close(descriptor)
 
 
+@pytest.mark.slow
 def test_without_a_safe_place_for_the_lock_nothing_is_sent(locks):
     take()
     locks.chmod(0o755)

@@ -52,6 +52,7 @@ def test_the_days_cap_counts_every_run_of_the_account(broker, blotter):
     assert states.loc[["SPY", "TLT"], "reason"].tolist() == ["day_notional_cap", "day_notional_cap"]
 
 
+@pytest.mark.slow
 def test_no_more_orders_a_minute_than_the_cap(broker, blotter):
     limits = sx.Limits(max_orders_per_minute=2)
     states = sx.submit_orders(approved(broker), broker, blotter, limits=limits)
@@ -61,6 +62,7 @@ def test_no_more_orders_a_minute_than_the_cap(broker, blotter):
     assert rest["replaces"].tolist() == [states["client_order_id"].tolist()[2]]
 
 
+@pytest.mark.slow
 def test_the_cap_of_a_minute_counts_the_orders_of_other_runs(blotter):
     broker = sx.connect("mock://", quotes=QUOTES, cash=20_000)
     limits = sx.Limits(max_orders_per_minute=4)
@@ -70,6 +72,7 @@ def test_the_cap_of_a_minute_counts_the_orders_of_other_runs(blotter):
     assert states["reason"].tolist()[1:] == ["rate_cap", "rate_cap"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("only", "may_leave"), [(None, ["KO", "SPY", "TLT"]), ({"r-SPY-BUY"}, ["SPY"])])
 def test_each_approved_order_may_leave_once_or_those_of_them_that_are_chosen(
     broker, blotter, monkeypatch, only, may_leave
@@ -84,11 +87,12 @@ def test_each_approved_order_may_leave_once_or_those_of_them_that_are_chosen(
         async def work(self):
             pass
 
-    monkeypatch.setattr(run_setup, "RunWorker", Looker)
+    monkeypatch.setattr(run_setup, "Runner", Looker)
     asyncio.run(run_setup.work_run("r", broker, blotter, RunTerms(), None, only))
     assert seen[0].allowed == {f"r-{symbol}-BUY": 1 for symbol in may_leave}
 
 
+@pytest.mark.slow
 def test_what_the_account_held_when_the_run_began_is_on_record(broker, blotter):
     sx.submit_orders(approved(broker), broker, blotter)
     book = blotter.last_book(broker.account)
@@ -102,6 +106,7 @@ def test_what_the_account_held_when_the_run_began_is_on_record(broker, blotter):
     }
 
 
+@pytest.mark.slow
 def test_a_run_whose_approvals_are_all_refused_sends_nothing(broker, blotter):
     limits = sx.Limits(max_total_notional=500)
     states = sx.submit_orders(approved(broker), broker, blotter, limits=limits)

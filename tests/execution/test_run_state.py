@@ -74,6 +74,7 @@ def test_an_ended_order_is_open_again_once_unrecorded_fills_of_it_are_reported(b
     assert asyncio.run(run()) == [set(), {NAME}, set()]
 
 
+@pytest.mark.slow
 def test_events_from_another_thread_are_received_and_recorded(blotter):
     async def run():
         record, broker = RunState("r", blotter, {NAME: 10.0}), ReportingBroker()
@@ -90,6 +91,7 @@ def test_events_from_another_thread_are_received_and_recorded(blotter):
     assert blotter.fills("r")["quantity"].tolist() == [4.0]
 
 
+@pytest.mark.slow
 def test_events_of_other_orders_are_recorded_and_change_nothing_here(blotter):
     async def run():
         record, broker = RunState("r", blotter, {NAME: 10.0}), ReportingBroker()
@@ -102,6 +104,7 @@ def test_events_of_other_orders_are_recorded_and_change_nothing_here(blotter):
     assert blotter.fills("r")["client_order_id"].tolist() == ["r-TLT-BUY"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("event", "text"),
     [
@@ -123,6 +126,7 @@ def test_an_overfill_is_an_alarm_when_it_is_received_and_not_when_it_is_read_aga
     assert again == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("events", "owed"),
     [
@@ -142,6 +146,7 @@ def test_a_commission_is_owed_for_an_execution_as_it_was_last_corrected(events, 
     assert asyncio.run(run()) == (owed, owed)
 
 
+@pytest.mark.slow
 def test_an_order_that_has_ended_is_not_open(blotter):
     async def end():
         record = RunState("r", blotter, {NAME: 4.0})
@@ -152,6 +157,7 @@ def test_an_order_that_has_ended_is_not_open(blotter):
     assert asyncio.run(end()) == set()
 
 
+@pytest.mark.slow
 def test_an_order_that_was_not_sent_is_open_until_it_is_held_back(blotter):
     async def hold():
         record = RunState("r", blotter, {NAME: 10.0})
@@ -181,6 +187,7 @@ def test_starts_ends_and_the_greatest_attempt_are_read_from_the_record(blotter):
     assert asyncio.run(look()) == (2, 1, 3, 0)
 
 
+@pytest.mark.slow
 def test_events_of_one_turn_of_the_loop_are_recorded_after_it(blotter):
     async def run():
         record, broker = RunState("r", blotter, {NAME: 10.0}), ReportingBroker()
@@ -208,6 +215,7 @@ def test_a_listener_receives_new_events_of_the_runs_orders_once_and_every_event_
     assert received == [FILL, lost, lost]
 
 
+@pytest.mark.slow
 def test_the_time_of_the_last_execution_is_that_of_executions_alone(blotter):
     later = NOON.replace(hour=19)
 

@@ -236,6 +236,7 @@ def test_an_interrupt_leaves_a_record_of_what_was_sent_and_what_was_not():
         assert blotter.runs()["ended_at"].notna().all()
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_the_record_is_written_sends_nothing_and_claims_nothing():
     broker = Stub(prices(3))
 
@@ -263,6 +264,7 @@ def test_an_interrupt_while_the_record_is_written_sends_nothing_and_claims_nothi
 # -- waiting ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_whose_orders_rest_for_good_does_not_wait():
     broker = Stub(prices(2))
     with sx.open_blotter() as blotter:
@@ -272,6 +274,7 @@ def test_a_run_whose_orders_rest_for_good_does_not_wait():
         assert (run["status"], run["message"]) == ("failed", "2 orders are resting at the broker")
 
 
+@pytest.mark.slow
 def test_a_broker_that_may_still_fill_is_waited_for_until_the_timeout():
     broker = Stub(prices(2), quiet=False)
     with sx.open_blotter() as blotter:
@@ -281,6 +284,7 @@ def test_a_broker_that_may_still_fill_is_waited_for_until_the_timeout():
         assert broker.open_orders()["client_order_id"].tolist() == ["r-S000-BUY", "r-S001-BUY"]
 
 
+@pytest.mark.slow
 def test_facts_that_come_from_another_thread_end_the_wait():
     broker = Stub(prices(2), quiet=False)
     with sx.open_blotter() as blotter:

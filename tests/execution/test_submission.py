@@ -110,6 +110,7 @@ class Slow(Losing):
 # -- the worked cases ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_market_order_for_two_spy_fills_at_the_price_of_the_map(broker, blotter):
     states = sx.submit_orders(approved_of(orders_of(("SPY", "BUY", 2.0))), broker, blotter)
     row = states.iloc[0]
@@ -132,6 +133,7 @@ def test_an_order_without_a_price_is_rejected_whoever_finds_it(blotter, finder):
     assert blotter.runs()["status"].tolist() == ["partial"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steps", "status", "average"), [(1, "PARTIAL", 100.0), (2, "FILLED", 106.0)])
 def test_fills_of_four_at_100_and_six_at_110(blotter, steps, status, average):
     fill_plan = pd.DataFrame(
@@ -210,6 +212,7 @@ def test_a_plan_that_cannot_be_recorded_is_not_sent(broker, blotter):
     assert broker.placed == []
 
 
+@pytest.mark.slow
 def test_an_order_that_cannot_be_recorded_as_sending_is_not_sent(broker, blotter):
     record = blotter.record
 
@@ -247,6 +250,7 @@ def test_a_plan_approved_anew_is_the_same_plan(broker, blotter):
     assert len(broker.placed) == 2
 
 
+@pytest.mark.slow
 def test_rows_in_another_sequence_are_the_same_plan(broker, blotter):
     approved = approved_of(TWO)
     first = sx.submit_orders(approved, broker, blotter)
@@ -260,6 +264,7 @@ def test_an_old_approval_still_gives_the_rows_of_a_run_that_is_over(broker, blot
     pd.testing.assert_frame_equal(sx.submit_orders(old, broker, blotter), first)
 
 
+@pytest.mark.slow
 def test_the_same_id_with_another_payload_is_an_error_that_names_the_rows(broker, blotter):
     sx.submit_orders(approved_of(TWO), broker, blotter)
     other = orders_of(("SPY", "BUY", 2.0), ("TLT", "BUY", 4.0))
@@ -323,6 +328,7 @@ def test_what_was_left_out_once_is_not_sent_by_a_later_approval(broker, blotter)
     assert broker.placed == ["run-1-TLT-BUY"]
 
 
+@pytest.mark.slow
 def test_rows_that_plan_or_check_refused_are_recorded_with_their_reason(broker, blotter):
     weights = {"SPY": 0.1, "TLT": 0.1, "NOPE": 0.1}
     orders = sx.plan_orders(weights, None, MARKET, nav=10_000, run_id="run-1")
@@ -340,6 +346,7 @@ def test_rows_that_plan_or_check_refused_are_recorded_with_their_reason(broker, 
     assert refused["message"].notna().all()
 
 
+@pytest.mark.slow
 def test_a_run_whose_every_row_was_refused_is_blocked(broker, blotter):
     orders = sx.plan_orders({"SPY": 0.1, "NOPE": 0.1}, None, MARKET, nav=10_000, run_id="run-1")
     approved = approved_of(orders, limits=sx.Limits(max_order_notional=1))
@@ -352,6 +359,7 @@ def test_a_run_whose_every_row_was_refused_is_blocked(broker, blotter):
     assert broker.placed == []
 
 
+@pytest.mark.slow
 def test_a_run_of_which_a_person_approved_nothing_is_cancelled(broker, blotter):
     review = review_of(TWO)
     review.reject("run-1-SPY-BUY", by="ann")
@@ -364,6 +372,7 @@ def test_a_run_of_which_a_person_approved_nothing_is_cancelled(broker, blotter):
     assert broker.placed == []
 
 
+@pytest.mark.slow
 def test_an_empty_plan_is_no_run(broker, blotter):
     states = sx.submit_orders(approved_of(TWO).iloc[:0], broker, blotter)
     assert len(states) == 0
@@ -379,6 +388,7 @@ def test_two_runs_in_one_frame_are_an_error(broker, blotter):
     assert len(blotter.orders()) == 0
 
 
+@pytest.mark.slow
 def test_the_run_is_recorded_with_all_that_belongs_to_it(broker, blotter):
     review = review_of(TWO)
     review.approve("run-1-SPY-BUY", by="zoe")
@@ -417,6 +427,7 @@ def test_a_frame_that_changed_since_its_approval_is_refused(broker, blotter):
     assert broker.placed == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)])
 def test_an_approval_that_is_too_old_or_from_the_future_is_refused(broker, blotter, at):
     approved = approved_of(TWO, now=at)
@@ -459,6 +470,7 @@ def test_a_halt_blocks_the_run_and_the_same_call_sends_it_once_cleared(broker, b
     assert blotter.runs()["status"].tolist() == ["done"]
 
 
+@pytest.mark.slow
 def test_a_blocked_run_is_not_sent_by_an_approval_that_has_become_too_old(broker, blotter):
     approved = approved_of(TWO, now=clock.now() - timedelta(minutes=59))
     blotter.halt("drill")
@@ -473,6 +485,7 @@ def test_a_blocked_run_is_not_sent_by_an_approval_that_has_become_too_old(broker
 # -- ways to call ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_blocking_call_works_inside_a_running_loop_as_in_a_notebook(broker, blotter):
     async def cell():
         return sx.submit_orders(approved_of(TWO), broker, blotter)
@@ -480,6 +493,7 @@ def test_the_blocking_call_works_inside_a_running_loop_as_in_a_notebook(broker, 
     assert asyncio.run(cell())["status"].tolist() == ["FILLED", "FILLED"]
 
 
+@pytest.mark.slow
 def test_the_awaitable_does_the_same(broker, blotter):
     async def cell():
         return await sx.submit_orders_async(approved_of(TWO), broker, blotter)
@@ -604,6 +618,7 @@ def test_orders_of_the_last_minute_count_whatever_run_sent_them(broker, blotter)
     assert states["reason"].fillna("").tolist() == ["", "rate_cap"]
 
 
+@pytest.mark.slow
 def test_a_frame_that_was_merged_keeps_its_limits(broker, blotter):
     checked = sx.check_orders(TWO, CAPS["rate_cap"], quotes=MARKET, cash=100_000)
     names = pd.DataFrame({"symbol": ["SPY", "TLT"], "name": ["S&P 500", "Treasuries"]})
@@ -773,6 +788,7 @@ def test_an_order_that_may_be_under_way_is_not_believed_lost_before_its_broker_h
     assert broker.placed == ["run-1-SPY-BUY", "run-1-TLT-BUY"]  # each of them once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "resend"), [("mock", True), ("paper", True), ("live", False)])
 def test_a_run_is_worked_with_the_patience_that_was_asked_for_and_nothing_goes_out_twice_with_real_money(
     broker, blotter, monkeypatch, mode, resend

@@ -263,6 +263,7 @@ def test_another_solver_finds_no_better_plan(n, nav, slack):
         assert plan.objective == pytest.approx(by_scipy(desired, value, slack), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_search_and_the_solver_agree():
     for seed in range(12):
         desired, value = random_book(seed, 12, 20_000.0)

@@ -285,6 +285,7 @@ def test_a_change_to_market_removes_the_limit(review):
     assert review.orders["order_type"].iloc[0] == "MKT"
 
 
+@pytest.mark.slow
 def test_an_edited_order_is_sent_as_edited():
     review = made_review(lambda: datetime.now(UTC))
     review.edit(SPY, quantity=3, by="ann")
@@ -460,6 +461,7 @@ def test_the_phrase_sends_the_plan_as_it_was_displayed(live, sender):
     assert live.decisions.iloc[-1][["by", "action", "new"]].tolist() == ["ann", "submit", phrase]
 
 
+@pytest.mark.slow
 def test_the_default_is_to_submit_the_orders(review, venue):
     checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
     live = sx.review_orders(checked, *venue, by="ann")

@@ -92,6 +92,7 @@ STRICT = sx.Limits(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     edits=st.lists(EDITS, min_size=1, max_size=6),

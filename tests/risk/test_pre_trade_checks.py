@@ -51,6 +51,7 @@ def test_a_halted_blotter_blocks_everything():
     assert again["verdict"].tolist() == ["pass"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seconds", "verdict"), [(1, "block"), (300, "block"), (301, "pass")])
 def test_an_order_like_one_sent_within_the_window_is_a_suspected_duplicate(seconds, verdict):
     with sx.open_blotter() as blotter:
@@ -87,6 +88,7 @@ def test_a_cancelled_order_may_be_repeated_unless_a_part_of_it_was_filled(steps,
     assert checked["verdict"].tolist() == [verdict]
 
 
+@pytest.mark.slow
 def test_the_same_order_checked_again_after_it_was_sent_is_not_its_own_duplicate():
     with sx.open_blotter() as blotter:
         sent(blotter, "first", NOW)

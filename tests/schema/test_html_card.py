@@ -85,6 +85,7 @@ def test_a_blotters_card_counts_and_shows_the_latest_runs():
     assert "closed" in blotter_card(blotter)
 
 
+@pytest.mark.slow
 def test_a_snapshots_card_is_read_from_the_snapshot(tmp_path):
     with sx.open_blotter(tmp_path / "paper.duckdb"), sx.read_blotter(tmp_path / "paper.duckdb") as snapshot:
         assert "Snapshot of paper.duckdb" in blotter_card(snapshot)
@@ -111,6 +112,7 @@ def test_a_blotter_shows_its_card_and_a_closed_one_says_so():
     assert "closed" in blotter._repr_html_()
 
 
+@pytest.mark.slow
 def test_a_run_shows_its_card():
     broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000)
     orders = sx.plan_orders({"SPY": 0.5}, None, broker.quotes(), nav=broker.nav(), run_id="run-1")

@@ -93,6 +93,7 @@ def test_other_runs_symbols_sides_or_numbers_have_other_ids(one, other):
     assert (client_order_id(*one) == client_order_id(*other)) == (one == other)
 
 
+@pytest.mark.slow
 @given(runs, plain_symbols, plain_symbols)
 @steadily(100)
 def test_within_a_run_each_symbol_and_side_has_its_own(run, one, other):
@@ -100,6 +101,7 @@ def test_within_a_run_each_symbol_and_side_has_its_own(run, one, other):
     assert len(names) == (2 if one == other else 4)
 
 
+@pytest.mark.slow
 @given(runs, st.lists(st.tuples(symbols, sides), max_size=6))
 @steadily(100)
 def test_many_at_once_are_the_same_as_one_by_one(run, rows):

@@ -125,6 +125,7 @@ def test_no_function_takes_an_address_for_a_path(name, url, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

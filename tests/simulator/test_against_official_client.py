@@ -292,6 +292,7 @@ def test_after_a_reconnect_the_open_order_is_there_and_can_be_cancelled(simulate
     again.wait("error", 1, 202)
 
 
+@pytest.mark.slow
 def test_both_clients_see_the_same_orders_and_positions(simulate):
     """One venue, two official clients: the second sees what the first did."""
     simulator, first = simulate(client_id=1)

@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from stocklean_exec.simulator import Limits, Session, Settings, Venue
 from stocklean_exec.simulator.protocol.framing import pack, pack_fields
 
@@ -162,6 +164,7 @@ def fuzz(frames, seed):
     return counts
 
 
+@pytest.mark.slow
 def test_hostile_frames_do_not_affect_the_venue_or_other_clients():
     counts = fuzz(6_000, seed=20221229)
     assert counts["frames"] == 6_000

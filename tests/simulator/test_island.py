@@ -28,6 +28,7 @@ def test_a_module_imports_nothing_else(path):
         assert own or name.split(".")[0] in sys.stdlib_module_names, name
 
 
+@pytest.mark.slow
 def test_importing_it_loads_no_client_library_and_no_pandas():
     code = "import sys, stocklean_exec.simulator; print(*sys.modules)"
     environment = {"PYTHONPATH": str(FOLDER.parent.parent)}

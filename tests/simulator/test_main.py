@@ -43,6 +43,7 @@ def served(*options, requests):
         return data
 
 
+@pytest.mark.slow
 def test_two_processes_with_one_seed_send_the_same_bytes(recorded, tmp_path):
     requests = recorded["ib_async", 176]
     journals = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
@@ -52,6 +53,7 @@ def test_two_processes_with_one_seed_send_the_same_bytes(recorded, tmp_path):
     assert [one["event"] for one in read_journal(journals[0])][:3] == ["order", "execution", "commission"]
 
 
+@pytest.mark.slow
 def test_a_killed_process_continues_from_its_state(join, make_venue, tmp_path):
     order = join(make_venue(server_version=178)).order_fields(1, symbol="AAPL", order_type="LMT", limit="1.00")
     start = ["71", "2", "1", ""]

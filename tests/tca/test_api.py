@@ -105,6 +105,7 @@ def test_a_frame_of_orders_needs_fills_and_the_error_names_them(sources_of_run):
         sx.slippage(blotter.orders())
 
 
+@pytest.mark.slow
 def test_a_blotter_alone_is_not_enough_for_measures_of_the_market(sources_of_run):
     blotter, _ = sources_of_run
     for measure, kind in ((sx.spread_metrics, "quotes"), (sx.reversion, "quotes"), (sx.participation, "trades")):
@@ -119,6 +120,7 @@ def test_the_options_of_a_summary_are_those_of_slippage():
     assert list(for_runs.values()) == list(for_orders.values())
 
 
+@pytest.mark.slow
 def test_markouts_and_spreads_take_files_too(sources_of_run):
     blotter, folder = sources_of_run
     fills, orders = blotter.fills(), blotter.orders()

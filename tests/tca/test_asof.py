@@ -46,6 +46,7 @@ def test_the_quote_in_force_follows_the_documented_rule(times, moments):
     np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.slow
 @given(st.lists(seconds, min_size=1, max_size=30), st.lists(seconds, min_size=1, max_size=60))
 @settings(deadline=None, derandomize=True)
 def test_a_look_up_follows_the_same_rule(times, moments):

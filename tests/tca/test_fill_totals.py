@@ -80,6 +80,7 @@ def by_hand(fills, optional):
     return pd.DataFrame(rows, index=ORDERS.index).astype({"filled_quantity": "float64", "value": "float64"})
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     fills=st.lists(FILL, max_size=25),

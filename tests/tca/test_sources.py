@@ -82,6 +82,7 @@ def test_an_unknown_run_or_source_is_an_error(blotter, source, options, code):
     assert caught.value.codes == (code,)
 
 
+@pytest.mark.slow
 def test_orders_that_ended_have_their_end_time():
     broker = sx.MockBroker(
         sx.read_quotes({"AAA": 100.0, "BBB": 50.0}),
@@ -204,6 +205,7 @@ def test_inconsistent_files_are_refused_like_frames(ids, fills, code, tmp_path):
     assert caught.value.codes == (code,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signs", ["[1]", "*", "?"])
 def test_measures_read_the_files_of_exactly_the_given_names(signs, tmp_path):
     orders = pd.DataFrame({"client_order_id": ["a", "b"], "symbol": "X", "side": "BUY", "quantity": 10.0})

@@ -386,6 +386,7 @@ def test_the_saved_output_escapes_all_texts(run):
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == view.model_id
 
 
+@pytest.mark.slow
 def test_the_saved_output_is_updated_when_the_run_ends(run, monkeypatch):
     stored = {}
 

@@ -195,18 +195,21 @@ def test_no_market_data_at_all_is_an_error_that_says_what_to_do():
         assert asyncio.run(broker.fetch_quotes(["SPY"])).empty
 
 
+@pytest.mark.slow
 def test_a_quote_that_never_comes_has_a_limit_of_its_own():
     scenario = {"fault": [{"on": "tick*", "do": "omit", "symbol": "TLT"}]}
     with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, seconds=0.3) as broker:
         assert broker.quotes(["TLT", "SPY"])["symbol"].tolist() == ["SPY"]
 
 
+@pytest.mark.slow
 def test_a_snapshot_without_its_end_keeps_what_came():
     scenario = {"fault": [{"on": "tickSnapshotEnd", "do": "omit"}]}
     with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, seconds=0.3) as broker:
         assert broker.quotes(["SPY"])["bid"].tolist() == [399.90]
 
 
+@pytest.mark.slow
 def test_a_request_that_is_never_answered_is_an_error_within_its_limit():
     scenario = {"fault": [{"on": "accountSummary*", "do": "omit"}]}
     with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, seconds=0.3) as broker:
@@ -261,6 +264,7 @@ def test_a_whole_run_is_filled_recorded_and_charged(simulator):
     assert cash == pytest.approx(1_000_000 + spent)
 
 
+@pytest.mark.slow
 def test_the_planned_order_id_is_on_record_before_the_order_leaves(simulator):
     with connect(simulator, client_id=5) as broker, sx.open_blotter() as blotter:
         sx.submit_orders(approved_of([("SPY", "BUY", 1.0, "MKT"), ("KO", "BUY", 1.0, "MKT")]), broker, blotter)
@@ -272,6 +276,7 @@ def test_the_planned_order_id_is_on_record_before_the_order_leaves(simulator):
     assert sending["order_id"].is_monotonic_increasing
 
 
+@pytest.mark.slow
 def test_what_leaves_carries_everything_that_a_preset_could_change(simulator, tmp_path):
     journal = tmp_path / "journal.jsonl"
     with (
@@ -291,6 +296,7 @@ def test_what_leaves_carries_everything_that_a_preset_could_change(simulator, tm
     assert {name: order[name] for name in wanted} == wanted
 
 
+@pytest.mark.slow
 def test_an_unknown_symbol_is_refused_before_anything_is_sent_and_the_rest_goes(simulator):
     quotes = pd.concat([MARKET, MARKET.iloc[:1].assign(symbol="NOPE")])
     approved = approved_of([("NOPE", "BUY", 1.0, "MKT"), ("SPY", "BUY", 1.0, "MKT")], quotes)
@@ -351,6 +357,7 @@ def test_cancel_all_takes_back_what_is_ours_and_leaves_what_is_not(simulator):
         assert blotter.orders("r")["status"].tolist() == ["CANCELLED", "CANCELLED"]
 
 
+@pytest.mark.slow
 def test_an_order_of_another_client_is_not_cancelled_and_the_error_says_why(simulator):
     with (
         connect(simulator, client_id=1) as broker,
@@ -363,6 +370,7 @@ def test_an_order_of_another_client_is_not_cancelled_and_the_error_says_why(simu
         assert len(other.open_orders()) == 1
 
 
+@pytest.mark.slow
 def test_an_order_of_an_earlier_session_of_this_client_can_be_cancelled(simulator):
     with sx.open_blotter() as blotter:
         with connect(simulator, client_id=3) as broker:
@@ -372,6 +380,7 @@ def test_an_order_of_an_earlier_session_of_this_client_can_be_cancelled(simulato
             assert later.open_orders().empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [10349, 399, 2109])
 def test_an_advisory_code_cancels_nothing(code):
     scenario = {"order": [{"steps": [{"message": code, "text": "for your information"}, {"match": True}]}]}
@@ -407,6 +416,7 @@ def test_a_rejection_ends_the_order_with_its_code(code, state):
     assert states["filled_quantity"].tolist() == [0.0]
 
 
+@pytest.mark.slow
 def test_a_cancel_by_the_system_has_its_code_as_the_reason():
     scenario = {"order": [{"steps": [{"fill": 2}, {"cancel": True, "text": "too far"}]}]}
     with (
@@ -419,6 +429,7 @@ def test_a_cancel_by_the_system_has_its_code_as_the_reason():
         assert blotter.runs()["status"].tolist() == ["partial"]
 
 
+@pytest.mark.slow
 def test_repeated_and_late_reports_change_nothing():
     steps = [{"fill": "rest"}, {"repeat": "execution"}, {"repeat": "commission"}, {"status": "PreSubmitted"}]
     scenario = {
@@ -435,6 +446,7 @@ def test_repeated_and_late_reports_change_nothing():
         assert len(blotter.fills("r")) == 1
 
 
+@pytest.mark.slow
 def test_a_commission_before_its_execution_is_kept_for_it():
     with (
         Simulator(quotes=MARKET, scenario={"order": [{"commission": "first"}]}) as running,
@@ -445,6 +457,7 @@ def test_a_commission_before_its_execution_is_kept_for_it():
         assert (row["status"], row["commission"]) == ("FILLED", 1.0)
 
 
+@pytest.mark.slow
 def test_a_correction_replaces_the_execution():
     scenario = {"order": [{"steps": [{"fill": "rest", "price": 400.10}, {"correct": True, "price": 400.00}]}]}
     with (
@@ -457,6 +470,7 @@ def test_a_correction_replaces_the_execution():
         assert blotter.fills("r")["price"].tolist() == [400.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time_format", ["zone", "utc", "naive"])
 def test_execution_times_are_utc_however_they_are_written(time_format):
     with (
@@ -469,6 +483,7 @@ def test_execution_times_are_utc_however_they_are_written(time_format):
         assert times == ["2022-12-29 15:00"]
 
 
+@pytest.mark.slow
 def test_an_execution_in_an_unknown_time_zone_is_not_lost():
     scenario = {"fault": [{"on": "execDetails", "do": "edit", "set": {"time": "20221229 10:00:00 Middle/Earth"}}]}
     with (
@@ -874,6 +889,7 @@ def test_a_server_that_is_not_tws_is_recognised(greeting):
         IBBroker(port=other.port, seconds=1.0)
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_is_given_up_within_the_limit():
     with Stranger() as other, pytest.raises(BrokerError, match=r"sent nothing for 0\.3 s"):
         IBBroker(port=other.port, seconds=0.3)
@@ -895,6 +911,7 @@ def test_a_server_that_is_too_old_is_named():
         IBBroker(port=other.port, seconds=2.0)
 
 
+@pytest.mark.slow
 def test_a_start_that_is_never_complete_is_an_error():
     scenario = {"fault": [{"on": "openOrderEnd", "do": "omit"}]}
     with (
@@ -909,6 +926,7 @@ def test_another_computer_must_be_meant():
         IBBroker("192.0.2.7", 4002)
 
 
+@pytest.mark.slow
 def test_nothing_of_the_clients_log_reaches_the_screen(simulator, capfd):
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         sx.submit_orders(approved_of([("SPY", "BUY", 1.0, "MKT")]), broker, blotter)

@@ -166,6 +166,7 @@ def test_no_bytes_make_it_raise(data):
     causes(data)
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(max_size=8), max_size=30))
 def test_no_message_makes_it_raise(fields):
     causes(frame(*[field.encode("utf-8", "replace").decode().replace("\0", "") for field in fields]))
@@ -201,6 +202,7 @@ def test_a_limit_order_has_114_fields_at_version_178():
     assert counted == 1
 
 
+@pytest.mark.slow
 @given(st.text(max_size=12))
 def test_no_text_changes_the_number_of_fields(text):
     try:

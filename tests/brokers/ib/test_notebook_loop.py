@@ -31,11 +31,13 @@ print(ib.managedAccounts())
 """
 
 
+@pytest.mark.slow
 def test_without_it_a_synchronous_call_in_a_cell_fails(port):
     with pytest.raises(CellExecutionError, match="already running"):
         run(CONNECT.format(port=port))
 
 
+@pytest.mark.slow
 def test_with_it_synchronous_calls_work_and_ours_go_on_beside_them(port):
     *_, connected, mixed, awaited = run(
         "import stocklean_exec as sx\nsx.enable_notebook()\nsx.enable_notebook()",
@@ -49,6 +51,7 @@ def test_with_it_synchronous_calls_work_and_ours_go_on_beside_them(port):
     assert (connected, mixed, awaited) == ("['DU0000001']\n", "['FILLED'] 0\n", "awaited\n")
 
 
+@pytest.mark.slow
 def test_a_kernel_that_was_patched_before_is_refused_with_what_to_do():
     with pytest.raises(CellExecutionError, match="Restart the kernel, and call"):
         run("import nest_asyncio\nnest_asyncio.apply()", "import stocklean_exec as sx\nsx.enable_notebook()")
@@ -59,6 +62,7 @@ def test_outside_a_loop_it_patches_nothing():
     assert not hasattr(asyncio, "_nest_patched")
 
 
+@pytest.mark.slow
 def test_importing_the_package_and_trading_patches_nothing():
     (text,) = run(
         "import asyncio, stocklean_exec as sx\n"

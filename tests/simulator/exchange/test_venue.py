@@ -64,6 +64,7 @@ orders = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(orders)
 def test_the_journal_and_the_accounts_always_agree(tmp_path_factory, history):
