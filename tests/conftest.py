@@ -18,7 +18,8 @@ NOT_FAST = {"slow", "once", "browser", "paper"}
 
 def pytest_collection_modifyitems(items):
     for item in items:  # `pytest -m fast`: unit tests of this folder, without what takes long by its mark
-        is_unit = TESTS in item.path.parents and not item.path.name.startswith("bench_")
+        # Canaries are about the newest versions of other people's packages.
+        is_unit = TESTS in item.path.parents and not {"benchmarks", "canaries"} & {*item.path.parts}
         if is_unit and not NOT_FAST & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.fast)
     if os.environ.get("STOCKLEAN_ONCE") == "0":  # as .ci/run says for every Python but the last

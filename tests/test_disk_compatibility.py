@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hatchling.builders.sdist import SdistBuilder
 
 import stocklean_exec as sx
 from stocklean_exec.simulator import Simulator, read_journal
@@ -30,6 +29,7 @@ from tests.compatibility.__main__ import (
     approved,
     unpack,
 )
+from tests.extras import need
 
 ROOT = Path(__file__).parents[1]
 VERSIONS = sorted(ROOT.glob("tests/data/disk_*"))
@@ -393,6 +393,7 @@ def test_no_file_names_a_module_of_the_package(name, take):
 
 def test_the_files_are_not_ignored_and_go_into_the_source_distribution():
     # Hatchling leaves out what .gitignore names, such as *.duckdb.
-    listed = {Path(one.relative_path) for one in SdistBuilder(str(ROOT)).recurse_included_files()}
+    sdist = need("hatchling.builders.sdist", "dev")
+    listed = {Path(one.relative_path) for one in sdist.SdistBuilder(str(ROOT)).recurse_included_files()}
     files = {file.relative_to(ROOT) for folder in VERSIONS for file in folder.rglob("*") if file.is_file()}
     assert {Path("tests/data/disk_0_1") / f"{name}.tar.xz" for name in ARCHIVES} <= files <= listed

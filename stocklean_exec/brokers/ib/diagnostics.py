@@ -26,7 +26,7 @@ __all__ = ["diagnose", "doctor"]
 
 _PACKAGES = {
     "pandas": "3.1",
-    "duckdb": "2.0",
+    "duckdb": "2.0.1",
     "ib_async": "2.1",
     "ipywidgets": "8.1.4",
     "nest_asyncio2": "1.7",
