@@ -19,7 +19,7 @@ from stocklean_exec.tca import api
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "stocklean_exec"
 FILES = sorted(PACKAGE.rglob("*.py"))
-BESIDES = ("- ", ">>>", "...", "==", "--", "├")  # what is no prose: lists, examples, borders, drawings
+NOT_PROSE = ("- ", ">>>", "...", "==", "--", "├")  # what is no prose: lists, examples, borders, drawings
 SECTIONS = ("Parameters", "Returns", "Raises", "Examples", "Notes", "Attributes", "Yields", "References", "Warns")
 WIDTH, ROOM = 115, 25  # of a line; and room that no line of a paragraph leaves that was wrapped by hand
 RULE = re.compile(r"=+( +=+)+")
@@ -106,8 +106,8 @@ def _paragraphs(lines, indent):
         if line and not line.startswith(" "):
             literal = False
         literal = literal or line.endswith("::")
-        prose = line.strip() and after.strip() and not after.lstrip().startswith(BESIDES)
-        if not prose or literal or table or line.lstrip().startswith(BESIDES[1:]):
+        prose = line.strip() and after.strip() and not after.lstrip().startswith(NOT_PROSE)
+        if not prose or literal or table or line.lstrip().startswith(NOT_PROSE[1:]):
             continue
         goes_on = _indent(after) == _indent(line) and "  " not in line.strip() and not ENTRY.match(after.strip())
         room = WIDTH - indent - len(line) - 1 - len(after.split()[0])

@@ -50,7 +50,7 @@ def test_no_schedule_sends_twice_or_loses_a_fill():
 @pytest.mark.slow
 def test_a_seed_is_the_same_schedule_to_the_byte_here_and_in_another_process():
     seeds = range(FIRST + 7, FIRST + 10)
-    importlib.import_module("stocklean_exec.review")  # which keeps the function that tells the time, as it is now
+    importlib.import_module("stocklean_exec.review")  # which keeps the current clock function
     here = [*run_schedules(seeds)]
     program = (
         "import json; from tests.campaign.schedules import run_schedules; "

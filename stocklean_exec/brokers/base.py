@@ -150,10 +150,10 @@ class Broker(ABC):
         """The time by the broker's clock, in UTC."""
 
     @abstractmethod
-    def follow(self, run_id: str, tell: Callable[..., None]) -> None:
-        """Publish every event about the run's orders to ``tell``, from now on, also after the run has ended.
+    def follow(self, run_id: str, publish: Callable[..., None]) -> None:
+        """Publish every event about the run's orders to ``publish``, from now on, also after the run has ended.
 
-        Events that become known together may be published together: ``tell(*events)``.
+        Events that become known together may be published together: ``publish(*events)``.
         """
 
     @abstractmethod

@@ -239,9 +239,9 @@ class MockBroker(Broker):
         """The virtual time."""
         return self._time
 
-    def follow(self, run_id: str, tell: Callable[[OrderEvent], None]) -> None:
-        """Publish the events of ``run_id`` to ``tell``."""
-        self._followers[run_id] = tell
+    def follow(self, run_id: str, publish: Callable[[OrderEvent], None]) -> None:
+        """Publish the events of ``run_id`` to ``publish``."""
+        self._followers[run_id] = publish
 
     async def fetch_quotes(self, symbols: list[str]) -> pd.DataFrame:
         """Quotes as given at the start."""

@@ -1,10 +1,10 @@
 """The live view: how late it is, how soon its kill switch acts, and whether the kernel stays free.
 
-- Lag: from an event heard by the run to the frame of Chromium that shows it, with the real widget joined to a real
-  page without a Jupyter server. What is under way is handed over every few milliseconds, as a server would.
+- Lag: from an event of the run to the frame of Chromium that shows it, with the real widget joined to a real
+  page without a Jupyter server. Pending messages are delivered every few milliseconds, as by a server.
 - Kill switch: from the message that confirms *Cancel all* to the venue's first cancel, while the run is awaited.
 - Free kernel: how late a loop that does nothing else is woken while 500 orders work, over the wire simulator, with
-  a view that is told all of it; that is what a cell would have to wait for.
+  a view that receives all of it; that is what a cell would have to wait for.
 
 Run ``python tests/benchmarks/bench_live.py``; ``--small`` is quick. Say how busy the computer was.
 """
@@ -53,7 +53,7 @@ def browser_tools():
 
 
 def hand_made_run(blotter, orders=50):
-    """A run whose events the benchmark tells."""
+    """A run whose events the benchmark publishes."""
     plan = pd.DataFrame(
         [(f"r-S{number:02d}-BUY", f"S{number:02d}", "BUY", 1e6) for number in range(orders)],
         columns=["client_order_id", "symbol", "side", "quantity"],
@@ -65,7 +65,7 @@ def hand_made_run(blotter, orders=50):
 
 
 def lag_at(tools, browser, rate, seconds):
-    """Milliseconds from each event to the frame that shows it, and how many messages told them."""
+    """Milliseconds from each event to the frame that shows it, and how many messages carried them."""
     with sx.open_blotter() as blotter:
         run, names = hand_made_run(blotter)
         bridge = tools.Bridge(run.view(), browser)
@@ -73,35 +73,35 @@ def lag_at(tools, browser, rate, seconds):
         bridge.widget.wait()
         bridge.flush()
         page.evaluate(WATCH)
-        told, messages, pause = [], [], threading.Event()
+        sent_at, messages, pause = [], [], threading.Event()
         bridge.wire.listeners.append(messages.append)
 
-        def tell():
+        def send_events():
             begun = time.monotonic()
             for number in range(int(rate * seconds)):
                 pause.wait(max(0.0, begun + number / rate - time.monotonic()))
                 name, exec_id = names[number % len(names)], f"a.b.{number}.01"
-                told.append(time.time())
+                sent_at.append(time.time())
                 at = datetime.now(UTC)
                 run.control.publish(
                     OrderEvent("execution", "r", name, at, exec_id=exec_id, quantity=1.0, price=10.0)
                 )
 
-        teller = threading.Thread(target=tell)
-        teller.start()
-        while teller.is_alive() or len(bridge.outboxes["0"]):
-            if bridge.outboxes["0"]:  # a server does not ask the page either when there is nothing to tell
+        sender = threading.Thread(target=send_events)
+        sender.start()
+        while sender.is_alive() or len(bridge.outboxes["0"]):
+            if bridge.outboxes["0"]:  # a server does not ask the page either when nothing is pending
                 bridge.flush()
             page.wait_for_timeout(5)
         bridge.widget.wait()
         bridge.flush()
-        page.locator(f'.slx-live[data-events="{len(told)}"]').wait_for()
+        page.locator(f'.slx-live[data-events="{len(sent_at)}"]').wait_for()
         page.wait_for_timeout(50)
         painted = page.evaluate("window.painted")
         bridge.close()
     lags, place = [], 0
     for events, at in painted:
-        lags += [at - told[number] * 1e3 for number in range(place, events)]
+        lags += [at - sent_at[number] * 1e3 for number in range(place, events)]
         place = max(place, events)
     return lags, len(messages)
 
@@ -190,7 +190,7 @@ def main():
                 browser = driver.chromium.launch(executable_path=tools.CHROMIUM, args=tools.FLAGS)
                 for rate in (50, 500, 2_000):
                     lags, messages = lag_at(tools, browser, rate, seconds)
-                    print(line(f"fact heard -> painted, {rate} a second, {messages} messages", lags))
+                    print(line(f"event received -> painted, {rate} a second, {messages} messages", lags))
                 browser.close()
         else:
             print("chromium is missing: the lag was not measured")

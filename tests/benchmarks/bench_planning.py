@@ -72,7 +72,7 @@ def timed(planner, weight, price, nav, repeats):
 def planners(names, *, small):
     """Name, function and repeats; a string in place of the function says why it is not run."""
     greedy = lambda *book: pypfopt(*book, "greedy_portfolio")  # noqa: E731 - one line says it
-    lp = lambda *book: pypfopt(*book, "lp_portfolio", solver="HIGHS")  # noqa: E731 - likewise
+    lp = lambda *book: pypfopt(*book, "lp_portfolio", solver="HIGHS")  # noqa: E731 - same as above
     smallest, largest = CASES[0][0], CASES[-1][0]
     yield "plan_orders", plan, 21
     yield "  of it, rounding", rounding, 21

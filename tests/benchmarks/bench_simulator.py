@@ -81,7 +81,7 @@ class Client:
 
 
 def drive(port, clients, count, answer):
-    """Let ``clients`` place ``count`` orders together; tells (orders, messages, seconds)."""
+    """Let ``clients`` place ``count`` orders together; returns (orders, messages, seconds)."""
     frames = orders(count // clients)
     connected = [Client(port, number, frames) for number in range(1, clients + 1)]
     chooser = selectors.DefaultSelector()

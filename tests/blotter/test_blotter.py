@@ -326,7 +326,7 @@ import sys
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
 blotter = sx.open_blotter(sys.argv[1])
-blotter.record([OrderEvent("message", "r", message="told")]).result()
+blotter.record([OrderEvent("message", "r", message="recorded")]).result()
 print("open", flush=True)
 sys.stdin.read()
 """
@@ -349,7 +349,7 @@ def test_a_second_process_is_refused_and_told_who_owns_the_blotter(path, owner):
         open_blotter(path)
     assert caught.value.owner["pid"] == owner.pid
     with read_blotter(path) as snapshot:
-        assert snapshot.events()["message"].tolist() == ["told"]
+        assert snapshot.events()["message"].tolist() == ["recorded"]
 
 
 @pytest.mark.slow
@@ -357,7 +357,7 @@ def test_after_kill_9_of_its_owner_a_blotter_opens_with_all_that_was_acknowledge
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     with open_blotter(path) as blotter:
-        assert blotter.events()["message"].tolist() == ["told"]
+        assert blotter.events()["message"].tolist() == ["recorded"]
 
 
 def test_a_blotter_is_open_once_in_a_process(path, blotter):

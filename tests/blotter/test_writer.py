@@ -307,7 +307,7 @@ def test_a_writer_that_cannot_start_fails_what_it_is_given_and_does_not_hang():
 
 # -- what a crash leaves ---------------------------------------------------------------------------------------
 
-TELL = """
+RECORD = """
 import sys
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
@@ -333,7 +333,7 @@ def test_after_kill_9_every_acknowledged_fact_is_there_and_every_transaction_is_
     chance = random.Random(7)  # noqa: S311 - not a secret
     acknowledged = set()
     for _ in range(5):
-        process = subprocess.Popen([sys.executable, "-c", TELL, str(path)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([sys.executable, "-c", RECORD, str(path)], stdout=subprocess.PIPE, text=True)
         for _ in range(chance.randrange(1, 60)):
             acknowledged.add(process.stdout.readline().strip())
         process.send_signal(signal.SIGKILL)

@@ -469,8 +469,8 @@ def test_all_that_is_reported_of_an_order_has_its_run_its_ids_and_its_time():
 
 def test_a_status_says_how_much_is_filled_and_how_much_is_left():
     events = place(planned(step("fill", quantity=4.0), step("cancel")), ticket("SPY", "BUY", 10))
-    told = [(event.status, event.filled, event.remaining) for event in events if event.kind == "status"]
-    assert told == [("SUBMITTED", 0.0, 10.0), ("CANCELLED", 4.0, 6.0)]
+    reported = [(event.status, event.filled, event.remaining) for event in events if event.kind == "status"]
+    assert reported == [("SUBMITTED", 0.0, 10.0), ("CANCELLED", 4.0, 6.0)]
 
 
 def test_an_order_that_rests_takes_ten_milliseconds():

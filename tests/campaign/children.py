@@ -100,7 +100,7 @@ def run_venue(plan: Plan, folder: Path, port: int, pipe: int, *, plain: bool) ->
 
 
 def fault_watchers(log: Any) -> Iterator[tuple[Any, str, Any]]:
-    """What stands in the venue's modules so that ``log`` hears of a fault that happens: owner, name, stand-in."""
+    """Replacements in the venue's modules so that ``log`` receives each fault: owner, name, stand-in."""
     for name in ("inject_request_faults", "inject_reply_faults"):
         original = getattr(venue_session, name)
 
@@ -162,7 +162,7 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], pipe: 
             uncharged = fills.loc[fills["commission"].isna(), "client_order_id"]
             left = states[~states["status"].isin(ENDED) & ~_is_held_for_good(states)]
             if len(left) or set(uncharged) - plan.unreported:
-                points.note("open")  # or in doubt, or not charged: the next one may hear more
+                points.note("open")  # or in doubt, or not charged: the next one may receive more
     except StockleanError as error:
         points.note(f"refused {type(error).__name__}: {str(error)[:300]}")
         sys.stdout.flush()

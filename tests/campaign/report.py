@@ -115,7 +115,7 @@ def _class_of(reason: str) -> str:
 
 
 def _faults_of(one: dict[str, Any]) -> list[str]:
-    """Faults that a run had and that happened, as far as the venue can tell."""
+    """Faults that a run had and that happened, as far as the venue knows."""
     happened = list(one.get("happened", {}))
     return [
         name
@@ -168,9 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=40, help="how many seeds")
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--wide", type=int, default=4, help="runs side by side; most of a run is waiting")
-    parser.add_argument("--seed", type=int, help="replay one run, and tell all about it")
+    parser.add_argument("--seed", type=int, help="replay one run, and print all about it")
     parser.add_argument("--keep", type=Path, help="with --seed: a folder for what the run leaves")
-    parser.add_argument("--also", nargs="*", default=(), choices=FAULTS, help="faults that every run has besides")
+    parser.add_argument("--also", nargs="*", default=(), choices=FAULTS, help="faults that every run has as well")
     parser.add_argument(
         "--alone", action="store_true", help="one worker, no kills, and no faults but those of --also"
     )

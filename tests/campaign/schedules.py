@@ -214,7 +214,7 @@ class _World:
             size = self._journal_size()
             self.wait(_QUIET + 10 * self.slow)
             is_over = not self._unfinished and not self._is_open()
-            if is_over and self._journal_size() == size:  # or a correction has come when nobody was there to hear
+            if is_over and self._journal_size() == size:  # or a correction has come when no run was connected
                 break
         self._close_venue()
 

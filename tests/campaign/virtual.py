@@ -128,7 +128,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future = self.create_future()
         try:
             future.set_result(function(*arguments))
-        except Exception as error:  # noqa: BLE001 - handed to who waits
+        except Exception as error:  # noqa: BLE001 - raised in the waiting caller
             future.set_exception(error)
         return future
 

@@ -32,7 +32,7 @@ MARKET = {"SPY": 123.0, "TLT": 50.0}
 
 
 class Counting(MockBroker):
-    """The mock filler, that notes what it is handed."""
+    """The mock filler, that notes what it is sent."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -814,13 +814,13 @@ def test_a_run_is_worked_with_the_patience_that_was_asked_for_and_nothing_goes_o
 
 @pytest.mark.slow
 def test_who_starts_a_run_hears_of_it_and_can_stop_it(broker, blotter):
-    control, heard, moved = RunControl(), [], []
-    control.listen(heard.append)
+    control, received, moved = RunControl(), [], []
+    control.listen(received.append)
     work = sx.submit_orders_async(
         approved_of(TWO), broker, blotter, control=control, on_progress=lambda *news: moved.append(news)
     )
     assert asyncio.run(work)["status"].tolist() == ["FILLED", "FILLED"]
-    assert {event.client_order_id for event in heard if event.kind == "execution"} == {
+    assert {event.client_order_id for event in received if event.kind == "execution"} == {
         "run-1-SPY-BUY",
         "run-1-TLT-BUY",
     }

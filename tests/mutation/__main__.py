@@ -5,7 +5,7 @@ by the seed, runs the module's test file against each, and adds the outcomes to 
 mutant that stands there is not tried again, so that a run can be stopped and continued. ``--again`` tries once
 more those that survived and have no reason. ``--report`` sorts the file, and writes its summary into
 ``tests/mutation/README.md``. A survivor is a line that no test protects, or a change that makes no difference; a
-person has to tell which, and writes the reason into the last column.
+person has to decide which, and writes the reason into the last column.
 
 Mutants are made and run in a temporary copy of the project; the project itself is only read.
 """
@@ -127,7 +127,7 @@ _BEGIN, _END = "<!-- summary -->", "<!-- end of summary -->"
 class Mutant(NamedTuple):
     """A module with one change: the line's number, its text, the changed text, and the whole module's.
 
-    ``place`` tells apart mutants of equal texts: the first is 1.
+    ``place`` distinguishes mutants of equal texts: the first is 1.
     """
 
     line: int

@@ -26,7 +26,7 @@ def orders_of(*rows, run_id="r"):
 
 
 def sent(blotter, run_id, at, fill_plan=None):
-    """Put one order of 5 SPY, handed over at ``at``, on the record."""
+    """Put one order of 5 SPY, sent at ``at``, on the record."""
     broker = MockBroker({"SPY": 10.0}, cash=1_000, fill_plan=fill_plan)
     checked = check_orders(orders_of(("SPY", "BUY", 5.0), run_id=run_id), quotes=broker.quotes(), cash=1_000)
     review = sx.review_orders(checked)

@@ -139,7 +139,7 @@ def test_performance_turns_every_sign_and_has_the_brokers_names():
         assert gain.headline[name].iloc[0] == pytest.approx(-cost.headline[name].iloc[0])
     assert gain.worst.index.tolist() == cost.worst.index.tolist()
     table = gain.ibkr
-    # a is a market order, b sells at the bid or above; d's limit is above the bid, c was never handed over
+    # a is a market order, b sells at the bid or above; d's limit is above the bid, c was never sent
     assert table.index.tolist() == ["Marketable", "Non-marketable"]
     assert table["Volume"].tolist() == [200, 80]
     value = 40 * 100 + 60 * 101 + 100 * 49

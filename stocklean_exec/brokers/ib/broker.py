@@ -255,9 +255,9 @@ class IBBroker(Broker):
         """The time, in UTC."""
         return clock.now()
 
-    def follow(self, run_id: str, tell: Callable[..., None]) -> None:
-        """Publish the events of ``run_id`` to ``tell``, on the broker's own thread."""
-        self._tracker.follow(run_id, tell)
+    def follow(self, run_id: str, publish: Callable[..., None]) -> None:
+        """Publish the events of ``run_id`` to ``publish``, on the broker's own thread."""
+        self._tracker.follow(run_id, publish)
 
     def is_quiet(self) -> bool:
         """Whether none of our orders is working; also when no more reports can be received."""

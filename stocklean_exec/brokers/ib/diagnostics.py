@@ -61,9 +61,9 @@ def doctor() -> None:
     found = diagnose()
     print(f"stocklean_exec {metadata.version('stocklean_exec')}")  # noqa: T201 - printing is what it is for
     for what, state, text, advice in found.itertuples(index=False):
-        print(f"{state:8} {what:16} {text}" + (f"\n{'':25} -> {advice}" if advice else ""))  # noqa: T201 - likewise
+        print(f"{state:8} {what:16} {text}" + (f"\n{'':25} -> {advice}" if advice else ""))  # noqa: T201 - same as above
     problems = int((found["state"] == "problem").sum())
-    print(f"{problems} problems" if problems else "no problems")  # noqa: T201 - likewise
+    print(f"{problems} problems" if problems else "no problems")  # noqa: T201 - same as above
 
 
 def diagnose() -> pd.DataFrame:
