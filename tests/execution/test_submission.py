@@ -518,7 +518,16 @@ def test_two_runs_can_be_awaited_at_once(blotter):
     assert blotter.runs()["status"].tolist() == ["done", "done"]
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_reaches_the_caller_once_the_record_is_complete(tmp_path):
     class Interrupted(Counting):
         async def place(self, ticket):
