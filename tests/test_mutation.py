@@ -40,6 +40,7 @@ def test_boundary():
 
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-n 2")  # as in CI: the tests of the shop run in one process all the same
     monkeypatch.setenv(
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"
     )  # the shop needs none, and each takes its time to load

@@ -1,5 +1,6 @@
 """How a test run ends: with the runner's last line, at the interpreter's own end, so that coverage is written."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ def test_a_run_with_duckdb_and_scipy_ends_with_the_runners_last_line_and_writes_
     done = subprocess.run(
         [*command, *pytest, "-k", "(another_solver and 20000) or (test_database_file and schema)"],
         cwd=ROOT,
+        env={**os.environ, "PYTEST_ADDOPTS": ""},  # in one process, whatever the run around it asks for
         capture_output=True,
         text=True,
         check=False,

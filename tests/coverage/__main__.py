@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,11 @@ def measure(module: Path, root: Path = ROOT) -> Result:
             "-p",
             "no:cacheprovider",
         ]
-        done = subprocess.run([*command, *places], cwd=root, capture_output=True, text=True, check=False)
+        # Without the options of the run around it: in several workers nothing would be measured.
+        environment = {**os.environ, "PYTEST_ADDOPTS": ""}
+        done = subprocess.run(
+            [*command, *places], cwd=root, env=environment, capture_output=True, text=True, check=False
+        )
         is_passed = done.returncode in (0, _NOTHING_COLLECTED)
         if not is_passed:
             print(done.stdout[-2_000:], done.stderr[-2_000:], file=sys.stderr)

@@ -282,6 +282,7 @@ class Runner:
         environment = {
             **os.environ,
             "PYTHONPATH": str(folder),
+            "PYTEST_ADDOPTS": "",  # what the caller wants of its own run, such as several workers, is none of ours
             "STOCKLEAN_ONCE": "0",  # the slowest tests are left out
             "TMPDIR": str(temporary),  # removed with the copy, whatever the tests leave
         }
