@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextvars
+import functools
 import os
 import threading
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["BackgroundLoop", "BackgroundThread", "call", "spawn"]
+__all__ = ["BackgroundLoop", "BackgroundThread", "blocking", "call", "spawn"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _STOP_SECONDS = 10.0
@@ -101,7 +104,11 @@ class _Call:
         self._work = work
         self._task: asyncio.Task[Any] | None = None
 
-    def begin(self) -> None:
+    def schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        # In the caller's context: what the work displays belongs to the notebook cell that called.
+        loop.call_soon_threadsafe(self._begin, context=contextvars.copy_context())
+
+    def _begin(self) -> None:
         self.outcome.set_running_or_notify_cancel()  # its caller cannot cancel it
         self._task = asyncio.get_running_loop().create_task(self._work)
         self._task.add_done_callback(self._deliver)
@@ -157,7 +164,7 @@ class BackgroundLoop:
         if self.thread.is_of_parent or self.loop.is_closed():
             work.close()
             raise RuntimeError("the background loop was stopped, or this process is a fork of its owner")
-        self.loop.call_soon_threadsafe(this.begin)
+        this.schedule(self.loop)
         return this.outcome
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -182,7 +189,7 @@ class BackgroundLoop:
             work.close()
             raise RuntimeError("the background loop was stopped")
         try:
-            self.loop.call_soon_threadsafe(this.begin)
+            this.schedule(self.loop)
             result: T = this.outcome.result()
         except KeyboardInterrupt:
             self.loop.call_soon_threadsafe(this.cancel)
@@ -230,6 +237,31 @@ def call(work: Coroutine[Any, Any, T]) -> T:
     42
     """
     return _shared_loop().call(work)
+
+
+def blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Return the blocking form of an asynchronous function: same parameters, same documentation.
+
+    Parameters
+    ----------
+    function : a coroutine function whose name ends in ``_async``; the blocking form has the name before that
+
+    Examples
+    --------
+    >>> async def double_async(number):
+    ...     return 2 * number
+    >>> double = blocking(double_async)
+    >>> double(21), double.__name__
+    (42, 'double')
+    """
+
+    @functools.wraps(function)
+    def wait_for(*args: P.args, **kwargs: P.kwargs) -> T:
+        return call(function(*args, **kwargs))
+
+    wait_for.__name__ = function.__name__.removesuffix("_async")
+    wait_for.__qualname__ = function.__qualname__.removesuffix("_async")
+    return wait_for
 
 
 def spawn(work: Coroutine[Any, Any, T]) -> Future[T]:

@@ -9,7 +9,7 @@ import pandas as pd
 from stocklean_exec import background
 from stocklean_exec.brokers.base import symbols_of
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.execution.submission import submit_orders_async
+from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.review.model import OrderReview, review_orders
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, unsent_orders
@@ -29,7 +29,7 @@ __all__ = ["prepare", "rebalance", "rebalance_async"]
 _UNRESOLVED_COLUMNS = ("client_order_id", "run_id", "symbol", "side", "quantity", "filled_quantity", "status")
 
 
-def rebalance(
+async def rebalance_async(
     targets: object,
     broker: Broker,
     blotter: Blotter,
@@ -39,7 +39,7 @@ def rebalance(
     approve: str | bool | Callable[[OrderReview], object] | None = None,
     dry_run: bool = True,
     nav: float | None = None,
-    timeout: float = 60.0,
+    timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
     one_sided: bool = False,
     **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
 ) -> pd.DataFrame:
@@ -77,38 +77,6 @@ def rebalance(
     >>> plan["status"].tolist(), done["status"].tolist()
     (['NEW'], ['FILLED'])
     """
-    return background.call(
-        rebalance_async(
-            targets,
-            broker,
-            blotter,
-            run_id=run_id,
-            limits=limits,
-            approve=approve,
-            dry_run=dry_run,
-            nav=nav,
-            timeout=timeout,
-            one_sided=one_sided,
-            **plan_options,
-        )
-    )
-
-
-async def rebalance_async(
-    targets: object,
-    broker: Broker,
-    blotter: Blotter,
-    *,
-    run_id: str,
-    limits: Limits | None = None,
-    approve: str | bool | Callable[[OrderReview], object] | None = None,
-    dry_run: bool = True,
-    nav: float | None = None,
-    timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
-    one_sided: bool = False,
-    **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
-) -> pd.DataFrame:
-    """Asynchronous version of :func:`rebalance`."""
     review = prepare(
         targets, broker, blotter, run_id=run_id, limits=limits, nav=nav, sending=not dry_run, **plan_options
     )
@@ -121,15 +89,13 @@ async def rebalance_async(
     if dry_run:
         return review.result()
     limits = limits or Limits()
-    states = await submit_orders_async(
-        review.result(),
-        broker,
-        blotter,
-        timeout=timeout,
-        max_approval_age=limits.max_approval_age,
-        limits=limits,
-    )
+    options = SubmitOptions(timeout, limits.max_approval_age, limits)
+    states = await submit(review.result(), broker, blotter, options)
     return merge_warnings(states, review.orders)
+
+
+rebalance = background.blocking(rebalance_async)
+"""Blocking form of :func:`rebalance_async`."""
 
 
 def prepare(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import inspect
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
+import stocklean_exec as sx
 from stocklean_exec import background
 from stocklean_exec.background import BackgroundLoop, call
 
@@ -196,6 +199,7 @@ def test_an_interrupt_cancels_the_work_and_waits_until_it_has_wound_up():
 FORKED = """
 import asyncio, os, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 and up warn of forks beside threads
+import stocklean_exec as sx
 from stocklean_exec import background
 from stocklean_exec.background import BackgroundThread
 
@@ -263,3 +267,36 @@ def test_a_thread_that_does_not_stop_is_waited_for_a_limited_time():
     wanted.set()
     thread.join()
     assert not thread.is_running
+
+
+async def scaled_async(number: int, *, by: int = 2) -> int:
+    """Multiply."""
+    return number * by
+
+
+def test_the_blocking_form_has_the_parameters_and_the_documentation_of_the_asynchronous_one():
+    scaled = background.blocking(scaled_async)
+    assert (scaled(4, by=3), scaled.__name__, scaled.__doc__) == (12, "scaled", "Multiply.")
+    assert not inspect.iscoroutinefunction(scaled)
+    with pytest.raises(TypeError, match="'times'"):
+        scaled(4, times=3)
+
+
+@pytest.mark.parametrize("name", ["submit_orders", "resume", "reconcile", "rebalance"])
+def test_both_forms_of_a_public_function_take_the_same(name):
+    plain, awaitable = getattr(sx, name), getattr(sx, f"{name}_async")
+    assert inspect.signature(plain) == inspect.signature(awaitable)
+    assert (plain.__name__, plain.__doc__) == (name, awaitable.__doc__)
+    assert inspect.iscoroutinefunction(awaitable)
+    assert not inspect.iscoroutinefunction(plain)
+
+
+def test_work_runs_in_the_context_of_its_caller(one):
+    cell = contextvars.ContextVar("cell", default="none")
+
+    async def shown():
+        return cell.get()
+
+    cell.set("second")
+    assert one.call(shown()) == "second"
+    assert one.spawn(shown()).result() == "second"

@@ -24,7 +24,7 @@ _MOST_ROUNDS = 5  # a stated choice: TWS normally reports everything in the firs
 _FOREIGN_COLUMNS = ["order_ref", "symbol", "side", "quantity", "price", "exec_id"]
 
 
-def reconcile(broker: Broker, blotter: Blotter, *, halt: bool = True) -> pd.DataFrame:
+async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True) -> pd.DataFrame:
     """Compare the broker with the blotter, and return every difference as a row.
 
     The broker is queried for all events that may have been missed. Its reports about recorded orders are recorded
@@ -57,11 +57,6 @@ def reconcile(broker: Broker, blotter: Blotter, *, halt: bool = True) -> pd.Data
     ...     len(sx.reconcile(broker, blotter))
     0
     """
-    return background.call(reconcile_async(broker, blotter, halt=halt))
-
-
-async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True) -> pd.DataFrame:
-    """Awaitable form of :func:`reconcile`."""
     before = _orders_of(broker, blotter)
     records = _records(before, broker, blotter)
     evidence = await _ask(broker, records)
@@ -90,6 +85,10 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
         kinds = ", ".join(f"{count} {kind}" for kind, count in grave["kind"].value_counts(sort=False).items())
         await asyncio.to_thread(blotter.halt, f"broker and blotter disagree: {kinds}")
     return found
+
+
+reconcile = background.blocking(reconcile_async)
+"""Blocking form of :func:`reconcile_async`."""
 
 
 def _orders_of(broker: Broker, blotter: Blotter) -> pd.DataFrame:

@@ -15,8 +15,6 @@ from stocklean_exec.progress import progress_bar
 from stocklean_exec.risk.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
 
     from stocklean_exec.blotter.blotter import Blotter
@@ -27,12 +25,12 @@ __all__ = ["resume", "resume_async"]
 _SHOWN = 5  # runs, and symbols of each, in one error text
 
 
-def resume(
+async def resume_async(
     run_id: str,
     broker: Broker,
     blotter: Blotter,
     *,
-    timeout: float = 60.0,
+    timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
     settle: float | None = None,
     resend: bool | None = None,
     max_approval_age: float | None = 3600.0,
@@ -96,38 +94,6 @@ def resume(
     >>> again.equals(done), again["status"].tolist()
     (True, ['FILLED'])
     """
-    count = int(blotter.orders(run_id)["approved"].fillna(value=False).sum())
-    with progress_bar(count, "resuming", show=progress) as move:
-        return background.call(
-            resume_async(
-                run_id,
-                broker,
-                blotter,
-                timeout=timeout,
-                settle=settle,
-                resend=resend,
-                max_approval_age=max_approval_age,
-                limits=limits,
-                send_overtaken=send_overtaken,
-                on_progress=move,
-            )
-        )
-
-
-async def resume_async(
-    run_id: str,
-    broker: Broker,
-    blotter: Blotter,
-    *,
-    timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
-    settle: float | None = None,
-    resend: bool | None = None,
-    max_approval_age: float | None = 3600.0,
-    limits: Limits | None = None,
-    send_overtaken: bool = False,
-    on_progress: Callable[[int, str], None] | None = None,
-) -> pd.DataFrame:
-    """Awaitable form of :func:`resume`."""
     orders = blotter.orders(run_id)
     _check(run_id, orders, broker)
     for recorded in blotter.limits(run_id):
@@ -137,15 +103,21 @@ async def resume_async(
         expired=dict.fromkeys(_expired(orders, max_approval_age), text),
         overtaken="" if send_overtaken else _overtaken(run_id, blotter),
     )
-    terms = RunTerms(
-        patience=timeout,
-        in_flight_seconds=broker.in_flight_seconds if settle is None else settle,
-        resend=broker.mode != "live" if resend is None else resend,
-        restrictions=restrictions,
-        on_progress=on_progress,
-    )
-    await work_run(run_id, broker, blotter, terms, limits)
+    count = int(orders["approved"].fillna(value=False).sum())
+    with progress_bar(count, "resuming", show=progress) as move:
+        terms = RunTerms(
+            patience=timeout,
+            in_flight_seconds=broker.in_flight_seconds if settle is None else settle,
+            resend=broker.mode != "live" if resend is None else resend,
+            restrictions=restrictions,
+            on_progress=move,
+        )
+        await work_run(run_id, broker, blotter, terms, limits)
     return blotter.orders(run_id)
+
+
+resume = background.blocking(resume_async)
+"""Blocking form of :func:`resume_async`."""
 
 
 def _check(run_id: str, orders: pd.DataFrame, broker: Broker) -> None:

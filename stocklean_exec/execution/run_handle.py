@@ -24,7 +24,7 @@ from stocklean_exec.execution.approval import restore, verify
 from stocklean_exec.execution.run_card import run_card
 from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_monitor import RunMonitor
-from stocklean_exec.execution.submission import check_account, run_id_of, submit_orders_async
+from stocklean_exec.execution.submission import SubmitOptions, check_account, run_id_of, submit
 from stocklean_exec.schema.account_ids import mask_account, mask_accounts_in
 
 if TYPE_CHECKING:
@@ -95,15 +95,7 @@ def start_run(
         control = RunControl()
         live = RunMonitor(run_id, plan[plan["approved"]], account=broker.account)
         control.listen(live.add)  # from the first event on, even if nobody views it yet
-        work = submit_orders_async(
-            approved,
-            broker,
-            blotter,
-            timeout=timeout,
-            max_approval_age=max_approval_age,
-            limits=limits,
-            control=control,
-        )
+        work = submit(approved, broker, blotter, SubmitOptions(timeout, max_approval_age, limits), control=control)
         run = active[run_id] = Run(run_id, broker, blotter, control, live, background.spawn(work))
     return run
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pandas as pd
 
@@ -43,17 +43,30 @@ if TYPE_CHECKING:
 
     OnProgress = Callable[[int, str], None]
 
-__all__ = ["check_account", "run_id_of", "submit_orders", "submit_orders_async"]
+__all__ = ["SubmitOptions", "check_account", "run_id_of", "submit", "submit_orders", "submit_orders_async"]
 
 _DECIDED = ("client_order_id", "run_id", "status", "reason", "detail", "verdict", "reasons", "approved")
 
 
-def submit_orders(
+class SubmitOptions(NamedTuple):
+    """The options of :func:`submit_orders`, which describes them."""
+
+    timeout: float
+    max_approval_age: float | None
+    limits: Limits | None
+
+
+def _count_approved(approved: object) -> int:
+    columns = getattr(approved, "columns", ())
+    return int((cast("Any", approved)["approved"] == True).sum()) if "approved" in columns else 0  # noqa: E712 - element by element
+
+
+async def submit_orders_async(
     approved: pd.DataFrame,
     broker: Broker,
     blotter: Blotter,
     *,
-    timeout: float = 60.0,
+    timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
     max_approval_age: float | None = 3600.0,
     limits: Limits | None = None,
     progress: bool | None = None,
@@ -118,40 +131,29 @@ def submit_orders(
     0   run-1-SPY-BUY  FILLED             41.0           123.0         1.0
     """
     with progress_bar(_count_approved(approved), "submitting", show=progress) as move:
-        return background.call(
-            submit_orders_async(
-                approved,
-                broker,
-                blotter,
-                timeout=timeout,
-                max_approval_age=max_approval_age,
-                limits=limits,
-                on_progress=move,
-            )
-        )
+        options = SubmitOptions(timeout, max_approval_age, limits)
+        return await submit(approved, broker, blotter, options, on_progress=move)
 
 
-def _count_approved(approved: object) -> int:
-    columns = getattr(approved, "columns", ())
-    return int((cast("Any", approved)["approved"] == True).sum()) if "approved" in columns else 0  # noqa: E712 - element by element
+submit_orders = background.blocking(submit_orders_async)
+"""Blocking form of :func:`submit_orders_async`."""
 
 
-async def submit_orders_async(
+async def submit(
     approved: pd.DataFrame,
     broker: Broker,
     blotter: Blotter,
+    options: SubmitOptions,
     *,
-    timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
-    max_approval_age: float | None = 3600.0,
-    limits: Limits | None = None,
     on_progress: OnProgress | None = None,
     control: RunControl | None = None,
 ) -> pd.DataFrame:
-    """Awaitable form of :func:`submit_orders`.
+    """Do what :func:`submit_orders` describes.
 
     ``on_progress`` is called with the number of orders that have ended and a text; ``control`` stops the run and
     receives its events.
     """
+    timeout, max_approval_age, limits = options
     approved = restore(approved)
     plan_hash = verify(approved)
     if approved.empty:

@@ -14,6 +14,7 @@ from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError
+from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.simulator import Simulator, read_journal
 
 NAN = float("nan")
@@ -245,11 +246,11 @@ def test_two_workers_of_one_run_at_one_time_the_second_is_refused(venue, file, t
         ):
             under_way = asyncio.Event()
             one = asyncio.create_task(
-                sx.submit_orders_async(
+                submit(
                     approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]),
                     broker,
                     first,
-                    timeout=0.5,
+                    SubmitOptions(0.5, None, None),
                     on_progress=lambda *_: under_way.set(),
                 )
             )

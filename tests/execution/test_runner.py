@@ -10,6 +10,7 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.kill_switch import HaltJournal
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError, HaltedError
+from stocklean_exec.execution.submission import SubmitOptions, submit
 
 
 class Stub(MockBroker):
@@ -285,7 +286,7 @@ def test_a_broker_that_may_still_fill_is_waited_for_until_the_timeout():
 
 
 @pytest.mark.slow
-def test_facts_that_come_from_another_thread_end_the_wait():
+def test_events_from_another_thread_end_the_wait():
     broker = Stub(prices(2), quiet=False)
     with sx.open_blotter() as blotter:
         approved = plan(2, broker, limit=9.0)
@@ -299,7 +300,9 @@ def test_facts_that_come_from_another_thread_end_the_wait():
         cancelling = threading.Thread(target=broker.cancel_all)
 
         async def run():
-            return await sx.submit_orders_async(approved, broker, blotter, timeout=60, on_progress=on_progress)
+            return await submit(
+                approved, broker, blotter, SubmitOptions(60.0, None, None), on_progress=on_progress
+            )
 
         states = asyncio.run(run())
         cancelling.join()
@@ -355,9 +358,8 @@ def test_progress_counts_the_orders_that_have_ended():
     progress = []
     with sx.open_blotter() as blotter:
         approved = plan(5, broker)
-        asyncio.run(
-            sx.submit_orders_async(approved, broker, blotter, on_progress=lambda *news: progress.append(news))
-        )
+        options = SubmitOptions(60.0, None, None)
+        asyncio.run(submit(approved, broker, blotter, options, on_progress=lambda *news: progress.append(news)))
     assert progress[0] == (2, "3 open")
     assert progress[-1] == (5, "0 open")
     assert [done for done, _ in progress] == sorted(done for done, _ in progress)

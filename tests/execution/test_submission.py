@@ -25,6 +25,7 @@ from stocklean_exec.errors import (
 )
 from stocklean_exec.execution import submission
 from stocklean_exec.execution.run_control import RunControl
+from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.simulator import Simulator
 
 NAN = float("nan")
@@ -822,11 +823,12 @@ def test_a_run_is_worked_with_the_patience_that_was_asked_for_and_nothing_goes_o
 
 
 @pytest.mark.slow
-def test_who_starts_a_run_hears_of_it_and_can_stop_it(broker, blotter):
+def test_the_control_of_a_run_receives_its_events_and_stops_it(broker, blotter):
     control, received, moved = RunControl(), [], []
     control.listen(received.append)
-    work = sx.submit_orders_async(
-        approved_of(TWO), broker, blotter, control=control, on_progress=lambda *news: moved.append(news)
+    options = SubmitOptions(60.0, None, None)
+    work = submit(
+        approved_of(TWO), broker, blotter, options, control=control, on_progress=lambda *news: moved.append(news)
     )
     assert asyncio.run(work)["status"].tolist() == ["FILLED", "FILLED"]
     assert {event.client_order_id for event in received if event.kind == "execution"} == {
@@ -837,5 +839,5 @@ def test_who_starts_a_run_hears_of_it_and_can_stop_it(broker, blotter):
     stopped = RunControl()
     stopped.stop("cancelled by ann")
     rest = approved_of(orders_of(("SPY", "BUY", 1.0), run_id="run-2"), limits=sx.Limits(duplicate_window=None))
-    asyncio.run(sx.submit_orders_async(rest, broker, blotter, control=stopped))
+    asyncio.run(submit(rest, broker, blotter, options, control=stopped))
     assert broker.placed == ["run-1-SPY-BUY", "run-1-TLT-BUY"]

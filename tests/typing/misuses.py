@@ -46,4 +46,8 @@ def wrong_trading(approved: pd.DataFrame, broker: sx.Broker, blotter: sx.Blotter
     sx.plan_orders({"SPY": 1.0}, None, {"SPY": 400.0}, nav=1e6)  # error
     sx.plan_orders({"SPY": 1.0}, nav=1e6, run_id="r", order_type="STOP")  # error
     sx.submit_orders(approved, blotter, broker)  # error
+    sx.submit_orders(approved, broker, blotter, bogus=1)  # error
+    sx.resume(broker, blotter)  # error
+    sx.rebalance(approved, broker, blotter)  # error
+    sx.reconcile(broker, blotter, halt="no")  # error
     sx.read_blotter("paper.duckdb").add_orders(approved)  # error

@@ -15,6 +15,7 @@ from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.errors import BrokerError, HaltedError, InputError, LiveAccountError, RunElsewhereError
 from stocklean_exec.execution.recovery_rules import OrderHistory
+from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.simulator import Simulator, read_journal
 
 NAN = float("nan")
@@ -713,7 +714,7 @@ def test_a_connection_that_does_not_come_back_ends_the_run_and_says_what_to_do()
                     running.stop()
 
             with pytest.raises(BrokerError, match=r"nothing listens there.*sx.resume\('r'"):
-                asyncio.run(sx.submit_orders_async(approved, broker, blotter, timeout=0.5, on_progress=stop))
+                asyncio.run(submit(approved, broker, blotter, SubmitOptions(0.5, None, None), on_progress=stop))
             assert blotter.orders("r")["status"].isin(["SUBMITTED", "UNKNOWN"]).all()
             with pytest.raises(BrokerError, match="reconnect"):
                 broker.positions()
