@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+# 2 is what argparse ends with on a wrong command line; the others follow in the order of their urgency.
 DONE, BAD_INPUT, BLOCKED, NOT_COMPLETE, UNRESOLVED = 0, 2, 3, 4, 5
 _PLAN_COLUMNS = [
     "client_order_id",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEMO_LIMITS", "DemoResult", "demo_broker", "demo_targets", "run_demo"]
 
+# Choices that let the demo show, on one page, orders that pass, a warning, a block, and a partial fill.
 DEMO_LIMITS = Limits(max_order_notional=150_000, max_position_ratio=0.15, price_collar=0.05)
 _HELD = {"AAPL": 900, "AMD": 700, "GE": 1_500, "JPM": 450, "MSFT": 60, "PFE": 800, "RRC": 2_000, "XOM": 300}
 _NAV = 1_000_000.0

@@ -220,3 +220,45 @@ def test_a_public_function_that_describes_parameters_describes_them_all(name, fu
 def test_every_function_of_the_cost_analysis_describes_its_parameters_and_what_else_it_takes(name):
     text = getattr(sx, name).__doc__
     assert {"Parameters", "Notes"} <= {*_sections(text.split("\n"))}  # as it is: Python 3.13 has indented none
+
+
+# Constants that say it all: ranks, signs, units of time.
+SELF_EVIDENT = {"PASS", "_DAY", "_EPOCH", "_LONG_AGO", "_MICROSECOND", "_MINUTE", "_SIGN", "MICROS"}
+
+
+def _numbers_without_a_reason(text):
+    """Numeric constants of a module or class that neither a comment at their group nor a docstring explains."""
+    tree, lines = ast.parse(text), text.splitlines()
+    for body in (tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))):
+        for row, node in enumerate(body):
+            if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+                continue
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            first = target.elts[0] if isinstance(target, ast.Tuple) else target
+            name = getattr(first, "id", "")
+            called = {getattr(call.func, "id", "") for call in ast.walk(node.value) if isinstance(call, ast.Call)}
+            is_number = any(
+                isinstance(part, ast.Constant) and type(part.value) in (int, float)
+                for part in ast.walk(node.value)
+            )
+            if not name.isupper() or name in SELF_EVIDENT or not is_number or called - {"timedelta", "frozenset"}:
+                continue
+            group = next((line for line in range(node.lineno - 1, 0, -1) if not lines[line - 1].strip()), 0)
+            after = body[row + 1 : row + 2]
+            is_described = any(isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) for one in after)
+            if not is_described and not any("#" in line for line in lines[group : node.end_lineno]):
+                yield name
+
+
+def test_a_constant_without_a_reason_is_found():
+    assert list(_numbers_without_a_reason("import os\n_TRIES = 5\n_WAIT = timedelta(seconds=2)\n")) == [
+        "_TRIES",
+        "_WAIT",
+    ]
+    assert list(_numbers_without_a_reason("import os\n_TRIES = 5  # a choice\n_NAME = 'x'\n")) == []
+    assert list(_numbers_without_a_reason('import os\n_TRIES, _ROUNDS = 5, 3\n"""A choice."""\n')) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_each_number_that_is_a_constant_has_its_reason_beside_it(file):
+    assert list(_numbers_without_a_reason(file.read_text("utf-8"))) == []

@@ -36,6 +36,7 @@ __all__ = [
     "migrations",
 ]
 
+# "Storage Versions and Format" in DuckDB's documentation: bytes 8 to 11 of a database file read DUCK.
 _MAGIC_OFFSET, _MAGIC = 8, b"DUCK"
 _CONFIG = {
     # DuckDB 2.0's optimizer takes the sum over an empty join for zero, and so evaluates "more than zero?" to

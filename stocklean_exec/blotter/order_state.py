@@ -72,7 +72,7 @@ UNFINISHED_STATES = frozenset(
 )
 """States of approved orders that may still be sent, be working, or be found."""
 
-_SCALE = 10**8
+_SCALE = 10**8  # amounts are added as whole 1e-8 units, the scale of the blotter's DECIMAL(18, 8) columns
 _LIMIT = 10**9  # no price, fee or quantity of shares is a billion; such a number is corrupt data
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

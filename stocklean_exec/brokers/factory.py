@@ -36,7 +36,7 @@ _KEYWORDS = {
     "sim": {"quotes", "positions", "cash", "scenario", "allow_live"},
     "ib": {"allow_live"},
 }
-_LARGEST_ID = 2**31 - 1
+_LARGEST_ID = 2**31 - 1  # a client id is a 32-bit integer in the TWS API
 
 
 def connect(

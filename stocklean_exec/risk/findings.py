@@ -21,7 +21,7 @@ __all__ = ["BLOCK", "PASS", "VERDICTS", "WARN", "Findings", "check_results", "di
 
 PASS, WARN, BLOCK = 0, 1, 2
 VERDICTS = ("pass", "warn", "block")
-"""Names of the levels."""
+"""Names of the levels, from the mildest: the verdict on an order is the greatest of its findings."""
 
 
 def differs(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:

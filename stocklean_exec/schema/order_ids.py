@@ -31,7 +31,7 @@ __all__ = [
 MAX_LENGTH = 40
 """Maximum length of a client order id; TWS carries it as ``orderRef``."""
 
-_HASH_LENGTH = 8
+_HASH_LENGTH = 8  # hexadecimal digits, 32 bits: a choice; among 1,000 shortened ids two agree once in 8,600 runs
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _SAFE = re.compile(r"[A-Za-z0-9._-]+")
 

@@ -42,7 +42,7 @@ _THEMES = {
     "dark": {"ink": "#e6edf3", "grid": "#3d444d", "back": "#0d1117", "cost": "#E69F00", "gain": "#56B4E9"},
     "page": {"ink": INK, "grid": "#80868b", "back": "transparent", "cost": "#D55E00", "gain": "#1E88C8"},
 }
-_WIDTH, _HEIGHT = 560, 300
+_WIDTH, _HEIGHT = 560, 300  # pixels; two charts beside each other on a page of 1,200 (a choice)
 _BINS = 30  # of the histogram (a choice)
 _LINES = 30  # orders that the progress chart shows one by one; more are shown as percentiles (a choice)
 _SYMBOLS = 25  # bars that fit on a page (a choice)

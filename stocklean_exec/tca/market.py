@@ -28,7 +28,7 @@ __all__ = ["DELAYED", "QUOTE_COLUMNS", "TRADE_COLUMNS", "UNUSABLE", "FrameMarket
 
 QUOTE_COLUMNS = ("symbol", "quoted_at", "bid", "ask")
 TRADE_COLUMNS = ("symbol", "traded_at", "price", "volume")
-USABLE, UNUSABLE, DELAYED = 0.0, 1.0, 2.0
+USABLE, UNUSABLE, DELAYED = 0.0, 1.0, 2.0  # numbers, so that they travel in an array beside the prices
 
 
 class FrameMarket:

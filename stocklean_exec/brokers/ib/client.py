@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionListener", "Contract", "IBClient", "Order", "RequestError", "make_contract", "routed"]
 
 _MOST_FRAME = 16 << 20  # bytes; IB's own client stops at 16 MB too
-_LENGTH_PREFIX = 4
+_LENGTH_PREFIX = 4  # bytes of the length that precedes each message on the wire
+# Message ids (orderStatus, error, openOrder, execDetails, commissionReport) and fields as in IB's decoder.
 _ORDER_MESSAGES = frozenset({"3", "4", "5", "11", "59"})
 _EXECUTION_TIME = 15
 _COMMISSION = 3

@@ -31,8 +31,9 @@ _PACKAGES = {
     "ipywidgets": "8.1.4",
     "nest_asyncio2": "1.7",
 }
+# The defaults of TWS and IB Gateway, from IB's documentation of the TWS API ("Initial Setup").
 _PORTS = {7497: "TWS, paper", 4002: "IB Gateway, paper", 7496: "TWS, LIVE", 4001: "IB Gateway, LIVE"}
-_KNOCK_SECONDS = 0.3
+_KNOCK_SECONDS = 0.3  # a stated choice: a local port answers within a millisecond, a busy TWS within some tens
 _SET_UP = (
     "start TWS or IB Gateway and log in to paper trading; in Global Configuration > API > Settings tick 'Enable "
     "ActiveX and Socket Clients', untick 'Read-Only API', keep 'Allow connections from localhost only'; then "

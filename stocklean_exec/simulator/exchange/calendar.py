@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 __all__ = ["CLOSES", "OPENS", "Calendar"]
 
 OPENS, CLOSES = time(9, 30), time(16, 0)
+"""The core session of NYSE and Nasdaq, New York time."""
 _ZONE = ZoneInfo("America/New_York")
-_SATURDAY = 5
+_SATURDAY = 5  # as date.weekday counts
 
 
 class Calendar:

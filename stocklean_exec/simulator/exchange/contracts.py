@@ -29,6 +29,7 @@ ORDER_TYPES = (
 )
 MARKET_RULES = {26: ((0.0, 0.01),), 635: ((0.0, 0.0001), (1.0, 0.01))}
 """Price steps by rule id: (from this price on, step). 26 is the rule of US stocks in the captures."""
+# Contract ids in public captures of a gateway; any other is derived from the symbol.
 _CAPTURED_IDS = {"AAPL": 265598, "TSLA": 76792991, "AMZN": 3691937}
 _STOCK_TYPES = {"STK", ""}
 _ETFS = {"SPY", "QQQ", "IWM", "TLT", "GLD", "EFA", "AGG", "VTI", "LQD", "HYG", "DIA"}

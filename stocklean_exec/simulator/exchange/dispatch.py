@@ -25,6 +25,7 @@ __all__ = ["handlers", "refusal_of"]
 Handler = "Callable[[Connection, Request], None]"
 
 _SUBSCRIPTION = "Requested market data requires additional subscription for API."
+# Codes and texts as in public captures and logs of TWS; texts that end in "known here" are of this simulator.
 _REFUSALS: dict[str, tuple[int, str]] = {
     "reqMktDepth": (354, "Requested market data is not subscribed."),
     "reqRealTimeBars": (10089, _SUBSCRIPTION),

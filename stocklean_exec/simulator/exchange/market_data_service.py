@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MarketDataService"]
 
+# Tick types of the TWS API ("Available Tick Types").
 _LIVE = {"bid": 1, "ask": 2, "last": 4, "high": 6, "low": 7, "close": 9, "open": 14}
 _LIVE_SIZES = {"bid": 0, "ask": 3, "last": 5, "volume": 8}
 _DELAYED = {"bid": 66, "ask": 67, "last": 68, "high": 72, "low": 73, "close": 75, "open": 76}
@@ -35,7 +36,7 @@ _SIDES = frozenset({"bid", "ask"})
 _UNSTATED_SIZE = 1e6
 _MAX_BARS = 3_000  # a choice: daily bars of twelve years
 _DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}  # trading days per unit of a duration
-_SATURDAY = 5
+_SATURDAY = 5  # as date.weekday counts
 
 
 class MarketDataService:

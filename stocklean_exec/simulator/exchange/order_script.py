@@ -23,6 +23,7 @@ __all__ = ["OrderScript", "Service"]
 Step = dict[str, Any]
 _DECISIVE = {"fill", "rest", "reject", "cancel", "match"}  # steps after which the market does not get the order
 _NO_ACKNOWLEDGEMENT = {"reject", "message", "move", "disconnect"}  # steps that do not report PreSubmitted first
+# TWS API, "Order Status": an order that was rejected is Inactive; 202 says that it was cancelled.
 _STATUS_BY_CODE = {201: "Inactive", 202: "Cancelled", 203: "Inactive"}
 
 

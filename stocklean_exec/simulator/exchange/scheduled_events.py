@@ -33,7 +33,7 @@ _NAN = float("nan")
 _MOMENT = 0.0005  # half of the smallest step of a virtual clock (request_seconds, 0.001): no request in between
 _LOST = "Connectivity between IB and Trader Workstation has been lost."
 _BROKEN = "Connectivity between Trader Workstation and server is broken. It will be restored automatically."
-_BACK = {
+_BACK = {  # TWS API, "System Message Codes"
     1101: "Connectivity between IB and Trader Workstation has been restored - data lost.",
     1102: "Connectivity between IB and Trader Workstation has been restored - data maintained.",
 }

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Venue"]
 
-_DAY = 86_400.0
+_DAY = 86_400.0  # seconds
 _ORDER_REQUESTS = frozenset({"placeOrder", "cancelOrder", "reqGlobalCancel"})
-_FARMS = (
+_FARMS = (  # what TWS sends after each connection (captured)
     (2104, "Market data farm connection is OK:usfarm"),
     (2106, "HMDS data farm connection is OK:ushmds"),
     (2158, "Sec-def data farm connection is OK:secdefnj"),
