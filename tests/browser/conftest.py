@@ -329,7 +329,11 @@ def running_lab(folder, sources):
             yield address
         finally:
             server.terminate()
-            server.wait(20)
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:  # how long a busy machine takes to end its kernels is not tested here
+                server.kill()
+                server.wait()
 
 
 def open_notebook(page, address):
