@@ -331,7 +331,7 @@ def running_lab(folder, sources):
             server.terminate()
             try:
                 server.wait(20)
-            except subprocess.TimeoutExpired:  # how long a busy machine takes to end its kernels is not tested here
+            except subprocess.TimeoutExpired:  # a busy machine takes longer to end its kernels
                 server.kill()
                 server.wait()
 
