@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from stocklean_exec.execution.run_handle import Run, start_run
     from stocklean_exec.execution.submission import submit_orders, submit_orders_async
     from stocklean_exec.fees import IBKR_US_FIXED
+    from stocklean_exec.portfolio.account_state import AccountState
     from stocklean_exec.portfolio.plan_summary import plan_summary
     from stocklean_exec.portfolio.planner import plan_orders
     from stocklean_exec.rebalancing import rebalance, rebalance_async
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IBKR_US_FIXED",
     "TABLES",
+    "AccountState",
     "ApprovalError",
     "Blotter",
     "BlotterClosedError",
@@ -247,6 +249,7 @@ _HOME = {
     "review.model": ("OrderReview", "review_orders"),
     "execution.run_handle": ("Run", "start_run"),
     "brokers.sample_market": ("sample_closes", "sample_quotes"),
+    "portfolio.account_state": ("AccountState",),
     "portfolio.plan_summary": ("plan_summary",),
     "execution.submission": ("submit_orders", "submit_orders_async"),
     "schema.tables": ("TABLES",),

@@ -27,6 +27,7 @@ from stocklean_exec.schema.order_input import parse_open_orders, parse_orders
 NAN, INF = math.nan, math.inf
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
 PRICES = {"AAA": 50.0, "BBB": 20.0, "CCC": 10.0}
+STATE = sx.AccountState.of(None, PRICES, nav=10_000)
 
 
 class Case(NamedTuple):
@@ -503,6 +504,21 @@ PRICE_LINES = {
         Case("pence", plan(weights(0.5, currency="GBp")), "REJECTED", "minor_currency", ["AAA"]),
         Case("a quote in pence", priced(last=50.0, currency="GBp"), "REJECTED", "minor_currency", ["AAA"]),
         Case("a quote in euros", priced(last=50.0, currency="EUR"), "REJECTED", "currency_unsupported", ["AAA"]),
+        *(Case(f"rate {rate!r}", plan(fx={"EUR": rate}), "ERROR", "fx_invalid") for rate in (0, -1.1, "1.1", INF)),
+        Case("two base currencies", plan(fx={"USD": 1.1}), "ERROR", "fx_invalid"),
+        Case("NAV beside a state", plan(positions=STATE), "ERROR", "state_and_input"),
+        Case(
+            "a state that contradicts itself",
+            lambda: sx.AccountState.of({"AAA": 10}, PRICES, nav=10_000, cash=1.0),
+            "ERROR",
+            "account_state_inconsistent",
+        ),
+        Case(
+            "a state without prices or cash",
+            lambda: sx.AccountState.of({"OLD": 10}, nav=10_000),
+            "ERROR",
+            "cash_missing",
+        ),
     ],
     65: [
         Case("one time", quotes(symbol=["A", "A"], last=[1.0, 2.0]), "ERROR", "duplicate_price", [0, 1]),
@@ -898,6 +914,7 @@ MODULES = (
     "schema.inputs",
     "schema.order_input",
     "schema.prices",
+    "portfolio.account_state",
     "portfolio.alignment",
     "portfolio.planner",
     "portfolio.sizing",
@@ -911,6 +928,7 @@ NO_CODES = {
     *inspect.signature(sx.plan_orders).parameters,
     *sx.plan_summary(plan()(), {"AAA": 0.5}, None, PRICES, nav=10_000).index,
     *("as_of", "lot_size", "tick_size"),  # optional columns of a table
+    *("account_state", "taken_at"),  # the name of a table; a column of the rates
     *("input_warnings", "open_orders"),  # a frame's attribute; the name of a table
 } - {"lot_size"}  # which is a code too
 

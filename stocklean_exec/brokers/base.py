@@ -7,16 +7,22 @@ of an order.
 
 from __future__ import annotations
 
+import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 
 import pandas as pd
 
-from stocklean_exec.errors import ConnectionLostError, InputError, Problem
+from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem
+from stocklean_exec.portfolio.account_state import CASH_COLUMNS, AccountState, difference, fx_frame
 from stocklean_exec.schema.account_ids import is_paper_account, mask_account
+from stocklean_exec.schema.files import read_targets
+from stocklean_exec.schema.frame_validator import FrameValidator
 from stocklean_exec.schema.html_card import card
+from stocklean_exec.schema.tables import POSITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ORPHAN_COLUMNS",
+    "AccountFigures",
     "Broker",
     "Mode",
     "Ticket",
@@ -78,6 +85,20 @@ class Ticket:
     """Number of the one contract that may be traded for this order; None where the plan names none."""
 
 
+class AccountFigures(NamedTuple):
+    """Figures of an account that a broker reports together, in the base currency; NaN for one it does not report.
+
+    ``currencies`` gives, for each currency with cash, the amount and the base currency per unit.
+    """
+
+    nav: float
+    cash: float
+    base_currency: str
+    settled_cash: float = math.nan
+    available_funds: float = math.nan
+    currencies: dict[str, tuple[float, float]] = {}  # noqa: RUF012 - never written into
+
+
 class Broker(ABC):
     """A place to trade. A broker is a context manager that closes itself."""
 
@@ -117,6 +138,85 @@ class Broker(ABC):
     def base_currency(self) -> str:
         """The currency that NAV and cash are in; empty where the broker does not name it."""
         return "USD"
+
+    def account_figures(self) -> AccountFigures:
+        """NAV, cash and the like, read together."""
+        return AccountFigures(self.nav(), self.cash(), self.base_currency)
+
+    def account_state(self, targets: object = None) -> AccountState:
+        """Everything that planning and checking need to know of the account, read together.
+
+        Parameters
+        ----------
+        targets : a targets table, or the path of one: quotes of its symbols are read besides those of the holdings
+
+        Returns
+        -------
+        AccountState, for :func:`~stocklean_exec.plan_orders` and :func:`~stocklean_exec.check_orders` in the place
+        of positions, quotes, NAV and cash. NAV, cash and the holdings at their quotes agree within 5 % of the
+        value of all holdings.
+
+        Raises
+        ------
+        BrokerError
+            The broker cannot be queried, or its NAV, cash and holdings contradict each other twice in a row.
+        InputError
+            The targets cannot be read.
+
+        Examples
+        --------
+        >>> import stocklean_exec as sx
+        >>> broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000)
+        >>> state = broker.account_state({"SPY": 0.5})
+        >>> state.nav, state.base_currency, state.quotes["symbol"].tolist()
+        (10000.0, 'USD', ['SPY'])
+        """
+        wanted = None if targets is None else read_targets(targets)
+        state = self._read_account(wanted)
+        if difference(state):  # the account traded while it was read
+            state = self._read_account(wanted)
+        contradiction = difference(state)
+        if contradiction:
+            raise BrokerError(
+                f"the figures of account {mask_account(self.account)} contradict each other: {contradiction}; "
+                "check the quotes, and whether the account holds what has no quote here"
+            )
+        return state
+
+    async def account_state_async(self, targets: object = None) -> AccountState:
+        """Awaitable form of :meth:`account_state`."""
+        return await asyncio.to_thread(self.account_state, targets)
+
+    def _read_account(self, wanted: pd.DataFrame | None) -> AccountState:
+        figures, taken_at = self.account_figures(), {"account": self.now()}
+        positions, taken_at["positions"] = self.positions(), self.now()
+        names = ["symbol", "sec_type", "currency"]
+        held = positions.loc[positions["quantity"] != 0, names]
+        tables = [held] if wanted is None else [wanted[[*names, "exchange"]], held]
+        symbols = pd.concat(tables, ignore_index=True).drop_duplicates("symbol")
+        quotes, taken_at["quotes"] = self.quotes(symbols), self.now()
+        open_orders, taken_at["open_orders"] = self.open_orders(), self.now()
+        base = figures.base_currency
+        rows = [(currency, *amounts) for currency, amounts in figures.currencies.items()]
+        rates = {
+            currency: rate
+            for currency, (_, rate) in figures.currencies.items()
+            if currency != base and not math.isnan(rate)
+        }
+        return AccountState(
+            account=self.account,
+            base_currency=base,
+            nav=figures.nav,
+            cash=figures.cash,
+            settled_cash=figures.settled_cash,
+            available_funds=figures.available_funds,
+            taken_at=taken_at,
+            _positions=positions,
+            _quotes=quotes,
+            _open_orders=open_orders,
+            _cash_by_currency=pd.DataFrame(rows, columns=list(CASH_COLUMNS)) if rows else None,
+            _fx=fx_frame(rates, "account", taken_at["account"]),
+        )
 
     @abstractmethod
     def open_orders(self) -> pd.DataFrame:
@@ -266,13 +366,34 @@ def broker_card(broker: Broker, *, show_account: bool = False) -> str:
 
 
 def symbols_of(symbols: object) -> list[str] | None:
-    """Read the symbols passed to :meth:`Broker.quotes`; None for everything.
+    """Read the symbols passed to :meth:`Broker.quotes`, spelled as the planner does; None for everything.
+
+    A text that cannot be a symbol stays as it is: a broker has no quote of it.
+
+    Raises
+    ------
+    InputError
+        It is nothing that names symbols.
 
     Examples
     --------
-    >>> symbols_of("SPY"), symbols_of({"SPY": 0.5, "TLT": 0.5}), symbols_of(None)
-    (['SPY'], ['SPY', 'TLT'], None)
+    >>> symbols_of("SPY"), symbols_of({"spy": 0.5, "BRK.B": 0.5}), symbols_of(None)
+    (['SPY'], ['SPY', 'BRK B'], None)
     """
+    names = _names_of(symbols)
+    if not names:
+        return names
+    frame = pd.DataFrame({"symbol": names, "quantity": 0.0})
+    if isinstance(symbols, pd.DataFrame) and "currency" in symbols.columns:
+        frame["currency"] = symbols["currency"].tolist()
+    validator = FrameValidator(POSITIONS, frame, "quantity")
+    spelled = validator.read_symbols()
+    illegal = {problem.row for problem in validator.problems}
+    return [names[row] if row in illegal else symbol for row, symbol in enumerate(spelled)]
+
+
+def _names_of(symbols: object) -> list[str] | None:
+    """Symbols as they were given; None for everything."""
     if symbols is None:
         return None
     if isinstance(symbols, str):

@@ -24,6 +24,7 @@ _SEALED = (
     "decision_price",
     "target_quantity",
     "con_id",
+    "fx_rate",
     "status",
     "reason",
     "verdict",

@@ -17,13 +17,22 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.schema.frame_validator import number_option, shown
+from stocklean_exec.schema.frame_validator import is_missing, number_option, shown
 from stocklean_exec.schema.prices import usable_prices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["AlignedBook", "Rejections", "Unlisted", "align", "freeze_arrays", "investable_nav", "parse_nav"]
+__all__ = [
+    "AlignedBook",
+    "Rejections",
+    "Unlisted",
+    "align",
+    "freeze_arrays",
+    "investable_nav",
+    "parse_nav",
+    "parse_rates",
+]
 
 Unlisted = Literal["keep", "close", "error"]
 
@@ -113,6 +122,53 @@ def parse_nav(nav: object) -> float:
         text = f"nav {shown(nav)} is not an amount of money above 0"
         raise InputError("nav", [Problem("nav_invalid", text)])
     return value
+
+
+def parse_rates(fx: object, base_currency: str) -> dict[str, float]:
+    """Read exchange rates: units of the base currency for one unit of each other currency.
+
+    A missing rate (None, NaN) is no rate.
+
+    Raises
+    ------
+    InputError
+        ``fx`` is no mapping, or a rate is not a number above zero; or the base currency is given a rate other
+        than 1, which makes two base currencies.
+
+    Examples
+    --------
+    >>> parse_rates({"EUR": 1.1, "USD": 1}, "USD")
+    {'EUR': 1.1}
+    >>> parse_rates({"EUR": 0.0}, "USD")
+    Traceback (most recent call last):
+    ...
+    stocklean_exec.errors.InputError: fx: 1 problem
+      the rate of EUR, 0.0, is not a number above 0: give the USD that one EUR is worth [fx_invalid]
+    """
+    if not isinstance(fx, (Mapping, pd.Series, type(None))):
+        raise InputError("options", [Problem("option_invalid", f"fx {shown(fx)} is not a mapping", column="fx")])
+    rates, problems = {}, []
+    for name, value in ({} if fx is None else dict(fx.items())).items():
+        currency = str(name).strip()
+        if is_missing(value):
+            continue  # no rate: what is in that currency is rejected, and nothing else
+        try:
+            rate = number_option("fx", value, least=_LEAST_RATE, most=_MOST_RATE)
+        except InputError:
+            text = (
+                f"the rate of {currency}, {shown(value)}, is not a number above 0: give the {base_currency} that "
+                f"one {currency} is worth"
+            )
+            problems.append(Problem("fx_invalid", text))
+            continue
+        if currency != base_currency:
+            rates[currency] = rate
+        elif rate != 1:
+            text = f"the rate of {currency}, {shown(value)}, is not 1, and {currency} is the base currency"
+            problems.append(Problem("fx_invalid", text))
+    if problems:
+        raise InputError("fx", problems)
+    return rates
 
 
 def investable_nav(nav: float, cash_buffer: float) -> float:
@@ -264,12 +320,10 @@ def _rates(
     """Base currency per unit of each symbol's currency, NaN where unknown, with the reasons of those rows."""
     rate = np.ones(len(symbols))
     unvalued: dict[int, tuple[str, str]] = {}
-    if not isinstance(fx, (Mapping, pd.Series, type(None))):
-        raise InputError("options", [Problem("option_invalid", f"fx {shown(fx)} is not a mapping", column="fx")])
-    given = {} if fx is None else dict(fx.items())
+    given = parse_rates(fx, base_currency)
     if not quoted and set(currency) <= {base_currency}:
         return rate, unvalued
-    known = {base_currency: 1.0} | {name: _rate(given.get(name)) for name in set(currency) - {base_currency}}
+    known = {base_currency: 1.0} | {name: given.get(name, math.nan) for name in set(currency) - {base_currency}}
     for index, (symbol, name) in enumerate(zip(symbols, currency, strict=True)):
         rate[index] = known[name]
         quoted_in = quoted.get(symbol, name)
@@ -282,10 +336,3 @@ def _rates(
         code = "minor_currency" if quoted_in in _MINOR_UNITS else "currency_unsupported"
         unvalued[index] = code, text
     return rate, unvalued
-
-
-def _rate(value: object) -> float:
-    try:
-        return number_option("fx", value, least=_LEAST_RATE, most=_MOST_RATE)
-    except InputError:
-        return math.nan

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.portfolio.account_state import read_inputs
 from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, align, investable_nav, parse_nav
 from stocklean_exec.portfolio.lot_rounding import round_units
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
@@ -35,10 +36,10 @@ def plan_summary(
     positions: object = None,
     quotes: object = None,
     *,
-    nav: float,
+    nav: float | None = None,
     cash_buffer: float = 0.0,
     unlisted: Unlisted = "keep",
-    base_currency: str = "USD",
+    base_currency: str | None = None,
     fx: Mapping[str, float] | None = None,
 ) -> pd.Series[float]:
     """What a plan does to the book, computed from its orders, so also after they were edited.
@@ -51,7 +52,8 @@ def plan_summary(
     Parameters
     ----------
     orders : as :func:`plan_orders` returned them
-    targets, positions, quotes, nav, cash_buffer, unlisted, base_currency, fx : the inputs of the plan
+    targets, positions, quotes, nav, cash_buffer, unlisted, base_currency, fx : the inputs of the plan; an
+        :class:`~stocklean_exec.AccountState` may take the place of ``positions``
 
     Returns
     -------
@@ -85,9 +87,10 @@ def plan_summary(
     {'cash_after': 7309.0, 'active_share_after_bp': 9.0, 'lower_bound_bp': 9.0, 'estimated_fees': 2.0}
     """
     wanted = parse_targets(targets, allow_short=True, max_gross=math.inf, allow_empty=True, allow_liquidation=True)
-    market, held = parse_quotes(quotes), parse_positions(positions)
-    book = align(wanted, held, market, unlisted=unlisted, base_currency=base_currency, fx=fx)
-    nav = parse_nav(nav)
+    inputs = read_inputs(positions, quotes, nav=nav, base_currency=base_currency, fx=fx)
+    market, held = parse_quotes(inputs.quotes), parse_positions(inputs.positions)
+    book = align(wanted, held, market, unlisted=unlisted, base_currency=inputs.base_currency, fx=inputs.fx)
+    nav = parse_nav(inputs.nav)
     investable = investable_nav(nav, cash_buffer)
     _refuse_unknown_symbols(orders, book)
     sent = orders[orders["status"] != "REJECTED"]

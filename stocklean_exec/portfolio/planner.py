@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.portfolio.account_state import read_inputs
 from stocklean_exec.portfolio.alignment import (
     AlignedBook,
     Rejections,
@@ -78,7 +79,7 @@ def plan_orders(
     positions: object = None,
     quotes: object = None,
     *,
-    nav: float,
+    nav: float | None = None,
     run_id: str,
     cash_buffer: float = 0.0,
     reserve: Literal["auto"] | float = "auto",
@@ -94,7 +95,7 @@ def plan_orders(
     account: str | None = None,
     open_orders: pd.DataFrame | None = None,
     on_open_orders: Literal["reject", "net"] = "reject",
-    base_currency: str = "USD",
+    base_currency: str | None = None,
     fx: Mapping[str, float] | None = None,
     decided_at: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
@@ -105,9 +106,10 @@ def plan_orders(
     targets : DataFrame with symbol and weight, Series of weights by symbol, or dict Columns order_type,
         limit_price, tif, lot_size, ... set a symbol's own terms; a column ``as_of`` is checked against
         ``decided_at``; other columns are copied to the orders, unless orders have their own.
-    positions : DataFrame with symbol and quantity, Series, dict, or None for nothing held
+    positions : an :class:`~stocklean_exec.AccountState`, which has everything of the account; or a DataFrame with
+        symbol and quantity, Series, dict, or None for nothing held
     quotes : DataFrame with symbol, quoted_at and bid, ask, last or close; or a mapping symbol -> price
-    nav : net asset value in the base currency
+    nav : net asset value in the base currency; given by a state
     run_id : letters, digits, dot, underscore, hyphen; with symbol and side it makes the client order id
     cash_buffer : fraction of NAV that is never spent; weights are fractions of the rest
     reserve : base currency reserved, where the weights leave less than this in cash, for what the orders cost
@@ -127,7 +129,8 @@ def plan_orders(
         filled_quantity, status, client_order_id and client_id
     on_open_orders : ``"reject"`` rejects a symbol that has working orders, whoever placed them, as
         ``open_order_exists``; ``"net"`` counts them as filled
-    base_currency, fx : currency of NAV, and the value in it of one unit of each other currency
+    base_currency, fx : currency of NAV, by default the state's, else USD; and the value in it of one unit of each
+        other currency
     decided_at : when the decision was made; by default the time of the latest quote
 
     Returns
@@ -153,7 +156,17 @@ def plan_orders(
     0   run-1-AAA-BUY  BUY      36.0            50.0    1800.0
     1   run-1-BBB-BUY  BUY      27.0            33.0     891.0
     """
-    _check_options(run_id, unlisted, on_open_orders, order_type, tif, account, base_currency)
+    inputs = read_inputs(
+        positions,
+        quotes,
+        nav=nav,
+        base_currency=base_currency,
+        fx=fx,
+        open_orders=open_orders,
+        account=account,
+    )
+    account, open_orders = inputs.account, inputs.open_orders
+    _check_options(run_id, unlisted, on_open_orders, order_type, tif, account, inputs.base_currency)
     wanted = parse_targets(
         targets,
         allow_short=allow_short,
@@ -161,13 +174,13 @@ def plan_orders(
         allow_empty=allow_liquidation and unlisted == "close",
         allow_liquidation=allow_liquidation,
     )
-    held, market = parse_positions(positions), parse_quotes(quotes)
-    value = parse_nav(nav)
+    held, market = parse_positions(inputs.positions), parse_quotes(inputs.quotes)
+    value = parse_nav(inputs.nav)
     investable = investable_nav(value, cash_buffer)
     fixed_reserve = _parse_reserve(reserve, investable)
     decided_at = _decision_time(decided_at, market)
     notes = check_target_dates(wanted, decided_at)
-    book = align(wanted, held, market, unlisted=unlisted, base_currency=base_currency, fx=fx)
+    book = align(wanted, held, market, unlisted=unlisted, base_currency=inputs.base_currency, fx=inputs.fx)
     terms = _terms(book, wanted, order_type, tif, fractional=fractional)
     working = parse_open_orders(open_orders)
     sizes = measure(book, working, investable, keep=unlisted == "keep", leverage=max_gross)

@@ -1,8 +1,8 @@
 """Impact of a reviewed plan on the account: totals, weights and largest positions, before and after. Pure.
 
 The figures use the prices of the checks: the quotes that the plan was checked against, and for cash the far touch,
-or the limit of a limit order. Money is in the currency of the account; weights and ratios are fractions of NAV.
-An unknown figure (no NAV, orders in several currencies) is NaN, never zero.
+or the limit of a limit order. Money is in the base currency of the account; weights and ratios are fractions of
+NAV. An unknown figure (no NAV, a currency without an exchange rate) is NaN, never zero.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from stocklean_exec.schema.prices import is_usable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from stocklean_exec.risk.pre_trade_checks import PlanCheck
@@ -57,15 +56,15 @@ class PlanImpact:
     cash_price: NDArray[np.float64]
     fees: NDArray[np.float64]
     spread_cost: NDArray[np.float64]  # NaN without a two-sided quote
-    one_currency: bool
+    is_valued: bool  # whether each order's currency has an exchange rate
     cash: float
     nav: float
 
     @classmethod
-    def of(cls, orders: pd.DataFrame, check: PlanCheck) -> PlanImpact:
+    def of(cls, check: PlanCheck) -> PlanImpact:
         """Compute the impact of a checked frame from its check."""
         arrays, context = check.arrays, check.context
-        quantity, buy, price, cash_price = arrays.quantity, arrays.buy, arrays.price, arrays.cash_price
+        quantity, buy, price, cash_price = arrays.quantity, arrays.buy, arrays.value, arrays.cash_value
         fees = np.where(np.isnan(cash_price), 0.0, commissions(quantity, np.nan_to_num(cash_price)))
         order_prices = np.full(len(arrays.names), math.nan)
         order_prices[arrays.codes] = price  # of several orders in a symbol the last one's, as in the checks
@@ -81,7 +80,7 @@ class PlanImpact:
             cash_price=cash_price,
             fees=fees,
             spread_cost=_spread_cost(arrays),
-            one_currency=len(orders["currency"].unique()) <= 1,
+            is_valued=not np.isnan(arrays.rate).any(),
             cash=context.cash,
             nav=_nav(context, arrays.held, marks),
         )
@@ -111,7 +110,7 @@ class PlanImpact:
             "estimated_fees": fees,
             "estimated_spread_cost": _sum(self.spread_cost[chosen]),
         }
-        if self.one_currency:
+        if self.is_valued:
             return totals
         return {name: value if name == "orders" else math.nan for name, value in totals.items()}
 
@@ -127,7 +126,7 @@ class PlanImpact:
 
     def weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weight of each row's symbol now, and after all orders in that symbol fill; fractions of NAV."""
-        unit = self.price / (self.nav if self.one_currency else math.nan)
+        unit = self.price / (self.nav if self.is_valued else math.nan)
         return self.held[self.codes] * unit, self._shares(self.change)[self.codes] * unit
 
     def differ(self, other: PlanImpact) -> NDArray[np.bool_]:
@@ -140,7 +139,7 @@ class PlanImpact:
 
     def largest(self, chosen: NDArray[np.bool_], count: int = 5) -> list[tuple[str, float, float]]:
         """Symbol, weight before and weight after of the ``count`` largest positions after the trades."""
-        scale = self.nav if self.one_currency else math.nan
+        scale = self.nav if self.is_valued else math.nan
         before = self._position_values(np.zeros(len(self.change)))
         after = self._position_values(np.where(chosen, self.change, 0.0))
         size = np.abs(after)
@@ -178,6 +177,6 @@ def _spread_cost(arrays: OrderArrays) -> NDArray[np.float64]:
     two_sided = is_usable(bid) & is_usable(ask)
     with np.errstate(invalid="ignore"):
         rests = ~np.isnan(limit) & np.where(arrays.buy, limit < ask, limit > bid)
-        cost = arrays.quantity * (ask - bid) / 2
+        cost = arrays.quantity * (ask - bid) / 2 * arrays.rate
     cost = np.where(two_sided, cost, math.nan)
     return np.where((arrays.quantity == 0) | (two_sided & rests), 0.0, cost)

@@ -69,7 +69,7 @@ class ReviewedPlan:
     @cached_property
     def impact(self) -> PlanImpact:
         """Impact of the orders on the account; raises as :attr:`check` does."""
-        return PlanImpact.of(self.frame, self.check)
+        return PlanImpact.of(self.check)
 
     @cached_property
     def account(self) -> str:

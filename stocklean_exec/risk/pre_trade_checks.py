@@ -11,22 +11,24 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.alignment import parse_nav
+from stocklean_exec.portfolio.account_state import parse_cash, read_inputs
+from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
-from stocklean_exec.risk.rules import FOREIGN, UNFINISHED, CheckContext, OrderArrays, evaluate
+from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes
 from stocklean_exec.schema.order_input import parse_orders
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from stocklean_exec.blotter.blotter import Blotter
@@ -58,14 +60,15 @@ class _HasHalt(Protocol):
 def check_orders(
     orders: object,
     limits: Limits | None = None,
-    *,
     positions: object = None,
+    *,
     quotes: object = None,
     cash: float | None = None,
     nav: float | None = None,
     blotter: Blotter | _HasHalt | None = None,
     now: datetime | None = None,
-    base_currency: str = "USD",
+    base_currency: str | None = None,
+    fx: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Check each order against ``limits``.
 
@@ -73,15 +76,17 @@ def check_orders(
     ----------
     orders : from :func:`~stocklean_exec.plan_orders`, or hand-made
     limits : by default ``Limits()``
-    positions : current positions
-    quotes : current quotes; by default each order's own decision price
-    cash : of the account; needed unless ``min_cash_after`` is None
-    nav : needed for ratios; by default cash and positions at the market
+    positions : an :class:`~stocklean_exec.AccountState`, which has everything of the account; or the current
+        positions
+    quotes : current quotes; by default those of the state, else each order's own decision price
+    cash : of the account; needed unless ``min_cash_after`` is None, or given by a state
+    nav : needed for ratios; by default the state's, else cash and positions at the market
     blotter : a halted one blocks every order; its recent orders are checked for duplicates, and its unfinished
         runs for orders in the same symbols that were not sent yet (``unfinished_run``, a warning)
     now : the time for ages; by default the current time
-    base_currency : currency of cash, NAV and limits. An order or a quote in another currency is blocked
-        (``currency_unsupported``), and a holding in one is an error: rates are not taken into account yet
+    base_currency : currency of cash, NAV and limits; by default the state's, else USD
+    fx : base currency per unit of each other currency. Everything is compared in the base currency; an order in a
+        currency without a rate, or quoted in another one than its own, is blocked (``currency_unsupported``)
 
     Returns
     -------
@@ -92,12 +97,14 @@ def check_orders(
     reasons  codes of the checks that warn or block, worst first, separated by ", "
     checks   JSON: check -> [verdict, limit, value]; :func:`check_results` makes a table of it
     limits   JSON: the limits; they are part of the approved plan, and enforced when its orders are sent
+    fx_rate  base currency per unit of the order's currency; only where an order is in another currency
     =======  ===============================================================================
 
     Raises
     ------
     InputError
-        A frame cannot be used, or a limit needs a number that was not given.
+        A frame cannot be used, or a limit needs a number that was not given, such as the exchange rate of a
+        holding.
 
     Examples
     --------
@@ -114,22 +121,24 @@ def check_orders(
     1    TLT   block  max_notional
     """
     limits = limits or Limits()
-    frame = parse_orders(orders)
-    held, market = parse_positions(positions), parse_quotes(quotes)
+    frame = parse_orders(orders).drop(columns="fx_rate", errors="ignore")  # of an earlier check
+    inputs = read_inputs(positions, quotes, nav=nav, cash=cash, base_currency=base_currency, fx=fx)
+    held, market = parse_positions(inputs.positions), parse_quotes(inputs.quotes)
     stamp = (now or clock.now()).timestamp()
-    _reject_foreign_holdings(held, base_currency)
     recorded = _recorded(blotter)
     context = CheckContext(
         positions=dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True)),
         quotes=_quotes_by_symbol(market),
-        given_quotes=quotes is not None,
-        cash=math.nan if cash is None else _cash(cash),
-        nav=math.nan if nav is None else parse_nav(nav),
+        given_quotes=inputs.quotes is not None,
+        cash=math.nan if inputs.cash is None else parse_cash(inputs.cash),
+        nav=math.nan if inputs.nav is None else parse_nav(inputs.nav),
         now=stamp,
         halted=None if blotter is None else blotter.halted,
         recent=_recent_orders(recorded, stamp, limits.duplicate_window),
-        flags=_flags(market, unsent_orders(recorded, set(frame["run_id"])), base_currency),
-        base_currency=base_currency,
+        flags=_flags(market, unsent_orders(recorded, set(frame["run_id"]))),
+        base_currency=inputs.base_currency,
+        rates=parse_rates(inputs.fx, inputs.base_currency),
+        currencies=_currencies(held, market),
     )
     return _checked(frame, limits, context)
 
@@ -143,7 +152,7 @@ def recheck_orders(orders: pd.DataFrame) -> pd.DataFrame:
         The frame has lost its check context; call :func:`check_orders` again.
     """
     limits, context = remembered_check(orders)
-    plain = orders.drop(columns=["verdict", "reasons", "checks", "limits"], errors="ignore")
+    plain = orders.drop(columns=["verdict", "reasons", "checks", "limits", "fx_rate"], errors="ignore")
     return _checked(parse_orders(plain), limits, context)
 
 
@@ -221,16 +230,10 @@ def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.D
     check.mark(frame)
     frame["checks"] = pd.array(check.findings.as_json(), dtype="str")
     frame["limits"] = pd.array([limits.to_json()] * len(frame), dtype="str")
+    if (check.arrays.rate != 1).any():
+        frame["fx_rate"] = check.arrays.rate
     frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
     return frame
-
-
-def _cash(cash: object) -> float:
-    """Cash as a float; below zero is a debit balance."""
-    usable = isinstance(cash, (int, float, np.integer, np.floating)) and not isinstance(cash, bool)
-    if not usable or not math.isfinite(amount := float(cast("float", cash))):
-        raise InputError("cash", [Problem("cash_missing", f"cash {cash!r} is not an amount of money")])
-    return amount
 
 
 def _quotes_by_symbol(quotes: pd.DataFrame) -> dict[str, Market]:
@@ -247,27 +250,21 @@ def unsent_orders(recorded: pd.DataFrame, run_ids: set[str]) -> pd.DataFrame:
     return recorded[waiting & ~recorded["run_id"].isin(run_ids)]
 
 
-def _reject_foreign_holdings(held: pd.DataFrame, base_currency: str) -> None:
-    """Raise for holdings in another currency than cash, NAV and limits: their value is unknown."""
-    foreign = held[(held["quantity"] != 0) & held["currency"].notna() & (held["currency"] != base_currency)]
-    if len(foreign):
-        text = f"and cash, NAV and limits are in {base_currency}; check_orders takes no rates yet"
-        raise InputError(
-            "positions",
-            [
-                Problem("currency_unsupported", f"{symbol} is held in {currency}, {text}", symbol=symbol)
-                for symbol, currency in foreign[["symbol", "currency"]].itertuples(index=False)
-            ],
-        )
+def _currencies(held: pd.DataFrame, quotes: pd.DataFrame) -> dict[str, str]:
+    """Currency of each symbol whose quote or holding has one; the quote's first: its price is in that."""
+    return {
+        symbol: currency
+        for frame in (held, quotes)
+        for symbol, currency in zip(frame["symbol"].tolist(), frame["currency"].tolist(), strict=True)
+        if isinstance(currency, str)
+    }
 
 
-def _flags(quotes: pd.DataFrame, unsent: pd.DataFrame, base_currency: str) -> dict[str, list[str]]:
+def _flags(quotes: pd.DataFrame, unsent: pd.DataFrame) -> dict[str, list[str]]:
     """Flags of each symbol: from market data columns other than prices, and from the blotter."""
     found: dict[str, list[str]] = {}
     for symbol in dict.fromkeys(unsent["symbol"].tolist() if len(unsent) else ()):
         found.setdefault(symbol, []).append(UNFINISHED)
-    for symbol in quotes.loc[quotes["currency"].notna() & (quotes["currency"] != base_currency), "symbol"]:
-        found.setdefault(symbol, []).append(FOREIGN)
     if "halted" in quotes.columns:
         for symbol in quotes.loc[quotes["halted"].fillna(value=False).astype(bool), "symbol"]:
             found.setdefault(symbol, []).append("symbol_halted")

@@ -2,8 +2,8 @@
 
 A rule evaluates all orders at once. Rules about single orders come first; rules about all orders together (cash,
 gross, total value) count only the orders that no other rule has blocked, because only those can be sent: a blocked
-sell has no proceeds. Values are in the currency of the account, ratios are fractions of NAV, times are seconds
-since 1970.
+sell has no proceeds. Prices are in each symbol's own currency, values in the base currency of the account, ratios
+are fractions of NAV, times are seconds since 1970.
 
 The list follows the regulators' requirements for automated trading (SEC Rule 15c3-5 (c)(1): limits on an order's
 price and size, on exposure in aggregate, and against duplicates; Reg. (EU) 2017/589, Art. 15: price collars,
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -40,7 +40,7 @@ ONE_SIDED = "one_sided_plan"
 """Finding on a sell that funds buys which are blocked for lack of cash; approved only on request."""
 
 FOREIGN = "currency_unsupported"
-"""Finding on an order or a quote in another currency than cash, NAV and limits are in."""
+"""Finding on an order whose currency has no exchange rate, or that is quoted in another currency than its own."""
 
 UNFINISHED = "unfinished_run"
 """Finding on an order in whose symbol an earlier run has an approved order that is not sent yet."""
@@ -73,10 +73,12 @@ class CheckContext:
     recent: list[Sent]
     flags: dict[str, list[str]]  # symbol -> "symbol_halted", "delayed_price", "unfinished_run", ...
     base_currency: str
+    rates: dict[str, float] = field(default_factory=dict)  # base currency per unit of another currency
+    currencies: dict[str, str] = field(default_factory=dict)  # of the prices of a symbol; others in base currency
 
     def to_json(self) -> dict[str, object]:
         """All fields, ready for JSON: NaN becomes None."""
-        stored: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self)}
+        stored: dict[str, object] = {each.name: getattr(self, each.name) for each in fields(self)}
         stored |= {name: _known(value) for name, value in (("cash", self.cash), ("nav", self.nav))}
         stored["quotes"] = {symbol: [_known(value) for value in row] for symbol, row in self.quotes.items()}
         return stored
@@ -99,12 +101,30 @@ class CheckContext:
 
     @cached_property
     def marks(self) -> dict[str, float]:
-        """Price of each quoted symbol that has a usable one."""
+        """Price, in the base currency, of each quoted symbol that has a usable one and an exchange rate."""
         if not self.quotes:
             return {}
         quotes = pd.DataFrame.from_dict(self.quotes, orient="index", columns=list(_FIELDS))
-        priced = usable_prices(quotes.rename_axis("symbol").reset_index())["price"]
-        return cast("dict[str, float]", priced.dropna().to_dict())
+        priced = usable_prices(quotes.rename_axis("symbol").reset_index())["price"].dropna()
+        valued = {symbol: price * self.rate_of(symbol) for symbol, price in priced.items()}
+        return cast("dict[str, float]", {symbol: value for symbol, value in valued.items() if value == value})  # noqa: PLR0124 - NaN
+
+    def rate(self, currency: str) -> float:
+        """Base currency per unit of ``currency``; NaN if unknown."""
+        return 1.0 if currency == self.base_currency else self.rates.get(currency, math.nan)
+
+    def rate_of(self, symbol: object) -> float:
+        """Base currency per unit of the currency that a symbol is quoted or held in; NaN if unknown."""
+        return self.rate(self.currencies.get(str(symbol), self.base_currency))
+
+    @cached_property
+    def unvalued(self) -> dict[str, str]:
+        """Currency of each holding in a currency without an exchange rate."""
+        return {
+            symbol: self.currencies[symbol]
+            for symbol, quantity in self.positions.items()
+            if quantity and math.isnan(self.rate_of(symbol))
+        }
 
     @cached_property
     def net_asset_value(self) -> float:
@@ -124,14 +144,32 @@ class CheckContext:
             symbol for symbol, quantity in self.positions.items() if quantity and not self.marks.get(symbol)
         ]
         if unpriced:
-            text = "held without a usable price, so NAV is unknown; give nav="
-            raise InputError("nav", [Problem("nav_missing", text, symbol=symbol) for symbol in unpriced])
+            raise InputError("nav", [self._unvalued(symbol, "NAV is unknown; give nav=") for symbol in unpriced])
         held = (quantity * self.marks.get(name, 0.0) for name, quantity in self.positions.items())
         nav = self.cash + math.fsum(held)
         if nav <= 0:
             text = f"cash and holdings add up to {nav:,.2f}; ratios of NAV need one above 0"
             raise InputError("nav", [Problem("nav_invalid", text)])
         return nav
+
+    def require_rates(self) -> None:
+        """Raise if a holding is in a currency without an exchange rate: gross exposure is unknown then.
+
+        Raises
+        ------
+        InputError
+            With each such holding.
+        """
+        if self.unvalued:
+            text = "max_gross cannot be checked"
+            raise InputError("fx", [self._unvalued(symbol, text) for symbol in self.unvalued])
+
+    def _unvalued(self, symbol: str, consequence: str) -> Problem:
+        currency = self.unvalued.get(symbol)
+        if currency is None:
+            return Problem("nav_missing", f"held without a usable price, so {consequence}", symbol=symbol)
+        text = f"held in {currency}, which has no exchange rate, so {consequence}, or fx={{{currency!r}: rate}}"
+        return Problem("currency_unsupported", text, symbol=symbol)
 
 
 def _known(value: float) -> float | None:
@@ -163,11 +201,12 @@ class OrderArrays:
     names: list[str]  # every symbol that is held or ordered
     codes: NDArray[np.int64]  # index of each row's symbol in names
     held: NDArray[np.float64]  # shares of each name
-    marks: NDArray[np.float64]  # price of each name by the quotes; 0 without a usable one
+    marks: NDArray[np.float64]  # price of each name by the quotes, base currency; 0 without a usable one
+    rate: NDArray[np.float64]  # base currency per unit of each order's currency; NaN if unknown
 
     @property
     def price(self) -> NDArray[np.float64]:
-        """Price used for each order; NaN without a usable one."""
+        """Price used for each order, in its currency; NaN without a usable one."""
         return (
             np.where(is_usable(self.decision), self.decision, self.limit) if self.quoted is None else self.quoted
         )
@@ -178,9 +217,20 @@ class OrderArrays:
         return cash_prices(self.buy, self.price, self.market["bid"], self.market["ask"], self.limit)
 
     @property
+    def value(self) -> NDArray[np.float64]:
+        """Value of one share of each order in the base currency; NaN without a usable price or a rate."""
+        return self.price * self.rate
+
+    @property
+    def cash_value(self) -> NDArray[np.float64]:
+        """Cash price of each order in the base currency; NaN without a usable price or a rate."""
+        return self.cash_price * self.rate
+
+    @property
     def notional(self) -> NDArray[np.float64]:
-        """Value of each order; 0 without a usable price."""
-        return self.quantity * np.nan_to_num(self.price)
+        """Value of each order in the base currency; 0 without a usable price or a rate."""
+        # A product of floats is off in its last digits; a value equal to a limit must not exceed it.
+        return np.asarray(np.round(self.quantity * np.nan_to_num(self.value), 6))
 
     @property
     def before(self) -> NDArray[np.float64]:
@@ -235,6 +285,10 @@ class OrderArrays:
             codes=np.array([place[symbol] for symbol in symbols], dtype="int64"),
             held=np.array([context.positions.get(name, 0.0) for name in place], dtype="float64"),
             marks=np.array([context.marks.get(name, 0.0) for name in place], dtype="float64"),
+            rate=np.array(
+                [context.rate(one) for one in frame["currency"].fillna(context.base_currency).tolist()],
+                dtype="float64",
+            ),
         )
 
     def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> OrderArrays:
@@ -243,10 +297,15 @@ class OrderArrays:
 
 
 def _foreign(frame: pd.DataFrame, context: CheckContext) -> NDArray[np.bool_]:
-    """Orders in another currency than the account's, or quoted in one."""
-    own = (frame["currency"].fillna(context.base_currency) != context.base_currency).tolist()
-    quoted = [FOREIGN in context.flags.get(symbol, ()) for symbol in frame["symbol"].tolist()]
-    return np.array([one or other for one, other in zip(own, quoted, strict=True)], dtype=bool)
+    """Orders in a currency without an exchange rate, or whose prices are in another currency than their own."""
+    currencies = frame["currency"].fillna(context.base_currency).tolist()
+    return np.array(
+        [
+            math.isnan(context.rate(currency)) or context.currencies.get(symbol, currency) != currency
+            for symbol, currency in zip(frame["symbol"].tolist(), currencies, strict=True)
+        ],
+        dtype=bool,
+    )
 
 
 def find(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> Findings:
@@ -336,7 +395,7 @@ def _check_ratio(findings: Findings, arrays: OrderArrays, limits: Limits, contex
     if limit is None:
         return
     before, after = arrays.before, arrays.after(arrays.quantity)[arrays.codes]
-    ratio = np.abs(after) * np.nan_to_num(arrays.price) / context.net_asset_value
+    ratio = np.abs(after) * np.nan_to_num(arrays.value) / context.net_asset_value
     findings.block("max_position_ratio", (np.abs(after) > np.abs(before)) & (ratio > limit + _DUST), limit, ratio)
 
 
@@ -367,7 +426,7 @@ def _check_lists(findings: Findings, arrays: OrderArrays, limits: Limits, contex
 
 def _check_total(findings: Findings, arrays: OrderArrays, counted: NDArray[np.float64], limits: Limits) -> None:
     if limits.max_total_notional is not None:
-        total = math.fsum((counted * np.nan_to_num(arrays.price)).tolist())
+        total = round(math.fsum((counted * np.nan_to_num(arrays.value)).tolist()), 6)
         findings.block("max_total_notional", total > limits.max_total_notional, limits.max_total_notional, total)
 
 
@@ -380,8 +439,9 @@ def _check_gross(
 ) -> None:
     if limits.max_gross is None:
         return
+    context.require_rates()
     positions, marks = arrays.after(counted), arrays.marks.copy()
-    marks[arrays.codes] = np.nan_to_num(arrays.price)  # with several orders in a symbol, that of the last
+    marks[arrays.codes] = np.nan_to_num(arrays.value)  # with several orders in a symbol, that of the last
     gross = math.fsum((np.abs(positions) * marks).tolist()) / context.net_asset_value
     grows = np.abs(positions[arrays.codes]) > np.abs(arrays.before)
     findings.block("max_gross", grows & (gross > limits.max_gross + _DUST), limits.max_gross, gross)
@@ -400,7 +460,8 @@ def _check_cash(
     if math.isnan(context.cash):
         text = "min_cash_after needs cash=; give it, or Limits(min_cash_after=None)"
         raise InputError("cash", [Problem("cash_missing", text)])
-    price = np.nan_to_num(arrays.cash_price)
+    price = np.nan_to_num(arrays.cash_value)
+    # The schedule is in US dollars: for another base currency it is an estimate, as in the planner.
     fees = math.fsum(commissions(counted, price).tolist())
     flow = math.fsum((np.where(arrays.buy, -counted, counted) * price).tolist())
     after = round(context.cash + flow - fees, 6)

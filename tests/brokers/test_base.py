@@ -14,7 +14,8 @@ from stocklean_exec.brokers.base import (
     mask_account,
     symbols_of,
 )
-from stocklean_exec.errors import ConnectionLostError, InputError
+from stocklean_exec.brokers.mock import MockBroker
+from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError
 
 
 @pytest.mark.parametrize("account", ["DU1234567", "DF1234567", "DU0000001"])
@@ -64,6 +65,23 @@ def test_one_symbol_is_a_list_of_one_and_none_is_everything():
     assert symbols_of([]) == []
 
 
+@pytest.mark.parametrize(
+    "given",
+    [["spy ", "brk.b", "BRK-A"], {"spy ": 0.5, "brk.b": 0.2, "BRK-A": 0.1}, pd.Series(["spy ", "brk.b", "BRK-A"])],
+)
+def test_symbols_are_spelled_as_the_planner_does(given):
+    assert symbols_of(given) == ["SPY", "BRK B", "BRK A"]
+
+
+def test_a_share_class_of_another_country_keeps_its_spelling():
+    frame = pd.DataFrame({"symbol": ["RCI.B", "BRK.B"], "currency": ["CAD", "USD"]})
+    assert symbols_of(frame) == ["RCI.B", "BRK B"]
+
+
+def test_text_that_cannot_be_a_symbol_stays_as_it_is():
+    assert symbols_of(["spy", "a\nb", ""]) == ["SPY", "a\nb", ""]
+
+
 def test_what_names_no_symbols_is_an_error():
     with pytest.raises(InputError) as caught:
         symbols_of(5)
@@ -75,6 +93,25 @@ def test_a_broker_is_a_context_manager_and_shows_no_account_number():
         assert isinstance(broker, Broker)
         assert repr(broker) == "<MockBroker mock DU***567>"
     assert broker._closed
+
+
+class Wrong(MockBroker):
+    """A mock filler that reports a NAV which is off by ``gaps``, one reading after the other."""
+
+    gaps = ()
+
+    def nav(self):
+        gap, self.gaps = (self.gaps[0], self.gaps[1:]) if self.gaps else (0.0, ())
+        return super().nav() + gap
+
+
+def test_figures_that_contradict_each_other_are_read_again():
+    broker = Wrong({"SPY": 100.0}, positions={"SPY": 10}, cash=500.0)
+    broker.gaps = (700.0,)
+    assert broker.account_state().nav == 1_500.0
+    broker.gaps = (700.0, -700.0)
+    with pytest.raises(BrokerError, match=r"account DU\*\*\*001 contradict .* NAV 800\.00 USD is 700\.00 less"):
+        broker.account_state()
 
 
 class Plain(Broker):

@@ -4,6 +4,7 @@ On a paper account, by hand: ``STOCKLEAN_PAPER=ib://127.0.0.1:4002?client_id=91 
 limit order far from the market and cancels it.
 """
 
+import asyncio
 import os
 
 import pandas as pd
@@ -86,6 +87,33 @@ def test_the_account_is_shown_in_the_same_table(broker):
     ]
     assert broker.cash() == 100_000.0
     assert broker.nav() == pytest.approx(100_000 + 500 * 62.61 + 900 * 63.88)
+
+
+def test_the_state_of_the_account_has_all_that_planning_needs(broker, blotter):
+    resting = approved_of([("SPY", "BUY", 5.0, "LMT", 380.0, "DAY")], run_id="before")
+    sx.submit_orders(resting, broker, blotter, timeout=0.5)
+    state = broker.account_state({"tlt": 0.3, "SPY": 0.2})
+    # 100,000 + 500 x 62.61 + 900 x 63.88: nothing has been filled
+    assert (state.account, state.base_currency) == (broker.account, "USD")
+    assert (state.nav, state.cash) == (pytest.approx(188_797.0), 100_000.0)
+    assert state.positions[["symbol", "quantity"]].to_numpy().tolist() == [["GE", 900.0], ["KO", 500.0]]
+    assert sorted(state.quotes["symbol"]) == ["GE", "KO", "SPY", "TLT"]
+    assert state.open_orders[["client_order_id", "quantity"]].to_numpy().tolist() == [["before-SPY-BUY", 5.0]]
+    assert state.cash_by_currency.to_numpy().tolist() == [["USD", 100_000.0, 1.0]]
+    assert state.rates == {}
+    assert set(state.taken_at) == {"account", "positions", "quotes", "open_orders"}
+    orders = sx.plan_orders({"TLT": 0.3, "SPY": 0.2}, state, run_id="r", unlisted="close", on_open_orders="net")
+    checked = sx.check_orders(orders, None, state)
+    assert checked["account"].tolist() == [broker.account] * 4
+    assert set(checked["verdict"]) == {"pass"}
+
+
+async def _state_of(broker):
+    return await broker.account_state_async({"TLT": 0.3})
+
+
+def test_the_state_can_be_awaited(broker):
+    assert sorted(asyncio.run(_state_of(broker)).quotes["symbol"]) == ["GE", "KO", "TLT"]
 
 
 def test_the_same_run_gives_the_same_fills(broker, blotter):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from stocklean_exec.errors import InputError
-from stocklean_exec.portfolio.alignment import align, investable_nav, parse_nav
+from stocklean_exec.portfolio.alignment import align, investable_nav, parse_nav, parse_rates
 from stocklean_exec.portfolio.sizing import measure
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 
@@ -82,12 +82,29 @@ def test_a_rate_is_from_a_billionth_to_a_billion(rate):
     assert book(targets, None, {"A": 10.0}, fx={"EUR": rate}).value.tolist() == [10.0 * rate]
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.99e-9, 1_000_000_000.5, math.nan, None, "1.1"])
-def test_a_rate_that_cannot_be_meant_values_nothing_and_the_row_says_so(rate):
+@pytest.mark.parametrize("rates", [{"EUR": math.nan}, {"EUR": None}, {"CHF": 1.1}, {}, None])
+def test_a_symbol_in_a_currency_without_a_rate_has_no_value_and_a_reason(rates):
     targets = pd.DataFrame({"symbol": ["A"], "weight": 0.1, "currency": ["EUR"]})
-    found = book(targets, None, {"A": 10.0}, fx={"EUR": rate})
+    found = book(targets, None, {"A": 10.0}, fx=rates)
     assert np.isnan(found.value).all()
     assert found.reason.tolist() == ["currency_unsupported"]
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.1, 0.99e-9, 1_000_000_000.5, math.inf, "1.1", True])
+def test_a_rate_that_is_no_number_above_0_is_an_error(rate):
+    with pytest.raises(InputError) as caught:
+        parse_rates({"EUR": rate, "CHF": 1.1, "GBP": -1.0}, "USD")
+    assert caught.value.codes == ("fx_invalid",)
+    assert [problem.detail.split(",")[0] for problem in caught.value.problems] == [
+        "the rate of EUR",
+        "the rate of GBP",
+    ]
+
+
+def test_the_base_currency_has_no_rate_but_1():
+    assert parse_rates({"USD": 1.0, "EUR": 1.1}, "USD") == {"EUR": 1.1}
+    with pytest.raises(InputError, match="USD is the base currency"):
+        parse_rates({"USD": 1.25}, "USD")
 
 
 def test_a_symbol_is_the_contract_that_the_targets_name_or_that_is_held():

@@ -395,7 +395,8 @@ def test_other_columns_of_the_targets_are_carried_into_the_orders():
         ("tif", "day"),
         ("tif", 5),
         ("account", 12),
-        ("base_currency", None),
+        ("base_currency", 5),
+        ("base_currency", ""),
         ("limit_offset_bps", "5"),
         ("limit_offset_bps", math.nan),
         ("tick_size", "0.01"),
@@ -484,7 +485,7 @@ def test_pence_are_a_currency_of_their_own():
     assert traded(plan(foreign(currency="GBp"), None, {"VOD": 80.0}, fx={"GBp": 0.0125})) == {"VOD": 5000.0}
 
 
-@pytest.mark.parametrize("rate", [None, math.nan, 0, -1.2, "1.2", True])
+@pytest.mark.parametrize("rate", [None, math.nan])
 def test_a_currency_without_a_rate_is_refused(rate):
     orders = plan(foreign(currency="EUR"), None, {"VOD": 80.0}, fx={"EUR": rate})
     assert orders[["status", "reason"]].to_numpy().tolist() == [["REJECTED", "currency_unsupported"]]

@@ -39,7 +39,7 @@ def compute(quotes=QUOTES, positions=None, cash=8_800.0, nav=10_000.0, limits=No
     held = {"OLD": 40} if positions is None else positions
     loose = limits or sx.Limits(min_cash_after=None)
     checked = sx.check_orders(orders, loose, quotes=quotes, positions=held, cash=cash, nav=nav)
-    return checked, PlanImpact.of(checked, PlanCheck.of(checked))
+    return checked, PlanImpact.of(PlanCheck.of(checked))
 
 
 def test_totals_of_all_orders():

@@ -258,13 +258,108 @@ def test_an_order_whose_quote_is_in_another_currency_is_blocked():
     assert checked["reasons"].tolist() == ["currency_unsupported"]
 
 
-def test_holdings_in_another_currency_are_an_error_that_lists_them():
+def test_a_limit_on_gross_or_a_ratio_needs_the_rates_of_all_holdings_and_nothing_else_does():
     held = pd.DataFrame(
         {"symbol": ["SAP", "SPY", "OLD"], "quantity": [5, 5, 0], "currency": ["EUR", "USD", "CHF"]}
     )
-    with pytest.raises(InputError, match="SAP is held in EUR, and cash, NAV and limits are in USD") as caught:
-        check_orders(orders_of(("SPY", "BUY", 5.0)), positions=held, quotes={"SPY": 100.0}, cash=10_000)
-    assert [problem.symbol for problem in caught.value.problems] == ["SAP"]
+    quotes = {"SPY": 100.0, "SAP": 90.0}
+    options = {"positions": held, "quotes": quotes, "cash": 10_000}
+    order = orders_of(("SPY", "BUY", 5.0))
+    assert check_orders(order, **options)["verdict"].tolist() == ["pass"]
+    for limits in (Limits(max_gross=1.0), Limits(max_position_ratio=0.5)):
+        with pytest.raises(InputError, match="held in EUR, which has no exchange rate") as caught:
+            check_orders(order, limits, **options)
+        assert [problem.symbol for problem in caught.value.problems] == ["SAP"]
+        assert check_orders(order, limits, **options, fx={"EUR": 1.1})["verdict"].tolist() == ["pass"]
+    with pytest.raises(InputError, match="max_gross cannot be checked"):
+        check_orders(order, Limits(max_gross=1.0), **options, nav=20_000)
+
+
+# One order worth 220,000 US dollars in each currency: shares x price x rate. The rates are powers of two and
+# tenths, so that the product is exact.
+SAME_VALUE = {
+    "USD": (2_200.0, 100.0, 1.0),
+    "EUR": (1_600.0, 110.0, 1.25),
+    "CHF": (2_000.0, 100.0, 1.1),
+    "GBP": (1_100.0, 160.0, 1.25),
+    "JPY": (8_800.0, 3_200.0, 0.0078125),
+}
+
+
+@pytest.mark.parametrize("currency", SAME_VALUE)
+@pytest.mark.parametrize(
+    ("name", "at", "code"),
+    [
+        ("max_order_notional", 220_000.0, "max_notional"),
+        ("max_total_notional", 220_000.0, "max_total_notional"),
+        ("max_position_ratio", 0.22, "max_position_ratio"),
+        ("max_gross", 0.22, "max_gross"),
+        # 1,000,000 less the order and its fee: half a cent a share, at least 1 dollar, at most 1 % of the value.
+        ("min_cash_after", None, "insufficient_cash"),
+    ],
+)
+def test_each_limit_blocks_at_the_same_value_in_every_currency(currency, name, at, code):
+    quantity, price, rate = SAME_VALUE[currency]
+    frame = orders_of(("X", "BUY", quantity)).assign(currency=currency)
+    options = {
+        "quotes": {"X": price},
+        "cash": 1_000_000.0,
+        "nav": 1_000_000.0,
+        "fx": {currency: rate} if currency != "USD" else None,
+    }
+    if at is None:
+        at = 1_000_000.0 - 220_000.0 - 0.005 * quantity
+        passes, blocks = Limits(min_cash_after=at), Limits(min_cash_after=at + 0.01)
+    else:
+        passes, blocks = Limits(**{name: at}), Limits(**{name: at * 0.9999})
+    assert check_orders(frame, passes, **options)["verdict"].tolist() == ["pass"]
+    assert check_orders(frame, blocks, **options)["reasons"].tolist() == [code]
+
+
+def test_a_checked_frame_has_the_rate_of_each_order_where_one_is_in_another_currency():
+    frame = orders_of(("SPY", "BUY", 5.0), ("SAP", "BUY", 10.0)).assign(currency=["USD", "EUR"])
+    options = {"quotes": {"SPY": 100.0, "SAP": 90.0}, "cash": 10_000, "fx": {"EUR": 1.1}}
+    checked = check_orders(frame, **options)
+    assert checked["fx_rate"].tolist() == [1.0, 1.1]
+    assert recheck_orders(checked)["fx_rate"].tolist() == [1.0, 1.1]
+    assert "fx_rate" not in check_orders(checked.iloc[[0]], **options).columns
+
+
+def test_holdings_in_other_currencies_count_in_the_base_currency():
+    held = pd.DataFrame({"symbol": ["SAP"], "quantity": [100], "currency": ["EUR"]})
+    # NAV: 1,000 + 100 x 90 x 1.1 = 10,900. 20 SPY more are 2,000; gross 9,900 + 2,000 = 11,900, 1.0917 of NAV.
+    checked = check_orders(
+        orders_of(("SPY", "BUY", 20.0)),
+        Limits(max_gross=1.0, min_cash_after=None),
+        positions=held,
+        quotes={"SAP": 90.0, "SPY": 100.0},
+        cash=1_000,
+        fx={"EUR": 1.1},
+    )
+    found = check_results(checked).set_index("check").loc["max_gross"]
+    assert (found["verdict"], round(found["value"], 6)) == ("block", round(11_900 / 10_900, 6))
+
+
+def test_a_state_gives_everything_of_the_account():
+    state = sx.AccountState.of({"SPY": 10}, {"SPY": 100.0, "TLT": 50.0}, nav=3_000, cash=2_000, fx={"EUR": 1.1})
+    order = orders_of(("TLT", "BUY", 40.0))
+    limits = Limits(max_gross=1.0)
+    one = check_orders(order, limits, state, now=NOW)
+    other = check_orders(
+        order,
+        limits,
+        positions={"SPY": 10},
+        quotes={"SPY": 100.0, "TLT": 50.0},
+        nav=3_000,
+        cash=2_000,
+        fx={"EUR": 1.1},
+        now=NOW,
+    )
+    pd.testing.assert_frame_equal(one, other)
+    assert one["reasons"].tolist() == ["insufficient_cash"]  # 2,000 for the shares, 1 of fees
+    for name in ("cash", "nav"):
+        with pytest.raises(InputError, match=f"{name}= is in the account state already"):
+            check_orders(order, limits, state, **{name: 5_000})
 
 
 # -- what the planner makes --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ before each order leaves.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +21,7 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.background import BackgroundLoop
-from stocklean_exec.brokers.base import Broker, is_paper_account, mask_account, symbols_of
+from stocklean_exec.brokers.base import AccountFigures, Broker, is_paper_account, mask_account, symbols_of
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.ib.account_guard import check_account, choose_account, is_loopback
 from stocklean_exec.brokers.ib.connection import Connection, Endpoint
@@ -173,17 +174,17 @@ class IBBroker(Broker):
         wanted = symbols_of(symbols)
         if wanted is None:
             wanted = list(dict.fromkeys([*self.positions()["symbol"].tolist(), *self._market.symbols()]))
-        self._market.name(_instruments(symbols))
+        self._market.name(_instruments(symbols, wanted))
         with progress_bar(len(wanted), "quotes") as move:
             return self._call(self._quotes(wanted, strict=True, on_progress=lambda done, _: move(done, "")))
 
     def nav(self) -> float:
         """Net liquidation value in the account's base currency."""
-        return self._account_value("NetLiquidation")[0]
+        return self._account_value("NetLiquidation")
 
     def cash(self) -> float:
         """Cash of all currencies in the account's base currency."""
-        return self._account_value("TotalCashValue")[0]
+        return self._account_value("TotalCashValue")
 
     @property
     def base_currency(self) -> str:
@@ -192,9 +193,39 @@ class IBBroker(Broker):
             self._account_value("NetLiquidation")
         return self._base_currency
 
-    def _account_value(self, tag: str) -> tuple[float, str]:
-        figure, self._base_currency = self._call(self._require_connection().account_value(self.account, tag))
-        return figure, self._base_currency
+    def account_figures(self) -> AccountFigures:
+        """NAV, cash, settled cash and available funds, and cash and exchange rate of each currency.
+
+        The base currency is that of the net liquidation value; the account's own ledger must agree.
+        """
+        tags = "NetLiquidation,TotalCashValue,SettledCash,AvailableFunds,$LEDGER:ALL"
+        figures = self._call(self._require_connection().account_summary(self.account, tags))
+        nav, cash = (self._figure(figures, tag) for tag in ("NetLiquidation", "TotalCashValue"))
+        base = self._base_currency
+        # TotalCashBalance: CashBalance has been seen to count money of a bank sweep twice.
+        currencies = {
+            currency: (amount, figures.get(("ExchangeRate", currency), math.nan))
+            for (tag, currency), amount in figures.items()
+            if tag == "TotalCashBalance" and currency != "BASE"
+        }
+        rate = currencies.get(base, (0.0, 1.0))[1]
+        if rate != 1:
+            text = f"TWS reports NAV in {base} and an exchange rate of {rate:g} for it"
+            raise BrokerError(f"{text}: the base currency is not known")
+        settled, available = (figures.get((tag, base), math.nan) for tag in ("SettledCash", "AvailableFunds"))
+        return AccountFigures(nav, cash, base, settled, available, currencies)
+
+    def _account_value(self, tag: str) -> float:
+        figures = self._call(self._require_connection().account_summary(self.account, tag))
+        return self._figure(figures, tag)
+
+    def _figure(self, figures: dict[tuple[str, str], float], tag: str) -> float:
+        """One figure of a summary; its currency is the account's base currency."""
+        found = [(figure, currency) for (name, currency), figure in figures.items() if name == tag]
+        if not found:
+            raise BrokerError(f"TWS does not report {tag} of account {mask_account(self.account)}")
+        figure, self._base_currency = found[0]
+        return figure
 
     def open_orders(self) -> pd.DataFrame:
         """Working orders of the account, whoever placed them, and ids of TWS.
@@ -598,8 +629,8 @@ def _instrument(ticket: Ticket) -> Instrument:
     return Instrument(ticket.symbol, ticket.sec_type, ticket.exchange, ticket.currency)
 
 
-def _instruments(symbols: object) -> list[Instrument]:
-    """The instruments that a targets table names."""
+def _instruments(symbols: object, spelled: Sequence[str]) -> list[Instrument]:
+    """The instruments that a targets table names, with their symbols as TWS spells them."""
     columns = getattr(symbols, "columns", ())
     if not isinstance(symbols, pd.DataFrame) or "symbol" not in columns:
         return []
@@ -611,8 +642,6 @@ def _instruments(symbols: object) -> list[Instrument]:
         for name in ("sec_type", "exchange", "currency")
     }
     return [
-        Instrument(str(symbol), *rest)
-        for symbol, *rest in zip(
-            symbols["symbol"], found["sec_type"], found["exchange"], found["currency"], strict=True
-        )
+        Instrument(symbol, *rest)
+        for symbol, *rest in zip(spelled, found["sec_type"], found["exchange"], found["currency"], strict=True)
     ]

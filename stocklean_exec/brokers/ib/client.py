@@ -290,18 +290,18 @@ class IBClient(IB):
         """Take no more ticks of a snapshot."""
         self.wrapper.reqId2Ticker.pop(number, None)
 
-    def request_summary(self, tag: str) -> tuple[int, Awaitable[object]]:
-        """Ask for one figure of all accounts: number of the request, and what ends it."""
+    def request_summary(self, tags: str) -> tuple[int, Awaitable[object]]:
+        """Request figures of all accounts, tags with commas: number of the request, and what ends it."""
         self.wrapper.acctSummary.clear()
         number = self.client.getReqId()
         done: Awaitable[object] = self.wrapper.startReq(number)
-        self.client.reqAccountSummary(number, "All", tag)
+        self.client.reqAccountSummary(number, "All", tags)
         return number, done
 
-    def summary_values(self, account: str, tag: str) -> list[tuple[str, str]]:
-        """Values and their currencies, as the last summary had them."""
+    def summary_values(self, account: str) -> list[tuple[str, str, str]]:
+        """Tag, currency and value of each figure of the last summary."""
         values = self.wrapper.acctSummary.values()
-        return [(str(one.value), str(one.currency)) for one in values if one.account == account and one.tag == tag]
+        return [(str(one.tag), str(one.currency), str(one.value)) for one in values if one.account == account]
 
 
 def make_contract(symbol: str, sec_type: str, exchange: str, currency: str) -> Contract:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from stocklean_exec import clock
-from stocklean_exec.brokers.base import mask_account
 from stocklean_exec.brokers.ib.account_guard import explain_failure
 from stocklean_exec.brokers.ib.client import Contract, IBClient, Order, RequestError, make_contract, routed
 from stocklean_exec.brokers.ib.market_data import Answer, Instrument, Refusal
@@ -267,28 +266,31 @@ class Connection:
         async with self._shared:
             return list(await self._request(self._ib.reqPositionsAsync, "positions"))
 
-    async def account_value(self, account: str, tag: str) -> tuple[float, str]:
-        """One figure of the account summary, and its currency: the account's base currency."""
+    async def account_summary(self, account: str, tags: str) -> dict[tuple[str, str], float]:
+        """Figures of the account summary by tag and currency; figures that TWS does not report are missing.
+
+        Parameters
+        ----------
+        tags : names with commas; ``$LEDGER:ALL`` gives the cash and the exchange rate of each currency
+        """
         request: list[int] = []
 
         def start() -> Awaitable[object]:
-            number, done = self._ib.request_summary(tag)
+            number, done = self._ib.request_summary(tags)
             request.append(number)
             return done
 
         async with self._shared:
             try:
-                await self._request(start, tag)
+                await self._request(start, tags)
             except RequestError as error:
-                raise BrokerError(f"TWS does not report {tag}: {error.message} ({error.code})") from error
+                raise BrokerError(f"TWS does not report {tags}: {error.message} ({error.code})") from error
             async with self.pacer.turn():
                 self.require_open()
                 self._ib.client.cancelAccountSummary(request[0])
-            values = self._ib.summary_values(account, tag)
-        figure = known(float(values[0][0])) if values else None
-        if figure is None:
-            raise BrokerError(f"TWS does not report {tag} of account {mask_account(account)}")
-        return figure, values[0][1]
+            values = self._ib.summary_values(account)
+        figures = {(tag, currency): known(_number(text)) for tag, currency, text in values}
+        return {place: figure for place, figure in figures.items() if figure is not None}
 
     async def open_orders(self) -> list[dict[str, Any]]:
         """Every open order of the login, whoever placed it."""
@@ -524,6 +526,14 @@ class Connection:
         if self._next_id_answer is not None and not self._next_id_answer.done():
             self._next_id_answer.set_exception(ConnectionError("the connection to TWS is gone"))
         self._owner.on_lost()
+
+
+def _number(text: str) -> float | None:
+    """A figure of the account summary; None where TWS sent words, such as the name of a currency."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _limit_of(order: Order) -> float:

@@ -236,14 +236,14 @@ def test_what_would_be_read_otherwise_does_not_leave(symbol, changes):
     assert left == []
 
 
-def test_the_summary_of_another_account_or_of_another_figure_is_not_taken():
+def test_the_summary_of_another_account_is_not_taken():
     async def run():
         wire = IBClient(Recorder())
         for account, tag, value in (("DU1", "Cash", "5"), ("DU2", "Cash", "6"), ("DU1", "NetLiquidation", "7")):
             wire.wrapper.accountSummary(1, account, tag, value, "EUR")
-        return wire.summary_values("DU1", "Cash")
+        return wire.summary_values("DU1")
 
-    assert asyncio.run(run()) == [("5", "EUR")]
+    assert asyncio.run(run()) == [("Cash", "EUR", "5"), ("NetLiquidation", "EUR", "7")]
 
 
 @pytest.mark.parametrize(("before", "after"), [(logging.NOTSET, logging.CRITICAL), (logging.DEBUG, logging.DEBUG)])

@@ -62,7 +62,7 @@ def test_every_message_is_counted_by_the_pacer():
         before = connection.pacer.sent
         await connection.positions()
         await connection.open_orders()
-        await connection.account_value("DU0000001", "NetLiquidation")  # asked, and taken back
+        await connection.account_summary("DU0000001", "NetLiquidation")  # requested, and cancelled
         counted = connection.pacer.sent - before
         return (
             counted,
