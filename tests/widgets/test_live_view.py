@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import comm
 import pandas as pd
 import pytest
-from comm.base_comm import BaseComm
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
@@ -20,26 +19,13 @@ from stocklean_exec.execution.run_handle import Run
 from stocklean_exec.execution.run_monitor import RunMonitor
 from stocklean_exec.simulator import Simulator, read_journal
 from stocklean_exec.widgets import live_view
+from tests.widgets.recorded_comm import RecordingComm, post
 
 A, B = "r-SPY-BUY", "r-KO-SELL"
 PLAN = pd.DataFrame(
     [(A, "SPY", "BUY", 10.0), (B, "KO", "SELL", 20.0)], columns=["client_order_id", "symbol", "side", "quantity"]
 )
 ACCOUNT = "DU7654321"
-
-
-class RecordingComm(BaseComm):
-    """A comm that keeps the messages that the widget sends."""
-
-    def __init__(self, *arguments, **options):
-        self.sent, self.states = [], []
-        super().__init__(*arguments, **options)
-
-    def publish_msg(self, msg_type, data=None, *_, **__):
-        if msg_type == "comm_msg" and data["method"] == "custom":
-            self.sent.append(json.loads(json.dumps(data["content"], allow_nan=False)))
-        elif msg_type == "comm_open":
-            self.states.append(data["state"])
 
 
 @pytest.fixture(autouse=True)
@@ -60,15 +46,6 @@ def run(blotter):
     control.listen(live.add)
     broker = SimpleNamespace(mode="paper", account=ACCOUNT, fault="")
     return Run("r", broker, blotter, control, live, Future())
-
-
-def post(widget, kind, number=1, **body):
-    """Send a message to the widget; return its answer, or None."""
-    before = len(widget.comm.sent)
-    content = {"kind": kind, "view": "v", "number": number, **body}
-    widget.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
-    answers = [message for message in widget.comm.sent[before:] if message.get("view") == "v"]
-    return answers[-1] if answers else None
 
 
 def fill(name, number, quantity, price=100.0):
