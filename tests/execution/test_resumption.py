@@ -11,39 +11,13 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Ticket
-from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.simulator import Simulator, read_journal
+from tests.wire_market import FREE, MARKET, approved_of, connect
 
-NAN = float("nan")
-MARKET = pd.DataFrame(
-    [
-        ("SPY", 399.90, 400.10, 400.00, 398.00, 300.0, 300.0),
-        ("TLT", 99.98, 100.02, 100.00, 101.00, 500.0, 200.0),
-        ("KO", 62.60, 62.62, 62.61, 62.00, 1_000.0, 1_000.0),
-        ("MCD", 264.10, 264.30, 264.20, 264.00, 100.0, 100.0),
-    ],
-    columns=["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"],
-).assign(currency="USD", quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC"))
-FREE = sx.Limits(
-    price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None, max_approval_age=None
-)
 THREE = [("SPY", "BUY", 5.0, "MKT"), ("TLT", "BUY", 6.0, "MKT"), ("KO", "BUY", 7.0, "MKT")]
-
-
-def connect(simulator, **options):
-    return IBBroker(port=simulator.port, **({"rate": 0.0, "seconds": 5.0, "client_id": 7} | options))
-
-
-def approved_of(rows, run_id="r", *, approve=True):
-    columns = ["symbol", "side", "quantity", "order_type", "limit_price"]
-    frame = pd.DataFrame([(*row, NAN)[:5] for row in rows], columns=columns).assign(run_id=run_id)
-    review = sx.review_orders(sx.check_orders(frame, FREE, quotes=MARKET))
-    if approve:
-        review.approve_all(by="test")
-    return review.result()
 
 
 def venue_orders(journal):
