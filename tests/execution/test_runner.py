@@ -11,6 +11,7 @@ from stocklean_exec.blotter.kill_switch import HaltJournal
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError, HaltedError
 from stocklean_exec.execution.submission import SubmitOptions, submit
+from tests.approved_buys import approved_buys
 
 
 class Stub(MockBroker):
@@ -35,19 +36,8 @@ class Stub(MockBroker):
 
 def plan(count, broker, run_id="r", limit=None):
     """Approve one order of one share in each of ``count`` symbols."""
-    orders = pd.DataFrame(
-        {
-            "run_id": run_id,
-            "symbol": [f"S{number:03d}" for number in range(count)],
-            "side": "BUY",
-            "quantity": 1.0,
-            "order_type": "MKT" if limit is None else "LMT",
-            "limit_price": limit,
-        }
-    )
-    review = sx.review_orders(sx.check_orders(orders, quotes=broker.quotes(), cash=1e6))
-    review.approve_all(by="test")
-    return review.result()
+    symbols = [f"S{number:03d}" for number in range(count)]
+    return approved_buys(symbols, broker.quotes(), quantity=1.0, limit=limit, run_id=run_id)
 
 
 def prices(count):

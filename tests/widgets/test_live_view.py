@@ -19,6 +19,7 @@ from stocklean_exec.execution.run_handle import Run
 from stocklean_exec.execution.run_monitor import RunMonitor
 from stocklean_exec.simulator import Simulator, read_journal
 from stocklean_exec.widgets import live_view
+from tests.approved_buys import approved_buys
 from tests.widgets.recorded_comm import RecordingComm, post
 
 A, B = "r-SPY-BUY", "r-KO-SELL"
@@ -302,23 +303,6 @@ def test_a_halt_applies_to_the_whole_blotter_and_keeps_its_reason(run, blotter):
 # -- over the wire -----------------------------------------------------------------------------------------------
 
 
-def approved(symbols, limit=9.0):
-    quotes = dict.fromkeys(symbols, 10.0)
-    orders = pd.DataFrame(
-        {
-            "run_id": "w",
-            "symbol": symbols,
-            "side": "BUY",
-            "quantity": 10.0,
-            "order_type": "LMT",
-            "limit_price": limit,
-        }
-    )
-    review = sx.review_orders(sx.check_orders(orders, sx.Limits(price_collar=None), quotes=quotes, cash=1e6))
-    review.approve_all(by="me")
-    return review.result()
-
-
 @pytest.mark.slow
 def test_one_order_and_then_all_are_cancelled_over_the_wire(blotter, tmp_path):
     journal = tmp_path / "journal.jsonl"
@@ -329,7 +313,8 @@ def test_one_order_and_then_all_are_cancelled_over_the_wire(blotter, tmp_path):
         Simulator(quotes=quotes, clock="brisk", journal=journal) as venue,
         IBBroker(port=venue.port, rate=0.0, seconds=5.0) as broker,
     ):
-        run = sx.start_run(approved(["AA", "BB", "CC"]), broker, blotter, timeout=30)
+        plan = approved_buys(["AA", "BB", "CC"], quotes, limit=9.0, run_id="w")
+        run = sx.start_run(plan, broker, blotter, timeout=30)
         view, resting = run.view(), threading.Event()
         run.control.listen(lambda _: run.live.update()["counts"] == {"SUBMITTED": 3} and resting.set())
         if run.live.update()["counts"] != {"SUBMITTED": 3}:
