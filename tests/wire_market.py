@@ -5,10 +5,13 @@ Amounts that a test expects are calculated by hand from these quotes and sizes.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pandas as pd
 
 import stocklean_exec as sx
 from stocklean_exec.brokers.ib.broker import IBBroker
+from stocklean_exec.simulator import Simulator, read_journal
 
 NAN = float("nan")
 NOON = pd.Timestamp("2022-12-29 17:00", tz="UTC")
@@ -25,6 +28,17 @@ FREE = sx.Limits(
     price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None, max_approval_age=None
 )
 """Limits that stop none of these plans, however often a test sends one and whatever day the venue has."""
+THREE = [("SPY", "BUY", 5.0, "MKT"), ("TLT", "BUY", 6.0, "MKT"), ("KO", "BUY", 7.0, "MKT")]
+"""Three market orders that the venue fills at once."""
+
+
+@contextmanager
+def journalled_venue(folder):
+    """Run a simulator of ``MARKET`` that writes ``journal``, a file in ``folder``, as orders come and trade."""
+    journal = folder / "journal.jsonl"
+    with Simulator(seed=7, quotes=MARKET, clock="brisk", journal=journal) as running:
+        running.journal = journal
+        yield running
 
 
 def connect(simulator, **options):
@@ -47,3 +61,8 @@ def approved_of(rows, run_id="r", *, quotes=MARKET, approve=True):
     approved = review.result()
     assert approved["approved"].eq(approve).all(), approved[["client_order_id", "reasons"]]
     return approved
+
+
+def venue_orders(journal):
+    """What the venue itself says that it accepted, by client order id."""
+    return pd.Series([row["order_ref"] for row in read_journal(journal) if row["event"] == "order"]).value_counts()
