@@ -24,6 +24,7 @@ from stocklean_exec.errors import (
     HaltedError,
     InputError,
 )
+from tests.processes import holding
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 EVIL = "x'; DROP TABLE facts; SELECT * FROM '/etc/passwd' --"
@@ -334,13 +335,8 @@ sys.stdin.read()
 
 @pytest.fixture
 def owner(path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "open\n"
-    yield process
-    process.kill()
-    process.communicate()
+    with holding(HOLD, path, says="open") as process:
+        yield process
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pytest
 from stocklean_exec.blotter import file_lock
 from stocklean_exec.blotter.file_lock import FileLock, is_held_here, reading
 from stocklean_exec.errors import BlotterError, BlotterLockedError
+from tests.processes import holding
 
 HOLD = """
 import sys
@@ -47,13 +48,8 @@ def path(tmp_path):
 
 @pytest.fixture
 def holder(path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "held\n"
-    yield process
-    process.kill()
-    process.communicate()
+    with holding(HOLD, path, says="held") as process:
+        yield process
 
 
 def tried_from_another_process(path):

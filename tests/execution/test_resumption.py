@@ -11,44 +11,11 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Ticket
-from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.simulator import Simulator, read_journal
-
-NAN = float("nan")
-MARKET = pd.DataFrame(
-    [
-        ("SPY", 399.90, 400.10, 400.00, 398.00, 300.0, 300.0),
-        ("TLT", 99.98, 100.02, 100.00, 101.00, 500.0, 200.0),
-        ("KO", 62.60, 62.62, 62.61, 62.00, 1_000.0, 1_000.0),
-        ("MCD", 264.10, 264.30, 264.20, 264.00, 100.0, 100.0),
-    ],
-    columns=["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"],
-).assign(currency="USD", quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC"))
-FREE = sx.Limits(
-    price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None, max_approval_age=None
-)
-THREE = [("SPY", "BUY", 5.0, "MKT"), ("TLT", "BUY", 6.0, "MKT"), ("KO", "BUY", 7.0, "MKT")]
-
-
-def connect(simulator, **options):
-    return IBBroker(port=simulator.port, **({"rate": 0.0, "seconds": 5.0, "client_id": 7} | options))
-
-
-def approved_of(rows, run_id="r", *, approve=True):
-    columns = ["symbol", "side", "quantity", "order_type", "limit_price"]
-    frame = pd.DataFrame([(*row, NAN)[:5] for row in rows], columns=columns).assign(run_id=run_id)
-    review = sx.review_orders(sx.check_orders(frame, FREE, quotes=MARKET))
-    if approve:
-        review.approve_all(by="test")
-    return review.result()
-
-
-def venue_orders(journal):
-    """What the venue itself says that it accepted, by client order id."""
-    return pd.Series([row["order_ref"] for row in read_journal(journal) if row["event"] == "order"]).value_counts()
+from tests.wire_market import FREE, MARKET, THREE, approved_of, connect, journalled_venue, venue_orders
 
 
 class Crash(BaseException):
@@ -57,8 +24,7 @@ class Crash(BaseException):
 
 @pytest.fixture
 def venue(tmp_path):
-    with Simulator(seed=7, quotes=MARKET, clock="brisk", journal=tmp_path / "journal.jsonl") as running:
-        running.journal = tmp_path / "journal.jsonl"
+    with journalled_venue(tmp_path) as running:
         yield running
 
 
@@ -301,37 +267,6 @@ def test_a_run_that_is_not_there_or_of_another_account_is_an_error(venue, file):
 
 
 @pytest.mark.slow
-def test_a_link_that_was_down_upstream_freezes_the_run_and_lets_it_go_on():
-    scenario = {
-        "event": [
-            {"after_accepts": 1, "do": "link_down"},
-            {"after_accepts": 1, "delay": 0.5, "do": "link_up", "code": 1102},
-        ]
-    }
-    with (
-        Simulator(quotes=MARKET, scenario=scenario, clock="wall") as running,
-        connect(running, rate=20.0) as broker,
-        sx.open_blotter() as blotter,
-    ):
-        states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=20)
-        assert states["status"].tolist() == ["FILLED"] * 3
-        kinds = blotter.events("r")["kind"].value_counts()
-        assert kinds["link_lost"] >= 1
-        assert kinds["sending"] >= 3
-
-
-@pytest.mark.slow
-def test_a_connection_that_only_seems_to_be_there_is_noticed_and_made_again(venue, monkeypatch):
-    monkeypatch.setattr("stocklean_exec.execution.runner._SILENCE_SECONDS", 0.2)
-    venue.fault(on="openOrder", do="stall")  # from the first answer to the order on, TWS is silent
-    with connect(venue, seconds=0.5) as broker, sx.open_blotter() as blotter:
-        states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter, timeout=20)
-        assert states["status"].tolist() == ["FILLED"]
-        assert "does not answer" in blotter.events("r").set_index("kind").loc["link_lost", "message"]
-    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("reply", ["openOrderEnd", "completedOrdersEnd", "execDetailsEnd", "nextValidId"])
 def test_a_connection_that_drops_while_it_is_asked_is_made_again_and_asked_again(reply, venue, file):
     crash_before_order(1, venue, file, after=True)
@@ -340,24 +275,6 @@ def test_a_connection_that_drops_while_it_is_asked_is_made_again_and_asked_again
         states = sx.resume("r", broker, blotter, timeout=10)
         assert states["status"].tolist() == ["FILLED"] * 3
     assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1, "r-TLT-BUY": 1, "r-KO-BUY": 1}
-
-
-@pytest.mark.slow
-def test_executions_that_were_not_told_though_the_order_was_called_filled_are_asked_for_at_the_end(venue, file):
-    venue.fault(on="execDetails", do="omit", symbol="SPY", nth=1)
-    with connect(venue) as broker, sx.open_blotter(file) as blotter:
-        states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=0.5)
-        assert states["status"].tolist() == ["FILLED"] * 3
-        assert blotter.fills("r")["quantity"].tolist() == [5.0, 6.0, 7.0]
-
-
-@pytest.mark.slow
-def test_a_commission_that_was_not_told_is_asked_for_at_the_end(venue, file):
-    venue.fault(on="commissionReport", do="omit", nth=2)
-    with connect(venue) as broker, sx.open_blotter(file) as blotter:
-        states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)
-        assert states["commission"].tolist() == [1.0, 1.0, 1.0]
-        assert blotter.fills("r")["commission"].tolist() == [1.0, 1.0, 1.0]
 
 
 # -- an order that has ended with fills that are not on record -------------------------------------------------

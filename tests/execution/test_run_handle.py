@@ -15,6 +15,7 @@ from stocklean_exec.blotter.events import key_of
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.simulator import Simulator, read_journal
 from stocklean_exec.widgets.live_view import LiveView
+from tests.approved_buys import approved_buys
 
 SYMBOLS = [f"S{number:02d}" for number in range(40)]
 QUOTES = pd.DataFrame(
@@ -50,19 +51,7 @@ def blotter():
 
 
 def approved(count=3, limit=None, run_id="r"):
-    orders = pd.DataFrame(
-        {
-            "run_id": run_id,
-            "symbol": SYMBOLS[:count],
-            "side": "BUY",
-            "quantity": 10.0,
-            "order_type": "MKT" if limit is None else "LMT",
-            "limit_price": limit,
-        }
-    )
-    review = sx.review_orders(sx.check_orders(orders, sx.Limits(price_collar=None), quotes=QUOTES, cash=1e6))
-    review.approve_all(by="me")
-    return review.result()
+    return approved_buys(SYMBOLS[:count], QUOTES, limit=limit, run_id=run_id)
 
 
 def wait_for(check, seconds=20.0):

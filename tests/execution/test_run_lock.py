@@ -1,8 +1,6 @@
 """One process sends a run: another process, or another thread, gets an error that names the owner."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.errors import BlotterError, RunElsewhereError
 from stocklean_exec.execution.run_lock import run_lock
+from tests.processes import holding
 
 HOLD = """
 import sys
@@ -36,16 +35,8 @@ def locks(state):
 @pytest.fixture
 def holder(tmp_path):
     """A process with another folder of temporary files that sends run ``r`` of ``DU1``."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
-    with process:
-        assert process.stdout.readline() == b"held\n"
+    with holding(HOLD, says="held", env={**os.environ, "TMPDIR": str(tmp_path)}) as process:
         yield process
-        process.kill()
 
 
 def take(account="DU1", run_id="r"):

@@ -11,6 +11,9 @@ from stocklean_exec.blotter.kill_switch import HaltJournal
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError, HaltedError
 from stocklean_exec.execution.submission import SubmitOptions, submit
+from stocklean_exec.simulator import Simulator
+from tests.approved_buys import approved_buys
+from tests.wire_market import MARKET, THREE, approved_of, connect, journalled_venue, venue_orders
 
 
 class Stub(MockBroker):
@@ -35,19 +38,8 @@ class Stub(MockBroker):
 
 def plan(count, broker, run_id="r", limit=None):
     """Approve one order of one share in each of ``count`` symbols."""
-    orders = pd.DataFrame(
-        {
-            "run_id": run_id,
-            "symbol": [f"S{number:03d}" for number in range(count)],
-            "side": "BUY",
-            "quantity": 1.0,
-            "order_type": "MKT" if limit is None else "LMT",
-            "limit_price": limit,
-        }
-    )
-    review = sx.review_orders(sx.check_orders(orders, quotes=broker.quotes(), cash=1e6))
-    review.approve_all(by="test")
-    return review.result()
+    symbols = [f"S{number:03d}" for number in range(count)]
+    return approved_buys(symbols, broker.quotes(), quantity=1.0, limit=limit, run_id=run_id)
 
 
 def prices(count):
@@ -363,3 +355,61 @@ def test_progress_counts_the_orders_that_have_ended():
     assert progress[0] == (2, "3 open")
     assert progress[-1] == (5, "0 open")
     assert [done for done, _ in progress] == sorted(done for done, _ in progress)
+
+
+# -- over the wire ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def venue(tmp_path):
+    with journalled_venue(tmp_path) as running:
+        yield running
+
+
+@pytest.mark.slow
+def test_a_link_that_was_down_upstream_freezes_the_run_and_lets_it_go_on():
+    scenario = {
+        "event": [
+            {"after_accepts": 1, "do": "link_down"},
+            {"after_accepts": 1, "delay": 0.5, "do": "link_up", "code": 1102},
+        ]
+    }
+    with (
+        Simulator(quotes=MARKET, scenario=scenario, clock="wall") as running,
+        connect(running, rate=20.0) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=20)
+        assert states["status"].tolist() == ["FILLED"] * 3
+        kinds = blotter.events("r")["kind"].value_counts()
+        assert kinds["link_lost"] >= 1
+        assert kinds["sending"] >= 3
+
+
+@pytest.mark.slow
+def test_a_connection_that_only_seems_to_be_there_is_noticed_and_made_again(venue, monkeypatch):
+    monkeypatch.setattr("stocklean_exec.execution.runner._SILENCE_SECONDS", 0.2)
+    venue.fault(on="openOrder", do="stall")  # from the first answer to the order on, TWS is silent
+    with connect(venue, seconds=0.5) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter, timeout=20)
+        assert states["status"].tolist() == ["FILLED"]
+        assert "does not answer" in blotter.events("r").set_index("kind").loc["link_lost", "message"]
+    assert venue_orders(venue.journal).to_dict() == {"r-SPY-BUY": 1}
+
+
+@pytest.mark.slow
+def test_executions_that_were_not_told_though_the_order_was_called_filled_are_asked_for_at_the_end(venue):
+    venue.fault(on="execDetails", do="omit", symbol="SPY", nth=1)
+    with connect(venue) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=0.5)
+        assert states["status"].tolist() == ["FILLED"] * 3
+        assert blotter.fills("r")["quantity"].tolist() == [5.0, 6.0, 7.0]
+
+
+@pytest.mark.slow
+def test_a_commission_that_was_not_told_is_asked_for_at_the_end(venue):
+    venue.fault(on="commissionReport", do="omit", nth=2)
+    with connect(venue) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)
+        assert states["commission"].tolist() == [1.0, 1.0, 1.0]
+        assert blotter.fills("r")["commission"].tolist() == [1.0, 1.0, 1.0]

@@ -648,15 +648,6 @@ def test_a_plan_that_lost_its_limits_is_not_reviewed_and_not_sent(broker, blotte
         sx.submit_orders(approved_of(TWO).drop(columns="limits"), broker, blotter)
 
 
-def test_plans_that_were_checked_against_different_limits_are_not_one_plan():
-    parts = [
-        sx.check_orders(TWO.iloc[[row]], limits, quotes=MARKET, cash=100_000)
-        for row, limits in enumerate(CAPS.values())
-    ]
-    with pytest.raises(InputError, match="different limits"):
-        sx.review_orders(pd.concat(parts, ignore_index=True))
-
-
 def test_a_limit_that_was_loosened_after_the_approval_is_a_change(broker, blotter):
     approved = approved_of(TWO, limits=CAPS["rate_cap"])
     approved["limits"] = sx.Limits().to_json()

@@ -334,6 +334,17 @@ def test_only_a_checked_plan_can_be_reviewed():
         assert caught.value.codes == ("not_checked",)
 
 
+def test_plans_that_were_checked_against_different_limits_are_not_one_plan():
+    orders = pd.DataFrame({"run_id": "r", "symbol": ["SPY", "TLT"], "side": "BUY", "quantity": [2.0, 3.0]})
+    limits = [sx.Limits(max_day_notional=300.0), sx.Limits(max_orders_per_minute=1)]
+    parts = [
+        check_orders(orders.iloc[[row]].assign(order_type="MKT"), limits[row], quotes=QUOTES, cash=2_100.0)
+        for row in (0, 1)
+    ]
+    with pytest.raises(InputError, match="different limits"):
+        sx.review_orders(pd.concat(parts, ignore_index=True))
+
+
 def test_a_plan_that_lost_its_check_can_be_approved_but_not_edited(review):
     checked = review.orders.drop(columns=["approved", "approved_by", "approved_at"])
     checked.attrs.clear()

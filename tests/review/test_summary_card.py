@@ -5,34 +5,13 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-import stocklean_exec as sx
 from stocklean_exec.review.summary_card import outcome_text, review_card
-
-HOSTILE = "<script>alert(1)</script>"
+from tests.review.three_orders import review_three_orders
 
 
 @pytest.fixture
 def review():
-    orders = pd.DataFrame(
-        {
-            "run_id": "r",
-            "symbol": ["SPY", "BIG", "GONE"],
-            "side": "BUY",
-            "quantity": [10.0, 300.0, float("nan")],
-            "order_type": ["LMT", "MKT", "MKT"],
-            "limit_price": [99.5, None, None],
-            "decision_price": [100.0, 10.0, None],
-            "current_quantity": 0.0,
-            "status": ["NEW", "NEW", "REJECTED"],
-            "reason": [None, None, "price_unavailable"],
-            "account": "DU1234567",
-            "note": [HOSTILE, "x" * 500, None],
-            "score": [1.5, 2.5, None],
-        }
-    )
-    limits = sx.Limits(max_order_notional=2_500)
-    checked = sx.check_orders(orders, limits, quotes={"SPY": 100.0, "BIG": 10.0}, cash=5_000.0)
-    return sx.review_orders(checked, by="ann")
+    return review_three_orders()
 
 
 def test_the_card_escapes_text_and_is_reproducible(review):

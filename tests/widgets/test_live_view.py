@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import comm
 import pandas as pd
 import pytest
-from comm.base_comm import BaseComm
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
@@ -20,26 +19,14 @@ from stocklean_exec.execution.run_handle import Run
 from stocklean_exec.execution.run_monitor import RunMonitor
 from stocklean_exec.simulator import Simulator, read_journal
 from stocklean_exec.widgets import live_view
+from tests.approved_buys import approved_buys
+from tests.widgets.recorded_comm import RecordingComm, post
 
 A, B = "r-SPY-BUY", "r-KO-SELL"
 PLAN = pd.DataFrame(
     [(A, "SPY", "BUY", 10.0), (B, "KO", "SELL", 20.0)], columns=["client_order_id", "symbol", "side", "quantity"]
 )
 ACCOUNT = "DU7654321"
-
-
-class RecordingComm(BaseComm):
-    """A comm that keeps the messages that the widget sends."""
-
-    def __init__(self, *arguments, **options):
-        self.sent, self.states = [], []
-        super().__init__(*arguments, **options)
-
-    def publish_msg(self, msg_type, data=None, *_, **__):
-        if msg_type == "comm_msg" and data["method"] == "custom":
-            self.sent.append(json.loads(json.dumps(data["content"], allow_nan=False)))
-        elif msg_type == "comm_open":
-            self.states.append(data["state"])
 
 
 @pytest.fixture(autouse=True)
@@ -60,15 +47,6 @@ def run(blotter):
     control.listen(live.add)
     broker = SimpleNamespace(mode="paper", account=ACCOUNT, fault="")
     return Run("r", broker, blotter, control, live, Future())
-
-
-def post(widget, kind, number=1, **body):
-    """Send a message to the widget; return its answer, or None."""
-    before = len(widget.comm.sent)
-    content = {"kind": kind, "view": "v", "number": number, **body}
-    widget.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
-    answers = [message for message in widget.comm.sent[before:] if message.get("view") == "v"]
-    return answers[-1] if answers else None
 
 
 def fill(name, number, quantity, price=100.0):
@@ -325,23 +303,6 @@ def test_a_halt_applies_to_the_whole_blotter_and_keeps_its_reason(run, blotter):
 # -- over the wire -----------------------------------------------------------------------------------------------
 
 
-def approved(symbols, limit=9.0):
-    quotes = dict.fromkeys(symbols, 10.0)
-    orders = pd.DataFrame(
-        {
-            "run_id": "w",
-            "symbol": symbols,
-            "side": "BUY",
-            "quantity": 10.0,
-            "order_type": "LMT",
-            "limit_price": limit,
-        }
-    )
-    review = sx.review_orders(sx.check_orders(orders, sx.Limits(price_collar=None), quotes=quotes, cash=1e6))
-    review.approve_all(by="me")
-    return review.result()
-
-
 @pytest.mark.slow
 def test_one_order_and_then_all_are_cancelled_over_the_wire(blotter, tmp_path):
     journal = tmp_path / "journal.jsonl"
@@ -352,7 +313,8 @@ def test_one_order_and_then_all_are_cancelled_over_the_wire(blotter, tmp_path):
         Simulator(quotes=quotes, clock="brisk", journal=journal) as venue,
         IBBroker(port=venue.port, rate=0.0, seconds=5.0) as broker,
     ):
-        run = sx.start_run(approved(["AA", "BB", "CC"]), broker, blotter, timeout=30)
+        plan = approved_buys(["AA", "BB", "CC"], quotes, limit=9.0, run_id="w")
+        run = sx.start_run(plan, broker, blotter, timeout=30)
         view, resting = run.view(), threading.Event()
         run.control.listen(lambda _: run.live.update()["counts"] == {"SUBMITTED": 3} and resting.set())
         if run.live.update()["counts"] != {"SUBMITTED": 3}:

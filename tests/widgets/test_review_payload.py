@@ -4,37 +4,16 @@ import json
 import struct
 from zlib import crc32
 
-import pandas as pd
 import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.widgets.review_payload import column_specs, head, rows, screen_digest
-
-HOSTILE = "<script>alert(1)</script>"
+from tests.review.three_orders import HOSTILE, review_three_orders
 
 
 @pytest.fixture
 def review():
-    orders = pd.DataFrame(
-        {
-            "run_id": "r",
-            "symbol": ["SPY", "BIG", "GONE"],
-            "side": "BUY",
-            "quantity": [10.0, 300.0, float("nan")],
-            "order_type": ["LMT", "MKT", "MKT"],
-            "limit_price": [99.5, None, None],
-            "decision_price": [100.0, 10.0, None],
-            "current_quantity": 0.0,
-            "status": ["NEW", "NEW", "REJECTED"],
-            "reason": [None, None, "price_unavailable"],
-            "account": "DU1234567",
-            "note": [HOSTILE, "x" * 500, None],
-            "score": [1.5, 2.5, None],
-        }
-    )
-    limits = sx.Limits(max_order_notional=2_500)
-    checked = sx.check_orders(orders, limits, quotes={"SPY": 100.0, "BIG": 10.0}, cash=5_000.0)
-    return sx.review_orders(checked, by="ann")
+    return review_three_orders()
 
 
 def test_a_snapshot_is_json_without_nan(review):

@@ -8,31 +8,13 @@ import threading
 import comm
 import pandas as pd
 import pytest
-from comm.base_comm import BaseComm
 
 import stocklean_exec as sx
 from stocklean_exec.widgets.review_payload import screen_digest
+from tests.widgets.recorded_comm import RecordingComm, post
 
 SPY, TLT, BIG = "r-SPY-BUY", "r-TLT-BUY", "r-BIG-BUY"
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "BIG": 10.0}
-
-
-class RecordingComm(BaseComm):
-    """A comm that keeps the messages that the widget sends."""
-
-    sent: list
-
-    def __init__(self, *arguments, **options):
-        self.sent, self.states = [], []
-        super().__init__(*arguments, **options)
-
-    def publish_msg(self, msg_type, data=None, *_, **__):
-        if msg_type == "comm_open":
-            self.states.append(data["state"])
-        elif data["method"] == "custom":
-            self.sent.append(json.loads(json.dumps(data["content"], allow_nan=False)))
-        else:
-            self.states.append(data["state"])
 
 
 @pytest.fixture
@@ -64,15 +46,6 @@ def shown(review, monkeypatch):
     monkeypatch.setattr(comm, "create_comm", RecordingComm)
     review._repr_mimebundle_()
     return review._widget
-
-
-def post(widget, kind, view="v", number=1, **body):
-    """Send a message to the widget; return its answer, or None."""
-    before = len(widget.comm.sent)
-    content = {"kind": kind, "view": view, "number": number, **body}
-    widget.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
-    answers = [message for message in widget.comm.sent[before:] if message.get("view") == view]
-    return answers[-1] if answers else None
 
 
 def test_a_review_shows_one_widget_however_often_it_is_displayed(review, shown):

@@ -17,40 +17,15 @@ from stocklean_exec.errors import BrokerError, HaltedError, InputError, LiveAcco
 from stocklean_exec.execution.recovery_rules import OrderHistory
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.simulator import Simulator, read_journal
+from tests.wire_market import MARKET, NOON, approved_of, connect
 
 NAN = float("nan")
-NOON = pd.Timestamp("2022-12-29 17:00", tz="UTC")
-MARKET = pd.DataFrame(
-    [
-        ("SPY", 399.90, 400.10, 400.00, 398.00, 300.0, 300.0),
-        ("TLT", 99.98, 100.02, 100.00, 101.00, 500.0, 200.0),
-        ("KO", 62.60, 62.62, 62.61, 62.00, 1_000.0, 1_000.0),
-    ],
-    columns=["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"],
-).assign(currency="USD", quoted_at=NOON)
 
 
 @pytest.fixture
 def simulator():
     with Simulator(seed=7, quotes=MARKET, positions={"KO": (500.0, 60.0)}) as running:
         yield running
-
-
-def connect(simulator, **options):
-    return IBBroker(port=simulator.port, **({"rate": 0.0, "seconds": 5.0} | options))
-
-
-def approved_of(rows, quotes=MARKET, run_id="r"):
-    columns = ["symbol", "side", "quantity", "order_type", "limit_price"]
-    frame = pd.DataFrame([(*row, NAN)[:5] for row in rows], columns=columns).assign(run_id=run_id)
-    if frame["symbol"].duplicated().any():
-        frame["client_order_id"] = [f"{run_id}-{number}" for number in range(len(frame))]
-    limits = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None)
-    review = sx.review_orders(sx.check_orders(frame, limits, quotes=quotes))
-    review.approve_all(by="test")
-    approved = review.result()
-    assert approved["approved"].all(), approved[["client_order_id", "reasons"]]
-    return approved
 
 
 def ticket(name="r-SPY-BUY", symbol="SPY", **changes):
@@ -129,7 +104,7 @@ def test_quotes_are_those_of_the_market(simulator):
     ]
     assert quotes["data_type"].tolist() == [1, 1]
     assert str(quotes["quoted_at"].dtype) == "datetime64[us, UTC]"
-    assert approved_of([("SPY", "BUY", 1.0, "MKT")], quotes)["arrival_price"].isna().all()
+    assert approved_of([("SPY", "BUY", 1.0, "MKT")], quotes=quotes)["arrival_price"].isna().all()
 
 
 def test_a_symbol_that_nobody_knows_has_no_quote(simulator):
@@ -300,7 +275,7 @@ def test_what_leaves_carries_everything_that_a_preset_could_change(simulator, tm
 @pytest.mark.slow
 def test_an_unknown_symbol_is_refused_before_anything_is_sent_and_the_rest_goes(simulator):
     quotes = pd.concat([MARKET, MARKET.iloc[:1].assign(symbol="NOPE")])
-    approved = approved_of([("NOPE", "BUY", 1.0, "MKT"), ("SPY", "BUY", 1.0, "MKT")], quotes)
+    approved = approved_of([("NOPE", "BUY", 1.0, "MKT"), ("SPY", "BUY", 1.0, "MKT")], quotes=quotes)
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         states = sx.submit_orders(approved, broker, blotter)
         events = blotter.events("r")
