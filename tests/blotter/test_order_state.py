@@ -81,7 +81,7 @@ def test_a_fill_of_4_at_100_leaves_an_order_of_10_partial_at_100():
     assert (state.status, state.filled, state.avg_fill_price) == ("PARTIAL", 4.0, 100.0)
 
 
-def test_6_more_at_110_fill_it_at_106():
+def test_6_more_at_110_fill_the_order_at_106():
     state = derive_order(10, [FILL_4, FILL_6])
     assert (state.status, state.filled, state.avg_fill_price) == ("FILLED", 10.0, 106.0)  # (400 + 660) / 10
 
@@ -90,12 +90,12 @@ def test_6_more_at_110_fill_it_at_106():
     "reported",
     [[FILL_4, FILL_6], [FILL_6, FILL_4], [FILL_4, FILL_4, FILL_6, FILL_6], [FILL_6, FILL_4, FILL_6, FILL_4]],
 )
-def test_filled_10_at_106_whatever_the_sequence_of_the_two_fills(reported, shared):
+def test_sql_has_filled_10_at_106_whatever_the_sequence_of_the_two_fills(reported, shared):
     row = through_sql(shared, 10, reported)
     assert (row["status"], row["filled_quantity"], row["avg_fill_price"]) == ("FILLED", 10.0, 106.0)
 
 
-def test_the_record_says_partial_4_at_100_after_the_first_fill(shared):
+def test_sql_has_partial_4_at_100_after_the_first_fill(shared):
     row = through_sql(shared, 10, [FILL_4])
     assert (row["status"], row["filled_quantity"], row["avg_fill_price"]) == ("PARTIAL", 4.0, 100.0)
 
@@ -496,7 +496,7 @@ def known(value):
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-def test_the_state_of(name):
+def test_derived_state_of(name):
     quantity, events, expected = HISTORIES[name]
     for reported in itertools.islice(itertools.permutations([*events, *events]), 50):
         state = derive_order(quantity, reported)
@@ -505,14 +505,14 @@ def test_the_state_of(name):
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-def test_the_record_of(name, shared):
+def test_sql_state_of(name, shared):
     quantity, events, expected = HISTORIES[name]
     row = through_sql(shared, quantity, events)
     names = ("state", "status", "filled_quantity", "avg_fill_price", "commission", "reason")
     assert tuple(known(row[column]) for column in names) == expected
 
 
-def test_an_order_has_ended_when_nothing_more_is_waited_for():
+def test_an_order_has_ended_when_no_further_report_is_expected():
     assert derive_order(10, [FILL_4, FILL_6]).has_ended
     assert derive_order(10, [CANCELLED]).has_ended
     assert not derive_order(10, [FILL_4]).has_ended
@@ -567,14 +567,14 @@ FACTS_OF_STATUS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_status_of_a_run_with(name):
+def test_derived_status_of_a_run_with(name):
     statuses, any_filled, flags, expected = RUNS[name]
     assert derive_run_status(statuses, any_filled=any_filled, **flags) == expected
     assert expected in RUN_STATUSES
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_record_of_a_run_with(name, shared):
+def test_sql_status_of_a_run_with(name, shared):
     statuses, any_filled, flags, expected = RUNS[name]
     events = [
         OrderEvent(kind, client_order_id=str(number), exec_id=f"x{number}", **more)
@@ -592,7 +592,7 @@ def test_the_record_of_a_run_with(name, shared):
     assert shared.runs().set_index("run_id").loc[run_id, "status"] == expected
 
 
-def test_a_run_that_is_taken_up_again_is_running_again(shared):
+def test_a_resumed_run_is_running_again(shared):
     ends = [OrderEvent("run_started", attempt=1), OrderEvent("run_ended", attempt=1, message="timeout")]
     run_id = record(shared, [*ends, OrderEvent("run_started", attempt=2)], [10.0])
     row = shared.runs().set_index("run_id").loc[run_id]
@@ -735,7 +735,7 @@ def recorded():
 
 
 @pytest.mark.slow
-def test_every_fact_of_a_random_history_is_recorded_once(recorded):
+def test_every_event_of_a_random_history_is_recorded_once(recorded):
     expected, _, _, events = recorded
     assert events["run_id"].value_counts().to_dict() == {
         run_id: len(events) for run_id, (_, events) in expected.items() if events
@@ -743,7 +743,7 @@ def test_every_fact_of_a_random_history_is_recorded_once(recorded):
 
 
 @pytest.mark.slow
-def test_the_orders_view_says_what_derive_order_says(recorded):
+def test_the_orders_view_agrees_with_derive_order(recorded):
     expected, orders, _, _ = recorded
     assert len(orders) > 1000
     assert set(orders["state"]) == {*STATUS_OF_STATE, "RESOLVED"}  # the histories reach every state
@@ -770,7 +770,7 @@ def test_the_orders_view_says_what_derive_order_says(recorded):
                 assert the_same(mine, theirs) or math.isclose(mine, theirs, rel_tol=1e-9, abs_tol=1e-12), about
 
 
-def test_the_runs_view_says_what_derive_run_status_says(recorded):
+def test_the_runs_view_agrees_with_derive_run_status(recorded):
     expected, orders, runs, _ = recorded
     statuses = orders.groupby("run_id")["status"].agg(list).to_dict()
     filled = orders.groupby("run_id")["filled_quantity"].max().to_dict()
