@@ -276,14 +276,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_concluded(name):
+def test_the_conclusion_for(name):
     events, evidence, seen, action, why = CASES[name]
     found = decide(OrderHistory(NAME, 10.0, events), evidence, **seen)
     assert found.action == action, found
     assert why in found.why
 
 
-def test_only_what_was_never_shown_to_exist_is_ever_sent():
+def test_only_an_order_that_was_never_reported_is_sent():
     """Whatever the evidence, an order that the broker has ever reported is not sent again."""
     for events, *_ in CASES.values():
         order = OrderHistory(NAME, 10.0, events)
@@ -292,13 +292,13 @@ def test_only_what_was_never_shown_to_exist_is_ever_sent():
                 assert decide(order, evidence).action not in ("send", "resend"), events
 
 
-def test_the_day_is_that_of_new_york():
+def test_the_trade_date_is_that_of_new_york():
     assert trade_date(datetime(2026, 11, 24, 4, 59, tzinfo=UTC)).isoformat() == "2026-11-23"
     assert trade_date(datetime(2026, 11, 24, 5, 0, tzinfo=UTC)).isoformat() == "2026-11-24"
     assert trade_date(datetime(2026, 7, 2, 4, 0, tzinfo=UTC)).isoformat() == "2026-07-02"
 
 
-def test_what_is_missing_is_told_in_one_sentence():
+def test_a_missing_order_is_explained_in_one_sentence():
     why = decide(OrderHistory(NAME, 10.0, [INTENT, SENT, WORKS]), NOTHING).why
     assert why == (
         "known before, and now neither among the open and completed orders nor among the executions of 2026-11-23"
@@ -310,14 +310,14 @@ def test_what_is_missing_is_told_in_one_sentence():
     )
 
 
-def test_order_ids_count_that_the_broker_has_shown_to_this_client():
+def test_seen_ids_are_those_reported_to_this_client():
     shown = [WORKS._replace(client_id=1), FILL_4._replace(order_id=8, client_id=1)]
     others = [WORKS._replace(client_id=2, order_id=30), WORKS._replace(client_id=1, order_id=None)]
     sent_on = SENT._replace(attempt=2, order_id=12)  # announced here; the broker has not shown it
     assert OrderHistory(NAME, 10.0, [INTENT, SENT, *shown, *others, sent_on]).seen_ids(1) == [7, 8]
 
 
-def test_an_order_is_adopted_that_the_broker_has_or_may_have_and_this_record_has_not_sent():
+def test_an_order_that_only_the_broker_has_or_may_have_is_adopted():
     assert OrderHistory(NAME, 10.0, [INTENT, WORKS]).is_adopted
     assert OrderHistory(NAME, 10.0, [INTENT, OrderEvent("unknown", attempt=1)]).is_adopted
     assert OrderHistory(NAME, 10.0, [INTENT, SENT, NOT_SENT, WORKS]).is_adopted
