@@ -620,7 +620,7 @@ def test_a_cap_given_at_sending_applies_when_the_run_is_resumed(broker, blotter)
 
 
 @pytest.mark.slow
-def test_orders_of_the_last_minute_count_for_every_run_that_sent_them(broker, blotter):
+def test_orders_of_the_last_minute_count_whichever_run_sent_them(broker, blotter):
     limits = sx.Limits(max_orders_per_minute=3)
     sx.submit_orders(approved_of(TWO, limits=limits), broker, blotter)
     later = orders_of(("SPY", "BUY", 1.0), ("TLT", "BUY", 1.0), run_id="run-2")
