@@ -473,7 +473,7 @@ def test_the_default_is_to_submit_the_orders(review, venue):
 
 
 @pytest.mark.parametrize("words", ["", "yes", "SUBMIT 2 MOCK", "SUBMIT 2 MOCK 0000", "submit", None, 5])
-def test_any_other_phrase_sends_nothing(live, sender, words):
+def test_a_wrong_phrase_sends_nothing(live, sender, words):
     live.approve_all()
     with pytest.raises(ApprovalError, match="is not the phrase"):
         live.submit(confirm=words)
@@ -513,7 +513,7 @@ def test_a_plan_without_approvals_cannot_be_sent(live):
         live.confirmation()
 
 
-def test_a_review_without_broker_or_blotter_cannot_send_and_says_how(review):
+def test_a_review_without_broker_or_blotter_cannot_send_and_the_error_says_how(review):
     review.approve_all(by="ann")
     for ask in (review.confirmation, lambda: review.submit(confirm="x")):
         with pytest.raises(InputError, match="give broker and blotter"):
@@ -531,7 +531,7 @@ def test_a_halt_stops_the_confirmation(live, venue, sender):
     live.submit(confirm=phrase)
 
 
-def test_a_broker_that_cannot_send_stops_it_too(live, venue, sender):
+def test_a_broker_that_cannot_send_stops_the_confirmation(live, venue, sender):
     live.approve_all()
     venue[0].fault = "the connection was lost"
     with pytest.raises(sx.BrokerError, match="the connection was lost"):
@@ -548,7 +548,7 @@ def test_an_approval_that_is_too_old_sends_nothing(live, clock, sender):
     assert live.state == "open"
 
 
-def test_after_a_failure_it_can_be_confirmed_again(live, sender):
+def test_after_a_failure_the_plan_can_be_confirmed_again(live, sender):
     sender.failures.append(sx.BrokerError("no answer"))
     live.approve_all()
     phrase = live.confirmation().phrase
