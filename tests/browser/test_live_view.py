@@ -354,7 +354,7 @@ def test_a_halt_needs_a_reason_and_a_second_click(show, venue_run, blotter):
     blotter.clear_halt("a test")
 
 
-def test_the_panel_is_closed_by_its_button_and_by_escape_and_nothing_is_done(show, run, blotter):
+def test_closing_the_panel_by_button_or_escape_does_nothing(show, run, blotter):
     bridge, page = show(run)
     for name, keep in (("Cancel all …", "Don't cancel"), ("Halt …", "Don't halt")):
         button(page, name).click()
@@ -420,7 +420,7 @@ def test_a_lost_update_is_detected_and_recovered(show, run):
     assert [one["kind"] for one in bridge.received] == ["hello", "hello"]  # requested once
 
 
-def test_a_click_after_the_kernel_restarted_says_so(show, run):
+def test_a_click_after_a_kernel_restart_shows_advice(show, run):
     bridge, page = show(run)
     page.clock.install()
     bridge.is_dead = True
@@ -435,7 +435,7 @@ def test_a_click_after_the_kernel_restarted_says_so(show, run):
     assert not run.control.stopped
 
 
-def test_a_reopened_notebook_with_old_outputs_says_that_its_view_is_inactive(join, run):
+def test_a_reopened_notebook_with_old_outputs_shows_an_inactive_view(join, run):
     bridge = join(run.view())
     bridge.is_dead = True
     page = bridge.open()
@@ -445,7 +445,7 @@ def test_a_reopened_notebook_with_old_outputs_says_that_its_view_is_inactive(joi
     expect(page.locator(".slx-panel")).to_be_hidden()
 
 
-def test_the_end_is_shown_and_stays_readable_without_a_kernel(show, run, chromium):
+def test_the_end_of_a_run_is_shown_and_stays_readable_without_a_kernel(show, run, chromium):
     bridge, page = show(run)
     for event in (sent(A), fill(A, 1, 10.0, 100.5), fill(B, 2, 20.0, 49.0)):
         run.control.publish(event)
@@ -460,7 +460,7 @@ def test_the_end_is_shown_and_stays_readable_without_a_kernel(show, run, chromiu
     snapshot.close()
 
 
-def test_a_finished_run_says_how_many_orders_are_still_open(show, run):
+def test_a_finished_run_shows_how_many_orders_are_still_open(show, run):
     bridge, page = show(run)
     run.control.publish(live_at(A))
     run.control.publish(fill(B, 2, 20.0, 49.0))
@@ -475,7 +475,7 @@ def test_a_finished_run_says_how_many_orders_are_still_open(show, run):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [420, 1200])
-def test_it_fits_wide_and_narrow_in_light_and_dark(show, run, tmp_path, contrast, scheme, width):
+def test_the_view_fits_wide_and_narrow_screens_in_light_and_dark(show, run, tmp_path, contrast, scheme, width):
     bridge, page = show(run, width=width, scheme=scheme)
     for number in range(8):
         run.control.publish(sent(A))
