@@ -71,7 +71,7 @@ def test_a_hundred_orders_through_their_own_loop_all_arrive(play):
     play(script)
 
 
-def test_trap_a_request_is_a_future_and_no_coroutine(play):
+def test_trap_a_request_is_a_future_and_not_a_coroutine(play):
     """background.call takes coroutines: ib.connection wraps every request in one."""
 
     async def script(bench):
@@ -85,7 +85,7 @@ def test_trap_a_request_is_a_future_and_no_coroutine(play):
 
 
 @pytest.mark.slow
-def test_trap_a_connection_of_a_loop_that_has_ended_still_calls_itself_connected():
+def test_trap_a_connection_of_an_ended_loop_still_reports_connected():
     """ib_broker connects on the engine's loop, which lives as long as the process."""
     code = """
 import asyncio, os, warnings
@@ -175,7 +175,7 @@ print("nest_asyncio" in sys.modules, hasattr(asyncio, "_nest_patched"), hasattr(
 
 
 @pytest.mark.parametrize("patch", ["", OLD, NEW])
-def test_the_loop_works_whatever_was_patched(patch):
+def test_the_background_loop_works_whatever_was_patched(patch):
     """engine: its loop is its own, in a thread of its own."""
     code = f"""
 import warnings; warnings.simplefilter("ignore")
@@ -251,11 +251,11 @@ def test_a_cell_runs_in_the_main_thread_within_a_running_loop(printed):
     assert printed[7] == "True"
 
 
-def test_the_loop_can_be_called_within_a_cell(printed):
+def test_the_background_loop_can_be_called_within_a_cell(printed):
     assert printed[3] == "stocklean-loop"
 
 
-def test_tasks_of_the_kernel_stand_still_while_a_cell_blocks_and_go_on_while_it_awaits(printed):
+def test_kernel_tasks_stop_while_a_cell_blocks_and_run_while_it_awaits(printed):
     """engine: what a broker has to do in the meantime must not be a task of the kernel's loop."""
     assert printed[5] == "0"
     assert printed[6] == "True"
