@@ -48,7 +48,7 @@ ONCE = {f"live-{run}-{symbol}-BUY": 1 for run in (1, 2) for symbol in ("KO", "MS
 
 
 @pytest.mark.slow
-def test_running_each_cell_twice_and_then_all_again_sends_every_approved_order_once(names, capsys):
+def test_running_notebook_cells_repeatedly_sends_every_approved_order_once(names, capsys):
     async def story():
         for source in cells():
             await run_cell(source, names)
@@ -65,7 +65,7 @@ def test_running_each_cell_twice_and_then_all_again_sends_every_approved_order_o
 
 
 @pytest.mark.slow
-def test_the_words_of_the_notebook_send_no_other_plan(names, capsys):
+def test_the_phrase_in_the_notebook_sends_no_other_plan(names, capsys):
     sources = [source.replace("quantity=400", "quantity=401") for source in cells()]
     submission = next(place for place, source in enumerate(sources) if "review.submit(" in source)
 

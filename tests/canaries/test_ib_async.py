@@ -777,7 +777,7 @@ def test_the_start_of_ib_async_accepts_the_clients_arguments():
     assert {"clientId", "timeout", "account", "raiseSyncErrors", "fetchFields"} <= set(taken)
 
 
-def test_ib_async_logs_whole_orders_at_debug_level(play, caplog):
+def test_ib_async_logs_whole_orders_at_info_level(play, caplog):
     """ib.client silences them."""
     caplog.set_level(logging.INFO)
 
