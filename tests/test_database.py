@@ -244,7 +244,7 @@ def test_a_query_larger_than_memory_may_spill_to_disk(tmp_path, monkeypatch):
 def test_a_connection_that_cannot_be_set_up_is_closed(tmp_path):
     with pytest.raises(duckdb.Error):
         connect(str(tmp_path / "x.duckdb"), settings={"no_such_setting": "1"})
-    duckdb.connect(str(tmp_path / "x.duckdb")).close()  # with another configuration: nobody holds it open
+    duckdb.connect(str(tmp_path / "x.duckdb")).close()  # with another configuration: nothing holds it open
 
 
 def test_a_file_that_duckdb_cannot_read_is_an_input_error_with_table_and_file():

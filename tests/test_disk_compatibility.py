@@ -36,7 +36,7 @@ VERSIONS = sorted(ROOT.glob("tests/data/disk_*"))
 ARCHIVES = ("finished", "killed", "halted", "export")
 LATER = "2022-12-29 15:30:00"  # half an hour after the venue of the killed run was started
 # Status, shares, value, commission and reason, by hand. 40 at 400.10 and 60 at 400.30; 100 at 99.98 and 200 at
-# 99.90; 400 of 1,000 at 62.61; a reject; one left out; 20 at 62.62, corrected to 62.60, and 30 at 62.62; 4 that
+# 99.90; 400 of 1,000 at 62.61; a reject; one excluded; 20 at 62.62, corrected to 62.60, and 30 at 62.62; 4 that
 # were withdrawn, and 10 at 99.98. The commission is 0.005 a share, and 1.00 an order at least.
 TRADED = {
     "run-1-SPY-BUY": ("FILLED", 100.0, 40_022.0, 1.0, None),
@@ -258,7 +258,7 @@ def test_a_run_whose_process_was_killed_is_resumed_to_its_end_and_nothing_is_sen
     journal = folder / "journal.jsonl"
     settings = {**VENUE, "start": LATER, "state": folder / "venue.state", "journal": journal}
     with Simulator(**settings) as venue:
-        venue.event("fill", symbol="SPY")  # the six that were left are sold while nobody listens
+        venue.event("fill", symbol="SPY")  # the remaining six are sold while no client is connected
         with sx.open_blotter(folder / BLOTTER) as blotter, connect(venue) as broker:
             states = resumed("run-3", broker, blotter)
             assert states[["symbol", "status", "filled_quantity"]].to_numpy().tolist() == [
@@ -392,7 +392,7 @@ def test_no_file_names_a_module_of_the_package(name, take):
 
 
 def test_the_files_are_not_ignored_and_go_into_the_source_distribution():
-    # Hatchling leaves out what .gitignore names, such as *.duckdb.
+    # Hatchling excludes what .gitignore names, such as *.duckdb.
     sdist = need("hatchling.builders.sdist", "dev")
     listed = {Path(one.relative_path) for one in sdist.SdistBuilder(str(ROOT)).recurse_included_files()}
     files = {file.relative_to(ROOT) for folder in VERSIONS for file in folder.rglob("*") if file.is_file()}

@@ -98,7 +98,7 @@ def _tables(lines):
 
 
 def _paragraphs(lines, indent):
-    """Lines of prose that end long before the margin, though the paragraph goes on."""
+    """Lines of prose that end long before the margin, though the paragraph continues."""
     literal = table = False
     for row, (line, after) in enumerate(pairwise(lines)):
         if RULE.fullmatch(line.strip()):

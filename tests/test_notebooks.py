@@ -58,7 +58,7 @@ def test_running_notebook_cells_repeatedly_sends_every_approved_order_once(names
             await run_cell(source, names)
 
     asyncio.run(story())
-    assert arrived(names) == ONCE  # and none of "yours", which nobody approved
+    assert arrived(names) == ONCE  # and none of "yours", which was not approved
     assert len(names["blotter"].runs()) == 2
     assert len(names["blotter"].fills()) == 12  # each order of the first run in three parts
     assert "nothing was sent: approve, submit" in capsys.readouterr().out

@@ -68,7 +68,7 @@ def test_a_writer_in_a_separate_thread_gives_the_same_schedules():
     assert min(answers) > 0  # the clock has stood still for the thread
     assert [one.pop("answers") for one in inline] == [0] * len(seeds)
     for one in (*inline, *threaded):
-        del one["found_states"]  # what a worker hands over as it dies, the next one may find recorded or not yet
+        del one["found_states"]  # what a worker submits as it dies, the next one may find recorded or not yet
     assert threaded == inline
 
 
@@ -165,7 +165,7 @@ def test_virtual_time_continues_once_the_threads_have_answered(loop):
     answers = [Future(), Future()]
 
     def work():
-        for answer in answers:  # the second one nobody waits for: it counts all the same
+        for answer in answers:  # nothing waits for the second one: it still counts
             loop.holds.wait(30)
             answer.set_result(None)
 

@@ -81,7 +81,7 @@ def submit_and_die(port, file, count):
 
 
 def time_restart(count):
-    """Seconds of a restart until the blotter is reconciled, and until the run is over."""
+    """Seconds of a restart until the blotter is reconciled, and until the run has finished."""
     reconciled = []
     run = recovery.Recovery.run
 

@@ -365,7 +365,7 @@ def test_a_refused_file_is_not_kept_open(tmp_path):
         connection.execute("CREATE TABLE mine (x INTEGER)")
     with pytest.raises(BlotterError) as caught:
         open_blotter(path)
-    # Another configuration is only accepted when nobody in this process has the file open.
+    # Another configuration is only accepted when nothing in this process has the file open.
     duckdb.connect(str(path), read_only=True).close()
     del caught
 

@@ -172,5 +172,5 @@ def test_the_journal_is_private_whatever_the_umask(path):
 def test_an_unchanged_journal_is_not_read_again(path):
     journal = HaltJournal(path)
     journal.halt("one")
-    assert journal.entries() is not journal.entries()  # nobody can change what the journal keeps
+    assert journal.entries() is not journal.entries()  # a caller cannot change what the journal keeps
     assert journal.entries()[0] is journal.entries()[0]

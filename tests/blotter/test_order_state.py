@@ -181,7 +181,7 @@ HISTORIES = {
         [BY_SEVEN, SUBMITTED, MISSING, CANCELLED_AT_4],
         ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
     ),
-    "cancelled with a number of filled shares that cannot be": (
+    "cancelled with an impossible filled quantity": (
         10,
         [BY_SEVEN, CANCELLED_AT_4._replace(filled=1e300)],
         ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled"),
@@ -197,7 +197,7 @@ HISTORIES = {
         [OrderEvent("intent"), SENT, OrderEvent("refused", code="rate_cap")],
         ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
-    "announced, taken back, and refused": (
+    "announced, withdrawn, and refused": (
         10,
         [OrderEvent("intent"), SENT, NOT_SENT, OrderEvent("refused", code="rate_cap")],
         ("REFUSED", "REJECTED", 0.0, None, None, "rate_cap"),
@@ -217,7 +217,7 @@ HISTORIES = {
         [SENT, FILL_4, MISSING],
         ("MISSING", "UNKNOWN", 4.0, 100.0, None, MISSING.message),
     ),
-    "said to be filled, executions not reported, and missing": (
+    "reported filled without executions, and missing": (
         10,
         [SENT, OrderEvent("status", status="FILLED"), MISSING],
         ("MISSING", "UNKNOWN", 0.0, None, None, MISSING.message),
@@ -307,7 +307,7 @@ HISTORIES = {
         ("INTENT", "NEW", 0.0, None, None, None),
     ),
     "cancelled": (10, [CANCELLED], ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled")),
-    "cancelled as we asked": (
+    "cancelled as requested": (
         10,
         [OrderEvent("cancel_requested", occurred_at=NOON), CANCELLED],
         ("CANCELLED", "CANCELLED", 0.0, None, None, "cancel_requested"),
@@ -327,7 +327,7 @@ HISTORIES = {
         [CANCELLED, FILL_4, FILL_6],
         ("FILLED", "FILLED", 10.0, 106.0, None, None),
     ),
-    "asked to cancel, not yet done": (
+    "cancel requested, not yet done": (
         10,
         [OrderEvent("status", status="SUBMITTED"), OrderEvent("cancel_requested", occurred_at=NOON)],
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
@@ -420,7 +420,7 @@ HISTORIES = {
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
     ),
     "filled, then one half busted": (10, [FILL_4, FILL_6, BUSTED], ("PARTIAL", "PARTIAL", 6.0, 110.0, None, None)),
-    "more filled than asked": (5, [FILL_4, FILL_6], ("FILLED", "FILLED", 10.0, 106.0, None, None)),
+    "more filled than ordered": (5, [FILL_4, FILL_6], ("FILLED", "FILLED", 10.0, 106.0, None, None)),
     "a commission without its execution": (
         10,
         [commission(FIRST, 1.0)],
@@ -452,17 +452,17 @@ HISTORIES = {
         [execution("a", 0.1, 10.0), execution("b", 0.2, 10.0)],
         ("FILLED", "FILLED", 0.3, 10.0, None, None),
     ),
-    "an execution of a number that is none": (
+    "an execution with an invalid quantity": (
         10,
         [execution("a", math.nan, 10.0)],
         ("PLANNED", "NEW", 0.0, None, None, None),
     ),
-    "a correction of a number that is none": (
+    "a correction with an invalid quantity": (
         10,
         [FILL_4, execution(FIRST[:-1] + "2", math.inf, 1.0)],
         ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
     ),
-    "a correction to less than nothing": (
+    "a correction to a negative quantity": (
         10,
         [FILL_4, execution(FIRST[:-1] + "2", -4, 1.0)],
         ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
@@ -472,7 +472,7 @@ HISTORIES = {
         [UNKNOWN._replace(message="b"), UNKNOWN._replace(message="a", attempt=2)],
         ("UNKNOWN", "UNKNOWN", 0.0, None, None, "b"),
     ),
-    "an execution of less than nothing": (
+    "an execution of a negative quantity": (
         10,
         [FILL_4, execution("a", -4, 10.0)],
         ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
@@ -483,7 +483,7 @@ HISTORIES = {
         [FILL_4, execution("a", 6, math.nan)],
         ("FILLED", "FILLED", 10.0, None, None, None),
     ),
-    "no quantity was asked for": (
+    "no quantity was ordered": (
         math.nan,
         [OrderEvent("refused", code="price_unavailable")],
         ("REFUSED", "REJECTED", 0.0, None, None, "price_unavailable"),
@@ -533,7 +533,7 @@ RUNS = {
     "one filled, one rejected": (["FILLED", "REJECTED"], True, DONE, "partial"),
     "one filled, one cancelled": (["FILLED", "CANCELLED"], True, DONE, "partial"),
     "one filled, one unknown": (["FILLED", "UNKNOWN"], True, DONE, "partial"),
-    "one filled, one left unfilled": (["FILLED", "SUBMITTED"], True, DONE, "partial"),
+    "one filled, one still unfilled": (["FILLED", "SUBMITTED"], True, DONE, "partial"),
     "a part of one filled": (["PARTIAL"], True, DONE, "partial"),
     "a part of one filled, the rest cancelled": (["CANCELLED"], True, DONE, "partial"),
     "cancelled by a person before any fill": (["CANCELLED"], False, DONE | {"cancelled": True}, "cancelled"),
@@ -552,8 +552,8 @@ RUNS = {
         "cancelled",
     ),
     "every order refused by a check": (["REJECTED"], False, {"started": False, "ended": False}, "blocked"),
-    "refused or left out": (["REJECTED", "CANCELLED"], False, {"started": False, "ended": False}, "blocked"),
-    "every order left out by a person": (["CANCELLED"], False, {"started": False, "ended": False}, "cancelled"),
+    "refused or not approved": (["REJECTED", "CANCELLED"], False, {"started": False, "ended": False}, "blocked"),
+    "every order excluded by a person": (["CANCELLED"], False, {"started": False, "ended": False}, "cancelled"),
 }
 FACTS_OF_STATUS = {
     "FILLED": [("execution", {"quantity": 10.0, "price": 100.0})],
@@ -649,7 +649,7 @@ def amount(random):
     )
 
 
-def fact_of_an_order(random):
+def event_of_an_order(random):
     return OrderEvent(
         random.choice([*OF_ORDERS, "execution", "execution", "commission"]),
         occurred_at=random.choice(TIMES),
@@ -672,7 +672,7 @@ def history(random):
     kinds = random.choice(
         [OF_ORDERS, random.sample(OF_ORDERS, 4)]
     )  # some have few kinds, so that every state occurs
-    events = [fact_of_an_order(random) for _ in range(random.randrange(12))]
+    events = [event_of_an_order(random) for _ in range(random.randrange(12))]
     return asked, [event for event in events if event.kind in kinds]
 
 

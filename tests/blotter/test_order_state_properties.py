@@ -42,7 +42,7 @@ class OrderHistory:
     def __init__(self, random, name="r-0"):
         self.name = name
         self.asked, self.asked_units = hundred_millionths(random, 100)
-        self.events = [event._replace(client_order_id=name, run_id="r") for event in self._tell(random)]
+        self.events = [event._replace(client_order_id=name, run_id="r") for event in self._distinct_events(random)]
         self.units = sum(shares for _, shares, _ in self.latest.values())
         value = sum(shares * price for _, shares, price in self.latest.values())
         self.average = float(Fraction(value, self.units * UNIT)) if self.units else math.nan
@@ -53,7 +53,7 @@ class OrderHistory:
         ]
         self.commission = sum(fees) / UNIT if fees else math.nan
 
-    def _tell(self, random):
+    def _distinct_events(self, random):
         self.latest, self.fees, self.most = {}, {}, {}
         events = [*self._executions(random), *(self._other(random) for _ in range(random.randrange(8)))]
         random.shuffle(events)

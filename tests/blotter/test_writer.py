@@ -227,11 +227,11 @@ def test_a_cancelled_wait_does_not_withdraw_the_event_or_stop_the_writer(bench):
     future = bench.writer.put([message("a")])
     assert not future.cancel()
 
-    async def give_up():
+    async def stop_waiting():
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(future), 0)
 
-    asyncio.run(give_up())
+    asyncio.run(stop_waiting())
     go_on.set()
     bench.writer.put([message("b")]).result()
     assert bench.rows() == [("a",), ("b",)]

@@ -119,7 +119,7 @@ def test_an_immediate_order_fills_if_it_can(tif):
         {"SPY": 0.0, "TLT": 50.0},
         {"SPY": math.nan},
         quotes(("SPY", 101.0, 99.0)),  # crossed
-        quotes(("SPY", 99.0, math.nan, 100.0)),  # nobody sells
+        quotes(("SPY", 99.0, math.nan, 100.0)),  # no ask
         None,
     ],
     ids=str,

@@ -71,7 +71,7 @@ def path(tmp_path):
 
 @pytest.mark.slow
 def test_a_second_process_is_kept_out_by_duckdbs_lock(path):
-    """locking, blotter.reader: others read a copy of the file, since nobody may open it beside its owner."""
+    """locking, blotter.reader: others read a copy of the file, since only its owner may open it."""
     with duckdb.connect(str(path)):
         assert "Could not set lock on file" in from_another_process(OPEN_AND_WRITE, path)
         assert "Could not set lock on file" in from_another_process(

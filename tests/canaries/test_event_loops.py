@@ -47,7 +47,7 @@ def test_trap_orders_placed_from_another_thread_are_lost(play):
 
     arrived, trades = play(script)
     assert trades == 100
-    assert arrived <= 45  # what is over the limit of a second waits in a loop that never runs
+    assert arrived <= 45  # messages above the limit of a second wait in a loop that never runs
 
 
 def test_a_hundred_orders_through_their_own_loop_all_arrive(play):

@@ -17,7 +17,7 @@ QUOTES = {"SPY": 123.0, "TLT": 33.33, "BIG": 10.0, "LEFT": 7.0}
 
 @pytest.fixture
 def approved():
-    """SPY and TLT approved, LEFT left out, BIG blocked by a check, GONE refused by the plan."""
+    """SPY and TLT approved, LEFT excluded, BIG blocked by a check, GONE refused by the plan."""
     weights = {"SPY": 0.3, "TLT": 0.2, "BIG": 0.4, "LEFT": 0.05, "GONE": 0.05}
     orders = sx.plan_orders(
         weights, None, QUOTES, nav=10_000, run_id="run-1", order_type="LMT", limit_offset_bps=-10

@@ -77,7 +77,7 @@ CASES = {
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0), ("by hand", "TLT", 3.0, 0.0))},
         [],
     ),
-    "a dead order that works": (
+    "an ended order that is working at the broker": (
         {"orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 10.0, 4.0, "CANCELLED"))},
         [("order_alive", "halt", "SPY", "r-SPY-BUY", 0.0, 6.0)],
     ),
@@ -97,7 +97,7 @@ CASES = {
         {"orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 10.0, 4.0, "UNKNOWN")), "open_orders": open_of()},
         [("order_unresolved", "warn", "SPY", "r-SPY-BUY", NAN, NAN)],
     ),
-    "more filled than asked for": (
+    "more filled than ordered": (
         {
             "orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 3.0, 4.0, "FILLED")),
             "open_orders": open_of(),

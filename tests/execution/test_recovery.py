@@ -29,7 +29,7 @@ class Scripted:
     lock_account, session, mode, account = "here", 3, "paper", "DU0000001"
 
     def __init__(self, *rounds):
-        self.rounds, self.asked, self.adopted, self.again = list(rounds), 0, [], []
+        self.rounds, self.query_count, self.adopted, self.again = list(rounds), 0, [], []
 
     def now(self):
         return NOW
@@ -44,8 +44,8 @@ class Scripted:
         self.again += names
 
     async def collect_evidence(self):
-        events, evidence = self.rounds[min(self.asked, len(self.rounds) - 1)]
-        self.asked += 1
+        events, evidence = self.rounds[min(self.query_count, len(self.rounds) - 1)]
+        self.query_count += 1
         if events:
             self.report(*events)
         return evidence
@@ -110,7 +110,7 @@ def test_open_orders_are_adopted_and_unsent_ones_released_after_one_round(blotte
     broker = Scripted(([LIVES], evidence(next_id=2, open_orders=frozenset({A}), refs=frozenset({A}))))
     found = recover(broker, blotter, [sent(A, 1)])
     assert (found.session, found.unsent, found.again) == (3, [B, C], [])
-    assert (broker.asked, broker.adopted) == (1, [A])
+    assert (broker.query_count, broker.adopted) == (1, [A])
     assert blotter.orders("r").set_index("client_order_id")["state"].to_dict() == {
         A: "WORKING",
         B: "INTENT",
@@ -125,7 +125,7 @@ def test_orders_in_doubt_are_queried_until_two_quiet_rounds_and_resent_by_id(blo
     found = recover(broker, blotter, [sent(A, 1), sent(B, 3), sent(C, 2)])
     assert found.again == [C, B]  # by their ids and not as planned, or TWS would refuse the lower one
     assert (found.unsent, broker.again) == ([], [C, B])
-    assert broker.asked == 3  # the first reported something new, two did not
+    assert broker.query_count == 3  # the first reported something new, two did not
 
 
 @pytest.mark.slow
@@ -181,7 +181,7 @@ def test_a_broker_without_other_clients_is_not_queried_for_a_new_run(blotter):
     broker = Scripted(([], evidence()))
     broker.lock_account = None
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
-    assert broker.asked == 0
+    assert broker.query_count == 0
 
 
 # -- what somebody else may have sent -----------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_a_copied_record_sends_nothing_while_missing_orders_may_be_in_flight(blo
 def test_newly_planned_orders_are_sent_without_waiting(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     assert recover(broker, blotter, cleared=frozenset({A, B, C}), in_flight_seconds=60.0).unsent == [A, B, C]
-    assert broker.asked == 1
+    assert broker.query_count == 1
 
 
 def test_an_expired_order_that_may_have_been_sent_is_held_back(blotter):
@@ -361,4 +361,4 @@ def test_a_broker_that_forgets_nothing_proves_which_orders_were_not_sent(blotter
     broker = Scripted(([], Evidence(NOW, forgets=False)))
     broker.lock_account = None
     assert recover(broker, blotter, overtaken="").unsent == [A, B, C]
-    assert broker.asked > 0
+    assert broker.query_count > 0

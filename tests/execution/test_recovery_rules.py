@@ -129,7 +129,7 @@ CASES = {
         "send",
         "",
     ),
-    "approved, and nobody but this worker can have sent it": (
+    "approved, and only this worker can have sent it": (
         [INTENT._replace(client_id=2, occurred_at=YESTERDAY)],
         Evidence(NOW, next_id=50, client_id=1, is_complete=False),
         {"trail": TRAIL, "is_cleared": True},
@@ -207,21 +207,21 @@ CASES = {
         "missing",
         "earlier day",
     ),
-    "said to be filled, no executions": (
+    "reported filled, no executions": (
         [INTENT, SENT, OrderEvent("status", status="FILLED")],
         NOTHING,
         {},
         "missing",
         "the executions on record do not cover its quantity; resume with client id 1, which placed it",
     ),
-    "said to be filled, and a part is on record": (
+    "reported filled, and a part is recorded": (
         [INTENT, SENT._replace(client_id=2), FILL_4, OrderEvent("status", status="FILLED")],
         Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
         {},
         "missing",
         "do not cover its quantity; resume with client id 2, which placed it",
     ),
-    "said to be filled, and the fill was withdrawn": (
+    "reported filled, and the fill was withdrawn": (
         [
             INTENT,
             SENT,
@@ -233,7 +233,7 @@ CASES = {
         "missing",
         "do not cover its quantity; resume with client id 1, which placed it",
     ),
-    "said to be filled, and never sent by this blotter": (
+    "reported filled, and never sent by this blotter": (
         [INTENT, OrderEvent("status", status="FILLED")],
         Evidence(NOW, next_id=7, client_id=2, refs=frozenset({NAME})),
         {},

@@ -75,12 +75,12 @@ def test_residual_orders_are_the_next_batch_of_the_run_and_are_sent_once(broker,
 
 
 class Secretive(MockBroker):
-    """The mock broker, which reports no execution of SPY until ``speaks``."""
+    """The mock broker, which reports no execution of SPY until ``reports_all``."""
 
-    speaks = False
+    reports_all = False
 
     def _publish(self, order, event):
-        if self.speaks or event.kind not in ("execution", "commission") or order.ticket.symbol != "SPY":
+        if self.reports_all or event.kind not in ("execution", "commission") or order.ticket.symbol != "SPY":
             super()._publish(order, event)
         else:
             self.kept.append((order, event))
@@ -89,8 +89,8 @@ class Secretive(MockBroker):
         self.kept = []
         super().__init__(*arguments, **options)
 
-    def speak(self):
-        self.speaks = True
+    def report_kept(self):
+        self.reports_all = True
         for order, event in self.kept:
             self._publish(order, event)
 
@@ -109,7 +109,7 @@ def test_shares_reported_filled_are_not_ordered_again_before_their_executions_ar
     assert rest.loc["SPY", ["status", "reason"]].tolist() == ["REJECTED", "order_unresolved"]
     assert blotter.unresolved()["client_order_id"].tolist() == ["r-SPY-BUY"]
     assert "1 orders are unresolved" in blotter.runs()["message"].tolist()[0]
-    secretive.speak()
+    secretive.report_kept()
     states = sx.resume("r", secretive, blotter).set_index("symbol")
     assert states.loc["SPY", ["state", "filled_quantity", "reported_quantity"]].tolist() == [
         "CANCELLED",
@@ -131,7 +131,7 @@ def test_shares_reported_filled_are_not_ordered_again_even_after_a_resolution(se
 @pytest.mark.slow
 def test_a_fill_that_was_withdrawn_is_ordered_again(secretive, blotter):
     asked = run(secretive, blotter).set_index("symbol").loc["SPY", "quantity"]
-    secretive.speak()
+    secretive.report_kept()
     sx.resume("r", secretive, blotter)
     order, fill = next((order, event) for order, event in secretive.kept if event.kind == "execution")
     secretive._publish(order, fill._replace(exec_id=fill.exec_id[:-1] + "2", quantity=0.0))

@@ -837,7 +837,7 @@ def test_a_resumed_run_waits_for_the_in_flight_time_of_the_broker_or_the_given_o
     assert len(broker.sent) == sent
 
 
-# -- commissions of what was filled while nobody listened --------------------------------------------------------
+# -- commissions of fills while disconnected --------------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Stopping a run and hearing of it, from any thread."""
+"""Stopping a run and receiving its events, from any thread."""
 
 import pytest
 

@@ -306,8 +306,8 @@ with Simulator(clock="brisk") as venue:
     review.approve_all(by="me")
     run = sx.start_run(review.result(), broker, blotter)
 
-    def interrupt_once_it_rests(fact):
-        if fact.status == "SUBMITTED":
+    def interrupt_once_it_rests(event):
+        if event.status == "SUBMITTED":
             os.kill(os.getpid(), signal.SIGINT)
 
     run.control.listen(interrupt_once_it_rests)

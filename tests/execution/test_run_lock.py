@@ -162,7 +162,7 @@ def rebalance(broker, blotter):
     return sx.rebalance(targets, broker, blotter, run_id="r", approve="test", dry_run=False)
 
 
-# -- a place that is nobody else's -----------------------------------------------------------------------------
+# -- a private place for the lock -----------------------------------------------------------------------------
 
 
 def test_folders_and_lock_file_are_private_whatever_the_umask(state, locks):

@@ -78,14 +78,14 @@ def test_each_approved_or_selected_order_may_be_sent_once(broker, blotter, monke
     sx.submit_orders(approved(broker), broker, blotter, limits=sx.Limits(max_total_notional=1))  # sends none
     seen = []
 
-    class Looker:
+    class BudgetRecorder:
         def __init__(self, *arguments):
             seen.extend(one for one in arguments if isinstance(one, SendBudget))
 
         async def work(self):
             pass
 
-    monkeypatch.setattr(run_setup, "Runner", Looker)
+    monkeypatch.setattr(run_setup, "Runner", BudgetRecorder)
     asyncio.run(run_setup.work_run("r", broker, blotter, RunTerms(), None, only))
     assert seen[0].allowed == {f"r-{symbol}-BUY": 1 for symbol in may_leave}
 

@@ -43,7 +43,7 @@ def test_the_summary_equals_a_hand_calculation():
         "gap_bp": 0.0,
         "estimated_fees": 3.0,  # three orders at the minimum of 1.00
         "reserved_fees": 3.0,
-        "reserved_slippage": 0.0,  # nobody quotes a spread
+        "reserved_slippage": 0.0,  # the quotes have no spread
         "rejected_weight": 0.0,
         "unpriced": 0.0,
     }

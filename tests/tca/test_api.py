@@ -206,7 +206,7 @@ def test_a_run_records_whether_the_market_at_arrival_was_delayed_and_how_old(kin
         (touch,) = sx.slippage(record, benchmark="far_touch").to_dict("records")
         (split,) = sx.implementation_shortfall(record).to_dict("records")
         summary = sx.cost_summary(record, sign="performance")
-        if delayed:  # bought at 123.05: nobody knows what that was worse than
+        if delayed:  # bought at 123.05: there is no price to compare it with
             assert (row["flags"], touch["flags"], split["flags"]) == ("delayed_quote",) * 3
             assert pd.isna([row["slippage_bps"], touch["slippage_bps"], split["delay_cost"]]).all()
             assert summary.orders["flags"].tolist() == ["delayed_quote"]

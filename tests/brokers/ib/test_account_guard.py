@@ -74,7 +74,7 @@ def test_another_computer_is_recognised(host):
 
 
 @pytest.mark.parametrize(
-    ("causes", "error", "version", "said"),
+    ("causes", "error", "version", "advice"),
     [
         (["326", "closed"], TimeoutError(), 176, "another client_id"),
         (["garbage", "closed"], TimeoutError(), 0, "not TWS"),
@@ -87,5 +87,5 @@ def test_another_computer_is_recognised(host):
         ([], ConnectionError(["open orders request timed out"]), 176, "not ready after 4 s"),
     ],
 )
-def test_each_kind_of_connection_failure_has_its_advice(causes, error, version, said):
-    assert said in explain_failure("127.0.0.1:4002", 7, 4.0, causes=causes, error=error, version=version)
+def test_each_kind_of_connection_failure_has_its_advice(causes, error, version, advice):
+    assert advice in explain_failure("127.0.0.1:4002", 7, 4.0, causes=causes, error=error, version=version)

@@ -71,11 +71,11 @@ def ticket(name="r-SPY-BUY", symbol="SPY", **changes):
     return Ticket(**(given | changes))
 
 
-def told_of(events, kind):
+def events_of_kind(events, kind):
     return [event for event in events if event.kind == kind]
 
 
-# -- what a user asks ------------------------------------------------------------------------------------------
+# -- account and market data -----------------------------------------------------------------------------------
 
 
 def test_a_connection_to_the_simulator_is_a_paper_broker(simulator):
@@ -807,8 +807,8 @@ def test_with_several_accounts_one_must_be_named_and_the_error_masks_them():
 # -- connections that fail -------------------------------------------------------------------------------------
 
 
-class Stranger:
-    """A server of another kind: says ``greeting`` to whoever connects, then answers nothing."""
+class ForeignServer:
+    """A server of another kind: sends ``greeting`` to each client, then answers nothing."""
 
     def __init__(self, greeting=b"", *, closes=False):
         self.greeting, self.closes = greeting, closes
@@ -846,7 +846,7 @@ class Stranger:
 
     def __exit__(self, *_):
         async def stop():
-            # Nothing is cancelled: of a connection that is just being accepted nobody else would close the socket.
+            # Nothing is cancelled: nothing else would close the socket of a connection being accepted.
             self.server.close()
             self.over.set()
             while others := asyncio.all_tasks() - {asyncio.current_task()}:
@@ -859,7 +859,7 @@ class Stranger:
 
 
 def test_a_refused_connection_is_an_error_that_names_the_ports_and_the_setting():
-    with Stranger() as gone:
+    with ForeignServer() as gone:
         port = gone.port
     with pytest.raises(BrokerError, match=r"nothing listens there.*7497.*4002.*Enable ActiveX"):
         IBBroker(port=port, seconds=2.0)
@@ -886,19 +886,19 @@ def test_a_connection_closed_at_the_start_is_most_likely_the_client_id():
     ids=["a web server", "no text", "one field", "two fields"],
 )
 def test_a_server_that_is_not_tws_is_recognised(greeting):
-    with Stranger(greeting) as other, pytest.raises(BrokerError, match="not TWS"):
+    with ForeignServer(greeting) as other, pytest.raises(BrokerError, match="not TWS"):
         IBBroker(port=other.port, seconds=1.0)
 
 
 @pytest.mark.slow
 def test_a_silent_server_is_an_error_within_the_time_limit():
-    with Stranger() as other, pytest.raises(BrokerError, match=r"sent nothing for 0\.3 s"):
+    with ForeignServer() as other, pytest.raises(BrokerError, match=r"sent nothing for 0\.3 s"):
         IBBroker(port=other.port, seconds=0.3)
 
 
 def test_a_server_that_closes_the_connection_is_distinguished_from_a_silent_one():
     with (
-        Stranger(closes=True) as other,
+        ForeignServer(closes=True) as other,
         pytest.raises(BrokerError, match="closed the connection without a message"),
     ):
         IBBroker(port=other.port, seconds=2.0)
@@ -906,7 +906,7 @@ def test_a_server_that_closes_the_connection_is_distinguished_from_a_silent_one(
 
 def test_a_server_that_is_too_old_is_reported_as_such():
     with (
-        Stranger(b"\x00\x00\x00\x1a" + b"100\x0020221229 10:00:00 EST\x00"[:26]) as other,
+        ForeignServer(b"\x00\x00\x00\x1a" + b"100\x0020221229 10:00:00 EST\x00"[:26]) as other,
         pytest.raises(BrokerError, match="version 100, which is too old"),
     ):
         IBBroker(port=other.port, seconds=2.0)

@@ -21,7 +21,7 @@ class Recorder:
 
     def __init__(self):
         self.accounts, self.version, self.is_closing = [], 0, False
-        self.said, self.failed, self.counted = [], [], 0
+        self.calls, self.failed, self.counted = [], [], 0
 
     def count_message(self):
         self.counted += 1
@@ -36,7 +36,7 @@ class Recorder:
         return None
 
     def note_cause(self, what, version=0):
-        self.said.append((what, version))
+        self.calls.append((what, version))
 
     def guard(self, handler, *arguments):
         handler(*arguments)
@@ -45,7 +45,7 @@ class Recorder:
         self.failed.append((what, type(error)))
 
     def __getattr__(self, name):
-        return lambda *arguments, **named: self.said.append((name, *arguments, *named.values()))
+        return lambda *arguments, **named: self.calls.append((name, *arguments, *named.values()))
 
 
 def frame(*fields):
@@ -77,19 +77,19 @@ def execution(time="20221229 10:00:01 US/Eastern", shares="100"):
 
 def test_an_execution_is_received_with_its_time_in_utc():
     listener = causes(execution())
-    ((name, contract, found),) = listener.said
+    ((name, contract, found),) = listener.calls
     assert (name, contract.symbol, found.shares, found.orderRef) == ("on_execution", "SPY", 100.0, "r-SPY-BUY")
     assert found.time.isoformat() == "2022-12-29T15:00:01+00:00"
 
 
 def test_an_execution_with_an_unreadable_time_is_still_received():
-    assert [said[0] for said in causes(execution(time="soon")).said] == ["on_execution"]
+    assert [call[0] for call in causes(execution(time="soon")).calls] == ["on_execution"]
 
 
 def test_an_unreadable_execution_is_reported_as_a_failure():
     listener = causes(execution(shares="many"), execution())
     assert listener.failed == [("message 11 of TWS cannot be read", ValueError)]
-    assert len(listener.said) == 1
+    assert len(listener.calls) == 1
 
 
 def test_an_unreadable_status_is_reported_as_a_failure():
@@ -99,14 +99,14 @@ def test_an_unreadable_status_is_reported_as_a_failure():
 
 def test_a_status_is_received_as_it_was_sent():
     listener = causes(frame(3, 12, "Submitted", 40, 60, "400.1", 77, 0, "400.1", 1, "locate", 0))
-    assert listener.said == [("on_status", 12, "Submitted", 40.0, 60.0, 400.1, 77, 0, 400.1, 1, "locate")]
+    assert listener.calls == [("on_status", 12, "Submitted", 40.0, 60.0, 400.1, 77, 0, 400.1, 1, "locate")]
 
 
 def test_a_status_of_an_older_tws_may_lack_the_why_held_field():
     held = frame(3, 12, "PreSubmitted", "", "", "", "", "", "", "", "locate")
-    assert causes(held).said == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "locate")]
+    assert causes(held).calls == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "locate")]
     bare = frame(3, 12, "PreSubmitted", "", "", "", "", "", "", "")
-    assert causes(bare).said == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "")]
+    assert causes(bare).calls == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "")]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_end_of_a_connection_reports_whether_tws_is_too_old(message, what):
         wire = IBClient(listener)
         wire.client._serverVersion = 100
         wire.client._onSocketDisconnected(message)
-        return listener.said
+        return listener.calls
 
     assert (what, 100) in asyncio.run(run())
 
@@ -136,7 +136,7 @@ def test_the_id_of_an_open_order_is_not_used_again():
 
 def test_an_empty_commission_is_unknown_and_not_zero():
     listener = causes(frame(59, 1, "a.b.01.01", "", "USD", MAX_DOUBLE, MAX_DOUBLE, ""))
-    assert listener.said == [("on_commission", "a.b.01.01", 1.7976931348623157e308, "USD")]
+    assert listener.calls == [("on_commission", "a.b.01.01", 1.7976931348623157e308, "USD")]
 
 
 def test_a_late_answer_and_an_unknown_message_are_ignored():
@@ -146,19 +146,19 @@ def test_a_late_answer_and_an_unknown_message_are_ignored():
 
 @pytest.mark.parametrize("code", [326, 10349, 2104])
 def test_a_message_is_received_with_its_code(code):
-    assert causes(frame(4, 2, -1, code, "text", "")).said == [("on_error", -1, code, "text", False)]
+    assert causes(frame(4, 2, -1, code, "text", "")).calls == [("on_error", -1, code, "text", False)]
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad", b"\xff\xff\xff\xff", b"\x7f\x00\x00\x00x"])
 def test_a_frame_length_beyond_the_limit_is_detected_at_once(data):
     listener = causes(data)
-    assert ("garbage", 0) in listener.said
+    assert ("garbage", 0) in listener.calls
     assert listener.failed
 
 
 def test_a_frame_length_beyond_the_limit_is_detected_after_a_valid_frame():
     listener = causes(frame(4, 2, -1, 2104, "fine", "") + b"\xff\xff\xff\xff")
-    assert ("garbage", 0) in listener.said
+    assert ("garbage", 0) in listener.calls
 
 
 @given(st.binary(max_size=200))
@@ -225,15 +225,15 @@ def test_no_text_changes_the_number_of_fields_of_an_order(text):
     ],
 )
 def test_an_order_that_the_server_would_misread_is_not_encoded(symbol, changes):
-    left = []
+    sent_messages = []
 
     def call(client):
-        client.conn.sendMsg = left.append
+        client.conn.sendMsg = sent_messages.append
         client.placeOrder(5, stock(symbol), plain_order(**changes))
 
     with pytest.raises(BrokerError, match="nothing was sent"):
         sent(call)
-    assert left == []
+    assert sent_messages == []
 
 
 def test_an_account_summary_of_another_account_or_tag_is_ignored():

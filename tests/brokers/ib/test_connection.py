@@ -62,7 +62,7 @@ def test_every_message_is_counted_by_the_rate_limit():
         before = connection.pacer.sent
         await connection.positions()
         await connection.open_orders()
-        await connection.account_value("DU0000001", "NetLiquidation")  # asked, and taken back
+        await connection.account_value("DU0000001", "NetLiquidation")  # requested, and cancelled
         counted = connection.pacer.sent - before
         return (
             counted,
@@ -106,7 +106,7 @@ def test_a_failing_handler_is_reported_and_later_messages_are_delivered():
     assert held == []
 
 
-async def ask_for_ever(connection):
+async def request_forever(connection):
     while True:
         await connection.positions()
 
@@ -115,7 +115,7 @@ def test_the_end_of_a_connection_is_reported_once_and_later_requests_fail():
     async def work(connection, owner, simulator):
         await asyncio.to_thread(simulator.event, "restart")
         with pytest.raises(BrokerError, match=r"gone|lost"):
-            await ask_for_ever(connection)
+            await request_forever(connection)
         while not owner.lost:  # noqa: ASYNC110 - one turn of the loop, until the connection's own task has run
             await asyncio.sleep(0)
         return owner.lost

@@ -101,7 +101,7 @@ def name_of(order_id):
     return f"{RUN}-{order_id}"
 
 
-def hear_before(tracker, order_id, what):  # noqa: C901 - one case for each line of the table
+def report_before(tracker, order_id, what):  # noqa: C901 - one case for each line of the table
     """Report to the tracker what comes before the code."""
     match what:
         case "ApiPending" | "PendingSubmit":
@@ -171,7 +171,7 @@ def published(order_id, before, *codes):
     tracker, events = OrderTracker(lambda: NOON), []
     tracker.follow(RUN, lambda *more: events.extend(more))
     events += sent_order(tracker, order_id)
-    hear_before(tracker, order_id, before)
+    report_before(tracker, order_id, before)
     for code in codes:
         assert tracker.on_message(order_id, code, "text")
     return events, tracker
