@@ -1,4 +1,4 @@
-"""One loop in a thread of its own: callable from everywhere, and well behaved when interrupted."""
+"""One loop in a background thread: callable from everywhere, and well behaved when interrupted."""
 
 from __future__ import annotations
 

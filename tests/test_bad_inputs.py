@@ -1,4 +1,4 @@
-"""Every bad input that the package knows of: what is done about it, and the code that says so.
+"""Every bad input that the package handles: what is done about it, and its code.
 
 ``ERROR``: one exception for the whole call that lists all offenders; nothing was done. ``REJECTED``: a row that
 stays in the table with a reason. ``WARNING``: kept, and listed by ``input_warnings``. ``BLOCK`` and ``WARN``:

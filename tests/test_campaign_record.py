@@ -1,4 +1,4 @@
-"""What the record of the crash campaign says, and that README says the same."""
+"""The figures in the record of the crash campaign, and that README agrees with them."""
 
 import json
 

@@ -21,7 +21,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def shell(folder, *arguments, stdin=""):
-    """Run a command as a process of its own; exit code, standard output, standard error."""
+    """Run a command in a separate process; exit code, standard output, standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "stocklean_exec", *arguments],
         cwd=folder,
@@ -464,7 +464,7 @@ def test_a_missing_gateway_blocks_a_resume(folder, capsys):
 
 
 class Halting(MockBroker):
-    """Fills one order, and somebody halts the blotter."""
+    """Fills one order, then the blotter is halted."""
 
     send_window = 1
 

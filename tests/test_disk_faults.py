@@ -47,7 +47,7 @@ def codes_of(path):
 
 
 def codes_in_snapshot(path):
-    """The same, while somebody else owns the file."""
+    """The same, while another process owns the file."""
     with read_blotter(path) as blotter:
         return blotter.events("r")["code"].tolist()
 

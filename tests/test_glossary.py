@@ -70,7 +70,7 @@ def breaks():
 
 
 def reasons():
-    """Codes of orders that are refused, withdrawn or kept back before they leave."""
+    """Codes of orders that are refused, withdrawn or held back before they are sent."""
     found = set()
     for call in calls(lambda to: isinstance(to, ast.Name) and to.id in ("OrderRefusedError", "_note")):
         found |= words(call.args[0])

@@ -65,10 +65,10 @@ def test_a_writer_in_a_separate_thread_gives_the_same_schedules():
     seeds = range(FIRST + 20, FIRST + 26)
     inline, threaded = [*run_schedules(seeds)], [*run_schedules(seeds, threads=True)]
     answers = [one.pop("answers") for one in threaded]
-    assert min(answers) > 0  # the clock has stood still for the thread
+    assert min(answers) > 0  # the virtual clock waited for the thread
     assert [one.pop("answers") for one in inline] == [0] * len(seeds)
     for one in (*inline, *threaded):
-        del one["found_states"]  # what a worker submits as it dies, the next one may find recorded or not yet
+        del one["found_states"]  # what a worker submits as it crashes, the next one may find recorded or not yet
     assert threaded == inline
 
 
@@ -102,7 +102,7 @@ def test_without_a_safeguard_some_schedule_fails():
     assert json.loads(done.stdout.splitlines()[-1])["found"]["duplicate_orders"] > 0
 
 
-# -- what is dead stays dead ---------------------------------------------------------------------------------
+# -- a crashed worker does nothing more----------------------------------------------------------------------
 
 
 def test_a_crashed_worker_writes_nothing_while_another_runs(loop):

@@ -15,7 +15,7 @@ ONCE = Counter({"s1-KO-BUY": 1, "s1-SPY-BUY": 1})
 
 
 def starts(*options):
-    """What the program says: its exit code, and the counts of its table."""
+    """The program's exit code, and the counts of its table."""
     command = [sys.executable, "-m", "tests.campaign.starts", *map(str, options)]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     lines = [line.rsplit(maxsplit=1) for line in done.stdout.splitlines()]

@@ -39,7 +39,7 @@ WORKER = "import sys, bench_recovery as b; b.submit_and_die(int(sys.argv[1]), sy
 
 @contextlib.contextmanager
 def simulator():
-    """The port of a simulator in a process of its own."""
+    """The port of a simulator in a separate process."""
     command = [sys.executable, "-m", "stocklean_exec.simulator", "--port", "0", "--seed", "7", "--cash", "1e9"]
     with subprocess.Popen([*command, "--clock", "brisk"], stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -34,7 +34,7 @@ FILL_4, FILL_6 = execution(FIRST, 4, 100.0), execution(SECOND, 6, 110.0)
 
 
 def plan_of(run_id, asked):
-    """Give a plan with one BUY order for each quantity asked."""
+    """Give a plan with one BUY order for each given quantity."""
     names = [f"{run_id}-{number}" for number in range(len(asked))]
     rows = {"client_order_id": names, "run_id": run_id, "symbol": "SPY", "side": "BUY", "quantity": asked}
     rows |= {"order_type": "MKT", "payload_hash": "h"}

@@ -121,7 +121,7 @@ def histories():
 
 
 def check_history(history, random):
-    """Everything that is said of a history in Python."""
+    """All properties of a history that are checked in Python."""
     state = derive_order(history.asked, history.events)
     assert state == derive_order(history.asked, shuffled(random, history.events)), history.events
     assert state.filled == history.units / UNIT, history.events

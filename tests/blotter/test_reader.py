@@ -1,4 +1,4 @@
-"""Reading: frames as they are declared, snapshots while somebody writes, exports that any tool reads."""
+"""Reading: frames as they are declared, snapshots while another thread writes, exports that any tool reads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SQL_TYPES = {
 
 
 def fill(blotter, run_id="run-1"):
-    """Record a run of two orders, one filled and one that only its plan knows, with all that belongs to them."""
+    """Record a run of two orders, one filled and one only planned, with all that belongs to them."""
     orders = pd.DataFrame(
         {
             "client_order_id": [f"{run_id}-SPY-BUY", f"{run_id}-TLT-SELL"],

@@ -139,7 +139,7 @@ def test_one_execution_under_two_runs_is_recorded_once_and_the_other_events_too(
 
 
 def test_the_primary_key_rejects_duplicates_that_the_cached_keys_miss(bench):
-    """The keys of run-2 are known before the other run's event comes: only the database knows."""
+    """The keys of run-2 are cached before the other run's event comes: only the database has its key."""
     fill = OrderEvent("execution", "run-1", "o", exec_id="x", quantity=4.0)
     bench.writer.put([fill]).result()
     bench.writer.put([message("a", "run-2")]).result()
@@ -305,7 +305,7 @@ def test_a_writer_that_cannot_start_fails_every_write_and_does_not_hang():
     writer.close()
 
 
-# -- what a crash leaves ---------------------------------------------------------------------------------------
+# -- after a crash ---------------------------------------------------------------------------------------------
 
 RECORD = """
 import sys

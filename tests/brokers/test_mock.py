@@ -260,7 +260,7 @@ def test_the_commissions_of_partial_fills_add_up_to_that_of_the_order():
     ("held", "trades", "quantity", "avg_cost"),
     [
         (None, [("BUY", 10, 100.0), ("BUY", 30, 120.0)], 40.0, 115.0),  # (1,000 + 3,600) / 40
-        (None, [("BUY", 10, 100.0), ("SELL", 4, 150.0)], 6.0, 100.0),  # a sale leaves the cost
+        (None, [("BUY", 10, 100.0), ("SELL", 4, 150.0)], 6.0, 100.0),  # a sale does not change the average cost
         (None, [("SELL", 10, 100.0), ("SELL", 10, 80.0)], -20.0, 90.0),  # short at (1,000 + 800) / 20
         (None, [("SELL", 10, 100.0), ("BUY", 4, 90.0)], -6.0, 100.0),
         (None, [("BUY", 10, 100.0), ("SELL", 15, 120.0)], -5.0, 120.0),  # flipped: a new short at 120

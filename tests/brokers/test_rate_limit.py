@@ -22,7 +22,7 @@ class VirtualTime:
 
 
 def send(count, time, pacer, pauses=()):
-    """Times at which ``count`` messages leave."""
+    """Times at which ``count`` messages are sent."""
     sent = []
 
     async def run():

@@ -86,7 +86,7 @@ def test_trap_a_request_is_a_future_and_not_a_coroutine(play):
 
 @pytest.mark.slow
 def test_trap_a_connection_of_an_ended_loop_still_reports_connected():
-    """ib_broker connects on the engine's loop, which lives as long as the process."""
+    """brokers.ib.broker connects on the background loop, which runs as long as the process."""
     code = """
 import asyncio, os, warnings
 warnings.simplefilter("ignore")
@@ -176,7 +176,7 @@ print("nest_asyncio" in sys.modules, hasattr(asyncio, "_nest_patched"), hasattr(
 
 @pytest.mark.parametrize("patch", ["", OLD, NEW])
 def test_the_background_loop_works_whatever_was_patched(patch):
-    """engine: its loop is its own, in a thread of its own."""
+    """background: its loop is separate, in its own thread."""
     code = f"""
 import warnings; warnings.simplefilter("ignore")
 {patch}
@@ -246,7 +246,7 @@ def test_trap_all_cells_share_one_context(printed):
 
 
 def test_a_cell_runs_in_the_main_thread_within_a_running_loop(printed):
-    """engine: so a plain function cannot run a loop of its own there."""
+    """background: so a plain function cannot run its own loop there."""
     assert printed[2] == "True True"
     assert printed[7] == "True"
 

@@ -110,7 +110,7 @@ def test_trap_a3_a_bound_method_receives_no_events_once_its_owner_is_deleted():
     assert received == [1]
 
 
-# -- what comes in (ib.client has a decoder of its own) --------------------------------------------------------
+# -- incoming messages (ib.client has its own decoder) ---------------------------------------------------------
 
 
 def test_trap_a4_a_fill_with_an_unknown_time_zone_is_lost_and_the_connection_stays(play):
@@ -220,7 +220,7 @@ def test_trap_b3_an_order_into_a_closing_socket_looks_sent(play):
 
 
 def test_b4_without_a_connection_place_order_raises_and_stores_no_trade():
-    """ib.connection.require_open says it better."""
+    """ib.connection.require_open gives a better error."""
     ib = IB()
     with pytest.raises(ConnectionError, match="Not connected"):
         ib.placeOrder(SPY, order())
@@ -302,7 +302,7 @@ def test_trap_b8_pandas_na_is_sent_and_then_raises(play):
 
 
 def test_trap_b9_a_cancel_carries_only_the_order_id_and_not_its_client(play):
-    """ib_broker cancels orders of its own client alone."""
+    """ib.broker cancels only orders of its own client."""
 
     async def script(bench):
         ib, mine = await placed(bench)
@@ -378,7 +378,7 @@ def test_trap_c4_the_end_of_one_connection_ends_blocking_calls_of_all():
     asyncio.set_event_loop(loop)
     try:
         waiting = loop.create_future()
-        loop.call_soon(IB().wrapper.connectionClosed)  # of somebody else
+        loop.call_soon(IB().wrapper.connectionClosed)  # of another program
         with pytest.raises(ConnectionError, match="Socket disconnect"):
             util.run(waiting)
     finally:

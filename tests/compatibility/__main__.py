@@ -237,7 +237,7 @@ def write_frames(file: Path, folder: Path) -> None:
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Put a folder into an archive that says nothing about the computer that made it."""
+    """Put a folder into an archive without any information about the computer that made it."""
     for lock in folder.rglob("*.lock"):
         lock.write_text(json.dumps({**json.loads(lock.read_text("utf-8")), "host": HOST}), "utf-8")
 

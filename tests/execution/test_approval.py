@@ -172,7 +172,7 @@ def test_an_approved_plan_survives_a_csv_file(approved, read):
     again = pd.read_csv(io.StringIO(approved.to_csv(index=False)), **read)
     restored = restore(again)
     assert verify(restored) == verify(restore(approved))
-    # Text that says "False" must not become true.
+    # The text "False" must not become true.
     assert restored["approved"].tolist() == approved["approved"].tolist()
     assert restored["approved"].dtype == bool
 

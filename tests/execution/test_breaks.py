@@ -73,7 +73,7 @@ CASES = {
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0), ("q-TLT-SELL", "TLT", 3.0, 0.0))},
         [("order_orphan", "halt", "TLT", "q-TLT-SELL", NAN, 3.0)],
     ),
-    "an order of somebody else": (
+    "an order of another program": (
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0), ("by hand", "TLT", 3.0, 0.0))},
         [],
     ),
@@ -89,7 +89,7 @@ CASES = {
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 6.0))},
         [("filled_differs", "warn", "SPY", "r-SPY-BUY", 4.0, 6.0)],
     ),
-    "an order that is not there": (
+    "an order that the broker does not have": (
         {"open_orders": open_of()},
         [("order_not_open", "warn", "SPY", "r-SPY-BUY", NAN, NAN)],
     ),
@@ -146,7 +146,7 @@ CASES = {
     ),
     "cash that does not add up": ({"cash": 500.0}, [("cash_differs", "warn", None, None, 599.0, 500.0)]),
     "cash that is off by the rounding of a cent": ({"cash": 599.01}, []),
-    "no book of the beginning": (
+    "no opening positions on record": (
         {"opening": opening_of(0.0).iloc[:0], "positions": positions_of(SPY=99.0), "cash": 1.0},
         [],
     ),
@@ -220,7 +220,7 @@ def test_the_columns_of_foreign_executions_are_among_those_that_a_broker_keeps()
 
 
 def of_two_clients(reported, client_id=8):
-    """Ten shares of SPY by client 7 and five of KO by client 8, all of them filled today; asked by one client."""
+    """Ten shares of SPY by client 7 and five of KO by client 8, all filled today; reported to one client."""
     return books(
         orders=orders_of(
             ("r-SPY-BUY", "SPY", "BUY", 10.0, 10.0, "FILLED"), ("q-KO-BUY", "KO", "BUY", 5.0, 5.0, "FILLED")

@@ -310,7 +310,7 @@ def test_a_price_of_a_billion_or_more_counts_as_missing():
         ("BUY", 100.0, 2_500.0, NAN, -2_501.0),
         ("BUY", 0.5, 12.5, NAN, -12.51),  # half a share costs a cent
         ("BUY", 100.0, 2_500.0, 3.0, -2_503.0),
-        ("BUY", 1_000.0, 25_000.0, 1.0, -25_005.0),  # reported in part so far: the schedule says 5.00
+        ("BUY", 1_000.0, 25_000.0, 1.0, -25_005.0),  # reported in part so far: 5.00 by the schedule
         ("SELL", 100.0, 2_500.0, 1.25, 2_498.75),
     ],
 )

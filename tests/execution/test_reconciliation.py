@@ -186,7 +186,7 @@ def test_fills_of_an_order_that_was_adopted_are_recorded(venue, broker, blotter)
         header = {"run_id": "r", "leg": 1, "mode": "paper", "account": broker.account, "plan_hash": "h"}
         header |= dict.fromkeys(("nav", "parameters", "approved_by", "approved_at"))
         events = []
-        for name in orders["client_order_id"]:  # what a copy of before the run knows once the broker has shown it
+        for name in orders["client_order_id"]:  # what an earlier copy contains once the broker has reported it
             events += [
                 OrderEvent("intent", "r", name),
                 OrderEvent("unknown", "r", name, message="not sent from here"),

@@ -184,7 +184,7 @@ def test_a_broker_without_other_clients_is_not_queried_for_a_new_run(blotter):
     assert broker.query_count == 0
 
 
-# -- what somebody else may have sent -----------------------------------------------------------------------------
+# -- orders that another copy may have sent -----------------------------------------------------------------------
 
 
 def held_by(found):

@@ -27,7 +27,7 @@ TRAIL = IdTrail(7, 7)
 CASES = {
     # never sent: it cannot be anywhere
     "approved, not sent": ([INTENT], NOTHING, {}, "send", ""),
-    "announced, and taken back": ([INTENT, SENT, NOT_SENT], NOTHING, {}, "send", ""),
+    "announced, and withdrawn": ([INTENT, SENT, NOT_SENT], NOTHING, {}, "send", ""),
     "not sent from here, and the broker has it": ([INTENT], OPEN, {}, "adopt", ""),
     # not sent by this blotter, and perhaps by another one
     "approved, and a list was not reported": (
@@ -44,14 +44,14 @@ CASES = {
         "hold",
         "resume with client id 2, which planned it: client id 1 does not receive",
     ),
-    "approved, and ids were passed": (
+    "approved, and the next id has advanced": (
         [INTENT],
         Evidence(NOW, next_id=8, client_id=1),
         {"trail": TRAIL},
         "hold",
         "(the next one was 8, and 7 by this blotter)",
     ),
-    "approved, and ids were passed earlier": (
+    "approved, and the next id had advanced earlier": (
         [INTENT],
         NOTHING,
         {"trail": IdTrail(12, 12, passed_id=12, passed_expected=9)},
@@ -65,7 +65,7 @@ CASES = {
         "send",
         "",
     ),
-    "approved yesterday, and the ids stand where they stood": (
+    "approved yesterday, and the next id is unchanged": (
         [INTENT._replace(occurred_at=YESTERDAY)],
         NOTHING,
         {"trail": TRAIL},
@@ -93,7 +93,7 @@ CASES = {
         "hold",
         "no order ids are on record",
     ),
-    "approved yesterday, and TWS does not say its next id": (
+    "approved yesterday, and TWS does not report its next id": (
         [INTENT._replace(occurred_at=YESTERDAY)],
         Evidence(NOW, client_id=1),
         {"trail": TRAIL},
@@ -107,7 +107,7 @@ CASES = {
         "send",
         "",
     ),
-    "approved today by such a version, and ids were passed": (
+    "approved today by such a version, and the next id has advanced": (
         [INTENT._replace(client_id=None)],
         Evidence(NOW, next_id=9, client_id=1),
         {"trail": IdTrail(7, 8)},
@@ -248,7 +248,7 @@ CASES = {
         "leave",
         "",
     ),
-    "missing, and there again": ([INTENT, SENT, WORKS, MISSING], OPEN, {}, "found", ""),
+    "missing, and reported again": ([INTENT, SENT, WORKS, MISSING], OPEN, {}, "found", ""),
     "missing, and still so": ([INTENT, SENT, WORKS, MISSING], NOTHING, {}, "leave", ""),
     # ended, and not all that was filled is on record
     "cancelled with more filled than is on record": (
@@ -258,7 +258,7 @@ CASES = {
         "await",
         "",
     ),
-    "gone, and completed without a word how": (
+    "gone, and completed without a known outcome": (
         [INTENT, SENT._replace(client_id=2), WORKS],
         Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
         {},

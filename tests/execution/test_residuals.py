@@ -1,4 +1,4 @@
-"""The rest of a run: only of orders that are dead, under new ids, once."""
+"""The residual orders of a run: only of ended orders, with new ids, once."""
 
 import pandas as pd
 import pytest

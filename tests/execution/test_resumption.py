@@ -47,7 +47,7 @@ def approved_of(rows, run_id="r", *, approve=True):
 
 
 def venue_orders(journal):
-    """What the venue itself says that it accepted, by client order id."""
+    """Orders that the venue itself accepted, counted by client order id."""
     return pd.Series([row["order_ref"] for row in read_journal(journal) if row["event"] == "order"]).value_counts()
 
 
@@ -68,7 +68,7 @@ def file(tmp_path):
 
 
 def crash_before_order(number, venue, file, rows=THREE, *, after=False):
-    """Submit, and fall over right before (or after) the bytes of one order leave; the file stays as it is."""
+    """Submit, and crash right before (or after) the bytes of one order are sent; the file is not changed."""
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         connection, sent = broker._connection, []
         send = connection.send_order
@@ -366,7 +366,7 @@ THREE_QUARTERS = [("SPY", "BUY", 750.0, "LMT", 390.0)]
 
 
 def bought(journal):
-    """Shares of SPY that the venue itself says it sold to us."""
+    """Shares of SPY that the venue itself sold to us."""
     return sum(row["quantity"] for row in read_journal(journal) if row["event"] == "execution")
 
 
@@ -376,7 +376,7 @@ def rest_of(blotter):
 
 
 def cancelled_by_the_venue(venue, file):
-    """Client 7 sends an order and leaves; 300 shares of it are filled, and the venue cancels the rest."""
+    """Client 7 sends an order and disconnects; 300 shares of it are filled, and the venue cancels the rest."""
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
     venue.event("fill", symbol="SPY", quantity=300, price=389.0)
@@ -449,7 +449,7 @@ ONCE = {"r-SPY-BUY": 1, "r-TLT-BUY": 1, "r-KO-BUY": 1}
 
 
 def set_clock(monkeypatch, moment):
-    """Let the wall clock go on from ``moment``."""
+    """Let the wall clock continue from ``moment``."""
     offset = moment - datetime.now(UTC)
     monkeypatch.setattr(
         "stocklean_exec.clock.datetime", SimpleNamespace(now=lambda zone: datetime.now(zone) + offset)
@@ -466,7 +466,7 @@ def plan_only(venue, file, rows=THREE, run_id="r", **options):
 
 
 def run_and_restore(venue, file, **options):
-    """Run to the end what was planned, and put a copy of the record in its place that knows nothing of it."""
+    """Run a plan to its end, and replace the record with a copy made before the run."""
     plan_only(venue, file, **options)
     copy = file.with_suffix(".copy")
     shutil.copy(file, copy)  # it is closed

@@ -193,7 +193,7 @@ def test_a_curve_sent_in_updates_equals_the_whole_curve(model):
     pieces, since = [], 0
     for number in range(1_500):
         model.add(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
-        update = model.update(since) if number % 7 == 0 else model.update()  # another view asks, too
+        update = model.update(since) if number % 7 == 0 else model.update()  # another view updates, too
         if number % 7 == 0:
             pieces[update["curve_from"] :] = update["curve"]
             since = update["version"]

@@ -1,4 +1,4 @@
-"""The last step before an order leaves: counted against what was approved, and against caps."""
+"""The final check before an order is sent: counted against what was approved, and against caps."""
 
 import math
 from types import SimpleNamespace

@@ -75,7 +75,7 @@ TWO = orders_of(("SPY", "BUY", 2.0), ("TLT", "BUY", 3.0))
 
 
 class Losing(Counting):
-    """The mock broker, which loses the first order on the way: no answer reports it and it leaves no trace."""
+    """The mock broker, which loses the first order on the way: it is never reported and has no effect."""
 
     def __init__(self, mode):
         super().__init__(MARKET, cash=100_000.0)
@@ -89,7 +89,7 @@ class Losing(Counting):
 
 
 class Slow(Losing):
-    """The same, but the order arrives after all: the broker shows it when asked for the third time."""
+    """The same, but the order arrives after all: the broker reports it at the third query."""
 
     in_flight_seconds = 30.0
 
@@ -434,7 +434,7 @@ def test_an_approval_that_is_too_old_or_from_the_future_is_refused(broker, blott
     approved = approved_of(TWO, now=at)
     with pytest.raises(ApprovalError):
         sx.submit_orders(approved, broker, blotter)
-    with pytest.raises(ApprovalError):  # its own limits say an hour, whatever is said now
+    with pytest.raises(ApprovalError):  # its own limits allow an hour, whatever is given now
         sx.submit_orders(approved, broker, blotter, max_approval_age=None)
     assert len(blotter.runs()) == 0
     ageless = approved_of(TWO, now=at, limits=sx.Limits(max_approval_age=None))
@@ -817,7 +817,7 @@ def test_the_run_gets_the_requested_waiting_times_and_resends_except_on_live_acc
     assert (terms.patience, terms.in_flight_seconds, terms.resend, terms.is_new) == (2.5, 7.0, resend, True)
     assert terms.restrictions.cleared == only == {"run-1-SPY-BUY", "run-1-TLT-BUY"}
     assert limits.max_gross == 3.0
-    sx.submit_orders(plan, broker, blotter)  # its orders were not sent: they may be, and somebody else may have
+    sx.submit_orders(plan, broker, blotter)  # its orders were not sent: another run may have sent such orders
     again, _, _ = worked[1]
     assert (again.patience, again.is_new, again.restrictions.cleared) == (60.0, False, frozenset())
 

@@ -131,7 +131,7 @@ def test_a_float_just_above_a_whole_number_counts_as_that_number():
 
 
 def test_selling_a_cheap_name_below_its_floor_can_fund_an_expensive_one():
-    # $100 to spend: floors leave $80 of the dear name out; selling two $10 units short of target leaves $20.
+    # $100 to spend: floors leave $80 of the expensive name unbought; two $10 units below target leave $20.
     desired, value = np.array([0.8, 2.0]), np.array([100.0, 10.0])
     plan = round_units(desired, value)
     assert plan.units.tolist() == [1, 0]

@@ -118,7 +118,7 @@ def test_an_overweight_fractional_holding_never_becomes_a_short():
 
 @pytest.mark.parametrize("allow_short", [False, True])
 def test_a_long_target_never_becomes_a_short_to_pay_for_another(allow_short):
-    # 1.02 units of a dear name, and a cheap one of which 2.5 units are wanted: selling it short would pay.
+    # 1.02 units of an expensive name, and a cheap one of which 2.5 units are wanted: selling it short would pay.
     orders = plan(
         {"DEAR": 0.995, "CHEAP": 0.005},
         None,

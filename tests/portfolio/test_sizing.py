@@ -45,7 +45,7 @@ def test_working_orders_count_as_held():
 
 
 def test_the_value_of_kept_holdings_is_not_spent():
-    # 1,000 to spend, 400 of it in B which stays: 0.6 asks for 600 of A and gets it, 0.61 cannot be had.
+    # 1,000 to spend, 400 of it in B which stays: 0.6 requests 600 of A and gets it, 0.61 is too much.
     book = _book({"A": 0.6}, {"B": 40}, {"A": 7.0, "B": 10.0}, unlisted="keep")
     sizes = measure(book, {}, 1_000.0, keep=True, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [85.0, 0.0]  # 595; 86 are 602

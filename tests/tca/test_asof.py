@@ -25,7 +25,7 @@ seconds = st.integers(0, 5_000)
 
 
 def brute_force(times, values, moment, max_age=300.0):
-    """What stood, one question at a time: the rule in words."""
+    """The quote in force, one look-up at a time: the documented rule."""
     rows = [row for row, time in enumerate(times) if time <= moment]
     if not rows:
         return np.nan

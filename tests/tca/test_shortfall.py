@@ -24,7 +24,7 @@ BPS = [name.removesuffix("_cost") + "_bps" for name in SHORTFALL_COSTS]
 
 
 class Case(NamedTuple):
-    """One published example: side, shares, prices, fills (shares, price), fees; and what the source says."""
+    """One published example: side, shares, prices, fills (shares, price), fees; and the result in the source."""
 
     source: str
     side: str

@@ -970,7 +970,7 @@ def test_two_sessions_with_one_seed_share_a_blotter_without_losing_a_fill(clock)
         assert fills["exec_id"].is_unique == (clock == "brisk")
 
 
-# -- what a recovery asks ----------------------------------------------------------------------------------------
+# -- queries of a recovery ---------------------------------------------------------------------------------------
 
 
 def test_the_greatest_open_order_id_counts_orders_of_this_client_only(simulator):

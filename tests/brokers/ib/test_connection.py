@@ -16,7 +16,7 @@ from stocklean_exec.brokers.rate_limit import Pacer
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.simulator import Simulator
 
-MAX_DOUBLE = 1.7976931348623157e308  # how TWS says "no value"
+MAX_DOUBLE = 1.7976931348623157e308  # what TWS sends for "no value"
 TICKET = Ticket("r-SPY-BUY", "r", "SPY", "BUY", 10.0, "LMT", 400.5, "DAY", "USD", "STK", "SMART", "DU0000001")
 
 

@@ -1,4 +1,4 @@
-"""Each problem that the doctor knows, made for real where that goes, and what it says to do."""
+"""Each problem that the doctor detects, produced for real where possible, and its advice."""
 
 import asyncio
 import logging

@@ -21,7 +21,7 @@ def contract(con_id, currency="USD", primary="ARCA", sec_type="STK"):
 
 
 class Table:
-    """A link whose answers are given; ``asked`` is what it was asked for."""
+    """A connection with given answers; ``asked`` lists the requests."""
 
     def __init__(self, contracts, answers=(), delayed=()):
         self.contracts, self.answers, self.delayed = contracts, dict(answers), dict(delayed)

@@ -1,4 +1,4 @@
-"""What TWS says, as events: codes and words against the documentation, times by hand."""
+"""Messages of TWS as events: codes and words against the documentation, times by hand."""
 
 import csv
 import math

@@ -10,7 +10,7 @@ from stocklean_exec.simulator.scenarios.scenario import ScenarioError
 
 
 class Wire:
-    """A blocking socket that speaks frames."""
+    """A blocking socket that sends and receives frames."""
 
     def __init__(self, simulator, client_id=1):
         self.socket = socket.create_connection(("127.0.0.1", simulator.port), timeout=10)
