@@ -1,4 +1,4 @@
-"""One loop in a thread of its own: callable from everywhere, and well behaved when interrupted."""
+"""One loop in a background thread: callable from everywhere, and well behaved when interrupted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_work_runs_on_the_background_thread_and_gives_its_result(one):
     assert one.call(whereabouts()) == "test-loop"
 
 
-def test_an_error_of_the_work_is_the_callers():
+def test_an_error_of_the_work_is_raised_in_the_caller():
     with pytest.raises(LookupError, match="not there"):
         call(fail())
 
@@ -57,7 +57,7 @@ def test_all_callers_share_one_loop():
     assert [thread.name for thread in threading.enumerate()].count("stocklean-loop") == 1
 
 
-def test_it_can_be_called_while_another_loop_runs_in_this_thread():
+def test_the_loop_can_be_called_while_another_loop_runs_in_this_thread():
     async def cell():
         return call(whereabouts())  # as in a notebook: a plain call within a running loop
 
@@ -90,7 +90,7 @@ def test_two_pieces_of_work_run_side_by_side(one):
     assert found == ["met"]
 
 
-def test_work_that_exits_exits_its_caller_and_not_the_loop(one):
+def test_system_exit_in_the_work_reaches_the_caller_and_not_the_loop(one):
     async def leave():
         sys.exit(3)
 
@@ -100,7 +100,7 @@ def test_work_that_exits_exits_its_caller_and_not_the_loop(one):
     assert one.call(whereabouts()) == "test-loop"
 
 
-def test_stopping_cancels_what_runs_and_ends_the_thread():
+def test_stopping_cancels_running_work_and_ends_the_thread():
     made, begun, ends = BackgroundLoop(), threading.Event(), []
 
     async def work():
@@ -128,13 +128,13 @@ def test_stopping_cancels_what_runs_and_ends_the_thread():
     made.stop()
 
 
-def test_it_works_in_a_plain_script_and_leaves_no_noise():
+def test_the_loop_works_in_a_plain_script_and_prints_nothing():
     code = "import asyncio; from stocklean_exec.background import call; print(call(asyncio.sleep(0, 'done')))"
     done = run_script(code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
-def test_work_is_started_and_not_waited_for_and_a_stopped_loop_takes_none():
+def test_spawned_work_runs_in_the_background_and_a_stopped_loop_refuses_it():
     made = BackgroundLoop()
     assert made.spawn(whereabouts()).result() == "stocklean-loop"
     made.stop()
@@ -161,7 +161,7 @@ begun.wait()
 """
 
 
-def test_work_that_still_runs_when_the_program_ends_winds_up():
+def test_work_still_running_at_program_exit_finishes_its_cleanup():
     done = run_script(LEFT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "wound up\n", "")
 
@@ -186,7 +186,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.slow
-def test_an_interrupt_cancels_the_work_and_waits_until_it_has_wound_up():
+def test_an_interrupt_cancels_the_work_and_waits_for_its_cleanup():
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -241,7 +241,7 @@ def test_the_shared_loop_is_a_daemon():
     assert not background._shared.thread.is_of_parent
 
 
-def test_a_thread_is_stopped_once_and_waited_for():
+def test_a_thread_is_stopped_once_and_joined():
     wanted, done, stops = threading.Event(), [], []
 
     def work():
@@ -259,7 +259,7 @@ def test_a_thread_is_stopped_once_and_waited_for():
     assert (done, stops, thread.is_running) == ([True], [1], False)
 
 
-def test_a_thread_that_does_not_stop_is_waited_for_a_limited_time():
+def test_joining_a_thread_that_does_not_stop_is_limited_in_time():
     wanted = threading.Event()
     thread = background.BackgroundThread(wanted.wait, "test-thread")
     thread.close(0.0)
@@ -283,7 +283,7 @@ def test_the_blocking_form_has_the_parameters_and_the_documentation_of_the_async
 
 
 @pytest.mark.parametrize("name", ["submit_orders", "resume", "reconcile", "rebalance"])
-def test_both_forms_of_a_public_function_take_the_same(name):
+def test_both_forms_of_a_public_function_have_the_same_parameters(name):
     plain, awaitable = getattr(sx, name), getattr(sx, f"{name}_async")
     assert inspect.signature(plain) == inspect.signature(awaitable)
     assert (plain.__name__, plain.__doc__) == (name, awaitable.__doc__)

@@ -1,4 +1,4 @@
-"""Every bad input that the package knows of: what is done about it, and the code that says so.
+"""Every bad input that the package handles: what is done about it, and its code.
 
 ``ERROR``: one exception for the whole call that lists all offenders; nothing was done. ``REJECTED``: a row that
 stays in the table with a reason. ``WARNING``: kept, and listed by ``input_warnings``. ``BLOCK`` and ``WARN``:
@@ -753,7 +753,7 @@ def cases_of(*kinds):
 
 
 @pytest.mark.parametrize("case", cases_of("ERROR"))
-def test_a_table_that_cannot_be_used_is_one_error_that_names_every_offender(case):
+def test_an_invalid_table_is_one_error_that_names_every_problem(case):
     with pytest.raises(sx.InputError) as caught:
         case.call()
     assert case.code in caught.value.codes
@@ -765,7 +765,7 @@ def test_a_table_that_cannot_be_used_is_one_error_that_names_every_offender(case
 
 
 @pytest.mark.parametrize("case", cases_of("REJECTED"))
-def test_a_row_that_cannot_trade_stays_with_its_reason_and_the_others_go_on(case):
+def test_a_row_that_cannot_trade_is_kept_with_its_reason_and_others_continue(case):
     orders = case.call()
     refused = orders[orders["status"] == "REJECTED"]
     assert refused["symbol"].tolist() == case.at
@@ -776,7 +776,7 @@ def test_a_row_that_cannot_trade_stays_with_its_reason_and_the_others_go_on(case
 
 
 @pytest.mark.parametrize("case", cases_of("WARNING"))
-def test_what_is_odd_but_harmless_is_kept_and_listed(case):
+def test_harmless_oddities_are_kept_with_a_warning(case):
     warnings = sx.input_warnings(case.call())
     found = warnings[warnings["code"] == case.code]
     assert len(found) == (1 if case.at is None else len(case.at))
@@ -785,7 +785,7 @@ def test_what_is_odd_but_harmless_is_kept_and_listed(case):
 
 
 @pytest.mark.parametrize("case", cases_of("BLOCK", "WARN"))
-def test_what_the_checks_find_is_a_verdict(case):
+def test_findings_of_the_checks_are_verdicts(case):
     orders = case.call()
     found = orders[orders["reasons"].fillna("").str.split(", ").map(lambda codes: case.code in codes)]
     assert found["symbol"].tolist() == (case.at or ["AAA"])
@@ -795,7 +795,7 @@ def test_what_the_checks_find_is_a_verdict(case):
 
 
 @pytest.mark.parametrize("case", cases_of("FINE"))
-def test_what_is_unusual_but_clear_is_taken(case):
+def test_unusual_but_unambiguous_input_is_accepted(case):
     frame = case.call()
     assert "REJECTED" not in set(frame.get("status", ()))
 
@@ -884,7 +884,7 @@ def test_a_parquet_file_has_bounds(tmp_path, query, code):
     assert caught.value.codes == (code,)
 
 
-def test_a_parquet_file_that_is_none_is_an_error(tmp_path):
+def test_a_file_that_is_not_parquet_is_an_error(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"symbol,weight\nSPY,1\n")
     with pytest.raises(sx.InputError) as caught:
         sx.read_targets(tmp_path / "t.parquet")
@@ -899,7 +899,7 @@ def test_a_parquet_file_that_is_none_is_an_error(tmp_path):
         ("l.toml", "x = 1", "limit_unknown"),
     ],
 )
-def test_limits_that_cannot_be_read_are_an_error(tmp_path, name, text, code):
+def test_unreadable_limits_are_an_error(tmp_path, name, text, code):
     (tmp_path / name).write_text(text)
     with pytest.raises(sx.InputError) as caught:
         sx.read_limits(tmp_path / name)
@@ -954,11 +954,11 @@ def codes_of_cases():
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_reason_code_in_the_source_is_produced_by_a_row_above(module):
+def test_every_reason_code_in_the_source_is_produced_by_a_listed_case(module):
     assert codes_in_source(module) - codes_of_cases() == set()
 
 
-def test_the_search_for_codes_finds_them():
+def test_the_search_finds_reason_codes_in_the_source():
     found = {code for module in MODULES for code in codes_in_source(module)}
     assert {
         "weight_missing",

@@ -20,7 +20,7 @@ BENCHMARKS = sorted((Path(__file__).parent / "benchmarks").glob("bench_*.py"))
 
 @pytest.mark.once
 @pytest.mark.parametrize("script", BENCHMARKS, ids=lambda path: path.stem)
-def test_the_benchmark_runs_small(script):
+def test_the_benchmark_runs_with_small_inputs(script):
     if script.stem in NEEDS:
         need(*NEEDS[script.stem])
     done = subprocess.run([sys.executable, script, "--small"], check=False, capture_output=True, text=True)

@@ -73,7 +73,7 @@ print(json.dumps(_Run(plan, Path(FOLDER), "").carry_out()["found"]))
 
 
 @pytest.mark.slow
-def test_what_the_venue_does_behind_the_last_worker_gets_another_one(tmp_path):
+def test_events_at_the_venue_after_the_last_worker_start_another_worker(tmp_path):
     # One share of PG: half of it fills it, and its price is corrected when the run has long come to its end.
     program = LATE_CORRECTION.replace("FOLDER", repr(str(tmp_path)))
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, capture_output=True, text=True)
@@ -90,7 +90,7 @@ def test_without_a_safeguard_the_campaign_fails(name):
     assert f"{name}: 6 runs" in done.stdout
 
 
-def test_the_checker_finds_nothing_where_nothing_is():
+def test_the_checker_finds_nothing_in_a_correct_run():
     assert differences() == {"found": {}, "words": []}
 
 
@@ -123,13 +123,13 @@ def test_the_checker_finds(kind, change):
     assert kind in differences(**change)["found"]
 
 
-def test_a_commission_that_the_venue_tells_nobody_is_not_lost():
+def test_a_commission_that_the_venue_never_reports_does_not_count_as_lost():
     fills = pd.DataFrame([FILLS[0], {**FILLS[1], "commission": float("nan")}])
     result = compare(truth_of(JOURNAL), pd.DataFrame([ORDER]), fills, set(), frozenset({"r-SPY-BUY"}))
     assert result["found"] == {}
 
 
-def test_an_unknown_order_is_excused_by_the_fault_that_its_reason_speaks_of_and_by_no_other():
+def test_an_unknown_order_is_excused_only_by_the_fault_named_in_its_reason():
     reason = "TWS has reset its order ids (the next one is 1), so an id proves nothing"
     order = {**ORDER, "state": "UNKNOWN", "status": "UNKNOWN", "reason": reason}
     assert differences(order=order, faults={"ids_reset"})["found"] == {}
@@ -140,19 +140,19 @@ OLDER = "the broker has r-KO-BUY, which this blotter has not sent: the blotter i
 HELD = {**ORDER, "state": "INTENT", "status": "NEW", "reason": OLDER}
 
 
-def test_an_order_that_is_held_back_is_excused_by_a_restored_copy_and_its_fills_are_missing_with_it():
+def test_an_order_held_back_and_its_missing_fills_are_excused_by_a_restored_copy():
     assert differences(fills=[], order=HELD, faults={"restored_copy"})["found"] == {}
     assert differences(journal=[], fills=[], order=HELD, faults={"restored_copy"})["found"] == {}
 
 
-def test_an_order_that_is_held_back_without_need_was_never_sent():
+def test_an_order_held_back_needlessly_counts_as_never_sent():
     assert differences(journal=[], fills=[], order=HELD)["found"] == {"never_sent": 1}
     assert differences(journal=[], fills=[], order=HELD, faults={"ids_reset"})["found"] == {"never_sent": 1}
     late = {**HELD, "reason": "runs were planned later, with orders in the same symbols: r2 (SPY)"}
     assert differences(journal=[], fills=[], order=late, faults={"restored_copy"})["found"] == {"never_sent": 1}
 
 
-def test_fills_are_lost_with_a_restored_copy_too_where_the_record_does_not_say_that_it_cannot_know():
+def test_missing_fills_count_as_lost_unless_the_record_explains_them():
     found = differences(
         fills=FILLS[:1], order={**ORDER, "state": "CANCELLED", "status": "CANCELLED"}, faults={"restored_copy"}
     )
@@ -163,7 +163,7 @@ def test_fills_are_lost_with_a_restored_copy_too_where_the_record_does_not_say_t
     assert differences(fills=FILLS[:1], order=unknown, faults={"other_client", "no_executions"})["found"] == {}
 
 
-def test_of_an_order_in_doubt_what_was_recorded_must_be_right():
+def test_recorded_fills_of_an_unknown_order_must_be_correct():
     unknown = {**ORDER, "state": "UNCONFIRMED", "status": "UNKNOWN", "reason": "more filled than there are"}
     wrong = [{**FILLS[0], "price": 1.0}]
     found = differences(fills=wrong, order=unknown, faults={"other_client", "no_executions"})["found"]
@@ -180,7 +180,7 @@ def test_every_point_and_every_fault_is_drawn_by_some_seed():
         assert "client" not in plan.workers[0]  # the first client id is the one that plans
 
 
-def test_a_campaign_that_has_reached_nothing_does_not_count():
+def test_a_campaign_that_reached_no_point_is_reported_as_incomplete():
     missing = never_reached(add_up([]))
     assert f"point {POINTS[0]}" in missing
     assert {f"fault {name}" for name in (*FAULTS, *USES)} <= set(missing)

@@ -1,4 +1,4 @@
-"""What the record of the crash campaign says, and that README says the same."""
+"""The figures in the record of the crash campaign, and that README agrees with them."""
 
 import json
 
@@ -8,7 +8,7 @@ from tests.campaign.report import RECORD, never_reached
 from tests.campaign.safeguards import SAFEGUARDS
 
 
-def test_the_record_is_of_a_whole_campaign_without_a_difference():
+def test_the_record_is_of_a_complete_campaign_without_a_difference():
     total = json.loads(RECORD.read_text("utf-8"))["campaign"]
     assert total["runs"] >= 2_000
     assert never_reached(total) == []
@@ -24,11 +24,11 @@ def test_the_record_is_of_thousands_of_schedules_without_a_difference():
     assert total["failures"] == []
 
 
-def test_the_record_says_that_no_safeguard_can_be_spared():
+def test_the_record_shows_that_every_safeguard_is_needed():
     rows = json.loads(RECORD.read_text("utf-8"))["ablation"]
     assert set(rows) == set(SAFEGUARDS)
     assert all(row["bad_runs"] for row in rows.values())
 
 
-def test_the_readme_says_what_the_record_says():
+def test_the_readme_agrees_with_the_record():
     assert put_section(json.loads(RECORD.read_text("utf-8")), write=False) == 0

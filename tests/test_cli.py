@@ -21,7 +21,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def shell(folder, *arguments, stdin=""):
-    """Run a command as a process of its own; exit code, standard output, standard error."""
+    """Run a command in a separate process; exit code, standard output, standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "stocklean_exec", *arguments],
         cwd=folder,
@@ -66,7 +66,7 @@ def test_the_demo_writes_its_blotter_and_tables_and_prints_them(folder):
 
 
 @pytest.mark.slow
-def test_a_rebalance_from_the_shell_sends_once_and_tells_how_it_ended(folder):
+def test_a_rebalance_from_the_shell_sends_once_and_prints_the_outcome(folder):
     code, out, err = shell(folder, *rebalance("--yes"))
     assert (code, err) == (0, "")
     assert "Run r1: done" in out
@@ -171,21 +171,21 @@ def test_the_report_of_a_run_that_is_not_on_record_is_bad_input(folder, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("answer", "code"), [("SUBMIT 2", 0), ("SUBMIT 1", 3), ("yes", 3), ("", 3)])
-def test_a_person_confirms_by_typing_how_many(folder, monkeypatch, answer, code):
+def test_a_person_confirms_by_typing_the_number_of_orders(folder, monkeypatch, answer, code):
     monkeypatch.setattr("builtins.input", lambda _: answer)
     assert main(rebalance()) == code
     assert len(runs(folder)) == (code == 0)
 
 
 @pytest.mark.slow
-def test_no_standard_input_at_all_is_a_no(folder, monkeypatch):
+def test_a_missing_standard_input_declines_the_confirmation(folder, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert main(rebalance()) == 3
     assert runs(folder) == {}
 
 
 @pytest.mark.slow
-def test_nobody_is_asked_while_the_blotter_is_halted(folder, monkeypatch):
+def test_no_confirmation_is_requested_while_the_blotter_is_halted(folder, monkeypatch):
     with sx.open_blotter("b.duckdb") as blotter:
         blotter.halt("drill")
     monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
@@ -194,7 +194,7 @@ def test_nobody_is_asked_while_the_blotter_is_halted(folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_limits_that_block_everything_block_the_run(folder, capsys):
+def test_limits_that_block_every_order_give_a_blocked_run(folder, capsys):
     (folder / "limits.toml").write_text("max_order_notional = 1\n")
     assert main(rebalance("--yes", "--limits", "limits.toml")) == 3
     assert runs(folder) == {"r1": "blocked"}
@@ -202,14 +202,14 @@ def test_limits_that_block_everything_block_the_run(folder, capsys):
 
 
 @pytest.mark.slow
-def test_limits_that_block_a_part_leave_a_run_that_is_not_complete(folder):
+def test_limits_that_block_some_orders_give_a_partial_run(folder):
     (folder / "limits.json").write_text('{"restricted": ["JPM"]}')
     assert main(rebalance("--yes", "--limits", "limits.json")) == 4
     assert runs(folder) == {"r1": "partial"}
 
 
 @pytest.mark.slow
-def test_an_order_that_rests_leaves_a_run_that_failed(folder):
+def test_a_resting_order_gives_a_failed_run(folder):
     (folder / "resting.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.3,LMT,120.00\n")
     assert main(rebalance("--yes", targets="resting.csv")) == 4
     assert runs(folder) == {"r1": "failed"}
@@ -226,7 +226,7 @@ def test_an_order_in_doubt_is_reported_by_the_exit_code(folder, monkeypatch, cap
 
 
 @pytest.mark.slow
-def test_quotes_and_positions_of_the_callers_own_are_used(folder, capsys):
+def test_quotes_and_positions_given_by_the_caller_are_used(folder, capsys):
     (folder / "quotes.csv").write_text(
         "symbol,bid,ask,quoted_at\nAAPL,99,101,2026-01-05T15:00:00Z\nJPM,50,50.02,2026-01-05T15:00:00Z\n"
     )
@@ -244,7 +244,7 @@ def test_quotes_and_positions_of_the_callers_own_are_used(folder, capsys):
 
 
 @pytest.mark.slow
-def test_a_book_at_its_targets_has_nothing_to_do(folder, capsys):
+def test_a_portfolio_at_its_targets_sends_nothing(folder, capsys):
     (folder / "none.csv").write_text("symbol,quantity\nAAPL,10\n")
     (folder / "all.csv").write_text("symbol,weight\nAAPL,0.0012552\n")
     (folder / "quotes.csv").write_text("symbol,last,quoted_at\nAAPL,125.67,\n")
@@ -304,7 +304,7 @@ def test_the_status_shows_all_runs_or_one(folder, capsys):
         (["demo", "--out", "targets.csv"], 2, "targets.csv"),
     ],
 )
-def test_bad_input_is_told_in_plain_words(folder, capsys, arguments, code, words):
+def test_bad_input_is_reported_in_plain_words(folder, capsys, arguments, code, words):
     (folder / "bad.csv").write_text("symbol,wieght\nAAPL,0.3\n")
     (folder / "percent.csv").write_text("symbol,weight\nAAPL,60\nJPM,40\n")
     (folder / "bad.toml").write_text("max_notionl = 5\n")
@@ -336,14 +336,14 @@ def test_the_same_run_with_other_targets_is_bad_input(folder, capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["explode"], ["rebalance"], ["halt", "--blotter", "b"], ["status"]])
-def test_a_command_that_is_not_complete_is_bad_input(arguments, capsys):
+def test_an_incomplete_command_is_bad_input(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
     assert "usage: stocklean" in capsys.readouterr().err
 
 
-def test_the_version_is_told(capsys):
+def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
@@ -351,7 +351,7 @@ def test_the_version_is_told(capsys):
 
 
 @pytest.mark.slow
-def test_an_interrupt_is_told_in_one_line(folder, monkeypatch, capsys):
+def test_an_interrupt_is_reported_in_one_line(folder, monkeypatch, capsys):
     def interrupted(_):
         raise KeyboardInterrupt
 
@@ -390,7 +390,7 @@ def test_a_run_that_was_held_back_is_resumed_from_the_command_line(folder, gatew
 
 
 @pytest.mark.slow
-def test_a_plan_that_a_later_run_has_overtaken_is_resumed_only_when_told(folder, gateway, capsys):
+def test_a_plan_overtaken_by_a_later_run_is_resumed_only_on_request(folder, gateway, capsys):
     def start(run_id, targets="targets.csv"):
         arguments = ["--broker", gateway, "--blotter", "b.duckdb", "--run-id", run_id, "--yes"]
         return main(["rebalance", targets, *arguments])
@@ -447,14 +447,14 @@ sx.rebalance("targets.csv", broker, blotter, run_id="r1", approve="me", dry_run=
         (["resume", "r1", "--blotter", "none.duckdb"], 2, "there is no blotter"),
     ],
 )
-def test_a_run_that_cannot_be_resumed_is_told_in_plain_words(folder, gateway, capsys, arguments, code, words):
+def test_a_run_that_cannot_be_resumed_is_reported_in_plain_words(folder, gateway, capsys, arguments, code, words):
     sx.open_blotter("b.duckdb").close()
     assert main([*arguments, "--broker", gateway]) == code
     assert words in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_a_gateway_that_is_not_there_blocks_a_resume(folder, capsys):
+def test_a_missing_gateway_blocks_a_resume(folder, capsys):
     sx.open_blotter("b.duckdb").close()
     assert main(["resume", "r1", "--broker", "ib://127.0.0.1:9", "--blotter", "b.duckdb"]) == 3
     assert "nothing listens there" in capsys.readouterr().err
@@ -464,7 +464,7 @@ def test_a_gateway_that_is_not_there_blocks_a_resume(folder, capsys):
 
 
 class Halting(MockBroker):
-    """Fills one order, and somebody halts the blotter."""
+    """Fills one order, then the blotter is halted."""
 
     send_window = 1
 
@@ -474,7 +474,7 @@ class Halting(MockBroker):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_stopped_after_a_fill_is_not_told_as_if_nothing_was_sent(folder, monkeypatch, capsys):
+def test_a_run_stopped_after_a_fill_is_not_reported_as_unsent(folder, monkeypatch, capsys):
     monkeypatch.setattr("stocklean_exec.brokers.factory.MockBroker", Halting)
     assert main(rebalance("--yes")) == 4
     err = capsys.readouterr().err
@@ -485,7 +485,7 @@ def test_a_run_that_was_stopped_after_a_fill_is_not_told_as_if_nothing_was_sent(
 
 
 @pytest.mark.slow
-def test_a_broker_that_fails_after_a_fill_leaves_what_the_record_says(folder, monkeypatch, capsys):
+def test_the_outcome_after_a_broker_failure_is_taken_from_the_record(folder, monkeypatch, capsys):
     class Failing(MockBroker):
         send_window = 1
 
@@ -502,7 +502,7 @@ def test_a_broker_that_fails_after_a_fill_leaves_what_the_record_says(folder, mo
 
 
 @pytest.mark.slow
-def test_a_record_that_cannot_be_read_is_no_proof_that_nothing_was_sent(folder, monkeypatch, capsys):
+def test_an_unreadable_record_is_not_reported_as_nothing_sent(folder, monkeypatch, capsys):
     monkeypatch.setattr("stocklean_exec.brokers.factory.MockBroker", Halting)
 
     def unreadable(path):
@@ -528,7 +528,7 @@ def test_the_advice_on_an_unfinished_run_is_to_resume_it(folder, capsys):
 
 
 @pytest.mark.slow
-def test_a_plan_under_another_run_id_is_told_of_the_unfinished_one(folder, capsys):
+def test_a_plan_under_another_run_id_warns_of_the_unfinished_run(folder, capsys):
     sx.open_blotter("b.duckdb").close()
     main(["halt", "--blotter", "b.duckdb", "--reason", "wait"])
     main(rebalance("--yes"))
@@ -539,7 +539,7 @@ def test_a_plan_under_another_run_id_is_told_of_the_unfinished_one(folder, capsy
 
 
 @pytest.mark.slow
-def test_sells_are_sent_alone_only_when_that_is_asked_for(folder, capsys):
+def test_sells_are_sent_without_their_buys_only_on_request(folder, capsys):
     (folder / "quotes.csv").write_text(
         "symbol,bid,ask,quoted_at\nOLD,9.99,10.01,2026-01-05T15:00:00Z\nNEW,20,20.02,2026-01-05T15:00:00Z\n"
     )

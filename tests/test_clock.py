@@ -1,4 +1,4 @@
-"""The wall clock gives UTC, and nobody else reads it."""
+"""The wall clock gives UTC, and no other module reads it."""
 
 from __future__ import annotations
 

@@ -66,25 +66,25 @@ def test_a_module_is_covered_by_its_own_tests_and_doctests_alone(shop):
 
 
 @pytest.mark.slow
-def test_tests_that_fail_are_told_and_do_not_hide_what_ran(shop, capsys):
+def test_failing_tests_are_reported_and_coverage_is_still_measured(shop, capsys):
     (shop / "tests/inner/test_price.py").write_text(TESTS.replace("is_large(10)", "is_large(9)"))
     result = measure(MODULE, shop)
     assert (result.missing, result.is_passed) == ([6], False)
     assert "1 failed" in capsys.readouterr().err
 
 
-def test_a_program_without_tests_is_not_run(shop):
+def test_a_module_without_tests_is_not_run(shop):
     (shop / "shop/__main__.py").write_text("raise SystemExit(3)\n")
     assert modules(shop, "shop")[1] == Path("shop/__main__.py")
     assert measure(Path("shop/__main__.py"), shop) == ("__main__", 0.0, [], True)
 
 
-def test_lines_are_shown_in_groups():
+def test_consecutive_lines_are_shown_as_ranges():
     assert shown([]) == ""
     assert shown([1, 3, 4, 5, 9, 10]) == "1, 3-5, 9-10"
 
 
-def test_names_and_test_files_follow_the_tree():
+def test_module_and_test_file_names_follow_the_directory_tree():
     assert name_of(Path("stocklean_exec/simulator/book.py")) == "simulator.book"
     assert file_of_tests(Path("stocklean_exec/gate.py")) == Path("tests/test_gate.py")
     assert file_of_tests(Path("stocklean_exec/simulator/__main__.py")) == Path("tests/simulator/test_main.py")

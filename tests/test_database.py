@@ -126,7 +126,7 @@ MAKERS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
-def test_no_connection_reaches_anything_that_it_was_not_made_for(name, tmp_path, monkeypatch):
+def test_no_connection_reads_files_it_was_not_made_for(name, tmp_path, monkeypatch):
     (tmp_path / "quotes").mkdir()
     files(tmp_path, ["neighbour"])
     seen = []
@@ -148,7 +148,7 @@ def test_no_connection_reaches_anything_that_it_was_not_made_for(name, tmp_path,
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(("out", "other"))]
 
 
-def test_the_forbidden_statements_are_such_as_an_ordinary_connection_carries_out(tmp_path):
+def test_an_ordinary_connection_executes_the_forbidden_statements(tmp_path):
     files(tmp_path, ["neighbour"])
     with duckdb.connect() as connection:
         for statement in FORBIDDEN:
@@ -157,7 +157,7 @@ def test_the_forbidden_statements_are_such_as_an_ordinary_connection_carries_out
 
 
 @pytest.mark.slow
-def test_only_the_named_file_is_open_to_a_connection_made_for_it(tmp_path):
+def test_a_connection_can_read_only_the_file_it_was_made_for(tmp_path):
     paths = files(tmp_path)
     for name, path in paths.items():
         with connect(files=[str(path)]) as connection:
@@ -170,7 +170,7 @@ def test_only_the_named_file_is_open_to_a_connection_made_for_it(tmp_path):
                         connection.execute(query)
 
 
-def test_a_file_can_be_named_by_a_link_and_a_link_leads_nowhere_else(tmp_path):
+def test_a_file_may_be_named_by_a_link_and_a_changed_link_is_not_followed(tmp_path):
     paths = files(tmp_path, ["t1", "tx"])
     (tmp_path / "links").mkdir()
     link = tmp_path / "links" / "l[1].parquet"
@@ -196,14 +196,14 @@ def test_an_escaped_name_matches_that_file_and_no_other(name, tmp_path):
     connection.close()
 
 
-def test_an_escaped_name_of_no_file_matches_none(tmp_path):
+def test_an_escaped_name_of_a_missing_file_matches_no_file(tmp_path):
     paths = files(tmp_path, ["t1", "tx"])
     connection, found = connect_to_files([escaped(tmp_path / "t[1].parquet"), str(paths["t1"])])
     assert found == [[], [str(paths["t1"])]]
     connection.close()
 
 
-def test_a_pattern_is_the_files_that_it_matches_when_the_connection_is_made(tmp_path):
+def test_a_pattern_is_expanded_when_the_connection_is_made(tmp_path):
     files(tmp_path, ["t1", "tx", "u"])
     connection, found = connect_to_files([f"{tmp_path}/t*.parquet"])
     assert found == [[f"{tmp_path}/t1.parquet", f"{tmp_path}/tx.parquet"]]
@@ -214,7 +214,7 @@ def test_a_pattern_is_the_files_that_it_matches_when_the_connection_is_made(tmp_
     connection.close()
 
 
-def test_a_relative_path_is_of_the_folder_that_it_was_given_in(tmp_path, monkeypatch):
+def test_a_relative_path_is_resolved_in_the_working_folder(tmp_path, monkeypatch):
     files(tmp_path, ["t1"])
     monkeypatch.chdir(tmp_path)
     assert escaped("t1.parquet") == f"{tmp_path}/t1.parquet"
@@ -229,7 +229,7 @@ def test_settings_are_made_before_the_configuration_is_locked():
 
 
 @pytest.mark.slow
-def test_what_is_larger_than_memory_may_still_go_to_disk(tmp_path, monkeypatch):
+def test_a_query_larger_than_memory_may_spill_to_disk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with connect(settings={"memory_limit": "60MB", "threads": "1"}) as connection:
         connection.execute(
@@ -244,10 +244,10 @@ def test_what_is_larger_than_memory_may_still_go_to_disk(tmp_path, monkeypatch):
 def test_a_connection_that_cannot_be_set_up_is_closed(tmp_path):
     with pytest.raises(duckdb.Error):
         connect(str(tmp_path / "x.duckdb"), settings={"no_such_setting": "1"})
-    duckdb.connect(str(tmp_path / "x.duckdb")).close()  # with another configuration: nobody holds it open
+    duckdb.connect(str(tmp_path / "x.duckdb")).close()  # with another configuration: nothing holds it open
 
 
-def test_what_duckdb_cannot_read_is_an_input_error_of_the_table_and_the_file():
+def test_a_file_that_duckdb_cannot_read_is_an_input_error_with_table_and_file():
     with (
         pytest.raises(InputError, match=r"t\.parquet: Catalog Error.*does not exist") as caught,
         readable("t", "t.parquet"),
@@ -258,7 +258,7 @@ def test_what_duckdb_cannot_read_is_an_input_error_of_the_table_and_the_file():
         connect().execute("SELECT * FROM nothing")
 
 
-def test_names_and_texts_are_spelled_for_sql():
+def test_names_and_texts_are_quoted_for_sql():
     with connect() as connection:
         row = connection.execute(f"SELECT {literal(chr(39) + 'x')} AS {quoted('a' + chr(34) + 'b')}")
         assert [one[0] for one in row.description] == ['a"b']
@@ -287,6 +287,6 @@ def uses_of_duckdb(path):
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_other_module_makes_a_connection(path):
+def test_no_other_module_creates_a_duckdb_connection(path):
     used = set(uses_of_duckdb(path)) - HARMLESS
     assert used == ({"connect"} if path.name == "database.py" else set())

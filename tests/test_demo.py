@@ -16,7 +16,7 @@ def demo():
 
 
 @pytest.mark.slow
-def test_there_is_something_of_everything_to_look_at(demo):
+def test_the_demo_has_orders_of_every_side_and_status(demo):
     states = demo[0].states
     assert set(states["side"]) == {"BUY", "SELL"}
     assert set(states["status"]) == {"FILLED", "PARTIAL", "REJECTED", "SUBMITTED"}
@@ -43,7 +43,7 @@ def test_a_market_order_costs_half_the_spread(demo):
     assert demo[0].slippage_total["slippage_cost"] == pytest.approx(filled["slippage_cost"].sum())
 
 
-def test_the_tables_speak_of_the_same_orders(demo):
+def test_the_tables_of_the_demo_have_the_same_orders(demo):
     result = demo[0]
     ids = result.states["client_order_id"].tolist()
     assert result.slippage.index.tolist() == result.completion.index.tolist() == ids
@@ -54,7 +54,7 @@ def test_the_tables_speak_of_the_same_orders(demo):
     pd.testing.assert_series_equal(bought, filled[filled > 0].sort_index(), check_names=False)
 
 
-def test_each_hand_over_is_on_record_before_what_came_of_it(demo):
+def test_each_submission_is_recorded_before_its_outcome(demo):
     events = demo[3]
     for _, history in events[events["client_order_id"].notna()].groupby("client_order_id"):
         kinds = history["kind"].tolist()
@@ -63,7 +63,7 @@ def test_each_hand_over_is_on_record_before_what_came_of_it(demo):
             assert kinds[1] == "sending"
 
 
-def test_it_is_told_line_by_line(demo):
+def test_the_progress_of_the_demo_is_printed_line_by_line(demo):
     lines = demo[1]
     assert lines[0] == "account value 1,000,000 USD, 8 positions; 21 targets by inverse volatility"
     assert lines[-1].endswith("run status: partial")
@@ -80,7 +80,7 @@ def test_the_demo_is_the_same_each_time(demo):
         pd.testing.assert_frame_equal(mine.drop(columns=times), other.drop(columns=times))
 
 
-def test_targets_limits_and_account_fit_each_other():
+def test_targets_limits_and_account_of_the_demo_are_consistent():
     targets = demo_targets()
     assert targets["weight"].sum() == pytest.approx(1.0)  # nothing is left over as a cushion
     with demo_broker() as broker:
@@ -89,7 +89,7 @@ def test_targets_limits_and_account_fit_each_other():
     assert DEMO_LIMITS.max_position_ratio == 0.15
 
 
-def test_it_goes_over_the_wire_to_a_paper_account(demo):
+def test_the_demo_trades_a_paper_account_over_a_socket(demo):
     events = demo[3]
     placed = events[(events["kind"] == "status") & (events["status"] == "SUBMITTED")]
     assert placed["order_id"].notna().all()

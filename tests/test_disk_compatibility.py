@@ -36,7 +36,7 @@ VERSIONS = sorted(ROOT.glob("tests/data/disk_*"))
 ARCHIVES = ("finished", "killed", "halted", "export")
 LATER = "2022-12-29 15:30:00"  # half an hour after the venue of the killed run was started
 # Status, shares, value, commission and reason, by hand. 40 at 400.10 and 60 at 400.30; 100 at 99.98 and 200 at
-# 99.90; 400 of 1,000 at 62.61; a reject; one left out; 20 at 62.62, corrected to 62.60, and 30 at 62.62; 4 that
+# 99.90; 400 of 1,000 at 62.61; a reject; one excluded; 20 at 62.62, corrected to 62.60, and 30 at 62.62; 4 that
 # were withdrawn, and 10 at 99.98. The commission is 0.005 a share, and 1.00 an order at least.
 TRADED = {
     "run-1-SPY-BUY": ("FILLED", 100.0, 40_022.0, 1.0, None),
@@ -105,7 +105,7 @@ def owner_in(lock):
 # -- the record ----------------------------------------------------------------------------------------------
 
 
-def test_there_are_files_of_a_version_and_each_archive_says_by_which_it_was_made(version):
+def test_stored_files_exist_and_name_the_version_that_wrote_them(version):
     made = json.loads((version / "made.json").read_text("utf-8"))
     assert version.name == "disk_" + "_".join(made["version"].split(".")[:2])
     assert sum(file.stat().st_size for file in version.rglob("*") if file.is_file()) < 2_000_000
@@ -114,7 +114,7 @@ def test_there_are_files_of_a_version_and_each_archive_says_by_which_it_was_made
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["read only", "for writing"])
 @pytest.mark.parametrize("name", ["finished", "killed", "halted"])
-def test_every_frame_is_as_it_was_when_it_was_written(name, how, take, version):
+def test_every_frame_is_read_as_it_was_written(name, how, take, version):
     folder = take(name)
     with opened(how, folder / BLOTTER) as blotter:
         for frame in FRAMES:
@@ -138,7 +138,7 @@ def assert_traded(orders):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["read only", "for writing"])
-def test_what_was_traded_is_what_the_script_of_the_fills_says(how, take):
+def test_trades_equal_the_scripted_fills(how, take):
     folder = take("finished")
     with opened(how, folder / BLOTTER) as blotter:
         assert_traded(blotter.orders())
@@ -166,7 +166,7 @@ def test_what_was_traded_is_what_the_script_of_the_fills_says(how, take):
         assert quotes.loc["SPY", ["bid", "ask", "last"]].tolist() == [399.90, 400.10, 400.00]
 
 
-def test_columns_that_came_along_with_the_plan_are_given_back_as_they_were(take):
+def test_extra_columns_of_the_plan_are_returned_unchanged(take):
     with sx.read_blotter(take("finished") / BLOTTER) as blotter:
         orders = blotter.orders("run-1")
     pd.testing.assert_series_equal(orders["alpha"], FINISHED["alpha"], check_exact=True)
@@ -204,7 +204,7 @@ def assert_costs(source):
     assert sx.completion(source)["fill_ratio"].tolist() == [1.0, 1.0, 0.4, 0.0, 0.0, 1.0, 1.0]
 
 
-def test_the_costs_of_a_blotter_are_what_they_were(take):
+def test_the_costs_of_an_old_blotter_are_unchanged(take):
     assert_costs(sx.trade_record(take("finished") / BLOTTER))
 
 
@@ -219,7 +219,7 @@ def test_an_export_is_read_by_the_cost_analysis(take, version):
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_not_sent_again_and_another_one_is_added(take):
+def test_a_finished_run_is_not_sent_again_and_another_can_be_added(take):
     # The same orders have the same ids and fingerprints in this version; others would be a conflict, or be sent.
     file = take("finished") / BLOTTER
     broker = sx.connect("mock://?seed=7", quotes=MARKET, positions={"TLT": 500}, cash=100_000, fill_plan=FILL_PLAN)
@@ -258,7 +258,7 @@ def test_a_run_whose_process_was_killed_is_resumed_to_its_end_and_nothing_is_sen
     journal = folder / "journal.jsonl"
     settings = {**VENUE, "start": LATER, "state": folder / "venue.state", "journal": journal}
     with Simulator(**settings) as venue:
-        venue.event("fill", symbol="SPY")  # the six that were left are sold while nobody listens
+        venue.event("fill", symbol="SPY")  # the remaining six are sold while no client is connected
         with sx.open_blotter(folder / BLOTTER) as blotter, connect(venue) as broker:
             states = resumed("run-3", broker, blotter)
             assert states[["symbol", "status", "filled_quantity"]].to_numpy().tolist() == [
@@ -281,7 +281,7 @@ def test_a_run_whose_process_was_killed_is_resumed_to_its_end_and_nothing_is_sen
     assert sorted(sent) == ["run-3-KO-BUY", "run-3-MCD-BUY", "run-3-SPY-SELL"]
 
 
-def test_the_venue_goes_on_from_its_state(take):
+def test_the_venue_continues_from_its_stored_state(take):
     folder = take("killed")
     events = [(row["event"], row["symbol"]) for row in read_journal(folder / "journal.jsonl")]
     assert events == [(what, name) for name in ("SPY", "KO") for what in ("order", "execution", "commission")]
@@ -296,7 +296,7 @@ def test_the_venue_goes_on_from_its_state(take):
 
 
 @pytest.mark.slow
-def test_a_killed_run_whose_broker_has_lost_everything_is_unknown_and_says_why(take, monkeypatch, tmp_path):
+def test_a_killed_run_without_any_broker_record_is_unknown_with_a_reason(take, monkeypatch, tmp_path):
     folder = take("killed")
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / STATE))
     journal = tmp_path / "another.jsonl"
@@ -317,7 +317,7 @@ def test_a_killed_run_whose_broker_has_lost_everything_is_unknown_and_says_why(t
 
 
 @pytest.mark.slow
-def test_a_program_of_that_version_keeps_this_one_from_its_blotter(take):
+def test_a_lock_of_the_old_version_protects_its_blotter(take):
     folder = take("finished")
     lock = folder / f"{BLOTTER}.lock"
     with held(lock) as process:
@@ -329,7 +329,7 @@ def test_a_program_of_that_version_keeps_this_one_from_its_blotter(take):
     sx.open_blotter(folder / BLOTTER).close()
 
 
-def test_a_program_of_that_version_keeps_this_one_from_its_run(take, monkeypatch):
+def test_a_run_lock_of_the_old_version_protects_its_run(take, monkeypatch):
     # The lock of a run is found by its name in the user's state folder: both versions must give it the same one.
     folder = take("killed")
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / STATE))
@@ -392,7 +392,7 @@ def test_no_file_names_a_module_of_the_package(name, take):
 
 
 def test_the_files_are_not_ignored_and_go_into_the_source_distribution():
-    # Hatchling leaves out what .gitignore names, such as *.duckdb.
+    # Hatchling excludes what .gitignore names, such as *.duckdb.
     sdist = need("hatchling.builders.sdist", "dev")
     listed = {Path(one.relative_path) for one in sdist.SdistBuilder(str(ROOT)).recurse_included_files()}
     files = {file.relative_to(ROOT) for folder in VERSIONS for file in folder.rglob("*") if file.is_file()}

@@ -47,7 +47,7 @@ def codes_of(path):
 
 
 def codes_in_snapshot(path):
-    """The same, while somebody else owns the file."""
+    """The same, while another process owns the file."""
     with read_blotter(path) as blotter:
         return blotter.events("r")["code"].tolist()
 
@@ -96,7 +96,7 @@ os._exit(0)
 @pytest.mark.parametrize(
     ("limit", "size", "group"), [(300_000, 3_000, 1), (900_000, 200, 40), (3_000_000, 200_000, 3)]
 )
-def test_a_full_disk_fails_the_commit_loudly_and_loses_nothing(limit, size, group, end, tmp_path):
+def test_a_full_disk_fails_the_commit_and_loses_nothing(limit, size, group, end, tmp_path):
     path = tmp_path / "x.duckdb"
     lines = run(WRITE_UNTIL_FULL, path, limit, size, group, end)
     acknowledged = [line for line in lines if line.isdigit()]
@@ -176,7 +176,7 @@ def kill_again_and_again(path, count, seed):
 
 
 @pytest.mark.slow
-def test_of_what_was_acknowledged_kill_9_loses_nothing(tmp_path):
+def test_kill_9_loses_no_acknowledged_event(tmp_path):
     tally = kill_again_and_again(tmp_path / "x.duckdb", 24, seed=11)
     assert (tally.kills, tally.lost, tally.torn, tally.failed_opens) == (24, 0, 0, 0), str(tally)
     assert tally.acknowledged > 300
@@ -192,7 +192,7 @@ sys.stdin.read()
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_while_it_makes_a_blotter_leaves_one_that_opens_or_none(tmp_path):
+def test_a_process_killed_while_creating_a_blotter_leaves_a_valid_file_or_none(tmp_path):
     chance = Random(5)  # noqa: S311 - not a secret
     opened = 0
     for number in range(12):
@@ -212,7 +212,7 @@ def test_a_process_that_is_killed_while_it_makes_a_blotter_leaves_one_that_opens
     assert opened == 12
 
 
-def test_a_blotter_that_cannot_be_made_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_a_blotter_that_cannot_be_created_leaves_no_files(tmp_path, monkeypatch):
     def fail(_):
         raise OSError("the disk is gone")
 
@@ -299,7 +299,7 @@ def copy(path, to):
 
 
 @pytest.mark.slow
-def test_a_copy_made_while_the_blotter_is_open_is_a_blotter_of_its_own(owner, tmp_path):
+def test_a_copy_made_while_the_blotter_is_open_is_a_separate_blotter(owner, tmp_path):
     path, other = tmp_path / "x.duckdb", tmp_path / "copy.duckdb"
     copy(path, other)
     with open_blotter(other) as blotter:
@@ -311,7 +311,7 @@ def test_a_copy_made_while_the_blotter_is_open_is_a_blotter_of_its_own(owner, tm
 
 
 @pytest.mark.slow
-def test_a_copy_put_over_a_blotter_that_is_open_does_not_let_a_second_owner_in(owner, tmp_path):
+def test_a_copy_moved_over_an_open_blotter_does_not_admit_a_second_owner(owner, tmp_path):
     path, other = tmp_path / "x.duckdb", tmp_path / "copy.duckdb"
     copy(path, other)
     other.replace(path)  # another file under the name: the lock is on the name
@@ -334,7 +334,7 @@ blotter.close()
 
 
 @pytest.mark.slow
-def test_after_a_copy_by_its_owner_nobody_else_can_write(tmp_path):
+def test_after_a_copy_by_its_owner_no_other_process_can_write(tmp_path):
     path = tmp_path / "x.duckdb"
     process = start(IN_PROCESS, path)
     assert process.stdout.readline() == "copied\n"
@@ -349,7 +349,7 @@ def test_after_a_copy_by_its_owner_nobody_else_can_write(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_process_is_told_who_the_owner_is(owner, tmp_path):
+def test_the_error_of_a_second_process_names_the_owner(owner, tmp_path):
     with pytest.raises(BlotterLockedError, match=rf"x\.duckdb is open in process {owner.pid} ") as caught:
         open_blotter(tmp_path / "x.duckdb")
     assert caught.value.owner["pid"] == owner.pid
@@ -357,7 +357,7 @@ def test_a_second_process_is_told_who_the_owner_is(owner, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_process_reads_a_snapshot_and_harms_nobody(owner, tmp_path):
+def test_a_second_process_reads_a_snapshot_without_disturbing_the_owner(owner, tmp_path):
     path = tmp_path / "x.duckdb"
     for number in range(5):
         send(owner, number)

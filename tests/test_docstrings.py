@@ -98,7 +98,7 @@ def _tables(lines):
 
 
 def _paragraphs(lines, indent):
-    """Lines of prose that end long before the margin, though the paragraph goes on."""
+    """Lines of prose that end long before the margin, though the paragraph continues."""
     literal = table = False
     for row, (line, after) in enumerate(pairwise(lines)):
         if RULE.fullmatch(line.strip()):
@@ -139,7 +139,7 @@ def _faults(text):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_the_docstrings_and_headings_of_a_file_are_whole(file):
+def test_the_docstrings_and_headings_of_a_file_are_complete(file):
     assert list(_faults(file.read_text("utf-8"))) == []
 
 
@@ -167,7 +167,7 @@ def f(a, b=1):
 '''
 
 
-def test_a_whole_docstring_has_no_fault():
+def test_a_complete_docstring_has_no_fault():
     assert list(_faults(_WHOLE)) == []
 
 
@@ -217,7 +217,7 @@ def test_a_public_function_that_describes_parameters_describes_them_all(name, fu
 
 
 @pytest.mark.parametrize("name", api.__all__)
-def test_every_function_of_the_cost_analysis_describes_its_parameters_and_what_else_it_takes(name):
+def test_every_cost_analysis_function_describes_its_parameters_and_inputs(name):
     text = getattr(sx, name).__doc__
     assert {"Parameters", "Notes"} <= {*_sections(text.split("\n"))}  # as it is: Python 3.13 has indented none
 

@@ -33,7 +33,7 @@ def test_a_long_list_is_counted_in_the_text_and_whole_in_the_frame():
     assert error.to_frame()["row"].tolist() == list(range(25))
 
 
-def test_codes_are_distinct_and_in_the_order_met():
+def test_codes_are_distinct_and_in_order_of_occurrence():
     assert InputError("targets", PROBLEMS).codes == ("weight_missing", "duplicate_symbol", "empty_targets")
 
 
@@ -52,7 +52,7 @@ def test_an_input_error_is_a_value_error_of_this_package():
 
 @pytest.mark.parametrize("through", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy])  # noqa: S301 - our own
 @pytest.mark.parametrize("error", [InputError("targets", PROBLEMS), IdempotencyConflictError("orders", PROBLEMS)])
-def test_an_input_error_comes_whole_out_of_another_process(error, through):
+def test_an_input_error_survives_pickling_between_processes(error, through):
     again = through(error)
     assert (type(again), str(again), again.table, again.problems) == (
         type(error),
@@ -62,6 +62,6 @@ def test_an_input_error_comes_whole_out_of_another_process(error, through):
     )
 
 
-def test_a_locked_blotter_says_who_holds_it_also_from_another_process():
+def test_a_blotter_locked_error_keeps_its_owner_between_processes():
     again = pickle.loads(pickle.dumps(BlotterLockedError("held by 7", {"pid": 7})))  # noqa: S301 - our own
     assert (str(again), again.owner) == ("held by 7", {"pid": 7})

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 
 
-def test_a_module_that_is_there_is_given():
+def test_an_installed_module_is_returned():
     assert need("json", "test").loads("[1]") == [1]
 
 

@@ -40,6 +40,6 @@ def test_the_minimum_is_charged_once_for_an_order():
     assert IBKR_US_FIXED.next_execution((10, 250.0), 10, 25.0) == 0.0
 
 
-def test_another_schedule_can_be_made():
+def test_a_custom_schedule_can_be_defined():
     free = FixedRateSchedule(per_share=0.0, minimum=0.0, fractional_minimum=0.0, maximum_rate=0.01)
     assert free.order(1_000, 25.0) == 0.0

@@ -26,7 +26,7 @@ def test_a_market_order_trades_at_the_far_touch():
     assert far_touch("SELL", TWO_SIDED) == (99.9, 200)
 
 
-def test_an_unknown_size_is_enough_for_everybody():
+def test_an_unknown_size_counts_as_unlimited():
     assert far_touch("BUY", Quote(bid=99.9, ask=100.1)) == (100.1, math.inf)
     assert far_touch("BUY", Quote(bid=99.9, ask=100.1, ask_size=0)) == (100.1, math.inf)
 
@@ -36,13 +36,13 @@ def test_without_bid_and_ask_the_last_trade_counts_then_the_close():
     assert far_touch("BUY", Quote(last=0.0, close=40.0)) == (40.0, math.inf)
 
 
-def test_nobody_sells_in_a_market_that_only_bids():
+def test_a_buy_has_no_far_touch_in_a_market_with_only_a_bid():
     assert far_touch("BUY", Quote(bid=99.9, last=50.0)) is None
     assert far_touch("SELL", Quote(bid=99.9, last=50.0)) == (99.9, math.inf)
 
 
 @pytest.mark.parametrize("price", [NAN, 0.0, -1.0, math.inf, 1.7976931348623157e308, 2147483647.0, 9.2e18])
-def test_what_is_no_price_fills_nothing(price):
+def test_an_invalid_price_fills_nothing(price):
     assert far_touch("BUY", Quote(bid=price, ask=price, last=price, close=price)) is None
     assert match("BUY", 10, NAN, Quote(ask=price)) == []
 
@@ -93,7 +93,7 @@ def test_executions_add_up_to_the_order(quantity, size):
     assert all(part == int(part) for part in parts[:-1])
 
 
-def test_a_draw_depends_on_its_names_alone_and_is_spread_evenly():
+def test_a_random_draw_depends_only_on_its_names_and_is_uniform():
     draws = [unit_interval(7, "order", number) for number in range(2_000)]
     assert draws == [unit_interval(7, "order", number) for number in range(2_000)]
     assert all(0 <= draw < 1 for draw in draws)

@@ -70,7 +70,7 @@ def breaks():
 
 
 def reasons():
-    """Codes of orders that are refused, withdrawn or kept back before they leave."""
+    """Codes of orders that are refused, withdrawn or held back before they are sent."""
     found = set()
     for call in calls(lambda to: isinstance(to, ast.Name) and to.id in ("OrderRefusedError", "_note")):
         found |= words(call.args[0])
@@ -90,7 +90,7 @@ def reasons():
     return found
 
 
-def test_every_order_state_and_status_is_there_with_the_status_that_the_code_gives_it():
+def test_the_glossary_lists_every_order_state_with_its_status():
     rows = re.findall(r"^\|(.*?)\| `(\w+)` \|", section("Order status and state"), re.MULTILINE)
     found, status = {}, ""
     for cell, state in rows:
@@ -100,7 +100,7 @@ def test_every_order_state_and_status_is_there_with_the_status_that_the_code_giv
     assert found == STATUS_OF_STATE
 
 
-def test_every_run_status_is_there():
+def test_the_glossary_lists_every_run_status():
     statuses = ["NEW", "SUBMITTED", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "UNKNOWN"]
     orders = [*itertools.combinations(statuses, 1), *itertools.combinations(statuses, 2)]
     names = ("any_filled", "started", "ended", "blocked", "cancelled")
@@ -113,18 +113,18 @@ def test_every_run_status_is_there():
 
 
 @pytest.mark.parametrize(("code", "verdict"), sorted(findings()), ids=lambda value: value)
-def test_every_finding_is_there_with_its_verdict(code, verdict):
+def test_the_glossary_lists_every_finding_with_its_verdict(code, verdict):
     assert re.search(rf"^\| `{code}` \| {verdict} \|", section("Findings of the checks"), re.MULTILINE)
 
 
 @pytest.mark.slow
-def test_the_findings_are_all_of_these():
+def test_the_glossary_lists_no_other_findings():
     assert len(findings()) > 20
     assert first_cells("Findings of the checks") == {code for code, _ in findings()}
 
 
 @pytest.mark.slow
-def test_every_reason_why_an_order_was_not_sent_is_there():
+def test_the_glossary_lists_every_reason_for_an_unsent_order():
     assert reasons() >= {"not_funded", "run_cancelled", "rate_cap", "day_notional_cap", "tick_unknown"}
     here = first_cells("Reasons of orders that were not sent") | first_cells("Findings of the checks")
     assert reasons() - here == set()
@@ -132,7 +132,7 @@ def test_every_reason_why_an_order_was_not_sent_is_there():
 
 
 @pytest.mark.slow
-def test_every_break_is_there_with_its_severity():
+def test_the_glossary_lists_every_break_with_its_severity():
     here = dict(re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", section("Breaks"), re.MULTILINE))
     assert here.pop("order_caught_up") == "info"  # made of what resume found out
     assert {*breaks()} == {*here}

@@ -65,7 +65,7 @@ def test_each_operator_number_and_keyword_argument_is_changed_once():
     ]
 
 
-def test_a_mutant_differs_in_its_line_alone_also_behind_letters_of_two_bytes():
+def test_a_mutant_differs_only_in_its_line_even_after_multibyte_characters():
     source = 'NAME = "é"; SIZE = 2 + 3\nLAST = 4\n'
     texts = [one.source for one in mutants(source)]
     assert texts == [
@@ -76,7 +76,7 @@ def test_a_mutant_differs_in_its_line_alone_also_behind_letters_of_two_bytes():
     ]
 
 
-def test_a_mutant_is_found_again_by_its_texts_and_its_place_among_equal_ones():
+def test_a_mutant_is_identified_by_its_texts_and_position_among_equal_lines():
     made = mutants("def ok(a, b):\n    if a < 1:\n        return b\n    if a < 1:\n        return a\n")
     assert [(one.line, one.original, one.shown, one.place) for one in made] == [
         (2, "if a < 1:", "if a <= 1:", 1),
@@ -86,7 +86,7 @@ def test_a_mutant_is_found_again_by_its_texts_and_its_place_among_equal_ones():
     ]
 
 
-def test_the_statement_around_a_line_is_its_lines_and_of_a_block_its_head():
+def test_the_statement_of_a_line_has_all_its_lines_but_only_the_head_of_a_block():
     source = (
         "def pay(\n    amount,\n):\n    if (\n        amount\n    ):\n        print(\n            1\n        )\n"
     )
@@ -94,7 +94,7 @@ def test_the_statement_around_a_line_is_its_lines_and_of_a_block_its_head():
 
 
 @pytest.mark.slow
-def test_what_a_test_protects_is_killed_and_the_rest_survives_and_the_project_is_left_alone(shop):
+def test_tested_mutants_are_killed_others_survive_and_the_project_is_unchanged(shop):
     (shop / "shop/price.py").write_text(SMALL)
     before = {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()}
     said, noted = [], []
@@ -117,7 +117,7 @@ def test_what_a_test_protects_is_killed_and_the_rest_survives_and_the_project_is
 
 
 @pytest.mark.slow
-def test_a_mutant_is_killed_by_a_test_that_was_not_seen_to_reach_its_line(shop):
+def test_a_mutant_may_be_killed_by_a_test_not_recorded_as_reaching_its_line(shop):
     # The line runs when the module is imported, which the first test does: the second sees its value alone.
     (shop / "shop/price.py").write_text("LEAST = 3\n")
     (shop / "tests/test_price.py").write_text(
@@ -127,7 +127,7 @@ def test_a_mutant_is_killed_by_a_test_that_was_not_seen_to_reach_its_line(shop):
     assert try_module("price", package="shop", root=shop, say=str) == (1, [])
 
 
-def test_a_seed_draws_the_same_mutants_each_time_and_leaves_those_of_other_lines_alone():
+def test_a_seed_draws_the_same_mutants_independently_of_other_lines():
     some = drawn(mutants(SHOP), seed=3, most=4)
     assert len(some) == 4
     assert drawn(mutants(SHOP), seed=3, most=4) == some
@@ -145,7 +145,7 @@ def _endings(shop, text, seconds=60.0, **options):
 
 
 @pytest.mark.slow
-def test_tests_that_do_not_end_are_ended(shop):
+def test_tests_that_do_not_end_are_stopped(shop):
     assert _endings(shop, "def test_endless():\n    while True:\n        pass\n", seconds=3.0) == "timeout"
 
 
@@ -156,13 +156,13 @@ def test_a_process_that_is_killed_by_the_tests_is_a_failure(shop):
 
 
 @pytest.mark.slow
-def test_tests_of_speed_are_left_out(shop):
+def test_speed_tests_are_excluded(shop):
     text = "import time\n\ndef test_fast():\n    assert time.perf_counter() < 0\n\ndef test_right():\n    pass\n"
     assert _endings(shop, text) == "survived"
 
 
 @pytest.mark.slow
-def test_single_tests_can_be_run_or_left_out(shop):
+def test_single_tests_can_be_selected_or_excluded(shop):
     text = "def test_right():\n    pass\n\ndef test_wrong():\n    assert False\n"
     right = "tests/test_price.py::test_right"
     assert _endings(shop, text) == "killed"
@@ -172,7 +172,7 @@ def test_single_tests_can_be_run_or_left_out(shop):
 
 
 @pytest.mark.slow
-def test_the_lines_that_each_test_reaches_are_told(shop):
+def test_the_lines_that_each_test_reaches_are_reported(shop):
     (shop / "shop/price.py").write_text("def one():\n    return 1\n\n\ndef two():\n    return 2\n")
     (shop / "tests/test_price.py").write_text(
         "from shop.price import one, two\n\ndef test_one():\n    one()\n\ndef test_two():\n    two()\n"
@@ -184,7 +184,7 @@ def test_the_lines_that_each_test_reaches_are_told(shop):
 
 
 @pytest.mark.slow
-def test_tests_that_fail_without_a_mutation_judge_nothing(shop):
+def test_tests_that_fail_without_a_mutation_are_an_error(shop):
     (shop / "tests/test_price.py").write_text("def test_wrong():\n    assert False\n")
     with pytest.raises(RuntimeError, match=r"tests/test_price\.py does not pass without a mutation"):
         try_module("price", package="shop", root=shop, say=str)
@@ -226,7 +226,7 @@ def test_the_summary_counts_by_package():
     ]
 
 
-def test_a_report_drops_lines_that_are_no_more_and_names_survivors_without_a_reason(tmp_path):
+def test_a_report_drops_deleted_lines_and_names_survivors_without_a_reason(tmp_path):
     (tmp_path / "shop/risk").mkdir(parents=True)
     (tmp_path / "shop/risk/limits.py").write_text("MOST = 1\nLEAST = 2\nUSUAL = 3\n")
     results, summary = tmp_path / "results.tsv", tmp_path / "README.md"
@@ -244,7 +244,7 @@ def test_a_report_drops_lines_that_are_no_more_and_names_survivors_without_a_rea
     assert summary.read_text().endswith("| all | 1 | 2 | 1 | 0 | 0 | 1 | 50.0 |\n<!-- end of summary -->\nbelow\n")
 
 
-def test_a_run_is_continued_where_it_stopped_and_survivors_are_tried_again_when_asked(shop, monkeypatch):
+def test_an_interrupted_mutation_run_continues_and_retries_survivors_on_request(shop, monkeypatch):
     (shop / "shop").rename(shop / "stocklean_exec")
     (shop / "stocklean_exec/price.py").write_text(SMALL)
     (shop / "tests/test_price.py").write_text(GOOD.replace("shop.price", "stocklean_exec.price"))

@@ -48,7 +48,7 @@ ONCE = {f"live-{run}-{symbol}-BUY": 1 for run in (1, 2) for symbol in ("KO", "MS
 
 
 @pytest.mark.slow
-def test_running_each_cell_twice_and_then_all_again_sends_every_approved_order_once(names, capsys):
+def test_running_notebook_cells_repeatedly_sends_every_approved_order_once(names, capsys):
     async def story():
         for source in cells():
             await run_cell(source, names)
@@ -58,14 +58,14 @@ def test_running_each_cell_twice_and_then_all_again_sends_every_approved_order_o
             await run_cell(source, names)
 
     asyncio.run(story())
-    assert arrived(names) == ONCE  # and none of "yours", which nobody approved
+    assert arrived(names) == ONCE  # and none of "yours", which was not approved
     assert len(names["blotter"].runs()) == 2
     assert len(names["blotter"].fills()) == 12  # each order of the first run in three parts
     assert "nothing was sent: approve, submit" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_the_words_of_the_notebook_send_no_other_plan(names, capsys):
+def test_the_phrase_in_the_notebook_sends_no_other_plan(names, capsys):
     sources = [source.replace("quantity=400", "quantity=401") for source in cells()]
     submission = next(place for place, source in enumerate(sources) if "review.submit(" in source)
 

@@ -38,7 +38,7 @@ def test_every_module_has_a_test_file_of_its_name(module):
     assert _test_file(module).exists()
 
 
-def test_every_package_says_what_lives_there():
+def test_every_package_describes_its_contents():
     for folder in PACKAGES:
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))), folder
 
@@ -144,7 +144,7 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert "README.md" in (ROOT / ".ci" / "run").read_text("utf-8")
 
 
-def test_every_dependency_says_why_it_is_there():
+def test_every_dependency_has_a_reason():
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     extras = PROJECT["project"]["optional-dependencies"]
     dependencies = [*PROJECT["project"]["dependencies"], *(one for extra in extras.values() for one in extra)]
@@ -159,13 +159,13 @@ _FRONT_END = tuple(
 
 
 @pytest.mark.parametrize("name", _FRONT_END)
-def test_the_front_end_asks_no_other_host(name):
+def test_the_front_end_contacts_no_other_host(name):
     text = (PACKAGE / name).read_text("utf-8").replace('"http://www.w3.org/2000/svg"', "")  # a name, no address
     assert not re.search(r"https?:|//cdn|@import|url\(", text)
 
 
 @pytest.mark.parametrize("name", [name for name in _FRONT_END if name.endswith(".js")])
-def test_the_front_end_never_makes_markup_of_data(name):
+def test_the_front_end_never_inserts_data_as_html(name):
     script = (PACKAGE / name).read_text("utf-8")
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", script)
 
@@ -189,12 +189,12 @@ def test_the_package_ships_its_marker_sql_and_data():
         assert (PACKAGE / name).is_file()
 
 
-def test_notebooks_hold_no_widgets_that_no_kernel_knows_any_more():
+def test_notebooks_contain_no_stale_widget_state():
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
         assert "application/vnd.jupyter.widget" not in notebook.read_text("utf-8")
 
 
-def test_notebooks_hold_no_account_numbers():
+def test_notebooks_contain_no_account_numbers():
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
         assert not re.search(r"\bD?[UF]\d{5,}\b", notebook.read_text("utf-8"))
 

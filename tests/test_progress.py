@@ -26,12 +26,12 @@ def bar_of(move):
     return move.__closure__[0].cell_contents
 
 
-def test_somebody_at_a_terminal_sees_a_bar(terminal):
+def test_a_terminal_shows_a_progress_bar(terminal):
     with redirect_stderr(terminal), progress_bar(10, "submitting") as move:
         assert not bar_of(move).disable
 
 
-def test_the_environment_switches_it_off(terminal, monkeypatch):
+def test_an_environment_variable_disables_the_bar(terminal, monkeypatch):
     monkeypatch.setenv("STOCKLEAN_PROGRESS", "0")
     with redirect_stderr(terminal), progress_bar(10, "submitting") as move:
         assert bar_of(move).disable
@@ -39,12 +39,12 @@ def test_the_environment_switches_it_off(terminal, monkeypatch):
     assert terminal.getvalue() == ""
 
 
-def test_nobody_sees_a_bar_in_a_pipe(terminal):
+def test_a_pipe_shows_no_progress_bar(terminal):
     with redirect_stderr(io.StringIO()), progress_bar(10, "submitting") as move:
         assert bar_of(move).disable
 
 
-def test_the_caller_has_the_last_word(terminal, monkeypatch):
+def test_the_callers_choice_takes_precedence(terminal, monkeypatch):
     monkeypatch.setenv("STOCKLEAN_PROGRESS", "0")
     with redirect_stderr(terminal), progress_bar(10, "submitting", show=True) as move:
         assert not bar_of(move).disable
@@ -62,13 +62,13 @@ def test_the_bar_shows_how_many_are_done(terminal):
         assert bar_of(move).n == 8
 
 
-def test_work_of_a_moment_leaves_the_screen_as_it_was(terminal):
+def test_very_short_work_shows_no_bar(terminal):
     with redirect_stderr(terminal), progress_bar(2, "submitting", show=True) as move:
         move(2, "0 open")
     assert terminal.getvalue().strip() == ""
 
 
-def test_an_error_inside_goes_through(terminal):
+def test_an_error_inside_the_bar_is_raised(terminal):
     with (
         pytest.raises(ValueError, match="inside"),
         redirect_stderr(terminal),

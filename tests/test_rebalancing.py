@@ -64,7 +64,7 @@ def test_without_an_approval_nothing_is_sent_and_the_run_is_cancelled(blotter, a
 
 
 @pytest.mark.slow
-def test_a_function_can_decide(blotter):
+def test_approval_can_be_given_by_a_function(blotter):
     broker = broker_of()
 
     def decide(review):
@@ -76,7 +76,7 @@ def test_a_function_can_decide(blotter):
 
 
 @pytest.mark.slow
-def test_true_approves_in_the_name_of_the_present_user(blotter):
+def test_approve_true_approves_in_the_name_of_the_current_user(blotter):
     sx.rebalance(TARGETS, broker_of(), blotter, run_id="r", approve=True, dry_run=False)
     assert blotter.runs()["approved_by"].notna().all()
 
@@ -101,7 +101,7 @@ def test_other_targets_under_the_same_run_are_an_error(blotter):
         sx.rebalance({"SPY": 0.4}, broker_of(), blotter, run_id="r", approve="ann", dry_run=False)
 
 
-def test_a_book_at_its_targets_gives_no_run(blotter):
+def test_a_portfolio_at_its_targets_gives_no_run(blotter):
     broker = sx.connect("mock://", quotes=MARKET, cash=0, positions={"SPY": 100})
     states = sx.rebalance({"SPY": 1.0}, broker, blotter, run_id="r", approve="ann", dry_run=False)
     assert len(states) == 0
@@ -129,7 +129,7 @@ def test_a_halt_blocks_the_run_which_can_be_sent_once_it_is_cleared(blotter):
     assert states["status"].tolist() == ["FILLED", "FILLED"]
 
 
-def test_the_limits_are_held_and_an_old_approval_counts_as_they_say(blotter):
+def test_the_limits_are_enforced_including_the_maximum_approval_age(blotter):
     limits = sx.Limits(max_order_notional=2_500)
     states = sx.rebalance(TARGETS, broker_of(), blotter, run_id="r", limits=limits, approve="ann", dry_run=False)
     assert states[["status", "reason"]].fillna("").to_numpy().tolist() == [
@@ -138,7 +138,7 @@ def test_the_limits_are_held_and_an_old_approval_counts_as_they_say(blotter):
     ]
 
 
-def test_holdings_and_options_of_the_plan_are_heeded(blotter):
+def test_holdings_and_options_are_passed_to_the_planner(blotter):
     broker = broker_of(positions={"TLT": 10})
     with pytest.raises(InputError) as caught:
         sx.rebalance({"SPY": 0.5}, broker, blotter, run_id="r", approve="ann", dry_run=False)
@@ -161,7 +161,7 @@ def test_targets_can_be_a_file(blotter, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_can_be_awaited_and_called_inside_a_running_loop(blotter):
+def test_rebalance_can_be_awaited_or_called_inside_a_running_loop(blotter):
     async def cell():
         await sx.rebalance_async(TARGETS, broker_of(), blotter, run_id="a", approve="ann", dry_run=False)
         sx.rebalance({"SPY": 0.1}, broker_of(), blotter, run_id="b", approve="ann", dry_run=False)
@@ -170,7 +170,7 @@ def test_it_can_be_awaited_and_called_inside_a_running_loop(blotter):
     assert blotter.runs()["status"].tolist() == ["done", "done"]
 
 
-def test_what_is_prepared_is_a_review_of_the_checked_plan(blotter):
+def test_prepare_returns_a_review_of_the_checked_plan(blotter):
     review = prepare(TARGETS, broker_of(), blotter, run_id="r")
     assert repr(review) == "<OrderReview r: 2 orders, 0 approved, 0 rejected, 2 open, 0 blocked>"
 
@@ -198,7 +198,7 @@ def test_a_fully_invested_rotation_trades_both_sides_at_default_settings(blotter
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
-def test_sells_do_not_leave_when_the_buys_they_were_to_pay_for_are_refused(blotter, scheme):
+def test_sells_are_not_sent_if_the_buys_they_fund_are_refused(blotter, scheme):
     targets = dict.fromkeys(list(ROTATION)[2:], 1 / 20)
     options = {"approve": "ann", "dry_run": False, "unlisted": "close", "timeout": 10, "reserve": 0}
     with rotation_broker(scheme) as broker:
@@ -222,7 +222,7 @@ def test_sells_do_not_leave_when_the_buys_they_were_to_pay_for_are_refused(blott
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
-def test_shorts_do_not_leave_without_the_longs(blotter, scheme):
+def test_short_sales_are_not_sent_without_their_buys(blotter, scheme):
     # 130/30 on 10,000: the longs want 13,000, and the shorts bring 3,000; 2 of commission are not there.
     limits = sx.Limits(allow_short=True)
     options = {"approve": "ann", "dry_run": False, "limits": limits, "allow_short": True, "max_gross": 1.6}
@@ -274,7 +274,7 @@ def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blot
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
-def test_working_orders_count_as_filled_when_the_caller_says_so(blotter, scheme):
+def test_working_orders_count_as_filled_on_request(blotter, scheme):
     # 51 % of 50,000 are 1,020 shares of 25; 1,000 are working.
     options = {"approve": "ann", "dry_run": False, "timeout": 1, "on_open_orders": "net"}
     with resting_broker(scheme) as broker:
@@ -284,7 +284,7 @@ def test_working_orders_count_as_filled_when_the_caller_says_so(blotter, scheme)
         assert broker.open_orders()["quantity"].sum() == 1_020.0
 
 
-def test_orders_of_another_client_and_without_a_reference_are_seen(blotter):
+def test_working_orders_of_other_clients_or_without_reference_are_considered(blotter):
     with resting_broker("sim") as broker:
         with (
             sx.connect(f"ib://127.0.0.1:{broker._endpoint.port}?client_id=0") as other,
@@ -298,7 +298,7 @@ def test_orders_of_another_client_and_without_a_reference_are_seen(blotter):
 
 
 @pytest.mark.slow
-def test_the_same_run_again_does_not_take_its_own_working_orders_for_others(blotter):
+def test_a_repeated_run_does_not_count_its_own_working_orders_as_foreign(blotter):
     options = {"approve": "ann", "dry_run": False, "timeout": 1}
     with resting_broker("mock") as broker:
         first = sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", **options)
@@ -376,7 +376,7 @@ def test_an_account_in_another_currency_than_the_plan_is_refused(blotter, open_b
     assert not len(blotter.orders())
 
 
-def test_an_account_whose_currency_is_not_told_is_refused(blotter):
+def test_an_account_without_a_reported_currency_is_refused(blotter):
     with account_in("", "14000") as broker, pytest.raises(InputError, match="not reported by TWS"):
         sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
 
@@ -395,7 +395,7 @@ def test_an_order_that_names_another_contract_is_rejected_and_the_others_are_not
 
 
 @pytest.mark.slow
-def test_the_contract_that_is_held_may_be_named_and_is_traded(blotter):
+def test_the_held_contract_may_be_named_and_is_traded(blotter):
     with sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, positions={"SPY": 10}) as broker:
         con_id = int(broker.positions()["con_id"].iloc[0])
         targets = pd.DataFrame({"symbol": ["SPY"], "weight": [0.5], "con_id": [con_id]})
@@ -411,7 +411,7 @@ def test_a_contract_that_was_changed_after_the_approval_is_refused(blotter):
             sx.submit_orders(plan, broker, blotter)
 
 
-def test_a_symbol_that_is_held_as_another_contract_than_wanted_is_refused():
+def test_a_symbol_held_as_another_contract_than_requested_is_refused():
     targets = pd.DataFrame({"symbol": ["SPY"], "weight": [0.5], "con_id": [2]})
     held = pd.DataFrame({"symbol": ["SPY"], "quantity": [10], "con_id": [1]})
     with pytest.raises(InputError, match="contract 1 is held and 2 wanted") as caught:
@@ -419,7 +419,7 @@ def test_a_symbol_that_is_held_as_another_contract_than_wanted_is_refused():
     assert caught.value.codes == ("ambiguous_instrument",)
 
 
-def test_what_was_odd_about_the_targets_is_known_to_the_end(blotter):
+def test_warnings_about_the_targets_are_kept_in_the_final_result(blotter):
     wanted = {"SPY": 0.5, "CASH_USD": 0.25}
     review = prepare(wanted, broker_of(), blotter, run_id="r")
     result = sx.rebalance(wanted, broker_of(), blotter, run_id="r", approve="ann")
@@ -429,7 +429,7 @@ def test_what_was_odd_about_the_targets_is_known_to_the_end(blotter):
         assert frame["symbol"].tolist() == ["SPY"]
 
 
-def test_cash_alone_sells_the_book(blotter):
+def test_targets_of_cash_alone_sell_all_holdings(blotter):
     broker = broker_of(positions={"SPY": 10})
     options = {"run_id": "r", "approve": "ann", "dry_run": False, "allow_liquidation": True, "unlisted": "close"}
     states = sx.rebalance({"USD": 1.0}, broker, blotter, **options)

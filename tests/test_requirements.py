@@ -32,19 +32,19 @@ def direct(name):
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_has_names_and_versions_and_no_address(name):
+def test_a_requirements_list_has_names_and_versions_and_no_urls(name):
     assert len(pins(name)) > 50
     assert not [line for line in lines_of(name) if re.search(r"://|^-|\bfile:|@", line)]
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_has_every_dependency_in_a_version_that_is_allowed(name):
+def test_a_requirements_list_has_every_dependency_in_an_allowed_version(name):
     found = pins(name)
     for requirement in direct(name):
         assert found[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
-def test_the_lowest_versions_are_the_lower_bounds():
+def test_the_lowest_versions_equal_the_declared_lower_bounds():
     found = pins("lowest.txt")
     for requirement in direct("lowest.txt"):
         (bound,) = (one.version for one in requirement.specifier if one.operator == ">=")

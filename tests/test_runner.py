@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
-def test_a_run_with_duckdb_and_scipy_ends_with_the_runners_last_line_and_writes_its_coverage(tmp_path):
+def test_a_test_run_with_duckdb_and_scipy_ends_normally_and_writes_coverage(tmp_path):
     # Both bindings in one process: DuckDB's says so on stderr if anything keeps its objects alive to the end.
     data = tmp_path / "data"
     command = [sys.executable, "-m", "coverage", "run", f"--data-file={data}", "--include=stocklean_exec/*"]

@@ -48,7 +48,7 @@ def test_no_schedule_sends_twice_or_loses_a_fill():
 
 
 @pytest.mark.slow
-def test_a_seed_is_the_same_schedule_to_the_byte_here_and_in_another_process():
+def test_a_seed_gives_an_identical_schedule_in_another_process():
     seeds = range(FIRST + 7, FIRST + 10)
     importlib.import_module("stocklean_exec.review")  # which keeps the current clock function
     here = [*run_schedules(seeds)]
@@ -61,19 +61,19 @@ def test_a_seed_is_the_same_schedule_to_the_byte_here_and_in_another_process():
 
 
 @pytest.mark.slow
-def test_a_writer_in_a_thread_of_its_own_makes_the_same_schedules():
+def test_a_writer_in_a_separate_thread_gives_the_same_schedules():
     seeds = range(FIRST + 20, FIRST + 26)
     inline, threaded = [*run_schedules(seeds)], [*run_schedules(seeds, threads=True)]
     answers = [one.pop("answers") for one in threaded]
-    assert min(answers) > 0  # the clock has stood still for the thread
+    assert min(answers) > 0  # the virtual clock waited for the thread
     assert [one.pop("answers") for one in inline] == [0] * len(seeds)
     for one in (*inline, *threaded):
-        del one["found_states"]  # what a worker hands over as it dies, the next one may find recorded or not yet
+        del one["found_states"]  # what a worker submits as it crashes, the next one may find recorded or not yet
     assert threaded == inline
 
 
 @pytest.mark.slow
-def test_a_correction_that_comes_when_the_last_worker_has_gone_is_asked_for():
+def test_a_correction_after_the_last_worker_is_requested():
     (one,) = run_schedules([200_002])
     assert one["found"] == {}
 
@@ -102,10 +102,10 @@ def test_without_a_safeguard_some_schedule_fails():
     assert json.loads(done.stdout.splitlines()[-1])["found"]["duplicate_orders"] > 0
 
 
-# -- what is dead stays dead ---------------------------------------------------------------------------------
+# -- a crashed worker does nothing more----------------------------------------------------------------------
 
 
-def test_a_worker_that_has_died_writes_nothing_though_another_lives(loop):
+def test_a_crashed_worker_writes_nothing_while_another_runs(loop):
     blotter = mock.Mock(record=mock.Mock(return_value=DONE))
     first, second = Life(loop, {"step": "commit.after", "nth": 1}), Life(loop, {})
     with pytest.raises(Crash):
@@ -117,7 +117,7 @@ def test_a_worker_that_has_died_writes_nothing_though_another_lives(loop):
     blotter.record.assert_called_once_with("of the first")
 
 
-def test_events_are_read_again_once_something_was_written(loop):
+def test_events_are_read_again_after_a_write(loop):
     events = [["one"], ["one", "two"]]
     blotter = mock.Mock(recorded_events=mock.Mock(side_effect=events), record=lambda _: DONE)
     mortal = Mortal(blotter, loop, Life(loop, {}), Shelf())
@@ -129,7 +129,7 @@ def test_events_are_read_again_once_something_was_written(loop):
 # -- the clock -----------------------------------------------------------------------------------------------
 
 
-def test_virtual_time_passes_while_nobody_waits(loop):
+def test_virtual_time_jumps_over_a_sleep(loop):
     async def sleep():
         await asyncio.sleep(86_400)
         return loop.time()
@@ -137,12 +137,12 @@ def test_virtual_time_passes_while_nobody_waits(loop):
     assert loop.run_until_complete(sleep()) >= 86_400
 
 
-def test_a_wait_for_nothing_is_an_error_and_no_hang(loop):
+def test_waiting_for_an_event_that_never_comes_is_an_error(loop):
     with pytest.raises(RuntimeError, match="nothing will ever happen"):
         loop.run_until_complete(loop.create_future())
 
 
-def test_no_timeout_fires_while_a_thread_owes_an_answer(loop):
+def test_no_timeout_fires_while_a_thread_is_busy(loop):
     answer = Future()
 
     def work():  # takes until the loop has nothing else to do: longer, in real time, than any timeout
@@ -161,11 +161,11 @@ def test_no_timeout_fires_while_a_thread_owes_an_answer(loop):
     assert (loop.owed, loop.answers) == (0, 1)
 
 
-def test_time_goes_on_once_the_threads_have_answered(loop):
+def test_virtual_time_continues_once_the_threads_have_answered(loop):
     answers = [Future(), Future()]
 
     def work():
-        for answer in answers:  # the second one nobody waits for: it counts all the same
+        for answer in answers:  # nothing waits for the second one: it still counts
             loop.holds.wait(30)
             answer.set_result(None)
 
@@ -191,7 +191,7 @@ def test_a_thread_that_never_answers_is_an_error_and_no_timeout():
     loop.close()
 
 
-def test_a_thread_that_nobody_waits_for_is_an_error(loop):
+def test_a_thread_that_is_never_awaited_is_an_error(loop):
     thread = threading.Thread(target=loop.call_soon_threadsafe, args=(print,), name="stray")
     thread.start()
     thread.join()
@@ -199,7 +199,7 @@ def test_a_thread_that_nobody_waits_for_is_an_error(loop):
         loop.run_until_complete(loop.create_future())
 
 
-def test_what_runs_in_an_executor_takes_no_virtual_time(loop):
+def test_work_in_an_executor_takes_no_virtual_time(loop):
     async def wait():
         name = await asyncio.wait_for(asyncio.to_thread(threading.get_ident), 0.001)
         return name == threading.get_ident(), loop.time()

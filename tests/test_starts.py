@@ -15,7 +15,7 @@ ONCE = Counter({"s1-KO-BUY": 1, "s1-SPY-BUY": 1})
 
 
 def starts(*options):
-    """What the program says: its exit code, and the counts of its table."""
+    """The program's exit code, and the counts of its table."""
     command = [sys.executable, "-m", "tests.campaign.starts", *map(str, options)]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     lines = [line.rsplit(maxsplit=1) for line in done.stdout.splitlines()]
@@ -27,7 +27,7 @@ def starts(*options):
 
 
 @pytest.mark.slow
-def test_a_run_that_two_workers_begin_by_two_addresses_is_sent_by_one():
+def test_a_run_started_by_two_workers_with_two_addresses_is_sent_by_one():
     code, table, shown = starts("--trials", 6, "--first", 1_001, "--wide", 3)
     assert code == 0, shown
     assert (table["trials"], table["workers that sent the run"], table["references accepted twice"]) == (6, 6, 0)
@@ -37,13 +37,13 @@ def test_a_run_that_two_workers_begin_by_two_addresses_is_sent_by_one():
 
 
 @pytest.mark.once
-def test_where_each_address_has_a_separate_run_lock_runs_are_sent_twice():
+def test_with_a_run_lock_per_address_runs_are_sent_twice():
     code, table, shown = starts("--trials", 6, "--first", 1_001, "--wide", 3, "--apart", 0.02, "--off", "account")
     assert code == 1, shown
     assert table["references accepted twice"] > 0, shown
 
 
-def test_every_spelling_of_the_address_is_drawn_and_no_trial_has_one_twice():
+def test_every_spelling_of_the_address_is_drawn_and_none_twice_in_a_trial():
     trials = [make_trial(seed) for seed in range(300)]
     pairs = [[(start.host, start.port) for start in trial.starts] for trial in trials]
     assert all(one != other for one, other in pairs)
@@ -53,7 +53,7 @@ def test_every_spelling_of_the_address_is_drawn_and_no_trial_has_one_twice():
     assert max(start.delay for trial in trials for start in trial.starts) <= 0.3
 
 
-def test_the_checker_finds_nothing_where_one_worker_has_sent_the_run_once():
+def test_the_checker_finds_nothing_if_one_worker_sent_the_run_once():
     for end in ("lock", "broker", "client id", "nothing left"):
         assert check_trial(TRIAL, ONCE, ["sent", end]) == {"doubled": 0, "wrong": []}
 

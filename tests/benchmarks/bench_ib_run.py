@@ -32,7 +32,7 @@ RATE = 45.0
 
 @contextlib.contextmanager
 def simulator():
-    """The port of a simulator in a process of its own."""
+    """The port of a simulator in a separate process."""
     command = [sys.executable, "-m", "stocklean_exec.simulator", "--port", "0", "--seed", "7", "--cash", "1e9"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

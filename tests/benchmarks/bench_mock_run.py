@@ -101,7 +101,7 @@ def main():
     print(f"{count} orders, {fills} fills, one DuckDB file each")
     print(f"{'design':42} {'seconds':>9} {'orders/s':>10} {'of it DuckDB':>13}")
     for design, taken, share in (
-        ("submit_orders (facts, group commit)", seconds, f"{in_duckdb / seconds:.0%}"),
+        ("submit_orders (events, group commit)", seconds, f"{in_duckdb / seconds:.0%}"),
         ("update order, insert fill, commit per fill", naive, "nearly all"),
     ):
         print(f"{design:42} {taken:9.3f} {count / taken:10.0f} {share:>13}")

@@ -39,7 +39,7 @@ WORKER = "import sys, bench_recovery as b; b.submit_and_die(int(sys.argv[1]), sy
 
 @contextlib.contextmanager
 def simulator():
-    """The port of a simulator in a process of its own."""
+    """The port of a simulator in a separate process."""
     command = [sys.executable, "-m", "stocklean_exec.simulator", "--port", "0", "--seed", "7", "--cash", "1e9"]
     with subprocess.Popen([*command, "--clock", "brisk"], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -81,7 +81,7 @@ def submit_and_die(port, file, count):
 
 
 def time_restart(count):
-    """Seconds of a restart until the blotter is reconciled, and until the run is over."""
+    """Seconds of a restart until the blotter is reconciled, and until the run has finished."""
     reconciled = []
     run = recovery.Recovery.run
 

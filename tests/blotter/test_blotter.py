@@ -66,7 +66,7 @@ def run_script(code, *arguments):
 # -- plans ---------------------------------------------------------------------------------------------------
 
 
-def test_a_plan_and_its_first_facts_are_one_transaction(blotter):
+def test_a_plan_and_its_first_events_are_one_transaction(blotter):
     blotter.record_plan(plan(), header(), [OrderEvent("intent", "run-1", "a")]).result()
     refused = blotter.record_plan(plan("run-2", ("c", "a")), header("run-2"), [OrderEvent("intent", "run-2", "c")])
     with pytest.raises(BlotterError, match="nothing of this was recorded"):
@@ -85,7 +85,7 @@ def test_a_plan_is_recorded_once(blotter):
     assert len(blotter.orders()) == 2
 
 
-def test_a_refused_plan_does_not_take_the_facts_of_others_with_it(blotter):
+def test_a_refused_plan_does_not_discard_the_events_of_others(blotter):
     blotter.record_plan(plan(), header(), []).result()
     futures = []
     for number in range(20):
@@ -98,7 +98,7 @@ def test_a_refused_plan_does_not_take_the_facts_of_others_with_it(blotter):
     assert len(blotter.events()) == 20
 
 
-def test_orders_come_in_the_sequence_of_the_plan_whatever_its_labels(blotter):
+def test_orders_are_returned_in_plan_sequence_whatever_the_index_labels(blotter):
     frame = plan(names=("z", "a", "m")).set_index(pd.Index([7, 7, 3]))
     blotter.record_plan(frame, header(), []).result()
     assert blotter.orders("run-1")["client_order_id"].tolist() == ["z", "a", "m"]
@@ -119,7 +119,7 @@ def test_a_plan_without_rows_is_a_run(blotter):
     assert blotter.runs()["run_id"].tolist() == ["run-1"]
 
 
-def test_what_was_given_for_a_run_is_in_its_row(blotter):
+def test_the_row_of_a_run_has_the_values_it_was_given(blotter):
     blotter.record_plan(plan(), header(), []).result()
     row = blotter.runs().iloc[0]
     assert (row["mode"], row["status"], row["account"], row["nav"]) == ("mock", "queued", "DU1", 1e6)
@@ -127,7 +127,7 @@ def test_what_was_given_for_a_run_is_in_its_row(blotter):
     assert row["code_version"] == sx.__version__
 
 
-def test_facts_come_back_as_they_were_told(blotter):
+def test_events_are_read_as_they_were_recorded(blotter):
     events = [
         OrderEvent(
             "sending", "run-1", "a", NOON, attempt=1, bid=1.0, ask=2.0, last=1.5, quoted_at=NOON, data_type=3
@@ -155,7 +155,7 @@ def overtaking(blotter, events=(), approved="ab", **later):
     return blotter.overtaken_by("run-1")
 
 
-def test_a_later_plan_with_orders_in_the_same_symbols_overtakes_an_earlier_one_and_not_the_other_way(blotter):
+def test_a_plan_is_overtaken_only_by_a_later_plan_with_orders_in_the_same_symbols(blotter):
     assert overtaking(blotter) == {"run-2": ["SPY", "TLT"]}
     assert blotter.overtaken_by("run-2") == {}
 
@@ -176,18 +176,18 @@ def test_a_later_plan_with_orders_in_the_same_symbols_overtakes_an_earlier_one_a
         ([OrderEvent("status", "run-2", "run-2-a", status="CANCELLED")], {}, {"run-2": ["SPY", "TLT"]}),
     ],
 )
-def test_only_what_was_or_may_be_sent_overtakes_what_was_not(blotter, events, later, found):
+def test_only_orders_that_were_or_may_be_sent_overtake_unsent_orders(blotter, events, later, found):
     assert overtaking(blotter, events, **later) == found
 
 
-def test_another_leg_of_a_run_does_not_overtake_it(blotter):
+def test_a_run_is_not_overtaken_by_its_own_later_batch(blotter):
     assert overtaking(blotter, symbol=["KO", "XOM"]) == {}
     leg = plan("run-1", ["run-1-c"], account="DU1", symbol="SPY")
     blotter.record_plan(leg, header("run-1", leg=2), [OrderEvent("intent", "run-1", "run-1-c")]).result()
     assert blotter.overtaken_by("run-1") == {}
 
 
-def test_sql_in_a_text_is_a_text(blotter):
+def test_sql_in_a_text_is_stored_as_text(blotter):
     orders = plan(EVIL, (EVIL,), symbol=EVIL, note=EVIL)
     blotter.record_plan(
         orders, header(EVIL), [OrderEvent("rejected", EVIL, EVIL, code=EVIL, message=EVIL)]
@@ -199,7 +199,7 @@ def test_sql_in_a_text_is_a_text(blotter):
     assert blotter.planned(EVIL) == {EVIL: f"hash of {EVIL}"}
 
 
-def test_a_table_of_the_callers_program_does_not_stand_in_for_one_of_the_blotter(blotter):
+def test_a_dataframe_of_the_caller_does_not_shadow_a_blotter_table(blotter):
     events = orders = new_rows = pd.DataFrame({"client_order_id": ["mine"]})
     blotter.record_plan(plan(), header(), []).result()
     assert blotter.orders()["client_order_id"].tolist() == ["a", "b"]
@@ -225,11 +225,11 @@ def unsure(blotter):
     return blotter
 
 
-def test_an_order_that_was_handed_over_and_not_answered_is_unresolved(unsure):
+def test_an_order_that_was_sent_and_not_answered_is_unresolved(unsure):
     assert unsure.unresolved()["client_order_id"].tolist() == ["a"]
 
 
-def test_a_person_resolves_it_with_a_reason(unsure):
+def test_a_person_resolves_an_order_with_a_reason(unsure):
     unsure.resolve("a", "CANCELLED", reason="not in TWS")
     assert unsure.unresolved().empty
     row = unsure.orders().iloc[0]
@@ -271,7 +271,7 @@ HaltJournal(sys.argv[1]).halt("from outside")
 """
 
 
-def test_a_halt_is_in_force_and_on_record(blotter):
+def test_a_halt_is_in_force_and_recorded(blotter):
     blotter.halt("fat finger")
     assert blotter.halted == "fat finger"
     with pytest.raises(HaltedError, match="fat finger"):
@@ -294,7 +294,7 @@ def test_a_halt_survives_a_restart(path):
 
 
 @pytest.mark.slow
-def test_a_halt_of_another_process_is_seen_at_once_and_is_on_record_when_the_blotter_is_closed(path):
+def test_a_halt_of_another_process_applies_at_once_and_is_recorded_at_closing(path):
     with open_blotter(path) as blotter:
         blotter.check_halt()
         assert run_script(HALT, path).returncode == 0
@@ -340,7 +340,7 @@ def owner(path):
 
 
 @pytest.mark.slow
-def test_a_second_process_is_refused_and_told_who_owns_the_blotter(path, owner):
+def test_the_error_of_a_second_process_names_the_owner_of_the_blotter(path, owner):
     with pytest.raises(BlotterLockedError, match=str(owner.pid)) as caught:
         open_blotter(path)
     assert caught.value.owner["pid"] == owner.pid
@@ -363,7 +363,7 @@ def test_a_blotter_is_open_once_in_a_process(path, blotter):
 
 
 @pytest.mark.slow
-def test_neither_a_copy_nor_a_second_try_lets_another_process_in(path, blotter, tmp_path):
+def test_a_copy_or_a_second_attempt_does_not_let_another_process_open_the_blotter(path, blotter, tmp_path):
     shutil.copyfile(path, tmp_path / "copy")  # this drops DuckDB's own lock
     with pytest.raises(BlotterLockedError):
         open_blotter(path)
@@ -372,7 +372,7 @@ def test_neither_a_copy_nor_a_second_try_lets_another_process_in(path, blotter, 
     assert str(os.getpid()) in done.stderr
 
 
-def test_another_file_can_be_opened_beside_it(blotter, tmp_path):
+def test_another_file_can_be_opened_at_the_same_time(blotter, tmp_path):
     with open_blotter(tmp_path / "other.duckdb") as other:
         assert other.orders().empty
 
@@ -418,7 +418,7 @@ with sx.open_blotter(path) as again:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["leave", "exit", "forget"])
-def test_a_forked_child_is_refused_and_does_no_harm_to_its_parent(path, way):
+def test_a_forked_child_is_refused_and_its_parent_continues_to_work(path, way):
     done = run_script(FORK, path, way)
     assert done.stdout == "<Blotter paper.duckdb: closed>\nlocked\n101\n"
     assert "Traceback" not in done.stderr  # DuckDB's binding may list what a child leaves behind
@@ -441,7 +441,7 @@ def test_every_file_of_a_blotter_is_private_whatever_the_umask(path):
         os.umask(mask)
 
 
-def test_a_log_that_is_made_anew_after_a_checkpoint_is_private_too(path):
+def test_a_log_that_is_recreated_after_a_checkpoint_is_private_too(path):
     mask = os.umask(0)
     try:
         with open_blotter(path) as blotter:
@@ -458,7 +458,7 @@ def test_a_log_that_is_made_anew_after_a_checkpoint_is_private_too(path):
 
 
 @pytest.mark.slow
-def test_closing_writes_what_was_not_waited_for(path):
+def test_closing_writes_events_that_nothing_waited_for(path):
     blotter = open_blotter(path)
     futures = [blotter.record([OrderEvent("message", "r", message=str(number))]) for number in range(200)]
     blotter.close()
@@ -476,7 +476,7 @@ def test_closing_twice_is_harmless_and_frees_the_file(path):
     open_blotter(path).close()
 
 
-def test_a_closed_blotter_takes_and_gives_nothing(path):
+def test_every_use_of_a_closed_blotter_is_refused(path):
     blotter = open_blotter(path)
     blotter.close()
     uses = [
@@ -496,7 +496,7 @@ def test_a_closed_blotter_takes_and_gives_nothing(path):
 
 
 @pytest.mark.slow
-def test_it_can_be_closed_from_any_thread_and_from_many_at_once(path):
+def test_a_blotter_can_be_closed_from_any_thread_and_from_many_at_once(path):
     blotter = open_blotter(path)
     future = blotter.record([OrderEvent("message", "r", message="x")])
     problems = []
@@ -519,7 +519,7 @@ def test_it_can_be_closed_from_any_thread_and_from_many_at_once(path):
 
 
 @pytest.mark.slow
-def test_an_error_within_the_block_closes_it_and_is_the_one_that_is_seen(path):
+def test_an_error_within_the_with_block_closes_the_blotter_and_is_raised(path):
     with pytest.raises(LookupError), open_blotter(path):
         raise LookupError
     open_blotter(path).close()
@@ -556,7 +556,7 @@ snapshot = sx.read_blotter(sys.argv[1])
         ("1 / 0", 1, "ZeroDivisionError"),
     ],
 )
-def test_a_program_that_ends_without_closing_loses_nothing_and_makes_no_noise(path, end, code, noise):
+def test_a_program_that_ends_without_closing_loses_nothing_and_prints_nothing(path, end, code, noise):
     done = run_script(LEFT_OPEN.replace("{end}", end), path)
     assert done.returncode == code
     assert (noise in done.stderr) if noise else (done.stderr == "")
@@ -591,7 +591,7 @@ assert begun.wait(60)
 
 
 @pytest.mark.slow
-def test_work_that_runs_when_a_program_ends_winds_up_and_is_recorded_without_noise(path):
+def test_work_still_running_at_program_exit_finishes_is_recorded_and_prints_nothing(path):
     done = run_script(LEFT_OPEN.replace("{end}", STILL_RUNNING), path)
     assert (done.returncode, done.stderr) == (0, "")
     with open_blotter(path) as blotter:
@@ -599,7 +599,7 @@ def test_work_that_runs_when_a_program_ends_winds_up_and_is_recorded_without_noi
 
 
 @pytest.mark.slow
-def test_an_idle_engine_makes_no_noise_when_a_program_ends(path):
+def test_an_idle_background_loop_prints_nothing_when_a_program_ends(path):
     end = "import asyncio; from stocklean_exec.background import call; call(asyncio.sleep(0))"
     done = run_script(LEFT_OPEN.replace("{end}", end), path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -83,7 +83,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_path_is_refused_that_is(name, tmp_path):
+def test_unsuitable_path_is_refused(name, tmp_path):
     make, code = REFUSED[name]
     path = make(tmp_path)
     before = sorted(tmp_path.iterdir())
@@ -102,7 +102,7 @@ def test_a_new_file_in_a_folder_that_exists_is_fine(tmp_path, monkeypatch):
     assert check_path("new.duckdb") == (tmp_path / "new.duckdb").resolve()
 
 
-def test_a_file_that_this_process_holds_is_not_opened_to_look_at_it(tmp_path):
+def test_a_file_that_this_process_has_locked_is_not_opened_for_inspection(tmp_path):
     path = text(tmp_path)
     with FileLock(path.resolve()):
         assert check_path(path) == path.resolve()  # the look would have found that it is no DuckDB file
@@ -143,7 +143,7 @@ def test_sql_is_refused(statement, where, tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} <= {".duckdb"}
 
 
-def test_a_python_variable_is_not_a_table():
+def test_a_python_variable_cannot_be_queried_as_a_table():
     import pandas as pd  # noqa: PLC0415 - only this test needs it
 
     secret = pd.DataFrame({"x": [1]})
@@ -165,7 +165,7 @@ def test_a_new_file_is_private_whatever_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "x.duckdb").stat().st_mode) == 0o600
 
 
-def test_a_new_blotter_is_there_after_a_power_cut_with_all_that_was_recorded(tmp_path, power):
+def test_a_new_blotter_and_its_events_survive_a_power_cut(tmp_path, power):
     with open_blotter(tmp_path / "x.duckdb") as blotter:
         blotter.record([OrderEvent("message", "r", code="recorded")]).result()
     power.cut()
@@ -175,7 +175,7 @@ def test_a_new_blotter_is_there_after_a_power_cut_with_all_that_was_recorded(tmp
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
-def test_a_blotter_of_another_user_is_not_opened_and_no_file_is_left_beside_it(tmp_path):
+def test_a_blotter_of_another_user_is_not_opened_and_no_file_is_created_beside_it(tmp_path):
     path = tmp_path / "x.duckdb"
     open_blotter(path).close()
     os.chown(path, 65534, 65534)
@@ -188,7 +188,7 @@ def test_a_blotter_of_another_user_is_not_opened_and_no_file_is_left_beside_it(t
         assert len(blotter.runs()) == 0
 
 
-def test_the_umask_is_as_before(tmp_path):
+def test_creating_a_blotter_does_not_change_the_umask(tmp_path):
     mask = os.umask(0o027)
     try:
         connect(tmp_path / "x.duckdb").close()
@@ -245,7 +245,7 @@ def at_version(connection, version):
             database_file._apply(connection, step[2], [step])
 
 
-def test_what_was_recorded_before_the_kind_of_data_was_has_none():
+def test_events_recorded_before_the_market_data_type_column_have_a_missing_type():
     connection = connect(None)
     at_version(connection, 3)
     connection.execute(
@@ -285,13 +285,13 @@ def test_the_schema_version_is_that_of_the_last_migration():
     assert [version for version, _, _ in migrations()] == list(range(1, SCHEMA_VERSION + 1))
 
 
-def test_every_file_among_the_migrations_is_one():
+def test_every_file_in_the_migrations_folder_is_a_migration():
     names = sorted(entry.name for entry in (SQL / "migrations").iterdir())
     assert names == [f"{version:03d}_{name}.sql" for version, name, _ in migrations()]
     assert all(re.fullmatch(r"\d{3}_[a-z]+(_[a-z]+)*\.sql", name) for name in names)
 
 
-def test_there_are_primary_keys_and_no_other_index_or_constraint():
+def test_the_schema_has_primary_keys_and_no_other_index_or_constraint():
     connection = connect(None)
     migrate(connection)
     kinds = connection.execute("SELECT DISTINCT constraint_type FROM duckdb_constraints()").fetchall()
@@ -317,7 +317,7 @@ def test_nothing_in_the_package_updates_or_deletes(path):
     assert not re.search(forbidden, statements_of(path))
 
 
-def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
+def test_a_file_of_a_newer_version_is_refused_and_not_changed(tmp_path):
     path = tmp_path / "x.duckdb"
     connection = connect(path)
     migrate(connection)
@@ -341,7 +341,7 @@ def test_a_file_of_an_older_version_is_migrated_when_it_is_opened_and_keeps_its_
         assert blotter.quotes().empty
 
 
-def test_a_duckdb_file_of_something_else_is_refused_and_left_as_it_is(tmp_path):
+def test_a_duckdb_file_of_another_program_is_refused_and_not_changed(tmp_path):
     path = tmp_path / "x.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute("CREATE TABLE mine (x INTEGER)")
@@ -351,7 +351,7 @@ def test_a_duckdb_file_of_something_else_is_refused_and_left_as_it_is(tmp_path):
         assert connection.execute("SELECT table_name FROM duckdb_tables()").fetchall() == [("mine",)]
 
 
-def test_a_table_of_versions_of_somebody_else_is_a_blotter_error(tmp_path):
+def test_a_version_table_of_another_program_is_a_blotter_error(tmp_path):
     path = tmp_path / "x.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute("CREATE TABLE schema_migrations (name VARCHAR)")
@@ -365,12 +365,12 @@ def test_a_refused_file_is_not_kept_open(tmp_path):
         connection.execute("CREATE TABLE mine (x INTEGER)")
     with pytest.raises(BlotterError) as caught:
         open_blotter(path)
-    # Another configuration is only accepted when nobody in this process has the file open.
+    # Another configuration is only accepted when nothing in this process has the file open.
     duckdb.connect(str(path), read_only=True).close()
     del caught
 
 
-def test_changes_of_the_schema_are_not_left_to_be_replayed_from_the_log(tmp_path):
+def test_schema_changes_are_checkpointed_and_not_replayed_from_the_log(tmp_path):
     path = tmp_path / "x.duckdb"
     connection = connect(path)
     migrate(connection)
@@ -379,7 +379,7 @@ def test_changes_of_the_schema_are_not_left_to_be_replayed_from_the_log(tmp_path
     connection.close()
 
 
-def test_a_failing_step_leaves_nothing_of_itself(tmp_path):
+def test_a_failing_migration_is_rolled_back_completely(tmp_path):
     connection = connect(None)
     migrate(connection)
     step = (SCHEMA_VERSION + 1, "broken", "")

@@ -7,7 +7,7 @@ import pytest
 from stocklean_exec.blotter.durable import sync_folder
 
 
-def test_a_power_cut_leaves_the_names_that_were_synced_and_no_later_ones(tmp_path, power):
+def test_only_file_names_that_were_synced_survive_a_power_cut(tmp_path, power):
     (tmp_path / "kept.duckdb").touch()
     sync_folder(tmp_path)
     (tmp_path / "late.duckdb").touch()
@@ -15,7 +15,7 @@ def test_a_power_cut_leaves_the_names_that_were_synced_and_no_later_ones(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["kept.duckdb"]
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         sync_folder(tmp_path / "gone")
 

@@ -24,7 +24,7 @@ def test_an_unknown_kind_has_no_key():
         key_of(OrderEvent("fill"))
 
 
-def test_the_same_instant_in_another_time_zone_is_the_same_fact():
+def test_the_same_instant_in_another_time_zone_is_the_same_event():
     first = OrderEvent("resolved", client_order_id="a", occurred_at=NOON)
     assert key_of(first) == key_of(first._replace(occurred_at=NEW_YORK_7_AM))
 
@@ -69,7 +69,7 @@ def test_a_whole_number_of_shares_is_the_same_as_int_float_and_numpy():
         ("halted", {"message": "another"}),
     ],
 )
-def test_what_makes_another_fact_makes_another_key(kind, changed):
+def test_different_events_have_different_keys(kind, changed):
     event = OrderEvent(
         kind,
         "run-1",
@@ -87,12 +87,12 @@ def test_what_makes_another_fact_makes_another_key(kind, changed):
     assert key_of(event) != key_of(event._replace(**changed))
 
 
-def test_a_price_or_a_time_of_telling_makes_no_other_execution():
+def test_the_price_and_the_time_of_the_report_are_not_part_of_an_execution_key():
     event = OrderEvent("execution", "run-1", "a", NOON, exec_id="x.1", quantity=4.0, price=100.0)
     assert key_of(event) == key_of(event._replace(price=101.0, occurred_at=None, run_id="run-2"))
 
 
-def test_a_slash_in_a_part_is_not_the_border_of_two_parts():
+def test_a_slash_in_a_key_part_does_not_split_it():
     one = OrderEvent("rejected", client_order_id="a/1", code="c")
     two = OrderEvent("rejected", client_order_id="a", perm_id=1, code="/c")
     assert key_of(one) != key_of(two)
@@ -131,12 +131,12 @@ def test_an_execution_family_is_the_id_without_the_number_of_the_correction(exec
         ({"quantity": float("inf")}, {"quantity": float("inf")}),
     ],
 )
-def test_a_plain_fact_holds_only_what_can_be_stored(given, stored):
+def test_a_plain_event_holds_only_values_that_can_be_stored(given, stored):
     made = plain(OrderEvent("execution", "run-1", **given))
     assert made == OrderEvent("execution", "run-1", **stored)
     assert {type(value) for value in made} <= {type(None), str, int, float, datetime}
 
 
-def test_a_plain_fact_stays_the_same_object():
+def test_a_plain_event_stays_the_same_object():
     event = OrderEvent("execution", "run-1", "a", NOON, quantity=4.0, attempt=1)
     assert plain(event) is event

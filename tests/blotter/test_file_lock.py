@@ -61,7 +61,7 @@ def open_descriptors():
     return len([*Path("/dev/fd").iterdir()])
 
 
-def test_a_second_process_is_refused_and_told_who_holds_it(path, holder):
+def test_the_error_of_a_second_process_names_the_holder_of_the_lock(path, holder):
     with pytest.raises(
         BlotterLockedError, match=rf"paper.duckdb is open in process {holder.pid} \(-c\)"
     ) as caught:
@@ -111,7 +111,7 @@ def test_the_owner_reads_its_file_through_the_pinned_descriptor(path):
             assert second == first  # it was not closed
 
 
-def test_anybody_else_reads_it_through_a_descriptor_of_his_own(path, holder):
+def test_other_readers_use_their_own_file_descriptor(path, holder):
     with reading(path) as descriptor:
         assert os.pread(descriptor, 9, 0) == b"something"
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -132,13 +132,13 @@ def test_the_lock_file_is_private_whatever_the_umask(path):
         os.umask(mask)
 
 
-def test_the_lock_file_says_who_holds_it(path):
+def test_the_lock_file_names_its_holder(path):
     with FileLock(path) as lock:
         assert json.loads(lock.path.read_text("utf-8"))["pid"] == os.getpid()
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[1, 2]"])
-def test_an_owner_that_left_no_name_is_another_process(path, holder, text):
+def test_an_owner_without_a_recorded_name_is_shown_as_another_process(path, holder, text):
     Path(f"{path}.lock").write_text(text, "utf-8")
     with pytest.raises(BlotterLockedError, match="is open in another process") as caught:
         FileLock(path)
@@ -154,7 +154,7 @@ def test_a_lock_file_that_is_a_link_is_not_followed(path, tmp_path):
     assert victim.read_text("utf-8") == "mine"
 
 
-def test_a_file_that_was_removed_before_it_was_locked_is_made_anew(path, monkeypatch):
+def test_a_file_that_was_removed_before_it_was_locked_is_created_again(path, monkeypatch):
     lock, opened = file_lock.fcntl.flock, []
 
     def remove_first(descriptor, how):
@@ -170,7 +170,7 @@ def test_a_file_that_was_removed_before_it_was_locked_is_made_anew(path, monkeyp
         assert tried_from_another_process(path) == str(os.getpid())
 
 
-def test_a_file_that_is_removed_as_often_as_it_is_made_is_no_lock(path, monkeypatch):
+def test_a_lock_file_that_is_removed_at_every_attempt_is_an_error(path, monkeypatch):
     def remove(descriptor, how):
         Path(f"{path}.lock").unlink()
 
@@ -182,7 +182,7 @@ def test_a_file_that_is_removed_as_often_as_it_is_made_is_no_lock(path, monkeypa
     assert not is_held_here(path)
 
 
-def test_a_lock_knows_whether_its_file_is_in_place(path):
+def test_a_lock_reports_whether_its_file_is_in_place(path):
     with FileLock(path) as lock:
         assert lock.is_in_place()
         lock.path.rename(f"{lock.path}.old")

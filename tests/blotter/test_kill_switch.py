@@ -34,7 +34,7 @@ def test_nothing_is_halted_at_first(journal):
     journal.check()
 
 
-def test_a_halt_stops_and_says_who_why_and_how_to_clear_it(journal):
+def test_a_halt_error_names_who_halted_why_and_how_to_clear_it(journal):
     entry = journal.halt("  fat finger ")
     assert entry.reason == "fat finger"
     assert journal.halted_by() == entry
@@ -42,7 +42,7 @@ def test_a_halt_stops_and_says_who_why_and_how_to_clear_it(journal):
         journal.check()
 
 
-def test_only_clearing_lets_go_again(journal):
+def test_several_halts_are_lifted_only_by_clearing(journal):
     journal.halt("one")
     journal.halt("two")
     journal.clear("checked")
@@ -74,7 +74,7 @@ def test_a_halt_is_in_force_after_a_power_cut(path, power):
     assert HaltJournal(path).halted_by().reason == "fat finger"
 
 
-def test_of_several_entries_a_power_cut_takes_none(path, power):
+def test_no_entry_is_lost_in_a_power_cut(path, power):
     journal = HaltJournal(path)
     journal.halt("one")
     journal.clear("checked")
@@ -172,5 +172,5 @@ def test_the_journal_is_private_whatever_the_umask(path):
 def test_an_unchanged_journal_is_not_read_again(path):
     journal = HaltJournal(path)
     journal.halt("one")
-    assert journal.entries() is not journal.entries()  # nobody can change what the journal keeps
+    assert journal.entries() is not journal.entries()  # a caller cannot change what the journal keeps
     assert journal.entries()[0] is journal.entries()[0]

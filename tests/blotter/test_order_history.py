@@ -32,13 +32,13 @@ def test_the_last_submission_is_the_latest_that_did_not_fail(events, attempt):
     assert (found and found.attempt) == attempt
 
 
-def test_an_order_is_seen_once_the_broker_has_reported_it():
+def test_an_order_counts_as_seen_once_the_broker_has_reported_it():
     assert not OrderHistory(NAME, 10.0, [INTENT, FIRST]).is_seen
     assert OrderHistory(NAME, 10.0, [INTENT, FIRST, WORKS]).is_seen
     assert OrderHistory(NAME, 10.0, [INTENT, FILL]).is_seen
 
 
-def test_an_order_that_the_record_never_sent_and_the_broker_has_is_adopted():
+def test_an_order_that_the_broker_has_but_the_record_never_sent_is_adopted():
     assert OrderHistory(NAME, 10.0, [INTENT, WORKS]).is_adopted
     assert not OrderHistory(NAME, 10.0, [INTENT, FIRST, WORKS]).is_adopted
     assert not OrderHistory(NAME, 10.0, [INTENT]).is_adopted
@@ -56,5 +56,5 @@ def test_the_state_is_derived_from_what_is_on_record():
     assert OrderHistory(NAME, 11.0, [INTENT, FIRST, FILL]).state == "PARTIAL"
 
 
-def test_a_record_that_knows_no_ids_has_zeros():
+def test_a_record_without_order_ids_has_zeros():
     assert IdTrail() == (0, 0, 0, 0)

@@ -34,7 +34,7 @@ FILL_4, FILL_6 = execution(FIRST, 4, 100.0), execution(SECOND, 6, 110.0)
 
 
 def plan_of(run_id, asked):
-    """Give a plan with one BUY order for each quantity asked."""
+    """Give a plan with one BUY order for each given quantity."""
     names = [f"{run_id}-{number}" for number in range(len(asked))]
     rows = {"client_order_id": names, "run_id": run_id, "symbol": "SPY", "side": "BUY", "quantity": asked}
     rows |= {"order_type": "MKT", "payload_hash": "h"}
@@ -81,7 +81,7 @@ def test_a_fill_of_4_at_100_leaves_an_order_of_10_partial_at_100():
     assert (state.status, state.filled, state.avg_fill_price) == ("PARTIAL", 4.0, 100.0)
 
 
-def test_6_more_at_110_fill_it_at_106():
+def test_6_more_at_110_fill_the_order_at_106():
     state = derive_order(10, [FILL_4, FILL_6])
     assert (state.status, state.filled, state.avg_fill_price) == ("FILLED", 10.0, 106.0)  # (400 + 660) / 10
 
@@ -90,12 +90,12 @@ def test_6_more_at_110_fill_it_at_106():
     "reported",
     [[FILL_4, FILL_6], [FILL_6, FILL_4], [FILL_4, FILL_4, FILL_6, FILL_6], [FILL_6, FILL_4, FILL_6, FILL_4]],
 )
-def test_filled_10_at_106_whatever_the_sequence_of_the_two_fills(reported, shared):
+def test_sql_has_filled_10_at_106_whatever_the_sequence_of_the_two_fills(reported, shared):
     row = through_sql(shared, 10, reported)
     assert (row["status"], row["filled_quantity"], row["avg_fill_price"]) == ("FILLED", 10.0, 106.0)
 
 
-def test_the_record_says_partial_4_at_100_after_the_first_fill(shared):
+def test_sql_has_partial_4_at_100_after_the_first_fill(shared):
     row = through_sql(shared, 10, [FILL_4])
     assert (row["status"], row["filled_quantity"], row["avg_fill_price"]) == ("PARTIAL", 4.0, 100.0)
 
@@ -181,7 +181,7 @@ HISTORIES = {
         [BY_SEVEN, SUBMITTED, MISSING, CANCELLED_AT_4],
         ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
     ),
-    "cancelled with a number of filled shares that cannot be": (
+    "cancelled with an impossible filled quantity": (
         10,
         [BY_SEVEN, CANCELLED_AT_4._replace(filled=1e300)],
         ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled"),
@@ -197,7 +197,7 @@ HISTORIES = {
         [OrderEvent("intent"), SENT, OrderEvent("refused", code="rate_cap")],
         ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
-    "announced, taken back, and refused": (
+    "announced, withdrawn, and refused": (
         10,
         [OrderEvent("intent"), SENT, NOT_SENT, OrderEvent("refused", code="rate_cap")],
         ("REFUSED", "REJECTED", 0.0, None, None, "rate_cap"),
@@ -217,7 +217,7 @@ HISTORIES = {
         [SENT, FILL_4, MISSING],
         ("MISSING", "UNKNOWN", 4.0, 100.0, None, MISSING.message),
     ),
-    "said to be filled, executions not reported, and missing": (
+    "reported filled without executions, and missing": (
         10,
         [SENT, OrderEvent("status", status="FILLED"), MISSING],
         ("MISSING", "UNKNOWN", 0.0, None, None, MISSING.message),
@@ -307,7 +307,7 @@ HISTORIES = {
         ("INTENT", "NEW", 0.0, None, None, None),
     ),
     "cancelled": (10, [CANCELLED], ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled")),
-    "cancelled as we asked": (
+    "cancelled as requested": (
         10,
         [OrderEvent("cancel_requested", occurred_at=NOON), CANCELLED],
         ("CANCELLED", "CANCELLED", 0.0, None, None, "cancel_requested"),
@@ -327,7 +327,7 @@ HISTORIES = {
         [CANCELLED, FILL_4, FILL_6],
         ("FILLED", "FILLED", 10.0, 106.0, None, None),
     ),
-    "asked to cancel, not yet done": (
+    "cancel requested, not yet done": (
         10,
         [OrderEvent("status", status="SUBMITTED"), OrderEvent("cancel_requested", occurred_at=NOON)],
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
@@ -420,7 +420,7 @@ HISTORIES = {
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
     ),
     "filled, then one half busted": (10, [FILL_4, FILL_6, BUSTED], ("PARTIAL", "PARTIAL", 6.0, 110.0, None, None)),
-    "more filled than asked": (5, [FILL_4, FILL_6], ("FILLED", "FILLED", 10.0, 106.0, None, None)),
+    "more filled than ordered": (5, [FILL_4, FILL_6], ("FILLED", "FILLED", 10.0, 106.0, None, None)),
     "a commission without its execution": (
         10,
         [commission(FIRST, 1.0)],
@@ -452,17 +452,17 @@ HISTORIES = {
         [execution("a", 0.1, 10.0), execution("b", 0.2, 10.0)],
         ("FILLED", "FILLED", 0.3, 10.0, None, None),
     ),
-    "an execution of a number that is none": (
+    "an execution with an invalid quantity": (
         10,
         [execution("a", math.nan, 10.0)],
         ("PLANNED", "NEW", 0.0, None, None, None),
     ),
-    "a correction of a number that is none": (
+    "a correction with an invalid quantity": (
         10,
         [FILL_4, execution(FIRST[:-1] + "2", math.inf, 1.0)],
         ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
     ),
-    "a correction to less than nothing": (
+    "a correction to a negative quantity": (
         10,
         [FILL_4, execution(FIRST[:-1] + "2", -4, 1.0)],
         ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
@@ -472,7 +472,7 @@ HISTORIES = {
         [UNKNOWN._replace(message="b"), UNKNOWN._replace(message="a", attempt=2)],
         ("UNKNOWN", "UNKNOWN", 0.0, None, None, "b"),
     ),
-    "an execution of less than nothing": (
+    "an execution of a negative quantity": (
         10,
         [FILL_4, execution("a", -4, 10.0)],
         ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
@@ -483,7 +483,7 @@ HISTORIES = {
         [FILL_4, execution("a", 6, math.nan)],
         ("FILLED", "FILLED", 10.0, None, None, None),
     ),
-    "no quantity was asked for": (
+    "no quantity was ordered": (
         math.nan,
         [OrderEvent("refused", code="price_unavailable")],
         ("REFUSED", "REJECTED", 0.0, None, None, "price_unavailable"),
@@ -496,7 +496,7 @@ def known(value):
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-def test_the_state_of(name):
+def test_derived_state_of(name):
     quantity, events, expected = HISTORIES[name]
     for reported in itertools.islice(itertools.permutations([*events, *events]), 50):
         state = derive_order(quantity, reported)
@@ -505,14 +505,14 @@ def test_the_state_of(name):
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-def test_the_record_of(name, shared):
+def test_sql_state_of(name, shared):
     quantity, events, expected = HISTORIES[name]
     row = through_sql(shared, quantity, events)
     names = ("state", "status", "filled_quantity", "avg_fill_price", "commission", "reason")
     assert tuple(known(row[column]) for column in names) == expected
 
 
-def test_an_order_has_ended_when_nothing_more_is_waited_for():
+def test_an_order_has_ended_when_no_further_report_is_expected():
     assert derive_order(10, [FILL_4, FILL_6]).has_ended
     assert derive_order(10, [CANCELLED]).has_ended
     assert not derive_order(10, [FILL_4]).has_ended
@@ -533,7 +533,7 @@ RUNS = {
     "one filled, one rejected": (["FILLED", "REJECTED"], True, DONE, "partial"),
     "one filled, one cancelled": (["FILLED", "CANCELLED"], True, DONE, "partial"),
     "one filled, one unknown": (["FILLED", "UNKNOWN"], True, DONE, "partial"),
-    "one filled, one left unfilled": (["FILLED", "SUBMITTED"], True, DONE, "partial"),
+    "one filled, one still unfilled": (["FILLED", "SUBMITTED"], True, DONE, "partial"),
     "a part of one filled": (["PARTIAL"], True, DONE, "partial"),
     "a part of one filled, the rest cancelled": (["CANCELLED"], True, DONE, "partial"),
     "cancelled by a person before any fill": (["CANCELLED"], False, DONE | {"cancelled": True}, "cancelled"),
@@ -552,8 +552,8 @@ RUNS = {
         "cancelled",
     ),
     "every order refused by a check": (["REJECTED"], False, {"started": False, "ended": False}, "blocked"),
-    "refused or left out": (["REJECTED", "CANCELLED"], False, {"started": False, "ended": False}, "blocked"),
-    "every order left out by a person": (["CANCELLED"], False, {"started": False, "ended": False}, "cancelled"),
+    "refused or not approved": (["REJECTED", "CANCELLED"], False, {"started": False, "ended": False}, "blocked"),
+    "every order excluded by a person": (["CANCELLED"], False, {"started": False, "ended": False}, "cancelled"),
 }
 FACTS_OF_STATUS = {
     "FILLED": [("execution", {"quantity": 10.0, "price": 100.0})],
@@ -567,14 +567,14 @@ FACTS_OF_STATUS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_status_of_a_run_with(name):
+def test_derived_status_of_a_run_with(name):
     statuses, any_filled, flags, expected = RUNS[name]
     assert derive_run_status(statuses, any_filled=any_filled, **flags) == expected
     assert expected in RUN_STATUSES
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_record_of_a_run_with(name, shared):
+def test_sql_status_of_a_run_with(name, shared):
     statuses, any_filled, flags, expected = RUNS[name]
     events = [
         OrderEvent(kind, client_order_id=str(number), exec_id=f"x{number}", **more)
@@ -592,7 +592,7 @@ def test_the_record_of_a_run_with(name, shared):
     assert shared.runs().set_index("run_id").loc[run_id, "status"] == expected
 
 
-def test_a_run_that_is_taken_up_again_is_running_again(shared):
+def test_a_resumed_run_is_running_again(shared):
     ends = [OrderEvent("run_started", attempt=1), OrderEvent("run_ended", attempt=1, message="timeout")]
     run_id = record(shared, [*ends, OrderEvent("run_started", attempt=2)], [10.0])
     row = shared.runs().set_index("run_id").loc[run_id]
@@ -649,7 +649,7 @@ def amount(random):
     )
 
 
-def fact_of_an_order(random):
+def event_of_an_order(random):
     return OrderEvent(
         random.choice([*OF_ORDERS, "execution", "execution", "commission"]),
         occurred_at=random.choice(TIMES),
@@ -672,7 +672,7 @@ def history(random):
     kinds = random.choice(
         [OF_ORDERS, random.sample(OF_ORDERS, 4)]
     )  # some have few kinds, so that every state occurs
-    events = [fact_of_an_order(random) for _ in range(random.randrange(12))]
+    events = [event_of_an_order(random) for _ in range(random.randrange(12))]
     return asked, [event for event in events if event.kind in kinds]
 
 
@@ -735,7 +735,7 @@ def recorded():
 
 
 @pytest.mark.slow
-def test_every_fact_of_a_random_history_is_recorded_once(recorded):
+def test_every_event_of_a_random_history_is_recorded_once(recorded):
     expected, _, _, events = recorded
     assert events["run_id"].value_counts().to_dict() == {
         run_id: len(events) for run_id, (_, events) in expected.items() if events
@@ -743,7 +743,7 @@ def test_every_fact_of_a_random_history_is_recorded_once(recorded):
 
 
 @pytest.mark.slow
-def test_the_orders_view_says_what_derive_order_says(recorded):
+def test_the_orders_view_agrees_with_derive_order(recorded):
     expected, orders, _, _ = recorded
     assert len(orders) > 1000
     assert set(orders["state"]) == {*STATUS_OF_STATE, "RESOLVED"}  # the histories reach every state
@@ -770,7 +770,7 @@ def test_the_orders_view_says_what_derive_order_says(recorded):
                 assert the_same(mine, theirs) or math.isclose(mine, theirs, rel_tol=1e-9, abs_tol=1e-12), about
 
 
-def test_the_runs_view_says_what_derive_run_status_says(recorded):
+def test_the_runs_view_agrees_with_derive_run_status(recorded):
     expected, orders, runs, _ = recorded
     statuses = orders.groupby("run_id")["status"].agg(list).to_dict()
     filled = orders.groupby("run_id")["filled_quantity"].max().to_dict()

@@ -42,7 +42,7 @@ class OrderHistory:
     def __init__(self, random, name="r-0"):
         self.name = name
         self.asked, self.asked_units = hundred_millionths(random, 100)
-        self.events = [event._replace(client_order_id=name, run_id="r") for event in self._tell(random)]
+        self.events = [event._replace(client_order_id=name, run_id="r") for event in self._distinct_events(random)]
         self.units = sum(shares for _, shares, _ in self.latest.values())
         value = sum(shares * price for _, shares, price in self.latest.values())
         self.average = float(Fraction(value, self.units * UNIT)) if self.units else math.nan
@@ -53,7 +53,7 @@ class OrderHistory:
         ]
         self.commission = sum(fees) / UNIT if fees else math.nan
 
-    def _tell(self, random):
+    def _distinct_events(self, random):
         self.latest, self.fees, self.most = {}, {}, {}
         events = [*self._executions(random), *(self._other(random) for _ in range(random.randrange(8)))]
         random.shuffle(events)
@@ -121,7 +121,7 @@ def histories():
 
 
 def check_history(history, random):
-    """Everything that is said of a history in Python."""
+    """All properties of a history that are checked in Python."""
     state = derive_order(history.asked, history.events)
     assert state == derive_order(history.asked, shuffled(random, history.events)), history.events
     assert state.filled == history.units / UNIT, history.events
@@ -150,7 +150,7 @@ every = settings(deadline=None, derandomize=True, max_examples=300)
 @pytest.mark.slow
 @every
 @given(histories())
-def test_a_history_adds_up_exactly_however_it_is_told(drawn):
+def test_a_history_adds_up_exactly_in_any_sequence_of_reports(drawn):
     check_history(*drawn)
 
 
@@ -162,7 +162,7 @@ def holds_only_unseen(history):
 @pytest.mark.slow
 @every
 @given(histories())
-def test_an_ended_order_is_left_only_through_executions_or_the_brokers_announcement_of_them(drawn):
+def test_an_ended_order_reopens_only_by_executions_or_a_broker_report_of_them(drawn):
     history, random = drawn
     before = derive_order(history.asked, history.events)
     event = history._other(random)
@@ -189,7 +189,7 @@ def test_an_ended_order_is_left_only_through_executions_or_the_brokers_announcem
 @pytest.mark.slow
 @every
 @given(histories())
-def test_one_more_execution_never_takes_anything_away(drawn):
+def test_one_more_execution_never_reduces_the_filled_quantity(drawn):
     history, _ = drawn
     before = derive_order(history.asked, history.events)
     after = derive_order(
@@ -213,7 +213,7 @@ def test_one_more_execution_never_takes_anything_away(drawn):
 @pytest.mark.slow
 @every
 @given(histories())
-def test_a_bust_of_every_execution_leaves_what_was_there_without_them(drawn):
+def test_a_bust_of_every_execution_gives_the_state_without_executions(drawn):
     history, _ = drawn
     busts = [OrderEvent("execution", exec_id=f"{family}.99", quantity=0.0, price=0.0) for family in history.latest]
     events = uncounted(history.events)
@@ -224,7 +224,7 @@ def test_a_bust_of_every_execution_leaves_what_was_there_without_them(drawn):
 @pytest.mark.slow
 @every
 @given(histories())
-def test_a_bust_raises_no_doubt(drawn):
+def test_a_bust_does_not_make_an_order_unconfirmed(drawn):
     history, _ = drawn
     before = derive_order(history.asked, history.events)
     busts = [OrderEvent("execution", exec_id=f"{family}.99", quantity=0.0, price=0.0) for family in history.latest]
@@ -240,7 +240,7 @@ def uncounted(events):
 @pytest.mark.slow
 @every
 @given(histories())
-def test_a_correction_is_the_same_as_if_it_had_been_right_from_the_start(drawn):
+def test_a_corrected_execution_equals_one_that_was_right_from_the_start(drawn):
     history, _ = drawn
     superseded = [
         event
@@ -254,7 +254,7 @@ def test_a_correction_is_the_same_as_if_it_had_been_right_from_the_start(drawn):
 @pytest.mark.slow
 @every
 @given(histories())
-def test_a_commission_counts_whenever_it_comes(drawn):
+def test_a_commission_counts_whenever_it_is_reported(drawn):
     history, _ = drawn
     fees = [event for event in history.events if event.kind == "commission"]
     rest = [event for event in history.events if event.kind != "commission"]
@@ -301,7 +301,7 @@ def check_in_sql(seeds):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", [0, 2_000])
-def test_sql_gives_the_same_whatever_the_sequence(start):
+def test_sql_gives_the_same_state_whatever_the_sequence_of_reports(start):
     states = check_in_sql(range(start, start + 1_000))
     assert set(states.index) == {*STATUS_OF_STATE, "RESOLVED"}  # every state is reached
 

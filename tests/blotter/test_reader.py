@@ -1,4 +1,4 @@
-"""Reading: frames as they are declared, snapshots while somebody writes, exports that any tool reads."""
+"""Reading: frames as they are declared, snapshots while another thread writes, exports that any tool reads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SQL_TYPES = {
 
 
 def fill(blotter, run_id="run-1"):
-    """Record a run of two orders, one filled and one that only its plan knows, with all that belongs to them."""
+    """Record a run of two orders, one filled and one only planned, with all that belongs to them."""
     orders = pd.DataFrame(
         {
             "client_order_id": [f"{run_id}-SPY-BUY", f"{run_id}-TLT-SELL"],
@@ -120,7 +120,7 @@ def frames_of(reader):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_view_has_the_declared_columns_first_and_of_their_types(view, filled):
+def test_a_view_starts_with_the_declared_columns_in_their_types(view, filled):
     table = VIEWS[view]
     with filled._connection.cursor() as cursor:
         found = cursor.execute(f"DESCRIBE main.{view}").fetchall()
@@ -168,7 +168,7 @@ def test_times_at_both_ends_of_the_calendar_can_be_read(blotter):
     assert [None if pd.isna(time) else time.to_pydatetime() for time in found] == ends
 
 
-def test_the_arrival_price_is_the_mid_at_the_hand_over(filled):
+def test_the_arrival_price_is_the_mid_at_submission(filled):
     row = filled.orders("run-1").iloc[0]
     assert (row["arrival_bid"], row["arrival_ask"], row["arrival_price"]) == (99.0, 101.0, 100.0)
     assert row["arrived_at"] == NOON
@@ -188,7 +188,7 @@ def test_the_arrival_price_is_the_mid_at_the_hand_over(filled):
         (None, None, None, None),
     ],
 )
-def test_without_two_sides_the_arrival_price_is_the_last(filled, bid, ask, last, expected):
+def test_without_a_two_sided_quote_the_arrival_price_is_the_last_trade(filled, bid, ask, last, expected):
     attempt = 1 + len(filled.events("run-1"))  # the last one counts
     sent = OrderEvent("sending", "run-1", "run-1-TLT-SELL", NOON, attempt=attempt, bid=bid, ask=ask, last=last)
     filled.record([sent]).result()
@@ -196,13 +196,13 @@ def test_without_two_sides_the_arrival_price_is_the_last(filled, bid, ask, last,
     assert found == expected or (expected is None and pd.isna(found))
 
 
-def test_an_order_sent_twice_arrived_at_its_last_attempt(blotter):
+def test_the_arrival_of_an_order_sent_twice_is_its_last_attempt(blotter):
     sent = OrderEvent("sending", "run-1", "run-1-SPY-BUY", NOON, attempt=2, bid=109.0, ask=111.0)
     blotter.record([sent]).result()
     assert blotter.orders("run-1")["arrival_price"][0] == 110.0
 
 
-def test_columns_that_came_along_come_back(filled):
+def test_extra_columns_of_a_plan_are_returned(filled):
     orders = filled.orders("run-1")
     assert orders["alpha"].tolist()[0] == 0.25
     assert pd.isna(orders["alpha"][1])
@@ -215,7 +215,7 @@ def test_columns_that_came_along_come_back(filled):
     assert not {"extra", "row_number"} & set(orders.columns)
 
 
-def test_a_run_is_read_alone(blotter):
+def test_one_run_can_be_read_alone(blotter):
     fill(blotter, "run-2")
     assert len(blotter.runs()) == 2
     for frame in (
@@ -254,14 +254,14 @@ def test_many_threads_read_while_one_writes(blotter):
 # -- repr and closing --------------------------------------------------------------------------------------------
 
 
-def test_a_blotter_shows_what_it_holds(blotter):
+def test_the_repr_of_a_blotter_counts_runs_orders_and_fills(blotter):
     assert repr(blotter) == "<Blotter paper.duckdb: 1 runs, 2 orders, 1 fills>"
     with read_blotter(blotter.path) as snapshot:
         assert repr(snapshot) == "<Snapshot of paper.duckdb: 1 runs, 2 orders, 1 fills>"
     assert repr(snapshot) == "<Snapshot of paper.duckdb: closed>"
 
 
-def test_a_closed_reader_is_not_read(blotter, path):
+def test_reading_a_closed_reader_is_refused(blotter, path):
     snapshot = read_blotter(path)
     snapshot.close()
     snapshot.close()
@@ -277,7 +277,7 @@ def test_a_closed_reader_is_not_read(blotter, path):
             ask()
 
 
-def test_a_closed_reader_exports_nothing(blotter, path, tmp_path):
+def test_exporting_a_closed_reader_is_refused(blotter, path, tmp_path):
     snapshot = read_blotter(path)
     snapshot.close()
     with pytest.raises(BlotterClosedError):
@@ -289,7 +289,7 @@ def test_a_closed_reader_exports_nothing(blotter, path, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_snapshot_of_a_closed_blotter(path):
+def test_a_snapshot_of_a_closed_blotter_has_its_events(path):
     with sx.open_blotter(path) as blotter:
         fill(blotter)
         before = frames_of(blotter)
@@ -317,7 +317,7 @@ def test_a_snapshot_by_the_owner_does_not_drop_the_lock_of_duckdb(blotter, path)
     assert f"PID {os.getpid()}" in done.stderr
 
 
-def test_a_snapshot_leaves_nothing_behind(blotter, path, tmp_path, monkeypatch):
+def test_a_snapshot_removes_its_temporary_files(blotter, path, tmp_path, monkeypatch):
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -327,7 +327,7 @@ def test_a_snapshot_leaves_nothing_behind(blotter, path, tmp_path, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
-def test_a_snapshot_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_a_snapshot_that_fails_removes_its_temporary_files(tmp_path, monkeypatch):
     path = tmp_path / "x.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute("CREATE TABLE mine (x INTEGER)")
@@ -339,21 +339,21 @@ def test_a_snapshot_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
-def test_a_missing_file_is_no_blotter(path):
+def test_a_missing_file_is_refused(path):
     with pytest.raises(InputError) as caught:
         read_blotter(path)
     assert caught.value.codes == ("blotter_missing",)
     assert not path.exists()
 
 
-def test_a_folder_is_no_blotter(tmp_path):
+def test_a_folder_is_refused(tmp_path):
     with pytest.raises(InputError) as caught:
         read_blotter(tmp_path)
     assert caught.value.codes == ("blotter_directory",)
 
 
 @pytest.mark.slow
-def test_reading_takes_no_lock_and_leaves_the_file_as_it_is(path):
+def test_reading_takes_no_lock_and_does_not_change_the_file(path):
     sx.open_blotter(path).close()
     Path(f"{path}.lock").unlink()
     before = path.read_bytes()
@@ -362,7 +362,7 @@ def test_reading_takes_no_lock_and_leaves_the_file_as_it_is(path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_file_of_an_older_version_is_read_as_if_it_were_new_and_left_as_it_is(path):
+def test_a_file_of_an_older_version_is_read_in_the_new_schema_and_not_changed(path):
     connection = database_file.connect(path)
     connection.execute(database_file._VERSIONS)
     step = database_file.migrations()[0]
@@ -437,7 +437,7 @@ def query(text, file):
 
 
 @pytest.mark.slow
-def test_an_export_holds_what_the_frames_hold(blotter, tmp_path):
+def test_an_export_equals_the_frames(blotter, tmp_path):
     folder = blotter.export(tmp_path / "out")
     assert folder == tmp_path / "out"
     for name, frame in frames_of(blotter).items():
@@ -492,7 +492,7 @@ def test_an_export_is_private_whatever_the_umask(blotter, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_column_of_mixed_things_is_exported_as_text(blotter, tmp_path):
+def test_a_column_of_mixed_types_is_exported_as_text(blotter, tmp_path):
     plan = blotter.orders("run-1")[
         ["client_order_id", "run_id", "symbol", "side", "quantity", "order_type", "payload_hash"]
     ]

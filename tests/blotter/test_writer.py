@@ -64,13 +64,13 @@ def bench():
     made.writer.close()
 
 
-def test_a_fact_is_on_record_once_its_future_is_done(bench):
+def test_an_event_is_recorded_when_its_future_is_done(bench):
     bench.writer.put([message("a")]).result()
     assert bench.rows("number, key, kind, run_id, message")[0][0] == 1
     assert bench.rows("kind, run_id, message") == [("message", "r", "a")]
 
 
-def test_all_that_waits_goes_into_one_commit(bench):
+def test_all_waiting_events_go_into_one_commit(bench):
     go_on = bench.hold()
     futures = [bench.writer.put([message(number)]) for number in range(500)]
     assert not any(future.done() for future in futures)
@@ -81,13 +81,13 @@ def test_all_that_waits_goes_into_one_commit(bench):
     assert bench.rows() == [(str(number),) for number in range(500)]
 
 
-def test_facts_are_numbered_in_the_sequence_of_recording(bench):
+def test_events_are_numbered_in_the_sequence_of_recording(bench):
     for number in range(3):
         bench.writer.put([message(f"{number}a"), message(f"{number}b")]).result()
     assert bench.rows("number, message") == [(n + 1, f"{n // 2}{'ab'[n % 2]}") for n in range(6)]
 
 
-def test_a_fact_is_recorded_once_within_a_batch(bench):
+def test_an_event_is_recorded_once_within_a_batch(bench):
     go_on = bench.hold()
     futures = [bench.writer.put([message("a"), message("a")]) for _ in range(3)]
     go_on.set()
@@ -95,13 +95,13 @@ def test_a_fact_is_recorded_once_within_a_batch(bench):
     assert bench.rows() == [("a",)]
 
 
-def test_a_fact_is_recorded_once_across_batches(bench):
+def test_an_event_is_recorded_once_across_batches(bench):
     for _ in range(3):
         bench.writer.put([message("a")]).result()
     assert bench.rows() == [("a",)]
 
 
-def test_a_fact_is_recorded_once_across_writers(bench):
+def test_an_event_is_recorded_once_across_writers(bench):
     bench.writer.put([message("a"), message("b")]).result()
     bench.writer.close()
     again = GroupCommitWriter(bench.connection.cursor(), lambda: None)
@@ -110,7 +110,7 @@ def test_a_fact_is_recorded_once_across_writers(bench):
     assert bench.rows("number, message") == [(1, "a"), (2, "b"), (3, "c")]
 
 
-def test_the_first_telling_of_a_fact_is_the_one_that_is_kept(bench):
+def test_the_first_report_of_an_event_is_kept(bench):
     fill = OrderEvent("execution", "r", "o", exec_id="x", quantity=4.0, price=100.0)
     bench.writer.put([fill, fill._replace(price=1.0)]).result()
     bench.writer.put([fill._replace(price=2.0)]).result()
@@ -118,7 +118,7 @@ def test_the_first_telling_of_a_fact_is_the_one_that_is_kept(bench):
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_one_execution_under_two_runs_is_recorded_once_and_its_neighbours_too(bench, together):
+def test_one_execution_under_two_runs_is_recorded_once_and_the_other_events_too(bench, together):
     fill = OrderEvent("execution", "run-1", "o", exec_id="x", quantity=4.0, price=100.0)
     if not together:
         bench.writer.put([fill]).result()
@@ -138,8 +138,8 @@ def test_one_execution_under_two_runs_is_recorded_once_and_its_neighbours_too(be
     assert len(bench.rows()) == 3
 
 
-def test_the_primary_key_stands_behind_the_known_keys(bench):
-    """The keys of run-2 are known before the other run's event comes: only the database knows."""
+def test_the_primary_key_rejects_duplicates_that_the_cached_keys_miss(bench):
+    """The keys of run-2 are cached before the other run's event comes: only the database has its key."""
     fill = OrderEvent("execution", "run-1", "o", exec_id="x", quantity=4.0)
     bench.writer.put([fill]).result()
     bench.writer.put([message("a", "run-2")]).result()
@@ -169,7 +169,7 @@ UNSTORABLE = {
 
 
 @pytest.mark.parametrize("name", UNSTORABLE)
-def test_what_cannot_be_stored_is_refused_alone(bench, name):
+def test_an_event_that_cannot_be_stored_is_refused_alone(bench, name):
     go_on = bench.hold()
     before = [bench.writer.put([message(f"before {number}")]) for number in range(5)]
     refused = bench.writer.put([message("beside it"), UNSTORABLE[name]])
@@ -185,12 +185,12 @@ def test_what_cannot_be_stored_is_refused_alone(bench, name):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -5.0, 1e300])
-def test_an_implausible_execution_is_on_record_and_stops_nothing(bench, value):
+def test_an_implausible_execution_is_recorded_and_stops_nothing(bench, value):
     bench.writer.put([OrderEvent("execution", "r", "o", exec_id="x", quantity=value, price=value)]).result()
     assert bench.rows("quantity, price") == [(None, None) if value != value else (value, value)]  # noqa: PLR0124 - NaN
 
 
-def test_work_and_facts_are_one_transaction(bench):
+def test_work_and_events_are_one_transaction(bench):
     def insert(connection):
         connection.execute(
             "INSERT INTO main.recorded_quotes (run_id, symbol, recorded_at) VALUES ('r', 'SPY', now())"
@@ -222,16 +222,16 @@ def test_failing_work_fails_alone(bench):
     assert bench.rows() == [("a",), ("c",)]
 
 
-def test_giving_up_waiting_does_not_take_the_fact_back_or_stop_the_writer(bench):
+def test_a_cancelled_wait_does_not_withdraw_the_event_or_stop_the_writer(bench):
     go_on = bench.hold()
     future = bench.writer.put([message("a")])
     assert not future.cancel()
 
-    async def give_up():
+    async def stop_waiting():
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(future), 0)
 
-    asyncio.run(give_up())
+    asyncio.run(stop_waiting())
     go_on.set()
     bench.writer.put([message("b")]).result()
     assert bench.rows() == [("a",), ("b",)]
@@ -247,7 +247,7 @@ def test_a_list_that_is_changed_later_is_recorded_as_it_was(bench):
     assert bench.rows() == [("a",)]
 
 
-def test_closing_writes_what_waits(bench):
+def test_closing_writes_all_waiting_events(bench):
     go_on = bench.hold()
     futures = [bench.writer.put([message(number)]) for number in range(100)]
     closer = threading.Thread(target=bench.writer.close)
@@ -261,7 +261,7 @@ def test_closing_writes_what_waits(bench):
     bench.writer.close()
 
 
-def test_nothing_handed_in_by_many_threads_while_it_closes_is_left_hanging():
+def test_every_future_is_done_when_many_threads_write_during_closing():
     bench = Bench()
     futures, refused = [], threading.Event()
 
@@ -284,7 +284,7 @@ def test_nothing_handed_in_by_many_threads_while_it_closes_is_left_hanging():
     assert len(bench.rows()) == len(futures)
 
 
-def test_a_failure_after_a_commit_is_told_and_stops_the_writer():
+def test_a_failure_after_a_commit_is_reported_and_stops_the_writer():
     def fail():
         raise PermissionError("no")
 
@@ -297,7 +297,7 @@ def test_a_failure_after_a_commit_is_told_and_stops_the_writer():
     bench.writer.close()
 
 
-def test_a_writer_that_cannot_start_fails_what_it_is_given_and_does_not_hang():
+def test_a_writer_that_cannot_start_fails_every_write_and_does_not_hang():
     connection = connect(None)  # without tables
     writer = GroupCommitWriter(connection.cursor(), lambda: None)
     with pytest.raises(BlotterError, match="facts does not exist"):
@@ -305,7 +305,7 @@ def test_a_writer_that_cannot_start_fails_what_it_is_given_and_does_not_hang():
     writer.close()
 
 
-# -- what a crash leaves ---------------------------------------------------------------------------------------
+# -- after a crash ---------------------------------------------------------------------------------------------
 
 RECORD = """
 import sys
@@ -328,7 +328,7 @@ while True:
 
 
 @pytest.mark.slow
-def test_after_kill_9_every_acknowledged_fact_is_there_and_every_transaction_is_whole(tmp_path):
+def test_after_kill_9_every_acknowledged_event_is_kept_and_every_transaction_is_whole(tmp_path):
     path = tmp_path / "x.duckdb"
     chance = random.Random(7)  # noqa: S311 - not a secret
     acknowledged = set()
@@ -379,7 +379,7 @@ with sx.open_blotter(sys.argv[1]) as blotter:
 
 
 @pytest.mark.slow
-def test_when_the_disk_is_full_the_future_fails_and_nothing_that_was_acknowledged_is_lost(tmp_path):
+def test_a_full_disk_fails_the_future_and_loses_no_acknowledged_event(tmp_path):
     path = tmp_path / "x.duckdb"
     done = subprocess.run(
         [sys.executable, "-c", FILL_THE_DISK, str(path)], capture_output=True, text=True, check=False, timeout=120

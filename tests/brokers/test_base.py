@@ -26,7 +26,7 @@ def test_a_paper_account_is_known_by_its_id(account):
 @pytest.mark.parametrize(
     "account", ["U1234567", "", "DUMMY", "DU", "DU12X", "DU1,U2", "du1234567", "DU1\n", " DU1"]
 )
-def test_anything_else_is_taken_for_a_live_account(account):
+def test_any_other_account_id_counts_as_live(account):
     assert not is_paper_account(account)
 
 
@@ -55,11 +55,11 @@ def test_an_account_is_shown_without_its_middle(account, shown):
     ],
     ids=lambda asked: type(asked).__name__,
 )
-def test_quotes_can_be_asked_for_in_every_way_that_names_symbols(asked):
+def test_quotes_accept_every_form_of_symbol_list(asked):
     assert symbols_of(asked) == ["SPY", "TLT"]
 
 
-def test_one_symbol_is_a_list_of_one_and_none_is_everything():
+def test_one_symbol_is_a_list_of_one_and_none_means_all_symbols():
     assert symbols_of("SPY") == ["SPY"]
     assert symbols_of(None) is None
     assert symbols_of([]) == []
@@ -82,7 +82,7 @@ def test_text_that_cannot_be_a_symbol_stays_as_it_is():
     assert symbols_of(["spy", "a\nb", ""]) == ["SPY", "a\nb", ""]
 
 
-def test_what_names_no_symbols_is_an_error():
+def test_an_argument_that_names_no_symbols_is_an_error():
     with pytest.raises(InputError) as caught:
         symbols_of(5)
     assert caught.value.codes == ("wrong_type",)
@@ -122,7 +122,7 @@ class Plain(Broker):
     now = follow = fetch_quotes = place = is_quiet = collect_evidence = None
 
 
-def test_a_broker_that_says_no_more_sends_one_order_a_commit_and_knows_no_ids_and_no_orphans():
+def test_the_base_broker_sends_one_order_per_commit_and_has_no_ids_or_orphans():
     broker = Plain()
     assert (broker.send_window, broker.session, broker.in_flight_seconds, broker.lock_account) == (1, 0, 0.0, None)
     assert (broker.base_currency, broker.order_id_for("r-SPY-BUY")) == ("USD", (None, None))
@@ -133,7 +133,7 @@ def test_a_broker_that_says_no_more_sends_one_order_a_commit_and_knows_no_ids_an
 
 
 @pytest.mark.parametrize(("fault", "why"), [("", "the broker is gone"), ("TWS was closed", "TWS was closed")])
-def test_a_broker_that_cannot_come_back_says_why_and_how_long_it_was_waited_for(fault, why):
+def test_a_broker_that_cannot_reconnect_reports_why_and_how_long_it_waited(fault, why):
     broker = Plain()
     broker.fault = fault
     with pytest.raises(ConnectionLostError, match=rf"^{why} \(after 2\.5 s\)$"):

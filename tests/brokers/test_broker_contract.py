@@ -68,7 +68,7 @@ def approved_of(rows, quotes=MARKET, run_id="r"):
     return review.result()
 
 
-def test_the_market_is_shown_in_the_same_table(broker):
+def test_every_broker_returns_quotes_in_the_same_table(broker):
     quotes = broker.quotes(["TLT", "SPY", "NOPE"])
     assert tuple(quotes.columns[: len(QUOTES.names)]) == QUOTES.names
     shown = quotes.sort_values("symbol")[["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"]]
@@ -78,7 +78,7 @@ def test_the_market_is_shown_in_the_same_table(broker):
     ]
 
 
-def test_the_account_is_shown_in_the_same_table(broker):
+def test_every_broker_returns_positions_in_the_same_table(broker):
     held = broker.positions()
     assert tuple(held.columns) == POSITIONS.names
     assert held[["symbol", "quantity", "avg_cost"]].to_numpy().tolist() == [
@@ -116,7 +116,7 @@ def test_the_state_can_be_awaited(broker):
     assert sorted(asyncio.run(_state_of(broker)).quotes["symbol"]) == ["GE", "KO", "TLT"]
 
 
-def test_the_same_run_gives_the_same_fills(broker, blotter):
+def test_every_broker_gives_the_same_fills_for_the_same_run(broker, blotter):
     states = sx.submit_orders(approved_of(ORDERS), broker, blotter).set_index("client_order_id")
     fills = blotter.fills("r").sort_values(["client_order_id", "exec_id"])
     found = {
@@ -138,7 +138,7 @@ def test_the_same_run_gives_the_same_fills(broker, blotter):
     assert held == {"GE": 50.0, "SPY": 10.0, "TLT": 450.0}
 
 
-def test_the_same_run_reports_the_same_kinds_of_events(broker, blotter):
+def test_every_broker_reports_the_same_kinds_of_events(broker, blotter):
     sx.submit_orders(approved_of(ORDERS[2:3]), broker, blotter)
     events = blotter.events("r")
     of_order = events[events["client_order_id"] == "r-TLT-BUY"]
@@ -160,7 +160,7 @@ def test_the_same_run_again_sends_nothing(broker, blotter):
 
 
 @pytest.mark.slow
-def test_an_order_that_rests_is_shown_and_cancelled(broker, blotter):
+def test_a_resting_order_is_listed_and_cancelled(broker, blotter):
     approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, "DAY")])
     states = sx.submit_orders(approved, broker, blotter, timeout=0.2)
     assert states["status"].tolist() == ["SUBMITTED"]
@@ -174,7 +174,7 @@ def test_an_order_that_rests_is_shown_and_cancelled(broker, blotter):
 
 
 @pytest.mark.slow
-def test_cancel_all_cancels_what_rests(broker, blotter):
+def test_cancel_all_cancels_resting_orders(broker, blotter):
     approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, "DAY"), ("TLT", "BUY", 5.0, "LMT", 90.0, "GTC")])
     sx.submit_orders(approved, broker, blotter, timeout=0.2)
     broker.cancel_all()
@@ -189,7 +189,7 @@ def test_an_immediate_order_that_cannot_trade_is_cancelled(broker, blotter, tif)
     assert sx.submit_orders(approved, broker, blotter, timeout=5)["status"].tolist() == ["CANCELLED"]
 
 
-def test_an_order_that_nobody_has_placed_cannot_be_cancelled(broker):
+def test_an_order_that_was_never_placed_cannot_be_cancelled(broker):
     with pytest.raises(InputError) as caught:
         broker.cancel("r-SPY-BUY")
     assert caught.value.codes == ("order_unknown",)
@@ -202,7 +202,7 @@ def test_a_closed_broker_may_be_closed_again(broker):
 
 @pytest.mark.paper
 @pytest.mark.skipif("STOCKLEAN_PAPER" not in os.environ, reason="STOCKLEAN_PAPER names no paper gateway")
-def test_on_a_paper_account_an_order_rests_and_is_cancelled(blotter):
+def test_a_resting_order_on_a_paper_account_is_cancelled(blotter):
     run_id = f"contract-{pd.Timestamp.now('UTC'):%Y%m%d-%H%M%S}"
     with sx.connect(os.environ["STOCKLEAN_PAPER"]) as broker:
         assert broker.mode == "paper"

@@ -10,7 +10,7 @@ from stocklean_exec.brokers.evidence import Evidence
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 
 
-def test_evidence_of_nothing_is_complete_and_proves_little():
+def test_empty_evidence_is_complete_and_does_not_prove_that_an_order_is_unknown():
     evidence = Evidence(NOW)
     assert not evidence.open_orders | evidence.refs | evidence.executions
     assert evidence.is_complete

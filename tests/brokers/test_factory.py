@@ -12,7 +12,7 @@ from stocklean_exec.errors import BrokerError, InputError, LiveAccountError
 from stocklean_exec.simulator import Simulator
 
 
-def test_the_mock_filler_is_opened_by_its_address():
+def test_the_mock_broker_is_opened_by_its_address():
     broker = sx.connect("mock://?seed=7&cash=50000&account=DU0000009", quotes={"SPY": 123.0})
     assert (broker.mode, broker.account, broker.address) == (
         "mock",
@@ -30,7 +30,7 @@ def test_without_options_there_is_a_million_and_the_sample_market():
     assert len(broker.positions()) == 0
 
 
-def test_cash_given_as_an_argument_goes_before_the_address():
+def test_the_cash_argument_takes_precedence_over_the_address():
     assert sx.connect("mock://?cash=5", quotes={"SPY": 1.0}, cash=7).cash() == 7.0
 
 
@@ -62,13 +62,13 @@ def test_cash_given_as_an_argument_goes_before_the_address():
         7,
     ],
 )
-def test_an_address_that_cannot_be_read_is_an_error_that_reports_what_would_do(address):
+def test_an_invalid_address_is_an_error_that_lists_the_valid_forms(address):
     with pytest.raises(InputError) as caught:
         sx.connect(address, quotes={"SPY": 1.0})
     assert caught.value.codes[0] in {"address_invalid", "account_invalid", "cash_missing"}
 
 
-def test_every_unknown_option_is_named():
+def test_every_unknown_option_of_an_address_is_named():
     with pytest.raises(InputError, match="colour") as caught:
         sx.connect("mock://?colour=red&size=5")
     assert len(caught.value.problems) == 2
@@ -105,7 +105,7 @@ def test_every_unknown_option_is_named():
         "sim:",
     ],
 )
-def test_an_address_of_the_wire_that_cannot_be_read_is_an_error(address):
+def test_an_invalid_ib_or_simulator_address_is_an_error(address):
     with pytest.raises(InputError) as caught:
         sx.connect(address)
     assert caught.value.codes == ("address_invalid",)
@@ -122,7 +122,7 @@ def test_an_address_of_the_wire_that_cannot_be_read_is_an_error(address):
         ("ib://127.0.0.1:4002", {"cash": 5.0}),
     ],
 )
-def test_what_a_broker_does_not_take_is_not_taken_in_silence(address, keywords):
+def test_an_option_that_a_broker_does_not_support_is_an_error(address, keywords):
     with pytest.raises(InputError, match=f"takes no {next(iter(keywords))}="):
         sx.connect(address, **keywords)
 
@@ -136,7 +136,7 @@ def test_a_simulator_is_started_connected_to_and_closed():
     assert not [thread for thread in threading.enumerate() if thread.name in {"tws-simulator", "stocklean-ib"}]
 
 
-def test_the_simulators_market_is_that_of_the_mock_filler_by_default():
+def test_the_simulator_has_the_market_of_the_mock_broker_by_default():
     names = ["symbol", "bid", "ask", "last", "bid_size", "ask_size"]
     with sx.connect("sim://") as wire, sx.connect("mock://") as mock:
         expected = mock.quotes()[names]
@@ -152,7 +152,7 @@ def test_a_scenario_is_named_or_given():
 
 
 @pytest.mark.parametrize("scenario", ["no_such_scenario.toml", {"switches": {"colour": "red"}}])
-def test_a_scenario_that_cannot_be_used_is_an_error_and_leaves_no_thread(scenario):
+def test_an_invalid_scenario_is_an_error_and_no_thread_keeps_running(scenario):
     with pytest.raises(InputError) as caught:
         sx.connect("sim://", scenario=scenario)
     assert caught.value.codes == ("simulator_invalid",)
@@ -165,14 +165,14 @@ def test_a_live_account_at_the_simulator_is_refused_and_the_simulator_closed():
     assert not [thread for thread in threading.enumerate() if thread.name in {"tws-simulator", "stocklean-ib"}]
 
 
-def test_a_gateway_that_is_not_there_is_an_error_that_says_what_to_do():
+def test_a_missing_gateway_is_an_error_with_advice():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(BrokerError, match=rf"127\.0\.0\.1:{port}: nothing listens there"):
         sx.connect(f"ib://127.0.0.1:{port}?client_id=7")
 
 
-def test_quotes_without_sizes_are_shown_by_the_simulator_as_they_were_given():
+def test_the_simulator_shows_quotes_without_sizes_as_given():
     quotes = pd.DataFrame({"symbol": ["SPY"], "bid": [99.9], "ask": [100.1], "quoted_at": pd.Timestamp.now("UTC")})
     with sx.connect("sim://?seed=7", quotes=quotes, positions={"SPY": 5}, cash=1_000) as broker:
         shown = broker.quotes("SPY").iloc[0]
@@ -180,20 +180,20 @@ def test_quotes_without_sizes_are_shown_by_the_simulator_as_they_were_given():
         assert broker.nav() == 1_500.0
 
 
-def test_the_mock_filler_follows_the_plan_that_it_is_given():
+def test_the_mock_broker_follows_the_given_fill_plan():
     plan = pd.DataFrame([{"symbol": "SPY", "action": "explode"}])
     with pytest.raises(InputError) as caught:
         sx.connect("mock://", quotes={"SPY": 123.0}, fill_plan=plan)
     assert caught.value.codes == ("action_unknown",)
 
 
-def test_of_a_login_with_several_accounts_the_one_that_the_address_names_is_traded():
+def test_the_account_named_in_the_address_is_traded():
     with Simulator(account="DU0000001,DU0000002") as simulator:
         address = f"ib://127.0.0.1:{simulator.port}?account=DU0000002&client_id=3&timeout=30&rate=0"
         with sx.connect(address) as broker:
             assert (broker.account, broker.mode, broker.address) == ("DU0000002", "paper", address)
 
 
-def test_options_that_an_address_leaves_out_are_as_documented():
+def test_options_omitted_from_an_address_have_the_documented_defaults():
     found = factory._client_options({}, factory.DEFAULT_RATE)
     assert found == {"client_id": 1, "rate": 45.0, "seconds": 10.0, "zone": "America/New_York"}

@@ -60,7 +60,7 @@ def quotes(*rows):
 # -- fills -----------------------------------------------------------------------------------------------------
 
 
-def test_a_market_order_fills_at_the_price_of_the_map():
+def test_a_market_order_fills_at_the_given_price():
     events = place(MockBroker({"SPY": 123.0}), order := ticket("SPY", "BUY", 2))
     assert executions(events) == [(2.0, 123.0)]
     assert state(events, order).status == "FILLED"
@@ -98,7 +98,7 @@ def test_a_limit_order_trades_at_its_limit_or_better_or_rests(side, limit, statu
 
 
 @pytest.mark.parametrize("tif", ["IOC", "FOK"])
-def test_an_order_that_may_not_rest_is_cancelled_where_it_cannot_fill(tif):
+def test_an_immediate_order_that_cannot_fill_is_cancelled(tif):
     order = ticket("SPY", "BUY", 2, 90.0, tif=tif)
     broker = MockBroker({"SPY": 100.0})
     events = place(broker, order)
@@ -107,7 +107,7 @@ def test_an_order_that_may_not_rest_is_cancelled_where_it_cannot_fill(tif):
 
 
 @pytest.mark.parametrize("tif", ["IOC", "FOK"])
-def test_an_order_that_may_not_rest_fills_where_it_can(tif):
+def test_an_immediate_order_fills_if_it_can(tif):
     order = ticket("SPY", "BUY", 2, 100.0, tif=tif)
     assert state(place(MockBroker({"SPY": 100.0}), order), order).status == "FILLED"
 
@@ -119,7 +119,7 @@ def test_an_order_that_may_not_rest_fills_where_it_can(tif):
         {"SPY": 0.0, "TLT": 50.0},
         {"SPY": math.nan},
         quotes(("SPY", 101.0, 99.0)),  # crossed
-        quotes(("SPY", 99.0, math.nan, 100.0)),  # nobody sells
+        quotes(("SPY", 99.0, math.nan, 100.0)),  # no ask
         None,
     ],
     ids=str,
@@ -142,7 +142,7 @@ def step(action, **values):
     return {"symbol": "SPY", "action": action, **values}
 
 
-def test_two_planned_fills_give_the_averages_of_the_issue():
+def test_two_planned_fills_give_average_prices_100_and_106():
     # 4 at 100, then 6 at 110: partial at 100, and filled at (400 + 660) / 10 = 106.
     broker = planned(step("fill", quantity=4.0, price=100.0), step("fill", quantity=6.0, price=110.0))
     events = place(broker, order := ticket("SPY", "BUY", 10))
@@ -154,7 +154,7 @@ def test_two_planned_fills_give_the_averages_of_the_issue():
     assert again == filled
 
 
-def test_a_part_is_filled_and_the_rest_rests():
+def test_the_remainder_of_a_partial_fill_rests():
     broker = planned(step("fill", quantity=4.0))
     events = place(broker, order := ticket("SPY", "BUY", 10))
     assert state(events, order).status == "PARTIAL"
@@ -165,12 +165,12 @@ def test_a_part_is_filled_and_the_rest_rests():
     ]
 
 
-def test_a_fill_without_quantity_and_price_is_all_the_rest_at_the_touch():
+def test_a_planned_fill_without_quantity_and_price_is_the_remainder_at_the_touch():
     broker = planned(step("fill", quantity=4.0, price=90.0), step("fill"))
     assert executions(place(broker, ticket("SPY", "BUY", 10))) == [(4.0, 90.0), (6.0, 100.0)]
 
 
-def test_no_plan_fills_more_than_was_asked_for():
+def test_no_plan_fills_more_than_the_order_quantity():
     broker = planned(step("fill", quantity=99.0), step("fill", quantity=5.0))
     events = place(broker, order := ticket("SPY", "BUY", 10))
     assert executions(events) == [(10.0, 100.0)]
@@ -190,13 +190,13 @@ def test_no_plan_fills_more_than_was_asked_for():
         ([step("fill", quantity=4.0), step("fill", price=101.0)], "PARTIAL", None, 4.0),
     ],
 )
-def test_a_plan_decides_what_becomes_of_an_order(steps, status, reason, filled):
+def test_a_plan_decides_the_outcome_of_an_order(steps, status, reason, filled):
     events = place(planned(*steps), order := ticket("SPY", "BUY", 10, 100.0))
     found = state(events, order)
     assert (found.status, found.reason, found.filled) == (status, reason, filled)
 
 
-def test_a_partly_filled_order_that_may_not_rest_loses_its_rest():
+def test_the_remainder_of_a_partly_filled_immediate_order_is_cancelled():
     events = place(planned(step("fill", quantity=4.0)), order := ticket("SPY", "BUY", 10, 100.0, tif="IOC"))
     assert (state(events, order).status, state(events, order).reason) == ("CANCELLED", "ioc_unfilled")
     assert state(events, order).filled == 4.0
@@ -212,7 +212,7 @@ def test_a_planned_fill_at_the_touch_without_a_market_is_rejected():
     assert (state(events, order).status, state(events, order).reason) == ("REJECTED", "price_unavailable")
 
 
-def test_a_row_for_one_order_goes_before_the_rows_of_its_symbol():
+def test_a_plan_row_for_one_order_takes_precedence_over_rows_of_its_symbol():
     broker = planned(step("rest"), step("fill", client_order_id="special"))
     usual, special = ticket("SPY", "BUY", 1), ticket("SPY", "BUY", 1, client_order_id="special")
     events = place(broker, usual, special)
@@ -260,7 +260,7 @@ def test_the_commissions_of_partial_fills_add_up_to_that_of_the_order():
     ("held", "trades", "quantity", "avg_cost"),
     [
         (None, [("BUY", 10, 100.0), ("BUY", 30, 120.0)], 40.0, 115.0),  # (1,000 + 3,600) / 40
-        (None, [("BUY", 10, 100.0), ("SELL", 4, 150.0)], 6.0, 100.0),  # a sale leaves the cost
+        (None, [("BUY", 10, 100.0), ("SELL", 4, 150.0)], 6.0, 100.0),  # a sale does not change the average cost
         (None, [("SELL", 10, 100.0), ("SELL", 10, 80.0)], -20.0, 90.0),  # short at (1,000 + 800) / 20
         (None, [("SELL", 10, 100.0), ("BUY", 4, 90.0)], -6.0, 100.0),
         (None, [("BUY", 10, 100.0), ("SELL", 15, 120.0)], -5.0, 120.0),  # flipped: a new short at 120
@@ -287,20 +287,20 @@ def test_quantity_and_average_cost_follow_the_trades(held, trades, quantity, avg
     assert (row["quantity"], row["avg_cost"]) == (quantity, pytest.approx(avg_cost))
 
 
-def test_a_position_that_was_sold_out_is_gone():
+def test_a_position_that_was_sold_completely_is_removed():
     broker = MockBroker({"SPY": 100.0}, positions={"SPY": 10})
     place(broker, ticket("SPY", "SELL", 10))
     assert len(broker.positions()) == 0
     assert broker.positions().dtypes["quantity"] == "float64"
 
 
-def test_nav_is_not_known_where_a_holding_has_no_price():
+def test_nav_is_unknown_if_a_holding_has_no_price():
     broker = MockBroker({"SPY": 100.0}, positions={"OLD": 10})
     with pytest.raises(BrokerError, match="OLD"):
         broker.nav()
 
 
-def test_a_short_position_counts_against_nav():
+def test_a_short_position_reduces_nav():
     broker = MockBroker({"SPY": 100.0}, positions={"SPY": -3}, cash=1_000.0)
     assert broker.nav() == 700.0
 
@@ -313,7 +313,7 @@ def test_cash_must_be_an_amount(cash):
 
 
 @pytest.mark.parametrize("account", ["U1234567", "", "DUMMY"])
-def test_the_mock_filler_has_a_paper_account_and_no_other(account):
+def test_the_mock_broker_has_one_paper_account(account):
     with pytest.raises(InputError) as caught:
         MockBroker(account=account)
     assert caught.value.codes == ("account_invalid",)
@@ -348,7 +348,7 @@ def test_cancelling_everything_leaves_nothing_open():
     assert [state(events, order).status for order in orders] == ["CANCELLED", "CANCELLED", "FILLED"]
 
 
-def test_a_listener_that_fails_keeps_no_order_alive():
+def test_a_failing_listener_does_not_keep_an_order_open():
     broker = MockBroker({"SPY": 100.0, "TLT": 50.0})
     place(broker, ticket("SPY", "BUY", 2, 90.0), ticket("TLT", "BUY", 2, 40.0))
 
@@ -367,7 +367,7 @@ def test_an_unknown_order_cannot_be_cancelled():
     assert caught.value.codes == ("order_unknown",)
 
 
-def test_an_id_names_one_order():
+def test_an_order_id_cannot_be_used_twice():
     broker = MockBroker({"SPY": 100.0}, cash=1_000.0)
     place(broker, ticket("SPY", "BUY", 2))
     with pytest.raises(BrokerError, match="placed before"):
@@ -375,7 +375,7 @@ def test_an_id_names_one_order():
     assert broker.cash() == 799.0  # 1,000 - 200 - 1.00
 
 
-def test_a_closed_filler_takes_no_orders():
+def test_a_closed_mock_broker_refuses_orders():
     broker = MockBroker({"SPY": 100.0})
     broker.close()
     with pytest.raises(BrokerError, match="closed"):
@@ -387,7 +387,7 @@ def test_open_orders_are_a_typed_table_also_when_there_are_none():
     assert (str(dtypes["symbol"]), str(dtypes["quantity"])) == ("str", "float64")
 
 
-def test_quotes_of_a_symbol_that_is_not_known_are_not_among_them():
+def test_quotes_exclude_unknown_symbols():
     broker = MockBroker({"SPY": 100.0, "TLT": 50.0})
     assert broker.quotes(["TLT", "GONE"])["symbol"].tolist() == ["TLT"]
     assert asyncio.run(broker.fetch_quotes(["SPY"]))["last"].tolist() == [100.0]
@@ -415,7 +415,7 @@ def story(seed):
     return events
 
 
-def test_two_runs_with_one_seed_are_equal_to_the_last_fact():
+def test_two_runs_with_one_seed_have_equal_events():
     assert story(7) == story(7)
 
 
@@ -450,7 +450,7 @@ def test_a_commission_is_reported_after_its_execution():
     assert times["commission"] > times["execution"]
 
 
-def test_an_execution_says_where_it_was_made_and_that_it_took_liquidity():
+def test_an_execution_has_its_exchange_and_took_liquidity():
     (event,) = (
         one for one in place(MockBroker({"SPY": 100.0}), ticket("SPY", "BUY", 5)) if one.kind == "execution"
     )
@@ -458,7 +458,7 @@ def test_an_execution_says_where_it_was_made_and_that_it_took_liquidity():
     assert (event.symbol, event.side, event.quantity, event.price) == ("SPY", "BUY", 5.0, 100.0)
 
 
-def test_all_that_is_reported_of_an_order_has_its_run_its_ids_and_its_time():
+def test_every_event_of_an_order_has_its_run_ids_and_time():
     events = place(MockBroker({"SPY": 100.0, "TLT": 50.0}), ticket("SPY", "BUY", 5), ticket("TLT", "BUY", 5))
     ids = {
         (event.run_id, event.client_order_id, event.order_id, event.perm_id, event.client_id) for event in events
@@ -467,7 +467,7 @@ def test_all_that_is_reported_of_an_order_has_its_run_its_ids_and_its_time():
     assert all(event.occurred_at is not None for event in events)
 
 
-def test_a_status_says_how_much_is_filled_and_how_much_is_left():
+def test_a_status_has_filled_and_remaining_quantity():
     events = place(planned(step("fill", quantity=4.0), step("cancel")), ticket("SPY", "BUY", 10))
     reported = [(event.status, event.filled, event.remaining) for event in events if event.kind == "status"]
     assert reported == [("SUBMITTED", 0.0, 10.0), ("CANCELLED", 4.0, 6.0)]

@@ -22,7 +22,7 @@ class VirtualTime:
 
 
 def send(count, time, pacer, pauses=()):
-    """Times at which ``count`` messages leave."""
+    """Times at which ``count`` messages are sent."""
     sent = []
 
     async def run():
@@ -56,19 +56,19 @@ def test_a_thousand_messages_never_exceed_ibs_fifty_a_second():
 
 @pytest.mark.slow
 @given(st.lists(st.floats(0, 3), max_size=60), st.floats(0, 0.2))
-def test_whatever_the_pauses_and_delays_the_limit_holds(pauses, late):
+def test_the_limit_is_kept_with_any_pauses_and_delays(pauses, late):
     time = VirtualTime(late)
     times = send(120, time, Pacer(clock=time.clock, sleep=time.sleep), pauses)
     assert most_within(times, 1.0 - 1e-9) <= 50
 
 
-def test_late_wake_ups_lose_no_message():
+def test_late_wake_ups_do_not_reduce_the_message_rate():
     time = VirtualTime(late=0.05)
     times = send(450, time, Pacer(clock=time.clock, sleep=time.sleep))
     assert 450 / times[-1] >= 0.97 * DEFAULT_RATE
 
 
-def test_a_message_outside_a_turn_is_waited_for_by_the_next():
+def test_a_message_sent_outside_a_turn_delays_the_next_turn():
     time = VirtualTime()
     pacer = Pacer(10, burst=1, clock=time.clock, sleep=time.sleep)
 
@@ -107,7 +107,7 @@ def test_a_rate_of_zero_is_no_limit():
     assert send(1_000, time, Pacer(0, clock=time.clock, sleep=time.sleep))[-1] == 0.0
 
 
-def test_a_sender_that_is_cancelled_while_it_waits_leaves_its_turn_to_the_next():
+def test_a_cancelled_waiting_sender_gives_its_turn_to_the_next():
     async def run():
         pacer = Pacer(1_000, burst=1)
         pacer.spend()
@@ -128,6 +128,6 @@ async def _hold(pacer):
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(-1, 5), (float("nan"), 5), (float("inf"), 5), (45, 0)])
-def test_a_limit_that_cannot_be_kept_is_an_error(rate, burst):
+def test_an_invalid_limit_is_an_error(rate, burst):
     with pytest.raises(ValueError, match="cannot be kept"):
         Pacer(rate, burst=burst)

@@ -19,7 +19,7 @@ def test_the_closes_are_253_days_of_20_names_without_a_gap():
     assert (closes.index.name, closes.columns.name) == ("date", "symbol")
 
 
-def test_quotes_stand_around_the_close_on_the_cent():
+def test_sample_quotes_are_around_the_close_on_whole_cents():
     quotes, close = sample_quotes(), sample_closes().iloc[-1]
     assert {name: str(dtype) for name, dtype in quotes.dtypes.items()} == QUOTES.dtypes
     sizes = quotes[["bid_size", "ask_size"]]
@@ -32,13 +32,13 @@ def test_quotes_stand_around_the_close_on_the_cent():
     assert (quotes["quoted_at"] == pd.Timestamp("2022-12-28 21:00", tz="UTC")).all()
 
 
-def test_quotes_are_a_function_of_the_seed_and_pass_their_door():
+def test_sample_quotes_depend_on_the_seed_and_are_valid():
     pd.testing.assert_frame_equal(sample_quotes(), sample_quotes(seed=7))
     assert not sample_quotes(seed=8).equals(sample_quotes())
     pd.testing.assert_frame_equal(parse_quotes(sample_quotes()), sample_quotes())
 
 
-def test_quotes_of_other_closes_can_be_made():
+def test_sample_quotes_can_be_made_from_other_closes():
     closes = pd.DataFrame({"X": [1.0, 2.0]}, index=pd.date_range("2026-01-01", periods=2))
     quotes = sample_quotes(closes)
     assert quotes["symbol"].tolist() == ["X"]
@@ -51,5 +51,5 @@ def test_inverse_volatility_by_hand():
     assert inverse_volatility(closes).to_dict() == pytest.approx({"A": 2 / 3, "B": 1 / 3})
 
 
-def test_the_weights_of_the_sample_pass_the_door():
+def test_the_sample_weights_are_valid_targets():
     assert len(parse_targets(inverse_volatility(sample_closes()))) == 20

@@ -9,7 +9,7 @@ from stocklean_exec.brokers.scripted_fills import FILL_PLAN, parse_fill_plan
 from stocklean_exec.errors import InputError
 
 
-def test_steps_stand_in_the_sequence_of_their_rows():
+def test_steps_have_the_sequence_of_their_rows():
     plan = pd.DataFrame(
         [
             {"symbol": "SPY", "action": "fill", "quantity": 4.0, "price": 100.0, "seconds": 2.0},
@@ -24,7 +24,7 @@ def test_steps_stand_in_the_sequence_of_their_rows():
     assert math.isnan(steps["TLT"][0].quantity)
 
 
-def test_a_row_that_names_an_order_is_for_that_order():
+def test_a_row_with_an_order_id_applies_to_that_order_only():
     plan = pd.DataFrame([{"symbol": "SPY", "action": "rest", "client_order_id": "r-SPY-BUY"}])
     assert list(parse_fill_plan(plan)) == ["r-SPY-BUY"]
 
@@ -57,14 +57,14 @@ def test_a_bad_row_is_an_error_that_names_it(row, code):
     assert caught.value.problems[0].row == 1
 
 
-def test_columns_that_must_be_there_are_asked_for():
+def test_missing_required_columns_are_an_error():
     with pytest.raises(InputError) as caught:
         parse_fill_plan(pd.DataFrame({"symbol": ["SPY"]}))
     assert caught.value.codes == ("missing_column",)
     assert list(FILL_PLAN.required) == ["symbol", "action"]
 
 
-def test_half_a_share_at_half_a_dollar_after_half_a_second_is_a_fill():
+def test_a_fill_may_have_fractional_quantity_price_and_delay():
     plan = pd.DataFrame([{"symbol": "SPY", "action": "fill", "quantity": 0.5, "price": 0.5, "seconds": 0.5}])
     (step,) = parse_fill_plan(plan)["SPY"]
     assert (step.quantity, step.price, step.seconds) == (0.5, 0.5, 0.5)

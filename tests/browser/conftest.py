@@ -315,7 +315,7 @@ def running_lab(folder, sources):
         "--LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    # A file and not a pipe: a pipe that nobody reads fills up, and the server waits for ever.
+    # A file and not a pipe: a pipe that is not read fills up, and the server waits forever.
     with (folder / "lab.log").open("w") as log:
         server = subprocess.Popen(
             [*command, *(f"{name}={value}" for name, value in options.items())],

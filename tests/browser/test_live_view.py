@@ -69,7 +69,7 @@ def show(join):
     return opened
 
 
-def bring(bridge):
+def send_updates(bridge):
     bridge.widget.wait()
     bridge.flush()
 
@@ -121,7 +121,7 @@ def test_fills_counts_costs_and_the_curve_follow_the_events(show, run):
     expect(figure(page, "Slippage")).to_have_text("no fill yet")
     for event in (sent(A), live_at(A), fill(A, 1, 4.0, 100.5)):
         run.control.publish(event)
-    bring(bridge)
+    send_updates(bridge)
     # 4 of 30 shares; half a dollar above the mid of 100 on 4 shares is 2 dollars, and 50 bps of 400
     expect(figure(page, "Shares filled")).to_have_text("4 of 30 (13.33 %)")
     expect(figure(page, "Slippage")).to_have_text("2.00 (50.00 bps)")
@@ -133,7 +133,7 @@ def test_fills_counts_costs_and_the_curve_follow_the_events(show, run):
     expect(page.locator(".slx-chip")).to_have_text(["1 NEW", "1 PARTIAL"])
     run.control.publish(fill(A, 2, 6.0, 101.0, seconds=3))
     run.control.publish(OrderEvent("commission", "r", A, exec_id="a.b.2.01", commission=1.25))
-    bring(bridge)
+    send_updates(bridge)
     expect(figure(page, "Commission")).to_have_text("1.25")
     expect(row(page, A)).to_contain_text("FILLED")
     fills = page.get_by_label("fills of the run").locator("tbody tr")
@@ -149,7 +149,7 @@ def test_messages_that_matter_are_shown_and_noise_is_not(show, run):
     run.control.publish(OrderEvent("rejected", "r", A, NOON, code="201", message=f"no permission for {ACCOUNT}"))
     run.control.publish(OrderEvent("message", "r", B, NOON, code="399", message="will be placed at the open"))
     run.control.publish(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
-    bring(bridge)
+    send_updates(bridge)
     messages = page.get_by_label("messages").locator("li")
     expect(messages).to_have_count(2)
     expect(messages.first).to_contain_text("connection lost · the connection is gone")
@@ -173,7 +173,7 @@ def test_orders_are_filtered_and_the_rest_of_many_is_counted(show, make):
     page.get_by_label("filter by symbol").fill("s69")
     expect(rows).to_have_count(10)
     run.control.publish(fill("r-S690-BUY", 1, 1.0, 10.0))
-    bring(bridge)
+    send_updates(bridge)
     page.get_by_label("open only").check()
     expect(rows).to_have_count(9)
 
@@ -185,7 +185,7 @@ def test_hostile_text_stays_text_in_every_column(show, make, column):
     run = make(plan)
     bridge, page = show(run)
     run.control.publish(fill(name, 1, 4.0, 10.0))
-    bring(bridge)
+    send_updates(bridge)
     expect(page.locator("tbody tr")).to_have_count(2)
     if column != "client_order_id":
         expect(page.locator("tbody").first).to_contain_text("<script>window.hit=1</script>")
@@ -204,9 +204,9 @@ def test_hostile_text_stays_text_in_messages_notes_and_refusals(show, run, blott
         run.control.publish(OrderEvent(kind, "r", None if "_" in kind else A, NOON, code=HOSTILE, message=HOSTILE))
     monkeypatch.setattr(run, "cancel", fail)
     button(page, f"cancel {B}").click()
-    bring(bridge)
+    send_updates(bridge)
     run._future.set_exception(sx.BrokerError(HOSTILE))
-    bring(bridge)
+    send_updates(bridge)
     expect(page.locator(".slx-notice")).to_contain_text("<script>window.hit=1</script>")
     expect(page.locator(".slx-state")).to_contain_text("<script>window.hit=1</script>")
     expect(page.get_by_label("messages").locator("li")).to_have_count(4)
@@ -221,7 +221,7 @@ def test_hostile_text_stays_text_in_messages_notes_and_refusals(show, run, blott
 def test_at_any_rate_a_view_is_updated_at_most_ten_times_a_second_and_misses_nothing(show, make, rate):
     run = make(plan_of((A, "SPY", "BUY", float(rate))))
     bridge, page = show(run)
-    bring(bridge)
+    send_updates(bridge)
     received = []
     bridge.wire.listeners.append(lambda message: received.append((time.monotonic(), message)))
     pace = threading.Event()
@@ -238,7 +238,7 @@ def test_at_any_rate_a_view_is_updated_at_most_ten_times_a_second_and_misses_not
     while sender.is_alive():
         bridge.flush()
         page.wait_for_timeout(20)
-    bring(bridge)
+    send_updates(bridge)
     seconds = time.monotonic() - started
     expect(page.locator(".slx-live")).to_have_attribute("data-events", str(rate // 2))
     expect(figure(page, "Shares filled")).to_contain_text(f"{rate // 2:,} of {rate:,}")
@@ -256,7 +256,7 @@ def test_fills_are_displayed_in_sequence_however_they_arrive(show, run):
         for number in range(total, total + count):
             run.control.publish(fill(A, number, 1.0 + number, 10.0))
         total += count
-        bring(bridge)
+        send_updates(bridge)
         expect(lines.first.locator("td").nth(3)).to_have_text(f"{total:,}")
     expect(lines).to_have_count(200)
     shares = lines.locator("td:nth-child(4)").all_inner_texts()
@@ -297,7 +297,7 @@ def cancels_in(journal):
 def follow(bridge, page, text):
     """Deliver updates to the page until the state of the run contains ``text``."""
     for _ in range(200):
-        bring(bridge)
+        send_updates(bridge)
         if text in page.locator(".slx-state").inner_text():
             return
         page.wait_for_timeout(50)
@@ -310,7 +310,7 @@ def test_one_order_is_cancelled_by_one_click(show, venue_run):
     bridge.widget.wait()
     assert venue_run.cancels() == ["w-BB-BUY"]
     for _ in range(200):
-        bring(bridge)
+        send_updates(bridge)
         if "CANCELLED" in row(page, "w-BB-BUY").inner_text():
             break
         page.wait_for_timeout(20)
@@ -354,7 +354,7 @@ def test_a_halt_needs_a_reason_and_a_second_click(show, venue_run, blotter):
     blotter.clear_halt("a test")
 
 
-def test_the_panel_is_closed_by_its_button_and_by_escape_and_nothing_is_done(show, run, blotter):
+def test_closing_the_panel_by_button_or_escape_does_nothing(show, run, blotter):
     bridge, page = show(run)
     for name, keep in (("Cancel all …", "Don't cancel"), ("Halt …", "Don't halt")):
         button(page, name).click()
@@ -394,13 +394,13 @@ def test_a_second_view_and_a_reloaded_one_show_the_same(show, run):
     bridge, first = show(run)
     run.control.publish(sent(A))
     run.control.publish(fill(A, 1, 4.0, 100.5))
-    bring(bridge)
+    send_updates(bridge)
     second = bridge.open()
     for page in (first, second):
         expect(figure(page, "Shares filled")).to_have_text("4 of 30 (13.33 %)")
         expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(1)
     run.control.publish(fill(A, 2, 1.0, 100.5, seconds=2))
-    bring(bridge)
+    send_updates(bridge)
     for page in (first, second):
         expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(2)
         expect(figure(page, "Shares filled")).to_contain_text("5 of 30")
@@ -414,13 +414,13 @@ def test_a_lost_update_is_detected_and_recovered(show, run):
     for number in (2, 3):
         run.control.publish(fill(B, number, 0.5, 100.5))
         bridge.widget.wait()
-    bring(bridge)
+    send_updates(bridge)
     expect(page.get_by_label("fills of the run").locator("tbody tr")).to_have_count(3)
     expect(figure(page, "Shares filled")).to_contain_text("5 of 30")
     assert [one["kind"] for one in bridge.received] == ["hello", "hello"]  # requested once
 
 
-def test_a_click_after_the_kernel_restarted_says_so(show, run):
+def test_a_click_after_a_kernel_restart_shows_advice(show, run):
     bridge, page = show(run)
     page.clock.install()
     bridge.is_dead = True
@@ -435,7 +435,7 @@ def test_a_click_after_the_kernel_restarted_says_so(show, run):
     assert not run.control.stopped
 
 
-def test_a_reopened_notebook_with_old_outputs_says_that_its_view_is_inactive(join, run):
+def test_a_reopened_notebook_with_old_outputs_shows_an_inactive_view(join, run):
     bridge = join(run.view())
     bridge.is_dead = True
     page = bridge.open()
@@ -445,12 +445,12 @@ def test_a_reopened_notebook_with_old_outputs_says_that_its_view_is_inactive(joi
     expect(page.locator(".slx-panel")).to_be_hidden()
 
 
-def test_the_end_is_shown_and_stays_readable_without_a_kernel(show, run, chromium):
+def test_the_end_of_a_run_is_shown_and_stays_readable_without_a_kernel(show, run, chromium):
     bridge, page = show(run)
     for event in (sent(A), fill(A, 1, 10.0, 100.5), fill(B, 2, 20.0, 49.0)):
         run.control.publish(event)
     run._future.set_result(None)
-    bring(bridge)
+    send_updates(bridge)
     expect(page.locator(".slx-state")).to_have_text("Finished.")
     expect(button(page, "Cancel all …")).to_be_disabled()
     snapshot = chromium.new_page()
@@ -460,12 +460,12 @@ def test_the_end_is_shown_and_stays_readable_without_a_kernel(show, run, chromiu
     snapshot.close()
 
 
-def test_a_finished_run_says_how_many_orders_are_still_open(show, run):
+def test_a_finished_run_shows_how_many_orders_are_still_open(show, run):
     bridge, page = show(run)
     run.control.publish(live_at(A))
     run.control.publish(fill(B, 2, 20.0, 49.0))
     run._future.set_result(None)
-    bring(bridge)
+    send_updates(bridge)
     expect(page.locator(".slx-state")).to_have_text("Finished. 1 order is still open.")
     expect(button(page, "Cancel all …")).to_be_enabled()
 
@@ -475,16 +475,16 @@ def test_a_finished_run_says_how_many_orders_are_still_open(show, run):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [420, 1200])
-def test_it_fits_wide_and_narrow_in_light_and_dark(show, run, tmp_path, contrast, scheme, width):
+def test_the_view_fits_wide_and_narrow_screens_in_light_and_dark(show, run, tmp_path, contrast, scheme, width):
     bridge, page = show(run, width=width, scheme=scheme)
     for number in range(8):
         run.control.publish(sent(A))
         run.control.publish(fill(A, number, 1.0, 100.0 + number / 10, seconds=number))
-        bring(bridge)
+        send_updates(bridge)
     run.control.publish(
         OrderEvent("rejected", "r", B, NOON, code="201", message="Order rejected - reason: no permission")
     )
-    bring(bridge)
+    send_updates(bridge)
     button(page, "Halt …").click()
     expect(page.locator(".slx")).to_have_attribute("data-theme", scheme)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

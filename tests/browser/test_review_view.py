@@ -102,7 +102,7 @@ def test_the_bar_stays_in_view_while_the_page_is_scrolled(join, review):
     expect(page.locator(".slx-bar .slx-badge")).to_be_in_viewport()
 
 
-def test_totals_now_approved_and_passing(join, review):
+def test_totals_are_shown_now_after_approved_and_after_passing(join, review):
     page = join(review).open()
 
     def line(measure):
@@ -146,7 +146,7 @@ def test_five_thousand_orders_scroll_and_only_those_in_view_are_drawn(join):
     assert review.decision_status.count("approved") == 1
 
 
-def test_an_empty_plan_says_that_it_has_no_orders(join, venue):
+def test_an_empty_plan_shows_that_it_has_no_orders(join, venue):
     orders = sx.plan_orders({"SPY": 0.5}, {"SPY": 50}, {"SPY": 100.0}, nav=10_000, run_id="r")
     review = sx.review_orders(sx.check_orders(orders, quotes={"SPY": 100.0}, cash=0.0), *venue)
     page = join(review).open()
@@ -214,7 +214,7 @@ def test_decisions_are_reset(join, review):
         ("filter by decision", "approved", [SPY]),
     ],
 )
-def test_filters(join, review, label, option, left):
+def test_rows_are_filtered_by_each_menu(join, review, label, option, left):
     review.approve(SPY)
     page = join(review).open()
     page.get_by_label(label).select_option(option)
@@ -231,7 +231,7 @@ def test_filtering_by_symbol(join, review):
     expect(page.locator(".slx-empty")).to_have_text("No order matches the filters.")
 
 
-def test_sorting_by_click_up_down_and_not_at_all(join, review):
+def test_a_click_on_a_header_sorts_up_down_and_not_at_all(join, review):
     page = join(review).open()
     header = page.get_by_role("columnheader", name="Quantity")
     header.click()
@@ -335,7 +335,7 @@ def test_a_limit_price_makes_a_limit_order_and_a_market_order_has_none(join, rev
     expect(cell(page, SPY, "limit_price")).to_have_text("")
 
 
-def test_choosing_limit_asks_for_the_price(join, review):
+def test_choosing_a_limit_order_opens_the_price_field(join, review):
     page = join(review).open()
     choose(page, SPY, "order_type", "LMT")
     expect(page.locator("input.slx-editor")).to_be_focused()
@@ -484,7 +484,7 @@ def test_the_typed_phrase_sends_exactly_what_is_displayed(join, review, venue):
 
 
 @pytest.mark.parametrize("typed", ["", "yes", "submit 1 mock", "SUBMIT 1 LIVE"])
-def test_any_other_phrase_sends_nothing(join, review, venue, typed):
+def test_a_wrong_phrase_sends_nothing(join, review, venue, typed):
     page = join(review).open()
     tick(page, SPY).click()
     open_panel(page).fill(typed)
@@ -646,7 +646,7 @@ def test_a_view_out_of_step_with_the_kernel_cannot_submit(join, review, venue):
     assert len(venue[1].orders("r")) == 0
 
 
-def test_a_click_after_the_kernel_restarted_says_so_and_changes_nothing(join, review):
+def test_a_click_after_a_kernel_restart_shows_a_message_and_changes_nothing(join, review):
     bridge = join(review)
     page = bridge.open()
     page.clock.install()
@@ -675,7 +675,7 @@ def test_a_late_answer_of_a_busy_kernel_is_applied(join, review):
     expect(tick(page, SPY)).to_be_checked()
 
 
-def test_a_reopened_notebook_with_old_outputs_says_that_its_view_is_inactive(join, review):
+def test_a_reopened_notebook_with_old_outputs_shows_an_inactive_view(join, review):
     bridge = join(review)
     bridge.is_dead = True
     page = bridge.open()
@@ -725,7 +725,7 @@ def test_hostile_text_typed_into_a_cell_stays_text_in_the_refusal(join, review):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [420, 1200])
-def test_it_fits_wide_and_narrow_in_light_and_dark(join, review, tmp_path, contrast, scheme, width):
+def test_the_view_fits_wide_and_narrow_screens_in_light_and_dark(join, review, tmp_path, contrast, scheme, width):
     review.approve(SPY)
     page = join(review).open(width=width, scheme=scheme)
     expect(page.locator(".slx")).to_have_attribute("data-theme", scheme)

@@ -27,12 +27,12 @@ def _no_record(folder: Path) -> None:
     for name in ("run.duckdb", "run.duckdb.wal"):
         with suppress(FileNotFoundError):
             (folder / name).unlink()
-    _ask_nobody()
+    _recover_without_query()
 
 
 def _blind_resend(_: Path) -> None:
     """What has no fill on record is sent again, under a new order id, without asking."""
-    _ask_nobody("SENDING", "WORKING", "UNKNOWN", "MISSING")
+    _recover_without_query("SENDING", "WORKING", "UNKNOWN", "MISSING")
 
 
 def _record_after_send(_: Path) -> None:
@@ -61,7 +61,7 @@ def _record_after_send(_: Path) -> None:
 def _new_id(_: Path) -> None:
     """After one query what is not there is sent again, under a new order id."""
     _resend_under_new_ids()
-    _look_once()
+    _collect_once()
 
 
 def _new_id_after_settling(_: Path) -> None:
@@ -94,7 +94,7 @@ def _no_identity(_: Path) -> None:
 
 def _no_sweep(_: Path) -> None:
     """The broker is not queried after a crash or a lost connection: what happened meanwhile stays unknown."""
-    _ask_nobody()
+    _recover_without_query()
 
 
 def _go_on_regardless(_: Path) -> None:
@@ -102,18 +102,18 @@ def _go_on_regardless(_: Path) -> None:
     run = recovery.Recovery.run
     asked: set[int] = set()
 
-    async def ask_once(self: Any) -> Recovered:
+    async def recover_once(self: Any) -> Recovered:
         if id(self._record) not in asked:
             asked.add(id(self._record))
             return await run(self)
         fresh = [name for name in self._record.names if self._record.history(name).state == "INTENT"]
         return Recovered(self._broker.session, fresh, [], {})
 
-    async def ask_nothing(self: Any, connection: Any) -> None:
+    async def skip_catch_up(self: Any, connection: Any) -> None:
         pass
 
-    recovery.Recovery.run = ask_once
-    ib_broker.IBBroker._catch_up = ask_nothing
+    recovery.Recovery.run = recover_once
+    ib_broker.IBBroker._catch_up = skip_catch_up
 
 
 def _deaf_to_the_past(_: Path) -> None:
@@ -164,7 +164,7 @@ def switch_off(name: str, folder: Path) -> None:
         SAFEGUARDS[name].undo(folder)
 
 
-def _ask_nobody(*again: str) -> None:
+def _recover_without_query(*again: str) -> None:
     """Recovery without a query: orders in one of these states are sent again, with those never sent."""
 
     async def run(self: Any) -> Recovered:
@@ -192,7 +192,7 @@ def _resend_under_new_ids() -> None:
     ib_broker.IBBroker.allow_again = forget
 
 
-def _look_once() -> None:
+def _collect_once() -> None:
     async def ask(self: Any) -> Any:
         return await self._broker.collect_evidence()
 

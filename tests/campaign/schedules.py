@@ -75,7 +75,7 @@ class _World:
         self.plan, self.blotter, self.folder = plan, blotter, folder
         self.thread = threading.get_ident()
         self.loop = VirtualLoop()
-        self.loop.set_exception_handler(self._hear_failure)
+        self.loop.set_exception_handler(self._on_callback_failure)
         self.slow = plan.slow
         self.due = 0.0
         self.server: Any = None
@@ -91,7 +91,7 @@ class _World:
     def now(self) -> datetime:
         return _NOON + timedelta(seconds=self.loop.time())
 
-    def _hear_failure(self, _loop: Any, context: dict[str, Any]) -> None:
+    def _on_callback_failure(self, _loop: Any, context: dict[str, Any]) -> None:
         """A callback that failed: the death of its worker, or a fault of ours."""
         error = context.get("exception")
         if "handle" in context and not isinstance(error, Crash):
@@ -324,13 +324,13 @@ def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
         world = _here()
         return datetime.now(zone) if world is None else world.now()
 
-    def make_engine(name: str) -> Any:
+    def make_background_loop(name: str) -> Any:
         world = _here()
         return background.BackgroundLoop(name) if world is None else InlineLoop(world.loop)
 
     yield ib_connection.Connection, "send_order", send_order
     yield clock, "datetime", SimpleNamespace(now=virtual_now)  # some have kept the function clock.now itself
-    yield ib_broker, "BackgroundLoop", make_engine
+    yield ib_broker, "BackgroundLoop", make_background_loop
     # DuckDB's own threads cost more than they save where tables are small.
     yield database_file, "_CONFIG", {**database_file._CONFIG, "threads": "1"}
     if not threads:

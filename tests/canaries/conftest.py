@@ -1,4 +1,4 @@
-"""A bare TWS for the canaries: a few lines over a real socket, so that nothing of ours stands between."""
+"""A bare TWS for the canaries: a few lines over a real socket, without any code of the package in between."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Bench:
         self.clients = []
 
     async def connect(self, *, ib=None, keep=True, fetch=NOTHING, **options):
-        """Connect a client of ib_async that asks for nothing when it starts."""
+        """Connect a client of ib_async that requests nothing when it starts."""
         ib = IB() if ib is None else ib
         if keep:
             self.clients.append(ib)
@@ -152,13 +152,13 @@ class Bench:
         return ib
 
     async def idle(self, ib):
-        """Wait until the client has read all that the peer has said so far: it answers messages in sequence."""
+        """Wait until the client has read all that the peer has sent so far: it answers messages in sequence."""
         await asyncio.wait_for(asyncio.ensure_future(ib.reqCurrentTimeAsync()), SECONDS)
 
 
 @pytest.fixture
 def play():
-    """Runs ``script(bench)`` in a loop of its own."""
+    """Runs ``script(bench)`` in a separate loop."""
 
     def run(script):
         async def main():

@@ -30,13 +30,13 @@ def with_ten(connection):
     return connection
 
 
-def test_trap_a_sum_over_a_join_with_nothing_is_not_above_zero():
+def test_trap_a_sum_over_an_empty_join_compares_as_not_positive():
     """blotter.database_file switches ``statistics_propagation`` off for this; once this fails, it may be on."""
     ((is_positive, total),) = with_ten(duckdb.connect()).execute(SOLD_NOTHING).fetchall()
     assert (is_positive, float(total)) == (False, 10.0)
 
 
-def test_a_blotters_connection_is_free_of_that_trap():
+def test_a_blotters_connection_compares_a_sum_over_an_empty_join_correctly():
     """blotter.database_file: the views decide what is filled by such a sum."""
     ((is_positive, total),) = with_ten(connect(None)).execute(SOLD_NOTHING).fetchall()
     assert (is_positive, float(total)) == (True, 10.0)
@@ -71,7 +71,7 @@ def path(tmp_path):
 
 @pytest.mark.slow
 def test_a_second_process_is_kept_out_by_duckdbs_lock(path):
-    """locking, blotter.reader: others read a copy of the file, since nobody may open it beside its owner."""
+    """locking, blotter.reader: others read a copy of the file, since only its owner may open it."""
     with duckdb.connect(str(path)):
         assert "Could not set lock on file" in from_another_process(OPEN_AND_WRITE, path)
         assert "Could not set lock on file" in from_another_process(
@@ -81,7 +81,7 @@ def test_a_second_process_is_kept_out_by_duckdbs_lock(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("look", [Path.read_bytes, lambda path: shutil.copy(path, f"{path}2")])
-def test_trap_the_lock_is_gone_once_the_owner_has_opened_and_closed_the_file(path, look):
+def test_trap_duckdbs_lock_is_lost_when_the_owner_opens_and_closes_the_file(path, look):
     """locking: the reason for a lock file of our own, and for reading the file through one pinned descriptor."""
     with duckdb.connect(str(path)):
         look(path)
@@ -89,7 +89,7 @@ def test_trap_the_lock_is_gone_once_the_owner_has_opened_and_closed_the_file(pat
 
 
 @pytest.mark.slow
-def test_trap_what_a_second_writer_was_reported_is_written_is_then_lost(path):
+def test_trap_a_second_writers_acknowledged_rows_are_lost(path):
     """locking: what the lock file prevents."""
     with duckdb.connect(str(path)) as connection:
         path.read_bytes()
@@ -128,7 +128,7 @@ def test_trap_a_forks_acknowledged_commit_is_lost(path):
 # -- commits ---------------------------------------------------------------------------------------------------
 
 
-def test_two_threads_that_insert_one_key_are_reported_apart_only_at_the_commit():
+def test_a_duplicate_key_of_two_threads_is_reported_only_at_the_commit():
     """blotter.writer: one thread writes."""
     first = duckdb.connect()
     first.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)")
@@ -176,7 +176,7 @@ def test_an_appender_can_be_cleared_and_used_again_after_a_refusal():
 
 
 @pytest.mark.parametrize("error", [duckdb.TransactionException, duckdb.FatalException, duckdb.IOException])
-def test_errors_of_the_disk_are_none_about_contents(error):
+def test_disk_errors_are_not_data_errors(error):
     """blotter.writer: after these it refuses to go on; after the others it refuses one batch."""
     refusals = (duckdb.IntegrityError, duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError)
     assert not issubclass(error, refusals)
@@ -185,7 +185,7 @@ def test_errors_of_the_disk_are_none_about_contents(error):
 # -- the file --------------------------------------------------------------------------------------------------
 
 
-def test_trap_new_files_are_readable_by_everybody_unless_the_umask_says_otherwise(tmp_path):
+def test_trap_new_files_are_world_readable_unless_the_umask_forbids_it(tmp_path):
     """blotter.database_file: the umask is set around the opening, and the log is made private after commits."""
     mask = os.umask(0o022)
     try:
@@ -197,7 +197,7 @@ def test_trap_new_files_are_readable_by_everybody_unless_the_umask_says_otherwis
     assert modes == {".duckdb": 0o644, ".wal": 0o644}
 
 
-def test_the_magic_bytes_stand_at_offset_8(path):
+def test_the_magic_bytes_are_at_offset_8(path):
     """blotter.database_file: distinguishes a DuckDB file from any other before it is opened."""
     assert path.read_bytes()[8:12] == b"DUCK"
 
@@ -205,7 +205,7 @@ def test_the_magic_bytes_stand_at_offset_8(path):
 # -- Python ----------------------------------------------------------------------------------------------------
 
 
-def test_trap_a_python_variable_is_a_table():
+def test_trap_a_python_variable_can_be_queried_as_a_table():
     """blotter.database_file: ``python_enable_replacements`` is off, and names are qualified."""
     orders = pd.DataFrame({"x": [1]})
     assert duckdb.connect().execute("FROM orders").fetchall() == [(1,)]
@@ -228,7 +228,7 @@ print(found.isoformat(), connection.execute("SELECT TIMESTAMPTZ '2026-11-22 12:0
     assert done.stdout.split() == ["2026-11-22T12:00:00+00:00", "UTC"]
 
 
-def test_settings_are_locked_for_good():
+def test_locked_settings_cannot_be_unlocked():
     """blotter.database_file: what a blotter's SQL cannot reach."""
     connection = duckdb.connect()
     connection.execute("SET lock_configuration = true")

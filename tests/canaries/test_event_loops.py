@@ -47,7 +47,7 @@ def test_trap_orders_placed_from_another_thread_are_lost(play):
 
     arrived, trades = play(script)
     assert trades == 100
-    assert arrived <= 45  # what is over the limit of a second waits in a loop that never runs
+    assert arrived <= 45  # messages above the limit of a second wait in a loop that never runs
 
 
 def test_a_hundred_orders_through_their_own_loop_all_arrive(play):
@@ -71,7 +71,7 @@ def test_a_hundred_orders_through_their_own_loop_all_arrive(play):
     play(script)
 
 
-def test_trap_a_request_is_a_future_and_no_coroutine(play):
+def test_trap_a_request_is_a_future_and_not_a_coroutine(play):
     """background.call takes coroutines: ib.connection wraps every request in one."""
 
     async def script(bench):
@@ -85,8 +85,8 @@ def test_trap_a_request_is_a_future_and_no_coroutine(play):
 
 
 @pytest.mark.slow
-def test_trap_a_connection_of_a_loop_that_has_ended_still_calls_itself_connected():
-    """ib_broker connects on the engine's loop, which lives as long as the process."""
+def test_trap_a_connection_of_an_ended_loop_still_reports_connected():
+    """brokers.ib.broker connects on the background loop, which runs as long as the process."""
     code = """
 import asyncio, os, warnings
 warnings.simplefilter("ignore")
@@ -175,8 +175,8 @@ print("nest_asyncio" in sys.modules, hasattr(asyncio, "_nest_patched"), hasattr(
 
 
 @pytest.mark.parametrize("patch", ["", OLD, NEW])
-def test_the_loop_works_whatever_was_patched(patch):
-    """engine: its loop is its own, in a thread of its own."""
+def test_the_background_loop_works_whatever_was_patched(patch):
+    """background: its loop is separate, in its own thread."""
     code = f"""
 import warnings; warnings.simplefilter("ignore")
 {patch}
@@ -246,16 +246,16 @@ def test_trap_all_cells_share_one_context(printed):
 
 
 def test_a_cell_runs_in_the_main_thread_within_a_running_loop(printed):
-    """engine: so a plain function cannot run a loop of its own there."""
+    """background: so a plain function cannot run its own loop there."""
     assert printed[2] == "True True"
     assert printed[7] == "True"
 
 
-def test_the_loop_can_be_called_within_a_cell(printed):
+def test_the_background_loop_can_be_called_within_a_cell(printed):
     assert printed[3] == "stocklean-loop"
 
 
-def test_tasks_of_the_kernel_stand_still_while_a_cell_blocks_and_go_on_while_it_awaits(printed):
+def test_kernel_tasks_stop_while_a_cell_blocks_and_run_while_it_awaits(printed):
     """engine: what a broker has to do in the meantime must not be a task of the kernel's loop."""
     assert printed[5] == "0"
     assert printed[6] == "True"

@@ -50,7 +50,7 @@ def log_of(event):
 # -- handlers (ib.client overrides the wrapper, where nothing is swallowed; ib.connection.guard reports failures)
 
 
-def test_trap_a1_an_error_in_a_handler_vanishes(caplog):
+def test_trap_a1_an_error_in_a_handler_is_swallowed(caplog):
     def fail(_):
         raise LookupError("the record failed")
 
@@ -60,7 +60,7 @@ def test_trap_a1_an_error_in_a_handler_vanishes(caplog):
     assert caplog.records == []
 
 
-def test_trap_a1_only_the_error_event_tells():
+def test_trap_a1_an_error_in_a_handler_reaches_only_the_error_event():
     event, errors = Event("news"), []
     event += lambda _: 1 / 0
     event.error_event += lambda _event, error: errors.append(type(error))
@@ -69,7 +69,7 @@ def test_trap_a1_only_the_error_event_tells():
 
 
 @pytest.mark.slow
-def test_trap_a2_an_error_in_an_async_handler_is_nobodys():
+def test_trap_a2_an_error_in_an_async_handler_reaches_no_caller():
     """ib_broker: background tasks are held, and it reports their failures."""
 
     async def main():
@@ -93,7 +93,7 @@ def test_trap_a2_an_error_in_an_async_handler_is_nobodys():
 
 
 @pytest.mark.slow
-def test_trap_a3_a_bound_method_stops_hearing_when_its_owner_is_gone():
+def test_trap_a3_a_bound_method_receives_no_events_once_its_owner_is_deleted():
     """ib.connection, ib.client: what listens is held by what is listened to."""
 
     class Subscriber:
@@ -110,7 +110,7 @@ def test_trap_a3_a_bound_method_stops_hearing_when_its_owner_is_gone():
     assert received == [1]
 
 
-# -- what comes in (ib.client has a decoder of its own) --------------------------------------------------------
+# -- incoming messages (ib.client has its own decoder) ---------------------------------------------------------
 
 
 def test_trap_a4_a_fill_with_an_unknown_time_zone_is_lost_and_the_connection_stays(play):
@@ -123,7 +123,7 @@ def test_trap_a4_a_fill_with_an_unknown_time_zone_is_lost_and_the_connection_sta
     assert play(script) == (True, [], [])
 
 
-def test_trap_a5_a_length_without_end_stalls_the_connection_for_ever(play):
+def test_trap_a5_an_oversized_frame_length_stalls_the_connection_forever(play):
     async def script(bench):
         ib = await bench.connect()
         received = log_of(ib.errorEvent)
@@ -141,7 +141,7 @@ def test_trap_a5_a_length_without_end_stalls_the_connection_for_ever(play):
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
-def test_trap_a6_a_time_without_zone_is_taken_in_this_computers(zone, play, monkeypatch):
+def test_trap_a6_a_time_without_zone_is_read_in_the_local_zone(zone, play, monkeypatch):
     """ib.client: every time is rewritten in UTC before ib_async reads it."""
 
     async def script(bench):
@@ -161,7 +161,7 @@ def test_trap_a6_a_time_without_zone_is_taken_in_this_computers(zone, play, monk
     assert found == 1672308001 - hours * 3600  # 2022-12-29 10:00:01 UTC, less the zone's offset
 
 
-def test_trap_a7_the_time_of_a_live_fill_is_when_it_was_received(play):
+def test_trap_a7_the_time_of_a_live_fill_is_its_time_of_receipt(play):
     """ib.order_tracker: events carry the execution's own time."""
 
     async def script(bench):
@@ -190,7 +190,7 @@ def test_trap_b1_place_order_may_raise_after_it_has_sent(play):
     play(script)
 
 
-def test_trap_b2_what_waits_for_its_turn_is_dropped_by_disconnect(play):
+def test_trap_b2_queued_messages_are_dropped_by_disconnect(play):
     """ib.client switches that queue off; pacing holds back before anything is called sent."""
 
     async def script(bench):
@@ -219,8 +219,8 @@ def test_trap_b3_an_order_into_a_closing_socket_looks_sent(play):
     assert play(script) == (True, "PendingSubmit", [])
 
 
-def test_b4_without_a_connection_place_order_raises_and_keeps_nothing():
-    """ib.connection.require_open says it better."""
+def test_b4_without_a_connection_place_order_raises_and_stores_no_trade():
+    """ib.connection.require_open gives a better error."""
     ib = IB()
     with pytest.raises(ConnectionError, match="Not connected"):
         ib.placeOrder(SPY, order())
@@ -254,7 +254,7 @@ def test_trap_b6_place_order_changes_the_order_it_is_given(play):
     assert client_id == 1
 
 
-def test_trap_b7_a_nul_in_a_text_shifts_all_fields_behind_it(play):
+def test_trap_b7_a_nul_in_a_text_shifts_all_following_fields(play):
     async def script(bench):
         ib = await bench.connect()
         ib.placeOrder(SPY, order())
@@ -280,7 +280,7 @@ def test_trap_b7_a_nul_in_a_text_shifts_all_fields_behind_it(play):
         (1e-7, "1e-07"),
     ],
 )
-def test_trap_b8_a_number_that_is_none_goes_out_as_some_text(quantity, sent, play):
+def test_trap_b8_a_number_that_is_none_is_sent_as_text(quantity, sent, play):
     """ib.translate.number_problem refuses these before they are sent."""
 
     async def script(bench):
@@ -301,8 +301,8 @@ def test_trap_b8_pandas_na_is_sent_and_then_raises(play):
     assert play(script)
 
 
-def test_trap_b9_a_cancel_names_only_the_id_whoevers_order_it_is(play):
-    """ib_broker cancels orders of its own client alone."""
+def test_trap_b9_a_cancel_carries_only_the_order_id_and_not_its_client(play):
+    """ib.broker cancels only orders of its own client."""
 
     async def script(bench):
         ib, mine = await placed(bench)
@@ -319,7 +319,7 @@ def test_trap_b9_a_cancel_names_only_the_id_whoevers_order_it_is(play):
 # -- connections (ib.connection: one for each connection, with a time limit on every request) ------------------
 
 
-def test_trap_c1_after_a_lost_socket_everything_is_gone_before_anybody_is_told(play):
+def test_trap_c1_after_a_lost_socket_the_state_is_cleared_before_the_event(play):
     """ib.order_tracker outlives the connection; ib.client overrides connectionClosed."""
 
     async def script(bench):
@@ -335,7 +335,7 @@ def test_trap_c1_after_a_lost_socket_everything_is_gone_before_anybody_is_told(p
     assert play(script) == ((1, 1), (0, 0))
 
 
-def test_trap_c1_with_disconnect_it_is_the_other_way_round(play):
+def test_trap_c1_with_disconnect_the_event_comes_before_the_state_is_cleared(play):
     async def script(bench):
         ib, _ = await placed(bench)
         seen = []
@@ -346,7 +346,7 @@ def test_trap_c1_with_disconnect_it_is_the_other_way_round(play):
     assert play(script) == ([1], 0)
 
 
-def test_trap_c2_a_trade_of_a_lost_connection_is_frozen_for_ever(play):
+def test_trap_c2_a_trade_of_a_lost_connection_is_never_updated_again(play):
     async def script(bench):
         ib, trade = await placed(bench)
         gone = asyncio.Event()
@@ -361,7 +361,7 @@ def test_trap_c2_a_trade_of_a_lost_connection_is_frozen_for_ever(play):
     assert play(script) == ("PendingSubmit", True)
 
 
-def test_trap_c3_connecting_once_more_leaves_no_client_id(play):
+def test_trap_c3_connecting_a_second_time_clears_the_client_id(play):
     """ib.connection: one IB for one connection."""
 
     async def script(bench):
@@ -372,13 +372,13 @@ def test_trap_c3_connecting_once_more_leaves_no_client_id(play):
     assert play(script) == (True, -1)
 
 
-def test_trap_c4_one_connections_end_ends_blocking_calls_of_all():
+def test_trap_c4_the_end_of_one_connection_ends_blocking_calls_of_all():
     """ib.client overrides connectionClosed; nothing here is called in the blocking way."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         waiting = loop.create_future()
-        loop.call_soon(IB().wrapper.connectionClosed)  # of somebody else
+        loop.call_soon(IB().wrapper.connectionClosed)  # of another program
         with pytest.raises(ConnectionError, match="Socket disconnect"):
             util.run(waiting)
     finally:
@@ -404,7 +404,7 @@ def test_trap_c5_a_start_that_was_not_answered_counts_as_connected(strict, play,
     assert "open orders request timed out" in caplog.text
 
 
-def test_trap_c6_after_a_request_that_timed_out_open_orders_are_reported_to_nobody(play):
+def test_trap_c6_after_a_timed_out_request_open_orders_raise_no_event(play):
     """ib.client receives openOrder itself."""
 
     async def script(bench):
@@ -420,7 +420,7 @@ def test_trap_c6_after_a_request_that_timed_out_open_orders_are_reported_to_nobo
 
 
 @pytest.mark.parametrize("name", ["reqOpenOrdersAsync", "reqAllOpenOrdersAsync", "reqPositionsAsync"])
-def test_trap_c7_of_two_requests_at_once_the_first_is_never_answered(name, play):
+def test_trap_c7_the_first_of_two_concurrent_requests_is_never_answered(name, play):
     """ib.connection: requests that share an answer go one after another."""
 
     async def script(bench):
@@ -479,7 +479,7 @@ def test_c9_an_open_order_of_any_client_raises_the_next_id(play):
     assert play(script) == 701
 
 
-def test_trap_c10_requests_and_orders_share_their_numbers(play):
+def test_trap_c10_requests_and_orders_share_their_id_sequence(play):
     """ib.connection reserves ids from the same counter; ib.connection.on_error receives which it is."""
 
     async def script(bench):
@@ -496,7 +496,7 @@ def test_trap_c10_requests_and_orders_share_their_numbers(play):
 
 
 @pytest.mark.parametrize("code", [1100, 1101, 1102])
-def test_trap_c11_orders_still_leave_while_tws_has_lost_ib(code, play):
+def test_trap_c11_orders_are_still_sent_while_tws_has_lost_ib(code, play):
     """ib_broker refuses to send then."""
 
     async def script(bench):
@@ -511,7 +511,7 @@ def test_trap_c11_orders_still_leave_while_tws_has_lost_ib(code, play):
 
 
 @pytest.mark.slow
-def test_trap_c12_a_connection_that_nobody_holds_is_closed(play):
+def test_trap_c12_a_connection_without_references_is_closed(play):
     """ib_broker holds its link."""
 
     async def script(bench):
@@ -540,7 +540,7 @@ def test_trap_d1_a_correction_is_added_to_what_it_corrects(play):
     assert play(script) == (200, -100)
 
 
-def test_trap_d2_a_replayed_execution_is_reported_to_nobody_but_its_commission_is(play):
+def test_trap_d2_a_replayed_execution_raises_no_event_but_its_commission_does(play):
     async def script(bench):
         bench.peer.silent.add("7")
         ib, _ = await placed(bench)
@@ -559,7 +559,7 @@ def test_trap_d2_a_replayed_execution_is_reported_to_nobody_but_its_commission_i
     assert play(script) == (1, 0, 1)
 
 
-def test_trap_d3_a_live_fill_of_an_order_it_does_not_know_is_reported_to_nobody(play):
+def test_trap_d3_a_live_fill_of_an_unknown_order_raises_no_event(play):
     async def script(bench):
         ib = await bench.connect()
         fills = log_of(ib.execDetailsEvent)
@@ -581,7 +581,7 @@ def test_trap_d4_a_commission_before_its_execution_is_dropped(play):
     assert play(script) == 0.0
 
 
-def test_trap_d4_before_an_open_order_a_commission_is_reported_to_nobody(play):
+def test_trap_d4_a_commission_before_its_open_order_raises_no_event(play):
     async def script(bench):
         ib, _ = await placed(bench)
         fees = log_of(ib.commissionReportEvent)
@@ -593,7 +593,7 @@ def test_trap_d4_before_an_open_order_a_commission_is_reported_to_nobody(play):
     assert play(script) == (0, 1.0)
 
 
-def test_trap_d5_a_status_of_an_order_it_does_not_know_is_only_logged(play, caplog):
+def test_trap_d5_a_status_of_an_unknown_order_is_only_logged(play, caplog):
     async def script(bench):
         ib = await bench.connect()
         published = log_of(ib.orderStatusEvent)
@@ -616,7 +616,7 @@ def test_trap_d6_a_late_status_undoes_a_fill(play):
     assert play(script) == ("Submitted", False)
 
 
-def test_trap_d7_while_open_orders_are_asked_for_they_are_reported_to_nobody(play):
+def test_trap_d7_open_orders_raise_no_event_while_they_are_requested(play):
     async def script(bench):
         bench.peer.silent.add("5")
         ib = await bench.connect()
@@ -631,7 +631,7 @@ def test_trap_d7_while_open_orders_are_asked_for_they_are_reported_to_nobody(pla
     assert play(script) == (0, 1)
 
 
-def test_trap_d8_a_completed_order_that_nobody_asked_for_raises(play):
+def test_trap_d8_an_unrequested_completed_order_raises(play):
     """ib.client overrides completedOrder."""
 
     async def script(bench):
@@ -642,7 +642,7 @@ def test_trap_d8_a_completed_order_that_nobody_asked_for_raises(play):
     play(script)
 
 
-def test_trap_d8_of_a_completed_order_the_outcome_is_thrown_away(play):
+def test_trap_d8_the_outcome_of_a_completed_order_is_discarded(play):
     async def script(bench):
         ib = await bench.connect()
         ib.wrapper.startReq("completedOrders")
@@ -741,7 +741,7 @@ def test_trap_e2_advice_and_failed_cancels_show_a_live_order_as_cancelled(play):
     assert {one[2:] for one in found if one[1] == "Filled"} == {("Filled", True, False)}
 
 
-def test_trap_e3_one_code_means_one_thing_before_the_first_status_and_another_after(play):
+def test_trap_e3_a_code_has_another_meaning_after_the_first_status(play):
     found = {one[1]: one[2] for one in after_codes(play, [110])}
     assert found == {"PendingSubmit": "Cancelled", "Submitted": "ValidationError", "Filled": "ValidationError"}
 
@@ -760,7 +760,7 @@ def test_trap_e4_there_is_no_status_for_a_rejection(play):
 # -- what of its insides ib.client builds upon -----------------------------------------------------------------
 
 
-def test_the_parts_that_ib_wire_replaces_are_where_it_expects_them():
+def test_the_parts_of_ib_async_that_the_client_replaces_exist():
     ib = IB()
     assert ib.client.wrapper is ib.wrapper
     assert ib.client.decoder.wrapper is ib.wrapper
@@ -772,12 +772,12 @@ def test_the_parts_that_ib_wire_replaces_are_where_it_expects_them():
     assert ib.client.MinClientVersion == 157
 
 
-def test_the_start_takes_what_ib_wire_gives_it():
+def test_the_start_of_ib_async_accepts_the_clients_arguments():
     taken = inspect.signature(IB.connectAsync).parameters
     assert {"clientId", "timeout", "account", "raiseSyncErrors", "fetchFields"} <= set(taken)
 
 
-def test_loggers_print_whole_orders(play, caplog):
+def test_ib_async_logs_whole_orders_at_info_level(play, caplog):
     """ib.client silences them."""
     caplog.set_level(logging.INFO)
 

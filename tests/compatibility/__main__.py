@@ -149,7 +149,7 @@ _PATIENCE = 120.0  # seconds until the killed run must have come as far as it sh
 def approved(
     orders: pd.DataFrame, limits: sx.Limits = LIMITS, *, leave_out: tuple[str, ...] = (), **account: Any
 ) -> pd.DataFrame:
-    """Check a plan and approve it, but for the symbols to be left out."""
+    """Check a plan and approve it, except the symbols to be excluded."""
     review = sx.review_orders(sx.check_orders(orders, limits, quotes=MARKET, **account))
     review.approve_all(by="trader")
     for name in review.orders.loc[review.orders["symbol"].isin(leave_out), "client_order_id"]:
@@ -158,7 +158,7 @@ def approved(
 
 
 def write_finished(folder: Path) -> None:
-    """Two runs that ended: partial fills, a cancel, a reject, an order left out, corrections."""
+    """Two runs that ended: partial fills, a cancel, a reject, an excluded order, corrections."""
     broker = sx.connect("mock://?seed=7", quotes=MARKET, positions={"TLT": 500}, cash=100_000, fill_plan=FILL_PLAN)
     with sx.open_blotter(folder / BLOTTER) as blotter:
         sx.submit_orders(approved(FINISHED, leave_out=("XOM",)), broker, blotter, progress=False)
@@ -237,7 +237,7 @@ def write_frames(file: Path, folder: Path) -> None:
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Put a folder into an archive that says nothing about the computer that made it."""
+    """Put a folder into an archive without any information about the computer that made it."""
     for lock in folder.rglob("*.lock"):
         lock.write_text(json.dumps({**json.loads(lock.read_text("utf-8")), "host": HOST}), "utf-8")
 

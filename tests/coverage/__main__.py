@@ -90,7 +90,7 @@ def measure(module: Path, root: Path = ROOT) -> Result:
 
 
 def shown(lines: list[int]) -> str:
-    """Numbers of lines, with neighbours together: ``3-5, 9``."""
+    """Numbers of lines, consecutive ones as a range: ``3-5, 9``."""
     groups: list[list[int]] = []
     for line in lines:
         if groups and line == groups[-1][-1] + 1:

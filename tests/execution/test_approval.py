@@ -17,7 +17,7 @@ QUOTES = {"SPY": 123.0, "TLT": 33.33, "BIG": 10.0, "LEFT": 7.0}
 
 @pytest.fixture
 def approved():
-    """SPY and TLT approved, LEFT left out, BIG blocked by a check, GONE refused by the plan."""
+    """SPY and TLT approved, LEFT excluded, BIG blocked by a check, GONE refused by the plan."""
     weights = {"SPY": 0.3, "TLT": 0.2, "BIG": 0.4, "LEFT": 0.05, "GONE": 0.05}
     orders = sx.plan_orders(
         weights, None, QUOTES, nav=10_000, run_id="run-1", order_type="LMT", limit_offset_bps=-10
@@ -58,7 +58,7 @@ def test_of_the_rows_that_changed_the_first_ten_are_named(count, named):
     assert why.count("-BUY") == 10
 
 
-def test_the_shorter_of_two_times_holds_and_of_one_that_one():
+def test_the_shorter_of_two_optional_durations_is_used():
     assert shorter(60.0, 30.0) == 30.0
     assert shorter(60.0, None) == 60.0
     assert shorter(None, 30.0) == 30.0
@@ -133,7 +133,7 @@ def test_a_row_that_was_not_approved_cannot_be_approved_in_the_frame(approved, s
     assert symbol in refused(approved)
 
 
-def test_a_blocked_row_cannot_be_approved_even_under_a_fresh_seal(approved):
+def test_a_blocked_row_cannot_be_approved_even_with_recomputed_hashes(approved):
     approved.loc[row(approved, "BIG"), "approved"] = True
     assert "blocked orders cannot be approved: run-1-BIG-BUY" in refused(seal(approved))
 
@@ -157,7 +157,7 @@ def test_rows_taken_out_or_added_are_refused(approved, change):
     assert "rows were added or removed" in refused(change(approved))
 
 
-def test_two_approved_plans_are_not_one(approved):
+def test_two_concatenated_approved_plans_are_refused(approved):
     other = seal(approved.drop(columns=["order_hash", "approval_hash"]).assign(run_id="run-2"))
     assert "rows were added or removed" in refused(pd.concat([approved, other]))
 
@@ -172,7 +172,7 @@ def test_an_approved_plan_survives_a_csv_file(approved, read):
     again = pd.read_csv(io.StringIO(approved.to_csv(index=False)), **read)
     restored = restore(again)
     assert verify(restored) == verify(restore(approved))
-    # Text that says "False" must not become true.
+    # The text "False" must not become true.
     assert restored["approved"].tolist() == approved["approved"].tolist()
     assert restored["approved"].dtype == bool
 
@@ -201,14 +201,14 @@ def test_an_approval_that_is_neither_yes_nor_no_is_refused(approved, value):
 
 
 @pytest.mark.parametrize("value", ["many", "10 shares"])
-def test_a_cell_that_is_no_number_any_more_is_refused(approved, value):
+def test_a_cell_that_is_no_longer_a_number_is_refused(approved, value):
     changed = approved.astype({"quantity": "object"})
     changed.loc[row(changed, "SPY"), "quantity"] = value
     assert "rows changed" in refused(changed)
 
 
 @pytest.mark.parametrize("frame", [None, {}, [], "run-1", pd.DataFrame(), pd.DataFrame({"symbol": ["SPY"]})])
-def test_what_carries_no_approval_is_refused(frame):
+def test_a_frame_without_an_approval_is_refused(frame):
     assert "carries no approval" in refused(frame)
 
 
@@ -216,7 +216,7 @@ def test_a_checked_plan_without_an_approval_is_refused(approved):
     assert "no order_hash, approval_hash" in refused(approved.drop(columns=["order_hash", "approval_hash"]))
 
 
-def test_restoring_changes_nothing_that_was_handed_in(approved):
+def test_restoring_does_not_change_its_input(approved):
     before = approved.copy()
     restore(approved)
     pd.testing.assert_frame_equal(approved, before)
@@ -233,7 +233,7 @@ def test_restoring_changes_nothing_that_was_handed_in(approved):
         (-61, 3_600, "61 s in the future"),
     ],
 )
-def test_an_approval_counts_for_as_long_as_it_may(approved, seconds, max_age, words):
+def test_an_approval_is_valid_until_its_maximum_age(approved, seconds, max_age, words):
     now = NOW + timedelta(seconds=seconds)
     if words is None:
         check_age(approved, now, max_age)
@@ -242,7 +242,7 @@ def test_an_approval_counts_for_as_long_as_it_may(approved, seconds, max_age, wo
             check_age(approved, now, max_age)
 
 
-def test_the_oldest_approval_and_the_one_furthest_ahead_are_what_counts(approved):
+def test_the_oldest_and_the_furthest_future_approval_are_checked(approved):
     approved.loc[row(approved, "TLT"), "approved_at"] = NOW - timedelta(hours=2)
     with pytest.raises(ApprovalError, match="7,200 s old"):
         check_age(approved, NOW, 3_600)
@@ -251,5 +251,5 @@ def test_the_oldest_approval_and_the_one_furthest_ahead_are_what_counts(approved
         check_age(approved, NOW, 3_600)
 
 
-def test_a_plan_without_any_approval_has_no_age(approved):
+def test_the_age_of_a_plan_without_approvals_is_not_checked(approved):
     check_age(approved[~approved["approved"]], NOW + timedelta(days=9), 1)

@@ -73,11 +73,11 @@ CASES = {
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0), ("q-TLT-SELL", "TLT", 3.0, 0.0))},
         [("order_orphan", "halt", "TLT", "q-TLT-SELL", NAN, 3.0)],
     ),
-    "an order of somebody else": (
+    "an order of another program": (
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0), ("by hand", "TLT", 3.0, 0.0))},
         [],
     ),
-    "a dead order that works": (
+    "an ended order that is working at the broker": (
         {"orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 10.0, 4.0, "CANCELLED"))},
         [("order_alive", "halt", "SPY", "r-SPY-BUY", 0.0, 6.0)],
     ),
@@ -89,7 +89,7 @@ CASES = {
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 6.0))},
         [("filled_differs", "warn", "SPY", "r-SPY-BUY", 4.0, 6.0)],
     ),
-    "an order that is not there": (
+    "an order that the broker does not have": (
         {"open_orders": open_of()},
         [("order_not_open", "warn", "SPY", "r-SPY-BUY", NAN, NAN)],
     ),
@@ -97,7 +97,7 @@ CASES = {
         {"orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 10.0, 4.0, "UNKNOWN")), "open_orders": open_of()},
         [("order_unresolved", "warn", "SPY", "r-SPY-BUY", NAN, NAN)],
     ),
-    "more filled than asked for": (
+    "more filled than ordered": (
         {
             "orders": orders_of(("r-SPY-BUY", "SPY", "BUY", 3.0, 4.0, "FILLED")),
             "open_orders": open_of(),
@@ -146,7 +146,7 @@ CASES = {
     ),
     "cash that does not add up": ({"cash": 500.0}, [("cash_differs", "warn", None, None, 599.0, 500.0)]),
     "cash that is off by the rounding of a cent": ({"cash": 599.01}, []),
-    "no book of the beginning": (
+    "no opening positions on record": (
         {"opening": opening_of(0.0).iloc[:0], "positions": positions_of(SPY=99.0), "cash": 1.0},
         [],
     ),
@@ -164,14 +164,14 @@ def test_each_difference_is_a_row(name):
     assert found["detail"].str.len().gt(10).all()
 
 
-def test_a_cash_difference_says_how_many_commissions_are_due():
+def test_a_cash_difference_reports_how_many_commissions_are_due():
     fills = fills_of(("x.1", "r-SPY-BUY", "SPY", "BUY", 4.0, 100.0, NAN))
     (row,) = compare(books(fills=fills, cash=599.0)).to_dict("records")
     assert (row["blotter"], row["difference"]) == (600.0, -1.0)
     assert "1 commissions are not reported yet" in row["detail"]
 
 
-def test_a_fill_of_an_older_order_counts_from_its_own_time():
+def test_a_fill_counts_from_its_own_time_even_if_its_order_is_older():
     # The order was sent before the book was taken: what it filled before is in the book, what came after is not.
     orders = orders_of(("r-SPY-BUY", "SPY", "BUY", 10.0, 6.0, "PARTIAL")).assign(
         arrived_at=BEFORE - pd.Timedelta("1h")
@@ -194,7 +194,7 @@ def test_a_fill_of_an_older_order_counts_from_its_own_time():
     assert found.empty
 
 
-def test_the_most_severe_come_first():
+def test_the_most_severe_breaks_come_first():
     found = compare(books(positions=positions_of(SPY=8.0, KO=6.0), cash=0.0))
     assert found["severity"].tolist() == ["halt", "warn", "warn"]
 
@@ -211,7 +211,7 @@ def test_the_most_severe_come_first():
         ("x" * 31 + "-notahash", False),
     ],
 )
-def test_what_looks_like_ours(ref, ours):
+def test_references_that_look_like_our_order_ids(ref, ours):
     assert looks_like_ours(ref) is ours
 
 
@@ -220,7 +220,7 @@ def test_the_columns_of_foreign_executions_are_among_those_that_a_broker_keeps()
 
 
 def of_two_clients(reported, client_id=8):
-    """Ten shares of SPY by client 7 and five of KO by client 8, all of them filled today; asked by one client."""
+    """Ten shares of SPY by client 7 and five of KO by client 8, all filled today; reported to one client."""
     return books(
         orders=orders_of(
             ("r-SPY-BUY", "SPY", "BUY", 10.0, 10.0, "FILLED"), ("q-KO-BUY", "KO", "BUY", 5.0, 5.0, "FILLED")
@@ -238,7 +238,7 @@ def of_two_clients(reported, client_id=8):
     )
 
 
-def test_executions_of_another_client_are_not_missed():
+def test_executions_of_another_client_are_not_reported_as_missing():
     found = compare(of_two_clients({"y.1"}))
     reported = found[["kind", "severity", "blotter", "broker"]].to_numpy().tolist()
     assert reported == [["executions_not_visible", "info", 2.0, 0.0]]
@@ -246,7 +246,7 @@ def test_executions_of_another_client_are_not_missed():
     assert "reconcile with client id 7" in found["detail"].iloc[0]
 
 
-def test_executions_of_the_client_that_asks_are_missed_though_another_one_has_traded():
+def test_missing_executions_of_the_requesting_client_are_found_if_another_traded_too():
     found = compare(of_two_clients(set()))
     assert found["kind"].tolist() == ["executions_not_told", "executions_not_visible"]
     found = compare(of_two_clients({"x.1", "x.2"}, client_id=7))
@@ -255,12 +255,12 @@ def test_executions_of_the_client_that_asks_are_missed_though_another_one_has_tr
     assert found["kind"].tolist() == ["execution_phantom", "executions_not_visible"]
 
 
-def test_a_client_that_receives_executions_of_another_one_misses_what_is_not_reported():
+def test_a_client_that_receives_executions_of_another_finds_its_missing_ones():
     found = compare(of_two_clients({"x.1", "y.1"}, client_id=0))
     assert found[["kind", "client_order_id"]].to_numpy().tolist() == [["execution_phantom", "r-SPY-BUY"]]
     assert compare(of_two_clients({"x.1", "x.2", "y.1"}, client_id=0)).empty
 
 
-def test_an_execution_of_an_order_whose_client_is_not_on_record_is_missed():
+def test_an_execution_whose_client_is_not_recorded_is_reported_as_missing():
     found = compare(replace(of_two_clients({"y.1"}), clients={"q-KO-BUY": 8}))
     assert found["kind"].tolist() == ["execution_phantom"] * 2

@@ -53,7 +53,7 @@ def rotate(broker, blotter, targets=None, **options):
     ("steps", "status"),
     [([{"rest": True}], "SUBMITTED"), ([{"reject": 201}], "REJECTED"), ([{"cancel": True}], "CANCELLED")],
 )
-def test_a_buy_does_not_leave_when_the_sell_that_was_to_pay_for_it_does_not_trade(blotter, scheme, steps, status):
+def test_a_buy_is_not_sent_if_the_sell_that_funds_it_does_not_trade(blotter, scheme, steps, status):
     with opened(scheme, steps) as broker:
         states = rotate(broker, blotter)
         assert broker.cash() == 1_000.0
@@ -67,7 +67,7 @@ def test_a_buy_does_not_leave_when_the_sell_that_was_to_pay_for_it_does_not_trad
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
-def test_what_a_part_of_the_sell_brings_buys_what_it_can_in_the_plans_sequence(blotter, scheme):
+def test_proceeds_of_a_partial_sell_fund_buys_in_plan_sequence(blotter, scheme):
     # 400 OLD bring 20,000 less 2.00, so 20,998.00 are there. TOO wants 1,530 x 10 + 7.65 = 15,307.65, and NEW more
     # than what is left.
     with opened(scheme, [{"fill": 400}, {"rest": True}]) as broker:
@@ -79,7 +79,7 @@ def test_what_a_part_of_the_sell_brings_buys_what_it_can_in_the_plans_sequence(b
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
-def test_a_buy_behind_one_that_cannot_be_paid_for_has_what_is_there(blotter, scheme):
+def test_available_cash_funds_a_later_buy_if_an_earlier_one_is_too_large(blotter, scheme):
     # NEW comes first and needs all of OLD's money; TOO wants 510.00 + 1.00 of the 1,000.00 that are there.
     with opened(scheme, [{"rest": True}]) as broker:
         states = rotate(broker, blotter, {"NEW": 0.9, "TOO": 0.01})
@@ -87,7 +87,7 @@ def test_a_buy_behind_one_that_cannot_be_paid_for_has_what_is_there(blotter, sch
 
 
 @pytest.mark.slow
-def test_a_buy_leaves_once_the_money_has_come(blotter):
+def test_a_buy_is_sent_once_its_cash_has_arrived(blotter):
     with opened("sim", [{"rest": True}, {"wait": 0.5}, {"fill": "rest"}]) as broker:
         states = rotate(broker, blotter, timeout=20)
         assert states["status"].tolist() == ["FILLED", "FILLED"]
@@ -97,14 +97,14 @@ def test_a_buy_leaves_once_the_money_has_come(blotter):
     assert fills.query("kind == 'sending' and client_order_id == 'r-NEW-BUY'")["event_number"].min() > last_sell
 
 
-def test_a_check_that_was_told_to_ignore_cash_makes_nothing_wait(blotter):
+def test_orders_do_not_wait_for_cash_if_the_cash_check_is_off(blotter):
     with opened("mock", [{"rest": True}]) as broker:
         states = rotate(broker, blotter, limits=sx.Limits(min_cash_after=None))
     assert states.loc["NEW", "status"] == "FILLED"
 
 
 @pytest.mark.slow
-def test_a_run_that_ignores_cash_ignores_it_when_it_is_resumed(blotter):
+def test_a_run_that_ignores_cash_still_ignores_it_when_resumed(blotter):
     with opened("mock", [{"rest": True}]) as broker:
         blotter.halt("look first")
         with pytest.raises(HaltedError):
@@ -115,7 +115,7 @@ def test_a_run_that_ignores_cash_ignores_it_when_it_is_resumed(blotter):
 
 
 @pytest.mark.slow
-def test_cash_that_must_stay_is_not_spent(blotter):
+def test_the_minimum_cash_after_trading_is_not_spent(blotter):
     with opened("mock", [{"rest": True}]) as broker:
         states = rotate(
             broker, blotter, {"TOO": 0.01, "NEW": 0.9}, limits=sx.Limits(min_cash_after=600.0), reserve=600.0
@@ -124,7 +124,7 @@ def test_cash_that_must_stay_is_not_spent(blotter):
 
 
 @pytest.mark.slow
-def test_what_was_not_funded_is_a_rest_that_can_be_ordered_again(blotter):
+def test_unfunded_buys_are_residual_orders(blotter):
     with opened("mock", [{"rest": True}]) as broker:
         rotate(broker, blotter)
         broker.cancel("r-OLD-SELL")
@@ -135,7 +135,7 @@ def test_what_was_not_funded_is_a_rest_that_can_be_ordered_again(blotter):
 
 
 @pytest.mark.slow
-def test_money_of_two_runs_is_spent_once(blotter):
+def test_two_runs_do_not_spend_the_same_cash(blotter):
     # 10,000 are there; each run wants 9,001.00 of it.
     broker = MockBroker(
         QUOTES | {"REST": 20.0}, cash=10_000.0, fill_plan=pd.DataFrame([{"symbol": "NEW", "action": "rest"}])
@@ -148,7 +148,7 @@ def test_money_of_two_runs_is_spent_once(blotter):
 
 
 @pytest.mark.slow
-def test_working_buys_of_other_clients_are_not_spent_again(blotter):
+def test_cash_for_working_buys_of_other_clients_is_not_spent_again(blotter):
     with sx.connect("sim://?seed=7", quotes=QUOTES, cash=10_000.0) as broker:
         address = f"ib://127.0.0.1:{broker._endpoint.port}?client_id=5"
         with sx.connect(address) as other, sx.open_blotter() as record:
@@ -164,7 +164,7 @@ def test_working_buys_of_other_clients_are_not_spent_again(blotter):
 
 
 @pytest.mark.slow
-def test_a_run_that_waits_for_money_can_be_halted(blotter):
+def test_a_run_that_waits_for_cash_can_be_halted(blotter):
     with opened("sim", [{"rest": True}]) as broker:
         run = sx.start_run(waiting(broker, blotter).result(), broker, blotter, timeout=60)
         until(lambda: len(broker.open_orders()))
@@ -175,7 +175,7 @@ def test_a_run_that_waits_for_money_can_be_halted(blotter):
 
 
 @pytest.mark.slow
-def test_a_run_that_waits_for_money_can_be_cancelled(blotter):
+def test_a_run_that_waits_for_cash_can_be_cancelled(blotter):
     with opened("sim", [{"rest": True}]) as broker:
         run = sx.start_run(waiting(broker, blotter).result(), broker, blotter, timeout=60)
         until(lambda: len(broker.open_orders()))
@@ -186,7 +186,7 @@ def test_a_run_that_waits_for_money_can_be_cancelled(blotter):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_stopped_between_sells_and_buys_is_funded_by_what_its_sells_brought(blotter):
+def test_a_run_resumed_between_sells_and_buys_is_funded_by_its_sells(blotter):
     class Stopping(MockBroker):
         async def place(self, ticket):
             await super().place(ticket)
@@ -203,7 +203,7 @@ def test_a_run_that_was_stopped_between_sells_and_buys_is_funded_by_what_its_sel
 
 
 @pytest.mark.slow
-def test_a_plan_that_lets_nothing_wait_is_resumed_without_waiting(blotter):
+def test_a_plan_without_cash_check_is_resumed_without_waiting_for_cash(blotter):
     broker = opened("mock", [{"rest": True}])
     blotter.halt("look first")
     with pytest.raises(HaltedError):
@@ -214,7 +214,7 @@ def test_a_plan_that_lets_nothing_wait_is_resumed_without_waiting(blotter):
 
 
 @pytest.mark.slow
-def test_cash_that_is_older_than_the_runs_own_buys_is_not_believed(blotter):
+def test_a_cash_figure_older_than_the_runs_own_buys_is_not_used(blotter):
     """Account values of TWS are minutes old: a run that is picked up must not spend what its buys have spent."""
 
     class Stale(MockBroker):
@@ -290,11 +290,11 @@ def ticket(quantity=100.0, limit=NAN, side="BUY"):
         pytest.param(NAN, None, 0.0, NAN, math.inf, id="no price"),
     ],
 )
-def test_a_buy_costs_what_it_may_trade_at_and_its_commission(limit, ask, last, decided, cost):
+def test_the_cost_of_a_buy_is_its_worst_price_plus_commission(limit, ask, last, decided, cost):
     assert buy_cost(ticket(limit=limit), ask, last, decided) == cost
 
 
-def test_a_price_of_a_billion_or_more_is_no_price():
+def test_a_price_of_a_billion_or_more_counts_as_missing():
     # At 24.00, 100 shares and 1.00 of commission.
     for damaged in (1e9, 1.7976931348623157e308, 0.0, -1.0, NAN):
         assert buy_cost(ticket(limit=NAN), damaged, None, 24.0) == 2_401.0
@@ -310,15 +310,15 @@ def test_a_price_of_a_billion_or_more_is_no_price():
         ("BUY", 100.0, 2_500.0, NAN, -2_501.0),
         ("BUY", 0.5, 12.5, NAN, -12.51),  # half a share costs a cent
         ("BUY", 100.0, 2_500.0, 3.0, -2_503.0),
-        ("BUY", 1_000.0, 25_000.0, 1.0, -25_005.0),  # reported in part so far: the schedule says 5.00
+        ("BUY", 1_000.0, 25_000.0, 1.0, -25_005.0),  # reported in part so far: 5.00 by the schedule
         ("SELL", 100.0, 2_500.0, 1.25, 2_498.75),
     ],
 )
-def test_what_has_traded_changes_cash_by_its_value_and_its_commission(side, traded, value, commission, effect):
+def test_a_fill_changes_cash_by_its_value_and_commission(side, traded, value, commission, effect):
     assert cash_effect(side, traded, value, commission) == effect
 
 
-def test_a_buy_is_set_aside_until_it_has_traded_or_ended():
+def test_cash_is_reserved_for_a_buy_until_it_has_traded_or_ended():
     ledger = CashLedger()
     funding = Funding(ledger, cash=1_000.0, counted=0.0, min_cash=100.0, elsewhere=50.0)
     assert funding.available == 850.0
@@ -334,7 +334,7 @@ def test_a_buy_is_set_aside_until_it_has_traded_or_ended():
     assert funding.available == 1_000.0
 
 
-def test_what_a_buy_has_traded_before_it_is_set_aside_is_not_set_aside_again():
+def test_cash_is_not_reserved_for_the_part_of_a_buy_that_has_traded():
     ledger = CashLedger()
     for name, traded in (("a", -100.0), ("b", -310.0)):
         ledger.note(name, traded, has_ended=False)
@@ -344,27 +344,27 @@ def test_what_a_buy_has_traded_before_it_is_set_aside_is_not_set_aside_again():
     assert ledger.reserved == {"a": 0.0, "b": 0.0}
 
 
-def test_what_was_not_sent_is_not_set_aside():
+def test_no_cash_is_reserved_for_an_order_that_was_not_sent():
     ledger = CashLedger()
     ledger.reserve("a", 300.0)
     ledger.release(["a", "never"])
     assert ledger.reserved == {}
 
 
-def test_what_was_counted_before_the_cash_was_read_is_not_counted_again():
+def test_fills_already_in_the_cash_figure_are_not_counted_again():
     ledger = CashLedger()
     ledger.note("earlier", -500.0, has_ended=True)
     assert Funding(ledger, cash=1_000.0, counted=ledger.flows, min_cash=0.0, elsewhere=0.0).available == 1_000.0
 
 
-def test_all_runs_over_a_broker_share_one_ledger():
+def test_all_runs_of_a_broker_share_one_cash_ledger():
     one, two = MockBroker(QUOTES), MockBroker(QUOTES)
     assert ledger_of(one) is ledger_of(one)
     assert ledger_of(one) is not ledger_of(two)
 
 
 @pytest.mark.slow
-def test_working_buys_whose_cost_nobody_can_tell_leave_nothing_to_spend(blotter):
+def test_working_buys_of_unknown_cost_make_the_available_cash_zero(blotter):
     class Crowded(MockBroker):
         """Somebody has a market order working in a symbol that has no quote."""
 

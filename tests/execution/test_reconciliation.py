@@ -63,7 +63,7 @@ def trade(broker, name, symbol="SPY", quantity=5.0):
 
 
 @pytest.mark.slow
-def test_after_a_run_both_sides_agree(broker, blotter):
+def test_broker_and_blotter_agree_after_a_run(broker, blotter):
     run(broker, blotter)
     assert sx.reconcile(broker, blotter).empty
     run(broker, blotter, "r2", SPY=0.2, KO=0.0)
@@ -71,12 +71,12 @@ def test_after_a_run_both_sides_agree(broker, blotter):
     assert blotter.halted is None
 
 
-def test_an_account_without_any_run_has_nothing_to_compare(broker, blotter):
+def test_an_account_without_runs_has_no_breaks(broker, blotter):
     assert sx.reconcile(broker, blotter).empty
 
 
 @pytest.mark.slow
-def test_an_order_of_ours_that_another_blotter_sent_is_shown_and_halts(venue, broker, blotter):
+def test_an_order_sent_by_another_blotter_is_reported_and_halts(venue, broker, blotter):
     run(broker, blotter)
     with connect(venue, client_id=9) as other:
         trade(other, "q-SPY-BUY")
@@ -97,7 +97,7 @@ def venue_sees_all(venue):
 
 
 @pytest.mark.slow
-def test_somebody_elses_trade_is_shown_and_nothing_is_halted(venue, broker, blotter):
+def test_a_trade_of_another_program_is_reported_without_a_halt(venue, broker, blotter):
     run(broker, blotter)
     venue_sees_all(venue)
     venue.event("manual_order", symbol="KO", side="BUY", quantity=10)
@@ -107,7 +107,7 @@ def test_somebody_elses_trade_is_shown_and_nothing_is_halted(venue, broker, blot
 
 
 @pytest.mark.slow
-def test_a_position_that_does_not_add_up_halts_unless_told_not_to(venue, broker, blotter):
+def test_a_position_break_halts_unless_halting_is_switched_off(venue, broker, blotter):
     run(broker, blotter)
     with connect(venue, client_id=9) as other:
         trade(other, "by-hand")  # executions of another client are not reported
@@ -124,7 +124,7 @@ def test_a_position_that_does_not_add_up_halts_unless_told_not_to(venue, broker,
 
 
 @pytest.mark.slow
-def test_what_happened_unheard_is_recorded_and_told(venue, blotter):
+def test_events_missed_while_disconnected_are_recorded_and_reported(venue, blotter):
     with connect(venue) as broker:
         orders = pd.DataFrame(
             [("SPY", "BUY", 5.0, "LMT", 390.0)],
@@ -146,7 +146,7 @@ def test_what_happened_unheard_is_recorded_and_told(venue, blotter):
 
 
 @pytest.mark.slow
-def test_an_old_copy_of_the_blotter_shows_what_it_lacks(venue, tmp_path):
+def test_an_old_copy_of_the_blotter_reports_its_missing_events(venue, tmp_path):
     file, copy = tmp_path / "file.duckdb", tmp_path / "copy.duckdb"
     with connect(venue) as broker:
         with sx.open_blotter(file) as first:
@@ -161,14 +161,14 @@ def test_an_old_copy_of_the_blotter_shows_what_it_lacks(venue, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_mock_filler_agrees_with_its_record(blotter):
+def test_the_mock_broker_agrees_with_its_blotter(blotter):
     broker = sx.connect("mock://", quotes={"SPY": 123.0, "KO": 60.0}, cash=10_000)
     run(broker, blotter, SPY=0.5, KO=0.2)
     assert sx.reconcile(broker, blotter).empty
 
 
 @pytest.mark.slow
-def test_two_clients_that_trade_one_account_by_turns_reconcile_without_a_halt(venue, broker, blotter):
+def test_two_clients_that_alternate_on_one_account_reconcile_without_a_halt(venue, broker, blotter):
     run(broker, blotter)
     with connect(venue, client_id=8) as other:
         run(other, blotter, "r2", SPY=0.2, KO=0.05)
@@ -186,7 +186,7 @@ def test_fills_of_an_order_that_was_adopted_are_recorded(venue, broker, blotter)
         header = {"run_id": "r", "leg": 1, "mode": "paper", "account": broker.account, "plan_hash": "h"}
         header |= dict.fromkeys(("nav", "parameters", "approved_by", "approved_at"))
         events = []
-        for name in orders["client_order_id"]:  # what a copy of before the run knows once the broker has shown it
+        for name in orders["client_order_id"]:  # what an earlier copy contains once the broker has reported it
             events += [
                 OrderEvent("intent", "r", name),
                 OrderEvent("unknown", "r", name, message="not sent from here"),
@@ -200,7 +200,7 @@ def test_fills_of_an_order_that_was_adopted_are_recorded(venue, broker, blotter)
 
 
 @pytest.mark.slow
-def test_an_order_is_of_the_client_that_handed_it_over_whoever_is_heard_of_it(broker, blotter, monkeypatch):
+def test_an_order_belongs_to_the_client_that_sent_it_whichever_reports_it(broker, blotter, monkeypatch):
     run(broker, blotter)
     blotter.record(
         [OrderEvent("message", "r", "r-SPY-BUY", client_id=9, message="seen by another client")]
@@ -217,7 +217,7 @@ def test_an_order_is_of_the_client_that_handed_it_over_whoever_is_heard_of_it(br
 
 
 @pytest.mark.slow
-def test_runs_of_today_and_orders_that_have_not_ended_are_asked_for(blotter):
+def test_reconciliation_queries_runs_of_today_and_open_orders(blotter):
     plan = pd.DataFrame([{"symbol": "KO", "action": "rest"}])
     broker = sx.connect("mock://", quotes={"SPY": 100.0, "KO": 50.0}, cash=10_000, fill_plan=plan)
     run(broker, blotter, "filled", SPY=0.1)

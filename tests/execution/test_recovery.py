@@ -29,7 +29,7 @@ class Scripted:
     lock_account, session, mode, account = "here", 3, "paper", "DU0000001"
 
     def __init__(self, *rounds):
-        self.rounds, self.asked, self.adopted, self.again = list(rounds), 0, [], []
+        self.rounds, self.query_count, self.adopted, self.again = list(rounds), 0, [], []
 
     def now(self):
         return NOW
@@ -44,8 +44,8 @@ class Scripted:
         self.again += names
 
     async def collect_evidence(self):
-        events, evidence = self.rounds[min(self.asked, len(self.rounds) - 1)]
-        self.asked += 1
+        events, evidence = self.rounds[min(self.query_count, len(self.rounds) - 1)]
+        self.query_count += 1
         if events:
             self.report(*events)
         return evidence
@@ -106,11 +106,11 @@ def recover(
     return asyncio.run(run())
 
 
-def test_open_orders_are_adopted_unsent_ones_may_be_sent_and_one_round_is_enough(blotter):
+def test_open_orders_are_adopted_and_unsent_ones_released_after_one_round(blotter):
     broker = Scripted(([LIVES], evidence(next_id=2, open_orders=frozenset({A}), refs=frozenset({A}))))
     found = recover(broker, blotter, [sent(A, 1)])
     assert (found.session, found.unsent, found.again) == (3, [B, C], [])
-    assert (broker.asked, broker.adopted) == (1, [A])
+    assert (broker.query_count, broker.adopted) == (1, [A])
     assert blotter.orders("r").set_index("client_order_id")["state"].to_dict() == {
         A: "WORKING",
         B: "INTENT",
@@ -118,18 +118,18 @@ def test_open_orders_are_adopted_unsent_ones_may_be_sent_and_one_round_is_enough
     }
 
 
-def test_orders_in_doubt_are_queried_until_two_rounds_are_quiet_and_resent_by_their_ids(blotter):
+def test_orders_in_doubt_are_queried_until_two_quiet_rounds_and_resent_by_id(blotter):
     nothing = ([], evidence())
     broker = Scripted(([LIVES], evidence(open_orders=frozenset({A}))), nothing, nothing, nothing)
     broker.rounds = [(events, evidence(open_orders=frozenset({A}), next_id=2)) for events, _ in broker.rounds]
     found = recover(broker, blotter, [sent(A, 1), sent(B, 3), sent(C, 2)])
     assert found.again == [C, B]  # by their ids and not as planned, or TWS would refuse the lower one
     assert (found.unsent, broker.again) == ([], [C, B])
-    assert broker.asked == 3  # the first reported something new, two did not
+    assert broker.query_count == 3  # the first reported something new, two did not
 
 
 @pytest.mark.slow
-def test_an_order_that_is_slow_to_arrive_is_waited_for_as_long_as_it_may_take(blotter):
+def test_an_order_in_flight_is_awaited_for_the_in_flight_time(blotter):
     empty = ([], evidence(next_id=1))
     late = ([LIVES], evidence(open_orders=frozenset({A}), next_id=2))
     broker = Scripted(empty, empty, empty, late)
@@ -138,7 +138,7 @@ def test_an_order_that_is_slow_to_arrive_is_waited_for_as_long_as_it_may_take(bl
     assert blotter.orders("r").set_index("client_order_id").loc[A, "status"] == "SUBMITTED"
 
 
-def test_without_permission_to_resend_a_doubt_is_recorded_with_its_evidence(blotter):
+def test_without_permission_to_resend_an_order_is_unknown_with_its_evidence(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     found = recover(broker, blotter, [sent(A, 1)], resend=False)
     assert (found.again, broker.again) == ([], [])
@@ -147,14 +147,14 @@ def test_without_permission_to_resend_a_doubt_is_recorded_with_its_evidence(blot
     assert "order id 1 is not used" in row["reason"]
 
 
-def test_evidence_that_never_is_complete_proves_nothing(blotter):
+def test_incomplete_evidence_never_permits_a_resend(blotter):
     broker = Scripted(([], evidence(next_id=1, is_complete=False, gap="no completed orders within 3 s")))
     found = recover(broker, blotter, [sent(A, 1)])
     assert found.again == []
     assert "no completed orders within 3 s" in blotter.unresolved()["reason"].tolist()[0]
 
 
-def test_what_was_there_and_is_not_is_missing_and_may_be_found_again(blotter):
+def test_an_order_that_disappears_is_missing_and_may_reappear(blotter):
     gone = Scripted(([], evidence()))
     recover(gone, blotter, [sent(A, 1), LIVES])
     assert blotter.orders("r").set_index("client_order_id").loc[A, "state"] == "MISSING"
@@ -165,26 +165,26 @@ def test_what_was_there_and_is_not_is_missing_and_may_be_found_again(blotter):
     assert blotter.orders("r").set_index("client_order_id").loc[A, "state"] == "MISSING"
 
 
-def test_orders_of_a_new_run_that_the_broker_knows_already_are_somebody_elses(blotter):
+def test_orders_of_a_new_run_already_at_the_broker_are_not_sent(blotter):
     for ref in (A, "r-PG-SELL", "r-PG-SELL-2"):
         broker = Scripted(([], evidence(refs=frozenset({ref, "another", "run-r-PG-SELL"}))))
         with pytest.raises(RunElsewhereError, match=ref):
             recover(broker, blotter, is_new=True)
 
 
-def test_orders_of_another_run_with_a_longer_name_are_nobodys_business(blotter):
+def test_orders_of_a_run_whose_name_contains_this_ones_are_ignored(blotter):
     broker = Scripted(([], evidence(refs=frozenset({"r-core-PG-SELL", "rr-PG-SELL", "2-r-PG-SELL"}))))
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
 
 
-def test_a_broker_that_nobody_else_can_reach_is_not_asked_about_a_new_run(blotter):
+def test_a_broker_without_other_clients_is_not_queried_for_a_new_run(blotter):
     broker = Scripted(([], evidence()))
     broker.lock_account = None
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
-    assert broker.asked == 0
+    assert broker.query_count == 0
 
 
-# -- what somebody else may have sent -----------------------------------------------------------------------------
+# -- orders that another copy may have sent -----------------------------------------------------------------------
 
 
 def held_by(found):
@@ -198,7 +198,7 @@ def rows_of(blotter):
     return blotter.orders("r").set_index("client_order_id")
 
 
-def test_what_is_held_back_is_new_on_record_with_the_latest_reason_and_told_once(blotter):
+def test_an_order_held_back_stays_new_with_its_latest_reason_reported_once(blotter):
     gap = Scripted(([], evidence(next_id=1, is_complete=False, gap="no completed orders within 3 s")))
     for _ in range(2):
         assert "no completed orders within 3 s" in held_by(recover(gap, blotter))
@@ -219,7 +219,7 @@ def test_what_is_held_back_is_new_on_record_with_the_latest_reason_and_told_once
         ([], "does not receive", "client id 9 does not receive"),
     ],
 )
-def test_the_reason_is_the_last_word_also_where_it_was_said_before(events, mine, others, blotter):
+def test_the_latest_reason_is_recorded_even_if_it_was_recorded_before(events, mine, others, blotter):
     def ask(client_id):
         moment = NOW + timedelta(seconds=len(blotter.events("r")))
         broker = Scripted(([], Evidence(moment, client_id=client_id, next_id=1)))
@@ -237,7 +237,7 @@ def test_the_reason_is_the_last_word_also_where_it_was_said_before(events, mine,
     assert len(blotter.events("r")) == count + 1  # its session
 
 
-def test_a_conclusion_of_no_known_time_is_older_than_any_other(blotter):
+def test_a_conclusion_without_a_time_counts_as_the_oldest(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     undated = OrderEvent("unknown", "r", A, None, message="of an earlier version", attempt=1)
     for events in ([sent(A, 1), undated], []):
@@ -246,7 +246,7 @@ def test_a_conclusion_of_no_known_time_is_older_than_any_other(blotter):
     assert (blotter.events("r")["kind"] == "unknown").sum() == 2  # the undated one, and one of two equal ones
 
 
-def test_ids_that_were_passed_once_hold_an_order_back_though_the_record_knows_them_now(blotter):
+def test_unexplained_order_ids_hold_an_order_back_even_after_a_later_plan(blotter):
     broker = Scripted(([], evidence(next_id=5)))
     for _ in range(2):
         assert "(the next one was 5, and 1 by this blotter)" in held_by(recover(broker, blotter))
@@ -254,14 +254,14 @@ def test_ids_that_were_passed_once_hold_an_order_back_though_the_record_knows_th
     assert "(the next one was 5, and 1 by this blotter)" in held_by(recover(broker, blotter))
 
 
-def test_ids_that_were_passed_before_an_order_was_planned_say_nothing_of_it(blotter):
+def test_order_ids_used_before_an_order_was_planned_do_not_hold_it_back(blotter):
     plan(blotter, "later", ids=PLANNED._replace(order_id=9), at=LATER)
     broker = Scripted(([], evidence(next_id=9)))
     found = recover(broker, blotter, run_id="later")
     assert found.unsent == [name.replace("r-", "later-", 1) for name in (A, B, C)]
 
 
-def test_ids_that_other_runs_of_the_record_have_used_are_no_surprise(blotter):
+def test_order_ids_used_by_other_recorded_runs_do_not_hold_an_order_back(blotter):
     plan(blotter, "later", ids=PLANNED, at=LATER)
     names = [name.replace("r-", "later-", 1) for name in (A, B, C)]
     sends = [sent(name, number)._replace(run_id="later") for number, name in enumerate(names, start=4)]
@@ -270,7 +270,7 @@ def test_ids_that_other_runs_of_the_record_have_used_are_no_surprise(blotter):
     assert found.unsent == [A, B, C]
 
 
-def test_ids_that_were_taken_and_not_used_do_not_hide_others(blotter):
+def test_reserved_but_unused_order_ids_do_not_hide_unexplained_ones(blotter):
     plan(blotter, "later", ids=PLANNED, at=LATER)
     name = A.replace("r-", "later-", 1)
     taken = sent(name, 4)._replace(run_id="later")
@@ -279,20 +279,20 @@ def test_ids_that_were_taken_and_not_used_do_not_hide_others(blotter):
     assert "(the next one was 3, and 1 by this blotter)" in held_by(recover(broker, blotter, [taken, back]))
 
 
-def test_ids_of_another_account_and_of_another_client_say_nothing(blotter):
+def test_order_ids_of_another_account_or_client_are_ignored(blotter):
     plan(blotter, "other", ids=PLANNED._replace(order_id=50), rows=PLAN.assign(account="DU7"), account="DU7")
     plan(blotter, "eight", client_id=8, ids=PLANNED._replace(client_id=8, order_id=60))
     assert recover(Scripted(([], evidence(next_id=1))), blotter).unsent == [A, B, C]
     assert "and 1 by this blotter" in held_by(recover(Scripted(([], evidence(next_id=40))), blotter))
 
 
-def test_another_client_sends_nothing_that_it_has_not_planned(blotter):
+def test_a_client_sends_no_order_that_another_client_planned(blotter):
     other = Evidence(NOW, client_id=8, next_id=1)
     assert "resume with client id 7, which planned it" in held_by(recover(Scripted(([], other)), blotter))
 
 
 @pytest.mark.parametrize("place", range(3))
-def test_of_a_record_that_lacks_an_order_of_the_run_nothing_more_is_sent_then_and_later(place, blotter):
+def test_a_record_that_lacks_an_order_of_the_run_sends_nothing_now_or_later(place, blotter):
     there = [A, B, C][place]
     lives = LIVES._replace(client_order_id=there, order_id=None)
     first = ([], evidence(next_id=1, refs=frozenset({there}), open_orders=frozenset({there})))
@@ -303,14 +303,14 @@ def test_of_a_record_that_lacks_an_order_of_the_run_nothing_more_is_sent_then_an
         assert all(f"the broker has {there}" in reason for reason in found.held.values())
 
 
-def test_what_was_adopted_once_is_adopted_by_the_next_connection_too(blotter):
+def test_an_adopted_order_is_adopted_again_by_the_next_connection(blotter):
     for events in ([OrderEvent("unknown", "r", A, NOW, message="not sent from here")], [LIVES]):
         broker = Scripted(([], evidence(next_id=1, open_orders=frozenset({A}))))
         recover(broker, blotter, events)
         assert broker.adopted == [A]
 
 
-def test_what_was_just_planned_is_sent_whatever_else_the_evidence_says(blotter):
+def test_newly_planned_orders_are_sent_whatever_else_the_evidence_contains(blotter):
     broker = Scripted(([], evidence(next_id=50, is_complete=False, gap="nothing is reported")))
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
     found = recover(broker, blotter, cleared=frozenset({B}))
@@ -318,7 +318,7 @@ def test_what_was_just_planned_is_sent_whatever_else_the_evidence_says(blotter):
 
 
 @pytest.mark.slow
-def test_a_copy_of_the_record_is_not_trusted_while_what_it_lacks_may_be_under_way(blotter):
+def test_a_copied_record_sends_nothing_while_missing_orders_may_be_in_flight(blotter):
     nothing = ([], evidence(next_id=1))
     there = ([], evidence(next_id=2, refs=frozenset({A}), open_orders=frozenset({A})))
     broker = Scripted(nothing, nothing, nothing, there)
@@ -327,25 +327,25 @@ def test_a_copy_of_the_record_is_not_trusted_while_what_it_lacks_may_be_under_wa
     assert set(found.held) == {B, C}
 
 
-def test_for_what_was_just_planned_nobody_waits(blotter):
+def test_newly_planned_orders_are_sent_without_waiting(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     assert recover(broker, blotter, cleared=frozenset({A, B, C}), in_flight_seconds=60.0).unsent == [A, B, C]
-    assert broker.asked == 1
+    assert broker.query_count == 1
 
 
-def test_what_expired_and_may_have_been_sent_is_held_back(blotter):
+def test_an_expired_order_that_may_have_been_sent_is_held_back(blotter):
     broker = Scripted(([], evidence(next_id=5)))
     assert "has passed order ids" in held_by(recover(broker, blotter, expired={A: "too old"}))
 
 
-def test_what_expired_and_was_not_sent_is_refused(blotter):
+def test_an_expired_order_that_was_not_sent_is_refused(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     found = recover(broker, blotter, expired={A: "its approval is older than 60 s"})
     assert (found.unsent, found.held) == ([B, C], {})
     assert rows_of(blotter).loc[A, ["status", "reason"]].tolist() == ["REJECTED", "approval_expired"]
 
 
-def test_what_expired_and_is_at_the_broker_is_adopted(blotter):
+def test_an_expired_order_that_is_at_the_broker_is_adopted(blotter):
     there = evidence(next_id=2, refs=frozenset({A}), open_orders=frozenset({A}))
     found = recover(Scripted(([], there), ([LIVES], there)), blotter, expired={A: "too old"})
     assert set(found.held) == {B, C}
@@ -357,8 +357,8 @@ def test_a_plan_that_was_overtaken_is_held_back(blotter):
     assert held_by(recover(broker, blotter, overtaken="run r2 was planned later")) == "run r2 was planned later"
 
 
-def test_a_broker_that_forgets_nothing_shows_what_was_not_sent(blotter):
+def test_a_broker_that_forgets_nothing_proves_which_orders_were_not_sent(blotter):
     broker = Scripted(([], Evidence(NOW, forgets=False)))
     broker.lock_account = None
     assert recover(broker, blotter, overtaken="").unsent == [A, B, C]
-    assert broker.asked > 0
+    assert broker.query_count > 0

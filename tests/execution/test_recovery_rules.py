@@ -27,7 +27,7 @@ TRAIL = IdTrail(7, 7)
 CASES = {
     # never sent: it cannot be anywhere
     "approved, not sent": ([INTENT], NOTHING, {}, "send", ""),
-    "announced, and taken back": ([INTENT, SENT, NOT_SENT], NOTHING, {}, "send", ""),
+    "announced, and withdrawn": ([INTENT, SENT, NOT_SENT], NOTHING, {}, "send", ""),
     "not sent from here, and the broker has it": ([INTENT], OPEN, {}, "adopt", ""),
     # not sent by this blotter, and perhaps by another one
     "approved, and a list was not reported": (
@@ -44,14 +44,14 @@ CASES = {
         "hold",
         "resume with client id 2, which planned it: client id 1 does not receive",
     ),
-    "approved, and ids were passed": (
+    "approved, and the next id has advanced": (
         [INTENT],
         Evidence(NOW, next_id=8, client_id=1),
         {"trail": TRAIL},
         "hold",
         "(the next one was 8, and 7 by this blotter)",
     ),
-    "approved, and ids were passed earlier": (
+    "approved, and the next id had advanced earlier": (
         [INTENT],
         NOTHING,
         {"trail": IdTrail(12, 12, passed_id=12, passed_expected=9)},
@@ -65,7 +65,7 @@ CASES = {
         "send",
         "",
     ),
-    "approved yesterday, and the ids stand where they stood": (
+    "approved yesterday, and the next id is unchanged": (
         [INTENT._replace(occurred_at=YESTERDAY)],
         NOTHING,
         {"trail": TRAIL},
@@ -93,7 +93,7 @@ CASES = {
         "hold",
         "no order ids are on record",
     ),
-    "approved yesterday, and TWS does not say its next id": (
+    "approved yesterday, and TWS does not report its next id": (
         [INTENT._replace(occurred_at=YESTERDAY)],
         Evidence(NOW, client_id=1),
         {"trail": TRAIL},
@@ -107,7 +107,7 @@ CASES = {
         "send",
         "",
     ),
-    "approved today by such a version, and ids were passed": (
+    "approved today by such a version, and the next id has advanced": (
         [INTENT._replace(client_id=None)],
         Evidence(NOW, next_id=9, client_id=1),
         {"trail": IdTrail(7, 8)},
@@ -129,7 +129,7 @@ CASES = {
         "send",
         "",
     ),
-    "approved, and nobody but this worker can have sent it": (
+    "approved, and only this worker can have sent it": (
         [INTENT._replace(client_id=2, occurred_at=YESTERDAY)],
         Evidence(NOW, next_id=50, client_id=1, is_complete=False),
         {"trail": TRAIL, "is_cleared": True},
@@ -207,21 +207,21 @@ CASES = {
         "missing",
         "earlier day",
     ),
-    "said to be filled, no executions": (
+    "reported filled, no executions": (
         [INTENT, SENT, OrderEvent("status", status="FILLED")],
         NOTHING,
         {},
         "missing",
         "the executions on record do not cover its quantity; resume with client id 1, which placed it",
     ),
-    "said to be filled, and a part is on record": (
+    "reported filled, and a part is recorded": (
         [INTENT, SENT._replace(client_id=2), FILL_4, OrderEvent("status", status="FILLED")],
         Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
         {},
         "missing",
         "do not cover its quantity; resume with client id 2, which placed it",
     ),
-    "said to be filled, and the fill was withdrawn": (
+    "reported filled, and the fill was withdrawn": (
         [
             INTENT,
             SENT,
@@ -233,7 +233,7 @@ CASES = {
         "missing",
         "do not cover its quantity; resume with client id 1, which placed it",
     ),
-    "said to be filled, and never sent by this blotter": (
+    "reported filled, and never sent by this blotter": (
         [INTENT, OrderEvent("status", status="FILLED")],
         Evidence(NOW, next_id=7, client_id=2, refs=frozenset({NAME})),
         {},
@@ -248,7 +248,7 @@ CASES = {
         "leave",
         "",
     ),
-    "missing, and there again": ([INTENT, SENT, WORKS, MISSING], OPEN, {}, "found", ""),
+    "missing, and reported again": ([INTENT, SENT, WORKS, MISSING], OPEN, {}, "found", ""),
     "missing, and still so": ([INTENT, SENT, WORKS, MISSING], NOTHING, {}, "leave", ""),
     # ended, and not all that was filled is on record
     "cancelled with more filled than is on record": (
@@ -258,7 +258,7 @@ CASES = {
         "await",
         "",
     ),
-    "gone, and completed without a word how": (
+    "gone, and completed without a known outcome": (
         [INTENT, SENT._replace(client_id=2), WORKS],
         Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
         {},
@@ -276,14 +276,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_concluded(name):
+def test_the_conclusion_for(name):
     events, evidence, seen, action, why = CASES[name]
     found = decide(OrderHistory(NAME, 10.0, events), evidence, **seen)
     assert found.action == action, found
     assert why in found.why
 
 
-def test_only_what_was_never_shown_to_exist_is_ever_sent():
+def test_only_an_order_that_was_never_reported_is_sent():
     """Whatever the evidence, an order that the broker has ever reported is not sent again."""
     for events, *_ in CASES.values():
         order = OrderHistory(NAME, 10.0, events)
@@ -292,13 +292,13 @@ def test_only_what_was_never_shown_to_exist_is_ever_sent():
                 assert decide(order, evidence).action not in ("send", "resend"), events
 
 
-def test_the_day_is_that_of_new_york():
+def test_the_trade_date_is_that_of_new_york():
     assert trade_date(datetime(2026, 11, 24, 4, 59, tzinfo=UTC)).isoformat() == "2026-11-23"
     assert trade_date(datetime(2026, 11, 24, 5, 0, tzinfo=UTC)).isoformat() == "2026-11-24"
     assert trade_date(datetime(2026, 7, 2, 4, 0, tzinfo=UTC)).isoformat() == "2026-07-02"
 
 
-def test_what_is_missing_is_told_in_one_sentence():
+def test_a_missing_order_is_explained_in_one_sentence():
     why = decide(OrderHistory(NAME, 10.0, [INTENT, SENT, WORKS]), NOTHING).why
     assert why == (
         "known before, and now neither among the open and completed orders nor among the executions of 2026-11-23"
@@ -310,14 +310,14 @@ def test_what_is_missing_is_told_in_one_sentence():
     )
 
 
-def test_order_ids_count_that_the_broker_has_shown_to_this_client():
+def test_seen_ids_are_those_reported_to_this_client():
     shown = [WORKS._replace(client_id=1), FILL_4._replace(order_id=8, client_id=1)]
     others = [WORKS._replace(client_id=2, order_id=30), WORKS._replace(client_id=1, order_id=None)]
     sent_on = SENT._replace(attempt=2, order_id=12)  # announced here; the broker has not shown it
     assert OrderHistory(NAME, 10.0, [INTENT, SENT, *shown, *others, sent_on]).seen_ids(1) == [7, 8]
 
 
-def test_an_order_is_adopted_that_the_broker_has_or_may_have_and_this_record_has_not_sent():
+def test_an_order_that_only_the_broker_has_or_may_have_is_adopted():
     assert OrderHistory(NAME, 10.0, [INTENT, WORKS]).is_adopted
     assert OrderHistory(NAME, 10.0, [INTENT, OrderEvent("unknown", attempt=1)]).is_adopted
     assert OrderHistory(NAME, 10.0, [INTENT, SENT, NOT_SENT, WORKS]).is_adopted

@@ -1,4 +1,4 @@
-"""The rest of a run: only of orders that are dead, under new ids, once."""
+"""The residual orders of a run: only of ended orders, with new ids, once."""
 
 import pandas as pd
 import pytest
@@ -37,7 +37,7 @@ def run(broker, blotter):
 
 
 @pytest.mark.slow
-def test_what_died_is_ordered_again_and_what_may_live_is_not(broker, blotter):
+def test_ended_orders_are_ordered_again_and_possibly_open_ones_are_not(broker, blotter):
     states = run(broker, blotter).set_index("symbol")
     assert states["status"].to_dict() == {"SPY": "CANCELLED", "TLT": "REJECTED", "KO": "PARTIAL", "PG": "FILLED"}
     rest = sx.residual_orders("r", blotter).set_index("symbol")
@@ -61,7 +61,7 @@ def submit_rest(broker, blotter, **changes):
 
 
 @pytest.mark.slow
-def test_the_rest_becomes_the_next_leg_of_the_run_and_is_sent_once(broker, blotter):
+def test_residual_orders_are_the_next_batch_of_the_run_and_are_sent_once(broker, blotter):
     run(broker, blotter)
     broker._steps.clear()  # from now on the market fills
     states = submit_rest(broker, blotter).set_index("client_order_id")
@@ -75,12 +75,12 @@ def test_the_rest_becomes_the_next_leg_of_the_run_and_is_sent_once(broker, blott
 
 
 class Secretive(MockBroker):
-    """The mock broker, which reports no execution of SPY until ``speaks``."""
+    """The mock broker, which reports no execution of SPY until ``reports_all``."""
 
-    speaks = False
+    reports_all = False
 
     def _publish(self, order, event):
-        if self.speaks or event.kind not in ("execution", "commission") or order.ticket.symbol != "SPY":
+        if self.reports_all or event.kind not in ("execution", "commission") or order.ticket.symbol != "SPY":
             super()._publish(order, event)
         else:
             self.kept.append((order, event))
@@ -89,8 +89,8 @@ class Secretive(MockBroker):
         self.kept = []
         super().__init__(*arguments, **options)
 
-    def speak(self):
-        self.speaks = True
+    def report_kept(self):
+        self.reports_all = True
         for order, event in self.kept:
             self._publish(order, event)
 
@@ -101,9 +101,7 @@ def secretive():
 
 
 @pytest.mark.slow
-def test_shares_that_were_reported_as_filled_are_not_ordered_again_while_their_executions_are_missing(
-    secretive, blotter
-):
+def test_shares_reported_filled_are_not_ordered_again_before_their_executions_arrive(secretive, blotter):
     states = run(secretive, blotter).set_index("symbol")
     assert states.loc["SPY", ["state", "status", "filled_quantity"]].tolist() == ["UNCONFIRMED", "UNKNOWN", 0.0]
     assert states.loc["SPY", "reported_quantity"] == 30.0
@@ -111,7 +109,7 @@ def test_shares_that_were_reported_as_filled_are_not_ordered_again_while_their_e
     assert rest.loc["SPY", ["status", "reason"]].tolist() == ["REJECTED", "order_unresolved"]
     assert blotter.unresolved()["client_order_id"].tolist() == ["r-SPY-BUY"]
     assert "1 orders are unresolved" in blotter.runs()["message"].tolist()[0]
-    secretive.speak()
+    secretive.report_kept()
     states = sx.resume("r", secretive, blotter).set_index("symbol")
     assert states.loc["SPY", ["state", "filled_quantity", "reported_quantity"]].tolist() == [
         "CANCELLED",
@@ -123,9 +121,7 @@ def test_shares_that_were_reported_as_filled_are_not_ordered_again_while_their_e
 
 
 @pytest.mark.slow
-def test_what_was_reported_as_filled_is_not_ordered_again_though_a_person_has_called_the_order_dead(
-    secretive, blotter
-):
+def test_shares_reported_filled_are_not_ordered_again_even_after_a_resolution(secretive, blotter):
     asked = run(secretive, blotter).set_index("symbol").loc["SPY", "quantity"]
     blotter.resolve("r-SPY-BUY", "CANCELLED", reason="seen in TWS")
     rest = sx.residual_orders("r", blotter).set_index("symbol")
@@ -135,7 +131,7 @@ def test_what_was_reported_as_filled_is_not_ordered_again_though_a_person_has_ca
 @pytest.mark.slow
 def test_a_fill_that_was_withdrawn_is_ordered_again(secretive, blotter):
     asked = run(secretive, blotter).set_index("symbol").loc["SPY", "quantity"]
-    secretive.speak()
+    secretive.report_kept()
     sx.resume("r", secretive, blotter)
     order, fill = next((order, event) for order, event in secretive.kept if event.kind == "execution")
     secretive._publish(order, fill._replace(exec_id=fill.exec_id[:-1] + "2", quantity=0.0))
@@ -145,7 +141,7 @@ def test_a_fill_that_was_withdrawn_is_ordered_again(secretive, blotter):
 
 
 @pytest.mark.slow
-def test_the_same_rest_is_not_ordered_twice(broker, blotter):
+def test_the_same_residual_is_not_ordered_twice(broker, blotter):
     run(broker, blotter)
     rest = sx.residual_orders("r", blotter, quotes=QUOTES)
     twin = rest.assign(client_order_id=rest["client_order_id"].str.replace("-2", "-9"))
@@ -163,7 +159,7 @@ def test_the_same_rest_is_not_ordered_twice(broker, blotter):
 
 
 @pytest.mark.slow
-def test_the_rest_of_an_order_that_may_live_is_refused_with_its_symbol(broker, blotter):
+def test_the_residual_of_a_possibly_open_order_is_refused_with_its_symbol(broker, blotter):
     run(broker, blotter)
     with pytest.raises(sx.InputError, match="r-KO-BUY is PARTIAL: cancel, resolve or resume it first") as caught:
         residuals.check_batch(sx.residual_orders("r", blotter).assign(status="NEW"), blotter.orders("r"))
@@ -171,7 +167,7 @@ def test_the_rest_of_an_order_that_may_live_is_refused_with_its_symbol(broker, b
 
 
 @pytest.mark.slow
-def test_more_than_the_rest_is_refused(broker, blotter):
+def test_more_than_the_residual_quantity_is_refused(broker, blotter):
     run(broker, blotter)
     with pytest.raises(sx.InputError, match="has 20 unfilled; plan the rest again") as caught:
         submit_rest(broker, blotter, quantity=21.0)
@@ -179,7 +175,7 @@ def test_more_than_the_rest_is_refused(broker, blotter):
 
 
 @pytest.mark.slow
-def test_a_rest_without_a_price_is_a_rejected_row(broker, blotter):
+def test_a_residual_without_a_price_is_a_rejected_row(broker, blotter):
     run(broker, blotter)
     rest = sx.residual_orders("r", blotter, quotes={"TLT": 0.5}).set_index("symbol")
     assert rest.loc["SPY", ["status", "reason"]].tolist() == ["REJECTED", "price_unavailable"]
@@ -191,7 +187,7 @@ def test_a_rest_without_a_price_is_a_rejected_row(broker, blotter):
     ]
 
 
-def test_what_plan_or_person_refused_leaves_nothing(broker, blotter):
+def test_rows_refused_by_plan_or_person_have_no_residual(broker, blotter):
     review = sx.review_orders(
         sx.check_orders(
             sx.plan_orders(TARGETS, None, broker.quotes(), nav=10_000, run_id="r"),
@@ -207,7 +203,7 @@ def test_what_plan_or_person_refused_leaves_nothing(broker, blotter):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_not_there_is_an_error_and_one_that_is_done_leaves_an_empty_frame(blotter):
+def test_an_unknown_run_is_an_error_and_a_finished_one_has_no_residuals(blotter):
     with pytest.raises(sx.InputError, match="there is no run 'r'"):
         sx.residual_orders("r", blotter)
     broker = sx.connect("mock://", quotes=QUOTES, cash=10_000)

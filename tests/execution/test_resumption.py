@@ -34,7 +34,7 @@ def file(tmp_path):
 
 
 def crash_before_order(number, venue, file, rows=THREE, *, after=False):
-    """Submit, and fall over right before (or after) the bytes of one order leave; the file stays as it is."""
+    """Submit, and crash right before (or after) the bytes of one order are sent; the file is not changed."""
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         connection, sent = broker._connection, []
         send = connection.send_order
@@ -60,7 +60,7 @@ def crash_before_order(number, venue, file, rows=THREE, *, after=False):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_run_that_fell_over_is_finished_and_nothing_is_sent_twice(number, after, venue, file):
+def test_a_crashed_run_is_finished_by_resume_and_nothing_is_sent_twice(number, after, venue, file):
     crash_before_order(number + after, venue, file, after=after)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         states = sx.resume("r", broker, blotter, timeout=5)
@@ -74,7 +74,7 @@ def test_a_run_that_fell_over_is_finished_and_nothing_is_sent_twice(number, afte
 
 
 @pytest.mark.slow
-def test_an_order_whose_fate_cannot_be_known_is_unknown_with_its_evidence_and_a_person_resolves_it(venue, file):
+def test_an_order_that_may_exist_is_unknown_with_evidence_until_a_person_resolves_it(venue, file):
     # SPY is cancelled while no client is connected, and the venue does not report it later: but its id is used up.
     venue.fault(on="completedOrder", do="omit")
     venue.fault(on="placeOrder", do="drop_after_accept", symbol="SPY")
@@ -94,7 +94,7 @@ def test_an_order_whose_fate_cannot_be_known_is_unknown_with_its_evidence_and_a_
 
 
 @pytest.mark.slow
-def test_fills_that_happened_while_nobody_listened_are_recorded(venue, file):
+def test_fills_while_disconnected_are_recorded(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
         assert states["status"].tolist() == ["SUBMITTED"]
@@ -107,7 +107,7 @@ def test_fills_that_happened_while_nobody_listened_are_recorded(venue, file):
 
 
 @pytest.mark.slow
-def test_an_execution_that_is_corrected_after_the_run_is_over_is_replaced_by_the_next_resume(file):
+def test_an_execution_corrected_after_the_run_is_replaced_by_the_next_resume(file):
     steps = [{"fill": "rest", "price": 400.10}, {"wait": 60}, {"correct": True, "price": 390.25}]
     scenario = {"order": [{"symbol": "SPY", "steps": steps}]}
     columns = ["status", "filled_quantity", "avg_fill_price"]
@@ -134,7 +134,7 @@ def test_another_client_id_adopts_by_order_ref_and_sends_nothing_that_is_in_doub
 
 
 @pytest.mark.slow
-def test_ids_that_were_reset_prove_nothing(venue, file):
+def test_order_ids_that_were_reset_prove_nothing(venue, file):
     crash_before_order(1, venue, file, after=True)
     venue.event("reset_ids")
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
@@ -158,7 +158,7 @@ def test_the_next_day_a_day_order_without_a_trace_is_unknown_and_nothing_is_sent
 
 
 @pytest.mark.slow
-def test_what_was_approved_too_long_ago_is_refused_and_planned_again(venue, file):
+def test_an_order_with_an_expired_approval_is_refused_and_becomes_a_residual(venue, file):
     crash_before_order(0, venue, file, rows=THREE[:1])
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         blotter.record([OrderEvent("not_sent", "r", "r-SPY-BUY", attempt=1)]).result()
@@ -172,7 +172,7 @@ def test_what_was_approved_too_long_ago_is_refused_and_planned_again(venue, file
 
 
 @pytest.mark.slow
-def test_a_blotter_restored_from_an_old_copy_adopts_what_it_does_not_know(venue, file, tmp_path):
+def test_a_blotter_restored_from_an_old_copy_adopts_orders_missing_from_it(venue, file, tmp_path):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         blotter.halt("not yet")
         with pytest.raises(sx.HaltedError):
@@ -191,7 +191,7 @@ def test_a_blotter_restored_from_an_old_copy_adopts_what_it_does_not_know(venue,
 
 
 @pytest.mark.slow
-def test_two_blotters_and_one_run_the_second_is_refused(venue, file, tmp_path):
+def test_a_second_blotter_cannot_send_the_same_run(venue, file, tmp_path):
     with connect(venue) as broker, sx.open_blotter(file) as first:
         sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, first, timeout=0.2)
         with connect(venue, client_id=8) as other, sx.open_blotter(tmp_path / "other.duckdb") as second:
@@ -202,7 +202,7 @@ def test_two_blotters_and_one_run_the_second_is_refused(venue, file, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_workers_of_one_run_at_one_time_the_second_is_refused(venue, file, tmp_path):
+def test_a_second_concurrent_worker_of_one_run_is_refused(venue, file, tmp_path):
     async def both():
         with (
             connect(venue) as broker,
@@ -245,7 +245,7 @@ async def send_again(broker):
 
 
 @pytest.mark.slow
-def test_a_halt_holds_a_resume_back_but_not_what_it_finds_out(venue, file):
+def test_a_halted_resume_sends_nothing_but_records_what_the_broker_reports(venue, file):
     crash_before_order(1, venue, file, after=True)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         blotter.halt("looking")
@@ -256,7 +256,7 @@ def test_a_halt_holds_a_resume_back_but_not_what_it_finds_out(venue, file):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_not_there_or_of_another_account_is_an_error(venue, file):
+def test_an_unknown_run_or_one_of_another_account_is_an_error(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         with pytest.raises(sx.InputError, match="there is no run 'x'"):
             sx.resume("x", broker, blotter)
@@ -268,7 +268,7 @@ def test_a_run_that_is_not_there_or_of_another_account_is_an_error(venue, file):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reply", ["openOrderEnd", "completedOrdersEnd", "execDetailsEnd", "nextValidId"])
-def test_a_connection_that_drops_while_it_is_asked_is_made_again_and_asked_again(reply, venue, file):
+def test_a_connection_lost_during_a_query_is_restored_and_the_query_repeated(reply, venue, file):
     crash_before_order(1, venue, file, after=True)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         venue.fault(on=reply, do="close_before", times=1)
@@ -283,7 +283,7 @@ THREE_QUARTERS = [("SPY", "BUY", 750.0, "LMT", 390.0)]
 
 
 def bought(journal):
-    """Shares of SPY that the venue itself says it sold to us."""
+    """Shares of SPY that the venue itself sold to us."""
     return sum(row["quantity"] for row in read_journal(journal) if row["event"] == "execution")
 
 
@@ -293,7 +293,7 @@ def rest_of(blotter):
 
 
 def cancelled_by_the_venue(venue, file):
-    """Client 7 sends an order and leaves; 300 shares of it are filled, and the venue cancels the rest."""
+    """Client 7 sends an order and disconnects; 300 shares of it are filled, and the venue cancels the rest."""
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
     venue.event("fill", symbol="SPY", quantity=300, price=389.0)
@@ -301,7 +301,7 @@ def cancelled_by_the_venue(venue, file):
 
 
 @pytest.mark.slow
-def test_another_client_takes_no_order_for_over_whose_fills_it_cannot_see_and_the_first_finds_them(venue, file):
+def test_another_client_does_not_end_an_order_whose_fills_it_cannot_see(venue, file):
     cancelled_by_the_venue(venue, file)
     with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
         states = sx.resume("r", broker, blotter, timeout=0.2)
@@ -316,7 +316,7 @@ def test_another_client_takes_no_order_for_over_whose_fills_it_cannot_see_and_th
 
 
 @pytest.mark.slow
-def test_another_client_takes_no_order_for_over_whose_fills_the_venue_does_not_count(venue, file):
+def test_another_client_does_not_end_an_order_without_a_filled_quantity(venue, file):
     cancelled_by_the_venue(venue, file)
     unset = {"filledQuantity": "1.7976931348623157E308"}
     venue.fault(on="completedOrder", do="edit", set=unset, times=50)
@@ -337,7 +337,7 @@ def venue_that_omits(number, folder):
 
 
 @pytest.mark.slow
-def test_executions_that_are_told_after_the_end_of_their_order_are_waited_for(tmp_path):
+def test_executions_reported_after_the_end_of_their_order_are_awaited(tmp_path):
     # The report is lost, and so is the first answer to the question for it.
     with venue_that_omits(2, tmp_path) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
         states = sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
@@ -346,7 +346,7 @@ def test_executions_that_are_told_after_the_end_of_their_order_are_waited_for(tm
 
 
 @pytest.mark.slow
-def test_an_order_whose_executions_are_not_told_is_not_ordered_again_until_they_are(tmp_path):
+def test_an_order_with_missing_executions_is_not_ordered_again_until_they_arrive(tmp_path):
     with venue_that_omits(50, tmp_path) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
         states = sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
         assert states[["status", "state"]].to_numpy().tolist() == [["UNKNOWN", "UNCONFIRMED"]]
@@ -366,7 +366,7 @@ ONCE = {"r-SPY-BUY": 1, "r-TLT-BUY": 1, "r-KO-BUY": 1}
 
 
 def set_clock(monkeypatch, moment):
-    """Let the wall clock go on from ``moment``."""
+    """Let the wall clock continue from ``moment``."""
     offset = moment - datetime.now(UTC)
     monkeypatch.setattr(
         "stocklean_exec.clock.datetime", SimpleNamespace(now=lambda zone: datetime.now(zone) + offset)
@@ -383,7 +383,7 @@ def plan_only(venue, file, rows=THREE, run_id="r", **options):
 
 
 def run_and_restore(venue, file, **options):
-    """Run to the end what was planned, and put a copy of the record in its place that knows nothing of it."""
+    """Run a plan to its end, and replace the record with a copy made before the run."""
     plan_only(venue, file, **options)
     copy = file.with_suffix(".copy")
     shutil.copy(file, copy)  # it is closed
@@ -410,7 +410,7 @@ def held_reasons(states):
 
 
 @pytest.mark.slow
-def test_a_restored_record_adopts_what_the_broker_has_though_completed_orders_are_not_told(venue, file):
+def test_a_restored_record_adopts_broker_orders_without_completed_orders(venue, file):
     run_and_restore(venue, file)
     venue.event("switch", set={"completed_orders": "none"})
     states, run = resume_twice(venue, file)
@@ -437,9 +437,7 @@ def test_another_client_sends_nothing_of_a_restored_blotter_without_completed_or
 
 
 @pytest.mark.slow
-def test_what_another_client_has_adopted_from_a_restored_record_is_completed_by_the_one_that_placed_it(
-    venue, file
-):
+def test_an_order_adopted_by_another_client_is_completed_by_the_one_that_placed_it(venue, file):
     run_and_restore(venue, file)
     states, run = resume_twice(venue, file, client_id=8)
     assert states["status"].tolist() == ["UNKNOWN"] * 3
@@ -488,7 +486,7 @@ def test_a_restored_record_that_has_run_something_else_since_still_sends_nothing
 
 
 @pytest.mark.slow
-def test_what_a_restored_record_holds_back_is_not_planned_as_the_rest_of_its_run(venue, file, monkeypatch):
+def test_orders_held_back_by_a_restored_record_are_not_residuals(venue, file, monkeypatch):
     run_and_restore(venue, file)
     venue.event("next_day")
     set_clock(monkeypatch, datetime.now(UTC) + timedelta(days=1))
@@ -499,7 +497,7 @@ def test_what_a_restored_record_holds_back_is_not_planned_as_the_rest_of_its_run
 
 
 @pytest.mark.slow
-def test_ids_that_were_reset_show_nothing_of_an_earlier_day(venue, file, monkeypatch):
+def test_order_ids_that_were_reset_prove_nothing_about_an_earlier_day(venue, file, monkeypatch):
     with (
         connect(venue) as broker,
         sx.open_blotter(file) as blotter,
@@ -515,7 +513,7 @@ def test_ids_that_were_reset_show_nothing_of_an_earlier_day(venue, file, monkeyp
 
 
 @pytest.mark.slow
-def test_of_a_record_that_lacks_some_orders_nothing_more_is_sent(venue, file):
+def test_a_record_that_lacks_some_orders_sends_nothing_more(venue, file):
     plan_only(venue, file)
     copy = file.with_suffix(".copy")
     shutil.copy(file, copy)
@@ -545,7 +543,7 @@ def test_of_a_record_that_lacks_some_orders_nothing_more_is_sent(venue, file):
 
 
 @pytest.mark.slow
-def test_a_run_of_which_nothing_was_sent_is_sent_after_other_runs_of_its_client(venue, file):
+def test_an_unsent_run_is_sent_after_other_runs_of_its_client(venue, file):
     plan_only(venue, file)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         broker.quotes(["SPY", "TLT"])  # requests have numbers of their own
@@ -559,9 +557,7 @@ def test_a_run_of_which_nothing_was_sent_is_sent_after_other_runs_of_its_client(
 
 
 @pytest.mark.slow
-def test_a_run_of_yesterday_of_which_nothing_was_sent_is_sent_by_the_client_that_planned_it(
-    venue, file, monkeypatch
-):
+def test_an_unsent_run_of_yesterday_is_sent_by_the_client_that_planned_it(venue, file, monkeypatch):
     plan_only(venue, file)
     venue.event("next_day")
     set_clock(monkeypatch, datetime.now(UTC) + timedelta(days=1))
@@ -571,7 +567,7 @@ def test_a_run_of_yesterday_of_which_nothing_was_sent_is_sent_by_the_client_that
 
 
 @pytest.mark.slow
-def test_what_was_held_back_is_sent_once_the_evidence_is_there(venue, file):
+def test_orders_held_back_are_sent_once_the_evidence_is_available(venue, file):
     plan_only(venue, file)
     with connect(venue, client_id=8) as broker, sx.open_blotter(file) as blotter:
         assert "resume with client id 7" in held_reasons(sx.resume("r", broker, blotter, timeout=1))
@@ -597,7 +593,7 @@ def test_the_same_plan_submitted_again_by_another_client_is_held_back_as_well(ve
 
 @pytest.mark.slow
 @pytest.mark.parametrize("resumed", [False, True])
-def test_a_run_that_loses_its_connection_goes_on_though_completed_orders_are_not_told(resumed, venue, file):
+def test_a_run_continues_after_a_lost_connection_without_completed_orders(resumed, venue, file):
     if resumed:
         plan_only(venue, file)
     with connect(venue, seconds=1.0) as broker, sx.open_blotter(file) as blotter:
@@ -619,7 +615,7 @@ def test_a_run_that_loses_its_connection_goes_on_though_completed_orders_are_not
 
 
 @pytest.mark.slow
-def test_the_rest_of_a_run_is_sent_though_completed_orders_are_not_told(venue, file):
+def test_the_remaining_orders_of_a_run_are_sent_without_completed_orders(venue, file):
     with connect(venue, seconds=1.0) as broker, sx.open_blotter(file) as blotter:
         venue.fault(on="placeOrder", do="error", code=201, text="not today", symbol="SPY", times=1)
         sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)
@@ -637,7 +633,7 @@ def test_the_rest_of_a_run_is_sent_though_completed_orders_are_not_told(venue, f
 
 @pytest.mark.slow
 @pytest.mark.parametrize("later", ["sent", "planned"])
-def test_a_plan_that_a_later_one_has_overtaken_is_not_sent_unless_told(later, venue, file):
+def test_a_plan_overtaken_by_a_later_one_is_sent_only_on_request(later, venue, file):
     plan_only(venue, file)
     rows = [("MCD", "BUY", 1.0, "MKT"), ("KO", "BUY", 3.0, "MKT")]
     if later == "planned":
@@ -660,9 +656,7 @@ def test_a_plan_that_a_later_one_has_overtaken_is_not_sent_unless_told(later, ve
 @pytest.mark.parametrize(
     ("rows", "approve"), [([("MCD", "BUY", 1.0, "MKT")], True), ([("KO", "BUY", 3.0, "MKT")], False)]
 )
-def test_a_later_plan_of_other_symbols_or_of_orders_that_nobody_approved_overtakes_nothing(
-    rows, approve, venue, file
-):
+def test_a_later_plan_of_other_symbols_or_unapproved_orders_overtakes_nothing(rows, approve, venue, file):
     plan_only(venue, file)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         later = approved_of(rows, "later", approve=approve)
@@ -671,7 +665,7 @@ def test_a_later_plan_of_other_symbols_or_of_orders_that_nobody_approved_overtak
 
 
 @pytest.mark.slow
-def test_a_plan_is_not_overtaken_by_an_earlier_one_nor_by_the_rest_of_its_own_run(venue, file):
+def test_a_plan_is_not_overtaken_by_an_earlier_plan_or_its_own_residuals(venue, file):
     plan_only(venue, file, [("KO", "BUY", 3.0, "MKT")], "earlier")
     venue.fault(on="placeOrder", do="error", code=201, text="not today", symbol="SPY", times=1)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
@@ -724,7 +718,7 @@ def lose_an_order(broker, blotter):
 
 
 @pytest.mark.slow
-def test_a_live_account_gets_a_lost_order_again_only_when_asked_to():
+def test_a_lost_order_is_resent_to_a_live_account_only_on_request():
     broker = Losing("live")
     with sx.open_blotter() as blotter:
         lose_an_order(broker, blotter)
@@ -735,7 +729,7 @@ def test_a_live_account_gets_a_lost_order_again_only_when_asked_to():
 
 
 @pytest.mark.slow
-def test_a_paper_account_gets_a_lost_order_again_unless_asked_not_to():
+def test_a_lost_order_is_resent_to_a_paper_account_by_default():
     broker = Losing("paper")
     with sx.open_blotter() as blotter:
         lose_an_order(broker, blotter)
@@ -747,7 +741,7 @@ def test_a_paper_account_gets_a_lost_order_again_unless_asked_not_to():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("of_broker", "given", "sent"), [(30.0, None, 1), (0.0, 30.0, 1), (30.0, 0.0, 2)])
-def test_a_resumed_run_waits_for_an_order_under_way_as_long_as_its_broker_needs_or_as_it_is_told(
+def test_a_resumed_run_waits_for_the_in_flight_time_of_the_broker_or_the_given_one(
     of_broker, given, sent, monkeypatch
 ):
     monkeypatch.setattr("stocklean_exec.execution.recovery._PAUSE", 0.01)
@@ -760,11 +754,11 @@ def test_a_resumed_run_waits_for_an_order_under_way_as_long_as_its_broker_needs_
     assert len(broker.sent) == sent
 
 
-# -- commissions of what was filled while nobody listened --------------------------------------------------------
+# -- commissions of fills while disconnected --------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_commissions_are_recorded_of_a_part_that_was_filled_while_nobody_listened(venue, file):
+def test_commissions_of_a_partial_fill_while_disconnected_are_recorded(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
     venue.event("fill", symbol="SPY", quantity=300, price=389.0)
@@ -774,7 +768,7 @@ def test_commissions_are_recorded_of_a_part_that_was_filled_while_nobody_listene
 
 
 @pytest.mark.slow
-def test_commissions_are_recorded_of_what_was_filled_between_the_connection_and_the_resume(venue, file):
+def test_commissions_of_fills_between_connection_and_resume_are_recorded(venue, file):
     with connect(venue) as broker, sx.open_blotter(file) as blotter:
         sx.submit_orders(approved_of(THREE_QUARTERS), broker, blotter, timeout=0.2)
     with connect(venue) as broker, sx.open_blotter(file) as blotter:

@@ -16,7 +16,7 @@ def tags_in(html):
     return set(re.findall(r"<\s*/?\s*([a-zA-Z!?]+)", html))
 
 
-def test_a_runs_card_tells_counts_costs_and_the_latest_messages():
+def test_a_runs_card_shows_counts_costs_and_the_latest_messages():
     orders = pd.DataFrame(
         [("r-SPY-BUY", "SPY", "BUY", 10.0)], columns=["client_order_id", "symbol", "side", "quantity"]
     )

@@ -1,4 +1,4 @@
-"""Stopping a run and hearing of it, from any thread."""
+"""Stopping a run and receiving its events, from any thread."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.execution.run_control import RunControl, RunStoppedError
 
 
-def test_a_run_goes_on_until_it_is_stopped_and_the_first_reason_stays():
+def test_a_run_continues_until_it_is_stopped_and_keeps_the_first_reason():
     control = RunControl()
     control.check()
     assert control.stopped == ""
@@ -16,7 +16,7 @@ def test_a_run_goes_on_until_it_is_stopped_and_the_first_reason_stays():
         control.check()
 
 
-def test_every_listener_hears_every_fact_and_one_that_fails_hears_no_more(caplog):
+def test_every_listener_receives_every_event_and_a_failing_one_is_removed(caplog):
     control, first, second = RunControl(), [], []
 
     def fails(event):

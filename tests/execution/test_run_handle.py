@@ -63,7 +63,7 @@ def wait_for(check, seconds=20.0):
 
 
 @pytest.mark.slow
-def test_it_returns_at_once_and_the_run_goes_on_in_the_background(broker, blotter):
+def test_start_run_returns_at_once_and_the_run_continues_in_the_background(broker, blotter):
     run = sx.start_run(approved(), broker, blotter)
     states = run.wait()
     assert states["status"].tolist() == ["FILLED"] * 3
@@ -82,7 +82,7 @@ def test_it_returns_at_once_and_the_run_goes_on_in_the_background(broker, blotte
 
 
 @pytest.mark.slow
-def test_it_can_be_awaited_in_any_loop_and_by_several(broker, blotter):
+def test_a_handle_can_be_awaited_in_any_loop_and_by_several(broker, blotter):
     run = sx.start_run(approved(), broker, blotter)
 
     async def both():
@@ -96,7 +96,7 @@ def test_it_can_be_awaited_in_any_loop_and_by_several(broker, blotter):
 
 
 @pytest.mark.slow
-def test_who_stops_awaiting_detaches(broker, blotter):
+def test_a_cancelled_await_does_not_stop_the_run(broker, blotter):
     run = sx.start_run(approved(limit=9.0), broker, blotter, timeout=30)
 
     async def impatient():
@@ -129,13 +129,13 @@ def test_a_cell_that_is_run_twice_gets_the_same_run(broker, blotter):
 
 
 @pytest.mark.slow
-def test_limits_that_are_given_at_the_start_are_kept_as_orders_leave(broker, blotter):
+def test_limits_given_at_the_start_are_enforced_as_orders_are_sent(broker, blotter):
     states = sx.start_run(approved(), broker, blotter, limits=sx.Limits(max_total_notional=1.0)).wait()
     assert set(states["reason"]) == {"run_notional_cap"}
 
 
 @pytest.mark.slow
-def test_a_handle_on_a_run_that_was_over_shows_what_is_on_record(broker, blotter):
+def test_a_handle_on_a_finished_run_shows_its_record(broker, blotter):
     plan = approved()
     sx.start_run(plan, broker, blotter).wait()
     again = sx.start_run(plan, broker, blotter)
@@ -147,7 +147,7 @@ def test_a_handle_on_a_run_that_was_over_shows_what_is_on_record(broker, blotter
 
 
 @pytest.mark.slow
-def test_a_run_has_one_view_however_often_it_is_asked_for(broker, blotter):
+def test_every_call_of_view_returns_the_same_view(broker, blotter):
     run = sx.start_run(approved(), broker, blotter)
     run.wait()
     view = run.view()
@@ -156,7 +156,7 @@ def test_a_run_has_one_view_however_often_it_is_asked_for(broker, blotter):
 
 
 @pytest.mark.slow
-def test_the_head_of_a_run_says_how_it_stands(broker, blotter):
+def test_the_head_of_a_run_shows_its_state(broker, blotter):
     run = sx.start_run(approved(limit=9.0), broker, blotter, timeout=30)
     over = threading.Event()
     run.on_done(over.set)
@@ -177,7 +177,7 @@ def test_the_head_of_a_run_says_how_it_stands(broker, blotter):
 
 
 @pytest.mark.slow
-def test_the_cancel_of_a_run_is_asked_for_orders_that_may_live_and_for_no_others(broker, blotter, monkeypatch):
+def test_cancelling_a_run_cancels_only_orders_that_may_be_open(broker, blotter, monkeypatch):
     # Two rest at 9.00; the third one is filled at the market.
     plan = approved(limit=9.0)
     orders = plan.drop(columns=["approved", "approved_by", "approved_at", "order_hash", "approval_hash"])
@@ -199,7 +199,7 @@ def test_the_cancel_of_a_run_is_asked_for_orders_that_may_live_and_for_no_others
 
 
 @pytest.mark.slow
-def test_cancelling_a_run_cancels_what_works_and_sends_nothing_more(venue, blotter):
+def test_cancelling_a_run_cancels_working_orders_and_sends_nothing_more(venue, blotter):
     with IBBroker(port=venue.port, rate=40.0, seconds=5.0) as broker:
         run = sx.start_run(approved(40, limit=9.0), broker, blotter, timeout=60)
         wait_for(lambda: len(broker.open_orders()) > 3)
@@ -221,7 +221,7 @@ def test_cancelling_a_run_cancels_what_works_and_sends_nothing_more(venue, blott
 
 
 @pytest.mark.slow
-def test_orders_of_another_run_are_left_alone(broker, blotter):
+def test_orders_of_another_run_are_not_cancelled(broker, blotter):
     first = sx.start_run(approved(2, limit=9.0), broker, blotter, timeout=0.3)
     first.wait()
     second = sx.start_run(approved(3, limit=8.0, run_id="q"), broker, blotter, timeout=30)
@@ -232,7 +232,7 @@ def test_orders_of_another_run_are_left_alone(broker, blotter):
 
 
 @pytest.mark.slow
-def test_one_order_is_cancelled_by_name_and_a_halt_is_everybodys(broker, blotter):
+def test_one_order_is_cancelled_by_id_and_a_halt_applies_to_every_run(broker, blotter):
     run = sx.start_run(approved(2, limit=9.0), broker, blotter, timeout=1)
     wait_for(lambda: len(broker.open_orders()) == 2)
     run.cancel("r-S00-BUY")
@@ -245,7 +245,7 @@ def test_one_order_is_cancelled_by_name_and_a_halt_is_everybodys(broker, blotter
     assert "HaltedError" in repr(run)
 
 
-def test_an_approval_that_does_not_hold_is_refused_at_once(broker, blotter):
+def test_an_invalid_approval_is_refused_at_once(broker, blotter):
     tampered = approved()
     tampered.loc[0, "quantity"] = 99.0
     with pytest.raises(sx.ApprovalError):
@@ -255,7 +255,7 @@ def test_an_approval_that_does_not_hold_is_refused_at_once(broker, blotter):
     assert blotter.runs().empty
 
 
-def test_what_fails_later_is_raised_by_who_waits(broker, blotter):
+def test_a_later_failure_is_raised_by_wait(broker, blotter):
     blotter.halt("not now")
     run = sx.start_run(approved(), broker, blotter)
     with pytest.raises(sx.HaltedError):
@@ -264,7 +264,7 @@ def test_what_fails_later_is_raised_by_who_waits(broker, blotter):
 
 
 @pytest.mark.slow
-def test_a_listener_hears_every_fact_once(broker, blotter):
+def test_a_listener_receives_every_event_once(broker, blotter):
     received = []
     plan = approved(limit=9.0)
     run = sx.start_run(plan, broker, blotter, timeout=30)
@@ -295,8 +295,8 @@ with Simulator(clock="brisk") as venue:
     review.approve_all(by="me")
     run = sx.start_run(review.result(), broker, blotter)
 
-    def interrupt_once_it_rests(fact):
-        if fact.status == "SUBMITTED":
+    def interrupt_once_it_rests(event):
+        if event.status == "SUBMITTED":
             os.kill(os.getpid(), signal.SIGINT)
 
     run.control.listen(interrupt_once_it_rests)
@@ -312,7 +312,7 @@ with Simulator(clock="brisk") as venue:
 
 
 @pytest.mark.slow
-def test_an_interrupt_detaches_and_loses_no_fill():
+def test_an_interrupted_wait_detaches_and_loses_no_fill():
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED],
         capture_output=True,
@@ -351,7 +351,7 @@ def test_a_halt_from_another_process_stops_a_run_within_one_order(venue, tmp_pat
 
 
 @pytest.mark.slow
-def test_two_runs_on_one_broker_at_one_time_are_both_sent_whole_and_once(venue):
+def test_two_concurrent_runs_on_one_broker_are_both_sent_completely_and_once(venue):
     with IBBroker(port=venue.port, rate=200.0, seconds=5.0) as broker, sx.open_blotter() as blotter:
         runs = [
             sx.start_run(approved(40, limit=limit, run_id=f"r{number}"), broker, blotter, timeout=2)

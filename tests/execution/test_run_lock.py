@@ -62,14 +62,14 @@ def test_a_run_has_one_worker_at_a_time():
     take()
 
 
-def test_a_broker_that_nobody_else_can_reach_needs_no_run_lock(state):
+def test_a_broker_without_other_clients_needs_no_run_lock(state):
     with run_lock(None, "r") as first, run_lock(None, "r") as second:
         first.check()
         second.check()
     assert not state.exists()
 
 
-def test_another_process_holds_it_until_it_ends_however_it_ends(holder):
+def test_a_run_lock_of_another_process_is_held_until_that_process_ends(holder):
     message = (
         rf"process {holder.pid} \(-c\) works run r .*nothing was sent from here. Wait for it, or end it and resume"
     )
@@ -80,13 +80,13 @@ def test_another_process_holds_it_until_it_ends_however_it_ends(holder):
     take()
 
 
-def test_a_holder_on_another_computer_with_the_same_home_is_named_with_it(holder, locks):
+def test_a_holder_on_another_computer_is_named_with_its_computer(holder, locks):
     lock_file(locks).write_text('{"pid": 7, "program": "trade.py", "host": "far.example"}', "utf-8")
     with pytest.raises(RunElsewhereError, match=r"^process 7 \(trade\.py\) on far\.example works run r"):
         take()
 
 
-def test_a_holder_that_left_no_name_is_another_process(holder, locks):
+def test_a_holder_without_a_recorded_name_is_shown_as_another_process(holder, locks):
     lock_file(locks).write_text("", "utf-8")
     with pytest.raises(RunElsewhereError, match=r"^another process works run r"):
         take()
@@ -98,7 +98,7 @@ def test_every_version_of_the_package_locks_the_same_file(locks):
         assert lock_file(locks).name == "run-d0564e074dd7098ae506.lock"
 
 
-def test_the_folders_above_are_made_if_need_be(tmp_path, monkeypatch):
+def test_missing_parent_folders_are_created(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "new" / "home" / "state"))
     take()
     assert len(list((tmp_path / "new/home/state/stocklean_exec/locks").iterdir())) == 1
@@ -153,7 +153,7 @@ def rebalance(broker, blotter):
     return sx.rebalance(targets, broker, blotter, run_id="r", approve="test", dry_run=False)
 
 
-# -- a place that is nobody else's -----------------------------------------------------------------------------
+# -- a private place for the lock -----------------------------------------------------------------------------
 
 
 def test_folders_and_lock_file_are_private_whatever_the_umask(state, locks):
@@ -209,7 +209,7 @@ def test_a_folder_of_another_user_is_refused(state, monkeypatch):
         take()
 
 
-def test_a_state_folder_that_cannot_be_made_is_refused_with_another_way(tmp_path, monkeypatch):
+def test_a_state_folder_that_cannot_be_created_is_refused_with_an_alternative(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with pytest.raises(BlotterError, match=r"cannot be made or opened .*XDG_STATE_HOME .*\. Nothing was sent"):

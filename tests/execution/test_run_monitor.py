@@ -79,7 +79,7 @@ def test_a_corrected_and_a_busted_execution_replace_the_old_one(model):
     assert model.update()["filled_quantity"] == 0.0
 
 
-def test_messages_that_matter_are_told_and_noise_is_not(model):
+def test_important_messages_are_shown_and_noise_is_not(model):
     model.add(OrderEvent("message", "r", A, NOON, code="399", message="will be placed at the open"))
     model.add(OrderEvent("rejected", "r", B, NOON, code="201", message="no permission"))
     model.add(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
@@ -90,14 +90,14 @@ def test_messages_that_matter_are_told_and_noise_is_not(model):
     ]
 
 
-def test_what_is_told_twice_counts_and_is_shown_once(model):
+def test_a_repeated_event_counts_and_is_shown_once(model):
     model.add(fill(A, FIRST, 4.0, 100.5))
     model.add(fill(A, FIRST, 4.0, 100.5))
     update = model.update()
     assert (len(update["fills"]), update["filled_quantity"], update["events"]) == (1, 4.0, 3)
 
 
-def test_who_tells_a_fact_is_not_held_up_by_an_update_that_takes_long(model, monkeypatch):
+def test_a_slow_update_does_not_block_the_publisher_of_events(model, monkeypatch):
     deriving, may_continue = threading.Event(), threading.Event()
     state = run_monitor.OrderAccumulator.state
 
@@ -119,7 +119,7 @@ def test_who_tells_a_fact_is_not_held_up_by_an_update_that_takes_long(model, mon
     assert (then["filled_quantity"], len(then["fills"]), then["events"]) == (4.0, 1, 3)
 
 
-def test_a_run_of_which_nothing_was_approved_has_totals_too():
+def test_a_run_without_approved_orders_has_totals_too():
     update = RunMonitor("r", ORDERS.iloc[:0]).update()
     assert (update["orders"], update["counts"], update["filled_quantity"], update["slippage_bps"]) == (
         0,
@@ -129,7 +129,7 @@ def test_a_run_of_which_nothing_was_approved_has_totals_too():
     )
 
 
-def test_a_message_about_no_order_is_told_once(model):
+def test_a_message_about_no_order_is_shown_once(model):
     first = model.update()
     model.add(OrderEvent("link_lost", "r", None, NOON, message="the connection is gone"))
     then = model.update(first["version"])
@@ -137,7 +137,7 @@ def test_a_message_about_no_order_is_told_once(model):
     assert model.update(then["version"])["messages"] == []
 
 
-def test_fills_and_messages_have_numbers_in_the_sequence_of_hearing(model):
+def test_fills_and_messages_are_numbered_in_the_sequence_received(model):
     model.add(fill(A, FIRST, 4.0, 100.5))
     model.add(OrderEvent("link_lost", "r", None, NOON, message="gone"))
     model.add(fill(A, "0000e0d5.67fe667b.02.01", 1.0, 100.5))
@@ -146,34 +146,34 @@ def test_fills_and_messages_have_numbers_in_the_sequence_of_hearing(model):
     assert [row["number"] for row in update["messages"]] == [2]
 
 
-def test_the_curve_goes_from_hand_over_to_the_last_fill(model):
+def test_the_curve_runs_from_submission_to_the_last_fill(model):
     model.add(fill(A, FIRST, 5.0, 100.0, seconds=2))
     model.update()
     model.add(fill(B, "0000e0d5.67fe667c.01.01", 10.0, 50.0, seconds=6))
     assert model.update()["curve"] == [(2.0, 5 / 30, 0.0), (6.0, 15 / 30, 0.0)]
 
 
-def test_a_fill_within_a_second_of_the_hand_over_has_its_own_place_on_the_curve_and_is_drawn_once(model):
+def test_a_fill_within_a_second_of_submission_has_its_own_point_on_the_curve(model):
     model.add(fill(A, FIRST, 5.0, 100.0, seconds=0.5))
     model.update()
     model.add(OrderEvent("commission", "r", A, exec_id=FIRST, commission=1.0))
     assert model.update()["curve"] == [(0.5, 5 / 30, 0.0)]
 
 
-def test_without_a_time_of_the_hand_over_there_is_no_curve():
+def test_without_a_submission_time_there_is_no_curve():
     model = RunMonitor("r", ORDERS, [SENT_A._replace(occurred_at=None)])
     model.add(fill(A, FIRST, 4.0, 100.5))
     update = model.update()
     assert (update["slippage_cost"], update["curve"]) == (pytest.approx(2.0), [])
 
 
-def test_the_arrival_of_a_locked_market_is_its_one_price():
+def test_the_arrival_price_of_a_locked_market_is_its_single_price():
     model = RunMonitor("r", ORDERS, [SENT_A._replace(bid=100.0, ask=100.0)])
     model.add(fill(A, FIRST, 4.0, 100.5))
     assert model.update()["slippage_cost"] == pytest.approx(2.0)
 
 
-def test_the_latest_two_hundred_fills_are_told(model):
+def test_the_latest_two_hundred_fills_are_shown(model):
     for number in range(1, 202):
         model.add(fill(B, f"x.{number}.01.01", 0.001, 50.0))
     fills = model.update()["fills"]
@@ -189,11 +189,11 @@ def test_a_long_curve_stays_short(model):
 
 
 @pytest.mark.slow
-def test_a_curve_told_in_pieces_is_the_whole_one(model):
+def test_a_curve_sent_in_updates_equals_the_whole_curve(model):
     pieces, since = [], 0
     for number in range(1_500):
         model.add(fill(B, f"x.{number}.01.01", 0.001, 50.0, seconds=number))
-        update = model.update(since) if number % 7 == 0 else model.update()  # another view asks, too
+        update = model.update(since) if number % 7 == 0 else model.update()  # another view updates, too
         if number % 7 == 0:
             pieces[update["curve_from"] :] = update["curve"]
             since = update["version"]
@@ -202,7 +202,7 @@ def test_a_curve_told_in_pieces_is_the_whole_one(model):
 
 
 @pytest.mark.parametrize("ask", [math.inf, 1e300, 2e9 - 99.0, math.nan])  # a mid of a billion is none
-def test_a_damaged_market_at_hand_over_leaves_the_slippage_unknown(ask):
+def test_an_invalid_quote_at_submission_makes_the_slippage_unknown(ask):
     model = RunMonitor("r", ORDERS)
     model.add(SENT_A._replace(bid=99.0, ask=ask, last=None))
     model.add(fill(A, FIRST, 4.0, 100.5))
@@ -210,14 +210,14 @@ def test_a_damaged_market_at_hand_over_leaves_the_slippage_unknown(ask):
     assert (update["filled_quantity"], update["slippage_bps"]) == (4.0, None)
 
 
-def test_an_order_sent_again_has_the_arrival_of_the_last_hand_over(model):
+def test_an_order_sent_again_has_the_arrival_price_of_its_last_submission(model):
     model.add(SENT_A._replace(attempt=2, bid=109.0, ask=111.0))
     model.add(SENT_A)  # repeated, late
     model.add(fill(A, FIRST, 1.0, 110.0))
     assert model.update()["slippage_cost"] == 0.0
 
 
-def test_it_is_ready_for_json_and_for_many_threads(model):
+def test_updates_are_plain_json_and_can_be_read_by_many_threads(model):
     def add_all(part):
         for number in range(500):
             model.add(fill(A, f"{part}.{number}.01.01", 0.001, 100.0))
@@ -234,7 +234,7 @@ def test_it_is_ready_for_json_and_for_many_threads(model):
 
 
 @pytest.mark.parametrize("kind", [3, 4])
-def test_delayed_data_are_no_arrival_price(kind):
+def test_delayed_data_give_no_arrival_price(kind):
     model = RunMonitor("r", ORDERS, [SENT_A._replace(data_type=kind), SENT_B._replace(data_type=1)])
     model.add(fill(A, FIRST, 4.0, 100.5))
     assert model.update()["slippage_cost"] is None

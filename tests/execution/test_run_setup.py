@@ -33,7 +33,7 @@ def approved(broker, run_id="r"):
     return review.result()
 
 
-def test_an_order_over_the_runs_cap_is_refused_with_its_reason_and_a_smaller_one_behind_it_goes(broker, blotter):
+def test_an_order_over_the_runs_cap_is_refused_and_a_smaller_later_one_is_sent(broker, blotter):
     limits = sx.Limits(max_total_notional=4_500)
     states = sx.submit_orders(approved(broker), broker, blotter, limits=limits).set_index("symbol")
     # In the plan's sequence: 1,000, then 3,000, then 2,000 would be 6,000.
@@ -43,7 +43,7 @@ def test_an_order_over_the_runs_cap_is_refused_with_its_reason_and_a_smaller_one
 
 
 @pytest.mark.slow
-def test_the_days_cap_counts_every_run_of_the_account(broker, blotter):
+def test_the_daily_cap_counts_every_run_of_the_account(broker, blotter):
     limits = sx.Limits(max_day_notional=7_000)
     sx.submit_orders(approved(broker), broker, blotter, limits=limits)
     states = sx.submit_orders(approved(broker, "r2"), broker, blotter, limits=limits).set_index("symbol")
@@ -74,26 +74,24 @@ def test_the_cap_of_a_minute_counts_the_orders_of_other_runs(blotter):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("only", "may_leave"), [(None, ["KO", "SPY", "TLT"]), ({"r-SPY-BUY"}, ["SPY"])])
-def test_each_approved_order_may_leave_once_or_those_of_them_that_are_chosen(
-    broker, blotter, monkeypatch, only, may_leave
-):
+def test_each_approved_or_selected_order_may_be_sent_once(broker, blotter, monkeypatch, only, may_leave):
     sx.submit_orders(approved(broker), broker, blotter, limits=sx.Limits(max_total_notional=1))  # sends none
     seen = []
 
-    class Looker:
+    class BudgetRecorder:
         def __init__(self, *arguments):
             seen.extend(one for one in arguments if isinstance(one, SendBudget))
 
         async def work(self):
             pass
 
-    monkeypatch.setattr(run_setup, "Runner", Looker)
+    monkeypatch.setattr(run_setup, "Runner", BudgetRecorder)
     asyncio.run(run_setup.work_run("r", broker, blotter, RunTerms(), None, only))
     assert seen[0].allowed == {f"r-{symbol}-BUY": 1 for symbol in may_leave}
 
 
 @pytest.mark.slow
-def test_what_the_account_held_when_the_run_began_is_on_record(broker, blotter):
+def test_the_holdings_at_the_start_of_the_run_are_recorded(broker, blotter):
     sx.submit_orders(approved(broker), broker, blotter)
     book = blotter.last_book(broker.account)
     assert book[["what", "symbol", "quantity"]].to_numpy().tolist() == [["cash", "", 10_000.0]]

@@ -59,7 +59,7 @@ def fail(error):
 @pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 2, 1_000])
 @pytest.mark.parametrize("error", [BrokerError("the line is down"), RuntimeError("a bug"), ValueError()])
-def test_a_hand_over_that_fails_leaves_one_order_in_doubt_and_none_after_it_sent(window, error):
+def test_a_failed_send_makes_one_order_doubtful_and_stops_the_later_ones(window, error):
     broker = Stub(prices(5), at=3, happens=fail(error), window=window)
     with sx.open_blotter() as blotter:
         with pytest.raises(type(error)):
@@ -76,7 +76,7 @@ def test_a_hand_over_that_fails_leaves_one_order_in_doubt_and_none_after_it_sent
 
 
 @pytest.mark.slow
-def test_what_was_not_sent_and_what_provably_did_not_arrive_is_sent_by_the_same_call():
+def test_unsent_and_provably_lost_orders_are_sent_by_the_same_call():
     broker = Stub(prices(5), at=3, happens=fail(BrokerError("down")))  # before the filler itself has it
     with sx.open_blotter() as blotter:
         approved = plan(5, broker)
@@ -89,7 +89,7 @@ def test_what_was_not_sent_and_what_provably_did_not_arrive_is_sent_by_the_same_
 
 
 @pytest.mark.slow
-def test_what_arrived_before_the_hand_over_failed_is_not_sent_again():
+def test_an_order_that_arrived_before_the_send_failed_is_not_sent_again():
     class Late(Stub):
         async def place(self, ticket):
             await super().place(ticket)
@@ -107,7 +107,7 @@ def test_what_arrived_before_the_hand_over_failed_is_not_sent_again():
 
 
 @pytest.mark.slow
-def test_an_order_that_filled_before_the_hand_over_failed_is_filled():
+def test_an_order_that_filled_before_the_send_failed_is_filled():
     broker = Stub(prices(2), at=99)
 
     async def place(ticket):
@@ -145,7 +145,7 @@ def test_an_order_that_waited_for_a_rejected_one_is_recorded_again_before_it_is_
 
 
 @pytest.mark.slow
-def test_a_broker_that_cannot_be_asked_for_quotes_blocks_the_run_which_can_be_sent_later():
+def test_a_run_is_blocked_while_the_broker_gives_no_quotes_and_can_be_sent_later():
     broker = Stub(prices(2))
     quotes = broker.fetch_quotes
 
@@ -170,7 +170,7 @@ def test_a_broker_that_cannot_be_asked_for_quotes_blocks_the_run_which_can_be_se
 
 @pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 1_000])
-def test_a_halt_in_the_middle_of_five_hundred_orders_stops_within_one(window):
+def test_a_halt_among_five_hundred_orders_stops_after_at_most_one_more(window):
     with sx.open_blotter() as blotter:
         broker = Stub(prices(500), at=123, happens=lambda _: blotter._halts.halt("drill"), window=window)
         approved = plan(500, broker)
@@ -205,7 +205,7 @@ def test_a_halt_from_another_process_is_seen_by_a_run_on_a_file(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_interrupt_leaves_a_record_of_what_was_sent_and_what_was_not():
+def test_an_interrupted_run_has_a_record_of_sent_and_unsent_orders():
     waiting = asyncio.Event()
 
     async def hang(ticket):
@@ -230,7 +230,7 @@ def test_an_interrupt_leaves_a_record_of_what_was_sent_and_what_was_not():
 
 
 @pytest.mark.slow
-def test_an_interrupt_while_the_record_is_written_sends_nothing_and_claims_nothing():
+def test_an_interrupt_during_recording_sends_nothing_and_records_no_send():
     broker = Stub(prices(3))
 
     async def interrupted(blotter):
@@ -258,7 +258,7 @@ def test_an_interrupt_while_the_record_is_written_sends_nothing_and_claims_nothi
 
 
 @pytest.mark.slow
-def test_a_run_whose_orders_rest_for_good_does_not_wait():
+def test_a_run_of_orders_that_can_only_rest_does_not_wait():
     broker = Stub(prices(2))
     with sx.open_blotter() as blotter:
         states = sx.submit_orders(plan(2, broker, limit=9.0), broker, blotter, timeout=3_600)
@@ -268,7 +268,7 @@ def test_a_run_whose_orders_rest_for_good_does_not_wait():
 
 
 @pytest.mark.slow
-def test_a_broker_that_may_still_fill_is_waited_for_until_the_timeout():
+def test_a_run_waits_for_possible_fills_until_the_timeout():
     broker = Stub(prices(2), quiet=False)
     with sx.open_blotter() as blotter:
         states = sx.submit_orders(plan(2, broker, limit=9.0), broker, blotter, timeout=0.05)
@@ -303,7 +303,7 @@ def test_events_from_another_thread_end_the_wait():
 
 
 @pytest.mark.slow
-def test_a_fact_that_comes_when_the_loop_of_its_run_is_closed_is_recorded():
+def test_an_event_after_the_loop_of_its_run_is_closed_is_recorded():
     broker = Stub(prices(1))
     with sx.open_blotter() as blotter:
         asyncio.run(sx.submit_orders_async(plan(1, broker, limit=9.0), broker, blotter))
@@ -318,7 +318,7 @@ def test_a_fact_that_comes_when_the_loop_of_its_run_is_closed_is_recorded():
 
 
 @pytest.mark.slow
-def test_each_order_is_stamped_with_the_market_at_its_hand_over():
+def test_each_order_is_stamped_with_the_market_at_its_submission():
     at = pd.Timestamp("2025-11-24 15:00", tz="UTC")
     market = pd.DataFrame(
         {
@@ -367,7 +367,7 @@ def venue(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_link_that_was_down_upstream_freezes_the_run_and_lets_it_go_on():
+def test_a_run_pauses_while_tws_has_lost_ib_and_then_continues():
     scenario = {
         "event": [
             {"after_accepts": 1, "do": "link_down"},
@@ -398,7 +398,7 @@ def test_a_connection_that_only_seems_to_be_there_is_noticed_and_made_again(venu
 
 
 @pytest.mark.slow
-def test_executions_that_were_not_told_though_the_order_was_called_filled_are_asked_for_at_the_end(venue):
+def test_missing_executions_of_a_filled_order_are_requested_at_the_end(venue):
     venue.fault(on="execDetails", do="omit", symbol="SPY", nth=1)
     with connect(venue) as broker, sx.open_blotter() as blotter:
         states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=0.5)
@@ -407,7 +407,7 @@ def test_executions_that_were_not_told_though_the_order_was_called_filled_are_as
 
 
 @pytest.mark.slow
-def test_a_commission_that_was_not_told_is_asked_for_at_the_end(venue):
+def test_a_missing_commission_is_requested_at_the_end(venue):
     venue.fault(on="commissionReport", do="omit", nth=2)
     with connect(venue) as broker, sx.open_blotter() as blotter:
         states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)

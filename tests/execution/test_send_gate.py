@@ -1,4 +1,4 @@
-"""The last step before an order leaves: counted against what was approved, and against caps."""
+"""The final check before an order is sent: counted against what was approved, and against caps."""
 
 import math
 from types import SimpleNamespace
@@ -53,12 +53,12 @@ def test_only_an_approved_order_that_was_not_sent_may_be_sent():
     assert [budget.may_send(name) for name in "abz"] == [True, False, False]
 
 
-def test_an_order_that_nobody_approved_does_not_pass():
+def test_an_unapproved_order_does_not_pass():
     with pytest.raises(OrderRefusedError, match="never approved"):
         passes(gate_of(SendBudget({"a": 1}, {})), "z")
 
 
-def test_an_order_whose_id_makes_it_harmless_passes_once_more_and_is_counted_once():
+def test_an_order_that_may_be_resent_passes_again_and_is_counted_once():
     for caps in (Caps(run_notional=100.0), Caps(day_notional=100.0)):
         budget = SendBudget({"a": 1}, {"a": 100.0}, caps)
         gate = gate_of(budget)
@@ -87,7 +87,7 @@ def test_the_order_that_would_go_over_a_cap_is_refused_and_a_smaller_one_passes(
     assert gate.entered == {"a", "b"}
 
 
-def test_no_more_orders_a_minute_than_the_cap_and_more_when_the_minute_is_over():
+def test_no_more_orders_a_minute_than_the_cap_and_more_in_the_next_minute():
     time = [0.0]
     gate = gate_of(SendBudget(dict.fromkeys("abcd", 1), {}, Caps(orders_per_minute=2)), now=lambda: time[0])
     passes(gate, "a")
@@ -102,7 +102,7 @@ def test_no_more_orders_a_minute_than_the_cap_and_more_when_the_minute_is_over()
         passes(gate, "d")
 
 
-def test_nothing_passes_while_halted_or_unreconciled_or_closed():
+def test_no_order_passes_while_halted_unreconciled_or_closed():
     budget = SendBudget({"a": 1}, {})
     with pytest.raises(HaltedError):
         passes(gate_of(budget, halt="stop"), "a")
@@ -115,7 +115,7 @@ def test_nothing_passes_while_halted_or_unreconciled_or_closed():
     assert budget.may_send("a")  # none of them was counted
 
 
-def test_who_falls_over_halfway_is_known():
+def test_an_order_whose_send_fails_is_still_in_flight():
     gate = gate_of(SendBudget({"a": 1}, {}))
     with pytest.raises(ValueError, match="wire"), gate.open(ticket("a")):
         raise ValueError("wire")

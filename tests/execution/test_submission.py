@@ -75,7 +75,7 @@ TWO = orders_of(("SPY", "BUY", 2.0), ("TLT", "BUY", 3.0))
 
 
 class Losing(Counting):
-    """The mock broker, which loses the first order on the way: no answer reports it and it leaves no trace."""
+    """The mock broker, which loses the first order on the way: it is never reported and has no effect."""
 
     def __init__(self, mode):
         super().__init__(MARKET, cash=100_000.0)
@@ -89,7 +89,7 @@ class Losing(Counting):
 
 
 class Slow(Losing):
-    """The same, but the order arrives after all: the broker shows it when asked for the third time."""
+    """The same, but the order arrives after all: the broker reports it at the third query."""
 
     in_flight_seconds = 30.0
 
@@ -112,7 +112,7 @@ class Slow(Losing):
 
 
 @pytest.mark.slow
-def test_a_market_order_for_two_spy_fills_at_the_price_of_the_map(broker, blotter):
+def test_a_market_order_for_two_spy_fills_at_the_given_price(broker, blotter):
     states = sx.submit_orders(approved_of(orders_of(("SPY", "BUY", 2.0))), broker, blotter)
     row = states.iloc[0]
     assert row["client_order_id"] == "run-1-SPY-BUY"
@@ -122,7 +122,7 @@ def test_a_market_order_for_two_spy_fills_at_the_price_of_the_map(broker, blotte
 
 @pytest.mark.slow
 @pytest.mark.parametrize("finder", ["check", "filler"])
-def test_an_order_without_a_price_is_rejected_whoever_finds_it(blotter, finder):
+def test_an_order_without_a_price_is_rejected_by_plan_check_or_broker(blotter, finder):
     broker = Counting({"SPY": 123.0}, cash=100_000.0)
     quotes = {"SPY": 123.0} if finder == "check" else {"SPY": 123.0, "NOPE": 10.0}
     frame = orders_of(("SPY", "BUY", 2.0), ("NOPE", "BUY", 5.0))
@@ -178,7 +178,7 @@ def test_the_status_of_a_run_follows_from_those_of_its_orders(blotter, actions, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 1_000])
-def test_nothing_is_handed_over_before_its_intent_is_on_disk(tmp_path, window):
+def test_no_order_is_sent_before_its_intent_is_on_disk(tmp_path, window):
     file = tmp_path / "b.duckdb"
     seen = {}
 
@@ -243,7 +243,7 @@ def test_the_same_run_again_sends_nothing_and_returns_the_same_rows(broker, blot
 
 
 @pytest.mark.slow
-def test_a_plan_approved_anew_is_the_same_plan(broker, blotter):
+def test_a_plan_approved_again_is_the_same_plan(broker, blotter):
     earlier = clock.now() - timedelta(minutes=5)
     first = sx.submit_orders(approved_of(TWO, now=earlier), broker, blotter)
     again = sx.submit_orders(approved_of(TWO), Counting(MARKET), blotter)
@@ -259,7 +259,7 @@ def test_rows_in_another_sequence_are_the_same_plan(broker, blotter):
 
 
 @pytest.mark.slow
-def test_an_old_approval_still_gives_the_rows_of_a_run_that_is_over(broker, blotter):
+def test_an_old_approval_still_returns_the_rows_of_a_finished_run(broker, blotter):
     first = sx.submit_orders(approved_of(TWO, now=clock.now() - timedelta(minutes=59)), broker, blotter)
     old = approved_of(TWO, now=clock.now() - timedelta(days=1))
     pd.testing.assert_frame_equal(sx.submit_orders(old, broker, blotter), first)
@@ -307,7 +307,7 @@ def test_two_runs_go_into_one_blotter(broker, blotter):
 # -- the whole plan is the record ------------------------------------------------------------------------------
 
 
-def test_what_was_not_approved_is_recorded_as_cancelled_and_not_sent(broker, blotter):
+def test_orders_that_were_not_approved_are_recorded_as_cancelled_and_not_sent(broker, blotter):
     review = review_of(TWO)
     review.approve("run-1-TLT-BUY", by="ann")
     states = sx.submit_orders(review.result(), broker, blotter)
@@ -320,7 +320,7 @@ def test_what_was_not_approved_is_recorded_as_cancelled_and_not_sent(broker, blo
 
 
 @pytest.mark.slow
-def test_what_was_left_out_once_is_not_sent_by_a_later_approval(broker, blotter):
+def test_an_order_excluded_once_is_not_sent_by_a_later_approval(broker, blotter):
     review = review_of(TWO)
     review.approve("run-1-TLT-BUY", by="ann")
     sx.submit_orders(review.result(), broker, blotter)
@@ -361,7 +361,7 @@ def test_a_run_whose_every_row_was_refused_is_blocked(broker, blotter):
 
 
 @pytest.mark.slow
-def test_a_run_of_which_a_person_approved_nothing_is_cancelled(broker, blotter):
+def test_a_run_without_approved_orders_is_cancelled(broker, blotter):
     review = review_of(TWO)
     review.reject("run-1-SPY-BUY", by="ann")
     states = sx.submit_orders(review.result(), broker, blotter)
@@ -374,7 +374,7 @@ def test_a_run_of_which_a_person_approved_nothing_is_cancelled(broker, blotter):
 
 
 @pytest.mark.slow
-def test_an_empty_plan_is_no_run(broker, blotter):
+def test_an_empty_plan_is_not_recorded_as_a_run(broker, blotter):
     states = sx.submit_orders(approved_of(TWO).iloc[:0], broker, blotter)
     assert len(states) == 0
     assert str(states["quantity"].dtype) == "float64"
@@ -434,7 +434,7 @@ def test_an_approval_that_is_too_old_or_from_the_future_is_refused(broker, blott
     approved = approved_of(TWO, now=at)
     with pytest.raises(ApprovalError):
         sx.submit_orders(approved, broker, blotter)
-    with pytest.raises(ApprovalError):  # its own limits say an hour, whatever is said now
+    with pytest.raises(ApprovalError):  # its own limits allow an hour, whatever is given now
         sx.submit_orders(approved, broker, blotter, max_approval_age=None)
     assert len(blotter.runs()) == 0
     ageless = approved_of(TWO, now=at, limits=sx.Limits(max_approval_age=None))
@@ -472,7 +472,7 @@ def test_a_halt_blocks_the_run_and_the_same_call_sends_it_once_cleared(broker, b
 
 
 @pytest.mark.slow
-def test_a_blocked_run_is_not_sent_by_an_approval_that_has_become_too_old(broker, blotter):
+def test_a_blocked_run_is_not_sent_with_an_approval_that_has_expired(broker, blotter):
     approved = approved_of(TWO, now=clock.now() - timedelta(minutes=59))
     blotter.halt("drill")
     with pytest.raises(HaltedError):
@@ -589,7 +589,7 @@ def send_on_resume(review, broker, blotter):
 @pytest.mark.parametrize(
     "send", [send_by_submit, send_by_review, send_by_start_run, send_after_a_file, send_on_resume]
 )
-def test_caps_given_to_the_checks_hold_as_orders_leave_by_every_way(blotter, scheme, send, code):
+def test_caps_given_to_the_checks_are_enforced_by_every_way_of_sending(blotter, scheme, send, code):
     review = review_of(TWO, limits=CAPS[code])
     review.approve_all(by="ann")
     with sx.connect(f"{scheme}://?seed=7", quotes=MARKET, cash=100_000) as broker:
@@ -600,7 +600,7 @@ def test_caps_given_to_the_checks_hold_as_orders_leave_by_every_way(blotter, sch
 
 
 @pytest.mark.slow
-def test_of_two_caps_the_tighter_holds_whichever_was_given_when(broker, blotter):
+def test_the_tighter_of_the_caps_given_at_checking_and_sending_applies(broker, blotter):
     loose, tight = sx.Limits(max_day_notional=1e9), CAPS["day_notional_cap"]
     one = sx.submit_orders(approved_of(TWO, limits=tight), broker, blotter, limits=loose)
     assert one["status"].tolist() == ["FILLED", "REJECTED"]
@@ -610,7 +610,7 @@ def test_of_two_caps_the_tighter_holds_whichever_was_given_when(broker, blotter)
 
 
 @pytest.mark.slow
-def test_a_cap_given_at_sending_holds_when_the_run_is_resumed(broker, blotter):
+def test_a_cap_given_at_sending_applies_when_the_run_is_resumed(broker, blotter):
     blotter.halt("look first")
     with pytest.raises(HaltedError):
         sx.submit_orders(approved_of(TWO), broker, blotter, limits=CAPS["day_notional_cap"])
@@ -620,7 +620,7 @@ def test_a_cap_given_at_sending_holds_when_the_run_is_resumed(broker, blotter):
 
 
 @pytest.mark.slow
-def test_orders_of_the_last_minute_count_whatever_run_sent_them(broker, blotter):
+def test_orders_of_the_last_minute_count_whichever_run_sent_them(broker, blotter):
     limits = sx.Limits(max_orders_per_minute=3)
     sx.submit_orders(approved_of(TWO, limits=limits), broker, blotter)
     later = orders_of(("SPY", "BUY", 1.0), ("TLT", "BUY", 1.0), run_id="run-2")
@@ -656,7 +656,7 @@ def test_a_limit_that_was_loosened_after_the_approval_is_a_change(broker, blotte
 
 
 @pytest.mark.slow
-def test_what_a_run_sent_on_an_earlier_day_counts_towards_its_total(blotter):
+def test_orders_sent_on_an_earlier_day_count_towards_the_runs_total(blotter):
     # The mock filler's time is that of its quotes: 246 of SPY are sent on Monday, and on Tuesday 150 of TLT would
     # bring the run to 396, over 300.
     monday, tuesday = (pd.Timestamp(f"2026-11-{day} 15:00", tz="UTC") for day in (23, 24))
@@ -695,7 +695,7 @@ def halted_plan(broker, path):
 
 
 @pytest.mark.slow
-def test_a_restored_record_asks_the_mock_filler_and_sends_nothing_again(broker, tmp_path):
+def test_a_restored_record_queries_the_mock_broker_and_sends_nothing_again(broker, tmp_path):
     path, copy = tmp_path / "b.duckdb", tmp_path / "copy.duckdb"
     halted_plan(broker, path)
     shutil.copy(path, copy)
@@ -711,7 +711,7 @@ def test_a_restored_record_asks_the_mock_filler_and_sends_nothing_again(broker, 
 
 
 @pytest.mark.slow
-def test_of_a_restored_record_that_lacks_one_order_the_mock_filler_gets_nothing_more(broker, tmp_path):
+def test_a_restored_record_that_lacks_one_order_sends_the_mock_broker_nothing_more(broker, tmp_path):
     path = tmp_path / "b.duckdb"
     lost = Ticket(
         "run-1-TLT-BUY", "run-1", "TLT", "BUY", 7.0, "MKT", NAN, "DAY", "USD", "STK", "SMART", "DU0000001"
@@ -745,7 +745,7 @@ def test_a_plan_is_recorded_with_the_connection_that_planned_it_and_its_next_ord
 
 
 @pytest.mark.slow
-def test_a_plan_is_recorded_also_when_the_next_order_id_is_not_told(blotter):
+def test_a_plan_is_recorded_even_if_the_next_order_id_is_not_reported(blotter):
     with (
         Simulator(seed=7, clock="brisk") as venue,
         sx.connect(f"ib://127.0.0.1:{venue.port}?client_id=7&timeout=1") as broker,
@@ -769,7 +769,7 @@ def test_a_plan_is_recorded_also_when_the_next_order_id_is_not_told(blotter):
         ("paper", ["FILLED", "FILLED"], ["run-1-SPY-BUY", "run-1-SPY-BUY", "run-1-TLT-BUY"]),
     ],
 )
-def test_a_live_account_does_not_get_a_lost_order_a_second_time(blotter, mode, states, placed):
+def test_a_lost_order_is_not_resent_to_a_live_account(blotter, mode, states, placed):
     broker, approved = Losing(mode), approved_of(TWO)
     with pytest.raises(BrokerError, match="the line is down"):
         sx.submit_orders(approved, broker, blotter)
@@ -779,7 +779,7 @@ def test_a_live_account_does_not_get_a_lost_order_a_second_time(blotter, mode, s
 
 
 @pytest.mark.slow
-def test_an_order_that_may_be_under_way_is_not_believed_lost_before_its_broker_has_settled(blotter, monkeypatch):
+def test_an_order_in_flight_is_not_considered_lost_before_the_in_flight_time(blotter, monkeypatch):
     monkeypatch.setattr("stocklean_exec.execution.recovery._PAUSE", 0.01)
     broker, approved = Slow(), approved_of(TWO)
     with pytest.raises(BrokerError, match="the line is down"):
@@ -791,7 +791,7 @@ def test_an_order_that_may_be_under_way_is_not_believed_lost_before_its_broker_h
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "resend"), [("mock", True), ("paper", True), ("live", False)])
-def test_a_run_is_worked_with_the_patience_that_was_asked_for_and_nothing_goes_out_twice_with_real_money(
+def test_the_run_gets_the_requested_waiting_times_and_resends_except_on_live_accounts(
     broker, blotter, monkeypatch, mode, resend
 ):
     worked = []
@@ -808,7 +808,7 @@ def test_a_run_is_worked_with_the_patience_that_was_asked_for_and_nothing_goes_o
     assert (terms.patience, terms.in_flight_seconds, terms.resend, terms.is_new) == (2.5, 7.0, resend, True)
     assert terms.restrictions.cleared == only == {"run-1-SPY-BUY", "run-1-TLT-BUY"}
     assert limits.max_gross == 3.0
-    sx.submit_orders(plan, broker, blotter)  # its orders were not sent: they may be, and somebody else may have
+    sx.submit_orders(plan, broker, blotter)  # its orders were not sent: another run may have sent such orders
     again, _, _ = worked[1]
     assert (again.patience, again.is_new, again.restrictions.cleared) == (60.0, False, frozenset())
 

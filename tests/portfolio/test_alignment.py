@@ -107,7 +107,7 @@ def test_the_base_currency_has_no_rate_but_1():
         parse_rates({"USD": 1.25}, "USD")
 
 
-def test_a_symbol_is_the_contract_that_the_targets_name_or_that_is_held():
+def test_the_contract_of_a_symbol_comes_from_the_targets_or_the_holding():
     targets = pd.DataFrame({"symbol": ["A", "B", "C"], "weight": 0.1, "con_id": [11, 22, None]})
     held = pd.DataFrame({"symbol": ["B", "C", "D"], "quantity": 1, "con_id": [22, 33, 44]})
     assert book(targets, held, None, unlisted="keep").con_id == [11, 22, 33, 44]
@@ -144,7 +144,7 @@ def _arrays(record):
     return {each.name: getattr(record, each.name) for each in fields(record) if each.type.startswith("NDArray")}
 
 
-def test_nothing_can_be_written_into_a_book_or_its_sizes():
+def test_the_arrays_of_an_aligned_book_and_its_sizes_are_read_only():
     found = book({"A": 0.2, "B": 0.1}, {"A": 7}, {"A": 1.0})
     arrays = _arrays(found) | _arrays(measure(found, {}, 100.0, keep=False, leverage=1.0))
     assert set(arrays) >= {"weight", "held", "price", "value", "bid", "ask", "reason", "detail", "desired", "kept"}
@@ -153,13 +153,13 @@ def test_nothing_can_be_written_into_a_book_or_its_sizes():
             values[0] = values[1]
 
 
-def test_a_changed_copy_of_a_book_is_read_only_too():
+def test_a_modified_copy_of_a_book_is_read_only_too():
     changed = replace(book({"A": 0.2}, None, {"A": 1.0}), weight=np.array([0.3]))
     with pytest.raises(ValueError, match="read-only"):
         changed.weight[0] = 0.4
 
 
-def test_a_rejection_makes_another_book_and_the_first_reason_stays():
+def test_a_rejection_returns_a_new_book_and_keeps_the_first_reason():
     found = book({"A": 0.1, "B": 0.1, "C": 0.1}, None, {"A": 1.0, "B": 1.0})
     why = ("tif_invalid", "'GTX' is not one")
     rejected = found.with_rejections({1: why, 2: why})
@@ -169,6 +169,6 @@ def test_a_rejection_makes_another_book_and_the_first_reason_stays():
     assert rejected.detail[2] == "price_unavailable: there is no quote"
 
 
-def test_a_currency_without_a_rate_is_the_reason_even_where_there_is_no_price():
+def test_a_missing_rate_takes_precedence_over_a_missing_price_as_the_reason():
     targets = pd.DataFrame({"symbol": ["A"], "weight": 0.1, "currency": ["EUR"]})
     assert book(targets, None, None).reason.tolist() == ["currency_unsupported"]

@@ -104,7 +104,7 @@ def wild_books(draw):
     return np.array(desired), np.array(values), draw(st.sampled_from([0.0, 0.01, 50.0, 1e6]))
 
 
-def test_idle_cash_is_not_spent_where_that_is_further_from_the_target():
+def test_idle_cash_is_not_spent_if_that_moves_away_from_the_target():
     # 20 % and 10 % of $10,000 less a buffer of 10 %: $1,800 at $50, $900 at $33, and $6,300 of target cash.
     # 28 units of the second name are $24 over, 27 are $9 under.
     plan = round_units([36.0, 900 / 33], [50.0, 33.0], slack=6_300.0)
@@ -113,25 +113,25 @@ def test_idle_cash_is_not_spent_where_that_is_further_from_the_target():
     assert plan.proved_optimal
 
 
-def test_idle_cash_is_spent_where_that_is_nearer_to_the_target():
+def test_idle_cash_is_spent_if_that_moves_closer_to_the_target():
     # 1.75 units at $100: two are $25 over, one is $75 under.
     assert round_units([1.75], [100.0], slack=25.0).units.tolist() == [2]
     assert round_units([1.75], [100.0], slack=24.99).units.tolist() == [1]
 
 
-def test_a_float_just_below_a_whole_number_is_that_number():
+def test_a_float_just_below_a_whole_number_counts_as_that_number():
     assert 0.29 * 100 / 1.00 < 29
     plan = round_units([0.29 * 100 / 1.00], [1.00])
     assert plan.units.tolist() == [29]
     assert (plan.objective, plan.proved_optimal) == (0.0, True)
 
 
-def test_a_float_just_above_a_whole_number_is_that_number():
+def test_a_float_just_above_a_whole_number_counts_as_that_number():
     assert round_units([-2.9999999999, 3.0000000001], [7.0, 7.0]).units.tolist() == [-3, 3]
 
 
-def test_selling_a_cheap_name_below_its_floor_can_pay_for_a_dear_one():
-    # $100 to spend: floors leave $80 of the dear name out; selling two $10 units short of target leaves $20.
+def test_selling_a_cheap_name_below_its_floor_can_fund_an_expensive_one():
+    # $100 to spend: floors leave $80 of the expensive name unbought; two $10 units below target leave $20.
     desired, value = np.array([0.8, 2.0]), np.array([100.0, 10.0])
     plan = round_units(desired, value)
     assert plan.units.tolist() == [1, 0]
@@ -140,7 +140,7 @@ def test_selling_a_cheap_name_below_its_floor_can_pay_for_a_dear_one():
     assert share_by_hand(between_floor_and_ceiling, desired, value).min() == pytest.approx(80.0)
 
 
-def test_sells_round_towards_minus_infinity_unless_money_is_left():
+def test_sells_round_towards_minus_infinity_unless_cash_remains():
     # Selling 1.4 at $10 brings $14 to spend: selling one brings 10 only, so two must go, and $6 stay idle.
     assert round_units([-1.4], [10.0]).units.tolist() == [-2]
     # Two such sells: the second sells two, so the first need only sell one. 3 in all where 2.8 were wanted.
@@ -151,7 +151,7 @@ def test_a_tie_goes_to_the_name_that_comes_first():
     assert round_units([0.5, 0.5, 0.5, 0.5], [10.0] * 4).units.tolist() == [1, 1, 0, 0]
 
 
-def test_a_later_name_that_still_fits_is_taken():
+def test_a_later_name_that_still_fits_the_cash_is_rounded_up():
     # $108.20 to spend: after the first name the second ($90) no longer fits, the third ($8) does. That leaves
     # $45 missing in the second and $4.80 over in the third.
     desired, value = np.array([0.6, 0.5, 0.4]), np.array([100.0, 90.0, 8.0])
@@ -161,7 +161,7 @@ def test_a_later_name_that_still_fits_is_taken():
     assert plan.objective == pytest.approx(brute_force(desired, value, dearest_to_cheapest=13))
 
 
-def test_nothing_to_trade_is_an_empty_plan():
+def test_no_names_give_an_empty_plan():
     plan = round_units([], [])
     assert plan.units.shape == (0,)
     assert plan.units.dtype == np.int64
@@ -196,7 +196,7 @@ def test_one_name_alone_rounds_down(desired, units):
         ([1.0], [1.0], math.inf),
     ],
 )
-def test_what_cannot_be_rounded_is_refused(desired, value, slack):
+def test_invalid_rounding_input_is_refused(desired, value, slack):
     with pytest.raises(ValueError, match="must be"):
         round_units(desired, value, slack=slack)
 
@@ -240,7 +240,7 @@ def test_a_plan_never_costs_more_than_the_capacity(book):
 @pytest.mark.slow
 @given(wild_books(), st.randoms(use_true_random=False))
 @steadily(100)
-def test_the_same_book_gives_the_same_plan_and_its_order_does_not_matter(book, random):
+def test_the_plan_does_not_depend_on_the_order_of_the_names(book, random):
     desired, value, slack = book
     plan = round_units(desired, value, slack=slack, exact_up_to=0)
     again = round_units(desired, value, slack=slack, exact_up_to=0)
@@ -277,7 +277,7 @@ def test_the_search_and_the_solver_agree():
             assert solved.objective == pytest.approx(searched.objective, abs=1e-6)
 
 
-def test_a_book_beyond_the_search_goes_to_the_solver():
+def test_a_book_too_large_for_the_search_is_solved_by_the_solver():
     desired, value = book_of_pennies(11, 10)
     plan = round_units(desired, value, time_limit=60.0)
     assert (plan.method, plan.proved_optimal) == ("exact", True)
@@ -295,7 +295,7 @@ def test_a_solver_without_time_leaves_an_affordable_plan_unproved():
     assert (value * (plan.units - desired)).sum() <= 1e-9
 
 
-def test_the_solver_runs_beside_other_users_of_it(tmp_path):
+def test_the_solver_can_be_used_by_other_threads_at_the_same_time(tmp_path):
     script = tmp_path / "beside.py"
     script.write_text(
         "import highspy, numpy as np\n"
@@ -313,7 +313,7 @@ def test_the_solver_runs_beside_other_users_of_it(tmp_path):
     assert ran.stdout.split() == ["exact", "True"]  # and the solver itself printed nothing
 
 
-def test_large_books_end_next_to_the_bound():
+def test_large_books_are_rounded_close_to_the_bound():
     for seed in range(20):
         desired, value = random_book(seed, 500, 100_000.0)
         plan = round_units(desired, value)
@@ -345,7 +345,7 @@ def test_five_thousand_names_take_milliseconds():
     assert best < 0.05  # several times what is measured, so that a busy machine does not fail it
 
 
-def test_a_slack_of_less_than_one_is_searched_too():
+def test_the_search_also_covers_a_slack_of_less_than_one():
     # 1.33 at 0.90 and 0.56 at 2.90: 2.821 are wanted and 0.80 more may be spent. One of the second alone is 1.276
     # over in it and 1.197 under in the first: 1.276. Two of the first alone lack 1.624, one of each costs 3.80.
     plan = round_units([1.33, 0.56], [0.90, 2.90], slack=0.80, exact_up_to=0)
@@ -353,7 +353,7 @@ def test_a_slack_of_less_than_one_is_searched_too():
     assert plan.objective == pytest.approx(1.276)
 
 
-def test_of_many_choices_those_are_kept_that_nothing_cheaper_beats():
+def test_only_undominated_choices_are_kept():
     # At a price of 0.5: spending 0 costs 1.0; spending 10 leaves up to 5.0 less idle, and costs 0.2; spending 20
     # would have to cost less than 5.2 to be worth it, and costs 10.3; spending 30 costs 0.1.
     book = SimpleNamespace(price=0.5)
@@ -361,7 +361,7 @@ def test_of_many_choices_those_are_kept_that_nothing_cheaper_beats():
     assert lot_rounding._undominated(book, shift, cost, np.arange(4)).tolist() == [1, 3, 2]
 
 
-def test_the_solver_is_asked_about_books_of_up_to_fifty_names(monkeypatch):
+def test_the_solver_is_used_for_books_of_up_to_fifty_names(monkeypatch):
     asked = []
 
     def solve(book, plan, _seconds):

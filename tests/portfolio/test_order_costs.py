@@ -23,7 +23,7 @@ def test_an_order_of_no_shares_has_no_commission_whatever_its_price():
     assert commissions(np.zeros(2), np.array([25.0, math.nan])).tolist() == [0.0, 0.0]
 
 
-def test_all_at_once_are_the_commissions_of_each():
+def test_vectorised_commissions_equal_those_of_single_orders():
     quantity, price = np.array([1.0, 0.3, 250.0, 40_000.0]), np.array([5.0, 900.0, 0.2, 12.0])
     each = [IBKR_US_FIXED.order(*order) for order in zip(quantity.tolist(), price.tolist(), strict=True)]
     assert commissions(quantity, price).tolist() == each
@@ -71,7 +71,7 @@ NAN = math.nan
         pytest.param(True, NAN, 99.0, 101.0, NAN, NAN, id="no price, no cash price"),
     ],
 )
-def test_what_a_share_is_counted_at_in_cash(buy, price, bid, ask, limit, expected):
+def test_the_cash_price_of_a_share_for_each_order_type(buy, price, bid, ask, limit, expected):
     found = cash_prices(np.array([buy]), *(np.array([value]) for value in (price, bid, ask, limit)))
     np.testing.assert_array_equal(found, [expected])
 

@@ -13,7 +13,7 @@ def _traded(orders):
     return dict(zip(orders["symbol"], signed.tolist(), strict=True))
 
 
-def test_the_summary_is_what_a_hand_calculation_gives():
+def test_the_summary_equals_a_hand_calculation():
     # NAV 10,000, no buffer. Held: 10 A at 100 = 1,000 and 20 C at 50 = 1,000. Wanted: A 0.3, B 0.2, C 0.
     # A 30 - 10 = 20 more; B 2,000 / 30 = 66.67: 67 is 10 over, 66 is 20 under, and 5,000 of cash are there: 67.
     inputs = {
@@ -43,13 +43,13 @@ def test_the_summary_is_what_a_hand_calculation_gives():
         "gap_bp": 0.0,
         "estimated_fees": 3.0,  # three orders at the minimum of 1.00
         "reserved_fees": 3.0,
-        "reserved_slippage": 0.0,  # nobody quotes a spread
+        "reserved_slippage": 0.0,  # the quotes have no spread
         "rejected_weight": 0.0,
         "unpriced": 0.0,
     }
 
 
-def test_the_summary_leaves_out_what_is_rejected_and_says_how_much():
+def test_the_summary_excludes_rejected_orders_and_reports_their_amount():
     inputs = {"targets": {"A": 0.5, "B": 0.2}, "quotes": {"A": 100.0}, "nav": 10_000}
     summary = plan_summary(plan_orders(**inputs, run_id="r"), **inputs)
     assert summary[["orders", "rejected", "rejected_weight", "unpriced"]].tolist() == [1.0, 1.0, 0.2, 1.0]
@@ -63,7 +63,7 @@ def test_closing_an_odd_lot_does_not_beat_the_bound():
     assert summary[["active_share_after_bp", "lower_bound_bp", "gap_bp"]].tolist() == [0.0, 0.0, 0.0]
 
 
-def test_the_summary_speaks_of_the_edited_orders():
+def test_the_summary_covers_the_edited_orders():
     inputs = {"targets": {"A": 0.5}, "quotes": {"A": 100.0}, "nav": 10_000}
     orders = plan_orders(**inputs, run_id="r")
     orders["quantity"] = 40.0
@@ -92,14 +92,14 @@ def test_the_summary_of_a_short_in_the_currency_of_the_account():
     )
 
 
-def test_an_order_for_one_share_is_a_buy_like_others():
+def test_an_order_for_one_share_counts_as_a_buy():
     inputs = {"targets": {"A": 0.01}, "quotes": {"A": 100.0}, "nav": 10_000}
     orders = plan_orders(**inputs, run_id="r")
     assert plan_summary(orders, **inputs)["buys"] == 100.0
     assert plan_summary(orders.drop(columns="lot_size"), **inputs)["buys"] == 100.0  # as of an earlier version
 
 
-def test_the_bound_of_a_plan_in_parts_of_a_share_counts_parts_of_a_share():
+def test_the_bound_of_a_fractional_plan_allows_fractional_shares():
     # 5,000 / 300 = 16.66667: 16.6667 cost a cent more than that, which is 0.01 bp; of whole shares it is 100 bp.
     inputs = {"targets": {"A": 0.5}, "quotes": {"A": 300.0}, "nav": 10_000}
     orders = plan_orders(**inputs, run_id="r", fractional=True)

@@ -61,7 +61,7 @@ def test_prices_and_holdings_are_matched_by_label_and_not_by_position():
     assert traded(plan(targets, positions, quotes)) == {"A": 90.0, "B": 300.0, "C": 70.0}
 
 
-def test_sells_come_first_and_otherwise_the_targets_order_holds():
+def test_sells_come_first_and_otherwise_orders_follow_the_targets():
     orders = plan(
         {"A": 0.1, "B": 0.0, "C": 0.1, "D": 0.1},
         {"B": 5, "D": 50},
@@ -84,20 +84,20 @@ def test_orders_are_multiples_of_the_lot():
     assert orders["lot_size"].tolist() == [10.0, 1.0]
 
 
-def test_an_odd_lot_is_closed_whole():
+def test_an_odd_lot_is_closed_completely():
     targets = pd.DataFrame({"symbol": ["A", "B"], "weight": [0.0, 0.1], "lot_size": [100, 1]})
     orders = plan(targets, {"A": 150}, {"A": 10.0, "B": 10.0})
     assert traded(orders) == {"A": -150.0, "B": 100.0}
     assert parse_orders(orders)["status"].tolist() == ["NEW", "NEW"]
 
 
-def test_a_part_of_a_share_stays_when_whole_shares_are_traded():
+def test_a_fractional_holding_is_kept_when_whole_shares_are_traded():
     orders = plan({"A": 0.0, "B": 0.1}, {"A": 10.5}, {"A": 10.0, "B": 10.0})
     assert traded(orders) == {"A": -10.0, "B": 100.0}
     assert codes(orders) == ["residual_cash", "fractional_position"]
 
 
-def test_a_part_of_a_share_that_is_not_listed_is_told_of_too():
+def test_a_fractional_unlisted_holding_gives_a_warning_too():
     orders = plan({"B": 1.0}, {"A": 10.5}, {"A": 10.0, "B": 10.0}, unlisted="close")
     assert codes(orders) == ["fractional_position"]
     (warned,) = input_warnings(orders)[["table", "symbol", "column"]].to_numpy().tolist()
@@ -105,20 +105,20 @@ def test_a_part_of_a_share_that_is_not_listed_is_told_of_too():
     assert traded(orders) == {"A": -10.0, "B": 999.0}  # the $5 that cannot be sold cannot be spent
 
 
-def test_parts_of_a_share_are_traded_when_allowed():
+def test_fractional_shares_are_traded_when_allowed():
     # 3,333.33 / 30 = 111.1111; 0.5 of a share of B is sold whole.
     orders = plan({"A": 1 / 3, "B": 0.0}, {"B": 0.5}, {"A": 30.0, "B": 10.0}, fractional=True)
     assert traded(orders) == {"B": -0.5, "A": 111.1111}
     assert parse_orders(orders)["status"].tolist() == ["NEW", "NEW"]
 
 
-def test_an_overweight_part_of_a_share_never_becomes_a_short():
+def test_an_overweight_fractional_holding_never_becomes_a_short():
     assert "A" not in traded(plan({"A": 0.00001, "B": 0.5}, {"A": 0.5}, {"A": 100.0, "B": 10.0}))
 
 
 @pytest.mark.parametrize("allow_short", [False, True])
 def test_a_long_target_never_becomes_a_short_to_pay_for_another(allow_short):
-    # 1.02 units of a dear name, and a cheap one of which 2.5 units are wanted: selling it short would pay.
+    # 1.02 units of an expensive name, and a cheap one of which 2.5 units are wanted: selling it short would pay.
     orders = plan(
         {"DEAR": 0.995, "CHEAP": 0.005},
         None,
@@ -128,12 +128,12 @@ def test_a_long_target_never_becomes_a_short_to_pay_for_another(allow_short):
     assert min(traded(orders).values(), default=0) >= 0
 
 
-def test_weights_that_round_to_a_little_over_one_share_what_there_is():
+def test_weights_that_sum_to_slightly_over_one_are_scaled_to_the_cash():
     orders = plan({"A": 0.3333335, "B": 0.3333335, "C": 0.3333333}, None, dict.fromkeys("ABC", 1.0), nav=3_000)
     assert math.fsum(orders["notional"]) <= 3_000
 
 
-def test_holdings_that_are_kept_take_their_money_from_the_targets():
+def test_kept_holdings_reduce_the_cash_for_the_targets():
     with pytest.raises(InputError) as caught:
         plan({"A": 1.0}, {"B": 10}, {"A": 10.0, "B": 100.0}, unlisted="keep")
     assert caught.value.codes == ("insufficient_cash",)
@@ -156,14 +156,14 @@ def market(**touches):
     )
 
 
-def test_a_fully_invested_plan_keeps_commissions_and_half_spreads_back():
+def test_a_fully_invested_plan_reserves_commissions_and_half_spreads():
     # At the mid of 10, 1,000 shares are all there is. 999 leave 10.00: the ask takes 9.99 of it, and 4.995 are due
     # for commission. 998 leave 20.00, of which 9.98 + 4.99 are spent.
     orders = plan({"A": 1.0}, None, market(A=(9.99, 10.01)), reserve="auto")
     assert traded(orders) == {"A": 998.0}
 
 
-def test_a_rotation_keeps_the_costs_of_both_sides_back():
+def test_a_rotation_reserves_the_costs_of_both_sides():
     # Sold: 1,000 OLD at 10.00, half a spread of 0.01 each and 5.00 of commission: 15.00. Bought at a mid of 20.00:
     # 500 would be all; 499 leave 20.00, and need 15.00 + 499 x 0.01 + 2.495 = 22.485; 498 leave 40.00.
     orders = plan(
@@ -172,11 +172,11 @@ def test_a_rotation_keeps_the_costs_of_both_sides_back():
     assert traded(orders) == {"OLD": -1_000.0, "NEW": 498.0}
 
 
-def test_cash_that_the_weights_leave_pays_the_costs():
+def test_uninvested_cash_pays_the_costs():
     assert traded(plan({"A": 0.9}, None, market(A=(9.99, 10.01)), reserve="auto")) == {"A": 900.0}
 
 
-def test_a_limit_above_the_price_is_kept_back():
+def test_a_limit_above_the_price_is_reserved():
     # 1 % above 10.00 is 10.10: 990 cost 9,999.00 and 4.95 of commission; 989 cost 9,988.90 and 4.945.
     orders = plan(
         {"A": 1.0}, None, {"A": 10.0}, order_type="LMT", limit_offset_bps=100, tick_size=0.01, reserve="auto"
@@ -184,19 +184,19 @@ def test_a_limit_above_the_price_is_kept_back():
     assert orders[["quantity", "limit_price"]].to_numpy().tolist() == [[989.0, 10.10]]
 
 
-def test_holdings_that_are_kept_do_not_pay_the_costs():
+def test_kept_holdings_do_not_pay_the_costs():
     # 9,000 of 10,000 stay in B. A gets 1,000 less its commission of 1.00: 99 shares.
     orders = plan({"A": 0.1}, {"B": 90}, {"A": 10.0, "B": 100.0}, unlisted="keep", reserve="auto")
     assert traded(orders) == {"A": 99.0}
 
 
-def test_a_reserve_can_be_named():
+def test_a_reserve_can_be_given():
     assert traded(plan({"A": 1.0}, None, {"A": 10.0}, reserve=500.0)) == {"A": 950.0}
     assert traded(plan({"A": 0.95}, None, {"A": 10.0}, reserve=500.0)) == {"A": 950.0}
 
 
 @pytest.mark.parametrize("reserve", ["all", -1, math.nan, math.inf, True, None, 10_000.01])
-def test_a_reserve_that_is_no_amount_there_is_is_refused(reserve):
+def test_an_invalid_reserve_is_refused(reserve):
     with pytest.raises(
         InputError, match=r"reserve .* is neither 'auto' nor an amount from 0 to the 10,000.00 there is"
     ) as caught:
@@ -209,7 +209,7 @@ def test_a_plan_that_only_sells_is_never_short_of_cash():
     assert traded(orders) == {"A": -10.0}  # 0.9 shares are wanted: none leaves $9 idle, one is not there to spend
 
 
-def test_unlisted_holdings_are_an_error_unless_told():
+def test_unlisted_holdings_are_an_error_by_default():
     with pytest.raises(InputError) as caught:
         plan({"A": 0.5}, {"B": 10, "C": 1, "D": 0}, {"A": 10.0})
     assert [(problem.code, problem.symbol) for problem in caught.value.problems] == [
@@ -218,13 +218,13 @@ def test_unlisted_holdings_are_an_error_unless_told():
     ]
 
 
-def test_unlisted_holdings_are_closed_when_told():
+def test_unlisted_holdings_are_closed_on_request():
     orders = plan({"A": 0.5}, {"B": 10, "S": -5}, {"A": 10.0, "B": 5.0, "S": 7.0}, unlisted="close")
     assert traded(orders) == {"B": -10.0, "A": 500.0, "S": 5.0}
     assert orders.set_index("symbol")["tif"].to_dict() == {"B": "DAY", "A": "DAY", "S": "DAY"}
 
 
-def test_everything_is_sold_only_when_that_is_said():
+def test_everything_is_sold_only_if_liquidation_is_allowed():
     with pytest.raises(InputError) as caught:
         plan({}, {"B": 10}, {"B": 5.0}, unlisted="close")
     assert caught.value.codes == ("empty_targets",)
@@ -232,7 +232,7 @@ def test_everything_is_sold_only_when_that_is_said():
     assert traded(orders) == {"B": -10.0}
 
 
-def test_nothing_to_do_is_an_empty_plan_of_the_declared_shape():
+def test_a_book_at_its_targets_gives_an_empty_plan_with_the_declared_columns():
     orders = plan({"A": 0.5}, {"A": 50}, {"A": 100.0})
     assert len(orders) == 0
     assert {name: str(orders[name].dtype) for name in ORDERS.names} == ORDERS.dtypes
@@ -259,7 +259,7 @@ def test_leverage_spends_more_than_nav_only_when_allowed():
 # -- what cannot trade -------------------------------------------------------------------------------------
 
 
-def test_a_symbol_without_a_price_is_a_rejected_row_and_its_money_is_not_spent():
+def test_a_symbol_without_a_price_is_rejected_and_its_cash_is_not_spent():
     orders = plan({"A": 0.5, "B": 0.5}, None, {"A": 100.0})
     row = orders.set_index("symbol").loc["B"]
     assert (row["status"], row["reason"], row["side"]) == ("REJECTED", "price_unavailable", "BUY")
@@ -269,14 +269,14 @@ def test_a_symbol_without_a_price_is_a_rejected_row_and_its_money_is_not_spent()
     assert traded(orders)["A"] == 50.0
 
 
-def test_a_holding_without_a_price_that_must_go_says_how_much_it_is():
+def test_an_unpriced_holding_to_be_closed_shows_its_quantity():
     orders = plan({"A": 0.5, "B": 0.0}, {"B": 12}, {"A": 100.0, "B": 0.0})
     row = orders.set_index("symbol").loc["B"]
     assert (row["side"], row["quantity"], row["reason"]) == ("SELL", 12.0, "price_unavailable")
     assert row["detail"].startswith("price_zero: ")
 
 
-def test_a_symbol_without_a_price_that_is_neither_wanted_nor_held_needs_no_row():
+def test_an_unpriced_symbol_with_zero_target_and_no_holding_gives_no_row():
     assert traded(plan({"A": 0.5, "B": 0.0}, None, {"A": 100.0})) == {"A": 50.0}
 
 
@@ -286,13 +286,13 @@ def test_a_refused_row_shows_the_quantity_it_would_have_had():
     assert (row["status"], row["reason"], row["quantity"]) == ("REJECTED", "tif_invalid", 90.0)  # 5,000 / 50 - 10
 
 
-def test_a_kept_holding_without_a_price_is_told_of():
+def test_a_kept_holding_without_a_price_gives_a_warning():
     orders = plan({"A": 0.5}, {"B": 10}, {"A": 100.0}, unlisted="keep")
     assert "price_unavailable" in codes(orders)
     assert traded(orders) == {"A": 50.0}
 
 
-def test_more_shares_than_one_order_can_have_are_refused_and_their_money_stays():
+def test_a_quantity_above_the_maximum_is_refused_and_its_cash_is_not_spent():
     orders = plan({"A": 0.5, "B": 0.5}, None, {"A": 0.001, "B": 100.0}, nav=1e8)
     found = orders.set_index("symbol")
     assert found.loc["A", ["status", "reason"]].tolist() == ["REJECTED", "quantity_too_large"]
@@ -302,7 +302,7 @@ def test_more_shares_than_one_order_can_have_are_refused_and_their_money_stays()
 # -- limits and terms --------------------------------------------------------------------------------------
 
 
-def test_a_limit_goes_to_the_tick_on_the_passive_side():
+def test_a_limit_is_rounded_to_the_tick_on_the_passive_side():
     targets = pd.DataFrame(
         {"symbol": ["A", "B"], "weight": [0.5, 0.1], "order_type": "LMT", "limit_price": [100.019, 99.981]}
     )
@@ -312,7 +312,7 @@ def test_a_limit_goes_to_the_tick_on_the_passive_side():
 
 
 @pytest.mark.parametrize(("offset", "buy", "sell"), [(10, 33.36, 33.30), (-10, 33.29, 33.37), (0, 33.33, 33.33)])
-def test_an_offset_makes_the_limit_from_the_decision_price(offset, buy, sell):
+def test_an_offset_sets_the_limit_relative_to_the_decision_price(offset, buy, sell):
     # 33.33 x 1.001 = 33.36333: a buy goes down, a sell up; 33.33 x 0.999 = 33.29667 the same
     orders = plan(
         {"A": 0.5, "B": 0.0},
@@ -324,13 +324,13 @@ def test_an_offset_makes_the_limit_from_the_decision_price(offset, buy, sell):
     assert orders["limit_price"].to_dict() == {"A": buy, "B": sell}
 
 
-def test_an_own_limit_goes_before_the_offset():
+def test_a_limit_in_the_targets_takes_precedence_over_the_offset():
     targets = pd.DataFrame({"symbol": ["A", "B"], "weight": 0.1, "limit_price": [99.5, np.nan]})
     orders = plan(targets, None, {"A": 100.0, "B": 100.0}, order_type="LMT", limit_offset_bps=-100)
     assert orders["limit_price"].tolist() == [99.5, 99.0]
 
 
-def test_ticks_follow_the_limit_and_not_the_price_at_the_dollar():
+def test_the_tick_size_follows_the_limit_and_not_the_price_around_one_dollar():
     # 0.9999 x 1.01 = 1.009899: from a dollar up the tick is a cent, so 1.00 and not 1.0098.
     orders = plan({"A": 0.5}, None, {"A": 0.9999}, order_type="LMT", limit_offset_bps=100)
     assert orders["limit_price"].tolist() == [1.0]
@@ -344,14 +344,14 @@ def test_ticks_can_be_given(ticks):
 
 
 @pytest.mark.parametrize("ticks", [{"B": 0.01}, {"A": 0.0}, {"A": math.nan}, {"A": None}])
-def test_a_limit_order_without_a_tick_is_refused_and_a_market_order_is_not(ticks):
+def test_a_limit_order_without_a_tick_size_is_refused_and_a_market_order_is_not(ticks):
     options = {"quotes": {"A": 50.0}, "tick_size": ticks}
     refused = plan({"A": 0.5}, order_type="LMT", limit_offset_bps=0, **options)
     assert refused[["status", "reason"]].to_numpy().tolist() == [["REJECTED", "tick_unknown"]]
     assert plan({"A": 0.5}, **options)["status"].tolist() == ["NEW"]
 
 
-def test_a_sell_without_a_limit_is_refused_and_brings_no_money():
+def test_a_sell_without_its_limit_is_refused_and_funds_no_buys():
     targets = pd.DataFrame({"symbol": ["A", "B"], "weight": [1.0, 0.0], "order_type": ["MKT", "LMT"]})
     with pytest.raises(InputError) as caught:
         plan(targets, {"B": 50}, {"A": 100.0, "B": 100.0})
@@ -369,7 +369,7 @@ def test_a_tif_is_always_set():
     assert plan(targets, None, quotes, tif="IOC")["tif"].tolist() == ["IOC"] * 3
 
 
-def test_the_account_is_the_rows_own_or_the_plans():
+def test_the_account_is_that_of_the_row_or_of_the_plan():
     targets = pd.DataFrame({"symbol": ["A", "B"], "weight": 0.1, "account": ["DU2", None]})
     orders = plan(targets, {"C": 1}, dict.fromkeys("ABC", 10.0), unlisted="close", account="DU1").set_index(
         "symbol"
@@ -406,7 +406,7 @@ def test_other_columns_of_the_targets_are_carried_into_the_orders():
         ("fx", 1.1),
     ],
 )
-def test_an_option_with_another_value_than_it_can_have_is_an_error(option, value):
+def test_an_invalid_option_value_is_an_error(option, value):
     with pytest.raises(InputError) as caught:
         plan({"A": 0.5}, {"B": 10}, {"A": 50.0, "B": 5.0}, **{"unlisted": "keep", option: value})
     assert caught.value.codes == ("option_invalid",)
@@ -434,7 +434,7 @@ def test_a_symbol_with_working_orders_is_refused():
     assert found.loc["B", "status"] == "NEW"
 
 
-def test_working_orders_that_cancel_out_are_working_all_the_same():
+def test_working_orders_that_offset_each_other_still_count_as_working():
     both = working(["A", "BUY", 20, 0], ["A", "SELL", 20, 0])
     assert plan({"A": 0.5}, None, {"A": 100.0}, open_orders=both)["reason"].tolist() == ["open_order_exists"]
 
@@ -447,7 +447,7 @@ def test_working_orders_count_as_filled_when_netted():
     assert traded(orders) == {"A": 25.0}
 
 
-def test_working_buys_of_a_refused_symbol_keep_their_money():
+def test_cash_for_working_buys_of_a_refused_symbol_is_not_spent():
     # 60 shares of A may still fill: 6,000. So 0.4 of B can be had, and 0.5 cannot.
     options = {"quotes": {"A": 100.0, "B": 10.0}, "open_orders": working(["A", "BUY", 60, 0])}
     assert traded(plan({"A": 0.5, "B": 0.4}, **options))["B"] == 400
@@ -455,12 +455,12 @@ def test_working_buys_of_a_refused_symbol_keep_their_money():
         plan({"A": 0.5, "B": 0.5}, **options)
 
 
-def test_orders_that_ended_are_not_working():
+def test_ended_orders_are_not_working():
     ended = working(["A", "BUY", 20, 0]).assign(status="CANCELLED")
     assert plan({"A": 0.5}, None, {"A": 100.0}, open_orders=ended)["status"].tolist() == ["NEW"]
 
 
-def test_a_working_order_beside_the_plan_is_told_of():
+def test_a_working_order_outside_the_plan_gives_a_warning():
     orders = plan({"A": 0.5}, None, {"A": 100.0}, open_orders=working(["Z", "BUY", 20, 0]))
     assert "open_order_exists" in codes(orders)
 
@@ -478,7 +478,7 @@ def test_a_foreign_symbol_is_valued_at_the_given_rate():
     assert orders[["quantity", "notional", "currency"]].to_numpy().tolist() == [[40.0, 3200.0, "EUR"]]
 
 
-def test_pence_are_a_currency_of_their_own():
+def test_pence_are_a_separate_currency():
     refused = plan(foreign(currency="GBp"), None, {"VOD": 80.0}, fx={"GBP": 1.25})
     assert refused["reason"].tolist() == ["minor_currency"]
     # 5,000 / (80 x 0.0125) = 5,000
@@ -492,7 +492,7 @@ def test_a_currency_without_a_rate_is_refused(rate):
 
 
 @pytest.mark.parametrize(("quoted", "code"), [("EUR", "currency_unsupported"), ("GBp", "minor_currency")])
-def test_a_quote_in_another_currency_than_is_wanted_is_no_price(quoted, code):
+def test_a_quote_in_another_currency_than_the_target_gives_no_price(quoted, code):
     quotes = pd.DataFrame({"symbol": ["VOD"], "last": 80.0, "currency": quoted, "quoted_at": WHEN})
     assert plan(foreign(), None, quotes)["reason"].tolist() == [code]
 
@@ -515,7 +515,7 @@ def test_an_unlisted_option_is_not_sold_as_shares():
     ]
 
 
-def test_a_holding_in_another_currency_or_type_than_wanted_is_an_error():
+def test_a_holding_in_another_currency_or_type_than_the_target_is_an_error():
     with pytest.raises(InputError) as caught:
         plan(foreign(), pd.DataFrame({"symbol": ["VOD"], "quantity": [1], "currency": ["GBP"]}), {"VOD": 1.0})
     assert caught.value.codes == ("currency_mismatch",)
@@ -535,7 +535,7 @@ def test_columns_and_dtypes_are_the_declared_ones():
     assert orders.index.tolist() == [0, 1]
 
 
-def test_the_record_of_the_decision_is_in_the_row():
+def test_each_row_records_its_decision_price_and_time():
     quotes = pd.DataFrame({"symbol": ["A"], "bid": [49.9], "ask": [50.1], "last": [49.0], "quoted_at": [WHEN]})
     row = plan({"A": 0.5}, {"A": 20}, quotes).iloc[0]
     assert (row["decision_price"], row["decided_at"]) == (50.0, WHEN)
@@ -564,7 +564,7 @@ def test_the_callers_frames_are_not_changed():
         pd.testing.assert_frame_equal(frame, copy)
 
 
-def test_the_order_of_the_rows_does_not_matter_even_where_names_are_alike():
+def test_the_order_of_the_rows_does_not_matter_even_for_equal_names():
     # Four names at one price and one weight: only some can be rounded up, and the same ones whatever the order.
     names = ["A", "B", "C", "D"]
     targets = pd.DataFrame({"symbol": names, "weight": 0.25})
@@ -582,7 +582,7 @@ def test_two_symbols_that_would_share_an_id_are_an_error():
     assert caught.value.codes == ("duplicate_client_order_id",)
 
 
-def test_old_targets_are_told_of_and_future_ones_refused():
+def test_old_targets_give_a_warning_and_future_ones_are_refused():
     def dated(day):
         targets = pd.DataFrame({"symbol": ["A"], "weight": [1.0], "as_of": [day]})
         return plan(targets, None, {"A": 50.0}, decided_at=WHEN)
@@ -595,7 +595,7 @@ def test_old_targets_are_told_of_and_future_ones_refused():
         assert caught.value.codes == ("target_date",)
 
 
-def test_holdings_worth_more_than_nav_mean_negative_cash():
+def test_holdings_above_nav_mean_negative_cash():
     orders = plan({"A": 0.9}, {"A": 120}, {"A": 100.0})
     assert "negative_cash" in codes(orders)
     assert traded(orders) == {"A": -30.0}
@@ -716,7 +716,7 @@ def costs_of(sent):
 @pytest.mark.slow
 @given(clean_books(), st.randoms(use_true_random=False))
 @steadily(100)
-def test_a_plan_of_a_clean_book_is_sound_and_the_order_of_rows_is_nothing(book, random):
+def test_a_plan_of_a_valid_book_is_consistent_and_independent_of_row_order(book, random):
     targets, held, prices, options = book
     before = targets.copy(deep=True)
     try:
@@ -830,7 +830,7 @@ def plan_or_refusal(**arguments):
     more=options,
 )
 @steadily(200)
-def test_any_input_is_planned_or_refused_and_never_anything_else(more, **inputs):
+def test_any_input_is_either_planned_or_refused(more, **inputs):
     frames = [frame for frame in inputs.values() if isinstance(frame, pd.DataFrame)]
     before = [frame.copy(deep=True) for frame in frames]
     orders, refusal = plan_or_refusal(**inputs, **{"unlisted": "keep"} | more)
@@ -852,13 +852,13 @@ def test_any_input_is_planned_or_refused_and_never_anything_else(more, **inputs)
 # -- cash rows ---------------------------------------------------------------------------------------------
 
 
-def test_a_cash_row_is_no_order_and_takes_its_part_of_nav():
+def test_a_cash_row_gives_no_order_and_reduces_the_cash_for_the_others():
     orders = plan({"AAA": 0.5, "USD": 0.5}, None, {"AAA": 50.0, "USD": 40.0})
     assert traded(orders) == {"AAA": 100.0}  # 5,000 / 50
     assert codes(orders) == ["cash_row"]
 
 
-def test_the_stock_with_a_currencys_ticker_is_bought_if_the_row_says_so():
+def test_a_stock_with_the_ticker_of_a_currency_is_bought_if_typed_as_stock():
     wanted = pd.DataFrame({"symbol": ["AAA", "USD"], "weight": 0.5, "sec_type": ["STK", "STK"]})
     orders = plan(wanted, None, {"AAA": 50.0, "USD": 40.0})
     assert traded(orders) == {"AAA": 100.0, "USD": 125.0}

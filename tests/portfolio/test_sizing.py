@@ -30,7 +30,7 @@ def test_the_desired_trade_is_signed_and_not_rounded():
     assert sizes.budget == 1_000.0
 
 
-def test_weights_over_one_share_what_there_is_unless_leverage_is_requested():
+def test_weights_over_one_are_scaled_down_unless_leverage_is_requested():
     book = replace(_book({"A": 0.5, "B": 0.5}, None, {"A": 1.0, "B": 1.0}), weight=np.array([0.6, 0.9]))
     plain, levered = (measure(book, {}, 1_500.0, keep=False, leverage=most) for most in (1.0, 2.0))
     assert plain.wanted_value.tolist() == pytest.approx([600.0, 900.0])
@@ -44,8 +44,8 @@ def test_working_orders_count_as_held():
     assert measure(book, {"A": 15.0}, 1_000.0, keep=False, leverage=1.0).desired.tolist() == [25.0]
 
 
-def test_money_in_what_is_kept_is_not_spent():
-    # 1,000 to spend, 400 of it in B which stays: 0.6 asks for 600 of A and gets it, 0.61 cannot be had.
+def test_the_value_of_kept_holdings_is_not_spent():
+    # 1,000 to spend, 400 of it in B which stays: 0.6 requests 600 of A and gets it, 0.61 is too much.
     book = _book({"A": 0.6}, {"B": 40}, {"A": 7.0, "B": 10.0}, unlisted="keep")
     sizes = measure(book, {}, 1_000.0, keep=True, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [85.0, 0.0]  # 595; 86 are 602
@@ -57,14 +57,14 @@ def test_money_in_what_is_kept_is_not_spent():
         )
 
 
-def test_a_wanted_symbol_without_a_price_keeps_its_share_of_the_money():
+def test_the_cash_of_a_target_without_a_price_is_not_spent():
     book = _book({"A": 0.5, "B": 0.5}, None, {"A": 30.0})
     trade = whole_trades(book, np.ones(2), measure(book, {}, 1_000.0, keep=False, leverage=1.0), allow_short=False)
     assert trade[0] == 16.0  # 480 of its 500; 17 would take 10 from B
     assert math.isnan(trade[1])
 
 
-def test_of_a_rejected_symbol_with_a_price_its_holding_counts_and_not_its_target():
+def test_a_rejected_symbol_counts_with_its_holding_and_not_its_target():
     # B stays at 100 and does not grow to 500: A has 900 for its 500, enough to round 16.67 shares up.
     book = _book({"A": 0.5, "B": 0.5}, {"B": 10}, {"A": 30.0, "B": 10.0})
     book = book.with_rejections({1: ("open_order_exists", "")})
@@ -72,7 +72,7 @@ def test_of_a_rejected_symbol_with_a_price_its_holding_counts_and_not_its_target
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [17.0, 40.0]
 
 
-def test_a_fractional_position_is_closed_to_its_last_step():
+def test_a_fractional_position_is_closed_completely():
     # 0.0003 / 0.0001 is 2.9999999999999996 in floating point.
     book = _book({"A": 0.0}, {"A": 0.0003}, {"A": 10.0})
     sizes = measure(book, {}, 10_000.0, keep=False, leverage=1.0)
@@ -80,7 +80,7 @@ def test_a_fractional_position_is_closed_to_its_last_step():
 
 
 @pytest.mark.parametrize(("budget", "left"), [(65.0, [5.0, 5.0]), (60.0, [5.0, 3.0]), (45.0, [4.0, 0.0])])
-def test_a_book_over_its_budget_gives_up_the_cheapest_buys_first(budget, left):
+def test_a_book_over_its_budget_drops_the_cheapest_buys_first(budget, left):
     # Five at 10 and five at 3 are 65: 60 takes two lots at 3, and 45 all of them and one at 10.
     trade = np.array([5.0, 5.0])
     within = sizing._within_budget(trade, np.ones(2), np.array([10.0, 3.0]), np.zeros(2), budget)
@@ -115,7 +115,7 @@ def test_a_decimal_budget_buys_what_decimal_arithmetic_allows():
     assert whole_trades(book, np.ones(1), sizes, allow_short=False).tolist() == [29.0]
 
 
-def test_a_part_of_a_share_that_cannot_be_sold_reduces_the_targets_and_is_no_error():
+def test_an_unsellable_fractional_share_reduces_the_targets_without_an_error():
     # Of 10.5 B at 10, ten are sold; the half that stays leaves 995 of 1,000 for A.
     book = _book({"A": 1.0}, {"B": 10.5}, {"A": 10.0, "B": 10.0}, unlisted="close")
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
@@ -135,7 +135,7 @@ def test_a_rejected_row_shows_the_whole_position_where_it_was_to_be_closed():
     assert whole_trades(book, np.ones(2), sizes, allow_short=False).tolist() == [10.0, -10.0]
 
 
-def test_costs_are_reserved_until_the_trades_leave_enough_for_them():
+def test_costs_are_reserved_until_the_remaining_cash_covers_them():
     # 1 for each share: 1,000 / 10 = 100 shares leave nothing; 91 leave 90, and need 91; 90 leave 100.
     book = _book({"A": 1.0}, None, {"A": 10.0})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
@@ -143,7 +143,7 @@ def test_costs_are_reserved_until_the_trades_leave_enough_for_them():
     assert trade.tolist() == [90.0]
 
 
-def test_costs_that_creep_up_as_the_plan_shrinks_are_covered_in_few_rounds():
+def test_costs_that_rise_as_the_plan_shrinks_are_covered_in_few_rounds():
     # Each round costs 0.002 more than the one before. A reserve of 1.000 is not enough, and instead of 1.002 a
     # hundredth more is tried: 1.01, which covers the 1.004 of the third round and leaves 998.99 for shares at 10.
     book = _book({"A": 1.0}, None, {"A": 10.0})
@@ -168,14 +168,14 @@ def test_a_cost_that_cannot_be_paid_buys_nothing():
     assert whole_trades(book, np.ones(1), sizes, allow_short=False, cost=lambda _: 1_000.0).tolist() == [0.0]
 
 
-def test_holdings_that_cannot_be_sold_are_named_where_they_leave_too_little():
+def test_the_insufficient_cash_error_names_holdings_that_cannot_be_sold():
     book = _book({"A": 1.0, "B": 0.0}, {"B": 50}, {"A": 10.0, "B": 10.0})
     book = book.with_rejections({1: ("open_order_exists", "a sell works")})
     with pytest.raises(InputError, match=r"B \(open_order_exists: a sell works\) \[insufficient_cash\]"):
         whole_trades(book, np.ones(2), measure(book, {}, 1_000.0, keep=False, leverage=1.0), allow_short=False)
 
 
-def test_part_of_a_share_is_not_rounded_into_a_short_position():
+def test_a_fractional_share_is_not_rounded_into_a_short_position():
     # 0.5 shares held, 0.1 wanted: the trade of -0.4 rounds down to -1, and half a share cannot pay for that.
     book = _book({"A": 1.0}, {"A": 0.5}, {"A": 100.0})
     sizes = measure(book, {}, 10.0, keep=False, leverage=1.0)

@@ -16,7 +16,7 @@ EDIT = Decision(NOON, "ann", "r-SPY-BUY", "edit", "quantity", 10.0, 5.0)
 
 
 class FullDisk:
-    """A blotter whose writes complete only when the test says so."""
+    """A blotter whose writes complete only when the test releases them."""
 
     def __init__(self):
         self.futures = []

@@ -79,7 +79,7 @@ def test_notional_and_target_quantity_follow_an_edited_quantity():
     assert edited["target_quantity"].isna().tolist() == [True, True, False, True]  # as the caller gave them
 
 
-def test_an_odd_lot_is_warned_of():
+def test_an_odd_lot_gives_a_warning():
     plan = checked(lot_size=10.0)
     edited = edit(plan, plan["symbol"] == "AAA", {"quantity": 15.0})
     assert input_warnings(edited)["code"].tolist() == ["lot_size"]

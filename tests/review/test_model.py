@@ -334,7 +334,7 @@ def test_only_a_checked_plan_can_be_reviewed():
         assert caught.value.codes == ("not_checked",)
 
 
-def test_plans_that_were_checked_against_different_limits_are_not_one_plan():
+def test_plans_checked_against_different_limits_cannot_be_combined():
     orders = pd.DataFrame({"run_id": "r", "symbol": ["SPY", "TLT"], "side": "BUY", "quantity": [2.0, 3.0]})
     limits = [sx.Limits(max_day_notional=300.0), sx.Limits(max_orders_per_minute=1)]
     parts = [
@@ -484,7 +484,7 @@ def test_the_default_is_to_submit_the_orders(review, venue):
 
 
 @pytest.mark.parametrize("words", ["", "yes", "SUBMIT 2 MOCK", "SUBMIT 2 MOCK 0000", "submit", None, 5])
-def test_any_other_phrase_sends_nothing(live, sender, words):
+def test_a_wrong_phrase_sends_nothing(live, sender, words):
     live.approve_all()
     with pytest.raises(ApprovalError, match="is not the phrase"):
         live.submit(confirm=words)
@@ -524,7 +524,7 @@ def test_a_plan_without_approvals_cannot_be_sent(live):
         live.confirmation()
 
 
-def test_a_review_without_broker_or_blotter_cannot_send_and_says_how(review):
+def test_a_review_without_broker_or_blotter_cannot_send_and_the_error_says_how(review):
     review.approve_all(by="ann")
     for ask in (review.confirmation, lambda: review.submit(confirm="x")):
         with pytest.raises(InputError, match="give broker and blotter"):
@@ -542,7 +542,7 @@ def test_a_halt_stops_the_confirmation(live, venue, sender):
     live.submit(confirm=phrase)
 
 
-def test_a_broker_that_cannot_send_stops_it_too(live, venue, sender):
+def test_a_broker_that_cannot_send_stops_the_confirmation(live, venue, sender):
     live.approve_all()
     venue[0].fault = "the connection was lost"
     with pytest.raises(sx.BrokerError, match="the connection was lost"):
@@ -559,7 +559,7 @@ def test_an_approval_that_is_too_old_sends_nothing(live, clock, sender):
     assert live.state == "open"
 
 
-def test_after_a_failure_it_can_be_confirmed_again(live, sender):
+def test_after_a_failure_the_plan_can_be_confirmed_again(live, sender):
     sender.failures.append(sx.BrokerError("no answer"))
     live.approve_all()
     phrase = live.confirmation().phrase

@@ -25,7 +25,7 @@ def test_reasons_name_the_blocking_checks_first_and_each_one_once():
     assert findings.reasons() == ["large, wide", None]
 
 
-def test_a_check_that_speaks_twice_says_the_worse_of_an_order():
+def test_a_check_with_two_findings_reports_the_worse_for_each_order():
     # JSON keeps the last of two equal keys: a row that was blocked first must not seem to pass.
     findings = Findings(3)
     findings.block("price", np.array([True, False, False]), math.nan, math.nan)
@@ -38,7 +38,7 @@ def test_a_check_that_speaks_twice_says_the_worse_of_an_order():
     assert findings.reasons() == ["price", "price", None]
 
 
-def test_every_check_is_written_down_with_limit_and_value_also_those_that_pass():
+def test_every_check_including_passed_ones_is_recorded_with_limit_and_value():
     findings = Findings(2)
     findings.block("large", np.array([False, True]), 5.0, np.array([1.0, 9.0]))
     findings.block("halted", mask=False, limit=math.nan, value=math.inf)
@@ -48,7 +48,7 @@ def test_every_check_is_written_down_with_limit_and_value_also_those_that_pass()
     ]
 
 
-def test_one_value_for_all_is_that_of_a_single_order_too_and_no_infinity_is_written():
+def test_a_portfolio_value_applies_to_a_single_order_and_infinity_becomes_null():
     one = Findings(1)
     one.block("nav", mask=True, limit=2.0, value=3.0)
     assert one.as_json() == ['{"nav": ["block", 2.0, 3.0]}']
@@ -57,7 +57,7 @@ def test_one_value_for_all_is_that_of_a_single_order_too_and_no_infinity_is_writ
     assert two.as_json() == ['{"wide": ["warn", 2.0, null]}', '{"wide": ["pass", 2.0, null]}']
 
 
-def test_no_checks_and_no_orders_are_still_json():
+def test_no_checks_and_no_orders_give_valid_json():
     assert Findings(2).as_json() == ["{}", "{}"]
     nothing = Findings(0)
     nothing.block("large", np.array([], dtype=bool), 1.0, np.array([]))
@@ -79,7 +79,7 @@ def test_the_results_are_a_typed_table_also_without_rows():
     ]
 
 
-def test_orders_whose_reason_or_its_value_is_another_one_differ():
+def test_orders_with_a_changed_reason_or_value_are_reported_as_changed():
     one, other = Findings(5), Findings(5)
     one.block("size", [True, True, False, False, True], 10.0, np.array([11.0, 12.0, 5.0, math.nan, math.nan]))
     other.block("size", [True, True, False, True, True], 10.0, np.array([11.0, 13.0, 6.0, 20.0, math.nan]))

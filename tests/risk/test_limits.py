@@ -27,7 +27,7 @@ from stocklean_exec.risk.limits import Limits
         ("restricted", ["SP\nY"]),
     ],
 )
-def test_a_limit_that_cannot_be_meant_is_an_error_that_names_it(name, value):
+def test_an_implausible_limit_is_an_error_that_names_it(name, value):
     with pytest.raises(InputError, match=name) as caught:
         Limits(**{name: value})
     assert caught.value.codes == ("limit_invalid",)
@@ -39,7 +39,7 @@ def test_every_bad_limit_is_listed_at_once():
     assert len(caught.value.problems) == 3
 
 
-def test_an_unknown_name_is_an_error_and_not_a_lost_limit():
+def test_an_unknown_limit_name_is_an_error_and_not_ignored():
     with pytest.raises(InputError, match="max_order_notionl") as caught:
         Limits.of({"max_order_notionl": 1_000, "max_gross": 1})
     assert caught.value.codes == ("limit_unknown",)
@@ -49,22 +49,22 @@ def test_limits_from_a_mapping_equal_limits_by_keyword():
     assert Limits.of({"max_gross": 1.5, "restricted": ["gme"]}) == Limits(max_gross=1.5, restricted={"GME"})
 
 
-def test_restricted_symbols_are_spelt_as_orders_spell_them():
+def test_restricted_symbols_are_spelled_as_in_orders():
     assert Limits(restricted=["brk.b", "BRK B", " spy "]).restricted == {"BRK B", "SPY"}
     assert Limits(restricted=None).restricted == frozenset()
 
 
-def test_cash_may_be_allowed_to_go_below_zero_and_nothing_else():
+def test_only_the_minimum_cash_may_be_below_zero():
     assert Limits(min_cash_after=-5_000).min_cash_after == -5_000
 
 
-def test_numpy_numbers_are_taken_and_can_be_written_as_json():
+def test_numpy_numbers_are_accepted_and_can_be_written_as_json():
     limits = Limits(max_order_quantity=np.int64(5), max_gross=np.float32(0.5))
     assert json.loads(json.dumps(limits.to_dict()))["max_order_quantity"] == 5
     assert Limits.of(json.loads(json.dumps(limits.to_dict()))) == limits
 
 
-def test_the_defaults_are_on_the_safe_side():
+def test_the_default_limits_are_conservative():
     limits = Limits()
     assert not limits.allow_short
     assert limits.min_cash_after == 0.0
@@ -78,7 +78,7 @@ def test_a_limit_of_zero_is_a_limit():
     assert Limits(max_order_notional=0).max_order_notional == 0
 
 
-def test_of_two_limits_the_tighter_one_holds_and_of_one_that_one():
+def test_combined_limits_are_the_tighter_of_each_pair():
     mine = Limits(
         max_day_notional=1e6, min_cash_after=100, duplicate_window=60, allow_short=True, restricted={"GME"}
     )

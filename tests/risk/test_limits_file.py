@@ -23,13 +23,13 @@ def test_limits_from_toml_and_json(tmp_path):
         ("l.json", "{", "l.json: "),
     ],
 )
-def test_a_file_that_holds_no_limits_is_refused_by_name(tmp_path, name, text, why):
+def test_a_file_without_limits_is_refused_by_name(tmp_path, name, text, why):
     (tmp_path / name).write_text(text)
     with pytest.raises(sx.InputError, match=why):
         read_limits(tmp_path / name)
 
 
-def test_a_limit_that_does_not_exist_is_refused(tmp_path):
+def test_an_unknown_limit_in_a_file_is_refused(tmp_path):
     (tmp_path / "l.toml").write_text("max_order_notionl = 250000\n")
     with pytest.raises(sx.InputError, match="'max_order_notionl' is not a limit"):
         read_limits(tmp_path / "l.toml")

@@ -130,13 +130,13 @@ def test_a_recorded_order_that_was_never_sent_is_no_duplicate():
 
 
 @pytest.mark.parametrize("cash", [None, "1000", True, float("nan"), float("inf")])
-def test_cash_that_is_no_amount_is_an_error(cash):
+def test_invalid_cash_is_an_error(cash):
     with pytest.raises(InputError) as caught:
         check_orders(orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=cash)
     assert caught.value.codes == ("cash_missing",)
 
 
-def test_cash_is_not_asked_for_where_its_check_is_off_or_nothing_trades():
+def test_cash_is_not_required_if_its_check_is_off_or_nothing_trades():
     frame = orders_of(("SPY", "BUY", 5.0))
     limits = Limits(min_cash_after=None)
     assert check_orders(frame, limits, quotes={"SPY": 10.0})["verdict"].tolist() == ["pass"]
@@ -144,7 +144,7 @@ def test_cash_is_not_asked_for_where_its_check_is_off_or_nothing_trades():
     assert check_orders(refused)["reasons"].tolist() == ["price_unavailable"]
 
 
-def test_what_was_handed_in_is_not_changed():
+def test_checking_does_not_change_its_inputs():
     frame = orders_of(("spy", "BUY", 5.0))
     before = frame.copy()
     check_orders(frame, quotes={"SPY": 10.0}, cash=1_000)
@@ -162,7 +162,7 @@ def test_an_empty_plan_is_checked_to_an_empty_plan():
     assert len(check_results(checked)) == 0
 
 
-def test_a_frame_that_cannot_be_read_is_an_error():
+def test_an_invalid_orders_frame_is_an_error():
     with pytest.raises(InputError) as caught:
         check_orders(pd.DataFrame({"symbol": ["SPY"]}))
     assert caught.value.codes == ("missing_column",)
@@ -198,13 +198,13 @@ def test_an_edited_frame_checked_again_equals_one_checked_with_the_same_context(
     assert again["reasons"].tolist() == ["max_notional", "delayed_price"]
 
 
-def test_the_halt_of_the_first_check_holds_for_the_next():
+def test_a_halt_at_the_first_check_also_blocks_the_recheck():
     halted = SimpleNamespace(halted="nan")  # a reason that looks like a number
     checked = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=100, blotter=halted)
     assert recheck_orders(checked)["reasons"].tolist() == ["halted"]
 
 
-def test_a_frame_that_forgot_its_check_cannot_be_checked_again():
+def test_a_frame_that_lost_its_check_context_cannot_be_rechecked():
     checked = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=100)
     checked.attrs.clear()
     with pytest.raises(InputError) as caught:
@@ -212,7 +212,7 @@ def test_a_frame_that_forgot_its_check_cannot_be_checked_again():
     assert caught.value.codes == ("not_checked",)
 
 
-def test_what_was_checked_against_is_plain_json():
+def test_the_check_context_is_plain_json():
     checked = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=100, now=NOW)
     stored = json.loads(checked.attrs[CHECK_CONTEXT])
     assert stored["context"]["cash"] == 100.0
@@ -391,7 +391,7 @@ def test_a_fully_invested_plan_passes_its_own_check_at_default_settings(seed):
     assert not (checked["verdict"] == "block").any(), checked["reasons"].dropna().unique()
 
 
-def test_an_order_has_the_value_of_its_quantity_and_one_that_is_refused_or_unpriced_keeps_what_it_had():
+def test_a_check_recomputes_notionals_except_of_rejected_or_unpriced_orders():
     frame = orders_of(("SPY", "BUY", 5.0), ("TLT", "BUY", 6.0), ("KO", "BUY", 7.0)).assign(
         notional=[1.0, 2.0, 3.0], status=["NEW", "REJECTED", "NEW"], reason=[None, "tick_unknown", None]
     )
@@ -399,7 +399,7 @@ def test_an_order_has_the_value_of_its_quantity_and_one_that_is_refused_or_unpri
     assert checked["notional"].tolist() == [50.0, 2.0, 3.0]
 
 
-def test_no_orders_are_checked_too_and_the_columns_have_their_types():
+def test_an_empty_frame_can_be_checked_and_has_typed_columns():
     checked = check_orders(orders_of(("SPY", "BUY", 5.0)).iloc[:0], quotes={"SPY": 10.0}, cash=1_000)
     assert len(checked) == 0
     assert {str(checked[name].dtype) for name in ("verdict", "reasons", "checks", "limits")} == {"str"}

@@ -69,9 +69,7 @@ def verdict_of(checked, check, row=0):
         ({"max_gross": 0.1}, 11, "max_gross", "block", 0.1, 0.11),
     ],
 )
-def test_a_size_below_the_limit_and_at_it_passes_and_one_above_is_blocked(
-    limits, quantity, check, verdict, limit, value
-):
+def test_a_size_up_to_the_limit_passes_and_one_above_is_blocked(limits, quantity, check, verdict, limit, value):
     checked = check_orders(
         orders_of(("SPY", "BUY", quantity)), Limits(**NO_CASH, **limits), quotes={"SPY": 100.0}, nav=10_000
     )
@@ -79,7 +77,7 @@ def test_a_size_below_the_limit_and_at_it_passes_and_one_above_is_blocked(
     assert verdict_of(checked, check) == (verdict, limit, pytest.approx(value, abs=1e-12))
 
 
-def test_the_total_is_that_of_all_orders_and_blocks_all_of_them():
+def test_a_total_over_its_limit_blocks_all_orders():
     frame = orders_of(("AAA", "BUY", 6), ("BBB", "SELL", 5))
     checked = check_orders(
         frame,
@@ -91,7 +89,7 @@ def test_the_total_is_that_of_all_orders_and_blocks_all_of_them():
     assert verdict_of(checked, "max_total_notional", 1) == ("block", 1_000, 1_100)
 
 
-def test_the_position_counts_what_is_held_already():
+def test_the_position_limit_counts_the_existing_holding():
     # 5 held and 6 bought at 100 are 1,100 of 10,000.
     limits = Limits(**NO_CASH, max_position_ratio=0.1)
     checked = check_orders(
@@ -100,7 +98,7 @@ def test_the_position_counts_what_is_held_already():
     assert verdict_of(checked, "max_position_ratio") == ("block", 0.1, pytest.approx(0.11))
 
 
-def test_an_order_out_of_a_position_that_is_too_large_is_not_blocked():
+def test_an_order_that_reduces_an_oversized_position_is_not_blocked():
     limits = Limits(**NO_CASH, max_position_ratio=0.1, max_gross=0.1)
     checked = check_orders(
         orders_of(("SPY", "SELL", 5)), limits, positions={"SPY": 50}, quotes={"SPY": 100.0}, nav=10_000
@@ -133,7 +131,7 @@ def test_a_sell_limit_above_the_market_does_not_pay_for_buys():
     assert verdict_of(checked, "insufficient_cash", 1) == ("block", 0.0, -502.0)
 
 
-def test_gross_adds_up_longs_and_shorts_and_what_no_order_touches():
+def test_gross_exposure_counts_longs_shorts_and_untraded_holdings():
     # AAA 10 x 100 long, BBB -20 x 50 short, CCC 10 x 100 kept: 3,000 of 10,000.
     limits = Limits(**NO_CASH, max_gross=0.25, allow_short=True)
     checked = check_orders(
@@ -146,7 +144,7 @@ def test_gross_adds_up_longs_and_shorts_and_what_no_order_touches():
     assert verdict_of(checked, "max_gross") == ("block", 0.25, pytest.approx(0.3))
 
 
-def test_nav_is_cash_and_holdings_where_it_is_not_given():
+def test_without_a_given_nav_it_is_cash_plus_holdings():
     # 1,000 cash and 10 x 100 held: NAV 2,000; 12 x 100 are 0.6 of it.
     checked = check_orders(
         orders_of(("SPY", "BUY", 2)),
@@ -230,7 +228,7 @@ def test_a_sell_is_never_blocked_for_cash():
     assert checked["verdict"].tolist() == ["pass"]
 
 
-def test_the_cash_that_must_stay_can_be_chosen():
+def test_the_minimum_cash_can_be_set():
     limits = Limits(min_cash_after=500)
     checked = check_orders(orders_of(("SPY", "BUY", 5)), limits, quotes={"SPY": 100.0}, cash=1_000.0)
     assert verdict_of(checked, "insufficient_cash") == ("block", 500, 499.0)
@@ -246,7 +244,7 @@ def test_a_symbol_without_a_quote_is_blocked_as_price_unavailable():
 
 
 @pytest.mark.parametrize("price", [0.0, -5.0, math.nan, math.inf])
-def test_a_price_that_cannot_be_one_is_price_unavailable(price):
+def test_an_invalid_price_is_price_unavailable(price):
     checked = check_orders(orders_of(("SPY", "BUY", 1)), quotes={"SPY": price}, cash=1_000.0)
     assert checked["reasons"].tolist() == ["price_unavailable"]
 
@@ -276,12 +274,12 @@ def market(**values):
         ({"last": 400.0, "close": 20.0}, "block", "suspected_split"),  # a reverse split of one for twenty
     ],
 )
-def test_an_odd_market_is_warned_of_or_blocked(quote, verdict, reasons):
+def test_an_unusual_market_gives_a_warning_or_a_block(quote, verdict, reasons):
     checked = check_orders(orders_of(("SPY", "BUY", 1)), quotes=market(**quote), cash=1_000.0, now=NOW)
     assert (checked["verdict"].iloc[0], checked["reasons"].fillna("").iloc[0]) == (verdict, reasons or "")
 
 
-def test_a_split_of_one_symbol_says_nothing_of_another():
+def test_a_suspected_split_of_one_symbol_does_not_affect_another():
     two = pd.DataFrame(
         {"symbol": ["SPY", "TLT"], "last": [50.0, 80.0], "close": 100.0, "quoted_at": pd.Timestamp(NOW)}
     )
@@ -290,7 +288,7 @@ def test_a_split_of_one_symbol_says_nothing_of_another():
 
 
 @pytest.mark.parametrize("shares", [2, 3, 4, 5, 10, 20])
-def test_a_split_of_so_many_for_one_is_suspected_and_a_reverse_one_too(shares):
+def test_splits_and_reverse_splits_are_suspected(shares):
     for close, last in ((1_000.0, 1_000.0 / shares), (10.0, 10.0 * shares)):
         checked = check_orders(
             orders_of(("SPY", "BUY", 1)), quotes=market(last=last, close=close), cash=1_000.0, now=NOW
@@ -308,7 +306,7 @@ def test_a_split_of_so_many_for_one_is_suspected_and_a_reverse_one_too(shares):
         (-6, "block", "price_future"),
     ],
 )
-def test_a_quote_may_be_as_old_as_the_limit_and_not_from_the_future(seconds, verdict, reasons):
+def test_a_quote_older_than_the_limit_or_from_the_future_is_blocked(seconds, verdict, reasons):
     quotes = market(last=100.0, quoted_at=NOW - timedelta(seconds=seconds))
     checked = check_orders(
         orders_of(("SPY", "BUY", 1)), Limits(max_quote_age=60), quotes=quotes, cash=1_000.0, now=NOW
@@ -318,7 +316,7 @@ def test_a_quote_may_be_as_old_as_the_limit_and_not_from_the_future(seconds, ver
         assert verdict_of(checked, "price_stale") == (verdict, 60, seconds)
 
 
-def test_a_quote_of_unknown_age_is_stale_where_an_age_is_asked_for():
+def test_a_quote_of_unknown_age_is_stale_if_an_age_limit_is_set():
     frame = orders_of(("SPY", "BUY", 1))
     assert check_orders(frame, quotes={"SPY": 9.0}, cash=1e3)["verdict"].tolist() == ["pass"]
     checked = check_orders(frame, Limits(max_quote_age=60), quotes={"SPY": 9.0}, cash=1e3)
@@ -336,7 +334,7 @@ def test_a_quote_of_unknown_age_is_stale_where_an_age_is_asked_for():
         ("SELL", 200.0, "pass", -1.0),
     ],
 )
-def test_a_limit_may_reach_through_the_market_as_far_as_the_collar(side, limit, verdict, value):
+def test_a_limit_through_the_market_by_more_than_the_collar_is_blocked(side, limit, verdict, value):
     checked = check_orders(
         orders_of(("SPY", side, 1, limit)), positions={"SPY": 1}, quotes={"SPY": 100.0}, cash=1_000.0
     )
@@ -344,14 +342,14 @@ def test_a_limit_may_reach_through_the_market_as_far_as_the_collar(side, limit, 
 
 
 @pytest.mark.parametrize(("decision", "verdict"), [(100.0, "pass"), (91.0, "pass"), (90.9, "block")])
-def test_the_market_may_have_moved_from_the_decision_as_far_as_the_collar(decision, verdict):
+def test_a_market_move_from_the_decision_price_beyond_the_collar_is_blocked(decision, verdict):
     # 100 / 91 - 1 = 9.9 %, 100 / 90.9 - 1 = 10.01 %.
     frame = orders_of(("SPY", "BUY", 1), decision_price=decision)
     checked = check_orders(frame, quotes={"SPY": 100.0}, cash=1_000.0)
     assert verdict_of(checked, "price_moved")[:2] == (verdict, 0.1)
 
 
-def test_without_quotes_an_order_is_reckoned_at_its_decision_price_or_its_limit():
+def test_without_quotes_an_order_is_valued_at_its_decision_price_or_limit():
     frame = orders_of(("AAA", "BUY", 2, 50.0), ("BBB", "BUY", 3), decision_price=[math.nan, 10.0])
     checked = check_orders(frame, Limits(max_order_notional=90), cash=1_000.0)
     assert verdict_of(checked, "max_notional", 0) == ("block", 90, 100.0)
@@ -399,7 +397,7 @@ def test_buying_back_a_part_of_a_short_position_is_not_shorting():
     assert checked["verdict"].tolist() == ["pass"]
 
 
-def test_the_same_order_twice_in_one_frame_is_a_suspected_duplicate():
+def test_an_order_repeated_in_one_frame_is_a_suspected_duplicate():
     frame = orders_of(("SPY", "BUY", 5), ("SPY", "BUY", 5), ("SPY", "BUY", 6))
     frame["client_order_id"] = ["a", "b", "c"]
     checked = check_orders(frame, quotes={"SPY": 10.0}, cash=1_000.0)
@@ -407,7 +405,7 @@ def test_the_same_order_twice_in_one_frame_is_a_suspected_duplicate():
     assert verdict_of(checked, "suspected_duplicate", 1) == ("block", 300.0, 0.0)
 
 
-def test_an_order_like_one_that_was_just_sent_is_a_suspected_duplicate_and_no_other_one():
+def test_only_an_order_like_one_just_sent_is_a_suspected_duplicate():
     now = NOW.timestamp()
     context = CheckContext(
         positions={},
@@ -427,7 +425,7 @@ def test_an_order_like_one_that_was_just_sent_is_a_suspected_duplicate_and_no_ot
     assert find(frame.iloc[:0], Limits(), context).reasons() == []
 
 
-def test_a_row_that_the_plan_refused_keeps_its_reason_and_counts_for_nothing():
+def test_a_row_rejected_by_the_plan_keeps_its_reason_and_counts_towards_no_limit():
     frame = orders_of(("SPY", "BUY", 1_000_000), ("TLT", "BUY", 1))
     frame["status"], frame["reason"] = ["REJECTED", "NEW"], ["tick_unknown", None]
     checked = check_orders(frame, Limits(max_total_notional=100), quotes={"SPY": 10.0, "TLT": 10.0}, cash=100.0)
@@ -461,6 +459,6 @@ def test_a_refused_row_without_a_reason_is_blocked_too():
         min_size=1,
     )
 )
-def test_the_fees_of_all_orders_at_once_are_those_of_each(orders):
+def test_vectorised_fees_equal_those_of_single_orders(orders):
     quantity, price = (np.array(values) for values in zip(*orders, strict=True))
     assert commissions(quantity, price).tolist() == [IBKR_US_FIXED.order(*order) for order in orders]

@@ -4,7 +4,7 @@ from stocklean_exec.brokers import base
 from stocklean_exec.schema import account_ids
 
 
-def test_the_broker_module_hands_out_the_same_rules():
+def test_the_broker_module_exports_the_same_rules():
     assert base.is_paper_account is account_ids.is_paper_account
     assert base.mask_account is account_ids.mask_account
 

@@ -19,17 +19,17 @@ STOCKS = [
 
 
 @pytest.mark.parametrize("symbol", CASH)
-def test_a_row_is_cash_whose_symbol_is(symbol):
+def test_cash_row_with_symbol(symbol):
     assert find_cash_rows(["SPY", symbol, "TLT"]) == ([1], [])
 
 
 @pytest.mark.parametrize("symbol", STOCKS)
-def test_a_row_is_no_cash_whose_symbol_is(symbol):
+def test_no_cash_row_with_symbol(symbol):
     assert find_cash_rows(["SPY", symbol, "TLT"]) == ([], [])
 
 
 @pytest.mark.parametrize("symbol", ["NOK", "cnh", " INR ", "SAR"])
-def test_a_currency_that_is_the_ticker_of_a_stock_that_people_hold_is_unclear(symbol):
+def test_a_currency_that_is_also_a_large_stocks_ticker_is_ambiguous(symbol):
     assert find_cash_rows(["SPY", symbol]) == ([], [1])
     assert find_cash_rows(["SPY", symbol], [None, "STK"]) == ([], [])
 
@@ -40,18 +40,18 @@ def test_a_row_without_a_type_may_be_cash(empty):
 
 
 @pytest.mark.parametrize("sec_type", ["STK", "stk ", "OPT", "CASH", 5, ["STK"]])
-def test_a_row_with_a_type_is_what_it_says(sec_type):
+def test_a_row_with_a_security_type_has_that_type(sec_type):
     assert find_cash_rows(["USD"], [sec_type]).cash == []
 
 
-def test_types_that_cash_may_have_are_the_callers():
+def test_the_security_types_of_cash_are_given_by_the_caller():
     types = ["cash", "STK", None]
     assert find_cash_rows(["USD", "USD", "USD"], types, cash_types=("", "CASH")).cash == [0, 2]
     assert find_cash_rows(["AAPL"], ["CASH"], cash_types=("", "CASH")).cash == []
 
 
 @pytest.mark.parametrize("odd", [None, 5, np.nan, ["USD"], b"USD"])
-def test_what_is_no_text_is_no_cash_and_hides_none(odd):
+def test_a_symbol_that_is_not_text_is_not_cash_and_does_not_hide_cash_rows(odd):
     assert find_cash_rows([odd, "USD"]).cash == [1]
 
 

@@ -33,16 +33,16 @@ def round_trip(values, dtype=None):
         ([math.nan, math.nan], "float64"),
     ],
 )
-def test_a_column_comes_back_as_it_was(values, dtype):
+def test_a_column_is_restored_unchanged(values, dtype):
     column = pd.Series(values, dtype=dtype, name="x")
     pd.testing.assert_series_equal(round_trip(values, dtype), column)
 
 
-def test_truth_values_with_gaps_come_back_as_objects():
+def test_booleans_with_missing_values_are_restored_as_objects():
     assert round_trip([True, None], object).tolist() == [True, None]
 
 
-def test_whole_numbers_with_gaps_come_back_as_floats():
+def test_integers_with_missing_values_are_restored_as_floats():
     pd.testing.assert_series_equal(round_trip([1, None], "Int64"), pd.Series([1.0, math.nan], name="x"))
 
 
@@ -51,15 +51,15 @@ def test_numbers_of_numpy_stay_numbers():
     assert round_trip([np.bool_(True)], object).tolist() == [True]  # noqa: FBT003 - the value is the point
 
 
-def test_other_things_come_back_as_their_text():
+def test_other_objects_are_restored_as_their_text():
     assert round_trip([date(2026, 11, 22), ["a", "b"]], object).tolist() == ["2026-11-22", "['a', 'b']"]
 
 
-def test_a_character_without_a_code_is_spelled_out():
+def test_a_surrogate_character_is_escaped():
     assert round_trip(["\ud800"], object).tolist() == ["\\ud800"]
 
 
-def test_every_text_is_json_by_the_standard():
+def test_every_packed_text_is_standard_json():
     def refuse(word):
         raise AssertionError(word)
 
@@ -75,13 +75,13 @@ def test_a_frame_without_columns_packs_to_empty_objects():
     assert unpack(["{}", None], pd.RangeIndex(2)).shape == (2, 0)
 
 
-def test_rows_of_different_plans_are_put_under_each_other_by_name():
+def test_rows_of_different_plans_are_combined_by_column_name():
     frame = unpack(['{"a": 1}', '{"b": "x"}'], pd.RangeIndex(2))
     pd.testing.assert_frame_equal(
         frame, pd.DataFrame({"a": [1.0, math.nan], "b": pd.Series([None, "x"], dtype="str")})
     )
 
 
-def test_labels_of_the_index_play_no_part():
+def test_index_labels_are_not_used_for_alignment():
     frame = pd.DataFrame({"x": [1, 2]}, index=["b", "a"])
     pd.testing.assert_frame_equal(unpack(pack(frame), frame.index), frame)

@@ -34,7 +34,7 @@ def test_a_path_can_be_text(tmp_path):
     assert read_targets(str(tmp_path / "t.csv"))["symbol"].tolist() == ["SPY"]
 
 
-def test_shorts_leverage_and_zeros_are_asked_about_when_planning_and_not_when_reading():
+def test_shorts_leverage_and_zeros_are_accepted_when_reading_targets():
     assert read_targets({"A": 1.5, "B": -0.5})["weight"].tolist() == [1.5, -0.5]
     assert read_targets({"A": 0.0})["weight"].tolist() == [0.0]
 
@@ -95,14 +95,14 @@ def test_a_parquet_file_is_read_by_its_exact_name(tmp_path, monkeypatch, name, r
 
 @pytest.mark.parametrize(("read", "column", "mine", "other"), READERS)
 @pytest.mark.parametrize("name", ["t[1].parquet", "t*.parquet", "t?.parquet", "**/*.parquet"])
-def test_a_pattern_is_no_file(tmp_path, name, read, column, mine, other):
+def test_a_glob_pattern_is_not_read_as_files(tmp_path, name, read, column, mine, other):
     parquet_of(tmp_path / "t1.parquet", column, other)
     with pytest.raises(InputError) as caught:
         read(tmp_path / name)
     assert caught.value.codes == ("file_missing",)
 
 
-def test_folders_above_a_parquet_file_add_no_columns_and_change_none(tmp_path):
+def test_folder_names_like_partitions_add_or_change_no_columns(tmp_path):
     (tmp_path / "symbol=B" / "weight=1").mkdir(parents=True)
     frame = read_targets(parquet_of(tmp_path / "symbol=B" / "weight=1" / "t.parquet", "weight", 0.5))
     assert frame[["symbol", "weight"]].to_numpy().tolist() == [["A", 0.5]]

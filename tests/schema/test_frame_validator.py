@@ -67,7 +67,7 @@ def test_a_time_with_a_zone_is_its_instant_in_utc(value):
     assert str(as_utc(value, "x").tz) == "UTC"
 
 
-def test_both_readings_of_a_repeated_hour_are_told_apart():
+def test_both_readings_of_a_repeated_hour_are_distinguished():
     first = dt.datetime(2026, 11, 1, 1, 30, tzinfo=ZoneInfo("America/New_York"))
     assert as_utc(first, "x") == pd.Timestamp("2026-11-01 05:30", tz="UTC")
     assert as_utc(first.replace(fold=1), "x") == pd.Timestamp("2026-11-01 06:30", tz="UTC")
@@ -94,19 +94,19 @@ LAST_MOMENT = dt.datetime.max.replace(tzinfo=dt.timezone(-dt.timedelta(hours=5))
         (LAST_MOMENT, "time_dtype"),
     ],
 )
-def test_what_is_no_clear_time_is_a_problem(value, code):
+def test_an_ambiguous_or_invalid_time_is_a_problem(value, code):
     found = as_utc(value, "quoted_at")
     assert isinstance(found, Problem)
     assert (found.code, found.column) == (code, "quoted_at")
 
 
 @pytest.mark.parametrize("value", [5, 5.0, Decimal(5), np.int64(5), np.float32(5)])
-def test_a_number_is_taken_in_any_type(value):
+def test_a_number_is_accepted_in_any_type(value):
     assert number_option("x", value) == 5.0
 
 
 @pytest.mark.parametrize("value", ["5", True, None, math.nan, 10**400, Decimal("sNaN"), -0.1, 10.5, [5]])
-def test_an_option_that_is_no_number_within_its_bounds_is_an_error(value):
+def test_an_option_that_is_not_a_number_within_its_bounds_is_an_error(value):
     with pytest.raises(InputError) as caught:
         number_option("x", value, least=0, most=10)
     assert caught.value.codes == ("option_invalid",)
@@ -145,7 +145,7 @@ def test_a_share_class_in_another_currency_keeps_its_spelling():
         [np.float32(1), pd.NA],
     ],
 )
-def test_numbers_are_floats_whatever_held_them(values):
+def test_numbers_of_any_type_become_floats(values):
     found = validator(quantity=values)
     assert np.array_equal(found.numbers("quantity", "x"), [1.0, np.nan], equal_nan=True)
     assert found.problems == []
@@ -159,14 +159,14 @@ def test_texts_are_stripped_and_empty_ones_get_the_default():
     assert found.frame["sec_type"].tolist() == ["STK", "STK"]
 
 
-def test_ids_are_taken_to_the_letter():
+def test_ids_are_kept_exactly_as_given():
     found = validator(account=[" du1 ", ""])
     found.texts("account", None, exact=True)
     assert found.frame["account"].tolist()[0] == " du1 "
     assert pd.isna(found.frame["account"].iloc[1])
 
 
-def test_a_cell_that_is_a_problem_is_not_empty_too():
+def test_an_invalid_cell_is_not_reported_as_empty_too():
     found = validator(quantity=["x", None])
     values = found.numbers("quantity", "quantity_dtype")
     assert found.empty_at("quantity", values).tolist() == [False, True]
@@ -182,7 +182,7 @@ def test_rows_keep_the_callers_labels():
 
 
 @pytest.mark.parametrize("index", [pd.Index([0, 0]), pd.Index(["A", "B"], name="symbol")])
-def test_labels_that_do_not_tell_rows_apart_become_numbers(index):
+def test_labels_that_do_not_identify_rows_become_numbers(index):
     frame = pd.DataFrame({"symbol": ["A", "B"], "quantity": [1, 2]}).set_axis(index)
     assert FrameValidator(POSITIONS, frame, "quantity").done().index.tolist() == [0, 1]
 

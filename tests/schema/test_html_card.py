@@ -21,18 +21,18 @@ def tags_in(html):
     return set(re.findall(r"<\s*/?\s*([a-zA-Z!?]+)", html))
 
 
-def test_whatever_is_put_into_a_card_stays_text():
+def test_text_in_a_card_is_escaped():
     made = card(HOSTILE, [HOSTILE], [(HOSTILE, HOSTILE)], ([HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]]), HOSTILE)
     assert tags_in(made) <= TAGS
     assert "&lt;script&gt;" in made
 
 
-def test_a_card_has_no_script_and_asks_no_other_host():
+def test_a_card_has_no_script_and_contacts_no_other_host():
     made = card("a", ["PAPER"], [("b", "c")], (["d", "e"], [["f", 1]]), "g")
     assert not re.search(r"https?:|url\(|javascript:| on\w+=", made)
 
 
-def test_a_card_carries_its_look_in_attributes_which_an_untrusted_notebook_keeps():
+def test_a_card_is_styled_by_attributes_that_an_untrusted_notebook_keeps():
     made = card("a", ["PAPER", "working"], [("b", "c")], (["d", "e"], [["f", 1]]), "g")
     chip = "display:inline-block;border-radius:4px;padding:0 6px;margin-left:6px;font-weight:600;color:#fff"
     assert f'<span style="{chip};background:#1f6f43">PAPER</span>' in made
@@ -42,7 +42,7 @@ def test_a_card_carries_its_look_in_attributes_which_an_untrusted_notebook_keeps
     assert "class=" not in made
 
 
-def test_a_brokers_card_masks_its_account_and_leaves_out_its_options():
+def test_a_brokers_card_masks_its_account_and_omits_its_options():
     broker = sx.connect("mock://?seed=7", quotes={"SPY": 123.0}, cash=10_000)
     made = broker_card(broker)
     assert broker.account not in made
@@ -52,7 +52,7 @@ def test_a_brokers_card_masks_its_account_and_leaves_out_its_options():
     assert broker._repr_html_() == made
 
 
-def test_a_brokers_card_says_why_it_cannot_send():
+def test_a_brokers_card_shows_why_it_cannot_send():
     broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000)
     broker.fault = HOSTILE
     assert "cannot send" in broker_card(broker)
@@ -91,7 +91,7 @@ def test_a_snapshots_card_is_read_from_the_snapshot(tmp_path):
         assert "Snapshot of paper.duckdb" in blotter_card(snapshot)
 
 
-def test_the_limits_card_tells_those_in_force_and_those_that_are_off():
+def test_the_limits_card_shows_limits_in_force_and_limits_switched_off():
     made = limits_card(sx.Limits(max_order_notional=250_000, restricted={"GME", "AMC"}))
     assert ">250,000<" in made
     assert ">AMC, GME<" in made
@@ -106,7 +106,7 @@ def test_a_summary_becomes_a_card(name):
     assert tags_in(made) <= TAGS
 
 
-def test_a_blotter_shows_its_card_and_a_closed_one_says_so():
+def test_a_blotter_shows_its_card_and_a_closed_one_is_marked_closed():
     with sx.open_blotter() as blotter:
         assert blotter._repr_html_() == blotter_card(blotter)
     assert "closed" in blotter._repr_html_()

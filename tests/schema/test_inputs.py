@@ -31,7 +31,7 @@ WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
         (QUOTES, parse_quotes, {}),
     ],
 )
-def test_a_door_gives_the_declared_columns_in_their_dtypes(table, parse, data):
+def test_a_validated_table_has_the_declared_columns_and_dtypes(table, parse, data):
     frame = parse(data)
     assert tuple(frame.columns) == table.names
     assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == table.dtypes
@@ -48,7 +48,7 @@ def test_a_door_gives_the_declared_columns_in_their_dtypes(table, parse, data):
         pd.DataFrame({"symbol": pd.Categorical(["a", "b"]), "weight": [0.6, 0.4]}),
     ],
 )
-def test_targets_come_in_many_forms(data):
+def test_targets_are_accepted_in_many_forms(data):
     assert parse_targets(data)[["symbol", "weight"]].to_numpy().tolist() == [["A", 0.6], ["B", 0.4]]
 
 
@@ -64,14 +64,14 @@ def test_targets_get_their_defaults():
     assert row[["limit_price", "lot_size", "account", "con_id"]].isna().all()
 
 
-def test_terms_are_upper_case_but_pence_stay_pence():
+def test_terms_become_upper_case_except_pence():
     row = parse_targets(pd.DataFrame({"symbol": ["vod"], "weight": 1.0, "tif": " gtc ", "currency": "GBp"})).iloc[
         0
     ]
     assert row[["symbol", "tif", "currency"]].tolist() == ["VOD", "GTC", "GBp"]
 
 
-def test_shorts_and_leverage_are_taken_when_allowed():
+def test_shorts_and_leverage_are_accepted_when_allowed():
     frame = parse_targets({"A": 1.3, "B": -0.3}, allow_short=True, max_gross=1.6)
     assert frame["weight"].tolist() == [1.3, -0.3]
 
@@ -100,7 +100,7 @@ def test_normalised_weights_may_be_a_little_over_one():
         parse_targets({"A": 0.5, "B": 0.500002})
 
 
-def test_other_columns_are_carried_untouched():
+def test_other_columns_are_kept_unchanged():
     frame = parse_targets(pd.DataFrame({"symbol": ["A"], "weight": 1.0, "note": [{"any": "thing"}], 7: ["x"]}))
     assert frame["note"].tolist() == [{"any": "thing"}]
     assert frame["7"].tolist() == ["x"]
@@ -112,12 +112,12 @@ def test_contract_numbers_are_whole():
     assert frame["con_id"].isna().tolist() == [False, True]
 
 
-def test_a_currency_that_is_not_told_is_not_made_up():
+def test_a_currency_that_is_not_given_stays_missing():
     assert parse_positions({"A": 1})["currency"].isna().all()
     assert parse_quotes({"A": 1.0})["currency"].isna().all()
 
 
-def test_positions_may_be_indexed_by_symbol_and_carry_it_too():
+def test_positions_may_have_the_symbol_as_index_and_as_column():
     held = pd.DataFrame({"symbol": ["A", "A"], "quantity": [1, 2]}).set_index("symbol", drop=False)
     with pytest.raises(InputError) as caught:
         parse_positions(held)
@@ -125,7 +125,7 @@ def test_positions_may_be_indexed_by_symbol_and_carry_it_too():
     assert parse_positions(held.iloc[:1])["symbol"].tolist() == ["A"]
 
 
-def test_the_latest_of_several_quotes_holds_whatever_their_labels():
+def test_the_latest_of_several_quotes_is_used_whatever_their_labels():
     rows = [("A", 1.0, 0), ("B", 9.0, 0), ("A", 3.0, 2), ("A", 2.0, 1)]
     quotes = pd.DataFrame(
         {
@@ -158,13 +158,13 @@ def dated(*values):
     )
 
 
-def test_targets_of_today_or_of_no_date_are_fine():
+def test_targets_of_today_or_without_a_date_are_accepted():
     assert check_target_dates(dated("2026-11-23", None, dt.date(2026, 11, 23)), WHEN) == []
     assert check_target_dates(dated("1999-01-01"), None) == []
     assert check_target_dates(parse_targets({"A": 1.0}), WHEN) == []
 
 
-def test_a_date_has_begun_when_it_has_anywhere():
+def test_a_target_date_has_begun_once_it_has_begun_anywhere_on_earth():
     # At 10:00 UTC it is midnight in Kiritimati, UTC+14.
     before, after = WHEN.normalize() + pd.Timedelta(9, "h"), WHEN.normalize() + pd.Timedelta(10, "h")
     assert check_target_dates(dated("2026-11-24"), after) == []
@@ -172,13 +172,13 @@ def test_a_date_has_begun_when_it_has_anywhere():
         check_target_dates(dated("2026-11-24"), before)
 
 
-def test_targets_more_than_a_week_old_are_told_of():
+def test_targets_more_than_a_week_old_give_a_warning():
     week = WHEN - pd.Timedelta(7, "D")
     warnings = check_target_dates(dated(week, week - pd.Timedelta(1, "s"), "2026-10-01"), WHEN)
     assert [(row["code"], row["symbol"]) for row in warnings] == [("target_date", "B"), ("target_date", "C")]
 
 
-def test_a_door_remembers_its_warnings():
+def test_a_validated_table_keeps_its_warnings():
     warnings = input_warnings(parse_targets({"BRK.B": 0.5, "A": 1e-15}))
     assert warnings["code"].tolist() == ["symbol_mapped", "tiny_weight", "residual_cash"]
     assert warnings["symbol"].tolist()[:2] == ["BRK B", "A"]
@@ -204,7 +204,7 @@ def test_a_cash_row_is_removed_from_the_targets_with_a_warning():
     )
 
 
-def test_rows_keep_their_labels_where_cash_rows_are_left_out():
+def test_rows_keep_their_labels_when_cash_rows_are_removed():
     data = pd.DataFrame(
         {"symbol": ["CASH_USD", "brk.b", "usd", "TLT", "$CASH"], "weight": [0.1, 0.2, 0.1, 0.3, 0.3]},
         index=[10, 11, 12, 13, 14],
@@ -221,7 +221,7 @@ def test_rows_keep_their_labels_where_cash_rows_are_left_out():
     assert data["symbol"].tolist() == ["CASH_USD", "brk.b", "usd", "TLT", "$CASH"]
 
 
-def test_a_row_that_says_that_it_is_a_stock_is_the_stock_of_that_ticker():
+def test_a_row_typed_as_stock_is_the_stock_with_that_ticker():
     data = pd.DataFrame({"symbol": ["USD", "CASH"], "weight": 0.5, "sec_type": ["STK", " stk"]})
     for frame in (parse_targets(data), parse_targets(parse_targets(data))):
         assert frame["symbol"].tolist() == ["USD", "CASH"]
@@ -268,7 +268,7 @@ def test_a_currency_that_is_a_large_stock_stays_with_a_warning_that_it_could_be_
         ({"USD": 0.0}, {}, "full_liquidation"),
     ],
 )
-def test_weights_with_cash_rows_are_held_to_the_rules_of_weights(weights, options, code):
+def test_weights_with_cash_rows_are_validated_like_other_weights(weights, options, code):
     with pytest.raises(InputError) as caught:
         parse_targets(weights, **options)
     assert caught.value.codes == (code,)
@@ -284,18 +284,18 @@ def test_weights_with_cash_rows_are_held_to_the_rules_of_weights(weights, option
         ({"A": 1.0, "USD": 0.0}, {}),
     ],
 )
-def test_weights_that_add_up_to_one_with_cash_leave_nothing_to_tell_but_the_cash(weights, options):
+def test_weights_that_add_up_to_one_with_cash_give_only_the_cash_warning(weights, options):
     frame = parse_targets(weights, **options)
     assert set(input_warnings(frame)["code"]) == {"cash_row"}
     assert "USD" not in frame["symbol"].tolist()
 
 
-def test_borrowed_cash_is_told_as_that():
+def test_borrowed_cash_is_reported_as_borrowed():
     detail = input_warnings(parse_targets({"A": 1.3, "USD": -0.3}, max_gross=1.3))["detail"].tolist()[0]
     assert detail.startswith("USD is read as cash: 0.3 of NAV is borrowed;")
 
 
-def test_what_neither_a_weight_nor_a_cash_row_takes_up_is_told_of():
+def test_cash_outside_weights_and_cash_rows_gives_a_warning():
     warnings = input_warnings(parse_targets({"A": 0.5, "USD": 0.3}))
     assert warnings["code"].tolist() == ["cash_row", "residual_cash"]
     assert warnings["detail"].tolist()[1] == "weights and cash rows add up to 0.8; the rest stays in cash"
@@ -312,21 +312,21 @@ def test_cash_alone_means_a_full_liquidation():
     assert caught.value.codes == ("full_liquidation",)
 
 
-def test_targets_that_are_read_again_remember_their_cash():
+def test_targets_that_are_parsed_again_keep_their_cash():
     once = parse_targets({"A": 0.9, "USD": 0.1, "B.C": 1e-15})
     again = parse_targets(once)
     assert warnings_of(again) == warnings_of(once)
     assert input_warnings(again)["code"].tolist() == ["cash_row", "symbol_mapped", "tiny_weight"]
 
 
-def test_warnings_that_no_longer_hold_are_forgotten_when_a_table_is_read_again():
+def test_outdated_warnings_are_dropped_when_a_table_is_parsed_again():
     frame = parse_targets({"A": 0.5, "B": 0.25})
     assert input_warnings(frame)["code"].tolist() == ["residual_cash"]
     frame["weight"] = [0.75, 0.25]
     assert warnings_of(parse_targets(frame)) == []
 
 
-def test_problems_name_the_rows_of_the_caller_beside_cash_rows():
+def test_problems_name_the_callers_row_numbers_including_cash_rows():
     data = pd.DataFrame(
         {"symbol": ["USD", "A", "CASH", "B", "A"], "weight": ["x", 0.1, 0.2, np.nan, 0.1]}, index=[5, 6, 7, 8, 9]
     )
@@ -340,7 +340,7 @@ def test_problems_name_the_rows_of_the_caller_beside_cash_rows():
     ]
 
 
-def test_a_cash_row_is_left_out_of_the_positions_and_told_of():
+def test_a_cash_row_is_removed_from_the_positions_with_a_warning():
     held = parse_positions({"SPY": 10, "USD": 5_000, "CASH_EUR": -20.5})
     assert held[["symbol", "quantity"]].to_numpy().tolist() == [["SPY", 10.0]]
     assert warnings_of(held) == [["cash_row", 1, "USD"], ["cash_row", 2, "CASH_EUR"]]

@@ -68,14 +68,14 @@ def test_sequences_count_from_one():
 
 
 @pytest.mark.parametrize("value", ["", "x" * 41, "a b", "a'b", "a\0", "é", None, 1])
-def test_what_is_unsafe_on_the_wire_is_no_id(value):
+def test_a_text_that_is_unsafe_in_a_tws_message_is_not_a_valid_id(value):
     assert not is_valid_client_order_id(value)
 
 
 @pytest.mark.slow
 @given(runs, symbols, sides, st.integers(1, 99))
 @steadily(200)
-def test_an_id_is_a_function_of_its_inputs_and_safe(run, symbol, side, sequence):
+def test_an_id_is_deterministic_and_safe_to_send(run, symbol, side, sequence):
     name = client_order_id(run, symbol, side, sequence)
     assert name == client_order_id(run, symbol, side, sequence)
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,40}", name)
@@ -89,14 +89,14 @@ orders = st.tuples(runs, plain_symbols, sides, st.integers(1, 12))
 @pytest.mark.slow
 @given(orders, orders)
 @steadily(300)
-def test_other_runs_symbols_sides_or_numbers_have_other_ids(one, other):
+def test_different_runs_symbols_sides_or_sequences_have_different_ids(one, other):
     assert (client_order_id(*one) == client_order_id(*other)) == (one == other)
 
 
 @pytest.mark.slow
 @given(runs, plain_symbols, plain_symbols)
 @steadily(100)
-def test_within_a_run_each_symbol_and_side_has_its_own(run, one, other):
+def test_within_a_run_each_symbol_and_side_has_its_own_id(run, one, other):
     names = {client_order_id(run, symbol, side) for symbol in (one, other) for side in ("BUY", "SELL")}
     assert len(names) == (2 if one == other else 4)
 
@@ -104,7 +104,7 @@ def test_within_a_run_each_symbol_and_side_has_its_own(run, one, other):
 @pytest.mark.slow
 @given(runs, st.lists(st.tuples(symbols, sides), max_size=6))
 @steadily(100)
-def test_many_at_once_are_the_same_as_one_by_one(run, rows):
+def test_ids_built_at_once_equal_ids_built_one_by_one(run, rows):
     assert client_order_ids(run, [s for s, _ in rows], [s for _, s in rows]) == [
         client_order_id(run, *row) for row in rows
     ]
@@ -114,7 +114,7 @@ def frame(**columns):
     return pd.DataFrame({"client_order_id": ["r-A-BUY"], "run_id": "r", "symbol": "A", "side": "BUY"} | columns)
 
 
-def test_a_payload_is_the_same_however_its_numbers_are_written():
+def test_the_payload_hash_does_not_depend_on_number_types():
     assert payload_hashes(frame(quantity=[5])) == payload_hashes(frame(quantity=[5.0]))
     missing = [frame(), frame(limit_price=[None]), frame(limit_price=[float("nan")]), frame(limit_price=[pd.NA])]
     assert len({payload_hashes(each)[0] for each in missing}) == 1
@@ -124,19 +124,19 @@ def test_a_payload_is_the_same_however_its_numbers_are_written():
     "change",
     [{"quantity": [6]}, {"limit_price": [5.01]}, {"tif": ["GTC"]}, {"account": ["DU2"]}, {"side": ["SELL"]}],
 )
-def test_another_payload_has_another_hash(change):
+def test_a_different_payload_has_a_different_hash(change):
     base = {"quantity": [5], "limit_price": [5.0], "tif": ["DAY"], "account": ["DU1"]}
     assert payload_hashes(frame(**base)) != payload_hashes(frame(**(base | change)))
 
 
-def test_prices_of_the_day_are_not_part_of_an_order():
+def test_the_payload_hash_excludes_market_prices_by_default():
     assert payload_hashes(frame(decision_price=[5.0])) == payload_hashes(frame(decision_price=[6.0]))
     assert payload_hashes(frame(decision_price=[5.0]), ["decision_price"]) != payload_hashes(
         frame(), ["decision_price"]
     )
 
 
-def test_a_time_counts_by_its_instant():
+def test_a_time_is_hashed_by_its_instant():
     utc = pd.Timestamp("2026-11-23 14:30", tz="UTC")
     one, other = (frame(approved_at=[stamp]) for stamp in (utc, utc.tz_convert("Asia/Tokyo")))
     assert payload_hashes(one, ["approved_at"]) == payload_hashes(other, ["approved_at"])
@@ -144,5 +144,5 @@ def test_a_time_counts_by_its_instant():
     assert payload_hashes(one, ["approved_at"]) != payload_hashes(later, ["approved_at"])
 
 
-def test_a_plan_is_the_same_in_any_sequence():
+def test_the_hash_of_a_plan_does_not_depend_on_row_sequence():
     assert plan_hash(["a", "b"]) == plan_hash(["b", "a"]) != plan_hash(["a", "b", "b"])

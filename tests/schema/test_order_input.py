@@ -31,7 +31,7 @@ def test_columns_and_dtypes_are_the_declared_ones():
     assert {name: str(frame[name].dtype) for name in ORDERS.names} == ORDERS.dtypes
 
 
-def test_what_is_left_out_is_filled_in():
+def test_omitted_columns_get_their_defaults():
     row = parse_orders(orders()).iloc[0]
     assert row[["client_order_id", "tif", "sec_type", "exchange", "currency", "status"]].tolist() == [
         "r-AAA-BUY",
@@ -43,7 +43,7 @@ def test_what_is_left_out_is_filled_in():
     ]
 
 
-def test_an_id_that_is_given_stays():
+def test_a_given_order_id_is_kept():
     given_ids = pd.Series(["mine", None], dtype="object")
     assert parse_orders(orders(client_order_id=given_ids))["client_order_id"].tolist() == ["mine", "r-BBB-BUY"]
 
@@ -59,7 +59,7 @@ def test_parsing_twice_changes_nothing():
     pd.testing.assert_frame_equal(parse_orders(once), once)
 
 
-def test_a_row_that_was_rejected_keeps_its_first_reason():
+def test_a_rejected_row_keeps_its_first_reason():
     frame = orders(
         quantity=[10, np.nan], status=["NEW", "REJECTED"], reason=[None, "price_unavailable"], detail=[None, "why"]
     )
@@ -74,7 +74,7 @@ def test_the_callers_frame_is_not_changed():
     pd.testing.assert_frame_equal(frame, copy)
 
 
-def test_an_odd_lot_is_told_of_unless_it_closes_a_position():
+def test_an_odd_lot_gives_a_warning_unless_it_closes_a_position():
     frame = parse_orders(orders(quantity=[150, 150], lot_size=100, target_quantity=[0, 50]))
     assert frame["status"].tolist() == ["NEW", "NEW"]
     assert input_warnings(frame)[["code", "symbol"]].to_numpy().tolist() == [["lot_size", "BBB"]]
@@ -108,7 +108,7 @@ def test_the_first_problem_of_one_order(arguments, code):
     assert (found and found[0]) == code
 
 
-def test_working_orders_add_up_signed():
+def test_working_orders_are_added_up_with_sign():
     frame = pd.DataFrame(
         {
             "symbol": ["a", "A", "B", "C", "D"],
@@ -197,7 +197,7 @@ def attempt(call, *arguments, **options):
 @pytest.mark.slow
 @given(hand_made())
 @settings(deadline=None, derandomize=True, max_examples=150)
-def test_any_orders_come_back_row_for_row_or_are_refused(frame):
+def test_any_orders_are_parsed_row_for_row_or_refused(frame):
     before = repr(frame.to_numpy().tolist())
     parsed, refusal = attempt(parse_orders, frame)
     assert repr(frame.to_numpy().tolist()) == before
@@ -232,7 +232,7 @@ def test_any_orders_are_checked_row_for_row_or_refused(frame):
         assert refusal.problems
 
 
-def test_orders_keep_the_warnings_of_what_they_were_planned_from():
+def test_orders_keep_the_warnings_of_their_targets_and_positions():
     orders = plan_orders({"SPY": 0.5}, {"SPY": 150}, {"SPY": 100.0}, nav=10_000, run_id="r")
     assert input_warnings(orders)["code"].tolist() == ["residual_cash", "negative_cash"]
     for again in (parse_orders(orders), parse_orders(parse_orders(orders))):

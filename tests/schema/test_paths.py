@@ -53,7 +53,7 @@ def test_an_address_is_refused(text):
 
 
 @pytest.mark.parametrize("text", PATHS)
-def test_a_name_with_a_colon_in_it_is_a_path(text):
+def test_a_name_that_contains_a_colon_is_a_path(text):
     assert not is_address(text)
     assert local_path(text, "targets") == Path(text)
 
@@ -108,7 +108,7 @@ CALLS = {
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:1/x.parquet", "s3://bucket/x.parquet", "file:x.parquet"])
 @pytest.mark.parametrize("name", CALLS)
-def test_no_function_takes_an_address_for_a_path(name, url, tmp_path, monkeypatch):
+def test_no_function_accepts_an_address_as_a_path(name, url, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("something was opened")
 
@@ -145,7 +145,7 @@ def test_no_function_takes_an_address_for_a_path(name, url, tmp_path, monkeypatc
     ],
     ids=" ".join,
 )
-def test_the_command_line_takes_no_address_for_a_path(arguments, tmp_path, monkeypatch, capsys):
+def test_the_command_line_accepts_no_address_as_a_path(arguments, tmp_path, monkeypatch, capsys):
     from stocklean_exec.cli import main  # noqa: PLC0415 - for this test
 
     monkeypatch.chdir(tmp_path)
@@ -157,7 +157,7 @@ def test_the_command_line_takes_no_address_for_a_path(arguments, tmp_path, monke
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_the_addresses_are_such_as_duckdb_would_have_opened(tmp_path):
+def test_duckdb_would_open_the_refused_addresses(tmp_path):
     # Otherwise the refusal would protect from nothing.
     with duckdb.connect() as connection:
         connection.execute(f"COPY (SELECT 'A' AS symbol, 1.0 AS weight) TO '{tmp_path}/t.parquet'")

@@ -38,7 +38,7 @@ def priced(**quote):
         (5e-324, False),
     ],
 )
-def test_a_price_is_a_number_above_zero_that_means_something(value, usable):
+def test_a_price_is_a_plausible_number_above_zero(value, usable):
     assert is_usable(np.array([value])).tolist() == [usable]
 
 
@@ -79,7 +79,7 @@ def test_the_price_is_the_mid_then_the_last_trade_then_the_close(bid, ask, last,
         ({"last": NAN}, "price_unavailable", "price_not_finite: no bid, ask, last or close"),
     ],
 )
-def test_a_symbol_without_a_price_says_why(quote, reason, finding):
+def test_a_symbol_without_a_price_has_a_reason(quote, reason, finding):
     price, code, detail = priced(**quote)
     assert math.isnan(price)
     assert code == reason
@@ -90,7 +90,7 @@ def test_a_symbol_with_a_price_has_no_reason():
     assert priced(bid=9.0, ask=11.0) == [10.0, None, None]
 
 
-def test_ticks_of_us_shares():
+def test_tick_sizes_of_us_shares():
     assert tick_sizes([0.9999, 1.0, 0.01, 500]).tolist() == [0.0001, 0.01, 0.0001, 0.01]
 
 
@@ -106,10 +106,10 @@ def test_ticks_of_us_shares():
         (1_234_567.891, 0.01, 1_234_567.89, 1_234_567.90),
     ],
 )
-def test_limits_go_to_the_passive_side(price, tick, buy, sell):
+def test_limits_are_rounded_to_the_passive_side(price, tick, buy, sell):
     assert round_to_tick([price, price], [tick, tick], [True, False]).tolist() == [buy, sell]
 
 
 @pytest.mark.parametrize(("price", "tick"), [(NAN, 0.01), (1.0, NAN), (math.inf, 0.01), (1.0, 0.0)])
-def test_what_is_no_price_on_no_tick_stays_none(price, tick):
+def test_an_invalid_price_or_tick_gives_no_rounded_price(price, tick):
     assert not is_usable(round_to_tick([price], [tick], [True]))[0]

@@ -21,7 +21,7 @@ def test_every_table_is_found_by_its_name():
         (RUNS, ["run_id"]),
     ],
 )
-def test_what_each_table_must_have(table, required):
+def test_each_table_has_its_required_columns(table, required):
     assert [name for name in table.required if name in required] == required
 
 
@@ -34,13 +34,13 @@ def test_an_empty_table_has_every_column_in_its_dtype(table):
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_every_column_says_what_it_means(table):
+def test_every_column_has_a_description(table):
     assert len(set(table.names)) == len(table.names)
     assert all(column.meaning for column in table.columns)
     assert all(column.unit for column in table.columns if column.dtype == "float64")
 
 
-def test_conforming_orders_and_types_columns_and_keeps_the_others():
+def test_conforming_sorts_and_types_columns_and_keeps_the_others():
     frame = pd.DataFrame({"mine": ["x", "y"], "quantity": [1, 2], "symbol": ["A", "B"]}, index=[5, 5])
     conformed = POSITIONS.conform(frame)
     assert list(conformed.columns) == [*POSITIONS.names, "mine"]

@@ -72,7 +72,7 @@ def no_decoding_errors(caplog):
 
 
 @pytest.mark.parametrize("version", [157, 164, 173, 176, 178])
-def test_it_connects_qualifies_and_trades_at_every_kind_of_version(version):
+def test_ib_async_connects_qualifies_and_trades_at_every_kind_of_version(version):
     async def script(setup):
         ib = await setup.connect()
         assert ib.client.serverVersion() == version
@@ -90,7 +90,7 @@ def test_it_connects_qualifies_and_trades_at_every_kind_of_version(version):
     assert {fill.execution.orderRef for fill in trade.fills} == {"run-1-SPY-BUY"}
 
 
-def test_a_start_runs_into_no_timeout():
+def test_a_start_completes_without_a_timeout():
     async def script(setup):
         ib = await setup.connect(raiseSyncErrors=True)
         return ib.managedAccounts(), ib.accountValues()
@@ -100,7 +100,7 @@ def test_a_start_runs_into_no_timeout():
     assert {value.tag for value in values} >= {"NetLiquidation", "TotalCashValue", "BuyingPower"}
 
 
-def test_details_quotes_and_history():
+def test_ib_async_receives_details_quotes_and_history():
     async def script(setup):
         ib = await setup.connect()
         contract = await setup.contract(ib)

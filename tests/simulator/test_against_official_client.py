@@ -183,7 +183,7 @@ def order(action, quantity, kind="MKT", **more):
 
 
 @pytest.mark.parametrize("version", [157, 163, 164, 170, 176, 178])
-def test_it_connects_asks_for_a_contract_and_trades(simulate, version):
+def test_the_official_client_connects_requests_a_contract_and_trades(simulate, version):
     _, app = simulate(server_version=version)
     app.wait("id", 1)
     assert app.serverVersion() == version

@@ -28,5 +28,5 @@ def test_a_simulator_does_not_start_with_an_address(option):
 
 
 @pytest.mark.parametrize("text", ["day.toml", "/data/day 10:00.toml", "venue-2026-11-23T10:00.state", "c:/x"])
-def test_a_name_with_a_colon_in_it_is_a_path(text):
+def test_a_name_that_contains_a_colon_is_a_path(text):
     assert local_file(text) == Path(text)

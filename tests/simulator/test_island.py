@@ -22,14 +22,14 @@ def imported(path):
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: str(path.relative_to(FOLDER)))
-def test_a_module_imports_nothing_else(path):
+def test_a_simulator_module_imports_only_the_simulator_and_the_standard_library(path):
     for name in imported(path):
         own = name.startswith("stocklean_exec.simulator") or name in ALLOWED
         assert own or name.split(".")[0] in sys.stdlib_module_names, name
 
 
 @pytest.mark.slow
-def test_importing_it_loads_no_client_library_and_no_pandas():
+def test_importing_the_simulator_loads_no_client_library_and_no_pandas():
     code = "import sys, stocklean_exec.simulator; print(*sys.modules)"
     environment = {"PYTHONPATH": str(FOLDER.parent.parent)}
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)

@@ -89,7 +89,7 @@ def test_fills_in_files_are_added_up_by_duckdb_if_totals_suffice(name, sources_o
     assert read_as_frames == ["orders"]
 
 
-def test_reversion_and_participation_need_no_more_than_totals(sources_of_run, read_as_frames):
+def test_reversion_and_participation_read_only_fill_totals_from_files(sources_of_run, read_as_frames):
     blotter, folder = sources_of_run
     at = blotter.fills()["filled_at"].min()
     quotes = pd.DataFrame({"symbol": ["AAA"], "quoted_at": at, "bid": 99.0, "ask": 101.0})
@@ -121,7 +121,7 @@ def test_the_options_of_a_summary_are_those_of_slippage():
 
 
 @pytest.mark.slow
-def test_markouts_and_spreads_take_files_too(sources_of_run):
+def test_markouts_and_spreads_accept_files_too(sources_of_run):
     blotter, folder = sources_of_run
     fills, orders = blotter.fills(), blotter.orders()
     at = fills["filled_at"].min()
@@ -135,14 +135,14 @@ def test_markouts_and_spreads_take_files_too(sources_of_run):
 
 
 @pytest.mark.slow
-def test_the_file_of_a_blotter_is_a_blotter(sources_of_run):
+def test_the_path_of_a_blotter_is_accepted_as_a_blotter(sources_of_run):
     blotter, folder = sources_of_run
     wanted = sx.slippage(blotter)
     pd.testing.assert_frame_equal(sx.slippage(folder.parent / "b.duckdb"), wanted)
     pd.testing.assert_frame_equal(sx.slippage(str(folder.parent / "b.duckdb")), wanted)
 
 
-def test_orders_of_files_and_fills_of_a_frame(sources_of_run):
+def test_orders_from_files_can_be_combined_with_fills_from_a_frame(sources_of_run):
     blotter, folder = sources_of_run
     table = sx.slippage(folder / "orders", blotter.fills())
     assert table["slippage_bps"].tolist() == sx.slippage(blotter)["slippage_bps"].tolist()
@@ -163,7 +163,7 @@ def test_a_missing_source_is_an_error(tmp_path):
     assert caught.value.codes == ("file_missing",)
 
 
-def test_a_call_that_does_not_fit_is_refused(sources_of_run):
+def test_a_call_with_wrong_arguments_is_refused(sources_of_run):
     blotter, _ = sources_of_run
     with pytest.raises(TypeError):
         sx.slippage(blotter.orders(), blotter.fills(), "arrival")  # options go by name
@@ -206,7 +206,7 @@ def test_a_run_records_whether_the_market_at_arrival_was_delayed_and_how_old(kin
         (touch,) = sx.slippage(record, benchmark="far_touch").to_dict("records")
         (split,) = sx.implementation_shortfall(record).to_dict("records")
         summary = sx.cost_summary(record, sign="performance")
-        if delayed:  # bought at 123.05: nobody knows what that was worse than
+        if delayed:  # bought at 123.05: there is no price to compare it with
             assert (row["flags"], touch["flags"], split["flags"]) == ("delayed_quote",) * 3
             assert pd.isna([row["slippage_bps"], touch["slippage_bps"], split["delay_cost"]]).all()
             assert summary.orders["flags"].tolist() == ["delayed_quote"]

@@ -25,7 +25,7 @@ seconds = st.integers(0, 5_000)
 
 
 def brute_force(times, values, moment, max_age=300.0):
-    """What stood, one question at a time: the rule in words."""
+    """The quote in force, one look-up at a time: the documented rule."""
     rows = [row for row, time in enumerate(times) if time <= moment]
     if not rows:
         return np.nan
@@ -64,7 +64,7 @@ def test_a_look_up_follows_the_same_rule(times, moments):
     st.lists(st.integers(0, 10**12), min_size=5, max_size=200),
     st.lists(st.integers(-(10**12), 2 * 10**12), min_size=20, max_size=200),
 )
-def test_cells_and_binary_search_find_the_same(times, moments):
+def test_grid_cells_and_binary_search_find_the_same_rows(times, moments):
     times, values = np.sort(np.array(times)), np.arange(len(times), dtype="float64")
     at = np.array([*moments, NO_TIME, *times.tolist()])
     fast = AsOfSeries(times, values, lookup_count=10**9)
@@ -87,7 +87,7 @@ def test_probes_are_grouped_by_symbol_and_sorted_by_time():
 
 
 @pytest.mark.parametrize("at", [np.array([5, 4, 3]), np.array([0, 2**61, 2**62]), np.array([2**62, 0, 1])])
-def test_probes_of_any_times_are_sorted(at):
+def test_probes_with_any_times_are_sorted(at):
     rows = SymbolLookups.of(pd.Series(["A"] * 3), at).rows(0)
     assert (np.diff(at[rows]) >= 0).all()
 

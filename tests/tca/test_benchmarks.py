@@ -116,14 +116,14 @@ def test_delayed_quotes_are_no_benchmark():
     assert flags_found == ["delayed_quote", "delayed_quote"]
 
 
-def test_an_order_that_was_never_handed_over_has_no_arrival():
+def test_an_order_that_was_never_sent_has_no_arrival():
     table = slippage(
         ORDERS_.assign(arrived_at=pd.Series([None, AT], dtype="datetime64[us, UTC]")), FILLS_, quotes=QUOTES
     )
     assert table["flags"].tolist() == ["no_time", "crossed_quote"]
 
 
-def test_vwap_leaves_out_the_moment_of_arrival_and_takes_in_the_last_fill():
+def test_vwap_excludes_the_moment_of_arrival_and_includes_the_last_fill():
     # a: 60 at 10, 40 at 10, 100 at 11: 2,100 / 200. The 999 at arrival and what came after the last fill do not
     # count. b: 30 at 21, 50 at 20: 1,630 / 80
     got, _, table = price_of("vwap", trades=TRADES)
@@ -132,7 +132,7 @@ def test_vwap_leaves_out_the_moment_of_arrival_and_takes_in_the_last_fill():
     assert table["slippage_cost"].iloc[1] == pytest.approx(0.375 * 50)
 
 
-def test_without_our_own_fills_the_cost_is_that_over_one_less_our_share():
+def test_cost_against_vwap_without_own_fills_scales_by_our_share_of_volume():
     # a was 100 of 200 shares: others paid (2,100 - 1,060) / 100 = 10.40. Against 10.50 the cost is 0.10, against
     # 10.40 it is 0.20 = 0.10 / (1 - 100 / 200).
     got, _, _ = price_of("vwap_ex_own", trades=TRADES)
@@ -150,7 +150,7 @@ def test_published_vwap_cost():
     assert table["slippage_cost"].iloc[0] == pytest.approx(160)
 
 
-def test_pwp_is_the_vwap_of_the_first_shares_at_a_participation():
+def test_pwp_is_the_vwap_of_the_shares_traded_at_the_given_participation():
     # a at 50 %: the first 200 shares after arrival, all of the interval. At 25 %: 400, of which 200 come at 12.
     assert price_of("pwp", trades=TRADES, participation=0.5)[0][0] == pytest.approx(10.5)
     assert price_of("pwp", trades=TRADES, participation=0.25)[0][0] == pytest.approx((2100 + 200 * 12) / 400)
@@ -197,20 +197,20 @@ def test_an_order_without_fills_has_no_interval_and_one_flag():
         ({"benchmark": "arrival", "quotes": QUOTES, "sign": "profit"}, "option_invalid"),
     ],
 )
-def test_a_benchmark_without_its_data_is_an_error(options, code):
+def test_a_benchmark_without_its_market_data_is_an_error(options, code):
     with pytest.raises(InputError) as caught:
         slippage(ORDERS_, FILLS_, **options)
     assert caught.value.codes == (code,)
 
 
 @pytest.mark.parametrize("benchmark", ["arrival", "far_touch", "twap", "vwap", "pwp", "previous_close"])
-def test_empty_in_empty_out(benchmark):
+def test_empty_input_gives_empty_output(benchmark):
     table = slippage(ORDERS.empty(), FILLS.empty(), benchmark=benchmark, quotes=QUOTES, trades=TRADES, daily=DAILY)
     assert len(table) == 0
     assert table["benchmark_price"].dtype == "float64"
 
 
-def test_performance_is_the_other_sign_and_currencies_need_rates():
+def test_performance_has_the_opposite_sign_and_currencies_need_rates():
     cost, gain = (
         slippage(ORDERS_, FILLS_, benchmark="vwap", trades=TRADES, sign=s) for s in ("cost", "performance")
     )

@@ -135,7 +135,7 @@ def test_unfilled_orders_are_censored_and_make_percentiles_longer():
     np.testing.assert_allclose(table["p75_seconds"], [3.5, 3.5, NAN])
 
 
-def test_an_order_that_was_cancelled_is_watched_until_then():
+def test_a_cancelled_order_is_observed_until_its_cancellation():
     orders = ORDERS_.assign(ended_at=[pd.NaT, pd.NaT, AT + pd.Timedelta(seconds=0.75), pd.NaT])
     orders["ended_at"] = orders["ended_at"].astype("datetime64[us, UTC]")
     # c was at risk for 0.75 s only: at 1 s one of three is done, at 2 s one of two
@@ -145,7 +145,7 @@ def test_an_order_that_was_cancelled_is_watched_until_then():
     np.testing.assert_allclose(later["unfilled_share"], [2 / 3, 1 / 3])
 
 
-def test_an_order_that_was_never_handed_over_was_not_watched():
+def test_an_order_that_was_never_sent_is_not_observed():
     orders = ORDERS_.assign(arrived_at=pd.Series([AT, AT, None, AT], dtype="datetime64[us, UTC]"))
     row = fill_times(orders, FILLS_, shares=[1.0]).iloc[0]
     assert row[["orders", "not_watched"]].tolist() == [3, 1]
@@ -174,7 +174,7 @@ def test_participation_is_our_share_of_the_volume():
     np.testing.assert_array_equal(table["participation"], [0.25, NAN, NAN, NAN])
 
 
-def test_empty_in_typed_empty_out():
+def test_empty_input_gives_typed_empty_output():
     orders, fills = ORDERS.empty(), FILLS.empty()
     assert completion_summary(orders, fills).loc["all", ["orders", "fills"]].tolist() == [0, 0]
     assert len(incomplete_reasons(orders, fills)) == 0
@@ -185,7 +185,7 @@ def test_empty_in_typed_empty_out():
     assert len(participation(orders, fills, trades)) == 0
 
 
-def test_a_fill_in_the_second_of_its_order_took_no_time_and_one_before_it_is_shown_as_it_is():
+def test_fill_times_within_or_before_the_second_of_submission_are_not_negative():
     # TWS reports execution times in whole seconds, so a fill may seem to come up to a second before its order.
     at = pd.Timestamp("2026-11-23 15:00:00.700", tz="UTC")
     orders = pd.DataFrame(

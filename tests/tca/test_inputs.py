@@ -47,14 +47,14 @@ def test_fills_are_added_up_by_order(dtype):
     assert table["last_at"].tolist() == [5_000_000, 3_000_000, NO_TIME]
 
 
-def test_a_fill_of_an_order_that_is_missing_as_a_category_is_an_orphan_too():
+def test_a_fill_with_a_missing_categorical_order_id_is_an_orphan_too():
     ids = pd.Categorical(["a", None, "b"])
     with pytest.raises(InputError) as caught:
         executed_by_order(keyed_orders(ORDERS), FILLS.assign(client_order_id=ids))
     assert caught.value.codes == ("orphan_exec",)
 
 
-def test_an_error_about_millions_names_some():
+def test_an_error_about_many_rows_names_the_first_fifty():
     fills = pd.DataFrame({"client_order_id": [f"x{i}" for i in range(1000)], "quantity": 1.0, "price": 1.0})
     with pytest.raises(InputError) as caught:
         executed_by_order(keyed_orders(ORDERS), fills)
@@ -73,7 +73,7 @@ def test_times_are_read_as_utc(values):
     assert utc_micros(values, "filled_at", "fills").tolist() == [1_795_446_000_000_000]
 
 
-def test_empty_times_are_no_times():
+def test_missing_times_are_read_as_no_time():
     for values in (pd.Series([None, pd.NaT]), pd.Series([pd.NaT], dtype="datetime64[ns]")):
         assert set(utc_micros(values, "filled_at", "fills").tolist()) == {NO_TIME}
 
@@ -82,7 +82,7 @@ def test_empty_times_are_no_times():
     ("frame", "table"),
     [(ORDERS.assign(side="Buy"), "orders"), (ORDERS.assign(side=pd.Categorical(["BUY", None, "BUY"])), "x")],
 )
-def test_a_side_is_buy_or_sell(frame, table):
+def test_sides_are_read_as_buy_or_sell(frame, table):
     with pytest.raises(InputError) as caught:
         side_signs(frame, table)
     assert caught.value.table == table
@@ -90,7 +90,7 @@ def test_a_side_is_buy_or_sell(frame, table):
     assert side_signs(ORDERS.astype({"side": "category"})).tolist() == [1, 1, 1]
 
 
-def test_numbers_prices_and_signs():
+def test_numbers_prices_and_signs_are_parsed():
     assert np.isnan(column_numbers(ORDERS, "nothing", "orders")).all()
     np.testing.assert_array_equal(usable(np.array([1.0, 0.0, -1.0, np.inf, np.nan])), [1, *[np.nan] * 4])
     assert (sign_factor("cost"), sign_factor("performance")) == (1, -1)
@@ -101,7 +101,7 @@ def test_numbers_prices_and_signs():
 
 
 @pytest.mark.parametrize("fx", [{"USD": 1.0, "EUR": 1.1}, pd.Series({"USD": 1.0, "EUR": 1.1})])
-def test_rates_turn_currencies_into_one(fx):
+def test_rates_convert_amounts_to_one_currency(fx):
     frame = keyed_orders(ORDERS.assign(currency=["USD", "EUR", None]))
     np.testing.assert_array_equal(to_base(frame, fx), [1.0, 1.1, np.nan])
     assert to_base(frame, "local") == 1
@@ -119,14 +119,14 @@ def test_rates_turn_currencies_into_one(fx):
         (pd.DataFrame({"currency": ["USD"]}), "missing_column"),
     ],
 )
-def test_rates_that_are_not_there_are_an_error(fx, code):
+def test_missing_rates_are_an_error(fx, code):
     frame = keyed_orders(ORDERS.assign(currency=["USD", "EUR", "USD"]))
     with pytest.raises(InputError) as caught:
         to_base(frame, fx)
     assert caught.value.codes == (code,)
 
 
-def test_a_commission_in_another_currency_is_turned_into_that_of_its_order():
+def test_a_commission_is_converted_to_the_currency_of_its_order():
     frame = keyed_orders(ORDERS.assign(currency=["GBP", "USD", "USD"]))
     fills = FILLS.assign(commission_currency=["USD", "USD", None])
     with pytest.raises(InputError) as caught:
@@ -150,7 +150,7 @@ def test_an_arrival_price_of_a_crossed_or_delayed_quote_is_missing():
     assert flags["delayed_quote"].tolist() == [True, False, False]
 
 
-def test_the_age_of_the_quote_at_arrival_is_known_where_both_times_are():
+def test_the_quote_age_at_arrival_is_known_if_both_times_are():
     at = pd.to_datetime(["2026-11-23 15:00:10", "2026-11-23 15:00:10", None], utc=True)
     taken = pd.to_datetime(["2026-11-23 15:00:07.5", None, "2026-11-23 15:00:00"], utc=True, format="ISO8601")
     frame = ORDERS.assign(arrived_at=at, arrival_quoted_at=taken)

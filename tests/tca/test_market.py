@@ -22,7 +22,7 @@ def rows(market, fields):
 
 
 @pytest.mark.parametrize("dtype", ["str", "category", "object"])
-def test_quotes_are_by_symbol_in_time_and_unusable_ones_end_the_one_before(dtype):
+def test_quotes_are_sorted_and_an_unusable_one_ends_the_previous_quote(dtype):
     market = FrameMarket(QUOTES.astype({"symbol": dtype}))
     found = rows(market, ["mid", "state"])
     assert found["A"] == ([2_000_000], [[10.0, 11.0], [0.0, 0.0]])
@@ -36,7 +36,7 @@ def test_trades_without_a_price_or_a_volume_do_not_count():
     assert found["B"][1] == [[5.0], [0.0]]
 
 
-def test_only_the_window_is_given():
+def test_only_rows_within_the_window_are_returned():
     first = AT[2].value // 1000
     found = list(FrameMarket(QUOTES).series(["A"], ["bid"], first, first))
     assert [(name, values[0].tolist()) for name, _, values in found] == [("A", [9.0])]
@@ -52,7 +52,7 @@ def test_only_the_window_is_given():
         ("quotes", "wrong_type"),
     ],
 )
-def test_quotes_that_cannot_be_used_are_refused(frame, code):
+def test_invalid_quote_frames_are_refused(frame, code):
     with pytest.raises(InputError) as caught:
         as_market(frame)
     assert caught.value.codes == (code,)

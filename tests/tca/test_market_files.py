@@ -67,7 +67,7 @@ def lookups(seed=2, rows=500):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("batch_bytes", [1, 1 << 30])
-def test_files_answer_as_a_frame_does_however_they_lie(layout, batch_bytes, tmp_path):
+def test_files_in_any_layout_give_the_same_look_ups_as_a_frame(layout, batch_bytes, tmp_path):
     quotes = random_quotes()
     files = MarketFiles(write(LAYOUTS[layout](quotes), tmp_path / "quotes"), batch_bytes=batch_bytes)
     fields = ("mid", "bid", "ask", "state")
@@ -94,7 +94,7 @@ def test_files_give_the_rows_of_a_frame_for_any_symbols_and_window(layout, names
         np.testing.assert_array_equal(found[name], series)
 
 
-def test_trades_under_other_names(tmp_path):
+def test_trades_with_renamed_columns_can_be_read(tmp_path):
     frame = random_quotes()
     frame.loc[frame.index[:4], "volume"] = [np.inf, -np.inf, np.nan, -1.0]  # which count as none
     folder = write([frame.sort_values(["symbol", "quoted_at"])], tmp_path)
@@ -121,7 +121,7 @@ def test_an_empty_time_is_refused_as_it_is_in_a_frame(tmp_path):
         assert caught.value.codes == ("time_missing",)
 
 
-def test_rows_of_one_time_keep_their_sequence_across_runs_and_files(tmp_path):
+def test_rows_with_equal_times_keep_their_sequence_across_files(tmp_path):
     # Two files of one symbol that overlap: at 14:00:05 the first file's quote comes first, so the second's stands.
     at = pd.Timestamp("2026-11-23 14:00", tz="UTC")
     first, second = (
@@ -181,7 +181,7 @@ def test_times_without_a_zone_need_the_option(tmp_path):
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
 @pytest.mark.parametrize("layout", ["by symbol", "one file a day, by symbol"])
 @pytest.mark.parametrize("hours", [(0, 24), (20, 21), (1, 4), (24, 29)])
-def test_a_window_is_of_the_hours_that_a_zone_makes_of_the_clock_on_the_wall(zone, layout, hours, tmp_path):
+def test_a_window_is_converted_to_the_local_time_of_the_files(zone, layout, hours, tmp_path):
     # The files' statistics are of the wall's clock: at three in the afternoon in New York it is eight in London.
     quotes = random_quotes(rows=400)
     quotes["quoted_at"] += pd.Timedelta(days=300)
@@ -199,7 +199,7 @@ def test_a_window_is_of_the_hours_that_a_zone_makes_of_the_clock_on_the_wall(zon
 
 
 @pytest.mark.parametrize(("time", "zone"), [("TIMESTAMPTZ_NS", None), ("TIMESTAMP_NS", "UTC")])
-def test_times_in_nanoseconds(time, zone, tmp_path):
+def test_times_in_nanoseconds_are_read_as_microseconds(time, zone, tmp_path):
     # Nanoseconds are what pandas before 3.0 wrote, and what pyarrow writes of such frames still.
     quotes = random_quotes()
     folder = write([quotes], tmp_path, time=time)
@@ -269,7 +269,7 @@ def test_the_query_has_no_filter_if_nearly_all_rows_are_requested(tmp_path):
 
 
 @pytest.mark.parametrize(("order", "mixed"), [("symbol, quoted_at", False), ("quoted_at", True)])
-def test_files_in_which_symbols_take_turns_are_read_in_fewer_batches(order, mixed, tmp_path):
+def test_files_with_interleaved_symbols_are_read_in_fewer_batches(order, mixed, tmp_path):
     names = [f"S{number}" for number in range(8)]
     rows = (
         "SELECT 'S' || (n % 8) AS symbol, make_timestamptz(n * 1_000_000) AS quoted_at, "  # noqa: S608 - a test's own
@@ -300,7 +300,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["quotes", "trades"])
-def test_a_file_is_found_by_its_exact_name_beside_one_that_the_name_matches(kind, tmp_path):
+def test_an_exact_file_name_takes_precedence_over_a_pattern_match(kind, tmp_path):
     mine, other = random_quotes(seed=1), random_quotes(seed=2)
     write([mine], tmp_path)
     (tmp_path / "part0.parquet").rename(tmp_path / "q[1].parquet")
@@ -322,7 +322,7 @@ def test_a_file_is_found_by_its_exact_name_beside_one_that_the_name_matches(kind
         np.testing.assert_array_equal(values, wanted)
 
 
-def test_the_files_are_those_that_there_were_when_they_were_opened(tmp_path):
+def test_the_list_of_files_is_fixed_when_they_are_opened(tmp_path):
     quotes = random_quotes()
     files = quote_files(write([quotes], tmp_path))
     (tmp_path / "later.parquet").write_bytes((tmp_path / "part0.parquet").read_bytes())
@@ -351,7 +351,7 @@ def test_damaged_files_are_an_error(tmp_path):
     assert caught.value.codes == ("parquet_format",)
 
 
-def test_more_symbols_than_one_batch_takes(tmp_path):
+def test_more_symbols_than_fit_one_batch_can_be_read(tmp_path):
     names = [f"S{number:03d}" for number in range(400)]
     frame = random_quotes().head(400).assign(symbol=names)
     files = MarketFiles(write([frame.sort_values("quoted_at")], tmp_path))

@@ -85,7 +85,7 @@ def test_unobserved_markouts_are_missing_and_counted():
     assert table["standard_error"].isna().tolist() == [True, False, True, True, True]
 
 
-def test_a_crossed_quote_has_no_price_and_ends_the_one_before():
+def test_a_crossed_quote_has_no_price_and_ends_the_previous_quote():
     quotes = QUOTES.assign(ask=[101.0, 99.0, 103.0, 50.5, 49.5])
     assert math.isnan(markouts(FILLS_.iloc[[0]], quotes, horizons=[10])["markout_bps"].iloc[0])
 
@@ -97,7 +97,7 @@ def test_there_is_no_look_ahead():
     assert markouts(fills, quotes, horizons=[10])["markout_bps"].iloc[0] == pytest.approx(-1 / 101 * 1e4)
 
 
-def test_groups_by_columns_of_the_fills():
+def test_markouts_can_be_grouped_by_fill_columns():
     table = markouts(FILLS_, QUOTES, horizons=[0, 10], by="symbol")
     assert table[["symbol", "horizon"]].to_numpy().tolist() == [["A", 0], ["A", 10], ["B", 0], ["B", 10]]
     alone = pd.concat([markouts(FILLS_.iloc[:2], QUOTES, [0, 10]), markouts(FILLS_.iloc[2:], QUOTES, [0, 10])])
@@ -140,7 +140,7 @@ def test_a_sell_is_the_mirror_of_a_buy(rows):
     np.testing.assert_allclose(one["standard_error"], two["standard_error"], atol=1e-9)
 
 
-def test_empty_in_typed_empty_out():
+def test_empty_input_gives_typed_empty_output():
     table = markouts(FILLS.empty(), QUOTES, [0, 10])
     assert table["fills"].tolist() == [0, 0]
     assert table.dtypes.to_dict() == markouts(FILLS_, QUOTES, [0, 10]).dtypes.to_dict()

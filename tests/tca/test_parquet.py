@@ -31,7 +31,7 @@ def test_rows_are_read_in_chunks_and_in_sequence(threads, tmp_path):
     np.testing.assert_array_equal(np.concatenate([part["half"] for part in parts]), np.arange(0, 1_000_000, 3) / 2)
 
 
-def test_whole_is_the_concatenation_of_the_chunks():
+def test_the_whole_table_equals_its_concatenated_chunks():
     query = "SELECT n, n / 2 AS half FROM range(1_000_000) r(n)"
     with connect() as connection:
         found = whole(connection, query)
@@ -75,7 +75,7 @@ def test_hash_parts_have_as_few_bits_as_needed():
 
 
 @pytest.mark.parametrize("part", [HashPart(3, 16), HashPart(40, 20), HashPart(0, 32), HashPart(0, 64)])
-def test_duckdb_takes_the_part_of_a_hash_that_we_take(part):
+def test_duckdb_and_python_take_the_same_part_of_a_hash(part):
     texts = ["A", "O'NEIL", "", None]
     with duckdb.connect() as connection:
         hashes = text_hashes(connection, texts)
@@ -121,7 +121,7 @@ def found(*places):
         ]
 
 
-def test_a_name_with_a_patterns_signs_is_the_file_of_that_name_if_there_is_one(tmp_path):
+def test_a_name_with_glob_characters_is_that_file_if_it_exists(tmp_path):
     named(tmp_path, "t1", "t2", "t[1]", "t*", "t?")
     assert found(tmp_path / "t[1].parquet") == [["t[1]"]]
     assert found(tmp_path / "t*.parquet") == [["t*"]]
@@ -133,17 +133,17 @@ def test_a_name_with_a_patterns_signs_is_the_file_of_that_name_if_there_is_one(t
     assert found(tmp_path / "t*.parquet") == found(tmp_path / "t?.parquet") == [["t1", "t2"]]
 
 
-def test_a_folder_with_a_patterns_signs_in_its_name_is_that_folder(tmp_path):
+def test_a_folder_name_with_glob_characters_is_that_folder(tmp_path):
     named(tmp_path, "day[1]/a", "day[1]/deep/b", "day1/c", "day[1]x/d")
     assert found(tmp_path / "day[1]") == [["day[1]/a", "day[1]/deep/b"]]
 
 
-def test_several_places_are_open_to_one_connection(tmp_path):
+def test_one_connection_can_read_several_paths(tmp_path):
     named(tmp_path, "a", "b[1]", "b1")
     assert found(tmp_path / "a.parquet", str(tmp_path / "b[1].parquet")) == [["a"], ["b[1]"]]
 
 
-def test_a_relative_pattern_is_of_the_working_folder(tmp_path, monkeypatch):
+def test_a_relative_pattern_is_resolved_in_the_working_folder(tmp_path, monkeypatch):
     named(tmp_path, "some/a", "some/b")
     monkeypatch.chdir(tmp_path)
     assert parquet_pattern("some/*.parquet", "quotes") == f"{tmp_path}/some/*.parquet"

@@ -39,14 +39,14 @@ ORDERS_ = pd.DataFrame(
     ("days", "temporary", "realized"),
     [(0.1, (22, 32), (32, 43)), (0.2, (15, 21), (25, 32)), (0.5, (8, 12), (18, 23))],
 )
-def test_the_published_table_of_almgren_and_others(days, temporary, realized):
+def test_published_impact_table_of_almgren_et_al(days, temporary, realized):
     table = pretrade_cost(ORDERS_, MARKET, model="almgren", days=days)
     np.testing.assert_allclose(table["permanent_bps"], (20, 22), atol=0.5)
     np.testing.assert_allclose(table["temporary_bps"], temporary, atol=0.55)
     np.testing.assert_allclose(table["impact_bps"], realized, atol=0.55)
 
 
-def test_the_square_root_by_hand():
+def test_square_root_impact_equals_a_hand_calculation():
     market = MARKET.assign(spread_bps=[4.0, NAN])
     table = pretrade_cost(ORDERS_, market, coefficient=0.8, commission_bps=1.0)
     # 0.8 x 157 bp x sqrt(0.1), half of 4, and 1 of commission; of 656,100 x 80
@@ -79,7 +79,7 @@ def test_a_symbol_without_a_market_has_no_estimate():
         (MARKET, {"coefficient": -1}, "option_invalid"),
     ],
 )
-def test_options_that_cannot_be_used_are_errors(market, options, code):
+def test_invalid_options_are_errors(market, options, code):
     with pytest.raises(InputError) as caught:
         pretrade_cost(ORDERS_, market, **options)
     assert code in caught.value.codes
@@ -118,7 +118,7 @@ def test_calibration_recovers_the_parameters_of_simulated_orders():
     assert found["orders"] == 50
 
 
-def test_with_noise_it_is_within_its_standard_errors():
+def test_calibration_with_noise_is_within_its_standard_errors():
     costs, orders = synthetic(2_000, spread=3.0, coefficient=0.7, noise=20.0)
     found = calibrate(costs, orders, MARKET)
     assert abs(found["half_spread_bps"] - 3) < 4 * found["half_spread_se"]
@@ -132,7 +132,7 @@ def test_with_a_known_spread_only_the_impact_is_fitted():
     assert (found["half_spread_bps"], found["coefficient"]) == pytest.approx((2, 0.7))
 
 
-def test_two_orders_are_too_few():
+def test_calibration_needs_more_than_two_orders():
     costs, orders = synthetic(2, 3.0, 0.7)
     found = calibrate(costs, orders, MARKET)
     assert found["orders"] == 2

@@ -69,7 +69,7 @@ def test_the_page_is_self_contained(page):
     assert reader.tags.count("svg") == 5
 
 
-def test_it_has_headline_incomplete_orders_and_provenance(page):
+def test_the_report_has_headline_incomplete_orders_and_provenance(page):
     text = " ".join(read(page.html).text)
     row = page.summary.headline.iloc[0]
     assert f"{row['slippage_bps']:+.2f}" in text
@@ -87,7 +87,7 @@ def test_it_has_headline_incomplete_orders_and_provenance(page):
     assert "not approved" in text
 
 
-def test_the_ink_of_the_charts_is_that_of_the_page(page):
+def test_charts_have_the_text_colour_of_the_page(page):
     assert "#010203" not in page.html
     assert "currentColor" in page.html
     assert "prefers-color-scheme: dark" in page.html
@@ -105,7 +105,7 @@ def test_account_numbers_are_masked(page, blotter):
 
 
 @pytest.mark.slow
-def test_text_from_outside_is_escaped():
+def test_external_text_is_escaped():
     evil = "<script>alert('x')</script>"
     broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=10_000)
     with sx.open_blotter() as opened:
@@ -134,7 +134,7 @@ def test_an_account_with_escaped_characters_is_masked_too():
 
 
 @pytest.mark.slow
-def test_it_is_written_completely_or_not_at_all(blotter, tmp_path):
+def test_the_report_is_written_completely_or_not_at_all(blotter, tmp_path):
     file = tmp_path / "new" / "r.html"
     assert write_report("demo", blotter, file) == file
     assert file.read_text("utf-8").endswith("</html>\n")
@@ -146,7 +146,7 @@ def test_it_is_written_completely_or_not_at_all(blotter, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_is_private_and_written_through_no_link(blotter, tmp_path):
+def test_the_report_file_is_private_and_does_not_follow_links(blotter, tmp_path):
     (tmp_path / "kept.html").write_text("kept", "utf-8")
     for name in ("run.html", ".run.html.new"):
         (tmp_path / name).symlink_to(tmp_path / "kept.html")
@@ -160,7 +160,7 @@ def test_it_is_private_and_written_through_no_link(blotter, tmp_path):
     assert stat.S_ISREG(file.lstat().st_mode)
 
 
-def test_a_notebook_shows_it_in_a_frame_of_its_own(page):
+def test_a_notebook_shows_the_report_in_an_iframe(page):
     shown = page._repr_html_()
     assert shown.startswith("<iframe")
     assert shown.count("<") == 2  # the frame alone; the page inside is escaped
@@ -168,7 +168,7 @@ def test_a_notebook_shows_it_in_a_frame_of_its_own(page):
 
 
 @pytest.mark.slow
-def test_without_the_extra_it_says_so_and_shows_the_tables(blotter, monkeypatch):
+def test_without_the_chart_extra_the_report_has_a_note_and_tables(blotter, monkeypatch):
     for name in ("altair", "vl_convert"):
         monkeypatch.setitem(sys.modules, name, None)
         made = report("demo", blotter)
@@ -194,7 +194,7 @@ def test_a_run_without_fills_has_a_report():
 
 
 @pytest.mark.slow
-def test_a_record_without_anything_has_a_report(tmp_path):
+def test_an_empty_record_has_a_report(tmp_path):
     with sx.open_blotter(tmp_path / "b.duckdb") as opened:
         made = report(None, opened)
     read(made.html)
@@ -208,7 +208,7 @@ def test_an_unknown_run_is_an_error(blotter):
 
 
 @pytest.mark.slow
-def test_the_brokers_view_and_a_market_of_trades(blotter):
+def test_a_report_with_performance_sign_and_market_trades(blotter):
     quotes = blotter.quotes("demo").dropna(subset="quoted_at")
     trades = pd.DataFrame(
         {

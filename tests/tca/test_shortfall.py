@@ -24,7 +24,7 @@ BPS = [name.removesuffix("_cost") + "_bps" for name in SHORTFALL_COSTS]
 
 
 class Case(NamedTuple):
-    """One published example: side, shares, prices, fills (shares, price), fees; and what the source says."""
+    """One published example: side, shares, prices, fills (shares, price), fees; and the result in the source."""
 
     source: str
     side: str
@@ -159,7 +159,7 @@ def frames(case):
 
 
 @pytest.mark.parametrize("case", PUBLISHED, ids=lambda case: case.source[:40])
-def test_published_examples(case):
+def test_published_shortfall_examples(case):
     orders, fills = frames(case)
     row = implementation_shortfall(orders, fills, final_prices={"X": case.final}, delay_basis=case.basis).iloc[0]
     for name, figure in case.published.items():
@@ -183,7 +183,7 @@ def test_published_market_adjustments(source, shortfall_bps, market_return, beta
     assert row["adjusted_bps"] == pytest.approx(adjusted_bps)
 
 
-def test_a_falling_market_is_no_fault_of_a_seller():
+def test_the_adjusted_cost_of_a_sell_excludes_the_market_fall():
     # Hand calculation: sold 100 at 98 after 100, cost 200; the market fell 2 %, beta 1: all of it.
     orders, fills = frames(Case("", "SELL", 100, 100.0, 100.0, 98.0, [(100, 98.0)], 0, "order", {}))
     row = implementation_shortfall(orders, fills, market_returns={"X": -0.02}).iloc[0]
@@ -264,7 +264,7 @@ def test_performance_is_the_cost_with_the_other_sign(case):
 @pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(cases())
-def test_with_nothing_filled_all_is_delay_and_opportunity(case):
+def test_with_nothing_filled_the_shortfall_is_delay_and_opportunity_cost(case):
     case = case._replace(fills=[], fees=0.0)
     row = measured(case)
     assert (row["trading_cost"], row["fees"], row["fill_ratio"]) == (0, 0, 0)
@@ -346,14 +346,14 @@ def test_hand_calculation_of_three_orders():
         ({}, {"commission": NAN}, "fees_due", ["delay_cost", "trading_cost", "opportunity_cost"]),
     ],
 )
-def test_a_row_that_cannot_be_measured_is_flagged_and_not_a_number(change, fills, flag, known):
+def test_a_row_that_cannot_be_measured_is_flagged_and_nan(change, fills, flag, known):
     orders, executions = ORDERS_.iloc[[1]].assign(**change), FILLS_.iloc[[1]].assign(**fills)
     row = implementation_shortfall(orders, executions).iloc[0]
     assert row["flags"] == flag
     assert [name for name in SHORTFALL_COSTS if not math.isnan(row[name])] == known
 
 
-def test_a_late_commission_changes_the_result_when_it_comes():
+def test_a_late_commission_changes_the_result_when_it_arrives():
     due = FILLS_.assign(commission=[NAN, 0.5, 1.0])
     first, then = (
         implementation_shortfall(ORDERS_, due).loc["a"],
@@ -366,7 +366,7 @@ def test_a_late_commission_changes_the_result_when_it_comes():
 
 
 @pytest.mark.parametrize("given_", [{"B": 47.0}, pd.Series({"B": 47.0}), {"b": 47.0, "B": 1.0}])
-def test_final_prices_may_be_given_by_symbol_and_win_over_the_column(given_):
+def test_final_prices_by_symbol_take_precedence_over_the_column(given_):
     table = implementation_shortfall(ORDERS_, FILLS_, final_prices=given_)
     # b: opportunity 10 x (49 - 47) = 20; c keeps its own final price
     np.testing.assert_allclose(table["total_cost"], [16, 35.5, 10])
@@ -412,7 +412,7 @@ def test_invalid_input_is_an_error(orders, fills, code):
     assert code in caught.value.codes
 
 
-def test_several_currencies_become_one_with_rates():
+def test_several_currencies_are_converted_with_rates():
     orders = ORDERS_.assign(currency=["USD", "EUR", "USD"])
     rates = pd.DataFrame({"currency": ["USD", "EUR"], "rate": [1.0, 1.2]})
     table = implementation_shortfall(orders, FILLS_, fx=rates)
@@ -425,7 +425,7 @@ def test_several_currencies_become_one_with_rates():
     assert caught.value.codes == ("fx_missing",)
 
 
-def test_empty_in_typed_empty_out():
+def test_empty_input_gives_typed_empty_output():
     empty = implementation_shortfall(ORDERS.empty(), FILLS.empty())
     full = implementation_shortfall(ORDERS_.assign(currency="USD"), FILLS_)
     assert len(empty) == 0
@@ -441,7 +441,7 @@ def test_the_input_is_not_changed():
     pd.testing.assert_frame_equal(fills, FILLS_)
 
 
-def test_fills_that_were_added_up_elsewhere_give_the_same():
+def test_pre_aggregated_fills_give_the_same_result():
     table = pd.DataFrame(
         {
             "filled_quantity": [10.0, 10.0],
@@ -465,7 +465,7 @@ def test_fills_that_were_added_up_elsewhere_give_the_same():
 # ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_run_is_a_ratio_of_sums_with_the_unsplit_cost():
+def test_the_cost_of_a_run_is_a_ratio_of_sums_with_the_unsplit_cost():
     row = shortfall_summary(ORDERS_, FILLS_).loc["all"]
     # 16 + 25.50 + 10 of 2,050; the split covers a and b, and c's 10 stand apart
     assert row[["orders", "measured", "flagged"]].tolist() == [3, 3, 1]
@@ -486,7 +486,7 @@ def test_fees_are_not_a_part_of_the_unsplit_cost():
     assert row[["unsplit_cost", "fees", "total_cost"]].tolist() == [10.0, 3.0, 13.0]
 
 
-def test_groups_by_columns_of_the_orders():
+def test_shortfall_can_be_grouped_by_order_columns():
     table = shortfall_summary(ORDERS_, FILLS_, by="order_type")
     np.testing.assert_allclose(table["total_cost"], [35.5, 16])
     assert table.index.tolist() == ["LMT", "MKT"]
@@ -496,13 +496,13 @@ def test_groups_by_columns_of_the_orders():
         shortfall_summary(ORDERS_, FILLS_, by="venue")
 
 
-def test_an_order_that_cannot_be_measured_is_counted_and_not_added():
+def test_an_unmeasurable_order_is_counted_and_not_added_up():
     row = shortfall_summary(ORDERS_.assign(final_price=NAN), FILLS_).loc["all"]
     assert row[["orders", "measured", "flagged"]].tolist() == [3, 1, 2]
     assert row["total_cost"] == pytest.approx(16)
 
 
-def test_the_raw_terms_hold_both_bases():
+def test_the_raw_terms_contain_both_delay_bases():
     terms = shortfall_terms(ORDERS_, FILLS_).loc["b"]
     # of the delay of 20 x 1, ten shares were filled; missed from the decision: 10 x (50 - 48)
     assert terms[["delay_filled", "delay_unfilled", "opportunity", "missed"]].tolist() == [10, 10, 10, 20]

@@ -108,7 +108,7 @@ def test_the_cost_of_a_run_without_fills_is_missing():
     assert np.isnan(total[["slippage_cost", "slippage_bps", "commission", "total_bps"]]).all()
 
 
-def test_fills_without_a_commission_column_are_all_due():
+def test_without_a_commission_column_all_commissions_count_as_missing():
     table = slippage(ORDERS_, FILLS_.drop(columns="commission"))
     assert table["commissions_due"].tolist() == [2, 1, 0, 1]
     assert table["commission"].isna().all()

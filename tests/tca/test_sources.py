@@ -25,7 +25,7 @@ def blotter():
 
 
 @pytest.mark.slow
-def test_everything_one_run_and_several_runs(blotter):
+def test_all_runs_one_run_or_several_runs_can_be_read(blotter):
     whole = trade_record(blotter)
     assert set(whole.runs["run_id"]) == {"one", "two"}
     one = trade_record(blotter, run_id="one")
@@ -40,7 +40,7 @@ def test_everything_one_run_and_several_runs(blotter):
 
 
 @pytest.mark.slow
-def test_one_account_and_a_range_of_dates(blotter):
+def test_a_record_can_be_selected_by_account_and_dates(blotter):
     account = blotter.orders()["account"].iloc[0]
     assert len(trade_record(blotter, account=account).orders) == len(blotter.orders())
     assert len(trade_record(blotter, account="other").fills) == 0
@@ -52,7 +52,7 @@ def test_one_account_and_a_range_of_dates(blotter):
 
 
 @pytest.mark.slow
-def test_a_file_and_an_export_hold_the_same_record(tmp_path):
+def test_a_blotter_file_and_its_export_give_the_same_record(tmp_path):
     broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=100_000)
     with sx.open_blotter(tmp_path / "b.duckdb") as opened:
         sx.rebalance({"AAA": 0.5}, broker, opened, run_id="one", approve="me", dry_run=False)
@@ -121,7 +121,7 @@ def parquet(frame, file, time="TIMESTAMPTZ"):
 
 
 @pytest.mark.parametrize("time", ["TIMESTAMPTZ", "TIMESTAMPTZ_NS"])
-def test_a_frame_of_parquet_is_the_frame(time, tmp_path):
+def test_a_frame_read_from_parquet_equals_the_original(time, tmp_path):
     read = read_frame(parquet(FILLS, tmp_path / "f.parquet", time), "fills")
     assert isinstance(read["symbol"].dtype, pd.CategoricalDtype)
     wanted = FILLS.astype({"filled_at": "datetime64[us, UTC]", "client_order_id": "str"})
@@ -134,7 +134,7 @@ def test_a_frame_of_parquet_is_the_frame(time, tmp_path):
 
 
 @pytest.mark.parametrize("time", ["TIMESTAMPTZ", "TIMESTAMPTZ_NS"])
-def test_fills_added_up_in_the_file_are_those_added_up_in_a_frame(time, tmp_path):
+def test_fills_aggregated_in_a_file_equal_those_aggregated_in_a_frame(time, tmp_path):
     orders = keyed_orders(
         pd.DataFrame({"client_order_id": ["a", "b", "c"], "symbol": "X", "side": "BUY", "quantity": 10.0})
     )
@@ -155,7 +155,7 @@ def test_fills_added_up_in_the_file_are_those_added_up_in_a_frame(time, tmp_path
         (FILLS.assign(quantity=[1.0, np.nan, 1.0]), "fill_quantity"),
     ],
 )
-def test_fills_that_cannot_be_added_up_are_refused(frame, code, tmp_path):
+def test_fills_that_cannot_be_aggregated_are_refused(frame, code, tmp_path):
     with pytest.raises(InputError) as caught:
         read_executed(parquet(frame, tmp_path / "f.parquet"))
     assert caught.value.codes == (code,)
@@ -178,7 +178,7 @@ def test_an_invalid_quantity_is_refused_by_order_id(quantity, with_orders, tmp_p
     assert len(caught.value.problems) == 1
 
 
-def test_fills_found_by_their_orders_rows_are_the_same(tmp_path):
+def test_fills_matched_by_order_row_give_the_same_result(tmp_path):
     orders = pd.DataFrame({"client_order_id": ["c", "b", "a"], "symbol": "X", "side": "BUY", "quantity": 10.0})
     files = parquet(orders, tmp_path / "o.parquet"), parquet(FILLS, tmp_path / "f.parquet")
     pd.testing.assert_frame_equal(
@@ -229,7 +229,7 @@ def test_an_export_is_read_from_the_folder_of_exactly_the_given_name(tmp_path):
     assert trade_record(tmp_path / "week[1]").runs["run_id"].tolist() == ["mine"]
 
 
-def test_a_path_that_no_file_can_have_is_an_input_error():
+def test_an_impossible_path_is_an_input_error():
     with pytest.raises(InputError) as caught:
         sx.completion("a\0b.parquet", FILLS)
     assert caught.value.codes == ("file_missing",)

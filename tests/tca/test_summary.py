@@ -46,7 +46,7 @@ FILLS_ = pd.DataFrame(
 # half spreads: a 0.50 x 100 = 50, b 1 x 100 = 100, d 0.10 x 80 = 8: 158 of 17,000.
 
 
-def test_the_headline_is_made_of_sums():
+def test_the_headline_is_a_ratio_of_sums():
     row = cost_summary(ORDERS_, FILLS_).headline.loc["all"]
     assert row[["orders", "filled_orders", "commissions_due"]].tolist() == [4, 3, 1]
     assert row["filled_notional"] == pytest.approx(17_000)
@@ -89,7 +89,7 @@ def test_the_error_of_the_headline_is_that_of_a_weighted_mean():
         ("liquidity", ["added", "removed"], [-20, 100]),
     ],
 )
-def test_tables_by_group(name, groups, costs):
+def test_tables_have_the_cost_of_each_group(name, groups, costs):
     table = cost_summary(ORDERS_, FILLS_).tables[name]
     assert table.index.fillna("").tolist() == ["" if group is NAN else group for group in groups]
     np.testing.assert_allclose(table["slippage_cost"], costs)
@@ -113,7 +113,7 @@ def test_worst_orders_come_with_their_quotes_and_incomplete_ones_with_their_reas
     assert summary.incomplete["opportunity_cost"].iloc[0] == 200
 
 
-def test_the_published_outlier_rule():
+def test_outliers_follow_the_published_rule():
     # Hand calculation: median 2.5, deviations 1.5, 0.5, 0.5, 97.5, their median 1
     scores = modified_z_scores(np.array([1.0, 2.0, 3.0, 100.0]))
     np.testing.assert_allclose(scores, [-1.5 * 0.6745, -0.5 * 0.6745, 0.5 * 0.6745, 97.5 * 0.6745])
@@ -133,7 +133,7 @@ def test_the_published_outlier_rule():
     assert cost_summary(orders, fills).outliers.index.tolist() == ["o19"]
 
 
-def test_performance_turns_every_sign_and_has_the_brokers_names():
+def test_performance_reverses_every_sign_and_uses_the_brokers_names():
     cost, gain = cost_summary(ORDERS_, FILLS_), cost_summary(ORDERS_, FILLS_, sign="performance")
     for name in ("slippage_cost", "slippage_bps", "half_spread_bps", "impact_bps", "friction_bps", "total_cost"):
         assert gain.headline[name].iloc[0] == pytest.approx(-cost.headline[name].iloc[0])
@@ -160,7 +160,7 @@ def test_notebook_output_is_escaped():
     assert repr(summary) == "<CostSummary: 4 orders, 3 with fills, slippage 47.06 bp, 2 flagged>"
 
 
-def test_empty_in_typed_empty_out():
+def test_empty_input_gives_typed_empty_output():
     summary = cost_summary(ORDERS.empty(), FILLS.empty())
     assert summary.headline.loc["all", ["orders", "filled_orders", "measured"]].tolist() == [0, 0, 0]
     assert math.isnan(summary.headline.loc["all", "slippage_bps"])
@@ -180,7 +180,7 @@ def test_several_currencies_are_added_up_with_rates():
 
 
 @pytest.mark.slow
-def test_straight_from_a_blotter():
+def test_a_summary_can_be_made_directly_from_a_blotter():
     broker = sx.connect("mock://?seed=7", quotes={"AAA": 100.0}, cash=100_000)
     with sx.open_blotter() as blotter:
         sx.rebalance({"AAA": 0.5}, broker, blotter, run_id="r", approve="me", dry_run=False)
@@ -196,7 +196,7 @@ def test_the_expected_cost_is_in_the_headline():
     assert summary.orders["expected_bps"].tolist()[:3] == [50, 100, 10]
 
 
-def test_a_limit_against_a_delayed_touch_is_of_unknown_marketability():
+def test_the_marketability_of_a_limit_against_a_delayed_quote_is_unknown():
     orders = pd.DataFrame(
         {
             "client_order_id": ["a", "b"], "symbol": "A", "side": "BUY", "quantity": 10.0, "order_type": "LMT",

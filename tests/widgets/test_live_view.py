@@ -161,7 +161,7 @@ def test_a_failed_update_is_logged_and_the_next_one_is_sent(run, monkeypatch, ca
     assert updates(view)[-1]["filled_quantity"] == 8.0
 
 
-def test_the_end_is_sent(run):
+def test_the_end_of_a_run_is_sent_to_the_views(run):
     view = run.view()
     run._future.set_result(None)
     view.wait()
@@ -169,7 +169,7 @@ def test_the_end_is_sent(run):
     assert (head["state"], head["is_finished"], head["open_orders"]) == ("over", True, 2)
 
 
-def test_a_failed_run_says_why_and_shows_no_account(run):
+def test_a_failed_run_shows_the_reason_and_no_account(run):
     run._future.set_exception(sx.BrokerError(f"account {ACCOUNT} is gone"))
     answer = post(run.view(), "hello")
     assert answer["head"]["state"] == "failed"

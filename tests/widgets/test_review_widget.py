@@ -64,7 +64,7 @@ def test_no_order_and_no_account_is_in_what_is_saved_with_a_notebook(review, sho
         assert text not in states
 
 
-def test_its_text_form_has_no_address(shown):
+def test_the_repr_of_a_review_has_no_memory_address(shown):
     assert repr(shown) == "<ReviewWidget of <OrderReview r: 3 orders, 0 approved, 0 rejected, 2 open, 1 blocked>>"
 
 
@@ -89,7 +89,7 @@ def test_the_messages_have_the_properties_that_the_front_end_declares(review, sh
 
 
 @pytest.mark.parametrize(("kind", "decision_status"), [("approve", "approved"), ("reject", "rejected")])
-def test_a_decision_by_a_view(review, shown, kind, decision_status):
+def test_a_decision_in_a_view_is_applied_and_answered(review, shown, kind, decision_status):
     assert post(shown, kind, rows=[[SPY, 0]])["kind"] == "done"
     assert review.decision_status == [decision_status, "open", "blocked"]
     assert post(shown, "clear", rows=[[SPY, 1]])["text"] == "1 decisions reset"
@@ -306,7 +306,7 @@ def test_messages_on_many_threads_are_handled_in_sequence(review, shown):
     assert len(review.decisions) == sum(len(patch["places"]) for patch in patches)
 
 
-def test_a_review_that_starts_a_run_says_how_to_view_it_and_returns_it(review, shown, venue):
+def test_a_review_that_starts_a_run_shows_how_to_view_it_and_returns_it(review, shown, venue):
     review._send = sx.start_run
     review.approve(SPY)
     confirm(review, shown)

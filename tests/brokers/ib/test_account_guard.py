@@ -32,13 +32,13 @@ def test_a_paper_account_of_a_login_with_live_ones_is_refused(managed):
         check_account("DU0000001", managed, None, {})
 
 
-def test_a_permission_for_a_live_account_is_none_for_its_paper_neighbour():
+def test_permission_for_a_live_account_does_not_cover_a_paper_account_of_its_login():
     with pytest.raises(LiveAccountError):
         check_account("DU0000001", ["DU0000001", LIVE], LIVE, {"STOCKLEAN_ALLOW_LIVE": LIVE})
 
 
 @pytest.mark.parametrize("managed", [["DU0000001", LIVE], [LIVE, "DU0000001"]])
-def test_of_a_login_with_a_live_account_that_one_is_named(managed):
+def test_the_error_names_the_live_account_of_the_login(managed):
     with pytest.raises(LiveAccountError, match=r"^U1\*\*\*567 is no paper account"):
         check_account("DU0000001", managed, None, {})
 
@@ -49,12 +49,12 @@ def test_a_paper_account_passes(account):
 
 
 @pytest.mark.parametrize("managed", [[], ["DU0000002"]])
-def test_an_account_that_the_login_has_not_is_refused(managed):
+def test_an_account_that_is_not_in_the_login_is_refused(managed):
     with pytest.raises(BrokerError, match="any more"):
         check_account("DU0000001", managed, None, {})
 
 
-def test_an_account_is_chosen_only_where_there_is_no_doubt():
+def test_the_account_may_be_omitted_only_if_the_login_has_one():
     assert choose_account(["DU0000001"], None) == "DU0000001"
     assert choose_account(["DU0000001", "DU0000002"], "DU0000002") == "DU0000002"
     with pytest.raises(BrokerError, match="name one"):
@@ -74,7 +74,7 @@ def test_another_computer_is_recognised(host):
 
 
 @pytest.mark.parametrize(
-    ("causes", "error", "version", "said"),
+    ("causes", "error", "version", "advice"),
     [
         (["326", "closed"], TimeoutError(), 176, "another client_id"),
         (["garbage", "closed"], TimeoutError(), 0, "not TWS"),
@@ -87,5 +87,5 @@ def test_another_computer_is_recognised(host):
         ([], ConnectionError(["open orders request timed out"]), 176, "not ready after 4 s"),
     ],
 )
-def test_each_way_to_fail_has_its_advice(causes, error, version, said):
-    assert said in explain_failure("127.0.0.1:4002", 7, 4.0, causes=causes, error=error, version=version)
+def test_each_kind_of_connection_failure_has_its_advice(causes, error, version, advice):
+    assert advice in explain_failure("127.0.0.1:4002", 7, 4.0, causes=causes, error=error, version=version)

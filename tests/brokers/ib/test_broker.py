@@ -46,11 +46,11 @@ def ticket(name="r-SPY-BUY", symbol="SPY", **changes):
     return Ticket(**(given | changes))
 
 
-def told_of(events, kind):
+def events_of_kind(events, kind):
     return [event for event in events if event.kind == kind]
 
 
-# -- what a user asks ------------------------------------------------------------------------------------------
+# -- account and market data -----------------------------------------------------------------------------------
 
 
 def test_a_connection_to_the_simulator_is_a_paper_broker(simulator):
@@ -93,7 +93,7 @@ def test_two_ports_of_one_account_do_not_send_one_run_twice(simulator):
         assert second.positions().empty
 
 
-def test_quotes_are_those_of_the_market(simulator):
+def test_broker_quotes_equal_the_simulated_market(simulator):
     with connect(simulator) as broker:
         quotes = broker.quotes(["TLT", "SPY"])
     assert quotes["symbol"].tolist() == ["TLT", "SPY"]
@@ -107,20 +107,20 @@ def test_quotes_are_those_of_the_market(simulator):
     assert approved_of([("SPY", "BUY", 1.0, "MKT")], quotes=quotes)["arrival_price"].isna().all()
 
 
-def test_a_symbol_that_nobody_knows_has_no_quote(simulator):
+def test_an_unknown_symbol_has_no_quote(simulator):
     with connect(simulator) as broker:
         assert broker.quotes(["NOPE", "SPY", "SP\0Y", "São"])["symbol"].tolist() == ["SPY"]
         assert broker.quotes([])["symbol"].tolist() == []
 
 
-def test_quotes_of_everything_are_of_what_is_held_and_what_was_asked_for(simulator):
+def test_quotes_without_symbols_cover_holdings_and_previously_requested_symbols(simulator):
     with connect(simulator) as broker:
         assert broker.quotes()["symbol"].tolist() == ["KO"]
         broker.quotes(["SPY"])
         assert broker.quotes()["symbol"].tolist() == ["KO", "SPY"]
 
 
-def test_a_second_quote_is_a_new_one_and_keeps_nothing_of_the_first(simulator):
+def test_a_second_quote_keeps_no_value_of_the_first(simulator):
     with connect(simulator) as broker:
         broker.quotes(["SPY"])
         simulator.move("SPY", bid=390.0, ask=NAN)
@@ -129,7 +129,7 @@ def test_a_second_quote_is_a_new_one_and_keeps_nothing_of_the_first(simulator):
     assert second["ask"].isna().all()
 
 
-def test_positions_value_and_cash_are_those_of_the_account(simulator):
+def test_positions_nav_and_cash_are_those_of_the_account(simulator):
     with connect(simulator) as broker:
         held = broker.positions()
         assert held[["symbol", "quantity", "avg_cost"]].to_numpy().tolist() == [["KO", 500.0, 60.0]]
@@ -138,7 +138,7 @@ def test_positions_value_and_cash_are_those_of_the_account(simulator):
         assert broker.nav() == pytest.approx(1_000_000 + 500 * 62.61)
 
 
-def test_positions_of_another_account_of_the_login_are_left_out():
+def test_positions_of_other_accounts_of_the_login_are_excluded():
     with (
         Simulator(account="DU0000001,DU0000002", quotes=MARKET, positions={"KO": (500.0, 60.0)}) as two,
         connect(two, account="DU0000002") as broker,
@@ -154,7 +154,7 @@ def test_no_order_is_open_at_the_start(simulator):
 
 
 @pytest.mark.parametrize(("kind", "data_type"), [("delayed", 3), ("forced_delayed", 3)])
-def test_without_a_subscription_delayed_quotes_come_and_say_so(kind, data_type):
+def test_without_a_subscription_quotes_are_delayed_and_marked_as_delayed(kind, data_type):
     scenario = {"switches": {"market_data": kind}}
     with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running) as broker:
         quotes = broker.quotes(["SPY", "TLT"])
@@ -163,7 +163,7 @@ def test_without_a_subscription_delayed_quotes_come_and_say_so(kind, data_type):
         assert broker.quotes(["KO"])["data_type"].tolist() == [data_type]
 
 
-def test_no_market_data_at_all_is_an_error_that_says_what_to_do():
+def test_no_market_data_at_all_is_an_error_with_advice():
     scenario = {"switches": {"market_data": "none"}}
     with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running) as broker:
         with pytest.raises(BrokerError, match=r"SPY.*354.*Subscribe"):
@@ -172,21 +172,21 @@ def test_no_market_data_at_all_is_an_error_that_says_what_to_do():
 
 
 @pytest.mark.slow
-def test_a_quote_that_never_comes_has_a_limit_of_its_own():
+def test_a_quote_that_never_arrives_has_its_own_time_limit():
     scenario = {"fault": [{"on": "tick*", "do": "omit", "symbol": "TLT"}]}
     with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, seconds=0.3) as broker:
         assert broker.quotes(["TLT", "SPY"])["symbol"].tolist() == ["SPY"]
 
 
 @pytest.mark.slow
-def test_a_snapshot_without_its_end_keeps_what_came():
+def test_a_snapshot_without_an_end_message_keeps_the_received_ticks():
     scenario = {"fault": [{"on": "tickSnapshotEnd", "do": "omit"}]}
     with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, seconds=0.3) as broker:
         assert broker.quotes(["SPY"])["bid"].tolist() == [399.90]
 
 
 @pytest.mark.slow
-def test_a_request_that_is_never_answered_is_an_error_within_its_limit():
+def test_a_request_that_is_never_answered_is_an_error_within_its_time_limit():
     scenario = {"fault": [{"on": "accountSummary*", "do": "omit"}]}
     with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, seconds=0.3) as broker:
         with pytest.raises(BrokerError, match=r"NetLiquidation within 0\.3 s"):
@@ -194,7 +194,7 @@ def test_a_request_that_is_never_answered_is_an_error_within_its_limit():
         assert len(broker.positions()) == 0
 
 
-def test_the_same_request_from_many_threads_at_once_is_answered_to_each(simulator):
+def test_the_same_request_from_many_threads_is_answered_for_each(simulator):
     with connect(simulator) as broker:
         found = []
         threads = [
@@ -241,7 +241,7 @@ def test_a_whole_run_is_filled_recorded_and_charged(simulator):
 
 
 @pytest.mark.slow
-def test_the_planned_order_id_is_on_record_before_the_order_leaves(simulator):
+def test_the_planned_order_id_is_recorded_before_the_order_is_sent(simulator):
     with connect(simulator, client_id=5) as broker, sx.open_blotter() as blotter:
         sx.submit_orders(approved_of([("SPY", "BUY", 1.0, "MKT"), ("KO", "BUY", 1.0, "MKT")]), broker, blotter)
         events = blotter.events("r")
@@ -253,7 +253,7 @@ def test_the_planned_order_id_is_on_record_before_the_order_leaves(simulator):
 
 
 @pytest.mark.slow
-def test_what_leaves_carries_everything_that_a_preset_could_change(simulator, tmp_path):
+def test_a_sent_order_sets_every_field_that_a_preset_could_change(simulator, tmp_path):
     journal = tmp_path / "journal.jsonl"
     with (
         Simulator(quotes=MARKET, journal=journal) as running,
@@ -273,7 +273,7 @@ def test_what_leaves_carries_everything_that_a_preset_could_change(simulator, tm
 
 
 @pytest.mark.slow
-def test_an_unknown_symbol_is_refused_before_anything_is_sent_and_the_rest_goes(simulator):
+def test_an_unknown_symbol_is_refused_before_sending_and_the_other_orders_are_sent(simulator):
     quotes = pd.concat([MARKET, MARKET.iloc[:1].assign(symbol="NOPE")])
     approved = approved_of([("NOPE", "BUY", 1.0, "MKT"), ("SPY", "BUY", 1.0, "MKT")], quotes=quotes)
     with connect(simulator) as broker, sx.open_blotter() as blotter:
@@ -287,7 +287,7 @@ def test_an_unknown_symbol_is_refused_before_anything_is_sent_and_the_rest_goes(
 
 
 @pytest.mark.slow
-def test_a_limit_order_that_rests_works_on_and_is_cancelled_by_name(simulator):
+def test_a_resting_limit_order_keeps_working_after_the_timeout_and_is_cancelled_by_id(simulator):
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         states = sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.2)
         assert states["status"].tolist() == ["SUBMITTED"]
@@ -303,7 +303,7 @@ def test_a_limit_order_that_rests_works_on_and_is_cancelled_by_name(simulator):
 
 
 @pytest.mark.slow
-def test_a_partly_filled_order_shows_what_is_filled_and_what_is_not():
+def test_a_partly_filled_order_shows_filled_and_remaining_quantity():
     scenario = {"order": [{"symbol": "SPY", "steps": [{"fill": 40}, {"rest": True}]}]}
     with (
         Simulator(quotes=MARKET, scenario=scenario) as running,
@@ -316,7 +316,7 @@ def test_a_partly_filled_order_shows_what_is_filled_and_what_is_not():
 
 
 @pytest.mark.slow
-def test_cancel_all_takes_back_what_is_ours_and_leaves_what_is_not(simulator):
+def test_cancel_all_cancels_our_orders_and_no_others(simulator):
     rows = [("SPY", "BUY", 5.0, "LMT", 390.0), ("TLT", "BUY", 5.0, "LMT", 90.0)]
     with (
         connect(simulator, client_id=1) as broker,
@@ -334,7 +334,7 @@ def test_cancel_all_takes_back_what_is_ours_and_leaves_what_is_not(simulator):
 
 
 @pytest.mark.slow
-def test_an_order_of_another_client_is_not_cancelled_and_the_error_says_why(simulator):
+def test_an_order_of_another_client_is_not_cancelled_and_the_error_gives_the_reason(simulator):
     with (
         connect(simulator, client_id=1) as broker,
         connect(simulator, client_id=2) as other,
@@ -393,7 +393,7 @@ def test_a_rejection_ends_the_order_with_its_code(code, state):
 
 
 @pytest.mark.slow
-def test_a_cancel_by_the_system_has_its_code_as_the_reason():
+def test_a_system_cancel_has_its_code_as_the_reason():
     scenario = {"order": [{"steps": [{"fill": 2}, {"cancel": True, "text": "too far"}]}]}
     with (
         Simulator(quotes=MARKET, scenario=scenario) as running,
@@ -423,7 +423,7 @@ def test_repeated_and_late_reports_change_nothing():
 
 
 @pytest.mark.slow
-def test_a_commission_before_its_execution_is_kept_for_it():
+def test_a_commission_that_arrives_before_its_execution_is_kept():
     with (
         Simulator(quotes=MARKET, scenario={"order": [{"commission": "first"}]}) as running,
         connect(running) as broker,
@@ -448,7 +448,7 @@ def test_a_correction_replaces_the_execution():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("time_format", ["zone", "utc", "naive"])
-def test_execution_times_are_utc_however_they_are_written(time_format):
+def test_execution_times_are_utc_in_every_format_of_tws(time_format):
     with (
         Simulator(quotes=MARKET, scenario={"switches": {"time_format": time_format}}) as running,
         connect(running) as broker,
@@ -472,7 +472,7 @@ def test_an_execution_in_an_unknown_time_zone_is_not_lost():
 
 
 @pytest.mark.slow
-def test_an_execution_report_that_cannot_be_read_is_asked_for_again():
+def test_an_unreadable_execution_report_is_requested_again():
     scenario = {"fault": [{"on": "execDetails", "do": "edit", "set": {"shares": "many"}, "nth": 1}]}
     with (
         Simulator(quotes=MARKET, scenario=scenario) as running,
@@ -489,7 +489,7 @@ def test_an_execution_report_that_cannot_be_read_is_asked_for_again():
         assert states["status"].tolist() == ["FILLED"]
 
 
-def test_the_gate_keeps_back_the_next_order_and_all_behind_it(simulator):
+def test_the_send_gate_holds_back_the_next_order_and_all_after_it(simulator):
     passed = []
 
     @contextlib.contextmanager
@@ -509,7 +509,7 @@ def test_the_gate_keeps_back_the_next_order_and_all_behind_it(simulator):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_interrupted_knows_what_left_and_what_did_not(simulator):
+def test_an_interrupted_run_records_which_orders_were_sent(simulator):
     rows = [("KO", "BUY", float(number), "MKT") for number in range(1, 31)]
 
     async def interrupted(broker, blotter):
@@ -534,7 +534,7 @@ def test_a_run_that_is_interrupted_knows_what_left_and_what_did_not(simulator):
 
 
 @pytest.mark.slow
-def test_a_run_works_in_a_loop_that_runs_already(simulator):
+def test_a_run_can_be_awaited_in_a_running_loop(simulator):
     async def work(broker, blotter):
         return await sx.submit_orders_async(approved_of([("SPY", "BUY", 5.0, "MKT")]), broker, blotter)
 
@@ -542,7 +542,7 @@ def test_a_run_works_in_a_loop_that_runs_already(simulator):
         assert asyncio.run(work(broker, blotter))["status"].tolist() == ["FILLED"]
 
 
-def test_plain_calls_work_inside_a_running_loop(simulator):
+def test_blocking_calls_work_inside_a_running_loop(simulator):
     async def cell():
         with connect(simulator) as broker:
             return broker.cash(), broker.quotes(["SPY"])["bid"].tolist()
@@ -551,7 +551,7 @@ def test_plain_calls_work_inside_a_running_loop(simulator):
 
 
 @pytest.mark.slow
-def test_a_run_works_from_a_thread(simulator):
+def test_a_run_can_be_submitted_from_a_thread(simulator):
     found = []
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         approved = approved_of([("SPY", "BUY", 5.0, "MKT")])
@@ -561,7 +561,7 @@ def test_a_run_works_from_a_thread(simulator):
     assert found[0]["status"].tolist() == ["FILLED"]
 
 
-def test_a_plain_call_on_the_brokers_own_thread_is_an_error_and_no_deadlock(simulator):
+def test_a_blocking_call_on_the_brokers_own_thread_is_an_error_and_not_a_deadlock(simulator):
     caught = []
     with connect(simulator) as broker:
 
@@ -578,7 +578,7 @@ def test_a_plain_call_on_the_brokers_own_thread_is_an_error_and_no_deadlock(simu
     assert "await it instead" in caught[0]
 
 
-def test_facts_of_an_order_nobody_follows_are_kept_as_orphans(simulator):
+def test_events_of_an_order_without_a_subscriber_are_kept_as_orphans(simulator):
     with connect(simulator) as broker:
         asyncio.run(broker.place(ticket()))
         broker.positions()  # answered behind the reports
@@ -587,7 +587,7 @@ def test_facts_of_an_order_nobody_follows_are_kept_as_orphans(simulator):
     assert {"status", "execution", "commission"} <= set(orphans["kind"])
 
 
-def test_executions_of_other_programs_are_orphans_and_touch_nobody():
+def test_executions_of_other_programs_are_orphans_and_affect_no_run():
     scenario = {"switches": {"executions": "all", "master_client_id": 1}}
     with Simulator(quotes=MARKET, scenario=scenario) as running, connect(running, client_id=1) as broker:
         with connect(running, client_id=2) as other:
@@ -618,7 +618,7 @@ def test_an_order_that_was_sent_is_not_sent_again(simulator):
         {"account": "DU0000002"},
     ],
 )
-def test_an_order_that_would_be_read_otherwise_never_leaves(simulator, changes):
+def test_an_order_that_tws_would_misread_is_not_sent(simulator, changes):
     with connect(simulator) as broker:
         with pytest.raises(BrokerError):
             asyncio.run(broker.place(ticket(**changes)))
@@ -641,7 +641,7 @@ def test_while_tws_has_lost_ib_nothing_is_sent(simulator):
 
 
 @pytest.mark.slow
-def test_what_happened_while_tws_had_lost_ib_is_asked_for(simulator):
+def test_events_missed_while_tws_had_lost_ib_are_requested(simulator):
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.1)
         simulator.event("link_down")
@@ -658,7 +658,7 @@ def test_what_happened_while_tws_had_lost_ib_is_asked_for(simulator):
 
 
 @pytest.mark.slow
-def test_a_lost_connection_is_made_again_and_the_run_goes_on():
+def test_a_lost_connection_is_restored_and_the_run_continues():
     scenario = {"order": [{"symbol": "SPY", "steps": [{"rest": True}, {"disconnect": True}]}]}
     with (
         Simulator(quotes=MARKET, scenario=scenario) as running,
@@ -678,7 +678,7 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on():
 
 
 @pytest.mark.slow
-def test_a_connection_that_does_not_come_back_ends_the_run_and_says_what_to_do():
+def test_a_connection_that_is_not_restored_ends_the_run_with_advice():
     with sx.open_blotter() as blotter:
         running = Simulator(quotes=MARKET).start()
         with connect(running, seconds=1.0) as broker:
@@ -696,7 +696,7 @@ def test_a_connection_that_does_not_come_back_ends_the_run_and_says_what_to_do()
 
 
 @pytest.mark.slow
-def test_after_a_reconnection_what_was_missed_is_told(simulator):
+def test_missed_events_are_reported_after_a_reconnection(simulator):
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         rows = [("SPY", "BUY", 5.0, "LMT", 390.0), ("TLT", "BUY", 5.0, "LMT", 90.0)]
         sx.submit_orders(approved_of(rows), broker, blotter, timeout=0.1)
@@ -711,7 +711,7 @@ def test_after_a_reconnection_what_was_missed_is_told(simulator):
         assert broker.fault == ""
 
 
-def test_a_reconnection_that_meets_a_live_login_is_refused(simulator):
+def test_a_reconnection_to_a_live_login_is_refused(simulator):
     with connect(simulator) as broker:
         simulator.event("accounts", accounts="U1234567")
         with pytest.raises(BrokerError):
@@ -719,7 +719,7 @@ def test_a_reconnection_that_meets_a_live_login_is_refused(simulator):
         assert simulator.call(lambda venue: venue.counts["accepts"]) == 0
 
 
-def test_a_closed_broker_says_that_it_is_closed(simulator):
+def test_calls_on_a_closed_broker_raise_that_it_is_closed(simulator):
     broker = connect(simulator)
     broker.close()
     broker.close()
@@ -745,7 +745,7 @@ def test_a_live_account_is_refused_and_no_order_reaches_it(tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_live_account_is_traded_when_it_is_named_twice(monkeypatch):
+def test_a_live_account_is_traded_only_when_it_is_named_twice(monkeypatch):
     monkeypatch.setenv("STOCKLEAN_ALLOW_LIVE", "U1234567")
     with (
         Simulator(account="U1234567", quotes=MARKET) as running,
@@ -763,12 +763,12 @@ def test_a_live_account_is_traded_when_it_is_named_twice(monkeypatch):
         assert running.call(lambda venue: venue.counts["accepts"]) == 1
 
 
-def test_a_paper_account_beside_a_live_one_is_refused():
+def test_a_paper_account_in_a_login_with_a_live_account_is_refused():
     with Simulator(account="DU0000001,U1234567", quotes=MARKET) as running, pytest.raises(LiveAccountError):
         connect(running, account="DU0000001")
 
 
-def test_of_several_accounts_one_must_be_named_and_none_is_shown_in_full():
+def test_with_several_accounts_one_must_be_named_and_the_error_masks_them():
     with Simulator(account="DU0000001,DU0000002", quotes=MARKET) as running:
         with pytest.raises(BrokerError, match=r"2 accounts \(DU\*\*\*001, DU\*\*\*002\)") as caught:
             connect(running)
@@ -782,8 +782,8 @@ def test_of_several_accounts_one_must_be_named_and_none_is_shown_in_full():
 # -- connections that fail -------------------------------------------------------------------------------------
 
 
-class Stranger:
-    """A server of another kind: says ``greeting`` to whoever connects, then answers nothing."""
+class ForeignServer:
+    """A server of another kind: sends ``greeting`` to each client, then answers nothing."""
 
     def __init__(self, greeting=b"", *, closes=False):
         self.greeting, self.closes = greeting, closes
@@ -821,7 +821,7 @@ class Stranger:
 
     def __exit__(self, *_):
         async def stop():
-            # Nothing is cancelled: of a connection that is just being accepted nobody else would close the socket.
+            # Nothing is cancelled: nothing else would close the socket of a connection being accepted.
             self.server.close()
             self.over.set()
             while others := asyncio.all_tasks() - {asyncio.current_task()}:
@@ -833,14 +833,14 @@ class Stranger:
         self.loop.close()
 
 
-def test_where_nothing_listens_the_error_names_the_ports_and_the_setting():
-    with Stranger() as gone:
+def test_a_refused_connection_is_an_error_that_names_the_ports_and_the_setting():
+    with ForeignServer() as gone:
         port = gone.port
     with pytest.raises(BrokerError, match=r"nothing listens there.*7497.*4002.*Enable ActiveX"):
         IBBroker(port=port, seconds=2.0)
 
 
-def test_a_client_id_in_use_is_named(simulator):
+def test_a_client_id_in_use_is_named_in_the_error(simulator):
     with connect(simulator, client_id=7), pytest.raises(BrokerError, match=r"client id 7 is in use.*326"):
         connect(simulator, client_id=7)
 
@@ -861,27 +861,27 @@ def test_a_connection_closed_at_the_start_is_most_likely_the_client_id():
     ids=["a web server", "no text", "one field", "two fields"],
 )
 def test_a_server_that_is_not_tws_is_recognised(greeting):
-    with Stranger(greeting) as other, pytest.raises(BrokerError, match="not TWS"):
+    with ForeignServer(greeting) as other, pytest.raises(BrokerError, match="not TWS"):
         IBBroker(port=other.port, seconds=1.0)
 
 
 @pytest.mark.slow
-def test_a_server_that_says_nothing_is_given_up_within_the_limit():
-    with Stranger() as other, pytest.raises(BrokerError, match=r"sent nothing for 0\.3 s"):
+def test_a_silent_server_is_an_error_within_the_time_limit():
+    with ForeignServer() as other, pytest.raises(BrokerError, match=r"sent nothing for 0\.3 s"):
         IBBroker(port=other.port, seconds=0.3)
 
 
-def test_a_server_that_hangs_up_is_reported_from_a_silent_one():
+def test_a_server_that_closes_the_connection_is_distinguished_from_a_silent_one():
     with (
-        Stranger(closes=True) as other,
+        ForeignServer(closes=True) as other,
         pytest.raises(BrokerError, match="closed the connection without a message"),
     ):
         IBBroker(port=other.port, seconds=2.0)
 
 
-def test_a_server_that_is_too_old_is_named():
+def test_a_server_that_is_too_old_is_reported_as_such():
     with (
-        Stranger(b"\x00\x00\x00\x1a" + b"100\x0020221229 10:00:00 EST\x00"[:26]) as other,
+        ForeignServer(b"\x00\x00\x00\x1a" + b"100\x0020221229 10:00:00 EST\x00"[:26]) as other,
         pytest.raises(BrokerError, match="version 100, which is too old"),
     ):
         IBBroker(port=other.port, seconds=2.0)
@@ -897,13 +897,13 @@ def test_a_start_that_is_never_complete_is_an_error():
         connect(running, seconds=0.3)
 
 
-def test_another_computer_must_be_meant():
+def test_connecting_to_another_computer_needs_an_explicit_option():
     with pytest.raises(InputError, match="remote=1"):
         IBBroker("192.0.2.7", 4002)
 
 
 @pytest.mark.slow
-def test_nothing_of_the_clients_log_reaches_the_screen(simulator, capfd):
+def test_no_log_line_of_the_client_library_is_printed(simulator, capfd):
     with connect(simulator) as broker, sx.open_blotter() as blotter:
         sx.submit_orders(approved_of([("SPY", "BUY", 1.0, "MKT")]), broker, blotter)
         broker.quotes(["NOPE"])
@@ -913,7 +913,7 @@ def test_nothing_of_the_clients_log_reaches_the_screen(simulator, capfd):
 
 
 @pytest.mark.slow
-def test_what_we_send_stays_under_ibs_limit_by_the_simulators_own_count():
+def test_sent_messages_stay_under_ibs_rate_limit_as_counted_by_the_simulator():
     scenario = {"switches": {"pacing": "reject", "pacing_limit": 50}}
     with (
         Simulator(quotes=MARKET, scenario=scenario, clock="wall") as running,
@@ -928,7 +928,7 @@ def test_what_we_send_stays_under_ibs_limit_by_the_simulators_own_count():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("clock", ["brisk", "virtual"])
-def test_sessions_of_one_seed_share_a_blotter_and_no_fill_is_lost(clock):
+def test_two_sessions_with_one_seed_share_a_blotter_without_losing_a_fill(clock):
     # The venues number their executions from the same seed: what one has used must not hide the other's.
     with sx.open_blotter() as blotter:
         for run_id in ("first", "second"):
@@ -945,10 +945,10 @@ def test_sessions_of_one_seed_share_a_blotter_and_no_fill_is_lost(clock):
         assert fills["exec_id"].is_unique == (clock == "brisk")
 
 
-# -- what a recovery asks ----------------------------------------------------------------------------------------
+# -- queries of a recovery ---------------------------------------------------------------------------------------
 
 
-def test_the_greatest_id_among_the_open_orders_is_that_of_this_client(simulator):
+def test_the_greatest_open_order_id_counts_orders_of_this_client_only(simulator):
     with connect(simulator, client_id=1) as broker, connect(simulator, client_id=2) as other:
         assert asyncio.run(broker.collect_evidence()).highest_open_id == 0
         asyncio.run(broker.place(ticket("mine", order_type="LMT", limit_price=1.0)))
@@ -962,7 +962,7 @@ def test_the_greatest_id_among_the_open_orders_is_that_of_this_client(simulator)
         assert found.highest_open_id == mine == shown["mine"]
 
 
-def test_an_order_that_may_go_out_once_more_keeps_its_id_though_later_ones_were_used(simulator):
+def test_an_order_to_be_resent_keeps_its_id_even_if_later_ids_were_used(simulator):
     sent = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=4, client_id=1, attempt=1)
     with connect(simulator, client_id=1) as broker:
         broker._last_id = 9

@@ -21,7 +21,7 @@ class Recorder:
 
     def __init__(self):
         self.accounts, self.version, self.is_closing = [], 0, False
-        self.said, self.failed, self.counted = [], [], 0
+        self.calls, self.failed, self.counted = [], [], 0
 
     def count_message(self):
         self.counted += 1
@@ -36,7 +36,7 @@ class Recorder:
         return None
 
     def note_cause(self, what, version=0):
-        self.said.append((what, version))
+        self.calls.append((what, version))
 
     def guard(self, handler, *arguments):
         handler(*arguments)
@@ -45,7 +45,7 @@ class Recorder:
         self.failed.append((what, type(error)))
 
     def __getattr__(self, name):
-        return lambda *arguments, **named: self.said.append((name, *arguments, *named.values()))
+        return lambda *arguments, **named: self.calls.append((name, *arguments, *named.values()))
 
 
 def frame(*fields):
@@ -77,54 +77,54 @@ def execution(time="20221229 10:00:01 US/Eastern", shares="100"):
 
 def test_an_execution_is_received_with_its_time_in_utc():
     listener = causes(execution())
-    ((name, contract, found),) = listener.said
+    ((name, contract, found),) = listener.calls
     assert (name, contract.symbol, found.shares, found.orderRef) == ("on_execution", "SPY", 100.0, "r-SPY-BUY")
     assert found.time.isoformat() == "2022-12-29T15:00:01+00:00"
 
 
-def test_an_execution_whose_time_cannot_be_read_is_received_all_the_same():
-    assert [said[0] for said in causes(execution(time="soon")).said] == ["on_execution"]
+def test_an_execution_with_an_unreadable_time_is_still_received():
+    assert [call[0] for call in causes(execution(time="soon")).calls] == ["on_execution"]
 
 
-def test_an_execution_that_cannot_be_read_is_a_failure_and_not_silence():
+def test_an_unreadable_execution_is_reported_as_a_failure():
     listener = causes(execution(shares="many"), execution())
     assert listener.failed == [("message 11 of TWS cannot be read", ValueError)]
-    assert len(listener.said) == 1
+    assert len(listener.calls) == 1
 
 
-def test_a_status_that_cannot_be_read_is_a_failure():
+def test_an_unreadable_status_is_reported_as_a_failure():
     listener = causes(frame(3, 12, "Filled", "x", 0, 0, 77, 0, 0, 1, "", 0), frame(3, 12, "Filled"))
     assert [what for what, _ in listener.failed] == ["message 3 of TWS cannot be read"] * 2
 
 
 def test_a_status_is_received_as_it_was_sent():
     listener = causes(frame(3, 12, "Submitted", 40, 60, "400.1", 77, 0, "400.1", 1, "locate", 0))
-    assert listener.said == [("on_status", 12, "Submitted", 40.0, 60.0, 400.1, 77, 0, 400.1, 1, "locate")]
+    assert listener.calls == [("on_status", 12, "Submitted", 40.0, 60.0, 400.1, 77, 0, 400.1, 1, "locate")]
 
 
-def test_a_status_of_an_older_tws_ends_with_the_reason_that_it_is_held_or_before_it():
+def test_a_status_of_an_older_tws_may_lack_the_why_held_field():
     held = frame(3, 12, "PreSubmitted", "", "", "", "", "", "", "", "locate")
-    assert causes(held).said == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "locate")]
+    assert causes(held).calls == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "locate")]
     bare = frame(3, 12, "PreSubmitted", "", "", "", "", "", "", "")
-    assert causes(bare).said == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "")]
+    assert causes(bare).calls == [("on_status", 12, "PreSubmitted", 0.0, 0.0, 0.0, 0, 0, 0.0, 0, "")]
 
 
 @pytest.mark.parametrize(
     ("message", "what"),
     [("TWS/gateway version must be >= 972", "too old"), ("Peer closed connection.", "closed"), (None, "closed")],
 )
-def test_a_connection_that_ends_says_whether_tws_is_too_old(message, what):
+def test_the_end_of_a_connection_reports_whether_tws_is_too_old(message, what):
     async def run():
         listener = Recorder()
         wire = IBClient(listener)
         wire.client._serverVersion = 100
         wire.client._onSocketDisconnected(message)
-        return listener.said
+        return listener.calls
 
     assert (what, 100) in asyncio.run(run())
 
 
-def test_the_id_of_an_order_that_is_open_is_not_used_again():
+def test_the_id_of_an_open_order_is_not_used_again():
     async def run():
         wire = IBClient(Recorder())
         wire.client._apiReady = True
@@ -134,41 +134,41 @@ def test_the_id_of_an_order_that_is_open_is_not_used_again():
     assert asyncio.run(run()) == 41
 
 
-def test_an_empty_commission_is_not_known_and_not_nothing():
+def test_an_empty_commission_is_unknown_and_not_zero():
     listener = causes(frame(59, 1, "a.b.01.01", "", "USD", MAX_DOUBLE, MAX_DOUBLE, ""))
-    assert listener.said == [("on_commission", "a.b.01.01", 1.7976931348623157e308, "USD")]
+    assert listener.calls == [("on_commission", "a.b.01.01", 1.7976931348623157e308, "USD")]
 
 
-def test_a_late_answer_and_an_unknown_message_harm_nobody():
+def test_a_late_answer_and_an_unknown_message_are_ignored():
     listener = causes(frame(52, 1, 9_999), frame(4_711, 1), frame("x"), frame(), frame(10, 1), frame(62, 1))
     assert listener.failed == []
 
 
 @pytest.mark.parametrize("code", [326, 10349, 2104])
 def test_a_message_is_received_with_its_code(code):
-    assert causes(frame(4, 2, -1, code, "text", "")).said == [("on_error", -1, code, "text", False)]
+    assert causes(frame(4, 2, -1, code, "text", "")).calls == [("on_error", -1, code, "text", False)]
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad", b"\xff\xff\xff\xff", b"\x7f\x00\x00\x00x"])
-def test_a_frame_without_end_is_noticed_at_once(data):
+def test_a_frame_length_beyond_the_limit_is_detected_at_once(data):
     listener = causes(data)
-    assert ("garbage", 0) in listener.said
+    assert ("garbage", 0) in listener.calls
     assert listener.failed
 
 
-def test_a_frame_without_end_behind_a_good_one_is_noticed_too():
+def test_a_frame_length_beyond_the_limit_is_detected_after_a_valid_frame():
     listener = causes(frame(4, 2, -1, 2104, "fine", "") + b"\xff\xff\xff\xff")
-    assert ("garbage", 0) in listener.said
+    assert ("garbage", 0) in listener.calls
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_make_it_raise(data):
+def test_the_decoder_never_raises_on_random_bytes(data):
     causes(data)
 
 
 @pytest.mark.slow
 @given(st.lists(st.text(max_size=8), max_size=30))
-def test_no_message_makes_it_raise(fields):
+def test_the_decoder_never_raises_on_random_messages(fields):
     causes(frame(*[field.encode("utf-8", "replace").decode().replace("\0", "") for field in fields]))
 
 
@@ -204,7 +204,7 @@ def test_a_limit_order_has_114_fields_at_version_178():
 
 @pytest.mark.slow
 @given(st.text(max_size=12))
-def test_no_text_changes_the_number_of_fields(text):
+def test_no_text_changes_the_number_of_fields_of_an_order(text):
     try:
         out, _ = sent(lambda client: client.placeOrder(5, stock(), plain_order(orderRef=text)))
     except BrokerError:
@@ -224,16 +224,16 @@ def test_no_text_changes_the_number_of_fields(text):
         ("SPY", {"lmtPrice": float("nan")}),
     ],
 )
-def test_what_would_be_read_otherwise_does_not_leave(symbol, changes):
-    left = []
+def test_an_order_that_the_server_would_misread_is_not_encoded(symbol, changes):
+    sent_messages = []
 
     def call(client):
-        client.conn.sendMsg = left.append
+        client.conn.sendMsg = sent_messages.append
         client.placeOrder(5, stock(symbol), plain_order(**changes))
 
     with pytest.raises(BrokerError, match="nothing was sent"):
         sent(call)
-    assert left == []
+    assert sent_messages == []
 
 
 def test_the_summary_of_another_account_is_not_taken():
@@ -247,7 +247,7 @@ def test_the_summary_of_another_account_is_not_taken():
 
 
 @pytest.mark.parametrize(("before", "after"), [(logging.NOTSET, logging.CRITICAL), (logging.DEBUG, logging.DEBUG)])
-def test_the_clients_log_is_silent_unless_somebody_has_asked_for_it(monkeypatch, before, after):
+def test_the_log_of_the_client_library_is_silent_unless_it_was_configured(monkeypatch, before, after):
     for name in ("ib_async", "eventkit"):
         monkeypatch.setattr(logging.getLogger(name), "level", before)
 
@@ -258,7 +258,7 @@ def test_the_clients_log_is_silent_unless_somebody_has_asked_for_it(monkeypatch,
     assert [logging.getLogger(name).level for name in ("ib_async", "eventkit")] == [after, after]
 
 
-def test_a_connection_waits_as_long_as_it_was_asked_to_for_each_answer(monkeypatch):
+def test_a_connection_waits_for_each_answer_as_long_as_requested(monkeypatch):
     asked = {}
 
     async def connect(_wire, *place, **terms):
@@ -274,6 +274,6 @@ def test_a_connection_waits_as_long_as_it_was_asked_to_for_each_answer(monkeypat
     assert asked["raiseSyncErrors"] is True  # silence is an error
 
 
-def test_a_contract_trades_where_it_was_asked_for():
+def test_a_contract_is_routed_to_the_requested_exchange():
     found = make_contract("SPY", "STK", "ARCA", "USD")
     assert (routed(found, "SMART").exchange, found.exchange) == ("SMART", "ARCA")

@@ -16,7 +16,7 @@ from stocklean_exec.brokers.rate_limit import Pacer
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.simulator import Simulator
 
-MAX_DOUBLE = 1.7976931348623157e308  # how TWS says "no value"
+MAX_DOUBLE = 1.7976931348623157e308  # what TWS sends for "no value"
 TICKET = Ticket("r-SPY-BUY", "r", "SPY", "BUY", 10.0, "LMT", 400.5, "DAY", "USD", "STK", "SMART", "DU0000001")
 
 
@@ -57,7 +57,7 @@ def with_connection(work, *, rate=0.0, **settings):
         return asyncio.run(run(simulator))
 
 
-def test_every_message_is_counted_by_the_pacer():
+def test_every_message_is_counted_by_the_rate_limit():
     async def work(connection, _owner, simulator):
         before = connection.pacer.sent
         await connection.positions()
@@ -75,7 +75,7 @@ def test_every_message_is_counted_by_the_pacer():
     assert sent == received + 2  # the greeting and START_API come before the first request
 
 
-def test_an_order_says_everything_itself():
+def test_an_order_sets_all_its_fields_explicitly():
     async def work(connection, _owner, _simulator):
         return connection.make_order(TICKET, 12), connection.make_order(
             replace(TICKET, limit_price=float("nan")), 13
@@ -87,7 +87,7 @@ def test_an_order_says_everything_itself():
     assert market.lmtPrice == 1.7976931348623157e308
 
 
-def test_what_is_unknown_is_a_refusal_and_not_an_exception():
+def test_an_unknown_contract_is_a_refusal_and_not_an_exception():
     async def work(connection, _owner, _simulator):
         return [await connection.contract_details(Instrument(name)) for name in ("NOPE", "S\nY")]
 
@@ -95,7 +95,7 @@ def test_what_is_unknown_is_a_refusal_and_not_an_exception():
     assert [(type(one), one.code) for one in found] == [(Refusal, 200), (Refusal, 200)]
 
 
-def test_a_handler_that_fails_is_reported_and_the_message_goes_on():
+def test_a_failing_handler_is_reported_and_later_messages_are_delivered():
     async def work(connection, owner, _simulator):
         connection.guard(lambda: 1 / 0)
         held = await connection.positions()
@@ -106,16 +106,16 @@ def test_a_handler_that_fails_is_reported_and_the_message_goes_on():
     assert held == []
 
 
-async def ask_for_ever(connection):
+async def request_forever(connection):
     while True:
         await connection.positions()
 
 
-def test_a_connection_that_ends_is_reported_once_and_nothing_can_be_asked_any_more():
+def test_the_end_of_a_connection_is_reported_once_and_later_requests_fail():
     async def work(connection, owner, simulator):
         await asyncio.to_thread(simulator.event, "restart")
         with pytest.raises(BrokerError, match=r"gone|lost"):
-            await ask_for_ever(connection)
+            await request_forever(connection)
         while not owner.lost:  # noqa: ASYNC110 - one turn of the loop, until the connection's own task has run
             await asyncio.sleep(0)
         return owner.lost
@@ -123,7 +123,7 @@ def test_a_connection_that_ends_is_reported_once_and_nothing_can_be_asked_any_mo
     assert with_connection(work) == 1
 
 
-def test_closing_a_link_is_no_loss():
+def test_closing_a_connection_is_not_reported_as_a_loss():
     async def work(connection, owner, _simulator):
         await connection.close()
         await connection.close()
@@ -132,7 +132,7 @@ def test_closing_a_link_is_no_loss():
     assert with_connection(work) == (0, [])
 
 
-def test_1100_and_1102_are_heard():
+def test_codes_1100_and_1102_are_received():
     async def work(connection, owner, simulator):
         await asyncio.to_thread(simulator.event, "link_down")
         await connection.positions()
@@ -154,7 +154,7 @@ def test_a_client_id_that_is_in_use_is_named_as_the_reason():
     with_connection(work)
 
 
-def test_closing_waits_for_the_socket_and_no_longer(monkeypatch):
+def test_closing_waits_until_the_socket_is_closed_and_no_longer(monkeypatch):
     monkeypatch.setattr(ib_connection, "_CLOSING_SECONDS", 3_600.0)
 
     async def work(connection, _owner, _simulator):
@@ -164,7 +164,7 @@ def test_closing_waits_for_the_socket_and_no_longer(monkeypatch):
     assert with_connection(work) is False
 
 
-def test_the_next_order_id_is_asked_for_on_request_alone():
+def test_the_next_order_id_is_requested_only_on_demand():
     async def work(connection, _owner, _simulator):
         return (await connection.collect_reports()).next_id, (
             await connection.collect_reports(with_next_id=True)
@@ -173,7 +173,7 @@ def test_the_next_order_id_is_asked_for_on_request_alone():
     assert with_connection(work) == (None, 1)
 
 
-def test_ids_that_were_passed_over_are_not_used():
+def test_skipped_order_ids_are_not_used():
     async def work(connection, _owner, _simulator):
         connection.pass_over_ids(50)
         return connection.reserve_ids(2)
@@ -225,7 +225,7 @@ def test_an_open_order_is_ours_if_its_client_and_its_account_are():
     assert published(work) == [True, False, False]
 
 
-def test_an_open_order_has_its_limit_and_one_at_the_market_has_none():
+def test_an_open_limit_order_has_its_limit_and_a_market_order_has_none():
     def work(connection, _owner):
         connection._open = {}
         orders = open_order(), open_order(permId=10, orderType="MKT"), open_order(permId=11, lmtPrice=MAX_DOUBLE)
@@ -241,7 +241,7 @@ def test_an_open_order_has_its_limit_and_one_at_the_market_has_none():
     assert rows[0]["symbol"] == "SPY"
 
 
-def test_an_id_that_was_used_before_is_a_doubt_about_an_order_of_ours_and_nothing_else_is():
+def test_only_code_103_for_an_order_of_ours_reports_a_duplicate_id():
     def work(connection, owner):
         for number, code, is_request in ((5, 399, False), (6, 103, False), (5, 103, True)):
             connection.on_error(number, code, "text", is_request=is_request)

@@ -1,4 +1,4 @@
-"""Each problem that the doctor knows, made for real where that goes, and what it says to do."""
+"""Each problem that the doctor detects, produced for real where possible, and its advice."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ def found(what):
     return frame[frame["what"] == what].iloc[0]
 
 
-def test_a_healthy_place_has_no_problems(capsys):
+def test_a_healthy_installation_has_no_problems(capsys):
     assert not (sx.diagnose()["state"] == "problem").any()
     sx.doctor()
     lines = capsys.readouterr().out.splitlines()
@@ -39,14 +39,14 @@ def test_a_healthy_place_has_no_problems(capsys):
     assert lines[-1] == "no problems"
 
 
-def test_a_tws_that_is_not_there_comes_with_how_to_set_it_up():
+def test_a_missing_tws_is_reported_with_setup_advice():
     row = found("TWS")
     assert row["state"] == "note"
     for text in ("Enable ActiveX", "Read-Only API", "ib://127.0.0.1:7497", "4002", "sim://"):
         assert text in row["advice"]
 
 
-def test_a_tws_that_listens_is_found(nothing_listens):
+def test_a_listening_tws_is_found(nothing_listens):
     nothing_listens.listen()
     assert found("TWS")["state"] == "ok"
 
@@ -75,7 +75,7 @@ def test_a_package_that_is_missing_or_old_is_a_problem(monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "2 problems"
 
 
-def test_a_kernel_patched_the_old_way_is_a_problem(monkeypatch):
+def test_a_kernel_patched_by_nest_asyncio_is_a_problem(monkeypatch):
     monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
     row = found("nested loops")
     assert row["state"] == "problem"
@@ -84,7 +84,7 @@ def test_a_kernel_patched_the_old_way_is_a_problem(monkeypatch):
     assert found("nested loops")["state"] == "ok"
 
 
-def test_a_running_loop_is_told():
+def test_a_running_event_loop_is_reported():
     async def look():
         return found("event loop")
 
@@ -109,20 +109,20 @@ def test_the_lowest_versions_are_those_of_the_package():
     ("version", "state"),
     [("8.1.3", "problem"), ("8.1.4", "ok"), ("8.1.10", "ok"), ("8.2", "ok"), ("8.1", "problem")],
 )
-def test_a_version_counts_to_its_third_number(version, state, monkeypatch):
+def test_versions_are_compared_by_their_first_three_numbers(version, state, monkeypatch):
     monkeypatch.setattr(module, "_PACKAGES", {"ipywidgets": "8.1.4"})
     monkeypatch.setattr(module.metadata, "version", lambda _: version)
     assert [one.state for one in module._packages()] == [state]
 
 
-def test_logs_that_print_account_numbers_are_told(monkeypatch):
+def test_logs_that_print_account_numbers_are_reported(monkeypatch):
     monkeypatch.setattr(logging.getLogger("ib_async"), "level", logging.DEBUG)
     frame = sx.diagnose()
     (text,) = frame.loc[frame["what"] == "logs", "found"]
     assert text.startswith("ib_async logs at DEBUG: account numbers")
 
 
-def test_logs_that_are_quiet_are_not_told():
+def test_quiet_logs_are_not_reported():
     assert not (sx.diagnose()["what"] == "logs").any()
 
 

@@ -21,7 +21,7 @@ def contract(con_id, currency="USD", primary="ARCA", sec_type="STK"):
 
 
 class Table:
-    """A link whose answers are given; ``asked`` is what it was asked for."""
+    """A connection with given answers; ``asked`` lists the requests."""
 
     def __init__(self, contracts, answers=(), delayed=()):
         self.contracts, self.answers, self.delayed = contracts, dict(answers), dict(delayed)
@@ -53,7 +53,7 @@ def quotes(connection, *symbols, service=None, strict=True):
     )
 
 
-def test_a_quote_has_its_own_time_and_no_unset_numbers():
+def test_a_quote_has_its_own_time_and_unset_numbers_are_missing():
     frame = quotes(Table({"SPY": [contract(1)]}, {1: live(400.0)}), "SPY")
     assert tuple(frame.columns) == (*QUOTES.names, "data_type")
     row = frame.iloc[0]
@@ -61,7 +61,7 @@ def test_a_quote_has_its_own_time_and_no_unset_numbers():
     assert frame[["close", "ask_size"]].isna().to_numpy().all()
 
 
-def test_delayed_data_is_asked_for_once_and_only_for_what_lacks():
+def test_delayed_data_is_requested_once_and_only_for_symbols_without_live_data():
     connection = Table(
         {"SPY": [contract(1)], "TLT": [contract(2)]},
         {1: live(400.0), 2: Refusal(10089, "subscribe")},
@@ -74,14 +74,14 @@ def test_delayed_data_is_asked_for_once_and_only_for_what_lacks():
     assert connection.asked.count("delayed") == 1
 
 
-def test_without_any_data_the_error_says_so_unless_a_run_asks():
+def test_no_market_data_is_an_error_except_for_a_run():
     connection = Table({"SPY": [contract(1)]}, {1: Refusal(354, "not subscribed")})
     with pytest.raises(BrokerError, match="354"):
         quotes(connection, "SPY")
     assert quotes(connection, "SPY", strict=False).empty
 
 
-def test_of_many_symbols_without_data_five_are_named_and_each_snapshot_is_told():
+def test_the_error_names_five_symbols_without_data_and_each_snapshot_is_logged():
     names = [f"S{number}" for number in range(6)]
     contracts = {name: [contract(number)] for number, name in enumerate(names)}
     connection, progress = Table(contracts, dict.fromkeys(range(6), Refusal(354, "not subscribed"))), []
@@ -107,7 +107,7 @@ def test_an_instrument_is_looked_up_once():
     assert connection.asked == ["SPY"]
 
 
-def test_only_the_contract_in_the_right_currency_is_meant():
+def test_only_the_contract_in_the_requested_currency_is_used():
     connection, service = Table({"SPY": [contract(1, "MXN"), contract(2), contract(2)]}), MarketDataService()
     assert asyncio.run(service.qualify(connection, [Instrument("SPY")])) == {}
     assert service.contract(Instrument("SPY")).conId == 2
@@ -125,12 +125,12 @@ NONE = "TWS knows no STK SPY in USD"
         ([contract(1), contract(2, primary="NYSE")], "SPY is ambiguous at TWS: ARCA 1, NYSE 2"),
     ],
 )
-def test_no_contract_or_several_are_refused(found, why):
+def test_no_contract_or_several_matching_contracts_are_refused(found, why):
     refused = asyncio.run(MarketDataService().qualify(Table({"SPY": found}), [Instrument("SPY")]))
     assert refused[Instrument("SPY")] == Refusal(200, why)
 
 
-def test_many_look_ups_run_at_once_but_not_all():
+def test_concurrent_contract_look_ups_are_limited():
     names = [f"S{number}" for number in range(100)]
     connection, published = Table({name: [contract(number)] for number, name in enumerate(names)}), []
     asyncio.run(

@@ -101,7 +101,7 @@ def name_of(order_id):
     return f"{RUN}-{order_id}"
 
 
-def hear_before(tracker, order_id, what):  # noqa: C901 - one case for each line of the table
+def report_before(tracker, order_id, what):  # noqa: C901 - one case for each line of the table
     """Report to the tracker what comes before the code."""
     match what:
         case "ApiPending" | "PendingSubmit":
@@ -171,7 +171,7 @@ def published(order_id, before, *codes):
     tracker, events = OrderTracker(lambda: NOON), []
     tracker.follow(RUN, lambda *more: events.extend(more))
     events += sent_order(tracker, order_id)
-    hear_before(tracker, order_id, before)
+    report_before(tracker, order_id, before)
     for code in codes:
         assert tracker.on_message(order_id, code, "text")
     return events, tracker
@@ -202,24 +202,24 @@ def differences(states):
     ]
 
 
-def test_the_table_has_four_expectations_and_is_not_small():
+def test_the_table_of_codes_has_over_300_rows_and_four_outcomes():
     assert set(EXPECTED.values()) == {"rejects", "rejects for good", "cancels", "no change"}
     assert len(EXPECTED) > 300
     assert set(AFTER) == set(BEFORE)
 
 
 @pytest.mark.parametrize("before", BEFORE)
-def test_before_any_code_the_order_is(before):
+def test_state_before_any_code_is(before):
     assert derive_order(QUANTITY, published(1, before)[0]).state == BEFORE[before]
 
 
 @pytest.mark.slow
-def test_every_code_after_everything_in_python():
+def test_every_code_in_every_state_is_derived_by_python():
     assert differences(derive_order(QUANTITY, events).state for events in cells().values()) == []
 
 
 @pytest.mark.slow
-def test_every_code_after_everything_in_sql():
+def test_every_code_in_every_state_is_derived_by_sql():
     names = [name_of(number) for number in cells()]
     plan = pd.DataFrame({"client_order_id": names, "run_id": RUN, "symbol": "SPY", "side": "BUY"})
     plan = plan.assign(quantity=QUANTITY, order_type="MKT", payload_hash="h")
@@ -233,13 +233,13 @@ def test_every_code_after_everything_in_sql():
 
 
 @pytest.mark.parametrize("code", sorted(EXPECTED))
-def test_a_code_is_the_reason_when_it_ends_an_order_of_which_nothing_was_heard(code):
+def test_a_code_that_ends_an_unreported_order_is_its_reason(code):
     state = derive_order(QUANTITY, published(1, "nothing reported", code)[0])
     assert state.reason == (None if EXPECTED[code] == "no change" else str(code))
 
 
 @pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what == "rejects"))
-def test_signs_of_life_outweigh_a_refusal_that_was_received_before_them(code):
+def test_a_status_or_fill_overrides_an_earlier_refusal(code):
     events, tracker = published(1, "nothing reported", code)
     status(tracker, 1, "Submitted")
     assert derive_order(QUANTITY, events).state == "WORKING"
@@ -249,7 +249,7 @@ def test_signs_of_life_outweigh_a_refusal_that_was_received_before_them(code):
 
 @pytest.mark.parametrize("word", ["Cancelled", "Inactive"])
 @pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what.startswith("rejects")))
-def test_a_refused_order_stays_rejected_however_tws_shows_it_then(code, word):
+def test_a_rejected_order_stays_rejected_whatever_status_tws_shows_later(code, word):
     events, tracker = published(1, "nothing reported", code)
     status(tracker, 1, word)
     state = derive_order(QUANTITY, events)
@@ -257,7 +257,7 @@ def test_a_refused_order_stays_rejected_however_tws_shows_it_then(code, word):
 
 
 @pytest.mark.parametrize("code", [code for code, what in EXPECTED.items() if what == "no change"])
-def test_after_a_code_that_changes_nothing_the_order_fills_as_ever(code):
+def test_after_an_advisory_code_the_order_fills_normally(code):
     events, tracker = published(1, "cancel pending", code)
     assert [order.order_id for order in tracker.working()] == [1]
     fill(tracker, 1, QUANTITY)
@@ -265,6 +265,6 @@ def test_after_a_code_that_changes_nothing_the_order_fills_as_ever(code):
 
 
 @pytest.mark.parametrize("code", [*range(1, 100), *range(800, 1000), *range(5000, 5100), *range(20_000, 20_100)])
-def test_a_code_of_no_list_changes_nothing(code):
+def test_an_unlisted_code_changes_nothing(code):
     for before in ("nothing reported", "working"):
         assert derive_order(QUANTITY, published(1, before, code)[0]).state == BEFORE[before]

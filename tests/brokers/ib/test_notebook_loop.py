@@ -32,13 +32,13 @@ print(ib.managedAccounts())
 
 
 @pytest.mark.slow
-def test_without_it_a_synchronous_call_in_a_cell_fails(port):
+def test_without_enable_notebook_a_synchronous_call_in_a_cell_fails(port):
     with pytest.raises(CellExecutionError, match="already running"):
         run(CONNECT.format(port=port))
 
 
 @pytest.mark.slow
-def test_with_it_synchronous_calls_work_and_ours_go_on_beside_them(port):
+def test_with_enable_notebook_synchronous_calls_and_runs_work_together(port):
     *_, connected, mixed, awaited = run(
         "import stocklean_exec as sx\nsx.enable_notebook()\nsx.enable_notebook()",
         "from ib_async import util\nutil.startLoop()",
@@ -52,12 +52,12 @@ def test_with_it_synchronous_calls_work_and_ours_go_on_beside_them(port):
 
 
 @pytest.mark.slow
-def test_a_kernel_that_was_patched_before_is_refused_with_what_to_do():
+def test_a_kernel_patched_earlier_is_refused_with_advice():
     with pytest.raises(CellExecutionError, match="Restart the kernel, and call"):
         run("import nest_asyncio\nnest_asyncio.apply()", "import stocklean_exec as sx\nsx.enable_notebook()")
 
 
-def test_outside_a_loop_it_patches_nothing():
+def test_enable_notebook_patches_nothing_outside_a_loop():
     sx.enable_notebook()
     assert not hasattr(asyncio, "_nest_patched")
 

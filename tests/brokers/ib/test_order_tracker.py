@@ -48,7 +48,7 @@ def test_the_same_id_of_another_client_is_not_ours():
     assert tracker.orphans()[["status", "order_id", "perm_id"]].to_numpy().tolist() == [["CANCELLED", 12, 99]]
 
 
-def test_an_execution_is_matched_by_its_reference_where_the_id_says_nothing():
+def test_an_execution_is_matched_by_its_reference_if_its_order_id_is_unknown():
     tracker, published = tracker_with_order()
     tracker.on_execution(EXECUTION._replace(order_id=0, client_id=0), ours=False)
     assert [event.kind for event in published] == ["execution"]
@@ -61,21 +61,21 @@ def test_an_execution_is_matched_by_permanent_id_once_that_is_known():
     assert [event.kind for event in published] == ["status", "execution"]
 
 
-def test_an_id_whose_reference_is_another_orders_is_not_believed():
+def test_an_order_id_with_the_reference_of_another_order_is_not_matched():
     tracker, published = tracker_with_order()
     tracker.on_execution(EXECUTION._replace(order_ref="somebody-else"), ours=True)
     assert published == []
     assert tracker.orphans()["order_ref"].tolist() == ["somebody-else"]
 
 
-def test_an_id_that_was_only_planned_means_nothing_yet():
+def test_a_planned_order_id_is_not_matched_before_the_order_is_sent():
     tracker, published = tracker_with_order(sent=False)
     assert not tracker.on_message(12, 201, "rejected")
     assert published == []
 
 
 @pytest.mark.parametrize("next_id", [1, 12])  # below the id that was used, and that id itself
-def test_after_the_ids_were_started_again_only_names_count(next_id):
+def test_after_an_id_reset_orders_are_matched_by_reference_only(next_id):
     tracker, published = tracker_with_order()
     tracker.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
     tracker.connected(next_id)
@@ -86,7 +86,7 @@ def test_after_the_ids_were_started_again_only_names_count(next_id):
     assert published[-1].status == "CANCELLED"
 
 
-def test_after_an_ordinary_reconnection_the_ids_still_count():
+def test_after_an_ordinary_reconnection_orders_are_still_matched_by_id():
     tracker, published = tracker_with_order()
     tracker.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
     tracker.connected(13)
@@ -94,7 +94,7 @@ def test_after_an_ordinary_reconnection_the_ids_still_count():
     assert published[-1].status == "CANCELLED"
 
 
-def test_an_order_works_until_it_is_filled_and_charged():
+def test_an_order_is_open_until_its_fills_and_commissions_are_reported():
     tracker, _ = tracker_with_order()
     assert not tracker.is_quiet()
     tracker.on_execution(EXECUTION, ours=True)
@@ -105,14 +105,14 @@ def test_an_order_works_until_it_is_filled_and_charged():
 
 
 @pytest.mark.parametrize("end", [(202, "cancelled"), (201, "rejected"), (110, "off tick")])
-def test_an_order_has_ended_when_a_message_says_so(end):
+def test_an_order_ends_by_a_message_that_ends_it(end):
     tracker, _ = tracker_with_order()
     tracker.on_message(12, *end)
     assert tracker.is_quiet()
     assert tracker.working() == []
 
 
-def test_an_inactive_order_rests_and_may_come_back():
+def test_an_inactive_order_may_become_working_again():
     tracker, published = tracker_with_order()
     tracker.on_status(12, 77, "Inactive", 0.0, 10.0, "", ours=True)
     assert not tracker.is_quiet()  # it may have ended: that must be requested
@@ -168,7 +168,7 @@ def test_an_inactive_order_among_the_completed_ones_has_ended():
     assert derive_order(10.0, published).status == "CANCELLED"
 
 
-def test_an_order_of_an_earlier_session_is_met_and_can_be_found():
+def test_an_open_order_of_an_earlier_session_can_be_found():
     tracker = OrderTracker(lambda: NOON)
     tracker.on_open_order(9, 1, 70, "old-SPY-BUY", "Submitted", 5.0, ours=True)
     tracker.on_open_order(9, 2, 71, "other-SPY-BUY", "Submitted", 5.0, ours=False)
@@ -180,7 +180,7 @@ def test_an_order_of_an_earlier_session_is_met_and_can_be_found():
     assert orphans[["order_id", "client_id", "perm_id"]].to_numpy().tolist() == [[9, 1, 70], [9, 2, 71]]
 
 
-def test_what_comes_in_one_piece_is_reported_in_one_call():
+def test_events_of_one_batch_are_reported_in_one_call():
     tracker, calls = OrderTracker(lambda: NOON), []
     tracker.follow("r", lambda *events: calls.append(len(events)))
     tracker.reserve(TICKET, 12, 1)
@@ -192,7 +192,7 @@ def test_what_comes_in_one_piece_is_reported_in_one_call():
     assert calls == [3]
 
 
-def test_facts_for_a_record_that_is_closed_are_orphans():
+def test_events_for_a_closed_record_are_orphans():
     complaints = []
     tracker = OrderTracker(lambda: NOON, lambda what, _: complaints.append(what))
 
@@ -207,7 +207,7 @@ def test_facts_for_a_record_that_is_closed_are_orphans():
     assert complaints == []
 
 
-def test_a_record_that_fails_is_complained_about_and_loses_nothing():
+def test_a_failing_recorder_is_logged_and_its_events_are_kept():
     complaints = []
     tracker = OrderTracker(lambda: NOON, lambda what, _: complaints.append(what))
 
@@ -249,7 +249,7 @@ COMPLETE = [
 
 
 @given(MESSAGES, st.permutations(COMPLETE))
-def test_in_whatever_order_and_however_often_it_is_reported_the_end_is_the_same(noise, reports):
+def test_any_sequence_and_repetition_of_reports_gives_the_same_final_state(noise, reports):
     tracker, published = tracker_with_order()
     for message in [*noise, *reports, *noise]:
         match message:
@@ -296,7 +296,7 @@ ANY_MESSAGES = st.lists(
 
 
 @given(ANY_MESSAGES)
-def test_after_every_message_the_tracker_and_the_record_agree_on_whether_the_order_has_ended(messages):
+def test_tracker_and_record_agree_after_every_message_whether_the_order_has_ended(messages):
     tracker, published = tracker_with_order()
     for message in messages:
         match message:
@@ -315,14 +315,14 @@ def test_after_every_message_the_tracker_and_the_record_agree_on_whether_the_ord
         assert (tracker.working() == []) == derive_order(10.0, published).has_ended
 
 
-def test_a_decision_of_ours_on_record_does_not_end_an_order_that_may_still_work_at_tws():
+def test_a_recorded_resolution_does_not_end_an_order_that_may_still_work_at_tws():
     tracker = OrderTracker(lambda: NOON)
     decision = OrderEvent("resolved", "r", "r-SPY-BUY", NOON, status="CANCELLED", message="looked it up")
     tracker.adopt("r", OrderHistory("r-SPY-BUY", 10.0, [SENT_12, decision]), ids_hold=True)
     assert [order.client_order_id for order in tracker.working()] == ["r-SPY-BUY"]
 
 
-def test_a_quantity_of_a_met_order_that_is_no_value_does_not_stop_the_reports():
+def test_an_unset_quantity_of_an_earlier_order_does_not_stop_its_reports():
     tracker = OrderTracker(lambda: NOON)
     tracker.on_open_order(9, 1, 70, "old-SPY-BUY", "Submitted", 1.7976931348623157e308, ours=True)
     assert [order.client_order_id for order in tracker.working()] == ["old-SPY-BUY"]
@@ -341,7 +341,7 @@ def test_a_state_is_derived_once_after_each_event(monkeypatch):
     assert len(derived) == 1
 
 
-def test_tickets_of_one_tracker_keep_their_ids_apart():
+def test_two_orders_of_one_tracker_keep_their_own_ids():
     tracker, _ = tracker_with_order()
     tracker.reserve(replace(TICKET, client_order_id="r-TLT-BUY"), 13, 1)
     assert (tracker.find("r-SPY-BUY").order_id, tracker.find("r-TLT-BUY").order_id) == (12, 13)
@@ -350,7 +350,7 @@ def test_tickets_of_one_tracker_keep_their_ids_apart():
 # -- the end of an order, and signs of life after it ---------------------------------------------------------
 
 
-def test_an_order_that_works_after_all_is_working_again():
+def test_an_order_reported_working_after_its_end_is_working_again():
     tracker, published = tracker_with_order()
     tracker.on_message(12, 110, "off tick")
     assert tracker.is_quiet()
@@ -360,14 +360,14 @@ def test_an_order_that_works_after_all_is_working_again():
     assert derive_order(10.0, published).state == "WORKING"
 
 
-def test_a_rejection_for_good_is_not_taken_back_by_a_late_status():
+def test_a_final_rejection_is_not_undone_by_a_late_status():
     tracker, _ = tracker_with_order()
     tracker.on_message(12, 201, "rejected")
     tracker.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
     assert tracker.working() == []
 
 
-def test_a_refusal_behind_the_cancel_that_shows_it_is_a_refusal():
+def test_a_cancelled_status_followed_by_a_reject_code_is_a_rejection():
     tracker, published = tracker_with_order()
     tracker.on_status(12, 77, "Cancelled", 0.0, 10.0, "", ours=True)
     tracker.on_message(12, 203, "not allowed for this account")
@@ -375,7 +375,7 @@ def test_a_refusal_behind_the_cancel_that_shows_it_is_a_refusal():
     assert (state.status, state.reason) == ("REJECTED", "203")
 
 
-def test_a_busted_fill_makes_an_order_work_again():
+def test_a_busted_fill_reopens_an_order():
     tracker, _ = tracker_with_order()
     tracker.on_execution(EXECUTION, ours=True)
     assert tracker.working() == []
@@ -383,7 +383,7 @@ def test_a_busted_fill_makes_an_order_work_again():
     assert len(tracker.working()) == 1
 
 
-def test_an_order_called_filled_is_waited_for_until_its_executions_come_whatever_else_is_said():
+def test_an_order_reported_filled_stays_open_until_its_executions_arrive():
     tracker, _ = tracker_with_order()
     tracker.on_status(12, 77, "Filled", 10.0, 0.0, "", ours=True)
     tracker.on_status(12, 77, "Cancelled", 0.0, 10.0, "", ours=True)
@@ -393,7 +393,7 @@ def test_an_order_called_filled_is_waited_for_until_its_executions_come_whatever
     assert tracker.is_quiet()
 
 
-def test_a_second_order_under_one_reference_is_reported_once_and_its_shares_count():
+def test_a_second_order_with_one_reference_is_reported_once_and_its_fills_count():
     tracker, published = tracker_with_order()
     tracker.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
     for _ in range(2):
@@ -408,7 +408,7 @@ def test_a_second_order_under_one_reference_is_reported_once_and_its_shares_coun
     assert derive_order(10.0, published).state == "FILLED"
 
 
-def test_an_adopted_order_is_known_by_reference_and_goes_out_again_with_its_id():
+def test_an_adopted_order_is_matched_by_reference_and_resent_with_its_id():
     tracker, published = OrderTracker(lambda: NOON), []
     tracker.follow("r", lambda *events: published.extend(events))
     sent = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
@@ -420,7 +420,7 @@ def test_an_adopted_order_is_known_by_reference_and_goes_out_again_with_its_id()
     assert len(tracker.working()) == 1
 
 
-def test_an_adopted_order_remembers_what_is_on_record_of_it():
+def test_an_adopted_order_starts_from_its_recorded_events():
     tracker, published = OrderTracker(lambda: NOON), []
     tracker.follow("r", lambda *events: published.extend(events))
     known = [
@@ -440,7 +440,7 @@ def test_an_adopted_order_remembers_what_is_on_record_of_it():
     assert [event.status for event in published] == ["CANCELLED"]
 
 
-def test_a_refusal_on_record_of_an_order_that_was_seen_to_live_does_not_end_it():
+def test_a_recorded_refusal_does_not_end_an_order_that_was_seen_working():
     tracker = OrderTracker(lambda: NOON)
     lives = OrderEvent("status", "r", "r-SPY-BUY", NOON, status="SUBMITTED", order_id=12, perm_id=77)
     refusal = OrderEvent("rejected", "r", "r-SPY-BUY", NOON, status="UNSEEN", code="110")
@@ -451,7 +451,7 @@ def test_a_refusal_on_record_of_an_order_that_was_seen_to_live_does_not_end_it()
 # -- an order that ended with more filled than its executions say -----------------------------------------------
 
 
-def test_an_order_that_ended_with_untold_fills_is_waited_for_until_their_executions_come():
+def test_an_ended_order_with_missing_executions_stays_open_until_they_arrive():
     tracker, published = tracker_with_order()
     tracker.on_status(12, 77, "Cancelled", 4.0, 6.0, "", ours=True)
     assert not tracker.is_quiet()
@@ -462,7 +462,7 @@ def test_an_order_that_ended_with_untold_fills_is_waited_for_until_their_executi
     assert derive_order(10.0, published).state == "CANCELLED"
 
 
-def test_fills_that_were_withdrawn_are_not_waited_for():
+def test_withdrawn_fills_do_not_keep_an_order_open():
     tracker, _ = tracker_with_order()
     tracker.on_execution(EXECUTION._replace(shares=4.0), ours=True)
     tracker.on_execution(EXECUTION._replace(exec_id=EXECUTION.exec_id[:-1] + "2", shares=0.0), ours=True)
@@ -487,7 +487,7 @@ def test_an_inactive_order_keeps_what_it_had_filled():
     assert len({key_of(event) for event in published}) == len(published)  # each of them is recorded
 
 
-def test_a_completed_order_reports_of_fills_though_its_end_was_known():
+def test_a_completed_order_reports_fills_after_its_end_was_recorded():
     tracker, published = tracker_with_order()
     tracker.on_message(12, 202, "Order Canceled - reason:")
     assert tracker.is_quiet()
@@ -517,19 +517,19 @@ def adopted_from_client_1():
 @pytest.mark.parametrize(
     ("filled", "state"), [(0.0, "CANCELLED"), (4.0, "UNCONFIRMED"), (None, "SENDING"), (10.0, "UNCONFIRMED")]
 )
-def test_another_clients_order_has_ended_only_if_it_is_known_that_nothing_of_it_was_filled(filled, state):
+def test_another_clients_order_has_ended_only_if_it_is_known_to_be_unfilled(filled, state):
     tracker, published, sent = adopted_from_client_1()
     tracker.on_completed(77, "r-SPY-BUY", "Cancelled", filled, "Cancelled by Trader", client_id=8)
     assert derive_order(10.0, [sent, *published]).state == state
 
 
-def test_our_own_completed_order_has_ended_also_where_tws_does_not_count_its_fills():
+def test_our_own_completed_order_has_ended_even_without_a_filled_quantity():
     tracker, published, sent = adopted_from_client_1()
     tracker.on_completed(77, "r-SPY-BUY", "Cancelled", None, "Cancelled by Trader", client_id=1)
     assert derive_order(10.0, [sent, *published]).state == "CANCELLED"
 
 
-def test_a_number_of_filled_shares_that_cannot_be_keeps_nobody_waiting():
+def test_an_impossible_filled_quantity_does_not_keep_an_order_open():
     tracker, published = tracker_with_order()
     tracker.on_status(12, 77, "Cancelled", 1e12, 0.0, "", ours=True)
     assert tracker.is_quiet()
@@ -553,7 +553,7 @@ def met_and_adopted(*events, ids_hold=True):
     return tracker, published
 
 
-def test_commissions_are_recorded_of_executions_that_were_reported_before_their_run_was_resumed():
+def test_commissions_of_executions_reported_before_the_resume_are_recorded():
     tracker, published = met_and_adopted(SENT_12)
     assert not tracker.is_quiet()
     for _ in range(2):
@@ -566,26 +566,26 @@ def test_commissions_are_recorded_of_executions_that_were_reported_before_their_
     assert (state.filled, state.commission) == (4.0, 1.0)
 
 
-def test_a_commission_that_comes_between_the_resume_and_the_answer_of_tws_is_not_lost():
+def test_a_commission_between_the_resume_and_the_answer_of_tws_is_not_lost():
     tracker, published = met_and_adopted(SENT_12)
     tracker.on_commission(EXECUTION.exec_id, 1.0, "USD")
     tracker.on_execution(EXECUTION._replace(shares=4.0), ours=True)
     assert [event.kind for event in published] == ["execution", "commission"]
 
 
-def test_an_order_that_was_met_is_known_by_its_permanent_id_when_its_run_is_resumed():
+def test_an_earlier_order_is_matched_by_permanent_id_when_its_run_is_resumed():
     tracker, published = met_and_adopted(SENT_12, ids_hold=False)
     tracker.on_status(0, 77, "Cancelled", 4.0, 6.0, "", ours=False)
     assert [event.status for event in published] == ["CANCELLED"]
 
 
-def test_an_order_that_was_met_is_known_by_the_id_that_tws_shows_it_with_though_ids_began_again():
+def test_an_earlier_order_is_matched_by_its_shown_id_even_after_an_id_reset():
     tracker, published = met_and_adopted(SENT_12._replace(order_id=80), ids_hold=False)
     assert tracker.on_message(12, 202, "Order Canceled - reason:")
     assert [event.status for event in published] == ["CANCELLED"]
 
 
-def test_an_order_that_its_record_never_sent_has_the_ids_that_tws_shows_it_with():
+def test_an_order_never_sent_by_its_record_has_the_ids_shown_by_tws():
     tracker, published = met_and_adopted(OrderEvent("intent", "r", "r-SPY-BUY", NOON), ids_hold=False)
     tracker.on_execution(EXECUTION._replace(shares=4.0), ours=True)
     assert [(event.order_id, event.client_id) for event in published] == [(12, 1)]

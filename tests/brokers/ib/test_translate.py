@@ -1,4 +1,4 @@
-"""What TWS says, as events: codes and words against the documentation, times by hand."""
+"""Messages of TWS as events: codes and words against the documentation, times by hand."""
 
 import csv
 import math
@@ -64,7 +64,7 @@ def test_a_status_of_tws_is_one_of_three_statuses(word, status):
 
 
 @pytest.mark.parametrize("word", ["Inactive", "PendingSubmit", "ApiPending", "ValidationError", "", "Frozen"])
-def test_a_word_that_is_no_state_is_a_message(word):
+def test_an_unknown_status_word_is_a_message(word):
     event = status_event(word, 0.0, 10.0)
     assert (event.kind, event.status) == ("message", None)
     assert key_of(event)
@@ -85,13 +85,13 @@ def test_a_failed_cancel_or_change_does_not_end_the_order(code):
 
 
 @pytest.mark.parametrize("code", [103, 106, 107, 109, 110, 200, 203, 321, 383, 387, 388, 434, 10243, 10318])
-def test_a_reject_code_refuses_a_new_order_and_only_that(code):
+def test_a_reject_code_refuses_only_a_new_order(code):
     event = message_event(code, "text", seen=False)
     assert (event.kind, event.code, event.message) == ("rejected", str(code), "text")
     assert message_event(code, "text", seen=True).kind == "message"
 
 
-def test_the_codes_that_refuse_an_order_are_those_that_the_documentation_says_and_no_others():
+def test_the_reject_codes_are_exactly_those_of_the_documentation():
     # message_codes.tsv is written from TWS's documentation; a range such as 106-107 stands for each of its codes.
     refusing = set()
     with (Path(__file__).parent / "message_codes.tsv").open(encoding="utf-8", newline="") as stream:
@@ -111,12 +111,12 @@ def test_the_codes_of_market_data_and_of_the_connection_are_those_of_the_documen
     assert translate.ID_USED_UP == 103
 
 
-def test_201_ends_an_order_whatever_was_seen():
+def test_code_201_ends_an_order_in_any_state():
     event = message_event(201, "margin", seen=True)
     assert (event.kind, event.code, event.message, event.status) == ("rejected", "201", "margin", None)
 
 
-def test_202_is_a_cancel_whose_code_reports_that_we_did_not_ask_for_it():
+def test_code_202_is_the_reason_only_of_an_unrequested_cancel():
     assert message_event(202, "too far", seen=True)[4] == "CANCELLED"
     assert message_event(202, "too far", seen=True).code == "202"
     assert message_event(202, "", seen=True, cancel_requested=True).code is None
@@ -132,7 +132,7 @@ def test_no_code_fills_an_order_and_an_unknown_one_never_ends_it(code, seen):
         assert event.kind == "message"
 
 
-def test_an_execution_is_reported_with_the_words_of_the_tables():
+def test_an_execution_event_uses_the_documented_terms():
     event = execution_event(execution())
     assert (event.exec_id, event.symbol, event.exchange, event.account, event.occurred_at) == (
         "0000e0d5.67fe667b.01.01",
@@ -165,13 +165,13 @@ def test_a_withdrawn_execution_has_zero_shares():
         {"exec_id": ""},
     ],
 )
-def test_an_execution_that_cannot_be_is_an_error(changes):
+def test_an_impossible_execution_is_an_error(changes):
     with pytest.raises(ValueError, match="an execution"):
         execution_event(execution(**changes))
 
 
 @pytest.mark.parametrize("unset", [MAX_DOUBLE, NAN, math.inf, None])
-def test_a_commission_that_is_not_known_yet_is_no_fact(unset):
+def test_a_commission_that_is_not_known_yet_gives_no_event(unset):
     assert commission_event("a.b.01.01", unset, "USD") is None
 
 
@@ -185,7 +185,7 @@ def test_a_rebate_is_a_negative_commission():
 
 
 @pytest.mark.parametrize("unset", [MAX_DOUBLE, 2**31 - 1, 2**63 - 1, NAN, math.inf, -math.inf, None])
-def test_spellings_of_no_value_are_none(unset):
+def test_every_spelling_of_an_unset_value_is_none(unset):
     assert known(unset) is None
 
 
@@ -218,7 +218,7 @@ def test_a_time_that_cannot_be_read_is_none(text):
 
 @pytest.mark.slow
 @given(st.text(max_size=20))
-def test_only_printable_ascii_may_go_out(text):
+def test_only_printable_ascii_is_sent(text):
     assert is_plain_text(text) == all(0x20 <= ord(character) <= 0x7E for character in text)
 
 
@@ -238,7 +238,7 @@ def test_only_printable_ascii_may_go_out(text):
         (1.0, 1.0000000001),
     ],
 )
-def test_numbers_that_are_not_plain_are_not_sent(quantity, limit):
+def test_numbers_that_are_not_finite_decimals_are_not_sent(quantity, limit):
     assert number_problem(quantity, limit) is not None
 
 

@@ -36,7 +36,7 @@ def test_a_request_is_answered(connect, message_id):
 
 
 @pytest.mark.parametrize("message_id", sorted(REQUESTS))
-def test_a_request_leaves_the_session_open(connect, message_id):
+def test_a_request_keeps_the_session_open(connect, message_id):
     peer = connect()
     peer.send(*sample(message_id)[1])
     assert peer.send("49", "1")[0][0] == "49"

@@ -96,7 +96,7 @@ def test_an_invalid_filter_time_is_an_error(connect):
         ({"master_client_id": 2}, 2, 1),
     ],
 )
-def test_who_sees_an_execution_of_client_1(make_venue, join, switches, client_id, count):
+def test_clients_that_receive_an_execution_of_client_1(make_venue, join, switches, client_id, count):
     venue = make_venue({"switches": switches})
     owner = join(venue, 1)
     owner.place(1)

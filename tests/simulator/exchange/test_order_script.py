@@ -79,7 +79,7 @@ def test_a_correction_changes_the_last_group_of_the_execution_id_only(connect):
     assert peer.venue.ledger.accounts["DU0000001"].cash == 960_099.0
 
 
-def test_a_busted_execution_leaves_no_position(connect):
+def test_a_busted_execution_removes_its_position(connect):
     peer, seen = run(connect, [{"fill": "rest"}, {"bust": True}])
     assert [fields[19] for fields in seen if fields[0] == "11"] == ["100", "0"]
     assert peer.send("61", "1") == [["62", "1"]]

@@ -45,7 +45,7 @@ def test_an_order_that_rested_fills_after_the_restart(make_venue, join, tmp_path
     assert "11" in [fields[0] for fields in peer.take()]
 
 
-def test_a_kill_at_any_moment_leaves_a_readable_state(make_venue, join, tmp_path):
+def test_a_process_killed_at_any_moment_has_a_readable_state(make_venue, join, tmp_path):
     path = tmp_path / "venue.state"
     venue = make_venue(state=path)
     join(venue).place(1, quantity=250)

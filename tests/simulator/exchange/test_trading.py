@@ -174,7 +174,7 @@ def test_a_bracket_is_held_by_its_parent_and_one_child_cancels_the_other(connect
     assert {fields[1]: fields[2] for fields in seen if fields[0] == "3"} == {"2": "Filled", "3": "Cancelled"}
 
 
-def test_a_one_cancels_all_group_leaves_one(connect):
+def test_a_fill_in_a_one_cancels_all_group_cancels_the_others(connect):
     peer = connect()
     for number, symbol in enumerate(("SPY", "XOM"), start=1):
         peer.place(number, symbol=symbol, order_type="LMT", limit="50.00", oca_group="g")

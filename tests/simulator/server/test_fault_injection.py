@@ -90,7 +90,7 @@ def test_a_fault_of_a_reply_changes_what_arrives(connect, kinds, entry, expected
     assert [name.split()[0] for name in kinds(peer.place(1))] == expected
 
 
-def test_a_cut_frame_leaves_half_of_itself(connect):
+def test_a_cut_frame_is_sent_only_in_half(connect):
     peer = connect(fault(on="execDetails", do="cut"))
     peer.place(1)
     assert peer.reader.unread > 50
@@ -113,7 +113,7 @@ def test_fields_can_be_edited_by_name(connect):
     assert (execution[15], execution[24]) == ("20221229-15:00:00", "7")
 
 
-def test_a_missing_end_message_leaves_its_query_open(connect):
+def test_a_missing_end_message_keeps_its_query_open(connect):
     peer = connect(fault(on="openOrderEnd", do="omit"))
     assert peer.send("5", "1") == []
 

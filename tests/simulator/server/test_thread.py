@@ -10,7 +10,7 @@ from stocklean_exec.simulator.scenarios.scenario import ScenarioError
 
 
 class Wire:
-    """A blocking socket that speaks frames."""
+    """A blocking socket that sends and receives frames."""
 
     def __init__(self, simulator, client_id=1):
         self.socket = socket.create_connection(("127.0.0.1", simulator.port), timeout=10)
@@ -39,7 +39,7 @@ class Wire:
         self.socket.close()
 
 
-def test_it_has_a_port_and_serves_until_it_is_stopped():
+def test_a_simulator_thread_has_a_port_and_serves_until_it_is_stopped():
     with Simulator(seed=7) as simulator:
         assert simulator.port > 0
         with Wire(simulator) as wire:
@@ -90,7 +90,7 @@ def test_a_failed_start_raises_in_the_calling_thread():
         Simulator(quotes="no/such/file.csv").start()
 
 
-def test_it_can_be_started_again_on_its_state(tmp_path):
+def test_a_simulator_thread_can_be_started_again_on_its_state(tmp_path):
     simulator = Simulator(state=tmp_path / "venue.state")
     with simulator:
         simulator.call(lambda venue: venue.ledger.use_id(1, 41))
@@ -98,14 +98,14 @@ def test_it_can_be_started_again_on_its_state(tmp_path):
         assert simulator.call(lambda venue: venue.ledger.next_valid_id(1)) == 42
 
 
-def test_it_is_not_available_before_it_is_started():
+def test_a_simulator_thread_is_not_available_before_it_is_started():
     simulator = Simulator()
     with pytest.raises(RuntimeError, match="not running"):
         simulator.call(lambda venue: venue)
     simulator.stop()
 
 
-def test_its_repr_has_the_address_and_the_accounts():
+def test_the_repr_of_a_simulator_has_the_address_and_the_accounts():
     simulator = Simulator(account="DU1, DU2")
     assert repr(simulator) == "<Simulator not running, 2 accounts>"
     with simulator:
