@@ -387,7 +387,7 @@ def test_a_run_pauses_while_tws_has_lost_ib_and_then_continues():
 
 
 @pytest.mark.slow
-def test_a_connection_that_only_seems_to_be_there_is_noticed_and_made_again(venue, monkeypatch):
+def test_a_silent_connection_is_detected_and_replaced(venue, monkeypatch):
     monkeypatch.setattr("stocklean_exec.execution.runner._SILENCE_SECONDS", 0.2)
     venue.fault(on="openOrder", do="stall")  # from the first answer to the order on, TWS is silent
     with connect(venue, seconds=0.5) as broker, sx.open_blotter() as blotter:
