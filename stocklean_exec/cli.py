@@ -134,9 +134,15 @@ def _parser() -> argparse.ArgumentParser:
     rebalance.add_argument("--allow-short", action="store_true", help="accept negative weights")
     rebalance.add_argument(
         "--on-open-orders",
-        choices=("reject", "net"),
+        choices=("net", "reject"),
+        default="net",
+        help="plain working orders of this record: count them as filled, or reject their symbols",
+    )
+    rebalance.add_argument(
+        "--foreign-orders",
+        choices=("reject", "ignore", "net"),
         default="reject",
-        help="symbols with working orders, whoever placed them: reject, or count the orders as filled",
+        help="stops, and working orders of others: reject their symbols, ignore them, or count them as filled",
     )
     rebalance.add_argument(
         "--one-sided",
@@ -283,6 +289,7 @@ def _rebalance(options: argparse.Namespace) -> int:
             unlisted=options.unlisted,
             allow_short=options.allow_short,
             on_open_orders=options.on_open_orders,
+            foreign_orders=options.foreign_orders,
         )
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
         _print_warnings(review.orders)

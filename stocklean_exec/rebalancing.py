@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from stocklean_exec import background
-from stocklean_exec.brokers.base import symbols_of
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.execution.submission import SubmitOptions, submit
+from stocklean_exec.portfolio.alignment import parse_nav
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.review.model import OrderReview, review_orders
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, unsent_orders
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
+    from stocklean_exec.portfolio.account_state import AccountState
 
 __all__ = ["prepare", "rebalance", "rebalance_async"]
 
@@ -59,8 +61,9 @@ async def rebalance_async(
     one_sided : send the sells also where the cash check has blocked the buys they fund; see
         :meth:`~stocklean_exec.OrderReview.approve_all`
     plan_options : options of :func:`~stocklean_exec.plan_orders`; ``open_orders`` are by default those working at
-        the broker, whoever placed them, and those of this blotter whose status is unknown. Their symbols are
-        rejected (``open_order_exists``); ``on_open_orders="net"`` counts them as filled
+        the broker, whoever placed them, and those of this blotter whose status is unknown. Plain ones that are on
+        record in this blotter count as filled; the symbols of others are rejected (``open_order_exists``) unless
+        ``foreign_orders`` says otherwise. ``on_open_orders="reject"`` rejects the symbols of all
 
     Returns
     -------
@@ -116,43 +119,35 @@ def prepare(
     blocked cannot be sent later.
     """
     wanted = read_targets(targets)
-    held = broker.positions()
-    symbols = dict.fromkeys([*(symbols_of(wanted) or []), *held["symbol"].tolist()])
-    quotes = broker.quotes(list(symbols))
-    value = broker.nav() if nav is None else nav
-    base_currency = plan_options.get("base_currency", "USD")
-    _check_base_currency(broker, base_currency)
-    plan_options.setdefault("open_orders", _open_orders(broker, blotter, run_id))
-    orders = plan_orders(wanted, held, quotes, nav=value, run_id=run_id, **plan_options)
+    state = broker.account_state(wanted)
+    _check_base_currency(state, plan_options.get("base_currency"))
+    open_orders = plan_options.pop("open_orders", None)
+    if open_orders is None:
+        open_orders = _open_orders(state, broker, blotter, run_id)
+    state = replace(state, nav=state.nav if nav is None else parse_nav(nav), _open_orders=open_orders)
+    plan_options.setdefault("on_open_orders", "net")
+    orders = plan_orders(wanted, state, run_id=run_id, **plan_options)
     record = _Unhalted(blotter) if sending else blotter
-    checked = check_orders(
-        orders,
-        limits,
-        positions=held,
-        quotes=quotes,
-        cash=broker.cash(),
-        nav=value,
-        blotter=record,
-        base_currency=base_currency,
-    )
+    checked = check_orders(orders, limits, state, blotter=record, fx=plan_options.get("fx"))
     return review_orders(add_warnings(checked, _unfinished_runs(checked, blotter)))
 
 
-def _check_base_currency(broker: Broker, base_currency: object) -> None:
-    """Raise if the plan's base currency is not that of the account's NAV and cash."""
-    if broker.base_currency == base_currency:
-        return
-    reported = broker.base_currency or "not reported by TWS"
-    text = (
-        f"the base currency of account {mask_account(broker.account)} is {reported}, and the plan is in "
-        f"{base_currency}; use base_currency={broker.base_currency!r}, with fx= for other currencies"
-    )
-    raise InputError("nav", [Problem("currency_mismatch", text)])
+def _check_base_currency(state: AccountState, given: object) -> None:
+    """Raise if another base currency was given than the account has."""
+    if given not in (None, state.base_currency):
+        text = (
+            f"the base currency of account {mask_account(state.account)} is {state.base_currency}, and not {given}"
+        )
+        raise InputError("nav", [Problem("currency_mismatch", text)])
 
 
-def _open_orders(broker: Broker, blotter: Blotter, run_id: str) -> pd.DataFrame:
-    """Working orders at the broker, whoever placed them, and recorded ones that may work; not of this run."""
-    working = broker.open_orders()
+def _open_orders(state: AccountState, broker: Broker, blotter: Blotter, run_id: str) -> pd.DataFrame:
+    """Working orders at the broker, whoever placed them, and recorded ones that may work; not of this run.
+
+    ``is_own`` says which of them are on record in this blotter.
+    """
+    working = state.open_orders if state.open_orders is not None else broker.open_orders()
+    working["is_own"] = working["client_order_id"].isin(blotter.orders()["client_order_id"])
     unresolved = blotter.unresolved()
     unresolved = unresolved[(unresolved["account"] == broker.account) & (unresolved["run_id"] != run_id)]
     missing = unresolved[~unresolved["client_order_id"].isin(working["client_order_id"])]

@@ -252,8 +252,8 @@ def resting_broker(scheme):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
-def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blotter, scheme):
-    options = {"approve": "ann", "dry_run": False, "timeout": 1}
+def test_symbols_with_working_orders_are_rejected_on_request(blotter, scheme):
+    options = {"approve": "ann", "dry_run": False, "timeout": 1, "on_open_orders": "reject"}
     with resting_broker(scheme) as broker:
         sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", **options)
         states = sx.rebalance({"ABC": 0.51, "XYZ": 0.2}, broker, blotter, run_id="two", **options).set_index(
@@ -274,9 +274,9 @@ def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blot
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mock", "sim"])
-def test_working_orders_count_as_filled_on_request(blotter, scheme):
+def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blotter, scheme):
     # 51 % of 50,000 are 1,020 shares of 25; 1,000 are working.
-    options = {"approve": "ann", "dry_run": False, "timeout": 1, "on_open_orders": "net"}
+    options = {"approve": "ann", "dry_run": False, "timeout": 1}
     with resting_broker(scheme) as broker:
         sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", **options)
         states = sx.rebalance({"ABC": 0.51}, broker, blotter, run_id="two", **options)
@@ -351,8 +351,8 @@ def test_a_plan_names_the_unfinished_run_that_has_the_same_symbols(blotter):
 # -- another currency, another contract ------------------------------------------------------------------------
 
 
-def account_in(currency, value):
-    report = {"on": "accountSummary", "do": "edit", "set": {"currency": currency, "value": value}}
+def account_in(currency):
+    report = {"on": "accountSummary", "do": "edit", "set": {"currency": currency}}
     return sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, scenario={"fault": [report]})
 
 
@@ -360,13 +360,22 @@ class InEuros(MockBroker):
     base_currency = "EUR"
 
 
-@pytest.mark.parametrize("open_broker", [lambda: account_in("CAD", "14000"), lambda: InEuros(MARKET, cash=14_000)])
-def test_an_account_in_another_currency_than_the_plan_is_refused(blotter, open_broker):
+@pytest.mark.parametrize("open_broker", [lambda: account_in("CAD"), lambda: InEuros(MARKET, cash=10_000)])
+def test_an_account_in_another_currency_than_the_orders_needs_a_rate(blotter, open_broker):
     with open_broker() as broker:
-        with pytest.raises(InputError, match=f"is {broker.base_currency}, and the plan is in USD") as caught:
-            sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
+        base = broker.base_currency
+        with pytest.raises(InputError, match=rf"account DU\*\*\*001 is {base}, and not USD") as caught:
+            sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", base_currency="USD")
         assert caught.value.codes == ("currency_mismatch",)
-        assert "DU0000001" not in str(caught.value)
+        refused = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann")
+        assert refused["reason"].tolist() == ["currency_unsupported"] * 2
+        # 10,000 of the own currency are 8,000 US dollars at this rate, and half of them buys 40.
+        valued = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", fx={"USD": 1.25})
+        assert valued.set_index("symbol").loc["SPY", ["quantity", "verdict", "fx_rate"]].tolist() == [
+            40.0,
+            "pass",
+            1.25,
+        ]
         orders = sx.plan_orders(TARGETS, None, MARKET, nav=10_000, run_id="r")
         review = sx.review_orders(sx.check_orders(orders, quotes=MARKET, cash=10_000))
         review.approve_all(by="ann")
@@ -377,7 +386,10 @@ def test_an_account_in_another_currency_than_the_plan_is_refused(blotter, open_b
 
 
 def test_an_account_without_a_reported_currency_is_refused(blotter):
-    with account_in("", "14000") as broker, pytest.raises(InputError, match="not reported by TWS"):
+    with (
+        account_in("") as broker,
+        pytest.raises(sx.BrokerError, match="does not report the base currency of account"),
+    ):
         sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann", dry_run=False)
 
 

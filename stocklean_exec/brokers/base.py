@@ -192,10 +192,12 @@ class Broker(ABC):
         positions, taken_at["positions"] = self.positions(), self.now()
         names = ["symbol", "sec_type", "currency"]
         held = positions.loc[positions["quantity"] != 0, names]
-        tables = [held] if wanted is None else [wanted[[*names, "exchange"]], held]
+        open_orders, taken_at["open_orders"] = self.open_orders(), self.now()
+        tables = [held, open_orders[["symbol"]]]
+        if wanted is not None:
+            tables.insert(0, wanted[[*names, "exchange"]])
         symbols = pd.concat(tables, ignore_index=True).drop_duplicates("symbol")
         quotes, taken_at["quotes"] = self.quotes(symbols), self.now()
-        open_orders, taken_at["open_orders"] = self.open_orders(), self.now()
         base = figures.base_currency
         rows = [(currency, *amounts) for currency, amounts in figures.currencies.items()]
         rates = {

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pandas as pd
@@ -29,9 +29,17 @@ from stocklean_exec.portfolio.alignment import (
     freeze_arrays,
     investable_nav,
     parse_nav,
+    parse_rates,
 )
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.portfolio.sizing import Sizes, measure, whole_trades
+from stocklean_exec.portfolio.working_orders import (
+    ForeignOrders,
+    OnOpenOrders,
+    cash_effect,
+    counted_orders,
+    refused_symbols,
+)
 from stocklean_exec.schema.frame_validator import (
     add_warnings,
     as_utc,
@@ -53,7 +61,6 @@ from stocklean_exec.schema.order_input import (
     ORDER_TYPES,
     SEC_TYPES,
     TIFS,
-    describe_open_orders,
     parse_open_orders,
 )
 from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
@@ -94,7 +101,8 @@ def plan_orders(
     tif: str | None = None,
     account: str | None = None,
     open_orders: pd.DataFrame | None = None,
-    on_open_orders: Literal["reject", "net"] = "reject",
+    on_open_orders: OnOpenOrders = "reject",
+    foreign_orders: ForeignOrders = "reject",
     base_currency: str | None = None,
     fx: Mapping[str, float] | None = None,
     decided_at: pd.Timestamp | None = None,
@@ -125,10 +133,14 @@ def plan_orders(
     tick_size : price step, one for all or by symbol; by default the US rule for shares
     tif : time in force for all symbols; by default each row's own, else ``DAY``; never empty
     account : the account that trades, where the target row has none
-    open_orders : working orders, as ``broker.open_orders()`` gives them: symbol, side, quantity, and if known
+    open_orders : working orders, by default the state's, as ``broker.open_orders()`` gives them: symbol, side,
+        quantity, and if known
         filled_quantity, status, client_order_id and client_id
     on_open_orders : ``"reject"`` rejects a symbol that has working orders, whoever placed them, as
-        ``open_order_exists``; ``"net"`` counts them as filled
+        ``open_order_exists``; ``"net"`` counts our own plain ones (market and limit orders) as filled
+    foreign_orders : with ``"net"``, what to do about the others: stops and other special orders, orders whose
+        status is unknown, and those that a column ``is_own`` says are not our own: ``"reject"`` rejects their
+        symbols, ``"ignore"`` plans as if they were not there, ``"net"`` counts them as filled
     base_currency, fx : currency of NAV, by default the state's, else USD; and the value in it of one unit of each
         other currency
     decided_at : when the decision was made; by default the time of the latest quote
@@ -166,7 +178,9 @@ def plan_orders(
         account=account,
     )
     account, open_orders = inputs.account, inputs.open_orders
-    _check_options(run_id, unlisted, on_open_orders, order_type, tif, account, inputs.base_currency)
+    _check_options(
+        run_id, unlisted, on_open_orders, foreign_orders, order_type, tif, account, inputs.base_currency
+    )
     wanted = parse_targets(
         targets,
         allow_short=allow_short,
@@ -182,12 +196,18 @@ def plan_orders(
     notes = check_target_dates(wanted, decided_at)
     book = align(wanted, held, market, unlisted=unlisted, base_currency=inputs.base_currency, fx=inputs.fx)
     terms = _terms(book, wanted, order_type, tif, fractional=fractional)
-    working = parse_open_orders(open_orders)
+    parse_open_orders(open_orders)
+    counted = counted_orders(open_orders, on_open_orders, foreign_orders)
+    working = parse_open_orders(counted)
     sizes = measure(book, working, investable, keep=unlisted == "keep", leverage=max_gross)
     terms = _with_limits(terms, book, sizes, wanted, limit_offset_bps, tick_size)
-    rejected = _refused_symbols(working, open_orders) if on_open_orders == "reject" else {}
+    rejected = refused_symbols(open_orders, on_open_orders, foreign_orders)
     book = book.with_rejections(_rejections(book, terms, sizes, rejected))
-    cost = _cost_of(book, terms) if fixed_reserve is None else lambda _: fixed_reserve
+    committed = 0.0
+    if counted is not None and on_open_orders == "net":
+        rates = parse_rates(inputs.fx, inputs.base_currency)
+        committed = _committed(book, working, cash_effect(counted, market, inputs.base_currency, rates))
+    cost = _cost_of(book, terms, committed) if fixed_reserve is None else lambda _: fixed_reserve
     trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short)
     terms, without_price = _rounded_limits(terms, trade)
     book = book.with_rejections(without_price)
@@ -200,6 +220,7 @@ def _check_options(
     run_id: object,
     unlisted: object,
     on_open_orders: object,
+    foreign_orders: object,
     order_type: object,
     tif: object,
     account: object,
@@ -212,7 +233,8 @@ def _check_options(
         problems.append(Problem("run_id_invalid", text, column="run_id"))
     for name, value, known in (
         ("unlisted", unlisted, ("keep", "close", "error")),
-        ("on_open_orders", on_open_orders, ("reject", "net")),
+        ("on_open_orders", on_open_orders, get_args(OnOpenOrders)),
+        ("foreign_orders", foreign_orders, get_args(ForeignOrders)),
         ("order_type", order_type, (None, *ORDER_TYPES)),
         ("tif", tif, (None, *TIFS)),
     ):
@@ -220,7 +242,8 @@ def _check_options(
             text = f"{name} {shown(value)} is not one of {', '.join(map(str, known))}"
             problems.append(Problem("option_invalid", text, column=name))
     for name, value in (("account", account), ("base_currency", base_currency)):
-        if not (isinstance(value, str) or (name == "account" and value is None)):
+        is_optional = name == "account"
+        if not ((isinstance(value, str) and (value or is_optional)) or (is_optional and value is None)):
             problems.append(Problem("option_invalid", f"{name} {shown(value)} is not text", column=name))
     if problems:
         raise InputError("options", problems)
@@ -237,8 +260,21 @@ def _parse_reserve(reserve: object, investable: float) -> float | None:
         raise InputError("options", [Problem("option_invalid", text, column="reserve")]) from None
 
 
-def _cost_of(book: AlignedBook, terms: _Terms) -> Cost:
-    """Costs of signed trades in base currency, as the checks count them: commissions, spread and limits."""
+def _committed(book: AlignedBook, working: dict[str, float], effects: NDArray[np.float64]) -> float:
+    """Cash that working orders take beyond the value that the book counts for them; base currency.
+
+    A buy without a price counts nothing here: the check of cash blocks every other buy then.
+    """
+    value = dict(zip(book.symbols, np.nan_to_num(book.value).tolist(), strict=True))
+    counted = math.fsum(shares * value.get(symbol, 0.0) for symbol, shares in working.items())
+    return -math.fsum(effects[np.isfinite(effects)].tolist()) - counted
+
+
+def _cost_of(book: AlignedBook, terms: _Terms, committed: float) -> Cost:
+    """Costs of signed trades in base currency, as the checks count them: commissions, spread and limits.
+
+    ``committed`` is what working orders cost besides.
+    """
 
     def cost(trade: NDArray[np.float64]) -> float:
         quantity, rate = np.abs(trade), np.nan_to_num(book.value / book.price)
@@ -246,7 +282,7 @@ def _cost_of(book: AlignedBook, terms: _Terms) -> Cost:
         spread = costs_beyond_value(quantity, book.price, cash_price) * rate
         # The schedule is in US dollars: for another base currency it is an estimate.
         fees = commissions(quantity, np.nan_to_num(cash_price * rate))
-        return math.fsum((spread + fees).tolist())
+        return math.fsum((spread + fees).tolist()) + committed
 
     return cost
 
@@ -321,17 +357,6 @@ def _ticks(
         steps = [math.nan if tick is None or pd.isna(tick) else number_option("tick_size", tick) for tick in given]
         return np.array(steps, dtype="float64")
     return np.full(len(limit), number_option("tick_size", tick_size))
-
-
-def _refused_symbols(working: dict[str, float], open_orders: object) -> dict[str, str]:
-    """Explain for each symbol with working orders why it is rejected, and what to do about it."""
-    known = describe_open_orders(open_orders)
-    return {
-        symbol: f"working orders for {quantity:+,.10g} shares are open"
-        + (f" ({known[symbol]})" if symbol in known else "")
-        + "; wait for them to finish, cancel them, or count them as filled with on_open_orders='net'"
-        for symbol, quantity in working.items()
-    }
 
 
 def _rejections(book: AlignedBook, terms: _Terms, sizes: Sizes, working: dict[str, str]) -> Rejections:

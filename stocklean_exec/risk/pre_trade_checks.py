@@ -11,20 +11,21 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.account_state import parse_cash, read_inputs
+from stocklean_exec.portfolio.account_state import PlanInputs, parse_cash, read_inputs
 from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
+from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes
-from stocklean_exec.schema.order_input import parse_orders
+from stocklean_exec.schema.order_input import parse_open_orders, parse_orders
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def check_orders(
         base_currency=inputs.base_currency,
         rates=parse_rates(inputs.fx, inputs.base_currency),
         currencies=_currencies(held, market),
+        **_working(inputs, market),
     )
     return _checked(frame, limits, context)
 
@@ -248,6 +250,17 @@ def unsent_orders(recorded: pd.DataFrame, run_ids: set[str]) -> pd.DataFrame:
         return recorded
     waiting = (recorded["state"] == "INTENT") & recorded["approved"].fillna(value=False).astype("bool")
     return recorded[waiting & ~recorded["run_id"].isin(run_ids)]
+
+
+def _working(inputs: PlanInputs, market: pd.DataFrame) -> dict[str, Any]:
+    """What the working orders of a state will do: buys of anybody take cash, plain sells of our own bring it."""
+    orders = inputs.open_orders
+    if orders is None or orders.empty:
+        return {}
+    effects = cash_effect(orders, market, inputs.base_currency, parse_rates(inputs.fx, inputs.base_currency))
+    sells = {symbol: -shares for symbol, shares in parse_open_orders(orders[orders["side"] == "SELL"]).items()}
+    counted = is_plain(orders) | (effects < 0)
+    return {"working_cash": math.fsum(effects[counted].tolist()), "working_sells": sells}
 
 
 def _currencies(held: pd.DataFrame, quotes: pd.DataFrame) -> dict[str, str]:

@@ -75,11 +75,14 @@ class CheckContext:
     base_currency: str
     rates: dict[str, float] = field(default_factory=dict)  # base currency per unit of another currency
     currencies: dict[str, str] = field(default_factory=dict)  # of the prices of a symbol; others in base currency
+    working_cash: float = 0.0  # change of cash by the working orders once they fill
+    working_sells: dict[str, float] = field(default_factory=dict)  # shares by symbol that working orders will sell
 
     def to_json(self) -> dict[str, object]:
         """All fields, ready for JSON: NaN becomes None."""
         stored: dict[str, object] = {each.name: getattr(self, each.name) for each in fields(self)}
         stored |= {name: _known(value) for name, value in (("cash", self.cash), ("nav", self.nav))}
+        stored["working_cash"] = self.working_cash if math.isfinite(self.working_cash) else None
         stored["quotes"] = {symbol: [_known(value) for value in row] for symbol, row in self.quotes.items()}
         return stored
 
@@ -95,6 +98,7 @@ class CheckContext:
                     "recent": [tuple(row) for row in stored["recent"]],
                     "cash": _number(stored["cash"]),
                     "nav": _number(stored["nav"]),
+                    "working_cash": -math.inf if stored["working_cash"] is None else stored["working_cash"],
                 }
             )
         )
@@ -203,6 +207,7 @@ class OrderArrays:
     held: NDArray[np.float64]  # shares of each name
     marks: NDArray[np.float64]  # price of each name by the quotes, base currency; 0 without a usable one
     rate: NDArray[np.float64]  # base currency per unit of each order's currency; NaN if unknown
+    working_sells: NDArray[np.float64]  # shares of each name that working orders will sell
 
     @property
     def price(self) -> NDArray[np.float64]:
@@ -289,6 +294,7 @@ class OrderArrays:
                 [context.rate(one) for one in frame["currency"].fillna(context.base_currency).tolist()],
                 dtype="float64",
             ),
+            working_sells=np.array([context.working_sells.get(name, 0.0) for name in place], dtype="float64"),
         )
 
     def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> OrderArrays:
@@ -384,7 +390,7 @@ def _check_size(findings: Findings, arrays: OrderArrays, limits: Limits) -> None
 def _check_short(findings: Findings, arrays: OrderArrays, limits: Limits) -> None:
     if limits.allow_short:
         return
-    after = arrays.after(arrays.quantity)[arrays.codes]
+    after = (arrays.after(arrays.quantity) - arrays.working_sells)[arrays.codes]
     short = ~arrays.buy & (arrays.quantity > 0) & (after < -_DUST)
     findings.block("sell_exceeds_position", short, 0.0, after)
 
@@ -454,7 +460,7 @@ def _check_cash(
     limits: Limits,
     context: CheckContext,
 ) -> None:
-    """Cash after all orders and fees, each order at its cash price."""
+    """Cash after all orders and fees, working ones included, each order at its cash price."""
     if limits.min_cash_after is None or not arrays.quantity.any():
         return
     if math.isnan(context.cash):
@@ -464,7 +470,7 @@ def _check_cash(
     # The schedule is in US dollars: for another base currency it is an estimate, as in the planner.
     fees = math.fsum(commissions(counted, price).tolist())
     flow = math.fsum((np.where(arrays.buy, -counted, counted) * price).tolist())
-    after = round(context.cash + flow - fees, 6)
+    after = round(context.cash + context.working_cash + flow - fees, 6)
     short = arrays.buy & (after < limits.min_cash_after)
     findings.block("insufficient_cash", short, limits.min_cash_after, after)
     # Without the buys, the sells that fund them would leave the book in cash, or short.

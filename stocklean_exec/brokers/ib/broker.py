@@ -202,6 +202,8 @@ class IBBroker(Broker):
         figures = self._call(self._require_connection().account_summary(self.account, tags))
         nav, cash = (self._figure(figures, tag) for tag in ("NetLiquidation", "TotalCashValue"))
         base = self._base_currency
+        if not base:
+            raise BrokerError(f"TWS does not report the base currency of account {mask_account(self.account)}")
         # TotalCashBalance: CashBalance has been seen to count money of a bank sweep twice.
         currencies = {
             currency: (amount, figures.get(("ExchangeRate", currency), math.nan))
