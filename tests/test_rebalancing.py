@@ -447,3 +447,137 @@ def test_targets_of_cash_alone_sell_all_holdings(blotter):
     states = sx.rebalance({"USD": 1.0}, broker, blotter, **options)
     assert states[["symbol", "side", "status"]].to_numpy().tolist() == [["SPY", "SELL", "FILLED"]]
     assert broker.positions().empty
+
+
+# -- several currencies ------------------------------------------------------------------------------------------
+
+TWO_MARKETS = pd.DataFrame(
+    {
+        "symbol": ["SPY", "SAP"],
+        "bid": [99.90, 149.90],
+        "ask": [100.10, 150.10],
+        "currency": ["USD", "EUR"],
+        "quoted_at": pd.Timestamp("2026-11-23 15:00", tz="UTC"),
+    }
+)
+HALVES = pd.DataFrame({"symbol": ["SPY", "SAP"], "weight": [0.5, 0.5], "currency": ["USD", "EUR"]})
+RATE = 1.1
+
+
+def account_in_two_currencies(cash=1_000_000.0):
+    return sx.connect("mock://?seed=7", quotes=TWO_MARKETS, cash=cash, fx={"EUR": RATE})
+
+
+def test_a_book_in_two_currencies_is_planned_checked_filled_and_sold_again(blotter):
+    options = {"approve": "ann", "dry_run": False}
+    with account_in_two_currencies() as broker:
+        states = sx.rebalance(HALVES, broker, blotter, run_id="r", **options).set_index("symbol")
+        assert states["status"].to_dict() == {"SPY": "FILLED", "SAP": "FILLED"}
+        spy, sap = states.loc["SPY", "quantity"], states.loc["SAP", "quantity"]
+        # Half of the NAV each: 500,000 / 100 and 500,000 / (150 x 1.1), less what half-spreads and fees cost.
+        assert 5_000 - 10 <= spy <= 5_000
+        assert 3_030 - 10 <= sap <= 3_030
+        # By an independent ledger: half a cent a share in each currency.
+        dollars = 1_000_000 - spy * 100.10 - 0.005 * spy
+        euros = -sap * 150.10 - 0.005 * sap
+        figures = broker.account_figures()
+        assert figures.currencies == {"USD": (pytest.approx(dollars), 1.0), "EUR": (pytest.approx(euros), RATE)}
+        assert broker.cash() == pytest.approx(dollars + euros * RATE)
+        assert broker.cash() >= 0
+        assert broker.nav() == pytest.approx(dollars + euros * RATE + spy * 100 + sap * 150 * RATE)
+        assert broker.positions().set_index("symbol")["currency"].to_dict() == {"SPY": "USD", "SAP": "EUR"}
+        assert blotter.fills("r").set_index("symbol")["commission_currency"].to_dict() == {
+            "SPY": "USD",
+            "SAP": "EUR",
+        }
+        assert blotter.run_spent("r") == pytest.approx(spy * 100 + sap * 150 * RATE)
+        assert sx.reconcile(broker, blotter).empty
+        # The same targets again: nothing to do; then everything is sold.
+        assert sx.rebalance(HALVES, broker, blotter, run_id="s", **options).empty
+        sold = sx.rebalance(
+            {"SPY": 0.0}, broker, blotter, run_id="t", unlisted="close", allow_liquidation=True, **options
+        )
+        assert set(sold["status"]) == {"FILLED"}
+        assert broker.positions().empty
+        # Four half-spreads and four fees were paid, and nothing else.
+        costs = 2 * spy * (0.10 + 0.005) + 2 * sap * (0.10 + 0.005) * RATE
+        assert broker.nav() == pytest.approx(1_000_000 - costs)
+
+
+def test_a_debit_in_another_currency_is_announced(blotter):
+    with account_in_two_currencies() as broker:
+        plan = sx.rebalance(HALVES, broker, blotter, run_id="r", approve="ann")
+        warnings = sx.input_warnings(plan).set_index("code")
+        assert "owes" in warnings.loc["currency_debit", "detail"]
+        assert "EUR" in warnings.loc["currency_debit", "detail"]
+        only_dollars = sx.rebalance({"SPY": 0.5}, broker, blotter, run_id="s", approve="ann")
+        assert "currency_debit" not in set(sx.input_warnings(only_dollars)["code"])
+
+
+def test_a_currency_without_a_rate_stops_its_own_orders_and_no_others(blotter):
+    with sx.connect("mock://?seed=7", quotes=TWO_MARKETS, cash=1_000_000.0) as broker:
+        states = sx.rebalance(HALVES, broker, blotter, run_id="r", approve="ann", dry_run=False).set_index(
+            "symbol"
+        )
+        assert states["status"].to_dict() == {"SPY": "FILLED", "SAP": "REJECTED"}
+        assert states.loc["SAP", "reason"] == "currency_unsupported"
+
+
+def test_a_rate_of_the_plan_must_be_that_of_the_account(blotter):
+    with account_in_two_currencies() as broker:
+        for rate in (1 / RATE, 1.1 * RATE):
+            with pytest.raises(InputError, match=r"and account DU.*001 has 1\.1") as caught:
+                sx.rebalance(
+                    HALVES,
+                    broker,
+                    blotter,
+                    run_id="r",
+                    approve="ann",
+                    dry_run=False,
+                    fx={"EUR": rate},
+                    limits=sx.Limits(min_cash_after=None),
+                )
+            assert caught.value.codes == ("fx_mismatch",)
+        assert blotter.orders().empty
+        done = sx.rebalance(HALVES, broker, blotter, run_id="r", approve="ann", dry_run=False, fx={"EUR": 1.11})
+        assert set(done["status"]) == {"FILLED"}
+
+
+def test_caps_on_value_count_the_base_currency_when_orders_are_sent(blotter):
+    # 100 SAP are 15,000 EUR, or 16,500 US dollars.
+    order = pd.DataFrame(
+        {
+            "run_id": "r",
+            "symbol": ["SAP"],
+            "side": "BUY",
+            "quantity": [100.0],
+            "order_type": "MKT",
+            "currency": "EUR",
+        }
+    )
+    with account_in_two_currencies() as broker:
+        for run, cap, status in (
+            ("a", 16_499.0, "REJECTED"),
+            ("b", 16_500.0, "FILLED"),
+            ("c", 32_000.0, "REJECTED"),
+        ):
+            limits = sx.Limits(max_day_notional=cap, duplicate_window=None)
+            checked = sx.check_orders(order.assign(run_id=run), limits, broker.account_state(order))
+            review = sx.review_orders(checked)
+            review.approve_all(by="ann")
+            assert sx.submit_orders(review.result(), broker, blotter)["status"].tolist() == [status]
+
+
+def test_a_buy_in_another_currency_waits_for_the_cash_that_it_costs_in_the_base_currency(blotter):
+    # 10,000 dollars of SPY are sold to buy euros' worth of them: the sell rests, so the buy is never funded.
+    rests = pd.DataFrame([{"symbol": "SPY", "action": "rest"}])
+    quotes, held = TWO_MARKETS, {"SPY": 100}
+    with sx.connect(
+        "mock://?seed=7", quotes=quotes, positions=held, cash=100.0, fx={"EUR": RATE}, fill_plan=rests
+    ) as broker:
+        targets = pd.DataFrame({"symbol": ["SAP"], "weight": [0.9], "currency": ["EUR"]})
+        states = sx.rebalance(
+            targets, broker, blotter, run_id="r", approve="ann", dry_run=False, unlisted="close", timeout=0.2
+        ).set_index("symbol")
+        assert states.loc["SAP", ["status", "reason"]].tolist() == ["CANCELLED", "not_funded"]
+        assert broker.cash() == 100.0

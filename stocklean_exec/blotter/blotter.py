@@ -293,29 +293,31 @@ class Blotter(BlotterReader):
         return {row[0] for row in rows}
 
     def notional_sent(self, since: datetime, account: str) -> dict[str, float]:
-        """Value at decision prices of the orders sent since an instant, by run."""
+        """Value at decision prices of the orders sent since an instant, base currency, by run."""
         with self._open().cursor() as cursor:
             rows = cursor.execute(
                 "WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'), "
                 "sent AS (SELECT DISTINCT client_order_id FROM main.facts ANTI JOIN failed "
                 "USING (client_order_id, attempt) WHERE kind = 'sending' AND occurred_at >= ?) "
-                "SELECT run_id, sum(notional) FROM main.planned_orders JOIN sent USING (client_order_id) "
-                "WHERE account = ? GROUP BY run_id",
+                "SELECT run_id, "
+                "sum(notional * coalesce(TRY_CAST(json_extract_string(extra, '$.fx_rate') AS DOUBLE), 1)) "
+                "FROM main.planned_orders JOIN sent USING (client_order_id) WHERE account = ? GROUP BY run_id",
                 [since, account],
             ).fetchall()
-        return {run_id: float(value or 0.0) for run_id, value in rows}
+        return {run_id: round(float(value or 0.0), 6) for run_id, value in rows}
 
     def run_spent(self, run_id: str) -> float:
-        """Value at decision prices of all orders that a run has sent, on any day."""
+        """Value at decision prices of all orders that a run has sent, on any day; base currency."""
         with self._open().cursor() as cursor:
             row = cursor.execute(
                 "WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'), "
                 "sent AS (SELECT DISTINCT client_order_id FROM main.facts ANTI JOIN failed "
                 "USING (client_order_id, attempt) WHERE kind = 'sending' AND run_id = ?) "
-                "SELECT sum(notional) FROM main.planned_orders JOIN sent USING (client_order_id)",
+                "SELECT sum(notional * coalesce(TRY_CAST(json_extract_string(extra, '$.fx_rate') AS DOUBLE), 1)) "
+                "FROM main.planned_orders JOIN sent USING (client_order_id)",
                 [run_id],
             ).fetchone()
-        return float(row[0] or 0.0) if row else 0.0
+        return round(float(row[0] or 0.0), 6) if row else 0.0
 
     def recorded_events(self, run_id: str) -> list[OrderEvent]:
         """All events of a run, as recorded."""

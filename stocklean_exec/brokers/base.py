@@ -83,6 +83,8 @@ class Ticket:
     account: str
     con_id: int | None = None
     """Number of the one contract that may be traded for this order; None where the plan names none."""
+    fx_rate: float = 1.0
+    """Base currency of the account per unit of ``currency``, as the plan was checked with."""
 
 
 class AccountFigures(NamedTuple):
@@ -148,7 +150,8 @@ class Broker(ABC):
 
         Parameters
         ----------
-        targets : a targets table, or the path of one: quotes of its symbols are read besides those of the holdings
+        targets : a targets table, or the path of one, or a list of symbols, or a table of orders: quotes of these
+            symbols are read as well as those of the holdings and of the working orders
 
         Returns
         -------
@@ -171,7 +174,7 @@ class Broker(ABC):
         >>> state.nav, state.base_currency, state.quotes["symbol"].tolist()
         (10000.0, 'USD', ['SPY'])
         """
-        wanted = None if targets is None else read_targets(targets)
+        wanted = _instruments_of(targets)
         state = self._read_account(wanted)
         if difference(state):  # the account traded while it was read
             state = self._read_account(wanted)
@@ -195,7 +198,7 @@ class Broker(ABC):
         open_orders, taken_at["open_orders"] = self.open_orders(), self.now()
         tables = [held, open_orders[["symbol"]]]
         if wanted is not None:
-            tables.insert(0, wanted[[*names, "exchange"]])
+            tables.insert(0, wanted)
         symbols = pd.concat(tables, ignore_index=True).drop_duplicates("symbol")
         quotes, taken_at["quotes"] = self.quotes(symbols), self.now()
         base = figures.base_currency
@@ -365,6 +368,22 @@ def broker_card(broker: Broker, *, show_account: bool = False) -> str:
     if broker.fault:
         entries.append(("cannot send", broker.fault))
     return card(type(broker).__name__, [broker.mode.upper()], entries)
+
+
+def _instruments_of(targets: object) -> pd.DataFrame | None:
+    """Symbols, and what else is known of them, of the targets or orders that an account is read for."""
+    is_table = (
+        isinstance(targets, pd.DataFrame) and "symbol" in targets.columns and "weight" not in targets.columns
+    )
+    if targets is None:
+        return None
+    if not is_table and not isinstance(targets, (list, tuple, set)):
+        targets = read_targets(targets)
+    frame = pd.DataFrame({"symbol": symbols_of(targets)})
+    for name in ("sec_type", "currency", "exchange"):
+        if isinstance(targets, pd.DataFrame) and name in targets.columns:
+            frame[name] = targets[name].tolist()
+    return frame
 
 
 def symbols_of(symbols: object) -> list[str] | None:

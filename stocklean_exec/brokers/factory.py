@@ -17,7 +17,7 @@ from stocklean_exec.schema.inputs import opening_positions, parse_quotes
 from stocklean_exec.schema.paths import refuse_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from urllib.parse import SplitResult
 
     from stocklean_exec.brokers.base import Broker
@@ -32,7 +32,7 @@ _OPTIONS = {
     "ib": (*_CLIENT_OPTIONS, "remote"),
 }
 _KEYWORDS = {
-    "mock": {"quotes", "positions", "cash", "fill_plan"},
+    "mock": {"quotes", "positions", "cash", "fx", "fill_plan"},
     "sim": {"quotes", "positions", "cash", "scenario", "allow_live"},
     "ib": {"allow_live"},
 }
@@ -45,6 +45,7 @@ def connect(
     quotes: object = None,
     positions: object = None,
     cash: float | None = None,
+    fx: Mapping[str, float] | None = None,
     fill_plan: object = None,
     scenario: object = None,
     allow_live: str | None = None,
@@ -67,6 +68,7 @@ def connect(
     address : scheme, host and port, and options, such as ``mock://?seed=7&cash=50000``
     quotes : the market of mock and simulator; by default :func:`~stocklean_exec.sample_quotes`
     positions, cash : what mock and simulator start with
+    fx : exchange rates of the mock filler: US dollars per unit of each other currency that it may trade
     fill_plan : see :class:`~stocklean_exec.MockBroker`
     scenario : what the simulator does with orders and messages: a name, a file, a mapping, rows, a DataFrame
     allow_live : the live account that may be traded; STOCKLEAN_ALLOW_LIVE must name it as well
@@ -93,6 +95,7 @@ def connect(
         "quotes": quotes,
         "positions": positions,
         "cash": cash,
+        "fx": fx,
         "fill_plan": fill_plan,
         "scenario": scenario,
         "allow_live": allow_live,
@@ -153,6 +156,7 @@ def _open_mock(address: str, _: SplitResult, options: dict[str, str], given: dic
         sample_quotes() if given["quotes"] is None else given["quotes"],
         positions=given["positions"],
         cash=_number(options, "cash", 1_000_000.0) if given["cash"] is None else given["cash"],
+        fx=given["fx"],
         fill_plan=given["fill_plan"],
         seed=_whole(options, "seed", 0),
         account=options.get("account", "DU0000001"),

@@ -18,18 +18,19 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.blotter.events import OrderEvent
-from stocklean_exec.brokers.base import Broker, Ticket, is_paper_account, symbols_of
+from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket, is_paper_account, symbols_of
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.scripted_fills import FILL_PLAN, FillStep, parse_fill_plan
 from stocklean_exec.errors import BrokerError, InputError, Problem
 from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, match, unit_interval
+from stocklean_exec.portfolio.alignment import parse_rates
 from stocklean_exec.schema.inputs import opening_positions, parse_quotes
 from stocklean_exec.schema.prices import usable_prices
 from stocklean_exec.schema.tables import POSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["FILL_PLAN", "MockBroker"]
 
@@ -59,14 +60,14 @@ class _Working:
 
 @dataclass(slots=True)
 class _Portfolio:
-    """What the account holds."""
+    """What the account holds: cash by currency, shares by symbol."""
 
-    cash: float
+    cash: dict[str, float]
     quantity: dict[str, float] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
 
-    def trade(self, symbol: str, signed: float, price: float) -> None:
-        """Move shares against cash, and keep the average cost the way a broker does."""
+    def trade(self, symbol: str, signed: float, price: float, currency: str) -> None:
+        """Move shares against cash of ``currency``, and keep the average cost the way a broker does."""
         before = self.quantity.get(symbol, 0.0)
         after = round(before + signed, 8)
         if before * signed >= 0 and after:
@@ -75,7 +76,11 @@ class _Portfolio:
         elif before * after < 0:
             self.cost[symbol] = price
         self.quantity[symbol] = after
-        self.cash -= signed * price
+        self.pay(signed * price, currency)
+
+    def pay(self, amount: float, currency: str) -> None:
+        """Take ``amount`` from the cash of ``currency``, which may go below zero: it is owed then."""
+        self.cash[currency] = self.cash.get(currency, 0.0) - amount
 
 
 class MockBroker(Broker):
@@ -85,7 +90,8 @@ class MockBroker(Broker):
     ----------
     quotes : the market: a quotes table, or a mapping symbol -> price
     positions : what is held at the start
-    cash : in the account at the start
+    cash : in the account at the start, base currency
+    fx : base currency per unit of each other currency that the account may trade
     fill_plan : rows of :data:`FILL_PLAN`; an order without a row follows the market
     seed : delays and ids depend on it, and on nothing else
     account : shown as the account that trades
@@ -107,6 +113,7 @@ class MockBroker(Broker):
         *,
         positions: object = None,
         cash: float = 1_000_000.0,
+        fx: Mapping[str, float] | None = None,
         fill_plan: object = None,
         seed: int = 0,
         account: str = _EPOCH_ACCOUNT,
@@ -121,7 +128,9 @@ class MockBroker(Broker):
         self._quotes = parse_quotes(quotes)
         self._market = _market(self._quotes)
         held = opening_positions(positions)
-        self._portfolio = _Portfolio(float(cash))
+        self._rates = {self.base_currency: 1.0, **parse_rates(fx, self.base_currency)}
+        self._currencies = _currencies(self._quotes, held)
+        self._portfolio = _Portfolio({self.base_currency: float(cash)})
         for symbol, quantity, cost in zip(
             held["symbol"].tolist(), held["quantity"].tolist(), held["avg_cost"].tolist(), strict=True
         ):
@@ -145,7 +154,8 @@ class MockBroker(Broker):
             if quantity
         ]
         frame = pd.DataFrame(rows, columns=["symbol", "quantity", "avg_cost"])
-        return POSITIONS.conform(frame.assign(currency="USD", sec_type="STK", account=self.account))
+        currency = [self._currency_of(symbol) for symbol in frame["symbol"].tolist()]
+        return POSITIONS.conform(frame.assign(currency=currency, sec_type="STK", account=self.account))
 
     def quotes(self, symbols: object = None) -> pd.DataFrame:
         """Quotes of ``symbols``; a symbol that the mock filler has no quote for is not among them."""
@@ -155,25 +165,41 @@ class MockBroker(Broker):
         return self._quotes[self._quotes["symbol"].isin(wanted)].reset_index(drop=True)
 
     def nav(self) -> float:
-        """Cash and all holdings at their prices.
+        """Cash and all holdings at their prices, base currency.
 
         Raises
         ------
         BrokerError
-            Something is held that no quote values.
+            Something is held that no quote or no exchange rate values.
         """
         prices = usable_prices(self._quotes)["price"]
-        lost = [name for name, held in self._portfolio.quantity.items() if held and not prices.get(name, 0.0) > 0]
+        values = {
+            name: prices.get(name, math.nan) * self._rates.get(self._currency_of(name), math.nan)
+            for name, held in self._portfolio.quantity.items()
+            if held
+        }
+        lost = [name for name, value in values.items() if not value > 0]
         if lost:
-            raise BrokerError(f"no usable price for {', '.join(sorted(lost))}, which is held: NAV is not known")
-        held = math.fsum(
-            quantity * prices[name] for name, quantity in self._portfolio.quantity.items() if quantity
-        )
-        return round(self._portfolio.cash + held, 6)
+            text = f"no usable price or exchange rate for {', '.join(sorted(lost))}"
+            raise BrokerError(f"{text}, which is held: NAV is not known")
+        held = math.fsum(self._portfolio.quantity[name] * value for name, value in values.items())
+        return round(self._total_cash() + held, 6)
 
     def cash(self) -> float:
-        """Cash after all trades and commissions so far."""
-        return round(self._portfolio.cash, 6)
+        """Cash of all currencies after all trades and commissions so far, base currency."""
+        return round(self._total_cash(), 6)
+
+    def account_figures(self) -> AccountFigures:
+        """NAV and cash, with the cash and the exchange rate of each currency."""
+        cash = self._portfolio.cash
+        currencies = {name: (round(cash.get(name, 0.0), 6), rate) for name, rate in self._rates.items()}
+        return AccountFigures(self.nav(), self.cash(), self.base_currency, currencies=currencies)
+
+    def _total_cash(self) -> float:
+        return math.fsum(amount * self._rates[name] for name, amount in self._portfolio.cash.items())
+
+    def _currency_of(self, symbol: str) -> str:
+        return self._currencies.get(symbol, self.base_currency)
 
     def open_orders(self) -> pd.DataFrame:
         """Orders that rest."""
@@ -290,7 +316,12 @@ class MockBroker(Broker):
         self._orders[ticket.client_order_id] = order
         steps = self._steps.get(ticket.client_order_id) or self._steps.get(ticket.symbol)
         quote = self._market.get(ticket.symbol)
-        if steps is None and (quote is None or far_touch(ticket.side, quote) is None):
+        if ticket.currency not in self._rates or ticket.currency != self._currency_of(ticket.symbol):
+            text = f"{ticket.symbol} is in {self._currency_of(ticket.symbol)}, and the order in {ticket.currency}"
+            if ticket.currency not in self._rates:
+                text = f"the account has no exchange rate for {ticket.currency}; connect with fx="
+            self._rejected(order, "currency_unsupported", text)
+        elif steps is None and (quote is None or far_touch(ticket.side, quote) is None):
             self._rejected(order, "price_unavailable", f"no usable price for {ticket.symbol}")
         elif steps is None and quote is not None:
             self._follow_market(order, quote)
@@ -346,8 +377,8 @@ class MockBroker(Broker):
         order.filled = round(order.filled + execution.quantity, 8)
         order.value += execution.quantity * execution.price
         signed = execution.quantity if ticket.side == "BUY" else -execution.quantity
-        self._portfolio.trade(ticket.symbol, signed, execution.price)
-        self._portfolio.cash -= fee
+        self._portfolio.trade(ticket.symbol, signed, execution.price, ticket.currency)
+        self._portfolio.pay(fee, ticket.currency)
         exec_id = _exec_id(self._seed, name, order.executions)
         self._publish(
             order,
@@ -407,6 +438,16 @@ class MockBroker(Broker):
         publish = self._followers.get(ticket.run_id)
         if publish is not None:
             publish(event)
+
+
+def _currencies(quotes: pd.DataFrame, held: pd.DataFrame) -> dict[str, str]:
+    """Currency of each symbol that a quote or an opening position names one for."""
+    return {
+        symbol: currency
+        for frame in (held, quotes)
+        for symbol, currency in zip(frame["symbol"].tolist(), frame["currency"].tolist(), strict=True)
+        if isinstance(currency, str)
+    }
 
 
 def _market(quotes: pd.DataFrame) -> dict[str, Quote]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.brokers.evidence import Evidence
 
-__all__ = ["DIFFERENCES", "AccountState", "compare"]
+__all__ = ["DIFFERENCES", "Books", "compare"]
 
 DIFFERENCES = {
     "kind": "str",
@@ -36,6 +36,7 @@ DIFFERENCES = {
 """Columns of the table of differences; ``difference`` is broker minus blotter."""
 
 _SHARES = 1e-6  # tolerance in shares; a stated choice, far below any tradable fraction
+_RATE_BAND = 0.05  # part of a foreign trade's value by which its exchange rate may have moved; as in submission
 _CENT = 0.01  # tolerance in currency for each fill; a stated choice, as amounts are rounded to cents
 _OUR_SHAPE = re.compile(r"[A-Za-z0-9._-]+-[A-Za-z0-9._]+-(BUY|SELL)(-\d+)?|.{31}-[0-9a-f]{8}")
 _SIGN = {"BUY": 1.0, "SELL": -1.0}
@@ -43,7 +44,7 @@ _TEXTS = ("kind", "severity", "symbol", "client_order_id", "detail")
 
 
 @dataclass(frozen=True, slots=True)
-class AccountState:
+class Books:
     """Both sides of one account at one moment.
 
     Parameters
@@ -69,7 +70,7 @@ class AccountState:
     clients: Mapping[str, int] = field(default_factory=dict)
 
 
-def compare(books: AccountState) -> pd.DataFrame:
+def compare(books: Books) -> pd.DataFrame:
     """Every difference between the two sides, most severe first: columns of :data:`DIFFERENCES`."""
     rows = [
         *_open_orders(books),
@@ -116,7 +117,7 @@ def _row(
     }
 
 
-def _open_orders(books: AccountState) -> Iterator[dict[str, object]]:
+def _open_orders(books: Books) -> Iterator[dict[str, object]]:
     known = books.orders.set_index("client_order_id")
     named = books.open_orders[books.open_orders["client_order_id"].notna()]
     for name, symbol, quantity, filled in named[
@@ -162,7 +163,7 @@ def _open_orders(books: AccountState) -> Iterator[dict[str, object]]:
         yield _row("order_unresolved", "warn", "its outcome is unknown", symbol=symbol, name=name)
 
 
-def _fills(books: AccountState) -> Iterator[dict[str, object]]:
+def _fills(books: Books) -> Iterator[dict[str, object]]:
     orders = books.orders
     over = orders[orders["filled_quantity"] > orders["quantity"] + _SHARES]
     for name, symbol, ordered, filled in over[
@@ -196,7 +197,7 @@ def _fills(books: AccountState) -> Iterator[dict[str, object]]:
         yield _row("execution_phantom", "halt", text, symbol=symbol, name=name, blotter=quantity, broker=0.0)
 
 
-def _are_hidden(books: AccountState, fills: pd.DataFrame, is_reported: pd.Series[bool]) -> pd.Series[bool]:
+def _are_hidden(books: Books, fills: pd.DataFrame, is_reported: pd.Series[bool]) -> pd.Series[bool]:
     """Whether each fill belongs to another client whose executions TWS does not report to this one.
 
     A client that receives one execution of another client receives all of them, as client 0 does; an execution
@@ -207,11 +208,11 @@ def _are_hidden(books: AccountState, fills: pd.DataFrame, is_reported: pd.Series
     return clients.notna() & ~clients.isin(visible) & ~is_reported
 
 
-def _today(books: AccountState) -> object:
+def _today(books: Books) -> object:
     return pd.Timestamp(books.evidence.asked_at).tz_convert("America/New_York").date()
 
 
-def _foreign_executions(books: AccountState) -> Iterator[dict[str, object]]:
+def _foreign_executions(books: Books) -> Iterator[dict[str, object]]:
     for ref, symbol, side, quantity, exec_id in books.foreign_executions[
         ["order_ref", "symbol", "side", "quantity", "exec_id"]
     ].itertuples(index=False):
@@ -229,7 +230,7 @@ def _foreign_executions(books: AccountState) -> Iterator[dict[str, object]]:
         )
 
 
-def _since(books: AccountState) -> pd.DataFrame:
+def _since(books: Books) -> pd.DataFrame:
     """Fills after the opening positions were recorded: of orders sent after that, or dated after it."""
     taken = books.opening["taken_at"].iloc[0]
     arrived = books.orders.set_index("client_order_id")["arrived_at"]
@@ -238,7 +239,7 @@ def _since(books: AccountState) -> pd.DataFrame:
     return fills
 
 
-def _positions(books: AccountState) -> Iterator[dict[str, object]]:
+def _positions(books: Books) -> Iterator[dict[str, object]]:
     if books.opening.empty:
         return
     held_then = books.opening[books.opening["what"] == "position"]
@@ -266,15 +267,25 @@ def _by_symbol(fills: pd.DataFrame) -> dict[str, float]:
     return {str(symbol): float(value) for symbol, value in signed.groupby(fills["symbol"]).sum().items()}
 
 
-def _cash(books: AccountState) -> Iterator[dict[str, object]]:
+def _rates_of(fills: pd.DataFrame, orders: pd.DataFrame) -> pd.Series[float]:
+    """Base currency per unit of each fill's currency, as its order was planned with."""
+    if "fx_rate" not in orders.columns:
+        return pd.Series(1.0, fills.index)
+    rates = orders.set_index("client_order_id")["fx_rate"].astype("float64")
+    return fills["client_order_id"].map(rates).astype("float64").fillna(1.0)
+
+
+def _cash(books: Books) -> Iterator[dict[str, object]]:
     opening = books.opening.loc[books.opening["what"] == "cash", "quantity"]
     if opening.empty:
         return
     fills = _since(books)
-    value = (fills["quantity"] * fills["price"] * fills["side"].map(_SIGN).astype("float64")).sum()
-    expected = float(opening.iloc[0] - value - fills["commission"].sum())
+    rate = _rates_of(fills, books.orders)
+    value = fills["quantity"] * fills["price"] * fills["side"].map(_SIGN).astype("float64") * rate
+    expected = float(opening.iloc[0] - value.sum() - (fills["commission"] * rate).sum())
     due = int(fills["commission"].isna().sum())
-    if abs(expected - books.cash) > _CENT * (1 + len(fills)):
+    tolerance = _CENT * (1 + len(fills)) + _RATE_BAND * float(value[rate != 1].abs().sum())
+    if abs(expected - books.cash) > tolerance:
         text = "differs from the cash when the last run began, adjusted for the fills since then" + (
             f"; {due} commissions are not reported yet" if due else ""
         )

@@ -34,16 +34,17 @@ def ledger_of(broker: Broker) -> CashLedger:
     return _LEDGERS.setdefault(broker, CashLedger())
 
 
-def cash_effect(side: str, traded: float, value: float, commission: float) -> float:
-    """Change of cash by the fills of an order so far.
+def cash_effect(side: str, traded: float, value: float, commission: float, fx_rate: float = 1.0) -> float:
+    """Change of cash by the fills of an order so far, in the base currency.
 
     A commission that is not reported yet (NaN), or only partly, is estimated from the fee schedule.
 
     Parameters
     ----------
     side : ``BUY`` or ``SELL``
-    traded, value : shares, and their value at the traded prices
-    commission : reported so far; NaN for none
+    traded, value : shares, and their value at the traded prices, in the order's currency
+    commission : reported so far, in the order's currency; NaN for none
+    fx_rate : base currency per unit of the order's currency
 
     Examples
     --------
@@ -53,14 +54,14 @@ def cash_effect(side: str, traded: float, value: float, commission: float) -> fl
     if traded <= 0:
         return 0.0
     fee = max(IBKR_US_FIXED.on_total(traded, value), commission if commission == commission else 0.0)  # noqa: PLR0124 - NaN
-    return (value if side == "SELL" else -value) - fee
+    return ((value if side == "SELL" else -value) - fee) * fx_rate
 
 
 def buy_cost(ticket: Ticket, ask: float | None, last: float | None, decision_price: float) -> float:
-    """What a buy may cost, with its commission; infinite without a price.
+    """What a buy may cost in the base currency, with its commission; infinite without a price.
 
-    A limit order costs at most its limit. A market order counts at the ask, else at the last trade, else at its
-    decision price.
+    Prices are in the order's currency. A limit order costs at most its limit. A market order counts at the ask,
+    else at the last trade, else at its decision price.
 
     Examples
     --------
@@ -75,7 +76,7 @@ def buy_cost(ticket: Ticket, ask: float | None, last: float | None, decision_pri
         price = next((one for one in (ask, last, decision_price) if _is_price(one)), None)
     if price is None:
         return math.inf
-    return ticket.quantity * price + IBKR_US_FIXED.order(ticket.quantity, price)
+    return (ticket.quantity * price + IBKR_US_FIXED.order(ticket.quantity, price)) * ticket.fx_rate
 
 
 def _is_price(value: float | None) -> bool:

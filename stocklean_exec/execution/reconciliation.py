@@ -9,7 +9,7 @@ import pandas as pd
 
 from stocklean_exec import background
 from stocklean_exec.blotter.order_state import UNSENT_STATES
-from stocklean_exec.execution.breaks import DIFFERENCES, AccountState, compare
+from stocklean_exec.execution.breaks import DIFFERENCES, Books, compare
 from stocklean_exec.execution.recovery_rules import trade_date
 from stocklean_exec.execution.run_state import RunState
 
@@ -67,7 +67,7 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
     events = blotter.events()
     duplicates = events.loc[events["kind"] == "duplicate", "client_order_id"]
     submissions = events[(events["kind"] == "sending") & events["client_id"].notna()]
-    books = AccountState(
+    books = Books(
         orders=orders,
         fills=fills[fills["client_order_id"].isin(orders["client_order_id"])],
         duplicates=frozenset(duplicates) & frozenset(orders["client_order_id"]),

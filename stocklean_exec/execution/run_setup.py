@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["work_run"]
 
 _MINUTE = timedelta(minutes=1)
-_TICKET = tuple(field.name for field in fields(Ticket) if field.name != "con_id")
+_TICKET = tuple(field.name for field in fields(Ticket) if field.name not in ("con_id", "fx_rate"))
 
 
 async def work_run(
@@ -64,7 +64,10 @@ async def work_run(
         limits = _limits_of(run_id, blotter, limits)
         budget = SendBudget(
             allowed={name: 1 for name in names if only is None or name in only},
-            notional=dict(zip(names, rows["notional"].tolist(), strict=True)),
+            notional={
+                ticket.client_order_id: round(value * ticket.fx_rate, 6)  # a product of floats ends in noise
+                for ticket, value in zip(tickets, rows["notional"].tolist(), strict=True)
+            },
             caps=_caps(limits),
             **_spent(blotter, broker, run_id),
         )
@@ -74,9 +77,10 @@ async def work_run(
 
 def _tickets(rows: pd.DataFrame) -> list[Ticket]:
     contracts = rows["con_id"].tolist() if "con_id" in rows.columns else [None] * len(rows)
+    rates = rows["fx_rate"].fillna(1.0).tolist() if "fx_rate" in rows.columns else [1.0] * len(rows)
     columns = [rows[name].tolist() for name in _TICKET]
     numbers = [None if pd.isna(number) else int(number) for number in contracts]
-    return [Ticket(*values) for values in zip(*columns, numbers, strict=True)]
+    return [Ticket(*values) for values in zip(*columns, numbers, rates, strict=True)]
 
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:

@@ -304,13 +304,13 @@ class Runner:
     def _cost_of(self, ticket: Ticket) -> float:
         quote = self._quotes.get(ticket.symbol, _Quote())
         notional = self._budget.notional.get(ticket.client_order_id, math.nan)
-        return buy_cost(ticket, quote.ask, quote.last, notional / ticket.quantity)
+        return buy_cost(ticket, quote.ask, quote.last, notional / ticket.quantity / ticket.fx_rate)
 
     def _effect(self, name: str, state: OrderState) -> float:
         """Change of cash by the fills of an order so far."""
         ticket = self._tickets[name]
         shares, value = self._record.traded(name)
-        effect = cash_effect(ticket.side, shares, value, state.commission)
+        effect = cash_effect(ticket.side, shares, value, state.commission, ticket.fx_rate)
         if ticket.side == "BUY" and state.filled > shares + _NOISE:  # some shares have an unknown price
             effect = min(effect, -self._cost_of(ticket))
         return effect

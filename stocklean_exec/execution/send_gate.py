@@ -35,7 +35,7 @@ class OrderRefusedError(BrokerError):
 class Caps:
     """Caps on what may be sent, whatever was approved; None is no cap.
 
-    ``run_notional`` and ``day_notional`` in the account's currency, counted when sent and at decision prices;
+    ``run_notional`` and ``day_notional`` in the account's base currency, counted when sent and at decision prices;
     ``orders_per_minute`` in any sixty seconds.
     """
 
@@ -51,7 +51,8 @@ class SendBudget:
     Parameters
     ----------
     allowed : how often each approved order may be sent from here: once
-    notional : value of each order at its decision price; NaN if unknown, which fails every cap on value
+    notional : value of each order at its decision price, base currency; NaN if unknown, which fails every cap on
+        value
     caps : see :class:`Caps`
     run_spent, day_spent : value sent before, by this run and by all runs of the day
     sent_at : when orders of all runs were sent, by the clock that :meth:`spend` is given

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pandas as pd
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SubmitOptions", "check_account", "run_id_of", "submit", "submit_orders", "submit_orders_async"]
 
+_RATE_BAND = 0.05
+"""Part by which a plan's exchange rate may differ from the account's. A stated choice: major currencies move less
+in the hour that an approval lasts, and a rate that is inverted or of another currency differs by more."""
 _DECIDED = ("client_order_id", "run_id", "status", "reason", "detail", "verdict", "reasons", "approved")
 
 
@@ -162,7 +166,7 @@ async def submit(
     max_approval_age = shorter(limits.max_approval_age, max_approval_age)
     run_id = run_id_of(approved)
     check_account(approved, broker)
-    _check_currency(approved, broker)
+    await _check_currency(approved, broker)
     planned = blotter.planned(run_id)
     is_batch = bool(planned) and is_residual(approved) and not set(approved["client_order_id"]) & set(planned)
     if is_batch:
@@ -214,21 +218,31 @@ def check_account(approved: pd.DataFrame, broker: Broker) -> None:
         )
 
 
-def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
-    """Refuse orders in a currency other than the account's: cash limits assume the account's currency."""
+async def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
+    """Refuse orders whose currency has no exchange rate at the account, or quite another one than in the plan."""
     chosen = approved[approved["approved"]]
-    currencies = set(chosen["currency"].fillna("USD"))
-    if not currencies or currencies == {broker.base_currency}:
+    currencies = chosen["currency"].fillna("USD")
+    if (currencies == broker.base_currency).all():
         return
-    other = chosen[chosen["currency"].fillna("USD") != broker.base_currency]
-    text = f"and account {mask_account(broker.account)} is kept in {broker.base_currency}; that cannot be sent yet"
-    raise InputError(
-        "orders",
-        [
-            Problem("currency_mismatch", f"{name} is in {currency}, {text}", symbol=symbol)
-            for name, symbol, currency in other[["client_order_id", "symbol", "currency"]].itertuples(index=False)
-        ],
-    )
+    figures = await asyncio.to_thread(broker.account_figures)
+    base, account = figures.base_currency, mask_account(broker.account)
+    rates = {base: 1.0} | {name: rate for name, (_, rate) in figures.currencies.items()}
+    planned = chosen["fx_rate"] if "fx_rate" in chosen.columns else pd.Series(1.0, chosen.index)
+    problems = []
+    for name, symbol, currency, rate in zip(
+        chosen["client_order_id"], chosen["symbol"], currencies, planned.fillna(1.0), strict=True
+    ):
+        own = rates.get(currency, math.nan)
+        if math.isnan(own):
+            text = f"is in {currency}, and account {account} is kept in {base} and reports no exchange rate for it"
+            problems.append(Problem("currency_mismatch", f"{name} {text}", symbol=symbol))
+        elif abs(rate / own - 1) > _RATE_BAND:
+            text = f"was checked with {rate:g} {base} per {currency}, and account {account} has {own:g}"
+            problems.append(
+                Problem("fx_mismatch", f"{name} {text}; plan again with the present rate", symbol=symbol)
+            )
+    if problems:
+        raise InputError("orders", problems)
 
 
 def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str], blotter: Blotter) -> None:

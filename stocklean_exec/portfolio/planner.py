@@ -134,8 +134,7 @@ def plan_orders(
     tif : time in force for all symbols; by default each row's own, else ``DAY``; never empty
     account : the account that trades, where the target row has none
     open_orders : working orders, by default the state's, as ``broker.open_orders()`` gives them: symbol, side,
-        quantity, and if known
-        filled_quantity, status, client_order_id and client_id
+        quantity, and if known filled_quantity, status, client_order_id and client_id
     on_open_orders : ``"reject"`` rejects a symbol that has working orders, whoever placed them, as
         ``open_order_exists``; ``"net"`` counts our own plain ones (market and limit orders) as filled
     foreign_orders : with ``"net"``, what to do about the others: stops and other special orders, orders whose

@@ -18,12 +18,13 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.account_state import PlanInputs, parse_cash, read_inputs
+from stocklean_exec.portfolio.account_state import AccountState, PlanInputs, parse_cash, read_inputs
 from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
 from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate
+from stocklean_exec.schema.frame_validator import add_warnings, warning_row
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes
 from stocklean_exec.schema.order_input import parse_open_orders, parse_orders
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
@@ -142,7 +143,34 @@ def check_orders(
         currencies=_currencies(held, market),
         **_working(inputs, market),
     )
-    return _checked(frame, limits, context)
+    checked = _checked(frame, limits, context)
+    if isinstance(positions, AccountState):
+        checked = add_warnings(checked, _debits(checked, positions))
+    return checked
+
+
+def _debits(checked: pd.DataFrame, state: AccountState) -> list[dict[str, object]]:
+    """Name the currencies of which the account would owe money once all orders that may be sent have filled."""
+    if "fx_rate" not in checked.columns:
+        return []
+    sent = checked[checked["verdict"] != "block"]
+    price = sent["decision_price"].fillna(sent["limit_price"])
+    flow = (sent["quantity"] * price).where(sent["side"] == "SELL", -sent["quantity"] * price)
+    held = dict(zip(state.cash_by_currency["currency"], state.cash_by_currency["amount"], strict=True))
+    after = {
+        str(currency): held.get(str(currency), 0.0) + float(total)
+        for currency, total in flow.groupby(sent["currency"].fillna(state.base_currency)).sum().items()
+    }
+    return [
+        warning_row(
+            "currency_debit",
+            f"once the plan is filled the account owes {-amount:,.0f} {currency}: a margin account borrows it, a "
+            "cash account converts other cash; convert beforehand to avoid either",
+            table="orders",
+        )
+        for currency, amount in after.items()
+        if amount < -1.0  # a stated choice: less than one unit is rounding
+    ]
 
 
 def recheck_orders(orders: pd.DataFrame) -> pd.DataFrame:

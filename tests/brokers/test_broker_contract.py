@@ -108,6 +108,14 @@ def test_the_state_of_the_account_has_all_that_planning_needs(broker, blotter):
     assert set(checked["verdict"]) == {"pass"}
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [["tlt"], ("TLT",), pd.DataFrame({"symbol": ["TLT"], "side": "BUY", "quantity": [5.0]}), {"TLT": 0.1}],
+)
+def test_the_state_has_quotes_of_symbols_or_orders_too(broker, wanted):
+    assert sorted(broker.account_state(wanted).quotes["symbol"]) == ["GE", "KO", "TLT"]
+
+
 async def _state_of(broker):
     return await broker.account_state_async({"TLT": 0.3})
 

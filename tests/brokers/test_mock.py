@@ -495,3 +495,41 @@ def test_what_happens_after_the_run_has_ended_is_recorded():
         row = blotter.orders("r").iloc[0]
         assert (row["status"], row["filled_quantity"], row["reason"]) == ("CANCELLED", 4.0, "cancel_requested")
         assert blotter.runs()["status"].tolist() == ["partial"]
+
+
+# -- currencies ------------------------------------------------------------------------------------------------
+
+
+def in_euros():
+    market = quotes(("SAP", 149.0, 151.0), ("SPY", 99.0, 101.0)).assign(currency=["EUR", "USD"])
+    return MockBroker(market, cash=50_000.0, fx={"EUR": 1.25})
+
+
+def test_a_trade_moves_the_cash_of_its_own_currency():
+    broker = in_euros()
+    place(broker, ticket("SAP", "BUY", 100, currency="EUR"))
+    # 100 x 151 and a fee of 1 in euros; the dollars stay.
+    assert broker.account_figures().currencies == {"USD": (50_000.0, 1.0), "EUR": (-15_101.0, 1.25)}
+    assert broker.cash() == 50_000 - 15_101 * 1.25
+    assert broker.nav() == 50_000 - 15_101 * 1.25 + 100 * 150 * 1.25
+    assert broker.positions()[["symbol", "currency"]].to_numpy().tolist() == [["SAP", "EUR"]]
+
+
+@pytest.mark.parametrize(("symbol", "currency"), [("SAP", "USD"), ("SPY", "EUR"), ("SPY", "CHF")])
+def test_an_order_in_another_currency_than_its_symbol_or_without_a_rate_is_rejected(symbol, currency):
+    broker = in_euros()
+    events = place(broker, ticket(symbol, "BUY", 1, currency=currency))
+    assert [(event.kind, event.code) for event in events] == [("rejected", "currency_unsupported")]
+    assert broker.cash() == 50_000.0
+
+
+def test_a_holding_without_a_rate_has_no_value():
+    market = quotes(("SAP", 149.0, 151.0)).assign(currency="EUR")
+    broker = MockBroker(market, positions={"SAP": 10}, cash=5.0)
+    with pytest.raises(BrokerError, match="no usable price or exchange rate for SAP"):
+        broker.nav()
+
+
+def test_a_rate_that_is_no_number_above_0_is_an_error():
+    with pytest.raises(InputError, match="the rate of EUR, 0"):
+        MockBroker({"SPY": 1.0}, fx={"EUR": 0})

@@ -8,7 +8,7 @@ import pytest
 
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
 from stocklean_exec.brokers.evidence import Evidence
-from stocklean_exec.execution.breaks import DIFFERENCES, AccountState, compare, looks_like_ours
+from stocklean_exec.execution.breaks import DIFFERENCES, Books, compare, looks_like_ours
 
 NOW = datetime(2026, 11, 23, 17, tzinfo=UTC)
 NAN = float("nan")
@@ -59,7 +59,7 @@ def books(**changed):
         "foreign_executions": foreign_executions_of(),
         "evidence": Evidence(NOW, executions=frozenset({"x.1"})),
     }
-    return AccountState(**{**agreed, **changed})
+    return Books(**{**agreed, **changed})
 
 
 def test_two_sides_that_agree_have_no_difference():
@@ -151,6 +151,19 @@ CASES = {
         [],
     ),
 }
+
+
+def test_fills_in_another_currency_count_at_the_rate_of_their_orders():
+    usual = books()
+    rate = 1.25
+    orders = usual.orders.assign(fx_rate=rate)
+    opening = usual.opening.loc[usual.opening["what"] == "cash", "quantity"].iloc[0]
+    spent = opening - 599.0  # as in the usual case, at a rate of 1
+    found = compare(books(orders=orders, cash=opening - spent * rate))
+    assert found.empty
+    # The rate may have moved by 5 % of the traded value since.
+    assert compare(books(orders=orders, cash=opening - spent * rate * 0.96)).empty
+    assert compare(books(orders=orders, cash=opening - spent * rate * 0.8))["kind"].tolist() == ["cash_differs"]
 
 
 @pytest.mark.parametrize("name", CASES)

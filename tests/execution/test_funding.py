@@ -42,6 +42,15 @@ def opened(scheme, steps, **options):
     return sx.connect("mock://?seed=7", fill_plan=pd.DataFrame(rows), **given)
 
 
+def submit_unaware(broker, blotter, targets, run_id="r"):
+    """Submit a plan that was made and checked without the working orders of the account."""
+    quotes = broker.quotes(targets)
+    orders = sx.plan_orders(targets, None, quotes, nav=10_000.0, run_id=run_id)
+    review = sx.review_orders(sx.check_orders(orders, quotes=quotes, cash=10_000.0))
+    review.approve_all(by="ann")
+    return sx.submit_orders(review.result(), broker, blotter, timeout=2)
+
+
 def rotate(broker, blotter, targets=None, **options):
     given = {"run_id": "r", "approve": "ann", "dry_run": False, "unlisted": "close", "timeout": 2} | options
     return sx.rebalance(targets or {"NEW": 0.95}, broker, blotter, **given).set_index("symbol")
@@ -142,9 +151,12 @@ def test_two_runs_do_not_spend_the_same_cash(blotter):
     )
     states = {}
     for run_id, symbol in (("one", "NEW"), ("two", "REST")):
-        states[run_id] = rotate(broker, blotter, {symbol: 0.9}, run_id=run_id, nav=10_000.0, unlisted="keep")
+        states[run_id] = submit_unaware(broker, blotter, {symbol: 0.9}, run_id)
     assert states["one"]["status"].tolist() == ["SUBMITTED"]
     assert states["two"]["reason"].tolist() == ["not_funded"]
+    # A rebalance knows of the 9,001.00 that are committed: of 450 shares at 20 it plans the 49 that the rest pays.
+    states = rotate(broker, blotter, {"REST": 0.9}, run_id="three", nav=10_000.0, unlisted="keep")
+    assert states[["quantity", "status"]].to_numpy().tolist() == [[49.0, "FILLED"]]
 
 
 @pytest.mark.slow
@@ -159,8 +171,10 @@ def test_cash_for_working_buys_of_other_clients_is_not_spent_again(blotter):
             review = sx.review_orders(sx.check_orders(frame, quotes=QUOTES, cash=10_000))
             review.approve_all(by="bob")
             assert sx.submit_orders(review.result(), other, record, timeout=1)["status"].tolist() == ["SUBMITTED"]
-        states = rotate(broker, blotter, {"NEW": 0.2}, unlisted="keep")  # 100 x 20 = 2,000
-    assert states["reason"].tolist() == ["not_funded"]
+        states = submit_unaware(broker, blotter, {"NEW": 0.2})  # 100 x 20 = 2,000
+        assert states["reason"].tolist() == ["not_funded"]
+        states = rotate(broker, blotter, {"NEW": 0.2}, unlisted="keep", run_id="s")
+        assert states["reason"].tolist() == ["insufficient_cash"]
 
 
 @pytest.mark.slow
@@ -379,7 +393,16 @@ def test_working_buys_of_unknown_cost_make_the_available_cash_zero(blotter):
             return pd.DataFrame([{**row, "order_type": "MKT", "limit_price": NAN}])
 
     with Crowded(QUOTES, cash=10_000.0) as broker:
-        states = rotate(broker, blotter, {"NEW": 0.2})
-    assert states["reason"].tolist() == ["not_funded"]
+        states = submit_unaware(broker, blotter, {"NEW": 0.2})
+        assert states["reason"].tolist() == ["not_funded"]
+        assert rotate(broker, blotter, {"NEW": 0.2}, run_id="s")["reason"].tolist() == ["insufficient_cash"]
     (why,) = blotter.events("r").query("kind == 'withdrawn'")["message"]
     assert why == "it may cost 2,001.00, and the working buys of others have no known price"
+
+
+def test_amounts_of_another_currency_count_in_the_base_currency():
+    # 100 at 25 euros and a commission of 1 euro, at 1.2 dollars.
+    assert cash_effect("SELL", 100, 2_500.0, 1.0, 1.2) == pytest.approx(2_499 * 1.2)
+    assert cash_effect("BUY", 100, 2_500.0, NAN, 1.2) == pytest.approx(-2_501 * 1.2)
+    terms = ("r-A", "r", "A", "BUY", 100.0, "LMT", 25.0, "DAY", "EUR", "STK", "SMART", "DU1", None, 1.2)
+    assert buy_cost(Ticket(*terms), 24.0, None, NAN) == pytest.approx(2_501 * 1.2)
