@@ -7,14 +7,17 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from tqdm.auto import tqdm
 
 import stocklean_exec as sx
+from stocklean_exec import clock
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.simulator import Simulator, read_journal
+from tests.approved_buys import approved_buys
 from tests.wire_market import FREE, MARKET, THREE, approved_of, connect, journalled_venue, venue_orders
 
 
@@ -752,6 +755,48 @@ def test_a_resumed_run_waits_for_the_in_flight_time_of_the_broker_or_the_given_o
         lose_an_order(broker, blotter)
         assert sx.resume("r", broker, blotter, settle=given)["status"].tolist() == ["FILLED"]
     assert len(broker.sent) == sent
+
+
+# -- a run that a halt has kept from the mock broker -----------------------------------------------------------
+
+
+def halted_run(blotter):
+    """Record an approved run of one order, of which a halt lets nothing be sent; return its broker."""
+    broker = MockBroker({"SPY": 400.0}, cash=10_000.0)
+    blotter.halt("not yet")
+    with pytest.raises(sx.HaltedError):
+        sx.submit_orders(approved_buys(["SPY"], broker.quotes()), broker, blotter)
+    blotter.clear_halt("now")
+    return broker
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("beyond", "outcome"), [(0, ["FILLED", ""]), (1, ["REJECTED", "approval_expired"])], ids=["at", "over"]
+)
+def test_an_approval_counts_until_it_is_older_than_the_given_age(beyond, outcome, monkeypatch):
+    with sx.open_blotter() as blotter:
+        broker = halted_run(blotter)
+        (approved_at,) = blotter.orders("r")["approved_at"]
+        moment = approved_at.to_pydatetime() + timedelta(seconds=90, microseconds=beyond)
+        monkeypatch.setattr(clock, "now", lambda: moment)
+        states = sx.resume("r", broker, blotter, max_approval_age=90.0)
+    assert states[["status", "reason"]].fillna("").to_numpy().tolist() == [outcome]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_resumed_run_shows_a_progress_bar_on_request(progress, monkeypatch, capsys):
+    # A bar appears after half a second of work; here at once.
+    monkeypatch.setattr("stocklean_exec.progress.tqdm", lambda **options: tqdm(**(options | {"delay": 0.0})))
+    # By default a notebook shows one, and this test's captured output does not.
+    monkeypatch.setattr("stocklean_exec.progress._in_notebook", lambda: not progress)
+    monkeypatch.delenv("STOCKLEAN_PROGRESS", raising=False)
+    with sx.open_blotter() as blotter:
+        broker = halted_run(blotter)
+        capsys.readouterr()
+        sx.resume("r", broker, blotter, progress=progress)
+    assert ("resuming:   0%" in capsys.readouterr().err) is progress
 
 
 # -- commissions of fills while disconnected --------------------------------------------------------------------

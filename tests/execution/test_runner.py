@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.kill_switch import HaltJournal
 from stocklean_exec.brokers.mock import MockBroker
-from stocklean_exec.errors import BrokerError, HaltedError
+from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.simulator import Simulator
 from tests.approved_buys import approved_buys
@@ -36,10 +37,10 @@ class Stub(MockBroker):
         return self.quiet
 
 
-def plan(count, broker, run_id="r", limit=None):
-    """Approve one order of one share in each of ``count`` symbols."""
+def plan(count, broker, run_id="r", limit=None, quantity=1.0):
+    """Approve one order, by default of one share, in each of ``count`` symbols."""
     symbols = [f"S{number:03d}" for number in range(count)]
-    return approved_buys(symbols, broker.quotes(), quantity=1.0, limit=limit, run_id=run_id)
+    return approved_buys(symbols, broker.quotes(), quantity=quantity, limit=limit, run_id=run_id)
 
 
 def prices(count):
@@ -165,6 +166,74 @@ def test_a_run_is_blocked_while_the_broker_gives_no_quotes_and_can_be_sent_later
         assert blotter.runs()["status"].tolist() == ["done"]
 
 
+# -- a connection that was lost ---------------------------------------------------------------------------------
+
+
+class Dropping(Stub):
+    """Loses the connection behind the first order; from then on not all of its lists are complete."""
+
+    async def place(self, ticket):
+        await super().place(ticket)
+        if len(self.placed) == 1:
+            raise ConnectionLostError("the line is down")
+
+    async def restore_connection(self, seconds):
+        """It is back at once."""
+
+    async def collect_evidence(self):
+        found = await super().collect_evidence()
+        gap = "completed orders" if self.placed else ""
+        return replace(found, forgets=True, is_complete=not gap, gap=gap)
+
+
+@pytest.mark.slow
+def test_orders_cleared_at_the_start_of_a_resumed_run_are_sent_after_a_lost_connection():
+    # The first query proves that no other process has sent the orders. From then on only this one can send them,
+    # so that incomplete lists after the loss do not hold the second order back.
+    broker = Dropping(prices(2))
+    with sx.open_blotter() as blotter:
+        blotter.halt("not yet")
+        with pytest.raises(HaltedError):
+            sx.submit_orders(plan(2, broker), broker, blotter)
+        blotter.clear_halt("now")
+        states = sx.resume("r", broker, blotter)
+        assert blotter.events("r")["kind"].isin(["link_lost", "link_restored"]).sum() == 2
+    assert states["status"].tolist() == ["FILLED", "FILLED"]
+    assert broker.placed == ["r-S000-BUY", "r-S001-BUY"]
+
+
+# -- cash ------------------------------------------------------------------------------------------------------
+# A buy of 100 at 10.00 costs 1,000.00 and a commission of 1.00, the least for an order.
+
+
+@pytest.mark.slow
+def test_a_buy_beyond_the_cash_is_not_sent():
+    broker = Stub(prices(2), cash=1_500.0)
+    with sx.open_blotter() as blotter:
+        states = sx.submit_orders(plan(2, broker, quantity=100.0), broker, blotter)
+        withdrawn = blotter.events("r").query("kind == 'withdrawn'")["message"].tolist()
+    assert states["status"].tolist() == ["FILLED", "CANCELLED"]
+    assert states["reason"].tolist()[1] == "not_funded"
+    assert withdrawn == ["it may cost 1,001.00, and 499.00 of cash was available"]
+    assert broker.placed == ["r-S000-BUY"]
+
+
+@pytest.mark.slow
+def test_a_cancelled_buy_reserves_no_cash_in_the_resumed_run():
+    # 1,500.00 pays for one of the two. The broker cancels the first, and a halt comes before the second.
+    cancelled = pd.DataFrame([{"symbol": "S000", "action": "cancel"}])
+    broker = Stub(
+        prices(2), cash=1_500.0, fill_plan=cancelled, window=1, happens=lambda _: blotter._halts.halt("drill")
+    )
+    with sx.open_blotter() as blotter:
+        with pytest.raises(HaltedError):
+            sx.submit_orders(plan(2, broker, quantity=100.0), broker, blotter)
+        assert blotter.orders("r")["status"].tolist() == ["CANCELLED", "NEW"]
+        blotter.clear_halt("drill over")
+        assert sx.resume("r", broker, blotter)["status"].tolist() == ["CANCELLED", "FILLED"]
+    assert broker.cash() == 499.0
+
+
 # -- halts -----------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +344,40 @@ def test_a_run_waits_for_possible_fills_until_the_timeout():
         assert states["status"].tolist() == ["SUBMITTED", "SUBMITTED"]
         assert blotter.runs()["message"].tolist() == ["timeout: 2 orders are still working at the broker"]
         assert broker.open_orders()["client_order_id"].tolist() == ["r-S000-BUY", "r-S001-BUY"]
+
+
+class Trailing(Stub):
+    """Reports a commission only once the run has asked whether more is to come; counts the queries it gets."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, quiet=False, **options)
+        self.late, self.queries = [], 0
+
+    def _publish(self, order, event):
+        if event.kind == "commission":
+            self.late.append((order, event))
+        else:
+            super()._publish(order, event)
+
+    def is_quiet(self):
+        late, self.late = self.late, []
+        for order, event in late:
+            asyncio.get_running_loop().call_soon(super()._publish, order, event)
+        return super().is_quiet()
+
+    async def collect_evidence(self):
+        self.queries += 1
+        return await super().collect_evidence()
+
+
+@pytest.mark.slow
+def test_a_run_waits_for_the_commission_of_its_last_fill_before_it_queries():
+    broker = Trailing(prices(1))
+    with sx.open_blotter() as blotter:
+        states = sx.submit_orders(plan(1, broker, quantity=100.0), broker, blotter)
+    assert states["status"].tolist() == ["FILLED"]
+    assert states["commission"].tolist() == [1.0]  # the least for an order; 100 x 0.005 is less
+    assert broker.queries == 0
 
 
 @pytest.mark.slow

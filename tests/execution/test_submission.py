@@ -360,6 +360,15 @@ def test_a_run_whose_every_row_was_refused_is_blocked(broker, blotter):
     assert broker.placed == []
 
 
+def test_a_refused_plan_is_blocked_at_the_time_of_its_submission(broker, blotter, monkeypatch):
+    approved = approved_of(TWO, limits=sx.Limits(max_order_notional=1))
+    at = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: at)
+    sx.submit_orders(approved, broker, blotter)
+    events = blotter.events("run-1")
+    assert events.loc[events["kind"] == "run_blocked", "occurred_at"].tolist() == [at]
+
+
 @pytest.mark.slow
 def test_a_run_without_approved_orders_is_cancelled(broker, blotter):
     review = review_of(TWO)
