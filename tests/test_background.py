@@ -128,6 +128,7 @@ def test_stopping_cancels_running_work_and_ends_the_thread():
     made.stop()
 
 
+@pytest.mark.slow
 def test_the_loop_works_in_a_plain_script_and_prints_nothing():
     code = "import asyncio; from stocklean_exec.background import call; print(call(asyncio.sleep(0, 'done')))"
     done = run_script(code)
@@ -161,6 +162,7 @@ begun.wait()
 """
 
 
+@pytest.mark.slow
 def test_work_still_running_at_program_exit_finishes_its_cleanup():
     done = run_script(LEFT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "wound up\n", "")
@@ -230,6 +232,7 @@ print(writer.is_running)
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_starts_its_own_loop():
     done = run_script(FORKED)
     assert (done.stdout, done.stderr) == ("refused True\nrefused\nTrue False False\nTrue False True\nFalse\n", "")

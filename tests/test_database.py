@@ -203,6 +203,7 @@ def test_an_escaped_name_of_a_missing_file_matches_no_file(tmp_path):
     connection.close()
 
 
+@pytest.mark.slow
 def test_a_pattern_is_expanded_when_the_connection_is_made(tmp_path):
     files(tmp_path, ["t1", "tx", "u"])
     connection, found = connect_to_files([f"{tmp_path}/t*.parquet"])

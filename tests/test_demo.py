@@ -27,6 +27,7 @@ def test_the_demo_has_orders_of_every_side_and_status(demo):
     assert (demo[0].fills["client_order_id"].value_counts() > 1).any()
 
 
+@pytest.mark.slow
 def test_the_run_is_partial_and_approved_by_the_demo(demo):
     run = demo[2].iloc[0]
     assert (run["run_id"], run["status"], run["mode"], run["approved_by"]) == ("demo", "partial", "paper", "demo")

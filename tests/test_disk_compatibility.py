@@ -166,6 +166,7 @@ def test_trades_equal_the_scripted_fills(how, take):
         assert quotes.loc["SPY", ["bid", "ask", "last"]].tolist() == [399.90, 400.10, 400.00]
 
 
+@pytest.mark.slow
 def test_extra_columns_of_the_plan_are_returned_unchanged(take):
     with sx.read_blotter(take("finished") / BLOTTER) as blotter:
         orders = blotter.orders("run-1")
@@ -204,6 +205,7 @@ def assert_costs(source):
     assert sx.completion(source)["fill_ratio"].tolist() == [1.0, 1.0, 0.4, 0.0, 0.0, 1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_the_costs_of_an_old_blotter_are_unchanged(take):
     assert_costs(sx.trade_record(take("finished") / BLOTTER))
 
@@ -329,6 +331,7 @@ def test_a_lock_of_the_old_version_protects_its_blotter(take):
     sx.open_blotter(folder / BLOTTER).close()
 
 
+@pytest.mark.slow
 def test_a_run_lock_of_the_old_version_protects_its_run(take, monkeypatch):
     # The lock of a run is found by its name in the user's state folder: both versions must give it the same one.
     folder = take("killed")
@@ -381,6 +384,7 @@ def texts_of(folder):
             yield "types", blotter._frame("SELECT data_type FROM duckdb_columns()").to_csv()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["finished", "killed", "halted"])
 def test_no_file_names_a_module_of_the_package(name, take):
     # Modules may be moved: what is on disk are texts, numbers and times, never a Python object.

@@ -83,6 +83,7 @@ def test_whole_orders_fill_in_whole_shares_whatever_the_size_shown():
     assert split(0.5, 0.3) == [0.5]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 10**9).map(lambda ticks: ticks / 10_000), st.floats(0.01, 1e6))
 @settings(deadline=None, derandomize=True, max_examples=200)
 def test_executions_add_up_to_the_order(quantity, size):

@@ -128,6 +128,7 @@ def test_the_readme_shows_every_table_as_it_is_declared():
         assert table.markdown() in README
 
 
+@pytest.mark.slow
 def test_the_readme_shows_every_command():
     shown = subprocess.run(
         [sys.executable, "-m", "stocklean_exec", "--help"], check=False, capture_output=True, text=True

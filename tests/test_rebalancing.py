@@ -25,6 +25,7 @@ def broker_of(**options):
     return sx.connect("mock://", quotes=MARKET, cash=10_000, **options)
 
 
+@pytest.mark.slow
 def test_a_dry_run_is_the_default_and_sends_and_records_nothing(blotter):
     broker = broker_of()
     plan = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="ann")
@@ -54,6 +55,7 @@ def test_one_call_goes_from_targets_to_fills(blotter):
     assert blotter.runs()["approved_by"].tolist() == ["ann"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("approve", [None, False, ""])
 def test_without_an_approval_nothing_is_sent_and_the_run_is_cancelled(blotter, approve):
     broker = broker_of()
@@ -101,6 +103,7 @@ def test_other_targets_under_the_same_run_are_an_error(blotter):
         sx.rebalance({"SPY": 0.4}, broker_of(), blotter, run_id="r", approve="ann", dry_run=False)
 
 
+@pytest.mark.slow
 def test_a_portfolio_at_its_targets_gives_no_run(blotter):
     broker = sx.connect("mock://", quotes=MARKET, cash=0, positions={"SPY": 100})
     states = sx.rebalance({"SPY": 1.0}, broker, blotter, run_id="r", approve="ann", dry_run=False)
@@ -109,6 +112,7 @@ def test_a_portfolio_at_its_targets_gives_no_run(blotter):
     assert len(blotter.runs()) == 0
 
 
+@pytest.mark.slow
 def test_a_halt_blocks_a_dry_run_order_by_order(blotter):
     blotter.halt("drill")
     plan = sx.rebalance(TARGETS, broker_of(), blotter, run_id="r", approve="ann")
@@ -129,6 +133,7 @@ def test_a_halt_blocks_the_run_which_can_be_sent_once_it_is_cleared(blotter):
     assert states["status"].tolist() == ["FILLED", "FILLED"]
 
 
+@pytest.mark.slow
 def test_the_limits_are_enforced_including_the_maximum_approval_age(blotter):
     limits = sx.Limits(max_order_notional=2_500)
     states = sx.rebalance(TARGETS, broker_of(), blotter, run_id="r", limits=limits, approve="ann", dry_run=False)
@@ -138,6 +143,7 @@ def test_the_limits_are_enforced_including_the_maximum_approval_age(blotter):
     ]
 
 
+@pytest.mark.slow
 def test_holdings_and_options_are_passed_to_the_planner(blotter):
     broker = broker_of(positions={"TLT": 10})
     with pytest.raises(InputError) as caught:
@@ -149,11 +155,13 @@ def test_holdings_and_options_are_passed_to_the_planner(blotter):
     assert states["client_order_id"].tolist() == ["r-TLT-SELL", "r-SPY-BUY"]
 
 
+@pytest.mark.slow
 def test_nav_can_be_given_instead_of_the_brokers(blotter):
     plan = sx.rebalance(TARGETS, broker_of(), blotter, run_id="r", nav=1_000)
     assert plan["quantity"].tolist() == [5.0, 4.0]
 
 
+@pytest.mark.slow
 def test_targets_can_be_a_file(blotter, tmp_path):
     file = tmp_path / "targets.csv"
     file.write_text("symbol,weight\nSPY,0.5\n")
@@ -170,6 +178,7 @@ def test_rebalance_can_be_awaited_or_called_inside_a_running_loop(blotter):
     assert blotter.runs()["status"].tolist() == ["done", "done"]
 
 
+@pytest.mark.slow
 def test_prepare_returns_a_review_of_the_checked_plan(blotter):
     review = prepare(TARGETS, broker_of(), blotter, run_id="r")
     assert repr(review) == "<OrderReview r: 2 orders, 0 approved, 0 rejected, 2 open, 0 blocked>"
@@ -284,6 +293,7 @@ def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blot
         assert broker.open_orders()["quantity"].sum() == 1_020.0
 
 
+@pytest.mark.slow
 def test_working_orders_of_other_clients_or_without_reference_are_considered(blotter):
     with resting_broker("sim") as broker:
         with (
@@ -360,6 +370,7 @@ class InEuros(MockBroker):
     base_currency = "EUR"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("open_broker", [lambda: account_in("CAD"), lambda: InEuros(MARKET, cash=10_000)])
 def test_an_account_in_another_currency_than_the_orders_needs_a_rate(blotter, open_broker):
     with open_broker() as broker:
@@ -385,6 +396,7 @@ def test_an_account_in_another_currency_than_the_orders_needs_a_rate(blotter, op
     assert not len(blotter.orders())
 
 
+@pytest.mark.slow
 def test_an_account_without_a_reported_currency_is_refused(blotter):
     with (
         account_in("") as broker,
@@ -415,6 +427,7 @@ def test_the_held_contract_may_be_named_and_is_traded(blotter):
         assert states[["status", "con_id"]].to_numpy().tolist() == [["FILLED", con_id]]
 
 
+@pytest.mark.slow
 def test_a_contract_that_was_changed_after_the_approval_is_refused(blotter):
     with sx.connect("sim://?seed=7", quotes=MARKET, cash=10_000, positions={"SPY": 10}) as broker:
         plan = sx.rebalance({"SPY": 0.5}, broker, blotter, run_id="r", approve="ann")
@@ -431,6 +444,7 @@ def test_a_symbol_held_as_another_contract_than_requested_is_refused():
     assert caught.value.codes == ("ambiguous_instrument",)
 
 
+@pytest.mark.slow
 def test_warnings_about_the_targets_are_kept_in_the_final_result(blotter):
     wanted = {"SPY": 0.5, "CASH_USD": 0.25}
     review = prepare(wanted, broker_of(), blotter, run_id="r")
@@ -441,6 +455,7 @@ def test_warnings_about_the_targets_are_kept_in_the_final_result(blotter):
         assert frame["symbol"].tolist() == ["SPY"]
 
 
+@pytest.mark.slow
 def test_targets_of_cash_alone_sell_all_holdings(blotter):
     broker = broker_of(positions={"SPY": 10})
     options = {"run_id": "r", "approve": "ann", "dry_run": False, "allow_liquidation": True, "unlisted": "close"}
@@ -468,6 +483,7 @@ def account_in_two_currencies(cash=1_000_000.0):
     return sx.connect("mock://?seed=7", quotes=TWO_MARKETS, cash=cash, fx={"EUR": RATE})
 
 
+@pytest.mark.slow
 def test_a_book_in_two_currencies_is_planned_checked_filled_and_sold_again(blotter):
     options = {"approve": "ann", "dry_run": False}
     with account_in_two_currencies() as broker:
@@ -504,6 +520,7 @@ def test_a_book_in_two_currencies_is_planned_checked_filled_and_sold_again(blott
         assert broker.nav() == pytest.approx(1_000_000 - costs)
 
 
+@pytest.mark.slow
 def test_a_debit_in_another_currency_is_announced(blotter):
     with account_in_two_currencies() as broker:
         plan = sx.rebalance(HALVES, broker, blotter, run_id="r", approve="ann")
@@ -514,6 +531,7 @@ def test_a_debit_in_another_currency_is_announced(blotter):
         assert "currency_debit" not in set(sx.input_warnings(only_dollars)["code"])
 
 
+@pytest.mark.slow
 def test_a_currency_without_a_rate_stops_its_own_orders_and_no_others(blotter):
     with sx.connect("mock://?seed=7", quotes=TWO_MARKETS, cash=1_000_000.0) as broker:
         states = sx.rebalance(HALVES, broker, blotter, run_id="r", approve="ann", dry_run=False).set_index(
@@ -523,6 +541,7 @@ def test_a_currency_without_a_rate_stops_its_own_orders_and_no_others(blotter):
         assert states.loc["SAP", "reason"] == "currency_unsupported"
 
 
+@pytest.mark.slow
 def test_a_rate_of_the_plan_must_be_that_of_the_account(blotter):
     with account_in_two_currencies() as broker:
         for rate in (1 / RATE, 1.1 * RATE):
@@ -543,6 +562,7 @@ def test_a_rate_of_the_plan_must_be_that_of_the_account(blotter):
         assert set(done["status"]) == {"FILLED"}
 
 
+@pytest.mark.slow
 def test_caps_on_value_count_the_base_currency_when_orders_are_sent(blotter):
     # 100 SAP are 15,000 EUR, or 16,500 US dollars.
     order = pd.DataFrame(
@@ -568,6 +588,7 @@ def test_caps_on_value_count_the_base_currency_when_orders_are_sent(blotter):
             assert sx.submit_orders(review.result(), broker, blotter)["status"].tolist() == [status]
 
 
+@pytest.mark.slow
 def test_a_buy_in_another_currency_waits_for_the_cash_that_it_costs_in_the_base_currency(blotter):
     # 10,000 dollars of SPY are sold to buy euros' worth of them: the sell rests, so the buy is never funded.
     rests = pd.DataFrame([{"symbol": "SPY", "action": "rest"}])

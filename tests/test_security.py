@@ -135,6 +135,7 @@ def test_simulator_files_follow_the_umask(tmp_path):
         os.umask(before)
 
 
+@pytest.mark.slow
 def test_folder_of_a_blotter_is_not_checked(tmp_path):
     tmp_path.chmod(0o777)
     with sx.open_blotter(tmp_path / "x.duckdb") as blotter:
@@ -158,6 +159,7 @@ def test_unreadable_halt_journal_is_a_halt(tmp_path):
         journal.rmdir()
 
 
+@pytest.mark.slow
 @as_root
 def test_blotter_of_another_user_is_not_opened(tmp_path):
     path = tmp_path / "x.duckdb"
@@ -193,6 +195,7 @@ def test_links_in_place_of_what_is_written(tmp_path):
     assert victim.read_text("utf-8") == "kept"
 
 
+@pytest.mark.slow
 def test_links_to_folders_and_to_input_are_followed(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "folder").symlink_to(tmp_path / "real")
@@ -239,6 +242,7 @@ def parquet(path, weight):
     (path.parent / "new").rename(path)
 
 
+@pytest.mark.slow
 def test_names_are_exact(tmp_path):
     parquet(tmp_path / "targets[1].parquet", 0.25)
     parquet(tmp_path / "targets1.parquet", 0.75)

@@ -66,6 +66,7 @@ def run_script(code, *arguments):
 # -- plans ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plan_and_its_first_events_are_one_transaction(blotter):
     blotter.record_plan(plan(), header(), [OrderEvent("intent", "run-1", "a")]).result()
     refused = blotter.record_plan(plan("run-2", ("c", "a")), header("run-2"), [OrderEvent("intent", "run-2", "c")])
@@ -78,6 +79,7 @@ def test_a_plan_and_its_first_events_are_one_transaction(blotter):
     assert blotter.orders("run-2")["state"].tolist() == ["INTENT"]
 
 
+@pytest.mark.slow
 def test_a_plan_is_recorded_once(blotter):
     blotter.record_plan(plan(), header(), []).result()
     with pytest.raises(BlotterError):
@@ -85,6 +87,7 @@ def test_a_plan_is_recorded_once(blotter):
     assert len(blotter.orders()) == 2
 
 
+@pytest.mark.slow
 def test_a_refused_plan_does_not_discard_the_events_of_others(blotter):
     blotter.record_plan(plan(), header(), []).result()
     futures = []
@@ -98,6 +101,7 @@ def test_a_refused_plan_does_not_discard_the_events_of_others(blotter):
     assert len(blotter.events()) == 20
 
 
+@pytest.mark.slow
 def test_orders_are_returned_in_plan_sequence_whatever_the_index_labels(blotter):
     frame = plan(names=("z", "a", "m")).set_index(pd.Index([7, 7, 3]))
     blotter.record_plan(frame, header(), []).result()
@@ -105,6 +109,7 @@ def test_orders_are_returned_in_plan_sequence_whatever_the_index_labels(blotter)
     assert blotter.planned("run-1") == {"z": "hash of z", "a": "hash of a", "m": "hash of m"}
 
 
+@pytest.mark.slow
 def test_a_row_without_a_quantity_is_kept(blotter):
     blotter.record_plan(
         plan(quantity=[float("nan"), 5.0]), header(), [OrderEvent("refused", "run-1", "a", code="x")]
@@ -114,11 +119,13 @@ def test_a_row_without_a_quantity_is_kept(blotter):
     assert orders["status"].tolist() == ["REJECTED", "NEW"]
 
 
+@pytest.mark.slow
 def test_a_plan_without_rows_is_a_run(blotter):
     blotter.record_plan(plan(names=()), header(), []).result()
     assert blotter.runs()["run_id"].tolist() == ["run-1"]
 
 
+@pytest.mark.slow
 def test_the_row_of_a_run_has_the_values_it_was_given(blotter):
     blotter.record_plan(plan(), header(), []).result()
     row = blotter.runs().iloc[0]
@@ -127,6 +134,7 @@ def test_the_row_of_a_run_has_the_values_it_was_given(blotter):
     assert row["code_version"] == sx.__version__
 
 
+@pytest.mark.slow
 def test_events_are_read_as_they_were_recorded(blotter):
     events = [
         OrderEvent(
@@ -155,11 +163,13 @@ def overtaking(blotter, events=(), approved="ab", **later):
     return blotter.overtaken_by("run-1")
 
 
+@pytest.mark.slow
 def test_a_plan_is_overtaken_only_by_a_later_plan_with_orders_in_the_same_symbols(blotter):
     assert overtaking(blotter) == {"run-2": ["SPY", "TLT"]}
     assert blotter.overtaken_by("run-2") == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("events", "later", "found"),
     [
@@ -180,6 +190,7 @@ def test_only_orders_that_were_or_may_be_sent_overtake_unsent_orders(blotter, ev
     assert overtaking(blotter, events, **later) == found
 
 
+@pytest.mark.slow
 def test_a_run_is_not_overtaken_by_its_own_later_batch(blotter):
     assert overtaking(blotter, symbol=["KO", "XOM"]) == {}
     leg = plan("run-1", ["run-1-c"], account="DU1", symbol="SPY")
@@ -187,6 +198,7 @@ def test_a_run_is_not_overtaken_by_its_own_later_batch(blotter):
     assert blotter.overtaken_by("run-1") == {}
 
 
+@pytest.mark.slow
 def test_sql_in_a_text_is_stored_as_text(blotter):
     orders = plan(EVIL, (EVIL,), symbol=EVIL, note=EVIL)
     blotter.record_plan(
@@ -199,6 +211,7 @@ def test_sql_in_a_text_is_stored_as_text(blotter):
     assert blotter.planned(EVIL) == {EVIL: f"hash of {EVIL}"}
 
 
+@pytest.mark.slow
 def test_a_dataframe_of_the_caller_does_not_shadow_a_blotter_table(blotter):
     events = orders = new_rows = pd.DataFrame({"client_order_id": ["mine"]})
     blotter.record_plan(plan(), header(), []).result()
@@ -206,6 +219,7 @@ def test_a_dataframe_of_the_caller_does_not_shadow_a_blotter_table(blotter):
     assert len(events) == len(orders) == len(new_rows) == 1
 
 
+@pytest.mark.slow
 def test_the_quotes_of_a_run_are_recorded(blotter):
     quotes = pd.DataFrame(
         {"symbol": ["SPY"], "bid": [1.0], "quoted_at": pd.Series([NOON], dtype="datetime64[us, UTC]")}
@@ -225,10 +239,12 @@ def unsure(blotter):
     return blotter
 
 
+@pytest.mark.slow
 def test_an_order_that_was_sent_and_not_answered_is_unresolved(unsure):
     assert unsure.unresolved()["client_order_id"].tolist() == ["a"]
 
 
+@pytest.mark.slow
 def test_a_person_resolves_an_order_with_a_reason(unsure):
     unsure.resolve("a", "CANCELLED", reason="not in TWS")
     assert unsure.unresolved().empty
@@ -237,6 +253,7 @@ def test_a_person_resolves_an_order_with_a_reason(unsure):
     assert unsure.events()["kind"].tolist() == ["intent", "sending", "resolved"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "status", "reason", "codes"),
     [
@@ -256,6 +273,7 @@ def test_a_resolution_is_refused_with_every_problem_named(unsure, name, status, 
     assert unsure.unresolved()["client_order_id"].tolist() == ["a"]
 
 
+@pytest.mark.slow
 def test_nothing_is_resolved_twice(unsure):
     unsure.resolve("a", "REJECTED", reason="x")
     with pytest.raises(InputError):
@@ -271,6 +289,7 @@ HaltJournal(sys.argv[1]).halt("from outside")
 """
 
 
+@pytest.mark.slow
 def test_a_halt_is_in_force_and_recorded(blotter):
     blotter.halt("fat finger")
     assert blotter.halted == "fat finger"
@@ -305,12 +324,14 @@ def test_a_halt_of_another_process_applies_at_once_and_is_recorded_at_closing(pa
             assert blotter.events()["message"].tolist() == ["from outside"]
 
 
+@pytest.mark.slow
 def test_a_blotter_in_memory_can_be_halted_too():
     with open_blotter() as blotter:
         blotter.halt("x")
         assert blotter.halted == "x"
 
 
+@pytest.mark.slow
 def test_a_closed_blotter_can_still_be_halted(path):
     blotter = open_blotter(path)
     blotter.close()
@@ -356,6 +377,7 @@ def test_after_kill_9_of_its_owner_a_blotter_opens_with_all_that_was_acknowledge
         assert blotter.events()["message"].tolist() == ["recorded"]
 
 
+@pytest.mark.slow
 def test_a_blotter_is_open_once_in_a_process(path, blotter):
     with pytest.raises(BlotterLockedError, match="open in this process"):
         open_blotter(path)
@@ -372,6 +394,7 @@ def test_a_copy_or_a_second_attempt_does_not_let_another_process_open_the_blotte
     assert str(os.getpid()) in done.stderr
 
 
+@pytest.mark.slow
 def test_another_file_can_be_opened_at_the_same_time(blotter, tmp_path):
     with open_blotter(tmp_path / "other.duckdb") as other:
         assert other.orders().empty
@@ -427,6 +450,7 @@ def test_a_forked_child_is_refused_and_its_parent_continues_to_work(path, way):
 # -- private files -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_file_of_a_blotter_is_private_whatever_the_umask(path):
     mask = os.umask(0)
     try:
@@ -441,6 +465,7 @@ def test_every_file_of_a_blotter_is_private_whatever_the_umask(path):
         os.umask(mask)
 
 
+@pytest.mark.slow
 def test_a_log_that_is_recreated_after_a_checkpoint_is_private_too(path):
     mask = os.umask(0)
     try:
@@ -476,6 +501,7 @@ def test_closing_twice_is_harmless_and_frees_the_file(path):
     open_blotter(path).close()
 
 
+@pytest.mark.slow
 def test_every_use_of_a_closed_blotter_is_refused(path):
     blotter = open_blotter(path)
     blotter.close()

@@ -165,6 +165,7 @@ def test_a_new_file_is_private_whatever_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "x.duckdb").stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_a_new_blotter_and_its_events_survive_a_power_cut(tmp_path, power):
     with open_blotter(tmp_path / "x.duckdb") as blotter:
         blotter.record([OrderEvent("message", "r", code="recorded")]).result()
@@ -197,6 +198,7 @@ def test_creating_a_blotter_does_not_change_the_umask(tmp_path):
         os.umask(mask)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_a_blotter_error(tmp_path):
     path = tmp_path / "x.duckdb"
     open_blotter(path).close()
@@ -245,6 +247,7 @@ def at_version(connection, version):
             database_file._apply(connection, step[2], [step])
 
 
+@pytest.mark.slow
 def test_events_recorded_before_the_market_data_type_column_have_a_missing_type():
     connection = connect(None)
     at_version(connection, 3)
@@ -262,6 +265,7 @@ def test_events_recorded_before_the_market_data_type_column_have_a_missing_type(
     assert found == [(100.0, None, None)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
 def test_a_new_schema_is_the_same_as_a_migrated_one(version):
     fresh, migrated = connect(None), connect(None)
@@ -273,6 +277,7 @@ def test_a_new_schema_is_the_same_as_a_migrated_one(version):
     assert fresh.execute(steps).fetchall() == migrated.execute(steps).fetchall()
 
 
+@pytest.mark.slow
 def test_migrating_twice_changes_nothing():
     connection = connect(None)
     migrate(connection)
@@ -291,6 +296,7 @@ def test_every_file_in_the_migrations_folder_is_a_migration():
     assert all(re.fullmatch(r"\d{3}_[a-z]+(_[a-z]+)*\.sql", name) for name in names)
 
 
+@pytest.mark.slow
 def test_the_schema_has_primary_keys_and_no_other_index_or_constraint():
     connection = connect(None)
     migrate(connection)
@@ -317,6 +323,7 @@ def test_nothing_in_the_package_updates_or_deletes(path):
     assert not re.search(forbidden, statements_of(path))
 
 
+@pytest.mark.slow
 def test_a_file_of_a_newer_version_is_refused_and_not_changed(tmp_path):
     path = tmp_path / "x.duckdb"
     connection = connect(path)
@@ -328,6 +335,7 @@ def test_a_file_of_a_newer_version_is_refused_and_not_changed(tmp_path):
             open_blotter(path)
 
 
+@pytest.mark.slow
 def test_a_file_of_an_older_version_is_migrated_when_it_is_opened_and_keeps_its_rows(tmp_path):
     path = tmp_path / "x.duckdb"
     connection = connect(path)
@@ -341,6 +349,7 @@ def test_a_file_of_an_older_version_is_migrated_when_it_is_opened_and_keeps_its_
         assert blotter.quotes().empty
 
 
+@pytest.mark.slow
 def test_a_duckdb_file_of_another_program_is_refused_and_not_changed(tmp_path):
     path = tmp_path / "x.duckdb"
     with duckdb.connect(str(path)) as connection:
@@ -359,6 +368,7 @@ def test_a_version_table_of_another_program_is_a_blotter_error(tmp_path):
         open_blotter(path)
 
 
+@pytest.mark.slow
 def test_a_refused_file_is_not_kept_open(tmp_path):
     path = tmp_path / "x.duckdb"
     with duckdb.connect(str(path)) as connection:
@@ -370,6 +380,7 @@ def test_a_refused_file_is_not_kept_open(tmp_path):
     del caught
 
 
+@pytest.mark.slow
 def test_schema_changes_are_checkpointed_and_not_replayed_from_the_log(tmp_path):
     path = tmp_path / "x.duckdb"
     connection = connect(path)
@@ -379,6 +390,7 @@ def test_schema_changes_are_checkpointed_and_not_replayed_from_the_log(tmp_path)
     connection.close()
 
 
+@pytest.mark.slow
 def test_a_failing_migration_is_rolled_back_completely(tmp_path):
     connection = connect(None)
     migrate(connection)
@@ -393,6 +405,7 @@ def test_a_failing_migration_is_rolled_back_completely(tmp_path):
     assert connection.execute("SELECT max(version) FROM main.schema_migrations").fetchall() == [(SCHEMA_VERSION,)]
 
 
+@pytest.mark.slow
 def test_the_file_stays_readable_by_an_older_duckdb(tmp_path):
     path = tmp_path / "x.duckdb"
     open_blotter(path).close()

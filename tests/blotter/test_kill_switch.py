@@ -83,6 +83,7 @@ def test_no_entry_is_lost_in_a_power_cut(path, power):
     assert [entry.reason for entry in HaltJournal(path).entries()] == ["one", "checked", "two"]
 
 
+@pytest.mark.slow
 def test_a_halt_of_another_process_is_seen_at_once(path):
     journal = HaltJournal(path)
     journal.check()

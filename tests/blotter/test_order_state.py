@@ -86,6 +86,7 @@ def test_6_more_at_110_fill_the_order_at_106():
     assert (state.status, state.filled, state.avg_fill_price) == ("FILLED", 10.0, 106.0)  # (400 + 660) / 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "reported",
     [[FILL_4, FILL_6], [FILL_6, FILL_4], [FILL_4, FILL_4, FILL_6, FILL_6], [FILL_6, FILL_4, FILL_6, FILL_4]],
@@ -95,6 +96,7 @@ def test_sql_has_filled_10_at_106_whatever_the_sequence_of_the_two_fills(reporte
     assert (row["status"], row["filled_quantity"], row["avg_fill_price"]) == ("FILLED", 10.0, 106.0)
 
 
+@pytest.mark.slow
 def test_sql_has_partial_4_at_100_after_the_first_fill(shared):
     row = through_sql(shared, 10, [FILL_4])
     assert (row["status"], row["filled_quantity"], row["avg_fill_price"]) == ("PARTIAL", 4.0, 100.0)
@@ -504,6 +506,7 @@ def test_derived_state_of(name):
         assert tuple(map(known, found)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HISTORIES)
 def test_sql_state_of(name, shared):
     quantity, events, expected = HISTORIES[name]
@@ -573,6 +576,7 @@ def test_derived_status_of_a_run_with(name):
     assert expected in RUN_STATUSES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_sql_status_of_a_run_with(name, shared):
     statuses, any_filled, flags, expected = RUNS[name]
@@ -592,6 +596,7 @@ def test_sql_status_of_a_run_with(name, shared):
     assert shared.runs().set_index("run_id").loc[run_id, "status"] == expected
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_running_again(shared):
     ends = [OrderEvent("run_started", attempt=1), OrderEvent("run_ended", attempt=1, message="timeout")]
     run_id = record(shared, [*ends, OrderEvent("run_started", attempt=2)], [10.0])
@@ -770,6 +775,7 @@ def test_the_orders_view_agrees_with_derive_order(recorded):
                 assert the_same(mine, theirs) or math.isclose(mine, theirs, rel_tol=1e-9, abs_tol=1e-12), about
 
 
+@pytest.mark.slow
 def test_the_runs_view_agrees_with_derive_run_status(recorded):
     expected, orders, runs, _ = recorded
     statuses = orders.groupby("run_id")["status"].agg(list).to_dict()

@@ -132,6 +132,7 @@ def test_a_view_starts_with_the_declared_columns_in_their_types(view, filled):
             assert kind == SQL_TYPES[column.dtype], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_frame_has_the_declared_columns_and_dtypes_also_without_rows(view, full, filled, empty):
@@ -161,6 +162,7 @@ def test_times_are_exact_to_the_microsecond_whatever_the_time_zone_of_the_machin
     assert done.stdout == "2026-07-01T23:59:59.999999+00:00\n"
 
 
+@pytest.mark.slow
 def test_times_at_both_ends_of_the_calendar_can_be_read(blotter):
     ends = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), None]
     blotter.record([OrderEvent("message", "ends", message=str(end), occurred_at=end) for end in ends]).result()
@@ -196,6 +198,7 @@ def test_without_a_two_sided_quote_the_arrival_price_is_the_last_trade(filled, b
     assert found == expected or (expected is None and pd.isna(found))
 
 
+@pytest.mark.slow
 def test_the_arrival_of_an_order_sent_twice_is_its_last_attempt(blotter):
     sent = OrderEvent("sending", "run-1", "run-1-SPY-BUY", NOON, attempt=2, bid=109.0, ask=111.0)
     blotter.record([sent]).result()
@@ -215,6 +218,7 @@ def test_extra_columns_of_a_plan_are_returned(filled):
     assert not {"extra", "row_number"} & set(orders.columns)
 
 
+@pytest.mark.slow
 def test_one_run_can_be_read_alone(blotter):
     fill(blotter, "run-2")
     assert len(blotter.runs()) == 2
@@ -254,6 +258,7 @@ def test_many_threads_read_while_one_writes(blotter):
 # -- repr and closing --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_repr_of_a_blotter_counts_runs_orders_and_fills(blotter):
     assert repr(blotter) == "<Blotter paper.duckdb: 1 runs, 2 orders, 1 fills>"
     with read_blotter(blotter.path) as snapshot:
@@ -261,6 +266,7 @@ def test_the_repr_of_a_blotter_counts_runs_orders_and_fills(blotter):
     assert repr(snapshot) == "<Snapshot of paper.duckdb: closed>"
 
 
+@pytest.mark.slow
 def test_reading_a_closed_reader_is_refused(blotter, path):
     snapshot = read_blotter(path)
     snapshot.close()
@@ -277,6 +283,7 @@ def test_reading_a_closed_reader_is_refused(blotter, path):
             ask()
 
 
+@pytest.mark.slow
 def test_exporting_a_closed_reader_is_refused(blotter, path, tmp_path):
     snapshot = read_blotter(path)
     snapshot.close()
@@ -298,6 +305,7 @@ def test_a_snapshot_of_a_closed_blotter_has_its_events(path):
             pd.testing.assert_frame_equal(frame, before[name])
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_an_open_blotter_in_the_same_process_holds_what_was_acknowledged_and_does_not_change(
     blotter, path
 ):
@@ -317,6 +325,7 @@ def test_a_snapshot_by_the_owner_does_not_drop_the_lock_of_duckdb(blotter, path)
     assert f"PID {os.getpid()}" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_snapshot_removes_its_temporary_files(blotter, path, tmp_path, monkeypatch):
     folder = tmp_path / "temporary"
     folder.mkdir()
@@ -327,6 +336,7 @@ def test_a_snapshot_removes_its_temporary_files(blotter, path, tmp_path, monkeyp
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_fails_removes_its_temporary_files(tmp_path, monkeypatch):
     path = tmp_path / "x.duckdb"
     with duckdb.connect(str(path)) as connection:
@@ -362,6 +372,7 @@ def test_reading_takes_no_lock_and_does_not_change_the_file(path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_a_file_of_an_older_version_is_read_in_the_new_schema_and_not_changed(path):
     connection = database_file.connect(path)
     connection.execute(database_file._VERSIONS)
@@ -509,6 +520,7 @@ def test_a_column_of_mixed_types_is_exported_as_text(blotter, tmp_path):
     assert found == [("1.5",), ("x",)]
 
 
+@pytest.mark.slow
 def test_an_export_that_cannot_be_written_is_a_blotter_error(blotter, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(BlotterError, match="the export to"):

@@ -70,6 +70,7 @@ def test_an_event_is_recorded_when_its_future_is_done(bench):
     assert bench.rows("kind, run_id, message") == [("message", "r", "a")]
 
 
+@pytest.mark.slow
 def test_all_waiting_events_go_into_one_commit(bench):
     go_on = bench.hold()
     futures = [bench.writer.put([message(number)]) for number in range(500)]
@@ -81,12 +82,14 @@ def test_all_waiting_events_go_into_one_commit(bench):
     assert bench.rows() == [(str(number),) for number in range(500)]
 
 
+@pytest.mark.slow
 def test_events_are_numbered_in_the_sequence_of_recording(bench):
     for number in range(3):
         bench.writer.put([message(f"{number}a"), message(f"{number}b")]).result()
     assert bench.rows("number, message") == [(n + 1, f"{n // 2}{'ab'[n % 2]}") for n in range(6)]
 
 
+@pytest.mark.slow
 def test_an_event_is_recorded_once_within_a_batch(bench):
     go_on = bench.hold()
     futures = [bench.writer.put([message("a"), message("a")]) for _ in range(3)]
@@ -101,6 +104,7 @@ def test_an_event_is_recorded_once_across_batches(bench):
     assert bench.rows() == [("a",)]
 
 
+@pytest.mark.slow
 def test_an_event_is_recorded_once_across_writers(bench):
     bench.writer.put([message("a"), message("b")]).result()
     bench.writer.close()
@@ -110,6 +114,7 @@ def test_an_event_is_recorded_once_across_writers(bench):
     assert bench.rows("number, message") == [(1, "a"), (2, "b"), (3, "c")]
 
 
+@pytest.mark.slow
 def test_the_first_report_of_an_event_is_kept(bench):
     fill = OrderEvent("execution", "r", "o", exec_id="x", quantity=4.0, price=100.0)
     bench.writer.put([fill, fill._replace(price=1.0)]).result()
@@ -117,6 +122,7 @@ def test_the_first_report_of_an_event_is_kept(bench):
     assert bench.rows("price") == [(100.0,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [True, False])
 def test_one_execution_under_two_runs_is_recorded_once_and_the_other_events_too(bench, together):
     fill = OrderEvent("execution", "run-1", "o", exec_id="x", quantity=4.0, price=100.0)
@@ -168,6 +174,7 @@ UNSTORABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNSTORABLE)
 def test_an_event_that_cannot_be_stored_is_refused_alone(bench, name):
     go_on = bench.hold()
@@ -184,12 +191,14 @@ def test_an_event_that_cannot_be_stored_is_refused_alone(bench, name):
     assert bench.rows() == [(text,) for text in [*recorded, "beside it"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -5.0, 1e300])
 def test_an_implausible_execution_is_recorded_and_stops_nothing(bench, value):
     bench.writer.put([OrderEvent("execution", "r", "o", exec_id="x", quantity=value, price=value)]).result()
     assert bench.rows("quantity, price") == [(None, None) if value != value else (value, value)]  # noqa: PLR0124 - NaN
 
 
+@pytest.mark.slow
 def test_work_and_events_are_one_transaction(bench):
     def insert(connection):
         connection.execute(
@@ -204,6 +213,7 @@ def test_work_and_events_are_one_transaction(bench):
     assert bench.rows() == [("a",)]
 
 
+@pytest.mark.slow
 def test_failing_work_fails_alone(bench):
     def fail(_):
         raise LookupError("not there")
@@ -222,6 +232,7 @@ def test_failing_work_fails_alone(bench):
     assert bench.rows() == [("a",), ("c",)]
 
 
+@pytest.mark.slow
 def test_a_cancelled_wait_does_not_withdraw_the_event_or_stop_the_writer(bench):
     go_on = bench.hold()
     future = bench.writer.put([message("a")])
@@ -237,6 +248,7 @@ def test_a_cancelled_wait_does_not_withdraw_the_event_or_stop_the_writer(bench):
     assert bench.rows() == [("a",), ("b",)]
 
 
+@pytest.mark.slow
 def test_a_list_that_is_changed_later_is_recorded_as_it_was(bench):
     go_on = bench.hold()
     events = [message("a")]
@@ -247,6 +259,7 @@ def test_a_list_that_is_changed_later_is_recorded_as_it_was(bench):
     assert bench.rows() == [("a",)]
 
 
+@pytest.mark.slow
 def test_closing_writes_all_waiting_events(bench):
     go_on = bench.hold()
     futures = [bench.writer.put([message(number)]) for number in range(100)]
@@ -261,6 +274,7 @@ def test_closing_writes_all_waiting_events(bench):
     bench.writer.close()
 
 
+@pytest.mark.slow
 def test_every_future_is_done_when_many_threads_write_during_closing():
     bench = Bench()
     futures, refused = [], threading.Event()
@@ -284,6 +298,7 @@ def test_every_future_is_done_when_many_threads_write_during_closing():
     assert len(bench.rows()) == len(futures)
 
 
+@pytest.mark.slow
 def test_a_failure_after_a_commit_is_reported_and_stops_the_writer():
     def fail():
         raise PermissionError("no")

@@ -89,6 +89,7 @@ def test_every_broker_returns_positions_in_the_same_table(broker):
     assert broker.nav() == pytest.approx(100_000 + 500 * 62.61 + 900 * 63.88)
 
 
+@pytest.mark.slow
 def test_the_state_of_the_account_has_all_that_planning_needs(broker, blotter):
     resting = approved_of([("SPY", "BUY", 5.0, "LMT", 380.0, "DAY")], run_id="before")
     sx.submit_orders(resting, broker, blotter, timeout=0.5)
@@ -120,10 +121,12 @@ async def _state_of(broker):
     return await broker.account_state_async({"TLT": 0.3})
 
 
+@pytest.mark.slow
 def test_the_state_can_be_awaited(broker):
     assert sorted(asyncio.run(_state_of(broker)).quotes["symbol"]) == ["GE", "KO", "TLT"]
 
 
+@pytest.mark.slow
 def test_every_broker_gives_the_same_fills_for_the_same_run(broker, blotter):
     states = sx.submit_orders(approved_of(ORDERS), broker, blotter).set_index("client_order_id")
     fills = blotter.fills("r").sort_values(["client_order_id", "exec_id"])
@@ -146,6 +149,7 @@ def test_every_broker_gives_the_same_fills_for_the_same_run(broker, blotter):
     assert held == {"GE": 50.0, "SPY": 10.0, "TLT": 450.0}
 
 
+@pytest.mark.slow
 def test_every_broker_reports_the_same_kinds_of_events(broker, blotter):
     sx.submit_orders(approved_of(ORDERS[2:3]), broker, blotter)
     events = blotter.events("r")
@@ -191,6 +195,7 @@ def test_cancel_all_cancels_resting_orders(broker, blotter):
     assert blotter.orders("r")["status"].tolist() == ["CANCELLED", "CANCELLED"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tif", ["IOC", "FOK"])
 def test_an_immediate_order_that_cannot_trade_is_cancelled(broker, blotter, tif):
     approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, tif)])

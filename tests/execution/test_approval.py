@@ -138,6 +138,7 @@ def test_a_blocked_row_cannot_be_approved_even_with_recomputed_hashes(approved):
     assert "blocked orders cannot be approved: run-1-BIG-BUY" in refused(seal(approved))
 
 
+@pytest.mark.slow
 def test_rows_in_another_sequence_are_the_same_plan(approved):
     assert verify(restore(approved.iloc[::-1])) == verify(restore(approved))
     assert verify(restore(approved.sample(frac=1, random_state=3))) == verify(restore(approved))
@@ -157,6 +158,7 @@ def test_rows_taken_out_or_added_are_refused(approved, change):
     assert "rows were added or removed" in refused(change(approved))
 
 
+@pytest.mark.slow
 def test_two_concatenated_approved_plans_are_refused(approved):
     other = seal(approved.drop(columns=["order_hash", "approval_hash"]).assign(run_id="run-2"))
     assert "rows were added or removed" in refused(pd.concat([approved, other]))
@@ -178,6 +180,7 @@ def test_an_approved_plan_survives_a_csv_file(approved, read):
 
 
 # duckdb 2.0 asks pandas for something deprecated when it reads times with a zone
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The inplace keyword")
 def test_an_approved_plan_survives_a_parquet_file(approved, tmp_path):
     file = str(tmp_path / "plan.parquet")

@@ -153,6 +153,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 def test_fills_in_another_currency_count_at_the_rate_of_their_orders():
     usual = books()
     rate = 1.25
@@ -259,6 +260,7 @@ def test_executions_of_another_client_are_not_reported_as_missing():
     assert "reconcile with client id 7" in found["detail"].iloc[0]
 
 
+@pytest.mark.slow
 def test_missing_executions_of_the_requesting_client_are_found_if_another_traded_too():
     found = compare(of_two_clients(set()))
     assert found["kind"].tolist() == ["executions_not_told", "executions_not_visible"]

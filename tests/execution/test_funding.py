@@ -106,6 +106,7 @@ def test_a_buy_is_sent_once_its_cash_has_arrived(blotter):
     assert fills.query("kind == 'sending' and client_order_id == 'r-NEW-BUY'")["event_number"].min() > last_sell
 
 
+@pytest.mark.slow
 def test_orders_do_not_wait_for_cash_if_the_cash_check_is_off(blotter):
     with opened("mock", [{"rest": True}]) as broker:
         states = rotate(broker, blotter, limits=sx.Limits(min_cash_after=None))

@@ -71,6 +71,7 @@ def test_broker_and_blotter_agree_after_a_run(broker, blotter):
     assert blotter.halted is None
 
 
+@pytest.mark.slow
 def test_an_account_without_runs_has_no_breaks(broker, blotter):
     assert sx.reconcile(broker, blotter).empty
 

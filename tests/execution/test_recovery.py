@@ -106,6 +106,7 @@ def recover(
     return asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_open_orders_are_adopted_and_unsent_ones_released_after_one_round(blotter):
     broker = Scripted(([LIVES], evidence(next_id=2, open_orders=frozenset({A}), refs=frozenset({A}))))
     found = recover(broker, blotter, [sent(A, 1)])
@@ -118,6 +119,7 @@ def test_open_orders_are_adopted_and_unsent_ones_released_after_one_round(blotte
     }
 
 
+@pytest.mark.slow
 def test_orders_in_doubt_are_queried_until_two_quiet_rounds_and_resent_by_id(blotter):
     nothing = ([], evidence())
     broker = Scripted(([LIVES], evidence(open_orders=frozenset({A}))), nothing, nothing, nothing)
@@ -138,6 +140,7 @@ def test_an_order_in_flight_is_awaited_for_the_in_flight_time(blotter):
     assert blotter.orders("r").set_index("client_order_id").loc[A, "status"] == "SUBMITTED"
 
 
+@pytest.mark.slow
 def test_without_permission_to_resend_an_order_is_unknown_with_its_evidence(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     found = recover(broker, blotter, [sent(A, 1)], resend=False)
@@ -147,6 +150,7 @@ def test_without_permission_to_resend_an_order_is_unknown_with_its_evidence(blot
     assert "order id 1 is not used" in row["reason"]
 
 
+@pytest.mark.slow
 def test_incomplete_evidence_never_permits_a_resend(blotter):
     broker = Scripted(([], evidence(next_id=1, is_complete=False, gap="no completed orders within 3 s")))
     found = recover(broker, blotter, [sent(A, 1)])
@@ -154,6 +158,7 @@ def test_incomplete_evidence_never_permits_a_resend(blotter):
     assert "no completed orders within 3 s" in blotter.unresolved()["reason"].tolist()[0]
 
 
+@pytest.mark.slow
 def test_an_order_that_disappears_is_missing_and_may_reappear(blotter):
     gone = Scripted(([], evidence()))
     recover(gone, blotter, [sent(A, 1), LIVES])
@@ -165,6 +170,7 @@ def test_an_order_that_disappears_is_missing_and_may_reappear(blotter):
     assert blotter.orders("r").set_index("client_order_id").loc[A, "state"] == "MISSING"
 
 
+@pytest.mark.slow
 def test_orders_of_a_new_run_already_at_the_broker_are_not_sent(blotter):
     for ref in (A, "r-PG-SELL", "r-PG-SELL-2"):
         broker = Scripted(([], evidence(refs=frozenset({ref, "another", "run-r-PG-SELL"}))))
@@ -172,11 +178,13 @@ def test_orders_of_a_new_run_already_at_the_broker_are_not_sent(blotter):
             recover(broker, blotter, is_new=True)
 
 
+@pytest.mark.slow
 def test_orders_of_a_run_whose_name_contains_this_ones_are_ignored(blotter):
     broker = Scripted(([], evidence(refs=frozenset({"r-core-PG-SELL", "rr-PG-SELL", "2-r-PG-SELL"}))))
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
 
 
+@pytest.mark.slow
 def test_a_broker_without_other_clients_is_not_queried_for_a_new_run(blotter):
     broker = Scripted(([], evidence()))
     broker.lock_account = None
@@ -198,6 +206,7 @@ def rows_of(blotter):
     return blotter.orders("r").set_index("client_order_id")
 
 
+@pytest.mark.slow
 def test_an_order_held_back_stays_new_with_its_latest_reason_reported_once(blotter):
     gap = Scripted(([], evidence(next_id=1, is_complete=False, gap="no completed orders within 3 s")))
     for _ in range(2):
@@ -237,6 +246,7 @@ def test_the_latest_reason_is_recorded_even_if_it_was_recorded_before(events, mi
     assert len(blotter.events("r")) == count + 1  # its session
 
 
+@pytest.mark.slow
 def test_a_conclusion_without_a_time_counts_as_the_oldest(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     undated = OrderEvent("unknown", "r", A, None, message="of an earlier version", attempt=1)
@@ -246,6 +256,7 @@ def test_a_conclusion_without_a_time_counts_as_the_oldest(blotter):
     assert (blotter.events("r")["kind"] == "unknown").sum() == 2  # the undated one, and one of two equal ones
 
 
+@pytest.mark.slow
 def test_unexplained_order_ids_hold_an_order_back_even_after_a_later_plan(blotter):
     broker = Scripted(([], evidence(next_id=5)))
     for _ in range(2):
@@ -254,6 +265,7 @@ def test_unexplained_order_ids_hold_an_order_back_even_after_a_later_plan(blotte
     assert "(the next one was 5, and 1 by this blotter)" in held_by(recover(broker, blotter))
 
 
+@pytest.mark.slow
 def test_order_ids_used_before_an_order_was_planned_do_not_hold_it_back(blotter):
     plan(blotter, "later", ids=PLANNED._replace(order_id=9), at=LATER)
     broker = Scripted(([], evidence(next_id=9)))
@@ -261,6 +273,7 @@ def test_order_ids_used_before_an_order_was_planned_do_not_hold_it_back(blotter)
     assert found.unsent == [name.replace("r-", "later-", 1) for name in (A, B, C)]
 
 
+@pytest.mark.slow
 def test_order_ids_used_by_other_recorded_runs_do_not_hold_an_order_back(blotter):
     plan(blotter, "later", ids=PLANNED, at=LATER)
     names = [name.replace("r-", "later-", 1) for name in (A, B, C)]
@@ -270,6 +283,7 @@ def test_order_ids_used_by_other_recorded_runs_do_not_hold_an_order_back(blotter
     assert found.unsent == [A, B, C]
 
 
+@pytest.mark.slow
 def test_reserved_but_unused_order_ids_do_not_hide_unexplained_ones(blotter):
     plan(blotter, "later", ids=PLANNED, at=LATER)
     name = A.replace("r-", "later-", 1)
@@ -279,6 +293,7 @@ def test_reserved_but_unused_order_ids_do_not_hide_unexplained_ones(blotter):
     assert "(the next one was 3, and 1 by this blotter)" in held_by(recover(broker, blotter, [taken, back]))
 
 
+@pytest.mark.slow
 def test_order_ids_of_another_account_or_client_are_ignored(blotter):
     plan(blotter, "other", ids=PLANNED._replace(order_id=50), rows=PLAN.assign(account="DU7"), account="DU7")
     plan(blotter, "eight", client_id=8, ids=PLANNED._replace(client_id=8, order_id=60))
@@ -286,11 +301,13 @@ def test_order_ids_of_another_account_or_client_are_ignored(blotter):
     assert "and 1 by this blotter" in held_by(recover(Scripted(([], evidence(next_id=40))), blotter))
 
 
+@pytest.mark.slow
 def test_a_client_sends_no_order_that_another_client_planned(blotter):
     other = Evidence(NOW, client_id=8, next_id=1)
     assert "resume with client id 7, which planned it" in held_by(recover(Scripted(([], other)), blotter))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", range(3))
 def test_a_record_that_lacks_an_order_of_the_run_sends_nothing_now_or_later(place, blotter):
     there = [A, B, C][place]
@@ -303,6 +320,7 @@ def test_a_record_that_lacks_an_order_of_the_run_sends_nothing_now_or_later(plac
         assert all(f"the broker has {there}" in reason for reason in found.held.values())
 
 
+@pytest.mark.slow
 def test_an_adopted_order_is_adopted_again_by_the_next_connection(blotter):
     for events in ([OrderEvent("unknown", "r", A, NOW, message="not sent from here")], [LIVES]):
         broker = Scripted(([], evidence(next_id=1, open_orders=frozenset({A}))))
@@ -310,6 +328,7 @@ def test_an_adopted_order_is_adopted_again_by_the_next_connection(blotter):
         assert broker.adopted == [A]
 
 
+@pytest.mark.slow
 def test_newly_planned_orders_are_sent_whatever_else_the_evidence_contains(blotter):
     broker = Scripted(([], evidence(next_id=50, is_complete=False, gap="nothing is reported")))
     assert recover(broker, blotter, is_new=True).unsent == [A, B, C]
@@ -327,17 +346,20 @@ def test_a_copied_record_sends_nothing_while_missing_orders_may_be_in_flight(blo
     assert set(found.held) == {B, C}
 
 
+@pytest.mark.slow
 def test_newly_planned_orders_are_sent_without_waiting(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     assert recover(broker, blotter, cleared=frozenset({A, B, C}), in_flight_seconds=60.0).unsent == [A, B, C]
     assert broker.query_count == 1
 
 
+@pytest.mark.slow
 def test_an_expired_order_that_may_have_been_sent_is_held_back(blotter):
     broker = Scripted(([], evidence(next_id=5)))
     assert "has passed order ids" in held_by(recover(broker, blotter, expired={A: "too old"}))
 
 
+@pytest.mark.slow
 def test_an_expired_order_that_was_not_sent_is_refused(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     found = recover(broker, blotter, expired={A: "its approval is older than 60 s"})
@@ -345,6 +367,7 @@ def test_an_expired_order_that_was_not_sent_is_refused(blotter):
     assert rows_of(blotter).loc[A, ["status", "reason"]].tolist() == ["REJECTED", "approval_expired"]
 
 
+@pytest.mark.slow
 def test_an_expired_order_that_is_at_the_broker_is_adopted(blotter):
     there = evidence(next_id=2, refs=frozenset({A}), open_orders=frozenset({A}))
     found = recover(Scripted(([], there), ([LIVES], there)), blotter, expired={A: "too old"})
@@ -352,11 +375,13 @@ def test_an_expired_order_that_is_at_the_broker_is_adopted(blotter):
     assert rows_of(blotter).loc[A, "status"] == "SUBMITTED"
 
 
+@pytest.mark.slow
 def test_a_plan_that_was_overtaken_is_held_back(blotter):
     broker = Scripted(([], evidence(next_id=1)))
     assert held_by(recover(broker, blotter, overtaken="run r2 was planned later")) == "run r2 was planned later"
 
 
+@pytest.mark.slow
 def test_a_broker_that_forgets_nothing_proves_which_orders_were_not_sent(blotter):
     broker = Scripted(([], Evidence(NOW, forgets=False)))
     broker.lock_account = None

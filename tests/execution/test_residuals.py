@@ -187,6 +187,7 @@ def test_a_residual_without_a_price_is_a_rejected_row(broker, blotter):
     ]
 
 
+@pytest.mark.slow
 def test_rows_refused_by_plan_or_person_have_no_residual(broker, blotter):
     review = sx.review_orders(
         sx.check_orders(

@@ -245,6 +245,7 @@ def test_one_order_is_cancelled_by_id_and_a_halt_applies_to_every_run(broker, bl
     assert "HaltedError" in repr(run)
 
 
+@pytest.mark.slow
 def test_an_invalid_approval_is_refused_at_once(broker, blotter):
     tampered = approved()
     tampered.loc[0, "quantity"] = 99.0
@@ -255,6 +256,7 @@ def test_an_invalid_approval_is_refused_at_once(broker, blotter):
     assert blotter.runs().empty
 
 
+@pytest.mark.slow
 def test_a_later_failure_is_raised_by_wait(broker, blotter):
     blotter.halt("not now")
     run = sx.start_run(approved(), broker, blotter)

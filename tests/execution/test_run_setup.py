@@ -33,6 +33,7 @@ def approved(broker, run_id="r"):
     return review.result()
 
 
+@pytest.mark.slow
 def test_an_order_over_the_runs_cap_is_refused_and_a_smaller_later_one_is_sent(broker, blotter):
     limits = sx.Limits(max_total_notional=4_500)
     states = sx.submit_orders(approved(broker), broker, blotter, limits=limits).set_index("symbol")

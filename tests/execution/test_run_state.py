@@ -35,6 +35,7 @@ class ReportingBroker:
         self.run_id, self.report = run_id, report
 
 
+@pytest.mark.slow
 def test_recorded_events_are_known_at_the_start_and_not_counted_as_new(blotter):
     blotter.record([FILL]).result()
 
@@ -45,6 +46,7 @@ def test_recorded_events_are_known_at_the_start_and_not_counted_as_new(blotter):
     assert asyncio.run(look()) == ("PARTIAL", 0, {"a.b.01.01"}, {NAME})
 
 
+@pytest.mark.slow
 def test_a_repeated_event_is_new_once_and_recorded_once(blotter):
     async def run():
         record, broker = RunState("r", blotter, {NAME: 10.0}), ReportingBroker()
@@ -58,6 +60,7 @@ def test_a_repeated_event_is_new_once_and_recorded_once(blotter):
     assert (blotter.events("r")["kind"] == "execution").sum() == 1
 
 
+@pytest.mark.slow
 def test_an_ended_order_is_open_again_once_unrecorded_fills_of_it_are_reported(blotter):
     ended = OrderEvent("status", "r", NAME, NOON, status="CANCELLED", code="202")
 
@@ -172,6 +175,7 @@ def test_an_order_that_was_not_sent_is_open_until_it_is_held_back(blotter):
     assert asyncio.run(hold()) == [{NAME}, set(), {NAME}, set(), {NAME}]
 
 
+@pytest.mark.slow
 def test_starts_ends_and_the_greatest_attempt_are_read_from_the_record(blotter):
     def sending(attempt):
         return OrderEvent("sending", "q", "q-SPY-BUY", NOON, attempt=attempt, order_id=attempt, client_id=1)
@@ -201,6 +205,7 @@ def test_events_of_one_turn_of_the_loop_are_recorded_after_it(blotter):
     assert blotter.fills("r")["commission"].tolist() == [1.0]
 
 
+@pytest.mark.slow
 def test_a_listener_receives_new_events_of_the_runs_orders_once_and_every_event_of_no_order(blotter):
     lost = OrderEvent("link_lost", "r", None, NOON, message="gone")
     received = []

@@ -448,6 +448,7 @@ def test_each_order_is_stamped_with_the_market_at_its_submission():
         assert recorded[["symbol", "close"]].to_numpy().tolist() == market[["symbol", "close"]].to_numpy().tolist()
 
 
+@pytest.mark.slow
 def test_progress_counts_the_orders_that_have_ended():
     broker = Stub(prices(5), window=2)
     progress = []

@@ -203,6 +203,7 @@ def test_no_order_is_sent_before_its_intent_is_on_disk(tmp_path, window):
     }
 
 
+@pytest.mark.slow
 def test_a_plan_that_cannot_be_recorded_is_not_sent(broker, blotter):
     def refuse(*_):
         raise BlotterError("the disk is full")
@@ -307,6 +308,7 @@ def test_two_runs_go_into_one_blotter(broker, blotter):
 # -- the whole plan is the record ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_orders_that_were_not_approved_are_recorded_as_cancelled_and_not_sent(broker, blotter):
     review = review_of(TWO)
     review.approve("run-1-TLT-BUY", by="ann")
@@ -360,6 +362,7 @@ def test_a_run_whose_every_row_was_refused_is_blocked(broker, blotter):
     assert broker.placed == []
 
 
+@pytest.mark.slow
 def test_a_refused_plan_is_blocked_at_the_time_of_its_submission(broker, blotter, monkeypatch):
     approved = approved_of(TWO, limits=sx.Limits(max_order_notional=1))
     at = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -390,6 +393,7 @@ def test_an_empty_plan_is_not_recorded_as_a_run(broker, blotter):
     assert len(blotter.runs()) == 0
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_frame_are_an_error(broker, blotter):
     frame = pd.concat([TWO, orders_of(("SPY", "BUY", 7.0), run_id="run-2")])
     with pytest.raises(InputError) as caught:
@@ -421,6 +425,7 @@ def test_the_run_is_recorded_with_all_that_belongs_to_it(broker, blotter):
 # -- approval --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [None, TWO, pd.DataFrame()], ids=["None", "plain", "empty"])
 def test_a_frame_without_an_approval_is_refused(broker, blotter, frame):
     with pytest.raises(ApprovalError):
@@ -428,6 +433,7 @@ def test_a_frame_without_an_approval_is_refused(broker, blotter, frame):
     assert len(blotter.runs()) == 0
 
 
+@pytest.mark.slow
 def test_a_frame_that_changed_since_its_approval_is_refused(broker, blotter):
     approved = approved_of(TWO)
     approved.loc[0, "quantity"] = 200.0
@@ -451,6 +457,7 @@ def test_an_approval_that_is_too_old_or_from_the_future_is_refused(broker, blott
     assert states["status"].tolist() == ["FILLED", "FILLED"]
 
 
+@pytest.mark.slow
 def test_an_order_for_another_account_is_refused(broker, blotter):
     frame = TWO.assign(account=["DU0000001", "DU7654321"])
     with pytest.raises(InputError, match="run-1-TLT-BUY") as caught:
@@ -648,6 +655,7 @@ def test_a_frame_that_was_merged_keeps_its_limits(broker, blotter):
     assert states["name"].tolist() == ["S&P 500", "Treasuries"]
 
 
+@pytest.mark.slow
 def test_a_plan_that_lost_its_limits_is_not_reviewed_and_not_sent(broker, blotter):
     checked = sx.check_orders(TWO, quotes=MARKET, cash=100_000)
     with pytest.raises(InputError, match=r"lost the limits .* call sx.check_orders") as caught:
@@ -657,6 +665,7 @@ def test_a_plan_that_lost_its_limits_is_not_reviewed_and_not_sent(broker, blotte
         sx.submit_orders(approved_of(TWO).drop(columns="limits"), broker, blotter)
 
 
+@pytest.mark.slow
 def test_a_limit_that_was_loosened_after_the_approval_is_a_change(broker, blotter):
     approved = approved_of(TWO, limits=CAPS["rate_cap"])
     approved["limits"] = sx.Limits().to_json()

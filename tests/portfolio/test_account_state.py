@@ -114,6 +114,7 @@ def test_the_card_shows_cash_in_each_currency_and_when_it_was_read():
 # -- as the input of a plan ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plan_from_a_state_is_the_plan_from_its_parts():
     targets = pd.DataFrame({"symbol": ["SPY", "SAP"], "weight": [0.5, 0.4], "currency": ["USD", "EUR"]})
     orders = pd.DataFrame({"symbol": ["SPY"], "side": ["BUY"], "quantity": [2.0]})

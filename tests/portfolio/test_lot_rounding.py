@@ -277,6 +277,7 @@ def test_the_search_and_the_solver_agree():
             assert solved.objective == pytest.approx(searched.objective, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_book_too_large_for_the_search_is_solved_by_the_solver():
     desired, value = book_of_pennies(11, 10)
     plan = round_units(desired, value, time_limit=60.0)
@@ -295,6 +296,7 @@ def test_a_solver_without_time_leaves_an_affordable_plan_unproved():
     assert (value * (plan.units - desired)).sum() <= 1e-9
 
 
+@pytest.mark.slow
 def test_the_solver_can_be_used_by_other_threads_at_the_same_time(tmp_path):
     script = tmp_path / "beside.py"
     script.write_text(

@@ -111,6 +111,7 @@ def test_a_stop_is_not_counted_and_its_symbol_is_rejected():
     assert ignored["quantity"].to_dict() == {"A": 20.0, "B": 40.0}
 
 
+@pytest.mark.slow
 def test_working_buys_of_anybody_take_cash_and_only_our_own_sells_bring_it():
     buy = pd.DataFrame({"run_id": "r", "symbol": ["B"], "side": "BUY", "quantity": [100.0], "order_type": "MKT"})
     options = {"cash": 6_000.0, "positions": {"A": 40}}

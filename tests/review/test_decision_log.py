@@ -26,6 +26,7 @@ class FullDisk:
         return self.futures[-1]
 
 
+@pytest.mark.slow
 def test_a_decision_is_an_event_with_who_when_old_and_new():
     with sx.open_blotter() as blotter:
         log = DecisionLog("r", blotter)
@@ -42,6 +43,7 @@ def test_a_decision_is_an_event_with_who_when_old_and_new():
     assert json.loads(event.message) == {"by": "ann", "column": "quantity", "old": 10.0, "new": 5.0}
 
 
+@pytest.mark.slow
 def test_missing_values_are_omitted_from_the_event():
     with sx.open_blotter() as blotter:
         log = DecisionLog("r", blotter)

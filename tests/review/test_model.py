@@ -278,6 +278,7 @@ def test_a_rejected_row_cannot_be_edited(review):
     assert caught.value.codes == ("order_rejected",)
 
 
+@pytest.mark.slow
 def test_a_change_to_market_removes_the_limit(review):
     review.edit(SPY, order_type="LMT", limit_price=99.0, by="ann")
     review.edit(SPY, order_type="MKT", by="ann")
@@ -300,6 +301,7 @@ def test_an_edited_order_is_sent_as_edited():
 # -- blocked rows, however they were approved ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [BIG, GONE])
 @pytest.mark.parametrize("fake", ["frame", "inner", "decided"])
 def test_a_blocked_order_is_refused_at_submission_however_it_was_approved(review, name, fake):
@@ -460,6 +462,7 @@ def live(review, venue, clock, sender):
     return sx.OrderReview(checked, clock, broker=broker, blotter=blotter, send=sender, by="ann")
 
 
+@pytest.mark.slow
 def test_the_phrase_sends_the_plan_as_it_was_displayed(live, sender):
     live.approve_all()
     phrase = live.confirmation().phrase
@@ -483,6 +486,7 @@ def test_the_default_is_to_submit_the_orders(review, venue):
     assert kinds == ["approve", "approve", "submit"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["", "yes", "SUBMIT 2 MOCK", "SUBMIT 2 MOCK 0000", "submit", None, 5])
 def test_a_wrong_phrase_sends_nothing(live, sender, words):
     live.approve_all()
@@ -492,6 +496,7 @@ def test_a_wrong_phrase_sends_nothing(live, sender, words):
     assert live.state == "open"
 
 
+@pytest.mark.slow
 def test_the_phrase_of_another_plan_sends_nothing(live, sender):
     live.approve_all()
     phrase = live.confirmation().phrase
@@ -502,6 +507,7 @@ def test_the_phrase_of_another_plan_sends_nothing(live, sender):
     assert sender.plans == []
 
 
+@pytest.mark.slow
 def test_a_plan_is_sent_once_and_then_closed(live, sender):
     live.approve_all()
     phrase = live.confirmation().phrase
@@ -519,6 +525,7 @@ def test_a_plan_is_sent_once_and_then_closed(live, sender):
     assert len(sender.plans) == 1
 
 
+@pytest.mark.slow
 def test_a_plan_without_approvals_cannot_be_sent(live):
     with pytest.raises(ApprovalError, match="no order is approved"):
         live.confirmation()
@@ -531,6 +538,7 @@ def test_a_review_without_broker_or_blotter_cannot_send_and_the_error_says_how(r
             ask()
 
 
+@pytest.mark.slow
 def test_a_halt_stops_the_confirmation(live, venue, sender):
     live.approve_all()
     phrase = live.confirmation().phrase
@@ -542,6 +550,7 @@ def test_a_halt_stops_the_confirmation(live, venue, sender):
     live.submit(confirm=phrase)
 
 
+@pytest.mark.slow
 def test_a_broker_that_cannot_send_stops_the_confirmation(live, venue, sender):
     live.approve_all()
     venue[0].fault = "the connection was lost"
@@ -550,6 +559,7 @@ def test_a_broker_that_cannot_send_stops_the_confirmation(live, venue, sender):
     assert sender.plans == []
 
 
+@pytest.mark.slow
 def test_an_approval_that_is_too_old_sends_nothing(live, clock, sender):
     live.approve_all()
     clock.at += timedelta(hours=2)
@@ -559,6 +569,7 @@ def test_an_approval_that_is_too_old_sends_nothing(live, clock, sender):
     assert live.state == "open"
 
 
+@pytest.mark.slow
 def test_after_a_failure_the_plan_can_be_confirmed_again(live, sender):
     sender.failures.append(sx.BrokerError("no answer"))
     live.approve_all()
@@ -570,6 +581,7 @@ def test_after_a_failure_the_plan_can_be_confirmed_again(live, sender):
     assert len(sender.plans) == 2
 
 
+@pytest.mark.slow
 def test_a_confirmation_is_valid_once(live, sender):
     live.approve_all()
     requested = live.confirmation()
@@ -580,6 +592,7 @@ def test_a_confirmation_is_valid_once(live, sender):
     assert sender.plans == []
 
 
+@pytest.mark.slow
 def test_a_new_confirmation_replaces_the_earlier_one(live):
     live.approve_all()
     first, second = live.confirmation(), live.confirmation()
@@ -588,6 +601,7 @@ def test_a_new_confirmation_replaces_the_earlier_one(live):
         live.begin_submit(first.phrase, token=first.token)
 
 
+@pytest.mark.slow
 def test_any_change_voids_a_confirmation(live):
     live.approve_all()
     requested = live.confirmation()
@@ -597,6 +611,7 @@ def test_any_change_voids_a_confirmation(live):
         live.begin_submit(requested.phrase, token=requested.token)
 
 
+@pytest.mark.slow
 def test_a_confirmation_that_a_busy_kernel_receives_late_sends_nothing(live, clock):
     live.approve_all()
     requested = live.confirmation()
@@ -605,6 +620,7 @@ def test_a_confirmation_that_a_busy_kernel_receives_late_sends_nothing(live, clo
         live.begin_submit(requested.phrase, token=requested.token)
 
 
+@pytest.mark.slow
 def test_every_decision_is_recorded_in_the_blotter_with_who_when_old_and_new(live, venue):
     live.approve(SPY)
     live.edit(SPY, quantity=5, by="bob")
@@ -620,6 +636,7 @@ def test_every_decision_is_recorded_in_the_blotter_with_who_when_old_and_new(liv
     assert events[1].occurred_at == live.decisions["at"].iloc[1]
 
 
+@pytest.mark.slow
 def test_a_decision_that_cannot_be_recorded_does_not_count(live, venue):
     live.approve(SPY)
     venue[1].close()
@@ -635,6 +652,7 @@ def test_a_decision_that_cannot_be_recorded_does_not_count(live, venue):
     assert live.orders["quantity"].tolist()[1] == 20.0
 
 
+@pytest.mark.slow
 def test_a_confirmation_that_cannot_be_recorded_sends_nothing(live, venue, sender):
     """The write of the decisions succeeds; that of the confirmation is slow and then fails."""
     blotter = venue[1]
@@ -656,6 +674,7 @@ def test_a_confirmation_that_cannot_be_recorded_sends_nothing(live, venue, sende
 # -- badge and account -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_account_is_masked_unless_show_account_is_set(live):
     assert live.badge == "MOCK"
     assert "***" in live.shown_account

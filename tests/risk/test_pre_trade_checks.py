@@ -35,6 +35,7 @@ def sent(blotter, run_id, at, fill_plan=None):
     sx.submit_orders(review.result(), broker, blotter)
 
 
+@pytest.mark.slow
 def test_a_halted_blotter_blocks_everything():
     with sx.open_blotter() as blotter:
         blotter.halt("drill")
@@ -120,6 +121,7 @@ def test_another_quantity_or_side_and_a_switched_off_window_are_no_duplicates():
             assert checked["verdict"].tolist() == ["pass"]
 
 
+@pytest.mark.slow
 def test_a_recorded_order_that_was_never_sent_is_no_duplicate():
     with sx.open_blotter() as blotter:
         blotter.record([OrderEvent("run_started", "x", attempt=1)]).result()
@@ -258,6 +260,7 @@ def test_an_order_whose_quote_is_in_another_currency_is_blocked():
     assert checked["reasons"].tolist() == ["currency_unsupported"]
 
 
+@pytest.mark.slow
 def test_a_limit_on_gross_or_a_ratio_needs_the_rates_of_all_holdings_and_nothing_else_does():
     held = pd.DataFrame(
         {"symbol": ["SAP", "SPY", "OLD"], "quantity": [5, 5, 0], "currency": ["EUR", "USD", "CHF"]}

@@ -52,6 +52,7 @@ def test_quotes_from_csv(tmp_path):
     assert row["quoted_at"] == WHEN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "time"), [("q.parquet", "TIMESTAMPTZ"), ("q.PQ", "TIMESTAMPTZ"), ("q.parquet", "TIMESTAMPTZ_NS")]
 )
@@ -82,6 +83,7 @@ def parquet_of(file, column, value, symbol="A"):
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("read", "column", "mine", "other"), READERS)
 @pytest.mark.parametrize("name", ["t[1].parquet", "t*.parquet", "t?.parquet", "[t].parquet", "t[!x]].parquet"])
 def test_a_parquet_file_is_read_by_its_exact_name(tmp_path, monkeypatch, name, read, column, mine, other):

@@ -106,6 +106,7 @@ def test_a_summary_becomes_a_card(name):
     assert tags_in(made) <= TAGS
 
 
+@pytest.mark.slow
 def test_a_blotter_shows_its_card_and_a_closed_one_is_marked_closed():
     with sx.open_blotter() as blotter:
         assert blotter._repr_html_() == blotter_card(blotter)

@@ -182,6 +182,7 @@ def order(action, quantity, kind="MKT", **more):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [157, 163, 164, 170, 176, 178])
 def test_the_official_client_connects_requests_a_contract_and_trades(simulate, version):
     _, app = simulate(server_version=version)
@@ -202,6 +203,7 @@ def test_the_official_client_connects_requests_a_contract_and_trades(simulate, v
     assert sum(one[1].commissionAndFees for one in app.found("commission")) == 2.25
 
 
+@pytest.mark.slow
 def test_an_order_can_be_modified_cancelled_and_rejected(simulate):
     _, app = simulate()
     app.wait("id", 1)
@@ -223,6 +225,7 @@ def test_an_order_can_be_modified_cancelled_and_rejected(simulate):
     app.wait("error", 77, 10147)
 
 
+@pytest.mark.slow
 def test_an_algo_order_and_a_what_if_order(simulate):
     _, app = simulate()
     app.wait("id", 1)
@@ -235,6 +238,7 @@ def test_an_algo_order_and_a_what_if_order(simulate):
     assert (float(state.initMarginChange), state.commissionAndFees) == (10_000.0, 1.0)
 
 
+@pytest.mark.slow
 def test_all_requests_are_answered(simulate):
     _, app = simulate()
     app.wait("id", 1)
@@ -275,6 +279,7 @@ def test_all_requests_are_answered(simulate):
     app.wait("time")
 
 
+@pytest.mark.slow
 def test_after_a_reconnect_the_open_order_is_there_and_can_be_cancelled(simulate):
     simulator, app = simulate()
     app.wait("id", 1)

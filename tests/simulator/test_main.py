@@ -106,6 +106,7 @@ def test_orders_of_a_killed_client_are_still_processed(join, make_venue, tmp_pat
     assert list(dict.fromkeys(executed)) == ["r1", "r2", "r3", "r4", "r5"]
 
 
+@pytest.mark.slow
 def test_options_reach_the_venue(recorded, tmp_path):
     quotes = tmp_path / "quotes.csv"
     quotes.write_text("symbol,bid,ask\nAAPL,10.00,10.10\n", encoding="utf-8")

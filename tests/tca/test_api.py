@@ -82,6 +82,7 @@ def read_as_frames(monkeypatch):
     return tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TOTALS)
 def test_fills_in_files_are_added_up_by_duckdb_if_totals_suffice(name, sources_of_run, read_as_frames):
     _, folder = sources_of_run
@@ -89,6 +90,7 @@ def test_fills_in_files_are_added_up_by_duckdb_if_totals_suffice(name, sources_o
     assert read_as_frames == ["orders"]
 
 
+@pytest.mark.slow
 def test_reversion_and_participation_read_only_fill_totals_from_files(sources_of_run, read_as_frames):
     blotter, folder = sources_of_run
     at = blotter.fills()["filled_at"].min()
@@ -142,6 +144,7 @@ def test_the_path_of_a_blotter_is_accepted_as_a_blotter(sources_of_run):
     pd.testing.assert_frame_equal(sx.slippage(str(folder.parent / "b.duckdb")), wanted)
 
 
+@pytest.mark.slow
 def test_orders_from_files_can_be_combined_with_fills_from_a_frame(sources_of_run):
     blotter, folder = sources_of_run
     table = sx.slippage(folder / "orders", blotter.fills())
@@ -163,6 +166,7 @@ def test_a_missing_source_is_an_error(tmp_path):
     assert caught.value.codes == ("file_missing",)
 
 
+@pytest.mark.slow
 def test_a_call_with_wrong_arguments_is_refused(sources_of_run):
     blotter, _ = sources_of_run
     with pytest.raises(TypeError):
@@ -220,6 +224,7 @@ def test_a_run_records_whether_the_market_at_arrival_was_delayed_and_how_old(kin
             assert summary.headline["flagged"].tolist() == [0]
 
 
+@pytest.mark.slow
 def test_without_a_quote_type_the_quote_is_of_unknown_type(sources_of_run):
     orders = sources_of_run[0].orders("r")
     assert orders["arrival_delayed"].isna().all()

@@ -35,6 +35,7 @@ def brute_force(times, values, moment, max_age=300.0):
     return values[row] if moment < limit or moment == times[row] or moment <= times[row] + 5 else np.nan
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(st.lists(seconds, min_size=1, max_size=30), st.lists(seconds, min_size=1, max_size=60))
 def test_the_quote_in_force_follows_the_documented_rule(times, moments):
@@ -120,6 +121,7 @@ def test_no_lookups_find_nothing():
     assert (len(times), len(columns[0])) == (0, 0)
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 100)), min_size=2, max_size=10), st.data())
 def test_a_time_weighted_average_is_the_mean_over_every_second(steps, data):

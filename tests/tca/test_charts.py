@@ -66,6 +66,7 @@ def titles(spec):
     return " ".join(title for title in found if isinstance(title, str))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("theme", ["light", "dark", "page"])
 def test_every_chart_can_be_drawn_in_every_theme(name, theme):
@@ -84,6 +85,7 @@ def test_every_chart_without_data_has_a_note(name):
     assert "text" in str(spec["encoding"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "unit"),
     [
@@ -99,6 +101,7 @@ def test_axes_have_units(name, unit):
     assert unit in titles(getattr(charts, name)(CASES[name]).to_dict())
 
 
+@pytest.mark.slow
 def test_the_histogram_is_weighted_by_notional_and_has_zero_on_an_edge():
     bars = rows(charts.chart_slippage(SLIPPAGE), "share")
     assert bars["share"].sum() == pytest.approx(1)
@@ -110,6 +113,7 @@ def test_the_histogram_is_weighted_by_notional_and_has_zero_on_an_edge():
     assert alike["share"].sum() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_waterfall_ends_at_the_total_and_shows_the_unsplit_rest():
     bars = rows(charts.chart_shortfall(SUMMARY), "part")
     assert bars["part"].tolist() == ["delay", "trading", "opportunity", "fees", "unsplit", "total"]
@@ -119,6 +123,7 @@ def test_the_waterfall_ends_at_the_total_and_shows_the_unsplit_rest():
     assert "unsplit" not in whole["part"].tolist()
 
 
+@pytest.mark.slow
 def test_many_orders_are_grouped_and_the_curve_is_a_square_root():
     rng = np.random.default_rng(1)
     many = pd.DataFrame({"slippage_bps": rng.normal(size=5_000), "participation": rng.random(5_000) / 10 + 1e-3})
@@ -139,6 +144,7 @@ def test_progress_is_a_line_per_order_or_percentiles_of_many():
     assert set(rows(charts.chart_fill_progress(many), "line")["line"]) == {"p10", "median", "p90"}
 
 
+@pytest.mark.slow
 def test_the_band_is_95_percent_and_unobserved_horizons_are_excluded():
     band = rows(charts.chart_markouts(MARKOUTS), "low")
     assert band["horizon"].tolist() == ["-1 min", "1 s", "1 h"]
@@ -147,6 +153,7 @@ def test_the_band_is_95_percent_and_unobserved_horizons_are_excluded():
         charts.chart_markouts(pd.concat([MARKOUTS, MARKOUTS]))
 
 
+@pytest.mark.slow
 def test_symbols_are_ranked_and_only_the_ends_of_many_are_shown():
     assert rows(charts.chart_symbols(SYMBOLS), "symbol")["symbol"].tolist() == ["A", "B"]
     many = pd.DataFrame(
@@ -157,6 +164,7 @@ def test_symbols_are_ranked_and_only_the_ends_of_many_are_shown():
     assert (shown[0], shown[-1]) == ("S99", "S00")
 
 
+@pytest.mark.slow
 def test_a_chart_is_the_same_every_time():
     assert charts.chart_slippage(SLIPPAGE).to_dict() == charts.chart_slippage(SLIPPAGE).to_dict()
 

@@ -174,6 +174,7 @@ def test_participation_is_our_share_of_the_volume():
     np.testing.assert_array_equal(table["participation"], [0.25, NAN, NAN, NAN])
 
 
+@pytest.mark.slow
 def test_empty_input_gives_typed_empty_output():
     orders, fills = ORDERS.empty(), FILLS.empty()
     assert completion_summary(orders, fills).loc["all", ["orders", "fills"]].tolist() == [0, 0]

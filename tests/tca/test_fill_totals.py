@@ -97,6 +97,7 @@ def test_a_frame_and_a_file_of_the_same_fills_have_the_same_totals(fills, option
     pd.testing.assert_frame_equal(by_duckdb, by_numpy, check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [True, False])
 def test_rows_aligned_by_duckdb_have_the_totals_of_rows_aligned_by_id(times, tmp_path):
     fills = [("b", 0.25, 8.0, None, 7), ("a", 2.0, 4.0, -0.5, 5), ("b", 1.0, 2.0, 1.5, 3)]

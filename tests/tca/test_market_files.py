@@ -65,6 +65,7 @@ def lookups(seed=2, rows=500):
     return pd.Series(rng.choice([*NAMES, "NONE"], rows)), rng.integers(-100, 90_000, rows) * MICROS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("batch_bytes", [1, 1 << 30])
 def test_files_in_any_layout_give_the_same_look_ups_as_a_frame(layout, batch_bytes, tmp_path):
@@ -77,6 +78,7 @@ def test_files_in_any_layout_give_the_same_look_ups_as_a_frame(layout, batch_byt
     assert np.isfinite(from_files["mid"]).sum() > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("names", [["A"], ["B", "NONE"], ["A", "BRK B", "O'NEIL"], NAMES])
 @pytest.mark.parametrize("hours", [(0, 24), (6, 24), (7, 11), (5, 6), (23, 48), (30, 40)])
@@ -94,6 +96,7 @@ def test_files_give_the_rows_of_a_frame_for_any_symbols_and_window(layout, names
         np.testing.assert_array_equal(found[name], series)
 
 
+@pytest.mark.slow
 def test_trades_with_renamed_columns_can_be_read(tmp_path):
     frame = random_quotes()
     frame.loc[frame.index[:4], "volume"] = [np.inf, -np.inf, np.nan, -1.0]  # which count as none
@@ -111,6 +114,7 @@ def test_trades_with_renamed_columns_can_be_read(tmp_path):
         assert np.isfinite(one[name][1][1]).all()
 
 
+@pytest.mark.slow
 def test_an_empty_time_is_refused_as_it_is_in_a_frame(tmp_path):
     quotes = random_quotes()
     quotes.loc[quotes.index[3], "quoted_at"] = pd.NaT
@@ -121,6 +125,7 @@ def test_an_empty_time_is_refused_as_it_is_in_a_frame(tmp_path):
         assert caught.value.codes == ("time_missing",)
 
 
+@pytest.mark.slow
 def test_rows_with_equal_times_keep_their_sequence_across_files(tmp_path):
     # Two files of one symbol that overlap: at 14:00:05 the first file's quote comes first, so the second's stands.
     at = pd.Timestamp("2026-11-23 14:00", tz="UTC")
@@ -141,6 +146,7 @@ def test_rows_with_equal_times_keep_their_sequence_across_files(tmp_path):
     assert bid.tolist() == [3.0, 1.0, 4.0, 5.0, 2.0]
 
 
+@pytest.mark.slow
 def test_only_the_requested_window_and_symbols_are_read(tmp_path):
     files = quote_files(write([random_quotes()], tmp_path))
     found = list(files.series(["B"], ["mid"], 3_600 * MICROS, 7_200 * MICROS))
@@ -152,6 +158,7 @@ def test_only_the_requested_window_and_symbols_are_read(tmp_path):
     assert list(files.series(["B"], ["mid"], 1, 0)) == []
 
 
+@pytest.mark.slow
 def test_the_query_names_the_window_and_the_symbols(tmp_path):
     # What makes fifty orders against fifty million quotes cheap: nothing else is read.
     files = quote_files(write([random_quotes()], tmp_path))
@@ -166,6 +173,7 @@ def test_the_query_names_the_window_and_the_symbols(tmp_path):
     assert "JOIN" not in plan
 
 
+@pytest.mark.slow
 def test_times_without_a_zone_need_the_option(tmp_path):
     quotes = random_quotes().drop(columns="delayed")
     folder = write([quotes], tmp_path, time="TIMESTAMP")
@@ -178,6 +186,7 @@ def test_times_without_a_zone_need_the_option(tmp_path):
     np.testing.assert_array_equal(found["mid"], look_up(FrameMarket(shifted), symbols, at)["mid"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
 @pytest.mark.parametrize("layout", ["by symbol", "one file a day, by symbol"])
 @pytest.mark.parametrize("hours", [(0, 24), (20, 21), (1, 4), (24, 29)])
@@ -198,6 +207,7 @@ def test_a_window_is_converted_to_the_local_time_of_the_files(zone, layout, hour
         np.testing.assert_array_equal(found[name], series)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("time", "zone"), [("TIMESTAMPTZ_NS", None), ("TIMESTAMP_NS", "UTC")])
 def test_times_in_nanoseconds_are_read_as_microseconds(time, zone, tmp_path):
     # Nanoseconds are what pandas before 3.0 wrote, and what pyarrow writes of such frames still.
@@ -233,6 +243,7 @@ def test_missing_files_or_columns_are_errors(change, code, tmp_path):
     assert caught.value.codes == (code,)
 
 
+@pytest.mark.slow
 def test_a_time_that_is_a_number_is_refused(tmp_path):
     with duckdb.connect() as connection:
         connection.execute(
@@ -243,6 +254,7 @@ def test_a_time_that_is_a_number_is_refused(tmp_path):
     assert caught.value.codes == ("time_dtype",)
 
 
+@pytest.mark.slow
 def test_only_files_that_the_window_touches_are_read(tmp_path):
     parts = LAYOUTS["one file a day, by symbol"](random_quotes())
     folder = write(parts, tmp_path)
@@ -256,6 +268,7 @@ def test_only_files_that_the_window_touches_are_read(tmp_path):
     assert files._plan_read(["A"], 48 * hour, 72 * hour) == ReadPlan([], 0)
 
 
+@pytest.mark.slow
 def test_the_query_has_no_filter_if_nearly_all_rows_are_requested(tmp_path):
     files, day = quote_files(write([random_quotes()], tmp_path)), 86_400 * MICROS
     place = [f"{tmp_path}/part0.parquet"]
@@ -268,6 +281,7 @@ def test_the_query_has_no_filter_if_nearly_all_rows_are_requested(tmp_path):
     assert query.endswith("WHERE \"symbol\" BETWEEN 'A' AND 'B'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "mixed"), [("symbol, quoted_at", False), ("quoted_at", True)])
 def test_files_with_interleaved_symbols_are_read_in_fewer_batches(order, mixed, tmp_path):
     names = [f"S{number}" for number in range(8)]
@@ -287,6 +301,7 @@ def test_files_with_interleaved_symbols_are_read_in_fewer_batches(order, mixed, 
         np.testing.assert_array_equal(found[name], np.arange(number, 40_000, 8) + 1)
 
 
+@pytest.mark.slow
 def test_a_file_whose_name_looks_like_a_pattern_is_read(tmp_path):
     quotes = random_quotes()
     write([quotes], tmp_path)
@@ -299,6 +314,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_read(tmp_path):
         np.testing.assert_array_equal(found[0][1], wanted[0][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["quotes", "trades"])
 def test_an_exact_file_name_takes_precedence_over_a_pattern_match(kind, tmp_path):
     mine, other = random_quotes(seed=1), random_quotes(seed=2)
@@ -329,6 +345,7 @@ def test_the_list_of_files_is_fixed_when_they_are_opened(tmp_path):
     assert files._plan_read(["A"], 0, 86_400 * MICROS).files == [f"{tmp_path}/part0.parquet"]
 
 
+@pytest.mark.slow
 def test_files_that_change_while_they_are_read_are_an_error(tmp_path):
     quotes = random_quotes()
     files = quote_files(write([quotes[quotes["symbol"] != "B"]], tmp_path))
@@ -340,6 +357,7 @@ def test_files_that_change_while_they_are_read_are_an_error(tmp_path):
     assert caught.value.codes == ("parquet_changed",)
 
 
+@pytest.mark.slow
 def test_damaged_files_are_an_error(tmp_path):
     folder = write([random_quotes(rows=100_000).sort_values(["symbol", "quoted_at"])], tmp_path)
     file = folder / "part0.parquet"
@@ -351,6 +369,7 @@ def test_damaged_files_are_an_error(tmp_path):
     assert caught.value.codes == ("parquet_format",)
 
 
+@pytest.mark.slow
 def test_more_symbols_than_fit_one_batch_can_be_read(tmp_path):
     names = [f"S{number:03d}" for number in range(400)]
     frame = random_quotes().head(400).assign(symbol=names)

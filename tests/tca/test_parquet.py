@@ -17,6 +17,7 @@ from stocklean_exec.tca.parquet import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 4])
 def test_rows_are_read_in_chunks_and_in_sequence(threads, tmp_path):
     file = str(tmp_path / "n.parquet")
@@ -31,6 +32,7 @@ def test_rows_are_read_in_chunks_and_in_sequence(threads, tmp_path):
     np.testing.assert_array_equal(np.concatenate([part["half"] for part in parts]), np.arange(0, 1_000_000, 3) / 2)
 
 
+@pytest.mark.slow
 def test_the_whole_table_equals_its_concatenated_chunks():
     query = "SELECT n, n / 2 AS half FROM range(1_000_000) r(n)"
     with connect() as connection:
@@ -44,6 +46,7 @@ def test_the_whole_table_equals_its_concatenated_chunks():
     }
 
 
+@pytest.mark.slow
 def test_an_error_of_duckdb_while_reading_is_an_error_of_the_table(tmp_path):
     file = tmp_path / "n.parquet"
     with duckdb.connect() as connection:
@@ -121,6 +124,7 @@ def found(*places):
         ]
 
 
+@pytest.mark.slow
 def test_a_name_with_glob_characters_is_that_file_if_it_exists(tmp_path):
     named(tmp_path, "t1", "t2", "t[1]", "t*", "t?")
     assert found(tmp_path / "t[1].parquet") == [["t[1]"]]

@@ -158,6 +158,7 @@ def test_the_expected_cost_is_reviewed_recorded_and_compared_with_the_cost():
     assert summary.headline["expected_bps"].tolist() == pytest.approx([4.0])
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_quantity_clears_the_expected_cost():
     broker = sx.connect("mock://", quotes={"AAA": 50.0, "BBB": 50.0}, cash=10_000)
     market = pd.DataFrame({"symbol": ["AAA", "BBB"], "volatility": 0.02, "adv": 1e6})

@@ -69,6 +69,7 @@ def test_the_page_is_self_contained(page):
     assert reader.tags.count("svg") == 5
 
 
+@pytest.mark.slow
 def test_the_report_has_headline_incomplete_orders_and_provenance(page):
     text = " ".join(read(page.html).text)
     row = page.summary.headline.iloc[0]
@@ -93,6 +94,7 @@ def test_charts_have_the_text_colour_of_the_page(page):
     assert "prefers-color-scheme: dark" in page.html
 
 
+@pytest.mark.slow
 def test_account_numbers_are_masked(page, blotter):
     account = blotter.runs()["account"].iloc[0]
     assert account not in page.html
@@ -201,6 +203,7 @@ def test_an_empty_record_has_a_report(tmp_path):
     assert "no run" in made.html
 
 
+@pytest.mark.slow
 def test_an_unknown_run_is_an_error(blotter):
     with pytest.raises(InputError) as caught:
         report("other", blotter)

@@ -66,6 +66,7 @@ def test_a_blotter_file_and_its_export_give_the_same_record(tmp_path):
                 pd.testing.assert_frame_equal(got, wanted, check_dtype=False, check_categorical=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "options", "code"),
     [
@@ -120,6 +121,7 @@ def parquet(frame, file, time="TIMESTAMPTZ"):
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time", ["TIMESTAMPTZ", "TIMESTAMPTZ_NS"])
 def test_a_frame_read_from_parquet_equals_the_original(time, tmp_path):
     read = read_frame(parquet(FILLS, tmp_path / "f.parquet", time), "fills")
@@ -133,6 +135,7 @@ def test_a_frame_read_from_parquet_equals_the_original(time, tmp_path):
     assert read_frame(tmp_path / "f.parquet", "fills", []).shape == (0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time", ["TIMESTAMPTZ", "TIMESTAMPTZ_NS"])
 def test_fills_aggregated_in_a_file_equal_those_aggregated_in_a_frame(time, tmp_path):
     orders = keyed_orders(
@@ -178,6 +181,7 @@ def test_an_invalid_quantity_is_refused_by_order_id(quantity, with_orders, tmp_p
     assert len(caught.value.problems) == 1
 
 
+@pytest.mark.slow
 def test_fills_matched_by_order_row_give_the_same_result(tmp_path):
     orders = pd.DataFrame({"client_order_id": ["c", "b", "a"], "symbol": "X", "side": "BUY", "quantity": 10.0})
     files = parquet(orders, tmp_path / "o.parquet"), parquet(FILLS, tmp_path / "f.parquet")
@@ -190,6 +194,7 @@ def test_fills_matched_by_order_row_give_the_same_result(tmp_path):
     assert table["filled_quantity"].tolist() == [0, 5, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ids", "fills", "code"),
     [

@@ -46,6 +46,7 @@ FILLS_ = pd.DataFrame(
 # half spreads: a 0.50 x 100 = 50, b 1 x 100 = 100, d 0.10 x 80 = 8: 158 of 17,000.
 
 
+@pytest.mark.slow
 def test_the_headline_is_a_ratio_of_sums():
     row = cost_summary(ORDERS_, FILLS_).headline.loc["all"]
     assert row[["orders", "filled_orders", "commissions_due"]].tolist() == [4, 3, 1]
@@ -68,6 +69,7 @@ def test_the_headline_is_a_ratio_of_sums():
     )
 
 
+@pytest.mark.slow
 def test_the_error_of_the_headline_is_that_of_a_weighted_mean():
     row = cost_summary(ORDERS_, FILLS_).headline.loc["all"]
     bps, weight = np.array([60, 200, -400]), np.array([10_000, 5_000, 2_000])
@@ -76,6 +78,7 @@ def test_the_error_of_the_headline_is_that_of_a_weighted_mean():
     assert row["slippage_se_bps"] == pytest.approx(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "groups", "costs"),
     [
@@ -133,6 +136,7 @@ def test_outliers_follow_the_published_rule():
     assert cost_summary(orders, fills).outliers.index.tolist() == ["o19"]
 
 
+@pytest.mark.slow
 def test_performance_reverses_every_sign_and_uses_the_brokers_names():
     cost, gain = cost_summary(ORDERS_, FILLS_), cost_summary(ORDERS_, FILLS_, sign="performance")
     for name in ("slippage_cost", "slippage_bps", "half_spread_bps", "impact_bps", "friction_bps", "total_cost"):
@@ -152,6 +156,7 @@ def test_performance_reverses_every_sign_and_uses_the_brokers_names():
     assert len(cost.ibkr) == 0
 
 
+@pytest.mark.slow
 def test_notebook_output_is_escaped():
     summary = cost_summary(ORDERS_, FILLS_)
     shown = summary._repr_html_()
@@ -160,6 +165,7 @@ def test_notebook_output_is_escaped():
     assert repr(summary) == "<CostSummary: 4 orders, 3 with fills, slippage 47.06 bp, 2 flagged>"
 
 
+@pytest.mark.slow
 def test_empty_input_gives_typed_empty_output():
     summary = cost_summary(ORDERS.empty(), FILLS.empty())
     assert summary.headline.loc["all", ["orders", "filled_orders", "measured"]].tolist() == [0, 0, 0]
@@ -170,6 +176,7 @@ def test_empty_input_gives_typed_empty_output():
     assert len(gain.ibkr) == 0
 
 
+@pytest.mark.slow
 def test_several_currencies_are_added_up_with_rates():
     orders = ORDERS_.assign(currency=["USD", "EUR", "USD", "USD"])
     with pytest.raises(InputError, match="currency_mixed"):
@@ -188,6 +195,7 @@ def test_a_summary_can_be_made_directly_from_a_blotter():
     assert summary.headline["filled_orders"].iloc[0] == 1
 
 
+@pytest.mark.slow
 def test_the_expected_cost_is_in_the_headline():
     orders = ORDERS_.assign(expected_cost_bps=[50.0, 100.0, 10.0, NAN])
     summary = cost_summary(orders, FILLS_)
@@ -196,6 +204,7 @@ def test_the_expected_cost_is_in_the_headline():
     assert summary.orders["expected_bps"].tolist()[:3] == [50, 100, 10]
 
 
+@pytest.mark.slow
 def test_the_marketability_of_a_limit_against_a_delayed_quote_is_unknown():
     orders = pd.DataFrame(
         {

@@ -63,6 +63,7 @@ def updates(view):
 # -- sending to views --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_hello_is_answered_by_a_snapshot_and_no_order_is_in_the_synchronised_state(run):
     run.control.publish(fill(A, 1, 4.0))
     view = run.view()
@@ -76,6 +77,7 @@ def test_hello_is_answered_by_a_snapshot_and_no_order_is_in_the_synchronised_sta
     assert run.view() is view
 
 
+@pytest.mark.slow
 def test_the_messages_have_the_properties_that_the_front_end_declares(run, typedef):
     run.control.publish(fill(A, 1, 4.0))
     run.control.publish(OrderEvent("message", "r", A, code="1", message="text"))
@@ -91,6 +93,7 @@ def test_the_messages_have_the_properties_that_the_front_end_declares(run, typed
     assert set(answer["head"]) == typedef("live.js", "LiveHead")
 
 
+@pytest.mark.slow
 def test_a_thousand_events_are_sent_in_a_few_updates_that_miss_nothing(run):
     view = run.view()
     view.wait()
@@ -148,6 +151,7 @@ def test_updates_are_a_tenth_of_a_second_apart_and_take_at_most_half_of_the_time
     assert started == pytest.approx([0.0, 0.1, 0.2, 0.53, 0.83])
 
 
+@pytest.mark.slow
 def test_a_failed_update_is_logged_and_the_next_one_is_sent(run, monkeypatch, caplog):
     view = run.view()
     view.wait()
@@ -161,6 +165,7 @@ def test_a_failed_update_is_logged_and_the_next_one_is_sent(run, monkeypatch, ca
     assert updates(view)[-1]["filled_quantity"] == 8.0
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_is_sent_to_the_views(run):
     view = run.view()
     run._future.set_result(None)
@@ -169,6 +174,7 @@ def test_the_end_of_a_run_is_sent_to_the_views(run):
     assert (head["state"], head["is_finished"], head["open_orders"]) == ("over", True, 2)
 
 
+@pytest.mark.slow
 def test_a_failed_run_shows_the_reason_and_no_account(run):
     run._future.set_exception(sx.BrokerError(f"account {ACCOUNT} is gone"))
     answer = post(run.view(), "hello")
@@ -176,6 +182,7 @@ def test_a_failed_run_shows_the_reason_and_no_account(run):
     assert answer["head"]["note"] == "BrokerError: account DU***321 is gone"
 
 
+@pytest.mark.slow
 def test_messages_of_the_broker_show_no_account(run):
     text = f"No trading permissions for {ACCOUNT} and U1234567"
     run.control.publish(OrderEvent("rejected", "r", A, code="201", message=text))
@@ -187,6 +194,7 @@ def test_messages_of_the_broker_show_no_account(run):
 # -- refused actions ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("message", "code"),
     [
@@ -213,12 +221,14 @@ def test_an_invalid_action_is_refused_and_changes_nothing(run, blotter, message,
     assert not run.control.stopped
 
 
+@pytest.mark.slow
 def test_a_malformed_message_is_ignored_and_logged(run, caplog):
     view = run.view()
     view.comm.handle_msg({"content": {"data": {"method": "custom", "content": {"kind": "halt"}}}, "buffers": []})
     assert "ignored a malformed front-end message" in caplog.text
 
 
+@pytest.mark.slow
 def test_an_order_that_has_ended_cannot_be_cancelled_and_the_answer_has_its_status(run):
     run.control.publish(fill(A, 1, 10.0))
     answer = post(run.view(), "cancel", client_order_id=A, status="SUBMITTED")
@@ -226,6 +236,7 @@ def test_an_order_that_has_ended_cannot_be_cancelled_and_the_answer_has_its_stat
     assert answer["reason"] == f"{A} is already FILLED (displayed as 'SUBMITTED'); nothing to cancel"
 
 
+@pytest.mark.slow
 def test_a_finished_run_without_open_orders_cannot_be_cancelled(run):
     run.control.publish(fill(A, 1, 10.0))
     run.control.publish(fill(B, 2, 20.0))
@@ -234,6 +245,7 @@ def test_a_finished_run_without_open_orders_cannot_be_cancelled(run):
     assert (answer["kind"], answer["code"]) == ("refused", "run_over")
 
 
+@pytest.mark.slow
 def test_a_failure_at_the_broker_is_shown_in_every_view(run, monkeypatch):
     def fail(_):
         raise sx.BrokerError(f"the line of {ACCOUNT} is dead")
@@ -246,6 +258,7 @@ def test_a_failure_at_the_broker_is_shown_in_every_view(run, monkeypatch):
     assert "cancel of r-SPY-BUY failed: BrokerError: the line of DU***321 is dead" in notice
 
 
+@pytest.mark.slow
 def test_a_callback_does_not_block_and_a_second_click_starts_nothing(run, monkeypatch):
     going, calls = threading.Event(), []
 
@@ -265,6 +278,7 @@ def test_a_callback_does_not_block_and_a_second_click_starts_nothing(run, monkey
     assert updates(view)[-1]["head"]["busy"] == []
 
 
+@pytest.mark.slow
 def test_clicks_on_many_threads_start_one_action(run, monkeypatch):
     """As on kernels that run widget callbacks on several threads."""
     view, start, going, calls = run.view(), threading.Barrier(8), threading.Event(), []
@@ -292,6 +306,7 @@ def test_clicks_on_many_threads_start_one_action(run, monkeypatch):
     assert sum(message["text"] == "cancel of all orders: requested" for message in answers) == len(calls) == 1
 
 
+@pytest.mark.slow
 def test_a_halt_applies_to_the_whole_blotter_and_keeps_its_reason(run, blotter):
     view = run.view()
     assert post(view, "halt", confirmed=True, reason=" fat finger ")["kind"] == "done"
@@ -337,6 +352,7 @@ def test_one_order_and_then_all_are_cancelled_over_the_wire(blotter, tmp_path):
 # -- the saved output --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_saved_output_escapes_all_texts(run):
     hostile = "<script>alert(1)</script>"
     run.control.publish(OrderEvent("rejected", "r", A, code="201", message=hostile))

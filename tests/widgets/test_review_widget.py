@@ -48,6 +48,7 @@ def shown(review, monkeypatch):
     return review._widget
 
 
+@pytest.mark.slow
 def test_a_review_shows_one_widget_however_often_it_is_displayed(review, shown):
     bundle = review._repr_mimebundle_()
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == shown.model_id
@@ -56,6 +57,7 @@ def test_a_review_shows_one_widget_however_often_it_is_displayed(review, shown):
     assert review._widget is shown
 
 
+@pytest.mark.slow
 def test_no_order_and_no_account_is_in_what_is_saved_with_a_notebook(review, shown):
     review.approve(SPY)
     post(shown, "edit", rows=[[SPY, 1]], changes={"quantity": "7"})
@@ -64,10 +66,12 @@ def test_no_order_and_no_account_is_in_what_is_saved_with_a_notebook(review, sho
         assert text not in states
 
 
+@pytest.mark.slow
 def test_the_repr_of_a_review_has_no_memory_address(shown):
     assert repr(shown) == "<ReviewWidget of <OrderReview r: 3 orders, 0 approved, 0 rejected, 2 open, 1 blocked>>"
 
 
+@pytest.mark.slow
 def test_a_view_that_sends_hello_receives_a_snapshot(review, shown):
     answer = post(shown, "hello", number=7)
     assert (answer["kind"], answer["view"], answer["number"]) == ("snapshot", "v", 7)
@@ -76,6 +80,7 @@ def test_a_view_that_sends_hello_receives_a_snapshot(review, shown):
     assert answer["head"]["revision"] == 0
 
 
+@pytest.mark.slow
 def test_the_messages_have_the_properties_that_the_front_end_declares(review, shown, typedef):
     answer = post(shown, "hello")
     assert set(answer) == typedef("review.js", "Store") | {"kind", "view", "number"}
@@ -88,6 +93,7 @@ def test_the_messages_have_the_properties_that_the_front_end_declares(review, sh
     assert set(confirmation) == typedef("review.js", "Confirmation") | {"kind", "view", "number"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "decision_status"), [("approve", "approved"), ("reject", "rejected")])
 def test_a_decision_in_a_view_is_applied_and_answered(review, shown, kind, decision_status):
     assert post(shown, kind, rows=[[SPY, 0]])["kind"] == "done"
@@ -96,6 +102,7 @@ def test_a_decision_in_a_view_is_applied_and_answered(review, shown, kind, decis
     assert review.decision_status == ["open", "open", "blocked"]
 
 
+@pytest.mark.slow
 def test_every_change_is_sent_to_every_view(review, shown):
     review.approve(TLT)
     patch = shown.comm.sent[-1]
@@ -105,6 +112,7 @@ def test_every_change_is_sent_to_every_view(review, shown):
     assert "view" not in patch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["approve", "reject", "clear"])
 def test_a_decision_on_a_row_that_changed_in_between_is_refused(review, shown, kind):
     review.edit(SPY, quantity=9)
@@ -114,12 +122,14 @@ def test_a_decision_on_a_row_that_changed_in_between_is_refused(review, shown, k
     assert review.decision_status == ["open", "open", "blocked"]
 
 
+@pytest.mark.slow
 def test_an_edit_of_a_row_that_changed_in_between_is_refused(review, shown):
     review.edit(SPY, quantity=9)
     assert post(shown, "edit", rows=[[SPY, 0]], changes={"quantity": "8"})["kind"] == "refused"
     assert review.orders["quantity"].tolist()[0] == 9.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["approve_passing", "clear_all", "request_confirmation"])
 def test_an_action_on_the_whole_plan_needs_its_current_revision(review, shown, kind):
     review.approve(SPY)
@@ -129,6 +139,7 @@ def test_an_action_on_the_whole_plan_needs_its_current_revision(review, shown, k
     assert review.decision_status == ["approved", "open", "blocked"]
 
 
+@pytest.mark.slow
 def test_a_blocked_row_is_refused_with_its_reason(review, shown):
     answer = post(shown, "approve", rows=[[SPY, 0], [BIG, 0]])
     assert answer["kind"] == "refused"
@@ -138,6 +149,7 @@ def test_a_blocked_row_is_refused_with_its_reason(review, shown):
     assert review.decision_status == ["approved", "approved", "blocked"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -161,6 +173,7 @@ def test_an_invalid_edit_is_refused_and_changes_nothing(review, shown, changes, 
     pd.testing.assert_frame_equal(review.result(), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rows", [None, "x", [SPY], [[SPY]], [[SPY, "0"]], [[0, 0]], [["r-NOPE-BUY", 0]], [[["x"], 0]]]
 )
@@ -169,11 +182,13 @@ def test_malformed_rows_are_refused(review, shown, rows):
     assert len(review.decisions) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["explode", "", "__init__"])
 def test_an_unknown_action_is_refused(shown, kind):
     assert post(shown, kind)["code"] == "action_unknown"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content", [None, "hello", [], {}, {"kind": "hello"}, {"kind": 1, "view": "v", "number": 1}]
 )
@@ -183,6 +198,7 @@ def test_a_malformed_message_is_ignored_and_logged(shown, caplog, content):
     assert "ignored a malformed front-end message" in caplog.text
 
 
+@pytest.mark.slow
 def test_an_internal_error_is_reported_and_changes_nothing(review, shown, monkeypatch):
     monkeypatch.setattr(review, "approve", lambda *_: 1 / 0)
     answer = post(shown, "approve", rows=[[SPY, 0]])
@@ -217,6 +233,7 @@ def test_the_phrase_sends_and_every_view_receives_the_outcome(review, shown, ven
     assert shown.comm.sent[-1]["head"]["note"] == "1 CANCELLED, 1 FILLED, 1 REJECTED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -239,6 +256,7 @@ def test_a_submission_with_any_mismatch_sends_nothing(review, shown, venue, chan
     assert review.state == "open"
 
 
+@pytest.mark.slow
 def test_a_second_click_on_send_is_refused(review, shown, venue):
     review.approve(SPY)
     confirmation = post(shown, "request_confirmation", revision=1)
@@ -254,6 +272,7 @@ def test_a_second_click_on_send_is_refused(review, shown, venue):
     assert venue[1].orders("r")["status"].tolist().count("FILLED") == 1
 
 
+@pytest.mark.slow
 def test_a_failed_submission_is_reported_to_every_view(review, shown, venue, caplog):
     def fail(*_, **__):
         raise sx.BrokerError("the line is dead")
@@ -266,6 +285,7 @@ def test_a_failed_submission_is_reported_to_every_view(review, shown, venue, cap
     assert (head["state"], head["note"]) == ("failed", "BrokerError: the line is dead")
 
 
+@pytest.mark.slow
 def test_a_callback_returns_while_the_orders_are_still_working(review, shown):
     begun, end = threading.Event(), threading.Event()
 
@@ -306,6 +326,7 @@ def test_messages_on_many_threads_are_handled_in_sequence(review, shown):
     assert len(review.decisions) == sum(len(patch["places"]) for patch in patches)
 
 
+@pytest.mark.slow
 def test_a_review_that_starts_a_run_shows_how_to_view_it_and_returns_it(review, shown, venue):
     review._send = sx.start_run
     review.approve(SPY)
@@ -322,6 +343,7 @@ def test_a_review_that_starts_a_run_shows_how_to_view_it_and_returns_it(review, 
     assert [row["client_order_id"] for row in view._update(0)["rows"]] == [SPY]  # the approved order
 
 
+@pytest.mark.slow
 def test_a_bulk_approval_skips_sells_whose_buys_are_blocked(venue, monkeypatch):
     orders = pd.DataFrame(
         {

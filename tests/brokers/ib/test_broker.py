@@ -194,6 +194,7 @@ def test_a_request_that_is_never_answered_is_an_error_within_its_time_limit():
         assert len(broker.positions()) == 0
 
 
+@pytest.mark.slow
 def test_the_same_request_from_many_threads_is_answered_for_each(simulator):
     with connect(simulator) as broker:
         found = []

@@ -161,6 +161,7 @@ def test_a_frame_length_beyond_the_limit_is_detected_after_a_valid_frame():
     assert ("garbage", 0) in listener.calls
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200))
 def test_the_decoder_never_raises_on_random_bytes(data):
     causes(data)

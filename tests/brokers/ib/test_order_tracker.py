@@ -248,6 +248,7 @@ COMPLETE = [
 ]
 
 
+@pytest.mark.slow
 @given(MESSAGES, st.permutations(COMPLETE))
 def test_any_sequence_and_repetition_of_reports_gives_the_same_final_state(noise, reports):
     tracker, published = tracker_with_order()
@@ -295,6 +296,7 @@ ANY_MESSAGES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(ANY_MESSAGES)
 def test_tracker_and_record_agree_after_every_message_whether_the_order_has_ended(messages):
     tracker, published = tracker_with_order()

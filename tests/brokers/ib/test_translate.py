@@ -248,6 +248,7 @@ def test_the_smallest_quantity_and_price_are_a_ten_thousandth():
     assert number_problem(1.0, 0.00009) == "limit_price 9e-05 is not from 0.0001 to 1000000000000"
 
 
+@pytest.mark.slow
 @given(st.integers(1, 2**31 - 2), st.integers(1, 10**9))
 def test_whole_shares_at_whole_cents_are_sent_as_they_are_written(shares, cents):
     assert number_problem(float(shares), cents / 100) is None

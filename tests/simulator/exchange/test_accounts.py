@@ -68,6 +68,7 @@ trades = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(trades)
 def test_profit_and_cash_always_agree(history):
     """Cash plus market value equals opening cash plus realised and unrealised profit, at any price."""

@@ -21,6 +21,7 @@ def test_whole_split_and_trailing_reads_agree():
     assert found == PAYLOADS
 
 
+@pytest.mark.slow
 @given(st.lists(st.binary(max_size=50)), st.lists(st.integers(1, 40), min_size=1))
 def test_any_chunks_give_the_same_payloads(payloads, portions):
     stream, reader, found, at, turn = b"".join(map(pack, payloads)), FrameReader(), [], 0, 0

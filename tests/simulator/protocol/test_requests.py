@@ -99,6 +99,7 @@ def test_every_documented_message_id_up_to_178_is_known():
     assert set(REQUESTS) == set(range(1, 26)) - {3} | set(range(49, 60)) | set(range(61, 105))
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=40))
 def test_the_request_parser_never_raises_on_random_input(fields):
     assert isinstance(parse_request(fields, 176), Request | BadRequest)

@@ -67,6 +67,7 @@ def test_the_sample_symbols_have_prices():
     assert all(round(close, 2) == close for close in BUILT_IN_CLOSES.values())
 
 
+@pytest.mark.slow
 @given(st.sampled_from(["A", "SPY", "BRK.B"]), st.floats(0.5, 5_000), st.integers(0, 1_000))
 def test_a_synthetic_quote_is_two_sided_on_the_tick_and_determined_by_its_seed(symbol, close, seed):
     quote = synthetic_quote(symbol, close, seed)

@@ -223,6 +223,7 @@ def test_a_stalled_server_sends_its_bytes_later():
     assert run(scenario, settings=settings) == ["62", "49"]
 
 
+@pytest.mark.slow
 def test_requests_are_queued_on_a_wall_clock():
     settings = Settings(clock="wall", scenario={"switches": {"queue_seconds": 0.05}})
 
