@@ -385,7 +385,10 @@ POSITIONS = {
         Case("NaN cash", checked(cash=NAN), "ERROR", "cash_missing"),
         Case("no nav", checked({"max_gross": 1.0, "min_cash_after": None}, cash=None), "ERROR", "nav_missing"),
     ],
-    42: [Case("holdings above nav", plan(None, {"AAA": 300}), "WARNING", "negative_cash")],
+    42: [
+        Case("holdings above nav", plan(None, {"AAA": 300}), "WARNING", "negative_cash"),
+        Case("less than a share", plan({"AAA": 0.001, "BBB": 0.5}), "WARNING", "below_one_lot", ["AAA"]),
+    ],
     43: [
         Case(
             "currency",

@@ -526,6 +526,19 @@ def _notes(
         _note("price_unavailable", book.symbols[index], "kept without a price: its value counts as available cash")
         for index in np.flatnonzero(unpriced).tolist()
     ]
+    nothing = book.listed & (np.abs(book.weight) > 0) & (np.abs(left) <= _DUST) & ~np.isnan(book.value)
+    nothing &= np.array([reason is None for reason in book.reason], dtype=bool)
+    notes += [
+        warning_row(
+            "below_one_lot",
+            f"the target of {sizes.wanted_value[index]:,.2f} is nothing in whole lots: one lot is worth "
+            f"{terms.lot[index] * book.value[index]:,.2f}; fractional=True trades parts of a share",
+            table="targets",
+            symbol=book.symbols[index],
+            column="weight",
+        )
+        for index in np.flatnonzero(nothing).tolist()
+    ]
     known = set(book.symbols)
     notes += [
         warning_row(

@@ -465,6 +465,17 @@ def test_a_working_order_outside_the_plan_gives_a_warning():
     assert "open_order_exists" in codes(orders)
 
 
+def test_a_target_that_is_less_than_one_lot_is_named():
+    # 0.4 of 10,000 is less than one share at 9,000, and nearer to none; B gets its 400 shares.
+    orders = plan({"A": 0.4, "B": 0.4}, None, {"A": 9_000.0, "B": 10.0})
+    assert traded(orders) == {"B": 400.0}
+    (row,) = input_warnings(orders).query("code == 'below_one_lot'")[["symbol", "detail"]].to_numpy().tolist()
+    assert row[0] == "A"
+    assert row[1].startswith("the target of 4,000.00 is nothing in whole lots: one lot is worth 9,000.00")
+    assert "below_one_lot" not in codes(plan({"A": 0.4}, None, {"A": 9_000.0}, fractional=True))
+    assert "below_one_lot" not in codes(plan({"A": 0.0, "B": 0.4}, {"A": 1}, {"A": 9_000.0, "B": 10.0}))
+
+
 # -- currencies --------------------------------------------------------------------------------------------
 
 
