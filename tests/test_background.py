@@ -169,8 +169,10 @@ def test_work_still_running_at_program_exit_finishes_its_cleanup():
 
 
 INTERRUPTED = """
-import asyncio
+import asyncio, signal
 from stocklean_exec.background import call
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has a background job ignore interrupts
 
 async def work():
     print("begun", flush=True)
