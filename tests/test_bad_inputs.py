@@ -663,7 +663,7 @@ ORDERS = {
         Case("made twice", order(symbol=("AAA", "AAA")), "ERROR", "duplicate_client_order_id", [3, 4]),
         Case(
             "planned",
-            plan({"X/Y": 0.1, "X Y": 0.1}, None, {"X/Y": 1.0, "X Y": 1.0}),
+            plan({"X/YZ": 0.1, "X YZ": 0.1}, None, {"X/YZ": 1.0, "X YZ": 1.0}),
             "ERROR",
             "duplicate_client_order_id",
         ),

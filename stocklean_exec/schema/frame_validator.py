@@ -51,7 +51,9 @@ UNSET = (-1.0, 1.7e308, 2147483647.0, 9223372036854775807.0)
 _SYMBOL = r"[A-Z0-9][A-Z0-9 .\-/]{0,31}"
 _ONE_SYMBOL = re.compile(_SYMBOL)
 _ALL_SYMBOLS = re.compile(rf"(?:{_SYMBOL}\n)*")
-_SHARE_CLASS = re.compile(r"([A-Z]{1,5})[.\-]([A-Z])")
+_SHARE_CLASS = re.compile(r"([A-Z]{1,5})[.\-/]([A-EG-KM-Z])")
+"""A US share class as files write it. L and F are no class here: ``VOD.L`` is a listing in London, ``SAP.F`` one
+in Frankfurt, as Yahoo and others write them."""
 _MAX_SYMBOL = 32  # a stated choice, as in _SYMBOL; the longest stock symbols of Interactive Brokers have about ten
 _WARNINGS = "input_warnings"
 _CHANGES = ("cash_row", "currency_or_stock", "decimal_converted", "side_mapped", "symbol_mapped", "tiny_weight")
@@ -379,7 +381,7 @@ class FrameValidator:
         text = "\n".join(symbols) + "\n" if symbols else ""
         if _ALL_SYMBOLS.fullmatch(text) is None or text.count("\n") != len(symbols):
             return None
-        return None if "." in text or "-" in text or " \n" in text else symbols
+        return None if any(mark in text for mark in (".", "-", "/", " \n")) else symbols
 
     def _clean_symbol(self, row: int, value: object) -> str:
         if is_missing(value):
@@ -409,7 +411,7 @@ class FrameValidator:
         return ascii(symbol)[1:-1][:_MAX_SYMBOL]
 
     def _broker_spelling(self, row: int, symbol: str) -> str:
-        """Spell a US share class as the broker does: BRK.B and BRK-B are ``BRK B``."""
+        """Spell a US share class as the broker does: BRK.B, BRK-B and BRK/B are ``BRK B``."""
         currency = self.frame["currency"].iloc[row] if "currency" in self.frame.columns else "USD"
         share_class = _SHARE_CLASS.fullmatch(symbol)
         if share_class is None or (isinstance(currency, str) and currency.upper() != "USD"):

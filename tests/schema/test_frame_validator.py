@@ -121,10 +121,19 @@ def test_a_value_is_shown_in_one_short_line():
 
 def test_symbols_are_cleaned_and_share_classes_spelt_as_the_broker_does():
     found = FrameValidator(
-        POSITIONS, pd.DataFrame({"symbol": [" spy ", "BRK.B", "BF-B", "BRK B"], "quantity": 1}), "quantity"
+        POSITIONS,
+        pd.DataFrame({"symbol": [" spy ", "BRK.B", "BF-B", "BRK B", "LEN/B"], "quantity": 1}),
+        "quantity",
     )
-    assert found.read_symbols() == ["SPY", "BRK B", "BF B", "BRK B"]
-    assert [row["symbol"] for row in found.warnings] == ["BRK B", "BF B"]
+    assert found.read_symbols() == ["SPY", "BRK B", "BF B", "BRK B", "LEN B"]
+    assert [row["symbol"] for row in found.warnings] == ["BRK B", "BF B", "LEN B"]
+
+
+@pytest.mark.parametrize("symbol", ["VOD.L", "SAP.F", "SAP.DE", "BARC.LN"])
+def test_a_listing_abroad_is_no_share_class(symbol):
+    found = FrameValidator(POSITIONS, pd.DataFrame({"symbol": [symbol], "quantity": 1}), "quantity")
+    assert found.read_symbols() == [symbol]
+    assert not found.warnings
 
 
 def test_a_share_class_in_another_currency_keeps_its_spelling():
