@@ -115,43 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, help="keep the blotter and its tables in this folder")
     demo.set_defaults(run=_demo)
 
-    rebalance = commands.add_parser("rebalance", help="plan, check, confirm, and send")
-    rebalance.add_argument("targets", help="CSV or Parquet file with symbol and weight")
-    rebalance.add_argument("--broker", required=True, help="address, such as mock://?seed=7")
-    rebalance.add_argument("--blotter", required=True, help="file of the record")
-    rebalance.add_argument("--run-id", required=True, help="id of the run; using it again sends nothing twice")
-    rebalance.add_argument("--nav", type=float, help="net asset value; by default the broker's")
-    rebalance.add_argument("--limits", help="TOML or JSON file of limits")
-    rebalance.add_argument("--quotes", help="CSV or Parquet file of quotes, for the mock broker")
-    rebalance.add_argument("--positions", help="CSV or Parquet file of positions, for the mock broker")
-    rebalance.add_argument("--cash-buffer", type=float, default=0.0, help="fraction of NAV that stays in cash")
-    rebalance.add_argument(
-        "--unlisted",
-        choices=("keep", "close", "error"),
-        default="error",
-        help="holdings that are not in the targets",
-    )
-    rebalance.add_argument("--allow-short", action="store_true", help="accept negative weights")
-    rebalance.add_argument(
-        "--on-open-orders",
-        choices=("net", "reject"),
-        default="net",
-        help="plain working orders of this record: count them as filled, or reject their symbols",
-    )
-    rebalance.add_argument(
-        "--foreign-orders",
-        choices=("reject", "ignore", "net"),
-        default="reject",
-        help="stops, and working orders of others: reject their symbols, ignore them, or count them as filled",
-    )
-    rebalance.add_argument(
-        "--one-sided",
-        action="store_true",
-        help="send the sells also where the buys they fund are blocked for lack of cash",
-    )
-    rebalance.add_argument("--yes", action="store_true", help="send without asking")
-    rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
-    rebalance.set_defaults(run=_rebalance)
+    _add_rebalance(commands)
 
     resume = commands.add_parser("resume", help="continue a run after a crash or a lost connection")
     resume.add_argument("run_id", help="id of a recorded run")
@@ -260,6 +224,83 @@ def _demo(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``rebalance`` with its options, which are those of :func:`stocklean_exec.rebalance`."""
+    rebalance = commands.add_parser("rebalance", help="plan, check, confirm, and send")
+    rebalance.add_argument("targets", help="CSV or Parquet file with symbol and weight")
+    rebalance.add_argument("--broker", required=True, help="address, such as mock://?seed=7")
+    rebalance.add_argument("--blotter", required=True, help="file of the record")
+    rebalance.add_argument("--run-id", required=True, help="id of the run; using it again sends nothing twice")
+    rebalance.add_argument("--nav", type=float, help="net asset value; by default the broker's")
+    rebalance.add_argument("--limits", help="TOML or JSON file of limits")
+    rebalance.add_argument("--quotes", help="CSV or Parquet file of quotes, for the mock broker")
+    rebalance.add_argument("--positions", help="CSV or Parquet file of positions, for the mock broker")
+    rebalance.add_argument("--cash-buffer", type=float, default=0.0, help="fraction of NAV that stays in cash")
+    rebalance.add_argument(
+        "--unlisted",
+        choices=("keep", "close", "error"),
+        default="error",
+        help="holdings that are not in the targets",
+    )
+    rebalance.add_argument("--allow-short", action="store_true", help="accept negative weights")
+    rebalance.add_argument("--max-gross", type=float, default=1.0, help="maximum gross exposure of the targets")
+    rebalance.add_argument("--fractional", action="store_true", help="trade parts of a share")
+    rebalance.add_argument(
+        "--reserve",
+        type=_reserve,
+        default="auto",
+        help="money to reserve for the costs of the orders; by default what the plan itself costs",
+    )
+    rebalance.add_argument("--order-type", choices=("MKT", "LMT"), help="for all symbols")
+    rebalance.add_argument("--limit-offset-bps", type=float, help="limits this far from the decision price")
+    rebalance.add_argument("--base-currency", help="fail unless the account has this base currency")
+    rebalance.add_argument(
+        "--fx",
+        type=_exchange_rate,
+        action="append",
+        default=[],
+        metavar="CUR=RATE",
+        help="base currency per unit of another one, where the account has no rate or the mock broker needs one",
+    )
+    rebalance.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for unfinished orders")
+    rebalance.add_argument(
+        "--on-open-orders",
+        choices=("net", "reject"),
+        default="net",
+        help="plain working orders of this record: count them as filled, or reject their symbols",
+    )
+    rebalance.add_argument(
+        "--foreign-orders",
+        choices=("reject", "ignore", "net"),
+        default="reject",
+        help="stops, and working orders of others: reject their symbols, ignore them, or count them as filled",
+    )
+    rebalance.add_argument(
+        "--one-sided",
+        action="store_true",
+        help="send the sells also where the buys they fund are blocked for lack of cash",
+    )
+    rebalance.add_argument("--yes", action="store_true", help="send without asking")
+    rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
+    rebalance.set_defaults(run=_rebalance)
+
+
+def _reserve(text: str) -> str | float:
+    """Read ``--reserve``: ``auto``, or an amount."""
+    return text if text == "auto" else float(text)
+
+
+def _exchange_rate(text: str) -> tuple[str, float]:
+    """Read one ``--fx``, such as ``EUR=1.1``."""
+    currency, mark, rate = text.partition("=")
+    if not (currency and mark):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form EUR=1.1")
+    try:
+        return currency, float(rate)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{rate!r} in {text!r} is not a number") from None
+
+
 def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - heavy
@@ -273,8 +314,10 @@ def _rebalance(options: argparse.Namespace) -> int:
     limits = Limits() if options.limits is None else read_limits(options.limits)
     quotes = None if options.quotes is None else read_quotes(options.quotes)
     held = None if options.positions is None else read_positions(options.positions)
+    rates = dict(options.fx) or None
+    own_rates = rates if options.broker.startswith("mock:") else None
     with (
-        connect(options.broker, quotes=quotes, positions=held) as broker,
+        connect(options.broker, quotes=quotes, positions=held, fx=own_rates) as broker,
         open_blotter(options.blotter) as blotter,
     ):
         review = prepare(
@@ -290,6 +333,13 @@ def _rebalance(options: argparse.Namespace) -> int:
             allow_short=options.allow_short,
             on_open_orders=options.on_open_orders,
             foreign_orders=options.foreign_orders,
+            max_gross=options.max_gross,
+            fractional=options.fractional,
+            reserve=options.reserve,
+            order_type=options.order_type,
+            limit_offset_bps=options.limit_offset_bps,
+            base_currency=options.base_currency,
+            fx=rates,
         )
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
         _print_warnings(review.orders)
@@ -306,7 +356,9 @@ def _rebalance(options: argparse.Namespace) -> int:
                 print("\nnot confirmed: nothing was sent", file=sys.stderr)
                 return BLOCKED
         age = limits.max_approval_age
-        states = submit_orders(review.result(), broker, blotter, max_approval_age=age, limits=limits)
+        states = submit_orders(
+            review.result(), broker, blotter, timeout=options.timeout, max_approval_age=age, limits=limits
+        )
         run = blotter.runs().set_index("run_id").loc[options.run_id]
     return _print_outcome(run, states)
 

@@ -579,3 +579,42 @@ def test_a_plan_is_shown_with_its_warnings(folder):
     assert "warning: USD: USD is read as cash: 0.7 of NAV stays in cash; if the stock" in out
     assert out.index("Plan of r1") < out.index("warning:") < out.index("dry run")
     assert "r1-USD" not in out
+
+
+# -- options of the plan ---------------------------------------------------------------------------------------
+
+
+def test_the_options_of_a_plan_reach_it(folder, capsys):
+    (folder / "targets.csv").write_text("symbol,weight\nAAA,0.33\n")
+    (folder / "quotes.csv").write_text("symbol,bid,ask,quoted_at\nAAA,99.95,100.05,2026-11-23T15:00:00Z\n")
+    more = ["--quotes", "quotes.csv", "--order-type", "LMT", "--limit-offset-bps", "50", "--fractional"]
+    assert main([*rebalance("--yes", *more, "--reserve", "0", "--timeout", "0.1")]) == 0
+    with sx.read_blotter("b.duckdb") as blotter:
+        row = blotter.orders("r1").iloc[0]
+    # 0.33 of 1,000,000 at 100; the limit is 0.5 % above the mid.
+    assert row[["order_type", "limit_price", "quantity"]].tolist() == ["LMT", 100.5, 3300.0]
+    assert main(rebalance("--dry-run", "--quotes", "quotes.csv", "--base-currency", "EUR", run_id="r2")) == 2
+    assert "is USD, and not EUR" in capsys.readouterr().err
+
+
+def test_a_book_in_two_currencies_is_sent_from_the_command_line(folder, capsys):
+    (folder / "targets.csv").write_text("symbol,weight,currency\nAAA,0.5,USD\nEEE,0.4,EUR\n")
+    (folder / "quotes.csv").write_text(
+        "symbol,bid,ask,currency,quoted_at\n"
+        "AAA,99.95,100.05,USD,2026-11-23T15:00:00Z\nEEE,49.95,50.05,EUR,2026-11-23T15:00:00Z\n"
+    )
+    assert main(rebalance("--yes", "--quotes", "quotes.csv", "--fx", "EUR=1.25")) == 0
+    assert "currency_debit" in capsys.readouterr().out
+    with sx.read_blotter("b.duckdb") as blotter:
+        quantities = blotter.orders("r1").set_index("symbol")["quantity"].to_dict()
+    assert quantities == {"AAA": 5_000.0, "EEE": 6_400.0}  # 500,000 / 100, and 400,000 / (50 x 1.25)
+
+
+@pytest.mark.parametrize("text", ["EUR", "=1.1", "EUR=x", "EUR=0"])
+def test_a_rate_that_cannot_be_read_is_an_error(folder, capsys, text):
+    try:
+        code = main(rebalance("--dry-run", "--fx", text))
+    except SystemExit as error:  # from argparse
+        code = error.code
+    assert code == 2
+    assert "EUR" in capsys.readouterr().err

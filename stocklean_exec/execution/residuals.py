@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from stocklean_exec.blotter.reader import BlotterReader
+    from stocklean_exec.portfolio.account_state import AccountState
 
 __all__ = ["REPLACES", "check_batch", "is_residual", "residual_orders"]
 
@@ -45,15 +46,18 @@ class _Residual(NamedTuple):
     detail: str | None
 
 
-def residual_orders(run_id: str, blotter: BlotterReader, *, quotes: object = None) -> pd.DataFrame:
+def residual_orders(
+    run_id: str, blotter: BlotterReader, state: AccountState | None = None, *, quotes: object = None
+) -> pd.DataFrame:
     """Plan the orders that would complete a partly filled run.
 
     Parameters
     ----------
     run_id : a recorded run
     blotter : where it is recorded
-    quotes : current market data, a table or a mapping symbol -> price, for new decision prices; without it, the
-        decision prices of the old orders are used
+    state : an account state, whose quotes are used
+    quotes : current market data, a table or a mapping symbol -> price, for new decision prices; by default those
+        of the state, else the decision prices of the old orders
 
     Returns
     -------
@@ -85,6 +89,8 @@ def residual_orders(run_id: str, blotter: BlotterReader, *, quotes: object = Non
     if orders.empty:
         raise InputError("run_id", [Problem("run_unknown", f"there is no run {run_id!r} in this blotter")])
     prices: dict[str, float] = {}
+    if quotes is None and state is not None:
+        quotes = state.quotes
     if quotes is not None:
         known = usable_prices(parse_quotes(quotes))["price"].dropna()
         prices = dict(zip(known.index.tolist(), known.tolist(), strict=True))

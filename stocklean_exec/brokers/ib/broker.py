@@ -200,7 +200,7 @@ class IBBroker(Broker):
         """
         tags = "NetLiquidation,TotalCashValue,SettledCash,AvailableFunds,$LEDGER:ALL"
         figures = self._call(self._require_connection().account_summary(self.account, tags))
-        nav, cash = (self._figure(figures, tag) for tag in ("NetLiquidation", "TotalCashValue"))
+        cash, nav = (self._figure(figures, tag) for tag in ("TotalCashValue", "NetLiquidation"))
         base = self._base_currency
         if not base:
             raise BrokerError(f"TWS does not report the base currency of account {mask_account(self.account)}")

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,7 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.broker import IBBroker
+from stocklean_exec.brokers.ib.connection import Connection
 from stocklean_exec.errors import BrokerError, HaltedError, InputError, LiveAccountError, RunElsewhereError
 from stocklean_exec.execution.recovery_rules import OrderHistory
 from stocklean_exec.execution.submission import SubmitOptions, submit
@@ -57,6 +59,70 @@ def test_a_connection_to_the_simulator_is_a_paper_broker(simulator):
     with connect(simulator) as broker:
         assert (broker.mode, broker.account) == ("paper", "DU0000001")
         assert repr(broker) == "<IBBroker paper DU***001>"
+
+
+def test_the_figures_of_an_account_are_read_together(simulator):
+    with connect(simulator) as broker:
+        figures = broker.account_figures()
+        assert figures[:4] == (broker.nav(), broker.cash(), "USD", broker.cash())
+        # A quarter of the 500 KO at 62.61, 31,305, is margin.
+        assert figures.available_funds == 1_031_305.0 - 7_826.25
+        assert figures.currencies == {"USD": (broker.cash(), 1.0)}
+
+
+# Balances of an account in pounds, as TWS reports them: each amount in its currency, the rate in pounds.
+IN_POUNDS = {
+    ("NetLiquidation", "GBP"): 9_000.0,
+    ("TotalCashValue", "GBP"): 1_868.11,
+    ("AvailableFunds", "GBP"): 4_000.0,
+    ("TotalCashBalance", "GBP"): 1_000.0,
+    ("TotalCashBalance", "EUR"): 1_000.0,
+    ("TotalCashBalance", "USD"): 0.0,
+    ("TotalCashBalance", "BASE"): 1_868.11,
+    ("CashBalance", "EUR"): 9_999.0,
+    ("ExchangeRate", "GBP"): 1.0,
+    ("ExchangeRate", "EUR"): 0.8681062,
+    ("ExchangeRate", "BASE"): 1.0,
+}
+
+
+def reporting(monkeypatch, values):
+    async def summary(_self, _account, _tags):
+        return values
+
+    monkeypatch.setattr(Connection, "account_summary", summary)
+
+
+def test_cash_and_rate_of_each_currency_come_from_the_ledger(simulator, monkeypatch):
+    with connect(simulator) as broker:
+        reporting(monkeypatch, IN_POUNDS)
+        figures = broker.account_figures()
+    assert figures[:3] == (9_000.0, 1_868.11, "GBP")
+    assert np.isnan(figures.settled_cash)
+    assert figures.available_funds == 4_000.0
+    assert figures.currencies["GBP"] == (1_000.0, 1.0)
+    assert figures.currencies["EUR"] == (1_000.0, 0.8681062)
+    assert figures.currencies["USD"][0] == 0.0
+    assert np.isnan(figures.currencies["USD"][1])
+    assert set(figures.currencies) == {"GBP", "EUR", "USD"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({("ExchangeRate", "GBP"): 1.25}, "reports NAV in GBP and an exchange rate of 1.25 for it"),
+        ({("NetLiquidation", ""): 9_000.0}, "does not report the base currency of account DU"),
+        ({}, "does not report NetLiquidation of account DU"),
+    ],
+)
+def test_an_account_whose_base_currency_or_nav_is_in_doubt_is_an_error(simulator, monkeypatch, changed, text):
+    values = {place: value for place, value in IN_POUNDS.items() if place[0] != "NetLiquidation"}
+    if changed and ("NetLiquidation", "") not in changed:
+        values[("NetLiquidation", "GBP")] = 9_000.0
+    with connect(simulator) as broker:
+        reporting(monkeypatch, values | changed)
+        with pytest.raises(BrokerError, match=text):
+            broker.account_figures()
 
 
 def test_a_run_is_locked_by_account_whatever_the_address(simulator):
