@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions
-from stocklean_exec.schema.order_input import describe_open_orders, parse_open_orders
+from stocklean_exec.schema.order_input import WORKING, describe_open_orders, parse_open_orders
 from stocklean_exec.schema.prices import usable_prices
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def cash_effect(
     symbols = orders["symbol"].astype("str").str.upper()
     buy = (orders["side"].astype("str").str.upper() == "BUY").to_numpy()
     left = orders["quantity"].to_numpy(dtype="float64") - _numbers(orders, "filled_quantity", 0.0)
+    if "status" in orders.columns:
+        left = np.where(orders["status"].fillna("SUBMITTED").isin(WORKING), left, 0.0)
     limit = _numbers(orders, "limit_price", math.nan)
     touches = {name: quotes[name].to_numpy() for name in ("bid", "ask", "currency")}
     market = usable_prices(quotes).assign(**touches).reindex(symbols)

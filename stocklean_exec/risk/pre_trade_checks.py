@@ -286,7 +286,10 @@ def _working(inputs: PlanInputs, market: pd.DataFrame) -> dict[str, Any]:
     if orders is None or orders.empty:
         return {}
     effects = cash_effect(orders, market, inputs.base_currency, parse_rates(inputs.fx, inputs.base_currency))
-    sells = {symbol: -shares for symbol, shares in parse_open_orders(orders[orders["side"] == "SELL"]).items()}
+    sells = {
+        symbol: -shares
+        for symbol, shares in parse_open_orders(orders[orders["side"].str.upper() == "SELL"]).items()
+    }
     counted = is_plain(orders) | (effects < 0)
     return {"working_cash": math.fsum(effects[counted].tolist()), "working_sells": sells}
 

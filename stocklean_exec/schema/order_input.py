@@ -32,6 +32,7 @@ __all__ = [
     "SEC_TYPES",
     "SIDES",
     "TIFS",
+    "WORKING",
     "describe_open_orders",
     "find_order_problem",
     "parse_open_orders",
@@ -46,7 +47,8 @@ MAX_QUANTITY = 2**31 - 2
 """Maximum shares of one order: one more is TWS's sentinel for "not set"."""
 
 _UNEXPLAINED = "rejected"  # the reason of a REJECTED row without one
-_WORKING = ("NEW", "SUBMITTED", "PARTIAL", "UNKNOWN")
+WORKING = ("NEW", "SUBMITTED", "PARTIAL", "UNKNOWN")
+"""Statuses of orders that may still trade."""
 _NOISE = 1e-9  # floating-point noise: a quantity this close to a whole number of steps, relatively, is that number
 
 _OPEN_ORDERS = Table(
@@ -171,7 +173,7 @@ def parse_open_orders(orders: object) -> dict[str, float]:
     working: dict[str, float] = {}
     for row, (side, status) in enumerate(zip(validator.frame["side"], validator.frame["status"], strict=True)):
         left = float(quantity[row] - filled[row])
-        if status in _WORKING and left > 0:
+        if status in WORKING and left > 0:
             working[symbols[row]] = working.get(symbols[row], 0.0) + (left if side == "BUY" else -left)
     return working
 

@@ -82,6 +82,12 @@ def test_a_buy_without_a_price_costs_its_limit_or_an_unknown_amount_and_a_sell_b
     assert cash_effect(orders, parse_quotes(QUOTES), "USD", {}).tolist() == [-70.7, -math.inf, 0.0, 0.0]
 
 
+@pytest.mark.parametrize(("status", "effect"), [("SUBMITTED", -1_011.0), (None, -1_011.0), ("CANCELLED", 0.0)])
+def test_an_order_that_has_ended_takes_no_cash(status, effect):
+    orders = orders_of(("A", "BUY", 10.0, 0.0), status=status)
+    assert cash_effect(orders, parse_quotes(QUOTES), "USD", {}).tolist() == [effect]
+
+
 # -- in a plan and its checks ----------------------------------------------------------------------------------
 
 
