@@ -19,12 +19,15 @@ __all__ = ["progress_bar"]
 
 
 @contextmanager
-def progress_bar(total: int, label: str, *, show: bool | None = None) -> Iterator[Callable[[int, str], None]]:
+def progress_bar(
+    total: int, label: str, *, show: bool | None = None, also: Callable[[int, str], None] | None = None
+) -> Iterator[Callable[[int, str], None]]:
     """Yield a function ``(done, text)`` that updates a bar of ``total`` steps.
 
     Parameters
     ----------
     show : by default in a notebook or a terminal
+    also : called with the same, after the bar
     """
     if show is None:
         show = os.environ.get("STOCKLEAN_PROGRESS", "1") != "0" and (_in_notebook() or sys.stderr.isatty())
@@ -34,6 +37,8 @@ def progress_bar(total: int, label: str, *, show: bool | None = None) -> Iterato
         def move(done: int, text: str = "") -> None:
             bar.set_postfix_str(text, refresh=False)
             bar.update(done - bar.n)
+            if also is not None:
+                also(done, text)
 
         yield move
 

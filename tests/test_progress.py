@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import io
 from contextlib import redirect_stderr
 
@@ -23,7 +24,7 @@ def terminal(monkeypatch):
 
 
 def bar_of(move):
-    return move.__closure__[0].cell_contents
+    return inspect.getclosurevars(move).nonlocals["bar"]
 
 
 def test_a_terminal_shows_a_progress_bar(terminal):
@@ -75,3 +76,11 @@ def test_an_error_inside_the_bar_is_raised(terminal):
         progress_bar(2, "submitting", show=True),
     ):
         raise ValueError("inside")
+
+
+def test_a_callers_function_is_called_with_every_step(terminal):
+    steps = []
+    with redirect_stderr(terminal), progress_bar(10, "submitting", also=lambda *step: steps.append(step)) as move:
+        move(3, "7 open")
+        move(10)
+    assert steps == [(3, "7 open"), (10, "")]

@@ -15,6 +15,8 @@ from stocklean_exec.progress import progress_bar
 from stocklean_exec.risk.limits import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from stocklean_exec.blotter.blotter import Blotter
@@ -37,6 +39,7 @@ async def resume_async(
     limits: Limits | None = None,
     send_overtaken: bool = False,
     progress: bool | None = None,
+    on_progress: Callable[[int, str], None] | None = None,
 ) -> pd.DataFrame:
     """Resume a run: reconcile it with the broker, send what provably was never sent, follow it to its end.
 
@@ -68,6 +71,7 @@ async def resume_async(
     limits : in addition to those that the plan was approved with, which always hold; the tighter of both applies
     send_overtaken : send unsent orders even if a run that was planned later has orders in the same symbols
     progress : show a progress bar; by default in a terminal or notebook
+    on_progress : called with the number of orders that have ended, and a text
 
     Returns
     -------
@@ -104,7 +108,7 @@ async def resume_async(
         overtaken="" if send_overtaken else _overtaken(run_id, blotter),
     )
     count = int(orders["approved"].fillna(value=False).sum())
-    with progress_bar(count, "resuming", show=progress) as move:
+    with progress_bar(count, "resuming", show=progress, also=on_progress) as move:
         terms = RunTerms(
             patience=timeout,
             in_flight_seconds=broker.in_flight_seconds if settle is None else settle,

@@ -74,6 +74,8 @@ async def submit_orders_async(
     max_approval_age: float | None = 3600.0,
     limits: Limits | None = None,
     progress: bool | None = None,
+    on_progress: OnProgress | None = None,
+    control: RunControl | None = None,
 ) -> pd.DataFrame:
     """Submit an approved plan, follow it to its end, and return one row per order with its final state.
 
@@ -90,6 +92,8 @@ async def submit_orders_async(
         applies. The caps on value and rate are enforced again before each order is sent; an order over a cap is
         ``REJECTED`` with reason ``run_notional_cap``, ``day_notional_cap`` or ``rate_cap``
     progress : show a progress bar; by default in a terminal or notebook
+    on_progress : called with the number of orders that have ended, and a text
+    control : stops the run, and receives its events
 
     Returns
     -------
@@ -134,9 +138,9 @@ async def submit_orders_async(
       client_order_id  status  filled_quantity  avg_fill_price  commission
     0   run-1-SPY-BUY  FILLED             41.0           123.0         1.0
     """
-    with progress_bar(_count_approved(approved), "submitting", show=progress) as move:
+    with progress_bar(_count_approved(approved), "submitting", show=progress, also=on_progress) as move:
         options = SubmitOptions(timeout, max_approval_age, limits)
-        return await submit(approved, broker, blotter, options, on_progress=move)
+        return await submit(approved, broker, blotter, options, on_progress=move, control=control)
 
 
 submit_orders = background.blocking(submit_orders_async)

@@ -517,3 +517,15 @@ def test_a_missing_commission_is_requested_at_the_end(venue):
         states = sx.submit_orders(approved_of(THREE), broker, blotter, timeout=5)
         assert states["commission"].tolist() == [1.0, 1.0, 1.0]
         assert blotter.fills("r")["commission"].tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("function", [sx.submit_orders, sx.submit_orders_async])
+def test_a_caller_can_follow_the_progress_of_a_run(function):
+    broker = Stub(prices(5), window=2)
+    progress = []
+    with sx.open_blotter() as blotter:
+        states = function(plan(5, broker), broker, blotter, on_progress=lambda *news: progress.append(news))
+        if asyncio.iscoroutine(states):
+            states = asyncio.run(states)
+    assert progress[-1] == (5, "0 open")
+    assert set(states["status"]) == {"FILLED"}
