@@ -25,7 +25,7 @@ from stocklean_exec.errors import BrokerError, InputError, Problem
 from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, match, unit_interval
 from stocklean_exec.portfolio.alignment import parse_rates
-from stocklean_exec.schema.inputs import opening_positions, parse_quotes
+from stocklean_exec.schema.inputs import currencies_by_symbol, opening_positions, parse_quotes
 from stocklean_exec.schema.prices import usable_prices
 from stocklean_exec.schema.tables import POSITIONS
 
@@ -129,7 +129,7 @@ class MockBroker(Broker):
         self._market = _market(self._quotes)
         held = opening_positions(positions)
         self._rates = {self.base_currency: 1.0, **parse_rates(fx, self.base_currency)}
-        self._currencies = _currencies(self._quotes, held)
+        self._currencies = currencies_by_symbol(held, self._quotes)
         self._portfolio = _Portfolio({self.base_currency: float(cash)})
         for symbol, quantity, cost in zip(
             held["symbol"].tolist(), held["quantity"].tolist(), held["avg_cost"].tolist(), strict=True
@@ -438,16 +438,6 @@ class MockBroker(Broker):
         publish = self._followers.get(ticket.run_id)
         if publish is not None:
             publish(event)
-
-
-def _currencies(quotes: pd.DataFrame, held: pd.DataFrame) -> dict[str, str]:
-    """Currency of each symbol that a quote or an opening position names one for."""
-    return {
-        symbol: currency
-        for frame in (held, quotes)
-        for symbol, currency in zip(frame["symbol"].tolist(), frame["currency"].tolist(), strict=True)
-        if isinstance(currency, str)
-    }
 
 
 def _market(quotes: pd.DataFrame) -> dict[str, Quote]:

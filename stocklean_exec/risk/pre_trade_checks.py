@@ -25,7 +25,7 @@ from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate
 from stocklean_exec.schema.frame_validator import add_warnings, warning_row
-from stocklean_exec.schema.inputs import parse_positions, parse_quotes
+from stocklean_exec.schema.inputs import currencies_by_symbol, parse_positions, parse_quotes
 from stocklean_exec.schema.order_input import parse_open_orders, parse_orders
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
 
@@ -140,7 +140,7 @@ def check_orders(
         flags=_flags(market, unsent_orders(recorded, set(frame["run_id"]))),
         base_currency=inputs.base_currency,
         rates=parse_rates(inputs.fx, inputs.base_currency),
-        currencies=_currencies(held, market),
+        currencies=currencies_by_symbol(held, market),
         **_working(inputs, market),
     )
     checked = _checked(frame, limits, context)
@@ -292,16 +292,6 @@ def _working(inputs: PlanInputs, market: pd.DataFrame) -> dict[str, Any]:
     }
     counted = is_plain(orders) | (effects < 0)
     return {"working_cash": math.fsum(effects[counted].tolist()), "working_sells": sells}
-
-
-def _currencies(held: pd.DataFrame, quotes: pd.DataFrame) -> dict[str, str]:
-    """Currency of each symbol whose quote or holding has one; the quote's first: its price is in that."""
-    return {
-        symbol: currency
-        for frame in (held, quotes)
-        for symbol, currency in zip(frame["symbol"].tolist(), frame["currency"].tolist(), strict=True)
-        if isinstance(currency, str)
-    }
 
 
 def _flags(quotes: pd.DataFrame, unsent: pd.DataFrame) -> dict[str, list[str]]:

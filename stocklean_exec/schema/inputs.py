@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FRACTIONAL_STEP",
     "check_target_dates",
+    "currencies_by_symbol",
     "opening_positions",
     "parse_positions",
     "parse_quotes",
@@ -296,6 +297,23 @@ def parse_positions(positions: object) -> pd.DataFrame:
         validator.frame["avg_cost"] = validator.numbers("avg_cost", "avg_cost_dtype")
     _read_whole(validator, "con_id")
     return validator.done()
+
+
+def currencies_by_symbol(positions: pd.DataFrame, quotes: pd.DataFrame) -> dict[str, str]:
+    """Currency of each symbol for which a validated table names one; that of the quote where both do.
+
+    Examples
+    --------
+    >>> held = parse_positions(pd.DataFrame({"symbol": ["SAP"], "quantity": 100, "currency": "EUR"}))
+    >>> currencies_by_symbol(held, parse_quotes({"SPY": 400.0}))
+    {'SAP': 'EUR'}
+    """
+    return {
+        symbol: currency
+        for frame in (positions, quotes)
+        for symbol, currency in zip(frame["symbol"].tolist(), frame["currency"].tolist(), strict=True)
+        if isinstance(currency, str)
+    }
 
 
 def opening_positions(positions: object) -> pd.DataFrame:
