@@ -280,6 +280,20 @@ def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         action="store_true",
         help="send the sells also where the buys they fund are blocked for lack of cash",
     )
+    rebalance.add_argument(
+        "--funding",
+        choices=("fills", "margin"),
+        default="fills",
+        help="send buys once the cash for them is there, or everything at once",
+    )
+    rebalance.add_argument("--funding-timeout", type=float, help="seconds that buys wait for cash")
+    rebalance.add_argument("--account-kind", choices=("cash", "margin"), help="by default what the broker reports")
+    rebalance.add_argument(
+        "--unsettled",
+        choices=("wait", "allow"),
+        default="wait",
+        help="in a cash account, whether the proceeds of unsettled sales may buy",
+    )
     rebalance.add_argument("--yes", action="store_true", help="send without asking")
     rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
     rebalance.set_defaults(run=_rebalance)
@@ -357,7 +371,16 @@ def _rebalance(options: argparse.Namespace) -> int:
                 return BLOCKED
         age = limits.max_approval_age
         states = submit_orders(
-            review.result(), broker, blotter, timeout=options.timeout, max_approval_age=age, limits=limits
+            review.result(),
+            broker,
+            blotter,
+            timeout=options.timeout,
+            max_approval_age=age,
+            limits=limits,
+            funding=options.funding,
+            funding_timeout=options.funding_timeout,
+            account_kind=options.account_kind,
+            unsettled=options.unsettled,
         )
         run = blotter.runs().set_index("run_id").loc[options.run_id]
     return _print_outcome(run, states)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from stocklean_exec import background
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.portfolio.alignment import parse_nav
 from stocklean_exec.portfolio.planner import plan_orders
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
+    from stocklean_exec.execution.funding import AccountKind, FundingMode, Unsettled
     from stocklean_exec.portfolio.account_state import AccountState
 
 __all__ = ["prepare", "rebalance", "rebalance_async"]
@@ -43,6 +45,10 @@ async def rebalance_async(
     nav: float | None = None,
     timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
     one_sided: bool = False,
+    funding: FundingMode = "fills",
+    funding_timeout: float | None = None,
+    account_kind: AccountKind | None = None,
+    unsettled: Unsettled = "wait",
     **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
 ) -> pd.DataFrame:
     """Plan, check, approve and submit in one call. A dry run, the default, sends and records nothing.
@@ -60,6 +66,7 @@ async def rebalance_async(
     timeout : see :func:`~stocklean_exec.submit_orders`
     one_sided : send the sells also where the cash check has blocked the buys they fund; see
         :meth:`~stocklean_exec.OrderReview.approve_all`
+    funding, funding_timeout, account_kind, unsettled : see :func:`~stocklean_exec.submit_orders`
     plan_options : options of :func:`~stocklean_exec.plan_orders`; ``open_orders`` are by default those working at
         the broker, whoever placed them, and those of this blotter whose status is unknown. Plain ones that are on
         record in this blotter count as filled; the symbols of others are rejected (``open_order_exists``) unless
@@ -80,6 +87,7 @@ async def rebalance_async(
     >>> plan["status"].tolist(), done["status"].tolist()
     (['NEW'], ['FILLED'])
     """
+    how = FundingOptions.of(funding, funding_timeout, account_kind, unsettled)
     review = prepare(
         targets, broker, blotter, run_id=run_id, limits=limits, nav=nav, sending=not dry_run, **plan_options
     )
@@ -92,7 +100,7 @@ async def rebalance_async(
     if dry_run:
         return review.result()
     limits = limits or Limits()
-    options = SubmitOptions(timeout, limits.max_approval_age, limits)
+    options = SubmitOptions(timeout, limits.max_approval_age, limits, how)
     states = await submit(review.result(), broker, blotter, options)
     return merge_warnings(states, review.orders)
 

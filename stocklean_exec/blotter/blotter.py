@@ -341,12 +341,29 @@ class Blotter(BlotterReader):
 
     def limits(self, run_id: str) -> list[dict[str, Any]]:
         """Recorded limits that each plan of a run was approved with; none for plans of earlier versions."""
+        found = (one.get("limits") for one in self.parameters(run_id))
+        return [limits for limits in found if limits is not None]
+
+    def parameters(self, run_id: str) -> list[dict[str, Any]]:
+        """Recorded parameters of each batch of a run: of its plan, and of residual orders."""
         with self._open().cursor() as cursor:
             rows = cursor.execute(
                 "SELECT parameters FROM main.planned_runs WHERE run_id = ? ORDER BY leg", [run_id]
             ).fetchall()
-        found = (json.loads(row[0] or "{}").get("limits") for row in rows)
-        return [limits for limits in found if limits is not None]
+        return [json.loads(row[0] or "{}") for row in rows]
+
+    def bought_unsettled(self, account: str, since: datetime) -> list[tuple[str, str, datetime]]:
+        """Symbol, currency and time of purchases since an instant by runs that may use unsettled money."""
+        with self._open().cursor() as cursor:
+            rows = cursor.execute(
+                "SELECT planned.symbol, coalesce(planned.currency, 'USD'), epoch_us(max(fills.filled_at)) "
+                "FROM main.fills JOIN main.planned_orders AS planned USING (client_order_id) "
+                "JOIN main.planned_runs AS run ON run.run_id = planned.run_id AND run.leg = planned.leg "
+                "WHERE fills.side = 'BUY' AND fills.filled_at >= ? AND planned.account = ? "
+                "AND json_extract_string(run.parameters, '$.funding.unsettled') = 'allow' GROUP BY ALL",
+                [since, account],
+            ).fetchall()
+        return [(symbol, currency, cast("datetime", _moment(at))) for symbol, currency, at in rows]
 
     def sent_times(self, since: datetime, account: str) -> list[datetime]:
         """Times when orders of ``account`` were sent since an instant, by the computer's clock; oldest first."""

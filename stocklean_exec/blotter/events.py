@@ -16,7 +16,8 @@ kind                      meaning
                           may be sent later
 ``sending``               it is about to be sent to the broker for the ``attempt``-th time, with the market
                           (``bid``, ``ask``, ``last``) at that moment: the arrival quote, taken at ``quoted_at``
-                          from data of ``data_type`` (1 live, 2 frozen, 3 delayed, 4 delayed and frozen)
+                          from data of ``data_type`` (1 live, 2 frozen, 3 delayed, 4 delayed and frozen); with a
+                          ``quantity`` where fewer shares than approved are sent (``code``: ``not_funded``)
 ``not_sent``              that attempt provably did not reach the broker
 ``status``                the broker reports a ``status``: SUBMITTED, CANCELLED or FILLED
 ``rejected``              the broker rejected it (``code``, ``message``): for good, or with ``status`` UNSEEN only

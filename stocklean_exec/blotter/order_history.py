@@ -60,6 +60,12 @@ class OrderHistory:
         sent = [event for event in self.events if event.kind == "sending" and event.attempt not in failed]
         return max(sent, key=lambda event: event.attempt or 0, default=None)
 
+    @property
+    def sent_quantity(self) -> float:
+        """Shares that were sent: fewer than approved where there was not the cash for all."""
+        sent = self.last_sending
+        return self.quantity if sent is None or sent.quantity is None else min(sent.quantity, self.quantity)
+
 
 class IdTrail(NamedTuple):
     """Recorded order ids of one client since an order was planned; 0 for unknown.

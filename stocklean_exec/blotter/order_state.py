@@ -53,6 +53,7 @@ STATUS_OF_STATE = {
     "UNCONFIRMED": "UNKNOWN",  # ended at the broker, with more filled than its executions on record
     "PARTIAL": "PARTIAL",
     "FILLED": "FILLED",
+    "REDUCED": "CANCELLED",  # sent for fewer shares than approved, and all of these were traded
     "CANCELLED": "CANCELLED",
     "NOT_APPROVED": "CANCELLED",
     "WITHDRAWN": "CANCELLED",  # approved, and not sent: the cash for it did not come
@@ -176,6 +177,7 @@ class OrderAccumulator:
         self._seen = 0  # sum of these
         self._reported = 0  # maximum filled quantity in any report
         self._senders: dict[int, int] = {}  # client id by attempt
+        self._sent_shares: dict[int, int] = {}  # by attempt, where fewer than approved were sent
         self._fees: dict[str, int] = {}  # by execution id, whether or not it counts
         self._charged_ids: set[str] = set()  # execution ids with a commission report, whatever its amount
         self._uncharged: set[str] = set()  # execution ids that count and have no commission report yet
@@ -196,8 +198,8 @@ class OrderAccumulator:
             self._reported = max(self._reported, _exact(event.filled) or 0)
         if kind == "status":
             self._statuses.add(event.status)
-        elif kind == "sending" and event.client_id is not None:
-            self._senders[attempt] = event.client_id
+        elif kind == "sending":
+            self._add_sending(event, attempt)
         if event.code:
             name = f"{kind}/{event.status}" if kind == "status" else kind
             self._codes[name] = max(event.code, self._codes.get(name, ""))
@@ -213,6 +215,18 @@ class OrderAccumulator:
         elif kind in ("resolved", "unknown", "missing", "held_back"):
             key = kind, attempt
             self._latest[key] = max(self._latest.get(key, event), event, key=_rank)
+
+    def _add_sending(self, event: OrderEvent, attempt: int) -> None:
+        if event.client_id is not None:
+            self._senders[attempt] = event.client_id
+        shares = _exact(event.quantity)
+        if shares is not None and shares > 0:
+            self._sent_shares[attempt] = shares
+
+    def sent_quantity(self, quantity: float) -> float:
+        """Shares that were sent of an order for ``quantity``: fewer where there was not the cash for all."""
+        shares = self._latest_sent(self._sent_shares)
+        return quantity if shares is None else min(shares / _SCALE, quantity)
 
     @property
     def traded(self) -> tuple[float, float]:
@@ -282,7 +296,8 @@ class OrderAccumulator:
             requested=requested,
             seen=self._seen,
             reported=self._reported,
-            sender=self._sender(),
+            sender=self._latest_sent(self._senders),
+            sent=self._latest_sent(self._sent_shares) or requested,
             kinds=self._kinds,
             statuses=self._statuses,
             codes=self._codes,
@@ -294,10 +309,10 @@ class OrderAccumulator:
             is_rejected=self.is_rejected,
         )
 
-    def _sender(self) -> int | None:
-        """Client id of the latest submission that is not known to have failed."""
+    def _latest_sent(self, values: dict[int, int]) -> int | None:
+        """Value of the latest submission that is not known to have failed."""
         sent = self._attempts["sending"] - self._attempts["not_sent"]
-        return self._senders.get(max(sent)) if sent else None
+        return values.get(max(sent)) if sent else None
 
     def _last(self, kind: str, holds: Callable[[int], bool]) -> OrderEvent | None:
         """Latest event by its own time, not by when it was recorded; ties are broken by text."""
@@ -359,7 +374,7 @@ class _Evidence:
     """Input of the rules: filled and requested shares, which events there are, and their contents.
 
     ``seen`` are the shares of all executions that were ever on record, ``reported`` the filled shares according to
-    the statuses; ``sender`` is the client id that sent the order.
+    the statuses; ``sender`` is the client id that sent the order, ``sent`` the shares it was sent for.
     """
 
     filled: int
@@ -367,6 +382,7 @@ class _Evidence:
     seen: int
     reported: int
     sender: int | None
+    sent: int
     kinds: AbstractSet[str]
     statuses: AbstractSet[str | None]
     codes: dict[str, str]
@@ -415,6 +431,8 @@ class _Rule(NamedTuple):
 _RULES = (  # the first rule that applies gives the state
     _Rule("FILLED", lambda e: 0 < e.filled >= e.requested),
     _Rule("RESOLVED", lambda e: e.resolved is not None, lambda e: e.resolved.message if e.resolved else None),
+    # What was not sent of an approved order, for lack of cash, will not be traded.
+    _Rule("REDUCED", lambda e: 0 < e.filled >= e.sent and e.reported <= e.seen, lambda e: e.codes.get("sending")),
     # An order whose reported fills are not all on record has not ended: they would arrive late, and a replacement
     # ordered meanwhile would be bought twice.
     _Rule("UNCONFIRMED", lambda e: e.is_ended and e.reported > e.seen, _Evidence.how_to_confirm),

@@ -90,7 +90,8 @@ class Ticket:
 class AccountFigures(NamedTuple):
     """Figures of an account that a broker reports together, in the base currency; NaN for one it does not report.
 
-    ``currencies`` gives, for each currency with cash, the amount and the base currency per unit.
+    ``currencies`` gives, for each currency with cash, the amount and the base currency per unit. ``buying_power``
+    is several times ``available_funds`` in a margin account.
     """
 
     nav: float
@@ -99,6 +100,7 @@ class AccountFigures(NamedTuple):
     settled_cash: float = math.nan
     available_funds: float = math.nan
     currencies: dict[str, tuple[float, float]] = {}  # noqa: RUF012 - never written into
+    buying_power: float = math.nan
 
 
 class Broker(ABC):

@@ -38,6 +38,7 @@ __all__ = ["FILL_PLAN", "MockBroker"]
 _ACKNOWLEDGED_AFTER = timedelta(milliseconds=20)
 _COMMISSION_AFTER = timedelta(milliseconds=50)
 _EPOCH_ACCOUNT = "DU0000001"
+_INITIAL_MARGIN = 0.5  # of the value of every position: Federal Reserve, Regulation T, 12 CFR 220.12
 
 
 @dataclass(slots=True)
@@ -172,12 +173,7 @@ class MockBroker(Broker):
         BrokerError
             Something is held that no quote or no exchange rate values.
         """
-        prices = usable_prices(self._quotes)["price"]
-        values = {
-            name: prices.get(name, math.nan) * self._rates.get(self._currency_of(name), math.nan)
-            for name, held in self._portfolio.quantity.items()
-            if held
-        }
+        values = self._values()
         lost = [name for name, value in values.items() if not value > 0]
         if lost:
             text = f"no usable price or exchange rate for {', '.join(sorted(lost))}"
@@ -190,10 +186,31 @@ class MockBroker(Broker):
         return round(self._total_cash(), 6)
 
     def account_figures(self) -> AccountFigures:
-        """NAV and cash, with the cash and the exchange rate of each currency."""
-        cash = self._portfolio.cash
+        """NAV and cash, cash and exchange rate of each currency, and the funds of a margin account."""
+        cash, nav = self._portfolio.cash, self.nav()
         currencies = {name: (round(cash.get(name, 0.0), 6), rate) for name, rate in self._rates.items()}
-        return AccountFigures(self.nav(), self.cash(), self.base_currency, currencies=currencies)
+        available = round(nav - _INITIAL_MARGIN * self._gross(), 6)
+        return AccountFigures(
+            nav,
+            self.cash(),
+            self.base_currency,
+            available_funds=available,
+            currencies=currencies,
+            buying_power=round(max(available, 0.0) / _INITIAL_MARGIN, 6),
+        )
+
+    def _values(self) -> dict[str, float]:
+        """Value of one share of each holding, base currency; NaN without a price or an exchange rate."""
+        prices = usable_prices(self._quotes)["price"]
+        return {
+            name: prices.get(name, math.nan) * self._rates.get(self._currency_of(name), math.nan)
+            for name, held in self._portfolio.quantity.items()
+            if held
+        }
+
+    def _gross(self) -> float:
+        """Value of all holdings, longs and shorts added up, base currency."""
+        return math.fsum(abs(self._portfolio.quantity[name]) * value for name, value in self._values().items())
 
     def _total_cash(self) -> float:
         return math.fsum(amount * self._rates[name] for name, amount in self._portfolio.cash.items())

@@ -129,7 +129,7 @@ def _open_orders(books: Books) -> Iterator[dict[str, object]]:
                 yield _row("order_orphan", "halt", text, symbol=symbol, name=name, broker=quantity)
             continue
         ours = known.loc[name]
-        ordered, traded = float(ours["quantity"]), float(ours["filled_quantity"])
+        ordered, traded = float(ours.get("sent_quantity", ours["quantity"])), float(ours["filled_quantity"])
         if ours["status"] in ENDED:
             text = f"is {ours['status']} on record, and working at the broker"
             yield _row(
@@ -137,9 +137,7 @@ def _open_orders(books: Books) -> Iterator[dict[str, object]]:
             )
         if abs(quantity - ordered) > _SHARES:
             text = "was changed at the broker: its quantity differs"
-            yield _row(
-                "order_changed", "warn", text, symbol=symbol, name=name, blotter=ours["quantity"], broker=quantity
-            )
+            yield _row("order_changed", "warn", text, symbol=symbol, name=name, blotter=ordered, broker=quantity)
         if abs(filled - traded) > _SHARES:
             text = "the filled quantity at the broker differs from the executions on record"
             yield _row(

@@ -8,6 +8,7 @@ from stocklean_exec import background, clock
 from stocklean_exec.brokers.base import mask_account
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.execution.approval import shorter
+from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.recovery import Restrictions
 from stocklean_exec.execution.run_setup import work_run
 from stocklean_exec.execution.runner import RunTerms
@@ -114,6 +115,7 @@ async def resume_async(
             in_flight_seconds=broker.in_flight_seconds if settle is None else settle,
             resend=broker.mode != "live" if resend is None else resend,
             restrictions=restrictions,
+            funding=_funding_of(run_id, blotter),
             on_progress=move,
         )
         await work_run(run_id, broker, blotter, terms, limits)
@@ -122,6 +124,12 @@ async def resume_async(
 
 resume = background.blocking(resume_async)
 """Blocking form of :func:`resume_async`."""
+
+
+def _funding_of(run_id: str, blotter: Blotter) -> FundingOptions:
+    """How the latest plan of a run is paid for; the defaults for plans of versions that did not record it."""
+    recorded = [batch.get("funding") for batch in blotter.parameters(run_id)]
+    return FundingOptions.parse(recorded[-1] or {}) if recorded else FundingOptions()
 
 
 def _check(run_id: str, orders: pd.DataFrame, broker: Broker) -> None:

@@ -21,6 +21,7 @@ from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.execution.approval import restore, verify
+from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.run_card import run_card
 from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_monitor import RunMonitor
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
+    from stocklean_exec.execution.funding import AccountKind, FundingMode, Unsettled
     from stocklean_exec.risk.limits import Limits
 
 __all__ = ["Run", "RunView", "start_run"]
@@ -61,6 +63,10 @@ def start_run(
     timeout: float = 60.0,
     max_approval_age: float | None = 3600.0,
     limits: Limits | None = None,
+    funding: FundingMode = "fills",
+    funding_timeout: float | None = None,
+    account_kind: AccountKind | None = None,
+    unsettled: Unsettled = "wait",
 ) -> Run:
     """Start sending an approved plan and return at once, with a handle on the run.
 
@@ -81,6 +87,7 @@ def start_run(
     ...     run.wait()["status"].tolist(), run
     (['FILLED'], <Run run-1: done, 1 of 1 orders ended, 41 of 41 shares filled>)
     """
+    how = FundingOptions.of(funding, funding_timeout, account_kind, unsettled)
     plan = restore(approved)
     verify(plan)
     if plan.empty:
@@ -95,7 +102,8 @@ def start_run(
         control = RunControl()
         live = RunMonitor(run_id, plan[plan["approved"]], account=broker.account)
         control.listen(live.add)  # from the first event on, even if nobody views it yet
-        work = submit(approved, broker, blotter, SubmitOptions(timeout, max_approval_age, limits), control=control)
+        options = SubmitOptions(timeout, max_approval_age, limits, how)
+        work = submit(approved, broker, blotter, options, control=control)
         run = active[run_id] = Run(run_id, broker, blotter, control, live, background.spawn(work))
     return run
 

@@ -71,7 +71,7 @@ async def work_run(
             caps=_caps(limits),
             **_spent(blotter, broker, run_id),
         )
-        terms = replace(terms, min_cash=limits.min_cash_after)
+        terms = replace(terms, min_cash=limits.min_cash_after, lots=_lots(rows))
         await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()
 
 
@@ -81,6 +81,14 @@ def _tickets(rows: pd.DataFrame) -> list[Ticket]:
     columns = [rows[name].tolist() for name in _TICKET]
     numbers = [None if pd.isna(number) else int(number) for number in contracts]
     return [Ticket(*values) for values in zip(*columns, numbers, rates, strict=True)]
+
+
+def _lots(rows: pd.DataFrame) -> dict[str, float]:
+    """Lot of each order that has one: a buy is made smaller by whole lots."""
+    if "lot_size" not in rows.columns:
+        return {}
+    known = rows[rows["lot_size"].notna()]
+    return dict(zip(known["client_order_id"].tolist(), known["lot_size"].astype("float64").tolist(), strict=True))
 
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:

@@ -1,7 +1,8 @@
 """Works a run: submits its orders, records broker events, and detects completion.
 
 Sells are sent at once, in the plan's sequence. A buy is sent once the cash for it is available (see
-:mod:`~stocklean_exec.execution.funding`), and is withdrawn as ``not_funded`` when no more cash is expected.
+:mod:`~stocklean_exec.execution.funding`). When no more cash is expected, it is sent for the shares that the cash
+pays for, and withdrawn as ``not_funded`` if these are none.
 
 For each order the intention to send it is recorded first, then it is sent, then every event about it is recorded.
 When the connection to TWS is lost, or that of TWS to IB, sending stops, the broker is queried
@@ -22,21 +23,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stocklean_exec import clock
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError, StaleOrderIdError
-from stocklean_exec.execution.funding import Funding, buy_cost, cash_effect, ledger_of
+from stocklean_exec.execution.funding import (
+    Funding,
+    FundingOptions,
+    buy_cost,
+    cash_effect,
+    ceiling_of,
+    describe_available,
+    ledger_of,
+    slippage_margin,
+)
 from stocklean_exec.execution.recovery import Recovery, Restrictions
 from stocklean_exec.execution.run_control import RunControl, RunStoppedError
 from stocklean_exec.execution.run_state import RunState
 from stocklean_exec.execution.send_gate import OrderRefusedError, SendBudget, SendGate
+from stocklean_exec.execution.settlement import free_riding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     import pandas as pd
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.blotter.order_state import OrderState
-    from stocklean_exec.brokers.base import Broker, Ticket
+    from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket
     from stocklean_exec.execution.run_lock import RunLock
 
     OnProgress = Callable[[int, str], None]
@@ -51,6 +62,8 @@ _SILENCE_SECONDS = 30.0  # a stated choice: half the default timeout, so that a 
 _CHECK_SECONDS = 0.25  # a stated choice: how soon a halt or a cancel is seen while buys wait for cash
 # How old account values can be: TWS API documentation, "Account updates".
 _ACCOUNT_VALUES_AGE = timedelta(minutes=3)
+_REREAD_SECONDS = 1.0  # a stated choice: how often account figures are read while buys wait for them
+_MARKET_SECONDS = 5.0  # a stated choice: after waiting longer than this, the market is queried again
 _NOISE = 1e-8  # of a share: the blotter's exact quantities have eight decimals
 _CASH_NOISE = 1e-6  # of a currency unit: above the rounding error of sums of doubles, far below a cent
 
@@ -63,7 +76,8 @@ class RunTerms:
     long an order may be in flight, so that only after that its absence at the broker proves anything; ``resend``
     whether an order whose id is provably unused may be sent again with that id; ``is_new`` whether the run was
     just planned; ``restrictions`` what prevents a first submission; ``min_cash`` cash to keep when buys are sent
-    (None: cash is not checked); ``control`` stops the run and receives its events.
+    (None: cash is not checked); ``funding`` how buys are paid for; ``lots`` the lot of each order that has one;
+    ``control`` stops the run and receives its events.
     """
 
     patience: float = 60.0
@@ -72,6 +86,8 @@ class RunTerms:
     is_new: bool = False
     restrictions: Restrictions = field(default_factory=Restrictions)
     min_cash: float | None = None
+    funding: FundingOptions = field(default_factory=FundingOptions)
+    lots: Mapping[str, float] = field(default_factory=dict)
     control: RunControl = field(default_factory=RunControl, compare=False)
     on_progress: OnProgress | None = field(default=None, compare=False)
 
@@ -109,6 +125,8 @@ class Runner:
         self._restrictions = terms.restrictions
         self._ledger = ledger_of(broker)
         self._funding: Funding | None = None
+        self._short: dict[str, float] = {}  # shares that are short, by symbol
+        self._figures_at = -math.inf  # by the loop's clock
         self._sent_at = self._loop.time()
         self._record.watch = self._count_cash
         for name in self._record.names:
@@ -224,9 +242,13 @@ class Runner:
         for name in found.again:
             self._budget.allow_again(name)
         self._session = found.session
-        self._queue = [
-            self._tickets[name] for name in (*found.again, *found.unsent) if self._budget.may_send(name)
-        ]
+        again = [self._as_sent(name) for name in found.again]
+        unsent = [self._tickets[name] for name in found.unsent]
+        self._queue = [ticket for ticket in (*again, *unsent) if self._budget.may_send(ticket.client_order_id)]
+
+    def _as_sent(self, name: str) -> Ticket:
+        """An order as it was sent before: with the same order id, its terms must be the same too."""
+        return replace(self._tickets[name], quantity=self._record.history(name).sent_quantity)
 
     async def _prepare_queue(self) -> None:
         """Let the broker prepare the orders, record those it cannot send, and record the market."""
@@ -238,6 +260,9 @@ class Runner:
             self._loop.call_soon_threadsafe(self._show, f"contract {done} of {count}")
 
         refused = await self._broker.prepare(self._queue, show)
+        if self._terms.funding.account_kind != "margin":
+            stamp = self._broker.now()
+            refused = refused | free_riding(self._queue, self._blotter, self._broker.account, stamp)
         if refused:
             stamp = self._broker.now()
             await self._record.put(
@@ -246,17 +271,22 @@ class Runner:
             )
             self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in refused]
             self._record.update_states()
-        quotes = await self._broker.fetch_quotes([ticket.symbol for ticket in self._queue])
-        self._quotes = _quotes_by_symbol(quotes)
-        self._blotter.record_quotes(self._run_id, quotes)
+        await self._query_market()
         await self._open_funding()
+
+    async def _query_market(self) -> None:
+        """Query and record the market of the orders that are to be sent."""
+        quotes = await self._broker.fetch_quotes([ticket.symbol for ticket in self._queue])
+        self._quotes |= _quotes_by_symbol(quotes)
+        self._blotter.record_quotes(self._run_id, quotes)
 
     # -- cash ------------------------------------------------------------------------------------------------
 
     async def _open_funding(self) -> None:
         """Determine the cash that may be spent, if there are buys."""
         self._funding = None
-        if self._terms.min_cash is None or not any(ticket.side == "BUY" for ticket in self._queue):
+        waits = self._terms.min_cash is not None and self._terms.funding.mode == "fills"
+        if not waits or not any(ticket.side == "BUY" for ticket in self._queue):
             return
         for name, ticket in self._tickets.items():  # sent earlier, and may still be working
             is_sent = self._record.history(name).last_sending is not None
@@ -268,13 +298,54 @@ class Runner:
             ):
                 self._ledger.reserve(name, self._cost_of(ticket))
         before = self._ledger.flows
-        cash = await asyncio.to_thread(self._broker.cash)
+        figures, ceiling = await self._read_figures()
         # A fill in the meantime may or may not be in this cash: it may lower spendable cash, never raise it.
         counted = max(before, self._ledger.flows)
-        cash = min(cash, self._cash_by_record())
+        cash = min(figures.cash, self._cash_by_record())
         elsewhere = await self._committed_elsewhere()
         self._funding = Funding(
-            self._ledger, cash=cash, counted=counted, min_cash=self._terms.min_cash, elsewhere=elsewhere
+            self._ledger, cash=cash, counted=counted, min_cash=self._terms.min_cash or 0.0, elsewhere=elsewhere
+        )
+        self._funding.set_ceiling(*ceiling)
+        self._send_smallest_last()
+
+    def _send_smallest_last(self) -> None:
+        """Move the smallest market buy to the end, where the margins of all buys take more than there is.
+
+        The planner reserves the margin of that one only: it is sent when it is known what the others have cost.
+        """
+        buys = [ticket for ticket in self._queue if ticket.side == "BUY"]
+        total = math.fsum(map(self._reserved_for, buys))
+        market = [ticket for ticket in buys if math.isnan(ticket.limit_price)]
+        if market and self._funding is not None and total > self._funding.available:
+            last = min(reversed(market), key=self._cost_of)
+            self._queue = [ticket for ticket in self._queue if ticket is not last] + [last]
+
+    async def _read_figures(self) -> tuple[AccountFigures, tuple[float, float, str]]:
+        """Read the account's figures, and what they allow to be spent: amount, spent until now, and its name."""
+        spent = self._ledger.spent
+        figures = await asyncio.to_thread(self._broker.account_figures)
+        positions = await asyncio.to_thread(self._broker.positions)
+        short = positions[positions["quantity"] < 0]
+        self._short = dict(zip(short["symbol"].tolist(), (-short["quantity"]).tolist(), strict=True))
+        self._figures_at = self._loop.time()
+        amount, name = ceiling_of(figures, self._terms.funding, await self._value_of_shorts(short, figures))
+        return figures, (amount, spent, name)
+
+    async def _value_of_shorts(self, short: pd.DataFrame, figures: AccountFigures) -> float:
+        """Market value of the short positions in the base currency; NaN if one has no price or exchange rate."""
+        if short.empty:
+            return 0.0
+        quotes = _quotes_by_symbol(await self._broker.fetch_quotes(short["symbol"].tolist()))
+        rates = {name: rate for name, (_, rate) in figures.currencies.items()} | {figures.base_currency: 1.0}
+        return math.fsum(
+            quantity * (quotes.get(symbol, _Quote()).price or math.nan) * rates.get(currency, math.nan)
+            for symbol, quantity, currency in zip(
+                short["symbol"],
+                -short["quantity"],
+                short["currency"].fillna(figures.base_currency),
+                strict=True,
+            )
         )
 
     def _cash_by_record(self) -> float:
@@ -304,7 +375,8 @@ class Runner:
     def _cost_of(self, ticket: Ticket) -> float:
         quote = self._quotes.get(ticket.symbol, _Quote())
         notional = self._budget.notional.get(ticket.client_order_id, math.nan)
-        return buy_cost(ticket, quote.ask, quote.last, notional / ticket.quantity / ticket.fx_rate)
+        approved = self._tickets[ticket.client_order_id].quantity
+        return buy_cost(ticket, quote.ask, quote.last, notional / approved / ticket.fx_rate)
 
     def _effect(self, name: str, state: OrderState) -> float:
         """Change of cash by the fills of an order so far."""
@@ -328,24 +400,63 @@ class Runner:
         if self._funding is None:
             return self._queue[:window]
         group: list[Ticket] = []
-        left, is_waiting = self._funding.available, False
+        cash, allowed = self._funding.cash, self._funding.allowed
+        is_waiting = False
         for ticket in self._queue:
             if len(group) == window:
                 break
-            if ticket.side == "BUY":
+            if ticket.side == "BUY" and not self._was_sent(ticket):
                 if is_waiting:
                     continue
-                cost = self._cost_of(ticket)
-                if not cost <= left + _CASH_NOISE:
+                cost, covers = self._reserved_for(ticket), self._covers(ticket)
+                if not cost <= (cash if covers else min(cash, allowed)) + _CASH_NOISE:
                     is_waiting = in_sequence
                     continue
-                left -= cost
+                cash, allowed = cash - cost, allowed - (0.0 if covers else cost)
             group.append(ticket)
         return group
 
+    def _was_sent(self, ticket: Ticket) -> bool:
+        """Whether an order was sent before, so that cash is reserved for it and its terms are fixed."""
+        return self._record.history(ticket.client_order_id).last_sending is not None
+
+    def _covers(self, ticket: Ticket) -> bool:
+        """Whether a buy only buys back a short position: the broker has the money for it as collateral."""
+        return ticket.quantity <= self._short.get(ticket.symbol, 0.0)
+
+    def _reduced_group(self) -> list[Ticket]:
+        """The first buy of which the available cash pays for a part, for that part."""
+        if self._funding is None:
+            return []
+        for ticket in self._queue:
+            left = self._funding.cash if self._covers(ticket) else self._funding.available
+            smaller = self._reduced(ticket, left) if ticket.side == "BUY" else None
+            if smaller is not None:
+                return [smaller]
+        return []
+
+    def _reduced(self, ticket: Ticket, left: float) -> Ticket | None:
+        """The lots of a buy that ``left`` pays for; None for none."""
+        lot = self._terms.lots.get(ticket.client_order_id, 1.0)
+        enough, most = 0, math.ceil(ticket.quantity / lot) - 1
+        while enough < most:  # by halves, for the cost of a lot depends on the minimum of the commission
+            lots = (enough + most + 1) // 2
+            is_affordable = self._reserved_for(self._lots_of(ticket, lots, lot)) <= left + _CASH_NOISE
+            enough, most = (lots, most) if is_affordable else (enough, lots - 1)
+        return self._lots_of(ticket, enough, lot) if enough else None
+
+    def _lots_of(self, ticket: Ticket, lots: int, lot: float) -> Ticket:
+        return replace(ticket, quantity=round(lots * lot, 8))
+
+    def _reserved_for(self, ticket: Ticket) -> float:
+        """What a buy may cost, with the margin for a market order that trades above the ask."""
+        cost = self._cost_of(ticket)
+        return cost + slippage_margin(ticket, cost)
+
     async def _wait_for_funds(self) -> bool:
-        """Wait until a buy can be paid for; False once no sell can bring cash, or the time is up."""
-        deadline = self._sent_at + self._terms.patience
+        """Wait until a buy can be paid for; False once no order can free cash, or the time is up."""
+        patience = self._terms.funding.timeout
+        deadline = self._sent_at + (self._terms.patience if patience is None else patience)
         self._terms.control.quiet.set()
         try:
             while True:
@@ -353,22 +464,57 @@ class Runner:
                 await self._halt_on_alarm()
                 self._check_stop()
                 self._check_link()
+                await self._reread_figures()
                 if self._next_group():
                     return True
-                sells = any(self._tickets[name].side == "SELL" for name in self._record.open)
-                if not sells or self._broker.is_quiet() or self._loop.time() >= deadline:
+                if not self._may_free_cash() or self._loop.time() >= deadline:
                     return False
-                self._show(f"{len(self._queue)} buys wait for cash from sells")
+                self._show(f"{len(self._queue)} buys wait for cash")
                 await self._wait_for_news(min(deadline, self._loop.time() + _CHECK_SECONDS))
         finally:
             self._terms.control.quiet.clear()
 
+    def _may_free_cash(self) -> bool:
+        """Whether cash may still come: from a working sell, a market buy that trades, or the broker's figures."""
+        if self._awaits_figures():
+            return True
+        sent = [self._tickets[name] for name in self._record.open if name not in self._queued]
+        return not self._broker.is_quiet() and any(
+            ticket.side == "SELL" or math.isnan(ticket.limit_price) for ticket in sent
+        )
+
+    @property
+    def _queued(self) -> set[str]:
+        return {ticket.client_order_id for ticket in self._queue}
+
+    def _awaits_figures(self) -> bool:
+        """Whether the ledger has the cash for the first buy, and the broker does not allow it yet."""
+        funding = self._funding
+        if funding is None or not funding.allowed < funding.cash or not self._has_sold:
+            return False
+        first = next((ticket for ticket in self._queue if ticket.side == "BUY"), None)
+        return first is not None and self._reserved_for(first) <= funding.cash + _CASH_NOISE
+
+    @property
+    def _has_sold(self) -> bool:
+        """Whether a sell of this run has traded, so that the broker may come to allow more."""
+        return any(
+            ticket.side == "SELL" and self._record.traded(name)[0] > 0 for name, ticket in self._tickets.items()
+        )
+
+    async def _reread_figures(self) -> None:
+        """Read again what the broker allows to be spent, if that is what a buy waits for."""
+        if self._funding is None or not self._awaits_figures():
+            return
+        if self._loop.time() - self._figures_at >= _REREAD_SECONDS:
+            _, ceiling = await self._read_figures()
+            self._funding.set_ceiling(*ceiling)
+
     async def _withdraw_queue(self) -> None:
         """Withdraw the buys for which no cash came."""
-        stamp, available = clock.now(), 0.0 if self._funding is None else self._funding.available
-        there = f"{max(available, 0.0):,.2f} of cash was available"
-        if available == -math.inf:
-            there = "the working buys of others have no known price"
+        stamp, there = clock.now(), "no cash was available"
+        if self._funding is not None:
+            there = describe_available(self._funding, self._broker.now())
         withdrawn, self._queue = self._queue, []
         events = []
         for ticket in withdrawn:
@@ -420,10 +566,15 @@ class Runner:
 
     async def _fundable_group(self) -> list[Ticket]:
         """Orders to send next, once there is cash for them; the rest is withdrawn when none is expected."""
-        group = self._next_group()
-        if not group and await self._wait_for_funds():
-            group = self._next_group()
-        group = group or self._next_group(in_sequence=False)
+        group, asked_at = self._next_group(), self._loop.time()
+        if group:
+            return group
+        comes = await self._wait_for_funds()
+        if self._loop.time() - asked_at > _MARKET_SECONDS:
+            await self._query_market()
+        if comes:
+            return self._next_group()
+        group = self._next_group(in_sequence=False) or self._reduced_group()
         if not group:
             await self._withdraw_queue()
         return group
@@ -465,7 +616,7 @@ class Runner:
         """Reserve the cash of the group's buys, before another run can spend it."""
         for ticket in group:
             if ticket.side == "BUY" and self._funding is not None:
-                self._ledger.reserve(ticket.client_order_id, self._cost_of(ticket))
+                self._ledger.reserve(ticket.client_order_id, self._reserved_for(ticket))
 
     async def _record_failure(self, group: list[Ticket], gate: SendGate, error: BaseException) -> None:
         """Record which orders of a group were not sent, which one may have been, and which was refused."""
@@ -497,6 +648,13 @@ class Runner:
     def _sending(self, ticket: Ticket) -> OrderEvent:
         quote = self._quotes.get(ticket.symbol, _Quote())
         order_id, client_id = self._broker.order_id_for(ticket.client_order_id)
+        approved = self._tickets[ticket.client_order_id].quantity
+        reduced: dict[str, Any] = {}
+        if ticket.quantity < approved:
+            text = (
+                f"sent for {ticket.quantity:,.10g} of {approved:,.10g} shares, which the available cash pays for"
+            )
+            reduced = {"quantity": ticket.quantity, "code": "not_funded", "message": text}
         return OrderEvent(
             "sending",
             self._run_id,
@@ -506,6 +664,7 @@ class Runner:
             client_id=client_id,
             attempt=self._attempt,
             **quote._asdict(),
+            **reduced,
         )
 
     # -- following -------------------------------------------------------------------------------------------
@@ -635,12 +794,17 @@ class _Quote(NamedTuple):
     quoted_at: datetime | None = None
     data_type: int | None = None
 
+    @property
+    def price(self) -> float | None:
+        """The ask, else the last trade; None without either."""
+        return next((one for one in (self.ask, self.last) if one is not None and one > 0), None)
+
 
 def _working_cost(quantity: float, limit: float, quote: _Quote) -> float:
     """What ``quantity`` shares of another process's working buy may still cost; infinite without a price."""
     if quantity <= 0:
         return 0.0
-    price = next((one for one in (limit, quote.ask, quote.last) if one is not None and one > 0), None)
+    price = limit if limit > 0 else quote.price
     return math.inf if price is None else quantity * price
 
 

@@ -25,6 +25,7 @@ from stocklean_exec.errors import (
     Problem,
 )
 from stocklean_exec.execution.approval import check_age, limits_of, restore, shorter, verify
+from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.recovery import Restrictions
 from stocklean_exec.execution.residuals import check_batch, is_residual
 from stocklean_exec.execution.run_control import RunControl
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stocklean_exec.blotter.blotter import Blotter
+    from stocklean_exec.execution.funding import AccountKind, FundingMode, Unsettled
     from stocklean_exec.risk.limits import Limits
 
     OnProgress = Callable[[int, str], None]
@@ -58,6 +60,7 @@ class SubmitOptions(NamedTuple):
     timeout: float
     max_approval_age: float | None
     limits: Limits | None
+    funding: FundingOptions = FundingOptions()
 
 
 def _count_approved(approved: object) -> int:
@@ -73,6 +76,10 @@ async def submit_orders_async(
     timeout: float = 60.0,  # noqa: ASYNC109 - orders keep working after it; asyncio.timeout would cancel the record
     max_approval_age: float | None = 3600.0,
     limits: Limits | None = None,
+    funding: FundingMode = "fills",
+    funding_timeout: float | None = None,
+    account_kind: AccountKind | None = None,
+    unsettled: Unsettled = "wait",
     progress: bool | None = None,
     on_progress: OnProgress | None = None,
     control: RunControl | None = None,
@@ -91,6 +98,12 @@ async def submit_orders_async(
     limits : in addition to those that the plan was checked against, which always hold; the tighter of both
         applies. The caps on value and rate are enforced again before each order is sent; an order over a cap is
         ``REJECTED`` with reason ``run_notional_cap``, ``day_notional_cap`` or ``rate_cap``
+    funding : ``"fills"`` sends a buy once the cash for it is there; ``"margin"`` sends everything at once
+    funding_timeout : seconds that buys wait for cash, counted like ``timeout``; by default as long as that
+    account_kind : ``"cash"`` or ``"margin"``. By default an account is handled as a margin account if its buying
+        power is a multiple of its available funds, and else as a cash account, where only settled cash buys
+    unsettled : ``"allow"`` lets a cash account buy with the proceeds of sales that have not settled. It is
+        recorded, and selling such shares before settlement is then refused (``free_riding``)
     progress : show a progress bar; by default in a terminal or notebook
     on_progress : called with the number of orders that have ended, and a text
     control : stops the run, and receives its events
@@ -104,9 +117,11 @@ async def submit_orders_async(
     Orders that an earlier call for this run did not send are sent, or held back, by the rules of
     :func:`~stocklean_exec.resume`.
 
-    Buys beyond the available cash wait and are sent, in the plan's sequence, as executions of sells bring cash in;
-    those that cannot be paid for end ``CANCELLED`` with reason ``not_funded``. The cash to keep is the
-    ``min_cash_after`` of the limits; with None no buy waits.
+    Buys beyond the available cash wait and are sent, in the plan's sequence, as executions of sells bring cash in.
+    The last market buys of a fully invested plan wait for the fills of the others, which may cost more than their
+    quotes. Once no more cash is expected, the first buy that still waits is sent for the shares that the cash pays
+    for, never for more than was approved; what cannot be paid for ends ``CANCELLED`` with reason ``not_funded``.
+    The cash to keep is the ``min_cash_after`` of the limits; with None no buy waits.
 
     Raises
     ------
@@ -139,7 +154,8 @@ async def submit_orders_async(
     0   run-1-SPY-BUY  FILLED             41.0           123.0         1.0
     """
     with progress_bar(_count_approved(approved), "submitting", show=progress, also=on_progress) as move:
-        options = SubmitOptions(timeout, max_approval_age, limits)
+        how = FundingOptions.of(funding, funding_timeout, account_kind, unsettled)
+        options = SubmitOptions(timeout, max_approval_age, limits, how)
         return await submit(approved, broker, blotter, options, on_progress=move, control=control)
 
 
@@ -161,7 +177,7 @@ async def submit(
     ``on_progress`` is called with the number of orders that have ended and a text; ``control`` stops the run and
     receives its events.
     """
-    timeout, max_approval_age, limits = options
+    timeout, max_approval_age, limits, funding = options
     approved = restore(approved)
     plan_hash = verify(approved)
     if approved.empty:
@@ -183,7 +199,7 @@ async def submit(
         check_age(approved, clock.now(), max_approval_age)
     if is_new:
         batch = blotter.last_batch(run_id) + 1
-        parameters = {"timeout": timeout, "limits": limits.to_dict()}
+        parameters = {"timeout": timeout, "limits": limits.to_dict(), "funding": funding.to_dict()}
         await _record_plan(approved, broker, blotter, run_id, plan_hash, parameters, batch)
     if unsent:
         terms = RunTerms(
@@ -191,6 +207,7 @@ async def submit(
             in_flight_seconds=broker.in_flight_seconds,
             resend=broker.mode != "live",
             is_new=not planned,
+            funding=funding,
             restrictions=Restrictions(cleared=frozenset(unsent) if is_new else frozenset()),
             on_progress=on_progress,
             control=control or RunControl(),

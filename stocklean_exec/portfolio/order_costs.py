@@ -17,7 +17,11 @@ from stocklean_exec.schema.prices import is_usable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["cash_prices", "commissions", "costs_beyond_value"]
+__all__ = ["SLIPPAGE_MARGIN", "cash_prices", "commissions", "costs_beyond_value", "last_buy_margin"]
+
+SLIPPAGE_MARGIN = 0.0040
+"""Part of its value by which a market buy may cost more than its quoted ask. A stated choice: 2.33 standard
+deviations, which one execution in a hundred exceeds, of 17 basis points: 15 of its own and 8 of the market."""
 
 
 def commissions(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,3 +88,25 @@ def costs_beyond_value(
     [5.0, 5.0]
     """
     return np.nan_to_num(quantity * np.abs(cash_price - price))
+
+
+def last_buy_margin(
+    buy: NDArray[np.bool_], quantity: NDArray[np.float64], value: NDArray[np.float64], limit: NDArray[np.float64]
+) -> float:
+    """What must stay free for the market buy that is sent last: :data:`SLIPPAGE_MARGIN` of the smallest.
+
+    All others trade before it, so that what they really cost is known by then. Without a market buy it is 0.
+
+    Parameters
+    ----------
+    value : cash price per share, base currency
+    limit : NaN for market orders
+
+    Examples
+    --------
+    >>> side, shares = np.array([True, True, False]), np.array([100.0, 10.0, 1.0])
+    >>> last_buy_margin(side, shares, np.full(3, 50.0), np.full(3, np.nan))
+    2.0
+    """
+    counted = buy & np.isnan(limit) & (quantity > 0) & ~np.isnan(value)
+    return float((quantity * value)[counted].min(initial=math.inf) * SLIPPAGE_MARGIN) if counted.any() else 0.0

@@ -31,7 +31,12 @@ from stocklean_exec.portfolio.alignment import (
     parse_nav,
     parse_rates,
 )
-from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
+from stocklean_exec.portfolio.order_costs import (
+    cash_prices,
+    commissions,
+    costs_beyond_value,
+    last_buy_margin,
+)
 from stocklean_exec.portfolio.sizing import Sizes, measure, whole_trades
 from stocklean_exec.portfolio.working_orders import (
     ForeignOrders,
@@ -122,7 +127,8 @@ def plan_orders(
     cash_buffer : fraction of NAV that is never spent; weights are fractions of the rest
     reserve : base currency reserved, where the weights leave less than this in cash, for what the orders cost
         beyond the value of their shares. ``"auto"`` is computed from the plan itself: commissions by IBKR's US
-        fixed schedule, half the quoted spread of market orders, and for limit buys the distance to their limit. 0
+        fixed schedule, half the quoted spread of market orders, for limit buys the distance to their limit, and
+        for the smallest market buy, which is sent last, 0.4 % of its value: it may cost more than its quote. 0
         reserves nothing
     unlisted : what to do with holdings that are not in the targets: ``"keep"``, ``"close"`` or ``"error"``
     allow_short, max_gross, allow_liquidation : see :func:`~stocklean_exec.schema.inputs.parse_targets`
@@ -281,7 +287,8 @@ def _cost_of(book: AlignedBook, terms: _Terms, committed: float) -> Cost:
         spread = costs_beyond_value(quantity, book.price, cash_price) * rate
         # The schedule is in US dollars: for another base currency it is an estimate.
         fees = commissions(quantity, np.nan_to_num(cash_price * rate))
-        return math.fsum((spread + fees).tolist()) + committed
+        margin = last_buy_margin(trade > 0, quantity, cash_price * rate, terms.limit)
+        return math.fsum((spread + fees).tolist()) + margin + committed
 
     return cost
 

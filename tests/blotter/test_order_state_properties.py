@@ -84,6 +84,13 @@ class OrderHistory:
             (
                 OrderEvent("intent"),
                 OrderEvent("sending", attempt=attempt, client_id=random.choice((None, 0, 7, 8)), occurred_at=when),
+                OrderEvent(
+                    "sending",
+                    attempt=attempt,
+                    quantity=random.choice((5.0, 40.5, 1e300, math.nan, 0.0)),
+                    code=random.choice((None, "not_funded")),
+                    occurred_at=when,
+                ),
                 OrderEvent("not_sent", attempt=attempt),
                 *(
                     OrderEvent("status", status=status, filled=filled)

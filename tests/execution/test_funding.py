@@ -15,11 +15,12 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.mock import MockBroker
-from stocklean_exec.errors import HaltedError
+from stocklean_exec.errors import BrokerError, HaltedError, InputError
 from stocklean_exec.execution.funding import CashLedger, Funding, buy_cost, cash_effect, ledger_of
 
 QUOTES = {"OLD": 50.0, "NEW": 20.0, "TOO": 10.0}
 NAN = math.nan
+LONG_SHORT = sx.Limits(allow_short=True)
 
 
 @pytest.fixture
@@ -53,7 +54,9 @@ def submit_unaware(broker, blotter, targets, run_id="r"):
 
 def rotate(broker, blotter, targets=None, **options):
     given = {"run_id": "r", "approve": "ann", "dry_run": False, "unlisted": "close", "timeout": 2} | options
-    return sx.rebalance(targets or {"NEW": 0.95}, broker, blotter, **given).set_index("symbol")
+    return sx.rebalance({"NEW": 0.95} if targets is None else targets, broker, blotter, **given).set_index(
+        "symbol"
+    )
 
 
 @pytest.mark.slow
@@ -63,15 +66,40 @@ def rotate(broker, blotter, targets=None, **options):
     [([{"rest": True}], "SUBMITTED"), ([{"reject": 201}], "REJECTED"), ([{"cancel": True}], "CANCELLED")],
 )
 def test_a_buy_is_not_sent_if_the_sell_that_funds_it_does_not_trade(blotter, scheme, steps, status):
-    with opened(scheme, steps) as broker:
+    with opened(scheme, steps, cash=15.0) as broker:
         states = rotate(broker, blotter)
-        assert broker.cash() == 1_000.0
+        assert broker.cash() == 15.0
         assert "NEW" not in set(broker.positions()["symbol"]) | set(broker.open_orders()["symbol"])
     assert states["status"].to_dict() == {"OLD": status, "NEW": "CANCELLED"}
     assert states.loc["NEW", "reason"] == "not_funded"
     (withdrawn,) = blotter.events("r").query("kind == 'withdrawn'")["message"]
-    # 2,422 x 20.00 and 12.11 of commission
-    assert withdrawn == "it may cost 48,452.11, and 1,000.00 of cash was available"
+    # 0.95 of 50,015: 2,376 x 20.00 and 11.88 of commission
+    assert withdrawn == "it may cost 47,531.88, and 15.00 of cash was available"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_a_buy_is_sent_for_the_shares_that_the_cash_pays_for(blotter, scheme):
+    # 1,000.00 pay for 49 x 20 and 1.00 of commission, and 0.4 % of both: 984.92. 50 would need 1,005.00.
+    with opened(scheme, [{"reject": 201}]) as broker:
+        states = rotate(broker, blotter)
+        assert broker.cash() == pytest.approx(1_000 - 980 - 1.0)
+    new = states.loc["NEW"]
+    assert (new["status"], new["reason"], new["quantity"]) == ("CANCELLED", "not_funded", 2_422.0)
+    assert (new["sent_quantity"], new["filled_quantity"]) == (49.0, 49.0)
+    (sent,) = blotter.events("r").query("kind == 'sending' and client_order_id == 'r-NEW-BUY'")["message"]
+    assert sent == "sent for 49 of 2,422 shares, which the available cash pays for"
+    assert blotter.runs()["status"].tolist() == ["partial"]
+    rest = sx.residual_orders("r", blotter, quotes=QUOTES).set_index("symbol")
+    assert rest.loc["NEW", "quantity"] == 2_422.0 - 49.0
+
+
+@pytest.mark.slow
+def test_a_buy_is_made_smaller_by_whole_lots(blotter):
+    targets = pd.DataFrame({"symbol": ["NEW"], "weight": 0.95, "lot_size": 20.0})
+    with opened("mock", [{"reject": 201}]) as broker:
+        states = rotate(broker, blotter, targets)
+    assert states.loc["NEW", ["quantity", "filled_quantity"]].tolist() == [2_420.0, 40.0]
 
 
 @pytest.mark.slow
@@ -83,7 +111,11 @@ def test_proceeds_of_a_partial_sell_fund_buys_in_plan_sequence(blotter, scheme):
         states = rotate(broker, blotter, {"TOO": 0.3, "NEW": 0.65})
         assert states["status"].to_dict() == {"OLD": "PARTIAL", "TOO": "FILLED", "NEW": "CANCELLED"}
         assert states["reason"].to_dict()["NEW"] == "not_funded"
-        assert broker.cash() == pytest.approx(1_000 + 20_000 - 2.0 - 15_300 - 7.65)
+        # 5,690.35 are left: 283 x 20 and 1.42 of commission with 0.4 % are 5,684.06, of 284 they are 5,704.15.
+        assert states["filled_quantity"].to_dict()["NEW"] == 283.0
+        assert broker.cash() == pytest.approx(
+            1_000 + 20_000 - 2.0 - 15_300 - 7.65 - 5_660 - 1.415, abs=0.006
+        )  # to the cent
 
 
 @pytest.mark.slow
@@ -140,7 +172,7 @@ def test_unfunded_buys_are_residual_orders(blotter):
         broker.cancel("r-OLD-SELL")
         until(lambda: set(blotter.orders("r")["status"]) == {"CANCELLED"})
         rest = sx.residual_orders("r", blotter, quotes=broker.quotes()).set_index("symbol")
-    assert rest["quantity"].to_dict() == {"OLD": 1_000.0, "NEW": 2_422.0}
+    assert rest["quantity"].to_dict() == {"OLD": 1_000.0, "NEW": 2_422.0 - 49.0}  # 49 could be paid for
     assert rest["status"].tolist() == ["NEW", "NEW"]
 
 
@@ -150,14 +182,14 @@ def test_two_runs_do_not_spend_the_same_cash(blotter):
     broker = MockBroker(
         QUOTES | {"REST": 20.0}, cash=10_000.0, fill_plan=pd.DataFrame([{"symbol": "NEW", "action": "rest"}])
     )
-    states = {}
-    for run_id, symbol in (("one", "NEW"), ("two", "REST")):
-        states[run_id] = submit_unaware(broker, blotter, {symbol: 0.9}, run_id)
-    assert states["one"]["status"].tolist() == ["SUBMITTED"]
-    assert states["two"]["reason"].tolist() == ["not_funded"]
-    # A rebalance knows of the 9,001.00 that are committed: of 450 shares at 20 it plans the 49 that the rest pays.
+    states = submit_unaware(broker, blotter, {"NEW": 0.9}, "one")
+    assert states["status"].tolist() == ["SUBMITTED"]
+    # 450 x 20 and 2.25 of commission are 9,002.25, and 0.4 % of it 36.01: 961.74 are left, for 47 x 20 and 1.00
+    # with 0.4 %, 944.76. A rebalance counts the commission and not the margin, and the 941.00 of the second run.
+    states = submit_unaware(broker, blotter, {"REST": 0.9}, "two")
+    assert states[["reason", "filled_quantity"]].to_numpy().tolist() == [["not_funded", 47.0]]
     states = rotate(broker, blotter, {"REST": 0.9}, run_id="three", nav=10_000.0, unlisted="keep")
-    assert states[["quantity", "status"]].to_numpy().tolist() == [[49.0, "FILLED"]]
+    assert states[["quantity", "status"]].to_numpy().tolist() == [[1.0, "FILLED"]]
 
 
 @pytest.mark.slow
@@ -284,6 +316,136 @@ def until(holds):
             return
         pause.wait(0.05)
     raise AssertionError("it did not come about")
+
+
+# -- what the broker allows ----------------------------------------------------------------------------------
+
+
+class CashAccount(MockBroker):
+    """A cash account; ``settles`` says whether the broker credits the proceeds of sales at once."""
+
+    settles = False
+    settled = 1_000.0
+
+    def account_figures(self):
+        figures = super().account_figures()
+        settled = figures.cash if self.settles else min(figures.cash, self.settled)
+        return figures._replace(settled_cash=settled, available_funds=settled, buying_power=settled)
+
+
+def rotated(kind, blotter, **options):
+    broker = kind(QUOTES, positions={"OLD": 1_000}, cash=1_000.0)
+    return broker, rotate(broker, blotter, **options)
+
+
+@pytest.mark.slow
+def test_only_settled_cash_buys_in_a_cash_account(blotter):
+    # OLD is sold for 50,000 less 5.00; 1,000.00 are settled, for 49 x 20 with 1.00 and 0.4 %.
+    broker, states = rotated(CashAccount, blotter)
+    assert states["status"].to_dict() == {"OLD": "FILLED", "NEW": "CANCELLED"}
+    assert states.loc["NEW", ["reason", "filled_quantity"]].tolist() == ["not_funded", 49.0]
+    assert broker.cash() == pytest.approx(1_000 + 49_995 - 981.0)
+
+
+@pytest.mark.slow
+def test_the_message_names_the_settlement_day(blotter):
+    broker = CashAccount(QUOTES, positions={"OLD": 1_000}, cash=15.0)
+    broker.settled = 15.0
+    broker._time = pd.Timestamp("2026-11-27 15:00", tz="UTC").to_pydatetime()  # a Friday
+    rotate(broker, blotter)
+    (why,) = blotter.events("r").query("kind == 'withdrawn'")["message"]
+    # 15.00 and 49,995.00 of OLD, of which nothing has settled; what a buy of 2,376 NEW may cost is above that.
+    assert "and 15.00 of settled cash was available, of 50,010.00 of cash" in why
+    assert "settle on 2026-11-30 at the earliest" in why
+
+
+@pytest.mark.slow
+def test_a_cash_account_that_credits_sales_at_once_buys_with_them(blotter):
+    class Instant(CashAccount):
+        settles = True
+
+    _, states = rotated(Instant, blotter)
+    assert states["status"].to_dict() == {"OLD": "FILLED", "NEW": "FILLED"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", [{"unsettled": "allow"}, {"account_kind": "margin"}, {"funding": "margin"}])
+def test_the_caller_may_say_that_unsettled_cash_buys(blotter, option):
+    _, states = rotated(CashAccount, blotter, **option)
+    if option == {"account_kind": "margin"}:  # then available funds and cash without short proceeds count
+        assert blotter.parameters("r")[0]["funding"]["account_kind"] == "margin"
+    assert states["status"].to_dict() == {"OLD": "FILLED", "NEW": "FILLED"}
+
+
+@pytest.mark.slow
+def test_shares_bought_with_unsettled_money_are_not_sold_before_they_settle(blotter):
+    broker, _ = rotated(CashAccount, blotter, unsettled="allow")
+    states = rotate(broker, blotter, {"NEW": 0.5}, run_id="s")
+    assert states.loc["NEW", ["status", "reason"]].tolist() == ["REJECTED", "free_riding"]
+    (why,) = blotter.events("s").query("kind == 'refused'")["message"]
+    assert "in a cash account it can be sold from 20" in why
+    states = rotate(broker, blotter, {"NEW": 0.5}, run_id="t", account_kind="margin")
+    assert states.loc["NEW", "status"] == "FILLED"
+    assert (
+        rotate(broker, blotter, {"TOO": 0.1, "NEW": 0.5}, run_id="u", unsettled="allow").loc["TOO", "status"]
+        == "FILLED"
+    )
+
+
+@pytest.mark.slow
+def test_a_long_short_book_is_funded_by_available_funds(blotter):
+    # 128 % long, 30 % short of 100,000: the short brings 30,000, and available funds of 85,000 allow twice that.
+    with sx.connect("mock://?seed=7", quotes=QUOTES, cash=100_000.0) as broker:
+        states = rotate(
+            broker, blotter, {"OLD": 1.28, "NEW": -0.3}, allow_short=True, max_gross=1.6, limits=LONG_SHORT
+        )
+        assert states["status"].to_dict() == {"OLD": "FILLED", "NEW": "FILLED"}
+        assert broker.cash() >= 0
+
+
+@pytest.mark.slow
+def test_the_proceeds_of_a_short_sale_buy_nothing_in_a_cash_account(blotter):
+    # 100,000 of settled cash pay for OLD at 50.00 with 0.4 %: less than the 1.28 that short proceeds would pay.
+    class Strict(MockBroker):
+        def account_figures(self):
+            figures = super().account_figures()
+            return figures._replace(settled_cash=100_000.0, available_funds=math.nan, buying_power=math.nan)
+
+    broker = Strict(QUOTES, cash=100_000.0)
+    states = rotate(
+        broker, blotter, {"OLD": 1.28, "NEW": -0.3}, allow_short=True, max_gross=1.6, limits=LONG_SHORT
+    )
+    assert states.loc["OLD", ["status", "reason"]].tolist() == ["CANCELLED", "not_funded"]
+    assert states.loc["OLD", "filled_quantity"] == 1_991.0  # 99,550 and 9.955 with 0.4 % are 99,958.16
+
+
+@pytest.mark.parametrize("name", ["funding", "account_kind", "unsettled", "funding_timeout"])
+@pytest.mark.parametrize("value", ["lend", -1, math.nan, True])
+def test_an_unknown_funding_option_is_an_error_before_anything_is_recorded(blotter, name, value):
+    broker = MockBroker(QUOTES, cash=10_000.0)
+    with pytest.raises(InputError, match=name):
+        rotate(broker, blotter, {"NEW": 0.5}, **{name: value})
+    assert blotter.runs().empty
+
+
+@pytest.mark.slow
+def test_an_order_that_is_sent_again_keeps_the_quantity_it_was_sent_for(blotter):
+    """A resend with the same order id must not ask for the shares that were never sent."""
+
+    class Failing(MockBroker):
+        async def place(self, ticket):
+            if ticket.symbol == "NEW":
+                raise BrokerError("the line is dead")
+            await super().place(ticket)
+
+    broker = opened("mock", [{"reject": 201}])
+    broker.__class__ = Failing
+    with pytest.raises(BrokerError):
+        rotate(broker, blotter)
+    broker.__class__ = MockBroker
+    states = sx.resume("r", broker, blotter).set_index("symbol")
+    assert states.loc["NEW", ["status", "filled_quantity", "sent_quantity"]].tolist() == ["CANCELLED", 49.0, 49.0]
+    assert broker.cash() == pytest.approx(1_000 - 981.0)
 
 
 # -- the ledger ------------------------------------------------------------------------------------------------

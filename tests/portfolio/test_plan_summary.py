@@ -43,7 +43,7 @@ def test_the_summary_equals_a_hand_calculation():
         "gap_bp": 0.0,
         "estimated_fees": 3.0,  # three orders at the minimum of 1.00
         "reserved_fees": 3.0,
-        "reserved_slippage": 0.0,  # the quotes have no spread
+        "reserved_slippage": 8.0,  # the quotes have no spread; 0.4 % of the 2,000.00 of A, the smaller buy
         "rejected_weight": 0.0,
         "unpriced": 0.0,
     }

@@ -157,19 +157,32 @@ def market(**touches):
 
 
 def test_a_fully_invested_plan_reserves_commissions_and_half_spreads():
-    # At the mid of 10, 1,000 shares are all there is. 999 leave 10.00: the ask takes 9.99 of it, and 4.995 are due
-    # for commission. 998 leave 20.00, of which 9.98 + 4.99 are spent.
+    # At the mid of 10, 1,000 shares are all there is. A share takes 0.01 more at the ask, 0.005 of commission and
+    # 0.4 % of 10.01, for it is sent last: 0.05504. 995 leave 50.00 and need 54.76; 994 leave 60.00.
     orders = plan({"A": 1.0}, None, market(A=(9.99, 10.01)), reserve="auto")
-    assert traded(orders) == {"A": 998.0}
+    assert traded(orders) == {"A": 994.0}
+
+
+def test_the_margin_for_slippage_is_that_of_the_smallest_market_buy():
+    # B is 1,000 of 10,000: 0.4 % of it are 4.00, and two commissions of 4.50 and 1.00. One share less of either
+    # leaves 10.00.
+    orders = plan({"A": 0.9, "B": 0.1}, None, {"A": 10.0, "B": 10.0}, reserve="auto")
+    assert sum(traded(orders).values()) == 999.0
+    # With a limit on B it is A's, 36.00, with 4.50 and 1.00: five shares less.
+    limited = pd.DataFrame(
+        {"symbol": ["A", "B"], "weight": [0.9, 0.1], "order_type": ["MKT", "LMT"], "limit_price": [math.nan, 10.0]}
+    )
+    assert sum(traded(plan(limited, None, {"A": 10.0, "B": 10.0}, reserve="auto")).values()) == 995.0
 
 
 def test_a_rotation_reserves_the_costs_of_both_sides():
     # Sold: 1,000 OLD at 10.00, half a spread of 0.01 each and 5.00 of commission: 15.00. Bought at a mid of 20.00:
-    # 500 would be all; 499 leave 20.00, and need 15.00 + 499 x 0.01 + 2.495 = 22.485; 498 leave 40.00.
+    # 500 would be all. A share takes 0.01 more at the ask, 0.005 of commission and 0.4 % of 20.01: 0.09504. 497
+    # leave 60.00 and need 15.00 + 47.23; 496 leave 80.00.
     orders = plan(
         {"NEW": 1.0, "OLD": 0.0}, {"OLD": 1_000}, market(NEW=(19.99, 20.01), OLD=(9.99, 10.01)), reserve="auto"
     )
-    assert traded(orders) == {"OLD": -1_000.0, "NEW": 498.0}
+    assert traded(orders) == {"OLD": -1_000.0, "NEW": 496.0}
 
 
 def test_uninvested_cash_pays_the_costs():

@@ -123,6 +123,11 @@ evidence AS (
         bool_or(kind = 'cancel_requested') AS cancel_requested,
         bool_or(kind = 'sending' AND not_sent IS NULL) AS handed_over,
         arg_max_null(client_id, try) FILTER (kind = 'sending' AND not_sent IS NULL) AS sender,
+        -- Fewer shares than approved, where there was not the cash for all.
+        arg_max_null(
+            CASE WHEN TRY_CAST(quantity AS DECIMAL(17, 8)) > 0 THEN TRY_CAST(quantity AS DECIMAL(17, 8)) END, try
+        ) FILTER (kind = 'sending' AND not_sent IS NULL) AS sent_quantity,
+        max(nullif(code, '')) FILTER (kind = 'sending') AS sending_code,
         max(TRY_CAST(filled AS DECIMAL(17, 8))) FILTER (kind IN ('status', 'message')) AS reported,
         bool_or(kind = 'unknown' AND not_sent IS NULL) AS unknown,
         bool_or(kind = 'missing' AND try > coalesce(last_found, -1)) AS missing,
@@ -173,6 +178,8 @@ WITH standing AS (
         coalesce(s.filled_quantity, 0) AS filled_quantity,
         coalesce(s.unseen_quantity, 0) AS unseen_quantity,
         s.sender,
+        s.sent_quantity,
+        s.sending_code,
         s.filled_value,
         s.commission,
         s.arrival,
@@ -191,6 +198,8 @@ WITH standing AS (
         CASE
             WHEN s.filled_quantity > 0 AND s.filled_quantity >= coalesce(planned.quantity, 0) THEN 'FILLED'
             WHEN s.resolved THEN 'RESOLVED'
+            -- What was not sent of an approved order, for lack of cash, will not be traded.
+            WHEN s.filled_quantity > 0 AND s.filled_quantity >= s.sent_quantity AND s.unseen_quantity = 0 THEN 'REDUCED'
             -- Unrecorded fills would be bought twice if the order were taken as ended.
             WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled AND s.unseen_quantity > 0 THEN 'UNCONFIRMED'
             -- A broker reports an order that it rejects as cancelled. An order that it reports as filled has not
@@ -251,6 +260,7 @@ SELECT
         WHEN 'AWAITING_EXECUTIONS' THEN 'SUBMITTED'
         WHEN 'NOT_APPROVED' THEN 'CANCELLED'
         WHEN 'WITHDRAWN' THEN 'CANCELLED'
+        WHEN 'REDUCED' THEN 'CANCELLED'
         WHEN 'REFUSED' THEN 'REJECTED'
         ELSE state
     END AS status,
@@ -272,6 +282,7 @@ SELECT
         WHEN 'REFUSED' THEN refused_code
         WHEN 'NOT_APPROVED' THEN not_approved_code
         WHEN 'WITHDRAWN' THEN withdrawn_code
+        WHEN 'REDUCED' THEN sending_code
         WHEN 'UNKNOWN' THEN unknown_message
         WHEN 'MISSING' THEN missing_message
         WHEN 'INTENT' THEN held_back_message
@@ -288,6 +299,7 @@ SELECT
     CASE WHEN arrival.data_type IN (3, 4) THEN true WHEN arrival.data_type IN (1, 2) THEN false END
         AS arrival_delayed,
     CAST(filled_quantity + unseen_quantity AS DOUBLE) AS reported_quantity,
+    least(coalesce(CAST(sent_quantity AS DOUBLE), quantity), quantity) AS sent_quantity,
     extra
 FROM standing;
 

@@ -198,7 +198,7 @@ class IBBroker(Broker):
 
         The base currency is that of the net liquidation value; the account's own ledger must agree.
         """
-        tags = "NetLiquidation,TotalCashValue,SettledCash,AvailableFunds,$LEDGER:ALL"
+        tags = "NetLiquidation,TotalCashValue,SettledCash,AvailableFunds,BuyingPower,$LEDGER:ALL"
         figures = self._call(self._require_connection().account_summary(self.account, tags))
         cash, nav = (self._figure(figures, tag) for tag in ("TotalCashValue", "NetLiquidation"))
         base = self._base_currency
@@ -214,8 +214,10 @@ class IBBroker(Broker):
         if rate != 1:
             text = f"TWS reports NAV in {base} and an exchange rate of {rate:g} for it"
             raise BrokerError(f"{text}: the base currency is not known")
-        settled, available = (figures.get((tag, base), math.nan) for tag in ("SettledCash", "AvailableFunds"))
-        return AccountFigures(nav, cash, base, settled, available, currencies)
+        settled, available, power = (
+            figures.get((tag, base), math.nan) for tag in ("SettledCash", "AvailableFunds", "BuyingPower")
+        )
+        return AccountFigures(nav, cash, base, settled, available, currencies, power)
 
     def _account_value(self, tag: str) -> float:
         figures = self._call(self._require_connection().account_summary(self.account, tag))
@@ -507,7 +509,7 @@ class IBBroker(Broker):
         self._check_may_send(connection, ticket, order)
         made = connection.make_order(ticket, order.order_id)
         with gate(ticket):
-            self._tracker.mark_sent(order)
+            self._tracker.mark_sent(order, ticket.quantity)
             self._last_id = order.order_id
             connection.send_order(contract, made)
 

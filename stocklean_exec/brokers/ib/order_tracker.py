@@ -215,9 +215,10 @@ class OrderTracker:
         """Whether no order of ours is working, and no commission is missing."""
         return not self._busy
 
-    def mark_sent(self, order: OwnOrder) -> None:
-        """Mark ``order`` as sent."""
+    def mark_sent(self, order: OwnOrder, quantity: float | None = None) -> None:
+        """Mark ``order`` as sent: for ``quantity`` shares, or by default for as many as it was prepared for."""
         order.sent = True
+        order.quantity = order.quantity if quantity is None else quantity
         self._busy.add(order.client_order_id)
 
     def unexplained_inactive_orders(self) -> list[OwnOrder]:
