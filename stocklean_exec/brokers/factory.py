@@ -9,6 +9,8 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+import pandas as pd
+
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE
 from stocklean_exec.brokers.sample_market import sample_quotes
@@ -186,6 +188,7 @@ def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict
     cash = _number(options, "cash", 1_000_000.0) if given["cash"] is None else float(given["cash"])
     scenario = options.get("scenario") if given["scenario"] is None else given["scenario"]
     refuse_addresses({"scenario": scenario})
+    quotes = sample_quotes() if given["quotes"] is None else _listed_quotes(given["quotes"])
     extra: dict[str, Any] = {"clock": "brisk"}
     extra |= {name: options[name] for name in ("clock", "start") if name in options}
     if "server_version" in options:
@@ -195,8 +198,8 @@ def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict
             seed=_whole(options, "seed", 0),
             cash=cash,
             account=options.get("account", "DU0000001"),
-            quotes=sample_quotes() if given["quotes"] is None else parse_quotes(given["quotes"]),
-            positions=_held(given["positions"]),
+            quotes=quotes,
+            positions=_held(given["positions"], quotes),
             scenario=scenario,
             **extra,
         ).start()
@@ -244,11 +247,29 @@ def _check_zone(name: str) -> None:
         raise _BadOptionError(f"timezone={name} is not known; America/New_York is one") from None
 
 
-def _held(positions: object) -> dict[str, tuple[float, float] | float]:
-    """Opening positions as the simulator takes them: shares, and average cost where it is known."""
+def _listed_quotes(quotes: object) -> pd.DataFrame:
+    """Quotes in canonical form, one row for each contract: a symbol may be listed more than once."""
+    terms = [name for name in ("currency", "primary_exchange", "con_id") if name in getattr(quotes, "columns", ())]
+    if not isinstance(quotes, pd.DataFrame) or not terms:
+        return parse_quotes(quotes)
+    parts = [parse_quotes(part) for _, part in quotes.groupby(terms, dropna=False, sort=False)]
+    return pd.concat(parts, ignore_index=True) if parts else parse_quotes(quotes)
+
+
+def _held(positions: object, quotes: pd.DataFrame) -> dict[str | int, tuple[float, float] | float]:
+    """Opening positions as the simulator takes them: shares, and average cost where it is known.
+
+    A position has the contract id as its key where the quotes list that id, and else the symbol.
+    """
     frame = opening_positions(positions)
-    held = zip(frame["symbol"].tolist(), frame["quantity"].tolist(), frame["avg_cost"].tolist(), strict=True)
-    return {symbol: shares if math.isnan(cost) else (shares, cost) for symbol, shares, cost in held}
+    listed = set(quotes["con_id"].dropna()) if "con_id" in quotes.columns else set()
+    ids = frame["con_id"] if "con_id" in frame.columns else pd.Series(pd.NA, index=frame.index)
+    keys = [
+        int(con_id) if pd.notna(con_id) and con_id in listed else symbol
+        for symbol, con_id in zip(frame["symbol"].tolist(), ids.tolist(), strict=True)
+    ]
+    held = zip(keys, frame["quantity"].tolist(), frame["avg_cost"].tolist(), strict=True)
+    return {key: shares if math.isnan(cost) else (shares, cost) for key, shares, cost in held}
 
 
 def _number(options: dict[str, str], name: str, default: float) -> float:

@@ -45,10 +45,10 @@ class Settings:
     accounts: tuple[str, ...] = ("DU0000001",)
     cash: float = 1_000_000.0
     """Opening cash of each account."""
-    positions: Mapping[str, Any] = field(default_factory=dict)
-    """Opening positions of the first account: symbol to shares, or to (shares, average cost)."""
+    positions: Mapping[str | int, Any] = field(default_factory=dict)
+    """Opening positions of the first account: symbol or contract id to shares, or to (shares, average cost)."""
     quotes: Any = None
-    """See :func:`~stocklean_exec.read_quotes`; None for the sample symbols."""
+    """See :func:`~stocklean_exec.simulator.scenarios.listings.read_listings`; None for the sample symbols."""
     seed: int = 0
     scenario: Any = None
     """See :func:`~stocklean_exec.simulator.scenarios.scenario.load_scenario`."""

@@ -197,3 +197,20 @@ def test_the_account_named_in_the_address_is_traded():
 def test_options_omitted_from_an_address_have_the_documented_defaults():
     found = factory._client_options({}, factory.DEFAULT_RATE)
     assert found == {"client_id": 1, "rate": 45.0, "seconds": 10.0, "zone": "America/New_York"}
+
+
+def test_the_simulator_lists_a_symbol_twice_and_holds_the_contract_that_is_named():
+    quotes = pd.DataFrame(
+        {
+            "symbol": ["ABC", "ABC"],
+            "bid": [9.99, 10.99],
+            "ask": [10.01, 11.01],
+            "primary_exchange": ["NASDAQ", "LSEETF"],
+            "con_id": [6, 7],
+            "quoted_at": pd.Timestamp("2022-12-29", tz="UTC"),
+        }
+    )
+    held = pd.DataFrame({"symbol": ["ABC"], "quantity": [50.0], "avg_cost": [8.0], "con_id": [7]})
+    with sx.connect("sim://?seed=7", quotes=quotes, positions=held) as broker:
+        row = broker.positions().iloc[0]
+        assert (row["symbol"], row["quantity"], row["avg_cost"], row["con_id"]) == ("ABC", 50.0, 8.0, 7)

@@ -167,8 +167,8 @@ class AccountService:
         return dict(zip(_PER_CURRENCY, (*texts, currency, currency), strict=True))
 
     def _portfolio(self, name: str, contract: Contract, held: Position) -> dict[str, Any]:
-        price = self._context.price_of(contract.symbol)
-        value = round(price * held.quantity, 8)
+        price = self._context.price_of(contract.key)
+        value = round(contract.money(price) * held.quantity, 8)
         return _contract(contract) | {
             "primaryExchange": contract.primary_exchange,
             "position": held.quantity,
@@ -354,6 +354,6 @@ def _contract(contract: Contract) -> dict[str, Any]:
         "symbol": contract.symbol,
         "secType": contract.sec_type,
         "currency": contract.currency,
-        "localSymbol": contract.symbol,
+        "localSymbol": contract.local_symbol,
         "tradingClass": contract.trading_class,
     }

@@ -59,7 +59,10 @@ SUMMARY_TAGS = (
 
 @dataclass(slots=True)
 class Position:
-    """Position in one contract. ``average_cost`` is per share and includes opening commissions."""
+    """Position in one contract. ``average_cost`` is money per share and includes opening commissions.
+
+    ``symbol`` is the key of the contract's quote.
+    """
 
     symbol: str
     quantity: float = 0.0

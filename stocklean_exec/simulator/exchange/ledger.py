@@ -200,7 +200,8 @@ class Ledger:
 
     def execute(self, order: Order, quantity: float, price: float, at: float, liquidity: int) -> Fill:
         """Book an execution: order, account, commission, journal."""
-        commission = IBKR_US_FIXED.next_execution((order.filled, order.value), quantity, price)
+        money = order.contract.money
+        commission = IBKR_US_FIXED.next_execution((order.filled, money(order.value)), quantity, money(price))
         order.filled = round(order.filled + quantity, 8)
         order.value += quantity * price
         order.last_price = price
@@ -256,9 +257,9 @@ class Ledger:
 
     def _book_fill(self, fill: Fill) -> None:
         account = self.accounts[fill.account]
-        realized = account.trade(
-            fill.contract.con_id, fill.contract.symbol, fill.signed, fill.price, fill.commission
-        )
+        contract = fill.contract
+        price = contract.money(fill.price)
+        realized = account.trade(contract.con_id, contract.key, fill.signed, price, fill.commission)
         fill.realized = math.nan if realized is None else realized
 
     def _recompute(self) -> None:

@@ -15,7 +15,7 @@ from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.clock import DEFAULT_START, Clock, local_time, parse_instant
 from stocklean_exec.simulator.exchange.account_service import AccountService
 from stocklean_exec.simulator.exchange.accounts import Account, Position
-from stocklean_exec.simulator.exchange.contracts import Catalogue, make_contract
+from stocklean_exec.simulator.exchange.contracts import Catalogue, listed_contract, make_contract
 from stocklean_exec.simulator.exchange.dispatch import handlers, refusal_of
 from stocklean_exec.simulator.exchange.journal import Journal
 from stocklean_exec.simulator.exchange.ledger import Ledger
@@ -30,12 +30,12 @@ from stocklean_exec.simulator.exchange.venue_context import VenueContext
 from stocklean_exec.simulator.protocol.field_layouts import MAX_VERSION, MIN_VERSION
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.scenarios.faults import FaultPlan
-from stocklean_exec.simulator.scenarios.quotes import Market, read_quotes, sample_closes, synthetic_quote
+from stocklean_exec.simulator.scenarios.listings import Listing, read_listings
+from stocklean_exec.simulator.scenarios.quotes import Market, sample_closes, synthetic_quote
 from stocklean_exec.simulator.scenarios.scenario import load_scenario
 from stocklean_exec.simulator.settings import Settings
 
 if TYPE_CHECKING:
-    from stocklean_exec.fill_model import Quote
     from stocklean_exec.simulator.exchange.connection import Connection
     from stocklean_exec.simulator.protocol.requests import Request
 
@@ -77,9 +77,9 @@ class Venue:
         scenario = load_scenario(self.settings.scenario)
         self.switches = replace(scenario.switches)
         self.faults = FaultPlan(scenario.faults, self.seed)
-        quotes = self._opening_quotes(scenario.quotes)
-        self.market = Market(quotes)
-        self.catalogue = Catalogue(make_contract(symbol) for symbol in quotes)
+        listings = self._opening_listings(scenario.quotes)
+        self.market = Market({one.key: one.quote for one in listings})
+        self.catalogue = Catalogue(listed_contract(one) for one in listings)
         self.ledger = self._open_ledger()
         step = self.switches.request_seconds
         self.clock = Clock(self.settings.clock, start=self._first_instant(), step=step)
@@ -121,21 +121,26 @@ class Venue:
 
     # initial state
 
-    def _opening_quotes(self, rows: tuple[dict[str, Any], ...]) -> dict[str, Quote]:
+    def _opening_listings(self, rows: tuple[dict[str, Any], ...]) -> list[Listing]:
         if self.settings.quotes is not None:
-            quotes = read_quotes(self.settings.quotes)
+            listings = read_listings(self.settings.quotes)
         else:
             closes = sample_closes()
             quotes = {symbol: synthetic_quote(symbol, close, self.seed) for symbol, close in closes.items()}
-        return quotes | (read_quotes(rows) if rows else {})
+            listings = read_listings(quotes)
+        return read_listings(rows, listings)
 
     def _open_ledger(self) -> Ledger:
         accounts = [Account(name, self.settings.cash) for name in self.settings.accounts]
         for symbol, given in self.settings.positions.items():
-            shares, cost = given if isinstance(given, tuple | list) else (given, self.market.price_of(symbol))
-            contract = make_contract(symbol)
+            known = self.catalogue.by_key(symbol)
+            if known is None and isinstance(symbol, int):
+                raise ValueError(f"a position is in contract {symbol}, which the quotes do not list")
+            contract = known or make_contract(str(symbol))
             self.catalogue.add(contract)
-            accounts[0].positions[contract.con_id] = Position(symbol, float(shares), float(cost))
+            worth = contract.money(self.market.price_of(contract.key))
+            shares, cost = given if isinstance(given, tuple | list) else (given, worth)
+            accounts[0].positions[contract.con_id] = Position(contract.key, float(shares), float(cost))
         state = StateFile(self.settings.state) if self.settings.state is not None else None
         present = Clock(self.settings.clock)
         started_at = present.started if present.is_real_time else None

@@ -129,7 +129,7 @@ class VenueContext:
     # prices
 
     def move(self, symbol: str, **changes: float) -> None:
-        """Change the quote of a symbol; open orders and market data streams are updated."""
+        """Change the quote of a symbol, or of a further listing by its key; orders and streams are updated."""
         if symbol not in self.market.symbols():
             self.catalogue.add(make_contract(symbol))
         self.market.move(symbol, **changes)
@@ -142,21 +142,25 @@ class VenueContext:
             watch(symbol)
 
     def price_of(self, symbol: str) -> float:
-        """Valuation price of a share; see :meth:`~stocklean_exec.simulator.scenarios.quotes.Market.price_of`."""
+        """Valuation price in the unit of the quotes of ``symbol``.
+
+        See :meth:`~stocklean_exec.simulator.scenarios.quotes.Market.price_of`.
+        """
         return self.market.price_of(symbol)
 
     def prices(self) -> dict[str, float]:
-        """Valuation prices by symbol."""
-        for symbol in self.market.symbols():
-            if symbol not in self._prices:
-                self._prices[symbol] = self.price_of(symbol)
+        """Valuation prices by key, in money of each contract's currency."""
+        missing = {key for key in self.market.symbols() if key not in self._prices}
+        for contract in self.catalogue.by_id.values() if missing else ():
+            if contract.key in missing:
+                self._prices[contract.key] = contract.money(self.price_of(contract.key))
         return self._prices
 
     def touch(self, order: Order) -> float:
         """The price at which an order would trade now: the far touch, capped by its limit."""
-        quote, buys = self.market[order.contract.symbol], order.request.side == "BUY"
+        quote, buys = self.market[order.contract.key], order.request.side == "BUY"
         side = quote.ask if buys else quote.bid
-        touch = side if side > 0 else self.price_of(order.contract.symbol)
+        touch = side if side > 0 else self.price_of(order.contract.key)
         if math.isnan(order.limit):
             return touch
         return min(touch, order.limit) if buys else max(touch, order.limit)
