@@ -22,14 +22,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*")
 
 
 def play(script, **options):
-    """Run ``script(ib, venue)`` with a fresh server and a connected client."""
+    """Run ``script(ib, server)`` with a fresh server and a connected client."""
 
     async def main():
         server = await start(Settings(quotes=LISTED, seed=7, **options))
         ib = IB()
         try:
             await ib.connectAsync("127.0.0.1", server.port, clientId=3, timeout=WAIT)
-            return await asyncio.wait_for(script(ib, server.venue), 60)
+            return await asyncio.wait_for(script(ib, server), 60)
         finally:
             ib.disconnect()
             await server.close()
@@ -95,9 +95,42 @@ def test_pence_are_quoted_and_pounds_are_booked(unit, price):
     assert trade.fills[0].execution.avgPrice == price
     assert trade.orderStatus.avgFillPrice == price
     (report,) = [one.commissionReport for one in trade.fills]
-    assert report.currency == "GBP"
+    assert (report.currency, report.commission) == ("GBP", 4.0275)  # 0.05 % of 8,055
     # Bought 1,000 at 8.055 pounds, valued at 805 pence; the commission is part of the cost.
     assert (line.marketPrice, line.marketValue) == (805.0, 8050.0)
     cost = 8.055 + report.commission / 1000
     assert (line.averageCost, position.avgCost) == pytest.approx((cost, cost))
     assert line.unrealizedPNL == pytest.approx(8050.0 - 8055.0 - report.commission)
+
+
+def test_values_of_an_account_in_pounds():
+    money = {
+        "base_currency": "GBP",
+        "cash": {"GBP": 100_000.0, "EUR": 1_000.0},
+        "rates": {"USD": 0.8, "EUR": 0.87},
+    }
+
+    async def script(ib, server):
+        await ib.accountSummaryAsync()
+        (contract,) = await ib.qualifyContractsAsync(Stock("SPY", "SMART", "USD"))
+        await bought(ib, contract, 100)
+        await until(ib.accountValueEvent, lambda: ("CashBalance", "USD") in table(ib.accountValues()))
+        server.venue.clock.advance(181)
+        server.flush()
+        summary = ib.accountSummaryEvent
+        await until(summary, lambda: ("CashBalance", "USD") in table(ib.wrapper.acctSummary.values()))
+        return table(ib.accountValues()), table(await ib.accountSummaryAsync())
+
+    def table(lines):
+        return {(one.tag, one.currency): one.value for one in lines}
+
+    streamed, summary = play(script, **money)
+    for values in (streamed, summary):
+        # 100,000 and 1,000 * 0.87, less 100 at 400.10 and 1.00 at 0.80; the shares are worth 40,000 * 0.80.
+        assert values["TotalCashValue", "GBP"] == "68861.20"
+        assert values["NetLiquidation", "GBP"] == "100861.20"
+        rates = {currency: value for (tag, currency), value in values.items() if tag == "ExchangeRate"}
+        assert rates == {"GBP": "1.00", "EUR": "0.87", "USD": "0.80", "BASE": "1.00"}
+        for tag in ("TotalCashBalance", "NetLiquidationByCurrency"):
+            parts = [float(values[tag, currency]) * float(rates[currency]) for currency in ("GBP", "EUR", "USD")]
+            assert sum(parts) == pytest.approx(float(values[tag, "BASE"]))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.simulator.exchange import order_validation
+from stocklean_exec.simulator.exchange.commissions import commission_on_total
 from stocklean_exec.simulator.exchange.order_validation import Refusal
 from stocklean_exec.simulator.exchange.orders import Order, preview_fields
 
@@ -106,11 +106,11 @@ class OrderEntry:
         return None
 
     def _affords(self, request: OrderRequest, contract: Contract, held: float) -> bool:
-        values = self._ledger.accounts[self._account(request)].values(self._context.prices())
+        values = self._context.values(self._ledger.accounts[self._account(request)])
         signed = request.quantity if request.side == "BUY" else -request.quantity
         added = max(abs(held + signed) - abs(held), 0.0)
         worth = contract.money(self._context.price_of(contract.key))
-        return added * worth <= float(values["BuyingPower"])
+        return added * worth * self._context.rates[contract.currency] <= float(values["BuyingPower"])
 
     def _refuse(
         self, session: Connection, request: OrderRequest, contract: Contract | None, refusal: Refusal
@@ -171,7 +171,7 @@ class OrderEntry:
         order = self._new(session.client_id, request, contract)
         limited = request.order_type in order_validation.LIMITED
         price = contract.money(request.limit_price if limited else self._context.price_of(contract.key))
-        commission = round(IBKR_US_FIXED.order(request.quantity, price), 6)
+        commission = commission_on_total(contract.currency, request.quantity, request.quantity * price)
         margins = self._account_service.margins(order, price)
         session.send("openOrder", preview_fields(order, margins, commission), order.attributes())
 

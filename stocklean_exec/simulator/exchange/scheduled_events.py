@@ -89,6 +89,7 @@ class ScenarioEvents:
             "pacing": self._pacing,
             "manual_order": self._manual_order,
             "move": self._move,
+            "rate": self._rate,
             "fill": self._fill,
             "cancel": self._cancel,
             "accounts": self._accounts,
@@ -185,6 +186,9 @@ class ScenarioEvents:
     def _move(self, entry: dict[str, Any]) -> None:
         changes = {name: float(entry[name]) for name in QUOTE_COLUMNS if name in entry}
         self._context.move(str(entry["symbol"]), **changes)
+
+    def _rate(self, entry: dict[str, Any]) -> None:
+        self._context.rates.change(str(entry["currency"]), float(entry["rate"]))
 
     def _orders(self, entry: dict[str, Any]) -> list[Order]:
         def fits(order: Order) -> bool:

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from stocklean_exec.simulator.clock import Clock
+    from stocklean_exec.simulator.exchange.accounts import Account
     from stocklean_exec.simulator.exchange.connection import Connection
     from stocklean_exec.simulator.exchange.contracts import Catalogue
     from stocklean_exec.simulator.exchange.ledger import Ledger
     from stocklean_exec.simulator.exchange.orders import Order
+    from stocklean_exec.simulator.exchange.rates import Rates
     from stocklean_exec.simulator.scenarios.options import Switches
     from stocklean_exec.simulator.scenarios.quotes import Market
 
@@ -33,7 +35,7 @@ class VenueContext:
 
     Parameters
     ----------
-    market, catalogue, ledger, clock : of the venue
+    market, catalogue, ledger, clock, rates : of the venue
     switches : options of the scenario; the venue's own copy
     seed : determines chances and synthetic numbers
     orders : order entries of a checked scenario
@@ -57,6 +59,7 @@ class VenueContext:
         catalogue: Catalogue,
         ledger: Ledger,
         clock: Clock,
+        rates: Rates,
         switches: Switches,
         seed: int,
         orders: Iterable[dict[str, Any]] = (),
@@ -65,6 +68,7 @@ class VenueContext:
         self.catalogue = catalogue
         self.ledger = ledger
         self.clock = clock
+        self.rates = rates
         self.switches = switches
         self.seed = seed
         self.calendar = Calendar(switches.hours)
@@ -155,6 +159,10 @@ class VenueContext:
             if contract.key in missing:
                 self._prices[contract.key] = contract.money(self.price_of(contract.key))
         return self._prices
+
+    def values(self, account: Account) -> dict[str, str]:
+        """All totals of an account by tag, in its base currency."""
+        return account.values(self.prices(), self.rates)
 
     def touch(self, order: Order) -> float:
         """The price at which an order would trade now: the far touch, capped by its limit."""

@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 
     from stocklean_exec.fill_model import Quote
 
-__all__ = ["CURRENCY_LENGTH", "LISTING_COLUMNS", "Listing", "read_listings"]
+__all__ = ["LISTING_COLUMNS", "Listing", "is_currency", "read_listings"]
 
 LISTING_COLUMNS = (
     *("currency", "primary_exchange", "price_magnifier", "min_tick", "min_size", "size_increment", "con_id"),
 )
 """Optional columns of a source of quotes that describe the contract."""
-CURRENCY_LENGTH = 3
-"""Letters of a currency code: ISO 4217."""
+_CURRENCY_LENGTH = 3  # letters of a currency code: ISO 4217
 _LARGEST_ID = 2**31 - 1  # a contract id is a 32-bit integer in the TWS API
 
 
@@ -55,6 +54,17 @@ class Listing:
     def identity(self) -> tuple[str, str, str]:
         """What makes it another contract: symbol, currency, primary exchange."""
         return self.symbol, self.currency, self.primary_exchange
+
+
+def is_currency(code: str) -> bool:
+    """Whether ``code`` has the form of a currency code.
+
+    Examples
+    --------
+    >>> is_currency("GBP"), is_currency("GBp"), is_currency("POUND")
+    (True, False, False)
+    """
+    return len(code) == _CURRENCY_LENGTH and code.isascii() and code.isalpha() and code.isupper()
 
 
 def read_listings(source: Any, base: Iterable[Listing] = ()) -> list[Listing]:  # noqa: ANN401 - a path, a mapping, rows or a DataFrame
@@ -134,7 +144,7 @@ def _listing(symbol: str, given: object, first: Listing | None) -> Listing:
     quote = as_quote(symbol, given)
     row = _terms_of(given)
     currency = row["currency"].upper() or "USD"
-    if not (len(currency) == CURRENCY_LENGTH and currency.isascii() and currency.isalpha()):
+    if not is_currency(currency):
         raise QuoteError(f"{symbol}: currency is {currency!r}, not a code of three letters")
     magnifier, tick, smallest, step, con_id = (
         _above_zero(symbol, term, row[term])
