@@ -3,7 +3,8 @@
 A row has a symbol, quote columns, and optionally the terms of its contract (:data:`LISTING_COLUMNS`). Without
 terms it is a US stock on SMART, in dollars. Several rows may have one symbol if they differ in currency or primary
 exchange: two listings of one name, or two companies. The first one is known by the symbol, each later one by
-``SYMBOL@EXCHANGE.CURRENCY``, for instance in the event ``move``.
+``SYMBOL@EXCHANGE.CURRENCY``, for instance in the event ``move``. With ``sec_type`` CASH a row is a pair of
+currencies, EUR.USD.
 
 Prices of a row are in the unit of its quotes: with ``price_magnifier`` 100 (London's pence) a hundredth of the
 currency. ``min_tick`` is in that unit too. Sizes are in shares.
@@ -29,9 +30,12 @@ __all__ = ["LISTING_COLUMNS", "Listing", "is_currency", "read_listings"]
 
 LISTING_COLUMNS = (
     *("currency", "primary_exchange", "price_magnifier", "min_tick", "min_size", "size_increment", "con_id"),
+    "sec_type",
 )
 """Optional columns of a source of quotes that describe the contract."""
 _CURRENCY_LENGTH = 3  # letters of a currency code: ISO 4217
+_SEC_TYPES = ("STK", "CASH")
+_FIRST_IN_PAIRS = ("EUR", "GBP", "AUD", "NZD", "USD", "CAD", "CHF")  # the convention of the currency market
 _LARGEST_ID = 2**31 - 1  # a contract id is a 32-bit integer in the TWS API
 
 
@@ -49,11 +53,12 @@ class Listing:
     min_size: float = math.nan
     size_increment: float = math.nan
     con_id: int = 0
+    sec_type: str = "STK"
 
     @property
-    def identity(self) -> tuple[str, str, str]:
-        """What makes it another contract: symbol, currency, primary exchange."""
-        return self.symbol, self.currency, self.primary_exchange
+    def identity(self) -> tuple[str, str, str, str]:
+        """What makes it another contract: symbol, currency, primary exchange, security type."""
+        return self.symbol, self.currency, self.primary_exchange, self.sec_type
 
 
 def is_currency(code: str) -> bool:
@@ -103,7 +108,7 @@ def read_listings(source: Any, base: Iterable[Listing] = ()) -> list[Listing]:  
         if symbol in known and not any(_terms_of(given).values()):
             found[known[symbol].identity] = replace(known[symbol], quote=as_quote(symbol, given))
             continue
-        first = next((one for one in found.values() if one.symbol == symbol), None)
+        first = next((one for one in found.values() if (one.symbol, one.sec_type) == (symbol, "STK")), None)
         listing = _listing(symbol, given, first)
         before = found.get(listing.identity)
         if before is not None and before.con_id != listing.con_id:
@@ -143,7 +148,12 @@ def _with_symbols(rows: Iterable[Any]) -> Iterator[tuple[str, object]]:
 def _listing(symbol: str, given: object, first: Listing | None) -> Listing:
     quote = as_quote(symbol, given)
     row = _terms_of(given)
-    currency = row["currency"].upper() or "USD"
+    sec_type = row["sec_type"].upper() or "STK"
+    if sec_type not in _SEC_TYPES:
+        raise QuoteError(f"{symbol}: sec_type is {sec_type!r}, not {' or '.join(_SEC_TYPES)}")
+    name, currency = symbol, row["currency"].upper() or "USD"
+    if sec_type == "CASH":
+        name, currency = _pair(symbol, row["currency"].upper())
     if not is_currency(currency):
         raise QuoteError(f"{symbol}: currency is {currency!r}, not a code of three letters")
     magnifier, tick, smallest, step, con_id = (
@@ -151,7 +161,7 @@ def _listing(symbol: str, given: object, first: Listing | None) -> Listing:
         for term in ("price_magnifier", "min_tick", "min_size", "size_increment", "con_id")
     )
     listing = Listing(
-        symbol,
+        name,
         quote,
         currency=currency,
         primary_exchange=row["primary_exchange"].upper(),
@@ -160,6 +170,7 @@ def _listing(symbol: str, given: object, first: Listing | None) -> Listing:
         min_size=smallest,
         size_increment=step,
         con_id=0 if math.isnan(con_id) else _whole(symbol, "con_id", con_id),
+        sec_type=sec_type,
     )
     return replace(listing, key=_key(listing, first))
 
@@ -170,7 +181,37 @@ def _terms_of(given: object) -> dict[str, str]:
     return {term: text_in(row.get(term)) for term in LISTING_COLUMNS}
 
 
+def is_conventional(first: str, second: str) -> bool:
+    """Whether a pair of currencies is quoted this way round.
+
+    Examples
+    --------
+    >>> is_conventional("EUR", "USD"), is_conventional("USD", "EUR"), is_conventional("USD", "JPY")
+    (True, False, True)
+    """
+    order = {currency: place for place, currency in enumerate(_FIRST_IN_PAIRS)}
+    places = [(order.get(one, len(order)), one == "JPY", one) for one in (first, second)]
+    return places[0] < places[1]
+
+
+def _pair(symbol: str, currency: str) -> tuple[str, str]:
+    """Both currencies of a pair, which is written EUR.USD, or EUR with the currency USD."""
+    first, _, named = symbol.upper().partition(".")
+    second = named or currency
+    if (
+        not (is_currency(first) and is_currency(second))
+        or first == second
+        or (named and currency not in {"", named})
+    ):
+        raise QuoteError(f"{symbol}: not a pair of currencies such as EUR.USD")
+    if not is_conventional(first, second):
+        raise QuoteError(f"{symbol}: the pair is quoted as {second}.{first}")
+    return first, second
+
+
 def _key(listing: Listing, first: Listing | None) -> str:
+    if listing.sec_type == "CASH":
+        return f"{listing.symbol}.{listing.currency}"
     if first is None or first.identity == listing.identity:
         return listing.symbol
     return f"{listing.symbol}@{listing.primary_exchange}.{listing.currency}"

@@ -114,3 +114,32 @@ def test_an_id_belongs_to_one_contract():
         read_listings([LONDON | {"con_id": 7}, NEW_YORK | {"con_id": 7}])
     with pytest.raises(QuoteError, match="primary_exchange"):
         read_listings([LONDON | {"con_id": 7}, LONDON | {"con_id": 8}])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"symbol": "EUR.USD"},
+        {"symbol": "EUR", "currency": "USD"},
+        {"symbol": "eur.usd", "currency": "usd"},
+    ],
+)
+def test_a_pair_of_currencies_is_written_in_two_ways(row):
+    (found,) = read_listings([row | {"bid": 1.05, "ask": 1.06, "sec_type": "cash"}])
+    assert (found.key, found.symbol, found.currency, found.sec_type) == ("EUR.USD", "EUR", "USD", "CASH")
+
+
+@pytest.mark.parametrize("symbol", ["USD.EUR", "JPY.USD", "EUR", "EUR.EUR", "EURUSD", "USD.GBP"])
+def test_only_conventional_pairs_exist(symbol):
+    with pytest.raises(QuoteError, match="pair"):
+        read_listings([{"symbol": symbol, "bid": 1.05, "ask": 1.06, "sec_type": "CASH"}])
+
+
+def test_a_stock_may_have_the_symbol_of_a_currency():
+    rows = [{"symbol": "EUR.USD", "bid": 1.05, "ask": 1.06, "sec_type": "CASH"}, {"symbol": "EUR", "last": 5.0}]
+    assert [one.key for one in read_listings(rows)] == ["EUR.USD", "EUR"]
+
+
+def test_another_kind_of_security_is_refused():
+    with pytest.raises(QuoteError, match="FUT"):
+        read_listings([NEW_YORK | {"sec_type": "FUT"}])
