@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 
 import pytest
 
@@ -156,3 +157,13 @@ def test_a_currency_pair_is_quoted_traded_and_moves_two_balances():
     ]
     assert ("CashBalance", "USD", "968196.50") in values
     assert positions == []
+
+
+def test_a_snapshot_has_the_time_of_the_last_trade():
+    async def script(ib, server):
+        server.venue.market.last_times["SPY"] = 1672315200.0
+        (contract,) = await ib.qualifyContractsAsync(Stock("SPY", "SMART", "USD"))
+        (ticker,) = await ib.reqTickersAsync(contract)
+        return ticker.lastTimestamp
+
+    assert play(script) == datetime(2022, 12, 29, 12, tzinfo=UTC)

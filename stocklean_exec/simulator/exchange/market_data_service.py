@@ -31,6 +31,7 @@ _LIVE = {"bid": 1, "ask": 2, "last": 4, "high": 6, "low": 7, "close": 9, "open":
 _LIVE_SIZES = {"bid": 0, "ask": 3, "last": 5, "volume": 8}
 _DELAYED = {"bid": 66, "ask": 67, "last": 68, "high": 72, "low": 73, "close": 75, "open": 76}
 _DELAYED_SIZES = {"bid": 69, "ask": 70, "last": 71, "volume": 74}
+_LAST_TIME, _HALTED = (45, 88), (49, 90)  # live, delayed
 _SIDES = frozenset({"bid", "ask"})
 # A choice, sent for a side without a size: fills are unlimited there, and 0 would mean an empty side.
 _UNSTATED_SIZE = 1e6
@@ -174,6 +175,20 @@ class MarketDataService:
                 session.send("tickPrice", values, attributes)
             if size >= 0:
                 session.send("tickSize", {"reqId": req_id, "tickType": sizes[name], "size": size}, attributes)
+
+        self._send_state(session, req_id, contract)
+
+    def _send_state(self, session: Connection, req_id: int, contract: Contract) -> None:
+        """Send the time of the last trade and whether trading is halted, where the quotes state them."""
+        market, delayed, attributes = self._context.market, self._is_delayed(), {"symbol": contract.symbol}
+        for kind, states, (live_tick, delayed_tick) in (
+            ("tickString", market.last_times, _LAST_TIME),
+            ("tickGeneric", market.halted, _HALTED),
+        ):
+            if contract.key in states:
+                value = str(math.floor(states[contract.key]))
+                tick = delayed_tick if delayed else live_tick
+                session.send(kind, {"reqId": req_id, "tickType": tick, "value": value}, attributes)
 
     def market_moved(self, symbol: str) -> None:
         """Send the new quote to every stream of the listing ``symbol``."""

@@ -89,6 +89,8 @@ class Venue:
         self.rates = Rates(self.settings.base_currency, self.settings.rates)
         listings = self._with_pairs(self._opening_listings(scenario.quotes))
         self.market = Market({one.key: one.quote for one in listings})
+        self.market.last_times |= {one.key: one.last_time for one in listings if not math.isnan(one.last_time)}
+        self.market.halted |= {one.key: one.halted for one in listings if one.halted is not None}
         self.catalogue = Catalogue(listed_contract(one) for one in listings)
         self.ledger = self._open_ledger()
         try:

@@ -138,6 +138,8 @@ class VenueContext:
         if symbol not in self.market.symbols():
             self.catalogue.add(make_contract(symbol))
         self.market.move(symbol, **changes)
+        if "last" in changes and symbol in self.market.last_times:
+            self.market.last_times[symbol] = self.clock.now()
         contract = self.catalogue.by_key(symbol)
         if contract is not None and contract.is_pair:
             self._follow_pair(contract)

@@ -52,8 +52,8 @@ def test_the_commission_is_in_the_base_currency_and_due_once(connect):
 
 
 ODD_LOT = (
-    "Order Message:\nBUY 19999 EUR.USD Forex\nWarning: Your order size is below the EUR 20000 IdealPro minimum and "
-    "will be routed as an odd lot order."
+    "Order Message:\nBUY 19999 EUR.USD Forex\nWarning: Your order size is below the EUR 20000 IdealPro "
+    "minimum and will be routed as an odd lot order."
 )
 
 
