@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.simulator.exchange import order_validation
+from stocklean_exec.simulator.exchange.commissions import commission_on_total
+from stocklean_exec.simulator.exchange.currency_pairs import MINIMA, pair_commission
+from stocklean_exec.simulator.exchange.funds import refusal_of_funds, rejected
 from stocklean_exec.simulator.exchange.order_validation import Refusal
 from stocklean_exec.simulator.exchange.orders import Order, preview_fields
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.protocol.order_request import OrderRequest
 
 __all__ = ["OrderEntry"]
-
-_NO_EQUITY = "YOUR ORDER IS NOT ACCEPTED. EQUITY WITH LOAN VALUE IS BELOW THE INITIAL MARGIN REQUIREMENT"
 
 
 class OrderEntry:
@@ -80,13 +80,13 @@ class OrderEntry:
             return None, refusal
         found = self._context.catalogue.find(request.contract)
         if len(found) != 1:
-            ambiguous = f"The contract description specified for {request.contract.symbol} is ambiguous."
-            return None, Refusal(200, ambiguous if found else order_validation.NO_DEFINITION)
+            return None, Refusal(200, order_validation.no_single_contract(request.contract, found))
         if self._account(request) not in self._ledger.visible:
             return None, order_validation.invalid("Invalid account code was entered")
         if request.parent_id and self._ledger.find(client_id, request.parent_id) is None:
             return None, Refusal(135, f"Can't find order with ID = {request.parent_id}")
-        return found[0], order_validation.check_price(request, found[0]) or self._check_account(request, found[0])
+        refusal = order_validation.check_terms(request, found[0])
+        return found[0], refusal or self._check_account(request, found[0])
 
     def _account(self, request: OrderRequest) -> str:
         return request.account or self._ledger.visible[0]
@@ -95,21 +95,8 @@ class OrderEntry:
         name = self._account(request)
         limit = self._switches.order_limit
         if self._ledger.active_count(name, contract.con_id, request.side) >= limit:
-            return _rejected(f"Maximum of {limit} orders for one contract, side and account is reached.")
-        account = self._ledger.accounts[name]
-        held = account.positions[contract.con_id].quantity if contract.con_id in account.positions else 0.0
-        short = request.side == "SELL" and request.quantity > max(held, 0.0)
-        if short and self._switches.shorts == "refused":
-            return _rejected("The contract is not available for short sale.")
-        if self._switches.margin and not self._affords(request, contract, held):
-            return _rejected(_NO_EQUITY)
-        return None
-
-    def _affords(self, request: OrderRequest, contract: Contract, held: float) -> bool:
-        values = self._ledger.accounts[self._account(request)].values(self._context.prices())
-        signed = request.quantity if request.side == "BUY" else -request.quantity
-        added = max(abs(held + signed) - abs(held), 0.0)
-        return added * self._context.price_of(contract.symbol) <= float(values["BuyingPower"])
+            return rejected(f"Maximum of {limit} orders for one contract, side and account is reached.")
+        return refusal_of_funds(self._context, self._ledger.accounts[name], request, contract)
 
     def _refuse(
         self, session: Connection, request: OrderRequest, contract: Contract | None, refusal: Refusal
@@ -152,7 +139,17 @@ class OrderEntry:
         if not request.tif and self._switches.unset_tif_message:
             self._context.reports.error(order, 10349, "Order TIF was set to DAY based on order preset.")
         for one in [*self._staged_family(order), order]:
+            self._warn_of_odd_lot(one)
             self._trading.transmit(one)
+
+    def _warn_of_odd_lot(self, order: Order) -> None:
+        contract, quantity = order.contract, order.request.quantity
+        minimum = MINIMA.get(contract.symbol, 0)
+        if contract.is_pair and quantity < minimum:
+            terms = f"{order.request.action} {quantity:g} {contract.key} Forex"
+            size = f"Your order size is below the {contract.symbol} {minimum} IdealPro minimum"
+            warning = f"Warning: {size} and will be routed as an odd lot order."
+            self._context.reports.error(order, 399, f"Order Message:\n{terms}\n{warning}")
 
     def _staged_family(self, order: Order) -> list[Order]:
         """The staged parent and siblings of the last order of a bracket."""
@@ -169,8 +166,11 @@ class OrderEntry:
     def _preview(self, session: Connection, request: OrderRequest, contract: Contract) -> None:
         order = self._new(session.client_id, request, contract)
         limited = request.order_type in order_validation.LIMITED
-        price = request.limit_price if limited else self._context.price_of(contract.symbol)
-        commission = round(IBKR_US_FIXED.order(request.quantity, price), 6)
+        price = contract.money(request.limit_price if limited else self._context.price_of(contract.key))
+        commission = commission_on_total(contract.currency, request.quantity, request.quantity * price)
+        if contract.is_pair:
+            order.commission_currency = self._context.rates.base
+            commission = pair_commission(self._context.rates, contract.symbol, request.quantity)
         margins = self._account_service.margins(order, price)
         session.send("openOrder", preview_fields(order, margins, commission), order.attributes())
 
@@ -184,7 +184,3 @@ class OrderEntry:
         if order.active and listener is not None and listener.subs.auto_bind:
             self._amendments.bind_manual()
         return order
-
-
-def _rejected(reason: str) -> Refusal:
-    return Refusal(201, f"Order rejected - reason:{reason}", inactive=True)

@@ -89,6 +89,7 @@ class ScenarioEvents:
             "pacing": self._pacing,
             "manual_order": self._manual_order,
             "move": self._move,
+            "rate": self._rate,
             "fill": self._fill,
             "cancel": self._cancel,
             "accounts": self._accounts,
@@ -171,11 +172,14 @@ class ScenarioEvents:
         self._context.disconnect(None, "too many messages in a second")
 
     def _manual_order(self, entry: dict[str, Any]) -> None:
-        contract = make_contract(str(entry["symbol"]))
+        symbol = str(entry["symbol"])
+        contract = self._context.catalogue.by_key(symbol) or make_contract(symbol)
         self._context.catalogue.add(contract)
         price = float(entry.get("price", _NAN))
         kind = "LMT" if price > 0 else "MKT"
-        spec = ContractSpec(con_id=contract.con_id, symbol=contract.symbol, sec_type="STK", exchange="SMART")
+        spec = ContractSpec(
+            con_id=contract.con_id, symbol=contract.symbol, sec_type=contract.sec_type, exchange=contract.exchange
+        )
         quantity, action = float(entry.get("quantity", 1)), str(entry.get("side", "BUY"))
         self._order_entry.enter(
             OrderRequest(0, spec, action, quantity, kind, price, _NAN, str(entry.get("tif", "DAY"))), contract
@@ -184,6 +188,9 @@ class ScenarioEvents:
     def _move(self, entry: dict[str, Any]) -> None:
         changes = {name: float(entry[name]) for name in QUOTE_COLUMNS if name in entry}
         self._context.move(str(entry["symbol"]), **changes)
+
+    def _rate(self, entry: dict[str, Any]) -> None:
+        self._context.change_rate(str(entry["currency"]), float(entry["rate"]))
 
     def _orders(self, entry: dict[str, Any]) -> list[Order]:
         def fits(order: Order) -> bool:
@@ -251,7 +258,7 @@ class ScenarioEvents:
                 self._trading.reevaluate(order)
 
     def _auction(self, order: Order) -> None:
-        quote = self._context.market[order.contract.symbol]
+        quote = self._context.market[order.contract.key]
         for one in executions_now(order, quote, auction=True):
             if order.active:
                 self._trading.execute(order, one.quantity, one.price, one.liquidity)
@@ -275,9 +282,10 @@ class ScenarioEvents:
         switches = context.switches
 
         def step() -> None:
-            for symbol in context.market.symbols():
-                context.market.walk(symbol, context.seed, switches.walk, 0.01)
-                context.market_moved(symbol)
+            for contract in list(context.catalogue.by_id.values()):
+                if not contract.is_pair:
+                    context.market.walk(contract.key, context.seed, switches.walk, contract.min_tick)
+                    context.market_moved(contract.key)
             context.clock.schedule(switches.walk_seconds, step, work=False)
 
         context.clock.schedule(switches.walk_seconds, step, work=False)

@@ -70,6 +70,9 @@ class Switches:
     """Short sales: ``allowed``, ``locate`` (404, held), ``refused`` (201)."""
     margin: bool = False
     """Whether orders beyond the buying power are rejected (201)."""
+    market_buffer: float = 0.0
+    """Fraction by which a cash account's purchase without a limit price is assumed to cost more than the ask; for
+    IB, about 0.05 is reported."""
     unset_tif_message: bool = False
     """Whether an order without a time in force gets 10349, as in newer TWS with an order preset."""
     hours: str = "always"
@@ -86,6 +89,14 @@ class Switches:
     """Length of a step in seconds."""
     request_seconds: float = 0.001
     """Seconds by which a virtual or manual clock advances at each request."""
+    unheld_rates: bool = False
+    """Whether the ledger has a row, and so an exchange rate, also for currencies that have a rate in the settings
+    but that the account has never held."""
+    cash_positions: bool = False
+    """Whether trades in currency pairs are also reported as positions of secType CASH, as TWS does."""
+    execution_prices: str = "currency"
+    """Unit of the prices of executions and of avgFillPrice where the price magnifier is not 1: ``currency``
+    (London: pounds), or that of ``quotes`` (pence). IB documents the first, some clients assume the second."""
     double_orders: bool = False
     """Whether a modification while the link is down leaves two open orders with one reference."""
     account_updates: bool = True
@@ -106,6 +117,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pacing": ("off", "reject"),
     "shorts": ("allowed", "locate", "refused"),
     "hours": ("always", "exchange"),
+    "execution_prices": ("currency", "quotes"),
     "time_format": ("zone", "utc", "naive"),
 }
 """Permitted values of options that are one of several words."""

@@ -138,3 +138,82 @@ def test_no_nan_is_sent(connect, recorded):
     assert {fields[0] for fields in peer.seen} >= {"1", "2", "6", "11", "57"}
     assert not texts & {"nan", "inf", "-inf"}
     assert next(fields[5] for fields in peer.seen if fields[0] == "1" and fields[3] == "9") == "0"
+
+
+LISTED = [
+    {"symbol": "ABC", "bid": 9.99, "ask": 10.01, "primary_exchange": "NASDAQ"},
+    {"symbol": "ABC", "bid": 804.5, "ask": 805.5, "currency": "GBP", "primary_exchange": "LSE"}
+    | {"price_magnifier": 100, "min_tick": 0.5, "min_size": 1, "size_increment": 1},
+]
+
+
+def described(symbol="ABC", currency="", primary="", con_id="0", exchange="SMART"):
+    return (con_id, symbol, "STK", "", "0.0", "", "", exchange, primary, currency, "", "")
+
+
+def test_contract_details_list_every_candidate(connect):
+    peer = connect(quotes=LISTED)
+    seen = details(peer, *described())
+    assert [(fields[0], *fields[8:9]) for fields in seen] == [("10", "USD"), ("10", "GBP"), ("52",)]
+    (pence, _) = details(peer, *described(currency="GBP"))
+    # After orderTypes and validExchanges: the magnifier; then, at the end, the sizes.
+    at = pence.index("SMART,LSE")
+    assert (pence[at + 1], pence[at + 4], pence[13]) == ("100", "LSE", "0.5")
+    assert pence[-3:] == ["1", "1", "100"]
+    rules = pence[pence.index("COMMON") - 2]
+    assert peer.send("91", rules.split(",")[0])[0][3:] == ["0", "0.5"]
+
+
+def test_a_description_that_fits_two_listings_is_ambiguous(connect):
+    peer = connect(quotes=LISTED)
+    seen = [
+        *peer.send("1", "11", "5", *described(), "0", "", "1", "0", ""),
+        *peer.send("20", "6", *described(), "0", "", "1 day", "5 D", "1", "TRADES", "1", "0", ""),
+        *peer.send("87", "7", *described(), "0", "1", "TRADES", "1"),
+    ]
+    text = "The contract description specified for ABC is ambiguous."
+    assert [fields[3:5] for fields in seen] == [["200", text]] * 3
+    quoted = ticks(peer.send("1", "11", "8", *described(primary="LSE"), "0", "", "1", "0", ""))
+    assert (quoted[1], quoted[2]) == ("804.5", "805.5")  # pence
+
+
+def test_a_further_listing_moves_by_its_key(connect):
+    peer = connect(quotes=LISTED)
+    for number, currency in ((5, "USD"), (6, "GBP")):
+        peer.send("1", "11", number, *described(currency=currency), "0", "", "0", "0", "")
+    peer.venue.move("ABC@LSE.GBP", ask=806.0)
+    assert {(fields[2], fields[4]) for fields in peer.take() if fields[3] == "2"} == {("6", "806.0")}
+
+
+TIMED = {"SPY": {"bid": 399.9, "ask": 400.1, "last": 400.0, "last_time": 1672315200, "halted": 0}}
+ASK = ("1", "11", "5", *CONTRACT, "0", "", "1", "0", "")
+
+
+def states(messages):
+    return {fields[3]: fields[4] for fields in messages if fields[0] in {"45", "46"}}
+
+
+def test_a_snapshot_has_the_time_of_the_last_trade_and_the_halt_where_they_are_known(connect):
+    assert states(connect(quotes=TIMED).send(*ASK)) == {"45": "1672315200", "49": "0"}
+    assert states(connect().send(*ASK)) == {}
+
+
+def test_delayed_data_has_its_own_ticks_for_them(connect):
+    peer = connect({"switches": {"market_data": "forced_delayed"}}, quotes=TIMED)
+    assert states(peer.send(*ASK)) == {"88": "1672315200", "90": "0"}
+
+
+def test_a_new_last_trade_has_the_time_of_the_clock(connect):
+    peer = connect(quotes=TIMED)
+    peer.send("1", "11", "5", *CONTRACT, "0", "", "0", "0", "")
+    peer.venue.move("SPY", bid=399.8)
+    assert states(peer.take())["45"] == "1672315200"
+    peer.venue.move("SPY", last=400.1)
+    assert states(peer.take())["45"] == str(int(peer.venue.clock.now()))
+
+
+def test_the_sample_history_is_that_of_dollar_shares(connect):
+    peer = connect(quotes={"AAPL": {"last": 50.0, "currency": "EUR"}})
+    contract = described("AAPL", "EUR")
+    (fields,) = peer.send("20", "5", *contract, "0", "", "1 day", "1 D", "1", "TRADES", "1", "0", "")
+    assert fields[9] == "50.0"
