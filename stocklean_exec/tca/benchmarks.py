@@ -9,7 +9,8 @@ name                   price
 ``limit``              ``limit_price``
 ``far_touch``          ask for a buy, bid for a sell at arrival: ``arrival_ask``, ``arrival_bid``, or ``quotes``
 ``near_touch``         bid for a buy, ask for a sell, from the same sources
-``vwap``               sum(p v) / sum(v) of ``trades`` from arrival (not included) to the last fill (included)
+``vwap``               sum(p v) / sum(v) of ``trades`` from arrival (not included) to the last fill (included);
+                       if it is stamped in whole seconds, to the end of its second
 ``vwap_ex_own``        the same without our own fills, which the market's volume contains
 ``twap``               mid of ``quotes`` from arrival to the last fill, weighted by time
 ``pwp``                VWAP of the first F / participation shares of ``trades`` after arrival; NaN if the day
@@ -20,7 +21,11 @@ name                   price
 =====================  =====================================================================================
 
 A VWAP that includes our own fills understates the cost: if our share of the volume is x, the cost against it is (1
-- x) times the cost against the VWAP of the others. An invalid price is NaN, with a flag for the reason. Pure.
+- x) times the cost against the VWAP of the others. An invalid price is NaN, with a flag for the reason.
+
+TWS stamps fills in whole seconds. A fill in the second of its order counts as made at arrival for TWAP, and the
+volume of VWAP ends with the second of the last fill, which our own fill is in: either end of the interval is
+wrong by less than a second (:mod:`stocklean_exec.tca.fill_clock`). Pure.
 """
 
 from __future__ import annotations
@@ -48,6 +53,7 @@ from stocklean_exec.tca.asof import (
     time_weighted,
     with_gaps,
 )
+from stocklean_exec.tca.fill_clock import before_order, latest_times, not_before_order
 from stocklean_exec.tca.inputs import (
     arrival_ages,
     arrival_flags,
@@ -141,6 +147,21 @@ def _of_market(
     if benchmark == "quote":
         prices = usable_prices(parse_quotes(source))["price"]
         return _from_prices(prices.reindex(frame["symbol"]).to_numpy(dtype="float64"))
+    if benchmark in INTERVAL_BENCHMARKS:
+        found = _over_interval(frame, executed, benchmark, source, data)
+        early = before_order(executed["last_at"].to_numpy(dtype="int64"), _arrivals(frame))
+        return _with_reason(found, "fill_before_order", early)
+    return _from_prices(_daily(frame, benchmark, source, data.time_zone), "no_daily_price")
+
+
+def _over_interval(
+    frame: pd.DataFrame,
+    executed: pd.DataFrame,
+    benchmark: str,
+    source: Any,  # noqa: ANN401 - any source
+    data: BenchmarkData,
+) -> BenchmarkPrices:
+    """Benchmarks of the time from arrival to the last fill."""
     if benchmark == "twap":
         return _from_prices(_twap(frame, executed, as_market(source), data.max_age), "not_observed")
     if benchmark in ("vwap", "vwap_ex_own"):
@@ -149,9 +170,14 @@ def _of_market(
             volume = volume - executed["filled_quantity"].to_numpy()
             value = value - executed["value"].to_numpy()
         return _from_prices(_ratio(value, volume), "no_volume")
-    if benchmark == "pwp":
-        return _from_prices(_pwp(frame, executed, as_market(source, "trades"), data), "no_volume")
-    return _from_prices(_daily(frame, benchmark, source, data.time_zone), "no_daily_price")
+    return _from_prices(_pwp(frame, executed, as_market(source, "trades"), data), "no_volume")
+
+
+def _with_reason(found: BenchmarkPrices, name: str, rows: NDArray[np.bool_]) -> BenchmarkPrices:
+    """Give ``name`` as the only reason of these rows, where their price is missing."""
+    why = rows & np.isnan(found.price)
+    found.flags = {**{other: up & ~why for other, up in found.flags.items()}, name: why}
+    return found
 
 
 def _known(frame: pd.DataFrame) -> list[str]:
@@ -276,13 +302,15 @@ def _daily(frame: pd.DataFrame, benchmark: str, daily: pd.DataFrame, time_zone: 
 # -- over an interval --------------------------------------------------------------------------------------------
 
 
+def _arrivals(frame: pd.DataFrame) -> NDArray[np.int64]:
+    require_columns(frame, ("arrived_at",), "orders")
+    return utc_micros(frame["arrived_at"], "arrived_at", "orders")
+
+
 def _interval(frame: pd.DataFrame, executed: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Microseconds of arrival and of the last fill; both missing if one is, or if the fill is earlier."""
-    require_columns(frame, ("arrived_at",), "orders")
-    start, end = (
-        utc_micros(frame["arrived_at"], "arrived_at", "orders"),
-        executed["last_at"].to_numpy(dtype="int64"),
-    )
+    start = _arrivals(frame)
+    end = not_before_order(executed["last_at"].to_numpy(dtype="int64"), start)
     unknown = (start == NO_TIME) | (end == NO_TIME) | (end < start)
     return np.where(unknown, NO_TIME, start), np.where(unknown, NO_TIME, end)
 
@@ -309,9 +337,11 @@ def interval_volume(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Shares and notional that the market traded from arrival (not included) to the last fill (included).
 
+    If the last fill is stamped in whole seconds, to the end of its second, so that it is among them.
     NaN for an order without a fill or an arrival time, or in a symbol that the trades do not have.
     """
     start, end = _interval(frame, executed)
+    end = np.where(end == NO_TIME, NO_TIME, latest_times(executed["last_at"].to_numpy(dtype="int64")))
     volume, value = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
     lookups = SymbolLookups.of(frame["symbol"], start)
     for rows, times, (price, shares) in by_market_symbol(

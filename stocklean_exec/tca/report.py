@@ -304,7 +304,7 @@ def _participation(summary: CostSummary, record: TradeRecord, trades: Any) -> pd
 
 
 def _markouts(record: TradeRecord, market: Any) -> pd.DataFrame:  # noqa: ANN401 - any source
-    return markouts(record.fills, market, weight="notional")
+    return markouts(record.fills, market, orders=record.orders, weight="notional")
 
 
 def _sections(

@@ -16,6 +16,7 @@ import pandas as pd
 from stocklean_exec.schema.frame_validator import number_option
 from stocklean_exec.tca.asof import MAX_AGE, MICROS, NO_TIME, look_up
 from stocklean_exec.tca.benchmarks import BenchmarkData, benchmark_prices
+from stocklean_exec.tca.fill_clock import observed_times
 from stocklean_exec.tca.inputs import (
     Executed,
     FillInput,
@@ -99,7 +100,8 @@ def slippage(
     benchmark_age_seconds  age of the quote behind the benchmark; NaN if there is none or it is unknown
     flags                  why a number is missing or odd: ``no_fill``, ``no_fill_price``, ``no_benchmark``,
                            ``no_quote``, ``stale_quote``, ``crossed_quote``, ``delayed_quote``, ``no_time``,
-                           ``no_volume``, ``not_observed``, ``no_daily_price``, ``overfilled``
+                           ``no_volume``, ``not_observed``, ``no_daily_price``, ``fill_before_order`` (the
+                           clocks of order and fill differ), ``overfilled``
     =====================  =======================================================================
 
     Raises
@@ -254,6 +256,10 @@ def spread_metrics(
     - price improvement, positive is good: ``a - p`` for a buy, ``p - b`` for a sell, against the touch when the
       order arrived, in basis points of that touch
 
+    A fill stamped in whole seconds, as TWS stamps them, is measured at the start of its second, or when its order
+    was sent if that is later: up to a second early. One that is stamped before its order was sent by more than
+    that has no known time, and is unobserved.
+
     Parameters
     ----------
     orders : client_order_id, symbol, side, quantity; arrival_bid and arrival_ask, or arrived_at
@@ -293,6 +299,8 @@ def spread_metrics(
     side, symbols = side_signs(frame)[rows], frame["symbol"].iloc[rows]
     price, shares = usable(column_numbers(fills, "price", "fills")), column_numbers(fills, "quantity", "fills")
     at = utc_micros(fills["filled_at"], "filled_at", "fills")
+    if "arrived_at" in frame.columns:
+        at = observed_times(at, utc_micros(frame["arrived_at"], "arrived_at", "orders")[rows])
     now = look_up(market, symbols, at, ("mid", "bid", "ask"), max_age)
     later = np.where(at == NO_TIME, NO_TIME, at + int(horizon * MICROS))
     then = look_up(market, symbols, later, ("mid",), max_age)["mid"]
