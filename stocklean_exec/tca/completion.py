@@ -79,7 +79,8 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
     Raises
     ------
     InputError
-        Columns are missing, a fill belongs to none of the orders, or a time has no zone.
+        Columns are missing, a fill belongs to none of the orders, is in several rows or has no price above zero,
+        or a time has no zone.
 
     Examples
     --------
@@ -431,7 +432,8 @@ def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
     Raises
     ------
     InputError
-        Columns are missing, a fill belongs to none of the orders, or a time has no zone.
+        Columns are missing, a fill belongs to none of the orders, is in several rows or has no price above zero,
+        or a time has no zone.
     """
     frame = keyed_orders(orders)
     executed_by_order(frame, fills)  # raises for fills of other orders

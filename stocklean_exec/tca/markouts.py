@@ -32,13 +32,14 @@ from stocklean_exec.tca.inputs import (
     FillInput,
     MarketInput,
     OrderInput,
-    column_numbers,
     executed_by_order,
+    fill_prices,
+    fill_quantities,
     keyed_orders,
+    refuse_repeated_fills,
     require_columns,
     side_signs,
     small_signs,
-    usable,
     utc_micros,
 )
 from stocklean_exec.tca.market import as_market
@@ -111,7 +112,8 @@ def markouts(
     Raises
     ------
     InputError
-        Columns are missing, times have no zone, or a horizon is neither a number nor ``"close"``.
+        Columns are missing, times have no zone, a fill is in several rows or has no quantity or price above zero,
+        or a horizon is neither a number nor ``"close"``.
 
     Examples
     --------
@@ -133,9 +135,10 @@ def markouts(
     steps = _horizons(horizons)
     fills = require_columns(fills, ("symbol", "side", "quantity", "price", "filled_at"), "fills")
     market = as_market(quotes)
-    side, price = small_signs(fills, "fills"), usable(column_numbers(fills, "price", "fills"))
+    side, price = small_signs(fills, "fills"), fill_prices(fills)
+    refuse_repeated_fills(fills)
     at = _moments(fills, orders)
-    traded = side * _weights(fills, price, weight)
+    traded = side * _weights(fill_quantities(fills), price, weight)
     group, groups = _groups(fills, by)
     sums = _Sums(len(groups), len(steps))
     closes = _closes(at, session_close, time_zone) if CLOSE in steps else at
@@ -190,14 +193,13 @@ def _horizons(horizons: Sequence[float | str]) -> list[float | str]:
     return steps
 
 
-def _weights(fills: pd.DataFrame, price: NDArray[np.float64], weight: str) -> NDArray[np.float64]:
-    quantity = column_numbers(fills, "quantity", "fills")
+def _weights(quantity: NDArray[np.float64], price: NDArray[np.float64], weight: str) -> NDArray[np.float64]:
     if weight == "quantity":
         return quantity
     if weight == "notional":
         return quantity * price
     if weight == "equal":
-        return np.ones(len(fills))
+        return np.ones(len(quantity))
     text = f"{shown(weight)} is none of 'quantity', 'notional', 'equal'"
     raise InputError("weight", [Problem("option_invalid", text)])
 

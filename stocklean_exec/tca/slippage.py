@@ -32,7 +32,6 @@ from stocklean_exec.tca.inputs import (
     side_signs,
     sign_factor,
     to_base,
-    usable,
     utc_micros,
 )
 from stocklean_exec.tca.market import as_market
@@ -107,8 +106,8 @@ def slippage(
     Raises
     ------
     InputError
-        Columns are missing, a fill belongs to none of the orders, the benchmark is unknown or what it needs was
-        not given, or currencies are mixed without ``fx``.
+        Columns are missing, a fill belongs to none of the orders, is in several rows or has no price above zero,
+        the benchmark is unknown or what it needs was not given, or currencies are mixed without ``fx``.
 
     Examples
     --------
@@ -297,7 +296,7 @@ def spread_metrics(
     fills = require_columns(fills, ("filled_at",), "fills")
     rows = frame.index.get_indexer(pd.Index(fills["client_order_id"]))
     side, symbols = side_signs(frame)[rows], frame["symbol"].iloc[rows]
-    price, shares = usable(column_numbers(fills, "price", "fills")), column_numbers(fills, "quantity", "fills")
+    price, shares = column_numbers(fills, "price", "fills"), column_numbers(fills, "quantity", "fills")
     at = utc_micros(fills["filled_at"], "filled_at", "fills")
     if "arrived_at" in frame.columns:
         at = observed_times(at, utc_micros(frame["arrived_at"], "arrived_at", "orders")[rows])
