@@ -16,7 +16,7 @@ name                   price
 ``pwp``                VWAP of the first F / participation shares of ``trades`` after arrival; NaN if the day
                        ends first (Kissell 2013, ch. 3, participation-weighted price)
 ``open``, ``close``    of the local day of arrival, from ``daily``
-``previous_close``     of the day before that in ``daily``
+``previous_close``     of the last day before that in ``daily``, at most eleven days earlier
 ``quote``              mid or last of ``quotes``, one row per symbol, whenever it was made
 =====================  =====================================================================================
 
@@ -38,7 +38,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.schema.frame_validator import shown
+from stocklean_exec.schema.frame_validator import is_missing, shown
 from stocklean_exec.schema.inputs import parse_quotes
 from stocklean_exec.schema.prices import usable_prices
 from stocklean_exec.tca.asof import (
@@ -86,6 +86,10 @@ BENCHMARKS = {"arrival": "arrival_price", "decision": "decision_price", "limit":
 
 INTERVAL_BENCHMARKS = ("twap", "vwap", "vwap_ex_own", "pwp")
 """Benchmarks of the time from arrival to the last fill."""
+
+_PREVIOUS_DAYS = 11
+"""Calendar days that a previous close may be old. The longest planned break of a large exchange in recent times
+was that of Tokyo from the close of 26 April to the opening of 7 May 2019; with an older close, rows are missing."""
 
 _TIMES = {"arrival": "arrived_at", "decision": "decided_at"}
 _NEEDS = {
@@ -151,7 +155,8 @@ def _of_market(
         found = _over_interval(frame, executed, benchmark, source, data)
         early = before_order(executed["last_at"].to_numpy(dtype="int64"), _arrivals(frame))
         return _with_reason(found, "fill_before_order", early)
-    return _from_prices(_daily(frame, benchmark, source, data.time_zone), "no_daily_price")
+    price, stale = _daily(frame, benchmark, source, data.time_zone)
+    return _with_reason(_from_prices(price, "no_daily_price"), "stale_daily_price", stale)
 
 
 def _over_interval(
@@ -259,16 +264,17 @@ def _completed(
     return BenchmarkPrices(np.where(empty, price, own.price), np.where(empty, found["age"], own.age), flags)
 
 
-def _daily(frame: pd.DataFrame, benchmark: str, daily: pd.DataFrame, time_zone: str) -> NDArray[np.float64]:
+def _daily(
+    frame: pd.DataFrame, benchmark: str, daily: pd.DataFrame, time_zone: str
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Price of each order, and whether its last day is too long ago."""
     column = "open" if benchmark == "open" else "close"
     require_columns(daily, ("symbol", "date", column), "daily")
-    require_columns(frame, ("arrived_at",), "orders")
-    at = utc_micros(frame["arrived_at"], "arrived_at", "orders")
-    stamps = pd.DatetimeIndex(pd.array(at, dtype="datetime64[us]")).tz_localize("UTC").tz_convert(time_zone)
+    stamps = pd.DatetimeIndex(pd.array(_arrivals(frame), dtype="datetime64[us]"))
     bars = pd.DataFrame(
         {
-            "symbol": daily["symbol"].astype("str"),
-            "day": pd.to_datetime(daily["date"]).dt.normalize().astype("datetime64[us]"),
+            "symbol": daily["symbol"].astype("str").array,
+            "day": _local_days(daily["date"], time_zone),
             "price": column_numbers(daily, column, "daily"),
         }
     )
@@ -279,24 +285,55 @@ def _daily(frame: pd.DataFrame, benchmark: str, daily: pd.DataFrame, time_zone: 
     days = pd.DataFrame(
         {
             "symbol": frame["symbol"].astype("str").array,
-            "day": stamps.tz_localize(None).normalize(),
-            "row": range(len(at)),
+            "day": stamps.tz_localize("UTC").tz_convert(time_zone).tz_localize(None).normalize(),
+            "row": range(len(frame)),
         }
     )
     days = days.dropna(subset="day")
     if benchmark != "previous_close":
-        found = days.merge(bars, on=["symbol", "day"], how="left")
+        found = days.merge(bars.assign(bar=bars["day"]), on=["symbol", "day"], how="left")
     else:
         found = pd.merge_asof(
             days.sort_values("day"),
-            bars.sort_values("day"),
+            bars.assign(bar=bars["day"]).dropna(subset="day").sort_values("day"),
             on="day",
             by="symbol",
             allow_exact_matches=False,
         )
-    price = np.full(len(frame), np.nan)
-    price[found["row"].to_numpy()] = found["price"].to_numpy()
-    return price
+    stale = (found["day"] - found["bar"] > pd.Timedelta(days=_PREVIOUS_DAYS)).to_numpy()
+    price, too_old = np.full(len(frame), np.nan), np.zeros(len(frame), dtype=bool)
+    price[found["row"].to_numpy()] = np.where(stale, np.nan, found["price"].to_numpy())
+    too_old[found["row"].to_numpy()] = stale
+    return price, too_old
+
+
+def _local_days(dates: pd.Series[Any], time_zone: str) -> NDArray[np.datetime64]:
+    """Days of ``daily``: dates, texts, or times with a zone.
+
+    Midnight in its own zone is that date, as data vendors stamp daily bars; any other time with a zone is of its
+    day at the exchange.
+    """
+    if not isinstance(dates.dtype, pd.DatetimeTZDtype) and dates.dtype.kind != "M":
+        known = {value: _stamp(value) for value in dates.unique()}
+        zones = {stamp.tz for stamp in known.values() if stamp is not pd.NaT}
+        if len(zones) > 1:  # such as the offsets of summer and winter
+            known = {value: _local_days(pd.Series([stamp]), time_zone)[0] for value, stamp in known.items()}
+        dates = pd.Series(pd.DatetimeIndex([known[value] for value in dates.tolist()]))
+    index = pd.DatetimeIndex(dates)
+    if index.tz is not None:
+        days, there = index.tz_localize(None), index.tz_convert(time_zone).tz_localize(None)
+        index = days.where(days == days.normalize(), there)
+    return index.normalize().as_unit("us").to_numpy()
+
+
+def _stamp(value: object) -> Any:  # noqa: ANN401 - a Timestamp or NaT
+    try:
+        if isinstance(value, (bool, int, float, np.number, np.bool_)) and not is_missing(value):
+            raise TypeError  # noqa: TRY301 - 20261123 would be a moment in 1970
+        return pd.Timestamp(value)  # type: ignore[arg-type]  # anything else raises, and is reported
+    except (ValueError, TypeError, OverflowError):
+        text = f"date {shown(value)} is not a date"
+        raise InputError("daily", [Problem("time_dtype", text, column="date")]) from None
 
 
 # -- over an interval --------------------------------------------------------------------------------------------

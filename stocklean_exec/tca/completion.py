@@ -324,7 +324,8 @@ def fill_curve(
         cancelled
     fills : client_order_id, quantity, price, filled_at
     share : of the order's quantity; 0 is the first fill
-    until : end of observation of orders without ``ended_at``; by default the last fill of all orders
+    until : end of observation; by default the last fill of all orders, or a later ``ended_at``. The curve is that
+        of this moment: fills and ends after it have not happened yet, and orders sent after it were not watched
     """
     seconds, observed = _times_to(orders, fills, share, until)
     known = ~np.isnan(seconds)
@@ -400,16 +401,19 @@ def _times_to(
     start, ended = _arrivals(frame), np.full(len(frame), NO_TIME)
     if "ended_at" in frame.columns:
         ended = utc_micros(frame["ended_at"], "ended_at", "orders")
-    last = _last_moment(fills, until)
-    watched = _seconds(start, np.where(ended == NO_TIME, last, ended))
     seconds = first.to_numpy(dtype="float64")
     observed = ~np.isnan(seconds)
+    if until is None:
+        last = not_before_order(np.full(len(frame), _last_fill(fills)), start)
+    else:
+        last = np.full(len(frame), int(utc_micros(pd.Series([until]), "until", "options")[0]))
+        ended = np.minimum(ended, last)  # a missing time is the lowest of all times
+        observed &= np.where(observed, seconds, 0) <= _seconds(start, last)
+    watched = _seconds(start, np.where(ended == NO_TIME, last, ended))
     return np.where(observed, seconds, np.where(watched >= 0, watched, np.nan)), observed
 
 
-def _last_moment(fills: FillInput, until: pd.Timestamp | None) -> int:
-    if until is not None:
-        return int(utc_micros(pd.Series([until]), "until", "options")[0])
+def _last_fill(fills: FillInput) -> int:
     fills = require_columns(fills, (), "fills")
     at = utc_micros(fills["filled_at"], "filled_at", "fills") if len(fills) else np.empty(0, dtype="int64")
     return int(at.max()) if len(at) else NO_TIME

@@ -76,7 +76,7 @@ def slippage(
         mapping or Series by symbol or by client order id. See :mod:`stocklean_exec.tca.benchmarks`
     quotes : symbol, quoted_at, bid, ask (and delayed); used where the orders lack a price
     trades : symbol, traded_at, price, volume: prints, or bars stamped at their end
-    daily : symbol, date, open, close
+    daily : symbol, date, open, close; dates may be midnights with a zone, as vendors give them
     participation : share of the volume that PWP is worked at
     max_age : longest time in seconds that a quote is in force without another one
     time_zone : of the exchange, for days
@@ -99,8 +99,8 @@ def slippage(
     benchmark_age_seconds  age of the quote behind the benchmark; NaN if there is none or it is unknown
     flags                  why a number is missing or odd: ``no_fill``, ``no_fill_price``, ``no_benchmark``,
                            ``no_quote``, ``stale_quote``, ``crossed_quote``, ``delayed_quote``, ``no_time``,
-                           ``no_volume``, ``not_observed``, ``no_daily_price``, ``fill_before_order`` (the
-                           clocks of order and fill differ), ``overfilled``
+                           ``no_volume``, ``not_observed``, ``no_daily_price``, ``stale_daily_price``,
+                           ``fill_before_order`` (the clocks of order and fill differ), ``overfilled``
     =====================  =======================================================================
 
     Raises
@@ -250,7 +250,8 @@ def spread_metrics(
 
     - quoted spread ``a - b``; effective spread ``2 s (p - m)``; effective over quoted, a ratio
     - realized spread ``2 s (p - m(t + horizon))`` and price impact ``2 s (m(t + horizon) - m)``; the two add up
-      to the effective spread
+      to the effective spread. They are NaN if a fill that has a quote has none at the horizon (near the close,
+      say): over the other fills they would not add up, and ``unobserved_later`` counts such fills
     - spread capture ``s (m - p) / ((a - b) / 2)``: +1 if filled at the near touch, -1 at the far touch
     - price improvement, positive is good: ``a - p`` for a buy, ``p - b`` for a sell, against the touch when the
       order arrived, in basis points of that touch
@@ -270,8 +271,9 @@ def spread_metrics(
     Returns
     -------
     DataFrame, index client_order_id: ``quoted_spread_bps``, ``effective_spread_bps``, ``effective_over_quoted``,
-    ``realized_spread_bps``, ``price_impact_bps``, ``spread_capture``, ``price_improvement_bps``, ``fills`` and
-    ``unobserved`` (fills without a quote). NaN where no fill had a quote.
+    ``realized_spread_bps``, ``price_impact_bps``, ``spread_capture``, ``price_improvement_bps``, ``fills``,
+    ``unobserved`` (fills without a quote) and ``unobserved_later`` (fills with a quote, but none at the horizon).
+    NaN where no fill had a quote.
 
     Examples
     --------
@@ -322,6 +324,9 @@ def spread_metrics(
     table.insert(2, "effective_over_quoted", ratio)
     table["fills"] = np.bincount(rows, minlength=len(frame))
     table["unobserved"] = np.bincount(rows[np.isnan(mid)], minlength=len(frame))
+    partly = np.bincount(rows[~np.isnan(mid) & np.isnan(then)], minlength=len(frame))
+    table.loc[partly > 0, ["realized_spread_bps", "price_impact_bps"]] = np.nan
+    table["unobserved_later"] = partly
     return table
 
 
