@@ -89,7 +89,7 @@ INTERVAL_BENCHMARKS = ("twap", "vwap", "vwap_ex_own", "pwp")
 
 _PREVIOUS_DAYS = 11
 """Calendar days that a previous close may be old. The longest planned break of a large exchange in recent times
-was that of Tokyo from the close of 26 April to the opening of 7 May 2019; with an older close, rows are missing."""
+was that of Tokyo, from the close of 26 April to the opening of 7 May 2019. With an older close, rows are lost."""
 
 _TIMES = {"arrival": "arrived_at", "decision": "decided_at"}
 _NEEDS = {

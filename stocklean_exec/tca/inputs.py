@@ -70,7 +70,7 @@ Sign = Literal["cost", "performance"]
 
 # What the functions of stocklean_exec.tca.api accept. The measures behind them take frames only.
 OrderInput: TypeAlias = "pd.DataFrame | TradeRecord | BlotterReader | str | PathLike[str]"
-"""Orders as a frame, a trade record, a blotter or its file, or Parquet files."""
+"""Orders as a frame, a trade record, a blotter, its file or its export, or Parquet files."""
 
 FillInput: TypeAlias = "pd.DataFrame | str | PathLike[str] | None"
 """Fills as a frame or Parquet files; None if the source of the orders has the fills too."""

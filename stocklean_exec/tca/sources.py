@@ -27,7 +27,16 @@ from stocklean_exec.tca.asof import NO_TIME
 from stocklean_exec.tca.fill_totals import FILL_TOTALS, source_columns, sql_totals
 from stocklean_exec.tca.inputs import Executed, repeated_fills, require_columns
 from stocklean_exec.tca.market_files import MarketFiles
-from stocklean_exec.tca.parquet import ZONED, HashPart, chunks, described, open_parquet, text_hashes, whole
+from stocklean_exec.tca.parquet import (
+    ZONED,
+    HashPart,
+    chunks,
+    described,
+    is_export,
+    open_parquet,
+    text_hashes,
+    whole,
+)
 from stocklean_exec.tca.trade_record import TradeRecord
 
 if TYPE_CHECKING:
@@ -181,7 +190,7 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
     Times without a zone are left unchanged; the measures refuse them.
     """
     connection, (names_of_files,) = open_parquet((path, table))
-    with connection:
+    with connection, readable(table):
         types = described(connection, names_of_files, table)
         files = parquet_source(names_of_files)
         names = [name for name in types if columns is None or name in set(columns)]
@@ -201,12 +210,10 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
                 column = f"{column}::DOUBLE AS {column}"
             chosen.append(column)
         if table == "fills":
-            with readable(table):
-                _refuse_repeated(connection, files, types)
+            _refuse_repeated(connection, files, types)
         query = f"SELECT {', '.join(chosen)} FROM {files}"  # noqa: S608 - quoted
         plain = all(texts.get(name) or types[name] in _PLAIN for name in names)
-        with readable(table):
-            data = whole(connection, query) if plain else connection.execute(query).fetchnumpy()
+        data = whole(connection, query) if plain else connection.execute(query).fetchnumpy()
     return pd.DataFrame({name: _column(data[name], types[name], texts.get(name)) for name in names}, copy=False)
 
 
@@ -397,8 +404,8 @@ def accept_sources(
 ) -> Callable[P, R]:
     """Wrap a measure of frames so that it accepts a blotter, a :class:`TradeRecord` or Parquet files too.
 
-    ``orders`` may be a blotter, its file, or a record, and then ``fills`` need not be given; orders, fills, quotes
-    and trades may be Parquet files, folders or patterns.
+    ``orders`` may be a blotter, its file, its export, or a record, and then ``fills`` need not be given; orders,
+    fills, quotes and trades may be Parquet files, folders or patterns.
 
     Parameters
     ----------
@@ -447,8 +454,8 @@ def accept_sources(
 _SOURCES_NOTE = """
     Notes
     -----
-    In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, or
-    what :func:`~stocklean_exec.trade_record` gave, and then needs no ``fills``. Orders, fills, quotes and
+    In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, the
+    folder of an export, or what :func:`~stocklean_exec.trade_record` gave, and then needs no ``fills``. Orders, fills, quotes and
     trades may also be Parquet files, folders or patterns; quotes and trades may be larger than memory.
     """
 
@@ -456,7 +463,7 @@ _SOURCES_NOTE = """
 def _record_of(source: object) -> TradeRecord | None:
     if isinstance(source, TradeRecord):
         return source
-    if isinstance(source, (str, os.PathLike)) and _is_blotter(Path(source)):
+    if isinstance(source, (str, os.PathLike)) and (_is_blotter(Path(source)) or is_export(Path(source))):
         return _whole(source)
     return _whole(source) if isinstance(source, BlotterReader) else None
 
