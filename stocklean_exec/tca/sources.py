@@ -455,8 +455,9 @@ _SOURCES_NOTE = """
     Notes
     -----
     In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, the
-    folder of an export, or what :func:`~stocklean_exec.trade_record` gave, and then needs no ``fills``. Orders, fills, quotes and
-    trades may also be Parquet files, folders or patterns; quotes and trades may be larger than memory.
+    folder of an export, or what :func:`~stocklean_exec.trade_record` gave, and then needs no ``fills``. Orders,
+    fills, quotes and trades may also be Parquet files, folders or patterns; quotes and trades may be larger than
+    memory.
     """
 
 

@@ -244,7 +244,7 @@ def test_the_folder_of_an_export_is_accepted_as_a_record(sources_of_run):
     ("kind", "hint"),
     [("fills", "give '.*/fills'"), ("quotes", "give '.*/quotes'"), ("trades", "it has no trades")],
 )
-def test_the_folder_of_an_export_in_another_place_is_refused_with_the_folder_to_give(kind, hint, sources_of_run):
+def test_the_folder_of_an_export_is_refused_in_the_place_of_one_table(kind, hint, sources_of_run):
     blotter, folder = sources_of_run
     wanted = {
         "fills": lambda: sx.slippage(blotter.orders(), folder),
