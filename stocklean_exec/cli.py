@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from stocklean_exec._version import __version__
 from stocklean_exec.blotter.order_state import UNFINISHED_STATES, UNSENT_STATES
-from stocklean_exec.errors import ApprovalError, BlotterError, BrokerError, HaltedError, StockleanError
+from stocklean_exec.errors import (
+    ApprovalError,
+    BlotterError,
+    BrokerError,
+    HaltedError,
+    InputError,
+    Problem,
+    StockleanError,
+)
 from stocklean_exec.simulator.__main__ import add_arguments
 from stocklean_exec.simulator.__main__ import run as run_simulator
 
@@ -38,6 +46,7 @@ _PLAN_COLUMNS = [
     "verdict",
     "reasons",
 ]
+_RUNS_NAMED = 5  # in an error (a choice)
 _RUN_COLUMNS = ["run_id", "mode", "status", "started_at", "ended_at", "approved_by", "message"]
 _STATE_COLUMNS = [
     "client_order_id",
@@ -61,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{'halted' if isinstance(error, HaltedError) else 'error'}: {error}", file=sys.stderr)
         return _code_on_record(options)
     except StockleanError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_worded(error, options)}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -70,6 +79,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted; see stocklean status for what was sent", file=sys.stderr)
         return max(_code_on_record(options), NOT_COMPLETE)
     return code
+
+
+_FX_ADVICE = {
+    "currency_mixed": "give what one unit of each is worth in the base currency, such as --fx EUR=1.1 USD=1, or "
+    "--fx local to leave each order in its own",
+    "fx_missing": "add it to --fx; the base currency itself is 1, such as USD=1",
+    "commission_currency": "give both in --fx",
+}
+
+
+def _worded(error: StockleanError, options: argparse.Namespace) -> str:
+    """Return the text of an error, with advice for the command line in place of that for Python."""
+    codes = error.codes if isinstance(error, InputError) else ()
+    if "run_unknown" in codes:
+        return _no_run(options.run_id, options.blotter)
+    if not isinstance(error, InputError) or not set(codes) & set(_FX_ADVICE):
+        return str(error)
+    details = (
+        f"{problem.detail.partition(';')[0]}; {_FX_ADVICE[problem.code]}"
+        for problem in error.problems
+        if problem.code in _FX_ADVICE
+    )
+    return "\n  ".join(details)
+
+
+def _no_run(run_id: str, path: str) -> str:
+    """Say that there is no such run, and name the latest that are on record."""
+    from stocklean_exec.blotter.blotter import read_blotter  # noqa: PLC0415 - heavy; other commands do without
+
+    try:
+        with read_blotter(path) as blotter:
+            known = ", ".join(blotter.runs()["run_id"].tolist()[-_RUNS_NAMED:]) or "none"
+    except StockleanError as error:
+        known = f"unknown: {error}"
+    return (
+        f"there is no run {run_id!r}: it is not on record in {path}; the latest runs are {known}. "
+        "A run with nothing to trade is not recorded"
+    )
 
 
 def _code_on_record(options: argparse.Namespace) -> int:
@@ -142,7 +189,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--final-prices", help="CSV or Parquet file of closing quotes, used to value the unfilled quantity"
     )
-    report.add_argument("--fx", nargs="+", metavar="CUR=RATE", help="units of base currency for one unit of CUR")
+    report.add_argument(
+        "--fx",
+        nargs="+",
+        metavar="CUR=RATE",
+        help="what one unit of CUR is worth in the base currency, of which the rate is 1; or local: leave each "
+        "order in its own currency",
+    )
     report.set_defaults(run=_report)
 
     simulator = commands.add_parser("simulator", help="the TWS wire simulator as a server")
@@ -315,6 +368,27 @@ def _exchange_rate(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{rate!r} in {text!r} is not a number") from None
 
 
+def _report_rates(texts: Sequence[str] | None) -> object:
+    """Read ``--fx`` of a report: rates, or ``local``."""
+    if texts is None:
+        return None
+    if list(texts) == ["local"]:
+        return "local"
+    try:
+        return _rates([_exchange_rate(text) for text in texts])
+    except argparse.ArgumentTypeError as error:
+        raise InputError("--fx", [Problem("option_invalid", str(error))]) from None
+
+
+def _rates(given: Sequence[tuple[str, float]]) -> dict[str, float]:
+    """Rates by currency; a currency that is given twice is refused."""
+    names = [name for name, _ in given]
+    twice = dict.fromkeys(name for name in names if names.count(name) > 1)
+    if twice:
+        raise InputError("--fx", [Problem("duplicate_rate", f"{name} is given several times") for name in twice])
+    return dict(given)
+
+
 def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - heavy
@@ -328,7 +402,7 @@ def _rebalance(options: argparse.Namespace) -> int:
     limits = Limits() if options.limits is None else read_limits(options.limits)
     quotes = None if options.quotes is None else read_quotes(options.quotes)
     held = None if options.positions is None else read_positions(options.positions)
-    rates = dict(options.fx) or None
+    rates = _rates(options.fx) or None
     own_rates = rates if options.broker.startswith("mock:") else None
     with (
         connect(options.broker, quotes=quotes, positions=held, fx=own_rates) as broker,
@@ -441,7 +515,7 @@ def _status(options: argparse.Namespace) -> int:
         else:
             orders = blotter.orders(options.run_id)
             if not len(orders):
-                print(f"error: no run {options.run_id!r} in {options.blotter}", file=sys.stderr)
+                print(f"error: {_no_run(options.run_id, options.blotter)}", file=sys.stderr)
                 return BAD_INPUT
             runs = blotter.runs()
             _show("Run", runs[runs["run_id"] == options.run_id], _RUN_COLUMNS)
@@ -466,8 +540,7 @@ def _report(options: argparse.Namespace) -> int:
     from stocklean_exec.tca.report import report  # noqa: PLC0415 - heavy; other commands do without
 
     final = None if options.final_prices is None else usable_prices(read_quotes(options.final_prices))["price"]
-    fx = None if options.fx is None else dict(pair.partition("=")[::2] for pair in options.fx)
-    page = report(options.run_id, options.blotter, options.out, final_prices=final, fx=fx)
+    page = report(options.run_id, options.blotter, options.out, final_prices=final, fx=_report_rates(options.fx))
     row = page.summary.headline.iloc[0]
     print(
         f"{options.out}: {row['orders']:.0f} orders, {row['filled_orders']:.0f} with fills; "

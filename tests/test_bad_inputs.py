@@ -822,6 +822,7 @@ FILES = [
     ("header twice", b"symbol,weight,weight\nSPY,0.5,0.6\n", "duplicate_column"),
     ("a cell too many", b"symbol,weight\nSPY,0.5,\n", "csv_format"),
     ("a cell too few", b"symbol,weight,tif\nSPY,0.5\n", "csv_format"),
+    ("lines above", b"Fund\n\nsymbol,weight\nSPY,1\n", "csv_preamble"),
     ("empty", b"", "csv_format"),
     ("binary", b"PAR1\x00\xff\xfe", "csv_format"),
     ("utf-16", "symbol,weight\nSPY,1\n".encode("utf-16"), "csv_format"),
@@ -931,6 +932,7 @@ NO_CODES = {
     *inspect.signature(sx.plan_orders).parameters,
     *sx.plan_summary(plan()(), {"AAA": 0.5}, None, PRICES, nav=10_000).index,
     *("as_of", "lot_size", "tick_size"),  # optional columns of a table
+    "to_pandas",  # a method of other libraries' tables
     *("account_state", "taken_at"),  # the name of a table; a column of the rates
     *("input_warnings", "open_orders"),  # a frame's attribute; the name of a table
 } - {"lot_size"}  # which is a code too

@@ -608,6 +608,38 @@ def test_a_book_in_two_currencies_is_sent_from_the_command_line(folder, capsys):
     with sx.read_blotter("b.duckdb") as blotter:
         quantities = blotter.orders("r1").set_index("symbol")["quantity"].to_dict()
     assert quantities == {"AAA": 5_000.0, "EEE": 6_400.0}  # 500,000 / 100, and 400,000 / (50 x 1.25)
+    report = ["report", "r1", "--blotter", "b.duckdb", "--out", "r.html"]
+    for more, words in (
+        (
+            [],
+            "EUR, USD are different currencies; give what one unit of each is worth in the base currency",
+        ),
+        (["--fx", "EUR=1.25"], "no usable rate for USD; add it to --fx; the base currency itself is 1"),
+        (["--fx", "EUR=1.25", "EUR=1.3", "USD=1"], "EUR is given several times"),
+        (["--fx", "USD=1", "local"], "'local' is not of the form"),
+        (["--fx", "EUR=1.25", "USD=1"], ""),
+        (["--fx", "local"], ""),
+    ):
+        code = main([*report, *more])
+        err = capsys.readouterr().err
+        assert (code, words in err) == (2 if words else 0, True)
+        assert "fx=" not in err
+
+
+def test_an_unknown_run_is_answered_with_the_runs_on_record(folder, capsys):
+    assert main(rebalance("--yes")) == 0
+    record = ["--blotter", "b.duckdb"]
+    for command in (
+        ["report", "r9", *record, "--out", "r.html"],
+        ["status", "r9", *record],
+        ["resume", "r9", *record, "--broker", "mock://"],
+    ):
+        capsys.readouterr()
+        assert main(command) == 2
+        assert (
+            "there is no run 'r9': it is not on record in b.duckdb; the latest runs are r1"
+            in capsys.readouterr().err
+        )
 
 
 @pytest.mark.parametrize("text", ["EUR", "=1.1", "EUR=x", "EUR=0"])

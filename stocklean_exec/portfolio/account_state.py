@@ -20,6 +20,7 @@ from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.frame_validator import number_option, shown
 from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes
+from stocklean_exec.schema.keyed_values import values_by_key
 from stocklean_exec.schema.order_input import parse_open_orders
 from stocklean_exec.schema.prices import usable_prices
 
@@ -344,7 +345,7 @@ def read_inputs(
         nav=state.nav,
         cash=state.cash,
         base_currency=state.base_currency,
-        fx=state.rates if fx is None else {**state.rates, **dict(fx.items())},
+        fx=state.rates if fx is None else {**state.rates, **values_by_key(fx, "fx")},
         open_orders=state.open_orders if open_orders is None else open_orders,
         account=account or state.account,
     )

@@ -18,6 +18,7 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import is_missing, number_option, shown
+from stocklean_exec.schema.keyed_values import values_by_key
 from stocklean_exec.schema.prices import usable_prices
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def parse_rates(fx: object, base_currency: str) -> dict[str, float]:
     if not isinstance(fx, (Mapping, pd.Series, type(None))):
         raise InputError("options", [Problem("option_invalid", f"fx {shown(fx)} is not a mapping", column="fx")])
     rates, problems = {}, []
-    for name, value in ({} if fx is None else dict(fx.items())).items():
+    for name, value in ({} if fx is None else values_by_key(fx, "fx")).items():
         currency = str(name).strip()
         if is_missing(value):
             continue  # no rate: what is in that currency is rejected, and nothing else

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.schema.frame_validator import MAX_ROWS
+from stocklean_exec.schema.frame_validator import MAX_COLUMNS, MAX_ROWS, number_option, shown
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 from stocklean_exec.schema.paths import existing_file
 from stocklean_exec.schema.tables import POSITIONS, QUOTES, TARGETS, Table
@@ -28,17 +28,24 @@ if TYPE_CHECKING:
 
 __all__ = ["read_positions", "read_quotes", "read_targets"]
 
-_MAX_COLUMNS = 1_000  # a stated choice: a table has a dozen, plus the caller's own; more is another kind of file
+_FEW_LINES = (
+    5  # lines with other numbers of cells that are listed one by one, where the header has a symbol column
+)
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?")
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _SPREADSHEET_DATE = re.compile(rf"\d{{1,2}}-{_MONTH}|{_MONTH}-\d{{2}}|\d{{4}}-\d\d-\d\d", re.IGNORECASE)
 
 
-def read_targets(source: object) -> pd.DataFrame:
+def read_targets(source: object, *, skiprows: int = 0) -> pd.DataFrame:
     """Targets from a CSV or Parquet file, or from a DataFrame, Series by symbol or dict.
 
     Shorts, leverage and full liquidation are checked when the plan is made, not here.
+
+    Parameters
+    ----------
+    source : path of a file, or a table: of pandas, or of polars, Arrow or DuckDB
+    skiprows : lines above the header of a CSV file
 
     Raises
     ------
@@ -52,35 +59,44 @@ def read_targets(source: object) -> pd.DataFrame:
     0    SPY     0.6
     1    TLT     0.4
     """
-    return _read(source, TARGETS, _parse_any_targets)
+    return _read(source, TARGETS, _parse_any_targets, skiprows)
 
 
 def _parse_any_targets(data: object) -> pd.DataFrame:
     return parse_targets(data, allow_short=True, max_gross=float("inf"), allow_liquidation=True)
 
 
-def read_positions(source: object) -> pd.DataFrame:
-    """Positions from a CSV or Parquet file, or from a DataFrame, Series by symbol or dict."""
-    return _read(source, POSITIONS, parse_positions)
+def read_positions(source: object, *, skiprows: int = 0) -> pd.DataFrame:
+    """Positions from a CSV or Parquet file, or from a DataFrame, Series by symbol or dict.
+
+    ``skiprows`` are the lines above the header of a CSV file.
+    """
+    return _read(source, POSITIONS, parse_positions, skiprows)
 
 
-def read_quotes(source: object) -> pd.DataFrame:
-    """Quotes from a CSV or Parquet file, or from a DataFrame or a mapping symbol -> price."""
-    return _read(source, QUOTES, parse_quotes)
+def read_quotes(source: object, *, skiprows: int = 0) -> pd.DataFrame:
+    """Quotes from a CSV or Parquet file, or from a DataFrame or a mapping symbol -> price.
+
+    ``skiprows`` are the lines above the header of a CSV file.
+    """
+    return _read(source, QUOTES, parse_quotes, skiprows)
 
 
-def _read(source: object, table: Table, parse: Callable[[object], pd.DataFrame]) -> pd.DataFrame:
+def _read(source: object, table: Table, parse: Callable[[object], pd.DataFrame], skiprows: int) -> pd.DataFrame:
+    number_option("skiprows", skiprows, least=0, most=MAX_ROWS)
+    is_csv = False
     if isinstance(source, (str, os.PathLike)):
         file = existing_file(source, table.name)
-        source = (
-            _read_parquet(file, table) if file.suffix.lower() in (".parquet", ".pq") else _read_csv(file, table)
-        )
+        is_csv = file.suffix.lower() not in (".parquet", ".pq")
+        source = _read_csv(file, table, int(skiprows)) if is_csv else _read_parquet(file, table)
+    if skiprows and not is_csv:
+        raise InputError("options", [Problem("option_invalid", "skiprows is for CSV files", column="skiprows")])
     return parse(source)
 
 
-def _read_csv(file: Path, table: Table) -> pd.DataFrame:
+def _read_csv(file: Path, table: Table, skiprows: int) -> pd.DataFrame:
     """Read every cell as text, so that a symbol like NA or TRUE is kept; then read the numbers."""
-    frame = _read_cells(file, table)
+    frame = _read_cells(file, table, skiprows)
     problems: list[Problem] = []
     for name, dtype in table.dtypes.items():
         if name in frame.columns and dtype in ("float64", "Int64"):
@@ -98,12 +114,21 @@ def _read_csv(file: Path, table: Table) -> pd.DataFrame:
     return frame
 
 
-def _read_cells(file: Path, table: Table) -> pd.DataFrame:
+def _read_cells(file: Path, table: Table, skiprows: int) -> pd.DataFrame:
     """All cells as text; every row must have as many as the header, or they would be in the wrong column."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
+            for _ in range(skiprows):
+                stream.readline()
             reader = csv.reader(stream, skipinitialspace=True, strict=True)
-            numbered = [(reader.line_num, cells) for cells in islice(reader, MAX_ROWS + 2) if cells]
+            numbered = []
+            for cells in islice(reader, MAX_ROWS + 2):
+                if len(cells) > MAX_COLUMNS:
+                    raise _too_many_columns(len(cells), table)
+                if cells:
+                    numbered.append((skiprows + reader.line_num, cells))
+    except InputError:
+        raise
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(table.name, [Problem("csv_format", f"{file.name}: {error}")]) from None
     if not numbered:
@@ -115,6 +140,7 @@ def _read_cells(file: Path, table: Table) -> pd.DataFrame:
             f"{file.name} is separated by {separator[0]!r}; save it with ',' as separator and '.' as decimal point"
         )
         raise InputError(table.name, [Problem("csv_format", text)])
+    _refuse_preamble(file, table, numbered)
     problems = [
         Problem("duplicate_column", f"column {name!r} appears {count} times", column=name)
         for name, count in Counter(header).items()
@@ -128,6 +154,39 @@ def _read_cells(file: Path, table: Table) -> pd.DataFrame:
     if problems:
         raise InputError(table.name, problems)
     return pd.DataFrame([cells for _, cells in numbered[1:]], columns=header, dtype="object")
+
+
+_HEADINGS = frozenset({"symbol", "ticker"})
+"""Names, in lower case, that mark a line as the likely header of a list of holdings."""
+
+
+def _refuse_preamble(file: Path, table: Table, numbered: list[tuple[int, list[str]]]) -> None:
+    """Raise one error if the first line is not the header, as in files of funds and brokers."""
+    width = len(numbered[0][1])
+    if {cell.strip().casefold() for cell in numbered[0][1]} & _HEADINGS:
+        return
+    other = [line for line, cells in numbered if len(cells) != width]
+    if not other:
+        return
+    above = next(
+        (line - 1 for line, cells in numbered if {cell.strip().casefold() for cell in cells} & _HEADINGS), 0
+    )
+    if above:
+        head = shown(",".join(dict(numbered)[above + 1]))
+        text = f"{file.name} has {above} lines above its header, {head}: remove them, or give skiprows={above}"
+        raise InputError(table.name, [Problem("csv_preamble", text)])
+    if len(other) > _FEW_LINES or len(other) == len(numbered) - 1:
+        text = (
+            f"{file.name} is no table with a header: line {numbered[0][0]} has {width} cells, and {len(other)} "
+            f"other lines have more or fewer, such as line {other[0]}. Remove what is above the header, or give "
+            "skiprows=, the number of lines above it"
+        )
+        raise InputError(table.name, [Problem("csv_preamble", text)])
+
+
+def _too_many_columns(count: int, table: Table) -> InputError:
+    text = f"{count:,} columns; the maximum is {MAX_COLUMNS:,}"
+    return InputError(table.name, [Problem("too_many_columns", text)])
 
 
 def _numbers(series: pd.Series[str], name: str, problems: list[Problem]) -> pd.Series[float]:
@@ -171,7 +230,7 @@ def _refuse_size(connection: duckdb.DuckDBPyConnection, pattern: str, columns: i
     problems = []
     if rows > MAX_ROWS:
         problems.append(Problem("too_many_rows", f"{rows:,} rows; the maximum is {MAX_ROWS:,}"))
-    if columns > _MAX_COLUMNS:
-        problems.append(Problem("too_many_columns", f"{columns:,} columns; the maximum is {_MAX_COLUMNS:,}"))
+    if columns > MAX_COLUMNS:
+        problems.append(Problem("too_many_columns", f"{columns:,} columns; the maximum is {MAX_COLUMNS:,}"))
     if problems:
         raise InputError(table.name, problems)

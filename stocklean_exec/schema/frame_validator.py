@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.schema.arrow_tables import ARROW, frame_of_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from stocklean_exec.schema.tables import Table
 
 __all__ = [
+    "MAX_COLUMNS",
     "MAX_ROWS",
     "UNSET",
     "FrameValidator",
@@ -44,6 +46,9 @@ __all__ = [
 
 MAX_ROWS = 20_000
 """Maximum rows of an input table; a stated choice: more is a mistake, such as a history instead of one day."""
+
+MAX_COLUMNS = 1_000
+"""Maximum columns of an input table; a stated choice: a table has a dozen, plus the caller's own."""
 
 UNSET = (-1.0, 1.7e308, 2147483647.0, 9223372036854775807.0)
 """TWS's sentinels for "no value" in a price field; anything from the second up is one."""
@@ -198,7 +203,8 @@ class FrameValidator:
     Parameters
     ----------
     table : the table's declaration
-    data : DataFrame, Series by symbol or mapping by symbol; copied, never changed
+    data : DataFrame, Series by symbol or mapping by symbol, or a table of polars, Arrow or DuckDB; copied, never
+        changed
     value : name of the value column of a Series or mapping
     """
 
@@ -227,11 +233,26 @@ class FrameValidator:
         if isinstance(data, Mapping):
             values = pd.Series(list(data.values()), dtype="object")
             return self._from_pairs(list(data.keys()), values, value)
+        if hasattr(data, ARROW):
+            return self._checked_structure(self._of_arrow(data))
+        kind = type(data)
+        name = (
+            kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]} {kind.__name__}"
+        )
+        hint = "; give .to_pandas()" if hasattr(data, "to_pandas") else ""
         self.fail(
             "wrong_type",
-            f"a {type(data).__name__} cannot be read; give a DataFrame, a Series indexed by symbol, or a dict",
+            f"a {name} cannot be read; give a DataFrame, a Series indexed by symbol, or a dict{hint}",
         )
         raise AssertionError  # pragma: no cover - fail() raises
+
+    def _of_arrow(self, data: object) -> pd.DataFrame:
+        """Read a table of polars, Arrow or DuckDB."""
+        try:
+            return frame_of_arrow(data, MAX_ROWS)
+        except Exception as error:
+            self.fail("wrong_type", f"the {type(data).__name__} cannot be read as a table: {error}")
+            raise
 
     @staticmethod
     def _from_pairs(keys: list[Any], values: pd.Series[Any], value: str) -> pd.DataFrame:
@@ -246,6 +267,8 @@ class FrameValidator:
             self.fail("symbol_location", "the index is row numbers; index the values by symbol")
 
     def _checked_structure(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if len(frame.columns) > MAX_COLUMNS:
+            self.fail("too_many_columns", f"{len(frame.columns):,} columns; the maximum is {MAX_COLUMNS:,}")
         if isinstance(frame.index, pd.MultiIndex) or isinstance(frame.columns, pd.MultiIndex):
             self.fail("multiindex", "rows or columns have several levels; give one row per symbol")
         twice = [name for name, count in Counter(map(str, frame.columns)).items() if count > 1]

@@ -20,20 +20,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["PRICE_FIELDS", "is_usable", "mid_or_last", "round_to_tick", "tick_sizes", "usable_prices"]
+__all__ = [
+    "HIGHEST",
+    "LOWEST",
+    "PRICE_FIELDS",
+    "is_usable",
+    "mid_or_last",
+    "round_to_tick",
+    "tick_sizes",
+    "usable_prices",
+]
 
 PRICE_FIELDS = ("bid", "ask", "last", "close")
 _TICK_NOISE = 1e-9  # of a tick; floating-point noise of a price on its tick
-_LOWEST, _HIGHEST = (
-    1e-9,
-    1e9,
-)  # a stated choice: no share costs a billion, or a billionth; such a number is an error
+LOWEST, HIGHEST = 1e-9, 1e9
+"""Bounds of a price, a stated choice: no share costs a billion, or a billionth; such a number is an error."""
 
 
 def is_usable(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether each value can be a price."""
     with np.errstate(invalid="ignore"):
-        return np.asarray((values >= _LOWEST) & (values < _HIGHEST) & ~is_unset(values))
+        return np.asarray((values >= LOWEST) & (values < HIGHEST) & ~is_unset(values))
 
 
 def mid_or_last(
@@ -94,7 +101,7 @@ _FAULTS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     ("price_not_finite", "", math.isinf),
     ("price_zero", "", lambda value: value == 0),
     ("price_negative", "", lambda value: value < 0),
-    ("price_out_of_range", ", which is not a price", lambda value: not _LOWEST <= value < _HIGHEST),
+    ("price_out_of_range", ", which is not a price", lambda value: not LOWEST <= value < HIGHEST),
 )
 """What can be wrong with one price: code, addition to the text, test; the first match is reported."""
 

@@ -9,18 +9,23 @@ name                   price
 ``limit``              ``limit_price``
 ``far_touch``          ask for a buy, bid for a sell at arrival: ``arrival_ask``, ``arrival_bid``, or ``quotes``
 ``near_touch``         bid for a buy, ask for a sell, from the same sources
-``vwap``               sum(p v) / sum(v) of ``trades`` from arrival (not included) to the last fill (included)
+``vwap``               sum(p v) / sum(v) of ``trades`` from arrival (not included) to the last fill (included);
+                       if it is stamped in whole seconds, to the end of its second
 ``vwap_ex_own``        the same without our own fills, which the market's volume contains
 ``twap``               mid of ``quotes`` from arrival to the last fill, weighted by time
 ``pwp``                VWAP of the first F / participation shares of ``trades`` after arrival; NaN if the day
                        ends first (Kissell 2013, ch. 3, participation-weighted price)
 ``open``, ``close``    of the local day of arrival, from ``daily``
-``previous_close``     of the day before that in ``daily``
+``previous_close``     of the last day before that in ``daily``, at most eleven days earlier
 ``quote``              mid or last of ``quotes``, one row per symbol, whenever it was made
 =====================  =====================================================================================
 
 A VWAP that includes our own fills understates the cost: if our share of the volume is x, the cost against it is (1
-- x) times the cost against the VWAP of the others. An invalid price is NaN, with a flag for the reason. Pure.
+- x) times the cost against the VWAP of the others. An invalid price is NaN, with a flag for the reason.
+
+TWS stamps fills in whole seconds. A fill in the second of its order counts as made at arrival for TWAP, and the
+volume of VWAP ends with the second of the last fill, which our own fill is in: either end of the interval is
+wrong by less than a second (:mod:`stocklean_exec.tca.fill_clock`). Pure.
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.schema.frame_validator import shown
+from stocklean_exec.schema.frame_validator import is_missing, shown
 from stocklean_exec.schema.inputs import parse_quotes
 from stocklean_exec.schema.prices import usable_prices
 from stocklean_exec.tca.asof import (
@@ -48,6 +53,7 @@ from stocklean_exec.tca.asof import (
     time_weighted,
     with_gaps,
 )
+from stocklean_exec.tca.fill_clock import before_order, latest_times, not_before_order
 from stocklean_exec.tca.inputs import (
     arrival_ages,
     arrival_flags,
@@ -80,6 +86,10 @@ BENCHMARKS = {"arrival": "arrival_price", "decision": "decision_price", "limit":
 
 INTERVAL_BENCHMARKS = ("twap", "vwap", "vwap_ex_own", "pwp")
 """Benchmarks of the time from arrival to the last fill."""
+
+_PREVIOUS_DAYS = 11
+"""Calendar days that a previous close may be old. The longest planned break of a large exchange in recent times
+was that of Tokyo, from the close of 26 April to the opening of 7 May 2019. With an older close, rows are lost."""
 
 _TIMES = {"arrival": "arrived_at", "decision": "decided_at"}
 _NEEDS = {
@@ -141,6 +151,22 @@ def _of_market(
     if benchmark == "quote":
         prices = usable_prices(parse_quotes(source))["price"]
         return _from_prices(prices.reindex(frame["symbol"]).to_numpy(dtype="float64"))
+    if benchmark in INTERVAL_BENCHMARKS:
+        found = _over_interval(frame, executed, benchmark, source, data)
+        early = before_order(executed["last_at"].to_numpy(dtype="int64"), _arrivals(frame))
+        return _with_reason(found, "fill_before_order", early)
+    price, stale = _daily(frame, benchmark, source, data.time_zone)
+    return _with_reason(_from_prices(price, "no_daily_price"), "stale_daily_price", stale)
+
+
+def _over_interval(
+    frame: pd.DataFrame,
+    executed: pd.DataFrame,
+    benchmark: str,
+    source: Any,  # noqa: ANN401 - any source
+    data: BenchmarkData,
+) -> BenchmarkPrices:
+    """Benchmarks of the time from arrival to the last fill."""
     if benchmark == "twap":
         return _from_prices(_twap(frame, executed, as_market(source), data.max_age), "not_observed")
     if benchmark in ("vwap", "vwap_ex_own"):
@@ -149,9 +175,14 @@ def _of_market(
             volume = volume - executed["filled_quantity"].to_numpy()
             value = value - executed["value"].to_numpy()
         return _from_prices(_ratio(value, volume), "no_volume")
-    if benchmark == "pwp":
-        return _from_prices(_pwp(frame, executed, as_market(source, "trades"), data), "no_volume")
-    return _from_prices(_daily(frame, benchmark, source, data.time_zone), "no_daily_price")
+    return _from_prices(_pwp(frame, executed, as_market(source, "trades"), data), "no_volume")
+
+
+def _with_reason(found: BenchmarkPrices, name: str, rows: NDArray[np.bool_]) -> BenchmarkPrices:
+    """Give ``name`` as the only reason of these rows, where their price is missing."""
+    why = rows & np.isnan(found.price)
+    found.flags = {**{other: up & ~why for other, up in found.flags.items()}, name: why}
+    return found
 
 
 def _known(frame: pd.DataFrame) -> list[str]:
@@ -233,16 +264,17 @@ def _completed(
     return BenchmarkPrices(np.where(empty, price, own.price), np.where(empty, found["age"], own.age), flags)
 
 
-def _daily(frame: pd.DataFrame, benchmark: str, daily: pd.DataFrame, time_zone: str) -> NDArray[np.float64]:
+def _daily(
+    frame: pd.DataFrame, benchmark: str, daily: pd.DataFrame, time_zone: str
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Price of each order, and whether its last day is too long ago."""
     column = "open" if benchmark == "open" else "close"
     require_columns(daily, ("symbol", "date", column), "daily")
-    require_columns(frame, ("arrived_at",), "orders")
-    at = utc_micros(frame["arrived_at"], "arrived_at", "orders")
-    stamps = pd.DatetimeIndex(pd.array(at, dtype="datetime64[us]")).tz_localize("UTC").tz_convert(time_zone)
+    stamps = pd.DatetimeIndex(pd.array(_arrivals(frame), dtype="datetime64[us]"))
     bars = pd.DataFrame(
         {
-            "symbol": daily["symbol"].astype("str"),
-            "day": pd.to_datetime(daily["date"]).dt.normalize().astype("datetime64[us]"),
+            "symbol": daily["symbol"].astype("str").array,
+            "day": _local_days(daily["date"], time_zone),
             "price": column_numbers(daily, column, "daily"),
         }
     )
@@ -253,36 +285,69 @@ def _daily(frame: pd.DataFrame, benchmark: str, daily: pd.DataFrame, time_zone: 
     days = pd.DataFrame(
         {
             "symbol": frame["symbol"].astype("str").array,
-            "day": stamps.tz_localize(None).normalize(),
-            "row": range(len(at)),
+            "day": stamps.tz_localize("UTC").tz_convert(time_zone).tz_localize(None).normalize(),
+            "row": range(len(frame)),
         }
     )
     days = days.dropna(subset="day")
     if benchmark != "previous_close":
-        found = days.merge(bars, on=["symbol", "day"], how="left")
+        found = days.merge(bars.assign(bar=bars["day"]), on=["symbol", "day"], how="left")
     else:
         found = pd.merge_asof(
             days.sort_values("day"),
-            bars.sort_values("day"),
+            bars.assign(bar=bars["day"]).dropna(subset="day").sort_values("day"),
             on="day",
             by="symbol",
             allow_exact_matches=False,
         )
-    price = np.full(len(frame), np.nan)
-    price[found["row"].to_numpy()] = found["price"].to_numpy()
-    return price
+    stale = (found["day"] - found["bar"] > pd.Timedelta(days=_PREVIOUS_DAYS)).to_numpy()
+    price, too_old = np.full(len(frame), np.nan), np.zeros(len(frame), dtype=bool)
+    price[found["row"].to_numpy()] = np.where(stale, np.nan, found["price"].to_numpy())
+    too_old[found["row"].to_numpy()] = stale
+    return price, too_old
+
+
+def _local_days(dates: pd.Series[Any], time_zone: str) -> NDArray[np.datetime64]:
+    """Days of ``daily``: dates, texts, or times with a zone.
+
+    Midnight in its own zone is that date, as data vendors stamp daily bars; any other time with a zone is of its
+    day at the exchange.
+    """
+    if not isinstance(dates.dtype, pd.DatetimeTZDtype) and dates.dtype.kind != "M":
+        known = {value: _stamp(value) for value in dates.unique()}
+        zones = {stamp.tz for stamp in known.values() if stamp is not pd.NaT}
+        if len(zones) > 1:  # such as the offsets of summer and winter
+            known = {value: _local_days(pd.Series([stamp]), time_zone)[0] for value, stamp in known.items()}
+        dates = pd.Series(pd.DatetimeIndex([known[value] for value in dates.tolist()]))
+    index = pd.DatetimeIndex(dates)
+    if index.tz is not None:
+        days, there = index.tz_localize(None), index.tz_convert(time_zone).tz_localize(None)
+        index = days.where(days == days.normalize(), there)
+    return index.normalize().as_unit("us").to_numpy()
+
+
+def _stamp(value: object) -> Any:  # noqa: ANN401 - a Timestamp or NaT
+    try:
+        if isinstance(value, (bool, int, float, np.number, np.bool_)) and not is_missing(value):
+            raise TypeError  # noqa: TRY301 - 20261123 would be a moment in 1970
+        return pd.Timestamp(value)  # type: ignore[arg-type]  # anything else raises, and is reported
+    except (ValueError, TypeError, OverflowError):
+        text = f"date {shown(value)} is not a date"
+        raise InputError("daily", [Problem("time_dtype", text, column="date")]) from None
 
 
 # -- over an interval --------------------------------------------------------------------------------------------
 
 
+def _arrivals(frame: pd.DataFrame) -> NDArray[np.int64]:
+    require_columns(frame, ("arrived_at",), "orders")
+    return utc_micros(frame["arrived_at"], "arrived_at", "orders")
+
+
 def _interval(frame: pd.DataFrame, executed: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Microseconds of arrival and of the last fill; both missing if one is, or if the fill is earlier."""
-    require_columns(frame, ("arrived_at",), "orders")
-    start, end = (
-        utc_micros(frame["arrived_at"], "arrived_at", "orders"),
-        executed["last_at"].to_numpy(dtype="int64"),
-    )
+    start = _arrivals(frame)
+    end = not_before_order(executed["last_at"].to_numpy(dtype="int64"), start)
     unknown = (start == NO_TIME) | (end == NO_TIME) | (end < start)
     return np.where(unknown, NO_TIME, start), np.where(unknown, NO_TIME, end)
 
@@ -309,9 +374,11 @@ def interval_volume(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Shares and notional that the market traded from arrival (not included) to the last fill (included).
 
+    If the last fill is stamped in whole seconds, to the end of its second, so that it is among them.
     NaN for an order without a fill or an arrival time, or in a symbol that the trades do not have.
     """
     start, end = _interval(frame, executed)
+    end = np.where(end == NO_TIME, NO_TIME, latest_times(executed["last_at"].to_numpy(dtype="int64")))
     volume, value = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
     lookups = SymbolLookups.of(frame["symbol"], start)
     for rows, times, (price, shares) in by_market_symbol(

@@ -350,10 +350,14 @@ def _single_lines(known: pd.DataFrame, end: float) -> pd.DataFrame:
 
 def _percentile_lines(known: pd.DataFrame, end: float) -> pd.DataFrame:
     grid = np.linspace(0.0, end, 80)
-    shares = []
-    for _, rows in known.groupby("client_order_id", sort=False):
-        row = np.searchsorted(rows["seconds"].to_numpy(), grid, side="right")
-        shares.append(np.concatenate([[0.0], rows["filled_share"].clip(upper=1.0)])[row])
+    codes = pd.factorize(known["client_order_id"])[0]
+    order = np.argsort(codes, kind="stable")  # fills of an order stay in sequence
+    starts = np.flatnonzero(np.diff(codes[order])) + 1
+    columns = known["seconds"].to_numpy()[order], np.minimum(known["filled_share"].to_numpy()[order], 1.0)
+    shares = [
+        np.concatenate([[0.0], share])[np.searchsorted(seconds, grid, side="right")]
+        for seconds, share in zip(*(np.split(column, starts) for column in columns), strict=True)
+    ]
     levels = np.percentile(np.array(shares), [10, 50, 90], axis=0)
     return pd.DataFrame(
         {

@@ -15,6 +15,7 @@ import pandas as pd
 from stocklean_exec.schema.frame_validator import number_option
 from stocklean_exec.tca.asof import MICROS, NO_TIME
 from stocklean_exec.tca.benchmarks import interval_volume
+from stocklean_exec.tca.fill_clock import not_before_order
 from stocklean_exec.tca.inputs import (
     SHARE_DECIMALS,
     Executed,
@@ -66,7 +67,8 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
     remaining_quantity  shares, not below zero
     fill_ratio          filled / requested
     first_fill_seconds  from sending the order to the first fill; NaN without one; 0 within the second
-                        of sending, because TWS reports execution times in whole seconds
+                        of sending, because TWS reports execution times in whole seconds: a time is up
+                        to a second too short. Negative if a clock is wrong by more than that
     last_fill_seconds   the same to the last fill so far
     status              of the order
     reason              why shares are unfilled: the order's own reason, ``working`` while it may still
@@ -77,7 +79,8 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
     Raises
     ------
     InputError
-        Columns are missing, a fill belongs to none of the orders, or a time has no zone.
+        Columns are missing, a fill belongs to none of the orders, is in several rows or has no price above zero,
+        or a time has no zone.
 
     Examples
     --------
@@ -96,6 +99,7 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
     status = frame["status"].to_numpy(dtype=object) if "status" in frame.columns else np.full(len(frame), None)
     own = frame["reason"].tolist() if "reason" in frame.columns else [None] * len(frame)
     arrived = _arrivals(frame)
+    first, last = (executed[name].to_numpy(dtype="int64") for name in ("first_at", "last_at"))
     return pd.DataFrame(
         {
             "symbol": frame["symbol"].array,
@@ -104,8 +108,8 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
             "filled_quantity": filled,
             "remaining_quantity": np.maximum(np.round(requested - filled, SHARE_DECIMALS), 0.0),
             "fill_ratio": filled / np.where(requested > 0, requested, np.nan),
-            "first_fill_seconds": _seconds(arrived, executed["first_at"].to_numpy()),
-            "last_fill_seconds": _seconds(arrived, executed["last_at"].to_numpy()),
+            "first_fill_seconds": _seconds(arrived, not_before_order(first, arrived)),
+            "last_fill_seconds": _seconds(arrived, not_before_order(last, arrived)),
             "status": status,
             "reason": [
                 _remaining_reason(requested_, filled_, state, reason)
@@ -136,10 +140,9 @@ def _arrivals(frame: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _seconds(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Seconds from sending to fill; 0 up to a second before, because TWS reports whole seconds."""
+    """Seconds from one time to another, NaN where either is missing."""
     unknown = (start == NO_TIME) | (end == NO_TIME)
-    seconds = np.where(unknown, 0, end - start) / MICROS
-    return np.where(unknown, np.nan, np.where((seconds < 0) & (seconds > -1), 0.0, seconds))
+    return np.where(unknown, np.nan, np.where(unknown, 0, end - start) / MICROS)
 
 
 def _prices(frame: pd.DataFrame) -> NDArray[np.float64]:
@@ -321,7 +324,8 @@ def fill_curve(
         cancelled
     fills : client_order_id, quantity, price, filled_at
     share : of the order's quantity; 0 is the first fill
-    until : end of observation of orders without ``ended_at``; by default the last fill of all orders
+    until : end of observation; by default the last fill of all orders, or a later ``ended_at``. The curve is that
+        of this moment: fills and ends after it have not happened yet, and orders sent after it were not watched
     """
     seconds, observed = _times_to(orders, fills, share, until)
     known = ~np.isnan(seconds)
@@ -397,16 +401,19 @@ def _times_to(
     start, ended = _arrivals(frame), np.full(len(frame), NO_TIME)
     if "ended_at" in frame.columns:
         ended = utc_micros(frame["ended_at"], "ended_at", "orders")
-    last = _last_moment(fills, until)
-    watched = _seconds(start, np.where(ended == NO_TIME, last, ended))
     seconds = first.to_numpy(dtype="float64")
     observed = ~np.isnan(seconds)
+    if until is None:
+        last = not_before_order(np.full(len(frame), _last_fill(fills)), start)
+    else:
+        last = np.full(len(frame), int(utc_micros(pd.Series([until]), "until", "options")[0]))
+        ended = np.minimum(ended, last)  # a missing time is the lowest of all times
+        observed &= np.where(observed, seconds, 0) <= _seconds(start, last)
+    watched = _seconds(start, np.where(ended == NO_TIME, last, ended))
     return np.where(observed, seconds, np.where(watched >= 0, watched, np.nan)), observed
 
 
-def _last_moment(fills: FillInput, until: pd.Timestamp | None) -> int:
-    if until is not None:
-        return int(utc_micros(pd.Series([until]), "until", "options")[0])
+def _last_fill(fills: FillInput) -> int:
     fills = require_columns(fills, (), "fills")
     at = utc_micros(fills["filled_at"], "filled_at", "fills") if len(fills) else np.empty(0, dtype="int64")
     return int(at.max()) if len(at) else NO_TIME
@@ -423,12 +430,14 @@ def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame: ``client_order_id``, ``symbol``, ``seconds`` since the order was sent, ``filled_quantity`` so far,
-    ``filled_share`` of the order. Fills without a time are excluded.
+    ``filled_share`` of the order. Fills without a time are excluded. A fill stamped in whole seconds may be up
+    to a second later; in the second of sending it counts as made at 0.
 
     Raises
     ------
     InputError
-        Columns are missing, a fill belongs to none of the orders, or a time has no zone.
+        Columns are missing, a fill belongs to none of the orders, is in several rows or has no price above zero,
+        or a time has no zone.
     """
     frame = keyed_orders(orders)
     executed_by_order(frame, fills)  # raises for fills of other orders
@@ -439,11 +448,12 @@ def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
     order = np.lexsort((at, rows))
     order = order[at[order] != NO_TIME]
     rows, at = rows[order], at[order]
+    arrived = _arrivals(frame)[rows]
     table = pd.DataFrame(
         {
             "client_order_id": pd.array(frame.index[rows], dtype="str"),
             "symbol": pd.array(frame["symbol"].to_numpy()[rows], dtype="str"),
-            "seconds": _seconds(_arrivals(frame)[rows], at),
+            "seconds": _seconds(arrived, not_before_order(at, arrived)),
             "filled_quantity": column_numbers(fills, "quantity", "fills")[order],
         }
     )
@@ -458,6 +468,9 @@ def participation(
     orders: OrderInput, fills: FillInput | Executed = None, trades: MarketInput | None = None
 ) -> pd.DataFrame:
     """Our share of what the market traded from arrival (not included) to the last fill: F / V, own shares in V.
+
+    V counts to the end of the second of a last fill that is stamped in whole seconds, as TWS does: our fill is
+    in it. The interval is less than a second too long.
 
     Parameters
     ----------

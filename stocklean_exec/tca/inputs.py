@@ -16,12 +16,13 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import as_utc, shown
+from stocklean_exec.schema.keyed_values import values_by_key
 from stocklean_exec.schema.prices import is_usable
 from stocklean_exec.tca.asof import NO_TIME, Market
 from stocklean_exec.tca.fill_totals import FILL_TOTALS, FillArrays, totals_by_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -42,9 +43,13 @@ __all__ = [
     "by_symbol",
     "column_numbers",
     "executed_by_order",
+    "fill_prices",
+    "fill_quantities",
     "in_order_currency",
     "joined_flags",
     "keyed_orders",
+    "refuse_repeated_fills",
+    "repeated_fills",
     "require_columns",
     "side_signs",
     "sign_factor",
@@ -65,7 +70,7 @@ Sign = Literal["cost", "performance"]
 
 # What the functions of stocklean_exec.tca.api accept. The measures behind them take frames only.
 OrderInput: TypeAlias = "pd.DataFrame | TradeRecord | BlotterReader | str | PathLike[str]"
-"""Orders as a frame, a trade record, a blotter or its file, or Parquet files."""
+"""Orders as a frame, a trade record, a blotter, its file or its export, or Parquet files."""
 
 FillInput: TypeAlias = "pd.DataFrame | str | PathLike[str] | None"
 """Fills as a frame or Parquet files; None if the source of the orders has the fills too."""
@@ -210,7 +215,8 @@ def executed_by_order(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
     Raises
     ------
     InputError
-        A fill belongs to none of the orders, has no quantity above zero, or a time without a zone.
+        A fill belongs to none of the orders, is in several rows, has no quantity or price above zero, or a time
+        without a zone.
     """
     table = _aligned(frame, fills.table) if isinstance(fills, Executed) else _added_up(frame, fills)
     filled = np.round(table["filled_quantity"].to_numpy(dtype="float64"), SHARE_DECIMALS)
@@ -238,8 +244,8 @@ def _aligned(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 def _added_up(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
     fills = require_columns(fills, ("client_order_id", "quantity", "price"), "fills")
     rows = _order_rows(frame.index, fills["client_order_id"])
-    quantity, price = column_numbers(fills, "quantity", "fills"), column_numbers(fills, "price", "fills")
-    _refuse_quantities(fills, quantity)
+    quantity, price = fill_quantities(fills), fill_prices(fills)
+    refuse_repeated_fills(fills)
     commission = column_numbers(fills, "commission", "fills")
     at = (
         utc_micros(fills["filled_at"], "filled_at", "fills")
@@ -268,18 +274,54 @@ def _refuse_orphans(lost: pd.Index[Any]) -> None:
         raise InputError("fills", [Problem("orphan_exec", f"{name} {text}") for name in lost[:_LISTED].tolist()])
 
 
-def _refuse_quantities(fills: pd.DataFrame, quantity: NDArray[np.float64]) -> None:
+def fill_quantities(fills: pd.DataFrame) -> NDArray[np.float64]:
+    """Shares of each fill; anything that is not above zero is refused."""
+    quantity = column_numbers(fills, "quantity", "fills")
     with np.errstate(invalid="ignore"):
-        wrong = np.flatnonzero(~((quantity > 0) & np.isfinite(quantity)))
-    if len(wrong):
-        labels = fills.index.take(wrong[:_LISTED]).tolist()
-        raise InputError(
-            "fills",
-            [
-                Problem("fill_quantity", f"quantity {quantity[row]:g} is not above zero", label, None, "quantity")
-                for row, label in zip(wrong[:_LISTED], labels, strict=True)
-            ],
-        )
+        _refuse_fills(fills, quantity, ~((quantity > 0) & np.isfinite(quantity)), "quantity")
+    return quantity
+
+
+def fill_prices(fills: pd.DataFrame) -> NDArray[np.float64]:
+    """Price of each fill, NaN where it is unknown; anything else that cannot be a price is refused."""
+    price = column_numbers(fills, "price", "fills")
+    _refuse_fills(fills, price, ~(is_usable(price) | np.isnan(price)), "price")
+    return price
+
+
+def _refuse_fills(fills: pd.DataFrame, values: NDArray[np.float64], wrong: NDArray[np.bool_], column: str) -> None:
+    rows = np.flatnonzero(wrong)
+    if not len(rows):
+        return
+    what = "is not above zero" if column == "quantity" else "is not a price above zero"
+    labels = fills.index.take(rows[:_LISTED]).tolist()
+    raise InputError(
+        "fills",
+        [
+            Problem(f"fill_{column}", f"{column} {values[row]:g} {what}", label, None, column)
+            for row, label in zip(rows[:_LISTED], labels, strict=True)
+        ],
+    )
+
+
+def refuse_repeated_fills(fills: pd.DataFrame) -> None:
+    """Raise if an execution is in several rows: it would count several times.
+
+    Rows that are equal are refused too: frames that overlap often differ elsewhere, for instance where a
+    commission was reported later, and it is for the caller to say which of them is right.
+    """
+    if "exec_id" not in fills.columns:
+        return
+    ids = fills["exec_id"]
+    twice = ids[ids.duplicated() & ids.notna()]
+    if len(twice):
+        raise repeated_fills(twice.unique()[:_LISTED].tolist())
+
+
+def repeated_fills(ids: Iterable[object]) -> InputError:
+    """Return the error that names executions which are in several rows."""
+    text = "is in several rows of the fills; keep one: fills.drop_duplicates('exec_id', keep='last')"
+    return InputError("fills", [Problem("duplicate_exec_id", f"{name} {text}", column="exec_id") for name in ids])
 
 
 # -- prices and rates by symbol ----------------------------------------------------------------------------------
@@ -294,7 +336,7 @@ def by_symbol(values: object, frame: pd.DataFrame, name: str) -> NDArray[np.floa
     if not isinstance(values, (Mapping, pd.Series)):
         text = f"{shown(values)} is not a mapping or Series by symbol"
         raise InputError(name, [Problem("wrong_type", text)])
-    given = cast("dict[object, object]", dict(values.items()))
+    given: dict[Any, Any] = values_by_key(values, name)
     found = [
         given.get(key, given.get(symbol, np.nan))
         for key, symbol in zip(frame.index.tolist(), frame["symbol"].tolist(), strict=True)
@@ -355,8 +397,9 @@ def _rates(fx: object) -> dict[str, float]:
     if not isinstance(fx, (Mapping, pd.Series)):
         text = f"{shown(fx)} is neither rates by currency nor 'local'"
         raise InputError("fx", [Problem("wrong_type", text)])
+    rates = values_by_key(fx, "fx")
     try:
-        return {str(name): float(rate) for name, rate in fx.items()}
+        return {str(name): float(rate) for name, rate in rates.items()}
     except (TypeError, ValueError):
         raise InputError("fx", [Problem("number_dtype", "a rate is not a number")]) from None
 

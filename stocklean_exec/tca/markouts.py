@@ -26,18 +26,20 @@ from stocklean_exec.tca.asof import (
     known_times,
     look_up,
 )
+from stocklean_exec.tca.fill_clock import observed_times
 from stocklean_exec.tca.inputs import (
     Executed,
     FillInput,
     MarketInput,
     OrderInput,
-    column_numbers,
     executed_by_order,
+    fill_prices,
+    fill_quantities,
     keyed_orders,
+    refuse_repeated_fills,
     require_columns,
     side_signs,
     small_signs,
-    usable,
     utc_micros,
 )
 from stocklean_exec.tca.market import as_market
@@ -63,6 +65,7 @@ def markouts(
     quotes: MarketInput,
     horizons: Sequence[float | str] = DEFAULT_HORIZONS,
     *,
+    orders: OrderInput | None = None,
     by: str | Sequence[str] | None = None,
     weight: Weight = "quantity",
     max_age: float = MAX_AGE,
@@ -76,11 +79,17 @@ def markouts(
     *Sampling Techniques*, 1977; with equal weights it is s / sqrt(n)). It assumes independent fills, which those
     of one order are not.
 
+    A fill stamped in whole seconds, as TWS stamps them, is measured from the start of its second, up to a second
+    early; with ``orders``, not before its order was sent. One that is stamped before its order by more than that
+    has no known time, and is unobserved.
+
     Parameters
     ----------
     fills : symbol, side, quantity, price, filled_at
     quotes : symbol, quoted_at, bid, ask; or Parquet files of them (:func:`stocklean_exec.quote_files`)
     horizons : seconds after the fill, negative for before it; ``"close"`` is the close of the fill's day
+    orders : the orders of the fills, with arrived_at; ``fills`` then needs client_order_id too. Not needed if a
+        blotter is in place of ``fills``
     by : columns of ``fills`` to group by, such as ``"symbol"``, ``"side"``, ``["exchange", "liquidity"]``; None
         puts all fills in one group
     weight : ``"quantity"`` (shares), ``"notional"`` (better across symbols of different prices) or ``"equal"``
@@ -103,7 +112,8 @@ def markouts(
     Raises
     ------
     InputError
-        Columns are missing, times have no zone, or a horizon is neither a number nor ``"close"``.
+        Columns are missing, times have no zone, a fill is in several rows or has no quantity or price above zero,
+        or a horizon is neither a number nor ``"close"``.
 
     Examples
     --------
@@ -125,9 +135,10 @@ def markouts(
     steps = _horizons(horizons)
     fills = require_columns(fills, ("symbol", "side", "quantity", "price", "filled_at"), "fills")
     market = as_market(quotes)
-    side, price = small_signs(fills, "fills"), usable(column_numbers(fills, "price", "fills"))
-    at = utc_micros(fills["filled_at"], "filled_at", "fills")
-    traded = side * _weights(fills, price, weight)
+    side, price = small_signs(fills, "fills"), fill_prices(fills)
+    refuse_repeated_fills(fills)
+    at = _moments(fills, orders)
+    traded = side * _weights(fill_quantities(fills), price, weight)
     group, groups = _groups(fills, by)
     sums = _Sums(len(groups), len(steps))
     closes = _closes(at, session_close, time_zone) if CLOSE in steps else at
@@ -157,6 +168,17 @@ def markouts(
     )
 
 
+def _moments(fills: pd.DataFrame, orders: OrderInput | None) -> NDArray[np.int64]:
+    """Times of the fills, not before their orders were sent where that is known."""
+    at = utc_micros(fills["filled_at"], "filled_at", "fills")
+    if not isinstance(orders, pd.DataFrame) or "arrived_at" not in orders.columns:
+        return at
+    require_columns(fills, ("client_order_id",), "fills")
+    frame = keyed_orders(orders)
+    sent = np.append(utc_micros(frame["arrived_at"], "arrived_at", "orders"), NO_TIME)
+    return observed_times(at, sent[frame.index.get_indexer(pd.Index(fills["client_order_id"]))])
+
+
 def _horizons(horizons: Sequence[float | str]) -> list[float | str]:
     if isinstance(horizons, (str, int, float)):
         horizons = [horizons]
@@ -171,14 +193,13 @@ def _horizons(horizons: Sequence[float | str]) -> list[float | str]:
     return steps
 
 
-def _weights(fills: pd.DataFrame, price: NDArray[np.float64], weight: str) -> NDArray[np.float64]:
-    quantity = column_numbers(fills, "quantity", "fills")
+def _weights(quantity: NDArray[np.float64], price: NDArray[np.float64], weight: str) -> NDArray[np.float64]:
     if weight == "quantity":
         return quantity
     if weight == "notional":
         return quantity * price
     if weight == "equal":
-        return np.ones(len(fills))
+        return np.ones(len(quantity))
     text = f"{shown(weight)} is none of 'quantity', 'notional', 'equal'"
     raise InputError("weight", [Problem("option_invalid", text)])
 
@@ -304,8 +325,8 @@ def reversion(
     Returns
     -------
     DataFrame, one row per filled order and horizon: ``client_order_id``, ``symbol``, ``horizon`` (seconds),
-    ``reversion_bps``; NaN if no mid was observed
-
+    ``reversion_bps``; NaN if no mid was observed. T is up to a second early if fills are stamped in whole seconds,
+    but not before the order was sent; NaN if the last fill is stamped before that
 
     Examples
     --------
@@ -322,13 +343,16 @@ def reversion(
     number_option("max_age", max_age, least=1e-6, most=_LONGEST)
     steps = [number_option("horizon", value, least=-_LONGEST, most=_LONGEST) for value in horizons]
     frame, market = keyed_orders(orders), as_market(quotes)
-    last = executed_by_order(frame, fills)["last_at"].to_numpy()
+    last = executed_by_order(frame, fills)["last_at"].to_numpy(dtype="int64")
     filled = np.flatnonzero(last != NO_TIME)
+    if "arrived_at" in frame.columns:
+        last = observed_times(last, utc_micros(frame["arrived_at"], "arrived_at", "orders"))
     side, symbols, end = side_signs(frame)[filled], frame["symbol"].iloc[filled], last[filled]
     end_mid = look_up(market, symbols, end, max_age=max_age)["mid"]
     columns = []
     for step in steps:
-        later_mid = look_up(market, symbols, end + int(step * MICROS), max_age=max_age)["mid"]
+        later = np.where(end == NO_TIME, NO_TIME, end + int(step * MICROS))
+        later_mid = look_up(market, symbols, later, max_age=max_age)["mid"]
         columns.append(1e4 * side * (end_mid - later_mid) / end_mid)
     count = len(steps)
     return pd.DataFrame(

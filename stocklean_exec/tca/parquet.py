@@ -21,6 +21,7 @@ from stocklean_exec.schema.paths import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -29,6 +30,7 @@ __all__ = [
     "HashPart",
     "chunks",
     "described",
+    "is_export",
     "open_parquet",
     "parquet_pattern",
     "text_hashes",
@@ -44,9 +46,14 @@ _FOLDERS = "**/*.parquet"
 def parquet_pattern(path: str | os.PathLike[str], table: str) -> str:
     """Return the pattern for a file, a folder of files (at any depth) or a pattern; raise if missing.
 
-    A file of exactly that name takes precedence over files that match it as a pattern.
+    A file of exactly that name takes precedence over files that match it as a pattern. The folder of an export has
+    several tables, and is refused: one of its folders is meant.
     """
     place = local_path(path, table)
+    if is_export(place):
+        hint = f"give {shown(str(place / table))}" if (place / table).is_dir() else f"it has no {table}"
+        text = f"{shown(os.fspath(path))} is the folder of an export; {hint}"
+        raise InputError(table, [Problem("export_folder", text)])
     if place.is_dir():
         return f"{escaped(place)}/{_FOLDERS}"
     if place.is_file():
@@ -54,6 +61,14 @@ def parquet_pattern(path: str | os.PathLike[str], table: str) -> str:
     if escaped(place) != str(place.absolute()):
         return str(place.absolute())
     raise InputError(table, [Problem("file_missing", f"there is no file or folder {shown(os.fspath(path))}")])
+
+
+def is_export(place: Path) -> bool:
+    """Whether a path is a folder that ``blotter.export`` wrote: one folder for each table."""
+    try:
+        return all((place / name).is_dir() for name in ("orders", "fills"))
+    except (OSError, ValueError):  # ValueError: not a valid path, such as one that contains a NUL
+        return False
 
 
 def open_parquet(

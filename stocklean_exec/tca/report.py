@@ -57,6 +57,9 @@ _HEADLINE = (
     ("friction_bps", "slippage + commission, bp", "{:+.2f}"),
     ("total_bps", "shortfall, bp", "{:+.2f}"),
 )
+_ROWS = (
+    200  # of one table on the page (a choice): a run of 5,000 orders is a page of half a megabyte, and not of six
+)
 _ACCOUNT = re.compile(r"\b(DU|DF|DI|U|F|I)(\d{2,})(\d{3})\b")
 
 
@@ -153,6 +156,7 @@ def report(
     options: dict[str, Any] = {"final_prices": final_prices, "delay_basis": delay_basis, "sign": sign, "fx": fx}
     summary = cost_summary(orders, record.fills, **options)
     market = quotes if quotes is not None else record.quotes.dropna(subset="quoted_at")
+    moves = _markouts(record, market)
     name = ", ".join(everything.runs["run_id"].tolist()) or "no run"
     currencies = sorted(set(orders["currency"].dropna())) if fx is None else ["base currency"]
     currency = currencies[0] if len(currencies) == 1 else "currency"
@@ -164,8 +168,8 @@ def report(
         states=", ".join(f"{run}: {state}" for run, state in runs.itertuples(index=False)),
         tiles=_tiles(summary, currency),
         notes=_notes(summary, excluded=len(everything.orders) - len(summary.orders)),
-        pictures=_pictures(summary, record, market, trades, currency),
-        sections=_sections(summary, record, everything, market),
+        pictures=_pictures(summary, record, moves, trades, currency),
+        sections=_sections(summary, record, everything, moves),
         provenance=_provenance(everything),
         how=_method_note(everything, delay_basis, sign),
     )
@@ -221,6 +225,7 @@ class _Section(NamedTuple):
     empty: str
     heads: list[str]
     rows: list[tuple[tuple[str, bool], ...]]
+    note: str
 
 
 class _Picture(NamedTuple):
@@ -260,7 +265,7 @@ def _formatted(value: object, form: str) -> str:
 def _pictures(
     summary: CostSummary,
     record: TradeRecord,
-    market: Any,  # noqa: ANN401 - any source
+    moves: pd.DataFrame,
     trades: Any,  # noqa: ANN401 - any source
     currency: str,
 ) -> list[_Picture] | None:
@@ -270,7 +275,7 @@ def _pictures(
         lambda: charts.chart_slippage(summary.orders, theme="page"),
         lambda: charts.chart_symbols(summary.tables["symbol"], currency=currency, theme="page"),
         lambda: charts.chart_fill_progress(_progress(record), theme="page"),
-        lambda: charts.chart_markouts(_markouts(record, market), theme="page"),
+        lambda: charts.chart_markouts(moves, theme="page"),
     ]
     if trades is not None:
         makers.append(lambda: charts.chart_participation(_participation(summary, record, trades), theme="page"))
@@ -304,38 +309,55 @@ def _participation(summary: CostSummary, record: TradeRecord, trades: Any) -> pd
 
 
 def _markouts(record: TradeRecord, market: Any) -> pd.DataFrame:  # noqa: ANN401 - any source
-    return markouts(record.fills, market, weight="notional")
+    return markouts(record.fills, market, orders=record.orders, weight="notional")
 
 
 def _sections(
     summary: CostSummary,
     record: TradeRecord,
     everything: TradeRecord,
-    market: Any,  # noqa: ANN401 - any source
+    moves: pd.DataFrame,
 ) -> list[_Section]:
-    parts = [_section("Incomplete orders", summary.incomplete, "All orders were filled.")]
+    incomplete = _with_messages(summary.incomplete, everything.events)
+    parts = [_section("Incomplete orders", incomplete, "All orders were filled.")]
     parts.append(
         _section("Reasons", incomplete_reasons(everything.orders, everything.fills), "No quantity is unfilled.")
     )
     parts.append(_section("Worst orders, with the quote at arrival", summary.worst, "No order was measured."))
     parts.append(_section("Outliers (modified z-score over 3.5)", summary.outliers, "None."))
     for name, table in summary.tables.items():
-        parts.append(_section(f"By {name.replace('_', ' ')}", table, "Nothing to show."))
-    parts.append(_section("Markouts, weighted by notional", _markouts(record, market), "No fills."))
+        parts.append(_section(f"By {name.replace('_', ' ')}", table, "Nothing to show.", summary.sign))
+    parts.append(_section("Markouts, weighted by notional", moves, "No fills."))
     parts.append(_section("Time to fill (Kaplan-Meier)", fill_times(record.orders, record.fills), "No orders."))
     if len(summary.ibkr):
         parts.append(_section("As Interactive Brokers reports it", summary.ibkr, ""))
-    parts.append(_section("Orders", summary.orders, "No orders."))
+    parts.append(_section("Orders", summary.orders, "No orders.", summary.sign))
     return parts
 
 
-def _section(title: str, table: pd.DataFrame, empty: str) -> _Section:
-    names = [name for name in (*table.index.names,) if name is not None]
-    frame = table.reset_index() if names else table
+def _with_messages(incomplete: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """Add the last message of the broker for each order: a reason may be no more than its number."""
+    if "message" not in events.columns:
+        return incomplete
+    last = events.dropna(subset=["client_order_id", "message"]).groupby("client_order_id")["message"].last()
+    said = last.reindex(incomplete.index)
+    return incomplete.assign(message=said) if said.notna().any() else incomplete
+
+
+def _section(title: str, table: pd.DataFrame, empty: str, sign: str = "cost") -> _Section:
+    shown, note = table, ""
+    if len(table) > _ROWS:
+        note = f"{_ROWS} of {len(table):,} rows; the summary of the report has all"
+        if "slippage_cost" in table.columns and "z_score" not in table.columns:
+            shown = table.sort_values("slippage_cost", ascending=sign != "cost", kind="stable")
+            note = f"{note}. The worst by slippage are shown first"
+        shown = shown.head(_ROWS)
+    names = [name for name in (*shown.index.names,) if name is not None]
+    frame = shown.reset_index() if names else shown
     frame = frame[[name for name in frame.columns if name != "account"]]
     heads = [str(name).replace("_", " ") for name in frame.columns]
     columns = [[_cell(str(name), value) for value in frame[name].tolist()] for name in frame.columns]
-    return _Section(title, empty, heads, list(zip(*columns, strict=True)))
+    return _Section(title, empty, heads, list(zip(*columns, strict=True)), note)
 
 
 def _cell(name: str, value: object) -> tuple[str, bool]:

@@ -217,7 +217,8 @@ def implementation_shortfall(
     Raises
     ------
     InputError
-        Columns are missing, a fill belongs to none of the orders, or currencies are mixed without ``fx``.
+        Columns are missing, a fill belongs to none of the orders, is in several rows or has no price above zero,
+        or currencies are mixed without ``fx``.
 
     Examples
     --------

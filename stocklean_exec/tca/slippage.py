@@ -16,6 +16,7 @@ import pandas as pd
 from stocklean_exec.schema.frame_validator import number_option
 from stocklean_exec.tca.asof import MAX_AGE, MICROS, NO_TIME, look_up
 from stocklean_exec.tca.benchmarks import BenchmarkData, benchmark_prices
+from stocklean_exec.tca.fill_clock import observed_times
 from stocklean_exec.tca.inputs import (
     Executed,
     FillInput,
@@ -31,7 +32,6 @@ from stocklean_exec.tca.inputs import (
     side_signs,
     sign_factor,
     to_base,
-    usable,
     utc_micros,
 )
 from stocklean_exec.tca.market import as_market
@@ -76,7 +76,7 @@ def slippage(
         mapping or Series by symbol or by client order id. See :mod:`stocklean_exec.tca.benchmarks`
     quotes : symbol, quoted_at, bid, ask (and delayed); used where the orders lack a price
     trades : symbol, traded_at, price, volume: prints, or bars stamped at their end
-    daily : symbol, date, open, close
+    daily : symbol, date, open, close; dates may be midnights with a zone, as vendors give them
     participation : share of the volume that PWP is worked at
     max_age : longest time in seconds that a quote is in force without another one
     time_zone : of the exchange, for days
@@ -99,14 +99,15 @@ def slippage(
     benchmark_age_seconds  age of the quote behind the benchmark; NaN if there is none or it is unknown
     flags                  why a number is missing or odd: ``no_fill``, ``no_fill_price``, ``no_benchmark``,
                            ``no_quote``, ``stale_quote``, ``crossed_quote``, ``delayed_quote``, ``no_time``,
-                           ``no_volume``, ``not_observed``, ``no_daily_price``, ``overfilled``
+                           ``no_volume``, ``not_observed``, ``no_daily_price``, ``stale_daily_price``,
+                           ``fill_before_order`` (the clocks of order and fill differ), ``overfilled``
     =====================  =======================================================================
 
     Raises
     ------
     InputError
-        Columns are missing, a fill belongs to none of the orders, the benchmark is unknown or what it needs was
-        not given, or currencies are mixed without ``fx``.
+        Columns are missing, a fill belongs to none of the orders, is in several rows or has no price above zero,
+        the benchmark is unknown or what it needs was not given, or currencies are mixed without ``fx``.
 
     Examples
     --------
@@ -249,10 +250,15 @@ def spread_metrics(
 
     - quoted spread ``a - b``; effective spread ``2 s (p - m)``; effective over quoted, a ratio
     - realized spread ``2 s (p - m(t + horizon))`` and price impact ``2 s (m(t + horizon) - m)``; the two add up
-      to the effective spread
+      to the effective spread. They are NaN if a fill that has a quote has none at the horizon (near the close,
+      say): over the other fills they would not add up, and ``unobserved_later`` counts such fills
     - spread capture ``s (m - p) / ((a - b) / 2)``: +1 if filled at the near touch, -1 at the far touch
     - price improvement, positive is good: ``a - p`` for a buy, ``p - b`` for a sell, against the touch when the
       order arrived, in basis points of that touch
+
+    A fill stamped in whole seconds, as TWS stamps them, is measured at the start of its second, or when its order
+    was sent if that is later: up to a second early. One that is stamped before its order was sent by more than
+    that has no known time, and is unobserved.
 
     Parameters
     ----------
@@ -265,8 +271,9 @@ def spread_metrics(
     Returns
     -------
     DataFrame, index client_order_id: ``quoted_spread_bps``, ``effective_spread_bps``, ``effective_over_quoted``,
-    ``realized_spread_bps``, ``price_impact_bps``, ``spread_capture``, ``price_improvement_bps``, ``fills`` and
-    ``unobserved`` (fills without a quote). NaN where no fill had a quote.
+    ``realized_spread_bps``, ``price_impact_bps``, ``spread_capture``, ``price_improvement_bps``, ``fills``,
+    ``unobserved`` (fills without a quote) and ``unobserved_later`` (fills with a quote, but none at the horizon).
+    NaN where no fill had a quote.
 
     Examples
     --------
@@ -291,8 +298,10 @@ def spread_metrics(
     fills = require_columns(fills, ("filled_at",), "fills")
     rows = frame.index.get_indexer(pd.Index(fills["client_order_id"]))
     side, symbols = side_signs(frame)[rows], frame["symbol"].iloc[rows]
-    price, shares = usable(column_numbers(fills, "price", "fills")), column_numbers(fills, "quantity", "fills")
+    price, shares = column_numbers(fills, "price", "fills"), column_numbers(fills, "quantity", "fills")
     at = utc_micros(fills["filled_at"], "filled_at", "fills")
+    if "arrived_at" in frame.columns:
+        at = observed_times(at, utc_micros(frame["arrived_at"], "arrived_at", "orders")[rows])
     now = look_up(market, symbols, at, ("mid", "bid", "ask"), max_age)
     later = np.where(at == NO_TIME, NO_TIME, at + int(horizon * MICROS))
     then = look_up(market, symbols, later, ("mid",), max_age)["mid"]
@@ -315,6 +324,9 @@ def spread_metrics(
     table.insert(2, "effective_over_quoted", ratio)
     table["fills"] = np.bincount(rows, minlength=len(frame))
     table["unobserved"] = np.bincount(rows[np.isnan(mid)], minlength=len(frame))
+    partly = np.bincount(rows[~np.isnan(mid) & np.isnan(then)], minlength=len(frame))
+    table.loc[partly > 0, ["realized_spread_bps", "price_impact_bps"]] = np.nan
+    table["unobserved_later"] = partly
     return table
 
 

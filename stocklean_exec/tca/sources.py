@@ -21,16 +21,26 @@ from stocklean_exec.database import literal, parquet_source, quoted, readable
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import as_utc, shown
 from stocklean_exec.schema.paths import local_path, refuse_addresses
+from stocklean_exec.schema.prices import HIGHEST, LOWEST
 from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS
 from stocklean_exec.tca.asof import NO_TIME
 from stocklean_exec.tca.fill_totals import FILL_TOTALS, source_columns, sql_totals
-from stocklean_exec.tca.inputs import Executed, require_columns
+from stocklean_exec.tca.inputs import Executed, repeated_fills, require_columns
 from stocklean_exec.tca.market_files import MarketFiles
-from stocklean_exec.tca.parquet import ZONED, HashPart, chunks, described, open_parquet, text_hashes, whole
+from stocklean_exec.tca.parquet import (
+    ZONED,
+    HashPart,
+    chunks,
+    described,
+    is_export,
+    open_parquet,
+    text_hashes,
+    whole,
+)
 from stocklean_exec.tca.trade_record import TradeRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import duckdb
     from numpy.typing import NDArray
@@ -180,7 +190,7 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
     Times without a zone are left unchanged; the measures refuse them.
     """
     connection, (names_of_files,) = open_parquet((path, table))
-    with connection:
+    with connection, readable(table):
         types = described(connection, names_of_files, table)
         files = parquet_source(names_of_files)
         names = [name for name in types if columns is None or name in set(columns)]
@@ -199,10 +209,11 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
             elif types[name].startswith("DECIMAL"):
                 column = f"{column}::DOUBLE AS {column}"
             chosen.append(column)
+        if table == "fills":
+            _refuse_repeated(connection, files, types)
         query = f"SELECT {', '.join(chosen)} FROM {files}"  # noqa: S608 - quoted
         plain = all(texts.get(name) or types[name] in _PLAIN for name in names)
-        with readable(table):
-            data = whole(connection, query) if plain else connection.execute(query).fetchnumpy()
+        data = whole(connection, query) if plain else connection.execute(query).fetchnumpy()
     return pd.DataFrame({name: _column(data[name], types[name], texts.get(name)) for name in names}, copy=False)
 
 
@@ -285,7 +296,8 @@ def read_executed(
     Raises
     ------
     InputError
-        Columns are missing, a quantity is not above zero, or times have no zone.
+        Columns are missing, a quantity or a price is not above zero, an execution is in several rows, or times
+        have no zone.
     """
     places = [(path, "fills"), *([] if orders is None else [(orders[0], "orders")])]
     connection, found = open_parquet(*places)
@@ -295,7 +307,8 @@ def read_executed(
         columns = _fill_columns(types, times=times)
         totals = list(sql_totals(columns))
         query = _totals_query(files, columns)
-        _refuse_quantities(connection, files)
+        _refuse_fills(connection, files)
+        _refuse_repeated(connection, files, types)
         if orders is None:
             table = _checked(connection.execute(query).df()).set_index("client_order_id")
             return Executed(table.assign(**{name: empty for name, empty in _EMPTY.items() if name not in totals}))
@@ -336,23 +349,38 @@ def _totals_query(files: str, columns: set[str]) -> str:
     )
 
 
-def _refuse_quantities(connection: duckdb.DuckDBPyConnection, files: str) -> None:
-    """Raise for quantities not above zero, by the files' statistics; NaN shows only in the sums."""
-    query = f"SELECT DISTINCT client_order_id FROM {files} WHERE quantity IS NULL OR quantity <= 0 LIMIT {_LISTED}"  # noqa: S608 - quoted
-    wrong = [row[0] for row in connection.execute(query).fetchall()]
-    if wrong:
-        raise _quantity_error(wrong)
+def _refuse_fills(connection: duckdb.DuckDBPyConnection, files: str) -> None:
+    """Raise for quantities and prices not above zero, by the files' statistics; NaN shows only in the sums."""
+    wrong_price = f"price::DOUBLE < {LOWEST} OR (price::DOUBLE >= {HIGHEST} AND NOT isnan(price::DOUBLE))"
+    for name, wrong in (("quantity", "quantity IS NULL OR quantity <= 0"), ("price", wrong_price)):
+        query = f"SELECT DISTINCT client_order_id FROM {files} WHERE {wrong} LIMIT {_LISTED}"  # noqa: S608 - quoted
+        ids = [row[0] for row in connection.execute(query).fetchall()]
+        if ids:
+            raise _fill_error(ids, name)
 
 
-def _quantity_error(ids: Iterable[object]) -> InputError:
-    text = "has fills whose quantity is not above zero"
-    return InputError("fills", [Problem("fill_quantity", f"{name} {text}") for name in ids])
+def _refuse_repeated(connection: duckdb.DuckDBPyConnection, files: str, columns: Collection[str]) -> None:
+    """Raise for executions in several rows; hashes show that there are none, at a part of the memory of texts."""
+    if "exec_id" not in columns:
+        return
+    query = f"SELECT count(DISTINCT hash(exec_id)) < count(*) FROM {files} WHERE exec_id IS NOT NULL"  # noqa: S608 - quoted
+    if not connection.execute(query).fetchall()[0][0]:
+        return
+    query = f"SELECT exec_id FROM {files} GROUP BY exec_id HAVING count(exec_id) > 1 ORDER BY 1 LIMIT {_LISTED}"  # noqa: S608 - quoted
+    twice = [row[0] for row in connection.execute(query).fetchall()]
+    if twice:
+        raise repeated_fills(twice)
+
+
+def _fill_error(ids: Iterable[object], column: str = "quantity") -> InputError:
+    text = f"has fills whose {column} is not above zero"
+    return InputError("fills", [Problem(f"fill_{column}", f"{name} {text}") for name in ids])
 
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
     wrong = table.loc[table.pop("wrong"), "client_order_id"].tolist()
     if wrong:
-        raise _quantity_error(wrong[:_LISTED])
+        raise _fill_error(wrong[:_LISTED])
     return table
 
 
@@ -376,8 +404,8 @@ def accept_sources(
 ) -> Callable[P, R]:
     """Wrap a measure of frames so that it accepts a blotter, a :class:`TradeRecord` or Parquet files too.
 
-    ``orders`` may be a blotter, its file, or a record, and then ``fills`` need not be given; orders, fills, quotes
-    and trades may be Parquet files, folders or patterns.
+    ``orders`` may be a blotter, its file, its export, or a record, and then ``fills`` need not be given; orders,
+    fills, quotes and trades may be Parquet files, folders or patterns.
 
     Parameters
     ----------
@@ -426,16 +454,17 @@ def accept_sources(
 _SOURCES_NOTE = """
     Notes
     -----
-    In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, or
-    what :func:`~stocklean_exec.trade_record` gave, and then needs no ``fills``. Orders, fills, quotes and
-    trades may also be Parquet files, folders or patterns; quotes and trades may be larger than memory.
+    In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, the
+    folder of an export, or what :func:`~stocklean_exec.trade_record` gave, and then needs no ``fills``. Orders,
+    fills, quotes and trades may also be Parquet files, folders or patterns; quotes and trades may be larger than
+    memory.
     """
 
 
 def _record_of(source: object) -> TradeRecord | None:
     if isinstance(source, TradeRecord):
         return source
-    if isinstance(source, (str, os.PathLike)) and _is_blotter(Path(source)):
+    if isinstance(source, (str, os.PathLike)) and (_is_blotter(Path(source)) or is_export(Path(source))):
         return _whole(source)
     return _whole(source) if isinstance(source, BlotterReader) else None
 

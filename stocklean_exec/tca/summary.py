@@ -57,7 +57,7 @@ class CostSummary:
     tables : by ``side``, ``symbol``, ``order_type``, ``size``, ``hour``, ``exchange``, ``liquidity``, and the
         columns of ``by``
     orders : one row per order, from which the tables are computed
-    outliers, worst, incomplete : rows of ``orders``
+    outliers, worst, incomplete : rows of ``orders``; the first two begin with the worst
     ibkr : by marketability, under the column names of Interactive Brokers' report; with ``sign="performance"``
         only
     """
@@ -172,6 +172,7 @@ def cost_summary(
     measured = per_order[per_order["slippage_cost"].notna() & (per_order["filled_quantity"] > 0)]
     scores = modified_z_scores(measured["slippage_bps"].to_numpy())
     outliers = measured.assign(z_score=scores)[np.abs(scores) > _OUTLIER]
+    outliers = outliers.sort_values("z_score", ascending=factor < 0, kind="stable")
     worst = measured.sort_values("slippage_cost", ascending=factor < 0, kind="stable").head(_WORST)
     return CostSummary(
         headline=_headline(per_order),

@@ -152,3 +152,106 @@ def test_an_error_names_the_row_of_the_file(tmp_path):
     (tmp_path / "t.csv").write_text("symbol,weight\nSPY,0.1\nTLT\n")
     with pytest.raises(InputError, match="line 3 has 1 cells, the header has 2"):
         read_targets(tmp_path / "t.csv")
+
+
+FUND = """Fund of something
+Holdings as of,"Nov 20, 2026"
+\u00a0
+Ticker,Name,Weight (%)
+AAPL,Apple,60.0
+MSFT,Microsoft,40.0
+"""
+
+
+def test_lines_above_the_header_are_one_problem_that_says_what_to_do(tmp_path):
+    (tmp_path / "fund.csv").write_text(FUND, encoding="utf-8-sig")
+    with pytest.raises(InputError) as caught:
+        read_targets(tmp_path / "fund.csv")
+    assert [problem.code for problem in caught.value.problems] == ["csv_preamble"]
+    assert "has 3 lines above its header, 'Ticker,Name,Weight (%)': remove them, or give skiprows=3" in str(
+        caught.value
+    )
+
+
+def test_lines_above_the_header_are_skipped_and_line_numbers_are_those_of_the_file(tmp_path):
+    text = FUND.replace("Ticker,Name,Weight (%)", "symbol,name,weight").replace("0.0", "")
+    (tmp_path / "fund.csv").write_text(text.replace(",6", ",0.6").replace(",4", ",0.4"), encoding="utf-8-sig")
+    assert read_targets(tmp_path / "fund.csv", skiprows=3)["weight"].tolist() == [0.6, 0.4]
+    (tmp_path / "fund.csv").write_text(text + "one cell\n", encoding="utf-8-sig")
+    with pytest.raises(InputError, match="line 7 has 1 cells, the header has 3"):
+        read_targets(tmp_path / "fund.csv", skiprows=3)
+
+
+def test_a_statement_of_many_sections_is_one_problem(tmp_path):
+    lines = ["Statement,Header,Field Name,Field Value", "Statement,Data,Title,x"]
+    lines += ["Positions,Data,Order,Stocks,USD,AAPL,100"] * 200
+    (tmp_path / "p.csv").write_text("\n".join(lines))
+    with pytest.raises(InputError, match="is no table with a header: line 1 has 4 cells, and 200 other") as caught:
+        read_positions(tmp_path / "p.csv")
+    assert len(caught.value.problems) == 1
+
+
+def test_a_file_with_its_header_on_top_lists_the_wrong_lines(tmp_path):
+    (tmp_path / "t.csv").write_text("symbol,weight\nA,0.5,x\nB\n")
+    with pytest.raises(InputError) as caught:
+        read_targets(tmp_path / "t.csv")
+    assert caught.value.codes == ("csv_format",)
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize("skiprows", [-1, "3", 1.0e9])
+def test_a_number_of_lines_that_is_none_is_refused(tmp_path, skiprows):
+    (tmp_path / "t.csv").write_text("symbol,weight\nA,1\n")
+    with pytest.raises(InputError, match="skiprows"):
+        read_targets(tmp_path / "t.csv", skiprows=skiprows)
+    with pytest.raises(InputError, match="skiprows is for CSV files"):
+        read_targets({"A": 1.0}, skiprows=1)
+
+
+def test_a_csv_file_of_many_columns_is_one_problem(tmp_path):
+    head, row = ",".join(f"c{number}" for number in range(50_000)), ",".join("1" for _ in range(50_000))
+    (tmp_path / "t.csv").write_text(f"symbol,weight,{head}\nA,1,{row}\n")
+    with pytest.raises(InputError, match="50,002 columns; the maximum is 1,000") as caught:
+        read_targets(tmp_path / "t.csv")
+    assert len(caught.value.problems) == 1
+
+
+def test_a_frame_of_many_columns_is_one_problem():
+    frame = pd.DataFrame([["A", 1.0, *range(1_000)]], columns=["symbol", "weight", *map(str, range(1_000))])
+    with pytest.raises(InputError) as caught:
+        read_targets(frame)
+    assert caught.value.codes == ("too_many_columns",)
+    assert read_targets(frame.iloc[:, :1_000])["weight"].tolist() == [1.0]
+
+
+def test_tables_of_arrow_are_read_cell_by_cell():
+    relation = duckdb.sql(
+        "SELECT unnest(['brk.b', 'SPY']) AS symbol, unnest([0.5::DOUBLE, 0.25]) AS weight, 7::BIGINT AS con_id, "
+        "NULL::DOUBLE AS limit_price"
+    )
+    frame = read_targets(relation)
+    assert frame[["symbol", "weight", "con_id"]].to_numpy().tolist() == [["BRK B", 0.5, 7], ["SPY", 0.25, 7]]
+    assert frame["limit_price"].isna().all()
+    quotes = duckdb.sql(
+        "SELECT 'A' AS symbol, 1.5::DOUBLE AS last, TIMESTAMPTZ '2026-11-23 14:30+00' AS quoted_at"
+    )
+    assert read_quotes(quotes)["quoted_at"].tolist() == [WHEN]
+
+
+def test_tables_of_polars_are_read():
+    polars = pytest.importorskip("polars")
+    table = polars.DataFrame({"symbol": ["A", "B"], "weight": [0.5, None]})
+    with pytest.raises(InputError, match=r"row 1 \(B\): the weight is empty"):
+        read_targets(table)
+    assert read_targets(table.head(1))["weight"].tolist() == [0.5]
+    with pytest.raises(InputError, match="cannot be read as a table"):
+        read_targets(table["weight"])
+    with pytest.raises(InputError, match="a polars LazyFrame cannot be read; give a DataFrame"):
+        read_targets(table.lazy())
+
+
+def test_an_arrow_table_of_too_many_rows_is_refused_before_it_is_converted():
+    relation = duckdb.sql("SELECT 'A' AS symbol, 1.0::DOUBLE AS weight FROM range(1_000_000)")
+    with pytest.raises(InputError) as caught:
+        read_targets(relation)
+    assert caught.value.codes == ("too_many_rows",)

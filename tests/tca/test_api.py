@@ -230,3 +230,27 @@ def test_without_a_quote_type_the_quote_is_of_unknown_type(sources_of_run):
     assert orders["arrival_delayed"].isna().all()
     assert orders["arrival_price"].notna().all()
     assert sx.slippage(orders, sources_of_run[0].fills("r"))["slippage_bps"].notna().all()
+
+
+@pytest.mark.slow
+def test_the_folder_of_an_export_is_accepted_as_a_record(sources_of_run):
+    blotter, folder = sources_of_run
+    pd.testing.assert_frame_equal(sx.slippage(folder), sx.slippage(blotter))
+    pd.testing.assert_frame_equal(sx.completion(str(folder)), sx.completion(blotter))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [("fills", "give '.*/fills'"), ("quotes", "give '.*/quotes'"), ("trades", "it has no trades")],
+)
+def test_the_folder_of_an_export_is_refused_in_the_place_of_one_table(kind, hint, sources_of_run):
+    blotter, folder = sources_of_run
+    wanted = {
+        "fills": lambda: sx.slippage(blotter.orders(), folder),
+        "quotes": lambda: sx.markouts(blotter, folder, [0]),
+        "trades": lambda: sx.participation(blotter, trades=folder),
+    }
+    with pytest.raises(InputError, match=rf"is the folder of an export; {hint}") as caught:
+        wanted[kind]()
+    assert caught.value.codes == ("export_folder",)

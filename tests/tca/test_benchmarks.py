@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import math
 
 import numpy as np
@@ -285,3 +286,53 @@ def test_an_arrival_price_of_a_crossed_market_is_flagged_and_not_used():
     touch = slippage(orders.assign(arrival_delayed=[False, True]), FILLS_, benchmark="near_touch")
     assert touch["flags"].tolist() == ["crossed_quote", "delayed_quote"]
     assert touch["benchmark_price"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        pd.DatetimeIndex(["2026-11-20", "2026-11-23"]).tz_localize("America/New_York"),  # as yfinance gives them
+        pd.DatetimeIndex(["2026-11-20", "2026-11-23"]).tz_localize("UTC"),
+        pd.DatetimeIndex(["2026-11-20 05:00", "2026-11-23 05:00"]).tz_localize("UTC"),  # midnight in New York
+        pd.DatetimeIndex(["2026-11-20 16:00", "2026-11-23 16:00"]).tz_localize("America/New_York"),
+        ["2026-11-20T00:00:00-05:00", "2026-11-23T00:00:00-04:00"],  # two offsets
+        [dt.date(2026, 11, 20), dt.date(2026, 11, 23)],
+        ["2026-11-20", "2026-11-23"],
+    ],
+    ids=["New York", "UTC midnight", "UTC", "at the close", "offsets", "dates", "texts"],
+)
+def test_daily_dates_with_and_without_a_zone_are_the_same_days(dates):
+    daily = pd.DataFrame({"symbol": "A", "date": dates, "close": [8.5, 10.5]})
+    for benchmark, price in (("close", 10.5), ("previous_close", 8.5)):
+        table = slippage(ORDERS_.iloc[[0]], FILLS_.iloc[:2], benchmark=benchmark, daily=daily)
+        assert table["benchmark_price"].tolist() == [price]
+
+
+@pytest.mark.parametrize("date", ["soon", 20261123, 1.5, True])
+def test_a_daily_date_that_is_none_is_refused(date):
+    daily = pd.DataFrame({"symbol": "A", "date": [date], "close": [8.5]})
+    with pytest.raises(InputError, match="is not a date"):
+        slippage(ORDERS_.iloc[[0]], FILLS_.iloc[:2], benchmark="close", daily=daily)
+
+
+@pytest.mark.parametrize(
+    ("date", "price", "flag"), [("2026-11-12", 8.5, ""), ("2026-11-11", NAN, "stale_daily_price")]
+)
+def test_a_previous_close_is_at_most_eleven_days_old(date, price, flag):
+    # the order arrived on 23 November: eleven days before it is the 12th
+    daily = pd.DataFrame({"symbol": "A", "date": [date], "close": [8.5]})
+    table = slippage(ORDERS_.iloc[[0]], FILLS_.iloc[:2], benchmark="previous_close", daily=daily)
+    np.testing.assert_array_equal(table["benchmark_price"], [price])
+    assert table["flags"].fillna("").tolist() == [flag]
+
+
+def test_realized_spread_and_impact_are_unknown_where_one_fill_has_no_horizon():
+    # A's quotes end at 41 s: 20 s after the fill of 40 s nothing is observed, at 10 s + 20 s the mid is 12
+    row = spread_metrics(ORDERS_, FILLS_, QUOTES, horizon=20).loc["a"]
+    assert row[["fills", "unobserved", "unobserved_later"]].tolist() == [2, 0, 1]
+    assert row[["realized_spread_bps", "price_impact_bps"]].isna().all()
+    effective = (40 * 2e4 * (10 - 11) / 11 + 60 * 2e4 * (11 - 12) / 12) / 100  # of both fills
+    assert row["effective_spread_bps"] == pytest.approx(effective)
+    whole = spread_metrics(ORDERS_, FILLS_, QUOTES, horizon=5).loc["a"]
+    assert whole["unobserved_later"] == 0
+    assert whole["effective_spread_bps"] == pytest.approx(whole["realized_spread_bps"] + whole["price_impact_bps"])

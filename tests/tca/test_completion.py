@@ -201,3 +201,41 @@ def test_fill_times_within_or_before_the_second_of_submission_are_not_negative()
         }
     )
     assert completion(orders, fills)["first_fill_seconds"].tolist() == [0.0, -5.0]
+
+
+# a is filled 20 s after arrival, b is cancelled after 8 s, c is cancelled after 15 s, d arrives after 12 s
+WATCHED = pd.DataFrame(
+    {
+        "client_order_id": ["a", "b", "c", "d"],
+        "symbol": "A",
+        "side": "BUY",
+        "quantity": 10.0,
+        "arrived_at": [AT, AT, AT, AT + pd.Timedelta(seconds=12)],
+        "ended_at": [pd.NaT, AT + pd.Timedelta(seconds=8), AT + pd.Timedelta(seconds=15), pd.NaT],
+    }
+)
+LATER_FILLS = pd.DataFrame(
+    {"client_order_id": ["a", "d"], "quantity": 10.0, "price": 1.0, "filled_at": AT + pd.Timedelta(seconds=20)}
+)
+
+
+@pytest.mark.parametrize(
+    ("until", "reached", "censored", "not_watched", "p50"),
+    [
+        (10, 0, 3, 1, NAN),  # the fills have not happened, d has not been sent
+        (12, 0, 4, 0, NAN),  # d has been watched for 0 s
+        (19.999999, 0, 4, 0, NAN),
+        (20, 2, 2, 0, 20.0),  # d: 1 of 4 after 8 s (b ends then); a: 1 of 1 after 20 s
+        (None, 2, 2, 0, 20.0),
+    ],
+)
+def test_times_to_fill_are_as_of_the_end_of_observation(until, reached, censored, not_watched, p50):
+    end = None if until is None else AT + pd.Timedelta(seconds=until)
+    row = fill_times(WATCHED, LATER_FILLS, shares=[1.0], until=end).iloc[0]
+    assert row[["reached", "censored", "not_watched"]].tolist() == [reached, censored, not_watched]
+    np.testing.assert_array_equal(row["p50_seconds"], p50)
+
+
+def test_the_curve_of_times_to_fill_is_as_of_the_end_of_observation():
+    assert len(fill_curve(WATCHED, LATER_FILLS, until=AT + pd.Timedelta(seconds=10))) == 0
+    assert fill_curve(WATCHED, LATER_FILLS)["seconds"].tolist() == [8.0, 20.0]

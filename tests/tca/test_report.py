@@ -13,7 +13,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.demo import run_demo
 from stocklean_exec.errors import InputError
-from stocklean_exec.tca.report import _STYLE, mask_accounts, report, write_report
+from stocklean_exec.tca.report import _STYLE, _with_messages, mask_accounts, report, write_report
 from stocklean_exec.tca.sources import TradeRecord, trade_record
 
 
@@ -192,7 +192,40 @@ def test_a_run_without_fills_has_a_report():
         made = report("r", opened)
     assert "failed" in made.html
     assert "no order was measured" in made.html
+    assert "REJECTED" in made.html
+    assert "All orders were filled" not in made.html
     read(made.html)
+
+
+@pytest.mark.slow
+def test_a_table_of_many_orders_shows_the_worst_and_says_so(blotter):
+    # 203 orders for 100, bought at 100.01, 100.02, ...: the last is the worst, the first three are not on the page
+    demo = trade_record(blotter, run_id="demo")
+    names = [f"o{number:03d}x" for number in range(203)]
+    orders = pd.concat([demo.orders.iloc[[0]]] * 203, ignore_index=True).assign(
+        client_order_id=names, symbol=names, side="BUY", quantity=1.0, decision_price=100.0, arrival_price=100.0
+    )
+    fills = pd.concat([demo.fills.iloc[[0]]] * 203, ignore_index=True).assign(
+        client_order_id=names, exec_id=names, symbol=names, side="BUY", quantity=1.0
+    )
+    fills["price"] = 100 + (1 + orders.index) / 100
+    page = report("demo", replace(demo, orders=orders.assign(approved=True), fills=fills))
+    text = " ".join(read(page.html).text)
+    shown = text.rpartition(" Orders ")[2]  # the last table
+    assert text.count("200 of 203 rows") == 2  # orders, and symbols
+    assert [name in shown for name in ("o202x", "o003x", "o002x", "o000x")] == [True, True, False, False]
+    assert shown.index("o202x") < shown.index("o201x") < shown.index("o003x")
+    assert len(page.summary.orders) == 203
+
+
+def test_incomplete_orders_have_the_last_message_of_the_broker():
+    incomplete = pd.DataFrame({"reason": ["201", "working"]}, index=["a", "b"])
+    events = pd.DataFrame(
+        {"client_order_id": ["a", "a", "a", None], "message": ["first", "no margin", None, "of the run"]}
+    )
+    found = _with_messages(incomplete, events)["message"]
+    assert found.fillna("").tolist() == ["no margin", ""]
+    assert _with_messages(incomplete, events.iloc[:0]) is incomplete
 
 
 @pytest.mark.slow

@@ -134,6 +134,9 @@ def test_outliers_follow_the_published_rule():
     fills = orders[["client_order_id", "quantity"]].assign(price=100 + np.arange(20) / 100, commission=0.0)
     fills.loc[19, "price"] = 110.0
     assert cost_summary(orders, fills).outliers.index.tolist() == ["o19"]
+    fills.loc[[17, 18], "price"] = [90.0, 105.0]  # o17 is far off, but better
+    for sign in ("cost", "performance"):
+        assert cost_summary(orders, fills, sign=sign).outliers.index.tolist() == ["o19", "o18", "o17"]
 
 
 @pytest.mark.slow
