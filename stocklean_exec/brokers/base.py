@@ -18,6 +18,7 @@ import pandas as pd
 
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem
 from stocklean_exec.portfolio.account_state import CASH_COLUMNS, AccountState, difference, fx_frame
+from stocklean_exec.portfolio.contracts import traded_contracts
 from stocklean_exec.schema.account_ids import is_paper_account, mask_account
 from stocklean_exec.schema.files import read_targets
 from stocklean_exec.schema.frame_validator import FrameValidator
@@ -83,6 +84,8 @@ class Ticket:
     account: str
     con_id: int | None = None
     """Number of the one contract that may be traded for this order; None where the plan names none."""
+    primary_exchange: str = ""
+    """Exchange where that contract is listed; empty where the plan names none."""
     fx_rate: float = 1.0
     """Base currency of the account per unit of ``currency``, as the plan was checked with."""
 
@@ -193,12 +196,12 @@ class Broker(ABC):
     def _read_account(self, wanted: pd.DataFrame | None) -> AccountState:
         figures, taken_at = self.account_figures(), {"account": self.now()}
         positions, taken_at["positions"] = self.positions(), self.now()
-        names = ["symbol", "sec_type", "currency"]
+        names = ["symbol", "sec_type", "currency", "primary_exchange", "con_id"]
         held = positions.loc[positions["quantity"] != 0, names]
         open_orders, taken_at["open_orders"] = self.open_orders(), self.now()
         tables = [held, open_orders[["symbol"]]]
         if wanted is not None:
-            tables.insert(0, wanted)
+            tables.insert(0, _with_contracts(wanted, held))
         symbols = pd.concat(tables, ignore_index=True).drop_duplicates("symbol")
         quotes, taken_at["quotes"] = self.quotes(symbols), self.now()
         base = figures.base_currency
@@ -380,10 +383,17 @@ def _instruments_of(targets: object) -> pd.DataFrame | None:
     if not is_table and not isinstance(targets, (list, tuple, set)):
         targets = read_targets(targets)
     frame = pd.DataFrame({"symbol": symbols_of(targets)})
-    for name in ("sec_type", "currency", "exchange"):
+    for name in ("sec_type", "currency", "exchange", "primary_exchange", "con_id"):
         if isinstance(targets, pd.DataFrame) and name in targets.columns:
             frame[name] = targets[name].tolist()
     return frame
+
+
+def _with_contracts(wanted: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+    """The instruments wanted, each with the contract that a plan would trade for it: its own, or the one held."""
+    traded = traded_contracts(wanted, held).by_symbol
+    numbers = [traded.get(symbol) or None for symbol in wanted["symbol"].tolist()]
+    return wanted.assign(con_id=pd.array(numbers, dtype="Int64")) if any(numbers) else wanted
 
 
 def symbols_of(symbols: object) -> list[str] | None:

@@ -13,6 +13,7 @@ currency; notional is in that currency.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
@@ -31,6 +32,7 @@ from stocklean_exec.portfolio.alignment import (
     parse_nav,
     parse_rates,
 )
+from stocklean_exec.portfolio.contracts import contract_names
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.portfolio.sizing import Sizes, measure, whole_trades
 from stocklean_exec.portfolio.working_orders import (
@@ -55,7 +57,7 @@ from stocklean_exec.schema.inputs import (
     parse_quotes,
     parse_targets,
 )
-from stocklean_exec.schema.order_ids import client_order_ids, is_valid_run_id
+from stocklean_exec.schema.order_ids import client_order_id, client_order_ids, is_valid_run_id
 from stocklean_exec.schema.order_input import (
     MAX_QUANTITY,
     ORDER_TYPES,
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
 __all__ = ["FRACTIONAL_STEP", "plan_orders"]
 
 _DUST = 1e-9  # floating-point noise; far below the smallest tradable part of a share, 0.0001
+_NOT_CARRIED = frozenset({"weight", "con_id", "primary_exchange"})
 _UNRELATED = "shares are working in a symbol that is neither a target nor held"
 _FRACTIONAL = "use fractional=True to sell it"
 
@@ -147,9 +150,10 @@ def plan_orders(
     Returns
     -------
     DataFrame with the columns of :data:`~stocklean_exec.schema.tables.ORDERS`, then ``lot_size``, ``tick_size``,
-    ``detail``, ``con_id`` (the contract to trade, where targets or positions have one) and the targets' other
-    columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a reason, such as
-    ``price_unavailable``; its quantity is NaN without a price.
+    ``detail``, ``con_id`` and ``primary_exchange`` (of the contract to trade, where targets or positions name it),
+    and the targets' other columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a
+    reason, such as ``price_unavailable``; its quantity is NaN without a price. A holding that is to be closed in
+    another contract than the one that is traded under its symbol is such a row too (``other_contract``).
 
     Raises
     ------
@@ -196,6 +200,8 @@ def plan_orders(
     book = align(wanted, held, market, unlisted=unlisted, base_currency=inputs.base_currency, fx=inputs.fx)
     terms = _terms(book, wanted, order_type, tif, fractional=fractional)
     parse_open_orders(open_orders)
+    if open_orders is not None:
+        open_orders = _of_contracts(open_orders, book)
     counted = counted_orders(open_orders, on_open_orders, foreign_orders)
     working = parse_open_orders(counted)
     sizes = measure(book, working, investable, keep=unlisted == "keep", leverage=max_gross)
@@ -435,9 +441,11 @@ def _table(
     sell = np.where(np.isnan(trade), book.weight < 0, trade < 0)
     order = np.concatenate([np.flatnonzero(needed & sell), np.flatnonzero(needed & ~sell)])
     quantity = np.abs(trade[order])
-    symbols = _objects(book.symbols)[order]
+    symbols = _objects(book.ticker)[order]
     sides = _objects(["BUY", "SELL"])[sell[order].astype("int64")]
     ids = client_order_ids(run_id, symbols.tolist(), sides.tolist())
+    if book.ticker != book.symbols:
+        ids = _ids_of_contracts(run_id, symbols.tolist(), sides.tolist())
     _refuse_same_ids(ids, symbols.tolist())
     rows = book.row[order]
 
@@ -481,16 +489,40 @@ def _table(
     contracts = [book.con_id[index] for index in order.tolist()]
     if any(number is not None for number in contracts):
         frame["con_id"] = pd.array(contracts, dtype="Int64")
-    carried = [name for name in targets.columns if name not in frame.columns and name not in ("weight", "con_id")]
+    listed = [book.primary_exchange[index] for index in order.tolist()]
+    if any(name is not None for name in listed):
+        frame["primary_exchange"] = pd.array(listed, dtype="str")
+    carried = [name for name in targets.columns if name not in frame.columns and name not in _NOT_CARRIED]
     if carried:
         carried_rows = targets[carried].reset_index(drop=True).reindex(rows)
         frame = pd.concat([frame, carried_rows.set_axis(frame.index)], axis=1)
     return frame
 
 
+def _of_contracts(open_orders: pd.DataFrame, book: AlignedBook) -> pd.DataFrame:
+    """Working orders without those in another contract than the one that is traded under their symbol."""
+    if "con_id" not in open_orders.columns:
+        return open_orders
+    traded = dict(zip(book.symbols, book.con_id, strict=True))
+    names = contract_names(open_orders, traded)
+    return open_orders[
+        [name == symbol for name, symbol in zip(names, open_orders["symbol"].tolist(), strict=True)]
+    ]
+
+
 def _objects(values: Sequence[str | None]) -> NDArray[np.object_]:
     """Make an array that can be indexed by many rows at once."""
     return np.array(values, dtype=object)
+
+
+def _ids_of_contracts(run_id: str, symbols: list[str], sides: list[str]) -> list[str]:
+    """Client order ids of a plan that has a symbol in several contracts: each next one gets the next number."""
+    seen: Counter[tuple[str, str]] = Counter()
+    ids = []
+    for key in zip(symbols, sides, strict=True):
+        seen[key] += 1
+        ids.append(client_order_id(run_id, *key, seen[key]))
+    return ids
 
 
 def _refuse_same_ids(ids: list[str], symbols: list[str]) -> None:

@@ -304,9 +304,18 @@ class IBClient(IB):
         return [(str(one.tag), str(one.currency), str(one.value)) for one in values if one.account == account]
 
 
-def make_contract(symbol: str, sec_type: str, exchange: str, currency: str) -> Contract:
-    """A contract to look up."""
-    return Contract(symbol=symbol, secType=sec_type, exchange=exchange, currency=currency)
+def make_contract(
+    symbol: str, sec_type: str, exchange: str, currency: str, primary_exchange: str = "", con_id: int = 0
+) -> Contract:
+    """A contract to look up: by its number and exchange alone, or by what is known of it.
+
+    Beside a number, TWS ignores or refuses other fields that contradict it: what comes back is compared instead.
+    """
+    if con_id:
+        return Contract(conId=con_id, exchange=exchange)
+    return Contract(
+        symbol=symbol, secType=sec_type, exchange=exchange, currency=currency, primaryExchange=primary_exchange
+    )
 
 
 def routed(contract: Contract, exchange: str) -> Contract:

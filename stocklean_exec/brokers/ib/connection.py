@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from stocklean_exec import clock
 from stocklean_exec.brokers.ib.account_guard import explain_failure
 from stocklean_exec.brokers.ib.client import Contract, IBClient, Order, RequestError, make_contract, routed
-from stocklean_exec.brokers.ib.market_data import Answer, Instrument, Refusal
+from stocklean_exec.brokers.ib.instruments import Instrument, Listing, Refusal
+from stocklean_exec.brokers.ib.market_data import Answer
 from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
     LINK_LOST,
@@ -204,18 +205,28 @@ class Connection:
         except ConnectionError as error:
             raise ConnectionLostError(f"the connection to TWS was lost during the request for {what}") from error
 
-    async def contract_details(self, instrument: Instrument) -> list[Any] | Refusal:
+    async def contract_details(self, instrument: Instrument) -> list[Listing] | Refusal:
         """Contracts that fit an instrument."""
-        if not is_plain_text("".join(instrument)):
+        if not is_plain_text("".join(map(str, instrument))):
             return Refusal(200, f"{instrument.symbol!r} has characters that TWS does not take")
         asked = make_contract(*instrument)
         try:
             found = await self._request(
-                lambda: self._ib.reqContractDetailsAsync(asked), f"contract {asked.symbol}"
+                lambda: self._ib.reqContractDetailsAsync(asked), f"contract {instrument.symbol}"
             )
         except RequestError as error:
             return Refusal(error.code, error.message)
-        return [routed(details.contract, instrument.exchange) for details in found if details.contract is not None]
+        return [
+            Listing(
+                routed(details.contract, instrument.exchange),
+                magnifier=float(details.priceMagnifier or 1),  # 0 is what TWS sends where there is none
+                min_tick=_positive(details.minTick),
+                min_size=_positive(details.minSize),
+                size_increment=_positive(details.sizeIncrement),
+            )
+            for details in found
+            if details.contract is not None
+        ]
 
     async def snapshot(self, contract: Contract) -> Answer | Refusal:
         """One quote; silence counts as a refusal, unless a price has arrived."""
@@ -534,6 +545,12 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def _positive(value: float | None) -> float:
+    """A number of a contract's details; NaN where TWS has none, or 0."""
+    number = known(value)
+    return number if number is not None and number > 0 else math.nan
 
 
 def _limit_of(order: Order) -> float:
