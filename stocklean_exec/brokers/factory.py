@@ -6,8 +6,11 @@ The client library and the simulator are loaded only when they are connected to.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
+
+import pandas as pd
 
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE
@@ -17,7 +20,7 @@ from stocklean_exec.schema.inputs import opening_positions, parse_quotes
 from stocklean_exec.schema.paths import refuse_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from urllib.parse import SplitResult
 
     from stocklean_exec.brokers.base import Broker
@@ -28,12 +31,15 @@ _EXAMPLES = "mock://?seed=7, sim://?seed=7 and ib://127.0.0.1:4002?client_id=7"
 _CLIENT_OPTIONS = ("account", "client_id", "rate", "timeout", "timezone")
 _OPTIONS = {
     "mock": ("seed", "cash", "account"),
-    "sim": ("seed", "cash", "scenario", "clock", "start", "server_version", *_CLIENT_OPTIONS),
+    "sim": (
+        *("seed", "cash", "base_currency", "fx", "scenario", "clock", "start", "server_version"),
+        *_CLIENT_OPTIONS,
+    ),
     "ib": (*_CLIENT_OPTIONS, "remote"),
 }
 _KEYWORDS = {
     "mock": {"quotes", "positions", "cash", "fx", "fill_plan"},
-    "sim": {"quotes", "positions", "cash", "scenario", "allow_live"},
+    "sim": {"quotes", "positions", "cash", "fx", "scenario", "allow_live"},
     "ib": {"allow_live"},
 }
 _LARGEST_ID = 2**31 - 1  # a client id is a 32-bit integer in the TWS API
@@ -44,7 +50,7 @@ def connect(
     *,
     quotes: object = None,
     positions: object = None,
-    cash: float | None = None,
+    cash: float | Mapping[str, float] | None = None,
     fx: Mapping[str, float] | None = None,
     fill_plan: object = None,
     scenario: object = None,
@@ -55,8 +61,9 @@ def connect(
     ``mock://`` is the mock filler in this process: ``seed``, ``cash``, ``account``.
 
     ``sim://`` starts the wire simulator on a free port of this computer and connects to it as to a TWS:
-    ``seed``, ``cash``, ``scenario`` (a shipped name or a file), ``clock``, ``start``, ``server_version``, and
-    those of ``ib://``; it has no limit on messages unless ``rate`` sets one. Its clock is ``brisk`` (the present
+    ``seed``, ``base_currency``, ``cash`` (``5000``, or ``USD=5000,EUR=200``), ``fx`` (``EUR=1.06,GBP=1.2``),
+    ``scenario`` (a shipped name or a file), ``clock``, ``start``, ``server_version``, and those of ``ib://``; it
+    has no limit on messages unless ``rate`` sets one. Its clock is ``brisk`` (the present
     time, and no waits); with ``virtual`` every run is the same to the byte, on a day of 2022.
 
     ``ib://127.0.0.1:4002`` is a TWS or an IB Gateway: ``client_id`` (1 by default), ``account`` (where the
@@ -67,8 +74,9 @@ def connect(
     ----------
     address : scheme, host and port, and options, such as ``mock://?seed=7&cash=50000``
     quotes : the market of mock and simulator; by default :func:`~stocklean_exec.sample_quotes`
-    positions, cash : what mock and simulator start with
-    fx : exchange rates of the mock filler: US dollars per unit of each other currency that it may trade
+    positions, cash : what mock and simulator start with; the simulator takes cash by currency as well
+    fx : exchange rates of mock and simulator: base currency per unit of each other currency that may be traded.
+        The base currency of the mock filler is the US dollar. Without ``fx`` the simulator has round sample rates
     fill_plan : see :class:`~stocklean_exec.MockBroker`
     scenario : what the simulator does with orders and messages: a name, a file, a mapping, rows, a DataFrame
     allow_live : the live account that may be traded; STOCKLEAN_ALLOW_LIVE must name it as well
@@ -152,6 +160,8 @@ def _options(parts: SplitResult) -> dict[str, str]:
 
 
 def _open_mock(address: str, _: SplitResult, options: dict[str, str], given: dict[str, Any]) -> Broker:
+    if isinstance(given["cash"], Mapping):
+        raise _BadOptionError("mock:// takes cash= as one amount in US dollars")
     return MockBroker(
         sample_quotes() if given["quotes"] is None else given["quotes"],
         positions=given["positions"],
@@ -183,9 +193,10 @@ def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict
     from stocklean_exec.simulator import Simulator  # noqa: PLC0415 - loaded when it is needed
 
     client = _client_options(options, 0.0)
-    cash = _number(options, "cash", 1_000_000.0) if given["cash"] is None else float(given["cash"])
+    cash, rates = _money(options, given)
     scenario = options.get("scenario") if given["scenario"] is None else given["scenario"]
     refuse_addresses({"scenario": scenario})
+    quotes = sample_quotes() if given["quotes"] is None else _listed_quotes(given["quotes"])
     extra: dict[str, Any] = {"clock": "brisk"}
     extra |= {name: options[name] for name in ("clock", "start") if name in options}
     if "server_version" in options:
@@ -193,10 +204,12 @@ def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict
     try:
         simulator = Simulator(
             seed=_whole(options, "seed", 0),
+            base_currency=options.get("base_currency", "USD").upper(),
             cash=cash,
+            rates=rates,
             account=options.get("account", "DU0000001"),
-            quotes=sample_quotes() if given["quotes"] is None else parse_quotes(given["quotes"]),
-            positions=_held(given["positions"]),
+            quotes=quotes,
+            positions=_held(given["positions"], quotes),
             scenario=scenario,
             **extra,
         ).start()
@@ -213,6 +226,23 @@ def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict
         on_close=simulator.stop,
         **client,
     )
+
+
+def _money(
+    options: dict[str, str], given: dict[str, Any]
+) -> tuple[float | Mapping[str, float], Mapping[str, float]]:
+    """Opening cash and exchange rates of the simulator, by keyword or in the address."""
+    from stocklean_exec.simulator.settings import parse_amounts, parse_cash  # noqa: PLC0415 - as above
+
+    cash, rates = given["cash"], given["fx"]
+    try:
+        if cash is None:
+            cash = parse_cash(options.get("cash", "1000000"))
+        if rates is None:
+            rates = parse_amounts(options["fx"]) if "fx" in options else {}
+    except ValueError as error:
+        raise _BadOptionError(f"cash and fx: {error}") from None
+    return cash if isinstance(cash, Mapping) else float(cash), rates
 
 
 _OPENERS = {"mock": _open_mock, "ib": _open_ib, "sim": _open_sim}
@@ -244,11 +274,29 @@ def _check_zone(name: str) -> None:
         raise _BadOptionError(f"timezone={name} is not known; America/New_York is one") from None
 
 
-def _held(positions: object) -> dict[str, tuple[float, float] | float]:
-    """Opening positions as the simulator takes them: shares, and average cost where it is known."""
+def _listed_quotes(quotes: object) -> pd.DataFrame:
+    """Quotes in canonical form, one row for each contract: a symbol may be listed more than once."""
+    terms = [name for name in ("currency", "primary_exchange", "con_id") if name in getattr(quotes, "columns", ())]
+    if not isinstance(quotes, pd.DataFrame) or not terms:
+        return parse_quotes(quotes)
+    parts = [parse_quotes(part) for _, part in quotes.groupby(terms, dropna=False, sort=False)]
+    return pd.concat(parts, ignore_index=True) if parts else parse_quotes(quotes)
+
+
+def _held(positions: object, quotes: pd.DataFrame) -> dict[str | int, tuple[float, float] | float]:
+    """Opening positions as the simulator takes them: shares, and average cost where it is known.
+
+    A position has the contract id as its key where the quotes list that id, and else the symbol.
+    """
     frame = opening_positions(positions)
-    held = zip(frame["symbol"].tolist(), frame["quantity"].tolist(), frame["avg_cost"].tolist(), strict=True)
-    return {symbol: shares if math.isnan(cost) else (shares, cost) for symbol, shares, cost in held}
+    listed = set(quotes["con_id"].dropna()) if "con_id" in quotes.columns else set()
+    ids = frame["con_id"] if "con_id" in frame.columns else pd.Series(pd.NA, index=frame.index)
+    keys = [
+        int(con_id) if pd.notna(con_id) and con_id in listed else symbol
+        for symbol, con_id in zip(frame["symbol"].tolist(), ids.tolist(), strict=True)
+    ]
+    held = zip(keys, frame["quantity"].tolist(), frame["avg_cost"].tolist(), strict=True)
+    return {key: shares if math.isnan(cost) else (shares, cost) for key, shares, cost in held}
 
 
 def _number(options: dict[str, str], name: str, default: float) -> float:

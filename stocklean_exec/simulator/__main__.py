@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 from stocklean_exec.simulator.clock import Mode
 from stocklean_exec.simulator.scenarios.scenario import explain
 from stocklean_exec.simulator.server.server import start
-from stocklean_exec.simulator.settings import Settings
+from stocklean_exec.simulator.settings import Settings, parse_amounts, parse_cash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address, unless --allow-remote")
     parser.add_argument("--allow-remote", action="store_true", help="accept connections from other computers")
     parser.add_argument("--account", default="DU0000001", help="account id, or several separated by commas")
-    parser.add_argument("--cash", type=float, default=1_000_000.0, help="opening cash of each account")
+    parser.add_argument("--base-currency", default="USD", metavar="CURRENCY", help="base currency of the accounts")
+    parser.add_argument(
+        "--cash",
+        type=parse_cash,
+        default=1_000_000.0,
+        metavar="AMOUNTS",
+        help="opening cash of each account: an amount in the base currency, or USD=100000,EUR=50000",
+    )
+    parser.add_argument(
+        "--rates",
+        type=parse_amounts,
+        default={},
+        metavar="RATES",
+        help="exchange rates, base currency per unit: EUR=1.06,GBP=1.2; by default round sample rates",
+    )
     parser.add_argument(
         "--quotes", metavar="FILE.csv", help="columns symbol, bid, ask, and optionally last, close and sizes"
     )
@@ -51,7 +65,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """The settings in parsed ``options``."""
     return Settings(
         accounts=tuple(name.strip() for name in options.account.split(",") if name.strip()),
+        base_currency=options.base_currency.upper(),
         cash=options.cash,
+        rates=options.rates,
         quotes=options.quotes,
         seed=options.seed,
         scenario=options.scenario,

@@ -1,6 +1,7 @@
 """Initial settings of a simulator, and resource limits for clients.
 
-Pure data. Cash and prices are in US dollars, sizes in shares, times in seconds.
+Pure data. Amounts are in the currency named, prices in the unit of each contract's quotes, sizes in shares, times
+in seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +15,43 @@ if TYPE_CHECKING:
 
     from stocklean_exec.simulator.clock import Mode
 
-__all__ = ["Limits", "Settings"]
+__all__ = ["Limits", "Settings", "parse_amounts", "parse_cash"]
+
+
+def parse_amounts(text: str) -> dict[str, float]:
+    """Numbers by currency, as command line and address have them.
+
+    Raises
+    ------
+    ValueError
+        The text is not a list of ``CURRENCY=NUMBER``.
+
+    Examples
+    --------
+    >>> parse_amounts("EUR=1.06,gbp=1.2")
+    {'EUR': 1.06, 'GBP': 1.2}
+    """
+    amounts = {}
+    for part in text.split(","):
+        currency, equals, number = (one.strip() for one in part.partition("="))
+        try:
+            amounts[currency.upper()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not currency.isalpha():
+            raise ValueError(f"{part.strip()!r} is not of the form EUR=1.06")
+    return amounts
+
+
+def parse_cash(text: str) -> float | dict[str, float]:
+    """An amount in the base currency, or amounts by currency.
+
+    Examples
+    --------
+    >>> parse_cash("5000"), parse_cash("USD=5000,EUR=200")
+    (5000.0, {'USD': 5000.0, 'EUR': 200.0})
+    """
+    return parse_amounts(text) if "=" in text else float(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +80,16 @@ class Settings:
     """Initial settings of a venue."""
 
     accounts: tuple[str, ...] = ("DU0000001",)
-    cash: float = 1_000_000.0
-    """Opening cash of each account."""
-    positions: Mapping[str, Any] = field(default_factory=dict)
-    """Opening positions of the first account: symbol to shares, or to (shares, average cost)."""
+    base_currency: str = "USD"
+    """Base currency of the accounts."""
+    cash: float | Mapping[str, float] = 1_000_000.0
+    """Opening cash of each account: an amount in the base currency, or amounts by currency."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Exchange rates: base currency per unit of each other currency; empty for round sample rates."""
+    positions: Mapping[str | int, Any] = field(default_factory=dict)
+    """Opening positions of the first account: symbol or contract id to shares, or to (shares, average cost)."""
     quotes: Any = None
-    """See :func:`~stocklean_exec.read_quotes`; None for the sample symbols."""
+    """See :func:`~stocklean_exec.simulator.scenarios.listings.read_listings`; None for the sample symbols."""
     seed: int = 0
     scenario: Any = None
     """See :func:`~stocklean_exec.simulator.scenarios.scenario.load_scenario`."""

@@ -197,3 +197,45 @@ def test_the_account_named_in_the_address_is_traded():
 def test_options_omitted_from_an_address_have_the_documented_defaults():
     found = factory._client_options({}, factory.DEFAULT_RATE)
     assert found == {"client_id": 1, "rate": 45.0, "seconds": 10.0, "zone": "America/New_York"}
+
+
+def test_the_simulator_lists_a_symbol_twice_and_holds_the_contract_that_is_named():
+    quotes = pd.DataFrame(
+        {
+            "symbol": ["ABC", "ABC"],
+            "bid": [9.99, 10.99],
+            "ask": [10.01, 11.01],
+            "primary_exchange": ["NASDAQ", "LSEETF"],
+            "con_id": [6, 7],
+            "quoted_at": pd.Timestamp("2022-12-29", tz="UTC"),
+        }
+    )
+    held = pd.DataFrame({"symbol": ["ABC"], "quantity": [50.0], "avg_cost": [8.0], "con_id": [7]})
+    with sx.connect("sim://?seed=7", quotes=quotes, positions=held) as broker:
+        row = broker.positions().iloc[0]
+        assert (row["symbol"], row["quantity"], row["avg_cost"], row["con_id"]) == ("ABC", 50.0, 8.0, 7)
+
+
+def test_the_simulator_has_a_base_currency_rates_and_cash_by_currency():
+    address = "sim://?base_currency=GBP&cash=GBP=5000,USD=100&fx=USD=0.8"
+    with sx.connect(address, quotes={"SPY": 123.0}) as broker:
+        assert (broker.cash(), broker.nav()) == (5_080.0, 5_080.0)
+    cash, fx = {"GBP": 70.0, "USD": 10.0}, {"USD": 0.75}
+    with sx.connect("sim://?base_currency=gbp", quotes={"SPY": 123.0}, cash=cash, fx=fx) as broker:
+        assert broker.cash() == 77.5
+
+
+@pytest.mark.parametrize(
+    ("address", "keywords"),
+    [
+        ("sim://?cash=lots", {}),
+        ("sim://?fx=EUR", {}),
+        ("sim://?base_currency=POUND", {}),
+        ("sim://?base_currency=GBP&fx=EUR=0.9", {}),
+        ("sim://", {"cash": {"NOK": 5.0}}),
+        ("mock://", {"cash": {"USD": 5.0}}),
+    ],
+)
+def test_money_that_cannot_be_read_is_refused(address, keywords):
+    with pytest.raises(InputError):
+        sx.connect(address, **keywords)

@@ -8,13 +8,13 @@ from stocklean_exec.simulator import Simulator, read_journal
 from stocklean_exec.simulator.exchange.journal import Journal
 from stocklean_exec.simulator.exchange.persistence import StateFile
 from stocklean_exec.simulator.files import AddressError, local_file
-from stocklean_exec.simulator.scenarios.quotes import read_quotes
+from stocklean_exec.simulator.scenarios.listings import read_listings
 from stocklean_exec.simulator.scenarios.scenario import load_scenario
 
 ADDRESSES = ["https://x/y", "s3:bucket/y", "file:y", "other://x/y", Path("https://x/y"), Path("other://x/y")]
 
 
-@pytest.mark.parametrize("take", [local_file, load_scenario, read_quotes, StateFile, Journal, read_journal])
+@pytest.mark.parametrize("take", [local_file, load_scenario, read_listings, StateFile, Journal, read_journal])
 @pytest.mark.parametrize("address", ADDRESSES, ids=str)
 def test_an_address_is_refused(take, address):
     with pytest.raises(AddressError, match="is an address, not a file's path"):

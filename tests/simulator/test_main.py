@@ -111,12 +111,13 @@ def test_options_reach_the_venue(recorded, tmp_path):
     quotes = tmp_path / "quotes.csv"
     quotes.write_text("symbol,bid,ask\nAAPL,10.00,10.10\n", encoding="utf-8")
     options = ["--account", "DU7654321", "--quotes", str(quotes), "--server-version", "178"]
-    options += ["--state", str(tmp_path / "state"), "--scenario", "partial_fills", "--cash", "5000"]
+    options += ["--state", str(tmp_path / "state"), "--scenario", "partial_fills"]
+    options += ["--base-currency", "gbp", "--cash", "GBP=4600,USD=500", "--rates", "USD=0.8"]
     requests = [["71", "2", "1", ""], ["62", "1", "8", "All", "NetLiquidation"], ["49", "1"]]
     data = served(*options, requests=requests)
     assert b"178\0" in data
     assert b"DU7654321\0" in data
-    assert b"5000.00" in data
+    assert b"5000.00\0GBP" in data
     assert (tmp_path / "state").exists()
 
 

@@ -1,7 +1,10 @@
 """Account requests: positions, values, summaries, profit and loss; and the updates after executions.
 
-Values use the last trade, else the mid price, else the close. After an execution, subscribers receive the
-position, its portfolio line and the changed values of :data:`CORE`; all other changed values are sent every three
+Values use the last trade, else the mid price, else the close. Totals are in the base currency; the ledger has a
+row for each currency that the account holds or has held, and one for all.
+
+After an execution, subscribers of account updates receive the position, its portfolio line and the changed values
+of :data:`CORE` and of the ledger. All other changed values, and those of account summaries, are sent every three
 minutes of the venue's clock, as TWS does.
 """
 
@@ -11,7 +14,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.simulator.clock import local_time
-from stocklean_exec.simulator.exchange.accounts import INITIAL_MARGIN, SUMMARY_TAGS
+from stocklean_exec.simulator.exchange.accounts import BASE, INITIAL_MARGIN, LEDGER_TAGS, SUMMARY_TAGS
 from stocklean_exec.simulator.protocol.field_layouts import UNSET_DOUBLE
 
 if TYPE_CHECKING:
@@ -24,23 +27,17 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.venue_context import VenueContext
     from stocklean_exec.simulator.protocol.requests import Request
 
+Line = tuple[str, str, str]
+"""An account value: tag, value, currency."""
+
 __all__ = ["CORE", "UPDATE_SECONDS", "AccountService"]
 
-CORE = (
-    "NetLiquidation",
-    "TotalCashValue",
-    "AvailableFunds",
-    "BuyingPower",
-    "GrossPositionValue",
-    "UnrealizedPnL",
-    "RealizedPnL",
-)
-"""Account values sent after each execution."""
+CORE = ("NetLiquidation", "TotalCashValue", "AvailableFunds", "BuyingPower", "GrossPositionValue")
+"""Totals sent after each execution."""
 UPDATE_SECONDS = 180.0
 """Interval of account updates: TWS API documentation, reqAccountUpdates, "every three minutes"."""
-_LEDGER = ("CashBalance", "TotalCashBalance", "StockMarketValue", "NetLiquidationByCurrency")
-_PER_CURRENCY = (*_LEDGER, "UnrealizedPnL", "RealizedPnL", "ExchangeRate", "Currency", "RealCurrency")
 _NO_CURRENCY = frozenset({"AccountType", "Cushion", "Leverage", "HighestSeverity", "DayTradesRemaining"})
+_ALL_CURRENCIES = "ALL"  # in the tag $LEDGER:ALL; $LEDGER alone is the base currency (reqAccountSummary)
 _FIXED = {"AccountType": "INDIVIDUAL", "HighestSeverity": "0", "DayTradesRemaining": "-1"}
 
 
@@ -51,14 +48,16 @@ class AccountService:
         self._context = context
         self._ledger = context.ledger
         self._missed: dict[tuple[str, int], Contract] = {}
-        prices = self._context.prices()
-        self._opening = {name: one.net_liquidation(prices) for name, one in self._ledger.accounts.items()}
+        self._opening = {name: self._net(one) for name, one in self._ledger.accounts.items()}
         context.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
 
     def open_account(self, account: Account) -> None:
         """Add an account; its daily profit starts from its current value."""
         self._ledger.open_account(account)
-        self._opening[account.name] = account.net_liquidation(self._context.prices())
+        self._opening[account.name] = self._net(account)
+
+    def _net(self, account: Account) -> float:
+        return account.net_liquidation(self._context.prices(), self._context.rates)
 
     # positions
 
@@ -139,36 +138,42 @@ class AccountService:
         """CancelAccountUpdatesMulti."""
         session.subs.multi.pop(request.req_id, None)
 
-    def _send_value(self, session: Connection, req_id: int, name: str, line: tuple[str, str, str]) -> None:
+    def _send_value(self, session: Connection, req_id: int, name: str, line: Line) -> None:
         """Send one value to reqAccountUpdates (-1) or to reqAccountUpdatesMulti."""
         key, value, currency = line
-        session.subs.sent[(req_id, key)] = value
+        session.subs.sent[(req_id, name, key, currency)] = value
         values = {"key": key, "value": value, "currency": currency, "account": name}
         if req_id < 0:
             session.send("updateAccountValue", values)
         else:
             session.send("accountUpdateMulti", values | {"reqId": req_id})
 
-    def _all_values(self, name: str) -> Iterator[tuple[str, str, str]]:
-        account = self._ledger.accounts[name]
+    def _all_values(self, name: str) -> Iterator[Line]:
         yield "AccountCode", name, ""
         yield "AccountReady", "true", ""
         yield "AccountType", "INDIVIDUAL", ""
-        for tag, value in account.values(self._context.prices()).items():
-            yield tag, value, "" if tag in _NO_CURRENCY else account.currency
-        for currency in (account.currency, "BASE"):
-            for tag, value in self._ledger_values(account, currency).items():
-                yield tag, value, currency
+        yield from self._changing_values(self._ledger.accounts[name])
 
-    def _ledger_values(self, account: Account, currency: str) -> dict[str, str]:
-        values = account.values(self._context.prices())
-        cash, stock, net = (values[tag] for tag in ("TotalCashValue", "StockMarketValue", "NetLiquidation"))
-        texts = (cash, cash, stock, net, values["UnrealizedPnL"], values["RealizedPnL"], "1.00")
-        return dict(zip(_PER_CURRENCY, (*texts, currency, currency), strict=True))
+    def _changing_values(self, account: Account) -> Iterator[Line]:
+        for tag, value in self._context.values(account).items():
+            if tag not in LEDGER_TAGS:
+                yield tag, value, "" if tag in _NO_CURRENCY else account.currency
+        yield from self._ledger_rows(account, _ALL_CURRENCIES)
+
+    def _ledger_rows(self, account: Account, wanted: str) -> Iterator[Line]:
+        """Rows of the ledger in the wanted currency, or in all; the base currency comes with the row of all."""
+        listed = account.currencies()
+        if self._context.switches.unheld_rates:
+            listed = list(dict.fromkeys((*listed, *self._context.rates)))
+        for currency in (*listed, BASE):
+            own = account.currency if currency == BASE else currency
+            if wanted in {_ALL_CURRENCIES, own}:
+                row = account.ledger(currency, self._context.prices(), self._context.rates)
+                yield from ((tag, value, currency) for tag, value in row.items())
 
     def _portfolio(self, name: str, contract: Contract, held: Position) -> dict[str, Any]:
-        price = self._context.price_of(contract.symbol)
-        value = round(price * held.quantity, 8)
+        price = self._context.price_of(contract.key)
+        value = round(contract.money(price) * held.quantity, 8)
         return _contract(contract) | {
             "primaryExchange": contract.primary_exchange,
             "position": held.quantity,
@@ -193,33 +198,35 @@ class AccountService:
             text = "Error validating request.-'ae' : cause - Invalid group or tags"
             session.error(request.req_id, 321, text)
             return
+        session.subs.forget(request.req_id)
         session.subs.summaries[request.req_id] = (names, tags)
-        self._send_summary(session, request.req_id, names, tags)
+        for name in names:
+            self._send_summary(session, request.req_id, name, tags)
+        session.send("accountSummaryEnd", {"reqId": request.req_id})
 
     def cancel_summary(self, session: Connection, request: Request) -> None:
         """CancelAccountSummary."""
         session.subs.summaries.pop(request.req_id, None)
 
-    def _send_summary(
-        self, session: Connection, req_id: int, names: tuple[str, ...], tags: tuple[str, ...]
-    ) -> None:
-        for name in names:
-            for tag, value, currency in self._summarised(self._ledger.accounts[name], tags):
+    def _send_summary(self, session: Connection, req_id: int, name: str, tags: tuple[str, ...]) -> None:
+        """Send the values of a summary that it has not sent yet."""
+        for tag, value, currency in self._summarised(self._ledger.accounts[name], tags):
+            key = (req_id, name, tag, currency)
+            if session.subs.sent.get(key) != value:
+                session.subs.sent[key] = value
                 values = {"reqId": req_id, "account": name, "tag": tag, "value": value, "currency": currency}
                 session.send("accountSummary", values)
-        session.send("accountSummaryEnd", {"reqId": req_id})
 
-    def _summarised(self, account: Account, tags: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-        values = account.values(self._context.prices()) | _FIXED
+    def _summarised(self, account: Account, tags: tuple[str, ...]) -> Iterator[Line]:
+        values = self._context.values(account) | _FIXED
         known = SUMMARY_TAGS if "All" in tags else tags
         for tag in known:
             if tag in values:
                 yield tag, values[tag], "" if tag in _NO_CURRENCY else account.currency
         for requested in tags:
-            if requested.startswith("$LEDGER"):
-                for currency in (account.currency, "BASE"):
-                    for tag, value in self._ledger_values(account, currency).items():
-                        yield tag, value, currency
+            name, _, currency = requested.partition(":")
+            if name == "$LEDGER":
+                yield from self._ledger_rows(account, currency.upper() or account.currency)
 
     # profit
 
@@ -236,10 +243,10 @@ class AccountService:
         session.subs.pnl.pop(request.req_id, None)
 
     def _send_pnl(self, session: Connection, req_id: int, name: str) -> None:
-        account, prices = self._ledger.accounts[name], self._context.prices()
-        daily = account.net_liquidation(prices) - self._opening[name]
-        values = {"reqId": req_id, "daily": daily, "unrealized": account.unrealized(prices)}
-        session.send("pnl", values | {"realized": account.realized()})
+        account, prices, rates = self._ledger.accounts[name], self._context.prices(), self._context.rates
+        daily = self._net(account) - self._opening[name]
+        values = {"reqId": req_id, "daily": daily, "unrealized": account.unrealized(prices, rates)}
+        session.send("pnl", values | {"realized": account.realized(rates)})
 
     def pnl_single(self, session: Connection, request: Request) -> None:
         """ReqPnLSingle."""
@@ -307,6 +314,9 @@ class AccountService:
         for session in list(self._context.sessions.values()):
             for name in self._ledger.accounts if self._context.link else ():
                 self._send_changes(session, name)
+            for req_id, (names, tags) in session.subs.summaries.items() if self._context.link else ():
+                for name in names:
+                    self._send_summary(session, req_id, name, tags)
         self._context.clock.schedule(UPDATE_SECONDS, self._update_all, work=False)
 
     def _send_changes(self, session: Connection, name: str, tags: tuple[str, ...] | None = None) -> None:
@@ -315,13 +325,11 @@ class AccountService:
         listeners += [req_id for req_id, requested in subs.multi.items() if name in self._names(requested)]
         if not listeners:
             return
-        account = self._ledger.accounts[name]
-        values = account.values(self._context.prices())
+        lines = list(self._changing_values(self._ledger.accounts[name]))
         for req_id in listeners:
-            for tag in tags or values:
-                value = values[tag]
-                currency = "" if tag in _NO_CURRENCY else account.currency
-                if subs.sent.get((req_id, tag)) != value:
+            for tag, value, currency in lines:
+                wanted = tags is None or tag in tags or tag in LEDGER_TAGS
+                if wanted and subs.sent.get((req_id, name, tag, currency)) != value:
                     self._send_value(session, req_id, name, (tag, value, currency))
         if subs.account == name:
             session.send("updateAccountTime", {"time": self._minute()})
@@ -329,11 +337,12 @@ class AccountService:
     def margins(self, order: Order, price: float) -> dict[str, str]:
         """Effect of a what-if order on the margins of its account, as texts of openOrder."""
         account = self._ledger.accounts[order.account]
-        values = account.values(self._context.prices())
+        values = self._context.values(account)
         held = account.positions.get(order.contract.con_id)
         before = held.quantity if held else 0.0
         signed = order.request.quantity if order.request.side == "BUY" else -order.request.quantity
-        change = (abs(before + signed) - abs(before)) * price * INITIAL_MARGIN
+        worth = price * self._context.rates[order.contract.currency]
+        change = (abs(before + signed) - abs(before)) * worth * INITIAL_MARGIN
         now = {"init": float(values["InitMarginReq"]), "maint": float(values["MaintMarginReq"])}
         equity = float(values["EquityWithLoanValue"])
         texts: dict[str, str] = {}
@@ -354,6 +363,6 @@ def _contract(contract: Contract) -> dict[str, Any]:
         "symbol": contract.symbol,
         "secType": contract.sec_type,
         "currency": contract.currency,
-        "localSymbol": contract.symbol,
+        "localSymbol": contract.local_symbol,
         "tradingClass": contract.trading_class,
     }

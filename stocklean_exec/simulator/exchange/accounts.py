@@ -1,7 +1,11 @@
 """Accounts: cash, positions, average cost, realised profit, and the account values that TWS reports.
 
-Pure arithmetic. Quantities are signed shares (negative is short), amounts are in the base currency. The
-average cost of a position includes the commissions of the trades that opened it, and the profit of a closing
+Pure arithmetic. Quantities are signed shares (negative is short). Cash and positions are kept in the currency of
+each; totals are in the account's base currency, at exchange rates of base currency per unit. Nothing is converted
+by itself: buying shares in a currency that the account does not hold leaves a debt in it, as in a margin account
+of TWS.
+
+The average cost of a position includes the commissions of the trades that opened it, and the profit of a closing
 trade is net of both its own commission and that share, as TWS reports it: the captured sale of a share at the
 price paid for it realises minus the two commissions.
 
@@ -13,10 +17,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stocklean_exec.simulator.exchange.rates import rate_text
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SUMMARY_TAGS", "Account", "Position"]
+    from stocklean_exec.simulator.exchange.rates import Rates
+
+__all__ = ["BASE", "LEDGER_TAGS", "SUMMARY_TAGS", "Account", "Position"]
+
+BASE = "BASE"
+"""What TWS has in place of a currency in the ledger row of all currencies together."""
 
 LEVERAGE = 4.0
 """Buying power is this multiple of the available equity: intraday leverage of a US margin account (4 to 1)."""
@@ -57,19 +68,33 @@ SUMMARY_TAGS = (
 """Tags of reqAccountSummary."""
 
 
+LEDGER_TAGS = (
+    *("CashBalance", "TotalCashBalance", "StockMarketValue", "NetLiquidationByCurrency", "UnrealizedPnL"),
+    *("RealizedPnL", "ExchangeRate", "Currency", "RealCurrency"),
+)
+"""Tags of the ledger: one row for each currency, and one for :data:`BASE`."""
+
+
 @dataclass(slots=True)
 class Position:
-    """Position in one contract. ``average_cost`` is per share and includes opening commissions."""
+    """Position in one contract. ``average_cost`` is money per share and includes opening commissions.
+
+    ``symbol`` is the key of the contract's quote; an empty ``currency`` is that of the account.
+    """
 
     symbol: str
     quantity: float = 0.0
     average_cost: float = 0.0
     realized: float = 0.0
+    currency: str = ""
 
 
 @dataclass(slots=True)
 class Account:
-    """One account. ``cash`` and all values are in ``currency``.
+    """One account with the base currency ``currency``.
+
+    ``cash`` is the balance in the base currency, ``foreign`` the balances in the other currencies that the account
+    holds or has held.
 
     Examples
     --------
@@ -79,6 +104,12 @@ class Account:
     >>> account.trade(1, "AAPL", 1, 257.95, 1.0)
     >>> account.trade(1, "AAPL", -1, 257.95, 1.016569)
     -2.016569
+
+    Shares in another currency are paid in it:
+
+    >>> account.trade(2, "ABC", 1_000, 8.0, 4.0, "GBP")
+    >>> account.balances()
+    {'USD': 999997.983431, 'GBP': -8004.0}
     """
 
     name: str
@@ -86,14 +117,29 @@ class Account:
     currency: str = "USD"
     positions: dict[int, Position] = field(default_factory=dict)
     opening_value: float | None = None
+    foreign: dict[str, float] = field(default_factory=dict)
 
-    def trade(self, con_id: int, symbol: str, shares: float, price: float, commission: float) -> float | None:
+    def balances(self) -> dict[str, float]:
+        """Cash by currency, the base currency first; negative is owed."""
+        return {self.currency: self.cash, **self.foreign}
+
+    def receive(self, currency: str, amount: float) -> None:
+        """Add ``amount``, negative for a payment, to the balance in ``currency``."""
+        if currency in {"", self.currency}:
+            self.cash = round(self.cash + amount, 8)
+        else:
+            self.foreign[currency] = round(self.foreign.get(currency, 0.0) + amount, 8)
+
+    def trade(
+        self, con_id: int, symbol: str, shares: float, price: float, commission: float, currency: str = ""
+    ) -> float | None:
         """Book ``shares`` (signed) at ``price``; the realised profit, or None when nothing was closed.
 
-        A trade that crosses zero first closes, then opens with the remainder; its commission is split pro rata.
+        All amounts are in ``currency``, by default the base currency. A trade that crosses zero first closes, then
+        opens with the remainder; its commission is split pro rata.
         """
-        held = self.positions.setdefault(con_id, Position(symbol))
-        self.cash = round(self.cash - shares * price - commission, 8)
+        held = self.positions.setdefault(con_id, Position(symbol, currency=currency))
+        self.receive(currency, -shares * price - commission)
         closed = min(abs(shares), abs(held.quantity)) if held.quantity * shares < 0 else 0.0
         realized = None
         if closed:
@@ -104,31 +150,59 @@ class Account:
         _reposition(held, shares, price, commission, closed)
         return realized
 
-    def market_value(self, prices: Mapping[str, float]) -> float:
+    def currencies(self) -> list[str]:
+        """Currencies that the account holds or has held, as cash or shares; the base currency first."""
+        held = (one.currency or self.currency for one in self.positions.values())
+        return list(dict.fromkeys((*self.balances(), *held)))
+
+    def total_cash(self, rates: Rates | None = None) -> float:
+        """All balances in the base currency."""
+        return sum(amount * self._rate(currency, rates) for currency, amount in self.balances().items())
+
+    def market_value(self, prices: Mapping[str, float], rates: Rates | None = None) -> float:
         """Market value of all positions, signed."""
-        return sum(_value(held, prices) for held in self.positions.values())
+        return sum(_value(held, prices) * self._rate(held.currency, rates) for held in self.positions.values())
 
-    def unrealized(self, prices: Mapping[str, float]) -> float:
+    def unrealized(self, prices: Mapping[str, float], rates: Rates | None = None) -> float:
         """Unrealised profit at ``prices``, before closing costs."""
-        return sum(_value(held, prices) - held.quantity * held.average_cost for held in self.positions.values())
+        return sum(_gain(held, prices) * self._rate(held.currency, rates) for held in self.positions.values())
 
-    def realized(self) -> float:
-        """Realised profit so far."""
-        return sum(held.realized for held in self.positions.values())
+    def realized(self, rates: Rates | None = None) -> float:
+        """Realised profit so far, at today's rates."""
+        return sum(held.realized * self._rate(held.currency, rates) for held in self.positions.values())
 
-    def net_liquidation(self, prices: Mapping[str, float]) -> float:
+    def net_liquidation(self, prices: Mapping[str, float], rates: Rates | None = None) -> float:
         """Cash plus market value."""
-        return self.cash + self.market_value(prices)
+        return self.total_cash(rates) + self.market_value(prices, rates)
 
-    def values(self, prices: Mapping[str, float]) -> dict[str, str]:
-        """All account values by tag, as text with two decimals."""
-        gross = sum(abs(_value(held, prices)) for held in self.positions.values())
-        net = self.net_liquidation(prices)
+    def _rate(self, currency: str, rates: Rates | None) -> float:
+        """Base currency per unit. Without ``rates`` only the base currency has one."""
+        return 1.0 if rates is None or currency in {"", self.currency} else rates[currency]
+
+    def ledger(self, currency: str, prices: Mapping[str, float], rates: Rates | None = None) -> dict[str, str]:
+        """The ledger row of one currency, in that currency; of :data:`BASE`, in the base currency."""
+        if currency == BASE:
+            cash, stock = self.total_cash(rates), self.market_value(prices, rates)
+            gain, profit, rate = self.unrealized(prices, rates), self.realized(rates), 1.0
+        else:
+            held = [one for one in self.positions.values() if (one.currency or self.currency) == currency]
+            cash, stock = self.balances().get(currency, 0.0), sum(_value(one, prices) for one in held)
+            gain, profit = sum(_gain(one, prices) for one in held), sum(one.realized for one in held)
+            rate = self._rate(currency, rates)
+        amounts = [_amount(one) for one in (cash, cash, stock, cash + stock, gain, profit)]
+        return dict(zip(LEDGER_TAGS, (*amounts, rate_text(rate), currency, currency), strict=True))
+
+    def values(self, prices: Mapping[str, float], rates: Rates | None = None) -> dict[str, str]:
+        """All totals by tag, in the base currency, as text with two decimals."""
+        gross = sum(
+            abs(_value(held, prices)) * self._rate(held.currency, rates) for held in self.positions.values()
+        )
+        net, cash = self.net_liquidation(prices, rates), self.total_cash(rates)
         initial, maintenance = gross * INITIAL_MARGIN, gross * MAINTENANCE_MARGIN
         amounts = {
             "NetLiquidation": net,
-            "TotalCashValue": self.cash,
-            "SettledCash": self.cash,
+            "TotalCashValue": cash,
+            "SettledCash": cash,
             "AccruedCash": 0.0,
             "BuyingPower": max(net - initial, 0.0) * LEVERAGE,
             "EquityWithLoanValue": net,
@@ -141,21 +215,29 @@ class Account:
             "MaintMarginReq": maintenance,
             "AvailableFunds": net - initial,
             "ExcessLiquidity": net - maintenance,
-            "UnrealizedPnL": self.unrealized(prices),
-            "RealizedPnL": self.realized(),
-            "StockMarketValue": self.market_value(prices),
+            "UnrealizedPnL": self.unrealized(prices, rates),
+            "RealizedPnL": self.realized(rates),
+            "StockMarketValue": self.market_value(prices, rates),
         }
         for prefix in ("Full", "LookAhead"):
             for tag in ("InitMarginReq", "MaintMarginReq", "AvailableFunds", "ExcessLiquidity"):
                 amounts[f"{prefix}{tag}"] = amounts[tag]
-        texts = {tag: f"{amount + 0.0:.2f}" for tag, amount in amounts.items()}
+        texts = {tag: _amount(amount) for tag, amount in amounts.items()}
         texts["Cushion"] = f"{(net - maintenance) / net if net else 0:.6f}"
         texts["Leverage"] = f"{gross / net if net else 0:.2f}"
         return texts
 
 
+def _amount(amount: float) -> str:
+    return f"{amount + 0.0:.2f}"
+
+
 def _value(held: Position, prices: Mapping[str, float]) -> float:
     return held.quantity * prices.get(held.symbol, held.average_cost)
+
+
+def _gain(held: Position, prices: Mapping[str, float]) -> float:
+    return _value(held, prices) - held.quantity * held.average_cost
 
 
 def _reposition(held: Position, shares: float, price: float, commission: float, closed: float) -> None:

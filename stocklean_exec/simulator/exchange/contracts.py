@@ -1,16 +1,22 @@
-"""The stocks and funds of a venue, and the search for a client's contract.
+"""The contracts of a venue, and the search for a client's contract.
 
-Pure. Contract ids of three symbols are captured ones; every other id is a function of the symbol alone, so that
-two venues, or one venue after a restart, agree.
+Pure. Contract ids of three symbols are captured ones; every other id is stated in the quotes or a function of the
+symbol, the currency and for a further listing the exchange, so that two venues, or one venue after a restart,
+agree.
 
-A contract is found by its id, or by symbol, and by currency, exchange and security type where given. Prices are
-multiples of ``min_tick``; the tick sizes are also available as market rules, as in TWS.
+A contract is found by its id, or by symbol, and by currency, exchange, primary exchange and security type where
+given. Several may fit: contract details list them all, while an order or a market data request is ambiguous, as in
+TWS. What is given beside an id must agree with it, else nothing is found (error 200). Whether a real TWS ignores a
+contradiction is not known, so a client that depends on it should not pass.
+
+Quotes and limit prices are multiples of ``min_tick``, in the unit of the quotes; the tick sizes are also available
+as market rules, as in TWS.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -18,8 +24,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stocklean_exec.simulator.protocol.requests import ContractSpec
+    from stocklean_exec.simulator.scenarios.listings import Listing
 
-__all__ = ["EXCHANGES", "MARKET_RULES", "ORDER_TYPES", "Catalogue", "Contract", "contract_id", "on_tick"]
+__all__ = [
+    "EXCHANGES",
+    "ORDER_TYPES",
+    "Catalogue",
+    "Contract",
+    "contract_id",
+    "listed_contract",
+    "make_contract",
+    "market_rule",
+    "on_tick",
+]
 
 EXCHANGES = "SMART,AMEX,NYSE,CBOE,CHX,ARCA,NASDAQ,BATS,EDGEA,BYX,IEX,EDGX,PEARL,NYSENAT,LTSE,MEMX,ISLAND"
 """Exchanges to which a stock order may be routed. The captured list is longer; executions carry ISLAND."""
@@ -27,17 +44,37 @@ ORDER_TYPES = (
     "ACTIVETIM,AD,ADJUST,ALERT,ALGO,ALLOC,AON,AVGCOST,BASKET,COND,CONDORDER,DAY,DEACT,DIS,GAT,GTC,GTD,GTT,HID,IOC,"
     "LMT,LOC,MIDPX,MKT,MOC,NONALGO,OCA,OPG,PRICECHK,SCALE,SIZECHK,SMARTSTG,STP,STPLMT,WHATIF"
 )
-MARKET_RULES = {26: ((0.0, 0.01),), 635: ((0.0, 0.0001), (1.0, 0.01))}
+_MARKET_RULES = {26: ((0.0, 0.01),), 635: ((0.0, 0.0001), (1.0, 0.01))}
 """Price steps by rule id: (from this price on, step). 26 is the rule of US stocks in the captures."""
 # Contract ids in public captures of a gateway; any other is derived from the symbol.
 _CAPTURED_IDS = {"AAPL": 265598, "TSLA": 76792991, "AMZN": 3691937}
-_STOCK_TYPES = {"STK", ""}
+_RULE_IDS = {0.01: 26, 0.0001: 635}
+# A choice, above the ids of real rules: the rule of any other step has this id plus its number of millionths.
+_FIRST_RULE = 1_000_000
+_MILLION = 1_000_000
+_US_CURRENCY = "USD"
+# Where shares of a currency are listed if the quotes do not say it: the exchange codes of TWS.
+_LISTED_ON = {
+    "USD": "NASDAQ",
+    "GBP": "LSE",
+    "EUR": "IBIS",
+    "CHF": "EBS",
+    "CAD": "TSE",
+    "JPY": "TSEJ",
+    "HKD": "SEHK",
+    "AUD": "ASX",
+    "SGD": "SGX",
+    "SEK": "SFB",
+}
 _ETFS = {"SPY", "QQQ", "IWM", "TLT", "GLD", "EFA", "AGG", "VTI", "LQD", "HYG", "DIA"}
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """One tradable stock or fund. ``min_tick`` is the price step in its currency."""
+    """One tradable contract. ``min_tick`` is the step of its quotes, in their unit.
+
+    A quote divided by ``price_magnifier`` is money: London's pence have the magnifier 100 and the currency GBP.
+    """
 
     con_id: int
     symbol: str
@@ -49,24 +86,67 @@ class Contract:
     min_tick: float = 0.01
     long_name: str = ""
     stock_type: str = "COMMON"
+    price_magnifier: int = 1
+    min_size: float = 0.0001
+    """Smallest order, shares. The default and that of the step are captured for a US stock."""
+    size_increment: float = 0.0001
+    """Step of order sizes: 100 in a market of board lots."""
+    valid_exchanges: str = EXCHANGES
+    is_listing_stated: bool = False
+    """Whether the quotes state the primary exchange; else any exchange that a client names as such is accepted."""
+    listing: str = ""
+
+    @property
+    def key(self) -> str:
+        """Key of its quote: the symbol, or that of a further listing of the symbol."""
+        return self.listing or self.symbol
+
+    @property
+    def local_symbol(self) -> str:
+        """Its symbol at the exchange."""
+        return self.symbol
+
+    @property
+    def suggested_size(self) -> float:
+        """A round lot: the board lot, or 100 shares as captured for a US stock. Advice, not a rule."""
+        return self.size_increment if self.size_increment > 1 else 100.0
 
     @property
     def market_rule(self) -> int:
         """The id of the rule that :attr:`min_tick` comes from."""
-        return 26 if self.min_tick >= 0.01 else 635  # noqa: PLR2004 - a cent
+        return _RULE_IDS.get(self.min_tick, _FIRST_RULE + round(self.min_tick * _MILLION))
+
+    def money(self, price: float) -> float:
+        """A price of its quotes in its currency."""
+        return price / self.price_magnifier if self.price_magnifier != 1 else price
 
 
-def contract_id(symbol: str, currency: str = "USD") -> int:
-    """The id of a symbol: captured where known, else a number of eight or nine digits derived from the symbol.
+def market_rule(rule_id: int) -> tuple[tuple[float, float], ...]:
+    """The steps of a market rule: (from this price on, step); empty for an unknown rule.
+
+    Examples
+    --------
+    >>> market_rule(26), market_rule(Contract(7, "ABC", min_tick=0.5).market_rule), market_rule(1)
+    (((0.0, 0.01),), ((0.0, 0.5),), ())
+    """
+    if rule_id > _FIRST_RULE:
+        return ((0.0, (rule_id - _FIRST_RULE) / _MILLION),)
+    return _MARKET_RULES.get(rule_id, ())
+
+
+def contract_id(symbol: str, currency: str = "USD", listing: str = "") -> int:
+    """The id of a contract: captured where known, else a number of eight or nine digits derived from its names.
+
+    ``listing`` is the exchange of a further listing of the symbol.
 
     Examples
     --------
     >>> contract_id("AAPL"), contract_id("SPY") == contract_id("SPY"), contract_id("SPY") > 10_000_000
     (265598, True, True)
     """
-    if currency == "USD" and symbol in _CAPTURED_IDS:
+    if currency == _US_CURRENCY and symbol in _CAPTURED_IDS and not listing:
         return _CAPTURED_IDS[symbol]
-    digest = sha256(f"{symbol}/{currency}".encode()).digest()
+    digest = sha256("/".join(filter(None, (symbol, currency, listing))).encode()).digest()
     return 10_000_000 + int.from_bytes(digest[:4], "big") % 700_000_000
 
 
@@ -83,6 +163,42 @@ def make_contract(symbol: str, *, currency: str = "USD", min_tick: float = 0.01,
         long_name=f"{symbol} {'ETF' if fund else 'INC'}",
         stock_type="ETF" if fund else "COMMON",
     )
+
+
+def listed_contract(one: Listing) -> Contract:
+    """The contract of a listing: what it does not state has the default of a US stock, or of its currency.
+
+    Examples
+    --------
+    >>> from stocklean_exec.simulator.scenarios.listings import read_listings
+    >>> (row,) = read_listings({"ABC": {"last": 805.0, "currency": "GBP", "price_magnifier": 100}})
+    >>> found = listed_contract(row)
+    >>> found.primary_exchange, found.valid_exchanges, found.money(805.0)
+    ('LSE', 'SMART,LSE', 8.05)
+    """
+    further = one.primary_exchange if one.key != one.symbol else ""
+    con_id = one.con_id or contract_id(one.symbol, one.currency, further)
+    contract = make_contract(one.symbol, currency=one.currency, con_id=con_id)
+    exchange = one.primary_exchange or _LISTED_ON.get(one.currency, "SMART")
+    if one.currency != _US_CURRENCY:
+        routes = ",".join(dict.fromkeys(("SMART", exchange)))
+        contract = replace(contract, primary_exchange=exchange, trading_class=one.symbol, valid_exchanges=routes)
+    elif one.primary_exchange:
+        routes = EXCHANGES if exchange in EXCHANGES.split(",") else f"{EXCHANGES},{exchange}"
+        contract = replace(contract, primary_exchange=exchange, valid_exchanges=routes)
+    return replace(
+        contract,
+        min_tick=contract.min_tick if math.isnan(one.min_tick) else one.min_tick,
+        price_magnifier=one.price_magnifier,
+        min_size=_first_number(one.min_size, one.size_increment, contract.min_size),
+        size_increment=_first_number(one.size_increment, contract.size_increment),
+        is_listing_stated=bool(one.primary_exchange),
+        listing=one.key if one.key != one.symbol else "",
+    )
+
+
+def _first_number(*candidates: float) -> float:
+    return next(one for one in candidates if not math.isnan(one))
 
 
 def on_tick(price: float, tick: float) -> bool:
@@ -118,8 +234,14 @@ class Catalogue:
         self.by_id = {one.con_id: one for one in contracts}
 
     def add(self, contract: Contract) -> None:
-        """Add ``contract``."""
-        self.by_id[contract.con_id] = contract
+        """Add ``contract``, unless its id is known."""
+        self.by_id.setdefault(contract.con_id, contract)
+
+    def by_key(self, key: str | int) -> Contract | None:
+        """The contract with this key, or for a number with this id."""
+        if isinstance(key, int):
+            return self.by_id.get(key)
+        return next((one for one in self.by_id.values() if one.key == key), None)
 
     def find(self, spec: ContractSpec) -> list[Contract]:
         """All contracts that match ``spec``."""
@@ -143,18 +265,25 @@ class Catalogue:
 def _fits(one: Contract, spec: ContractSpec) -> bool:
     return (
         (not spec.symbol or spec.symbol.upper() == one.symbol.upper())
-        and (spec.sec_type.upper() in _STOCK_TYPES or spec.sec_type.upper() == one.sec_type)
+        and (not spec.sec_type or spec.sec_type.upper() == one.sec_type)
         and (not spec.currency or spec.currency.upper() == one.currency)
-        and (not spec.local_symbol or spec.local_symbol.upper() == one.symbol.upper())
+        and (not spec.local_symbol or spec.local_symbol.upper() == one.local_symbol.upper())
         and _routes(one, spec.exchange.upper())
-        and (not spec.primary_exchange or spec.primary_exchange.upper() in _listing_names(one))
+        and (not spec.primary_exchange or _first_part(spec.primary_exchange.upper()) in _listing_names(one))
     )
 
 
 def _routes(one: Contract, exchange: str) -> bool:
-    return not exchange or exchange == one.primary_exchange or exchange in EXCHANGES.split(",")
+    return not exchange or exchange == one.primary_exchange or exchange in one.valid_exchanges.split(",")
+
+
+def _first_part(exchange: str) -> str:
+    # TWS API documentation, "Contracts": of a primary exchange with a period, the part before it counts.
+    return exchange.partition(".")[0]
 
 
 def _listing_names(one: Contract) -> set[str]:
-    # The listing exchange of a simulated stock is made up, so any listing that a client names is accepted.
-    return {one.primary_exchange, *EXCHANGES.split(",")} - {"SMART"}
+    if one.is_listing_stated:
+        return {_first_part(one.primary_exchange)} | ({"ISLAND"} if one.primary_exchange == "NASDAQ" else set())
+    # A listing exchange that the quotes do not state is made up, so any that a client names is accepted.
+    return {one.primary_exchange, *one.valid_exchanges.split(",")} - {"SMART"}

@@ -4,8 +4,9 @@ It records what the venue did, whether or not a client received it, so a run can
 client. Lines are appended and flushed one at a time; only the last line can be incomplete, after a power loss.
 
 Every line has ``event``, ``time`` (ISO, UTC), ``account``, ``client_id``, ``order_id``, ``perm_id``,
-``order_ref``, ``symbol``, ``side``; quantities are shares, amounts in the contract's currency. A correction is an
-execution with ``corrects``, the execution id that it replaces.
+``order_ref``, ``symbol``, ``side``; quantities are shares, amounts and the prices of executions in the contract's
+currency, limit prices in the unit of its quotes. A correction is an execution with ``corrects``, the execution id
+that it replaces.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Journal:
             _fill_identity(fill),
             exec_id=fill.exec_id,
             quantity=fill.quantity,
-            price=fill.price,
+            price=fill.contract.money(fill.price),
             exchange=fill.exchange,
             **({"corrects": fill.replaces} if fill.replaces else {}),
         )

@@ -15,9 +15,9 @@ from copy import deepcopy
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.exchange.accounts import Account, Position
+from stocklean_exec.simulator.exchange.commissions import next_commission
 from stocklean_exec.simulator.exchange.contracts import Contract
 from stocklean_exec.simulator.exchange.orders import Fill, Order
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
@@ -200,7 +200,9 @@ class Ledger:
 
     def execute(self, order: Order, quantity: float, price: float, at: float, liquidity: int) -> Fill:
         """Book an execution: order, account, commission, journal."""
-        commission = IBKR_US_FIXED.next_execution((order.filled, order.value), quantity, price)
+        money = order.contract.money
+        filled = (order.filled, money(order.value))
+        commission = next_commission(order.contract.currency, filled, quantity, money(price))
         order.filled = round(order.filled + quantity, 8)
         order.value += quantity * price
         order.last_price = price
@@ -256,8 +258,10 @@ class Ledger:
 
     def _book_fill(self, fill: Fill) -> None:
         account = self.accounts[fill.account]
+        contract = fill.contract
+        price = contract.money(fill.price)
         realized = account.trade(
-            fill.contract.con_id, fill.contract.symbol, fill.signed, fill.price, fill.commission
+            contract.con_id, contract.key, fill.signed, price, fill.commission, contract.currency
         )
         fill.realized = math.nan if realized is None else realized
 

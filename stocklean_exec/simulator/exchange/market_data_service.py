@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.clock import local_time, parse_instant
-from stocklean_exec.simulator.exchange.contracts import EXCHANGES, MARKET_RULES, ORDER_TYPES, Contract
-from stocklean_exec.simulator.exchange.order_validation import NO_DEFINITION
+from stocklean_exec.simulator.exchange.contracts import ORDER_TYPES, Contract, market_rule
+from stocklean_exec.simulator.exchange.order_validation import NO_DEFINITION, no_single_contract
 from stocklean_exec.simulator.scenarios.quotes import sample_history
 
 if TYPE_CHECKING:
@@ -67,13 +67,14 @@ class MarketDataService:
             "secType": contract.sec_type,
             "exchange": exchange or contract.exchange,
             "currency": contract.currency,
-            "localSymbol": contract.symbol,
+            "localSymbol": contract.local_symbol,
             "marketName": contract.trading_class,
             "tradingClass": contract.trading_class,
             "conId": contract.con_id,
             "minTick": contract.min_tick,
             "orderTypes": ORDER_TYPES,
-            "validExchanges": EXCHANGES,
+            "validExchanges": contract.valid_exchanges,
+            "priceMagnifier": contract.price_magnifier,
             "longName": contract.long_name,
             "primaryExchange": contract.primary_exchange,
             "industry": "Simulated",
@@ -81,8 +82,12 @@ class MarketDataService:
             "subcategory": "Simulated",
             "tradingHours": trading,
             "liquidHours": liquid,
-            "marketRuleIds": ",".join([str(contract.market_rule)] * len(EXCHANGES.split(","))),
+            "marketRuleIds": ",".join([str(contract.market_rule)] * len(contract.valid_exchanges.split(","))),
             "stockType": contract.stock_type,
+            "sizeMinTick": contract.min_size if contract.min_size >= 1 else None,
+            "minSize": contract.min_size,
+            "sizeIncrement": contract.size_increment,
+            "suggestedSizeIncrement": contract.suggested_size,
         }
 
     def matching_symbols(self, session: Connection, request: Request) -> None:
@@ -102,8 +107,8 @@ class MarketDataService:
 
     def market_rule(self, session: Connection, request: Request) -> None:
         """ReqMarketRule."""
-        steps = MARKET_RULES.get(request["ruleId"])
-        if steps is None:
+        steps = market_rule(request["ruleId"])
+        if not steps:
             session.error(-1, 321, "Error validating request.-'cg' : cause - Unknown market rule")
             return
         increments = [{"lowEdge": low, "increment": step} for low, step in steps]
@@ -118,7 +123,7 @@ class MarketDataService:
         if req_id in session.subs.tickers:
             session.error(req_id, 102, "Duplicate ticker ID.")
         elif len(found) != 1:
-            session.error(req_id, 200, NO_DEFINITION)
+            session.error(req_id, 200, no_single_contract(request["contract"], found))
         elif self._is_permitted(session, req_id):
             contract = found[0]
             if not request["snapshot"]:
@@ -150,7 +155,7 @@ class MarketDataService:
         session.send("marketDataType", {"reqId": req_id, "type": kind}, attributes)
         parameters = {"reqId": req_id, "minTick": contract.min_tick, "bboExchange": "9c0001"}
         session.send("tickReqParams", parameters, attributes)
-        self.send_quote(session, req_id, contract, self._context.market[contract.symbol])
+        self.send_quote(session, req_id, contract, self._context.market[contract.key])
 
     def send_quote(self, session: Connection, req_id: int, contract: Contract, quote: Quote) -> None:
         """Send a quote as ticks."""
@@ -170,13 +175,13 @@ class MarketDataService:
                 session.send("tickSize", {"reqId": req_id, "tickType": sizes[name], "size": size}, attributes)
 
     def market_moved(self, symbol: str) -> None:
-        """Send the new quote to every stream of ``symbol``."""
+        """Send the new quote to every stream of the listing ``symbol``."""
         if not self._context.link:
             return
         quote = self._context.market[symbol]
         for session in list(self._context.sessions.values()):
             for req_id, contract in list(session.subs.tickers.items()):
-                if contract.symbol == symbol:
+                if contract.key == symbol:
                     self.send_quote(session, req_id, contract, quote)
 
     def cancel_market_data(self, session: Connection, request: Request) -> None:
@@ -197,7 +202,7 @@ class MarketDataService:
         """ReqHistoricalData: daily bars."""
         found = self._context.catalogue.find(request["contract"])
         if len(found) != 1:
-            session.error(request.req_id, 200, NO_DEFINITION)
+            session.error(request.req_id, 200, no_single_contract(request["contract"], found))
             return
         if request["barSize"].strip().lower() not in {"1 day", "1d"}:
             self._no_history(session, request.req_id, "only daily bars are known here")
@@ -222,16 +227,17 @@ class MarketDataService:
         except (ValueError, KeyError, OverflowError):
             return []
         closes = self._closes(contract, end.date(), days)
-        return [self._bar(contract.symbol, day, close) for day, close in closes]
+        return [self._bar(contract.key, day, close) for day, close in closes]
 
     def _closes(self, contract: Contract, end: date, days: int) -> list[tuple[str, float]]:
         if self._history is None:
             self._history = sample_history()
         last = f"{end:%Y%m%d}"
-        known = [one for one in self._history.get(contract.symbol, []) if one[0] <= last]
+        sampled = self._history.get(contract.key, []) if contract.currency == "USD" else []
+        known = [one for one in sampled if one[0] <= last]
         if known or days <= 0:
             return known[-days:] if days > 0 else []
-        return self._synthetic_closes(contract.symbol, end, days)
+        return self._synthetic_closes(contract.key, end, days)
 
     def _synthetic_closes(self, symbol: str, end: date, days: int) -> list[tuple[str, float]]:
         """A seeded random walk that ends at the symbol's close."""
@@ -257,6 +263,6 @@ class MarketDataService:
         """ReqHeadTimeStamp: the first day of history."""
         found = self._context.catalogue.find(request["contract"])
         if len(found) != 1:
-            session.error(request.req_id, 200, NO_DEFINITION)
+            session.error(request.req_id, 200, no_single_contract(request["contract"], found))
             return
         session.send("headTimestamp", {"reqId": request.req_id, "time": "20180102  14:30:00"})

@@ -61,7 +61,7 @@ class OrderAmendments:
         found = self._context.catalogue.find(request.contract)
         if refusal is None and [one.con_id for one in found] != [order.contract.con_id]:
             refusal = Refusal(105, "Order being modified does not match original order.")
-        return refusal or order_validation.check_price(request, order.contract)
+        return refusal or order_validation.check_terms(request, order.contract)
 
     def _apply(self, order: Order, request: OrderRequest) -> None:
         order.price_changed |= request.limit_price != order.request.limit_price

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.simulator.exchange import order_validation
+from stocklean_exec.simulator.exchange.commissions import commission_on_total
 from stocklean_exec.simulator.exchange.order_validation import Refusal
 from stocklean_exec.simulator.exchange.orders import Order, preview_fields
 
@@ -80,13 +80,13 @@ class OrderEntry:
             return None, refusal
         found = self._context.catalogue.find(request.contract)
         if len(found) != 1:
-            ambiguous = f"The contract description specified for {request.contract.symbol} is ambiguous."
-            return None, Refusal(200, ambiguous if found else order_validation.NO_DEFINITION)
+            return None, Refusal(200, order_validation.no_single_contract(request.contract, found))
         if self._account(request) not in self._ledger.visible:
             return None, order_validation.invalid("Invalid account code was entered")
         if request.parent_id and self._ledger.find(client_id, request.parent_id) is None:
             return None, Refusal(135, f"Can't find order with ID = {request.parent_id}")
-        return found[0], order_validation.check_price(request, found[0]) or self._check_account(request, found[0])
+        refusal = order_validation.check_terms(request, found[0])
+        return found[0], refusal or self._check_account(request, found[0])
 
     def _account(self, request: OrderRequest) -> str:
         return request.account or self._ledger.visible[0]
@@ -106,10 +106,11 @@ class OrderEntry:
         return None
 
     def _affords(self, request: OrderRequest, contract: Contract, held: float) -> bool:
-        values = self._ledger.accounts[self._account(request)].values(self._context.prices())
+        values = self._context.values(self._ledger.accounts[self._account(request)])
         signed = request.quantity if request.side == "BUY" else -request.quantity
         added = max(abs(held + signed) - abs(held), 0.0)
-        return added * self._context.price_of(contract.symbol) <= float(values["BuyingPower"])
+        worth = contract.money(self._context.price_of(contract.key))
+        return added * worth * self._context.rates[contract.currency] <= float(values["BuyingPower"])
 
     def _refuse(
         self, session: Connection, request: OrderRequest, contract: Contract | None, refusal: Refusal
@@ -169,8 +170,8 @@ class OrderEntry:
     def _preview(self, session: Connection, request: OrderRequest, contract: Contract) -> None:
         order = self._new(session.client_id, request, contract)
         limited = request.order_type in order_validation.LIMITED
-        price = request.limit_price if limited else self._context.price_of(contract.symbol)
-        commission = round(IBKR_US_FIXED.order(request.quantity, price), 6)
+        price = contract.money(request.limit_price if limited else self._context.price_of(contract.key))
+        commission = commission_on_total(contract.currency, request.quantity, request.quantity * price)
         margins = self._account_service.margins(order, price)
         session.send("openOrder", preview_fields(order, margins, commission), order.attributes())
 

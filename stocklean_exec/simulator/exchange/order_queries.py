@@ -74,7 +74,9 @@ class OrderQueries:
         for order in orders:
             status = "Submitted" if stale and order.status in FINAL else None
             session.send("openOrder", open_fields(order, status=status), order.attributes())
-            session.send("orderStatus", status_fields(order, status), order.attributes())
+            session.send(
+                "orderStatus", status_fields(order, self._switches.execution_prices, status), order.attributes()
+            )
             if self._switches.seen_ids == "used":
                 self._ledger.use_id(session.client_id, order.order_id)
         session.send("openOrderEnd", {})

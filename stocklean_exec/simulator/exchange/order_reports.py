@@ -63,7 +63,7 @@ class OrderReports:
 
     def status(self, order: Order, status: str | None = None, client_id: int | None = None) -> None:
         """Send orderStatus; ``client_id`` replaces the owner's id when another client caused the change."""
-        values = status_fields(order, status)
+        values = status_fields(order, self._switches.execution_prices, status)
         if client_id is not None:
             values["clientId"] = client_id
         self._report(order, "orderStatus", values, client_id)
@@ -79,7 +79,7 @@ class OrderReports:
         version = session.version if session is not None else _DEFAULT_VERSION
         form, zone = self._switches.time_format, self._switches.time_zone
         when = execution_time(fill.at, zone, form, version, self._switches.time_zone_name)
-        return execution_fields(fill, req_id, when)
+        return execution_fields(fill, req_id, when, self._switches.execution_prices)
 
     def commission(self, order: Order, fill: Fill) -> None:
         """Send the commissionReport of one execution."""

@@ -193,7 +193,7 @@ def _repeat(service: Service, order: Order, step: Step) -> None:
 
 
 def _move(service: Service, order: Order, step: Step) -> None:
-    service.context.move(order.contract.symbol, **step["move"])
+    service.context.move(order.contract.key, **step["move"])
 
 
 def _disconnect(service: Service, order: Order, _: Step) -> None:

@@ -15,10 +15,11 @@ from stocklean_exec.simulator.clock import parse_instant
 from stocklean_exec.simulator.exchange.contracts import on_tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from stocklean_exec.simulator.exchange.contracts import Contract
     from stocklean_exec.simulator.protocol.order_request import OrderRequest
+    from stocklean_exec.simulator.protocol.requests import ContractSpec
     from stocklean_exec.simulator.scenarios.options import Switches
 
 __all__ = [
@@ -29,7 +30,8 @@ __all__ = [
     "Refusal",
     "check_form",
     "check_modification",
-    "check_price",
+    "check_terms",
+    "no_single_contract",
 ]
 
 ORDER_TYPES = frozenset({"MKT", "LMT", "MOC", "LOC", "MIDPRICE", "STP", "STP LMT"})
@@ -62,6 +64,7 @@ _LARGEST = 1e12  # a choice: far above any real size or price, and exact in a do
 _NO_FRACTIONS = "Fractional-sized order cannot be placed via API. Please use desktop version to place this order."
 
 NO_DEFINITION = "No security definition has been found for the request"
+_OFF_SIZE = "Order size does not conform to market rule"
 OFF_TICK = "The price does not conform to the minimum price variation for this contract."
 
 
@@ -114,7 +117,7 @@ def _check_quantity(request: OrderRequest, switches: Switches) -> Refusal | None
     if math.isnan(quantity) or quantity == 0:
         return Refusal(434, "The order size cannot be zero.")
     if not 0 < quantity <= _LARGEST:
-        return invalid("Order size does not conform to market rule")
+        return invalid(_OFF_SIZE)
     if not float(quantity).is_integer() and not switches.fractional:
         return Refusal(10243, _NO_FRACTIONS)
     if not float(quantity).is_integer() and request.order_type not in {"MKT", "LMT"}:
@@ -163,8 +166,25 @@ def _check_algo(request: OrderRequest, _: Switches) -> Refusal | None:
     return None
 
 
-def check_price(request: OrderRequest, contract: Contract) -> Refusal | None:
-    """Error 110 for a price that is not a multiple of the tick size."""
+def no_single_contract(spec: ContractSpec, found: Sequence[Contract]) -> str:
+    """Text of error 200 for a description that fits none or several of the contracts."""
+    return f"The contract description specified for {spec.symbol} is ambiguous." if found else NO_DEFINITION
+
+
+def check_terms(request: OrderRequest, contract: Contract) -> Refusal | None:
+    """Error 110 for a price between ticks, 321 for a size that is no whole number of lots.
+
+    A sale that closes a position of less than a lot is refused too: such shares are sold on an odd-lot board.
+    """
+    return _check_ticks(request, contract) or _check_lots(request, contract)
+
+
+def _check_lots(request: OrderRequest, contract: Contract) -> Refusal | None:
+    lots = on_tick(request.quantity, contract.size_increment) and request.quantity >= contract.min_size
+    return None if lots else invalid(_OFF_SIZE)
+
+
+def _check_ticks(request: OrderRequest, contract: Contract) -> Refusal | None:
     limited = request.order_type in LIMITED or request.order_type == "MIDPRICE"
     stop = request.aux_price if request.order_type in STOPPED else math.nan
     prices = (request.limit_price if limited else math.nan, stop)

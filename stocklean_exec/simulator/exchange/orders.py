@@ -1,7 +1,8 @@
 """One order and one execution of the venue, and their fields on the wire.
 
-Pure: values in, field mappings out; the layouts turn them into frames. Quantities are shares, prices in the
-contract's currency, times seconds since 1970 UTC.
+Pure: values in, field mappings out; the layouts turn them into frames. Quantities are shares, times seconds since
+1970 UTC. Prices are in the unit of the contract's quotes; those of executions are reported in its currency, or in
+the unit of quotes: the switch ``execution_prices``.
 """
 
 from __future__ import annotations
@@ -166,20 +167,24 @@ def execution_time(instant: float, zone: str, form: str, version: int, name: str
     return f"{local:%Y%m%d %H:%M:%S} {name or zone}"
 
 
-def status_fields(order: Order, status: str | None = None) -> dict[str, Any]:
-    """Fields of orderStatus."""
+def status_fields(order: Order, unit: str, status: str | None = None) -> dict[str, Any]:
+    """Fields of orderStatus; ``unit`` is that of executions: ``currency`` or ``quotes``."""
     return {
         "orderId": order.order_id,
         "status": status or order.status,
         "filled": order.filled,
         "remaining": order.remaining,
-        "avgFillPrice": order.average,
+        "avgFillPrice": _in_unit(order.contract, order.average, unit),
         "permId": order.perm_id,
         "parentId": order.request.parent_id,
-        "lastFillPrice": order.last_price,
+        "lastFillPrice": _in_unit(order.contract, order.last_price, unit),
         "clientId": order.client_id,
         "whyHeld": order.why_held or None,
     }
+
+
+def _in_unit(contract: Contract, price: float, unit: str) -> float:
+    return price if unit == "quotes" else contract.money(price)
 
 
 def _contract_fields(contract: Contract, exchange: str) -> dict[str, Any]:
@@ -189,7 +194,7 @@ def _contract_fields(contract: Contract, exchange: str) -> dict[str, Any]:
         "secType": contract.sec_type,
         "exchange": exchange,
         "currency": contract.currency,
-        "localSymbol": contract.symbol,
+        "localSymbol": contract.local_symbol,
         "tradingClass": contract.trading_class,
     }
 
@@ -273,8 +278,8 @@ def completed_fields(order: Order, zone: str) -> dict[str, Any]:
     }
 
 
-def execution_fields(fill: Fill, req_id: int, time_text: str) -> dict[str, Any]:
-    """Fields of execDetails; ``req_id`` is -1 when unsolicited."""
+def execution_fields(fill: Fill, req_id: int, time_text: str, unit: str) -> dict[str, Any]:
+    """Fields of execDetails; ``req_id`` is -1 when unsolicited, ``unit`` as for :func:`status_fields`."""
     return {
         **_contract_fields(fill.contract, fill.exchange),
         "reqId": req_id,
@@ -285,11 +290,11 @@ def execution_fields(fill: Fill, req_id: int, time_text: str) -> dict[str, Any]:
         "executionExchange": fill.exchange,
         "side": _SIDES[fill.side],
         "shares": fill.quantity,
-        "price": fill.price,
+        "price": _in_unit(fill.contract, fill.price, unit),
         "permId": fill.perm_id,
         "clientId": fill.client_id,
         "cumQty": fill.cumulative,
-        "avgPrice": round(fill.average, 10),
+        "avgPrice": round(_in_unit(fill.contract, fill.average, unit), 10),
         "orderRef": fill.order_ref,
         "lastLiquidity": fill.liquidity,
     }

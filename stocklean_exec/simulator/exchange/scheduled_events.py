@@ -89,6 +89,7 @@ class ScenarioEvents:
             "pacing": self._pacing,
             "manual_order": self._manual_order,
             "move": self._move,
+            "rate": self._rate,
             "fill": self._fill,
             "cancel": self._cancel,
             "accounts": self._accounts,
@@ -171,7 +172,8 @@ class ScenarioEvents:
         self._context.disconnect(None, "too many messages in a second")
 
     def _manual_order(self, entry: dict[str, Any]) -> None:
-        contract = make_contract(str(entry["symbol"]))
+        symbol = str(entry["symbol"])
+        contract = self._context.catalogue.by_key(symbol) or make_contract(symbol)
         self._context.catalogue.add(contract)
         price = float(entry.get("price", _NAN))
         kind = "LMT" if price > 0 else "MKT"
@@ -184,6 +186,9 @@ class ScenarioEvents:
     def _move(self, entry: dict[str, Any]) -> None:
         changes = {name: float(entry[name]) for name in QUOTE_COLUMNS if name in entry}
         self._context.move(str(entry["symbol"]), **changes)
+
+    def _rate(self, entry: dict[str, Any]) -> None:
+        self._context.rates.change(str(entry["currency"]), float(entry["rate"]))
 
     def _orders(self, entry: dict[str, Any]) -> list[Order]:
         def fits(order: Order) -> bool:
@@ -251,7 +256,7 @@ class ScenarioEvents:
                 self._trading.reevaluate(order)
 
     def _auction(self, order: Order) -> None:
-        quote = self._context.market[order.contract.symbol]
+        quote = self._context.market[order.contract.key]
         for one in executions_now(order, quote, auction=True):
             if order.active:
                 self._trading.execute(order, one.quantity, one.price, one.liquidity)
@@ -275,8 +280,9 @@ class ScenarioEvents:
         switches = context.switches
 
         def step() -> None:
+            ticks = {one.key: one.min_tick for one in context.catalogue.by_id.values()}
             for symbol in context.market.symbols():
-                context.market.walk(symbol, context.seed, switches.walk, 0.01)
+                context.market.walk(symbol, context.seed, switches.walk, ticks[symbol])
                 context.market_moved(symbol)
             context.clock.schedule(switches.walk_seconds, step, work=False)
 

@@ -27,5 +27,10 @@ class Subscriptions:
     tickers: dict[int, Contract] = field(default_factory=dict)
     ticker_data: int = 1
     """Requested market data type: 1 live, 2 frozen, 3 delayed, 4 delayed frozen."""
-    sent: dict[tuple[int, str], str] = field(default_factory=dict)
-    """Account values as last sent, by request id (-1: reqAccountUpdates) and tag; only changes are sent again."""
+    sent: dict[tuple[int, str, str, str], str] = field(default_factory=dict)
+    """Account values as last sent, by request id (-1: reqAccountUpdates), account, tag and currency; only changes
+    are sent again."""
+
+    def forget(self, req_id: int) -> None:
+        """Forget what was sent to a request, whose id is used for a new one."""
+        self.sent = {key: value for key, value in self.sent.items() if key[0] != req_id}

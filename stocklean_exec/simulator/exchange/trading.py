@@ -196,7 +196,7 @@ class TradingService:
             self.set_status(order, "PreSubmitted")
 
     def _quote(self, order: Order) -> Quote:
-        return self.context.market[order.contract.symbol]
+        return self.context.market[order.contract.key]
 
     def set_status(self, order: Order, status: str) -> None:
         """Set a new status and report it: openOrder and orderStatus."""
@@ -310,7 +310,7 @@ class TradingService:
             self.reports.order(order)
 
     def market_moved(self, symbol: str) -> None:
-        """Re-evaluate every open order of ``symbol``, oldest first."""
-        waiting = [one for one in self.ledger.active.values() if one.contract.symbol == symbol]
+        """Re-evaluate every open order of the listing ``symbol``, oldest first."""
+        waiting = [one for one in self.ledger.active.values() if one.contract.key == symbol]
         for order in sorted(waiting, key=lambda one: one.perm_id):
             self.reevaluate(order, passive=True)

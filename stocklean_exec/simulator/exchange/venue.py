@@ -6,7 +6,9 @@ scenario. It has no socket and no thread: it runs when a session passes a reques
 
 from __future__ import annotations
 
+import math
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.clock import DEFAULT_START, Clock, local_time, parse_instant
 from stocklean_exec.simulator.exchange.account_service import AccountService
 from stocklean_exec.simulator.exchange.accounts import Account, Position
-from stocklean_exec.simulator.exchange.contracts import Catalogue, make_contract
+from stocklean_exec.simulator.exchange.contracts import Catalogue, listed_contract, make_contract
 from stocklean_exec.simulator.exchange.dispatch import handlers, refusal_of
 from stocklean_exec.simulator.exchange.journal import Journal
 from stocklean_exec.simulator.exchange.ledger import Ledger
@@ -24,18 +26,19 @@ from stocklean_exec.simulator.exchange.order_amendments import OrderAmendments
 from stocklean_exec.simulator.exchange.order_entry import OrderEntry
 from stocklean_exec.simulator.exchange.order_queries import OrderQueries
 from stocklean_exec.simulator.exchange.persistence import StateFile
+from stocklean_exec.simulator.exchange.rates import Rates
 from stocklean_exec.simulator.exchange.scheduled_events import ScenarioEvents
 from stocklean_exec.simulator.exchange.trading import TradingService
 from stocklean_exec.simulator.exchange.venue_context import VenueContext
 from stocklean_exec.simulator.protocol.field_layouts import MAX_VERSION, MIN_VERSION
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.scenarios.faults import FaultPlan
-from stocklean_exec.simulator.scenarios.quotes import Market, read_quotes, sample_closes, synthetic_quote
+from stocklean_exec.simulator.scenarios.listings import Listing, read_listings
+from stocklean_exec.simulator.scenarios.quotes import Market, sample_closes, synthetic_quote
 from stocklean_exec.simulator.scenarios.scenario import load_scenario
 from stocklean_exec.simulator.settings import Settings
 
 if TYPE_CHECKING:
-    from stocklean_exec.fill_model import Quote
     from stocklean_exec.simulator.exchange.connection import Connection
     from stocklean_exec.simulator.protocol.requests import Request
 
@@ -77,10 +80,16 @@ class Venue:
         scenario = load_scenario(self.settings.scenario)
         self.switches = replace(scenario.switches)
         self.faults = FaultPlan(scenario.faults, self.seed)
-        quotes = self._opening_quotes(scenario.quotes)
-        self.market = Market(quotes)
-        self.catalogue = Catalogue(make_contract(symbol) for symbol in quotes)
+        listings = self._opening_listings(scenario.quotes)
+        self.market = Market({one.key: one.quote for one in listings})
+        self.catalogue = Catalogue(listed_contract(one) for one in listings)
+        self.rates = Rates(self.settings.base_currency, self.settings.rates)
         self.ledger = self._open_ledger()
+        try:
+            self._check_currencies()
+        except ValueError:
+            self.ledger.close()
+            raise
         step = self.switches.request_seconds
         self.clock = Clock(self.settings.clock, start=self._first_instant(), step=step)
         self.context = VenueContext(
@@ -88,6 +97,7 @@ class Venue:
             catalogue=self.catalogue,
             ledger=self.ledger,
             clock=self.clock,
+            rates=self.rates,
             switches=self.switches,
             seed=self.seed,
             orders=scenario.orders,
@@ -121,21 +131,27 @@ class Venue:
 
     # initial state
 
-    def _opening_quotes(self, rows: tuple[dict[str, Any], ...]) -> dict[str, Quote]:
+    def _opening_listings(self, rows: tuple[dict[str, Any], ...]) -> list[Listing]:
         if self.settings.quotes is not None:
-            quotes = read_quotes(self.settings.quotes)
+            listings = read_listings(self.settings.quotes)
         else:
             closes = sample_closes()
             quotes = {symbol: synthetic_quote(symbol, close, self.seed) for symbol, close in closes.items()}
-        return quotes | (read_quotes(rows) if rows else {})
+            listings = read_listings(quotes)
+        return read_listings(rows, listings)
 
     def _open_ledger(self) -> Ledger:
-        accounts = [Account(name, self.settings.cash) for name in self.settings.accounts]
+        accounts = [self._new_account(name) for name in self.settings.accounts]
         for symbol, given in self.settings.positions.items():
-            shares, cost = given if isinstance(given, tuple | list) else (given, self.market.price_of(symbol))
-            contract = make_contract(symbol)
+            known = self.catalogue.by_key(symbol)
+            if known is None and isinstance(symbol, int):
+                raise ValueError(f"a position is in contract {symbol}, which the quotes do not list")
+            contract = known or make_contract(str(symbol))
             self.catalogue.add(contract)
-            accounts[0].positions[contract.con_id] = Position(symbol, float(shares), float(cost))
+            worth = contract.money(self.market.price_of(contract.key))
+            shares, cost = given if isinstance(given, tuple | list) else (given, worth)
+            held = Position(contract.key, float(shares), float(cost), currency=contract.currency)
+            accounts[0].positions[contract.con_id] = held
         state = StateFile(self.settings.state) if self.settings.state is not None else None
         present = Clock(self.settings.clock)
         started_at = present.started if present.is_real_time else None
@@ -145,6 +161,22 @@ class Venue:
         for order in ledger.orders.values():
             self.catalogue.add(order.contract)
         return ledger
+
+    def _new_account(self, name: str) -> Account:
+        base, given = self.settings.base_currency, self.settings.cash
+        balances = dict(given) if isinstance(given, Mapping) else {base: given}
+        if not all(math.isfinite(amount) for amount in balances.values()):
+            raise ValueError(f"cash {given!r} is not an amount of money")
+        foreign = {currency: float(amount) for currency, amount in balances.items() if currency != base}
+        return Account(name, float(balances.get(base, 0.0)), base, foreign=foreign)
+
+    def _check_currencies(self) -> None:
+        for account in self.ledger.accounts.values():
+            if account.currency != self.rates.base:
+                text = f"the base currency of account {account.name} in the state is {account.currency}"
+                raise ValueError(f"{text}, not {self.rates.base}")
+            self.rates.require(account.currencies())
+        self.rates.require(one.currency for one in self.catalogue.by_id.values())
 
     def _first_instant(self) -> float:
         start = self.settings.start
@@ -343,7 +375,7 @@ class Venue:
         """Change the accounts of the login: new ones open with the default cash, old ones stay in the ledger."""
         for name in names:
             if name not in self.ledger.accounts:
-                self.account_service.open_account(Account(name, self.settings.cash))
+                self.account_service.open_account(self._new_account(name))
         self.ledger.visible = tuple(names)
         for session in list(self.sessions.values()) if announce else ():
             self.context.send_accounts(session)

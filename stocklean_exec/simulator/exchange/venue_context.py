@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from stocklean_exec.simulator.clock import Clock
+    from stocklean_exec.simulator.exchange.accounts import Account
     from stocklean_exec.simulator.exchange.connection import Connection
     from stocklean_exec.simulator.exchange.contracts import Catalogue
     from stocklean_exec.simulator.exchange.ledger import Ledger
     from stocklean_exec.simulator.exchange.orders import Order
+    from stocklean_exec.simulator.exchange.rates import Rates
     from stocklean_exec.simulator.scenarios.options import Switches
     from stocklean_exec.simulator.scenarios.quotes import Market
 
@@ -33,7 +35,7 @@ class VenueContext:
 
     Parameters
     ----------
-    market, catalogue, ledger, clock : of the venue
+    market, catalogue, ledger, clock, rates : of the venue
     switches : options of the scenario; the venue's own copy
     seed : determines chances and synthetic numbers
     orders : order entries of a checked scenario
@@ -57,6 +59,7 @@ class VenueContext:
         catalogue: Catalogue,
         ledger: Ledger,
         clock: Clock,
+        rates: Rates,
         switches: Switches,
         seed: int,
         orders: Iterable[dict[str, Any]] = (),
@@ -65,6 +68,7 @@ class VenueContext:
         self.catalogue = catalogue
         self.ledger = ledger
         self.clock = clock
+        self.rates = rates
         self.switches = switches
         self.seed = seed
         self.calendar = Calendar(switches.hours)
@@ -129,7 +133,7 @@ class VenueContext:
     # prices
 
     def move(self, symbol: str, **changes: float) -> None:
-        """Change the quote of a symbol; open orders and market data streams are updated."""
+        """Change the quote of a symbol, or of a further listing by its key; orders and streams are updated."""
         if symbol not in self.market.symbols():
             self.catalogue.add(make_contract(symbol))
         self.market.move(symbol, **changes)
@@ -142,21 +146,29 @@ class VenueContext:
             watch(symbol)
 
     def price_of(self, symbol: str) -> float:
-        """Valuation price of a share; see :meth:`~stocklean_exec.simulator.scenarios.quotes.Market.price_of`."""
+        """Valuation price in the unit of the quotes of ``symbol``.
+
+        See :meth:`~stocklean_exec.simulator.scenarios.quotes.Market.price_of`.
+        """
         return self.market.price_of(symbol)
 
     def prices(self) -> dict[str, float]:
-        """Valuation prices by symbol."""
-        for symbol in self.market.symbols():
-            if symbol not in self._prices:
-                self._prices[symbol] = self.price_of(symbol)
+        """Valuation prices by key, in money of each contract's currency."""
+        missing = {key for key in self.market.symbols() if key not in self._prices}
+        for contract in self.catalogue.by_id.values() if missing else ():
+            if contract.key in missing:
+                self._prices[contract.key] = contract.money(self.price_of(contract.key))
         return self._prices
+
+    def values(self, account: Account) -> dict[str, str]:
+        """All totals of an account by tag, in its base currency."""
+        return account.values(self.prices(), self.rates)
 
     def touch(self, order: Order) -> float:
         """The price at which an order would trade now: the far touch, capped by its limit."""
-        quote, buys = self.market[order.contract.symbol], order.request.side == "BUY"
+        quote, buys = self.market[order.contract.key], order.request.side == "BUY"
         side = quote.ask if buys else quote.bid
-        touch = side if side > 0 else self.price_of(order.contract.symbol)
+        touch = side if side > 0 else self.price_of(order.contract.key)
         if math.isnan(order.limit):
             return touch
         return min(touch, order.limit) if buys else max(touch, order.limit)

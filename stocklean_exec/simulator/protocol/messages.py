@@ -92,8 +92,8 @@ _CONTRACTS = (
         "evRule evMultiplier",
         rows("secIds", "tag value"),
         "aggGroup=1 underSymbol underSecType marketRuleIds realExpirationDate stockType",
-        between(163, 164, "sizeMinTick=1"),
-        since(164, "minSize=0.0001 sizeIncrement=0.0001 suggestedSizeIncrement=100"),
+        between(163, 164, "sizeMinTick:size=1"),
+        since(164, "minSize:size=0.0001 sizeIncrement:size=0.0001 suggestedSizeIncrement:size=100"),
     ),
     layout("contractDetailsEnd", 52, "captured at 200", "version=1 reqId"),
     layout(

@@ -86,6 +86,12 @@ class Switches:
     """Length of a step in seconds."""
     request_seconds: float = 0.001
     """Seconds by which a virtual or manual clock advances at each request."""
+    unheld_rates: bool = False
+    """Whether the ledger has a row, and so an exchange rate, also for currencies that have a rate in the settings
+    but that the account has never held."""
+    execution_prices: str = "currency"
+    """Unit of the prices of executions and of avgFillPrice where the price magnifier is not 1: ``currency``
+    (London: pounds), or that of ``quotes`` (pence). IB documents the first, some clients assume the second."""
     double_orders: bool = False
     """Whether a modification while the link is down leaves two open orders with one reference."""
     account_updates: bool = True
@@ -106,6 +112,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pacing": ("off", "reject"),
     "shorts": ("allowed", "locate", "refused"),
     "hours": ("always", "exchange"),
+    "execution_prices": ("currency", "quotes"),
     "time_format": ("zone", "utc", "naive"),
 }
 """Permitted values of options that are one of several words."""

@@ -1,11 +1,11 @@
-"""Quotes: their sources and their changes.
+"""Quotes and their changes.
 
-Quotes come from a CSV file, a mapping, rows (also of a DataFrame), or are generated around closing prices: the
-half spread and the sizes are functions of a seed and the symbol. They are constant unless a scenario moves them or
-runs a seeded day, in which the mid price of each symbol is a random walk.
+Quotes are given (:mod:`~stocklean_exec.simulator.scenarios.listings` reads them), or are generated around closing
+prices: the half spread and the sizes are functions of a seed and the symbol. They are constant unless a scenario
+moves them or runs a seeded day, in which the mid price of each symbol is a random walk.
 
-Prices are in the instrument's currency, sizes in shares. The only I/O is reading the given files and the sample
-closes of the package.
+Prices are in the unit of the instrument's quotes: its currency, or a hundredth of it for London's pence. Sizes are
+in shares. The only I/O is reading the sample closes of the package.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import io
 import math
 from dataclasses import replace
 from importlib.resources import files
-from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stocklean_exec.fill_model import Quote, unit_interval
-from stocklean_exec.simulator.files import local_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "BUILT_IN_CLOSES",
     "QUOTE_COLUMNS",
     "Market",
     "QuoteError",
-    "read_quotes",
+    "as_quote",
+    "number_in",
     "round_to_tick",
     "sample_closes",
     "synthetic_quote",
+    "text_in",
 ]
 
 QUOTE_COLUMNS = ("bid", "ask", "last", "close", "bid_size", "ask_size")
@@ -61,6 +61,7 @@ BUILT_IN_CLOSES = {
     "SPY": 400.0,
 }
 """Adjusted closes of 2022-12-28 to the cent, and a round price for SPY: used without the sample file."""
+_MISSING = frozenset({"nan", "nat", "none", "<na>"})  # how CSV files and DataFrames write no value
 
 
 class QuoteError(ValueError):
@@ -132,55 +133,24 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def read_quotes(source: Any) -> dict[str, Quote]:  # noqa: ANN401 - a path, a mapping, rows or a DataFrame
-    """Quotes by symbol from a CSV file, a mapping, rows, or a DataFrame.
-
-    Parameters
-    ----------
-    source : path of a CSV with a column ``symbol`` and some of :data:`QUOTE_COLUMNS`; or a mapping of
-        symbol to Quote, mapping or price (a price is the last trade); or an iterable of mappings; or a
-        DataFrame with these columns, the symbol may be its index
+def as_quote(symbol: str, given: object) -> Quote:
+    """One quote from a Quote, a mapping of :data:`QUOTE_COLUMNS`, or a price, which is the last trade.
 
     Raises
     ------
     QuoteError
-        When a row has no symbol, no usable price, an invalid number, or a bid above its ask.
-    OSError
-        When the file cannot be read.
+        When there is no usable price, an invalid number, or a bid above its ask.
 
     Examples
     --------
-    >>> read_quotes({"SPY": {"bid": 399.9, "ask": 400.1}})["SPY"].ask
+    >>> as_quote("SPY", {"bid": 399.9, "ask": "400.1"}).ask
     400.1
     """
-    if isinstance(source, str | Path):
-        with local_file(source).open(encoding="utf-8-sig", newline="") as stream:
-            return _from_rows(csv.DictReader(stream))
-    if hasattr(source, "to_dict") and hasattr(source, "reset_index"):
-        frame = source if "symbol" in source.columns else source.reset_index()
-        return _from_rows(frame.to_dict("records"))
-    if hasattr(source, "items"):
-        return {str(symbol): _as_quote(str(symbol), given) for symbol, given in source.items()}
-    return _from_rows(source)
-
-
-def _from_rows(source: Iterable[Mapping[str, Any]]) -> dict[str, Quote]:
-    quotes = {}
-    for number, raw in enumerate(source, start=1):
-        row = {str(name).strip().lower(): value for name, value in raw.items() if name}
-        symbol = str(row.get("symbol") or "").strip()
-        if not symbol:
-            raise QuoteError(f"row {number} of the quotes has no symbol")
-        quotes[symbol] = _as_quote(symbol, row)
-    return quotes
-
-
-def _as_quote(symbol: str, given: object) -> Quote:
     if isinstance(given, Quote):
         return given
     if not hasattr(given, "items"):
         given = {"last": given}
-    numbers = {name: _cell(symbol, name, value) for name, value in given.items() if name in QUOTE_COLUMNS}
+    numbers = {name: number_in(symbol, name, value) for name, value in given.items() if name in QUOTE_COLUMNS}
     quote = Quote(**numbers)
     if not any(price > 0 for price in (quote.bid, quote.ask, quote.last, quote.close)):
         raise QuoteError(f"{symbol} has no usable price")
@@ -189,9 +159,16 @@ def _as_quote(symbol: str, given: object) -> Quote:
     return quote
 
 
-def _cell(symbol: str, name: str, value: object) -> float:
-    text = "" if value is None else str(value).strip()
-    if not text or text.lower() == "nan":
+def text_in(value: object) -> str:
+    """The text of a cell; empty for None, NaN and the other values that mark a missing one."""
+    text = str(value).strip()
+    return "" if text.lower() in _MISSING else text
+
+
+def number_in(symbol: str, name: str, value: object) -> float:
+    """The number in a cell, NaN when it is empty; a :class:`QuoteError` when it is negative or no number."""
+    text = text_in(value)
+    if not text:
         return math.nan
     number = _number(text)
     if not math.isfinite(number) or number < 0:
@@ -200,7 +177,9 @@ def _cell(symbol: str, name: str, value: object) -> float:
 
 
 class Market:
-    """Current quotes of a venue. The caller of :meth:`move` has to re-evaluate the open orders.
+    """Current quotes of a venue, by the key of their listing: for the first listing of a symbol, the symbol.
+
+    The caller of :meth:`move` has to re-evaluate the open orders.
 
     Examples
     --------

@@ -63,7 +63,7 @@ _UNSWITCHABLE = {"hours", "walk", "walk_seconds", "request_seconds"}
 _STEP_OPTIONS = ("price", "quantity", "text", "state", "liquidity")
 _EVENT_OPTIONS = (
     *("do", "delay", "code", "text", "deliver", "client_id", "next_id", "symbol", "side", "quantity", "price"),
-    *("tif", "order_ref", "accounts", "announce", "seconds", "lose", "set"),
+    *("tif", "order_ref", "accounts", "announce", "seconds", "lose", "set", "currency", "rate"),
 )
 _REPORTS = ("commission", "commission_delay", "accept_delay", "on_cancel", "steps")
 _TABLES = ("quote", "order", "fault", "event")
@@ -321,6 +321,10 @@ def _check_fault(entry: dict[str, Any]) -> list[str]:
     return problems
 
 
+def _is_above_zero(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
+
+
 def _check_event(entry: dict[str, Any]) -> list[str]:
     problems: list[str] = []
     if sum(name in entry for name in _TRIGGERS) != 1:
@@ -330,6 +334,8 @@ def _check_event(entry: dict[str, Any]) -> list[str]:
     problems += _check_names(entry, _TRIGGERS, _EVENT_OPTIONS, QUOTE_COLUMNS)
     if entry.get("do") == "accounts" and not entry.get("accounts"):
         problems.append('needs "accounts", a list of names')
+    if entry.get("do") == "rate" and not (entry.get("currency") and _is_above_zero(entry.get("rate"))):
+        problems.append('needs "currency" and a "rate" above 0')
     if entry.get("do") == "switch":
         given = entry.get("set")
         if not isinstance(given, dict):

@@ -68,6 +68,7 @@ EVENTS = {
     "pacing": "send error 100 to all connections, then close them",
     "manual_order": 'a manual order in TWS: "symbol", "side", "quantity", "price" (none for a market order)',
     "move": 'new quote of "symbol": the given quote columns',
+    "rate": 'new exchange "rate" of "currency": base currency per unit',
     "fill": 'fill matching open orders: "quantity" (default all) at "price" (default the touch)',
     "cancel": 'cancel matching open orders by the system, with "text"',
     "accounts": 'change the "accounts" of the login; "announce" = false informs new connections only',

@@ -137,3 +137,98 @@ def test_changes_during_a_broken_link_are_sent_afterwards(connect):
     assert [fields[0] for fields in peer.take()] == ["4"]
     peer.venue.events.run({"do": "link_up"})
     assert "61" in [fields[0] for fields in peer.take()]
+
+
+LISTED = [
+    {"symbol": "SPY", "bid": 399.90, "ask": 400.10, "last": 400.0},
+    {"symbol": "ABC", "bid": 804.5, "ask": 805.5, "last": 805.0, "currency": "GBP", "price_magnifier": 100},
+]
+POUNDS = {"quotes": LISTED, "base_currency": "GBP", "cash": 100_000.0, "rates": {"USD": 0.8, "EUR": 0.87}}
+SUMMARY = ("62", "1", "8", "All", "NetLiquidation,TotalCashValue,$LEDGER:ALL")
+
+
+def test_totals_carry_the_base_currency_and_the_ledger_each_currency_held(connect):
+    peer = connect(**POUNDS)
+    before = values(peer.send(*SUMMARY), "63")
+    assert before["NetLiquidation", "GBP"] == "100000.00"
+    assert {currency for tag, currency in before if tag == "ExchangeRate"} == {"GBP", "BASE"}
+    peer.place(1, quantity=100)
+    after = values(peer.send("62", "1", "9", "All", SUMMARY[4]), "63")
+    # Bought 100 at 400.10 with 1.00 commission, valued at 400.00; a dollar is 0.80 pounds.
+    assert (after["CashBalance", "USD"], after["StockMarketValue", "USD"]) == ("-40011.00", "40000.00")
+    assert (after["CashBalance", "GBP"], after["ExchangeRate", "USD"]) == ("100000.00", "0.80")
+    assert after["TotalCashValue", "GBP"] == after["TotalCashBalance", "BASE"] == "67991.20"
+    assert after["NetLiquidation", "GBP"] == after["NetLiquidationByCurrency", "BASE"] == "99991.20"
+
+
+def test_a_currency_once_held_keeps_its_row_and_others_can_be_reported(connect):
+    peer = connect(**POUNDS)
+    peer.place(1, quantity=100)
+    peer.place(2, action="SELL", quantity=100)
+    rates = {key: value for key, value in values(peer.send(*SUMMARY), "63").items() if key[0] == "ExchangeRate"}
+    assert rates == {
+        ("ExchangeRate", "GBP"): "1.00",
+        ("ExchangeRate", "USD"): "0.80",
+        ("ExchangeRate", "BASE"): "1.00",
+    }
+    every = connect({"switches": {"unheld_rates": True}}, **POUNDS).send(*SUMMARY)
+    assert values(every, "63")["ExchangeRate", "EUR"] == "0.87"
+
+
+@pytest.mark.parametrize(("tag", "listed"), [("$LEDGER", {"GBP", "BASE"}), ("$LEDGER:EUR", {"EUR"})])
+def test_a_ledger_summary_can_be_of_one_currency(connect, tag, listed):
+    seen = connect(**POUNDS | {"cash": {"GBP": 5.0, "EUR": 7.0}}).send("62", "1", "8", "All", tag)
+    assert {currency for _, currency in values(seen, "63")} == listed
+
+
+def test_a_summary_repeats_what_changed_every_three_minutes(connect):
+    peer = connect()
+    peer.send("62", "1", "8", "All", "NetLiquidation,TotalCashValue,AccountType,$LEDGER:ALL")
+    assert not values(peer.place(1, quantity=100), "63")
+    peer.venue.clock.advance(181)
+    later = peer.take()
+    assert values(later, "63")["TotalCashValue", "USD"] == "959989.00"
+    assert values(later, "63")["CashBalance", "USD"] == "959989.00"
+    assert ("AccountType", "") not in values(later, "63")
+    assert "64" not in [fields[0] for fields in later]
+    peer.venue.clock.advance(181)
+    assert not values(peer.take(), "63")
+    peer.send("63", "1", "8")
+    peer.place(2)
+    peer.venue.clock.advance(181)
+    assert not values(peer.take(), "63")
+
+
+def test_a_rate_that_moves_changes_the_totals(connect):
+    peer = connect(**POUNDS)
+    peer.place(1, quantity=100)
+    peer.send("6", "2", "1", "")
+    peer.venue.events.run({"do": "rate", "currency": "USD", "rate": 0.9})
+    peer.venue.clock.advance(181)
+    seen = values(peer.take())
+    assert seen["NetLiquidation", "GBP"] == "99990.10"  # 100,000 less 11 dollars
+    assert seen["ExchangeRate", "USD"] == "0.90"
+    assert ("CashBalance", "USD") not in seen
+
+
+def test_updates_after_an_execution_have_the_ledger_of_its_currency(connect):
+    peer = connect(**POUNDS)
+    peer.send("6", "2", "1", "")
+    seen = values(peer.place(1, quantity=100))
+    assert seen["CashBalance", "USD"] == "-40011.00"
+    assert seen["TotalCashBalance", "BASE"] == "67991.20"
+    assert ("CashBalance", "GBP") not in seen
+
+
+def test_portfolio_lines_are_in_the_currency_of_the_shares_and_profit_in_the_base_currency(connect):
+    peer = connect(**POUNDS | {"base_currency": "USD", "rates": {"GBP": 1.25}}, positions={"ABC": (1_000, 8.0)})
+    line = next(fields for fields in peer.send("6", "2", "1", "") if fields[0] == "7")
+    # position, price in pence, value, cost and profit in pounds
+    assert line[13:18] == ["1000", "805.0", "8050.0", "8.0", "50.0"]
+    assert float(peer.send("92", "8", "DU0000001", "")[0][3]) == pytest.approx(62.5)
+
+
+def test_the_margin_of_a_preview_is_in_the_base_currency(connect):
+    (fields,) = connect(**POUNDS).place(7, quantity=100, what_if=1)
+    # A quarter of 100 shares at 400 dollars is 10,000 dollars or 8,000 pounds; the commission is in dollars.
+    assert (fields[98], fields[104], fields[107]) == ("8000.0", "1.0", "USD")

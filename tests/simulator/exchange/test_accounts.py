@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stocklean_exec.simulator.exchange.accounts import Account
+from stocklean_exec.simulator.exchange.rates import Rates
 
 
 def test_buying_costs_price_and_commission():
@@ -61,6 +62,43 @@ def test_values_follow_from_cash_and_prices():
     assert values["GrossPositionValue"] == "5200.00"
     assert values["UnrealizedPnL"] == "199.00"
     assert values["BuyingPower"] == "35596.00"  # 4 * (10,199 - a quarter of 5,200)
+
+
+def london():
+    """10,000 pounds, then 100 shares bought at 50 dollars with 1 dollar of commission, now at 52; rate 0.80."""
+    account = Account("DU1", cash=10_000.0, currency="GBP")
+    account.trade(1, "A", 100, 50.0, 1.0, "USD")
+    return account, {"A": 52.0}, Rates("GBP", {"USD": 0.8})
+
+
+def test_shares_are_paid_in_their_currency_and_nothing_is_converted():
+    account, _, _ = london()
+    assert account.balances() == {"GBP": 10_000.0, "USD": -5_001.0}
+    assert account.trade(1, "A", -100, 55.0, 1.0, "USD") == pytest.approx(498.0)  # (55 - 50.01) * 100 - 1
+    assert account.balances() == {"GBP": 10_000.0, "USD": 498.0}
+
+
+def test_totals_are_in_the_base_currency():
+    account, prices, rates = london()
+    values = account.values(prices, rates)
+    assert values["TotalCashValue"] == "5999.20"  # 10,000 - 5,001 * 0.8
+    assert values["GrossPositionValue"] == "4160.00"  # 5,200 * 0.8
+    assert values["NetLiquidation"] == "10159.20"
+    assert values["UnrealizedPnL"] == "159.20"  # 199 * 0.8
+    assert values["AvailableFunds"] == "9119.20"  # less a quarter of 4,160
+
+
+def test_the_ledger_has_each_currency_in_itself_and_all_in_the_base_currency():
+    account, prices, rates = london()
+    assert account.currencies() == ["GBP", "USD"]
+    dollars = account.ledger("USD", prices, rates)
+    assert (dollars["CashBalance"], dollars["StockMarketValue"]) == ("-5001.00", "5200.00")
+    assert (dollars["NetLiquidationByCurrency"], dollars["UnrealizedPnL"]) == ("199.00", "199.00")
+    assert (dollars["ExchangeRate"], dollars["Currency"]) == ("0.80", "USD")
+    pounds, base = account.ledger("GBP", prices, rates), account.ledger("BASE", prices, rates)
+    assert (pounds["TotalCashBalance"], pounds["ExchangeRate"]) == ("10000.00", "1.00")
+    assert (base["TotalCashBalance"], base["NetLiquidationByCurrency"]) == ("5999.20", "10159.20")
+    assert (base["ExchangeRate"], base["Currency"]) == ("1.00", "BASE")
 
 
 trades = st.lists(

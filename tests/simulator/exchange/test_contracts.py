@@ -1,7 +1,21 @@
 import pytest
 
-from stocklean_exec.simulator.exchange.contracts import Catalogue, contract_id, make_contract, on_tick
+from stocklean_exec.simulator.exchange.contracts import (
+    Catalogue,
+    contract_id,
+    listed_contract,
+    make_contract,
+    market_rule,
+    on_tick,
+)
 from stocklean_exec.simulator.protocol.requests import ContractSpec
+from stocklean_exec.simulator.scenarios.listings import read_listings
+
+ROWS = [
+    {"symbol": "ABC", "last": 10.0, "primary_exchange": "NASDAQ"},
+    {"symbol": "ABC", "last": 805.0, "currency": "GBP", "primary_exchange": "LSE", "price_magnifier": 100},
+    {"symbol": "ABC", "last": 11.0, "currency": "USD", "primary_exchange": "LSEETF", "con_id": 7},
+]
 
 
 def test_captured_ids_are_the_real_ones():
@@ -61,3 +75,59 @@ def test_matching_symbols_come_shortest_first():
 def test_the_market_rule_follows_from_the_tick():
     assert make_contract("SPY").market_rule == 26
     assert make_contract("PENNY", min_tick=0.0001).market_rule == 635
+
+
+def listed(rows):
+    return Catalogue(listed_contract(one) for one in read_listings(rows))
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        (ContractSpec(symbol="ABC"), ["ABC", "ABC@LSE.GBP", "ABC@LSEETF.USD"]),
+        (ContractSpec(symbol="ABC", exchange="SMART", currency="USD"), ["ABC", "ABC@LSEETF.USD"]),
+        (ContractSpec(symbol="ABC", currency="GBP"), ["ABC@LSE.GBP"]),
+        (ContractSpec(symbol="ABC", primary_exchange="NASDAQ"), ["ABC"]),
+        (ContractSpec(symbol="ABC", primary_exchange="ISLAND"), ["ABC"]),
+        (ContractSpec(symbol="ABC", primary_exchange="LSEETF"), ["ABC@LSEETF.USD"]),
+        (ContractSpec(symbol="ABC", exchange="LSE"), ["ABC@LSE.GBP"]),
+        (ContractSpec(con_id=7, exchange="SMART"), ["ABC@LSEETF.USD"]),
+        (ContractSpec(con_id=7, symbol="ABC", primary_exchange="LSE"), []),
+        (ContractSpec(con_id=7, symbol="XYZ"), []),
+        (ContractSpec(con_id=7, currency="GBP"), []),
+    ],
+)
+def test_currency_exchange_or_id_settle_which_listing_is_meant(spec, found):
+    assert [one.key for one in listed(ROWS).find(spec)] == found
+
+
+def test_a_primary_exchange_with_a_period_is_the_part_before_it():
+    # As documented for ENEXT.BE.
+    catalogue = listed([{"symbol": "XYZ", "last": 50.0, "currency": "EUR", "primary_exchange": "ENEXT.BE"}])
+    assert len(catalogue.find(ContractSpec(symbol="XYZ", primary_exchange="ENEXT"))) == 1
+
+
+def test_listings_of_one_symbol_have_ids_of_their_own_and_the_first_keeps_that_of_the_symbol():
+    assert listed(ROWS).by_key("ABC").con_id == contract_id("ABC")
+    assert len(listed(ROWS).by_id) == 3
+
+
+def test_a_listing_has_the_exchanges_of_its_currency():
+    (tokyo,) = listed(
+        [{"symbol": "7203", "last": 2000.0, "currency": "JPY", "size_increment": 100}]
+    ).by_id.values()
+    assert (tokyo.primary_exchange, tokyo.valid_exchanges) == ("TSEJ", "SMART,TSEJ")
+    assert (tokyo.min_size, tokyo.size_increment, tokyo.suggested_size) == (100, 100, 100)
+
+
+def test_money_is_the_quote_divided_by_the_magnifier():
+    london = listed(ROWS).by_key("ABC@LSE.GBP")
+    assert london.money(805.5) == 8.055  # pence to pounds
+    assert make_contract("SPY").money(400.1) == 400.1
+
+
+@pytest.mark.parametrize("tick", [1.0, 0.5, 0.05, 0.01, 0.0001])
+def test_each_tick_has_a_rule(tick):
+    assert market_rule(make_contract("ABC", min_tick=tick).market_rule)[-1][1] == max(
+        tick, 0.01 if tick == 0.0001 else 0
+    )

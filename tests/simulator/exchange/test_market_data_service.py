@@ -138,3 +138,48 @@ def test_no_nan_is_sent(connect, recorded):
     assert {fields[0] for fields in peer.seen} >= {"1", "2", "6", "11", "57"}
     assert not texts & {"nan", "inf", "-inf"}
     assert next(fields[5] for fields in peer.seen if fields[0] == "1" and fields[3] == "9") == "0"
+
+
+LISTED = [
+    {"symbol": "ABC", "bid": 9.99, "ask": 10.01, "primary_exchange": "NASDAQ"},
+    {"symbol": "ABC", "bid": 804.5, "ask": 805.5, "currency": "GBP", "primary_exchange": "LSE"}
+    | {"price_magnifier": 100, "min_tick": 0.5, "min_size": 1, "size_increment": 1},
+]
+
+
+def described(symbol="ABC", currency="", primary="", con_id="0", exchange="SMART"):
+    return (con_id, symbol, "STK", "", "0.0", "", "", exchange, primary, currency, "", "")
+
+
+def test_contract_details_list_every_candidate(connect):
+    peer = connect(quotes=LISTED)
+    seen = details(peer, *described())
+    assert [(fields[0], *fields[8:9]) for fields in seen] == [("10", "USD"), ("10", "GBP"), ("52",)]
+    (pence, _) = details(peer, *described(currency="GBP"))
+    # After orderTypes and validExchanges: the magnifier; then, at the end, the sizes.
+    at = pence.index("SMART,LSE")
+    assert (pence[at + 1], pence[at + 4], pence[13]) == ("100", "LSE", "0.5")
+    assert pence[-3:] == ["1", "1", "100"]
+    rules = pence[pence.index("COMMON") - 2]
+    assert peer.send("91", rules.split(",")[0])[0][3:] == ["0", "0.5"]
+
+
+def test_a_description_that_fits_two_listings_is_ambiguous(connect):
+    peer = connect(quotes=LISTED)
+    seen = [
+        *peer.send("1", "11", "5", *described(), "0", "", "1", "0", ""),
+        *peer.send("20", "6", *described(), "0", "", "1 day", "5 D", "1", "TRADES", "1", "0", ""),
+        *peer.send("87", "7", *described(), "0", "1", "TRADES", "1"),
+    ]
+    text = "The contract description specified for ABC is ambiguous."
+    assert [fields[3:5] for fields in seen] == [["200", text]] * 3
+    quoted = ticks(peer.send("1", "11", "8", *described(primary="LSE"), "0", "", "1", "0", ""))
+    assert (quoted[1], quoted[2]) == ("804.5", "805.5")  # pence
+
+
+def test_a_further_listing_moves_by_its_key(connect):
+    peer = connect(quotes=LISTED)
+    for number, currency in ((5, "USD"), (6, "GBP")):
+        peer.send("1", "11", number, *described(currency=currency), "0", "", "0", "0", "")
+    peer.venue.move("ABC@LSE.GBP", ask=806.0)
+    assert {(fields[2], fields[4]) for fields in peer.take() if fields[3] == "2"} == {("6", "806.0")}

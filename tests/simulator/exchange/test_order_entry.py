@@ -143,3 +143,35 @@ def test_a_manual_order_is_reported_to_client_zero(make_venue, join, kinds):
     other.send("49", "1")
     assert "ex" in kinds(zero.take())
     assert other.take() == []
+
+
+LISTED = [
+    {"symbol": "ABC", "bid": 9.99, "ask": 10.01, "primary_exchange": "NASDAQ"},
+    {"symbol": "ABC", "bid": 804.5, "ask": 805.5, "currency": "GBP", "primary_exchange": "LSE"}
+    | {"price_magnifier": 100, "min_tick": 0.5, "con_id": 7},
+    {"symbol": "7203", "bid": 2000, "ask": 2001, "currency": "JPY", "min_tick": 1, "size_increment": 100},
+]
+
+
+def test_an_order_that_fits_two_listings_is_ambiguous(connect, kinds):
+    peer = connect(quotes=LISTED)
+    assert codes(peer.place(1, "ABC", currency="")) == [200]
+    for number, terms in enumerate(({"currency": "GBP"}, {"currency": "", "con_id": 7}), start=2):
+        assert kinds(peer.place(number, "ABC", **terms))[-1] == "cm"
+    assert codes(peer.place(9, "ABC", currency="USD", con_id=7)) == [200]
+
+
+def test_sizes_are_whole_lots_for_new_and_changed_orders(connect):
+    peer = connect(quotes=LISTED)
+    terms = {"currency": "JPY", "order_type": "LMT", "limit": "1900"}
+    assert codes(peer.place(1, "7203", quantity=150, **terms)) == [321]
+    assert codes(peer.place(2, "7203", quantity=200, **terms)) == []
+    assert codes(peer.place(2, "7203", quantity=250, **terms)) == [321]
+    assert peer.venue.ledger.find(1, 2).request.quantity == 200
+
+
+def test_limits_in_pence_are_multiples_of_the_tick_in_pence(connect, kinds):
+    peer = connect(quotes=LISTED)
+    terms = {"currency": "GBP", "order_type": "LMT"}
+    assert codes(peer.place(1, "ABC", limit="8.01", **terms)) == [110]
+    assert kinds(peer.place(2, "ABC", limit="800.5", **terms))[-1] == "st Submitted"

@@ -1,6 +1,7 @@
 """Rules over whole tables of orders; single rejections are in test_order_entry."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -35,10 +36,10 @@ def test_every_time_in_force_has_an_accepted_form(tif):
 
 def test_only_prices_that_apply_must_be_on_the_tick():
     contract = make_contract("SPY")
-    assert order_validation.check_price(order("MKT", limit=10.005), contract) is None
-    assert order_validation.check_price(order("LMT", limit=10.005, stop=0.001), contract).code == 110
-    assert order_validation.check_price(order("LMT", limit=10.01, stop=0.001), contract) is None
-    assert order_validation.check_price(order("MIDPRICE", limit=0.0), contract) is None
+    assert order_validation.check_terms(order("MKT", limit=10.005), contract) is None
+    assert order_validation.check_terms(order("LMT", limit=10.005, stop=0.001), contract).code == 110
+    assert order_validation.check_terms(order("LMT", limit=10.01, stop=0.001), contract) is None
+    assert order_validation.check_terms(order("MIDPRICE", limit=0.0), contract) is None
 
 
 def test_algorithms_need_a_known_name_and_a_market_or_limit_order():
@@ -54,3 +55,18 @@ def test_a_modification_may_change_price_and_size_but_not_below_the_filled_quant
     assert order_validation.check_modification(old, order("LMT", limit=400.0, order_ref="x"), filled=0).code == 105
     assert order_validation.check_modification(old, order("MOC"), filled=0).code == 329
     assert order_validation.check_modification(old, order("LMT", limit=400.0), filled=11).code == 105
+
+
+@pytest.mark.parametrize(("quantity", "code"), [(100, None), (300, None), (150, 321), (50, 321), (200.5, 321)])
+def test_sizes_are_whole_lots(quantity, code):
+    contract = replace(make_contract("7203", currency="JPY"), min_size=100, size_increment=100)
+    refusal = order_validation.check_terms(replace(order("MKT"), quantity=quantity), contract)
+    assert (refusal and refusal.code) == code
+
+
+def test_a_size_below_the_smallest_is_refused():
+    contract = replace(make_contract("0005", currency="HKD"), min_size=400, size_increment=1)
+    refusals = [
+        order_validation.check_terms(replace(order("MKT"), quantity=size), contract) for size in (399, 401)
+    ]
+    assert [refusal and refusal.code for refusal in refusals] == [321, None]

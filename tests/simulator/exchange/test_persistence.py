@@ -96,3 +96,18 @@ def test_opening_compacts_the_file(tmp_path):
     first.close()
     StateFile(path).close()
     assert len(path.read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_balances_of_every_currency_survive(make_venue, join, tmp_path):
+    options = {"state": tmp_path / "venue.state", "base_currency": "GBP", "rates": {"USD": 0.8}}
+    venue = make_venue(cash={"GBP": 9.0, "USD": 50_000.0}, **options)
+    join(venue).place(1, quantity=100)
+    venue.close()
+    account = make_venue(cash=1.0, **options).ledger.accounts["DU0000001"]
+    assert account.balances() == {"GBP": 9.0, "USD": 9_989.0}  # less 100 at 400.10 and 1.00
+
+
+def test_an_account_keeps_its_base_currency(make_venue, tmp_path):
+    make_venue(state=tmp_path / "venue.state").close()
+    with pytest.raises(ValueError, match="DU0000001 in the state is USD, not GBP"):
+        make_venue(state=tmp_path / "venue.state", base_currency="GBP")

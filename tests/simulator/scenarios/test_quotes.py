@@ -1,6 +1,5 @@
 import math
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,55 +8,10 @@ from stocklean_exec.fill_model import Quote
 from stocklean_exec.simulator.scenarios.quotes import (
     BUILT_IN_CLOSES,
     Market,
-    QuoteError,
-    read_quotes,
     round_to_tick,
     sample_closes,
     synthetic_quote,
 )
-
-EXPECTED = Quote(bid=99.9, ask=100.1, bid_size=300.0)
-
-
-def same(found, wanted):
-    return all(
-        a == b or (math.isnan(a) and math.isnan(b))
-        for a, b in zip(
-            (found.bid, found.ask, found.last, found.close, found.bid_size, found.ask_size),
-            (wanted.bid, wanted.ask, wanted.last, wanted.close, wanted.bid_size, wanted.ask_size),
-            strict=True,
-        )
-    )
-
-
-def test_quotes_come_from_a_file_rows_a_mapping_or_a_frame(tmp_path):
-    path = tmp_path / "quotes.csv"
-    path.write_text("symbol,bid,ask,bid_size,last\nSPY,99.9,100.1,300,\n", encoding="utf-8")
-    row = {"symbol": "SPY", "bid": 99.9, "ask": 100.1, "bid_size": 300}
-    frame = pd.DataFrame([row])
-    sources = [path, str(path), [row], {"SPY": row}, {"SPY": EXPECTED}, frame, frame.set_index("symbol")]
-    for source in sources:
-        assert same(read_quotes(source)["SPY"], EXPECTED)
-
-
-def test_a_bare_price_is_the_last_trade():
-    assert read_quotes({"SPY": 400})["SPY"].last == 400
-
-
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        ({"symbol": "", "bid": 1}, "row 1"),
-        ({"symbol": "SPY"}, "no usable price"),
-        ({"symbol": "SPY", "bid": 2, "ask": 1}, "crossed"),
-        ({"symbol": "SPY", "bid": "cheap"}, "bid is 'cheap'"),
-        ({"symbol": "SPY", "bid": -1}, "bid is '-1'"),
-        ({"symbol": "SPY", "bid": "inf"}, "bid is 'inf'"),
-    ],
-)
-def test_invalid_quotes_are_reported_with_the_reason(row, words):
-    with pytest.raises(QuoteError, match=words):
-        read_quotes([row])
 
 
 def test_the_sample_symbols_have_prices():
@@ -84,7 +38,7 @@ def test_other_seeds_give_other_quotes():
 
 
 def test_a_move_changes_only_the_given_fields():
-    market = Market({"SPY": EXPECTED})
+    market = Market({"SPY": Quote(bid=99.9, ask=100.1, bid_size=300.0)})
     assert market.move("SPY", ask=100.0).bid == 99.9
     assert market["SPY"].ask == 100.0
     assert math.isnan(market["NONE"].bid)

@@ -17,5 +17,6 @@ def test_every_verb_is_described():
 
 
 def test_every_event_can_be_written_in_a_scenario():
-    events = [{"at": 1, "do": name, "set": {"pacing": "reject"}, "accounts": ["DU1"]} for name in steps.EVENTS]
+    options = {"set": {"pacing": "reject"}, "accounts": ["DU1"], "currency": "EUR", "rate": 1.1}
+    events = [{"at": 1, "do": name, **options} for name in steps.EVENTS]
     assert len(load_scenario({"event": events}).events) == len(events)

@@ -1,0 +1,136 @@
+"""Money of several currencies and units, as the real ib_async 2.1 reads it over a real socket."""
+
+import asyncio
+import logging
+
+import pytest
+
+ib_async = pytest.importorskip("ib_async")
+
+from ib_async import IB, LimitOrder, MarketOrder, Stock  # noqa: E402 - see above
+
+from stocklean_exec.simulator import Settings, start  # noqa: E402 - see above
+
+LISTED = [
+    {"symbol": "SPY", "bid": 399.90, "ask": 400.10, "last": 400.0},
+    {"symbol": "ABC", "bid": 9.99, "ask": 10.01, "primary_exchange": "NASDAQ"},
+    {"symbol": "ABC", "bid": 804.5, "ask": 805.5, "last": 805.0, "currency": "GBP", "primary_exchange": "LSE"}
+    | {"price_magnifier": 100, "min_tick": 0.5, "min_size": 1, "size_increment": 1},
+]
+WAIT = 10
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*")
+
+
+def play(script, **options):
+    """Run ``script(ib, server)`` with a fresh server and a connected client."""
+
+    async def main():
+        server = await start(Settings(quotes=LISTED, seed=7, **options))
+        ib = IB()
+        try:
+            await ib.connectAsync("127.0.0.1", server.port, clientId=3, timeout=WAIT)
+            return await asyncio.wait_for(script(ib, server), 60)
+        finally:
+            ib.disconnect()
+            await server.close()
+            assert server.venue.failures == []
+
+    return asyncio.run(main())
+
+
+@pytest.fixture(autouse=True)
+def no_decoding_errors(caplog):
+    """The client must decode everything the simulator sends, without a logged exception."""
+    caplog.set_level(logging.ERROR)
+    yield
+    assert [one for one in caplog.records if one.exc_info or "Error handling" in one.message] == []
+
+
+async def until(event, condition):
+    """Wait for ``event`` until ``condition`` holds; the clock is used for the timeout only."""
+    fired = asyncio.Event()
+    event += lambda *_: fired.set()
+    while not condition():
+        await asyncio.wait_for(fired.wait(), WAIT)
+        fired.clear()
+
+
+async def bought(ib, contract, quantity, order=None):
+    """The trade of a filled order whose commission is known."""
+    trade = ib.placeOrder(contract, order or MarketOrder("BUY", quantity, tif="DAY"))
+    done = lambda: trade.isDone() and all(one.commissionReport.execId for one in trade.fills)  # noqa: E731 - a condition
+    await until(ib.commissionReportEvent, done)
+    return trade
+
+
+def test_details_tell_listings_apart_and_qualify_settles_which():
+    async def script(ib, _):
+        found = await ib.reqContractDetailsAsync(Stock("ABC", "SMART"))
+        (unclear,) = await ib.qualifyContractsAsync(Stock("ABC", "SMART"))
+        (clear,) = await ib.qualifyContractsAsync(Stock("ABC", "SMART", primaryExchange="LSE"))
+        return found, unclear, clear
+
+    found, unclear, clear = play(script)
+    assert [(one.contract.currency, one.contract.primaryExchange, one.priceMagnifier) for one in found] == [
+        ("USD", "NASDAQ", 1),
+        ("GBP", "LSE", 100),
+    ]
+    assert [(one.minTick, one.minSize, one.sizeIncrement) for one in found] == [(0.01, 1e-4, 1e-4), (0.5, 1, 1)]
+    assert unclear is None
+    assert clear.currency == "GBP"
+
+
+@pytest.mark.parametrize(("unit", "price"), [("currency", 8.055), ("quotes", 805.5)])
+def test_pence_are_quoted_and_pounds_are_booked(unit, price):
+    async def script(ib, _):
+        (contract,) = await ib.qualifyContractsAsync(Stock("ABC", "SMART", "GBP"))
+        (ticker,) = await ib.reqTickersAsync(contract)
+        trade = await bought(ib, contract, 1000, LimitOrder("BUY", 1000, 806.0, tif="DAY"))
+        await until(ib.updatePortfolioEvent, ib.portfolio)
+        return ticker, trade, ib.portfolio()[0], ib.positions()[0]
+
+    ticker, trade, line, position = play(script, scenario={"switches": {"execution_prices": unit}})
+    assert (ticker.bid, ticker.ask) == (804.5, 805.5)
+    assert [one.execution.price for one in trade.fills] == [price]
+    assert trade.fills[0].execution.avgPrice == price
+    assert trade.orderStatus.avgFillPrice == price
+    (report,) = [one.commissionReport for one in trade.fills]
+    assert (report.currency, report.commission) == ("GBP", 4.0275)  # 0.05 % of 8,055
+    # Bought 1,000 at 8.055 pounds, valued at 805 pence; the commission is part of the cost.
+    assert (line.marketPrice, line.marketValue) == (805.0, 8050.0)
+    cost = 8.055 + report.commission / 1000
+    assert (line.averageCost, position.avgCost) == pytest.approx((cost, cost))
+    assert line.unrealizedPNL == pytest.approx(8050.0 - 8055.0 - report.commission)
+
+
+def test_values_of_an_account_in_pounds():
+    money = {
+        "base_currency": "GBP",
+        "cash": {"GBP": 100_000.0, "EUR": 1_000.0},
+        "rates": {"USD": 0.8, "EUR": 0.87},
+    }
+
+    async def script(ib, server):
+        await ib.accountSummaryAsync()
+        (contract,) = await ib.qualifyContractsAsync(Stock("SPY", "SMART", "USD"))
+        await bought(ib, contract, 100)
+        await until(ib.accountValueEvent, lambda: ("CashBalance", "USD") in table(ib.accountValues()))
+        server.venue.clock.advance(181)
+        server.flush()
+        summary = ib.accountSummaryEvent
+        await until(summary, lambda: ("CashBalance", "USD") in table(ib.wrapper.acctSummary.values()))
+        return table(ib.accountValues()), table(await ib.accountSummaryAsync())
+
+    def table(lines):
+        return {(one.tag, one.currency): one.value for one in lines}
+
+    streamed, summary = play(script, **money)
+    for values in (streamed, summary):
+        # 100,000 and 1,000 * 0.87, less 100 at 400.10 and 1.00 at 0.80; the shares are worth 40,000 * 0.80.
+        assert values["TotalCashValue", "GBP"] == "68861.20"
+        assert values["NetLiquidation", "GBP"] == "100861.20"
+        rates = {currency: value for (tag, currency), value in values.items() if tag == "ExchangeRate"}
+        assert rates == {"GBP": "1.00", "EUR": "0.87", "USD": "0.80", "BASE": "1.00"}
+        for tag in ("TotalCashBalance", "NetLiquidationByCurrency"):
+            parts = [float(values[tag, currency]) * float(rates[currency]) for currency in ("GBP", "EUR", "USD")]
+            assert sum(parts) == pytest.approx(float(values[tag, "BASE"]))
