@@ -86,6 +86,8 @@ class Ticket:
     """Number of the one contract that may be traded for this order; None where the plan names none."""
     primary_exchange: str = ""
     """Exchange where that contract is listed; empty where the plan names none."""
+    reference_price: float = math.nan
+    """Price at which the order was planned, in its currency; NaN where the plan has none."""
     fx_rate: float = 1.0
     """Base currency of the account per unit of ``currency``, as the plan was checked with."""
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["work_run"]
 
 _MINUTE = timedelta(minutes=1)
-_OPTIONAL = ("con_id", "primary_exchange", "fx_rate")
+_OPTIONAL = ("con_id", "primary_exchange", "reference_price", "fx_rate")
 _TICKET = tuple(field.name for field in fields(Ticket) if field.name not in _OPTIONAL)
 
 
@@ -82,7 +82,9 @@ def _tickets(rows: pd.DataFrame) -> list[Ticket]:
     listed = rows["primary_exchange"].fillna("") if "primary_exchange" in rows.columns else [""] * len(rows)
     columns = [rows[name].tolist() for name in _TICKET]
     numbers = [None if pd.isna(number) else int(number) for number in contracts]
-    return [Ticket(*values) for values in zip(*columns, numbers, map(str, listed), rates, strict=True)]
+    prices = rows["decision_price"].tolist()
+    more = (numbers, map(str, listed), prices, rates)
+    return [Ticket(*values) for values in zip(*columns, *more, strict=True)]
 
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:

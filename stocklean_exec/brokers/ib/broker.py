@@ -68,6 +68,7 @@ _OPEN_COLUMNS = {
     "order_id": "Int64",
     "perm_id": "Int64",
     "client_id": "Int64",
+    "con_id": "Int64",
 }
 
 T = TypeVar("T")
@@ -173,11 +174,15 @@ class IBBroker(Broker):
         return POSITIONS.conform(pd.DataFrame(rows, columns=list(POSITIONS.names)))
 
     def quotes(self, symbols: object = None) -> pd.DataFrame:
-        """Quotes of ``symbols`` by snapshot, with a column ``data_type``: 1 live, 2 frozen, 3 delayed, 4 both.
+        """Quotes of ``symbols`` by snapshot; ``data_type`` is 1 live, 2 frozen, 3 delayed, 4 both.
 
-        ``con_id`` is the contract that is quoted. A symbol that TWS does not know, finds ambiguous, or has no data
-        for, has no row; the reason is noted with the table, and a plan shows it. None requests what is held and
-        what was requested before.
+        ``con_id`` is the contract that is quoted, ``lot_size`` its lot where that is more than a share.
+        ``quoted_at`` is the quote's own time, by ``time_source`` that of its receipt (``received``: live,
+        two-sided) or of the last trade (``last_trade``), and missing where TWS does not tell it (``unknown``).
+        ``halted`` is missing where TWS does not tell that. Prices are in the contract's currency: pounds, not pence.
+
+        A symbol that TWS does not know, finds ambiguous, or has no data for, has no row; the reason is noted with
+        the table, and a plan shows it. None requests what is held and what was requested before.
 
         Raises
         ------
@@ -243,15 +248,12 @@ class IBBroker(Broker):
         return figure
 
     def open_orders(self) -> pd.DataFrame:
-        """Working orders of the account, whoever placed them, and ids of TWS.
+        """Working orders of the account, whoever placed them, and ids of TWS; limits in the contract's currency.
 
         Those of other programs, or placed by hand, have no client order id, or one of their own making.
         """
-        rows = [
-            row | {"client_order_id": row["client_order_id"] or None}
-            for row in self._call(self._require_connection().open_orders())
-            if row["account"] == self.account
-        ]
+        rows = [row for row in self._call(self._open_orders()) if row["account"] == self.account]
+        rows = [row | {"client_order_id": row["client_order_id"] or None} for row in rows]
         return pd.DataFrame(rows, columns=list(_OPEN_COLUMNS)).astype(_OPEN_COLUMNS)
 
     def cancel(self, client_order_id: str) -> None:
@@ -440,6 +442,19 @@ class IBBroker(Broker):
             return await self._require_connection().fresh_next_id()
         return None
 
+    async def _open_orders(self) -> list[dict[str, Any]]:
+        """Open orders with limits in the contract's currency; NaN where TWS does not say what unit they are in."""
+        found = await self._require_connection().open_orders()
+        rows = [row | {"con_id": row["contract"].conId} for row in found]
+        limited = [row for row in rows if not math.isnan(row["limit_price"])]
+        unsure = [_instrument_of(row["contract"]) for row in limited if not _is_us_share(row["contract"])]
+        await self._market.qualify(self._require_connection(), unsure)
+        for row in limited:
+            if not _is_us_share(row["contract"]):
+                listing = self._market.listing(_instrument_of(row["contract"]))
+                row["limit_price"] = math.nan if listing is None else listing.in_currency(row["limit_price"])
+        return rows
+
     async def _primary_exchanges(self, held: Sequence[Any]) -> dict[int, str]:
         """Primary exchange by contract number, of what is held in several contracts of one symbol."""
         names = Counter(one.contract.symbol for one in held)
@@ -483,7 +498,9 @@ class IBBroker(Broker):
             if ticket.client_order_id not in reasons and not self._has_id(ticket.client_order_id)
         ]
         for ticket, order_id in zip(good, connection.reserve_ids(len(good)), strict=True):
-            self._tracker.reserve(ticket, order_id, self._endpoint.client_id)
+            listing = self._market.listing(_instrument(ticket))
+            magnifier = None if listing is None else listing.magnifier
+            self._tracker.reserve(ticket, order_id, self._endpoint.client_id, magnifier=magnifier)
         return reasons
 
     def _broken_lots(self, tickets: Sequence[Ticket]) -> dict[str, tuple[str, str]]:
@@ -522,7 +539,8 @@ class IBBroker(Broker):
             text = "was sent before; an id names one order" if order and order.sent else "was not made ready"
             raise BrokerError(f"{ticket.client_order_id} {text}")
         self._check_may_send(connection, ticket, order)
-        made = connection.make_order(ticket, order.order_id)
+        limit = listing.on_wire(ticket.limit_price, buy=ticket.side == "BUY")
+        made = connection.make_order(ticket, order.order_id, limit)
         with gate(ticket):
             self._tracker.mark_sent(order)
             self._last_id = order.order_id
@@ -653,6 +671,11 @@ def _instrument(ticket: Ticket) -> Instrument:
         ticket.primary_exchange,
         ticket.con_id or 0,
     )
+
+
+def _is_us_share(contract: Any) -> bool:  # noqa: ANN401 - the client's contract
+    """Whether a contract is a stock in dollars, whose prices are in dollars at TWS."""
+    return bool(contract.secType == "STK" and contract.currency == "USD")
 
 
 def _instrument_of(contract: Any) -> Instrument:  # noqa: ANN401 - the client's contract

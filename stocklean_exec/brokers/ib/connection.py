@@ -19,7 +19,7 @@ from stocklean_exec import clock
 from stocklean_exec.brokers.ib.account_guard import explain_failure
 from stocklean_exec.brokers.ib.client import Contract, IBClient, Order, RequestError, make_contract, routed
 from stocklean_exec.brokers.ib.instruments import Instrument, Listing, Refusal
-from stocklean_exec.brokers.ib.market_data import Answer
+from stocklean_exec.brokers.ib.quote_times import Answer
 from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
     LINK_LOST,
@@ -259,6 +259,9 @@ class Connection:
             ticker.askSize,
             ticker.marketDataType or 1,
             clock.now(),
+            ticker.lastTimestamp,
+            ticker.delayedLastTimestamp,
+            ticker.halt_code,
         )
 
     async def use_delayed_data(self) -> None:
@@ -365,15 +368,18 @@ class Connection:
         self.require_open()
         return [self._ib.client.getReqId() for _ in range(count)]
 
-    def make_order(self, ticket: Ticket, order_id: int) -> Order:
+    def make_order(self, ticket: Ticket, order_id: int, limit_price: float | None = None) -> Order:
         """The order of a ticket, with every field set that a preset of TWS could change.
+
+        ``limit_price`` is the ticket's limit in the unit of TWS's quotes, where that is another than its own.
 
         Raises
         ------
         BrokerError
             A number or a string in it cannot be sent.
         """
-        problem = number_problem(ticket.quantity, ticket.limit_price)
+        limit = ticket.limit_price if limit_price is None else limit_price
+        problem = number_problem(ticket.quantity, limit)
         if problem is not None:
             raise BrokerError(f"{ticket.client_order_id}: {problem}; it was not sent")
         order = Order(
@@ -388,8 +394,8 @@ class Connection:
             outsideRth=False,
             transmit=True,
         )
-        if not math.isnan(ticket.limit_price):
-            order.lmtPrice = float(ticket.limit_price)
+        if not math.isnan(limit):
+            order.lmtPrice = float(limit)
         for value in (ticket.side, ticket.order_type, ticket.tif, ticket.account, ticket.client_order_id):
             if not value or not is_plain_text(value):
                 raise BrokerError(f"{ticket.client_order_id!r}: {value!r} cannot be sent")
@@ -447,6 +453,7 @@ class Connection:
             self._open[order.permId] = {
                 "client_order_id": order.orderRef,
                 "symbol": contract.symbol,
+                "contract": contract,
                 "side": SIDES.get(order.action, order.action),
                 "quantity": float(order.totalQuantity),
                 "filled_quantity": 0.0,

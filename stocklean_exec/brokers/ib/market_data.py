@@ -2,47 +2,38 @@
 
 What TWS does not answer in time, or has no permission to show, gives no quote; nothing waits for ever. Where
 live data is not subscribed, delayed data is asked for, and the quotes say so (``data_type`` 3). Prices are in
-the instrument's currency, sizes in shares, times in UTC. No client library: it works through a connection that
-has the few methods named in :class:`MarketConnection`.
+the instrument's currency (pounds, where TWS quotes in pence), sizes in shares, times in UTC. No client library: it
+works through a connection that has the few methods named in :class:`MarketConnection`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
 from stocklean_exec.brokers.ib.instruments import Instrument, Listing, Refusal, choose
-from stocklean_exec.brokers.ib.translate import DELAYED_DATA_CODES, NO_DATA_CODES, price_or_nan
+from stocklean_exec.brokers.ib.quote_times import Answer, halted, prices_of, time_of
+from stocklean_exec.brokers.ib.translate import DELAYED_DATA_CODES, NO_DATA_CODES
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.schema.missing_quotes import MissingQuote, with_missing_quotes
 from stocklean_exec.schema.tables import QUOTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
+__all__ = ["MarketConnection", "MarketDataService"]
 
-__all__ = ["Answer", "MarketConnection", "MarketDataService"]
-
-_MORE = {"data_type": "Int64", "con_id": "Int64"}
+_MORE = {
+    "data_type": "Int64",
+    "time_source": "str",
+    "halted": "boolean",
+    "con_id": "Int64",
+    "primary_exchange": "str",
+    "lot_size": "float64",
+}
 """Columns beside those of every quotes table, and their dtypes."""
 _AT_ONCE = 40  # requests in flight: a choice below the 45 messages a second of the pacer
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The ticks of one snapshot; ``data_type`` is 1 for live, 2 frozen, 3 delayed, 4 delayed and frozen."""
-
-    bid: float
-    ask: float
-    last: float
-    close: float
-    bid_size: float
-    ask_size: float
-    data_type: int
-    received_at: datetime
 
 
 class MarketConnection(Protocol):
@@ -181,23 +172,30 @@ class MarketDataService:
 
 
 def _frame(answers: dict[Instrument, Answer], listings: Mapping[Instrument, Listing]) -> pd.DataFrame:
-    rows: list[dict[str, object]] = [
-        {
-            "symbol": one.symbol,
-            "bid": price_or_nan(answer.bid),
-            "ask": price_or_nan(answer.ask),
-            "last": price_or_nan(answer.last),
-            "close": price_or_nan(answer.close),
-            "bid_size": price_or_nan(answer.bid_size),
-            "ask_size": price_or_nan(answer.ask_size),
-            "currency": one.currency,
-            "quoted_at": answer.received_at,
-            "data_type": answer.data_type,
-            "con_id": listings[one].contract.conId,
-        }
-        for one, answer in answers.items()
-    ]
+    rows = [_row(one, answer, listings[one]) for one, answer in answers.items()]
     return QUOTES.conform(pd.DataFrame(rows, columns=[*QUOTES.names, *_MORE])).astype(_MORE)
+
+
+def _row(one: Instrument, answer: Answer, listing: Listing) -> dict[str, object]:
+    """One quote, in the currency of the contract and not in the unit of TWS's quotes."""
+    prices, (quoted_at, source) = prices_of(answer), time_of(answer)
+    return {
+        "symbol": one.symbol,
+        "bid": listing.in_currency(prices.bid),
+        "ask": listing.in_currency(prices.ask),
+        "last": listing.in_currency(prices.last),
+        "close": listing.in_currency(prices.close),
+        "bid_size": prices.bid_size,
+        "ask_size": prices.ask_size,
+        "currency": one.currency,
+        "quoted_at": quoted_at,
+        "data_type": answer.data_type,
+        "time_source": source,
+        "halted": halted(answer),
+        "con_id": listing.contract.conId,
+        "primary_exchange": listing.primary_exchange or None,
+        "lot_size": listing.lot,
+    }
 
 
 def _is_delayed_case(answer: Answer | Refusal) -> bool:

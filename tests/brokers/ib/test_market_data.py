@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from stocklean_exec.brokers.ib.instruments import Instrument, Listing, Refusal
-from stocklean_exec.brokers.ib.market_data import Answer, MarketDataService
+from stocklean_exec.brokers.ib.market_data import MarketDataService
+from stocklean_exec.brokers.ib.quote_times import Answer
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.schema.missing_quotes import missing_quotes
 from stocklean_exec.schema.tables import QUOTES
@@ -47,7 +48,7 @@ class Table:
 
 
 def live(bid, kind=1):
-    return Answer(bid, bid + 0.1, bid, NAN, 100.0, -1.0, kind, NOON)
+    return Answer(bid, bid + 0.1, bid, NAN, 100.0, 200.0, kind, NOON)
 
 
 def quotes(connection, *symbols, service=None, strict=True):
@@ -61,7 +62,16 @@ def test_a_quote_has_its_own_time_and_unset_numbers_are_missing():
     assert tuple(frame.columns[: len(QUOTES.names) + 1]) == (*QUOTES.names, "data_type")
     row = frame.iloc[0]
     assert (row["bid"], row["quoted_at"], row["data_type"]) == (400.0, NOON, 1)
-    assert frame[["close", "ask_size"]].isna().to_numpy().all()
+    assert (row["time_source"], row["con_id"], row["primary_exchange"]) == ("received", 1, "ARCA")
+    assert frame[["close", "halted", "lot_size"]].isna().to_numpy().all()
+
+
+def test_prices_in_pence_are_quotes_in_pounds():
+    pence = Answer(4293.9999, 4294.5, 4293.0, 4200.0, 300.0, 100.0, 1, NOON)
+    connection = Table({"GAW": [contract(1, "GBP", "LSE", symbol="GAW", magnifier=100.0)]}, {1: pence})
+    frame = asyncio.run(MarketDataService().quotes(connection, [Instrument("GAW", currency="GBP")], strict=True))
+    assert frame[["bid", "ask", "last", "close"]].to_numpy().tolist() == [[42.939999, 42.945, 42.93, 42.0]]
+    assert frame[["bid_size", "currency"]].to_numpy().tolist() == [[300.0, "GBP"]]
 
 
 def test_delayed_data_is_requested_once_and_only_for_symbols_without_live_data():
