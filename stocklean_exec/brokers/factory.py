@@ -32,7 +32,8 @@ _CLIENT_OPTIONS = ("account", "client_id", "rate", "timeout", "timezone")
 _OPTIONS = {
     "mock": ("seed", "cash", "account"),
     "sim": (
-        *("seed", "cash", "base_currency", "fx", "scenario", "clock", "start", "server_version"),
+        *("seed", "cash", "base_currency", "fx", "account_kind", "settlement_days", "scenario", "clock", "start"),
+        "server_version",
         *_CLIENT_OPTIONS,
     ),
     "ib": (*_CLIENT_OPTIONS, "remote"),
@@ -62,7 +63,8 @@ def connect(
 
     ``sim://`` starts the wire simulator on a free port of this computer and connects to it as to a TWS:
     ``seed``, ``base_currency``, ``cash`` (``5000``, or ``USD=5000,EUR=200``), ``fx`` (``EUR=1.06,GBP=1.2``),
-    ``scenario`` (a shipped name or a file), ``clock``, ``start``, ``server_version``, and those of ``ib://``; it
+    ``account_kind`` (``margin`` or ``cash``), ``settlement_days`` (of sales: 0, 1 or 2), ``scenario`` (a shipped
+    name or a file), ``clock``, ``start``, ``server_version``, and those of ``ib://``; it
     has no limit on messages unless ``rate`` sets one. Its clock is ``brisk`` (the present
     time, and no waits); with ``virtual`` every run is the same to the byte, on a day of 2022.
 
@@ -198,9 +200,8 @@ def _open_sim(address: str, _: SplitResult, options: dict[str, str], given: dict
     refuse_addresses({"scenario": scenario})
     quotes = sample_quotes() if given["quotes"] is None else _listed_quotes(given["quotes"])
     extra: dict[str, Any] = {"clock": "brisk"}
-    extra |= {name: options[name] for name in ("clock", "start") if name in options}
-    if "server_version" in options:
-        extra["server_version"] = _whole(options, "server_version", 0)
+    extra |= {name: options[name] for name in ("clock", "start", "account_kind") if name in options}
+    extra |= {name: _whole(options, name, 0) for name in ("server_version", "settlement_days") if name in options}
     try:
         simulator = Simulator(
             seed=_whole(options, "seed", 0),

@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="opening cash of each account: an amount in the base currency, or USD=100000,EUR=50000",
     )
     parser.add_argument(
+        "--account-kind", choices=("margin", "cash"), default="margin", help="kind of each account"
+    )
+    parser.add_argument(
+        "--settlement-days", type=int, choices=(0, 1, 2), default=0, help="weekdays until a sale is settled cash"
+    )
+    parser.add_argument(
         "--rates",
         type=parse_amounts,
         default={},
@@ -68,6 +74,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
         base_currency=options.base_currency.upper(),
         cash=options.cash,
         rates=options.rates,
+        account_kind=options.account_kind,
+        settlement_days=options.settlement_days,
         quotes=options.quotes,
         seed=options.seed,
         scenario=options.scenario,

@@ -7,7 +7,7 @@ in seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +84,10 @@ class Settings:
     """Base currency of the accounts."""
     cash: float | Mapping[str, float] = 1_000_000.0
     """Opening cash of each account: an amount in the base currency, or amounts by currency."""
+    account_kind: Literal["margin", "cash"] = "margin"
+    """Kind of each account. A cash account buys with settled cash of the contract's currency, and is not short."""
+    settlement_days: int = 0
+    """Weekdays until the proceeds of a sale are settled cash: 0 (at once), 1 or 2. Purchases count at once."""
     rates: Mapping[str, float] = field(default_factory=dict)
     """Exchange rates: base currency per unit of each other currency; empty for round sample rates."""
     positions: Mapping[str | int, Any] = field(default_factory=dict)

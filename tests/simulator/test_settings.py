@@ -25,6 +25,8 @@ def test_a_venue_starts_with_default_settings():
         ({"quotes": {"EQNR": {"last": 300.0, "currency": "NOK"}}}, "no exchange rate for NOK"),
         ({"rates": {"EUR": -1.0}}, "EUR"),
         ({"positions": {7: 100}}, "contract 7"),
+        ({"account_kind": "ira"}, "ira"),
+        ({"settlement_days": 3}, "settlement_days is 3"),
     ],
 )
 def test_invalid_settings_are_reported_with_the_reason(options, words):

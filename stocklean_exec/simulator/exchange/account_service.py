@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.simulator.clock import local_time
-from stocklean_exec.simulator.exchange.accounts import BASE, INITIAL_MARGIN, LEDGER_TAGS, SUMMARY_TAGS
+from stocklean_exec.simulator.exchange.accounts import BASE, CASH, INITIAL_MARGIN, LEDGER_TAGS, SUMMARY_TAGS
 from stocklean_exec.simulator.protocol.field_layouts import UNSET_DOUBLE
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ class AccountService:
         yield "AccountCode", name, ""
         yield "AccountReady", "true", ""
         yield "AccountType", "INDIVIDUAL", ""
+        if self._ledger.accounts[name].kind == CASH:
+            yield "TradingType-S", "STKCASH", ""
         yield from self._changing_values(self._ledger.accounts[name])
 
     def _changing_values(self, account: Account) -> Iterator[Line]:

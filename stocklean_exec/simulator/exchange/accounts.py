@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
     from stocklean_exec.simulator.exchange.rates import Rates
 
-__all__ = ["BASE", "LEDGER_TAGS", "SUMMARY_TAGS", "Account", "Position"]
+__all__ = ["BASE", "CASH", "KINDS", "LEDGER_TAGS", "SUMMARY_TAGS", "Account", "Position"]
 
 BASE = "BASE"
 """What TWS has in place of a currency in the ledger row of all currencies together."""
 
+CASH = "cash"
+KINDS = ("margin", CASH)
+"""Kinds of account. A cash account buys with settled cash alone, and cannot be short."""
 LEVERAGE = 4.0
 """Buying power is this multiple of the available equity: intraday leverage of a US margin account (4 to 1)."""
 INITIAL_MARGIN, MAINTENANCE_MARGIN = 0.25, 0.25
@@ -118,6 +121,9 @@ class Account:
     positions: dict[int, Position] = field(default_factory=dict)
     opening_value: float | None = None
     foreign: dict[str, float] = field(default_factory=dict)
+    kind: str = "margin"
+    unsettled: list[tuple[float, str, float]] = field(default_factory=list)
+    """Proceeds of sales before their settlement: instant of settlement, currency, amount."""
 
     def balances(self) -> dict[str, float]:
         """Cash by currency, the base currency first; negative is owed."""
@@ -130,16 +136,35 @@ class Account:
         else:
             self.foreign[currency] = round(self.foreign.get(currency, 0.0) + amount, 8)
 
+    def settle(self, now: float) -> None:
+        """Settle the proceeds that are due at ``now``."""
+        self.unsettled = [one for one in self.unsettled if one[0] > now]
+
+    def settled(self, currency: str) -> float:
+        """Cash in ``currency`` without the proceeds of unsettled sales; purchases count at once."""
+        waiting = sum(amount for _, owed, amount in self.unsettled if owed == currency)
+        return self.balances().get(currency, 0.0) - waiting
+
     def trade(
-        self, con_id: int, symbol: str, shares: float, price: float, commission: float, currency: str = ""
+        self,
+        con_id: int,
+        symbol: str,
+        shares: float,
+        price: float,
+        commission: float,
+        currency: str = "",
+        settles_at: float = 0.0,
     ) -> float | None:
         """Book ``shares`` (signed) at ``price``; the realised profit, or None when nothing was closed.
 
         All amounts are in ``currency``, by default the base currency. A trade that crosses zero first closes, then
-        opens with the remainder; its commission is split pro rata.
+        opens with the remainder; its commission is split pro rata. The proceeds of a sale settle at
+        ``settles_at``, its commission at once.
         """
         held = self.positions.setdefault(con_id, Position(symbol, currency=currency))
         self.receive(currency, -shares * price - commission)
+        if shares < 0 and settles_at > 0:
+            self.unsettled.append((settles_at, currency or self.currency, -shares * price))
         closed = min(abs(shares), abs(held.quantity)) if held.quantity * shares < 0 else 0.0
         realized = None
         if closed:
@@ -198,23 +223,27 @@ class Account:
             abs(_value(held, prices)) * self._rate(held.currency, rates) for held in self.positions.values()
         )
         net, cash = self.net_liquidation(prices, rates), self.total_cash(rates)
-        initial, maintenance = gross * INITIAL_MARGIN, gross * MAINTENANCE_MARGIN
+        settled = cash - sum(amount * self._rate(owed, rates) for _, owed, amount in self.unsettled)
+        # In a cash account what can be spent is settled cash, and there is no margin.
+        margin, leverage = (0.0, 1.0) if self.kind == CASH else (1.0, LEVERAGE)
+        equity = settled if self.kind == CASH else net
+        initial, maintenance = margin * gross * INITIAL_MARGIN, margin * gross * MAINTENANCE_MARGIN
         amounts = {
             "NetLiquidation": net,
             "TotalCashValue": cash,
-            "SettledCash": cash,
+            "SettledCash": settled,
             "AccruedCash": 0.0,
-            "BuyingPower": max(net - initial, 0.0) * LEVERAGE,
-            "EquityWithLoanValue": net,
-            "PreviousDayEquityWithLoanValue": net if self.opening_value is None else self.opening_value,
+            "BuyingPower": max(equity - initial, 0.0) * leverage,
+            "EquityWithLoanValue": equity,
+            "PreviousDayEquityWithLoanValue": equity if self.opening_value is None else self.opening_value,
             "GrossPositionValue": gross,
             "RegTEquity": net,
-            "RegTMargin": gross / 2,
-            "SMA": max(net - gross / 2, 0.0),
+            "RegTMargin": margin * gross / 2,
+            "SMA": margin * max(net - gross / 2, 0.0),
             "InitMarginReq": initial,
             "MaintMarginReq": maintenance,
-            "AvailableFunds": net - initial,
-            "ExcessLiquidity": net - maintenance,
+            "AvailableFunds": equity - initial,
+            "ExcessLiquidity": equity - maintenance,
             "UnrealizedPnL": self.unrealized(prices, rates),
             "RealizedPnL": self.realized(rates),
             "StockMarketValue": self.market_value(prices, rates),
@@ -223,7 +252,7 @@ class Account:
             for tag in ("InitMarginReq", "MaintMarginReq", "AvailableFunds", "ExcessLiquidity"):
                 amounts[f"{prefix}{tag}"] = amounts[tag]
         texts = {tag: _amount(amount) for tag, amount in amounts.items()}
-        texts["Cushion"] = f"{(net - maintenance) / net if net else 0:.6f}"
+        texts["Cushion"] = f"{(equity - maintenance) / net if net else 0:.6f}"
         texts["Leverage"] = f"{gross / net if net else 0:.2f}"
         return texts
 

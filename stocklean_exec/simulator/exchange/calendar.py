@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-__all__ = ["CLOSES", "OPENS", "Calendar"]
+__all__ = ["CLOSES", "OPENS", "Calendar", "settlement"]
 
 OPENS, CLOSES = time(9, 30), time(16, 0)
 """The core session of NYSE and Nasdaq, New York time."""
@@ -60,6 +60,24 @@ class Calendar:
         first = datetime.fromtimestamp(instant, _ZONE).date()
         dates = [first + timedelta(days=number) for number in range(days)]
         return _hours(dates, "0400", "2000"), _hours(dates, "0930", "1600")
+
+
+def settlement(instant: float, days: int) -> float:
+    """When a trade at ``instant`` settles: midnight in New York, ``days`` weekdays after its day; 0 for at once.
+
+    Examples
+    --------
+    A trade on Friday 2022-12-30 settles in one day on Monday, 2023-01-02 05:00 UTC.
+
+    >>> settlement(1672326000.0 + 86_400, 1), settlement(1672326000.0, 0)
+    (1672635600.0, 0.0)
+    """
+    if days <= 0:
+        return 0.0
+    day = datetime.fromtimestamp(instant, _ZONE).date()
+    for _ in range(days):
+        day += timedelta(days=3 if day.weekday() == _SATURDAY - 1 else 1)
+    return datetime.combine(day, time(0), _ZONE).timestamp()
 
 
 def _next(instant: float, at: time) -> float:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.exchange.accounts import Account, Position
+from stocklean_exec.simulator.exchange.calendar import settlement
 from stocklean_exec.simulator.exchange.commissions import next_commission
 from stocklean_exec.simulator.exchange.contracts import Contract
 from stocklean_exec.simulator.exchange.orders import Fill, Order
@@ -44,6 +45,7 @@ class Ledger:
     seed : first values of the id counters
     journal : receives every order event
     state : file that persists the ledger, or None
+    settlement_days : weekdays from a sale to the settlement of its proceeds
     started_at : start instant of a real-time venue, mixed into its execution ids; None on a virtual clock
     """
 
@@ -54,8 +56,10 @@ class Ledger:
         journal: Journal,
         state: StateFile | None = None,
         *,
+        settlement_days: int = 0,
         started_at: float | None = None,
     ) -> None:
+        self._settlement_days = settlement_days
         self._opening = {one.name: one for one in accounts}
         self.accounts = deepcopy(self._opening)
         self.journal = journal
@@ -259,9 +263,14 @@ class Ledger:
     def _book_fill(self, fill: Fill) -> None:
         account = self.accounts[fill.account]
         contract = fill.contract
-        price = contract.money(fill.price)
         realized = account.trade(
-            contract.con_id, contract.key, fill.signed, price, fill.commission, contract.currency
+            contract.con_id,
+            contract.key,
+            fill.signed,
+            contract.money(fill.price),
+            fill.commission,
+            contract.currency,
+            settlement(fill.at, self._settlement_days),
         )
         fill.realized = math.nan if realized is None else realized
 
@@ -349,5 +358,6 @@ def _fill(record: dict[str, Any]) -> Fill:
 
 def _account(record: dict[str, Any]) -> Account:
     values = dict(record)
+    values["unsettled"] = [tuple(one) for one in values.get("unsettled", ())]
     values["positions"] = {int(con_id): Position(**held) for con_id, held in values["positions"].items()}
     return Account(**values)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.exchange import order_validation
 from stocklean_exec.simulator.exchange.commissions import commission_on_total
+from stocklean_exec.simulator.exchange.funds import refusal_of_funds, rejected
 from stocklean_exec.simulator.exchange.order_validation import Refusal
 from stocklean_exec.simulator.exchange.orders import Order, preview_fields
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.protocol.order_request import OrderRequest
 
 __all__ = ["OrderEntry"]
-
-_NO_EQUITY = "YOUR ORDER IS NOT ACCEPTED. EQUITY WITH LOAN VALUE IS BELOW THE INITIAL MARGIN REQUIREMENT"
 
 
 class OrderEntry:
@@ -95,22 +94,8 @@ class OrderEntry:
         name = self._account(request)
         limit = self._switches.order_limit
         if self._ledger.active_count(name, contract.con_id, request.side) >= limit:
-            return _rejected(f"Maximum of {limit} orders for one contract, side and account is reached.")
-        account = self._ledger.accounts[name]
-        held = account.positions[contract.con_id].quantity if contract.con_id in account.positions else 0.0
-        short = request.side == "SELL" and request.quantity > max(held, 0.0)
-        if short and self._switches.shorts == "refused":
-            return _rejected("The contract is not available for short sale.")
-        if self._switches.margin and not self._affords(request, contract, held):
-            return _rejected(_NO_EQUITY)
-        return None
-
-    def _affords(self, request: OrderRequest, contract: Contract, held: float) -> bool:
-        values = self._context.values(self._ledger.accounts[self._account(request)])
-        signed = request.quantity if request.side == "BUY" else -request.quantity
-        added = max(abs(held + signed) - abs(held), 0.0)
-        worth = contract.money(self._context.price_of(contract.key))
-        return added * worth * self._context.rates[contract.currency] <= float(values["BuyingPower"])
+            return rejected(f"Maximum of {limit} orders for one contract, side and account is reached.")
+        return refusal_of_funds(self._context, self._ledger.accounts[name], request, contract)
 
     def _refuse(
         self, session: Connection, request: OrderRequest, contract: Contract | None, refusal: Refusal
@@ -185,7 +170,3 @@ class OrderEntry:
         if order.active and listener is not None and listener.subs.auto_bind:
             self._amendments.bind_manual()
         return order
-
-
-def _rejected(reason: str) -> Refusal:
-    return Refusal(201, f"Order rejected - reason:{reason}", inactive=True)

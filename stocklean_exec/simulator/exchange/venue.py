@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.clock import DEFAULT_START, Clock, local_time, parse_instant
 from stocklean_exec.simulator.exchange.account_service import AccountService
-from stocklean_exec.simulator.exchange.accounts import Account, Position
+from stocklean_exec.simulator.exchange.accounts import KINDS, Account, Position
 from stocklean_exec.simulator.exchange.contracts import Catalogue, listed_contract, make_contract
 from stocklean_exec.simulator.exchange.dispatch import handlers, refusal_of
 from stocklean_exec.simulator.exchange.journal import Journal
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Venue"]
 
 _DAY = 86_400.0  # seconds
+_SETTLEMENT_DAYS = (0, 1, 2)  # at once, as in some accounts; T+1 and T+2 of the markets
 _ORDER_REQUESTS = frozenset({"placeOrder", "cancelOrder", "reqGlobalCancel"})
 _FARMS = (  # what TWS sends after each connection (captured)
     (2104, "Market data farm connection is OK:usfarm"),
@@ -75,6 +76,10 @@ class Venue:
             )
         if not self.settings.accounts:
             raise ValueError("a venue needs at least one account")
+        if self.settings.account_kind not in KINDS:
+            raise ValueError(f"account_kind is {self.settings.account_kind!r}, not {' or '.join(KINDS)}")
+        if self.settings.settlement_days not in _SETTLEMENT_DAYS:
+            raise ValueError(f"settlement_days is {self.settings.settlement_days!r}, not 0, 1 or 2")
         self.server_version = self.settings.server_version
         self.seed = self.settings.seed
         scenario = load_scenario(self.settings.scenario)
@@ -155,7 +160,14 @@ class Venue:
         state = StateFile(self.settings.state) if self.settings.state is not None else None
         present = Clock(self.settings.clock)
         started_at = present.started if present.is_real_time else None
-        ledger = Ledger(accounts, self.seed, Journal(self.settings.journal), state, started_at=started_at)
+        ledger = Ledger(
+            accounts,
+            self.seed,
+            Journal(self.settings.journal),
+            state,
+            settlement_days=self.settings.settlement_days,
+            started_at=started_at,
+        )
         if state is not None and not state.table("accounts"):
             ledger.save_opening()
         for order in ledger.orders.values():
@@ -168,7 +180,9 @@ class Venue:
         if not all(math.isfinite(amount) for amount in balances.values()):
             raise ValueError(f"cash {given!r} is not an amount of money")
         foreign = {currency: float(amount) for currency, amount in balances.items() if currency != base}
-        return Account(name, float(balances.get(base, 0.0)), base, foreign=foreign)
+        return Account(
+            name, float(balances.get(base, 0.0)), base, foreign=foreign, kind=self.settings.account_kind
+        )
 
     def _check_currencies(self) -> None:
         for account in self.ledger.accounts.values():

@@ -161,7 +161,8 @@ class VenueContext:
         return self._prices
 
     def values(self, account: Account) -> dict[str, str]:
-        """All totals of an account by tag, in its base currency."""
+        """All totals of an account by tag, in its base currency, after the settlements that are due."""
+        account.settle(self.clock.now())
         return account.values(self.prices(), self.rates)
 
     def touch(self, order: Order) -> float:

@@ -70,6 +70,9 @@ class Switches:
     """Short sales: ``allowed``, ``locate`` (404, held), ``refused`` (201)."""
     margin: bool = False
     """Whether orders beyond the buying power are rejected (201)."""
+    market_buffer: float = 0.0
+    """Fraction by which a cash account's purchase without a limit price is assumed to cost more than the ask; for
+    IB, about 0.05 is reported."""
     unset_tif_message: bool = False
     """Whether an order without a time in force gets 10349, as in newer TWS with an order preset."""
     hours: str = "always"

@@ -101,6 +101,31 @@ def test_the_ledger_has_each_currency_in_itself_and_all_in_the_base_currency():
     assert (base["ExchangeRate"], base["Currency"]) == ("1.00", "BASE")
 
 
+def test_proceeds_of_a_sale_are_settled_later_and_purchases_and_commissions_at_once():
+    account = Account("DU1", cash=10_000.0, kind="cash")
+    account.trade(1, "A", 100, 50.0, 1.0, settles_at=100.0)
+    assert account.settled("USD") == 4_999.0
+    account.trade(1, "A", -40, 55.0, 1.0, settles_at=100.0)
+    account.settle(99.0)
+    assert (account.cash, account.settled("USD"), account.settled("EUR")) == (7_198.0, 4_998.0, 0.0)
+    account.settle(100.0)
+    assert account.settled("USD") == 7_198.0
+
+
+@pytest.mark.parametrize(("kind", "spendable"), [("cash", "4998.00"), ("margin", "9448.00")])
+def test_a_cash_account_can_spend_settled_cash_and_a_margin_account_its_equity(kind, spendable):
+    account = Account("DU1", cash=10_000.0, kind=kind)
+    account.trade(1, "A", 100, 50.0, 1.0)
+    account.trade(1, "A", -40, 55.0, 1.0, settles_at=100.0)
+    values = account.values({"A": 50.0})
+    assert (values["TotalCashValue"], values["SettledCash"]) == ("7198.00", "4998.00")
+    assert values["NetLiquidation"] == "10198.00"  # 60 at 50
+    assert values["AvailableFunds"] == spendable  # margin: 10,198 less a quarter of 3,000
+    assert values["EquityWithLoanValue"] == {"cash": "4998.00", "margin": "10198.00"}[kind]
+    assert values["InitMarginReq"] == {"cash": "0.00", "margin": "750.00"}[kind]
+    assert values["BuyingPower"] == {"cash": "4998.00", "margin": "37792.00"}[kind]
+
+
 trades = st.lists(
     st.tuples(st.integers(-500, 500).filter(bool), st.integers(100, 20_000), st.integers(0, 500)), max_size=30
 )

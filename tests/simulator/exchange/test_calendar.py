@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from stocklean_exec.simulator.exchange.calendar import Calendar
+from stocklean_exec.simulator.exchange.calendar import Calendar, settlement
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -49,3 +49,18 @@ def test_hours_have_the_format_of_contract_details(captured):
     trading, liquid = Calendar("always").trading_hours(at("2026-04-05T12:00:00"))
     ((_, _, real),) = captured["contract_details"]
     assert (trading, liquid) == (real[27], real[28])
+
+
+@pytest.mark.parametrize(
+    ("day", "days", "settles"),
+    [
+        ("2022-12-29 10:00:00", 0, None),
+        ("2022-12-29 10:00:00", 1, "2022-12-30"),  # Thursday to Friday
+        ("2022-12-29 10:00:00", 2, "2023-01-02"),  # to Monday
+        ("2022-12-30 15:59:00", 1, "2023-01-02"),
+        ("2022-12-27 10:00:00", 2, "2022-12-29"),
+    ],
+)
+def test_a_sale_settles_at_the_beginning_of_a_later_weekday(day, days, settles):
+    found = settlement(at(day), days)
+    assert found == (at(settles) if settles else 0.0)

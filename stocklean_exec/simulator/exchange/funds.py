@@ -1,0 +1,92 @@
+"""Whether an account may place an order: shares for a sale, money for a purchase.
+
+A margin account is refused beyond its buying power where the switch ``margin`` says so. A cash account is always
+refused a sale of shares that it does not hold, and a purchase beyond its settled cash in the currency of the
+shares less what its other open purchases in that currency may cost. Since 2024 IB converts other currencies for a
+cash account by itself; the simulator does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stocklean_exec.simulator.exchange.accounts import CASH
+from stocklean_exec.simulator.exchange.commissions import commission_on_total
+from stocklean_exec.simulator.exchange.order_validation import LIMITED, Refusal
+
+if TYPE_CHECKING:
+    from stocklean_exec.simulator.exchange.accounts import Account
+    from stocklean_exec.simulator.exchange.contracts import Contract
+    from stocklean_exec.simulator.exchange.orders import Order
+    from stocklean_exec.simulator.exchange.venue_context import VenueContext
+    from stocklean_exec.simulator.protocol.order_request import OrderRequest
+
+__all__ = ["refusal_of_funds", "rejected"]
+
+_NO_EQUITY = "YOUR ORDER IS NOT ACCEPTED. EQUITY WITH LOAN VALUE IS BELOW THE INITIAL MARGIN REQUIREMENT"
+_NO_SHARES = "None of the accounts have enough shares."  # TWS API, "Message codes", 426
+
+
+def rejected(reason: str) -> Refusal:
+    """Error 201; the order is then reported as Inactive."""
+    return Refusal(201, f"Order rejected - reason:{reason}", inactive=True)
+
+
+def refusal_of_funds(
+    context: VenueContext, account: Account, request: OrderRequest, contract: Contract
+) -> Refusal | None:
+    """Why the account may not place the order; None if it may."""
+    held = account.positions[contract.con_id].quantity if contract.con_id in account.positions else 0.0
+    short = request.side == "SELL" and request.quantity > max(held, 0.0)
+    if short and context.switches.shorts == "refused":
+        return rejected("The contract is not available for short sale.")
+    if account.kind == CASH:
+        return _refusal_of_cash(context, account, request, contract, held)
+    if context.switches.margin and not _has_equity(context, account, request, contract, held):
+        return rejected(_NO_EQUITY)
+    return None
+
+
+def _has_equity(
+    context: VenueContext, account: Account, request: OrderRequest, contract: Contract, held: float
+) -> bool:
+    signed = request.quantity if request.side == "BUY" else -request.quantity
+    added = max(abs(held + signed) - abs(held), 0.0)
+    worth = contract.money(context.price_of(contract.key)) * context.rates[contract.currency]
+    return added * worth <= float(context.values(account)["BuyingPower"])
+
+
+def _refusal_of_cash(
+    context: VenueContext, account: Account, request: OrderRequest, contract: Contract, held: float
+) -> Refusal | None:
+    others = [
+        one
+        for one in context.ledger.active.values()
+        if one.account == account.name and one.request.side == request.side
+    ]
+    if request.side == "SELL":
+        sold = sum(one.remaining for one in others if one.contract.con_id == contract.con_id)
+        return Refusal(426, _NO_SHARES) if request.quantity + sold > max(held, 0.0) else None
+    account.settle(context.clock.now())
+    available = account.settled(contract.currency)
+    pending = sum(_cost_of(context, one) for one in others if one.contract.currency == contract.currency)
+    needed = _cost(context, request, contract, request.quantity) + pending
+    if needed <= available:
+        return None
+    money = f"CASH AVAILABLE: {available:.2f}; CASH NEEDED FOR THIS ORDER AND OTHER PENDING ORDERS: {needed:.2f}"
+    return rejected(f"{money} {contract.currency}")
+
+
+def _cost_of(context: VenueContext, order: Order) -> float:
+    return _cost(context, order.request, order.contract, order.remaining)
+
+
+def _cost(context: VenueContext, request: OrderRequest, contract: Contract, quantity: float) -> float:
+    """What a purchase of ``quantity`` may cost with its commission, in the currency of the contract."""
+    if request.order_type in LIMITED:
+        price, buffer = request.limit_price, 0.0
+    else:
+        ask = context.market[contract.key].ask
+        price, buffer = ask if ask > 0 else context.price_of(contract.key), context.switches.market_buffer
+    value = quantity * contract.money(price)
+    return value * (1 + buffer) + commission_on_total(contract.currency, quantity, value)
