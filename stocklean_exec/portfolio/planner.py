@@ -504,10 +504,9 @@ def _of_contracts(open_orders: pd.DataFrame, book: AlignedBook) -> pd.DataFrame:
     if "con_id" not in open_orders.columns:
         return open_orders
     traded = dict(zip(book.symbols, book.con_id, strict=True))
-    names = contract_names(open_orders, traded)
-    return open_orders[
-        [name == symbol for name, symbol in zip(names, open_orders["symbol"].tolist(), strict=True)]
-    ]
+    names, symbols = contract_names(open_orders, traded), open_orders["symbol"].tolist()
+    same = [name == symbol for name, symbol in zip(names, symbols, strict=True)]
+    return open_orders[np.array(same, dtype=bool)]
 
 
 def _objects(values: Sequence[str | None]) -> NDArray[np.object_]:

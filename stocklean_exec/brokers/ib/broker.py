@@ -179,7 +179,8 @@ class IBBroker(Broker):
         ``con_id`` is the contract that is quoted, ``lot_size`` its lot where that is more than a share.
         ``quoted_at`` is the quote's own time, by ``time_source`` that of its receipt (``received``: live,
         two-sided) or of the last trade (``last_trade``), and missing where TWS does not tell it (``unknown``).
-        ``halted`` is missing where TWS does not tell that. Prices are in the contract's currency: pounds, not pence.
+        ``halted`` is missing where TWS does not tell that. Prices are in the contract's currency: pounds, and not
+        pence.
 
         A symbol that TWS does not know, finds ambiguous, or has no data for, has no row; the reason is noted with
         the table, and a plan shows it. None requests what is held and what was requested before.

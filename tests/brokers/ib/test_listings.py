@@ -16,7 +16,7 @@ LISTED = [
     {"symbol": "VOD", "bid": 10.99, "ask": 11.01, "primary_exchange": "LSEETF", "con_id": 22},
     {"symbol": "TEN", "bid": 99.9, "ask": 100.1, "size_increment": 100, "min_size": 100, "con_id": 31},
 ]
-MONEY = {"base_currency": "GBP", "cash": {"GBP": 100_000.0}, "rates": {"USD": 0.8}}
+MONEY = {"base_currency": "GBP", "cash": {"GBP": 99_200.0, "USD": 1_000.0}, "rates": {"USD": 0.8}}
 pytestmark = pytest.mark.slow
 
 
@@ -56,15 +56,15 @@ def test_a_limit_in_pounds_fills_and_is_booked_in_pounds_whatever_unit_execution
         # 4,295.6 pence: the tick is a penny, so 4,295 goes out, which is the ask.
         wanted = targets(("GAW", 0.1, "GBP", None, None, "LMT", 42.956))
         states = run(wanted, broker, blotter, tick_size=0.001)
-        # 10,000 less the costs that are kept back, at 42.94: 232 shares.
+        # A tenth of 100,000 at 42.94 is 232.9 shares.
         assert states.loc["GAW", ["status", "filled_quantity", "avg_fill_price"]].tolist() == [
             "FILLED",
-            232.0,
+            233.0,
             42.95,
         ]
         state = broker.account_state()
         assert state.positions["avg_cost"].tolist() == [pytest.approx(42.95, abs=0.05)]
-        assert state.nav == pytest.approx(100_000.0 - 232 * 0.01 - 5.0, abs=2.0)
+        assert state.nav == pytest.approx(100_000.0 - 233 * 0.01 - 5.0, abs=2.0)
     flags = blotter.events("r").query("kind == 'execution'")[["code", "message"]]
     if unit == "currency":
         assert flags["code"].isna().all()
