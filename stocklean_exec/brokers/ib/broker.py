@@ -22,10 +22,18 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.background import BackgroundLoop
-from stocklean_exec.brokers.base import AccountFigures, Broker, is_paper_account, mask_account, symbols_of
+from stocklean_exec.brokers.base import (
+    AccountFigures,
+    Broker,
+    ExchangeRate,
+    is_paper_account,
+    mask_account,
+    symbols_of,
+)
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.ib.account_guard import check_account, choose_account, is_loopback
 from stocklean_exec.brokers.ib.connection import Connection, Endpoint
+from stocklean_exec.brokers.ib.exchange_rates import exchange_rates
 from stocklean_exec.brokers.ib.instruments import Instrument
 from stocklean_exec.brokers.ib.market_data import MarketDataService
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
@@ -211,6 +219,10 @@ class IBBroker(Broker):
         if not self._base_currency:
             self._account_value("NetLiquidation")
         return self._base_currency
+
+    def exchange_rates(self, currencies: Sequence[str], base_currency: str) -> dict[str, ExchangeRate]:
+        """Exchange rates by quotes of currency pairs at IDEALPRO, through the US dollar where there is no pair."""
+        return self._call(self._exchange_rates(currencies, base_currency))
 
     def account_figures(self) -> AccountFigures:
         """NAV, cash, settled cash and available funds, and cash and exchange rate of each currency.
@@ -442,6 +454,9 @@ class IBBroker(Broker):
         with suppress(BrokerError):  # the plan is recorded all the same: sending it will find out
             return await self._require_connection().fresh_next_id()
         return None
+
+    async def _exchange_rates(self, currencies: Sequence[str], base: str) -> dict[str, ExchangeRate]:
+        return await exchange_rates(self._market, self._require_connection(), currencies, base)
 
     async def _open_orders(self) -> list[dict[str, Any]]:
         """Open orders with limits in the contract's currency; NaN where TWS does not say what unit they are in."""

@@ -71,8 +71,8 @@ class MarketDataService:
         return self._instruments.get(symbol, Instrument(symbol))
 
     def symbols(self) -> list[str]:
-        """Symbols that have been looked up."""
-        return [instrument.symbol for instrument in self._listings]
+        """Symbols that have been looked up, without currency pairs."""
+        return [one.symbol for one in self._listings if one.sec_type != "CASH"]
 
     def listing(self, instrument: Instrument) -> Listing | None:
         """The contract of a qualified instrument, and how it trades; None for any other."""
