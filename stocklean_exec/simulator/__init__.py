@@ -1,8 +1,8 @@
 """A simulated TWS: a server for the text protocol of the TWS API, used by unmodified clients.
 
 Supported: handshake and start-up, contract details, quotes, orders with partial fills, cancels and modifications,
-executions, positions, accounts; server versions 157 to 178. Runs with the same seed are identical. Not supported:
-protobuf messages (server versions above 200), options, futures, combos, market depth.
+executions, positions, accounts; shares and currency pairs; server versions 157 to 178. Runs with the same seed are
+identical. Not supported: protobuf messages (server versions above 200), options, futures, combos, market depth.
 
 Use :class:`Simulator` in a program, ``await start(...)`` in an event loop, and ``python -m
 stocklean_exec.simulator`` in a shell. A :class:`Session` needs no socket.

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 
 import pytest
 
 ib_async = pytest.importorskip("ib_async")
 
-from ib_async import IB, LimitOrder, MarketOrder, Stock  # noqa: E402 - see above
+from ib_async import IB, Forex, LimitOrder, MarketOrder, Stock  # noqa: E402 - see above
 
 from stocklean_exec.simulator import Settings, start  # noqa: E402 - see above
 
@@ -134,3 +135,35 @@ def test_values_of_an_account_in_pounds():
         for tag in ("TotalCashBalance", "NetLiquidationByCurrency"):
             parts = [float(values[tag, currency]) * float(rates[currency]) for currency in ("GBP", "EUR", "USD")]
             assert sum(parts) == pytest.approx(float(values[tag, "BASE"]))
+
+
+def test_a_currency_pair_is_quoted_traded_and_moves_two_balances():
+    async def script(ib, server):
+        (pair,) = await ib.qualifyContractsAsync(Forex("EURUSD"))
+        (ticker,) = await ib.reqTickersAsync(pair)
+        trade = await bought(ib, pair, 30_000)
+        await until(ib.accountValueEvent, lambda: ("CashBalance", "EUR", "30000.00") in lines(ib))
+        return pair, ticker, trade, lines(ib), ib.positions()
+
+    def lines(ib):
+        return {(one.tag, one.currency, one.value) for one in ib.accountValues()}
+
+    pair, ticker, trade, values, positions = play(script, rates={"EUR": 1.06, "GBP": 1.2})
+    assert (pair.localSymbol, pair.currency, ticker.bid, ticker.ask) == ("EUR.USD", "USD", 1.05995, 1.06005)
+    assert ticker.last != ticker.last  # NaN
+    assert trade.orderStatus.avgFillPrice == 1.06005
+    assert [(one.commissionReport.commission, one.commissionReport.currency) for one in trade.fills] == [
+        (2.0, "USD")
+    ]
+    assert ("CashBalance", "USD", "968196.50") in values
+    assert positions == []
+
+
+def test_a_snapshot_has_the_time_of_the_last_trade():
+    async def script(ib, server):
+        server.venue.market.last_times["SPY"] = 1672315200.0
+        (contract,) = await ib.qualifyContractsAsync(Stock("SPY", "SMART", "USD"))
+        (ticker,) = await ib.reqTickersAsync(contract)
+        return ticker.lastTimestamp
+
+    assert play(script) == datetime(2022, 12, 29, 12, tzinfo=UTC)

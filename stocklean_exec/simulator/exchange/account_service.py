@@ -82,10 +82,13 @@ class AccountService:
 
     def _held(self, names: Iterable[str]) -> Iterator[tuple[str, Contract, Position]]:
         for name in names:
-            for con_id, held in self._ledger.accounts[name].positions.items():
+            for con_id, held in self._rows(self._ledger.accounts[name]).items():
                 contract = self._context.catalogue.by_id.get(con_id)
                 if contract is not None and held.quantity:
                     yield name, contract, held
+
+    def _rows(self, account: Account) -> dict[int, Position]:
+        return account.positions | (account.pairs if self._context.switches.cash_positions else {})
 
     def _names(self, requested: str) -> list[str]:
         if requested in {"", "All"}:
@@ -281,14 +284,14 @@ class AccountService:
 
     def changed(self, name: str, contract: Contract, *, more: bool = False) -> None:
         """Send a changed position; ``more``: account values wait for the execution that follows."""
-        held = self._ledger.accounts[name].positions.get(contract.con_id)
-        if held is None:
+        held = self._rows(self._ledger.accounts[name]).get(contract.con_id)
+        if held is None and not contract.is_pair:
             return
         if not self._context.link:
             self._missed[(name, contract.con_id)] = contract
             return
         for session in list(self._context.sessions.values()):
-            if session.subs.positions:
+            if session.subs.positions and held is not None:
                 session.send("position", self._position(name, contract, held))
             if not more and self._context.switches.account_updates:
                 self._update(session, name, contract, held)
@@ -299,9 +302,9 @@ class AccountService:
         for (name, _), contract in missed.items() if deliver else ():
             self.changed(name, contract)
 
-    def _update(self, session: Connection, name: str, contract: Contract, held: Position) -> None:
+    def _update(self, session: Connection, name: str, contract: Contract, held: Position | None) -> None:
         subs = session.subs
-        if subs.account == name:
+        if subs.account == name and held is not None:
             session.send("updatePortfolio", self._portfolio(name, contract, held))
         self._send_changes(session, name, CORE)
         for req_id, account in subs.pnl.items():

@@ -22,6 +22,7 @@ from stocklean_exec.simulator.exchange.rates import rate_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stocklean_exec.simulator.exchange.contracts import Contract
     from stocklean_exec.simulator.exchange.rates import Rates
 
 __all__ = ["BASE", "CASH", "KINDS", "LEDGER_TAGS", "SUMMARY_TAGS", "Account", "Position"]
@@ -124,6 +125,8 @@ class Account:
     kind: str = "margin"
     unsettled: list[tuple[float, str, float]] = field(default_factory=list)
     """Proceeds of sales before their settlement: instant of settlement, currency, amount."""
+    pairs: dict[int, Position] = field(default_factory=dict)
+    """What was bought and sold of currency pairs, which TWS shows beside the balances. No part of any value."""
 
     def balances(self) -> dict[str, float]:
         """Cash by currency, the base currency first; negative is owed."""
@@ -135,6 +138,23 @@ class Account:
             self.cash = round(self.cash + amount, 8)
         else:
             self.foreign[currency] = round(self.foreign.get(currency, 0.0) + amount, 8)
+
+    def convert(
+        self, pair: Contract, quantity: float, price: float, commission: float, settles_at: float = 0.0
+    ) -> None:
+        """Book ``quantity`` units (signed) of the first currency of a pair, paid in the second.
+
+        ``commission`` is in the base currency.
+        """
+        gained, amount = (pair.symbol, quantity) if quantity > 0 else (pair.currency, -quantity * price)
+        self.receive(pair.symbol, quantity)
+        self.receive(pair.currency, -quantity * price)
+        self.receive(self.currency, -commission)
+        if settles_at > 0:
+            self.unsettled.append((settles_at, gained, amount))
+        held = self.pairs.setdefault(pair.con_id, Position(pair.key, currency=pair.currency))
+        closed = min(abs(quantity), abs(held.quantity)) if held.quantity * quantity < 0 else 0.0
+        _reposition(held, quantity, price, 0.0, closed)
 
     def settle(self, now: float) -> None:
         """Settle the proceeds that are due at ``now``."""

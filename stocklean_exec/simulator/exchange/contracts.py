@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from stocklean_exec.simulator.exchange.currency_pairs import pair_tick
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -104,7 +106,12 @@ class Contract:
     @property
     def local_symbol(self) -> str:
         """Its symbol at the exchange."""
-        return self.symbol
+        return self.key if self.is_pair else self.symbol
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether it is a pair of currencies."""
+        return self.sec_type == "CASH"
 
     @property
     def suggested_size(self) -> float:
@@ -176,6 +183,8 @@ def listed_contract(one: Listing) -> Contract:
     >>> found.primary_exchange, found.valid_exchanges, found.money(805.0)
     ('LSE', 'SMART,LSE', 8.05)
     """
+    if one.sec_type == "CASH":
+        return _pair_contract(one)
     further = one.primary_exchange if one.key != one.symbol else ""
     con_id = one.con_id or contract_id(one.symbol, one.currency, further)
     contract = make_contract(one.symbol, currency=one.currency, con_id=con_id)
@@ -194,6 +203,25 @@ def listed_contract(one: Listing) -> Contract:
         size_increment=_first_number(one.size_increment, contract.size_increment),
         is_listing_stated=bool(one.primary_exchange),
         listing=one.key if one.key != one.symbol else "",
+    )
+
+
+def _pair_contract(one: Listing) -> Contract:
+    return Contract(
+        one.con_id or contract_id(one.key, one.currency),
+        one.symbol,
+        "CASH",
+        "IDEALPRO",
+        primary_exchange="",
+        currency=one.currency,
+        trading_class=one.key,
+        min_tick=pair_tick(one.currency) if math.isnan(one.min_tick) else one.min_tick,
+        long_name=one.key,
+        stock_type="",
+        min_size=1.0,
+        size_increment=1.0,
+        valid_exchanges="IDEALPRO",
+        listing=one.key,
     )
 
 
@@ -231,17 +259,21 @@ class Catalogue:
     """
 
     def __init__(self, contracts: Iterable[Contract]) -> None:
-        self.by_id = {one.con_id: one for one in contracts}
+        self.by_id: dict[int, Contract] = {}
+        self._by_key: dict[str, Contract] = {}
+        for one in contracts:
+            self.by_id[one.con_id] = self._by_key[one.key] = one
 
     def add(self, contract: Contract) -> None:
         """Add ``contract``, unless its id is known."""
-        self.by_id.setdefault(contract.con_id, contract)
+        if contract.con_id not in self.by_id:
+            self.by_id[contract.con_id] = self._by_key[contract.key] = contract
 
     def by_key(self, key: str | int) -> Contract | None:
         """The contract with this key, or for a number with this id."""
         if isinstance(key, int):
             return self.by_id.get(key)
-        return next((one for one in self.by_id.values() if one.key == key), None)
+        return self._by_key.get(key)
 
     def find(self, spec: ContractSpec) -> list[Contract]:
         """All contracts that match ``spec``."""

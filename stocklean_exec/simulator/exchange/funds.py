@@ -36,6 +36,8 @@ def refusal_of_funds(
     context: VenueContext, account: Account, request: OrderRequest, contract: Contract
 ) -> Refusal | None:
     """Why the account may not place the order; None if it may."""
+    if contract.is_pair:
+        return _refusal_of_pair(context, account, request, contract) if account.kind == CASH else None
     held = account.positions[contract.con_id].quantity if contract.con_id in account.positions else 0.0
     short = request.side == "SELL" and request.quantity > max(held, 0.0)
     if short and context.switches.shorts == "refused":
@@ -59,22 +61,40 @@ def _has_equity(
 def _refusal_of_cash(
     context: VenueContext, account: Account, request: OrderRequest, contract: Contract, held: float
 ) -> Refusal | None:
-    others = [
+    others = _open_orders(context, account, request)
+    if request.side == "SELL":
+        sold = sum(one.remaining for one in others if one.contract.con_id == contract.con_id)
+        return Refusal(426, _NO_SHARES) if request.quantity + sold > max(held, 0.0) else None
+    pending = sum(_cost_of(context, one) for one in others if one.contract.currency == contract.currency)
+    needed = _cost(context, request, contract, request.quantity) + pending
+    return _refusal_of_money(context, account, contract.currency, needed)
+
+
+def _refusal_of_pair(
+    context: VenueContext, account: Account, request: OrderRequest, contract: Contract
+) -> Refusal | None:
+    if request.side == "BUY":
+        return _refusal_of_money(
+            context, account, contract.currency, _cost(context, request, contract, request.quantity)
+        )
+    return _refusal_of_money(context, account, contract.symbol, request.quantity)
+
+
+def _refusal_of_money(context: VenueContext, account: Account, currency: str, needed: float) -> Refusal | None:
+    account.settle(context.clock.now())
+    available = account.settled(currency)
+    if needed <= available:
+        return None
+    money = f"CASH AVAILABLE: {available:.2f}; CASH NEEDED FOR THIS ORDER AND OTHER PENDING ORDERS: {needed:.2f}"
+    return rejected(f"{money} {currency}")
+
+
+def _open_orders(context: VenueContext, account: Account, request: OrderRequest) -> list[Order]:
+    return [
         one
         for one in context.ledger.active.values()
         if one.account == account.name and one.request.side == request.side
     ]
-    if request.side == "SELL":
-        sold = sum(one.remaining for one in others if one.contract.con_id == contract.con_id)
-        return Refusal(426, _NO_SHARES) if request.quantity + sold > max(held, 0.0) else None
-    account.settle(context.clock.now())
-    available = account.settled(contract.currency)
-    pending = sum(_cost_of(context, one) for one in others if one.contract.currency == contract.currency)
-    needed = _cost(context, request, contract, request.quantity) + pending
-    if needed <= available:
-        return None
-    money = f"CASH AVAILABLE: {available:.2f}; CASH NEEDED FOR THIS ORDER AND OTHER PENDING ORDERS: {needed:.2f}"
-    return rejected(f"{money} {contract.currency}")
 
 
 def _cost_of(context: VenueContext, order: Order) -> float:
@@ -89,4 +109,6 @@ def _cost(context: VenueContext, request: OrderRequest, contract: Contract, quan
         ask = context.market[contract.key].ask
         price, buffer = ask if ask > 0 else context.price_of(contract.key), context.switches.market_buffer
     value = quantity * contract.money(price)
-    return value * (1 + buffer) + commission_on_total(contract.currency, quantity, value)
+    # The commission of a pair is in the base currency, and small: it is not part of the check.
+    commission = 0.0 if contract.is_pair else commission_on_total(contract.currency, quantity, value)
+    return value * (1 + buffer) + commission

@@ -79,7 +79,7 @@ class Journal:
             _fill_identity(fill),
             exec_id=fill.exec_id,
             commission=fill.commission,
-            currency=fill.contract.currency,
+            currency=fill.charged_in,
             realized_pnl=_number(fill.realized),
         )
 

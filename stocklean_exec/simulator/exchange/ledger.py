@@ -20,7 +20,9 @@ from stocklean_exec.simulator.exchange.accounts import Account, Position
 from stocklean_exec.simulator.exchange.calendar import settlement
 from stocklean_exec.simulator.exchange.commissions import next_commission
 from stocklean_exec.simulator.exchange.contracts import Contract
+from stocklean_exec.simulator.exchange.currency_pairs import pair_commission
 from stocklean_exec.simulator.exchange.orders import Fill, Order
+from stocklean_exec.simulator.exchange.rates import Rates
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.protocol.requests import ContractSpec
 
@@ -45,6 +47,7 @@ class Ledger:
     seed : first values of the id counters
     journal : receives every order event
     state : file that persists the ledger, or None
+    rates : of the venue; commissions of currency pairs are in its base currency
     settlement_days : weekdays from a sale to the settlement of its proceeds
     started_at : start instant of a real-time venue, mixed into its execution ids; None on a virtual clock
     """
@@ -56,9 +59,11 @@ class Ledger:
         journal: Journal,
         state: StateFile | None = None,
         *,
+        rates: Rates | None = None,
         settlement_days: int = 0,
         started_at: float | None = None,
     ) -> None:
+        self._rates = rates or Rates("USD", {})
         self._settlement_days = settlement_days
         self._opening = {one.name: one for one in accounts}
         self.accounts = deepcopy(self._opening)
@@ -119,7 +124,7 @@ class Ledger:
 
     def route(self, order: Order, number: int) -> str:
         """The executing exchange: the order's own, or for SMART one of several."""
-        requested = order.request.contract.exchange
+        requested = order.request.contract.exchange or order.contract.exchange
         if requested and requested != "SMART":
             return requested
         return _ROUTES[int(unit_interval(self._seed, order.perm_id, number, "route") * len(_ROUTES))]
@@ -204,9 +209,7 @@ class Ledger:
 
     def execute(self, order: Order, quantity: float, price: float, at: float, liquidity: int) -> Fill:
         """Book an execution: order, account, commission, journal."""
-        money = order.contract.money
-        filled = (order.filled, money(order.value))
-        commission = next_commission(order.contract.currency, filled, quantity, money(price))
+        commission = self._next_commission(order, quantity, price)
         order.filled = round(order.filled + quantity, 8)
         order.value += quantity * price
         order.last_price = price
@@ -229,10 +232,23 @@ class Ledger:
             order_ref=order.request.order_ref,
             liquidity=liquidity,
             commission=commission,
+            commission_currency=order.commission_currency,
         )
         self._book_fill(fill)
         self._keep(fill)
         return fill
+
+    def _next_commission(self, order: Order, quantity: float, price: float) -> float:
+        contract, money = order.contract, order.contract.money
+        if not contract.is_pair:
+            filled = (order.filled, money(order.value))
+            return next_commission(contract.currency, filled, quantity, money(price))
+        order.commission_currency = self._rates.base
+        before, after = (
+            pair_commission(self._rates, contract.symbol, units)
+            for units in (order.filled, order.filled + quantity)
+        )
+        return round(after - before, 6)
 
     def correct(self, fill: Fill, quantity: float, price: float, at: float) -> Fill:
         """Replace an execution by a corrected one; the last group of its id is one higher."""
@@ -263,6 +279,11 @@ class Ledger:
     def _book_fill(self, fill: Fill) -> None:
         account = self.accounts[fill.account]
         contract = fill.contract
+        settles_at = settlement(fill.at, self._settlement_days)
+        if contract.is_pair:
+            account.convert(contract, fill.signed, fill.price, fill.commission, settles_at)
+            fill.realized = math.nan
+            return
         realized = account.trade(
             contract.con_id,
             contract.key,
@@ -270,7 +291,7 @@ class Ledger:
             contract.money(fill.price),
             fill.commission,
             contract.currency,
-            settlement(fill.at, self._settlement_days),
+            settles_at,
         )
         fill.realized = math.nan if realized is None else realized
 
@@ -359,5 +380,6 @@ def _fill(record: dict[str, Any]) -> Fill:
 def _account(record: dict[str, Any]) -> Account:
     values = dict(record)
     values["unsettled"] = [tuple(one) for one in values.get("unsettled", ())]
-    values["positions"] = {int(con_id): Position(**held) for con_id, held in values["positions"].items()}
+    for name in ("positions", "pairs"):
+        values[name] = {int(con_id): Position(**held) for con_id, held in values.get(name, {}).items()}
     return Account(**values)

@@ -31,11 +31,13 @@ _LIVE = {"bid": 1, "ask": 2, "last": 4, "high": 6, "low": 7, "close": 9, "open":
 _LIVE_SIZES = {"bid": 0, "ask": 3, "last": 5, "volume": 8}
 _DELAYED = {"bid": 66, "ask": 67, "last": 68, "high": 72, "low": 73, "close": 75, "open": 76}
 _DELAYED_SIZES = {"bid": 69, "ask": 70, "last": 71, "volume": 74}
+_LAST_TIME, _HALTED = (45, 88), (49, 90)  # live, delayed
 _SIDES = frozenset({"bid", "ask"})
 # A choice, sent for a side without a size: fills are unlimited there, and 0 would mean an empty side.
 _UNSTATED_SIZE = 1e6
 _MAX_BARS = 3_000  # a choice: daily bars of twelve years
 _DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}  # trading days per unit of a duration
+_SHARE_DECIMALS, _PAIR_DECIMALS = 2, 5  # of prices in the history
 _SATURDAY = 5  # as date.weekday counts
 
 
@@ -174,6 +176,20 @@ class MarketDataService:
             if size >= 0:
                 session.send("tickSize", {"reqId": req_id, "tickType": sizes[name], "size": size}, attributes)
 
+        self._send_state(session, req_id, contract)
+
+    def _send_state(self, session: Connection, req_id: int, contract: Contract) -> None:
+        """Send the time of the last trade and whether trading is halted, where the quotes state them."""
+        market, delayed, attributes = self._context.market, self._is_delayed(), {"symbol": contract.symbol}
+        for kind, states, (live_tick, delayed_tick) in (
+            ("tickString", market.last_times, _LAST_TIME),
+            ("tickGeneric", market.halted, _HALTED),
+        ):
+            if contract.key in states:
+                value = str(math.floor(states[contract.key]))
+                tick = delayed_tick if delayed else live_tick
+                session.send(kind, {"reqId": req_id, "tickType": tick, "value": value}, attributes)
+
     def market_moved(self, symbol: str) -> None:
         """Send the new quote to every stream of the listing ``symbol``."""
         if not self._context.link:
@@ -227,7 +243,7 @@ class MarketDataService:
         except (ValueError, KeyError, OverflowError):
             return []
         closes = self._closes(contract, end.date(), days)
-        return [self._bar(contract.key, day, close) for day, close in closes]
+        return [self._bar(contract, day, close) for day, close in closes]
 
     def _closes(self, contract: Contract, end: date, days: int) -> list[tuple[str, float]]:
         if self._history is None:
@@ -237,26 +253,29 @@ class MarketDataService:
         known = [one for one in sampled if one[0] <= last]
         if known or days <= 0:
             return known[-days:] if days > 0 else []
-        return self._synthetic_closes(contract.key, end, days)
+        return self._synthetic_closes(contract, end, days)
 
-    def _synthetic_closes(self, symbol: str, end: date, days: int) -> list[tuple[str, float]]:
+    def _synthetic_closes(self, contract: Contract, end: date, days: int) -> list[tuple[str, float]]:
         """A seeded random walk that ends at the symbol's close."""
         closes: list[tuple[str, float]] = []
+        symbol, decimals = contract.key, _decimals(contract)
         close, day = self._context.price_of(symbol), end
         while len(closes) < days:
             if day.weekday() < _SATURDAY:
-                closes.append((f"{day:%Y%m%d}", max(round(close, 2), 0.01)))
+                closes.append((f"{day:%Y%m%d}", max(round(close, decimals), 0.1**decimals)))
                 close *= 1 + 0.02 * (unit_interval(self._context.seed, symbol, day) - 0.5)
             day -= timedelta(days=1)
         return closes[::-1]
 
-    def _bar(self, symbol: str, day: str, close: float) -> dict[str, Any]:
-        up, down, at = (unit_interval(self._context.seed, symbol, day, name) for name in ("up", "down", "open"))
+    def _bar(self, contract: Contract, day: str, close: float) -> dict[str, Any]:
+        up, down, at = (
+            unit_interval(self._context.seed, contract.key, day, name) for name in ("up", "down", "open")
+        )
         high, low = close * (1 + up / 100), close * (1 - down / 100)
         first = low + (high - low) * at
         volume = 1_000_000 + int(9_000_000 * up)
         prices = {"open": first, "high": high, "low": low, "close": close, "wap": (high + low + close) / 3}
-        rounded = {name: round(price, 2) for name, price in prices.items()}
+        rounded = {name: round(price, _decimals(contract)) for name, price in prices.items()}
         return rounded | {"date": day, "volume": volume, "count": volume // 100}
 
     def head_timestamp(self, session: Connection, request: Request) -> None:
@@ -266,3 +285,7 @@ class MarketDataService:
             session.error(request.req_id, 200, no_single_contract(request["contract"], found))
             return
         session.send("headTimestamp", {"reqId": request.req_id, "time": "20180102  14:30:00"})
+
+
+def _decimals(contract: Contract) -> int:
+    return _PAIR_DECIMALS if contract.is_pair else _SHARE_DECIMALS

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.exchange import order_validation
 from stocklean_exec.simulator.exchange.commissions import commission_on_total
+from stocklean_exec.simulator.exchange.currency_pairs import MINIMA, pair_commission
 from stocklean_exec.simulator.exchange.funds import refusal_of_funds, rejected
 from stocklean_exec.simulator.exchange.order_validation import Refusal
 from stocklean_exec.simulator.exchange.orders import Order, preview_fields
@@ -138,7 +139,17 @@ class OrderEntry:
         if not request.tif and self._switches.unset_tif_message:
             self._context.reports.error(order, 10349, "Order TIF was set to DAY based on order preset.")
         for one in [*self._staged_family(order), order]:
+            self._warn_of_odd_lot(one)
             self._trading.transmit(one)
+
+    def _warn_of_odd_lot(self, order: Order) -> None:
+        contract, quantity = order.contract, order.request.quantity
+        minimum = MINIMA.get(contract.symbol, 0)
+        if contract.is_pair and quantity < minimum:
+            terms = f"{order.request.action} {quantity:g} {contract.key} Forex"
+            size = f"Your order size is below the {contract.symbol} {minimum} IdealPro minimum"
+            warning = f"Warning: {size} and will be routed as an odd lot order."
+            self._context.reports.error(order, 399, f"Order Message:\n{terms}\n{warning}")
 
     def _staged_family(self, order: Order) -> list[Order]:
         """The staged parent and siblings of the last order of a bracket."""
@@ -157,6 +168,9 @@ class OrderEntry:
         limited = request.order_type in order_validation.LIMITED
         price = contract.money(request.limit_price if limited else self._context.price_of(contract.key))
         commission = commission_on_total(contract.currency, request.quantity, request.quantity * price)
+        if contract.is_pair:
+            order.commission_currency = self._context.rates.base
+            commission = pair_commission(self._context.rates, contract.symbol, request.quantity)
         margins = self._account_service.margins(order, price)
         session.send("openOrder", preview_fields(order, margins, commission), order.attributes())
 

@@ -125,6 +125,6 @@ def commission_fields(fill: Fill) -> dict[str, Any]:
     return {
         "execId": fill.exec_id,
         "commission": fill.commission,
-        "currency": fill.contract.currency,
+        "currency": fill.charged_in,
         "realizedPNL": fill.realized,
     }

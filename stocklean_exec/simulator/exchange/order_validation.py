@@ -56,6 +56,7 @@ OTHER_TYPES = frozenset(
     | {"MKT PRT", "STP PRT", "PASSV REL", "AUC", "MOO", "LOO"}
 )
 """Order types of TWS that the venue rejects with 387; an unknown order type gets 321."""
+_PAIR_TYPES = frozenset({"MKT", "LMT", "STP", "STP LMT"})  # no auctions, and no middle to peg to, in currencies
 TIFS = frozenset({"DAY", "GTC", "IOC", "FOK", "OPG", "GTD"})
 ALGOS = frozenset({"ADAPTIVE", "TWAP", "VWAP", "ARRIVALPX", "PCTVOL", "DARKICE", "CLOSEPX", "MINIMPACT"})
 MODIFIABLE_TYPES = frozenset({"MKT", "LMT", "STP", "STP LMT", "MIDPRICE"})
@@ -64,6 +65,7 @@ _LARGEST = 1e12  # a choice: far above any real size or price, and exact in a do
 _NO_FRACTIONS = "Fractional-sized order cannot be placed via API. Please use desktop version to place this order."
 
 NO_DEFINITION = "No security definition has been found for the request"
+_UNSUPPORTED = "Unsupported order type for this exchange and security type."
 _OFF_SIZE = "Order size does not conform to market rule"
 OFF_TICK = "The price does not conform to the minimum price variation for this contract."
 
@@ -108,7 +110,7 @@ def _check_kind(request: OrderRequest, _: Switches) -> Refusal | None:
     if request.action not in {"BUY", "SELL", "SSHORT"}:
         return invalid("Invalid side was entered")
     if request.order_type in OTHER_TYPES:
-        return Refusal(387, "Unsupported order type for this exchange and security type.")
+        return Refusal(387, _UNSUPPORTED)
     return None if request.order_type in ORDER_TYPES else invalid("Invalid order type was entered")
 
 
@@ -176,6 +178,8 @@ def check_terms(request: OrderRequest, contract: Contract) -> Refusal | None:
 
     A sale that closes a position of less than a lot is refused too: such shares are sold on an odd-lot board.
     """
+    if contract.is_pair and request.order_type not in _PAIR_TYPES:
+        return Refusal(387, _UNSUPPORTED)
     return _check_ticks(request, contract) or _check_lots(request, contract)
 
 

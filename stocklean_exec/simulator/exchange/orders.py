@@ -62,6 +62,7 @@ class Order:
     completed_at: float = 0.0
     completed_status: str = ""
     reported_commission: float = 0.0
+    commission_currency: str = ""
 
     @property
     def order_id(self) -> int:
@@ -134,6 +135,12 @@ class Fill:
     realized: float = math.nan
     replaces: str = ""
     superseded: bool = field(default=False)
+    commission_currency: str = ""
+
+    @property
+    def charged_in(self) -> str:
+        """Currency of the commission: that of the contract, or for a pair of currencies that of the account."""
+        return self.commission_currency or self.contract.currency
 
     @property
     def signed(self) -> float:
@@ -206,7 +213,7 @@ def _set(price: float) -> float | None:
 def _terms(order: Order) -> dict[str, Any]:
     request = order.request
     return {
-        **_contract_fields(order.contract, request.contract.exchange or "SMART"),
+        **_contract_fields(order.contract, request.contract.exchange or order.contract.exchange),
         **dict(request.echo),
         "action": request.action,
         "totalQuantity": request.quantity,
@@ -253,14 +260,14 @@ def open_fields(order: Order, *, commission: bool = False, status: str | None = 
     )
     if commission:
         fields["commission"] = f"{round(order.reported_commission, 6)!r}"
-        fields["commissionCurrency"] = order.contract.currency
+        fields["commissionCurrency"] = order.commission_currency or order.contract.currency
     return fields
 
 
 def preview_fields(order: Order, margins: dict[str, str], commission: float) -> dict[str, Any]:
     """Fields of openOrder as the answer to a what-if order: margins and commission, no open order."""
     fields = open_fields(order, status="PreSubmitted")
-    texts = {"whatIf": "1", "commissionCurrency": order.contract.currency}
+    texts = {"whatIf": "1", "commissionCurrency": order.commission_currency or order.contract.currency}
     texts |= dict.fromkeys(("commission", "minCommission", "maxCommission"), f"{commission!r}")
     return fields | margins | texts
 

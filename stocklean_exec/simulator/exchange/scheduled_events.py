@@ -177,7 +177,9 @@ class ScenarioEvents:
         self._context.catalogue.add(contract)
         price = float(entry.get("price", _NAN))
         kind = "LMT" if price > 0 else "MKT"
-        spec = ContractSpec(con_id=contract.con_id, symbol=contract.symbol, sec_type="STK", exchange="SMART")
+        spec = ContractSpec(
+            con_id=contract.con_id, symbol=contract.symbol, sec_type=contract.sec_type, exchange=contract.exchange
+        )
         quantity, action = float(entry.get("quantity", 1)), str(entry.get("side", "BUY"))
         self._order_entry.enter(
             OrderRequest(0, spec, action, quantity, kind, price, _NAN, str(entry.get("tif", "DAY"))), contract
@@ -188,7 +190,7 @@ class ScenarioEvents:
         self._context.move(str(entry["symbol"]), **changes)
 
     def _rate(self, entry: dict[str, Any]) -> None:
-        self._context.rates.change(str(entry["currency"]), float(entry["rate"]))
+        self._context.change_rate(str(entry["currency"]), float(entry["rate"]))
 
     def _orders(self, entry: dict[str, Any]) -> list[Order]:
         def fits(order: Order) -> bool:
@@ -280,10 +282,10 @@ class ScenarioEvents:
         switches = context.switches
 
         def step() -> None:
-            ticks = {one.key: one.min_tick for one in context.catalogue.by_id.values()}
-            for symbol in context.market.symbols():
-                context.market.walk(symbol, context.seed, switches.walk, ticks[symbol])
-                context.market_moved(symbol)
+            for contract in list(context.catalogue.by_id.values()):
+                if not contract.is_pair:
+                    context.market.walk(contract.key, context.seed, switches.walk, contract.min_tick)
+                    context.market_moved(contract.key)
             context.clock.schedule(switches.walk_seconds, step, work=False)
 
         context.clock.schedule(switches.walk_seconds, step, work=False)

@@ -115,7 +115,7 @@ class TradingService:
         self.set_status(order, "PreSubmitted")
 
     def _needs_locate(self, order: Order) -> bool:
-        if self.switches.shorts != "locate" or order.request.side != "SELL":
+        if self.switches.shorts != "locate" or order.request.side != "SELL" or order.contract.is_pair:
             return False
         held = self.ledger.accounts[order.account].positions.get(order.contract.con_id)
         return order.remaining > max(held.quantity if held else 0.0, 0.0)

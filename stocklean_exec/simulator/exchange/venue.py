@@ -18,6 +18,7 @@ from stocklean_exec.simulator.clock import DEFAULT_START, Clock, local_time, par
 from stocklean_exec.simulator.exchange.account_service import AccountService
 from stocklean_exec.simulator.exchange.accounts import KINDS, Account, Position
 from stocklean_exec.simulator.exchange.contracts import Catalogue, listed_contract, make_contract
+from stocklean_exec.simulator.exchange.currency_pairs import pair_listings, rate_from
 from stocklean_exec.simulator.exchange.dispatch import handlers, refusal_of
 from stocklean_exec.simulator.exchange.journal import Journal
 from stocklean_exec.simulator.exchange.ledger import Ledger
@@ -85,10 +86,12 @@ class Venue:
         scenario = load_scenario(self.settings.scenario)
         self.switches = replace(scenario.switches)
         self.faults = FaultPlan(scenario.faults, self.seed)
-        listings = self._opening_listings(scenario.quotes)
-        self.market = Market({one.key: one.quote for one in listings})
-        self.catalogue = Catalogue(listed_contract(one) for one in listings)
         self.rates = Rates(self.settings.base_currency, self.settings.rates)
+        listings = self._with_pairs(self._opening_listings(scenario.quotes))
+        self.market = Market({one.key: one.quote for one in listings})
+        self.market.last_times |= {one.key: one.last_time for one in listings if not math.isnan(one.last_time)}
+        self.market.halted |= {one.key: one.halted for one in listings if one.halted is not None}
+        self.catalogue = Catalogue(listed_contract(one) for one in listings)
         self.ledger = self._open_ledger()
         try:
             self._check_currencies()
@@ -145,6 +148,16 @@ class Venue:
             listings = read_listings(quotes)
         return read_listings(rows, listings)
 
+    def _with_pairs(self, listings: list[Listing]) -> list[Listing]:
+        """The listings, and a pair for every two currencies of the settings; listed pairs set rates not given."""
+        base, cash, given = self.settings.base_currency, self.settings.cash, self.settings.rates
+        for one in listings:
+            found = rate_from(one.quote, one.symbol, one.currency, base) if one.sec_type == "CASH" else None
+            if found is not None and found[0] not in given:
+                self.rates.change(*found)
+        used = {base, *given, *(cash if isinstance(cash, Mapping) else ()), *(one.currency for one in listings)}
+        return [*listings, *pair_listings(self.rates, used & set(self.rates), listings)]
+
     def _open_ledger(self) -> Ledger:
         accounts = [self._new_account(name) for name in self.settings.accounts]
         for symbol, given in self.settings.positions.items():
@@ -165,6 +178,7 @@ class Venue:
             self.seed,
             Journal(self.settings.journal),
             state,
+            rates=self.rates,
             settlement_days=self.settings.settlement_days,
             started_at=started_at,
         )
@@ -190,7 +204,9 @@ class Venue:
                 text = f"the base currency of account {account.name} in the state is {account.currency}"
                 raise ValueError(f"{text}, not {self.rates.base}")
             self.rates.require(account.currencies())
-        self.rates.require(one.currency for one in self.catalogue.by_id.values())
+        contracts = self.catalogue.by_id.values()
+        self.rates.require(one.currency for one in contracts)
+        self.rates.require(one.symbol for one in contracts if one.is_pair)
 
     def _first_instant(self) -> float:
         start = self.settings.start

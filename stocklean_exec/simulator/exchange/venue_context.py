@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.simulator.exchange.calendar import Calendar
 from stocklean_exec.simulator.exchange.contracts import make_contract
+from stocklean_exec.simulator.exchange.currency_pairs import around, rate_from
 from stocklean_exec.simulator.exchange.order_reports import OrderReports
 from stocklean_exec.simulator.scenarios.scenario import Entry
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.clock import Clock
     from stocklean_exec.simulator.exchange.accounts import Account
     from stocklean_exec.simulator.exchange.connection import Connection
-    from stocklean_exec.simulator.exchange.contracts import Catalogue
+    from stocklean_exec.simulator.exchange.contracts import Catalogue, Contract
     from stocklean_exec.simulator.exchange.ledger import Ledger
     from stocklean_exec.simulator.exchange.orders import Order
     from stocklean_exec.simulator.exchange.rates import Rates
@@ -137,7 +138,28 @@ class VenueContext:
         if symbol not in self.market.symbols():
             self.catalogue.add(make_contract(symbol))
         self.market.move(symbol, **changes)
+        if "last" in changes and symbol in self.market.last_times:
+            self.market.last_times[symbol] = self.clock.now()
+        contract = self.catalogue.by_key(symbol)
+        if contract is not None and contract.is_pair:
+            self._follow_pair(contract)
         self.market_moved(symbol)
+
+    def _follow_pair(self, pair: Contract) -> None:
+        """Set the exchange rate that a pair with the base currency shows."""
+        found = rate_from(self.market[pair.key], pair.symbol, pair.currency, self.rates.base)
+        if found is not None:
+            self.rates.change(*found)
+
+    def change_rate(self, currency: str, rate: float) -> None:
+        """Change an exchange rate, and with it the quotes of the pairs of this currency."""
+        self.rates.change(currency, rate)
+        for pair in [one for one in self.catalogue.by_id.values() if one.is_pair]:
+            if currency in {pair.symbol, pair.currency}:
+                middle = self.rates[pair.symbol] / self.rates[pair.currency]
+                quote = around(middle, pair.currency)
+                self.market.move(pair.key, bid=quote.bid, ask=quote.ask)
+                self.market_moved(pair.key)
 
     def market_moved(self, symbol: str) -> None:
         """Notify all watchers that the quote of ``symbol`` has changed."""

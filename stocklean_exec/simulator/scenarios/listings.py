@@ -3,7 +3,8 @@
 A row has a symbol, quote columns, and optionally the terms of its contract (:data:`LISTING_COLUMNS`). Without
 terms it is a US stock on SMART, in dollars. Several rows may have one symbol if they differ in currency or primary
 exchange: two listings of one name, or two companies. The first one is known by the symbol, each later one by
-``SYMBOL@EXCHANGE.CURRENCY``, for instance in the event ``move``.
+``SYMBOL@EXCHANGE.CURRENCY``, for instance in the event ``move``. With ``sec_type`` CASH a row is a pair of
+currencies, EUR.USD.
 
 Prices of a row are in the unit of its quotes: with ``price_magnifier`` 100 (London's pence) a hundredth of the
 currency. ``min_tick`` is in that unit too. Sizes are in shares.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +27,20 @@ if TYPE_CHECKING:
 
     from stocklean_exec.fill_model import Quote
 
-__all__ = ["LISTING_COLUMNS", "Listing", "is_currency", "read_listings"]
+__all__ = ["LISTING_COLUMNS", "STATE_COLUMNS", "Listing", "is_currency", "read_listings"]
 
 LISTING_COLUMNS = (
     *("currency", "primary_exchange", "price_magnifier", "min_tick", "min_size", "size_increment", "con_id"),
+    "sec_type",
 )
 """Optional columns of a source of quotes that describe the contract."""
+STATE_COLUMNS = ("last_time", "halted")
+"""Optional columns of a source of quotes: time of the last trade, and whether trading is halted."""
 _CURRENCY_LENGTH = 3  # letters of a currency code: ISO 4217
+_SEC_TYPES = ("STK", "CASH")
+_FIRST_IN_PAIRS = ("EUR", "GBP", "AUD", "NZD", "USD", "CAD", "CHF")  # the convention of the currency market
+_HALTED = ("-1", "0", "1", "2")
+_LATEST = 253_402_300_799  # the last second of the year 9999
 _LARGEST_ID = 2**31 - 1  # a contract id is a 32-bit integer in the TWS API
 
 
@@ -49,11 +58,16 @@ class Listing:
     min_size: float = math.nan
     size_increment: float = math.nan
     con_id: int = 0
+    sec_type: str = "STK"
+    last_time: float = math.nan
+    """Time of the last trade, seconds since 1970 UTC."""
+    halted: int | None = None
+    """Value of the halted tick: 0 no, 1 halted, 2 halted for volatility, -1 not known; None sends no tick."""
 
     @property
-    def identity(self) -> tuple[str, str, str]:
-        """What makes it another contract: symbol, currency, primary exchange."""
-        return self.symbol, self.currency, self.primary_exchange
+    def identity(self) -> tuple[str, str, str, str]:
+        """What makes it another contract: symbol, currency, primary exchange, security type."""
+        return self.symbol, self.currency, self.primary_exchange, self.sec_type
 
 
 def is_currency(code: str) -> bool:
@@ -75,9 +89,10 @@ def read_listings(source: Any, base: Iterable[Listing] = ()) -> list[Listing]:  
     Parameters
     ----------
     source : path of a CSV with a column ``symbol``, some of
-        :data:`~stocklean_exec.simulator.scenarios.quotes.QUOTE_COLUMNS` and of :data:`LISTING_COLUMNS`; or a
-        mapping of symbol to Quote, mapping, price (the last trade), or a list of mappings for several listings of
-        the symbol; or an iterable of mappings; or a DataFrame with these columns, the symbol may be its index
+        :data:`~stocklean_exec.simulator.scenarios.quotes.QUOTE_COLUMNS`, of :data:`LISTING_COLUMNS` and of
+        :data:`STATE_COLUMNS`; or a mapping of symbol to Quote, mapping, price (the last trade), or a list of
+        mappings for several listings of the symbol; or an iterable of mappings; or a DataFrame with these columns,
+        the symbol may be its index
     base : listings of another source, which those of this one follow or replace
 
     Raises
@@ -101,9 +116,11 @@ def read_listings(source: Any, base: Iterable[Listing] = ()) -> list[Listing]:  
     known = {one.key: one for one in base}
     for symbol, given in _rows_of(source):
         if symbol in known and not any(_terms_of(given).values()):
-            found[known[symbol].identity] = replace(known[symbol], quote=as_quote(symbol, given))
+            found[known[symbol].identity] = _with_state(
+                replace(known[symbol], quote=as_quote(symbol, given)), given
+            )
             continue
-        first = next((one for one in found.values() if one.symbol == symbol), None)
+        first = next((one for one in found.values() if (one.symbol, one.sec_type) == (symbol, "STK")), None)
         listing = _listing(symbol, given, first)
         before = found.get(listing.identity)
         if before is not None and before.con_id != listing.con_id:
@@ -143,7 +160,12 @@ def _with_symbols(rows: Iterable[Any]) -> Iterator[tuple[str, object]]:
 def _listing(symbol: str, given: object, first: Listing | None) -> Listing:
     quote = as_quote(symbol, given)
     row = _terms_of(given)
-    currency = row["currency"].upper() or "USD"
+    sec_type = row["sec_type"].upper() or "STK"
+    if sec_type not in _SEC_TYPES:
+        raise QuoteError(f"{symbol}: sec_type is {sec_type!r}, not {' or '.join(_SEC_TYPES)}")
+    name, currency = symbol, row["currency"].upper() or "USD"
+    if sec_type == "CASH":
+        name, currency = _pair(symbol, row["currency"].upper())
     if not is_currency(currency):
         raise QuoteError(f"{symbol}: currency is {currency!r}, not a code of three letters")
     magnifier, tick, smallest, step, con_id = (
@@ -151,7 +173,7 @@ def _listing(symbol: str, given: object, first: Listing | None) -> Listing:
         for term in ("price_magnifier", "min_tick", "min_size", "size_increment", "con_id")
     )
     listing = Listing(
-        symbol,
+        name,
         quote,
         currency=currency,
         primary_exchange=row["primary_exchange"].upper(),
@@ -160,8 +182,37 @@ def _listing(symbol: str, given: object, first: Listing | None) -> Listing:
         min_size=smallest,
         size_increment=step,
         con_id=0 if math.isnan(con_id) else _whole(symbol, "con_id", con_id),
+        sec_type=sec_type,
     )
-    return replace(listing, key=_key(listing, first))
+    return _with_state(replace(listing, key=_key(listing, first)), given)
+
+
+def _with_state(listing: Listing, given: object) -> Listing:
+    row: Any = given if hasattr(given, "items") else {}
+    when, halted = (text_in(row.get(name)) for name in STATE_COLUMNS)
+    if halted and halted.removesuffix(".0") not in _HALTED:
+        raise QuoteError(f"{listing.key}: halted is {halted!r}, not -1, 0, 1 or 2")
+    return replace(
+        listing,
+        last_time=_instant(listing.key, when) if when else listing.last_time,
+        halted=int(float(halted)) if halted else listing.halted,
+    )
+
+
+def _instant(key: str, text: str) -> float:
+    """Seconds since 1970 UTC, from that number or a date and time, which is UTC without a zone."""
+    try:
+        number = float(text)
+    except ValueError:
+        try:
+            return (
+                datetime.fromisoformat(text).replace(tzinfo=datetime.fromisoformat(text).tzinfo or UTC).timestamp()
+            )
+        except ValueError:
+            raise QuoteError(f"{key}: last_time is {text!r}, not a time") from None
+    if not 0 <= number <= _LATEST:
+        raise QuoteError(f"{key}: last_time is {text!r}, not seconds since 1970")
+    return number
 
 
 def _terms_of(given: object) -> dict[str, str]:
@@ -170,7 +221,37 @@ def _terms_of(given: object) -> dict[str, str]:
     return {term: text_in(row.get(term)) for term in LISTING_COLUMNS}
 
 
+def is_conventional(first: str, second: str) -> bool:
+    """Whether a pair of currencies is quoted this way round.
+
+    Examples
+    --------
+    >>> is_conventional("EUR", "USD"), is_conventional("USD", "EUR"), is_conventional("USD", "JPY")
+    (True, False, True)
+    """
+    order = {currency: place for place, currency in enumerate(_FIRST_IN_PAIRS)}
+    places = [(order.get(one, len(order)), one == "JPY", one) for one in (first, second)]
+    return places[0] < places[1]
+
+
+def _pair(symbol: str, currency: str) -> tuple[str, str]:
+    """Both currencies of a pair, which is written EUR.USD, or EUR with the currency USD."""
+    first, _, named = symbol.upper().partition(".")
+    second = named or currency
+    if (
+        not (is_currency(first) and is_currency(second))
+        or first == second
+        or (named and currency not in {"", named})
+    ):
+        raise QuoteError(f"{symbol}: not a pair of currencies such as EUR.USD")
+    if not is_conventional(first, second):
+        raise QuoteError(f"{symbol}: the pair is quoted as {second}.{first}")
+    return first, second
+
+
 def _key(listing: Listing, first: Listing | None) -> str:
+    if listing.sec_type == "CASH":
+        return f"{listing.symbol}.{listing.currency}"
     if first is None or first.identity == listing.identity:
         return listing.symbol
     return f"{listing.symbol}@{listing.primary_exchange}.{listing.currency}"

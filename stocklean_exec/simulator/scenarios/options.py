@@ -92,6 +92,8 @@ class Switches:
     unheld_rates: bool = False
     """Whether the ledger has a row, and so an exchange rate, also for currencies that have a rate in the settings
     but that the account has never held."""
+    cash_positions: bool = False
+    """Whether trades in currency pairs are also reported as positions of secType CASH, as TWS does."""
     execution_prices: str = "currency"
     """Unit of the prices of executions and of avgFillPrice where the price magnifier is not 1: ``currency``
     (London: pounds), or that of ``quotes`` (pence). IB documents the first, some clients assume the second."""

@@ -190,6 +190,10 @@ class Market:
 
     def __init__(self, quotes: Mapping[str, Quote]) -> None:
         self._quotes = dict(quotes)
+        self.last_times: dict[str, float] = {}
+        """Times of the last trades where they are known, seconds since 1970 UTC."""
+        self.halted: dict[str, int] = {}
+        """Values of the halted tick where they are known."""
         self._steps: dict[str, int] = {}
 
     def __getitem__(self, symbol: str) -> Quote:

@@ -183,3 +183,30 @@ def test_a_further_listing_moves_by_its_key(connect):
         peer.send("1", "11", number, *described(currency=currency), "0", "", "0", "0", "")
     peer.venue.move("ABC@LSE.GBP", ask=806.0)
     assert {(fields[2], fields[4]) for fields in peer.take() if fields[3] == "2"} == {("6", "806.0")}
+
+
+TIMED = {"SPY": {"bid": 399.9, "ask": 400.1, "last": 400.0, "last_time": 1672315200, "halted": 0}}
+ASK = ("1", "11", "5", *CONTRACT, "0", "", "1", "0", "")
+
+
+def states(messages):
+    return {fields[3]: fields[4] for fields in messages if fields[0] in {"45", "46"}}
+
+
+def test_a_snapshot_has_the_time_of_the_last_trade_and_the_halt_where_they_are_known(connect):
+    assert states(connect(quotes=TIMED).send(*ASK)) == {"45": "1672315200", "49": "0"}
+    assert states(connect().send(*ASK)) == {}
+
+
+def test_delayed_data_has_its_own_ticks_for_them(connect):
+    peer = connect({"switches": {"market_data": "forced_delayed"}}, quotes=TIMED)
+    assert states(peer.send(*ASK)) == {"88": "1672315200", "90": "0"}
+
+
+def test_a_new_last_trade_has_the_time_of_the_clock(connect):
+    peer = connect(quotes=TIMED)
+    peer.send("1", "11", "5", *CONTRACT, "0", "", "0", "0", "")
+    peer.venue.move("SPY", bid=399.8)
+    assert states(peer.take())["45"] == "1672315200"
+    peer.venue.move("SPY", last=400.1)
+    assert states(peer.take())["45"] == str(int(peer.venue.clock.now()))

@@ -114,3 +114,62 @@ def test_an_id_belongs_to_one_contract():
         read_listings([LONDON | {"con_id": 7}, NEW_YORK | {"con_id": 7}])
     with pytest.raises(QuoteError, match="primary_exchange"):
         read_listings([LONDON | {"con_id": 7}, LONDON | {"con_id": 8}])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"symbol": "EUR.USD"},
+        {"symbol": "EUR", "currency": "USD"},
+        {"symbol": "eur.usd", "currency": "usd"},
+    ],
+)
+def test_a_pair_of_currencies_is_written_in_two_ways(row):
+    (found,) = read_listings([row | {"bid": 1.05, "ask": 1.06, "sec_type": "cash"}])
+    assert (found.key, found.symbol, found.currency, found.sec_type) == ("EUR.USD", "EUR", "USD", "CASH")
+
+
+@pytest.mark.parametrize("symbol", ["USD.EUR", "JPY.USD", "EUR", "EUR.EUR", "EURUSD", "USD.GBP"])
+def test_only_conventional_pairs_exist(symbol):
+    with pytest.raises(QuoteError, match="pair"):
+        read_listings([{"symbol": symbol, "bid": 1.05, "ask": 1.06, "sec_type": "CASH"}])
+
+
+def test_a_stock_may_have_the_symbol_of_a_currency():
+    rows = [{"symbol": "EUR.USD", "bid": 1.05, "ask": 1.06, "sec_type": "CASH"}, {"symbol": "EUR", "last": 5.0}]
+    assert [one.key for one in read_listings(rows)] == ["EUR.USD", "EUR"]
+
+
+def test_another_kind_of_security_is_refused():
+    with pytest.raises(QuoteError, match="FUT"):
+        read_listings([NEW_YORK | {"sec_type": "FUT"}])
+
+
+NOON = 1672315200.0  # 2022-12-29 12:00 UTC
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        NOON,
+        str(NOON),
+        "2022-12-29T12:00:00",
+        "2022-12-29 07:00:00-05:00",
+        pd.Timestamp("2022-12-29 12:00", tz="UTC"),
+    ],
+)
+def test_the_time_of_the_last_trade_is_seconds_or_a_date_and_time(given):
+    (found,) = read_listings([NEW_YORK | {"last_time": given, "halted": 1.0}])
+    assert (found.last_time, found.halted) == (NOON, 1)
+
+
+def test_states_that_are_not_stated_are_unknown():
+    (found,) = read_listings(pd.DataFrame([NEW_YORK | {"last_time": pd.NaT, "halted": None}]))
+    assert math.isnan(found.last_time)
+    assert found.halted is None
+
+
+@pytest.mark.parametrize("change", [{"last_time": "noon"}, {"last_time": -5}, {"halted": 3}, {"halted": "yes"}])
+def test_invalid_states_are_refused(change):
+    with pytest.raises(QuoteError, match=next(iter(change))):
+        read_listings([NEW_YORK | change])
