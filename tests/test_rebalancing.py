@@ -606,7 +606,10 @@ def test_a_buy_in_another_currency_waits_for_the_cash_that_it_costs_in_the_base_
 
 @pytest.mark.slow
 def test_a_rate_that_only_the_plan_has_is_the_one_that_was_approved(blotter):
-    broker = InEuros(MARKET, cash=10_000, fx={"USD": 1.25})
+    market = pd.DataFrame(
+        {"symbol": ["SPY"], "last": 100.0, "currency": "USD", "quoted_at": pd.Timestamp.now("UTC")}
+    )
+    broker = InEuros(market, cash=10_000, fx={"USD": 1.25})
     options = {"approve": "ann", "dry_run": False, "fx": {"USD": 1.25}}
     # The account's books lose the rate between the approval and the sending.
     plan = sx.rebalance({"SPY": 0.5}, broker, blotter, run_id="r", **options | {"dry_run": True})

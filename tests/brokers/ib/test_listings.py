@@ -1,9 +1,13 @@
 """Contracts in other currencies, units and lots over real sockets: ib_async against the wire simulator."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.brokers.ib.client import Contract
+from stocklean_exec.brokers.ib.connection import Connection
 from stocklean_exec.schema.missing_quotes import missing_quotes
 from stocklean_exec.simulator import Simulator
 from tests.wire_market import connect
@@ -139,3 +143,89 @@ def test_an_order_that_breaks_the_lot_of_its_contract_is_not_sent(venue, blotter
     assert states[["status", "reason"]].to_numpy().tolist() == [["REJECTED", "lot_size"]]
     (why,) = blotter.events("r").query("kind == 'refused'")["message"]
     assert "multiples of 100 shares" in why or "at least" in why
+
+
+POUNDS_ALONE = MONEY | {"cash": {"GBP": 100_000.0}}
+IN_DOLLARS = targets(("SPY", 0.5, "USD"))
+
+
+def test_a_currency_that_the_account_never_held_has_the_rate_of_its_pair(blotter):
+    with Simulator(seed=7, quotes=LISTED, **POUNDS_ALONE) as venue, connect(venue) as broker:
+        assert broker.account_figures().currencies == {"GBP": (100_000.0, 1.0)}
+        state = broker.account_state(IN_DOLLARS)
+        # The venue quotes GBP.USD at 1 / 0.8.
+        assert state.fx.loc["USD", "rate"] == pytest.approx(0.8, rel=1e-4)
+        assert state.fx.loc["USD", "source"] == "quote"
+        assert state.fx.loc["USD", "taken_at"] == pytest.approx(state.taken_at["quotes"], abs=pd.Timedelta("30s"))
+        states = run(IN_DOLLARS, broker, blotter)
+    # 50,000 pounds at 400 x 0.8 a share are 156.25 shares.
+    assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["FILLED", 156.0]]
+
+
+def test_a_rate_far_from_that_of_the_pair_is_an_error(blotter):
+    with Simulator(seed=7, quotes=LISTED, **POUNDS_ALONE) as venue, connect(venue) as broker:
+        for call in (
+            lambda: broker.account_state(IN_DOLLARS, fx={"USD": 1.25}),
+            lambda: send_with_rate(broker, blotter),
+        ):
+            with pytest.raises(sx.InputError, match=r"account DU.*001 has 0\.8") as caught:
+                call()
+            assert caught.value.codes == ("fx_mismatch",)
+    assert blotter.orders().empty
+
+
+def send_with_rate(broker, blotter):
+    """Submit a plan that was made with an inverted rate."""
+    market = {"SPY": 400.0}
+    plan = sx.plan_orders(IN_DOLLARS, None, market, nav=1e5, run_id="r", base_currency="GBP", fx={"USD": 1.25})
+    limits = sx.Limits(min_cash_after=None)
+    checked = sx.check_orders(plan, limits, quotes=market, base_currency="GBP", fx={"USD": 1.25})
+    review = sx.review_orders(checked)
+    review.approve_all(by="ann")
+    return sx.submit_orders(review.result(), broker, blotter)
+
+
+def test_currency_positions_are_no_holdings(venue, monkeypatch):
+    # TWS keeps a record of conversions that looks like a position; the money is in the cash balances already.
+    pair = Contract(symbol="EUR", secType="CASH", currency="GBP", conId=12345)
+    reported = Connection.positions
+
+    async def with_a_pair(self):
+        return [
+            *await reported(self),
+            SimpleNamespace(account=self.account, contract=pair, position=3e4, avgCost=0.87),
+        ]
+
+    monkeypatch.setattr(Connection, "positions", with_a_pair)
+    with connect(venue) as broker:
+        assert broker.positions().empty
+        state = broker.account_state({"SPY": 0.5})
+    assert state.nav == state.cash == 100_000.0
+
+
+STALE = [
+    {"symbol": "AAA", "bid": 9.9, "ask": 10.1, "last": 10.0, "last_time": "2022-12-28 20:59:58"},
+    {"symbol": "BBB", "last": 10.0, "last_time": "2022-12-28 20:59:58", "halted": 1},
+    {"symbol": "CCC", "last": 10.0, "halted": -1},
+    {"symbol": "DDD", "bid": 9.9, "ask": 10.1, "halted": 0},
+]
+
+
+def test_a_last_trade_has_its_own_time_and_an_unknown_one_is_too_old():
+    with Simulator(seed=7, quotes=STALE) as venue, connect(venue) as broker:
+        quotes = broker.quotes(["AAA", "BBB", "CCC", "DDD"]).set_index("symbol")
+        again = broker.quotes(["CCC"]).set_index("symbol")  # after answers about others, and its own
+    assert quotes["time_source"].tolist() == ["received", "last_trade", "unknown", "received"]
+    assert quotes.loc["BBB", "quoted_at"] == pd.Timestamp("2022-12-28 20:59:58", tz="UTC")
+    assert pd.isna(again.loc["CCC", "quoted_at"])
+    assert quotes["halted"].tolist() == [pd.NA, True, pd.NA, False]
+    orders = sx.plan_orders(
+        dict.fromkeys(["AAA", "BBB", "CCC"], 0.1), None, quotes.reset_index(), nav=1e4, run_id="r"
+    )
+    now = quotes.loc["AAA", "quoted_at"]
+    checked = sx.check_orders(
+        orders, sx.Limits(max_quote_age=60, min_cash_after=None), quotes=quotes.reset_index(), now=now
+    ).set_index("symbol")
+    assert checked["verdict"].to_dict() == {"AAA": "pass", "BBB": "block", "CCC": "block"}
+    assert "price_stale" in checked.loc["CCC", "reasons"]
+    assert {"price_stale", "symbol_halted"} <= set(checked.loc["BBB", "reasons"].split(", "))
