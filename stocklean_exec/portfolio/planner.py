@@ -119,7 +119,8 @@ def plan_orders(
         ``decided_at``; other columns are copied to the orders, unless orders have their own.
     positions : an :class:`~stocklean_exec.AccountState`, which has everything of the account; or a DataFrame with
         symbol and quantity, Series, dict, or None for nothing held
-    quotes : DataFrame with symbol, quoted_at and bid, ask, last or close; or a mapping symbol -> price
+    quotes : DataFrame with symbol, quoted_at and bid, ask, last or close; or a mapping symbol -> price. A column
+        ``lot_size``, which a broker gives, is the lot of symbols whose target row has none
     nav : net asset value in the base currency; given by a state
     run_id : letters, digits, dot, underscore, hyphen; with symbol and side it makes the client order id
     cash_buffer : fraction of NAV that is never spent; weights are fractions of the rest
@@ -198,7 +199,7 @@ def plan_orders(
     decided_at = _decision_time(decided_at, market)
     notes = check_target_dates(wanted, decided_at)
     book = align(wanted, held, market, unlisted=unlisted, base_currency=inputs.base_currency, fx=inputs.fx)
-    terms = _terms(book, wanted, order_type, tif, fractional=fractional)
+    terms = _terms(book, wanted, market, order_type, tif, fractional=fractional)
     parse_open_orders(open_orders)
     if open_orders is not None:
         open_orders = _of_contracts(open_orders, book)
@@ -317,19 +318,39 @@ class _Terms:
 
 
 def _terms(
-    book: AlignedBook, targets: pd.DataFrame, order_type: str | None, tif: str | None, *, fractional: bool
+    book: AlignedBook,
+    targets: pd.DataFrame,
+    quotes: pd.DataFrame,
+    order_type: str | None,
+    tif: str | None,
+    *,
+    fractional: bool,
 ) -> _Terms:
     count, extra = len(book.symbols), len(book.symbols) - len(targets)
     # Validation fills an empty order type with MKT; the option for all symbols takes precedence.
     types = targets["order_type"].tolist() if order_type is None else [order_type] * len(targets)
     tifs = targets["tif"].tolist() if tif is None else [tif] * len(targets)
-    lots = np.full(count, FRACTIONAL_STEP if fractional else 1.0)
+    lots = _lots_of_exchanges(book, quotes, FRACTIONAL_STEP if fractional else 1.0)
     own = targets["lot_size"].to_numpy(dtype="float64")
     lots[: len(targets)] = np.where(np.isnan(own), lots[: len(targets)], own)
     unknown = np.full(count, math.nan)
     return _Terms(
         types + [order_type or "MKT"] * extra, tifs + [tif or "DAY"] * extra, lots, unknown, unknown.copy()
     )
+
+
+def _lots_of_exchanges(book: AlignedBook, quotes: pd.DataFrame, usual: float) -> NDArray[np.float64]:
+    """Lot of each symbol: that of its exchange, if the broker gives one with the quotes, else the usual one."""
+    lots = np.full(len(book.symbols), usual)
+    if "lot_size" not in quotes.columns:
+        return lots
+    values = pd.to_numeric(quotes["lot_size"], errors="coerce").to_numpy(dtype="float64")
+    known = {
+        symbol: lot for symbol, lot in zip(quotes["symbol"].tolist(), values.tolist(), strict=True) if lot > 1
+    }
+    for row, symbol in enumerate(book.symbols):
+        lots[row] = known.get(symbol, usual)
+    return lots
 
 
 def _with_limits(
