@@ -170,10 +170,11 @@ class AccountService:
         listed = account.currencies()
         if self._context.switches.unheld_rates:
             listed = list(dict.fromkeys((*listed, *self._context.rates)))
+        subtotals = account.subtotals(self._context.prices())
         for currency in (*listed, BASE):
             own = account.currency if currency == BASE else currency
             if wanted in {_ALL_CURRENCIES, own}:
-                row = account.ledger(currency, self._context.prices(), self._context.rates)
+                row = account.ledger(currency, subtotals, self._context.rates)
                 yield from ((tag, value, currency) for tag, value in row.items())
 
     def _portfolio(self, name: str, contract: Contract, held: Position) -> dict[str, Any]:

@@ -15,7 +15,7 @@ Source: TWS API documentation, "Account and portfolio data", "Average cost"; a c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from stocklean_exec.simulator.exchange.rates import rate_text
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.contracts import Contract
     from stocklean_exec.simulator.exchange.rates import Rates
 
-__all__ = ["BASE", "CASH", "KINDS", "LEDGER_TAGS", "SUMMARY_TAGS", "Account", "Position"]
+__all__ = ["BASE", "CASH", "KINDS", "LEDGER_TAGS", "SUMMARY_TAGS", "Account", "Position", "Subtotal"]
 
 BASE = "BASE"
 """What TWS has in place of a currency in the ledger row of all currencies together."""
@@ -91,6 +91,15 @@ class Position:
     average_cost: float = 0.0
     realized: float = 0.0
     currency: str = ""
+
+
+class Subtotal(NamedTuple):
+    """The positions in one currency: market value, gross market value, unrealised and realised profit."""
+
+    value: float = 0.0
+    gross: float = 0.0
+    gain: float = 0.0
+    realized: float = 0.0
 
 
 @dataclass(slots=True)
@@ -204,17 +213,40 @@ class Account:
         """All balances in the base currency."""
         return sum(amount * self._rate(currency, rates) for currency, amount in self.balances().items())
 
+    def subtotals(self, prices: Mapping[str, float]) -> dict[str, Subtotal]:
+        """What the positions in each currency are worth at ``prices``, in that currency."""
+        sums: dict[str, list[float]] = {}
+        for held in self.positions.values():
+            price = prices.get(held.symbol, held.average_cost)
+            value = held.quantity * price
+            total = sums.setdefault(held.currency or self.currency, [0.0, 0.0, 0.0, 0.0])
+            total[0] += value
+            total[1] += abs(value)
+            total[2] += value - held.quantity * held.average_cost
+            total[3] += held.realized
+        return {currency: Subtotal(*total) for currency, total in sums.items()}
+
+    def _total(self, prices: Mapping[str, float], rates: Rates | None) -> Subtotal:
+        """All positions in the base currency."""
+        return self._in_base(self.subtotals(prices), rates)
+
+    def _in_base(self, subtotals: Mapping[str, Subtotal], rates: Rates | None) -> Subtotal:
+        converted = [
+            tuple(amount * self._rate(currency, rates) for amount in one) for currency, one in subtotals.items()
+        ]
+        return Subtotal(*(sum(amounts) for amounts in zip(*converted, strict=True))) if converted else Subtotal()
+
     def market_value(self, prices: Mapping[str, float], rates: Rates | None = None) -> float:
         """Market value of all positions, signed."""
-        return sum(_value(held, prices) * self._rate(held.currency, rates) for held in self.positions.values())
+        return self._total(prices, rates).value
 
     def unrealized(self, prices: Mapping[str, float], rates: Rates | None = None) -> float:
         """Unrealised profit at ``prices``, before closing costs."""
-        return sum(_gain(held, prices) * self._rate(held.currency, rates) for held in self.positions.values())
+        return self._total(prices, rates).gain
 
     def realized(self, rates: Rates | None = None) -> float:
         """Realised profit so far, at today's rates."""
-        return sum(held.realized * self._rate(held.currency, rates) for held in self.positions.values())
+        return self._total({}, rates).realized
 
     def net_liquidation(self, prices: Mapping[str, float], rates: Rates | None = None) -> float:
         """Cash plus market value."""
@@ -224,25 +256,23 @@ class Account:
         """Base currency per unit. Without ``rates`` only the base currency has one."""
         return 1.0 if rates is None or currency in {"", self.currency} else rates[currency]
 
-    def ledger(self, currency: str, prices: Mapping[str, float], rates: Rates | None = None) -> dict[str, str]:
+    def ledger(
+        self, currency: str, subtotals: Mapping[str, Subtotal], rates: Rates | None = None
+    ) -> dict[str, str]:
         """The ledger row of one currency, in that currency; of :data:`BASE`, in the base currency."""
         if currency == BASE:
-            cash, stock = self.total_cash(rates), self.market_value(prices, rates)
-            gain, profit, rate = self.unrealized(prices, rates), self.realized(rates), 1.0
+            cash, held, rate = self.total_cash(rates), self._in_base(subtotals, rates), 1.0
         else:
-            held = [one for one in self.positions.values() if (one.currency or self.currency) == currency]
-            cash, stock = self.balances().get(currency, 0.0), sum(_value(one, prices) for one in held)
-            gain, profit = sum(_gain(one, prices) for one in held), sum(one.realized for one in held)
+            cash, held = self.balances().get(currency, 0.0), subtotals.get(currency, Subtotal())
             rate = self._rate(currency, rates)
-        amounts = [_amount(one) for one in (cash, cash, stock, cash + stock, gain, profit)]
-        return dict(zip(LEDGER_TAGS, (*amounts, rate_text(rate), currency, currency), strict=True))
+        amounts = (cash, cash, held.value, cash + held.value, held.gain, held.realized)
+        texts = (*map(_amount, amounts), rate_text(rate), currency, currency)
+        return dict(zip(LEDGER_TAGS, texts, strict=True))
 
     def values(self, prices: Mapping[str, float], rates: Rates | None = None) -> dict[str, str]:
         """All totals by tag, in the base currency, as text with two decimals."""
-        gross = sum(
-            abs(_value(held, prices)) * self._rate(held.currency, rates) for held in self.positions.values()
-        )
-        net, cash = self.net_liquidation(prices, rates), self.total_cash(rates)
+        held, cash = self._total(prices, rates), self.total_cash(rates)
+        gross, net = held.gross, cash + held.value
         settled = cash - sum(amount * self._rate(owed, rates) for _, owed, amount in self.unsettled)
         # In a cash account what can be spent is settled cash, and there is no margin.
         margin, leverage = (0.0, 1.0) if self.kind == CASH else (1.0, LEVERAGE)
@@ -264,9 +294,9 @@ class Account:
             "MaintMarginReq": maintenance,
             "AvailableFunds": equity - initial,
             "ExcessLiquidity": equity - maintenance,
-            "UnrealizedPnL": self.unrealized(prices, rates),
-            "RealizedPnL": self.realized(rates),
-            "StockMarketValue": self.market_value(prices, rates),
+            "UnrealizedPnL": held.gain,
+            "RealizedPnL": held.realized,
+            "StockMarketValue": held.value,
         }
         for prefix in ("Full", "LookAhead"):
             for tag in ("InitMarginReq", "MaintMarginReq", "AvailableFunds", "ExcessLiquidity"):
@@ -279,14 +309,6 @@ class Account:
 
 def _amount(amount: float) -> str:
     return f"{amount + 0.0:.2f}"
-
-
-def _value(held: Position, prices: Mapping[str, float]) -> float:
-    return held.quantity * prices.get(held.symbol, held.average_cost)
-
-
-def _gain(held: Position, prices: Mapping[str, float]) -> float:
-    return _value(held, prices) - held.quantity * held.average_cost
 
 
 def _reposition(held: Position, shares: float, price: float, commission: float, closed: float) -> None:

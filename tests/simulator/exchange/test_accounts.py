@@ -91,11 +91,12 @@ def test_totals_are_in_the_base_currency():
 def test_the_ledger_has_each_currency_in_itself_and_all_in_the_base_currency():
     account, prices, rates = london()
     assert account.currencies() == ["GBP", "USD"]
-    dollars = account.ledger("USD", prices, rates)
+    held = account.subtotals(prices)
+    dollars = account.ledger("USD", held, rates)
     assert (dollars["CashBalance"], dollars["StockMarketValue"]) == ("-5001.00", "5200.00")
     assert (dollars["NetLiquidationByCurrency"], dollars["UnrealizedPnL"]) == ("199.00", "199.00")
     assert (dollars["ExchangeRate"], dollars["Currency"]) == ("0.80", "USD")
-    pounds, base = account.ledger("GBP", prices, rates), account.ledger("BASE", prices, rates)
+    pounds, base = account.ledger("GBP", held, rates), account.ledger("BASE", held, rates)
     assert (pounds["TotalCashBalance"], pounds["ExchangeRate"]) == ("10000.00", "1.00")
     assert (base["TotalCashBalance"], base["NetLiquidationByCurrency"]) == ("5999.20", "10159.20")
     assert (base["ExchangeRate"], base["Currency"]) == ("1.00", "BASE")
