@@ -127,7 +127,7 @@ def prepare(
     blocked cannot be sent later.
     """
     wanted = read_targets(targets)
-    state = broker.account_state(wanted)
+    state = broker.account_state(wanted, fx=plan_options.get("fx"))
     _check_base_currency(state, plan_options.get("base_currency"))
     open_orders = plan_options.pop("open_orders", None)
     if open_orders is None:

@@ -28,6 +28,7 @@ NAN, INF = math.nan, math.inf
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
 PRICES = {"AAA": 50.0, "BBB": 20.0, "CCC": 10.0}
 STATE = sx.AccountState.of(None, PRICES, nav=10_000)
+ONE_CONTRACT = pd.DataFrame({"symbol": ["AAA"], "weight": [0.5], "con_id": [1]})
 
 
 class Case(NamedTuple):
@@ -366,6 +367,24 @@ POSITIONS = {
             "ERROR",
             "ambiguous_instrument",
             ["AAA"],
+        ),
+    ],
+    38.05: [
+        Case(
+            "another contract",
+            plan(ONE_CONTRACT, frame(symbol=["AAA"], quantity=100, con_id=2), unlisted="close"),
+            "REJECTED",
+            "other_contract",
+            ["AAA"],
+            "other_contract: AAA (2) is another contract",
+        ),
+        Case(
+            "its quote",
+            plan(ONE_CONTRACT, None, frame(symbol=["AAA"], last=50.0, quoted_at=WHEN, con_id=2)),
+            "REJECTED",
+            "contract_mismatch",
+            ["AAA"],
+            "contract_mismatch: the quote of AAA is of contract 2",
         ),
     ],
     38.1: [

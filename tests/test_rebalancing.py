@@ -602,3 +602,18 @@ def test_a_buy_in_another_currency_waits_for_the_cash_that_it_costs_in_the_base_
         ).set_index("symbol")
         assert states.loc["SAP", ["status", "reason"]].tolist() == ["CANCELLED", "not_funded"]
         assert broker.cash() == 100.0
+
+
+@pytest.mark.slow
+def test_a_rate_that_only_the_plan_has_is_the_one_that_was_approved(blotter):
+    market = pd.DataFrame(
+        {"symbol": ["SPY"], "last": 100.0, "currency": "USD", "quoted_at": pd.Timestamp.now("UTC")}
+    )
+    broker = InEuros(market, cash=10_000, fx={"USD": 1.25})
+    options = {"approve": "ann", "dry_run": False, "fx": {"USD": 1.25}}
+    # The account's books lose the rate between the approval and the sending.
+    plan = sx.rebalance({"SPY": 0.5}, broker, blotter, run_id="r", **options | {"dry_run": True})
+    figures = broker.account_figures()
+    broker.account_figures = lambda: figures._replace(currencies={"EUR": (10_000.0, 1.0)})
+    states = sx.submit_orders(plan, broker, blotter)
+    assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["FILLED", 40.0]]

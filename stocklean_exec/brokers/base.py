@@ -18,6 +18,8 @@ import pandas as pd
 
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem
 from stocklean_exec.portfolio.account_state import CASH_COLUMNS, AccountState, difference, fx_frame
+from stocklean_exec.portfolio.alignment import parse_rates
+from stocklean_exec.portfolio.contracts import traded_contracts
 from stocklean_exec.schema.account_ids import is_paper_account, mask_account
 from stocklean_exec.schema.files import read_targets
 from stocklean_exec.schema.frame_validator import FrameValidator
@@ -25,7 +27,7 @@ from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.tables import POSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from types import TracebackType
@@ -35,17 +37,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ORPHAN_COLUMNS",
+    "RATE_BAND",
     "AccountFigures",
     "Broker",
+    "ExchangeRate",
     "Mode",
     "Ticket",
     "broker_card",
+    "check_rates",
     "is_paper_account",
     "mask_account",
     "symbols_of",
 ]
 
 Mode = Literal["mock", "paper", "live"]
+RATE_BAND = 0.05
+"""Part by which a plan's or a given exchange rate may differ from the broker's own. A stated choice: major
+currencies move less in the hour that an approval lasts, and a rate that is inverted, or of another currency,
+differs by more."""
 ORPHAN_COLUMNS = (
     "heard_at",
     "order_ref",
@@ -83,6 +92,10 @@ class Ticket:
     account: str
     con_id: int | None = None
     """Number of the one contract that may be traded for this order; None where the plan names none."""
+    primary_exchange: str = ""
+    """Exchange where that contract is listed; empty where the plan names none."""
+    reference_price: float = math.nan
+    """Price at which the order was planned, in its currency; NaN where the plan has none."""
     fx_rate: float = 1.0
     """Base currency of the account per unit of ``currency``, as the plan was checked with."""
 
@@ -101,6 +114,13 @@ class AccountFigures(NamedTuple):
     available_funds: float = math.nan
     currencies: dict[str, tuple[float, float]] = {}  # noqa: RUF012 - never written into
     buying_power: float = math.nan
+
+
+class ExchangeRate(NamedTuple):
+    """Base currency per unit of a currency, and when it was quoted; None where that is not known."""
+
+    rate: float
+    taken_at: datetime | None
 
 
 class Broker(ABC):
@@ -147,13 +167,22 @@ class Broker(ABC):
         """NAV, cash and the like, read together."""
         return AccountFigures(self.nav(), self.cash(), self.base_currency)
 
-    def account_state(self, targets: object = None) -> AccountState:
+    def exchange_rates(self, currencies: Sequence[str], base_currency: str) -> dict[str, ExchangeRate]:  # noqa: ARG002 - as below
+        """Exchange rates by the broker's quotes of currency pairs; a currency without one is missing.
+
+        They are for currencies that the account holds none of, and has no rate for itself.
+        """
+        return {}
+
+    def account_state(self, targets: object = None, *, fx: Mapping[str, float] | None = None) -> AccountState:
         """Everything that planning and checking need to know of the account, read together.
 
         Parameters
         ----------
         targets : a targets table, or the path of one, or a list of symbols, or a table of orders: quotes of these
             symbols are read as well as those of the holdings and of the working orders
+        fx : base currency per unit of currencies for which the broker has no rate, neither by the account's own
+            books nor by a quote of the currency pair; a rate of the broker's own takes precedence
 
         Returns
         -------
@@ -166,7 +195,7 @@ class Broker(ABC):
         BrokerError
             The broker cannot be queried, or its NAV, cash and holdings contradict each other twice in a row.
         InputError
-            The targets cannot be read.
+            The targets cannot be read, or a rate differs from the broker's own by more than 5 %.
 
         Examples
         --------
@@ -177,9 +206,9 @@ class Broker(ABC):
         (10000.0, 'USD', ['SPY'])
         """
         wanted = _instruments_of(targets)
-        state = self._read_account(wanted)
+        state = self._read_account(wanted, fx)
         if difference(state):  # the account traded while it was read
-            state = self._read_account(wanted)
+            state = self._read_account(wanted, fx)
         contradiction = difference(state)
         if contradiction:
             raise BrokerError(
@@ -188,28 +217,27 @@ class Broker(ABC):
             )
         return state
 
-    async def account_state_async(self, targets: object = None) -> AccountState:
+    async def account_state_async(
+        self, targets: object = None, *, fx: Mapping[str, float] | None = None
+    ) -> AccountState:
         """Awaitable form of :meth:`account_state`."""
-        return await asyncio.to_thread(self.account_state, targets)
+        return await asyncio.to_thread(self.account_state, targets, fx=fx)
 
-    def _read_account(self, wanted: pd.DataFrame | None) -> AccountState:
+    def _read_account(self, wanted: pd.DataFrame | None, fx: Mapping[str, float] | None) -> AccountState:
         figures, taken_at = self.account_figures(), {"account": self.now()}
         positions, taken_at["positions"] = self.positions(), self.now()
-        names = ["symbol", "sec_type", "currency"]
+        names = ["symbol", "sec_type", "currency", "primary_exchange", "con_id"]
         held = positions.loc[positions["quantity"] != 0, names]
         open_orders, taken_at["open_orders"] = self.open_orders(), self.now()
         tables = [held, open_orders[["symbol"]]]
         if wanted is not None:
-            tables.insert(0, wanted)
+            tables.insert(0, _with_contracts(wanted, held))
         symbols = pd.concat(tables, ignore_index=True).drop_duplicates("symbol")
         quotes, taken_at["quotes"] = self.quotes(symbols), self.now()
         base = figures.base_currency
         rows = [(currency, *amounts) for currency, amounts in figures.currencies.items()]
-        rates = {
-            currency: rate
-            for currency, (_, rate) in figures.currencies.items()
-            if currency != base and not math.isnan(rate)
-        }
+        named = pd.concat([symbols["currency"], quotes["currency"]]).dropna() if "currency" in symbols else []
+        rates = self._exchange_rates_of(figures, {str(name) for name in named}, fx, taken_at["account"])
         return AccountState(
             account=self.account,
             base_currency=base,
@@ -222,8 +250,29 @@ class Broker(ABC):
             _quotes=quotes,
             _open_orders=open_orders,
             _cash_by_currency=pd.DataFrame(rows, columns=list(CASH_COLUMNS)) if rows else None,
-            _fx=fx_frame(rates, "account", taken_at["account"]),
+            _fx=rates,
         )
+
+    def _exchange_rates_of(
+        self, figures: AccountFigures, named: set[str], fx: Mapping[str, float] | None, taken_at: datetime
+    ) -> pd.DataFrame:
+        """Exchange rates of the account's own books, then by quotes of currency pairs, then as given.
+
+        ``named`` are the currencies of targets, holdings and quotes.
+        """
+        base, given = figures.base_currency, parse_rates(fx, figures.base_currency)
+        booked = {name: rate for name, (_, rate) in figures.currencies.items() if name != base and rate > 0}
+        held = {name for name, (amount, _) in figures.currencies.items() if amount}
+        missing = sorted((named | held) - {base} - set(booked))
+        quoted = self.exchange_rates(missing, base) if missing else {}
+        own = booked | {name: found.rate for name, found in quoted.items()}
+        check_rates(given, own, base, self.account)
+        parts = [fx_frame(booked, "account", taken_at)]
+        parts += [fx_frame({name: found.rate}, "quote", found.taken_at) for name, found in quoted.items()]
+        parts.append(
+            fx_frame({name: rate for name, rate in given.items() if name not in own}, "given", self.now())
+        )
+        return pd.concat([part for part in parts if len(part)] or parts[:1])
 
     @abstractmethod
     def open_orders(self) -> pd.DataFrame:
@@ -372,6 +421,26 @@ def broker_card(broker: Broker, *, show_account: bool = False) -> str:
     return card(type(broker).__name__, [broker.mode.upper()], entries)
 
 
+def check_rates(given: Mapping[str, float], own: Mapping[str, float], base: str, account: str) -> None:
+    """Refuse rates that differ from the broker's own by more than :data:`RATE_BAND`.
+
+    Raises
+    ------
+    InputError
+        With each of them.
+    """
+    problems = [
+        Problem(
+            "fx_mismatch",
+            f"{rate:g} {base} per {name} is given, and account {mask_account(account)} has {own[name]:g}",
+        )
+        for name, rate in given.items()
+        if name in own and abs(rate / own[name] - 1) > RATE_BAND
+    ]
+    if problems:
+        raise InputError("fx", problems)
+
+
 def _instruments_of(targets: object) -> pd.DataFrame | None:
     """Symbols, and what else is known of them, of the targets or orders that an account is read for."""
     is_table = (
@@ -382,10 +451,17 @@ def _instruments_of(targets: object) -> pd.DataFrame | None:
     if not is_table and not isinstance(targets, (list, tuple, set)):
         targets = read_targets(targets)
     frame = pd.DataFrame({"symbol": symbols_of(targets)})
-    for name in ("sec_type", "currency", "exchange"):
+    for name in ("sec_type", "currency", "exchange", "primary_exchange", "con_id"):
         if isinstance(targets, pd.DataFrame) and name in targets.columns:
             frame[name] = targets[name].tolist()
     return frame
+
+
+def _with_contracts(wanted: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+    """The instruments wanted, each with the contract that a plan would trade for it: its own, or the one held."""
+    traded = traded_contracts(wanted, held).by_symbol
+    numbers = [traded.get(symbol) or None for symbol in wanted["symbol"].tolist()]
+    return wanted.assign(con_id=pd.array(numbers, dtype="Int64")) if any(numbers) else wanted
 
 
 def symbols_of(symbols: object) -> list[str] | None:

@@ -34,6 +34,8 @@ REPLACES = "replaces"
 
 _OPEN_REASONS = {"UNKNOWN": "order_unresolved", "NEW": "order_not_sent"}
 _REFUSED_FOR_NOW = frozenset({"approval_expired", "rate_cap", "run_notional_cap", "day_notional_cap"})
+_CONTRACT = {"con_id": "Int64", "primary_exchange": "str"}
+"""Columns, and their dtypes, that name the contract of an order where its plan has them."""
 _NOISE = 1e-8  # of a share: the blotter's exact quantities have eight decimals
 
 
@@ -99,9 +101,9 @@ def residual_orders(
         _order(residual, next(names[residual.row["symbol"], residual.row["side"]]), prices)
         for residual in _residuals(orders)
     ]
-    more = ["con_id"] if "con_id" in orders.columns else []
+    more = {name: kind for name, kind in _CONTRACT.items() if name in orders.columns}
     frame = pd.DataFrame(rows, columns=[*ORDERS.names, "detail", REPLACES, *more])
-    return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"} | dict.fromkeys(more, "Int64"))
+    return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"} | more)
 
 
 def _residuals(orders: pd.DataFrame) -> Iterator[_Residual]:
@@ -162,7 +164,7 @@ def _order(residual: _Residual, name: str, prices: dict[str, float]) -> dict[str
         reason, detail = "price_unavailable", f"no usable price for {old['symbol']}"
     return {
         **{column: old[column] for column in (*kept, "target_weight", "target_quantity")},
-        "con_id": old.get("con_id"),
+        **{column: old.get(column) for column in _CONTRACT},
         "client_order_id": name,
         "quantity": residual.quantity,
         "decision_price": price,

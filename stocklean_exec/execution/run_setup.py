@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["work_run"]
 
 _MINUTE = timedelta(minutes=1)
-_TICKET = tuple(field.name for field in fields(Ticket) if field.name not in ("con_id", "fx_rate"))
+_OPTIONAL = ("con_id", "primary_exchange", "reference_price", "fx_rate")
+_TICKET = tuple(field.name for field in fields(Ticket) if field.name not in _OPTIONAL)
 
 
 async def work_run(
@@ -78,9 +79,12 @@ async def work_run(
 def _tickets(rows: pd.DataFrame) -> list[Ticket]:
     contracts = rows["con_id"].tolist() if "con_id" in rows.columns else [None] * len(rows)
     rates = rows["fx_rate"].fillna(1.0).tolist() if "fx_rate" in rows.columns else [1.0] * len(rows)
+    listed = rows["primary_exchange"].fillna("") if "primary_exchange" in rows.columns else [""] * len(rows)
     columns = [rows[name].tolist() for name in _TICKET]
     numbers = [None if pd.isna(number) else int(number) for number in contracts]
-    return [Ticket(*values) for values in zip(*columns, numbers, rates, strict=True)]
+    prices = rows["decision_price"].tolist()
+    more = (numbers, map(str, listed), prices, rates)
+    return [Ticket(*values) for values in zip(*columns, *more, strict=True)]
 
 
 def _lots(rows: pd.DataFrame) -> dict[str, float]:

@@ -17,7 +17,7 @@ import pandas as pd
 from stocklean_exec import background, clock
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import UNFINISHED_STATES
-from stocklean_exec.brokers.base import Broker, mask_account
+from stocklean_exec.brokers.base import RATE_BAND, Broker, mask_account
 from stocklean_exec.errors import (
     BlotterError,
     IdempotencyConflictError,
@@ -48,9 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SubmitOptions", "check_account", "run_id_of", "submit", "submit_orders", "submit_orders_async"]
 
-_RATE_BAND = 0.05
-"""Part by which a plan's exchange rate may differ from the account's. A stated choice: major currencies move less
-in the hour that an approval lasts, and a rate that is inverted or of another currency differs by more."""
 _DECIDED = ("client_order_id", "run_id", "status", "reason", "detail", "verdict", "reasons", "approved")
 
 
@@ -240,7 +237,11 @@ def check_account(approved: pd.DataFrame, broker: Broker) -> None:
 
 
 async def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
-    """Refuse orders whose currency has no exchange rate at the account, or quite another one than in the plan."""
+    """Refuse orders whose currency has no exchange rate, or quite another one at the broker than in the plan.
+
+    The broker's rate is that of the account's books, else that of a quote of the currency pair. Where it has none,
+    the rate that the plan was checked and approved with counts.
+    """
     chosen = approved[approved["approved"]]
     currencies = chosen["currency"].fillna("USD")
     if (currencies == broker.base_currency).all():
@@ -248,17 +249,23 @@ async def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
     figures = await asyncio.to_thread(broker.account_figures)
     base, account = figures.base_currency, mask_account(broker.account)
     rates = {base: 1.0} | {name: rate for name, (_, rate) in figures.currencies.items()}
-    planned = chosen["fx_rate"] if "fx_rate" in chosen.columns else pd.Series(1.0, chosen.index)
+    missing = sorted({name for name in currencies if math.isnan(rates.get(name, math.nan))})
+    quoted = await asyncio.to_thread(broker.exchange_rates, missing, base) if missing else {}
+    rates |= {name: found.rate for name, found in quoted.items()}
+    planned = chosen["fx_rate"] if "fx_rate" in chosen.columns else pd.Series(math.nan, chosen.index)
     problems = []
     for name, symbol, currency, rate in zip(
-        chosen["client_order_id"], chosen["symbol"], currencies, planned.fillna(1.0), strict=True
+        chosen["client_order_id"], chosen["symbol"], currencies, planned, strict=True
     ):
         own = rates.get(currency, math.nan)
         if math.isnan(own):
-            text = f"is in {currency}, and account {account} is kept in {base} and reports no exchange rate for it"
-            problems.append(Problem("currency_mismatch", f"{name} {text}", symbol=symbol))
-        elif abs(rate / own - 1) > _RATE_BAND:
-            text = f"was checked with {rate:g} {base} per {currency}, and account {account} has {own:g}"
+            if math.isnan(rate):
+                text = f"is in {currency}, and account {account} is kept in {base} and has no exchange rate for it"
+                problems.append(Problem("currency_mismatch", f"{name} {text}; give one as fx=", symbol=symbol))
+            continue
+        used = 1.0 if math.isnan(rate) else rate
+        if abs(used / own - 1) > RATE_BAND:
+            text = f"was checked with {used:g} {base} per {currency}, and account {account} has {own:g}"
             problems.append(
                 Problem("fx_mismatch", f"{name} {text}; plan again with the present rate", symbol=symbol)
             )

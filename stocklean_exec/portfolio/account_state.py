@@ -16,6 +16,7 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
+from stocklean_exec.portfolio.contracts import contract_names, traded_contracts
 from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.frame_validator import number_option, shown
 from stocklean_exec.schema.html_card import card
@@ -262,7 +263,9 @@ def _holding_values(
         return []
     prices = usable_prices(quotes)["price"]
     known = {base: 1.0, **rates}
-    price = held["symbol"].map(prices).to_numpy(dtype="float64")
+    price = held["symbol"].map(prices).to_numpy(dtype="float64", copy=True)
+    names = contract_names(held, traded_contracts(quotes, held).by_symbol)
+    price[[name != symbol for name, symbol in zip(names, held["symbol"].tolist(), strict=True)]] = math.nan
     rate = np.array([known.get(name, math.nan) for name in held["currency"].fillna(base)], dtype="float64")
     values = held["quantity"].to_numpy(dtype="float64") * price * rate
     if strict and np.isnan(values).any():

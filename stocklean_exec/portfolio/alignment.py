@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.portfolio.contracts import TradedContracts, contract_names, traded_contracts
 from stocklean_exec.schema.frame_validator import is_missing, number_option, shown
 from stocklean_exec.schema.keyed_values import values_by_key
+from stocklean_exec.schema.missing_quotes import CONTRACT_PROBLEMS, missing_quotes
 from stocklean_exec.schema.prices import usable_prices
 
 if TYPE_CHECKING:
@@ -49,17 +51,21 @@ _MINOR_UNITS = {"GBp", "GBX", "ZAc", "ZAX", "ILA", "ILs"}  # pence, cents, agoro
 class AlignedBook:
     """One row per symbol, in the order given in the module docstring. The arrays are read-only.
 
+    A holding in another contract than the one that is traded under its symbol is a row of its own: its ``symbols``
+    entry is a name that no other row has, its ``ticker`` the symbol. It has no price, for quotes are by symbol.
     ``listed`` marks the targets' symbols. ``price`` is in the symbol's own currency, and NaN where there is none;
     ``reason`` then gives the code. ``value`` is the price in the base currency; ``bid`` and ``ask`` are in the
     symbol's own currency, NaN where they are not quoted. ``con_id`` is the contract number from the targets, else
-    from the position; None where neither has one. ``row`` is the symbol's row in the targets table, -1 for a
-    holding that is not in it.
+    from the position, and ``primary_exchange`` where it is listed; None where neither has one. ``row`` is the
+    symbol's row in the targets table, -1 for a holding that is not in it.
     """
 
     symbols: list[str]
+    ticker: list[str]
     currency: list[str]
     sec_type: list[str]
     con_id: list[int | None]
+    primary_exchange: list[str | None]
     listed: NDArray[np.bool_]
     row: NDArray[np.int64]
     weight: NDArray[np.float64]
@@ -219,10 +225,13 @@ def align(
     held = positions[positions["quantity"] != 0]
     wanted = targets["symbol"].tolist()
     known = set(wanted)
+    traded = traded_contracts(targets, held, quotes)
+    tickers = held["symbol"].tolist()
+    held = held.assign(symbol=contract_names(held, traded.by_symbol))
+    ticker = dict(zip(held["symbol"].tolist(), tickers, strict=True))
     others = [symbol for symbol in held["symbol"].tolist() if symbol not in known]
     if others and unlisted == "error":
-        text = 'held but not in the targets; give it a weight, or unlisted="keep" or "close"'
-        raise InputError("positions", [Problem("unlisted_position", text, symbol=name) for name in others])
+        raise InputError("positions", [_unlisted(name, ticker[name], traded, known) for name in others])
     symbols = wanted + others
     extra = len(others)
     quantity = dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True))
@@ -233,12 +242,17 @@ def align(
     price = priced["price"].to_numpy(dtype="float64", copy=True)
     reason, detail = (_texts_or_none(priced[name]) for name in ("reason", "detail"))
     rate, unvalued = _rates(symbols, currency, quoted, base_currency, fx)
+    doubtful = _doubtful(symbols, ticker, traded, quotes)
+    price[list(doubtful)] = math.nan
+    reason[list(doubtful)] = None  # which contract is meant comes before any other problem
     reason[list(unvalued)] = None  # a currency that cannot be converted is reported before a price that is missing
     book = AlignedBook(
         symbols=symbols,
+        ticker=[ticker.get(symbol, symbol) for symbol in symbols],
         currency=currency,
         sec_type=sec_type,
-        con_id=_contracts(targets, held, symbols),
+        con_id=_first(targets, held, "con_id", symbols),
+        primary_exchange=_first(targets, held, "primary_exchange", symbols),
         listed=np.arange(len(symbols)) < len(wanted),
         row=np.concatenate([np.arange(len(wanted)), np.full(extra, -1)]).astype("int64"),
         weight=np.concatenate([targets["weight"].to_numpy(), np.zeros(extra)]),
@@ -250,8 +264,8 @@ def align(
         reason=reason,
         detail=detail,
     )
-    unpriced = dict.fromkeys(np.flatnonzero(np.isnan(price)).tolist(), ("price_unavailable", "there is no quote"))
-    return book.with_rejections({**unpriced, **unvalued})
+    unpriced = _unpriced(symbols, price, quotes)
+    return book.with_rejections({**unpriced, **unvalued, **doubtful})
 
 
 def _texts(frame: pd.DataFrame, name: str) -> dict[str, str]:
@@ -291,24 +305,63 @@ def _instruments(
     return list(currency.values()), list(sec_type.values())
 
 
-def _contracts(targets: pd.DataFrame, held: pd.DataFrame, symbols: list[str]) -> list[int | None]:
-    """Contract number of each symbol; raise where target and position have different ones."""
-    wanted, has = (
-        {str(symbol): int(number) for symbol, number in named.itertuples(index=False)}
-        for named in (frame.loc[frame["con_id"].notna(), ["symbol", "con_id"]] for frame in (targets, held))
-    )
-    problems = [
-        Problem(
-            "ambiguous_instrument",
-            f"contract {has[symbol]} is held and {number} wanted; they are two instruments",
-            symbol=symbol,
-        )
-        for symbol, number in wanted.items()
-        if has.get(symbol, number) != number
-    ]
-    if problems:
-        raise InputError("positions", problems)
-    return [wanted.get(symbol, has.get(symbol)) for symbol in symbols]
+def _unlisted(name: str, symbol: str, traded: TradedContracts, wanted: set[str]) -> Problem:
+    """The problem of a holding that is not in the targets, or in another contract than its target."""
+    if name == symbol or symbol not in wanted:
+        text = 'held but not in the targets; give it a weight, or unlisted="keep" or "close"'
+        return Problem("unlisted_position", text, symbol=name)
+    if symbol in traded.contested:
+        return Problem("ambiguous_instrument", traded.contested[symbol], symbol=symbol)
+    has, number = name.removeprefix(f"{symbol} (").removesuffix(")"), traded.by_symbol[symbol]
+    text = f"contract {has} is held and {number or 'another listing'} wanted; they are two instruments"
+    return Problem("ambiguous_instrument", f'{text}; unlisted="keep" leaves what is held as it is', symbol=symbol)
+
+
+def _doubtful(
+    symbols: list[str], ticker: dict[str, str], traded: TradedContracts, quotes: pd.DataFrame
+) -> Rejections:
+    """Rows whose contract is in doubt, or is not the quoted one, or not the traded one of its symbol."""
+    quoted = {}
+    if "con_id" in quotes.columns:
+        known = quotes["con_id"].notna()
+        quoted = dict(zip(quotes.loc[known, "symbol"].tolist(), quotes.loc[known, "con_id"].tolist(), strict=True))
+    found = {}
+    for row, name in enumerate(symbols):
+        symbol = ticker.get(name, name)
+        number = traded.by_symbol.get(symbol, 0)
+        if name != symbol:
+            text = f"{name} is another contract than this plan's {symbol}; close it by its con_id in its own plan"
+            found[row] = ("other_contract", text)
+        elif symbol in traded.contested:
+            found[row] = ("ambiguous_instrument", traded.contested[symbol])
+        elif number and quoted.get(symbol, number) != number:
+            text = f"the quote of {symbol} is of contract {int(quoted[symbol])}, and {number} is traded"
+            found[row] = ("contract_mismatch", text)
+    return found
+
+
+def _unpriced(symbols: list[str], price: NDArray[np.float64], quotes: pd.DataFrame) -> Rejections:
+    """Rows without a price, and what the broker says of them."""
+    missing, found = missing_quotes(quotes), {}
+    for row in np.flatnonzero(np.isnan(price)).tolist():
+        code, text = "price_unavailable", "there is no quote"
+        if symbols[row] in missing:
+            reason, text = missing[symbols[row]]
+            code = reason if reason in CONTRACT_PROBLEMS else code
+        found[row] = (code, text)
+    return found
+
+
+def _first(targets: pd.DataFrame, held: pd.DataFrame, name: str, symbols: list[str]) -> list[Any]:
+    """Value of a column for each symbol, from the targets, else from the position; None where neither has one."""
+    found: dict[str, Any] = {}
+    for frame in (held, targets):
+        present = frame[name].notna()
+        values = frame.loc[present, name].tolist()
+        if name == "con_id":
+            values = [int(value) for value in values]
+        found |= dict(zip(frame.loc[present, "symbol"].tolist(), values, strict=True))
+    return [found.get(symbol) for symbol in symbols]
 
 
 def _rates(

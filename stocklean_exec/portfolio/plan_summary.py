@@ -15,6 +15,7 @@ import pandas as pd
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.account_state import read_inputs
 from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.portfolio.contracts import contract_names
 from stocklean_exec.portfolio.lot_rounding import round_units
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value, last_buy_margin
 from stocklean_exec.schema.html_card import card
@@ -98,7 +99,8 @@ def plan_summary(
     moved = signed.groupby(sent["symbol"]).sum()
     trade = moved.reindex(book.symbols, fill_value=0.0).to_numpy(dtype="float64")
     value = np.nan_to_num(book.value)
-    rejected = set(orders.loc[orders["status"] == "REJECTED", "symbol"])
+    refused = orders[orders["status"] == "REJECTED"]
+    rejected = set(contract_names(refused, dict(zip(book.symbols, book.con_id, strict=True))))
     stays = np.array([symbol in rejected for symbol in book.symbols], dtype=bool) | np.isnan(book.value)
     stays |= ~book.listed & (unlisted == "keep")
     target_value = np.where(stays, book.held * value, book.weight * investable)

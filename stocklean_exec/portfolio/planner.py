@@ -13,6 +13,7 @@ currency; notional is in that currency.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
@@ -31,6 +32,7 @@ from stocklean_exec.portfolio.alignment import (
     parse_nav,
     parse_rates,
 )
+from stocklean_exec.portfolio.contracts import contract_names
 from stocklean_exec.portfolio.order_costs import (
     cash_prices,
     commissions,
@@ -60,7 +62,7 @@ from stocklean_exec.schema.inputs import (
     parse_quotes,
     parse_targets,
 )
-from stocklean_exec.schema.order_ids import client_order_ids, is_valid_run_id
+from stocklean_exec.schema.order_ids import client_order_id, client_order_ids, is_valid_run_id
 from stocklean_exec.schema.order_input import (
     MAX_QUANTITY,
     ORDER_TYPES,
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
 __all__ = ["FRACTIONAL_STEP", "plan_orders"]
 
 _DUST = 1e-9  # floating-point noise; far below the smallest tradable part of a share, 0.0001
+_NOT_CARRIED = frozenset({"weight", "con_id", "primary_exchange"})
 _UNRELATED = "shares are working in a symbol that is neither a target nor held"
 _FRACTIONAL = "use fractional=True to sell it"
 
@@ -121,7 +124,8 @@ def plan_orders(
         ``decided_at``; other columns are copied to the orders, unless orders have their own.
     positions : an :class:`~stocklean_exec.AccountState`, which has everything of the account; or a DataFrame with
         symbol and quantity, Series, dict, or None for nothing held
-    quotes : DataFrame with symbol, quoted_at and bid, ask, last or close; or a mapping symbol -> price
+    quotes : DataFrame with symbol, quoted_at and bid, ask, last or close; or a mapping symbol -> price. A column
+        ``lot_size``, which a broker gives, is the lot of symbols whose target row has none
     nav : net asset value in the base currency; given by a state
     run_id : letters, digits, dot, underscore, hyphen; with symbol and side it makes the client order id
     cash_buffer : fraction of NAV that is never spent; weights are fractions of the rest
@@ -153,9 +157,10 @@ def plan_orders(
     Returns
     -------
     DataFrame with the columns of :data:`~stocklean_exec.schema.tables.ORDERS`, then ``lot_size``, ``tick_size``,
-    ``detail``, ``con_id`` (the contract to trade, where targets or positions have one) and the targets' other
-    columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a reason, such as
-    ``price_unavailable``; its quantity is NaN without a price.
+    ``detail``, ``con_id`` and ``primary_exchange`` (of the contract to trade, where targets or positions name it),
+    and the targets' other columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a
+    reason, such as ``price_unavailable``; its quantity is NaN without a price. A holding that is to be closed in
+    another contract than the one that is traded under its symbol is such a row too (``other_contract``).
 
     Raises
     ------
@@ -200,8 +205,10 @@ def plan_orders(
     decided_at = _decision_time(decided_at, market)
     notes = check_target_dates(wanted, decided_at)
     book = align(wanted, held, market, unlisted=unlisted, base_currency=inputs.base_currency, fx=inputs.fx)
-    terms = _terms(book, wanted, order_type, tif, fractional=fractional)
+    terms = _terms(book, wanted, market, order_type, tif, fractional=fractional)
     parse_open_orders(open_orders)
+    if open_orders is not None:
+        open_orders = _of_contracts(open_orders, book)
     counted = counted_orders(open_orders, on_open_orders, foreign_orders)
     working = parse_open_orders(counted)
     sizes = measure(book, working, investable, keep=unlisted == "keep", leverage=max_gross)
@@ -318,19 +325,39 @@ class _Terms:
 
 
 def _terms(
-    book: AlignedBook, targets: pd.DataFrame, order_type: str | None, tif: str | None, *, fractional: bool
+    book: AlignedBook,
+    targets: pd.DataFrame,
+    quotes: pd.DataFrame,
+    order_type: str | None,
+    tif: str | None,
+    *,
+    fractional: bool,
 ) -> _Terms:
     count, extra = len(book.symbols), len(book.symbols) - len(targets)
     # Validation fills an empty order type with MKT; the option for all symbols takes precedence.
     types = targets["order_type"].tolist() if order_type is None else [order_type] * len(targets)
     tifs = targets["tif"].tolist() if tif is None else [tif] * len(targets)
-    lots = np.full(count, FRACTIONAL_STEP if fractional else 1.0)
+    lots = _lots_of_exchanges(book, quotes, FRACTIONAL_STEP if fractional else 1.0)
     own = targets["lot_size"].to_numpy(dtype="float64")
     lots[: len(targets)] = np.where(np.isnan(own), lots[: len(targets)], own)
     unknown = np.full(count, math.nan)
     return _Terms(
         types + [order_type or "MKT"] * extra, tifs + [tif or "DAY"] * extra, lots, unknown, unknown.copy()
     )
+
+
+def _lots_of_exchanges(book: AlignedBook, quotes: pd.DataFrame, usual: float) -> NDArray[np.float64]:
+    """Lot of each symbol: that of its exchange, if the broker gives one with the quotes, else the usual one."""
+    lots = np.full(len(book.symbols), usual)
+    if "lot_size" not in quotes.columns:
+        return lots
+    values = pd.to_numeric(quotes["lot_size"], errors="coerce").to_numpy(dtype="float64")
+    known = {
+        symbol: lot for symbol, lot in zip(quotes["symbol"].tolist(), values.tolist(), strict=True) if lot > 1
+    }
+    for row, symbol in enumerate(book.symbols):
+        lots[row] = known.get(symbol, usual)
+    return lots
 
 
 def _with_limits(
@@ -442,9 +469,11 @@ def _table(
     sell = np.where(np.isnan(trade), book.weight < 0, trade < 0)
     order = np.concatenate([np.flatnonzero(needed & sell), np.flatnonzero(needed & ~sell)])
     quantity = np.abs(trade[order])
-    symbols = _objects(book.symbols)[order]
+    symbols = _objects(book.ticker)[order]
     sides = _objects(["BUY", "SELL"])[sell[order].astype("int64")]
     ids = client_order_ids(run_id, symbols.tolist(), sides.tolist())
+    if book.ticker != book.symbols:
+        ids = _ids_of_contracts(run_id, symbols.tolist(), sides.tolist())
     _refuse_same_ids(ids, symbols.tolist())
     rows = book.row[order]
 
@@ -488,16 +517,39 @@ def _table(
     contracts = [book.con_id[index] for index in order.tolist()]
     if any(number is not None for number in contracts):
         frame["con_id"] = pd.array(contracts, dtype="Int64")
-    carried = [name for name in targets.columns if name not in frame.columns and name not in ("weight", "con_id")]
+    listed = [book.primary_exchange[index] for index in order.tolist()]
+    if any(name is not None for name in listed):
+        frame["primary_exchange"] = pd.array(listed, dtype="str")
+    carried = [name for name in targets.columns if name not in frame.columns and name not in _NOT_CARRIED]
     if carried:
         carried_rows = targets[carried].reset_index(drop=True).reindex(rows)
         frame = pd.concat([frame, carried_rows.set_axis(frame.index)], axis=1)
     return frame
 
 
+def _of_contracts(open_orders: pd.DataFrame, book: AlignedBook) -> pd.DataFrame:
+    """Working orders without those in another contract than the one that is traded under their symbol."""
+    if "con_id" not in open_orders.columns:
+        return open_orders
+    traded = dict(zip(book.symbols, book.con_id, strict=True))
+    names, symbols = contract_names(open_orders, traded), open_orders["symbol"].tolist()
+    same = [name == symbol for name, symbol in zip(names, symbols, strict=True)]
+    return open_orders[np.array(same, dtype=bool)]
+
+
 def _objects(values: Sequence[str | None]) -> NDArray[np.object_]:
     """Make an array that can be indexed by many rows at once."""
     return np.array(values, dtype=object)
+
+
+def _ids_of_contracts(run_id: str, symbols: list[str], sides: list[str]) -> list[str]:
+    """Client order ids of a plan that has a symbol in several contracts: each next one gets the next number."""
+    seen: Counter[tuple[str, str]] = Counter()
+    ids = []
+    for key in zip(symbols, sides, strict=True):
+        seen[key] += 1
+        ids.append(client_order_id(run_id, *key, seen[key]))
+    return ids
 
 
 def _refuse_same_ids(ids: list[str], symbols: list[str]) -> None:

@@ -20,6 +20,7 @@ from stocklean_exec import clock
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.account_state import AccountState, PlanInputs, parse_cash, read_inputs
 from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
+from stocklean_exec.portfolio.contracts import contract_names, traded_contracts
 from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
@@ -127,6 +128,7 @@ def check_orders(
     inputs = read_inputs(positions, quotes, nav=nav, cash=cash, base_currency=base_currency, fx=fx)
     held, market = parse_positions(inputs.positions), parse_quotes(inputs.quotes)
     stamp = (now or clock.now()).timestamp()
+    held = held.assign(symbol=contract_names(held, traded_contracts(frame, held, market).by_symbol))
     recorded = _recorded(blotter)
     context = CheckContext(
         positions=dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True)),

@@ -25,6 +25,7 @@ from stocklean_exec.schema.frame_validator import (
     number_option,
     warning_row,
 )
+from stocklean_exec.schema.missing_quotes import missing_quotes, with_missing_quotes
 from stocklean_exec.schema.tables import POSITIONS, QUOTES, TARGETS
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def parse_targets(
     for name, default in _DEFAULTS.items():
         validator.texts(name, default, upper=name != "currency")  # GBp is a hundredth of GBP
     validator.texts("account", None, upper=False)
+    validator.texts("primary_exchange", None)
     for name in ("limit_price", "lot_size"):
         if name in validator.frame.columns:
             validator.frame[name] = validator.numbers(name, f"{name}_dtype")
@@ -261,8 +263,8 @@ def parse_positions(positions: object) -> pd.DataFrame:
     Raises
     ------
     InputError
-        A quantity is missing, infinite or out of range, a symbol has two rows (give one account), or two rows of a
-        symbol differ in currency or type.
+        A quantity is missing, infinite or out of range, a symbol has two rows of one contract (give one account),
+        or two rows without contract numbers differ in currency or type.
 
     Examples
     --------
@@ -291,11 +293,12 @@ def parse_positions(positions: object) -> pd.DataFrame:
     validator.frame["quantity"] = quantity
     validator.texts("currency", None, upper=False)
     validator.texts("sec_type", "STK")
+    validator.texts("primary_exchange", None)
     validator.texts("account", None, upper=False)
-    _refuse_ambiguous(validator, symbols)
     if "avg_cost" in validator.frame.columns:
         validator.frame["avg_cost"] = validator.numbers("avg_cost", "avg_cost_dtype")
     _read_whole(validator, "con_id")
+    _refuse_ambiguous(validator, symbols)
     return validator.done()
 
 
@@ -330,6 +333,10 @@ def opening_positions(positions: object) -> pd.DataFrame:
       row 1 (USD): is cash; give the account's cash balance as cash=, ... [cash_row]
     """
     held = parse_positions(positions)
+    twice = held.loc[held["symbol"].duplicated(), "symbol"].tolist()
+    if twice:
+        text = "is held in two contracts, and this account knows symbols only"
+        raise InputError(POSITIONS.name, [Problem("ambiguous_position", text, symbol=symbol) for symbol in twice])
     found = input_warnings(held)
     hint = "or set sec_type STK in the row if the stock with that ticker is meant"
     problems = [
@@ -355,7 +362,10 @@ def _remove_cash_positions(validator: FrameValidator) -> None:
 
 
 def _refuse_ambiguous(validator: FrameValidator, symbols: list[str]) -> None:
-    """Report every row whose symbol has another row too, and how the rows differ."""
+    """Report every row whose symbol has another row too, and how the rows differ.
+
+    Two contracts of one symbol, each with its number, are two holdings.
+    """
     if len(set(symbols)) == len(symbols):
         return
     rows: dict[str, list[int]] = {}
@@ -364,8 +374,12 @@ def _refuse_ambiguous(validator: FrameValidator, symbols: list[str]) -> None:
     kinds = list(
         zip(*(validator.frame[name].fillna("").tolist() for name in ("currency", "sec_type")), strict=True)
     )
+    contracts = (
+        validator.frame["con_id"].tolist() if "con_id" in validator.frame.columns else [None] * len(symbols)
+    )
     for symbol, same in rows.items():
-        if not symbol or len(same) == 1:
+        numbers = [contracts[row] for row in same]
+        if not symbol or len(same) == 1 or (not any(map(pd.isna, numbers)) and len(set(numbers)) == len(numbers)):
             continue
         code, why = (
             ("ambiguous_instrument", "with different currency or type")
@@ -407,7 +421,7 @@ def parse_quotes(quotes: object) -> pd.DataFrame:
         validator.times("quoted_at")
     if len(set(symbols)) != len(symbols):
         _keep_latest(validator)
-    return validator.done()
+    return with_missing_quotes(validator.done(), missing_quotes(quotes))
 
 
 def _keep_latest(validator: FrameValidator) -> None:

@@ -51,6 +51,9 @@ PAYLOAD_COLUMNS = (
 )
 """Columns that identify an order. Market prices and figures derived from them are not included."""
 
+_ONLY_IF_PRESENT = ("primary_exchange",)
+"""Columns that came later: they count where they have a value, so that older orders keep their fingerprints."""
+
 
 def is_valid_run_id(run_id: object) -> bool:
     """Whether ``run_id`` is a non-empty string of letters, digits, dot, underscore and hyphen."""
@@ -110,8 +113,15 @@ def payload_hashes(orders: pd.DataFrame, extra: Sequence[str] = ()) -> list[str]
 
     A missing column equals a missing value, 5 equals 5.0, and a time equals its UTC time.
     """
-    rows = zip(*(_canonical(orders, name) for name in (*PAYLOAD_COLUMNS, *extra)), strict=True)
-    return [sha256("\x1f".join(row).encode()).hexdigest() for row in rows]
+    names = (*PAYLOAD_COLUMNS, *extra)
+    texts = ["\x1f".join(row) for row in zip(*(_canonical(orders, name) for name in names), strict=True)]
+    for name in _ONLY_IF_PRESENT:
+        if name in orders.columns:
+            values = _canonical(orders, name)
+            texts = [
+                f"{text}\x1f{name}={value}" if value else text for text, value in zip(texts, values, strict=True)
+            ]
+    return [sha256(text.encode()).hexdigest() for text in texts]
 
 
 def plan_hash(hashes: Iterable[str]) -> str:

@@ -116,6 +116,8 @@ def parse_orders(orders: object) -> pd.DataFrame:
         validator.texts(name, None, exact=True, code=f"{name}_invalid")
     for name in ("account", "status", "reason"):
         validator.texts(name, None, upper=False)
+    if "primary_exchange" in validator.frame.columns:
+        validator.texts("primary_exchange", None)
     _read_keys(validator, symbols)
     _check_statuses(validator)
     quantity, found = _quantities(validator.frame["quantity"])
@@ -281,7 +283,10 @@ def _read_keys(validator: FrameValidator, symbols: list[str]) -> None:
                 row,
                 "client_order_id",
             )
-    _refuse_crosses(validator, symbols, sides)
+    open_rows = [status != "REJECTED" for status in frame["status"].tolist()]
+    _refuse_crosses(
+        validator, symbols, [side if is_open else None for side, is_open in zip(sides, open_rows, strict=True)]
+    )
 
 
 def _refuse_crosses(validator: FrameValidator, symbols: list[str], sides: list[object]) -> None:

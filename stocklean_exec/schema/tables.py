@@ -144,6 +144,7 @@ _SEC_TYPE = _text("sec_type", "`STK` (shares and ETFs)")
 _EXCHANGE = _text("exchange", "`SMART` unless given")
 _ACCOUNT = _text("account", "the account that trades")
 _CON_ID = Column("con_id", "Int64", "Interactive Brokers' contract number")
+_PRIMARY = _text("primary_exchange", "exchange of listing, such as `LSE`; tells two listings of one symbol apart")
 
 TARGETS = Table(
     "targets",
@@ -160,6 +161,7 @@ TARGETS = Table(
         _CURRENCY,
         _ACCOUNT,
         _CON_ID,
+        _PRIMARY,
     ),
 )
 
@@ -174,6 +176,7 @@ POSITIONS = Table(
         _SEC_TYPE,
         _ACCOUNT,
         _CON_ID,
+        _PRIMARY,
     ),
 )
 

@@ -10,6 +10,7 @@ import stocklean_exec as sx
 from stocklean_exec.brokers.base import (
     ORPHAN_COLUMNS,
     Broker,
+    ExchangeRate,
     is_paper_account,
     mask_account,
     symbols_of,
@@ -138,3 +139,68 @@ def test_a_broker_that_cannot_reconnect_reports_why_and_how_long_it_waited(fault
     broker.fault = fault
     with pytest.raises(ConnectionLostError, match=rf"^{why} \(after 2\.5 s\)$"):
         asyncio.run(broker.restore_connection(2.5))
+
+
+AT = pd.Timestamp("2026-11-27 15:00", tz="UTC")
+EURO_QUOTES = pd.DataFrame(
+    {"symbol": ["SAP", "SPY"], "last": [150.0, 100.0], "currency": ["EUR", "USD"], "quoted_at": AT}
+)
+IN_EUROS = pd.DataFrame({"symbol": ["SAP"], "weight": [0.5], "currency": ["EUR"]})
+
+
+class WithPairs(MockBroker):
+    """A mock filler that has quotes of currency pairs."""
+
+    def exchange_rates(self, currencies, base_currency):
+        assert base_currency == "USD"
+        self.asked = list(currencies)
+        return {name: ExchangeRate(1.1, AT) for name in currencies if name == "EUR"}
+
+
+@pytest.mark.parametrize(
+    ("broker", "given", "rate", "source"),
+    [
+        (MockBroker(EURO_QUOTES, fx={"EUR": 1.1}), {"EUR": 1.12}, 1.1, "account"),
+        (WithPairs(EURO_QUOTES), {"EUR": 1.12}, 1.1, "quote"),
+        (MockBroker(EURO_QUOTES), {"EUR": 1.12}, 1.12, "given"),
+    ],
+)
+def test_a_rate_is_the_accounts_else_a_quotes_else_the_given_one(broker, given, rate, source):
+    state = broker.account_state(IN_EUROS, fx=given)
+    assert state.fx.loc["EUR", ["rate", "source"]].tolist() == [rate, source]
+    assert state.fx["taken_at"].notna().all()
+    if source == "quote":
+        assert state.fx.loc["EUR", "taken_at"] == AT
+        assert broker.asked == ["EUR"]  # and not the base currency
+    orders = sx.plan_orders(IN_EUROS, state, run_id="r")
+    # Half of a million dollars at 150 euros a share, less what is kept back for fees.
+    assert orders["quantity"].tolist() == [pytest.approx(500_000 / 150 / rate, abs=1)]
+
+
+def test_a_rate_that_is_needed_by_nothing_is_not_asked_for():
+    broker = WithPairs(EURO_QUOTES)
+    assert broker.account_state({"SPY": 0.5}).fx.empty
+    assert not hasattr(broker, "asked")
+
+
+@pytest.mark.parametrize("broker", [MockBroker(EURO_QUOTES, fx={"EUR": 1.1}), WithPairs(EURO_QUOTES)])
+def test_a_given_rate_far_from_the_brokers_own_is_an_error(broker):
+    with pytest.raises(InputError, match=r"account DU.*001 has 1\.1") as caught:
+        broker.account_state(IN_EUROS, fx={"EUR": 1 / 1.1})
+    assert caught.value.codes == ("fx_mismatch",)
+
+
+def test_without_any_rate_the_orders_of_that_currency_are_rejected_by_name_and_no_others():
+    both = pd.DataFrame({"symbol": ["SAP", "SPY"], "weight": [0.4, 0.4], "currency": ["EUR", "USD"]})
+    state = MockBroker(EURO_QUOTES).account_state(both)
+    orders = sx.plan_orders(both, state, run_id="r").set_index("symbol")
+    assert orders["status"].to_dict() == {"SAP": "REJECTED", "SPY": "NEW"}
+    assert "prices in EUR need fx={'EUR': rate}" in orders.loc["SAP", "detail"]
+
+
+async def _state_of(broker):
+    return await broker.account_state_async(IN_EUROS, fx={"EUR": 1.12})
+
+
+def test_the_awaitable_state_takes_rates_too():
+    assert asyncio.run(_state_of(MockBroker(EURO_QUOTES))).rates == {"EUR": 1.12}

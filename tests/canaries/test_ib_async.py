@@ -18,7 +18,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from eventkit import Event
-from ib_async import IB, LimitOrder, MarketOrder, Order, OrderState, OrderStatus, StartupFetch, Stock, util
+from ib_async import (
+    IB,
+    ContractDetails,
+    LimitOrder,
+    MarketOrder,
+    Order,
+    OrderState,
+    OrderStatus,
+    StartupFetch,
+    Stock,
+    util,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*")
 SPY = Stock("SPY", "SMART", "USD", conId=756733)
@@ -666,6 +677,78 @@ def test_trap_d9_an_open_order_does_not_report_what_is_filled(play):
         return ib.trades()[0].orderStatus.filled
 
     assert play(script) == 0.0
+
+
+# -- quotes (ib.client makes a ticker for each request, ib.quote_times reads it) --------------------------------
+
+
+async def snapshot(bench, ib, *ticks):
+    """The ticker of a snapshot that the peer answers with these ticks: (message, type, value, ...)."""
+    before = len(bench.peer.received)
+    answer = asyncio.ensure_future(ib.reqTickersAsync(SPY))
+    await bench.peer.until(lambda: any(fields[0] == "1" for fields in bench.peer.received[before:]))
+    number = next(fields[2] for fields in bench.peer.received[before:] if fields[0] == "1")
+    for kind, *values in ticks:
+        bench.peer.say(kind, 6, number, *values)
+    bench.peer.say(57, 1, number)
+    (ticker,) = await asyncio.wait_for(answer, 10)
+    return ticker
+
+
+PRICE, GENERIC, STRING = 1, 45, 46
+"""Messages tickPrice, tickGeneric, tickString."""
+
+
+def test_trap_f1_a_second_snapshot_keeps_prices_and_times_of_the_first(play):
+    async def script(bench):
+        ib = await bench.connect()
+        await snapshot(
+            bench,
+            ib,
+            (PRICE, 1, 9.9, 100, 0),
+            (PRICE, 2, 10.1, 100, 0),
+            (PRICE, 4, 10.0, 1, 0),
+            (STRING, 45, "1672326000"),
+        )
+        again = await snapshot(bench, ib, (PRICE, 4, 11.0, 1, 0), (STRING, 45, "0"))
+        return again.bid, again.ask, again.last, again.lastTimestamp.timestamp()
+
+    assert play(script) == (9.9, 10.1, 11.0, 1672326000.0)
+
+
+@pytest.mark.parametrize(("code", "shown"), [("-1", 0.0), ("0", 0.0), ("1", 1.0)])
+def test_trap_f2_a_halt_that_is_not_known_is_read_as_none(code, shown, play):
+    async def script(bench):
+        ib = await bench.connect()
+        return (await snapshot(bench, ib, (GENERIC, 49, code))).halted
+
+    assert play(script) == shown
+
+
+def test_trap_f3_no_last_price_is_a_negative_price(play):
+    """A magnified contract has -100 for none; a bid without a size is cleaned, a last price is not."""
+
+    async def script(bench):
+        ib = await bench.connect()
+        ticker = await snapshot(bench, ib, (PRICE, 1, -100.0, 0, 0), (PRICE, 4, -100.0, 0, 0))
+        return ticker.bid, ticker.last
+
+    bid, last = play(script)
+    assert bid != -100.0
+    assert last == -100.0
+
+
+def test_trap_f4_the_market_price_is_the_last_trade_of_any_age(play):
+    async def script(bench):
+        ib = await bench.connect()
+        return (await snapshot(bench, ib, (PRICE, 4, 10.0, 1, 0), (STRING, 45, "1"))).marketPrice()
+
+    assert play(script) == 10.0
+
+
+def test_trap_f5_contract_details_without_a_magnifier_have_0():
+    """ib.connection reads 0 as 1."""
+    assert ContractDetails().priceMagnifier == 0
 
 
 # -- codes (ib.translate has the table of what a code means) ---------------------------------------------------

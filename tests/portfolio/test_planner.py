@@ -84,6 +84,18 @@ def test_orders_are_multiples_of_the_lot():
     assert orders["lot_size"].tolist() == [10.0, 1.0]
 
 
+def test_the_lot_of_the_exchange_counts_where_the_target_has_none():
+    quotes = pd.DataFrame(
+        {"symbol": ["A", "B", "C"], "last": 10.0, "quoted_at": WHEN, "lot_size": [100.0, 100.0, None]}
+    )
+    targets = pd.DataFrame({"symbol": ["A", "B", "C"], "weight": 0.2, "lot_size": [None, 50.0, None]})
+    # A fifth of 13,300 at 10 is 266 shares.
+    orders = plan(targets, None, quotes, nav=13_300).set_index("symbol")
+    assert orders["lot_size"].to_dict() == {"A": 100.0, "B": 50.0, "C": 1.0}
+    assert orders["quantity"].to_dict() == {"A": 300.0, "B": 250.0, "C": 266.0}
+    assert plan({"A": 0.2}, None, quotes, nav=13_300, fractional=True)["lot_size"].tolist() == [100.0]
+
+
 def test_an_odd_lot_is_closed_completely():
     targets = pd.DataFrame({"symbol": ["A", "B"], "weight": [0.0, 0.1], "lot_size": [100, 1]})
     orders = plan(targets, {"A": 150}, {"A": 10.0, "B": 10.0})

@@ -146,3 +146,21 @@ def test_a_time_is_hashed_by_its_instant():
 
 def test_the_hash_of_a_plan_does_not_depend_on_row_sequence():
     assert plan_hash(["a", "b"]) == plan_hash(["b", "a"]) != plan_hash(["a", "b", "b"])
+
+
+def test_a_primary_exchange_is_sealed_and_its_absence_changes_no_older_fingerprint():
+    orders = pd.DataFrame({"client_order_id": ["r-VOD-BUY"], "symbol": ["VOD"], "quantity": [5.0]})
+    (without,) = payload_hashes(orders)
+    # Computed by the version that had no such column.
+    assert without == "ff8411b180ad2ab999324538e8c68547be7654b632c41c263e34fd8fd4b9f62d"
+    assert payload_hashes(orders.assign(primary_exchange=None)) == [without]
+    assert (
+        len(
+            {
+                *payload_hashes(orders.assign(primary_exchange="LSE")),
+                *payload_hashes(orders.assign(primary_exchange="ARCA")),
+                without,
+            }
+        )
+        == 3
+    )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+from collections import Counter
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,11 +22,20 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.background import BackgroundLoop
-from stocklean_exec.brokers.base import AccountFigures, Broker, is_paper_account, mask_account, symbols_of
+from stocklean_exec.brokers.base import (
+    AccountFigures,
+    Broker,
+    ExchangeRate,
+    is_paper_account,
+    mask_account,
+    symbols_of,
+)
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.ib.account_guard import check_account, choose_account, is_loopback
 from stocklean_exec.brokers.ib.connection import Connection, Endpoint
-from stocklean_exec.brokers.ib.market_data import Instrument, MarketDataService
+from stocklean_exec.brokers.ib.exchange_rates import exchange_rates
+from stocklean_exec.brokers.ib.instruments import Instrument
+from stocklean_exec.brokers.ib.market_data import MarketDataService
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE, Pacer
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
@@ -53,6 +63,8 @@ _IN_FLIGHT_SECONDS = 10.0
 longest delay that is expected of a local TWS, and as long as the limit of every request."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two tries to reconnect, doubled each time: a choice; a restarting gateway takes a minute."""
+_CURRENCY_PAIR = "CASH"
+"""Security type of a currency pair; a "position" in one is a record of conversions, and the money is cash."""
 _OPEN_COLUMNS = {
     "client_order_id": "str",
     "symbol": "str",
@@ -64,6 +76,7 @@ _OPEN_COLUMNS = {
     "order_id": "Int64",
     "perm_id": "Int64",
     "client_id": "Int64",
+    "con_id": "Int64",
 }
 
 T = TypeVar("T")
@@ -143,8 +156,16 @@ class IBBroker(Broker):
     # -- what a user asks ------------------------------------------------------------------------------------
 
     def positions(self) -> pd.DataFrame:
-        """What the account holds, requested again."""
-        held = [one for one in self._call(self._require_connection().positions()) if one.account == self.account]
+        """What the account holds, requested again, without currencies (virtual FX positions).
+
+        Where a symbol is held in several contracts, TWS is asked where each is listed.
+        """
+        held = [
+            one
+            for one in self._call(self._require_connection().positions())
+            if one.account == self.account and one.contract.secType != _CURRENCY_PAIR and one.position
+        ]
+        listed = self._call(self._primary_exchanges(held))
         rows = [
             {
                 "symbol": one.contract.symbol,
@@ -154,17 +175,23 @@ class IBBroker(Broker):
                 "sec_type": one.contract.secType,
                 "account": one.account,
                 "con_id": one.contract.conId,
+                "primary_exchange": listed.get(one.contract.conId),
             }
             for one in sorted(held, key=lambda one: (one.contract.symbol, one.contract.conId))
-            if one.position
         ]
         return POSITIONS.conform(pd.DataFrame(rows, columns=list(POSITIONS.names)))
 
     def quotes(self, symbols: object = None) -> pd.DataFrame:
-        """Quotes of ``symbols`` by snapshot, and a column ``data_type``: 1 live, 3 delayed.
+        """Quotes of ``symbols`` by snapshot; ``data_type`` is 1 live, 2 frozen, 3 delayed, 4 both.
 
-        A symbol that TWS does not know, or has no data for, has no row. None requests what is held and
-        what was requested before.
+        ``con_id`` is the contract that is quoted, ``lot_size`` its lot where that is more than a share.
+        ``quoted_at`` is the quote's own time, by ``time_source`` that of its receipt (``received``: live,
+        two-sided) or of the last trade (``last_trade``), and missing where TWS does not tell it (``unknown``).
+        ``halted`` is missing where TWS does not tell that. Prices are in the contract's currency: pounds, and not
+        pence.
+
+        A symbol that TWS does not know, finds ambiguous, or has no data for, has no row; the reason is noted with
+        the table, and a plan shows it. None requests what is held and what was requested before.
 
         Raises
         ------
@@ -192,6 +219,10 @@ class IBBroker(Broker):
         if not self._base_currency:
             self._account_value("NetLiquidation")
         return self._base_currency
+
+    def exchange_rates(self, currencies: Sequence[str], base_currency: str) -> dict[str, ExchangeRate]:
+        """Exchange rates by quotes of currency pairs at IDEALPRO, through the US dollar where there is no pair."""
+        return self._call(self._exchange_rates(currencies, base_currency))
 
     def account_figures(self) -> AccountFigures:
         """NAV, cash, settled cash and available funds, and cash and exchange rate of each currency.
@@ -232,15 +263,12 @@ class IBBroker(Broker):
         return figure
 
     def open_orders(self) -> pd.DataFrame:
-        """Working orders of the account, whoever placed them, and ids of TWS.
+        """Working orders of the account, whoever placed them, and ids of TWS; limits in the contract's currency.
 
         Those of other programs, or placed by hand, have no client order id, or one of their own making.
         """
-        rows = [
-            row | {"client_order_id": row["client_order_id"] or None}
-            for row in self._call(self._require_connection().open_orders())
-            if row["account"] == self.account
-        ]
+        rows = [row for row in self._call(self._open_orders()) if row["account"] == self.account]
+        rows = [row | {"client_order_id": row["client_order_id"] or None} for row in rows]
         return pd.DataFrame(rows, columns=list(_OPEN_COLUMNS)).astype(_OPEN_COLUMNS)
 
     def cancel(self, client_order_id: str) -> None:
@@ -429,6 +457,30 @@ class IBBroker(Broker):
             return await self._require_connection().fresh_next_id()
         return None
 
+    async def _exchange_rates(self, currencies: Sequence[str], base: str) -> dict[str, ExchangeRate]:
+        return await exchange_rates(self._market, self._require_connection(), currencies, base)
+
+    async def _open_orders(self) -> list[dict[str, Any]]:
+        """Open orders with limits in the contract's currency; NaN where TWS does not say what unit they are in."""
+        found = await self._require_connection().open_orders()
+        rows = [row | {"con_id": row["contract"].conId} for row in found]
+        limited = [row for row in rows if not math.isnan(row["limit_price"])]
+        unsure = [_instrument_of(row["contract"]) for row in limited if not _is_us_share(row["contract"])]
+        await self._market.qualify(self._require_connection(), unsure)
+        for row in limited:
+            if not _is_us_share(row["contract"]):
+                listing = self._market.listing(_instrument_of(row["contract"]))
+                row["limit_price"] = math.nan if listing is None else listing.in_currency(row["limit_price"])
+        return rows
+
+    async def _primary_exchanges(self, held: Sequence[Any]) -> dict[int, str]:
+        """Primary exchange by contract number, of what is held in several contracts of one symbol."""
+        names = Counter(one.contract.symbol for one in held)
+        wanted = [_instrument_of(one.contract) for one in held if names[one.contract.symbol] > 1]
+        await self._market.qualify(self._require_connection(), wanted)
+        found = {one.con_id: self._market.listing(one) for one in wanted}
+        return {number: listing.primary_exchange for number, listing in found.items() if listing is not None}
+
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         for task in list(self._background):
@@ -455,30 +507,28 @@ class IBBroker(Broker):
         if silent:
             raise BrokerError(f"TWS did not answer about {', '.join(silent[:5])}; nothing was sent")
         reasons = {
-            name: ("unknown_instrument", f"{refused[one].text} ({refused[one].code})")
-            for name, one in named.items()
-            if one in refused
-        } | self._other_contracts(tickets)
+            name: (refused[one].reason, refused[one].detail) for name, one in named.items() if one in refused
+        }
+        reasons |= self._broken_lots([ticket for ticket in tickets if ticket.client_order_id not in reasons])
         good = [
             ticket
             for ticket in tickets
             if ticket.client_order_id not in reasons and not self._has_id(ticket.client_order_id)
         ]
         for ticket, order_id in zip(good, connection.reserve_ids(len(good)), strict=True):
-            self._tracker.reserve(ticket, order_id, self._endpoint.client_id)
+            listing = self._market.listing(_instrument(ticket))
+            magnifier = None if listing is None else listing.magnifier
+            self._tracker.reserve(ticket, order_id, self._endpoint.client_id, magnifier=magnifier)
         return reasons
 
-    def _other_contracts(self, tickets: Sequence[Ticket]) -> dict[str, tuple[str, str]]:
-        """Orders that name another contract than TWS has for their symbol; a code and a text of each."""
+    def _broken_lots(self, tickets: Sequence[Ticket]) -> dict[str, tuple[str, str]]:
+        """Orders that break the lots of their contract; a code and a text of each."""
         found = {}
         for ticket in tickets:
-            contract = self._market.contract(_instrument(ticket))
-            if contract is not None and ticket.con_id not in (None, contract.conId):
-                text = (
-                    f"{ticket.symbol} is contract {contract.conId} at TWS, and the order names {ticket.con_id} "
-                    "(con_id); orders cannot be sent by their con_id yet"
-                )
-                found[ticket.client_order_id] = ("contract_mismatch", text)
+            listing = self._market.listing(_instrument(ticket))
+            problem = "" if listing is None else listing.size_problem(ticket.quantity)
+            if problem:
+                found[ticket.client_order_id] = ("lot_size", f"{ticket.symbol}: {problem}")
         return found
 
     def _has_id(self, client_order_id: str) -> bool:
@@ -502,16 +552,17 @@ class IBBroker(Broker):
     def _send(self, ticket: Ticket, gate: Callable[[Ticket], AbstractContextManager[object]]) -> None:
         """Make the last checks, and send one order. Before the gate, nothing is sent."""
         connection, order = self._require_connection(), self._tracker.find(ticket.client_order_id)
-        contract = self._market.contract(_instrument(ticket))
-        if order is None or contract is None or order.sent:
+        listing = self._market.listing(_instrument(ticket))
+        if order is None or listing is None or order.sent:
             text = "was sent before; an id names one order" if order and order.sent else "was not made ready"
             raise BrokerError(f"{ticket.client_order_id} {text}")
         self._check_may_send(connection, ticket, order)
-        made = connection.make_order(ticket, order.order_id)
+        limit = listing.on_wire(ticket.limit_price, buy=ticket.side == "BUY")
+        made = connection.make_order(ticket, order.order_id, limit)
         with gate(ticket):
             self._tracker.mark_sent(order, ticket.quantity)
             self._last_id = order.order_id
-            connection.send_order(contract, made)
+            connection.send_order(listing.contract, made)
 
     def _check_may_send(self, connection: Connection, ticket: Ticket, order: OwnOrder) -> None:
         connection.require_open()
@@ -630,7 +681,24 @@ class IBBroker(Broker):
 
 
 def _instrument(ticket: Ticket) -> Instrument:
-    return Instrument(ticket.symbol, ticket.sec_type, ticket.exchange, ticket.currency)
+    return Instrument(
+        ticket.symbol,
+        ticket.sec_type,
+        ticket.exchange,
+        ticket.currency,
+        ticket.primary_exchange,
+        ticket.con_id or 0,
+    )
+
+
+def _is_us_share(contract: Any) -> bool:  # noqa: ANN401 - the client's contract
+    """Whether a contract is a stock in dollars, whose prices are in dollars at TWS."""
+    return bool(contract.secType == "STK" and contract.currency == "USD")
+
+
+def _instrument_of(contract: Any) -> Instrument:  # noqa: ANN401 - the client's contract
+    """What a contract that TWS has reported is looked up by: its number, and what must fit it."""
+    return Instrument(contract.symbol, contract.secType, currency=contract.currency, con_id=contract.conId)
 
 
 def _instruments(symbols: object, spelled: Sequence[str]) -> list[Instrument]:
@@ -639,13 +707,12 @@ def _instruments(symbols: object, spelled: Sequence[str]) -> list[Instrument]:
     if not isinstance(symbols, pd.DataFrame) or "symbol" not in columns:
         return []
     default = Instrument("")
-    found = {
-        name: symbols[name].fillna(getattr(default, name)).astype("str")
+    texts = {
+        name: symbols[name].fillna(getattr(default, name)).astype("str").tolist()
         if name in columns
         else [getattr(default, name)] * len(symbols)
-        for name in ("sec_type", "exchange", "currency")
+        for name in ("sec_type", "exchange", "currency", "primary_exchange")
     }
-    return [
-        Instrument(symbol, *rest)
-        for symbol, *rest in zip(spelled, found["sec_type"], found["exchange"], found["currency"], strict=True)
-    ]
+    numbers = symbols["con_id"].tolist() if "con_id" in columns else [None] * len(symbols)
+    contracts = [0 if pd.isna(number) else int(number) for number in numbers]
+    return [Instrument(*values) for values in zip(spelled, *texts.values(), contracts, strict=True)]

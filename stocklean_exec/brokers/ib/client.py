@@ -37,7 +37,16 @@ if TYPE_CHECKING:
 
     from ib_async import CommissionReport, Execution, OrderState
 
-__all__ = ["ConnectionListener", "Contract", "IBClient", "Order", "RequestError", "make_contract", "routed"]
+__all__ = [
+    "ConnectionListener",
+    "Contract",
+    "IBClient",
+    "Order",
+    "RequestError",
+    "SnapshotTicker",
+    "make_contract",
+    "routed",
+]
 
 _MOST_FRAME = 16 << 20  # bytes; IB's own client stops at 16 MB too
 _LENGTH_PREFIX = 4  # bytes of the length that precedes each message on the wire
@@ -45,6 +54,7 @@ _LENGTH_PREFIX = 4  # bytes of the length that precedes each message on the wire
 _ORDER_MESSAGES = frozenset({"3", "4", "5", "11", "59"})
 _EXECUTION_TIME = 15
 _COMMISSION = 3
+_HALTED = frozenset({49, 90})  # generic ticks: halted, and the same of delayed data
 _UNSET_TEXT = "1.7976931348623157E308"
 
 
@@ -183,6 +193,12 @@ class _Client(Client):
         super()._onSocketDisconnected(msg)
 
 
+class SnapshotTicker(Ticker):
+    """A ticker of one request alone. It keeps the halt code as TWS sent it: ib_async turns -1, unknown, into 0."""
+
+    halt_code: float | None = None
+
+
 class _Wrapper(Wrapper):
     """Passes each message about orders to our listener, and keeps ib_async from keeping its own list of trades.
 
@@ -231,6 +247,12 @@ class _Wrapper(Wrapper):
         is_request = number in self._futures
         self.listener.guard(lambda: self.listener.on_error(number, code, text, is_request=is_request))
 
+    def tickGeneric(self, reqId: int, tickType: int, value: float) -> None:
+        ticker = self.reqId2Ticker.get(reqId)
+        if tickType in _HALTED and isinstance(ticker, SnapshotTicker):
+            ticker.halt_code = float(value)
+        super().tickGeneric(reqId, tickType, value)
+
     def connectionClosed(self) -> None:
         # ib_async's own would also end blocking calls of every other connection in this process.
         lost = ConnectionError("the connection to TWS is gone")
@@ -277,10 +299,13 @@ class IBClient(IB):
         self.client.disconnect()
         self.wrapper.reset()
 
-    def request_snapshot(self, contract: Contract) -> tuple[int, Ticker, Awaitable[object]]:
-        """Ask for one quote: number of the request, the ticker that it fills, and what ends it."""
+    def request_snapshot(self, contract: Contract) -> tuple[int, SnapshotTicker, Awaitable[object]]:
+        """Ask for one quote: number of the request, the ticker that it fills, and what ends it.
+
+        The ticker is new: ib_async's own one of a contract keeps values of earlier requests.
+        """
         number = self.client.getReqId()
-        ticker = Ticker(contract=contract, defaults=self.wrapper.defaults)
+        ticker = SnapshotTicker(contract=contract, defaults=self.wrapper.defaults)
         self.wrapper.reqId2Ticker[number] = ticker
         done: Awaitable[object] = self.wrapper.startReq(number, contract)
         self.client.reqMktData(number, contract, "", True, False, [])  # noqa: FBT003 - snapshot, not regulatory
@@ -304,9 +329,18 @@ class IBClient(IB):
         return [(str(one.tag), str(one.currency), str(one.value)) for one in values if one.account == account]
 
 
-def make_contract(symbol: str, sec_type: str, exchange: str, currency: str) -> Contract:
-    """A contract to look up."""
-    return Contract(symbol=symbol, secType=sec_type, exchange=exchange, currency=currency)
+def make_contract(
+    symbol: str, sec_type: str, exchange: str, currency: str, primary_exchange: str = "", con_id: int = 0
+) -> Contract:
+    """A contract to look up: by its number and exchange alone, or by what is known of it.
+
+    Beside a number, TWS ignores or refuses other fields that contradict it: what comes back is compared instead.
+    """
+    if con_id:
+        return Contract(conId=con_id, exchange=exchange)
+    return Contract(
+        symbol=symbol, secType=sec_type, exchange=exchange, currency=currency, primaryExchange=primary_exchange
+    )
 
 
 def routed(contract: Contract, exchange: str) -> Contract:

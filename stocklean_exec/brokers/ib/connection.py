@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from stocklean_exec import clock
 from stocklean_exec.brokers.ib.account_guard import explain_failure
 from stocklean_exec.brokers.ib.client import Contract, IBClient, Order, RequestError, make_contract, routed
-from stocklean_exec.brokers.ib.market_data import Answer, Instrument, Refusal
+from stocklean_exec.brokers.ib.instruments import Instrument, Listing, Refusal
+from stocklean_exec.brokers.ib.quote_times import Answer
 from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
     LINK_LOST,
@@ -204,18 +205,28 @@ class Connection:
         except ConnectionError as error:
             raise ConnectionLostError(f"the connection to TWS was lost during the request for {what}") from error
 
-    async def contract_details(self, instrument: Instrument) -> list[Any] | Refusal:
+    async def contract_details(self, instrument: Instrument) -> list[Listing] | Refusal:
         """Contracts that fit an instrument."""
-        if not is_plain_text("".join(instrument)):
+        if not is_plain_text("".join(map(str, instrument))):
             return Refusal(200, f"{instrument.symbol!r} has characters that TWS does not take")
         asked = make_contract(*instrument)
         try:
             found = await self._request(
-                lambda: self._ib.reqContractDetailsAsync(asked), f"contract {asked.symbol}"
+                lambda: self._ib.reqContractDetailsAsync(asked), f"contract {instrument.symbol}"
             )
         except RequestError as error:
             return Refusal(error.code, error.message)
-        return [routed(details.contract, instrument.exchange) for details in found if details.contract is not None]
+        return [
+            Listing(
+                routed(details.contract, instrument.exchange),
+                magnifier=float(details.priceMagnifier or 1),  # 0 is what TWS sends where there is none
+                min_tick=_positive(details.minTick),
+                min_size=_positive(details.minSize),
+                size_increment=_positive(details.sizeIncrement),
+            )
+            for details in found
+            if details.contract is not None
+        ]
 
     async def snapshot(self, contract: Contract) -> Answer | Refusal:
         """One quote; silence counts as a refusal, unless a price has arrived."""
@@ -248,6 +259,9 @@ class Connection:
             ticker.askSize,
             ticker.marketDataType or 1,
             clock.now(),
+            ticker.lastTimestamp,
+            ticker.delayedLastTimestamp,
+            ticker.halt_code,
         )
 
     async def use_delayed_data(self) -> None:
@@ -354,15 +368,18 @@ class Connection:
         self.require_open()
         return [self._ib.client.getReqId() for _ in range(count)]
 
-    def make_order(self, ticket: Ticket, order_id: int) -> Order:
+    def make_order(self, ticket: Ticket, order_id: int, limit_price: float | None = None) -> Order:
         """The order of a ticket, with every field set that a preset of TWS could change.
+
+        ``limit_price`` is the ticket's limit in the unit of TWS's quotes, where that is another than its own.
 
         Raises
         ------
         BrokerError
             A number or a string in it cannot be sent.
         """
-        problem = number_problem(ticket.quantity, ticket.limit_price)
+        limit = ticket.limit_price if limit_price is None else limit_price
+        problem = number_problem(ticket.quantity, limit)
         if problem is not None:
             raise BrokerError(f"{ticket.client_order_id}: {problem}; it was not sent")
         order = Order(
@@ -377,8 +394,8 @@ class Connection:
             outsideRth=False,
             transmit=True,
         )
-        if not math.isnan(ticket.limit_price):
-            order.lmtPrice = float(ticket.limit_price)
+        if not math.isnan(limit):
+            order.lmtPrice = float(limit)
         for value in (ticket.side, ticket.order_type, ticket.tif, ticket.account, ticket.client_order_id):
             if not value or not is_plain_text(value):
                 raise BrokerError(f"{ticket.client_order_id!r}: {value!r} cannot be sent")
@@ -436,6 +453,7 @@ class Connection:
             self._open[order.permId] = {
                 "client_order_id": order.orderRef,
                 "symbol": contract.symbol,
+                "contract": contract,
                 "side": SIDES.get(order.action, order.action),
                 "quantity": float(order.totalQuantity),
                 "filled_quantity": 0.0,
@@ -534,6 +552,12 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def _positive(value: float | None) -> float:
+    """A number of a contract's details; NaN where TWS has none, or 0."""
+    number = known(value)
+    return number if number is not None and number > 0 else math.nan
 
 
 def _limit_of(order: Order) -> float:

@@ -2,65 +2,44 @@
 
 What TWS does not answer in time, or has no permission to show, gives no quote; nothing waits for ever. Where
 live data is not subscribed, delayed data is asked for, and the quotes say so (``data_type`` 3). Prices are in
-the instrument's currency, sizes in shares, times in UTC. No client library: it works through a connection that
-has the few methods named in :class:`MarketConnection`.
+the instrument's currency (pounds, where TWS quotes in pence), sizes in shares, times in UTC. No client library: it
+works through a connection that has the few methods named in :class:`MarketConnection`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from stocklean_exec.brokers.ib.translate import DELAYED_DATA_CODES, NO_DATA_CODES, price_or_nan
+from stocklean_exec.brokers.ib.instruments import Instrument, Listing, Refusal, choose
+from stocklean_exec.brokers.ib.quote_times import Answer, halted, prices_of, time_of
+from stocklean_exec.brokers.ib.translate import DELAYED_DATA_CODES, NO_DATA_CODES
 from stocklean_exec.errors import BrokerError
+from stocklean_exec.schema.missing_quotes import MissingQuote, with_missing_quotes
 from stocklean_exec.schema.tables import QUOTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+__all__ = ["MarketConnection", "MarketDataService"]
 
-__all__ = ["Answer", "Instrument", "MarketConnection", "MarketDataService", "Refusal"]
-
+_MORE = {
+    "data_type": "Int64",
+    "time_source": "str",
+    "halted": "boolean",
+    "con_id": "Int64",
+    "primary_exchange": "str",
+    "lot_size": "float64",
+}
+"""Columns beside those of every quotes table, and their dtypes."""
 _AT_ONCE = 40  # requests in flight: a choice below the 45 messages a second of the pacer
-
-
-class Instrument(NamedTuple):
-    """What a symbol is looked up by."""
-
-    symbol: str
-    sec_type: str = "STK"
-    exchange: str = "SMART"
-    currency: str = "USD"
-
-
-class Refusal(NamedTuple):
-    """Why TWS did not give what was asked for: its message number (0 for silence) and text."""
-
-    code: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The ticks of one snapshot; ``data_type`` is 1 for live, 2 frozen, 3 delayed, 4 delayed and frozen."""
-
-    bid: float
-    ask: float
-    last: float
-    close: float
-    bid_size: float
-    ask_size: float
-    data_type: int
-    received_at: datetime
 
 
 class MarketConnection(Protocol):
     """What the service needs of a connection."""
 
-    async def contract_details(self, instrument: Instrument) -> list[Any] | Refusal:
+    async def contract_details(self, instrument: Instrument) -> list[Listing] | Refusal:
         """Contracts that fit an instrument."""
 
     async def snapshot(self, contract: Any) -> Answer | Refusal:  # noqa: ANN401 - the client's contract
@@ -74,7 +53,7 @@ class MarketDataService:
     """Looks up instruments and quotes over one connection at a time."""
 
     def __init__(self) -> None:
-        self._contracts: dict[Instrument, Any] = {}
+        self._listings: dict[Instrument, Listing] = {}
         self._instruments: dict[str, Instrument] = {}
         self._is_delayed = False
 
@@ -92,12 +71,12 @@ class MarketDataService:
         return self._instruments.get(symbol, Instrument(symbol))
 
     def symbols(self) -> list[str]:
-        """Symbols that have been looked up."""
-        return [instrument.symbol for instrument in self._contracts]
+        """Symbols that have been looked up, without currency pairs."""
+        return [one.symbol for one in self._listings if one.sec_type != "CASH"]
 
-    def contract(self, instrument: Instrument) -> Any:  # noqa: ANN401 - the client's contract
-        """The contract of a qualified instrument; None for any other."""
-        return self._contracts.get(instrument)
+    def listing(self, instrument: Instrument) -> Listing | None:
+        """The contract of a qualified instrument, and how it trades; None for any other."""
+        return self._listings.get(instrument)
 
     async def qualify(
         self,
@@ -109,7 +88,7 @@ class MarketDataService:
 
         ``on_progress`` is called with the numbers done and wanted.
         """
-        wanted = [one for one in dict.fromkeys(instruments) if one not in self._contracts]
+        wanted = [one for one in dict.fromkeys(instruments) if one not in self._listings]
         gate, done = asyncio.Semaphore(_AT_ONCE), 0
 
         async def look_up(one: Instrument) -> Refusal | None:
@@ -119,10 +98,10 @@ class MarketDataService:
             done += 1
             if on_progress is not None:
                 on_progress(done, len(wanted))
-            contract = found if isinstance(found, Refusal) else _the_one(one, found)
-            if isinstance(contract, Refusal):
-                return contract
-            self._contracts[one] = contract
+            listing = choose(one, found)
+            if isinstance(listing, Refusal):
+                return listing
+            self._listings[one] = listing
             return None
 
         refused = await asyncio.gather(*map(look_up, wanted))
@@ -136,7 +115,10 @@ class MarketDataService:
         strict: bool,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> pd.DataFrame:
-        """Quotes of ``instruments``, each by a snapshot; those without an answer have no row.
+        """Quotes of ``instruments``, each by a snapshot.
+
+        Those without an answer have no row; the reason is noted with the table
+        (:func:`~stocklean_exec.schema.missing_quotes.missing_quotes`).
 
         Parameters
         ----------
@@ -148,8 +130,8 @@ class MarketDataService:
         BrokerError
             No market data, live or delayed, for any of them.
         """
-        await self.qualify(connection, instruments)
-        wanted = [one for one in dict.fromkeys(instruments) if one in self._contracts]
+        refused: dict[Instrument, Refusal] = await self.qualify(connection, instruments)
+        wanted = [one for one in dict.fromkeys(instruments) if one in self._listings]
         answers = await self._snapshots(connection, wanted, on_progress)
         lacking = [one for one in wanted if _is_delayed_case(answers[one])]
         if lacking and not self._is_delayed:
@@ -163,7 +145,11 @@ class MarketDataService:
                 f"{refusals[0].text} ({refusals[0].code}). Subscribe in Client Portal > Settings > Market Data, "
                 "enable delayed data there, or pass quotes of your own"
             )
-        return _frame({one: answer for one, answer in answers.items() if isinstance(answer, Answer)})
+        quoted = {one: answer for one, answer in answers.items() if isinstance(answer, Answer)}
+        silent = {one: answer for one, answer in answers.items() if isinstance(answer, Refusal)}
+        missing = {one: why._replace(reason="no_market_data") for one, why in silent.items()} | refused
+        notes = {one.symbol: MissingQuote(why.reason, why.detail) for one, why in missing.items()}
+        return with_missing_quotes(_frame(quoted, self._listings), notes)
 
     async def _snapshots(
         self,
@@ -176,7 +162,7 @@ class MarketDataService:
         async def ask(one: Instrument) -> Answer | Refusal:
             nonlocal done
             async with gate:
-                answer = await connection.snapshot(self._contracts[one])
+                answer = await connection.snapshot(self._listings[one].contract)
             done += 1
             if on_progress is not None:
                 on_progress(done, len(instruments))
@@ -185,41 +171,32 @@ class MarketDataService:
         return dict(zip(instruments, await asyncio.gather(*map(ask, instruments)), strict=True))
 
 
-def _frame(answers: dict[Instrument, Answer]) -> pd.DataFrame:
-    rows = [
-        {
-            "symbol": one.symbol,
-            "bid": price_or_nan(answer.bid),
-            "ask": price_or_nan(answer.ask),
-            "last": price_or_nan(answer.last),
-            "close": price_or_nan(answer.close),
-            "bid_size": price_or_nan(answer.bid_size),
-            "ask_size": price_or_nan(answer.ask_size),
-            "currency": one.currency,
-            "quoted_at": answer.received_at,
-            "data_type": answer.data_type,
-        }
-        for one, answer in answers.items()
-    ]
-    frame = QUOTES.conform(pd.DataFrame(rows, columns=[*QUOTES.names, "data_type"]))
-    frame["data_type"] = frame["data_type"].astype("Int64")
-    return frame
+def _frame(answers: dict[Instrument, Answer], listings: Mapping[Instrument, Listing]) -> pd.DataFrame:
+    rows = [_row(one, answer, listings[one]) for one, answer in answers.items()]
+    return QUOTES.conform(pd.DataFrame(rows, columns=[*QUOTES.names, *_MORE])).astype(_MORE)
+
+
+def _row(one: Instrument, answer: Answer, listing: Listing) -> dict[str, object]:
+    """One quote, in the currency of the contract and not in the unit of TWS's quotes."""
+    prices, (quoted_at, source) = prices_of(answer), time_of(answer)
+    return {
+        "symbol": one.symbol,
+        "bid": listing.in_currency(prices.bid),
+        "ask": listing.in_currency(prices.ask),
+        "last": listing.in_currency(prices.last),
+        "close": listing.in_currency(prices.close),
+        "bid_size": prices.bid_size,
+        "ask_size": prices.ask_size,
+        "currency": one.currency,
+        "quoted_at": quoted_at,
+        "data_type": answer.data_type,
+        "time_source": source,
+        "halted": halted(answer),
+        "con_id": listing.contract.conId,
+        "primary_exchange": listing.primary_exchange or None,
+        "lot_size": listing.lot,
+    }
 
 
 def _is_delayed_case(answer: Answer | Refusal) -> bool:
     return isinstance(answer, Refusal) and answer.code in DELAYED_DATA_CODES
-
-
-def _the_one(instrument: Instrument, found: list[Any]) -> Any:  # noqa: ANN401 - the client's contract
-    """The one contract that is meant, or why none or several fit."""
-    fitting = {
-        contract.conId: contract
-        for contract in found
-        if contract.secType == instrument.sec_type and contract.currency == instrument.currency
-    }
-    if len(fitting) == 1:
-        return next(iter(fitting.values()))
-    if not fitting:
-        return Refusal(200, f"TWS knows no {instrument.sec_type} {instrument.symbol} in {instrument.currency}")
-    names = ", ".join(f"{one.primaryExchange or one.exchange} {one.conId}" for one in fitting.values())
-    return Refusal(200, f"{instrument.symbol} is ambiguous at TWS: {names}")

@@ -11,6 +11,7 @@ thread. No I/O, and no client library: the messages come in as plain values.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ import pandas as pd
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import OrderAccumulator
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
+from stocklean_exec.brokers.ib.price_units import first_price, read_price
 from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
     MOST_SHARES,
@@ -59,7 +61,8 @@ class OwnOrder:
     say only what no event says: ``sent``, whether it was submitted on a connection of this broker or of its
     record; ``is_resend``, submitted once more with the id it has; ``unexplained_inactive``, TWS shows it as
     Inactive and has not said why; ``put_aside``, TWS does not list it as completed either, so that it may come
-    back.
+    back. ``reference`` is a price of it in its currency, NaN for none, and ``magnifier`` that of its contract,
+    None where it is not known: they tell the unit of its executions.
     """
 
     client_order_id: str
@@ -72,6 +75,8 @@ class OwnOrder:
     is_resend: bool = False
     unexplained_inactive: bool = False
     put_aside: bool = False
+    reference: float = math.nan
+    magnifier: float | None = None
     published: set[tuple[object, ...]] = field(default_factory=set)
     events: OrderAccumulator = field(default_factory=OrderAccumulator)
     _ended: bool | None = None
@@ -130,9 +135,10 @@ class OrderTracker:
         """Publish the events of a run to ``publish`` from now on: one or several with each call."""
         self._followers[run_id] = publish
 
-    def reserve(self, ticket: Ticket, order_id: int, client_id: int) -> None:
-        """Reserve an order id for ``ticket``."""
+    def reserve(self, ticket: Ticket, order_id: int, client_id: int, *, magnifier: float | None = None) -> None:
+        """Reserve an order id for ``ticket``, whose contract has this price magnifier."""
         order = OwnOrder(ticket.client_order_id, ticket.run_id, ticket.quantity, order_id, client_id)
+        order.reference, order.magnifier = first_price(ticket.limit_price, ticket.reference_price), magnifier
         self._by_ref[ticket.client_order_id] = order
         self._by_id[order_id] = order
 
@@ -153,6 +159,8 @@ class OrderTracker:
             (sent.client_id or 0) if sent else 0,
             sent=True,
         )
+        if sent is not None:
+            order.reference = first_price(sent.ask, sent.bid, sent.last)
         for event in known.events:
             self._add_recorded(order, event)
         if here is not None:
@@ -315,6 +323,8 @@ class OrderTracker:
             found = event._replace(order_id=execution.order_id, client_id=execution.client_id)
             self._keep_orphan(found, execution.perm_id, execution.order_ref)
             return
+        price, code, text = read_price(execution.price, order.reference, order.magnifier)
+        event = event._replace(price=price, code=code, message=text)
         self._is_second(order, execution.perm_id)  # its shares count too: they were traded
         order.put_aside = False
         self._by_execution.setdefault(execution.exec_id, order)

@@ -10,7 +10,7 @@ import pytest
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib import connection as ib_connection
 from stocklean_exec.brokers.ib.connection import Connection, Endpoint
-from stocklean_exec.brokers.ib.market_data import Instrument, Refusal
+from stocklean_exec.brokers.ib.instruments import Instrument, Refusal
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.rate_limit import Pacer
 from stocklean_exec.errors import BrokerError

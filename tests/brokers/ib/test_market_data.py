@@ -6,18 +6,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from stocklean_exec.brokers.ib.market_data import Answer, Instrument, MarketDataService, Refusal
+from stocklean_exec.brokers.ib.instruments import Instrument, Listing, Refusal
+from stocklean_exec.brokers.ib.market_data import MarketDataService
+from stocklean_exec.brokers.ib.quote_times import Answer
 from stocklean_exec.errors import BrokerError
+from stocklean_exec.schema.missing_quotes import missing_quotes
 from stocklean_exec.schema.tables import QUOTES
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
 NAN = float("nan")
 
 
-def contract(con_id, currency="USD", primary="ARCA", sec_type="STK"):
-    return SimpleNamespace(
-        conId=con_id, currency=currency, primaryExchange=primary, exchange="SMART", secType=sec_type
+def contract(con_id, currency="USD", primary="ARCA", sec_type="STK", symbol="SPY", **terms):
+    found = SimpleNamespace(
+        symbol=symbol, conId=con_id, currency=currency, primaryExchange=primary, exchange="SMART", secType=sec_type
     )
+    return Listing(found, **terms)
 
 
 class Table:
@@ -44,7 +48,7 @@ class Table:
 
 
 def live(bid, kind=1):
-    return Answer(bid, bid + 0.1, bid, NAN, 100.0, -1.0, kind, NOON)
+    return Answer(bid, bid + 0.1, bid, NAN, 100.0, 200.0, kind, NOON)
 
 
 def quotes(connection, *symbols, service=None, strict=True):
@@ -55,10 +59,19 @@ def quotes(connection, *symbols, service=None, strict=True):
 
 def test_a_quote_has_its_own_time_and_unset_numbers_are_missing():
     frame = quotes(Table({"SPY": [contract(1)]}, {1: live(400.0)}), "SPY")
-    assert tuple(frame.columns) == (*QUOTES.names, "data_type")
+    assert tuple(frame.columns[: len(QUOTES.names) + 1]) == (*QUOTES.names, "data_type")
     row = frame.iloc[0]
     assert (row["bid"], row["quoted_at"], row["data_type"]) == (400.0, NOON, 1)
-    assert frame[["close", "ask_size"]].isna().to_numpy().all()
+    assert (row["time_source"], row["con_id"], row["primary_exchange"]) == ("received", 1, "ARCA")
+    assert frame[["close", "halted", "lot_size"]].isna().to_numpy().all()
+
+
+def test_prices_in_pence_are_quotes_in_pounds():
+    pence = Answer(4293.9999, 4294.5, 4293.0, 4200.0, 300.0, 100.0, 1, NOON)
+    connection = Table({"GAW": [contract(1, "GBP", "LSE", symbol="GAW", magnifier=100.0)]}, {1: pence})
+    frame = asyncio.run(MarketDataService().quotes(connection, [Instrument("GAW", currency="GBP")], strict=True))
+    assert frame[["bid", "ask", "last", "close"]].to_numpy().tolist() == [[42.939999, 42.945, 42.93, 42.0]]
+    assert frame[["bid_size", "currency"]].to_numpy().tolist() == [[300.0, "GBP"]]
 
 
 def test_delayed_data_is_requested_once_and_only_for_symbols_without_live_data():
@@ -95,9 +108,14 @@ def test_the_error_names_five_symbols_without_data_and_each_snapshot_is_logged()
     assert progress == [(number, 6) for number in range(1, 7)]
 
 
-def test_one_symbol_without_data_does_not_hide_the_others():
+def test_one_symbol_without_data_does_not_hide_the_others_and_its_reason_is_noted():
     connection = Table({"SPY": [contract(1)], "TLT": [contract(2)]}, {1: live(400.0), 2: Refusal(0, "silence")})
-    assert quotes(connection, "SPY", "TLT")["symbol"].tolist() == ["SPY"]
+    frame = quotes(connection, "SPY", "TLT", "NOPE")
+    assert frame[["symbol", "con_id"]].to_numpy().tolist() == [["SPY", 1]]
+    assert missing_quotes(frame) == {
+        "TLT": ("no_market_data", "silence (0)"),
+        "NOPE": ("unknown_instrument", "no definition (200)"),
+    }
 
 
 def test_an_instrument_is_looked_up_once():
@@ -110,24 +128,28 @@ def test_an_instrument_is_looked_up_once():
 def test_only_the_contract_in_the_requested_currency_is_used():
     connection, service = Table({"SPY": [contract(1, "MXN"), contract(2), contract(2)]}), MarketDataService()
     assert asyncio.run(service.qualify(connection, [Instrument("SPY")])) == {}
-    assert service.contract(Instrument("SPY")).conId == 2
+    assert service.listing(Instrument("SPY")).contract.conId == 2
 
 
 NONE = "TWS knows no STK SPY in USD"
+SEVERAL = "SPY is ambiguous at TWS: ARCA 1, NYSE 2; give con_id or primary_exchange"
 
 
 @pytest.mark.parametrize(
     ("found", "why"),
     [
         ([], NONE),
-        ([contract(1, "MXN")], NONE),
+        ([contract(1, "MXN")], f"{NONE}; it has ARCA MXN 1"),
         ([contract(1, sec_type="WAR")], NONE),
-        ([contract(1), contract(2, primary="NYSE")], "SPY is ambiguous at TWS: ARCA 1, NYSE 2"),
+        ([contract(1), contract(2, primary="NYSE")], SEVERAL),
     ],
 )
 def test_no_contract_or_several_matching_contracts_are_refused(found, why):
     refused = asyncio.run(MarketDataService().qualify(Table({"SPY": found}), [Instrument("SPY")]))
-    assert refused[Instrument("SPY")] == Refusal(200, why)
+    assert refused[Instrument("SPY")][:2] == (200, why)
+    assert refused[Instrument("SPY")].reason == (
+        "ambiguous_instrument" if why == SEVERAL else "unknown_instrument"
+    )
 
 
 def test_concurrent_contract_look_ups_are_limited():

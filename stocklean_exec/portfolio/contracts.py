@@ -1,0 +1,113 @@
+"""Which contract a plan trades under each symbol, and holdings in other contracts of that symbol. Pure.
+
+Tables are by symbol, and two listings of one symbol are two contracts. A holding in another contract than the one
+that is traded gets a name of its own (:func:`contract_name`), so that it is never netted with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+
+__all__ = ["TradedContracts", "contract_name", "contract_names", "traded_contracts"]
+
+
+class TradedContracts(NamedTuple):
+    """Contract number by symbol, 0 where no holding is in the contract that is traded; and the symbols in doubt.
+
+    ``contested`` says of a symbol why it is not clear which contract is meant.
+    """
+
+    by_symbol: dict[str, int]
+    contested: dict[str, str]
+
+
+def traded_contracts(
+    wanted: pd.DataFrame, held: pd.DataFrame, quotes: pd.DataFrame | None = None
+) -> TradedContracts:
+    """Find the contract that is traded under each symbol of ``wanted`` (targets or orders) and ``held``.
+
+    That of the row that wants it, by ``con_id``; else the only contract that is held under the symbol and listed
+    at the ``primary_exchange`` of that row, where both are known; else, of several held, the quoted one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> wanted = pd.DataFrame({"symbol": ["VOD", "SPY"], "con_id": [11, None]})
+    >>> held = pd.DataFrame({"symbol": ["VOD", "SPY"], "con_id": [22, 33]})
+    >>> traded_contracts(wanted, held).by_symbol
+    {'VOD': 11, 'SPY': 33}
+    """
+    by_symbol = {symbol: int(number) for symbol, number in _known(wanted, "con_id")}
+    listed, quoted = (
+        dict(_known(wanted, "primary_exchange")),
+        {} if quotes is None else dict(_known(quotes, "con_id")),
+    )
+    contested: dict[str, str] = {}
+    for symbol, contracts in _held_contracts(held).items():
+        if symbol in by_symbol:
+            continue
+        listing = listed.get(symbol)
+        fitting = [number for number, at in contracts.items() if not listing or not at or at == listing]
+        if len(fitting) > 1 and quoted.get(symbol) in fitting:
+            fitting = [int(quoted[symbol])]
+        by_symbol[symbol] = fitting[0] if len(fitting) == 1 else 0
+        if len(fitting) > 1:
+            names = ", ".join(f"{at or 'contract'} {number}" for number, at in contracts.items())
+            contested[symbol] = f"{symbol} is held in several contracts: {names}; give con_id or primary_exchange"
+    return TradedContracts(by_symbol, contested)
+
+
+def _held_contracts(held: pd.DataFrame) -> dict[str, dict[int, str]]:
+    """Contract numbers by symbol, each with its primary exchange, empty where that is unknown."""
+    found: dict[str, dict[int, str]] = {}
+    if "con_id" not in held.columns:
+        return found
+    held = held[held["con_id"].notna()]
+    listed = held["primary_exchange"].tolist() if "primary_exchange" in held.columns else [None] * len(held)
+    for symbol, number, at in zip(held["symbol"].tolist(), held["con_id"].tolist(), listed, strict=True):
+        found.setdefault(symbol, {})[int(number)] = at if isinstance(at, str) else ""
+    return found
+
+
+def _known(frame: pd.DataFrame, name: str) -> Iterator[tuple[str, Any]]:
+    """Symbol and value of each row that has one."""
+    if name in frame.columns:
+        present = frame[name].notna()
+        yield from zip(frame.loc[present, "symbol"].tolist(), frame.loc[present, name].tolist(), strict=True)
+
+
+def contract_name(symbol: str, con_id: int) -> str:
+    """Name of a holding in another contract than the one that is traded under its symbol.
+
+    Examples
+    --------
+    >>> contract_name("VOD", 456)
+    'VOD (456)'
+    """
+    return f"{symbol} ({con_id})"
+
+
+def contract_names(frame: pd.DataFrame, traded: Mapping[str, int | None]) -> list[str]:
+    """Symbol of each row, and where it is in another contract than the traded one, that contract's own name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> held = pd.DataFrame({"symbol": ["VOD", "VOD", "SPY"], "con_id": [11, 22, None]})
+    >>> contract_names(held, {"VOD": 11, "SPY": 33})
+    ['VOD', 'VOD (22)', 'SPY']
+    """
+    names: list[str] = frame["symbol"].tolist()
+    if "con_id" not in frame.columns:
+        return names
+    for row, known in enumerate(frame["con_id"].notna().tolist()):
+        if known:
+            number = int(frame["con_id"].iloc[row])
+            if traded.get(names[row], number) not in (None, number):
+                names[row] = contract_name(names[row], number)
+    return names

@@ -1,0 +1,128 @@
+"""Two contracts of one symbol are never netted with each other."""
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.errors import InputError
+from stocklean_exec.portfolio.contracts import traded_contracts
+from stocklean_exec.schema.missing_quotes import MissingQuote, with_missing_quotes
+
+HELD = pd.DataFrame(
+    {
+        "symbol": ["VOD", "VOD", "SPY"],
+        "quantity": [100.0, 40.0, 10.0],
+        "con_id": [11, 22, 33],
+        "primary_exchange": ["LSE", "NASDAQ", "ARCA"],
+    }
+)
+PRICES = {"VOD": 10.0, "SPY": 100.0}
+
+
+def plan(wanted, held=HELD, quotes=PRICES, **options):
+    targets = pd.DataFrame(wanted, columns=["symbol", "weight", "con_id", "primary_exchange"])
+    return sx.plan_orders(
+        targets, held, quotes, nav=10_000, run_id="r", reserve=0, **{"unlisted": "keep"} | options
+    )
+
+
+@pytest.mark.parametrize("named", [(22, None), (None, "NASDAQ")])
+def test_only_the_holding_in_the_named_contract_is_netted_with_its_target(named):
+    orders = plan([("VOD", 0.1, *named), ("SPY", 0.1, None, None)])
+    # 10 % of 10,000 at 10 is 100 shares; 40 of contract 22 are held. The 100 of contract 11 are another holding.
+    row = orders.set_index("symbol").loc["VOD"]
+    assert row[["side", "quantity", "current_quantity", "con_id", "status"]].tolist() == [
+        "BUY",
+        60.0,
+        40.0,
+        22,
+        "NEW",
+    ]
+    assert (orders["symbol"] == "VOD").sum() == 1
+
+
+def test_a_holding_in_another_contract_is_not_closed_at_the_price_of_the_traded_one():
+    orders = plan([("VOD", 0.1, 22, None), ("SPY", 0.1, None, None)], unlisted="close")
+    rows = orders[orders["symbol"] == "VOD"].sort_values("con_id")
+    assert rows[["con_id", "side", "quantity", "status"]].to_numpy().tolist() == [
+        [11, "SELL", 100.0, "REJECTED"],
+        [22, "BUY", 60.0, "NEW"],
+    ]
+    assert rows["reason"].tolist()[0] == "other_contract"
+    assert rows["client_order_id"].tolist() == ["r-VOD-SELL", "r-VOD-BUY"]
+    checked = sx.check_orders(orders, None, HELD, quotes=PRICES, cash=9_000.0)
+    assert checked.set_index("client_order_id")["verdict"].to_dict()["r-VOD-BUY"] == "pass"
+
+
+def test_a_sell_is_covered_by_the_holding_in_its_own_contract_alone():
+    orders = plan([("VOD", 0.0, 22, None), ("SPY", 0.1, None, None)])
+    orders["quantity"] = 100.0  # 40 are held in contract 22
+    checked = sx.check_orders(orders, sx.Limits(), HELD, quotes=PRICES, cash=9_000.0)
+    assert checked["reasons"].tolist() == ["sell_exceeds_position"]
+
+
+def test_a_target_that_could_mean_either_of_two_held_contracts_is_rejected_alone():
+    orders = plan([("VOD", 0.1, None, None), ("SPY", 0.2, None, None)]).set_index("symbol")
+    assert orders.loc["VOD", ["status", "reason"]].tolist() == ["REJECTED", "ambiguous_instrument"]
+    assert "VOD is held in several contracts: LSE 11, NASDAQ 22; give con_id" in orders.loc["VOD", "detail"]
+    assert orders.loc["SPY", ["status", "quantity"]].tolist() == ["NEW", 10.0]
+
+
+def test_without_a_choice_a_holding_in_another_contract_is_an_error_that_names_both():
+    held = HELD[HELD["con_id"] == 11]
+    with pytest.raises(InputError, match="contract 11 is held and 22 wanted") as caught:
+        plan([("VOD", 0.1, 22, None)], held, unlisted="error")
+    assert caught.value.codes == ("ambiguous_instrument",)
+
+
+def test_a_working_order_in_another_contract_does_not_count_as_filled():
+    working = pd.DataFrame({"symbol": ["VOD"], "side": "BUY", "quantity": [60.0], "con_id": [11]})
+    wanted = [("VOD", 0.1, 22, None), ("SPY", 0.1, None, None)]
+    options = {"on_open_orders": "net", "foreign_orders": "net"}
+    assert plan(wanted, open_orders=working, **options)["quantity"].tolist() == [60.0]
+    assert plan(wanted, open_orders=working.assign(con_id=22), **options).empty
+
+
+def test_two_rows_of_one_contract_are_still_an_error():
+    with pytest.raises(InputError) as caught:
+        plan([("VOD", 0.1, 11, None)], HELD.assign(con_id=11))
+    assert set(caught.value.codes) == {"ambiguous_position"}
+
+
+def test_a_quote_of_another_contract_is_no_price():
+    at = pd.Timestamp("2026-11-27 15:00", tz="UTC")
+    quotes = pd.DataFrame({"symbol": ["VOD"], "last": 10.0, "quoted_at": at, "con_id": [11]})
+    (row,) = plan([("VOD", 0.1, 22, None)], None, quotes).to_dict("records")
+    assert (row["status"], row["reason"]) == ("REJECTED", "contract_mismatch")
+    assert "the quote of VOD is of contract 11, and 22 is traded" in row["detail"]
+
+
+@pytest.mark.parametrize(
+    ("why", "reason"), [("ambiguous_instrument", "ambiguous_instrument"), ("no_market_data", "price_unavailable")]
+)
+def test_a_rejected_row_says_what_the_broker_says_of_its_symbol(why, reason):
+    quotes = pd.DataFrame({"symbol": ["SPY"], "last": 100.0, "quoted_at": pd.Timestamp("2026-11-27", tz="UTC")})
+    state = sx.AccountState.of(
+        None, with_missing_quotes(quotes, {"VOD": MissingQuote(why, "LSE 1, NASDAQ 2")}), nav=1e4
+    )
+    orders = sx.plan_orders({"VOD": 0.1, "SPY": 0.1}, state, run_id="r").set_index("symbol")
+    assert orders.loc["VOD", ["status", "reason", "detail"]].tolist() == [
+        "REJECTED",
+        reason,
+        f"{reason}: LSE 1, NASDAQ 2",
+    ]
+    assert orders.loc["SPY", "status"] == "NEW"
+
+
+def test_of_two_contracts_held_and_not_wanted_the_quoted_one_has_the_symbol():
+    wanted = pd.DataFrame({"symbol": ["SPY"]})
+    quotes = pd.DataFrame({"symbol": ["VOD"], "con_id": [22]})
+    assert traded_contracts(wanted, HELD, quotes).by_symbol == {"VOD": 22, "SPY": 33}
+    assert traded_contracts(wanted, HELD).by_symbol == {"VOD": 0, "SPY": 33}
+
+
+def test_a_state_does_not_value_a_holding_at_the_quote_of_another_contract():
+    at = pd.Timestamp("2026-11-27 15:00", tz="UTC")
+    quotes = pd.DataFrame({"symbol": ["VOD", "SPY"], "last": [10.0, 100.0], "quoted_at": at, "con_id": [11, 33]})
+    with pytest.raises(InputError, match="VOD"):  # cash cannot be derived: the NASDAQ line has no price
+        sx.AccountState.of(HELD, quotes, nav=10_000)
