@@ -6,7 +6,7 @@ Used both for a plan that was just approved and for a run that is resumed.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["work_run"]
 
 _MINUTE = timedelta(minutes=1)
-_TICKET = tuple(field.name for field in fields(Ticket) if field.name not in ("con_id", "fx_rate"))
+_TICKET = tuple(field.name for field in fields(Ticket) if field.default is MISSING)
 
 
 async def work_run(
@@ -80,7 +80,15 @@ def _tickets(rows: pd.DataFrame) -> list[Ticket]:
     rates = rows["fx_rate"].fillna(1.0).tolist() if "fx_rate" in rows.columns else [1.0] * len(rows)
     columns = [rows[name].tolist() for name in _TICKET]
     numbers = [None if pd.isna(number) else int(number) for number in contracts]
-    return [Ticket(*values) for values in zip(*columns, numbers, rates, strict=True)]
+    listings = _listings(rows)
+    days = [None if pd.isna(stamp) else stamp.date() for stamp in rows["decided_at"].tolist()]
+    return [Ticket(*values) for values in zip(*columns, numbers, rates, listings, days, strict=True)]
+
+
+def _listings(rows: pd.DataFrame) -> list[str]:
+    if "primary_exchange" not in rows.columns:
+        return [""] * len(rows)
+    return ["" if pd.isna(code) else str(code).strip().upper() for code in rows["primary_exchange"].tolist()]
 
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:

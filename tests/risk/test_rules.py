@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stocklean_exec.errors import InputError
 from stocklean_exec.fees import IBKR_US_FIXED
-from stocklean_exec.portfolio.order_costs import commissions
+from stocklean_exec.portfolio.order_costs import OrderFees
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
 from stocklean_exec.risk.rules import CheckContext, find
 from stocklean_exec.schema.order_input import parse_orders
@@ -461,4 +461,5 @@ def test_a_refused_row_without_a_reason_is_blocked_too():
 )
 def test_vectorised_fees_equal_those_of_single_orders(orders):
     quantity, price = (np.array(values) for values in zip(*orders, strict=True))
-    assert commissions(quantity, price).tolist() == [IBKR_US_FIXED.order(*order) for order in orders]
+    fees = OrderFees.of(["USD"] * len(orders)).estimate(np.ones(len(orders), dtype=bool), quantity, price)
+    assert fees.tolist() == [IBKR_US_FIXED.order(*order) for order in orders]
