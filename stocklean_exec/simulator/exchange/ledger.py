@@ -15,13 +15,13 @@ from copy import deepcopy
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.exchange.accounts import Account, Position
 from stocklean_exec.simulator.exchange.contracts import Contract
 from stocklean_exec.simulator.exchange.orders import Fill, Order
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.protocol.requests import ContractSpec
+from stocklean_exec.tariff_table import tariff_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -199,8 +199,9 @@ class Ledger:
     # executions
 
     def execute(self, order: Order, quantity: float, price: float, at: float, liquidity: int) -> Fill:
-        """Book an execution: order, account, commission, journal."""
-        commission = IBKR_US_FIXED.next_execution((order.filled, order.value), quantity, price)
+        """Book an execution: order, account, commission by the market's tariff without its levies, journal."""
+        tariff = tariff_for(order.contract.currency, primary_exchange=order.contract.primary_exchange)
+        commission = tariff.next_execution((order.filled, order.value), quantity, price)
         order.filled = round(order.filled + quantity, 8)
         order.value += quantity * price
         order.last_price = price

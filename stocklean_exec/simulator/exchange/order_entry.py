@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.simulator.exchange import order_validation
 from stocklean_exec.simulator.exchange.order_validation import Refusal
 from stocklean_exec.simulator.exchange.orders import Order, preview_fields
+from stocklean_exec.tariff_table import tariff_for
 
 if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.account_service import AccountService
@@ -170,7 +170,8 @@ class OrderEntry:
         order = self._new(session.client_id, request, contract)
         limited = request.order_type in order_validation.LIMITED
         price = request.limit_price if limited else self._context.price_of(contract.symbol)
-        commission = round(IBKR_US_FIXED.order(request.quantity, price), 6)
+        tariff = tariff_for(contract.currency, primary_exchange=contract.primary_exchange)
+        commission = round(tariff.commission(request.quantity, request.quantity * price), 6)
         margins = self._account_service.margins(order, price)
         session.send("openOrder", preview_fields(order, margins, commission), order.attributes())
 
