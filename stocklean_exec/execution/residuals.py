@@ -99,9 +99,11 @@ def residual_orders(
         _order(residual, next(names[residual.row["symbol"], residual.row["side"]]), prices)
         for residual in _residuals(orders)
     ]
-    more = ["con_id"] if "con_id" in orders.columns else []
+    more = {
+        name: kind for name, kind in (("con_id", "Int64"), ("primary_exchange", "str")) if name in orders.columns
+    }
     frame = pd.DataFrame(rows, columns=[*ORDERS.names, "detail", REPLACES, *more])
-    return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"} | dict.fromkeys(more, "Int64"))
+    return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"} | more)
 
 
 def _residuals(orders: pd.DataFrame) -> Iterator[_Residual]:
@@ -163,6 +165,7 @@ def _order(residual: _Residual, name: str, prices: dict[str, float]) -> dict[str
     return {
         **{column: old[column] for column in (*kept, "target_weight", "target_quantity")},
         "con_id": old.get("con_id"),
+        "primary_exchange": old.get("primary_exchange"),
         "client_order_id": name,
         "quantity": residual.quantity,
         "decision_price": price,
