@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from stocklean_exec.schema.frame_validator import input_warnings
     from stocklean_exec.schema.order_ids import client_order_id
     from stocklean_exec.schema.tables import TABLES
+    from stocklean_exec.schema.tariff_input import tariffs, use_tariffs
     from stocklean_exec.tca.api import (
         completion,
         completion_summary,
@@ -178,8 +179,10 @@ __all__ = [
     "start_run",
     "submit_orders",
     "submit_orders_async",
+    "tariffs",
     "trade_files",
     "trade_record",
+    "use_tariffs",
     "write_report",
 ]
 
@@ -253,6 +256,7 @@ _HOME = {
     "portfolio.plan_summary": ("plan_summary",),
     "execution.submission": ("submit_orders", "submit_orders_async"),
     "schema.tables": ("TABLES",),
+    "schema.tariff_input": ("tariffs", "use_tariffs"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -493,9 +493,9 @@ def test_a_book_in_two_currencies_is_planned_checked_filled_and_sold_again(blott
         # Half of the NAV each: 500,000 / 100 and 500,000 / (150 x 1.1), less what half-spreads and fees cost.
         assert 5_000 - 10 <= spy <= 5_000
         assert 3_030 - 10 <= sap <= 3_030
-        # By an independent ledger: half a cent a share in each currency.
+        # By an independent ledger: half a cent a share in dollars, 0.05 % of value in euros.
         dollars = 1_000_000 - spy * 100.10 - 0.005 * spy
-        euros = -sap * 150.10 - 0.005 * sap
+        euros = -sap * 150.10 * 1.0005
         figures = broker.account_figures()
         assert figures.currencies == {"USD": (pytest.approx(dollars), 1.0), "EUR": (pytest.approx(euros), RATE)}
         assert broker.cash() == pytest.approx(dollars + euros * RATE)
@@ -516,7 +516,7 @@ def test_a_book_in_two_currencies_is_planned_checked_filled_and_sold_again(blott
         assert set(sold["status"]) == {"FILLED"}
         assert broker.positions().empty
         # Four half-spreads and four fees were paid, and nothing else.
-        costs = 2 * spy * (0.10 + 0.005) + 2 * sap * (0.10 + 0.005) * RATE
+        costs = 2 * spy * (0.10 + 0.005) + sap * (2 * 0.10 + 0.0005 * (150.10 + 149.90)) * RATE
         assert broker.nav() == pytest.approx(1_000_000 - costs)
 
 

@@ -25,15 +25,17 @@ from stocklean_exec.schema.files import read_targets
 from stocklean_exec.schema.frame_validator import FrameValidator
 from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.tables import POSITIONS
+from stocklean_exec.tariff_table import tariff_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
+    from datetime import date, datetime
     from types import TracebackType
 
     from stocklean_exec.blotter.order_history import OrderHistory
     from stocklean_exec.brokers.evidence import Evidence
+    from stocklean_exec.fees import Tariff
 
 __all__ = [
     "ORPHAN_COLUMNS",
@@ -98,6 +100,13 @@ class Ticket:
     """Price at which the order was planned, in its currency; NaN where the plan has none."""
     fx_rate: float = 1.0
     """Base currency of the account per unit of ``currency``, as the plan was checked with."""
+    decided_on: date | None = None
+    """Day of the decision, whose tariffs hold; None where it is not known."""
+
+    @property
+    def tariff(self) -> Tariff:
+        """Tariff in force for this order."""
+        return tariff_for(self.currency, self.exchange or "SMART", self.primary_exchange, self.decided_on)
 
 
 class AccountFigures(NamedTuple):

@@ -1,9 +1,9 @@
 """The mock filler: a broker in this process, without a socket, whose fills are a function of its inputs.
 
-It fills by the shared :mod:`~stocklean_exec.fill_model`, charges IBKR's published commissions, and keeps
-positions and cash. A fill plan can override that for a symbol or an order: partial fills, prices, rests,
-rejections, cancels. Time is virtual: it starts at the latest quote and moves only when something happens, so a
-run takes no time and gives the same times again.
+It fills by the shared :mod:`~stocklean_exec.fill_model`, charges the commission of each market's tariff (without
+its levies and taxes), and keeps positions and cash. A fill plan can override that for a symbol or an order:
+partial fills, prices, rests, rejections, cancels. Time is virtual: it starts at the latest quote and moves only
+when something happens, so a run takes no time and gives the same times again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket, is_paper
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.scripted_fills import FILL_PLAN, FillStep, parse_fill_plan
 from stocklean_exec.errors import BrokerError, InputError, Problem
-from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, match, unit_interval
 from stocklean_exec.portfolio.alignment import parse_rates
 from stocklean_exec.schema.inputs import currencies_by_symbol, opening_positions, parse_quotes
@@ -390,7 +389,7 @@ class MockBroker(Broker):
         if math.isnan(seconds):
             seconds = round(0.1 + 1.9 * unit_interval(self._seed, name, order.executions), 3)
         order.at += timedelta(seconds=seconds)
-        fee = IBKR_US_FIXED.next_execution((order.filled, order.value), execution.quantity, execution.price)
+        fee = ticket.tariff.next_execution((order.filled, order.value), execution.quantity, execution.price)
         order.filled = round(order.filled + execution.quantity, 8)
         order.value += execution.quantity * execution.price
         signed = execution.quantity if ticket.side == "BUY" else -execution.quantity

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.execution.recovery_rules import trade_date
 from stocklean_exec.execution.settlement import settlement_day
-from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.portfolio.order_costs import SLIPPAGE_MARGIN
 from stocklean_exec.schema.frame_validator import number_option, shown
 
@@ -186,31 +185,35 @@ def ledger_of(broker: Broker) -> CashLedger:
     return _LEDGERS.setdefault(broker, CashLedger())
 
 
-def cash_effect(side: str, traded: float, value: float, commission: float, fx_rate: float = 1.0) -> float:
+def cash_effect(ticket: Ticket, traded: float, value: float, commission: float) -> float:
     """Change of cash by the fills of an order so far, in the base currency.
 
-    A commission that is not reported yet (NaN), or only partly, is estimated from the fee schedule.
+    A commission that is not reported yet (NaN), or only partly, is estimated by the tariff of the market. So are
+    its levies and taxes, which a broker may book later: the greater of estimate and report counts.
 
     Parameters
     ----------
-    side : ``BUY`` or ``SELL``
+    ticket : the order
     traded, value : shares, and their value at the traded prices, in the order's currency
     commission : reported so far, in the order's currency; NaN for none
-    fx_rate : base currency per unit of the order's currency
 
     Examples
     --------
-    >>> cash_effect("SELL", 100, 2_500.0, math.nan), cash_effect("BUY", 100, 2_500.0, 1.25)
-    (2499.0, -2501.25)
+    >>> from stocklean_exec.brokers.base import Ticket
+    >>> terms = ("r", "SAP", "BUY", 100.0, "MKT", math.nan, "DAY", "EUR", "STK", "SMART", "DU1")
+    >>> order = Ticket("r-SAP-BUY", *terms, fx_rate=1.25)
+    >>> cash_effect(order, 100, 20_000.0, math.nan), cash_effect(order, 100, 20_000.0, 12.0)
+    (-25012.5, -25015.0)
     """
     if traded <= 0:
         return 0.0
-    fee = max(IBKR_US_FIXED.on_total(traded, value), commission if commission == commission else 0.0)  # noqa: PLR0124 - NaN
-    return ((value if side == "SELL" else -value) - fee) * fx_rate
+    reported = commission if commission == commission else 0.0  # noqa: PLR0124 - NaN
+    fee = max(ticket.tariff.cost(ticket.side, traded, value), reported)
+    return ((value if ticket.side == "SELL" else -value) - fee) * ticket.fx_rate
 
 
 def buy_cost(ticket: Ticket, ask: float | None, last: float | None, decision_price: float) -> float:
-    """What a buy may cost in the base currency, with its commission; infinite without a price.
+    """What a buy may cost in the base currency, with its fees by the market's tariff; infinite without a price.
 
     Prices are in the order's currency. A limit order costs at most its limit. A market order counts at the ask,
     else at the last trade, else at its decision price.
@@ -228,7 +231,8 @@ def buy_cost(ticket: Ticket, ask: float | None, last: float | None, decision_pri
         price = next((one for one in (ask, last, decision_price) if _is_price(one)), None)
     if price is None:
         return math.inf
-    return (ticket.quantity * price + IBKR_US_FIXED.order(ticket.quantity, price)) * ticket.fx_rate
+    value = ticket.quantity * price
+    return (value + ticket.tariff.cost("BUY", ticket.quantity, value)) * ticket.fx_rate
 
 
 def _is_price(value: float | None) -> bool:

@@ -6,7 +6,7 @@ Used both for a plan that was just approved and for a run that is resumed.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["work_run"]
 
 _MINUTE = timedelta(minutes=1)
-_OPTIONAL = ("con_id", "primary_exchange", "reference_price", "fx_rate")
-_TICKET = tuple(field.name for field in fields(Ticket) if field.name not in _OPTIONAL)
+_TICKET = tuple(field.name for field in fields(Ticket) if field.default is MISSING)
 
 
 async def work_run(
@@ -79,11 +78,11 @@ async def work_run(
 def _tickets(rows: pd.DataFrame) -> list[Ticket]:
     contracts = rows["con_id"].tolist() if "con_id" in rows.columns else [None] * len(rows)
     rates = rows["fx_rate"].fillna(1.0).tolist() if "fx_rate" in rows.columns else [1.0] * len(rows)
-    listed = rows["primary_exchange"].fillna("") if "primary_exchange" in rows.columns else [""] * len(rows)
     columns = [rows[name].tolist() for name in _TICKET]
     numbers = [None if pd.isna(number) else int(number) for number in contracts]
     prices = rows["decision_price"].tolist()
-    more = (numbers, map(str, listed), prices, rates)
+    days = [None if pd.isna(stamp) else stamp.date() for stamp in rows["decided_at"].tolist()]
+    more = (numbers, _listings(rows), prices, rates, days)
     return [Ticket(*values) for values in zip(*columns, *more, strict=True)]
 
 
@@ -93,6 +92,12 @@ def _lots(rows: pd.DataFrame) -> dict[str, float]:
         return {}
     known = rows[rows["lot_size"].notna()]
     return dict(zip(known["client_order_id"].tolist(), known["lot_size"].astype("float64").tolist(), strict=True))
+
+
+def _listings(rows: pd.DataFrame) -> list[str]:
+    if "primary_exchange" not in rows.columns:
+        return [""] * len(rows)
+    return ["" if pd.isna(code) else str(code).strip().upper() for code in rows["primary_exchange"].tolist()]
 
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:

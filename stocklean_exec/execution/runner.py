@@ -382,7 +382,7 @@ class Runner:
         """Change of cash by the fills of an order so far."""
         ticket = self._tickets[name]
         shares, value = self._record.traded(name)
-        effect = cash_effect(ticket.side, shares, value, state.commission, ticket.fx_rate)
+        effect = cash_effect(ticket, shares, value, state.commission)
         if ticket.side == "BUY" and state.filled > shares + _NOISE:  # some shares have an unknown price
             effect = min(effect, -self._cost_of(ticket))
         return effect

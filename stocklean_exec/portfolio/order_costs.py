@@ -1,4 +1,4 @@
-"""What an order costs beyond the value of its shares: commission and the spread it crosses. Pure.
+"""What an order costs beyond the value of its shares: commission, levies and the spread it crosses. Pure.
 
 The planner, the checks, the review and the funding of a run all use the same cash price of an order, so that a
 plan which one of them finds affordable is affordable for all.
@@ -7,36 +7,135 @@ plan which one of them finds affordable is affordable for all.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import pandas as pd
 
-from stocklean_exec.fees import IBKR_US_FIXED, fixed_rate_commission
+from stocklean_exec.fees import tariff_commission, tariff_levies
 from stocklean_exec.schema.prices import is_usable
+from stocklean_exec.tariff_table import in_force
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
     from numpy.typing import NDArray
 
-__all__ = ["SLIPPAGE_MARGIN", "cash_prices", "commissions", "costs_beyond_value", "last_buy_margin"]
+    from stocklean_exec.fees import Tariff
+
+__all__ = [
+    "SLIPPAGE_MARGIN",
+    "OrderFees",
+    "cash_prices",
+    "costs_beyond_value",
+    "decision_day",
+    "last_buy_margin",
+]
 
 SLIPPAGE_MARGIN = 0.0040
 """Part of its value by which a market buy may cost more than its quoted ask. A stated choice: 2.33 standard
 deviations, which one execution in a hundred exceeds, of 17 basis points: 15 of its own and 8 of the market."""
 
 
-def commissions(quantity: NDArray[np.float64], price: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Commission of each order by :data:`~stocklean_exec.IBKR_US_FIXED`; US dollars, 0 for an unknown quantity.
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderFees:
+    """Tariffs of a set of orders, grouped by market, so that the fees of all are a few array operations.
 
-    Examples
-    --------
-    >>> commissions(np.array([100.0, 1_000.0, 0.0]), np.array([25.0, 25.0, 25.0])).tolist()
-    [1.0, 5.0, 0.0]
+    ``groups`` has each tariff with the rows it holds for, or None for all rows; ``without_tariff`` marks the rows
+    whose currency has none: their fees are a cautious estimate.
     """
-    shares = np.where(np.isnan(quantity), 0.0, quantity)
-    fees = fixed_rate_commission(
-        IBKR_US_FIXED, shares, shares * price, larger=np.maximum, smaller=np.minimum, choose=np.where
-    )
-    return np.asarray(fees, dtype="float64")
+
+    groups: Sequence[tuple[Tariff, NDArray[np.int64] | None]]
+    without_tariff: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        currency: Sequence[str],
+        exchange: Sequence[str] | None = None,
+        primary_exchange: Sequence[str] | None = None,
+        on: date | None = None,
+    ) -> OrderFees:
+        """Find the tariffs in force for orders with these terms, on the day of their decision.
+
+        Examples
+        --------
+        >>> fees = OrderFees.of(["USD", "EUR", "JPY"])
+        >>> buy, price = np.array([True, True, False]), np.array([25.0, 25.0, 3_000.0])
+        >>> fees.estimate(buy, np.full(3, 100.0), price).tolist()
+        [1.0, 3.0, 240.0]
+        """
+        count, table = len(currency), in_force()
+        terms = list(zip(currency, exchange or ["SMART"] * count, primary_exchange or [""] * count, strict=True))
+        found = {key: table.find(*key, on=on) for key in dict.fromkeys(terms)}
+        tariffs = {key: tariff or table.dearest(key[0], on) for key, tariff in found.items()}
+        numbers = {tariff: number for number, tariff in enumerate(dict.fromkeys(tariffs.values()))}
+        missing = {key for key, tariff in found.items() if tariff is None}
+        without_tariff = np.array([key in missing for key in terms] if missing else np.zeros(count), dtype=bool)
+        if len(numbers) <= 1:
+            return cls([(tariff, None) for tariff in numbers], without_tariff)
+        number_of = {key: numbers[tariff] for key, tariff in tariffs.items()}
+        row_numbers = np.array([number_of[key] for key in terms], dtype="int64")
+        groups = [(tariff, np.flatnonzero(row_numbers == number)) for tariff, number in numbers.items()]
+        return cls(groups, without_tariff)
+
+    @classmethod
+    def of_orders(cls, orders: pd.DataFrame, currency: Sequence[str], on: date | None = None) -> OrderFees:
+        """Find the tariffs of a table of orders by its columns exchange and primary_exchange, if it has them.
+
+        Parameters
+        ----------
+        currency : of each order
+        on : the day; None for the day of the latest decision (``decided_at``), or if there is none the latest rows
+        """
+        day = decision_day(orders) if on is None else on
+        return cls.of(currency, _codes(orders, "exchange", "SMART"), _codes(orders, "primary_exchange", ""), day)
+
+    def estimate(
+        self, buy: NDArray[np.bool_], quantity: NDArray[np.float64], price: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Commission, levies and taxes of each order in its currency; 0 for an unknown quantity.
+
+        Parameters
+        ----------
+        buy : True for buys
+        quantity : shares, not negative
+        price : per share, in the order's currency
+        """
+        shares = np.where(np.isnan(quantity), 0.0, quantity)
+        value = shares * price
+        fees = np.zeros(len(shares))
+        for tariff, rows in self.groups:
+            if rows is None:
+                return _fees(tariff, buy, shares, value)
+            fees[rows] = _fees(tariff, buy[rows], shares[rows], value[rows])
+        return fees
+
+
+def decision_day(orders: pd.DataFrame) -> date | None:
+    """Day, in UTC, of the latest decision in a table of orders; None if it has none."""
+    if "decided_at" not in orders.columns:
+        return None
+    latest = orders["decided_at"].max()
+    return None if pd.isna(latest) else cast("date", latest.date())
+
+
+def _fees(
+    tariff: Tariff, buy: NDArray[np.bool_], shares: NDArray[np.float64], value: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    commission = tariff_commission(tariff, shares, value, larger=np.maximum, smaller=np.minimum, choose=np.where)
+    levies = tariff_levies(tariff, shares, value, buy=buy, smaller=np.minimum, choose=np.where)
+    return np.asarray(commission + levies, dtype="float64")
+
+
+def _codes(orders: pd.DataFrame, name: str, default: str) -> list[str] | None:
+    if name not in orders.columns:
+        return None
+    values = orders[name].fillna(default).tolist()
+    codes = {value: str(value).strip().upper() or default for value in set(values)}
+    return None if set(codes.values()) <= {default} else [codes[value] for value in values]
 
 
 def cash_prices(

@@ -17,7 +17,7 @@ from stocklean_exec.portfolio.account_state import read_inputs
 from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, align, investable_nav, parse_nav
 from stocklean_exec.portfolio.contracts import contract_names
 from stocklean_exec.portfolio.lot_rounding import round_units
-from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value, last_buy_margin
+from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices, costs_beyond_value, last_buy_margin
 from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 
@@ -71,8 +71,8 @@ def plan_summary(
     active_share_after_bp   the same once all orders are filled at their decision prices
     lower_bound_bp          proved: no plan of whole lots is closer to the targets than this
     gap_bp                  active_share_after_bp - lower_bound_bp: the cost of rounding and reserve
-    estimated_fees          commissions by IBKR's fixed schedule, USD
-    reserved_fees           cash the planner reserves for commissions, where the weights leave less in cash
+    estimated_fees          commissions, levies and taxes by the tariff of each market, base currency
+    reserved_fees           cash the planner reserves for them, where the weights leave less in cash
     reserved_slippage       cash it reserves for half-spreads, for limits above the price, and for the last buy
     rejected_weight         absolute target weights of the symbols whose orders are rejected
     unpriced                targets and holdings without a price; their value counts as 0
@@ -147,7 +147,7 @@ def plan_summary(
 
 
 def _costs(sent: pd.DataFrame, book: AlignedBook) -> tuple[float, float]:
-    """Commissions of the orders, and their spread cost with the margin for the last buy; base currency."""
+    """Fees of the orders, and their spread cost with the margin for the last buy; base currency."""
     place = {symbol: index for index, symbol in enumerate(book.symbols)}
     rows = np.array([place[symbol] for symbol in sent["symbol"].tolist()], dtype="int64")
     quantity, price, limit = (
@@ -156,7 +156,8 @@ def _costs(sent: pd.DataFrame, book: AlignedBook) -> tuple[float, float]:
     rate = np.nan_to_num(book.value[rows] / book.price[rows])
     buy = (sent["side"] == "BUY").to_numpy()
     cash_price = cash_prices(buy, price, book.bid[rows], book.ask[rows], limit)
-    fees = commissions(quantity, np.nan_to_num(cash_price * rate))
+    tariffs = OrderFees.of_orders(sent, [book.currency[row] for row in rows.tolist()])
+    fees = tariffs.estimate(buy, quantity, np.nan_to_num(cash_price)) * rate
     spread = costs_beyond_value(quantity, price, cash_price) * rate
     margin = last_buy_margin(buy, quantity, cash_price * rate, limit)
     return math.fsum(fees.tolist()), math.fsum(spread.tolist()) + margin

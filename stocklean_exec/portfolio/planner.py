@@ -34,8 +34,8 @@ from stocklean_exec.portfolio.alignment import (
 )
 from stocklean_exec.portfolio.contracts import contract_names
 from stocklean_exec.portfolio.order_costs import (
+    OrderFees,
     cash_prices,
-    commissions,
     costs_beyond_value,
     last_buy_margin,
 )
@@ -75,6 +75,7 @@ from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
     from typing import Any, Literal
 
     from numpy.typing import NDArray
@@ -130,10 +131,10 @@ def plan_orders(
     run_id : letters, digits, dot, underscore, hyphen; with symbol and side it makes the client order id
     cash_buffer : fraction of NAV that is never spent; weights are fractions of the rest
     reserve : base currency reserved, where the weights leave less than this in cash, for what the orders cost
-        beyond the value of their shares. ``"auto"`` is computed from the plan itself: commissions by IBKR's US
-        fixed schedule, half the quoted spread of market orders, for limit buys the distance to their limit, and
-        for the smallest market buy, which is sent last, 0.4 % of its value: it may cost more than its quote. 0
-        reserves nothing
+        beyond the value of their shares. ``"auto"`` is computed from the plan itself: commissions, levies and
+        taxes by the tariff of each market (:func:`~stocklean_exec.tariffs`), half the quoted spread of market
+        orders, for limit buys the distance to their limit, and for the smallest market buy, which is sent last,
+        0.4 % of its value: it may cost more than its quote. 0 reserves nothing
     unlisted : what to do with holdings that are not in the targets: ``"keep"``, ``"close"`` or ``"error"``
     allow_short, max_gross, allow_liquidation : see :func:`~stocklean_exec.schema.inputs.parse_targets`
     fractional : trade parts of a share, in steps of 0.0001; without it, whole shares or multiples of lot_size
@@ -218,13 +219,15 @@ def plan_orders(
     committed = 0.0
     if counted is not None and on_open_orders == "net":
         rates = parse_rates(inputs.fx, inputs.base_currency)
-        committed = _committed(book, working, cash_effect(counted, market, inputs.base_currency, rates))
-    cost = _cost_of(book, terms, committed) if fixed_reserve is None else lambda _: fixed_reserve
+        effects = cash_effect(counted, market, inputs.base_currency, rates, _day(decided_at))
+        committed = _committed(book, working, effects)
+    fees = _fees_of(book, wanted, _day(decided_at))
+    cost = _cost_of(book, terms, fees, committed) if fixed_reserve is None else lambda _: fixed_reserve
     trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short)
     terms, without_price = _rounded_limits(terms, trade)
     book = book.with_rejections(without_price)
     orders = _table(book, terms, trade, wanted, run_id, account, decided_at)
-    notes += _notes(book, terms, sizes, trade, working, rejected, value)
+    notes += _notes(book, terms, sizes, trade, working, rejected, value) + _tariff_notes(book, fees, trade)
     return add_warnings(merge_warnings(orders, wanted, held, market), notes)
 
 
@@ -282,8 +285,31 @@ def _committed(book: AlignedBook, working: dict[str, float], effects: NDArray[np
     return -math.fsum(effects[np.isfinite(effects)].tolist()) - counted
 
 
-def _cost_of(book: AlignedBook, terms: _Terms, committed: float) -> Cost:
-    """Costs of signed trades in base currency, as the checks count them: commissions, spread and limits.
+def _day(decided_at: pd.Timestamp | None) -> date | None:
+    return None if decided_at is None else decided_at.date()
+
+
+def _fees_of(book: AlignedBook, targets: pd.DataFrame, on: date | None) -> OrderFees:
+    """Tariffs of the book's orders; a holding that is not in the targets is sold at its currency's."""
+    named = [name for name in ("exchange", "primary_exchange") if name in targets.columns]
+    rows = targets[named].reset_index(drop=True).reindex(book.row)
+    return OrderFees.of_orders(rows, book.currency, on)
+
+
+def _tariff_notes(book: AlignedBook, fees: OrderFees, trade: NDArray[np.float64]) -> list[dict[str, object]]:
+    traded = fees.without_tariff & (np.abs(np.nan_to_num(trade)) > _DUST)
+    unknown = sorted({book.currency[index] for index in np.flatnonzero(traded).tolist()})
+    if not unknown:
+        return []
+    text = (
+        f"no tariff for orders in {', '.join(unknown)}: their fees are estimated by the highest rates of the "
+        "other markets; sx.use_tariffs takes a table with their own"
+    )
+    return [warning_row("tariff_unknown", text, table="targets", column="currency")]
+
+
+def _cost_of(book: AlignedBook, terms: _Terms, fees: OrderFees, committed: float) -> Cost:
+    """Costs of signed trades in base currency, as the checks count them: fees, spread and limits.
 
     ``committed`` is what working orders cost besides.
     """
@@ -292,10 +318,9 @@ def _cost_of(book: AlignedBook, terms: _Terms, committed: float) -> Cost:
         quantity, rate = np.abs(trade), np.nan_to_num(book.value / book.price)
         cash_price = cash_prices(trade > 0, book.price, book.bid, book.ask, terms.limit)
         spread = costs_beyond_value(quantity, book.price, cash_price) * rate
-        # The schedule is in US dollars: for another base currency it is an estimate.
-        fees = commissions(quantity, np.nan_to_num(cash_price * rate))
+        charged = fees.estimate(trade > 0, quantity, np.nan_to_num(cash_price)) * rate
         margin = last_buy_margin(trade > 0, quantity, cash_price * rate, terms.limit)
-        return math.fsum((spread + fees).tolist()) + margin + committed
+        return math.fsum((spread + charged).tolist()) + margin + committed
 
     return cost
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.portfolio.order_costs import cash_prices, commissions
+from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices
 from stocklean_exec.schema.order_input import WORKING, describe_open_orders, parse_open_orders
 from stocklean_exec.schema.prices import usable_prices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from numpy.typing import NDArray
 
@@ -95,9 +96,15 @@ def refused_symbols(
 
 
 def cash_effect(
-    orders: pd.DataFrame, quotes: pd.DataFrame, base_currency: str, rates: Mapping[str, float]
+    orders: pd.DataFrame,
+    quotes: pd.DataFrame,
+    base_currency: str,
+    rates: Mapping[str, float],
+    on: date | None = None,
 ) -> NDArray[np.float64]:
-    """Change of cash in the base currency by each working order once it fills, commission included.
+    """Change of cash in the base currency by each working order once it fills, fees included.
+
+    ``on`` is the day whose tariffs hold; None for the latest ones.
 
     A buy costs what :func:`~stocklean_exec.portfolio.order_costs.cash_prices` says; without a price its limit,
     else an unknown amount (``-inf``). A sell whose price or exchange rate is unknown brings nothing.
@@ -119,13 +126,16 @@ def cash_effect(
     market = usable_prices(quotes).assign(**touches).reindex(symbols)
     price, bid, ask = (market[name].to_numpy(dtype="float64") for name in ("price", "bid", "ask"))
     known = {base_currency: 1.0, **rates}
-    rate = np.array(
-        [known.get(name, math.nan) for name in market["currency"].fillna(base_currency)], dtype="float64"
-    )
+    currency = market["currency"].fillna(base_currency).tolist()
+    rate = np.array([known.get(name, math.nan) for name in currency], dtype="float64")
     at_limit = np.where(buy & np.isnan(price), limit, price)
-    value = cash_prices(buy, at_limit, bid, ask, limit) * rate
+    cash_price = cash_prices(buy, at_limit, bid, ask, limit)
+    value = cash_price * rate
+    fees = OrderFees.of_orders(orders, currency, on).estimate(
+        buy, np.maximum(left, 0.0), np.nan_to_num(cash_price)
+    )
     with np.errstate(invalid="ignore"):
-        flow = np.where(buy, -left, left) * value - commissions(left, np.nan_to_num(value))
+        flow = np.where(buy, -left, left) * value - fees * rate
     flow = np.where(np.isnan(value), np.where(buy, -math.inf, 0.0), flow)
     return np.where(left > 0, flow, 0.0)
 

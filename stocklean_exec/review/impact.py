@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stocklean_exec.portfolio.order_costs import commissions
 from stocklean_exec.risk.findings import differs
 from stocklean_exec.schema.prices import is_usable
 
@@ -37,7 +36,7 @@ MEASURES = {
     "cash": "currency; after: less the buys and estimated fees, and with the sells",
     "gross": "absolute value of all positions / NAV",
     "net_exposure": "longs less shorts / NAV",
-    "estimated_fees": "commissions by IBKR's fixed schedule, USD",
+    "estimated_fees": "commissions, levies and taxes by the tariff of each market, currency",
     "estimated_spread_cost": "half the quoted spread of every order that takes liquidity, currency",
 }
 """The rows of :meth:`PlanImpact.totals`: name and unit."""
@@ -65,7 +64,7 @@ class PlanImpact:
         """Compute the impact of a checked frame from its check."""
         arrays, context = check.arrays, check.context
         quantity, buy, price, cash_price = arrays.quantity, arrays.buy, arrays.value, arrays.cash_value
-        fees = np.where(np.isnan(cash_price), 0.0, commissions(quantity, np.nan_to_num(cash_price)))
+        fees = arrays.fees(quantity)
         order_prices = np.full(len(arrays.names), math.nan)
         order_prices[arrays.codes] = price  # of several orders in a symbol the last one's, as in the checks
         known_marks = np.where(arrays.marks > 0, arrays.marks, math.nan)

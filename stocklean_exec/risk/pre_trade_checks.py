@@ -21,6 +21,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.account_state import AccountState, PlanInputs, parse_cash, read_inputs
 from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
 from stocklean_exec.portfolio.contracts import contract_names, traded_contracts
+from stocklean_exec.portfolio.order_costs import decision_day
 from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
@@ -32,7 +33,7 @@ from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.risk.rules import Market, Sent
@@ -143,7 +144,7 @@ def check_orders(
         base_currency=inputs.base_currency,
         rates=parse_rates(inputs.fx, inputs.base_currency),
         currencies=currencies_by_symbol(held, market),
-        **_working(inputs, market),
+        **_working(inputs, market, decision_day(frame)),
     )
     checked = _checked(frame, limits, context)
     if isinstance(positions, AccountState):
@@ -282,12 +283,13 @@ def unsent_orders(recorded: pd.DataFrame, run_ids: set[str]) -> pd.DataFrame:
     return recorded[waiting & ~recorded["run_id"].isin(run_ids)]
 
 
-def _working(inputs: PlanInputs, market: pd.DataFrame) -> dict[str, Any]:
+def _working(inputs: PlanInputs, market: pd.DataFrame, day: date | None) -> dict[str, Any]:
     """What the working orders of a state will do: buys of anybody take cash, plain sells of our own bring it."""
     orders = inputs.open_orders
     if orders is None or orders.empty:
         return {}
-    effects = cash_effect(orders, market, inputs.base_currency, parse_rates(inputs.fx, inputs.base_currency))
+    rates = parse_rates(inputs.fx, inputs.base_currency)
+    effects = cash_effect(orders, market, inputs.base_currency, rates, day)
     sells = {
         symbol: -shares
         for symbol, shares in parse_open_orders(orders[orders["side"].str.upper() == "SELL"]).items()

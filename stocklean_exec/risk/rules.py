@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.order_costs import cash_prices, commissions
+from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices
 from stocklean_exec.risk.findings import BLOCK, Findings
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, usable_prices
 
@@ -208,6 +208,7 @@ class OrderArrays:
     marks: NDArray[np.float64]  # price of each name by the quotes, base currency; 0 without a usable one
     rate: NDArray[np.float64]  # base currency per unit of each order's currency; NaN if unknown
     working_sells: NDArray[np.float64]  # shares of each name that working orders will sell
+    tariffs: OrderFees
 
     @property
     def price(self) -> NDArray[np.float64]:
@@ -230,6 +231,11 @@ class OrderArrays:
     def cash_value(self) -> NDArray[np.float64]:
         """Cash price of each order in the base currency; NaN without a usable price or a rate."""
         return self.cash_price * self.rate
+
+    def fees(self, quantity: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Commission, levies and taxes of these quantities in the base currency; 0 without a price or a rate."""
+        charged = self.tariffs.estimate(self.buy, quantity, np.nan_to_num(self.cash_price))
+        return np.asarray(np.nan_to_num(charged * self.rate))
 
     @property
     def notional(self) -> NDArray[np.float64]:
@@ -264,6 +270,7 @@ class OrderArrays:
             crossed = (priced["reason"] == "quote_crossed").to_numpy()
         reasons = frame["reason"].fillna("rejected")
         place = {name: number for number, name in enumerate(dict.fromkeys([*context.positions, *symbols]))}
+        currencies = frame["currency"].fillna(context.base_currency).tolist()
         recent_symbols, times = {row[1] for row in context.recent}, Counter(symbols)
         return cls(
             ids=frame["client_order_id"].tolist(),
@@ -290,11 +297,9 @@ class OrderArrays:
             codes=np.array([place[symbol] for symbol in symbols], dtype="int64"),
             held=np.array([context.positions.get(name, 0.0) for name in place], dtype="float64"),
             marks=np.array([context.marks.get(name, 0.0) for name in place], dtype="float64"),
-            rate=np.array(
-                [context.rate(one) for one in frame["currency"].fillna(context.base_currency).tolist()],
-                dtype="float64",
-            ),
+            rate=np.array([context.rate(one) for one in currencies], dtype="float64"),
             working_sells=np.array([context.working_sells.get(name, 0.0) for name in place], dtype="float64"),
+            tariffs=OrderFees.of_orders(frame, currencies),
         )
 
     def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> OrderArrays:
@@ -412,6 +417,8 @@ def _check_lists(findings: Findings, arrays: OrderArrays, limits: Limits, contex
     findings.block("restricted", is_restricted, math.nan, math.nan)
     findings.block(FOREIGN, arrays.flagged[FOREIGN] & ~arrays.refused, math.nan, math.nan)
     findings.warn(UNFINISHED, arrays.flagged[UNFINISHED], math.nan, math.nan)
+    estimated = arrays.tariffs.without_tariff & ~arrays.flagged[FOREIGN] & ~arrays.refused
+    findings.warn("tariff_unknown", estimated, math.nan, math.nan)
     if limits.duplicate_window is None:
         return
     sent: dict[tuple[str, str, float], list[tuple[str, float]]] = {}
@@ -467,8 +474,7 @@ def _check_cash(
         text = "min_cash_after needs cash=; give it, or Limits(min_cash_after=None)"
         raise InputError("cash", [Problem("cash_missing", text)])
     price = np.nan_to_num(arrays.cash_value)
-    # The schedule is in US dollars: for another base currency it is an estimate, as in the planner.
-    fees = math.fsum(commissions(counted, price).tolist())
+    fees = math.fsum(arrays.fees(counted).tolist())
     flow = math.fsum((np.where(arrays.buy, -counted, counted) * price).tolist())
     after = round(context.cash + context.working_cash + flow - fees, 6)
     short = arrays.buy & (after < limits.min_cash_after)

@@ -508,11 +508,17 @@ def in_euros():
 def test_a_trade_moves_the_cash_of_its_own_currency():
     broker = in_euros()
     place(broker, ticket("SAP", "BUY", 100, currency="EUR"))
-    # 100 x 151 and a fee of 1 in euros; the dollars stay.
-    assert broker.account_figures().currencies == {"USD": (50_000.0, 1.0), "EUR": (-15_101.0, 1.25)}
-    assert broker.cash() == 50_000 - 15_101 * 1.25
-    assert broker.nav() == 50_000 - 15_101 * 1.25 + 100 * 150 * 1.25
+    # 100 x 151 and a fee of 0.05 %, 7.55, in euros; the dollars stay.
+    assert broker.account_figures().currencies == {"USD": (50_000.0, 1.0), "EUR": (-15_107.55, 1.25)}
+    assert broker.cash() == 50_000 - 15_107.55 * 1.25
+    assert broker.nav() == 50_000 - 15_107.55 * 1.25 + 100 * 150 * 1.25
     assert broker.positions()[["symbol", "currency"]].to_numpy().tolist() == [["SAP", "EUR"]]
+
+
+def test_a_sell_pays_the_commission_alone():
+    broker = MockBroker(quotes(("SPY", 99.0, 101.0)), positions={"SPY": 100}, cash=0.0)
+    place(broker, ticket("SPY", "SELL", 100))
+    assert broker.cash() == 9_899.0  # the levies of sells are estimated and reserved, but not charged here
 
 
 @pytest.mark.parametrize(("symbol", "currency"), [("SAP", "USD"), ("SPY", "EUR"), ("SPY", "CHF")])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError, HaltedError, InputError
 from stocklean_exec.execution.funding import CashLedger, Funding, buy_cost, cash_effect, ledger_of
+from stocklean_exec.execution.run_setup import _tickets
 
 QUOTES = {"OLD": 50.0, "NEW": 20.0, "TOO": 10.0}
 NAN = math.nan
@@ -489,10 +491,12 @@ def test_a_price_of_a_billion_or_more_counts_as_missing():
         ("BUY", 100.0, 2_500.0, 3.0, -2_503.0),
         ("BUY", 1_000.0, 25_000.0, 1.0, -25_005.0),  # reported in part so far: 5.00 by the schedule
         ("SELL", 100.0, 2_500.0, 1.25, 2_498.75),
+        # 1.00, 100 x 0.000195 to FINRA, 2,500 x 27.80 per million to the SEC
+        ("SELL", 100.0, 2_500.0, 1.0, 2_498.911),
     ],
 )
 def test_a_fill_changes_cash_by_its_value_and_commission(side, traded, value, commission, effect):
-    assert cash_effect(side, traded, value, commission) == effect
+    assert cash_effect(ticket(side=side), traded, value, commission) == pytest.approx(effect, abs=1e-9)
 
 
 def test_cash_is_reserved_for_a_buy_until_it_has_traded_or_ended():
@@ -564,8 +568,66 @@ def test_working_buys_of_unknown_cost_make_the_available_cash_zero(blotter):
 
 
 def test_amounts_of_another_currency_count_in_the_base_currency():
-    # 100 at 25 euros and a commission of 1 euro, at 1.2 dollars.
-    assert cash_effect("SELL", 100, 2_500.0, 1.0, 1.2) == pytest.approx(2_499 * 1.2)
-    assert cash_effect("BUY", 100, 2_500.0, NAN, 1.2) == pytest.approx(-2_501 * 1.2)
-    terms = ("r-A", "r", "A", "BUY", 100.0, "LMT", 25.0, "DAY", "EUR", "STK", "SMART", "DU1", None, 1.2)
-    assert buy_cost(Ticket(*terms), 24.0, None, NAN) == pytest.approx(2_501 * 1.2)
+    # 100 at 25 euros and a commission of 3 euros, the minimum, at 1.2 dollars.
+    euros = {"currency": "EUR", "fx_rate": 1.2}
+    assert cash_effect(replace(ticket(side="SELL"), **euros), 100, 2_500.0, 1.0) == pytest.approx(2_497 * 1.2)
+    assert cash_effect(replace(ticket(), **euros), 100, 2_500.0, NAN) == pytest.approx(-2_503 * 1.2)
+    assert buy_cost(replace(ticket(limit=25.0), **euros), 24.0, None, NAN) == pytest.approx(2_503 * 1.2)
+
+
+# -- one estimate for plan, check and funding ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("currency", "rate", "quantity", "price", "listing", "fees"),
+    [
+        ("EUR", 1.25, 1_000, 20.0, "", 10.0),  # 0.05 % of 20,000
+        ("EUR", 1.25, 100, 20.0, "IBIS", 3.0),  # the minimum
+        ("EUR", 1.25, 1_000, 20.0, "SBF", 90.0),  # and 0.4 % French tax
+        ("GBP", 1.25, 1_000, 20.0, "", 111.5),  # 10, stamp duty of 100, PTM levy of 1.50
+        ("GBP", 1.25, 1_000, 20.0, "LSEETF", 10.0),
+        ("JPY", 0.0078125, 100, 3_000.0, "", 240.0),  # 0.08 % of 300,000
+        ("JPY", 0.0078125, 10, 3_000.0, "", 80.0),
+        ("USD", 1.0, 1_000, 20.0, "", 5.0),
+    ],
+)
+def test_plan_check_and_funding_agree_on_the_cost_of_a_buy(currency, rate, quantity, price, listing, fees):
+    value = quantity * price * rate
+    targets = pd.DataFrame({"symbol": ["X"], "weight": [value / 1e6], "currency": currency})
+    account = {"nav": 1e6, "quotes": {"X": price}, "fx": {} if currency == "USD" else {currency: rate}}
+    orders = sx.plan_orders(targets.assign(primary_exchange=listing), run_id="r", account="DU1", **account)
+    assert orders["quantity"].tolist() == [quantity]
+    summary = sx.plan_summary(orders, targets, **account)
+    checked = sx.check_orders(orders, cash=1e6, **account)
+    after = sx.check_results(checked).set_index("check").loc["insufficient_cash", "value"]
+    (order,) = _tickets(checked)
+    assert summary["reserved_fees"] == pytest.approx(fees * rate, abs=1e-6)
+    assert 1e6 - after == pytest.approx(value + fees * rate, abs=1e-6)
+    assert buy_cost(order, price, None, NAN) == pytest.approx(value + fees * rate, abs=1e-6)
+    assert cash_effect(order, quantity, quantity * price, NAN) == pytest.approx(-value - fees * rate, abs=1e-6)
+
+
+@pytest.mark.parametrize("currency", ["EUR", "GBP", "JPY", "SEK"])
+def test_a_plan_of_all_the_money_passes_the_check_of_cash(currency):
+    targets = pd.DataFrame({"symbol": ["X", "Y"], "weight": [0.5, 0.5], "currency": currency})
+    account = {"nav": 100_000.0, "quotes": {"X": 20.0, "Y": 31.0}, "fx": {currency: 0.5}}
+    orders = sx.plan_orders(targets, run_id="r", account="DU1", **account)
+    checked = sx.check_orders(orders, cash=100_000.0, **account)
+    assert set(checked["verdict"]) == {"warn" if currency == "SEK" else "pass"}
+    codes = sx.input_warnings(orders)["code"].tolist()
+    assert ("tariff_unknown" in codes) == (currency == "SEK")
+    assert set(checked["reasons"].dropna()) == ({"tariff_unknown"} if currency == "SEK" else set())
+    costs = [buy_cost(order, None, None, account["quotes"][order.symbol]) for order in _tickets(checked)]
+    assert 99_000.0 < sum(costs) <= 100_000.0
+
+
+def test_the_tariff_of_the_day_of_the_decision_holds_from_plan_to_fill():
+    # In June 2025 a sell paid 0.000166 a share to FINRA, and nothing to the SEC.
+    quotes = pd.DataFrame(
+        {"symbol": ["X"], "last": [20.0], "quoted_at": pd.Timestamp("2025-06-02 15:00", tz="UTC")}
+    )
+    account = {"nav": 20_000.0, "quotes": quotes, "positions": {"X": 1_000}}
+    orders = sx.plan_orders({"X": 0.0}, run_id="r", account="DU1", allow_liquidation=True, **account)
+    assert sx.plan_summary(orders, {"X": 0.0}, **account)["estimated_fees"] == pytest.approx(5.166)
+    (order,) = _tickets(orders)
+    assert cash_effect(order, 1_000, 20_000.0, 5.0) == pytest.approx(20_000 - 5.166)

@@ -6,9 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stocklean_exec.fees import IBKR_US_FIXED, FixedRateSchedule
+from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.portfolio import order_costs
-from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
+from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices, costs_beyond_value
+
+
+def bought(quantity, price):
+    """Fees of buys in US dollars."""
+    fees = OrderFees.of(["USD"] * len(quantity))
+    return fees.estimate(np.ones(len(quantity), dtype=bool), quantity, price).tolist()
 
 
 @pytest.mark.parametrize(
@@ -16,35 +22,30 @@ from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs
     [(100, 25.0, 1.0), (1_000, 25.0, 5.0), (1_000, 0.25, 2.5), (0.5, 25.0, 0.01), (0, 25.0, 0.0)],
 )
 def test_commissions_are_those_that_the_broker_publishes(quantity, price, fee):
-    assert commissions(np.array([float(quantity)]), np.array([price])).tolist() == [fee]
+    assert bought(np.array([float(quantity)]), np.array([price])) == [fee]
 
 
 def test_an_order_of_no_shares_has_no_commission_whatever_its_price():
-    assert commissions(np.zeros(2), np.array([25.0, math.nan])).tolist() == [0.0, 0.0]
+    assert bought(np.zeros(2), np.array([25.0, math.nan])) == [0.0, 0.0]
 
 
 def test_vectorised_commissions_equal_those_of_single_orders():
     quantity, price = np.array([1.0, 0.3, 250.0, 40_000.0]), np.array([5.0, 900.0, 0.2, 12.0])
     each = [IBKR_US_FIXED.order(*order) for order in zip(quantity.tolist(), price.tolist(), strict=True)]
-    assert commissions(quantity, price).tolist() == each
+    assert bought(quantity, price) == each
 
 
 def test_an_unknown_quantity_has_no_commission():
-    assert commissions(np.array([math.nan]), np.array([25.0])).tolist() == [0.0]
+    assert bought(np.array([math.nan]), np.array([25.0])) == [0.0]
 
 
-def test_arrays_and_single_orders_follow_one_formula(monkeypatch):
-    # A tariff of 2.00 for each order, whatever its size, and no maximum that matters.
-    flat = FixedRateSchedule(per_share=0.0, minimum=2.0, fractional_minimum=2.0, maximum_rate=1.0)
-    monkeypatch.setattr(order_costs, "IBKR_US_FIXED", flat)
-    assert commissions(np.array([10.0, 0.5]), np.array([25.0, 25.0])).tolist() == [2.0, 2.0]
-    assert (flat.order(10, 25.0), flat.order(0.5, 25.0)) == (2.0, 2.0)
+def test_no_other_module_computes_from_the_rates():
     users = [
         path.name
         for path in Path(order_costs.__file__).parents[1].rglob("*.py")
         if ".per_share" in path.read_text(encoding="utf-8")
     ]
-    assert users == ["fees.py"]  # no other module computes from the rates
+    assert users == ["fees.py"]
 
 
 NAN = math.nan

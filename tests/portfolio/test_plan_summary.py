@@ -41,8 +41,9 @@ def test_the_summary_equals_a_hand_calculation():
         "active_share_after_bp": 10.0,
         "lower_bound_bp": 10.0,
         "gap_bp": 0.0,
-        "estimated_fees": 3.0,  # three orders at the minimum of 1.00
-        "reserved_fees": 3.0,
+        # three orders at the minimum of 1.00; on the sell 20 x 0.000195 and 1,000 x 27.80 per million
+        "estimated_fees": 3.0317,
+        "reserved_fees": 3.0317,
         "reserved_slippage": 8.0,  # the quotes have no spread; 0.4 % of the 2,000.00 of A, the smaller buy
         "rejected_weight": 0.0,
         "unpriced": 0.0,

@@ -66,12 +66,13 @@ def test_the_cash_of_working_orders_is_that_of_orders_that_fill():
         ("A", "BUY", 100.0, 40.0),  # 60 at the ask, 101, and 1 of commission
         ("A", "BUY", 10.0, 0.0, 95.0),  # may cost the mid, 100, as in the checks
         ("A", "BUY", 10.0, 0.0, 105.0),  # its limit
-        ("B", "SELL", 400.0, 0.0),  # the bid, 49, less 2 of commission
+        # the bid, 49, less 2 of commission, 400 x 0.000195 to FINRA and 19,600 x 27.80 per million to the SEC
+        ("B", "SELL", 400.0, 0.0),
         ("B", "SELL", 10.0, 10.0),  # filled
-        ("E", "BUY", 100.0, 0.0),  # 10.1 x 1.2
+        ("E", "BUY", 100.0, 0.0),  # 10.1 and a fee of 3 euros, the minimum, x 1.2
     )
     found = cash_effect(orders, parse_quotes(QUOTES), "USD", {"EUR": 1.2})
-    assert found.tolist() == pytest.approx([-6_061.0, -1_001.0, -1_051.0, 19_598.0, 0.0, -1_213.0])
+    assert found.tolist() == pytest.approx([-6_061.0, -1_001.0, -1_051.0, 19_597.37712, 0.0, -1_215.6])
 
 
 def test_a_buy_without_a_price_costs_its_limit_or_an_unknown_amount_and_a_sell_brings_nothing():
@@ -129,7 +130,8 @@ def test_working_buys_of_anybody_take_cash_and_only_our_own_sells_bring_it():
     # 6,000 - 5,000 - 1 = 999 without working orders
     assert after(("A", "BUY", 5.0, 0.0), is_own=True) == 999.0 - 501.0
     assert after(("A", "BUY", 5.0, 0.0), is_own=False) == 999.0 - 501.0
-    assert after(("A", "SELL", 5.0, 0.0), is_own=True) == 999.0 + 499.0
+    # A sell pays 5 x 0.000195 to FINRA and 500 x 27.80 per million to the SEC too.
+    assert after(("A", "SELL", 5.0, 0.0), is_own=True) == 999.0 + 499.0 - 0.014875
     assert after(("A", "SELL", 5.0, 0.0), is_own=False) == 999.0
     blocked = sx.check_orders(buy, None, state_of(orders_of(("Z", "BUY", 5.0, 0.0)), **options))
     assert blocked["reasons"].tolist() == ["insufficient_cash"]  # what it costs is unknown

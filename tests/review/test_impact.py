@@ -54,10 +54,11 @@ def test_totals_of_all_orders():
             "net": 1_700.0,
             "turnover": 0.23,  # 2,300 of 10,000
             # the ask, the limit, the bid; 1 of fees for each
-            "cash": 8_800.0 - 10 * 100.01 - 20 * 50.5 + 10 * 29.99 - 3.0,
+            # and on the sell 10 x 0.000195 to FINRA and 299.90 x 27.80 per million to the SEC
+            "cash": 8_800.0 - 10 * 100.01 - 20 * 50.5 + 10 * 29.99 - 3.01028722,
             "gross": 0.29,  # 1,000 + 1,000 + 30 x 30 of 10,000
             "net_exposure": 0.29,
-            "estimated_fees": 3.0,
+            "estimated_fees": 3.01028722,
             "estimated_spread_cost": 0.01 * 10
             + 0.01 * 20
             + 0.01 * 10,  # the limit is marketable: it pays the spread too
@@ -75,11 +76,11 @@ def test_totals_of_no_orders_are_the_present_positions():
 
 
 def test_cash_equals_the_figure_of_the_cash_check():
-    # All three are sent: 8,800 - 1,000.10 - 1,010 + 299.90 - 3 = 7,086.80. A cent more: both buys are blocked.
-    checked, impact = compute(limits=sx.Limits(min_cash_after=7_086.8))
+    # All are sent: 8,800 - 1,000.10 - 1,010 + 299.90 - 3.010287 = 7,086.789713. A cent more: both buys blocked.
+    checked, impact = compute(limits=sx.Limits(min_cash_after=7_086.78))
     assert (checked["verdict"] == "pass").all()
-    assert impact.totals(np.array([True] * 3))["cash"] == 7_086.8
-    checked, _ = compute(limits=sx.Limits(min_cash_after=7_086.81))
+    assert impact.totals(np.array([True] * 3))["cash"] == 7_086.789713
+    checked, _ = compute(limits=sx.Limits(min_cash_after=7_086.79))
     assert checked["verdict"].tolist() == ["block", "block", "warn"]  # a sell that was to fund them
 
 

@@ -289,6 +289,11 @@ SAME_VALUE = {
 }
 
 
+# Their fees in US dollars: 2,200 x 0.005; 0.05 % of 176,000 euros; of 200,000 francs; of 176,000 pounds, with
+# stamp duty of 0.5 % and 1.50 of PTM levy; 0.08 % of 28,160,000 yen.
+FEES = {"USD": 11.0, "EUR": 88.0 * 1.25, "CHF": 100.0 * 1.1, "GBP": 969.5 * 1.25, "JPY": 22_528 * 0.0078125}
+
+
 @pytest.mark.parametrize("currency", SAME_VALUE)
 @pytest.mark.parametrize(
     ("name", "at", "code"),
@@ -297,7 +302,7 @@ SAME_VALUE = {
         ("max_total_notional", 220_000.0, "max_total_notional"),
         ("max_position_ratio", 0.22, "max_position_ratio"),
         ("max_gross", 0.22, "max_gross"),
-        # 1,000,000 less the order and its fee: half a cent a share, at least 1 dollar, at most 1 % of the value.
+        # 1,000,000 less the order and its fees
         ("min_cash_after", None, "insufficient_cash"),
     ],
 )
@@ -311,7 +316,7 @@ def test_each_limit_blocks_at_the_same_value_in_every_currency(currency, name, a
         "fx": {currency: rate} if currency != "USD" else None,
     }
     if at is None:
-        at = 1_000_000.0 - 220_000.0 - 0.005 * quantity
+        at = 1_000_000.0 - 220_000.0 - FEES[currency]
         passes, blocks = Limits(min_cash_after=at), Limits(min_cash_after=at + 0.01)
     else:
         passes, blocks = Limits(**{name: at}), Limits(**{name: at * 0.9999})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stocklean_exec.errors import InputError
 from stocklean_exec.fees import IBKR_US_FIXED
-from stocklean_exec.portfolio.order_costs import commissions
+from stocklean_exec.portfolio.order_costs import OrderFees
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
 from stocklean_exec.risk.rules import CheckContext, find
 from stocklean_exec.schema.order_input import parse_orders
@@ -122,13 +122,14 @@ def test_a_blocked_sell_does_not_make_room_under_the_gross_limit():
 
 def test_a_sell_limit_above_the_market_does_not_pay_for_buys():
     # 10 sold at the market's 100 bring 1,000 and not 2,000; 15 bought cost 1,500; commissions are 1 each.
+    # The sell pays 10 x 0.000195 to FINRA and 1,000 x 27.80 per million to the SEC.
     checked = check_orders(
         orders_of(("AAA", "SELL", 10, 200.0), ("BBB", "BUY", 15)),
         positions={"AAA": 10},
         quotes={"AAA": 100.0, "BBB": 100.0},
         cash=0.0,
     )
-    assert verdict_of(checked, "insufficient_cash", 1) == ("block", 0.0, -502.0)
+    assert verdict_of(checked, "insufficient_cash", 1) == ("block", 0.0, -502.02975)
 
 
 def test_gross_exposure_counts_longs_shorts_and_untraded_holdings():
@@ -191,11 +192,11 @@ def test_cash_must_pay_for_the_buys_and_their_fees(cash, verdict):
 
 
 def test_the_sells_pay_for_the_buys():
-    # 100 + 20 x 50 - 10 x 100 - 2 x 1.00 of fees = 98.
+    # 100 + 20 x 50 - 10 x 100 - 2 x 1.00 of commission = 98; levies 20 x 0.000195 and 1,000 x 27.80 per million.
     frame = orders_of(("OLD", "SELL", 20), ("SPY", "BUY", 10))
     checked = check_orders(frame, positions={"OLD": 20}, quotes={"OLD": 50.0, "SPY": 100.0}, cash=100.0)
     assert checked["verdict"].tolist() == ["pass", "pass"]
-    assert verdict_of(checked, "insufficient_cash") == ("pass", 0.0, 98.0)
+    assert verdict_of(checked, "insufficient_cash") == ("pass", 0.0, 97.9683)
 
 
 def test_the_proceeds_of_a_sell_that_is_blocked_pay_for_nothing():
@@ -461,4 +462,5 @@ def test_a_refused_row_without_a_reason_is_blocked_too():
 )
 def test_vectorised_fees_equal_those_of_single_orders(orders):
     quantity, price = (np.array(values) for values in zip(*orders, strict=True))
-    assert commissions(quantity, price).tolist() == [IBKR_US_FIXED.order(*order) for order in orders]
+    fees = OrderFees.of(["USD"] * len(orders)).estimate(np.ones(len(orders), dtype=bool), quantity, price)
+    assert fees.tolist() == [IBKR_US_FIXED.order(*order) for order in orders]

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.exchange.accounts import CASH
-from stocklean_exec.simulator.exchange.commissions import commission_on_total
 from stocklean_exec.simulator.exchange.order_validation import LIMITED, Refusal
+from stocklean_exec.tariff_table import tariff_for
 
 if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.accounts import Account
@@ -110,5 +110,7 @@ def _cost(context: VenueContext, request: OrderRequest, contract: Contract, quan
         price, buffer = ask if ask > 0 else context.price_of(contract.key), context.switches.market_buffer
     value = quantity * contract.money(price)
     # The commission of a pair is in the base currency, and small: it is not part of the check.
-    commission = 0.0 if contract.is_pair else commission_on_total(contract.currency, quantity, value)
-    return value * (1 + buffer) + commission
+    if contract.is_pair:
+        return value * (1 + buffer)
+    tariff = tariff_for(contract.currency, primary_exchange=contract.primary_exchange)
+    return value * (1 + buffer) + tariff.commission(quantity, value)

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.exchange.accounts import Account, Position
 from stocklean_exec.simulator.exchange.calendar import settlement
-from stocklean_exec.simulator.exchange.commissions import next_commission
 from stocklean_exec.simulator.exchange.contracts import Contract
 from stocklean_exec.simulator.exchange.currency_pairs import pair_commission
 from stocklean_exec.simulator.exchange.orders import Fill, Order
 from stocklean_exec.simulator.exchange.rates import Rates
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.protocol.requests import ContractSpec
+from stocklean_exec.tariff_table import tariff_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -208,7 +208,7 @@ class Ledger:
     # executions
 
     def execute(self, order: Order, quantity: float, price: float, at: float, liquidity: int) -> Fill:
-        """Book an execution: order, account, commission, journal."""
+        """Book an execution: order, account, commission by the market's tariff without its levies, journal."""
         commission = self._next_commission(order, quantity, price)
         order.filled = round(order.filled + quantity, 8)
         order.value += quantity * price
@@ -241,8 +241,8 @@ class Ledger:
     def _next_commission(self, order: Order, quantity: float, price: float) -> float:
         contract, money = order.contract, order.contract.money
         if not contract.is_pair:
-            filled = (order.filled, money(order.value))
-            return next_commission(contract.currency, filled, quantity, money(price))
+            tariff = tariff_for(contract.currency, primary_exchange=contract.primary_exchange)
+            return tariff.next_execution((order.filled, money(order.value)), quantity, money(price))
         order.commission_currency = self._rates.base
         before, after = (
             pair_commission(self._rates, contract.symbol, units)

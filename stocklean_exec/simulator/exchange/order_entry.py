@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.exchange import order_validation
-from stocklean_exec.simulator.exchange.commissions import commission_on_total
 from stocklean_exec.simulator.exchange.currency_pairs import MINIMA, pair_commission
 from stocklean_exec.simulator.exchange.funds import refusal_of_funds, rejected
 from stocklean_exec.simulator.exchange.order_validation import Refusal
 from stocklean_exec.simulator.exchange.orders import Order, preview_fields
+from stocklean_exec.tariff_table import tariff_for
 
 if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.account_service import AccountService
@@ -167,10 +167,12 @@ class OrderEntry:
         order = self._new(session.client_id, request, contract)
         limited = request.order_type in order_validation.LIMITED
         price = contract.money(request.limit_price if limited else self._context.price_of(contract.key))
-        commission = commission_on_total(contract.currency, request.quantity, request.quantity * price)
         if contract.is_pair:
             order.commission_currency = self._context.rates.base
             commission = pair_commission(self._context.rates, contract.symbol, request.quantity)
+        else:
+            tariff = tariff_for(contract.currency, primary_exchange=contract.primary_exchange)
+            commission = round(tariff.commission(request.quantity, request.quantity * price), 6)
         margins = self._account_service.margins(order, price)
         session.send("openOrder", preview_fields(order, margins, commission), order.attributes())
 

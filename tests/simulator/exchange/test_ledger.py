@@ -1,6 +1,9 @@
 """The ledger of a venue; ids in the format of TWS."""
 
 import re
+from dataclasses import replace
+
+import pytest
 
 from stocklean_exec.simulator.exchange.accounts import Account
 from stocklean_exec.simulator.exchange.journal import Journal
@@ -57,3 +60,22 @@ def test_an_execution_is_routed_to_the_exchange_of_its_order(connect):
     assert requested[17] == "IEX"
     smart = next(fields for fields in peer.place(2) if fields[0] == "11")
     assert smart[17] in {"ISLAND", "ARCA", "BATS", "IEX", "EDGEA", "NYSE"}
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "first", "second"),
+    [
+        ("USD", 390.0, 1.0, 0.0),  # 10 and 20 shares, at the minimum in all
+        ("JPY", 3_000.0, 80.0, 0.0),  # 0.08 % of 90,000 is 72, below the minimum
+        ("JPY", 30_000.0, 240.0, 480.0),
+        ("GBP", 1_000.0, 5.0, 10.0),  # 0.05 %; stamp duty is not charged
+    ],
+)
+def test_an_execution_pays_the_commission_of_its_currency_without_levies(connect, currency, price, first, second):
+    peer = connect()
+    peer.place(1, order_type="LMT", limit="390.00")
+    ledger = peer.venue.ledger
+    order = ledger.find(1, 1)
+    order.contract = replace(order.contract, currency=currency)
+    fees = [ledger.execute(order, quantity, price, 0.0, 2).commission for quantity in (10.0, 20.0)]
+    assert fees == [first, second]
