@@ -422,7 +422,10 @@ class MockBroker(Broker):
 
     def _rejected(self, order: _Working, code: str, message: str | None) -> None:
         order.ended = True
-        self._publish(order, OrderEvent("rejected", code=code, message=message))
+        filled, remaining = order.filled, order.remaining
+        self._publish(
+            order, OrderEvent("rejected", code=code, message=message, filled=filled, remaining=remaining)
+        )
 
     def _publish(self, order: _Working, event: OrderEvent) -> None:
         ticket = order.ticket

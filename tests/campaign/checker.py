@@ -85,7 +85,7 @@ EXPLAINED_BY: tuple[tuple[str, set[str]], ...] = (
     (r"has reset its order ids", {"ids_reset"}),
     (r"was accepted after its id", _LOSES_ORDERS | {"venue_killed"}),
     (r"is used up", _LOSES_ORDERS | _HIDES | {"ids_of_received"}),
-    (r"known before, and|reports it filled|more filled than there are", _HIDES | {"script busted"}),
+    (r"known before, and|reports it filled|ended at the broker", _HIDES | {"script busted"}),
     (r"the submission failed", {"half_open", "stalled"}),
 )
 """Why an order may be UNKNOWN at the end: words of its reason, and the faults of the run that allow for them."""

@@ -267,7 +267,7 @@ CASES = {
     ),
     # ended, or never meant to be sent
     "filled": ([INTENT, SENT, FILL_4, FILL_6], NOTHING, {}, "leave", ""),
-    "cancelled": ([INTENT, SENT, OrderEvent("status", status="CANCELLED")], NOTHING, {}, "leave", ""),
+    "cancelled": ([INTENT, SENT, OrderEvent("status", status="CANCELLED", filled=0.0)], NOTHING, {}, "leave", ""),
     "rejected": ([INTENT, SENT, OrderEvent("rejected", code="201")], NOTHING, {}, "leave", ""),
     "refused": ([OrderEvent("refused", code="limit")], NOTHING, {}, "leave", ""),
     "not approved": ([OrderEvent("not_approved")], NOTHING, {}, "leave", ""),

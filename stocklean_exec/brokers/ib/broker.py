@@ -573,7 +573,7 @@ class IBBroker(Broker):
         self._in_background(self._catch_up)
 
     def on_inactive(self) -> None:
-        """Find out whether an order that TWS shows as Inactive has ended."""
+        """Find out whether an order has ended that TWS shows as Inactive, or as ended without its fills."""
         self._in_background(self._explain_inactive)
 
     def _in_background(self, work: Callable[[Connection], Coroutine[Any, Any, None]]) -> None:
@@ -587,7 +587,10 @@ class IBBroker(Broker):
         orders = self._tracker.unexplained_inactive_orders()
         if orders:
             with suppress(BrokerError):
-                await connection.completed_orders()
+                if any(order.events.is_end_reported for order in orders):
+                    await connection.collect_reports()  # its executions too
+                else:
+                    await connection.completed_orders()
             self._tracker.put_aside(orders)
 
     async def _catch_up(self, connection: Connection) -> None:

@@ -88,7 +88,7 @@ class ConnectionOwner(Protocol):
         """An order id was used before: perhaps by the order itself (103)."""
 
     def on_inactive(self) -> None:
-        """An order is shown as Inactive, which can mean several things."""
+        """An order may have ended: it is shown as Inactive, or as ended without its fills."""
 
 
 class Connection:
@@ -509,8 +509,12 @@ class Connection:
         if code == _CLIENT_ID_IN_USE:
             self.note_cause(str(code))
         if number > 0:
-            if not is_request and self.tracker.on_message(number, code, text) and code == ID_USED_UP:
+            if is_request or not self.tracker.on_message(number, code, text):
+                return
+            if code == ID_USED_UP:
                 self._owner.on_duplicate_id()
+            elif self.tracker.unexplained_inactive_orders():
+                self._owner.on_inactive()
         elif code in LINK_LOST:
             self.is_cut = True
             self._restored.clear()

@@ -58,8 +58,8 @@ class OwnOrder:
     Its state is derived from the events published about it, by the same rules as the blotter's. Its own fields
     say only what no event says: ``sent``, whether it was submitted on a connection of this broker or of its
     record; ``is_resend``, submitted once more with the id it has; ``unexplained_inactive``, TWS shows it as
-    Inactive and has not said why; ``put_aside``, TWS does not list it as completed either, so that it may come
-    back.
+    Inactive and has not said why, or as ended and has not said with how many shares filled; ``put_aside``, TWS
+    does not list it as completed either, so that it may come back.
     """
 
     client_order_id: str
@@ -221,7 +221,7 @@ class OrderTracker:
         self._busy.add(order.client_order_id)
 
     def unexplained_inactive_orders(self) -> list[OwnOrder]:
-        """Orders that TWS shows as Inactive without a reason: they are rejected, ended, or put aside."""
+        """Orders that may have ended: Inactive without a reason, or ended without a count of filled shares."""
         return [order for order in self._by_ref.values() if order.unexplained_inactive and not order.ended]
 
     def put_aside(self, orders: list[OwnOrder]) -> None:
@@ -229,9 +229,10 @@ class OrderTracker:
         for order in orders:
             if order.unexplained_inactive and not order.ended:
                 order.put_aside, order.unexplained_inactive = True, False
-                self._publish(
-                    order, OrderEvent("message", code="Inactive", message="put aside by TWS; it may come back")
-                )
+                text, code = "put aside by TWS; it may come back", "Inactive"
+                if order.events.is_end_reported:
+                    text, code = "TWS has reported its end, and not all of its fills", "end_unconfirmed"
+                self._publish(order, OrderEvent("message", code=code, message=text))
 
     def request_cancel(self, order: OwnOrder) -> None:
         """Publish that the cancel of an order is requested."""
@@ -344,6 +345,7 @@ class OrderTracker:
         if order.is_resend and code == ID_USED_UP:  # the first submission has arrived after all
             event = OrderEvent("message", code=str(code), message=text)
         self._publish(order, event)
+        order.unexplained_inactive |= order.events.is_end_reported and not order.ended
         return True
 
     def on_completed(
@@ -369,6 +371,7 @@ class OrderTracker:
             said = f"TWS lists it as completed ({word}), and does not report how many shares were filled"
             event = OrderEvent("message", code="completed", message=said)
         if not order.ended or order.events.is_beyond_reports(filled):
+            order.put_aside = False
             self._publish(order, event)
 
     # -- orphans ---------------------------------------------------------------------------------------------

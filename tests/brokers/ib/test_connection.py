@@ -197,6 +197,9 @@ class ConnectionListener:
         self.causes.append((number, code))
         return number == 5
 
+    def unexplained_inactive_orders(self):
+        return []
+
 
 def published(work):
     """Run ``work(connection, owner)`` on one that was never opened; return what its tracker received."""

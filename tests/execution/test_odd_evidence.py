@@ -1,0 +1,97 @@
+"""Runs whose evidence is late, partial, old or odd: the real client over the wire of the simulator."""
+
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.simulator import Simulator
+from tests.wire_market import MARKET, approved_of, connect
+
+LIMIT_100 = [("SPY", "BUY", 100.0, "LMT", 390.0)]  # below the market: it rests until the scenario fills it
+
+
+def venue_with(steps, *faults, **options):
+    """Start a venue that treats the order in SPY by ``steps``, and changes its messages by ``faults``."""
+    scenario = {"order": [{"symbol": "SPY", "steps": steps}], "fault": list(faults)}
+    return Simulator(seed=7, quotes=MARKET, clock="brisk", scenario=scenario, **options)
+
+
+def outcome(states):
+    """Status, filled shares and reason of the only order."""
+    (row,) = states[["status", "filled_quantity", "reason"]].fillna("").to_numpy().tolist()
+    return row
+
+
+def rest_of(blotter):
+    rest = sx.residual_orders("r", blotter, quotes=MARKET)
+    return rest[["quantity", "status", "reason"]].fillna("").to_numpy().tolist()
+
+
+# -- what is final must be proved final --------------------------------------------------------------------------
+
+FILLED_60 = {"on": "orderStatus", "do": "edit", "set": {"status": "Filled", "filled": "60", "remaining": "0"}}
+"""TWS's status of an order that a person made as small as what was filled."""
+
+
+@pytest.mark.slow
+def test_an_order_made_smaller_in_tws_has_ended_with_what_was_filled():
+    faults = [
+        *({**FILLED_60, "nth": number} for number in (2, 3, 4)),
+        {"on": "error", "do": "omit"},
+        {"on": "completedOrder", "do": "edit", "set": {"status": "Filled"}},
+    ]
+    steps = [{"fill": 60, "price": 390.0}, {"cancel": True}]
+    with venue_with(steps, *faults) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=30)
+        assert outcome(states) == ["CANCELLED", 60.0, "quantity_reduced"]
+        assert blotter.runs()["message"].tolist() == ["all orders have ended"]
+        assert rest_of(blotter) == [[40.0, "NEW", ""]]
+
+
+@pytest.mark.slow
+def test_an_order_made_smaller_in_tws_is_open_while_executions_of_it_are_missing():
+    faults = [
+        *({**FILLED_60, "nth": number} for number in (2, 3, 4)),
+        {"on": "error", "do": "omit"},
+        {"on": "completedOrder", "do": "edit", "set": {"status": "Filled"}},
+        {"on": "execDetails", "do": "omit", "times": 50},
+    ]
+    steps = [{"fill": 60, "price": 390.0}, {"cancel": True}]
+    with venue_with(steps, *faults) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=0.2)
+        assert outcome(states)[:2] == ["UNKNOWN", 0.0]
+        assert rest_of(blotter) == [[40.0, "REJECTED", "order_unresolved"]]
+
+
+@pytest.mark.slow
+def test_an_order_whose_only_execution_is_withdrawn_has_ended_without_a_fill():
+    steps = [{"fill": 100, "price": 390.0}, {"wait": 3}, {"bust": True}]
+    with venue_with(steps) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=5)
+        for _ in range(20):  # until the correction has been made
+            states = sx.resume("r", broker, blotter, timeout=5)
+            if outcome(states)[0] != "FILLED":
+                break
+        assert outcome(states) == ["CANCELLED", 0.0, "executions_corrected"]
+        assert rest_of(blotter) == [[100.0, "NEW", ""]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("completed", "expected"),
+    [
+        ([], ["CANCELLED", 30.0, "202"]),
+        ([{"on": "completedOrder", "do": "omit", "times": 50}], ["UNKNOWN", 30.0]),
+    ],
+)
+def test_a_cancel_that_does_not_say_how_much_was_filled_ends_an_order_only_with_its_completed_order(
+    completed, expected
+):
+    # 202 comes, and the status with the filled shares is lost.
+    faults = [{"on": "orderStatus", "do": "omit", "nth": number} for number in (3, 4, 5, 6)]
+    steps = [{"fill": 30, "price": 390.0}, {"cancel": True}]
+    with venue_with(steps, *faults, *completed) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        states = sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=30)
+        assert outcome(states)[: len(expected)] == expected
+        if expected[0] == "UNKNOWN":
+            assert "has not reported how many shares were filled; resume with client id 7" in outcome(states)[2]
+            assert rest_of(blotter) == [[70.0, "REJECTED", "order_unresolved"]]
