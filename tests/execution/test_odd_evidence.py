@@ -95,3 +95,25 @@ def test_a_cancel_that_does_not_say_how_much_was_filled_ends_an_order_only_with_
         if expected[0] == "UNKNOWN":
             assert "has not reported how many shares were filled; resume with client id 7" in outcome(states)[2]
             assert rest_of(blotter) == [[70.0, "REJECTED", "order_unresolved"]]
+
+
+# -- evidence belongs to the order, whoever listened when it came -----------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [False, True])
+def test_reports_that_came_while_the_blotter_was_closed_are_recorded_when_the_run_is_resumed(end, tmp_path):
+    file = tmp_path / "paper.duckdb"
+    with Simulator(seed=7, quotes=MARKET, clock="brisk") as venue, connect(venue) as broker:
+        with sx.open_blotter(file) as blotter:
+            sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=0.2)
+        venue.event("fill", symbol="SPY", quantity=60, price=389.0)
+        if end:
+            venue.event("cancel", symbol="SPY")
+        while len(broker.orphans.query("kind == 'commission'")) == 0:  # the broker has the reports, and nobody else
+            broker.nav()
+        for _ in range(2):
+            with sx.open_blotter(file) as blotter:
+                (state,) = sx.resume("r", broker, blotter, timeout=0.2).to_dict("records")
+            expected = ("CANCELLED" if end else "PARTIAL", 60.0, 1.0)
+            assert (state["status"], state["filled_quantity"], state["commission"]) == expected

@@ -59,7 +59,8 @@ class OwnOrder:
     say only what no event says: ``sent``, whether it was submitted on a connection of this broker or of its
     record; ``is_resend``, submitted once more with the id it has; ``unexplained_inactive``, TWS shows it as
     Inactive and has not said why, or as ended and has not said with how many shares filled; ``put_aside``, TWS
-    does not list it as completed either, so that it may come back.
+    does not list it as completed either, so that it may come back; ``follower``, the subscriber of its run when it
+    was first tracked.
     """
 
     client_order_id: str
@@ -72,6 +73,7 @@ class OwnOrder:
     is_resend: bool = False
     unexplained_inactive: bool = False
     put_aside: bool = False
+    follower: Callable[..., None] | None = None
     published: set[tuple[object, ...]] = field(default_factory=set)
     events: OrderAccumulator = field(default_factory=OrderAccumulator)
     _ended: bool | None = None
@@ -133,17 +135,24 @@ class OrderTracker:
     def reserve(self, ticket: Ticket, order_id: int, client_id: int) -> None:
         """Reserve an order id for ``ticket``."""
         order = OwnOrder(ticket.client_order_id, ticket.run_id, ticket.quantity, order_id, client_id)
+        order.follower = self._followers.get(ticket.run_id)
         self._by_ref[ticket.client_order_id] = order
         self._by_id[order_id] = order
 
     def adopt(self, run_id: str, known: OrderHistory, *, ids_hold: bool) -> None:
         """Track an order that an earlier connection sent, from what is on record about it.
 
-        ``ids_hold``: TWS has not restarted its order ids, so that this order's id still identifies it.
+        An order that is tracked already is tracked from its record again if another subscriber follows its run: the
+        earlier one may have been gone when reports came, and what is not on record must be published once more.
+
+        Parameters
+        ----------
+        ids_hold : TWS has not restarted its order ids, so that this order's id still identifies it
         """
         sent = known.last_sending
         here = self._by_ref.get(known.client_order_id)
-        if here is not None and here.run_id is not None:
+        follower = self._followers.get(run_id)
+        if here is not None and here.run_id is not None and (here.follower == follower or not here.sent):
             return
         order = OwnOrder(
             known.client_order_id,
@@ -152,6 +161,7 @@ class OrderTracker:
             (sent.order_id or 0) if sent else 0,
             (sent.client_id or 0) if sent else 0,
             sent=True,
+            follower=follower,
         )
         for event in known.events:
             self._add_recorded(order, event)
@@ -163,11 +173,12 @@ class OrderTracker:
         self._note_busy(order)
 
     def _replace(self, met: OwnOrder, order: OwnOrder) -> None:
-        """Match reports to an adopted order that was found at TWS before its run was known.
+        """Match reports to an adopted order that was tracked before, without its run or for another subscriber.
 
-        Its earlier reports were not recorded. They are requested from TWS again; then its executions count, and
+        Its earlier reports may not be recorded. They are requested from TWS again; then its executions count, and
         their commissions are missing until they are reported again.
         """
+        order.is_resend = met.is_resend
         self._by_execution = {name: one for name, one in self._by_execution.items() if one is not met}
         self._by_id = {number: order if one is met else one for number, one in self._by_id.items()}
         if met.perm_id is not None and order.perm_id is None:
