@@ -1,5 +1,8 @@
 """Runs whose evidence is late, partial, old or odd: the real client over the wire of the simulator."""
 
+import time
+from contextlib import suppress
+
 import pytest
 
 import stocklean_exec as sx
@@ -9,10 +12,10 @@ from tests.wire_market import MARKET, approved_of, connect
 LIMIT_100 = [("SPY", "BUY", 100.0, "LMT", 390.0)]  # below the market: it rests until the scenario fills it
 
 
-def venue_with(steps, *faults, **options):
+def venue_with(steps, *faults, **switches):
     """Start a venue that treats the order in SPY by ``steps``, and changes its messages by ``faults``."""
-    scenario = {"order": [{"symbol": "SPY", "steps": steps}], "fault": list(faults)}
-    return Simulator(seed=7, quotes=MARKET, clock="brisk", scenario=scenario, **options)
+    scenario = {"order": [{"symbol": "SPY", "steps": steps}], "fault": list(faults), "switches": switches}
+    return Simulator(seed=7, quotes=MARKET, clock="brisk", scenario=scenario)
 
 
 def outcome(states):
@@ -110,10 +113,52 @@ def test_reports_that_came_while_the_blotter_was_closed_are_recorded_when_the_ru
         venue.event("fill", symbol="SPY", quantity=60, price=389.0)
         if end:
             venue.event("cancel", symbol="SPY")
-        while len(broker.orphans.query("kind == 'commission'")) == 0:  # the broker has the reports, and nobody else
+        while not broker.orphans["kind"].eq("commission").any():  # the broker has them, and nobody else
             broker.nav()
         for _ in range(2):
             with sx.open_blotter(file) as blotter:
                 (state,) = sx.resume("r", broker, blotter, timeout=0.2).to_dict("records")
             expected = ("CANCELLED" if end else "PARTIAL", 60.0, 1.0)
             assert (state["status"], state["filled_quantity"], state["commission"]) == expected
+
+
+# -- messages that cannot be read -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("message", "damage"),
+    [("openOrder", {"lmtPrice": "?", "totalQuantity": "?"}), ("execDetails", {"price": "?"})],
+)
+def test_an_order_of_another_program_that_cannot_be_read_stops_no_run(message, damage):
+    faults = [{"on": message, "symbol": "TLT", "do": "edit", "set": damage, "times": 1000}]
+    steps = [{"fill": 100, "price": 390.0}]
+    with (
+        venue_with(steps, *faults, executions="all") as venue,
+        connect(venue, client_id=9) as other,
+        sx.open_blotter() as theirs,
+        connect(venue) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        rows = [("TLT", "BUY", 5.0, "LMT", 50.0) if message == "openOrder" else ("TLT", "BUY", 5.0, "MKT")]
+        with suppress(sx.BrokerError):
+            sx.submit_orders(approved_of(rows, "theirs"), other, theirs, timeout=0.1)
+        states = sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=5)
+        assert outcome(states)[:2] == ["FILLED", 100.0]
+        assert (broker.fault, broker.session) == ("", 1)
+
+
+@pytest.mark.slow
+def test_a_report_of_ours_that_can_never_be_read_ends_the_run_within_its_timeout():
+    faults = [{"on": "execDetails", "do": "edit", "set": {"shares": "many"}, "times": 1000}]
+    with (
+        venue_with([{"fill": 100, "price": 390.0}], *faults) as venue,
+        connect(venue) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        began = time.monotonic()
+        with pytest.raises(sx.BrokerError, match=r"execDetails of r-SPY-BUY\) cannot be read.*resume r continues"):
+            sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=2)
+        assert time.monotonic() - began < 20  # a loaded machine; reconnecting went on for ever
+        assert broker.session < 12  # the pauses grow
+        assert outcome(blotter.orders())[0] in ("UNKNOWN", "SUBMITTED")

@@ -127,6 +127,7 @@ class IBBroker(Broker):
         )
         self._background: set[asyncio.Task[None]] = set()
         self._last_id = 0
+        self._failure = ""
         self._base_currency = ""
         self._connection: Connection | None = None
         self._loop: BackgroundLoop | None = BackgroundLoop("stocklean-ib")
@@ -350,12 +351,13 @@ class IBBroker(Broker):
     async def _connect(self) -> str:
         await self._disconnect()
         self._market.forget_connection()
+        self._failure = ""
         connection = Connection(self._endpoint, self._tracker, self._pacer, self)
         await connection.connect()
         try:
             account = choose_account(connection.accounts, getattr(self, "account", self._endpoint.account))
             check_account(account, connection.accounts, self._allow_live, os.environ)
-            self._connection, self.fault = connection, ""
+            self._connection, self.fault = connection, self._failure
             if self._tracker.working():
                 await self._catch_up(connection)
         except BaseException:
@@ -370,13 +372,17 @@ class IBBroker(Broker):
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + seconds, _FIRST_PAUSE
         while self.fault or self._connection is None:
+            cause: Exception | None = None
             try:
                 await self._connect()
             except ConnectionLostError as error:
-                if loop.time() + pause > deadline:
-                    raise ConnectionLostError(f"{error} (tried for {seconds:g} s)") from error
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                cause = error
+            if cause is None and not self.fault:
+                break
+            if loop.time() + pause > deadline:  # also if TWS repeats a report that cannot be read
+                raise ConnectionLostError(f"{cause or self.fault} (tried for {seconds:g} s)") from cause
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         await self._require_connection().restored(max(deadline - loop.time(), 0.0))
 
     async def _ping(self) -> None:
@@ -551,7 +557,8 @@ class IBBroker(Broker):
 
     def on_failure(self, what: str, error: BaseException) -> None:
         """A report of TWS may be lost: nothing is sent until the next connection."""
-        self.fault = f"{what} ({type(error).__name__}); broker.reconnect() requests everything again"
+        self._failure = f"{what} ({type(error).__name__}: {error}); broker.reconnect() requests everything again"
+        self.fault = self._failure
         self._tracker.broadcast("report_lost", self.fault)
 
     def on_lost(self) -> None:

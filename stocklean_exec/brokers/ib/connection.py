@@ -421,6 +421,16 @@ class Connection:
         """A report may be lost: note it, and stop sending."""
         self._owner.on_failure(what, error)
 
+    def is_foreign(self, client_id: int, perm_id: int, order_ref: str) -> bool:
+        """Whether an order is of another program, or placed by hand."""
+        if self.tracker.knows(perm_id, order_ref):
+            return False
+        return client_id != self.place.client_id or not order_ref
+
+    def is_own_execution(self, exec_id: str) -> bool:
+        """Whether an execution of one of our orders has this id."""
+        return self.tracker.has_execution(exec_id)
+
     def on_next_id(self, order_id: int) -> None:
         """The next order id of this client; the first one decides whether the ids of our orders still hold."""
         if not self.next_id:

@@ -142,8 +142,8 @@ class OrderTracker:
     def adopt(self, run_id: str, known: OrderHistory, *, ids_hold: bool) -> None:
         """Track an order that an earlier connection sent, from what is on record about it.
 
-        An order that is tracked already is tracked from its record again if another subscriber follows its run: the
-        earlier one may have been gone when reports came, and what is not on record must be published once more.
+        An order that is tracked already is tracked from its record again if another subscriber follows its run:
+        the earlier one may have been gone when reports came, and what is not on record must be published again.
 
         Parameters
         ----------
@@ -213,6 +213,14 @@ class OrderTracker:
     def executions(self) -> frozenset[str]:
         """Ids of the executions that TWS has reported since then."""
         return frozenset(self._exec_ids)
+
+    def knows(self, perm_id: int, order_ref: str) -> bool:
+        """Whether one of our orders has this perm id or reference."""
+        return self._match(0, order_ref, perm_id) is not None
+
+    def has_execution(self, exec_id: str) -> bool:
+        """Whether an execution of one of our orders has this id."""
+        return exec_id in self._by_execution
 
     def find(self, client_order_id: str) -> OwnOrder | None:
         """Look up the order of a client order id."""
@@ -317,11 +325,22 @@ class OrderTracker:
         self._publish_once(order, event, (event.kind, event.status, event.code, event.filled, event.remaining))
 
     def on_execution(self, execution: TwsExecution, *, ours: bool) -> None:
-        """An execDetails message, live or requested."""
-        event = execution_event(execution)
+        """An execDetails message, live or requested; one of an order of others is skipped if it makes no sense.
+
+        Raises
+        ------
+        ValueError
+            It is of an order of ours, and has no id, no side, or numbers that no execution has.
+        """
         self._refs.add(execution.order_ref)
         self._exec_ids.add(execution.exec_id)
         order = self._match(execution.order_id if ours else 0, execution.order_ref, execution.perm_id)
+        try:
+            event = execution_event(execution)
+        except ValueError:
+            if order is None:
+                return
+            raise
         if order is None:
             found = event._replace(order_id=execution.order_id, client_id=execution.client_id)
             self._keep_orphan(found, execution.perm_id, execution.order_ref)
