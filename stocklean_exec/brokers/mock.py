@@ -211,6 +211,7 @@ class MockBroker(Broker):
             "filled_quantity": "float64",
             "order_type": "str",
             "limit_price": "float64",
+            "tif": "str",
         }
         rows = [
             (
@@ -221,6 +222,7 @@ class MockBroker(Broker):
                 order.filled,
                 order.ticket.order_type,
                 order.ticket.limit_price,
+                order.ticket.tif,
             )
             for order in self._orders.values()
             if not order.ended

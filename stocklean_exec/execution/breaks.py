@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -35,6 +35,7 @@ DIFFERENCES = {
 }
 """Columns of the table of differences; ``difference`` is broker minus blotter."""
 
+_PRICE = 1e-9  # part of a price; rounding of doubles, far below any tick
 _SHARES = 1e-6  # tolerance in shares; a stated choice, far below any tradable fraction
 _RATE_BAND = 0.05  # part of a foreign trade's value by which its exchange rate may have moved; as in submission
 _CENT = 0.01  # tolerance in currency for each fill; a stated choice, as amounts are rounded to cents
@@ -75,6 +76,7 @@ def compare(books: Books) -> pd.DataFrame:
     rows = [
         *_open_orders(books),
         *_fills(books),
+        *_fills_beyond_limits(books),
         *_foreign_executions(books),
         *_positions(books),
         *_cash(books),
@@ -140,6 +142,7 @@ def _open_orders(books: Books) -> Iterator[dict[str, object]]:
             yield _row(
                 "order_changed", "warn", text, symbol=symbol, name=name, blotter=ours["quantity"], broker=quantity
             )
+        yield from _changed_terms(ours, named[named["client_order_id"] == name].iloc[0], name)
         if abs(filled - traded) > _SHARES:
             text = "the filled quantity at the broker differs from the executions on record"
             yield _row(
@@ -161,6 +164,47 @@ def _open_orders(books: Books) -> Iterator[dict[str, object]]:
         books.orders["status"] == "UNKNOWN", ["client_order_id", "symbol"]
     ].itertuples(index=False):
         yield _row("order_unresolved", "warn", "its outcome is unknown", symbol=symbol, name=name)
+
+
+def _changed_terms(ours: pd.Series[Any], theirs: pd.Series[Any], name: str) -> Iterator[dict[str, object]]:
+    """Terms of a working order that a person changed at the broker: limit price, order type, time in force."""
+    asked, there = (float(_term(one, "limit_price", math.nan)) for one in (ours, theirs))
+    both_unset = math.isnan(asked) and math.isnan(there)
+    if "limit_price" in theirs.index and not both_unset and not abs(there - asked) <= _PRICE * abs(asked):
+        text = "was changed at the broker: its limit price differs"
+        yield _row(
+            "order_changed", "warn", text, symbol=str(ours["symbol"]), name=name, blotter=asked, broker=there
+        )
+    for column, word in (("order_type", "order type"), ("tif", "time in force")):
+        mine, other = (str(_term(one, column, "")) for one in (ours, theirs))
+        if mine and other and mine != other:
+            text = f"was changed at the broker: its {word} is {other}, and {mine} on record"
+            yield _row("order_changed", "warn", text, symbol=str(ours["symbol"]), name=name)
+
+
+def _term(order: pd.Series[Any], column: str, unset: object) -> Any:  # noqa: ANN401 - a price or a text
+    value = order.get(column)
+    return unset if value is None or pd.isna(value) else value
+
+
+def _fills_beyond_limits(books: Books) -> Iterator[dict[str, object]]:
+    """Orders that traded at a worse price than their recorded limit since the last run began."""
+    if "limit_price" not in books.orders.columns:
+        return
+    limits = books.orders.set_index("client_order_id")["limit_price"].astype("float64")
+    fills = books.fills if books.opening.empty else _since(books)
+    limit = fills["client_order_id"].map(limits)
+    excess = (fills["price"] - limit) * fills["side"].map(_SIGN).astype("float64")
+    beyond = fills[excess > _PRICE * limit.abs()]
+    for name, rows in beyond.groupby("client_order_id", sort=False):
+        worst = rows["price"].max() if rows["side"].iloc[0] == "BUY" else rows["price"].min()
+        text = (
+            f"{len(rows)} fills are beyond the limit on record: it was changed at the broker, or the fill is wrong"
+        )
+        symbol = str(rows["symbol"].iloc[0])
+        yield _row(
+            "fill_beyond_limit", "warn", text, symbol=symbol, name=str(name), blotter=limits[name], broker=worst
+        )
 
 
 def _fills(books: Books) -> Iterator[dict[str, object]]:

@@ -85,6 +85,45 @@ CASES = {
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 12.0, 4.0))},
         [("order_changed", "warn", "SPY", "r-SPY-BUY", 10.0, 12.0)],
     ),
+    "a limit price that was changed at the broker": (
+        {
+            "orders": books().orders.assign(limit_price=300.0, order_type="LMT", tif="DAY"),
+            "open_orders": books().open_orders.assign(limit_price=405.0, order_type="LMT", tif="DAY"),
+        },
+        [("order_changed", "warn", "SPY", "r-SPY-BUY", 300.0, 405.0)],
+    ),
+    "a limit price, order type and time in force that were changed at the broker": (
+        {
+            "orders": books().orders.assign(limit_price=300.0, order_type="LMT", tif="DAY"),
+            "open_orders": books().open_orders.assign(limit_price=NAN, order_type="MKT", tif="GTC"),
+        },
+        [
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", 300.0, NAN),
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
+        ],
+    ),
+    "terms that agree, of an order without a limit": (
+        {
+            "orders": books().orders.assign(limit_price=NAN, order_type="MKT", tif="DAY"),
+            "open_orders": books().open_orders.assign(limit_price=NAN, order_type="MKT", tif="DAY"),
+        },
+        [],
+    ),
+    "a buy above its limit": (
+        {"orders": books().orders.assign(limit_price=99.5)},
+        [("fill_beyond_limit", "warn", "SPY", "r-SPY-BUY", 99.5, 100.0)],
+    ),
+    "a buy at its limit": ({"orders": books().orders.assign(limit_price=100.0)}, []),
+    "a sell below its limit": (
+        {
+            "orders": books().orders.assign(side="SELL", limit_price=100.5),
+            "fills": books().fills.assign(side="SELL"),
+            "positions": positions_of(SPY=-4.0, KO=5.0),
+            "cash": 1_000.0 + 400.0 - 1.0,
+        },
+        [("fill_beyond_limit", "warn", "SPY", "r-SPY-BUY", 100.5, 100.0)],
+    ),
     "shares that only the order's status counts": (
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 6.0))},
         [("filled_differs", "warn", "SPY", "r-SPY-BUY", 4.0, 6.0)],

@@ -162,3 +162,36 @@ def test_a_report_of_ours_that_can_never_be_read_ends_the_run_within_its_timeout
         assert time.monotonic() - began < 20  # a loaded machine; reconnecting went on for ever
         assert broker.session < 12  # the pauses grow
         assert outcome(blotter.orders())[0] in ("UNKNOWN", "SUBMITTED")
+
+
+# -- what a person changed in TWS ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changed", "blotter_has", "broker_has", "detail"),
+    [
+        ({"totalQuantity": "150"}, 100.0, 150.0, "its quantity differs"),
+        ({"lmtPrice": "405.0"}, 390.0, 405.0, "its limit price differs"),
+        ({"tif": "GTC"}, None, None, "its time in force is GTC, and DAY on record"),
+    ],
+)
+def test_what_a_person_changed_in_tws_is_a_row_of_the_reconciliation(changed, blotter_has, broker_has, detail):
+    fault = {"on": "openOrder", "do": "edit", "set": changed, "times": 1000}
+    with venue_with([{"rest": True}], fault) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=0.2)
+        (row,) = (
+            sx.reconcile(broker, blotter).astype(object).where(lambda one: one.notna(), None).to_dict("records")
+        )
+    assert (row["kind"], row["blotter"], row["broker"]) == ("order_changed", blotter_has, broker_has)
+    assert detail in row["detail"]
+
+
+@pytest.mark.slow
+def test_a_fill_above_the_limit_on_record_is_a_row_of_the_reconciliation():
+    fault = {"on": "execDetails", "do": "edit", "set": {"price": "400.1"}, "times": 1000}
+    steps = [{"fill": 100, "price": 390.0}]
+    with venue_with(steps, fault) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=5)
+        found = sx.reconcile(broker, blotter).set_index("kind")
+    assert found.loc["fill_beyond_limit", ["blotter", "broker"]].tolist() == [390.0, 400.1]

@@ -61,6 +61,7 @@ _OPEN_COLUMNS = {
     "filled_quantity": "float64",
     "order_type": "str",
     "limit_price": "float64",
+    "tif": "str",
     "order_id": "Int64",
     "perm_id": "Int64",
     "client_id": "Int64",

@@ -451,6 +451,7 @@ class Connection:
                 "filled_quantity": 0.0,
                 "order_type": order.orderType,
                 "limit_price": _limit_of(order),
+                "tif": order.tif,
                 "order_id": order.orderId,
                 "perm_id": order.permId,
                 "client_id": order.clientId,
