@@ -61,7 +61,8 @@ def connect(
 
     ``ib://127.0.0.1:4002`` is a TWS or an IB Gateway: ``client_id`` (1 by default), ``account`` (where the
     login has several), ``timeout`` (seconds for every request, 10), ``rate`` (messages a second, 45),
-    ``timezone`` (of the login, for executions without one), ``remote=1`` (for another computer).
+    ``timezone`` (of the login, for executions without one or with a name that is not known), ``remote=1`` (for
+    another computer).
 
     Parameters
     ----------
@@ -225,6 +226,8 @@ def _client_options(options: dict[str, str], rate: float) -> dict[str, Any]:
         "seconds": _number(options, "timeout", 10.0),
         "zone": options.get("timezone", "America/New_York"),
     }
+    if "timezone" in options:
+        chosen["is_zone_given"] = True
     if chosen["client_id"] > _LARGEST_ID:
         raise _BadOptionError(f"client_id={chosen['client_id']} is over {_LARGEST_ID}")
     if not 0 <= chosen["rate"] < math.inf:

@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 
+import pandas as pd
 import pytest
 
 import stocklean_exec as sx
@@ -195,3 +196,39 @@ def test_a_fill_above_the_limit_on_record_is_a_row_of_the_reconciliation():
         sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=5)
         found = sx.reconcile(broker, blotter).set_index("kind")
     assert found.loc["fill_beyond_limit", ["blotter", "broker"]].tolist() == [390.0, 400.1]
+
+
+# -- times and positions ------------------------------------------------------------------------------------------
+
+TOKYO = {"zone": "Asia/Tokyo", "is_zone_given": True}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("address", "dated", "code"),
+    [(TOKYO, pd.Timestamp("2022-12-29 01:00", tz="UTC"), ""), ({}, None, "time_unreliable")],
+)
+def test_an_unknown_zone_name_is_the_zone_that_the_user_gave_or_the_time_is_marked(address, dated, code):
+    fault = {"on": "execDetails", "do": "edit", "set": {"time": "20221229 10:00:00 JST"}, "times": 1000}
+    with (
+        venue_with([{"fill": 100, "price": 390.0}], fault) as venue,
+        connect(venue, **address) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=5)
+        (execution,) = blotter.events().query("kind == 'execution'").to_dict("records")
+    assert ("" if pd.isna(execution["code"]) else execution["code"]) == code
+    assert (execution["occurred_at"] == dated) if dated else "20221229 10:00:00 JST" in execution["message"]
+
+
+@pytest.mark.slow
+def test_a_position_that_is_reported_twice_is_one_row():
+    fault = {"on": "position", "symbol": "SPY", "do": "duplicate", "times": 1000}
+    with (
+        venue_with([{"fill": 100, "price": 390.0}], fault) as venue,
+        connect(venue) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=5)
+        assert broker.positions()[["symbol", "quantity"]].to_numpy().tolist() == [["SPY", 100.0]]
+        assert sx.reconcile(broker, blotter).empty

@@ -83,6 +83,7 @@ class IBBroker(Broker):
     rate : most messages a second; 0 is no limit, for simulators
     seconds : time limit of every request
     zone : time zone of the login, for execution times that come without one
+    is_zone_given : whether a user named that zone: then it also counts for times with an unknown zone name
     remote : whether ``host`` may be another computer; the connection is not encrypted
     on_close : called when the broker is closed
 
@@ -105,6 +106,7 @@ class IBBroker(Broker):
         rate: float = DEFAULT_RATE,
         seconds: float = 10.0,
         zone: str = "America/New_York",
+        is_zone_given: bool = False,
         remote: bool = False,
         address: str = "",
         on_close: Callable[[], None] | None = None,
@@ -119,7 +121,7 @@ class IBBroker(Broker):
         self.fault = ""
         self.send_window = _PACED_WINDOW if rate else _FREE_WINDOW
         self.in_flight_seconds = _IN_FLIGHT_SECONDS if rate else 0.0
-        self._endpoint = Endpoint(host, port, client_id, account, seconds, zone)
+        self._endpoint = Endpoint(host, port, client_id, account, seconds, zone, is_zone_given)
         self._allow_live, self._on_close = allow_live, on_close
         self._tracker, self._market, self._pacer = (
             OrderTracker(clock.now, self.on_failure),
@@ -146,7 +148,8 @@ class IBBroker(Broker):
 
     def positions(self) -> pd.DataFrame:
         """What the account holds, requested again."""
-        held = [one for one in self._call(self._require_connection().positions()) if one.account == self.account]
+        reported = self._call(self._require_connection().positions())
+        latest = {one.contract.conId: one for one in reported if one.account == self.account}  # TWS may repeat one
         rows = [
             {
                 "symbol": one.contract.symbol,
@@ -157,7 +160,7 @@ class IBBroker(Broker):
                 "account": one.account,
                 "con_id": one.contract.conId,
             }
-            for one in sorted(held, key=lambda one: (one.contract.symbol, one.contract.conId))
+            for one in sorted(latest.values(), key=lambda one: (one.contract.symbol, one.contract.conId))
             if one.position
         ]
         return POSITIONS.conform(pd.DataFrame(rows, columns=list(POSITIONS.names)))

@@ -61,6 +61,8 @@ class ConnectionListener(Protocol):
     """Receives the messages of a connection."""
 
     zone: str
+    is_zone_given: bool
+    unread_time: str
     accounts: list[str]
     version: int
     is_closing: bool
@@ -191,10 +193,10 @@ class _Decoder(Decoder):
 
     def execDetails(self, fields: list[str]) -> None:
         # A time zone that this computer does not know would lose the whole execution.
-        fields = list(fields)
-        fields[_EXECUTION_TIME] = utc_time_text(fields[_EXECUTION_TIME], self._listener.zone) or (
-            f"{clock.now():%Y%m%d %H:%M:%S} UTC"
-        )
+        fields, listener, text = list(fields), self._listener, fields[_EXECUTION_TIME]
+        read = utc_time_text(text, listener.zone, is_zone_given=listener.is_zone_given)
+        listener.unread_time = "" if read else text
+        fields[_EXECUTION_TIME] = read or f"{clock.now():%Y%m%d %H:%M:%S} UTC"
         super().execDetails(fields)
 
     def commissionReport(self, fields: list[str]) -> None:

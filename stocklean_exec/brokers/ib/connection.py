@@ -51,7 +51,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and as whom to connect: ``seconds`` is the time limit of every request, ``zone`` the login's."""
+    """Where and as whom to connect.
+
+    ``seconds`` is the time limit of every request, ``zone`` that of the login, ``is_zone_given`` whether a user
+    named it.
+    """
 
     host: str
     port: int
@@ -59,6 +63,7 @@ class Endpoint:
     account: str | None
     seconds: float
     zone: str
+    is_zone_given: bool = False
 
 
 class Reports(NamedTuple):
@@ -103,7 +108,8 @@ class Connection:
 
     def __init__(self, place: Endpoint, tracker: OrderTracker, pacer: Pacer, owner: ConnectionOwner) -> None:
         self.place, self.tracker, self.pacer = place, tracker, pacer
-        self.zone = place.zone
+        self.zone, self.is_zone_given = place.zone, place.is_zone_given
+        self.unread_time = ""
         self.accounts: list[str] = []
         self.causes: list[str] = []
         self.version = 0
@@ -504,6 +510,7 @@ class Connection:
             order_ref=execution.orderRef,
             symbol=contract.symbol,
             last_liquidity=execution.lastLiquidity,
+            unread_time=self.unread_time,
         )
         self.tracker.on_execution(causes, ours=execution.clientId == self.place.client_id)
 

@@ -32,6 +32,7 @@ __all__ = [
     "REJECTED_UNLESS_SEEN",
     "SIDES",
     "STATUS_OF_TWS",
+    "TIME_UNRELIABLE",
     "UNSET",
     "TwsExecution",
     "commission_event",
@@ -145,6 +146,14 @@ DELAYED_DATA_CODES = frozenset({354, 10089, 10090, 10168, 10186})
 NO_DATA_CODES = DELAYED_DATA_CODES | {10187, 10197}
 """No market data for reasons of subscription or session, and not because the instrument is unknown."""
 
+TIME_UNRELIABLE = "time_unreliable"
+"""Code of an execution whose time is that of its report, because TWS's time of it cannot be read."""
+
+_UNREAD = (
+    "dated when it was reported, for the time that TWS gives cannot be read (timezone= in the address names the "
+    "zone of the login)"
+)
+
 SIDES = {"BOT": "BUY", "SLD": "SELL", "BUY": "BUY", "SELL": "SELL"}
 """Order side by the word of an execution or an order."""
 
@@ -162,7 +171,10 @@ _DATED = re.compile(r"(\d{8})(-| +)(\d\d:\d\d:\d\d)(?: (\S.*))?", re.ASCII)
 
 
 class TwsExecution(NamedTuple):
-    """One execution as TWS reports it. ``side`` is ``BOT`` or ``SLD``."""
+    """One execution as TWS reports it. ``side`` is ``BOT`` or ``SLD``.
+
+    ``unread_time`` is the time as TWS wrote it if it could not be read; ``time`` is then that of the report.
+    """
 
     exec_id: str
     time: datetime
@@ -177,6 +189,7 @@ class TwsExecution(NamedTuple):
     order_ref: str
     symbol: str
     last_liquidity: int = 0
+    unread_time: str = ""
 
 
 def known(value: float | None) -> float | None:
@@ -236,11 +249,12 @@ def number_problem(quantity: float, limit_price: float) -> str | None:
     return None
 
 
-def utc_time_text(text: str, zone: str) -> str | None:
+def utc_time_text(text: str, zone: str, *, is_zone_given: bool = False) -> str | None:
     """The time of an execution as TWS writes it, rewritten with UTC named in it; None if it cannot be read.
 
     TWS writes the login's local time with the name of its zone, UTC with a dash, or (older versions) local
-    time and no zone: then ``zone`` says which one is meant.
+    time and no zone: then ``zone`` says which one is meant. It also counts for a name that is in no table of zones
+    (JST, EDT, ...) if a user named it (``is_zone_given``), or if the name is its own abbreviation at that time.
 
     Examples
     --------
@@ -250,16 +264,22 @@ def utc_time_text(text: str, zone: str) -> str | None:
     '20221229 15:00:01 UTC'
     >>> utc_time_text("20221229 10:00:01 Middle/Earth", "UTC") is None
     True
+    >>> utc_time_text("20221229 10:00:01 JST", "Asia/Tokyo"), utc_time_text("20221229 10:00:01 JST", "UTC")
+    ('20221229 01:00:01 UTC', None)
     """
     found = _DATED.fullmatch(text.strip())
     if found is None:
         return None
     day, border, clock, named = found.groups()
     try:
-        place = ZoneInfo(named or ("UTC" if border == "-" else zone))
-        local = datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S").replace(tzinfo=place)
-    except (ValueError, KeyError, OSError):
+        local = datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone))
+        if named or border == "-":
+            local = local.replace(tzinfo=ZoneInfo(named or "UTC"))
+    except (ValueError, OSError):
         return None
+    except KeyError:  # the name is in no table
+        if not (is_zone_given or named == local.tzname()):
+            return None
     return f"{local.astimezone(UTC):%Y%m%d %H:%M:%S} UTC"
 
 
@@ -342,6 +362,8 @@ def execution_event(execution: TwsExecution) -> OrderEvent:
         price=price,
         exchange=execution.exchange or None,
         liquidity=LIQUIDITY.get(execution.last_liquidity),
+        code=TIME_UNRELIABLE if execution.unread_time else None,
+        message=f"{_UNREAD}: {execution.unread_time!r}" if execution.unread_time else None,
         account=execution.account or None,
     )
 

@@ -22,6 +22,7 @@ class Recorder:
 
     def __init__(self):
         self.accounts, self.version, self.is_closing = [], 0, False
+        self.is_zone_given, self.unread_time = False, ""
         self.calls, self.failed, self.counted = [], [], 0
 
     def count_message(self):
@@ -83,7 +84,9 @@ def test_an_execution_is_received_with_its_time_in_utc():
 
 
 def test_an_execution_with_an_unreadable_time_is_still_received():
-    assert [call[0] for call in causes(execution(time="soon")).calls] == ["on_execution"]
+    listener = causes(execution(time="soon"))
+    assert ([call[0] for call in listener.calls], listener.unread_time) == (["on_execution"], "soon")
+    assert causes(execution(time="soon"), execution()).unread_time == ""
 
 
 def test_an_unreadable_execution_is_reported_as_a_failure():
