@@ -324,6 +324,10 @@ class Broker(ABC):
         """
         raise ConnectionLostError(f"{self.fault or 'the broker is gone'} (after {seconds:g} s)")
 
+    async def clock_lead(self) -> float:
+        """Seconds that the clock of this computer is ahead of the broker's; 0 where there is only one."""
+        return 0.0
+
     async def ping(self) -> None:  # noqa: B027 - optional
         """Make sure that the broker still answers; where it does not, ``fault`` says so afterwards."""
 

@@ -234,8 +234,15 @@ def _fills(books: Books) -> Iterator[dict[str, object]]:
         text = f"the broker reports no executions at all; {len(unreported)} of today are on record"
         yield _row("executions_not_told", "warn", text, blotter=float(len(unreported)), broker=0.0)
         return
-    for name, symbol, exec_id, quantity in unreported[
-        ["client_order_id", "symbol", "exec_id", "quantity"]
+    is_too_old = _may_be_of_another_day(books, unreported, today[is_reported])
+    if is_too_old.any():
+        text = (
+            f"{int(is_too_old.sum())} executions of today are on record, and TWS reports none so old: its day may "
+            "have begun at the midnight of another time zone"
+        )
+        yield _row("executions_not_told", "warn", text, blotter=float(is_too_old.sum()), broker=0.0)
+    for name, symbol, exec_id, quantity in unreported.loc[
+        ~is_too_old, ["client_order_id", "symbol", "exec_id", "quantity"]
     ].itertuples(index=False):
         text = f"execution {exec_id} is on record, and the broker does not report it"
         yield _row("execution_phantom", "halt", text, symbol=symbol, name=name, blotter=quantity, broker=0.0)
@@ -250,6 +257,17 @@ def _are_hidden(books: Books, fills: pd.DataFrame, is_reported: pd.Series[bool])
     clients = fills["client_order_id"].map(books.clients)
     visible = {books.evidence.client_id, *clients[is_reported].dropna()}
     return clients.notna() & ~clients.isin(visible) & ~is_reported
+
+
+def _may_be_of_another_day(books: Books, unreported: pd.DataFrame, reported: pd.DataFrame) -> pd.Series[bool]:
+    """Whether each fill may be older than what TWS reports: its day begins at the midnight of the login's zone.
+
+    That is a quarter of an hour of UTC in every zone. TWS reports all of its day: a fill as old as a reported one,
+    or made since the last quarter of an hour, must be among them.
+    """
+    begun = pd.Timestamp(books.evidence.asked_at).floor("15min")
+    oldest = min(reported["filled_at"].min(), begun) if len(reported) else begun
+    return unreported["filled_at"] < oldest
 
 
 def _today(books: Books) -> object:

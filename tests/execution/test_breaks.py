@@ -38,6 +38,10 @@ def positions_of(**held):
     return pd.DataFrame({"symbol": list(held), "quantity": list(held.values())})
 
 
+FILLED_NOW = fills_of(("x.1", "r-SPY-BUY", "SPY", "BUY", 4.0, 100.0, 1.0)).assign(filled_at=pd.Timestamp(NOW))
+"""A fill right before the broker was asked: at no place of the earth has a day begun since."""
+
+
 def open_of(*rows):
     return pd.DataFrame(rows, columns=["client_order_id", "symbol", "quantity", "filled_quantity"])
 
@@ -148,8 +152,22 @@ CASES = {
         [("duplicate_order", "halt", None, "r-SPY-BUY", NAN, NAN)],
     ),
     "an execution that the broker does not report": (
-        {"evidence": Evidence(NOW, executions=frozenset({"another"}))},
+        {"evidence": Evidence(NOW, executions=frozenset({"another"})), "fills": FILLED_NOW},
         [("execution_phantom", "halt", "SPY", "r-SPY-BUY", 4.0, 0.0)],
+    ),
+    "an execution that the broker does not report, of two that are as old": (
+        {
+            "evidence": Evidence(NOW, executions=frozenset({"x.1"})),
+            "fills": fills_of(
+                ("x.1", "r-SPY-BUY", "SPY", "BUY", 1.0, 100.0, 0.5),
+                ("x.2", "r-SPY-BUY", "SPY", "BUY", 3.0, 100.0, 0.5),
+            ),
+        },
+        [("execution_phantom", "halt", "SPY", "r-SPY-BUY", 3.0, 0.0)],
+    ),
+    "an execution that may be of TWS's day before": (
+        {"evidence": Evidence(NOW, executions=frozenset({"another"}))},
+        [("executions_not_told", "warn", None, None, 1.0, 0.0)],
     ),
     "a broker that reports no executions": (
         {"evidence": Evidence(NOW)},

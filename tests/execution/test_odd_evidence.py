@@ -232,3 +232,18 @@ def test_a_position_that_is_reported_twice_is_one_row():
         sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=5)
         assert broker.positions()[["symbol", "quantity"]].to_numpy().tolist() == [["SPY", 100.0]]
         assert sx.reconcile(broker, blotter).empty
+
+
+# -- a refusal by a code that is in no table ----------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_an_order_refused_by_an_unknown_code_ends_at_once_with_that_code():
+    steps = [{"reject": 10268}]
+    with venue_with(steps) as venue, connect(venue) as broker, sx.open_blotter() as blotter:
+        began = time.monotonic()
+        states = sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=60)
+        assert outcome(states)[1:] == [0.0, "10268"]
+        assert outcome(states)[0] in ("CANCELLED", "REJECTED")
+        assert blotter.runs()["message"].tolist() == ["all orders have ended"]
+        assert time.monotonic() - began < 50  # it waited for its timeout

@@ -340,6 +340,13 @@ class IBBroker(Broker):
         """Request the time: a connection that is only apparently open (a laptop that slept) gives no answer."""
         await self._await(self._ping())
 
+    async def clock_lead(self) -> float:
+        """Seconds that the clock of this computer is ahead of TWS's; 0 if TWS does not answer."""
+        with suppress(BrokerError):
+            there = await self._await(self._time_of_tws())
+            return (clock.now() - there).total_seconds()
+        return 0.0
+
     async def place(self, ticket: Ticket) -> None:
         """Send one order."""
         await self.place_all([ticket], lambda _: nullcontext())
@@ -587,11 +594,22 @@ class IBBroker(Broker):
         """Find out whether an order has ended that TWS shows as Inactive, or as ended without its fills."""
         self._in_background(self._explain_inactive)
 
+    def on_refusal(self) -> None:
+        """Find out whether an order was refused with an unknown code: then TWS lists it as completed."""
+        self._in_background(self._request_completed)
+
     def _in_background(self, work: Callable[[Connection], Coroutine[Any, Any, None]]) -> None:
         if self._connection is not None:
             task = asyncio.get_running_loop().create_task(work(self._connection))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
+
+    async def _time_of_tws(self) -> datetime:
+        return await self._require_connection().current_time()
+
+    async def _request_completed(self, connection: Connection) -> None:
+        with suppress(BrokerError):
+            await connection.completed_orders()
 
     async def _explain_inactive(self, connection: Connection) -> None:
         await asyncio.sleep(0)  # the reason may come right behind

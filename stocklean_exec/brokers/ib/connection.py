@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import math
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from stocklean_exec import clock
@@ -34,6 +35,7 @@ from stocklean_exec.errors import BrokerError, ConnectionLostError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from stocklean_exec.brokers.base import Ticket
     from stocklean_exec.brokers.ib.order_tracker import OrderTracker
@@ -91,6 +93,9 @@ class ConnectionOwner(Protocol):
 
     def on_duplicate_id(self) -> None:
         """An order id was used before: perhaps by the order itself (103)."""
+
+    def on_refusal(self) -> None:
+        """An unknown code has come about an order that was never accepted."""
 
     def on_inactive(self) -> None:
         """An order may have ended: it is shown as Inactive, or as ended without its fills."""
@@ -262,10 +267,11 @@ class Connection:
             self.require_open()
             self._ib.client.reqMarketDataType(3)
 
-    async def current_time(self) -> None:
-        """Request the time, to check that TWS answers."""
+    async def current_time(self) -> datetime:
+        """Request the time of TWS, in UTC; also to check that TWS answers."""
         async with self._shared:
-            await self._request(self._ib.reqCurrentTimeAsync, "the time")
+            there: datetime = await self._request(self._ib.reqCurrentTimeAsync, "the time")
+        return there.astimezone(UTC)
 
     async def positions(self) -> list[Any]:
         """All positions of the login, requested again."""
@@ -533,6 +539,8 @@ class Connection:
                 self._owner.on_duplicate_id()
             elif self.tracker.unexplained_inactive_orders():
                 self._owner.on_inactive()
+            elif self.tracker.may_be_refused(number):
+                self._owner.on_refusal()
         elif code in LINK_LOST:
             self.is_cut = True
             self._restored.clear()

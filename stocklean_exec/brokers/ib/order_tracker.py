@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -22,6 +23,7 @@ from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import OrderAccumulator
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
 from stocklean_exec.brokers.ib.translate import (
+    ADVICE_CODES,
     ID_USED_UP,
     MOST_SHARES,
     STATUS_OF_TWS,
@@ -46,6 +48,9 @@ __all__ = ["OrderTracker", "OwnOrder"]
 _MOST_ORPHANS = 10_000
 """Reports that are kept about other orders: a choice that bounds memory."""
 
+_BEHIND_CODE = timedelta(seconds=5)
+"""How long after a code the end of an order may come that the code explains: a choice; TWS sends both together."""
+
 _REPORTS = frozenset({"status", "message", "execution", "commission", "rejected", "cancel_requested"})
 """Kinds of recorded events that count for a tracked order: what the broker reported, and our cancel requests. Our
 own decisions do not: an order that a person resolved, or that we never sent, may still work at TWS."""
@@ -60,7 +65,7 @@ class OwnOrder:
     record; ``is_resend``, submitted once more with the id it has; ``unexplained_inactive``, TWS shows it as
     Inactive and has not said why, or as ended and has not said with how many shares filled; ``put_aside``, TWS
     does not list it as completed either, so that it may come back; ``follower``, the subscriber of its run when it
-    was first tracked.
+    was first tracked; ``unknown_code``, the latest code about it that is in no table: perhaps why it ends.
     """
 
     client_order_id: str
@@ -74,6 +79,8 @@ class OwnOrder:
     unexplained_inactive: bool = False
     put_aside: bool = False
     follower: Callable[..., None] | None = None
+    unknown_code: str = ""
+    unknown_code_at: datetime | None = None
     published: set[tuple[object, ...]] = field(default_factory=set)
     events: OrderAccumulator = field(default_factory=OrderAccumulator)
     _ended: bool | None = None
@@ -318,6 +325,7 @@ class OrderTracker:
             return
         if order.events.is_rejected and event.status == "CANCELLED":  # how TWS shows an order that it has rejected
             event = rejected_as_cancelled(word, event)
+        event = self._with_reason(order, event)
         if event.kind == "status":
             order.put_aside = order.unexplained_inactive = False
         elif word == "Inactive" and not order.ended:
@@ -376,7 +384,14 @@ class OrderTracker:
             event = OrderEvent("message", code=str(code), message=text)
         self._publish(order, event)
         order.unexplained_inactive |= order.events.is_end_reported and not order.ended
+        if event.kind == "message" and code not in ADVICE_CODES:
+            order.unknown_code, order.unknown_code_at = str(code), self._now()
         return True
+
+    def may_be_refused(self, order_id: int) -> bool:
+        """Whether an order that TWS has never accepted has a code that is in no table."""
+        order = self._by_id.get(order_id)
+        return order is not None and bool(order.unknown_code) and not (order.events.is_accepted or order.ended)
 
     def on_completed(
         self, perm_id: int, order_ref: str, word: str, filled: float | None, text: str, *, client_id: int
@@ -402,7 +417,16 @@ class OrderTracker:
             event = OrderEvent("message", code="completed", message=said)
         if not order.ended or order.events.is_beyond_reports(filled):
             order.put_aside = False
-            self._publish(order, event)
+            self._publish(order, self._with_reason(order, event))
+
+    def _with_reason(self, order: OwnOrder, event: OrderEvent) -> OrderEvent:
+        """Give a cancel without a code the unknown one that came right before it, or that refused the order."""
+        if event.status != "CANCELLED" or event.code or order.unknown_code_at is None:
+            return event
+        is_close = self._now() - order.unknown_code_at <= _BEHIND_CODE
+        if order.events.is_cancel_requested or not (is_close or not order.events.is_accepted):
+            return event
+        return event._replace(code=order.unknown_code)
 
     # -- orphans ---------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from stocklean_exec.blotter.events import OrderEvent
 
 __all__ = [
+    "ADVICE_CODES",
     "CANCELLED_BY_CODE",
     "DELAYED_DATA_CODES",
     "ID_USED_UP",
@@ -130,6 +131,15 @@ REJECTED_UNLESS_SEEN = {
 """Codes that reject a new order. Once a status or an execution has shown that the order works, the same codes
 are about something else (a change, a cancel), and are messages. The event of such a rejection has the status
 UNSEEN: it no longer counts once a status or an execution comes."""
+
+ADVICE_CODES = frozenset(
+    {100, 104, 105, 131, 134, 135, 136, 137, 161, 164, 329, 354, 399, 404, 422, 440, 444, 481, 1300}
+    | {*range(1100, 1103), *range(2100, 2200), *range(10089, 10092), *range(10147, 10150), *range(10167, 10169)}
+    | {10018, 10019, 10186, 10187, 10189, 10197, 10233, 10241, 10242, 10287, 10288, 10308, 10310, 10311}
+    | {10326, 10327, 10329, *range(10331, 10336), 10341, 10347, 10349}
+)
+"""Codes that are known to end no order: advice, failed changes and cancels, the connection, market data. A code
+that is in no table may be a refusal; whether it is, TWS's completed orders show."""
 
 ID_USED_UP = 103
 """The order id was used before: an order sent again with its id has arrived the first time."""
