@@ -22,8 +22,8 @@ kind                      meaning
                           an end without that number is not believed
 ``rejected``              the broker rejected it (``code``, ``message``): for good, or with ``status`` UNSEEN only
                           as long as the broker does not report the order
-``execution``             the broker traded ``quantity`` at ``price`` (``exec_id``); ``code`` time_unreliable if it is
-                          dated by its report
+``execution``             the broker traded ``quantity`` at ``price`` (``exec_id``); ``code`` time_unreliable if it
+                          is dated by its report
 ``commission``            what one execution cost (``exec_id``)
 ``cancel_requested``      we requested its cancel
 ``message``               a message of the broker that changes no state

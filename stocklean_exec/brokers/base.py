@@ -11,6 +11,7 @@ import asyncio
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 
@@ -25,7 +26,7 @@ from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.tables import POSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from types import TracebackType
@@ -308,6 +309,17 @@ class Broker(ABC):
 
     def adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:  # noqa: B027 - optional
         """Track orders of ``run_id`` that were sent earlier, to match reports about them."""
+
+    @asynccontextmanager
+    async def hold_run(self, run_id: str) -> AsyncIterator[None]:  # noqa: ARG002 - for brokers that can
+        """Keep every other process that uses this broker from working ``run_id``, on whatever computer.
+
+        Raises
+        ------
+        RunElsewhereError
+            Another process works it.
+        """
+        yield
 
     def allow_again(self, names: Sequence[str]) -> None:  # noqa: B027 - optional
         """Allow these adopted orders to be sent again, with the ids they had."""

@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from contextlib import nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -27,13 +28,14 @@ from stocklean_exec.brokers.ib.account_guard import check_account, choose_accoun
 from stocklean_exec.brokers.ib.connection import Connection, Endpoint
 from stocklean_exec.brokers.ib.market_data import Instrument, MarketDataService
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
+from stocklean_exec.brokers.ib.run_lease import RunLease, lease_client_id
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE, Pacer
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.schema.tables import POSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -84,6 +86,7 @@ class IBBroker(Broker):
     seconds : time limit of every request
     zone : time zone of the login, for execution times that come without one
     is_zone_given : whether a user named that zone: then it also counts for times with an unknown zone name
+    run_client_ids : client ids of which each run holds one at TWS while it works; none if empty
     remote : whether ``host`` may be another computer; the connection is not encrypted
     on_close : called when the broker is closed
 
@@ -107,6 +110,7 @@ class IBBroker(Broker):
         seconds: float = 10.0,
         zone: str = "America/New_York",
         is_zone_given: bool = False,
+        run_client_ids: range = range(0),
         remote: bool = False,
         address: str = "",
         on_close: Callable[[], None] | None = None,
@@ -129,6 +133,7 @@ class IBBroker(Broker):
             Pacer(rate),
         )
         self._background: set[asyncio.Task[None]] = set()
+        self._run_client_ids, self._leases = run_client_ids, dict[str, RunLease]()
         self._last_id = 0
         self._failure = ""
         self._base_currency = ""
@@ -266,6 +271,8 @@ class IBBroker(Broker):
         if loop is None:
             return
         try:
+            for lease in list(self._leases.values()):
+                loop.call(lease.release())
             loop.call(self._disconnect())
         finally:
             loop.stop()
@@ -324,6 +331,18 @@ class IBBroker(Broker):
         """Request open orders, completed orders, executions and the next order id."""
         return await self._await(self._collect_evidence())
 
+    @asynccontextmanager
+    async def hold_run(self, run_id: str) -> AsyncIterator[None]:
+        """Hold the client id that stands for a run, so that no other process can work the run."""
+        if not self._run_client_ids:
+            yield
+            return
+        await self._await(self._take_lease(run_id))
+        try:
+            yield
+        finally:
+            await self._await(self._release_lease(run_id))
+
     def adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:
         """Track orders that an earlier connection sent, and reserve their ids."""
         self._call(self._adopt(run_id, orders))
@@ -369,6 +388,9 @@ class IBBroker(Broker):
             account = choose_account(connection.accounts, getattr(self, "account", self._endpoint.account))
             check_account(account, connection.accounts, self._allow_live, os.environ)
             self._connection, self.fault = connection, self._failure
+            for lease in self._leases.values():
+                if not lease.is_held:
+                    await lease.take()
             if self._tracker.working():
                 await self._catch_up(connection)
         except BaseException:
@@ -395,6 +417,19 @@ class IBBroker(Broker):
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         await self._require_connection().restored(max(deadline - loop.time(), 0.0))
+
+    async def _take_lease(self, run_id: str) -> None:
+        number = lease_client_id(self.account, run_id, self._run_client_ids)
+        lease = RunLease(run_id, replace(self._endpoint, client_id=number), self._pacer, self._on_lease_lost)
+        await lease.take()
+        self._leases[run_id] = lease
+
+    async def _release_lease(self, run_id: str) -> None:
+        await self._leases.pop(run_id).release()
+
+    def _on_lease_lost(self) -> None:
+        if not self.fault:
+            self.fault = "the connection that holds a run at TWS is gone; broker.reconnect() makes a new one"
 
     async def _ping(self) -> None:
         try:
