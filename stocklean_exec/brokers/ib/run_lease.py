@@ -2,7 +2,7 @@
 
 The run lock (:mod:`~stocklean_exec.execution.run_lock`) keeps two processes of one computer from sending one run.
 Two computers, or two containers, know nothing of each other, but use the same TWS: it accepts each client id once.
-A run holds one from before the broker is queried until its end, so the second process is refused before it queries.
+A run holds one from before the broker is queried until its end: the second process is refused before it queries.
 
 It holds only between processes that are given the same range of client ids, at one TWS. A range that is too small
 lets two runs meet at one client id: the second is then refused for nothing. No orders are sent by this connection.
@@ -73,7 +73,7 @@ class RunLease:
                 raise
             raise RunElsewhereError(
                 f"client id {self._place.client_id}, which stands for run {self.run_id} at TWS, is in use: "
-                "another process works the run, on whatever computer, or one with the same number. Nothing was sent"
+                "another process works the run, on whatever computer, or one of the same number. Nothing was sent"
             ) from error
         self._connection = connection
 
