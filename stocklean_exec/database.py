@@ -116,6 +116,26 @@ def _open(database: str, more: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(database, config={**_CONFIG, **more})
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt also while DuckDB works: it raises a RuntimeError of its own then.
+
+    Examples
+    --------
+    >>> with interruptible():
+    ...     raise RuntimeError("Query interrupted")
+    Traceback (most recent call last):
+    ...
+    KeyboardInterrupt
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error).strip() != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
+
+
 def _lock(connection: duckdb.DuckDBPyConnection, settings: Mapping[str, str], files: Sequence[str]) -> None:
     for name, value in settings.items():
         connection.execute(f"SET {name} = {literal(value)}")

@@ -157,14 +157,14 @@ def test_missing_fills_count_as_lost_unless_the_record_explains_them():
         fills=FILLS[:1], order={**ORDER, "state": "CANCELLED", "status": "CANCELLED"}, faults={"restored_copy"}
     )
     assert {"lost_fills", "wrong_positions"} <= set(found["found"])
-    reason = "ended at the broker with more filled than there are executions on record; resume with client id 7"
+    reason = "ended at the broker with 4 shares filled, 0 of them on record; resume with client id 7"
     unknown = {**ORDER, "state": "UNCONFIRMED", "status": "UNKNOWN", "reason": reason}
     assert "lost_fills" in differences(fills=FILLS[:1], order=unknown, faults={"no_executions"})["found"]
     assert differences(fills=FILLS[:1], order=unknown, faults={"other_client", "no_executions"})["found"] == {}
 
 
 def test_recorded_fills_of_an_unknown_order_must_be_correct():
-    unknown = {**ORDER, "state": "UNCONFIRMED", "status": "UNKNOWN", "reason": "more filled than there are"}
+    unknown = {**ORDER, "state": "UNCONFIRMED", "status": "UNKNOWN", "reason": "ended at the broker with 4"}
     wrong = [{**FILLS[0], "price": 1.0}]
     found = differences(fills=wrong, order=unknown, faults={"other_client", "no_executions"})["found"]
     assert found == {"wrong_fills": 1}

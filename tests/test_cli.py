@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec import cli
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.cli import main
@@ -437,6 +438,21 @@ sx.rebalance("targets.csv", broker, blotter, run_id="r1", approve="me", dry_run=
     assert (code, "unresolved" in out) == (5, True), err
     code, out, err = shell(folder, "resume", "r1", "--broker", gateway, "--blotter", "b.duckdb")
     assert (code, "Run r1: done" in out) == (0, True), err
+
+
+@pytest.mark.slow
+def test_a_resume_waits_for_a_client_id_that_is_still_in_use(folder, gateway, monkeypatch, capsys):
+    holder = sx.connect(gateway)
+    with sx.open_blotter("b.duckdb") as blotter:
+        sx.rebalance("targets.csv", holder, blotter, run_id="r1", approve="me", dry_run=False)
+    monkeypatch.setattr(cli.time, "sleep", lambda _: holder.close())
+    assert main(["resume", "r1", "--broker", gateway, "--blotter", "b.duckdb"]) == 0
+    assert "(326). Close it, or connect with another client_id. Trying again for" in capsys.readouterr().err
+    with sx.connect(gateway):
+        main(["resume", "r1", "--broker", gateway, "--blotter", "b.duckdb", "--timeout", "1"])
+    error = capsys.readouterr().err
+    assert "client id 7 is in use" in error
+    assert "Trying again" not in error  # there is no time for another try
 
 
 @pytest.mark.slow

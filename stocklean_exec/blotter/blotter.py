@@ -31,6 +31,7 @@ from stocklean_exec.blotter.order_history import IdTrail
 from stocklean_exec.blotter.order_state import UNSENT_STATES
 from stocklean_exec.blotter.reader import BlotterReader, read_blotter
 from stocklean_exec.blotter.writer import GroupCommitWriter
+from stocklean_exec.database import interruptible
 from stocklean_exec.errors import BlotterError, InputError, Problem
 from stocklean_exec.schema import extra_columns
 from stocklean_exec.schema.order_ids import PAYLOAD_COLUMNS
@@ -122,11 +123,13 @@ class Blotter(BlotterReader):
         self._lock = None if path is None else FileLock(path)
         self._closing = threading.Lock()
         try:
-            if path is not None and not path.exists():
-                create(path)
-            connection = connect(path)
+            with interruptible():
+                if path is not None and not path.exists():
+                    create(path)
+                connection = connect(path)
             try:
-                migrate(connection)
+                with interruptible():
+                    migrate(connection)
                 if self._lock is not None:
                     self._lock.pin()
             except BaseException:

@@ -19,10 +19,12 @@ kind                      meaning
                           from data of ``data_type`` (1 live, 2 frozen, 3 delayed, 4 delayed and frozen); with a
                           ``quantity`` where fewer shares than approved are sent (``code``: ``not_funded``)
 ``not_sent``              that attempt provably did not reach the broker
-``status``                the broker reports a ``status``: SUBMITTED, CANCELLED or FILLED
+``status``                the broker reports a ``status``: SUBMITTED, CANCELLED or FILLED, and ``filled`` shares;
+                          an end without that number is not believed
 ``rejected``              the broker rejected it (``code``, ``message``): for good, or with ``status`` UNSEEN only
                           as long as the broker does not report the order
-``execution``             the broker traded ``quantity`` at ``price`` (``exec_id``)
+``execution``             the broker traded ``quantity`` at ``price`` (``exec_id``); ``code`` time_unreliable if it
+                          is dated by its report
 ``commission``            what one execution cost (``exec_id``)
 ``cancel_requested``      we requested its cancel
 ``message``               a message of the broker that changes no state

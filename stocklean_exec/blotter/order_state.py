@@ -9,9 +9,12 @@ executions. A number is usable if it is finite and below a billion. An execution
 record and does not count; one without a usable price counts with its shares, and makes the average unknown. One of
 zero shares is a bust: it removes the execution that it corrects.
 
-A broker's statuses report filled shares too. They never fill an order, but an order that the broker has ended with
-more filled shares than there are executions on record has not ended here: it is unknown which shares were traded.
-An execution that was on record in any of its corrections counts as known, so a bust does not raise this doubt.
+A broker's statuses report filled shares too. They never fill an order, but they say what is final. An order that
+the broker has ended has ended here if the broker says how many of its shares were filled, and executions of as
+many are on record; otherwise shares may have been traded that nobody here knows of. An order that the broker calls
+filled with fewer shares than were ordered (made smaller at the broker, or corrected) has ended as well, once all
+of them are on record. An execution that was on record in any of its corrections counts as known, so a bust does
+not raise a doubt.
 
 The blotter's ``orders`` and ``runs`` views contain the same rules in SQL; a test compares the two on random
 histories.
@@ -50,7 +53,7 @@ STATUS_OF_STATE = {
     "MISSING": "UNKNOWN",  # the broker had it, no longer has it, and does not report how it ended
     "WORKING": "SUBMITTED",  # the broker has it
     "AWAITING_EXECUTIONS": "SUBMITTED",  # the broker reports it filled, some executions are missing
-    "UNCONFIRMED": "UNKNOWN",  # ended at the broker, with more filled than its executions on record
+    "UNCONFIRMED": "UNKNOWN",  # ended at the broker, with fills that are not on record or not counted
     "PARTIAL": "PARTIAL",
     "FILLED": "FILLED",
     "REDUCED": "CANCELLED",  # sent for fewer shares than approved, and all of these were traded
@@ -78,6 +81,8 @@ _LIMIT = 10**9  # no price, fee or quantity of shares is a billion; such a numbe
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NEVER = -(2**62)  # before any real time: rank of an event without a time
+_SHOWN_REJECTED = frozenset({"Inactive", "Cancelled", "ApiCancelled"})
+"""Codes of messages that count the fills of a rejected order: the words by which TWS shows one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,6 +181,8 @@ class OrderAccumulator:
         self._greatest: dict[str, int] = {}  # shares by family: the maximum over its corrections
         self._seen = 0  # sum of these
         self._reported = 0  # maximum filled quantity in any report
+        self._completed = 0  # maximum filled quantity in a report that it is filled, with nothing remaining
+        self._is_cancel_counted = self._is_reject_counted = False  # whether a report of the end counts the fills
         self._senders: dict[int, int] = {}  # client id by attempt
         self._sent_shares: dict[int, int] = {}  # by attempt, where fewer than approved were sent
         self._fees: dict[str, int] = {}  # by execution id, whether or not it counts
@@ -194,8 +201,7 @@ class OrderAccumulator:
         event = plain(event)
         kind, attempt = event.kind, event.attempt or 0
         self._kinds.add(kind)
-        if kind in ("status", "message"):
-            self._reported = max(self._reported, _exact(event.filled) or 0)
+        self._count_report(event)
         if kind == "status":
             self._statuses.add(event.status)
         elif kind == "sending":
@@ -228,6 +234,20 @@ class OrderAccumulator:
         shares = self._latest_sent(self._sent_shares)
         return quantity if shares is None else min(shares / _SCALE, quantity)
 
+    def _count_report(self, event: OrderEvent) -> None:
+        """Note how many filled shares the broker reports, and whether that is its last word."""
+        kind, filled = event.kind, _exact(event.filled)
+        if filled is None:
+            return
+        if kind in ("status", "message", "rejected"):
+            self._reported = max(self._reported, filled)
+        if kind == "status" and event.status == "CANCELLED":
+            self._is_cancel_counted |= filled >= 0
+        elif kind == "rejected" or (kind == "message" and event.code in _SHOWN_REJECTED):
+            self._is_reject_counted |= filled >= 0
+        elif kind == "status" and event.status == "FILLED" and not _exact(event.remaining):
+            self._completed = max(self._completed, filled)
+
     @property
     def traded(self) -> tuple[float, float]:
         """Shares that were traded at a known price, and their value."""
@@ -257,6 +277,11 @@ class OrderAccumulator:
         """Whether the broker rejected it; some rejections count only until the broker shows it as working."""
         works = self._shares > 0 or "SUBMITTED" in self._statuses
         return self._is_rejected or (self._is_rejected_unseen and not works)
+
+    @property
+    def is_end_reported(self) -> bool:
+        """Whether the broker has reported that it cancelled or rejected the order."""
+        return self.is_rejected or "CANCELLED" in self._statuses
 
     @property
     def is_cancel_requested(self) -> bool:
@@ -296,6 +321,9 @@ class OrderAccumulator:
             requested=requested,
             seen=self._seen,
             reported=self._reported,
+            completed=self._completed,
+            is_cancel_counted=self._is_cancel_counted,
+            is_reject_counted=self._is_reject_counted,
             sender=self._latest_sent(self._senders),
             sent=self._latest_sent(self._sent_shares) or requested,
             kinds=self._kinds,
@@ -374,13 +402,18 @@ class _Evidence:
     """Input of the rules: filled and requested shares, which events there are, and their contents.
 
     ``seen`` are the shares of all executions that were ever on record, ``reported`` the filled shares according to
-    the statuses; ``sender`` is the client id that sent the order, ``sent`` the shares it was sent for.
+    the statuses, ``completed`` those according to a status that calls the order filled with nothing remaining;
+    ``is_cancel_counted`` and ``is_reject_counted`` whether a report of its end counts its fills; ``sender`` is the
+    client id that sent the order, ``sent`` the shares it was sent for.
     """
 
     filled: int
     requested: int
     seen: int
     reported: int
+    completed: int
+    is_cancel_counted: bool
+    is_reject_counted: bool
     sender: int | None
     sent: int
     kinds: AbstractSet[str]
@@ -398,11 +431,39 @@ class _Evidence:
         """Whether the broker has ended the order without reporting it filled."""
         return (self.is_rejected or "CANCELLED" in self.statuses) and "FILLED" not in self.statuses
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether the broker has reported how many shares were filled at the end.
+
+        None were if it rejected the order without ever accepting it.
+        """
+        if self.is_cancel_counted:
+            return True
+        was_accepted = self.filled > 0 or "SUBMITTED" in self.statuses
+        return self.is_rejected and (self.is_reject_counted or not was_accepted)
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether the broker has ended the order, and shares may be filled that are not on record."""
+        return self.is_ended and (self.reported > self.seen or not self.is_counted)
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the broker calls the order filled, with nothing left, and all its executions are on record."""
+        return self.completed > 0 and self.reported <= self.seen
+
+    def reason_of_completion(self) -> str:
+        """Why an order that the broker calls filled has fewer shares than were ordered."""
+        return "executions_corrected" if self.filled < self.seen else "quantity_reduced"
+
     def how_to_confirm(self) -> str:
         """Say what is missing, and which client can get it."""
         who = "the client id that" if self.sender is None else f"client id {self.sender}, which"
-        missing = "ended at the broker with more filled than there are executions on record"
-        return f"{missing}; resume with {who} placed it"
+        text = "ended at the broker, which has not reported how many shares were filled"
+        if self.reported > self.seen:
+            reported, seen = _text(self.reported), _text(self.seen)
+            text = f"ended at the broker with {reported} shares filled, {seen} of them on record"
+        return f"{text}; resume with {who} placed it"
 
     def decided_status(self) -> str:
         """Status decided by a person: one of two final ones; anything else is ignored."""
@@ -413,6 +474,11 @@ class _Evidence:
         """Distinguish a cancel that we requested from one by the broker; the broker's own code comes first."""
         default = "cancel_requested" if "cancel_requested" in self.kinds else "cancelled"
         return self.codes.get("status/CANCELLED", default)
+
+
+def _text(shares: int) -> str:
+    """Write hundred-millionths as a number of shares, as the SQL of the ``orders`` view does."""
+    return f"{shares // _SCALE}.{shares % _SCALE:08d}".rstrip("0").rstrip(".")
 
 
 def _rank(event: OrderEvent) -> tuple[int, str, str, str]:
@@ -433,9 +499,9 @@ _RULES = (  # the first rule that applies gives the state
     _Rule("RESOLVED", lambda e: e.resolved is not None, lambda e: e.resolved.message if e.resolved else None),
     # What was not sent of an approved order, for lack of cash, will not be traded.
     _Rule("REDUCED", lambda e: 0 < e.filled >= e.sent and e.reported <= e.seen, lambda e: e.codes.get("sending")),
-    # An order whose reported fills are not all on record has not ended: they would arrive late, and a replacement
-    # ordered meanwhile would be bought twice.
-    _Rule("UNCONFIRMED", lambda e: e.is_ended and e.reported > e.seen, _Evidence.how_to_confirm),
+    # An order whose fills are not all on record has not ended: they would arrive late, and a replacement ordered
+    # meanwhile would be bought twice.
+    _Rule("UNCONFIRMED", lambda e: e.is_unconfirmed, _Evidence.how_to_confirm),
     # A broker reports an order that it rejects as cancelled, before or after it gives the reason. An order that it
     # reports as filled has not ended until its executions are here, whatever else is reported: they may be late.
     _Rule(
@@ -446,13 +512,19 @@ _RULES = (  # the first rule that applies gives the state
     # A partial fill with the rest rejected has ended the order too.
     _Rule("CANCELLED", lambda e: e.is_ended and e.is_rejected, lambda e: e.codes.get("rejected")),
     _Rule("CANCELLED", lambda e: e.is_ended, _Evidence.reason_of_cancel),
+    # Called filled with fewer shares than were ordered: the rest is not at the broker any more.
+    _Rule("CANCELLED", lambda e: e.is_completed, _Evidence.reason_of_completion),
     _Rule("MISSING", lambda e: e.missing is not None, lambda e: e.missing.message if e.missing else None),
     _Rule("PARTIAL", lambda e: e.filled > 0),
     _Rule("AWAITING_EXECUTIONS", lambda e: "FILLED" in e.statuses),
     _Rule("WORKING", lambda e: bool(e.statuses)),
     # A sent order may still be working, whatever we refused afterwards.
     _Rule("UNKNOWN", lambda e: e.unknown is not None, lambda e: e.unknown.message if e.unknown else None),
-    _Rule("SENDING", lambda e: e.is_under_way),
+    _Rule(
+        "SENDING",
+        lambda e: e.is_under_way,
+        lambda _: "sent, and no answer of the broker is on record; resume the run",
+    ),
     _Rule("REFUSED", lambda e: "refused" in e.kinds, lambda e: e.codes.get("refused")),
     _Rule("NOT_APPROVED", lambda e: "not_approved" in e.kinds, lambda e: e.codes.get("not_approved")),
     _Rule("WITHDRAWN", lambda e: "withdrawn" in e.kinds, lambda e: e.codes.get("withdrawn")),

@@ -11,6 +11,7 @@ import asyncio
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 
@@ -28,7 +29,7 @@ from stocklean_exec.schema.tables import POSITIONS
 from stocklean_exec.tariff_table import tariff_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import date, datetime
     from types import TracebackType
@@ -288,7 +289,7 @@ class Broker(ABC):
         """Working orders of the account, whoever placed them.
 
         client_order_id (empty where an order has none), symbol, side, quantity, filled_quantity, order_type,
-        limit_price, and with TWS order_id, perm_id and client_id.
+        limit_price, tif, and with TWS order_id, perm_id and client_id.
         """
 
     @abstractmethod
@@ -369,6 +370,17 @@ class Broker(ABC):
     def adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:  # noqa: B027 - optional
         """Track orders of ``run_id`` that were sent earlier, to match reports about them."""
 
+    @asynccontextmanager
+    async def hold_run(self, run_id: str) -> AsyncIterator[None]:  # noqa: ARG002 - for brokers that can
+        """Keep every other process that uses this broker from working ``run_id``, on whatever computer.
+
+        Raises
+        ------
+        RunElsewhereError
+            Another process works it.
+        """
+        yield
+
     def allow_again(self, names: Sequence[str]) -> None:  # noqa: B027 - optional
         """Allow these adopted orders to be sent again, with the ids they had."""
 
@@ -383,6 +395,10 @@ class Broker(ABC):
             It cannot succeed: for instance, another account answers.
         """
         raise ConnectionLostError(f"{self.fault or 'the broker is gone'} (after {seconds:g} s)")
+
+    async def clock_lead(self) -> float:
+        """Seconds that the clock of this computer is ahead of the broker's; 0 where there is only one."""
+        return 0.0
 
     async def ping(self) -> None:  # noqa: B027 - optional
         """Make sure that the broker still answers; where it does not, ``fault`` says so afterwards."""

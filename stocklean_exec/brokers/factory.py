@@ -6,6 +6,7 @@ The client library and the simulator are loaded only when they are connected to.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["connect"]
 
 _EXAMPLES = "mock://?seed=7, sim://?seed=7 and ib://127.0.0.1:4002?client_id=7"
-_CLIENT_OPTIONS = ("account", "client_id", "rate", "timeout", "timezone")
+_CLIENT_OPTIONS = ("account", "client_id", "rate", "run_client_ids", "timeout", "timezone")
 _OPTIONS = {
     "mock": ("seed", "cash", "account"),
     "sim": (
@@ -70,7 +71,9 @@ def connect(
 
     ``ib://127.0.0.1:4002`` is a TWS or an IB Gateway: ``client_id`` (1 by default), ``account`` (where the
     login has several), ``timeout`` (seconds for every request, 10), ``rate`` (messages a second, 45),
-    ``timezone`` (of the login, for executions without one), ``remote=1`` (for another computer).
+    ``timezone`` (of the login, for executions without one or with a name that is not known), ``remote=1`` (for
+    another computer), ``run_client_ids=900-999`` (each run holds one of these client ids while it works: processes
+    on other computers that are given the same range cannot work the same run).
 
     Parameters
     ----------
@@ -256,6 +259,10 @@ def _client_options(options: dict[str, str], rate: float) -> dict[str, Any]:
         "seconds": _number(options, "timeout", 10.0),
         "zone": options.get("timezone", "America/New_York"),
     }
+    if "timezone" in options:
+        chosen["is_zone_given"] = True
+    if "run_client_ids" in options:
+        chosen["run_client_ids"] = _id_range(options["run_client_ids"], chosen["client_id"])
     if chosen["client_id"] > _LARGEST_ID:
         raise _BadOptionError(f"client_id={chosen['client_id']} is over {_LARGEST_ID}")
     if not 0 <= chosen["rate"] < math.inf:
@@ -264,6 +271,19 @@ def _client_options(options: dict[str, str], rate: float) -> dict[str, Any]:
         raise _BadOptionError(f"timeout={chosen['seconds']:g} is no number of seconds above 0")
     _check_zone(chosen["zone"])
     return chosen
+
+
+def _id_range(text: str, own: int) -> range:
+    """Read ``run_client_ids``, such as ``900-999``, both included."""
+    found = re.fullmatch(r"([0-9]{1,9})-([0-9]{1,9})", text, re.ASCII)
+    if found is None:
+        raise _BadOptionError(f"run_client_ids={text} is no range of client ids such as 900-999")
+    client_ids = range(int(found[1]), int(found[2]) + 1)
+    if not client_ids or client_ids[0] < 1:
+        raise _BadOptionError(f"run_client_ids={text} is no range of client ids above 0")
+    if own in client_ids:
+        raise _BadOptionError(f"run_client_ids={text} contains the client_id {own} of this program")
+    return client_ids
 
 
 def _check_zone(name: str) -> None:

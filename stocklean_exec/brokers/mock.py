@@ -227,6 +227,7 @@ class MockBroker(Broker):
             "filled_quantity": "float64",
             "order_type": "str",
             "limit_price": "float64",
+            "tif": "str",
         }
         rows = [
             (
@@ -237,6 +238,7 @@ class MockBroker(Broker):
                 order.filled,
                 order.ticket.order_type,
                 order.ticket.limit_price,
+                order.ticket.tif,
             )
             for order in self._orders.values()
             if not order.ended
@@ -438,7 +440,10 @@ class MockBroker(Broker):
 
     def _rejected(self, order: _Working, code: str, message: str | None) -> None:
         order.ended = True
-        self._publish(order, OrderEvent("rejected", code=code, message=message))
+        filled, remaining = order.filled, order.remaining
+        self._publish(
+            order, OrderEvent("rejected", code=code, message=message, filled=filled, remaining=remaining)
+        )
 
     def _publish(self, order: _Working, event: OrderEvent) -> None:
         ticket = order.ticket

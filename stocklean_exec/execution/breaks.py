@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -35,6 +35,7 @@ DIFFERENCES = {
 }
 """Columns of the table of differences; ``difference`` is broker minus blotter."""
 
+_PRICE = 1e-9  # part of a price; rounding of doubles, far below any tick
 _SHARES = 1e-6  # tolerance in shares; a stated choice, far below any tradable fraction
 _RATE_BAND = 0.05  # part of a foreign trade's value by which its exchange rate may have moved; as in submission
 _CENT = 0.01  # tolerance in currency for each fill; a stated choice, as amounts are rounded to cents
@@ -75,6 +76,7 @@ def compare(books: Books) -> pd.DataFrame:
     rows = [
         *_open_orders(books),
         *_fills(books),
+        *_fills_beyond_limits(books),
         *_foreign_executions(books),
         *_positions(books),
         *_cash(books),
@@ -138,6 +140,7 @@ def _open_orders(books: Books) -> Iterator[dict[str, object]]:
         if abs(quantity - ordered) > _SHARES:
             text = "was changed at the broker: its quantity differs"
             yield _row("order_changed", "warn", text, symbol=symbol, name=name, blotter=ordered, broker=quantity)
+        yield from _changed_terms(ours, named[named["client_order_id"] == name].iloc[0], name)
         if abs(filled - traded) > _SHARES:
             text = "the filled quantity at the broker differs from the executions on record"
             yield _row(
@@ -159,6 +162,47 @@ def _open_orders(books: Books) -> Iterator[dict[str, object]]:
         books.orders["status"] == "UNKNOWN", ["client_order_id", "symbol"]
     ].itertuples(index=False):
         yield _row("order_unresolved", "warn", "its outcome is unknown", symbol=symbol, name=name)
+
+
+def _changed_terms(ours: pd.Series[Any], theirs: pd.Series[Any], name: str) -> Iterator[dict[str, object]]:
+    """Terms of a working order that a person changed at the broker: limit price, order type, time in force."""
+    asked, there = (float(_term(one, "limit_price", math.nan)) for one in (ours, theirs))
+    both_unset = math.isnan(asked) and math.isnan(there)
+    if "limit_price" in theirs.index and not both_unset and not abs(there - asked) <= _PRICE * abs(asked):
+        text = "was changed at the broker: its limit price differs"
+        yield _row(
+            "order_changed", "warn", text, symbol=str(ours["symbol"]), name=name, blotter=asked, broker=there
+        )
+    for column, word in (("order_type", "order type"), ("tif", "time in force")):
+        mine, other = (str(_term(one, column, "")) for one in (ours, theirs))
+        if mine and other and mine != other:
+            text = f"was changed at the broker: its {word} is {other}, and {mine} on record"
+            yield _row("order_changed", "warn", text, symbol=str(ours["symbol"]), name=name)
+
+
+def _term(order: pd.Series[Any], column: str, unset: object) -> Any:  # noqa: ANN401 - a price or a text
+    value = order.get(column)
+    return unset if value is None or pd.isna(value) else value
+
+
+def _fills_beyond_limits(books: Books) -> Iterator[dict[str, object]]:
+    """Orders that traded at a worse price than their recorded limit since the last run began."""
+    if "limit_price" not in books.orders.columns:
+        return
+    limits = books.orders.set_index("client_order_id")["limit_price"].astype("float64")
+    fills = books.fills if books.opening.empty else _since(books)
+    limit = fills["client_order_id"].map(limits)
+    excess = (fills["price"] - limit) * fills["side"].map(_SIGN).astype("float64")
+    beyond = fills[excess > _PRICE * limit.abs()]
+    for name, rows in beyond.groupby("client_order_id", sort=False):
+        worst = rows["price"].max() if rows["side"].iloc[0] == "BUY" else rows["price"].min()
+        text = (
+            f"{len(rows)} fills are beyond the limit on record: it was changed at the broker, or the fill is wrong"
+        )
+        symbol = str(rows["symbol"].iloc[0])
+        yield _row(
+            "fill_beyond_limit", "warn", text, symbol=symbol, name=str(name), blotter=limits[name], broker=worst
+        )
 
 
 def _fills(books: Books) -> Iterator[dict[str, object]]:
@@ -188,8 +232,15 @@ def _fills(books: Books) -> Iterator[dict[str, object]]:
         text = f"the broker reports no executions at all; {len(unreported)} of today are on record"
         yield _row("executions_not_told", "warn", text, blotter=float(len(unreported)), broker=0.0)
         return
-    for name, symbol, exec_id, quantity in unreported[
-        ["client_order_id", "symbol", "exec_id", "quantity"]
+    is_too_old = _may_be_of_another_day(books, unreported, today[is_reported])
+    if is_too_old.any():
+        text = (
+            f"{int(is_too_old.sum())} executions of today are on record, and TWS reports none so old: its day may "
+            "have begun at the midnight of another time zone"
+        )
+        yield _row("executions_not_told", "warn", text, blotter=float(is_too_old.sum()), broker=0.0)
+    for name, symbol, exec_id, quantity in unreported.loc[
+        ~is_too_old, ["client_order_id", "symbol", "exec_id", "quantity"]
     ].itertuples(index=False):
         text = f"execution {exec_id} is on record, and the broker does not report it"
         yield _row("execution_phantom", "halt", text, symbol=symbol, name=name, blotter=quantity, broker=0.0)
@@ -204,6 +255,17 @@ def _are_hidden(books: Books, fills: pd.DataFrame, is_reported: pd.Series[bool])
     clients = fills["client_order_id"].map(books.clients)
     visible = {books.evidence.client_id, *clients[is_reported].dropna()}
     return clients.notna() & ~clients.isin(visible) & ~is_reported
+
+
+def _may_be_of_another_day(books: Books, unreported: pd.DataFrame, reported: pd.DataFrame) -> pd.Series[bool]:
+    """Whether each fill may be older than what TWS reports: its day begins at the midnight of the login's zone.
+
+    That is a quarter of an hour of UTC in every zone. TWS reports all of its day: a fill as old as a reported one,
+    or made since the last quarter of an hour, must be among them.
+    """
+    begun = pd.Timestamp(books.evidence.asked_at).floor("15min")
+    oldest = min(reported["filled_at"].min(), begun) if len(reported) else begun
+    return unreported["filled_at"] < oldest
 
 
 def _today(books: Books) -> object:

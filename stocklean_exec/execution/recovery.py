@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.errors import RunElsewhereError
-from stocklean_exec.execution.recovery_rules import Conclusion, decide
+from stocklean_exec.execution.recovery_rules import EARLIER_DAY, Conclusion, decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,6 +116,7 @@ class Recovery:
             broker.adopt(record.run_id, [record.history(name) for name in adopted])
             evidence = await self._collect()
             conclusions = self._decide(evidence)
+        conclusions = await self._with_clock(conclusions)
         await record.put([*self._session_event(evidence), *self._events_of(conclusions)])
         held = {name: one.why for name, one in conclusions.items() if one.action == "hold"}
         record.hold(held)
@@ -123,6 +124,19 @@ class Recovery:
         again.sort(key=self._last_id)
         broker.allow_again(again)
         return Recovered(session, [name for name, one in conclusions.items() if one.action == "send"], again, held)
+
+    async def _with_clock(self, conclusions: dict[str, Conclusion]) -> dict[str, Conclusion]:
+        """Say that the clock of this computer is wrong, where a conclusion is about an earlier day."""
+        if not any(EARLIER_DAY in one.why for one in conclusions.values()):
+            return conclusions
+        hours = await self._broker.clock_lead() / 3600
+        if abs(hours) < 1:
+            return conclusions
+        text = f"; the clock of this computer is {abs(hours):,.0f} h {'ahead of' if hours > 0 else 'behind'} TWS"
+        return {
+            name: one._replace(why=one.why + text) if EARLIER_DAY in one.why else one
+            for name, one in conclusions.items()
+        }
 
     def _needs_evidence(self) -> bool:
         """Whether the broker must be queried: not for a new run if no other process can reach the broker."""

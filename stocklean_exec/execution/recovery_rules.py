@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 
     from stocklean_exec.brokers.evidence import Evidence
 
-__all__ = ["EXCHANGE_ZONE", "Conclusion", "decide", "trade_date"]
+__all__ = ["EARLIER_DAY", "EXCHANGE_ZONE", "Conclusion", "decide", "trade_date"]
 
 _UNANSWERED = frozenset({"SENDING", "UNKNOWN"})
 _AT_BROKER = frozenset({"WORKING", "PARTIAL", "AWAITING_EXECUTIONS", "MISSING"})
 _UNCONFIRMED = "UNCONFIRMED"
 _PLAN_AGAIN = "plan again under a new run id"
+EARLIER_DAY = "of an earlier day, which TWS no longer reports"
+"""Words of every conclusion that rests on the day of an order."""
+_LOOK_IT_UP = "resume again, or look it up in TWS and decide with blotter.resolve(...)"
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
 """Time zone of the trading day."""
 
@@ -98,7 +101,7 @@ def decide(
     >>> decide(order, Evidence(now, next_id=7, client_id=1)).action
     'resend'
     >>> decide(order, Evidence(now, next_id=8, client_id=1))
-    Conclusion(action='unknown', why='order id 7 is used up (the next one is 8), and ... 2026-11-23')
+    Conclusion(action='unknown', why='order id 7 is used up (the next one is 8), and ... blotter.resolve(...)')
     """
     state = order.state
     if state == "INTENT":
@@ -174,18 +177,18 @@ def _decide_absence(order: OrderHistory, evidence: Evidence, state: str) -> Conc
     else:
         text = f"known before, and now {_not_listed(evidence)}"
     if sent is not None and sent.occurred_at is not None and not _is_same_day(sent.occurred_at, evidence):
-        text += "; it is of an earlier day, which TWS no longer reports"
-    return Conclusion("missing", text + _client_to_use(order, evidence, is_filled=is_filled))
+        text += f"; it is {EARLIER_DAY}"
+    return Conclusion("missing", f"{text}; {_next_step(order, evidence)}")
 
 
-def _client_to_use(order: OrderHistory, evidence: Evidence, *, is_filled: bool) -> str:
-    """Name the client to resume with: TWS reports executions only to the client that placed the order."""
+def _next_step(order: OrderHistory, evidence: Evidence) -> str:
+    """Say what to do: TWS reports executions only to the client that placed the order."""
     known = order.last_sending or order.intent
     client = None if known is None else known.client_id
-    if client is None or not (is_filled or client != evidence.client_id):
-        return ""
+    if client is None or client == evidence.client_id:
+        return _LOOK_IT_UP
     did = "placed" if order.last_sending is not None else "planned"
-    return f"; resume with client id {client}, which {did} it"
+    return f"resume with client id {client}, which {did} it"
 
 
 def _decide_unanswered(
@@ -196,14 +199,15 @@ def _decide_unanswered(
     if not evidence.forgets:
         return Conclusion("resend")
     if not evidence.is_complete:
-        return Conclusion("unknown", f"TWS did not report everything: {evidence.gap}")
+        return Conclusion("unknown", f"TWS did not report everything ({evidence.gap}); resume again")
     if sent is None or sent.order_id is None or evidence.next_id is None:
-        return Conclusion("unknown", f"it has no order id to check, and is {_not_listed(evidence)}")
+        why = f"it has no order id to check, and is {_not_listed(evidence)}"
+        return Conclusion("unknown", f"{why}; {_next_step(order, evidence)}")
     number, following = sent.order_id, evidence.next_id
     if sent.client_id != evidence.client_id:
-        why = f"it was sent by client id {sent.client_id}; only that one can send it again"
+        why = f"it was sent by client id {sent.client_id}, and only that one can send it again"
     elif sent.occurred_at is None or trade_date(sent.occurred_at) != trade_date(evidence.asked_at):
-        why = "it is of an earlier day, which TWS no longer reports"
+        why = f"it is {EARLIER_DAY}"
     elif following < highest_next_id or following <= highest_seen_id:
         why = f"TWS has reset its order ids (the next one is {following}), so an id proves nothing"
     elif highest_seen_id > number:
@@ -214,7 +218,7 @@ def _decide_unanswered(
         return Conclusion(
             "resend", f"{_not_listed(evidence)}; order id {number} is not used (the next one is {following})"
         )
-    return Conclusion("unknown", f"{why}, and it is {_not_listed(evidence)}")
+    return Conclusion("unknown", f"{why}, and it is {_not_listed(evidence)}; {_next_step(order, evidence)}")
 
 
 def _not_listed(evidence: Evidence) -> str:

@@ -72,7 +72,8 @@ async def work_run(
             **_spent(blotter, broker, run_id),
         )
         terms = replace(terms, min_cash=limits.min_cash_after, lots=_lots(rows))
-        await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()
+        async with broker.hold_run(run_id):
+            await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()
 
 
 def _tickets(rows: pd.DataFrame) -> list[Ticket]:

@@ -58,6 +58,7 @@ _COMMISSION_SECONDS = (
     1.0  # a stated choice: TWS reports a commission right behind its execution; then it is queried
 )
 _MOST_LOSSES = 20  # a stated choice: a connection lost this often needs a person
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between reconnections, as in the broker: doubled each time
 _SILENCE_SECONDS = 30.0  # a stated choice: half the default timeout, so that a dead link is found before it ends
 _CHECK_SECONDS = 0.25  # a stated choice: how soon a halt or a cancel is seen while buys wait for cash
 # How old account values can be: TWS API documentation, "Account updates".
@@ -128,6 +129,8 @@ class Runner:
         self._short: dict[str, float] = {}  # shares that are short, by symbol
         self._figures_at = -math.inf  # by the loop's clock
         self._sent_at = self._loop.time()
+        self._sent = 0
+        self._losses = _Losses()
         self._record.watch = self._count_cash
         for name in self._record.names:
             self._count_cash(name, self._record.state(name))
@@ -207,13 +210,34 @@ class Runner:
                 await self._record_event("link_restored", f"reconciled; {len(self._queue)} orders to send")
 
     async def _restore_connection(self, lost: ConnectionLostError | None = None) -> None:
-        """Wait for the connection to come back."""
+        """Wait for the connection to come back; longer each time as long as nothing comes of it."""
         self._show(f"connection lost, trying for {self._terms.patience:g} s")
+        patience = await self._pause_after_loss(lost)
         try:
-            await self._broker.restore_connection(self._terms.patience)
+            await self._broker.restore_connection(patience)
         except ConnectionLostError as error:
-            text = f"{lost or error}; {error}. sx.resume({self._run_id!r}, ...) continues the run"
-            raise BrokerError(text) from error
+            text = str(error) if lost is None or str(lost) in str(error) else f"{lost}; {error}"
+            raise BrokerError(f"{text}. {self._how_to_continue()}") from error
+
+    async def _pause_after_loss(self, lost: ConnectionLostError | None) -> float:
+        """Pause before a reconnection; return how many seconds are left for it.
+
+        A report that cannot be read is repeated by each connection: reconnecting must end all the same.
+        """
+        now, progress = self._loop.time(), (self._sent, len(self._record.open), self._record.last_execution_at)
+        if progress != self._losses.progress:
+            self._losses = _Losses(progress, now)
+            return self._terms.patience
+        left = self._losses.since + self._terms.patience - now
+        self._losses = self._losses._replace(number=self._losses.number + 1)
+        if left <= 0:
+            text = f"nothing came of {self._losses.number} reconnections in {self._terms.patience:g} s"
+            raise BrokerError(f"{lost}; {text}. {self._how_to_continue()}") from lost
+        await asyncio.sleep(min(_FIRST_PAUSE * 2**self._losses.number, _LONGEST_PAUSE, left))
+        return left
+
+    def _how_to_continue(self) -> str:
+        return f"sx.resume({self._run_id!r}, ...) or stocklean resume {self._run_id} continues the run"
 
     async def _record_book(self) -> None:
         """Record the account's holdings before the first order of this run is sent."""
@@ -606,6 +630,7 @@ class Runner:
             sent = {ticket.client_order_id for ticket in group}
             self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in sent]
             self._sent_at = self._loop.time()
+            self._sent += len(sent)
         self._record.update_states()
         await self._halt_on_alarm()
         self._show_progress()
@@ -783,6 +808,14 @@ class Runner:
 
 def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+class _Losses(NamedTuple):
+    """Lost connections since the run last made progress: orders sent, orders open, latest execution."""
+
+    progress: tuple[int, int, datetime | None] | None = None
+    since: float = 0.0
+    number: int = 0
 
 
 class _Quote(NamedTuple):

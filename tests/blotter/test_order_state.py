@@ -119,19 +119,96 @@ SUBMITTED = OrderEvent("status", status="SUBMITTED")
 HELD = OrderEvent("held_back", message="resume with client id 7, which planned it", occurred_at=NOON)
 BY_SEVEN = SENT._replace(client_id=7)
 CANCELLED_AT_4 = OrderEvent("status", status="CANCELLED", filled=4.0, remaining=6.0)
-LACKS = "ended at the broker with more filled than there are executions on record; resume with "
-RESUME_7 = LACKS + "client id 7, which placed it"
+RESUME_7 = "; resume with client id 7, which placed it"
+LACKS_4 = "ended at the broker with 4 shares filled, 0 of them on record"
+UNCOUNTED = "ended at the broker, which has not reported how many shares were filled"
+UNANSWERED = "sent, and no answer of the broker is on record; resume the run"
+FILLED_AT_4 = OrderEvent("status", status="FILLED", filled=4.0, remaining=0.0)
 
 HISTORIES = {
     "cancelled with four filled, none of it on record": (
         10,
         [BY_SEVEN, SUBMITTED, CANCELLED_AT_4],
-        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, LACKS_4 + RESUME_7),
+    ),
+    "cancelled with 4.25 filled, two and a half of them on record": (
+        10,
+        [BY_SEVEN, SUBMITTED, CANCELLED_AT_4._replace(filled=4.25), execution(FIRST, 2.5, 100.0)],
+        (
+            "UNCONFIRMED",
+            "UNKNOWN",
+            2.5,
+            100.0,
+            None,
+            "ended at the broker with 4.25 shares filled, 2.5 of them on record" + RESUME_7,
+        ),
+    ),
+    "cancelled, and nothing says how many shares were filled": (
+        10,
+        [BY_SEVEN, SUBMITTED, OrderEvent("status", status="CANCELLED", code="202")],
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, UNCOUNTED + RESUME_7),
+    ),
+    "cancelled by code, and by a status that counts what was filled": (
+        10,
+        [BY_SEVEN, SUBMITTED, OrderEvent("status", status="CANCELLED", code="202"), CANCELLED],
+        ("CANCELLED", "CANCELLED", 0.0, None, None, "202"),
+    ),
+    "cancelled with no count, and a part is on record": (
+        10,
+        [BY_SEVEN, FILL_4, OrderEvent("status", status="CANCELLED", code="202")],
+        ("UNCONFIRMED", "UNKNOWN", 4.0, 100.0, None, UNCOUNTED + RESUME_7),
+    ),
+    "called filled with four of ten shares, all on record: it was made smaller": (
+        10,
+        [BY_SEVEN, SUBMITTED, FILLED_AT_4, FILL_4],
+        ("CANCELLED", "CANCELLED", 4.0, 100.0, None, "quantity_reduced"),
+    ),
+    "called filled with four of ten shares, three of them on record": (
+        10,
+        [BY_SEVEN, FILLED_AT_4, execution(FIRST, 3, 100.0)],
+        ("PARTIAL", "PARTIAL", 3.0, 100.0, None, None),
+    ),
+    "called filled with four of ten shares, and six remain": (
+        10,
+        [BY_SEVEN, FILLED_AT_4._replace(remaining=6.0), FILL_4],
+        ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
+    ),
+    "called filled, nothing says with how many shares": (
+        10,
+        [BY_SEVEN, OrderEvent("status", status="FILLED"), FILL_4],
+        ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
+    ),
+    "called filled with four of ten shares, and five were reported": (
+        10,
+        [BY_SEVEN, FILLED_AT_4, OrderEvent("status", status="SUBMITTED", filled=5.0), FILL_4],
+        ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None),
+    ),
+    "filled, and its only execution was withdrawn": (
+        4,
+        [BY_SEVEN, FILLED_AT_4, FILL_4, BUSTED],
+        ("CANCELLED", "CANCELLED", 0.0, None, None, "executions_corrected"),
+    ),
+    "filled, and its only execution was corrected to fewer shares": (
+        4,
+        [BY_SEVEN, FILLED_AT_4, FILL_4, execution(FIRST[:-1] + "2", 3, 100.0)],
+        ("CANCELLED", "CANCELLED", 3.0, 100.0, None, "executions_corrected"),
+    ),
+    "called filled with four of ten shares, and missing before that": (
+        10,
+        [BY_SEVEN, SUBMITTED, MISSING, FILLED_AT_4, FILL_4],
+        ("CANCELLED", "CANCELLED", 4.0, 100.0, None, "quantity_reduced"),
     ),
     "cancelled with four filled, three of them on record": (
         10,
         [BY_SEVEN, CANCELLED_AT_4, execution(FIRST, 3, 100.0)],
-        ("UNCONFIRMED", "UNKNOWN", 3.0, 100.0, None, RESUME_7),
+        (
+            "UNCONFIRMED",
+            "UNKNOWN",
+            3.0,
+            100.0,
+            None,
+            "ended at the broker with 4 shares filled, 3 of them on record" + RESUME_7,
+        ),
     ),
     "cancelled with four filled, and all on record": (
         10,
@@ -141,22 +218,22 @@ HISTORIES = {
     "cancelled, and the four were counted by an earlier status": (
         10,
         [BY_SEVEN, OrderEvent("status", status="SUBMITTED", filled=4.0), CANCELLED],
-        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, LACKS_4 + RESUME_7),
     ),
     "cancelled with four filled, by a client that is not on record": (
         10,
         [CANCELLED_AT_4],
-        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, LACKS + "the client id that placed it"),
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, LACKS_4 + "; resume with the client id that placed it"),
     ),
     "cancelled with four filled, sent by two clients of which the second did not get through": (
         10,
         [BY_SEVEN, SENT._replace(client_id=8, attempt=2), NOT_SENT._replace(attempt=2), CANCELLED_AT_4],
-        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, LACKS_4 + RESUME_7),
     ),
     "rejected with four filled, none of it on record": (
         10,
         [BY_SEVEN, REJECTED, OrderEvent("message", code="Cancelled", message="shown as cancelled", filled=4.0)],
-        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, LACKS_4 + RESUME_7),
     ),
     "cancelled, and the four that were filled are withdrawn": (
         10,
@@ -181,12 +258,12 @@ HISTORIES = {
     "cancelled with four filled, and missing before that": (
         10,
         [BY_SEVEN, SUBMITTED, MISSING, CANCELLED_AT_4],
-        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, RESUME_7),
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, LACKS_4 + RESUME_7),
     ),
     "cancelled with an impossible filled quantity": (
         10,
         [BY_SEVEN, CANCELLED_AT_4._replace(filled=1e300)],
-        ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled"),
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, UNCOUNTED + RESUME_7),
     ),
     "works with four filled, none of it on record": (
         10,
@@ -197,7 +274,7 @@ HISTORIES = {
     "sent, and refused when it was to be sent again": (
         10,
         [OrderEvent("intent"), SENT, OrderEvent("refused", code="rate_cap")],
-        ("SENDING", "UNKNOWN", 0.0, None, None, None),
+        ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED),
     ),
     "announced, withdrawn, and refused": (
         10,
@@ -245,7 +322,11 @@ HISTORIES = {
         [HELD._replace(message="later", occurred_at=NOON + timedelta(seconds=1)), OrderEvent("intent"), HELD],
         ("INTENT", "NEW", 0.0, None, None, "later"),
     ),
-    "held back, and sent": (10, [OrderEvent("intent"), HELD, SENT], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
+    "held back, and sent": (
+        10,
+        [OrderEvent("intent"), HELD, SENT],
+        ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED),
+    ),
     "held back, and refused": (
         10,
         [OrderEvent("intent"), HELD, OrderEvent("refused", code="approval_expired")],
@@ -253,13 +334,17 @@ HISTORIES = {
     ),
     "planned": (10, [], ("PLANNED", "NEW", 0.0, None, None, None)),
     "intent": (10, [OrderEvent("intent")], ("INTENT", "NEW", 0.0, None, None, None)),
-    "under way": (10, [OrderEvent("intent"), SENT], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
-    "an attempt without its number": (10, [OrderEvent("sending")], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
+    "under way": (10, [OrderEvent("intent"), SENT], ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED)),
+    "an attempt without its number": (
+        10,
+        [OrderEvent("sending")],
+        ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED),
+    ),
     "not sent": (10, [OrderEvent("intent"), SENT, NOT_SENT], ("INTENT", "NEW", 0.0, None, None, None)),
     "a second attempt after one that was not sent": (
         10,
         [OrderEvent("intent"), SENT, NOT_SENT, SENT._replace(attempt=2)],
-        ("SENDING", "UNKNOWN", 0.0, None, None, None),
+        ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED),
     ),
     "unknown": (10, [SENT, UNKNOWN], ("UNKNOWN", "UNKNOWN", 0.0, None, None, UNKNOWN.message)),
     "unknown, then proved not sent": (
@@ -337,8 +422,13 @@ HISTORIES = {
     "rejected": (10, [SENT, REJECTED], ("REJECTED", "REJECTED", 0.0, None, None, "201")),
     "rejected after a part was filled": (
         10,
-        [FILL_4, REJECTED],
+        [FILL_4, REJECTED, OrderEvent("message", code="Inactive", message="4 shares are filled", filled=4.0)],
         ("CANCELLED", "CANCELLED", 4.0, 100.0, None, "201"),
+    ),
+    "rejected after a part was filled, and nothing says how much": (
+        10,
+        [FILL_4, REJECTED],
+        ("UNCONFIRMED", "UNKNOWN", 4.0, 100.0, None, UNCOUNTED + "; resume with the client id that placed it"),
     ),
     "rejected, and shown as cancelled": (
         10,
@@ -347,8 +437,13 @@ HISTORIES = {
     ),
     "live, then rejected": (
         10,
-        [OrderEvent("status", status="SUBMITTED"), REJECTED],
+        [OrderEvent("status", status="SUBMITTED"), REJECTED._replace(filled=0.0)],
         ("REJECTED", "REJECTED", 0.0, None, None, "201"),
+    ),
+    "live, then rejected, and nothing says how much was filled": (
+        10,
+        [BY_SEVEN, OrderEvent("status", status="SUBMITTED"), REJECTED],
+        ("UNCONFIRMED", "UNKNOWN", 0.0, None, None, UNCOUNTED + RESUME_7),
     ),
     "rejected and shown as cancelled after a part was filled": (
         10,
@@ -408,7 +503,7 @@ HISTORIES = {
     "withdrawn, though it may have been sent": (
         10,
         [OrderEvent("intent"), OrderEvent("sending", attempt=1), OrderEvent("withdrawn", code="not_funded")],
-        ("SENDING", "UNKNOWN", 0.0, None, None, None),
+        ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED),
     ),
     "corrected": (10, [FILL_4, CORRECTED], ("PARTIAL", "PARTIAL", 5.0, 101.0, None, None)),
     "corrected, reported in the other order": (
@@ -561,7 +656,7 @@ RUNS = {
 FACTS_OF_STATUS = {
     "FILLED": [("execution", {"quantity": 10.0, "price": 100.0})],
     "PARTIAL": [("execution", {"quantity": 4.0, "price": 100.0})],
-    "CANCELLED": [("status", {"status": "CANCELLED"})],
+    "CANCELLED": [("status", {"status": "CANCELLED", "filled": 0.0})],
     "REJECTED": [("rejected", {})],
     "SUBMITTED": [("status", {"status": "SUBMITTED"})],
     "UNKNOWN": [("sending", {"attempt": 1})],

@@ -93,11 +93,12 @@ class OrderHistory:
                 ),
                 OrderEvent("not_sent", attempt=attempt),
                 *(
-                    OrderEvent("status", status=status, filled=filled)
+                    OrderEvent("status", status=status, filled=filled, remaining=random.choice((None, 0.0, 6.0)))
                     for status in ("SUBMITTED", "CANCELLED", "FILLED")
                 ),
                 OrderEvent("status", status="SUBMITTED", filled=filled),
                 OrderEvent("rejected", code="201"),
+                OrderEvent("rejected", code="203", filled=filled),
                 OrderEvent("rejected", code="110", status="UNSEEN"),
                 OrderEvent("cancel_requested", occurred_at=when),
                 OrderEvent("message", code="10349", message="advice"),
@@ -127,6 +128,24 @@ def histories():
     return st.randoms(use_true_random=False).map(lambda random: (OrderHistory(random), random))
 
 
+def end_is_counted(history):
+    """Whether the broker said with how many filled shares it ended the order: none if it never accepted it."""
+
+    def counts(kind, status, code=None):
+        return any(
+            (event.kind, event.status) == (kind, status)
+            and code in (None, event.code)
+            and 0 <= (-1.0 if event.filled is None else event.filled) < USABLE
+            for event in history.events
+        )
+
+    is_shown = history.units > 0 or any((e.kind, e.status) == ("status", "SUBMITTED") for e in history.events)
+    is_rejected = any(event.kind == "rejected" for event in history.events)
+    return counts("status", "CANCELLED") or (
+        is_rejected and (counts("message", None, "Cancelled") or counts("rejected", None) or not is_shown)
+    )
+
+
 def check_history(history, random):
     """All properties of a history that are checked in Python."""
     state = derive_order(history.asked, history.events)
@@ -137,7 +156,9 @@ def check_history(history, random):
     )
     unseen = max(round(counted * UNIT) - sum(history.most.values()), 0)
     assert state.reported == (history.units + unseen) / UNIT, history.events
-    assert (state.state == "UNCONFIRMED") <= (unseen > 0), history.events
+    assert (state.state == "UNCONFIRMED") <= (unseen > 0 or not end_is_counted(history)), history.events
+    if state.status in ("CANCELLED", "REJECTED") and state.state not in UNSENT_OR_DECIDED:
+        assert end_is_counted(history) or is_called_filled(history), history.events
     assert state.status not in ("CANCELLED", "REJECTED") or not unseen or state.state in UNSENT_OR_DECIDED
     assert same(state.avg_fill_price, history.average), history.events
     assert same(state.commission, history.commission), history.events
@@ -147,6 +168,10 @@ def check_history(history, random):
 
 def same(one, other):
     return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def is_called_filled(history):
+    return any((event.kind, event.status) == ("status", "FILLED") for event in history.events)
 
 
 UNSENT_OR_DECIDED = ("RESOLVED", "REFUSED", "NOT_APPROVED", "WITHDRAWN")
@@ -181,7 +206,10 @@ def test_an_ended_order_reopens_only_by_executions_or_a_broker_report_of_them(dr
     elif before.state == "RESOLVED" or event.kind == "resolved":
         assert after.state == "RESOLVED"
     elif before.state in ("CANCELLED", "REJECTED") and after.state == "UNCONFIRMED":
-        assert after.reported > before.reported, (history.events, event)
+        # A rejected order that was never accepted had nothing filled; one that was may have.
+        assert after.reported > before.reported or event.status == "SUBMITTED", (history.events, event)
+    elif is_called_filled(history) and before.state == "CANCELLED" and after.reported > before.reported:
+        assert after.state in ("PARTIAL", "AWAITING_EXECUTIONS", "MISSING"), (history.events, event)
     elif before.state == "CANCELLED" and not (is_report and event.status == "FILLED"):
         assert after.state in ("CANCELLED", "REJECTED"), (history.events, event)
         assert after.state == "CANCELLED" or (event.kind == "rejected" and not after.filled)
@@ -189,6 +217,8 @@ def test_an_ended_order_reopens_only_by_executions_or_a_broker_report_of_them(dr
         is_report and (event.status == "FILLED" or (event.status == "SUBMITTED" and holds_only_unseen(history)))
     ):
         assert after.state == "REJECTED", (history.events, event)
+    elif before.state == "UNCONFIRMED" and event.kind in ("message", "rejected"):
+        assert after.state in ("UNCONFIRMED", "CANCELLED", "REJECTED"), (history.events, event)
     elif before.state == "UNCONFIRMED" and not is_report:
         assert after.state == "UNCONFIRMED", (history.events, event)
 
@@ -208,11 +238,11 @@ def test_one_more_execution_never_reduces_the_filled_quantity(drawn):
     elif before.state == "UNCONFIRMED":
         assert after.state in ("FILLED", "UNCONFIRMED", "CANCELLED", "PARTIAL", "MISSING")
     elif before.state == "REJECTED" and not holds_only_unseen(history):
-        assert after.state in ("FILLED", "CANCELLED")
+        assert after.state in ("FILLED", "CANCELLED", "UNCONFIRMED")
     elif before.state == "REJECTED":  # the broker had it: that it was missing counts again
-        assert after.state in ("FILLED", "PARTIAL", "CANCELLED", "MISSING")
+        assert after.state in ("FILLED", "PARTIAL", "CANCELLED", "MISSING", "UNCONFIRMED")
     elif before.state == "MISSING":
-        assert after.state in ("FILLED", "MISSING")
+        assert after.state in ("FILLED", "MISSING", "CANCELLED")
     else:
         assert after.state in ("FILLED", "PARTIAL", "CANCELLED")
 
@@ -236,7 +266,8 @@ def test_a_bust_does_not_make_an_order_unconfirmed(drawn):
     before = derive_order(history.asked, history.events)
     busts = [OrderEvent("execution", exec_id=f"{family}.99", quantity=0.0, price=0.0) for family in history.latest]
     after = derive_order(history.asked, [*history.events, *busts])
-    assert (after.state == "UNCONFIRMED") <= (before.reported > before.filled), history.events
+    is_in_doubt = before.reported > before.filled or not end_is_counted(history)
+    assert (after.state == "UNCONFIRMED") <= is_in_doubt, history.events
 
 
 def uncounted(events):

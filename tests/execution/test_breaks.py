@@ -38,6 +38,10 @@ def positions_of(**held):
     return pd.DataFrame({"symbol": list(held), "quantity": list(held.values())})
 
 
+FILLED_NOW = fills_of(("x.1", "r-SPY-BUY", "SPY", "BUY", 4.0, 100.0, 1.0)).assign(filled_at=pd.Timestamp(NOW))
+"""A fill right before the broker was asked: at no place of the earth has a day begun since."""
+
+
 def open_of(*rows):
     return pd.DataFrame(rows, columns=["client_order_id", "symbol", "quantity", "filled_quantity"])
 
@@ -85,6 +89,45 @@ CASES = {
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 12.0, 4.0))},
         [("order_changed", "warn", "SPY", "r-SPY-BUY", 10.0, 12.0)],
     ),
+    "a limit price that was changed at the broker": (
+        {
+            "orders": books().orders.assign(limit_price=300.0, order_type="LMT", tif="DAY"),
+            "open_orders": books().open_orders.assign(limit_price=405.0, order_type="LMT", tif="DAY"),
+        },
+        [("order_changed", "warn", "SPY", "r-SPY-BUY", 300.0, 405.0)],
+    ),
+    "a limit price, order type and time in force that were changed at the broker": (
+        {
+            "orders": books().orders.assign(limit_price=300.0, order_type="LMT", tif="DAY"),
+            "open_orders": books().open_orders.assign(limit_price=NAN, order_type="MKT", tif="GTC"),
+        },
+        [
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", 300.0, NAN),
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
+        ],
+    ),
+    "terms that agree, of an order without a limit": (
+        {
+            "orders": books().orders.assign(limit_price=NAN, order_type="MKT", tif="DAY"),
+            "open_orders": books().open_orders.assign(limit_price=NAN, order_type="MKT", tif="DAY"),
+        },
+        [],
+    ),
+    "a buy above its limit": (
+        {"orders": books().orders.assign(limit_price=99.5)},
+        [("fill_beyond_limit", "warn", "SPY", "r-SPY-BUY", 99.5, 100.0)],
+    ),
+    "a buy at its limit": ({"orders": books().orders.assign(limit_price=100.0)}, []),
+    "a sell below its limit": (
+        {
+            "orders": books().orders.assign(side="SELL", limit_price=100.5),
+            "fills": books().fills.assign(side="SELL"),
+            "positions": positions_of(SPY=-4.0, KO=5.0),
+            "cash": 1_000.0 + 400.0 - 1.0,
+        },
+        [("fill_beyond_limit", "warn", "SPY", "r-SPY-BUY", 100.5, 100.0)],
+    ),
     "shares that only the order's status counts": (
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 6.0))},
         [("filled_differs", "warn", "SPY", "r-SPY-BUY", 4.0, 6.0)],
@@ -109,8 +152,22 @@ CASES = {
         [("duplicate_order", "halt", None, "r-SPY-BUY", NAN, NAN)],
     ),
     "an execution that the broker does not report": (
-        {"evidence": Evidence(NOW, executions=frozenset({"another"}))},
+        {"evidence": Evidence(NOW, executions=frozenset({"another"})), "fills": FILLED_NOW},
         [("execution_phantom", "halt", "SPY", "r-SPY-BUY", 4.0, 0.0)],
+    ),
+    "an execution that the broker does not report, of two that are as old": (
+        {
+            "evidence": Evidence(NOW, executions=frozenset({"x.1"})),
+            "fills": fills_of(
+                ("x.1", "r-SPY-BUY", "SPY", "BUY", 1.0, 100.0, 0.5),
+                ("x.2", "r-SPY-BUY", "SPY", "BUY", 3.0, 100.0, 0.5),
+            ),
+        },
+        [("execution_phantom", "halt", "SPY", "r-SPY-BUY", 3.0, 0.0)],
+    ),
+    "an execution that may be of TWS's day before": (
+        {"evidence": Evidence(NOW, executions=frozenset({"another"}))},
+        [("executions_not_told", "warn", None, None, 1.0, 0.0)],
     ),
     "a broker that reports no executions": (
         {"evidence": Evidence(NOW)},

@@ -159,6 +159,28 @@ def test_incomplete_evidence_never_permits_a_resend(blotter):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lead", "words"),
+    [
+        (-24 * 3600.0, "; the clock of this computer is 24 h behind TWS"),
+        (7200.0, "; the clock of this computer is 2 h ahead of TWS"),
+        (-600.0, "blotter.resolve(...)"),
+    ],
+)
+def test_a_wrong_clock_is_named_where_the_day_of_an_order_decides(lead, words, blotter):
+    broker = Scripted(([], evidence(next_id=1)))
+
+    async def clock_lead():
+        return lead
+
+    broker.clock_lead = clock_lead
+    recover(broker, blotter, [sent(A, 1)._replace(occurred_at=NOW - timedelta(days=1))])
+    (reason,) = blotter.unresolved()["reason"]
+    assert "of an earlier day" in reason
+    assert reason.endswith(words)
+
+
+@pytest.mark.slow
 def test_an_order_that_disappears_is_missing_and_may_reappear(blotter):
     gone = Scripted(([], evidence()))
     recover(gone, blotter, [sent(A, 1), LIVES])

@@ -212,7 +212,7 @@ CASES = {
         NOTHING,
         {},
         "missing",
-        "the executions on record do not cover its quantity; resume with client id 1, which placed it",
+        "the executions on record do not cover its quantity; resume again, or look it up in TWS",
     ),
     "reported filled, and a part is recorded": (
         [INTENT, SENT._replace(client_id=2), FILL_4, OrderEvent("status", status="FILLED")],
@@ -231,7 +231,7 @@ CASES = {
         Evidence(NOW, next_id=7, client_id=1, refs=frozenset({NAME})),
         {},
         "missing",
-        "do not cover its quantity; resume with client id 1, which placed it",
+        "do not cover its quantity; resume again, or look it up in TWS",
     ),
     "reported filled, and never sent by this blotter": (
         [INTENT, OrderEvent("status", status="FILLED")],
@@ -267,7 +267,7 @@ CASES = {
     ),
     # ended, or never meant to be sent
     "filled": ([INTENT, SENT, FILL_4, FILL_6], NOTHING, {}, "leave", ""),
-    "cancelled": ([INTENT, SENT, OrderEvent("status", status="CANCELLED")], NOTHING, {}, "leave", ""),
+    "cancelled": ([INTENT, SENT, OrderEvent("status", status="CANCELLED", filled=0.0)], NOTHING, {}, "leave", ""),
     "rejected": ([INTENT, SENT, OrderEvent("rejected", code="201")], NOTHING, {}, "leave", ""),
     "refused": ([OrderEvent("refused", code="limit")], NOTHING, {}, "leave", ""),
     "not approved": ([OrderEvent("not_approved")], NOTHING, {}, "leave", ""),
@@ -301,12 +301,14 @@ def test_the_trade_date_is_that_of_new_york():
 def test_a_missing_order_is_explained_in_one_sentence():
     why = decide(OrderHistory(NAME, 10.0, [INTENT, SENT, WORKS]), NOTHING).why
     assert why == (
-        "known before, and now neither among the open and completed orders nor among the executions of 2026-11-23"
+        "known before, and now neither among the open and completed orders nor among the executions of "
+        "2026-11-23; resume again, or look it up in TWS and decide with blotter.resolve(...)"
     )
     filled = [INTENT, SENT._replace(occurred_at=YESTERDAY), OrderEvent("status", status="FILLED")]
     assert decide(OrderHistory(NAME, 10.0, filled), NOTHING).why == (
         "the broker reports it filled, but the executions on record do not cover its quantity; it is of an "
-        "earlier day, which TWS no longer reports; resume with client id 1, which placed it"
+        "earlier day, which TWS no longer reports; resume again, or look it up in TWS and decide with "
+        "blotter.resolve(...)"
     )
 
 

@@ -62,7 +62,7 @@ def test_a_repeated_event_is_new_once_and_recorded_once(blotter):
 
 @pytest.mark.slow
 def test_an_ended_order_is_open_again_once_unrecorded_fills_of_it_are_reported(blotter):
-    ended = OrderEvent("status", "r", NAME, NOON, status="CANCELLED", code="202")
+    ended = OrderEvent("status", "r", NAME, NOON, status="CANCELLED", filled=0.0, code="202")
 
     async def run():
         record, broker = RunState("r", blotter, {NAME: 10.0}), ReportingBroker()

@@ -128,7 +128,17 @@ evidence AS (
             CASE WHEN TRY_CAST(quantity AS DECIMAL(17, 8)) > 0 THEN TRY_CAST(quantity AS DECIMAL(17, 8)) END, try
         ) FILTER (kind = 'sending' AND not_sent IS NULL) AS sent_quantity,
         max(nullif(code, '')) FILTER (kind = 'sending') AS sending_code,
-        max(TRY_CAST(filled AS DECIMAL(17, 8))) FILTER (kind IN ('status', 'message')) AS reported,
+        max(TRY_CAST(filled AS DECIMAL(17, 8))) FILTER (kind IN ('status', 'message', 'rejected')) AS reported,
+        -- Whether a report of the end counts the fills: without that, the end of the order is not known.
+        bool_or(kind = 'status' AND status = 'CANCELLED' AND TRY_CAST(filled AS DECIMAL(17, 8)) >= 0) AS cancel_counted,
+        bool_or(
+            (kind = 'rejected' OR (kind = 'message' AND code IN ('Inactive', 'Cancelled', 'ApiCancelled')))
+            AND TRY_CAST(filled AS DECIMAL(17, 8)) >= 0
+        ) AS reject_counted,
+        -- Filled according to a status that calls the order filled with nothing remaining.
+        max(TRY_CAST(filled AS DECIMAL(17, 8))) FILTER (
+            kind = 'status' AND status = 'FILLED' AND coalesce(TRY_CAST(remaining AS DECIMAL(17, 8)), 0) = 0
+        ) AS completed,
         bool_or(kind = 'unknown' AND not_sent IS NULL) AS unknown,
         bool_or(kind = 'missing' AND try > coalesce(last_found, -1)) AS missing,
         max(nullif(code, '')) FILTER (kind = 'status' AND status = 'CANCELLED') AS cancel_code,
@@ -159,7 +169,12 @@ SELECT
     rejected_for_good OR (
         rejected_if_unseen AND NOT shown_live AND coalesce(executed.filled_quantity, 0) = 0
     ) AS rejected,
+    coalesce(cancel_counted, false) OR (
+        coalesce(rejected_for_good OR rejected_if_unseen, false)
+        AND (coalesce(reject_counted, false) OR NOT (shown_live OR coalesce(executed.filled_quantity, 0) > 0))
+    ) AS counted,
     coalesce(executed.filled_quantity, 0) AS filled_quantity,
+    coalesce(seen.seen_quantity, 0) AS seen_quantity,
     -- Shares that the broker's statuses report as filled, and of which no execution was ever on record.
     greatest(coalesce(reported, 0) - coalesce(seen.seen_quantity, 0), 0) AS unseen_quantity,
     executed.filled_value,
@@ -177,6 +192,9 @@ WITH standing AS (
         planned.*,
         coalesce(s.filled_quantity, 0) AS filled_quantity,
         coalesce(s.unseen_quantity, 0) AS unseen_quantity,
+        s.seen_quantity,
+        s.reported,
+        s.reported_filled,
         s.sender,
         s.sent_quantity,
         s.sending_code,
@@ -201,11 +219,14 @@ WITH standing AS (
             -- What was not sent of an approved order, for lack of cash, will not be traded.
             WHEN s.filled_quantity > 0 AND s.filled_quantity >= s.sent_quantity AND s.unseen_quantity = 0 THEN 'REDUCED'
             -- Unrecorded fills would be bought twice if the order were taken as ended.
-            WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled AND s.unseen_quantity > 0 THEN 'UNCONFIRMED'
+            WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled AND (s.unseen_quantity > 0 OR NOT s.counted)
+                THEN 'UNCONFIRMED'
             -- A broker reports an order that it rejects as cancelled. An order that it reports as filled has not
             -- ended until its executions are here, whatever else is reported.
             WHEN s.rejected AND s.filled_quantity = 0 AND NOT s.reported_filled THEN 'REJECTED'
             WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled THEN 'CANCELLED'
+            -- Called filled with fewer shares than were ordered: the rest is not at the broker any more.
+            WHEN s.completed > 0 AND s.unseen_quantity = 0 THEN 'CANCELLED'
             WHEN s.missing THEN 'MISSING'
             WHEN s.filled_quantity > 0 THEN 'PARTIAL'
             WHEN s.reported_filled THEN 'AWAITING_EXECUTIONS'
@@ -271,12 +292,22 @@ SELECT
     CASE state
         WHEN 'RESOLVED' THEN resolved_message
         WHEN 'CANCELLED' THEN CASE
+            WHEN reported_filled AND filled_quantity < seen_quantity THEN 'executions_corrected'
+            WHEN reported_filled THEN 'quantity_reduced'
             WHEN rejected THEN rejected_code
             WHEN cancel_code IS NOT NULL THEN cancel_code
             WHEN cancel_requested THEN 'cancel_requested'
             ELSE 'cancelled'
         END
-        WHEN 'UNCONFIRMED' THEN 'ended at the broker with more filled than there are executions on record; resume with '
+        WHEN 'UNCONFIRMED' THEN CASE
+                WHEN unseen_quantity > 0 THEN format(
+                    'ended at the broker with {} shares filled, {} of them on record',
+                    rtrim(rtrim(CAST(CAST(reported AS DECIMAL(38, 8)) AS VARCHAR), '0'), '.'),
+                    rtrim(rtrim(CAST(CAST(seen_quantity AS DECIMAL(38, 8)) AS VARCHAR), '0'), '.')
+                )
+                ELSE 'ended at the broker, which has not reported how many shares were filled'
+            END
+            || '; resume with '
             || CASE WHEN sender IS NULL THEN 'the client id that placed it' ELSE 'client id ' || sender || ', which placed it' END
         WHEN 'REJECTED' THEN rejected_code
         WHEN 'REFUSED' THEN refused_code
@@ -284,6 +315,7 @@ SELECT
         WHEN 'WITHDRAWN' THEN withdrawn_code
         WHEN 'REDUCED' THEN sending_code
         WHEN 'UNKNOWN' THEN unknown_message
+        WHEN 'SENDING' THEN 'sent, and no answer of the broker is on record; resume the run'
         WHEN 'MISSING' THEN missing_message
         WHEN 'INTENT' THEN held_back_message
     END AS reason,

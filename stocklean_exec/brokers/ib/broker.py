@@ -15,7 +15,8 @@ import asyncio
 import math
 import os
 from collections import Counter
-from contextlib import nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -37,13 +38,14 @@ from stocklean_exec.brokers.ib.exchange_rates import exchange_rates
 from stocklean_exec.brokers.ib.instruments import Instrument
 from stocklean_exec.brokers.ib.market_data import MarketDataService
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
+from stocklean_exec.brokers.ib.run_lease import RunLease, lease_client_id
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE, Pacer
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.schema.tables import POSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -73,6 +75,7 @@ _OPEN_COLUMNS = {
     "filled_quantity": "float64",
     "order_type": "str",
     "limit_price": "float64",
+    "tif": "str",
     "order_id": "Int64",
     "perm_id": "Int64",
     "client_id": "Int64",
@@ -95,6 +98,8 @@ class IBBroker(Broker):
     rate : most messages a second; 0 is no limit, for simulators
     seconds : time limit of every request
     zone : time zone of the login, for execution times that come without one
+    is_zone_given : whether a user named that zone: then it also counts for times with an unknown zone name
+    run_client_ids : client ids of which each run holds one at TWS while it works; none if empty
     remote : whether ``host`` may be another computer; the connection is not encrypted
     on_close : called when the broker is closed
 
@@ -117,6 +122,8 @@ class IBBroker(Broker):
         rate: float = DEFAULT_RATE,
         seconds: float = 10.0,
         zone: str = "America/New_York",
+        is_zone_given: bool = False,
+        run_client_ids: range = range(0),
         remote: bool = False,
         address: str = "",
         on_close: Callable[[], None] | None = None,
@@ -131,7 +138,7 @@ class IBBroker(Broker):
         self.fault = ""
         self.send_window = _PACED_WINDOW if rate else _FREE_WINDOW
         self.in_flight_seconds = _IN_FLIGHT_SECONDS if rate else 0.0
-        self._endpoint = Endpoint(host, port, client_id, account, seconds, zone)
+        self._endpoint = Endpoint(host, port, client_id, account, seconds, zone, is_zone_given)
         self._allow_live, self._on_close = allow_live, on_close
         self._tracker, self._market, self._pacer = (
             OrderTracker(clock.now, self.on_failure),
@@ -139,7 +146,9 @@ class IBBroker(Broker):
             Pacer(rate),
         )
         self._background: set[asyncio.Task[None]] = set()
+        self._run_client_ids, self._leases = run_client_ids, dict[str, RunLease]()
         self._last_id = 0
+        self._failure = ""
         self._base_currency = ""
         self._connection: Connection | None = None
         self._loop: BackgroundLoop | None = BackgroundLoop("stocklean-ib")
@@ -160,11 +169,9 @@ class IBBroker(Broker):
 
         Where a symbol is held in several contracts, TWS is asked where each is listed.
         """
-        held = [
-            one
-            for one in self._call(self._require_connection().positions())
-            if one.account == self.account and one.contract.secType != _CURRENCY_PAIR and one.position
-        ]
+        reported = self._call(self._require_connection().positions())
+        latest = {one.contract.conId: one for one in reported if one.account == self.account}  # TWS may repeat one
+        held = [one for one in latest.values() if one.contract.secType != _CURRENCY_PAIR and one.position]
         listed = self._call(self._primary_exchanges(held))
         rows = [
             {
@@ -291,6 +298,8 @@ class IBBroker(Broker):
         if loop is None:
             return
         try:
+            for lease in list(self._leases.values()):
+                loop.call(lease.release())
             loop.call(self._disconnect())
         finally:
             loop.stop()
@@ -349,6 +358,18 @@ class IBBroker(Broker):
         """Request open orders, completed orders, executions and the next order id."""
         return await self._await(self._collect_evidence())
 
+    @asynccontextmanager
+    async def hold_run(self, run_id: str) -> AsyncIterator[None]:
+        """Hold the client id that stands for a run, so that no other process can work the run."""
+        if not self._run_client_ids:
+            yield
+            return
+        await self._await(self._take_lease(run_id))
+        try:
+            yield
+        finally:
+            await self._await(self._release_lease(run_id))
+
     def adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:
         """Track orders that an earlier connection sent, and reserve their ids."""
         self._call(self._adopt(run_id, orders))
@@ -365,6 +386,13 @@ class IBBroker(Broker):
         """Request the time: a connection that is only apparently open (a laptop that slept) gives no answer."""
         await self._await(self._ping())
 
+    async def clock_lead(self) -> float:
+        """Seconds that the clock of this computer is ahead of TWS's; 0 if TWS does not answer."""
+        with suppress(BrokerError):
+            there = await self._await(self._time_of_tws())
+            return (clock.now() - there).total_seconds()
+        return 0.0
+
     async def place(self, ticket: Ticket) -> None:
         """Send one order."""
         await self.place_all([ticket], lambda _: nullcontext())
@@ -380,12 +408,16 @@ class IBBroker(Broker):
     async def _connect(self) -> str:
         await self._disconnect()
         self._market.forget_connection()
+        self._failure = ""
         connection = Connection(self._endpoint, self._tracker, self._pacer, self)
         await connection.connect()
         try:
             account = choose_account(connection.accounts, getattr(self, "account", self._endpoint.account))
             check_account(account, connection.accounts, self._allow_live, os.environ)
-            self._connection, self.fault = connection, ""
+            self._connection, self.fault = connection, self._failure
+            for lease in self._leases.values():
+                if not lease.is_held:
+                    await lease.take()
             if self._tracker.working():
                 await self._catch_up(connection)
         except BaseException:
@@ -400,14 +432,31 @@ class IBBroker(Broker):
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + seconds, _FIRST_PAUSE
         while self.fault or self._connection is None:
+            cause: Exception | None = None
             try:
                 await self._connect()
             except ConnectionLostError as error:
-                if loop.time() + pause > deadline:
-                    raise ConnectionLostError(f"{error} (tried for {seconds:g} s)") from error
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                cause = error
+            if cause is None and not self.fault:
+                break
+            if loop.time() + pause > deadline:  # also if TWS repeats a report that cannot be read
+                raise ConnectionLostError(f"{cause or self.fault} (tried for {seconds:g} s)") from cause
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         await self._require_connection().restored(max(deadline - loop.time(), 0.0))
+
+    async def _take_lease(self, run_id: str) -> None:
+        number = lease_client_id(self.account, run_id, self._run_client_ids)
+        lease = RunLease(run_id, replace(self._endpoint, client_id=number), self._pacer, self._on_lease_lost)
+        await lease.take()
+        self._leases[run_id] = lease
+
+    async def _release_lease(self, run_id: str) -> None:
+        await self._leases.pop(run_id).release()
+
+    def _on_lease_lost(self) -> None:
+        if not self.fault:
+            self.fault = "the connection that holds a run at TWS is gone; broker.reconnect() makes a new one"
 
     async def _ping(self) -> None:
         try:
@@ -604,7 +653,8 @@ class IBBroker(Broker):
 
     def on_failure(self, what: str, error: BaseException) -> None:
         """A report of TWS may be lost: nothing is sent until the next connection."""
-        self.fault = f"{what} ({type(error).__name__}); broker.reconnect() requests everything again"
+        self._failure = f"{what} ({type(error).__name__}: {error}); broker.reconnect() requests everything again"
+        self.fault = self._failure
         self._tracker.broadcast("report_lost", self.fault)
 
     def on_lost(self) -> None:
@@ -626,8 +676,12 @@ class IBBroker(Broker):
         self._in_background(self._catch_up)
 
     def on_inactive(self) -> None:
-        """Find out whether an order that TWS shows as Inactive has ended."""
+        """Find out whether an order has ended that TWS shows as Inactive, or as ended without its fills."""
         self._in_background(self._explain_inactive)
+
+    def on_refusal(self) -> None:
+        """Find out whether an order was refused with an unknown code: then TWS lists it as completed."""
+        self._in_background(self._request_completed)
 
     def _in_background(self, work: Callable[[Connection], Coroutine[Any, Any, None]]) -> None:
         if self._connection is not None:
@@ -635,12 +689,22 @@ class IBBroker(Broker):
             self._background.add(task)
             task.add_done_callback(self._background.discard)
 
+    async def _time_of_tws(self) -> datetime:
+        return await self._require_connection().current_time()
+
+    async def _request_completed(self, connection: Connection) -> None:
+        with suppress(BrokerError):
+            await connection.completed_orders()
+
     async def _explain_inactive(self, connection: Connection) -> None:
         await asyncio.sleep(0)  # the reason may come right behind
         orders = self._tracker.unexplained_inactive_orders()
         if orders:
             with suppress(BrokerError):
-                await connection.completed_orders()
+                if any(order.events.is_end_reported for order in orders):
+                    await connection.collect_reports()  # its executions too
+                else:
+                    await connection.completed_orders()
             self._tracker.put_aside(orders)
 
     async def _catch_up(self, connection: Connection) -> None:

@@ -22,7 +22,7 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ib_async import IB, Contract, Order, StartupFetch, Ticker
+from ib_async import IB, Contract, Order, OrderState, StartupFetch, Ticker
 from ib_async.client import Client
 from ib_async.decoder import Decoder
 from ib_async.wrapper import RequestError, Wrapper
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractContextManager
 
-    from ib_async import CommissionReport, Execution, OrderState
+    from ib_async import CommissionReport, Execution
 
 __all__ = [
     "ConnectionListener",
@@ -50,11 +50,20 @@ __all__ = [
 
 _MOST_FRAME = 16 << 20  # bytes; IB's own client stops at 16 MB too
 _LENGTH_PREFIX = 4  # bytes of the length that precedes each message on the wire
-# Message ids (orderStatus, error, openOrder, execDetails, commissionReport) and fields as in IB's decoder.
-_ORDER_MESSAGES = frozenset({"3", "4", "5", "11", "59"})
+# Message ids and fields as in IB's decoder, for the server versions that ib_async accepts.
+_ORDER_MESSAGES = {
+    "3": "orderStatus",
+    "4": "error",
+    "5": "openOrder",
+    "11": "execDetails",
+    "59": "commissionReport",
+}
+_MARKS = {"3": (9, 6, None), "5": (24, 25, 23), "11": (22, 21, 26)}
+"""Fields with client id, perm id and orderRef of the order that a message is about."""
 _EXECUTION_TIME = 15
 _COMMISSION = 3
 _HALTED = frozenset({49, 90})  # generic ticks: halted, and the same of delayed data
+_EXEC_ID = 2  # of a commission report
 _UNSET_TEXT = "1.7976931348623157E308"
 
 
@@ -62,6 +71,8 @@ class ConnectionListener(Protocol):
     """Receives the messages of a connection."""
 
     zone: str
+    is_zone_given: bool
+    unread_time: str
     accounts: list[str]
     version: int
     is_closing: bool
@@ -80,6 +91,12 @@ class ConnectionListener(Protocol):
 
     def fail(self, what: str, error: BaseException) -> None:
         """A report may be lost."""
+
+    def is_foreign(self, client_id: int, perm_id: int, order_ref: str) -> bool:
+        """Whether an order is of another program, or placed by hand."""
+
+    def is_own_execution(self, exec_id: str) -> bool:
+        """Whether an execution of one of our orders has this id."""
 
     def on_next_id(self, order_id: int) -> None:
         """The next order id of this client."""
@@ -122,8 +139,52 @@ class _Decoder(Decoder):
         try:
             handler(fields)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not vanish
-            if kind in _ORDER_MESSAGES:
-                self._listener.fail(f"message {kind} of TWS cannot be read", error)
+            if kind in _ORDER_MESSAGES and not self._can_do_without(kind, fields):
+                self._listener.fail(f"message {kind} of TWS ({_describe(kind, fields)}) cannot be read", error)
+
+    def _can_do_without(self, kind: str, fields: list[str]) -> bool:
+        """Whether nothing about our orders is lost if a message cannot be read in full."""
+        if kind == "5":
+            return self._read_in_part(fields)
+        if kind == "59":
+            return len(fields) > _EXEC_ID and not self._listener.is_own_execution(fields[_EXEC_ID])
+        return self._is_foreign(kind, fields)
+
+    def _is_foreign(self, kind: str, fields: list[str]) -> bool:
+        """Whether a message is about an order of another program; False where that cannot be read."""
+        if kind not in _MARKS:
+            return False
+        client, perm, ref = _MARKS[kind]
+        try:
+            client_id, perm_id = int(fields[client]), int(fields[perm])
+            order_ref = "" if ref is None else fields[ref]
+        except (IndexError, ValueError):
+            return False
+        return self._listener.is_foreign(client_id, perm_id, order_ref)
+
+    def _read_in_part(self, fields: list[str]) -> bool:
+        """Read of an openOrder message what an order needs to be matched and counted; False if that fails too."""
+        client, perm, ref = _MARKS["5"]
+        try:
+            order = Order(
+                orderId=int(fields[1]),
+                clientId=int(fields[client]),
+                permId=int(fields[perm]),
+                orderRef=fields[ref or 0],
+                action=fields[13],
+                totalQuantity=_float_or_nan(fields[14]),
+                orderType=fields[15],
+                lmtPrice=_float_or_nan(fields[16]),
+                tif=fields[18],
+                account=fields[20],
+            )
+        except (IndexError, ValueError):
+            return False
+        if math.isnan(order.totalQuantity) and not self._is_foreign("5", fields):
+            return False
+        contract = Contract(conId=0, symbol=fields[3], secType=fields[4], currency=fields[10])
+        self.wrapper.openOrder(order.orderId, contract, order, OrderState())  # its status comes right behind
+        return True
 
     def _orderStatus(self, fields: list[str]) -> None:
         order_id, status, filled, remaining, average, perm_id, parent_id, last, client_id = fields[1:10]
@@ -142,10 +203,10 @@ class _Decoder(Decoder):
 
     def execDetails(self, fields: list[str]) -> None:
         # A time zone that this computer does not know would lose the whole execution.
-        fields = list(fields)
-        fields[_EXECUTION_TIME] = utc_time_text(fields[_EXECUTION_TIME], self._listener.zone) or (
-            f"{clock.now():%Y%m%d %H:%M:%S} UTC"
-        )
+        fields, listener, text = list(fields), self._listener, fields[_EXECUTION_TIME]
+        read = utc_time_text(text, listener.zone, is_zone_given=listener.is_zone_given)
+        listener.unread_time = "" if read else text
+        fields[_EXECUTION_TIME] = read or f"{clock.now():%Y%m%d %H:%M:%S} UTC"
         super().execDetails(fields)
 
     def commissionReport(self, fields: list[str]) -> None:
@@ -346,6 +407,20 @@ def make_contract(
 def routed(contract: Contract, exchange: str) -> Contract:
     """A qualified contract that trades where it was requested, and not on the exchange that TWS lists first."""
     return dataclasses.replace(contract, exchange=exchange)
+
+
+def _describe(kind: str, fields: list[str]) -> str:
+    """Name a message and what it is about, as far as that can be read."""
+    place = {"3": 1, "5": 3, "11": 26, "59": _EXEC_ID, "4": 2}[kind]
+    about = {"3": "order id ", "4": "id "}.get(kind, "")
+    return f"{_ORDER_MESSAGES[kind]} of {about}{fields[place]}" if len(fields) > place else _ORDER_MESSAGES[kind]
+
+
+def _float_or_nan(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _check_length(pending: bytes) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import math
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from stocklean_exec import clock
@@ -35,6 +36,7 @@ from stocklean_exec.errors import BrokerError, ConnectionLostError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from stocklean_exec.brokers.base import Ticket
     from stocklean_exec.brokers.ib.order_tracker import OrderTracker
@@ -52,7 +54,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and as whom to connect: ``seconds`` is the time limit of every request, ``zone`` the login's."""
+    """Where and as whom to connect.
+
+    ``seconds`` is the time limit of every request, ``zone`` that of the login, ``is_zone_given`` whether a user
+    named it.
+    """
 
     host: str
     port: int
@@ -60,6 +66,7 @@ class Endpoint:
     account: str | None
     seconds: float
     zone: str
+    is_zone_given: bool = False
 
 
 class Reports(NamedTuple):
@@ -88,8 +95,11 @@ class ConnectionOwner(Protocol):
     def on_duplicate_id(self) -> None:
         """An order id was used before: perhaps by the order itself (103)."""
 
+    def on_refusal(self) -> None:
+        """An unknown code has come about an order that was never accepted."""
+
     def on_inactive(self) -> None:
-        """An order is shown as Inactive, which can mean several things."""
+        """An order may have ended: it is shown as Inactive, or as ended without its fills."""
 
 
 class Connection:
@@ -104,7 +114,8 @@ class Connection:
 
     def __init__(self, place: Endpoint, tracker: OrderTracker, pacer: Pacer, owner: ConnectionOwner) -> None:
         self.place, self.tracker, self.pacer = place, tracker, pacer
-        self.zone = place.zone
+        self.zone, self.is_zone_given = place.zone, place.is_zone_given
+        self.unread_time = ""
         self.accounts: list[str] = []
         self.causes: list[str] = []
         self.version = 0
@@ -270,10 +281,11 @@ class Connection:
             self.require_open()
             self._ib.client.reqMarketDataType(3)
 
-    async def current_time(self) -> None:
-        """Request the time, to check that TWS answers."""
+    async def current_time(self) -> datetime:
+        """Request the time of TWS, in UTC; also to check that TWS answers."""
         async with self._shared:
-            await self._request(self._ib.reqCurrentTimeAsync, "the time")
+            there: datetime = await self._request(self._ib.reqCurrentTimeAsync, "the time")
+        return there.astimezone(UTC)
 
     async def positions(self) -> list[Any]:
         """All positions of the login, requested again."""
@@ -438,6 +450,16 @@ class Connection:
         """A report may be lost: note it, and stop sending."""
         self._owner.on_failure(what, error)
 
+    def is_foreign(self, client_id: int, perm_id: int, order_ref: str) -> bool:
+        """Whether an order is of another program, or placed by hand."""
+        if self.tracker.knows(perm_id, order_ref):
+            return False
+        return client_id != self.place.client_id or not order_ref
+
+    def is_own_execution(self, exec_id: str) -> bool:
+        """Whether an execution of one of our orders has this id."""
+        return self.tracker.has_execution(exec_id)
+
     def on_next_id(self, order_id: int) -> None:
         """The next order id of this client; the first one decides whether the ids of our orders still hold."""
         if not self.next_id:
@@ -459,6 +481,7 @@ class Connection:
                 "filled_quantity": 0.0,
                 "order_type": order.orderType,
                 "limit_price": _limit_of(order),
+                "tif": order.tif,
                 "order_id": order.orderId,
                 "perm_id": order.permId,
                 "client_id": order.clientId,
@@ -511,6 +534,7 @@ class Connection:
             order_ref=execution.orderRef,
             symbol=contract.symbol,
             last_liquidity=execution.lastLiquidity,
+            unread_time=self.unread_time,
         )
         self.tracker.on_execution(causes, ours=execution.clientId == self.place.client_id)
 
@@ -527,8 +551,14 @@ class Connection:
         if code == _CLIENT_ID_IN_USE:
             self.note_cause(str(code))
         if number > 0:
-            if not is_request and self.tracker.on_message(number, code, text) and code == ID_USED_UP:
+            if is_request or not self.tracker.on_message(number, code, text):
+                return
+            if code == ID_USED_UP:
                 self._owner.on_duplicate_id()
+            elif self.tracker.unexplained_inactive_orders():
+                self._owner.on_inactive()
+            elif self.tracker.may_be_refused(number):
+                self._owner.on_refusal()
         elif code in LINK_LOST:
             self.is_cut = True
             self._restored.clear()

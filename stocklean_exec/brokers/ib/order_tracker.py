@@ -15,6 +15,7 @@ import math
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -24,6 +25,7 @@ from stocklean_exec.blotter.order_state import OrderAccumulator
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
 from stocklean_exec.brokers.ib.price_units import first_price, read_price
 from stocklean_exec.brokers.ib.translate import (
+    ADVICE_CODES,
     ID_USED_UP,
     MOST_SHARES,
     STATUS_OF_TWS,
@@ -48,6 +50,9 @@ __all__ = ["OrderTracker", "OwnOrder"]
 _MOST_ORPHANS = 10_000
 """Reports that are kept about other orders: a choice that bounds memory."""
 
+_BEHIND_CODE = timedelta(seconds=5)
+"""How long after a code the end of an order may come that the code explains: a choice; TWS sends both together."""
+
 _REPORTS = frozenset({"status", "message", "execution", "commission", "rejected", "cancel_requested"})
 """Kinds of recorded events that count for a tracked order: what the broker reported, and our cancel requests. Our
 own decisions do not: an order that a person resolved, or that we never sent, may still work at TWS."""
@@ -60,9 +65,11 @@ class OwnOrder:
     Its state is derived from the events published about it, by the same rules as the blotter's. Its own fields
     say only what no event says: ``sent``, whether it was submitted on a connection of this broker or of its
     record; ``is_resend``, submitted once more with the id it has; ``unexplained_inactive``, TWS shows it as
-    Inactive and has not said why; ``put_aside``, TWS does not list it as completed either, so that it may come
-    back. ``reference`` is a price of it in its currency, NaN for none, and ``magnifier`` that of its contract,
-    None where it is not known: they tell the unit of its executions.
+    Inactive and has not said why, or as ended and has not said with how many shares filled; ``put_aside``, TWS
+    does not list it as completed either, so that it may come back; ``follower``, the subscriber of its run when it
+    was first tracked; ``unknown_code``, the latest code about it that is in no table: perhaps why it ends.
+    ``reference`` is a price of it in its currency, NaN for none, and ``magnifier`` that of its contract, None
+    where it is not known: they tell the unit of its executions.
     """
 
     client_order_id: str
@@ -77,6 +84,9 @@ class OwnOrder:
     put_aside: bool = False
     reference: float = math.nan
     magnifier: float | None = None
+    follower: Callable[..., None] | None = None
+    unknown_code: str = ""
+    unknown_code_at: datetime | None = None
     published: set[tuple[object, ...]] = field(default_factory=set)
     events: OrderAccumulator = field(default_factory=OrderAccumulator)
     _ended: bool | None = None
@@ -139,17 +149,24 @@ class OrderTracker:
         """Reserve an order id for ``ticket``, whose contract has this price magnifier."""
         order = OwnOrder(ticket.client_order_id, ticket.run_id, ticket.quantity, order_id, client_id)
         order.reference, order.magnifier = first_price(ticket.limit_price, ticket.reference_price), magnifier
+        order.follower = self._followers.get(ticket.run_id)
         self._by_ref[ticket.client_order_id] = order
         self._by_id[order_id] = order
 
     def adopt(self, run_id: str, known: OrderHistory, *, ids_hold: bool) -> None:
         """Track an order that an earlier connection sent, from what is on record about it.
 
-        ``ids_hold``: TWS has not restarted its order ids, so that this order's id still identifies it.
+        An order that is tracked already is tracked from its record again if another subscriber follows its run:
+        the earlier one may have been gone when reports came, and what is not on record must be published again.
+
+        Parameters
+        ----------
+        ids_hold : TWS has not restarted its order ids, so that this order's id still identifies it
         """
         sent = known.last_sending
         here = self._by_ref.get(known.client_order_id)
-        if here is not None and here.run_id is not None:
+        follower = self._followers.get(run_id)
+        if here is not None and here.run_id is not None and (here.follower == follower or not here.sent):
             return
         order = OwnOrder(
             known.client_order_id,
@@ -158,6 +175,7 @@ class OrderTracker:
             (sent.order_id or 0) if sent else 0,
             (sent.client_id or 0) if sent else 0,
             sent=True,
+            follower=follower,
         )
         if sent is not None:
             order.reference = first_price(sent.ask, sent.bid, sent.last)
@@ -171,11 +189,12 @@ class OrderTracker:
         self._note_busy(order)
 
     def _replace(self, met: OwnOrder, order: OwnOrder) -> None:
-        """Match reports to an adopted order that was found at TWS before its run was known.
+        """Match reports to an adopted order that was tracked before, without its run or for another subscriber.
 
-        Its earlier reports were not recorded. They are requested from TWS again; then its executions count, and
+        Its earlier reports may not be recorded. They are requested from TWS again; then its executions count, and
         their commissions are missing until they are reported again.
         """
+        order.is_resend = met.is_resend
         self._by_execution = {name: one for name, one in self._by_execution.items() if one is not met}
         self._by_id = {number: order if one is met else one for number, one in self._by_id.items()}
         if met.perm_id is not None and order.perm_id is None:
@@ -211,6 +230,14 @@ class OrderTracker:
         """Ids of the executions that TWS has reported since then."""
         return frozenset(self._exec_ids)
 
+    def knows(self, perm_id: int, order_ref: str) -> bool:
+        """Whether one of our orders has this perm id or reference."""
+        return self._match(0, order_ref, perm_id) is not None
+
+    def has_execution(self, exec_id: str) -> bool:
+        """Whether an execution of one of our orders has this id."""
+        return exec_id in self._by_execution
+
     def find(self, client_order_id: str) -> OwnOrder | None:
         """Look up the order of a client order id."""
         return self._by_ref.get(client_order_id)
@@ -230,7 +257,7 @@ class OrderTracker:
         self._busy.add(order.client_order_id)
 
     def unexplained_inactive_orders(self) -> list[OwnOrder]:
-        """Orders that TWS shows as Inactive without a reason: they are rejected, ended, or put aside."""
+        """Orders that may have ended: Inactive without a reason, or ended without a count of filled shares."""
         return [order for order in self._by_ref.values() if order.unexplained_inactive and not order.ended]
 
     def put_aside(self, orders: list[OwnOrder]) -> None:
@@ -238,9 +265,10 @@ class OrderTracker:
         for order in orders:
             if order.unexplained_inactive and not order.ended:
                 order.put_aside, order.unexplained_inactive = True, False
-                self._publish(
-                    order, OrderEvent("message", code="Inactive", message="put aside by TWS; it may come back")
-                )
+                text, code = "put aside by TWS; it may come back", "Inactive"
+                if order.events.is_end_reported:
+                    text, code = "TWS has reported its end, and not all of its fills", "end_unconfirmed"
+                self._publish(order, OrderEvent("message", code=code, message=text))
 
     def request_cancel(self, order: OwnOrder) -> None:
         """Publish that the cancel of an order is requested."""
@@ -307,6 +335,7 @@ class OrderTracker:
             return
         if order.events.is_rejected and event.status == "CANCELLED":  # how TWS shows an order that it has rejected
             event = rejected_as_cancelled(word, event)
+        event = self._with_reason(order, event)
         if event.kind == "status":
             order.put_aside = order.unexplained_inactive = False
         elif word == "Inactive" and not order.ended:
@@ -314,11 +343,22 @@ class OrderTracker:
         self._publish_once(order, event, (event.kind, event.status, event.code, event.filled, event.remaining))
 
     def on_execution(self, execution: TwsExecution, *, ours: bool) -> None:
-        """An execDetails message, live or requested."""
-        event = execution_event(execution)
+        """An execDetails message, live or requested; one of an order of others is skipped if it makes no sense.
+
+        Raises
+        ------
+        ValueError
+            It is of an order of ours, and has no id, no side, or numbers that no execution has.
+        """
         self._refs.add(execution.order_ref)
         self._exec_ids.add(execution.exec_id)
         order = self._match(execution.order_id if ours else 0, execution.order_ref, execution.perm_id)
+        try:
+            event = execution_event(execution)
+        except ValueError:
+            if order is None:
+                return
+            raise
         if order is None:
             found = event._replace(order_id=execution.order_id, client_id=execution.client_id)
             self._keep_orphan(found, execution.perm_id, execution.order_ref)
@@ -355,7 +395,15 @@ class OrderTracker:
         if order.is_resend and code == ID_USED_UP:  # the first submission has arrived after all
             event = OrderEvent("message", code=str(code), message=text)
         self._publish(order, event)
+        order.unexplained_inactive |= order.events.is_end_reported and not order.ended
+        if event.kind == "message" and code not in ADVICE_CODES:
+            order.unknown_code, order.unknown_code_at = str(code), self._now()
         return True
+
+    def may_be_refused(self, order_id: int) -> bool:
+        """Whether an order that TWS has never accepted has a code that is in no table."""
+        order = self._by_id.get(order_id)
+        return order is not None and bool(order.unknown_code) and not (order.events.is_accepted or order.ended)
 
     def on_completed(
         self, perm_id: int, order_ref: str, word: str, filled: float | None, text: str, *, client_id: int
@@ -380,7 +428,17 @@ class OrderTracker:
             said = f"TWS lists it as completed ({word}), and does not report how many shares were filled"
             event = OrderEvent("message", code="completed", message=said)
         if not order.ended or order.events.is_beyond_reports(filled):
-            self._publish(order, event)
+            order.put_aside = False
+            self._publish(order, self._with_reason(order, event))
+
+    def _with_reason(self, order: OwnOrder, event: OrderEvent) -> OrderEvent:
+        """Give a cancel without a code the unknown one that came right before it, or that refused the order."""
+        if event.status != "CANCELLED" or event.code or order.unknown_code_at is None:
+            return event
+        is_close = self._now() - order.unknown_code_at <= _BEHIND_CODE
+        if order.events.is_cancel_requested or not (is_close or not order.events.is_accepted):
+            return event
+        return event._replace(code=order.unknown_code)
 
     # -- orphans ---------------------------------------------------------------------------------------------
 

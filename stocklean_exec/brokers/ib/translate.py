@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from stocklean_exec.blotter.events import OrderEvent
 
 __all__ = [
+    "ADVICE_CODES",
     "CANCELLED_BY_CODE",
     "DELAYED_DATA_CODES",
     "ID_USED_UP",
@@ -32,6 +33,7 @@ __all__ = [
     "REJECTED_UNLESS_SEEN",
     "SIDES",
     "STATUS_OF_TWS",
+    "TIME_UNRELIABLE",
     "UNSET",
     "TwsExecution",
     "commission_event",
@@ -130,6 +132,15 @@ REJECTED_UNLESS_SEEN = {
 are about something else (a change, a cancel), and are messages. The event of such a rejection has the status
 UNSEEN: it no longer counts once a status or an execution comes."""
 
+ADVICE_CODES = frozenset(
+    {100, 104, 105, 131, 134, 135, 136, 137, 161, 164, 329, 354, 399, 404, 422, 440, 444, 481, 1300}
+    | {*range(1100, 1103), *range(2100, 2200), *range(10089, 10092), *range(10147, 10150), *range(10167, 10169)}
+    | {10018, 10019, 10186, 10187, 10189, 10197, 10233, 10241, 10242, 10287, 10288, 10308, 10310, 10311}
+    | {10326, 10327, 10329, *range(10331, 10336), 10341, 10347, 10349}
+)
+"""Codes that are known to end no order: advice, failed changes and cancels, the connection, market data. A code
+that is in no table may be a refusal; whether it is, TWS's completed orders show."""
+
 ID_USED_UP = 103
 """The order id was used before: an order sent again with its id has arrived the first time."""
 
@@ -144,6 +155,14 @@ DELAYED_DATA_CODES = frozenset({354, 10089, 10090, 10168, 10186})
 
 NO_DATA_CODES = DELAYED_DATA_CODES | {10187, 10197}
 """No market data for reasons of subscription or session, and not because the instrument is unknown."""
+
+TIME_UNRELIABLE = "time_unreliable"
+"""Code of an execution whose time is that of its report, because TWS's time of it cannot be read."""
+
+_UNREAD = (
+    "dated when it was reported, for the time that TWS gives cannot be read (timezone= in the address names the "
+    "zone of the login)"
+)
 
 SIDES = {"BOT": "BUY", "SLD": "SELL", "BUY": "BUY", "SELL": "SELL"}
 """Order side by the word of an execution or an order."""
@@ -162,7 +181,10 @@ _DATED = re.compile(r"(\d{8})(-| +)(\d\d:\d\d:\d\d)(?: (\S.*))?", re.ASCII)
 
 
 class TwsExecution(NamedTuple):
-    """One execution as TWS reports it. ``side`` is ``BOT`` or ``SLD``."""
+    """One execution as TWS reports it. ``side`` is ``BOT`` or ``SLD``.
+
+    ``unread_time`` is the time as TWS wrote it if it could not be read; ``time`` is then that of the report.
+    """
 
     exec_id: str
     time: datetime
@@ -177,6 +199,7 @@ class TwsExecution(NamedTuple):
     order_ref: str
     symbol: str
     last_liquidity: int = 0
+    unread_time: str = ""
 
 
 def known(value: float | None) -> float | None:
@@ -236,11 +259,12 @@ def number_problem(quantity: float, limit_price: float) -> str | None:
     return None
 
 
-def utc_time_text(text: str, zone: str) -> str | None:
+def utc_time_text(text: str, zone: str, *, is_zone_given: bool = False) -> str | None:
     """The time of an execution as TWS writes it, rewritten with UTC named in it; None if it cannot be read.
 
     TWS writes the login's local time with the name of its zone, UTC with a dash, or (older versions) local
-    time and no zone: then ``zone`` says which one is meant.
+    time and no zone: then ``zone`` says which one is meant. It also counts for a name that is in no table of zones
+    (JST, EDT, ...) if a user named it (``is_zone_given``), or if the name is its own abbreviation at that time.
 
     Examples
     --------
@@ -250,16 +274,22 @@ def utc_time_text(text: str, zone: str) -> str | None:
     '20221229 15:00:01 UTC'
     >>> utc_time_text("20221229 10:00:01 Middle/Earth", "UTC") is None
     True
+    >>> utc_time_text("20221229 10:00:01 JST", "Asia/Tokyo"), utc_time_text("20221229 10:00:01 JST", "UTC")
+    ('20221229 01:00:01 UTC', None)
     """
     found = _DATED.fullmatch(text.strip())
     if found is None:
         return None
     day, border, clock, named = found.groups()
     try:
-        place = ZoneInfo(named or ("UTC" if border == "-" else zone))
-        local = datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S").replace(tzinfo=place)
-    except (ValueError, KeyError, OSError):
+        local = datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone))
+        if named or border == "-":
+            local = local.replace(tzinfo=ZoneInfo(named or "UTC"))
+    except (ValueError, OSError):
         return None
+    except KeyError:  # the name is in no table
+        if not (is_zone_given or named == local.tzname()):
+            return None
     return f"{local.astimezone(UTC):%Y%m%d %H:%M:%S} UTC"
 
 
@@ -342,6 +372,8 @@ def execution_event(execution: TwsExecution) -> OrderEvent:
         price=price,
         exchange=execution.exchange or None,
         liquidity=LIQUIDITY.get(execution.last_liquidity),
+        code=TIME_UNRELIABLE if execution.unread_time else None,
+        message=f"{_UNREAD}: {execution.unread_time!r}" if execution.unread_time else None,
         account=execution.account or None,
     )
 

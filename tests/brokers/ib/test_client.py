@@ -4,6 +4,7 @@ import asyncio
 import logging
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ class Recorder:
 
     def __init__(self):
         self.accounts, self.version, self.is_closing = [], 0, False
+        self.is_zone_given, self.unread_time = False, ""
         self.calls, self.failed, self.counted = [], [], 0
 
     def count_message(self):
@@ -53,11 +55,10 @@ def frame(*fields):
     return struct.pack(">I", len(payload)) + payload
 
 
-def causes(*data, version=176):
+def causes(*data, version=176, listener=None):
     """What a listener receives of frames after the handshake."""
 
-    async def run():
-        listener = Recorder()
+    async def run(listener):
         wire = IBClient(listener)
         wire.client.decoder.serverVersion = wire.client._serverVersion = version
         wire.client._apiReady = True
@@ -65,7 +66,7 @@ def causes(*data, version=176):
             wire.client._onSocketHasData(one)
         return listener
 
-    return asyncio.run(run())
+    return asyncio.run(run(listener or Recorder()))
 
 
 def execution(time="20221229 10:00:01 US/Eastern", shares="100"):
@@ -83,18 +84,69 @@ def test_an_execution_is_received_with_its_time_in_utc():
 
 
 def test_an_execution_with_an_unreadable_time_is_still_received():
-    assert [call[0] for call in causes(execution(time="soon")).calls] == ["on_execution"]
+    listener = causes(execution(time="soon"))
+    assert ([call[0] for call in listener.calls], listener.unread_time) == (["on_execution"], "soon")
+    assert causes(execution(time="soon"), execution()).unread_time == ""
 
 
 def test_an_unreadable_execution_is_reported_as_a_failure():
     listener = causes(execution(shares="many"), execution())
-    assert listener.failed == [("message 11 of TWS cannot be read", ValueError)]
-    assert len(listener.calls) == 1
+    assert listener.failed == [("message 11 of TWS (execDetails of r-SPY-BUY) cannot be read", ValueError)]
+    assert [call[0] for call in listener.calls] == ["is_foreign", "on_execution"]
+
+
+class Stranger(Recorder):
+    """A listener to which no order is its own."""
+
+    def is_foreign(self, *order):
+        self.calls.append(("is_foreign", *order))
+        return True
+
+    def is_own_execution(self, exec_id):
+        self.calls.append(("is_own_execution", exec_id))
+        return False
+
+
+def open_order_frame(client_id=9, quantity="7", limit="?"):
+    return frame(
+        5, 4, 126995980, "TLT", "STK", "", 0, "?", "", "SMART", "USD", "TLT", "TLT", "BUY", quantity, "LMT", limit,
+        "0.0", "DAY", "", "DU0000001", "", 0, "mine", client_id, 1311052784,
+    )  # fmt: skip
+
+
+def test_an_open_order_of_which_a_field_cannot_be_read_is_received_without_it():
+    listener = causes(open_order_frame())
+    ((name, contract, order, state),) = listener.calls
+    assert (name, contract.symbol, state.status, listener.failed) == ("on_open_order", "TLT", "", [])
+    assert (order.orderId, order.clientId, order.permId, order.orderRef) == (4, 9, 1311052784, "mine")
+    assert (order.action, order.totalQuantity, order.orderType, order.account) == ("BUY", 7.0, "LMT", "DU0000001")
+    assert np.isnan(order.lmtPrice)
+
+
+def test_an_open_order_of_ours_without_a_readable_quantity_is_a_failure():
+    assert [what for what, _ in causes(open_order_frame(quantity="x")).failed] == [
+        "message 5 of TWS (openOrder of TLT) cannot be read"
+    ]
+    assert causes(open_order_frame(client_id="x")).failed != []
+    assert causes(open_order_frame(quantity="x"), listener=Stranger()).failed == []
+
+
+def test_messages_about_orders_of_others_may_be_unreadable():
+    fee = frame(59, 1, "0000e0d5.67fe667b.01.01", "cheap", "USD", "", "", "")
+    status = frame(3, 12, "Filled", "x", 0, 0, 77, 0, 0, 5, "", 0)
+    listener = causes(execution(shares="many"), fee, status, listener=Stranger())
+    assert listener.failed == []
+    assert listener.calls == [
+        ("is_foreign", 1, 77, "r-SPY-BUY"),
+        ("is_own_execution", "0000e0d5.67fe667b.01.01"),
+        ("is_foreign", 5, 77, ""),
+    ]
 
 
 def test_an_unreadable_status_is_reported_as_a_failure():
     listener = causes(frame(3, 12, "Filled", "x", 0, 0, 77, 0, 0, 1, "", 0), frame(3, 12, "Filled"))
-    assert [what for what, _ in listener.failed] == ["message 3 of TWS cannot be read"] * 2
+    text = "message 3 of TWS (orderStatus of order id 12) cannot be read"
+    assert [what for what, _ in listener.failed] == [text] * 2
 
 
 def test_a_status_is_received_as_it_was_sent():

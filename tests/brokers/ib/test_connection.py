@@ -39,6 +39,9 @@ class Owner:
     def on_inactive(self):
         pass
 
+    def on_refusal(self):
+        pass
+
 
 def with_connection(work, *, rate=0.0, **settings):
     """Run ``work(connection, owner, simulator)`` on an open connection."""
@@ -197,6 +200,12 @@ class ConnectionListener:
         self.causes.append((number, code))
         return number == 5
 
+    def unexplained_inactive_orders(self):
+        return []
+
+    def may_be_refused(self, _number):
+        return False
+
 
 def published(work):
     """Run ``work(connection, owner)`` on one that was never opened; return what its tracker received."""
@@ -212,7 +221,14 @@ def published(work):
 
 
 def open_order(client_id=7, account="DU0000001", **changes):
-    known = {"orderId": 3, "permId": 9, "orderRef": "r-SPY-BUY", "action": "BUY", "totalQuantity": 10.0}
+    known = {
+        "orderId": 3,
+        "permId": 9,
+        "orderRef": "r-SPY-BUY",
+        "action": "BUY",
+        "totalQuantity": 10.0,
+        "tif": "DAY",
+    }
     known |= {"orderType": "LMT", "lmtPrice": 400.5, "clientId": client_id, "account": account}
     return SimpleNamespace(**(known | changes))
 

@@ -48,13 +48,13 @@ EXPECTED = read_expectations()
 #                        rejects       rejects for good  cancels
 #                        ------------  ----------------  ------------
 AFTER = {
-    "nothing reported": ("REJECTED",   "REJECTED",       "CANCELLED"),
-    "ApiPending":       ("REJECTED",   "REJECTED",       "CANCELLED"),
-    "PendingSubmit":    ("REJECTED",   "REJECTED",       "CANCELLED"),
-    "working":          ("WORKING",    "REJECTED",       "CANCELLED"),
-    "open order seen":  ("WORKING",    "REJECTED",       "CANCELLED"),
-    "partly filled":    ("PARTIAL",    "CANCELLED",      "CANCELLED"),
-    "cancel pending":   ("WORKING",    "REJECTED",       "CANCELLED"),
+    "nothing reported": ("REJECTED",   "REJECTED",       "UNCONFIRMED"),
+    "ApiPending":       ("REJECTED",   "REJECTED",       "UNCONFIRMED"),
+    "PendingSubmit":    ("REJECTED",   "REJECTED",       "UNCONFIRMED"),
+    "working":          ("WORKING",    "UNCONFIRMED",    "UNCONFIRMED"),
+    "open order seen":  ("WORKING",    "UNCONFIRMED",    "UNCONFIRMED"),
+    "partly filled":    ("PARTIAL",    "UNCONFIRMED",    "UNCONFIRMED"),
+    "cancel pending":   ("WORKING",    "UNCONFIRMED",    "UNCONFIRMED"),
     "reported filled":  ("AWAITING_EXECUTIONS",) * 3,
     "filled":           ("FILLED",     "FILLED",         "FILLED"),
     "cancelled":        ("CANCELLED",  "REJECTED",       "CANCELLED"),
@@ -63,7 +63,9 @@ AFTER = {
     "refused unseen":   ("REJECTED",   "REJECTED",       "REJECTED"),
 }  # fmt: skip
 """State after a code, by the report before it. An order that TWS shows as cancelled and then rejects for good was
-rejected: that is how it shows rejected orders. What is filled stays filled, in whole or in part."""
+rejected: that is how it shows rejected orders. What is filled stays filled, in whole or in part. A code does not
+say how many shares were filled: an order that may have traded has ended only once a status or a completed order
+does."""
 
 BEFORE = {
     "nothing reported": "SENDING",
@@ -234,8 +236,22 @@ def test_every_code_in_every_state_is_derived_by_sql():
 
 @pytest.mark.parametrize("code", sorted(EXPECTED))
 def test_a_code_that_ends_an_unreported_order_is_its_reason(code):
-    state = derive_order(QUANTITY, published(1, "nothing reported", code)[0])
-    assert state.reason == (None if EXPECTED[code] == "no change" else str(code))
+    events, tracker = published(1, "nothing reported", code)
+    if EXPECTED[code] == "cancels":
+        status(tracker, 1, "Cancelled")
+    assert derive_order(QUANTITY, events).reason == (None if EXPECTED[code] == "no change" else str(code))
+
+
+@pytest.mark.parametrize("before", ["working", "open order seen", "cancel pending", "partly filled"])
+@pytest.mark.parametrize("word", ["Cancelled", "Inactive"])
+def test_an_order_rejected_while_it_works_has_ended_once_its_filled_shares_are_counted(before, word):
+    events, tracker = published(1, before, 201)
+    assert tracker.unexplained_inactive_orders()  # TWS is asked for them
+    filled = 4.0 if before == "partly filled" else 0.0
+    status(tracker, 1, word, filled)
+    state = derive_order(QUANTITY, events)
+    assert (state.state, state.filled, state.reason) == ("CANCELLED" if filled else "REJECTED", filled, "201")
+    assert tracker.working() == []
 
 
 @pytest.mark.parametrize("code", sorted(code for code, what in EXPECTED.items() if what == "rejects"))

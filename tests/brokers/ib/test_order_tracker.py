@@ -104,12 +104,29 @@ def test_an_order_is_open_until_its_fills_and_commissions_are_reported():
     assert tracker.is_quiet()
 
 
-@pytest.mark.parametrize("end", [(202, "cancelled"), (201, "rejected"), (110, "off tick")])
+@pytest.mark.parametrize("end", [(201, "rejected"), (110, "off tick")])
 def test_an_order_ends_by_a_message_that_ends_it(end):
     tracker, _ = tracker_with_order()
     tracker.on_message(12, *end)
     assert tracker.is_quiet()
     assert tracker.working() == []
+
+
+def test_a_cancelled_order_has_ended_once_tws_counts_what_was_filled():
+    tracker, _ = tracker_with_order()
+    tracker.on_message(12, 202, "cancelled")
+    assert [order.order_id for order in tracker.unexplained_inactive_orders()] == [12]
+    tracker.on_status(12, 77, "Cancelled", 0.0, 10.0, "", ours=True)
+    assert tracker.is_quiet()
+    assert (tracker.working(), tracker.unexplained_inactive_orders()) == ([], [])
+
+
+def test_a_cancelled_order_whose_fills_tws_does_not_count_is_put_aside():
+    tracker, published = tracker_with_order()
+    tracker.on_message(12, 202, "cancelled")
+    tracker.put_aside(tracker.unexplained_inactive_orders())
+    assert tracker.is_quiet()
+    assert (published[-1].code, derive_order(10.0, published).state) == ("end_unconfirmed", "UNCONFIRMED")
 
 
 def test_an_inactive_order_may_become_working_again():
@@ -363,9 +380,12 @@ def test_an_order_reported_working_after_its_end_is_working_again():
 
 
 def test_a_final_rejection_is_not_undone_by_a_late_status():
-    tracker, _ = tracker_with_order()
+    tracker, published = tracker_with_order()
     tracker.on_message(12, 201, "rejected")
     tracker.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    assert derive_order(10.0, published).state == "UNCONFIRMED"  # it was accepted, and may have traded
+    tracker.on_status(12, 77, "Inactive", 0.0, 10.0, "", ours=True)
+    assert derive_order(10.0, published).state == "REJECTED"
     assert tracker.working() == []
 
 
@@ -492,6 +512,7 @@ def test_an_inactive_order_keeps_what_it_had_filled():
 def test_a_completed_order_reports_fills_after_its_end_was_recorded():
     tracker, published = tracker_with_order()
     tracker.on_message(12, 202, "Order Canceled - reason:")
+    tracker.put_aside(tracker.unexplained_inactive_orders())
     assert tracker.is_quiet()
     for _ in range(2):
         tracker.on_completed(77, "r-SPY-BUY", "Cancelled", 4.0, "Cancelled by Trader", client_id=1)
@@ -525,16 +546,17 @@ def test_another_clients_order_has_ended_only_if_it_is_known_to_be_unfilled(fill
     assert derive_order(10.0, [sent, *published]).state == state
 
 
-def test_our_own_completed_order_has_ended_even_without_a_filled_quantity():
+def test_our_own_completed_order_without_a_filled_quantity_has_not_provably_ended():
     tracker, published, sent = adopted_from_client_1()
     tracker.on_completed(77, "r-SPY-BUY", "Cancelled", None, "Cancelled by Trader", client_id=1)
-    assert derive_order(10.0, [sent, *published]).state == "CANCELLED"
+    assert derive_order(10.0, [sent, *published]).state == "UNCONFIRMED"
 
 
-def test_an_impossible_filled_quantity_does_not_keep_an_order_open():
+def test_an_impossible_filled_quantity_proves_no_end():
     tracker, published = tracker_with_order()
     tracker.on_status(12, 77, "Cancelled", 1e12, 0.0, "", ours=True)
-    assert tracker.is_quiet()
+    assert derive_order(10.0, published).state == "UNCONFIRMED"
+    tracker.on_completed(77, "r-SPY-BUY", "Cancelled", 0.0, "Cancelled by Trader", client_id=1)
     assert derive_order(10.0, published).state == "CANCELLED"
 
 
