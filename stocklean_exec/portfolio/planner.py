@@ -31,6 +31,7 @@ from stocklean_exec.portfolio.alignment import (
     parse_nav,
     parse_rates,
 )
+from stocklean_exec.portfolio.held_back import note_held_back
 from stocklean_exec.portfolio.order_costs import cash_prices, commissions, costs_beyond_value
 from stocklean_exec.portfolio.sizing import Sizes, measure, whole_trades
 from stocklean_exec.portfolio.working_orders import (
@@ -149,7 +150,8 @@ def plan_orders(
     DataFrame with the columns of :data:`~stocklean_exec.schema.tables.ORDERS`, then ``lot_size``, ``tick_size``,
     ``detail``, ``con_id`` (the contract to trade, where targets or positions have one) and the targets' other
     columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a reason, such as
-    ``price_unavailable``; its quantity is NaN without a price.
+    ``price_unavailable``; its quantity is NaN without a price. :func:`~stocklean_exec.held_back` lists the trades
+    that were left out.
 
     Raises
     ------
@@ -212,6 +214,7 @@ def plan_orders(
     book = book.with_rejections(without_price)
     orders = _table(book, terms, trade, wanted, run_id, account, decided_at)
     notes += _notes(book, terms, sizes, trade, working, rejected, value)
+    orders = note_held_back(orders, book, sizes, terms.lot, trade)
     return add_warnings(merge_warnings(orders, wanted, held, market), notes)
 
 
