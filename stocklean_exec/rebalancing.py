@@ -185,3 +185,5 @@ class _Unhalted:
 
     def __init__(self, blotter: Blotter) -> None:
         self.orders = blotter.orders
+        self.fills = blotter.fills
+        self.last_book = blotter.last_book

@@ -34,6 +34,7 @@ REPLACES = "replaces"
 
 _OPEN_REASONS = {"UNKNOWN": "order_unresolved", "NEW": "order_not_sent"}
 _REFUSED_FOR_NOW = frozenset({"approval_expired", "rate_cap", "run_notional_cap", "day_notional_cap"})
+_CARRIED = {"con_id": "Int64", "max_gross": "float64"}  # further columns of a plan that its residual orders keep
 _NOISE = 1e-8  # of a share: the blotter's exact quantities have eight decimals
 
 
@@ -94,14 +95,16 @@ def residual_orders(
     if quotes is not None:
         known = usable_prices(parse_quotes(quotes))["price"].dropna()
         prices = dict(zip(known.index.tolist(), known.tolist(), strict=True))
-    names = _next_names(run_id, orders)
+    ids = _next_names(run_id, orders)
     rows = [
-        _order(residual, next(names[residual.row["symbol"], residual.row["side"]]), prices)
+        _order(residual, next(ids[residual.row["symbol"], residual.row["side"]]), prices)
         for residual in _residuals(orders)
     ]
-    more = ["con_id"] if "con_id" in orders.columns else []
-    frame = pd.DataFrame(rows, columns=[*ORDERS.names, "detail", REPLACES, *more])
-    return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"} | dict.fromkeys(more, "Int64"))
+    more = {name: kind for name, kind in _CARRIED.items() if name in orders.columns}
+    first = [name for name in more if name != "con_id"]
+    names = [*ORDERS.names, *first, "detail", REPLACES, *(more.keys() - set(first))]
+    frame = pd.DataFrame(rows, columns=names)
+    return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"} | more)
 
 
 def _residuals(orders: pd.DataFrame) -> Iterator[_Residual]:
@@ -162,7 +165,7 @@ def _order(residual: _Residual, name: str, prices: dict[str, float]) -> dict[str
         reason, detail = "price_unavailable", f"no usable price for {old['symbol']}"
     return {
         **{column: old[column] for column in (*kept, "target_weight", "target_quantity")},
-        "con_id": old.get("con_id"),
+        **{column: old.get(column) for column in _CARRIED},
         "client_order_id": name,
         "quantity": residual.quantity,
         "decision_price": price,

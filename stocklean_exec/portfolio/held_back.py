@@ -52,7 +52,8 @@ def held_back(orders: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> import stocklean_exec as sx
-    >>> orders = sx.plan_orders({"SPY": 0.5, "TLT": 0.01}, None, {"SPY": 400.0, "TLT": 90.0}, nav=4_000, run_id="r")
+    >>> prices = {"SPY": 400.0, "TLT": 90.0}
+    >>> orders = sx.plan_orders({"SPY": 0.5, "TLT": 0.01}, None, prices, nav=4_000, run_id="r")
     >>> orders["symbol"].tolist()
     ['SPY']
     >>> sx.held_back(orders).round(3)

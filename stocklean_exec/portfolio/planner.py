@@ -148,10 +148,10 @@ def plan_orders(
     Returns
     -------
     DataFrame with the columns of :data:`~stocklean_exec.schema.tables.ORDERS`, then ``lot_size``, ``tick_size``,
-    ``detail``, ``con_id`` (the contract to trade, where targets or positions have one) and the targets' other
-    columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a reason, such as
-    ``price_unavailable``; its quantity is NaN without a price. :func:`~stocklean_exec.held_back` lists the trades
-    that were left out.
+    ``planned_quantity`` and ``max_gross`` (which the checks hold later edits to), ``detail``, ``con_id`` (the
+    contract to trade, where targets or positions have one) and the targets' other columns. A symbol that must
+    trade and cannot is a row with status ``REJECTED`` and a reason, such as ``price_unavailable``; its quantity is
+    NaN without a price. :func:`~stocklean_exec.held_back` lists the trades that were left out.
 
     Raises
     ------
@@ -212,10 +212,11 @@ def plan_orders(
     trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short)
     terms, without_price = _rounded_limits(terms, trade)
     book = book.with_rejections(without_price)
-    orders = _table(book, terms, trade, wanted, run_id, account, decided_at)
+    gross = max(max_gross, _gross_after(book, sizes, trade) / value)
+    orders = _table(book, terms, trade, wanted, run_id, account, decided_at, gross)
     notes += _notes(book, terms, sizes, trade, working, rejected, value)
     orders = note_held_back(orders, book, sizes, terms.lot, trade)
-    return add_warnings(merge_warnings(orders, wanted, held, market), notes)
+    return add_warnings(merge_warnings(orders, wanted, held, market), [*notes, *inputs.warnings])
 
 
 def _check_options(
@@ -287,6 +288,15 @@ def _cost_of(book: AlignedBook, terms: _Terms, committed: float) -> Cost:
         return math.fsum((spread + fees).tolist()) + committed
 
     return cost
+
+
+def _gross_after(book: AlignedBook, sizes: Sizes, trade: NDArray[np.float64]) -> float:
+    """Value of all positions, longs and shorts added up, once the plan is filled; base currency.
+
+    It may exceed what was asked for: by the rounding to whole lots, and by holdings that stay.
+    """
+    after = np.abs(sizes.held + np.nan_to_num(trade)) * np.nan_to_num(book.value)
+    return math.fsum(after.tolist())
 
 
 def _decision_time(decided_at: object, market: pd.DataFrame) -> pd.Timestamp | None:
@@ -433,6 +443,7 @@ def _table(
     run_id: str,
     account: str | None,
     decided_at: pd.Timestamp | None,
+    max_gross: float,
 ) -> pd.DataFrame:
     needed = np.isnan(trade) | (np.abs(trade) > _DUST)
     sell = np.where(np.isnan(trade), book.weight < 0, trade < 0)
@@ -478,6 +489,8 @@ def _table(
         "filled_quantity": np.zeros(len(order)),
         "lot_size": terms.lot[order],
         "tick_size": terms.tick[order],
+        "planned_quantity": quantity,
+        "max_gross": np.full(len(order), max_gross),
     }
     columns["detail"] = columns.pop("detail")  # after lot and tick
     frame = ORDERS.conform(pd.DataFrame(columns, index=pd.RangeIndex(len(order))))

@@ -5,7 +5,8 @@ import pytest
 
 import stocklean_exec as sx
 
-# NAV 10,000. A: 160 / 150 is 1.07 shares, 1 is bought. B: 20 of 200 is 0.1, no share. C: 10 held, 1,010 / 100 is 10.1.
+# NAV 10,000. A: 160 / 150 is 1.07 shares, 1 is bought. B: 20 of 200 is 0.1, no share.
+# C: 10 are held, 1,010 / 100 is 10.1.
 TARGETS = {"A": 0.016, "B": 0.002, "C": 0.101}
 PRICES = {"A": 150.0, "B": 200.0, "C": 100.0}
 LEFT_OUT = [["B", 0.1, 20.0, "below_one_lot"], ["C", 0.1, 10.0, "below_one_lot"]]
