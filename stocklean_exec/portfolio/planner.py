@@ -137,10 +137,12 @@ def plan_orders(
     open_orders : working orders, by default the state's, as ``broker.open_orders()`` gives them: symbol, side,
         quantity, and if known filled_quantity, status, client_order_id and client_id
     on_open_orders : ``"reject"`` rejects a symbol that has working orders, whoever placed them, as
-        ``open_order_exists``; ``"net"`` counts our own plain ones (market and limit orders) as filled
-    foreign_orders : with ``"net"``, what to do about the others: stops and other special orders, orders whose
-        status is unknown, and those that a column ``is_own`` says are not our own: ``"reject"`` rejects their
-        symbols, ``"ignore"`` plans as if they were not there, ``"net"`` counts them as filled
+        ``open_order_exists``; ``"net"`` counts our own plain ones (market and limit orders) as filled;
+        ``"cancel"`` plans as if our own ones were gone: they must be cancelled before the plan is sent, as
+        :func:`~stocklean_exec.rebalance` does
+    foreign_orders : with ``"net"`` and ``"cancel"``, what to do about the others: stops and other special orders,
+        orders whose status is unknown, and those that a column ``is_own`` says are not our own: ``"reject"``
+        rejects their symbols, ``"ignore"`` plans as if they were not there, ``"net"`` counts them as filled
     base_currency, fx : currency of NAV, by default the state's, else USD; and the value in it of one unit of each
         other currency
     decided_at : when the decision was made; by default the time of the latest quote
@@ -205,7 +207,7 @@ def plan_orders(
     rejected = refused_symbols(open_orders, on_open_orders, foreign_orders)
     book = book.with_rejections(_rejections(book, terms, sizes, rejected))
     committed = 0.0
-    if counted is not None and on_open_orders == "net":
+    if counted is not None and on_open_orders != "reject":
         rates = parse_rates(inputs.fx, inputs.base_currency)
         committed = _committed(book, working, cash_effect(counted, market, inputs.base_currency, rates))
     cost = _cost_of(book, terms, committed) if fixed_reserve is None else lambda _: fixed_reserve
