@@ -212,6 +212,9 @@ def plan_orders(
         committed = _committed(book, working, cash_effect(counted, market, inputs.base_currency, rates))
     cost = _cost_of(book, terms, committed) if fixed_reserve is None else lambda _: fixed_reserve
     trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short)
+    if committed > _DUST and fixed_reserve is None:
+        free = whole_trades(book, terms.lot, sizes, _cost_of(book, terms, 0.0), allow_short=allow_short)
+        notes += _note_committed(book, trade, free, committed, inputs.base_currency)
     terms, without_price = _rounded_limits(terms, trade)
     book = book.with_rejections(without_price)
     gross = max(max_gross, _gross_after(book, sizes, trade) / value)
@@ -273,6 +276,25 @@ def _committed(book: AlignedBook, working: dict[str, float], effects: NDArray[np
     value = dict(zip(book.symbols, np.nan_to_num(book.value).tolist(), strict=True))
     counted = math.fsum(shares * value.get(symbol, 0.0) for symbol, shares in working.items())
     return -math.fsum(effects[np.isfinite(effects)].tolist()) - counted
+
+
+def _note_committed(
+    book: AlignedBook,
+    trade: NDArray[np.float64],
+    free: NDArray[np.float64],
+    committed: float,
+    base_currency: str,
+) -> list[dict[str, object]]:
+    """Say how much less is bought because working buys take cash; ``free`` is the plan without them."""
+    less = np.clip(np.nan_to_num(free), 0.0, None) - np.clip(np.nan_to_num(trade), 0.0, None)
+    value = math.fsum((less * np.nan_to_num(book.value)).tolist())
+    if value <= _DUST:
+        return []
+    text = (
+        f"working orders take {committed:,.2f} {base_currency} of cash, so the plan buys {value:,.2f} less than "
+        "the targets call for"
+    )
+    return [warning_row("cash_committed", text, table="open_orders")]
 
 
 def _cost_of(book: AlignedBook, terms: _Terms, committed: float) -> Cost:
