@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from stocklean_exec.execution.submission import submit_orders, submit_orders_async
     from stocklean_exec.fees import IBKR_US_FIXED
     from stocklean_exec.portfolio.account_state import AccountState
+    from stocklean_exec.portfolio.held_back import held_back
     from stocklean_exec.portfolio.plan_summary import plan_summary
     from stocklean_exec.portfolio.planner import plan_orders
     from stocklean_exec.rebalancing import rebalance, rebalance_async
@@ -144,6 +145,7 @@ __all__ = [
     "fill_curve",
     "fill_progress",
     "fill_times",
+    "held_back",
     "implementation_shortfall",
     "incomplete_reasons",
     "input_warnings",
@@ -253,6 +255,7 @@ _HOME = {
     "execution.run_handle": ("Run", "start_run"),
     "brokers.sample_market": ("sample_closes", "sample_quotes"),
     "portfolio.account_state": ("AccountState",),
+    "portfolio.held_back": ("held_back",),
     "portfolio.plan_summary": ("plan_summary",),
     "execution.submission": ("submit_orders", "submit_orders_async"),
     "schema.tables": ("TABLES",),

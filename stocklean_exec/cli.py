@@ -325,9 +325,10 @@ def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     rebalance.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for unfinished orders")
     rebalance.add_argument(
         "--on-open-orders",
-        choices=("net", "reject"),
+        choices=("net", "reject", "cancel"),
         default="net",
-        help="plain working orders of this record: count them as filled, or reject their symbols",
+        help="working orders of this record: count the plain ones as filled, reject their symbols, or cancel all "
+        "of them one by one before planning",
     )
     rebalance.add_argument(
         "--foreign-orders",
@@ -397,10 +398,12 @@ def _rates(given: Sequence[tuple[str, float]]) -> dict[str, float]:
 
 
 def _rebalance(options: argparse.Namespace) -> int:
+    from stocklean_exec import background  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - heavy
+    from stocklean_exec.execution.cancellation import own_working_orders  # noqa: PLC0415 - heavy
     from stocklean_exec.execution.submission import submit_orders  # noqa: PLC0415 - heavy
-    from stocklean_exec.rebalancing import prepare  # noqa: PLC0415 - heavy
+    from stocklean_exec.rebalancing import cancel_first, prepare  # noqa: PLC0415 - heavy
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415
     from stocklean_exec.risk.pre_trade_checks import Limits  # noqa: PLC0415 - heavy
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets  # noqa: PLC0415
@@ -415,6 +418,15 @@ def _rebalance(options: argparse.Namespace) -> int:
         connect(options.broker, quotes=quotes, positions=held, fx=own_rates) as broker,
         open_blotter(options.blotter) as blotter,
     ):
+        cancelled = None
+        if options.on_open_orders == "cancel" and not options.dry_run:
+            count = len(own_working_orders(broker, blotter, options.run_id))
+            if count and not options.yes and not _confirmed(count, "CANCEL", "to cancel {} working orders first"):
+                print("\nnot confirmed: nothing was cancelled or sent", file=sys.stderr)
+                return BLOCKED
+            cancelled = background.blocking(cancel_first)(
+                targets, broker, blotter, run_id=options.run_id, timeout=options.timeout
+            )
         review = prepare(
             targets,
             broker,
@@ -423,6 +435,7 @@ def _rebalance(options: argparse.Namespace) -> int:
             limits=limits,
             nav=options.nav,
             sending=not options.dry_run,
+            cancelled=cancelled,
             cash_buffer=options.cash_buffer,
             unlisted=options.unlisted,
             allow_short=options.allow_short,
@@ -515,15 +528,15 @@ def _connect_when_free(address: str, seconds: float) -> Broker:
             time.sleep(_ID_PAUSE)
 
 
-def _confirmed(count: int) -> bool:
+def _confirmed(count: int, word: str = "SUBMIT", what: str = "to send {} orders") -> bool:
     """Ask for a confirmation, unless nothing is to be sent; no answer (cron, a closed terminal) means no."""
     if not count:
         return True
     try:
-        answer = input(f"\nType SUBMIT {count} to send {count} orders: ")
+        answer = input(f"\nType {word} {count} {what.format(count)}: ")
     except (EOFError, RuntimeError):  # RuntimeError: there is no standard input
         return False
-    return answer.strip() == f"SUBMIT {count}"
+    return answer.strip() == f"{word} {count}"
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from stocklean_exec import background
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.execution.cancellation import cancel_orders, own_working_orders
 from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.portfolio.alignment import parse_nav
 from stocklean_exec.portfolio.planner import plan_orders
+from stocklean_exec.portfolio.working_orders import is_own
 from stocklean_exec.review.model import OrderReview, review_orders
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, unsent_orders
 from stocklean_exec.risk.rules import UNFINISHED
@@ -70,7 +72,10 @@ async def rebalance_async(
     plan_options : options of :func:`~stocklean_exec.plan_orders`; ``open_orders`` are by default those working at
         the broker, whoever placed them, and those of this blotter whose status is unknown. Plain ones that are on
         record in this blotter count as filled; the symbols of others are rejected (``open_order_exists``) unless
-        ``foreign_orders`` says otherwise. ``on_open_orders="reject"`` rejects the symbols of all
+        ``foreign_orders`` says otherwise. ``on_open_orders="reject"`` rejects the symbols of all. ``"cancel"``
+        cancels the working orders of earlier runs of this blotter one by one, waits up to ``timeout`` for each
+        cancel to be confirmed, and then reads the account and plans; the symbol of an order that may still be
+        working is rejected. A dry run cancels nothing, and names them in a warning (``would_cancel``)
 
     Returns
     -------
@@ -88,8 +93,19 @@ async def rebalance_async(
     (['NEW'], ['FILLED'])
     """
     how = FundingOptions.of(funding, funding_timeout, account_kind, unsettled)
+    cancelled = None
+    if plan_options.get("on_open_orders") == "cancel" and not dry_run:
+        cancelled = await cancel_first(targets, broker, blotter, run_id=run_id, timeout=timeout)
     review = prepare(
-        targets, broker, blotter, run_id=run_id, limits=limits, nav=nav, sending=not dry_run, **plan_options
+        targets,
+        broker,
+        blotter,
+        run_id=run_id,
+        limits=limits,
+        nav=nav,
+        sending=not dry_run,
+        cancelled=cancelled,
+        **plan_options,
     )
     if not len(review) and not dry_run:
         return blotter.orders(run_id)  # nothing (more) to do: the recorded orders of the run, if any
@@ -118,13 +134,15 @@ def prepare(
     limits: Limits | None = None,
     nav: float | None = None,
     sending: bool = False,
+    cancelled: Cancelled | None = None,
     **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
 ) -> OrderReview:
     """Plan and check ``targets`` with the broker's positions and quotes; return the review.
 
     A halted blotter blocks every order, unless the plan is for ``sending`` at once: then the submission detects
     the halt, records the run as ``blocked``, and can send it once the halt is cleared. A row that a check has
-    blocked cannot be sent later.
+    blocked cannot be sent later. With ``on_open_orders="cancel"``, ``cancelled`` is what :func:`cancel_first` has
+    done; without it, the plan is as it would be after the cancels.
     """
     wanted = read_targets(targets)
     state = broker.account_state(wanted, fx=plan_options.get("fx"))
@@ -132,12 +150,88 @@ def prepare(
     open_orders = plan_options.pop("open_orders", None)
     if open_orders is None:
         open_orders = _open_orders(state, broker, blotter, run_id)
-    state = replace(state, nav=state.nav if nav is None else parse_nav(nav), _open_orders=open_orders)
     plan_options.setdefault("on_open_orders", "net")
-    orders = plan_orders(wanted, state, run_id=run_id, **plan_options)
+    notes: list[dict[str, object]] = []
+    if plan_options["on_open_orders"] == "cancel":
+        open_orders, notes = _after_cancels(open_orders, cancelled)
+    state = replace(state, nav=state.nav if nav is None else parse_nav(nav), _open_orders=open_orders)
+    orders = add_warnings(plan_orders(wanted, state, run_id=run_id, **plan_options), notes)
     record = _Unhalted(blotter) if sending else blotter
     checked = check_orders(orders, limits, state, blotter=record, fx=plan_options.get("fx"))
     return review_orders(add_warnings(checked, _unfinished_runs(checked, blotter)))
+
+
+class Cancelled(NamedTuple):
+    """What :func:`cancel_first` has done: texts of the orders that have ended, and why others may be working."""
+
+    ended: dict[str, str]
+    failed: dict[str, str]
+
+
+async def cancel_first(
+    targets: object,
+    broker: Broker,
+    blotter: Blotter,
+    *,
+    run_id: str,
+    timeout: float,  # noqa: ASYNC109 - a deadline for all cancels together
+) -> Cancelled:
+    """Cancel the working orders of earlier runs of this blotter, before the account is read for a plan.
+
+    Raises
+    ------
+    HaltedError
+        The blotter is halted: nothing could be sent in their place.
+    InputError
+        The targets cannot be read. Nothing was cancelled.
+    """
+    read_targets(targets)
+    blotter.check_halt()
+    own = own_working_orders(broker, blotter, run_id)
+    texts = dict(zip(own["client_order_id"].tolist(), _descriptions(own), strict=True))
+    failed = await cancel_orders(broker, blotter, list(texts), timeout)
+    return Cancelled({name: text for name, text in texts.items() if name not in failed}, failed)
+
+
+def _descriptions(orders: pd.DataFrame) -> list[str]:
+    columns = ["side", "quantity", "filled_quantity", "symbol", "client_order_id"]
+    return [
+        f"{side} {quantity - filled:,.10g} {symbol} ({name})"
+        for side, quantity, filled, symbol, name in orders[columns]
+        .fillna({"filled_quantity": 0.0})
+        .itertuples(index=False)
+    ]
+
+
+def _after_cancels(
+    open_orders: pd.DataFrame, cancelled: Cancelled | None
+) -> tuple[pd.DataFrame, list[dict[str, object]]]:
+    """Return the working orders that a plan must reckon with after the cancels, and warnings about these."""
+    if cancelled is None:  # nothing was cancelled: plan as if all our own had been
+        own = is_own(open_orders)
+        notes = [
+            warning_row(
+                "would_cancel",
+                f"{text} is working, and is cancelled before this plan is sent",
+                table="open_orders",
+            )
+            for text in _descriptions(open_orders[own])
+        ]
+        return open_orders[~own].reset_index(drop=True), notes
+    notes = [
+        warning_row("cancelled_first", f"{text} was cancelled before this plan was made", table="open_orders")
+        for text in cancelled.ended.values()
+    ]
+    notes += [
+        warning_row("not_cancelled", f"{name} may still be working: {why}", table="open_orders")
+        for name, why in cancelled.failed.items()
+    ]
+    # What is still working is refused: an own order that has not ended is of unknown fate.
+    ours = pd.Series(is_own(open_orders), open_orders.index)
+    status = (
+        open_orders["status"] if "status" in open_orders.columns else pd.Series(None, open_orders.index, "str")
+    )
+    return open_orders.assign(status=status.mask(ours, "UNKNOWN")), notes
 
 
 def _check_base_currency(state: AccountState, given: object) -> None:
@@ -193,3 +287,5 @@ class _Unhalted:
 
     def __init__(self, blotter: Blotter) -> None:
         self.orders = blotter.orders
+        self.fills = blotter.fills
+        self.last_book = blotter.last_book

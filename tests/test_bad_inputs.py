@@ -757,14 +757,55 @@ OPTIONS = {
         for name in (
             *("decision_price", "arrival_bid", "arrival_ask", "arrival_price", "target_weight", "notional"),
             *("current_quantity", "target_quantity", "filled_quantity", "avg_fill_price", "commission"),
-            "tick_size",
+            *("tick_size", "planned_quantity", "max_gross"),
         )
     ]
 }
 
+# NAV 1,000 USD, and the account's own rate: one euro is 1.25 dollars.
+EURO_STATE = sx.AccountState.of(None, {"AAA": 10.0}, nav=1_000, fx={"EUR": 1.25, "JPY": 0.0067})
+
+
+def rated(**fx):
+    def plan_and_check():
+        orders = sx.plan_orders({"AAA": 0.5}, EURO_STATE, run_id="r", fx=fx)
+        return sx.check_orders(orders, None, EURO_STATE, fx=fx)
+
+    return plan_and_check
+
+
+def of_state(**given):
+    return lambda: sx.AccountState.of(None, {"AAA": 10.0}, **({"nav": 1_000} | given))
+
+
+STATES = {
+    "rates": [
+        Case("inverted", rated(JPY=149.0), "WARNING", "fx_suspicious", ["JPY"]),
+        Case("ten times", rated(EUR=12.5), "WARNING", "fx_suspicious", ["EUR"]),
+        Case("a tenth", rated(EUR=0.125), "WARNING", "fx_suspicious", ["EUR"]),
+        Case("near", rated(EUR=1.1), "FINE"),
+        Case("of another currency", rated(GBP=1.3), "FINE"),
+        Case("zero", rated(EUR=0.0), "ERROR", "fx_invalid"),
+        Case("negative", rated(EUR=-1.1), "ERROR", "fx_invalid"),
+        Case("text", rated(EUR="1.1"), "ERROR", "fx_invalid"),
+        Case("of the base currency", rated(USD=1.1), "ERROR", "fx_invalid"),
+    ],
+    "amounts": [
+        Case("cash", of_state(cash=NAN), "ERROR", "cash_missing"),
+        Case("nav", of_state(nav=NAN), "ERROR", "nav_invalid"),
+        Case("two base currencies", of_state(fx={"USD": 1.1}), "ERROR", "fx_invalid"),
+        Case(
+            "another base currency",
+            lambda: sx.plan_orders({"AAA": 0.5}, EURO_STATE, run_id="r", base_currency="EUR"),
+            "ERROR",
+            "state_and_input",
+        ),
+    ],
+}
+
 CASES = [
     (f"{line}-{ascii(case.name)[1:-1][:30]}", case)
-    for table in (TARGETS, POSITIONS, PRICE_LINES, INSTRUMENTS, ORDERS, OPTIONS)
+    for table in (TARGETS, POSITIONS, PRICE_LINES, INSTRUMENTS, ORDERS, OPTIONS, STATES)
     for line, cases in table.items()
     for case in cases
 ]
@@ -950,10 +991,10 @@ NO_CODES = {
     *(name for table in sx.TABLES.values() for name in table.names),
     *inspect.signature(sx.plan_orders).parameters,
     *sx.plan_summary(plan()(), {"AAA": 0.5}, None, PRICES, nav=10_000).index,
-    *("as_of", "lot_size", "tick_size"),  # optional columns of a table
+    *("as_of", "lot_size", "tick_size", "planned_quantity"),  # optional columns of a table
     "to_pandas",  # a method of other libraries' tables
     *("account_state", "taken_at"),  # the name of a table; a column of the rates
-    *("input_warnings", "open_orders"),  # a frame's attribute; the name of a table
+    *("input_warnings", "held_back", "open_orders"),  # attributes of a frame; the name of a table
 } - {"lot_size"}  # which is a code too
 
 

@@ -450,7 +450,7 @@ def test_warnings_about_the_targets_are_kept_in_the_final_result(blotter):
     review = prepare(wanted, broker_of(), blotter, run_id="r")
     result = sx.rebalance(wanted, broker_of(), blotter, run_id="r", approve="ann")
     for frame in (review.orders, result):
-        assert sx.input_warnings(frame)["code"].tolist() == ["cash_row", "residual_cash"]
+        assert sx.input_warnings(frame)["code"].tolist() == ["cash_row", "residual_cash", "adv_unknown"]
         assert sx.input_warnings(frame)["symbol"].tolist()[0] == "CASH_USD"
         assert frame["symbol"].tolist() == ["SPY"]
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 
 import pandas as pd
 
+from stocklean_exec import clock
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem
 from stocklean_exec.portfolio.account_state import CASH_COLUMNS, AccountState, difference, fx_frame
 from stocklean_exec.portfolio.alignment import parse_rates
@@ -147,6 +148,8 @@ class Broker(ABC):
     """Number of the connection: a new number means that reports may have been missed."""
     in_flight_seconds: float = 0.0
     """How long an order may be in flight to the broker before its absence there means something."""
+    quotes_age: bool = True
+    """Whether quotes grow old; False where the market stands still."""
     lock_account: str | None = None
     """The account, where other processes of this computer can trade it too; None where none of them can."""
 
@@ -256,6 +259,7 @@ class Broker(ABC):
             settled_cash=figures.settled_cash,
             available_funds=figures.available_funds,
             taken_at=taken_at,
+            read_at=clock.now() if self.quotes_age else None,
             _positions=positions,
             _quotes=quotes,
             _open_orders=open_orders,

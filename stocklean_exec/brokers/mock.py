@@ -106,6 +106,7 @@ class MockBroker(Broker):
 
     mode = "mock"
     send_window = 1_000
+    quotes_age = False
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from stocklean_exec.blotter.holdings import fills_since, recorded_holdings, shares_by_symbol
 from stocklean_exec.blotter.order_state import ENDED
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _fills_beyond_limits(books: Books) -> Iterator[dict[str, object]]:
     if "limit_price" not in books.orders.columns:
         return
     limits = books.orders.set_index("client_order_id")["limit_price"].astype("float64")
-    fills = books.fills if books.opening.empty else _since(books)
+    fills = books.fills if books.opening.empty else fills_since(books.opening, books.orders, books.fills)
     limit = fills["client_order_id"].map(limits)
     excess = (fills["price"] - limit) * fills["side"].map(_SIGN).astype("float64")
     beyond = fills[excess > _PRICE * limit.abs()]
@@ -290,26 +291,15 @@ def _foreign_executions(books: Books) -> Iterator[dict[str, object]]:
         )
 
 
-def _since(books: Books) -> pd.DataFrame:
-    """Fills after the opening positions were recorded: of orders sent after that, or dated after it."""
-    taken = books.opening["taken_at"].iloc[0]
-    arrived = books.orders.set_index("client_order_id")["arrived_at"]
-    later = books.fills["client_order_id"].map(arrived) >= taken
-    fills: pd.DataFrame = books.fills[later | (books.fills["filled_at"] >= taken)]
-    return fills
-
-
 def _positions(books: Books) -> Iterator[dict[str, object]]:
     if books.opening.empty:
         return
-    held_then = books.opening[books.opening["what"] == "position"]
-    opening = dict(zip(held_then["symbol"].tolist(), held_then["quantity"].tolist(), strict=True))
-    traded = _by_symbol(_since(books))
-    others = _by_symbol(books.foreign_executions)
+    recorded = recorded_holdings(books.opening, books.orders, books.fills)
+    others = shares_by_symbol(books.foreign_executions)
     ours = set(books.orders["symbol"])
     held = books.positions.groupby("symbol")["quantity"].sum()
-    for symbol in sorted({*opening, *traded, *held.index}):
-        expected = opening.get(symbol, 0.0) + traded.get(symbol, 0.0)
+    for symbol in sorted({*recorded, *held.index}):
+        expected = recorded.get(symbol, 0.0)
         there = float(held.get(symbol, 0.0))
         if abs(there - expected) <= _SHARES:
             continue
@@ -320,11 +310,6 @@ def _positions(books: Books) -> Iterator[dict[str, object]]:
         text = "differs from the position when the last run began plus the fills since then"
         severity = "halt" if symbol in ours else "warn"
         yield _row("position_differs", severity, text, symbol=symbol, blotter=expected, broker=there)
-
-
-def _by_symbol(fills: pd.DataFrame) -> dict[str, float]:
-    signed = fills["quantity"].astype("float64") * fills["side"].map(_SIGN).astype("float64")
-    return {str(symbol): float(value) for symbol, value in signed.groupby(fills["symbol"]).sum().items()}
 
 
 def _rates_of(fills: pd.DataFrame, orders: pd.DataFrame) -> pd.Series[float]:
@@ -339,7 +324,7 @@ def _cash(books: Books) -> Iterator[dict[str, object]]:
     opening = books.opening.loc[books.opening["what"] == "cash", "quantity"]
     if opening.empty:
         return
-    fills = _since(books)
+    fills = fills_since(books.opening, books.orders, books.fills)
     rate = _rates_of(fills, books.orders)
     value = fills["quantity"] * fills["price"] * fills["side"].map(_SIGN).astype("float64") * rate
     expected = float(opening.iloc[0] - value.sum() - (fills["commission"] * rate).sum())

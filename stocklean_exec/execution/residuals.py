@@ -34,8 +34,8 @@ REPLACES = "replaces"
 
 _OPEN_REASONS = {"UNKNOWN": "order_unresolved", "NEW": "order_not_sent"}
 _REFUSED_FOR_NOW = frozenset({"approval_expired", "rate_cap", "run_notional_cap", "day_notional_cap"})
-_CONTRACT = {"con_id": "Int64", "primary_exchange": "str"}
-"""Columns, and their dtypes, that name the contract of an order where its plan has them."""
+_CARRIED = {"con_id": "Int64", "primary_exchange": "str", "max_gross": "float64"}
+"""Further columns of a plan, and their dtypes, that its residual orders keep."""
 _NOISE = 1e-8  # of a share: the blotter's exact quantities have eight decimals
 
 
@@ -96,13 +96,15 @@ def residual_orders(
     if quotes is not None:
         known = usable_prices(parse_quotes(quotes))["price"].dropna()
         prices = dict(zip(known.index.tolist(), known.tolist(), strict=True))
-    names = _next_names(run_id, orders)
+    ids = _next_names(run_id, orders)
     rows = [
-        _order(residual, next(names[residual.row["symbol"], residual.row["side"]]), prices)
+        _order(residual, next(ids[residual.row["symbol"], residual.row["side"]]), prices)
         for residual in _residuals(orders)
     ]
-    more = {name: kind for name, kind in _CONTRACT.items() if name in orders.columns}
-    frame = pd.DataFrame(rows, columns=[*ORDERS.names, "detail", REPLACES, *more])
+    more = {name: kind for name, kind in _CARRIED.items() if name in orders.columns}
+    contract = [name for name in more if name != "max_gross"]
+    names = [*ORDERS.names, *(name for name in more if name not in contract), "detail", REPLACES, *contract]
+    frame = pd.DataFrame(rows, columns=names)
     return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"} | more)
 
 
@@ -164,7 +166,7 @@ def _order(residual: _Residual, name: str, prices: dict[str, float]) -> dict[str
         reason, detail = "price_unavailable", f"no usable price for {old['symbol']}"
     return {
         **{column: old[column] for column in (*kept, "target_weight", "target_quantity")},
-        **{column: old.get(column) for column in _CONTRACT},
+        **{column: old.get(column) for column in _CARRIED},
         "client_order_id": name,
         "quantity": residual.quantity,
         "decision_price": price,

@@ -6,6 +6,7 @@ Used both for a plan that was just approved and for a run that is resumed.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import MISSING, fields, replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.execution.order_limits import barred_orders
 from stocklean_exec.execution.recovery_rules import EXCHANGE_ZONE, trade_date
 from stocklean_exec.execution.run_lock import run_lock
 from stocklean_exec.execution.runner import Runner, RunTerms
@@ -43,7 +45,8 @@ async def work_run(
     Parameters
     ----------
     terms : how the run is worked
-    limits : its caps are enforced before each order is sent
+    limits : the tighter of these and of those on record; the caps, and the limits on single orders, are enforced
+        before each order is sent
     only : orders that may be sent for the first time; all approved ones if None
 
     Raises
@@ -69,6 +72,7 @@ async def work_run(
                 for ticket, value in zip(tickets, rows["notional"].tolist(), strict=True)
             },
             caps=_caps(limits),
+            barred=barred_orders(rows, limits, _nav_of(run_id, blotter)),
             **_spent(blotter, broker, run_id),
         )
         terms = replace(terms, min_cash=limits.min_cash_after, lots=_lots(rows))
@@ -107,6 +111,12 @@ def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:
     for recorded in blotter.limits(run_id):
         found = Limits.of(recorded).tightened(found)
     return Limits() if found is None else found  # plans of versions that did not record limits
+
+
+def _nav_of(run_id: str, blotter: Blotter) -> float:
+    """NAV of the account when the run was planned; NaN if it is not on record."""
+    runs = blotter.runs()
+    return float(runs.set_index("run_id")["nav"].astype("float64").get(run_id, math.nan))
 
 
 def _caps(limits: Limits) -> Caps:

@@ -54,6 +54,7 @@ class SendBudget:
     notional : value of each order at its decision price, base currency; NaN if unknown, which fails every cap on
         value
     caps : see :class:`Caps`
+    barred : code and text for each order that exceeds a limit on single orders
     run_spent, day_spent : value sent before, by this run and by all runs of the day
     sent_at : when orders of all runs were sent, by the clock that :meth:`spend` is given
     """
@@ -61,6 +62,7 @@ class SendBudget:
     allowed: dict[str, int]
     notional: Mapping[str, float]
     caps: Caps = field(default_factory=Caps)
+    barred: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     run_spent: float = 0.0
     day_spent: float = 0.0
     sent_at: list[float] = field(default_factory=list)
@@ -81,10 +83,12 @@ class SendBudget:
         Raises
         ------
         OrderRefusedError
-            It was not approved, was sent before, or is over a cap; nothing was counted.
+            It was not approved, was sent before, or is over a limit or a cap; nothing was counted.
         """
         if self.allowed.get(name, 0) < 1:
             raise OrderRefusedError("not_approved_to_send", f"{name} was sent before, or was never approved")
+        if name in self.barred:
+            raise OrderRefusedError(*self.barred[name])
         value, caps = self.notional.get(name, math.nan), self.caps
         for code, cap, spent, of in (
             ("run_notional_cap", caps.run_notional, self.run_spent, "the run"),

@@ -18,7 +18,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
 from stocklean_exec.portfolio.contracts import contract_names, traded_contracts
 from stocklean_exec.schema.account_ids import mask_account
-from stocklean_exec.schema.frame_validator import number_option, shown
+from stocklean_exec.schema.frame_validator import number_option, shown, warning_row
 from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes
 from stocklean_exec.schema.keyed_values import values_by_key
@@ -26,7 +26,7 @@ from stocklean_exec.schema.order_input import parse_open_orders
 from stocklean_exec.schema.prices import usable_prices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
 __all__ = ["CASH_COLUMNS", "FX_COLUMNS", "AccountState", "PlanInputs", "difference", "read_inputs"]
@@ -38,6 +38,8 @@ FX_COLUMNS = ("rate", "source", "taken_at")
 """Columns of :attr:`AccountState.fx`, indexed by currency."""
 
 _LARGEST_CASH = 1e15  # a stated choice: above it, a float no longer resolves cents reliably
+_RATE_FACTOR = 10.0  # a stated choice: no currency moves tenfold between two readings of an account
+_RECIPROCAL_BAND = 0.2  # a stated choice: how far an inverted rate may be from the account's, as rates move
 _TOLERANCE = 0.05
 """Part of the gross value of all holdings by which NAV may differ from cash and holdings at their quotes. A stated
 choice: delayed quotes and the broker's own marks differ by a few percent on a wild day, a mixture of two accounts
@@ -56,7 +58,8 @@ class AccountState:
     cash : of all currencies, base currency; negative is owed
     settled_cash : cash of settled trades, base currency; NaN where the broker does not report it
     available_funds : equity with loan value less initial margin, base currency; NaN where not reported
-    taken_at : time at which each part was read
+    taken_at : time at which each part was read, by the broker's clock
+    read_at : time at which it was read from a broker whose quotes grow old, by this computer's clock; else None
     """
 
     account: str | None
@@ -66,6 +69,7 @@ class AccountState:
     settled_cash: float = math.nan
     available_funds: float = math.nan
     taken_at: Mapping[str, datetime] = field(default_factory=dict)
+    read_at: datetime | None = None
     _positions: pd.DataFrame = field(default_factory=lambda: parse_positions(None), repr=False)
     _quotes: pd.DataFrame = field(default_factory=lambda: parse_quotes(None), repr=False)
     _open_orders: pd.DataFrame | None = field(default=None, repr=False)
@@ -293,6 +297,7 @@ class PlanInputs:
     fx: Mapping[str, float] | None
     open_orders: pd.DataFrame | None
     account: str | None
+    warnings: tuple[dict[str, object], ...] = ()
 
 
 def read_inputs(
@@ -309,7 +314,7 @@ def read_inputs(
     """Take the inputs from a state in the place of ``positions``, or as they are given.
 
     Beside a state only newer quotes and rates, other open orders, and the account and base currency that the state
-    has, may be given.
+    has, may be given. A rate that is ten times off the account's own is a warning ``fx_suspicious``.
 
     Raises
     ------
@@ -351,4 +356,20 @@ def read_inputs(
         fx=state.rates if fx is None else {**state.rates, **values_by_key(fx, "fx")},
         open_orders=state.open_orders if open_orders is None else open_orders,
         account=account or state.account,
+        warnings=tuple(_suspicious_rates(fx, state)),
     )
+
+
+def _suspicious_rates(fx: object, state: AccountState) -> Iterator[dict[str, object]]:
+    """Warn about given rates that are ten times off the account's own."""
+    for currency, rate in parse_rates(fx, state.base_currency).items():
+        own = state.rates.get(currency, math.nan)
+        if not (rate >= own * _RATE_FACTOR or rate <= own / _RATE_FACTOR):
+            continue
+        pair = f"{state.base_currency} per {currency}"
+        text = f"the rate of {rate:g} {pair} is far from the account's {own:g}"
+        if abs(rate * own - 1) < _RECIPROCAL_BAND:
+            text += (
+                f"; it looks inverted: give {1 / rate:.6g}, the {state.base_currency} that one {currency} is worth"
+            )
+        yield warning_row("fx_suspicious", text, table="fx", column=currency)

@@ -33,6 +33,7 @@ from stocklean_exec.portfolio.alignment import (
     parse_rates,
 )
 from stocklean_exec.portfolio.contracts import contract_names
+from stocklean_exec.portfolio.held_back import note_held_back
 from stocklean_exec.portfolio.order_costs import (
     OrderFees,
     cash_prices,
@@ -147,10 +148,12 @@ def plan_orders(
     open_orders : working orders, by default the state's, as ``broker.open_orders()`` gives them: symbol, side,
         quantity, and if known filled_quantity, status, client_order_id and client_id
     on_open_orders : ``"reject"`` rejects a symbol that has working orders, whoever placed them, as
-        ``open_order_exists``; ``"net"`` counts our own plain ones (market and limit orders) as filled
-    foreign_orders : with ``"net"``, what to do about the others: stops and other special orders, orders whose
-        status is unknown, and those that a column ``is_own`` says are not our own: ``"reject"`` rejects their
-        symbols, ``"ignore"`` plans as if they were not there, ``"net"`` counts them as filled
+        ``open_order_exists``; ``"net"`` counts our own plain ones (market and limit orders) as filled;
+        ``"cancel"`` plans as if our own ones were gone: they must be cancelled before the plan is sent, as
+        :func:`~stocklean_exec.rebalance` does
+    foreign_orders : with ``"net"`` and ``"cancel"``, what to do about the others: stops and other special orders,
+        orders whose status is unknown, and those that a column ``is_own`` says are not our own: ``"reject"``
+        rejects their symbols, ``"ignore"`` plans as if they were not there, ``"net"`` counts them as filled
     base_currency, fx : currency of NAV, by default the state's, else USD; and the value in it of one unit of each
         other currency
     decided_at : when the decision was made; by default the time of the latest quote
@@ -158,10 +161,12 @@ def plan_orders(
     Returns
     -------
     DataFrame with the columns of :data:`~stocklean_exec.schema.tables.ORDERS`, then ``lot_size``, ``tick_size``,
-    ``detail``, ``con_id`` and ``primary_exchange`` (of the contract to trade, where targets or positions name it),
-    and the targets' other columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a
-    reason, such as ``price_unavailable``; its quantity is NaN without a price. A holding that is to be closed in
-    another contract than the one that is traded under its symbol is such a row too (``other_contract``).
+    ``planned_quantity`` and ``max_gross`` (which the checks hold later edits to), ``detail``, ``con_id`` and
+    ``primary_exchange`` (of the contract to trade, where targets or positions name it), and the targets' other
+    columns. A symbol that must trade and cannot is a row with status ``REJECTED`` and a reason, such as
+    ``price_unavailable``; its quantity is NaN without a price. A holding that is to be closed in another contract
+    than the one that is traded under its symbol is such a row too (``other_contract``).
+    :func:`~stocklean_exec.held_back` lists the trades that were left out.
 
     Raises
     ------
@@ -217,18 +222,23 @@ def plan_orders(
     rejected = refused_symbols(open_orders, on_open_orders, foreign_orders)
     book = book.with_rejections(_rejections(book, terms, sizes, rejected))
     committed = 0.0
-    if counted is not None and on_open_orders == "net":
+    if counted is not None and on_open_orders != "reject":
         rates = parse_rates(inputs.fx, inputs.base_currency)
         effects = cash_effect(counted, market, inputs.base_currency, rates, _day(decided_at))
         committed = _committed(book, working, effects)
     fees = _fees_of(book, wanted, _day(decided_at))
     cost = _cost_of(book, terms, fees, committed) if fixed_reserve is None else lambda _: fixed_reserve
     trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short)
+    if committed > _DUST and fixed_reserve is None:
+        free = whole_trades(book, terms.lot, sizes, _cost_of(book, terms, fees, 0.0), allow_short=allow_short)
+        notes += _note_committed(book, trade, free, committed, inputs.base_currency)
     terms, without_price = _rounded_limits(terms, trade)
     book = book.with_rejections(without_price)
-    orders = _table(book, terms, trade, wanted, run_id, account, decided_at)
+    gross = max(max_gross, _gross_after(book, sizes, trade) / value)
+    orders = _table(book, terms, trade, wanted, run_id, account, decided_at, gross)
     notes += _notes(book, terms, sizes, trade, working, rejected, value) + _tariff_notes(book, fees, trade)
-    return add_warnings(merge_warnings(orders, wanted, held, market), notes)
+    orders = note_held_back(orders, book, sizes, terms.lot, trade)
+    return add_warnings(merge_warnings(orders, wanted, held, market), [*notes, *inputs.warnings])
 
 
 def _check_options(
@@ -285,6 +295,25 @@ def _committed(book: AlignedBook, working: dict[str, float], effects: NDArray[np
     return -math.fsum(effects[np.isfinite(effects)].tolist()) - counted
 
 
+def _note_committed(
+    book: AlignedBook,
+    trade: NDArray[np.float64],
+    free: NDArray[np.float64],
+    committed: float,
+    base_currency: str,
+) -> list[dict[str, object]]:
+    """Say how much less is bought because working buys take cash; ``free`` is the plan without them."""
+    less = np.clip(np.nan_to_num(free), 0.0, None) - np.clip(np.nan_to_num(trade), 0.0, None)
+    value = math.fsum((less * np.nan_to_num(book.value)).tolist())
+    if value <= _DUST:
+        return []
+    text = (
+        f"working orders take {committed:,.2f} {base_currency} of cash, so the plan buys {value:,.2f} less than "
+        "the targets call for"
+    )
+    return [warning_row("cash_committed", text, table="open_orders")]
+
+
 def _day(decided_at: pd.Timestamp | None) -> date | None:
     return None if decided_at is None else decided_at.date()
 
@@ -323,6 +352,15 @@ def _cost_of(book: AlignedBook, terms: _Terms, fees: OrderFees, committed: float
         return math.fsum((spread + charged).tolist()) + margin + committed
 
     return cost
+
+
+def _gross_after(book: AlignedBook, sizes: Sizes, trade: NDArray[np.float64]) -> float:
+    """Value of all positions, longs and shorts added up, once the plan is filled; base currency.
+
+    It may exceed what was asked for: by the rounding to whole lots, and by holdings that stay.
+    """
+    after = np.abs(sizes.held + np.nan_to_num(trade)) * np.nan_to_num(book.value)
+    return math.fsum(after.tolist())
 
 
 def _decision_time(decided_at: object, market: pd.DataFrame) -> pd.Timestamp | None:
@@ -489,6 +527,7 @@ def _table(
     run_id: str,
     account: str | None,
     decided_at: pd.Timestamp | None,
+    max_gross: float,
 ) -> pd.DataFrame:
     needed = np.isnan(trade) | (np.abs(trade) > _DUST)
     sell = np.where(np.isnan(trade), book.weight < 0, trade < 0)
@@ -536,6 +575,8 @@ def _table(
         "filled_quantity": np.zeros(len(order)),
         "lot_size": terms.lot[order],
         "tick_size": terms.tick[order],
+        "planned_quantity": quantity,
+        "max_gross": np.full(len(order), max_gross),
     }
     columns["detail"] = columns.pop("detail")  # after lot and tick
     frame = ORDERS.conform(pd.DataFrame(columns, index=pd.RangeIndex(len(order))))

@@ -26,9 +26,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ForeignOrders", "OnOpenOrders", "cash_effect", "counted_orders", "is_plain", "refused_symbols"]
+__all__ = [
+    "ForeignOrders",
+    "OnOpenOrders",
+    "cash_effect",
+    "counted_orders",
+    "is_own",
+    "is_plain",
+    "refused_symbols",
+]
 
-OnOpenOrders = Literal["reject", "net"]
+OnOpenOrders = Literal["reject", "net", "cancel"]
 ForeignOrders = Literal["reject", "ignore", "net"]
 
 _PLAIN_TYPES = frozenset({"MKT", "LMT", "MOC", "LOC"})
@@ -43,17 +51,34 @@ def is_plain(orders: pd.DataFrame) -> NDArray[np.bool_]:
     >>> is_plain(pd.DataFrame({"symbol": "SPY", "order_type": types, "is_own": [True, True, False]})).tolist()
     [True, False, False]
     """
-    plain = np.ones(len(orders), dtype=bool)
-    if "is_own" in orders.columns:
-        plain &= np.array([value is True or value == True for value in orders["is_own"].tolist()], dtype=bool)  # noqa: E712 - numpy's True
+    plain = is_own(orders)
     if "order_type" in orders.columns:
         plain &= np.array(
             [pd.isna(kind) or str(kind).upper() in _PLAIN_TYPES for kind in orders["order_type"].tolist()],
             dtype=bool,
         )
-    if "status" in orders.columns:
-        plain &= (orders["status"] != "UNKNOWN").to_numpy()
     return plain
+
+
+def is_own(orders: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each working order is our own, and of a known status.
+
+    Examples
+    --------
+    >>> is_own(pd.DataFrame({"symbol": "SPY", "order_type": ["STP", "MKT"], "is_own": [True, False]})).tolist()
+    [True, False]
+    """
+    own = np.ones(len(orders), dtype=bool)
+    if "is_own" in orders.columns:
+        own &= np.array([value is True or value == True for value in orders["is_own"].tolist()], dtype=bool)  # noqa: E712 - numpy's True
+    if "status" in orders.columns:
+        own &= (orders["status"] != "UNKNOWN").to_numpy()
+    return own
+
+
+def _is_ours(orders: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each working order is our own, whatever its status."""
+    return is_own(orders.drop(columns="status", errors="ignore"))
 
 
 def counted_orders(
@@ -63,10 +88,15 @@ def counted_orders(
 
     Parameters
     ----------
-    on_open_orders : ``"reject"`` counts all, as their symbols are rejected; ``"net"`` counts plain ones
+    on_open_orders : ``"reject"`` counts all, as their symbols are rejected; ``"net"`` counts plain ones;
+        ``"cancel"`` counts none of our own
     foreign_orders : ``"net"`` counts the others too
     """
-    if orders is None or on_open_orders == "reject" or foreign_orders == "net":
+    if orders is None or on_open_orders == "reject":
+        return orders
+    if on_open_orders == "cancel":
+        return orders[~_is_ours(orders) & (foreign_orders == "net")]
+    if foreign_orders == "net":
         return orders
     return orders[is_plain(orders)]
 
@@ -78,10 +108,12 @@ def refused_symbols(
     if orders is None:
         return {}
     advice = "wait for them to finish, cancel them, or count them as filled with on_open_orders='net'"
-    if on_open_orders == "net":
-        orders = orders[~is_plain(orders)]
+    if on_open_orders != "reject":
+        cancels = on_open_orders == "cancel"
+        orders = orders[~(is_own(orders) if cancels else is_plain(orders))]
         if foreign_orders != "reject":
-            return {}
+            # An own order that was to be cancelled and may still be working is nobody else's.
+            orders = orders[_is_ours(orders) & cancels]
         advice = (
             "they are stops or other special orders, or not of this record, or may be working; wait for them to "
             "finish, cancel them, or say foreign_orders='net' (count them as filled) or 'ignore'"

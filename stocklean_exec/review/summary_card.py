@@ -13,6 +13,7 @@ from stocklean_exec.schema.html_card import card
 
 if TYPE_CHECKING:
     from stocklean_exec.review.plan import ReviewedPlan
+    from stocklean_exec.risk.limits import Limits
 
 __all__ = ["Reviewed", "outcome_text", "review_card"]
 
@@ -47,6 +48,10 @@ class Reviewed(Protocol):
         """``approved``, ``rejected``, ``blocked`` or ``open`` for each row."""
 
     @property
+    def limits(self) -> Limits:
+        """The limits that the plan was checked against."""
+
+    @property
     def plan(self) -> ReviewedPlan:
         """The plan after edits."""
 
@@ -58,6 +63,8 @@ def review_card(review: Reviewed) -> str:
     statuses = review.decision_status
     entries: list[tuple[object, object]] = [("account", review.shown_account)]
     entries += [(name, statuses.count(name)) for name in ("approved", "rejected", "open", "blocked")]
+    if review.limits.off:
+        entries.append(("limits off", ", ".join(review.limits.off)))
     try:
         totals = review.plan.impact.totals_by_decision(statuses)
     except InputError:  # a frame that lost its check

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 
@@ -21,9 +21,14 @@ from stocklean_exec.schema.tables import POSITIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Limits", "limits_card"]
+__all__ = ["AUTO", "Limits", "limits_card"]
+
+AUTO: Final = "auto"
+"""Value of a limit that is derived from the plan or from the source of the quotes."""
 
 _GREATER_IS_TIGHTER = frozenset({"min_cash_after", "duplicate_window"})
+_MAY_BE_AUTO = frozenset({"max_gross", "max_quote_age"})
+_SYMBOL_SETS = ("restricted", "confirmed_splits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +40,34 @@ class Limits:
     max_order_notional : currency; maximum notional of one order
     max_order_quantity : shares; maximum quantity of one order
     max_position_ratio : fraction of NAV; maximum size of one position after its order
-    max_gross : fraction of NAV; maximum gross exposure, longs and shorts added up, after the orders
+    max_gross : fraction of NAV; maximum gross exposure, longs and shorts added up, after the orders. ``"auto"`` is
+        the ``max_gross`` that the plan was made with; orders without a plan may reach 1, and any gross exposure
+        where ``allow_short`` is set. With ``"auto"``, nothing is checked where NAV cannot be computed
+    max_over_target : fraction by which an order may exceed what the target of its own row calls for; rows without
+        a target are not checked
+    max_adv_ratio : fraction of the average daily volume; a greater order is a warning. The volume, in shares, is a
+        column ``adv`` or ``volume`` of the targets or the quotes
     max_total_notional : currency; maximum notional of all orders together; enforced again when they are sent
     max_day_notional : currency; maximum notional sent in one day, by all runs of the blotter
     max_orders_per_minute : maximum number of orders sent in any sixty seconds
     price_collar : fraction; maximum distance of a limit through the market, and of the market from the previous
         close and from the decision price
-    max_quote_age : seconds
+    max_quote_age : seconds; a quote without a time is too old. ``"auto"`` is 60 s for the quotes of a broker's
+        account state, whose age is measured by the broker's clock: older ones block in New York's regular session
+        (Monday to Friday, 9:30 to 16:00, holidays included), and warn outside of it. Quotes given by hand, and
+        those of the mock broker, have no age then
     max_spread_bps : basis points of the mid; a wider spread is a warning
     min_cash_after : currency; minimum cash after all orders and their fees
     allow_short : whether an order may result in a short position
     restricted : symbols that must not be traded
+    confirmed_splits : symbols whose price or holding has changed by a split; a suspected split only warns there
     duplicate_window : seconds; the same symbol, side and quantity within it is a suspected duplicate
     max_approval_age : seconds after which an approval expires
 
     Raises
     ------
     InputError
-        A limit is not a number, or is below zero; ``restricted`` is not a list of symbols.
+        A limit is not a number, or is below zero; ``restricted`` or ``confirmed_splits`` is not a list of symbols.
 
     Examples
     --------
@@ -63,16 +78,19 @@ class Limits:
     max_order_notional: float | None = None
     max_order_quantity: float | None = None
     max_position_ratio: float | None = None
-    max_gross: float | None = None
+    max_gross: float | Literal["auto"] | None = AUTO
+    max_over_target: float | None = 0.10
+    max_adv_ratio: float | None = 0.05
     max_total_notional: float | None = None
     max_day_notional: float | None = None
     max_orders_per_minute: float | None = None
     price_collar: float | None = 0.10
-    max_quote_age: float | None = None
+    max_quote_age: float | Literal["auto"] | None = AUTO
     max_spread_bps: float | None = 200.0
     min_cash_after: float | None = 0.0
     allow_short: bool = False
     restricted: frozenset[str] = frozenset()
+    confirmed_splits: frozenset[str] = frozenset()
     duplicate_window: float | None = 300.0
     max_approval_age: float | None = 3600.0
 
@@ -80,12 +98,12 @@ class Limits:
         problems = []
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "restricted":
-                problems += self._take_restricted(value)
+            if field.name in _SYMBOL_SETS:
+                problems += self._take_symbols(field.name, value)
             elif field.name == "allow_short":
                 if not isinstance(value, bool):
                     problems.append(Problem("limit_invalid", f"allow_short {value!r} is not True or False"))
-            elif value is not None:
+            elif value is not None and not (field.name in _MAY_BE_AUTO and value == AUTO):
                 problems += self._take_number(field.name, value)
         if problems:
             raise InputError("limits", problems)
@@ -100,19 +118,19 @@ class Limits:
             object.__setattr__(self, name, number)  # JSON has no NumPy numbers
         return []
 
-    def _take_restricted(self, value: object) -> list[Problem]:
+    def _take_symbols(self, name: str, value: object) -> list[Problem]:
         """Normalise the symbols as those of orders, so that every spelling is matched."""
         if isinstance(value, str) or not isinstance(value, (Iterable, type(None))):
             # The letters of "GME" are symbols too: read as a list, they would restrict G, M and E.
-            return [Problem("limit_invalid", f"restricted {value!r} is not a list of symbols")]
+            return [Problem("limit_invalid", f"{name} {value!r} is not a list of symbols")]
         symbols = list(value or ())
         if not all(isinstance(symbol, str) for symbol in symbols):
-            return [Problem("limit_invalid", f"restricted {value!r} is not a list of symbols")]
+            return [Problem("limit_invalid", f"{name} {value!r} is not a list of symbols")]
         validator = FrameValidator(POSITIONS, dict.fromkeys(symbols, 0.0), "quantity")
         known = validator.read_symbols()
         if validator.problems:
-            return [Problem("limit_invalid", f"restricted: {problem.detail}") for problem in validator.problems]
-        object.__setattr__(self, "restricted", frozenset(known))
+            return [Problem("limit_invalid", f"{name}: {problem.detail}") for problem in validator.problems]
+        object.__setattr__(self, name, frozenset(known))
         return []
 
     @classmethod
@@ -142,6 +160,8 @@ class Limits:
     def tightened(self, other: Limits | None) -> Limits:
         """Return the tighter of both, limit by limit; a limit that only one of them sets applies.
 
+        A number applies rather than ``"auto"``, and ``"auto"`` rather than None.
+
         Examples
         --------
         >>> both = Limits(max_day_notional=1e6).tightened(Limits(max_day_notional=2e6, max_gross=1.0))
@@ -153,11 +173,13 @@ class Limits:
         chosen: dict[str, Any] = {
             "allow_short": self.allow_short and other.allow_short,
             "restricted": self.restricted | other.restricted,
+            "confirmed_splits": self.confirmed_splits & other.confirmed_splits,
         }
         for name in (field.name for field in fields(self) if field.name not in chosen):
             given = [value for value in (getattr(self, name), getattr(other, name)) if value is not None]
+            numbers = [value for value in given if value != AUTO]
             tightest = max if name in _GREATER_IS_TIGHTER else min
-            chosen[name] = tightest(given, default=None)
+            chosen[name] = tightest(numbers, default=AUTO if given else None)
         return Limits(**chosen)
 
     def _repr_html_(self) -> str:
@@ -165,7 +187,12 @@ class Limits:
 
     def to_dict(self) -> dict[str, object]:
         """All limits by name, ready for JSON."""
-        return {**asdict(self), "restricted": sorted(self.restricted)}
+        return asdict(self) | {name: sorted(getattr(self, name)) for name in _SYMBOL_SETS}
+
+    @property
+    def off(self) -> list[str]:
+        """Names of the limits that are switched off."""
+        return [field.name for field in fields(self) if getattr(self, field.name) is None]
 
 
 def limits_card(limits: Limits) -> str:
@@ -177,13 +204,12 @@ def limits_card(limits: Limits) -> str:
     >>> "250,000" in limits_card(Limits(max_order_notional=250_000))
     True
     """
-    values = {field.name: getattr(limits, field.name) for field in fields(limits)}
-    restricted = values.pop("restricted")
-    off = [name for name, value in values.items() if value is None]
+    values = limits.to_dict()
+    listed = {name: values.pop(name) for name in _SYMBOL_SETS}
     entries: list[tuple[object, object]] = [
-        (name, value if isinstance(value, bool) else f"{value:,.10g}")
+        (name, value if isinstance(value, (bool, str)) else f"{value:,.10g}")
         for name, value in values.items()
         if value is not None
     ]
-    entries.append(("restricted", ", ".join(sorted(restricted)) or "none"))
-    return card("Limits", entries=entries, note=f"off: {', '.join(off)}" if off else "")
+    entries += [(name, ", ".join(cast("list[str]", symbols)) or "none") for name, symbols in listed.items()]
+    return card("Limits", entries=entries, note=f"off: {', '.join(limits.off)}" if limits.off else "")

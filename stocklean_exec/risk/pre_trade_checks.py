@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec import clock
+from stocklean_exec.blotter.holdings import recorded_holdings
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.account_state import AccountState, PlanInputs, parse_cash, read_inputs
 from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
@@ -25,7 +26,10 @@ from stocklean_exec.portfolio.order_costs import decision_day
 from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
+from stocklean_exec.risk.quote_age import quote_age
 from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate
+from stocklean_exec.risk.splits import holding_ratios
+from stocklean_exec.risk.volumes import note_unknown_volumes, volume_by_symbol
 from stocklean_exec.schema.frame_validator import add_warnings, warning_row
 from stocklean_exec.schema.inputs import currencies_by_symbol, parse_positions, parse_quotes
 from stocklean_exec.schema.order_input import parse_open_orders, parse_orders
@@ -86,8 +90,9 @@ def check_orders(
     cash : of the account; needed unless ``min_cash_after`` is None, or given by a state
     nav : needed for ratios; by default the state's, else cash and positions at the market
     blotter : a halted one blocks every order; its recent orders are checked for duplicates, and its unfinished
-        runs for orders in the same symbols that were not sent yet (``unfinished_run``, a warning)
-    now : the time for ages; by default the current time
+        runs for orders in the same symbols that were not sent yet (``unfinished_run``, a warning). A holding that
+        differs by a split ratio from the one on record blocks its orders (``suspected_split``)
+    now : the time for ages; by default the current time, and for the quotes of a broker's state the broker's
     base_currency : currency of cash, NAV and limits; by default the state's, else USD
     fx : base currency per unit of each other currency. Everything is compared in the base currency; an order in a
         currency without a rate, or quoted in another one than its own, is blocked (``currency_unsupported``)
@@ -125,15 +130,20 @@ def check_orders(
     1    TLT   block  max_notional
     """
     limits = limits or Limits()
-    frame = parse_orders(orders).drop(columns="fx_rate", errors="ignore")  # of an earlier check
+    frame = _with_plan(parse_orders(orders).drop(columns="fx_rate", errors="ignore"))  # of an earlier check
     inputs = read_inputs(positions, quotes, nav=nav, cash=cash, base_currency=base_currency, fx=fx)
     held, market = parse_positions(inputs.positions), parse_quotes(inputs.quotes)
-    stamp = (now or clock.now()).timestamp()
     held = held.assign(symbol=contract_names(held, traded_contracts(frame, held, market).by_symbol))
+    wall = clock.now()
+    at = now or wall
+    stamp = at.timestamp()
     recorded = _recorded(blotter)
+    state = positions if isinstance(positions, AccountState) else None
+    age = quote_age(limits, state if quotes is None else None, now=at, elapsed_to=None if now else wall)
+    held_shares = dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True))
     context = CheckContext(
-        positions=dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True)),
-        quotes=_quotes_by_symbol(market),
+        positions=held_shares,
+        quotes=_quotes_by_symbol(market, age.shift),
         given_quotes=inputs.quotes is not None,
         cash=math.nan if inputs.cash is None else parse_cash(inputs.cash),
         nav=math.nan if inputs.nav is None else parse_nav(inputs.nav),
@@ -144,12 +154,61 @@ def check_orders(
         base_currency=inputs.base_currency,
         rates=parse_rates(inputs.fx, inputs.base_currency),
         currencies=currencies_by_symbol(held, market),
+        plan_gross=_plan_gross(frame, limits),
+        quote_age=age.limit,
+        old_quotes_warn=age.only_warns,
+        volumes=volume_by_symbol(market),
+        splits=_suspected_splits(blotter, recorded, inputs.account, held_shares),
         **_working(inputs, market, decision_day(frame)),
     )
     checked = _checked(frame, limits, context)
-    if isinstance(positions, AccountState):
-        checked = add_warnings(checked, _debits(checked, positions))
-    return checked
+    notes = [] if state is None else _debits(checked, state)
+    return add_warnings(checked, [*notes, *inputs.warnings])
+
+
+def _with_plan(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add ``planned_quantity`` to rows whose target is known: an edit changes ``target_quantity`` only."""
+    gap = (frame["target_quantity"] - frame["current_quantity"]).abs()
+    if "planned_quantity" in frame.columns:
+        gap = frame["planned_quantity"].fillna(gap)
+    if gap.notna().any():
+        frame["planned_quantity"] = gap
+    return frame
+
+
+def _plan_gross(frame: pd.DataFrame, limits: Limits) -> float:
+    """Gross exposure that the plan was made with: the least of its rows; NaN for any.
+
+    Orders without a plan may reach 1. Without shorts, the check of cash holds them to it already.
+    """
+    known = frame["max_gross"].dropna() if "max_gross" in frame.columns else pd.Series(dtype="float64")
+    if len(known):
+        return float(known.min())
+    is_bounded = limits.min_cash_after is not None and limits.min_cash_after >= 0
+    return math.nan if limits.allow_short or is_bounded else 1.0
+
+
+def _suspected_splits(
+    blotter: object, recorded: pd.DataFrame, account: str | None, held: dict[str, float]
+) -> dict[str, float]:
+    """Holdings that differ by a split ratio from what the blotter has last recorded for the account.
+
+    Symbols with orders that have not ended on record are left out: their fills may not be recorded yet.
+    """
+    last_book = getattr(blotter, "last_book", None)
+    if last_book is None or recorded.empty or not held:
+        return {}
+    accounts = [account] if account is not None else recorded["account"].dropna().unique().tolist()
+    if len(accounts) != 1:
+        return {}
+    orders = recorded[recorded["account"] == accounts[0]]
+    opening = last_book(accounts[0])
+    if opening.empty or orders.empty:
+        return {}
+    fills = getattr(blotter, "fills")()  # noqa: B009 - a blotter that has books has fills
+    expected = recorded_holdings(opening, orders, fills[fills["client_order_id"].isin(orders["client_order_id"])])
+    working = set(orders.loc[orders["status"].isin(["SUBMITTED", "PARTIAL", "UNKNOWN"]), "symbol"])
+    return holding_ratios(held, {name: shares for name, shares in expected.items() if name not in working})
 
 
 def _debits(checked: pd.DataFrame, state: AccountState) -> list[dict[str, object]]:
@@ -265,12 +324,14 @@ def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.D
     frame["limits"] = pd.array([limits.to_json()] * len(frame), dtype="str")
     if (check.arrays.rate != 1).any():
         frame["fx_rate"] = check.arrays.rate
+    if limits.max_adv_ratio is not None:
+        add_warnings(frame, note_unknown_volumes(check.arrays.volume))
     frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
     return frame
 
 
-def _quotes_by_symbol(quotes: pd.DataFrame) -> dict[str, Market]:
-    times = quotes["quoted_at"].astype("int64").where(quotes["quoted_at"].notna()) / 1e6
+def _quotes_by_symbol(quotes: pd.DataFrame, shift: float) -> dict[str, Market]:
+    times = quotes["quoted_at"].astype("int64").where(quotes["quoted_at"].notna()) / 1e6 + shift
     columns = [quotes[name].tolist() for name in PRICE_FIELDS]
     return dict(zip(quotes["symbol"].tolist(), zip(*columns, times.tolist(), strict=True), strict=True))
 

@@ -27,6 +27,8 @@ import pandas as pd
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices
 from stocklean_exec.risk.findings import BLOCK, Findings
+from stocklean_exec.risk.splits import is_split_ratio
+from stocklean_exec.risk.volumes import volume_of_orders
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, usable_prices
 
 if TYPE_CHECKING:
@@ -46,11 +48,10 @@ UNFINISHED = "unfinished_run"
 """Finding on an order in whose symbol an earlier run has an approved order that is not sent yet."""
 
 _CLOCK_SKEW = 5.0  # seconds that a quote may be in the future; a stated choice, above usual clock differences
-# A stated choice: the usual ratios of splits and reverse splits.
-_SPLIT_RATIOS = (2, 3, 4, 5, 10, 20, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 10, 1 / 20)
-_SPLIT_BAND = 0.03  # a stated choice: room for the day's price move around the split ratio
+_GROSS_ROOM = 0.01  # a stated choice: what prices may move between a plan and its check
 _DUST = 1e-9  # floating point noise of fractional shares and of ratios
 _FIELDS = (*PRICE_FIELDS, "quoted_at")
+_MAY_BE_UNKNOWN = ("cash", "nav", "plan_gross", "quote_age")  # NaN in the context
 
 Market = tuple[float, float, float, float, float]
 """Bid, ask, last, close and time of a quote; NaN is unknown."""
@@ -77,11 +78,16 @@ class CheckContext:
     currencies: dict[str, str] = field(default_factory=dict)  # of the prices of a symbol; others in base currency
     working_cash: float = 0.0  # change of cash by the working orders once they fill
     working_sells: dict[str, float] = field(default_factory=dict)  # shares by symbol that working orders will sell
+    plan_gross: float = math.nan  # gross exposure that the plan may have, for max_gross "auto"; NaN is any
+    quote_age: float = math.nan  # seconds that a quote may be old; NaN is any
+    old_quotes_warn: bool = False  # instead of blocking
+    volumes: dict[str, float] = field(default_factory=dict)  # average daily volume by symbol, shares
+    splits: dict[str, float] = field(default_factory=dict)  # holdings that differ from the record by a split ratio
 
     def to_json(self) -> dict[str, object]:
         """All fields, ready for JSON: NaN becomes None."""
         stored: dict[str, object] = {each.name: getattr(self, each.name) for each in fields(self)}
-        stored |= {name: _known(value) for name, value in (("cash", self.cash), ("nav", self.nav))}
+        stored |= {name: _known(getattr(self, name)) for name in _MAY_BE_UNKNOWN}
         stored["working_cash"] = self.working_cash if math.isfinite(self.working_cash) else None
         stored["quotes"] = {symbol: [_known(value) for value in row] for symbol, row in self.quotes.items()}
         return stored
@@ -96,8 +102,7 @@ class CheckContext:
                 | {
                     "quotes": quotes,
                     "recent": [tuple(row) for row in stored["recent"]],
-                    "cash": _number(stored["cash"]),
-                    "nav": _number(stored["nav"]),
+                    **{name: _number(stored[name]) for name in _MAY_BE_UNKNOWN},
                     "working_cash": -math.inf if stored["working_cash"] is None else stored["working_cash"],
                 }
             )
@@ -156,6 +161,14 @@ class CheckContext:
             raise InputError("nav", [Problem("nav_invalid", text)])
         return nav
 
+    @property
+    def knows_exposure(self) -> bool:
+        """Whether NAV is known, and each holding has an exchange rate."""
+        try:
+            return self.net_asset_value > 0 and not self.unvalued
+        except InputError:
+            return False
+
     def require_rates(self) -> None:
         """Raise if a holding is in a currency without an exchange rate: gross exposure is unknown then.
 
@@ -209,6 +222,9 @@ class OrderArrays:
     rate: NDArray[np.float64]  # base currency per unit of each order's currency; NaN if unknown
     working_sells: NDArray[np.float64]  # shares of each name that working orders will sell
     tariffs: OrderFees
+    planned: NDArray[np.float64]  # shares that the target of each row calls for; NaN if unknown
+    volume: NDArray[np.float64]  # average daily volume of each order's symbol, shares; NaN if unknown
+    holding_ratio: NDArray[np.float64]  # holding of each order's symbol to the record, where a split is suspected
 
     @property
     def price(self) -> NDArray[np.float64]:
@@ -300,6 +316,13 @@ class OrderArrays:
             rate=np.array([context.rate(one) for one in currencies], dtype="float64"),
             working_sells=np.array([context.working_sells.get(name, 0.0) for name in place], dtype="float64"),
             tariffs=OrderFees.of_orders(frame, currencies),
+            planned=(
+                frame["planned_quantity"].to_numpy(dtype="float64")
+                if "planned_quantity" in frame.columns
+                else np.full(len(rows), math.nan)
+            ),
+            volume=volume_of_orders(frame, context.volumes),
+            holding_ratio=np.array([context.splits.get(symbol, math.nan) for symbol in symbols], dtype="float64"),
         )
 
     def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> OrderArrays:
@@ -331,6 +354,7 @@ def evaluate(arrays: OrderArrays, limits: Limits, context: CheckContext) -> Find
         findings.block(code, rows, math.nan, math.nan)
     _check_price(findings, arrays, limits, context)
     _check_size(findings, arrays, limits)
+    _check_plan(findings, arrays, limits)
     _check_short(findings, arrays, limits)
     _check_ratio(findings, arrays, limits, context)
     _check_lists(findings, arrays, limits, context)
@@ -360,27 +384,44 @@ def _check_price(findings: Findings, arrays: OrderArrays, limits: Limits, contex
             findings.warn("wide_spread", spread > limits.max_spread_bps, limits.max_spread_bps, spread)
         age = context.now - arrays.market["quoted_at"]
         findings.block("price_future", age < -_CLOCK_SKEW, -_CLOCK_SKEW, age)
-        if limits.max_quote_age is not None:
-            stale = ~(age <= limits.max_quote_age) & ~arrays.refused
-            findings.block("price_stale", stale, limits.max_quote_age, age)
+        if not math.isnan(context.quote_age):
+            stale = ~(age <= context.quote_age) & ~arrays.refused
+            if context.old_quotes_warn:
+                findings.warn("price_stale", stale, context.quote_age, age)
+            else:
+                findings.block("price_stale", stale, context.quote_age, age)
+        confirmed = np.array([symbol in limits.confirmed_splits for symbol in arrays.symbols], dtype=bool)
         if limits.price_collar is not None:
-            _check_collar(findings, arrays, limits.price_collar)
+            _check_collar(findings, arrays, limits.price_collar, confirmed)
+        _add_splits(findings, ~np.isnan(arrays.holding_ratio), confirmed, math.nan, arrays.holding_ratio)
     for code, add in (("symbol_halted", findings.block), ("delayed_price", findings.warn)):
         add(code, arrays.flagged[code], math.nan, math.nan)
 
 
-def _check_collar(findings: Findings, arrays: OrderArrays, collar: float) -> None:
+def _check_collar(findings: Findings, arrays: OrderArrays, collar: float, confirmed: NDArray[np.bool_]) -> None:
     price = arrays.price
     through = np.where(arrays.buy, arrays.limit / price - 1, 1 - arrays.limit / price)
     findings.block("limit_collar", through > collar + _DUST, collar, through)
     ratio = price / arrays.market["close"]
     jump = np.abs(ratio - 1)
-    split = np.any([np.abs(ratio / factor - 1) < _SPLIT_BAND for factor in _SPLIT_RATIOS], axis=0)
-    split &= jump > collar + _DUST
+    split = is_split_ratio(ratio) & (jump > collar + _DUST)
     moved = np.abs(price / arrays.decision - 1)
-    findings.block("suspected_split", split, collar, ratio)
+    _add_splits(findings, split, confirmed, collar, ratio)
     findings.block("price_collar", (jump > collar + _DUST) & ~split, collar, jump)
     findings.block("price_moved", moved > collar + _DUST, collar, moved)
+
+
+def _add_splits(
+    findings: Findings,
+    split: NDArray[np.bool_],
+    confirmed: NDArray[np.bool_],
+    limit: float,
+    ratio: NDArray[np.float64],
+) -> None:
+    """Block suspected splits, and warn about those that a person has confirmed."""
+    findings.block("suspected_split", split & ~confirmed, limit, ratio)
+    if (split & confirmed).any():
+        findings.warn("suspected_split", split & confirmed, limit, ratio)
 
 
 def _check_size(findings: Findings, arrays: OrderArrays, limits: Limits) -> None:
@@ -390,6 +431,18 @@ def _check_size(findings: Findings, arrays: OrderArrays, limits: Limits) -> None
     if limits.max_order_quantity is not None:
         over = arrays.quantity > limits.max_order_quantity
         findings.block("max_qty", over, limits.max_order_quantity, arrays.quantity)
+
+
+def _check_plan(findings: Findings, arrays: OrderArrays, limits: Limits) -> None:
+    """An order against the target of its own row, and against the volume of its symbol."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if limits.max_over_target is not None:
+            excess = arrays.quantity / arrays.planned - 1
+            over = arrays.quantity > arrays.planned * (1 + limits.max_over_target) + _DUST
+            findings.block("over_target", over, limits.max_over_target, excess)
+        if limits.max_adv_ratio is not None:
+            ratio = arrays.quantity / arrays.volume
+            findings.warn("max_adv_ratio", ratio > limits.max_adv_ratio + _DUST, limits.max_adv_ratio, ratio)
 
 
 def _check_short(findings: Findings, arrays: OrderArrays, limits: Limits) -> None:
@@ -452,12 +505,18 @@ def _check_gross(
 ) -> None:
     if limits.max_gross is None:
         return
+    limit, room = limits.max_gross, _DUST
+    if isinstance(limit, str):  # "auto"
+        limit = context.plan_gross
+        if math.isnan(limit) or not context.knows_exposure:
+            return
+        room += limit * _GROSS_ROOM
     context.require_rates()
     positions, marks = arrays.after(counted), arrays.marks.copy()
     marks[arrays.codes] = np.nan_to_num(arrays.value)  # with several orders in a symbol, that of the last
     gross = math.fsum((np.abs(positions) * marks).tolist()) / context.net_asset_value
     grows = np.abs(positions[arrays.codes]) > np.abs(arrays.before)
-    findings.block("max_gross", grows & (gross > limits.max_gross + _DUST), limits.max_gross, gross)
+    findings.block("max_gross", grows & (gross > limit + room), limit, gross)
 
 
 def _check_cash(

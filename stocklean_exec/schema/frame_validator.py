@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stocklean_exec.schema.tables import Table
 
 __all__ = [
+    "HELD_BACK",
     "MAX_COLUMNS",
     "MAX_ROWS",
     "UNSET",
@@ -43,6 +44,9 @@ __all__ = [
     "shown",
     "warning_row",
 ]
+
+HELD_BACK = "held_back"
+"""Key in a plan's ``attrs`` for what it left out, as JSON; kept wherever its warnings are."""
 
 MAX_ROWS = 20_000
 """Maximum rows of an input table; a stated choice: more is a mistake, such as a history instead of one day."""
@@ -90,7 +94,9 @@ def input_warnings(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def merge_warnings(frame: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:
-    """Add the warnings of ``others`` to those of ``frame``."""
+    """Add the warnings of ``others`` to those of ``frame``, and what they left out if it has no such list."""
+    for text in (source.attrs[HELD_BACK] for source in others if HELD_BACK in source.attrs):
+        frame.attrs.setdefault(HELD_BACK, text)
     return add_warnings(frame, [row for source in others for row in source.attrs.get(_WARNINGS, ())])
 
 
@@ -212,6 +218,7 @@ class FrameValidator:
         self.table = table
         self.problems: list[Problem] = []
         self.warnings = _remembered(data, table.name)
+        self._kept = data.attrs.get(HELD_BACK) if isinstance(data, pd.DataFrame) else None
         given = self._framed(data, value)
         if len(given) > MAX_ROWS:
             self.fail("too_many_rows", f"{len(given):,} rows; the maximum is {MAX_ROWS:,}")
@@ -554,5 +561,5 @@ class FrameValidator:
             frame.index = labels
         else:
             frame = frame.reset_index(drop=True)
-        frame.attrs = {}
+        frame.attrs = {} if self._kept is None else {HELD_BACK: self._kept}
         return add_warnings(frame, self.warnings)

@@ -11,7 +11,7 @@ The caller's object is copied, never changed. Pure.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -402,8 +402,9 @@ def parse_quotes(quotes: object) -> pd.DataFrame:
     Raises
     ------
     InputError
-        Prices are text, times have no zone, or a symbol appears twice without times. A price that is missing,
-        zero, negative, infinite or crossed is not an error here: an order that needs it is rejected.
+        Prices are text, times have no zone, or a symbol has two different rows without times; of equal rows one
+        counts. A price that is missing, zero, negative, infinite or crossed is not an error here: an order that
+        needs it is rejected.
 
     Examples
     --------
@@ -425,20 +426,16 @@ def parse_quotes(quotes: object) -> pd.DataFrame:
 
 
 def _keep_latest(validator: FrameValidator) -> None:
-    """Keep the latest row of each symbol; two rows at one time contradict each other."""
+    """Keep the latest row of each symbol; two different rows at one time contradict each other."""
     frame = validator.frame
+    frame = frame[~frame.astype("str").duplicated()]  # as text, because a caller's own columns may hold anything
     times = frame["quoted_at"] if "quoted_at" in frame.columns else pd.Series(pd.NaT, index=frame.index)
     keys = pd.DataFrame({"symbol": frame["symbol"], "time": times})
     twice = keys["symbol"].duplicated(keep=False)
     unclear = (twice & (times.isna() | keys.duplicated(keep=False))).to_numpy(dtype=bool)
-    validator.problems_at(
-        unclear,
-        "duplicate_price",
-        lambda row: (
-            f"{frame['symbol'].iloc[row]} appears in several rows, and no quoted_at says which is the latest"
-        ),
-        "symbol",
-    )
+    for row, symbol in frame.loc[unclear, "symbol"].items():
+        text = f"{symbol} appears in several different rows, and no quoted_at says which is the latest"
+        validator.problem("duplicate_price", text, cast("int", row), "symbol")
     if not unclear.any():
         latest = keys.sort_values("time", kind="stable").drop_duplicates("symbol", keep="last").index
         validator.frame = frame.loc[latest.sort_values()]

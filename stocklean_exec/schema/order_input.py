@@ -76,6 +76,8 @@ _OPTIONAL_NUMBERS = (
     "commission",
     "lot_size",
     "tick_size",
+    "planned_quantity",
+    "max_gross",
 )
 
 

@@ -566,7 +566,8 @@ def test_a_holding_in_another_currency_or_type_than_the_target_is_an_error():
 def test_columns_and_dtypes_are_the_declared_ones():
     orders = plan({"A": 0.5, "B": 0.1}, {"B": 100}, {"A": 50.0})
     assert tuple(orders.columns[: len(ORDERS.names)]) == ORDERS.names
-    assert list(orders.columns[len(ORDERS.names) :]) == ["lot_size", "tick_size", "detail"]
+    more = ["lot_size", "tick_size", "planned_quantity", "max_gross", "detail"]
+    assert list(orders.columns[len(ORDERS.names) :]) == more
     assert {name: str(orders[name].dtype) for name in ORDERS.names} == ORDERS.dtypes
     assert orders.index.tolist() == [0, 1]
 

@@ -144,3 +144,19 @@ def test_shares_that_a_working_order_sells_cannot_be_sold_again():
     assert sx.check_orders(sell, None, free)["verdict"].tolist() == ["pass"]
     taken = state_of(orders_of(("A", "SELL", 1.0, 0.0)), **options)
     assert sx.check_orders(sell, None, taken)["reasons"].tolist() == ["sell_exceeds_position"]
+
+
+def test_a_plan_that_buys_less_because_of_working_buys_says_so():
+    # NAV and cash 10,000: a working buy of 50 Z at 60 takes 3,001 with its fee, and Z is no target.
+    working = pd.DataFrame(
+        {"symbol": ["Z"], "side": "BUY", "quantity": 50.0, "order_type": "LMT", "limit_price": 60.0}
+    )
+    state = sx.AccountState.of(None, {"A": 100.0, "Z": 60.0}, nav=10_000, open_orders=working)
+    plan = sx.plan_orders({"A": 1.0}, state, run_id="r", on_open_orders="net")
+    assert plan["quantity"].tolist() == [69.0]  # 6,999 less the fee of 1 buy 69 of 100
+    warnings = sx.input_warnings(plan).set_index("code")["detail"]
+    assert warnings["cash_committed"] == (
+        "working orders take 3,001.00 USD of cash, so the plan buys 3,000.00 less than the targets call for"
+    )
+    free = sx.plan_orders({"A": 0.5}, state, run_id="r", on_open_orders="net")  # there is enough for both
+    assert "cash_committed" not in sx.input_warnings(free)["code"].tolist()

@@ -82,7 +82,7 @@ def test_notional_and_target_quantity_follow_an_edited_quantity():
 def test_an_odd_lot_gives_a_warning():
     plan = checked(lot_size=10.0)
     edited = edit(plan, plan["symbol"] == "AAA", {"quantity": 15.0})
-    assert input_warnings(edited)["code"].tolist() == ["lot_size"]
+    assert input_warnings(edited)["code"].tolist() == ["adv_unknown", "lot_size"]
 
 
 def test_typed_text_is_parsed():

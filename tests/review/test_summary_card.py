@@ -24,6 +24,13 @@ def test_the_card_escapes_text_and_is_reproducible(review):
     assert "Static snapshot" in made
 
 
+def test_the_card_names_the_limits_that_are_off(review):
+    assert "limits off" in review_card(review)
+    for name in review.limits.off:
+        assert name in review_card(review)
+    assert {"max_day_notional", "max_order_quantity"} <= set(review.limits.off)
+
+
 def test_the_outcome_of_a_started_run_says_how_to_view_it():
     text = outcome_text(SimpleNamespace(run_id="r", view=lambda: None))
     assert text == "run r is under way; review.outcome.view() in a cell shows it and can stop it"

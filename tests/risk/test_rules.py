@@ -271,7 +271,8 @@ def market(**values):
         ({"last": 89.0, "close": 100.0}, "block", "price_collar"),
         ({"last": 50.0, "close": 100.0}, "block", "suspected_split"),
         ({"last": 51.4, "close": 100.0}, "block", "suspected_split"),  # 2.8 % from a split of two for one
-        ({"last": 52.0, "close": 100.0}, "block", "price_collar"),  # 4 % from it
+        ({"last": 52.5, "close": 100.0}, "block", "suspected_split"),  # 5 % from it
+        ({"last": 53.0, "close": 100.0}, "block", "price_collar"),  # 6 % from it
         ({"last": 400.0, "close": 20.0}, "block", "suspected_split"),  # a reverse split of one for twenty
     ],
 )

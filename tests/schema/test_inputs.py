@@ -340,6 +340,24 @@ def test_problems_name_the_callers_row_numbers_including_cash_rows():
     ]
 
 
+@pytest.mark.parametrize("quoted_at", [None, "2026-11-23T14:30Z"])
+def test_of_equal_rows_of_a_quote_one_counts(quoted_at):
+    rows = {
+        "symbol": ["A", "B", "a"],
+        "last": [1.0, 2.0, 1.0],
+        "quoted_at": quoted_at,
+        "venues": [["X"], ["Y"], ["X"]],
+    }
+    assert parse_quotes(pd.DataFrame(rows))[["symbol", "last"]].to_numpy().tolist() == [["A", 1.0], ["B", 2.0]]
+    rows["last"] = [1.0, 2.0, 1.01]
+    with pytest.raises(InputError) as caught:
+        parse_quotes(pd.DataFrame(rows))
+    assert [(problem.code, problem.row, problem.symbol) for problem in caught.value.problems] == [
+        ("duplicate_price", 0, "A"),
+        ("duplicate_price", 2, "A"),
+    ]
+
+
 def test_a_cash_row_is_removed_from_the_positions_with_a_warning():
     held = parse_positions({"SPY": 10, "USD": 5_000, "CASH_EUR": -20.5})
     assert held[["symbol", "quantity"]].to_numpy().tolist() == [["SPY", 10.0]]

@@ -10,7 +10,7 @@ import pytest
 import stocklean_exec.simulator
 
 FOLDER = Path(stocklean_exec.simulator.__file__).parent
-ALLOWED = {"stocklean_exec.fill_model", "stocklean_exec.fees"}
+ALLOWED = {"stocklean_exec.fill_model", "stocklean_exec.fees", "stocklean_exec.tariff_table"}
 
 
 def imported(path):

@@ -1,0 +1,97 @@
+"""What a plan left out: trades that the targets call for and that no order makes. Pure.
+
+A plan keeps its list as text in ``attrs``, where copies of the frame are cheap; checks, review and ``rebalance``
+pass it on with the warnings.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.schema.frame_validator import HELD_BACK
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stocklean_exec.portfolio.alignment import AlignedBook
+    from stocklean_exec.portfolio.sizing import Sizes
+
+__all__ = ["HELD_BACK_COLUMNS", "held_back", "note_held_back"]
+
+HELD_BACK_COLUMNS = {"symbol": "str", "wish": "float64", "notional": "float64", "reason": "str"}
+"""Columns of :func:`held_back`."""
+
+_DUST = 1e-9  # floating-point noise; far below the smallest tradable part of a share, 0.0001
+
+
+def held_back(orders: pd.DataFrame) -> pd.DataFrame:
+    """List the trades that a plan left out.
+
+    Parameters
+    ----------
+    orders : from :func:`~stocklean_exec.plan_orders`; also after the checks, from a review, or from
+        :func:`~stocklean_exec.rebalance`
+
+    Returns
+    -------
+    DataFrame, one row for each target or holding without an order although it differs from its weight:
+
+    ========  =================================================================================
+    symbol    the symbol
+    wish      shares that its target calls for, signed: negative is a sell
+    notional  their value in the base currency, signed as ``wish``
+    reason    ``below_one_lot`` (less than one lot), ``not_affordable`` (a lot or more, for which no money is left)
+    ========  =================================================================================
+
+    A symbol that must trade and cannot is an order row with status ``REJECTED``, and not listed here.
+
+    Examples
+    --------
+    >>> import stocklean_exec as sx
+    >>> prices = {"SPY": 400.0, "TLT": 90.0}
+    >>> orders = sx.plan_orders({"SPY": 0.5, "TLT": 0.01}, None, prices, nav=4_000, run_id="r")
+    >>> orders["symbol"].tolist()
+    ['SPY']
+    >>> sx.held_back(orders).round(3)
+      symbol   wish  notional         reason
+    0    TLT  0.444      40.0  below_one_lot
+    """
+    text = getattr(orders, "attrs", {}).get(HELD_BACK)
+    rows = json.loads(text) if isinstance(text, str) else []
+    return pd.DataFrame(rows, columns=list(HELD_BACK_COLUMNS)).astype(HELD_BACK_COLUMNS)
+
+
+def note_held_back(
+    orders: pd.DataFrame,
+    book: AlignedBook,
+    sizes: Sizes,
+    lot: NDArray[np.float64],
+    trade: NDArray[np.float64],
+) -> pd.DataFrame:
+    """Write the list of :func:`held_back` into the ``attrs`` of a plan.
+
+    Parameters
+    ----------
+    orders : the plan
+    book, sizes, lot : its symbols, what they call for, and their lots
+    trade : signed shares that the plan trades; NaN without a price
+    """
+    open_rows = np.array([reason is None for reason in book.reason], dtype=bool) & ~sizes.kept
+    wish = np.nan_to_num(sizes.desired)
+    left_out = open_rows & (np.abs(wish) > _DUST) & (np.abs(trade) <= _DUST)
+    rows = [
+        (
+            book.symbols[index],
+            wish[index],
+            wish[index] * book.value[index],
+            "below_one_lot" if abs(wish[index]) < lot[index] else "not_affordable",
+        )
+        for index in np.flatnonzero(left_out).tolist()
+    ]
+    if rows:
+        orders.attrs[HELD_BACK] = json.dumps(rows)
+    return orders

@@ -1,0 +1,139 @@
+"""Own working orders cancelled before a new plan: each by its id, each confirmed, nobody else's."""
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+from stocklean_exec.brokers.mock import MockBroker
+from stocklean_exec.errors import HaltedError
+
+QUOTES = {"ABC": 25.0, "XYZ": 50.0}
+RESTS = pd.DataFrame({"symbol": ["ABC", "XYZ"], "action": "rest"})
+
+
+@pytest.fixture
+def blotter():
+    with sx.open_blotter() as one:
+        yield one
+
+
+class Silent(MockBroker):
+    """A broker that does not answer to the cancel of some orders."""
+
+    def __init__(self, *deaf, **given):
+        super().__init__(QUOTES, cash=50_000.0, fill_plan=RESTS, **given)
+        self.deaf, self.asked = deaf, []
+
+    def cancel(self, client_order_id):
+        self.asked.append(client_order_id)
+        if client_order_id not in self.deaf:
+            super().cancel(client_order_id)
+
+    def cancel_all(self):
+        raise AssertionError("a global cancel was requested")
+
+
+def trade(broker, blotter, run_id, targets=None, **changed):
+    options = {"approve": "me", "dry_run": False, "timeout": 0.3, "limits": sx.Limits(duplicate_window=None)}
+    targets = {"ABC": 0.5, "XYZ": 0.4} if targets is None else targets
+    return sx.rebalance(targets, broker, blotter, run_id=run_id, **(options | changed))
+
+
+def working(broker):
+    return sorted(broker.open_orders()["client_order_id"])
+
+
+@pytest.mark.slow
+def test_own_working_orders_are_cancelled_and_planned_again(blotter):
+    broker = Silent()
+    trade(broker, blotter, "1")
+    assert working(broker) == ["1-ABC-BUY", "1-XYZ-BUY"]
+    states = trade(broker, blotter, "2", on_open_orders="cancel")
+    assert broker.asked == ["1-ABC-BUY", "1-XYZ-BUY"]
+    assert working(broker) == ["2-ABC-BUY", "2-XYZ-BUY"]  # 198 % of the targets would be working otherwise
+    assert states["quantity"].tolist() == blotter.orders("1")["quantity"].tolist()
+    assert blotter.orders("1")["status"].tolist() == ["CANCELLED", "CANCELLED"]  # on record, too
+    warnings = sx.input_warnings(states)
+    texts = warnings.loc[warnings["code"] == "cancelled_first", "detail"].tolist()
+    assert len(texts) == 2
+    assert texts[0].endswith("ABC (1-ABC-BUY) was cancelled before this plan was made")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("foreign", ["reject", "ignore", "net"])
+def test_the_symbol_of_an_order_that_may_still_be_working_is_rejected(blotter, foreign):
+    broker = Silent("1-ABC-BUY")
+    trade(broker, blotter, "1")
+    states = trade(broker, blotter, "2", on_open_orders="cancel", foreign_orders=foreign).set_index("symbol")
+    assert states["status"].to_dict() == {"ABC": "REJECTED", "XYZ": "SUBMITTED"}
+    assert states.loc["ABC", "reason"] == "open_order_exists"
+    assert working(broker) == ["1-ABC-BUY", "2-XYZ-BUY"]
+    warnings = sx.input_warnings(states).set_index("code")["detail"]
+    assert warnings["not_cancelled"] == (
+        "1-ABC-BUY may still be working: its cancel was not confirmed within 0.3 s"
+    )
+
+
+@pytest.mark.slow
+def test_a_dry_run_cancels_nothing_and_plans_as_after_the_cancels(blotter):
+    broker = Silent()
+    trade(broker, blotter, "1")
+    plan = trade(broker, blotter, "2", on_open_orders="cancel", dry_run=True)
+    assert broker.asked == []
+    assert plan["quantity"].tolist() == blotter.orders("1")["quantity"].tolist()
+    assert plan["verdict"].tolist() == ["pass", "pass"]  # the cash of the orders that would be cancelled is free
+    codes = sx.input_warnings(plan)["code"].tolist()
+    assert codes.count("would_cancel") == 2
+
+
+@pytest.mark.slow
+def test_orders_of_others_stay_and_are_subject_to_foreign_orders(blotter):
+    broker = Silent()
+    with sx.open_blotter() as other:
+        trade(broker, other, "theirs", {"ABC": 0.5})
+    trade(broker, blotter, "1", {"XYZ": 0.4})
+    states = trade(broker, blotter, "2", on_open_orders="cancel").set_index("symbol")
+    assert broker.asked == ["1-XYZ-BUY"]
+    assert states["reason"].fillna("").to_dict() == {"ABC": "open_order_exists", "XYZ": ""}
+    assert working(broker) == ["2-XYZ-BUY", "theirs-ABC-BUY"]
+
+
+@pytest.mark.slow
+def test_a_halt_and_unreadable_targets_leave_the_orders_where_they_are(blotter):
+    broker = Silent()
+    trade(broker, blotter, "1")
+    with pytest.raises(sx.InputError):
+        trade(broker, blotter, "2", {"ABC": "x"}, on_open_orders="cancel")
+    blotter.halt("drill")
+    with pytest.raises(HaltedError):
+        trade(broker, blotter, "2", on_open_orders="cancel")
+    assert broker.asked == []
+
+
+@pytest.mark.slow
+def test_over_the_wire_a_cancel_is_confirmed_and_recorded(blotter):
+    with sx.connect("sim://?seed=7") as broker:
+        far = pd.DataFrame({"symbol": ["AAPL"], "weight": 0.3, "order_type": "LMT", "limit_price": [1.0]})
+        limits = sx.Limits(price_collar=None, duplicate_window=None)
+        trade(broker, blotter, "1", far, limits=limits, timeout=1)
+        assert blotter.orders("1")["status"].tolist() == ["SUBMITTED"]
+        trade(broker, blotter, "2", far, limits=limits, on_open_orders="cancel", timeout=5)
+        assert blotter.orders("1")["status"].tolist() == ["CANCELLED"]
+        assert working(broker) == ["2-AAPL-BUY"]
+
+
+def test_a_plan_by_itself_counts_own_orders_as_gone():
+    orders = pd.DataFrame(
+        {
+            "symbol": ["ABC", "XYZ"],
+            "side": "BUY",
+            "quantity": [100.0, 10.0],
+            "order_type": ["STP", "MKT"],
+            "is_own": [True, False],
+        }
+    )
+    state = sx.AccountState.of(None, QUOTES, nav=50_000, open_orders=orders)
+    plan = sx.plan_orders({"ABC": 0.5, "XYZ": 0.4}, state, run_id="r", reserve=0, on_open_orders="cancel")
+    found = plan.set_index("symbol")
+    assert found["quantity"].to_dict() == {"ABC": 1_000.0, "XYZ": 400.0}
+    assert found["status"].to_dict() == {"ABC": "NEW", "XYZ": "REJECTED"}

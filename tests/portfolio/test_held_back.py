@@ -1,0 +1,83 @@
+"""The trades that a plan left out, computed by hand."""
+
+import pandas as pd
+import pytest
+
+import stocklean_exec as sx
+
+# NAV 10,000. A: 160 / 150 is 1.07 shares, 1 is bought. B: 20 of 200 is 0.1, no share.
+# C: 10 are held, 1,010 / 100 is 10.1.
+TARGETS = {"A": 0.016, "B": 0.002, "C": 0.101}
+PRICES = {"A": 150.0, "B": 200.0, "C": 100.0}
+LEFT_OUT = [["B", 0.1, 20.0, "below_one_lot"], ["C", 0.1, 10.0, "below_one_lot"]]
+
+
+def left_out(frame):
+    found = sx.held_back(frame)
+    assert found.dtypes.astype(str).to_dict() == {
+        "symbol": "str",
+        "wish": "float64",
+        "notional": "float64",
+        "reason": "str",
+    }
+    return found.round(9).to_numpy().tolist()
+
+
+def plan(**changed):
+    given = {"targets": TARGETS, "positions": {"C": 10}, "quotes": PRICES, "nav": 10_000, "run_id": "r"} | changed
+    return sx.plan_orders(**given)
+
+
+def test_a_plan_lists_what_is_less_than_one_lot():
+    assert plan()["symbol"].tolist() == ["A"]
+    assert left_out(plan()) == LEFT_OUT
+
+
+def test_nothing_is_left_out_of_a_plan_of_fractions_that_fit():
+    assert left_out(plan(fractional=True)) == []
+    assert left_out(pd.DataFrame()) == []
+
+
+def test_less_than_a_share_that_is_to_be_sold_is_listed_as_a_sell():
+    assert left_out(plan(targets={"A": 0.3}, positions={"C": 0.5}, unlisted="close")) == [
+        ["C", -0.5, -50.0, "below_one_lot"]
+    ]
+    assert left_out(plan(targets={"A": 0.3}, positions={"C": 0.5}, unlisted="keep")) == []
+
+
+def test_lots_and_currencies_count():
+    targets = pd.DataFrame({"symbol": ["X"], "weight": 0.5, "lot_size": 100.0, "currency": "EUR"})
+    # 5,000 USD are 4,000 EUR, 40 shares of 100 EUR: less than a lot of 100; its value is in dollars.
+    assert left_out(plan(targets=targets, positions=None, quotes={"X": 100.0}, fx={"EUR": 1.25})) == [
+        ["X", 40.0, 5_000.0, "below_one_lot"]
+    ]
+
+
+def test_a_lot_that_cannot_be_paid_for_says_so():
+    # 6,500 of 10,000 are reserved, and one share costs 4,000.
+    prices = {"A": 4_000.0}
+    assert left_out(plan(targets={"A": 0.4}, positions=None, quotes=prices, reserve=6_500.0)) == [
+        ["A", 1.0, 4_000.0, "not_affordable"]
+    ]
+
+
+def test_a_rejected_symbol_is_an_order_row_and_not_left_out():
+    orders = plan(quotes={"A": 150.0, "C": 100.0})
+    assert orders.set_index("symbol")["reason"].to_dict()["B"] == "price_unavailable"
+    assert left_out(orders) == LEFT_OUT[1:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_the_list_stays_with_the_plan_to_the_end(dry_run):
+    checked = sx.check_orders(plan(), quotes=PRICES, cash=9_000.0, positions={"C": 10})
+    assert left_out(checked) == LEFT_OUT
+    review = sx.review_orders(checked)
+    review.edit("r-A-BUY", tif="GTC")
+    review.approve_all(by="me")
+    assert left_out(review.orders) == left_out(review.result()) == LEFT_OUT
+    broker = sx.connect("mock://", quotes=PRICES, positions={"C": 10}, cash=9_000.0)
+    with sx.open_blotter() as blotter:
+        done = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="me", dry_run=dry_run)
+    assert done["status"].tolist() == ["NEW" if dry_run else "FILLED"]
+    assert left_out(done) == LEFT_OUT
