@@ -280,6 +280,9 @@ def _listed_quotes(quotes: object) -> pd.DataFrame:
     terms = [name for name in ("currency", "primary_exchange", "con_id") if name in getattr(quotes, "columns", ())]
     if not isinstance(quotes, pd.DataFrame) or not terms:
         return parse_quotes(quotes)
+    symbols = quotes["symbol"] if "symbol" in quotes.columns else quotes.index.to_series()
+    if not symbols.duplicated().any():
+        return parse_quotes(quotes)
     parts = [parse_quotes(part) for _, part in quotes.groupby(terms, dropna=False, sort=False)]
     return pd.concat(parts, ignore_index=True) if parts else parse_quotes(quotes)
 

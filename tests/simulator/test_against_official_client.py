@@ -311,3 +311,26 @@ def test_both_clients_see_the_same_orders_and_positions(simulate):
     assert second.found("open", 1)[0][3].clientId == 1
     second.reqGlobalCancel(OrderCancel())
     first.wait("error", 1, 202)
+
+
+LONDON = {"symbol": "ABC", "bid": 804.5, "ask": 805.5, "currency": "GBP", "price_magnifier": 100, "min_tick": 0.5}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [157, 163, 178])
+def test_pence_lots_and_pairs_are_read_at_every_kind_of_version(simulate, version):
+    _, app = simulate(scenario={"quote": [LONDON | {"size_increment": 10}]}, server_version=version)
+    app.wait("id", 1)
+    london = spy()
+    london.symbol, london.currency = "ABC", "GBP"
+    app.reqContractDetails(1, london)
+    app.wait("details end", 1)
+    details = app.found("details", 1)[0][2]
+    assert (details.priceMagnifier, details.minTick, details.contract.currency) == (100, 0.5, "GBP")
+    pair = spy()
+    pair.symbol, pair.secType, pair.exchange, pair.currency = "GBP", "CASH", "IDEALPRO", "USD"
+    made = order("BUY", 20_000)
+    made.exemptCode = -1
+    app.placeOrder(1, pair, made)
+    (report,) = [one[1] for one in app.wait("commission", count=1)]
+    assert (report.commissionAndFees, report.currency) == (2.0, "USD")

@@ -199,6 +199,12 @@ def test_a_summary_repeats_what_changed_every_three_minutes(connect):
     assert not values(peer.take(), "63")
 
 
+def test_a_summary_that_is_asked_for_again_is_complete(connect):
+    peer = connect()
+    first = peer.send(*SUMMARY)
+    assert peer.send(*SUMMARY) == first
+
+
 def test_a_rate_that_moves_changes_the_totals(connect):
     peer = connect(**POUNDS)
     peer.place(1, quantity=100)

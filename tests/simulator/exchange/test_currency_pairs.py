@@ -164,3 +164,16 @@ def test_bars_of_a_pair_have_its_decimals(connect):
     (fields,) = peer.send("20", "5", *PAIR, "0", "", "1 day", "2 D", "1", "MIDPOINT", "1", "0", "")
     assert fields[9 + 8] == "1.06"
     assert len(fields[14].partition(".")[2]) > 2  # the open of the second bar
+
+
+def test_a_sale_of_a_currency_needs_no_located_shares(connect, kinds):
+    peer = connect({"switches": {"shorts": "locate"}}, **RATES)
+    assert "err 404" not in kinds(peer.place(1, quantity=30_000, **EURO | {"action": "SELL"}))
+
+
+def test_a_seeded_day_leaves_pairs_and_rates_alone(make_venue):
+    venue = make_venue({"switches": {"walk": 0.01}}, **RATES)
+    before = venue.market["EUR.USD"].bid, venue.market["SPY"].bid
+    venue.clock.advance(600)
+    assert venue.market["EUR.USD"].bid == before[0]
+    assert venue.market["SPY"].bid != before[1]

@@ -69,3 +69,12 @@ def test_an_incomplete_last_line_is_ignored(tmp_path):
     path = tmp_path / "journal.jsonl"
     path.write_text('{"event": "order"}\n{"event": "exec', encoding="utf-8")
     assert read_journal(path) == [{"event": "order"}]
+
+
+def test_executions_in_pence_are_recorded_in_pounds(connect, tmp_path):
+    quotes = {"ABC": {"bid": 804.5, "ask": 805.5, "currency": "GBP", "price_magnifier": 100, "min_tick": 0.5}}
+    peer = connect(quotes=quotes, journal=tmp_path / "j", scenario={"switches": {"execution_prices": "quotes"}})
+    peer.place(1, "ABC", currency="GBP", order_type="LMT", limit="806.0")
+    order, execution, commission = read_journal(tmp_path / "j")
+    assert (order["limit_price"], execution["price"]) == (806.0, 8.055)
+    assert (commission["commission"], commission["currency"]) == (3.0, "GBP")

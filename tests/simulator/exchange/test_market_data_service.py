@@ -210,3 +210,10 @@ def test_a_new_last_trade_has_the_time_of_the_clock(connect):
     assert states(peer.take())["45"] == "1672315200"
     peer.venue.move("SPY", last=400.1)
     assert states(peer.take())["45"] == str(int(peer.venue.clock.now()))
+
+
+def test_the_sample_history_is_that_of_dollar_shares(connect):
+    peer = connect(quotes={"AAPL": {"last": 50.0, "currency": "EUR"}})
+    contract = described("AAPL", "EUR")
+    (fields,) = peer.send("20", "5", *contract, "0", "", "1 day", "1 D", "1", "TRADES", "1", "0", "")
+    assert fields[9] == "50.0"

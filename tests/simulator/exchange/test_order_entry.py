@@ -115,6 +115,14 @@ def test_orders_beyond_the_buying_power_can_be_refused(connect, kinds):
     assert kinds(peer.place(2, quantity=100))[-1] == "cm"
 
 
+def test_buying_power_is_compared_in_the_base_currency(connect, kinds):
+    options = {"base_currency": "GBP", "cash": 10_000.0, "rates": {"USD": 0.8}}
+    peer = connect({"switches": {"margin": True}}, **options)
+    # Four times 10,000 pounds are 50,000 dollars: 125 shares at 400.
+    assert kinds(peer.place(1, quantity=126)) == ["err 201", "oo Inactive", "st Inactive"]
+    assert kinds(peer.place(2, quantity=125))[-1] == "cm"
+
+
 def test_a_staged_order_is_not_reported_until_it_is_transmitted(connect, kinds):
     peer = connect()
     assert peer.place(1, transmit="0") == []
@@ -175,3 +183,12 @@ def test_limits_in_pence_are_multiples_of_the_tick_in_pence(connect, kinds):
     terms = {"currency": "GBP", "order_type": "LMT"}
     assert codes(peer.place(1, "ABC", limit="8.01", **terms)) == [110]
     assert kinds(peer.place(2, "ABC", limit="800.5", **terms))[-1] == "st Submitted"
+
+
+@pytest.mark.parametrize(("unit", "price"), [("currency", "8.055"), ("quotes", "805.5")])
+def test_open_orders_have_their_average_in_the_unit_of_executions(connect, unit, price):
+    scenario = {"order": [{"steps": [{"fill": 40}]}], "switches": {"execution_prices": unit}}
+    peer = connect(scenario, quotes=LISTED)
+    peer.place(1, "ABC", currency="GBP")
+    (status,) = [fields for fields in peer.send("5", "1") if fields[0] == "3"]
+    assert (status[3], status[5], status[8]) == ("40", price, price)
