@@ -48,6 +48,9 @@ def traded_contracts(
         {} if quotes is None else dict(_known(quotes, "con_id")),
     )
     contested: dict[str, str] = {}
+    numbers = dict(_known(held, "con_id"))
+    if not listed and len(numbers) == (held["con_id"].count() if "con_id" in held.columns else 0):
+        return TradedContracts({symbol: int(number) for symbol, number in numbers.items()} | by_symbol, {})
     for symbol, contracts in _held_contracts(held).items():
         if symbol in by_symbol:
             continue
@@ -105,9 +108,8 @@ def contract_names(frame: pd.DataFrame, traded: Mapping[str, int | None]) -> lis
     names: list[str] = frame["symbol"].tolist()
     if "con_id" not in frame.columns:
         return names
+    numbers = frame["con_id"].tolist()
     for row, known in enumerate(frame["con_id"].notna().tolist()):
-        if known:
-            number = int(frame["con_id"].iloc[row])
-            if traded.get(names[row], number) not in (None, number):
-                names[row] = contract_name(names[row], number)
+        if known and traded.get(names[row], numbers[row]) not in (None, numbers[row]):
+            names[row] = contract_name(names[row], int(numbers[row]))
     return names
