@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["read_positions", "read_quotes", "read_targets"]
+__all__ = ["read_cells", "read_positions", "read_quotes", "read_targets"]
 
 _FEW_LINES = (
     5  # lines with other numbers of cells that are listed one by one, where the header has a symbol column
@@ -96,7 +96,7 @@ def _read(source: object, table: Table, parse: Callable[[object], pd.DataFrame],
 
 def _read_csv(file: Path, table: Table, skiprows: int) -> pd.DataFrame:
     """Read every cell as text, so that a symbol like NA or TRUE is kept; then read the numbers."""
-    frame = _read_cells(file, table, skiprows)
+    frame = read_cells(file, table, skiprows)
     problems: list[Problem] = []
     for name, dtype in table.dtypes.items():
         if name in frame.columns and dtype in ("float64", "Int64"):
@@ -114,7 +114,7 @@ def _read_csv(file: Path, table: Table, skiprows: int) -> pd.DataFrame:
     return frame
 
 
-def _read_cells(file: Path, table: Table, skiprows: int) -> pd.DataFrame:
+def read_cells(file: Path, table: Table, skiprows: int) -> pd.DataFrame:
     """All cells as text; every row must have as many as the header, or they would be in the wrong column."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.blotter.reader import BlotterReader, read_blotter
-from stocklean_exec.database import literal, parquet_source, quoted, readable
+from stocklean_exec.database import escaped, literal, parquet_source, quoted, readable
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import as_utc, shown
 from stocklean_exec.schema.paths import local_path, refuse_addresses
@@ -193,6 +193,7 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
     with connection, readable(table):
         types = described(connection, names_of_files, table)
         files = parquet_source(names_of_files)
+        _refuse_size(connection, names_of_files, table)
         names = [name for name in types if columns is None or name in set(columns)]
         if not names:
             return pd.DataFrame()
@@ -215,6 +216,21 @@ def read_frame(path: str | os.PathLike[str], table: str, columns: Iterable[str] 
         plain = all(texts.get(name) or types[name] in _PLAIN for name in names)
         data = whole(connection, query) if plain else connection.execute(query).fetchnumpy()
     return pd.DataFrame({name: _column(data[name], types[name], texts.get(name)) for name in names}, copy=False)
+
+
+_MAX_ROWS = 50_000_000
+"""Rows that are read into memory at once, a stated choice: five times the fills of the largest benchmark. A few
+kilobytes of Parquet can hold a billion rows."""
+
+
+def _refuse_size(connection: duckdb.DuckDBPyConnection, names_of_files: Iterable[str], table: str) -> None:
+    """Refuse files by their metadata, before a row is read."""
+    listed = ", ".join(literal(escaped(name)) for name in names_of_files)
+    query = f"SELECT coalesce(sum(num_rows), 0)::BIGINT FROM parquet_file_metadata([{listed}])"  # noqa: S608 - quoted
+    rows = connection.execute(query).fetchall()[0][0]
+    if rows > _MAX_ROWS:
+        text = f"{rows:,} rows; the maximum is {_MAX_ROWS:,}: give the files of a part of them"
+        raise InputError(table, [Problem("too_many_rows", text)])
 
 
 def _column(values: Any, dtype: str, texts: _Texts | None) -> Any:  # noqa: ANN401 - NumPy or pandas arrays

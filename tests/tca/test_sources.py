@@ -238,3 +238,13 @@ def test_an_impossible_path_is_an_input_error():
     with pytest.raises(InputError) as caught:
         sx.completion("a\0b.parquet", FILLS)
     assert caught.value.codes == ("file_missing",)
+
+
+def test_files_of_too_many_rows_are_refused_by_their_metadata(tmp_path, monkeypatch):
+    monkeypatch.setattr("stocklean_exec.tca.sources._MAX_ROWS", 2)
+    file = parquet(FILLS, tmp_path / "f.parquet")
+    with pytest.raises(InputError, match="3 rows; the maximum is 2") as caught:
+        read_frame(file, "fills")
+    assert caught.value.codes == ("too_many_rows",)
+    assert read_executed(file).table["fills"].sum() == 3  # which reads totals only
+    assert len(read_frame(parquet(FILLS.iloc[:2], tmp_path / "g.parquet"), "fills")) == 2
