@@ -304,7 +304,6 @@ SELECT
         WHEN 'NOT_APPROVED' THEN not_approved_code
         WHEN 'WITHDRAWN' THEN withdrawn_code
         WHEN 'UNKNOWN' THEN unknown_message
-        WHEN 'SENDING' THEN 'sent, and no answer of the broker is on record; resume the run'
         WHEN 'MISSING' THEN missing_message
         WHEN 'INTENT' THEN held_back_message
     END AS reason,
