@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _ID_IN_USE = "(326)"  # code of TWS, as the error of a connection names it
+_UNANSWERED = "sent; no answer of the broker is on record"
 _ID_PAUSE = 2.0  # seconds between tries: a choice; TWS frees the client id of a killed process within some seconds
 
 # 2 is what argparse ends with on a wrong command line; the others follow in the order of their urgency.
@@ -553,7 +554,8 @@ def _status(options: argparse.Namespace) -> int:
                 return BAD_INPUT
             runs = blotter.runs()
             _show("Run", runs[runs["run_id"] == options.run_id], _RUN_COLUMNS)
-            _show(f"Orders of {options.run_id}", orders, _STATE_COLUMNS)
+            unanswered = orders["reason"].mask(orders["state"] == "SENDING", _UNANSWERED)
+            _show(f"Orders of {options.run_id}", orders.assign(reason=unanswered), _STATE_COLUMNS)
             fills = ["exec_id", "client_order_id", "quantity", "price", "commission", "filled_at"]
             _show("Fills", blotter.fills(options.run_id), fills)
     unresolved = orders[orders["status"] == "UNKNOWN"]

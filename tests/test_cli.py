@@ -436,6 +436,8 @@ sx.rebalance("targets.csv", broker, blotter, run_id="r1", approve="me", dry_run=
     assert died.returncode == -9
     code, out, err = shell(folder, "status", "r1", "--blotter", "b.duckdb")
     assert (code, "unresolved" in out) == (5, True), err
+    assert "sent; no answer of the broker is on record" in out
+    assert "stocklean resume r1 --broker" in out
     code, out, err = shell(folder, "resume", "r1", "--broker", gateway, "--blotter", "b.duckdb")
     assert (code, "Run r1: done" in out) == (0, True), err
 

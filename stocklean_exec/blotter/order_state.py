@@ -520,11 +520,7 @@ _RULES = (  # the first rule that applies gives the state
     _Rule("WORKING", lambda e: bool(e.statuses)),
     # A sent order may still be working, whatever we refused afterwards.
     _Rule("UNKNOWN", lambda e: e.unknown is not None, lambda e: e.unknown.message if e.unknown else None),
-    _Rule(
-        "SENDING",
-        lambda e: e.is_under_way,
-        lambda _: "sent, and no answer of the broker is on record; resume the run",
-    ),
+    _Rule("SENDING", lambda e: e.is_under_way),
     _Rule("REFUSED", lambda e: "refused" in e.kinds, lambda e: e.codes.get("refused")),
     _Rule("NOT_APPROVED", lambda e: "not_approved" in e.kinds, lambda e: e.codes.get("not_approved")),
     _Rule("WITHDRAWN", lambda e: "withdrawn" in e.kinds, lambda e: e.codes.get("withdrawn")),

@@ -122,7 +122,6 @@ CANCELLED_AT_4 = OrderEvent("status", status="CANCELLED", filled=4.0, remaining=
 RESUME_7 = "; resume with client id 7, which placed it"
 LACKS_4 = "ended at the broker with 4 shares filled, 0 of them on record"
 UNCOUNTED = "ended at the broker, which has not reported how many shares were filled"
-UNANSWERED = "sent, and no answer of the broker is on record; resume the run"
 FILLED_AT_4 = OrderEvent("status", status="FILLED", filled=4.0, remaining=0.0)
 
 HISTORIES = {
@@ -274,7 +273,7 @@ HISTORIES = {
     "sent, and refused when it was to be sent again": (
         10,
         [OrderEvent("intent"), SENT, OrderEvent("refused", code="rate_cap")],
-        ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED),
+        ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
     "announced, withdrawn, and refused": (
         10,
@@ -325,7 +324,7 @@ HISTORIES = {
     "held back, and sent": (
         10,
         [OrderEvent("intent"), HELD, SENT],
-        ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED),
+        ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
     "held back, and refused": (
         10,
@@ -334,17 +333,17 @@ HISTORIES = {
     ),
     "planned": (10, [], ("PLANNED", "NEW", 0.0, None, None, None)),
     "intent": (10, [OrderEvent("intent")], ("INTENT", "NEW", 0.0, None, None, None)),
-    "under way": (10, [OrderEvent("intent"), SENT], ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED)),
+    "under way": (10, [OrderEvent("intent"), SENT], ("SENDING", "UNKNOWN", 0.0, None, None, None)),
     "an attempt without its number": (
         10,
         [OrderEvent("sending")],
-        ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED),
+        ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
     "not sent": (10, [OrderEvent("intent"), SENT, NOT_SENT], ("INTENT", "NEW", 0.0, None, None, None)),
     "a second attempt after one that was not sent": (
         10,
         [OrderEvent("intent"), SENT, NOT_SENT, SENT._replace(attempt=2)],
-        ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED),
+        ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
     "unknown": (10, [SENT, UNKNOWN], ("UNKNOWN", "UNKNOWN", 0.0, None, None, UNKNOWN.message)),
     "unknown, then proved not sent": (
@@ -503,7 +502,7 @@ HISTORIES = {
     "withdrawn, though it may have been sent": (
         10,
         [OrderEvent("intent"), OrderEvent("sending", attempt=1), OrderEvent("withdrawn", code="not_funded")],
-        ("SENDING", "UNKNOWN", 0.0, None, None, UNANSWERED),
+        ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
     "corrected": (10, [FILL_4, CORRECTED], ("PARTIAL", "PARTIAL", 5.0, 101.0, None, None)),
     "corrected, reported in the other order": (

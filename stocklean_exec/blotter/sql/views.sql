@@ -315,7 +315,6 @@ SELECT
         WHEN 'WITHDRAWN' THEN withdrawn_code
         WHEN 'REDUCED' THEN sending_code
         WHEN 'UNKNOWN' THEN unknown_message
-        WHEN 'SENDING' THEN 'sent, and no answer of the broker is on record; resume the run'
         WHEN 'MISSING' THEN missing_message
         WHEN 'INTENT' THEN held_back_message
     END AS reason,
