@@ -407,6 +407,26 @@ POSITIONS = {
     42: [
         Case("holdings above nav", plan(None, {"AAA": 300}), "WARNING", "negative_cash"),
         Case("less than a share", plan({"AAA": 0.001, "BBB": 0.5}), "WARNING", "below_one_lot", ["AAA"]),
+        Case(
+            "no tariff for the currency",
+            plan(
+                frame(symbol=["AAA"], weight=0.5, currency="NOK"),
+                quotes=frame(symbol=["AAA"], last=100.0, currency="NOK", quoted_at=WHEN),
+                fx={"NOK": 0.1},
+            ),
+            "WARNING",
+            "tariff_unknown",
+        ),
+        Case(
+            "cash that working buys take",
+            plan(
+                {"AAA": 1.0},
+                open_orders=frame(symbol=["BBB"], side="BUY", quantity=10.0, order_type="LMT", limit_price=50.0),
+                on_open_orders="net",
+            ),
+            "WARNING",
+            "cash_committed",
+        ),
     ],
     43: [
         Case(

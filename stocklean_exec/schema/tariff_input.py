@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tariffs", "use_tariffs"]
 
+# In the sequence of the shipped file: what names a market, its rates, then source and note.
 _COLUMNS = (*table.TEXTS[:5], *table.NUMBERS, *table.TEXTS[5:])
 _RATES = ("rate_of_value", "maximum_rate", "buy_rate", "sell_rate")
 _CHARGES = ("per_share", "rate_of_value", "minimum")

@@ -57,7 +57,7 @@ def test_a_holding_in_another_contract_is_not_closed_at_the_price_of_the_traded_
 def test_a_sell_is_covered_by_the_holding_in_its_own_contract_alone():
     orders = plan([("VOD", 0.0, 22, None), ("SPY", 0.1, None, None)])
     orders["quantity"] = 100.0  # 40 are held in contract 22
-    checked = sx.check_orders(orders, sx.Limits(), HELD, quotes=PRICES, cash=9_000.0)
+    checked = sx.check_orders(orders, sx.Limits(max_over_target=None), HELD, quotes=PRICES, cash=9_000.0)
     assert checked["reasons"].tolist() == ["sell_exceeds_position"]
 
 

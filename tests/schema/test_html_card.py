@@ -95,7 +95,8 @@ def test_the_limits_card_shows_limits_in_force_and_limits_switched_off():
     made = limits_card(sx.Limits(max_order_notional=250_000, restricted={"GME", "AMC"}))
     assert ">250,000<" in made
     assert ">AMC, GME<" in made
-    assert "max_gross" in made.split("off: ")[1]
+    assert "max_day_notional" in made.split("off: ")[1]
+    assert "max_gross" in limits_card(sx.Limits(max_gross=None)).split("off: ")[1]
     assert sx.Limits(max_order_notional=250_000, restricted=["GME", "AMC"])._repr_html_() == made
 
 

@@ -151,6 +151,8 @@ def samples_and_settings() -> None:
     assert_type(sx.IBKR_US_FIXED.on_total(100.0, 10.0), float)
     sx.use_tariffs(sx.tariffs())
     sx.use_tariffs("tariffs.csv")
+    assert_type(sx.read_portfolio_export("portfolio.csv", skiprows=2), pd.DataFrame)
+    assert_type(sx.held_back(sx.read_targets("plan.csv")), pd.DataFrame)
     assert_type(sx.tariffs(), pd.DataFrame)
     assert_type(sx.__version__, str)
     sx.doctor()
