@@ -31,6 +31,7 @@ from stocklean_exec.execution.funding import (
     ceiling_of,
     describe_available,
     ledger_of,
+    sent_last,
     slippage_margin,
 )
 from stocklean_exec.execution.recovery import Recovery, Restrictions
@@ -334,16 +335,17 @@ class Runner:
         self._send_smallest_last()
 
     def _send_smallest_last(self) -> None:
-        """Move the smallest market buy to the end, where the margins of all buys take more than there is.
+        """Move the smallest market buys to the end, where the margins of all buys take more than there is.
 
-        The planner reserves the margin of that one only: it is sent when it is known what the others have cost.
+        The planner reserves the margins of those only: they are sent when it is known what the others have cost.
         """
         buys = [ticket for ticket in self._queue if ticket.side == "BUY"]
         total = math.fsum(map(self._reserved_for, buys))
         market = [ticket for ticket in buys if math.isnan(ticket.limit_price)]
         if market and self._funding is not None and total > self._funding.available:
-            last = min(reversed(market), key=self._cost_of)
-            self._queue = [ticket for ticket in self._queue if ticket is not last] + [last]
+            last = [market[place] for place in sent_last([self._cost_of(ticket) for ticket in market])]
+            names = {ticket.client_order_id for ticket in last}
+            self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in names] + last
 
     async def _read_figures(self) -> tuple[AccountFigures, tuple[float, float, str]]:
         """Read the account's figures, and what they allow to be spent: amount, spent until now, and its name."""
