@@ -22,6 +22,7 @@ from stocklean_exec.execution.funding import (
     ceiling_of,
     describe_available,
     ledger_of,
+    sent_last,
     slippage_margin,
 )
 from stocklean_exec.portfolio import working_orders
@@ -118,16 +119,17 @@ class BuyFunding:
         return self._smallest_last(queue, self._funding)
 
     def _smallest_last(self, queue: list[Ticket], funding: Funding) -> list[Ticket]:
-        """Move the smallest market buy to the end, where the margins of all buys take more than there is.
+        """Move the smallest market buys to the end, where the margins of all buys take more than there is.
 
-        The planner reserves the margin of that one only: it is sent when it is known what the others have cost.
+        The planner reserves the margins of those only: they are sent when it is known what the others have cost.
         """
         buys = [ticket for ticket in queue if ticket.side == "BUY"]
         market = [ticket for ticket in buys if math.isnan(ticket.limit_price)]
         if not market or math.fsum(map(self._reserved_for, buys)) <= funding.available:
             return queue
-        last = min(reversed(market), key=self._cost_of)
-        return [ticket for ticket in queue if ticket is not last] + [last]
+        last = [market[place] for place in sent_last([self._cost_of(ticket) for ticket in market])]
+        names = {ticket.client_order_id for ticket in last}
+        return [ticket for ticket in queue if ticket.client_order_id not in names] + last
 
     async def reread(self, queue: list[Ticket]) -> None:
         """Read again what the broker allows to be spent, if that is what a buy waits for."""

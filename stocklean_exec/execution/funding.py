@@ -30,7 +30,7 @@ from stocklean_exec.portfolio.order_costs import SLIPPAGE_MARGIN
 from stocklean_exec.schema.frame_validator import number_option, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket
@@ -48,6 +48,7 @@ __all__ = [
     "describe_available",
     "is_margin_account",
     "ledger_of",
+    "sent_last",
     "slippage_margin",
 ]
 
@@ -59,6 +60,7 @@ _LEVERAGE_OF_MARGIN = 1.9
 """From this multiple of the available funds on, buying power is that of a margin account: 2 overnight, 4 intraday
 (Interactive Brokers, "Buying power"); it is 1 in a cash account."""
 _INITIAL_MARGIN = 0.5  # part of the value of shares that a buyer must have: Regulation T, 12 CFR 220.12
+_ROUNDING = 1e-6  # of a currency unit: above the rounding error of sums of doubles, far below a cent
 _HIGHEST = 1e9  # no share costs a billion: such a number is TWS's "not set" value, or corrupt data
 
 _LEDGERS: weakref.WeakKeyDictionary[Broker, CashLedger] = weakref.WeakKeyDictionary()
@@ -178,6 +180,43 @@ def slippage_margin(ticket: Ticket, cost: float) -> float:
     10.0
     """
     return cost * SLIPPAGE_MARGIN if math.isnan(ticket.limit_price) else 0.0
+
+
+def sent_last(costs: Sequence[float]) -> list[int]:
+    """Positions of the market buys to send after all others, in that sequence: the smallest, largest first.
+
+    The margin of each buy must be covered by what those behind it cost, and by what the planner reserves for that
+    (:func:`~stocklean_exec.portfolio.order_costs.last_buy_margin`). The other buys keep their sequence.
+
+    Parameters
+    ----------
+    costs : what each buy may cost, base currency; infinite if unknown
+
+    Examples
+    --------
+    >>> sent_last([500.0, 900.0, 700.0])  # 0.4 % of 700 is less than 500
+    [0]
+    >>> sent_last([1.0, 200.0, 50_000.0, 40_000.0, 50_000.0])  # 0.4 % of 50,000 is more than 1
+    [1, 0]
+    """
+    smallest = sorted(range(len(costs)), key=lambda place: (costs[place], -place))
+    reserve, moved = _uncovered(costs, smallest[::-1]), 1
+    while True:
+        last = smallest[:moved][::-1]
+        others = sorted(smallest[moved:])
+        if not others or _uncovered(costs, others + last) <= reserve + _ROUNDING:
+            return last
+        moved *= 2  # so that a plan of thousands of orders needs a dozen rounds at most
+
+
+def _uncovered(costs: Sequence[float], sequence: Sequence[int]) -> float:
+    """Cash that a sequence of market buys needs beyond their cost."""
+    behind, most = 0.0, 0.0
+    for place in reversed(sequence):
+        if math.isfinite(costs[place]):
+            most = max(most, costs[place] * SLIPPAGE_MARGIN - behind)
+            behind += costs[place]
+    return most
 
 
 def ledger_of(broker: Broker) -> CashLedger:

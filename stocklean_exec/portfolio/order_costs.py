@@ -192,9 +192,11 @@ def costs_beyond_value(
 def last_buy_margin(
     buy: NDArray[np.bool_], quantity: NDArray[np.float64], value: NDArray[np.float64], limit: NDArray[np.float64]
 ) -> float:
-    """What must stay free for the market buy that is sent last: :data:`SLIPPAGE_MARGIN` of the smallest.
+    """What must stay free for the market buys that are sent last; 0 without a market buy.
 
-    All others trade before it, so that what they really cost is known by then. Without a market buy it is 0.
+    A buy is sent once its value and :data:`SLIPPAGE_MARGIN` of it are there, and the smallest are sent last, by
+    when it is known what the others have cost. So the cash for the buys behind it is the margin of each, and only
+    what that does not cover must stay free: for the smallest buy its whole margin.
 
     Parameters
     ----------
@@ -203,9 +205,15 @@ def last_buy_margin(
 
     Examples
     --------
-    >>> side, shares = np.array([True, True, False]), np.array([100.0, 10.0, 1.0])
-    >>> last_buy_margin(side, shares, np.full(3, 50.0), np.full(3, np.nan))
+    >>> side, shares, market = np.array([True, True, False]), np.array([100.0, 10.0, 1.0]), np.full(3, np.nan)
+    >>> last_buy_margin(side, shares, np.full(3, 50.0), market)
     2.0
+    >>> last_buy_margin(side, shares, np.array([500.0, 5.0, 5.0]), market)  # 200.00 of it are covered by 50.00
+    150.0
     """
     counted = buy & np.isnan(limit) & (quantity > 0) & ~np.isnan(value)
-    return float((quantity * value)[counted].min(initial=math.inf) * SLIPPAGE_MARGIN) if counted.any() else 0.0
+    if not counted.any():
+        return 0.0
+    costs = np.sort((quantity * value)[counted])
+    behind = np.concatenate([[0.0], np.cumsum(costs)[:-1]])
+    return float((costs * SLIPPAGE_MARGIN - behind).max())

@@ -134,8 +134,9 @@ def plan_orders(
     reserve : base currency reserved, where the weights leave less than this in cash, for what the orders cost
         beyond the value of their shares. ``"auto"`` is computed from the plan itself: commissions, levies and
         taxes by the tariff of each market (:func:`~stocklean_exec.tariffs`), half the quoted spread of market
-        orders, for limit buys the distance to their limit, and for the smallest market buy, which is sent last,
-        0.4 % of its value: it may cost more than its quote. 0 reserves nothing
+        orders, for limit buys the distance to their limit, and for the smallest market buys, which are sent last,
+        what the buys behind them do not cover of 0.4 % of the value of each, for it may cost more than its quote.
+        0 reserves nothing
     unlisted : what to do with holdings that are not in the targets: ``"keep"``, ``"close"`` or ``"error"``
     allow_short, max_gross, allow_liquidation : see :func:`~stocklean_exec.schema.inputs.parse_targets`
     fractional : trade parts of a share, in steps of 0.0001; without it, whole shares or multiples of lot_size

@@ -527,3 +527,19 @@ def test_the_tariff_of_the_day_of_the_decision_holds_from_plan_to_fill():
     assert sx.plan_summary(orders, {"X": 0.0}, **account)["estimated_fees"] == pytest.approx(5.166)
     (order,) = _tickets(orders)
     assert cash_effect(order, 1_000, 20_000.0, 5.0) == pytest.approx(20_000 - 5.166)
+
+
+@pytest.mark.slow
+def test_buys_of_very_different_size_are_all_sent_in_full(blotter):
+    # Of 100,000 the plan buys SMALL for 20.00 and puts the rest in BIG and MORE, about 50,000 each: the margin of
+    # the last of them, 0.4 % or about 200.00, is not covered by what SMALL costs, so the plan reserves the rest.
+    quotes = {"BIG": 10.0, "SMALL": 10.0, "MORE": 10.0}
+    targets = {"SMALL": 0.0002, "BIG": 0.5, "MORE": 0.4998}
+    broker = MockBroker(quotes, cash=100_000.0)
+    states = sx.rebalance(targets, broker, blotter, run_id="r", approve="ann", dry_run=False).set_index("symbol")
+    assert states["status"].unique().tolist() == ["FILLED"]
+    assert states["reason"].isna().all()
+    assert states.loc["SMALL", "quantity"] == 2.0
+    # 4,988 and 4,987 of them cost 24.94 + 24.94 + 0.20 of commission, and the margin is 199.48 - 20.00: 229.56.
+    # Cash for one more share may be left.
+    assert 100_000 - 10 * states["quantity"].sum() in (230.0, 240.0)
