@@ -88,6 +88,8 @@ class BuyFunding:
         self._ledger = ledger_of(broker)
         self._funding: Funding | None = None
         self._short: dict[str, float] = {}  # shares that are short, by symbol
+        self.shortages: dict[str, str] = {}
+        """What cash there was for each order that was made smaller."""
         self._read_at = -math.inf  # when the account's figures were read, by the loop's clock
 
     # -- what there is ---------------------------------------------------------------------------------------
@@ -224,6 +226,7 @@ class BuyFunding:
             left = self._funding.cash if self._covers(ticket) else self._funding.available
             smaller = self._reduced(ticket, left) if ticket.side == "BUY" else None
             if smaller is not None:
+                self.shortages[ticket.client_order_id] = self._describe()
                 return [smaller]
         return []
 
@@ -284,16 +287,19 @@ class BuyFunding:
 
     def withdrawals(self, queue: Iterable[Ticket], stamp: datetime) -> list[OrderEvent]:
         """Events that withdraw the buys for which no cash came."""
-        there = "no cash was available"
-        if self._funding is not None:
-            there = describe_available(self._funding, self._broker.now())
-        events = []
+        there, events = self._describe(), []
         for ticket in queue:
             cost, name = self._cost_of(ticket), ticket.client_order_id
             needed = f"it may cost {cost:,.2f}" if math.isfinite(cost) else "its cost is unknown (no price)"
             text = f"{needed}, and {there}"
             events.append(OrderEvent("withdrawn", ticket.run_id, name, stamp, code="not_funded", message=text))
         return events
+
+    def _describe(self) -> str:
+        """Say what cash there is for buys."""
+        if self._funding is None:
+            return "no cash was available"
+        return describe_available(self._funding, self._broker.now())
 
     def _effect(self, name: str, state: OrderState) -> float:
         """Change of cash by the fills of an order so far."""

@@ -439,9 +439,8 @@ class Runner:
         approved = self._tickets[ticket.client_order_id].quantity
         reduced: dict[str, Any] = {}
         if ticket.quantity < approved:
-            text = (
-                f"sent for {ticket.quantity:,.10g} of {approved:,.10g} shares, which the available cash pays for"
-            )
+            why = self._funding.shortages.get(ticket.client_order_id, "as it was sent before")
+            text = f"sent for {ticket.quantity:,.10g} of {approved:,.10g} shares: {why}"
             reduced = {"quantity": ticket.quantity, "code": "not_funded", "message": text}
         return OrderEvent(
             "sending",

@@ -88,7 +88,7 @@ def test_a_buy_is_sent_for_the_shares_that_the_cash_pays_for(blotter, scheme):
     assert (new["status"], new["reason"], new["quantity"]) == ("CANCELLED", "not_funded", 2_422.0)
     assert (new["sent_quantity"], new["filled_quantity"]) == (49.0, 49.0)
     (sent,) = blotter.events("r").query("kind == 'sending' and client_order_id == 'r-NEW-BUY'")["message"]
-    assert sent == "sent for 49 of 2,422 shares, which the available cash pays for"
+    assert sent == "sent for 49 of 2,422 shares: 1,000.00 of cash was available"
     assert blotter.runs()["status"].tolist() == ["partial"]
     rest = sx.residual_orders("r", blotter, quotes=QUOTES).set_index("symbol")
     assert rest.loc["NEW", "quantity"] == 2_422.0 - 49.0
@@ -344,6 +344,10 @@ def test_only_settled_cash_buys_in_a_cash_account(blotter):
     broker, states = rotated(CashAccount, blotter)
     assert states["status"].to_dict() == {"OLD": "FILLED", "NEW": "CANCELLED"}
     assert states.loc["NEW", ["reason", "filled_quantity"]].tolist() == ["not_funded", 49.0]
+    (sent,) = blotter.events("r").query("kind == 'sending' and client_order_id == 'r-NEW-BUY'")["message"]
+    assert sent.startswith(
+        "sent for 49 of 2,422 shares: 1,000.00 of settled cash was available, of 50,993.42 of cash"
+    )
     assert broker.cash() == pytest.approx(1_000 + 49_995 - 981.0)
 
 
