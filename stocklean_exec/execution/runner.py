@@ -338,10 +338,11 @@ class Runner:
         """Move the smallest market buys to the end, where the margins of all buys take more than there is.
 
         The planner reserves the margins of those only: they are sent when it is known what the others have cost.
+        Orders that were sent before stay where they are: TWS takes their order ids in ascending sequence only.
         """
         buys = [ticket for ticket in self._queue if ticket.side == "BUY"]
         total = math.fsum(map(self._reserved_for, buys))
-        market = [ticket for ticket in buys if math.isnan(ticket.limit_price)]
+        market = [one for one in buys if math.isnan(one.limit_price) and not self._was_sent(one)]
         if market and self._funding is not None and total > self._funding.available:
             last = [market[place] for place in sent_last([self._cost_of(ticket) for ticket in market])]
             names = {ticket.client_order_id for ticket in last}
