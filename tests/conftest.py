@@ -8,8 +8,11 @@ import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ["STOCKLEAN_PROGRESS"] = "0"
+settings.register_profile("stocklean", deadline=None)  # on a busy machine an example is slow, and not wrong
+settings.load_profile("stocklean")
 
 
 TESTS = Path(__file__).parent

@@ -334,6 +334,7 @@ POSITIONS = {
             "con_id_dtype",
             ["A"],
         ),
+        Case("contract of an order", order(con_id=("<b>", 5)), "ERROR", "con_id_dtype", ["AAA"]),
     ],
     36: [
         Case(

@@ -209,4 +209,5 @@ def test_the_readmes_main_job_runs_at_default_settings_and_does_not_overdraw(add
     exec(job.replace("mock://?seed=7", address), names)  # noqa: S102 - our own README
     with names["broker"] as broker, names["blotter"]:
         assert names["states"]["status"].tolist() == ["FILLED", "FILLED", "FILLED"]
-        assert 0 <= broker.cash() < 0.001 * broker.nav()
+        # 0.4 % of the smallest of three buys is kept free for what it may cost beyond its quote: 0.13 % of NAV.
+        assert 0 <= broker.cash() < 0.0014 * broker.nav()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from stocklean_exec.execution.recovery_rules import EXCHANGE_ZONE, trade_date
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import date
 
     from stocklean_exec.blotter.blotter import Blotter
@@ -64,12 +64,14 @@ def free_riding(
         day = settlement_day(trade_date(filled_at), currency)
         if day > today:
             settles[symbol] = max(day, settles.get(symbol, day))
-    refused = {}
-    for ticket in tickets:
-        if ticket.side == "SELL" and ticket.symbol in settles:
-            text = (
-                f"{ticket.symbol} was bought with the proceeds of unsettled sales; in a cash account it can be "
-                f"sold from {settles[ticket.symbol]:%Y-%m-%d} on, when that purchase has settled"
-            )
-            refused[ticket.client_order_id] = ("free_riding", text)
-    return refused
+    found = {ticket.client_order_id: next(_refusals(ticket, settles), None) for ticket in tickets}
+    return {name: why for name, why in found.items() if why is not None}
+
+
+def _refusals(ticket: Ticket, settles: dict[str, date]) -> Iterator[tuple[str, str]]:
+    if ticket.side == "SELL" and ticket.symbol in settles:
+        text = (
+            f"{ticket.symbol} was bought with the proceeds of unsettled sales; in a cash account it can be sold from "
+            f"{settles[ticket.symbol]:%Y-%m-%d} on, when that purchase has settled"
+        )
+        yield "free_riding", text

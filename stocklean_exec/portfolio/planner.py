@@ -135,7 +135,7 @@ def plan_orders(
         beyond the value of their shares. ``"auto"`` is computed from the plan itself: commissions, levies and
         taxes by the tariff of each market (:func:`~stocklean_exec.tariffs`), half the quoted spread of market
         orders, for limit buys the distance to their limit, and for the smallest market buys, which are sent last,
-        0.4 % of the value of each that the buys behind it do not cover: it may cost more than its quote.
+        what the buys behind them do not cover of 0.4 % of the value of each, for it may cost more than its quote.
         0 reserves nothing
     unlisted : what to do with holdings that are not in the targets: ``"keep"``, ``"close"`` or ``"error"``
     allow_short, max_gross, allow_liquidation : see :func:`~stocklean_exec.schema.inputs.parse_targets`

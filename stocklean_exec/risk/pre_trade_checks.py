@@ -206,9 +206,14 @@ def _suspected_splits(
     if opening.empty or orders.empty:
         return {}
     fills = getattr(blotter, "fills")()  # noqa: B009 - a blotter that has books has fills
-    expected = recorded_holdings(opening, orders, fills[fills["client_order_id"].isin(orders["client_order_id"])])
-    working = set(orders.loc[orders["status"].isin(["SUBMITTED", "PARTIAL", "UNKNOWN"]), "symbol"])
-    return holding_ratios(held, {name: shares for name, shares in expected.items() if name not in working})
+    fills = fills[fills["client_order_id"].isin(orders["client_order_id"])]
+    excluded = set(orders.loc[orders["status"].isin(["SUBMITTED", "PARTIAL", "UNKNOWN"]), "symbol"])
+    # The broker's clock may be ahead: a fill that it dates later may be in the holdings of the opening already.
+    arrived = fills["client_order_id"].map(orders.set_index("client_order_id")["arrived_at"])
+    certain = recorded_holdings(opening, orders, fills[arrived >= opening["taken_at"].iloc[0]])
+    excluded |= {name for name, shares in certain.items() if math.isclose(held.get(name, 0.0), shares)}
+    expected = recorded_holdings(opening, orders, fills)
+    return holding_ratios(held, {name: shares for name, shares in expected.items() if name not in excluded})
 
 
 def _debits(checked: pd.DataFrame, state: AccountState) -> list[dict[str, object]]:

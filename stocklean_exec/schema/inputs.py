@@ -39,6 +39,7 @@ __all__ = [
     "parse_positions",
     "parse_quotes",
     "parse_targets",
+    "read_whole",
 ]
 
 FRACTIONAL_STEP = 0.0001
@@ -116,7 +117,7 @@ def parse_targets(
     for name in ("limit_price", "lot_size"):
         if name in validator.frame.columns:
             validator.frame[name] = validator.numbers(name, f"{name}_dtype")
-    _read_whole(validator, "con_id")
+    read_whole(validator, "con_id")
     _check_lots(validator)
     return validator.done()
 
@@ -243,7 +244,8 @@ def _check_sums(
         validator.warn("residual_cash", f"weights add up to {total:.6g}; the rest stays in cash")
 
 
-def _read_whole(validator: FrameValidator, name: str) -> None:
+def read_whole(validator: FrameValidator, name: str) -> None:
+    """Read a column of whole numbers, such as contract numbers, if there is one; any other is ``<name>_dtype``."""
     if name not in validator.frame.columns:
         return
     values = validator.numbers(name, f"{name}_dtype")
@@ -297,7 +299,7 @@ def parse_positions(positions: object) -> pd.DataFrame:
     validator.texts("account", None, upper=False)
     if "avg_cost" in validator.frame.columns:
         validator.frame["avg_cost"] = validator.numbers("avg_cost", "avg_cost_dtype")
-    _read_whole(validator, "con_id")
+    read_whole(validator, "con_id")
     _refuse_ambiguous(validator, symbols)
     return validator.done()
 

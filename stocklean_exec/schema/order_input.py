@@ -16,7 +16,7 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError
 from stocklean_exec.schema.frame_validator import FrameValidator, add_warnings, number_option, shown, warning_row
-from stocklean_exec.schema.inputs import FRACTIONAL_STEP
+from stocklean_exec.schema.inputs import FRACTIONAL_STEP, read_whole
 from stocklean_exec.schema.order_ids import client_order_id, is_valid_client_order_id, is_valid_run_id
 from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
 from stocklean_exec.schema.tables import ORDER_STATUSES, ORDERS, Table
@@ -118,6 +118,7 @@ def parse_orders(orders: object) -> pd.DataFrame:
         validator.texts(name, None, exact=True, code=f"{name}_invalid")
     for name in ("account", "status", "reason"):
         validator.texts(name, None, upper=False)
+    read_whole(validator, "con_id")
     if "primary_exchange" in validator.frame.columns:
         validator.texts("primary_exchange", None)
     _read_keys(validator, symbols)

@@ -223,7 +223,7 @@ def test_the_check_context_is_plain_json():
 
 
 @pytest.mark.slow
-def test_five_thousand_orders_are_checked_in_half_a_second():
+def test_five_thousand_orders_are_checked_in_a_second_of_processor_time():
     symbols = [f"S{number:05d}" for number in range(5_000)]
     frame = pd.DataFrame({"run_id": "r", "symbol": symbols, "side": "BUY", "quantity": 7.0, "order_type": "MKT"})
     quotes = pd.DataFrame(
@@ -234,12 +234,12 @@ def test_five_thousand_orders_are_checked_in_half_a_second():
         max_order_notional=1e6, max_order_quantity=1e5, max_position_ratio=0.1, max_gross=2, max_total_notional=1e9
     )
     best = 9.0
-    for _ in range(5):
-        start = time.perf_counter()
+    for _ in range(3):
+        start = time.process_time()
         checked = check_orders(frame, limits, positions=held, quotes=quotes, cash=1e7, nav=1e8, now=NOW)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     assert set(checked["verdict"]) == {"pass"}
-    assert best < 0.5
+    assert best < 1.0  # several times what it takes: a cost for each pair of orders would take minutes
 
 
 # -- currencies ------------------------------------------------------------------------------------------------

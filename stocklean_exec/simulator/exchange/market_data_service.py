@@ -179,10 +179,16 @@ class MarketDataService:
         self._send_state(session, req_id, contract)
 
     def _send_state(self, session: Connection, req_id: int, contract: Contract) -> None:
-        """Send the time of the last trade and whether trading is halted, where the quotes state them."""
+        """Send the time of the last trade and whether trading is halted, where the quotes state them.
+
+        A quote of nothing but a last trade is the market of this moment, unless it states another time.
+        """
         market, delayed, attributes = self._context.market, self._is_delayed(), {"symbol": contract.symbol}
+        quote, last_times = market[contract.key], market.last_times
+        if quote.last > 0 and not (quote.bid > 0 or quote.ask > 0):
+            last_times = {contract.key: self._context.clock.now()} | last_times
         for kind, states, (live_tick, delayed_tick) in (
-            ("tickString", market.last_times, _LAST_TIME),
+            ("tickString", last_times, _LAST_TIME),
             ("tickGeneric", market.halted, _HALTED),
         ):
             if contract.key in states:
