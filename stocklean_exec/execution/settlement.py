@@ -71,7 +71,7 @@ def free_riding(
 def _refusals(ticket: Ticket, settles: dict[str, date]) -> Iterator[tuple[str, str]]:
     if ticket.side == "SELL" and ticket.symbol in settles:
         text = (
-            f"{ticket.symbol} was bought with the proceeds of unsettled sales; in a cash account it can be sold from "
-            f"{settles[ticket.symbol]:%Y-%m-%d} on, when that purchase has settled"
+            f"{ticket.symbol} was bought with the proceeds of unsettled sales; in a cash account it can be sold "
+            f"from {settles[ticket.symbol]:%Y-%m-%d} on, when that purchase has settled"
         )
         yield "free_riding", text
