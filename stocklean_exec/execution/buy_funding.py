@@ -124,9 +124,10 @@ class BuyFunding:
         """Move the smallest market buys to the end, where the margins of all buys take more than there is.
 
         The planner reserves the margins of those only: they are sent when it is known what the others have cost.
+        Orders that were sent before stay where they are: TWS takes their order ids in ascending sequence only.
         """
         buys = [ticket for ticket in queue if ticket.side == "BUY"]
-        market = [ticket for ticket in buys if math.isnan(ticket.limit_price)]
+        market = [one for one in buys if math.isnan(one.limit_price) and not self._was_sent(one)]
         if not market or math.fsum(map(self._reserved_for, buys)) <= funding.available:
             return queue
         last = [market[place] for place in sent_last([self._cost_of(ticket) for ticket in market])]

@@ -547,3 +547,17 @@ def test_buys_of_very_different_size_are_all_sent_in_full(blotter):
     # 4,988 and 4,987 of them cost 24.94 + 24.94 + 0.20 of commission, and the margin is 199.48 - 20.00: 229.56.
     # Cash for one more share may be left.
     assert 100_000 - 10 * states["quantity"].sum() in (230.0, 240.0)
+
+
+@pytest.mark.slow
+def test_orders_sent_again_after_a_lost_connection_keep_their_sequence(blotter):
+    # The connection breaks before the first order is read: all three are sent again under the ids they had. They
+    # cost 60,000, for which 60,000 of the 100,000 are reserved since they were sent. The smallest is the first of
+    # them; sent last, its id would be below those that TWS has accepted by then.
+    fault = {"on": "placeOrder", "nth": 1, "do": "drop_before_read"}
+    quotes = {"SMALL": 10.0, "BIG": 10.0, "MORE": 10.0}
+    with sx.connect("sim://?seed=7", quotes=quotes, cash=100_000.0, scenario={"fault": [fault]}) as broker:
+        targets = {"SMALL": 0.12, "BIG": 0.24, "MORE": 0.24}
+        states = sx.rebalance(targets, broker, blotter, run_id="r", approve="ann", dry_run=False, timeout=10)
+    assert states["status"].tolist() == ["FILLED"] * 3
+    assert "link_lost" in set(blotter.events("r")["kind"])
