@@ -172,7 +172,8 @@ def print_table(rows, seconds):
     count = len(rows)
     print(
         f"{count} books, {rows['names'].min()} to {rows['names'].max()} names "
-        f"(median {rows['names'].median():g}), ${rows['nav'].min():,.0f} to ${rows['nav'].max():,.0f}; {seconds:.0f} s"
+        f"(median {rows['names'].median():g}), "
+        f"${rows['nav'].min():,.0f} to ${rows['nav'].max():,.0f}; {seconds:.0f} s"
     )
     line = partial("{:58} {:>12} {:>12} {:>10}".format)
     print(line("", "measured", "worst", "aim"))
