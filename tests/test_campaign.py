@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.campaign.checker import FAILURES, compare, truth_of
-from tests.campaign.plans import FAULTS, POINTS, USES, make_plan
+from tests.campaign.plans import FAULTS, POINTS, QUOTES, USES, make_plan
 from tests.campaign.report import add_up, never_reached
 
 ROOT = Path(__file__).parents[1]
@@ -121,6 +121,37 @@ def test_the_checker_finds_nothing_in_a_correct_run():
 def test_the_checker_finds(kind, change):
     assert kind in FAILURES
     assert kind in differences(**change)["found"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "filled", "found"),
+    [(10.0, 10.0, {}), (None, 0.0, {}), (10.0, 4.0, {"wrong_ends": 1}), (12.0, 10.0, {"wrong_ends": 1})],
+)
+def test_an_order_cut_to_the_cash_there_was_must_have_filled_as_it_was_sent(sent, filled, found):
+    # 12 shares were approved.
+    order = {**ORDER, "quantity": 12.0, "state": "REDUCED", "status": "CANCELLED", "reason": "not_funded"}
+    journal = [] if sent is None else [{"event": "order", **ASKED, "quantity": sent}, *JOURNAL[1:]]
+    count = {0.0: 0, 4.0: 1, 10.0: 2}[filled]
+    journal = [row for row in journal if row.get("exec_id", "")[:5] in ("", "a.b.1", "a.b.2")[: count + 1]]
+    assert differences(journal=journal, fills=FILLS[:count], order=order)["found"] == found
+
+
+def test_some_seeds_are_rotations_whose_buys_wait_for_sells():
+    plans = [make_plan(seed) for seed in range(1, 401)]
+    rotations = [plan for plan in plans if plan.cash is not None]
+    assert 0.1 < len(rotations) / len(plans) < 0.3
+    for plan in rotations:
+        price = {name: (bid, ask) for name, (bid, ask, _, _) in QUOTES.items()}
+        bought = sum(one["quantity"] * price[one["symbol"]][1] for one in plan.orders if one["side"] == "BUY")
+        sold = sum(shares * price[symbol][0] for symbol, shares in plan.held.items())
+        assert plan.cash + sold > bought
+        assert "at" in plan.workers[0]
+    waiting = [
+        plan
+        for plan in rotations
+        if plan.cash < sum(o["quantity"] * QUOTES[o["symbol"]][1] for o in plan.orders if o["side"] == "BUY")
+    ]
+    assert len(waiting) > 0.7 * len(rotations)
 
 
 def test_a_commission_that_the_venue_never_reports_does_not_count_as_lost():

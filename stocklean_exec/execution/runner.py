@@ -277,7 +277,9 @@ class Runner:
             self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in refused]
             self._record.update_states()
         await self._query_market()
-        self._queue = await self._funding.open(self._queue)
+        planned, self._queue = self._queue, await self._funding.open(self._queue)
+        if self._queue != planned:
+            await self._broker.prepare(self._queue)  # order ids must rise in the sequence of sending
 
     async def _query_market(self) -> None:
         """Query and record the market of the orders that are to be sent."""

@@ -169,11 +169,10 @@ def main():
 
 
 def print_table(rows, seconds):
-    count = len(rows)
+    names, nav = rows["names"], rows["nav"]
+    print(f"{len(rows)} books in {seconds:.0f} s, load {os.getloadavg()[1]:.1f}")
     print(
-        f"{count} books, {rows['names'].min()} to {rows['names'].max()} names "
-        f"(median {rows['names'].median():g}), "
-        f"${rows['nav'].min():,.0f} to ${rows['nav'].max():,.0f}; {seconds:.0f} s"
+        f"{names.min()} to {names.max()} names (median {names.median():g}), ${nav.min():,.0f} to ${nav.max():,.0f}"
     )
     line = partial("{:58} {:>12} {:>12} {:>10}".format)
     print(line("", "measured", "worst", "aim"))

@@ -105,9 +105,11 @@ def truth_of(journal: list[dict[str, Any]]) -> dict[str, Any]:
     fills: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
     fees: dict[str, float] = {}
     traded: dict[tuple[str, str], float] = {}  # before corrections
+    ordered: dict[str, float] = {}
     for row in journal:
         if row["event"] == "order":
             accepted[row["order_ref"]] += 1
+            ordered[row["order_ref"]] = row.get("quantity", math.nan)
         elif row["event"] == "cancel":
             cancelled.add(row["order_ref"])
         elif row["event"] == "execution":
@@ -123,7 +125,8 @@ def truth_of(journal: list[dict[str, Any]]) -> dict[str, Any]:
     shares: Counter[str] = Counter()
     for (name, _), quantity in traded.items():
         shares[name] += quantity
-    return {"accepted": accepted, "cancelled": cancelled, "fills": latest, "fees": fees, "traded": shares}
+    truth = {"accepted": accepted, "cancelled": cancelled, "fills": latest, "fees": fees, "traded": shares}
+    return truth | {"ordered": ordered}
 
 
 def compare(
@@ -250,6 +253,15 @@ def _compare_end(row: dict[str, Any], truth: dict[str, Any], filled: float, fail
             fail(
                 "wrong_ends",
                 f"{name} is CANCELLED as corrected, and {filled:g} were filled",
+            )
+    elif status == "CANCELLED" and row["reason"] in (
+        "not_funded",
+        "quantity_reduced",
+    ):  # never sent, or for fewer shares
+        if filled != truth["ordered"].get(name, 0.0) and name not in truth["cancelled"]:
+            fail(
+                "wrong_ends",
+                f"{name} is CANCELLED, and {filled:g} of {truth['ordered'].get(name, 0):g} were filled",
             )
     elif status == "CANCELLED" and is_accepted and name not in truth["cancelled"]:
         fail("wrong_ends", f"{name} is CANCELLED, and the venue has not ended it")

@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,8 @@ def run_venue(plan: Plan, folder: Path, port: int, pipe: int, *, plain: bool) ->
     settings = venue_settings.Settings(
         quotes=MARKET,
         seed=plan.seed,
+        cash=1_000_000.0 if plan.cash is None else plan.cash,
+        positions=plan.held,
         scenario=scenario,
         state=folder / "venue.state",
         journal=folder / "journal.jsonl",
@@ -210,7 +213,11 @@ def _connect(port: int, who: dict[str, Any], planner: int) -> Any:
 
 def _approved(plan: Plan) -> pd.DataFrame:
     orders = pd.DataFrame(plan.orders).assign(run_id=plan.run_id)
-    review = sx.review_orders(sx.check_orders(orders, LIMITS, quotes=MARKET))
+    limits, account = LIMITS, {}
+    if plan.cash is not None:
+        limits = replace(LIMITS, min_cash_after=0.0)
+        account = {"positions": plan.held, "cash": plan.cash}
+    review = sx.review_orders(sx.check_orders(orders, limits, quotes=MARKET, **account))
     review.approve_all(by="campaign")
     return review.result()
 

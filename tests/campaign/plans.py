@@ -140,6 +140,9 @@ class Plan:
 
     The blotter is copied in the life of a worker, by its number, so many seconds after the run is on record; the
     copy is put in the blotter's place before a later worker, which may be the last one, that nobody kills.
+
+    With ``cash`` the run is a rotation: the account has that much, which does not pay for all buys, and holds the
+    shares to be sold, so that buys wait for the sells; None is more cash than any run needs.
     """
 
     seed: int
@@ -154,6 +157,14 @@ class Plan:
     is_alone: bool = False
     copied: tuple[int, float] | None = None
     restored_before: int = 0
+    cash: float | None = None
+
+    @property
+    def held(self) -> dict[str, float]:
+        """Shares that a rotation sells."""
+        if self.cash is None:
+            return {}
+        return {order["symbol"]: order["quantity"] for order in self.orders if order["side"] == "SELL"}
 
     @property
     def run_id(self) -> str:
@@ -198,6 +209,7 @@ def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False) -> Pl
         plan.workers.append(_draw_kill(rng, first=not plan.workers))
     if not (also or alone):
         _draw_uses(plan, random.Random(f"campaign {seed} uses"))  # noqa: S311 - as above; all else stays as it is
+        _draw_rotation(plan, random.Random(f"campaign {seed} rotation"))  # noqa: S311 - as above
         return plan
     if alone:
         drawn, plan = plan, Plan(seed, is_alone=True)
@@ -258,6 +270,41 @@ def _draw_script(rng: random.Random) -> tuple[str, dict[str, Any]]:
     }
     (name,) = rng.choices(list(choices), [weight for weight, _ in choices.values()])
     return name, choices[name][1]
+
+
+# -- rotations -----------------------------------------------------------------------------------------------
+
+
+def _draw_rotation(plan: Plan, rng: random.Random) -> None:
+    """Let some runs have no cash for all of their buys, and kill them between and within their waves."""
+    value = {"BUY": 0.0, "SELL": 0.0}
+    for order in plan.orders:
+        bid, ask, _, _ = QUOTES[order["symbol"]]
+        value[order["side"]] += order["quantity"] * (ask * 1.01 if order["side"] == "BUY" else bid * 0.99)
+    if rng.random() >= _ROTATIONS or not all(value.values()):
+        return
+    plan.cash = round(max(1.01 * value["BUY"] - value["SELL"], 0.05 * value["BUY"]) + 100.0, 2)
+    (point,) = rng.choices(list(_WAVES), list(_WAVES.values()))
+    sells = sum(order["side"] == "SELL" for order in plan.orders)
+    # The first buys of a rotation are sent while sells trade, so its waves meet at about the last sell.
+    nth = rng.randint(max(sells - 1, 1), len(plan.orders))
+    plan.workers[0] = plan.workers[0] | {"at": point, "nth": nth, "delay": 0.0}
+    plan.workers[0].pop("after", None)
+
+
+_ROTATIONS = 0.25
+_WAVES = {
+    "order.before_bytes": 4,
+    "order.half_of_the_bytes": 1,
+    "order.after_bytes": 4,
+    "sending.before_commit": 1,
+    "sending.in_commit": 1,
+    "sending.recorded": 2,
+    "execution.before_commit": 2,
+    "execution.recorded": 2,
+    "heard.execution": 2,
+}
+"""Where a rotation's first worker is killed: as its orders leave, and as fills come in that pay for the next."""
 
 
 # -- faults --------------------------------------------------------------------------------------------------

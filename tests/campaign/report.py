@@ -175,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         "--alone", action="store_true", help="one worker, no kills, and no faults but those of --also"
     )
     parser.add_argument("--off", default="", choices=["", *SAFEGUARDS], help="a safeguard to switch off")
+    parser.add_argument("--rotations", action="store_true", help="only runs whose buys wait for sells")
     parser.add_argument("--ablation", action="store_true", help="--runs seeds with each safeguard off in turn")
     parser.add_argument("--schedules", type=int, default=0, help="this many schedules in virtual time instead")
     parser.add_argument("--results", type=Path, help="a file to keep results in; what it has is not run again")
@@ -225,7 +226,10 @@ def add_up_schedules(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _seeds(options: argparse.Namespace) -> range:
+def _seeds(options: argparse.Namespace) -> Sequence[int]:
+    if options.rotations:
+        rotations = (seed for seed in itertools.count(options.first) if make_plan(seed).cash is not None)
+        return list(itertools.islice(rotations, options.runs))
     return range(options.first, options.first + options.runs)
 
 
