@@ -194,7 +194,8 @@ def test_a_run_records_whether_the_market_at_arrival_was_delayed_and_how_old(kin
         sx.connect("sim://?seed=7&cash=100000", quotes=quotes, scenario=scenario) as broker,
         sx.open_blotter(tmp_path / "b.duckdb") as blotter,
     ):
-        sx.rebalance({"SPY": 0.4}, broker, blotter, run_id="r", approve="me", dry_run=False)
+        limits = sx.Limits(max_quote_age=None)  # the age of delayed data is not known
+        sx.rebalance({"SPY": 0.4}, broker, blotter, run_id="r", limits=limits, approve="me", dry_run=False)
         sent = [event for event in blotter.recorded_events("r") if event.kind == "sending"]
         blotter.export(tmp_path / "tables")
     assert [event.data_type for event in sent] == [3 if delayed else 1]
