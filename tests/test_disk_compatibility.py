@@ -303,7 +303,7 @@ def test_a_killed_run_without_any_broker_record_is_unknown_with_a_reason(take, m
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / STATE))
     journal = tmp_path / "another.jsonl"
     with (
-        Simulator(**{**VENUE, "cash": 1_000.0}, journal=journal) as venue,
+        Simulator(**{**VENUE, "cash": 5.0}, journal=journal) as venue,  # not enough for a share
         sx.open_blotter(folder / BLOTTER) as blotter,
         connect(venue) as broker,
     ):

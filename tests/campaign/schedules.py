@@ -376,6 +376,7 @@ def _virtual_time(*, threads: bool) -> Iterator[None]:
 def _carry_out(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> _World:
     plan = make_plan(seed, also=also)
     plan.faults = [name for name in plan.faults if name not in _NOT_HERE]
+    plan.cash = None  # the stand-in of the account has no cash: its buys wait for nothing
     own = folder / str(seed)
     own.mkdir()
     _World.current = world = _World(plan, blotter, own)

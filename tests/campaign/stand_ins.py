@@ -155,7 +155,7 @@ class Mortal:
             [run_id],
         )
         frame["approved_at"] = pd.to_datetime(frame["approved_at"].astype("Int64"), unit="us", utc=True)
-        return ORDERS.conform(frame)[[*_PLANNED, "approved", "approved_at"]]
+        return ORDERS.conform(frame)[[*_PLANNED, "decision_price", "decided_at", "approved", "approved_at"]]
 
     def halt(self, reason: str) -> None:
         """Halt, if the worker lives to do it."""

@@ -364,7 +364,7 @@ class OrderTracker:
             self._keep_orphan(found, execution.perm_id, execution.order_ref)
             return
         price, code, text = read_price(execution.price, order.reference, order.magnifier)
-        event = event._replace(price=price, code=code, message=text)
+        event = event._replace(price=price, code=code or event.code, message=text or event.message)
         self._is_second(order, execution.perm_id)  # its shares count too: they were traded
         order.put_aside = False
         self._by_execution.setdefault(execution.exec_id, order)

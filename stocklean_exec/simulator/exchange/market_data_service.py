@@ -9,6 +9,7 @@ Source: TWS API documentation, "Market data types", "Tick types", "Historical ba
 from __future__ import annotations
 
 import math
+import time
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -181,12 +182,14 @@ class MarketDataService:
     def _send_state(self, session: Connection, req_id: int, contract: Contract) -> None:
         """Send the time of the last trade and whether trading is halted, where the quotes state them.
 
-        A quote of nothing but a last trade is the market of this moment, unless it states another time.
+        A quote of nothing but a last trade is the market of this moment, unless it states another time: of the
+        client's moment, which compares it with its own clock, also where the venue's is set to another day.
         """
         market, delayed, attributes = self._context.market, self._is_delayed(), {"symbol": contract.symbol}
         quote, last_times = market[contract.key], market.last_times
-        if quote.last > 0 and not (quote.bid > 0 or quote.ask > 0):
-            last_times = {contract.key: self._context.clock.now()} | last_times
+        is_last_alone = quote.last > 0 and not (quote.bid > 0 or quote.ask > 0)
+        if is_last_alone:
+            last_times = {contract.key: time.time()} | last_times
         for kind, states, (live_tick, delayed_tick) in (
             ("tickString", last_times, _LAST_TIME),
             ("tickGeneric", market.halted, _HALTED),

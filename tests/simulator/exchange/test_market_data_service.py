@@ -198,13 +198,6 @@ def test_a_snapshot_has_the_time_of_the_last_trade_and_the_halt_where_they_are_k
     assert states(connect().send(*ASK)) == {}
 
 
-def test_a_quote_of_nothing_but_a_last_trade_is_the_market_of_this_moment(connect):
-    peer = connect(quotes={"SPY": 400.0})
-    assert states(peer.send(*ASK)) == {"45": str(int(peer.venue.clock.now()))}
-    old = connect(quotes={"SPY": {"last": 400.0, "last_time": 1672315200}})
-    assert states(old.send(*ASK)) == {"45": "1672315200"}
-
-
 def test_delayed_data_has_its_own_ticks_for_them(connect):
     peer = connect({"switches": {"market_data": "forced_delayed"}}, quotes=TIMED)
     assert states(peer.send(*ASK)) == {"88": "1672315200", "90": "0"}
