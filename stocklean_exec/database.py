@@ -122,11 +122,12 @@ def interruptible() -> Iterator[None]:
 
     Examples
     --------
-    >>> with interruptible():
-    ...     raise RuntimeError("Query interrupted")
-    Traceback (most recent call last):
-    ...
-    KeyboardInterrupt
+    >>> try:
+    ...     with interruptible():
+    ...         raise RuntimeError("Query interrupted")
+    ... except KeyboardInterrupt:
+    ...     print("interrupted")
+    interrupted
     """
     try:
         yield

@@ -222,5 +222,5 @@ def test_a_listing_stays_with_the_order_in_the_record_its_tickets_and_its_residu
     listings = {ticket.symbol: ticket.primary_exchange for ticket in _tickets(blotter.orders("r"))}
     assert listings == {"SPY": "ARCA", "PG": ""}
     assert sx.residual_orders("r", blotter)[["symbol", "primary_exchange"]].to_numpy().tolist() == [
-        ["SPY", "arca"]
+        ["SPY", "ARCA"]
     ]
