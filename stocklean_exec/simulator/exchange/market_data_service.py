@@ -9,12 +9,11 @@ Source: TWS API documentation, "Market data types", "Tick types", "Historical ba
 from __future__ import annotations
 
 import math
-import time
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.fill_model import unit_interval
-from stocklean_exec.simulator.clock import local_time, parse_instant
+from stocklean_exec.simulator.clock import computer_time, local_time, parse_instant
 from stocklean_exec.simulator.exchange.contracts import ORDER_TYPES, Contract, market_rule
 from stocklean_exec.simulator.exchange.order_validation import NO_DEFINITION, no_single_contract
 from stocklean_exec.simulator.scenarios.quotes import sample_history
@@ -189,7 +188,7 @@ class MarketDataService:
         quote, last_times = market[contract.key], market.last_times
         is_last_alone = quote.last > 0 and not (quote.bid > 0 or quote.ask > 0)
         if is_last_alone:
-            last_times = {contract.key: time.time()} | last_times
+            last_times = {contract.key: computer_time()} | last_times
         for kind, states, (live_tick, delayed_tick) in (
             ("tickString", last_times, _LAST_TIME),
             ("tickGeneric", market.halted, _HALTED),
