@@ -159,7 +159,7 @@ def test_the_shipped_notebook_from_run_all_to_a_run_that_a_click_cancels(chromiu
         mine.scroll_into_view_if_needed()
         mine.locator('[data-id="yours-XOM-BUY"] [data-name="quantity"]').click()
         page.keyboard.press("Control+a")
-        page.keyboard.type("300")
+        page.keyboard.type("190")
         page.keyboard.press("Enter")
         expect(mine.get_by_role("status")).to_contain_text("XOM: quantity changed")  # answered, not only typed
         mine.get_by_role("button", name="Approve all passing").click()
