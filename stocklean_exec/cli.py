@@ -121,10 +121,7 @@ def _no_run(run_id: str, path: str) -> str:
             known = ", ".join(blotter.runs()["run_id"].tolist()[-_RUNS_NAMED:]) or "none"
     except StockleanError as error:
         known = f"unknown: {error}"
-    return (
-        f"there is no run {run_id!r}: it is not on record in {path}; the latest runs are {known}. "
-        "A run with nothing to trade is not recorded"
-    )
+    return f"there is no run {run_id!r}: it is not on record in {path}; the latest runs are {known}"
 
 
 def _code_on_record(options: argparse.Namespace) -> int:
@@ -149,7 +146,7 @@ def _code_of(states: pd.DataFrame) -> int:
     """Exit code of a run from its orders."""
     if (states["status"] == "UNKNOWN").any():
         return UNRESOLVED
-    if states["state"].isin(UNSENT_STATES).all():
+    if len(states) and states["state"].isin(UNSENT_STATES).all():  # without rows there was nothing to trade
         return BLOCKED
     return DONE if (states["status"] == "FILLED").all() else NOT_COMPLETE
 
@@ -457,9 +454,8 @@ def _rebalance(options: argparse.Namespace) -> int:
             return DONE
         if not len(review):
             print("\nnothing to do: positions match the targets")
-            return DONE
         count = review.approve_all(by=None, one_sided=options.one_sided)
-        if not options.yes:
+        if not options.yes and len(review):
             blotter.check_halt()  # do not ask for a confirmation if nothing can be sent
             if not _confirmed(count):
                 print("\nnot confirmed: nothing was sent", file=sys.stderr)
@@ -548,12 +544,13 @@ def _status(options: argparse.Namespace) -> int:
             _show("Runs", blotter.runs(), _RUN_COLUMNS)
             orders = blotter.orders()
         else:
-            orders = blotter.orders(options.run_id)
-            if not len(orders):
+            runs = blotter.runs()
+            runs = runs[runs["run_id"] == options.run_id]
+            if runs.empty:
                 print(f"error: {_no_run(options.run_id, options.blotter)}", file=sys.stderr)
                 return BAD_INPUT
-            runs = blotter.runs()
-            _show("Run", runs[runs["run_id"] == options.run_id], _RUN_COLUMNS)
+            orders = blotter.orders(options.run_id)
+            _show("Run", runs, _RUN_COLUMNS)
             unanswered = orders["reason"].mask(orders["state"] == "SENDING", _UNANSWERED)
             _show(f"Orders of {options.run_id}", orders.assign(reason=unanswered), _STATE_COLUMNS)
             fills = ["exec_id", "client_order_id", "quantity", "price", "commission", "filled_at"]
@@ -577,11 +574,7 @@ def _report(options: argparse.Namespace) -> int:
 
     final = None if options.final_prices is None else usable_prices(read_quotes(options.final_prices))["price"]
     page = report(options.run_id, options.blotter, options.out, final_prices=final, fx=_report_rates(options.fx))
-    row = page.summary.headline.iloc[0]
-    print(
-        f"{options.out}: {row['orders']:.0f} orders, {row['filled_orders']:.0f} with fills; "
-        f"slippage {row['slippage_bps']:.2f} bp, {row['flagged']:.0f} flagged"
-    )
+    print(f"{options.out}: {page.summary.headline_text}")
     return DONE
 
 

@@ -80,7 +80,8 @@ async def rebalance_async(
     Returns
     -------
     DataFrame, one row per order: for a dry run the checked plan with its approvals, else the final states. If
-    positions match the targets, there are no rows and no run.
+    positions match the targets, there are no rows, and a run with nothing to trade is recorded as ``done``, unless
+    it is a dry run.
 
     Examples
     --------
@@ -107,8 +108,6 @@ async def rebalance_async(
         cancelled=cancelled,
         **plan_options,
     )
-    if not len(review) and not dry_run:
-        return blotter.orders(run_id)  # nothing (more) to do: the recorded orders of the run, if any
     if callable(approve):
         approve(review)
     elif approve:

@@ -256,7 +256,11 @@ def test_a_portfolio_at_its_targets_sends_nothing(folder, capsys):
     )
     assert code == 0
     assert "nothing to do" in capsys.readouterr().out
-    assert runs(folder) == {}
+    assert runs(folder) == {"r1": "done"}
+    assert main(["status", "r1", "--blotter", "b.duckdb"]) == 0
+    assert "nothing to trade: positions match the targets" in capsys.readouterr().out
+    assert main(["report", "r1", "--blotter", "b.duckdb", "--out", "r1.html"]) == 0
+    assert capsys.readouterr().out == "r1.html: 0 orders, 0 with fills, no slippage, 0 flagged\n"
 
 
 @pytest.mark.slow
@@ -582,10 +586,10 @@ def test_working_orders_are_refused_or_netted_from_the_command_line(folder, gate
         sx.rebalance("targets.csv", broker, blotter, run_id="r1", approve="ann", dry_run=False, timeout=0.5)
     assert main([*start, "r2"]) == 0  # with the working order, positions match the targets
     assert "nothing to do" in capsys.readouterr().out
-    assert main([*start, "r2", "--on-open-orders", "reject"]) == 0
+    assert main([*start, "r3", "--on-open-orders", "reject"]) == 0
     assert "r1-AAPL-BUY, placed by client id 7); wait for them to finish" in capsys.readouterr().out
     (folder / "targets.csv").write_text("symbol,weight,order_type,limit_price\nAAPL,0.2,LMT,100.00\n")
-    assert main([*start, "r2", "--on-open-orders", "reject"]) == 3
+    assert main([*start, "r4", "--on-open-orders", "reject"]) == 3
     assert "open_order_exists" in capsys.readouterr().out
 
 

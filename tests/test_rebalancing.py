@@ -104,12 +104,26 @@ def test_other_targets_under_the_same_run_are_an_error(blotter):
 
 
 @pytest.mark.slow
-def test_a_portfolio_at_its_targets_gives_no_run(blotter):
+def test_a_portfolio_at_its_targets_gives_a_run_that_is_done(blotter):
     broker = sx.connect("mock://", quotes=MARKET, cash=0, positions={"SPY": 100})
     states = sx.rebalance({"SPY": 1.0}, broker, blotter, run_id="r", approve="ann", dry_run=False)
     assert len(states) == 0
     assert str(states["quantity"].dtype) == "float64"
-    assert len(blotter.runs()) == 0
+    assert blotter.runs()[["run_id", "status"]].to_numpy().tolist() == [["r", "done"]]
+    assert len(sx.report("r", blotter).summary.orders) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["mock://?seed=7", "sim://?seed=7"])
+def test_one_rebalance_after_another_agrees_with_the_broker(blotter, address):
+    # By the sample market's sizes, orders fill in parts for several seconds; the next run begins at once.
+    with sx.connect(address) as broker:
+        for run_id in ("first", "second", "third"):
+            sx.rebalance(
+                {"XOM": 0.3, "KO": 0.3, "MSFT": 0.3}, broker, blotter, run_id=run_id, approve="ann", dry_run=False
+            )
+            assert sx.reconcile(broker, blotter).empty
+        assert blotter.runs()["status"].tolist() == ["done", "done", "done"]
 
 
 @pytest.mark.slow

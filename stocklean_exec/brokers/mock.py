@@ -35,6 +35,7 @@ __all__ = ["FILL_PLAN", "MockBroker"]
 
 # Choices: about what a paper account shows; the times are virtual.
 _ACKNOWLEDGED_AFTER = timedelta(milliseconds=20)
+_BETWEEN_ORDERS = timedelta(milliseconds=10)
 _COMMISSION_AFTER = timedelta(milliseconds=50)
 _EPOCH_ACCOUNT = "DU0000001"
 _INITIAL_MARGIN = 0.5  # of the value of every position: Federal Reserve, Regulation T, 12 CFR 220.12
@@ -142,13 +143,16 @@ class MockBroker(Broker):
         self._followers: dict[str, Callable[[OrderEvent], None]] = {}
         self._events: list[OrderEvent] = []
         times = self._quotes["quoted_at"].dropna()
-        self._time: datetime = times.max().to_pydatetime() if len(times) else clock.now()
+        self._start: datetime = times.max().to_pydatetime() if len(times) else clock.now()
+        self._time = self._start
+        self._traded_at = self._start - _BETWEEN_ORDERS
         self._closed = False
 
     # -- what a user asks ------------------------------------------------------------------------------------
 
     def positions(self) -> pd.DataFrame:
         """What is held; symbols that were sold out are excluded."""
+        self._catch_up()
         rows = [
             {"symbol": symbol, "quantity": quantity, "avg_cost": self._portfolio.cost.get(symbol, math.nan)}
             for symbol, quantity in sorted(self._portfolio.quantity.items())
@@ -159,11 +163,16 @@ class MockBroker(Broker):
         return POSITIONS.conform(frame.assign(currency=currency, sec_type="STK", account=self.account))
 
     def quotes(self, symbols: object = None) -> pd.DataFrame:
-        """Quotes of ``symbols``; a symbol that the mock filler has no quote for is not among them."""
+        """Quotes of ``symbols``; a symbol that the mock filler has no quote for is not among them.
+
+        The market stands still, so a quote becomes no older than it was at the start: its time moves on with the
+        virtual time.
+        """
         wanted = symbols_of(symbols)
+        quotes = self._quotes.assign(quoted_at=self._quotes["quoted_at"] + (self._time - self._start))
         if wanted is None:
-            return self._quotes.copy()
-        return self._quotes[self._quotes["symbol"].isin(wanted)].reset_index(drop=True)
+            return quotes
+        return quotes[quotes["symbol"].isin(wanted)].reset_index(drop=True)
 
     def nav(self) -> float:
         """Cash and all holdings at their prices, base currency.
@@ -183,6 +192,7 @@ class MockBroker(Broker):
 
     def cash(self) -> float:
         """Cash of all currencies after all trades and commissions so far, base currency."""
+        self._catch_up()
         return round(self._total_cash(), 6)
 
     def account_figures(self) -> AccountFigures:
@@ -287,6 +297,7 @@ class MockBroker(Broker):
     def follow(self, run_id: str, publish: Callable[[OrderEvent], None]) -> None:
         """Publish the events of ``run_id`` to ``publish``."""
         self._followers[run_id] = publish
+        self._catch_up()
 
     async def fetch_quotes(self, symbols: list[str]) -> pd.DataFrame:
         """Quotes as given at the start."""
@@ -346,7 +357,12 @@ class MockBroker(Broker):
             self._follow_market(order, quote)
         elif steps is not None:
             self._follow_plan(order, steps, quote)
-        self._time = max(self._time + timedelta(milliseconds=10), order.at - timedelta(seconds=30))
+        self._time = max(self._time + _BETWEEN_ORDERS, order.at - timedelta(seconds=30))
+
+    def _catch_up(self) -> None:
+        """Move the virtual time past the last execution: the account is shown with all of them."""
+        if self._time <= self._traded_at:
+            self._time = self._traded_at + _BETWEEN_ORDERS
 
     # -- what happens to an order ----------------------------------------------------------------------------
 
@@ -392,6 +408,7 @@ class MockBroker(Broker):
         if math.isnan(seconds):
             seconds = round(0.1 + 1.9 * unit_interval(self._seed, name, order.executions), 3)
         order.at += timedelta(seconds=seconds)
+        self._traded_at = max(self._traded_at, order.at)
         fee = ticket.tariff.next_execution((order.filled, order.value), execution.quantity, execution.price)
         order.filled = round(order.filled + execution.quantity, 8)
         order.value += execution.quantity * execution.price

@@ -12,6 +12,7 @@ import pandas as pd
 
 from stocklean_exec.errors import ApprovalError, InputError, Problem
 from stocklean_exec.risk.limits import Limits
+from stocklean_exec.schema.frame_validator import RUN_ID
 from stocklean_exec.schema.order_ids import payload_hashes, plan_hash
 from stocklean_exec.schema.tables import ORDERS
 
@@ -76,6 +77,8 @@ def restore(frame: object) -> pd.DataFrame:
     except (ValueError, TypeError) as error:
         raise ApprovalError(f"rows changed since they were approved: {error}") from None
     plain["approved"] = pd.array(decided, dtype="bool")
+    if RUN_ID in frame.attrs:  # where a plan without rows has it
+        plain.attrs[RUN_ID] = frame.attrs[RUN_ID]
     return plain
 
 

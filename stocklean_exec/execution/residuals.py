@@ -88,7 +88,9 @@ def residual_orders(
     0     r-SPY-BUY-2      11.0  r-SPY-BUY
     """
     orders = blotter.orders(run_id)
-    if orders.empty:
+    if (
+        orders.empty and not (blotter.runs()["run_id"] == run_id).any()
+    ):  # a run with nothing to trade has no orders
         raise InputError("run_id", [Problem("run_unknown", f"there is no run {run_id!r} in this blotter")])
     prices: dict[str, float] = {}
     if quotes is None and state is not None:

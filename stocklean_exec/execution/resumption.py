@@ -100,7 +100,11 @@ async def resume_async(
     (True, ['FILLED'])
     """
     orders = blotter.orders(run_id)
-    _check(run_id, orders, broker)
+    if not blotter.last_batch(run_id):
+        raise InputError("run_id", [Problem("run_unknown", f"there is no run {run_id!r} in this blotter")])
+    if orders.empty:
+        return orders  # there was nothing to trade
+    _check_account(run_id, orders, broker)
     for recorded in blotter.limits(run_id):
         max_approval_age = shorter(max_approval_age, Limits.of(recorded).max_approval_age)
     text = "" if max_approval_age is None else f"its approval is older than {max_approval_age:,.0f} s"
@@ -132,9 +136,7 @@ def _funding_of(run_id: str, blotter: Blotter) -> FundingOptions:
     return FundingOptions.parse(recorded[-1] or {}) if recorded else FundingOptions()
 
 
-def _check(run_id: str, orders: pd.DataFrame, broker: Broker) -> None:
-    if orders.empty:
-        raise InputError("run_id", [Problem("run_unknown", f"there is no run {run_id!r} in this blotter")])
+def _check_account(run_id: str, orders: pd.DataFrame, broker: Broker) -> None:
     account = orders["account"].dropna().unique().tolist()
     if account and account != [broker.account]:
         text = f"run {run_id} is of account {mask_account(account[0])}, not of {mask_account(broker.account)}"

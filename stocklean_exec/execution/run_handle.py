@@ -90,8 +90,6 @@ def start_run(
     how = FundingOptions.of(funding, funding_timeout, account_kind, unsettled)
     plan = restore(approved)
     verify(plan)
-    if plan.empty:
-        raise InputError("orders", [Problem("empty_plan", "the plan has no orders: there is nothing to run")])
     check_account(plan, broker)
     run_id = run_id_of(plan)
     with _MUTEX:

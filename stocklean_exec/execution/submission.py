@@ -32,7 +32,9 @@ from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_setup import work_run
 from stocklean_exec.execution.runner import RunTerms
 from stocklean_exec.progress import progress_bar
+from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.rules import ONE_SIDED
+from stocklean_exec.schema.frame_validator import RUN_ID
 from stocklean_exec.schema.order_ids import payload_hashes
 from stocklean_exec.schema.tables import ORDERS
 
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.execution.funding import AccountKind, FundingMode, Unsettled
-    from stocklean_exec.risk.limits import Limits
 
     OnProgress = Callable[[int, str], None]
 
@@ -110,7 +111,8 @@ async def submit_orders_async(
     DataFrame, :data:`~stocklean_exec.schema.tables.ORDERS` and more, in the plan's sequence. Rows that the plan or
     a check rejected are ``REJECTED``, rows that were not approved ``CANCELLED``; neither was sent. Submitting the
     same run again sends nothing and returns the same rows. A run with nothing to send is ``blocked`` if plan and
-    checks rejected every row, and ``cancelled`` if a person approved none; a plan without rows is not recorded.
+    checks rejected every row, and ``cancelled`` if a person approved none; a plan without rows, because positions
+    match the targets, is ``done``.
     Orders that an earlier call for this run did not send are sent, or held back, by the rules of
     :func:`~stocklean_exec.resume`.
 
@@ -177,20 +179,25 @@ async def submit(
     timeout, max_approval_age, limits, funding = options
     approved = restore(approved)
     plan_hash = verify(approved)
-    if approved.empty:
-        return ORDERS.empty()
-    limits = limits_of(approved).tightened(limits)
-    max_approval_age = shorter(limits.max_approval_age, max_approval_age)
+    if approved.empty and RUN_ID not in approved.attrs:
+        return ORDERS.empty()  # residual orders of a run that has nothing left to send, or a frame made by hand
     run_id = run_id_of(approved)
+    limits = (Limits() if approved.empty else limits_of(approved)).tightened(limits)
+    max_approval_age = shorter(limits.max_approval_age, max_approval_age)
     check_account(approved, broker)
     await _check_currency(approved, broker)
     planned = blotter.planned(run_id)
-    is_batch = bool(planned) and is_residual(approved) and not set(approved["client_order_id"]) & set(planned)
+    is_batch = (
+        bool(planned)
+        and not approved.empty
+        and is_residual(approved)
+        and not set(approved["client_order_id"]) & set(planned)
+    )
     if is_batch:
         check_batch(approved, blotter.orders(run_id))
-    elif planned:
+    elif not approved.empty:
         _refuse_conflicts(run_id, approved, planned, blotter)
-    is_new = is_batch or not planned
+    is_new = is_batch or not blotter.last_batch(run_id)
     unsent = _approved_ids(approved) if is_new else _unsent(approved, blotter, run_id)
     if is_new or unsent:
         check_age(approved, clock.now(), max_approval_age)
@@ -216,6 +223,8 @@ async def submit(
 def run_id_of(approved: pd.DataFrame) -> str:
     """Return the run id of a plan; an error unless there is exactly one."""
     runs = approved["run_id"].unique().tolist()
+    if approved.empty and RUN_ID in approved.attrs:  # the plan had nothing to trade
+        runs = [approved.attrs[RUN_ID]]
     if len(runs) != 1:
         text = f"one run at a time; there are {', '.join(map(str, runs)) or 'no rows'}"
         raise InputError("orders", [Problem("run_id_invalid", text)])
@@ -275,6 +284,11 @@ async def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
 
 def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str], blotter: Blotter) -> None:
     """Compare a plan with the one that is on record under its run id."""
+    if not planned:
+        if blotter.last_batch(run_id):
+            text = f"run {run_id} is on record as done, with nothing to trade; use a new run_id"
+            raise IdempotencyConflictError("orders", [Problem("idempotency_conflict", text)])
+        return
     advice = "use a new run_id"
     if blotter.orders(run_id)["state"].isin(UNFINISHED_STATES).any():
         advice = (
@@ -367,11 +381,13 @@ def _refuse_used_ids(approved: pd.DataFrame, blotter: Blotter) -> None:
 def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) -> list[OrderEvent]:
     """Return the final events of a run that has nothing to send.
 
-    It is ``blocked`` if plan and checks have rejected every row, apart from sells that were to pay for rejected
-    buys, and ``cancelled`` if a person has approved none of the remaining rows.
+    It is ``done`` if the plan has no rows, ``blocked`` if plan and checks have rejected every row, apart from
+    sells that were to pay for rejected buys, and ``cancelled`` if a person has approved none of the other rows.
     """
     if approved["approved"].any():
         return []
+    if approved.empty:
+        return _at_once(run_id, stamp, "nothing to trade: positions match the targets")
     refused = (approved["verdict"] == "block") | (approved["status"] == "REJECTED")
     unpaired = _one_sided(approved) & ~refused
     if (refused | unpaired).all():
@@ -383,10 +399,14 @@ def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) ->
             )
         return [OrderEvent("run_blocked", run_id, occurred_at=stamp, message=text)]
     text = "no order was approved"
-    return [
-        OrderEvent(kind, run_id, occurred_at=stamp, attempt=attempt, message=text)
-        for kind, attempt in (("run_started", 1), ("run_ended", 1), ("run_cancelled", None))
-    ]
+    ended = _at_once(run_id, stamp, text)
+    return [*ended, OrderEvent("run_cancelled", run_id, occurred_at=stamp, message=text)]
+
+
+def _at_once(run_id: str, stamp: datetime, text: str) -> list[OrderEvent]:
+    """Return the events of a run that ends as it starts."""
+    kinds = ("run_started", "run_ended")
+    return [OrderEvent(kind, run_id, occurred_at=stamp, attempt=1, message=text) for kind in kinds]
 
 
 def _one_sided(approved: pd.DataFrame) -> pd.Series[bool]:

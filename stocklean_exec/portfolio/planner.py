@@ -49,6 +49,7 @@ from stocklean_exec.portfolio.working_orders import (
     refused_symbols,
 )
 from stocklean_exec.schema.frame_validator import (
+    RUN_ID,
     add_warnings,
     as_utc,
     merge_warnings,
@@ -239,6 +240,7 @@ def plan_orders(
     orders = _table(book, terms, trade, wanted, run_id, account, decided_at, gross)
     notes += _notes(book, terms, sizes, trade, working, rejected, value) + _tariff_notes(book, fees, trade)
     orders = note_held_back(orders, book, sizes, terms.lot, trade)
+    orders.attrs[RUN_ID] = run_id
     return add_warnings(merge_warnings(orders, wanted, held, market), [*notes, *inputs.warnings])
 
 

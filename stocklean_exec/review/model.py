@@ -28,6 +28,7 @@ from stocklean_exec.review.summary_card import outcome_text, review_card
 from stocklean_exec.risk.findings import VERDICTS
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.schema.account_ids import is_paper_account, mask_account
+from stocklean_exec.schema.frame_validator import RUN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -168,7 +169,7 @@ class OrderReview:
     @property
     def run_id(self) -> str:
         """The run of the plan."""
-        return str(self.plan.frame["run_id"].iloc[0]) if len(self) else "no run"
+        return str(self.plan.frame["run_id"].iloc[0] if len(self) else self.plan.frame.attrs.get(RUN_ID, "no run"))
 
     @property
     def row_revisions(self) -> list[int]:

@@ -22,7 +22,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.arrow_tables import ARROW, frame_of_arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,6 +32,7 @@ __all__ = [
     "HELD_BACK",
     "MAX_COLUMNS",
     "MAX_ROWS",
+    "RUN_ID",
     "UNSET",
     "FrameValidator",
     "add_warnings",
@@ -47,6 +48,11 @@ __all__ = [
 
 HELD_BACK = "held_back"
 """Key in a plan's ``attrs`` for what it left out, as JSON; kept wherever its warnings are."""
+
+RUN_ID = "run_id"
+"""Key in a plan's ``attrs`` for its run id, which a plan without rows has nowhere else; kept likewise."""
+
+_KEPT = (HELD_BACK, RUN_ID)
 
 MAX_ROWS = 20_000
 """Maximum rows of an input table; a stated choice: more is a mistake, such as a history instead of one day."""
@@ -94,9 +100,11 @@ def input_warnings(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def merge_warnings(frame: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:
-    """Add the warnings of ``others`` to those of ``frame``, and what they left out if it has no such list."""
-    for text in (source.attrs[HELD_BACK] for source in others if HELD_BACK in source.attrs):
-        frame.attrs.setdefault(HELD_BACK, text)
+    """Add the warnings of ``others`` to those of ``frame``; run id and what was left out, if it has none."""
+    for source in others:
+        for key in _KEPT:
+            if key in source.attrs:
+                frame.attrs.setdefault(key, source.attrs[key])
     return add_warnings(frame, [row for source in others for row in source.attrs.get(_WARNINGS, ())])
 
 
@@ -218,7 +226,8 @@ class FrameValidator:
         self.table = table
         self.problems: list[Problem] = []
         self.warnings = _remembered(data, table.name)
-        self._kept = data.attrs.get(HELD_BACK) if isinstance(data, pd.DataFrame) else None
+        attrs = data.attrs if isinstance(data, pd.DataFrame) else {}
+        self._kept: dict[Hashable, Any] = {key: attrs[key] for key in _KEPT if key in attrs}
         given = self._framed(data, value)
         if len(given) > MAX_ROWS:
             self.fail("too_many_rows", f"{len(given):,} rows; the maximum is {MAX_ROWS:,}")
@@ -561,5 +570,5 @@ class FrameValidator:
             frame.index = labels
         else:
             frame = frame.reset_index(drop=True)
-        frame.attrs = {} if self._kept is None else {HELD_BACK: self._kept}
+        frame.attrs = self._kept
         return add_warnings(frame, self.warnings)

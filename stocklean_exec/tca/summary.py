@@ -6,6 +6,7 @@ count as much as a good one of ten thousand. Pure.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -72,10 +73,16 @@ class CostSummary:
     ibkr: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __repr__(self) -> str:
+        return f"<CostSummary: {self.headline_text}>"
+
+    @property
+    def headline_text(self) -> str:
+        """Orders, fills, slippage and flags in one line."""
         row = self.headline.iloc[0]
+        slippage = "no slippage" if math.isnan(row["slippage_bps"]) else f"slippage {row['slippage_bps']:.2f} bp"
         return (
-            f"<CostSummary: {row['orders']:.0f} orders, {row['filled_orders']:.0f} with fills, "
-            f"slippage {row['slippage_bps']:.2f} bp, {row['flagged']:.0f} flagged>"
+            f"{row['orders']:.0f} orders, {row['filled_orders']:.0f} with fills, {slippage}, "
+            f"{row['flagged']:.0f} flagged"
         )
 
     def _repr_html_(self) -> str:

@@ -386,11 +386,32 @@ def test_a_run_without_approved_orders_is_cancelled(broker, blotter):
 
 
 @pytest.mark.slow
-def test_an_empty_plan_is_not_recorded_as_a_run(broker, blotter):
+def test_an_empty_frame_that_names_no_run_is_not_recorded(broker, blotter):
     states = sx.submit_orders(approved_of(TWO).iloc[:0], broker, blotter)
     assert len(states) == 0
     assert str(states["quantity"].dtype) == "float64"
     assert len(blotter.runs()) == 0
+
+
+@pytest.mark.slow
+def test_a_run_with_nothing_to_trade_is_done_once_and_for_all(broker, blotter):
+    held = pd.DataFrame({"symbol": ["SPY"], "quantity": [10.0]})
+    plan = sx.plan_orders({"SPY": 1.0}, held, {"SPY": 100.0}, nav=1_000.0, run_id="still", reserve=0)
+    review = sx.review_orders(sx.check_orders(plan, positions=held, quotes={"SPY": 100.0}, cash=0.0, nav=1_000.0))
+    assert repr(review) == "<OrderReview still: 0 orders, 0 approved, 0 rejected, 0 open, 0 blocked>"
+    for _ in range(2):
+        assert sx.submit_orders(review.result(), broker, blotter).empty
+    assert sx.start_run(review.result(), broker, blotter).wait().empty
+    assert sx.resume("still", broker, blotter).empty
+    assert sx.residual_orders("still", blotter).empty
+    runs = blotter.runs()
+    assert runs[["run_id", "status", "message"]].to_numpy().tolist() == [
+        ["still", "done", "nothing to trade: positions match the targets"]
+    ]
+    assert runs["ended_at"].notna().all()
+    with pytest.raises(IdempotencyConflictError, match="run still is on record as done, with nothing to trade"):
+        sx.submit_orders(approved_of(TWO.assign(run_id="still")), broker, blotter)
+    assert broker.placed == []
 
 
 @pytest.mark.slow
