@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from stocklean_exec.review.model import OrderReview, review_orders
     from stocklean_exec.risk.limits_file import read_limits
     from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
-    from stocklean_exec.schema.broker_files import read_portfolio_export
+    from stocklean_exec.schema.broker_files import read_basket, read_portfolio_export
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets
     from stocklean_exec.schema.frame_validator import input_warnings
     from stocklean_exec.schema.order_ids import client_order_id
@@ -157,6 +157,7 @@ __all__ = [
     "plan_summary",
     "pretrade_cost",
     "quote_files",
+    "read_basket",
     "read_blotter",
     "read_limits",
     "read_portfolio_export",
@@ -247,7 +248,7 @@ _HOME = {
     "portfolio.planner": ("plan_orders",),
     "tca.pretrade": ("calibrate", "expect_costs", "pretrade_cost"),
     "risk.limits_file": ("read_limits",),
-    "schema.broker_files": ("read_portfolio_export",),
+    "schema.broker_files": ("read_basket", "read_portfolio_export"),
     "schema.files": ("read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
     "tca.sources": ("TradeRecord", "trade_record"),

@@ -1,4 +1,4 @@
-"""Files that Trader Workstation writes: the portfolio export, as positions.
+"""Files that Trader Workstation writes: the portfolio export, as positions, and baskets, as orders.
 
 These readers are for one named format each. They read its names of columns and its numbers with commas; a file of
 another format is refused, and :func:`~stocklean_exec.read_positions` reads tables with our own names.
@@ -7,24 +7,45 @@ another format is refused, and :func:`~stocklean_exec.read_positions` reads tabl
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.schema.files import read_cells
+from stocklean_exec.schema.files import read_cells, read_rows
 from stocklean_exec.schema.inputs import parse_positions
+from stocklean_exec.schema.order_input import parse_orders
 from stocklean_exec.schema.paths import existing_file
-from stocklean_exec.schema.tables import POSITIONS
+from stocklean_exec.schema.tables import ORDERS, POSITIONS
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
-__all__ = ["read_portfolio_export"]
+__all__ = ["read_basket", "read_portfolio_export"]
 
 _INSTRUMENT = "Financial Instrument"
 _COLUMNS = {"Position": "quantity", "Avg Price": "avg_cost", "Currency": "currency", "Account": "account"}
 """Columns of the export and ours; others are left out."""
+
+_BASKET_COLUMNS = {
+    "Action": "side",
+    "Quantity": "quantity",
+    "Symbol": "symbol",
+    "SecType": "sec_type",
+    "Exchange": "exchange",
+    "Currency": "currency",
+    "TimeInForce": "tif",
+    "OrderType": "order_type",
+    "LmtPrice": "limit_price",
+    "Account": "account",
+}
+"""Columns of a basket and ours: ibkrguides.com/traderworkstation/basket-fields.htm (2026-11)."""
+
+_BASKET_NEEDED = ("Action", "Quantity", "Symbol", "OrderType")
+_BASKET_NUMBERS = ("Quantity", "LmtPrice")
+_BASKET_TAG = "BasketTag"  # a name for the reports of TWS: ours carry the client order id there
 
 _DERIVATIVE = re.compile(r"\S+ (.* .*|.*\d.*)")
 """ACME 15AUG25 230 C, ES Dec'26: more than a symbol and a share class, or with a number."""
@@ -94,3 +115,88 @@ def _number(text: str, name: str, row: int, problems: list[Problem]) -> float | 
         return float(text.replace(",", ""))
     problems.append(Problem("csv_format", f"{name} {text!r} is not a number such as 1,200 or 410.25", row))
     return None
+
+
+def read_basket(path: str | os.PathLike[str], run_id: str) -> pd.DataFrame:
+    r"""Orders from a basket file of TWS's BasketTrader, ready for :func:`~stocklean_exec.check_orders`.
+
+    Parameters
+    ----------
+    path : CSV file with a header row of ``Action``, ``Quantity``, ``Symbol``, ``OrderType`` and, if needed,
+        ``SecType``, ``Exchange``, ``Currency``, ``TimeInForce``, ``LmtPrice`` and ``Account``. More header rows
+        may follow, each for the rows below it. ``SMART/NYSE`` is the exchange ``SMART`` with the primary exchange
+        ``NYSE``; ``BasketTag`` is not used
+    run_id : of the run that the orders are for
+
+    Returns
+    -------
+    DataFrame, :data:`~stocklean_exec.schema.tables.ORDERS`: one row per order, in the sequence of the file. An
+    order of a type or time in force that is not sent here is ``REJECTED``, with its reason
+
+    Raises
+    ------
+    InputError
+        It is not such a file, a number cannot be read, or a row has a term that would not be sent, such as
+        ``AuxPrice`` or ``GoodTilDate``. Every such cell is listed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "basket.csv"
+    >>> _ = file.write_text("Action,Quantity,Symbol,SecType,Exchange,Currency,TimeInForce,OrderType\n"
+    ...     "BUY,100,IBM,STK,SMART/NYSE,USD,DAY,MKT\n")
+    >>> read_basket(file, "run-1")[["client_order_id", "quantity", "primary_exchange"]]
+      client_order_id  quantity primary_exchange
+    0   run-1-IBM-BUY     100.0             NYSE
+    """
+    file = existing_file(path, ORDERS.name)
+    rows, problems = _basket_rows(file)
+    for number, row in enumerate(rows):
+        for name in _BASKET_NUMBERS:
+            if name in row:
+                row[name] = _number(str(row[name]), name, number, problems)
+        problems += [
+            Problem(
+                "order_term_unread",
+                f"{name} {text!r} would not be sent; remove the column or the row",
+                number,
+                column=name,
+            )
+            for name, text in row.items()
+            if name not in _BASKET_COLUMNS and name != _BASKET_TAG
+        ]
+    if problems:
+        raise InputError(ORDERS.name, problems)
+    frame = pd.DataFrame([{ours: row.get(theirs) for theirs, ours in _BASKET_COLUMNS.items()} for row in rows])
+    frame["side"] = frame["side"].replace("SSHORT", "SELL")
+    route = frame["exchange"].fillna("SMART").str.partition("/")
+    frame = frame.assign(exchange=route[0], primary_exchange=route[2].where(route[2] != "", None), run_id=run_id)
+    return parse_orders(frame)
+
+
+def _basket_rows(file: Path) -> tuple[list[dict[str, object]], list[Problem]]:
+    """Cells that are filled in, by the header above each row, and what is wrong with headers and rows."""
+    lines = read_rows(file, ORDERS)
+    heads = [number for number, cells in enumerate(lines) if "Symbol" in cells and "Action" in cells]
+    if not lines or not heads or heads[0] != 0:
+        first = ", ".join(lines[0][:10]) if lines else "nothing"
+        text = (
+            f"{file.name} is no basket file of TWS: its first row is no header with Action and Symbol, but {first}"
+        )
+        raise InputError(ORDERS.name, [Problem("missing_column", text)])
+    rows: list[dict[str, object]] = []
+    problems: list[Problem] = []
+    for begin, end in pairwise([*heads, len(lines)]):
+        header = lines[begin]
+        problems += [
+            Problem("missing_column", f"column {name!r} is missing in header {', '.join(header)}", column=name)
+            for name in _BASKET_NEEDED
+            if name not in header
+        ]
+        for cells in lines[begin + 1 : end]:
+            if len(cells) > len(header):
+                problems.append(
+                    Problem("csv_format", f"the row has {len(cells)} cells, its header {len(header)}", len(rows))
+                )
+            rows.append({name: text for name, text in zip(header, cells, strict=False) if name and text})
+    return rows, problems

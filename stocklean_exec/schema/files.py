@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["read_cells", "read_positions", "read_quotes", "read_targets"]
+__all__ = ["read_cells", "read_positions", "read_quotes", "read_rows", "read_targets"]
 
 _FEW_LINES = (
     5  # lines with other numbers of cells that are listed one by one, where the header has a symbol column
@@ -116,23 +116,7 @@ def _read_csv(file: Path, table: Table, skiprows: int) -> pd.DataFrame:
 
 def read_cells(file: Path, table: Table, skiprows: int) -> pd.DataFrame:
     """All cells as text; every row must have as many as the header, or they would be in the wrong column."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            for _ in range(skiprows):
-                stream.readline()
-            reader = csv.reader(stream, skipinitialspace=True, strict=True)
-            numbered = []
-            for cells in islice(reader, MAX_ROWS + 2):
-                if len(cells) > MAX_COLUMNS:
-                    raise _too_many_columns(len(cells), table)
-                if cells:
-                    numbered.append((skiprows + reader.line_num, cells))
-    except InputError:
-        raise
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(table.name, [Problem("csv_format", f"{file.name}: {error}")]) from None
-    if not numbered:
-        raise InputError(table.name, [Problem("csv_format", f"{file.name} is empty")])
+    numbered = _numbered_rows(file, table, skiprows)
     header = [name.strip() for name in numbered[0][1]]
     separator = re.search(r"[;\t|]", header[0])
     if len(header) == 1 and separator is not None:
@@ -154,6 +138,33 @@ def read_cells(file: Path, table: Table, skiprows: int) -> pd.DataFrame:
     if problems:
         raise InputError(table.name, problems)
     return pd.DataFrame([cells for _, cells in numbered[1:]], columns=header, dtype="object")
+
+
+def read_rows(file: Path, table: Table) -> list[list[str]]:
+    """All rows of a CSV file that are not empty, without blanks around their cells."""
+    return [[cell.strip() for cell in cells] for _, cells in _numbered_rows(file, table, 0)]
+
+
+def _numbered_rows(file: Path, table: Table, skiprows: int) -> list[tuple[int, list[str]]]:
+    """Rows that are not empty, each with the number of its line."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            for _ in range(skiprows):
+                stream.readline()
+            reader = csv.reader(stream, skipinitialspace=True, strict=True)
+            numbered = []
+            for cells in islice(reader, MAX_ROWS + 2):
+                if len(cells) > MAX_COLUMNS:
+                    raise _too_many_columns(len(cells), table)
+                if cells:
+                    numbered.append((skiprows + reader.line_num, cells))
+    except InputError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(table.name, [Problem("csv_format", f"{file.name}: {error}")]) from None
+    if not numbered:
+        raise InputError(table.name, [Problem("csv_format", f"{file.name} is empty")])
+    return numbered
 
 
 _HEADINGS = frozenset({"symbol", "ticker"})

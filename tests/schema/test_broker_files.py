@@ -4,7 +4,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
-from stocklean_exec.schema.broker_files import read_portfolio_export
+from stocklean_exec.schema.broker_files import read_basket, read_portfolio_export
 
 
 def export(tmp_path, text):
@@ -66,3 +66,85 @@ def test_an_export_is_a_position_for_a_plan(tmp_path):
     held = sx.read_portfolio_export(export(tmp_path, "Financial Instrument,Position\nSPY,100\n"))
     plan = sx.plan_orders({"SPY": 0.5}, held, {"SPY": 100.0}, nav=10_000, run_id="r")
     assert plan[["side", "quantity"]].to_numpy().tolist() == [["SELL", 50.0]]
+
+
+# -- baskets ---------------------------------------------------------------------------------------------------
+
+HEADER = "Action,Quantity,Symbol,SecType,Exchange,Currency,TimeInForce,OrderType"
+
+
+def basket(tmp_path, text):
+    (tmp_path / "basket.csv").write_text(text, encoding="utf-8-sig")
+    return tmp_path / "basket.csv"
+
+
+def test_orders_of_a_basket_with_a_header_for_each_order_type(tmp_path):
+    # the layout of ibkrguides.com: market orders under a header of eight columns, limit orders under one of nine
+    text = (
+        f"{HEADER}\nBUY,100,IBM,STK,SMART/NYSE,USD,DAY,MKT\nSSHORT,5,GE,stk,SMART,USD,gtc,MKT\n\n"
+        f"{HEADER},LmtPrice,BasketTag\nSELL,1250,BRK B,STK,SMART/NYSE,USD,DAY,LMT,480.50,tag-1\n"
+    )
+    frame = read_basket(basket(tmp_path, text), "run-1")
+    assert frame["client_order_id"].tolist() == ["run-1-IBM-BUY", "run-1-GE-SELL", "run-1-BRK_B-SELL"]
+    columns = ["side", "quantity", "order_type", "tif", "exchange", "primary_exchange", "currency", "status"]
+    assert frame[columns].fillna("").to_numpy().tolist() == [
+        ["BUY", 100.0, "MKT", "DAY", "SMART", "NYSE", "USD", "NEW"],
+        ["SELL", 5.0, "MKT", "GTC", "SMART", "", "USD", "NEW"],
+        ["SELL", 1250.0, "LMT", "DAY", "SMART", "NYSE", "USD", "NEW"],
+    ]
+    assert frame["limit_price"].tolist()[2] == 480.5
+
+
+def test_terms_that_would_not_be_sent_are_listed(tmp_path):
+    text = (
+        f"{HEADER},AuxPrice,GoodTilDate\nBUY,100,IBM,STK,SMART,USD,DAY,MKT,,\n"
+        "BUY,1,GE,STK,SMART,USD,GTD,STP,14.5,20261231\n"
+    )
+    with pytest.raises(InputError) as caught:
+        read_basket(basket(tmp_path, text), "run-1")
+    assert [(problem.code, problem.row, problem.column) for problem in caught.value.problems] == [
+        ("order_term_unread", 1, "AuxPrice"),
+        ("order_term_unread", 1, "GoodTilDate"),
+    ]
+
+
+def test_types_that_are_not_sent_here_are_rejected_rows(tmp_path):
+    text = (
+        f"{HEADER}\nBUY,100,IBM,STK,SMART,USD,DAY,REL\nBUY,1,GE,STK,SMART,USD,AUC,MKT\n"
+        "BUY,1,KO,STK,SMART,USD,DAY,MKT\n"
+    )
+    frame = read_basket(basket(tmp_path, text), "run-1")
+    assert frame["status"].tolist() == ["REJECTED", "REJECTED", "NEW"]
+    assert frame["reason"].tolist()[:2] == ["order_type_unsupported", "tif_invalid"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("symbol,weight\nSPY,1\n", "missing_column"),
+        ("Action,Symbol,Quantity\nBUY,SPY,1\n", "missing_column"),  # no OrderType
+        (f"{HEADER}\nBUY,100,IBM,STK,SMART,USD,DAY,MKT,7\n", "csv_format"),
+        (f"{HEADER}\nBUY,ten,IBM,STK,SMART,USD,DAY,MKT\n", "csv_format"),
+        (f"{HEADER}\nHOLD,1,IBM,STK,SMART,USD,DAY,MKT\n", "side_invalid"),
+        ("", "csv_format"),
+    ],
+)
+def test_a_file_that_is_no_basket_is_refused(tmp_path, text, code):
+    with pytest.raises(InputError) as caught:
+        read_basket(basket(tmp_path, text), "run-1")
+    assert caught.value.codes == (code,)
+
+
+@pytest.mark.slow
+def test_a_basket_is_checked_reviewed_and_sent(tmp_path):
+    market = {"IBM": 130.0, "GE": 80.0}
+    text = f"{HEADER}\nBUY,10,IBM,STK,SMART,USD,DAY,MKT\nBUY,5,GE,STK,SMART,USD,DAY,MKT\n"
+    with sx.connect("mock://", quotes=market, cash=10_000) as broker, sx.open_blotter() as blotter:
+        orders = sx.read_basket(basket(tmp_path, text), "run-1")
+        review = sx.review_orders(sx.check_orders(orders, None, broker.account_state(orders)))
+        assert review.approve_all(by="ann") == 2
+        states = sx.submit_orders(review.result(), broker, blotter)
+        assert states[["symbol", "status", "filled_quantity"]].to_numpy().tolist() == [
+            ["IBM", "FILLED", 10.0],
+            ["GE", "FILLED", 5.0],
+        ]

@@ -152,6 +152,7 @@ def samples_and_settings() -> None:
     sx.use_tariffs(sx.tariffs())
     sx.use_tariffs("tariffs.csv")
     assert_type(sx.read_portfolio_export("portfolio.csv", skiprows=2), pd.DataFrame)
+    assert_type(sx.read_basket("basket.csv", "run-1"), pd.DataFrame)
     assert_type(sx.held_back(sx.read_targets("plan.csv")), pd.DataFrame)
     assert_type(sx.tariffs(), pd.DataFrame)
     assert_type(sx.__version__, str)
