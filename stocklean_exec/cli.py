@@ -10,7 +10,6 @@ import argparse
 import shlex
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ from stocklean_exec.errors import (
     ApprovalError,
     BlotterError,
     BrokerError,
-    ConnectionLostError,
     HaltedError,
     InputError,
     Problem,
@@ -34,13 +32,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from stocklean_exec.brokers.base import Broker
-
 __all__ = ["main"]
 
-_ID_IN_USE = "(326)"  # code of TWS, as the error of a connection names it
 _UNANSWERED = "sent; no answer of the broker is on record"
-_ID_PAUSE = 2.0  # seconds between tries: a choice; TWS frees the client id of a killed process within some seconds
 
 # 2 is what argparse ends with on a wrong command line; the others follow in the order of their urgency.
 DONE, BAD_INPUT, BLOCKED, NOT_COMPLETE, UNRESOLVED = 0, 2, 3, 4, 5
@@ -139,7 +133,7 @@ def _code_on_record(options: argparse.Namespace) -> int:
         return UNRESOLVED
     if states["state"].isin(UNFINISHED_STATES).any():
         print(f"{_how_to_resume(run_id, path, getattr(options, 'broker', None))} continues it", file=sys.stderr)
-    return _code_of(states)
+    return _code_of(states) if len(states) else BLOCKED
 
 
 def _code_of(states: pd.DataFrame) -> int:
@@ -489,6 +483,7 @@ def _print_outcome(run: pd.Series[Any], states: pd.DataFrame) -> int:
 def _resume(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.blotter.database_file import check_path  # noqa: PLC0415 - heavy
+    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - heavy
     from stocklean_exec.execution.resumption import resume  # noqa: PLC0415 - heavy
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415 - heavy
 
@@ -497,7 +492,10 @@ def _resume(options: argparse.Namespace) -> int:
         return BAD_INPUT
     limits = None if options.limits is None else read_limits(options.limits)
     # Open the blotter first: without it there is nothing to recover at the broker.
-    with open_blotter(options.blotter) as blotter, _connect_when_free(options.broker, options.timeout) as broker:
+    with (
+        open_blotter(options.blotter) as blotter,
+        connect(options.broker, wait=options.timeout, on_wait=_say) as broker,
+    ):
         states = resume(
             options.run_id,
             broker,
@@ -510,19 +508,8 @@ def _resume(options: argparse.Namespace) -> int:
     return _print_outcome(run, states)
 
 
-def _connect_when_free(address: str, seconds: float) -> Broker:
-    """Connect, and wait up to ``seconds`` for a client id that is in use: TWS holds that of a killed process."""
-    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - heavy
-
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return connect(address)
-        except ConnectionLostError as error:
-            if _ID_IN_USE not in str(error) or time.monotonic() + _ID_PAUSE > deadline:
-                raise
-            print(f"{error} Trying again for {deadline - time.monotonic():.0f} s.", file=sys.stderr)
-            time.sleep(_ID_PAUSE)
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _confirmed(count: int, word: str = "SUBMIT", what: str = "to send {} orders") -> bool:

@@ -9,6 +9,7 @@
     ├── HaltedError                  the kill switch: the blotter is halted
     ├── BrokerError                  the broker or the connection to it
     │   ├── ConnectionLostError      it cannot be reached now; retry later
+    │   │   └── ClientIdInUseError   another program has this client id, or a killed one's is not free yet
     │   ├── StaleOrderIdError        a later order id was already used; the order gets a new one
     │   ├── RunElsewhereError        another process or blotter is executing this run
     │   └── LiveAccountError         a live account that the caller did not name
@@ -36,6 +37,7 @@ __all__ = [
     "BlotterError",
     "BlotterLockedError",
     "BrokerError",
+    "ClientIdInUseError",
     "ConnectionLostError",
     "HaltedError",
     "IdempotencyConflictError",
@@ -136,6 +138,10 @@ class BrokerError(StockleanError):
 
 class ConnectionLostError(BrokerError):
     """The connection is lost, or does not reach the broker; sent orders may have arrived or not."""
+
+
+class ClientIdInUseError(ConnectionLostError):
+    """Another connection to TWS has this client id; that of a killed process is in use for some seconds."""
 
 
 class StaleOrderIdError(BrokerError):

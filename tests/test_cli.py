@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec import cli
 from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.brokers import factory
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.cli import main
 from stocklean_exec.simulator import Simulator
@@ -451,7 +451,7 @@ def test_a_resume_waits_for_a_client_id_that_is_still_in_use(folder, gateway, mo
     holder = sx.connect(gateway)
     with sx.open_blotter("b.duckdb") as blotter:
         sx.rebalance("targets.csv", holder, blotter, run_id="r1", approve="me", dry_run=False)
-    monkeypatch.setattr(cli.time, "sleep", lambda _: holder.close())
+    monkeypatch.setattr(factory.time, "sleep", lambda _: holder.close())
     assert main(["resume", "r1", "--broker", gateway, "--blotter", "b.duckdb"]) == 0
     assert "(326). Close it, or connect with another client_id. Trying again for" in capsys.readouterr().err
     with sx.connect(gateway):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,12 +17,12 @@ import pandas as pd
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE
 from stocklean_exec.brokers.sample_market import sample_quotes
-from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.errors import ClientIdInUseError, InputError, Problem
 from stocklean_exec.schema.inputs import opening_positions, parse_quotes
 from stocklean_exec.schema.paths import refuse_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from urllib.parse import SplitResult
 
     from stocklean_exec.brokers.base import Broker
@@ -44,6 +45,7 @@ _KEYWORDS = {
     "sim": {"quotes", "positions", "cash", "fx", "scenario", "allow_live"},
     "ib": {"allow_live"},
 }
+_ID_PAUSE = 2.0  # seconds between tries: a choice; TWS frees the client id of a killed process within some seconds
 _LARGEST_ID = 2**31 - 1  # a client id is a 32-bit integer in the TWS API
 
 
@@ -57,6 +59,8 @@ def connect(
     fill_plan: object = None,
     scenario: object = None,
     allow_live: str | None = None,
+    wait: float = 0.0,
+    on_wait: Callable[[str], None] | None = None,
 ) -> Broker:
     """Open a broker by its address.
 
@@ -85,6 +89,9 @@ def connect(
     fill_plan : see :class:`~stocklean_exec.MockBroker`
     scenario : what the simulator does with orders and messages: a name, a file, a mapping, rows, a DataFrame
     allow_live : the live account that may be traded; STOCKLEAN_ALLOW_LIVE must name it as well
+    wait : seconds to go on trying while another program has the client id. TWS holds the client id of a killed
+        process for some seconds
+    on_wait : called with a text before each further try
 
     Raises
     ------
@@ -117,10 +124,19 @@ def connect(
     if unused:
         raise _refusal(f"{parts.scheme}:// takes no {name}=" for name in unused)
     options = _options(parts)
-    try:
-        return _OPENERS[parts.scheme](address, parts, options, given)
-    except _BadOptionError as error:
-        raise _refusal([str(error)]) from None
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return _OPENERS[parts.scheme](address, parts, options, given)
+        except _BadOptionError as error:
+            raise _refusal([str(error)]) from None
+        except ClientIdInUseError as error:
+            left = deadline - time.monotonic()
+            if left < _ID_PAUSE:
+                raise
+            if on_wait is not None:
+                on_wait(f"{error} Trying again for {left:.0f} s.")
+            time.sleep(_ID_PAUSE)
 
 
 class _BadOptionError(Exception):

@@ -8,7 +8,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.brokers import factory
-from stocklean_exec.errors import BrokerError, InputError, LiveAccountError
+from stocklean_exec.errors import BrokerError, ClientIdInUseError, InputError, LiveAccountError
 from stocklean_exec.simulator import Simulator
 
 
@@ -243,3 +243,19 @@ def test_the_simulator_has_a_base_currency_rates_and_cash_by_currency():
 def test_money_that_cannot_be_read_is_refused(address, keywords):
     with pytest.raises(InputError):
         sx.connect(address, **keywords)
+
+
+@pytest.mark.slow
+def test_connect_waits_for_a_client_id_that_another_program_has(monkeypatch):
+    with Simulator(quotes={"SPY": 100.0}) as simulator:
+        address = f"ib://127.0.0.1:{simulator.port}?client_id=7"
+        holder = sx.connect(address)
+        with pytest.raises(ClientIdInUseError, match="client id 7 is in use by another program"):
+            sx.connect(address)
+        said = []
+        monkeypatch.setattr(factory.time, "sleep", lambda _: holder.close())
+        with sx.connect(address, wait=60.0, on_wait=said.append) as broker:
+            assert broker.cash() == 1_000_000.0
+        assert len(said) == 1
+        assert "(326)" in said[0]
+        assert "Trying again for" in said[0]

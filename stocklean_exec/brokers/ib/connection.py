@@ -31,7 +31,7 @@ from stocklean_exec.brokers.ib.translate import (
     known,
     number_problem,
 )
-from stocklean_exec.errors import BrokerError, ConnectionLostError
+from stocklean_exec.errors import BrokerError, ClientIdInUseError, ConnectionLostError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -157,7 +157,9 @@ class Connection:
             text = explain_failure(
                 where, place.client_id, place.seconds, causes=self.causes, error=error, version=self.version
             )
-            raise ConnectionLostError(text) from error
+            # Without a message TWS has, as far as is known, no other reason to close after its version.
+            in_use = str(_CLIENT_ID_IN_USE) in self.causes or ("closed" in self.causes and self.version)
+            raise (ClientIdInUseError if in_use else ConnectionLostError)(text) from error
         self.is_ready = True
 
     async def close(self) -> None:
