@@ -115,6 +115,12 @@ def test_blotter_that_others_could_read_is_closed(tmp_path):
 
 
 @pytest.mark.slow
+def test_simulator_files_are_private(tmp_path, open_umask):
+    with Simulator(quotes={"AAA": 100.0}, journal=tmp_path / "j.jsonl", state=tmp_path / "s.json"):
+        assert modes(tmp_path) == {"j.jsonl": 0o600, "s.json": 0o600}
+
+
+@pytest.mark.slow
 def test_export_and_report_are_private(blotter, tmp_path, open_umask):
     blotter.export(tmp_path / "out")
     sx.report("r", blotter, tmp_path / "r.html")
@@ -123,16 +129,6 @@ def test_export_and_report_are_private(blotter, tmp_path, open_umask):
     found = modes(tmp_path / "out")
     assert len(found) == 10  # five tables, each in a folder of its own
     assert all(found[name] == (0o600 if name.endswith(".parquet") else 0o700) for name in found)
-
-
-def test_simulator_files_follow_the_umask(tmp_path):
-    before = os.umask(0o022)
-    try:
-        with Simulator(state=tmp_path / "s", journal=tmp_path / "j") as simulator:
-            assert simulator.accounts == ("DU0000001",)
-            assert modes(tmp_path) == {"s": 0o644, "j": 0o644}
-    finally:
-        os.umask(before)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["AddressError", "local_file"]
+__all__ = ["AddressError", "local_file", "private"]
 
 # A pathlib.Path collapses two slashes into one.
 _ADDRESS = re.compile(r"(?:data|file|ftps?|gs|hf|https?|s3):|[a-z][a-z0-9+.\-]+:/", re.IGNORECASE)
@@ -35,3 +35,8 @@ def local_file(path: str | os.PathLike[str]) -> Path:
     if "://" in text or _ADDRESS.match(text):
         raise AddressError(f"{text!r} is an address, not a file's path")
     return Path(text)
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that, if it is created, only its owner may read; the ``opener`` of :func:`open`."""
+    return os.open(path, flags, 0o600)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -68,14 +68,21 @@ _LISTED = 50  # ids that one error names, to keep it readable: there may be mill
 
 Sign = Literal["cost", "performance"]
 
+
+class ArrowTable(Protocol):
+    """A table of polars, Arrow or DuckDB: it has the Arrow C data interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
 # What the functions of stocklean_exec.tca.api accept. The measures behind them take frames only.
-OrderInput: TypeAlias = "pd.DataFrame | TradeRecord | BlotterReader | str | PathLike[str]"
+OrderInput: TypeAlias = "pd.DataFrame | ArrowTable | TradeRecord | BlotterReader | str | PathLike[str]"
 """Orders as a frame, a trade record, a blotter, its file or its export, or Parquet files."""
 
-FillInput: TypeAlias = "pd.DataFrame | str | PathLike[str] | None"
+FillInput: TypeAlias = "pd.DataFrame | ArrowTable | str | PathLike[str] | None"
 """Fills as a frame or Parquet files; None if the source of the orders has the fills too."""
 
-MarketInput: TypeAlias = "pd.DataFrame | Market | str | PathLike[str]"
+MarketInput: TypeAlias = "pd.DataFrame | ArrowTable | Market | str | PathLike[str]"
 """Quotes or trades as a frame, ``quote_files(...)`` or ``trade_files(...)``, or Parquet files."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
@@ -19,6 +20,7 @@ import pandas as pd
 from stocklean_exec.blotter.reader import BlotterReader, read_blotter
 from stocklean_exec.database import escaped, literal, parquet_source, quoted, readable
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.schema.arrow_tables import ARROW, frame_of_arrow
 from stocklean_exec.schema.frame_validator import as_utc, shown
 from stocklean_exec.schema.paths import local_path, refuse_addresses
 from stocklean_exec.schema.prices import HIGHEST, LOWEST
@@ -411,6 +413,13 @@ def _all_columns(_: Mapping[str, Any]) -> None:
     return None
 
 
+def _framed(value: object) -> object:
+    """Return a table of polars, Arrow or DuckDB as a DataFrame, and anything else as it is."""
+    if isinstance(value, (pd.DataFrame, pd.Series)) or not hasattr(value, ARROW):
+        return value
+    return frame_of_arrow(value, sys.maxsize - 1).infer_objects()
+
+
 def accept_sources(
     measure: Callable[P, R],
     *,
@@ -421,7 +430,8 @@ def accept_sources(
     """Wrap a measure of frames so that it accepts a blotter, a :class:`TradeRecord` or Parquet files too.
 
     ``orders`` may be a blotter, its file, its export, or a record, and then ``fills`` need not be given; orders,
-    fills, quotes and trades may be Parquet files, folders or patterns.
+    fills, quotes and trades may be Parquet files, folders or patterns. Any table may be one of polars, Arrow or
+    DuckDB.
 
     Parameters
     ----------
@@ -436,7 +446,8 @@ def accept_sources(
 
     @functools.wraps(measure)
     def measured(*args: P.args, **kwargs: P.kwargs) -> R:
-        given: dict[str, Any] = dict(signature.bind_partial(*args, **kwargs).arguments)
+        bound = signature.bind_partial(*args, **kwargs).arguments
+        given: dict[str, Any] = {name: _framed(value) for name, value in bound.items()}
         refuse_addresses({name: given.get(name) for name in ("orders", "fills", "quotes", "trades")})
         record = _record_of(given.get("orders", given.get("fills")))
         if record is not None:
@@ -473,7 +484,7 @@ _SOURCES_NOTE = """
     In place of ``orders`` (or of ``fills``, where there are no orders) it takes a blotter, a blotter's file, the
     folder of an export, or what :func:`~stocklean_exec.trade_record` gave, and then needs no ``fills``. Orders,
     fills, quotes and trades may also be Parquet files, folders or patterns; quotes and trades may be larger than
-    memory.
+    memory. Tables of polars, Arrow and DuckDB are taken as DataFrames are.
     """
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -248,3 +250,47 @@ def test_files_of_too_many_rows_are_refused_by_their_metadata(tmp_path, monkeypa
     assert caught.value.codes == ("too_many_rows",)
     assert read_executed(file).table["fills"].sum() == 3  # which reads totals only
     assert len(read_frame(parquet(FILLS.iloc[:2], tmp_path / "g.parquet"), "fills")) == 2
+
+
+# -- tables of other libraries ----------------------------------------------------------------------------------
+
+
+def test_tables_of_polars_and_arrow_give_what_frames_give():
+    polars = pytest.importorskip("polars")
+    arrow = pytest.importorskip("arro3.core")
+    at = AT.to_pydatetime()
+    orders = {
+        "client_order_id": ["a", "b"],
+        "symbol": ["X", "Y"],
+        "side": ["BUY", "SELL"],
+        "quantity": [100.0, 50.0],
+        "decision_price": [10.0, 20.0],
+        "arrival_price": [10.1, 19.9],
+        "arrived_at": [at, at],
+    }
+    fills = {
+        "exec_id": ["1", "2"],
+        "client_order_id": ["a", "b"],
+        "symbol": ["X", "Y"],
+        "side": ["BUY", "SELL"],
+        "quantity": [100, 20],
+        "price": [10.2, 19.8],
+        "commission": [1.0, None],
+        "filled_at": [at + timedelta(seconds=1), at + timedelta(seconds=2)],
+    }
+    for table in (polars.DataFrame, lambda data: arrow.Table(polars.DataFrame(data))):
+        costs = sx.slippage(table(orders), table(fills))
+        # (10.2 - 10.1) / 10.1 and (19.9 - 19.8) / 19.9, in basis points
+        assert costs["slippage_bps"].round(4).tolist() == [99.0099, 50.2513]
+        assert costs["commission"].fillna(-1).tolist() == [1.0, -1.0]
+        done = sx.completion(table(orders), table(fills))
+        assert done["last_fill_seconds"].tolist() == [1.0, 2.0]
+        quotes = {
+            "symbol": ["X", "X", "Y", "X", "Y"],
+            "bid": [10.0, 10.3, 19.7, 10.3, 19.7],
+            "ask": [10.2, 10.5, 19.9, 10.5, 19.9],
+            "quoted_at": [at + timedelta(seconds=second) for second in (0, 8, 8, 30, 30)],
+        }
+        curve = sx.markouts(table(fills), table(quotes), horizons=[10.0], by=["symbol"]).reset_index()
+        # X: the mid moves from the 10.2 paid to 10.4; Y: it stays at 19.8, the price of the sale
+        assert curve["markout_bps"].round(4).tolist() == [196.0784, 0.0]

@@ -16,7 +16,7 @@ import math
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
-from stocklean_exec.simulator.files import local_file
+from stocklean_exec.simulator.files import local_file, private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,8 @@ class Journal:
         self._stream: IO[str] | None = None
         self.counts: dict[str, int] = {}
         if path is not None:
-            self._stream = local_file(path).open("a", encoding="utf-8")  # open as long as the venue
+            # open as long as the venue
+            self._stream = open(local_file(path), "a", encoding="utf-8", opener=private)  # noqa: SIM115 - Path.open takes no opener
 
     def order(self, event: str, order: Order, at: float, **more: object) -> None:
         """Write an ``order``, ``modify`` or ``cancel`` event with the current terms of the order."""

@@ -13,7 +13,7 @@ import json
 import os
 from typing import IO, TYPE_CHECKING, Any
 
-from stocklean_exec.simulator.files import local_file
+from stocklean_exec.simulator.files import local_file, private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,11 +84,10 @@ class StateFile:
 
     def _rewrite(self) -> IO[str]:
         short = self._path.with_name(self._path.name + ".new")
-        stream = short.open("w", encoding="utf-8")
+        stream = open(short, "w", encoding="utf-8", opener=private)  # noqa: SIM115 - Path.open takes no opener
         stream.write(json.dumps([_FORMAT]) + "\n")
         for table, records in self._records.items():
-            for key, record in records.items():
-                stream.write(json.dumps([table, key, record]) + "\n")
+            stream.writelines(json.dumps([table, key, record]) + "\n" for key, record in records.items())
         stream.flush()
         os.fsync(stream.fileno())
         short.replace(self._path)
