@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.execution.arrival_quotes import ArrivalQuote, quotes_by_symbol
 from stocklean_exec.execution.funding import (
     Funding,
@@ -44,6 +45,7 @@ __all__ = ["BuyFunding", "FundingTerms"]
 _REREAD_SECONDS = 1.0  # a stated choice: how often account figures are read while buys wait for them
 # How old account values can be: TWS API documentation, "Account updates".
 _ACCOUNT_VALUES_AGE = timedelta(minutes=3)
+_OUTCOME = ("status", "filled_quantity", "avg_fill_price", "commission")
 _NOISE = 1e-8  # of a share: the blotter's exact quantities have eight decimals
 _CASH_NOISE = 1e-6  # of a currency unit: above the rounding error of sums of doubles, far below a cent
 
@@ -107,7 +109,8 @@ class BuyFunding:
         for name, ticket in self._tickets.items():  # sent earlier, and may still be working
             is_working = self._was_sent(ticket) and name in self._record.open
             if ticket.side == "BUY" and is_working and name not in self._ledger.reserved:
-                self._ledger.reserve(name, self._cost_of(ticket))
+                self._ledger.reserve(ticket, self._cost_of(ticket))
+        await self._count_other_runs()
         before = self._ledger.flows
         figures, ceiling = await self._read_figures()
         # A fill in the meantime may or may not be in this cash: it may lower spendable cash, never raise it.
@@ -119,6 +122,27 @@ class BuyFunding:
         )
         self._funding.set_ceiling(*ceiling)
         return self._smallest_last(queue, self._funding)
+
+    async def _count_other_runs(self) -> None:
+        """Count what became of other runs' buys: those that were left working are counted by no run any more."""
+        others = self._ledger.reserved_elsewhere(self._tickets)
+        if not others:
+            return
+        working = set((await asyncio.to_thread(self._broker.open_orders))["client_order_id"])
+        for run_id in {ticket.run_id for ticket in others}:
+            orders = await asyncio.to_thread(self._blotter.orders, run_id)
+            rows = orders.set_index("client_order_id")[
+                ["status", "filled_quantity", "avg_fill_price", "commission"]
+            ]
+            for ticket in others:
+                name = ticket.client_order_id
+                if ticket.run_id == run_id and name in rows.index:
+                    status, filled, price, commission = rows.loc[name]
+                    if not filled or not math.isnan(price):
+                        effect = cash_effect(ticket, filled, filled * price, commission) if filled else 0.0
+                        self._ledger.note(name, effect, has_ended=status in ENDED)
+                elif ticket.run_id == run_id and name not in working:  # a run that another blotter records
+                    self._ledger.release([name])
 
     def _smallest_last(self, queue: list[Ticket], funding: Funding) -> list[Ticket]:
         """Move the smallest market buys to the end, where the margins of all buys take more than there is.
@@ -280,7 +304,7 @@ class BuyFunding:
         """Reserve the cash of the group's buys, before another run can spend it."""
         for ticket in group:
             if ticket.side == "BUY" and self._funding is not None:
-                self._ledger.reserve(ticket.client_order_id, self._reserved_for(ticket))
+                self._ledger.reserve(ticket, self._reserved_for(ticket))
 
     def release(self, tickets: Iterable[Ticket]) -> None:
         """Release the cash reserved for orders that were not sent."""

@@ -30,7 +30,7 @@ from stocklean_exec.portfolio.order_costs import SLIPPAGE_MARGIN
 from stocklean_exec.schema.frame_validator import number_option, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from datetime import datetime
 
     from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket
@@ -291,9 +291,12 @@ class CashLedger:
     reserved: dict[str, float] = field(default_factory=dict)
     _effects: dict[str, float] = field(default_factory=dict)
     _costs: dict[str, float] = field(default_factory=dict)
+    _tickets: dict[str, Ticket] = field(default_factory=dict)
 
-    def reserve(self, name: str, cost: float) -> None:
+    def reserve(self, ticket: Ticket, cost: float) -> None:
         """Reserve what a buy that is about to be sent may cost."""
+        name = ticket.client_order_id
+        self._tickets[name] = ticket
         self._costs[name] = cost
         self.reserved[name] = max(cost + self._effects.get(name, 0.0), 0.0)
 
@@ -301,6 +304,10 @@ class CashLedger:
         """Release the cash reserved for orders that were not sent, or have ended."""
         for name in names:
             self.reserved.pop(name, None)
+
+    def reserved_elsewhere(self, names: Container[str]) -> list[Ticket]:
+        """Buys with reserved cash that are not among ``names``: of other runs."""
+        return [self._tickets[name] for name in self.reserved if name not in names]
 
     def note(self, name: str, effect: float, *, has_ended: bool) -> None:
         """Count the fills of an order so far; the latest figure replaces the previous one."""

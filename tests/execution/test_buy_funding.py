@@ -193,6 +193,20 @@ def test_two_runs_do_not_spend_the_same_cash(blotter):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["mock", "sim"])
+def test_the_cash_of_a_buy_that_was_cancelled_after_its_run_is_spent_by_the_next(blotter, scheme):
+    with sx.connect(f"{scheme}://?seed=7", quotes=QUOTES, cash=10_000.0) as broker:
+        resting = {"order_type": "LMT", "limit_price": 15.0}  # 600 x 15 = 9,000 below the market
+        targets = pd.DataFrame([{"symbol": "NEW", "weight": 0.9, **resting}])
+        states = rotate(broker, blotter, targets, run_id="one", timeout=0.5)
+        assert states["status"].tolist() == ["SUBMITTED"]
+        broker.cancel_all()
+        until(lambda: broker.open_orders().empty)
+        states = rotate(broker, blotter, {"TOO": 0.9}, run_id="two")
+        assert states[["quantity", "filled_quantity"]].to_numpy().tolist() == [[900.0, 900.0]]
+
+
+@pytest.mark.slow
 def test_cash_for_working_buys_of_other_clients_is_not_spent_again(blotter):
     with sx.connect("sim://?seed=7", quotes=QUOTES, cash=10_000.0) as broker:
         address = f"ib://127.0.0.1:{broker._endpoint.port}?client_id=5"

@@ -18,9 +18,9 @@ NAN = math.nan
 # -- the ledger ------------------------------------------------------------------------------------------------
 
 
-def ticket(quantity=100.0, limit=NAN, side="BUY"):
+def ticket(quantity=100.0, limit=NAN, side="BUY", name="r-A"):
     kind = "MKT" if math.isnan(limit) else "LMT"
-    return Ticket("r-A", "r", "A", side, quantity, kind, limit, "DAY", "USD", "STK", "SMART", "DU1")
+    return Ticket(name, "r", "A", side, quantity, kind, limit, "DAY", "USD", "STK", "SMART", "DU1")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_cash_is_reserved_for_a_buy_until_it_has_traded_or_ended():
     ledger = CashLedger()
     funding = Funding(ledger, cash=1_000.0, counted=0.0, min_cash=100.0, elsewhere=50.0)
     assert funding.available == 850.0
-    ledger.reserve("a", 300.0)
+    ledger.reserve(ticket(name="a"), 300.0)
     assert funding.available == 550.0
     ledger.note("a", -100.0, has_ended=False)  # a third has traded: 200 may still go
     assert funding.available == 550.0
@@ -84,7 +84,7 @@ def test_cash_is_not_reserved_for_the_part_of_a_buy_that_has_traded():
     ledger = CashLedger()
     for name, traded in (("a", -100.0), ("b", -310.0)):
         ledger.note(name, traded, has_ended=False)
-        ledger.reserve(name, 300.0)
+        ledger.reserve(ticket(name=name), 300.0)
     assert ledger.reserved == {"a": 200.0, "b": 0.0}
     ledger.note("a", -301.0, has_ended=False)  # more than it was to cost
     assert ledger.reserved == {"a": 0.0, "b": 0.0}
@@ -92,7 +92,7 @@ def test_cash_is_not_reserved_for_the_part_of_a_buy_that_has_traded():
 
 def test_no_cash_is_reserved_for_an_order_that_was_not_sent():
     ledger = CashLedger()
-    ledger.reserve("a", 300.0)
+    ledger.reserve(ticket(name="a"), 300.0)
     ledger.release(["a", "never"])
     assert ledger.reserved == {}
 
