@@ -77,11 +77,28 @@ def test_a_debit_balance_and_short_positions_are_valid():
     assert AccountState.of({"SPY": -4}, QUOTES, nav=1_000, cash=2_600).cash == 2_600.0
 
 
-@pytest.mark.parametrize("cash", [math.nan, math.inf, -math.inf, "5", True, 1e16])
+@pytest.mark.parametrize("cash", [math.nan, math.inf, -math.inf, "5", True, 1e15 + 1, -1e15 - 1])
 def test_cash_that_is_no_amount_is_an_error(cash):
     with pytest.raises(InputError, match="is not an amount of money") as caught:
         parse_cash(cash)
     assert caught.value.codes == ("cash_missing",)
+
+
+@pytest.mark.parametrize("cash", [1e15, -1e15])
+def test_the_largest_amount_of_cash_is_valid(cash):
+    assert parse_cash(cash) == cash
+
+
+def test_cash_is_kept_to_a_millionth():
+    # 1 share at 99.999 999 44 leaves 0.000 000 56 of 100.
+    assert AccountState.of({"SPY": 1}, {"SPY": 99.99999944}, nav=100).cash == 0.000001
+
+
+def test_nav_that_is_less_than_a_unit_off_is_named_in_its_direction():
+    with pytest.raises(InputError, match=r"is 0\.50 more than cash 100\.00"):
+        AccountState.of(nav=100.5, cash=100.0)
+    with pytest.raises(InputError, match=r"is 0\.50 less than cash 100\.50"):
+        AccountState.of(nav=100.0, cash=100.5)
 
 
 def test_a_state_cannot_be_changed():
@@ -137,6 +154,39 @@ def test_newer_quotes_and_rates_may_be_given_beside_a_state():
     assert inputs.quotes == {"SPY": 410.0}
     assert inputs.fx == {"EUR": 1.2, "CHF": 1.1}
     assert (inputs.nav, inputs.cash) == (10_000.0, 2_700.0)
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "hint"),
+    [
+        (0.5, 5.0, ""),  # exactly ten times
+        (0.5, 0.05, ""),
+        (0.5, 4.99, None),
+        (0.5, 0.0501, None),
+        (150.0, 1 / 150, "; it looks inverted: give 150, the USD that one EUR is worth"),
+        (0.3, 4.04, ""),  # 0.3 x 4.04 = 1.212: more than a fifth from the inverse rate
+        (0.28, 2.82, ""),
+        (0.3, 3.9, "; it looks inverted: give 0.25641, the USD that one EUR is worth"),
+        (0.3, 5.0, ""),
+    ],
+)
+def test_a_rate_that_is_ten_times_off_the_account_s_own_is_a_warning(own, given, hint):
+    warnings = read_inputs(AccountState.of(nav=100, fx={"EUR": own}), None, fx={"EUR": given}).warnings
+    if hint is None:
+        assert warnings == ()
+        return
+    (row,) = warnings
+    assert (row["code"], row["table"], row["column"]) == ("fx_suspicious", "fx", "EUR")
+    assert row["detail"] == f"the rate of {given:g} USD per EUR is far from the account's {own:g}{hint}"
+
+
+def test_open_orders_given_beside_a_state_are_used_instead_of_its_own():
+    mine = pd.DataFrame({"symbol": ["SPY"], "side": ["BUY"], "quantity": [5.0]})
+    state = state_of(open_orders=mine)
+    pd.testing.assert_frame_equal(read_inputs(state, None).open_orders, mine)
+    assert read_inputs(state, None, open_orders=mine.assign(quantity=7.0)).open_orders["quantity"].tolist() == [
+        7.0
+    ]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,12 @@ def test_of_two_contracts_held_and_not_wanted_the_quoted_one_has_the_symbol():
     assert traded_contracts(wanted, HELD).by_symbol == {"VOD": 0, "SPY": 33}
 
 
+def test_the_only_holding_of_a_symbol_is_not_traded_where_another_listing_is_wanted():
+    held = HELD[HELD["con_id"] != 22]
+    wanted = pd.DataFrame({"symbol": ["VOD", "SPY"], "primary_exchange": ["NASDAQ", "ARCA"]})
+    assert traded_contracts(wanted, held).by_symbol == {"VOD": 0, "SPY": 33}
+
+
 def test_a_state_does_not_value_a_holding_at_the_quote_of_another_contract():
     at = pd.Timestamp("2026-11-27 15:00", tz="UTC")
     quotes = pd.DataFrame({"symbol": ["VOD", "SPY"], "last": [10.0, 100.0], "quoted_at": at, "con_id": [11, 33]})

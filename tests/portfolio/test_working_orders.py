@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.portfolio.working_orders import cash_effect, counted_orders, is_plain, refused_symbols
+from stocklean_exec.portfolio.working_orders import (
+    cash_effect,
+    counted_orders,
+    is_own,
+    is_plain,
+    refused_symbols,
+)
 from stocklean_exec.schema.inputs import parse_quotes
 
 QUOTES = pd.DataFrame(
@@ -41,6 +48,25 @@ def test_an_order_of_unknown_status_or_of_somebody_else_is_not_plain():
     assert is_plain(orders_of(("A", "BUY", 5.0, 0.0), status="UNKNOWN")).tolist() == [False]
     rows = [("A", "BUY", 5.0, 0.0)] * 4
     assert is_plain(orders_of(*rows, is_own=[True, False, None, math.nan])).tolist() == [True, False, False, False]
+
+
+def test_an_empty_table_has_no_plain_orders():
+    orders = orders_of(is_own=[], status=[], order_type=[])
+    assert (is_own(orders).tolist(), is_plain(orders).tolist()) == ([], [])
+
+
+def test_an_own_order_that_may_be_working_is_refused_where_it_was_to_be_cancelled():
+    unknown = orders_of(("A", "BUY", 5.0, 0.0), ("B", "BUY", 5.0, 0.0), is_own=[True, False], status="UNKNOWN")
+    for foreign in ("ignore", "net"):
+        assert list(refused_symbols(unknown, "cancel", foreign)) == ["A"]
+        assert list(refused_symbols(unknown, "net", foreign)) == []
+    assert list(refused_symbols(unknown, "cancel", "reject")) == ["A", "B"]
+
+
+def test_quantities_of_any_numeric_type_have_the_same_cash_effect():
+    orders = orders_of(("A", "BUY", Decimal(10), 0.0)).astype({"quantity": object})
+    found = cash_effect(orders, parse_quotes(QUOTES), "USD", {})
+    assert (found.tolist(), found.dtype) == ([-1_011.0], "float64")  # 10 at the ask, 101, and 1 of commission
 
 
 def test_the_policies_say_what_is_counted_and_what_is_refused():
