@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,14 +10,16 @@ import stat
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec import clock
 from stocklean_exec.blotter.blotter import Blotter, open_blotter, read_blotter
 from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.blotter.order_history import IdTrail
 from stocklean_exec.errors import (
     BlotterClosedError,
     BlotterError,
@@ -227,6 +230,163 @@ def test_the_quotes_of_a_run_are_recorded(blotter):
     blotter.record_quotes("run-1", quotes).result()
     row = blotter.quotes("run-1").iloc[0]
     assert (row["symbol"], row["bid"], row["quoted_at"]) == ("SPY", 1.0, NOON)
+
+
+# -- what a later run or a restart asks of the record ----------------------------------------------------------
+
+
+@pytest.fixture
+def memory():
+    with open_blotter() as opened:
+        yield opened
+
+
+def at(minutes):
+    return NOON + timedelta(minutes=minutes)
+
+
+def sendings(run_id, *rows):
+    """Events of orders that were sent: (name, order id, minute), and those that did not leave after all."""
+    made = []
+    for name, order_id, minute, is_sent in rows:
+        made.append(
+            OrderEvent("sending", run_id, name, at(minute), order_id=order_id, client_id=7, attempt=order_id)
+        )
+        if not is_sent:
+            made.append(OrderEvent("not_sent", run_id, name, at(minute), attempt=order_id))
+    return made
+
+
+def test_the_holdings_of_an_account_are_those_of_its_latest_run(memory):
+    held = pd.DataFrame({"symbol": ["TLT", "SPY", "TLT"], "quantity": [10.0, 5.0, -2.0]})
+    memory.record_book("run-1", "DU1", at(0), held, 100.0)
+    memory.record_book("run-2", "DU1", at(5), held.head(1), 50.0)
+    memory.record_book("run-1", "DU1", at(1), held, 70.0)  # resumed
+    memory.record_book("run-3", "DU2", at(9), held, 30.0).result()
+    assert memory.last_book("DU1").to_numpy().tolist() == [
+        ["cash", "", 50.0, at(5)],
+        ["position", "TLT", 10.0, at(5)],
+    ]
+    assert memory.last_book("DU2")[["symbol", "quantity"]].to_numpy().tolist() == [
+        ["", 30.0],
+        ["SPY", 5.0],
+        ["TLT", 8.0],
+    ]
+    assert memory.last_book("DU3").empty
+    assert [memory.cash_at_start(name) for name in ("run-1", "run-2", "run-9")] == [100.0, 50.0, None]
+
+
+def test_cash_that_is_unknown_at_the_start_is_not_zero(memory):
+    memory.record_book("run-1", "DU1", NOON, pd.DataFrame({"symbol": [], "quantity": []}), None).result()
+    assert memory.cash_at_start("run-1") is None
+
+
+def test_the_greatest_ids_of_a_client_are_those_that_the_broker_has_reported(memory):
+    memory.record(
+        [
+            OrderEvent("status", "run-1", "a", NOON, "SUBMITTED", 7, 1, 3),
+            OrderEvent("execution", "run-1", "a", NOON, order_id=9, client_id=3, exec_id="x", quantity=1.0),
+            OrderEvent("rejected", "run-1", "b", NOON, order_id=8, client_id=3, code="201"),
+            OrderEvent("sending", "run-1", "b", NOON, order_id=30, client_id=3, attempt=1),  # not a report
+            OrderEvent("session", "run-1", occurred_at=NOON, order_id=12, client_id=3),
+            OrderEvent("session", "run-1", occurred_at=at(1), order_id=11, client_id=3),
+            OrderEvent("status", "run-1", "c", NOON, "SUBMITTED", 50, 2, 4),
+        ]
+    ).result()
+    assert [memory.id_marks(client) for client in (3, 4, 5)] == [(9, 12), (50, 0), (0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("reported", "trail"),
+    [
+        (21, IdTrail(21, 21, 0, 0)),  # as expected: 20 was sent, and 21 did not leave
+        (25, IdTrail(25, 25, 25, 21)),  # somebody else has sent 21 to 24 as this client
+        (None, IdTrail(20, 21, 0, 0)),
+    ],
+)
+def test_an_id_beyond_the_expected_one_shows_another_process_of_this_client(memory, reported, trail):
+    rows = plan(account="DU1")
+    session = OrderEvent("session", "run-1", occurred_at=at(1), order_id=20, client_id=7)
+    # An earlier run of this client, at a TWS whose ids were higher, does not count.
+    memory.record_plan(
+        plan("run-0", "z", account="DU1"), header("run-0"), [session._replace(run_id="run-0", order_id=90)]
+    )
+    memory.record_plan(rows, header(), [OrderEvent("intent", "run-1", "a", at(0)), session])
+    memory.record(sendings("run-1", ("a", 20, 2, True), ("b", 21, 3, False)))
+    if reported is not None:
+        memory.record([session._replace(occurred_at=at(4), order_id=reported)])
+    memory.record([session._replace(occurred_at=at(5), order_id=70, client_id=8)]).result()
+    assert memory.id_trails("run-1", 7, "DU1") == {at(0): trail}
+    assert memory.id_trails("run-1", 7, "DU2") == {}
+    assert memory.id_trails("run-2", 7, "DU1") == {}
+
+
+@pytest.fixture
+def sent(memory, monkeypatch):
+    """Run-1 has sent a (1,000 USD) and b (500 EUR at 1.1), not c; run-2 has sent d of another account."""
+    monkeypatch.setattr(clock, "now", lambda: at(60))
+    money = {"notional": [1_000.0, 500.0, 70.0], "fx_rate": [None, 1.1, None], "account": "DU1"}
+    intents = [OrderEvent("intent", "run-1", name, at(0)) for name in "abc"]
+    memory.record_plan(plan(names="abc", **money), header(), intents + sendings("run-1", ("a", 1, 0, True)))
+    memory.record_plan(
+        plan("run-2", "d", notional=9.0, account="DU2"), header("run-2", account="DU2"), []
+    ).result()
+    monkeypatch.setattr(clock, "now", lambda: at(61))
+    memory.record(sendings("run-1", ("b", 2, 5, True), ("c", 3, 5, False)))
+    memory.record(sendings("run-2", ("d", 1, 5, True))).result()
+    return memory
+
+
+def test_the_value_sent_counts_each_order_once_in_base_currency(sent):
+    assert sent.notional_sent(at(0), "DU1") == {"run-1": 1_550.0}
+    assert sent.notional_sent(at(1), "DU1") == {"run-1": 550.0}
+    assert sent.notional_sent(at(6), "DU1") == {}
+    assert sent.notional_sent(at(0), "DU2") == {"run-2": 9.0}
+    sent.record(sendings("run-1", ("a", 4, 6, True))).result()  # again
+    assert sent.notional_sent(at(0), "DU1") == {"run-1": 1_550.0}
+    assert [sent.run_spent(name) for name in ("run-1", "run-2", "run-3")] == [1_550.0, 9.0, 0.0]
+
+
+def test_the_times_of_sent_orders_are_those_of_this_computer(sent):
+    assert sent.sent_times(at(60), "DU1") == [at(60), at(61)]
+    assert sent.sent_times(at(61), "DU1") == [at(61)]
+    assert sent.sent_times(at(62), "DU1") == []
+    assert sent.sent_times(at(0), "DU2") == [at(61)]
+
+
+def test_purchases_of_runs_that_may_use_unsettled_money_are_found(memory):
+    allowed = json.dumps({"funding": {"unsettled": "allow"}})
+    named = {"account": "DU1", "currency": ["EUR", None, None], "symbol": ["SAP", "SPY", "KO"]}
+    memory.record_plan(plan(names="abc", **named), header(parameters=allowed), [])
+    other = {"account": ["DU1"], "symbol": "XOM"}
+    memory.record_plan(plan("run-2", "d", **other), header("run-2"), [])
+    fills = [
+        ("run-1", "a", "SAP", "BUY", 1),
+        ("run-1", "b", "SPY", "BUY", 2),
+        ("run-1", "b", "SPY", "BUY", 9),
+        ("run-1", "c", "KO", "SELL", 3),
+        ("run-2", "d", "XOM", "BUY", 4),
+    ]
+    for run_id, name, symbol, side, minute in fills:
+        fill = OrderEvent(
+            "execution", run_id, name, at(minute), exec_id=f"{name}{minute}", symbol=symbol, side=side
+        )
+        memory.record([fill._replace(quantity=1.0, price=1.0)]).result()
+    assert sorted(memory.bought_unsettled("DU1", at(1))) == [("SAP", "EUR", at(1)), ("SPY", "USD", at(9))]
+    assert memory.bought_unsettled("DU1", at(2)) == [("SPY", "USD", at(9))]
+    assert memory.bought_unsettled("DU2", at(0)) == []
+
+
+def test_each_batch_of_a_run_has_its_parameters_and_limits(memory):
+    memory.record_plan(plan(), header(parameters=json.dumps({"limits": {"max_orders": 5}})), [])
+    memory.record_plan(plan(names="c"), header(leg=2, parameters='{"of": "residuals"}'), [])
+    memory.record_plan(plan("run-2", "d"), header("run-2", parameters=None), []).result()
+    assert memory.parameters("run-1") == [{"limits": {"max_orders": 5}}, {"of": "residuals"}]
+    assert memory.limits("run-1") == [{"max_orders": 5}]
+    assert (memory.parameters("run-2"), memory.limits("run-2"), memory.parameters("run-3")) == ([{}], [], [])
+    assert [memory.last_batch(name) for name in ("run-1", "run-2", "run-3")] == [2, 1, 0]
+    assert memory.own(["a", "d", "x"]) == {"a", "d"}
+    assert memory.own([]) == set()
 
 
 # -- resolutions ---------------------------------------------------------------------------------------------
