@@ -19,7 +19,8 @@ def test_the_previous_close_stands_for_a_missing_last_trade():
 
 
 @pytest.mark.parametrize(
-    ("ask", "last", "price"), [(400.1, 399.0, 400.1), (-1.0, 399.0, 399.0), (None, 0.0, None), (None, None, None)]
+    ("ask", "last", "price"),
+    [(400.1, 399.0, 400.1), (0.9, 1.0, 0.9), (-1.0, 399.0, 399.0), (None, 0.0, None), (None, None, None)],
 )
 def test_the_price_is_the_ask_or_else_the_last_trade(ask, last, price):
     assert ArrivalQuote(ask=ask, last=last).price == price

@@ -1,11 +1,17 @@
 """Own working orders cancelled before a new plan: each by its id, each confirmed, nobody else's."""
 
+import asyncio
+import threading
+import time
+
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.brokers.mock import MockBroker
-from stocklean_exec.errors import HaltedError
+from stocklean_exec.errors import BrokerError, HaltedError
+from stocklean_exec.execution.cancellation import cancel_orders, own_working_orders
+from tests.approved_buys import approved_buys
 
 QUOTES = {"ABC": 25.0, "XYZ": 50.0}
 RESTS = pd.DataFrame({"symbol": ["ABC", "XYZ"], "action": "rest"})
@@ -15,6 +21,18 @@ RESTS = pd.DataFrame({"symbol": ["ABC", "XYZ"], "action": "rest"})
 def blotter():
     with sx.open_blotter() as one:
         yield one
+
+
+class Slow(MockBroker):
+    """A broker that confirms a cancel a while after it was requested."""
+
+    def __init__(self):
+        super().__init__(QUOTES, cash=50_000.0, fill_plan=RESTS)
+        self.asked = []
+
+    def cancel(self, client_order_id):
+        self.asked.append(client_order_id)
+        threading.Timer(0.2, super().cancel, [client_order_id]).start()
 
 
 class Silent(MockBroker):
@@ -44,6 +62,18 @@ def working(broker):
 
 
 @pytest.mark.slow
+def test_the_working_orders_of_earlier_runs_are_found_and_no_others(blotter):
+    broker = Silent()
+    with sx.open_blotter() as other:
+        trade(broker, other, "theirs", {"ABC": 0.1})
+    trade(broker, blotter, "1", {"XYZ": 0.4})
+    found = own_working_orders(broker, blotter, "2")
+    assert found["client_order_id"].tolist() == ["1-XYZ-BUY"]
+    assert (found.index.tolist(), found.columns.tolist()) == ([0], broker.open_orders().columns.tolist())
+    assert own_working_orders(broker, blotter, "1").empty
+
+
+@pytest.mark.slow
 def test_own_working_orders_are_cancelled_and_planned_again(blotter):
     broker = Silent()
     trade(broker, blotter, "1")
@@ -57,6 +87,43 @@ def test_own_working_orders_are_cancelled_and_planned_again(blotter):
     texts = warnings.loc[warnings["code"] == "cancelled_first", "detail"].tolist()
     assert len(texts) == 2
     assert texts[0].endswith("ABC (1-ABC-BUY) was cancelled before this plan was made")
+
+
+@pytest.mark.slow
+def test_a_cancel_that_is_confirmed_within_the_timeout_is_waited_for(blotter):
+    broker = Slow()
+    trade(broker, blotter, "1")
+    names = ["1-ABC-BUY", "1-XYZ-BUY"]
+    assert asyncio.run(cancel_orders(broker, blotter, names, 30.0)) == {}
+    assert broker.asked == names
+    assert blotter.orders("1")["status"].tolist() == ["CANCELLED", "CANCELLED"]
+    assert asyncio.run(cancel_orders(broker, blotter, [], 30.0)) == {}
+
+
+@pytest.mark.slow
+def test_an_order_that_cannot_be_cancelled_is_not_waited_for(blotter):
+    class Refuses(Silent):
+        def cancel(self, client_order_id):
+            self.asked.append(client_order_id)
+            raise BrokerError("not connected")
+
+    broker = Refuses()
+    trade(broker, blotter, "1", {"ABC": 0.5})
+    found = asyncio.run(cancel_orders(broker, blotter, ["1-ABC-BUY"], 600.0))  # longer than any test may take
+    assert found == {"1-ABC-BUY": "it cannot be cancelled: not connected"}
+
+
+@pytest.mark.slow
+def test_the_orders_of_a_run_that_is_working_here_are_cancelled_and_recorded_by_it(blotter):
+    with sx.connect("sim://?seed=7") as broker:
+        run = sx.start_run(approved_buys(["AAPL"], {"AAPL": 100.0}, limit=1.0, run_id="1"), broker, blotter)
+        until = time.monotonic() + 60.0
+        while not working(broker):
+            assert time.monotonic() < until, "the order did not come to the broker"
+            threading.Event().wait(0.01)
+        assert not run.is_done
+        assert asyncio.run(cancel_orders(broker, blotter, working(broker), 60.0)) == {}
+        assert run.wait(60.0)["status"].tolist() == ["CANCELLED"]
 
 
 @pytest.mark.slow

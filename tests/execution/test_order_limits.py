@@ -56,6 +56,12 @@ def test_an_order_may_exceed_its_target_by_a_tenth():
     assert codes(Limits(), quantity=111.0, planned_quantity=math.nan) == []  # an order without a plan
 
 
+def test_what_an_older_record_does_not_have_is_unknown_and_its_rate_is_one():
+    row = {name: value for name, value in ROW.items() if name != "planned_quantity"}
+    found = barred_orders(pd.DataFrame([row]), Limits(max_order_notional=5_000, max_over_target=0.0), 100_000.0)
+    assert found == {}
+
+
 def test_a_sell_into_a_short_position_needs_permission():
     short = {"side": "SELL", "current_quantity": 60.0, "target_quantity": -40.0}
     assert codes(Limits(), **short) == ["sell_exceeds_position"]

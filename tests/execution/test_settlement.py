@@ -46,14 +46,14 @@ BOUGHT = datetime(2026, 11, 27, 15, tzinfo=UTC)  # a Friday in New York
 
 
 @pytest.mark.parametrize(
-    ("now", "refused"),
+    ("now", "since", "refused"),
     [
-        (datetime(2026, 11, 27, 20, tzinfo=UTC), True),
-        (datetime(2026, 11, 30, 4, 59, tzinfo=UTC), True),  # still Sunday in New York
-        (datetime(2026, 11, 30, 5, 0, tzinfo=UTC), False),
+        (datetime(2026, 11, 27, 20, tzinfo=UTC), 21, True),  # from midnight in New York, six days before
+        (datetime(2026, 11, 30, 4, 59, tzinfo=UTC), 23, True),  # still Sunday in New York
+        (datetime(2026, 11, 30, 5, 0, tzinfo=UTC), 24, False),
     ],
 )
-def test_only_the_sale_of_what_has_not_settled_is_refused(now, refused):
+def test_only_the_sale_of_what_has_not_settled_is_refused(now, since, refused):
     record = Purchases(("SPY", "USD", BOUGHT))
     orders = [order("SELL", "SPY"), order("BUY", "SPY"), order("SELL", "TLT")]
     found = free_riding(orders, record, "DU1", now)
@@ -62,7 +62,7 @@ def test_only_the_sale_of_what_has_not_settled_is_refused(now, refused):
         code, text = found["r-SPY-SELL"]
         assert code == "free_riding"
         assert "from 2026-11-30 on" in text
-    assert (now - record.since).days in (6, 7)
+    assert record.since == datetime(2026, 11, since, 5, tzinfo=UTC)
 
 
 def test_the_latest_purchase_counts():

@@ -46,6 +46,8 @@ def test_a_file_that_is_nested_too_deeply_is_one_error(tmp_path, name):
 
 
 def test_a_file_of_more_than_a_megabyte_is_one_error(tmp_path):
-    (tmp_path / "l.toml").write_text("# " + "x" * 1_000_000)
+    (tmp_path / "l.toml").write_text("#" + "x" * 999_999)
+    assert read_limits(tmp_path / "l.toml") == sx.Limits()
+    (tmp_path / "l.toml").write_text("#" + "x" * 1_000_000)
     with pytest.raises(InputError, match="more than a megabyte"):
         read_limits(tmp_path / "l.toml")

@@ -1,5 +1,7 @@
 """How old a broker's quote may be by default, in and outside of New York's regular session."""
 
+import dataclasses
+import math
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -7,7 +9,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.portfolio.account_state import AccountState
-from stocklean_exec.risk.quote_age import is_regular_session
+from stocklean_exec.risk.quote_age import QuoteAge, is_regular_session, quote_age
 from stocklean_exec.schema.inputs import parse_quotes
 
 MONDAY = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)  # 10:00 in New York
@@ -69,6 +71,28 @@ def test_quotes_by_hand_and_of_a_market_that_stands_still_have_no_age_by_default
     old = pd.DataFrame({"symbol": ["SPY"], "last": 100.0, "quoted_at": pd.Timestamp("2020-01-02", tz="UTC")})
     checked = sx.check_orders(ORDER, quotes=old, cash=1_000.0)
     assert checked["verdict"].tolist() == ["pass"]
+
+
+def test_an_age_has_no_limit_and_no_shift_unless_they_are_given():
+    assert QuoteAge()[1:] == (False, 0.0)
+    assert math.isnan(QuoteAge().limit)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("auto", 60.0), (30.0, 30.0), (None, math.nan)])
+def test_the_shift_moves_quotes_from_the_brokers_clock_to_the_one_of_the_check(limit, expected):
+    # The quotes were read 40 s ago, when the broker's clock showed 15:00:00; the check is at 16:00 the day after.
+    state, read_at = state_at(MONDAY, 0), datetime(2026, 12, 24, 9, 0, tzinfo=UTC)
+    state = dataclasses.replace(state, read_at=read_at)
+    now = MONDAY + timedelta(days=1, hours=1)
+    found = quote_age(sx.Limits(max_quote_age=limit), state, now=now, elapsed_to=read_at + timedelta(seconds=40))
+    assert found.limit == pytest.approx(expected, nan_ok=True)
+    assert (found.only_warns, found.shift) == (False, 25 * 3_600 - 40.0)
+
+
+def test_quotes_by_hand_and_a_time_that_is_named_are_not_shifted():
+    given = sx.Limits(max_quote_age=30)
+    assert quote_age(given, None, now=MONDAY, elapsed_to=SUNDAY) == QuoteAge(30.0, only_warns=False, shift=0.0)
+    assert quote_age(given, state_at(SUNDAY, 0), now=MONDAY, elapsed_to=None).shift == 0.0
 
 
 def test_an_edit_keeps_the_age():

@@ -20,8 +20,15 @@ def test_what_is_no_volume_is_unknown(value):
     assert volume_by_symbol(quotes) == {"B": 7.0}
 
 
+def test_volumes_may_be_whole_numbers_with_gaps():
+    orders = pd.DataFrame({"symbol": ["A", "B"], "adv": pd.array([1, None], dtype="Int64")})
+    found = volume_of_orders(orders, {})
+    np.testing.assert_array_equal(found, [1.0, math.nan])
+    assert found.dtype == "float64"
+
+
 def test_one_note_names_the_number_of_orders_without_a_volume():
     (note,) = note_unknown_volumes(np.array([math.nan, 1e6, math.nan]))
-    assert note["code"] == "adv_unknown"
+    assert (note["code"], note["table"], note["column"]) == ("adv_unknown", "orders", "adv")
     assert "2 of 3 orders" in str(note["detail"])
     assert note_unknown_volumes(np.array([1e6])) == []
