@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ib_async import OrderState
 
 from stocklean_exec.brokers.ib.client import IBClient, Order, make_contract, routed
 from stocklean_exec.errors import BrokerError
@@ -309,6 +311,144 @@ def test_the_log_of_the_client_library_is_silent_unless_it_was_configured(monkey
 
     asyncio.run(run())
     assert [logging.getLogger(name).level for name in ("ib_async", "eventkit")] == [after, after]
+
+
+def test_the_first_messages_of_a_connection_give_its_next_id_and_its_accounts():
+    listener = causes(frame(9, 1, 42), frame(15, 1, "DU0000001,DU0000002"))
+    assert listener.calls == [("on_next_id", 42)]
+    assert listener.accounts == ["DU0000001", "DU0000002"]
+
+
+def test_the_version_of_the_server_is_known_once_it_has_greeted():
+    async def run():
+        wire = IBClient(Recorder())
+        wire.client._serverVersion = 178
+        wire.wrapper.connectAck()
+        return wire.wrapper.listener.version
+
+    assert asyncio.run(run()) == 178
+
+
+def test_a_preview_of_margin_is_no_order_but_its_id_is_taken():
+    async def run():
+        wire = IBClient(Recorder())
+        wire.client._apiReady = True
+        wire.wrapper.openOrder(40, stock(), plain_order(whatIf=True), None)
+        return wire.wrapper.listener.calls, wire.client.getReqId()
+
+    assert asyncio.run(run()) == ([], 41)
+
+
+def test_an_order_that_has_ended_is_received_with_its_fills_and_the_reason():
+    async def run():
+        wire = IBClient(Recorder())
+        order = plain_order(permId=77, orderRef="r-SPY-BUY", filledQuantity=40.0)
+        wire.wrapper.completedOrder(stock(), order, OrderState(status="Cancelled", completedStatus="by the user"))
+        return wire.wrapper.listener.calls
+
+    assert asyncio.run(run()) == [("on_completed", 77, "r-SPY-BUY", "Cancelled", 40.0, "by the user")]
+
+
+def requesting(call, *, answers=()):
+    """What ``call(client)`` returns, the fields of each message sent, and the client after the ``answers``."""
+
+    async def run():
+        out, wire = [], IBClient(Recorder())
+        wire.client.decoder.serverVersion = wire.client._serverVersion = 178
+        wire.client._apiReady, wire.client.connState = True, 2
+        wire.client.updateReqId(5)
+        wire.client.conn.sendMsg = out.append
+        result = call(wire)
+        for one in answers:
+            wire.client._onSocketHasData(one)
+        await asyncio.sleep(0)
+        wire.client.connState = wire.client.DISCONNECTED  # nothing is left for ib_async to close
+        return result, [message[4:].decode().split("\0")[:-1] for message in out], wire
+
+    return asyncio.run(run())
+
+
+def test_a_snapshot_fills_a_ticker_of_its_own_until_it_is_forgotten():
+    def ask(wire):
+        first, second = wire.request_snapshot(stock()), wire.request_snapshot(stock())
+        wire.forget_snapshot(second[0])
+        wire.forget_snapshot(second[0])  # harmless
+        return first, second
+
+    bid = [frame(1, 6, number, 1, price, 300, 0) for number, price in ((5, 400.1), (6, 500.1))]
+    halted = [frame(45, 6, 5, 49, -1), frame(45, 6, 6, 49, 1)]
+    ((number, ticker, done), (other, forgotten, _)), out, _ = requesting(
+        ask, answers=[*bid, *halted, frame(57, 1, 5)]
+    )
+    assert (number, other) == (5, 6)
+    assert [fields[:3] for fields in out] == [["1", "11", "5"], ["1", "11", "6"]]
+    # No generic ticks; a snapshot, and none that the exchange charges for; no options.
+    assert [fields[-4:] for fields in out] == [["", "1", "0", ""]] * 2
+    assert (ticker.bid, ticker.bidSize, ticker.halt_code, done.done()) == (400.1, 300.0, -1.0, True)
+    assert (np.isnan(forgotten.bid), forgotten.halt_code) == (True, None)
+
+
+@pytest.mark.parametrize(("kind", "code"), [(49, 2.0), (90, 2.0), (23, None)])
+def test_a_halt_of_live_and_of_delayed_data_is_kept(kind, code):
+    (_, ticker, _), *_ = requesting(
+        lambda wire: wire.request_snapshot(stock()), answers=[frame(45, 6, 5, kind, 2)]
+    )
+    assert ticker.halt_code == code
+
+
+def test_a_summary_is_requested_for_all_accounts_and_forgets_the_one_before():
+    def ask(wire):
+        wire.wrapper.accountSummary(1, "DU1", "Cash", "5", "EUR")
+        return wire.request_summary("Cash,NetLiquidation")
+
+    answers = [frame(63, 1, 5, "DU1", "NetLiquidation", "7.5", "USD"), frame(64, 1, 5)]
+    (number, done), out, wire = requesting(ask, answers=answers)
+    assert (number, out) == (5, [["62", "1", "5", "All", "Cash,NetLiquidation"]])
+    assert wire.summary_values("DU1") == [("NetLiquidation", "USD", "7.5")]
+    assert done.done()
+
+
+def test_what_waits_for_an_answer_fails_when_the_connection_is_gone():
+    def lose(wire):
+        _, _, waiting = wire.request_snapshot(stock())
+        _, answered = wire.request_summary("Cash")
+        answered.set_result("here")
+        wire.wrapper.connectionClosed()
+        return waiting, answered
+
+    (waiting, answered), _, wire = requesting(lose)
+    assert isinstance(waiting.exception(), ConnectionError)
+    assert answered.result() == "here"
+    assert wire.wrapper.listener.calls == [("on_lost",)]
+
+
+def test_closing_it_ourselves_is_told_to_the_listener():
+    _, _, wire = requesting(IBClient.stop)
+    assert wire.wrapper.listener.is_closing
+    assert not requesting(IBClient.is_usable)[2].wrapper.listener.is_closing
+
+
+@pytest.mark.parametrize(
+    ("is_ready", "transport", "is_usable"),
+    [(True, "open", True), (False, "open", False), (True, "closing", False), (True, None, False)],
+)
+def test_only_an_open_socket_of_a_ready_client_is_usable(is_ready, transport, is_usable):
+    def look(wire):
+        socket = None if transport is None else SimpleNamespace(is_closing=lambda: transport == "closing")
+        wire.client.conn.transport, wire.client._apiReady = socket, is_ready
+        try:
+            return wire.is_usable()
+        finally:
+            wire.client.conn.transport = None
+
+    assert requesting(look)[0] is is_usable
+
+
+def test_a_contract_is_looked_up_by_its_number_and_exchange_alone():
+    by_number = make_contract("SPY", "STK", "SMART", "USD", "ARCA", con_id=756733)
+    assert (by_number.conId, by_number.exchange, by_number.symbol, by_number.currency) == (756733, "SMART", "", "")
+    by_name = make_contract("SPY", "STK", "SMART", "USD", "ARCA")
+    assert (by_name.conId, by_name.symbol, by_name.primaryExchange) == (0, "SPY", "ARCA")
 
 
 def test_a_connection_waits_for_each_answer_as_long_as_requested(monkeypatch):
