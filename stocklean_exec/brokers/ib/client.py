@@ -64,6 +64,7 @@ _EXECUTION_TIME = 15
 _COMMISSION = 3
 _HALTED = frozenset({49, 90})  # generic ticks: halted, and the same of delayed data
 _EXEC_ID = 2  # of a commission report
+_INVALID_REQUEST = 321  # message code of TWS: "Error validating request"
 _UNSET_TEXT = "1.7976931348623157E308"
 
 
@@ -302,6 +303,9 @@ class _Wrapper(Wrapper):
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
         self._report_error(reqId, errorCode, errorString)
+        if errorCode == _INVALID_REQUEST and reqId in self._futures:
+            # To ib_async it is a warning, as about a working order: the request would wait for its time limit.
+            self._endReq(reqId, RequestError(reqId, errorCode, errorString), success=False)
         super().error(reqId, errorCode, errorString, advancedOrderRejectJson)
 
     def _report_error(self, number: int, code: int, text: str) -> None:

@@ -408,6 +408,23 @@ def test_a_summary_is_requested_for_all_accounts_and_forgets_the_one_before():
     assert done.done()
 
 
+@pytest.mark.parametrize("code", [321, 354])
+def test_a_request_that_tws_refuses_ends_with_its_code_and_text(code):
+    text = "Error validating request.-'bU' : cause - Invalid account group"
+    (_, done), _, wire = requesting(
+        lambda wire: wire.request_summary("Cash"), answers=[frame(4, 2, 5, code, text, "")]
+    )
+    assert (done.exception().code, done.exception().message) == (code, text)
+    assert wire.wrapper.listener.calls == [("on_error", 5, code, text, True)]
+
+
+def test_a_warning_does_not_end_a_request():
+    (_, _, done), _, _ = requesting(
+        lambda wire: wire.request_snapshot(stock()), answers=[frame(4, 2, 5, 10167, "Displaying delayed data", "")]
+    )
+    assert not done.done()
+
+
 def test_what_waits_for_an_answer_fails_when_the_connection_is_gone():
     def lose(wire):
         _, _, waiting = wire.request_snapshot(stock())

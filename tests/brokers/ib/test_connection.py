@@ -1,10 +1,12 @@
 """A connection: its requests are sent in turn and within limits, and failures of its handlers are reported."""
 
 import asyncio
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from stocklean_exec.brokers.base import Ticket
@@ -13,7 +15,7 @@ from stocklean_exec.brokers.ib.connection import Connection, Endpoint
 from stocklean_exec.brokers.ib.instruments import Instrument, Refusal
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.rate_limit import Pacer
-from stocklean_exec.errors import BrokerError
+from stocklean_exec.errors import BrokerError, ConnectionLostError
 from stocklean_exec.simulator import Simulator
 
 MAX_DOUBLE = 1.7976931348623157e308  # what TWS sends for "no value"
@@ -43,12 +45,12 @@ class Owner:
         pass
 
 
-def with_connection(work, *, rate=0.0, **settings):
+def with_connection(work, *, rate=0.0, seconds=2.0, **settings):
     """Run ``work(connection, owner, simulator)`` on an open connection."""
 
     async def run(simulator):
         owner = Owner()
-        place = Endpoint("127.0.0.1", simulator.port, 1, None, 2.0, "America/New_York")
+        place = Endpoint("127.0.0.1", simulator.port, 1, None, seconds, "America/New_York")
         connection = Connection(place, OrderTracker(lambda: datetime.now(UTC)), Pacer(rate), owner)
         await connection.connect()
         try:
@@ -56,7 +58,7 @@ def with_connection(work, *, rate=0.0, **settings):
         finally:
             await connection.close()
 
-    with Simulator(quotes={"SPY": 400.0}, **settings) as simulator:
+    with Simulator(**{"quotes": {"SPY": 400.0}, **settings}) as simulator:
         return asyncio.run(run(simulator))
 
 
@@ -182,6 +184,140 @@ def test_skipped_order_ids_are_not_used():
         return connection.reserve_ids(2)
 
     assert with_connection(work) == [51, 52]
+
+
+def fault(simulator, **entry):
+    return asyncio.to_thread(simulator.fault, **entry)
+
+
+def test_a_contract_is_listed_with_its_steps_and_routed_as_requested():
+    async def work(connection, _owner, _simulator):
+        return await connection.contract_details(Instrument("SPY"))
+
+    (found,) = with_connection(work)
+    assert (found.contract.symbol, found.contract.exchange, found.primary_exchange) == ("SPY", "SMART", "ARCA")
+    assert (found.magnifier, found.min_tick, found.min_size, found.size_increment) == (1.0, 0.01, 0.0001, 0.0001)
+
+
+def test_a_quote_has_the_prices_of_its_own_request():
+    async def work(connection, _owner, simulator):
+        (listing,) = await connection.contract_details(Instrument("SPY"))
+        first = await connection.snapshot(listing.contract)
+        await fault(simulator, on="reqMktData", do="error", code=354, text="not subscribed")
+        return first, await connection.snapshot(listing.contract)
+
+    quotes = pd.DataFrame({"symbol": ["SPY"], "bid": 399.9, "ask": 400.1, "last": 400.0, "close": 398.0})
+    sizes = {"bid_size": 300.0, "ask_size": 500.0, "currency": "USD"}
+    quotes = quotes.assign(**sizes, quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC"))
+    answer, refused = with_connection(work, quotes=quotes)
+    assert (answer.bid, answer.ask, answer.last, answer.close) == (399.9, 400.1, 400.0, 398.0)
+    assert (answer.bid_size, answer.ask_size, answer.data_type, answer.halt) == (300.0, 500.0, 1, None)
+    assert refused == Refusal(354, "not subscribed")
+
+
+@pytest.mark.slow
+def test_silence_about_a_quote_is_a_refusal_unless_a_price_has_arrived():
+    async def work(connection, _owner, simulator):
+        (listing,) = await connection.contract_details(Instrument("SPY"))
+        await fault(simulator, on="tickSnapshotEnd", do="omit")
+        connection.place = replace(connection.place, seconds=1.0)
+        late = await connection.snapshot(listing.contract)
+        await fault(simulator, on="tick*", do="omit")
+        return late, await connection.snapshot(listing.contract)
+
+    late, silent = with_connection(work)
+    assert late.last == 400.0
+    assert silent == Refusal(0, "TWS did not answer the request for a quote of SPY within 1 s")
+
+
+@pytest.mark.slow
+def test_what_tws_does_not_answer_is_a_gap_and_what_it_refuses_too():
+    async def work(connection, _owner, simulator):
+        await fault(simulator, on="openOrderEnd", do="omit")
+        connection.place = replace(connection.place, seconds=1.0)
+        await fault(simulator, on="reqExecutions", do="error", code=321, text="not now")
+        return await connection.collect_reports(with_next_id=True)
+
+    reports = with_connection(work)
+    silence = "TWS did not answer the request for open orders within 1 s"
+    assert (reports.open_orders, reports.next_id) == ([], 1)
+    assert reports.gaps.startswith(f"{silence}; ")
+    assert "not now" in reports.gaps
+
+
+def test_a_summary_that_tws_refuses_says_why():
+    async def work(connection, _owner, simulator):
+        found = await connection.account_summary("DU0000001", "NetLiquidation,AccountType")
+        await fault(simulator, on="reqAccountSummary", do="error", code=321, text="Invalid tag")
+        with pytest.raises(BrokerError, match=r"TWS does not report Cash: Invalid tag \(321\)"):
+            await connection.account_summary("DU0000001", "Cash")
+        return found
+
+    # The type of an account is a word, and not a figure.
+    assert with_connection(work) == {("NetLiquidation", "USD"): 1_000_000.0}
+
+
+def test_the_time_of_tws_is_in_utc():
+    async def work(connection, _owner, _simulator):
+        return await connection.current_time()
+
+    assert with_connection(work) == datetime(2022, 12, 29, 15, 0, tzinfo=UTC)
+
+
+def test_a_link_that_does_not_come_back_is_an_error():
+    async def work(connection, _owner, simulator):
+        await connection.restored(0.1)
+        await asyncio.to_thread(simulator.event, "link_down")
+        await connection.positions()
+        with pytest.raises(ConnectionLostError, match=r"\(1100\) for 0\.1 s"):
+            await connection.restored(0.1)
+
+    with_connection(work)
+
+
+def test_a_request_that_waits_when_the_connection_ends_says_so():
+    async def work(connection, _owner, simulator):
+        await fault(simulator, on="reqPositions", do="swallow")
+        before = connection.pacer.sent
+        waiting = asyncio.ensure_future(connection.positions())
+        while connection.pacer.sent == before:  # noqa: ASYNC110 - one turn of the loop, until it is sent
+            await asyncio.sleep(0)
+        await asyncio.to_thread(simulator.event, "restart")
+        with pytest.raises(ConnectionLostError, match="was lost during the request for positions"):
+            await waiting
+
+    with_connection(work, seconds=30.0)
+
+
+def test_an_order_is_sent_reported_and_cancelled():
+    async def work(connection, _owner, _simulator):
+        (listing,) = await connection.contract_details(Instrument("SPY"))
+        (number,) = connection.reserve_ids(1)
+        connection.send_order(listing.contract, connection.make_order(replace(TICKET, limit_price=1.0), number))
+        (row,) = await connection.open_orders()
+        await connection.send_cancel(number)
+        return row, await connection.open_orders()
+
+    row, after = with_connection(work)
+    assert (row["client_order_id"], row["symbol"], row["side"], row["quantity"]) == (
+        "r-SPY-BUY",
+        "SPY",
+        "BUY",
+        10.0,
+    )
+    assert (row["limit_price"], row["order_type"], row["tif"], row["client_id"]) == (1.0, "LMT", "DAY", 1)
+    assert after == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"quantity": -1.0}, {"limit_price": math.inf}, {"tif": ""}, {"client_order_id": "r\n1"}]
+)
+def test_an_order_that_tws_would_misread_is_refused_before_it_is_sent(changes):
+    async def work(connection, _owner, _simulator):
+        with pytest.raises(BrokerError, match=r"not sent|cannot be sent"):
+            connection.make_order(replace(TICKET, **changes), 12)
+
+    with_connection(work)
 
 
 class ConnectionListener:
