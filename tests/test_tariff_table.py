@@ -103,6 +103,12 @@ def test_an_estimate_is_never_zero():
         replace_table(None)
 
 
+def test_without_any_tariff_the_estimate_is_a_hundredth_of_the_value():
+    estimate = TariffTable([]).dearest("EUR", DAY)
+    assert [estimate.cost(side, 10, 1_000.0) for side in ("BUY", "SELL")] == [10.0, 10.0]
+    assert TariffTable([]).find("EUR", on=DAY) is None
+
+
 def test_an_exchange_of_another_currency_does_not_choose_the_market():
     assert tariff_for("USD", "SMART", "IBIS").market == "US"
     assert tariff_for("EUR", "NASDAQ").market == "Euro area"

@@ -57,6 +57,17 @@ def test_a_kernel_patched_earlier_is_refused_with_advice():
         run("import nest_asyncio\nnest_asyncio.apply()", "import stocklean_exec as sx\nsx.enable_notebook()")
 
 
+def test_a_loop_patched_earlier_is_refused_before_anything_is_changed(monkeypatch):
+    monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
+
+    async def cell():
+        sx.enable_notebook()
+
+    with pytest.raises(sx.NotebookError, match=r"Restart the kernel, and call sx\.enable_notebook\(\)"):
+        asyncio.run(cell())
+    assert not hasattr(asyncio, "_nest_asyncio2")
+
+
 def test_enable_notebook_patches_nothing_outside_a_loop():
     sx.enable_notebook()
     assert not hasattr(asyncio, "_nest_patched")
