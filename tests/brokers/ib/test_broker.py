@@ -5,17 +5,27 @@ import contextlib
 import logging
 import os
 import threading
+import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec import clock
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.brokers.ib.connection import Connection
-from stocklean_exec.errors import BrokerError, HaltedError, InputError, LiveAccountError, RunElsewhereError
+from stocklean_exec.errors import (
+    BrokerError,
+    HaltedError,
+    InputError,
+    LiveAccountError,
+    RunElsewhereError,
+    StaleOrderIdError,
+)
 from stocklean_exec.execution.recovery_rules import OrderHistory
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.simulator import Simulator, read_journal
@@ -1036,3 +1046,155 @@ def test_an_order_to_be_resent_keeps_its_id_even_if_later_ids_were_used(simulato
         broker.adopt("r", [OrderHistory("r-SPY-BUY", 10.0, [sent])])
         broker.allow_again(["r-SPY-BUY"])
         assert broker._last_id == 3  # the next one may be 4
+
+
+# -- the client id that stands for a run -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def leased(simulator):
+    with connect(simulator, run_client_ids=range(900, 901)) as broker:
+        yield broker
+
+
+def clients(simulator):
+    return simulator.call(lambda venue: {session.client_id for session in venue.sessions.values()})
+
+
+def wait_until(check):
+    until = time.monotonic() + 20.0
+    while not check():
+        assert time.monotonic() < until, "it did not come about"
+        threading.Event().wait(0.01)
+
+
+def test_a_run_is_worked_by_one_process_whichever_computer_it_is_on(simulator, leased):
+    async def work(other):
+        async with leased.hold_run("r"):
+            assert 900 in clients(simulator)
+            with pytest.raises(RunElsewhereError, match="client id 900"):
+                async with other.hold_run("r"):
+                    pass
+        wait_until(lambda: 900 not in clients(simulator))  # given back
+        async with other.hold_run("r"):
+            assert 900 in clients(simulator)
+
+    with connect(simulator, client_id=8, run_client_ids=range(900, 901)) as other:
+        asyncio.run(work(other))
+
+
+def test_without_a_client_id_for_runs_nothing_is_held(simulator):
+    async def work(broker):
+        async with broker.hold_run("r"):
+            return clients(simulator)
+
+    with connect(simulator) as broker:
+        assert asyncio.run(work(broker)) == {7}
+
+
+def test_a_run_whose_client_id_is_lost_sends_nothing_until_it_is_held_again(simulator, leased):
+    async def work():
+        async with leased.hold_run("r"):
+            await asyncio.to_thread(simulator.event, "disconnect", client_id=900)
+            await asyncio.to_thread(wait_until, lambda: leased.fault)
+            with pytest.raises(BrokerError, match="nothing is sent any more: the connection that holds a run"):
+                await leased.place(ticket())
+            await asyncio.to_thread(leased.reconnect)
+            assert 900 in clients(simulator)
+            await leased.place(ticket())
+
+    asyncio.run(work())
+    assert leased.fault == ""
+
+
+def test_a_client_id_that_is_held_is_given_back_when_the_broker_closes(simulator, leased):
+    async def work():
+        async with leased.hold_run("r"):
+            assert clients(simulator) == {7, 900}
+            await asyncio.to_thread(leased.close)
+
+    with pytest.raises(BrokerError, match="closed"):  # nothing is left to give back
+        asyncio.run(work())
+    wait_until(lambda: not clients(simulator))
+
+
+# -- the last checks before an order leaves ----------------------------------------------------------------------
+
+
+def accepted(simulator):
+    return simulator.call(lambda venue: venue.counts["accepts"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"symbol": "NOPE"}, "r-1: No security definition"),
+        ({"account": "DU0000002"}, r"r-1 is for account DU\*\*\*002"),
+    ],
+)
+def test_an_order_that_tws_cannot_take_is_not_sent(simulator, changes, text):
+    with connect(simulator) as broker:
+        with pytest.raises(BrokerError, match=text):
+            asyncio.run(broker.place(ticket("r-1", **changes)))
+        assert accepted(simulator) == 0
+
+
+def test_an_order_id_below_one_that_was_used_since_is_not_sent(simulator):
+    with connect(simulator) as broker:
+        first, second = ticket("r-1"), ticket("r-2")
+        assert asyncio.run(broker.prepare([first, second])) == {}
+        ids = [broker.order_id_for(name) for name in ("r-1", "r-2", "r-3")]
+        assert ids[1] == (ids[0][0] + 1, 7)
+        assert ids[2] == (None, None)
+        asyncio.run(broker.place(second))
+        with pytest.raises(StaleOrderIdError, match="another run has sent orders meanwhile"):
+            asyncio.run(broker.place(first))
+        assert accepted(simulator) == 1
+
+
+def test_an_order_that_another_client_placed_is_not_cancelled_under_its_number(simulator):
+    sent = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=4, client_id=1, attempt=1)
+    with connect(simulator) as broker:
+        broker.adopt("r", [OrderHistory("r-SPY-BUY", 10.0, [sent])])
+        with pytest.raises(InputError, match="was placed by client id 1; only that one can cancel it") as caught:
+            broker.cancel("r-SPY-BUY")
+        assert caught.value.codes == ("order_of_other_client",)
+
+
+# -- what is asked of TWS at other times -------------------------------------------------------------------------
+
+
+def test_the_lead_of_the_clock_is_measured_and_zero_where_tws_does_not_answer(simulator, monkeypatch):
+    with connect(simulator) as broker:
+        # The venue's time begins at 15:00, and stands still until an order moves it.
+        monkeypatch.setattr(clock, "now", lambda: datetime(2022, 12, 29, 15, 0, 30, tzinfo=UTC))
+        assert asyncio.run(broker.clock_lead()) == pytest.approx(30.0, abs=5.0)
+        monkeypatch.undo()
+        simulator.event("restart")
+        assert asyncio.run(broker.clock_lead()) == 0.0
+
+
+def test_a_connection_that_gives_no_answer_is_a_fault(simulator):
+    with connect(simulator) as broker:
+        asyncio.run(broker.ping())
+        assert broker.fault == ""
+        simulator.event("restart")
+        asyncio.run(broker.ping())
+        assert "TWS does not answer any more" in broker.fault
+
+
+def test_the_next_id_of_a_session_is_unknown_where_tws_does_not_answer(simulator):
+    with connect(simulator) as broker:
+        assert asyncio.run(broker.session_mark()) == (7, 1)
+        simulator.event("restart")
+        assert asyncio.run(broker.session_mark()) == (7, None)
+
+
+def test_the_quotes_of_a_table_are_those_of_its_contracts(simulator):
+    with connect(simulator) as broker:
+        known = broker.quotes(["SPY"])["con_id"].tolist()
+        targets = pd.DataFrame({"symbol": ["SPY", "KO"], "con_id": [known[0], None], "sec_type": ["STK", None]})
+        found = broker.quotes(targets).set_index("symbol")
+        assert found["last"].to_dict() == {"SPY": 400.0, "KO": 62.61}
+        other = broker.quotes(targets.assign(con_id=[known[0], known[0]]))
+        assert other["symbol"].tolist() == ["SPY"]  # that number is not KO
