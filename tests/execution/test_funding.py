@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.brokers.base import AccountFigures, Ticket
 from stocklean_exec.brokers.mock import MockBroker
-from stocklean_exec.execution.funding import CashLedger, Funding, buy_cost, cash_effect, ledger_of
+from stocklean_exec.errors import InputError
+from stocklean_exec.execution.funding import (
+    CashLedger,
+    Funding,
+    FundingOptions,
+    buy_cost,
+    cash_effect,
+    ceiling_of,
+    describe_available,
+    is_margin_account,
+    ledger_of,
+    sent_last,
+    slippage_margin,
+)
 
 QUOTES = {"OLD": 50.0, "NEW": 20.0, "TOO": 10.0}
 NAN = math.nan
@@ -115,3 +129,142 @@ def test_amounts_of_another_currency_count_in_the_base_currency():
     assert cash_effect(replace(ticket(side="SELL"), **euros), 100, 2_500.0, 1.0) == pytest.approx(2_497 * 1.2)
     assert cash_effect(replace(ticket(), **euros), 100, 2_500.0, NAN) == pytest.approx(-2_503 * 1.2)
     assert buy_cost(replace(ticket(limit=25.0), **euros), 24.0, None, NAN) == pytest.approx(2_503 * 1.2)
+
+
+# -- the sequence of market buys ---------------------------------------------------------------------------------
+
+
+def test_only_a_market_buy_may_cost_more_than_its_quote():
+    # 0.4 %
+    assert slippage_margin(ticket(), 2_500.0) == 10.0
+    assert slippage_margin(ticket(limit=25.0), 2_500.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("costs", "last"),
+    [
+        ([500.0, 900.0, 700.0], [0]),  # 0.4 % of 900 and of 700 are less than the 500 behind them
+        ([100.0, 100.0, 100.0], [2]),  # of equal ones the last
+        ([1.0, 200.0, 50_000.0, 40_000.0, 50_000.0], [1, 0]),  # 0.4 % of 50,000, 200, is more than 1
+        ([math.inf, 100.0], [1]),
+        # Behind 80,000, 0.4 % of which is 320, must be 300, 200 and 1; and 90,000 needs less than 80,000.
+        ([1.0, 200.0, 90_000.0, 300.0, 80_000.0], [4, 3, 1, 0]),
+        ([1.0, 1_000_000.0, 1_000.0, 1_001.0, 2_000.0], [2, 0]),  # 0.4 % of 1,000 less 1 must stay free anyway
+        ([50.0], [0]),
+    ],
+)
+def test_the_smallest_market_buys_are_sent_last_so_that_they_cover_the_margin_of_the_others(costs, last):
+    assert sent_last(costs) == last
+
+
+# -- what the broker allows --------------------------------------------------------------------------------------
+
+FIGURES = AccountFigures(50_000.0, 20_000.0, "USD", settled_cash=5_000.0, available_funds=6_000.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "short_value", "ceiling"),
+    [
+        ({}, {}, 0.0, (5_000.0, "settled cash")),
+        ({"available_funds": 4_000.0}, {}, 0.0, (4_000.0, "available funds")),
+        ({"settled_cash": NAN}, {}, 0.0, (6_000.0, "available funds")),
+        ({"settled_cash": NAN, "available_funds": NAN}, {}, 0.0, (math.inf, "")),
+        ({}, {"unsettled": "allow"}, 0.0, (math.inf, "")),
+        # A margin account: 20,000 of cash less the proceeds of shorts, or twice the available funds.
+        ({"buying_power": 12_000.0}, {}, 0.0, (20_000.0, "cash without short proceeds")),
+        ({"buying_power": 12_000.0}, {}, 15_000.0, (12_000.0, "available funds and margin")),
+        ({"buying_power": 12_000.0}, {}, NAN, (12_000.0, "available funds and margin")),
+        ({"available_funds": NAN}, {"account_kind": "margin"}, 0.0, (math.inf, "")),
+        ({}, {"account_kind": "margin"}, 19_000.0, (12_000.0, "available funds and margin")),
+        ({"buying_power": 24_000.0}, {"account_kind": "cash"}, 0.0, (5_000.0, "settled cash")),
+    ],
+)
+def test_what_the_broker_allows_to_be_spent(changes, options, short_value, ceiling):
+    assert ceiling_of(FIGURES._replace(**changes), FundingOptions(**options), short_value) == ceiling
+
+
+@pytest.mark.parametrize(
+    ("power", "funds", "kind", "is_margin"),
+    [
+        (11_400.0, 6_000.0, None, True),  # 1.9 times the available funds
+        (11_399.0, 6_000.0, None, False),
+        (6_000.0, 6_000.0, None, False),
+        (NAN, 6_000.0, None, False),
+        (10.0, 0.0, None, False),
+        (0.0, -5.0, None, False),
+        (24_000.0, 6_000.0, "cash", False),
+        (6_000.0, 6_000.0, "margin", True),
+    ],
+)
+def test_a_margin_account_is_one_that_is_said_to_be_or_whose_buying_power_shows_it(power, funds, kind, is_margin):
+    figures = FIGURES._replace(buying_power=power, available_funds=funds)
+    assert is_margin_account(figures, FundingOptions(account_kind=kind)) is is_margin
+
+
+def test_only_what_was_spent_since_lowers_what_the_broker_allows():
+    ledger = CashLedger()
+    ledger.note("earlier", -70.0, has_ended=True)
+    funding = Funding(ledger, cash=1_000.0, counted=ledger.flows, min_cash=100.0, elsewhere=50.0)
+    assert (funding.allowed, funding.available) == (math.inf, 850.0)
+    funding.set_ceiling(600.0, ledger.spent, "settled cash")
+    assert (funding.allowed, funding.available) == (450.0, 450.0)
+    ledger.note("sell", 400.0, has_ended=True)  # the broker must report that itself
+    assert (funding.allowed, funding.cash) == (450.0, 1_250.0)
+    ledger.reserve("a", 100.0)
+    assert funding.allowed == 350.0
+    ledger.note("a", -80.0, has_ended=True)
+    assert (funding.allowed, funding.cash) == (370.0, 1_170.0)
+    funding.set_ceiling(math.inf, ledger.spent, "")
+    assert funding.available == 1_170.0
+
+
+FRIDAY = datetime(2026, 11, 27, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "ceiling", "text"),
+    [
+        (math.inf, (math.inf, 0.0, ""), "the working buys of others have no known price"),
+        (0.0, (math.inf, 0.0, ""), "1,000.00 of cash was available"),
+        (0.0, (1_000.0, 0.0, "settled cash"), "1,000.00 of cash was available"),
+        (1_200.0, (math.inf, 0.0, ""), "0.00 of cash was available"),
+        (0.0, (600.0, 0.0, "available funds"), "600.00 of available funds was available, of 1,000.00 of cash"),
+        (0.0, (-5.0, 0.0, "available funds"), "0.00 of available funds was available, of 1,000.00 of cash"),
+        (
+            0.0,
+            (600.0, 0.0, "settled cash"),
+            (
+                "600.00 of settled cash was available, of 1,000.00 of cash; the proceeds of today's sales settle "
+                "on 2026-11-30 at the earliest (unsettled='allow' buys with them now, account_kind='margin' says "
+                "that this is no cash account)"
+            ),
+        ),
+    ],
+)
+def test_the_text_of_a_withdrawn_buy_names_what_there_was_and_when_more_may_come(elsewhere, ceiling, text):
+    funding = Funding(CashLedger(), cash=1_000.0, counted=0.0, min_cash=0.0, elsewhere=elsewhere)
+    funding.set_ceiling(*ceiling)
+    assert describe_available(funding, FRIDAY) == text
+
+
+# -- options -----------------------------------------------------------------------------------------------------
+
+
+def test_options_are_recorded_and_read_back():
+    options = FundingOptions.of("margin", 30, "cash", "allow")
+    assert options == FundingOptions("margin", 30.0, "cash", "allow")
+    assert FundingOptions.parse({**options.to_dict(), "of a later version": 1}) == options
+    assert FundingOptions.parse({}) == FundingOptions("fills", None, None, "wait")
+
+
+def test_every_wrong_option_is_named():
+    with pytest.raises(InputError) as caught:
+        FundingOptions.of("credit", -1.0, ["cash"], None)
+    assert [problem.column for problem in caught.value.problems] == [
+        "funding",
+        "account_kind",
+        "unsettled",
+        "funding_timeout",
+    ]
+    assert "funding 'credit' is not one of fills, margin" in str(caught.value)
+    assert FundingOptions.of("fills", 0, None, "wait").timeout == 0.0
