@@ -72,6 +72,34 @@ def test_an_ambiguous_symbol_names_its_candidates():
     assert refusal.reason == "ambiguous_instrument"
 
 
+def test_a_symbol_that_is_only_listed_elsewhere_names_where():
+    refusal = choose(Instrument("VOD", currency="EUR", primary_exchange="XETRA"), [LONDON, NEW_YORK])
+    assert refusal == Refusal(
+        200, "TWS knows no STK VOD in EUR listed at XETRA; it has LSE GBP 11, NASDAQ USD 22", "unknown_instrument"
+    )
+    assert choose(Instrument("VOD"), []).text == "TWS knows no STK VOD in USD"
+
+
+def test_no_more_than_eight_candidates_are_named():
+    many = [listed(number, "LSE") for number in range(1, 11)]
+    text = choose(Instrument("VOD", currency="GBP"), many).text
+    assert "LSE 8 and 2 more; give con_id" in text
+    assert "more" not in choose(Instrument("VOD", currency="GBP"), many[:8]).text
+
+
+def test_a_price_in_the_unit_of_the_currency_stays_as_it_is():
+    for one in (Listing(None), Listing(None, min_tick=0.01)):
+        assert one.in_currency(0.123456789012) == 0.123456789012
+        assert one.on_wire(0.123456789012, buy=True) == 0.123456789012
+    assert Listing(None, magnifier=100.0).in_currency(4293.9999) == 42.939999
+    assert Listing(None, magnifier=100.0).on_wire(42.94, buy=True) == 4294.0  # without a known tick
+
+
+@pytest.mark.parametrize(("increment", "lot"), [(100.0, 100.0), (1.0, math.nan), (0.0001, math.nan)])
+def test_orders_are_multiples_of_a_lot_only_above_one_share(increment, lot):
+    assert listed(5, "SEHK", size_increment=increment).lot == pytest.approx(lot, nan_ok=True)
+
+
 @pytest.mark.parametrize(
     ("terms", "quantity", "problem"),
     [

@@ -22,6 +22,9 @@ from stocklean_exec.brokers.ib.price_units import FAR_OFF, INFERRED, first_price
         (4294.0, 42.95, 1.0, 4294.0, FAR_OFF),  # there is no other unit
         (0.01, 42.95, 1.0, 0.01, FAR_OFF),
         (4294.0, math.nan, 100.0, 4294.0, None),
+        (4294.0, 0.0, 100.0, 4294.0, None),  # no price to compare with
+        (0.0, 42.95, 100.0, 0.0, None),
+        (50.0, 0.5, 100.0, 0.5, INFERRED),
     ],
 )
 def test_a_price_in_the_other_unit_is_converted_once_and_flagged(price, reference, magnifier, expected, flag):
