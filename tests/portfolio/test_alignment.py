@@ -28,7 +28,7 @@ def test_nav_is_from_a_cent_to_a_thousand_trillion(nav):
     assert parse_nav(nav) == nav
 
 
-@pytest.mark.parametrize("nav", [0, -1, math.nan, math.inf, None, "1", True, 1e16, 10**400, Decimal("sNaN")])
+@pytest.mark.parametrize("nav", [0, -1, math.nan, math.inf, None, "1", True, 1e15 + 1, 10**400, Decimal("sNaN")])
 def test_nav_is_an_amount_of_money(nav):
     with pytest.raises(InputError) as caught:
         parse_nav(nav)
@@ -48,6 +48,38 @@ def test_a_buffer_is_a_fraction(buffer):
     with pytest.raises(InputError) as caught:
         investable_nav(100, buffer)
     assert caught.value.codes == ("cash_buffer_invalid",)
+
+
+def test_each_row_has_the_contract_of_its_target_or_else_of_its_holding():
+    targets = pd.DataFrame(
+        {"symbol": ["A", "B"], "weight": 0.1, "con_id": [22, None], "primary_exchange": ["LSE", None]}
+    )
+    held = pd.DataFrame(
+        {"symbol": ["A", "B"], "quantity": 1.0, "con_id": [22, 33], "primary_exchange": ["LSE", "ARCA"]}
+    )
+    found = book(targets, held, {"A": 1.0, "B": 1.0})
+    assert found.con_id == [22, 33]
+    assert [type(one) for one in found.con_id] == [int, int]
+    assert found.primary_exchange == ["LSE", "ARCA"]
+
+
+@pytest.mark.parametrize(
+    ("con_id", "held", "text"),
+    [
+        (22, [11], "contract 11 is held and 22 wanted; they are two instruments"),
+        (
+            None,
+            [11, 12],
+            "A is held in several contracts: contract 11, contract 12; give con_id or primary_exchange",
+        ),
+    ],
+)
+def test_a_holding_in_another_contract_than_its_target_is_an_error(con_id, held, text):
+    targets = pd.DataFrame({"symbol": ["A"], "weight": 0.1, "con_id": [con_id]})
+    positions = pd.DataFrame({"symbol": "A", "quantity": 1.0, "con_id": held})
+    with pytest.raises(InputError, match=text) as caught:
+        book(targets, positions, {"A": 1.0})
+    assert set(caught.value.codes) == {"ambiguous_instrument"}
 
 
 def test_rows_are_aligned_by_symbol_targets_first():

@@ -69,6 +69,14 @@ def test_a_currency_without_a_two_sided_quote_has_no_rate_and_the_others_have_th
     assert set(rates(["CAD", "PLN", "EUR"], "USD")) == {"EUR"}
 
 
+def test_a_currency_has_a_rate_through_the_dollar_where_another_has_no_way_at_all():
+    # 9.99 / 10.01 Swedish kronor are a dollar, and neither euros nor pounds are quoted against anything.
+    connection = Pairs({("USD", "SEK"): (9.99, 10.01, NOON)})
+    assert rates(["EUR", "USD", "SEK"], "GBP", connection) == {}
+    found = rates(["EUR", "SEK"], "USD", connection)
+    assert {name: one.rate for name, one in found.items()} == {"SEK": pytest.approx(0.1)}
+
+
 def test_nothing_is_asked_for_no_currency_and_the_conventional_pair_comes_first():
     connection = Pairs()
     assert rates([], "USD", connection) == {}

@@ -25,6 +25,7 @@ from stocklean_exec.brokers.ib.price_units import FAR_OFF, INFERRED, first_price
         (4294.0, 0.0, 100.0, 4294.0, None),  # no price to compare with
         (0.0, 42.95, 100.0, 0.0, None),
         (50.0, 0.5, 100.0, 0.5, INFERRED),
+        (4294.123456789, 42.95, 100.0, 42.94123457, INFERRED),  # eight decimals
     ],
 )
 def test_a_price_in_the_other_unit_is_converted_once_and_flagged(price, reference, magnifier, expected, flag):
@@ -36,4 +37,5 @@ def test_a_price_in_the_other_unit_is_converted_once_and_flagged(price, referenc
 
 def test_the_reference_is_the_first_price_there_is():
     assert first_price(None, math.nan, 0.0, 5.0, 6.0) == 5.0
+    assert first_price(0.5, 6.0) == 0.5
     assert math.isnan(first_price())

@@ -29,6 +29,11 @@ def test_a_run_has_one_client_id_within_the_range_on_every_computer():
     )
 
 
+def test_the_client_id_of_a_run_is_the_same_in_every_version():
+    # printf DU0000001/run-1 | sha256sum begins with f8f641620560f7fc, which is 72 modulo 100.
+    assert lease_client_id("DU0000001", "run-1", range(900, 1000)) == 900 + 0xF8F641620560F7FC % 100 == 972
+
+
 @pytest.mark.slow
 def test_a_run_that_another_computer_holds_is_refused_before_anything_is_sent(venue):
     async def race(holder, other, blotter):
