@@ -95,6 +95,13 @@ def test_the_cheapest_buy_is_the_one_whose_lot_costs_least():
     assert within.tolist() == [4.0, 50.0]
 
 
+def test_what_a_lot_leaves_over_is_spent_at_the_value_of_its_lots():
+    # A wants 306, and a lot of ten is 300. The 6 that are left fill B's 69.4 shares up to 70.
+    book = _book({"A": 0.306, "B": 0.694}, None, {"A": 30.0, "B": 10.0})
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.array([10.0, 1.0]), sizes, allow_short=False).tolist() == [10.0, 70.0]
+
+
 def test_a_position_is_sold_down_to_its_weight():
     book = _book({"A": 0.05}, {"A": 10}, {"A": 10.0})
     sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
