@@ -289,6 +289,11 @@ def test_a_book_too_large_for_the_search_is_solved_by_the_solver():
     assert unsolved.lower_bound == lower_bound(desired, value)
 
 
+def test_whole_units_have_a_bound_of_zero():
+    assert lower_bound([2.0, -3.0], [10.0, 5.0]) == 0.0
+    assert lower_bound([], []) == 0.0
+
+
 def test_a_solver_without_time_leaves_an_affordable_plan_unproved():
     desired, value = book_of_pennies(11, 10)
     plan = round_units(desired, value, time_limit=0.0)

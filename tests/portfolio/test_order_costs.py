@@ -58,6 +58,14 @@ def test_orders_of_several_markets_have_the_fees_of_their_own():
     assert (fees.without_tariff.tolist(), fees.without_tariff.dtype) == ([False, False, True, False], "bool")
 
 
+def test_orders_of_two_markets_are_two_groups():
+    fees = OrderFees.of(["EUR", "USD", "EUR"])
+    assert [(tariff.currency, rows.tolist()) for tariff, rows in fees.groups] == [("EUR", [0, 2]), ("USD", [1])]
+    # 0.05 % of 20,000, and 0.005 of 1,000 shares
+    found = fees.estimate(np.ones(3, dtype=bool), np.full(3, 1_000.0), np.full(3, 20.0))
+    assert found.tolist() == pytest.approx([10.0, 5.0, 10.0])
+
+
 def test_orders_of_one_market_are_one_group_of_all_rows():
     fees = OrderFees.of(["USD", "USD"])
     assert [(tariff.market, rows) for tariff, rows in fees.groups] == [("US", None)]
