@@ -437,6 +437,22 @@ def test_the_proceeds_of_a_short_sale_buy_nothing_in_a_cash_account(blotter):
     assert states.loc["OLD", "filled_quantity"] == 1_991.0  # 99,550 and 9.955 with 0.4 % are 99,958.16
 
 
+@pytest.mark.slow
+def test_cash_that_must_buy_back_a_short_position_pays_for_no_other_buy(blotter):
+    class Thin(MockBroker):
+        def account_figures(self):
+            return super().account_figures()._replace(available_funds=10_000.0)
+
+    # 60,000 of cash, of which 1,000 NEW sold short at 20 are 20,000: 40,000 are left, more than twice the 10,000.
+    broker = Thin(QUOTES, cash=60_000.0, positions={"NEW": -1_000})
+    orders = sx.plan_orders({"OLD": 0.98}, None, {"OLD": 50.0}, nav=50_000.0, run_id="r")
+    review = sx.review_orders(sx.check_orders(orders, quotes={"OLD": 50.0}, cash=50_000.0))
+    review.approve_all(by="ann")
+    states = sx.submit_orders(review.result(), broker, blotter, timeout=2, account_kind="margin")
+    # 980 were wanted. 796 are 39,800 and 3.98 with 0.4 %, 39,963.20; 797 would be 40,013.40.
+    assert states[["quantity", "filled_quantity"]].to_numpy().tolist() == [[980.0, 796.0]]
+
+
 @pytest.mark.parametrize("name", ["funding", "account_kind", "unsettled", "funding_timeout"])
 @pytest.mark.parametrize("value", ["lend", -1, math.nan, True])
 def test_an_unknown_funding_option_is_an_error_before_anything_is_recorded(blotter, name, value):
