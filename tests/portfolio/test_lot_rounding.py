@@ -289,6 +289,13 @@ def test_a_book_too_large_for_the_search_is_solved_by_the_solver():
     assert unsolved.lower_bound == lower_bound(desired, value)
 
 
+def test_the_first_plan_takes_by_remainder_what_fits_into_the_money_that_is_left():
+    # 247.30 in all: 10 fits, 1,000 does not, 100 and 90 do, and 47.30 are left for neither 95 nor 60.
+    value = np.array([10.0, 1_000.0, 100.0, 90.0, 95.0, 60.0])
+    problem = lot_rounding._problem([0.9, 0.2, 0.15, 0.12, 0.1, 0.05], value, 0.0)
+    assert lot_rounding._largest_remainder(problem).above.tolist() == [1.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+
+
 def test_whole_units_have_a_bound_of_zero():
     assert lower_bound([2.0, -3.0], [10.0, 5.0]) == 0.0
     assert lower_bound([], []) == 0.0
