@@ -108,3 +108,32 @@ def test_the_bound_of_a_fractional_plan_allows_fractional_shares():
     summary = plan_summary(orders, **inputs)
     assert summary["active_share_after_bp"] == pytest.approx(0.01)
     assert 0.0 <= summary["lower_bound_bp"] <= 0.01 + 1e-9
+
+
+def test_the_bound_of_a_plan_of_lots_allows_whole_lots_alone():
+    # 4,600 / 10 is 460 shares: 500 are 400 over, and 400 are 600 under.
+    targets = pd.DataFrame({"symbol": ["A"], "weight": [0.46], "lot_size": [100]})
+    inputs = {"targets": targets, "quotes": {"A": 10.0}, "nav": 10_000}
+    orders = plan_orders(**inputs, run_id="r")
+    assert _traded(orders) == {"A": 500.0}
+    summary = plan_summary(orders, **inputs)
+    found = summary[["active_share_after_bp", "lower_bound_bp", "gap_bp"]].tolist()
+    assert found == pytest.approx([400.0, 400.0, 0.0])
+
+
+def test_the_bound_of_a_fully_invested_plan_spends_no_more_than_there_is():
+    # 10,000 / 600 is 16.67 shares: 17 would be 200 over, and are not there; 16 are 400 under.
+    inputs = {"targets": {"A": 1.0}, "quotes": {"A": 600.0}, "nav": 10_000}
+    orders = plan_orders(**inputs, run_id="r")
+    assert _traded(orders) == {"A": 16.0}
+    summary = plan_summary(orders, **inputs)
+    found = summary[["active_share_after_bp", "lower_bound_bp", "gap_bp"]].tolist()
+    assert found == pytest.approx([400.0, 400.0, 0.0])
+
+
+def test_what_the_last_buy_may_cost_more_is_in_the_base_currency():
+    # 40 shares at 100 euros are 5,000 dollars, of which 0.4 % must stay free; the fee is 3 euros, the minimum.
+    targets = pd.DataFrame({"symbol": ["A"], "weight": [0.5], "currency": "EUR"})
+    inputs = {"targets": targets, "quotes": {"A": 100.0}, "nav": 10_000, "fx": {"EUR": 1.25}}
+    summary = plan_summary(plan_orders(**inputs, run_id="r"), **inputs)
+    assert summary[["buys", "reserved_slippage", "estimated_fees"]].tolist() == [5_000.0, 20.0, 3.75]
