@@ -72,6 +72,18 @@ def test_the_default_limits_are_conservative():
     assert limits.max_spread_bps == 200.0  # two per cent of the mid
     assert limits.duplicate_window == 5 * 60
     assert limits.max_approval_age == 60 * 60
+    assert limits.max_over_target == 0.1  # ten per cent
+    assert limits.max_adv_ratio == 0.05  # five per cent of a day's volume
+    assert (limits.max_gross, limits.max_quote_age) == ("auto", "auto")
+    assert (limits.restricted, limits.confirmed_splits) == (frozenset(), frozenset())
+    assert limits.off == [
+        "max_order_notional",
+        "max_order_quantity",
+        "max_position_ratio",
+        "max_total_notional",
+        "max_day_notional",
+        "max_orders_per_minute",
+    ]
 
 
 def test_a_limit_of_zero_is_a_limit():
@@ -104,6 +116,29 @@ def test_combined_limits_are_the_tighter_of_each_pair():
     assert not mine.tightened(Limits()).allow_short
     assert not Limits().tightened(mine).allow_short
     assert mine.tightened(None) == mine
+
+
+def test_a_split_counts_as_confirmed_only_if_both_limits_confirm_it():
+    one, other = Limits(confirmed_splits={"AAPL", "SPY"}), Limits(confirmed_splits={"SPY", "TLT"})
+    assert one.tightened(other).confirmed_splits == {"SPY"}
+
+
+def test_a_number_is_tighter_than_auto_and_auto_than_no_limit():
+    number, auto, none = (Limits(max_gross=value) for value in (1.5, "auto", None))
+    for one, other, expected in (
+        (number, auto, 1.5),
+        (number, none, 1.5),
+        (auto, none, "auto"),
+        (none, none, None),
+    ):
+        assert one.tightened(other).max_gross == other.tightened(one).max_gross == expected
+
+
+def test_the_card_shows_the_limits_in_force_and_names_those_that_are_off():
+    shown = Limits(max_order_notional=250_000, min_cash_after=None, restricted={"GME", "AMC"})._repr_html_()
+    for text in ("max_order_notional", "250,000", "AMC, GME", "off: max_order_quantity", "min_cash_after"):
+        assert text in shown
+    assert "None" not in shown
 
 
 def test_limits_cannot_be_changed():
