@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -425,6 +427,36 @@ def test_only_an_order_like_one_just_sent_is_a_suspected_duplicate():
     assert find(frame, Limits(), context).reasons() == ["suspected_duplicate", None]
     assert find(frame.assign(quantity=6.0), Limits(), context).reasons() == [None, None]
     assert find(frame.iloc[:0], Limits(), context).reasons() == []
+
+
+@pytest.mark.parametrize("working", [-math.inf, -250.0, 0.0])
+def test_a_recorded_context_gives_the_same_findings(working):
+    context = CheckContext(
+        positions={"SPY": 3.0},
+        quotes={"SPY": (9.9, math.nan, 10.0, math.nan, math.nan)},
+        given_quotes=True,
+        cash=1_000.0,
+        nav=math.nan,
+        now=NOW.timestamp(),
+        halted=None,
+        recent=[("old-SPY-BUY", "SPY", "BUY", 5.0, NOW.timestamp())],
+        flags={"SPY": ["delayed_price"]},
+        base_currency="USD",
+        working_cash=working,
+        plan_gross=1.5,
+    )
+    again = CheckContext.from_json(json.loads(json.dumps(context.to_json(), allow_nan=False)))
+    assert again.working_cash == working
+    for one in fields(CheckContext):
+        assert repr(getattr(again, one.name)) == repr(getattr(context, one.name))  # NaN is not equal to itself
+
+
+def test_fees_in_another_currency_count_in_the_base_currency():
+    # 100 at 40 euros are 5,000 dollars, and the fee of 3 euros, the minimum, 3.75.
+    checked = check_orders(
+        orders_of(("SAP", "BUY", 100), currency="EUR"), quotes={"SAP": 40.0}, cash=6_000.0, fx={"EUR": 1.25}
+    )
+    assert verdict_of(checked, "insufficient_cash")[2] == 996.25
 
 
 def test_a_row_rejected_by_the_plan_keeps_its_reason_and_counts_towards_no_limit():
