@@ -79,6 +79,28 @@ def test_a_size_up_to_the_limit_passes_and_one_above_is_blocked(limits, quantity
     assert verdict_of(checked, check) == (verdict, limit, pytest.approx(value, abs=1e-12))
 
 
+@pytest.mark.parametrize(
+    ("limits", "quantity", "verdict", "reasons"),
+    [
+        ({}, 110, "pass", ""),  # ten per cent over the 100 that the target calls for
+        ({}, 111, "block", "over_target"),
+        ({"max_over_target": None}, 111, "pass", ""),
+        ({"max_over_target": 0.0}, 101, "block", "over_target"),
+        ({"max_over_target": None}, 500, "pass", ""),  # five per cent of 10,000 shares a day
+        ({"max_over_target": None}, 501, "warn", "max_adv_ratio"),
+        ({"max_over_target": None, "max_adv_ratio": None}, 501, "pass", ""),
+    ],
+)
+def test_an_order_is_compared_with_its_target_and_with_the_volume_of_its_symbol(
+    limits, quantity, verdict, reasons
+):
+    frame = orders_of(("SPY", "BUY", quantity), planned_quantity=100.0, adv=10_000.0)
+    checked = check_orders(frame, Limits(**NO_CASH, **limits), quotes={"SPY": 1.0}, nav=10_000)
+    assert checked[["verdict", "reasons"]].fillna("").to_numpy().tolist() == [[verdict, reasons]]
+    if limits.get("max_over_target", 0.1) is not None:
+        assert verdict_of(checked, "over_target")[2] == pytest.approx(quantity / 100 - 1)
+
+
 def test_a_total_over_its_limit_blocks_all_orders():
     frame = orders_of(("AAA", "BUY", 6), ("BBB", "SELL", 5))
     checked = check_orders(
