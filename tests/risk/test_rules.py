@@ -473,6 +473,17 @@ def test_a_recorded_context_gives_the_same_findings(working):
         assert repr(getattr(again, one.name)) == repr(getattr(context, one.name))  # NaN is not equal to itself
 
 
+def test_a_currency_without_a_rate_blocks_and_one_without_a_tariff_warns():
+    frame = orders_of(("A", "BUY", 1), ("B", "BUY", 1), ("C", "BUY", 1), ("D", "BUY", 1))
+    frame = frame.assign(currency=["USD", "SEK", "NOK", "NOK"], status=["NEW", "NEW", "NEW", "REJECTED"])
+    checked = check_orders(frame, quotes=dict.fromkeys("ABCD", 40.0), cash=6_000.0, fx={"SEK": 0.1})
+    assert checked["verdict"].tolist() == ["pass", "warn", "block", "block"]
+    reasons = checked["reasons"].fillna("").tolist()
+    assert reasons[:3] == ["", "tariff_unknown", "currency_unsupported"]
+    assert "currency_unsupported" not in reasons[3]  # a refused row has a reason of its own
+    assert "tariff_unknown" not in reasons[3]
+
+
 def test_fees_in_another_currency_count_in_the_base_currency():
     # 100 at 40 euros are 5,000 dollars, and the fee of 3 euros, the minimum, 3.75.
     checked = check_orders(
