@@ -79,3 +79,111 @@ def test_an_execution_pays_the_commission_of_its_currency_without_levies(connect
     order.contract = replace(order.contract, currency=currency)
     fees = [ledger.execute(order, quantity, price, 0.0, 2).commission for quantity in (10.0, 20.0)]
     assert fees == [first, second]
+
+
+# -- corrections -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bought(connect):
+    """A ledger in which 10 SPY were bought at 400.10 for a commission of 1.00 out of 5,000.00."""
+    peer = connect(cash=5_000.0)
+    peer.place(1, quantity=10)
+    return peer.venue.ledger
+
+
+def holdings(ledger):
+    account = ledger.accounts["DU0000001"]
+    return {one.quantity for one in account.positions.values()} - {0.0}, account.balances()["USD"]
+
+
+def test_a_corrected_execution_replaces_the_first_one_in_order_and_account(bought):
+    (fill,) = bought.fills
+    assert holdings(bought) == ({10.0}, pytest.approx(5_000 - 4_001 - 1))
+    fixed = bought.correct(fill, 8.0, 400.0, fill.at + 60)
+    assert (fixed.exec_id, fixed.replaces) == (fill.exec_id[:-2] + "02", fill.exec_id)
+    assert (fixed.quantity, fixed.price, fixed.commission, fixed.at) == (8.0, 400.0, 1.0, fill.at + 60)
+    assert (fixed.cumulative, fixed.average) == (8.0, pytest.approx(400.0))
+    assert (fill.superseded, fixed.superseded) == (True, False)
+    order = bought.find(1, 1)
+    assert (order.filled, order.average, order.last_price) == (8.0, pytest.approx(400.0), 400.0)
+    assert holdings(bought) == ({8.0}, pytest.approx(5_000 - 3_200 - 1))
+    assert bought.correct(fixed, 10.0, 399.0, fill.at + 90).exec_id.endswith(".03")
+    assert holdings(bought) == ({10.0}, pytest.approx(5_000 - 3_990 - 1))
+
+
+def test_a_busted_execution_takes_nothing_and_costs_nothing(bought):
+    (fill,) = bought.fills
+    bust = bought.correct(fill, 0.0, 400.10, fill.at + 60)
+    assert (bust.quantity, bust.commission, bust.average) == (0.0, 0.0, 0.0)
+    assert holdings(bought) == (set(), 5_000.0)
+
+
+# -- ids and keys ------------------------------------------------------------------------------------------------
+
+
+def test_an_order_id_that_was_received_is_not_valid_again():
+    ledger = empty()
+    ledger.receive_id(1, 5)
+    ledger.receive_id(1, 4)
+    assert (ledger.next_valid_id(1), ledger.next_valid_id(2)) == (6, 1)
+    ledger.use_id(1, 9)
+    ledger.reset_ids(3)
+    assert (ledger.next_valid_id(1), ledger.next_valid_id(3)) == (3, 1)  # client 3 was never here
+
+
+def test_an_order_under_an_id_that_is_used_again_keeps_its_older_namesake(connect):
+    peer = connect()
+    peer.place(1, order_type="LMT", limit="390.00")
+    ledger = peer.venue.ledger
+    old = ledger.find(1, 1)
+    new = replace(old, perm_id=ledger.next_perm_id())
+    ledger.add(new)
+    assert ledger.find(1, 1) is new
+    assert ledger.by_perm(old.perm_id) is old
+    assert sorted(map(id, ledger.active.values())) == sorted(map(id, (old, new)))
+    old.status = "Cancelled"
+    ledger.changed(old)
+    assert list(ledger.active.values()) == [new]
+    ledger.remove(new)
+    assert (ledger.find(1, 1), list(ledger.active.values())) == (None, [])
+
+
+def test_the_latest_time_of_a_ledger_is_that_of_its_last_event(bought):
+    (fill,) = bought.fills
+    assert empty().latest() == 0.0
+    assert bought.latest() == fill.at
+    bought.correct(fill, 8.0, 400.0, fill.at + 60)
+    assert bought.latest() == fill.at + 60
+
+
+# -- after a restart ---------------------------------------------------------------------------------------------
+
+
+def test_a_ledger_that_is_loaded_again_is_as_it_was_saved(make_venue, join, tmp_path):
+    options = {"state": tmp_path / "venue.state", "cash": 50_000.0}
+    venue = make_venue(positions={"XOM": (50, 90.0)}, **options)
+    peer = join(venue)
+    peer.place(1, quantity=10)
+    peer.place(2, order_type="LMT", limit="390.00", order_ref="rests")
+    before = venue.ledger
+    before.correct(before.fills[0], 8.0, 400.0, before.fills[0].at + 60)
+    before.changed(before.find(1, 1))
+    before.open_account(Account("DU2"))
+    before.roll_day(before.latest() - 3_600.0)
+    before.roll_day(5.0)  # days do not go back
+    venue.close()
+
+    after = make_venue(**options).ledger
+    assert repr(after.accounts) == repr(before.accounts)
+    assert list(after.accounts) == ["DU0000001", "DU2"]
+    assert [repr(one) for one in after.fills] == [repr(one) for one in before.fills]
+    assert {key: repr(one) for key, one in after.orders.items()} == {
+        key: repr(one) for key, one in before.orders.items()
+    }
+    assert list(after.active) == [(1, 2)]
+    assert after.by_perm(after.find(1, 2).perm_id).request.order_ref == "rests"
+    assert after.midnight == before.latest() - 3_600.0
+    assert after.next_valid_id(1) == 3
+    assert after.next_perm_id() not in {one.perm_id for one in before.orders.values()}
+    assert after.next_exec_id()[:17] not in {one.exec_id[:17] for one in before.fills}

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from stocklean_exec.simulator.exchange import order_validation
-from stocklean_exec.simulator.exchange.contracts import make_contract
+from stocklean_exec.simulator.exchange.contracts import listed_contract, make_contract
+from stocklean_exec.simulator.exchange.currency_pairs import pair_listings
+from stocklean_exec.simulator.exchange.rates import Rates
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.protocol.requests import ContractSpec
 from stocklean_exec.simulator.scenarios.options import Switches
@@ -70,3 +72,65 @@ def test_a_size_below_the_smallest_is_refused():
         order_validation.check_terms(replace(order("MKT"), quantity=size), contract) for size in (399, 401)
     ]
     assert [refusal and refusal.code for refusal in refusals] == [321, None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"order_id": 0}, 106),
+        ({"order_id": -5}, 106),
+        ({"action": "HOLD"}, 321),
+        ({"action": "SSHORT"}, None),
+        ({"order_type": "FEELINGS"}, 321),
+        ({"quantity": 0}, 434),
+        ({"quantity": NAN}, 434),
+        ({"quantity": -1}, 321),
+        ({"quantity": 1e12}, None),
+        ({"quantity": 1.1e12}, 321),
+        ({"cash_quantity": 100.0}, 10244),
+        ({"tif": ""}, None),  # is DAY
+        ({"tif": "SOON"}, 321),
+        ({"order_type": "MOC", "tif": "GTC"}, 113),
+        ({"order_type": "LOC", "tif": "IOC", "limit_price": 1.0}, 113),
+        ({"order_type": "STP", "tif": "OPG", "aux_price": 1.0}, 111),
+        ({"tif": "GTD", "good_till": "some day"}, 334),
+        ({"tif": "GTD"}, 334),
+        ({"good_after": "some day"}, 337),
+        ({"good_after": "20991231 10:00:00 UTC"}, None),
+        ({"order_type": "LMT"}, 321),
+        ({"order_type": "LMT", "limit_price": 0.0}, 321),
+        ({"order_type": "STP LMT", "limit_price": -1.0, "aux_price": 1.0}, 321),
+        ({"order_type": "STP LMT", "limit_price": 1.0}, 403),
+        ({"order_type": "STP", "aux_price": 0.0}, 403),
+        ({"order_type": "STP", "aux_price": 1e12}, 403),
+    ],
+)
+def test_each_term_that_tws_refuses_has_its_code(changes, code):
+    refusal = order_validation.check_form(replace(order(), **changes), Switches())
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.parametrize(
+    ("kind", "fractional", "code"),
+    [("MKT", True, None), ("LMT", True, None), ("MOC", True, 10318), ("MKT", False, 10243)],
+)
+def test_parts_of_a_share_need_permission_and_a_market_or_limit_order(kind, fractional, code):
+    request = replace(order(kind, limit=400.0), quantity=0.5)
+    refusal = order_validation.check_form(request, Switches(fractional=fractional))
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.parametrize(("kind", "code"), [("MKT", None), ("LMT", None), ("MOC", 387), ("MIDPRICE", 387)])
+def test_currencies_have_no_auction_and_no_middle_to_peg_to(kind, code):
+    (listing,) = pair_listings(Rates("USD", {"EUR": 1.1}), ["EUR", "USD"], [])
+    pair = listed_contract(listing)
+    assert (pair.is_pair, pair.symbol, pair.currency) == (True, "EUR", "USD")
+    refusal = order_validation.check_terms(replace(order(kind, limit=1.1), quantity=20_000), pair)
+    assert (refusal and refusal.code) == code
+
+
+def test_a_description_fits_none_or_several_contracts():
+    spec = ContractSpec(symbol="SPY")
+    assert order_validation.no_single_contract(spec, []) == "No security definition has been found for the request"
+    found = [make_contract("SPY"), make_contract("SPY", currency="EUR")]
+    assert "SPY is ambiguous" in order_validation.no_single_contract(spec, found)

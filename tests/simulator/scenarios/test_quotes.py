@@ -8,9 +8,14 @@ from stocklean_exec.fill_model import Quote
 from stocklean_exec.simulator.scenarios.quotes import (
     BUILT_IN_CLOSES,
     Market,
+    QuoteError,
+    as_quote,
+    number_in,
     round_to_tick,
     sample_closes,
+    sample_history,
     synthetic_quote,
+    text_in,
 )
 
 
@@ -55,3 +60,80 @@ def test_a_walk_keeps_the_spread_and_stays_above_zero():
         quote = market.walk("SPY", seed=1, volatility=0.2, tick=0.01)
         assert quote.bid >= 0
         assert round(quote.ask - quote.bid, 6) == 0.02
+
+
+def test_a_quote_is_read_from_a_price_a_mapping_or_a_quote():
+    quote = as_quote("SPY", {"bid": "399.9", "ask": 400.1, "note": "mine", "last": None, "close": "nan"})
+    assert (quote.bid, quote.ask) == (399.9, 400.1)
+    assert math.isnan(quote.last)
+    assert math.isnan(quote.close)
+    assert as_quote("SPY", 400.0).last == 400.0
+    assert as_quote("SPY", "400").last == 400.0
+    assert as_quote("SPY", quote) is quote
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"bid": 400.2, "ask": 400.1}, "SPY is crossed: bid 400.2 above ask 400.1"),
+        ({"bid_size": 100}, "SPY has no usable price"),
+        ({"last": 0.0}, "SPY has no usable price"),
+        (None, "SPY has no usable price"),
+        ({"bid": "cheap"}, "SPY: bid is 'cheap', not a price or size"),
+        ({"last": -1.0}, "SPY: last is '-1.0', not a price or size"),
+        ({"last": math.inf}, "SPY: last is 'inf', not a price or size"),
+    ],
+)
+def test_a_quote_that_cannot_be_is_an_error_that_names_it(given, text):
+    with pytest.raises(QuoteError, match=text):
+        as_quote("SPY", given)
+
+
+@pytest.mark.parametrize("value", [None, math.nan, "", "  ", "NaN", "None"])
+def test_a_cell_that_marks_a_missing_value_is_empty(value):
+    assert text_in(value) == ""
+    assert math.isnan(number_in("SPY", "bid", value))
+
+
+def test_a_number_of_a_cell_may_be_zero():
+    assert number_in("SPY", "bid_size", " 0 ") == 0.0
+    assert text_in(" SMART ") == "SMART"
+
+
+@pytest.mark.parametrize(
+    ("quote", "price"),
+    [
+        (Quote(bid=1.0, ask=3.0, last=10.0, close=4.0), 10.0),
+        (Quote(bid=1.0, ask=3.0, close=4.0), 2.0),
+        (Quote(bid=1.0, close=4.0), 4.0),
+        (Quote(bid=1.0), 1.0),
+        (Quote(ask=3.0, last=0.0), 3.0),
+        (Quote(), 0.0),
+    ],
+)
+def test_the_valuation_price_is_the_first_that_there_is(quote, price):
+    assert Market({"SPY": quote}).price_of("SPY") == price
+
+
+def test_a_trade_changes_the_last_price_alone():
+    market = Market({"SPY": Quote(bid=99.9, ask=100.1, last=100.0)})
+    market.trade("SPY", 100.05)
+    market.trade("NEW", 7.0)
+    assert market["SPY"] == Quote(bid=99.9, ask=100.1, last=100.05)
+    assert (market.symbols(), market["NEW"].last) == (["SPY", "NEW"], 7.0)
+
+
+def test_a_quote_with_one_side_does_not_walk():
+    market = Market({"SPY": Quote(bid=99.9, last=100.0)})
+    assert market.walk("SPY", seed=1, volatility=0.2, tick=0.01) == market["SPY"]
+    assert market["SPY"].bid == 99.9
+
+
+def test_the_history_ends_with_the_closes():
+    history = sample_history()
+    for symbol, close in sample_closes().items():
+        days = [day for day, _ in history.get(symbol, [("20221229", close)])]
+        assert days == sorted(set(days))
+        assert all(len(day) == 8 and day.isdigit() for day in days)
+        if symbol in history:
+            assert history[symbol][-1][1] == close
