@@ -170,6 +170,25 @@ def test_an_invalid_orders_frame_is_an_error():
     assert caught.value.codes == ("missing_column",)
 
 
+@pytest.mark.parametrize(
+    ("data_type", "reason"),
+    [
+        (1, ""),
+        (2, ""),
+        (3, "delayed_price"),
+        (4, "delayed_price"),
+        (5, ""),
+        ("delayed", "delayed_price"),
+        (None, ""),
+    ],
+)
+def test_a_price_of_delayed_data_warns(data_type, reason):
+    # TWS API, "Market data types": 1 live, 2 frozen, 3 delayed, 4 delayed and frozen.
+    quotes = pd.DataFrame({"symbol": ["SPY"], "last": [100.0], "quoted_at": [NOW], "data_type": [data_type]})
+    checked = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes=quotes, cash=3_000.0, now=NOW)
+    assert checked["reasons"].fillna("").tolist() == [reason]
+
+
 def test_an_edited_frame_checked_again_equals_one_checked_with_the_same_context():
     quotes = pd.DataFrame(
         {
