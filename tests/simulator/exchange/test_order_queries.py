@@ -159,3 +159,16 @@ def test_received_order_ids_of_other_clients_can_count_as_used(make_venue, join,
     peer.send("16", "1")
     assert [fields[3] for fields in peer.place(4) if fields[0] == "4"] == code
     assert peer.place(51)[0][0] == "5"
+
+
+def test_only_client_0_can_bind_manual_orders_automatically(make_venue, join):
+    venue = make_venue()
+    zero, one = join(venue, 0), join(venue, 1)
+    assert [fields[3] for fields in one.send("15", "1", "1")] == ["327"]
+    venue.events.run({"do": "manual_order", "symbol": "SPY", "quantity": 5, "price": 390.0})
+    zero.take()
+    assert zero.send("15", "1", "0") == []
+    assert {order.order_id for order in venue.ledger.active.values()} == {0}
+    zero.send("15", "1", "1")
+    (order,) = venue.ledger.active.values()
+    assert order.order_id < 0  # bound: TWS gives a negative id to an order that no client placed

@@ -61,3 +61,42 @@ def test_a_cancel_by_another_client_is_reported_to_both_with_its_client_id(make_
     owner, canceller = Listener(), Listener()
     OrderReports({1: owner, 2: canceller}, Switches()).status(order, client_id=2)
     assert owner.received == canceller.received == [("orderStatus", 2, "SPY")]
+
+
+def test_each_kind_of_report_is_sent_to_the_owner(make_venue, join):
+    venue = make_venue()
+    join(venue).place(1)
+    ledger = venue.ledger
+    order, fill = ledger.find(1, 1), ledger.fills[0]
+    owner, other = Listener(), Listener()
+    reports = OrderReports({1: owner, 2: other}, Switches())
+    reports.order(order, only=True)
+    reports.order(order)
+    reports.execution(order, fill)
+    reports.commission(order, fill)
+    reports.error(order, 399, "text")
+    assert [kind for kind, *_ in owner.received] == [
+        "openOrder",
+        "openOrder",
+        "orderStatus",
+        "execDetails",
+        "commissionReport",
+        "error",
+    ]
+    assert other.received == []
+    reports.error(order, 10147, "of another client", client_id=2)
+    assert [kind for kind, *_ in other.received] == ["error"]
+
+
+def test_a_manual_order_is_reported_to_client_0(make_venue, join):
+    venue = make_venue()
+    join(venue)
+    venue.events.run({"do": "manual_order", "symbol": "SPY", "quantity": 5, "price": 390.0})
+    (order,) = venue.ledger.active.values()
+    assert order.manual
+    zero, one = Listener(), Listener()
+    reports = OrderReports({0: zero, 1: one}, Switches())
+    reports.status(order)
+    reports.bound(order)
+    assert [kind for kind, *_ in zero.received] == ["orderStatus", "orderBound"]
+    assert one.received == []

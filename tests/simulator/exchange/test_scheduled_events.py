@@ -236,3 +236,60 @@ def test_the_start_of_the_day_is_kept_over_a_restart(make_venue, join, tmp_path)
     first.close()
     again = join(make_venue(state=tmp_path / "state"))
     assert [fields[0] for fields in again.send(*ASK_EXECUTIONS)] == ["55"]
+
+
+def test_a_broken_link_of_tws_itself_has_another_code_and_holds_reports_back(connect, kinds):
+    peer = connect()
+    peer.venue.events.run({"do": "broken_link"})
+    assert codes(peer.take()) == [2110]
+    peer.place(1)
+    assert peer.take() == []
+    peer.venue.events.run({"do": "link_up"})
+    assert kinds(peer.take())[-1] == "cm"
+
+
+def test_a_manual_order_has_the_terms_of_its_event(connect):
+    peer = connect()
+    for entry in ({"price": 390.0, "side": "SELL", "quantity": 7, "tif": "GTC"}, {}):
+        peer.venue.events.run({"do": "manual_order", "symbol": "SPY", **entry})
+    limit, market = (one.request for one in peer.venue.ledger.orders.values())
+    assert (limit.order_type, limit.side, limit.quantity, limit.limit_price, limit.tif) == (
+        "LMT",
+        "SELL",
+        7.0,
+        390.0,
+        "GTC",
+    )
+    assert (market.order_type, market.side, market.quantity, market.tif) == ("MKT", "BUY", 1.0, "DAY")
+    peer.venue.events.run({"do": "manual_order", "symbol": "UNLISTED"})
+    assert "UNLISTED" in {one.contract.symbol for one in peer.venue.ledger.orders.values()}
+
+
+def test_an_event_changes_a_rate_and_the_time(connect):
+    peer = connect(rates={"EUR": 1.10})
+    peer.venue.events.run({"do": "rate", "currency": "EUR", "rate": 1.25})
+    assert peer.venue.rates["EUR"] == 1.25
+    before = peer.venue.clock.now()
+    peer.venue.events.run({"do": "advance", "seconds": 90})
+    assert peer.venue.clock.now() == before + 90
+
+
+def test_orders_at_the_close_trade_in_its_auction_and_day_orders_expire_behind_it(connect, kinds):
+    peer = connect({"switches": {"hours": "exchange"}}, start="2022-12-29 15:59:00")
+    peer.place(1, order_type="MOC", quantity=5)
+    peer.place(2, **LIMIT)
+    assert "ex" not in kinds(peer.seen)
+    peer.venue.clock.advance(61)
+    seen = peer.take()
+    assert [fields[12 + 5] for fields in seen if fields[0] == "11"]  # the auction has traded
+    assert [one.order_id for one in peer.venue.ledger.fills] == [1]
+    assert peer.venue.ledger.find(1, 2).status == "Cancelled"
+
+
+def test_orders_for_the_open_wait_for_it(connect):
+    peer = connect({"switches": {"hours": "exchange"}}, start="2022-12-29 09:29:00")
+    peer.place(1, tif="OPG", quantity=5)
+    peer.place(2, quantity=6)
+    assert peer.venue.ledger.fills == []
+    peer.venue.clock.advance(61)
+    assert [(one.order_id, one.quantity) for one in peer.venue.ledger.fills] == [(1, 5.0), (2, 6.0)]
