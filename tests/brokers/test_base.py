@@ -11,6 +11,7 @@ from stocklean_exec.brokers.base import (
     ORPHAN_COLUMNS,
     Broker,
     ExchangeRate,
+    Ticket,
     is_paper_account,
     mask_account,
     symbols_of,
@@ -161,6 +162,7 @@ class WithPairs(MockBroker):
     ("broker", "given", "rate", "source"),
     [
         (MockBroker(EURO_QUOTES, fx={"EUR": 1.1}), {"EUR": 1.12}, 1.1, "account"),
+        (MockBroker(EURO_QUOTES, fx={"EUR": 0.9}), {"EUR": 0.91}, 0.9, "account"),
         (WithPairs(EURO_QUOTES), {"EUR": 1.12}, 1.1, "quote"),
         (MockBroker(EURO_QUOTES), {"EUR": 1.12}, 1.12, "given"),
     ],
@@ -175,6 +177,19 @@ def test_a_rate_is_the_accounts_else_a_quotes_else_the_given_one(broker, given, 
     orders = sx.plan_orders(IN_EUROS, state, run_id="r")
     # Half of a million dollars at 150 euros a share, less what is kept back for fees.
     assert orders["quantity"].tolist() == [pytest.approx(500_000 / 150 / rate, abs=1)]
+
+
+def test_an_account_is_read_for_the_targets_of_a_file(tmp_path):
+    (tmp_path / "targets.csv").write_text("symbol,weight,currency\nSAP,0.5,EUR\n")
+    state = MockBroker(EURO_QUOTES).account_state(tmp_path / "targets.csv", fx={"EUR": 1.12})
+    assert (state.quotes["symbol"].tolist(), state.rates) == (["SAP"], {"EUR": 1.12})
+
+
+def test_an_order_without_a_rate_is_in_the_base_currency():
+    terms = ("r", "SPY", "BUY", 1.0, "MKT", float("nan"), "DAY", "USD", "STK", "SMART", "DU1")
+    order = Ticket("r-SPY-BUY", *terms)
+    assert (order.fx_rate, order.con_id, order.primary_exchange, order.decided_on) == (1.0, None, "", None)
+    assert np.isnan(order.reference_price)
 
 
 def test_a_rate_that_is_needed_by_nothing_is_not_asked_for():

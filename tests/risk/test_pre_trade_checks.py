@@ -171,6 +171,29 @@ def test_an_invalid_orders_frame_is_an_error():
 
 
 @pytest.mark.parametrize(
+    ("side", "order_type", "effect"),
+    [
+        (None, "MKT", 0.0),
+        ("BUY", "MKT", -501.0),  # 5 at 100 and 1 of commission
+        ("BUY", "STP", -501.0),
+        ("SELL", "MKT", 499.0 - 0.014875),  # 5 x 0.000195 to FINRA, 500 x 27.80 per million to the SEC
+        ("SELL", "STP", 0.0),  # a stop may never sell
+    ],
+)
+def test_working_buys_take_cash_and_only_plain_sells_bring_it(side, order_type, effect):
+    working = None
+    if side is not None:
+        row = {"symbol": "TLT", "side": side, "quantity": 5.0, "order_type": order_type}
+        working = pd.DataFrame([row])
+    state = sx.AccountState.of(
+        {"TLT": 40}, {"SPY": 50.0, "TLT": 100.0}, nav=10_000.0, cash=6_000.0, open_orders=working
+    )
+    table = check_results(check_orders(orders_of(("SPY", "BUY", 100.0)), None, state)).set_index("check")
+    # 100 at 50 and 1 of commission
+    assert table.loc["insufficient_cash", "value"] == pytest.approx(6_000.0 - 5_001.0 + effect)
+
+
+@pytest.mark.parametrize(
     ("data_type", "reason"),
     [
         (1, ""),
