@@ -92,6 +92,7 @@ def test_cash_is_reserved_for_a_buy_until_it_has_traded_or_ended():
     assert funding.available == 600.0
     ledger.note("s", 400.0, has_ended=False)
     assert funding.available == 1_000.0
+    assert (ledger.flows, ledger.spent) == (150.0, 250.0)  # what sells bring was not spent
 
 
 def test_cash_is_not_reserved_for_the_part_of_a_buy_that_has_traded():
@@ -151,6 +152,8 @@ def test_only_a_market_buy_may_cost_more_than_its_quote():
         ([1.0, 200.0, 90_000.0, 300.0, 80_000.0], [4, 3, 1, 0]),
         ([1.0, 1_000_000.0, 1_000.0, 1_001.0, 2_000.0], [2, 0]),  # 0.4 % of 1,000 less 1 must stay free anyway
         ([50.0], [0]),
+        # Behind 376, 0.4 % of which is 1.50, 1 alone is 50 cents too little, and 20 cents must stay free anyway.
+        ([1.0, 300.0, 376.0], [1, 0]),
     ],
 )
 def test_the_smallest_market_buys_are_sent_last_so_that_they_cover_the_margin_of_the_others(costs, last):

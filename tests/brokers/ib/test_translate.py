@@ -111,6 +111,28 @@ def test_the_codes_of_market_data_and_of_the_connection_are_those_of_the_documen
     assert translate.ID_USED_UP == 103
 
 
+def test_the_codes_that_end_no_order_are_those_of_advice_and_of_market_data():
+    # TWS API, "Message codes": the ends of each range, single codes, and the neighbours outside of them.
+    inside = {1100, 1102, 2100, 2199, 10089, 10091, 10147, 10149, 10167, 10168, 10331, 10335}
+    assert inside | {100, 399, 404, 481, 1300, 10197, 10311, 10326, 10349} <= translate.ADVICE_CODES
+    outside = {1099, 1103, 2099, 2200, 10088, 10092, 10146, 10150, 10166, 10169, 10330, 10336, 201, 202}
+    assert not outside & translate.ADVICE_CODES
+
+
+@pytest.mark.parametrize(
+    ("name", "is_given", "utc"),
+    [
+        ("JST", False, "20221229 01:00:01 UTC"),  # the abbreviation of the zone itself
+        ("XYZ", False, None),
+        ("XYZ", True, "20221229 01:00:01 UTC"),  # the user has said which zone is meant
+        ("JST", True, "20221229 01:00:01 UTC"),
+        ("US/Eastern", True, "20221229 15:00:01 UTC"),  # a name in the table says it itself
+    ],
+)
+def test_an_unknown_name_of_a_zone_is_read_where_it_is_clear_what_it_means(name, is_given, utc):
+    assert utc_time_text(f"20221229 10:00:01 {name}", "Asia/Tokyo", is_zone_given=is_given) == utc
+
+
 def test_code_201_ends_an_order_in_any_state():
     event = message_event(201, "margin", seen=True)
     assert (event.kind, event.code, event.message, event.status) == ("rejected", "201", "margin", None)
