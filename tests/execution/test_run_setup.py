@@ -1,6 +1,7 @@
 """A run from its record: what it may send, and the caps that hold whatever was approved."""
 
 import asyncio
+import math
 
 import pandas as pd
 import pytest
@@ -89,6 +90,44 @@ def test_each_approved_or_selected_order_may_be_sent_once(broker, blotter, monke
     monkeypatch.setattr(run_setup, "Runner", BudgetRecorder)
     asyncio.run(run_setup.work_run("r", broker, blotter, RunTerms(), None, only))
     assert seen[0].allowed == {f"r-{symbol}-BUY": 1 for symbol in may_leave}
+
+
+def test_the_orders_of_a_record_are_sent_with_what_it_knows_of_them():
+    terms = {"run_id": "r", "side": "BUY", "quantity": 5.0, "order_type": "MKT", "limit_price": math.nan}
+    terms |= {"tif": "DAY", "sec_type": "STK", "exchange": "SMART", "account": "DU1"}
+    rows = pd.DataFrame({"client_order_id": ["a", "b"], "symbol": ["SAP", "SPY"], "currency": ["EUR", "USD"]})
+    rows = rows.assign(**terms, decision_price=[150.0, math.nan])
+    rows["decided_at"] = pd.to_datetime(["2026-11-27 15:00", None], utc=True)
+    bare = run_setup._tickets(rows)
+    assert [(one.fx_rate, one.con_id, one.primary_exchange) for one in bare] == [(1.0, None, "")] * 2
+    assert [str(one.decided_on) for one in bare] == ["2026-11-27", "None"]
+    assert run_setup._lots(rows) == {}
+    rows = rows.assign(
+        fx_rate=[1.1, None], con_id=[7, None], primary_exchange=[" ibis", None], lot_size=[100, None]
+    )
+    full = run_setup._tickets(rows)
+    assert [(one.fx_rate, one.con_id, one.primary_exchange) for one in full] == [(1.1, 7, "IBIS"), (1.0, None, "")]
+    assert (full[0].symbol, full[0].currency, full[0].reference_price) == ("SAP", "EUR", 150.0)
+    assert run_setup._lots(rows) == {"a": 100.0}
+
+
+@pytest.mark.slow
+def test_a_run_keeps_the_cash_of_its_limits_and_the_lots_of_its_orders(broker, blotter, monkeypatch):
+    limits = sx.Limits(max_total_notional=1, min_cash_after=250.0)
+    sx.submit_orders(approved(broker), broker, blotter, limits=limits)  # sends none
+    seen = []
+
+    class TermsRecorder:
+        def __init__(self, *arguments):
+            seen.extend(one for one in arguments if isinstance(one, RunTerms))
+
+        async def work(self):
+            pass
+
+    monkeypatch.setattr(run_setup, "Runner", TermsRecorder)
+    asyncio.run(run_setup.work_run("r", broker, blotter, RunTerms(), limits, None))
+    assert seen[0].min_cash == 250.0
+    assert seen[0].lots == {f"r-{symbol}-BUY": 1.0 for symbol in QUOTES}
 
 
 @pytest.mark.slow

@@ -123,6 +123,7 @@ def test_an_open_order_of_which_a_field_cannot_be_read_is_received_without_it():
     assert (order.orderId, order.clientId, order.permId, order.orderRef) == (4, 9, 1311052784, "mine")
     assert (order.action, order.totalQuantity, order.orderType, order.account) == ("BUY", 7.0, "LMT", "DU0000001")
     assert np.isnan(order.lmtPrice)
+    assert order.tif == "DAY"
 
 
 def test_an_open_order_of_ours_without_a_readable_quantity_is_a_failure():

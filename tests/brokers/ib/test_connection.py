@@ -369,6 +369,17 @@ def open_order(client_id=7, account="DU0000001", **changes):
     return SimpleNamespace(**(known | changes))
 
 
+def test_nothing_is_known_of_tws_before_it_has_greeted():
+    def work(connection, _owner):
+        assert (connection.version, connection.next_id, connection.accounts) == (0, 0, ["DU0000001"])
+        connection.note_cause("closed")
+        connection.note_cause("too old", 100)
+        connection.note_cause("closed")
+        assert (connection.causes, connection.version) == (["closed", "too old", "closed"], 100)
+
+    published(work)
+
+
 def test_an_open_order_is_ours_if_its_client_and_its_account_are():
     def work(connection, _owner):
         for order in (open_order(), open_order(client_id=8), open_order(account="DU0000002")):

@@ -66,6 +66,20 @@ def test_a_quote_has_its_own_time_and_unset_numbers_are_missing():
     assert frame[["close", "halted", "lot_size"]].isna().to_numpy().all()
 
 
+def test_currency_pairs_are_no_symbols_that_were_looked_up():
+    service = MarketDataService()
+    connection = Table(
+        {"SPY": [contract(1)], "EUR": [contract(2, sec_type="CASH", symbol="EUR")]}, {1: live(400.0)}
+    )
+    asyncio.run(service.qualify(connection, [Instrument("SPY"), Instrument("EUR", "CASH")]))
+    assert service.symbols() == ["SPY"]
+    assert service.listing(Instrument("EUR", "CASH")).contract.conId == 2
+    assert service.listing(Instrument("TLT")) is None
+    service.name([Instrument("VOD", currency="GBP")])
+    assert service.instrument("VOD").currency == "GBP"
+    assert service.instrument("TLT") == Instrument("TLT")
+
+
 def test_prices_in_pence_are_quotes_in_pounds():
     pence = Answer(4293.9999, 4294.5, 4293.0, 4200.0, 300.0, 100.0, 1, NOON)
     connection = Table({"GAW": [contract(1, "GBP", "LSE", symbol="GAW", magnifier=100.0)]}, {1: pence})
