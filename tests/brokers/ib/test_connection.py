@@ -14,6 +14,7 @@ from stocklean_exec.brokers.ib import connection as ib_connection
 from stocklean_exec.brokers.ib.connection import Connection, Endpoint
 from stocklean_exec.brokers.ib.instruments import Instrument, Refusal
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
+from stocklean_exec.brokers.ib.translate import TwsExecution
 from stocklean_exec.brokers.rate_limit import Pacer
 from stocklean_exec.errors import BrokerError, ConnectionLostError
 from stocklean_exec.simulator import Simulator
@@ -332,6 +333,21 @@ class ConnectionListener:
     def on_status(self, *_known, ours):
         self.causes.append(ours)
 
+    def on_execution(self, execution, *, ours):
+        self.causes.append((execution, ours))
+
+    def on_commission(self, *fee):
+        self.causes.append(fee)
+
+    def on_completed(self, *ended, client_id):
+        self.causes.append((*ended, client_id))
+
+    def knows(self, perm_id, order_ref):
+        return (perm_id, order_ref) == (9, "r-SPY-BUY")
+
+    def has_execution(self, exec_id):
+        return exec_id == "a.b.01.01"
+
     def on_message(self, number, code, _text):
         self.causes.append((number, code))
         return number == 5
@@ -376,6 +392,55 @@ def test_nothing_is_known_of_tws_before_it_has_greeted():
         connection.note_cause("too old", 100)
         connection.note_cause("closed")
         assert (connection.causes, connection.version) == (["closed", "too old", "closed"], 100)
+
+    published(work)
+
+
+def test_an_execution_reaches_the_tracker_with_all_its_fields():
+    at = datetime(2022, 12, 29, 15, 0, 1, tzinfo=UTC)
+    given = {"execId": "a.b.01.01", "time": at, "acctNumber": "DU0000001", "exchange": "ARCA", "side": "BOT"}
+    given |= {"shares": 4.0, "price": 400.1, "permId": 9, "clientId": 7, "orderId": 3, "orderRef": "r-SPY-BUY"}
+    given |= {"lastLiquidity": 2}
+
+    def work(connection, _owner):
+        connection.unread_time = "soon"
+        connection.on_execution(SimpleNamespace(symbol="SPY"), SimpleNamespace(**given))
+        connection.on_execution(SimpleNamespace(symbol="SPY"), SimpleNamespace(**given | {"clientId": 8}))
+
+    (execution, ours), (other, theirs) = published(work)
+    assert execution == TwsExecution(
+        "a.b.01.01", at, "DU0000001", "ARCA", "BOT", 4.0, 400.1, 9, 7, 3, "r-SPY-BUY", "SPY", 2, "soon"
+    )
+    assert (ours, other.client_id, theirs) == (True, 8, False)
+
+
+def test_commissions_and_ended_orders_reach_the_tracker_without_unset_numbers():
+    def work(connection, _owner):
+        connection.on_commission("a.b.01.01", 1.0, "USD")
+        connection.on_completed(9, "r-SPY-BUY", "Cancelled", 4.0, "text")
+        connection.on_completed(9, "r-SPY-BUY", "Cancelled", MAX_DOUBLE, "text")
+
+    assert published(work) == [
+        ("a.b.01.01", 1.0, "USD"),
+        (9, "r-SPY-BUY", "Cancelled", 4.0, "text", 7),
+        (9, "r-SPY-BUY", "Cancelled", None, "text", 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("client_id", "perm_id", "order_ref", "is_foreign"),
+    [
+        (7, 1, "new", False),
+        (8, 1, "new", True),
+        (7, 1, "", True),  # placed by hand
+        (8, 9, "r-SPY-BUY", False),  # of this record, by an earlier client id
+    ],
+)
+def test_an_order_of_another_client_or_without_a_reference_is_foreign(client_id, perm_id, order_ref, is_foreign):
+    def work(connection, _owner):
+        assert connection.is_foreign(client_id, perm_id, order_ref) is is_foreign
+        assert connection.is_own_execution("a.b.01.01")
+        assert not connection.is_own_execution("a.b.02.01")
 
     published(work)
 
