@@ -613,3 +613,59 @@ def test_an_order_never_sent_by_its_record_has_the_ids_shown_by_tws():
     tracker, published = met_and_adopted(OrderEvent("intent", "r", "r-SPY-BUY", NOON), ids_hold=False)
     tracker.on_execution(EXECUTION._replace(shares=4.0), ours=True)
     assert [(event.order_id, event.client_id) for event in published] == [(12, 1)]
+
+
+def test_a_commission_belongs_to_the_order_of_its_recorded_execution():
+    tracker, published = OrderTracker(lambda: NOON), []
+    tracker.follow("r", lambda *events: published.extend(events))
+    sent = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=4, client_id=1, attempt=1)
+    fill = OrderEvent("execution", "r", "r-SPY-BUY", NOON, exec_id=EXECUTION.exec_id, quantity=10.0, price=400.1)
+    tracker.adopt("r", OrderHistory("r-SPY-BUY", 10.0, [sent, fill]), ids_hold=True)
+    tracker.on_commission(EXECUTION.exec_id, 1.0, "USD")
+    (event,) = published
+    assert (event.kind, event.client_order_id, event.commission) == ("commission", "r-SPY-BUY", 1.0)
+
+
+def test_a_price_in_the_other_unit_is_recorded_with_the_number_that_tws_reported():
+    tracker, published = OrderTracker(lambda: NOON), []
+    tracker.follow("r", lambda *events: published.extend(events))
+    tracker.reserve(replace(TICKET, reference_price=42.95), 12, 1, magnifier=100.0)
+    tracker.mark_sent(tracker.find("r-SPY-BUY"))
+    tracker.on_execution(EXECUTION._replace(price=4294.0), ours=True)
+    (event,) = published
+    assert (event.price, event.code) == (42.94, "price_unit_inferred")
+    assert "TWS reports a price of 4294.0" in event.message
+
+
+@pytest.mark.parametrize(
+    ("is_resend", "code", "kind"),
+    [(False, 103, "rejected"), (True, 103, "message"), (False, 201, "rejected"), (True, 201, "rejected")],
+)
+def test_an_id_that_was_used_before_rejects_a_new_order_and_not_one_that_is_sent_again(is_resend, code, kind):
+    tracker, published = tracker_with_order()
+    if is_resend:
+        tracker.allow_again("r-SPY-BUY")
+        tracker.mark_sent(tracker.find("r-SPY-BUY"))
+    assert tracker.on_message(12, code, "Duplicate order id")
+    assert [event.kind for event in published] == [kind]
+
+
+def test_only_an_unknown_code_about_an_order_that_was_never_accepted_may_be_a_refusal():
+    tracker, _ = tracker_with_order()
+    assert not tracker.may_be_refused(12)
+    assert not tracker.may_be_refused(5)  # of no order
+    tracker.on_message(12, 399, "advice")
+    assert not tracker.may_be_refused(12)
+    tracker.on_message(12, 99_999, "of a later version")
+    assert tracker.may_be_refused(12)
+    tracker.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    assert not tracker.may_be_refused(12)
+
+
+def test_the_report_of_a_second_order_names_its_permanent_id():
+    tracker, published = tracker_with_order()
+    tracker.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+    tracker.on_execution(EXECUTION._replace(perm_id=78, exec_id="b.c.01.01"), ours=False)
+    (second,) = [event for event in published if event.kind == "duplicate"]
+    assert (second.perm_id, second.code) == (78, "duplicate_order")
+    assert second.message == "TWS has another order (perm id 78) under this client order id"
