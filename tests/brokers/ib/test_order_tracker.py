@@ -220,7 +220,7 @@ def test_events_for_a_closed_record_are_orphans():
     tracker.reserve(TICKET, 12, 1)
     tracker.mark_sent(tracker.find("r-SPY-BUY"))
     tracker.on_execution(EXECUTION, ours=True)
-    assert tracker.orphans()["exec_id"].tolist() == [EXECUTION.exec_id]
+    assert tracker.orphans()[["exec_id", "order_ref"]].to_numpy().tolist() == [[EXECUTION.exec_id, "r-SPY-BUY"]]
     assert complaints == []
 
 
