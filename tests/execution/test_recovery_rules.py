@@ -147,6 +147,13 @@ CASES = {
         "",
     ),
     "its id is used up": ([INTENT, SENT], Evidence(NOW, next_id=8, client_id=1), {}, "unknown", "used up"),
+    "its own id was seen, and a later one is next": (
+        [INTENT, SENT],
+        Evidence(NOW, next_id=8, client_id=1),
+        {"highest_seen_id": 7},
+        "unknown",
+        "order id 7 is used up (the next one is 8)",
+    ),
     "a later id was accepted": ([INTENT, SENT], NOTHING, {"highest_seen_id": 9}, "unknown", ""),
     "a later id is open": (
         [INTENT, SENT],
