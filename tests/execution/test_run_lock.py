@@ -104,6 +104,13 @@ def test_missing_parent_folders_are_created(tmp_path, monkeypatch):
     assert len(list((tmp_path / "new/home/state/stocklean_exec/locks").iterdir())) == 1
 
 
+def test_a_pipe_in_the_place_of_the_folder_is_refused_and_not_waited_for(state):
+    state.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(state, 0o700)
+    with pytest.raises(BlotterError, match="the folder of run locks"):
+        take()
+
+
 # -- a lock file that is removed -------------------------------------------------------------------------------
 
 
