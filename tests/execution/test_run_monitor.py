@@ -70,6 +70,12 @@ def test_only_changes_are_in_the_next_update(model):
     assert len(model.update()["rows"]) == 2  # a new view, or a page that was reloaded
 
 
+@pytest.mark.parametrize("missing", ["exec_id", "quantity", "price"])
+def test_an_execution_without_an_id_or_a_number_is_not_shown_as_a_fill(model, missing):
+    model.add(fill(A, FIRST, 4.0, 100.5)._replace(**{missing: None}))
+    assert model.update()["fills"] == []
+
+
 def test_a_corrected_and_a_busted_execution_replace_the_old_one(model):
     model.add(fill(A, FIRST, 4.0, 100.5))
     model.add(fill(A, FIRST[:-1] + "2", 4.0, 100.0))
