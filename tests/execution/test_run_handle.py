@@ -233,7 +233,7 @@ def test_orders_of_another_run_are_not_cancelled(broker, blotter):
 
 @pytest.mark.slow
 def test_one_order_is_cancelled_by_id_and_a_halt_applies_to_every_run(broker, blotter):
-    run = sx.start_run(approved(2, limit=9.0), broker, blotter, timeout=1)
+    run = sx.start_run(approved(2, limit=9.0), broker, blotter, timeout=3)
     wait_for(lambda: len(broker.open_orders()) == 2)
     run.cancel("r-S00-BUY")
     with pytest.raises(sx.InputError, match="'x' is not an order of run r"):
