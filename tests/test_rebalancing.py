@@ -404,10 +404,11 @@ def test_an_account_in_another_currency_than_the_orders_needs_a_rate(blotter, op
         orders = sx.plan_orders(TARGETS, None, MARKET, nav=10_000, run_id="r")
         review = sx.review_orders(sx.check_orders(orders, quotes=MARKET, cash=10_000))
         review.approve_all(by="ann")
-        with pytest.raises(InputError, match=r"r-SPY-BUY is in USD, and account DU\*\*\*001 is kept in"):
-            sx.submit_orders(review.result(), broker, blotter)
+        states = sx.submit_orders(review.result(), broker, blotter)
+        assert states["reason"].tolist() == ["currency_mismatch"] * 2
         assert not len(broker.positions())
-    assert not len(blotter.orders())
+    texts = blotter.events("r").query("kind == 'refused'")["message"]
+    assert texts.str.contains(r"-BUY is in USD, and account DU\*\*\*001 is kept in").tolist() == [True, True]
 
 
 @pytest.mark.slow

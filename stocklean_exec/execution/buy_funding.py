@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.execution.arrival_quotes import ArrivalQuote, quotes_by_symbol
+from stocklean_exec.execution.currency_checks import usable_rates
 from stocklean_exec.execution.funding import (
     Funding,
     FundingOptions,
@@ -182,15 +183,11 @@ class BuyFunding:
         if short.empty:
             return 0.0
         quotes = quotes_by_symbol(await self._broker.fetch_quotes(short["symbol"].tolist()))
-        rates = {name: rate for name, (_, rate) in figures.currencies.items()} | {figures.base_currency: 1.0}
+        currencies = short["currency"].fillna(figures.base_currency).tolist()
+        rates = await usable_rates(self._broker, figures, currencies)
         return math.fsum(
             quantity * (quotes.get(symbol, ArrivalQuote()).price or math.nan) * rates.get(currency, math.nan)
-            for symbol, quantity, currency in zip(
-                short["symbol"],
-                -short["quantity"],
-                short["currency"].fillna(figures.base_currency),
-                strict=True,
-            )
+            for symbol, quantity, currency in zip(short["symbol"], -short["quantity"], currencies, strict=True)
         )
 
     def _cash_by_record(self) -> float:
@@ -212,7 +209,9 @@ class BuyFunding:
         if others.empty:
             return 0.0
         quotes = await self._broker.fetch_quotes(sorted(set(others["symbol"])))
-        rates = {name: rate for name, (_, rate) in figures.currencies.items() if name != figures.base_currency}
+        currencies = quotes["currency"].dropna().tolist() if "currency" in quotes.columns else []
+        rates = await usable_rates(self._broker, figures, currencies)
+        rates.pop(figures.base_currency)
         effects = working_orders.cash_effect(others, parse_quotes(quotes), figures.base_currency, rates)
         return -math.fsum(effects.tolist())
 

@@ -75,7 +75,12 @@ async def work_run(
             barred=barred_orders(rows, limits, _nav_of(run_id, blotter)),
             **_spent(blotter, broker, run_id),
         )
-        terms = replace(terms, min_cash=limits.min_cash_after, lots=_lots(rows))
+        terms = replace(
+            terms,
+            min_cash=limits.min_cash_after,
+            lots=_by_order(rows, "lot_size"),
+            rates=_by_order(rows, "fx_rate"),
+        )
         async with broker.hold_run(run_id):
             await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()
 
@@ -91,12 +96,12 @@ def _tickets(rows: pd.DataFrame) -> list[Ticket]:
     return [Ticket(*values) for values in zip(*columns, *more, strict=True)]
 
 
-def _lots(rows: pd.DataFrame) -> dict[str, float]:
-    """Lot of each order that has one: a buy is made smaller by whole lots."""
-    if "lot_size" not in rows.columns:
+def _by_order(rows: pd.DataFrame, column: str) -> dict[str, float]:
+    """Values of a column by client order id, without empty ones."""
+    if column not in rows.columns:
         return {}
-    known = rows[rows["lot_size"].notna()]
-    return dict(zip(known["client_order_id"].tolist(), known["lot_size"].astype("float64").tolist(), strict=True))
+    known = rows[rows[column].notna()]
+    return dict(zip(known["client_order_id"].tolist(), known[column].astype("float64").tolist(), strict=True))
 
 
 def _listings(rows: pd.DataFrame) -> list[str]:

@@ -23,6 +23,7 @@ from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError, StaleOrderIdError
 from stocklean_exec.execution.arrival_quotes import ArrivalQuote, quotes_by_symbol
 from stocklean_exec.execution.buy_funding import BuyFunding, FundingTerms
+from stocklean_exec.execution.currency_checks import currency_refusals
 from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.recovery import Recovery, Restrictions
 from stocklean_exec.execution.run_control import RunControl, RunStoppedError
@@ -61,7 +62,8 @@ class RunTerms:
     whether an order whose id is provably unused may be sent again with that id; ``is_new`` whether the run was
     just planned; ``restrictions`` what prevents a first submission; ``min_cash`` cash to keep when buys are sent
     (None: cash is not checked); ``funding`` how buys are paid for; ``lots`` the lot of each order that has one;
-    ``control`` stops the run and receives its events.
+    ``rates`` the exchange rate that each order was approved with, where it has one; ``control`` stops the run and
+    receives its events.
     """
 
     patience: float = 60.0
@@ -72,6 +74,7 @@ class RunTerms:
     min_cash: float | None = None
     funding: FundingOptions = field(default_factory=FundingOptions)
     lots: Mapping[str, float] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
     control: RunControl = field(default_factory=RunControl, compare=False)
     on_progress: OnProgress | None = field(default=None, compare=False)
 
@@ -265,6 +268,7 @@ class Runner:
             self._loop.call_soon_threadsafe(self._show, f"contract {done} of {count}")
 
         refused = await self._broker.prepare(self._queue, show)
+        refused = refused | await currency_refusals(self._queue, self._terms.rates, self._broker)
         if self._terms.funding.account_kind != "margin":
             stamp = self._broker.now()
             refused = refused | free_riding(self._queue, self._blotter, self._broker.account, stamp)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pandas as pd
@@ -17,7 +16,7 @@ import pandas as pd
 from stocklean_exec import background, clock
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import UNFINISHED_STATES
-from stocklean_exec.brokers.base import RATE_BAND, Broker, mask_account
+from stocklean_exec.brokers.base import Broker, mask_account
 from stocklean_exec.errors import (
     BlotterError,
     IdempotencyConflictError,
@@ -185,7 +184,6 @@ async def submit(
     limits = (Limits() if approved.empty else limits_of(approved)).tightened(limits)
     max_approval_age = shorter(limits.max_approval_age, max_approval_age)
     check_account(approved, broker)
-    await _check_currency(approved, broker)
     planned = blotter.planned(run_id)
     is_batch = (
         bool(planned)
@@ -243,43 +241,6 @@ def check_account(approved: pd.DataFrame, broker: Broker) -> None:
                 for name, symbol in approved.loc[other, ["client_order_id", "symbol"]].itertuples(index=False)
             ],
         )
-
-
-async def _check_currency(approved: pd.DataFrame, broker: Broker) -> None:
-    """Refuse orders whose currency has no exchange rate, or quite another one at the broker than in the plan.
-
-    The broker's rate is that of the account's books, else that of a quote of the currency pair. Where it has none,
-    the rate that the plan was checked and approved with counts.
-    """
-    chosen = approved[approved["approved"]]
-    currencies = chosen["currency"].fillna("USD")
-    if (currencies == broker.base_currency).all():
-        return
-    figures = await asyncio.to_thread(broker.account_figures)
-    base, account = figures.base_currency, mask_account(broker.account)
-    rates = {base: 1.0} | {name: rate for name, (_, rate) in figures.currencies.items()}
-    missing = sorted({name for name in currencies if math.isnan(rates.get(name, math.nan))})
-    quoted = await asyncio.to_thread(broker.exchange_rates, missing, base) if missing else {}
-    rates |= {name: found.rate for name, found in quoted.items()}
-    planned = chosen["fx_rate"] if "fx_rate" in chosen.columns else pd.Series(math.nan, chosen.index)
-    problems = []
-    for name, symbol, currency, rate in zip(
-        chosen["client_order_id"], chosen["symbol"], currencies, planned, strict=True
-    ):
-        own = rates.get(currency, math.nan)
-        if math.isnan(own):
-            if math.isnan(rate):
-                text = f"is in {currency}, and account {account} is kept in {base} and has no exchange rate for it"
-                problems.append(Problem("currency_mismatch", f"{name} {text}; give one as fx=", symbol=symbol))
-            continue
-        used = 1.0 if math.isnan(rate) else rate
-        if abs(used / own - 1) > RATE_BAND:
-            text = f"was checked with {used:g} {base} per {currency}, and account {account} has {own:g}"
-            problems.append(
-                Problem("fx_mismatch", f"{name} {text}; plan again with the present rate", symbol=symbol)
-            )
-    if problems:
-        raise InputError("orders", problems)
 
 
 def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str], blotter: Blotter) -> None:
