@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
+from operator import ne
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -325,7 +326,10 @@ def _doubtful(
     if "con_id" in quotes.columns:
         known = quotes["con_id"].notna()
         quoted = dict(zip(quotes.loc[known, "symbol"].tolist(), quotes.loc[known, "con_id"].tolist(), strict=True))
-    found = {}
+    found: dict[int, tuple[str, str]] = {}
+    has_names = any(name != symbol for name, symbol in ticker.items())
+    if not (has_names or traded.contested or (quoted and traded.by_symbol)):
+        return found
     for row, name in enumerate(symbols):
         symbol = ticker.get(name, name)
         number = traded.by_symbol.get(symbol, 0)
@@ -361,7 +365,7 @@ def _first(targets: pd.DataFrame, held: pd.DataFrame, name: str, symbols: list[s
         if name == "con_id":
             values = [int(value) for value in values]
         found |= dict(zip(frame.loc[present, "symbol"].tolist(), values, strict=True))
-    return [found.get(symbol) for symbol in symbols]
+    return [found.get(symbol) for symbol in symbols] if found else [None] * len(symbols)
 
 
 def _rates(
@@ -378,15 +382,15 @@ def _rates(
     if not quoted and set(currency) <= {base_currency}:
         return rate, unvalued
     known = {base_currency: 1.0} | {name: given.get(name, math.nan) for name in set(currency) - {base_currency}}
-    for index, (symbol, name) in enumerate(zip(symbols, currency, strict=True)):
-        rate[index] = known[name]
-        quoted_in = quoted.get(symbol, name)
-        if quoted_in != name:
-            rate[index], text = math.nan, f"quoted in {quoted_in} but wanted in {name}"
-        elif math.isnan(rate[index]):
-            text = f"prices in {name} need fx={{'{name}': rate}}"
-        else:
-            continue
+    rate = np.array([known[name] for name in currency], dtype="float64")
+    quotations = list(map(quoted.get, symbols, currency))
+    is_other = np.array(list(map(ne, quotations, currency)), dtype=bool)
+    rate[is_other] = math.nan
+    for index in np.flatnonzero(np.isnan(rate)).tolist():
+        quoted_in, name = quotations[index], currency[index]
+        text = f"prices in {name} need fx={{'{name}': rate}}"
+        if is_other[index]:
+            text = f"quoted in {quoted_in} but wanted in {name}"
         code = "minor_currency" if quoted_in in _MINOR_UNITS else "currency_unsupported"
         unvalued[index] = code, text
     return rate, unvalued

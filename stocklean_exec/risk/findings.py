@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -82,10 +82,14 @@ class Findings:
         """Verdict, limit and value of each check, as one JSON object for each order (at ``rows``)."""
         if not self._checks:
             return ["{}"] * (len(self) if rows is None else len(rows))
+        count = len(self) if rows is None else len(rows)
         columns = [
             (check if rows is None else check.at(rows)).as_json(name) for name, check in self._checks.items()
         ]
-        return ["{" + ", ".join(cells) + "}" for cells in zip(*columns, strict=True)]
+        # Most checks give all orders the same text: only the others are put into each order's object.
+        template = "{" + ", ".join(text for text, _ in columns) + "}"
+        varying = [cells for _, cells in columns if cells is not None]
+        return [template % cells for cells in zip(*varying, strict=True)] if varying else [template % ()] * count
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,15 +121,21 @@ class _Check:
         """The result for the orders at ``rows``."""
         return _Check(self.levels[rows], self.limit, self.values[rows])
 
-    def as_json(self, name: str) -> list[str]:
-        starts = [f'{json.dumps(name)}: ["{verdict}", {_json_number(self.limit)}, ' for verdict in VERDICTS]
-        if self.values.strides == (0,) and len(self.values):  # one value for all, as most checks have
-            whole = [f"{start}{_json_number(float(self.values[0]))}]" for start in starts]
-            return [whole[level] for level in self.levels.tolist()]
-        return [
-            f"{starts[level]}{value!r}]" if -math.inf < value < math.inf else f"{starts[level]}null]"
-            for level, value in zip(self.levels.tolist(), self.values.tolist(), strict=True)
-        ]
+    def as_json(self, name: str) -> tuple[str, list[Any] | None]:
+        """Name, verdict, limit and value as JSON: a template, and what to put into it for each order.
+
+        There is nothing to put in (None) where all orders have the same text.
+        """
+        label = json.dumps(name).replace("%", "%%")
+        starts = [f'{label}: ["{verdict}", {_json_number(self.limit)}, ' for verdict in VERDICTS]
+        levels, values = self.levels.tolist(), self.values + 0.0  # turns -0.0 into 0.0
+        has_one_level = len(set(levels)) == 1
+        if has_one_level and not differs(values, values[:1]).any():
+            return f"{starts[levels[0]]}{_json_number(float(values[0]))}]", None
+        if has_one_level and np.isfinite(values).all():
+            return f"{starts[levels[0]]}%r]", values.tolist()
+        known = map(_json_number, values.tolist())
+        return "%s", [f"{starts[level]}{value}]" for level, value in zip(levels, known, strict=True)]
 
 
 _NO_CHECK = _Check(np.zeros(1, dtype="int64"), math.nan, np.full(1, math.nan))

@@ -27,20 +27,21 @@ from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.quote_age import quote_age
+from stocklean_exec.risk.quote_columns import QuoteColumns
 from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate
 from stocklean_exec.risk.splits import holding_ratios
 from stocklean_exec.risk.volumes import note_unknown_volumes, volume_by_symbol
 from stocklean_exec.schema.frame_validator import add_warnings, warning_row
 from stocklean_exec.schema.inputs import currencies_by_symbol, parse_positions, parse_quotes
 from stocklean_exec.schema.order_input import parse_open_orders, parse_orders
-from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable
+from stocklean_exec.schema.prices import is_usable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
     from stocklean_exec.blotter.blotter import Blotter
-    from stocklean_exec.risk.rules import Market, Sent
+    from stocklean_exec.risk.rules import Sent
 
 __all__ = [
     "CHECK_CONTEXT",
@@ -143,14 +144,14 @@ def check_orders(
     held_shares = dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True))
     context = CheckContext(
         positions=held_shares,
-        quotes=_quotes_by_symbol(market, age.shift),
+        quotes=QuoteColumns.of(market, age.shift),
         given_quotes=inputs.quotes is not None,
         cash=math.nan if inputs.cash is None else parse_cash(inputs.cash),
         nav=math.nan if inputs.nav is None else parse_nav(inputs.nav),
         now=stamp,
         halted=None if blotter is None else blotter.halted,
         recent=_recent_orders(recorded, stamp, limits.duplicate_window),
-        flags=_flags(market, unsent_orders(recorded, set(frame["run_id"]))),
+        flags=_flags(market, unsent_orders(recorded, set(frame["run_id"].tolist()))),
         base_currency=inputs.base_currency,
         rates=parse_rates(inputs.fx, inputs.base_currency),
         currencies=currencies_by_symbol(held, market),
@@ -333,12 +334,6 @@ def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.D
         add_warnings(frame, note_unknown_volumes(check.arrays.volume))
     frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
     return frame
-
-
-def _quotes_by_symbol(quotes: pd.DataFrame, shift: float) -> dict[str, Market]:
-    times = quotes["quoted_at"].astype("int64").where(quotes["quoted_at"].notna()) / 1e6 + shift
-    columns = [quotes[name].tolist() for name in PRICE_FIELDS]
-    return dict(zip(quotes["symbol"].tolist(), zip(*columns, times.tolist(), strict=True), strict=True))
 
 
 def unsent_orders(recorded: pd.DataFrame, run_ids: set[str]) -> pd.DataFrame:

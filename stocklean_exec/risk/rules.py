@@ -19,19 +19,24 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from itertools import compress
+from operator import ne
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices
 from stocklean_exec.risk.findings import BLOCK, Findings
+from stocklean_exec.risk.quote_columns import QuoteColumns
 from stocklean_exec.risk.splits import is_split_ratio
 from stocklean_exec.risk.volumes import volume_of_orders
-from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, usable_prices
+from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, mid_or_last
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import pandas as pd
     from numpy.typing import NDArray
 
     from stocklean_exec.risk.limits import Limits
@@ -50,11 +55,7 @@ UNFINISHED = "unfinished_run"
 _CLOCK_SKEW = 5.0  # seconds that a quote may be in the future; a stated choice, above usual clock differences
 _GROSS_ROOM = 0.01  # a stated choice: what prices may move between a plan and its check
 _DUST = 1e-9  # floating point noise of fractional shares and of ratios
-_FIELDS = (*PRICE_FIELDS, "quoted_at")
 _MAY_BE_UNKNOWN = ("cash", "nav", "plan_gross", "quote_age")  # NaN in the context
-
-Market = tuple[float, float, float, float, float]
-"""Bid, ask, last, close and time of a quote; NaN is unknown."""
 
 Sent = tuple[str, str, str, float, float]
 """Client order id, symbol, side, quantity and time of an order that was sent."""
@@ -65,7 +66,7 @@ class CheckContext:
     """The account and market data that orders are checked with; positions and quotes by symbol."""
 
     positions: dict[str, float]
-    quotes: dict[str, Market]
+    quotes: QuoteColumns
     given_quotes: bool
     cash: float
     nav: float
@@ -89,18 +90,17 @@ class CheckContext:
         stored: dict[str, object] = {each.name: getattr(self, each.name) for each in fields(self)}
         stored |= {name: _known(getattr(self, name)) for name in _MAY_BE_UNKNOWN}
         stored["working_cash"] = self.working_cash if math.isfinite(self.working_cash) else None
-        stored["quotes"] = {symbol: [_known(value) for value in row] for symbol, row in self.quotes.items()}
+        stored["quotes"] = self.quotes.to_json()
         return stored
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> CheckContext:
         """Restore what :meth:`to_json` returned."""
-        quotes = {symbol: tuple(map(_number, row)) for symbol, row in stored["quotes"].items()}
         return cls(
             **(
                 stored
                 | {
-                    "quotes": quotes,
+                    "quotes": QuoteColumns.from_json(stored["quotes"]),
                     "recent": [tuple(row) for row in stored["recent"]],
                     **{name: _number(stored[name]) for name in _MAY_BE_UNKNOWN},
                     "working_cash": -math.inf if stored["working_cash"] is None else stored["working_cash"],
@@ -111,12 +111,16 @@ class CheckContext:
     @cached_property
     def marks(self) -> dict[str, float]:
         """Price, in the base currency, of each quoted symbol that has a usable one and an exchange rate."""
-        if not self.quotes:
-            return {}
-        quotes = pd.DataFrame.from_dict(self.quotes, orient="index", columns=list(_FIELDS))
-        priced = usable_prices(quotes.rename_axis("symbol").reset_index())["price"].dropna()
-        valued = {symbol: price * self.rate_of(symbol) for symbol, price in priced.items()}
-        return cast("dict[str, float]", {symbol: value for symbol, value in valued.items() if value == value})  # noqa: PLR0124 - NaN
+        symbols = self.quotes.symbols
+        value = self.quotes.prices * self._rates_of(symbols)
+        known = ~np.isnan(value)
+        return dict(zip(compress(symbols, known.tolist()), value[known].tolist(), strict=True))
+
+    def _rates_of(self, symbols: list[str]) -> NDArray[np.float64]:
+        """Base currency per unit of the currency of each symbol; NaN if unknown."""
+        base = self.base_currency
+        known = {name: self.rate(name) for name in {base, *self.currencies.values()}}
+        return np.array([known[self.currencies.get(symbol, base)] for symbol in symbols], dtype="float64")
 
     def rate(self, currency: str) -> float:
         """Base currency per unit of ``currency``; NaN if unknown."""
@@ -272,37 +276,38 @@ class OrderArrays:
     @classmethod
     def of(cls, frame: pd.DataFrame, context: CheckContext) -> OrderArrays:
         """Build the arrays from canonical orders."""
-        symbols = frame["symbol"].tolist()
+        symbols: list[str] = frame["symbol"].tolist()
         refused = (frame["status"] == "REJECTED").to_numpy()
         quantity = np.nan_to_num(frame["quantity"].to_numpy(dtype="float64"))
-        unknown = (math.nan,) * len(_FIELDS)
-        rows = [context.quotes.get(symbol, unknown) for symbol in symbols]
-        columns = np.array(rows, dtype="float64").reshape(len(rows), len(_FIELDS)).T
-        market = dict(zip(_FIELDS, columns, strict=True))
-        quoted, crossed = None, np.zeros(len(rows), dtype=bool)
+        market = context.quotes.at(symbols)
+        quoted, crossed = None, np.zeros(len(symbols), dtype=bool)
         if context.given_quotes:
-            priced = usable_prices(pd.DataFrame({"symbol": symbols, **market}))
-            quoted = priced["price"].to_numpy()
-            crossed = (priced["reason"] == "quote_crossed").to_numpy()
-        reasons = frame["reason"].fillna("rejected")
+            bid, ask = market["bid"], market["ask"]
+            quoted = mid_or_last(**{name: market[name] for name in PRICE_FIELDS})
+            crossed = is_usable(bid) & is_usable(ask) & np.isnan(quoted)  # else there is a mid
+        reasons = np.array(frame["reason"].fillna("rejected").tolist(), dtype=object)
         place = {name: number for number, name in enumerate(dict.fromkeys([*context.positions, *symbols]))}
         currencies = frame["currency"].fillna(context.base_currency).tolist()
+        rates = {name: context.rate(name) for name in set(currencies)}
+        rate = np.array([rates[name] for name in currencies], dtype="float64")
         recent_symbols, times = {row[1] for row in context.recent}, Counter(symbols)
+        may_repeat = bool(recent_symbols) or len(times) < len(symbols)
         return cls(
             ids=frame["client_order_id"].tolist(),
             symbols=symbols,
             sides=frame["side"].tolist(),
             buy=(frame["side"] == "BUY").to_numpy(),
             refused=refused,
-            refusals={
-                code: refused & (reasons == code).to_numpy() for code in dict.fromkeys(reasons[refused].tolist())
-            },
+            refusals={code: refused & (reasons == code) for code in dict.fromkeys(reasons[refused].tolist())},
             flagged={
-                code: np.array([code in context.flags.get(symbol, ()) for symbol in symbols], dtype=bool)
-                for code in ("symbol_halted", "delayed_price", UNFINISHED)
+                code: _flagged(symbols, code, context) for code in ("symbol_halted", "delayed_price", UNFINISHED)
             }
-            | {FOREIGN: _foreign(frame, context)},
-            twins=[row for row, name in enumerate(symbols) if times[name] > 1 or name in recent_symbols],
+            | {FOREIGN: np.isnan(rate) | _is_quoted_otherwise(symbols, currencies, context)},
+            twins=[
+                row
+                for row, name in enumerate(symbols if may_repeat else ())
+                if times[name] > 1 or name in recent_symbols
+            ],
             quantity=np.where(refused, 0.0, quantity),
             limit=frame["limit_price"].to_numpy(dtype="float64"),
             decision=frame["decision_price"].to_numpy(dtype="float64"),
@@ -311,18 +316,18 @@ class OrderArrays:
             crossed=crossed,
             names=list(place),
             codes=np.array([place[symbol] for symbol in symbols], dtype="int64"),
-            held=np.array([context.positions.get(name, 0.0) for name in place], dtype="float64"),
-            marks=np.array([context.marks.get(name, 0.0) for name in place], dtype="float64"),
-            rate=np.array([context.rate(one) for one in currencies], dtype="float64"),
-            working_sells=np.array([context.working_sells.get(name, 0.0) for name in place], dtype="float64"),
+            held=_of_names(place, context.positions, 0.0),
+            marks=_of_names(place, context.marks, 0.0),
+            rate=rate,
+            working_sells=_of_names(place, context.working_sells, 0.0),
             tariffs=OrderFees.of_orders(frame, currencies),
             planned=(
                 frame["planned_quantity"].to_numpy(dtype="float64")
                 if "planned_quantity" in frame.columns
-                else np.full(len(rows), math.nan)
+                else np.full(len(symbols), math.nan)
             ),
             volume=volume_of_orders(frame, context.volumes),
-            holding_ratio=np.array([context.splits.get(symbol, math.nan) for symbol in symbols], dtype="float64"),
+            holding_ratio=_of_names(symbols, context.splits, math.nan),
         )
 
     def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> OrderArrays:
@@ -330,16 +335,23 @@ class OrderArrays:
         return replace(self, quantity=np.where(self.refused, 0.0, np.nan_to_num(quantity)), limit=limit)
 
 
-def _foreign(frame: pd.DataFrame, context: CheckContext) -> NDArray[np.bool_]:
-    """Orders in a currency without an exchange rate, or whose prices are in another currency than their own."""
-    currencies = frame["currency"].fillna(context.base_currency).tolist()
-    return np.array(
-        [
-            math.isnan(context.rate(currency)) or context.currencies.get(symbol, currency) != currency
-            for symbol, currency in zip(frame["symbol"].tolist(), currencies, strict=True)
-        ],
-        dtype=bool,
-    )
+def _of_names(names: Collection[str], known: Mapping[str, float], default: float) -> NDArray[np.float64]:
+    """The number of each name as an array."""
+    if not known:
+        return np.full(len(names), default)
+    return np.array([known.get(name, default) for name in names], dtype="float64")
+
+
+def _flagged(symbols: list[str], code: str, context: CheckContext) -> NDArray[np.bool_]:
+    """Which symbols have a flag."""
+    having = {symbol for symbol, codes in context.flags.items() if code in codes}
+    return np.array([symbol in having for symbol in symbols] if having else np.zeros(len(symbols)), dtype=bool)
+
+
+def _is_quoted_otherwise(symbols: list[str], currencies: list[str], context: CheckContext) -> NDArray[np.bool_]:
+    """Which orders have prices in another currency than their own."""
+    quoted_in = map(context.currencies.get, symbols, currencies)
+    return np.array(list(map(ne, quoted_in, currencies)), dtype=bool)
 
 
 def find(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> Findings:

@@ -35,6 +35,8 @@ def volume_of_orders(orders: pd.DataFrame, quoted: Mapping[str, float]) -> NDArr
     [1000000.0, 2000000.0, nan]
     """
     own = _volumes(orders)
+    if not quoted:
+        return own
     known = np.array([quoted.get(symbol, math.nan) for symbol in orders["symbol"].tolist()], dtype="float64")
     return np.where(np.isnan(own), known, own)
 
@@ -47,8 +49,9 @@ def volume_by_symbol(quotes: pd.DataFrame) -> dict[str, float]:
     >>> volume_by_symbol(pd.DataFrame({"symbol": ["SPY", "TLT"], "volume": [1e6, None]}))
     {'SPY': 1000000.0}
     """
-    volumes = zip(quotes["symbol"].tolist(), _volumes(quotes).tolist(), strict=True)
-    return {symbol: volume for symbol, volume in volumes if not math.isnan(volume)}
+    volumes = _volumes(quotes)
+    known = ~np.isnan(volumes)
+    return dict(zip(quotes["symbol"][known].tolist(), volumes[known].tolist(), strict=True))
 
 
 def note_unknown_volumes(volumes: NDArray[np.float64]) -> list[dict[str, object]]:

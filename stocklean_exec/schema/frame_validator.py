@@ -13,7 +13,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -74,6 +74,8 @@ _WARNINGS = "input_warnings"
 _CHANGES = ("cash_row", "currency_or_stock", "decimal_converted", "side_mapped", "symbol_mapped", "tiny_weight")
 """Codes of changes made on input, which the resulting table no longer shows."""
 _COLUMNS_SHOWN = 10  # a stated choice: column names in one error, so that it stays readable
+_HASHED = {str, float, type(None)}  # types of the cells of a text column that a dict keeps apart
+_STR = pd.api.types.pandas_dtype("str")
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200  # a stated choice: other times are errors; beyond 9999 they cannot be printed
 _SHORT = reprlib.Repr()  # 60 characters, a stated choice: a value must fit into a line of an error
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -112,8 +114,17 @@ def add_warnings(frame: pd.DataFrame, rows: Iterable[dict[str, object]]) -> pd.D
     """Add warnings to ``frame``, each made by :func:`warning_row`; duplicates count once."""
     found = {tuple(row.items()): row for row in (*frame.attrs.get(_WARNINGS, ()), *rows)}
     if found:
-        frame.attrs[_WARNINGS] = list(found.values())
+        frame.attrs[_WARNINGS] = _Warnings(found.values())
     return frame
+
+
+class _Warnings(tuple[dict[str, object], ...]):
+    """Warnings of a frame, which never change: pandas deep-copies ``attrs`` for each column that it returns."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: object) -> _Warnings:
+        return self
 
 
 def warning_row(
@@ -191,6 +202,11 @@ def is_missing(value: object) -> bool:
     if value is None or value is pd.NA or value is pd.NaT:
         return True
     return isinstance(value, (float, np.floating)) and math.isnan(value)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a cell is empty, or text of printable ASCII characters."""
+    return (value.isascii() and value.isprintable()) if isinstance(value, str) else is_missing(value)
 
 
 def _hint(name: str, frame: pd.DataFrame) -> str:
@@ -408,15 +424,16 @@ class FrameValidator:
         if usual is None:
             usual = [self._clean_symbol(row, value) for row, value in enumerate(raw)]
         self.symbols = usual
-        self.frame["symbol"] = pd.array(usual, dtype="str")
+        if self.frame["symbol"].dtype != _STR or usual != raw:
+            self.frame["symbol"] = pd.array(usual, dtype="str")
         return usual
 
     @staticmethod
     def _usual_symbols(raw: list[object]) -> list[str] | None:
         """Accept the whole column at once if every symbol is already clean, which is the usual case."""
-        symbols = [value for value in raw if isinstance(value, str)]
-        if len(symbols) != len(raw):
+        if not set(map(type, raw)) <= {str}:
             return None
+        symbols = cast("list[str]", raw)
         text = "\n".join(symbols) + "\n" if symbols else ""
         if _ALL_SYMBOLS.fullmatch(text) is None or text.count("\n") != len(symbols):
             return None
@@ -526,17 +543,33 @@ class FrameValidator:
         if name not in self.frame.columns:
             self.frame[name] = pd.Series(default, index=self.frame.index, dtype="str")
             return
-        values: list[str | None] = []
-        for row, value in enumerate(self.frame[name].tolist()):
-            if is_missing(value):
-                values.append(default)
-            elif not isinstance(value, str) or not value.isascii() or not value.isprintable():
-                self.refuse(code, f"{name} {shown(value)} is not plain text", row, name)
-                values.append(default)
-            else:
-                text = value if exact else value.strip()
-                values.append((text.upper() if upper and not exact else text) or default)
-        self.frame[name] = pd.Series(values, index=self.frame.index, dtype="str")
+        given = self.frame[name]
+        written = given.tolist()
+
+        def read(value: object) -> object:
+            if not isinstance(value, str):
+                return value if default is None and is_missing(value) else default
+            text = value if exact else value.strip()
+            return (text.upper() if upper and not exact else text) or default
+
+        values, is_plain = written, False
+        if set(map(type, written)) <= _HASHED:  # the usual column: each distinct value is read once
+            distinct = set(written)
+            texts = [value for value in distinct if isinstance(value, str)]
+            is_plain = _is_plain("".join(texts)) and all(map(is_missing, distinct.difference(texts)))
+            if not exact or len(texts) < len(distinct) or "" in distinct:
+                known = {value: read(value) for value in distinct}
+                values = list(map(known.__getitem__, written))
+        else:
+            values = list(map(read, written))
+        if not is_plain:
+            values = list(values)
+            for row, value in enumerate(written):
+                if not _is_plain(value):
+                    self.refuse(code, f"{name} {shown(value)} is not plain text", row, name)
+                    values[row] = default
+        if given.dtype != _STR or values != written:
+            self.frame[name] = pd.Series(values, index=self.frame.index, dtype="str")
 
     def is_refused(self, name: str, row: int) -> bool:
         """Whether a cell already has a problem."""

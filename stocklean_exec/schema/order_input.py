@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,12 @@ import pandas as pd
 from stocklean_exec.errors import InputError
 from stocklean_exec.schema.frame_validator import FrameValidator, add_warnings, number_option, shown, warning_row
 from stocklean_exec.schema.inputs import FRACTIONAL_STEP, read_whole
-from stocklean_exec.schema.order_ids import client_order_id, is_valid_client_order_id, is_valid_run_id
+from stocklean_exec.schema.order_ids import (
+    are_valid_client_order_ids,
+    client_order_id,
+    is_valid_client_order_id,
+    is_valid_run_id,
+)
 from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
 from stocklean_exec.schema.tables import ORDER_STATUSES, ORDERS, Table
 
@@ -219,7 +224,10 @@ def _read_sides(validator: FrameValidator) -> None:
     """Read the sides; lower case is accepted with a warning."""
     written = validator.frame["side"].tolist() if "side" in validator.frame.columns else []
     validator.texts("side", None, code="side_invalid")
-    for row, side in enumerate(validator.frame["side"].tolist()):
+    sides = validator.frame["side"].tolist()
+    if set(sides) <= set(SIDES) and sides == list(map(str, written)):
+        return
+    for row, side in enumerate(sides):
         if side in SIDES:
             if row < len(written) and written[row] != side:
                 validator.warn("side_mapped", f"side {written[row]!r} was read as {side}", row, "side")
@@ -228,6 +236,8 @@ def _read_sides(validator: FrameValidator) -> None:
 
 
 def _check_statuses(validator: FrameValidator) -> None:
+    if validator.frame["status"].isin(ORDER_STATUSES).all():
+        return
     for row, status in enumerate(validator.frame["status"].tolist()):
         if isinstance(status, str) and status not in ORDER_STATUSES:
             text = f"status {shown(status)} is not one of {', '.join(ORDER_STATUSES)}"
@@ -262,12 +272,13 @@ def _note_odd_lots(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _read_keys(validator: FrameValidator, symbols: list[str]) -> None:
     frame = validator.frame
-    sides = frame["side"].tolist()
-    ids: list[str] = []
-    for row, (run_id, side, given) in enumerate(
-        zip(frame["run_id"].tolist(), sides, frame["client_order_id"].tolist(), strict=True)
-    ):
-        run_known, is_given = is_valid_run_id(run_id), isinstance(given, str)
+    sides, runs = frame["side"].tolist(), frame["run_id"].tolist()
+    valid_runs = {run_id for run_id in set(runs) if is_valid_run_id(run_id)}
+    given_ids = frame["client_order_id"].tolist()
+    is_usual = len(valid_runs) == len(set(runs)) and are_valid_client_order_ids(given_ids)
+    ids: list[str] = given_ids if is_usual else []
+    for row, (run_id, side, given) in enumerate(() if is_usual else zip(runs, sides, given_ids, strict=True)):
+        run_known, is_given = run_id in valid_runs, isinstance(given, str)
         if not run_known and not validator.is_refused("run_id", row):
             text = f"run_id {shown(run_id)} may only have letters, digits, '.', '_', '-'"
             validator.problem("run_id_invalid", text, row, "run_id")
@@ -276,9 +287,10 @@ def _read_keys(validator: FrameValidator, symbols: list[str]) -> None:
             validator.problem("client_order_id_invalid", text, row, "client_order_id")
         made = client_order_id(run_id, symbols[row], str(side)) if run_known and not is_given else ""
         ids.append(given if is_given else made)
-    frame["client_order_id"] = pd.array(ids, dtype="str")
+    if not is_usual:
+        frame["client_order_id"] = pd.array(ids, dtype="str")
     counts = Counter(ids)
-    for row, name in enumerate(ids):
+    for row, name in enumerate(ids if len(counts) < len(ids) else ()):
         if name and counts[name] > 1:
             validator.problem(
                 "duplicate_client_order_id",
@@ -295,6 +307,8 @@ def _read_keys(validator: FrameValidator, symbols: list[str]) -> None:
 def _refuse_crosses(validator: FrameValidator, symbols: list[str], sides: list[object]) -> None:
     found = set(zip(symbols, sides, strict=True))
     both = {symbol for symbol, side in found if side == "BUY" and (symbol, "SELL") in found}
+    if not both:
+        return
     for row, symbol in enumerate(symbols):
         if symbol in both:
             validator.problem("self_cross", f"{symbol} is both bought and sold; trade the difference", row, "side")
@@ -336,10 +350,11 @@ def _reject_rows(frame: pd.DataFrame, found: dict[int, str]) -> None:
             "tick_size",
         )
     ]
-    for row, values in enumerate(zip(*columns, strict=True)):
+    for row in np.flatnonzero((status == "REJECTED") | ~_has_no_problem(frame)).tolist():
         if status[row] == "REJECTED":
             reason[row] = reason[row] if isinstance(reason[row], str) else _UNEXPLAINED
             continue
+        values: tuple[Any, ...] = tuple(column[row] for column in columns)
         problem = ("quantity_invalid", found[row]) if row in found else find_order_problem(*values)
         if problem is not None:
             status[row], reason[row] = "REJECTED", problem[0]
@@ -347,6 +362,31 @@ def _reject_rows(frame: pd.DataFrame, found: dict[int, str]) -> None:
     frame["status"] = pd.array(status, dtype="str")
     frame["reason"] = pd.array(reason, dtype="str")
     frame["detail"] = pd.array(detail, dtype="str")
+
+
+def _has_no_problem(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows that certainly have no problem: whole shares, at the market or at a limit on its tick, as most orders.
+
+    For the others :func:`find_order_problem` decides.
+    """
+
+    def numbers(name: str) -> NDArray[np.float64]:
+        return frame[name].to_numpy(dtype="float64") if name in frame.columns else np.full(len(frame), math.nan)
+
+    quantity, limit, lot, tick = map(numbers, ("quantity", "limit_price", "lot_size", "tick_size"))
+    at_market = (frame["order_type"] == "MKT").to_numpy(dtype=bool)
+    is_known = at_market | (frame["order_type"] == "LMT").to_numpy(dtype=bool)
+    for name, known in (("side", SIDES), ("sec_type", SEC_TYPES), ("tif", TIFS)):
+        is_known &= frame[name].isin(known).to_numpy(dtype=bool)
+    is_whole = (quantity >= 1) & (quantity <= MAX_QUANTITY) & (quantity == np.round(quantity)) & ~(lot < 1)
+    fits = np.isnan(limit)
+    if not at_market.all():
+        tick = np.where(np.isnan(tick), tick_sizes(limit), tick)
+        below, above = (round_to_tick(limit, tick, buy) for buy in (True, False))
+        with np.errstate(invalid="ignore"):  # a limit may be infinite
+            on_tick = (below == above) & (np.abs(below - limit) <= _NOISE * limit)
+        fits = np.where(at_market, fits, on_tick & is_usable(limit) & (tick > 0) & (tick < math.inf))
+    return np.asarray(is_known & is_whole & fits, dtype=bool)
 
 
 def find_order_problem(

@@ -15,7 +15,9 @@ from stocklean_exec.errors import InputError
 from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.portfolio.order_costs import OrderFees
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
+from stocklean_exec.risk.quote_columns import QuoteColumns
 from stocklean_exec.risk.rules import CheckContext, find
+from stocklean_exec.schema.inputs import parse_quotes
 from stocklean_exec.schema.order_input import parse_orders
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -435,7 +437,7 @@ def test_only_an_order_like_one_just_sent_is_a_suspected_duplicate():
     now = NOW.timestamp()
     context = CheckContext(
         positions={},
-        quotes=dict.fromkeys(("SPY", "TLT"), (math.nan, math.nan, 10.0, math.nan, now)),
+        quotes=QuoteColumns.of(parse_quotes({"SPY": 10.0, "TLT": 10.0})),
         given_quotes=True,
         cash=1_000.0,
         nav=math.nan,

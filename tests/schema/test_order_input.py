@@ -237,3 +237,26 @@ def test_orders_keep_the_warnings_of_their_targets_and_positions():
     assert input_warnings(orders)["code"].tolist() == ["residual_cash", "negative_cash"]
     for again in (parse_orders(orders), parse_orders(parse_orders(orders))):
         assert input_warnings(again)["code"].tolist() == ["residual_cash", "negative_cash"]
+
+
+TERMS = st.fixed_dictionaries(
+    {
+        "quantity": st.sampled_from([0.0, 0.5, 1.0, 7.0, 2.0**31 - 2, 2.0**31, -3.0, math.inf, NAN]),
+        "order_type": st.sampled_from(["MKT", "MKT", "LMT", "LMT", "STP"]),
+        "limit_price": st.sampled_from([NAN, NAN, 0.00015, 0.5, 10.0, 10.001, 1e9, -1.0, math.inf]),
+        "tif": st.sampled_from(["DAY", "GTC", "XXX"]),
+        "sec_type": st.sampled_from(["STK", "STK", "FUT"]),
+        "side": st.just("BUY"),
+        "lot_size": st.sampled_from([NAN, 1.0, 100.0, 0.5, 0.0, -1.0]),
+        "tick_size": st.sampled_from([NAN, 0.01, 0.0005, 0.0, math.inf]),
+    }
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(TERMS, min_size=1, max_size=8))
+def test_the_problem_of_each_row_is_that_of_its_order_alone(terms):
+    frame = pd.DataFrame(terms).assign(run_id="r", symbol=[f"S{row}" for row in range(len(terms))])
+    expected = [find_order_problem(**one) for one in terms]
+    found = parse_orders(frame)
+    assert found["reason"].fillna("").tolist() == ["" if why is None else why[0] for why in expected]
