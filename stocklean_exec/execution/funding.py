@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.execution.recovery_rules import trade_date
-from stocklean_exec.execution.settlement import settlement_day
+from stocklean_exec.execution.settlement_calendar import settlement_of
 from stocklean_exec.portfolio.order_costs import SLIPPAGE_MARGIN
 from stocklean_exec.schema.frame_validator import number_option, shown
 
@@ -370,7 +370,7 @@ class Funding:
 def describe_available(funding: Funding, now: datetime) -> str:
     """Say what cash there is for the buys that are withdrawn, and when more may come.
 
-    The day is that of US shares; see :func:`~stocklean_exec.execution.settlement.settlement_day`.
+    The day is that of US shares; see :func:`~stocklean_exec.execution.settlement_calendar.settlement_of`.
     """
     if funding.available == -math.inf:
         return "the working buys of others have no known price"
@@ -381,7 +381,7 @@ def describe_available(funding: Funding, now: datetime) -> str:
     )
     if funding.limited_by != "settled cash":
         return text
-    day = settlement_day(trade_date(now), "USD")
+    day = settlement_of(trade_date(now), "USD").day
     return (
         f"{text}; the proceeds of today's sales settle on {day:%Y-%m-%d} at the earliest (unsettled='allow' buys "
         "with them now, account_kind='margin' says that this is no cash account)"

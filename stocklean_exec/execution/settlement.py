@@ -2,8 +2,8 @@
 
 A cash account that buys with the proceeds of an unsettled sale must not sell these shares before that purchase has
 settled: it would have paid for them with their own proceeds, which is free riding (Federal Reserve, Regulation T,
-12 CFR 220.8; Interactive Brokers, "Free Riding"). Days are weekdays; holidays are not known here, so a day is the
-earliest one.
+12 CFR 220.8; Interactive Brokers, "Free Riding"). Days are those of
+:mod:`~stocklean_exec.execution.settlement_calendar`.
 """
 
 from __future__ import annotations
@@ -12,40 +12,17 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from stocklean_exec.execution.recovery_rules import EXCHANGE_ZONE, trade_date
+from stocklean_exec.execution.settlement_calendar import Settlement, settlement_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import date
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Ticket
 
-__all__ = ["free_riding", "settlement_day"]
+__all__ = ["free_riding"]
 
-_ONE_DAY = frozenset({"USD", "CAD", "MXN"})
-"""Currencies whose shares settle one business day after the trade, since May 2024 (Interactive Brokers,
-"Settlement"); all others need two."""
-_FRIDAY = 4  # date.weekday() of it
-_LOOK_BACK = timedelta(days=6)  # two business days with a weekend and two holidays between them
-
-
-def settlement_day(traded_on: date, currency: str) -> date:
-    """The day on which a trade settles.
-
-    Examples
-    --------
-    >>> from datetime import date
-    >>> settlement_day(date(2026, 11, 27), "USD").isoformat()  # a Friday
-    '2026-11-30'
-    >>> settlement_day(date(2026, 11, 27), "EUR").isoformat()
-    '2026-12-01'
-    """
-    day = traded_on
-    for _ in range(1 if currency in _ONE_DAY else 2):
-        day += timedelta(days=1)
-        while day.weekday() > _FRIDAY:
-            day += timedelta(days=1)
-    return day
+_LOOK_BACK = timedelta(days=16)  # two business days around the longest closures, Tokyo's ten days of 2019
 
 
 def free_riding(
@@ -59,19 +36,20 @@ def free_riding(
     """
     today = trade_date(now)
     since = datetime.combine(today, time(), EXCHANGE_ZONE) - _LOOK_BACK
-    settles: dict[str, date] = {}
+    settles: dict[str, Settlement] = {}
     for symbol, currency, filled_at in blotter.bought_unsettled(account, since):
-        day = settlement_day(trade_date(filled_at), currency)
-        if day > today:
-            settles[symbol] = max(day, settles.get(symbol, day))
+        settlement = settlement_of(trade_date(filled_at), currency)
+        if settlement.day > today:
+            settles[symbol] = max(settlement, settles.get(symbol, settlement))
     found = {ticket.client_order_id: next(_refusals(ticket, settles), None) for ticket in tickets}
     return {name: why for name, why in found.items() if why is not None}
 
 
-def _refusals(ticket: Ticket, settles: dict[str, date]) -> Iterator[tuple[str, str]]:
+def _refusals(ticket: Ticket, settles: dict[str, Settlement]) -> Iterator[tuple[str, str]]:
     if ticket.side == "SELL" and ticket.symbol in settles:
         text = (
             f"{ticket.symbol} was bought with the proceeds of unsettled sales; in a cash account it can be sold "
-            f"from {settles[ticket.symbol]:%Y-%m-%d} on, when that purchase has settled"
+            f"from {settles[ticket.symbol].day:%Y-%m-%d} on, when that purchase has settled"
+            f"{settles[ticket.symbol].note}"
         )
         yield "free_riding", text

@@ -1,28 +1,14 @@
-"""Settlement days, and shares that a cash account must not sell yet; the days are from the calendar."""
+"""Shares that a cash account must not sell yet; the days are from the calendar."""
 
 from __future__ import annotations
 
 import math
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from stocklean_exec.brokers.base import Ticket
-from stocklean_exec.execution.settlement import free_riding, settlement_day
-
-
-@pytest.mark.parametrize(
-    ("traded_on", "currency", "settles"),
-    [
-        pytest.param(date(2026, 11, 23), "USD", date(2026, 11, 24), id="Monday, one day"),
-        pytest.param(date(2026, 11, 27), "CAD", date(2026, 11, 30), id="Friday, over the weekend"),
-        pytest.param(date(2026, 11, 26), "EUR", date(2026, 11, 30), id="Thursday, two days over the weekend"),
-        pytest.param(date(2026, 11, 28), "USD", date(2026, 11, 30), id="Saturday"),
-        pytest.param(date(2026, 11, 24), "JPY", date(2026, 11, 26), id="Tuesday, two days"),
-    ],
-)
-def test_a_trade_settles_after_the_days_of_its_market(traded_on, currency, settles):
-    assert settlement_day(traded_on, currency) == settles
+from stocklean_exec.execution.settlement import free_riding
 
 
 class Purchases:
@@ -48,9 +34,9 @@ BOUGHT = datetime(2026, 11, 27, 15, tzinfo=UTC)  # a Friday in New York
 @pytest.mark.parametrize(
     ("now", "since", "refused"),
     [
-        (datetime(2026, 11, 27, 20, tzinfo=UTC), 21, True),  # from midnight in New York, six days before
-        (datetime(2026, 11, 30, 4, 59, tzinfo=UTC), 23, True),  # still Sunday in New York
-        (datetime(2026, 11, 30, 5, 0, tzinfo=UTC), 24, False),
+        (datetime(2026, 11, 27, 20, tzinfo=UTC), 11, True),  # from midnight in New York, sixteen days before
+        (datetime(2026, 11, 30, 4, 59, tzinfo=UTC), 13, True),  # still Sunday in New York
+        (datetime(2026, 11, 30, 5, 0, tzinfo=UTC), 14, False),
     ],
 )
 def test_only_the_sale_of_what_has_not_settled_is_refused(now, since, refused):
@@ -70,3 +56,11 @@ def test_the_latest_purchase_counts():
     record = Purchases(("SPY", "USD", tuesday), ("SPY", "USD", friday))
     found = free_riding([order("SELL", "SPY")], record, "DU1", datetime(2026, 11, 24, 16, tzinfo=UTC))
     assert "from 2026-11-25 on" in found["r-SPY-SELL"][1]
+
+
+def test_a_market_of_unknown_holidays_is_said_so():
+    record = Purchases(("D05", "SGD", BOUGHT))
+    found = free_riding([order("SELL", "D05")], record, "DU1", datetime(2026, 11, 30, 16, tzinfo=UTC))
+    # Two business days after Friday are Tuesday, and three more Friday.
+    assert "from 2026-12-04 on" in found["r-D05-SELL"][1]
+    assert "holidays of that market are not known" in found["r-D05-SELL"][1]
