@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from stocklean_exec.brokers.base import RATE_BAND, mask_account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket
 
@@ -62,18 +62,25 @@ async def currency_refusals(
         return {}
     figures = await asyncio.to_thread(broker.account_figures)
     rates = await usable_rates(broker, figures, {ticket.currency for ticket in foreign})
-    base, account = figures.base_currency, mask_account(broker.account)
-    found = {}
-    for ticket in foreign:
-        name, currency = ticket.client_order_id, ticket.currency
-        rate, own = planned.get(name, math.nan), rates.get(currency, math.nan)
-        if math.isnan(own):
-            if not is_rate(rate):
-                text = f"is in {currency}, and account {account} is kept in {base} and has no exchange rate for it"
-                found[name] = "currency_mismatch", f"{name} {text}; give one as fx="
-            continue
-        used = 1.0 if math.isnan(rate) else rate
-        if not abs(used / own - 1) <= RATE_BAND:
-            text = f"was checked with {used:g} {base} per {currency}, and account {account} has {own:g}"
-            found[name] = "fx_mismatch", f"{name} {text}; plan again with the present rate"
-    return found
+    account = f"account {mask_account(broker.account)}"
+    found = {
+        ticket.client_order_id: next(_refusals(ticket, planned, rates, figures.base_currency, account), None)
+        for ticket in foreign
+    }
+    return {name: why for name, why in found.items() if why is not None}
+
+
+def _refusals(
+    ticket: Ticket, planned: Mapping[str, float], rates: Mapping[str, float], base: str, account: str
+) -> Iterator[tuple[str, str]]:
+    name, currency = ticket.client_order_id, ticket.currency
+    rate, own = planned.get(name, math.nan), rates.get(currency, math.nan)
+    if math.isnan(own):
+        if not is_rate(rate):
+            text = f"is in {currency}, and {account} is kept in {base} and has no exchange rate for it"
+            yield "currency_mismatch", f"{name} {text}; give one as fx="
+        return
+    used = 1.0 if math.isnan(rate) else rate
+    if not abs(used / own - 1) <= RATE_BAND:
+        text = f"was checked with {used:g} {base} per {currency}, and {account} has {own:g}"
+        yield "fx_mismatch", f"{name} {text}; plan again with the present rate"

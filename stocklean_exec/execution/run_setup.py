@@ -80,6 +80,7 @@ async def work_run(
             min_cash=limits.min_cash_after,
             lots=_by_order(rows, "lot_size"),
             rates=_by_order(rows, "fx_rate"),
+            limits=limits,
         )
         async with broker.hold_run(run_id):
             await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()

@@ -25,11 +25,14 @@ from stocklean_exec.execution.arrival_quotes import ArrivalQuote, quotes_by_symb
 from stocklean_exec.execution.buy_funding import BuyFunding, FundingTerms
 from stocklean_exec.execution.currency_checks import currency_refusals
 from stocklean_exec.execution.funding import FundingOptions
+from stocklean_exec.execution.market_limits import arrival_prices, market_refusals
 from stocklean_exec.execution.recovery import Recovery, Restrictions
 from stocklean_exec.execution.run_control import RunControl, RunStoppedError
 from stocklean_exec.execution.run_state import RunState
 from stocklean_exec.execution.send_gate import OrderRefusedError, SendBudget, SendGate
 from stocklean_exec.execution.settlement import free_riding
+from stocklean_exec.risk.limits import Limits
+from stocklean_exec.schema.inputs import parse_quotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,8 +65,8 @@ class RunTerms:
     whether an order whose id is provably unused may be sent again with that id; ``is_new`` whether the run was
     just planned; ``restrictions`` what prevents a first submission; ``min_cash`` cash to keep when buys are sent
     (None: cash is not checked); ``funding`` how buys are paid for; ``lots`` the lot of each order that has one;
-    ``rates`` the exchange rate that each order was approved with, where it has one; ``control`` stops the run and
-    receives its events.
+    ``rates`` the exchange rate that each order was approved with, where it has one; ``limits`` those on prices
+    hold at the market when orders are sent; ``control`` stops the run and receives its events.
     """
 
     patience: float = 60.0
@@ -75,6 +78,7 @@ class RunTerms:
     funding: FundingOptions = field(default_factory=FundingOptions)
     lots: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
     control: RunControl = field(default_factory=RunControl, compare=False)
     on_progress: OnProgress | None = field(default=None, compare=False)
 
@@ -272,24 +276,31 @@ class Runner:
         if self._terms.funding.account_kind != "margin":
             stamp = self._broker.now()
             refused = refused | free_riding(self._queue, self._blotter, self._broker.account, stamp)
-        if refused:
-            stamp = self._broker.now()
-            await self._record.put(
-                OrderEvent("refused", self._run_id, name, stamp, code=code, message=text)
-                for name, (code, text) in refused.items()
-            )
-            self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in refused]
-            self._record.update_states()
+        await self._refuse(refused)
         await self._query_market()
         planned, self._queue = self._queue, await self._funding.open(self._queue)
         if self._queue != planned:
             await self._broker.prepare(self._queue)  # order ids must rise in the sequence of sending
 
+    async def _refuse(self, refused: Mapping[str, tuple[str, str]]) -> None:
+        """Record the orders that must not be sent, by their ids, and take them out of the queue."""
+        if not refused:
+            return
+        stamp = self._broker.now()
+        await self._record.put(
+            OrderEvent("refused", self._run_id, name, stamp, code=code, message=text)
+            for name, (code, text) in refused.items()
+        )
+        self._queue = [ticket for ticket in self._queue if ticket.client_order_id not in refused]
+        self._record.update_states()
+
     async def _query_market(self) -> None:
-        """Query and record the market of the orders that are to be sent."""
+        """Query and record the market of the orders that are to be sent, and refuse those it does not allow."""
         quotes = await self._broker.fetch_quotes([ticket.symbol for ticket in self._queue])
         self._quotes |= quotes_by_symbol(quotes)
         self._blotter.record_quotes(self._run_id, quotes)
+        prices = arrival_prices(parse_quotes(quotes), self._broker.now())
+        await self._refuse(market_refusals(self._queue, prices, self._terms.limits))
 
     # -- cash ------------------------------------------------------------------------------------------------
 

@@ -51,11 +51,11 @@ class Limits:
     max_day_notional : currency; maximum notional sent in one day, by all runs of the blotter
     max_orders_per_minute : maximum number of orders sent in any sixty seconds
     price_collar : fraction; maximum distance of a limit through the market, and of the market from the previous
-        close and from the decision price
+        close and from the decision price. Limit and decision price are compared again with the market at sending
     max_quote_age : seconds; a quote without a time is too old. ``"auto"`` is 60 s for the quotes of a broker's
         account state, whose age is measured by the broker's clock: older ones block in New York's regular session
         (Monday to Friday, 9:30 to 16:00, holidays included), and warn outside of it. Quotes given by hand, and
-        those of the mock broker, have no age then
+        those of the mock broker, have no age then. A number holds again for the quotes at sending
     max_spread_bps : basis points of the mid; a wider spread is a warning
     min_cash_after : currency; minimum cash after all orders and their fees
     allow_short : whether an order may result in a short position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import ApprovalError, HaltedError, InputError
+from stocklean_exec.execution.market_limits import AT_ARRIVAL
 from stocklean_exec.execution.order_limits import AT_THE_GATE
 from stocklean_exec.widgets.review_widget import ReviewWidget
 
@@ -68,6 +70,8 @@ SENT = {
     "max_total_notional": Rule(2_999.0, 3_000.0, "run_notional_cap"),
     "max_day_notional": Rule(2_999.0, 3_000.0, "day_notional_cap"),
     "max_orders_per_minute": Rule(0.0, 1.0, "rate_cap"),
+    "price_collar": Rule(0.1, 0.2, "price_moved", market={"SPY": 115.0}, also={"price_collar": None}),
+    "max_quote_age": Rule(60.0, None, "price_stale", also={"max_quote_age": None}),  # the time is not known
 }
 """Limits that hold as orders leave, also those that are given later than the check."""
 
@@ -77,7 +81,17 @@ AT_SUBMISSION = {"max_approval_age"}
 
 def test_every_limit_is_enforced_somewhere():
     assert {field.name for field in fields(sx.Limits)} == {*CHECKED, *SENT, *AT_SUBMISSION}
-    assert set(AT_THE_GATE) == {*SENT} - {"max_total_notional", "max_day_notional", "max_orders_per_minute"}
+    caps = {"max_total_notional", "max_day_notional", "max_orders_per_minute"}
+    assert {*AT_THE_GATE, *AT_ARRIVAL} == {*SENT} - caps
+
+
+def test_the_documentation_says_where_each_limit_is_enforced():
+    text = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text("utf-8")
+    table = text.split("## Where each limit is enforced")[1].split("\n## ")[0]
+    for name in (field.name for field in fields(sx.Limits)):
+        (row,) = (line for line in table.splitlines() if line.startswith(f"| `{name}` | "))
+        assert ("at sending" in row) == (name in {*SENT, *AT_SUBMISSION, "min_cash_after"}), row
+        assert ("check" in row) == (name in CHECKED), row
 
 
 def planned(rule, run_id="r"):
@@ -139,7 +153,7 @@ def by_resume(plan, broker, blotter, limits):
 def test_a_tighter_limit_given_later_holds_as_orders_leave(send, name):
     rule, shorts = SENT[name], SENT[name].side == "SELL"
     for setting, expected in ((rule.tight, ["REJECTED"]), (rule.loose, ["FILLED"])):
-        broker = sx.connect("mock://", quotes={"SPY": 100.0}, cash=10_000)
+        broker = sx.connect("mock://", quotes=rule.market or {"SPY": 100.0}, cash=10_000)
         later = sx.Limits(**({"allow_short": shorts, "max_over_target": None} | {name: setting}))
         with sx.open_blotter() as blotter:
             states = send(sealed(rule), broker, blotter, later)
