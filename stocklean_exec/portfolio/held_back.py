@@ -38,13 +38,15 @@ def held_back(orders: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, one row for each target or holding without an order although it differs from its weight:
+    DataFrame, one row for each target or holding without an order although it differs from its weight, and for
+    what remains of a holding that is sold in whole lots:
 
     ========  =================================================================================
     symbol    the symbol
     wish      shares that its target calls for, signed: negative is a sell
     notional  their value in the base currency, signed as ``wish``
-    reason    ``below_one_lot`` (less than one lot), ``not_affordable`` (a lot or more, for which no money is left)
+    reason    ``below_one_lot`` (less than one lot), ``not_affordable`` (a lot or more, for which no money is
+              left), ``odd_lot`` (the rest of a holding, less than a lot of its exchange, which takes whole lots)
     ========  =================================================================================
 
     A symbol that must trade and cannot is an order row with status ``REJECTED``, and not listed here.
@@ -71,6 +73,7 @@ def note_held_back(
     sizes: Sizes,
     lot: NDArray[np.float64],
     trade: NDArray[np.float64],
+    closing_step: NDArray[np.float64],
 ) -> pd.DataFrame:
     """Write the list of :func:`held_back` into the ``attrs`` of a plan.
 
@@ -79,6 +82,7 @@ def note_held_back(
     orders : the plan
     book, sizes, lot : its symbols, what they call for, and their lots
     trade : signed shares that the plan trades; NaN without a price
+    closing_step : shares in whose multiples each holding can be closed
     """
     open_rows = np.array([reason is None for reason in book.reason], dtype=bool) & ~sizes.kept
     wish = np.nan_to_num(sizes.desired)
@@ -91,6 +95,11 @@ def note_held_back(
             "below_one_lot" if abs(wish[index]) < lot[index] else "not_affordable",
         )
         for index in np.flatnonzero(left_out).tolist()
+    ]
+    rest = np.where(open_rows & (book.weight == 0) & (closing_step > 1), wish - np.nan_to_num(trade), 0.0)
+    rows += [
+        (book.symbols[index], rest[index], rest[index] * book.value[index], "odd_lot")
+        for index in np.flatnonzero((np.abs(rest) > _DUST) & ~left_out).tolist()
     ]
     if rows:
         orders.attrs[HELD_BACK] = json.dumps(rows)

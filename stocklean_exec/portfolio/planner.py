@@ -40,7 +40,7 @@ from stocklean_exec.portfolio.order_costs import (
     costs_beyond_value,
     last_buy_margin,
 )
-from stocklean_exec.portfolio.sizing import Sizes, measure, whole_trades
+from stocklean_exec.portfolio.sizing import Sizes, closing_steps, measure, whole_trades
 from stocklean_exec.portfolio.working_orders import (
     ForeignOrders,
     OnOpenOrders,
@@ -230,16 +230,18 @@ def plan_orders(
         committed = _committed(book, working, effects)
     fees = _fees_of(book, wanted, _day(decided_at))
     cost = _cost_of(book, terms, fees, committed) if fixed_reserve is None else lambda _: fixed_reserve
-    trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short)
+    exchange_lot = _lots_of_exchanges(book, market, 1.0)
+    trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short, exchange_lot=exchange_lot)
     if committed > _DUST and fixed_reserve is None:
-        free = whole_trades(book, terms.lot, sizes, _cost_of(book, terms, fees, 0.0), allow_short=allow_short)
+        cost = _cost_of(book, terms, fees, 0.0)
+        free = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short, exchange_lot=exchange_lot)
         notes += _note_committed(book, trade, free, committed, inputs.base_currency)
     terms, without_price = _rounded_limits(terms, trade)
     book = book.with_rejections(without_price)
     gross = max(max_gross, _gross_after(book, sizes, trade) / value)
     orders = _table(book, terms, trade, wanted, run_id, account, decided_at, gross)
     notes += _notes(book, terms, sizes, trade, working, rejected, value) + _tariff_notes(book, fees, trade)
-    orders = note_held_back(orders, book, sizes, terms.lot, trade)
+    orders = note_held_back(orders, book, sizes, terms.lot, trade, closing_steps(terms.lot, exchange_lot))
     orders.attrs[RUN_ID] = run_id
     return add_warnings(merge_warnings(orders, wanted, held, market), [*notes, *inputs.warnings])
 

@@ -78,13 +78,33 @@ def measure(
     return Sizes(held, desired, kept, wanted_value, investable * (net if leverage > 1 else 1.0))
 
 
+def closing_steps(lot: NDArray[np.float64], exchange_lot: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shares in whose multiples a holding can be closed: the exchange's lot, else a share or a part of one.
+
+    A lot that a user has set does not keep a holding from being closed.
+
+    Examples
+    --------
+    >>> closing_steps(np.array([100.0, 100.0, 0.0001]), np.array([100.0, 1.0, 1.0])).tolist()
+    [100.0, 1.0, 0.0001]
+    """
+    return np.where(exchange_lot > 1, exchange_lot, np.minimum(lot, 1.0))
+
+
 def whole_trades(
-    book: AlignedBook, lot: NDArray[np.float64], sizes: Sizes, cost: Cost, *, allow_short: bool
+    book: AlignedBook,
+    lot: NDArray[np.float64],
+    sizes: Sizes,
+    cost: Cost,
+    *,
+    allow_short: bool,
+    exchange_lot: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Signed quantity to trade in each symbol; NaN where it must trade but has no price.
 
     Symbols with a rejection reason in ``book`` keep their position, and its value is not spent. The ``cost`` of
-    the trades is reserved where the cash that the weights leave does not cover it.
+    the trades is reserved where the cash that the weights leave does not cover it. ``exchange_lot`` is the lot
+    that each exchange demands, 1 where it has none; what is less than that stays of a holding that is closed.
 
     Raises
     ------
@@ -93,21 +113,23 @@ def whole_trades(
     """
     rejected = np.array([reason is not None for reason in book.reason], dtype=bool) & ~sizes.kept
     reserve = 0.0
-    trade = _trades(book, lot, sizes, rejected, reserve, allow_short=allow_short)
+    step = closing_steps(lot, np.ones(len(lot)) if exchange_lot is None else exchange_lot)
+    trade = _trades(book, lot, step, sizes, rejected, reserve, allow_short=allow_short)
     while (needed := _shortfall(book, sizes, trade, rejected, cost)) > reserve:
         # A smaller budget gives other trades with nearly the same costs: most books need two rounds.
         reserve = max(needed, reserve * _RESERVE_GROWTH)
-        trade = _trades(book, lot, sizes, rejected, reserve, allow_short=allow_short)
+        trade = _trades(book, lot, step, sizes, rejected, reserve, allow_short=allow_short)
     # A rejected row shows the quantity that would have been sent.
     trade[rejected] = np.where(book.weight[rejected] == 0, -sizes.held[rejected], np.nan)
     priced = rejected & ~np.isnan(sizes.desired)
-    trade[priced] = _whole(sizes.desired[priced], lot[priced])
+    trade[priced] = _whole(sizes.desired[priced], np.minimum(lot[priced], 1.0))
     return trade
 
 
 def _trades(
     book: AlignedBook,
     lot: NDArray[np.float64],
+    step: NDArray[np.float64],
     sizes: Sizes,
     rejected: NDArray[np.bool_],
     reserve: float,
@@ -117,11 +139,14 @@ def _trades(
     """Signed trades of the symbols that are not ``rejected``, with ``reserve`` deducted from the budget."""
     closing = (book.weight == 0) & ~sizes.kept & ~rejected
     trade = np.zeros(len(sizes.held))
-    trade[closing] = -_whole(sizes.held[closing], lot[closing])
+    trade[closing] = -_whole(sizes.held[closing], step[closing])
     others = rejected | closing | sizes.kept
     # The rounding breaks ties by position: sorted by symbol, the caller's row order has no effect.
     names = np.array(sorted(np.flatnonzero(~others).tolist(), key=book.symbols.__getitem__), dtype="int64")
-    trade[names] = _open_trades(book, lot, sizes, trade, names, rejected, others, reserve, allow_short=allow_short)
+    unsold = math.fsum(_unsold_parts(book, step, sizes, trade, others))
+    trade[names] = _open_trades(
+        book, lot, sizes, trade, names, rejected, others, reserve, unsold, allow_short=allow_short
+    )
     return trade
 
 
@@ -145,6 +170,7 @@ def _open_trades(
     rejected: NDArray[np.bool_],
     others: NDArray[np.bool_],
     reserve: float,
+    unsold: float,
     *,
     allow_short: bool,
 ) -> NDArray[np.float64]:
@@ -154,8 +180,8 @@ def _open_trades(
     wanted = math.fsum(sizes.wanted_value[names].tolist())
     slack = budget - wanted
     if slack < 0 and (desired > 0).any():
-        # Costs and unsellable parts of a share do not make a plan invalid: the targets are reduced.
-        if slack < -reserve - math.fsum(_unsold_fractions(book, sizes, trade, others)) - 1e-9 * sizes.budget:
+        # Costs and unsellable parts of a lot do not make a plan invalid: the targets are reduced.
+        if slack < -reserve - unsold - 1e-9 * sizes.budget:
             stays = sizes.budget - reserve - budget
             text = (
                 f"targets of {wanted:,.2f} and remaining holdings of {stays:,.2f} exceed the budget of "
@@ -182,12 +208,16 @@ def _untradable_text(book: AlignedBook, rejected: NDArray[np.bool_]) -> str:
     return f". These cannot be traded: {'; '.join(names[:_SHOWN])}{more}" if names else ""
 
 
-def _unsold_fractions(
-    book: AlignedBook, sizes: Sizes, trade: NDArray[np.float64], others: NDArray[np.bool_]
+def _unsold_parts(
+    book: AlignedBook,
+    step: NDArray[np.float64],
+    sizes: Sizes,
+    trade: NDArray[np.float64],
+    others: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Value of the parts of a share that remain of positions closed in whole shares."""
+    """Value of the parts of a share, or of an exchange's lot, that remain of positions that are closed."""
     left = np.where(others & ~sizes.kept & (book.weight == 0), sizes.held + trade, 0.0)
-    return np.where((left > 0) & (left < 1), left * np.nan_to_num(book.value), 0.0)
+    return np.where((left > 0) & (left < np.maximum(step, 1.0)), left * np.nan_to_num(book.value), 0.0)
 
 
 def _committed_value(
@@ -205,9 +235,8 @@ def _committed_value(
     return math.fsum((value + reserved)[others].tolist())
 
 
-def _whole(quantity: NDArray[np.float64], lot: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cut toward zero to whole shares; to the fractional step where the lot is a part of a share."""
-    step = np.minimum(lot, 1.0)
+def _whole(quantity: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cut toward zero to whole steps."""
     steps = quantity / step
     nearest = np.round(steps)
     whole = np.where(np.abs(steps - nearest) <= _DUST * np.maximum(1, np.abs(nearest)), nearest, np.trunc(steps))

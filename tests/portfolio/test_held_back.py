@@ -81,3 +81,33 @@ def test_the_list_stays_with_the_plan_to_the_end(dry_run):
         done = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve="me", dry_run=dry_run)
     assert done["status"].tolist() == ["NEW" if dry_run else "FILLED"]
     assert left_out(done) == LEFT_OUT
+
+
+@pytest.mark.parametrize(
+    ("held", "sold", "rest"),
+    [
+        (137, 100.0, [["7203", -37.0, -740.0, "odd_lot"]]),
+        (200, 200.0, []),
+        (37, None, [["7203", -37.0, -740.0, "below_one_lot"]]),
+    ],
+)
+def test_a_holding_in_a_market_of_lots_is_sold_in_whole_lots(held, sold, rest):
+    # Tokyo trades 100 shares or a multiple of them: the broker says so with the quote. 3,000 yen are 20 dollars.
+    quotes = pd.DataFrame(
+        {
+            "symbol": ["7203", "A"],
+            "last": [3_000.0, 150.0],
+            "currency": ["JPY", "USD"],
+            "lot_size": [100.0, float("nan")],
+            "quoted_at": pd.Timestamp("2026-11-23T15:00Z"),
+        }
+    )
+    positions = pd.DataFrame({"symbol": ["7203"], "quantity": [held], "currency": "JPY"})
+    account = {"positions": positions, "quotes": quotes, "fx": {"JPY": 1 / 150}}
+    orders = plan(targets={"A": 1.0}, unlisted="close", allow_liquidation=True, **account)
+    found = orders.set_index("symbol")
+    assert found["quantity"].get("7203") == sold
+    assert left_out(orders) == rest
+    # What stays is not spent: 10,000 less its value.
+    stays = -sum(row[2] for row in rest)
+    assert 10_000 - stays - 300 < found.loc["A", "quantity"] * 150 < 10_000 - stays
