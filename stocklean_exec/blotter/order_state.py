@@ -14,7 +14,8 @@ the broker has ended has ended here if the broker says how many of its shares we
 many are on record; otherwise shares may have been traded that nobody here knows of. An order that the broker calls
 filled with fewer shares than were ordered (made smaller at the broker, or corrected) has ended as well, once all
 of them are on record. An execution that was on record in any of its corrections counts as known, so a bust does
-not raise a doubt.
+not raise a doubt. Of an execution that was corrected before anybody listened only the correction is reported: then
+the count of the broker's completed order is compared with the corrected executions.
 
 The blotter's ``orders`` and ``runs`` views contain the same rules in SQL; a test compares the two on random
 histories.
@@ -182,6 +183,8 @@ class OrderAccumulator:
         self._seen = 0  # sum of these
         self._reported = 0  # maximum filled quantity in any report
         self._completed = 0  # maximum filled quantity in a report that it is filled, with nothing remaining
+        self._end_counts: set[int] = set()  # filled quantities of completed orders
+        self._is_corrected = False  # whether an execution on record is a correction
         self._is_cancel_counted = self._is_reject_counted = False  # whether a report of the end counts the fills
         self._senders: dict[int, int] = {}  # client id by attempt
         self._sent_shares: dict[int, int] = {}  # by attempt, where fewer than approved were sent
@@ -241,6 +244,8 @@ class OrderAccumulator:
             return
         if kind in ("status", "message", "rejected"):
             self._reported = max(self._reported, filled)
+        if kind == "status" and event.status in ("CANCELLED", "FILLED") and event.remaining is None:
+            self._end_counts.add(filled)  # only a completed order counts without saying what remains
         if kind == "status" and event.status == "CANCELLED":
             self._is_cancel_counted |= filled >= 0
         elif kind == "rejected" or (kind == "message" and event.code in _SHOWN_REJECTED):
@@ -322,6 +327,7 @@ class OrderAccumulator:
             seen=self._seen,
             reported=self._reported,
             completed=self._completed,
+            is_settled=self._is_corrected and self._shares in self._end_counts,
             is_cancel_counted=self._is_cancel_counted,
             is_reject_counted=self._is_reject_counted,
             sender=self._latest_sent(self._senders),
@@ -354,6 +360,7 @@ class OrderAccumulator:
         if event.exec_id is None or shares is None or shares < 0:
             return
         family, revision = execution_family(event.exec_id)
+        self._is_corrected |= revision > 1
         before = self._greatest.get(family, 0)
         self._greatest[family] = max(shares, before)
         self._seen += max(shares - before, 0)
@@ -403,6 +410,7 @@ class _Evidence:
 
     ``seen`` are the shares of all executions that were ever on record, ``reported`` the filled shares according to
     the statuses, ``completed`` those according to a status that calls the order filled with nothing remaining;
+    ``is_settled`` whether there are corrections on record and a completed order counts what is filled with them;
     ``is_cancel_counted`` and ``is_reject_counted`` whether a report of its end counts its fills; ``sender`` is the
     client id that sent the order, ``sent`` the shares it was sent for.
     """
@@ -412,6 +420,7 @@ class _Evidence:
     seen: int
     reported: int
     completed: int
+    is_settled: bool
     is_cancel_counted: bool
     is_reject_counted: bool
     sender: int | None
@@ -445,16 +454,19 @@ class _Evidence:
     @property
     def is_unconfirmed(self) -> bool:
         """Whether the broker has ended the order, and shares may be filled that are not on record."""
-        return self.is_ended and (self.reported > self.seen or not self.is_counted)
+        return self.is_ended and not self.is_settled and (self.reported > self.seen or not self.is_counted)
 
     @property
     def is_completed(self) -> bool:
         """Whether the broker calls the order filled, with nothing left, and all its executions are on record."""
+        if self.is_settled and "FILLED" in self.statuses:
+            return True
         return self.completed > 0 and self.reported <= self.seen
 
     def reason_of_completion(self) -> str:
         """Why an order that the broker calls filled has fewer shares than were ordered."""
-        return "executions_corrected" if self.filled < self.seen else "quantity_reduced"
+        is_corrected = self.filled < max(self.seen, self.reported) or not self.filled
+        return "executions_corrected" if is_corrected else "quantity_reduced"
 
     def how_to_confirm(self) -> str:
         """Say what is missing, and which client can get it."""

@@ -158,7 +158,10 @@ class Recovery:
             evidence = await self._broker.collect_evidence()
             quiet = quiet + 1 if self._record.received == before else 0
             conclusions = self._decide(evidence)
-            in_doubt = any(one.action in _IN_DOUBT for one in conclusions.values())
+            # What was missing before is looked for as long as what is missing now: it may be late again.
+            in_doubt = any(
+                one.action in _IN_DOUBT or self._state(name) == "MISSING" for name, one in conclusions.items()
+            )
             if loop.time() < until and evidence.forgets:  # what a lost blotter sent may still be in flight
                 unsent = [name for name, one in conclusions.items() if one.action == "send"]
                 in_doubt = in_doubt or not all(map(self._is_cleared, unsent))

@@ -123,6 +123,8 @@ RESUME_7 = "; resume with client id 7, which placed it"
 LACKS_4 = "ended at the broker with 4 shares filled, 0 of them on record"
 UNCOUNTED = "ended at the broker, which has not reported how many shares were filled"
 FILLED_AT_4 = OrderEvent("status", status="FILLED", filled=4.0, remaining=0.0)
+COMPLETED_AT_0 = OrderEvent("status", status="FILLED", filled=0.0)
+CORRECTED_TO_2 = execution(FIRST[:-1] + "2", 2, 100.0)
 
 HISTORIES = {
     "cancelled with four filled, none of it on record": (
@@ -412,6 +414,21 @@ HISTORIES = {
         10,
         [CANCELLED, FILL_4, FILL_6],
         ("FILLED", "FILLED", 10.0, 106.0, None, None),
+    ),
+    "filled, then busted while nobody listened: only the bust is reported": (
+        10,
+        [BY_SEVEN, FILLED_AT_4, COMPLETED_AT_0, execution(FIRST[:-1] + "2", 0, 100.0)],
+        ("CANCELLED", "CANCELLED", 0.0, None, None, "executions_corrected"),
+    ),
+    "cancelled, with an execution that was corrected while nobody listened": (
+        10,
+        [BY_SEVEN, CANCELLED_AT_4, COMPLETED_AT_0._replace(status="CANCELLED", filled=2.0), CORRECTED_TO_2],
+        ("CANCELLED", "CANCELLED", 2.0, 100.0, None, "cancelled"),
+    ),
+    "cancelled, with a correction on record and more in the count of the completed order": (
+        10,
+        [BY_SEVEN, CANCELLED_AT_4, COMPLETED_AT_0._replace(status="CANCELLED", filled=3.0), CORRECTED_TO_2],
+        ("UNCONFIRMED", "UNKNOWN", 2.0, 100.0, None, LACKS_4.replace(" 0 of", " 2 of") + RESUME_7),
     ),
     "cancel requested, not yet done": (
         10,

@@ -79,8 +79,12 @@ WITH executed AS (
 ),
 -- Shares that were on record in any correction of their execution: shares that a bust removed were known too.
 seen AS (
-    SELECT client_order_id, sum(shares) AS seen_quantity
-    FROM (SELECT client_order_id, family, max(quantity) AS shares FROM executions GROUP BY client_order_id, family)
+    SELECT client_order_id, sum(shares) AS seen_quantity, max(last) > 1 AS corrected
+    FROM (
+        SELECT client_order_id, family, max(quantity) AS shares, max(revision) AS last
+        FROM executions
+        GROUP BY client_order_id, family
+    )
     GROUP BY client_order_id
 ),
 -- The rank of events of one kind: by their own time, not by when they were recorded; ties are broken by text.
@@ -139,6 +143,11 @@ evidence AS (
         max(TRY_CAST(filled AS DECIMAL(17, 8))) FILTER (
             kind = 'status' AND status = 'FILLED' AND coalesce(TRY_CAST(remaining AS DECIMAL(17, 8)), 0) = 0
         ) AS completed,
+        -- Filled quantities of completed orders: only these count without saying what remains.
+        list(DISTINCT CAST(TRY_CAST(filled AS DECIMAL(17, 8)) AS DECIMAL(38, 8))) FILTER (
+            kind = 'status' AND status IN ('CANCELLED', 'FILLED') AND remaining IS NULL
+            AND TRY_CAST(filled AS DECIMAL(17, 8)) IS NOT NULL
+        ) AS end_counts,
         bool_or(kind = 'unknown' AND not_sent IS NULL) AS unknown,
         bool_or(kind = 'missing' AND try > coalesce(last_found, -1)) AS missing,
         max(nullif(code, '')) FILTER (kind = 'status' AND status = 'CANCELLED') AS cancel_code,
@@ -173,6 +182,10 @@ SELECT
         coalesce(rejected_for_good OR rejected_if_unseen, false)
         AND (coalesce(reject_counted, false) OR NOT (shown_live OR coalesce(executed.filled_quantity, 0) > 0))
     ) AS counted,
+    -- Whether there are corrections on record, and a completed order counts what is filled with them.
+    coalesce(seen.corrected, false) AND coalesce(
+        list_contains(end_counts, CAST(coalesce(executed.filled_quantity, 0) AS DECIMAL(38, 8))), false
+    ) AS settled,
     coalesce(executed.filled_quantity, 0) AS filled_quantity,
     coalesce(seen.seen_quantity, 0) AS seen_quantity,
     -- Shares that the broker's statuses report as filled, and of which no execution was ever on record.
@@ -219,13 +232,15 @@ WITH standing AS (
             -- What was not sent of an approved order, for lack of cash, will not be traded.
             WHEN s.filled_quantity > 0 AND s.filled_quantity >= s.sent_quantity AND s.unseen_quantity = 0 THEN 'REDUCED'
             -- Unrecorded fills would be bought twice if the order were taken as ended.
-            WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled AND (s.unseen_quantity > 0 OR NOT s.counted)
+            WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled AND NOT s.settled
+                AND (s.unseen_quantity > 0 OR NOT s.counted)
                 THEN 'UNCONFIRMED'
             -- A broker reports an order that it rejects as cancelled. An order that it reports as filled has not
             -- ended until its executions are here, whatever else is reported.
             WHEN s.rejected AND s.filled_quantity = 0 AND NOT s.reported_filled THEN 'REJECTED'
             WHEN (s.cancelled OR s.rejected) AND NOT s.reported_filled THEN 'CANCELLED'
             -- Called filled with fewer shares than were ordered: the rest is not at the broker any more.
+            WHEN s.settled AND s.reported_filled THEN 'CANCELLED'
             WHEN s.completed > 0 AND s.unseen_quantity = 0 THEN 'CANCELLED'
             WHEN s.missing THEN 'MISSING'
             WHEN s.filled_quantity > 0 THEN 'PARTIAL'
@@ -292,7 +307,9 @@ SELECT
     CASE state
         WHEN 'RESOLVED' THEN resolved_message
         WHEN 'CANCELLED' THEN CASE
-            WHEN reported_filled AND filled_quantity < seen_quantity THEN 'executions_corrected'
+            WHEN reported_filled
+                AND (filled_quantity = 0 OR filled_quantity < greatest(seen_quantity, coalesce(reported, 0)))
+                THEN 'executions_corrected'
             WHEN reported_filled THEN 'quantity_reduced'
             WHEN rejected THEN rejected_code
             WHEN cancel_code IS NOT NULL THEN cancel_code
