@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from tests.campaign.plans import Plan
 
-__all__ = ["FAULTS_HERE", "STEPS", "run_schedules"]
+__all__ = ["FAULTS_HERE", "RAM", "STEPS", "World", "run_schedules", "virtual_time"]
 
 STEPS = ("commit.before", "commit.after", "order.before", "order.after", "random time")
 """Where a worker can die."""
@@ -63,13 +63,15 @@ _QUIET, _CLEAN_PASSES = 2.0, 5
 _A_BLOTTER = 25
 _OTHERS = 1_000_000  # above every client id that plans a run
 _MOST_CANCELS = 100
-_RAM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
+RAM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
 
 
-class _World:
+class World:
     """One schedule: a loop, a venue, and whatever worker lives just now."""
 
-    current: _World | None = None
+    current: World | None = None
+    patience, settle = _PATIENCE, _SETTLE
+    broker: type[MortalBroker] = MortalBroker
 
     def __init__(self, plan: Plan, blotter: Any, folder: Path) -> None:
         self.plan, self.blotter, self.folder = plan, blotter, folder
@@ -128,7 +130,7 @@ class _World:
         broker = None
         try:
             planner = planner_of(self.blotter.recorded_events(self.plan.run_id), self.client_id)
-            broker = self._connect(life, self.client_id + _OTHERS if "client" in kill else planner)
+            broker = self._connect(life, self._client_of(kill, planner))
             life.task = self.loop.create_task(self._submit_or_resume(broker, life))
             if "after" in kill:
                 self.loop.call_later(kill["after"], self._kill, life)
@@ -146,6 +148,12 @@ class _World:
             if life.crash:
                 self.crashes.append(life.crash)
 
+    def _client_of(self, kill: dict[str, Any], planner: int) -> int:
+        return self.client_id + _OTHERS if "client" in kill else planner
+
+    def _open_for(self, life: Life) -> Mortal:
+        return Mortal(self.blotter, self.loop, life, self.shelf)
+
     def _kill(self, life: Life) -> None:
         if life.task is not None and not life.task.done():
             life.die("random time")
@@ -154,25 +162,25 @@ class _World:
         until = self.loop.time() + _CONNECT_SECONDS
         while True:
             try:
-                broker = MortalBroker(life, port=self.server.port, client_id=client_id, rate=0.0, seconds=2.0)
+                broker = self.broker(life, port=self.server.port, client_id=client_id, rate=0.0, seconds=2.0)
             except BrokerError:
                 if self.loop.time() > until:
                     raise
                 self.wait(0.1)
             else:
-                broker.in_flight_seconds = _SETTLE
+                broker.in_flight_seconds = self.settle
                 return broker
 
     async def _submit_or_resume(self, broker: Any, life: Life) -> None:
-        blotter, run_id = Mortal(self.blotter, self.loop, life, self.shelf), self.plan.run_id
+        blotter, run_id = self._open_for(life), self.plan.run_id
         if blotter.planned(run_id):
             self.found_states.update(blotter.orders(run_id)["state"].tolist())
-            await sx.resume_async(run_id, broker, blotter, timeout=_PATIENCE, settle=_SETTLE)
+            await sx.resume_async(run_id, broker, blotter, timeout=self.patience, settle=self.settle)
         else:
             orders = pd.DataFrame(self.plan.orders).assign(run_id=run_id)
             review = sx.review_orders(sx.check_orders(orders, LIMITS, quotes=MARKET))
             review.approve_all(by="schedule")
-            await sx.submit_orders_async(review.result(), broker, blotter, timeout=_PATIENCE)
+            await sx.submit_orders_async(review.result(), broker, blotter, timeout=self.patience)
 
     def _forget_tasks(self) -> None:
         """What a worker leaves ends at once: it has no time left to wind up in."""
@@ -222,7 +230,7 @@ class _World:
         return (self.folder / "journal.jsonl").stat().st_size
 
     def _is_open(self) -> bool:
-        blotter = Mortal(self.blotter, self.loop, Life(self.loop, {}), self.shelf)
+        blotter = self._open_for(Life(self.loop, {}))
         fills = self.blotter.fills(self.plan.run_id)
         uncharged = fills.loc[fills["commission"].isna(), "client_order_id"]
         is_owed = bool(set(uncharged) - self.plan.unreported)
@@ -244,7 +252,7 @@ def _as_step(kill: dict[str, Any]) -> dict[str, Any]:
 # -- the verdict ---------------------------------------------------------------------------------------------
 
 
-def _check(world: _World, journal: bytes, rows: list[Any], orders: pd.DataFrame, fills: pd.DataFrame) -> Any:
+def _check(world: World, journal: bytes, rows: list[Any], orders: pd.DataFrame, fills: pd.DataFrame) -> Any:
     """Hold the record of one schedule against its venue's journal."""
     plan = world.plan
     truth = truth_of(rows)
@@ -284,7 +292,7 @@ def _check(world: _World, journal: bytes, rows: list[Any], orders: pd.DataFrame,
     }
 
 
-def _check_all(blotter: Any, worlds: list[_World]) -> Iterator[dict[str, Any]]:
+def _check_all(blotter: Any, worlds: list[World]) -> Iterator[dict[str, Any]]:
     """Read what the schedules of one blotter have left, once for all of them."""
     orders, fills = blotter.orders(), blotter.fills()
     by_run = [dict(iter(frame.groupby("run_id"))) for frame in (orders, fills)]
@@ -302,9 +310,9 @@ def _check_all(blotter: Any, worlds: list[_World]) -> Iterator[dict[str, Any]]:
 # -- many ----------------------------------------------------------------------------------------------------
 
 
-def _here() -> _World | None:
+def _here() -> World | None:
     """The schedule of this thread: what other threads do is none of ours."""
-    world = _World.current
+    world = World.current
     return world if world is not None and world.thread == threading.get_ident() else None
 
 
@@ -364,7 +372,7 @@ def _of_venues() -> Iterator[tuple[Any, str, Any]]:
 
 
 @contextmanager
-def _virtual_time(*, threads: bool) -> Iterator[None]:
+def virtual_time(*, threads: bool) -> Iterator[None]:
     """Within it every broker, venue and blotter of this thread belongs to the current schedule."""
     with ExitStack() as stack:
         stack.enter_context(counted_threads())
@@ -373,20 +381,20 @@ def _virtual_time(*, threads: bool) -> Iterator[None]:
         yield
 
 
-def _carry_out(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> _World:
+def _carry_out(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> World:
     plan = make_plan(seed, also=also)
     plan.faults = [name for name in plan.faults if name not in _NOT_HERE]
     plan.cash = None  # the stand-in of the account has no cash: its buys wait for nothing
     own = folder / str(seed)
     own.mkdir()
-    _World.current = world = _World(plan, blotter, own)
+    World.current = world = World(plan, blotter, own)
     try:
         world.carry_out()
         if blotter.halted is not None:
             world.halted = str(blotter.halted)
             blotter.clear_halt("the next schedule shall not suffer for it")
     finally:
-        _World.current = None
+        World.current = None
     return world
 
 
@@ -401,9 +409,9 @@ def run_schedules(
         some = seeds[first : first + _A_BLOTTER]
         # Run locks are in the state folder: another process with the same seeds must have its own.
         with (
-            tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as folder,
+            tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder,
             mock.patch.dict(os.environ, XDG_STATE_HOME=folder),
-            _virtual_time(threads=threads),
+            virtual_time(threads=threads),
             sx.open_blotter() as blotter,
         ):
             yield from _check_all(blotter, [_carry_out(seed, blotter, Path(folder), also) for seed in some])
