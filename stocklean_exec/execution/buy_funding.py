@@ -132,13 +132,12 @@ class BuyFunding:
         working = set((await asyncio.to_thread(self._broker.open_orders))["client_order_id"])
         for run_id in {ticket.run_id for ticket in others}:
             orders = await asyncio.to_thread(self._blotter.orders, run_id)
-            rows = orders.set_index("client_order_id")[
-                ["status", "filled_quantity", "avg_fill_price", "commission"]
-            ]
+            columns = (orders[name].tolist() for name in _OUTCOME)
+            rows = dict(zip(orders["client_order_id"].tolist(), zip(*columns, strict=True), strict=True))
             for ticket in others:
                 name = ticket.client_order_id
-                if ticket.run_id == run_id and name in rows.index:
-                    status, filled, price, commission = rows.loc[name]
+                if ticket.run_id == run_id and name in rows:
+                    status, filled, price, commission = rows[name]
                     if not filled or not math.isnan(price):
                         effect = cash_effect(ticket, filled, filled * price, commission) if filled else 0.0
                         self._ledger.note(name, effect, has_ended=status in ENDED)
