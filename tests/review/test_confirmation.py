@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pandas as pd
 import pytest
 
-from stocklean_exec.review.confirmation import phrase_for, plan_fingerprint
+from stocklean_exec.errors import ApprovalError
+from stocklean_exec.review.confirmation import Confirmation, check_confirmation, phrase_for, plan_fingerprint
 
 
 @pytest.fixture
@@ -64,3 +67,21 @@ def test_the_approver_is_not_part_of_it_so_a_phrase_kept_in_a_cell_still_matches
 def test_the_phrase_states_the_number_of_orders_and_their_destination():
     assert phrase_for(2, "MOCK", "DU0000001", "abcdef") == "SUBMIT 2 MOCK abcd"
     assert phrase_for(2, "LIVE", "U7654321", "abcdef") == "SUBMIT 2 LIVE 321 abcd"
+
+
+SHOWN = Confirmation("SUBMIT 2 MOCK abcd", 2, "MOCK", "abcdef", "token", datetime(2026, 11, 23, 15, 0, tzinfo=UTC))
+
+
+def at_second(seconds, **changes):
+    return SHOWN._replace(at=SHOWN.at + timedelta(seconds=seconds), **changes)
+
+
+def test_a_confirmation_is_valid_for_two_minutes():
+    check_confirmation(SHOWN, at_second(120))
+    with pytest.raises(ApprovalError, match=r"requested 121 s ago; the limit is 120 s; please confirm again"):
+        check_confirmation(SHOWN, at_second(121))
+
+
+def test_a_confirmation_of_another_plan_is_refused():
+    with pytest.raises(ApprovalError, match="the plan changed after this confirmation was requested"):
+        check_confirmation(SHOWN, at_second(1, plan_fingerprint="abcdff"))

@@ -216,3 +216,153 @@ def test_a_hint_lists_a_few_columns_only():
     with pytest.raises(InputError) as caught:
         FrameValidator(QUOTES, wide, "last")
     assert str(caught.value).count("S") < 15
+
+
+# -- what a table may be -----------------------------------------------------------------------------------------
+
+
+def read(data, table=POSITIONS, value="quantity"):
+    found = FrameValidator(table, data, value)
+    found.read_symbols()
+    return found.frame[["symbol", value]].to_numpy().tolist()
+
+
+def test_a_mapping_a_series_and_a_frame_are_one_table():
+    rows = [["SPY", 5], ["TLT", 7]]
+    frame = pd.DataFrame({"symbol": ["SPY", "TLT"], "quantity": [5, 7]})
+    assert read({"SPY": 5, "TLT": 7}) == rows
+    assert read(pd.Series({"SPY": 5, "TLT": 7})) == rows
+    assert read(frame) == rows
+    assert read(frame.set_index("symbol")) == rows
+    assert read(pd.Series([], dtype="float64")) == []
+
+
+QUANTITIES = {"quantity": [5.0, 7.0]}
+DAYS = pd.date_range("2026-11-23", periods=2)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "text"),
+    [
+        ([1, 2], "wrong_type", "a list cannot be read; give a DataFrame"),
+        (np.array([1, 2]), "wrong_type", "a numpy ndarray cannot be read"),
+        (pd.Series([5.0]), "symbol_location", "the index is row numbers"),
+        (pd.Series([5.0, 7.0], index=DAYS), "looks_like_history", "the index is dates"),
+        (pd.Series([5.0], index=pd.MultiIndex.from_tuples([("a", "b")])), "multiindex", "several levels"),
+        (pd.DataFrame(QUANTITIES, index=DAYS), "looks_like_history", "rows are dates; pass one day, such as"),
+        (pd.DataFrame({"day": DAYS, **QUANTITIES}), "looks_like_history", "with one row per symbol"),
+        (pd.DataFrame(QUANTITIES, index=["SPY", "TLT"]), "symbol_location", "rename_axis"),
+        (pd.DataFrame(QUANTITIES), "missing_column", "column 'symbol' is missing; there are quantity"),
+        (pd.DataFrame({"symbl": ["SPY"], "quantity": 5}), "missing_column", "did you mean 'symbl'?"),
+        (pd.DataFrame({"symbol": ["SPY"]}), "missing_column", "column 'quantity' is missing"),
+        (
+            pd.DataFrame([["SPY", 5, 6]], columns=["symbol", "quantity", "quantity"]),
+            "duplicate_column",
+            "quantity",
+        ),
+        (pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])), "multiindex", "several levels"),
+        (pd.DataFrame(index=[0], columns=map(str, range(1_001))), "too_many_columns", "1,001 columns"),
+        (pd.DataFrame({"symbol": ["SPY"] * 20_001, "quantity": 1}), "too_many_rows", "20,001 rows"),
+    ],
+)
+def test_what_is_no_table_of_symbols_is_one_error_with_advice(data, code, text):
+    with pytest.raises(InputError, match=text.replace("?", r"\?").replace("(", r"\(")) as caught:
+        FrameValidator(POSITIONS, data, "quantity")
+    assert caught.value.codes == (code,)
+
+
+def test_a_column_that_is_nearly_a_known_one_is_named():
+    found = validator(curency=["USD", "USD"], note=["a", "b"])
+    (row,) = found.warnings
+    assert (row["code"], row["column"]) == ("unknown_column", "curency")
+    assert "did you mean 'currency'?" in row["detail"]
+    assert found.has_warned("unknown_column")
+    assert not found.has_warned("symbol_mapped")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "code", "shown_as"),
+    [
+        (None, "symbol_missing", ""),
+        (math.nan, "symbol_missing", ""),
+        ("  ", "symbol_missing", None),
+        (5, "symbol_dtype", "5"),
+        ("A" * 33, "symbol_too_long", "A" * 32),
+        ("A" * 32, None, "A" * 32),
+        ("SP\nY", "symbol_illegal_char", None),
+        ("SPÉ", "symbol_illegal_char", None),
+        ("$SPY", "symbol_illegal_char", "$SPY"),
+        ("spy", None, "SPY"),
+    ],
+)
+def test_a_symbol_that_cannot_be_is_a_problem_of_its_row(symbol, code, shown_as):
+    cells = pd.Series(["A", symbol], index=["x", "y"], dtype="object")
+    frame = pd.DataFrame({"symbol": cells, "quantity": 1})
+    found = FrameValidator(POSITIONS, frame, "quantity")
+    read_as = found.read_symbols()[1]
+    assert [(one.code, one.row) for one in found.problems] == ([] if code is None else [(code, "y")])
+    assert shown_as in (None, read_as)
+
+
+def test_a_symbol_in_two_rows_is_a_problem_of_both_whether_spelt_alike_or_not():
+    frame = pd.DataFrame({"symbol": ["SPY", "BRK.B", "SPY", "BRK B", "TLT"], "quantity": 1})
+    found = FrameValidator(POSITIONS, frame, "quantity")
+    found.read_symbols()
+    found.refuse_duplicate_symbols()
+    assert [(one.row, one.code, one.symbol) for one in found.problems] == [
+        (0, "duplicate_symbol", "SPY"),
+        (1, "duplicate_symbol_normalised", "BRK B"),
+        (2, "duplicate_symbol", "SPY"),
+        (3, "duplicate_symbol_normalised", "BRK B"),
+    ]
+
+
+def test_rows_that_are_dropped_keep_the_labels_of_the_others():
+    frame = pd.DataFrame({"symbol": ["A", "B", "C"], "quantity": [1, 2, 3]}, index=["x", "y", "z"])
+    found = FrameValidator(POSITIONS, frame, "quantity")
+    found.drop_rows([])
+    found.drop_rows([1])
+    assert found.read_symbols() == ["A", "C"]
+    found.problems_at(np.array([False, True]), "code", lambda row: f"row {row}", "quantity")
+    assert [(one.row, one.symbol, one.detail) for one in found.problems] == [("z", "C", "row 1")]
+
+
+@pytest.mark.parametrize(
+    ("value", "read_as", "text"),
+    [
+        ("10 %", math.nan, "write 0.1 for 10 %"),
+        ("5", math.nan, "'5' is str, not a number"),
+        (True, math.nan, "True is bool, not a number"),
+        (10**400, math.inf, None),
+        (-(10**400), -math.inf, None),
+        (Decimal("NaN"), math.nan, None),
+        (Decimal("0.10"), 0.1, None),
+    ],
+)
+def test_a_cell_is_a_number_or_a_problem(value, read_as, text):
+    found = validator(quantity=pd.Series([value, 1], dtype="object"))
+    assert found.number(0, "quantity", "quantity_dtype") == pytest.approx(read_as, nan_ok=True)
+    assert [one.code for one in found.problems] == ([] if text is None else ["quantity_dtype"])
+    assert text is None or text in found.problems[0].detail
+    assert found.has_warned("decimal_converted") == (value == Decimal("0.10"))
+
+
+def test_times_are_utc_and_one_without_a_zone_is_a_problem():
+    frame = pd.DataFrame({"symbol": ["A", "B"], "last": 1.0})
+    aware = FrameValidator(QUOTES, frame.assign(quoted_at=WHEN.tz_convert("Asia/Tokyo")), "last")
+    aware.times("quoted_at")
+    assert aware.frame["quoted_at"].tolist() == [WHEN, WHEN]
+    assert str(aware.frame["quoted_at"].dtype) == "datetime64[us, UTC]"
+    mixed = FrameValidator(QUOTES, frame.assign(quoted_at=["2026-11-23T14:30Z", "2026-11-23 14:30"]), "last")
+    mixed.times("quoted_at")
+    assert mixed.frame["quoted_at"].tolist() == [WHEN, pd.NaT]
+    assert [(one.code, one.row) for one in mixed.problems] == [("naive_time", 1)]
+    assert mixed.is_refused("quoted_at", 1)
+
+
+@pytest.mark.parametrize("value", ["d\nu", "dü1", 5])
+def test_a_text_that_is_not_plain_is_a_problem(value):
+    found = validator(account=pd.Series(["DU1", value], dtype="object"))
+    found.texts("account", "NONE", code="account_invalid")
+    assert found.frame["account"].tolist() == ["DU1", "NONE"]
+    assert [(one.code, one.row, one.column) for one in found.problems] == [("account_invalid", 1, "account")]
