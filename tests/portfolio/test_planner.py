@@ -938,3 +938,18 @@ def test_a_quantity_that_rounds_up_over_the_largest_order_is_rejected(order_type
         targets = targets.assign(limit_price=1.0)
     orders = plan(targets, None, {"A": 1.0}, nav=float(wish))
     assert orders["reason"].dropna().tolist() == reasons
+
+
+def test_lots_of_the_exchange_may_be_whole_numbers_with_gaps():
+    at = pd.Timestamp("2026-11-27 15:00", tz="UTC")
+    quotes = pd.DataFrame({"symbol": ["A", "B"], "last": 10.0, "quoted_at": at})
+    quotes["lot_size"] = pd.array([100, None], dtype="Int64")
+    orders = plan_orders({"A": 0.46, "B": 0.3}, None, quotes, nav=10_000, run_id="r")
+    # 460 shares are 4.6 lots of 100.
+    assert orders.set_index("symbol")["quantity"].to_dict() == {"A": 500.0, "B": 300.0}
+
+
+def test_a_lot_of_one_share_does_not_forbid_parts_of_it():
+    quotes = pd.DataFrame({"symbol": ["A"], "last": 300.0, "quoted_at": pd.Timestamp("2026-11-27", tz="UTC")})
+    orders = plan_orders({"A": 0.5}, None, quotes.assign(lot_size=1.0), nav=10_000, run_id="r", fractional=True)
+    assert orders["quantity"].tolist() == [16.6667]  # 5,000 / 300
