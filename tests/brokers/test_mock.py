@@ -539,3 +539,7 @@ def test_a_holding_without_a_rate_has_no_value():
 def test_a_rate_that_is_no_number_above_0_is_an_error():
     with pytest.raises(InputError, match="the rate of EUR, 0"):
         MockBroker({"SPY": 1.0}, fx={"EUR": 0})
+
+
+def test_nav_counts_shares_worth_less_than_a_unit():
+    assert MockBroker({"A": 0.5}, positions={"A": 100}, cash=1_000.0).nav() == 1_050.0
