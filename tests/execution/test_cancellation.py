@@ -28,11 +28,15 @@ class Slow(MockBroker):
 
     def __init__(self):
         super().__init__(QUOTES, cash=50_000.0, fill_plan=RESTS)
-        self.asked = []
+        self.asked, self.collected = [], 0
+
+    async def collect_evidence(self):
+        self.collected += 1
+        return await super().collect_evidence()
 
     def cancel(self, client_order_id):
         self.asked.append(client_order_id)
-        threading.Timer(0.2, super().cancel, [client_order_id]).start()
+        threading.Timer(1.5, super().cancel, [client_order_id]).start()
 
 
 class Silent(MockBroker):
@@ -93,8 +97,9 @@ def test_own_working_orders_are_cancelled_and_planned_again(blotter):
 def test_a_cancel_that_is_confirmed_within_the_timeout_is_waited_for(blotter):
     broker = Slow()
     trade(broker, blotter, "1")
-    names = ["1-ABC-BUY", "1-XYZ-BUY"]
+    names, before = ["1-ABC-BUY", "1-XYZ-BUY"], broker.collected
     assert asyncio.run(cancel_orders(broker, blotter, names, 30.0)) == {}
+    assert broker.collected == before + 1  # what was missed since the run ended
     assert broker.asked == names
     assert blotter.orders("1")["status"].tolist() == ["CANCELLED", "CANCELLED"]
     assert asyncio.run(cancel_orders(broker, blotter, [], 30.0)) == {}

@@ -54,6 +54,14 @@ def test_a_holding_in_another_contract_is_not_closed_at_the_price_of_the_traded_
     assert checked.set_index("client_order_id")["verdict"].to_dict()["r-VOD-BUY"] == "pass"
 
 
+def test_two_sells_of_one_symbol_have_ids_of_their_own():
+    held = pd.concat([HELD, HELD.head(1).assign(con_id=44, quantity=7.0)], ignore_index=True)
+    orders = plan([("VOD", 0.1, 22, None), ("SPY", 0.1, None, None)], held, unlisted="close")
+    sells = orders[(orders["symbol"] == "VOD") & (orders["side"] == "SELL")]
+    assert sells["client_order_id"].tolist() == ["r-VOD-SELL", "r-VOD-SELL-2"]
+    assert sorted(sells["con_id"]) == [11, 44]
+
+
 def test_a_sell_is_covered_by_the_holding_in_its_own_contract_alone():
     orders = plan([("VOD", 0.0, 22, None), ("SPY", 0.1, None, None)])
     orders["quantity"] = 100.0  # 40 are held in contract 22

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stocklean_exec.errors import InputError
+from stocklean_exec.portfolio import planner
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.schema.frame_validator import input_warnings
 from stocklean_exec.schema.inputs import parse_targets
@@ -953,3 +954,8 @@ def test_a_lot_of_one_share_does_not_forbid_parts_of_it():
     quotes = pd.DataFrame({"symbol": ["A"], "last": 300.0, "quoted_at": pd.Timestamp("2026-11-27", tz="UTC")})
     orders = plan_orders({"A": 0.5}, None, quotes.assign(lot_size=1.0), nav=10_000, run_id="r", fractional=True)
     assert orders["quantity"].tolist() == [16.6667]  # 5,000 / 300
+
+
+def test_each_further_order_of_one_symbol_and_side_gets_the_next_number():
+    ids = planner._ids_of_contracts("r", ["VOD", "SPY", "VOD", "VOD"], ["SELL", "SELL", "SELL", "BUY"])
+    assert ids == ["r-VOD-SELL", "r-SPY-SELL", "r-VOD-SELL-2", "r-VOD-BUY"]
