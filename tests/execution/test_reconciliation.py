@@ -140,6 +140,7 @@ def test_events_missed_while_disconnected_are_recorded_and_reported(venue, blott
         assert found[["kind", "severity", "client_order_id", "blotter", "broker"]].to_numpy().tolist() == [
             ["order_caught_up", "info", "r-SPY-BUY", 0.0, 5.0]
         ]
+        assert found["difference"].tolist() == [5.0]
         assert blotter.orders("r")["status"].tolist() == ["FILLED"]
         agreed = sx.reconcile(broker, blotter)
         assert agreed.empty
@@ -252,3 +253,23 @@ def test_the_broker_is_queried_until_its_lists_are_complete_and_bring_no_new_eve
 
     assert asyncio.run(reconciliation._ask(Queried(), [record])).is_complete
     assert len(asked) == rounds
+
+
+def test_an_order_that_the_query_brought_further_is_listed_with_what_is_new():
+    names = ["client_order_id", "symbol", "status", "filled_quantity"]
+    before = pd.DataFrame([("a", "SPY", "PARTIAL", 4.0), ("b", "KO", "FILLED", 9.0)], columns=names)
+    after = pd.DataFrame([("a", "SPY", "FILLED", 10.0), ("b", "KO", "FILLED", 9.0)], columns=names)
+    (row,) = reconciliation._found_out(before, after).to_dict("records")
+    assert (row["client_order_id"], row["symbol"], row["severity"]) == ("a", "SPY", "info")
+    assert (row["blotter"], row["broker"], row["difference"]) == (4.0, 10.0, 6.0)
+    assert row["detail"] == "was PARTIAL on record; the broker now reports FILLED"
+
+
+@pytest.mark.slow
+def test_the_rows_of_a_reconciliation_are_numbered(blotter, monkeypatch):
+    broker = sx.connect("mock://", quotes={"SPY": 100.0}, cash=10_000)
+    differences = reconciliation._found_out(blotter.orders(), blotter.orders())
+    one = differences.reindex([0]).assign(kind="cash_differs", severity="warn")
+    monkeypatch.setattr(reconciliation, "compare", lambda _: one)
+    monkeypatch.setattr(reconciliation, "_found_out", lambda *_: one)
+    assert sx.reconcile(broker, blotter).index.tolist() == [0, 1]
