@@ -43,6 +43,19 @@ def test_with_a_run_lock_per_address_runs_are_sent_twice():
     assert table["references accepted twice"] > 0, shown
 
 
+@pytest.mark.once
+def test_of_two_computers_one_sends_a_run_by_the_client_ids_of_runs_at_tws():
+    code, table, shown = starts("--trials", 4, "--first", 1, "--wide", 3, "--hosts")
+    assert code == 0, shown
+    assert (table["workers that sent the run"], table["references accepted twice"]) == (4, 0)
+    assert table["refused by the run lock"] == 0, shown  # they share no folder
+    code, table, shown = starts(
+        "--trials", 4, "--first", 1, "--wide", 3, "--hosts", "--off", "lease", "--apart", 0.02
+    )
+    assert code == 1, shown
+    assert table["references accepted twice"] > 0, shown
+
+
 def test_every_spelling_of_the_address_is_drawn_and_none_twice_in_a_trial():
     trials = [make_trial(seed) for seed in range(300)]
     pairs = [[(start.host, start.port) for start in trial.starts] for trial in trials]
@@ -54,7 +67,7 @@ def test_every_spelling_of_the_address_is_drawn_and_none_twice_in_a_trial():
 
 
 def test_the_checker_finds_nothing_if_one_worker_sent_the_run_once():
-    for end in ("lock", "broker", "client id", "nothing left"):
+    for end in ("lock", "lease", "broker", "client id", "nothing left"):
         assert check_trial(TRIAL, ONCE, ["sent", end]) == {"doubled": 0, "wrong": []}
 
 

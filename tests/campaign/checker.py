@@ -5,6 +5,7 @@ The journal is the truth; nothing that a client received counts here.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter, defaultdict
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 
     from tests.campaign.plans import Plan
 
-__all__ = ["EXPLAINED_BY", "FAILURES", "HELD_BY", "check_run", "compare", "truth_of"]
+__all__ = [
+    "EXPLAINED_BY",
+    "FAILURES",
+    "HELD_BY",
+    "check_run",
+    "compare",
+    "false_claims",
+    "truth_of",
+    "wrong_charges",
+]
 
 FAILURES = (
     "duplicate_orders",
@@ -57,6 +67,9 @@ _LOSES_ORDERS = {
     "link_lost_news",
     "slow_intake",
     "pacing",
+    "held_bytes",
+    "half_closed",
+    "stopped",
 }
 _HIDES = {
     "late_evidence",
@@ -67,6 +80,8 @@ _HIDES = {
     "ids_reset",
     "link_lost_news",
     "venue_killed",
+    "night",
+    "unanswered_completed",
 }
 _CUTS_ANSWERS = {
     "omitted",
@@ -79,14 +94,19 @@ _CUTS_ANSWERS = {
     "link_1102",
     "link_1101",
     "link_lost_news",
+    "unanswered_completed",
+    "half_closed",
+    "stopped",
+    "held_bytes",
 }
 EXPLAINED_BY: tuple[tuple[str, set[str]], ...] = (
     (r"did not report everything", _CUTS_ANSWERS),
-    (r"has reset its order ids", {"ids_reset"}),
+    (r"has reset its order ids", {"ids_reset", "night"}),
+    (r"of an earlier day", {"night"}),
     (r"was accepted after its id", _LOSES_ORDERS | {"venue_killed"}),
     (r"is used up", _LOSES_ORDERS | _HIDES | {"ids_of_received"}),
     (r"known before, and|reports it filled|ended at the broker", _HIDES | {"script busted"}),
-    (r"the submission failed", {"half_open", "stalled"}),
+    (r"the submission failed", {"half_open", "stalled", "half_closed", "held_bytes", "stopped"}),
 )
 """Why an order may be UNKNOWN at the end: words of its reason, and the faults of the run that allow for them."""
 HELD_BY: tuple[tuple[str, set[str]], ...] = (
@@ -94,8 +114,9 @@ HELD_BY: tuple[tuple[str, set[str]], ...] = (
     (r"which this blotter has not sent", {"restored_copy"}),
     (r"resume with client id", {"other_client"}),
     (r"did not report everything", _CUTS_ANSWERS),
+    (r"planned on an earlier day", {"night"}),
 )
-"""Why an order may be held back at the end, in the same form. No run sees a midnight, nor a later run."""
+"""Why an order may be held back at the end, in the same form. No run sees a later run."""
 
 
 def truth_of(journal: list[dict[str, Any]]) -> dict[str, Any]:
@@ -160,8 +181,8 @@ def compare(
 
 
 def _excused(orders: pd.DataFrame, faults: set[str]) -> set[str]:
-    """Orders whose fills may be missing: an older blotter, or another client, reports that these are unknown."""
-    if not faults & {"restored_copy", "other_client"}:
+    """Orders whose fills may be missing: an older blotter, another client or another day; they are unknown."""
+    if not faults & {"restored_copy", "other_client", "night"}:
         return set()
     doubtful = (orders["status"] == "UNKNOWN") | ((orders["state"] == "INTENT") & orders["reason"].notna())
     return set(orders.loc[doubtful, "client_order_id"])
@@ -269,6 +290,54 @@ def _compare_end(row: dict[str, Any], truth: dict[str, Any], filled: float, fail
         fail("wrong_ends", f"{name} is REJECTED, and the venue works it")
 
 
+_CORRECTED = ("corrected", "busted")
+
+
+def _is_corrected(name: str, plan: Plan) -> bool:
+    """Whether executions of an order are corrected at some time: then what was final may change."""
+    pairs = zip(plan.orders, plan.scripts, strict=True)
+    return any(name == f"{plan.run_id}-{one['symbol']}-{one['side']}" and two in _CORRECTED for one, two in pairs)
+
+
+def false_claims(truth: dict[str, Any], claims: list[dict[str, float]], names: set[str]) -> list[str]:
+    """What was final on record when a worker ended, with other shares than the venue has filled.
+
+    Examples
+    --------
+    >>> truth = truth_of([{"event": "execution", "order_ref": "r-KO-BUY", "exec_id": "a.b.1.01", "quantity": 4.0}])
+    >>> false_claims(truth, [{"r-KO-BUY": 4.0}], {"r-KO-BUY"})
+    []
+    >>> false_claims(truth, [{"r-KO-BUY": 0.0}, {"r-KO-BUY": 4.0}], {"r-KO-BUY"})
+    ['r-KO-BUY was final with 0, and 4 were filled']
+    """
+    filled: Counter[str] = Counter()
+    for row in truth["fills"].values():
+        filled[row["order_ref"]] += row["quantity"]
+    found = {(name, shares) for claim in claims for name, shares in claim.items() if name in names}
+    return [
+        f"{name} was final with {shares:g}, and {filled[name]:g} were filled"
+        for name, shares in sorted(found)
+        if abs(shares - filled[name]) > _ROUNDING
+    ]
+
+
+def wrong_charges(fees: dict[str, float], told: dict[str, list[float]]) -> list[str]:
+    """Executions with another commission on record than the venue's one, also beside it.
+
+    Examples
+    --------
+    >>> wrong_charges({"a": 1.0, "b": 1.0}, {"a": [1.0]})
+    []
+    >>> wrong_charges({"a": 1.0}, {"a": [1.0, 2.0], "c": [1.0]})
+    ['a: [1.0, 2.0] for 1.0', 'c: [1.0] for None']
+    """
+    return [
+        f"{name}: {amounts} for {fees.get(name)}"
+        for name, amounts in sorted(told.items())
+        if name not in fees or any(abs(amount - fees[name]) > _ROUNDING for amount in amounts)
+    ]
+
+
 def _text_of(path: Path) -> str:
     return path.read_text("utf-8", errors="replace") if path.exists() else ""
 
@@ -286,16 +355,32 @@ def check_run(plan: Plan, folder: Path) -> dict[str, Any]:
         with sx.open_blotter(folder / "run.duckdb") as blotter:
             orders, fills = blotter.orders(plan.run_id), blotter.fills(plan.run_id)
             with blotter._open().cursor() as cursor:
+                told = cursor.execute(
+                    "SELECT exec_id, list(DISTINCT commission) FROM main.facts "
+                    "WHERE kind = 'commission' GROUP BY exec_id"
+                ).fetchall()
                 keys = {row[0] for row in cursor.execute("SELECT key FROM main.facts").fetchall()}
                 codes = cursor.execute("SELECT count(*) FROM main.facts WHERE code = '103'").fetchall()
             halted = blotter.halted
     except Exception as error:  # noqa: BLE001 - whatever keeps the file from being read is the finding
         return result | {"found": {"torn_files": 1}, "words": [f"torn_files: {error}"]}
     faults = {*plan.faults, *(f"script {name}" for name in plan.scripts)}
-    if "restored\n" not in _text_of(folder / "venue.log"):
-        faults.discard("restored_copy")  # it did not come about
+    notes, happened = (_text_of(folder / name).splitlines() for name in ("notes", "venue.log"))
+    for name, line in (("restored_copy", "restored"), ("night", "night")):
+        if line not in happened:
+            faults.discard(name)  # it did not come about
     verdict = compare(truth, orders, fills, faults, plan.unreported)
     found, words = Counter(verdict["found"]), verdict["words"]
+    claims = [json.loads(line.removeprefix("claims ")) for line in notes if line.startswith("claims ")]
+    lasting = {name for name in orders["client_order_id"] if not _is_corrected(name, plan)}
+    early = false_claims(truth, claims, lasting)
+    if early:
+        found["wrong_ends"] += len(early)
+        words += [f"wrong_ends: {text}" for text in early]
+    wrong = wrong_charges(truth["fees"], dict(told))
+    if wrong:
+        found["wrong_commissions"] += len(wrong)
+        words.append(f"wrong_commissions: {wrong[:3]}")
     lost = set((folder / "acks").read_text().split("\n")[:-1]) - keys
     if lost:
         found["lost_facts"] += len(lost)

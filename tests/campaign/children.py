@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import os
 import signal
 import sys
@@ -10,15 +12,20 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 import stocklean_exec as sx
+from stocklean_exec import clock
 from stocklean_exec.blotter.order_state import ENDED, derive_order
 from stocklean_exec.blotter.reader import _connect_to_copy
 from stocklean_exec.errors import BrokerError, StockleanError
+from stocklean_exec.simulator import clock as venue_clock
 from stocklean_exec.simulator import settings as venue_settings
 from stocklean_exec.simulator.exchange.scheduled_events import ScenarioEvents
 from stocklean_exec.simulator.exchange.venue import Venue
@@ -26,7 +33,7 @@ from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.server import session as venue_session
 from stocklean_exec.simulator.server.server import start
 from tests.campaign.plans import QUOTES
-from tests.campaign.points import Points, install
+from tests.campaign.points import Points, half_close, install
 from tests.campaign.safeguards import switch_off
 
 if TYPE_CHECKING:
@@ -40,12 +47,15 @@ __all__ = [
     "COPY",
     "LIMITS",
     "MARKET",
+    "NIGHT_SECONDS",
     "fault_watchers",
     "is_planned",
+    "pass_night",
     "planner_of",
     "run_copier",
     "run_venue",
     "run_worker",
+    "set_hours",
 ]
 
 MARKET = pd.DataFrame(
@@ -61,8 +71,34 @@ _CLIENT, _FIRST_ID = 7, 50
 _PATIENCE, _PATIENCE_ALONE = 1.2, 10.0
 _SETTLE = 0.25
 _COPY_SECONDS, _LOOK_SECONDS = 30.0, 0.001
+_HOURS = "hours"
+_EVENING = (23, 55)
+NIGHT_SECONDS = 600.0
+"""How far the clocks of venue and workers jump at night: from five minutes before midnight to five after it."""
 COPY = "copy.duckdb"
 """An older copy of a run's blotter; beside it the number of bytes of events that were acknowledged before."""
+
+
+# -- the clock -----------------------------------------------------------------------------------------------
+
+
+def set_hours(plan: Plan, folder: Path) -> None:
+    """Let a run that has a night begin in the evening of New York."""
+    if plan.night_before:
+        now = datetime.now(ZoneInfo("America/New_York"))
+        evening = now.replace(hour=_EVENING[0], minute=_EVENING[1], second=0)
+        (folder / _HOURS).write_text(str((evening - now).total_seconds()))
+
+
+def pass_night(folder: Path) -> None:
+    """Let all clocks jump over midnight."""
+    (folder / _HOURS).write_text(str(_hours(folder) + NIGHT_SECONDS))
+
+
+def _hours(folder: Path) -> float:
+    """Seconds that the run's clocks are ahead of the computer's."""
+    path = folder / _HOURS
+    return float(path.read_text()) if path.exists() else 0.0
 
 
 # -- the venue -----------------------------------------------------------------------------------------------
@@ -75,6 +111,8 @@ def run_venue(plan: Plan, folder: Path, port: int, pipe: int, *, plain: bool) ->
         setattr(owner, name, watcher)
     if plan.slow and not plain:
         _take_time(plan.slow)
+    ahead = _hours(folder)
+    venue_clock.time = SimpleNamespace(time=lambda: time.time() + ahead)
     parent = os.getppid()
     scenario = {"order": plan.scenario["order"]} if plain else plan.scenario
     settings = venue_settings.Settings(
@@ -88,12 +126,25 @@ def run_venue(plan: Plan, folder: Path, port: int, pipe: int, *, plain: bool) ->
         clock="wall",
     )
 
+    def begin_day(server: Any) -> None:
+        nonlocal ahead
+        ahead = _hours(folder)
+        server.venue.events.run({"do": "next_day" if plan.seed % 2 else "midnight"})
+        if plan.new_ids:
+            server.venue.events.run({"do": "reset_ids"})
+        server.venue.events.run({"do": "restart"})  # as the gateway does every night
+        server.flush()
+        os.write(log, b"night\n")
+
     async def serve() -> None:
         server = await start(settings, port=port)
         loop = asyncio.get_running_loop()
         if not server.venue.ledger.orders:
             server.venue.ledger.use_id(_CLIENT, _FIRST_ID - 1)  # a client id that has been in use before
         loop.add_signal_handler(signal.SIGUSR1, lambda: server.venue.events.run({"do": "reset_ids"}))
+        loop.add_signal_handler(signal.SIGUSR2, begin_day, server)
+        if plan.half_closed is not None and plan.half_closed[0] == "venue" and not plain:
+            _half_close(server, plan.half_closed[1], log)
         os.write(pipe, f"{server.port}\n".encode())
         os.close(pipe)
         while os.getppid() == parent:  # noqa: ASYNC110 - its end is not reported
@@ -138,6 +189,22 @@ def _take_time(seconds: float) -> None:
     Venue.handle = queued
 
 
+def _half_close(server: Any, after: int, log: int) -> None:
+    """Say on the connection of an order, after so many of them, that nothing more will be written to it."""
+    handle, count = server.venue.handle, itertools.count(1)
+
+    def closing(session: Any, request: Any) -> None:
+        handle(session, request)
+        if isinstance(request, OrderRequest) and next(count) == after:
+            connection = server._connections.get(session)
+            if connection is not None and connection.transport is not None:
+                connection.write()
+                connection.transport.write_eof()
+                os.write(log, b"half closed\n")
+
+    server.venue.handle = closing
+
+
 # -- the worker ----------------------------------------------------------------------------------------------
 
 
@@ -147,8 +214,12 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], pipe: 
     acks = os.open(folder / "acks", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     points = Points(kill, notes, acks)
     patience = _PATIENCE_ALONE if plan.is_alone else _PATIENCE
+    ahead = timedelta(seconds=_hours(folder))
+    clock.datetime = SimpleNamespace(now=lambda zone: datetime.now(zone) + ahead)
     switch_off(off, folder)
     install(points)
+    if plan.half_closed is not None and plan.half_closed[0] == "worker" and kill:
+        half_close(points, plan.half_closed[1])
     try:
         with (
             sx.open_blotter(folder / "run.duckdb") as blotter,
@@ -156,11 +227,13 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], pipe: 
         ):
             broker.in_flight_seconds = _SETTLE
             os.write(pipe, b"ready\n")
+            time.sleep(kill.get("looks", 0.0))
             if blotter.planned(plan.run_id):
                 points.note(f"found {_states(plan, blotter.recorded_events(plan.run_id))}")
                 states = sx.resume(plan.run_id, broker, blotter, timeout=patience, settle=_SETTLE, progress=False)
             else:
                 states = sx.submit_orders(_approved(plan), broker, blotter, timeout=patience, progress=False)
+            points.note(f"claims {json.dumps(_claims(blotter.orders(plan.run_id)))}")
             fills = blotter.fills(plan.run_id)
             uncharged = fills.loc[fills["commission"].isna(), "client_order_id"]
             left = states[~states["status"].isin(ENDED) & ~_is_held_for_good(states)]
@@ -175,6 +248,12 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], pipe: 
         os._exit(4)
     points.note("finished")
     os._exit(0)
+
+
+def _claims(orders: pd.DataFrame) -> dict[str, float]:
+    """Filled shares of the orders that are final on record."""
+    final = orders[orders["status"].isin(ENDED)]
+    return dict(zip(final["client_order_id"].tolist(), final["filled_quantity"].tolist(), strict=True))
 
 
 def _is_held_for_good(states: pd.DataFrame) -> pd.Series[bool]:
@@ -195,7 +274,8 @@ def _states(plan: Plan, events: list[OrderEvent]) -> str:
 
 def planner_of(events: list[OrderEvent], otherwise: int) -> int:
     """Client id that planned a run by its record."""
-    return next((event.client_id for event in events if event.kind == "intent" and event.client_id), otherwise)
+    known = (one.client_id for one in events if one.kind == "intent" and one.client_id is not None)
+    return next(known, otherwise)
 
 
 def _connect(port: int, who: dict[str, Any], planner: int) -> Any:

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.campaign.checker import check_run
-from tests.campaign.children import COPY, is_planned, run_copier, run_venue, run_worker
+from tests.campaign.children import COPY, is_planned, pass_night, run_copier, run_venue, run_worker, set_hours
 from tests.campaign.plans import make_plan
-from tests.campaign.safeguards import switch_off
+from tests.campaign.safeguards import SAFEGUARDS, switch_off
 from tests.campaign.schedules import run_schedules
 
 if TYPE_CHECKING:
@@ -129,14 +129,17 @@ class _Run:
 
     def carry_out(self) -> dict[str, Any]:
         os.environ["XDG_STATE_HOME"] = str(self.folder / "state home")  # run locks of this run alone
+        set_hours(self.plan, self.folder)
         try:
             self.open_venue(plain=False)
             for number, kill in enumerate(self.plan.workers):
+                self.night(number)
                 self.restore(number)
                 self.work(kill, number)
                 if number == 0:
                     self.between()
             self.end_faults()
+            self.night(len(self.plan.workers))
             self.restore(len(self.plan.workers))
             self.finish()
         finally:
@@ -167,6 +170,17 @@ class _Run:
             time.sleep(self.plan.slow + 0.02)  # what the killed worker sent is still in the venue's queue
             os.kill(self.venue.pid, signal.SIGUSR1)
 
+    def night(self, number: int) -> None:
+        """Let the day of New York change before a worker, if its turn has come; the venue has come to rest."""
+        if self.plan.night_before != number or not number or self.venue is None:
+            return
+        self._rest()
+        pass_night(self.folder)
+        os.kill(self.venue.pid, signal.SIGUSR2)
+        deadline = time.monotonic() + _HANG_SECONDS
+        while "night" not in _lines(self.folder / "venue.log") and time.monotonic() < deadline:
+            time.sleep(0.005)
+
     # -- workers ---------------------------------------------------------------------------------------------
 
     def work(self, kill: dict[str, Any], number: int = -1) -> int | None:
@@ -180,9 +194,13 @@ class _Run:
                 self.reopen_venue(plain=True)
             if "after" in kill and worker.code is None:
                 worker.receive(_HANG_SECONDS)
+                if "stopped" in kill:
+                    self._stop(worker, *kill["stopped"])
                 if not worker.wait(kill["after"]):
                     worker.kill()
                     self.kills.append("random time")
+            if "stopped" in kill:
+                self._stop(worker, *kill["stopped"])
             if worker.code is None and not worker.wait(_HANG_SECONDS):
                 self.broken.append("hung")
         finally:
@@ -191,6 +209,17 @@ class _Run:
                 copier.wait(_HANG_SECONDS if is_planned(self.folder) else 0.0)
                 copier.kill()
         return worker.code
+
+    def _stop(self, worker: Child, after: float, seconds: float) -> None:
+        """Stop a worker for some seconds; it goes on as if nothing had happened."""
+        if worker.wait(after):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGSTOP)
+            time.sleep(seconds)
+            os.kill(worker.pid, signal.SIGCONT)
+        with (self.folder / "venue.log").open("a") as log:
+            log.write("stopped\n")
 
     def copy(self, number: int) -> Child | None:
         """Copy the blotter in the life of a worker, if its turn has come."""
@@ -248,10 +277,7 @@ class _Run:
 
     def verdict(self) -> dict[str, Any]:
         plan, folder = self.plan, self.folder
-        checker = Child(
-            lambda pipe: os.write(pipe, json.dumps(check_run(plan, folder)).encode() + b"\n") and None,
-            folder / "errors",
-        )
+        checker = Child(self._check, folder / "errors")
         while not checker.received.endswith(b"\n") and checker.receive(_HANG_SECONDS):
             pass
         checker.kill()
@@ -278,6 +304,11 @@ class _Run:
         for line in _lines(folder / "venue.log"):
             happened[line] = happened.get(line, 0) + 1
         return result | {"kills": self.kills, "found_states": found, "happened": happened}
+
+    def _check(self, pipe: int) -> None:
+        if self.off and SAFEGUARDS[self.off].fits is not None:
+            switch_off(self.off, self.folder)  # the state of an order is derived where it is read
+        os.write(pipe, json.dumps(check_run(self.plan, self.folder)).encode() + b"\n")
 
 
 def _lines(path: Path) -> list[str]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["FAULTS", "OTHER_CLIENT", "POINTS", "USES", "Plan", "make_plan"]
+__all__ = ["FAULTS", "MORE", "OTHER_CLIENTS", "POINTS", "USES", "Plan", "make_plan"]
 
-OTHER_CLIENT = 8
-"""Client id of who resumes a run that another client id has planned."""
+OTHER_CLIENTS = (8, 0)
+"""Client ids of who resumes a run that another client id has planned; 0 receives the executions of all."""
 
 QUOTES = {
     # symbol: bid, ask, shares shown at bid and ask
@@ -129,9 +129,22 @@ FAULTS: dict[str, int] = {
 USES = ("other_client", "restored_copy", "two_addresses")
 """What people also do: a run is resumed by another client id, or from an older copy of the blotter that was put
 in its place; its workers spell the address of TWS in two ways."""
+MORE: dict[str, int] = {
+    "night": 6,
+    "held_bytes": 4,
+    "half_closed": 4,
+    "stopped": 5,
+    "unanswered_completed": 4,
+    "looks_around": 5,
+}
+"""Faults of processes, sockets and days, and how often one is drawn: TWS restarts at night, and the day is another
+one; what a worker wrote is read only later, whether it lives or not; one end of a connection says that it will
+write no more; a worker is stopped (SIGSTOP) and goes on; the request for completed orders is never answered; a
+user connects, and resumes a while later."""
 _SLOWER = 5.0
 """Seconds that an order waits in a queue which outlasts a restart and its settling."""
 _LASTING = {"no_executions", "no_completed", "no_open_orders", "stale_open_orders", "half_open", "stalled"}
+_LASTING |= {"unanswered_completed"}
 
 
 @dataclass
@@ -140,6 +153,10 @@ class Plan:
 
     The blotter is copied in the life of a worker, by its number, so many seconds after the run is on record; the
     copy is put in the blotter's place before a later worker, which may be the last one, that nobody kills.
+
+    The night comes before the worker ``night_before`` (0: never); TWS's order ids then begin again if ``new_ids``.
+    ``half_closed`` is the end that closes its side of the connection, ``worker`` or ``venue``, and after how many
+    orders of its process.
 
     With ``cash`` the run is a rotation: the account has that much, which does not pay for all buys, and holds the
     shares to be sold, so that buys wait for the sells; None is more cash than any run needs.
@@ -157,6 +174,9 @@ class Plan:
     is_alone: bool = False
     copied: tuple[int, float] | None = None
     restored_before: int = 0
+    night_before: int = 0
+    new_ids: bool = False
+    half_closed: tuple[str, int] | None = None
     cash: float | None = None
 
     @property
@@ -184,8 +204,10 @@ class Plan:
         return frozenset(f"{self.run_id}-{order['symbol']}-{order['side']}" for order in orders)
 
 
-def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False) -> Plan:
+def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False, more: bool = True) -> Plan:
     """The run of a seed, with the faults ``also`` in addition to those that it draws.
+
+    ``more``: also the faults of :data:`MORE`, which one process alone cannot imitate.
 
     ``alone``: the seed's orders with these faults only, and one worker that nobody kills and nobody resumes.
 
@@ -208,8 +230,9 @@ def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False) -> Pl
     for _ in range(rng.choices((1, 2, 3), (40, 45, 15))[0]):
         plan.workers.append(_draw_kill(rng, first=not plan.workers))
     if not (also or alone):
-        _draw_uses(plan, random.Random(f"campaign {seed} uses"))  # noqa: S311 - as above; all else stays as it is
-        _draw_rotation(plan, random.Random(f"campaign {seed} rotation"))  # noqa: S311 - as above
+        _draw_apart(
+            plan, {"uses": _draw_uses, "rotation": _draw_rotation} | ({"more": _draw_more} if more else {})
+        )
         return plan
     if alone:
         drawn, plan = plan, Plan(seed, is_alone=True)
@@ -223,6 +246,12 @@ def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False) -> Pl
     if "slow_intake" in also:
         plan.slow = _SLOWER
     return plan
+
+
+def _draw_apart(plan: Plan, draws: dict[str, Callable[[Plan, random.Random], None]]) -> None:
+    """Draw each of these by a seed of its own, so that all else of the run stays as it is."""
+    for name, draw in draws.items():
+        draw(plan, random.Random(f"campaign {plan.seed} {name}"))  # noqa: S311 - a schedule, and no secret
 
 
 # -- orders --------------------------------------------------------------------------------------------------
@@ -409,7 +438,7 @@ def _draw_uses(plan: Plan, rng: random.Random) -> None:
     if rng.random() < 0.2:
         if len(plan.workers) == 1 or rng.random() < 0.3:
             plan.workers.append({})
-        rng.choice(plan.workers[1:])["client"] = OTHER_CLIENT
+        rng.choice(plan.workers[1:])["client"] = rng.choice(OTHER_CLIENTS)
         plan.faults.append("other_client")
     if rng.random() < 0.25:
         plan.restored_before = rng.randint(1, len(plan.workers))
@@ -420,3 +449,37 @@ def _draw_uses(plan: Plan, rng: random.Random) -> None:
         worker["host"] = rng.choice(("127.0.0.1", "localhost"))
     if len({worker["host"] for worker in plan.workers}) > 1:
         plan.faults.append("two_addresses")
+
+
+# -- processes, sockets and days -----------------------------------------------------------------------------
+
+_MORE_OFTEN = 0.35
+_COPIED_AT_NIGHT = 0.6
+
+
+def _draw_more(plan: Plan, rng: random.Random) -> None:
+    """Let some runs have one of the faults of :data:`MORE`."""
+    if rng.random() >= _MORE_OFTEN:
+        return
+    (name,) = rng.choices(list(MORE), list(MORE.values()))
+    order = {"on": "placeOrder", "nth": rng.randint(1, len(plan.orders))}
+    soon, worker = round(rng.uniform(0.05, 0.6), 3), rng.randrange(len(plan.workers))
+    if name == "night":
+        plan.night_before, plan.new_ids = rng.randint(1, len(plan.workers)), rng.random() < 0.4
+        if rng.random() < _COPIED_AT_NIGHT:  # an evening's copy, put in place in the morning
+            plan.restored_before = plan.night_before
+            plan.copied = (rng.randrange(plan.night_before), round(rng.choice((0.0, soon)), 4))
+            if "restored_copy" not in plan.faults:
+                plan.faults.append("restored_copy")
+    elif name == "held_bytes":
+        plan.scenario.setdefault("fault", []).append(order | {"do": "deaf", "seconds": 3 * soon})
+    elif name == "half_closed":
+        plan.half_closed = (rng.choice(("worker", "venue")), rng.randint(1, len(plan.orders)))
+    elif name == "stopped":
+        plan.workers[worker] |= {"stopped": (soon / 2, rng.choice((soon, 2.5)))}  # longer than a request may take
+    elif name == "unanswered_completed":
+        plan.scenario.setdefault("fault", []).append({"on": "reqCompletedOrders", "do": "swallow"})
+    else:
+        for one in plan.workers[1:] or [plan.workers[0]]:
+            one["looks"] = soon
+    plan.faults.append(name)

@@ -22,7 +22,7 @@ from stocklean_exec.brokers.ib import connection as ib_connection
 from stocklean_exec.brokers.ib import order_tracker
 from stocklean_exec.execution import recovery
 
-__all__ = ["Points", "install"]
+__all__ = ["Points", "half_close", "install"]
 
 _LABELS = {
     "intent": "plan",
@@ -157,6 +157,20 @@ def _wrap_orders(points: Points) -> None:
     ib_connection.Connection.send_order, ib_broker.IBBroker._prepare = send_order, prepared
     for name, point in (("on_status", "status"), ("on_execution", "execution"), ("on_commission", "commission")):
         _before(order_tracker.OrderTracker, name, lambda point=point: points.pass_by(f"heard.{point}"))
+
+
+def half_close(points: Points, after: int) -> None:
+    """Say after so many orders that nothing more will be written to their connection; it is still read."""
+    send, sent = ib_connection.Connection.send_order, Counter[str]()
+
+    def closing(self: Any, contract: Any, order: Any) -> None:
+        send(self, contract, order)
+        sent["orders"] += 1
+        if sent["orders"] == after:
+            points.note("half closed")
+            self._ib.client.conn.transport.write_eof()
+
+    ib_connection.Connection.send_order = closing
 
 
 def _wrap_recovery(points: Points) -> None:

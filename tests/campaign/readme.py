@@ -45,7 +45,9 @@ a seed gives the same schedule to the byte: {schedules:,} schedules, {crashes:,}
 {differences} differences.
 
 The same campaign with one safeguard disabled at a time, which must fail; on the first seeds whose first worker is killed
-around the bytes of an order. In the row without kills no worker is resumed; with the safeguard, the same runs have no difference.
+around the bytes of an order; in the last two rows, on those that another client id resumes, and on those whose blotter is replaced
+overnight by a copy of the evening. In the row without kills no worker is resumed; with the safeguard, the same runs have no
+difference. An order that is final when a worker ends must have the shares that the venue fills in the end.
 
 | disabled | runs | kills | runs that failed | orders accepted twice | fills lost | phantom fills | orders needlessly `UNKNOWN` |
 |---|--:|--:|--:|--:|--:|--:|--:|
@@ -58,7 +60,9 @@ stale data from TWS. All of this was tested against the simulator, which follows
 captured messages. It was not tested against a real TWS or IB Gateway.
 
 `python -m tests.campaign` runs it, `--seed S` replays one run, `--ablation` disables the safeguards, `--schedules N` runs
-schedules in virtual time; `python -m tests.campaign.starts` makes two processes start the same run by two addresses of one TWS."""
+schedules in virtual time; `python -m tests.campaign.starts` makes two processes start the same run by two addresses of one TWS,
+`--hosts` without any folder in common, as on two computers that use the same `run_client_ids`. `STOCKLEAN_HISTORIES=N pytest tests/execution/test_message_histories.py`
+loses, delays, doubles and reorders the messages of N true histories, and compares what is final on record with the venue's journal after each write."""
 
 
 def section(record: dict[str, Any]) -> str:
@@ -90,7 +94,7 @@ def section(record: dict[str, Any]) -> str:
         torn=torn,
         others=sum(found.values()) - sum(found[name] for name in named) - torn,
         unknown=sum(total["states_at_the_end"].get(one, 0) for one in ("UNKNOWN", "MISSING", "UNCONFIRMED")),
-        uses=_uses(total),
+        uses=_uses(total) + _nights(total),
         points=len(total["points"]),
         faults=len(total["faults"]),
         scripts=len(total["orders_by_script"]),
@@ -105,6 +109,12 @@ def section(record: dict[str, Any]) -> str:
         **{name: found[name] for name in named},
         **versions,
     )
+
+
+def _nights(total: dict[str, Any]) -> str:
+    """Nights of a campaign; empty for an older record without them."""
+    nights = total["faults"].get("night")
+    return f" In {nights} a night passed between two workers." if nights else ""
 
 
 def _uses(total: dict[str, Any]) -> str:

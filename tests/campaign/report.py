@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from tests.campaign.checker import EXPLAINED_BY, FAILURES, HELD_BY
 from tests.campaign.lanes import run_campaign, run_in_virtual_time, run_seed
-from tests.campaign.plans import FAULTS, POINTS, USES, make_plan
+from tests.campaign.plans import FAULTS, MORE, POINTS, USES, make_plan
 from tests.campaign.readme import put_section
 from tests.campaign.safeguards import SAFEGUARDS
 from tests.campaign.schedules import FAULTS_HERE, STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from tests.campaign.plans import Plan
 
 __all__ = ["RECORD", "add_up", "add_up_schedules", "main", "never_reached"]
 
@@ -59,6 +61,10 @@ _SHOWN = {
     "ids_reset": r"event reset_ids",
     "venue_restarts": r"event restart",
     "restored_copy": r"restored",
+    "night": r"night",
+    "held_bytes": r"deaf ",
+    "stopped": r"stopped",
+    "unanswered_completed": r"swallow reqCompletedOrders",
 }
 """What the venue notes when a fault happens; a fault without a line here is a way it is set up."""
 
@@ -96,7 +102,7 @@ def add_up(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "bad_runs": len(failures),
         "found": {name: counts["found"][name] for name in FAILURES},
         "points": {name: counts["points"][name] for name in (*POINTS, "random time")},
-        "faults": {name: counts["faults"][name] for name in (*FAULTS, *USES)},
+        "faults": {name: counts["faults"][name] for name in (*FAULTS, *USES, *MORE)},
         "orders_by_script": dict(sorted(counts["scripts"].items())),
         "states_that_a_kill_left": dict(sorted(counts["left"].items())),
         "states_at_the_end": dict(sorted(counts["states"].items())),
@@ -233,12 +239,14 @@ def _seeds(options: argparse.Namespace) -> Sequence[int]:
     return range(options.first, options.first + options.runs)
 
 
-def _near_the_wire(first: int, count: int) -> list[int]:
-    """Seeds whose first worker dies around the bytes of an order, where safeguards matter."""
-    near = (
-        seed for seed in itertools.count(first) if make_plan(seed).workers[0].get("at", "").startswith("order.")
-    )
-    return list(itertools.islice(near, count))
+def _is_near_the_wire(plan: Plan) -> bool:
+    """Whether the first worker dies around the bytes of an order, where safeguards matter."""
+    return plan.workers[0].get("at", "").startswith("order.")
+
+
+def _fitting(fits: Callable[[Plan], bool], first: int, count: int) -> list[int]:
+    """The first seeds whose plan is of a kind."""
+    return list(itertools.islice((seed for seed in itertools.count(first) if fits(make_plan(seed))), count))
 
 
 def _measure(
@@ -284,7 +292,8 @@ def _ablate(options: argparse.Namespace) -> int:
         if options.off not in ("", name):
             continue
         also, alone = safeguard.also, safeguard.is_alone
-        seeds = _seeds(options) if alone else _near_the_wire(options.first, options.runs)
+        fits = safeguard.fits or _is_near_the_wire
+        seeds = _seeds(options) if alone else _fitting(fits, options.first, options.runs)
         if alone and _measure(options, off="", also=also, alone=True, seeds=seeds)["bad_runs"]:
             print(f"{name}: these runs fail with the safeguard on too")
             continue

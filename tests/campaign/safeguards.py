@@ -10,6 +10,7 @@ import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from stocklean_exec.blotter import database_file, order_state
 from stocklean_exec.brokers.ib import broker as ib_broker
 from stocklean_exec.brokers.ib import order_tracker
 from stocklean_exec.execution import recovery, run_state
@@ -18,6 +19,8 @@ from stocklean_exec.execution.recovery import Recovered
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.campaign.plans import Plan
 
 __all__ = ["SAFEGUARDS", "switch_off"]
 
@@ -121,18 +124,56 @@ def _deaf_to_the_past(_: Path) -> None:
     ib_broker.IBBroker.adopt = lambda *_: None
 
 
+def _ends_without_count(_: Path) -> None:
+    """An order that the broker has ended has ended, whether or not all of its executions are on record."""
+    order_state._Evidence.is_unconfirmed = property(lambda _: False)  # type: ignore[method-assign, assignment]
+    _drop_from_views("(s.unseen_quantity > 0 OR NOT s.counted)", "false")
+
+
+def _copy_believed(_: Path) -> None:
+    """What a blotter says was never sent is sent, however old the blotter is."""
+    decide = recovery.decide
+
+    def trusting(order: Any, evidence: Any, **marks: Any) -> Any:
+        return decide(order, evidence, **(marks | {"is_cleared": True}))
+
+    recovery.decide = trusting
+    recovery.Recovery._is_cleared = lambda *_: True
+
+
+def _drop_from_views(text: str, other: str) -> None:
+    """Replace a condition in the SQL of the views, wherever this process opens a blotter."""
+    read = database_file._sql
+
+    def changed(name: str) -> str:
+        sql = read(name)
+        if name == "views.sql" and text not in sql:
+            raise ValueError(f"the views have no {text!r}")
+        return sql.replace(text, other)
+
+    database_file._sql = changed
+
+
+def _is_taken_over(plan: Plan) -> bool:
+    """Whether a client that receives no executions of others resumes a run whose first worker died sending."""
+    first, *others = plan.workers
+    return first.get("at", "").startswith("order.") and any(one.get("client") for one in others[:1])
+
+
 class Safeguard(NamedTuple):
     """One row of the table of what cannot be spared.
 
     ``title`` what the table calls it; ``also`` the faults that it is there for; ``undo`` what switches it off;
     ``is_alone`` whether its runs have these faults only, no kill, and nobody who resumes them: a later worker
-    would find what the first one has missed.
+    would find what the first one has missed; ``fits`` whether it matters in the run of a plan: then the row is of
+    such runs, with all the faults that they draw; None for runs whose first worker dies around an order's bytes.
     """
 
     title: str
     also: tuple[str, ...]
     undo: Callable[[Path], None]
     is_alone: bool = False
+    fits: Callable[[Plan], bool] | None = None
 
 
 _SLOW = ("slow_intake",)
@@ -154,6 +195,18 @@ SAFEGUARDS: dict[str, Safeguard] = {
         is_alone=True,
     ),
     "deaf_to_the_past": Safeguard("earlier orders not adopted", (), _deaf_to_the_past),
+    "ends_without_count": Safeguard(
+        "a cancelled order has ended, whatever was filled",
+        (),
+        _ends_without_count,
+        fits=lambda plan: "cancelled_in_part" in plan.scripts and _is_taken_over(plan),
+    ),
+    "copy_believed": Safeguard(
+        "an old copy of the blotter believed",
+        (),
+        _copy_believed,
+        fits=lambda plan: {"night", "restored_copy"} <= set(plan.faults) and plan.copied == (0, 0.0),
+    ),
 }
 """By name, in the order of the table."""
 

@@ -382,7 +382,7 @@ def virtual_time(*, threads: bool) -> Iterator[None]:
 
 
 def _carry_out(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> World:
-    plan = make_plan(seed, also=also)
+    plan = make_plan(seed, also=also, more=False)
     plan.faults = [name for name in plan.faults if name not in _NOT_HERE]
     plan.cash = None  # the stand-in of the account has no cash: its buys wait for nothing
     own = folder / str(seed)

@@ -7,7 +7,8 @@ the simulator's journal: every order of the run was accepted once.
 
 ``python -m tests.campaign.starts --trials 300`` runs it, ``--trials 1 --first S`` does one trial again, and
 ``--off account`` locks the run by host, port and account, as if each address had an account of its own: that
-must fail.
+must fail. With ``--hosts`` the workers share no folder at all, as on two computers: only the client ids of runs at
+TWS keep one of them from sending; ``--hosts --off lease`` leaves these out, and must fail.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDS", "Start", "Trial", "check_trial", "main", "make_trial"]
 
-ENDS = ("sent", "lock", "broker", "client id", "nothing left")
-"""How a worker may end: it sent the run; or it was refused by the run lock, by orders that the broker has, or
-because its client id was in use; or there was nothing left to trade when it planned."""
+ENDS = ("sent", "lock", "lease", "broker", "client id", "nothing left")
+"""How a worker may end: it sent the run; or it was refused by the run lock, by the client id that stands for the
+run at TWS, by orders that the broker has, or because its own client id was in use; or there was nothing left to
+trade when it planned."""
 
 _APART = 0.3  # seconds: within these, the broker often has no order of the first worker to show to the second one
 _PATIENCE = 10.0
@@ -121,26 +123,33 @@ def _forward(port: int, pipe: int) -> None:
     asyncio.run(serve())
 
 
-def _work(trial: Trial, number: int, folder: Path, ports: dict[str, int], off: str, pipe: int) -> None:
+def _work(
+    trial: Trial, number: int, folder: Path, ports: dict[str, int], off: str, pipe: int, *, hosts: bool
+) -> None:
     """Do the run as a person's program would, and write to ``pipe`` how it ended."""
     start = trial.starts[number]
     own = folder / f"worker {number}"
     own.mkdir()
     os.environ["TMPDIR"] = str(own)
+    if hosts:
+        os.environ["XDG_STATE_HOME"] = str(own / "state home")
     tempfile.tempdir = None
     time.sleep(start.delay)
-    end, text = _rebalance(trial, start, own / "run.duckdb", ports[start.port], off)
+    address = f"ib://{start.host}:{ports[start.port]}?client_id={start.client_id}"
+    if hosts and off != "lease":
+        address += "&run_client_ids=900-999"
+    end, text = _rebalance(trial, address, own / "run.duckdb", off)
     os.write(pipe, json.dumps({"end": end, "text": text[:400]}).encode() + b"\n")
 
 
-def _rebalance(trial: Trial, start: Start, path: Path, port: int, off: str) -> tuple[str, str]:
+def _rebalance(trial: Trial, address: str, path: Path, off: str) -> tuple[str, str]:
     try:
         with (
             sx.open_blotter(path) as blotter,
-            sx.connect(f"ib://{start.host}:{port}?client_id={start.client_id}") as broker,
+            sx.connect(address) as broker,
         ):
             if off == "account":
-                broker.lock_account = f"{start.host}:{port}/{broker.account}"
+                broker.lock_account = f"{address}/{broker.account}"
             states = sx.rebalance(
                 trial.targets,
                 broker,
@@ -152,7 +161,9 @@ def _rebalance(trial: Trial, start: Start, path: Path, port: int, off: str) -> t
                 timeout=_PATIENCE,
             )
     except RunElsewhereError as error:
-        return ("broker" if "the broker already has" in str(error) else "lock"), str(error)
+        text = str(error)
+        by_lease = "lease" if "stands for run" in text else "lock"
+        return ("broker" if "the broker already has" in text else by_lease), text
     except BrokerError as error:
         return ("client id" if "client id" in str(error) else "failed"), str(error)
     except Exception as error:  # noqa: BLE001 - a bug of ours, to be counted
@@ -166,7 +177,7 @@ def _rebalance(trial: Trial, start: Start, path: Path, port: int, off: str) -> t
 # -- one trial -----------------------------------------------------------------------------------------------
 
 
-def _run_trial(trial: Trial, off: str) -> dict[str, Any]:
+def _run_trial(trial: Trial, off: str, *, hosts: bool) -> dict[str, Any]:
     seed = trial.seed
     with tempfile.TemporaryDirectory(prefix=f"starts-{seed}-") as name:
         folder = Path(name)
@@ -190,7 +201,7 @@ def _run_trial(trial: Trial, off: str) -> dict[str, Any]:
             plan = Plan(seed, scenario={"order": []})
             ports = {"own": int(receive_line(begin(lambda pipe: run_venue(plan, folder, 0, pipe, plain=True))))}
             ports["forwarded"] = int(receive_line(begin(partial(_forward, ports["own"]))))
-            workers = [begin(partial(_work, trial, number, folder, ports, off)) for number in (0, 1)]
+            workers = [begin(partial(_work, trial, number, folder, ports, off, hosts=hosts)) for number in (0, 1)]
             results = [json.loads(receive_line(worker)) for worker in workers]
         finally:
             for child in children:
@@ -228,11 +239,13 @@ def check_trial(trial: Trial, accepted: Counter[str], ends: list[str]) -> dict[s
     return {"doubled": sum(count - 1 for count in accepted.values()), "wrong": wrong}
 
 
-def _run_trials(seeds: Sequence[int], *, wide: int, off: str, apart: float) -> Iterator[dict[str, Any]]:
+def _run_trials(
+    seeds: Sequence[int], *, wide: int, off: str, apart: float, hosts: bool
+) -> Iterator[dict[str, Any]]:
     def lane(mine: Sequence[int]) -> Iterator[dict[str, Any]]:
         for seed in mine:
             try:
-                yield _run_trial(make_trial(seed, apart), off)
+                yield _run_trial(make_trial(seed, apart), off, hosts=hosts)
             except Exception as error:  # noqa: BLE001 - the harness itself failed; that is no pass
                 yield {"seed": seed, "wrong": [f"{type(error).__name__}: {error}"], "words": []}
 
@@ -249,13 +262,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--wide", type=int, default=4, help="trials side by side; most of a trial is waiting")
     parser.add_argument("--apart", type=float, default=_APART, help="seconds within which both workers begin")
-    parser.add_argument("--off", default="", choices=["", "account"], help="lock by address and account instead")
+    parser.add_argument("--hosts", action="store_true", help="workers that share no folder, as on two computers")
+    parser.add_argument(
+        "--off", default="", choices=["", "account", "lease"], help="lock by address and account, or no client ids"
+    )
     options = parser.parse_args(argv)
     gc.collect()
     gc.freeze()  # what is here now is shared with every fork
     started, results = time.monotonic(), []
     seeds = range(options.first, options.first + options.trials)
-    for one in _run_trials(seeds, wide=options.wide, off=options.off, apart=options.apart):
+    for one in _run_trials(seeds, wide=options.wide, off=options.off, apart=options.apart, hosts=options.hosts):
         results.append(one)
         if _failed(one):
             print(f"{one.get('wrong')} {one.get('ends')}: {' / '.join(one['words'])}")
@@ -277,6 +293,7 @@ def table(results: list[dict[str, Any]], seconds: float) -> str:
         "references accepted twice": sum(one.get("doubled", 0) for one in results),
         "workers that sent the run": ends["sent"],
         "refused by the run lock": ends["lock"],
+        "refused by the run's client id at TWS": ends["lease"],
         "refused by orders that the broker has": ends["broker"],
         "refused for a client id in use": ends["client id"],
         "nothing left to trade": ends["nothing left"],
