@@ -132,6 +132,7 @@ class MockBroker(Broker):
         held = opening_positions(positions)
         self._rates = {self.base_currency: 1.0, **parse_rates(fx, self.base_currency)}
         self._currencies = currencies_by_symbol(held, self._quotes)
+        self._listings = _listings(held, self._quotes)
         self._portfolio = _Portfolio({self.base_currency: float(cash)})
         for symbol, quantity, cost in zip(
             held["symbol"].tolist(), held["quantity"].tolist(), held["avg_cost"].tolist(), strict=True
@@ -160,7 +161,9 @@ class MockBroker(Broker):
         ]
         frame = pd.DataFrame(rows, columns=["symbol", "quantity", "avg_cost"])
         currency = [self._currency_of(symbol) for symbol in frame["symbol"].tolist()]
-        return POSITIONS.conform(frame.assign(currency=currency, sec_type="STK", account=self.account))
+        frame = frame.assign(currency=currency, sec_type="STK", account=self.account)
+        listings = [self._listings.get(symbol) for symbol in frame["symbol"].tolist()]
+        return POSITIONS.conform(frame.assign(primary_exchange=listings))
 
     def quotes(self, symbols: object = None) -> pd.DataFrame:
         """Quotes of ``symbols``; a symbol that the mock filler has no quote for is not among them.
@@ -325,15 +328,23 @@ class MockBroker(Broker):
         tickets: Sequence[Ticket],
         on_progress: Callable[[int, int], None] | None = None,  # noqa: ARG002 - there is nothing to wait for
     ) -> dict[str, tuple[str, str]]:
-        """Reject orders that name a contract: the mock filler knows symbols only."""
-        return {
-            ticket.client_order_id: (
-                "contract_mismatch",
-                f"the mock filler has no contracts, and the order names {ticket.con_id} (con_id)",
-            )
-            for ticket in tickets
-            if ticket.con_id is not None
-        }
+        """Reject orders that name a contract, or another listing of a symbol than the one that is held or quoted.
+
+        The mock filler knows one listing of each symbol: that of the opening positions or the quotes, else the
+        first one that an order names.
+        """
+        found = {ticket.client_order_id: self._mismatch(ticket) for ticket in tickets}
+        return {name: ("contract_mismatch", text) for name, text in found.items() if text}
+
+    def _mismatch(self, ticket: Ticket) -> str:
+        if ticket.con_id is not None:
+            return f"the mock filler has no contracts, and the order names {ticket.con_id} (con_id)"
+        wanted = ticket.primary_exchange
+        listing = self._listings.setdefault(ticket.symbol, wanted) if wanted else ""
+        if listing == wanted:
+            return ""
+        text = f"the order names the listing of {ticket.symbol} at {wanted}, and this account's is at {listing}"
+        return f"{text}; the mock filler knows one listing of a symbol"
 
     async def place(self, ticket: Ticket) -> None:
         """Work one order to the end that its fill plan or the market gives it."""
@@ -477,6 +488,17 @@ class MockBroker(Broker):
         publish = self._followers.get(ticket.run_id)
         if publish is not None:
             publish(event)
+
+
+def _listings(*tables: pd.DataFrame) -> dict[str, str]:
+    """Primary exchange of each symbol for which one of these tables names it; the first one counts."""
+    found: dict[str, str] = {}
+    for table in tables:
+        if "primary_exchange" in table.columns:
+            for symbol, code in zip(table["symbol"].tolist(), table["primary_exchange"].tolist(), strict=True):
+                if isinstance(code, str):
+                    found.setdefault(symbol, code.strip().upper())
+    return found
 
 
 def _market(quotes: pd.DataFrame) -> dict[str, Quote]:

@@ -59,6 +59,7 @@ CHECK_CONTEXT = "check_context"
 
 _DELAYED = (3, 4, "delayed")  # TWS's market data types 3 (delayed) and 4 (delayed frozen), and their name
 _NAMES = np.array(VERDICTS)
+_SHOWN = 5  # a stated choice: symbols named in one warning, so that it stays readable
 
 
 class _HasHalt(Protocol):
@@ -163,7 +164,7 @@ def check_orders(
         **_working(inputs, market, decision_day(frame)),
     )
     checked = _checked(frame, limits, context)
-    notes = [] if state is None else _debits(checked, state)
+    notes = _delayed_and_old(checked, context) + ([] if state is None else _debits(checked, state))
     return add_warnings(checked, [*notes, *inputs.warnings])
 
 
@@ -215,6 +216,24 @@ def _suspected_splits(
     excluded |= {name for name, shares in certain.items() if math.isclose(held.get(name, 0.0), shares)}
     expected = recorded_holdings(opening, orders, fills)
     return holding_ratios(held, {name: shares for name, shares in expected.items() if name not in excluded})
+
+
+def _delayed_and_old(checked: pd.DataFrame, context: CheckContext) -> list[dict[str, object]]:
+    """Say once why delayed quotes are too old, and what to do about it."""
+    delayed = {symbol for symbol, flags in context.flags.items() if "delayed_price" in flags}
+    if not delayed:
+        return []
+    reasons = checked["reasons"].fillna("").tolist()
+    rows = zip(checked["symbol"].tolist(), reasons, strict=True)
+    found = {symbol for symbol, codes in rows if symbol in delayed and "price_stale" in codes.split(", ")}
+    if not found:
+        return []
+    names = ", ".join(sorted(found)[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    text = (
+        f"only delayed quotes of {names}, and TWS does not tell how old delayed data is: subscribe to "
+        "live data of their markets, or set max_quote_age to None, which trades on quotes of unknown age"
+    )
+    return [warning_row("delayed_price", text, table="quotes", column="quoted_at")]
 
 
 def _debits(checked: pd.DataFrame, state: AccountState) -> list[dict[str, object]]:

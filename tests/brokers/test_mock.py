@@ -543,3 +543,30 @@ def test_a_rate_that_is_no_number_above_0_is_an_error():
 
 def test_nav_counts_shares_worth_less_than_a_unit():
     assert MockBroker({"A": 0.5}, positions={"A": 100}, cash=1_000.0).nav() == 1_050.0
+
+
+# -- listings --------------------------------------------------------------------------------------------------
+
+
+def prepared(broker, *listings):
+    orders = [ticket("VOD", "BUY", 1, primary_exchange=code, client_order_id=f"r-{code}") for code in listings]
+    return asyncio.run(broker.prepare(orders))
+
+
+def test_an_order_for_another_listing_than_the_one_held_is_rejected_with_a_sentence():
+    held = pd.DataFrame({"symbol": ["VOD"], "quantity": 10.0, "primary_exchange": "lse"})
+    broker = MockBroker(quotes(("VOD", 9.0, 11.0)), positions=held)
+    assert broker.positions()["primary_exchange"].tolist() == ["LSE"]
+    found = prepared(broker, "LSE", "NASDAQ", "")
+    assert list(found) == ["r-NASDAQ"]
+    assert found["r-NASDAQ"][0] == "contract_mismatch"
+    assert "names the listing of VOD at NASDAQ, and this account's is at LSE" in found["r-NASDAQ"][1]
+
+
+def test_the_listing_of_the_quotes_counts_and_else_that_of_the_first_order():
+    quoted = quotes(("VOD", 9.0, 11.0)).assign(primary_exchange="LSE")
+    assert list(prepared(MockBroker(quoted), "NASDAQ", "LSE")) == ["r-NASDAQ"]
+    broker = MockBroker(quotes(("VOD", 9.0, 11.0)))
+    assert list(prepared(broker, "NASDAQ", "LSE")) == ["r-LSE"]
+    place(broker, ticket("VOD", "BUY", 1, primary_exchange="NASDAQ"))
+    assert broker.positions()["primary_exchange"].tolist() == ["NASDAQ"]

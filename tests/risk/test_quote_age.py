@@ -134,3 +134,21 @@ def test_default_limits_send_a_simple_book_at_any_time_of_day(address, given):
         assert not plan["reasons"].fillna("").str.contains("price_stale").any()
         states = sx.rebalance(targets, broker, blotter, run_id="r", approve="me", dry_run=False)
     assert states["status"].tolist() == ["FILLED", "FILLED"]
+
+
+def test_delayed_quotes_that_are_too_old_are_explained_once():
+    orders = pd.DataFrame(
+        {"run_id": "r", "symbol": ["SPY", "TLT"], "side": "BUY", "quantity": 1.0, "order_type": "MKT"}
+    )
+    quotes = pd.DataFrame({"symbol": ["SPY", "TLT"], "last": 10.0, "data_type": [3, 1], "quoted_at": None})
+    quotes["quoted_at"] = pd.to_datetime(quotes["quoted_at"], utc=True)
+    checked = sx.check_orders(orders, sx.Limits(max_quote_age=60.0), quotes=quotes, cash=100.0)
+    assert checked["reasons"].tolist() == ["price_stale, delayed_price", "price_stale"]
+    notes = sx.input_warnings(checked).query("code == 'delayed_price'")["detail"].tolist()
+    assert len(notes) == 1
+    assert notes[0].startswith("only delayed quotes of SPY, and")
+    for word in ("how old", "live", "max_quote_age to None"):
+        assert word in notes[0]
+    free = sx.check_orders(orders, sx.Limits(max_quote_age=None), quotes=quotes, cash=100.0)
+    assert free["verdict"].tolist() == ["warn", "pass"]
+    assert "delayed_price" not in set(sx.input_warnings(free)["code"])
