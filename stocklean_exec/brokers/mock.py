@@ -162,8 +162,7 @@ class MockBroker(Broker):
         frame = pd.DataFrame(rows, columns=["symbol", "quantity", "avg_cost"])
         currency = [self._currency_of(symbol) for symbol in frame["symbol"].tolist()]
         frame = frame.assign(currency=currency, sec_type="STK", account=self.account)
-        listings = [self._listings.get(symbol) for symbol in frame["symbol"].tolist()]
-        return POSITIONS.conform(frame.assign(primary_exchange=listings))
+        return POSITIONS.conform(frame.assign(primary_exchange=frame["symbol"].map(self._listings)))
 
     def quotes(self, symbols: object = None) -> pd.DataFrame:
         """Quotes of ``symbols``; a symbol that the mock filler has no quote for is not among them.
