@@ -126,10 +126,12 @@ class Limits:
         symbols = list(value or ())
         if not all(isinstance(symbol, str) for symbol in symbols):
             return [Problem("limit_invalid", f"{name} {value!r} is not a list of symbols")]
-        validator = FrameValidator(POSITIONS, dict.fromkeys(symbols, 0.0), "quantity")
-        known = validator.read_symbols()
-        if validator.problems:
-            return [Problem("limit_invalid", f"{name}: {problem.detail}") for problem in validator.problems]
+        known: list[str] = []
+        if symbols:
+            validator = FrameValidator(POSITIONS, dict.fromkeys(symbols, 0.0), "quantity")
+            known = validator.read_symbols()
+            if validator.problems:
+                return [Problem("limit_invalid", f"{name}: {problem.detail}") for problem in validator.problems]
         object.__setattr__(self, name, frozenset(known))
         return []
 
