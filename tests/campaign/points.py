@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -168,7 +169,7 @@ def half_close(points: Points, after: int) -> None:
         sent["orders"] += 1
         if sent["orders"] == after:
             points.note("half closed")
-            self._ib.client.conn.transport.write_eof()
+            self._ib.client.conn.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
 
     ib_connection.Connection.send_order = closing
 
