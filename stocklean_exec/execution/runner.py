@@ -118,6 +118,7 @@ class Runner:
         self._funding = BuyFunding(broker, blotter, self._record, self._tickets, self._quotes, how)
         self._sent_at = self._loop.time()
         self._sent = 0
+        self._last_id = 0  # the highest order id that an attempt of this run is on record with
         self._losses = _Losses()
         self._record.watch = self._funding.count
         for name in self._record.names:
@@ -393,6 +394,7 @@ class Runner:
         """Send some orders; return why sending stopped, or "" if it continues."""
         self._funding.reserve(group)
         try:
+            await self._renew_ids(group)
             await self._record.put([self._sending(ticket) for ticket in group])
         except asyncio.CancelledError:
             self._funding.release(group)
@@ -422,6 +424,20 @@ class Runner:
         self._show_progress()
         await asyncio.sleep(0)
         return ""
+
+    async def _renew_ids(self, group: list[Ticket]) -> None:
+        """Give orders that have waited while orders behind them were sent later order ids.
+
+        TWS takes order ids in ascending sequence only. An attempt with an id that was overtaken would be on record
+        without having been made, and after a crash nobody could tell.
+        """
+        if any(0 < number <= self._last_id for number in self._order_ids(group)):
+            await self._broker.prepare([self._tickets[ticket.client_order_id] for ticket in group])
+        self._last_id = max(self._last_id, *self._order_ids(group))
+
+    def _order_ids(self, group: list[Ticket]) -> list[int]:
+        """Ids that the orders will be sent with; 0 for a broker without them."""
+        return [self._broker.order_id_for(ticket.client_order_id)[0] or 0 for ticket in group]
 
     async def _record_failure(self, group: list[Ticket], gate: SendGate, error: BaseException) -> None:
         """Record which orders of a group were not sent, which one may have been, and which was refused."""

@@ -125,6 +125,11 @@ def test_available_cash_funds_a_later_buy_if_an_earlier_one_is_too_large(blotter
     with opened(scheme, [{"rest": True}]) as broker:
         states = rotate(broker, blotter, {"NEW": 0.9, "TOO": 0.01})
     assert states["status"].to_dict() == {"OLD": "SUBMITTED", "NEW": "CANCELLED", "TOO": "FILLED"}
+    # Then 24 NEW are sent, with an order id after that of TOO from the start: no attempt is taken back.
+    assert states.loc["NEW", "sent_quantity"] == 24.0
+    attempts = blotter.events("r").query("kind in ('sending', 'not_sent')")
+    assert attempts["client_order_id"].tolist() == ["r-OLD-SELL", "r-TOO-BUY", "r-NEW-BUY"]
+    assert attempts["order_id"].dropna().is_monotonic_increasing
 
 
 @pytest.mark.slow
