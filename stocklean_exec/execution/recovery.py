@@ -35,7 +35,7 @@ _PAUSE = (
     1.0  # seconds between queries; a stated choice, so that a recovery does not use up the message rate of TWS
 )
 _SHOWN = 5  # ids in one error text
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _UNSENT = frozenset({"send", "hold"})
 _IN_DOUBT = frozenset({"resend", "unknown", "missing", "adopt", "await"})
 

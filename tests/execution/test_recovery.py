@@ -165,6 +165,7 @@ def test_incomplete_evidence_never_permits_a_resend(blotter):
         (-24 * 3600.0, "; the clock of this computer is 24 h behind TWS"),
         (7200.0, "; the clock of this computer is 2 h ahead of TWS"),
         (-600.0, "blotter.resolve(...)"),
+        (5400.0, "; the clock of this computer is 2 h ahead of TWS"),
     ],
 )
 def test_a_wrong_clock_is_named_where_the_day_of_an_order_decides(lead, words, blotter):
@@ -198,6 +199,16 @@ def test_orders_of_a_new_run_already_at_the_broker_are_not_sent(blotter):
         broker = Scripted(([], evidence(refs=frozenset({ref, "another", "run-r-PG-SELL"}))))
         with pytest.raises(RunElsewhereError, match=ref):
             recover(broker, blotter, is_new=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "end"), [(5, "r-S4-BUY. Another"), (6, "r-S4-BUY, .... Another")])
+def test_five_orders_of_another_process_are_named_and_more_are_hinted_at(count, end, blotter):
+    refs = frozenset(f"r-S{number}-BUY" for number in range(count))
+    with pytest.raises(RunElsewhereError) as raised:
+        recover(Scripted(([], evidence(refs=refs))), blotter, is_new=True)
+    assert end in str(raised.value)
+    assert "r-S5-BUY" not in str(raised.value)
 
 
 @pytest.mark.slow
