@@ -48,9 +48,9 @@ def traded_contracts(
         {} if quotes is None else dict(_known(quotes, "con_id")),
     )
     contested: dict[str, str] = {}
-    numbers = dict(_known(held, "con_id"))
-    if not listed and len(numbers) == (held["con_id"].count() if "con_id" in held.columns else 0):
-        return TradedContracts({symbol: int(number) for symbol, number in numbers.items()} | by_symbol, {})
+    numbers = [(symbol, int(number)) for symbol, number in _known(held, "con_id")]
+    if not listed and len(dict(numbers)) == len(numbers):
+        return TradedContracts(dict(numbers) | by_symbol, {})
     for symbol, contracts in _held_contracts(held).items():
         if symbol in by_symbol:
             continue

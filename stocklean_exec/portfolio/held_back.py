@@ -86,7 +86,7 @@ def note_held_back(
     """
     open_rows = np.array([reason is None for reason in book.reason], dtype=bool) & ~sizes.kept
     wish = np.nan_to_num(sizes.desired)
-    left_out = open_rows & (np.abs(wish) > _DUST) & (np.abs(trade) <= _DUST)
+    left_out = open_rows & (np.abs(wish) > _DUST) & (trade == 0)  # trades are rounded
     rows = [
         (
             book.symbols[index],

@@ -41,9 +41,20 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
     Integers: TypeAlias = NDArray[np.int64]
 
-__all__ = ["HIGHS_TIME_LIMIT", "Method", "Rounded", "active_share_value", "lower_bound", "round_units"]
+__all__ = [
+    "EXACT_UP_TO",
+    "HIGHS_TIME_LIMIT",
+    "Method",
+    "Rounded",
+    "active_share_value",
+    "lower_bound",
+    "round_units",
+]
 
 Method = Literal["largest_remainder", "core_search", "exact"]
+
+EXACT_UP_TO = 50
+"""Most names for which the solver is started; a stated choice: of larger problems the search proves most plans."""
 
 HIGHS_TIME_LIMIT = 1.0
 """Seconds that the solver may spend on a small problem which the search did not finish; a stated choice, so that a
@@ -125,7 +136,7 @@ def round_units(
     unit_value: ArrayLike,
     *,
     slack: float = 0.0,
-    exact_up_to: int = 50,
+    exact_up_to: int = EXACT_UP_TO,
     time_limit: float = HIGHS_TIME_LIMIT,
 ) -> Rounded:
     """Whole units with the least active share that ``sum(unit_value * desired) + slack`` can pay for.
@@ -170,8 +181,9 @@ def round_units(
     array([1, 0])
     """
     problem = _problem(desired, unit_value, slack)
-    plan, proved = _improve(problem, _largest_remainder(problem), small=problem.value.size <= exact_up_to)
-    if not proved and problem.value.size <= exact_up_to and _gap(problem, plan) > _SMALLEST_GAP * problem.scale:
+    small = problem.value.size <= exact_up_to
+    plan, proved = _improve(problem, _largest_remainder(problem), small=small)
+    if not proved and small and _gap(problem, plan) > _SMALLEST_GAP * problem.scale:
         plan, proved = _solve(problem, plan, time_limit)
     return Rounded(
         units=(problem.floor + plan.above).astype(np.int64),

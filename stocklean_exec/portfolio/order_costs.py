@@ -127,7 +127,7 @@ def _fees(
 ) -> NDArray[np.float64]:
     commission = tariff_commission(tariff, shares, value, larger=np.maximum, smaller=np.minimum, choose=np.where)
     levies = tariff_levies(tariff, shares, value, buy=buy, smaller=np.minimum, choose=np.where)
-    return np.asarray(commission + levies, dtype="float64")
+    return np.asarray(commission + levies)
 
 
 def _codes(orders: pd.DataFrame, name: str, default: str) -> list[str] | None:

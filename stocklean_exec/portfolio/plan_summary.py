@@ -16,7 +16,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.account_state import read_inputs
 from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, align, investable_nav, parse_nav
 from stocklean_exec.portfolio.contracts import contract_names
-from stocklean_exec.portfolio.lot_rounding import round_units
+from stocklean_exec.portfolio.lot_rounding import EXACT_UP_TO, round_units
 from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices, costs_beyond_value, last_buy_margin
 from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["plan_summary", "summary_card"]
-
-_EXACT_UP_TO = 50  # as in sizing.py, so that the bound is proved wherever the plan is
 
 
 def plan_summary(
@@ -110,7 +108,7 @@ def plan_summary(
         ((target_value - book.held * value)[~stays] / value[~stays]) / lots,
         value[~stays] * lots,
         slack=max(investable - math.fsum(target_value.tolist()), 0.0),
-        exact_up_to=_EXACT_UP_TO if (lots >= 1).all() else 0,
+        exact_up_to=EXACT_UP_TO if (lots >= 1).all() else 0,  # as in sizing.py: proved wherever the plan is
     ).lower_bound
     before, after = book.held * value, (book.held + trade) * value
     fees, spread = _costs(sent, book)

@@ -462,15 +462,16 @@ def _ticks(
 
 def _rejections(book: AlignedBook, terms: _Terms, sizes: Sizes, working: dict[str, str]) -> Rejections:
     """Find the rows whose terms, size or working orders do not allow an order, each with its first reason."""
-    usual = (
-        set(terms.order_type) <= {"MKT"} and set(terms.tif) <= set(TIFS) and set(book.sec_type) <= set(SEC_TYPES)
-    )
     large = np.abs(sizes.desired) + terms.lot > MAX_QUANTITY
-    # Most plans have market orders only; then few symbols, if any, need the checks one by one.
-    to_check = ~np.isnan(terms.limit) | large if usual and not working else np.ones(len(large), dtype=bool)
+    # Most symbols have a plain market order, which needs no closer look.
     first = {
         index: next(_refusals(book, terms, sizes, index, working), None)
-        for index in np.flatnonzero(to_check).tolist()
+        for index, numbers in enumerate((large | ~np.isnan(terms.limit)).tolist())
+        if numbers
+        or terms.order_type[index] != "MKT"
+        or terms.tif[index] not in TIFS
+        or book.sec_type[index] not in SEC_TYPES
+        or book.symbols[index] in working
     }
     return {index: found for index, found in first.items() if found is not None}
 

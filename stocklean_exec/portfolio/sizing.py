@@ -17,7 +17,7 @@ import numpy as np
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.alignment import freeze_arrays
-from stocklean_exec.portfolio.lot_rounding import round_units
+from stocklean_exec.portfolio.lot_rounding import EXACT_UP_TO, round_units
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sizes", "measure", "whole_trades"]
 
-_EXACT_UP_TO = 50  # names up to which the rounding is proved optimal; see lot_rounding.round_units
 _DUST = 1e-9  # floating-point noise; far below the smallest tradable part of a share, 0.0001
 _SHOWN = 3  # a stated choice: holdings named in one error, so that it stays readable
 _ROUND_OFF = 1e-12  # relative error of a sum of floats, about 4,500 times the machine epsilon
@@ -190,7 +189,7 @@ def _open_trades(
             raise InputError("targets", [Problem("insufficient_cash", text)])
         longs = np.maximum(sizes.wanted_value[names], 0.0)
         desired = desired + longs * slack / math.fsum(longs) / value
-    exact_up_to = _EXACT_UP_TO if (lot >= 1).all() else 0
+    exact_up_to = EXACT_UP_TO if (lot >= 1).all() else 0
     units = round_units(desired / lot, value * lot, slack=max(slack, 0.0), exact_up_to=exact_up_to).units
     # The rounding may sell more of a name than desired to fund another; no holding may turn into a short.
     least = -np.floor(held / lot + _DUST)

@@ -37,7 +37,7 @@ def volume_of_orders(orders: pd.DataFrame, quoted: Mapping[str, float]) -> NDArr
     own = _volumes(orders)
     if not quoted:
         return own
-    known = np.array([quoted.get(symbol, math.nan) for symbol in orders["symbol"].tolist()], dtype="float64")
+    known = np.array([quoted.get(symbol, math.nan) for symbol in orders["symbol"].tolist()])
     return np.where(np.isnan(own), known, own)
 
 
@@ -71,6 +71,6 @@ def _volumes(frame: pd.DataFrame) -> NDArray[np.float64]:
     for name in _COLUMNS:
         if name in frame.columns:
             # A caller's own column may hold anything; what is no number is no volume.
-            values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype="float64", na_value=math.nan)
+            values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype="float64")
             found = np.where(np.isnan(found) & (values > 0) & np.isfinite(values), values, found)
     return found

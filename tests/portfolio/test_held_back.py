@@ -38,6 +38,11 @@ def test_nothing_is_left_out_of_a_plan_of_fractions_that_fit():
     assert left_out(pd.DataFrame()) == []
 
 
+def test_nothing_is_left_out_of_a_book_that_is_and_stays_empty():
+    orders = plan(targets={}, positions=None, quotes=None, unlisted="close", allow_liquidation=True)
+    assert left_out(orders) == []
+
+
 def test_less_than_a_share_that_is_to_be_sold_is_listed_as_a_sell():
     assert left_out(plan(targets={"A": 0.3}, positions={"C": 0.5}, unlisted="close")) == [
         ["C", -0.5, -50.0, "below_one_lot"]

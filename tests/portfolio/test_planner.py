@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stocklean_exec.errors import InputError
 from stocklean_exec.portfolio import planner
+from stocklean_exec.portfolio.held_back import held_back
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.schema.frame_validator import input_warnings
 from stocklean_exec.schema.inputs import parse_targets
@@ -948,6 +949,20 @@ def test_lots_of_the_exchange_may_be_whole_numbers_with_gaps():
     orders = plan_orders({"A": 0.46, "B": 0.3}, None, quotes, nav=10_000, run_id="r")
     # 460 shares are 4.6 lots of 100.
     assert orders.set_index("symbol")["quantity"].to_dict() == {"A": 500.0, "B": 300.0}
+
+
+def test_a_lot_that_is_no_number_is_ignored():
+    quotes = pd.DataFrame({"symbol": ["A", "B"], "last": 10.0, "quoted_at": WHEN})
+    quotes["lot_size"] = pd.array([True, None], dtype="boolean")
+    assert traded(plan({"A": 0.46, "B": 0.3}, None, quotes)) == {"A": 460.0, "B": 300.0}
+
+
+def test_a_tick_that_leaves_no_price_for_a_buy_says_nothing_of_a_sell_of_less_than_a_share():
+    # 10.4 held, 10 wanted: too little to sell. On a tick of 0.01 a sell at 0.004 is one at 0.01, a buy at nothing.
+    targets = pd.DataFrame({"symbol": ["A"], "weight": 0.1, "order_type": "LMT", "limit_price": 0.004})
+    orders = plan(targets, {"A": 10.4}, {"A": 100.0}, tick_size=0.01)
+    assert len(orders) == 0
+    assert held_back(orders)["symbol"].tolist() == ["A"]
 
 
 def test_a_lot_of_one_share_does_not_forbid_parts_of_it():

@@ -30,6 +30,13 @@ def test_the_desired_trade_is_signed_and_not_rounded():
     assert sizes.budget == 1_000.0
 
 
+def test_an_empty_book_needs_no_trades():
+    wanted = parse_targets({}, allow_empty=True)
+    book = align(wanted, parse_positions(None), parse_quotes(None), unlisted="close")
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.empty(0), sizes, allow_short=False).tolist() == []
+
+
 def test_weights_over_one_are_scaled_down_unless_leverage_is_requested():
     book = replace(_book({"A": 0.5, "B": 0.5}, None, {"A": 1.0, "B": 1.0}), weight=np.array([0.6, 0.9]))
     plain, levered = (measure(book, {}, 1_500.0, keep=False, leverage=most) for most in (1.0, 2.0))

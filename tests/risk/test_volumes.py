@@ -27,6 +27,11 @@ def test_volumes_may_be_whole_numbers_with_gaps():
     assert found.dtype == "float64"
 
 
+def test_a_column_that_is_no_number_has_no_volume():
+    orders = pd.DataFrame({"symbol": ["A", "B"], "adv": pd.array([None, False], dtype="boolean"), "volume": 5.0})
+    assert volume_of_orders(orders, {}).tolist() == [5.0, 5.0]
+
+
 def test_one_note_names_the_number_of_orders_without_a_volume():
     (note,) = note_unknown_volumes(np.array([math.nan, 1e6, math.nan]))
     assert (note["code"], note["table"], note["column"]) == ("adv_unknown", "orders", "adv")
