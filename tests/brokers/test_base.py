@@ -116,6 +116,17 @@ def test_figures_that_contradict_each_other_are_read_again():
         broker.account_state()
 
 
+def test_the_quotes_of_targets_and_holdings_are_requested_once_each_in_a_table_with_labels_in_sequence():
+    class Asked(MockBroker):
+        def quotes(self, symbols=None):
+            self.asked = symbols
+            return super().quotes(symbols)
+
+    broker = Asked({"SPY": 100.0, "TLT": 90.0, "GLD": 50.0}, positions={"SPY": 10, "GLD": 5}, cash=500.0)
+    broker.account_state({"TLT": 0.5, "SPY": 0.5})
+    assert broker.asked["symbol"].to_dict() == {0: "TLT", 1: "SPY", 2: "GLD"}
+
+
 class Plain(Broker):
     """A broker that does what every broker must, and takes the rest as it comes."""
 

@@ -342,14 +342,13 @@ class IBClient(IB):
         self.errorEvent -= self._onError  # it sends requests of its own
         self.TimezoneTWS = listener.zone
 
-    async def start(self, host: str, port: int, client_id: int, account: str, seconds: float) -> None:
+    async def start(self, host: str, port: int, client_id: int, seconds: float) -> None:
         """Connect, and synchronise open orders and executions; silence on any of them is an error."""
         await self.connectAsync(
             host,
             port,
             clientId=client_id,
             timeout=seconds,
-            account=account,
             raiseSyncErrors=True,
             fetchFields=StartupFetch.ORDERS_OPEN | StartupFetch.EXECUTIONS,
         )

@@ -139,9 +139,7 @@ class Connection:
         """Connect and synchronise; raise an error that says what to do."""
         place = self.place
         self.pacer.spend()  # the greeting does not go through the client's sender
-        attempt = asyncio.ensure_future(
-            self._ib.start(place.host, place.port, place.client_id, place.account or "", place.seconds)
-        )
+        attempt = asyncio.ensure_future(self._ib.start(place.host, place.port, place.client_id, place.seconds))
         try:
             await asyncio.wait({attempt, self._failed}, return_when=asyncio.FIRST_COMPLETED)
             if not attempt.done():

@@ -111,8 +111,8 @@ class Listing:
         """
         if self.min_size >= 1 and quantity < self.min_size:
             return f"orders are for at least {self.min_size:g} shares at TWS, and this one is for {quantity:g}"
-        lots = quantity / self.size_increment if self.size_increment >= 1 else 0.0
-        if abs(lots - round(lots)) > _NOISE:
+        lot = self.size_increment
+        if lot >= 1 and abs(math.remainder(quantity, lot)) > _NOISE * lot:
             return (
                 f"orders are multiples of {self.size_increment:g} shares at TWS, and this one is for {quantity:g}"
             )
@@ -175,7 +175,7 @@ def listing_name(exchange: str) -> str:
     >>> listing_name("ENEXT.BE"), listing_name("ISLAND"), listing_name("LSE")
     ('ENEXT', 'NASDAQ', 'LSE')
     """
-    name = exchange.strip().upper().split(".", maxsplit=1)[0]
+    name = exchange.strip().upper().partition(".")[0]
     return _OLD_NAMES.get(name, name)
 
 

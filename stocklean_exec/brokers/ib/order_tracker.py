@@ -465,7 +465,7 @@ class OrderTracker:
         order = self._by_id.get(order_id) if order_id > 0 else None
         if order is not None and order.sent and order_ref in ("", order.client_order_id):
             return order
-        return self._by_ref.get(order_ref) or (self._by_perm.get(perm_id) if perm_id > 0 else None)
+        return self._by_ref.get(order_ref) or self._by_perm.get(perm_id)
 
     def _is_second(self, order: OwnOrder, perm_id: int) -> bool:
         """Whether a message is about a second order under the same client order id; it is published once."""

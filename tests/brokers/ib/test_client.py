@@ -258,6 +258,12 @@ def test_a_limit_order_has_114_fields_at_version_178():
     assert counted == 1
 
 
+@pytest.mark.parametrize(("options", "field"), [({}, b""), ({"makeEmpty": False}, MAX_DOUBLE.encode())])
+def test_a_number_that_is_not_set_is_sent_as_nothing_unless_it_is_to_be_spelt_out(options, field):
+    out, _ = sent(lambda client: client.send(1, float(MAX_DOUBLE), **options))
+    assert out[0].split(b"\0")[-2].upper().replace(b"+", b"") == field
+
+
 @pytest.mark.slow
 @given(st.text(max_size=12))
 def test_no_text_changes_the_number_of_fields_of_an_order(text):
@@ -478,7 +484,7 @@ def test_a_connection_waits_for_each_answer_as_long_as_requested(monkeypatch):
     monkeypatch.setattr(IBClient, "connectAsync", connect)
 
     async def run():
-        await IBClient(Recorder()).start("127.0.0.1", 4002, 7, "DU1", 2.5)
+        await IBClient(Recorder()).start("127.0.0.1", 4002, 7, 2.5)
 
     asyncio.run(run())
     assert (asked["place"], asked["clientId"], asked["timeout"]) == (("127.0.0.1", 4002), 7, 2.5)

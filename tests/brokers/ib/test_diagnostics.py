@@ -107,7 +107,14 @@ def test_the_lowest_versions_are_those_of_the_package():
 
 @pytest.mark.parametrize(
     ("version", "state"),
-    [("8.1.3", "problem"), ("8.1.4", "ok"), ("8.1.10", "ok"), ("8.2", "ok"), ("8.1", "problem")],
+    [
+        ("8.1.3", "problem"),
+        ("8.1.4", "ok"),
+        ("8.1.10", "ok"),
+        ("8.2", "ok"),
+        ("8.1", "problem"),
+        ("8.1.0+ours.9", "problem"),
+    ],
 )
 def test_versions_are_compared_by_their_first_three_numbers(version, state, monkeypatch):
     monkeypatch.setattr(module, "_PACKAGES", {"ipywidgets": "8.1.4"})

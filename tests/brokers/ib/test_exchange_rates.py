@@ -44,6 +44,10 @@ class Pairs:
         raise AssertionError
 
 
+def test_no_currencies_need_no_quotes():
+    assert asyncio.run(exchange_rates(None, None, [], "USD")) == {}  # neither a service nor a connection is used
+
+
 def rates(currencies, base, connection=None):
     service = MarketDataService()
     return asyncio.run(exchange_rates(service, connection or Pairs(), currencies, base))
