@@ -28,7 +28,11 @@ class Slow(MockBroker):
 
     def __init__(self):
         super().__init__(QUOTES, cash=50_000.0, fill_plan=RESTS)
-        self.asked, self.collected = [], 0
+        self.asked, self.collected, self.adopted = [], 0, []
+
+    def adopt(self, run_id, orders):
+        self.adopted += [(run_id, order.client_order_id, order.quantity) for order in orders]
+        super().adopt(run_id, orders)
 
     async def collect_evidence(self):
         self.collected += 1
@@ -97,10 +101,13 @@ def test_own_working_orders_are_cancelled_and_planned_again(blotter):
 def test_a_cancel_that_is_confirmed_within_the_timeout_is_waited_for(blotter):
     broker = Slow()
     trade(broker, blotter, "1")
+    trade(broker, blotter, "0", {"XYZ": 0.1}, foreign_orders="net")
     names, before = ["1-ABC-BUY", "1-XYZ-BUY"], broker.collected
+    broker.adopted.clear()
     assert asyncio.run(cancel_orders(broker, blotter, names, 30.0)) == {}
     assert broker.collected == before + 1  # what was missed since the run ended
     assert broker.asked == names
+    assert broker.adopted == [("1", "1-ABC-BUY", 1_000.0), ("1", "1-XYZ-BUY", 400.0)]  # of that run, and no other
     assert blotter.orders("1")["status"].tolist() == ["CANCELLED", "CANCELLED"]
     assert asyncio.run(cancel_orders(broker, blotter, [], 30.0)) == {}
 
