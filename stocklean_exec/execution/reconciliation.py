@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -82,7 +83,7 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
     found = pd.concat([compare(books), _found_out(before, orders)], ignore_index=True)
     grave = found[found["severity"] == "halt"]
     if halt and len(grave):
-        kinds = ", ".join(f"{count} {kind}" for kind, count in grave["kind"].value_counts(sort=False).items())
+        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(grave["kind"].tolist()).items())
         await asyncio.to_thread(blotter.halt, f"broker and blotter disagree: {kinds}")
     return found
 

@@ -122,8 +122,8 @@ def _residuals(orders: pd.DataFrame) -> Iterator[_Residual]:
         # Shares that the broker has reported as filled count, even if a person has closed the order because its
         # executions never came.
         bought = max(row["filled_quantity"], row["reported_quantity"])
-        unfilled = round(row["quantity"] - bought, 8) if row["quantity"] == row["quantity"] else 0.0
-        if unfilled <= _NOISE or row["client_order_id"] in replaced or row["state"] == "NOT_APPROVED":
+        unfilled = round(row["quantity"] - bought, 8)  # NaN for an order without a price, which its plan refused
+        if not unfilled > _NOISE or row["client_order_id"] in replaced or row["state"] == "NOT_APPROVED":
             continue
         if row["state"] == "REFUSED" and row["reason"] not in _REFUSED_FOR_NOW:
             continue

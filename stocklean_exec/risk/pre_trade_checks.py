@@ -198,7 +198,7 @@ def _suspected_splits(
     Symbols with orders that have not ended on record are left out: their fills may not be recorded yet.
     """
     last_book = getattr(blotter, "last_book", None)
-    if last_book is None or recorded.empty or not held:
+    if last_book is None or not held:
         return {}
     accounts = [account] if account is not None else recorded["account"].dropna().unique().tolist()
     if len(accounts) != 1:
@@ -213,7 +213,7 @@ def _suspected_splits(
     # The broker's clock may be ahead: a fill that it dates later may be in the holdings of the opening already.
     arrived = fills["client_order_id"].map(orders.set_index("client_order_id")["arrived_at"])
     certain = recorded_holdings(opening, orders, fills[arrived >= opening["taken_at"].iloc[0]])
-    excluded |= {name for name, shares in certain.items() if math.isclose(held.get(name, 0.0), shares)}
+    excluded |= {name for name, shares in held.items() if name in certain and math.isclose(shares, certain[name])}
     expected = recorded_holdings(opening, orders, fills)
     return holding_ratios(held, {name: shares for name, shares in expected.items() if name not in excluded})
 
@@ -374,8 +374,8 @@ def _working(inputs: PlanInputs, market: pd.DataFrame, day: date | None) -> dict
         symbol: -shares
         for symbol, shares in parse_open_orders(orders[orders["side"].str.upper() == "SELL"]).items()
     }
-    counted = is_plain(orders) | (effects < 0)
-    return {"working_cash": math.fsum(effects[counted].tolist()), "working_sells": sells}
+    certain = np.where(is_plain(orders), effects, np.fmin(effects, 0.0))
+    return {"working_cash": math.fsum(certain.tolist()), "working_sells": sells}
 
 
 def _flags(quotes: pd.DataFrame, unsent: pd.DataFrame) -> dict[str, list[str]]:

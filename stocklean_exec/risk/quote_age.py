@@ -79,4 +79,4 @@ def quote_age(
             return QuoteAge(shift=shift.total_seconds())
         return QuoteAge(BROKER_QUOTE_AGE, not is_regular_session(at), shift.total_seconds())
     limit = math.nan if limits.max_quote_age is None else float(limits.max_quote_age)
-    return QuoteAge(limit, only_warns=False, shift=shift.total_seconds())
+    return QuoteAge(limit, shift=shift.total_seconds())
