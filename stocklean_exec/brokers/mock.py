@@ -146,7 +146,7 @@ class MockBroker(Broker):
         times = self._quotes["quoted_at"].dropna()
         self._start: datetime = times.max().to_pydatetime() if len(times) else clock.now()
         self._time = self._start
-        self._traded_at = self._start - _BETWEEN_ORDERS
+        self._traded_at: datetime | None = None
         self._closed = False
 
     # -- what a user asks ------------------------------------------------------------------------------------
@@ -371,7 +371,7 @@ class MockBroker(Broker):
 
     def _catch_up(self) -> None:
         """Move the virtual time past the last execution: the account is shown with all of them."""
-        if self._time <= self._traded_at:
+        if self._traded_at is not None and self._time <= self._traded_at:
             self._time = self._traded_at + _BETWEEN_ORDERS
 
     # -- what happens to an order ----------------------------------------------------------------------------
@@ -418,7 +418,7 @@ class MockBroker(Broker):
         if math.isnan(seconds):
             seconds = round(0.1 + 1.9 * unit_interval(self._seed, name, order.executions), 3)
         order.at += timedelta(seconds=seconds)
-        self._traded_at = max(self._traded_at, order.at)
+        self._traded_at = order.at if self._traded_at is None else max(self._traded_at, order.at)
         fee = ticket.tariff.next_execution((order.filled, order.value), execution.quantity, execution.price)
         order.filled = round(order.filled + execution.quantity, 8)
         order.value += execution.quantity * execution.price

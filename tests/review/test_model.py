@@ -370,7 +370,7 @@ def test_an_empty_plan_can_be_reviewed():
     review = sx.review_orders(check_orders(orders, quotes={"SPY": 100.0}, cash=0.0))
     assert review.approve_all(by="ann") == 0
     assert len(review.result()) == 0
-    assert repr(review) == "<OrderReview no run: 0 orders, 0 approved, 0 rejected, 0 open, 0 blocked>"
+    assert repr(review) == "<OrderReview r: 0 orders, 0 approved, 0 rejected, 0 open, 0 blocked>"
 
 
 # -- resetting decisions, and approving what passes ------------------------------------------------------------

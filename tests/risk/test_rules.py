@@ -457,7 +457,7 @@ def test_only_an_order_like_one_just_sent_is_a_suspected_duplicate():
 def test_a_recorded_context_gives_the_same_findings(working):
     context = CheckContext(
         positions={"SPY": 3.0},
-        quotes={"SPY": (9.9, math.nan, 10.0, math.nan, math.nan)},
+        quotes=QuoteColumns.of(parse_quotes({"SPY": 9.9})),
         given_quotes=True,
         cash=1_000.0,
         nav=math.nan,
