@@ -71,6 +71,6 @@ def _volumes(frame: pd.DataFrame) -> NDArray[np.float64]:
     for name in _COLUMNS:
         if name in frame.columns:
             # A caller's own column may hold anything; what is no number is no volume.
-            values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype="float64")
+            values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype="float64", na_value=math.nan)
             found = np.where(np.isnan(found) & (values > 0) & np.isfinite(values), values, found)
     return found
