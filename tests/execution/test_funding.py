@@ -213,7 +213,7 @@ def test_only_what_was_spent_since_lowers_what_the_broker_allows():
     assert (funding.allowed, funding.available) == (450.0, 450.0)
     ledger.note("sell", 400.0, has_ended=True)  # the broker must report that itself
     assert (funding.allowed, funding.cash) == (450.0, 1_250.0)
-    ledger.reserve("a", 100.0)
+    ledger.reserve(ticket(name="a"), 100.0)
     assert funding.allowed == 350.0
     ledger.note("a", -80.0, has_ended=True)
     assert (funding.allowed, funding.cash) == (370.0, 1_170.0)
