@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stocklean_exec import clock
@@ -392,9 +393,9 @@ class Runner:
 
     async def _send_group(self, group: list[Ticket]) -> str:
         """Send some orders; return why sending stopped, or "" if it continues."""
+        await self._renew_ids(group)
         self._funding.reserve(group)
         try:
-            await self._renew_ids(group)
             await self._record.put([self._sending(ticket) for ticket in group])
         except asyncio.CancelledError:
             self._funding.release(group)
@@ -426,12 +427,13 @@ class Runner:
         return ""
 
     async def _renew_ids(self, group: list[Ticket]) -> None:
-        """Give orders that have waited while orders behind them were sent later order ids.
+        """Give later order ids to orders that others overtook, while they waited or in the group itself.
 
         TWS takes order ids in ascending sequence only. An attempt with an id that was overtaken would be on record
         without having been made, and after a crash nobody could tell.
         """
-        if any(0 < number <= self._last_id for number in self._order_ids(group)):
+        ids = self._order_ids(group)
+        if any(after <= before for before, after in pairwise([self._last_id, *ids]) if after):
             await self._broker.prepare([self._tickets[ticket.client_order_id] for ticket in group])
         self._last_id = max(self._last_id, *self._order_ids(group))
 

@@ -559,11 +559,7 @@ class IBBroker(Broker):
             name: (refused[one].reason, refused[one].detail) for name, one in named.items() if one in refused
         }
         reasons |= self._broken_lots([ticket for ticket in tickets if ticket.client_order_id not in reasons])
-        good = [
-            ticket
-            for ticket in tickets
-            if ticket.client_order_id not in reasons and not self._has_id(ticket.client_order_id)
-        ]
+        good = self._without_id([ticket for ticket in tickets if ticket.client_order_id not in reasons])
         for ticket, order_id in zip(good, connection.reserve_ids(len(good)), strict=True):
             listing = self._market.listing(_instrument(ticket))
             magnifier = None if listing is None else listing.magnifier
@@ -580,10 +576,22 @@ class IBBroker(Broker):
                 found[ticket.client_order_id] = ("lot_size", f"{ticket.symbol}: {problem}")
         return found
 
-    def _has_id(self, client_order_id: str) -> bool:
-        """Whether an order was sent, is to be sent again with the id it had, or has one that can be used."""
-        order = self._tracker.find(client_order_id)
-        return order is not None and (order.sent or order.is_resend or order.order_id > self._last_id)
+    def _without_id(self, tickets: Sequence[Ticket]) -> list[Ticket]:
+        """Orders that need an order id, or a later one: TWS takes ids in ascending sequence only.
+
+        An order that was sent, or is to be sent again, keeps the id it had.
+        """
+        found: list[Ticket] = []
+        highest = self._last_id
+        for ticket in tickets:
+            order = self._tracker.find(ticket.client_order_id)
+            if order is not None and (order.sent or order.is_resend):
+                continue
+            if order is None or found or order.order_id <= highest:
+                found.append(ticket)  # and new ids are higher than those of all behind it
+            else:
+                highest = order.order_id
+        return found
 
     async def _place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]

@@ -1152,6 +1152,27 @@ def test_an_order_id_below_one_that_was_used_since_is_not_sent(simulator):
         assert accepted(simulator) == 1
 
 
+def test_order_ids_rise_in_the_sequence_that_orders_are_prepared_in(simulator):
+    with connect(simulator) as broker:
+        orders = {name: ticket(name) for name in ("r-1", "r-2", "r-3", "r-4")}
+
+        def prepared(*names):
+            assert asyncio.run(broker.prepare([orders[name] for name in names])) == {}
+            return [broker.order_id_for(name)[0] for name in names]
+
+        first, *_ = given = prepared("r-1", "r-2", "r-3")
+        assert given == [first, first + 1, first + 2]
+        assert prepared("r-1", "r-3") == [first, first + 2]  # they rise as they are
+        # r-1 comes last now, and r-4 is new: the two after r-3 need later ids than all that were given.
+        assert prepared("r-2", "r-3", "r-1", "r-4") == [first + 1, first + 2, first + 3, first + 4]
+        asyncio.run(broker.place(orders["r-3"]))
+        assert prepared("r-3", "r-2") == [first + 2, first + 5]  # one that was sent keeps its id
+        asyncio.run(
+            broker.place_all([orders["r-1"], orders["r-4"], orders["r-2"]], lambda _: contextlib.nullcontext())
+        )
+        assert accepted(simulator) == 4
+
+
 def test_an_order_that_another_client_placed_is_not_cancelled_under_its_number(simulator):
     sent = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=4, client_id=1, attempt=1)
     with connect(simulator) as broker:
