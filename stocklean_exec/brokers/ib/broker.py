@@ -424,7 +424,7 @@ class IBBroker(Broker):
             self._connection = None
             await connection.close()
             raise
-        self._last_id = 0
+        self._last_id = connection.next_id - 1  # what was prepared before the connection was lost needs a later id
         self.session += 1
         return account
 
