@@ -224,7 +224,7 @@ def run_id_of(approved: pd.DataFrame) -> str:
     if approved.empty and RUN_ID in approved.attrs:  # the plan had nothing to trade
         runs = [approved.attrs[RUN_ID]]
     if len(runs) != 1:
-        text = f"one run at a time; there are {', '.join(map(str, runs)) or 'no rows'}"
+        text = f"one run at a time; there are {', '.join(map(str, runs)) or 'no orders'}"
         raise InputError("orders", [Problem("run_id_invalid", text)])
     return str(runs[0])
 

@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench_planning import synthetic_book
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import diags, hstack
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from stocklean_exec.portfolio.lot_rounding import active_share_value, lower_bound, round_units
+from tests.benchmarks.bench_planning import synthetic_book
 
 CASES = [(50, 100_000.0), (500, 1_000_000.0), (5_000, 10_000_000.0)]
 REPEATS = 5
