@@ -483,7 +483,10 @@ def _retrace(half: _Half, choice: int, above: Floats) -> None:
 
 
 def _solve(problem: _RoundingProblem, plan: _Plan, time_limit: float) -> tuple[_Plan, bool]:
-    """The best plan by the HiGHS solver, started from ``plan``; proved is False when it ran out of time.
+    """The best plan by the HiGHS solver, started from ``plan``; ``plan`` itself, not proved, if it ran out of time.
+
+    What the solver has found by then is not used: it depends on how fast the computer was at that moment, and the
+    same book would be planned otherwise the next time.
 
     Minimise ``sum(u) + e`` with ``u >= v * (f - y)``, ``sum(v * y) - e <= sum(v * f)`` and ``0 <= e <= slack``
     over whole ``y`` between a lower bound and 1. Going further up gains nothing: one unit less of a name above its
@@ -500,12 +503,12 @@ def _solve(problem: _RoundingProblem, plan: _Plan, time_limit: float) -> tuple[_
         return plan, False
     unit = float(problem.value.mean())
     solver = _solved(highspy, problem, plan, lowest, unit, time_limit)
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return plan, False
     found = np.array(solver.getSolution().col_value[: problem.value.size])
-    if found.size:
-        plan = _better(problem, plan, np.rint(found), "exact")
-    finished = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    plan = _better(problem, plan, np.rint(found), "exact")
     claimed = unit * solver.getInfo().objective_function_value
-    return plan, finished and plan.objective <= claimed + _SNAP * problem.scale
+    return plan, plan.objective <= claimed + _SNAP * problem.scale
 
 
 def _solved(

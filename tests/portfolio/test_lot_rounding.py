@@ -387,3 +387,14 @@ def test_the_solver_is_used_for_books_of_up_to_fifty_names(monkeypatch):
     for count in (49, 50, 51):
         round_units(np.full(count, 0.5), np.linspace(1.0, 100.0, count))
     assert asked == [49, 50]
+
+
+@pytest.mark.slow
+def test_a_solver_that_runs_out_of_time_does_not_change_the_plan():
+    # One unit that costs three quarters of the money: the solver is not done with this book within a second, and
+    # what it has found by then depends on the computer and its load.
+    desired = np.array([2683.6669379, 0.7420285900889264, 2745.68544135, 326.3792920646032, 7062.5015171666655])
+    value = np.array([10.0, 85772.56471855921, 10.0, 9.9995, 3.0])
+    plans = [round_units(desired, value, time_limit=limit) for limit in (0.01, 0.3)]
+    assert [plan.method for plan in plans] == ["core_search", "core_search"]
+    assert plans[0].units.tolist() == plans[1].units.tolist()
