@@ -109,7 +109,8 @@ async def rebalance_async(
         **plan_options,
     )
     if callable(approve):
-        approve(review)
+        if len(review):
+            approve(review)
     elif approve:
         review.approve_all(by=approve if isinstance(approve, str) else None, one_sided=one_sided)
     if dry_run:

@@ -258,7 +258,7 @@ def test_a_portfolio_at_its_targets_sends_nothing(folder, capsys):
     assert "nothing to do" in capsys.readouterr().out
     assert runs(folder) == {"r1": "done"}
     assert main(["status", "r1", "--blotter", "b.duckdb"]) == 0
-    assert "nothing to trade: positions match the targets" in capsys.readouterr().out
+    assert "nothing to trade: the plan has no orders" in capsys.readouterr().out
     assert main(["report", "r1", "--blotter", "b.duckdb", "--out", "r1.html"]) == 0
     assert capsys.readouterr().out == "r1.html: 0 orders, 0 with fills, no slippage, 0 flagged\n"
 

@@ -179,7 +179,7 @@ async def submit(
     approved = restore(approved)
     plan_hash = verify(approved)
     if approved.empty and RUN_ID not in approved.attrs:
-        return ORDERS.empty()  # residual orders of a run that has nothing left to send, or a frame made by hand
+        return ORDERS.empty()  # nothing is left of a run, or the caller has filtered out every row
     run_id = run_id_of(approved)
     limits = (Limits() if approved.empty else limits_of(approved)).tightened(limits)
     max_approval_age = shorter(limits.max_approval_age, max_approval_age)
@@ -348,7 +348,7 @@ def _outcome_of_nothing(approved: pd.DataFrame, run_id: str, stamp: datetime) ->
     if approved["approved"].any():
         return []
     if approved.empty:
-        return _at_once(run_id, stamp, "nothing to trade: positions match the targets")
+        return _at_once(run_id, stamp, "nothing to trade: the plan has no orders")
     refused = (approved["verdict"] == "block") | (approved["status"] == "REJECTED")
     unpaired = _one_sided(approved) & ~refused
     if (refused | unpaired).all():

@@ -242,7 +242,8 @@ def plan_orders(
     orders = _table(book, terms, trade, wanted, run_id, account, decided_at, gross)
     notes += _notes(book, terms, sizes, trade, working, rejected, value) + _tariff_notes(book, fees, trade)
     orders = note_held_back(orders, book, sizes, terms.lot, trade, closing_steps(terms.lot, exchange_lot))
-    orders.attrs[RUN_ID] = run_id
+    if orders.empty:
+        orders.attrs[RUN_ID] = run_id
     return add_warnings(merge_warnings(orders, wanted, held, market), [*notes, *inputs.warnings])
 
 

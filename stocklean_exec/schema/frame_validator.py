@@ -50,7 +50,9 @@ HELD_BACK = "held_back"
 """Key in a plan's ``attrs`` for what it left out, as JSON; kept wherever its warnings are."""
 
 RUN_ID = "run_id"
-"""Key in a plan's ``attrs`` for its run id, which a plan without rows has nowhere else; kept likewise."""
+"""Key in the ``attrs`` of a plan that was made without rows: its run id, which stands nowhere else.
+
+A plan with rows does not have it: one that a caller has filtered to nothing is no plan with nothing to trade."""
 
 _KEPT = (HELD_BACK, RUN_ID)
 

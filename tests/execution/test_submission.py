@@ -394,6 +394,18 @@ def test_an_empty_frame_that_names_no_run_is_not_recorded(broker, blotter):
 
 
 @pytest.mark.slow
+def test_a_plan_that_was_filtered_to_nothing_is_not_recorded(broker, blotter):
+    plan = sx.plan_orders({"SPY": 0.5}, None, MARKET, nav=10_000.0, run_id="wanted")
+    review = sx.review_orders(sx.check_orders(plan, quotes=MARKET, cash=10_000.0))
+    result = review.result()
+    assert len(result) == 1
+    assert sx.submit_orders(result[result["approved"]], broker, blotter).empty
+    assert blotter.runs().empty  # and the run id is free for the plan itself
+    review.approve_all(by="ann")
+    assert sx.submit_orders(review.result(), broker, blotter)["status"].tolist() == ["FILLED"]
+
+
+@pytest.mark.slow
 def test_a_run_with_nothing_to_trade_is_done_once_and_for_all(broker, blotter):
     held = pd.DataFrame({"symbol": ["SPY"], "quantity": [10.0]})
     plan = sx.plan_orders({"SPY": 1.0}, held, {"SPY": 100.0}, nav=1_000.0, run_id="still", reserve=0)
@@ -406,7 +418,7 @@ def test_a_run_with_nothing_to_trade_is_done_once_and_for_all(broker, blotter):
     assert sx.residual_orders("still", blotter).empty
     runs = blotter.runs()
     assert runs[["run_id", "status", "message"]].to_numpy().tolist() == [
-        ["still", "done", "nothing to trade: positions match the targets"]
+        ["still", "done", "nothing to trade: the plan has no orders"]
     ]
     assert runs["ended_at"].notna().all()
     with pytest.raises(IdempotencyConflictError, match="run still is on record as done, with nothing to trade"):
