@@ -483,7 +483,7 @@ def _retrace(half: _Half, choice: int, above: Floats) -> None:
 
 
 def _solve(problem: _RoundingProblem, plan: _Plan, time_limit: float) -> tuple[_Plan, bool]:
-    """The best plan by the HiGHS solver, started from ``plan``; ``plan`` itself, not proved, if it ran out of time.
+    """The best plan by the HiGHS solver, started from ``plan``; ``plan`` itself, unproved, if it ran out of time.
 
     What the solver has found by then is not used: it depends on how fast the computer was at that moment, and the
     same book would be planned otherwise the next time.
