@@ -22,7 +22,7 @@ from tests.campaign.stand_ins import Crash, Life, Mortal, Shelf
 from tests.campaign.virtual import VirtualLoop, counted_threads
 
 ROOT = Path(__file__).parents[1]
-COUNT = int(os.environ.get("STOCKLEAN_SCHEDULES", "60"))
+COUNT = int(os.environ.get("STOCKLEAN_SCHEDULES", "36"))
 FIRST = 50_000
 DONE = Future()
 DONE.set_result(None)
@@ -95,7 +95,7 @@ def test_schedules_share_no_lock_with_another_process_that_has_the_same_seeds():
 
 @pytest.mark.slow
 def test_without_a_safeguard_some_schedule_fails():
-    options = "--schedules 24 --off new_id --also slow_intake --wide 2"
+    options = "--schedules 12 --off new_id --also slow_intake --wide 2"
     command = [sys.executable, "-m", "tests.campaign", *options.split()]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout + done.stderr
