@@ -137,6 +137,8 @@ class Runner:
             )
             raise
         if await self._is_finished():
+            with suppress(ConnectionLostError):  # nothing is left to send: the next resume queries again
+                await self._wait_for_commissions(self._loop.time() + self._terms.patience)
             return
         start = record.starts + bool(self._queue or record.ends >= record.starts)
         if start > record.starts:

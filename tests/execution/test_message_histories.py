@@ -33,6 +33,15 @@ def test_what_is_final_on_record_is_true_and_every_other_difference_is_reconcile
     assert final >= math.floor(FINAL_SHARE * orders)
 
 
+@pytest.mark.slow
+def test_a_resume_of_a_run_whose_orders_have_all_ended_waits_for_commissions_that_are_late():
+    # Seed 29: every commission is lost once or twice and then comes up to five seconds late.
+    history = make_history(29)
+    assert (history.treatments["commission"].lost_at_first, history.treatments["commission"].late) == (1.0, 1.0)
+    (one,) = run_histories([history])
+    assert (one["final_before"], one["uncharged"]) == (one["orders"], 0)
+
+
 UNDISTURBED = (Session(),)
 
 
