@@ -132,7 +132,10 @@ def check_orders(
     1    TLT   block  max_notional
     """
     limits = limits or Limits()
-    frame = _with_plan(parse_orders(orders).drop(columns="fx_rate", errors="ignore"))  # of an earlier check
+    frame = parse_orders(orders)
+    if "fx_rate" in frame.columns:  # of an earlier check
+        frame = frame.drop(columns="fx_rate")
+    frame = _with_plan(frame)
     inputs = read_inputs(positions, quotes, nav=nav, cash=cash, base_currency=base_currency, fx=fx)
     held, market = parse_positions(inputs.positions), parse_quotes(inputs.quotes)
     held = held.assign(symbol=contract_names(held, traded_contracts(frame, held, market).by_symbol))
@@ -346,7 +349,7 @@ def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.D
     check = PlanCheck.against(frame, limits, context)
     check.mark(frame)
     frame["checks"] = pd.array(check.findings.as_json(), dtype="str")
-    frame["limits"] = pd.array([limits.to_json()] * len(frame), dtype="str")
+    frame["limits"] = pd.array([limits.to_json()], dtype="str").repeat(len(frame))
     if (check.arrays.rate != 1).any():
         frame["fx_rate"] = check.arrays.rate
     if limits.max_adv_ratio is not None:

@@ -78,6 +78,7 @@ _CHANGES = ("cash_row", "currency_or_stock", "decimal_converted", "side_mapped",
 _COLUMNS_SHOWN = 10  # a stated choice: column names in one error, so that it stays readable
 _HASHED = {str, float, type(None)}  # types of the cells of a text column that a dict keeps apart
 _STR = pd.api.types.pandas_dtype("str")
+_TIME = pd.api.types.pandas_dtype("datetime64[us, UTC]")
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200  # a stated choice: other times are errors; beyond 9999 they cannot be printed
 _SHORT = reprlib.Repr()  # 60 characters, a stated choice: a value must fit into a line of an error
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -252,6 +253,7 @@ class FrameValidator:
         self._index = given.index
         self._refused: set[tuple[str, int]] = set()  # cells that are problems already
         self.frame = given.reset_index(drop=True)
+        self.frame.attrs = {}  # pandas deep-copies attrs for each column that it returns
         self.labels: list[Any] = self._index.tolist()
         self.symbols: list[str] = []
         self._written: list[object] = []  # the symbols as the caller spelt them
@@ -317,7 +319,7 @@ class FrameValidator:
                 self.problem("missing_column", f"column {name!r} is missing{_hint(name, frame)}", column=name)
         self.finish()
         self._note_near_misses(frame)
-        return frame.copy(deep=True)
+        return frame  # pandas copies on write: the caller's frame never changes
 
     def _explain_missing_symbol(self, frame: pd.DataFrame) -> None:
         if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)):
@@ -504,6 +506,11 @@ class FrameValidator:
             values = [self._number(row, value, name, code) for row, value in enumerate(values)]
         return np.array(values, dtype="float64")
 
+    def read_numbers(self, name: str, code: str) -> None:
+        """Make a column one of floats, if there is one: see :meth:`numbers`."""
+        if name in self.frame.columns and self.frame[name].dtype != np.float64:
+            self.frame[name] = self.numbers(name, code)
+
     def _number(self, row: int, value: object, name: str, code: str) -> float:
         if is_missing(value):
             return np.nan
@@ -543,7 +550,7 @@ class FrameValidator:
         ``exact`` keeps spaces and case, for ids; what is not plain text is a problem with ``code``.
         """
         if name not in self.frame.columns:
-            self.frame[name] = pd.Series(default, index=self.frame.index, dtype="str")
+            self.frame[name] = pd.array([default], dtype="str").repeat(len(self.frame))
             return
         given = self.frame[name]
         written = given.tolist()
@@ -555,13 +562,14 @@ class FrameValidator:
             return (text.upper() if upper and not exact else text) or default
 
         values, is_plain = written, False
-        if set(map(type, written)) <= _HASHED:  # the usual column: each distinct value is read once
+        if given.dtype == _STR or set(map(type, written)) <= _HASHED:  # usual: each distinct value is read once
             distinct = set(written)
             texts = [value for value in distinct if isinstance(value, str)]
             is_plain = _is_plain("".join(texts)) and all(map(is_missing, distinct.difference(texts)))
             if not exact or len(texts) < len(distinct) or "" in distinct:
                 known = {value: read(value) for value in distinct}
-                values = list(map(known.__getitem__, written))
+                is_clean = all(text is value or text == value for value, text in known.items())
+                values = written if is_clean else list(map(known.__getitem__, written))
         else:
             values = list(map(read, written))
         if not is_plain:
@@ -570,8 +578,8 @@ class FrameValidator:
                 if not _is_plain(value):
                     self.refuse(code, f"{name} {shown(value)} is not plain text", row, name)
                     values[row] = default
-        if given.dtype != _STR or values != written:
-            self.frame[name] = pd.Series(values, index=self.frame.index, dtype="str")
+        if given.dtype != _STR or values is not written:
+            self.frame[name] = pd.array(values, dtype="str")
 
     def is_refused(self, name: str, row: int) -> bool:
         """Whether a cell already has a problem."""
@@ -580,11 +588,13 @@ class FrameValidator:
     def times(self, name: str) -> None:
         """Read a time column as UTC; a time without a zone is a problem, because it is ambiguous."""
         series = self.frame[name]
+        if series.dtype == _TIME:
+            return
         if isinstance(series.dtype, pd.DatetimeTZDtype):
-            self.frame[name] = series.astype("datetime64[us, UTC]")
+            self.frame[name] = series.astype(_TIME)
             return
         values = [self._time(row, value, name) for row, value in enumerate(series.tolist())]
-        self.frame[name] = pd.Series(values, index=self.frame.index, dtype="datetime64[us, UTC]")
+        self.frame[name] = pd.Series(values, index=self.frame.index, dtype=_TIME)
 
     def _time(self, row: int, value: object, name: str) -> pd.Timestamp | None:
         stamp = as_utc(value, name)

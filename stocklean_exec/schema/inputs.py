@@ -115,8 +115,7 @@ def parse_targets(
     validator.texts("account", None, upper=False)
     validator.texts("primary_exchange", None)
     for name in ("limit_price", "lot_size"):
-        if name in validator.frame.columns:
-            validator.frame[name] = validator.numbers(name, f"{name}_dtype")
+        validator.read_numbers(name, f"{name}_dtype")
     read_whole(validator, "con_id")
     _check_lots(validator)
     return validator.done()
@@ -297,8 +296,7 @@ def parse_positions(positions: object) -> pd.DataFrame:
     validator.texts("sec_type", "STK")
     validator.texts("primary_exchange", None)
     validator.texts("account", None, upper=False)
-    if "avg_cost" in validator.frame.columns:
-        validator.frame["avg_cost"] = validator.numbers("avg_cost", "avg_cost_dtype")
+    validator.read_numbers("avg_cost", "avg_cost_dtype")
     read_whole(validator, "con_id")
     _refuse_ambiguous(validator, symbols)
     return validator.done()
@@ -417,8 +415,7 @@ def parse_quotes(quotes: object) -> pd.DataFrame:
     validator = FrameValidator(QUOTES, {} if quotes is None else quotes, "last")
     symbols = validator.read_symbols()
     for name in ("bid", "ask", "last", "close", "bid_size", "ask_size"):
-        if name in validator.frame.columns:
-            validator.frame[name] = validator.numbers(name, "price_dtype")
+        validator.read_numbers(name, "price_dtype")
     validator.texts("currency", None, upper=False)
     if "quoted_at" in validator.frame.columns:
         validator.times("quoted_at")

@@ -131,8 +131,7 @@ def parse_orders(orders: object) -> pd.DataFrame:
     quantity, found = _quantities(validator.frame["quantity"])
     validator.frame["quantity"] = quantity
     for name in _OPTIONAL_NUMBERS:
-        if name in validator.frame.columns:
-            validator.frame[name] = validator.numbers(name, f"{name}_dtype")
+        validator.read_numbers(name, f"{name}_dtype")
     for name in ("decided_at", "arrived_at"):
         if name in validator.frame.columns:
             validator.times(name)
@@ -236,7 +235,7 @@ def _read_sides(validator: FrameValidator) -> None:
 
 
 def _check_statuses(validator: FrameValidator) -> None:
-    if validator.frame["status"].isin(ORDER_STATUSES).all():
+    if set(validator.frame["status"].tolist()) <= set(ORDER_STATUSES):
         return
     for row, status in enumerate(validator.frame["status"].tolist()):
         if isinstance(status, str) and status not in ORDER_STATUSES:
@@ -298,14 +297,14 @@ def _read_keys(validator: FrameValidator, symbols: list[str]) -> None:
                 row,
                 "client_order_id",
             )
-    open_rows = [status != "REJECTED" for status in frame["status"].tolist()]
-    _refuse_crosses(
-        validator, symbols, [side if is_open else None for side, is_open in zip(sides, open_rows, strict=True)]
-    )
+    if len(set(symbols)) < len(symbols):
+        _refuse_crosses(validator, symbols)
 
 
-def _refuse_crosses(validator: FrameValidator, symbols: list[str], sides: list[object]) -> None:
-    found = set(zip(symbols, sides, strict=True))
+def _refuse_crosses(validator: FrameValidator, symbols: list[str]) -> None:
+    sides, statuses = (validator.frame[name].tolist() for name in ("side", "status"))
+    rows = zip(symbols, sides, statuses, strict=True)
+    found = {(symbol, side) for symbol, side, status in rows if status != "REJECTED"}
     both = {symbol for symbol, side in found if side == "BUY" and (symbol, "SELL") in found}
     if not both:
         return
@@ -330,12 +329,15 @@ def _quantities(series: pd.Series[float]) -> tuple[NDArray[np.float64], dict[int
 
 def _reject_rows(frame: pd.DataFrame, found: dict[int, str]) -> None:
     """Set status ``REJECTED`` and the reason of every row that cannot trade; the first reason wins."""
-    status = np.where(frame["status"].isna(), "NEW", frame["status"]).astype(object)
-    reason = frame["reason"].to_numpy(dtype=object, copy=True)
-    detail = (
-        frame["detail"].to_numpy(dtype=object, copy=True)
-        if "detail" in frame.columns
-        else np.full(len(frame), None, dtype=object)
+    frame["status"] = frame["status"].fillna("NEW")
+    detail = frame["detail"].array if "detail" in frame.columns else [None] * len(frame)
+    frame["detail"] = pd.array(detail, dtype="str")
+    is_refused = (frame["status"] == "REJECTED").to_numpy(dtype=bool)
+    rows = np.flatnonzero(is_refused | ~_has_no_problem(frame)).tolist()
+    if not rows:
+        return
+    status, reason, detail = (
+        frame[name].to_numpy(dtype=object, copy=True) for name in ("status", "reason", "detail")
     )
     columns = [
         frame[name].tolist() if name in frame.columns else [math.nan] * len(frame)
@@ -350,7 +352,7 @@ def _reject_rows(frame: pd.DataFrame, found: dict[int, str]) -> None:
             "tick_size",
         )
     ]
-    for row in np.flatnonzero((status == "REJECTED") | ~_has_no_problem(frame)).tolist():
+    for row in rows:
         if status[row] == "REJECTED":
             reason[row] = reason[row] if isinstance(reason[row], str) else _UNEXPLAINED
             continue
@@ -377,7 +379,8 @@ def _has_no_problem(frame: pd.DataFrame) -> NDArray[np.bool_]:
     at_market = (frame["order_type"] == "MKT").to_numpy(dtype=bool)
     is_known = at_market | (frame["order_type"] == "LMT").to_numpy(dtype=bool)
     for name, known in (("side", SIDES), ("sec_type", SEC_TYPES), ("tif", TIFS)):
-        is_known &= frame[name].isin(known).to_numpy(dtype=bool)
+        if not set(frame[name].tolist()) <= set(known):
+            is_known &= frame[name].isin(known).to_numpy(dtype=bool)
     is_whole = (quantity >= 1) & (quantity <= MAX_QUANTITY) & (quantity == np.round(quantity)) & ~(lot < 1)
     fits = np.isnan(limit)
     if not at_market.all():
