@@ -20,7 +20,7 @@ import pandas as pd
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.contracts import TradedContracts, contract_names, traded_contracts
 from stocklean_exec.schema.frame_validator import is_missing, number_option, shown
-from stocklean_exec.schema.keyed_values import values_by_key
+from stocklean_exec.schema.keyed_values import known_values, values_by_key
 from stocklean_exec.schema.missing_quotes import CONTRACT_PROBLEMS, missing_quotes
 from stocklean_exec.schema.prices import usable_prices
 
@@ -80,6 +80,11 @@ class AlignedBook:
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
+
+    @property
+    def rejected(self) -> NDArray[np.bool_]:
+        """Rows that have a reason not to trade."""
+        return np.asarray(self.reason != None, dtype=bool)  # noqa: E711 - of each element
 
     def with_rejections(self, found: Rejections) -> AlignedBook:
         """Return a copy with the reasons of ``found``; a row that already has a reason keeps it.
@@ -236,7 +241,7 @@ def align(
     symbols = wanted + others
     extra = len(others)
     quantity = dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True))
-    quoted = _texts(quotes, "currency")
+    quoted = dict(known_values(quotes, "currency"))
     currency, sec_type = _instruments(targets, held, others, quoted, base_currency)
     touches = {name: quotes[name].to_numpy() for name in ("bid", "ask")}
     priced = usable_prices(quotes).assign(**touches).reindex(symbols)
@@ -269,13 +274,6 @@ def align(
     return book.with_rejections({**unpriced, **unvalued, **doubtful})
 
 
-def _texts(frame: pd.DataFrame, name: str) -> dict[str, str]:
-    """A text column by symbol, without its empty cells."""
-    present = frame[name].notna()
-    frame = frame if present.all() else frame[present]
-    return dict(zip(frame["symbol"].tolist(), frame[name].tolist(), strict=True))
-
-
 def _texts_or_none(series: pd.Series[Any]) -> NDArray[np.object_]:
     texts = np.full(len(series), None, dtype=np.object_)
     present = series.notna().to_numpy()
@@ -287,8 +285,8 @@ def _instruments(
     targets: pd.DataFrame, held: pd.DataFrame, others: list[str], quoted: dict[str, str], base_currency: str
 ) -> tuple[list[str], list[str]]:
     """Currency and type of each symbol; raise where target and position are different instruments."""
-    currency, sec_type = _texts(targets, "currency"), _texts(targets, "sec_type")
-    held_currency, held_type = _texts(held, "currency"), _texts(held, "sec_type")
+    currency, sec_type = (dict(known_values(targets, name)) for name in ("currency", "sec_type"))
+    held_currency, held_type = (dict(known_values(held, name)) for name in ("currency", "sec_type"))
     problems = [
         Problem(code, f"held in {text} but wanted in {wanted[symbol]}", symbol=symbol)
         for code, wanted, has in (
@@ -322,10 +320,7 @@ def _doubtful(
     symbols: list[str], ticker: dict[str, str], traded: TradedContracts, quotes: pd.DataFrame
 ) -> Rejections:
     """Rows whose contract is in doubt, or is not the quoted one, or not the traded one of its symbol."""
-    quoted = {}
-    if "con_id" in quotes.columns:
-        known = quotes["con_id"].notna()
-        quoted = dict(zip(quotes.loc[known, "symbol"].tolist(), quotes.loc[known, "con_id"].tolist(), strict=True))
+    quoted = dict(known_values(quotes, "con_id"))
     found: dict[int, tuple[str, str]] = {}
     has_names = any(name != symbol for name, symbol in ticker.items())
     if not (has_names or traded.contested or (quoted and traded.by_symbol)):
@@ -358,13 +353,9 @@ def _unpriced(symbols: list[str], price: NDArray[np.float64], quotes: pd.DataFra
 
 def _first(targets: pd.DataFrame, held: pd.DataFrame, name: str, symbols: list[str]) -> list[Any]:
     """Value of a column for each symbol, from the targets, else from the position; None where neither has one."""
-    found: dict[str, Any] = {}
-    for frame in (held, targets):
-        present = frame[name].notna()
-        values = frame.loc[present, name].tolist()
-        if name == "con_id":
-            values = [int(value) for value in values]
-        found |= dict(zip(frame.loc[present, "symbol"].tolist(), values, strict=True))
+    found = dict(known_values(held, name)) | dict(known_values(targets, name))
+    if name == "con_id":
+        found = {symbol: int(number) for symbol, number in found.items()}
     return [found.get(symbol) for symbol in symbols] if found else [None] * len(symbols)
 
 

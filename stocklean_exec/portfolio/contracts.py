@@ -6,10 +6,12 @@ that is traded gets a name of its own (:func:`contract_name`), so that it is nev
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from stocklean_exec.schema.keyed_values import known_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import pandas as pd
 
@@ -42,13 +44,13 @@ def traded_contracts(
     >>> traded_contracts(wanted, held).by_symbol
     {'VOD': 11, 'SPY': 33}
     """
-    by_symbol = {symbol: int(number) for symbol, number in _known(wanted, "con_id")}
+    by_symbol = {symbol: int(number) for symbol, number in known_values(wanted, "con_id")}
     listed, quoted = (
-        dict(_known(wanted, "primary_exchange")),
-        {} if quotes is None else dict(_known(quotes, "con_id")),
+        dict(known_values(wanted, "primary_exchange")),
+        {} if quotes is None else dict(known_values(quotes, "con_id")),
     )
     contested: dict[str, str] = {}
-    numbers = [(symbol, int(number)) for symbol, number in _known(held, "con_id")]
+    numbers = [(symbol, int(number)) for symbol, number in known_values(held, "con_id")]
     if not listed and len(dict(numbers)) == len(numbers):
         return TradedContracts(dict(numbers) | by_symbol, {})
     for symbol, contracts in _held_contracts(held).items():
@@ -75,13 +77,6 @@ def _held_contracts(held: pd.DataFrame) -> dict[str, dict[int, str]]:
     for symbol, number, at in zip(held["symbol"].tolist(), held["con_id"].tolist(), listed, strict=True):
         found.setdefault(symbol, {})[int(number)] = at if isinstance(at, str) else ""
     return found
-
-
-def _known(frame: pd.DataFrame, name: str) -> Iterator[tuple[str, Any]]:
-    """Symbol and value of each row that has one."""
-    if name in frame.columns:
-        present = frame[name].notna()
-        yield from zip(frame.loc[present, "symbol"].tolist(), frame.loc[present, name].tolist(), strict=True)
 
 
 def contract_name(symbol: str, con_id: int) -> str:

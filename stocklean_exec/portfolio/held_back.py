@@ -84,7 +84,7 @@ def note_held_back(
     trade : signed shares that the plan trades; NaN without a price
     closing_step : shares in whose multiples each holding can be closed
     """
-    open_rows = np.array([reason is None for reason in book.reason], dtype=bool) & ~sizes.kept
+    open_rows = ~book.rejected & ~sizes.kept
     wish = np.nan_to_num(sizes.desired)
     left_out = open_rows & (np.abs(wish) > _DUST) & (trade == 0)  # trades are rounded
     rows = [

@@ -76,7 +76,7 @@ from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
 from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
     from datetime import date
     from typing import Any, Literal
 
@@ -548,29 +548,29 @@ def _table(
     _refuse_same_ids(ids, symbols.tolist())
     rows = book.row[order]
 
-    def own(name: str, default: str | None) -> NDArray[np.object_]:
-        # Row -1, the last one, is for holdings that are not in the targets.
-        empty = targets[name].isna().tolist()
-        values = [default if none else text for none, text in zip(empty, targets[name].tolist(), strict=True)]
-        return np.asarray(_objects([*values, default])[rows], dtype=object)
+    def own(name: str, default: str | None) -> Any:  # noqa: ANN401 - an array of text; pandas does not type it
+        # Row -1 is for holdings that are not in the targets.
+        values = targets[name].array.take(rows, allow_fill=True)
+        return values if default is None else values.fillna(default)
 
     texts = {
         "client_order_id": ids,
-        "run_id": np.full(len(order), run_id, dtype=object),
         "symbol": symbols,
-        "side": sides,
         "order_type": _objects(terms.order_type)[order],
         "tif": _objects(terms.tif)[order],
         "currency": _objects(book.currency)[order],
         "sec_type": _objects(book.sec_type)[order],
-        "exchange": own("exchange", "SMART"),
-        "account": own("account", account),
-        "status": np.where(pd.isna(book.reason[order]), "NEW", "REJECTED"),
         "reason": book.reason[order],
         "detail": book.detail[order],
     }
-    columns: dict[str, Any] = {name: pd.array(values, dtype="str") for name, values in texts.items()}
+    columns: dict[Hashable, Any] = {name: pd.array(values, dtype="str") for name, values in texts.items()}
+    is_refused = book.rejected[order]
     columns |= {
+        "run_id": pd.array([run_id], dtype="str").repeat(len(order)),
+        "side": pd.array(["BUY", "SELL"], dtype="str").take(sell[order].astype("int64")),
+        "exchange": own("exchange", "SMART"),
+        "account": own("account", account),
+        "status": pd.array(["NEW", "REJECTED"], dtype="str").take(is_refused.astype("int64")),
         "quantity": quantity,
         "limit_price": terms.limit[order],
         "decision_price": book.price[order],
@@ -586,7 +586,7 @@ def _table(
         "max_gross": np.full(len(order), max_gross),
     }
     columns["detail"] = columns.pop("detail")  # after lot and tick
-    frame = ORDERS.conform(pd.DataFrame(columns, index=pd.RangeIndex(len(order))))
+    frame = ORDERS.of_columns(columns, pd.RangeIndex(len(order)))
     contracts = [book.con_id[index] for index in order.tolist()]
     if any(number is not None for number in contracts):
         frame["con_id"] = pd.array(contracts, dtype="Int64")
@@ -659,7 +659,7 @@ def _notes(
         for index in np.flatnonzero(unpriced).tolist()
     ]
     nothing = book.listed & (np.abs(book.weight) > 0) & (np.abs(left) <= _DUST) & ~np.isnan(book.value)
-    nothing &= np.array([reason is None for reason in book.reason], dtype=bool)
+    nothing &= ~book.rejected
     notes += [
         warning_row(
             "below_one_lot",

@@ -67,7 +67,9 @@ def measure(
     keep : do not trade holdings that are not in the targets
     leverage : above 1, weights may add up to more than one, and the budget grows with them
     """
-    held = book.held + np.array([working.get(symbol, 0.0) for symbol in book.symbols], dtype="float64")
+    held = book.held.copy()
+    if working:
+        held += np.array([working.get(symbol, 0.0) for symbol in book.symbols], dtype="float64")
     net = max(1.0, math.fsum(book.weight.tolist()))
     # Weights that add up to slightly more than one, by rounding, are scaled down to the budget.
     wanted_value = book.weight * (investable if leverage > 1 else investable / net)
@@ -110,7 +112,7 @@ def whole_trades(
     InputError
         Targets and remaining holdings exceed the budget.
     """
-    rejected = np.array([reason is not None for reason in book.reason], dtype=bool) & ~sizes.kept
+    rejected = book.rejected & ~sizes.kept
     reserve = 0.0
     step = closing_steps(lot, np.ones(len(lot)) if exchange_lot is None else exchange_lot)
     trade = _trades(book, lot, step, sizes, rejected, reserve, allow_short=allow_short)

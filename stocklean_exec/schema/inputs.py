@@ -25,6 +25,7 @@ from stocklean_exec.schema.frame_validator import (
     number_option,
     warning_row,
 )
+from stocklean_exec.schema.keyed_values import known_values
 from stocklean_exec.schema.missing_quotes import missing_quotes, with_missing_quotes
 from stocklean_exec.schema.tables import POSITIONS, QUOTES, TARGETS
 
@@ -311,12 +312,7 @@ def currencies_by_symbol(positions: pd.DataFrame, quotes: pd.DataFrame) -> dict[
     >>> currencies_by_symbol(held, parse_quotes({"SPY": 400.0}))
     {'SAP': 'EUR'}
     """
-    return {
-        symbol: currency
-        for frame in (positions, quotes)
-        for symbol, currency in zip(frame["symbol"].tolist(), frame["currency"].tolist(), strict=True)
-        if isinstance(currency, str)
-    }
+    return dict([*known_values(positions, "currency"), *known_values(quotes, "currency")])
 
 
 def opening_positions(positions: object) -> pd.DataFrame:

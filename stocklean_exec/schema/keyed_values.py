@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.errors import InputError, Problem
@@ -10,7 +11,7 @@ from stocklean_exec.errors import InputError, Problem
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["values_by_key"]
+__all__ = ["known_values", "values_by_key"]
 
 _LISTED = 50  # keys that one error names, to keep it readable
 
@@ -40,3 +41,22 @@ def values_by_key(values: Mapping[Any, Any] | pd.Series[Any], name: str) -> dict
             ],
         )
     return dict(zip(values.index.tolist(), values.tolist(), strict=True))
+
+
+def known_values(frame: pd.DataFrame, name: str) -> list[tuple[str, Any]]:
+    """Symbol and value of each row that has a value in column ``name``; none without the column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> known_values(pd.DataFrame({"symbol": ["SPY", "TLT"], "currency": ["USD", None]}), "currency")
+    [('SPY', 'USD')]
+    """
+    if name not in frame.columns:
+        return []
+    values = frame[name].array
+    is_known = ~values.isna()
+    if not is_known.any():
+        return []
+    pairs = zip(frame["symbol"].tolist(), values.tolist(), strict=True)
+    return list(pairs if is_known.all() else compress(pairs, is_known.tolist()))

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
 
 __all__ = [
     "FILLS",
@@ -91,15 +94,26 @@ class Table:
 
         For frames made by this package. A caller's frames are validated by :mod:`stocklean_exec.schema.inputs`.
         """
+        return self.of_columns({name: frame[name].array for name in frame.columns}, frame.index)
+
+    def of_columns(self, given: Mapping[Hashable, Any], index: pd.Index[Any]) -> pd.DataFrame:
+        """Make a frame of trusted columns, arrays of one length, as :meth:`conform`; they are copied.
+
+        Examples
+        --------
+        >>> frame = TARGETS.of_columns({"weight": pd.array([0.5]), "symbol": pd.array(["SPY"])}, pd.RangeIndex(1))
+        >>> frame[["symbol", "weight", "tif"]].to_dict("records")
+        [{'symbol': 'SPY', 'weight': 0.5, 'tif': nan}]
+        """
         data: dict[str, object] = {}
         for column in self.columns:
-            if column.name in frame.columns:
-                values, wanted = frame[column.name], _PANDAS_DTYPES[column.dtype]
-                data[column.name] = (values if values.dtype == wanted else values.astype(wanted)).array
+            if column.name in given:
+                values, wanted = given[column.name], _PANDAS_DTYPES[column.dtype]
+                data[column.name] = values if values.dtype == wanted else values.astype(wanted)
             else:
-                data[column.name] = _MISSING[column.dtype].repeat(len(frame))
-        data |= {str(name): frame[name].array for name in frame.columns if name not in data}
-        return pd.DataFrame(data, index=frame.index)
+                data[column.name] = _MISSING[column.dtype].repeat(len(index))
+        data |= {str(name): values for name, values in given.items() if name not in data}
+        return pd.DataFrame(data, index=index)
 
     def markdown(self) -> str:
         """Describe the table for the documentation; required columns are bold."""
