@@ -396,15 +396,15 @@ def _grown(
     problem: _RoundingProblem, half: _Half, name: int, lowest: float, limit: float, most: int
 ) -> _Half | None:
     """``half`` with one more name, at each number of units from ``lowest`` up; None if that is too many."""
-    remainder, value = problem.remainder[name], problem.value[name]
+    remainder, value = float(problem.remainder[name]), float(problem.value[name])
     if half.shift.size * (2 - lowest) > 8 * most:
         return None
     above = np.arange(lowest, 2.0 if remainder > 0 else 1.0)
     priced = value * (np.maximum(remainder - above, 0.0) + problem.price * (above - remainder))
     moved = value * (above - float(remainder > problem.price))
-    shift = np.add.outer(moved, half.shift).ravel()
-    cost = np.add.outer(priced - priced.min(), half.cost).ravel()
-    keep = np.flatnonzero(cost < limit)
+    shift = (moved[:, np.newaxis] + half.shift).ravel()
+    cost = ((priced - priced.min())[:, np.newaxis] + half.cost).ravel()
+    keep = (cost < limit).nonzero()[0]
     if keep.size > most:
         keep = _undominated(problem, shift, cost, keep)
     if keep.size > most:

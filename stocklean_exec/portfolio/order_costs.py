@@ -133,8 +133,8 @@ def _fees(
 def _codes(orders: pd.DataFrame, name: str, default: str) -> list[str] | None:
     if name not in orders.columns:
         return None
-    values = orders[name].fillna(default).tolist()
-    codes = {value: str(value).strip().upper() or default for value in set(values)}
+    values = orders[name].tolist()
+    codes = {value: default if pd.isna(value) else str(value).strip().upper() or default for value in set(values)}
     return None if set(codes.values()) <= {default} else [codes[value] for value in values]
 
 

@@ -327,8 +327,8 @@ def _day(decided_at: pd.Timestamp | None) -> date | None:
 def _fees_of(book: AlignedBook, targets: pd.DataFrame, on: date | None) -> OrderFees:
     """Tariffs of the book's orders; a holding that is not in the targets is sold at its currency's."""
     named = [name for name in ("exchange", "primary_exchange") if name in targets.columns]
-    rows = targets[named].reset_index(drop=True).reindex(book.row)
-    return OrderFees.of_orders(rows, book.currency, on)
+    rows = {name: targets[name].array.take(book.row, allow_fill=True) for name in named}
+    return OrderFees.of_orders(pd.DataFrame(rows), book.currency, on)
 
 
 def _tariff_notes(book: AlignedBook, fees: OrderFees, trade: NDArray[np.float64]) -> list[dict[str, object]]:

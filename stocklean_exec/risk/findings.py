@@ -128,14 +128,14 @@ class _Check:
         """
         label = json.dumps(name).replace("%", "%%")
         starts = [f'{label}: ["{verdict}", {_json_number(self.limit)}, ' for verdict in VERDICTS]
-        levels, values = self.levels.tolist(), self.values + 0.0  # turns -0.0 into 0.0
-        has_one_level = len(set(levels)) == 1
+        levels, values = self.levels, self.values + 0.0  # turns -0.0 into 0.0
+        has_one_level = levels.size > 0 and bool((levels == levels[0]).all())
         if has_one_level and not differs(values, values[:1]).any():
             return f"{starts[levels[0]]}{_json_number(float(values[0]))}]", None
         if has_one_level and np.isfinite(values).all():
             return f"{starts[levels[0]]}%r]", values.tolist()
         known = map(_json_number, values.tolist())
-        return "%s", [f"{starts[level]}{value}]" for level, value in zip(levels, known, strict=True)]
+        return "%s", [f"{starts[level]}{value}]" for level, value in zip(levels.tolist(), known, strict=True)]
 
 
 _NO_CHECK = _Check(np.zeros(1, dtype="int64"), math.nan, np.full(1, math.nan))
