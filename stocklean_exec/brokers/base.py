@@ -163,6 +163,14 @@ class Broker(ABC):
     def quotes(self, symbols: object = None) -> pd.DataFrame:
         """Quotes of ``symbols`` (a list, a targets table, a mapping by symbol); all that are known for None."""
 
+    def contract_quotes(self, contracts: pd.DataFrame) -> pd.DataFrame:
+        """Quotes of these rows of positions, each in its own contract; one without an answer has no row.
+
+        A symbol has a row for each of its contracts, by ``con_id``; by symbol alone at a broker that knows no
+        contract numbers.
+        """
+        return self.quotes(list(dict.fromkeys(contracts["symbol"].tolist())))
+
     @abstractmethod
     def nav(self) -> float:
         """Net asset value of the account in its base currency."""

@@ -15,12 +15,14 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.execution.gross_exposure import GrossLimit
 from stocklean_exec.execution.order_limits import barred_orders
 from stocklean_exec.execution.recovery_rules import EXCHANGE_ZONE, trade_date
 from stocklean_exec.execution.run_lock import run_lock
 from stocklean_exec.execution.runner import Runner, RunTerms
 from stocklean_exec.execution.send_gate import Caps, SendBudget
 from stocklean_exec.risk.limits import Limits
+from stocklean_exec.risk.pre_trade_checks import plan_gross
 
 if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
@@ -81,6 +83,7 @@ async def work_run(
             lots=_by_order(rows, "lot_size"),
             rates=_by_order(rows, "fx_rate"),
             limits=limits,
+            gross=GrossLimit.of(limits, plan_gross(rows, limits)),
         )
         async with broker.hold_run(run_id):
             await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()

@@ -26,6 +26,7 @@ from stocklean_exec.execution.arrival_quotes import ArrivalQuote, quotes_by_symb
 from stocklean_exec.execution.buy_funding import BuyFunding, FundingTerms
 from stocklean_exec.execution.currency_checks import currency_refusals
 from stocklean_exec.execution.funding import FundingOptions
+from stocklean_exec.execution.gross_exposure import GrossExposure, GrossLimit, read_exposure
 from stocklean_exec.execution.market_limits import arrival_prices, market_refusals
 from stocklean_exec.execution.recovery import Recovery, Restrictions
 from stocklean_exec.execution.run_control import RunControl, RunStoppedError
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    import pandas as pd
+
     from stocklean_exec.blotter.blotter import Blotter
+    from stocklean_exec.blotter.order_state import OrderState
     from stocklean_exec.brokers.base import Broker, Ticket
     from stocklean_exec.execution.run_lock import RunLock
 
@@ -67,7 +71,8 @@ class RunTerms:
     just planned; ``restrictions`` what prevents a first submission; ``min_cash`` cash to keep when buys are sent
     (None: cash is not checked); ``funding`` how buys are paid for; ``lots`` the lot of each order that has one;
     ``rates`` the exchange rate that each order was approved with, where it has one; ``limits`` those on prices
-    hold at the market when orders are sent; ``control`` stops the run and receives its events.
+    hold at the market when orders are sent; ``gross`` the limit on gross exposure (None: there is none);
+    ``control`` stops the run and receives its events.
     """
 
     patience: float = 60.0
@@ -80,6 +85,7 @@ class RunTerms:
     lots: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    gross: GrossLimit | None = None
     control: RunControl = field(default_factory=RunControl, compare=False)
     on_progress: OnProgress | None = field(default=None, compare=False)
 
@@ -121,9 +127,16 @@ class Runner:
         self._sent = 0
         self._last_id = 0  # the highest order id that an attempt of this run is on record with
         self._losses = _Losses()
-        self._record.watch = self._funding.count
+        self._exposure: GrossExposure | None = None
+        self._record.watch = self._on_state
         for name in self._record.names:
             self._funding.count(name, self._record.state(name))
+
+    def _on_state(self, name: str, state: OrderState) -> None:
+        """Count the fills of an order so far, and what an order that has ended leaves unfilled."""
+        self._funding.count(name, state)
+        if self._exposure is not None and state.has_ended:
+            self._exposure.settle(name, state.filled)
 
     async def work(self) -> None:
         """Recover the run, send what may be sent, follow all orders to their end, and close the run."""
@@ -283,8 +296,18 @@ class Runner:
         await self._refuse(refused)
         await self._query_market()
         planned, self._queue = self._queue, await self._funding.open(self._queue)
+        self._lower_exposure_first()
         if self._queue != planned:
             await self._broker.prepare(self._queue)  # order ids must rise in the sequence of sending
+
+    def _lower_exposure_first(self) -> None:
+        """Move orders that raise gross exposure behind the others where the limit needs it.
+
+        Orders that were sent before stay where they are: TWS takes their order ids in ascending sequence only.
+        """
+        if self._exposure is not None:
+            again = [one for one in self._queue if self._record.history(one.client_order_id).last_sending]
+            self._queue = [*again, *self._exposure.sequence([one for one in self._queue if one not in again])]
 
     async def _refuse(self, refused: Mapping[str, tuple[str, str]]) -> None:
         """Record the orders that must not be sent, by their ids, and take them out of the queue."""
@@ -305,6 +328,21 @@ class Runner:
         self._blotter.record_quotes(self._run_id, quotes)
         prices = arrival_prices(parse_quotes(quotes), self._broker.now())
         await self._refuse(market_refusals(self._queue, prices, self._terms.limits))
+        await self._read_exposure(quotes)
+
+    async def _read_exposure(self, quotes: pd.DataFrame) -> None:
+        """Read the gross exposure that the next orders are compared with."""
+        self._exposure = None
+        if self._terms.gross is None or not self._queue:
+            return
+        queued = {ticket.client_order_id for ticket in self._queue}
+        sent = [
+            name for name in self._record.open if name not in queued and self._record.history(name).last_sending
+        ]
+        working = {name: self._as_sent(name) for name in sent}
+        self._exposure = await read_exposure(
+            self._broker, self._record, self._queue, working, self._terms.gross, quotes
+        )
 
     # -- cash ------------------------------------------------------------------------------------------------
 
@@ -395,6 +433,12 @@ class Runner:
 
     async def _send_group(self, group: list[Ticket]) -> str:
         """Send some orders; return why sending stopped, or "" if it continues."""
+        if self._exposure is not None:
+            refused = self._exposure.refusals(group)
+            await self._refuse(refused)
+            group = [ticket for ticket in group if ticket.client_order_id not in refused]
+            if not group:
+                return ""
         await self._renew_ids(group)
         self._funding.reserve(group)
         try:
@@ -403,7 +447,9 @@ class Runner:
             self._funding.release(group)
             await self._record_not_sent(group)
             raise
-        gate = SendGate(self._broker, self._session, self._check_stop, self._budget, self._loop.time)
+        gate = SendGate(
+            self._broker, self._session, self._check_stop, self._budget, self._loop.time, self._exposure
+        )
         try:
             await self._broker.place_all(group, gate.open)
         except BaseException as error:

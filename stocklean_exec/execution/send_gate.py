@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from stocklean_exec.brokers.base import Broker, Ticket
+    from stocklean_exec.execution.gross_exposure import GrossExposure
 
 __all__ = ["Caps", "OrderRefusedError", "SendBudget", "SendGate"]
 
@@ -123,6 +124,7 @@ class SendGate:
     check_halt : raises if no order may be sent: HaltedError while a halt is in force, or a lost run lock
     budget : what may still be sent
     monotonic : the clock that the budget counts by
+    exposure : gross exposure so far; None where it is not limited
     """
 
     def __init__(
@@ -132,9 +134,10 @@ class SendGate:
         check_halt: Callable[[], None],
         budget: SendBudget,
         monotonic: Callable[[], float],
+        exposure: GrossExposure | None = None,
     ) -> None:
         self._broker, self._session, self._check_halt = broker, session, check_halt
-        self._budget, self._monotonic = budget, monotonic
+        self._budget, self._monotonic, self._exposure = budget, monotonic, exposure
         self._mutex = threading.Lock()
         self._is_closed = False
         self.entered: set[str] = set()
@@ -155,7 +158,12 @@ class SendGate:
             self._check_halt()
             if self._broker.session != self._session:
                 raise ConnectionLostError("the connection was lost and is not reconciled with the blotter yet")
+            refused = None if self._exposure is None else self._exposure.refusal(ticket)
+            if refused is not None:
+                raise OrderRefusedError(*refused)
             self._budget.spend(ticket.client_order_id, self._monotonic())
+            if self._exposure is not None:
+                self._exposure.count(ticket)
             self.entered.add(ticket.client_order_id)
             self.in_flight = [ticket]
             yield

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["TradedContracts", "contract_name", "contract_names", "traded_contracts"]
+__all__ = ["TradedContracts", "contract_name", "contract_names", "quotes_by_name", "traded_contracts"]
 
 
 class TradedContracts(NamedTuple):
@@ -108,3 +108,40 @@ def contract_names(frame: pd.DataFrame, traded: Mapping[str, int | None]) -> lis
         if known and traded.get(names[row], numbers[row]) not in (None, numbers[row]):
             names[row] = contract_name(names[row], int(numbers[row]))
     return names
+
+
+def quotes_by_name(quotes: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+    """Quotes of the contracts of ``held``, under the ``name`` of each; those of any other contract are left out.
+
+    A quote without a contract number is that of the traded contract, whose name is its symbol; a holding without
+    one takes the quote of its symbol.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> held = pd.DataFrame({"name": ["VOD", "VOD (22)"], "symbol": "VOD", "con_id": [11, 22]})
+    >>> quotes_by_name(pd.DataFrame({"symbol": ["VOD"], "con_id": [22], "last": [7.0]}), held)
+         symbol  con_id  last
+    0  VOD (22)      22   7.0
+    """
+    rows = zip(held["name"].tolist(), held["symbol"].tolist(), _numbers(held), strict=True)
+    places: dict[tuple[str, int | None], int] = {}
+    for place, (symbol, number) in enumerate(zip(quotes["symbol"].tolist(), _numbers(quotes), strict=True)):
+        places.setdefault((symbol, number), place)
+        places.setdefault((symbol, 0), place)  # whatever its number
+    chosen: dict[str, int] = {}
+    for name, symbol, number in rows:
+        found_at = places.get((symbol, number or 0))
+        if found_at is None and name == symbol:
+            found_at = places.get((symbol, None))
+        if found_at is not None:
+            chosen[name] = found_at
+    found = quotes.iloc[list(chosen.values())].reset_index(drop=True)
+    return found.assign(symbol=list(chosen))
+
+
+def _numbers(frame: pd.DataFrame) -> list[int | None]:
+    """Contract number of each row; None where it has none."""
+    values = frame["con_id"].tolist() if "con_id" in frame.columns else [None] * len(frame)
+    known = frame["con_id"].notna().tolist() if "con_id" in frame.columns else [False] * len(frame)
+    return [int(value) if is_known else None for value, is_known in zip(values, known, strict=True)]

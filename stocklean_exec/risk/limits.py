@@ -42,7 +42,8 @@ class Limits:
     max_position_ratio : fraction of NAV; maximum size of one position after its order
     max_gross : fraction of NAV; maximum gross exposure, longs and shorts added up, after the orders. ``"auto"`` is
         the ``max_gross`` that the plan was made with; orders without a plan may reach 1, and any gross exposure
-        where ``allow_short`` is set. With ``"auto"``, nothing is checked where NAV cannot be computed
+        where ``allow_short`` is set. With ``"auto"``, nothing is checked where NAV cannot be computed. Enforced
+        again before each order that raises it is sent, with working orders, at the prices of then
     max_over_target : fraction by which an order may exceed what the target of its own row calls for; rows without
         a target are not checked
     max_adv_ratio : fraction of the average daily volume; a greater order is a warning. The volume, in shares, is a

@@ -159,7 +159,7 @@ def check_orders(
         base_currency=inputs.base_currency,
         rates=parse_rates(inputs.fx, inputs.base_currency),
         currencies=currencies_by_symbol(held, market),
-        plan_gross=_plan_gross(frame, limits),
+        plan_gross=plan_gross(frame, limits),
         quote_age=age.limit,
         old_quotes_warn=age.only_warns,
         volumes=volume_by_symbol(market),
@@ -181,7 +181,7 @@ def _with_plan(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _plan_gross(frame: pd.DataFrame, limits: Limits) -> float:
+def plan_gross(frame: pd.DataFrame, limits: Limits) -> float:
     """Gross exposure that the plan was made with: the least of its rows; NaN for any.
 
     Orders without a plan may reach 1. Without shorts, the check of cash holds them to it already.

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.risk.limits import Limits
 
-__all__ = ["FOREIGN", "ONE_SIDED", "UNFINISHED", "CheckContext", "OrderArrays", "evaluate", "find"]
+__all__ = ["FOREIGN", "GROSS_ROOM", "ONE_SIDED", "UNFINISHED", "CheckContext", "OrderArrays", "evaluate", "find"]
 
 ONE_SIDED = "one_sided_plan"
 """Finding on a sell that funds buys which are blocked for lack of cash; approved only on request."""
@@ -52,8 +52,10 @@ FOREIGN = "currency_unsupported"
 UNFINISHED = "unfinished_run"
 """Finding on an order in whose symbol an earlier run has an approved order that is not sent yet."""
 
+GROSS_ROOM = 0.01
+"""Part by which gross exposure may exceed what its plan was made with, as prices move; a stated choice."""
+
 _CLOCK_SKEW = 5.0  # seconds that a quote may be in the future; a stated choice, above usual clock differences
-_GROSS_ROOM = 0.01  # a stated choice: what prices may move between a plan and its check
 _DUST = 1e-9  # floating point noise of fractional shares and of ratios
 _MAY_BE_UNKNOWN = ("cash", "nav", "plan_gross", "quote_age")  # NaN in the context
 
@@ -522,7 +524,7 @@ def _check_gross(
         limit = context.plan_gross
         if math.isnan(limit) or not context.knows_exposure:
             return
-        room += limit * _GROSS_ROOM
+        room += limit * GROSS_ROOM
     context.require_rates()
     positions, marks = arrays.after(counted), arrays.marks.copy()
     marks[arrays.codes] = np.nan_to_num(arrays.value)  # with several orders in a symbol, that of the last

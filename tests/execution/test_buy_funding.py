@@ -451,7 +451,9 @@ def test_cash_that_must_buy_back_a_short_position_pays_for_no_other_buy(blotter)
     # 60,000 of cash, of which 1,000 NEW sold short at 20 are 20,000: 40,000 are left, more than twice the 10,000.
     broker = Thin(QUOTES, cash=60_000.0, positions={"NEW": -1_000})
     orders = sx.plan_orders({"OLD": 0.98}, None, {"OLD": 50.0}, nav=50_000.0, run_id="r")
-    review = sx.review_orders(sx.check_orders(orders, quotes={"OLD": 50.0}, cash=50_000.0))
+    review = sx.review_orders(
+        sx.check_orders(orders, sx.Limits(max_gross=2.0), quotes={"OLD": 50.0}, cash=50_000.0)
+    )
     review.approve_all(by="ann")
     states = sx.submit_orders(review.result(), broker, blotter, timeout=2, account_kind="margin")
     # 980 were wanted. 796 are 39,800 and 3.98 with 0.4 %, 39,963.20; 797 would be 40,013.40.

@@ -11,6 +11,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import ApprovalError, HaltedError, InputError
+from stocklean_exec.execution.gross_exposure import AT_EACH_ORDER
 from stocklean_exec.execution.market_limits import AT_ARRIVAL
 from stocklean_exec.execution.order_limits import AT_THE_GATE
 from stocklean_exec.widgets.review_widget import ReviewWidget
@@ -64,6 +65,7 @@ SENT = {
     "max_order_notional": Rule(2_999.0, 3_000.0, "max_notional"),
     "max_order_quantity": Rule(29.0, 30.0, "max_qty"),
     "max_position_ratio": Rule(0.29, 0.3, "max_position_ratio"),
+    "max_gross": Rule(0.29, 0.3, "max_gross", also={"max_gross": None}),
     "max_over_target": Rule(0.1, 0.2, "over_target", also={"max_over_target": None}, edit=34.0),
     "allow_short": Rule(False, True, "sell_exceeds_position", also={"allow_short": True}, side="SELL"),  # noqa: FBT003 - as above
     "restricted": Rule({"SPY"}, set(), "restricted"),
@@ -82,7 +84,7 @@ AT_SUBMISSION = {"max_approval_age"}
 def test_every_limit_is_enforced_somewhere():
     assert {field.name for field in fields(sx.Limits)} == {*CHECKED, *SENT, *AT_SUBMISSION}
     caps = {"max_total_notional", "max_day_notional", "max_orders_per_minute"}
-    assert {*AT_THE_GATE, *AT_ARRIVAL} == {*SENT} - caps
+    assert {*AT_THE_GATE, *AT_ARRIVAL, *AT_EACH_ORDER} == {*SENT} - caps
 
 
 def test_the_documentation_says_where_each_limit_is_enforced():

@@ -212,6 +212,13 @@ class IBBroker(Broker):
         with progress_bar(len(wanted), "quotes") as move:
             return self._call(self._quotes(wanted, strict=True, on_progress=lambda done, _: move(done, "")))
 
+    def contract_quotes(self, contracts: pd.DataFrame) -> pd.DataFrame:
+        """Quotes of these contracts by snapshot, as :meth:`quotes` gives them; what symbols stand for stays."""
+        symbols = contracts["symbol"].tolist()
+        rows = zip(symbols, _instruments(contracts, symbols), strict=True)
+        wanted = [one if one.con_id else self._market.instrument(symbol) for symbol, one in rows]
+        return self._call(self._market.quotes(self._require_connection(), wanted, strict=False))
+
     def nav(self) -> float:
         """Net liquidation value in the account's base currency."""
         return self._account_value("NetLiquidation")
