@@ -21,7 +21,7 @@ from stocklean_exec import clock
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem
 from stocklean_exec.portfolio.account_state import CASH_COLUMNS, AccountState, difference, fx_frame
 from stocklean_exec.portfolio.alignment import parse_rates
-from stocklean_exec.portfolio.contracts import traded_contracts
+from stocklean_exec.portfolio.contracts import contract_names, traded_contracts
 from stocklean_exec.schema.account_ids import is_paper_account, mask_account
 from stocklean_exec.schema.files import read_targets
 from stocklean_exec.schema.frame_validator import FrameValidator
@@ -255,9 +255,16 @@ class Broker(ABC):
             tables.insert(0, _with_contracts(wanted, held))
         symbols = pd.concat(tables).drop_duplicates("symbol", ignore_index=True)
         quotes, taken_at["quotes"] = self.quotes(symbols), self.now()
+        shares = positions[positions["quantity"] != 0]
+        names = contract_names(shares, traded_contracts(quotes, shares).by_symbol)
+        other = shares[(shares["symbol"] != pd.array(names, dtype="str")).to_numpy(dtype=bool)]
         base = figures.base_currency
         rows = [(currency, *amounts) for currency, amounts in figures.currencies.items()]
-        named = pd.concat([symbols["currency"], quotes["currency"]]).dropna() if "currency" in symbols else []
+        named = (
+            pd.concat([symbols["currency"], quotes["currency"], other["currency"]]).dropna()
+            if "currency" in symbols
+            else []
+        )
         rates = self._exchange_rates_of(figures, {str(name) for name in named}, fx, taken_at["account"])
         return AccountState(
             account=self.account,
@@ -273,6 +280,7 @@ class Broker(ABC):
             _open_orders=open_orders,
             _cash_by_currency=pd.DataFrame(rows, columns=list(CASH_COLUMNS)) if rows else None,
             _fx=rates,
+            _contract_quotes=self.contract_quotes(other) if len(other) else None,
         )
 
     def _exchange_rates_of(

@@ -16,7 +16,7 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
-from stocklean_exec.portfolio.contracts import contract_names, traded_contracts
+from stocklean_exec.portfolio.contracts import contract_names, traded_contracts, with_contract_quotes
 from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.frame_validator import number_option, shown, warning_row
 from stocklean_exec.schema.html_card import card
@@ -75,6 +75,7 @@ class AccountState:
     _open_orders: pd.DataFrame | None = field(default=None, repr=False)
     _cash_by_currency: pd.DataFrame | None = field(default=None, repr=False)
     _fx: pd.DataFrame | None = field(default=None, repr=False)
+    _contract_quotes: pd.DataFrame | None = field(default=None, repr=False)
 
     @property
     def positions(self) -> pd.DataFrame:
@@ -85,6 +86,11 @@ class AccountState:
     def quotes(self) -> pd.DataFrame:
         """Quotes of targets and holdings: :data:`~stocklean_exec.schema.tables.QUOTES`, and more."""
         return self._quotes.copy()
+
+    @property
+    def contract_quotes(self) -> pd.DataFrame | None:
+        """Quotes of holdings in other contracts than those of :attr:`quotes`, by ``con_id``; None without any."""
+        return None if self._contract_quotes is None else self._contract_quotes.copy()
 
     @property
     def open_orders(self) -> pd.DataFrame | None:
@@ -243,7 +249,9 @@ def difference(state: AccountState) -> str:
     >>> difference(AccountState(None, "USD", nav=100.0, cash=90.0))
     'NAV 100.00 USD is 10.00 more than cash 90.00 and holdings of 0.00 at their quotes'
     """
-    values = _holding_values(state.positions, state.quotes, state.rates, state.base_currency)
+    values = _holding_values(
+        state.positions, state.quotes, state.rates, state.base_currency, more=state.contract_quotes
+    )
     if any(math.isnan(value) for value in values):
         return ""
     total, gross = math.fsum(values), math.fsum(map(abs, values))
@@ -259,17 +267,22 @@ def difference(state: AccountState) -> str:
 
 
 def _holding_values(
-    held: pd.DataFrame, quotes: pd.DataFrame, rates: Mapping[str, float], base: str, *, strict: bool = False
+    held: pd.DataFrame,
+    quotes: pd.DataFrame,
+    rates: Mapping[str, float],
+    base: str,
+    *,
+    strict: bool = False,
+    more: pd.DataFrame | None = None,
 ) -> list[float]:
     """Value of each holding in the base currency, NaN where it is unknown; ``strict`` raises for these."""
     held = held[held["quantity"] != 0]
     if held.empty:
         return []
-    prices = usable_prices(quotes)["price"]
     known = {base: 1.0, **rates}
-    price = held["symbol"].map(prices).to_numpy(dtype="float64", copy=True)
     names = contract_names(held, traded_contracts(quotes, held).by_symbol)
-    price[[name != symbol for name, symbol in zip(names, held["symbol"].tolist(), strict=True)]] = math.nan
+    prices = usable_prices(with_contract_quotes(quotes, more, held, names))["price"]
+    price = prices.reindex(names).to_numpy(dtype="float64")
     rate = np.array([known.get(name, math.nan) for name in held["currency"].fillna(base)], dtype="float64")
     values = held["quantity"].to_numpy(dtype="float64") * price * rate
     if strict and np.isnan(values).any():
@@ -297,6 +310,7 @@ class PlanInputs:
     fx: Mapping[str, float] | None
     open_orders: pd.DataFrame | None
     account: str | None
+    contract_quotes: pd.DataFrame | None = None
     warnings: tuple[dict[str, object], ...] = ()
 
 
@@ -356,6 +370,7 @@ def read_inputs(
         fx=state.rates if fx is None else {**state.rates, **values_by_key(fx, "fx")},
         open_orders=state.open_orders if open_orders is None else open_orders,
         account=account or state.account,
+        contract_quotes=state.contract_quotes,
         warnings=tuple(_suspicious_rates(fx, state)),
     )
 

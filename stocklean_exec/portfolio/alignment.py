@@ -18,7 +18,12 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.contracts import TradedContracts, contract_names, traded_contracts
+from stocklean_exec.portfolio.contracts import (
+    TradedContracts,
+    contract_names,
+    traded_contracts,
+    with_contract_quotes,
+)
 from stocklean_exec.schema.frame_validator import is_missing, number_option, shown
 from stocklean_exec.schema.keyed_values import known_values, values_by_key
 from stocklean_exec.schema.missing_quotes import CONTRACT_PROBLEMS, missing_quotes
@@ -210,6 +215,7 @@ def align(
     unlisted: Unlisted = "error",
     base_currency: str = "USD",
     fx: Mapping[str, float] | None = None,
+    contract_quotes: pd.DataFrame | None = None,
 ) -> AlignedBook:
     """Align canonical targets, positions and quotes by symbol.
 
@@ -221,6 +227,8 @@ def align(
     unlisted : what to do with a holding that is not in the targets: keep it, close it, or raise
     base_currency : currency of NAV
     fx : units of base currency for one unit of another currency
+    contract_quotes : quotes of holdings in other contracts than the quoted ones, by ``con_id``; they value these
+        holdings, which no plan trades
 
     Raises
     ------
@@ -233,7 +241,9 @@ def align(
     known = set(wanted)
     traded = traded_contracts(targets, held, quotes)
     tickers = held["symbol"].tolist()
-    held = held.assign(symbol=contract_names(held, traded.by_symbol))
+    names = contract_names(held, traded.by_symbol)
+    quotes = with_contract_quotes(quotes, contract_quotes, held, names)
+    held = held.assign(symbol=names)
     ticker = dict(zip(held["symbol"].tolist(), tickers, strict=True))
     others = [symbol for symbol in held["symbol"].tolist() if symbol not in known]
     if others and unlisted == "error":
@@ -249,7 +259,7 @@ def align(
     reason, detail = (_texts_or_none(priced[name]) for name in ("reason", "detail"))
     rate, unvalued = _rates(symbols, currency, quoted, base_currency, fx)
     doubtful = _doubtful(symbols, ticker, traded, quotes)
-    price[list(doubtful)] = math.nan
+    price[[row for row in doubtful if ticker.get(symbols[row], symbols[row]) == symbols[row]]] = math.nan
     reason[list(doubtful)] = None  # which contract is meant comes before any other problem
     reason[list(unvalued)] = None  # a currency that cannot be converted is reported before a price that is missing
     book = AlignedBook(

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import pandas as pd
+
 from stocklean_exec.schema.keyed_values import known_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    import pandas as pd
-
-__all__ = ["TradedContracts", "contract_name", "contract_names", "quotes_by_name", "traded_contracts"]
+__all__ = [
+    "TradedContracts",
+    "contract_name",
+    "contract_names",
+    "quotes_by_name",
+    "traded_contracts",
+    "with_contract_quotes",
+]
 
 
 class TradedContracts(NamedTuple):
@@ -138,6 +145,25 @@ def quotes_by_name(quotes: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
             chosen[name] = found_at
     found = quotes.iloc[list(chosen.values())].reset_index(drop=True)
     return found.assign(symbol=list(chosen))
+
+
+def with_contract_quotes(
+    quotes: pd.DataFrame, more: pd.DataFrame | None, held: pd.DataFrame, names: Sequence[str]
+) -> pd.DataFrame:
+    """Quotes by symbol, and those in ``more`` of holdings in other contracts, under the names of these.
+
+    ``names`` are the :func:`contract_names` of ``held``. What has no quote of its own contract has no row.
+    """
+    other = [name != symbol for name, symbol in zip(names, held["symbol"].tolist(), strict=True)]
+    if more is None or more.empty or not any(other):
+        return quotes
+    found = quotes_by_name(more, held.assign(name=list(names))[other])
+    if found.empty:
+        return quotes
+    found = found.reindex(columns=quotes.columns).astype(quotes.dtypes.to_dict())
+    joined = pd.concat([quotes, found], ignore_index=True) if len(quotes) else found
+    joined.attrs = dict(quotes.attrs)
+    return joined
 
 
 def _numbers(frame: pd.DataFrame) -> list[int | None]:

@@ -88,7 +88,15 @@ def plan_summary(
     wanted = parse_targets(targets, allow_short=True, max_gross=math.inf, allow_empty=True, allow_liquidation=True)
     inputs = read_inputs(positions, quotes, nav=nav, base_currency=base_currency, fx=fx)
     market, held = parse_quotes(inputs.quotes), parse_positions(inputs.positions)
-    book = align(wanted, held, market, unlisted=unlisted, base_currency=inputs.base_currency, fx=inputs.fx)
+    book = align(
+        wanted,
+        held,
+        market,
+        unlisted=unlisted,
+        base_currency=inputs.base_currency,
+        fx=inputs.fx,
+        contract_quotes=inputs.contract_quotes,
+    )
     nav = parse_nav(inputs.nav)
     investable = investable_nav(nav, cash_buffer)
     _refuse_unknown_symbols(orders, book)

@@ -212,7 +212,15 @@ def plan_orders(
     fixed_reserve = _parse_reserve(reserve, investable)
     decided_at = _decision_time(decided_at, market)
     notes = check_target_dates(wanted, decided_at)
-    book = align(wanted, held, market, unlisted=unlisted, base_currency=inputs.base_currency, fx=inputs.fx)
+    book = align(
+        wanted,
+        held,
+        market,
+        unlisted=unlisted,
+        base_currency=inputs.base_currency,
+        fx=inputs.fx,
+        contract_quotes=inputs.contract_quotes,
+    )
     terms = _terms(book, wanted, market, order_type, tif, fractional=fractional)
     parse_open_orders(open_orders)
     if open_orders is not None:

@@ -21,7 +21,7 @@ from stocklean_exec.blotter.holdings import recorded_holdings
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.account_state import AccountState, PlanInputs, parse_cash, read_inputs
 from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
-from stocklean_exec.portfolio.contracts import contract_names, traded_contracts
+from stocklean_exec.portfolio.contracts import contract_names, traded_contracts, with_contract_quotes
 from stocklean_exec.portfolio.order_costs import decision_day
 from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
@@ -138,7 +138,10 @@ def check_orders(
     frame = _with_plan(frame)
     inputs = read_inputs(positions, quotes, nav=nav, cash=cash, base_currency=base_currency, fx=fx)
     held, market = parse_positions(inputs.positions), parse_quotes(inputs.quotes)
-    held = held.assign(symbol=contract_names(held, traded_contracts(frame, held, market).by_symbol))
+    names = contract_names(held, traded_contracts(frame, held, market).by_symbol)
+    others = {name for name, symbol in zip(names, held["symbol"].tolist(), strict=True) if name != symbol}
+    market = with_contract_quotes(market, inputs.contract_quotes, held, names)
+    held = held.assign(symbol=names)
     wall = clock.now()
     at = now or wall
     stamp = at.timestamp()
@@ -160,6 +163,7 @@ def check_orders(
         rates=parse_rates(inputs.fx, inputs.base_currency),
         currencies=currencies_by_symbol(held, market),
         plan_gross=plan_gross(frame, limits),
+        other_contracts=sorted(others),
         quote_age=age.limit,
         old_quotes_warn=age.only_warns,
         volumes=volume_by_symbol(market),
@@ -168,7 +172,7 @@ def check_orders(
     )
     checked = _checked(frame, limits, context)
     notes = _delayed_and_old(checked, context) + ([] if state is None else _debits(checked, state))
-    return add_warnings(checked, [*notes, *inputs.warnings])
+    return add_warnings(checked, [*notes, *_without_price(limits, context), *inputs.warnings])
 
 
 def _with_plan(frame: pd.DataFrame) -> pd.DataFrame:
@@ -237,6 +241,14 @@ def _delayed_and_old(checked: pd.DataFrame, context: CheckContext) -> list[dict[
         "live data of their markets, or set max_quote_age to None, which trades on quotes of unknown age"
     )
     return [warning_row("delayed_price", text, table="quotes", column="quoted_at")]
+
+
+def _without_price(limits: Limits, context: CheckContext) -> list[dict[str, object]]:
+    """Name the holdings in other contracts that have no price: gross exposure is not known with them."""
+    if limits.max_gross is None or not context.unpriced:
+        return []
+    text = f"no price or exchange rate of {', '.join(context.unpriced)}, so gross exposure is UNKNOWN"
+    return [warning_row("gross_unknown", text, table="positions")]
 
 
 def _debits(checked: pd.DataFrame, state: AccountState) -> list[dict[str, object]]:

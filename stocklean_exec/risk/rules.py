@@ -81,6 +81,7 @@ class CheckContext:
     currencies: dict[str, str] = field(default_factory=dict)  # of the prices of a symbol; others in base currency
     working_cash: float = 0.0  # change of cash by the working orders once they fill
     working_sells: dict[str, float] = field(default_factory=dict)  # shares by symbol that working orders will sell
+    other_contracts: list[str] = field(default_factory=list)  # holdings in other contracts than the quoted ones
     plan_gross: float = math.nan  # gross exposure that the plan may have, for max_gross "auto"; NaN is any
     quote_age: float = math.nan  # seconds that a quote may be old; NaN is any
     old_quotes_warn: bool = False  # instead of blocking
@@ -142,6 +143,11 @@ class CheckContext:
         }
 
     @cached_property
+    def unpriced(self) -> list[str]:
+        """Holdings in other contracts than the quoted ones that have no price or no exchange rate."""
+        return [name for name in self.other_contracts if self.positions[name] and not self.marks.get(name)]
+
+    @cached_property
     def net_asset_value(self) -> float:
         """NAV as given, or cash and all holdings at the market.
 
@@ -169,9 +175,9 @@ class CheckContext:
 
     @property
     def knows_exposure(self) -> bool:
-        """Whether NAV is known, and each holding has an exchange rate."""
+        """Whether NAV is known, and the value of each holding as far as the checks need it."""
         try:
-            return self.net_asset_value > 0 and not self.unvalued
+            return self.net_asset_value > 0 and not self.unvalued and not self.unpriced
         except InputError:
             return False
 
@@ -531,6 +537,8 @@ def _check_gross(
     gross = math.fsum((np.abs(positions) * marks).tolist()) / context.net_asset_value
     grows = np.abs(positions[arrays.codes]) > np.abs(arrays.before)
     findings.block("max_gross", grows & (gross > limit + room), limit, gross)
+    if context.unpriced:
+        findings.block("gross_unknown", grows & (gross <= limit + room), limit, math.nan)
 
 
 def _check_cash(

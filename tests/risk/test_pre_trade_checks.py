@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from types import SimpleNamespace
@@ -14,8 +15,11 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import InputError
+from stocklean_exec.portfolio.account_state import AccountState, difference
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.risk.pre_trade_checks import CHECK_CONTEXT, Limits, check_orders, check_results, recheck_orders
+from stocklean_exec.schema.frame_validator import input_warnings
+from stocklean_exec.schema.inputs import parse_positions, parse_quotes
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 
@@ -453,3 +457,36 @@ def test_an_empty_frame_can_be_checked_and_has_typed_columns():
     checked = check_orders(orders_of(("SPY", "BUY", 5.0)).iloc[:0], quotes={"SPY": 10.0}, cash=1_000)
     assert len(checked) == 0
     assert {str(checked[name].dtype) for name in ("verdict", "reasons", "checks", "limits")} == {"str"}
+
+
+def two_contracts(price, side="BUY", **limits):
+    """An order for 100 VOD at 10 in an account of 10,000 that holds 500 of another VOD, at ``price``."""
+    held = parse_positions(
+        pd.DataFrame({"symbol": ["VOD", "VOD"], "quantity": [100.0, 500.0], "con_id": [11, 22]})
+    )
+    quotes = parse_quotes({"VOD": 10.0}).assign(con_id=pd.array([11], dtype="Int64"))
+    more = parse_quotes({"VOD": 1.0 if price is None else price}).assign(con_id=pd.array([22], dtype="Int64"))
+    state = AccountState(None, "USD", nav=10_000.0, cash=6_500.0, _positions=held, _quotes=quotes)
+    state = replace(state, _contract_quotes=None if price is None else more)
+    assert bool(difference(state)) == (price not in (None, 5.0))  # 6,500 and 1,000 leave 2,500 for the 500
+    frame = orders_of(("VOD", side, 100.0)).assign(con_id=pd.array([11], dtype="Int64"), max_gross=1.0)
+    checked = check_orders(frame, Limits(max_adv_ratio=None, **limits), state)
+    return checked["reasons"].fillna("").item(), input_warnings(checked)["detail"].tolist()
+
+
+def test_a_holding_in_another_contract_counts_in_gross_exposure_at_its_own_quote():
+    # 200 x 10 and 500 x 5 are 4,500 of 10,000
+    assert two_contracts(5.0, max_gross=0.45) == ("", [])
+    assert two_contracts(5.0, max_gross=0.44)[0] == "max_gross"
+    assert two_contracts(4.0, max_gross=0.44) == ("", [])
+
+
+def test_a_holding_in_another_contract_without_a_quote_is_unknown_and_named():
+    reasons, notes = two_contracts(None, max_gross=5.0)
+    assert reasons == "gross_unknown"
+    assert any("VOD (22), so gross exposure is UNKNOWN" in text for text in notes)
+    assert two_contracts(None, "SELL", max_gross=5.0)[0] == ""  # it lowers the exposure
+    reasons, notes = two_contracts(None)  # by default what cannot be valued is not checked
+    assert reasons == ""
+    assert any("VOD (22), so gross exposure is UNKNOWN" in text for text in notes)
+    assert two_contracts(None, max_gross=None) == ("", [])

@@ -127,6 +127,12 @@ def test_two_holdings_of_one_symbol_are_two_rows_and_are_told_apart_by_their_lis
         orders = sx.plan_orders(targets(("VOD", 0.1, "USD", 22)), state, run_id="r", unlisted="keep")
         assert orders[["con_id", "current_quantity"]].to_numpy().tolist() == [[22, 40.0]]
         assert orders["decision_price"].tolist() == [11.0]
+        # A dollar is 0.80 pounds. The 100 shares of the other listing are quoted at 10.00: 800 pounds.
+        assert state.contract_quotes[["con_id", "bid", "ask"]].to_numpy().tolist() == [[21, 9.99, 10.01]]
+        checked = sx.check_orders(orders, sx.Limits(max_gross=1.0), state)
+        gross = sx.check_results(checked).set_index("check").loc["max_gross", "value"]
+        assert gross * state.nav == pytest.approx(800.0 + orders["target_quantity"].item() * 11.0 * 0.8)
+        assert {"other_contract", "gross_unknown"}.isdisjoint(checked["reasons"].dropna())
 
 
 def test_an_order_that_breaks_the_lot_of_its_contract_is_not_sent(venue, blotter):
