@@ -355,18 +355,25 @@ class Blotter(BlotterReader):
             ).fetchall()
         return [json.loads(row[0] or "{}") for row in rows]
 
-    def bought_unsettled(self, account: str, since: datetime) -> list[tuple[str, str, datetime]]:
-        """Symbol, currency and time of purchases since an instant by runs that may use unsettled money."""
+    def bought_unsettled(self, account: str, since: datetime) -> list[tuple[str, str, datetime, str, str]]:
+        """Purchases since an instant by runs that may use unsettled money.
+
+        Symbol, currency, time, and the exchange and primary exchange of their orders; empty where one is unknown.
+        """
         with self._open().cursor() as cursor:
             rows = cursor.execute(
-                "SELECT planned.symbol, coalesce(planned.currency, 'USD'), epoch_us(max(fills.filled_at)) "
+                "SELECT planned.symbol, coalesce(planned.currency, 'USD'), epoch_us(max(fills.filled_at)), "
+                "coalesce(planned.exchange, ''), "
+                "coalesce(json_extract_string(planned.extra, '$.primary_exchange'), '') "
                 "FROM main.fills JOIN main.planned_orders AS planned USING (client_order_id) "
                 "JOIN main.planned_runs AS run ON run.run_id = planned.run_id AND run.leg = planned.leg "
                 "WHERE fills.side = 'BUY' AND fills.filled_at >= ? AND planned.account = ? "
                 "AND json_extract_string(run.parameters, '$.funding.unsettled') = 'allow' GROUP BY ALL",
                 [since, account],
             ).fetchall()
-        return [(symbol, currency, cast("datetime", _moment(at))) for symbol, currency, at in rows]
+        return [
+            (symbol, currency, cast("datetime", _moment(at)), *listing) for symbol, currency, at, *listing in rows
+        ]
 
     def sent_times(self, since: datetime, account: str) -> list[datetime]:
         """Times when orders of ``account`` were sent since an instant, by the computer's clock; oldest first."""

@@ -322,7 +322,8 @@ class BuyFunding:
         """Say what cash there is for buys."""
         if self._funding is None:
             return "no cash was available"
-        return describe_available(self._funding, self._broker.now())
+        sold = [one for name, one in self._tickets.items() if one.side == "SELL" and self._record.traded(name)[0]]
+        return describe_available(self._funding, self._broker.now(), sold)
 
     def _effect(self, name: str, state: OrderState) -> float:
         """Change of cash by the fills of an order so far."""

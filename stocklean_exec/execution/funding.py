@@ -367,10 +367,10 @@ class Funding:
         return min(self.cash, self.allowed)
 
 
-def describe_available(funding: Funding, now: datetime) -> str:
+def describe_available(funding: Funding, now: datetime, sold: Iterable[Ticket] = ()) -> str:
     """Say what cash there is for the buys that are withdrawn, and when more may come.
 
-    The day is that of US shares; see :func:`~stocklean_exec.execution.settlement_calendar.settlement_of`.
+    The day is the first one of the markets of ``sold``; that of US shares without any.
     """
     if funding.available == -math.inf:
         return "the working buys of others have no known price"
@@ -381,7 +381,12 @@ def describe_available(funding: Funding, now: datetime) -> str:
     )
     if funding.limited_by != "settled cash":
         return text
-    day = settlement_of(trade_date(now), "USD").day
+    today = trade_date(now)
+    days = [
+        settlement_of(today, one.currency, exchange=one.exchange, primary_exchange=one.primary_exchange).day
+        for one in sold
+    ]
+    day = min(days, default=None) or settlement_of(today, "USD").day
     return (
         f"{text}; the proceeds of today's sales settle on {day:%Y-%m-%d} at the earliest (unsettled='allow' buys "
         "with them now, account_kind='margin' says that this is no cash account)"

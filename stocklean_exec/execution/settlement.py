@@ -37,8 +37,9 @@ def free_riding(
     today = trade_date(now)
     since = datetime.combine(today, time(), EXCHANGE_ZONE) - _LOOK_BACK
     settles: dict[str, Settlement] = {}
-    for symbol, currency, filled_at in blotter.bought_unsettled(account, since):
-        settlement = settlement_of(trade_date(filled_at), currency)
+    for symbol, currency, filled_at, exchange, primary_exchange in blotter.bought_unsettled(account, since):
+        day = trade_date(filled_at)
+        settlement = settlement_of(day, currency, exchange=exchange, primary_exchange=primary_exchange)
         if settlement.day > today:
             settles[symbol] = max(settlement, settles.get(symbol, settlement))
     found = {ticket.client_order_id: next(_refusals(ticket, settles), None) for ticket in tickets}

@@ -8,30 +8,83 @@ notices of each autumn; the Federal Reserve is closed). For a market that is not
 from __future__ import annotations
 
 import warnings
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from datetime import date
+from typing import NamedTuple
 
 __all__ = ["Settlement", "settlement_of"]
 
-_CALENDARS = {
-    "USD": "XNYS",
-    "EUR": "XETR",  # closed on every day on which Euronext, or TARGET, is closed
-    "GBP": "XLON",
-    "JPY": "XTKS",
-    "CAD": "XTSE",
-    "CHF": "XSWX",
-    "HKD": "XHKG",
-    "AUD": "XASX",
-    "MXN": "XMEX",
+
+class _Market(NamedTuple):
+    """Where trades settle: ISO 10383 code of the exchange whose sessions count, and the currency of its banks."""
+
+    calendar: str
+    currency: str
+
+
+_US = _Market("XNYS", "USD")
+_XETRA = _Market("XETR", "EUR")  # closed on every day on which Euronext, or TARGET, is closed
+_LONDON, _ZURICH, _TOKYO = _Market("XLON", "GBP"), _Market("XSWX", "CHF"), _Market("XTKS", "JPY")
+
+_BY_CURRENCY = {
+    "USD": _US,
+    "EUR": _XETRA,
+    "GBP": _LONDON,
+    "JPY": _TOKYO,
+    "CAD": _Market("XTSE", "CAD"),
+    "CHF": _ZURICH,
+    "HKD": _Market("XHKG", "HKD"),
+    "AUD": _Market("XASX", "AUD"),
+    "MXN": _Market("XMEX", "MXN"),
 }
-"""ISO 10383 code of the exchange whose sessions count, by the currency of the shares."""
-_ONE_DAY = frozenset({"USD", "CAD", "MXN"})
-"""Currencies whose shares settle one business day after the trade, since May 2024 (Interactive Brokers,
-"Settlement"); all others need two."""
+"""Market of shares in a currency, where their listing is not known."""
+
+_BY_EXCHANGE = {
+    **dict.fromkeys(("NYSE", "NASDAQ", "ISLAND", "ARCA", "AMEX", "BATS", "IEX", "PINK"), _US),
+    **dict.fromkeys(("IBIS", "IBIS2"), _XETRA),
+    **dict.fromkeys(("FWB", "FWB2"), _Market("XFRA", "EUR")),
+    **dict.fromkeys(("LSE", "LSEETF", "LSEIOB1"), _LONDON),
+    "EBS": _ZURICH,
+    "TSEJ": _TOKYO,
+    "SBF": _Market("XPAR", "EUR"),
+    "AEB": _Market("XAMS", "EUR"),
+    "ENEXT": _Market("XBRU", "EUR"),
+    "BVL": _Market("XLIS", "EUR"),
+    "BVME": _Market("XMIL", "EUR"),
+    "BM": _Market("XMAD", "EUR"),
+    "VSE": _Market("XWBO", "EUR"),
+    "HEX": _Market("XHEL", "EUR"),
+    "SFB": _Market("XSTO", "SEK"),
+    "CPH": _Market("XCSE", "DKK"),
+    "OSE": _Market("XOSL", "NOK"),
+    "TSE": _BY_CURRENCY["CAD"],
+    "VENTURE": _BY_CURRENCY["CAD"],
+    "SEHK": _BY_CURRENCY["HKD"],
+    "ASX": _BY_CURRENCY["AUD"],
+    "MEXI": _BY_CURRENCY["MXN"],
+    "SGX": _Market("XSES", "SGD"),
+}
+"""Market of an exchange, by Interactive Brokers' name up to the first period (``BVME.ETF`` is ``BVME``)."""
+
+_EUROPE = frozenset(
+    {"XETR", "XFRA", "XPAR", "XAMS", "XBRU", "XLIS", "XMIL", "XMAD", "XWBO", "XHEL", "XSTO", "XCSE", "XOSL"}
+    | {"XLON", "XSWX"}
+)
+"""Exchanges of the European Economic Area, the United Kingdom and Switzerland, which change on one day."""
+
+_ONE_DAY_SINCE = {
+    "XNYS": date(2024, 5, 28),
+    "XTSE": date(2024, 5, 27),
+    "XMEX": date(2024, 5, 27),
+    **dict.fromkeys(_EUROPE, date(2027, 10, 11)),
+}
+"""First day whose trades settle one business day later; before it, and elsewhere, they need two.
+
+United States: SEC Release 34-96930 of 15 February 2023. Canada and Mexico: the day before (Interactive Brokers,
+"Settlement"). European Union: amendment of Regulation 909/2014 (CSDR), proposed on 12 February 2025.
+United Kingdom: report of the Accelerated Settlement Taskforce of February 2025. Switzerland: recommendation of the
+Swiss Securities Post-Trade Council of January 2025.
+"""
 _AHEAD = timedelta(days=30)  # longer than any closure of a stock exchange in this century
 _SPARE = 3  # weekdays added where holidays are not known: Easter and New Year take two, Tokyo's Golden Week three
 _FRIDAY = 4  # date.weekday() of it
@@ -49,19 +102,27 @@ class Settlement(NamedTuple):
         return "" if self.is_known else f" (holidays of that market are not known here: {_SPARE} days are added)"
 
 
-def settlement_of(traded_on: date, currency: str) -> Settlement:
-    """Find the day on which a trade of shares in ``currency`` settles, in the market of that currency.
+def settlement_of(traded_on: date, currency: str, *, exchange: str = "", primary_exchange: str = "") -> Settlement:
+    """Find the day on which a trade of shares settles, by the cycle and the holidays of its market.
+
+    The market is that of ``primary_exchange``, else of ``exchange``, else, where neither is known (``SMART`` is no
+    market), the home market of ``currency``. Where the shares are in another currency than that of the market, the
+    banks of that currency must be open too.
 
     Examples
     --------
     >>> from datetime import date
     >>> settlement_of(date(2026, 11, 25), "USD").day.isoformat()  # the day before Thanksgiving
     '2026-11-27'
+    >>> settlement_of(date(2026, 11, 23), "USD", primary_exchange="LSEETF").day.isoformat()
+    '2026-11-25'
     >>> settlement_of(date(2026, 11, 25), "SGD")  # one weekday less where the holidays of Singapore are known
     Settlement(day=datetime.date(2026, 12, 2), is_known=False)
     """
-    count = 1 if currency in _ONE_DAY else 2
-    days = _business_days(currency, traded_on)
+    market = _market_of(currency, exchange, primary_exchange)
+    since = None if market is None else _ONE_DAY_SINCE.get(market.calendar)
+    count = 1 if since is not None and traded_on >= since else 2
+    days = () if market is None else _business_days(market, currency, traded_on)
     if len(days) >= count:
         return Settlement(days[count - 1], is_known=True)
     day, left = traded_on, count + _SPARE
@@ -71,23 +132,38 @@ def settlement_of(traded_on: date, currency: str) -> Settlement:
     return Settlement(day, is_known=False)
 
 
+def _market_of(currency: str, exchange: str, primary_exchange: str) -> _Market | None:
+    for name in (primary_exchange, exchange):
+        market = _BY_EXCHANGE.get(name.strip().upper().partition(".")[0])
+        if market is not None:
+            return market
+    return _BY_CURRENCY.get(currency)
+
+
+def _business_days(market: _Market, currency: str, after: date) -> list[date]:
+    """Days after ``after`` on which trades settle; none where a market, or that time, is not known."""
+    days = _days(market, after)
+    if currency == market.currency:
+        return list(days)
+    home = _BY_CURRENCY.get(currency)
+    both = set() if home is None else set(_days(home, after))
+    return [day for day in days if day in both]
+
+
 @lru_cache(maxsize=64)
-def _business_days(currency: str, after: date) -> tuple[date, ...]:
-    """Days after ``after`` on which trades settle; none where the market, or that time, is not known."""
+def _days(market: _Market, after: date) -> tuple[date, ...]:
+    """Days after ``after`` on which a market trades and its banks are open; none where they are not known."""
     import exchange_calendars  # noqa: PLC0415 - takes a second, and is needed for cash accounts only
     from pandas.tseries.holiday import USFederalHolidayCalendar  # noqa: PLC0415 - with it
 
-    name = _CALENDARS.get(currency)
-    if name is None:
-        return ()
     end = after + _AHEAD
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # 4.13 calls what a later pandas will have removed
-            calendar = exchange_calendars.get_calendar(name, start=after, end=end)
+            calendar = exchange_calendars.get_calendar(market.calendar, start=after, end=end)
     except ValueError:  # outside of the years that the calendar has
         return ()
     closed: set[date] = set()
-    if currency == "USD":
+    if market.currency == "USD":
         closed = {day.date() for day in USFederalHolidayCalendar().holidays(after, end)}
     return tuple(day.date() for day in calendar.sessions if day.date() > after and day.date() not in closed)

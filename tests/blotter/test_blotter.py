@@ -357,6 +357,7 @@ def test_the_times_of_sent_orders_are_those_of_this_computer(sent):
 def test_purchases_of_runs_that_may_use_unsettled_money_are_found(memory):
     allowed = json.dumps({"funding": {"unsettled": "allow"}})
     named = {"account": "DU1", "currency": ["EUR", None, None], "symbol": ["SAP", "SPY", "KO"]}
+    named |= {"exchange": ["SMART", None, None], "primary_exchange": ["IBIS", None, None]}
     memory.record_plan(plan(names="abc", **named), header(parameters=allowed), [])
     other = {"account": ["DU1"], "symbol": "XOM"}
     memory.record_plan(plan("run-2", "d", **other), header("run-2"), [])
@@ -372,8 +373,11 @@ def test_purchases_of_runs_that_may_use_unsettled_money_are_found(memory):
             "execution", run_id, name, at(minute), exec_id=f"{name}{minute}", symbol=symbol, side=side
         )
         memory.record([fill._replace(quantity=1.0, price=1.0)]).result()
-    assert sorted(memory.bought_unsettled("DU1", at(1))) == [("SAP", "EUR", at(1)), ("SPY", "USD", at(9))]
-    assert memory.bought_unsettled("DU1", at(2)) == [("SPY", "USD", at(9))]
+    assert sorted(memory.bought_unsettled("DU1", at(1))) == [
+        ("SAP", "EUR", at(1), "SMART", "IBIS"),
+        ("SPY", "USD", at(9), "", ""),
+    ]
+    assert memory.bought_unsettled("DU1", at(2)) == [("SPY", "USD", at(9), "", "")]
     assert memory.bought_unsettled("DU2", at(0)) == []
 
 

@@ -250,6 +250,20 @@ def test_the_text_of_a_withdrawn_buy_names_what_there_was_and_when_more_may_come
     assert describe_available(funding, FRIDAY) == text
 
 
+@pytest.mark.slow
+def test_the_day_on_which_more_may_come_is_the_first_of_the_markets_that_were_sold_in():
+    funding = Funding(CashLedger(), cash=1_000.0, counted=0.0, min_cash=0.0, elsewhere=0.0)
+    funding.set_ceiling(600.0, 0.0, "settled cash")
+    terms = ("SELL", 1.0, "MKT", math.nan, "DAY")
+    paris, zurich = (
+        Ticket(name, "r", name, *terms, currency, "STK", "SMART", "DU1", primary_exchange=listing)
+        for name, currency, listing in (("AI", "EUR", "SBF"), ("NESN", "CHF", "EBS"))
+    )
+    when = datetime(2026, 12, 22, 15, tzinfo=UTC)  # Zurich is closed on the 24th and the 25th
+    assert "settle on 2026-12-24 at" in describe_available(funding, when, [zurich, paris])
+    assert "settle on 2026-12-28 at" in describe_available(funding, when, [zurich])
+
+
 # -- options -----------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ class Purchases:
     """A record of purchases with unsettled money."""
 
     def __init__(self, *rows):
-        self.rows, self.since = rows, None
+        self.rows, self.since = [(*row, "", "")[:5] for row in rows], None
 
     def bought_unsettled(self, account, since):
         assert account == "DU1"
@@ -64,3 +64,11 @@ def test_a_market_of_unknown_holidays_is_said_so():
     # Two business days after Friday are Tuesday, and three more Friday.
     assert "from 2026-12-04 on" in found["r-D05-SELL"][1]
     assert "holidays of that market are not known" in found["r-D05-SELL"][1]
+
+
+def test_the_day_is_that_of_the_market_where_the_shares_are_listed():
+    monday = datetime(2026, 11, 30, 15, tzinfo=UTC)
+    record = Purchases(("CSPX", "USD", monday, "SMART", "LSEETF"), ("SPY", "USD", monday, "SMART", "ARCA"))
+    found = free_riding([order("SELL", "CSPX"), order("SELL", "SPY")], record, "DU1", monday)
+    assert "from 2026-12-02 on" in found["r-CSPX-SELL"][1]
+    assert "from 2026-12-01 on" in found["r-SPY-SELL"][1]
