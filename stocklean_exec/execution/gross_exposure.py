@@ -20,7 +20,7 @@ from stocklean_exec.schema.prices import usable_prices
 from stocklean_exec.schema.tables import QUOTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket
     from stocklean_exec.execution.run_state import RunState
@@ -114,25 +114,23 @@ class GrossExposure:
 
     def refusal(self, ticket: Ticket) -> tuple[str, str] | None:
         """Code and text of the reason why an order must not be sent now; None if it may be."""
-        before, after = self._most(ticket.symbol), self._most(ticket.symbol, _signed(ticket))
-        if after <= before + _DUST:
-            return None
+        return next(self._refusals(ticket), None)
+
+    def _refusals(self, ticket: Ticket) -> Iterator[tuple[str, str]]:
+        if not self.raises(ticket):
+            return
         name, price = ticket.client_order_id, self._price_of(ticket)
-        gross = self._priced - self._value_of(ticket.symbol) + after * (0.0 if math.isnan(price) else price)
+        after = self._most(ticket.symbol, _signed(ticket)) * (0.0 if math.isnan(price) else price)
+        gross = self._priced - self._value_of(ticket.symbol) + after
         most = self._limit.ratio + self._limit.room
         # What has a value is a lower bound: where it is over the limit, the whole is too.
         if gross > most * self._nav:
-            text = (
-                f"{gross / self._nav:.2%} of NAV"
-                if self._nav > 0
-                else f"{gross:,.2f} with a NAV of {self._nav:,.2f}"
-            )
-            return "max_gross", f"{name} would bring gross exposure to {text}, over {self._limit.ratio:.2%}"
+            ratio = f"{gross / self._nav:.2%} of NAV" if self._nav > 0 else f"{gross:,.2f}, NAV {self._nav:,.2f}"
+            yield "max_gross", f"{name} would bring gross exposure to {ratio}, over {self._limit.ratio:.2%}"
         doubt = self._doubt(ticket.symbol, price)
         if doubt and self._limit.is_named:
             text = f"{name} would raise gross exposure, which is UNKNOWN: {doubt}"
-            return "gross_unknown", f"{text}; max_gross is {self._limit.ratio:.2%}"
-        return None
+            yield "gross_unknown", f"{text}; max_gross is {self._limit.ratio:.2%}"
 
     def refusals(self, tickets: Iterable[Ticket]) -> dict[str, tuple[str, str]]:
         """Find the orders that must not be sent, if ``tickets`` are sent in this sequence."""
