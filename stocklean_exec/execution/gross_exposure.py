@@ -110,7 +110,9 @@ class GrossExposure:
         self._limit, self._nav, self._values = limit, nav, dict(values)
         self._shares, self._buys, self._sells = dict(shares), dict(buys or {}), dict(sells or {})
         self._counted: dict[str, _Counted] = {}
-        self._priced = math.fsum(map(self._value_of, {**self._shares, **self._buys, **self._sells}))
+        held = {**self._shares, **self._buys, **self._sells}
+        self._unpriced = {name for name in held if math.isnan(self._values.get(name, math.nan))}
+        self._priced = math.fsum(map(self._value_of, held))
 
     def refusal(self, ticket: Ticket) -> tuple[str, str] | None:
         """Code and text of the reason why an order must not be sent now; None if it may be."""
@@ -127,8 +129,8 @@ class GrossExposure:
         if gross > most * self._nav:
             ratio = f"{gross / self._nav:.2%} of NAV" if self._nav > 0 else f"{gross:,.2f}, NAV {self._nav:,.2f}"
             yield "max_gross", f"{name} would bring gross exposure to {ratio}, over {self._limit.ratio:.2%}"
-        doubt = self._doubt(ticket.symbol, price)
-        if doubt and self._limit.is_named:
+        doubt = self._doubt(ticket.symbol, price) if self._limit.is_named else ""
+        if doubt:
             text = f"{name} would raise gross exposure, which is UNKNOWN: {doubt}"
             yield "gross_unknown", f"{text}; max_gross is {self._limit.ratio:.2%}"
 
@@ -160,6 +162,7 @@ class GrossExposure:
         self._counted[ticket.client_order_id] = counted
         if math.isnan(self._values.get(ticket.symbol, math.nan)):
             self._values[ticket.symbol] = self._price_of(ticket)
+            self._note_price(ticket.symbol)
         self._move(ticket.symbol, counted.signed)
 
     def settle(self, client_order_id: str, filled: float) -> None:
@@ -176,6 +179,13 @@ class GrossExposure:
         before = self._value_of(symbol)
         self._shares[symbol] = self._shares.get(symbol, 0.0) + signed
         self._priced += self._value_of(symbol) - before
+
+    def _note_price(self, symbol: str) -> None:
+        """Remember whether a symbol has a price, so that no order looks through all holdings."""
+        if math.isnan(self._values[symbol]):
+            self._unpriced.add(symbol)
+        else:
+            self._unpriced.discard(symbol)
 
     def _most(self, symbol: str, more: float = 0.0) -> float:
         """Shares that a position may come to have, long or short, with ``more`` of them."""
@@ -199,13 +209,8 @@ class GrossExposure:
         """Why the exposure is not known; empty where it is."""
         if math.isnan(self._nav):
             return "the broker does not report NAV"
-        held = {**self._shares, **self._buys, **self._sells, symbol: 0.0}
-        lost = [
-            name
-            for name in held
-            if math.isnan(price if name == symbol else self._values.get(name, math.nan))
-            and (name == symbol or self._most(name) > _DUST)
-        ]
+        lost = [name for name in self._unpriced if name != symbol and self._most(name) > _DUST]
+        lost += [symbol] if math.isnan(price) else []
         more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
         return f"no price or exchange rate of {', '.join(sorted(lost)[:_SHOWN])}{more}" if lost else ""
 
