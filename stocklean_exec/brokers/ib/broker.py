@@ -593,6 +593,7 @@ class IBBroker(Broker):
         for ticket in tickets:
             order = self._tracker.find(ticket.client_order_id)
             if order is not None and (order.sent or order.is_resend):
+                highest = max(highest, order.order_id)
                 continue
             if order is None or found or order.order_id <= highest:
                 found.append(ticket)  # and new ids are higher than those of all behind it

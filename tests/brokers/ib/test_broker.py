@@ -1173,6 +1173,18 @@ def test_order_ids_rise_in_the_sequence_that_orders_are_prepared_in(simulator):
         assert accepted(simulator) == 4
 
 
+def test_an_order_sent_behind_one_that_is_sent_again_gets_a_later_order_id(simulator):
+    with connect(simulator) as broker:
+        orders = {name: ticket(name) for name in ("r-1", "r-2")}
+        asyncio.run(broker.prepare(list(orders.values())))
+        first = broker.order_id_for("r-1")[0]
+        sent = OrderEvent("sending", "r", "r-2", NOON, order_id=first + 1, client_id=7, attempt=1)
+        broker.adopt("r", [OrderHistory("r-2", 10.0, [sent])])
+        broker.allow_again(["r-2"])
+        asyncio.run(broker.prepare([orders["r-2"], orders["r-1"]]))
+        assert [broker.order_id_for(name)[0] for name in ("r-2", "r-1")] == [first + 1, first + 2]
+
+
 def test_an_order_that_another_client_placed_is_not_cancelled_under_its_number(simulator):
     sent = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=4, client_id=1, attempt=1)
     with connect(simulator) as broker:
