@@ -46,15 +46,15 @@ def differences(journal=JOURNAL, fills=FILLS, order=ORDER, faults=()):
 
 
 @pytest.mark.once
-def test_a_few_dozen_killed_runs_lose_nothing_and_send_nothing_twice():
-    done = campaign("--runs", 36, "--first", 10_001, "--wide", 4)
+def test_two_dozen_killed_runs_lose_nothing_and_send_nothing_twice():
+    done = campaign("--runs", 24, "--first", 10_001, "--wide", 4)
     # An order with an unknown outcome is no failure here: which faults explain it depends on what was in flight.
     counts = {
         line.rsplit(maxsplit=1)[0].strip(): line.split()[-1] for line in done.stdout.splitlines() if line.strip()
     }
     for grave in ("duplicate orders", "lost fills", "phantom fills", "fills twice", "never sent", "torn files"):
         assert counts[grave] == "0", done.stdout + done.stderr
-    assert "36 runs" in done.stdout
+    assert "24 runs" in done.stdout
     assert "it never reached" in done.stdout  # so few runs are no campaign, and it says so
 
 
@@ -85,9 +85,9 @@ def test_events_at_the_venue_after_the_last_worker_start_another_worker(tmp_path
 @pytest.mark.parametrize("name", ["no_record", "record_after_send", "go_on_regardless"])
 def test_without_a_safeguard_the_campaign_fails(name):
     # Most of the others are missed in a part of the runs only: the record has them all.
-    done = campaign("--ablation", "--off", name, "--runs", 6, "--wide", 3)
+    done = campaign("--ablation", "--off", name, "--runs", 4, "--wide", 4)
     assert done.returncode == 0, done.stdout + done.stderr  # 1 if nothing fails without it
-    assert f"{name}: 6 runs" in done.stdout
+    assert f"{name}: 4 runs" in done.stdout
 
 
 def test_the_checker_finds_nothing_in_a_correct_run():
@@ -164,6 +164,21 @@ def test_an_order_of_before_the_night_is_unknown_with_its_fills_or_an_error():
     assert "lost_fills" in differences(fills=FILLS[:1], order=early, faults={"night"})["found"]
 
 
+def test_a_correction_of_before_midnight_that_nobody_received_is_excused_by_the_night():
+    reason = "it is of an earlier day, which TWS no longer reports, and it is neither among the open and completed"
+    order = {**ORDER, "state": "UNKNOWN", "status": "UNKNOWN", "reason": reason}
+    early = [FILLS[0], {**FILLS[1], "exec_id": "a.b.2.01", "price": 400.0}]
+    assert differences(fills=early, order=order, faults={"night"})["found"] == {}
+    assert differences(fills=early, faults={"night"})["found"] == {"lost_fills": 1, "phantom_fills": 1}
+
+
+def test_fills_of_an_open_order_are_excused_by_an_older_copy_and_a_night_together():
+    order = {**ORDER, "state": "WORKING", "status": "SUBMITTED"}
+    assert differences(fills=[], order=order, faults={"restored_copy", "night"})["found"] == {}
+    assert "lost_fills" in differences(fills=[], order=order, faults={"night"})["found"]
+    assert "lost_fills" in differences(fills=[], order=order, faults={"restored_copy"})["found"]
+
+
 def test_a_commission_that_the_venue_never_reports_does_not_count_as_lost():
     fills = pd.DataFrame([FILLS[0], {**FILLS[1], "commission": float("nan")}])
     result = compare(truth_of(JOURNAL), pd.DataFrame([ORDER]), fills, set(), frozenset({"r-SPY-BUY"}))
@@ -191,6 +206,12 @@ def test_an_order_held_back_needlessly_counts_as_never_sent():
     assert differences(journal=[], fills=[], order=HELD, faults={"ids_reset"})["found"] == {"never_sent": 1}
     late = {**HELD, "reason": "runs were planned later, with orders in the same symbols: r2 (SPY)"}
     assert differences(journal=[], fills=[], order=late, faults={"restored_copy"})["found"] == {"never_sent": 1}
+
+
+def test_an_order_held_back_after_a_later_run_is_excused_where_there_is_one():
+    held = {**HELD, "reason": "runs were planned later, with orders in the same symbols: r2 (SPY). ..."}
+    assert differences(journal=[], fills=[], order=held, faults={"later_run"})["found"] == {}
+    assert differences(journal=[], fills=[], order=held)["found"] == {"never_sent": 1}
 
 
 def test_missing_fills_count_as_lost_unless_the_record_explains_them():
@@ -221,6 +242,11 @@ def test_every_point_and_every_fault_is_drawn_by_some_seed():
     nights = [plan for plan in plans if plan.night_before]
     assert any(plan.new_ids for plan in nights)
     assert any(plan.copied and plan.restored_before == plan.night_before for plan in nights)
+    overtaken = [plan for plan in plans if any(one.get("later") for one in plan.workers)]
+    assert [plan for plan in plans if "later_run" in plan.faults] == overtaken
+    assert all(plan.workers[1] == {"later": True} and "at" in plan.workers[0] for plan in overtaken)
+    assert {plan.reconciled_by for plan in plans} == {None, 7, *OTHER_CLIENTS}
+    assert any(plan.left_open for plan in plans)
     for plan in plans:
         assert not any("looks" in one for one in plan.workers) or "looks_around" in plan.faults
         assert plan.restored_before == 0 or plan.copied[0] < plan.restored_before <= len(plan.workers)

@@ -53,6 +53,7 @@ __all__ = [
     "pass_night",
     "planner_of",
     "run_copier",
+    "run_reconciliation",
     "run_venue",
     "run_worker",
     "set_hours",
@@ -228,15 +229,23 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], pipe: 
             broker.in_flight_seconds = _SETTLE
             os.write(pipe, b"ready\n")
             time.sleep(kill.get("looks", 0.0))
+            if kill.get("later"):
+                approved = _approved(plan, plan.later_run_id)
+                sx.submit_orders(approved, broker, blotter, timeout=patience, progress=False)
+                points.note("finished")
+                os._exit(0)
             if blotter.planned(plan.run_id):
                 points.note(f"found {_states(plan, blotter.recorded_events(plan.run_id))}")
                 states = sx.resume(plan.run_id, broker, blotter, timeout=patience, settle=_SETTLE, progress=False)
             else:
+                if blotter.planned(plan.later_run_id):
+                    points.note("planned last")
                 states = sx.submit_orders(_approved(plan), broker, blotter, timeout=patience, progress=False)
             points.note(f"claims {json.dumps(_claims(blotter.orders(plan.run_id)))}")
             fills = blotter.fills(plan.run_id)
             uncharged = fills.loc[fills["commission"].isna(), "client_order_id"]
             left = states[~states["status"].isin(ENDED) & ~_is_held_for_good(states)]
+            left = left[~(left["client_order_id"].isin(plan.left_open) & (left["status"] == "PARTIAL"))]
             if len(left) or set(uncharged) - plan.unreported:
                 points.note("open")  # or in doubt, or not charged: the next one may receive more
     except StockleanError as error:
@@ -250,6 +259,41 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], pipe: 
     os._exit(0)
 
 
+def run_reconciliation(plan: Plan, folder: Path, port: int, off: str) -> None:
+    """Reconcile the blotter by the client id that the plan names, and note every grave difference.
+
+    A client that receives no executions of the run sends a share of its own before, so that it receives some.
+    """
+    notes = os.open(folder / "notes", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    ahead = timedelta(seconds=_hours(folder))
+    clock.datetime = SimpleNamespace(now=lambda zone: datetime.now(zone) + ahead)
+    switch_off(off, folder)
+    with sx.open_blotter(folder / "run.duckdb") as blotter:
+        found = _reconcile(plan, blotter, port)
+    kinds = Counter(found.loc[found["severity"] == "halt", "kind"].tolist())
+    os.write(notes, f"differs {json.dumps(kinds)}\n".encode())
+
+
+def _reconcile(plan: Plan, blotter: Any, port: int) -> pd.DataFrame:
+    """Reconcile, as often as it takes: a fault of the venue may still be due."""
+    deadline = time.monotonic() + _CONNECT_SECONDS
+    unused = [symbol for symbol in QUOTES if symbol not in {one["symbol"] for one in plan.orders}]
+    sends = plan.reconciled_by not in (0, _CLIENT) and unused and "later_run" not in plan.faults
+    while True:
+        try:
+            with _connect(port, {"client": plan.reconciled_by}, _CLIENT) as broker:
+                if sends and not blotter.planned(plan.later_run_id):
+                    share = {"symbol": unused[0], "side": "BUY", "quantity": 1.0, "order_type": "MKT"}
+                    order = pd.DataFrame([share | {"run_id": plan.later_run_id}])
+                    review = sx.review_orders(sx.check_orders(order, LIMITS, quotes=MARKET))
+                    review.approve_all(by="campaign")
+                    sx.submit_orders(review.result(), broker, blotter, timeout=_PATIENCE, progress=False)
+                return sx.reconcile(broker, blotter, halt=False)
+        except BrokerError:
+            if time.monotonic() > deadline:
+                raise
+
+
 def _claims(orders: pd.DataFrame) -> dict[str, float]:
     """Filled shares of the orders that are final on record."""
     final = orders[orders["status"].isin(ENDED)]
@@ -258,7 +302,8 @@ def _claims(orders: pd.DataFrame) -> dict[str, float]:
 
 def _is_held_for_good(states: pd.DataFrame) -> pd.Series[bool]:
     """Which orders are held back for reasons that no later resume can take away."""
-    return (states["status"] == "NEW") & states["reason"].fillna("").str.contains("plan again under a new run id")
+    for_good = "plan again under a new run id|runs were planned later"
+    return (states["status"] == "NEW") & states["reason"].fillna("").str.contains(for_good)
 
 
 def _states(plan: Plan, events: list[OrderEvent]) -> str:
@@ -291,8 +336,8 @@ def _connect(port: int, who: dict[str, Any], planner: int) -> Any:
             time.sleep(0.05)
 
 
-def _approved(plan: Plan) -> pd.DataFrame:
-    orders = pd.DataFrame(plan.orders).assign(run_id=plan.run_id)
+def _approved(plan: Plan, run_id: str = "") -> pd.DataFrame:
+    orders = pd.DataFrame(plan.orders).assign(run_id=run_id or plan.run_id)
     limits, account = LIMITS, {}
     if plan.cash is not None:
         limits = replace(LIMITS, min_cash_after=0.0)

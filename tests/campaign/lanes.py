@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.campaign.checker import check_run
-from tests.campaign.children import COPY, is_planned, pass_night, run_copier, run_venue, run_worker, set_hours
+from tests.campaign.children import (
+    COPY,
+    is_planned,
+    pass_night,
+    run_copier,
+    run_reconciliation,
+    run_venue,
+    run_worker,
+    set_hours,
+)
 from tests.campaign.plans import make_plan
 from tests.campaign.safeguards import SAFEGUARDS, switch_off
 from tests.campaign.schedules import run_schedules
@@ -142,6 +151,7 @@ class _Run:
             self.night(len(self.plan.workers))
             self.restore(len(self.plan.workers))
             self.finish()
+            self.reconcile()
         finally:
             if self.venue is not None:
                 self.venue.kill()
@@ -273,6 +283,16 @@ class _Run:
             if code == 0 and not is_open and not has_news:
                 return
 
+    def reconcile(self) -> None:
+        """Reconcile, if the plan says so."""
+        if self.plan.reconciled_by is None:
+            return
+        plan, folder, port, off = self.plan, self.folder, self.port, self.off
+        child = Child(lambda _: run_reconciliation(plan, folder, port, off), folder / "errors")
+        if not child.wait(_HANG_SECONDS) or child.code:
+            self.broken.append(f"reconciliation: {_lines(folder / 'errors')[-3:]}")
+        child.kill()
+
     # -- the verdict -----------------------------------------------------------------------------------------
 
     def verdict(self) -> dict[str, Any]:
@@ -289,8 +309,9 @@ class _Run:
             result |= {"found": {"torn_files": 1}, "words": [f"no verdict: {_lines(folder / 'errors')[-3:]}"]}
         self.kills += [line.removeprefix("killed ") for line in notes if line.startswith("killed ")]
         self.broken += [line for line in notes if line.startswith("failed ")]
-        if not notes or notes[-1] != "finished":
-            self.broken.append(f"the last worker did not finish: {notes[-1:]}")
+        ends = [line for line in notes if not line.startswith("differs ")]
+        if not ends or ends[-1] != "finished":
+            self.broken.append(f"the last worker did not finish: {ends[-1:]}")
         if self.broken:
             result["found"]["broken_workers"] = len(self.broken)
             result["words"] += [f"broken_workers: {text[-600:]}" for text in self.broken]

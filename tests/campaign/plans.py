@@ -126,9 +126,10 @@ FAULTS: dict[str, int] = {
     "venue_killed": 4,
 }
 """Every fault of the wire and the venue, and how often it is drawn."""
-USES = ("other_client", "restored_copy", "two_addresses")
+USES = ("other_client", "restored_copy", "two_addresses", "later_run", "reconciled")
 """What people also do: a run is resumed by another client id, or from an older copy of the blotter that was put
-in its place; its workers spell the address of TWS in two ways."""
+in its place; its workers spell the address of TWS in two ways; after a kill the same orders are sent as another
+run, and then the first one is resumed; at the end the blotter is reconciled, also by another client id."""
 MORE: dict[str, int] = {
     "night": 6,
     "held_bytes": 4,
@@ -156,7 +157,7 @@ class Plan:
 
     The night comes before the worker ``night_before`` (0: never); TWS's order ids then begin again if ``new_ids``.
     ``half_closed`` is the end that closes its side of the connection, ``worker`` or ``venue``, and after how many
-    orders of its process.
+    orders of its process. ``reconciled_by`` is the client id that reconciles at the end, if anybody does.
 
     With ``cash`` the run is a rotation: the account has that much, which does not pay for all buys, and holds the
     shares to be sold, so that buys wait for the sells; None is more cash than any run needs.
@@ -178,6 +179,7 @@ class Plan:
     new_ids: bool = False
     half_closed: tuple[str, int] | None = None
     cash: float | None = None
+    reconciled_by: int | None = None
 
     @property
     def held(self) -> dict[str, float]:
@@ -192,6 +194,16 @@ class Plan:
         return f"c{self.seed}"
 
     @property
+    def later_run_id(self) -> str:
+        """Name of the run that sends the same orders after a kill, in a run that has one."""
+        return f"{self.run_id}later"
+
+    @property
+    def left_open(self) -> frozenset[str]:
+        """Client order ids of the orders that never end."""
+        return self._names_of("left_open")
+
+    @property
     def lasts(self) -> bool:
         """Whether the venue hides evidence, or does not listen, until it is started again."""
         return bool(_LASTING & set(self.faults))
@@ -199,8 +211,11 @@ class Plan:
     @property
     def unreported(self) -> frozenset[str]:
         """Client order ids of the orders whose commissions the venue does not report."""
+        return self._names_of("no_commission")
+
+    def _names_of(self, script: str) -> frozenset[str]:
         pairs = zip(self.orders, self.scripts, strict=True)
-        orders = [order for order, script in pairs if script == "no_commission"]
+        orders = [order for order, name in pairs if name == script]
         return frozenset(f"{self.run_id}-{order['symbol']}-{order['side']}" for order in orders)
 
 
@@ -231,7 +246,9 @@ def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False, more:
         plan.workers.append(_draw_kill(rng, first=not plan.workers))
     if not (also or alone):
         _draw_apart(
-            plan, {"uses": _draw_uses, "rotation": _draw_rotation} | ({"more": _draw_more} if more else {})
+            plan,
+            {"uses": _draw_uses, "rotation": _draw_rotation}
+            | ({"more": _draw_more, "later": _draw_later_run, "end": _draw_end} if more else {}),
         )
         return plan
     if alone:
@@ -296,6 +313,7 @@ def _draw_script(rng: random.Random) -> tuple[str, dict[str, Any]]:
         "commission_first": (3, {"commission": "first"}),
         "commission_twice": (2, {"commission": "twice"}),
         "no_commission": (3, {"commission": "never"}),
+        "left_open": (2, {"steps": [{"rest": True}, wait, {"fill": "half"}]}),
     }
     (name,) = rng.choices(list(choices), [weight for weight, _ in choices.values()])
     return name, choices[name][1]
@@ -449,6 +467,28 @@ def _draw_uses(plan: Plan, rng: random.Random) -> None:
         worker["host"] = rng.choice(("127.0.0.1", "localhost"))
     if len({worker["host"] for worker in plan.workers}) > 1:
         plan.faults.append("two_addresses")
+
+
+_LATER_RUNS = 0.06
+_BEFORE_ORDERS = ("plan.recorded", "snapshot.recorded", "orders.made_ready", "sending.before_commit")
+
+
+def _draw_later_run(plan: Plan, rng: random.Random) -> None:
+    """Let some runs be killed before their first order, and resumed when another run has sent the same orders."""
+    if rng.random() >= _LATER_RUNS or plan.cash is not None or plan.copied is not None or plan.night_before:
+        return
+    plan.workers[:1] = [{"at": rng.choice(_BEFORE_ORDERS), "nth": 1, "delay": 0.0}, {"later": True}]
+    plan.faults.append("later_run")
+
+
+_RECONCILED = 0.3
+
+
+def _draw_end(plan: Plan, rng: random.Random) -> None:
+    """Let some runs be reconciled at their end, by the client id that planned them or another one."""
+    if rng.random() < _RECONCILED:
+        plan.reconciled_by = rng.choice((7, *OTHER_CLIENTS))
+        plan.faults.append("reconciled")
 
 
 # -- processes, sockets and days -----------------------------------------------------------------------------

@@ -45,12 +45,13 @@ a seed gives the same schedule to the byte: {schedules:,} schedules, {crashes:,}
 {differences} differences.
 
 The same campaign with one safeguard disabled at a time, which must fail; on the first seeds whose first worker is killed
-around the bytes of an order; in the last two rows, on those that another client id resumes, and on those whose blotter is replaced
-overnight by a copy of the evening. In the row without kills no worker is resumed; with the safeguard, the same runs have no
+around the bytes of an order. The last five rows are of the first seeds to which they matter: another client id resumes; the blotter is
+replaced overnight by a copy of the evening; an order is still open at the end; the same orders were sent as another run before the resume;
+another client id reconciles at the end. In the row without kills no worker is resumed; with the safeguard, the same runs have no
 difference. An order that is final when a worker ends must have the shares that the venue fills in the end.
 
-| disabled | runs | kills | runs that failed | orders accepted twice | fills lost | phantom fills | orders needlessly `UNKNOWN` |
-|---|--:|--:|--:|--:|--:|--:|--:|
+| disabled | runs | kills | runs that failed | orders accepted twice | fills lost | phantom fills | commissions lost | orders needlessly `UNKNOWN` | halted without cause |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 {ablation}
 
 **What cannot be known through the API**, and is therefore `UNKNOWN` until a person decides: an order of an earlier day that
@@ -74,7 +75,7 @@ def section(record: dict[str, Any]) -> str:
     rows = [
         f"| {SAFEGUARDS[name].title} | {row['runs']} | {row['kills']} | {row['bad_runs']} | "
         f"{row['found']['duplicate_orders']} | {row['found']['lost_fills']} | {row['found']['phantom_fills']} | "
-        f"{row['found']['unexplained_unknowns']} |"
+        f"{row['found']['lost_commissions']} | {row['found']['unexplained_unknowns']} | {row['found']['halted']} |"
         for name, row in record["ablation"].items()
     ]
     bound = (
@@ -125,7 +126,17 @@ def _uses(total: dict[str, Any]) -> str:
     return (
         f" In {faults['other_client']} runs one of them had another client id, in {faults['restored_copy']} the blotter was "
         f"replaced by an older copy of it, and in {faults['two_addresses']} the address was spelt in two ways; {held} orders that were "
-        "missing in such a copy were held back, each with its reason."
+        "missing in such a copy, or overtaken by a later run, were held back, each with its reason."
+    ) + _ends(faults)
+
+
+def _ends(faults: dict[str, int]) -> str:
+    """Later runs and reconciliations of a campaign; empty for an older record without them."""
+    if not faults.get("later_run"):
+        return ""
+    return (
+        f" In {faults['later_run']} the same orders were sent as another run before the first was resumed, and {faults['reconciled']} were "
+        "reconciled at the end, two in three of them by another client id."
     )
 
 

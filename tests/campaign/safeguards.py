@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stocklean_exec.blotter import database_file, order_state
 from stocklean_exec.brokers.ib import broker as ib_broker
 from stocklean_exec.brokers.ib import order_tracker
-from stocklean_exec.execution import recovery, run_state
+from stocklean_exec.execution import breaks, recovery, resumption, run_state
 from stocklean_exec.execution.recovery import Recovered
+from tests.campaign.plans import OTHER_CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,6 +142,22 @@ def _copy_believed(_: Path) -> None:
     recovery.Recovery._is_cleared = lambda *_: True
 
 
+def _evidence_of_the_object(_: Path) -> None:
+    """An execution belongs to what stood for its order when it was reported, also after the order is adopted."""
+    order_tracker.OrderTracker._replace = lambda *_: None
+
+
+def _later_runs_ignored(_: Path) -> None:
+    """A resumed run sends what it has not sent, whatever was planned since."""
+    resumption._overtaken = lambda *_: ""
+
+
+def _others_executions_missed(_: Path) -> None:
+    """A fill on record that is not reported to this client id is a difference, whoever placed its order."""
+    breaks._are_hidden = lambda _books, _fills, is_reported: is_reported & False
+    breaks._may_be_of_another_day = lambda _books, unreported, _reported: unreported["exec_id"].isna()
+
+
 def _drop_from_views(text: str, other: str) -> None:
     """Replace a condition in the SQL of the views, wherever this process opens a blotter."""
     read = database_file._sql
@@ -158,6 +175,11 @@ def _is_taken_over(plan: Plan) -> bool:
     """Whether a client that receives no executions of others resumes a run whose first worker died sending."""
     first, *others = plan.workers
     return first.get("at", "").startswith("order.") and any(one.get("client") for one in others[:1])
+
+
+def _dies_after_orders(plan: Plan) -> bool:
+    """Whether the first worker dies when some orders have left, and its run is resumed."""
+    return plan.workers[0].get("at", "") in ("order.after_bytes", "heard.execution", "execution.before_commit")
 
 
 class Safeguard(NamedTuple):
@@ -206,6 +228,24 @@ SAFEGUARDS: dict[str, Safeguard] = {
         (),
         _copy_believed,
         fits=lambda plan: {"night", "restored_copy"} <= set(plan.faults) and plan.copied == (0, 0.0),
+    ),
+    "evidence_of_the_object": Safeguard(
+        "executions kept by the object of an earlier connection",
+        (),
+        _evidence_of_the_object,
+        fits=lambda plan: "left_open" in plan.scripts and _dies_after_orders(plan),
+    ),
+    "later_runs_ignored": Safeguard(
+        "a run resumed that a later one has overtaken",
+        (),
+        _later_runs_ignored,
+        fits=lambda plan: "later_run" in plan.faults,
+    ),
+    "others_executions_missed": Safeguard(
+        "another client's fill reconciled as one that is missing",
+        (),
+        _others_executions_missed,
+        fits=lambda plan: plan.reconciled_by == OTHER_CLIENTS[0] and "later_run" not in plan.faults,
     ),
 }
 """By name, in the order of the table."""

@@ -53,7 +53,7 @@ __all__ = ["FAULTS_HERE", "RAM", "STEPS", "World", "run_schedules", "virtual_tim
 
 STEPS = ("commit.before", "commit.after", "order.before", "order.after", "random time")
 """Where a worker can die."""
-_NOT_HERE = {"venue_killed", "restored_copy", "two_addresses"}
+_NOT_HERE = {"venue_killed", "restored_copy", "two_addresses", "later_run", "reconciled"}
 FAULTS_HERE = tuple(name for name in (*FAULTS, *USES) if name not in _NOT_HERE)
 """Faults that a single process can imitate."""
 
