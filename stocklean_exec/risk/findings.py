@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 __all__ = ["BLOCK", "PASS", "VERDICTS", "WARN", "Findings", "check_results", "differs"]
@@ -86,10 +89,17 @@ class Findings:
         columns = [
             (check if rows is None else check.at(rows)).as_json(name) for name, check in self._checks.items()
         ]
-        # Most checks give all orders the same text: only the others are put into each order's object.
-        template = "{" + ", ".join(text for text, _ in columns) + "}"
-        varying = [cells for _, cells in columns if cells is not None]
-        return [template % cells for cells in zip(*varying, strict=True)] if varying else [template % ()] * count
+        # Most checks give all orders the same text: joining the few that differ into it is three times as fast as
+        # formatting each order's object, which is a thousand characters long.
+        pieces: list[Iterable[str]] = []
+        text = "{"
+        for number, (before, cells, after) in enumerate(columns):
+            text += f"{', ' if number else ''}{before}"
+            if cells is not None:
+                pieces += [repeat(text, count), cells]
+                text = ""
+            text += after
+        return list(map("".join, zip(*pieces, repeat(text + "}", count), strict=True)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,21 +131,21 @@ class _Check:
         """The result for the orders at ``rows``."""
         return _Check(self.levels[rows], self.limit, self.values[rows])
 
-    def as_json(self, name: str) -> tuple[str, list[Any] | None]:
-        """Name, verdict, limit and value as JSON: a template, and what to put into it for each order.
+    def as_json(self, name: str) -> tuple[str, Iterable[str] | None, str]:
+        """Name, verdict, limit and value as JSON: the text before each order's own part, that part, and the rest.
 
-        There is nothing to put in (None) where all orders have the same text.
+        There is no part of their own (None) where all orders have the same text.
         """
-        label = json.dumps(name).replace("%", "%%")
+        label = json.dumps(name)
         starts = [f'{label}: ["{verdict}", {_json_number(self.limit)}, ' for verdict in VERDICTS]
         levels, values = self.levels, self.values + 0.0  # turns -0.0 into 0.0
         has_one_level = levels.size > 0 and bool((levels == levels[0]).all())
         if has_one_level and not differs(values, values[:1]).any():
-            return f"{starts[levels[0]]}{_json_number(float(values[0]))}]", None
-        if has_one_level and np.isfinite(values).all():
-            return f"{starts[levels[0]]}%r]", values.tolist()
-        known = map(_json_number, values.tolist())
-        return "%s", [f"{starts[level]}{value}]" for level, value in zip(levels.tolist(), known, strict=True)]
+            return f"{starts[levels[0]]}{_json_number(float(values[0]))}]", None, ""
+        texts = map(repr if np.isfinite(values).all() else _json_number, values.tolist())
+        if has_one_level:
+            return starts[levels[0]], texts, "]"
+        return "", [f"{starts[level]}{text}" for level, text in zip(levels.tolist(), texts, strict=True)], "]"
 
 
 _NO_CHECK = _Check(np.zeros(1, dtype="int64"), math.nan, np.full(1, math.nan))
