@@ -139,7 +139,6 @@ def check_orders(
     inputs = read_inputs(positions, quotes, nav=nav, cash=cash, base_currency=base_currency, fx=fx)
     held, market = parse_positions(inputs.positions), parse_quotes(inputs.quotes)
     names = contract_names(held, traded_contracts(frame, held, market).by_symbol)
-    others = {name for name, symbol in zip(names, held["symbol"].tolist(), strict=True) if name != symbol}
     market = with_contract_quotes(market, inputs.contract_quotes, held, names)
     held = held.assign(symbol=names)
     wall = clock.now()
@@ -163,7 +162,6 @@ def check_orders(
         rates=parse_rates(inputs.fx, inputs.base_currency),
         currencies=currencies_by_symbol(held, market),
         plan_gross=plan_gross(frame, limits),
-        other_contracts=sorted(others),
         quote_age=age.limit,
         old_quotes_warn=age.only_warns,
         volumes=volume_by_symbol(market),
@@ -172,7 +170,7 @@ def check_orders(
     )
     checked = _checked(frame, limits, context)
     notes = _delayed_and_old(checked, context) + ([] if state is None else _debits(checked, state))
-    return add_warnings(checked, [*notes, *_without_price(limits, context), *inputs.warnings])
+    return add_warnings(checked, [*notes, *inputs.warnings])
 
 
 def _with_plan(frame: pd.DataFrame) -> pd.DataFrame:
@@ -235,19 +233,24 @@ def _delayed_and_old(checked: pd.DataFrame, context: CheckContext) -> list[dict[
     found = {symbol for symbol, codes in rows if symbol in delayed and "price_stale" in codes.split(", ")}
     if not found:
         return []
-    names = ", ".join(sorted(found)[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     text = (
-        f"only delayed quotes of {names}, and TWS does not tell how old delayed data is: subscribe to "
-        "live data of their markets, or set max_quote_age to None, which trades on quotes of unknown age"
+        f"only delayed quotes of {_listed(sorted(found))}, and TWS does not tell how old delayed data is: "
+        "subscribe to live data of their markets, or set max_quote_age to None, which trades on quotes of unknown "
+        "age"
     )
     return [warning_row("delayed_price", text, table="quotes", column="quoted_at")]
 
 
-def _without_price(limits: Limits, context: CheckContext) -> list[dict[str, object]]:
-    """Name the holdings in other contracts that have no price: gross exposure is not known with them."""
-    if limits.max_gross is None or not context.unpriced:
+def _listed(symbols: list[str]) -> str:
+    """The first of ``symbols``, and how many more there are."""
+    return ", ".join(symbols[:_SHOWN]) + (f" and {len(symbols) - _SHOWN} more" if len(symbols) > _SHOWN else "")
+
+
+def _without_price(limits: Limits, unpriced: list[str]) -> list[dict[str, object]]:
+    """Name the holdings that have no price: gross exposure is at least that of the others, and not known."""
+    if limits.max_gross is None or not unpriced:
         return []
-    text = f"no price or exchange rate of {', '.join(context.unpriced)}, so gross exposure is UNKNOWN"
+    text = f"no price or exchange rate of {_listed(unpriced)}, so gross exposure is UNKNOWN: compared without them"
     return [warning_row("gross_unknown", text, table="positions")]
 
 
@@ -366,6 +369,7 @@ def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.D
         frame["fx_rate"] = check.arrays.rate
     if limits.max_adv_ratio is not None:
         add_warnings(frame, note_unknown_volumes(check.arrays.volume))
+    add_warnings(frame, _without_price(limits, check.arrays.unpriced))
     frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
     return frame
 

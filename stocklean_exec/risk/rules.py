@@ -81,7 +81,6 @@ class CheckContext:
     currencies: dict[str, str] = field(default_factory=dict)  # of the prices of a symbol; others in base currency
     working_cash: float = 0.0  # change of cash by the working orders once they fill
     working_sells: dict[str, float] = field(default_factory=dict)  # shares by symbol that working orders will sell
-    other_contracts: list[str] = field(default_factory=list)  # holdings in other contracts than the quoted ones
     plan_gross: float = math.nan  # gross exposure that the plan may have, for max_gross "auto"; NaN is any
     quote_age: float = math.nan  # seconds that a quote may be old; NaN is any
     old_quotes_warn: bool = False  # instead of blocking
@@ -143,11 +142,6 @@ class CheckContext:
         }
 
     @cached_property
-    def unpriced(self) -> list[str]:
-        """Holdings in other contracts than the quoted ones that have no price or no exchange rate."""
-        return [name for name in self.other_contracts if self.positions[name] and not self.marks.get(name)]
-
-    @cached_property
     def net_asset_value(self) -> float:
         """NAV as given, or cash and all holdings at the market.
 
@@ -174,10 +168,10 @@ class CheckContext:
         return nav
 
     @property
-    def knows_exposure(self) -> bool:
-        """Whether NAV is known, and the value of each holding as far as the checks need it."""
+    def knows_nav(self) -> bool:
+        """Whether NAV is known, and the exchange rate of each holding."""
         try:
-            return self.net_asset_value > 0 and not self.unvalued and not self.unpriced
+            return self.net_asset_value > 0 and not self.unvalued
         except InputError:
             return False
 
@@ -259,6 +253,18 @@ class OrderArrays:
     def cash_value(self) -> NDArray[np.float64]:
         """Cash price of each order in the base currency; NaN without a usable price or a rate."""
         return self.cash_price * self.rate
+
+    @property
+    def all_marks(self) -> NDArray[np.float64]:
+        """Price of each held or ordered symbol in the base currency; 0 without a usable one or a rate."""
+        marks = self.marks.copy()
+        marks[self.codes] = np.nan_to_num(self.value)  # with several orders in a symbol, that of the last
+        return marks
+
+    @property
+    def unpriced(self) -> list[str]:
+        """Holdings without a usable price or a rate: gross exposure is not known with them."""
+        return [self.names[place] for place in np.flatnonzero((self.held != 0) & (self.all_marks == 0)).tolist()]
 
     def fees(self, quantity: NDArray[np.float64]) -> NDArray[np.float64]:
         """Commission, levies and taxes of these quantities in the base currency; 0 without a price or a rate."""
@@ -528,16 +534,15 @@ def _check_gross(
     limit, room = limits.max_gross, _DUST
     if isinstance(limit, str):  # "auto"
         limit = context.plan_gross
-        if math.isnan(limit) or not context.knows_exposure:
+        if math.isnan(limit) or not context.knows_nav:
             return
         room += limit * GROSS_ROOM
     context.require_rates()
-    positions, marks = arrays.after(counted), arrays.marks.copy()
-    marks[arrays.codes] = np.nan_to_num(arrays.value)  # with several orders in a symbol, that of the last
+    positions, marks = arrays.after(counted), arrays.all_marks
     gross = math.fsum((np.abs(positions) * marks).tolist()) / context.net_asset_value
     grows = np.abs(positions[arrays.codes]) > np.abs(arrays.before)
     findings.block("max_gross", grows & (gross > limit + room), limit, gross)
-    if context.unpriced:
+    if isinstance(limits.max_gross, float | int) and arrays.unpriced:
         findings.block("gross_unknown", grows & (gross <= limit + room), limit, math.nan)
 
 

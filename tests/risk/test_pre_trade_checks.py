@@ -490,3 +490,23 @@ def test_a_holding_in_another_contract_without_a_quote_is_unknown_and_named():
     assert reasons == ""
     assert any("VOD (22), so gross exposure is UNKNOWN" in text for text in notes)
     assert two_contracts(None, max_gross=None) == ("", [])
+
+
+def gross_with_a_dark_holding(max_gross, quantity=10.0, side="BUY", quotes=None):
+    """An order in SPY at 100 for an account of 10,000 that holds 60 SPY, and 10 of DARK without a quote."""
+    held = pd.DataFrame({"symbol": ["SPY", "DARK"], "quantity": [60.0, 10.0]})
+    frame = orders_of(("SPY", side, quantity)).assign(max_gross=0.8)
+    limits = Limits(max_gross=max_gross, max_adv_ratio=None)
+    checked = check_orders(frame, limits, held, quotes=quotes or {"SPY": 100.0}, nav=10_000.0, cash=4_000.0)
+    return checked["reasons"].fillna("").item(), input_warnings(checked)["detail"].tolist()
+
+
+def test_a_holding_without_a_price_is_unknown_in_gross_exposure_and_not_zero():
+    note = "no price or exchange rate of DARK, so gross exposure is UNKNOWN: compared without them"
+    assert gross_with_a_dark_holding(5.0) == ("gross_unknown", [note])
+    assert gross_with_a_dark_holding(5.0, side="SELL") == ("", [note])
+    assert gross_with_a_dark_holding(5.0, quotes={"SPY": 100.0, "DARK": 1.0}) == ("", [])
+    assert gross_with_a_dark_holding("auto") == ("", [note])
+    # 90 SPY alone are 0.9 of NAV, over the 0.8 of the plan, whatever DARK is worth
+    assert gross_with_a_dark_holding("auto", 30.0) == ("max_gross", [note])
+    assert gross_with_a_dark_holding(None) == ("", [])
