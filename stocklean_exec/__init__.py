@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         RunElsewhereError,
         StockleanError,
     )
+    from stocklean_exec.execution.order_previews import preview_orders, preview_orders_async
     from stocklean_exec.execution.reconciliation import reconcile, reconcile_async
     from stocklean_exec.execution.residuals import residual_orders
     from stocklean_exec.execution.resumption import resume, resume_async
@@ -158,6 +159,8 @@ __all__ = [
     "plan_orders",
     "plan_summary",
     "pretrade_cost",
+    "preview_orders",
+    "preview_orders_async",
     "quote_files",
     "read_basket",
     "read_blotter",
@@ -255,6 +258,7 @@ _HOME = {
     "schema.files": ("read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),
     "tca.sources": ("TradeRecord", "trade_record"),
+    "execution.order_previews": ("preview_orders", "preview_orders_async"),
     "execution.reconciliation": ("reconcile", "reconcile_async"),
     "execution.residuals": ("residual_orders",),
     "execution.resumption": ("resume", "resume_async"),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.order_history import OrderHistory
     from stocklean_exec.brokers.evidence import Evidence
+    from stocklean_exec.brokers.order_preview import OrderPreview
     from stocklean_exec.fees import Tariff
 
 __all__ = [
@@ -148,6 +149,8 @@ class Broker(ABC):
     """Number of the connection: a new number means that reports may have been missed."""
     in_flight_seconds: float = 0.0
     """How long an order may be in flight to the broker before its absence there means something."""
+    preview_pause: float = 0.0
+    """Seconds between two previews of orders."""
     quotes_age: bool = True
     """Whether quotes grow old; False where the market stands still."""
     lock_account: str | None = None
@@ -366,6 +369,16 @@ class Broker(ABC):
         A reason code and a text by client order id, for each order that cannot be sent.
         """
         return {}
+
+    async def preview(self, ticket: Ticket) -> OrderPreview:  # noqa: ARG002 - as above
+        """Ask what an order would do to the account's margin. It is not sent, and nothing is traded.
+
+        Raises
+        ------
+        BrokerError
+            The broker does not answer, or gives no previews.
+        """
+        raise BrokerError(f"{type(self).__name__} gives no previews of orders")
 
     def order_id_for(self, client_order_id: str) -> tuple[int | None, int | None]:  # noqa: ARG002 - as above
         """Order id and client id that a prepared order will be sent with; None without such ids."""

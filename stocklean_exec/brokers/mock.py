@@ -20,6 +20,7 @@ from stocklean_exec import clock
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket, is_paper_account, symbols_of
 from stocklean_exec.brokers.evidence import Evidence
+from stocklean_exec.brokers.order_preview import INITIAL_MARGIN, OrderPreview, previewed_position
 from stocklean_exec.brokers.scripted_fills import FILL_PLAN, FillStep, parse_fill_plan
 from stocklean_exec.errors import BrokerError, InputError, Problem
 from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, match, unit_interval
@@ -38,7 +39,6 @@ _ACKNOWLEDGED_AFTER = timedelta(milliseconds=20)
 _BETWEEN_ORDERS = timedelta(milliseconds=10)
 _COMMISSION_AFTER = timedelta(milliseconds=50)
 _EPOCH_ACCOUNT = "DU0000001"
-_INITIAL_MARGIN = 0.5  # of the value of every position: Federal Reserve, Regulation T, 12 CFR 220.12
 
 
 @dataclass(slots=True)
@@ -201,14 +201,14 @@ class MockBroker(Broker):
         """NAV and cash, cash and exchange rate of each currency, and the funds of a margin account."""
         cash, nav = self._portfolio.cash, self.nav()
         currencies = {name: (round(cash.get(name, 0.0), 6), rate) for name, rate in self._rates.items()}
-        available = round(nav - _INITIAL_MARGIN * self._gross(), 6)
+        available = round(nav - INITIAL_MARGIN * self._gross(), 6)
         return AccountFigures(
             nav,
             self.cash(),
             self.base_currency,
             available_funds=available,
             currencies=currencies,
-            buying_power=round(max(available, 0.0) / _INITIAL_MARGIN, 6),
+            buying_power=round(max(available, 0.0) / INITIAL_MARGIN, 6),
         )
 
     def _values(self) -> dict[str, float]:
@@ -368,6 +368,19 @@ class MockBroker(Broker):
         elif steps is not None:
             self._follow_plan(order, steps, quote)
         self._time = max(self._time + _BETWEEN_ORDERS, order.at - timedelta(seconds=30))
+
+    async def preview(self, ticket: Ticket) -> OrderPreview:
+        """Margins under Regulation T, commission by the tariff, at the price that the order would pay."""
+        quote, rate = self._market.get(ticket.symbol), self._rates.get(ticket.currency, math.nan)
+        touch = None if quote is None else far_touch(ticket.side, quote)
+        if touch is None or math.isnan(rate):
+            return OrderPreview(refusal=f"no usable price or exchange rate for {ticket.symbol}")
+        price = touch[0] if math.isnan(ticket.limit_price) else ticket.limit_price
+        fee = ticket.tariff.commission(ticket.quantity, ticket.quantity * price)
+        signed = ticket.quantity if ticket.side == "BUY" else -ticket.quantity
+        held = self._portfolio.quantity.get(ticket.symbol, 0.0)
+        found = previewed_position(self.nav(), self._gross(), held, signed, price * rate, fee * rate)
+        return found._replace(commission=fee, commission_currency=ticket.currency)
 
     def _catch_up(self) -> None:
         """Move the virtual time past the last execution: the account is shown with all of them."""

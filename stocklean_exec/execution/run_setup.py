@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
 
-__all__ = ["work_run"]
+__all__ = ["tickets_of", "work_run"]
 
 _MINUTE = timedelta(minutes=1)
 _TICKET = tuple(field.name for field in fields(Ticket) if field.default is MISSING)
@@ -64,7 +64,7 @@ async def work_run(
     with run_lock(broker.lock_account, run_id) as lock:
         rows = blotter.orders(run_id)
         rows = rows[rows["approved"].fillna(value=False).astype("bool")]
-        tickets = _tickets(rows)
+        tickets = tickets_of(rows)
         names = [ticket.client_order_id for ticket in tickets]
         limits = _limits_of(run_id, blotter, limits)
         budget = SendBudget(
@@ -89,7 +89,8 @@ async def work_run(
             await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()
 
 
-def _tickets(rows: pd.DataFrame) -> list[Ticket]:
+def tickets_of(rows: pd.DataFrame) -> list[Ticket]:
+    """Make the order that a broker is sent for each row of canonical orders."""
     contracts = rows["con_id"].tolist() if "con_id" in rows.columns else [None] * len(rows)
     rates = rows["fx_rate"].fillna(1.0).tolist() if "fx_rate" in rows.columns else [1.0] * len(rows)
     columns = [rows[name].tolist() for name in _TICKET]

@@ -26,7 +26,7 @@ __all__ = ["AUTO", "Limits", "limits_card"]
 AUTO: Final = "auto"
 """Value of a limit that is derived from the plan or from the source of the quotes."""
 
-_GREATER_IS_TIGHTER = frozenset({"min_cash_after", "duplicate_window"})
+_GREATER_IS_TIGHTER = frozenset({"min_cash_after", "min_excess_liquidity", "duplicate_window"})
 _MAY_BE_AUTO = frozenset({"max_gross", "max_quote_age"})
 _SYMBOL_SETS = ("restricted", "confirmed_splits")
 
@@ -64,6 +64,9 @@ class Limits:
     confirmed_splits : symbols whose price or holding has changed by a split; a suspected split only warns there
     duplicate_window : seconds; the same symbol, side and quantity within it is a suspected duplicate
     max_approval_age : seconds after which an approval expires
+    max_initial_margin : currency; maximum initial margin of the account once an order has filled, by the broker's
+        preview (:func:`~stocklean_exec.preview_orders`). Orders without a preview are not compared, which is noted
+    min_excess_liquidity : currency; minimum equity with loan value less maintenance margin, by the same preview
 
     Raises
     ------
@@ -94,6 +97,8 @@ class Limits:
     confirmed_splits: frozenset[str] = frozenset()
     duplicate_window: float | None = 300.0
     max_approval_age: float | None = 3600.0
+    max_initial_margin: float | None = None
+    min_excess_liquidity: float | None = None
 
     def __post_init__(self) -> None:
         problems = []
@@ -113,7 +118,7 @@ class Limits:
         usable = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
         if not usable or not math.isfinite(number := float(cast("float", value))):
             return [Problem("limit_invalid", f"{name} {value!r} is not a number")]
-        if number < 0 and name != "min_cash_after":
+        if number < 0 and name not in ("min_cash_after", "min_excess_liquidity"):
             return [Problem("limit_invalid", f"{name} {value!r} is below 0")]
         if isinstance(value, np.generic):
             object.__setattr__(self, name, number)  # JSON has no NumPy numbers

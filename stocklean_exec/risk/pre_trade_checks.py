@@ -26,6 +26,7 @@ from stocklean_exec.portfolio.order_costs import decision_day
 from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
+from stocklean_exec.risk.margins import note_unpreviewed, read_previews
 from stocklean_exec.risk.quote_age import quote_age
 from stocklean_exec.risk.quote_columns import QuoteColumns
 from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate
@@ -79,6 +80,7 @@ def check_orders(
     now: datetime | None = None,
     base_currency: str | None = None,
     fx: Mapping[str, float] | None = None,
+    previews: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Check each order against ``limits``.
 
@@ -98,6 +100,8 @@ def check_orders(
     base_currency : currency of cash, NAV and limits; by default the state's, else USD
     fx : base currency per unit of each other currency. Everything is compared in the base currency; an order in a
         currency without a rate, or quoted in another one than its own, is blocked (``currency_unsupported``)
+    previews : from :func:`~stocklean_exec.preview_orders`; compared with ``max_initial_margin`` and
+        ``min_excess_liquidity``. An order that the broker would refuse is blocked (``preview_refused``)
 
     Returns
     -------
@@ -165,6 +169,7 @@ def check_orders(
         quote_age=age.limit,
         old_quotes_warn=age.only_warns,
         volumes=volume_by_symbol(market),
+        previews=read_previews(previews),
         splits=_suspected_splits(blotter, recorded, inputs.account, held_shares),
         **_working(inputs, market, decision_day(frame)),
     )
@@ -370,6 +375,7 @@ def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.D
     if limits.max_adv_ratio is not None:
         add_warnings(frame, note_unknown_volumes(check.arrays.volume))
     add_warnings(frame, _without_price(limits, check.arrays.unpriced))
+    add_warnings(frame, note_unpreviewed(limits, check.arrays.ids, check.arrays.quantity, context.previews))
     frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
     return frame
 

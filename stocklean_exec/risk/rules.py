@@ -28,6 +28,7 @@ import numpy as np
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices
 from stocklean_exec.risk.findings import BLOCK, Findings
+from stocklean_exec.risk.margins import MarginPreview, check_margins
 from stocklean_exec.risk.quote_columns import QuoteColumns
 from stocklean_exec.risk.splits import is_split_ratio
 from stocklean_exec.risk.volumes import volume_of_orders
@@ -86,6 +87,7 @@ class CheckContext:
     old_quotes_warn: bool = False  # instead of blocking
     volumes: dict[str, float] = field(default_factory=dict)  # average daily volume by symbol, shares
     splits: dict[str, float] = field(default_factory=dict)  # holdings that differ from the record by a split ratio
+    previews: dict[str, MarginPreview] = field(default_factory=dict)  # what the broker said, by client order id
 
     def to_json(self) -> dict[str, object]:
         """All fields, ready for JSON: NaN becomes None."""
@@ -104,6 +106,7 @@ class CheckContext:
                 | {
                     "quotes": QuoteColumns.from_json(stored["quotes"]),
                     "recent": [tuple(row) for row in stored["recent"]],
+                    "previews": {name: MarginPreview(*row) for name, row in stored["previews"].items()},
                     **{name: _number(stored[name]) for name in _MAY_BE_UNKNOWN},
                     "working_cash": -math.inf if stored["working_cash"] is None else stored["working_cash"],
                 }
@@ -384,6 +387,7 @@ def evaluate(arrays: OrderArrays, limits: Limits, context: CheckContext) -> Find
     _check_short(findings, arrays, limits)
     _check_ratio(findings, arrays, limits, context)
     _check_lists(findings, arrays, limits, context)
+    check_margins(findings, arrays.ids, arrays.quantity, arrays.limit, limits, context.previews)
     counted = np.where(findings.worst == BLOCK, 0.0, arrays.quantity)
     findings.block("halted", context.halted is not None, math.nan, math.nan)
     _check_total(findings, arrays, counted, limits)

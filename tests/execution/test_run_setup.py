@@ -98,14 +98,14 @@ def test_the_orders_of_a_record_are_sent_with_what_it_knows_of_them():
     rows = pd.DataFrame({"client_order_id": ["a", "b"], "symbol": ["SAP", "SPY"], "currency": ["EUR", "USD"]})
     rows = rows.assign(**terms, decision_price=[150.0, math.nan])
     rows["decided_at"] = pd.to_datetime(["2026-11-27 15:00", None], utc=True)
-    bare = run_setup._tickets(rows)
+    bare = run_setup.tickets_of(rows)
     assert [(one.fx_rate, one.con_id, one.primary_exchange) for one in bare] == [(1.0, None, "")] * 2
     assert [str(one.decided_on) for one in bare] == ["2026-11-27", "None"]
     assert run_setup._by_order(rows, "lot_size") == {}
     rows = rows.assign(
         fx_rate=[1.1, None], con_id=[7, None], primary_exchange=[" ibis", None], lot_size=[100, None]
     )
-    full = run_setup._tickets(rows)
+    full = run_setup.tickets_of(rows)
     assert [(one.fx_rate, one.con_id, one.primary_exchange) for one in full] == [(1.1, 7, "IBIS"), (1.0, None, "")]
     assert (full[0].symbol, full[0].currency, full[0].reference_price) == ("SAP", "EUR", 150.0)
     assert run_setup._by_order(rows, "lot_size") == {"a": 100.0}

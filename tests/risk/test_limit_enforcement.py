@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,8 +41,20 @@ class Rule(NamedTuple):
     also: dict[str, Any] = {}  # noqa: RUF012 - as above
     side: str = "BUY"
     edit: float = 30.0
+    previews: Any = None
 
 
+PREVIEW = pd.DataFrame(
+    {
+        "client_order_id": ["r-SPY-BUY"],
+        "quantity": 30.0,
+        "limit_price": math.nan,
+        "preview": "ok",
+        "initial_margin_after": 1_500.0,
+        "excess_liquidity_after": 9_000.0,
+        "message": None,
+    }
+)
 CHECKED = {
     "max_order_notional": Rule(2_999.0, 3_000.0, "max_notional"),
     "max_order_quantity": Rule(29.0, 30.0, "max_qty"),
@@ -58,6 +71,8 @@ CHECKED = {
     "restricted": Rule({"SPY"}, set(), "restricted"),
     "confirmed_splits": Rule(set(), {"SPY"}, "suspected_split", market={"close": [200.0]}),
     "duplicate_window": Rule(300.0, None, "suspected_duplicate"),
+    "max_initial_margin": Rule(1_499.0, 1_500.0, "max_initial_margin", previews=PREVIEW),
+    "min_excess_liquidity": Rule(9_001.0, 9_000.0, "min_excess_liquidity", previews=PREVIEW),
 }
 """Limits of :func:`~stocklean_exec.check_orders`."""
 
@@ -118,6 +133,7 @@ def test_the_check_enforces(name):
             quotes=pd.DataFrame(MARKET | rule.market),
             cash=10_000.0,
             now=WHEN + pd.Timedelta("60s"),
+            previews=rule.previews,
         )
         table = sx.check_results(checked)
         rows = table[(table["check"] == rule.reason) & (table["verdict"] == rule.verdict)]

@@ -39,6 +39,7 @@ from stocklean_exec.brokers.ib.instruments import Instrument
 from stocklean_exec.brokers.ib.market_data import MarketDataService
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.ib.run_lease import RunLease, lease_client_id
+from stocklean_exec.brokers.order_preview import OrderPreview
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE, Pacer
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
 from stocklean_exec.progress import progress_bar
@@ -60,6 +61,8 @@ _YIELD_EVERY = 16
 _PACED_WINDOW, _FREE_WINDOW = 32, 250
 """Orders that one commit prepares for sending: less than a second's messages at 45 a second; without a limit,
 enough that a commit costs little per order."""
+_PREVIEW_PAUSE = 60.0
+"""Seconds between previews of orders: Interactive Brokers asks for at most about one a minute (TWS API)."""
 _IN_FLIGHT_SECONDS = 10.0
 """How long an order may be in flight to TWS before its absence there means something: a choice, far above the
 longest delay that is expected of a local TWS, and as long as the limit of every request."""
@@ -137,6 +140,7 @@ class IBBroker(Broker):
         self.address = address or f"ib://{host}:{port}?client_id={client_id}"
         self.fault = ""
         self.send_window = _PACED_WINDOW if rate else _FREE_WINDOW
+        self.preview_pause = _PREVIEW_PAUSE if rate else 0.0
         self.in_flight_seconds = _IN_FLIGHT_SECONDS if rate else 0.0
         self._endpoint = Endpoint(host, port, client_id, account, seconds, zone, is_zone_given)
         self._allow_live, self._on_close = allow_live, on_close
@@ -148,6 +152,7 @@ class IBBroker(Broker):
         self._background: set[asyncio.Task[None]] = set()
         self._run_client_ids, self._leases = run_client_ids, dict[str, RunLease]()
         self._last_id = 0
+        self._previewing, self._previewed_at = asyncio.Lock(), -math.inf
         self._failure = ""
         self._base_currency = ""
         self._connection: Connection | None = None
@@ -400,6 +405,13 @@ class IBBroker(Broker):
             return (clock.now() - there).total_seconds()
         return 0.0
 
+    async def preview(self, ticket: Ticket) -> OrderPreview:
+        """Ask TWS what an order would do to the account: a what-if order, which is never placed.
+
+        It takes an order id, and its turn: at most one in :attr:`preview_pause` seconds.
+        """
+        return await self._await(self._preview(ticket))
+
     async def place(self, ticket: Ticket) -> None:
         """Send one order."""
         await self.place_all([ticket], lambda _: nullcontext())
@@ -572,6 +584,24 @@ class IBBroker(Broker):
             magnifier = None if listing is None else listing.magnifier
             self._tracker.reserve(ticket, order_id, self._endpoint.client_id, magnifier=magnifier)
         return reasons
+
+    async def _preview(self, ticket: Ticket) -> OrderPreview:
+        connection, instrument = self._require_connection(), _instrument(ticket)
+        self._market.name([instrument])
+        refused = await self._market.qualify(connection, [instrument])
+        listing = self._market.listing(instrument)
+        if instrument in refused or listing is None:
+            return OrderPreview(refusal=refused[instrument].detail if refused else "TWS knows no such contract")
+        made = connection.make_order(ticket, 0, listing.on_wire(ticket.limit_price, buy=ticket.side == "BUY"))
+        async with self._previewing:
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(max(self._previewed_at + self.preview_pause - loop.time(), 0.0))
+            self._previewed_at = loop.time()
+            try:
+                return await connection.preview(listing.contract, made)
+            finally:
+                # TWS may take order ids in ascending sequence only: those prepared earlier are made anew.
+                self._last_id = max(self._last_id, connection.last_preview_id)
 
     def _broken_lots(self, tickets: Sequence[Ticket]) -> dict[str, tuple[str, str]]:
         """Orders that break the lots of their contract; a code and a text of each."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+from asyncio import Future, get_running_loop
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ib_async import IB, Contract, Order, OrderState, StartupFetch, Ticker
@@ -28,7 +29,7 @@ from ib_async.decoder import Decoder
 from ib_async.wrapper import RequestError, Wrapper
 
 from stocklean_exec import clock
-from stocklean_exec.brokers.ib.translate import is_plain_text, utc_time_text
+from stocklean_exec.brokers.ib.translate import ADVICE_CODES, is_plain_text, known, utc_time_text
 from stocklean_exec.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ __all__ = [
     "Contract",
     "IBClient",
     "Order",
+    "OrderState",
     "RequestError",
     "SnapshotTicker",
+    "is_complete_preview",
     "make_contract",
     "routed",
 ]
@@ -127,8 +130,9 @@ class ConnectionListener(Protocol):
 class _Decoder(Decoder):
     """Reads messages, and reports those it cannot read: ib_async logs a bad message and drops it."""
 
-    def __init__(self, wrapper: Wrapper, listener: ConnectionListener) -> None:
+    def __init__(self, wrapper: _Wrapper, listener: ConnectionListener) -> None:
         super().__init__(wrapper, 0)
+        self._previews = wrapper.previews
         self._listener = listener
         self.handlers[3] = self._orderStatus  # ib_async's own swallows what it cannot read
 
@@ -167,6 +171,8 @@ class _Decoder(Decoder):
         """Read of an openOrder message what an order needs to be matched and counted; False if that fails too."""
         client, perm, ref = _MARKS["5"]
         try:
+            if int(fields[1]) in self._previews:
+                return True  # it stands for no order; the preview ends by its time limit
             order = Order(
                 orderId=int(fields[1]),
                 clientId=int(fields[client]),
@@ -220,7 +226,7 @@ class _Decoder(Decoder):
 class _Client(Client):
     """Sends and receives: checks what leaves, bounds what comes, and notices why a connection fails."""
 
-    def __init__(self, wrapper: Wrapper, listener: ConnectionListener) -> None:
+    def __init__(self, wrapper: _Wrapper, listener: ConnectionListener) -> None:
         self._listener = listener
         super().__init__(wrapper)
         self.decoder = _Decoder(wrapper, listener)
@@ -269,6 +275,7 @@ class _Wrapper(Wrapper):
     """
 
     listener: ConnectionListener
+    previews: dict[int, Future[OrderState]]
 
     def connectAck(self) -> None:
         self.listener.version = self.ib.client.serverVersion()
@@ -281,9 +288,17 @@ class _Wrapper(Wrapper):
         self.listener.accounts = list(self.accounts)
 
     def openOrder(self, orderId: int, contract: Contract, order: Order, orderState: OrderState) -> None:
-        if not order.whatIf:
+        if orderId in self.previews or order.whatIf:  # nothing is open by it
+            self._end_preview(orderId, orderState)
+        else:
             self.listener.guard(self.listener.on_open_order, contract, order, orderState)
         self.ib.client.updateReqId(orderId + 1)  # an id that is taken, by whatever client, is not used again
+
+    def _end_preview(self, number: int, state: OrderState) -> None:
+        """End a preview by its answer; TWS may send one without margins first, and then the complete one."""
+        waiting = self.previews.get(number)
+        if waiting is not None and not waiting.done() and is_complete_preview(state):
+            waiting.set_result(state)
 
     def orderStatus(self, orderId: int, status: str, filled: float, remaining: float, *rest: Any) -> None:  # noqa: ANN401 - as there
         self.listener.guard(self.listener.on_status, orderId, status, filled, remaining, *rest)
@@ -309,6 +324,10 @@ class _Wrapper(Wrapper):
         super().error(reqId, errorCode, errorString, advancedOrderRejectJson)
 
     def _report_error(self, number: int, code: int, text: str) -> None:
+        if number in self.previews:
+            if code not in ADVICE_CODES and not self.previews[number].done():
+                self.previews[number].set_exception(RequestError(number, code, text))
+            return
         is_request = number in self._futures
         self.listener.guard(lambda: self.listener.on_error(number, code, text, is_request=is_request))
 
@@ -321,7 +340,7 @@ class _Wrapper(Wrapper):
     def connectionClosed(self) -> None:
         # ib_async's own would also end blocking calls of every other connection in this process.
         lost = ConnectionError("the connection to TWS is gone")
-        for future in self._futures.values():
+        for future in (*self._futures.values(), *self.previews.values()):
             if not future.done():
                 future.set_exception(lost)
         self.reset()
@@ -338,6 +357,7 @@ class IBClient(IB):
         super().__init__()
         self.wrapper = _Wrapper(self)
         self.wrapper.listener = listener
+        self._previews = self.wrapper.previews = dict[int, Future[OrderState]]()
         self.client = _Client(self.wrapper, listener)
         self.errorEvent -= self._onError  # it sends requests of its own
         self.TimezoneTWS = listener.zone
@@ -379,6 +399,27 @@ class IBClient(IB):
         """Take no more ticks of a snapshot."""
         self.wrapper.reqId2Ticker.pop(number, None)
 
+    def request_preview(self, contract: Contract, order: Order) -> tuple[int, Future[OrderState]]:
+        """Ask what ``order`` would do to the account: number of the request, and its answer.
+
+        What leaves is a copy that carries the flag of a preview, an order id of its own and no reference: whatever
+        comes back about it is matched to no order. ib_async's own call has no time limit, and ends as an empty
+        list on harmless messages.
+        """
+        number = self.client.getReqId()
+        # transmit must be set too: TWS answers 413 without it.
+        asked = dataclasses.replace(order, orderId=number, whatIf=True, transmit=True, orderRef="")
+        answer: Future[OrderState] = get_running_loop().create_future()
+        self._previews[number] = answer
+        self.client.placeOrder(number, contract, asked)
+        return number, answer
+
+    def forget_preview(self, number: int) -> None:
+        """Expect no more answers to a preview, and take none for an order."""
+        answer = self._previews[number]
+        if not answer.done():
+            answer.cancel()
+
     def request_summary(self, tags: str) -> tuple[int, Awaitable[object]]:
         """Request figures of all accounts, tags with commas: number of the request, and what ends it."""
         self.wrapper.acctSummary.clear()
@@ -391,6 +432,11 @@ class IBClient(IB):
         """Tag, currency and value of each figure of the last summary."""
         values = self.wrapper.acctSummary.values()
         return [(str(one.tag), str(one.currency), str(one.value)) for one in values if one.account == account]
+
+
+def is_complete_preview(state: OrderState) -> bool:
+    """Whether an answer to a preview has margins: outside trading hours TWS may send one without them."""
+    return known(_float_or_nan(str(state.initMarginAfter))) is not None
 
 
 def make_contract(

@@ -18,8 +18,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from stocklean_exec import clock
 from stocklean_exec.brokers.ib.account_guard import explain_failure
-from stocklean_exec.brokers.ib.client import Contract, IBClient, Order, RequestError, make_contract, routed
+from stocklean_exec.brokers.ib.client import (
+    Contract,
+    IBClient,
+    Order,
+    OrderState,
+    RequestError,
+    make_contract,
+    routed,
+)
 from stocklean_exec.brokers.ib.instruments import Instrument, Listing, Refusal
+from stocklean_exec.brokers.ib.order_states import preview_of
 from stocklean_exec.brokers.ib.quote_times import Answer
 from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
@@ -31,6 +40,7 @@ from stocklean_exec.brokers.ib.translate import (
     known,
     number_problem,
 )
+from stocklean_exec.brokers.order_preview import OrderPreview
 from stocklean_exec.errors import BrokerError, ClientIdInUseError, ConnectionLostError
 
 if TYPE_CHECKING:
@@ -47,6 +57,7 @@ __all__ = ["Connection", "ConnectionOwner", "Endpoint", "Reports"]
 _SNAPSHOT_SECONDS = 12.0  # TWS ends a snapshot after 11 s at the latest, by its documentation; and a second
 _CLIENT_ID_IN_USE = 326  # message code of TWS
 _CLOSING_SECONDS = 1.0  # a choice: a local peer closes within milliseconds
+_PREVIEW_SECONDS = 10.0  # a choice: TWS answers within a second or two, or not at all
 _COMPLETED_SECONDS = 3.0  # a choice: TWS answers at once or, at times, not at all
 
 T = TypeVar("T")
@@ -123,6 +134,7 @@ class Connection:
         self.is_cut = False
         self.is_ready = False
         self.is_closing = False
+        self.last_preview_id = 0
         self._owner = owner
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._shared = asyncio.Lock()
@@ -415,8 +427,35 @@ class Connection:
 
     def send_order(self, contract: Contract, order: Order) -> None:
         """Send an order, within a turn of the pacer."""
+        if order.whatIf:
+            raise BrokerError(f"{order.orderRef} is a preview, and no order to send")
         # The client and not the IB: that would keep an order of its own, and may fail after it has sent.
         self._ib.client.placeOrder(order.orderId, contract, order)
+
+    async def preview(self, contract: Contract, order: Order) -> OrderPreview:
+        """What an order would do to the account; nothing is placed.
+
+        Raises
+        ------
+        BrokerError
+            TWS does not answer in time: it is known not to for some order types, and outside trading hours.
+        """
+        request: list[int] = []
+
+        def start() -> Awaitable[OrderState]:
+            number, answer = self._ib.request_preview(contract, order)
+            request.append(number)
+            self.last_preview_id = number
+            return answer
+
+        try:
+            state = await self._request(start, f"a preview of {contract.symbol}", _PREVIEW_SECONDS)
+        except RequestError as error:
+            return OrderPreview(refusal=f"{error.message} ({error.code})")
+        finally:
+            if request:
+                self._ib.forget_preview(request[0])
+        return preview_of(state)
 
     async def send_cancel(self, order_id: int) -> None:
         """Request the cancel of an order of this client."""

@@ -1,8 +1,10 @@
 """What the wire lets out and takes in, by hand-made bytes: nothing shifted, nothing endless, nothing lost."""
 
+import ast
 import asyncio
 import logging
 import struct
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ib_async import OrderState
 
+import stocklean_exec
 from stocklean_exec.brokers.ib.client import IBClient, Order, make_contract, routed
 from stocklean_exec.errors import BrokerError
 
@@ -444,6 +447,103 @@ def test_what_waits_for_an_answer_fails_when_the_connection_is_gone():
     assert isinstance(waiting.exception(), ConnectionError)
     assert answered.result() == "here"
     assert wire.wrapper.listener.calls == [("on_lost",)]
+
+
+def previewing(*answers, order=None):
+    """The answer to a preview of an order, as a future, and what the listener was told."""
+
+    def ask(wire):
+        return wire.request_preview(stock(), order or plain_order(orderId=3, orderRef="r-SPY-BUY"))
+
+    (number, done), out, wire = requesting(ask, answers=answers)
+    assert number == 5
+    return done, out, wire
+
+
+def state_of(wire, number=5, **values):
+    wire.wrapper.openOrder(number, stock(), plain_order(orderId=number, whatIf=True), OrderState(**values))
+
+
+def test_a_preview_leaves_as_the_order_with_its_flag_an_id_of_its_own_and_no_reference():
+    order = plain_order(orderId=3, orderRef="r-SPY-BUY", account="DU1", transmit=False)
+    _, (fields,), _ = previewing(order=order)
+    _, (plain,), _ = requesting(lambda wire: wire.client.placeOrder(3, stock(), order))
+    differing = [(one, other) for one, other in zip(plain, fields, strict=True) if one != other]
+    # id, reference, transmit, whatIf
+    assert differing == [("3", "5"), ("r-SPY-BUY", ""), ("0", "1"), ("0", "1")]
+    assert (order.whatIf, order.orderId) == (False, 3)
+
+
+def test_orders_leave_by_two_calls_of_which_one_sets_the_flag_of_a_preview():
+    folder = Path(stocklean_exec.__file__).parent
+    calls = [
+        (path.name, ast.unparse(node))
+        for path in sorted(folder.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("placeOrder", "placeOrderAsync")
+    ]
+    assert calls == [
+        ("client.py", "self.client.placeOrder(number, contract, asked)"),
+        ("connection.py", "self._ib.client.placeOrder(order.orderId, contract, order)"),
+    ]
+
+
+def test_a_preview_ends_with_the_first_answer_that_has_margins():
+    def ask(wire):
+        _, done = wire.request_preview(stock(), plain_order())
+        state_of(wire, initMarginAfter=MAX_DOUBLE)
+        state_of(wire, initMarginAfter="")
+        still_waiting = not done.done()
+        state_of(wire, initMarginAfter="12.5")
+        state_of(wire, initMarginAfter="99.0")
+        state_of(wire, 6, initMarginAfter="99.0")
+        return still_waiting, done
+
+    (still_waiting, done), _, wire = requesting(ask)
+    assert still_waiting
+    assert done.result().initMarginAfter == "12.5"
+    assert wire.wrapper.listener.calls == []
+
+
+def test_an_answer_that_lacks_the_flag_is_no_open_order():
+    def ask(wire):
+        wire.request_preview(stock(), plain_order())
+        wire.wrapper.openOrder(5, stock(), plain_order(orderId=5, orderRef="r-SPY-BUY"), OrderState())
+
+    assert requesting(ask)[2].wrapper.listener.calls == []
+
+
+@pytest.mark.parametrize("code", [399, 10349, 2109])
+def test_a_message_that_refuses_nothing_does_not_end_a_preview(code):
+    done, _, wire = previewing(frame(4, 2, 5, code, "Order TIF was set to DAY based on order preset.", ""))
+    assert not done.done()
+    assert wire.wrapper.listener.calls == []
+
+
+def test_a_refusal_ends_a_preview_with_its_code():
+    done, _, wire = previewing(frame(4, 2, 5, 201, "Order rejected - reason: margin", ""))
+    assert done.exception().code == 201
+    assert wire.wrapper.listener.calls == []
+
+
+def test_a_preview_fails_when_the_connection_is_gone_and_late_answers_are_dropped():
+    def lose(wire):
+        _, waiting = wire.request_preview(stock(), plain_order())
+        wire.wrapper.connectionClosed()
+        return waiting
+
+    assert isinstance(requesting(lose)[0].exception(), ConnectionError)
+
+    def late(wire):
+        number, waiting = wire.request_preview(stock(), plain_order())
+        wire.forget_preview(number)
+        state_of(wire, initMarginAfter="1.0")
+        wire.forget_preview(number)
+        return waiting
+
+    waiting, _, wire = requesting(late)
+    assert waiting.cancelled()
+    assert wire.wrapper.listener.calls == []
 
 
 def test_closing_it_ourselves_is_told_to_the_listener():
