@@ -9,8 +9,9 @@ given. Several may fit: contract details list them all, while an order or a mark
 TWS. What is given beside an id must agree with it, else nothing is found (error 200). Whether a real TWS ignores a
 contradiction is not known, so a client that depends on it should not pass.
 
-Quotes and limit prices are multiples of ``min_tick``, in the unit of the quotes; the tick sizes are also available
-as market rules, as in TWS.
+Quotes are multiples of ``min_tick``, in the unit of the quotes. The prices of orders are multiples of the step at
+their own level (:func:`tick_at`), which grows with the price in some markets; the steps are available as market
+rules, as in TWS.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ __all__ = [
     "make_contract",
     "market_rule",
     "on_tick",
+    "price_steps",
+    "tick_at",
 ]
 
 EXCHANGES = "SMART,AMEX,NYSE,CBOE,CHX,ARCA,NASDAQ,BATS,EDGEA,BYX,IEX,EDGX,PEARL,NYSENAT,LTSE,MEMX,ISLAND"
@@ -53,6 +56,8 @@ _CAPTURED_IDS = {"AAPL": 265598, "TSLA": 76792991, "AMZN": 3691937}
 _RULE_IDS = {0.01: 26, 0.0001: 635}
 # A choice, above the ids of real rules: the rule of any other step has this id plus its number of millionths.
 _FIRST_RULE = 1_000_000
+# A choice, above those: the first id of a rule of several steps, which is derived from them.
+_FIRST_LADDER, _LADDERS = 1_500_000_000, 500_000_000
 _MILLION = 1_000_000
 _US_CURRENCY = "USD"
 # Where shares of a currency are listed if the quotes do not say it: the exchange codes of TWS.
@@ -97,6 +102,8 @@ class Contract:
     is_listing_stated: bool = False
     """Whether the quotes state the primary exchange; else any exchange that a client names as such is accepted."""
     listing: str = ""
+    price_steps: tuple[tuple[float, float], ...] = ()
+    """Steps of order prices: (from this price on, step). Empty: those of the known rule of :attr:`min_tick`."""
 
     @property
     def key(self) -> str:
@@ -120,7 +127,10 @@ class Contract:
 
     @property
     def market_rule(self) -> int:
-        """The id of the rule that :attr:`min_tick` comes from."""
+        """The id of the rule that its price steps come from."""
+        if self.price_steps:
+            digest = sha256(repr(self.price_steps).encode()).digest()
+            return _FIRST_LADDER + int.from_bytes(digest[:4], "big") % _LADDERS
         return _RULE_IDS.get(self.min_tick, _FIRST_RULE + round(self.min_tick * _MILLION))
 
     def money(self, price: float) -> float:
@@ -128,15 +138,35 @@ class Contract:
         return price / self.price_magnifier if self.price_magnifier != 1 else price
 
 
+def price_steps(contract: Contract) -> tuple[tuple[float, float], ...]:
+    """The steps of order prices of a contract, as its market rule tells them."""
+    return contract.price_steps or market_rule(contract.market_rule)
+
+
+def tick_at(contract: Contract, price: float) -> float:
+    """The step that an order price of this level is a multiple of, in the unit of the quotes.
+
+    Examples
+    --------
+    A US stock below a dollar is priced in hundredths of a cent, from a dollar on in cents:
+
+    >>> penny = Contract(7, "ABC", min_tick=0.0001)
+    >>> tick_at(penny, 0.9999), tick_at(penny, 1.0)
+    (0.0001, 0.01)
+    """
+    steps = [step for low, step in price_steps(contract) if low <= price + 1e-9]
+    return steps[-1] if steps else contract.min_tick
+
+
 def market_rule(rule_id: int) -> tuple[tuple[float, float], ...]:
-    """The steps of a market rule: (from this price on, step); empty for an unknown rule.
+    """The steps of a market rule: (from this price on, step); empty for an unknown one, and for a contract's own.
 
     Examples
     --------
     >>> market_rule(26), market_rule(Contract(7, "ABC", min_tick=0.5).market_rule), market_rule(1)
     (((0.0, 0.01),), ((0.0, 0.5),), ())
     """
-    if rule_id > _FIRST_RULE:
+    if _FIRST_RULE < rule_id < _FIRST_LADDER:
         return ((0.0, (rule_id - _FIRST_RULE) / _MILLION),)
     return _MARKET_RULES.get(rule_id, ())
 
@@ -197,7 +227,10 @@ def listed_contract(one: Listing) -> Contract:
         contract = replace(contract, primary_exchange=exchange, valid_exchanges=routes)
     return replace(
         contract,
-        min_tick=contract.min_tick if math.isnan(one.min_tick) else one.min_tick,
+        min_tick=_first_number(
+            one.min_tick, min((step for _, step in one.price_steps), default=contract.min_tick)
+        ),
+        price_steps=one.price_steps,
         price_magnifier=one.price_magnifier,
         min_size=_first_number(one.min_size, one.size_increment, contract.min_size),
         size_increment=_first_number(one.size_increment, contract.size_increment),
@@ -274,6 +307,11 @@ class Catalogue:
         if isinstance(key, int):
             return self.by_id.get(key)
         return self._by_key.get(key)
+
+    def rule(self, rule_id: int) -> tuple[tuple[float, float], ...]:
+        """The steps of a market rule, known or of a contract; empty for an unknown one."""
+        own = (one.price_steps for one in self.by_id.values() if one.price_steps and one.market_rule == rule_id)
+        return market_rule(rule_id) or next(own, ())
 
     def find(self, spec: ContractSpec) -> list[Contract]:
         """All contracts that match ``spec``."""

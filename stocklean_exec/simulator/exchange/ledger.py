@@ -354,6 +354,11 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
+def _contract(record: dict[str, Any]) -> Contract:
+    steps = tuple((low, step) for low, step in record.get("price_steps", ()))
+    return Contract(**record | {"price_steps": steps})
+
+
 def _request(record: dict[str, Any]) -> OrderRequest:
     values = dict(record)
     values["contract"] = ContractSpec(**values["contract"])
@@ -366,13 +371,13 @@ def _request(record: dict[str, Any]) -> OrderRequest:
 
 def _order(record: dict[str, Any]) -> Order:
     values = dict(record)
-    values["request"], values["contract"] = _request(values["request"]), Contract(**values["contract"])
+    values["request"], values["contract"] = _request(values["request"]), _contract(values["contract"])
     return Order(**values)
 
 
 def _fill(record: dict[str, Any]) -> Fill:
     values = dict(record)
-    values["contract"] = Contract(**values["contract"])
+    values["contract"] = _contract(values["contract"])
     values["realized"] = _number(values["realized"])
     return Fill(**values)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.clock import computer_time, local_time, parse_instant
-from stocklean_exec.simulator.exchange.contracts import ORDER_TYPES, Contract, market_rule
+from stocklean_exec.simulator.exchange.contracts import ORDER_TYPES, Contract
 from stocklean_exec.simulator.exchange.order_validation import NO_DEFINITION, no_single_contract
 from stocklean_exec.simulator.scenarios.quotes import sample_history
 
@@ -109,7 +109,7 @@ class MarketDataService:
 
     def market_rule(self, session: Connection, request: Request) -> None:
         """ReqMarketRule."""
-        steps = market_rule(request["ruleId"])
+        steps = self._context.catalogue.rule(request["ruleId"])
         if not steps:
             session.error(-1, 321, "Error validating request.-'cg' : cause - Unknown market rule")
             return

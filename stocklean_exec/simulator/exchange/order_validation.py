@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from stocklean_exec.simulator.clock import parse_instant
-from stocklean_exec.simulator.exchange.contracts import on_tick
+from stocklean_exec.simulator.exchange.contracts import on_tick, tick_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -192,7 +192,7 @@ def _check_ticks(request: OrderRequest, contract: Contract) -> Refusal | None:
     limited = request.order_type in LIMITED or request.order_type == "MIDPRICE"
     stop = request.aux_price if request.order_type in STOPPED else math.nan
     prices = (request.limit_price if limited else math.nan, stop)
-    fine = all(math.isnan(price) or price == 0 or on_tick(price, contract.min_tick) for price in prices)
+    fine = all(math.isnan(price) or price == 0 or on_tick(price, tick_at(contract, price)) for price in prices)
     return None if fine else Refusal(110, OFF_TICK)
 
 

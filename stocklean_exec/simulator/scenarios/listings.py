@@ -7,7 +7,8 @@ exchange: two listings of one name, or two companies. The first one is known by 
 currencies, EUR.USD.
 
 Prices of a row are in the unit of its quotes: with ``price_magnifier`` 100 (London's pence) a hundredth of the
-currency. ``min_tick`` is in that unit too. Sizes are in shares.
+currency. ``min_tick`` is in that unit too, and so is ``price_steps``, the steps of order prices by price level:
+``0:0.0001;1:0.01`` is a hundredth of a cent below 1 and a cent from there on. Sizes are in shares.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import csv
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +33,7 @@ __all__ = ["LISTING_COLUMNS", "STATE_COLUMNS", "Listing", "is_currency", "read_l
 
 LISTING_COLUMNS = (
     *("currency", "primary_exchange", "price_magnifier", "min_tick", "min_size", "size_increment", "con_id"),
-    "sec_type",
+    *("sec_type", "price_steps"),
 )
 """Optional columns of a source of quotes that describe the contract."""
 STATE_COLUMNS = ("last_time", "halted")
@@ -59,6 +61,8 @@ class Listing:
     size_increment: float = math.nan
     con_id: int = 0
     sec_type: str = "STK"
+    price_steps: tuple[tuple[float, float], ...] = ()
+    """Steps of order prices: (from this price on, step)."""
     last_time: float = math.nan
     """Time of the last trade, seconds since 1970 UTC."""
     halted: int | None = None
@@ -183,6 +187,7 @@ def _listing(symbol: str, given: object, first: Listing | None) -> Listing:
         size_increment=step,
         con_id=0 if math.isnan(con_id) else _whole(symbol, "con_id", con_id),
         sec_type=sec_type,
+        price_steps=_price_steps(symbol, row["price_steps"]),
     )
     return _with_state(replace(listing, key=_key(listing, first)), given)
 
@@ -255,6 +260,18 @@ def _key(listing: Listing, first: Listing | None) -> str:
     if first is None or first.identity == listing.identity:
         return listing.symbol
     return f"{listing.symbol}@{listing.primary_exchange}.{listing.currency}"
+
+
+def _price_steps(symbol: str, text: str) -> tuple[tuple[float, float], ...]:
+    """Steps by price level, written ``0:0.0001;1:0.01``: from 0 on, with rising levels and rising steps."""
+    pairs = [part.partition(":") for part in text.split(";") if part.strip()]
+    steps = tuple(
+        (number_in(symbol, "price_steps", low), number_in(symbol, "price_steps", step)) for low, _, step in pairs
+    )
+    rises = all(a < b for one, other in pairwise(steps) for a, b in zip(one, other, strict=True))
+    if steps and not (rises and steps[0][0] == 0 and steps[0][1] > 0):
+        raise QuoteError(f"{symbol}: price_steps is {text!r}, not of the form 0:0.0001;1:0.01 and rising")
+    return steps
 
 
 def _above_zero(symbol: str, term: str, text: str) -> float:

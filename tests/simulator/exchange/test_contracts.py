@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from stocklean_exec.simulator.exchange.contracts import (
@@ -7,6 +9,7 @@ from stocklean_exec.simulator.exchange.contracts import (
     make_contract,
     market_rule,
     on_tick,
+    tick_at,
 )
 from stocklean_exec.simulator.protocol.requests import ContractSpec
 from stocklean_exec.simulator.scenarios.listings import read_listings
@@ -131,3 +134,23 @@ def test_each_tick_has_a_rule(tick):
     assert market_rule(make_contract("ABC", min_tick=tick).market_rule)[-1][1] == max(
         tick, 0.01 if tick == 0.0001 else 0
     )
+
+
+LADDER = ((0.0, 0.001), (1.0, 0.005), (10.0, 0.01))
+
+
+def test_a_contract_with_price_steps_has_a_rule_of_its_own():
+    (row,) = read_listings({"ABC": {"last": 5.0, "price_steps": "0:0.001;1:0.005;10:0.01"}})
+    contract = listed_contract(row)
+    assert contract.min_tick == 0.001
+    assert Catalogue([contract]).rule(contract.market_rule) == LADDER
+    assert Catalogue([]).rule(contract.market_rule) == ()
+    assert Catalogue([]).rule(26) == ((0.0, 0.01),)
+    assert contract.market_rule < 2**31
+
+
+@pytest.mark.parametrize(
+    ("price", "step"), [(0.5, 0.001), (0.999, 0.001), (1.0, 0.005), (9.995, 0.005), (10.0, 0.01), (500.0, 0.01)]
+)
+def test_the_step_of_a_price_is_that_of_its_level(price, step):
+    assert tick_at(replace(make_contract("ABC"), price_steps=LADDER), price) == step

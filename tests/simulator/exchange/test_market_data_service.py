@@ -122,6 +122,18 @@ def test_market_rules_are_known_by_id(connect):
     assert [fields[3] for fields in connect().send("91", "1")] == ["321"]
 
 
+def test_the_rule_of_a_contract_with_price_steps_is_told_and_kept(connect):
+    peer = connect(quotes={"ABC": {"bid": 9.99, "ask": 10.01, "last": 10.0, "price_steps": "0:0.005;10:0.01"}})
+    peer.send("9", "8", "5", "0", "ABC", "STK", "", "", "", "", "SMART", "", "USD", "", "", "0", "", "", "")
+    rule = str(peer.venue.catalogue.by_key("ABC").market_rule)
+    (details,) = [fields for fields in peer.seen if fields[0] == "10"]
+    assert any(set(text.split(",")) == {rule} for text in details)
+    assert peer.send("91", rule) == [["93", rule, "2", "0", "0.005", "10.0", "0.01"]]
+    for number, limit, code in ((1, "9.995", []), (2, "10.005", ["110"]), (3, "9.997", ["110"]), (4, "10.01", [])):
+        seen = peer.place(number, "ABC", action="SELL", order_type="LMT", limit=limit)
+        assert [fields[3] for fields in seen if fields[0] == "4"] == code
+
+
 def test_the_first_day_of_the_history_is_sent(connect):
     assert connect().send("87", "5", *CONTRACT, "0", "1", "TRADES", "1")[0][:2] == ["88", "5"]
 

@@ -44,6 +44,13 @@ def test_only_prices_that_apply_must_be_on_the_tick():
     assert order_validation.check_terms(order("MIDPRICE", limit=0.0), contract) is None
 
 
+@pytest.mark.parametrize(("price", "code"), [(0.9999, None), (1.0001, 110), (1.01, None)])
+def test_prices_are_on_the_step_of_their_level(price, code):
+    penny = make_contract("ABC", min_tick=0.0001)  # 0.0001 below a dollar, 0.01 from there on
+    refusal = order_validation.check_terms(order("LMT", limit=price), penny)
+    assert (refusal and refusal.code) == code
+
+
 def test_algorithms_need_a_known_name_and_a_market_or_limit_order():
     assert order_validation.check_form(order(algo="Adaptive"), Switches()) is None
     assert order_validation.check_form(order(algo="Guess"), Switches()).code == 400

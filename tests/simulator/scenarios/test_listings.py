@@ -173,3 +173,14 @@ def test_states_that_are_not_stated_are_unknown():
 def test_invalid_states_are_refused(change):
     with pytest.raises(QuoteError, match=next(iter(change))):
         read_listings([NEW_YORK | change])
+
+
+def test_price_steps_grow_with_the_price():
+    (one,) = read_listings({"ABC": {"last": 5.0, "price_steps": "0:0.001; 1:0.005; 10:0.01"}})
+    assert one.price_steps == ((0.0, 0.001), (1.0, 0.005), (10.0, 0.01))
+
+
+@pytest.mark.parametrize("text", ["1:0.01", "0:0.01;1", "0:0.01;1:0.001", "0:0.01;0:0.02", "0:0", "0:cheap"])
+def test_price_steps_that_are_none_are_refused(text):
+    with pytest.raises(QuoteError, match="ABC: price_steps"):
+        read_listings({"ABC": {"last": 5.0, "price_steps": text}})
