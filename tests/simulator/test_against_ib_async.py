@@ -218,6 +218,18 @@ def test_an_adaptive_order_fills_and_is_echoed():
     assert completed.order.algoParams[0].value == "Normal"
 
 
+@pytest.mark.parametrize(("kind", "answered"), [("answered", True), ("incomplete", True), ("10349", False)])
+def test_what_if_ends_for_ib_async_as_its_answers_say(kind, answered):
+    """The harmless code is the end for it, with an empty list as state; an answer without margins it skips."""
+
+    async def script(setup):
+        ib = await setup.connect()
+        return await ib.whatIfOrderAsync(await setup.contract(ib), MarketOrder("BUY", 100, tif="DAY"))
+
+    state = play(script, scenario={"switches": {"what_if": kind}})
+    assert (float(state.maintMarginAfter) == 10_000.0) if answered else state == []
+
+
 def test_positions_and_values_follow_the_executions():
     async def script(setup):
         ib = await setup.connect()

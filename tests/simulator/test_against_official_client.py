@@ -313,6 +313,19 @@ def test_both_clients_see_the_same_orders_and_positions(simulate):
     first.wait("error", 1, 202)
 
 
+@pytest.mark.slow
+def test_a_what_if_order_shows_all_its_effects(simulate):
+    _, app = simulate()
+    app.wait("id", 1)
+    app.placeOrder(1, spy(), order("BUY", 100, whatIf=True))
+    state = app.wait("open", 1)[0][4]
+    margins = [state.initMarginBefore, state.maintMarginChange, state.maintMarginAfter]
+    assert [float(text) for text in margins] == [0.0, 10_000.0, 10_000.0]
+    assert (float(state.equityWithLoanBefore), float(state.equityWithLoanAfter)) == (1_000_000.0, 999_999.0)
+    app.placeOrder(2, spy(), order("BUY", 100, whatIf=True, transmit=False))
+    app.wait("error", 2, 413)
+
+
 LONDON = {"symbol": "ABC", "bid": 804.5, "ask": 805.5, "currency": "GBP", "price_magnifier": 100, "min_tick": 0.5}
 
 

@@ -14,7 +14,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.simulator.clock import local_time
-from stocklean_exec.simulator.exchange.accounts import BASE, CASH, INITIAL_MARGIN, LEDGER_TAGS, SUMMARY_TAGS
+from stocklean_exec.simulator.exchange.accounts import (
+    BASE,
+    CASH,
+    INITIAL_MARGIN,
+    LEDGER_TAGS,
+    MAINTENANCE_MARGIN,
+    SUMMARY_TAGS,
+)
 from stocklean_exec.simulator.protocol.field_layouts import UNSET_DOUBLE
 
 if TYPE_CHECKING:
@@ -340,27 +347,34 @@ class AccountService:
         if subs.account == name:
             session.send("updateAccountTime", {"time": self._minute()})
 
-    def margins(self, order: Order, price: float) -> dict[str, str]:
-        """Effect of a what-if order on the margins of its account, as texts of openOrder."""
-        account = self._ledger.accounts[order.account]
+    def margins(self, order: Order, price: float, commission: float) -> dict[str, str]:
+        """Effect of a what-if order on the margins of its account, as texts of openOrder.
+
+        The equity with loan falls by ``commission`` (in the currency of the contract, that of a pair in the base
+        currency). A cash account has no margin, and neither has a currency pair here.
+        """
+        account, contract = self._ledger.accounts[order.account], order.contract
         values = self._context.values(account)
-        held = account.positions.get(order.contract.con_id)
+        rate = 1.0 if contract.is_pair else self._context.rates[contract.currency]
+        held = account.positions.get(contract.con_id)
         before = held.quantity if held else 0.0
         signed = order.request.quantity if order.request.side == "BUY" else -order.request.quantity
-        worth = price * self._context.rates[order.contract.currency]
-        change = (abs(before + signed) - abs(before)) * worth * INITIAL_MARGIN
-        now = {"init": float(values["InitMarginReq"]), "maint": float(values["MaintMarginReq"])}
-        equity = float(values["EquityWithLoanValue"])
+        margin = 0.0 if account.kind == CASH or contract.is_pair else (abs(before + signed) - abs(before)) * price
+        effects = {
+            "initMargin": ("InitMarginReq", margin * rate * INITIAL_MARGIN),
+            "maintMargin": ("MaintMarginReq", margin * rate * MAINTENANCE_MARGIN),
+            "equityWithLoan": ("EquityWithLoanValue", -commission * rate),
+        }
         texts: dict[str, str] = {}
-        for name, amount in now.items():
-            texts |= {f"{name}MarginBefore": _cents(amount), f"{name}MarginChange": _cents(change)}
-            texts[f"{name}MarginAfter"] = _cents(amount + change)
-        texts |= {"equityWithLoanBefore": _cents(equity), "equityWithLoanChange": "0.0"}
-        return texts | {"equityWithLoanAfter": _cents(equity)}
+        for name, (tag, change) in effects.items():
+            amount = float(values[tag])
+            texts |= {f"{name}Before": _cents(amount), f"{name}Change": _cents(change)}
+            texts[f"{name}After"] = _cents(amount + change)
+        return texts
 
 
 def _cents(amount: float) -> str:
-    return repr(round(amount, 2)) if math.isfinite(amount) else UNSET_DOUBLE
+    return repr(round(amount, 2) + 0.0) if math.isfinite(amount) else UNSET_DOUBLE
 
 
 def _contract(contract: Contract) -> dict[str, Any]:

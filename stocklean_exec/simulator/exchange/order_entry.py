@@ -1,11 +1,15 @@
 """Order entry: rejects, previews, stages or accepts orders. Accepted orders go to the trading service.
 
+A what-if order is checked as any other, and answered by one openOrder with the margins and the commission, or by
+its error. It is not accepted, and uses up no order id.
+
 Order ids follow TWS: an id must be above all earlier ids of its client (else 103); the id of an open order
 modifies it; ``transmit`` = 0 stages an order until the last order of its bracket is transmitted.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +18,7 @@ from stocklean_exec.simulator.exchange.currency_pairs import MINIMA, pair_commis
 from stocklean_exec.simulator.exchange.funds import refusal_of_funds, rejected
 from stocklean_exec.simulator.exchange.order_validation import Refusal
 from stocklean_exec.simulator.exchange.orders import Order, preview_fields
+from stocklean_exec.simulator.protocol.field_layouts import UNSET_DOUBLE
 from stocklean_exec.tariff_table import tariff_for
 
 if TYPE_CHECKING:
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.protocol.order_request import OrderRequest
 
 __all__ = ["OrderEntry"]
+
+_TIF_SET = "Order TIF was set to DAY based on order preset."
 
 
 class OrderEntry:
@@ -75,18 +82,25 @@ class OrderEntry:
     ) -> tuple[Contract | None, Refusal | None]:
         if request.order_id <= highest and staged is None and not request.what_if:
             return None, Refusal(103, "Duplicate order id")
+        if request.what_if and not request.transmit:
+            return None, Refusal(413, "What-if order should have the transmit flag set to true.")
         refusal = order_validation.check_form(request, self._switches)
+        found = self._context.catalogue.find(request.contract) if refusal is None else []
+        if refusal is None and len(found) != 1:
+            refusal = Refusal(200, order_validation.no_single_contract(request.contract, found))
         if refusal is not None:
             return None, refusal
-        found = self._context.catalogue.find(request.contract)
-        if len(found) != 1:
-            return None, Refusal(200, order_validation.no_single_contract(request.contract, found))
+        return found[0], self._check_references(client_id, request) or self._check_contract(request, found[0])
+
+    def _check_references(self, client_id: int, request: OrderRequest) -> Refusal | None:
         if self._account(request) not in self._ledger.visible:
-            return None, order_validation.invalid("Invalid account code was entered")
+            return order_validation.invalid("Invalid account code was entered")
         if request.parent_id and self._ledger.find(client_id, request.parent_id) is None:
-            return None, Refusal(135, f"Can't find order with ID = {request.parent_id}")
-        refusal = order_validation.check_terms(request, found[0])
-        return found[0], refusal or self._check_account(request, found[0])
+            return Refusal(135, f"Can't find order with ID = {request.parent_id}")
+        return None
+
+    def _check_contract(self, request: OrderRequest, contract: Contract) -> Refusal | None:
+        return order_validation.check_terms(request, contract) or self._check_account(request, contract)
 
     def _account(self, request: OrderRequest) -> str:
         return request.account or self._ledger.visible[0]
@@ -137,7 +151,7 @@ class OrderEntry:
         if order.staged:
             return
         if not request.tif and self._switches.unset_tif_message:
-            self._context.reports.error(order, 10349, "Order TIF was set to DAY based on order preset.")
+            self._context.reports.error(order, 10349, _TIF_SET)
         for one in [*self._staged_family(order), order]:
             self._warn_of_odd_lot(one)
             self._trading.transmit(one)
@@ -173,8 +187,24 @@ class OrderEntry:
         else:
             tariff = tariff_for(contract.currency, primary_exchange=contract.primary_exchange)
             commission = round(tariff.commission(request.quantity, request.quantity * price), 6)
-        margins = self._account_service.margins(order, price)
-        session.send("openOrder", preview_fields(order, margins, commission), order.attributes())
+        margins = self._account_service.margins(order, price, commission)
+        self._answer_preview(session, order, margins, commission)
+
+    def _answer_preview(
+        self, session: Connection, order: Order, margins: dict[str, str], commission: float
+    ) -> None:
+        """The answers to a what-if order, by the switch ``what_if``."""
+        attributes, kind = order.attributes(), self._switches.what_if
+        if kind == "silent":
+            return
+        if kind == "10349" or (self._switches.unset_tif_message and not order.request.tif):
+            session.send("error", {"reqId": order.order_id, "code": 10349, "text": _TIF_SET}, attributes)
+        if kind == "incomplete":
+            session.send("openOrder", preview_fields(order, {}, math.nan), attributes)
+        values = preview_fields(order, margins, commission)
+        if kind == "no_commission":
+            values["commission"] = UNSET_DOUBLE
+        session.send("openOrder", values, attributes)
 
     def enter(self, request: OrderRequest, contract: Contract) -> Order:
         """Enter a manual order, as in the TWS window: no client, order id 0."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from stocklean_exec.simulator.clock import local_time
+from stocklean_exec.simulator.protocol.field_layouts import UNSET_DOUBLE
 from stocklean_exec.simulator.protocol.order_layouts import NOT_AN_INSIDER
 
 if TYPE_CHECKING:
@@ -265,10 +266,14 @@ def open_fields(order: Order, *, commission: bool = False, status: str | None = 
 
 
 def preview_fields(order: Order, margins: dict[str, str], commission: float) -> dict[str, Any]:
-    """Fields of openOrder as the answer to a what-if order: margins and commission, no open order."""
+    """Fields of openOrder as the answer to a what-if order: margins and commission, no open order.
+
+    ``margins`` are texts by field name, those left out are unset; a NaN ``commission`` is unset.
+    """
     fields = open_fields(order, status="PreSubmitted")
     texts = {"whatIf": "1", "commissionCurrency": order.commission_currency or order.contract.currency}
-    texts |= dict.fromkeys(("commission", "minCommission", "maxCommission"), f"{commission!r}")
+    amount = UNSET_DOUBLE if math.isnan(commission) else f"{commission!r}"
+    texts |= dict.fromkeys(("commission", "minCommission", "maxCommission"), amount)
     return fields | margins | texts
 
 

@@ -77,6 +77,9 @@ class Switches:
     """Whether an order without a time in force gets 10349, as in newer TWS with an order preset."""
     hours: str = "always"
     """``always`` open, or ``exchange``: 9:30 to 16:00 New York, Monday to Friday."""
+    what_if: str = "answered"
+    """What-if orders: ``answered``; ``silent``: no answer; ``10349``: that harmless code first; ``incomplete``:
+    first an answer without margins; ``no_commission``: with bounds of the commission alone."""
     time_format: str = "zone"
     """Execution times: ``zone`` (name at the end), ``utc`` (dash, no zone), ``naive`` (no zone)."""
     time_zone: str = "US/Eastern"
@@ -117,6 +120,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pacing": ("off", "reject"),
     "shorts": ("allowed", "locate", "refused"),
     "hours": ("always", "exchange"),
+    "what_if": ("answered", "silent", "10349", "incomplete", "no_commission"),
     "execution_prices": ("currency", "quotes"),
     "time_format": ("zone", "utc", "naive"),
 }

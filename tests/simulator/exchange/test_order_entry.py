@@ -38,6 +38,7 @@ def codes(messages):
         ({"tif": "GTD", "good_till": "tomorrow"}, 334),
         ({"good_after": "noon"}, 337),
         ({"parent_id": 99}, 135),
+        ({"what_if": 1, "transmit": "0"}, 413),
     ],
 )
 def test_a_rejected_order_gets_one_error_and_nothing_else(connect, terms, code):
@@ -141,6 +142,60 @@ def test_a_what_if_order_gets_one_open_order_with_margins_and_is_not_accepted(co
     assert (fields[104], fields[107]) == ("1.0", "USD")
     assert peer.send("16", "1") == [["53", "1"]]
     assert kinds(peer.place(7))[-1] == "cm"
+
+
+def preview(peer, number=7, **terms):
+    """Margins and commission of a what-if order."""
+    (fields,) = [one for one in peer.place(number, what_if=1, **terms) if one[0] == "5"]
+    return [float(text) for text in fields[95:105]]
+
+
+def test_a_what_if_order_shows_margins_and_equity_before_and_after_it(connect):
+    peer = connect(positions={"SPY": (100, 380.0)}, cash=50_000.0)
+    # 100 shares at 400.00 beside 50,000 in cash; a quarter of the shares is the margin, 100 more cost 1.00.
+    equity, margin = 90_000.0, 10_000.0
+    assert preview(peer) == [
+        *[margin, margin, equity],
+        *[margin, margin, -1.0],
+        *[2 * margin, 2 * margin, equity - 1.0],
+        1.0,
+    ]
+    assert preview(peer, action="SELL", quantity=60)[3:6] == [-6_000.0, -6_000.0, -1.0]
+    assert preview(peer, action="SELL", quantity=200)[3] == 0.0  # from 100 long to 100 short
+
+
+def test_a_cash_account_has_no_margin_to_preview(connect):
+    # A round lot costs the minimum of 1.00.
+    assert preview(connect(account_kind="cash"))[:6] == [0.0, 0.0, 1_000_000.0, 0.0, 0.0, -1.0]
+
+
+def test_a_what_if_order_that_is_refused_gets_its_error_alone(connect, kinds):
+    peer = connect({"switches": {"margin": True}}, cash=10_000.0)
+    assert kinds(peer.place(7, quantity=101, what_if=1)) == ["err 201"]
+    assert kinds(peer.place(7, order_type="LMT", limit="399.995", what_if=1)) == ["err 110"]
+    assert peer.venue.ledger.orders == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers"),
+    [
+        ("answered", ["oo PreSubmitted"]),
+        ("silent", []),
+        ("10349", ["err 10349", "oo PreSubmitted"]),
+        ("incomplete", ["oo PreSubmitted"] * 2),
+        ("no_commission", ["oo PreSubmitted"]),
+    ],
+)
+def test_a_what_if_order_can_be_answered_as_tws_does_at_times(connect, kinds, kind, answers):
+    seen = connect({"switches": {"what_if": kind}}).place(7, quantity=100, what_if=1)
+    assert kinds(seen) == answers
+    unset = "1.7976931348623157E308"
+    orders = [fields for fields in seen if fields[0] == "5"]
+    if kind == "incomplete":
+        assert orders.pop(0)[95:105] == [unset] * 10
+    if kind == "no_commission":
+        assert orders[0][104:107] == [unset, "1.0", "1.0"]
+    assert all(fields[98] == "10000.0" for fields in orders)
 
 
 def test_a_manual_order_is_reported_to_client_zero(make_venue, join, kinds):
