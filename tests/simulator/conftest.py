@@ -34,12 +34,17 @@ PLACES = {
     "order_ref": 26,
     "transmit": 27,
     "parent_id": 28,
+    "trigger_method": 32,
     "outside_rth": 33,
     "good_after": 37,
     "good_till": 38,
+    "percent_offset": 52,
+    "trail_stop": 69,
+    "trail_percent": 70,
+    "limit_offset": 93,
 }
 """Positions of the terms in a placeOrder without legs, counted from the documentation of the official client."""
-WHAT_IF = 85
+ALGO, WHAT_IF = 83, 85
 
 
 def read_wire(name):
@@ -102,12 +107,15 @@ class Peer:
     def order_fields(self, order_id, symbol="SPY", action="BUY", quantity=100, order_type="MKT", **terms):
         """A placeOrder at server version 176, as the official client writes it."""
         fields = list(self._template)
-        what_if = terms.pop("what_if", "0")
+        what_if, algo = terms.pop("what_if", "0"), terms.pop("algo", None)
         given = {"order_id": order_id, "symbol": symbol, "action": action, "quantity": quantity}
         given |= {"order_type": order_type, "tif": "DAY", "order_ref": ""} | terms
         for name, value in given.items():
             fields[PLACES[name]] = str(value)
         fields[WHAT_IF] = str(what_if)
+        if algo is not None:
+            name, *params = algo
+            fields[ALGO : ALGO + 1] = [name, str(len(params) // 2), *params]
         return fields
 
     def place(self, order_id, *args, **terms):

@@ -218,6 +218,82 @@ def test_an_adaptive_order_fills_and_is_echoed():
     assert completed.order.algoParams[0].value == "Normal"
 
 
+@pytest.mark.parametrize("version", [157, 178])
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"orderType": "TRAIL", "auxPrice": 2.0},
+        {"orderType": "TRAIL", "trailingPercent": 2.0},
+        {"orderType": "TRAIL LIMIT", "auxPrice": 2.0, "lmtPriceOffset": 0.1, "trailStopPrice": 390.0},
+        {"orderType": "MIT", "auxPrice": 410.0},
+        {"orderType": "LIT", "auxPrice": 410.0, "lmtPrice": 409.0},
+        {"orderType": "STP", "auxPrice": 390.0},
+        {"orderType": "STP LMT", "auxPrice": 390.0, "lmtPrice": 389.0},
+    ],
+    ids=lambda terms: " ".join(map(str, terms.values())),
+)
+def test_held_orders_are_modified_and_cancelled(version, terms):
+    async def script(setup):
+        ib = await setup.connect()
+        order = Order(action="SELL", totalQuantity=5, tif="DAY", **terms)
+        trade = ib.placeOrder(await setup.contract(ib), order)
+        await until(ib.orderStatusEvent, lambda: trade.orderStatus.whyHeld == "trigger")
+        trade.order.totalQuantity = 3
+        ib.placeOrder(trade.contract, trade.order)
+        await until(ib.orderStatusEvent, lambda: trade.orderStatus.remaining == 3)
+        open_orders = await ib.reqAllOpenOrdersAsync()
+        ib.cancelOrder(trade.order)
+        await until(ib.orderStatusEvent, trade.isDone)
+        return trade, open_orders
+
+    trade, (listed,) = play(script, server_version=version)
+    assert trade.orderStatus.status == "Cancelled"
+    assert {one.errorCode for one in trade.log if one.errorCode} <= {202}
+    assert (listed.order.orderType, listed.order.totalQuantity) == (terms["orderType"], 3)
+    assert listed.order.trailingPercent == terms.get("trailingPercent", listed.order.trailingPercent)
+
+
+def test_a_relative_order_and_one_to_the_limit_work():
+    async def script(setup):
+        ib = await setup.connect()
+        contract = await setup.contract(ib)
+        orders = (
+            Order(action="BUY", totalQuantity=5, orderType="REL", auxPrice=0.01, tif="DAY"),
+            Order(action="BUY", totalQuantity=300, orderType="MTL", tif="DAY"),
+        )
+        pegged, to_limit = (ib.placeOrder(contract, one) for one in orders)
+        await until(ib.orderStatusEvent, lambda: pegged.orderStatus.status == "Submitted")
+        await until(ib.orderStatusEvent, lambda: to_limit.orderStatus.filled == 200)
+        setup.server.venue.move("SPY", bid=399.8, ask=399.9)
+        setup.server.flush()
+        await until(ib.orderStatusEvent, lambda: pegged.isDone() and to_limit.isDone())
+        return pegged, to_limit
+
+    pegged, to_limit = play(script)
+    assert pegged.orderStatus.avgFillPrice == 399.91  # a cent above the bid of 399.90
+    assert to_limit.orderStatus.avgFillPrice == 400.1
+
+
+@pytest.mark.parametrize(
+    ("terms", "code"),
+    [
+        ({"orderType": "REL"}, 158),
+        ({"orderType": "PEG MID", "auxPrice": 0.0}, 387),
+        ({"orderType": "MOC", "tif": "GTC"}, 113),
+        ({"orderType": "TRAIL", "auxPrice": 1.0, "tif": "OPG"}, 111),
+    ],
+)
+def test_a_refused_order_has_its_code(terms, code):
+    async def script(setup):
+        ib = await setup.connect()
+        order = Order(**({"action": "BUY", "totalQuantity": 1, "orderType": "MKT", "tif": "DAY"} | terms))
+        trade = ib.placeOrder(await setup.contract(ib), order)
+        await until(ib.errorEvent, lambda: trade.log[-1].errorCode)
+        return trade.log[-1].errorCode
+
+    assert play(script) == code
+
+
 @pytest.mark.parametrize(("kind", "answered"), [("answered", True), ("incomplete", True), ("10349", False)])
 def test_what_if_ends_for_ib_async_as_its_answers_say(kind, answered):
     """The harmless code is the end for it, with an empty list as state; an answer without margins it skips."""

@@ -313,6 +313,36 @@ def test_both_clients_see_the_same_orders_and_positions(simulate):
     first.wait("error", 1, 202)
 
 
+HELD = [
+    {"kind": "TRAIL", "auxPrice": 2.0},
+    {"kind": "TRAIL", "trailingPercent": 2.0},
+    {"kind": "TRAIL LIMIT", "auxPrice": 2.0, "lmtPriceOffset": 0.1, "trailStopPrice": 390.0},
+    {"kind": "MIT", "auxPrice": 410.0},
+    {"kind": "LIT", "auxPrice": 410.0, "lmtPrice": 409.0},
+    {"kind": "STP", "auxPrice": 390.0},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [157, 176, 178])
+def test_every_type_that_waits_for_a_trigger_is_held_and_cancelled(simulate, version):
+    simulator, app = simulate(server_version=version)
+    app.wait("id", 1)
+    for number, terms in enumerate(HELD, start=1):
+        made = order("SELL", 5, terms["kind"], **{name: value for name, value in terms.items() if name != "kind"})
+        made.exemptCode = -1
+        app.placeOrder(number, spy(), made)
+        app.wait("status", number, "PreSubmitted")
+        assert app.found("open", number)[0][3].orderType == terms["kind"]
+    assert app.found("open", 2)[0][3].trailingPercent == 2.0
+    app.placeOrder(7, spy(), order("BUY", 5, "REL", auxPrice=0.01, exemptCode=-1))
+    app.wait("status", 7, "Submitted")
+    app.reqGlobalCancel(OrderCancel())
+    for number in range(1, 8):
+        app.wait("error", number, 202)
+    assert simulator.call(lambda venue: len(venue.ledger.active)) == 0
+
+
 @pytest.mark.slow
 def test_a_what_if_order_shows_all_its_effects(simulate):
     _, app = simulate()

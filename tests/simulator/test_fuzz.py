@@ -63,7 +63,22 @@ NASTY = [
         "$LEDGER:ALL",
     ],
 ]
-KINDS = ["MKT", "MKT", "LMT", "LMT", "STP", "STP LMT", "MOC", "LOC", "MIDPRICE"]
+KINDS = [
+    "MKT",
+    "MKT",
+    "LMT",
+    "LMT",
+    "STP",
+    "STP LMT",
+    "MOC",
+    "LOC",
+    "MIDPRICE",
+    "REL",
+    "MIT",
+    "LIT",
+    "MTL",
+    "TRAIL",
+]
 TIFS = ["DAY", "DAY", "", "GTC", "IOC", "FOK", "OPG", "GTD"]
 SCENARIOS = [None, "noise", "corrections", "cancel_races", "partial_fills", "strict_tws", "blind_queries"]
 SCENARIOS += ["slow_tws", "rough_wire", "link_down"]
@@ -88,7 +103,7 @@ def likely_order(rng, fields, last_id):
         rng.choice(TIFS),
     ]
     fields[27] = rng.choice("1110")
-    fields[28] = rng.choice(["0", "0", "0", "0", str(last_id)])
+    fields[69:71] = [rng.choice(["", "", "4.00"]), rng.choice(["", "", "1.5"])]
 
 
 def mutate(rng, corpus, last_id):

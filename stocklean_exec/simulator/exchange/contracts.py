@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXCHANGES",
-    "ORDER_TYPES",
     "Catalogue",
     "Contract",
     "contract_id",
@@ -45,10 +44,6 @@ __all__ = [
 
 EXCHANGES = "SMART,AMEX,NYSE,CBOE,CHX,ARCA,NASDAQ,BATS,EDGEA,BYX,IEX,EDGX,PEARL,NYSENAT,LTSE,MEMX,ISLAND"
 """Exchanges to which a stock order may be routed. The captured list is longer; executions carry ISLAND."""
-ORDER_TYPES = (
-    "ACTIVETIM,AD,ADJUST,ALERT,ALGO,ALLOC,AON,AVGCOST,BASKET,COND,CONDORDER,DAY,DEACT,DIS,GAT,GTC,GTD,GTT,HID,IOC,"
-    "LMT,LOC,MIDPX,MKT,MOC,NONALGO,OCA,OPG,PRICECHK,SCALE,SIZECHK,SMARTSTG,STP,STPLMT,WHATIF"
-)
 _MARKET_RULES = {26: ((0.0, 0.01),), 635: ((0.0, 0.0001), (1.0, 0.01))}
 """Price steps by rule id: (from this price on, step). 26 is the rule of US stocks in the captures."""
 # Contract ids in public captures of a gateway; any other is derived from the symbol.

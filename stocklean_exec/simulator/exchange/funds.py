@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.exchange.accounts import CASH
-from stocklean_exec.simulator.exchange.order_validation import LIMITED, Refusal
+from stocklean_exec.simulator.exchange.order_terms import LIMITED
+from stocklean_exec.simulator.exchange.refusals import Refusal
 from stocklean_exec.tariff_table import tariff_for
 
 if TYPE_CHECKING:

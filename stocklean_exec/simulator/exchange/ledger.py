@@ -372,6 +372,8 @@ def _request(record: dict[str, Any]) -> OrderRequest:
 def _order(record: dict[str, Any]) -> Order:
     values = dict(record)
     values["request"], values["contract"] = _request(values["request"]), _contract(values["contract"])
+    for name in ("trail", "working_limit"):
+        values[name] = _number(values.get(name))
     return Order(**values)
 
 

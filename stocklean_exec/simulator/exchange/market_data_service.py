@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from stocklean_exec.fill_model import unit_interval
 from stocklean_exec.simulator.clock import computer_time, local_time, parse_instant
-from stocklean_exec.simulator.exchange.contracts import ORDER_TYPES, Contract
+from stocklean_exec.simulator.exchange.order_terms import permitted_tokens
 from stocklean_exec.simulator.exchange.order_validation import NO_DEFINITION, no_single_contract
 from stocklean_exec.simulator.scenarios.quotes import sample_history
 
 if TYPE_CHECKING:
     from stocklean_exec.fill_model import Quote
     from stocklean_exec.simulator.exchange.connection import Connection
+    from stocklean_exec.simulator.exchange.contracts import Contract
     from stocklean_exec.simulator.exchange.venue_context import VenueContext
     from stocklean_exec.simulator.protocol.requests import Request
 
@@ -74,7 +75,7 @@ class MarketDataService:
             "tradingClass": contract.trading_class,
             "conId": contract.con_id,
             "minTick": contract.min_tick,
-            "orderTypes": ORDER_TYPES,
+            "orderTypes": permitted_tokens(contract),
             "validExchanges": contract.valid_exchanges,
             "priceMagnifier": contract.price_magnifier,
             "longName": contract.long_name,

@@ -2,18 +2,19 @@
 
 A cancel that cannot be carried out gets an error: 10147 for an unknown order or another client's, 10148 for a
 filled order, 161 for an order that is not in a cancellable state. A rejected modification does not change the
-order.
+order. A changed quantity includes what is filled already, so a fill that crosses the change is part of it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.exchange import order_validation
 from stocklean_exec.simulator.exchange.matching import at_auction
-from stocklean_exec.simulator.exchange.order_validation import Refusal
 from stocklean_exec.simulator.exchange.orders import Order
+from stocklean_exec.simulator.exchange.refusals import Refusal
 
 if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.connection import Connection
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.protocol.requests import Request
 
 __all__ = ["OrderAmendments"]
+
+_FILLED = 104  # the code of a modification that comes after the last fill
+_TOO_LATE = "Cancel attempted when order is not in a cancellable state.  Order permId ="
 
 
 class OrderAmendments:
@@ -40,6 +44,8 @@ class OrderAmendments:
     def modify(self, session: Connection, order: Order, request: OrderRequest) -> None:
         """PlaceOrder with the id of an existing order."""
         refusal = self._check(order, request)
+        if refusal is not None and refusal.code == _FILLED and self._context.switches.modify_filled == "silent":
+            return
         if refusal is not None:
             _error(session, order.order_id, refusal.code, refusal.text, order)
         elif not self._context.link and self._context.switches.double_orders:
@@ -49,7 +55,7 @@ class OrderAmendments:
 
     def _check(self, order: Order, request: OrderRequest) -> Refusal | None:
         if order.status == "Filled":
-            return Refusal(104, "Can't modify a filled order.")
+            return Refusal(_FILLED, "Can't modify a filled order.")
         if not order.active:
             return Refusal(103, "Duplicate order id")
         if order.status == "PendingCancel":
@@ -64,6 +70,7 @@ class OrderAmendments:
         return refusal or order_validation.check_terms(request, order.contract)
 
     def _apply(self, order: Order, request: OrderRequest) -> None:
+        self._forget_prices(order, request)
         order.price_changed |= request.limit_price != order.request.limit_price
         order.request = replace(request, tif=request.tif or order.request.tif, transmit=True)
         order.modified += 1
@@ -72,10 +79,28 @@ class OrderAmendments:
             self._trading.end(order, "Filled", f"Filled Size: {order.filled:g}")
             self._reports.order(order, commission=True)
             return
+        self._trading.adapt(order)
+        order.why_held = order.why_held or self._trading.reason_to_hold(order)
         waits = at_auction(order) and not self._context.auction
-        held = order.why_held or waits or not self._context.is_open(order)
-        self._trading.set_status(order, "PreSubmitted" if held else "Submitted")
+        if order.why_held:
+            self._trading.report_held(order)
+        else:
+            is_working = not waits and self._context.is_open(order)
+            self._trading.set_status(order, "Submitted" if is_working else "PreSubmitted")
+        self._trading.schedule_times(order)
         self._trading.reevaluate(order)
+        if order.active and order.request.tif in {"IOC", "FOK"} and order.status == "Submitted":
+            self._trading.kill(order)
+
+    def _forget_prices(self, order: Order, request: OrderRequest) -> None:
+        """What IB derived from the old terms does not hold for the new ones."""
+        old = order.request
+        if _trail_terms(request) != _trail_terms(old):
+            order.trail = math.nan
+        if request.order_type != old.order_type:
+            order.triggered, order.working_limit = False, math.nan
+        elif request.order_type == "REL":
+            order.working_limit = math.nan
 
     def double(self, order: Order, request: OrderRequest) -> None:
         """Modify during a broken link: leaves two working orders with the same id and reference."""
@@ -131,8 +156,7 @@ class OrderAmendments:
             text = f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: Filled."
             _error(session, order_id, 10148, text, order)
         else:
-            text = "Cancel attempted when order is not in a cancellable state.  Order permId ="
-            _error(session, order_id, 161, f"{text}{order.perm_id}", order)
+            _error(session, order_id, 161, f"{_TOO_LATE}{order.perm_id}", order)
 
     def cancel_all(self) -> None:
         """ReqGlobalCancel: the orders of all clients, and manual orders."""
@@ -152,6 +176,11 @@ class OrderAmendments:
                 self._ledger.add(order)
                 self._reports.bound(order)
                 self._reports.order(order)
+
+
+def _trail_terms(request: OrderRequest) -> tuple[str, ...]:
+    prices = (request.aux_price, request.detail("trailingPercent"), request.detail("trailStopPrice"))
+    return tuple(map(str, prices))  # as text, where one unset price equals another
 
 
 def _error(session: Connection, order_id: int, code: int, text: str, order: Order | None = None) -> None:

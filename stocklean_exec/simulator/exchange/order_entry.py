@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from stocklean_exec.simulator.exchange import order_validation
 from stocklean_exec.simulator.exchange.currency_pairs import MINIMA, pair_commission
 from stocklean_exec.simulator.exchange.funds import refusal_of_funds, rejected
-from stocklean_exec.simulator.exchange.order_validation import Refusal
+from stocklean_exec.simulator.exchange.order_terms import LIMITED
 from stocklean_exec.simulator.exchange.orders import Order, preview_fields
+from stocklean_exec.simulator.exchange.refusals import Refusal, invalid
 from stocklean_exec.simulator.protocol.field_layouts import UNSET_DOUBLE
 from stocklean_exec.tariff_table import tariff_for
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["OrderEntry"]
 
 _TIF_SET = "Order TIF was set to DAY based on order preset."
+_OUTSIDE_IGNORED = (
+    "Order Event Warning: Attribute Outside Regular Trading Hours is ignored based on the order type and "
+    "destination. PlaceOrder is now processed."
+)
 
 
 class OrderEntry:
@@ -94,7 +99,7 @@ class OrderEntry:
 
     def _check_references(self, client_id: int, request: OrderRequest) -> Refusal | None:
         if self._account(request) not in self._ledger.visible:
-            return order_validation.invalid("Invalid account code was entered")
+            return invalid("Invalid account code was entered")
         if request.parent_id and self._ledger.find(client_id, request.parent_id) is None:
             return Refusal(135, f"Can't find order with ID = {request.parent_id}")
         return None
@@ -154,6 +159,8 @@ class OrderEntry:
             self._context.reports.error(order, 10349, _TIF_SET)
         for one in [*self._staged_family(order), order]:
             self._warn_of_odd_lot(one)
+            if one.request.outside_rth and order_validation.ignores_outside_rth(one.request):
+                self._context.reports.error(one, 2109, _OUTSIDE_IGNORED)
             self._trading.transmit(one)
 
     def _warn_of_odd_lot(self, order: Order) -> None:
@@ -179,7 +186,7 @@ class OrderEntry:
 
     def _preview(self, session: Connection, request: OrderRequest, contract: Contract) -> None:
         order = self._new(session.client_id, request, contract)
-        limited = request.order_type in order_validation.LIMITED
+        limited = request.order_type in LIMITED
         price = contract.money(request.limit_price if limited else self._context.price_of(contract.key))
         if contract.is_pair:
             order.commission_currency = self._context.rates.base

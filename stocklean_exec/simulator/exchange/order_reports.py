@@ -54,10 +54,16 @@ class OrderReports:
             self._to(client_id, kind, values, attributes)
 
     def order(
-        self, order: Order, *, commission: bool = False, status: str | None = None, only: bool = False
+        self,
+        order: Order,
+        *,
+        commission: bool = False,
+        status: str | None = None,
+        only: bool = False,
+        first: bool = False,
     ) -> None:
-        """Send openOrder and orderStatus; with ``only``, openOrder alone."""
-        self._report(order, "openOrder", open_fields(order, commission=commission, status=status))
+        """Send openOrder and orderStatus; with ``only``, openOrder alone; ``first``: as the first of a stop."""
+        self._report(order, "openOrder", open_fields(order, commission=commission, status=status, first=first))
         if not only:
             self.status(order, status)
 

@@ -9,10 +9,27 @@ Source: TWS API documentation, "Message codes", "Order types", "Order limitation
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.clock import parse_instant
 from stocklean_exec.simulator.exchange.contracts import on_tick, tick_at
+from stocklean_exec.simulator.exchange.order_terms import (
+    CAPPED,
+    CLOSING,
+    HELD,
+    LIMITED,
+    ORDER_TYPES,
+    OTHER_TYPES,
+    STOPPED,
+    TIFS,
+    TOUCHED,
+    TRAILING,
+    pegs_at,
+    takes_type,
+    trailing_amount,
+)
+from stocklean_exec.simulator.exchange.refusals import Refusal, invalid
+from stocklean_exec.simulator.exchange.triggers import TRIGGER_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +40,7 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.scenarios.options import Switches
 
 __all__ = [
-    "LIMITED",
     "MODIFIABLE_TYPES",
-    "ORDER_TYPES",
-    "TIFS",
     "Refusal",
     "check_form",
     "check_modification",
@@ -34,53 +48,22 @@ __all__ = [
     "no_single_contract",
 ]
 
-ORDER_TYPES = frozenset({"MKT", "LMT", "MOC", "LOC", "MIDPRICE", "STP", "STP LMT"})
-"""Supported order types."""
-LIMITED = frozenset({"LMT", "LOC", "STP LMT"})
-"""Order types that require a limit price."""
-STOPPED = frozenset({"STP", "STP LMT"})
-OTHER_TYPES = frozenset(
-    {"MIT", "LIT", "TRAIL", "TRAIL LIMIT", "TRAIL MIT", "TRAIL LIT", "REL", "PEG MKT", "PEG MID", "PEG BEST"}
-    | {
-        "PEG BENCH",
-        "PEG STK",
-        "PEG PRIM",
-        "MTL",
-        "SNAP MKT",
-        "SNAP MID",
-        "SNAP PRIM",
-        "VWAP",
-        "VOL",
-        "BOX TOP",
-    }
-    | {"MKT PRT", "STP PRT", "PASSV REL", "AUC", "MOO", "LOO"}
-)
-"""Order types of TWS that the venue rejects with 387; an unknown order type gets 321."""
-_PAIR_TYPES = frozenset({"MKT", "LMT", "STP", "STP LMT"})  # no auctions, and no middle to peg to, in currencies
-TIFS = frozenset({"DAY", "GTC", "IOC", "FOK", "OPG", "GTD"})
-ALGOS = frozenset({"ADAPTIVE", "TWAP", "VWAP", "ARRIVALPX", "PCTVOL", "DARKICE", "CLOSEPX", "MINIMPACT"})
 MODIFIABLE_TYPES = frozenset({"MKT", "LMT", "STP", "STP LMT", "MIDPRICE"})
 """Order types between which an open order may be modified."""
+_WHOLE = 100.0  # percent
+ALGOS = frozenset({"ADAPTIVE", "TWAP", "VWAP", "ARRIVALPX", "PCTVOL", "DARKICE", "CLOSEPX", "MINIMPACT"})
 _LARGEST = 1e12  # a choice: far above any real size or price, and exact in a double
 _NO_FRACTIONS = "Fractional-sized order cannot be placed via API. Please use desktop version to place this order."
 
 NO_DEFINITION = "No security definition has been found for the request"
 _UNSUPPORTED = "Unsupported order type for this exchange and security type."
 _OFF_SIZE = "Order size does not conform to market rule"
+_INCOMPATIBLE = "The TIF (Tif type) and the order type are incompatible."
+_BAD_DATE = "The date, time, or time-zone entered is invalid."
+_BAD_TIME = "The time or time-zone entered is invalid. The correct format is hh:mm:ss xxx"
+_NO_RELATIVES = "Relative orders are valid for stocks only."
+_SMART_ALONE = "Relative orders for US stocks can only be submitted to SMART, SMART_ECN, INSTINET, or PRIMEX."
 OFF_TICK = "The price does not conform to the minimum price variation for this contract."
-
-
-class Refusal(NamedTuple):
-    """Reason for a rejection. ``inactive``: the order is then reported as Inactive."""
-
-    code: int
-    text: str
-    inactive: bool = False
-
-
-def invalid(cause: str) -> Refusal:
-    """Error 321 with the text of TWS."""
-    return Refusal(321, f"Error validating request.-'bF' : cause - {cause}")
 
 
 def check_form(request: OrderRequest, switches: Switches) -> Refusal | None:
@@ -96,7 +79,7 @@ def check_form(request: OrderRequest, switches: Switches) -> Refusal | None:
     >>> check_form(order, Switches())
     Refusal(code=321, text="... : cause - Invalid order type was entered", inactive=False)
     """
-    checks = (_check_kind, _check_quantity, _check_tif, _check_prices, _check_algo)
+    checks = (_check_kind, _check_quantity, _check_tif, _check_times, _check_prices, _check_offsets, _check_algo)
     for check in checks:
         refusal = check(request, switches)
         if refusal is not None:
@@ -133,15 +116,47 @@ def _check_tif(request: OrderRequest, switches: Switches) -> Refusal | None:
     tif = request.tif or "DAY"
     if tif not in TIFS:
         return invalid("Invalid time in force was entered")
-    if request.order_type in {"MOC", "LOC"} and tif != "DAY":
+    if request.order_type in CLOSING and tif != "DAY":
         return Refusal(113, "The Tif option should be set to DAY for MOC and LOC orders.")
-    if tif == "OPG" and request.order_type not in {"MKT", "LMT"}:
-        return Refusal(111, "The TIF (Tif type) and the order type are incompatible.")
-    if tif == "GTD" and not _is_instant(request.good_till, switches.time_zone):
-        return Refusal(334, "Invalid Good Till Date order")
-    if request.good_after and not _is_instant(request.good_after, switches.time_zone):
-        return Refusal(337, "The date, time, or time-zone entered is invalid.")
+    if tif == "OPG" and (request.order_type not in {"MKT", "LMT"} or request.algo):
+        return Refusal(111, _INCOMPATIBLE)
+    if switches.uncertain_tifs == "refused" and tif not in _certain_tifs(request):
+        return Refusal(111, _INCOMPATIBLE)
+    if request.outside_rth and switches.outside_rth == "refused" and ignores_outside_rth(request):
+        return Refusal(411, "The Outside Regular Trading Hours flag is not valid for this order.")
     return None
+
+
+def _certain_tifs(request: OrderRequest) -> set[str]:
+    """Times in force that TWS is known to take with the order's type."""
+    if request.algo or request.order_type == "MIDPRICE":
+        return {"DAY"}
+    if request.order_type == "LMT":
+        return set(TIFS)
+    return {"DAY", "OPG"} if request.order_type == "MKT" else {"DAY", "GTC"}
+
+
+def ignores_outside_rth(request: OrderRequest) -> bool:
+    """Whether the order trades in the regular session whatever its flag says.
+
+    Source: TWS API documentation, "Outside regular trading hours": not for MOC, LOC, OPG, IOC and FOK.
+    """
+    return request.order_type in CLOSING or request.tif in {"OPG", "IOC", "FOK"}
+
+
+def _check_times(request: OrderRequest, switches: Switches) -> Refusal | None:
+    zone = switches.time_zone
+    if request.tif == "GTD" and not _is_instant(request.good_till, zone):
+        return _bad_time(request.good_till, Refusal(334, "Invalid Good Till Date order"))
+    if request.good_after and not _is_instant(request.good_after, zone):
+        return _bad_time(request.good_after, Refusal(337, _BAD_DATE))
+    return None
+
+
+def _bad_time(text: str, otherwise: Refusal) -> Refusal:
+    """Error 391 if only the time or the zone behind a good date is wrong."""
+    day = text.strip().partition(" ")[0].partition("-")[0]
+    return Refusal(391, _BAD_TIME) if day != text.strip() and _is_instant(day, "UTC") else otherwise
 
 
 def _is_instant(text: str, zone: str) -> bool:
@@ -155,8 +170,43 @@ def _is_instant(text: str, zone: str) -> bool:
 def _check_prices(request: OrderRequest, _: Switches) -> Refusal | None:
     if request.order_type in LIMITED and not 0 < request.limit_price < _LARGEST:
         return invalid("Invalid limit price was entered")
-    if request.order_type in STOPPED and not 0 < request.aux_price < _LARGEST:
+    if request.order_type in STOPPED | TOUCHED and not 0 < request.aux_price < _LARGEST:
         return Refusal(403, "Invalid stop price.")
+    method = request.detail("triggerMethod")
+    if request.order_type in HELD and method not in TRIGGER_METHODS and not math.isnan(method):
+        return Refusal(146, "Invalid trigger method.")
+    return None
+
+
+def _check_offsets(request: OrderRequest, _: Switches) -> Refusal | None:
+    if request.order_type == "REL":
+        return _check_relative(request)
+    return _check_trailing(request) if request.order_type in TRAILING else None
+
+
+def _check_relative(request: OrderRequest) -> Refusal | None:
+    percent = request.detail("percentOffset")
+    if math.isnan(request.aux_price) and math.isnan(percent):
+        return Refusal(158, "You must specify an offset amount or a percent offset value.")
+    if not math.isnan(percent) and not 0 <= percent <= 1:
+        return Refusal(159, "The percent offset value must be between 0% and 100%.")
+    fine = math.isnan(request.aux_price) or 0 <= request.aux_price < _LARGEST
+    return None if fine else invalid("Invalid offset amount was entered")
+
+
+def _check_trailing(request: OrderRequest) -> Refusal | None:
+    percent, offset = request.detail("trailingPercent"), request.detail("lmtPriceOffset")
+    if request.aux_price > 0 and percent > 0:
+        return invalid("Trailing amount and trailing percent are mutually exclusive")
+    if not 0 < trailing_amount(request, 100.0) < _LARGEST or percent >= _WHOLE:
+        return invalid("Invalid trailing amount was entered")
+    start = request.detail("trailStopPrice")
+    if not math.isnan(start) and not 0 < start < _LARGEST:
+        return Refusal(403, "Invalid stop price.")
+    if request.order_type == "TRAIL LIMIT" and not (
+        abs(offset) < _LARGEST or (start > 0 and request.limit_price > 0)
+    ):
+        return invalid("Invalid limit price offset was entered")
     return None
 
 
@@ -174,11 +224,17 @@ def no_single_contract(spec: ContractSpec, found: Sequence[Contract]) -> str:
 
 
 def check_terms(request: OrderRequest, contract: Contract) -> Refusal | None:
-    """Error 110 for a price between ticks, 321 for a size that is no whole number of lots.
+    """What the contract does not take: a type (387, 114, 115), a price between ticks (110), a part of a lot (321).
 
     A sale that closes a position of less than a lot is refused too: such shares are sold on an odd-lot board.
     """
-    if contract.is_pair and request.order_type not in _PAIR_TYPES:
+    if request.order_type == "REL" and contract.is_pair:
+        return Refusal(114, _NO_RELATIVES)
+    if request.order_type == "REL" and not pegs_at(contract, request.contract.exchange):
+        return Refusal(115, _SMART_ALONE)
+    if not takes_type(contract, request.order_type) or (
+        contract.is_pair and (request.algo or request.tif == "OPG")
+    ):
         return Refusal(387, _UNSUPPORTED)
     return _check_ticks(request, contract) or _check_lots(request, contract)
 
@@ -189,15 +245,20 @@ def _check_lots(request: OrderRequest, contract: Contract) -> Refusal | None:
 
 
 def _check_ticks(request: OrderRequest, contract: Contract) -> Refusal | None:
-    limited = request.order_type in LIMITED or request.order_type == "MIDPRICE"
-    stop = request.aux_price if request.order_type in STOPPED else math.nan
-    prices = (request.limit_price if limited else math.nan, stop)
+    limited = request.order_type in LIMITED | CAPPED
+    stop = request.aux_price if request.order_type in STOPPED | TOUCHED else math.nan
+    start = request.detail("trailStopPrice") if request.order_type in TRAILING else math.nan
+    prices = (request.limit_price if limited else math.nan, stop, start)
     fine = all(math.isnan(price) or price == 0 or on_tick(price, tick_at(contract, price)) for price in prices)
     return None if fine else Refusal(110, OFF_TICK)
 
 
 def check_modification(old: OrderRequest, new: OrderRequest, filled: float) -> Refusal | None:
-    """Validate a modification: 105 for changes other than price and size, 329 for an invalid change of type."""
+    """Validate a modification of price, size and time in force.
+
+    Error 329 for another type, 440 for another algorithm or parameters of it, 105 for any other change, and for a
+    quantity below what is filled.
+    """
     if new.order_type != old.order_type and not {new.order_type, old.order_type} <= MODIFIABLE_TYPES:
         return Refusal(329, "Order modify failed. Cannot change to the new order type.")
     same: tuple[Callable[[OrderRequest], object], ...] = (
@@ -205,7 +266,10 @@ def check_modification(old: OrderRequest, new: OrderRequest, filled: float) -> R
         lambda one: one.account,
         lambda one: one.order_ref,
         lambda one: one.parent_id,
+        lambda one: one.tif == "OPG",
     )
+    if (new.algo, new.algo_params) != (old.algo, old.algo_params):
+        return Refusal(440, "Order modify failed. Algorithm cannot be modified.")
     if any(read(old) != read(new) for read in same) or new.quantity < filled:
         return Refusal(105, "Order being modified does not match original order.")
     return None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from stocklean_exec.simulator.clock import local_time
+from stocklean_exec.simulator.exchange.order_terms import CAPPED, LIMITED, STOPPED, TRAILING
 from stocklean_exec.simulator.protocol.field_layouts import UNSET_DOUBLE
 from stocklean_exec.simulator.protocol.order_layouts import NOT_AN_INSIDER
 
@@ -34,7 +35,7 @@ __all__ = [
 
 ACTIVE = frozenset({"PendingSubmit", "PreSubmitted", "Submitted", "PendingCancel"})
 FINAL = frozenset({"Filled", "Cancelled", "Inactive"})
-_LIMITED = frozenset({"LMT", "LOC", "STP LMT"})
+_INVENTED_OFFSET, _INVENTED_LIMIT = 0.03, 2000.03  # captured: the first limit shown of a stop, of a trailing stop
 _SIDES = {"BUY": "BOT", "SELL": "SLD"}
 
 
@@ -64,6 +65,10 @@ class Order:
     completed_status: str = ""
     reported_commission: float = 0.0
     commission_currency: str = ""
+    trail: float = math.nan
+    """Present stop of a trailing order."""
+    working_limit: float = math.nan
+    """Limit set by IB: a pegged price, that of a triggered trailing limit order, or of an MTL order's rest."""
 
     @property
     def order_id(self) -> int:
@@ -92,7 +97,9 @@ class Order:
         A limit price of 0 on a market order, as some clients send it, is no limit.
         """
         request = self.request
-        capped = request.order_type in _LIMITED or (request.order_type == "MIDPRICE" and request.limit_price > 0)
+        if not math.isnan(self.working_limit):
+            return self.working_limit
+        capped = request.order_type in LIMITED or (request.order_type in CAPPED and request.limit_price > 0)
         return request.limit_price if capped else math.nan
 
     @property
@@ -231,7 +238,13 @@ def _terms(order: Order) -> dict[str, Any]:
         "goodTillDate": request.good_till,
         "algo": _algo(request),
         "stopLimitTrail": _trail(order),
-    }
+    } | ({} if math.isnan(order.trail) else {"trailStopPrice": order.trail})
+
+
+def _invented_limit(request: OrderRequest) -> float | None:
+    if request.order_type in STOPPED and request.order_type not in LIMITED:
+        return round(request.aux_price + _INVENTED_OFFSET, 10)
+    return _INVENTED_LIMIT if request.order_type in TRAILING else _set(request.limit_price)
 
 
 def _algo(request: OrderRequest) -> tuple[str, ...] | None:
@@ -249,9 +262,18 @@ def _trail(order: Order) -> float | None:
     return round(request.limit_price + (1.0 if request.side == "BUY" else -1.0), 10)
 
 
-def open_fields(order: Order, *, commission: bool = False, status: str | None = None) -> dict[str, Any]:
-    """Fields of openOrder: all terms of the order; with ``commission``, the commission so far."""
+def open_fields(
+    order: Order, *, commission: bool = False, status: str | None = None, first: bool = False
+) -> dict[str, Any]:
+    """Fields of openOrder: all terms of the order; with ``commission``, the commission so far.
+
+    The ``first`` openOrder of a stop shows a limit that nobody gave, as captured; the next one shows none.
+    """
     fields = _terms(order)
+    if first:
+        fields["lmtPrice"] = _invented_limit(order.request)
+    elif order.request.order_type == "MTL":
+        fields["lmtPrice"] = _set(order.working_limit)
     fields.update(
         orderId=order.order_id,
         clientId=order.client_id,

@@ -11,7 +11,9 @@ Full fill of a market order (captured at server versions 173, 176 and 200)::
     commissionReport
 
 A partial execution is execDetails, openOrder and orderStatus Submitted with the running average, and its
-commissionReport. A resting limit order is reported as PreSubmitted, then Submitted.
+commissionReport. A resting limit order is reported as PreSubmitted, then Submitted. A stop is reported twice as
+PreSubmitted with whyHeld ``trigger``, a trailing stop once, and as Submitted when it is triggered (captured at
+200).
 
 This service decides what happens to an order; the ledger records it and order reports send it. Orders are accepted
 in :mod:`~stocklean_exec.simulator.exchange.order_entry`, and modified and cancelled in
@@ -20,12 +22,14 @@ in :mod:`~stocklean_exec.simulator.exchange.order_entry`, and modified and cance
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.clock import parse_instant
-from stocklean_exec.simulator.exchange.matching import at_auction, executions_now, is_triggered
+from stocklean_exec.simulator.exchange.matching import at_auction, executions_now, pegged_price
 from stocklean_exec.simulator.exchange.order_script import OrderScript
-from stocklean_exec.simulator.exchange.order_validation import LIMITED, STOPPED
+from stocklean_exec.simulator.exchange.order_terms import HELD, LIMITED, STOPPED, TRAILING
+from stocklean_exec.simulator.exchange.triggers import follow, is_triggered, limit_behind_stop
 
 if TYPE_CHECKING:
     from stocklean_exec.fill_model import Execution, Quote
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TradingService"]
 
+_SUBMITTED_FIRST = LIMITED | TRAILING | {"REL"}  # types reported as Submitted before their first execution
 _LOCATE_SECONDS = 1.0  # a choice: long enough to see whyHeld, short enough for a wall clock
 
 
@@ -50,6 +55,10 @@ class TradingService:
         self.scripts: dict[int, OrderScript] = {}
 
     # starting
+
+    def resume(self, order: Order) -> None:
+        """Schedule again what an order of an earlier run of the venue waits for."""
+        self.schedule_times(order)
 
     def transmit(self, order: Order) -> None:
         """Accept an order: write it to the journal, and start it now or after its script's delay."""
@@ -71,36 +80,72 @@ class TradingService:
         """Start working the order, unless it has to be held."""
         if not order.active:
             return
-        held = self._reason_to_hold(order)
+        self.adapt(order)
+        held = self.reason_to_hold(order)
         if held:
             order.why_held = held
-            self.set_status(order, "PreSubmitted")
+            self.report_held(order, first=True)
         elif not self.context.is_open(order):
             self._queue_for_open(order)
         elif self._needs_locate(order):
             self._locate(order)
         else:
             self.activate(order)
+        if order.active:
+            self.schedule_times(order)
+
+    def report_held(self, order: Order, *, first: bool = False) -> None:
+        """Report a held order: a stop twice, as captured; ``first``: it is new."""
+        waits = "trigger" in order.why_held
+        self.set_status(order, "PreSubmitted", first=first and waits)
+        if waits and order.request.order_type in STOPPED:
+            self.set_status(order, "PreSubmitted")
+
+    def schedule_times(self, order: Order) -> None:
+        """Schedule the end of a good-till-date order, and the start of one that is good after a time."""
+        clock, zone = self.context.clock, self.switches.time_zone
+        if order.request.tif == "GTD":
+            until = parse_instant(order.request.good_till, zone)
+            clock.schedule_at(until, partial(self._expire_at, order), work=False)
+        if self._is_before_good_after(order):
+            after = parse_instant(order.request.good_after, zone)
+            clock.schedule_at(after, partial(self._wake, order), work=False)
+
+    def _expire_at(self, order: Order) -> None:
+        """The end of a good-till-date order, unless it was moved meanwhile."""
         if order.request.tif == "GTD" and order.active:
             until = parse_instant(order.request.good_till, self.switches.time_zone)
-            self.context.clock.schedule_at(until, lambda: self.expire(order), work=False)
+            if until <= self.context.clock.now():
+                self.expire(order)
+
+    def _wake(self, order: Order) -> None:
+        """The time after which an order is good has come, unless it was moved meanwhile."""
+        script = self.scripts.get(order.perm_id)
+        if order.why_held or not order.active or (script is not None and script.busy):
+            return
+        if self.context.is_open(order) and not self._is_before_good_after(order):
+            self.offer(order)
 
     def activate(self, order: Order) -> None:
         """The order is no longer held: run its script, or offer it to the market."""
         if not order.active:
             return
         order.why_held = ""
+        if order.request.order_type in HELD and not order.triggered:
+            order.triggered = True
+            order.working_limit = limit_behind_stop(order)
         script = self.scripts.get(order.perm_id)
         if script is not None and script.steps:
             script.run(self, order)
         else:
             self.offer(order)
 
-    def _reason_to_hold(self, order: Order) -> str:
+    def reason_to_hold(self, order: Order) -> str:
+        """Why an order cannot be offered yet: ``child``, ``trigger`` or both; empty if it can."""
         parent_id = order.request.parent_id
         parent = self.ledger.find(order.client_id, parent_id) if parent_id else None
         reasons = ["child"] if parent is not None and parent.status != "Filled" else []
-        if order.request.order_type in STOPPED and not is_triggered(order, self._quote(order)):
+        if order.request.order_type in HELD and not is_triggered(order, self._quote(order), self._last(order)):
             reasons.append("trigger")
         return ",".join(reasons)
 
@@ -130,26 +175,36 @@ class TradingService:
 
     def offer(self, order: Order) -> None:
         """Try to fill the order on entry; otherwise let it rest or cancel it, by its time in force."""
-        executions = [] if self._is_before_good_after(order) else self._executions(order)
-        tif = order.request.tif
+        waits = self._is_before_good_after(order)
+        executions = [] if waits else self._executions(order)
+        if order.request.tif == "FOK" and sum(one.quantity for one in executions) < order.remaining:
+            executions = []
         if executions:
-            self.set_status(order, "Submitted" if order.request.order_type in LIMITED else "PreSubmitted")
+            kind = order.request.order_type
+            self.set_status(order, "Submitted" if kind in _SUBMITTED_FIRST else "PreSubmitted")
             self._trade(order, executions)
-        elif tif == "FOK":
+        if order.active and order.request.tif in {"IOC", "FOK"}:
+            self.kill(order)
+        elif order.active and not executions:
+            self._rest(order)
+
+    def kill(self, order: Order) -> None:
+        """End an IOC or FOK order that did not fill: without a code, as captured."""
+        if order.request.tif == "FOK":
             self.end(order, "Inactive", "Cancelled by System:")
             self.ledger.journal.order("cancel", order, self.context.clock.now(), reason="FOK")
             self.reports.order(order)
-        elif tif == "IOC":
+        else:
             self.set_status(order, "PendingCancel")
             self.cancelled(order, "Cancelled by System:", "IOC")
             self.reports.status(order)
-        else:
-            self._rest(order)
 
     def _executions(self, order: Order, *, passive: bool = False) -> list[Execution]:
         return executions_now(order, self._quote(order), auction=self.context.auction, passive=passive)
 
     def _trade(self, order: Order, executions: list[Execution]) -> None:
+        if order.request.order_type == "MTL" and executions:
+            order.working_limit, order.rested = executions[0].price, True
         for remaining, one in zip(range(len(executions) - 1, -1, -1), executions, strict=True):
             if order.active:
                 self.execute(order, one.quantity, one.price, one.liquidity, more=remaining > 0)
@@ -162,19 +217,14 @@ class TradingService:
     def _rest(self, order: Order) -> None:
         order.rested = True
         self.set_status(order, "PreSubmitted")
-        if not at_auction(order) and not order.request.good_after:
+        if not at_auction(order) and not self._is_before_good_after(order):
             self.set_status(order, "Submitted")
 
     def _is_before_good_after(self, order: Order) -> bool:
         after = order.request.good_after
         if not after:
             return False
-        instant = parse_instant(after, self.switches.time_zone)
-        if instant <= self.context.clock.now():
-            return False
-        if not order.rested:
-            self.context.clock.schedule_at(instant, lambda: self.reevaluate(order), work=False)
-        return True
+        return parse_instant(after, self.switches.time_zone) > self.context.clock.now()
 
     def reevaluate(self, order: Order, *, passive: bool = False) -> None:
         """The quote changed, or a reason to hold ended: check whether the order trades now."""
@@ -183,26 +233,39 @@ class TradingService:
             return
         if not self.context.is_open(order):
             return
+        self.adapt(order)
         if order.why_held in {"", "locate"}:
             if not order.why_held:
                 self.trade_now(order, passive=passive and order.rested)
             return
-        held = self._reason_to_hold(order)
+        held = self.reason_to_hold(order)
         if not held:
-            order.triggered = True
             self.activate(order)
         elif held != order.why_held:
             order.why_held = held
             self.set_status(order, "PreSubmitted")
 
+    def adapt(self, order: Order) -> None:
+        """Move the stop of a trailing order and the price of a relative one with the market."""
+        if order.request.order_type in TRAILING:
+            follow(order, self._quote(order), self._last(order))
+        elif order.request.order_type == "REL":
+            order.working_limit = pegged_price(order, self._quote(order))
+        else:
+            return
+        self.ledger.changed(order)
+
     def _quote(self, order: Order) -> Quote:
         return self.context.market[order.contract.key]
 
-    def set_status(self, order: Order, status: str) -> None:
-        """Set a new status and report it: openOrder and orderStatus."""
+    def _last(self, order: Order) -> float:
+        return self.context.market.last_price(order.contract.key)
+
+    def set_status(self, order: Order, status: str, *, first: bool = False) -> None:
+        """Set a new status and report it: openOrder and orderStatus; ``first``: as the first of a stop."""
         order.status = status
         self.ledger.changed(order)
-        self.reports.order(order)
+        self.reports.order(order, first=first)
 
     # trading
 
@@ -292,6 +355,7 @@ class TradingService:
     def cancelled(self, order: Order, completed_status: str, reason: str) -> None:
         """Set the order and its children to Cancelled; the caller reports the order itself."""
         self.scripts.pop(order.perm_id, None)
+        order.why_held = ""  # captured: a cancelled stop is held by nothing
         self.end(order, "Cancelled", completed_status)
         self.ledger.journal.order("cancel", order, self.context.clock.now(), reason=reason)
         for child in list(self.ledger.active.values()):

@@ -125,6 +125,8 @@ class Venue:
             self, self.context, self.trading, self.order_entry, self.amendments, scenario.events
         )
         self.context.counters.append(self.events.on_count)
+        for order in list(self.ledger.active.values()):
+            self.trading.resume(order)
 
     def _start_services(self) -> None:
         context = self.context

@@ -13,6 +13,7 @@ from stocklean_exec.simulator.exchange.calendar import Calendar
 from stocklean_exec.simulator.exchange.contracts import make_contract
 from stocklean_exec.simulator.exchange.currency_pairs import around, rate_from
 from stocklean_exec.simulator.exchange.order_reports import OrderReports
+from stocklean_exec.simulator.exchange.order_terms import OUTSIDE_TYPES
 from stocklean_exec.simulator.scenarios.scenario import Entry
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ class VenueContext:
         """Whether an order may trade now."""
         if self.calendar.always or self.calendar.is_open(self.clock.now()):
             return True
-        request = order.request
-        return request.outside_rth and request.order_type == "LMT"
+        return order.request.outside_rth and order.request.order_type in OUTSIDE_TYPES
 
     @property
     def auction(self) -> bool:

@@ -23,6 +23,7 @@ from stocklean_exec.simulator.protocol.requests import (
     ContractSpec,
     FieldReader,
     read_contract,
+    to_number,
 )
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class OrderRequest:
         """``BUY`` or ``SELL``; ``SSHORT`` is a sale."""
         return "BUY" if self.action == "BUY" else "SELL"
 
+    def detail(self, name: str) -> float:
+        """A number among the echoed fields, such as ``trailingPercent``; NaN when it is not set."""
+        return next((to_number(name, text) for known, text in self.echo if known == name), math.nan)
+
 
 _ECHO_DEFAULTS = {
     "blockOrder": "0",
@@ -98,6 +103,7 @@ _ECHO_DEFAULTS = {
     "randomizeSize": "0",
     "randomizePrice": "0",
     "adjustedOrderType": "",
+    "lmtPriceOffset": "",
 }
 """What a client sends by default, for each field that openOrder echoes."""
 
@@ -108,6 +114,7 @@ _MIDDLE = (
     "stockRangeUpper overridePercentageConstraints volatility volatilityType"
 )
 _NUMERIC = {"displaySize", "minQty", "percentOffset", "trailStopPrice", "trailingPercent", "discretionaryAmt"}
+_NUMERIC |= {"lmtPriceOffset", "triggerMethod"}
 _CONDITION_FIELDS = {1: 6, 3: 3, 4: 3, 5: 4, 6: 5, 7: 5}
 """Number of fields after the type of a condition: price, time, margin, execution, volume, percent change."""
 
@@ -270,7 +277,9 @@ def _read_tail(scan: _Scan, order_type: str) -> float:
                 reader.text("condition")
         if conditions:
             reader.skip("conditionsIgnoreRth conditionsCancelOrder")
-        reader.skip("adjustedOrderType triggerPrice lmtPriceOffset adjustedStopPrice adjustedStopLimitPrice")
+        reader.skip("adjustedOrderType triggerPrice")
+        scan.keep("lmtPriceOffset")
+        reader.skip("adjustedStopPrice adjustedStopLimitPrice")
         reader.skip("adjustedTrailingAmount adjustableTrailingUnit extOperator softDollarName softDollarValue")
         return reader.number("cashQty")
     except BadFieldError:

@@ -77,6 +77,14 @@ class Switches:
     """Whether an order without a time in force gets 10349, as in newer TWS with an order preset."""
     hours: str = "always"
     """``always`` open, or ``exchange``: 9:30 to 16:00 New York, Monday to Friday."""
+    uncertain_tifs: str = "accepted"
+    """Times in force that TWS is not known to take with a type, such as GTC with MIDPRICE or an algorithm:
+    ``accepted``, or ``refused`` (111)."""
+    outside_rth: str = "warned"
+    """The flag outsideRth on MOC, LOC, OPG, IOC and FOK orders: ``warned`` (2109) and ignored, or ``refused``
+    (411)."""
+    modify_filled: str = "104"
+    """Answer to a modification of a filled order: ``104``, or ``silent``, as captured in April 2026."""
     what_if: str = "answered"
     """What-if orders: ``answered``; ``silent``: no answer; ``10349``: that harmless code first; ``incomplete``:
     first an answer without margins; ``no_commission``: with bounds of the commission alone."""
@@ -120,6 +128,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pacing": ("off", "reject"),
     "shorts": ("allowed", "locate", "refused"),
     "hours": ("always", "exchange"),
+    "uncertain_tifs": ("accepted", "refused"),
+    "outside_rth": ("warned", "refused"),
+    "modify_filled": ("104", "silent"),
     "what_if": ("answered", "silent", "10349", "incomplete", "no_commission"),
     "execution_prices": ("currency", "quotes"),
     "time_format": ("zone", "utc", "naive"),

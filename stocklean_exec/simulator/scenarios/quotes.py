@@ -176,6 +176,12 @@ def number_in(symbol: str, name: str, value: object) -> float:
     return number
 
 
+def _inside(price: float, quote: Quote) -> float:
+    """``price``, or the nearer of bid and ask when it is outside of them; NaN stays NaN."""
+    above = quote.bid if quote.bid > 0 and price < quote.bid else price
+    return quote.ask if quote.ask > 0 and above > quote.ask else above
+
+
 class Market:
     """Current quotes of a venue, by the key of their listing: for the first listing of a symbol, the symbol.
 
@@ -195,6 +201,7 @@ class Market:
         self.halted: dict[str, int] = {}
         """Values of the halted tick where they are known."""
         self._steps: dict[str, int] = {}
+        self._traded = {symbol: _inside(quote.last, quote) for symbol, quote in self._quotes.items()}
 
     def __getitem__(self, symbol: str) -> Quote:
         return self._quotes.get(symbol, Quote())
@@ -212,14 +219,31 @@ class Market:
                 return round(price, 10)
         return 0.0
 
+    def last_price(self, symbol: str) -> float:
+        """The price that the market trades at now, which triggers stops; NaN if no trade was ever quoted.
+
+        It is the last trade, and after a move of bid and ask alone the nearer of them: a last trade outside of the
+        quotes is out of date.
+
+        Examples
+        --------
+        >>> market = Market({"SPY": Quote(bid=399.9, ask=400.1, last=400.0)})
+        >>> _ = market.move("SPY", bid=402.0, ask=402.2)
+        >>> market.last_price("SPY"), market["SPY"].last
+        (402.0, 400.0)
+        """
+        return self._traded.get(symbol, math.nan)
+
     def move(self, symbol: str, **changes: float) -> Quote:
         """Change parts of a quote; return the new quote."""
-        self._quotes[symbol] = replace(self[symbol], **changes)
-        return self._quotes[symbol]
+        quote = self._quotes[symbol] = replace(self[symbol], **changes)
+        last = quote.last if "last" in changes else _inside(self.last_price(symbol), quote)
+        self._traded[symbol] = last if last > 0 else math.nan
+        return quote
 
     def trade(self, symbol: str, price: float) -> None:
         """Set the price of the last trade."""
-        self._quotes[symbol] = replace(self[symbol], last=price)
+        self.move(symbol, last=price)
 
     def walk(self, symbol: str, seed: int, volatility: float, tick: float) -> Quote:
         """One step of a seeded day: the mid price moves by a normal draw, the spread is constant."""

@@ -4,7 +4,7 @@ import pytest
 
 from stocklean_exec.fill_model import Quote, match
 from stocklean_exec.simulator.exchange.contracts import make_contract
-from stocklean_exec.simulator.exchange.matching import at_auction, executions_now, is_triggered
+from stocklean_exec.simulator.exchange.matching import at_auction, executions_now
 from stocklean_exec.simulator.exchange.orders import Order
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.protocol.requests import ContractSpec
@@ -44,20 +44,6 @@ def test_a_midprice_order_trades_at_the_mid_price_in_parts_of_the_displayed_size
     assert executions_now(order("MIDPRICE", "SELL", limit=100.05), QUOTE, auction=False) == []
     one_sided = executions_now(order("MIDPRICE"), Quote(last=100.0), auction=False)
     assert [one.price for one in one_sided] == [100.0]
-
-
-@pytest.mark.parametrize(
-    ("side", "stop", "reached"),
-    [("BUY", 100.1, True), ("BUY", 100.11, False), ("SELL", 99.9, True), ("SELL", 99.89, False)],
-)
-def test_a_stop_is_triggered_by_the_quote_of_its_side(side, stop, reached):
-    assert is_triggered(order("STP", side, stop=stop), QUOTE) is reached
-
-
-def test_a_triggered_stop_stays_triggered():
-    once = order("STP", stop=200.0)
-    once.triggered = True
-    assert is_triggered(once, QUOTE)
 
 
 @pytest.mark.parametrize(

@@ -144,3 +144,128 @@ def test_client_zero_binds_manual_orders(make_venue, join):
     bound = next(fields for fields in seen if fields[0] == "100")
     assert bound[2:] == ["0", "-1"]
     assert codes(zero.send("4", "1", "-1")) == [202]
+
+
+@pytest.mark.parametrize(("tif", "status"), [("IOC", "Cancelled"), ("FOK", "Inactive")])
+def test_a_change_to_immediate_or_cancel_ends_an_order_that_does_not_fill(connect, kinds, tif, status):
+    peer = connect()
+    rest(peer)
+    assert kinds(rest(peer, tif=tif))[-1] == f"st {status}"
+    rest(peer, 2)
+    assert kinds(rest(peer, 2, limit="400.10", tif=tif))[-1] == "cm"
+
+
+def test_a_limit_order_that_becomes_a_stop_is_held(connect, kinds):
+    peer = connect()
+    rest(peer)
+    seen = peer.place(1, order_type="STP", stop="402.00")
+    assert kinds(seen) == ["oo PreSubmitted", "st PreSubmitted"] * 2  # captured: both reports twice
+    assert {fields[10] for fields in seen if fields[0] == "3"} == {"trigger"}
+    peer.venue.move("SPY", last=402.0)
+    assert kinds(peer.take())[-1] == "cm"
+
+
+def test_a_stop_that_becomes_a_limit_order_is_held_no_more(connect, kinds):
+    peer = connect()
+    peer.place(1, order_type="STP", stop="402.00")
+    assert kinds(rest(peer))[-1] == "st Submitted"
+    assert kinds(rest(peer, limit="400.10"))[-1] == "cm"
+
+
+def test_a_changed_stop_is_reported_with_its_new_price(connect):
+    peer = connect()
+    peer.place(1, action="SELL", order_type="STP", stop="390.00")
+    seen = peer.place(1, action="SELL", order_type="STP", stop="391.00")
+    assert [(fields[16], fields[17]) for fields in seen if fields[0] == "5"] == [("0.0", "391.0")] * 2  # captured
+
+
+def test_a_trailing_stop_follows_from_the_market_again_when_its_distance_is_changed(connect):
+    peer = connect()
+    terms = {"action": "SELL", "order_type": "TRAIL"}
+    peer.place(1, stop="2.00", **terms)  # at 398, two below the last trade
+    peer.place(1, stop="2.00", quantity=50, **terms)
+    assert peer.venue.ledger.find(1, 1).trail == 398.0
+    peer.venue.move("SPY", bid=398.9, ask=399.1, last=399.0)
+    peer.place(1, stop="3.00", **terms)
+    assert peer.venue.ledger.find(1, 1).trail == 396.0
+
+
+def test_a_relative_order_has_its_new_offset_at_once(connect):
+    peer = connect()
+    peer.place(1, order_type="REL", stop="0.05")
+    peer.place(1, order_type="REL", stop="0.01")
+    assert peer.venue.ledger.find(1, 1).limit == 399.91
+
+
+@pytest.mark.parametrize(
+    ("kind", "terms"),
+    [
+        ("REL", {"stop": "0.01"}),
+        ("MIT", {"stop": "395.00"}),
+        ("LIT", {"stop": "395.00", "limit": "394.00"}),
+        ("TRAIL", {"stop": "2.00"}),
+        ("MIDPRICE", {"limit": "390.00"}),
+        ("STP LMT", {"stop": "405.00", "limit": "405.00"}),
+    ],
+)
+def test_the_size_of_every_open_order_can_be_changed(connect, kind, terms):
+    peer = connect()
+    peer.place(1, order_type=kind, **terms)
+    seen = peer.place(1, order_type=kind, quantity=70, **terms)
+    assert codes(seen) == []
+    assert {fields[14] for fields in seen if fields[0] == "5"} == {"70"}
+    assert codes(peer.place(1, order_type="MKT" if kind in {"REL", "MIT", "LIT", "TRAIL"} else "MOC")) == [329]
+
+
+def test_an_algorithm_and_its_parameters_stay(connect):
+    peer = connect(clock="manual")
+    algo = ["Vwap", "maxPctVol", "0.1"]
+    rest(peer, algo=algo)
+    assert codes(rest(peer, algo=algo, limit="391.00")) == []
+    assert codes(rest(peer, algo=["Vwap", "maxPctVol", "0.2"])) == [440]
+    assert codes(rest(peer)) == [440]
+    assert peer.venue.ledger.find(1, 1).request.limit_price == 391.0
+
+
+def test_a_change_of_a_filled_order_can_get_no_answer(connect):
+    peer = connect({"switches": {"modify_filled": "silent"}})
+    peer.place(1)
+    assert peer.place(1, quantity=200) == []
+
+
+@pytest.mark.parametrize(("quantity", "code", "total"), [(100, None, 100), (60, None, 60), (50, 105, 100)])
+def test_a_fill_that_crosses_a_change_is_part_of_the_new_quantity(connect, quantity, code, total):
+    # The link is down when the client changes the size: 60 of 100 have traded that it does not know of.
+    peer = connect()
+    rest(peer)
+    peer.venue.events.run({"do": "link_down"})
+    peer.venue.events.run({"do": "fill", "quantity": 60})
+    rest(peer, quantity=quantity)
+    peer.venue.events.run({"do": "link_up"})
+    assert [one for one in codes(peer.take()) if one < 1000] == ([] if code is None else [code])
+    peer.venue.move("SPY", bid=389.8, ask=390.0)
+    order = peer.venue.ledger.find(1, 1)
+    assert (order.status, order.filled) == ("Filled", total)
+    assert sum(fill.quantity for fill in peer.venue.ledger.fills) == total
+
+
+def test_a_fill_that_crosses_a_cancel_stays_and_nothing_more_trades(connect):
+    peer = connect()
+    rest(peer)
+    peer.venue.events.run({"do": "link_down"})
+    peer.venue.events.run({"do": "fill", "quantity": 60})
+    peer.send("4", "1", "1", "")
+    peer.venue.events.run({"do": "link_up"})
+    peer.venue.move("SPY", bid=389.8, ask=390.0)
+    order = peer.venue.ledger.find(1, 1)
+    assert (order.status, order.filled) == ("Cancelled", 60)
+
+
+def test_the_end_of_a_good_till_date_order_can_be_moved(connect):
+    peer = connect(start="2022-12-29 10:00:00")
+    rest(peer, tif="GTD", good_till="20221229 11:00:00 US/Eastern")
+    rest(peer, tif="GTD", good_till="20221229 12:00:00 US/Eastern")
+    peer.venue.clock.advance(3700)
+    assert peer.venue.ledger.find(1, 1).status == "Submitted"
+    peer.venue.clock.advance(3600)
+    assert peer.venue.ledger.find(1, 1).status == "Cancelled"

@@ -11,7 +11,16 @@ def codes(messages):
     ("terms", "code"),
     [
         ({"order_type": "FEELINGS"}, 321),
-        ({"order_type": "TRAIL"}, 387),
+        ({"order_type": "PEG MID"}, 387),
+        ({"order_type": "TRAIL"}, 321),
+        ({"order_type": "TRAIL", "stop": "2.0", "trail_stop": "398.005"}, 110),
+        ({"order_type": "TRAIL LIMIT", "stop": "2.0"}, 321),
+        ({"order_type": "MIT", "stop": "399.995"}, 110),
+        ({"order_type": "LIT", "stop": "399.00"}, 321),
+        ({"order_type": "STP", "stop": "399.00", "trigger_method": 5}, 146),
+        ({"order_type": "REL"}, 158),
+        ({"order_type": "REL", "percent_offset": "1.5"}, 159),
+        ({"order_type": "REL", "stop": "0.01", "exchange": "NYSE"}, 115),
         ({"action": "HOLD"}, 321),
         ({"quantity": 0}, 434),
         ({"quantity": ""}, 434),
@@ -36,9 +45,10 @@ def codes(messages):
         ({"order_type": "MIDPRICE", "tif": "OPG"}, 111),
         ({"tif": "GTD"}, 334),
         ({"tif": "GTD", "good_till": "tomorrow"}, 334),
+        ({"tif": "GTD", "good_till": "20991231 25:00:00"}, 391),
         ({"good_after": "noon"}, 337),
-        ({"parent_id": 99}, 135),
         ({"what_if": 1, "transmit": "0"}, 413),
+        ({"parent_id": 99}, 135),
     ],
 )
 def test_a_rejected_order_gets_one_error_and_nothing_else(connect, terms, code):
@@ -196,6 +206,14 @@ def test_a_what_if_order_can_be_answered_as_tws_does_at_times(connect, kinds, ki
     if kind == "no_commission":
         assert orders[0][104:107] == [unset, "1.0", "1.0"]
     assert all(fields[98] == "10000.0" for fields in orders)
+
+
+@pytest.mark.parametrize("kind", ["MOC", "LOC"])
+def test_an_auction_outside_of_the_session_is_warned_of_and_the_order_accepted(connect, kinds, kind):
+    seen = connect().place(1, order_type=kind, limit="401.00", outside_rth="1")
+    assert kinds(seen)[0] == "err 2109"
+    assert kinds(seen)[-1] == "cm"
+    assert kinds(connect().place(1, order_type="LMT", limit="401.00", outside_rth="1"))[0] == "oo Submitted"
 
 
 def test_a_manual_order_is_reported_to_client_zero(make_venue, join, kinds):

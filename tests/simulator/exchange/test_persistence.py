@@ -111,3 +111,44 @@ def test_an_account_keeps_its_base_currency(make_venue, tmp_path):
     make_venue(state=tmp_path / "venue.state").close()
     with pytest.raises(ValueError, match="DU0000001 in the state is USD, not GBP"):
         make_venue(state=tmp_path / "venue.state", base_currency="GBP")
+
+
+def test_what_an_open_order_has_become_survives(make_venue, join, tmp_path):
+    quotes = {
+        "SPY": {"bid": 399.9, "ask": 400.1, "last": 400.0, "ask_size": 200, "price_steps": "0:0.01;1000:0.05"}
+    }
+    start = {"quotes": quotes, "state": tmp_path / "venue.state", "start": "2022-12-29 10:00:00"}
+    venue = make_venue(**start)
+    peer = join(venue)
+    peer.place(1, action="SELL", order_type="TRAIL", stop="2.00", trigger_method=2)
+    venue.move("SPY", bid=402.9, ask=403.1, last=403.0)  # the stop is at 401
+    peer.place(2, order_type="MTL", quantity=300)  # 200 at 403.10, 100 left at that price
+    peer.place(3, order_type="REL", stop="0.05")  # at 402.95
+    peer.place(4, order_type="LMT", limit="390.00", tif="GTD", good_till="20221229 11:00:00 US/Eastern")
+    later = {"order_type": "LMT", "limit": "390.00", "good_after": "20221229 10:30:00 US/Eastern"}
+    peer.place(5, **later)
+    venue.close()
+
+    again = make_venue(**start | {"start": "2022-12-29 10:10:00"})
+    assert again.ledger.find(1, 1).trail == 401.0
+    assert again.ledger.find(1, 2).limit == 403.1
+    assert again.ledger.find(1, 3).limit == 402.95
+    assert again.ledger.find(1, 1).contract.price_steps == ((0.0, 0.01), (1000.0, 0.05))
+    again.clock.advance(3600.0)
+    assert again.ledger.find(1, 4).status == "Cancelled"
+    assert again.ledger.find(1, 5).status == "Submitted"
+
+
+def test_a_state_of_an_earlier_version_without_prices_of_ib_is_read(make_venue, join, tmp_path):
+    path = tmp_path / "venue.state"
+    venue = make_venue(state=path)
+    join(venue).place(1, **LIMIT)
+    venue.close()
+    names = ("trail", "working_limit")
+    old = path.read_text(encoding="utf-8")
+    for name in names:
+        old = old.replace(f', "{name}": null', "")
+    old = old.replace(', "price_steps": []', "")
+    assert not any(name in old for name in (*names, "price_steps"))
+    path.write_text(old, encoding="utf-8")
+    assert make_venue(state=path).ledger.find(1, 1).status == "Submitted"

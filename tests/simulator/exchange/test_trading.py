@@ -154,8 +154,10 @@ def test_an_adaptive_order_is_worked_as_its_plain_type_and_echoed(join, make_ven
 def test_a_stop_order_is_held_until_its_price_and_then_becomes_a_market_order(connect, kinds):
     peer = connect()
     seen = peer.place(1, order_type="STP", stop="402.00")
-    assert kinds(seen) == ["oo PreSubmitted", "st PreSubmitted"]
-    assert seen[1][10] == "trigger"  # captured: whyHeld of a stop
+    assert kinds(seen) == ["oo PreSubmitted", "st PreSubmitted"] * 2  # captured: a stop is reported twice
+    assert [one[10] for one in seen[1::2]] == ["trigger"] * 2
+    # Captured: a stop at 13.13 was first shown with a limit of 13.16, then without any.
+    assert [one[16] for one in seen[::2]] == ["402.03", "0.0"]
     peer.venue.move("SPY", bid=402.0, ask=402.2)
     assert kinds(peer.take()) == FULL_FILL
 
@@ -299,3 +301,134 @@ def test_an_order_type_without_fractional_shares_rejects_them(connect, kinds):
     peer = connect({"switches": {"fractional": True}})
     assert kinds(peer.place(1, quantity="1.5"))[-1] == "cm"
     assert kinds(peer.place(2, quantity="1.5", order_type="MOC")) == ["err 10318"]
+
+
+def shown(seen):
+    """Status, whyHeld and the limit shown by each openOrder with its orderStatus."""
+    pairs = zip(seen[::2], seen[1::2], strict=False)
+    return [
+        (status[2], status[10], opened[16]) for opened, status in pairs if (opened[0], status[0]) == ("5", "3")
+    ]
+
+
+def test_a_trailing_stop_follows_the_market_and_fills_in_the_captured_sequence(connect, kinds):
+    peer = connect()
+    seen = peer.place(1, action="SELL", order_type="TRAIL", trail_percent="1.5")
+    assert shown(seen) == [("PreSubmitted", "trigger", "2000.03")]  # the limit is captured, too, and nobody's
+    peer.venue.move("SPY", bid=409.9, ask=410.1, last=410.0)  # the stop is at 98.5 % of 410: 403.85
+    peer.venue.move("SPY", bid=403.8, ask=404.0, last=403.9)
+    assert peer.take() == []
+    peer.venue.move("SPY", last=403.85)
+    seen = peer.take()
+    assert kinds(seen) == ["oo Submitted", "st Submitted", *FULL_FILL[2:]]
+    assert [fields[20] for fields in seen if fields[0] == "11"] == ["403.8"]
+
+
+def test_an_open_trailing_stop_shows_where_it_is(connect):
+    peer = connect()
+    peer.place(1, action="SELL", order_type="TRAIL", stop="2.00")
+    peer.venue.move("SPY", bid=409.9, ask=410.1, last=410.0)
+    (opened,) = [fields for fields in peer.send("5", "1") if fields[0] == "5"]
+    assert (opened[17], opened[74]) == ("2.0", "408.0")  # amount, and stop
+
+
+def test_a_trailing_limit_order_rests_behind_its_stop_when_it_is_triggered(connect, kinds):
+    peer = connect()
+    terms = {"stop": "2.00", "limit_offset": "0.10", "trail_stop": "398.50"}
+    peer.place(1, action="SELL", order_type="TRAIL LIMIT", **terms)
+    peer.venue.move("SPY", bid=397.0, ask=397.2)  # through the stop of 398.50; its limit is 398.40
+    assert kinds(peer.take())[-1] == "st Submitted"
+    peer.venue.move("SPY", bid=398.6, ask=398.8)
+    assert [fields[20] for fields in peer.take() if fields[0] == "11"] == ["398.4"]
+
+
+@pytest.mark.parametrize(("kind", "price"), [("MIT", "398.9"), ("LIT", "398.9")])
+def test_a_touched_order_waits_for_the_market_to_come_to_it(connect, kinds, kind, price):
+    peer = connect()
+    seen = peer.place(1, order_type=kind, stop="399.00", limit="399.00")
+    assert shown(seen) == [("PreSubmitted", "trigger", "399.0")]
+    peer.venue.move("SPY", bid=398.7, ask=398.9)
+    seen = peer.take()
+    assert kinds(seen)[2:] == FULL_FILL[2:]
+    assert [fields[20] for fields in seen if fields[0] == "11"] == [price]
+
+
+def test_a_limit_if_touched_rests_at_its_limit(connect, kinds):
+    peer = connect()
+    peer.place(1, order_type="LIT", stop="399.00", limit="398.50")
+    peer.venue.move("SPY", bid=398.7, ask=398.9)
+    assert kinds(peer.take()) == ["oo PreSubmitted", "st PreSubmitted", "oo Submitted", "st Submitted"]
+    peer.venue.move("SPY", bid=398.2, ask=398.4)
+    assert [fields[20] for fields in peer.take() if fields[0] == "11"] == ["398.5"]
+
+
+def test_a_stop_limit_order_that_was_triggered_does_not_pass_its_limit(connect, kinds):
+    peer = connect()
+    peer.place(1, order_type="STP LMT", stop="402.00", limit="402.10")
+    peer.venue.move("SPY", last=402.0)
+    assert kinds(peer.take())[-1] == "cm"  # by the last trade alone; the ask is at 400.10
+    peer.place(2, order_type="STP LMT", stop="403.00", limit="403.10")
+    peer.venue.move("SPY", bid=404.0, ask=404.2)
+    assert kinds(peer.take())[-1] == "st Submitted"
+
+
+def test_a_relative_order_rests_at_the_near_touch_and_follows_it_up(connect, kinds):
+    peer = connect()
+    seen = peer.place(1, order_type="REL", stop="0.05", limit="401.00")  # 399.95, at most 401
+    assert kinds(seen) == ["oo PreSubmitted", "st PreSubmitted", "oo Submitted", "st Submitted"]
+    peer.venue.move("SPY", bid=400.5, ask=400.7)  # now 400.55
+    peer.venue.move("SPY", bid=400.3, ask=400.56)  # through SMART it does not go back
+    assert peer.take() == []
+    peer.venue.move("SPY", ask=400.55)
+    assert [(fields[20], fields[30]) for fields in peer.take() if fields[0] == "11"] == [("400.55", "1")]
+
+
+def test_a_relative_order_stops_at_its_cap(connect):
+    peer = connect()
+    peer.place(1, order_type="REL", stop="0", limit="400.00")
+    peer.venue.move("SPY", bid=405.0, ask=405.2)
+    peer.venue.move("SPY", bid=399.8, ask=400.0)
+    assert [fields[20] for fields in peer.take() if fields[0] == "11"] == ["400.0"]
+
+
+def test_a_market_to_limit_order_takes_what_is_displayed_and_rests_with_the_rest(connect, kinds):
+    peer = connect()
+    seen = peer.place(1, order_type="MTL", quantity=300)  # 200 shares are displayed at 400.10
+    assert kinds(seen) == [*FULL_FILL[:2], "ex", "oo Submitted", "st Submitted", "cm"]
+    assert (seen[3][16], seen[4][3], seen[4][4]) == ("400.1", "200", "100")
+    peer.venue.move("SPY", bid=400.8, ask=401.0)
+    assert peer.take() == []
+    peer.venue.move("SPY", bid=399.8, ask=400.0)
+    assert executed(peer.take()) == [("100", "400.1", "1")]
+
+
+@pytest.mark.parametrize(
+    ("tif", "end"),
+    [("IOC", ["oo PendingCancel", "st PendingCancel", "st Cancelled"]), ("FOK", ["oo Inactive", "st Inactive"])],
+)
+def test_what_does_not_fill_at_once_is_killed(connect, kinds, tif, end):
+    seen = connect().place(1, order_type="MTL", quantity=300, tif=tif)
+    assert kinds(seen)[-len(end) :] == end
+    assert executed(seen) == ([("200", "400.1", "2")] if tif == "IOC" else [])
+
+
+def test_an_order_that_is_good_after_a_time_rests_from_then_on(connect, kinds):
+    peer = connect(start="2022-12-29 10:00:00")
+    terms = {"order_type": "LMT", "limit": "390.00", "good_after": "20221229 10:30:00 US/Eastern"}
+    assert kinds(peer.place(1, **terms)) == ["oo PreSubmitted", "st PreSubmitted"]
+    peer.venue.clock.advance(1801)
+    assert kinds(peer.take())[-1] == "st Submitted"
+
+
+def test_a_cancelled_stop_is_held_by_nothing(connect):
+    peer = connect()
+    peer.place(1, order_type="STP", stop="402.00")
+    (status,) = [fields for fields in peer.send("4", "1", "1", "") if fields[0] == "3"]
+    assert (status[2], status[10]) == ("Cancelled", "")  # captured
+
+
+@pytest.mark.parametrize(("kind", "trades"), [("LMT", True), ("STP LMT", True), ("MKT", False), ("LOC", False)])
+def test_outside_of_the_session_orders_with_a_limit_trade_if_they_ask_for_it(connect, kind, trades):
+    peer = connect({"switches": {"hours": "exchange"}}, start="2022-12-29 18:00:00")
+    peer.place(1, order_type=kind, limit="401.00", stop="400.00", outside_rth="1")
+    assert bool(peer.venue.ledger.fills) is trades

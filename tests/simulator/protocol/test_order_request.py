@@ -88,3 +88,12 @@ def test_an_empty_text_is_not_echoed_in_a_numeric_field(connect):
     plain = next(one for one in peer.place(2, order_type="LMT", limit="390.00") if one[0] == "5")
     differ = [at for at, (a, b) in enumerate(zip(order, plain, strict=True)) if a != b]
     assert differ == [1, 25, 30]  # order id, permanent id, and the allocation that names it
+
+
+def test_numbers_beside_the_prices_are_read_by_their_name(join, make_venue):
+    terms = {"percent_offset": "0.01", "trail_stop": "398.5", "trail_percent": "1.5", "limit_offset": "0.1"}
+    order = parse_order(join(make_venue()).order_fields(9, trigger_method="8", **terms), 176)
+    names = ("percentOffset", "trailStopPrice", "trailingPercent", "lmtPriceOffset", "triggerMethod")
+    assert [order.detail(name) for name in names] == [0.01, 398.5, 1.5, 0.1, 8.0]
+    plain = parse_order(join(make_venue()).order_fields(9), 176)
+    assert all(math.isnan(plain.detail(name)) for name in names)

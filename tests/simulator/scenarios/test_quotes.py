@@ -137,3 +137,31 @@ def test_the_history_ends_with_the_closes():
         assert all(len(day) == 8 and day.isdigit() for day in days)
         if symbol in history:
             assert history[symbol][-1][1] == close
+
+
+@pytest.mark.parametrize(
+    ("moves", "last"),
+    [
+        ([], 100.0),
+        ([{"last": 105.0}], 105.0),  # a trade, wherever the quotes are
+        ([{"bid": 101.0, "ask": 101.2}], 101.0),  # the market has left the last trade: the nearer side
+        ([{"bid": 98.0, "ask": 98.2}], 98.2),
+        ([{"bid": 99.8, "ask": 100.2}], 100.0),
+        ([{"last": 105.0}, {"bid": 99.0}], 100.1),
+        ([{"bid": 101.0, "ask": 101.2}, {"bid": 99.0, "ask": 99.2}], 99.2),
+    ],
+)
+def test_the_price_that_trades_now_is_the_last_trade_within_later_quotes(moves, last):
+    market = Market({"SPY": Quote(bid=99.9, ask=100.1, last=100.0)})
+    for changes in moves:
+        market.move("SPY", **changes)
+    assert market.last_price("SPY") == last
+
+
+def test_without_a_trade_there_is_no_such_price():
+    market = Market({"SPY": Quote(bid=99.9, ask=100.1)})
+    market.move("SPY", bid=99.8)
+    assert math.isnan(market.last_price("SPY"))
+    assert math.isnan(market.last_price("XOM"))
+    market.trade("SPY", 100.0)
+    assert (market.last_price("SPY"), market["SPY"].last) == (100.0, 100.0)
