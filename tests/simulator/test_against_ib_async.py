@@ -294,6 +294,26 @@ def test_a_refused_order_has_its_code(terms, code):
     assert play(script) == code
 
 
+def test_an_order_for_the_close_waits_for_the_auction_of_an_event():
+    async def script(setup):
+        ib = await setup.connect()
+        contract = await setup.contract(ib)
+        at_close = [
+            ib.placeOrder(
+                contract, Order(action="BUY", totalQuantity=500, tif="DAY", orderType=kind, lmtPrice=price)
+            )
+            for kind, price in (("MOC", 0.0), ("LOC", 400.3), ("LOC", 400.1))
+        ]
+        await until(ib.orderStatusEvent, lambda: all(one.orderStatus.status == "PreSubmitted" for one in at_close))
+        setup.server.venue.events.run({"do": "auction", "price": 400.2})
+        setup.server.flush()
+        await until(ib.orderStatusEvent, lambda: all(one.isDone() for one in at_close))
+        return [(one.orderStatus.status, one.orderStatus.avgFillPrice) for one in at_close]
+
+    found = play(script, scenario={"switches": {"auctions": "wait"}})
+    assert found == [("Filled", 400.2), ("Filled", 400.2), ("Cancelled", 0.0)]
+
+
 @pytest.mark.parametrize(("kind", "answered"), [("answered", True), ("incomplete", True), ("10349", False)])
 def test_what_if_ends_for_ib_async_as_its_answers_say(kind, answered):
     """The harmless code is the end for it, with an empty list as state; an answer without margins it skips."""

@@ -1,4 +1,4 @@
-"""Trading hours: always open, or New York hours, Monday to Friday.
+"""Trading hours: always open, New York hours, Monday to Friday, or a session of any length every 24 hours.
 
 Pure. Holidays are not modelled. Instants are seconds since 1970 UTC.
 """
@@ -13,6 +13,7 @@ __all__ = ["CLOSES", "OPENS", "Calendar", "settlement"]
 OPENS, CLOSES = time(9, 30), time(16, 0)
 """The core session of NYSE and Nasdaq, New York time."""
 _ZONE = ZoneInfo("America/New_York")
+_DAY = 86_400.0  # seconds
 _SATURDAY = 5  # as date.weekday counts
 
 
@@ -22,6 +23,7 @@ class Calendar:
     Parameters
     ----------
     hours : ``always`` or ``exchange``
+    session : open and close of the first of equal daily sessions, which take the place of ``hours``
 
     Examples
     --------
@@ -31,24 +33,35 @@ class Calendar:
     (True, False)
     >>> calendar.next_open_text(thursday_ten + 7 * 3600)
     '2022-12-30 09:30:00 US/Eastern'
+    >>> short = Calendar("always", (thursday_ten, thursday_ten + 600))
+    >>> short.is_open(thursday_ten + 599), short.is_open(thursday_ten + 600)
+    (True, False)
     """
 
-    def __init__(self, hours: str) -> None:
-        self.always = hours == "always"
+    def __init__(self, hours: str, session: tuple[float, float] | None = None) -> None:
+        self.always = hours == "always" and session is None
+        self._session = session
 
     def is_open(self, instant: float) -> bool:
         """Whether the regular session is open."""
         if self.always:
             return True
+        if self._session is not None:
+            opens, closes = self._session
+            return (instant - opens) % _DAY < closes - opens if instant >= opens else False
         local = datetime.fromtimestamp(instant, _ZONE)
         return local.weekday() < _SATURDAY and OPENS <= local.time() < CLOSES
 
     def next_open(self, instant: float) -> float:
         """The next open after ``instant``."""
+        if self._session is not None:
+            return _repeated(self._session[0], instant)
         return _next(instant, OPENS)
 
     def next_close(self, instant: float) -> float:
         """The next close after ``instant``."""
+        if self._session is not None:
+            return _repeated(self._session[1], instant)
         return _next(instant, CLOSES)
 
     def next_open_text(self, instant: float) -> str:
@@ -56,7 +69,9 @@ class Calendar:
         return f"{datetime.fromtimestamp(self.next_open(instant), _ZONE):%Y-%m-%d %H:%M:%S} US/Eastern"
 
     def trading_hours(self, instant: float, days: int = 6) -> tuple[str, str]:
-        """TradingHours and liquidHours of contract details for ``days`` days."""
+        """TradingHours and liquidHours of contract details for ``days`` days, by the minute."""
+        if self._session is not None:
+            return (_daily(self._session, instant, days),) * 2
         first = datetime.fromtimestamp(instant, _ZONE).date()
         dates = [first + timedelta(days=number) for number in range(days)]
         return _hours(dates, "0400", "2000"), _hours(dates, "0930", "1600")
@@ -86,6 +101,25 @@ def _next(instant: float, at: time) -> float:
     while candidate <= local or candidate.weekday() >= _SATURDAY:
         candidate = datetime.combine(candidate.date() + timedelta(days=1), at, _ZONE)
     return candidate.timestamp()
+
+
+def _repeated(first: float, instant: float) -> float:
+    """The next of daily instants after ``instant``."""
+    return first if instant < first else first + ((instant - first) // _DAY + 1) * _DAY
+
+
+def _daily(session: tuple[float, float], instant: float, days: int) -> str:
+    """Daily sessions from the present or next one; the close is rounded up to a minute."""
+    passed = max((instant - session[1]) // _DAY + 1, 0.0)
+    pairs = [[one + (passed + number) * _DAY for one in session] for number in range(days)]
+    texts = [
+        [
+            f"{datetime.fromtimestamp(one + late, _ZONE):%Y%m%d:%H%M}"
+            for one, late in zip(pair, (0, 59), strict=True)
+        ]
+        for pair in pairs
+    ]
+    return ";".join(f"{opens}-{closes}" for opens, closes in texts)
 
 
 def _hours(dates: list[date], first: str, last: str) -> str:

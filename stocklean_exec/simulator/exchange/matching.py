@@ -4,7 +4,7 @@ Pure. Market orders and marketable limit orders fill at the far touch, in parts 
 (:mod:`stocklean_exec.fill_model`). A resting limit order that the market moves through is the passive side: it
 trades at its own limit, however far the touch moves, because the aggressor pays the resting price. It trades at
 the touch only at an opening, and after a modification that crosses the market. Auction orders fill only during the
-auction, or at once where the venue has none. MIDPRICE trades
+auction (:mod:`~stocklean_exec.simulator.exchange.auctions`), or at once where the venue has none. MIDPRICE trades
 at the mid price, no worse than its cap, and at the touch without a two-sided quote. REL is a limit order at the
 near touch and its offset. MTL takes what is displayed, and rests with its rest at that price. A triggered stop
 becomes a market or limit order.

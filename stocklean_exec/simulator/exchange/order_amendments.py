@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.exchange import order_validation
+from stocklean_exec.simulator.exchange.auctions import is_cut_off
 from stocklean_exec.simulator.exchange.matching import at_auction
 from stocklean_exec.simulator.exchange.orders import Order
 from stocklean_exec.simulator.exchange.refusals import Refusal
@@ -58,7 +59,7 @@ class OrderAmendments:
             return Refusal(_FILLED, "Can't modify a filled order.")
         if not order.active:
             return Refusal(103, "Duplicate order id")
-        if order.status == "PendingCancel":
+        if order.status == "PendingCancel" or is_cut_off(order.request, self._context):
             return Refusal(2102, "Unable to modify this order as it is still being processed.")
         amended = replace(request, account=request.account or order.account)
         old = replace(order.request, account=order.account)
@@ -123,6 +124,8 @@ class OrderAmendments:
         elif order.staged:
             order.staged = False
             self._finish(order, "client")
+        elif order.active and is_cut_off(order.request, self._context):
+            _error(session, order_id, 161, f"{_TOO_LATE}{order.perm_id}", order)
         elif order.active:
             self._cancel_open(order, session)
         else:
@@ -161,7 +164,7 @@ class OrderAmendments:
     def cancel_all(self) -> None:
         """ReqGlobalCancel: the orders of all clients, and manual orders."""
         for order in list(self._ledger.active.values()):
-            if order.active:
+            if order.active and not is_cut_off(order.request, self._context):
                 self._finish(order, "global cancel")
 
     # manual orders (entered in TWS)

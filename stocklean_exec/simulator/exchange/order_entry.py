@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.exchange import order_validation
+from stocklean_exec.simulator.exchange.auctions import refusal_at_cutoff
 from stocklean_exec.simulator.exchange.currency_pairs import MINIMA, pair_commission
 from stocklean_exec.simulator.exchange.funds import refusal_of_funds, rejected
 from stocklean_exec.simulator.exchange.order_terms import LIMITED
@@ -105,7 +106,8 @@ class OrderEntry:
         return None
 
     def _check_contract(self, request: OrderRequest, contract: Contract) -> Refusal | None:
-        return order_validation.check_terms(request, contract) or self._check_account(request, contract)
+        refusal = order_validation.check_terms(request, contract) or refusal_at_cutoff(request, self._context)
+        return refusal or self._check_account(request, contract)
 
     def _account(self, request: OrderRequest) -> str:
         return request.account or self._ledger.visible[0]

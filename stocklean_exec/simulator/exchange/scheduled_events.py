@@ -12,8 +12,9 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stocklean_exec.simulator.exchange.auctions import Auctions
 from stocklean_exec.simulator.exchange.contracts import make_contract
-from stocklean_exec.simulator.exchange.matching import at_auction, executions_now
+from stocklean_exec.simulator.exchange.matching import at_auction
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.protocol.requests import ContractSpec
 from stocklean_exec.simulator.scenarios.quotes import QUOTE_COLUMNS
@@ -76,6 +77,7 @@ class ScenarioEvents:
         self._trading = trading
         self._order_entry = order_entry
         self._amendments = amendments
+        self._auctions = Auctions(context, trading)
         self._counted: list[tuple[str, int, dict[str, Any]]] = []
         self._pending: list[dict[str, Any]] = []
         self._actions: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -95,6 +97,7 @@ class ScenarioEvents:
             "accounts": self._accounts,
             "midnight": self._midnight,
             "close": self._close,
+            "auction": self._auction,
             "next_day": self._next_day,
             "double": self._double,
             "switch": self._switch,
@@ -238,30 +241,26 @@ class ScenarioEvents:
 
     # the day
 
+    def _auction(self, entry: dict[str, Any]) -> None:
+        terms = {name: float(entry[name]) for name in ("price", "size", "imbalance") if name in entry}
+        self._auctions.run(str(entry.get("auction", "close")), symbol=str(entry.get("symbol", "")), **terms)
+
     def _close(self, _: dict[str, Any]) -> None:
-        """Run the closing auction, then expire day orders."""
-        trading = self._trading
+        """Run the closing auction, then expire day orders; an order for the open waits where there is one."""
+        self._auctions.run("close")
+        ending = {"DAY", "OPG"} if self._context.calendar.always else {"DAY"}
         for order in list(self._context.ledger.active.values()):
-            if order.request.order_type in {"MOC", "LOC"}:
-                self._auction(order)
-        for order in list(self._context.ledger.active.values()):
-            if order.active and order.request.tif in {"DAY", "OPG"}:
-                trading.expire(order)
+            if order.active and order.request.tif in ending:
+                self._trading.expire(order)
 
     def _open(self) -> None:
+        """Run the opening auction, then offer the orders that waited for the session."""
+        self._auctions.run("open")
         for order in list(self._context.ledger.active.values()):
-            if order.request.tif == "OPG":
-                self._auction(order)
-            elif not order.why_held and not order.rested and not at_auction(order):
+            if not order.why_held and not order.rested and not at_auction(order):
                 self._trading.activate(order)
             else:
                 self._trading.reevaluate(order)
-
-    def _auction(self, order: Order) -> None:
-        quote = self._context.market[order.contract.key]
-        for one in executions_now(order, quote, auction=True):
-            if order.active:
-                self._trading.execute(order, one.quantity, one.price, one.liquidity)
 
     def _schedule_session(self) -> None:
         clock, calendar = self._context.clock, self._context.calendar

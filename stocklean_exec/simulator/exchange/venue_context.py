@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = ["VenueContext"]
 
+_SESSION = 23_400.0  # seconds: the six and a half hours of NYSE and Nasdaq
+
+
+def _session(clock: Clock, switches: Switches) -> tuple[float, float] | None:
+    """The session that the scenario counts from the start; None if it does not."""
+    opens, closes = switches.open_in_seconds, switches.close_in_seconds
+    if opens <= 0 and closes <= 0:
+        return None
+    return clock.started + max(opens, 0.0), clock.started + (closes if closes > 0 else opens + _SESSION)
+
 
 class VenueContext:
     """State and helpers shared by the services of one venue.
@@ -73,7 +83,7 @@ class VenueContext:
         self.rates = rates
         self.switches = switches
         self.seed = seed
-        self.calendar = Calendar(switches.hours)
+        self.calendar = Calendar(switches.hours, _session(clock, switches))
         self.sessions: dict[int, Connection] = {}
         self.reports = OrderReports(self.sessions, switches)
         self.link = True
@@ -129,7 +139,7 @@ class VenueContext:
     @property
     def auction(self) -> bool:
         """Whether auction orders trade immediately: only on an exchange that never closes."""
-        return self.calendar.always
+        return self.calendar.always and self.switches.auctions == "at_once"
 
     # prices
 

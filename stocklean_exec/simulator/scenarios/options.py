@@ -77,6 +77,18 @@ class Switches:
     """Whether an order without a time in force gets 10349, as in newer TWS with an order preset."""
     hours: str = "always"
     """``always`` open, or ``exchange``: 9:30 to 16:00 New York, Monday to Friday."""
+    open_in_seconds: float = 0.0
+    """Seconds from the start to the opening auction, if above 0: the venue is closed before, and has a session of
+    :attr:`close_in_seconds` or else of six and a half hours every 24 hours, in place of :attr:`hours`."""
+    close_in_seconds: float = 0.0
+    """Seconds from the start to the closing auction, if above 0: day orders end there, and the venue is closed
+    until its next opening, 24 hours after the one before."""
+    auctions: str = "at_once"
+    """Orders for an auction where the market never closes: they trade ``at_once``, or ``wait`` for the event
+    ``auction``, ``close`` or ``next_day``. With sessions they always wait."""
+    auction_cutoff: float = 0.0
+    """Seconds before an auction in which orders for it are rejected (201), and cannot be changed (2102) or
+    cancelled (161). For NYSE 600 at the close; 120 at the open."""
     uncertain_tifs: str = "accepted"
     """Times in force that TWS is not known to take with a type, such as GTC with MIDPRICE or an algorithm:
     ``accepted``, or ``refused`` (111)."""
@@ -128,6 +140,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pacing": ("off", "reject"),
     "shorts": ("allowed", "locate", "refused"),
     "hours": ("always", "exchange"),
+    "auctions": ("at_once", "wait"),
     "uncertain_tifs": ("accepted", "refused"),
     "outside_rth": ("warned", "refused"),
     "modify_filled": ("104", "silent"),

@@ -59,11 +59,12 @@ __all__ = [
 
 _TRIGGERS = ("at", "after_accepts", "after_executions", "after_requests")
 _SELECTORS = ("symbol", "order_ref", "side", "order_type", "tif", "client_id", "nth", "times", "chance")
-_UNSWITCHABLE = {"hours", "walk", "walk_seconds", "request_seconds"}
+_UNSWITCHABLE = {"hours", "open_in_seconds", "close_in_seconds", "walk", "walk_seconds", "request_seconds"}
 _STEP_OPTIONS = ("price", "quantity", "text", "state", "liquidity")
 _EVENT_OPTIONS = (
     *("do", "delay", "code", "text", "deliver", "client_id", "next_id", "symbol", "side", "quantity", "price"),
     *("tif", "order_ref", "accounts", "announce", "seconds", "lose", "set", "currency", "rate"),
+    *("auction", "size", "imbalance"),
 )
 _REPORTS = ("commission", "commission_delay", "accept_delay", "on_cancel", "steps")
 _TABLES = ("quote", "order", "fault", "event")
@@ -283,7 +284,10 @@ def _switches(given: Any, problems: list[str]) -> Switches:  # noqa: ANN401 - ch
             problems.append(f"switches: {name} is {value!r}, not {kind.__name__}")
         else:
             usable[name] = kind(value)
-    return Switches(**usable)
+    found = Switches(**usable)
+    if found.close_in_seconds > 0 and found.close_in_seconds <= found.open_in_seconds:
+        problems.append("switches: close_in_seconds is not after open_in_seconds")
+    return found
 
 
 def _check_names(entry: dict[str, Any], *groups: tuple[str, ...]) -> list[str]:
@@ -336,6 +340,8 @@ def _check_event(entry: dict[str, Any]) -> list[str]:
         problems.append('needs "accounts", a list of names')
     if entry.get("do") == "rate" and not (entry.get("currency") and _is_above_zero(entry.get("rate"))):
         problems.append('needs "currency" and a "rate" above 0')
+    if entry.get("do") == "auction" and entry.get("auction", "close") not in {"open", "close"}:
+        problems.append(f"auction is {entry['auction']!r}, not open or close")
     if entry.get("do") == "switch":
         given = entry.get("set")
         if not isinstance(given, dict):

@@ -74,9 +74,10 @@ EVENTS = {
     "accounts": 'change the "accounts" of the login; "announce" = false informs new connections only',
     "midnight": "new day: queries no longer return earlier executions and completed orders",
     "close": "end of the session: the closing auction, then day orders expire",
+    "auction": 'run the "auction" ("close" or "open") of "symbol" (default all) now: "price", "size", "imbalance"',
     "next_day": "close, then midnight",
     "double": "matching open orders get an open duplicate with the same id and reference",
-    "switch": 'change switches to the table "set", except hours and walk',
+    "switch": 'change switches to the table "set", except those of hours and walk',
     "advance": 'advance a virtual clock by "seconds"',
 }
 """Events of the venue."""
@@ -109,6 +110,13 @@ EXAMPLES = {
     "executions are missing from queries at first": (
         '[switches]\nexecutions = "none"\n'
         '[[event]]\nafter_requests = 40\ndo = "switch"\nset = { executions = "own" }'
+    ),
+    "a session that closes in ten minutes, with an auction that leaves a limit at its price unfilled": (
+        "[switches]\nclose_in_seconds = 600\nauction_cutoff = 60\n"
+        '[[event]]\nat = 599\ndo = "auction"\nsymbol = "SPY"\nprice = 400.5\nimbalance = 5000'
+    ),
+    "a market on close order prints at a given price, where the market never closes": (
+        '[switches]\nauctions = "wait"\n[[event]]\nafter_accepts = 1\ndelay = 5\ndo = "auction"\nprice = 401.0'
     ),
     "the next login has another account": (
         '[[event]]\nafter_accepts = 1\ndo = "accounts"\naccounts = ["U7654321"]\nannounce = false'

@@ -64,3 +64,20 @@ def test_hours_have_the_format_of_contract_details(captured):
 def test_a_sale_settles_at_the_beginning_of_a_later_weekday(day, days, settles):
     found = settlement(at(day), days)
     assert found == (at(settles) if settles else 0.0)
+
+
+def test_a_session_of_any_length_repeats_every_24_hours():
+    opens, closes, day = at("2022-12-29T10:01:00"), at("2022-12-29T10:11:00"), 86_400
+    calendar = Calendar("always", (opens, closes))
+    assert not calendar.always
+    instants = (opens - 1, opens, closes - 1, closes, opens + day - 1, opens + day, closes + 3 * day)
+    assert [calendar.is_open(one) for one in instants] == [False, True, True, False, False, True, False]
+    assert [calendar.next_open(one) for one in (opens - 1, opens, closes)] == [opens, opens + day, opens + day]
+    assert [calendar.next_close(one) for one in (opens, closes - 1, closes)] == [closes, closes, closes + day]
+
+
+def test_a_session_is_told_by_the_minute():
+    calendar = Calendar("always", (at("2022-12-29T10:01:30"), at("2022-12-29T10:11:30")))
+    hours = "20221229:1001-20221229:1012;20221230:1001-20221230:1012"
+    assert calendar.trading_hours(at("2022-12-29T10:05:00"), 2) == (hours, hours)
+    assert calendar.trading_hours(at("2022-12-29T11:00:00"), 1)[0].startswith("20221230")

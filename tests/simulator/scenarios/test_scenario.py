@@ -119,3 +119,14 @@ def test_two_venues_of_one_scenario_do_not_share_their_switches():
     first, second = Venue(Settings(scenario=scenario)), Venue(Settings(scenario=scenario))
     first.events.run({"do": "switch", "set": {"executions": "all"}})
     assert (first.switches.executions, second.switches.executions) == ("all", "none")
+
+
+def test_a_session_closes_after_it_opens():
+    load_scenario({"switches": {"open_in_seconds": 60, "close_in_seconds": 61}})
+    with pytest.raises(ScenarioError, match="close_in_seconds is not after open_in_seconds"):
+        load_scenario({"switches": {"open_in_seconds": 60, "close_in_seconds": 60}})
+
+
+def test_an_auction_is_that_of_the_open_or_the_close():
+    with pytest.raises(ScenarioError, match="auction is 'noon', not open or close"):
+        load_scenario({"event": [{"at": 1, "do": "auction", "auction": "noon"}]})
