@@ -275,8 +275,41 @@ def test_a_relative_order_and_one_to_the_limit_work():
 
 
 @pytest.mark.parametrize(
+    ("algo", "params"),
+    [
+        ("Twap", {"startTime": "", "endTime": "", "allowPastEndTime": "1"}),
+        ("Vwap", {"maxPctVol": "0.5", "noTakeLiq": "0"}),
+        ("ArrivalPx", {"riskAversion": "Neutral", "maxPctVol": "0.2"}),
+        ("PctVol", {"pctVol": "0.1"}),
+        ("ClosePx", {"riskAversion": "Passive"}),
+    ],
+)
+def test_an_algorithm_works_an_order_in_parts(algo, params):
+    async def script(setup):
+        ib = await setup.connect()
+        order = MarketOrder("BUY", 1_200, tif="DAY", algoStrategy=algo)
+        order.algoParams = [TagValue(tag, value) for tag, value in params.items()]
+        trade = ib.placeOrder(await setup.contract(ib), order)
+        await until(ib.orderStatusEvent, trade.isDone)
+        return trade
+
+    trade = play(script)
+    assert (trade.orderStatus.status, trade.filled()) == ("Filled", 1_200)
+    times = [fill.execution.time for fill in trade.fills]
+    assert times == sorted(times)
+    assert len(set(times)) == 6
+    # Six parts in the switch algo_seconds, by default 60: five times ten seconds from the first to the last. For
+    # PctVol a tenth of 10,000 shares a minute: 1,200 shares take 72 seconds, five sixths of it are 60.
+    assert (times[-1] - times[0]).total_seconds() == (60 if algo == "PctVol" else 50)
+
+
+@pytest.mark.parametrize(
     ("terms", "code"),
     [
+        ({"algoStrategy": "Guess"}, 439),
+        ({"algoStrategy": "Vwap", "algoParams": [TagValue("maxPctVol", "0.9")]}, 441),
+        ({"algoStrategy": "Twap", "algoParams": [TagValue("strategyType", "Marketable")]}, 443),
+        ({"orderType": "MOC", "algoStrategy": "Vwap"}, 442),
         ({"orderType": "REL"}, 158),
         ({"orderType": "PEG MID", "auxPrice": 0.0}, 387),
         ({"orderType": "MOC", "tif": "GTC"}, 113),

@@ -344,6 +344,21 @@ def test_every_type_that_waits_for_a_trigger_is_held_and_cancelled(simulate, ver
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("version", [157, 178])
+def test_an_algorithm_works_an_order_and_refuses_what_it_does_not_know(simulate, version):
+    _, app = simulate(server_version=version)
+    app.wait("id", 1)
+    made = order("BUY", 120, algoStrategy="Vwap", algoParams=[TagValue("maxPctVol", "0.5")], exemptCode=-1)
+    app.placeOrder(1, spy(), made)
+    app.wait("status", 1, "Filled")
+    # 3, 2, 2, 2, 2, 3 of 14 of 120 shares are 25.7, 42.9, 60, 77.1, 94.3 and 120 together.
+    assert [one[2].shares for one in app.found("execution", -1)] == [25, 17, 18, 17, 17, 26]
+    made.algoStrategy, made.algoParams = "Twap", [TagValue("strategyType", "Marketable")]
+    app.placeOrder(2, spy(), made)
+    app.wait("error", 2, 443)
+
+
+@pytest.mark.slow
 def test_a_what_if_order_shows_all_its_effects(simulate):
     _, app = simulate()
     app.wait("id", 1)

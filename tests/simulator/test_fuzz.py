@@ -104,6 +104,9 @@ def likely_order(rng, fields, last_id):
     ]
     fields[27] = rng.choice("1110")
     fields[69:71] = [rng.choice(["", "", "4.00"]), rng.choice(["", "", "1.5"])]
+    if rng.random() < 0.1:
+        fields[83:84] = [rng.choice(["Twap", "Vwap"]), "1", "endTime", rng.choice(["", "15:00:00 US/Eastern"])]
+    fields[28] = rng.choice(["0", "0", "0", "0", str(last_id)])
 
 
 def mutate(rng, corpus, last_id):

@@ -372,7 +372,7 @@ def _request(record: dict[str, Any]) -> OrderRequest:
 def _order(record: dict[str, Any]) -> Order:
     values = dict(record)
     values["request"], values["contract"] = _request(values["request"]), _contract(values["contract"])
-    for name in ("trail", "working_limit"):
+    for name in ("trail", "working_limit", "algo_from", "algo_until"):
         values[name] = _number(values.get(name))
     return Order(**values)
 

@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.clock import parse_instant
+from stocklean_exec.simulator.exchange.algos import check_algo
 from stocklean_exec.simulator.exchange.contracts import on_tick, tick_at
 from stocklean_exec.simulator.exchange.order_terms import (
     CAPPED,
@@ -51,7 +52,6 @@ __all__ = [
 MODIFIABLE_TYPES = frozenset({"MKT", "LMT", "STP", "STP LMT", "MIDPRICE"})
 """Order types between which an open order may be modified."""
 _WHOLE = 100.0  # percent
-ALGOS = frozenset({"ADAPTIVE", "TWAP", "VWAP", "ARRIVALPX", "PCTVOL", "DARKICE", "CLOSEPX", "MINIMPACT"})
 _LARGEST = 1e12  # a choice: far above any real size or price, and exact in a double
 _NO_FRACTIONS = "Fractional-sized order cannot be placed via API. Please use desktop version to place this order."
 
@@ -79,7 +79,7 @@ def check_form(request: OrderRequest, switches: Switches) -> Refusal | None:
     >>> check_form(order, Switches())
     Refusal(code=321, text="... : cause - Invalid order type was entered", inactive=False)
     """
-    checks = (_check_kind, _check_quantity, _check_tif, _check_times, _check_prices, _check_offsets, _check_algo)
+    checks = (_check_kind, _check_quantity, _check_tif, _check_times, _check_prices, _check_offsets, check_algo)
     for check in checks:
         refusal = check(request, switches)
         if refusal is not None:
@@ -207,14 +207,6 @@ def _check_trailing(request: OrderRequest) -> Refusal | None:
         abs(offset) < _LARGEST or (start > 0 and request.limit_price > 0)
     ):
         return invalid("Invalid limit price offset was entered")
-    return None
-
-
-def _check_algo(request: OrderRequest, _: Switches) -> Refusal | None:
-    if not request.algo:
-        return None
-    if request.algo.upper() not in ALGOS or request.order_type not in {"MKT", "LMT"}:
-        return Refusal(400, f"Algo order error. Unknown or unsupported algorithm {request.algo[:40]}")
     return None
 
 

@@ -69,6 +69,9 @@ class Order:
     """Present stop of a trailing order."""
     working_limit: float = math.nan
     """Limit set by IB: a pegged price, that of a triggered trailing limit order, or of an MTL order's rest."""
+    algo_from: float = math.nan
+    algo_until: float = math.nan
+    """The window in which an algorithm works it, seconds since 1970 UTC."""
 
     @property
     def order_id(self) -> int:

@@ -22,10 +22,13 @@ in :mod:`~stocklean_exec.simulator.exchange.order_entry`, and modified and cance
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.clock import parse_instant
+from stocklean_exec.simulator.exchange.algo_desk import AlgoDesk
+from stocklean_exec.simulator.exchange.algos import is_scheduled
 from stocklean_exec.simulator.exchange.matching import at_auction, executions_now, pegged_price
 from stocklean_exec.simulator.exchange.order_script import OrderScript
 from stocklean_exec.simulator.exchange.order_terms import HELD, LIMITED, STOPPED, TRAILING
@@ -52,6 +55,7 @@ class TradingService:
         self.reports = context.reports
         self.switches = context.switches
         self._account_service = account_service
+        self.algo_desk = AlgoDesk(context, self)
         self.scripts: dict[int, OrderScript] = {}
 
     # starting
@@ -59,6 +63,8 @@ class TradingService:
     def resume(self, order: Order) -> None:
         """Schedule again what an order of an earlier run of the venue waits for."""
         self.schedule_times(order)
+        if not math.isnan(order.algo_from):
+            self.algo_desk.schedule(order)
 
     def transmit(self, order: Order) -> None:
         """Accept an order: write it to the journal, and start it now or after its script's delay."""
@@ -176,6 +182,9 @@ class TradingService:
     def offer(self, order: Order) -> None:
         """Try to fill the order on entry; otherwise let it rest or cancel it, by its time in force."""
         waits = self._is_before_good_after(order)
+        if is_scheduled(order.request) and not waits:
+            self.algo_desk.begin(order)
+            return
         executions = [] if waits else self._executions(order)
         if order.request.tif == "FOK" and sum(one.quantity for one in executions) < order.remaining:
             executions = []
@@ -200,6 +209,8 @@ class TradingService:
             self.reports.status(order)
 
     def _executions(self, order: Order, *, passive: bool = False) -> list[Execution]:
+        if not math.isnan(order.algo_from):
+            return self.algo_desk.executions(order, self._quote(order))
         return executions_now(order, self._quote(order), auction=self.context.auction, passive=passive)
 
     def _trade(self, order: Order, executions: list[Execution]) -> None:

@@ -89,6 +89,13 @@ class Switches:
     auction_cutoff: float = 0.0
     """Seconds before an auction in which orders for it are rejected (201), and cannot be changed (2102) or
     cancelled (161). For NYSE 600 at the close; 120 at the open."""
+    algo_seconds: float = 60.0
+    """Length of an algorithm's window that no end time and no close ends. A wait of the order: virtual and brisk
+    clocks jump over it."""
+    volume_per_minute: float = 10_000.0
+    """Volume of the market, shares a minute, of which pctVol and maxPctVol are a part."""
+    twap_strategy_type: str = "refused"
+    """Parameter strategyType of Twap: ``refused`` (443), as captured in April 2026, or ``accepted``."""
     uncertain_tifs: str = "accepted"
     """Times in force that TWS is not known to take with a type, such as GTC with MIDPRICE or an algorithm:
     ``accepted``, or ``refused`` (111)."""
@@ -141,6 +148,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "shorts": ("allowed", "locate", "refused"),
     "hours": ("always", "exchange"),
     "auctions": ("at_once", "wait"),
+    "twap_strategy_type": ("refused", "accepted"),
     "uncertain_tifs": ("accepted", "refused"),
     "outside_rth": ("warned", "refused"),
     "modify_filled": ("104", "silent"),

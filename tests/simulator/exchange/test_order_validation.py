@@ -45,12 +45,6 @@ def test_only_prices_that_apply_must_be_on_the_tick():
     assert order_validation.check_terms(order("MIDPRICE", limit=0.0), contract) is None
 
 
-def test_algorithms_need_a_known_name_and_a_market_or_limit_order():
-    assert order_validation.check_form(order(algo="Adaptive"), Switches()) is None
-    assert order_validation.check_form(order(algo="Guess"), Switches()).code == 400
-    assert order_validation.check_form(order("MOC", algo="Adaptive"), Switches()).code == 400
-
-
 def test_a_modification_may_change_price_and_size_but_not_below_the_filled_quantity():
     old = order("LMT", limit=400.0)
     assert order_validation.check_modification(old, order("LMT", limit=401.0), filled=5) is None

@@ -144,7 +144,7 @@ def test_a_state_of_an_earlier_version_without_prices_of_ib_is_read(make_venue, 
     venue = make_venue(state=path)
     join(venue).place(1, **LIMIT)
     venue.close()
-    names = ("trail", "working_limit")
+    names = ("trail", "working_limit", "algo_from", "algo_until")
     old = path.read_text(encoding="utf-8")
     for name in names:
         old = old.replace(f', "{name}": null', "")
