@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         RunElsewhereError,
         StockleanError,
     )
+    from stocklean_exec.execution.basket import export_basket
     from stocklean_exec.execution.order_previews import preview_orders, preview_orders_async
     from stocklean_exec.execution.reconciliation import reconcile, reconcile_async
     from stocklean_exec.execution.residuals import residual_orders
@@ -146,6 +147,7 @@ __all__ = [
     "doctor",
     "enable_notebook",
     "expect_costs",
+    "export_basket",
     "fill_curve",
     "fill_progress",
     "fill_times",
@@ -259,6 +261,7 @@ _HOME = {
     "rebalancing": ("rebalance", "rebalance_async"),
     "tca.sources": ("TradeRecord", "trade_record"),
     "execution.order_previews": ("preview_orders", "preview_orders_async"),
+    "execution.basket": ("export_basket",),
     "execution.reconciliation": ("reconcile", "reconcile_async"),
     "execution.residuals": ("residual_orders",),
     "execution.resumption": ("resume", "resume_async"),

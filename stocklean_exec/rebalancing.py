@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["prepare", "rebalance", "rebalance_async"]
 
+_SENT_BY_HAND = (
+    "It is in a basket file: a person may send it, or has sent it since the last reconciliation. If it will not "
+    'be sent, blotter.resolve(..., "CANCELLED", reason=...) closes it'
+)
 _UNRESOLVED_COLUMNS = ("client_order_id", "run_id", "symbol", "side", "quantity", "filled_quantity", "status")
 
 
@@ -265,19 +269,26 @@ def _unfinished_runs(checked: pd.DataFrame, blotter: Blotter) -> list[dict[str, 
         return []
     waiting = unsent_orders(blotter.orders(), set(checked["run_id"]))
     waiting = waiting[waiting["symbol"].isin(symbols)]
+    by_hand = blotter.exported()
     return [
         warning_row(
             UNFINISHED,
             f"run {run_id} is unfinished: its {side} of {quantity:,.10g} {symbol} was approved and is not sent. "
-            f"sx.resume({run_id!r}, broker, blotter), or stocklean resume {run_id}, sends it; once this plan is "
-            "submitted, that needs send_overtaken=True",
+            + (_SENT_BY_HAND if name in by_hand else _how_it_is_sent(run_id)),
             table="orders",
             symbol=symbol,
         )
-        for run_id, symbol, side, quantity in waiting[["run_id", "symbol", "side", "quantity"]].itertuples(
-            index=False
-        )
+        for name, run_id, symbol, side, quantity in waiting[
+            ["client_order_id", "run_id", "symbol", "side", "quantity"]
+        ].itertuples(index=False)
     ]
+
+
+def _how_it_is_sent(run_id: str) -> str:
+    return (
+        f"sx.resume({run_id!r}, broker, blotter), or stocklean resume {run_id}, sends it; once this plan is "
+        "submitted, that needs send_overtaken=True"
+    )
 
 
 class _Unhalted:

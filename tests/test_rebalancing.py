@@ -372,6 +372,16 @@ def test_a_plan_names_the_unfinished_run_that_has_the_same_symbols(blotter):
     assert again["verdict"].tolist() == ["pass", "pass"]
 
 
+def test_a_plan_names_the_basket_file_that_has_the_same_symbols(blotter, tmp_path):
+    broker = broker_of()
+    plan = sx.rebalance(TARGETS, broker, blotter, run_id="one", approve="ann")
+    sx.export_basket(plan, tmp_path / "b.csv", blotter=blotter, account=broker.account)
+    plan = sx.rebalance({"SPY": 0.4}, broker, blotter, run_id="two", approve="ann")
+    (text,) = sx.input_warnings(plan).query("code == 'unfinished_run'")["detail"]
+    assert "BUY of 50 SPY was approved and is not sent. It is in a basket file" in text
+    assert "stocklean resume" not in text
+
+
 # -- another currency, another contract ------------------------------------------------------------------------
 
 

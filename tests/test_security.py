@@ -114,6 +114,34 @@ def test_blotter_that_others_could_read_is_closed(tmp_path):
         assert mode(path) == 0o600
 
 
+def basket(folder, **options):
+    """Write one approved order of ``ACCOUNT`` as a basket file; gives the file."""
+    run_id = options.pop("run_id", "r")
+    orders = {"run_id": run_id, "symbol": ["AAA"], "side": "BUY", "quantity": 5.0, "order_type": "MKT"}
+    frame = pd.DataFrame(orders | {"account": ACCOUNT})
+    review = sx.review_orders(sx.check_orders(frame, LIMITS, quotes={"AAA": 100.0}, cash=10_000))
+    review.approve_all(by="ann")
+    sx.export_basket(review.result(), folder / "basket.csv", **options)
+    return folder / "basket.csv"
+
+
+def test_basket_file_is_private(tmp_path, open_umask):
+    (tmp_path / "other.csv").write_text("not to be touched")
+    (tmp_path / "basket.csv").symlink_to(tmp_path / "other.csv")
+    with sx.open_blotter() as blotter:
+        file = basket(tmp_path, blotter=blotter)
+    assert mode(file) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["basket.csv", "other.csv"]
+    assert (tmp_path / "other.csv").read_text() == "not to be touched"
+    assert ACCOUNT in file.read_text()
+
+
+def test_basket_file_has_no_formula(tmp_path):
+    with pytest.raises(InputError, match="is a formula to a spreadsheet"):
+        basket(tmp_path, run_id="-1")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_simulator_files_are_private(tmp_path, open_umask):
     with Simulator(quotes={"AAA": 100.0}, journal=tmp_path / "j.jsonl", state=tmp_path / "s.json"):

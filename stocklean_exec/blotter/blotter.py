@@ -24,7 +24,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec._version import __version__
 from stocklean_exec.blotter.database_file import MEMORY, check_owner, check_path, connect, create, migrate
-from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.blotter.events import EXPORTED, OrderEvent
 from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.blotter.kill_switch import HaltEntry, HaltJournal
 from stocklean_exec.blotter.order_history import IdTrail
@@ -295,6 +295,16 @@ class Blotter(BlotterReader):
             ).fetchall()
         return {row[0] for row in rows}
 
+    def exported(self, run_id: str | None = None) -> set[str]:
+        """Client order ids that were written to a basket file, of one run or of all: a person sends those."""
+        with self._open().cursor() as cursor:
+            rows = cursor.execute(
+                "SELECT client_order_id FROM main.facts WHERE kind = 'held_back' AND code = ? "
+                "AND (? IS NULL OR run_id = ?)",
+                [EXPORTED, run_id, run_id],
+            ).fetchall()
+        return {row[0] for row in rows}
+
     def notional_sent(self, since: datetime, account: str) -> dict[str, float]:
         """Value at decision prices of the orders sent since an instant, base currency, by run."""
         with self._open().cursor() as cursor:
@@ -398,7 +408,7 @@ class Blotter(BlotterReader):
 
         Parameters
         ----------
-        client_order_id : one of :meth:`unresolved`
+        client_order_id : one of :meth:`unresolved`, or a ``NEW`` order of a basket file that will not be sent
         status : ``CANCELLED`` or ``REJECTED``, both final. A fill cannot be decided; it must be recorded.
         reason : how you know
 
@@ -407,7 +417,9 @@ class Blotter(BlotterReader):
         InputError
             The order is not unresolved, or status or reason is invalid.
         """
-        unresolved = self.unresolved().set_index("client_order_id")
+        orders = self.orders()
+        is_waiting = (orders["state"] == "INTENT") & orders["client_order_id"].isin(self.exported())
+        unresolved = orders[(orders["status"] == "UNKNOWN") | is_waiting].set_index("client_order_id")
         problems = _problems_of_resolution(unresolved.index, client_order_id, status, reason)
         if problems:
             raise InputError("resolve", problems)

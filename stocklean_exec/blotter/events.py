@@ -13,7 +13,8 @@ kind                      meaning
 ``not_approved``          a person did not approve it; it was never sent
 ``withdrawn``             it was approved, was never sent, and will not be (``code``: ``not_funded``)
 ``held_back``             it was approved and not sent, because another process may have sent it (``message``); it
-                          may be sent later
+                          may be sent later, unless ``code`` is ``exported``: then it was written to a basket file
+                          for a person to send, with this ``symbol``, ``side``, ``quantity`` and ``account``
 ``sending``               it is about to be sent to the broker for the ``attempt``-th time, with the market
                           (``bid``, ``ask``, ``last``) at that moment: the arrival quote, taken at ``quoted_at``
                           from data of ``data_type`` (1 live, 2 frozen, 3 delayed, 4 delayed and frozen); with a
@@ -50,7 +51,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-__all__ = ["KINDS", "OrderEvent", "execution_family", "key_of", "plain"]
+__all__ = ["EXPORTED", "KINDS", "OrderEvent", "execution_family", "key_of", "plain"]
 
 _CORRECTABLE = re.compile(r"([^.]+\.[^.]+\.[^.]+)\.([0-9]{1,9})")
 _LARGEST_INTEGER = 2**63  # DuckDB's BIGINT
@@ -121,6 +122,9 @@ _KEY_FIELDS: dict[str, tuple[str, ...]] = {
 }
 KINDS = tuple(_KEY_FIELDS)
 """Every kind of event."""
+
+EXPORTED = "exported"
+"""Code of the ``held_back`` event of an order that was written to a basket file: it is never sent from here."""
 
 _FREE_TEXT = "message"
 _NUMBERS = frozenset({"filled", "remaining"})

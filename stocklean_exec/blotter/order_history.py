@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from stocklean_exec.blotter.events import EXPORTED
 from stocklean_exec.blotter.order_state import derive_order
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class OrderHistory:
     def intent(self) -> OrderEvent | None:
         """The approval to send it."""
         return next((event for event in self.events if event.kind == "intent"), None)
+
+    @property
+    def exported(self) -> OrderEvent | None:
+        """The event by which it was written to a basket file, for a person to send; None if it was not."""
+        return next((event for event in self.events if event.kind == "held_back" and event.code == EXPORTED), None)
 
     @property
     def is_adopted(self) -> bool:

@@ -274,13 +274,15 @@ def _today(books: Books) -> object:
 
 
 def _foreign_executions(books: Books) -> Iterator[dict[str, object]]:
+    recorded = set(books.orders["client_order_id"])
     for ref, symbol, side, quantity, exec_id in books.foreign_executions[
         ["order_ref", "symbol", "side", "quantity", "exec_id"]
     ].itertuples(index=False):
-        ours = isinstance(ref, str) and looks_like_ours(ref)
-        text = f"execution {exec_id} ({side}) " + (
-            "is of an order of ours that is not on record here" if ours else "is of an order from elsewhere"
-        )
+        ours = isinstance(ref, str) and (looks_like_ours(ref) or ref in recorded)
+        which = "is of an order of ours that is not on record here" if ours else "is of an order from elsewhere"
+        if ref in recorded:
+            which = "carries the id of an order on record of another symbol, side or account"
+        text = f"execution {exec_id} ({side}) {which}"
         yield _row(
             "execution_orphan" if ours else "execution_foreign",
             "halt" if ours else "info",

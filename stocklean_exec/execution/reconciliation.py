@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from stocklean_exec import background
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import UNSENT_STATES
 from stocklean_exec.execution.breaks import DIFFERENCES, Books, compare
-from stocklean_exec.execution.recovery_rules import trade_date
+from stocklean_exec.execution.recovery_rules import BY_HAND, trade_date
 from stocklean_exec.execution.run_state import RunState
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
     from stocklean_exec.brokers.evidence import Evidence
@@ -59,10 +62,14 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
     0
     """
     before = _orders_of(broker, blotter)
-    records = _records(before, broker, blotter)
+    by_hand = await _sent_by_hand(before, broker, blotter)
+    records = _records(before, broker, blotter, by_hand)
     evidence = await _ask(broker, records)
     for record in records:
-        await record.put([])  # the reports are on disk now
+        # Where TWS has an order and reports none of its executions, its outcome is not known here.
+        silent = by_hand.intersection(name for name in record.names if record.history(name).state == "INTENT")
+        stamp = broker.now()
+        await record.put(OrderEvent("unknown", record.run_id, name, stamp, message=BY_HAND) for name in silent)
     orders = _orders_of(broker, blotter)
     fills = blotter.fills()
     events = blotter.events()
@@ -97,13 +104,22 @@ def _orders_of(broker: Broker, blotter: Blotter) -> pd.DataFrame:
     return orders[orders["account"] == broker.account]
 
 
-def _records(orders: pd.DataFrame, broker: Broker, blotter: Blotter) -> list[RunState]:
+async def _sent_by_hand(orders: pd.DataFrame, broker: Broker, blotter: Blotter) -> set[str]:
+    """Which orders of basket files are at the broker now: a person has sent them."""
+    waiting = blotter.exported().intersection(orders["client_order_id"])
+    return waiting.intersection((await broker.collect_evidence()).refs) if waiting else set()
+
+
+def _records(
+    orders: pd.DataFrame, broker: Broker, blotter: Blotter, by_hand: AbstractSet[str] = frozenset()
+) -> list[RunState]:
     """Follow every run of today, and every run with an order that has not ended."""
     today = trade_date(broker.now())
     # An adopted order is at the broker, although this blotter has not sent it.
-    sent = orders[orders["arrived_at"].notna() | ~orders["state"].isin(UNSENT_STATES)]
+    at_broker = orders["client_order_id"].isin(by_hand)
+    sent = orders[orders["arrived_at"].notna() | ~orders["state"].isin(UNSENT_STATES) | at_broker]
     late = sent["arrived_at"].dt.tz_convert("America/New_York").dt.date == today
-    is_open = sent["status"].isin(["SUBMITTED", "PARTIAL", "UNKNOWN"])
+    is_open = sent["status"].isin(["SUBMITTED", "PARTIAL", "UNKNOWN"]) | sent["client_order_id"].isin(by_hand)
     records = []
     for run_id in sent.loc[late | is_open, "run_id"].unique().tolist():
         rows = sent[sent["run_id"] == run_id]
@@ -129,7 +145,10 @@ def _foreign_executions(broker: Broker, blotter: Blotter) -> pd.DataFrame:
     found = broker.orphans
     found = found[found["exec_id"].notna()].drop_duplicates("exec_id", keep="last")
     known = blotter.own([ref for ref in found["order_ref"].tolist() if isinstance(ref, str)])
-    return found.loc[~found["order_ref"].isin(known), _FOREIGN_COLUMNS]
+    recorded = set(blotter.fills()["exec_id"])
+    # Under the tag of a basket file a person may have traded something else: that is no fill of the order.
+    other = found["order_ref"].isin(blotter.exported()) & ~found["exec_id"].isin(recorded)
+    return found.loc[~found["order_ref"].isin(known) | other, _FOREIGN_COLUMNS]
 
 
 def _found_out(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:

@@ -192,7 +192,11 @@ class Recovery:
         }
         if not any(one.action in _UNSENT for one in found.values()):
             return found
-        unrecorded = [name for name, one in found.items() if one.action == "adopt" or histories[name].is_adopted]
+        unrecorded = [
+            name
+            for name, one in found.items()
+            if (one.action == "adopt" or histories[name].is_adopted) and histories[name].exported is None
+        ]
         return {name: self._restrict(name, one, unrecorded) for name, one in found.items()}
 
     def _is_cleared(self, name: str) -> bool:
@@ -205,7 +209,7 @@ class Recovery:
         ``unrecorded`` are orders of this run that the broker has and this blotter has not sent.
         """
         known = self._restrictions
-        if found.action not in _UNSENT or self._is_cleared(name):
+        if found.action not in _UNSENT or self._is_cleared(name) or self._record.history(name).exported:
             return found
         if unrecorded:
             text = (

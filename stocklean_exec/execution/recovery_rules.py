@@ -10,6 +10,8 @@ order always counts; the absence of evidence counts only where it proves somethi
   have advanced without a record. Orders in doubt are held back.
 - An order that was sent and is unknown to the broker may be sent again *with the same order id*, as long as the
   broker's next id has not passed it: a wrong guess is then harmless, because the broker accepts an id only once.
+- An order that was written to a basket file is for a person to send, and never sent from here; what the broker has
+  of it is adopted.
 - Any other doubt is ``unknown``, with the evidence in words, for a person to decide.
 
 Pure.
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.brokers.evidence import Evidence
 
-__all__ = ["EARLIER_DAY", "EXCHANGE_ZONE", "Conclusion", "decide", "trade_date"]
+__all__ = ["BY_HAND", "EARLIER_DAY", "EXCHANGE_ZONE", "Conclusion", "decide", "trade_date"]
 
 _UNANSWERED = frozenset({"SENDING", "UNKNOWN"})
 _AT_BROKER = frozenset({"WORKING", "PARTIAL", "AWAITING_EXECUTIONS", "MISSING"})
@@ -35,6 +37,12 @@ _UNCONFIRMED = "UNCONFIRMED"
 _PLAN_AGAIN = "plan again under a new run id"
 EARLIER_DAY = "of an earlier day, which TWS no longer reports"
 """Words of every conclusion that rests on the day of an order."""
+_MASTER = (
+    "resume or reconcile with client id 0, or with TWS's master client id: only those receive the executions of "
+    "orders sent by hand"
+)
+BY_HAND = f"TWS has the order of the basket file; {_MASTER}"
+"""Why an order that a person has sent is unknown: TWS has it, and has not reported what it traded."""
 _LOOK_IT_UP = "resume again, or look it up in TWS and decide with blotter.resolve(...)"
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
 """Time zone of the trading day."""
@@ -105,8 +113,11 @@ def decide(
     """
     state = order.state
     if state == "INTENT":
+        exported = order.exported
         if order.client_order_id in evidence.refs:
-            return Conclusion("adopt")
+            return Conclusion("adopt", BY_HAND if exported else "")
+        if exported is not None:
+            return Conclusion("hold", exported.message or "")
         why = "" if is_cleared else _why_held(order, evidence, trail or IdTrail())
         return Conclusion("hold", why) if why else Conclusion("send")
     if state in _UNANSWERED:
@@ -183,6 +194,8 @@ def _decide_absence(order: OrderHistory, evidence: Evidence, state: str) -> Conc
 
 def _next_step(order: OrderHistory, evidence: Evidence) -> str:
     """Say what to do: TWS reports executions only to the client that placed the order."""
+    if order.exported is not None:
+        return _MASTER
     known = order.last_sending or order.intent
     client = None if known is None else known.client_id
     if client is None or client == evidence.client_id:
@@ -196,6 +209,8 @@ def _decide_unanswered(
 ) -> Conclusion:
     """Decide about an order that was sent and that the broker has never reported."""
     sent = order.last_sending
+    if order.exported is not None:
+        return Conclusion("unknown", BY_HAND)
     if not evidence.forgets:
         return Conclusion("resend")
     if not evidence.is_complete:

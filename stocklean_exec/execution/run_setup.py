@@ -67,8 +67,9 @@ async def work_run(
         tickets = tickets_of(rows)
         names = [ticket.client_order_id for ticket in tickets]
         limits = _limits_of(run_id, blotter, limits)
+        exported = blotter.exported(run_id)
         budget = SendBudget(
-            allowed={name: 1 for name in names if only is None or name in only},
+            allowed={name: 1 for name in names if (only is None or name in only) and name not in exported},
             notional={
                 ticket.client_order_id: round(value * ticket.fx_rate, 6)  # a product of floats ends in noise
                 for ticket, value in zip(tickets, rows["notional"].tolist(), strict=True)

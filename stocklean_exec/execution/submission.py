@@ -38,7 +38,7 @@ from stocklean_exec.schema.order_ids import payload_hashes
 from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from stocklean_exec.blotter.blotter import Blotter
@@ -46,7 +46,16 @@ if TYPE_CHECKING:
 
     OnProgress = Callable[[int, str], None]
 
-__all__ = ["SubmitOptions", "check_account", "run_id_of", "submit", "submit_orders", "submit_orders_async"]
+__all__ = [
+    "PlanSource",
+    "SubmitOptions",
+    "check_account",
+    "record_plan",
+    "run_id_of",
+    "submit",
+    "submit_orders",
+    "submit_orders_async",
+]
 
 _DECIDED = ("client_order_id", "run_id", "status", "reason", "detail", "verdict", "reasons", "approved")
 
@@ -58,6 +67,21 @@ class SubmitOptions(NamedTuple):
     max_approval_age: float | None
     limits: Limits | None
     funding: FundingOptions = FundingOptions()
+
+
+class PlanSource(NamedTuple):
+    """What is recorded with a plan about where its orders go.
+
+    ``address`` of the broker; ``nav`` of the account, None for unknown; ``client_id`` and ``next_id`` of the
+    connection that planned it, None where there is none.
+    """
+
+    mode: str
+    account: str
+    address: str
+    nav: float | None = None
+    client_id: int | None = None
+    next_id: int | None = None
 
 
 def _count_approved(approved: object) -> int:
@@ -202,7 +226,10 @@ async def submit(
     if is_new:
         batch = blotter.last_batch(run_id) + 1
         parameters = {"timeout": timeout, "limits": limits.to_dict(), "funding": funding.to_dict()}
-        await _record_plan(approved, broker, blotter, run_id, plan_hash, parameters, batch)
+        source = PlanSource(
+            broker.mode, broker.account, broker.address, broker.nav(), *await broker.session_mark()
+        )
+        await record_plan(approved, source, blotter, run_id, plan_hash, parameters, batch)
     if unsent:
         terms = RunTerms(
             patience=timeout,
@@ -284,36 +311,47 @@ def _unsent(approved: pd.DataFrame, blotter: Blotter, run_id: str) -> list[str]:
     return [name for name in _approved_ids(approved) if recorded.get(name) == "INTENT"]
 
 
-async def _record_plan(
+async def record_plan(
     approved: pd.DataFrame,
-    broker: Broker,
+    source: PlanSource,
     blotter: Blotter,
     run_id: str,
     plan_hash: str,
     parameters: dict[str, object],
     batch: int,
+    more: Sequence[OrderEvent] = (),
 ) -> None:
+    """Record an approved plan, with the first events of its orders and ``more``; on disk when this returns.
+
+    Raises
+    ------
+    IdempotencyConflictError
+        An id belongs to another run.
+    BlotterError
+        Nothing was recorded, with the reason.
+    """
     stamp = clock.now()
     chosen = approved[approved["approved"]]
     header: dict[str, object] = {
         "run_id": run_id,
         "leg": batch,
-        "mode": broker.mode,
-        "account": broker.account,
-        "nav": broker.nav(),
-        "parameters": json.dumps({"broker": broker.address, **parameters}),
+        "mode": source.mode,
+        "account": source.account,
+        "nav": source.nav,
+        "parameters": json.dumps({"broker": source.address, **parameters}),
         "plan_hash": plan_hash,
         "approved_by": ", ".join(sorted(set(chosen["approved_by"]))) or None,
         "approved_at": None if chosen.empty else chosen["approved_at"].max().to_pydatetime(),
     }
     rows = approved.assign(
-        payload_hash=payload_hashes(approved), account=approved["account"].fillna(broker.account)
+        payload_hash=payload_hashes(approved), account=approved["account"].fillna(source.account)
     )
-    client_id, next_id = await broker.session_mark()
-    events = [_first_event(row, stamp, client_id) for row in _rows(rows, _DECIDED)]
-    events += _outcome_of_nothing(approved, run_id, stamp)
-    if client_id is not None:  # a copy of the blotter taken now has the state of the order ids
-        mark = OrderEvent("session", run_id, occurred_at=stamp, order_id=next_id, client_id=client_id)
+    events = [_first_event(row, stamp, source.client_id) for row in _rows(rows, _DECIDED)]
+    events += [*_outcome_of_nothing(approved, run_id, stamp), *more]
+    if source.client_id is not None:  # a copy of the blotter taken now has the state of the order ids
+        mark = OrderEvent(
+            "session", run_id, occurred_at=stamp, order_id=source.next_id, client_id=source.client_id
+        )
         events.append(mark._replace(code="planned", attempt=batch))
     if not approved["client_order_id"].str.startswith(f"{run_id}-").all():
         _refuse_used_ids(approved, blotter)  # ids chosen by the caller may belong to any run

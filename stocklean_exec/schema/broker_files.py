@@ -15,6 +15,7 @@ import pandas as pd
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.files import read_cells, read_rows
 from stocklean_exec.schema.inputs import parse_positions
+from stocklean_exec.schema.order_ids import is_valid_client_order_id
 from stocklean_exec.schema.order_input import parse_orders
 from stocklean_exec.schema.paths import existing_file
 from stocklean_exec.schema.tables import ORDERS, POSITIONS
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
-__all__ = ["read_basket", "read_portfolio_export"]
+__all__ = ["BASKET_COLUMNS", "BASKET_TAG", "read_basket", "read_portfolio_export"]
 
 _INSTRUMENT = "Financial Instrument"
 _COLUMNS = {"Position": "quantity", "Avg Price": "avg_cost", "Currency": "currency", "Account": "account"}
 """Columns of the export and ours; others are left out."""
 
-_BASKET_COLUMNS = {
+BASKET_COLUMNS = {
     "Action": "side",
     "Quantity": "quantity",
     "Symbol": "symbol",
@@ -45,7 +46,9 @@ _BASKET_COLUMNS = {
 
 _BASKET_NEEDED = ("Action", "Quantity", "Symbol", "OrderType")
 _BASKET_NUMBERS = ("Quantity", "LmtPrice")
-_BASKET_TAG = "BasketTag"  # a name for the reports of TWS: ours carry the client order id there
+BASKET_TAG = "BasketTag"
+"""Column with a name that TWS shows as the order reference: our files have the client order id there."""
+
 
 _DERIVATIVE = re.compile(r"\S+ (.* .*|.*\d.*)")
 """ACME 15AUG25 230 C, ES Dec'26: more than a symbol and a share class, or with a number."""
@@ -125,7 +128,8 @@ def read_basket(path: str | os.PathLike[str], run_id: str) -> pd.DataFrame:
     path : CSV file with a header row of ``Action``, ``Quantity``, ``Symbol``, ``OrderType`` and, if needed,
         ``SecType``, ``Exchange``, ``Currency``, ``TimeInForce``, ``LmtPrice`` and ``Account``. More header rows
         may follow, each for the rows below it. ``SMART/NYSE`` is the exchange ``SMART`` with the primary exchange
-        ``NYSE``; ``BasketTag`` is not used
+        ``NYSE``; ``BasketTag`` is the client order id where it begins with ``run_id`` and a dash, as
+        :func:`~stocklean_exec.export_basket` writes it
     run_id : of the run that the orders are for
 
     Returns
@@ -163,15 +167,18 @@ def read_basket(path: str | os.PathLike[str], run_id: str) -> pd.DataFrame:
                 column=name,
             )
             for name, text in row.items()
-            if name not in _BASKET_COLUMNS and name != _BASKET_TAG
+            if name not in BASKET_COLUMNS and name != BASKET_TAG
         ]
     if problems:
         raise InputError(ORDERS.name, problems)
-    frame = pd.DataFrame([{ours: row.get(theirs) for theirs, ours in _BASKET_COLUMNS.items()} for row in rows])
+    frame = pd.DataFrame([{ours: row.get(theirs) for theirs, ours in BASKET_COLUMNS.items()} for row in rows])
     frame["side"] = frame["side"].replace("SSHORT", "SELL")
     route = frame["exchange"].fillna("SMART").str.partition("/")
     frame = frame.assign(exchange=route[0], primary_exchange=route[2].where(route[2] != "", None), run_id=run_id)
-    return parse_orders(frame)
+    tags = [str(row.get(BASKET_TAG, "")) for row in rows]
+    is_ours = [tag.startswith(f"{run_id}-") and is_valid_client_order_id(tag) for tag in tags]
+    names = [tag if ours else None for tag, ours in zip(tags, is_ours, strict=True)]
+    return parse_orders(frame.assign(client_order_id=pd.Series(names, frame.index, dtype="object")))
 
 
 def _basket_rows(file: Path) -> tuple[list[dict[str, object]], list[Problem]]:

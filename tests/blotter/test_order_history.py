@@ -58,3 +58,9 @@ def test_the_state_is_derived_from_what_is_on_record():
 
 def test_a_record_without_order_ids_has_zeros():
     assert IdTrail() == (0, 0, 0, 0)
+
+
+def test_an_order_of_a_basket_file_is_known_by_its_event():
+    exported = OrderEvent("held_back", code="exported", message="by hand")
+    assert OrderHistory(NAME, 10.0, [INTENT, exported]).exported == exported
+    assert OrderHistory(NAME, 10.0, [INTENT, exported._replace(code=None)]).exported is None

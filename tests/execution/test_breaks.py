@@ -173,6 +173,16 @@ CASES = {
         {"evidence": Evidence(NOW)},
         [("executions_not_told", "warn", None, None, 1.0, 0.0)],
     ),
+    "an execution of another side under the id of an order on record": (
+        {
+            "foreign_executions": foreign_executions_of(("r-SPY-BUY", "SPY", "SELL", 2.0, 100.0, "x.9")),
+            "positions": positions_of(SPY=2.0, KO=5.0),
+        },
+        [
+            ("execution_orphan", "halt", "SPY", "r-SPY-BUY", NAN, 2.0),
+            ("position_of_others", "info", "SPY", None, 4.0, 2.0),
+        ],
+    ),
     "an execution of an order of ours that is not on record": (
         {
             "foreign_executions": foreign_executions_of(("q-KO-BUY", "KO", "BUY", 2.0, 60.0, "x.9")),

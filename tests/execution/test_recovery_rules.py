@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_history import IdTrail, OrderHistory
@@ -19,12 +21,23 @@ WORKS = OrderEvent("status", status="SUBMITTED", order_id=7, perm_id=9)
 FILL_4 = OrderEvent("execution", exec_id="0000e0d5.67fe667b.01.01", quantity=4.0, price=100.0)
 FILL_6 = OrderEvent("execution", exec_id="0000e0d5.67fe667c.01.01", quantity=6.0, price=100.0)
 MISSING = OrderEvent("missing", attempt=1)
+EXPORTED = OrderEvent("held_back", code="exported", message="in a basket file", occurred_at=NOW)
 NOTHING = Evidence(NOW, next_id=7, client_id=1)
 OPEN = Evidence(NOW, next_id=8, client_id=1, open_orders=frozenset({NAME}), refs=frozenset({NAME}))
 
 TRAIL = IdTrail(7, 7)
 
 CASES = {
+    # written to a basket file, for a person to send
+    "in a basket file": ([INTENT, EXPORTED], NOTHING, {"is_cleared": True}, "hold", "in a basket file"),
+    "in a basket file, and sent by hand": ([INTENT, EXPORTED], OPEN, {}, "adopt", "client id 0"),
+    "sent by hand, and its fills are not told": (
+        [INTENT, EXPORTED, OrderEvent("unknown", message="x")],
+        NOTHING,
+        {},
+        "unknown",
+        "client id 0, or with TWS's master client id",
+    ),
     # never sent: it cannot be anywhere
     "approved, not sent": ([INTENT], NOTHING, {}, "send", ""),
     "announced, and withdrawn": ([INTENT, SENT, NOT_SENT], NOTHING, {}, "send", ""),
@@ -332,3 +345,37 @@ def test_an_order_that_only_the_broker_has_or_may_have_is_adopted():
     assert OrderHistory(NAME, 10.0, [INTENT, SENT, NOT_SENT, WORKS]).is_adopted
     assert not OrderHistory(NAME, 10.0, [INTENT]).is_adopted
     assert not OrderHistory(NAME, 10.0, [INTENT, SENT, WORKS]).is_adopted
+
+
+@given(
+    events=st.lists(
+        st.sampled_from(
+            [
+                INTENT,
+                WORKS,
+                FILL_4,
+                FILL_6,
+                MISSING,
+                OrderEvent("unknown", message="x"),
+                OrderEvent("found", attempt=1),
+                OrderEvent("rejected", code="201"),
+                OrderEvent("cancel_requested"),
+                OrderEvent("status", status="CANCELLED", filled=0.0),
+            ]
+        )
+    ),
+    evidence=st.builds(
+        Evidence,
+        st.sampled_from([NOW, NOW + timedelta(days=1)]),
+        open_orders=st.sampled_from([frozenset(), frozenset({NAME})]),
+        refs=st.sampled_from([frozenset(), frozenset({NAME})]),
+        next_id=st.sampled_from([None, 1, 7]),
+        client_id=st.sampled_from([None, 0, 1]),
+        is_complete=st.booleans(),
+        forgets=st.booleans(),
+    ),
+    is_cleared=st.booleans(),
+)
+def test_what_is_in_a_basket_file_is_never_sent(events, evidence, is_cleared):
+    order = OrderHistory(NAME, 10.0, [INTENT, EXPORTED, *events])
+    assert decide(order, evidence, trail=TRAIL, is_cleared=is_cleared).action not in {"send", "resend"}

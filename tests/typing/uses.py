@@ -155,6 +155,7 @@ def samples_and_settings() -> None:
     sx.use_tariffs("tariffs.csv")
     assert_type(sx.read_portfolio_export("portfolio.csv", skiprows=2), pd.DataFrame)
     assert_type(sx.read_basket("basket.csv", "run-1"), pd.DataFrame)
+    assert_type(sx.export_basket(sx.read_basket("basket.csv", "run-1"), "out.csv", unapproved=True), pd.DataFrame)
     assert_type(sx.held_back(sx.read_targets("plan.csv")), pd.DataFrame)
     assert_type(sx.tariffs(), pd.DataFrame)
     assert_type(sx.__version__, str)

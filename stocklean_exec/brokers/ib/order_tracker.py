@@ -68,6 +68,7 @@ class OwnOrder:
     Inactive and has not said why, or as ended and has not said with how many shares filled; ``put_aside``, TWS
     does not list it as completed either, so that it may come back; ``follower``, the subscriber of its run when it
     was first tracked; ``unknown_code``, the latest code about it that is in no table: perhaps why it ends.
+    ``exported`` is the event by which a person was to send it: executions of other terms are not its own.
     ``reference`` is a price of it in its currency, NaN for none, and ``magnifier`` that of its contract, None
     where it is not known: they tell the unit of its executions.
     """
@@ -82,6 +83,7 @@ class OwnOrder:
     is_resend: bool = False
     unexplained_inactive: bool = False
     put_aside: bool = False
+    exported: OrderEvent | None = None
     reference: float = math.nan
     magnifier: float | None = None
     follower: Callable[..., None] | None = None
@@ -175,6 +177,7 @@ class OrderTracker:
             (sent.order_id or 0) if sent else 0,
             (sent.client_id or 0) if sent else 0,
             sent=True,
+            exported=known.exported if sent is None else None,
             follower=follower,
         )
         if sent is not None:
@@ -359,7 +362,7 @@ class OrderTracker:
             if order is None:
                 return
             raise
-        if order is None:
+        if order is None or _is_other_trade(order.exported, event):
             found = event._replace(order_id=execution.order_id, client_id=execution.client_id)
             self._keep_orphan(found, execution.perm_id, execution.order_ref)
             return
@@ -536,3 +539,13 @@ class OrderTracker:
     def _keep_orphan(self, event: OrderEvent, perm_id: int | None, order_ref: str = "") -> None:
         row = {name: getattr(event, name) for name in ORPHAN_COLUMNS[2:]}
         self._orphans.append({**row, "heard_at": self._now(), "order_ref": order_ref, "perm_id": perm_id})
+
+
+def _is_other_trade(exported: OrderEvent | None, execution: OrderEvent) -> bool:
+    """Whether an execution under the tag of a basket's order is of another symbol, side or account."""
+    if exported is None:
+        return False
+    return any(
+        getattr(exported, name) is not None and getattr(exported, name) != getattr(execution, name)
+        for name in ("symbol", "side", "account")
+    )

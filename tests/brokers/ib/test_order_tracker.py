@@ -669,3 +669,18 @@ def test_the_report_of_a_second_order_names_its_permanent_id():
     (second,) = [event for event in published if event.kind == "duplicate"]
     assert (second.perm_id, second.code) == (78, "duplicate_order")
     assert second.message == "TWS has another order (perm id 78) under this client order id"
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [({}, True), ({"side": "SLD"}, False), ({"symbol": "SPXL"}, False), ({"account": "DU0000002"}, False)],
+)
+def test_an_order_of_a_basket_file_has_executions_of_its_own_terms_alone(change, counts):
+    tracker, published = OrderTracker(lambda: NOON), []
+    tracker.follow("r", lambda *events: published.extend(events))
+    exported = OrderEvent("held_back", code="exported", symbol="SPY", side="BUY", account="DU0000001")
+    known = OrderHistory("r-SPY-BUY", 10.0, [OrderEvent("intent"), exported])
+    tracker.adopt("r", known, ids_hold=False)
+    tracker.on_execution(EXECUTION._replace(**change), ours=False)
+    assert [event.kind for event in published] == (["execution"] if counts else [])
+    assert tracker.orphans()["order_ref"].tolist() == ([] if counts else ["r-SPY-BUY"])
