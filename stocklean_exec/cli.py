@@ -64,8 +64,20 @@ _STATE_COLUMNS = [
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    if not (getattr(options, "notify", False) or getattr(options, "notify_detail", False)):
+        return _run(options)
+    from stocklean_exec.commands.notification import notifier_of_user, report_outcome  # noqa: PLC0415 - heavy
+
+    notifier = notifier_of_user()
+    code = _run(options)
+    if notifier is not None and not getattr(options, "dry_run", False):
+        report_outcome(notifier, options.run_id, options.blotter, code, detail=options.notify_detail)
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run the chosen command; its errors are printed, and its exit code is returned."""
     try:
         code: int = options.run(options)
     except (HaltedError, BlotterError, BrokerError, ApprovalError) as error:
@@ -174,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="send unsent orders even if a later run has orders in the same symbols",
     )
+    _add_notify(resume)
     resume.set_defaults(run=_resume)
 
     status = commands.add_parser("status", help="runs, or the orders of one run")
@@ -314,6 +327,13 @@ def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="CUR=RATE",
         help="base currency per unit of another one, where the account has no rate or the mock broker needs one",
     )
+    rebalance.add_argument(
+        "--tif", help="time in force for all symbols, such as GTC; by default each row's own, else DAY"
+    )
+    rebalance.add_argument("--tick-size", type=float, help="tick size of all limits; by default that of US stocks")
+    rebalance.add_argument(
+        "--allow-liquidation", action="store_true", help="accept targets that sell everything that is held"
+    )
     rebalance.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for unfinished orders")
     rebalance.add_argument(
         "--on-open-orders",
@@ -349,7 +369,22 @@ def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     rebalance.add_argument("--yes", action="store_true", help="send without asking")
     rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
+    _add_notify(rebalance)
     rebalance.set_defaults(run=_rebalance)
+
+
+def _add_notify(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--notify",
+        action="store_true",
+        help="tell how the run went, through the Apprise addresses in STOCKLEAN_NOTIFY or in the private file "
+        "~/.config/stocklean_exec/notify",
+    )
+    command.add_argument(
+        "--notify-detail",
+        action="store_true",
+        help="as --notify, and the message also has the account (masked) and the orders that are not filled",
+    )
 
 
 def _reserve(text: str) -> str | float:
@@ -394,6 +429,7 @@ def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.blotter.blotter import open_blotter  # noqa: PLC0415 - heavy; other commands do without
     from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - heavy
     from stocklean_exec.execution.cancellation import own_working_orders  # noqa: PLC0415 - heavy
+    from stocklean_exec.execution.run_lock import account_lock  # noqa: PLC0415 - heavy
     from stocklean_exec.execution.submission import submit_orders  # noqa: PLC0415 - heavy
     from stocklean_exec.rebalancing import cancel_first, prepare  # noqa: PLC0415 - heavy
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415
@@ -408,6 +444,7 @@ def _rebalance(options: argparse.Namespace) -> int:
     own_rates = rates if options.broker.startswith("mock:") else None
     with (
         connect(options.broker, quotes=quotes, positions=held, fx=own_rates) as broker,
+        account_lock(None if options.dry_run else broker.lock_account),
         open_blotter(options.blotter) as blotter,
     ):
         cancelled = None
@@ -439,6 +476,9 @@ def _rebalance(options: argparse.Namespace) -> int:
             order_type=options.order_type,
             limit_offset_bps=options.limit_offset_bps,
             base_currency=options.base_currency,
+            tif=options.tif,
+            tick_size=options.tick_size,
+            allow_liquidation=options.allow_liquidation,
             fx=rates,
         )
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)

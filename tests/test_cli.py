@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import inspect
 import os
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +14,8 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers import factory
 from stocklean_exec.brokers.mock import MockBroker
-from stocklean_exec.cli import main
+from stocklean_exec.cli import _parser, main
+from stocklean_exec.execution.run_lock import account_lock
 from stocklean_exec.simulator import Simulator
 
 
@@ -118,6 +123,48 @@ def test_an_unresolved_order_is_reported_by_the_exit_code(folder):
     assert "1 orders are unresolved" in out
     assert shell(folder, "status", "r2", "--blotter", "b.duckdb")[0] == 5
     assert shell(folder, "status", "r1", "--blotter", "b.duckdb")[0] == 0
+
+
+@pytest.mark.slow
+def test_a_second_rebalance_of_an_account_is_refused_also_with_another_blotter(folder, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    with Simulator(seed=7) as venue, account_lock("DU0000001"):
+        address = f"ib://127.0.0.1:{venue.port}?client_id=9&rate=0"
+        terms = ["--broker", address, "--blotter", "c.duckdb", "--run-id", "r1"]
+        assert main([*rebalance()[:2], *terms, "--yes"]) == 3
+        assert f"process {os.getpid()}" in (err := capsys.readouterr().err)
+        assert "rebalances this account now; nothing was sent from here" in err
+        assert main([*rebalance()[:2], *terms, "--dry-run"]) == 0
+
+
+@pytest.mark.slow
+def test_a_second_command_with_one_blotter_names_the_first(folder, capsys):
+    with sx.open_blotter("b.duckdb"):
+        assert main(rebalance("--yes")) == 3
+    assert f"is open in this process ({os.getpid()})" in capsys.readouterr().err
+
+
+def test_every_option_of_a_rebalance_has_its_option_on_the_command_line():
+    parameters = {name for one in (sx.plan_orders, sx.rebalance) for name in inspect.signature(one).parameters}
+    parameters -= {
+        "positions",
+        "open_orders",
+        "decided_at",
+        "plan_options",
+    }  # tables, a time, and these themselves
+    parameters -= {"account", "approve"}  # in the broker's address; --yes
+    known = set(vars(_parser().parse_args(rebalance())))
+    assert parameters - known == set()
+
+
+def test_the_lines_for_cron_are_commands(folder):
+    text = (Path(__file__).parents[1] / "docs" / "cron.md").read_text("utf-8")
+    text = re.sub(r"\$+\(date [^)]*\)", "2026-11-23", text)
+    lines = re.findall(r"\.venv/bin/stocklean (rebalance [^'>\n]*)", text)
+    assert len(lines) == 2
+    for line in lines:
+        options = _parser().parse_args(shlex.split(line))
+        assert (options.yes, options.notify, options.broker) == (True, True, "ib://127.0.0.1:4002?client_id=7")
 
 
 # -- in this process, which is the same code and faster ---------------------------------------------------------

@@ -45,7 +45,7 @@ def test_the_readme_installs_every_extra_that_the_whole_suite_needs():
     (command,) = re.findall(
         r"^python3 -m venv .*\[(.*)\]\" && pytest$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
     )
-    # what the plots extra installs is in the test extra too
+    # what these two install is in the test extra too
     names = {re.split(r"[<>=!]", one)[0] for one in EXTRAS["test"]}
-    assert {re.split(r"[<>=!]", one)[0] for one in EXTRAS["plots"]} <= names
-    assert {*command.split(",")} == {*EXTRAS} - {"plots"}
+    assert {re.split(r"[<>=!]", one)[0] for one in EXTRAS["plots"] + EXTRAS["notify"]} <= names
+    assert {*command.split(",")} == {*EXTRAS} - {"plots", "notify"}

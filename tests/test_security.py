@@ -21,6 +21,8 @@ from platformdirs import user_state_path
 
 import stocklean_exec as sx
 from stocklean_exec.blotter.kill_switch import HaltJournal
+from stocklean_exec.cli import main
+from stocklean_exec.commands.notification import Notifier, outcome
 from stocklean_exec.errors import ApprovalError, BlotterError, BrokerError, InputError, LiveAccountError
 from stocklean_exec.execution.approval import seal, verify
 from stocklean_exec.execution.run_lock import run_lock
@@ -545,6 +547,60 @@ def test_live_account_must_be_named_twice(monkeypatch):
                 sx.connect(address, allow_live=allowed)
         with sx.connect(address, allow_live="U7654321") as broker:
             assert broker.account == "U7654321"
+
+
+# -- messages ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """A configuration folder of this test alone, without addresses."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("STOCKLEAN_NOTIFY", raising=False)
+    (tmp_path / "config" / "stocklean_exec").mkdir(parents=True)
+    return tmp_path / "config" / "stocklean_exec"
+
+
+def test_notify_addresses_come_from_private_places(config, tmp_path, monkeypatch):
+    (config / "notify").write_text("json://127.0.0.1:9/of-the-file\n")
+    for exposed in (0o640, 0o604):
+        (config / "notify").chmod(exposed)
+        with pytest.raises(InputError, match="is open to other users"):
+            Notifier.of_user({})
+    (config / "notify").chmod(0o600)
+    Notifier.of_user({})
+    (config / "notify").rename(tmp_path / "elsewhere")
+    (config / "notify").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="cannot be read"):
+        Notifier.of_user({})
+    Notifier.of_user({"STOCKLEAN_NOTIFY": "json://127.0.0.1:9/of-the-environment"})
+    with pytest.raises(SystemExit):  # the option takes no value
+        main(["resume", "r", "--broker", "mock://", "--blotter", "b.duckdb", "--notify=json://127.0.0.1:9/x"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["json://:my-token@127.0.0.1:9/hook", "unheard-of://my-token", "my-token"])
+def test_notify_addresses_are_not_disclosed(config, blotter, tmp_path, monkeypatch, capfd, caplog, address):
+    monkeypatch.setenv("STOCKLEAN_NOTIFY", address)
+    blotter.close()
+    arguments = ["--broker", f"mock://?account={ACCOUNT}", "--blotter", str(tmp_path / "x.duckdb")]
+    assert main(["resume", "r", *arguments, "--notify-detail"]) == 0
+    out, err = capfd.readouterr()
+    assert "my-token" not in out + err + caplog.text
+    assert "address 1" in err
+    assert b"my-token" not in (tmp_path / "x.duckdb").read_bytes()
+
+
+def test_message_has_counts_alone():
+    run = {"status": "partial", "account": ACCOUNT, "message": f"no cash for AAA in {ACCOUNT}"}
+    row = {"side": "BUY", "symbol": "AAA", "quantity": 50.0, "filled_quantity": 0.0, "status": "CANCELLED"}
+    orders = pd.DataFrame([row | {"reason": "not_funded"}])
+    message = outcome("r", 4, run, orders, f"AAA of {ACCOUNT}")
+    assert message.body == "r: partial (exit code 4)\n1 orders: 1 cancelled\nthe blotter is halted"
+    detailed = outcome("r", 4, run, orders, None, detail=True).body
+    assert MASKED in detailed
+    assert ACCOUNT not in detailed
+    assert Notifier(["json://127.0.0.1:9/dead"]).send(message, 5.0) == ["address 1 did not take the message"]
 
 
 # -- approval and the kill switch ------------------------------------------------------------------------

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["RunLock", "run_lock"]
+__all__ = ["RunLock", "account_lock", "run_lock"]
 
 _ELSEWHERE = "make it writable, or set XDG_STATE_HOME to a folder of yours, the same for all your programs"
 
@@ -85,20 +85,45 @@ def run_lock(account: str | None, run_id: str) -> Iterator[RunLock]:
     if account is None:
         yield RunLock(run_id)
         return
-    with _take_lock(account, run_id) as lock:
+    with _take_lock(f"run-{_digest(f'{account}/{run_id}')}", f"works run {run_id} on this account now") as lock:
         yield RunLock(run_id, lock)
 
 
-def _take_lock(account: str, run_id: str) -> FileLock:
-    name = sha256(f"{account}/{run_id}".encode()).hexdigest()[:20]
+@contextmanager
+def account_lock(account: str | None) -> Iterator[None]:
+    """Hold an account from its plan to the end of its run: two commands from cron must not plan one trade twice.
+
+    Runs that a notebook works at the same time on purpose do not take this lock. None is an account that no other
+    process can reach.
+
+    Raises
+    ------
+    RunElsewhereError
+        Another command holds it; the error names the process.
+    BlotterError
+        As for :func:`run_lock`.
+    """
+    if account is None:
+        yield
+        return
+    with _take_lock(f"account-{_digest(account)}", "rebalances this account now"):
+        yield
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:20]
+
+
+def _take_lock(name: str, does: str) -> FileLock:
+    """Take the lock file of this name; an error says what its holder ``does``."""
     base = user_state_path("stocklean_exec")
     folder = base / "locks"
     with _private_folder(base) as outer, _private_folder(folder, outer) as inner:
         try:
-            return FileLock(folder / f"run-{name}", inner)
+            return FileLock(folder / name, inner)
         except BlotterLockedError as error:
             raise RunElsewhereError(
-                f"{_describe(error.owner)} works run {run_id} on this account now; nothing was sent from here. "
+                f"{_describe(error.owner)} {does}; nothing was sent from here. "
                 "Wait for it, or end it and resume the run"
             ) from None
 

@@ -8,7 +8,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.errors import BlotterError, RunElsewhereError
-from stocklean_exec.execution.run_lock import run_lock
+from stocklean_exec.execution.run_lock import account_lock, run_lock
 from tests.processes import holding
 
 HOLD = """
@@ -96,6 +96,18 @@ def test_every_version_of_the_package_locks_the_same_file(locks):
     with run_lock("DU1", "r"):
         # printf 'DU1/r' | sha256sum, its first twenty digits
         assert lock_file(locks).name == "run-d0564e074dd7098ae506.lock"
+
+
+def test_an_account_has_one_command_at_a_time_beside_its_runs(locks):
+    with account_lock("DU1"):
+        with pytest.raises(RunElsewhereError, match=rf"^process {os.getpid()} .* rebalances this account now"):
+            account_lock("DU1").__enter__()
+        take()
+        with account_lock("DU2"), account_lock(None), account_lock(None):
+            pass
+        assert {file.name for file in locks.iterdir()} > {"run-d0564e074dd7098ae506.lock"}
+    with account_lock("DU1"):
+        pass
 
 
 def test_missing_parent_folders_are_created(tmp_path, monkeypatch):
