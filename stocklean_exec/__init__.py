@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from stocklean_exec.schema.order_ids import client_order_id
     from stocklean_exec.schema.tables import TABLES
     from stocklean_exec.schema.tariff_input import tariffs, use_tariffs
+    from stocklean_exec.strategies.attribution import attribute_fills
     from stocklean_exec.tca.api import (
         completion,
         completion_summary,
@@ -129,6 +130,7 @@ __all__ = [
     "StockleanError",
     "TradeRecord",
     "__version__",
+    "attribute_fills",
     "calibrate",
     "chart_fill_progress",
     "chart_markouts",
@@ -272,6 +274,7 @@ _HOME = {
     "portfolio.held_back": ("held_back",),
     "portfolio.plan_summary": ("plan_summary",),
     "execution.submission": ("submit_orders", "submit_orders_async"),
+    "strategies.attribution": ("attribute_fills",),
     "schema.tables": ("TABLES",),
     "schema.tariff_input": ("tariffs", "use_tariffs"),
 }

@@ -103,6 +103,7 @@ def costs_of_frames(orders: pd.DataFrame, fills: pd.DataFrame, quotes: pd.DataFr
     assert_type(sx.fill_progress(orders, fills), pd.DataFrame)
     assert_type(sx.fill_times(orders, fills, shares=[0.5, 1.0]), pd.DataFrame)
     assert_type(sx.participation(orders, fills, trades), pd.DataFrame)
+    assert_type(sx.attribute_fills(orders, fills), pd.DataFrame)
     summary = sx.cost_summary(orders, fills, by=["strategy"], fx="local")
     assert_type(summary.headline, pd.DataFrame)
     assert_type(summary.tables, dict[str, pd.DataFrame])
