@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from stocklean_exec._version import __version__
 
 if TYPE_CHECKING:
+    from stocklean_exec.blotter.assignments import assign_positions
     from stocklean_exec.blotter.blotter import Blotter, BlotterReader, open_blotter, read_blotter
     from stocklean_exec.brokers.base import Broker
     from stocklean_exec.brokers.factory import connect
@@ -130,6 +131,7 @@ __all__ = [
     "StockleanError",
     "TradeRecord",
     "__version__",
+    "assign_positions",
     "attribute_fills",
     "calibrate",
     "chart_fill_progress",
@@ -220,6 +222,7 @@ _HOME = {
         "spread_metrics",
     ),
     "blotter.blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
+    "blotter.assignments": ("assign_positions",),
     "brokers.base": ("Broker",),
     "risk.pre_trade_checks": ("Limits", "check_orders", "check_results"),
     "brokers.ib.notebook_loop": ("enable_notebook",),

@@ -227,15 +227,6 @@ class Blotter(BlotterReader):
 
         return self._writer.put((), insert)
 
-    def last_book(self, account: str) -> pd.DataFrame:
-        """Holdings of ``account`` when its last run began: ``what``, ``symbol``, ``quantity``, ``taken_at``."""
-        frame = self._frame(
-            "SELECT what, symbol, quantity, epoch_us(taken_at) AS taken_at FROM main.recorded_books "
-            "WHERE account = ? QUALIFY taken_at = max(taken_at) OVER () ORDER BY what, symbol",
-            [account],
-        )
-        return frame.assign(taken_at=pd.to_datetime(frame["taken_at"].astype("Int64"), unit="us", utc=True))
-
     def cash_at_start(self, run_id: str) -> float | None:
         """Cash of the account before the first order of a run was sent; None if not on record."""
         with self._open().cursor() as cursor:

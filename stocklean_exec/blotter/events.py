@@ -36,6 +36,10 @@ kind                      meaning
 ``duplicate``             the broker has a second order (``perm_id``) under this client order id
 ``resolved``              a person decided its outcome (``status``, ``message``)
 ``decision``              a person approved, rejected or edited it in the review
+``crossed``               ``quantity`` shares passed between strategies of an approved run at ``price``, without an
+                          order (``message``: JSON, signed shares by strategy)
+``assigned``              a person gave ``quantity`` shares of ``account`` to a strategy (``code``), or took them
+                          from it where negative (``message``: JSON, by whom and why)
 ``run_started`` ...       about a run: ``run_started``, ``run_ended``, ``run_blocked``, ``run_cancelled``
 ``session``               a connection of ``client_id``, whose next order id is ``order_id``; with ``code`` planned
                           the one that planned the run's batch ``attempt``
@@ -110,6 +114,8 @@ _KEY_FIELDS: dict[str, tuple[str, ...]] = {
     "duplicate": ("client_order_id", "perm_id"),
     "resolved": ("client_order_id", "occurred_at"),
     "decision": ("client_order_id", "occurred_at", "code", "message"),
+    "crossed": ("run_id", "symbol"),
+    "assigned": ("occurred_at", "account", "symbol", "code"),
     "run_started": ("run_id", "attempt"),
     "run_ended": ("run_id", "attempt"),
     "run_blocked": ("run_id", "occurred_at"),

@@ -6,6 +6,7 @@ of its owner; a commit in progress is in it completely or not at all.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
@@ -19,19 +20,34 @@ import pandas as pd
 from stocklean_exec import database
 from stocklean_exec.blotter.database_file import check_path, connect, migrate
 from stocklean_exec.blotter.file_lock import reading
+from stocklean_exec.blotter.holdings import recorded_holdings
 from stocklean_exec.database import MEMORY
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.schema import extra_columns
 from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.html_card import card
+from stocklean_exec.schema.inputs import parse_positions
 from stocklean_exec.schema.paths import local_path
 from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS, Table
+from stocklean_exec.strategies.attribution import CROSSINGS, holdings, positions_by_strategy, table_of
+from stocklean_exec.strategies.division import read_quantities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-__all__ = ["BlotterReader", "blotter_card", "read_blotter"]
+__all__ = ["ASSIGNMENTS", "BlotterReader", "blotter_card", "holdings_of", "read_blotter"]
+
+ASSIGNMENTS = {
+    "assigned_at": "datetime64[us, UTC]",
+    "account": "str",
+    "strategy": "str",
+    "symbol": "str",
+    "quantity": "float64",
+    "by": "str",
+    "reason": "str",
+}
+"""Columns of :meth:`BlotterReader.assignments`; ``quantity`` is the change, in signed shares."""
 
 _VIEWS: dict[str, tuple[Table, tuple[str, ...], str]] = {
     "runs": (RUNS, ("started_at", "ended_at", "approved_at"), "started_at, run_id"),
@@ -124,6 +140,126 @@ class BlotterReader:
         """
         return self._read("quotes", run_id)
 
+    def last_book(self, account: str) -> pd.DataFrame:
+        """Holdings of ``account`` when its last run began: ``what``, ``symbol``, ``quantity``, ``taken_at``."""
+        frame = self._frame(
+            "SELECT what, symbol, quantity, epoch_us(taken_at) AS taken_at FROM main.recorded_books "
+            "WHERE account = ? QUALIFY taken_at = max(taken_at) OVER () ORDER BY what, symbol",
+            [account],
+        )
+        return frame.assign(taken_at=pd.to_datetime(frame["taken_at"].astype("Int64"), unit="us", utc=True))
+
+    def crossings(self, run_id: str | None = None) -> pd.DataFrame:
+        """What passed from one strategy to another inside, without an order, oldest first.
+
+        One row for each strategy: :data:`~stocklean_exec.strategies.attribution.CROSSINGS`.
+        """
+        where, values = ("", []) if run_id is None else ("AND run_id = ?", [run_id])
+        found = self._frame(
+            "SELECT run_id, symbol, price, commission_currency AS currency, epoch_us(occurred_at) AS crossed_at, "  # noqa: S608 - constants
+            f"account, message FROM main.facts WHERE kind = 'crossed' {where} ORDER BY number",
+            values,
+        )
+        found["crossed_at"] = pd.to_datetime(found["crossed_at"].astype("Int64"), unit="us", utc=True)
+        rows = [
+            {
+                **{str(name): value for name, value in row.items()},
+                "strategy": strategy,
+                "side": "BUY" if shares > 0 else "SELL",
+                "quantity": abs(shares),
+            }
+            for row in found.to_dict("records")
+            for strategy, shares in read_quantities(row["message"]).items()
+        ]
+        return table_of(rows, CROSSINGS)
+
+    def assignments(self) -> pd.DataFrame:
+        """What persons gave to strategies, and took from them, oldest first: :data:`ASSIGNMENTS`."""
+        found = self._frame(
+            "SELECT epoch_us(occurred_at) AS assigned_at, account, code AS strategy, symbol, quantity, message "
+            "FROM main.facts WHERE kind = 'assigned' ORDER BY number"
+        )
+        found["assigned_at"] = pd.to_datetime(found["assigned_at"].astype("Int64"), unit="us", utc=True)
+        notes = [json.loads(text) for text in found.pop("message")]
+        return found.assign(
+            **{name: pd.array([note[name] for note in notes], dtype="str") for name in ("by", "reason")}
+        ).astype(ASSIGNMENTS)
+
+    def strategy_positions(self, positions: object = None, *, account: str | None = None) -> pd.DataFrame:
+        """What each strategy holds, by the record: positions that were assigned, crossings and fills.
+
+        Parameters
+        ----------
+        positions : what the account holds now, ``broker.positions()`` or an account state; by default its holdings
+            when its last run began and the fills since
+        account : needed where several are on record
+
+        Returns
+        -------
+        DataFrame, one row for each strategy and symbol: ``strategy``, ``symbol``, ``quantity`` (signed shares).
+        Last, as ``unassigned``, what is left of the account's position and belongs to nobody: holdings of before,
+        trades by hand, and the new shares of a split, until :func:`~stocklean_exec.assign_positions`. There are no
+        such rows where it is not known what the account holds. A negative one beside a holding means that the
+        strategies hold more than the account.
+
+        Raises
+        ------
+        InputError
+            Several accounts are on record, or positions cannot be read.
+
+        Examples
+        --------
+        >>> import stocklean_exec as sx
+        >>> with sx.open_blotter() as blotter:
+        ...     given = sx.assign_positions(
+        ...         blotter, {"value": {"SPY": 60}}, positions={"SPY": 100}, account="DU1", by="me"
+        ...     )
+        ...     blotter.strategy_positions({"SPY": 100})
+             strategy symbol  quantity
+        0       value    SPY      60.0
+        1  unassigned    SPY      40.0
+        """
+        account = account or self.strategy_account(positions)
+        held = holdings_of(positions)
+        if held is None and account is not None:
+            held = self.recorded_holdings(account)
+        return positions_by_strategy(self.strategy_holdings(account), held)
+
+    def strategy_holdings(self, account: str | None) -> dict[str, dict[str, float]]:
+        """Signed shares of the strategies in ``account``, by symbol and strategy."""
+        frames = (self.orders(), self.crossings(), self.assignments())
+        return holdings(*(frame[frame["account"] == account] for frame in frames))
+
+    def strategy_account(self, positions: object = None) -> str | None:
+        """Account of a state, else the only one on record; None where none is.
+
+        Raises
+        ------
+        InputError
+            Several are on record.
+        """
+        account = getattr(positions, "account", None) if _is_state(positions) else None
+        if isinstance(account, str):
+            return account
+        frames = (self.orders(), self.assignments())
+        known = sorted({str(name) for frame in frames for name in frame["account"].dropna()})
+        if len(known) > 1:
+            text = f"there are {', '.join(map(mask_account, known))} on record; name one, as account="
+            raise InputError("account", [Problem("account_ambiguous", text)])
+        return known[0] if known else None
+
+    def recorded_holdings(self, account: str) -> dict[str, float] | None:
+        """Shares that ``account`` holds by the record: when its last run began, and the fills since.
+
+        None if no run of it is on record.
+        """
+        opening = self.last_book(account)
+        if opening.empty:
+            return None
+        orders, fills = self.orders(), self.fills()
+        orders = orders[orders["account"] == account]
+        return recorded_holdings(opening, orders, fills[fills["client_order_id"].isin(orders["client_order_id"])])
+
     def unresolved(self) -> pd.DataFrame:
         """Orders with an unknown outcome: status ``UNKNOWN``."""
         orders = self.orders()
@@ -188,6 +324,19 @@ class BlotterReader:
 
     def _repr_html_(self) -> str:
         return blotter_card(self)
+
+
+def holdings_of(positions: object) -> dict[str, float] | None:
+    """Shares of each symbol in a table of positions or an account state, of all contracts; None for None."""
+    if positions is None:
+        return None
+    frame = parse_positions(getattr(positions, "positions", positions) if _is_state(positions) else positions)
+    return {str(symbol): float(shares) for symbol, shares in frame.groupby("symbol")["quantity"].sum().items()}
+
+
+def _is_state(positions: object) -> bool:
+    """Whether these are an account state; the portfolio's types are unknown here."""
+    return hasattr(positions, "base_currency") and hasattr(positions, "positions")
 
 
 def blotter_card(blotter: BlotterReader) -> str:

@@ -67,6 +67,12 @@ def test_a_whole_number_of_shares_is_the_same_as_int_float_and_numpy():
         ("run_started", {"attempt": 2}),
         ("run_cancelled", {"run_id": "run-2"}),
         ("halted", {"message": "another"}),
+        ("crossed", {"run_id": "run-2"}),
+        ("crossed", {"symbol": "TLT"}),
+        ("assigned", {"symbol": "TLT"}),
+        ("assigned", {"account": "DU2"}),
+        ("assigned", {"code": "trend"}),
+        ("assigned", {"occurred_at": NOON + timedelta(microseconds=1)}),
     ],
 )
 def test_different_events_have_different_keys(kind, changed):
@@ -83,6 +89,8 @@ def test_different_events_have_different_keys(kind, changed):
         message="one",
         attempt=1,
         exec_id="x.1",
+        symbol="SPY",
+        account="DU1",
     )
     assert key_of(event) != key_of(event._replace(**changed))
 
@@ -90,6 +98,11 @@ def test_different_events_have_different_keys(kind, changed):
 def test_the_price_and_the_time_of_the_report_are_not_part_of_an_execution_key():
     event = OrderEvent("execution", "run-1", "a", NOON, exec_id="x.1", quantity=4.0, price=100.0)
     assert key_of(event) == key_of(event._replace(price=101.0, occurred_at=None, run_id="run-2"))
+
+
+def test_a_symbol_crosses_once_in_a_run_whatever_is_said_of_it():
+    event = OrderEvent("crossed", "run-1", None, NOON, symbol="SPY", quantity=4.0, price=100.0, message="one")
+    assert key_of(event) == key_of(event._replace(occurred_at=None, quantity=5.0, price=101.0, message="another"))
 
 
 def test_a_slash_in_a_key_part_does_not_split_it():

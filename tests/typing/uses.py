@@ -58,6 +58,11 @@ def trade(approved: pd.DataFrame, blotter: sx.Blotter) -> None:
     assert_type(sx.start_run(approved, broker, blotter), sx.Run)
     assert_type(sx.resume("run-1", broker, blotter), pd.DataFrame)
     assert_type(sx.reconcile(broker, blotter, halt=False), pd.DataFrame)
+    opening = {"value": {"SPY": 60}, "trend": {"SPY": 40}}
+    assert_type(sx.assign_positions(blotter, opening, positions=broker.positions(), by="me"), pd.DataFrame)
+    assert_type(blotter.strategy_positions(), pd.DataFrame)
+    assert_type(blotter.crossings("run-1"), pd.DataFrame)
+    assert_type(blotter.assignments(), pd.DataFrame)
     assert_type(
         sx.rebalance({"SPY": 0.6}, broker, blotter, run_id="run-1", approve="me", dry_run=False), pd.DataFrame
     )
