@@ -45,7 +45,7 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
     DataFrame: ``kind``, ``severity`` (``halt``, ``warn``, ``info``), ``symbol``, ``client_order_id``, ``blotter``
     and ``broker`` (shares or currency on either side, NaN for none), ``difference`` (broker minus blotter),
     ``detail``; empty when both agree. Positions and cash are compared with those at the start of the last run,
-    adjusted for the fills since then.
+    adjusted for the fills since then; what strategies hold by the record, and what is unassigned, with positions.
 
     Raises
     ------
@@ -86,6 +86,7 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
         foreign_executions=_foreign_executions(broker, blotter),
         evidence=evidence,
         clients=dict(zip(submissions["client_order_id"].tolist(), submissions["client_id"].tolist(), strict=True)),
+        strategies=blotter.strategy_holdings(broker.account),
     )
     found = pd.concat([compare(books), _found_out(before, orders)], ignore_index=True)
     grave = found[found["severity"] == "halt"]

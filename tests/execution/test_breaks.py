@@ -77,6 +77,36 @@ CASES = {
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0), ("q-TLT-SELL", "TLT", 3.0, 0.0))},
         [("order_orphan", "halt", "TLT", "q-TLT-SELL", NAN, 3.0)],
     ),
+    "strategies that hold all of a position, and a part of one": (
+        {"strategies": {"SPY": {"A": 6.0, "B": -2.0}, "KO": {"A": 3.0}}},
+        [],
+    ),
+    "strategies that hold more than the account": (
+        {"strategies": {"KO": {"A": 4.0, "B": 2.0}}},  # five are held, so that nobody has one less than none
+        [("strategies_differ", "warn", "KO", None, 5.0, 5.0)],
+    ),
+    "strategies and nobody that do not add up to the position": (
+        {"strategies": {"KO": {"A": 3.0}}, "positions": positions_of(SPY=4.0, KO=4.0)},
+        [
+            ("position_differs", "warn", "KO", None, 5.0, 4.0),
+            ("strategies_differ", "warn", "KO", None, 5.0, 4.0),
+        ],
+    ),
+    "shares of nobody that others have traded": (
+        {
+            "strategies": {"KO": {"A": 3.0}},
+            "positions": positions_of(SPY=4.0, KO=7.0),
+            "foreign_executions": foreign_executions_of(("by hand", "KO", "BUY", 2.0, 60.0, "y.1")),
+        },
+        [
+            ("execution_foreign", "info", "KO", None, NAN, 2.0),
+            ("position_of_others", "info", "KO", None, 5.0, 7.0),
+        ],
+    ),
+    "strategies that hold what the account does not, before any run is on record": (
+        {"opening": opening_of(0.0).iloc[:0], "strategies": {"KO": {"A": 6.0}}},
+        [("strategies_differ", "warn", "KO", None, 6.0, 5.0)],
+    ),
     "an order of another program": (
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0), ("by hand", "TLT", 3.0, 0.0))},
         [],
