@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from stocklean_exec.fees import IBKR_US_FIXED
     from stocklean_exec.portfolio.account_state import AccountState
     from stocklean_exec.portfolio.held_back import held_back
+    from stocklean_exec.portfolio.netting import net_targets
     from stocklean_exec.portfolio.plan_summary import plan_summary
     from stocklean_exec.portfolio.planner import plan_orders
     from stocklean_exec.rebalancing import rebalance, rebalance_async
@@ -160,6 +161,7 @@ __all__ = [
     "incomplete_reasons",
     "input_warnings",
     "markouts",
+    "net_targets",
     "open_blotter",
     "participation",
     "plan_orders",
@@ -275,6 +277,7 @@ _HOME = {
     "brokers.sample_market": ("sample_closes", "sample_quotes"),
     "portfolio.account_state": ("AccountState",),
     "portfolio.held_back": ("held_back",),
+    "portfolio.netting": ("net_targets",),
     "portfolio.plan_summary": ("plan_summary",),
     "execution.submission": ("submit_orders", "submit_orders_async"),
     "strategies.attribution": ("attribute_fills",),

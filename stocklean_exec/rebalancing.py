@@ -13,6 +13,7 @@ from stocklean_exec.execution.cancellation import cancel_orders, own_working_ord
 from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.portfolio.alignment import parse_nav
+from stocklean_exec.portfolio.netting import names_strategies
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.portfolio.working_orders import is_own
 from stocklean_exec.review.model import OrderReview, review_orders
@@ -61,7 +62,8 @@ async def rebalance_async(
 
     Parameters
     ----------
-    targets : a table, or the path of a CSV or Parquet file
+    targets : a table, or the path of a CSV or Parquet file; of several strategies, from
+        :func:`~stocklean_exec.net_targets`: what each holds is taken from the record
     broker, blotter : where to send and where to record
     run_id : id of the run; using it again sends nothing twice
     limits : for the checks
@@ -158,6 +160,8 @@ def prepare(
     notes: list[dict[str, object]] = []
     if plan_options["on_open_orders"] == "cancel":
         open_orders, notes = _after_cancels(open_orders, cancelled)
+    if names_strategies(wanted):
+        state = state.with_strategies(blotter.strategy_positions(state))
     state = replace(state, nav=state.nav if nav is None else parse_nav(nav), _open_orders=open_orders)
     orders = add_warnings(plan_orders(wanted, state, run_id=run_id, **plan_options), notes)
     record = _Unhalted(blotter) if sending else blotter

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.reader import holdings_of
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.schema.frame_validator import shown
-from stocklean_exec.schema.inputs import parse_positions
 from stocklean_exec.strategies.attribution import unexplained
-from stocklean_exec.strategies.division import UNASSIGNED, is_strategy_name
+from stocklean_exec.strategies.division import UNASSIGNED
+from stocklean_exec.strategies.holdings import parse_holdings
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from stocklean_exec.blotter.blotter import Blotter
 
 __all__ = ["assign_positions"]
-
-_NEEDED = ("strategy", "symbol", "quantity")
 
 
 def assign_positions(
@@ -73,7 +69,11 @@ def assign_positions(
     0       value    SPY      60.0
     1  unassigned    SPY      40.0
     """
-    wanted = _read(holdings)
+    wanted = {
+        (symbol, strategy): shares
+        for symbol, own in parse_holdings(holdings).items()
+        for strategy, shares in own.items()
+    }
     _check_texts(by, reason)
     known = blotter.strategy_positions(positions, account=account)
     account = account or blotter.strategy_account(positions)
@@ -86,46 +86,12 @@ def assign_positions(
         raise InputError("positions", [Problem("positions_missing", text)])
     own = {
         (symbol, strategy): shares
-        for strategy, symbol, shares in known[[*_NEEDED]].itertuples(index=False)
+        for strategy, symbol, shares in known.itertuples(index=False)
         if strategy != UNASSIGNED
     }
     _check_sums({**own, **wanted}, held, {symbol for symbol, _ in wanted})
     _record(blotter, account, {key: wanted[key] - own.get(key, 0.0) for key in wanted}, by, reason)
     return blotter.strategy_positions(positions, account=account)
-
-
-def _read(holdings: object) -> dict[tuple[str, str], float]:
-    """Read what each strategy is to hold, by symbol and strategy."""
-    problems: list[Problem] = []
-    wanted: dict[tuple[str, str], float] = {}
-    for strategy, given in _by_strategy(holdings).items():
-        if not is_strategy_name(strategy):
-            text = f"{shown(strategy)} cannot be the name of a strategy: letters, digits, '.', '_' and '-'"
-            problems.append(Problem("strategy_name", text, column="strategy"))
-            continue
-        try:
-            frame = parse_positions(given)
-        except InputError as error:
-            problems += [one._replace(detail=f"{strategy}: {one.detail}") for one in error.problems]
-            continue
-        rows = zip(frame["symbol"].tolist(), frame["quantity"].tolist(), strict=True)
-        wanted |= {(symbol, str(strategy)): shares for symbol, shares in rows}
-    if problems:
-        raise InputError("holdings", problems)
-    return wanted
-
-
-def _by_strategy(holdings: object) -> dict[object, object]:
-    if isinstance(holdings, Mapping):
-        return dict(holdings)
-    missing = [name for name in _NEEDED if name not in getattr(holdings, "columns", ())]
-    if missing or not isinstance(holdings, pd.DataFrame):
-        text = "give strategy -> {symbol: quantity}, or a DataFrame with strategy, symbol and quantity"
-        raise InputError("holdings", [Problem("wrong_type", text)])
-    rows = holdings.reset_index(drop=True)
-    return {
-        name: part[["symbol", "quantity"]] for name, part in rows.groupby("strategy", sort=False, dropna=False)
-    }
 
 
 def _check_texts(by: object, reason: object) -> None:

@@ -15,6 +15,7 @@ from stocklean_exec.risk.limits import Limits
 from stocklean_exec.schema.frame_validator import RUN_ID
 from stocklean_exec.schema.order_ids import payload_hashes, plan_hash
 from stocklean_exec.schema.tables import ORDERS
+from stocklean_exec.strategies.division import CROSSES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -77,8 +78,9 @@ def restore(frame: object) -> pd.DataFrame:
     except (ValueError, TypeError) as error:
         raise ApprovalError(f"rows changed since they were approved: {error}") from None
     plain["approved"] = pd.array(decided, dtype="bool")
-    if RUN_ID in frame.attrs:  # where a plan without rows has it
-        plain.attrs[RUN_ID] = frame.attrs[RUN_ID]
+    for name in (RUN_ID, CROSSES):  # where a plan without rows has them
+        if name in frame.attrs:
+            plain.attrs[name] = frame.attrs[name]
     return plain
 
 

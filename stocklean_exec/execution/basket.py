@@ -13,6 +13,7 @@ from stocklean_exec.blotter.durable import replacing
 from stocklean_exec.blotter.events import EXPORTED, OrderEvent
 from stocklean_exec.errors import ApprovalError, IdempotencyConflictError, InputError, Problem
 from stocklean_exec.execution.approval import check_age, limits_of, restore, verify
+from stocklean_exec.execution.crossings import crossing_events
 from stocklean_exec.execution.submission import PlanSource, record_plan, run_id_of
 from stocklean_exec.schema.account_ids import is_paper_account
 from stocklean_exec.schema.basket_file import basket_text
@@ -59,6 +60,7 @@ async def _export_basket(
     source = _source_of(named)
     limits = limits_of(plan).to_dict() if len(plan) else {}
     events = _export_events(plan, run_id, source.account, file.name)
+    events += await crossing_events(plan, run_id, clock.now(), source.account)
     with replacing(file, text):
         await record_plan(plan, source, blotter, run_id, plan_hash, {"limits": limits}, 1, events)
     return _result(plan)

@@ -20,6 +20,13 @@ from stocklean_exec.schema.inputs import parse_quotes
 from stocklean_exec.schema.order_ids import client_order_id
 from stocklean_exec.schema.prices import usable_prices
 from stocklean_exec.schema.tables import ORDERS
+from stocklean_exec.strategies.division import (
+    STRATEGY,
+    STRATEGY_QUANTITIES,
+    Division,
+    read_quantities,
+    write_quantities,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +41,13 @@ REPLACES = "replaces"
 
 _OPEN_REASONS = {"UNKNOWN": "order_unresolved", "NEW": "order_not_sent"}
 _REFUSED_FOR_NOW = frozenset({"approval_expired", "rate_cap", "run_notional_cap", "day_notional_cap"})
-_CARRIED = {"con_id": "Int64", "primary_exchange": "str", "max_gross": "float64"}
+_CARRIED = {
+    "con_id": "Int64",
+    "primary_exchange": "str",
+    "max_gross": "float64",
+    STRATEGY: "str",
+    STRATEGY_QUANTITIES: "str",
+}
 """Further columns of a plan, and their dtypes, that its residual orders keep."""
 _NOISE = 1e-8  # of a share: the blotter's exact quantities have eight decimals
 
@@ -169,6 +182,7 @@ def _order(residual: _Residual, name: str, prices: dict[str, float]) -> dict[str
     return {
         **{column: old[column] for column in (*kept, "target_weight", "target_quantity")},
         **{column: old.get(column) for column in _CARRIED},
+        STRATEGY_QUANTITIES: _left_to_strategies(old, residual.quantity),
         "client_order_id": name,
         "quantity": residual.quantity,
         "decision_price": price,
@@ -181,6 +195,17 @@ def _order(residual: _Residual, name: str, prices: dict[str, float]) -> dict[str
         "detail": detail,
         REPLACES: old["client_order_id"],
     }
+
+
+def _left_to_strategies(old: dict[str, Any], unfilled: float) -> str | None:
+    """What is left to each strategy of a netted order; what has passed inside does not pass again."""
+    quantities = read_quantities(old.get(STRATEGY_QUANTITIES))
+    if not quantities:
+        return None
+    division = Division(quantities)
+    left = division.rest(old["quantity"] - unfilled)
+    # Of an order that a person has made larger, more is left than the strategies wanted.
+    return write_quantities(left or division.rest(0.0))
 
 
 def is_residual(plan: pd.DataFrame) -> bool:

@@ -24,6 +24,7 @@ from stocklean_exec.errors import (
     Problem,
 )
 from stocklean_exec.execution.approval import check_age, limits_of, restore, shorter, verify
+from stocklean_exec.execution.crossings import crossing_events
 from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.recovery import Restrictions
 from stocklean_exec.execution.residuals import check_batch, is_residual
@@ -229,7 +230,8 @@ async def submit(
         source = PlanSource(
             broker.mode, broker.account, broker.address, broker.nav(), *await broker.session_mark()
         )
-        await record_plan(approved, source, blotter, run_id, plan_hash, parameters, batch)
+        crossed = await crossing_events(approved, run_id, clock.now(), broker.account, broker)
+        await record_plan(approved, source, blotter, run_id, plan_hash, parameters, batch, crossed)
     if unsent:
         terms = RunTerms(
             patience=timeout,

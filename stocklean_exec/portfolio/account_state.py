@@ -8,7 +8,7 @@ two accounts, two moments or two base currencies. A broker makes one with
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from stocklean_exec.schema.inputs import parse_positions, parse_quotes
 from stocklean_exec.schema.keyed_values import values_by_key
 from stocklean_exec.schema.order_input import parse_open_orders
 from stocklean_exec.schema.prices import usable_prices
+from stocklean_exec.strategies.holdings import parse_holdings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,6 +77,7 @@ class AccountState:
     _cash_by_currency: pd.DataFrame | None = field(default=None, repr=False)
     _fx: pd.DataFrame | None = field(default=None, repr=False)
     _contract_quotes: pd.DataFrame | None = field(default=None, repr=False)
+    _strategies: Mapping[str, Mapping[str, float]] | None = field(default=None, repr=False)
 
     @property
     def positions(self) -> pd.DataFrame:
@@ -113,6 +115,31 @@ class AccountState:
     def rates(self) -> dict[str, float]:
         """The rates of :attr:`fx` by currency, as ``fx=`` takes them."""
         return {} if self._fx is None else {str(name): float(rate) for name, rate in self._fx["rate"].items()}
+
+    @property
+    def strategies(self) -> dict[str, dict[str, float]] | None:
+        """Signed shares of each strategy, by symbol; None if not given by :meth:`with_strategies`."""
+        return None if self._strategies is None else {name: dict(own) for name, own in self._strategies.items()}
+
+    def with_strategies(self, holdings: object) -> AccountState:
+        """Return the same state with what each strategy holds of its positions; the rest belongs to nobody.
+
+        Parameters
+        ----------
+        holdings : ``blotter.strategy_positions(state)``, or signed shares: ``{"value": {"SPY": 60}}``
+
+        Raises
+        ------
+        InputError
+            With every row that cannot be used.
+
+        Examples
+        --------
+        >>> state = AccountState.of({"SPY": 100}, {"SPY": 400.0}, nav=50_000)
+        >>> state.with_strategies({"value": {"SPY": 60}}).strategies
+        {'SPY': {'value': 60.0}}
+        """
+        return replace(self, _strategies=parse_holdings(holdings, unassigned=True))
 
     @classmethod
     def of(

@@ -34,6 +34,7 @@ from stocklean_exec.portfolio.alignment import (
 )
 from stocklean_exec.portfolio.contracts import contract_names
 from stocklean_exec.portfolio.held_back import note_held_back
+from stocklean_exec.portfolio.netting import names_strategies, plan_strategies
 from stocklean_exec.portfolio.order_costs import (
     OrderFees,
     cash_prices,
@@ -124,7 +125,10 @@ def plan_orders(
     ----------
     targets : DataFrame with symbol and weight, Series of weights by symbol, or dict Columns order_type,
         limit_price, tif, lot_size, ... set a symbol's own terms; a column ``as_of`` is checked against
-        ``decided_at``; other columns are copied to the orders, unless orders have their own.
+        ``decided_at``; other columns are copied to the orders, unless orders have their own. Targets of
+        strategies (:func:`~stocklean_exec.net_targets`, or a column ``strategy``) need a state that knows what
+        each holds (``state.with_strategies(...)``): each is planned with its own positions alone, and the orders
+        are netted
     positions : an :class:`~stocklean_exec.AccountState`, which has everything of the account; or a DataFrame with
         symbol and quantity, Series, dict, or None for nothing held
     quotes : DataFrame with symbol, quoted_at and bid, ask, last or close; or a mapping symbol -> price. A column
@@ -186,6 +190,8 @@ def plan_orders(
     0   run-1-AAA-BUY  BUY      36.0            50.0    1800.0
     1   run-1-BBB-BUY  BUY      27.0            33.0     891.0
     """
+    if names_strategies(targets):
+        return plan_strategies(plan_orders, locals())  # all arguments, by name
     inputs = read_inputs(
         positions,
         quotes,

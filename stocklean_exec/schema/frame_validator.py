@@ -54,7 +54,7 @@ RUN_ID = "run_id"
 
 A plan with rows does not have it: one that a caller has filtered to nothing is no plan with nothing to trade."""
 
-_KEPT = (HELD_BACK, RUN_ID)
+_KEPT = (HELD_BACK, RUN_ID, "strategy_crosses")
 
 MAX_ROWS = 20_000
 """Maximum rows of an input table; a stated choice: more is a mistake, such as a history instead of one day."""

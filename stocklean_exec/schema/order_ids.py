@@ -53,7 +53,7 @@ PAYLOAD_COLUMNS = (
 )
 """Columns that identify an order. Market prices and figures derived from them are not included."""
 
-_ONLY_IF_PRESENT = ("primary_exchange",)
+_ONLY_IF_PRESENT = ("primary_exchange", "strategy_quantities", "strategy_crosses")
 """Columns that came later: they count where they have a value, so that older orders keep their fingerprints."""
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "ATTRIBUTED",
     "CROSSINGS",
     "attribute_fills",
+    "crossed_inside",
     "divisions_of",
     "holdings",
     "planned_crossings",
@@ -213,12 +214,19 @@ def planned_crossings(orders: pd.DataFrame) -> pd.DataFrame:
             price, at = _arrival(row)
             found += _crossing(division.crossed, row, row["symbol"], price, row.get("currency"), at)
     if approved:
-        first = approved[0]
-        for symbol, one in read_crosses(first.get(CROSSES)).items():
-            found += _crossing(
-                Division(one["quantities"]).crossed, first, symbol, one["price"], one["currency"], _decided(first)
-            )
+        found += _of_plan(approved[0], approved[0].get(CROSSES))
     return table_of(found, CROSSINGS)
+
+
+def crossed_inside(text: object) -> pd.DataFrame:
+    """Read what passes inside by a plan without any order, from its column or attribute ``strategy_crosses``."""
+    return table_of(_of_plan({}, text), CROSSINGS)
+
+
+def _of_plan(row: dict[str, Any], text: object) -> Iterator[dict[str, object]]:
+    for symbol, one in read_crosses(text).items():
+        crossed = Division(one["quantities"]).crossed
+        yield from _crossing(crossed, row, symbol, one["price"], one["currency"], _decided(row))
 
 
 def read_crosses(text: object) -> dict[str, dict[str, Any]]:

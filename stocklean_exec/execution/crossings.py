@@ -1,0 +1,79 @@
+"""Events for what passes between strategies: part of the record of an approved plan, before anything is sent.
+
+They are recorded in the transaction of the plan itself, so that a run has all of them or none, however often it is
+submitted or resumed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.errors import BrokerError
+from stocklean_exec.execution.arrival_quotes import ArrivalQuote, quotes_by_symbol
+from stocklean_exec.strategies.attribution import crossed_inside, planned_crossings
+from stocklean_exec.strategies.division import CROSSES, write_quantities
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
+
+    from stocklean_exec.brokers.base import Broker
+
+__all__ = ["crossing_events"]
+
+
+async def crossing_events(
+    approved: pd.DataFrame, run_id: str, stamp: datetime, account: str, broker: Broker | None = None
+) -> list[OrderEvent]:
+    """Return one event for each symbol of which an approved plan lets shares pass between strategies.
+
+    They pass at the mid of the broker's quote now, which is their arrival; at the decision price where the quote
+    has not two sides, or there is none, as for a plan that is handed over as a file.
+    """
+    planned = crossed_inside(approved.attrs.get(CROSSES)) if approved.empty else planned_crossings(approved)
+    if planned.empty:
+        return []
+    signed = planned["quantity"].where(planned["side"] == "BUY", -planned["quantity"])
+    market = await _market(broker, planned["symbol"].unique().tolist())
+    events = []
+    for symbol, rows in planned.assign(quantity=signed).groupby("symbol", sort=False):
+        quantities = dict(zip(rows["strategy"].tolist(), rows["quantity"].tolist(), strict=True))
+        quote = market.get(str(symbol), ArrivalQuote())
+        currency = rows["currency"].iloc[0]
+        events.append(
+            OrderEvent(
+                "crossed",
+                run_id,
+                occurred_at=stamp,
+                message=write_quantities(quantities),
+                symbol=str(symbol),
+                quantity=sum(shares for shares in quantities.values() if shares > 0),
+                price=_mid(quote) or float(rows["price"].iloc[0]),
+                account=account,
+                commission=0.0,
+                commission_currency=currency if isinstance(currency, str) else None,
+                bid=quote.bid,
+                ask=quote.ask,
+                last=quote.last,
+                quoted_at=quote.quoted_at,
+                data_type=quote.data_type,
+            )
+        )
+    return events
+
+
+async def _market(broker: Broker | None, symbols: list[str]) -> dict[str, ArrivalQuote]:
+    if broker is None:
+        return {}
+    try:
+        return quotes_by_symbol(await broker.fetch_quotes(symbols))
+    except BrokerError:  # the decision prices are on record; if nothing can be sent either, that is told there
+        return {}
+
+
+def _mid(quote: ArrivalQuote) -> float | None:
+    if quote.bid is None or quote.ask is None or not 0 < quote.bid <= quote.ask:
+        return None
+    return (quote.bid + quote.ask) / 2
