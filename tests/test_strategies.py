@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
+import duckdb
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.errors import ApprovalError
+from stocklean_exec.errors import ApprovalError, InputError
 
 pytestmark = pytest.mark.slow
 
@@ -152,6 +153,29 @@ def test_a_plan_that_only_crosses_is_recorded_without_an_order(broker, blotter):
     assert rows_of(blotter.strategy_positions(broker.positions()))[-1] == ["value", "SPY", 90.0]
     rebalance(targets_of({"SPY": 0.6}, {"SPY": 0.0}), broker, blotter, "c", allow_liquidation=True)
     assert blotter.crossings()["quantity"].tolist() == [30.0, 30.0]
+
+
+def test_an_order_of_more_than_the_strategies_want_is_not_recorded(broker, blotter):
+    assign(blotter, broker)
+    state = broker.account_state(FIRST).with_strategies(OWN)
+    orders = sx.plan_orders(FIRST, state, run_id="one")
+    orders.loc[orders["symbol"] == "SPY", "quantity"] = (
+        21.0  # trend wants to sell 20, and would sell one of value's
+    )
+    review = sx.review_orders(sx.check_orders(orders, LOOSE, state))
+    review.approve_all(by="me")
+    with pytest.raises(InputError, match="strategies want 20 shares of it together"):
+        sx.submit_orders(review.result(), broker, blotter)
+    assert blotter.runs().empty
+
+
+def test_crossings_and_assignments_are_exported(broker, blotter, tmp_path):
+    assign(blotter, broker)
+    rebalance(FIRST, broker, blotter, "one")
+    folder = blotter.export(tmp_path / "export")
+    for name in ("crossings", "assignments"):
+        query = f"SELECT quantity FROM '{folder / name / name}.parquet'"  # noqa: S608 - a folder of this test
+        assert duckdb.sql(query).df()["quantity"].tolist() == getattr(blotter, name)()["quantity"].tolist()
 
 
 def test_an_order_that_nobody_approves_crosses_nothing(broker, blotter):

@@ -285,6 +285,8 @@ class BlotterReader:
             "fills": self.fills(),
             "quotes": self.quotes(),
         }
+        strategies = {"crossings": self.crossings(), "assignments": self.assignments()}
+        frames |= {name: frame for name, frame in strategies.items() if len(frame)}
         try:
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name, frame in frames.items():

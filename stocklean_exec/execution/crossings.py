@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stocklean_exec.blotter.events import OrderEvent
-from stocklean_exec.errors import BrokerError
+from stocklean_exec.errors import BrokerError, InputError, Problem
 from stocklean_exec.execution.arrival_quotes import ArrivalQuote, quotes_by_symbol
-from stocklean_exec.strategies.attribution import crossed_inside, planned_crossings
-from stocklean_exec.strategies.division import CROSSES, write_quantities
+from stocklean_exec.strategies.attribution import crossed_inside, divisions_of, planned_crossings
+from stocklean_exec.strategies.division import CROSSES, STRATEGY_QUANTITIES, beyond_strategies, write_quantities
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,29 @@ if TYPE_CHECKING:
 
     from stocklean_exec.brokers.base import Broker
 
-__all__ = ["crossing_events"]
+__all__ = ["check_strategies", "crossing_events"]
+
+
+def check_strategies(approved: pd.DataFrame) -> None:
+    """Refuse approved orders that strategies do not want: of more shares than all of them, or of the other side.
+
+    Raises
+    ------
+    InputError
+        With every such order.
+    """
+    if STRATEGY_QUANTITIES not in approved.columns:
+        return
+    chosen = approved[approved["approved"]]
+    divisions_of(chosen)
+    columns = ["client_order_id", "symbol", STRATEGY_QUANTITIES, "quantity"]
+    problems = [
+        Problem("beyond_strategies", f"{name}: {text}", symbol=symbol)
+        for name, symbol, quantities, quantity in chosen[columns].itertuples(index=False)
+        if (text := beyond_strategies(quantities, quantity))
+    ]
+    if problems:
+        raise InputError("orders", problems)
 
 
 async def crossing_events(

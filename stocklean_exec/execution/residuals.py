@@ -204,7 +204,7 @@ def _left_to_strategies(old: dict[str, Any], unfilled: float) -> str | None:
         return None
     division = Division(quantities)
     left = division.rest(old["quantity"] - unfilled)
-    # Of an order that a person has made larger, more is left than the strategies wanted.
+    # What the broker has filled beyond an order is not known to be of any of them.
     return write_quantities(left or division.rest(0.0))
 
 

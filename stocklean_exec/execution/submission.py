@@ -24,7 +24,7 @@ from stocklean_exec.errors import (
     Problem,
 )
 from stocklean_exec.execution.approval import check_age, limits_of, restore, shorter, verify
-from stocklean_exec.execution.crossings import crossing_events
+from stocklean_exec.execution.crossings import check_strategies, crossing_events
 from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.recovery import Restrictions
 from stocklean_exec.execution.residuals import check_batch, is_residual
@@ -225,6 +225,7 @@ async def submit(
     if is_new or unsent:
         check_age(approved, clock.now(), max_approval_age)
     if is_new:
+        check_strategies(approved)
         batch = blotter.last_batch(run_id) + 1
         parameters = {"timeout": timeout, "limits": limits.to_dict(), "funding": funding.to_dict()}
         source = PlanSource(

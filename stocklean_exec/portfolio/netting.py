@@ -63,7 +63,8 @@ def net_targets(targets: Mapping[str, object], shares: Mapping[str, float] | Non
     ----------
     targets : targets of each strategy by its name: tables as :func:`~stocklean_exec.plan_orders` takes them
     shares : each strategy's part of the account's NAV, together at most 1; the weights of its targets are
-        fractions of that part. Without it all weights are fractions of the account's NAV
+        fractions of that part. Without it all weights are fractions of the account's NAV. Shares of nobody are
+        worth a part of NAV too: leave room for it
 
     Returns
     -------
@@ -73,6 +74,12 @@ def net_targets(targets: Mapping[str, object], shares: Mapping[str, float] | Non
 
         own = blotter.strategy_positions(state)
         orders = sx.plan_orders(targets, state.with_strategies(own), run_id="run-1")
+
+    Each strategy is planned with its own positions alone; ``unlisted`` says what becomes of those that its own
+    targets do not list. What one sells and another buys passes inside, at the mid and without commission, as soon
+    as the approved plan is recorded, and whatever becomes of the order for the rest; a symbol whose order is not
+    approved does not pass. A symbol with working orders is refused (``open_order_exists``), also where they would
+    be netted otherwise: whose they are is not known until they end.
 
     Raises
     ------
@@ -89,6 +96,38 @@ def net_targets(targets: Mapping[str, object], shares: Mapping[str, float] | Non
       symbol  weight
     0    SPY     0.4
     1    TLT     0.3
+
+    A whole round: value buys 10 of the 40 that trend sells, and the other 30 are an order.
+
+    >>> import stocklean_exec as sx
+    >>> quotes, held = {"SPY": 400.0, "TLT": 100.0}, {"SPY": 100}
+    >>> own = {"value": {"SPY": 60}, "trend": {"SPY": 40}}
+    >>> broker = sx.connect("mock://", quotes=quotes, positions=held, cash=60_000)
+    >>> targets = net_targets(
+    ...     {"value": {"SPY": 0.47}, "trend": {"SPY": 0, "TLT": 0.2}}, {"value": 0.6, "trend": 0.4}
+    ... )
+    >>> with sx.open_blotter() as blotter:
+    ...     before = sx.assign_positions(
+    ...         blotter, own, positions=broker.positions(), account=broker.account, by="me"
+    ...     )
+    ...     done = sx.rebalance(targets, broker, blotter, run_id="r", approve="me", dry_run=False)
+    ...     fills = sx.attribute_fills(done, blotter.fills(), blotter.crossings())
+    ...     after = blotter.strategy_positions()
+    >>> done[["symbol", "side", "quantity", "status"]]
+      symbol  side  quantity  status
+    0    SPY  SELL      30.0  FILLED
+    1    TLT   BUY      80.0  FILLED
+    >>> shown = fills[["kind", "strategy", "symbol", "side", "quantity"]]
+    >>> shown.sort_values(["kind", "symbol", "strategy"], ignore_index=True)
+        kind strategy symbol  side  quantity
+    0  cross    trend    SPY  SELL      10.0
+    1  cross    value    SPY   BUY      10.0
+    2   fill    trend    SPY  SELL      30.0
+    3   fill    trend    TLT   BUY      80.0
+    >>> after
+      strategy symbol  quantity
+    0    trend    TLT      80.0
+    1    value    SPY      70.0
     """
     parts = _parts_of(targets, shares)
     frames = {name: part.targets for name, part in sorted(parts.items())}

@@ -17,6 +17,7 @@ import pandas as pd
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import merge_warnings, shown
 from stocklean_exec.schema.order_input import ORDER_TYPES, TIFS, find_order_problem, parse_orders
+from stocklean_exec.strategies.division import STRATEGY_QUANTITIES, beyond_strategies
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +33,16 @@ CHOICES = {"order_type": ORDER_TYPES, "tif": TIFS}
 """Allowed values of the columns that have a fixed set."""
 
 _CHECK_COLUMNS = ["verdict", "reasons", "checks"]
-_TERMS = ("client_order_id", "symbol", "side", "sec_type", "lot_size", "tick_size", *EDITABLE)
+_TERMS = (
+    "client_order_id",
+    "symbol",
+    "side",
+    "sec_type",
+    "lot_size",
+    "tick_size",
+    STRATEGY_QUANTITIES,
+    *EDITABLE,
+)
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]*)?|[+-]?\.[0-9]+")
 
 
@@ -128,6 +138,9 @@ def _edit_problem(row: dict[str, Any]) -> tuple[str, str] | None:
     for name in ("quantity", "limit_price"):
         if isinstance(row[name], bool) or not isinstance(row[name], (int, float)):
             return f"{name}_invalid", f"{name} {shown(row[name])} is not a number"
+    larger = beyond_strategies(row.get(STRATEGY_QUANTITIES), float(row["quantity"]))
+    if larger:
+        return "beyond_strategies", larger
     return find_order_problem(
         float(row["quantity"]),
         str(row["order_type"]),

@@ -26,6 +26,7 @@ __all__ = [
     "STRATEGY_QUANTITIES",
     "UNASSIGNED",
     "Division",
+    "beyond_strategies",
     "exact",
     "is_strategy_name",
     "read_quantities",
@@ -99,6 +100,28 @@ def read_quantities(text: object) -> dict[str, float]:
     ):
         raise ValueError(f"{text!r} is not a mapping of strategies to shares")
     return {name: float(found[name]) for name in sorted(found)}
+
+
+def beyond_strategies(text: object, quantity: float) -> str:
+    """Say that an order is for more shares than its strategies want together; empty where it is not.
+
+    A sell of more would take shares of another strategy, or of nobody.
+
+    Examples
+    --------
+    >>> beyond_strategies('{"trend": -40.0, "value": 100.0}', 61.0)
+    'strategies want 60 shares of it together: it can be made smaller, and not larger'
+    >>> beyond_strategies('{"trend": -40.0, "value": 100.0}', 60.0), beyond_strategies(None, 61.0)
+    ('', '')
+    """
+    try:
+        quantities = read_quantities(text)
+    except ValueError as error:
+        return str(error)
+    wanted = abs(Division(quantities).net)
+    if not quantities or not exact(quantity) > exact(wanted):
+        return ""
+    return f"strategies want {wanted:g} shares of it together: it can be made smaller, and not larger"
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.errors import BrokerError
-from stocklean_exec.execution.crossings import crossing_events
+from stocklean_exec.errors import BrokerError, InputError
+from stocklean_exec.execution.crossings import check_strategies, crossing_events
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
 MARKET = pd.DataFrame(
@@ -62,6 +62,20 @@ def test_without_quotes_they_cross_at_the_decision_price(broker, monkeypatch):
     monkeypatch.setattr(broker, "fetch_quotes", refuse)
     (event,) = events_of(approved_of(("SPY", "BUY", 60.0, '{"A": 100, "B": -40}', True)), broker)
     assert (event.price, event.bid) == (50.0, None)
+
+
+def test_an_order_of_more_than_its_strategies_want_is_refused_and_one_of_less_is_not():
+    rows = [("SPY", "SELL", 61.0, '{"A": -100, "B": 40}', True), ("TLT", "BUY", 3.0, '{"A": 20}', True)]
+    with pytest.raises(InputError, match="strategies want 60 shares") as caught:
+        check_strategies(approved_of(*rows))
+    assert [(one.code, one.symbol) for one in caught.value.problems] == [("beyond_strategies", "SPY")]
+    check_strategies(approved_of((*rows[0][:4], False), rows[1]))
+    check_strategies(approved_of(*rows).drop(columns="strategy_quantities"))
+
+
+def test_an_order_of_the_other_side_than_its_strategies_want_is_refused():
+    with pytest.raises(InputError, match="which is no BUY"):
+        check_strategies(approved_of(("SPY", "BUY", 60.0, '{"A": -100, "B": 40}', True)))
 
 
 def test_nothing_crosses_that_is_not_approved_or_of_one_side(broker, monkeypatch):

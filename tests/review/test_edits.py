@@ -64,6 +64,15 @@ def test_an_edited_plan_equals_a_check_of_the_whole_plan_from_scratch(rows, quan
     assert edited["quantity"].tolist() == np.where(rows, float(quantity), plan["quantity"]).tolist()
 
 
+def test_a_netted_order_can_be_made_smaller_and_not_larger():
+    plan = checked(strategy_quantities=['{"A": 15, "B": -5}', None, None, None])
+    assert edit(plan, plan["symbol"] == "AAA", {"quantity": 9.0})["quantity"].tolist()[0] == 9.0
+    assert edit(plan, plan["symbol"] == "BBB", {"quantity": 21.0})["quantity"].tolist()[1] == 21.0
+    with pytest.raises(InputError, match="strategies want 10 shares of it together") as caught:
+        edit(plan, plan["symbol"] == "AAA", {"quantity": 11.0})
+    assert caught.value.problems[0].code == "beyond_strategies"
+
+
 def test_an_edit_does_not_modify_the_original_plan():
     plan = checked()
     before = plan.copy()

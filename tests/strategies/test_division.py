@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stocklean_exec.strategies.division import Division, is_strategy_name, read_quantities, write_quantities
+from stocklean_exec.strategies.division import (
+    Division,
+    beyond_strategies,
+    is_strategy_name,
+    read_quantities,
+    write_quantities,
+)
 
 WHOLE = st.dictionaries(
     st.sampled_from(["a", "b", "c", "d", "e"]), st.integers(-200, 200).map(float), min_size=1, max_size=5
@@ -103,6 +109,20 @@ def test_shares_add_up_never_fall_and_end_at_the_wishes(quantities, data):
             assert crossed.get(name, 0) + sign * shares.get(name, 0) + left.get(name, 0) == wanted
         before |= shares
     assert division.rest(net) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity", "is_beyond"),
+    [
+        ('{"A": 100, "B": -40}', 60.0, False),
+        ('{"A": 100, "B": -40}', 60.0001, True),
+        ('{"A": -100, "B": 40}', 61.0, True),
+        (None, 61.0, False),
+        ("nonsense", 1.0, True),
+    ],
+)
+def test_an_order_is_for_no_more_than_its_strategies_want(text, quantity, is_beyond):
+    assert bool(beyond_strategies(text, quantity)) is is_beyond
 
 
 def test_names_of_strategies():
