@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from stocklean_exec.execution.submission import submit_orders, submit_orders_async
     from stocklean_exec.fees import IBKR_US_FIXED
     from stocklean_exec.portfolio.account_state import AccountState
+    from stocklean_exec.portfolio.covariance import FactorCovariance
     from stocklean_exec.portfolio.held_back import held_back
     from stocklean_exec.portfolio.netting import net_targets
     from stocklean_exec.portfolio.plan_summary import plan_summary
@@ -119,6 +120,7 @@ __all__ = [
     "ClientIdInUseError",
     "ConnectionLostError",
     "CostReport",
+    "FactorCovariance",
     "HaltedError",
     "IdempotencyConflictError",
     "InputError",
@@ -276,6 +278,7 @@ _HOME = {
     "execution.run_handle": ("Run", "start_run"),
     "brokers.sample_market": ("sample_closes", "sample_quotes"),
     "portfolio.account_state": ("AccountState",),
+    "portfolio.covariance": ("FactorCovariance",),
     "portfolio.held_back": ("held_back",),
     "portfolio.netting": ("net_targets",),
     "portfolio.plan_summary": ("plan_summary",),
