@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stocklean_exec.blotter.order_state import STATUS_OF_STATE, derive_run_status
+from stocklean_exec.portfolio.held_back import held_back
 from stocklean_exec.risk.findings import VERDICTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,3 +139,10 @@ def test_the_glossary_lists_every_break_with_its_severity():
     assert {*breaks()} == {*here}
     for kind, severities in breaks().items():
         assert {*here[kind].split(", ")} <= (severities or {"halt", "warn"}), kind
+
+
+def test_the_glossary_lists_every_reason_why_a_plan_leaves_out_a_trade():
+    named = {"inside_band", "below_min_notional", "turnover_cap", "below_one_lot", "not_affordable", "odd_lot"}
+    assert first_cells("Trades that a plan leaves out") == named
+    for code in named:
+        assert f"``{code}``" in held_back.__doc__

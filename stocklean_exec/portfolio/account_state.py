@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
+from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, align, parse_nav, parse_rates
 from stocklean_exec.portfolio.contracts import contract_names, traded_contracts, with_contract_quotes
 from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.frame_validator import number_option, shown, warning_row
@@ -339,6 +339,20 @@ class PlanInputs:
     account: str | None
     contract_quotes: pd.DataFrame | None = None
     warnings: tuple[dict[str, object], ...] = ()
+
+    def align(
+        self, targets: pd.DataFrame, positions: pd.DataFrame, quotes: pd.DataFrame, unlisted: Unlisted
+    ) -> AlignedBook:
+        """Align validated tables in the currency of these inputs."""
+        return align(
+            targets,
+            positions,
+            quotes,
+            unlisted=unlisted,
+            base_currency=self.base_currency,
+            fx=self.fx,
+            contract_quotes=self.contract_quotes,
+        )
 
 
 def read_inputs(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stocklean_exec.portfolio.alignment import AlignedBook
-    from stocklean_exec.portfolio.sizing import Sizes
+    from stocklean_exec.portfolio.trade_bands import Choice
 
 __all__ = ["HELD_BACK_COLUMNS", "held_back", "note_held_back"]
 
@@ -38,15 +38,19 @@ def held_back(orders: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, one row for each target or holding without an order although it differs from its weight, and for
-    what remains of a holding that is sold in whole lots:
+    DataFrame, one row for each target or holding without an order although it differs from its weight, for what
+    the rules of the plan (bands, minimum, cap on turnover) have left out of an order, and for what remains of a
+    holding that is sold in whole lots:
 
     ========  =================================================================================
     symbol    the symbol
-    wish      shares that its target calls for, signed: negative is a sell
+    wish      shares that its target calls for beyond its order, signed: negative is a sell
     notional  their value in the base currency, signed as ``wish``
-    reason    ``below_one_lot`` (less than one lot), ``not_affordable`` (a lot or more, for which no money is
-              left), ``odd_lot`` (the rest of a holding, less than a lot of its exchange, which takes whole lots)
+    reason    ``inside_band`` (no further from its target than ``band``, or what remains of a trade to the edge of
+              its band), ``below_min_notional``, ``turnover_cap`` (trades with more benefit use up
+              ``max_turnover``), ``below_one_lot`` (less than one lot), ``not_affordable`` (no money is left for
+              it, also because of sells that are held back), ``odd_lot`` (the rest of a holding, less than a lot
+              of its exchange, which takes whole lots)
     ========  =================================================================================
 
     A symbol that must trade and cannot is an order row with status ``REJECTED``, and not listed here.
@@ -70,7 +74,7 @@ def held_back(orders: pd.DataFrame) -> pd.DataFrame:
 def note_held_back(
     orders: pd.DataFrame,
     book: AlignedBook,
-    sizes: Sizes,
+    choice: Choice,
     lot: NDArray[np.float64],
     trade: NDArray[np.float64],
     closing_step: NDArray[np.float64],
@@ -80,27 +84,29 @@ def note_held_back(
     Parameters
     ----------
     orders : the plan
-    book, sizes, lot : its symbols, what they call for, and their lots
+    book, choice, lot : its symbols, the trades that its rules allow, and their lots
     trade : signed shares that the plan trades; NaN without a price
     closing_step : shares in whose multiples each holding can be closed
     """
+    sizes = choice.sizes
     open_rows = ~book.rejected & ~sizes.kept
     wish = np.nan_to_num(sizes.desired)
     left_out = open_rows & (np.abs(wish) > _DUST) & (trade == 0)  # trades are rounded
     rows = [
         (
-            book.symbols[index],
-            wish[index],
-            wish[index] * book.value[index],
+            index,
+            wish[index] + choice.rest[index],
             "below_one_lot" if abs(wish[index]) < lot[index] else "not_affordable",
         )
         for index in np.flatnonzero(left_out).tolist()
     ]
     rest = np.where(open_rows & (book.weight == 0) & (closing_step > 1), wish - np.nan_to_num(trade), 0.0)
     rows += [
-        (book.symbols[index], rest[index], rest[index] * book.value[index], "odd_lot")
-        for index in np.flatnonzero((np.abs(rest) > _DUST) & ~left_out).tolist()
+        (index, rest[index], "odd_lot") for index in np.flatnonzero((np.abs(rest) > _DUST) & ~left_out).tolist()
     ]
+    ruled_out = np.flatnonzero((choice.rest != 0) & ~left_out).tolist()
+    rows += [(index, choice.rest[index], choice.reason[index]) for index in ruled_out]
     if rows:
-        orders.attrs[HELD_BACK] = json.dumps(rows)
+        found = [(book.symbols[index], size, size * book.value[index], reason) for index, size, reason in rows]
+        orders.attrs[HELD_BACK] = json.dumps(found)
     return orders

@@ -14,7 +14,7 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.account_state import read_inputs
-from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, align, investable_nav, parse_nav
+from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, investable_nav, parse_nav
 from stocklean_exec.portfolio.contracts import contract_names
 from stocklean_exec.portfolio.lot_rounding import EXACT_UP_TO, round_units
 from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices, costs_beyond_value, last_buy_margin
@@ -88,15 +88,7 @@ def plan_summary(
     wanted = parse_targets(targets, allow_short=True, max_gross=math.inf, allow_empty=True, allow_liquidation=True)
     inputs = read_inputs(positions, quotes, nav=nav, base_currency=base_currency, fx=fx)
     market, held = parse_quotes(inputs.quotes), parse_positions(inputs.positions)
-    book = align(
-        wanted,
-        held,
-        market,
-        unlisted=unlisted,
-        base_currency=inputs.base_currency,
-        fx=inputs.fx,
-        contract_quotes=inputs.contract_quotes,
-    )
+    book = inputs.align(wanted, held, market, unlisted)
     nav = parse_nav(inputs.nav)
     investable = investable_nav(nav, cash_buffer)
     _refuse_unknown_symbols(orders, book)

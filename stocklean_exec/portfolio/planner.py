@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -26,7 +27,6 @@ from stocklean_exec.portfolio.alignment import (
     AlignedBook,
     Rejections,
     Unlisted,
-    align,
     freeze_arrays,
     investable_nav,
     parse_nav,
@@ -42,6 +42,7 @@ from stocklean_exec.portfolio.order_costs import (
     last_buy_margin,
 )
 from stocklean_exec.portfolio.sizing import Sizes, closing_steps, measure, whole_trades
+from stocklean_exec.portfolio.trade_bands import BandKind, BandTo, Choice, TradeRules, choose_trades
 from stocklean_exec.portfolio.working_orders import (
     ForeignOrders,
     OnOpenOrders,
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stocklean_exec.portfolio.covariance import FactorCovariance
     from stocklean_exec.portfolio.sizing import Cost
 
 __all__ = ["FRACTIONAL_STEP", "plan_orders"]
@@ -117,6 +119,12 @@ def plan_orders(
     foreign_orders: ForeignOrders = "reject",
     base_currency: str | None = None,
     fx: Mapping[str, float] | None = None,
+    band: float | None = None,
+    band_kind: BandKind = "absolute",
+    band_to: BandTo | float = "target",
+    min_notional: float | None = None,
+    max_turnover: float | None = None,
+    covariance: pd.DataFrame | FactorCovariance | None = None,
     decided_at: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """Orders that bring ``positions`` to ``targets``, sells first.
@@ -162,6 +170,20 @@ def plan_orders(
         rejects their symbols, ``"ignore"`` plans as if they were not there, ``"net"`` counts them as filled
     base_currency, fx : currency of NAV, by default the state's, else USD; and the value in it of one unit of each
         other currency
+    band : do not trade a symbol whose weight differs from its target by no more than this: an absolute weight
+        (0.002 is 20 basis points of NAV less the cash buffer), or with ``band_kind="relative"`` a part of the
+        target (0.1 of a target of 2 % is 20 basis points). What is not sold cannot pay for buys: these are then
+        made smaller. A target of 0 has no relative band, and is sold in full or not at all
+    band_kind : ``"absolute"`` or ``"relative"``
+    band_to : trade what is outside its band to the ``"target"``, to the ``"edge"`` of the band, or to a point
+        between: a number from 0 (target) to 1 (edge)
+    min_notional : make no order of less than this, base currency; sales of whole holdings are no exception
+    max_turnover : the most that buys and sells together may be worth, as a fraction of NAV (two-way, as
+        ``turnover`` in :func:`~stocklean_exec.plan_summary`); the trades within it are chosen together, so that
+        the tracking error after them is least
+    covariance : of the symbols' returns, for that choice: a DataFrame with the symbols in index and columns, or a
+        :class:`~stocklean_exec.FactorCovariance`; of any horizon. Without it all symbols count as equally risky
+        and uncorrelated, so the largest deviations are traded first
     decided_at : when the decision was made; by default the time of the latest quote
 
     Returns
@@ -216,17 +238,10 @@ def plan_orders(
     value = parse_nav(inputs.nav)
     investable = investable_nav(value, cash_buffer)
     fixed_reserve = _parse_reserve(reserve, investable)
+    rules = TradeRules.of(band, band_kind, band_to, min_notional, max_turnover, covariance)
     decided_at = _decision_time(decided_at, market)
-    notes = check_target_dates(wanted, decided_at)
-    book = align(
-        wanted,
-        held,
-        market,
-        unlisted=unlisted,
-        base_currency=inputs.base_currency,
-        fx=inputs.fx,
-        contract_quotes=inputs.contract_quotes,
-    )
+    notes = check_target_dates(wanted, decided_at) + rules.notes()
+    book = inputs.align(wanted, held, market, unlisted)
     terms = _terms(book, wanted, market, order_type, tif, fractional=fractional)
     parse_open_orders(open_orders)
     if open_orders is not None:
@@ -245,17 +260,23 @@ def plan_orders(
     fees = _fees_of(book, wanted, _day(decided_at))
     cost = _cost_of(book, terms, fees, committed) if fixed_reserve is None else lambda _: fixed_reserve
     exchange_lot = _lots_of_exchanges(book, market, 1.0)
-    trade = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short, exchange_lot=exchange_lot)
+
+    def chosen(cost: Cost) -> tuple[Choice, NDArray[np.float64]]:
+        whole = partial(
+            whole_trades, book, terms.lot, cost=cost, allow_short=allow_short, exchange_lot=exchange_lot
+        )
+        return choose_trades(book, sizes, rules, terms.lot, whole, nav=value, investable=investable)
+
+    choice, trade = chosen(cost)
     if committed > _DUST and fixed_reserve is None:
-        cost = _cost_of(book, terms, fees, 0.0)
-        free = whole_trades(book, terms.lot, sizes, cost, allow_short=allow_short, exchange_lot=exchange_lot)
+        _, free = chosen(_cost_of(book, terms, fees, 0.0))
         notes += _note_committed(book, trade, free, committed, inputs.base_currency)
     terms, without_price = _rounded_limits(terms, trade)
     book = book.with_rejections(without_price)
     gross = max(max_gross, _gross_after(book, sizes, trade) / value)
     orders = _table(book, terms, trade, wanted, run_id, account, decided_at, gross)
-    notes += _notes(book, terms, sizes, trade, working, rejected, value) + _tariff_notes(book, fees, trade)
-    orders = note_held_back(orders, book, sizes, terms.lot, trade, closing_steps(terms.lot, exchange_lot))
+    notes += _notes(book, terms, choice.sizes, trade, working, rejected, value) + _tariff_notes(book, fees, trade)
+    orders = note_held_back(orders, book, choice, terms.lot, trade, closing_steps(terms.lot, exchange_lot))
     if orders.empty:
         orders.attrs[RUN_ID] = run_id
     return add_warnings(merge_warnings(orders, wanted, held, market), [*notes, *inputs.warnings])
@@ -673,7 +694,7 @@ def _notes(
         for index in np.flatnonzero(unpriced).tolist()
     ]
     nothing = book.listed & (np.abs(book.weight) > 0) & (np.abs(left) <= _DUST) & ~np.isnan(book.value)
-    nothing &= ~book.rejected
+    nothing &= ~book.rejected & ~sizes.kept
     notes += [
         warning_row(
             "below_one_lot",

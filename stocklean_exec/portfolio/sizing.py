@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.portfolio.alignment import AlignedBook
 
-__all__ = ["Sizes", "measure", "whole_trades"]
+__all__ = ["Sizes", "free_cash", "measure", "whole_trades"]
 
 _DUST = 1e-9  # floating-point noise; far below the smallest tradable part of a share, 0.0001
 _SHOWN = 3  # a stated choice: holdings named in one error, so that it stays readable
@@ -138,7 +138,8 @@ def _trades(
     allow_short: bool,
 ) -> NDArray[np.float64]:
     """Signed trades of the symbols that are not ``rejected``, with ``reserve`` deducted from the budget."""
-    closing = (book.weight == 0) & ~sizes.kept & ~rejected
+    # A holding whose target is 0 may be reduced only in part, by a cap on turnover: then it has a wanted value.
+    closing = (book.weight == 0) & (sizes.wanted_value == 0) & ~sizes.kept & ~rejected
     trade = np.zeros(len(sizes.held))
     trade[closing] = -_whole(sizes.held[closing], step[closing])
     others = rejected | closing | sizes.kept
@@ -195,7 +196,7 @@ def _open_trades(
     units = round_units(desired / lot, value * lot, slack=max(slack, 0.0), exact_up_to=exact_up_to).units
     # The rounding may sell more of a name than desired to fund another; no holding may turn into a short.
     least = -np.floor(held / lot + _DUST)
-    units = np.where((book.weight[names] > 0) | (not allow_short), np.maximum(units, least), units)
+    units = np.where((book.weight[names] >= 0) | (not allow_short), np.maximum(units, least), units)
     return _within_budget(np.round(units * lot, 8), lot, value, held, budget)
 
 
@@ -234,6 +235,12 @@ def _committed_value(
     value = np.where(np.isnan(book.value), 0.0, stays * np.nan_to_num(book.value))
     reserved = np.where(rejected & np.isnan(book.value), np.maximum(sizes.wanted_value, 0.0), 0.0)
     return math.fsum((value + reserved)[others].tolist())
+
+
+def free_cash(book: AlignedBook, sizes: Sizes) -> float:
+    """Part of the budget that is left while nothing is traded, base currency; below 0 it is overspent."""
+    nothing, every = np.zeros(len(sizes.held)), np.ones(len(sizes.held), dtype=bool)
+    return sizes.budget - _committed_value(book, sizes, nothing, book.rejected & ~sizes.kept, every)
 
 
 def _whole(quantity: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -202,3 +202,19 @@ def test_proceeds_of_working_sells_in_a_rejected_symbol_are_not_spent():
     book = book.with_rejections({1: ("open_order_exists", "")})
     sizes = measure(book, {"B": -10.0}, 1_000.0, keep=False, leverage=1.0)
     assert whole_trades(book, np.ones(2), sizes, allow_short=False)[0] == 12.0
+
+
+def test_cash_that_is_free_is_the_budget_less_everything_that_is_held():
+    book = _book({"A": 0.6}, {"A": 50, "B": 40}, {"A": 7.0, "B": 10.0}, unlisted="keep")
+    sizes = measure(book, {}, 1_000.0, keep=True, leverage=1.0)
+    assert sizing.free_cash(book, sizes) == 250.0  # 1,000 - 350 - 400
+    assert sizing.free_cash(book, measure(book, {"A": 10.0}, 1_000.0, keep=True, leverage=1.0)) == 180.0
+
+
+@pytest.mark.parametrize("allow_short", [False, True])
+def test_a_holding_of_no_weight_is_sold_in_part_where_its_size_says_so(allow_short):
+    book = _book({"A": 0.0}, {"A": 50}, {"A": 10.0})
+    sizes = measure(book, {}, 1_000.0, keep=False, leverage=1.0)
+    assert whole_trades(book, np.ones(1), sizes, allow_short=allow_short).tolist() == [-50.0]
+    part = replace(sizes, desired=np.array([-20.0]), wanted_value=np.array([300.0]))
+    assert whole_trades(book, np.ones(1), part, allow_short=allow_short).tolist() == [-20.0]
