@@ -243,6 +243,15 @@ def _print_warnings(frame: pd.DataFrame) -> None:
         print(f"warning: {symbol}{warning['detail']} [{warning['code']}]")
 
 
+def _print_held_back(frame: pd.DataFrame) -> None:
+    """Print how many trades the plan has left out, by reason."""
+    from stocklean_exec.portfolio.held_back import held_back  # noqa: PLC0415 - heavy; other commands do without
+
+    counts = held_back(frame)["reason"].value_counts(sort=False)
+    if len(counts):
+        print("left out: " + ", ".join(f"{count} {reason}" for reason, count in counts.items()))
+
+
 def _number(value: float) -> str:
     return f"{value:,.2f}".rstrip("0").rstrip(".") if value == value else ""  # noqa: PLR0124 - NaN
 
@@ -316,6 +325,7 @@ def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         default="auto",
         help="money to reserve for the costs of the orders; by default what the plan itself costs",
     )
+    _add_trade_rules(rebalance)
     rebalance.add_argument("--order-type", choices=("MKT", "LMT"), help="for all symbols")
     rebalance.add_argument("--limit-offset-bps", type=float, help="limits this far from the decision price")
     rebalance.add_argument("--base-currency", help="fail unless the account has this base currency")
@@ -385,6 +395,36 @@ def _add_notify(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="as --notify, and the message also has the account (masked) and the orders that are not filled",
     )
+
+
+def _add_trade_rules(rebalance: argparse.ArgumentParser) -> None:
+    """Add the options that leave out trades which are not worth making."""
+    rebalance.add_argument(
+        "--band",
+        type=float,
+        help="do not trade a symbol whose weight differs from its target by no more than this",
+    )
+    rebalance.add_argument(
+        "--band-kind",
+        choices=("absolute", "relative"),
+        default="absolute",
+        help="whether --band is a weight, or a part of each target",
+    )
+    rebalance.add_argument(
+        "--band-to",
+        type=_band_to,
+        default="target",
+        help="trade what is outside its band to the target, to the edge, or to a point between: 0 (target) to 1",
+    )
+    rebalance.add_argument("--min-notional", type=float, help="make no order of less than this, base currency")
+    rebalance.add_argument(
+        "--max-turnover", type=float, help="the most that buys and sells together may be worth, fraction of NAV"
+    )
+
+
+def _band_to(text: str) -> str | float:
+    """Read ``--band-to``: ``edge``, ``target``, or a number."""
+    return text if text in ("edge", "target") else float(text)
 
 
 def _reserve(text: str) -> str | float:
@@ -473,6 +513,11 @@ def _rebalance(options: argparse.Namespace) -> int:
             max_gross=options.max_gross,
             fractional=options.fractional,
             reserve=options.reserve,
+            band=options.band,
+            band_kind=options.band_kind,
+            band_to=options.band_to,
+            min_notional=options.min_notional,
+            max_turnover=options.max_turnover,
             order_type=options.order_type,
             limit_offset_bps=options.limit_offset_bps,
             base_currency=options.base_currency,
@@ -483,6 +528,7 @@ def _rebalance(options: argparse.Namespace) -> int:
         )
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
         _print_warnings(review.orders)
+        _print_held_back(review.orders)
         if options.dry_run:
             print("\ndry run: nothing was sent")
             return DONE

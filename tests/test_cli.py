@@ -666,6 +666,32 @@ def test_the_options_of_a_plan_reach_it(folder, capsys):
     assert "is USD, and not EUR" in capsys.readouterr().err
 
 
+def test_trades_that_are_not_worth_making_are_left_out(folder, capsys):
+    (folder / "targets.csv").write_text("symbol,weight\nAAA,0.3\nBBB,0.1\n")
+    (folder / "quotes.csv").write_text(
+        "symbol,bid,ask,quoted_at\nAAA,100,100,2026-11-23T15:00:00Z\nBBB,100,100,2026-11-23T15:00:00Z\n"
+    )
+    (folder / "held.csv").write_text("symbol,quantity\nAAA,2500\nBBB,1200\n")
+    # NAV is 1,370,000, so that targets are 4,110 and 1,370 shares: 1,610 and 170 more, 11.8 and 1.2 % of NAV.
+    more = ["--dry-run", "--quotes", "quotes.csv", "--positions", "held.csv", "--reserve", "0"]
+    for options, bought, reasons in (
+        ([], [1610, 170], ""),
+        (["--band", "0.02"], [1610], "left out: 1 inside_band"),
+        (["--band", "0.1", "--band-kind", "relative", "--band-to", "edge"], [1199, 33], "left out: 2 inside_band"),
+        (["--band", "0.1", "--band-kind", "relative", "--band-to", "0"], [1610, 170], ""),
+        (["--min-notional", "17001"], [1610], "left out: 1 below_min_notional"),
+        (["--max-turnover", "0.1"], [1370], "left out: 2 turnover_cap"),
+    ):
+        assert main(rebalance(*more, *options)) == 0
+        out = capsys.readouterr().out
+        lines = [line.split() for line in out.splitlines() if line.strip().startswith("r1-")]
+        assert [float(line[2].replace(",", "")) for line in lines] == bought, options
+        assert reasons in out
+        assert bool(reasons) == ("left out" in out)
+    assert main(rebalance(*more, "--band", "5")) == 2
+    assert "band 5.0 is not a fraction" in capsys.readouterr().err
+
+
 def test_a_book_in_two_currencies_is_sent_from_the_command_line(folder, capsys):
     (folder / "targets.csv").write_text("symbol,weight,currency\nAAA,0.5,USD\nEEE,0.4,EUR\n")
     (folder / "quotes.csv").write_text(
