@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from stocklean_exec.fees import IBKR_US_FIXED
     from stocklean_exec.portfolio.account_state import AccountState
     from stocklean_exec.portfolio.covariance import FactorCovariance
+    from stocklean_exec.portfolio.frontier import plan_frontier
     from stocklean_exec.portfolio.held_back import held_back
     from stocklean_exec.portfolio.netting import net_targets
     from stocklean_exec.portfolio.plan_summary import plan_summary
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     )
     from stocklean_exec.tca.charts import (
         chart_fill_progress,
+        chart_frontier,
         chart_markouts,
         chart_participation,
         chart_shortfall,
@@ -138,6 +140,7 @@ __all__ = [
     "attribute_fills",
     "calibrate",
     "chart_fill_progress",
+    "chart_frontier",
     "chart_markouts",
     "chart_participation",
     "chart_shortfall",
@@ -166,6 +169,7 @@ __all__ = [
     "net_targets",
     "open_blotter",
     "participation",
+    "plan_frontier",
     "plan_orders",
     "plan_summary",
     "pretrade_cost",
@@ -252,6 +256,7 @@ _HOME = {
     "fees": ("IBKR_US_FIXED",),
     "tca.charts": (
         "chart_fill_progress",
+        "chart_frontier",
         "chart_markouts",
         "chart_participation",
         "chart_shortfall",
@@ -279,6 +284,7 @@ _HOME = {
     "brokers.sample_market": ("sample_closes", "sample_quotes"),
     "portfolio.account_state": ("AccountState",),
     "portfolio.covariance": ("FactorCovariance",),
+    "portfolio.frontier": ("plan_frontier",),
     "portfolio.held_back": ("held_back",),
     "portfolio.netting": ("net_targets",),
     "portfolio.plan_summary": ("plan_summary",),

@@ -7,7 +7,8 @@ currency, distances in basis points of NAV.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["plan_summary", "summary_card"]
+__all__ = ["PlanCosts", "PlanEffect", "active_share", "plan_costs", "plan_effect", "plan_summary", "summary_card"]
 
 
 def plan_summary(
@@ -92,16 +93,8 @@ def plan_summary(
     nav = parse_nav(inputs.nav)
     investable = investable_nav(nav, cash_buffer)
     _refuse_unknown_symbols(orders, book)
-    sent = orders[orders["status"] != "REJECTED"]
-    signed = sent["quantity"].where(sent["side"] == "BUY", -sent["quantity"])
-    moved = signed.groupby(sent["symbol"]).sum()
-    trade = moved.reindex(book.symbols, fill_value=0.0).to_numpy(dtype="float64")
-    value = np.nan_to_num(book.value)
-    refused = orders[orders["status"] == "REJECTED"]
-    rejected = set(contract_names(refused, dict(zip(book.symbols, book.con_id, strict=True))))
-    stays = np.array([symbol in rejected for symbol in book.symbols], dtype=bool) | np.isnan(book.value)
-    stays |= ~book.listed & (unlisted == "keep")
-    target_value = np.where(stays, book.held * value, book.weight * investable)
+    effect = plan_effect(orders, book, investable, keep=unlisted == "keep")
+    trade, value, stays, target_value = effect.trade, effect.value, effect.stays, effect.target_value
     lots = _lots_of(orders, book, wanted)[~stays]
     # Rounding again gives the bound that no plan can beat; on most books it is exact.
     best = round_units(
@@ -110,17 +103,17 @@ def plan_summary(
         slack=max(investable - math.fsum(target_value.tolist()), 0.0),
         exact_up_to=EXACT_UP_TO if (lots >= 1).all() else 0,  # as in sizing.py: proved wherever the plan is
     ).lower_bound
-    before, after = book.held * value, (book.held + trade) * value
-    fees, spread = _costs(sent, book)
+    before, after = book.held * value, effect.after
+    costs = plan_costs(effect.sent, book)
     scale = 1e4 / nav
     bound = best * scale
-    active_after = _active_share(after, target_value) * scale
+    active_after = active_share(after, target_value) * scale
     notional = np.abs(trade) * value
     return pd.Series(
         {
             "nav": nav,
-            "orders": float(len(sent)),
-            "rejected": float(len(orders) - len(sent)),
+            "orders": float(len(effect.sent)),
+            "rejected": float(len(orders) - len(effect.sent)),
             "buys": float(notional[trade > 0].sum()),
             "sells": float(notional[trade < 0].sum()),
             "turnover": float(notional.sum() / nav),
@@ -128,24 +121,68 @@ def plan_summary(
             "gross_after": float(np.abs(after).sum() / nav),
             "cash_before": float(nav - before.sum()),
             "cash_after": float(nav - after.sum()),
-            "active_share_before_bp": float(_active_share(before, target_value) * scale),
+            "active_share_before_bp": float(active_share(before, target_value) * scale),
             "active_share_after_bp": float(active_after),
             "lower_bound_bp": float(bound),
             "gap_bp": float(active_after - bound),
-            "estimated_fees": fees,
-            "reserved_fees": fees,
-            "reserved_slippage": spread,
-            "rejected_weight": float(
-                sum(abs(w) for w, name in zip(book.weight, book.symbols, strict=True) if name in rejected)
-            ),
+            "estimated_fees": costs.fees,
+            "reserved_fees": costs.fees,
+            "reserved_slippage": costs.spread + costs.margin,
+            "rejected_weight": float(sum(np.abs(book.weight[effect.rejected]).tolist())),
             "unpriced": float(np.count_nonzero(np.isnan(book.value))),
         },
         name=str(orders["run_id"].iloc[0]) if len(orders) else None,
     )
 
 
-def _costs(sent: pd.DataFrame, book: AlignedBook) -> tuple[float, float]:
-    """Fees of the orders, and their spread cost with the margin for the last buy; base currency."""
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanEffect:
+    """What the orders of a plan do to a book, one entry for each of its symbols; values in the base currency.
+
+    ``rejected`` marks symbols whose order is ``REJECTED``. ``stays`` adds those without a price and those that are
+    not to be traded: their position counts as the target.
+    """
+
+    sent: pd.DataFrame
+    trade: NDArray[np.float64]
+    value: NDArray[np.float64]
+    rejected: NDArray[np.bool_]
+    stays: NDArray[np.bool_]
+    target_value: NDArray[np.float64]
+    after: NDArray[np.float64]
+
+
+def plan_effect(orders: pd.DataFrame, book: AlignedBook, investable: float, *, keep: bool) -> PlanEffect:
+    """Find what the orders do to the book once they are filled at their decision prices.
+
+    Parameters
+    ----------
+    investable : of which weights are fractions
+    keep : whether holdings that are not in the targets stay
+    """
+    sent = orders[orders["status"] != "REJECTED"]
+    signed = sent["quantity"].where(sent["side"] == "BUY", -sent["quantity"])
+    moved = signed.groupby(sent["symbol"]).sum()
+    trade = moved.reindex(book.symbols, fill_value=0.0).to_numpy(dtype="float64")
+    value = np.nan_to_num(book.value)
+    refused = orders[orders["status"] == "REJECTED"]
+    names = set(contract_names(refused, dict(zip(book.symbols, book.con_id, strict=True))))
+    rejected = np.array([symbol in names for symbol in book.symbols], dtype=bool)
+    stays = rejected | np.isnan(book.value) | (~book.listed & keep)
+    target_value = np.where(stays, book.held * value, book.weight * investable)
+    return PlanEffect(sent, trade, value, rejected, stays, target_value, (book.held + trade) * value)
+
+
+class PlanCosts(NamedTuple):
+    """Fees of the orders of a plan, their spread cost, and the margin for the last buy; base currency."""
+
+    fees: float
+    spread: float
+    margin: float
+
+
+def plan_costs(sent: pd.DataFrame, book: AlignedBook) -> PlanCosts:
+    """Costs of orders of the symbols of a book, as the planner reserves them."""
     place = {symbol: index for index, symbol in enumerate(book.symbols)}
     rows = np.array([place[symbol] for symbol in sent["symbol"].tolist()], dtype="int64")
     quantity, price, limit = (
@@ -158,10 +195,17 @@ def _costs(sent: pd.DataFrame, book: AlignedBook) -> tuple[float, float]:
     fees = tariffs.estimate(buy, quantity, np.nan_to_num(cash_price)) * rate
     spread = costs_beyond_value(quantity, price, cash_price) * rate
     margin = last_buy_margin(buy, quantity, cash_price * rate, limit)
-    return math.fsum(fees.tolist()), math.fsum(spread.tolist()) + margin
+    return PlanCosts(math.fsum(fees.tolist()), math.fsum(spread.tolist()), margin)
 
 
-def _active_share(values: NDArray[np.float64], target_value: NDArray[np.float64]) -> float:
+def active_share(values: NDArray[np.float64], target_value: NDArray[np.float64]) -> float:
+    """Half the sum of the absolute differences, cash among them; in the unit of the values.
+
+    Examples
+    --------
+    >>> active_share(np.array([40.0, 20.0]), np.array([30.0, 30.0]))  # the third asset is cash
+    10.0
+    """
     gap = values - target_value
     return (math.fsum(np.abs(gap).tolist()) + abs(math.fsum(gap.tolist()))) / 2
 

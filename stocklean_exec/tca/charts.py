@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INK",
     "chart_fill_progress",
+    "chart_frontier",
     "chart_markouts",
     "chart_participation",
     "chart_shortfall",
@@ -466,3 +467,57 @@ def chart_symbols(table: pd.DataFrame, *, currency: str = "", theme: Theme = "li
     labels = [mark.encode(x="cost:Q", y=y, text="label:N") for mark in (right, left)]
     chart = _styled(alt.layer(bars, *labels), "Cost by symbol", subtitle, theme)
     return chart.properties(height=max(80, 20 * len(data)))
+
+
+def chart_frontier(frontier: pd.DataFrame, *, currency: str = "", theme: Theme = "light") -> Any:  # noqa: ANN401 - Altair's many chart classes
+    """Cost of each rule against what it leaves undone: the tracking error, or without it the active share.
+
+    A rule is on the frontier, and joined to it by a line, if no other one is cheaper and as close to the targets.
+
+    Parameters
+    ----------
+    frontier : the result of :func:`stocklean_exec.plan_frontier`
+    currency : for the label of the axis
+    theme : ``"light"``, ``"dark"`` or ``"page"``
+    """
+    require_columns(frontier, ("orders", "fees", "spread_cost", "active_share", "tracking_error"), "frontier")
+    by = "active_share" if frontier["tracking_error"].isna().any() else "tracking_error"
+    is_spread_known = bool(frontier["spread_cost"].notna().all())
+    cost = frontier["fees"] + (frontier["spread_cost"] if is_spread_known else 0.0)
+    data = pd.DataFrame(
+        {
+            "rule": [str(name) for name in frontier.index],
+            "cost": cost.to_numpy(dtype="float64"),
+            "distance": frontier[by].to_numpy(dtype="float64") * 1e4,
+            "orders": frontier["orders"].to_numpy(),
+        }
+    )
+    data = data[np.isfinite(data["cost"]) & np.isfinite(data["distance"])]
+    if not len(data):
+        return _empty_chart("Frontier of the plan", "no rule was measured", theme)
+    data = data.sort_values(["cost", "distance"], kind="stable")
+    best = data["distance"].cummin().shift(fill_value=np.inf) > data["distance"]
+    data["what"] = np.where(best, "frontier", "other")
+    alt, c = _altair(), _colours(theme)
+    unit = "fees and half-spreads" if is_spread_known else "fees"
+    x = alt.X("cost:Q", title=f"{unit}, {currency or 'currency'}")
+    y = alt.Y("distance:Q", title=f"{by.replace('_', ' ')} after the orders, basis points")
+    line = alt.Chart(data[best]).mark_line(color=c["gain"], opacity=0.6).encode(x=x, y=y, order="cost:Q")
+    base = alt.Chart(data)
+    points = base.mark_point(filled=True, size=70, opacity=0.9).encode(
+        x=x,
+        y=y,
+        color=alt.Color(
+            "what:N", scale=alt.Scale(domain=["frontier", "other"], range=[c["gain"], c["cost"]]), legend=None
+        ),
+        shape=alt.Shape("what:N", scale=alt.Scale(domain=["frontier", "other"], range=["circle", "cross"])),
+        tooltip=[
+            "rule:N",
+            alt.Tooltip("cost:Q", format=",.2f"),
+            alt.Tooltip("distance:Q", format=".1f"),
+            "orders:Q",
+        ],
+    )
+    labels = base.mark_text(align="left", dx=7, dy=-6, color=c["ink"], fontSize=10).encode(x=x, y=y, text="rule:N")
+    subtitle = f"{len(data)} rules, {int(best.sum())} of them on the frontier"
+    return _styled(line + points + labels, "Frontier of the plan", subtitle, theme)

@@ -37,6 +37,16 @@ MARKOUTS = pd.DataFrame(
 SYMBOLS = pd.DataFrame(
     {"slippage_cost": [5.0, -3.0, NAN], "slippage_bps": [1.0, -2.0, NAN]}, index=["A", "B", "C"]
 )
+FRONTIER = pd.DataFrame(
+    {
+        "orders": [30, 10, 9, 2],
+        "fees": [30.0, 10.0, 9.0, 2.0],
+        "spread_cost": [2.0, 1.0, 1.5, 0.5],
+        "active_share": [0.001, 0.02, 0.03, 0.05],
+        "tracking_error": [0.0005, 0.001, 0.002, NAN],
+    },
+    index=pd.Index(["all", "band", "worse", "lost"], name="rule"),
+)
 
 CASES = {
     "chart_slippage": SLIPPAGE,
@@ -45,6 +55,7 @@ CASES = {
     "chart_fill_progress": PROGRESS,
     "chart_markouts": MARKOUTS,
     "chart_symbols": SYMBOLS,
+    "chart_frontier": FRONTIER,
 }
 
 
@@ -95,6 +106,7 @@ def test_every_chart_without_data_has_a_note(name):
         ("chart_fill_progress", "seconds"),
         ("chart_markouts", "basis points"),
         ("chart_symbols", "currency"),
+        ("chart_frontier", "currency"),
     ],
 )
 def test_axes_have_units(name, unit):
@@ -187,3 +199,22 @@ def test_without_the_extra_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "altair", None)
     with pytest.raises(InputError, match="stocklean_exec\\[plots\\]"):
         charts.chart_slippage(SLIPPAGE)
+
+
+def test_a_frontier_names_the_rules_that_no_other_one_beats():
+    known = FRONTIER.iloc[:3]
+    # "worse" costs 10.50 and "band" 11.00: closer and dearer, so both are on it, as "all" at 32.00 is.
+    found = rows(charts.chart_frontier(known), "what").set_index("rule")
+    assert found["cost"].to_dict() == {"all": 32.0, "band": 11.0, "worse": 10.5}
+    assert found["distance"].round(9).to_dict() == {"all": 5.0, "band": 10.0, "worse": 20.0}
+    beaten = known.assign(spread_cost=[2.0, 1.0, 3.0])  # 12.00 for twice the distance
+    shown = pd.DataFrame(charts.chart_frontier(beaten).layer[1].data).set_index("rule")["what"]
+    assert shown.to_dict() == {"all": "frontier", "band": "frontier", "worse": "other"}
+
+
+def test_a_frontier_without_tracking_error_or_spread_shows_what_is_known():
+    spec = charts.chart_frontier(FRONTIER, currency="USD").to_dict()
+    assert "active share after the orders, basis points" in titles(spec)
+    assert "fees and half-spreads, USD" in titles(spec)
+    spec = charts.chart_frontier(FRONTIER.assign(spread_cost=NAN)).to_dict()
+    assert "fees, currency" in titles(spec)
