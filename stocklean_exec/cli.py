@@ -243,13 +243,14 @@ def _print_warnings(frame: pd.DataFrame) -> None:
         print(f"warning: {symbol}{warning['detail']} [{warning['code']}]")
 
 
-def _print_held_back(frame: pd.DataFrame) -> None:
-    """Print how many trades the plan has left out, by reason."""
+def _print_held_back(frame: pd.DataFrame) -> int:
+    """Print how many trades the plan has left out, by reason; return how many."""
     from stocklean_exec.portfolio.held_back import held_back  # noqa: PLC0415 - heavy; other commands do without
 
     counts = held_back(frame)["reason"].value_counts(sort=False)
     if len(counts):
         print("left out: " + ", ".join(f"{count} {reason}" for reason, count in counts.items()))
+    return int(counts.sum())
 
 
 def _number(value: float) -> str:
@@ -528,12 +529,13 @@ def _rebalance(options: argparse.Namespace) -> int:
         )
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
         _print_warnings(review.orders)
-        _print_held_back(review.orders)
+        left_out = _print_held_back(review.orders)
         if options.dry_run:
             print("\ndry run: nothing was sent")
             return DONE
         if not len(review):
-            print("\nnothing to do: positions match the targets")
+            why = "every trade is left out" if left_out else "positions match the targets"
+            print(f"\nnothing to do: {why}")
         count = review.approve_all(by=None, one_sided=options.one_sided)
         if not options.yes and len(review):
             blotter.check_halt()  # do not ask for a confirmation if nothing can be sent

@@ -688,7 +688,9 @@ def test_trades_that_are_not_worth_making_are_left_out(folder, capsys):
         assert [float(line[2].replace(",", "")) for line in lines] == bought, options
         assert reasons in out
         assert bool(reasons) == ("left out" in out)
-    assert main(rebalance(*more, "--band", "5")) == 2
+    assert main(rebalance("--yes", *more[1:], "--band", "0.5")) == 0
+    assert "nothing to do: every trade is left out" in capsys.readouterr().out
+    assert main(rebalance(*more, "--band", "5", run_id="r2")) == 2
     assert "band 5.0 is not a fraction" in capsys.readouterr().err
 
 

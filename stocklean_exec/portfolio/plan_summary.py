@@ -69,7 +69,7 @@ def plan_summary(
     active_share_before_bp  distance from the targets, basis points of NAV
     active_share_after_bp   the same once all orders are filled at their decision prices
     lower_bound_bp          proved: no plan of whole lots is closer to the targets than this
-    gap_bp                  active_share_after_bp - lower_bound_bp: the cost of rounding and reserve
+    gap_bp                  active_share_after_bp - lower_bound_bp: the cost of rounding, reserve and rules (bands)
     estimated_fees          commissions, levies and taxes by the tariff of each market, base currency
     reserved_fees           cash the planner reserves for them, where the weights leave less in cash
     reserved_slippage       cash it reserves for half-spreads, for limits above the price, and for the last buy

@@ -66,6 +66,27 @@ def test_the_spread_of_a_last_price_is_unknown_unless_it_is_given():
     assert frontier({"wide": {"band": 0.5}}, state=state)["spread_cost"].tolist() == [0.0]
 
 
+def test_the_spread_is_in_the_base_currency():
+    held = pd.DataFrame({"symbol": ["A"], "quantity": 100.0, "currency": "EUR"})
+    targets = pd.DataFrame({"symbol": ["A"], "weight": 0.5, "currency": "EUR"})
+    quotes = pd.DataFrame(
+        {"symbol": ["A"], "bid": 9.98, "ask": 10.02, "quoted_at": pd.Timestamp("2026-06-01T15:00Z")}
+    )
+    state = sx.AccountState.of(held, quotes, nav=5_000, fx={"EUR": 1.25})
+    # 2,500 dollars are 2,000 euro, 200 shares: 100 more, 2 cents each, 2.00 euro. Sells take the other touch.
+    found = sx.plan_frontier(targets, state, {"all": {}}, reserve=0)
+    assert found.loc["all", ["orders", "spread_cost"]].tolist() == pytest.approx([1, 2.5])
+    found = sx.plan_frontier(targets.assign(weight=0.125), state, {"all": {}}, reserve=0)
+    assert found.loc["all", ["orders", "spread_cost"]].tolist() == pytest.approx([1, 1.25])
+
+
+def test_turnover_is_a_fraction_of_nav_and_weights_of_nav_less_the_buffer():
+    state = sx.AccountState.of(None, {"A": 10.0}, nav=10_000)
+    found = sx.plan_frontier({"A": 0.5}, state, {"all": {}}, reserve=0, cash_buffer=0.1)
+    assert found.loc["all", "turnover"] == pytest.approx(0.45)
+    assert found.loc["all", "active_share"] == pytest.approx(0.0)
+
+
 def test_positions_quotes_and_nav_may_be_given_one_by_one():
     one_by_one = frontier(state=HELD, quotes=QUOTES, nav=10_000)
     pd.testing.assert_frame_equal(one_by_one, frontier())
