@@ -300,7 +300,7 @@ def _spendable(book: AlignedBook, sizes: Sizes, wishes: _Wishes) -> float:
 def _limited(
     wishes: _Wishes, rules: TradeRules, risk: Risk | None, cash: float, nav: float
 ) -> tuple[_Wishes, NDArray[np.float64], bool]:
-    """Trades within cap and cash, without any that is below the minimum; and whether the cap has left out some."""
+    """Trades within cap and cash, none made smaller than the minimum by these; and whether the cap binds."""
     turnover = math.inf if rules.max_turnover is None else rules.max_turnover
     moves = np.zeros(len(wishes.wish))
     rows = wishes.open
@@ -322,7 +322,7 @@ def _limited(
             break
         if number < _DROPS:  # the turnover that some of them free may lift others above the minimum
             small &= size <= np.median(size[small])
-        wishes = wishes.without(small, "below_min_notional")
+        wishes = wishes.without(small, "turnover_cap" if found.is_capped else "not_affordable")
     return wishes, np.where(np.abs(moves) > _DUST * nav, moves, 0.0), found.is_capped
 
 

@@ -71,6 +71,18 @@ def test_what_is_left_out_is_listed_with_its_reason():
         "C": (10, 100, "turnover_cap"),
     }
     assert left_out(plan(band=0.01, max_turnover=0.03))["B"] == (10, 100, "inside_band")
+    # C alone is above the minimum, and 100 of it would not be: the cap keeps it out.
+    assert left_out(plan(max_turnover=0.03, min_notional=150.0)) == {
+        "B": (10, 100, "below_min_notional"),
+        "C": (20, 200, "turnover_cap"),
+    }
+
+
+def test_what_the_smallest_orders_free_lifts_others_above_the_minimum():
+    # 300, 280 and 260 within 240 are 100, 80 and 60; without the last, 130 and 110.
+    orders = plan(positions={"A": 330, "B": 272, "C": 274}, max_turnover=0.024, min_notional=100.0)
+    assert trades(orders) == {"A": -13, "B": 11}
+    assert left_out(orders)["C"] == (26, 260, "turnover_cap")
 
 
 def test_a_name_that_is_held_back_is_not_moved_to_pay_for_another_one():
