@@ -645,3 +645,19 @@ def test_a_rate_that_only_the_plan_has_is_the_one_that_was_approved(blotter):
     broker.account_figures = lambda: figures._replace(currencies={"EUR": (10_000.0, 1.0)})
     states = sx.submit_orders(plan, broker, blotter)
     assert states[["status", "filled_quantity"]].to_numpy().tolist() == [["FILLED", 40.0]]
+
+
+@pytest.mark.slow
+def test_a_drift_inside_the_band_is_no_trade_in_one_call(blotter):
+    # NAV is 12,000: SPY has 6,300 of 6,000, TLT 5,000 of 4,800, and 700 are in cash.
+    broker = sx.connect("mock://", quotes=MARKET, positions={"SPY": 63, "TLT": 100}, cash=700.0)
+    options = {"approve": "ann", "dry_run": False, "band": 0.02}
+    targets = {"SPY": 0.5, "TLT": 0.4}
+    states = sx.rebalance(targets, broker, blotter, run_id="r1", **options)
+    assert states[["symbol", "side", "filled_quantity"]].to_numpy().tolist() == [["SPY", "SELL", 3.0]]
+    assert sx.held_back(states).to_numpy().tolist() == [["TLT", -4.0, -200.0, "inside_band"]]
+    assert broker.positions().set_index("symbol")["quantity"].to_dict() == {"SPY": 60.0, "TLT": 100.0}
+    # With the dollar of commission gone, all is inside the band.
+    again = sx.rebalance(targets, broker, blotter, run_id="r2", **options)
+    assert len(again) == 0
+    assert blotter.runs()["status"].tolist() == ["done", "done"]
