@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stocklean_exec as sx
+from stocklean_exec.portfolio import trade_bands
+from stocklean_exec.portfolio.sizing import Sizes
 from stocklean_exec.portfolio.trade_bands import TradeRules
 
 # NAV 10,000 and shares of 10: one share is 10 basis points. A is 30 over its target, B 10 under, C 20 under.
@@ -168,6 +170,22 @@ def test_the_rounding_does_not_exceed_the_cap():
     orders = plan({"A": 0.02}, None, {"A": 100.0}, max_turnover=0.009)
     assert trades(orders) == {}
     assert left_out(orders) == {"A": (2, 200, "turnover_cap")}
+
+
+def test_lots_are_taken_off_where_the_rounding_has_added_most():
+    # Shares of 50: 10.2, 10.4 and 10.6 were chosen and 11 of each rounded to. The cap is 90 less than all: two
+    # shares go, of the two buys that are furthest above, and the sell stays while there are buys.
+    price, trade = np.full(4, 50.0), np.array([11.0, 11.0, 11.0, -11.0])
+    chosen = np.array([10.2, 10.4, 10.6, -10.0])
+    zero = np.zeros(4)
+    sizes = Sizes(zero, chosen, np.zeros(4, dtype=bool), zero, 0.0)
+    rules = TradeRules.of(max_turnover=0.211)  # 2,110 of 10,000; 2,200 are traded
+    cut = trade_bands._within_cap(trade, sizes, price, np.ones(4), np.ones(4, dtype=bool), rules, 10_000.0)
+    assert cut.tolist() == [10.0, 10.0, 11.0, -11.0]
+    # What is more than the buys comes off the sells.
+    rules = TradeRules.of(max_turnover=0.05)
+    cut = trade_bands._within_cap(trade, sizes, price, np.ones(4), np.ones(4, dtype=bool), rules, 10_000.0)
+    assert cut.tolist() == [0.0, 0.0, 0.0, -10.0]
 
 
 def test_weights_and_absolute_bands_are_of_the_same_whole():
