@@ -90,6 +90,10 @@ def order(**columns):
     return lambda: parse_orders(order_frame(**pairs))
 
 
+def limit_order(**columns):
+    return order(order_type=("LMT", "MKT"), limit_price=(50.0, None), **columns)
+
+
 def checked(limits=None, quote=None, columns=None, **context):
     """Checks of an order to buy 10 AAA at about 50 and of one to buy 20 BBB at 20."""
     rows = [
@@ -194,7 +198,8 @@ TARGETS = {
     ],
     14: [
         Case("extra", targets(weights(1.0, sector="x")), "FINE"),
-        Case("near miss", targets(weights(1.0, limit_prise=5.0)), "WARNING", "unknown_column", ["limit_prise"]),
+        Case("near miss", targets(weights(1.0, curency="USD")), "WARNING", "unknown_column", ["curency"]),
+        Case("unread term", targets(weights(1.0, limit_prise=5.0)), "ERROR", "order_term_unread", ["limit_prise"]),
     ],
     15: [
         Case(
@@ -688,14 +693,74 @@ ORDERS = {
     86: [
         *(
             Case(repr(t), order(order_type=(t, "MKT")), "REJECTED", "order_type_unsupported", ["AAA"])
-            for t in ("STP", "limit", "TRAIL", None)
+            for t in ("MIT", "limit", "TRAIL LIMIT", None)
         ),
-        Case("planned", plan(weights(0.5, order_type="STP")), "REJECTED", "order_type_unsupported", ["AAA"]),
+        Case("planned", plan(weights(0.5, order_type="MIT")), "REJECTED", "order_type_unsupported", ["AAA"]),
+        Case("no trigger", order(order_type=("STP", "MKT")), "REJECTED", "aux_price_missing", ["AAA"]),
+        Case("trigger", order(aux_price=(5.0, None)), "REJECTED", "aux_price_not_used", ["AAA"]),
+        Case(
+            "zero trigger",
+            order(order_type=("STP", "MKT"), aux_price=(0.0, None)),
+            "REJECTED",
+            "aux_price_invalid",
+            ["AAA"],
+        ),
+        Case(
+            "reached",
+            order(order_type=("STP", "MKT"), aux_price=(50.0, None), decision_price=(51.0, 20.0)),
+            "WARNING",
+            "stop_triggered",
+            ["aux_price"],
+        ),
+        Case("no offset", order(limit_reference=("mid", None)), "REJECTED", "limit_offset_missing", ["AAA"]),
+        Case("reference", order(limit_reference=("ask", None)), "REJECTED", "limit_reference_invalid", ["AAA"]),
+        Case(
+            "two limits",
+            order(order_type=("LMT", "MKT"), limit_price=(50.0, None), limit_offset_bps=(5.0, None)),
+            "REJECTED",
+            "limit_given_twice",
+            ["AAA"],
+        ),
+        Case("algorithm", order(algo=("Iceberg", None)), "REJECTED", "algo_unknown", ["AAA"]),
+        Case("no algorithm", order(algo_params=("{}x", None)), "REJECTED", "algo_missing", ["AAA"]),
+        Case("parameters", order(algo=("Adaptive", None)), "REJECTED", "algo_params_invalid", ["AAA"]),
+        Case(
+            "algorithm at the close",
+            order(order_type=("MOC", "MKT"), algo=("Twap", None)),
+            "REJECTED",
+            "algo_not_allowed",
+            ["AAA"],
+        ),
+        Case("hours", order(outside_rth=("perhaps", None)), "ERROR", "outside_rth_dtype", [3]),
+        Case(
+            "hours at the close",
+            order(order_type=("MOC", "MKT"), outside_rth=(True, None)),
+            "REJECTED",
+            "outside_rth_not_allowed",
+            ["AAA"],
+        ),
     ],
     87: [
-        *(Case(t, order(tif=(t, "DAY")), "REJECTED", "tif_invalid", ["AAA"]) for t in ("GTD", "NEVER")),
+        *(Case(t, order(tif=(t, "DAY")), "REJECTED", "tif_invalid", ["AAA"]) for t in ("AUC", "NEVER")),
         Case("blank", order(tif=(" ", "DAY")), "FINE"),
-        Case("planned", plan(weights(0.5, tif="GTD")), "REJECTED", "tif_invalid", ["AAA"]),
+        Case("planned", plan(weights(0.5, tif="AUC")), "REJECTED", "tif_invalid", ["AAA"]),
+        *(Case(t, order(tif=(t, "DAY")), "REJECTED", "tif_not_allowed", ["AAA"]) for t in ("FOK", "IOC", "GTD")),
+        Case("no end", limit_order(tif=("GTD", "DAY")), "REJECTED", "good_till_missing", ["AAA"]),
+        Case("an end", order(good_till=(WHEN, None)), "REJECTED", "good_till_not_used", ["AAA"]),
+        Case(
+            "past end",
+            limit_order(tif=("GTD", "DAY"), good_till=(WHEN, None), decided_at=(WHEN, None)),
+            "REJECTED",
+            "good_till_past",
+            ["AAA"],
+        ),
+        Case(
+            "late start",
+            limit_order(tif=("IOC", "DAY"), good_after=(WHEN, None)),
+            "REJECTED",
+            "good_after_not_allowed",
+            ["AAA"],
+        ),
     ],
     88: [Case("no id", order(), "FINE")],
     89: [
@@ -998,6 +1063,7 @@ MODULES = (
     "schema.frame_validator",
     "schema.inputs",
     "schema.order_input",
+    "schema.order_terms",
     "schema.prices",
     "portfolio.account_state",
     "portfolio.alignment",
@@ -1012,7 +1078,13 @@ NO_CODES = {
     *(name for table in sx.TABLES.values() for name in table.names),
     *inspect.signature(sx.plan_orders).parameters,
     *sx.plan_summary(plan()(), {"AAA": 0.5}, None, PRICES, nav=10_000).index,
-    *("as_of", "lot_size", "tick_size", "planned_quantity"),  # optional columns of a table
+    *(
+        "as_of",
+        "lot_size",
+        "tick_size",
+        "planned_quantity",
+        "limit_reference_price",
+    ),  # optional columns of a table
     "to_pandas",  # a method of other libraries' tables
     *("account_state", "taken_at"),  # the name of a table; a column of the rates
     *("input_warnings", "held_back", "open_orders"),  # attributes of a frame; the name of a table

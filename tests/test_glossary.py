@@ -24,6 +24,10 @@ CONSTANTS = {
     and isinstance(node.value, ast.Constant)
 }
 UNSENT = ("refused", "withdrawn")
+YIELDING = {"_refusals", "_limit_refusals"} | {
+    f"_{what}_problems" for what in ("tif", "aux", "offset", "time", "hours", "algo")
+}
+"""Functions that yield a code and a text for each reason."""
 
 
 def section(title):
@@ -81,7 +85,7 @@ def reasons():
     for tree in TREES:
         for node in ast.walk(tree):
             match node:
-                case ast.FunctionDef(name="_refusals" | "_limit_refusals"):
+                case ast.FunctionDef(name=name) if name in YIELDING:
                     for part in ast.walk(node):
                         match part:
                             case ast.Yield(value=ast.Tuple(elts=[code, _])):

@@ -35,6 +35,7 @@ from stocklean_exec.database import interruptible
 from stocklean_exec.errors import BlotterError, InputError, Problem
 from stocklean_exec.schema import extra_columns
 from stocklean_exec.schema.order_ids import PAYLOAD_COLUMNS
+from stocklean_exec.schema.order_terms import TERM_COLUMNS, has_terms
 from stocklean_exec.schema.tables import ORDERS, QUOTES
 
 if TYPE_CHECKING:
@@ -504,6 +505,7 @@ def _moment(micros: Any) -> datetime | None:  # noqa: ANN401 - a time as the que
 
 def _plan_rows(orders: pd.DataFrame, run: dict[str, object]) -> pd.DataFrame:
     known = {*_PLAN_COLUMNS, *ORDERS.names, "payload_hash", "order_hash", "approval_hash", "limits"}
+    known -= {name for name in TERM_COLUMNS if name in orders.columns and has_terms(orders[[name]]).any()}
     rows = orders[[name for name in _PLAN_COLUMNS if name in orders.columns]]
     return rows.assign(
         run_id=str(run["run_id"]),

@@ -53,7 +53,7 @@ _VIEWS: dict[str, tuple[Table, tuple[str, ...], str]] = {
     "runs": (RUNS, ("started_at", "ended_at", "approved_at"), "started_at, run_id"),
     "orders": (
         ORDERS,
-        ("decided_at", "arrived_at", "approved_at", "arrival_quoted_at"),
+        ("decided_at", "arrived_at", "approved_at", "arrival_quoted_at", "good_till", "good_after"),
         "run_id, leg, row_number",
     ),
     "order_events": (ORDER_EVENTS, ("occurred_at", "recorded_at"), "event_number"),

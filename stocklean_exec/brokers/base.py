@@ -81,7 +81,7 @@ ORPHAN_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One order as it is sent to a broker. ``limit_price`` is NaN for an order without a limit."""
+    """One order as it is sent to a broker. ``limit_price`` and ``aux_price`` are NaN where an order has none."""
 
     client_order_id: str
     run_id: str
@@ -105,6 +105,18 @@ class Ticket:
     """Base currency of the account per unit of ``currency``, as the plan was checked with."""
     decided_on: date | None = None
     """Day of the decision, whose tariffs hold; None where it is not known."""
+    aux_price: float = math.nan
+    """Trigger of a stop, trailing amount, or offset of a relative order, in the order's currency."""
+    good_till: datetime | None = None
+    """End of a ``GTD`` order, in UTC."""
+    good_after: datetime | None = None
+    """When the order becomes active, in UTC; None for at once."""
+    outside_rth: bool = False
+    """Whether it may trade outside regular trading hours."""
+    algo: str = ""
+    """Algorithm that works it; empty for none."""
+    algo_params: str = ""
+    """Its parameters as JSON; see :func:`~stocklean_exec.schema.order_terms.algo_tags`."""
 
     @property
     def tariff(self) -> Tariff:
@@ -312,7 +324,7 @@ class Broker(ABC):
         """Working orders of the account, whoever placed them.
 
         client_order_id (empty where an order has none), symbol, side, quantity, filled_quantity, order_type,
-        limit_price, tif, and with TWS order_id, perm_id and client_id.
+        limit_price, tif, aux_price, good_till, outside_rth, and with TWS order_id, perm_id and client_id.
         """
 
     @abstractmethod

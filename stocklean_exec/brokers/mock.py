@@ -241,6 +241,9 @@ class MockBroker(Broker):
             "order_type": "str",
             "limit_price": "float64",
             "tif": "str",
+            "aux_price": "float64",
+            "good_till": "datetime64[us, UTC]",
+            "outside_rth": "bool",
         }
         rows = [
             (
@@ -252,6 +255,9 @@ class MockBroker(Broker):
                 order.ticket.order_type,
                 order.ticket.limit_price,
                 order.ticket.tif,
+                order.ticket.aux_price,
+                order.ticket.good_till,
+                order.ticket.outside_rth,
             )
             for order in self._orders.values()
             if not order.ended

@@ -14,6 +14,7 @@ from stocklean_exec.errors import ApprovalError, InputError, Problem
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.schema.frame_validator import RUN_ID
 from stocklean_exec.schema.order_ids import payload_hashes, plan_hash
+from stocklean_exec.schema.order_terms import REFERENCE_PRICE
 from stocklean_exec.schema.tables import ORDERS
 from stocklean_exec.strategies.division import CROSSES
 
@@ -66,15 +67,14 @@ def restore(frame: object) -> pd.DataFrame:
             f"this frame carries no approval (no {', '.join(missing)}); "
             "submit review.result() of sx.review_orders(checked)"
         )
+    decided = _yes_or_no(frame, "approved")
+    outside = _yes_or_no(frame, "outside_rth") if "outside_rth" in frame.columns else [False] * len(frame)
     try:
-        decided = [_YES_OR_NO[value] for value in frame["approved"].tolist()]
-    except (KeyError, TypeError):
-        text = "approved is neither True nor False in some rows; review and approve them again"
-        raise ApprovalError(text) from None
-    try:
-        plain = ORDERS.conform(frame.reset_index(drop=True))
+        plain = ORDERS.conform(frame.reset_index(drop=True).assign(outside_rth=pd.array(outside, dtype="bool")))
         plain["approved_at"] = pd.to_datetime(plain["approved_at"], utc=True).astype("datetime64[us, UTC]")
         plain["approved_by"] = plain["approved_by"].astype("str")
+        if REFERENCE_PRICE in plain.columns:
+            plain[REFERENCE_PRICE] = plain[REFERENCE_PRICE].astype("float64")
     except (ValueError, TypeError) as error:
         raise ApprovalError(f"rows changed since they were approved: {error}") from None
     plain["approved"] = pd.array(decided, dtype="bool")
@@ -82,6 +82,14 @@ def restore(frame: object) -> pd.DataFrame:
         if name in frame.attrs:
             plain.attrs[name] = frame.attrs[name]
     return plain
+
+
+def _yes_or_no(frame: pd.DataFrame, name: str) -> list[bool]:
+    try:
+        return [_YES_OR_NO[value] for value in frame[name].tolist()]
+    except (KeyError, TypeError):
+        text = f"{name} is neither True nor False in some rows; review and approve them again"
+        raise ApprovalError(text) from None
 
 
 def verify(frame: pd.DataFrame) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from stocklean_exec.blotter.holdings import fills_since, recorded_holdings, shares_by_symbol
 from stocklean_exec.blotter.order_state import ENDED
+from stocklean_exec.schema.order_terms import CAPPED
 from stocklean_exec.strategies.attribution import unexplained
 
 if TYPE_CHECKING:
@@ -170,19 +171,29 @@ def _open_orders(books: Books) -> Iterator[dict[str, object]]:
 
 
 def _changed_terms(ours: pd.Series[Any], theirs: pd.Series[Any], name: str) -> Iterator[dict[str, object]]:
-    """Terms of a working order that a person changed at the broker: limit price, order type, time in force."""
-    asked, there = (float(_term(one, "limit_price", math.nan)) for one in (ours, theirs))
-    both_unset = math.isnan(asked) and math.isnan(there)
-    if "limit_price" in theirs.index and not both_unset and not abs(there - asked) <= _PRICE * abs(asked):
-        text = "was changed at the broker: its limit price differs"
-        yield _row(
-            "order_changed", "warn", text, symbol=str(ours["symbol"]), name=name, blotter=asked, broker=there
-        )
-    for column, word in (("order_type", "order type"), ("tif", "time in force")):
-        mine, other = (str(_term(one, column, "")) for one in (ours, theirs))
-        if mine and other and mine != other:
+    """Terms of a working order that a person changed at the broker: prices, type, time in force, times, hours.
+
+    An algorithm is not compared, as TWS does not repeat it; nor the limit of an order that pegs itself without a
+    cap, where TWS shows its own.
+    """
+    symbol = str(ours["symbol"])
+    for column, word in (("limit_price", "limit price"), ("aux_price", "auxiliary price")):
+        asked, there = (float(_term(one, column, math.nan)) for one in (ours, theirs))
+        is_unset = math.isnan(asked) and (math.isnan(there) or ours.get("order_type") in CAPPED)
+        is_none = asked == 0 and math.isnan(there)  # an offset of none
+        if column in theirs.index and not (is_unset or is_none or abs(there - asked) <= _PRICE * abs(asked)):
+            text = f"was changed at the broker: its {word} differs"
+            yield _row("order_changed", "warn", text, symbol=symbol, name=name, blotter=asked, broker=there)
+    for column, word, absent in (
+        ("order_type", "order type", ""),
+        ("tif", "time in force", ""),
+        ("good_till", "end", ""),
+        ("outside_rth", "leave to trade outside regular hours", False),
+    ):
+        mine, other = (_term(one, column, absent) for one in (ours, theirs))
+        if column in theirs.index and mine != other and (absent is False or (mine and other)):
             text = f"was changed at the broker: its {word} is {other}, and {mine} on record"
-            yield _row("order_changed", "warn", text, symbol=str(ours["symbol"]), name=name)
+            yield _row("order_changed", "warn", text, symbol=symbol, name=name)
 
 
 def _term(order: pd.Series[Any], column: str, unset: object) -> Any:  # noqa: ANN401 - a price or a text

@@ -255,7 +255,8 @@ def buy_cost(ticket: Ticket, ask: float | None, last: float | None, decision_pri
     """What a buy may cost in the base currency, with its fees by the market's tariff; infinite without a price.
 
     Prices are in the order's currency. A limit order costs at most its limit. A market order counts at the ask,
-    else at the last trade, else at its decision price.
+    else at the last trade, else at its decision price; a stop at its trigger where that is higher, and a trailing
+    order at its amount above that price.
 
     Examples
     --------
@@ -268,6 +269,10 @@ def buy_cost(ticket: Ticket, ask: float | None, last: float | None, decision_pri
         price: float | None = ticket.limit_price
     else:
         price = next((one for one in (ask, last, decision_price) if _is_price(one)), None)
+        if price is not None and not math.isnan(ticket.aux_price):
+            price = {"STP": max(price, ticket.aux_price), "TRAIL": price + ticket.aux_price}.get(
+                ticket.order_type, price
+            )
     if price is None:
         return math.inf
     value = ticket.quantity * price

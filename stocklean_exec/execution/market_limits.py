@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from stocklean_exec.schema.order_terms import STOPS
 from stocklean_exec.schema.prices import mid_or_last
 
 if TYPE_CHECKING:
@@ -83,10 +84,15 @@ def _refusals(ticket: Ticket, prices: Mapping[str, ArrivalPrice], limits: Limits
         yield "price_stale", f"{name}: the quote at sending is {age}, over the limit of {most:,.10g} s"
     if limits.price_collar is None:
         return
-    through = ticket.limit_price / now.price - 1
+    base, name_of_base = now.price, "market"
+    if ticket.order_type in STOPS:  # as in the check of the plan
+        base, name_of_base = ticket.aux_price, "trigger"
+    through = ticket.limit_price / base - 1
     through = through if ticket.side == "BUY" else -through
     if through > limits.price_collar + _DUST:
-        text = f"its limit of {ticket.limit_price:,.10g} is {through:.1%} through the market of {now.price:,.10g}"
+        text = (
+            f"its limit of {ticket.limit_price:,.10g} is {through:.1%} through the {name_of_base} of {base:,.10g}"
+        )
         yield "limit_collar", f"{name}: {text}, over the collar of {limits.price_collar:.1%}"
     moved = abs(now.price / ticket.reference_price - 1) if ticket.reference_price > 0 else math.nan
     if moved > limits.price_collar + _DUST:

@@ -18,6 +18,7 @@ from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.inputs import parse_quotes
 from stocklean_exec.schema.order_ids import client_order_id
+from stocklean_exec.schema.order_terms import REFERENCE_PRICE, TERM_COLUMNS
 from stocklean_exec.schema.prices import usable_prices
 from stocklean_exec.schema.tables import ORDERS
 from stocklean_exec.strategies.division import (
@@ -45,6 +46,7 @@ _CARRIED = {
     "con_id": "Int64",
     "primary_exchange": "str",
     "max_gross": "float64",
+    REFERENCE_PRICE: "float64",
     STRATEGY: "str",
     STRATEGY_QUANTITIES: "str",
 }
@@ -117,9 +119,11 @@ def residual_orders(
         for residual in _residuals(orders)
     ]
     more = {name: kind for name, kind in _CARRIED.items() if name in orders.columns}
-    contract = [name for name in more if name != "max_gross"]
+    contract = [name for name in more if name not in {"max_gross", REFERENCE_PRICE}]
     names = [*ORDERS.names, *(name for name in more if name not in contract), "detail", REPLACES, *contract]
     frame = pd.DataFrame(rows, columns=names)
+    for name in ("good_till", "good_after"):  # a column of missing times alone has no zone
+        frame[name] = pd.to_datetime(frame[name], utc=True)
     return ORDERS.conform(frame).astype({"detail": "str", REPLACES: "str"} | more)
 
 
@@ -175,6 +179,7 @@ def _order(residual: _Residual, name: str, prices: dict[str, float]) -> dict[str
         "sec_type",
         "exchange",
         "account",
+        *(name for name in TERM_COLUMNS if name != REFERENCE_PRICE),
     )
     reason, detail = residual.reason, residual.detail
     if reason is None and not price > 0:

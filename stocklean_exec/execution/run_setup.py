@@ -23,6 +23,7 @@ from stocklean_exec.execution.runner import Runner, RunTerms
 from stocklean_exec.execution.send_gate import Caps, SendBudget
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.pre_trade_checks import plan_gross
+from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
@@ -98,8 +99,19 @@ def tickets_of(rows: pd.DataFrame) -> list[Ticket]:
     numbers = [None if pd.isna(number) else int(number) for number in contracts]
     prices = rows["decision_price"].tolist()
     days = [None if pd.isna(stamp) else stamp.date() for stamp in rows["decided_at"].tolist()]
-    more = (numbers, _listings(rows), prices, rates, days)
+    more = (numbers, _listings(rows), prices, rates, days, *_terms(rows))
     return [Ticket(*values) for values in zip(*columns, *more, strict=True)]
+
+
+def _terms(rows: pd.DataFrame) -> list[list[Any]]:
+    """Columns of the terms beyond type, limit and time in force, as tickets have them."""
+    rows = ORDERS.conform(rows)
+    times = [
+        [None if pd.isna(stamp) else stamp.to_pydatetime() for stamp in rows[name].tolist()]
+        for name in ("good_till", "good_after")
+    ]
+    algos = [rows[name].fillna("").tolist() for name in ("algo", "algo_params")]
+    return [rows["aux_price"].tolist(), *times, rows["outside_rth"].tolist(), *algos]
 
 
 def _by_order(rows: pd.DataFrame, column: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.fees import tariff_commission, tariff_levies
+from stocklean_exec.schema.order_terms import STOPS
 from stocklean_exec.schema.prices import is_usable
 from stocklean_exec.tariff_table import in_force
 
@@ -32,6 +33,7 @@ __all__ = [
     "costs_beyond_value",
     "decision_day",
     "last_buy_margin",
+    "stop_prices",
 ]
 
 SLIPPAGE_MARGIN = 0.0040
@@ -144,11 +146,13 @@ def cash_prices(
     bid: NDArray[np.float64],
     ask: NDArray[np.float64],
     limit: NDArray[np.float64],
+    trigger: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Price per share at which each order is counted in cash; NaN without a usable ``price``.
 
     A market order trades at the far touch: a buy at the ask, a sell at the bid, where these are quoted. A limit
-    buy may cost up to its limit; a limit sell earns at most ``price``, and at least its limit.
+    buy may cost up to its limit; a limit sell earns at most ``price``, and at least its limit. A stop without a
+    limit trades at its trigger where that is worse than the far touch.
 
     Parameters
     ----------
@@ -156,6 +160,7 @@ def cash_prices(
     price : mid, or last trade, per share
     bid, ask : NaN or any unusable price where there is none
     limit : NaN for market orders
+    trigger : of stops, as :func:`stop_prices` gives it; NaN, or None, for other orders
 
     Examples
     --------
@@ -166,9 +171,35 @@ def cash_prices(
     """
     at_ask = np.where(is_usable(ask), np.maximum(ask, price), price)
     at_bid = np.where(is_usable(bid), np.minimum(bid, price), price)
+    if trigger is not None:
+        at_ask, at_bid = np.fmax(at_ask, trigger), np.fmin(at_bid, trigger)
     bought = np.where(np.isnan(limit), at_ask, np.fmax(price, limit))
     sold = np.fmin(price, np.fmax(at_bid, limit))
     return np.where(np.isnan(price), math.nan, np.where(buy, bought, sold))
+
+
+def stop_prices(
+    order_type: Sequence[str],
+    aux: NDArray[np.float64],
+    price: NDArray[np.float64],
+    buy: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Price at which each stop triggers; NaN for other orders.
+
+    A trailing order counts at its amount from ``price``: a buy's trigger only falls from there.
+
+    Examples
+    --------
+    >>> kinds, aux = ["STP", "TRAIL", "TRAIL", "MKT"], np.array([105.0, 2.0, 2.0, np.nan])
+    >>> stop_prices(kinds, aux, np.full(4, 100.0), np.array([True, True, False, True])).tolist()
+    [105.0, 102.0, 98.0, nan]
+    """
+    if np.isnan(aux).all():
+        return np.full(len(aux), math.nan)
+    trails = np.array([kind == "TRAIL" for kind in order_type], dtype=bool)
+    stops = np.array([kind in STOPS for kind in order_type], dtype=bool)
+    trailing = price + np.where(buy, aux, -aux)
+    return np.where(stops, aux, np.where(trails, trailing, math.nan))
 
 
 def costs_beyond_value(

@@ -18,7 +18,13 @@ from stocklean_exec.portfolio.account_state import read_inputs
 from stocklean_exec.portfolio.alignment import AlignedBook, Unlisted, investable_nav, parse_nav
 from stocklean_exec.portfolio.contracts import contract_names
 from stocklean_exec.portfolio.lot_rounding import EXACT_UP_TO, round_units
-from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices, costs_beyond_value, last_buy_margin
+from stocklean_exec.portfolio.order_costs import (
+    OrderFees,
+    cash_prices,
+    costs_beyond_value,
+    last_buy_margin,
+    stop_prices,
+)
 from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 
@@ -190,7 +196,9 @@ def plan_costs(sent: pd.DataFrame, book: AlignedBook) -> PlanCosts:
     )
     rate = np.nan_to_num(book.value[rows] / book.price[rows])
     buy = (sent["side"] == "BUY").to_numpy()
-    cash_price = cash_prices(buy, price, book.bid[rows], book.ask[rows], limit)
+    aux = sent["aux_price"].to_numpy(dtype="float64")
+    trigger = stop_prices(sent["order_type"].tolist(), aux, price, buy)
+    cash_price = cash_prices(buy, price, book.bid[rows], book.ask[rows], limit, trigger)
     tariffs = OrderFees.of_orders(sent, [book.currency[row] for row in rows.tolist()])
     fees = tariffs.estimate(buy, quantity, np.nan_to_num(cash_price)) * rate
     spread = costs_beyond_value(quantity, price, cash_price) * rate

@@ -40,8 +40,10 @@ from stocklean_exec.portfolio.order_costs import (
     cash_prices,
     costs_beyond_value,
     last_buy_margin,
+    stop_prices,
 )
 from stocklean_exec.portfolio.sizing import Sizes, closing_steps, measure, whole_trades
+from stocklean_exec.portfolio.target_terms import TargetTerms
 from stocklean_exec.portfolio.trade_bands import BandKind, BandTo, Choice, TradeRules, choose_trades
 from stocklean_exec.portfolio.working_orders import (
     ForeignOrders,
@@ -74,6 +76,7 @@ from stocklean_exec.schema.order_input import (
     TIFS,
     parse_open_orders,
 )
+from stocklean_exec.schema.order_terms import LIMITED, STOPS, TIFS_OF_TYPE, limit_problem, term_problems
 from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
 from stocklean_exec.schema.tables import ORDERS
 
@@ -109,7 +112,7 @@ def plan_orders(
     max_gross: float = 1.0,
     allow_liquidation: bool = False,
     fractional: bool = False,
-    order_type: Literal["MKT", "LMT"] | None = None,
+    order_type: Literal["MKT", "LMT", "MOC", "LOC", "MIDPRICE"] | None = None,
     limit_offset_bps: float | None = None,
     tick_size: float | Mapping[str, float] | None = None,
     tif: str | None = None,
@@ -132,7 +135,8 @@ def plan_orders(
     Parameters
     ----------
     targets : DataFrame with symbol and weight, Series of weights by symbol, or dict Columns order_type,
-        limit_price, tif, lot_size, ... set a symbol's own terms; a column ``as_of`` is checked against
+        limit_price, tif, lot_size, aux_price, algo, ... set a symbol's own terms: those of
+        :data:`~stocklean_exec.schema.tables.TARGETS`; a column ``as_of`` is checked against
         ``decided_at``; other columns are copied to the orders, unless orders have their own. Targets of
         strategies (:func:`~stocklean_exec.net_targets`, or a column ``strategy``) need a state that knows what
         each holds (``state.with_strategies(...)``): each is planned with its own positions alone, and the orders
@@ -154,8 +158,9 @@ def plan_orders(
     allow_short, max_gross, allow_liquidation : see :func:`~stocklean_exec.schema.inputs.parse_targets`
     fractional : trade parts of a share, in steps of 0.0001; without it, whole shares or multiples of lot_size
     order_type : for all symbols, overriding their rows; by default each row's own, else ``MKT``
-    limit_offset_bps : limit of ``LMT`` orders without a price of their own: the decision price plus (buy) or minus
-        (sell) this many basis points
+    limit_offset_bps : limit of ``LMT`` and ``LOC`` orders without a limit of their own: the decision price plus
+        (buy) or minus (sell) this many basis points. The column of that name is for single symbols, and counts
+        from ``limit_reference``
     tick_size : price step, one for all or by symbol; by default the US rule for shares
     tif : time in force for all symbols; by default each row's own, else ``DAY``; never empty
     account : the account that trades, where the target row has none
@@ -242,14 +247,14 @@ def plan_orders(
     decided_at = _decision_time(decided_at, market)
     notes = check_target_dates(wanted, decided_at) + rules.notes()
     book = inputs.align(wanted, held, market, unlisted)
-    terms = _terms(book, wanted, market, order_type, tif, fractional=fractional)
+    terms = _terms(book, wanted, market, order_type, tif, decided_at, fractional=fractional)
     parse_open_orders(open_orders)
     if open_orders is not None:
         open_orders = _of_contracts(open_orders, book)
     counted = counted_orders(open_orders, on_open_orders, foreign_orders)
     working = parse_open_orders(counted)
     sizes = measure(book, working, investable, keep=unlisted == "keep", leverage=max_gross)
-    terms = _with_limits(terms, book, sizes, wanted, limit_offset_bps, tick_size)
+    terms = _with_limits(terms, book, sizes, limit_offset_bps, tick_size)
     rejected = refused_symbols(open_orders, on_open_orders, foreign_orders)
     book = book.with_rejections(_rejections(book, terms, sizes, rejected))
     committed = 0.0
@@ -386,7 +391,8 @@ def _cost_of(book: AlignedBook, terms: _Terms, fees: OrderFees, committed: float
 
     def cost(trade: NDArray[np.float64]) -> float:
         quantity, rate = np.abs(trade), np.nan_to_num(book.value / book.price)
-        cash_price = cash_prices(trade > 0, book.price, book.bid, book.ask, terms.limit)
+        trigger = stop_prices(terms.order_type, terms.more.aux, book.price, trade > 0)
+        cash_price = cash_prices(trade > 0, book.price, book.bid, book.ask, terms.limit, trigger)
         spread = costs_beyond_value(quantity, book.price, cash_price) * rate
         charged = fees.estimate(trade > 0, quantity, np.nan_to_num(cash_price)) * rate
         margin = last_buy_margin(trade > 0, quantity, cash_price * rate, terms.limit)
@@ -415,7 +421,7 @@ def _decision_time(decided_at: object, market: pd.DataFrame) -> pd.Timestamp | N
 class _Terms:
     """How each symbol of a book trades, in the book's order; ``limit`` is NaN where there is none.
 
-    The arrays are read-only.
+    ``own_limit`` is the limit that the target gives; ``more`` has the terms beyond. The arrays are read-only.
     """
 
     order_type: list[str]
@@ -423,6 +429,8 @@ class _Terms:
     lot: NDArray[np.float64]
     tick: NDArray[np.float64]
     limit: NDArray[np.float64]
+    own_limit: NDArray[np.float64]
+    more: TargetTerms
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -434,6 +442,7 @@ def _terms(
     quotes: pd.DataFrame,
     order_type: str | None,
     tif: str | None,
+    decided_at: pd.Timestamp | None,
     *,
     fractional: bool,
 ) -> _Terms:
@@ -445,9 +454,11 @@ def _terms(
     own = targets["lot_size"].to_numpy(dtype="float64")
     lots[: len(targets)] = np.where(np.isnan(own), lots[: len(targets)], own)
     unknown = np.full(count, math.nan)
-    return _Terms(
-        types + [order_type or "MKT"] * extra, tifs + [tif or "DAY"] * extra, lots, unknown, unknown.copy()
-    )
+    own_limit = unknown.copy()
+    own_limit[: len(targets)] = targets["limit_price"].to_numpy(dtype="float64")
+    more = TargetTerms.of(targets, book, quotes, decided_at)
+    types, tifs = types + [order_type or "MKT"] * extra, tifs + [tif or "DAY"] * extra
+    return _Terms(types, tifs, lots, unknown, unknown.copy(), own_limit, more)
 
 
 def _lots_of_exchanges(book: AlignedBook, quotes: pd.DataFrame, usual: float) -> NDArray[np.float64]:
@@ -468,18 +479,16 @@ def _with_limits(
     terms: _Terms,
     book: AlignedBook,
     sizes: Sizes,
-    targets: pd.DataFrame,
     offset_bps: float | None,
     tick_size: float | Mapping[str, float] | None,
 ) -> _Terms:
     """Return the terms with each symbol's limit, its own or the offset one, not yet rounded, and its tick."""
-    limit = terms.limit.copy()
-    limit[: len(targets)] = targets["limit_price"].to_numpy(dtype="float64")
+    limit = terms.more.limits(terms.own_limit, sizes.desired > 0)
     if offset_bps is not None:
         offset = number_option("limit_offset_bps", offset_bps) / 1e4
-        is_limit = np.array([kind == "LMT" for kind in terms.order_type], dtype=bool)
+        is_limit = np.array([kind in {"LMT", "LOC"} for kind in terms.order_type], dtype=bool)
         offered = book.price * (1 + np.where(sizes.desired > 0, 1, -1) * offset)
-        limit = np.where(is_limit & np.isnan(limit), offered, limit)
+        limit = np.where(is_limit & np.isnan(limit) & ~terms.more.has_offset, offered, limit)
     return replace(terms, limit=limit, tick=_ticks(book, limit, tick_size))
 
 
@@ -505,7 +514,8 @@ def _rejections(book: AlignedBook, terms: _Terms, sizes: Sizes, working: dict[st
         for index, numbers in enumerate((large | ~np.isnan(terms.limit)).tolist())
         if numbers
         or terms.order_type[index] != "MKT"
-        or terms.tif[index] not in TIFS
+        or terms.more.given[index]
+        or terms.tif[index] not in TIFS_OF_TYPE["MKT"]
         or book.sec_type[index] not in SEC_TYPES
         or book.symbols[index] in working
     }
@@ -523,22 +533,28 @@ def _refusals(
         yield "order_type_unsupported", f"{kind!r} is not one of {', '.join(ORDER_TYPES)}"
     if tif not in TIFS:
         yield "tif_invalid", f"{tif!r} is not one of {', '.join(TIFS)}"
-    if kind == "MKT" and not math.isnan(limit):
-        yield (
-            "limit_on_market",
-            f"market orders cannot carry a limit ({limit:g}); set order_type LMT or remove the limit",
-        )
-    if kind == "LMT":
-        yield from _limit_refusals(limit, tick, buy=sizes.desired[index] > 0)
+    own, side = terms.own_limit[index], "BUY" if sizes.desired[index] > 0 else "SELL"
+    yield from term_problems(kind, own, tif, side, terms.more.problem_terms(index, own))
+    yield from _limit_refusals(kind, limit, tick, buy=sizes.desired[index] > 0)
+    if kind in STOPS and not 0 < tick < math.inf:
+        yield "tick_unknown", f"tick size {tick:g} is not above 0"
     if symbol in working:
         yield "open_order_exists", working[symbol]
     if size + terms.lot[index] > MAX_QUANTITY:
         yield "quantity_too_large", f"{size:g} shares are over the {MAX_QUANTITY:,} that one order can have"
 
 
-def _limit_refusals(limit: float, tick: float, *, buy: bool) -> Iterator[tuple[str, str]]:
+def _limit_refusals(kind: str, limit: float, tick: float, *, buy: bool) -> Iterator[tuple[str, str]]:
     if math.isnan(limit):
-        yield "limit_missing", "a LMT order needs a limit_price, or limit_offset_bps"
+        if kind in LIMITED:
+            yield (
+                "limit_missing",
+                f"a {kind} order needs a limit_price, or limit_offset_bps from a price that is quoted",
+            )
+        return
+    problem = limit_problem(kind, limit)
+    if problem is not None and problem[0] == "limit_on_market":
+        yield problem
     if not 0 < tick < math.inf:
         yield "tick_unknown", f"tick size {tick:g} is not above 0"
     price = round_to_tick([limit], [tick], [buy])
@@ -551,12 +567,18 @@ def _rounded_limits(terms: _Terms, trade: NDArray[np.float64]) -> tuple[_Terms, 
 
     That can happen to an order whose side the rounding to whole lots has reversed.
     """
-    is_limit = np.array([kind == "LMT" for kind in terms.order_type], dtype=bool)
-    rounded = round_to_tick(terms.limit, np.where(terms.tick > 0, terms.tick, math.nan), trade > 0)
+    buy = trade > 0
+    tick = np.where(terms.tick > 0, terms.tick, math.nan)
+    needed = np.array([kind in LIMITED for kind in terms.order_type], dtype=bool)
+    limit = np.where(terms.more.has_offset, terms.more.limits(terms.limit, buy), terms.limit)
+    is_limit = needed | ~np.isnan(limit)
+    rounded = round_to_tick(limit, tick, buy)
     usable = is_limit & is_usable(rounded)
     why = ("limit_missing", "no tick on the passive side is a price")
+    stops = np.array([kind in STOPS for kind in terms.order_type], dtype=bool)
+    aux = np.where(stops, round_to_tick(terms.more.aux, tick, ~buy), terms.more.aux)  # a trigger, no earlier
     return (
-        replace(terms, limit=np.where(usable, rounded, math.nan)),
+        replace(terms, limit=np.where(usable, rounded, math.nan), more=replace(terms.more, aux=aux)),
         dict.fromkeys(np.flatnonzero(is_limit & ~usable).tolist(), why),
     )
 
@@ -620,6 +642,7 @@ def _table(
         "planned_quantity": quantity,
         "max_gross": np.full(len(order), max_gross),
     }
+    columns |= terms.more.columns(order, ~sell[order])
     columns["detail"] = columns.pop("detail")  # after lot and tick
     frame = ORDERS.of_columns(columns, pd.RangeIndex(len(order)))
     contracts = [book.con_id[index] for index in order.tolist()]

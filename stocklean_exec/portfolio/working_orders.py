@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices
+from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices, stop_prices
 from stocklean_exec.schema.order_input import WORKING, describe_open_orders, parse_open_orders
 from stocklean_exec.schema.prices import usable_prices
 
@@ -161,7 +161,9 @@ def cash_effect(
     currency = market["currency"].fillna(base_currency).tolist()
     rate = np.array([known.get(name, math.nan) for name in currency], dtype="float64")
     at_limit = np.where(buy & np.isnan(price), limit, price)
-    cash_price = cash_prices(buy, at_limit, bid, ask, limit)
+    kinds = orders["order_type"].tolist() if "order_type" in orders.columns else [""] * len(orders)
+    trigger = stop_prices(kinds, _numbers(orders, "aux_price", math.nan), at_limit, buy)
+    cash_price = cash_prices(buy, at_limit, bid, ask, limit, trigger)
     value = cash_price * rate
     fees = OrderFees.of_orders(orders, currency, on).estimate(
         buy, np.maximum(left, 0.0), np.nan_to_num(cash_price)

@@ -136,12 +136,12 @@ def check_orders(
     1    TLT   block  max_notional
     """
     limits = limits or Limits()
-    frame = parse_orders(orders)
+    inputs = read_inputs(positions, quotes, nav=nav, cash=cash, base_currency=base_currency, fx=fx)
+    held, market = parse_positions(inputs.positions), parse_quotes(inputs.quotes)
+    frame = parse_orders(orders, market)
     if "fx_rate" in frame.columns:  # of an earlier check
         frame = frame.drop(columns="fx_rate")
     frame = _with_plan(frame)
-    inputs = read_inputs(positions, quotes, nav=nav, cash=cash, base_currency=base_currency, fx=fx)
-    held, market = parse_positions(inputs.positions), parse_quotes(inputs.quotes)
     names = contract_names(held, traded_contracts(frame, held, market).by_symbol)
     market = with_contract_quotes(market, inputs.contract_quotes, held, names)
     held = held.assign(symbol=names)
@@ -345,9 +345,8 @@ class PlanCheck:
         return cls(limits, context, arrays, evaluate(arrays, limits, context))
 
     def edited(self, orders: pd.DataFrame) -> PlanCheck:
-        """Check the same orders with edited quantities and limits, in the same context."""
-        quantity, limit = (orders[name].to_numpy() for name in ("quantity", "limit_price"))
-        arrays = self.arrays.edited(quantity, limit)
+        """Check the same orders with edited quantities, prices and types, in the same context."""
+        arrays = self.arrays.edited(orders)
         return replace(self, arrays=arrays, findings=evaluate(arrays, self.limits, self.context))
 
     def mark(self, orders: pd.DataFrame) -> None:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices
+from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices, stop_prices
 from stocklean_exec.risk.findings import BLOCK, Findings
 from stocklean_exec.risk.margins import MarginPreview, check_margins
 from stocklean_exec.risk.quote_columns import QuoteColumns
@@ -233,6 +233,8 @@ class OrderArrays:
     tariffs: OrderFees
     planned: NDArray[np.float64]  # shares that the target of each row calls for; NaN if unknown
     volume: NDArray[np.float64]  # average daily volume of each order's symbol, shares; NaN if unknown
+    order_type: list[str]
+    aux: NDArray[np.float64]  # auxiliary price of each order, in its currency; NaN without one
     holding_ratio: NDArray[np.float64]  # holding of each order's symbol to the record, where a split is suspected
 
     @property
@@ -245,7 +247,12 @@ class OrderArrays:
     @property
     def cash_price(self) -> NDArray[np.float64]:
         """Cash price of each order: the far touch, or the limit; NaN without a usable price."""
-        return cash_prices(self.buy, self.price, self.market["bid"], self.market["ask"], self.limit)
+        return cash_prices(self.buy, self.price, self.market["bid"], self.market["ask"], self.limit, self.trigger)
+
+    @property
+    def trigger(self) -> NDArray[np.float64]:
+        """Price at which each stop triggers; NaN for other orders."""
+        return stop_prices(self.order_type, self.aux, self.price, self.buy)
 
     @property
     def value(self) -> NDArray[np.float64]:
@@ -344,12 +351,23 @@ class OrderArrays:
                 else np.full(len(symbols), math.nan)
             ),
             volume=volume_of_orders(frame, context.volumes),
+            order_type=frame["order_type"].tolist(),
+            aux=frame["aux_price"].to_numpy(dtype="float64"),
             holding_ratio=_of_names(symbols, context.splits, math.nan),
         )
 
-    def edited(self, quantity: NDArray[np.float64], limit: NDArray[np.float64]) -> OrderArrays:
-        """The same orders with edited quantities and limits, given for all rows."""
-        return replace(self, quantity=np.where(self.refused, 0.0, np.nan_to_num(quantity)), limit=limit)
+    def edited(self, frame: pd.DataFrame) -> OrderArrays:
+        """The same orders with the quantities, prices and types of ``frame``, given for all rows."""
+        quantity, limit, aux = (
+            frame[name].to_numpy(dtype="float64") for name in ("quantity", "limit_price", "aux_price")
+        )
+        return replace(
+            self,
+            quantity=np.where(self.refused, 0.0, np.nan_to_num(quantity)),
+            limit=limit,
+            aux=aux,
+            order_type=frame["order_type"].tolist(),
+        )
 
 
 def _of_names(names: Collection[str], known: Mapping[str, float], default: float) -> NDArray[np.float64]:
@@ -430,7 +448,9 @@ def _check_price(findings: Findings, arrays: OrderArrays, limits: Limits, contex
 
 def _check_collar(findings: Findings, arrays: OrderArrays, collar: float, confirmed: NDArray[np.bool_]) -> None:
     price = arrays.price
-    through = np.where(arrays.buy, arrays.limit / price - 1, 1 - arrays.limit / price)
+    # The limit of a stop counts from its trigger: it is meant to be away from the market of now.
+    base = np.where(np.isnan(arrays.trigger), price, arrays.trigger)
+    through = np.where(arrays.buy, arrays.limit / base - 1, 1 - arrays.limit / base)
     findings.block("limit_collar", through > collar + _DUST, collar, through)
     ratio = price / arrays.market["close"]
     jump = np.abs(ratio - 1)

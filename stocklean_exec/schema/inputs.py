@@ -27,6 +27,7 @@ from stocklean_exec.schema.frame_validator import (
 )
 from stocklean_exec.schema.keyed_values import known_values
 from stocklean_exec.schema.missing_quotes import missing_quotes, with_missing_quotes
+from stocklean_exec.schema.order_terms import read_terms
 from stocklean_exec.schema.tables import POSITIONS, QUOTES, TARGETS
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def parse_targets(
     validator.texts("primary_exchange", None)
     for name in ("limit_price", "lot_size"):
         validator.read_numbers(name, f"{name}_dtype")
+    read_terms(validator)
     read_whole(validator, "con_id")
     _check_lots(validator)
     return validator.done()

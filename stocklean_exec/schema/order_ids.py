@@ -10,7 +10,11 @@ from __future__ import annotations
 import math
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stocklean_exec.schema.order_terms import TERM_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,7 +57,7 @@ PAYLOAD_COLUMNS = (
 )
 """Columns that identify an order. Market prices and figures derived from them are not included."""
 
-_ONLY_IF_PRESENT = ("primary_exchange", "strategy_quantities", "strategy_crosses")
+_ONLY_IF_PRESENT = ("primary_exchange", "strategy_quantities", "strategy_crosses", *TERM_COLUMNS)
 """Columns that came later: they count where they have a value, so that older orders keep their fingerprints."""
 
 
@@ -131,12 +135,17 @@ def payload_hashes(orders: pd.DataFrame, extra: Sequence[str] = ()) -> list[str]
     names = (*PAYLOAD_COLUMNS, *extra)
     texts = ["\x1f".join(row) for row in zip(*(_canonical(orders, name) for name in names), strict=True)]
     for name in _ONLY_IF_PRESENT:
-        if name in orders.columns:
+        if name in orders.columns and not _is_unused(orders[name]):
             values = _canonical(orders, name)
             texts = [
                 f"{text}\x1f{name}={value}" if value else text for text, value in zip(texts, values, strict=True)
             ]
     return [sha256(text.encode()).hexdigest() for text in texts]
+
+
+def _is_unused(column: pd.Series[Any]) -> bool:
+    """Whether no row has a value; False is none."""
+    return not (column.any() if column.dtype == np.bool_ else column.notna().any())
 
 
 def plan_hash(hashes: Iterable[str]) -> str:
@@ -151,6 +160,8 @@ def _canonical(frame: pd.DataFrame, name: str) -> list[str]:
     if series.dtype.kind == "M":
         series = series.astype("datetime64[us, UTC]").astype("int64").where(series.notna())
     values: list[object] = series.tolist()
+    if series.dtype == np.bool_ and name in _ONLY_IF_PRESENT:
+        return ["yes" if value else "" for value in values]
     return ["" if _is_missing(value) else _scalar(value) for value in values]
 
 

@@ -23,7 +23,23 @@ from stocklean_exec.schema.order_ids import (
     is_valid_client_order_id,
     is_valid_run_id,
 )
-from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
+from stocklean_exec.schema.order_terms import (
+    ORDER_TYPES,
+    REFERENCE_PRICE,
+    STOPS,
+    TERM_COLUMNS,
+    TIFS,
+    TIFS_OF_TYPE,
+    OrderTerms,
+    has_terms,
+    limit_problem,
+    offset_limits,
+    read_terms,
+    reference_prices,
+    term_problems,
+    terms_of,
+)
+from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, mid_or_last, round_to_tick, tick_sizes
 from stocklean_exec.schema.tables import ORDER_STATUSES, ORDERS, Table
 
 if TYPE_CHECKING:
@@ -45,8 +61,6 @@ __all__ = [
 ]
 
 SIDES = ("BUY", "SELL")
-ORDER_TYPES = ("MKT", "LMT")
-TIFS = ("DAY", "GTC", "IOC", "FOK", "OPG")
 SEC_TYPES = ("STK",)
 MAX_QUANTITY = 2**31 - 2
 """Maximum shares of one order: one more is TWS's sentinel for "not set"."""
@@ -54,6 +68,7 @@ MAX_QUANTITY = 2**31 - 2
 _UNEXPLAINED = "rejected"  # the reason of a REJECTED row without one
 WORKING = ("NEW", "SUBMITTED", "PARTIAL", "UNKNOWN")
 """Statuses of orders that may still trade."""
+_NO_TERMS = OrderTerms()
 _NOISE = 1e-9  # floating-point noise: a quantity this close to a whole number of steps, relatively, is that number
 
 _OPEN_ORDERS = Table(
@@ -86,11 +101,11 @@ _OPTIONAL_NUMBERS = (
 )
 
 
-def parse_orders(orders: object) -> pd.DataFrame:
+def parse_orders(orders: object, quotes: pd.DataFrame | None = None) -> pd.DataFrame:
     """Orders in canonical form; see :data:`~stocklean_exec.schema.tables.ORDERS`.
 
     A missing client order id is made from run, symbol and side. A missing tif is ``DAY``: otherwise TWS's presets
-    would set one.
+    would set one. With a validated table of ``quotes``, a limit that is given as an offset becomes a price.
 
     Raises
     ------
@@ -132,12 +147,15 @@ def parse_orders(orders: object) -> pd.DataFrame:
     validator.frame["quantity"] = quantity
     for name in _OPTIONAL_NUMBERS:
         validator.read_numbers(name, f"{name}_dtype")
+    read_terms(validator)
     for name in ("decided_at", "arrived_at"):
         if name in validator.frame.columns:
             validator.times(name)
     frame = validator.done()
+    if quotes is not None:
+        _resolve_offsets(frame, quotes)
     _reject_rows(frame, found)
-    return _note_odd_lots(frame)
+    return _note_stops(_note_odd_lots(frame))
 
 
 def parse_open_orders(orders: object) -> dict[str, float]:
@@ -269,6 +287,53 @@ def _note_odd_lots(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _resolve_offsets(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
+    """Compute the limits that are given as offsets and have no price yet, and note what they were counted from."""
+    offset, limit = (frame[name].to_numpy(dtype="float64") for name in ("limit_offset_bps", "limit_price"))
+    due = ~np.isnan(offset) & np.isnan(limit) & (frame["status"] != "REJECTED").to_numpy(dtype=bool)
+    if not due.any():
+        return
+    market = quotes.drop_duplicates("symbol").set_index("symbol").reindex(frame["symbol"].tolist())
+    prices = {name: market[name].to_numpy(dtype="float64") for name in PRICE_FIELDS}
+    decided, buy = frame["decision_price"].to_numpy(dtype="float64"), (frame["side"] == "BUY").to_numpy(dtype=bool)
+    usual = np.where(is_usable(decided), decided, mid_or_last(**prices))
+    reference = reference_prices(frame["limit_reference"].tolist(), buy, prices, usual)
+    tick = (
+        frame["tick_size"].to_numpy(dtype="float64")
+        if "tick_size" in frame.columns
+        else np.full(len(frame), math.nan)
+    )
+    made = offset_limits(reference, offset, buy)
+    made = round_to_tick(made, np.where(np.isnan(tick), tick_sizes(made), tick), buy)
+    frame["limit_price"] = np.where(due, made, limit)
+    known = frame[REFERENCE_PRICE].to_numpy(dtype="float64") if REFERENCE_PRICE in frame.columns else math.nan
+    frame[REFERENCE_PRICE] = np.where(due, reference, known)
+
+
+def _note_stops(frame: pd.DataFrame) -> pd.DataFrame:
+    """Warn of stops whose trigger is on the wrong side of the decision price: they trade at once."""
+    is_stop = (frame["order_type"].isin(STOPS) & (frame["status"] != "REJECTED")).to_numpy(dtype=bool)
+    if not is_stop.any():
+        return frame
+    trigger, price = (frame[name].to_numpy(dtype="float64") for name in ("aux_price", "decision_price"))
+    buy = (frame["side"] == "BUY").to_numpy(dtype=bool)
+    reached = is_stop & np.where(buy, trigger <= price, trigger >= price)
+    return add_warnings(
+        frame,
+        [
+            warning_row(
+                "stop_triggered",
+                f"the market of {price[row]:g} has passed the trigger of {trigger[row]:g}: it would trade at once",
+                table="orders",
+                row=frame.index[row],
+                symbol=str(frame["symbol"].iloc[row]),
+                column="aux_price",
+            )
+            for row in np.flatnonzero(reached).tolist()
+        ],
+    )
+
+
 def _read_keys(validator: FrameValidator, symbols: list[str]) -> None:
     frame = validator.frame
     sides, runs = frame["side"].tolist(), frame["run_id"].tolist()
@@ -352,12 +417,15 @@ def _reject_rows(frame: pd.DataFrame, found: dict[int, str]) -> None:
             "tick_size",
         )
     ]
+    names = [name for name in (*TERM_COLUMNS, "decided_at") if name in frame.columns]
+    extras = [frame[name].tolist() for name in names]
     for row in rows:
         if status[row] == "REJECTED":
             reason[row] = reason[row] if isinstance(reason[row], str) else _UNEXPLAINED
             continue
         values: tuple[Any, ...] = tuple(column[row] for column in columns)
-        problem = ("quantity_invalid", found[row]) if row in found else find_order_problem(*values)
+        more = terms_of(dict(zip(names, (column[row] for column in extras), strict=True)))
+        problem = ("quantity_invalid", found[row]) if row in found else find_order_problem(*values, terms=more)
         if problem is not None:
             status[row], reason[row] = "REJECTED", problem[0]
             detail[row] = f"{problem[0]}: {problem[1]}"
@@ -378,9 +446,13 @@ def _has_no_problem(frame: pd.DataFrame) -> NDArray[np.bool_]:
     quantity, limit, lot, tick = map(numbers, ("quantity", "limit_price", "lot_size", "tick_size"))
     at_market = (frame["order_type"] == "MKT").to_numpy(dtype=bool)
     is_known = at_market | (frame["order_type"] == "LMT").to_numpy(dtype=bool)
-    for name, known in (("side", SIDES), ("sec_type", SEC_TYPES), ("tif", TIFS)):
+    is_known &= ~has_terms(frame)
+    tifs = [name for name in TIFS if name != "GTD"]  # needs a time
+    for name, known in (("side", SIDES), ("sec_type", SEC_TYPES), ("tif", tifs)):
         if not set(frame[name].tolist()) <= set(known):
             is_known &= frame[name].isin(known).to_numpy(dtype=bool)
+    if not set(frame["tif"].tolist()) <= set(TIFS_OF_TYPE["MKT"]):
+        is_known &= ~at_market | frame["tif"].isin(TIFS_OF_TYPE["MKT"]).to_numpy(dtype=bool)
     is_whole = (quantity >= 1) & (quantity <= MAX_QUANTITY) & (quantity == np.round(quantity)) & ~(lot < 1)
     fits = np.isnan(limit)
     if not at_market.all():
@@ -401,6 +473,7 @@ def find_order_problem(
     side: str,
     lot_size: float = math.nan,
     tick_size: float = math.nan,
+    terms: OrderTerms = _NO_TERMS,
 ) -> tuple[str, str] | None:
     """The first problem that prevents an order from being sent: a code and a fix; None if there is none.
 
@@ -411,7 +484,8 @@ def find_order_problem(
     >>> find_order_problem(10, "LMT", 100.123, "DAY", "STK", "BUY")
     ('off_tick', '100.123 is not a multiple of 0.01; 100.12 or 100.13 are')
     """
-    return next(_order_problems(quantity, order_type, limit_price, tif, sec_type, side, lot_size, tick_size), None)
+    found = _order_problems(quantity, order_type, limit_price, tif, sec_type, side, lot_size, tick_size, terms)
+    return next(found, None)
 
 
 def _order_problems(
@@ -423,6 +497,7 @@ def _order_problems(
     side: str,
     lot_size: float,
     tick_size: float,
+    terms: OrderTerms,
 ) -> Iterator[tuple[str, str]]:
     """Problems in the order of the checks. Only the first is used: a later check relies on the earlier ones."""
     if side not in SIDES:
@@ -435,6 +510,9 @@ def _order_problems(
     if tif not in TIFS:
         yield "tif_invalid", f"{tif!r} is not one of {', '.join(TIFS)}"
     yield from _limit_problems(order_type, limit_price, tick_size)
+    yield from term_problems(order_type, limit_price, tif, side, terms)
+    if order_type in STOPS:
+        yield from _tick_problems(terms.aux_price, tick_size)
 
 
 def _quantity_problems(quantity: float, lot: float) -> Iterator[tuple[str, str]]:
@@ -457,18 +535,17 @@ def _quantity_problems(quantity: float, lot: float) -> Iterator[tuple[str, str]]
 
 
 def _limit_problems(order_type: str, limit: float, tick_size: float) -> Iterator[tuple[str, str]]:
-    if order_type == "MKT":
-        if not math.isnan(limit):
-            yield (
-                "limit_on_market",
-                f"market orders cannot carry a limit ({limit:g}); set order_type LMT or remove the limit",
-            )
-        return
-    if not is_usable(np.array([limit]))[0]:
-        yield "limit_missing", f"a {order_type} order needs a limit_price above 0, not {limit:g}"
-    tick = float(tick_sizes(limit)) if math.isnan(tick_size) else tick_size
+    problem = limit_problem(order_type, limit)
+    if problem is not None:
+        yield problem
+    if not math.isnan(limit):
+        yield from _tick_problems(limit, tick_size)
+
+
+def _tick_problems(price: float, tick_size: float) -> Iterator[tuple[str, str]]:
+    tick = float(tick_sizes(price)) if math.isnan(tick_size) else tick_size
     if not 0 < tick < math.inf:
         yield "tick_unknown", f"tick size {tick:g} is not above 0"
-    below, above = (float(round_to_tick([limit], [tick], [buy])[0]) for buy in (True, False))
-    if below != above or abs(below - limit) > _NOISE * limit:
-        yield "off_tick", f"{limit:.10g} is not a multiple of {tick:g}; {below:.10g} or {above:.10g} are"
+    below, above = (float(round_to_tick([price], [tick], [buy])[0]) for buy in (True, False))
+    if below != above or abs(below - price) > _NOISE * price:
+        yield "off_tick", f"{price:.10g} is not a multiple of {tick:g}; {below:.10g} or {above:.10g} are"

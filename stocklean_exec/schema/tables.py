@@ -159,6 +159,31 @@ _EXCHANGE = _text("exchange", "`SMART` unless given")
 _ACCOUNT = _text("account", "the account that trades")
 _CON_ID = Column("con_id", "Int64", "Interactive Brokers' contract number")
 _PRIMARY = _text("primary_exchange", "exchange of listing, such as `LSE`; tells two listings of one symbol apart")
+_TERMS = (
+    _number(
+        "limit_offset_bps",
+        "basis points",
+        "makes `limit_price`: this far above the reference for a buy, below it for a sell",
+    ),
+    _text(
+        "limit_reference",
+        "the price it counts from: `mid`, `near`, `far` (touch), `last`; else the decision price",
+    ),
+    _number(
+        "aux_price",
+        "currency per share",
+        "trigger of `STP` and `STP LMT`, trailing amount of `TRAIL`, offset of `REL`",
+    ),
+    _time("good_till", "end of a `GTD` order"),
+    _time("good_after", "when the order becomes active"),
+    Column("outside_rth", "bool", "may trade outside regular trading hours"),
+    _text("algo", "`Adaptive`, `Twap`, `Vwap`, `ArrivalPx`, `PctVol`, `ClosePx`; with `MKT` or `LMT`"),
+    _text("algo_params", "its parameters as Interactive Brokers names them, JSON"),
+)
+"""Terms of an order, in targets and orders; :mod:`stocklean_exec.schema.order_terms` validates them."""
+_TYPES = "`MKT`, `LMT`, `MOC`, `LOC`, `MIDPRICE`, `REL`, `STP`, `STP LMT`, `TRAIL`"
+_LIMIT = "for `LMT`, `LOC`, `STP LMT`; a cap for `MIDPRICE`, `REL`"
+_TIF = "time in force: `DAY`, `GTC`, `IOC`, `FOK`, `OPG`, `GTD`"
 
 TARGETS = Table(
     "targets",
@@ -166,9 +191,9 @@ TARGETS = Table(
     (
         _SYMBOL,
         _number("weight", "fraction of NAV", "0.05 is 5 % of NAV; negative is short", required=True),
-        _text("order_type", "`MKT` or `LMT`"),
-        _number("limit_price", "currency per share", "for `LMT`"),
-        _text("tif", "time in force: `DAY`, `GTC`, `IOC`, ..."),
+        _text("order_type", _TYPES),
+        _number("limit_price", "currency per share", _LIMIT),
+        _text("tif", _TIF),
         _number("lot_size", "shares", "orders are multiples of it"),
         _SEC_TYPE,
         _EXCHANGE,
@@ -176,6 +201,7 @@ TARGETS = Table(
         _ACCOUNT,
         _CON_ID,
         _PRIMARY,
+        *_TERMS,
     ),
 )
 
@@ -219,9 +245,9 @@ ORDERS = Table(
         _SYMBOL,
         _SIDE,
         _number("quantity", "shares", "requested, > 0; NaN only without a price", required=True),
-        _text("order_type", "`MKT`, `LMT`, ...", required=True),
-        _number("limit_price", "currency per share", "for `LMT`"),
-        _text("tif", "time in force"),
+        _text("order_type", _TYPES, required=True),
+        _number("limit_price", "currency per share", _LIMIT),
+        _text("tif", _TIF),
         _CURRENCY,
         _SEC_TYPE,
         _EXCHANGE,
@@ -244,6 +270,7 @@ ORDERS = Table(
             "reason",
             "why it was rejected or cancelled, a stable code; why it is `UNKNOWN` or was held back, in words",
         ),
+        *_TERMS,
     ),
 )
 

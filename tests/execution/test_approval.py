@@ -256,3 +256,78 @@ def test_the_oldest_and_the_furthest_future_approval_are_checked(approved):
 
 def test_the_age_of_a_plan_without_approvals_is_not_checked(approved):
     check_age(approved[~approved["approved"]], NOW + timedelta(days=9), 1)
+
+
+TERMS = {
+    "order_type": ["LMT", "MKT", "STP"],
+    "limit_offset_bps": [10.0, None, None],
+    "limit_reference": ["last", None, None],
+    "aux_price": [None, None, 12.5],
+    "tif": ["GTD", "DAY", "GTC"],
+    "good_till": [pd.Timestamp("2026-11-24 21:00", tz="UTC"), None, None],
+    "good_after": [pd.Timestamp("2026-11-24 15:00", tz="UTC"), None, None],
+    "outside_rth": [True, False, False],
+    "algo": [None, "Vwap", None],
+    "algo_params": [None, {"maxPctVol": 0.1}, None],
+}
+
+
+@pytest.fixture
+def special():
+    """Three approved orders with every term that an order can have."""
+    wanted = pd.DataFrame({"symbol": ["SPY", "TLT", "BIG"], "weight": 0.2} | TERMS)
+    orders = sx.plan_orders(wanted, None, QUOTES, nav=10_000, run_id="run-1", decided_at=pd.Timestamp(NOW))
+    checked = sx.check_orders(
+        orders, sx.Limits(price_collar=None, max_approval_age=None), quotes=QUOTES, cash=10_000
+    )
+    review = sx.OrderReview(checked, now=lambda: NOW)
+    review.approve_all(by="ann")
+    return review.result()
+
+
+@pytest.mark.parametrize("read", [{}, {"dtype": str}])
+def test_every_term_survives_a_csv_file(special, read):
+    assert special["approved"].tolist() == [True] * 3
+    restored = restore(pd.read_csv(io.StringIO(special.to_csv(index=False)), **read))
+    assert verify(restored) == verify(restore(special))
+    assert restored["outside_rth"].tolist() == special["outside_rth"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("symbol", "column", "value"),
+    [
+        ("SPY", "good_till", pd.Timestamp("2026-11-25 21:00", tz="UTC")),
+        ("SPY", "good_after", pd.NaT),
+        ("SPY", "outside_rth", False),
+        ("SPY", "limit_offset_bps", 11.0),
+        ("SPY", "limit_reference", "mid"),
+        ("TLT", "outside_rth", True),
+        ("TLT", "algo", "Twap"),
+        ("TLT", "algo_params", '{"maxPctVol": 0.5}'),
+        ("BIG", "aux_price", 12.6),
+    ],
+)
+def test_a_term_that_was_changed_since_the_approval_is_refused(special, symbol, column, value):
+    changed = special.copy()
+    changed.loc[row(changed, symbol), column] = value
+    assert f"run-1-{symbol}-BUY" in refused(changed)
+
+
+def test_what_is_neither_true_nor_false_is_no_plan(special):
+    text = special.to_csv(index=False)
+    changed = pd.read_csv(io.StringIO(text), dtype=str).assign(outside_rth="perhaps")
+    with pytest.raises(ApprovalError, match="outside_rth is neither"):
+        restore(changed)
+
+
+@pytest.mark.slow
+def test_the_record_has_every_term_as_it_was_approved(special, tmp_path):
+    file = tmp_path / "record.duckdb"
+    with sx.connect("mock://", quotes=QUOTES, cash=10_000) as broker, sx.open_blotter(file) as blotter:
+        sx.submit_orders(special, broker, blotter, timeout=0.1, max_approval_age=None)
+    with sx.read_blotter(file) as blotter:
+        recorded = blotter.orders("run-1")
+    names = [*TERMS, "limit_reference_price", "limit_price"]
+    assert recorded["client_order_id"].tolist() == special["client_order_id"].tolist()
+    for name in names:
+        pd.testing.assert_series_equal(recorded[name], special[name].reset_index(drop=True))

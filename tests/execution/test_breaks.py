@@ -13,6 +13,7 @@ from stocklean_exec.execution.breaks import DIFFERENCES, Books, compare, looks_l
 NOW = datetime(2026, 11, 23, 17, tzinfo=UTC)
 NAN = float("nan")
 BEFORE, LATER = pd.Timestamp("2026-11-23 15:00", tz="UTC"), pd.Timestamp("2026-11-23 16:00", tz="UTC")
+HOUR = pd.Timedelta("1h")
 
 
 def orders_of(*rows):
@@ -143,6 +144,46 @@ CASES = {
             "open_orders": books().open_orders.assign(limit_price=NAN, order_type="MKT", tif="DAY"),
         },
         [],
+    ),
+    "every other term that was changed at the broker": (
+        {
+            "orders": books().orders.assign(
+                order_type="STP", tif="GTD", aux_price=95.0, good_till=LATER, outside_rth=False
+            ),
+            "open_orders": books().open_orders.assign(
+                order_type="STP", tif="GTD", aux_price=94.0, good_till=LATER + HOUR, outside_rth=True
+            ),
+        },
+        [
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", 95.0, 94.0),
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
+        ],
+    ),
+    "terms that agree, of which the broker repeats no algorithm and cannot be read in one": (
+        {
+            "orders": books().orders.assign(
+                order_type="LMT", limit_price=105.0, tif="GTD", good_till=LATER, outside_rth=True, algo="Vwap"
+            ),
+            "open_orders": books().open_orders.assign(
+                order_type="LMT", limit_price=105.0, tif="GTD", good_till=pd.NaT, outside_rth=True
+            ),
+        },
+        [],
+    ),
+    "an order that pegs itself, at a price of its own": (
+        {
+            "orders": books().orders.assign(order_type="REL", limit_price=NAN, aux_price=0.0),
+            "open_orders": books().open_orders.assign(order_type="REL", limit_price=100.1, aux_price=NAN),
+        },
+        [],
+    ),
+    "a cap that was removed at the broker": (
+        {
+            "orders": books().orders.assign(order_type="MIDPRICE", limit_price=101.0),
+            "open_orders": books().open_orders.assign(order_type="MIDPRICE", limit_price=NAN),
+        },
+        [("order_changed", "warn", "SPY", "r-SPY-BUY", 101.0, NAN)],
     ),
     "a buy above its limit": (
         {"orders": books().orders.assign(limit_price=99.5)},

@@ -110,7 +110,7 @@ def test_terms_that_would_not_be_sent_are_listed(tmp_path):
 
 def test_types_that_are_not_sent_here_are_rejected_rows(tmp_path):
     text = (
-        f"{HEADER}\nBUY,100,IBM,STK,SMART,USD,DAY,REL\nBUY,1,GE,STK,SMART,USD,AUC,MKT\n"
+        f"{HEADER}\nBUY,100,IBM,STK,SMART,USD,DAY,MIT\nBUY,1,GE,STK,SMART,USD,AUC,MKT\n"
         "BUY,1,KO,STK,SMART,USD,DAY,MKT\n"
     )
     frame = read_basket(basket(tmp_path, text), "run-1")

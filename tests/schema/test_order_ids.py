@@ -164,3 +164,33 @@ def test_a_primary_exchange_is_sealed_and_its_absence_changes_no_older_fingerpri
         )
         == 3
     )
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        {"aux_price": 4.5},
+        {"limit_offset_bps": 0.0},
+        {"limit_reference": "mid"},
+        {"limit_reference_price": 5.0},
+        {"good_till": pd.Timestamp("2026-11-24 21:00", tz="UTC")},
+        {"good_after": pd.Timestamp("2026-11-24 21:00", tz="UTC")},
+        {"outside_rth": True},
+        {"algo": "Twap"},
+        {"algo_params": '{"maxPctVol": 0.1}'},
+    ],
+)
+def test_each_term_is_sealed_and_its_absence_changes_no_older_fingerprint(term):
+    orders = pd.DataFrame({"client_order_id": ["r-VOD-BUY"], "symbol": ["VOD"], "quantity": [5.0]})
+    # Computed by the version that had no such columns, as above.
+    without = "ff8411b180ad2ab999324538e8c68547be7654b632c41c263e34fd8fd4b9f62d"
+    (name,) = term
+    empty = False if name == "outside_rth" else None
+    assert payload_hashes(orders.assign(**{name: empty})) == [without]
+    assert payload_hashes(orders.assign(**term)) != [without]
+
+
+def test_an_order_without_a_term_keeps_its_fingerprint_beside_one_that_has_it():
+    alone = pd.DataFrame({"client_order_id": ["r-VOD-BUY"], "symbol": ["VOD"], "quantity": [5.0]})
+    both = pd.concat([alone.assign(outside_rth=False), alone.assign(outside_rth=True, aux_price=1.0)])
+    assert payload_hashes(both)[0] == payload_hashes(alone)[0] != payload_hashes(both)[1]

@@ -335,6 +335,15 @@ SELECT
         WHEN 'MISSING' THEN missing_message
         WHEN 'INTENT' THEN held_back_message
     END AS reason,
+    -- Terms that came after the first version of planned_orders: an order without them has none of these keys.
+    TRY_CAST(json_extract_string(extra, '$.limit_offset_bps') AS DOUBLE) AS limit_offset_bps,
+    json_extract_string(extra, '$.limit_reference') AS limit_reference,
+    TRY_CAST(json_extract_string(extra, '$.aux_price') AS DOUBLE) AS aux_price,
+    TRY_CAST(json_extract_string(extra, '$.good_till.time') AS TIMESTAMPTZ) AS good_till,
+    TRY_CAST(json_extract_string(extra, '$.good_after.time') AS TIMESTAMPTZ) AS good_after,
+    coalesce(TRY_CAST(json_extract_string(extra, '$.outside_rth') AS BOOLEAN), false) AS outside_rth,
+    json_extract_string(extra, '$.algo') AS algo,
+    json_extract_string(extra, '$.algo_params') AS algo_params,
     state,
     leg,
     row_number,

@@ -43,6 +43,7 @@ from stocklean_exec.brokers.order_preview import OrderPreview
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE, Pacer
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
 from stocklean_exec.progress import progress_bar
+from stocklean_exec.schema.order_terms import STOPS
 from stocklean_exec.schema.tables import POSITIONS
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ _OPEN_COLUMNS = {
     "order_type": "str",
     "limit_price": "float64",
     "tif": "str",
+    "aux_price": "float64",
+    "good_till": "datetime64[us, UTC]",
+    "outside_rth": "bool",
     "order_id": "Int64",
     "perm_id": "Int64",
     "client_id": "Int64",
@@ -532,13 +536,15 @@ class IBBroker(Broker):
         """Open orders with limits in the contract's currency; NaN where TWS does not say what unit they are in."""
         found = await self._require_connection().open_orders()
         rows = [row | {"con_id": row["contract"].conId} for row in found]
-        limited = [row for row in rows if not math.isnan(row["limit_price"])]
+        prices = ("limit_price", "aux_price")
+        limited = [row for row in rows if not all(math.isnan(row[name]) for name in prices)]
         unsure = [_instrument_of(row["contract"]) for row in limited if not _is_us_share(row["contract"])]
         await self._market.qualify(self._require_connection(), unsure)
         for row in limited:
             if not _is_us_share(row["contract"]):
                 listing = self._market.listing(_instrument_of(row["contract"]))
-                row["limit_price"] = math.nan if listing is None else listing.in_currency(row["limit_price"])
+                for name in prices:
+                    row[name] = math.nan if listing is None else listing.in_currency(row[name])
         return rows
 
     async def _primary_exchanges(self, held: Sequence[Any]) -> dict[int, str]:
@@ -652,8 +658,10 @@ class IBBroker(Broker):
             text = "was sent before; an id names one order" if order and order.sent else "was not made ready"
             raise BrokerError(f"{ticket.client_order_id} {text}")
         self._check_may_send(connection, ticket, order)
-        limit = listing.on_wire(ticket.limit_price, buy=ticket.side == "BUY")
-        made = connection.make_order(ticket, order.order_id, limit)
+        buy = ticket.side == "BUY"
+        limit = listing.on_wire(ticket.limit_price, buy=buy)
+        aux = listing.aux_on_wire(ticket.aux_price, buy=buy, is_trigger=ticket.order_type in STOPS)
+        made = connection.make_order(ticket, order.order_id, limit, aux)
         with gate(ticket):
             self._tracker.mark_sent(order, ticket.quantity)
             self._last_id = order.order_id

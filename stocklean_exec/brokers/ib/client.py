@@ -23,7 +23,7 @@ import math
 from asyncio import Future, get_running_loop
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ib_async import IB, Contract, Order, OrderState, StartupFetch, Ticker
+from ib_async import IB, Contract, Order, OrderState, StartupFetch, TagValue, Ticker
 from ib_async.client import Client
 from ib_async.decoder import Decoder
 from ib_async.wrapper import RequestError, Wrapper
@@ -46,6 +46,7 @@ __all__ = [
     "OrderState",
     "RequestError",
     "SnapshotTicker",
+    "TagValue",
     "is_complete_preview",
     "make_contract",
     "routed",

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import math
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from stocklean_exec import clock
@@ -24,6 +24,7 @@ from stocklean_exec.brokers.ib.client import (
     Order,
     OrderState,
     RequestError,
+    TagValue,
     make_contract,
     routed,
 )
@@ -39,14 +40,15 @@ from stocklean_exec.brokers.ib.translate import (
     is_plain_text,
     known,
     number_problem,
+    utc_time_text,
 )
 from stocklean_exec.brokers.order_preview import OrderPreview
 from stocklean_exec.errors import BrokerError, ClientIdInUseError, ConnectionLostError
+from stocklean_exec.schema.order_terms import CAPPED, MARKET_TYPES, PEGGED, STOPS, algo_tags, tws_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractContextManager
-    from datetime import datetime
 
     from stocklean_exec.brokers.base import Ticket
     from stocklean_exec.brokers.ib.order_tracker import OrderTracker
@@ -392,10 +394,17 @@ class Connection:
         self.require_open()
         return [self._ib.client.getReqId() for _ in range(count)]
 
-    def make_order(self, ticket: Ticket, order_id: int, limit_price: float | None = None) -> Order:
+    def make_order(
+        self,
+        ticket: Ticket,
+        order_id: int,
+        limit_price: float | None = None,
+        aux_price: float | None = None,
+    ) -> Order:
         """The order of a ticket, with every field set that a preset of TWS could change.
 
-        ``limit_price`` is the ticket's limit in the unit of TWS's quotes, where that is another than its own.
+        ``limit_price`` and ``aux_price`` are the ticket's in the unit of TWS's quotes, where that is another than
+        its own.
 
         Raises
         ------
@@ -403,7 +412,8 @@ class Connection:
             A number or a string in it cannot be sent.
         """
         limit = ticket.limit_price if limit_price is None else limit_price
-        problem = number_problem(ticket.quantity, limit)
+        aux = ticket.aux_price if aux_price is None else aux_price
+        problem = number_problem(ticket.quantity, limit, aux)
         if problem is not None:
             raise BrokerError(f"{ticket.client_order_id}: {problem}; it was not sent")
         order = Order(
@@ -415,11 +425,17 @@ class Connection:
             tif=ticket.tif,
             account=ticket.account,
             orderRef=ticket.client_order_id,
-            outsideRth=False,
+            outsideRth=ticket.outside_rth,
+            goodTillDate=_time_text(ticket.good_till),
+            goodAfterTime=_time_text(ticket.good_after),
+            algoStrategy=ticket.algo,
             transmit=True,
         )
         if not math.isnan(limit):
             order.lmtPrice = float(limit)
+        if not math.isnan(aux):
+            order.auxPrice = float(aux)  # also 0, the offset of a relative order: unset would be an error
+        order.algoParams = [TagValue(tag, value) for tag, value in _tags_of(ticket)]
         for value in (ticket.side, ticket.order_type, ticket.tif, ticket.account, ticket.client_order_id):
             if not value or not is_plain_text(value):
                 raise BrokerError(f"{ticket.client_order_id!r}: {value!r} cannot be sent")
@@ -521,6 +537,9 @@ class Connection:
                 "order_type": order.orderType,
                 "limit_price": _limit_of(order),
                 "tif": order.tif,
+                "aux_price": _aux_of(order),
+                "good_till": _time_of(order.goodTillDate, self.place.zone),
+                "outside_rth": bool(order.outsideRth),
                 "order_id": order.orderId,
                 "perm_id": order.permId,
                 "client_id": order.clientId,
@@ -630,5 +649,31 @@ def _positive(value: float | None) -> float:
 
 
 def _limit_of(order: Order) -> float:
+    """Limit of an order that TWS reports; stops show one of its own making, and caps that were not given as 0."""
     limit = known(None if order.lmtPrice is None else float(order.lmtPrice))
-    return math.nan if limit is None or order.orderType == "MKT" else limit
+    if limit is None or order.orderType in MARKET_TYPES or (order.orderType in CAPPED and not limit):
+        return math.nan
+    return limit
+
+
+def _aux_of(order: Order) -> float:
+    """Auxiliary price of an order whose type has one, which TWS writes as 0 for others."""
+    price = known(None if order.auxPrice is None else float(order.auxPrice))
+    return math.nan if price is None or order.orderType not in STOPS | PEGGED else price
+
+
+def _time_text(stamp: datetime | None) -> str:
+    return "" if stamp is None else tws_time(stamp)
+
+
+def _time_of(text: str, zone: str) -> datetime | None:
+    """Time of a field of an order as TWS writes it; None where it has none or cannot be read."""
+    read = utc_time_text(text, zone)
+    return None if read is None else datetime.strptime(read, "%Y%m%d %H:%M:%S UTC").replace(tzinfo=UTC)
+
+
+def _tags_of(ticket: Ticket) -> list[tuple[str, str]]:
+    try:
+        return algo_tags(ticket.algo, ticket.algo_params)
+    except ValueError as error:
+        raise BrokerError(f"{ticket.client_order_id}: {error}; it was not sent") from None

@@ -97,6 +97,21 @@ class Listing:
             return float(round_to_tick(price, [self.min_tick], [buy])[0])
         return round(float(price[0]), 6)
 
+    def aux_on_wire(self, price: float, *, buy: bool, is_trigger: bool) -> float:
+        """Auxiliary price, in the contract's currency, as TWS takes it; a trigger is on a tick, and no earlier.
+
+        Examples
+        --------
+        >>> pence = Listing(None, magnifier=100, min_tick=0.5)
+        >>> pence.aux_on_wire(53.257, buy=True, is_trigger=True)
+        5326.0
+        >>> pence.aux_on_wire(0.05, buy=True, is_trigger=False)
+        5.0
+        """
+        if is_trigger:
+            return self.on_wire(price, buy=not buy)
+        return price if self.magnifier == 1 or math.isnan(price) else round(price * self.magnifier, 6)
+
     def size_problem(self, quantity: float) -> str:
         """Why an order of so many shares breaks the contract's lots; empty where it does not.
 

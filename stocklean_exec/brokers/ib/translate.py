@@ -238,10 +238,11 @@ def is_plain_text(text: str) -> bool:
     return _PLAIN.fullmatch(text) is not None
 
 
-def number_problem(quantity: float, limit_price: float) -> str | None:
-    """What keeps a quantity and a limit price (NaN for none) from being sent; None if nothing does.
+def number_problem(quantity: float, limit_price: float, aux_price: float = math.nan) -> str | None:
+    """What keeps a quantity and prices (NaN for none) from being sent; None if nothing does.
 
-    Both must be plain: finite, at least 0.0001, with at most eight decimals, and not a spelling of "no value".
+    All must be plain: finite, at least 0.0001, with at most eight decimals, and not a spelling of "no value". An
+    auxiliary price may be 0, which is an offset of none.
 
     Examples
     --------
@@ -250,7 +251,8 @@ def number_problem(quantity: float, limit_price: float) -> str | None:
     >>> number_problem(2147483647, float("nan"))
     'quantity 2.14748e+09 is not from 0.0001 to 2147483646'
     """
-    prices = [] if math.isnan(limit_price) else [("limit_price", limit_price, _LARGEST)]
+    prices = [("limit_price", limit_price, _LARGEST), ("aux_price", aux_price or math.nan, _LARGEST)]
+    prices = [price for price in prices if not math.isnan(price[1])]
     for name, value, most in [("quantity", quantity, MOST_SHARES), *prices]:
         if not _SMALLEST <= value <= most:
             return f"{name} {value:g} is not from {_SMALLEST:g} to {most:.0f}"

@@ -382,6 +382,7 @@ def open_order(client_id=7, account="DU0000001", **changes):
         "tif": "DAY",
     }
     known |= {"orderType": "LMT", "lmtPrice": 400.5, "clientId": client_id, "account": account}
+    known |= {"auxPrice": 0.0, "goodTillDate": "", "outsideRth": False}
     return SimpleNamespace(**(known | changes))
 
 
@@ -467,6 +468,34 @@ def test_an_open_limit_order_has_its_limit_and_a_market_order_has_none():
     assert [str(row["limit_price"]) for row in rows] == ["400.5", "nan", "nan"]
     assert [row["filled_quantity"] for row in rows] == [4.0, 0.0, 0.0]
     assert rows[0]["symbol"] == "SPY"
+
+
+def test_prices_of_open_orders_are_those_of_their_type_and_times_are_read():
+    # A stop and a trailing order show a limit of TWS's own making, and an order without an auxiliary price 0.
+    terms = [
+        {"orderType": "STP", "lmtPrice": 13.16, "auxPrice": 13.13},
+        {"orderType": "TRAIL", "lmtPrice": 2000.03, "auxPrice": 1.5},
+        {"orderType": "REL", "lmtPrice": 0.0, "auxPrice": 0.0},
+        {"orderType": "MIDPRICE", "lmtPrice": 400.5, "auxPrice": 0.0},
+        {"tif": "GTD", "goodTillDate": "20261124 16:00:00 US/Eastern", "outsideRth": True},
+        {"tif": "GTD", "goodTillDate": "20261124-21:00:00"},
+        {"tif": "GTD", "goodTillDate": "tomorrow"},
+    ]
+
+    def work(connection, _owner):
+        connection._open = {}
+        for number, changes in enumerate(terms):
+            order = open_order(permId=number, **changes)
+            connection.on_open_order(SimpleNamespace(symbol="SPY"), order, SimpleNamespace(status="Submitted"))
+        rows.extend(connection._open.values())
+
+    rows = []
+    published(work)
+    assert [str(row["limit_price"]) for row in rows[:5]] == ["nan", "nan", "nan", "400.5", "400.5"]
+    assert [str(row["aux_price"]) for row in rows[:5]] == ["13.13", "1.5", "0.0", "nan", "nan"]
+    end = datetime(2026, 11, 24, 21, tzinfo=UTC)
+    assert [row["good_till"] for row in rows[3:]] == [None, end, end, None]
+    assert [row["outside_rth"] for row in rows[3:]] == [False, True, False, False]
 
 
 def test_only_code_103_for_an_order_of_ours_reports_a_duplicate_id():

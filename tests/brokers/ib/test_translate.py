@@ -276,3 +276,10 @@ def test_whole_shares_at_whole_cents_are_sent_as_they_are_written(shares, cents)
     assert number_problem(float(shares), cents / 100) is None
     assert "e" not in str(float(shares)).lower()
     assert "e" not in str(cents / 100).lower()
+
+
+@pytest.mark.parametrize(("aux", "is_refused"), [(float("nan"), False), (0.0, False), (0.5, False), (-1.0, True)])
+def test_an_auxiliary_price_is_plain_or_zero(aux, is_refused):
+    problem = number_problem(10.0, 99.0, aux)
+    assert (problem is not None) == is_refused
+    assert number_problem(10.0, 99.0, 1e300) == "aux_price 1e+300 is not from 0.0001 to 1000000000000"
