@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.schema.frame_validator import merge_warnings, shown
-from stocklean_exec.schema.order_input import ORDER_TYPES, TIFS, find_order_problem, parse_orders
+from stocklean_exec.schema.frame_validator import as_utc, merge_warnings, shown
+from stocklean_exec.schema.order_input import parse_orders
+from stocklean_exec.schema.order_terms import (
+    ALGOS,
+    MARKET_TYPES,
+    ORDER_TYPES,
+    PEGGED,
+    REFERENCE_PRICE,
+    STOPS,
+    TIFS,
+)
 from stocklean_exec.strategies.division import STRATEGY_QUANTITIES, beyond_strategies
 
 if TYPE_CHECKING:
@@ -26,33 +35,39 @@ if TYPE_CHECKING:
 
 __all__ = ["CHOICES", "EDITABLE", "apply_edit", "read_typed"]
 
-EDITABLE = ("quantity", "limit_price", "order_type", "tif")
+EDITABLE = (
+    "quantity",
+    "limit_price",
+    "order_type",
+    "tif",
+    "aux_price",
+    "good_till",
+    "good_after",
+    "outside_rth",
+    "algo",
+    "algo_params",
+)
 """The columns that a person may change; the plan sets all others."""
 
-CHOICES = {"order_type": ORDER_TYPES, "tif": TIFS}
-"""Allowed values of the columns that have a fixed set."""
+CHOICES = {"order_type": ORDER_TYPES, "tif": TIFS, "outside_rth": ("no", "yes"), "algo": ("", *ALGOS)}
+"""Allowed values of the columns that have a fixed set; an empty text is none."""
 
 _CHECK_COLUMNS = ["verdict", "reasons", "checks"]
-_TERMS = (
-    "client_order_id",
-    "symbol",
-    "side",
-    "sec_type",
-    "lot_size",
-    "tick_size",
-    STRATEGY_QUANTITIES,
-    *EDITABLE,
-)
+_NUMBERS = ("quantity", "limit_price", "aux_price")
+_TIMES = ("good_till", "good_after")
+_COUNTED = ("limit_offset_bps", "limit_reference", REFERENCE_PRICE)  # what a limit was counted from
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]*)?|[+-]?\.[0-9]+")
 
 
 def read_typed(changes: object) -> dict[str, Any]:
-    """Parse typed cells: text by column; numbers may have commas between thousands.
+    """Parse typed cells: text by column; numbers may have commas between thousands, times need a zone.
+
+    An empty text removes a price, a time or an algorithm.
 
     Raises
     ------
     InputError
-        A column cannot be edited, or a text is not a number.
+        A column cannot be edited, or a text is not a number or a time.
 
     Examples
     --------
@@ -72,8 +87,16 @@ def read_typed(changes: object) -> dict[str, Any]:
         text = typed.strip()
         if name not in EDITABLE:
             problems.append(Problem("not_editable", f"{shown(name)} cannot be edited; edit {', '.join(EDITABLE)}"))
-        elif name in CHOICES:
+        elif name == "outside_rth" and text.lower() in {"yes", "no"}:
+            values[name] = text.lower() == "yes"
+        elif name in CHOICES or name == "algo_params":
             values[name] = text
+        elif name in _TIMES:
+            stamp = as_utc(text or None, name)
+            problems += [stamp] if isinstance(stamp, Problem) else []
+            values[name] = stamp
+        elif name == "aux_price" and not text:
+            values[name] = math.nan
         elif _NUMBER.fullmatch(text):
             values[name] = float(text.replace(",", ""))
         else:
@@ -89,7 +112,8 @@ def apply_edit(
     """Return a copy of ``orders`` with ``changes`` applied to the rows at ``places``, and its check.
 
     ``orders`` is not modified; ``check`` is its check. The column ``checks`` of the edited frame is not updated.
-    A change to ``MKT`` removes the limit price.
+    A change of the order type removes the prices that the new one does not have, a change of the time in force
+    the end of ``GTD``, and a new limit price the offset that the old one was counted by.
 
     Raises
     ------
@@ -98,18 +122,17 @@ def apply_edit(
     """
     part = orders.iloc[places].drop(columns=_CHECK_COLUMNS)
     part.attrs = {}  # every step would copy it
+    changes = _with_consequences(changes)
     for name, value in changes.items():
-        part[name] = pd.Series([value] * len(part), index=part.index, dtype=object)  # validated below
-    if changes.get("order_type") == "MKT":
-        part["limit_price"] = math.nan
-    _validate(part)
-    edited = parse_orders(part)
+        if name in part.columns or name != REFERENCE_PRICE:
+            part[name] = pd.Series([value] * len(part), index=part.index, dtype=object)  # validated below
+    edited = _validated(part)
     edited.index = part.index
     edited["notional"] = (edited["quantity"] * edited["decision_price"]).round(8)
     signed = edited["quantity"].where(edited["side"] == "BUY", -edited["quantity"])
     edited["target_quantity"] = edited["current_quantity"] + signed
     frame = orders.copy(deep=False)  # its columns are replaced, never modified in place
-    for name in (*EDITABLE, "notional", "target_quantity"):
+    for name in (*EDITABLE, *(one for one in _COUNTED if one in frame.columns), "notional", "target_quantity"):
         values = frame[name].array.copy()
         values[places] = edited[name].array
         frame[name] = values
@@ -123,31 +146,57 @@ def apply_edit(
     return frame, after
 
 
-def _validate(part: pd.DataFrame) -> None:
-    problems = []
-    terms = [name for name in _TERMS if name in part.columns]
-    for row in cast("list[dict[str, Any]]", part[terms].to_dict("records")):
-        problem = _edit_problem(row)
-        if problem is not None:
-            problems.append(Problem(*problem, row["client_order_id"], row["symbol"]))
+def _with_consequences(changes: dict[str, Any]) -> dict[str, Any]:
+    """Changes with those that a new type, time in force or limit brings with it, where they are not given."""
+    kind, tif = changes.get("order_type"), changes.get("tif")
+    more: dict[str, Any] = {}
+    if kind is not None:
+        if kind in MARKET_TYPES:
+            more["limit_price"] = math.nan
+        if kind not in STOPS | PEGGED:
+            more["aux_price"] = math.nan
+    if tif is not None and tif != "GTD":
+        more["good_till"] = None
+    if "limit_price" in changes or "limit_price" in more:
+        more |= {"limit_offset_bps": math.nan, "limit_reference": None, REFERENCE_PRICE: math.nan}
+    return more | changes
+
+
+def _validated(part: pd.DataFrame) -> pd.DataFrame:
+    """Edited rows, parsed again; an error lists every row with a problem."""
+    rows = list(zip(part["client_order_id"].tolist(), part["symbol"].tolist(), strict=True))
+    problems = [
+        Problem(f"{name}_invalid", f"{name} {shown(value)} is not a number", *row)
+        for name in _NUMBERS
+        for row, value in zip(rows, part[name].tolist(), strict=True)
+        if isinstance(value, bool) or not isinstance(value, (int, float))
+    ]
+    problems += [
+        Problem(code, f"{name} {shown(value)} is not text", *row)
+        for name, code in (("order_type", "order_type_unsupported"), ("tif", "tif_invalid"))
+        for row, value in zip(rows, part[name].tolist(), strict=True)
+        if not isinstance(value, str)
+    ]
+    if STRATEGY_QUANTITIES in part.columns and not problems:
+        divided = zip(rows, part[STRATEGY_QUANTITIES].tolist(), part["quantity"].tolist(), strict=True)
+        problems += [
+            Problem("beyond_strategies", larger, *row)
+            for row, wishes, quantity in divided
+            if (larger := beyond_strategies(wishes, float(quantity)))
+        ]
     if problems:
         raise InputError("edit", problems)
-
-
-def _edit_problem(row: dict[str, Any]) -> tuple[str, str] | None:
-    for name in ("quantity", "limit_price"):
-        if isinstance(row[name], bool) or not isinstance(row[name], (int, float)):
-            return f"{name}_invalid", f"{name} {shown(row[name])} is not a number"
-    larger = beyond_strategies(row.get(STRATEGY_QUANTITIES), float(row["quantity"]))
-    if larger:
-        return "beyond_strategies", larger
-    return find_order_problem(
-        float(row["quantity"]),
-        str(row["order_type"]),
-        float(row["limit_price"]),
-        str(row["tif"]),
-        str(row["sec_type"]),
-        str(row["side"]),
-        float(row.get("lot_size", math.nan)),
-        float(row.get("tick_size", math.nan)),
-    )
+    try:
+        edited = parse_orders(part)
+    except InputError as error:
+        raise InputError("edit", error.problems) from None
+    refused = (edited["status"] == "REJECTED").to_numpy(dtype=bool)
+    details = edited["detail"].tolist()
+    problems = [
+        Problem(code, details[place].removeprefix(f"{code}: "), *rows[place])
+        for place, code in enumerate(edited["reason"].tolist())
+        if refused[place]
+    ]
+    if problems:
+        raise InputError("edit", problems)
+    return edited

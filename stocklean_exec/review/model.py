@@ -45,6 +45,7 @@ __all__ = ["Decision", "OrderReview", "review_orders"]
 
 _DECISION_STATUSES = np.array(["open", "approved", "rejected", "blocked"], dtype=object)
 _CODES = {"approve": 1, "reject": 2}  # action -> index into _DECISION_STATUSES
+_UPPER = frozenset({"order_type", "tif"})
 _BADGES = {"mock": "MOCK", "paper": "PAPER", "live": "LIVE"}
 
 
@@ -308,12 +309,19 @@ class OrderReview:
         limit_price: float | None = None,
         order_type: str | None = None,
         tif: str | None = None,
+        aux_price: float | None = None,
+        good_till: object = None,
+        good_after: object = None,
+        outside_rth: bool | None = None,
+        algo: str | None = None,
+        algo_params: object = None,
         by: str | None = None,
     ) -> pd.DataFrame:
         """Change the named orders, or all that are not rejected if none is named; check the whole plan again.
 
-        A change to ``MKT`` removes the limit price. The edited rows must be approved again, and so must any other
-        row that the edit blocks, or that is a sell whose buys the edit blocks.
+        A change of the order type removes the prices that the new one does not have, one of the time in force the
+        end of ``GTD``. An empty text removes a time or an algorithm. The edited rows must be approved again, and
+        so must any other row that the edit blocks, or that is a sell whose buys the edit blocks.
 
         Returns
         -------
@@ -326,9 +334,10 @@ class OrderReview:
         ApprovalError
             The review was submitted.
         """
-        given: tuple[object, ...] = (quantity, limit_price, order_type, tif)
+        terms = (aux_price, good_till, good_after, outside_rth, algo, algo_params)
+        given: tuple[object, ...] = (quantity, limit_price, order_type, tif, *terms)
         changes = {
-            name: value.upper() if isinstance(value, str) else value
+            name: value.upper() if isinstance(value, str) and name in _UPPER else value
             for name, value in zip(EDITABLE, given, strict=True)
             if value is not None
         }

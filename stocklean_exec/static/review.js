@@ -5,6 +5,9 @@
 
 const ROW_HEIGHT = 28; // pixels, the same as in review.css: rows are placed by number, without measuring the page
 const APPROVE_WIDTH = 68; // pixels of the approval column, the same as in review.css: its label in bold
+const TERMS = ["good_till", "good_after", "outside_rth", "algo", "algo_params"]; // in the digest, in this sequence
+/** The price that an order type cannot be without. @type {Record<string, string | undefined>} */
+const NEEDED = { LMT: "limit_price", LOC: "limit_price", STP: "aux_price", TRAIL: "aux_price", REL: "aux_price" };
 const OVERSCAN = 6; // rows drawn above and below what is in view; a choice: one notch of a mouse wheel is about four
 
 /** @type {[name: string, label: string, kind: Kind][]} */
@@ -53,6 +56,12 @@ const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimate
  * @property {(string | null)[]} order_type
  * @property {(number | null)[]} limit_price
  * @property {(string | null)[]} tif
+ * @property {(number | null)[]} aux_price
+ * @property {(string | null)[]} good_till
+ * @property {(string | null)[]} good_after
+ * @property {(string | null)[]} outside_rth
+ * @property {(string | null)[]} algo
+ * @property {(string | null)[]} algo_params
  */
 /** @typedef {Terms & { [name: string]: Cell[] }} Cells */
 
@@ -823,7 +832,7 @@ class View extends KernelView {
       box.value = String(value ?? "");
       box.addEventListener("change", () => this.finish(true));
     } else {
-      box = element("input", { class: "slx-editor", type: "text", inputmode: "decimal", "aria-label": label, autocomplete: "off" });
+      box = element("input", { class: "slx-editor", type: "text", inputmode: spec.kind === "text" ? "text" : "decimal", "aria-label": label, autocomplete: "off" });
       box.value = typed ?? String(value ?? "");
     }
     box.style.cssText = `top:${place * ROW_HEIGHT}px;left:${this.lefts[column]}px;width:${this.widths[column]}px`;
@@ -866,11 +875,12 @@ class View extends KernelView {
     }
     const { row, place, spec } = editor;
     const type = this.loaded.cells.order_type[row];
-    const limits = this.columns.findIndex((column) => column.name === "limit_price") + 1;
-    if (spec.name === "order_type" && typed === "LMT" && type === "MKT" && limits) {
-      this.showStatus("A limit order needs a limit price; type it.");
-      this.active.column = limits;
-      this.edit(place, limits, null, { order_type: "LMT" });
+    const needed = spec.name === "order_type" ? NEEDED[typed] : undefined;
+    const prices = this.columns.findIndex((column) => column.name === needed) + 1;
+    if (needed && prices && typeof this.loaded.cells[needed]?.[row] !== "number") {
+      this.showStatus(needed === "limit_price" ? "A limit order needs a limit price; type it." : "It needs a trigger, amount or offset; type it.");
+      this.active.column = prices;
+      this.edit(place, prices, null, { order_type: typed });
       return;
     }
     /** @type {Record<string, string>} */
@@ -948,13 +958,15 @@ class View extends KernelView {
   digest() {
     const { ids, cells, head } = this.loaded;
     const encoder = new TextEncoder();
-    const numbers = new DataView(new ArrayBuffer(16));
+    const numbers = new DataView(new ArrayBuffer(24));
     let crc = 0xffffffff;
     for (let row = 0; row < ids.length; row += 1) {
       const words = [ids[row], cells.side[row], cells.order_type[row], cells.tif[row], cells.verdict[row], cells.decision_status[row]];
+      for (const name of TERMS) words.push(/** @type {string | null} */ (cells[name]?.[row] ?? null));
       crc = crc32(encoder.encode(words.map((word) => word ?? "").join("\x1f")), crc);
       numbers.setFloat64(0, cells.quantity[row] ?? -1, true);
       numbers.setFloat64(8, cells.limit_price[row] ?? -1, true);
+      numbers.setFloat64(16, cells.aux_price[row] ?? -1, true);
       crc = crc32(new Uint8Array(numbers.buffer), crc);
     }
     crc = crc32(encoder.encode(`${head.badge}\x1f${head.account}`), crc);

@@ -18,6 +18,7 @@ import pandas as pd
 from stocklean_exec.errors import InputError
 from stocklean_exec.review.edits import CHOICES, EDITABLE
 from stocklean_exec.schema.account_ids import mask_account
+from stocklean_exec.schema.order_terms import has_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,14 @@ _COLUMNS: dict[str, tuple[str, str, bool]] = {
     "order_type": ("Type", "choice", True),
     "limit_price": ("Limit", "price", True),
     "tif": ("TIF", "choice", True),
+    "aux_price": ("Trigger or offset", "price", False),
+    "good_till": ("Good till", "text", False),
+    "good_after": ("Good after", "text", False),
+    "outside_rth": ("Outside hours", "choice", False),
+    "algo": ("Algorithm", "choice", False),
+    "algo_params": ("Parameters", "text", False),
+    "limit_offset_bps": ("Limit offset, bp", "number", False),
+    "limit_reference": ("Limit reference", "text", False),
     "decision_price": ("Price", "price", True),
     "notional": ("Notional", "money", True),
     "weight_before": ("Weight", "weight", True),
@@ -73,11 +82,11 @@ _NEVER_SHOWN = frozenset(
         "approved_at",
     }
 )
+_TERMS = ("good_till", "good_after", "outside_rth", "algo", "algo_params")
+"""Terms as they are shown, in the sequence in which the digest has them."""
+
 _PATCHED = (
-    "quantity",
-    "order_type",
-    "limit_price",
-    "tif",
+    *EDITABLE,
     "notional",
     "weight_before",
     "weight_after",
@@ -91,6 +100,9 @@ _PATCHED = (
 )
 """Columns that a decision or an edit can change; a patch contains no others."""
 
+_SHOWN_IF_USED = (*_TERMS, "aux_price")
+"""Terms that are shown by default if an order has them."""
+
 _MAX_TEXT = 200
 """Characters of one cell. A choice: the longest reasons still read in a tooltip, and a plan with long free text
 does not slow down the page."""
@@ -100,6 +112,7 @@ def column_specs(review: OrderReview) -> list[dict[str, Any]]:
     """Describe the columns that a view may show, in sequence; other columns of the plan come last, hidden."""
     frame = review.orders
     filled = {name for name in frame.columns if not frame[name].isna().all()}
+    used = {name for name in _SHOWN_IF_USED if has_terms(frame[[name]]).any()}
     always = {*_DERIVED, *EDITABLE, "verdict", "symbol", "side"}
     names = [name for name in _COLUMNS if name in always or name in filled]
     extra = [
@@ -109,7 +122,7 @@ def column_specs(review: OrderReview) -> list[dict[str, Any]]:
     for name in [*names, *extra]:
         number = name not in _COLUMNS and pd.api.types.is_numeric_dtype(frame[name].dtype)
         label, kind, default = _COLUMNS.get(name, (name, "number" if number else "text", False))
-        spec: dict[str, Any] = {"name": name, "label": label, "kind": kind, "default": default}
+        spec: dict[str, Any] = {"name": name, "label": label, "kind": kind, "default": default or name in used}
         if name in EDITABLE:
             spec |= {"editable": True, "choices": list(CHOICES.get(name, ()))}
         specs.append(spec)
@@ -138,6 +151,8 @@ def rows(review: OrderReview, names: list[str] | None = None, places: list[int] 
         elif name == "account":
             texts = [None if pd.isna(value) else str(value) for value in part[name].tolist()]
             cells[name] = texts if review.show_account else [text and mask_account(text) for text in texts]
+        elif name == "outside_rth":
+            cells[name] = ["yes" if given else "no" for given in part[name].tolist()]
         elif name in part.columns:
             cells[name] = _plain(part[name])
     return cells
@@ -235,17 +250,18 @@ def head(review: OrderReview) -> dict[str, Any]:
 
 def screen_digest(review: OrderReview) -> int:
     """Checksum (CRC-32) of what a view must display: terms, verdict and decision of every row, and the badge."""
-    orders = review.visible_rows()
+    orders, shown = review.visible_rows(), rows(review, list(_TERMS))
     texts = zip(
         *(orders[name].tolist() for name in ("client_order_id", "side", "order_type", "tif", "verdict")),
         review.decision_status,
+        *(shown[name] for name in _TERMS),
         strict=True,
     )
-    numbers = zip(orders["quantity"].tolist(), orders["limit_price"].tolist(), strict=True)
+    numbers = zip(*(orders[name].tolist() for name in ("quantity", "limit_price", "aux_price")), strict=True)
     parts = []
-    for fields, (quantity, limit) in zip(texts, numbers, strict=True):
+    for fields, prices in zip(texts, numbers, strict=True):
         parts.append("\x1f".join("" if pd.isna(field) else str(field) for field in fields).encode())
-        parts.append(struct.pack("<dd", _or_minus(quantity), _or_minus(limit)))
+        parts.append(struct.pack("<ddd", *map(_or_minus, prices)))
     parts.append(f"{review.badge}\x1f{review.shown_account}".encode())
     return crc32(b"".join(parts))
 

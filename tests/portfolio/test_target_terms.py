@@ -97,7 +97,7 @@ def test_the_limit_of_a_stop_is_held_against_its_trigger():
 def test_a_plan_keeps_cash_for_the_distance_to_a_trigger():
     wanted = pd.DataFrame({"symbol": ["AAA"], "weight": 1.0, "order_type": "STP", "aux_price": 55.0})
     planned = plan_orders(wanted, None, QUOTES.iloc[:1], nav=10_000, run_id="r")
-    # 200 shares are wanted: 5.00 each to the trigger, 1.00 commission and 0.4 % of 11,000 leave 8,955 for 50.00 each
+    # 200 shares are wanted: 5.00 each to the trigger, 1.00 commission and 0.4 % of 11,000 leave 8,955 at 50.00
     assert planned["quantity"].tolist() == [179.0]
     checked = check_orders(planned, Limits(price_collar=None), quotes=QUOTES, cash=10_000)
     assert checked["verdict"].tolist() == ["pass"]

@@ -154,3 +154,71 @@ def test_a_huge_number_is_refused_by_validation():
     with pytest.raises(InputError) as caught:
         edit(plan, plan["symbol"] == "AAA", {"quantity": math.inf})
     assert caught.value.codes == ("quantity_invalid",)
+
+
+END = pd.Timestamp("2026-11-24 21:00", tz="UTC")
+
+
+def test_typed_terms_are_parsed_and_an_empty_text_removes_one():
+    typed = {"good_till": "2026-11-24T16:00-05:00", "outside_rth": "Yes", "algo": "twap", "aux_price": "1,250.5"}
+    assert read_typed(typed) == {"good_till": END, "outside_rth": True, "algo": "twap", "aux_price": 1250.5}
+    empty = read_typed({"good_till": "", "aux_price": " ", "algo_params": ""})
+    assert (empty["good_till"], empty["algo_params"], math.isnan(empty["aux_price"])) == (None, "", True)
+    with pytest.raises(InputError) as caught:
+        read_typed({"good_after": "2026-11-24 16:00", "good_till": "soon"})
+    assert caught.value.codes == ("naive_time", "time_dtype")
+
+
+def test_every_term_can_be_edited_and_the_whole_plan_is_checked_with_it():
+    plan = checked()
+    stop = edit(plan, plan["symbol"] == "AAA", {"order_type": "STP", "aux_price": 290.0})
+    # 10 at 290 cost 2,900 and a dollar: with 20 BBB at 50 that is over the 3,000 there are
+    assert stop["reasons"].fillna("").tolist()[0] == "insufficient_cash"
+    assert recheck_orders(stop)["verdict"].tolist() == stop["verdict"].tolist()
+    back = edit(
+        stop, stop["symbol"] == "AAA", {"order_type": "MKT", "algo": "vwap", "algo_params": {"maxPctVol": 0.1}}
+    )
+    assert back.loc[0, ["algo", "algo_params"]].tolist() == ["Vwap", '{"maxPctVol": 0.1}']
+    assert math.isnan(back.loc[0, "aux_price"])
+    assert back["verdict"].tolist() == plan["verdict"].tolist()
+
+
+def test_a_new_time_in_force_removes_the_end_of_the_old_one():
+    plan = checked()
+    until = {"order_type": "LMT", "limit_price": 99.0, "tif": "GTD", "good_till": END, "outside_rth": True}
+    one = edit(plan, plan["symbol"] == "AAA", until)
+    assert one.loc[0, ["tif", "good_till", "outside_rth"]].tolist() == ["GTD", END, True]
+    other = edit(one, one["symbol"] == "AAA", {"tif": "GTC"})
+    assert other["good_till"].isna().all()
+    assert other["outside_rth"].tolist() == [True, False, False, False]
+
+
+def test_a_new_limit_is_no_longer_counted_from_a_reference():
+    quotes = {"AAA": 100.0}
+    wanted = pd.DataFrame({"symbol": ["AAA"], "weight": 0.5, "order_type": "LMT", "limit_offset_bps": -100.0})
+    planned = sx.plan_orders(wanted, None, quotes, nav=10_000, run_id="r")
+    plan = sx.check_orders(planned, quotes=quotes, cash=10_000)
+    assert plan.loc[0, ["limit_price", "limit_reference_price"]].tolist() == [99.0, 100.0]
+    edited, _ = apply_edit(plan, np.array([0]), {"limit_price": 98.0}, PlanCheck.of(plan))
+    assert edited["limit_price"].tolist() == [98.0]
+    assert edited[["limit_offset_bps", "limit_reference_price"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"order_type": "STP"}, "aux_price_missing"),
+        ({"order_type": "MOC", "tif": "GTC"}, "tif_not_allowed"),
+        ({"aux_price": 5.0}, "aux_price_not_used"),
+        ({"tif": "GTD"}, "tif_not_allowed"),
+        ({"algo": "Adaptive"}, "algo_params_invalid"),
+        ({"outside_rth": "perhaps"}, "outside_rth_dtype"),
+        ({"good_after": "2026-11-24 16:00"}, "naive_time"),
+        ({"aux_price": "5"}, "aux_price_invalid"),
+    ],
+)
+def test_terms_that_contradict_each_other_change_nothing(changes, code):
+    with pytest.raises(InputError) as caught:
+        apply_edit(checked(), np.array([0]), changes, PlanCheck.of(checked()))
+    assert caught.value.codes == (code,)
+    assert str(caught.value).startswith("edit: ")

@@ -22,15 +22,31 @@ def test_a_snapshot_is_json_without_nan(review):
     assert "NaN" not in text
 
 
-def test_four_columns_can_be_edited_and_two_have_choices(review):
+def test_terms_can_be_edited_and_some_have_choices(review):
     specs = {spec["name"]: spec for spec in column_specs(review)}
     editable = {name: spec["choices"] for name, spec in specs.items() if spec.get("editable")}
     assert editable == {
         "quantity": [],
-        "order_type": ["MKT", "LMT"],
+        "order_type": ["MKT", "LMT", "MOC", "LOC", "MIDPRICE", "REL", "STP", "STP LMT", "TRAIL"],
         "limit_price": [],
-        "tif": ["DAY", "GTC", "IOC", "FOK", "OPG"],
+        "tif": ["DAY", "GTC", "IOC", "FOK", "OPG", "GTD"],
+        "aux_price": [],
+        "good_till": [],
+        "good_after": [],
+        "outside_rth": ["no", "yes"],
+        "algo": ["", "Adaptive", "Twap", "Vwap", "ArrivalPx", "PctVol", "ClosePx"],
+        "algo_params": [],
     }
+    shown = [name for name in ("aux_price", "good_till", "outside_rth", "algo") if specs[name]["default"]]
+    assert shown == []  # unless an order has one
+
+
+def test_terms_that_an_order_has_are_shown(review):
+    review.edit("r-SPY-BUY", order_type="STP", aux_price=110.0)
+    specs = {spec["name"]: spec["default"] for spec in column_specs(review)}
+    assert [name for name in ("aux_price", "good_till", "outside_rth", "algo") if specs[name]] == ["aux_price"]
+    cells = rows(review, ["aux_price", "outside_rth", "algo"], [0])
+    assert [cells[name] for name in ("aux_price", "outside_rth", "algo")] == [[110.0], ["no"], [None]]
 
 
 def test_other_columns_of_a_plan_can_be_chosen_and_come_last(review):
@@ -79,12 +95,15 @@ def test_the_head_has_destination_state_and_counts(review):
 
 
 def test_the_digest_equals_one_computed_by_hand(review):
-    # By hand for one order: texts joined by \x1f, then quantity and limit as little-endian doubles.
+    # By hand for one order: texts joined by \x1f, then quantity, limit and trigger as little-endian doubles.
     orders = review.orders.iloc[:1].drop(columns=["approved", "approved_by", "approved_at"])
     one = sx.review_orders(orders)
-    words = b"r-SPY-BUY\x1fBUY\x1fLMT\x1fDAY\x1fpass\x1fopen"
-    numbers = struct.pack("<d", 10.0) + struct.pack("<d", 99.5)
+    words = b"r-SPY-BUY\x1fBUY\x1fLMT\x1fDAY\x1fpass\x1fopen\x1f\x1f\x1fno\x1f\x1f"
+    numbers = struct.pack("<d", 10.0) + struct.pack("<d", 99.5) + struct.pack("<d", -1.0)
     assert screen_digest(one) == crc32(words + numbers + b"PAPER\x1fDU***567")
+
+
+PATIENT = {"adaptivePriority": "Patient"}
 
 
 def test_every_decision_and_edit_changes_the_digest(review):
@@ -95,6 +114,13 @@ def test_every_decision_and_edit_changes_the_digest(review):
         lambda: review.edit("r-SPY-BUY", quantity=11),
         lambda: review.edit("r-SPY-BUY", limit_price=99.25),
         lambda: review.edit("r-SPY-BUY", tif="GTC"),
+        lambda: review.edit("r-SPY-BUY", good_after="2026-11-24T15:00Z"),
+        lambda: review.edit("r-SPY-BUY", good_after="", outside_rth=True),
+        lambda: review.edit("r-SPY-BUY", tif="GTD", good_till="2026-11-24T21:00Z"),
+        lambda: review.edit("r-SPY-BUY", tif="DAY", outside_rth=False, algo="adaptive", algo_params=PATIENT),
+        lambda: review.edit("r-SPY-BUY", algo="Twap", algo_params=""),
+        lambda: review.edit("r-SPY-BUY", algo="", order_type="STP LMT", aux_price=99.0),
+        lambda: review.edit("r-SPY-BUY", aux_price=99.25),
         lambda: review.edit("r-SPY-BUY", order_type="MKT"),
     ):
         do()
