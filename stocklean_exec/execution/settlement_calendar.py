@@ -7,64 +7,15 @@ notices of each autumn; the Federal Reserve is closed). For a market that is not
 
 from __future__ import annotations
 
-import warnings
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from stocklean_exec.calendars.markets import Market, home_market, market_at
+from stocklean_exec.calendars.sessions import exchange_schedule
+
 __all__ = ["Settlement", "settlement_of"]
 
-
-class _Market(NamedTuple):
-    """Where trades settle: ISO 10383 code of the exchange whose sessions count, and the currency of its banks."""
-
-    calendar: str
-    currency: str
-
-
-_US = _Market("XNYS", "USD")
-_XETRA = _Market("XETR", "EUR")  # closed on every day on which Euronext, or TARGET, is closed
-_LONDON, _ZURICH, _TOKYO = _Market("XLON", "GBP"), _Market("XSWX", "CHF"), _Market("XTKS", "JPY")
-
-_BY_CURRENCY = {
-    "USD": _US,
-    "EUR": _XETRA,
-    "GBP": _LONDON,
-    "JPY": _TOKYO,
-    "CAD": _Market("XTSE", "CAD"),
-    "CHF": _ZURICH,
-    "HKD": _Market("XHKG", "HKD"),
-    "AUD": _Market("XASX", "AUD"),
-    "MXN": _Market("XMEX", "MXN"),
-}
-"""Market of shares in a currency, where their listing is not known."""
-
-_BY_EXCHANGE = {
-    **dict.fromkeys(("NYSE", "NASDAQ", "ISLAND", "ARCA", "AMEX", "BATS", "IEX", "PINK"), _US),
-    **dict.fromkeys(("IBIS", "IBIS2"), _XETRA),
-    **dict.fromkeys(("FWB", "FWB2"), _Market("XFRA", "EUR")),
-    **dict.fromkeys(("LSE", "LSEETF", "LSEIOB1"), _LONDON),
-    "EBS": _ZURICH,
-    "TSEJ": _TOKYO,
-    "SBF": _Market("XPAR", "EUR"),
-    "AEB": _Market("XAMS", "EUR"),
-    "ENEXT": _Market("XBRU", "EUR"),
-    "BVL": _Market("XLIS", "EUR"),
-    "BVME": _Market("XMIL", "EUR"),
-    "BM": _Market("XMAD", "EUR"),
-    "VSE": _Market("XWBO", "EUR"),
-    "HEX": _Market("XHEL", "EUR"),
-    "SFB": _Market("XSTO", "SEK"),
-    "CPH": _Market("XCSE", "DKK"),
-    "OSE": _Market("XOSL", "NOK"),
-    "TSE": _BY_CURRENCY["CAD"],
-    "VENTURE": _BY_CURRENCY["CAD"],
-    "SEHK": _BY_CURRENCY["HKD"],
-    "ASX": _BY_CURRENCY["AUD"],
-    "MEXI": _BY_CURRENCY["MXN"],
-    "SGX": _Market("XSES", "SGD"),
-}
-"""Market of an exchange, by Interactive Brokers' name up to the first period (``BVME.ETF`` is ``BVME``)."""
 
 _EUROPE = frozenset(
     {"XETR", "XFRA", "XPAR", "XAMS", "XBRU", "XLIS", "XMIL", "XMAD", "XWBO", "XHEL", "XSTO", "XCSE", "XOSL"}
@@ -132,38 +83,30 @@ def settlement_of(traded_on: date, currency: str, *, exchange: str = "", primary
     return Settlement(day, is_known=False)
 
 
-def _market_of(currency: str, exchange: str, primary_exchange: str) -> _Market | None:
-    for name in (primary_exchange, exchange):
-        market = _BY_EXCHANGE.get(name.strip().upper().partition(".")[0])
-        if market is not None:
-            return market
-    return _BY_CURRENCY.get(currency)
+def _market_of(currency: str, exchange: str, primary_exchange: str) -> Market | None:
+    return market_at(primary_exchange) or market_at(exchange) or home_market(currency)
 
 
-def _business_days(market: _Market, currency: str, after: date) -> list[date]:
+def _business_days(market: Market, currency: str, after: date) -> list[date]:
     """Days after ``after`` on which trades settle; none where a market, or that time, is not known."""
     days = _days(market, after)
     if currency == market.currency:
         return list(days)
-    home = _BY_CURRENCY.get(currency)
+    home = home_market(currency)
     both = set() if home is None else set(_days(home, after))
     return [day for day in days if day in both]
 
 
 @lru_cache(maxsize=64)
-def _days(market: _Market, after: date) -> tuple[date, ...]:
+def _days(market: Market, after: date) -> tuple[date, ...]:
     """Days after ``after`` on which a market trades and its banks are open; none where they are not known."""
-    import exchange_calendars  # noqa: PLC0415 - takes a second, and is needed for cash accounts only
-    from pandas.tseries.holiday import USFederalHolidayCalendar  # noqa: PLC0415 - with it
-
-    end = after + _AHEAD
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # 4.13 calls what a later pandas will have removed
-            calendar = exchange_calendars.get_calendar(market.calendar, start=after, end=end)
-    except ValueError:  # outside of the years that the calendar has
+    schedule = exchange_schedule(market.calendar, after)
+    if schedule is None:  # outside of the years that the calendar has
         return ()
+    end = after + _AHEAD
     closed: set[date] = set()
     if market.currency == "USD":
+        from pandas.tseries.holiday import USFederalHolidayCalendar  # noqa: PLC0415 - needed for cash accounts only
+
         closed = {day.date() for day in USFederalHolidayCalendar().holidays(after, end)}
-    return tuple(day.date() for day in calendar.sessions if day.date() > after and day.date() not in closed)
+    return tuple(day for day in schedule.days_after(after) if day <= end and day not in closed)

@@ -85,6 +85,14 @@ def test_europe_needs_one_day_from_october_2027(currency, listing):
     assert [one.day.day for one in found] == [12 if currency != "USD" else 13, 12, 13]
 
 
+@pytest.mark.slow
+def test_osaka_is_not_oslo():
+    """Oslo is open on 4 to 6 May, Tokyo is not: for an exchange that is not known the currency's home counts."""
+    found = settlement_of(date(2026, 4, 30), "JPY", primary_exchange="OSE.JPN")
+    assert (found.day.isoformat(), found.is_known) == ("2026-05-07", True)
+    assert settlement_of(date(2026, 4, 30), "NOK", primary_exchange="OSE").day.isoformat() == "2026-05-05"
+
+
 def test_a_market_whose_currency_has_no_known_holidays_gives_a_later_day():
     found = settlement_of(date(2026, 11, 23), "SGD", primary_exchange="LSEETF")
     assert (found.day.isoformat(), found.is_known) == ("2026-11-30", False)
