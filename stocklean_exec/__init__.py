@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from stocklean_exec.brokers.ib.notebook_loop import enable_notebook
     from stocklean_exec.brokers.mock import MockBroker
     from stocklean_exec.brokers.sample_market import sample_closes, sample_quotes
+    from stocklean_exec.calendars.hours import market_hours
     from stocklean_exec.errors import (
         ApprovalError,
         BlotterClosedError,
@@ -165,6 +166,7 @@ __all__ = [
     "implementation_shortfall",
     "incomplete_reasons",
     "input_warnings",
+    "market_hours",
     "markouts",
     "net_targets",
     "open_blotter",
@@ -232,6 +234,7 @@ _HOME = {
     "blotter.blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
     "blotter.assignments": ("assign_positions",),
     "brokers.base": ("Broker",),
+    "calendars.hours": ("market_hours",),
     "risk.pre_trade_checks": ("Limits", "check_orders", "check_results"),
     "brokers.ib.notebook_loop": ("enable_notebook",),
     "schema.order_ids": ("client_order_id",),

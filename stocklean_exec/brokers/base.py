@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 import pandas as pd
 
 from stocklean_exec import clock
+from stocklean_exec.calendars.contract_hours import read_hours
+from stocklean_exec.calendars.listing_hours import TRADING_HOURS
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem
 from stocklean_exec.portfolio.account_state import CASH_COLUMNS, AccountState, difference, fx_frame
 from stocklean_exec.portfolio.alignment import parse_rates
@@ -165,6 +167,8 @@ class Broker(ABC):
     """Seconds between two previews of orders."""
     quotes_age: bool = True
     """Whether quotes grow old; False where the market stands still."""
+    never_closes: bool = False
+    """Whether everything trades at any time of any day; True where the market stands still."""
     lock_account: str | None = None
     """The account, where other processes of this computer can trade it too; None where none of them can."""
 
@@ -185,6 +189,13 @@ class Broker(ABC):
         contract numbers.
         """
         return self.quotes(list(dict.fromkeys(contracts["symbol"].tolist())))
+
+    def trading_hours(self, instruments: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG002 - for brokers that tell them
+        """Hours of these contracts: :data:`~stocklean_exec.calendars.listing_hours.TRADING_HOURS`.
+
+        A contract whose hours the broker does not tell has no row.
+        """
+        return pd.DataFrame(columns=list(TRADING_HOURS))
 
     @abstractmethod
     def nav(self) -> float:
@@ -273,6 +284,8 @@ class Broker(ABC):
         shares = positions[positions["quantity"] != 0]
         names = contract_names(shares, traded_contracts(quotes, shares).by_symbol)
         other = shares[(shares["symbol"] != pd.array(names, dtype="str")).to_numpy(dtype=bool)]
+        hours = self.trading_hours(symbols)
+        never_closes = self.never_closes or _never_close(hours)
         base = figures.base_currency
         rows = [(currency, *amounts) for currency, amounts in figures.currencies.items()]
         named = (
@@ -290,12 +303,15 @@ class Broker(ABC):
             available_funds=figures.available_funds,
             taken_at=taken_at,
             read_at=clock.now() if self.quotes_age else None,
+            market_time=self.now() if never_closes else self.market_time(),
+            never_closes=never_closes,
             _positions=positions,
             _quotes=quotes,
             _open_orders=open_orders,
             _cash_by_currency=pd.DataFrame(rows, columns=list(CASH_COLUMNS)) if rows else None,
             _fx=rates,
             _contract_quotes=self.contract_quotes(other) if len(other) else None,
+            _trading_hours=hours,
         )
 
     def _exchange_rates_of(
@@ -349,6 +365,10 @@ class Broker(ABC):
     @abstractmethod
     def now(self) -> datetime:
         """The time by the broker's clock, in UTC."""
+
+    def market_time(self) -> datetime:
+        """The time by the clock of the broker's market, in UTC: whether that is open depends on it."""
+        return self.now()
 
     @abstractmethod
     def follow(self, run_id: str, publish: Callable[..., None]) -> None:
@@ -489,6 +509,12 @@ def broker_card(broker: Broker, *, show_account: bool = False) -> str:
     if broker.fault:
         entries.append(("cannot send", broker.fault))
     return card(type(broker).__name__, [broker.mode.upper()], entries)
+
+
+def _never_close(hours: pd.DataFrame) -> bool:
+    """Whether every contract whose hours are told trades at any time: then it does not matter what time it is."""
+    texts = set(hours[["hours", "time_zone"]].itertuples(index=False, name=None))
+    return bool(texts) and all(read_hours(*text).never_closes for text in texts)
 
 
 def check_rates(given: Mapping[str, float], own: Mapping[str, float], base: str, account: str) -> None:

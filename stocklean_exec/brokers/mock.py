@@ -108,6 +108,7 @@ class MockBroker(Broker):
     mode = "mock"
     send_window = 1_000
     quotes_age = False
+    never_closes = True
 
     def __init__(
         self,

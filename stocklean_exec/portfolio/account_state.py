@@ -61,6 +61,8 @@ class AccountState:
     available_funds : equity with loan value less initial margin, base currency; NaN where not reported
     taken_at : time at which each part was read, by the broker's clock
     read_at : time at which it was read from a broker whose quotes grow old, by this computer's clock; else None
+    market_time : time of the reading by the clock of the broker's market; None for a state made by hand
+    never_closes : whether everything trades at that broker at any time
     """
 
     account: str | None
@@ -71,6 +73,8 @@ class AccountState:
     available_funds: float = math.nan
     taken_at: Mapping[str, datetime] = field(default_factory=dict)
     read_at: datetime | None = None
+    market_time: datetime | None = None
+    never_closes: bool = False
     _positions: pd.DataFrame = field(default_factory=lambda: parse_positions(None), repr=False)
     _quotes: pd.DataFrame = field(default_factory=lambda: parse_quotes(None), repr=False)
     _open_orders: pd.DataFrame | None = field(default=None, repr=False)
@@ -78,6 +82,7 @@ class AccountState:
     _fx: pd.DataFrame | None = field(default=None, repr=False)
     _contract_quotes: pd.DataFrame | None = field(default=None, repr=False)
     _strategies: Mapping[str, Mapping[str, float]] | None = field(default=None, repr=False)
+    _trading_hours: pd.DataFrame | None = field(default=None, repr=False)
 
     @property
     def positions(self) -> pd.DataFrame:
@@ -93,6 +98,11 @@ class AccountState:
     def contract_quotes(self) -> pd.DataFrame | None:
         """Quotes of holdings in other contracts than those of :attr:`quotes`, by ``con_id``; None without any."""
         return None if self._contract_quotes is None else self._contract_quotes.copy()
+
+    @property
+    def trading_hours(self) -> pd.DataFrame | None:
+        """Hours of the contracts of :attr:`quotes`, as the broker tells them; None for a state made by hand."""
+        return None if self._trading_hours is None else self._trading_hours.copy()
 
     @property
     def open_orders(self) -> pd.DataFrame | None:

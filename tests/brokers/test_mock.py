@@ -570,3 +570,14 @@ def test_the_listing_of_the_quotes_counts_and_else_that_of_the_first_order():
     assert list(prepared(broker, "NASDAQ", "LSE")) == ["r-LSE"]
     place(broker, ticket("VOD", "BUY", 1, primary_exchange="NASDAQ"))
     assert broker.positions()["primary_exchange"].tolist() == ["NASDAQ"]
+
+
+def test_the_market_of_the_mock_filler_never_closes_and_has_its_own_time():
+    saturday = pd.Timestamp("2026-11-28 08:00", tz="UTC")
+    quotes = pd.DataFrame({"symbol": ["SPY"], "last": [400.0], "quoted_at": [saturday]})
+    broker = sx.connect("mock://", quotes=quotes)
+    state = broker.account_state(["SPY"])
+    assert (state.never_closes, state.market_time) == (True, saturday)
+    assert len(state.trading_hours) == 0
+    assert sx.market_hours(["SPY"], broker)[["is_open", "hours_from"]].iloc[0].tolist() == [True, "broker"]
+    assert sx.AccountState.of(None, {"SPY": 400.0}, nav=1_000).trading_hours is None

@@ -41,6 +41,7 @@ from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.ib.run_lease import RunLease, lease_client_id
 from stocklean_exec.brokers.order_preview import OrderPreview
 from stocklean_exec.brokers.rate_limit import DEFAULT_RATE, Pacer
+from stocklean_exec.calendars.listing_hours import TRADING_HOURS
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.schema.order_terms import STOPS
@@ -228,6 +229,25 @@ class IBBroker(Broker):
         wanted = [one if one.con_id else self._market.instrument(symbol) for symbol, one in rows]
         return self._call(self._market.quotes(self._require_connection(), wanted, strict=False))
 
+    def trading_hours(self, instruments: pd.DataFrame) -> pd.DataFrame:
+        """Hours of these contracts, as TWS has them in their details: regular ones, else all."""
+        symbols = instruments["symbol"].tolist()
+        is_named = len(instruments.columns) > 1  # more than symbols
+        wanted = _instruments(instruments, symbols) if is_named else [*map(self._market.instrument, symbols)]
+        found = self._call(self._market.hours(self._require_connection(), wanted, clock.now()))
+        rows = [
+            (
+                one.symbol,
+                listing.contract.conId,
+                listing.primary_exchange or None,
+                listing.hours,
+                listing.time_zone,
+            )
+            for one, listing in found.items()
+            if listing.hours
+        ]
+        return pd.DataFrame(rows, columns=list(TRADING_HOURS))
+
     def nav(self) -> float:
         """Net liquidation value in the account's base currency."""
         return self._account_value("NetLiquidation")
@@ -341,6 +361,12 @@ class IBBroker(Broker):
 
     def now(self) -> datetime:
         """The time, in UTC."""
+        return clock.now()
+
+    def market_time(self) -> datetime:
+        """The time of TWS: a simulator's may be of another day. That of this computer if TWS is silent."""
+        with suppress(BrokerError):
+            return self._call(self._time_of_tws())
         return clock.now()
 
     def follow(self, run_id: str, publish: Callable[..., None]) -> None:

@@ -248,6 +248,9 @@ class Connection:
                 min_tick=_positive(details.minTick),
                 min_size=_positive(details.minSize),
                 size_increment=_positive(details.sizeIncrement),
+                hours=details.liquidHours or details.tradingHours,
+                time_zone=details.timeZoneId,
+                read_at=clock.now(),
             )
             for details in found
             if details.contract is not None

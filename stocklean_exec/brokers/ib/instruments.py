@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from stocklean_exec.schema.prices import round_to_tick
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["Instrument", "Listing", "Refusal", "choose"]
 
@@ -52,6 +55,7 @@ class Listing:
 
     ``magnifier`` is how many units of its quotes are one unit of its currency (100 for pence); ``min_tick`` its
     smallest price step, in the unit of its quotes; ``min_size`` and ``size_increment`` in shares. NaN is unknown.
+    ``hours`` and ``time_zone`` are TWS's texts of its trading hours, as of ``read_at``.
     """
 
     contract: Any
@@ -59,6 +63,9 @@ class Listing:
     min_tick: float = math.nan
     min_size: float = math.nan
     size_increment: float = math.nan
+    hours: str = ""
+    time_zone: str = ""
+    read_at: datetime | None = None
 
     @property
     def primary_exchange(self) -> str:

@@ -9,6 +9,7 @@ works through a connection that has the few methods named in :class:`MarketConne
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
@@ -22,6 +23,8 @@ from stocklean_exec.schema.tables import QUOTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
 __all__ = ["MarketConnection", "MarketDataService"]
 
 _MORE = {
@@ -33,6 +36,8 @@ _MORE = {
     "lot_size": "float64",
 }
 """Columns beside those of every quotes table, and their dtypes."""
+_HOURS_LAST = timedelta(hours=12)
+"""How old what TWS has told of a contract's hours may be: a choice. TWS lists six days, and may change them."""
 _AT_ONCE = 40  # requests in flight: a choice below the 45 messages a second of the pacer
 
 
@@ -106,6 +111,24 @@ class MarketDataService:
 
         refused = await asyncio.gather(*map(look_up, wanted))
         return {one: why for one, why in zip(wanted, refused, strict=True) if why is not None}
+
+    async def hours(
+        self, connection: MarketConnection, instruments: Sequence[Instrument], now: datetime
+    ) -> dict[Instrument, Listing]:
+        """Contracts with their trading hours, as TWS tells them now; those that it does not know are missing."""
+        await self.qualify(connection, instruments)
+        known = {one: self._listings[one] for one in instruments if one in self._listings}
+        old = [one for one, listing in known.items() if listing.read_at and now - listing.read_at > _HOURS_LAST]
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def look_up(one: Instrument) -> None:
+            async with gate:
+                found = choose(one, await connection.contract_details(one))
+            if isinstance(found, Listing):  # else what was told before stays: it covers six days
+                self._listings[one] = known[one] = found
+
+        await asyncio.gather(*map(look_up, old))
+        return known
 
     async def quotes(
         self,

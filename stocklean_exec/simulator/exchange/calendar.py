@@ -69,11 +69,14 @@ class Calendar:
         return f"{datetime.fromtimestamp(self.next_open(instant), _ZONE):%Y-%m-%d %H:%M:%S} US/Eastern"
 
     def trading_hours(self, instant: float, days: int = 6) -> tuple[str, str]:
-        """TradingHours and liquidHours of contract details for ``days`` days, by the minute."""
+        """TradingHours and liquidHours of contract details for ``days`` days, round the clock if always open."""
         if self._session is not None:
             return (_daily(self._session, instant, days),) * 2
         first = datetime.fromtimestamp(instant, _ZONE).date()
         dates = [first + timedelta(days=number) for number in range(days)]
+        if self.always:
+            texts = (f"{day:%Y%m%d}:0000-{day + timedelta(days=1):%Y%m%d}:0000" for day in dates)
+            return (whole := ";".join(texts)), whole
         return _hours(dates, "0400", "2000"), _hours(dates, "0930", "1600")
 
 

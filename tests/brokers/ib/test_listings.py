@@ -231,3 +231,40 @@ def test_a_last_trade_has_its_own_time_and_an_old_one_is_too_old():
     ).set_index("symbol")
     assert checked["verdict"].to_dict() == {"AAA": "pass", "BBB": "block", "CCC": "pass"}
     assert {"price_stale", "symbol_halted"} <= set(checked.loc["BBB", "reasons"].split(", "))
+
+
+HOURS = {"switches": {"hours": "exchange"}}
+
+
+def test_a_contract_has_its_hours_and_a_market_the_time_of_tws():
+    saturday = "2022-12-31T12:00:00"
+    with Simulator(seed=7, quotes=LISTED, scenario=HOURS, start=saturday) as venue, connect(venue) as broker:
+        told = broker.trading_hours(targets(("GAW", 0.1, "GBP"), ("NOPE", 0.1)))
+        state = broker.account_state(["SPY"])
+        found = sx.market_hours(["SPY"], broker).iloc[0]
+    assert told["symbol"].tolist() == ["GAW"]
+    assert told[["con_id", "primary_exchange", "time_zone"]].iloc[0].tolist() == [11, "LSE", "US/Eastern"]
+    assert told["hours"].iloc[0].startswith("20221231:CLOSED;20230101:CLOSED;20230102:0930-20230102:1600;")
+    assert f"{state.market_time:%Y-%m-%d %H}" == "2022-12-31 17"  # noon in New York
+    assert not state.never_closes
+    assert state.trading_hours["symbol"].tolist() == ["SPY"]
+    assert (found["is_open"], found["hours_from"]) == (False, "contract")
+    # New Year's Day of 2023 is kept on Monday, and the simulator has no holidays.
+    assert found["next_open"] == pd.Timestamp("2023-01-02 09:30", tz="America/New_York")
+    assert "disagree" in found["note"]
+
+
+def test_a_simulated_market_never_closes_unless_its_scenario_says_so(venue):
+    with connect(venue) as broker:
+        state = broker.account_state(["SPY"])
+        found = sx.market_hours(["SPY"], broker, at=pd.Timestamp("2022-12-31 03:00", tz="America/New_York"))
+    assert state.never_closes
+    assert found[["is_open", "hours_from"]].iloc[0].tolist() == [True, "contract"]
+    assert "disagree" not in found["note"].iloc[0]
+
+
+def test_the_time_is_that_of_this_computer_where_tws_is_silent(venue):
+    with connect(venue, seconds=0.2) as broker:
+        venue.fault(on="reqCurrentTime", do="swallow")
+        before = pd.Timestamp.now("UTC")
+        assert before <= broker.market_time() <= pd.Timestamp.now("UTC")

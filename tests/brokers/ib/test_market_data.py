@@ -1,7 +1,7 @@
 """Looking up instruments and quotes over a connection that answers from a table."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -176,3 +176,28 @@ def test_concurrent_contract_look_ups_are_limited():
     )
     assert 10 < connection.most <= 40
     assert published[-1] == (100, 100)
+
+
+def hours(service, connection, at, *symbols):
+    wanted = [Instrument(name) for name in symbols]
+    found = asyncio.run(service.hours(connection, wanted, at))
+    return {one.symbol: listing.hours for one, listing in found.items()}
+
+
+def test_hours_are_asked_again_when_they_are_half_a_day_old():
+    service = MarketDataService()
+    connection = Table({"SPY": [contract(1, hours="old", read_at=NOON)]})
+    assert hours(service, connection, NOON, "SPY", "XX") == {"SPY": "old"}
+    connection.contracts["SPY"] = [contract(1, hours="new", read_at=NOON + timedelta(hours=13))]
+    assert hours(service, connection, NOON + timedelta(hours=12), "SPY") == {"SPY": "old"}
+    assert hours(service, connection, NOON + timedelta(hours=12, seconds=1), "SPY") == {"SPY": "new"}
+    assert connection.asked.count("SPY") == 2
+
+
+def test_hours_stay_where_tws_does_not_tell_them_again():
+    service = MarketDataService()
+    connection = Table({"SPY": [contract(1, hours="old", read_at=NOON)]})
+    hours(service, connection, NOON, "SPY")
+    connection.contracts.clear()
+    assert hours(service, connection, NOON + timedelta(days=1), "SPY") == {"SPY": "old"}
+    assert service.listing(Instrument("SPY")).hours == "old"

@@ -46,9 +46,15 @@ def test_the_next_close():
 
 
 def test_hours_have_the_format_of_contract_details(captured):
-    trading, liquid = Calendar("always").trading_hours(at("2026-04-05T12:00:00"))
+    trading, liquid = Calendar("exchange").trading_hours(at("2026-04-05T12:00:00"))
     ((_, _, real),) = captured["contract_details"]
     assert (trading, liquid) == (real[27], real[28])
+
+
+def test_a_market_that_never_closes_says_so_in_its_hours():
+    trading, liquid = Calendar("always").trading_hours(at("2026-04-05T12:00:00"), days=3)
+    assert trading == liquid
+    assert trading == "20260405:0000-20260406:0000;20260406:0000-20260407:0000;20260407:0000-20260408:0000"
 
 
 @pytest.mark.parametrize(
