@@ -378,7 +378,7 @@ def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         default="wait",
         help="in a cash account, whether the proceeds of unsettled sales may buy",
     )
-    rebalance.add_argument("--yes", action="store_true", help="send without asking")
+    rebalance.add_argument("--yes", action="store_true", help="send without asking, in an open market")
     rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
     _add_notify(rebalance)
     rebalance.set_defaults(run=_rebalance)
@@ -505,6 +505,7 @@ def _rebalance(options: argparse.Namespace) -> int:
             limits=limits,
             nav=options.nav,
             sending=not options.dry_run,
+            unattended=options.yes,
             cancelled=cancelled,
             cash_buffer=options.cash_buffer,
             unlisted=options.unlisted,

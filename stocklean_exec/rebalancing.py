@@ -68,7 +68,9 @@ async def rebalance_async(
     run_id : id of the run; using it again sends nothing twice
     limits : for the checks
     approve : name of the user who approves every order that passes, True for the current user, or a function that
-        decides on the :class:`~stocklean_exec.OrderReview`; None approves nothing
+        decides on the :class:`~stocklean_exec.OrderReview`; None approves nothing. With a name or True nobody is
+        asked: a day order that would wait for its market to open is blocked then (``market_closed``), unless
+        ``Limits(closed_market=)`` says otherwise
     dry_run : False sends the orders
     nav : by default the broker's
     timeout : see :func:`~stocklean_exec.submit_orders`
@@ -111,6 +113,7 @@ async def rebalance_async(
         limits=limits,
         nav=nav,
         sending=not dry_run,
+        unattended=bool(approve) and not callable(approve),
         cancelled=cancelled,
         **plan_options,
     )
@@ -140,6 +143,7 @@ def prepare(
     limits: Limits | None = None,
     nav: float | None = None,
     sending: bool = False,
+    unattended: bool = False,
     cancelled: Cancelled | None = None,
     **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
 ) -> OrderReview:
@@ -147,8 +151,9 @@ def prepare(
 
     A halted blotter blocks every order, unless the plan is for ``sending`` at once: then the submission detects
     the halt, records the run as ``blocked``, and can send it once the halt is cleared. A row that a check has
-    blocked cannot be sent later. With ``on_open_orders="cancel"``, ``cancelled`` is what :func:`cancel_first` has
-    done; without it, the plan is as it would be after the cancels.
+    blocked cannot be sent later. In an ``unattended`` plan, whose warnings nobody sees, orders that would wait for
+    their market to open are blocked. With ``on_open_orders="cancel"``, ``cancelled`` is what :func:`cancel_first`
+    has done; without it, the plan is as it would be after the cancels.
     """
     wanted = read_targets(targets)
     state = broker.account_state(wanted, fx=plan_options.get("fx"))
@@ -164,6 +169,9 @@ def prepare(
         state = state.with_strategies(blotter.strategy_positions(state))
     state = replace(state, nav=state.nav if nav is None else parse_nav(nav), _open_orders=open_orders)
     orders = add_warnings(plan_orders(wanted, state, run_id=run_id, **plan_options), notes)
+    limits = limits or Limits()
+    if unattended and limits.closed_market is None:
+        limits = replace(limits, closed_market="block")
     record = _Unhalted(blotter) if sending else blotter
     checked = check_orders(orders, limits, state, blotter=record, fx=plan_options.get("fx"))
     return review_orders(add_warnings(checked, _unfinished_runs(checked, blotter)))

@@ -100,6 +100,23 @@ def test_a_halt_from_another_process_stops_a_rebalance_until_it_is_cleared(folde
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("more", "code", "status"),
+    [(["--yes"], 3, "blocked"), (["--yes", "--limits", "free.toml"], 4, "failed")],
+)
+def test_in_a_closed_market_nothing_is_sent_without_asking_unless_it_is_ignored(folder, more, code, status):
+    (folder / "hours.toml").write_text('[switches]\nhours = "exchange"\n')
+    (folder / "free.toml").write_text('closed_market = "ignore"\n')
+    saturday = "sim://?seed=7&clock=virtual&start=2022-12-31T12:00:00&scenario=hours.toml"
+    command = rebalance("--timeout", "1", *more)
+    command[command.index("--broker") + 1] = saturday
+    assert main(command) == code
+    assert runs(folder) == {"r1": status}
+    with sx.read_blotter(folder / "b.duckdb") as blotter:
+        assert (blotter.orders()["reason"] == "market_closed").all() == (code == 3)
+
+
+@pytest.mark.slow
 def test_without_yes_and_without_a_terminal_nothing_is_sent(folder):
     code, out, err = shell(folder, *rebalance())
     assert code == 3

@@ -661,3 +661,35 @@ def test_a_drift_inside_the_band_is_no_trade_in_one_call(blotter):
     again = sx.rebalance(targets, broker, blotter, run_id="r2", **options)
     assert len(again) == 0
     assert blotter.runs()["status"].tolist() == ["done", "done"]
+
+
+SATURDAY = "sim://?seed=7&clock=virtual&start=2022-12-31T12:00:00"
+HOURS = {"switches": {"hours": "exchange"}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("approve", ["ann", True])
+def test_where_nobody_is_asked_a_closed_market_blocks(blotter, approve):
+    with sx.connect(SATURDAY, quotes=MARKET, scenario=HOURS) as broker:
+        plan = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve=approve)
+        assert plan[["verdict", "reasons"]].drop_duplicates().to_numpy().tolist() == [["block", "market_closed"]]
+        states = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve=approve, dry_run=False)
+    assert states["reason"].tolist() == ["market_closed", "market_closed"]
+    assert blotter.runs()["status"].tolist() == ["blocked"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("approve", [None, lambda review: review.approve_all(by="ann")])
+def test_where_somebody_is_asked_a_closed_market_warns(blotter, approve):
+    with sx.connect(SATURDAY, quotes=MARKET, scenario=HOURS) as broker:
+        plan = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve=approve)
+    assert plan[["verdict", "reasons"]].drop_duplicates().to_numpy().tolist() == [["warn", "market_closed"]]
+    assert plan["approved"].tolist() == [approve is not None] * 2
+
+
+@pytest.mark.slow
+def test_a_closed_market_may_be_ignored(blotter):
+    limits = sx.Limits(closed_market="ignore")
+    with sx.connect(SATURDAY, quotes=MARKET, scenario=HOURS) as broker:
+        plan = sx.rebalance(TARGETS, broker, blotter, run_id="r", limits=limits, approve="ann")
+    assert plan["verdict"].tolist() == ["pass", "pass"]

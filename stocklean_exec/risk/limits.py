@@ -28,6 +28,7 @@ AUTO: Final = "auto"
 
 _GREATER_IS_TIGHTER = frozenset({"min_cash_after", "min_excess_liquidity", "duplicate_window"})
 _MAY_BE_AUTO = frozenset({"max_gross", "max_quote_age"})
+_CHOICES = {"closed_market": ("ignore", "warn", "block")}  # the mildest first
 _SYMBOL_SETS = ("restricted", "confirmed_splits")
 
 
@@ -62,6 +63,11 @@ class Limits:
     allow_short : whether an order may result in a short position
     restricted : symbols that must not be traded
     confirmed_splits : symbols whose price or holding has changed by a split; a suspected split only warns there
+    closed_market : what to do with a day order that would wait for its market to open, by the clock of the
+        broker's market: ``"warn"``, ``"block"`` or ``"ignore"``. None warns, and blocks where nobody is asked
+        (``approve=`` a name in :func:`~stocklean_exec.rebalance`, and ``--yes``). Orders for an auction,
+        ``outside_rth`` and ``GTC`` are meant to wait; one for an auction that takes no more orders is blocked,
+        unless this is ``"ignore"``. Frames by hand are checked if this, or the time of the check, is named
     duplicate_window : seconds; the same symbol, side and quantity within it is a suspected duplicate
     max_approval_age : seconds after which an approval expires
     max_initial_margin : currency; maximum initial margin of the account once an order has filled, by the broker's
@@ -95,6 +101,7 @@ class Limits:
     allow_short: bool = False
     restricted: frozenset[str] = frozenset()
     confirmed_splits: frozenset[str] = frozenset()
+    closed_market: Literal["warn", "block", "ignore"] | None = None
     duplicate_window: float | None = 300.0
     max_approval_age: float | None = 3600.0
     max_initial_margin: float | None = None
@@ -106,6 +113,10 @@ class Limits:
             value = getattr(self, field.name)
             if field.name in _SYMBOL_SETS:
                 problems += self._take_symbols(field.name, value)
+            elif field.name in _CHOICES:
+                if value is not None and value not in _CHOICES[field.name]:
+                    names = ", ".join(map(repr, _CHOICES[field.name]))
+                    problems.append(Problem("limit_invalid", f"{field.name} {value!r} is none of {names}"))
             elif field.name == "allow_short":
                 if not isinstance(value, bool):
                     problems.append(Problem("limit_invalid", f"allow_short {value!r} is not True or False"))
@@ -182,6 +193,7 @@ class Limits:
             "allow_short": self.allow_short and other.allow_short,
             "restricted": self.restricted | other.restricted,
             "confirmed_splits": self.confirmed_splits & other.confirmed_splits,
+            "closed_market": max(self.closed_market, other.closed_market, key=_severity),
         }
         for name in (field.name for field in fields(self) if field.name not in chosen):
             given = [value for value in (getattr(self, name), getattr(other, name)) if value is not None]
@@ -200,7 +212,15 @@ class Limits:
     @property
     def off(self) -> list[str]:
         """Names of the limits that are switched off."""
-        return [field.name for field in fields(self) if getattr(self, field.name) is None]
+        off = [name for name in _CHOICES if getattr(self, name) == _CHOICES[name][0]]
+        names = [field.name for field in fields(self) if field.name not in _CHOICES]
+        return [name for name in names if getattr(self, name) is None] + off
+
+
+def _severity(choice: str | None) -> float:
+    """How strict a choice of ``closed_market`` is: None warns, and blocks where nobody is asked."""
+    names = _CHOICES["closed_market"]
+    return names.index("warn") + 0.5 if choice is None else names.index(choice)
 
 
 def limits_card(limits: Limits) -> str:

@@ -27,6 +27,7 @@ from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.margins import note_unpreviewed, read_previews
+from stocklean_exec.risk.market_closed import market_waits, order_hours, time_of_check
 from stocklean_exec.risk.quote_age import quote_age
 from stocklean_exec.risk.quote_columns import QuoteColumns
 from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate
@@ -96,7 +97,7 @@ def check_orders(
     blotter : a halted one blocks every order; its recent orders are checked for duplicates, and its unfinished
         runs for orders in the same symbols that were not sent yet (``unfinished_run``, a warning). A holding that
         differs by a split ratio from the one on record blocks its orders (``suspected_split``)
-    now : the time for ages; by default the current time, and for the quotes of a broker's state the broker's
+    now : the time for ages and trading hours; by default the current time, and for a broker's state the broker's
     base_currency : currency of cash, NAV and limits; by default the state's, else USD
     fx : base currency per unit of each other currency. Everything is compared in the base currency; an order in a
         currency without a rate, or quoted in another one than its own, is blocked (``currency_unsupported``)
@@ -151,6 +152,8 @@ def check_orders(
     recorded = _recorded(blotter)
     state = positions if isinstance(positions, AccountState) else None
     age = quote_age(limits, state if quotes is None else None, now=at, elapsed_to=None if now else wall)
+    told = None if state is None else state.trading_hours
+    hours = order_hours(frame, time_of_check(limits, state, named=now, wall=wall), told, inputs.base_currency)
     held_shares = dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True))
     context = CheckContext(
         positions=held_shares,
@@ -170,12 +173,13 @@ def check_orders(
         old_quotes_warn=age.only_warns,
         volumes=volume_by_symbol(market),
         previews=read_previews(previews),
+        hours=hours,
         splits=_suspected_splits(blotter, recorded, inputs.account, held_shares),
         **_working(inputs, market, decision_day(frame)),
     )
     checked = _checked(frame, limits, context)
     notes = _delayed_and_old(checked, context) + ([] if state is None else _debits(checked, state))
-    return add_warnings(checked, [*notes, *inputs.warnings])
+    return add_warnings(checked, [*notes, *hours.notes, *inputs.warnings])
 
 
 def _with_plan(frame: pd.DataFrame) -> pd.DataFrame:
@@ -345,8 +349,8 @@ class PlanCheck:
         return cls(limits, context, arrays, evaluate(arrays, limits, context))
 
     def edited(self, orders: pd.DataFrame) -> PlanCheck:
-        """Check the same orders with edited quantities, prices and types, in the same context."""
-        arrays = self.arrays.edited(orders)
+        """Check the same orders with edited quantities, prices, types and times in force, in the same context."""
+        arrays = self.arrays.edited(orders, market_waits(orders, self.context.hours))
         return replace(self, arrays=arrays, findings=evaluate(arrays, self.limits, self.context))
 
     def mark(self, orders: pd.DataFrame) -> None:

@@ -29,6 +29,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices, stop_prices
 from stocklean_exec.risk.findings import BLOCK, Findings
 from stocklean_exec.risk.margins import MarginPreview, check_margins
+from stocklean_exec.risk.market_closed import ADVISED_SECONDS, MarketWaits, OrderHours, market_waits
 from stocklean_exec.risk.quote_columns import QuoteColumns
 from stocklean_exec.risk.splits import is_split_ratio
 from stocklean_exec.risk.volumes import volume_of_orders
@@ -88,6 +89,7 @@ class CheckContext:
     volumes: dict[str, float] = field(default_factory=dict)  # average daily volume by symbol, shares
     splits: dict[str, float] = field(default_factory=dict)  # holdings that differ from the record by a split ratio
     previews: dict[str, MarginPreview] = field(default_factory=dict)  # what the broker said, by client order id
+    hours: OrderHours = field(default_factory=OrderHours)  # of the markets of the orders
 
     def to_json(self) -> dict[str, object]:
         """All fields, ready for JSON: NaN becomes None."""
@@ -95,6 +97,7 @@ class CheckContext:
         stored |= {name: _known(getattr(self, name)) for name in _MAY_BE_UNKNOWN}
         stored["working_cash"] = self.working_cash if math.isfinite(self.working_cash) else None
         stored["quotes"] = self.quotes.to_json()
+        stored["hours"] = [_known(self.hours.at), self.hours.markets, self.hours.market_of]
         return stored
 
     @classmethod
@@ -105,6 +108,7 @@ class CheckContext:
                 stored
                 | {
                     "quotes": QuoteColumns.from_json(stored["quotes"]),
+                    "hours": _hours(*stored.get("hours", (None, (), {}))),
                     "recent": [tuple(row) for row in stored["recent"]],
                     "previews": {name: MarginPreview(*row) for name, row in stored["previews"].items()},
                     **{name: _number(stored[name]) for name in _MAY_BE_UNKNOWN},
@@ -198,6 +202,10 @@ class CheckContext:
         return Problem("currency_unsupported", text, symbol=symbol)
 
 
+def _hours(at: float | None, markets: list[list[float | None]], market_of: dict[str, int]) -> OrderHours:
+    return OrderHours(_number(at), tuple(map(tuple, markets)), market_of)
+
+
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
@@ -235,6 +243,7 @@ class OrderArrays:
     volume: NDArray[np.float64]  # average daily volume of each order's symbol, shares; NaN if unknown
     order_type: list[str]
     aux: NDArray[np.float64]  # auxiliary price of each order, in its currency; NaN without one
+    waits: MarketWaits | None  # for the market or an auction; None where the hours are not checked
     holding_ratio: NDArray[np.float64]  # holding of each order's symbol to the record, where a split is suspected
 
     @property
@@ -353,10 +362,11 @@ class OrderArrays:
             volume=volume_of_orders(frame, context.volumes),
             order_type=frame["order_type"].tolist(),
             aux=frame["aux_price"].to_numpy(dtype="float64"),
+            waits=market_waits(frame, context.hours),
             holding_ratio=_of_names(symbols, context.splits, math.nan),
         )
 
-    def edited(self, frame: pd.DataFrame) -> OrderArrays:
+    def edited(self, frame: pd.DataFrame, waits: MarketWaits | None) -> OrderArrays:
         """The same orders with the quantities, prices and types of ``frame``, given for all rows."""
         quantity, limit, aux = (
             frame[name].to_numpy(dtype="float64") for name in ("quantity", "limit_price", "aux_price")
@@ -367,6 +377,7 @@ class OrderArrays:
             limit=limit,
             aux=aux,
             order_type=frame["order_type"].tolist(),
+            waits=waits,
         )
 
 
@@ -406,6 +417,7 @@ def evaluate(arrays: OrderArrays, limits: Limits, context: CheckContext) -> Find
     _check_ratio(findings, arrays, limits, context)
     _check_lists(findings, arrays, limits, context)
     check_margins(findings, arrays.ids, arrays.quantity, arrays.limit, limits, context.previews)
+    _check_hours(findings, arrays, limits)
     counted = np.where(findings.worst == BLOCK, 0.0, arrays.quantity)
     findings.block("halted", context.halted is not None, math.nan, math.nan)
     _check_total(findings, arrays, counted, limits)
@@ -535,6 +547,22 @@ def _check_lists(findings: Findings, arrays: OrderArrays, limits: Limits, contex
             age[row] = min((seconds for other, seconds in same if other != name), default=math.nan)
             same.append((name, 0.0))
     findings.block("suspected_duplicate", ~np.isnan(age), limits.duplicate_window, age)
+
+
+def _check_hours(findings: Findings, arrays: OrderArrays, limits: Limits) -> None:
+    """A day order that would wait for the open, and an order for an auction that takes no more."""
+    if arrays.waits is None or limits.closed_market == "ignore":
+        return
+    opens, cutoff, close = arrays.waits
+    waiting = ~np.isnan(opens) & ~arrays.refused
+    if limits.closed_market == "block":
+        findings.block("market_closed", waiting, math.nan, opens)
+    else:
+        findings.warn("market_closed", waiting, math.nan, opens)
+    if np.isnan(cutoff).all():
+        return
+    findings.warn("auction_cutoff", (close <= ADVISED_SECONDS) & ~arrays.refused, ADVISED_SECONDS, close)
+    findings.block("auction_cutoff", (cutoff <= 0) & ~arrays.refused, 0.0, cutoff)
 
 
 # -- all orders together -----------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ class Rule(NamedTuple):
     side: str = "BUY"
     edit: float = 30.0
     previews: Any = None
+    now: pd.Timestamp = WHEN + pd.Timedelta("60s")
 
 
 PREVIEW = pd.DataFrame(
@@ -55,6 +56,7 @@ PREVIEW = pd.DataFrame(
         "message": None,
     }
 )
+SATURDAY = pd.Timestamp("2026-11-28 15:00", tz="UTC")
 CHECKED = {
     "max_order_notional": Rule(2_999.0, 3_000.0, "max_notional"),
     "max_order_quantity": Rule(29.0, 30.0, "max_qty"),
@@ -70,6 +72,7 @@ CHECKED = {
     "allow_short": Rule(False, True, "sell_exceeds_position", side="SELL"),  # noqa: FBT003 - the value of the limit
     "restricted": Rule({"SPY"}, set(), "restricted"),
     "confirmed_splits": Rule(set(), {"SPY"}, "suspected_split", market={"close": [200.0]}),
+    "closed_market": Rule("block", "ignore", "market_closed", market={"quoted_at": SATURDAY}, now=SATURDAY),
     "duplicate_window": Rule(300.0, None, "suspected_duplicate"),
     "max_initial_margin": Rule(1_499.0, 1_500.0, "max_initial_margin", previews=PREVIEW),
     "min_excess_liquidity": Rule(9_001.0, 9_000.0, "min_excess_liquidity", previews=PREVIEW),
@@ -132,7 +135,7 @@ def test_the_check_enforces(name):
             limits,
             quotes=pd.DataFrame(MARKET | rule.market),
             cash=10_000.0,
-            now=WHEN + pd.Timedelta("60s"),
+            now=rule.now,
             previews=rule.previews,
         )
         table = sx.check_results(checked)

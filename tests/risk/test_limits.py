@@ -25,6 +25,8 @@ from stocklean_exec.risk.limits import Limits
         ("restricted", 5),
         ("restricted", [5]),
         ("restricted", ["SP\nY"]),
+        ("closed_market", "maybe"),
+        ("closed_market", True),
     ],
 )
 def test_an_implausible_limit_is_an_error_that_names_it(name, value):
@@ -75,6 +77,7 @@ def test_the_default_limits_are_conservative():
     assert limits.max_over_target == 0.1  # ten per cent
     assert limits.max_adv_ratio == 0.05  # five per cent of a day's volume
     assert (limits.max_gross, limits.max_quote_age) == ("auto", "auto")
+    assert limits.closed_market is None  # warns, and blocks where nobody is asked
     assert (limits.restricted, limits.confirmed_splits) == (frozenset(), frozenset())
     assert limits.off == [
         "max_order_notional",
@@ -132,6 +135,21 @@ def test_a_number_is_tighter_than_auto_and_auto_than_no_limit():
         (none, none, None),
     ):
         assert one.tightened(other).max_gross == other.tightened(one).max_gross == expected
+
+
+def test_of_two_choices_for_a_closed_market_the_stricter_holds():
+    strict_last = ["ignore", "warn", None, "block"]  # None blocks where nobody is asked
+    for number, one in enumerate(strict_last):
+        for other in strict_last[number:]:
+            mine, theirs = Limits(closed_market=one), Limits(closed_market=other)
+            assert mine.tightened(theirs).closed_market == theirs.tightened(mine).closed_market == other
+    assert Limits.parse(Limits(closed_market="block").to_json()).closed_market == "block"
+
+
+def test_a_closed_market_that_is_ignored_is_a_limit_that_is_off():
+    assert "closed_market" in Limits(closed_market="ignore").off
+    assert "closed_market" not in Limits(closed_market="warn").off
+    assert "closed_market" not in Limits(closed_market="block")._repr_html_().split("off:")[1]
 
 
 def test_the_card_shows_the_limits_in_force_and_names_those_that_are_off():

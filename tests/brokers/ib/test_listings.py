@@ -227,7 +227,10 @@ def test_a_last_trade_has_its_own_time_and_an_old_one_is_too_old():
     )
     now = quotes.loc["AAA", "quoted_at"]
     checked = sx.check_orders(
-        orders, sx.Limits(max_quote_age=60, min_cash_after=None), quotes=quotes.reset_index(), now=now
+        orders,
+        sx.Limits(max_quote_age=60, min_cash_after=None, closed_market="ignore"),
+        quotes=quotes.reset_index(),
+        now=now,
     ).set_index("symbol")
     assert checked["verdict"].to_dict() == {"AAA": "pass", "BBB": "block", "CCC": "pass"}
     assert {"price_stale", "symbol_halted"} <= set(checked.loc["BBB", "reasons"].split(", "))

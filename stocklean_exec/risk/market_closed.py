@@ -1,0 +1,188 @@
+"""Orders that would wait for a market to open, and orders for an auction that takes no more.
+
+The time is that of the broker's market, for frames by hand that of the check if it is named. Whether an order
+waits depends on its type and time in force, which an edit may change: the hours are kept, and applied again. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from stocklean_exec.calendars.auctions import ADVISED
+from stocklean_exec.calendars.listing_hours import MarketHours, hours_of, instruments_of, with_told_hours
+from stocklean_exec.schema.frame_validator import warning_row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from stocklean_exec.portfolio.account_state import AccountState
+    from stocklean_exec.risk.limits import Limits
+
+__all__ = ["ADVISED_SECONDS", "MarketWaits", "OrderHours", "market_waits", "order_hours", "time_of_check"]
+
+ADVISED_SECONDS = ADVISED.total_seconds()
+"""Before the close: from when an order for the closing auction is warned about."""
+
+_LISTING = ("symbol", "exchange", "primary_exchange", "currency", "con_id")
+_TIMES = ("next_open", "closes_at", "moc_cutoff", "loc_cutoff", "opg_cutoff")
+_WAITING = ("DAY", "IOC", "FOK")  # times in force that were meant for today; GTC and GTD are meant to rest
+_SHOWN = 5  # symbols named in one warning, so that it stays readable: a choice
+
+
+class OrderHours(NamedTuple):
+    """Hours of the markets of a plan, ready for JSON.
+
+    ``at`` is the time of the check in seconds since 1970, NaN where nothing is checked. ``markets`` has, for each
+    market, whether it is open (None if that is not known) and :data:`_TIMES` in seconds since 1970; ``market_of``
+    the place of each client order id among them.
+    """
+
+    at: float = math.nan
+    markets: Sequence[Sequence[float | None]] = ()
+    market_of: Mapping[str, int] = {}
+    notes: Sequence[dict[str, object]] = ()
+
+
+class MarketWaits(NamedTuple):
+    """Seconds for each order, NaN where it does not apply.
+
+    ``opens`` until the market opens, for an order that would wait for it; infinite where that is not known.
+    ``cutoff`` until the auction of an auction order takes no more, below zero after it; ``close`` until its close.
+    """
+
+    opens: NDArray[np.float64]
+    cutoff: NDArray[np.float64]
+    close: NDArray[np.float64]
+
+
+def time_of_check(
+    limits: Limits, state: AccountState | None, *, named: datetime | None, wall: datetime
+) -> datetime | None:
+    """Time by which markets are open or closed; None where nothing is checked.
+
+    Parameters
+    ----------
+    limits : with ``closed_market``
+    state : the account state that is checked with; None for frames by hand
+    named : the time of the check as the user named it
+    wall : this computer's time, by which the broker's has moved on since the state was read
+    """
+    if limits.closed_market == "ignore" or (state is not None and state.never_closes):
+        return None
+    if named is not None:
+        return named
+    if state is not None and state.market_time is not None:
+        return state.market_time + (wall - (state.read_at or wall))
+    return None if limits.closed_market is None else wall
+
+
+def order_hours(
+    frame: pd.DataFrame, at: datetime | None, told: pd.DataFrame | None, base_currency: str
+) -> OrderHours:
+    """Find the hours of the market of each order.
+
+    Parameters
+    ----------
+    frame : canonical orders
+    at : see :func:`time_of_check`
+    told : what the broker tells of the contracts' hours
+    base_currency : currency of orders without one
+    """
+    if at is None or frame.empty:
+        return OrderHours()
+    listing = frame[[name for name in _LISTING if name in frame.columns]]
+    listing = listing.assign(currency=listing["currency"].fillna(base_currency))
+    instruments = instruments_of(listing if told is None else with_told_hours(listing, told))
+    places = {one: place for place, one in enumerate(dict.fromkeys(instruments))}
+    known = [hours_of(one, at) for one in places]
+    found = [places[one] for one in instruments]
+    symbols = frame["symbol"].tolist()
+    return OrderHours(
+        at.timestamp(),
+        tuple(_numbers(hours) for hours in known),
+        dict(zip(frame["client_order_id"].tolist(), found, strict=True)),
+        _notes([(symbol, known[place]) for symbol, place in zip(symbols, found, strict=True)]),
+    )
+
+
+def market_waits(frame: pd.DataFrame, hours: OrderHours) -> MarketWaits | None:
+    """Apply the hours to orders as they are now; None where nothing is checked.
+
+    Parameters
+    ----------
+    frame : canonical orders, with order_type and tif, and with outside_rth and good_after where they are known
+    hours : of their markets
+    """
+    if math.isnan(hours.at):
+        return None
+    unknown = [math.nan] * (1 + len(_TIMES))
+    table = np.array([*hours.markets, unknown], dtype="float64")
+    rows = table[[hours.market_of.get(name, -1) for name in frame["client_order_id"].tolist()]]
+    is_open, opens, closes, moc, loc, opg = rows.T
+    kind, tif = frame["order_type"].to_numpy(dtype=object), frame["tif"].fillna("DAY").to_numpy(dtype=object)
+    is_moc, is_loc, is_opg = kind == "MOC", kind == "LOC", tif == "OPG"
+    waits = (is_open == 0) & np.isin(tif.astype(str), _WAITING) & ~(is_moc | is_loc | _is_outside(frame))
+    waits &= ~(_good_after(frame) >= opens)
+    cutoff = np.select([is_opg, is_moc, is_loc], [opg, moc, loc], math.nan) - hours.at
+    return MarketWaits(
+        opens=np.where(waits, np.nan_to_num(opens - hours.at, nan=math.inf), math.nan),
+        cutoff=cutoff,
+        close=np.where(is_opg | np.isnan(cutoff), math.nan, closes - hours.at),
+    )
+
+
+def _numbers(hours: MarketHours) -> tuple[float | None, ...]:
+    """Whether a market is open, and :data:`_TIMES`, as numbers."""
+    times = (getattr(hours, name) for name in _TIMES)
+    seconds = [None if each is None else each.timestamp() for each in times]
+    if hours.never_closes:
+        return 1.0, *[None] * len(seconds)
+    return None if hours.is_open is None else float(hours.is_open), *seconds
+
+
+def _is_outside(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which orders may trade outside of regular hours."""
+    if "outside_rth" not in frame.columns:
+        return np.zeros(len(frame), dtype=bool)
+    return np.array([value is not None and value is not pd.NA and value == 1 for value in frame["outside_rth"]])
+
+
+def _good_after(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Seconds since 1970 from when orders work; NaN for those that work at once."""
+    if "good_after" not in frame.columns:
+        return np.full(len(frame), math.nan)
+    times = pd.to_datetime(frame["good_after"], utc=True, errors="coerce").astype("datetime64[us, UTC]")
+    return np.where(times.isna(), math.nan, times.astype("int64") / 1e6)
+
+
+def _notes(rows: Sequence[tuple[str, MarketHours]]) -> list[dict[str, object]]:
+    """Name the orders whose hours are not known, and those about whose hours TWS and calendar disagree."""
+    unknown = [(symbol, hours.notes[0]) for symbol, hours in rows if hours.is_open is None]
+    notes = []
+    if unknown:
+        text = (
+            f"whether the market is open is not known for {_names([symbol for symbol, _ in unknown])}: "
+            f"{unknown[0][1]}; give primary_exchange"
+        )
+        notes.append(warning_row("hours_unknown", text, table="orders", column="primary_exchange"))
+    disagreements: dict[str, list[str]] = {}
+    for symbol, hours in rows:
+        if hours.disagreement:
+            disagreements.setdefault(hours.disagreement, []).append(symbol)
+    return notes + [
+        warning_row("hours_disagree", f"{_names(symbols)}: {text}; TWS's count", table="orders")
+        for text, symbols in disagreements.items()
+    ]
+
+
+def _names(symbols: Sequence[str]) -> str:
+    shown = list(dict.fromkeys(symbols))
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more
