@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from stocklean_exec.calendars.sessions import exchange_schedule
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import number_option, shown
 from stocklean_exec.tca.asof import (
@@ -69,8 +70,9 @@ def markouts(
     by: str | Sequence[str] | None = None,
     weight: Weight = "quantity",
     max_age: float = MAX_AGE,
-    session_close: str = "16:00",
+    session_close: str | None = None,
     time_zone: str = "America/New_York",
+    calendar: str = "XNYS",
 ) -> pd.DataFrame:
     """Markout of fills at each horizon: how far the mid had moved in our favour, in basis points.
 
@@ -94,7 +96,10 @@ def markouts(
         puts all fills in one group
     weight : ``"quantity"`` (shares), ``"notional"`` (better across symbols of different prices) or ``"equal"``
     max_age : longest time in seconds that a quote is in force without another one
-    session_close, time_zone : local time of the close, for ``"close"``
+    session_close : local time of the close, for ``"close"``; None is the scheduled close of ``calendar``, which
+        knows half days. A fill on a day without a session has no close, and is unobserved
+    time_zone : where the day of a fill, and ``session_close``, are local
+    calendar : ISO 10383 code of the exchange, such as ``XLON`` for London
 
     Returns
     -------
@@ -141,7 +146,7 @@ def markouts(
     traded = side * _weights(fill_quantities(fills), price, weight)
     group, groups = _groups(fills, by)
     sums = _Sums(len(groups), len(steps))
-    closes = _closes(at, session_close, time_zone) if CLOSE in steps else at
+    closes = _closes(at, session_close, time_zone, calendar) if CLOSE in steps else at
     known = known_times(at)
     if len(known):
         span = int(max_age * MICROS)
@@ -215,16 +220,37 @@ def _groups(fills: pd.DataFrame, by: str | Sequence[str] | None) -> tuple[NDArra
     return np.asarray(grouped.ngroup(), dtype="int64"), groups
 
 
-def _closes(at: NDArray[np.int64], session_close: str, time_zone: str) -> NDArray[np.int64]:
-    """The close of the local day of each time."""
+def _closes(at: NDArray[np.int64], session_close: str | None, time_zone: str, calendar: str) -> NDArray[np.int64]:
+    """The close of the local day of each time; ``NO_TIME`` on a day without one."""
     try:
-        wall = pd.Timedelta(f"{session_close}:00")
+        wall = None if session_close is None else pd.Timedelta(f"{session_close}:00")
         stamps = pd.DatetimeIndex(pd.array(at, dtype="datetime64[us]")).tz_localize("UTC").tz_convert(time_zone)
     except (ValueError, TypeError, KeyError) as error:
         raise InputError("session_close", [Problem("option_invalid", str(error))]) from None
-    days, where = np.unique(stamps.tz_localize(None).normalize(), return_inverse=True)
-    closes = (pd.DatetimeIndex(days) + wall).tz_localize(time_zone).tz_convert("UTC").as_unit("us")
+    unique, where = np.unique(stamps.tz_localize(None).normalize(), return_inverse=True)
+    days = pd.DatetimeIndex(unique)
+    if wall is None:
+        known = {day: _scheduled_close(day, calendar) for day in days.dropna()}
+        closes = pd.DatetimeIndex([known.get(day, pd.NaT) for day in days], dtype="datetime64[us, UTC]")
+    else:
+        closes = (days + wall).tz_localize(time_zone).tz_convert("UTC").as_unit("us")
     return np.asarray(closes.asi8[where], dtype="int64")
+
+
+def _scheduled_close(day: pd.Timestamp, calendar: str) -> object:
+    """Close of a day by the calendar of an exchange; NaT where there is no session.
+
+    Raises
+    ------
+    InputError
+        The calendar is not known, or not that year of it.
+    """
+    schedule = exchange_schedule(calendar, day.date())
+    if schedule is None:
+        text = f"no calendar {shown(calendar)} is known for {day:%Y}; give session_close"
+        raise InputError("calendar", [Problem("option_invalid", text)])
+    session = schedule.on(day.date())
+    return pd.NaT if session is None else session.closes_at
 
 
 class _Sums:

@@ -117,6 +117,7 @@ def test_equal_markouts_have_an_error_of_zero():
     assert markouts(fills, QUOTES, horizons=[10], by="side")["standard_error"].iloc[0] == 0
 
 
+@pytest.mark.slow  # loads the calendars
 def test_the_close_is_that_of_the_fills_day():
     # The close of that day in New York is 21:00 UTC; the last quote before it stands at 20:59:57.
     close = pd.Timestamp("2026-11-23 20:59:57", tz="UTC")
@@ -125,6 +126,38 @@ def test_the_close_is_that_of_the_fills_day():
     assert table["horizon"].tolist() == [10, "close"]
     assert table["markout_bps"].iloc[1] == pytest.approx(3 / 101 * 1e4)
     assert math.isnan(markouts(FILLS_.iloc[[0]], QUOTES, "close")["markout_bps"].iloc[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("filled_at", "zone", "options", "close"),
+    [
+        pytest.param(
+            "2026-11-27 10:00", "America/New_York", {}, "13:00", id="NYSE: the half day after Thanksgiving"
+        ),
+        pytest.param("2026-11-27 10:00", "America/New_York", {"session_close": "16:00"}, "16:00", id="as given"),
+        pytest.param("2026-12-24 10:00", "Europe/London", {"calendar": "XLON"}, "12:30", id="LSE: Christmas Eve"),
+        pytest.param("2024-11-01 10:00", "Asia/Tokyo", {"calendar": "XTKS"}, "15:00", id="Tokyo: the old close"),
+        pytest.param("2024-11-05 10:00", "Asia/Tokyo", {"calendar": "XTKS"}, "15:30", id="Tokyo: the new one"),
+        pytest.param("2026-11-26 10:00", "America/New_York", {}, None, id="NYSE: Thanksgiving has no close"),
+        pytest.param("2026-11-28 10:00", "America/New_York", {}, None, id="Saturday"),
+    ],
+)
+def test_the_close_of_a_half_day_is_the_scheduled_one(filled_at, zone, options, close):
+    """The bid and ask are 101 and 103 for a second before the close that is expected, and 99 and 101 otherwise."""
+    filled = pd.Timestamp(filled_at, tz=zone)
+    last = pd.Timestamp(f"{filled:%Y-%m-%d} {close or '16:00'}", tz=zone)
+    times = [filled, last - pd.Timedelta("1s"), last, last + pd.Timedelta("1s")]
+    quotes = pd.DataFrame(
+        {"symbol": "A", "quoted_at": times, "bid": [99.0, 101, 101, 99], "ask": [101.0, 103, 103, 101]}
+    )
+    fills = pd.DataFrame({"symbol": ["A"], "side": "BUY", "quantity": 5.0, "price": 100.0, "filled_at": filled})
+    fills["filled_at"] = fills["filled_at"].astype("datetime64[us, UTC]")
+    quotes["quoted_at"] = quotes["quoted_at"].astype("datetime64[us, UTC]")
+    table = markouts(fills, quotes, ["close"], time_zone=zone, **options)
+    assert table["unobserved"].tolist() == [0 if close else 1]
+    if close:
+        assert table["markout_bps"].iloc[0] == pytest.approx(200.0)  # from 100 to 102
 
 
 @pytest.mark.slow
@@ -160,6 +193,8 @@ def test_empty_input_gives_typed_empty_output():
         (FILLS_, {"weight": "shares"}, "option_invalid"),
         (FILLS_, {"max_age": 0}, "option_invalid"),
         (FILLS_, {"horizons": ["close"], "time_zone": "Mars"}, "option_invalid"),
+        (FILLS_, {"horizons": ["close"], "session_close": "noon"}, "option_invalid"),
+        (FILLS_, {"horizons": ["close"], "calendar": "MARS"}, "option_invalid"),
     ],
 )
 def test_invalid_input_is_an_error(fills, options, code):
