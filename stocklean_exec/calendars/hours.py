@@ -131,7 +131,7 @@ def _moment_of(at: object) -> datetime | None:
     if at is None:
         return None
     if not isinstance(at, datetime) or at.tzinfo is None or pd.isna(at):
-        text = f"at {shown(at)} is not a time with a time zone, such as datetime.now(UTC)"
+        text = f"at {shown(at)} is not a time with a time zone"
         raise InputError("options", [Problem("option_invalid", text, column="at")])
     return pd.Timestamp(at).to_pydatetime().astimezone(UTC)
 

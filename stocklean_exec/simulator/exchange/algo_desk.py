@@ -7,22 +7,34 @@ order, so virtual and brisk clocks jump over it.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from stocklean_exec.simulator.exchange.algos import due, slice_executions, slice_times, window
 
 if TYPE_CHECKING:
     from stocklean_exec.fill_model import Execution, Quote
     from stocklean_exec.simulator.exchange.orders import Order
-    from stocklean_exec.simulator.exchange.trading import TradingService
     from stocklean_exec.simulator.exchange.venue_context import VenueContext
 
-__all__ = ["AlgoDesk"]
+__all__ = ["AlgoDesk", "Service"]
 
 _MOVED = (
     "The Start and/or End Time for algo order {side} a contract was adjusted to use the next trading date. "
     "To modify this setting, use the Auto-adjust algo order date item on the Orders configuration page"
 )
+
+
+class Service(Protocol):
+    """The service that works the orders, as an algorithm needs it."""
+
+    def set_status(self, order: Order, status: str) -> None:
+        """Set a new status and report it."""
+
+    def reevaluate(self, order: Order) -> None:
+        """Trade what is due."""
+
+    def cancel_by_system(self, order: Order) -> None:
+        """Cancel what is left of the order."""
 
 
 class AlgoDesk:
@@ -34,7 +46,7 @@ class AlgoDesk:
     trading : executes and cancels
     """
 
-    def __init__(self, context: VenueContext, trading: TradingService) -> None:
+    def __init__(self, context: VenueContext, trading: Service) -> None:
         self._context = context
         self._trading = trading
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TRIGGER_METHODS", "follow", "is_triggered", "limit_behind_stop"]
 
-_LAST, _BID_ASK, _LAST_OR_BID_ASK, _MIDDLE = 2, 4, 7, 8
+_LAST, _BID_ASK, _LAST_OR_BID_ASK, _MIDDLE = 2, 4, 7, 8  # TWS API, "Trigger methods"
 TRIGGER_METHODS = {0: _LAST, 1: _BID_ASK, 2: _LAST, 3: _LAST, 4: _BID_ASK, 7: _LAST_OR_BID_ASK, 8: _MIDDLE}
 """Methods by their number on the wire. The double ones (1, 3) ask for two quotes in a row; here one is enough."""
 
