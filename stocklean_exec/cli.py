@@ -345,6 +345,12 @@ def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     rebalance.add_argument(
         "--allow-liquidation", action="store_true", help="accept targets that sell everything that is held"
     )
+    rebalance.add_argument(
+        "--at",
+        metavar="TIME",
+        help="wait until then, such as '15:45 America/New_York', and only then read account, quotes and limits; "
+        "refused on a day on which no market of the targets trades",
+    )
     rebalance.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for unfinished orders")
     rebalance.add_argument(
         "--on-open-orders",
@@ -477,6 +483,8 @@ def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.risk.pre_trade_checks import Limits  # noqa: PLC0415 - heavy
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets  # noqa: PLC0415
 
+    if options.at is not None and not _wait_for_start(options):
+        return BLOCKED
     targets = read_targets(options.targets)
     limits = Limits() if options.limits is None else read_limits(options.limits)
     quotes = None if options.quotes is None else read_quotes(options.quotes)
@@ -558,6 +566,29 @@ def _rebalance(options: argparse.Namespace) -> int:
         )
         run = blotter.runs().set_index("run_id").loc[options.run_id]
     return _print_outcome(run, states)
+
+
+def _wait_for_start(options: argparse.Namespace) -> bool:
+    """Wait for the time of ``--at``; False, and why, on a day on which no market of the targets trades."""
+    from stocklean_exec import clock  # noqa: PLC0415 - heavy, as below
+    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415
+    from stocklean_exec.calendars.hours import market_hours  # noqa: PLC0415
+    from stocklean_exec.calendars.start_time import closed_day, parse_start  # noqa: PLC0415
+    from stocklean_exec.schema.files import read_targets  # noqa: PLC0415
+
+    start, targets = parse_start(options.at, clock.now()), read_targets(options.targets)
+    try:
+        with connect(options.broker) as broker:  # its own hours count; all else is read at the time
+            hours = market_hours(targets, broker, at=start.day_begins)
+    except BrokerError:  # such as a TWS that is started later
+        hours = market_hours(targets, at=start.day_begins)
+    reason = closed_day(hours, start)
+    if reason:
+        print(f"{reason}; nothing was sent", file=sys.stderr)
+        return False
+    print(f"waiting until {start.moment:%Y-%m-%d %H:%M:%S} UTC", flush=True)
+    clock.wait_until(start.moment)
+    return True
 
 
 def _print_outcome(run: pd.Series[Any], states: pd.DataFrame) -> int:

@@ -6,11 +6,13 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec import clock
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers import factory
 from stocklean_exec.brokers.mock import MockBroker
@@ -114,6 +116,41 @@ def test_in_a_closed_market_nothing_is_sent_without_asking_unless_it_is_ignored(
     assert runs(folder) == {"r1": status}
     with sx.read_blotter(folder / "b.duckdb") as blotter:
         assert (blotter.orders()["reason"] == "market_closed").all() == (code == 3)
+
+
+@pytest.mark.slow
+def test_a_start_at_a_time_waits_and_reads_the_limits_only_then(folder, monkeypatch, capsys):
+    waited = []
+
+    def wait(moment):
+        waited.append(moment)
+        (folder / "limits.toml").write_text('restricted = ["JPM"]\n')
+
+    monkeypatch.setattr(clock, "wait_until", wait)
+    soon = clock.now() + timedelta(minutes=5)
+    at = f"{soon:%Y-%m-%d %H:%M:%S} UTC"
+    assert main(rebalance("--yes", "--at", at, "--limits", "limits.toml")) == 4
+    assert waited == [soon.replace(microsecond=0)]
+    assert f"waiting until {at}" in capsys.readouterr().out
+    with sx.read_blotter(folder / "b.duckdb") as blotter:
+        assert blotter.orders().set_index("symbol")["status"].to_dict() == {"AAPL": "FILLED", "JPM": "REJECTED"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["2026-11-26 15:45 America/New_York", "2026-11-28 15:45 America/New_York"])
+def test_a_day_without_trading_is_refused_before_anything_is_read(folder, monkeypatch, capsys, at):
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 11, 25, 15, tzinfo=UTC))
+    monkeypatch.setattr(clock, "wait_until", lambda moment: pytest.fail(f"waits until {moment}"))
+    command = rebalance("--yes", "--at", at)
+    command[command.index("--broker") + 1] = "ib://127.0.0.1:1?timeout=1"  # nothing listens there
+    assert main(command) == 3
+    assert "no market of the targets trades on that day" in capsys.readouterr().err
+    assert not (folder / "b.duckdb").exists()
+
+
+def test_a_start_that_has_passed_is_bad_input(folder, capsys):
+    assert main(rebalance("--yes", "--at", "2020-01-02 15:45 UTC")) == 2
+    assert "has passed" in capsys.readouterr().err
 
 
 @pytest.mark.slow
