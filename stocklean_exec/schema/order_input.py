@@ -24,6 +24,7 @@ from stocklean_exec.schema.order_ids import (
     is_valid_run_id,
 )
 from stocklean_exec.schema.order_terms import (
+    ORDER_PERMISSIONS,
     ORDER_TYPES,
     REFERENCE_PRICE,
     STOPS,
@@ -34,13 +35,14 @@ from stocklean_exec.schema.order_terms import (
     has_terms,
     limit_problem,
     offset_limits,
+    permission_problem,
     read_terms,
     reference_prices,
     term_problems,
     terms_of,
 )
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, mid_or_last, round_to_tick, tick_sizes
-from stocklean_exec.schema.tables import ORDER_STATUSES, ORDERS, Table
+from stocklean_exec.schema.tables import ORDER_STATUSES, ORDERS, QUOTES, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +107,8 @@ def parse_orders(orders: object, quotes: pd.DataFrame | None = None) -> pd.DataF
     """Orders in canonical form; see :data:`~stocklean_exec.schema.tables.ORDERS`.
 
     A missing client order id is made from run, symbol and side. A missing tif is ``DAY``: otherwise TWS's presets
-    would set one. With a validated table of ``quotes``, a limit that is given as an offset becomes a price.
+    would set one. With a validated table of ``quotes``, a limit that is given as an offset becomes a price, and an
+    order of a type that its contract does not take is rejected (``order_type_not_permitted``).
 
     Raises
     ------
@@ -152,9 +155,10 @@ def parse_orders(orders: object, quotes: pd.DataFrame | None = None) -> pd.DataF
         if name in validator.frame.columns:
             validator.times(name)
     frame = validator.done()
-    if quotes is not None:
-        _resolve_offsets(frame, quotes)
+    market = QUOTES.empty() if quotes is None else quotes
+    _resolve_offsets(frame, market)
     _reject_rows(frame, found)
+    _reject_unpermitted(frame, market)
     return _note_stops(_note_odd_lots(frame))
 
 
@@ -310,6 +314,26 @@ def _resolve_offsets(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
     frame[REFERENCE_PRICE] = np.where(due, reference, known)
 
 
+def _reject_unpermitted(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
+    """Reject the orders of types, times in force or algorithms that the quotes say their contracts do not take."""
+    if ORDER_PERMISSIONS not in quotes.columns:
+        return
+    permitted = dict(zip(quotes["symbol"].tolist(), quotes[ORDER_PERMISSIONS].tolist(), strict=True))
+    names = ("symbol", "order_type", "tif", "good_after", "algo", "status")
+    for row, (symbol, kind, tif, after, algo, status) in enumerate(
+        zip(*(frame[name].tolist() for name in names), strict=True)
+    ):
+        tokens = permitted.get(symbol)
+        if status == "REJECTED" or not isinstance(tokens, str):
+            continue
+        text = permission_problem(
+            kind, tif, tokens.split(), starts_later=not pd.isna(after), has_algo=isinstance(algo, str)
+        )
+        if text:
+            values = "REJECTED", "order_type_not_permitted", f"order_type_not_permitted: {text}"
+            frame.iloc[row, [frame.columns.get_loc(name) for name in ("status", "reason", "detail")]] = values
+
+
 def _note_stops(frame: pd.DataFrame) -> pd.DataFrame:
     """Warn of stops whose trigger is on the wrong side of the decision price: they trade at once."""
     is_stop = (frame["order_type"].isin(STOPS) & (frame["status"] != "REJECTED")).to_numpy(dtype=bool)
@@ -423,9 +447,9 @@ def _reject_rows(frame: pd.DataFrame, found: dict[int, str]) -> None:
         if status[row] == "REJECTED":
             reason[row] = reason[row] if isinstance(reason[row], str) else _UNEXPLAINED
             continue
-        values: tuple[Any, ...] = tuple(column[row] for column in columns)
         more = terms_of(dict(zip(names, (column[row] for column in extras), strict=True)))
-        problem = ("quantity_invalid", found[row]) if row in found else find_order_problem(*values, terms=more)
+        values: tuple[Any, ...] = (*(column[row] for column in columns), more)
+        problem = ("quantity_invalid", found[row]) if row in found else find_order_problem(*values)
         if problem is not None:
             status[row], reason[row] = "REJECTED", problem[0]
             detail[row] = f"{problem[0]}: {problem[1]}"

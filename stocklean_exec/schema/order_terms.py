@@ -29,7 +29,7 @@ from stocklean_exec.schema.prices import is_usable, round_to_tick
 from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,8 +41,10 @@ __all__ = [
     "LIMITED",
     "LIMIT_REFERENCES",
     "MARKET_TYPES",
+    "ORDER_PERMISSIONS",
     "ORDER_TYPES",
     "PEGGED",
+    "PERMISSIONS",
     "REFERENCE_PRICE",
     "STOPS",
     "TERM_COLUMNS",
@@ -53,6 +55,7 @@ __all__ = [
     "has_terms",
     "limit_problem",
     "offset_limits",
+    "permission_problem",
     "read_terms",
     "reference_prices",
     "term_problems",
@@ -92,6 +95,16 @@ LIMIT_REFERENCES = ("mid", "near", "far", "last")
 REFERENCE_PRICE = "limit_reference_price"
 """Column of orders with the price that a limit was counted from: with it the limit can be computed again."""
 
+ORDER_PERMISSIONS = "order_types"
+"""Column of a broker's quotes with what the contract takes, as TWS names it (:data:`PERMISSIONS`), with spaces."""
+
+PERMISSIONS = (
+    *("MKT", "LMT", "MOC", "LOC", "MIDPX", "REL", "STP", "STPLMT", "TRAIL"),
+    *("GTC", "IOC", "FOK", "OPG", "GTD", "GAT", "ALGO"),
+)
+"""What an order of ours can need of a contract, of the words of ``ContractDetails.orderTypes``."""
+_TOKEN_OF_TYPE = {"MIDPRICE": "MIDPX", "STP LMT": "STPLMT"}
+
 TERM_COLUMNS = (
     "limit_offset_bps",
     "limit_reference",
@@ -130,7 +143,7 @@ ALGOS: dict[str, dict[str, str | tuple[str, ...]]] = {
 """Parameters of each algorithm and their values, in the sequence of IB's samples. The API takes 10 to 50 % of the
 volume, written as a fraction."""
 _NEEDED = {"Adaptive": ("adaptivePriority",), "PctVol": ("pctVol",)}
-_LEAST_PART, _MOST_PART = 0.1, 0.5
+_LEAST_PART, _MOST_PART = 0.1, 0.5  # of the volume; the range of the API, see ALGOS
 _FLAGS = {"1": "1", "0": "0", "true": "1", "false": "0"}
 _TIME_TEXT = re.compile(r"(?:(\d{8}) )?(\d\d:\d\d:\d\d) (\S+)|(\d{8}-\d\d:\d\d:\d\d)", re.ASCII)
 _YES_OR_NO = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False, "": False}
@@ -551,6 +564,30 @@ def tws_time(stamp: Any) -> str:  # noqa: ANN401 - a Timestamp or a datetime, wi
 
 def _either(words: Sequence[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+def permission_problem(
+    order_type: str, tif: str, permitted: Collection[str], *, starts_later: bool = False, has_algo: bool = False
+) -> str:
+    """Why a contract does not take an order; empty where it does, or where it is not known what it takes.
+
+    A day order is always taken.
+
+    Examples
+    --------
+    >>> permission_problem("MIDPRICE", "DAY", ["MKT", "LMT", "MIDPX"])
+    ''
+    >>> permission_problem("LMT", "FOK", ["MKT", "LMT", "IOC"])
+    'TWS does not take FOK orders in this contract'
+    """
+    needed = [_TOKEN_OF_TYPE.get(order_type, order_type), *([tif] if tif != "DAY" else [])]
+    names = [order_type, *([tif] if tif != "DAY" else [])]
+    if starts_later:
+        needed, names = [*needed, "GAT"], [*names, "good_after"]
+    if has_algo:
+        needed, names = [*needed, "ALGO"], [*names, "algorithm"]
+    missing = [name for token, name in zip(needed, names, strict=True) if permitted and token not in permitted]
+    return f"TWS does not take {' or '.join(missing)} orders in this contract" if missing else ""
 
 
 # -- limits by offset --------------------------------------------------------------------------------------

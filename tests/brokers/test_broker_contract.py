@@ -196,10 +196,18 @@ def test_cancel_all_cancels_resting_orders(broker, blotter):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tif", ["IOC", "FOK"])
-def test_an_immediate_order_that_cannot_trade_is_cancelled(broker, blotter, tif):
-    approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, tif)])
+def test_an_immediate_order_that_cannot_trade_is_cancelled(broker, blotter):
+    approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, "IOC")])
     assert sx.submit_orders(approved, broker, blotter, timeout=5)["status"].tolist() == ["CANCELLED"]
+
+
+@pytest.mark.slow
+def test_a_fill_or_kill_order_is_cancelled_or_refused_where_the_contract_takes_none(broker, blotter):
+    approved = approved_of([("SPY", "BUY", 5.0, "LMT", 390.0, "FOK")])
+    states = sx.submit_orders(approved, broker, blotter, timeout=5)
+    # The list of what a stock takes at TWS has no FOK in any capture.
+    wanted = ["CANCELLED", "fok_unfilled"] if broker.mode == "mock" else ["REJECTED", "order_type_not_permitted"]
+    assert states[["status", "reason"]].to_numpy().tolist() == [wanted]
 
 
 def test_an_order_that_was_never_placed_cannot_be_cancelled(broker):

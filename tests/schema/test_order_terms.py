@@ -18,6 +18,7 @@ from stocklean_exec.schema.order_terms import (
     OrderTerms,
     algo_tags,
     offset_limits,
+    permission_problem,
     reference_prices,
     term_problems,
     terms_of,
@@ -432,6 +433,52 @@ def test_a_crossed_quote_has_no_touch_to_count_from():
 
 def test_without_ticks_the_limit_is_not_rounded():
     assert offset_limits(np.array([100.0]), np.array([1.5]), np.array([True])) == pytest.approx([100.015])
+
+
+# -- what a contract takes ----------------------------------------------------------------------------------
+
+# Of the list of AAPL on SMART that was captured from a gateway.
+CAPTURED = (
+    *("ALGO", "DAY", "GAT", "GTC", "GTD", "IOC", "LMT", "LOC"),
+    *("MIDPX", "MKT", "MOC", "OPG", "REL", "STP", "STPLMT", "TRAIL"),
+)
+
+
+@pytest.mark.parametrize("kind", ORDER_TYPES)
+def test_the_captured_list_of_a_stock_takes_every_type_and_a_warrant_not_all(kind):
+    assert permission_problem(kind, "DAY", CAPTURED) == ""
+    assert permission_problem(kind, "DAY", []) == ""  # not known
+    without = [word for word in CAPTURED if word not in ("MIDPX", "STPLMT")]
+    assert bool(permission_problem(kind, "DAY", without)) == (kind in ("MIDPRICE", "STP LMT"))
+
+
+@pytest.mark.parametrize(
+    ("tif", "terms", "missing"),
+    [
+        ("FOK", {}, "FOK"),
+        ("IOC", {}, None),
+        ("OPG", {}, None),
+        ("GTD", {"starts_later": True}, None),
+        ("DAY", {"has_algo": True}, None),
+    ],
+)
+def test_times_in_force_and_algorithms_are_on_the_list_too(tif, terms, missing):
+    assert (missing in permission_problem("LMT", tif, CAPTURED, **terms)) if missing else True
+    assert bool(permission_problem("LMT", tif, CAPTURED, **terms)) == bool(missing)
+    assert (tif == "DAY" and not terms) or permission_problem("LMT", tif, ["LMT"], **terms)
+
+
+def test_a_check_rejects_what_the_quotes_say_is_not_taken():
+    quotes = pd.DataFrame(
+        {"symbol": ["AAA", "BBB"], "last": [50.0, 20.0], "quoted_at": NOW, "order_types": ["MKT LMT", None]}
+    )
+    frame = orders(order_type="MOC")
+    frame.loc[1, "order_type"] = "LOC"
+    frame.loc[1, "limit_price"] = 20.0
+    read = parse_orders(frame, parse_quotes(quotes))
+    assert read["status"].tolist() == ["REJECTED", "NEW"]
+    assert read["reason"].tolist()[0] == "order_type_not_permitted"
+    assert "MOC" in read["detail"].tolist()[0]
 
 
 # -- what a plan carries ------------------------------------------------------------------------------------

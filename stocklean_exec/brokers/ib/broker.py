@@ -44,7 +44,7 @@ from stocklean_exec.brokers.rate_limit import DEFAULT_RATE, Pacer
 from stocklean_exec.calendars.listing_hours import TRADING_HOURS
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem, StaleOrderIdError
 from stocklean_exec.progress import progress_bar
-from stocklean_exec.schema.order_terms import STOPS
+from stocklean_exec.schema.order_terms import STOPS, permission_problem
 from stocklean_exec.schema.tables import POSITIONS
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ class IBBroker(Broker):
         """Quotes of ``symbols`` by snapshot; ``data_type`` is 1 live, 2 frozen, 3 delayed, 4 both.
 
         ``con_id`` is the contract that is quoted, ``lot_size`` its lot where that is more than a share.
+        ``order_types`` is what it takes of the order types, times in force and algorithms that can be sent.
         ``quoted_at`` is the quote's own time, by ``time_source`` that of its receipt (``received``: live,
         two-sided) or of the last trade (``last_trade``), and missing where TWS does not tell it (``unknown``).
         ``halted`` is missing where TWS does not tell that. Prices are in the contract's currency: pounds, and not
@@ -610,6 +611,8 @@ class IBBroker(Broker):
             name: (refused[one].reason, refused[one].detail) for name, one in named.items() if one in refused
         }
         reasons |= self._broken_lots([ticket for ticket in tickets if ticket.client_order_id not in reasons])
+        reasons |= self._unpermitted([ticket for ticket in tickets if ticket.client_order_id not in reasons])
+        reasons |= await self._expired([ticket for ticket in tickets if ticket.client_order_id not in reasons])
         good = self._without_id([ticket for ticket in tickets if ticket.client_order_id not in reasons])
         for ticket, order_id in zip(good, connection.reserve_ids(len(good)), strict=True):
             listing = self._market.listing(_instrument(ticket))
@@ -644,6 +647,32 @@ class IBBroker(Broker):
             if problem:
                 found[ticket.client_order_id] = ("lot_size", f"{ticket.symbol}: {problem}")
         return found
+
+    def _unpermitted(self, tickets: Sequence[Ticket]) -> dict[str, tuple[str, str]]:
+        """Orders of a type, time in force or algorithm that their contract does not take."""
+        found = {}
+        for ticket in tickets:
+            listing = self._market.listing(_instrument(ticket))
+            permitted = () if listing is None else listing.order_types
+            starts_later, has_algo = ticket.good_after is not None, bool(ticket.algo)
+            problem = permission_problem(
+                ticket.order_type, ticket.tif, permitted, starts_later=starts_later, has_algo=has_algo
+            )
+            if problem:
+                found[ticket.client_order_id] = ("order_type_not_permitted", f"{ticket.symbol}: {problem}")
+        return found
+
+    async def _expired(self, tickets: Sequence[Ticket]) -> dict[str, tuple[str, str]]:
+        """Orders that would end before they leave, by TWS's own clock."""
+        ends = {ticket: ticket.good_till for ticket in tickets if ticket.good_till is not None}
+        if not ends:
+            return {}
+        now = await self._time_of_tws()
+        return {
+            ticket.client_order_id: ("good_till_past", f"{ticket.symbol}: good_till {end} has passed")
+            for ticket, end in ends.items()
+            if end <= now
+        }
 
     def _without_id(self, tickets: Sequence[Ticket]) -> list[Ticket]:
         """Orders that need an order id, or a later one: TWS takes ids in ascending sequence only.

@@ -44,7 +44,7 @@ from stocklean_exec.brokers.ib.translate import (
 )
 from stocklean_exec.brokers.order_preview import OrderPreview
 from stocklean_exec.errors import BrokerError, ClientIdInUseError, ConnectionLostError
-from stocklean_exec.schema.order_terms import CAPPED, MARKET_TYPES, PEGGED, STOPS, algo_tags, tws_time
+from stocklean_exec.schema.order_terms import CAPPED, MARKET_TYPES, PEGGED, PERMISSIONS, STOPS, algo_tags, tws_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -251,6 +251,7 @@ class Connection:
                 hours=details.liquidHours or details.tradingHours,
                 time_zone=details.timeZoneId,
                 read_at=clock.now(),
+                order_types=tuple(word for word in (details.orderTypes or "").split(",") if word in PERMISSIONS),
             )
             for details in found
             if details.contract is not None

@@ -56,6 +56,7 @@ class Listing:
     ``magnifier`` is how many units of its quotes are one unit of its currency (100 for pence); ``min_tick`` its
     smallest price step, in the unit of its quotes; ``min_size`` and ``size_increment`` in shares. NaN is unknown.
     ``hours`` and ``time_zone`` are TWS's texts of its trading hours, as of ``read_at``.
+    ``order_types`` is what it takes, of :data:`~stocklean_exec.schema.order_terms.PERMISSIONS`; empty if unknown.
     """
 
     contract: Any
@@ -66,6 +67,7 @@ class Listing:
     hours: str = ""
     time_zone: str = ""
     read_at: datetime | None = None
+    order_types: tuple[str, ...] = ()
 
     @property
     def primary_exchange(self) -> str:

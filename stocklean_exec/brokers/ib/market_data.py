@@ -19,6 +19,7 @@ from stocklean_exec.brokers.ib.quote_times import Answer, halted, prices_of, tim
 from stocklean_exec.brokers.ib.translate import DELAYED_DATA_CODES, NO_DATA_CODES
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.schema.missing_quotes import MissingQuote, with_missing_quotes
+from stocklean_exec.schema.order_terms import ORDER_PERMISSIONS
 from stocklean_exec.schema.tables import QUOTES
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _MORE = {
     "con_id": "Int64",
     "primary_exchange": "str",
     "lot_size": "float64",
+    ORDER_PERMISSIONS: "str",
 }
 """Columns beside those of every quotes table, and their dtypes."""
 _HOURS_LAST = timedelta(hours=12)
@@ -218,6 +220,7 @@ def _row(one: Instrument, answer: Answer, listing: Listing) -> dict[str, object]
         "con_id": listing.contract.conId,
         "primary_exchange": listing.primary_exchange or None,
         "lot_size": listing.lot,
+        ORDER_PERMISSIONS: " ".join(listing.order_types) or None,
     }
 
 

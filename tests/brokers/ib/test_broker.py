@@ -1232,3 +1232,98 @@ def test_the_quotes_of_a_table_are_those_of_its_contracts(simulator):
         assert found["last"].to_dict() == {"SPY": 400.0, "KO": 62.61}
         other = broker.quotes(targets.assign(con_id=[known[0], known[0]]))
         assert other["symbol"].tolist() == ["SPY"]  # that number is not KO
+
+
+# -- terms of orders -------------------------------------------------------------------------------------------
+
+IN_AN_HOUR = datetime(2036, 11, 24, 21, tzinfo=UTC)
+
+
+def test_orders_that_a_contract_does_not_take_or_that_have_expired_are_refused_before_they_leave(simulator):
+    with connect(simulator) as broker:
+        past = datetime(2020, 1, 2, tzinfo=UTC)
+        limit = {"order_type": "LMT", "limit_price": 390.0}
+        tickets = [
+            ticket("r-1", **limit),
+            ticket("r-2", **limit, tif="FOK"),
+            ticket("r-3", **limit, tif="GTD", good_till=past),
+            ticket("r-4", **limit, tif="GTD", good_till=IN_AN_HOUR),
+        ]
+        refused = asyncio.run(broker.prepare(tickets))
+        assert {name: code for name, (code, _) in refused.items()} == {
+            "r-2": "order_type_not_permitted",
+            "r-3": "good_till_past",
+        }
+        assert refused["r-2"][1] == "SPY: TWS does not take FOK orders in this contract"
+        tokens = broker.quotes(["SPY"])["order_types"].tolist()[0].split()
+    assert {"MKT", "LMT", "MOC", "LOC", "STP", "STPLMT", "GTC", "GTD", "ALGO"} <= set(tokens)
+    assert "FOK" not in tokens
+
+
+@pytest.mark.slow
+def test_terms_arrive_at_the_venue_and_come_back_with_the_open_orders(simulator):
+    terms = {
+        "r-stop": {"order_type": "STP", "aux_price": 380.5, "side": "SELL"},
+        "r-limit": {
+            "order_type": "LMT",
+            "limit_price": 390.0,
+            "tif": "GTD",
+            "good_till": IN_AN_HOUR,
+            "outside_rth": True,
+        },
+        "r-both": {"order_type": "STP LMT", "aux_price": 420.0, "limit_price": 421.0},
+    }
+    with connect(simulator) as broker:
+        tickets = [ticket(name, **changes) for name, changes in terms.items()]
+        assert asyncio.run(broker.prepare(tickets)) == {}
+        for one in tickets:
+            asyncio.run(broker.place(one))
+        found = broker.open_orders().set_index("client_order_id")
+    assert found["aux_price"].fillna(0.0).to_dict() == {"r-stop": 380.5, "r-limit": 0.0, "r-both": 420.0}
+    assert found["limit_price"].fillna(0.0).to_dict() == {"r-stop": 0.0, "r-limit": 390.0, "r-both": 421.0}
+    assert found.loc["r-limit", ["tif", "good_till", "outside_rth"]].tolist() == ["GTD", IN_AN_HOUR, True]
+    assert found["good_till"].notna().sum() == found["outside_rth"].sum() == 1
+
+
+@pytest.mark.slow
+def test_an_order_that_is_sent_again_has_the_terms_of_the_record(simulator, monkeypatch):
+    made = []
+    original = Connection.make_order
+
+    def make_order(self, *arguments):
+        made.append(original(self, *arguments))
+        return made[-1]
+
+    monkeypatch.setattr(Connection, "make_order", make_order)
+    frame = pd.DataFrame(
+        {
+            "run_id": "r",
+            "symbol": ["SPY", "TLT"],
+            "side": "BUY",
+            "quantity": 1.0,
+            "order_type": ["STP", "LMT"],
+            "aux_price": [440.25, NAN],
+            "limit_price": [NAN, 90.0],
+            "tif": ["GTC", "GTD"],
+            "good_till": [None, IN_AN_HOUR],
+            "algo": [None, None],
+        }
+    )
+    limits = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True)
+    review = sx.review_orders(sx.check_orders(frame, limits, quotes=MARKET))
+    review.approve_all(by="test")
+    with connect(simulator) as broker, sx.open_blotter() as blotter:
+        blotter.halt("before it is sent")
+        with contextlib.suppress(HaltedError):
+            sx.submit_orders(review.result(), broker, blotter, timeout=0.5)
+        assert made == []
+        blotter.clear_halt("go on")
+        sx.resume("r", broker, blotter, timeout=0.5)
+    sent = {order.orderRef: order for order in made}
+    assert (sent["r-SPY-BUY"].auxPrice, sent["r-SPY-BUY"].tif, sent["r-SPY-BUY"].goodTillDate) == (
+        440.25,
+        "GTC",
+        "",
+    )
+    limit = sent["r-TLT-BUY"]
+    assert (limit.lmtPrice, limit.tif, limit.goodTillDate) == (90.0, "GTD", "20361124-21:00:00")
